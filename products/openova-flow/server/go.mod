@@ -1,0 +1,3 @@
+module github.com/openova-io/openova/products/openova-flow/server
+
+go 1.26

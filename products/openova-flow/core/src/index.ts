@@ -1,0 +1,17 @@
+export * from "./api.js";
+export * from "./display.js";
+export * from "./explain.js";
+export * from "./graph.js";
+export * from "./layout/index.js";
+export * from "./log.js";
+export * from "./problems.js";
+export * from "./progress.js";
+export * from "./rollouts.js";
+export * from "./search.js";
+export * from "./shared.js";
+export * from "./sse.js";
+export * from "./state.js";
+export * from "./store.js";
+export * from "./types.js";
+export * from "./validate.js";
+export type { ByteReader, Fetch, FetchInit, FetchResponse, Timers } from "./web.js";

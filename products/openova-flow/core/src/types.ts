@@ -1,0 +1,169 @@
+/** Keeps what the contract does not name: fields unknown to version 1 travel through untouched. */
+export interface Extra {
+  readonly [field: string]: unknown;
+}
+
+export type TriggerWhen = "success" | "failure" | "always";
+
+export interface Trigger extends Extra {
+  readonly flowId: string;
+  readonly when: TriggerWhen;
+}
+
+/** One run of a flow. Times are Unix milliseconds. */
+export interface FlowInstance extends Extra {
+  readonly id: string;
+  readonly definitionId?: string;
+  readonly parentFlowId?: string;
+  readonly triggeredBy?: readonly Trigger[];
+  readonly status: string;
+  readonly startedAt: number;
+  readonly endedAt?: number;
+  readonly meta?: NodeMeta;
+}
+
+/** One step of a flow, such as a HelmRelease in a region. */
+export interface FlowNode extends Extra {
+  readonly id: string;
+  readonly flowId: string;
+  readonly label: string;
+  readonly status: string;
+  readonly family?: string;
+  readonly region?: string;
+  readonly startedAt?: number;
+  readonly endedAt?: number;
+  readonly meta?: NodeMeta;
+}
+
+/** What an emitter says besides; opaque to the contract. Read it with `metaOf`. */
+export type NodeMeta = Readonly<Record<string, unknown>>;
+
+export const RELATIONSHIP_TYPES = [
+  "contains",
+  "finish-to-start",
+  "start-to-start",
+  "finish-to-finish",
+  "start-to-finish",
+  "triggers",
+] as const;
+export type RelationshipType = (typeof RELATIONSHIP_TYPES)[number];
+
+export const CONDITIONS = ["on-success", "on-failure", "always"] as const;
+export type Condition = (typeof CONDITIONS)[number];
+
+/** What identifies a relationship within its flow. */
+export interface RelKey {
+  readonly fromId: string;
+  readonly toId: string;
+  readonly type: RelationshipType;
+}
+
+export interface Relationship extends RelKey, Extra {
+  readonly fromFlowId?: string;
+  readonly toFlowId?: string;
+  readonly condition?: Condition;
+  /** Seconds. */
+  readonly lag?: number;
+}
+
+export interface SnapshotMessage extends Extra {
+  readonly type: "snapshot";
+  readonly flow: FlowInstance;
+  readonly nodes?: readonly FlowNode[];
+  readonly relationships?: readonly Relationship[];
+}
+export interface UpsertFlowMessage extends Extra {
+  readonly type: "upsert-flow";
+  readonly flow: FlowInstance;
+}
+export interface UpsertNodesMessage extends Extra {
+  readonly type: "upsert-nodes";
+  readonly nodes: readonly FlowNode[];
+}
+export interface UpsertRelsMessage extends Extra {
+  readonly type: "upsert-rels";
+  readonly relationships: readonly Relationship[];
+}
+export interface DeleteNodesMessage extends Extra {
+  readonly type: "delete-nodes";
+  readonly ids: readonly string[];
+}
+export interface DeleteRelsMessage extends Extra {
+  readonly type: "delete-rels";
+  readonly pairs: readonly RelKey[];
+}
+
+export type FlowMessage =
+  | SnapshotMessage
+  | UpsertFlowMessage
+  | UpsertNodesMessage
+  | UpsertRelsMessage
+  | DeleteNodesMessage
+  | DeleteRelsMessage;
+export type MessageType = FlowMessage["type"];
+
+/** The snapshot that the server and `toSnapshot` make: both arrays are always there, in the contract's order. */
+export interface FullSnapshot extends SnapshotMessage {
+  readonly nodes: readonly FlowNode[];
+  readonly relationships: readonly Relationship[];
+}
+
+/** The statuses of the Flux adapter. The contract leaves the set open. */
+export type WireStatus = "pending" | "running" | "succeeded" | "failed";
+
+/** The fields of `meta` that the Flux adapter writes, each absent when not known. */
+export interface FluxMeta {
+  readonly kind?: string;
+  readonly namespace?: string;
+  readonly uid?: string;
+  readonly ready?: "True" | "False" | "Unknown";
+  readonly reason?: string;
+  readonly message?: string;
+  readonly reasonSince?: number;
+  readonly stalled?: boolean;
+  readonly stalledReason?: string;
+  readonly stalledMessage?: string;
+  readonly waitingFor?: readonly string[];
+  readonly waitingSince?: number;
+  readonly suspended?: boolean;
+  readonly deletingSince?: number;
+  readonly finalizers?: readonly string[];
+  readonly chart?: ChartMeta;
+  readonly source?: SourceMeta;
+  readonly versionWanted?: string;
+  readonly versionApplied?: string;
+  readonly revision?: string;
+  readonly path?: string;
+  readonly helmRevision?: number;
+  readonly action?: string;
+  readonly attempts?: number;
+  readonly failures?: number;
+  readonly installFailures?: number;
+  readonly upgradeFailures?: number;
+  readonly generation?: number;
+  readonly observedGeneration?: number;
+  readonly startedAtIsLowerBound?: boolean;
+  readonly appliedBy?: string;
+  readonly namespaces?: readonly string[];
+  readonly clusterUID?: string;
+  readonly notWatched?: readonly { readonly kind: string; readonly why: string }[];
+}
+
+export interface ChartMeta {
+  readonly name?: string;
+  readonly version?: string;
+  readonly ready?: string;
+  readonly reason?: string;
+  readonly message?: string;
+  readonly revision?: string;
+}
+
+export interface SourceMeta {
+  readonly kind?: string;
+  readonly name?: string;
+  readonly namespace?: string;
+  readonly ready?: string;
+  readonly reason?: string;
+  readonly message?: string;
+  readonly revision?: string;
+}

@@ -1,0 +1,52 @@
+// The few web globals that core uses, declared here so that it compiles without the DOM library and beside it.
+
+declare global {
+  interface AbortSignal {
+    readonly aborted: boolean;
+  }
+  interface AbortController {
+    readonly signal: AbortSignal;
+    abort(reason?: unknown): void;
+  }
+}
+
+/** The part of `fetch` that core uses. */
+export type Fetch = (url: string, init: FetchInit) => Promise<FetchResponse>;
+export interface FetchInit {
+  readonly headers: Record<string, string>;
+  readonly signal: AbortSignal | null;
+  readonly cache: "no-store" | "no-cache";
+  readonly credentials: "same-origin";
+}
+export interface FetchResponse {
+  readonly ok: boolean;
+  readonly status: number;
+  readonly headers: { get(name: string): string | null };
+  readonly body: { getReader(): ByteReader } | null;
+  json(): Promise<unknown>;
+}
+export interface ByteReader {
+  read(): Promise<{ readonly done: boolean; readonly value?: Uint8Array | undefined }>;
+}
+export interface Timers {
+  /** Runs `fn` once after `ms`; the result cancels it. */
+  after(ms: number, fn: () => void): () => void;
+}
+
+interface WebGlobals {
+  readonly fetch: Fetch;
+  readonly AbortController: new () => AbortController;
+  readonly TextDecoder: new (label: string) => { decode(input: Uint8Array): string };
+  readonly setTimeout: (fn: () => void, ms: number) => unknown;
+  readonly clearTimeout: (id: unknown) => void;
+}
+
+/** Looked up at each use, so that fakes put in place later are seen. */
+export const web = globalThis as unknown as WebGlobals;
+
+export const webTimers: Timers = {
+  after(ms, fn) {
+    const id = web.setTimeout(fn, ms);
+    return () => web.clearTimeout(id);
+  },
+};

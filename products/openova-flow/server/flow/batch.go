@@ -1,0 +1,40 @@
+package flow
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+)
+
+// ErrTooLarge is the error of a batch in which one message is over the limit.
+var ErrTooLarge = errors.New("message too large")
+
+// DecodeBatch reads messages, one a line (NDJSON), that are posted to flow flowID. Blank lines are skipped, but they count as
+// lines. maxMessage bounds a message in bytes; 0 means no bound. The first message that is refused refuses all: the error is an
+// *Error with its line, and wraps ErrTooLarge for a message over the bound. A batch without a message is refused.
+func DecodeBatch(flowID string, data []byte, maxMessage int) ([]*Message, error) {
+	var messages []*Message
+	for line := 1; len(data) > 0; line++ {
+		var text []byte
+		text, data, _ = bytes.Cut(data, []byte{'\n'})
+		if len(bytes.TrimSpace(text)) == 0 {
+			continue
+		}
+		if maxMessage > 0 && len(text) > maxMessage {
+			return nil, &Error{Line: line, tooLarge: true, Msg: "a message may have " + strconv.Itoa(maxMessage) + " bytes, this one has " + strconv.Itoa(len(text))}
+		}
+		m, err := Decode(flowID, text)
+		if err != nil {
+			var e *Error
+			if errors.As(err, &e) {
+				e.Line = line
+			}
+			return nil, err
+		}
+		messages = append(messages, m)
+	}
+	if len(messages) == 0 {
+		return nil, &Error{Msg: "no message in the body"}
+	}
+	return messages, nil
+}

@@ -1,0 +1,222 @@
+package flow_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+func vectors(t testing.TB, dir string) map[string][]byte {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join("testdata/vectors", dir, "*.json"))
+	if err != nil || len(paths) == 0 {
+		t.Fatalf("no vectors in %s: %v", dir, err)
+	}
+	all := make(map[string][]byte, len(paths))
+	for _, p := range paths {
+		b, err := os.ReadFile(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all[filepath.Base(p)] = b
+	}
+	return all
+}
+
+func TestValidVectorsRoundTrip(t *testing.T) {
+	for name, data := range vectors(t, "valid") {
+		t.Run(name, func(t *testing.T) {
+			m, err := flow.Decode("F", data)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := m.JSON(); strings.ContainsAny(got, "\n\r") || !sameJSON(t, got, string(data)) {
+				t.Errorf("goes out as %s", got)
+			}
+			again, err := flow.Decode("F", []byte(m.JSON()))
+			if err != nil || !reflect.DeepEqual(again, m) {
+				t.Errorf("decodes to something else the second time: %+v, %v", again, err)
+			}
+			if rebuilt := rebuild(m).JSON(); name != "upsert-nodes-unknown-field.json" && name != "snapshot-minimal.json" && !sameJSON(t, rebuilt, string(data)) {
+				t.Errorf("its fields encode to %s", rebuilt)
+			}
+		})
+	}
+}
+
+// rebuild makes a message from fields alone, as a producer does.
+func rebuild(m *flow.Message) *flow.Message {
+	out := &flow.Message{Type: m.Type, IDs: m.IDs, Pairs: m.Pairs}
+	if f := m.Flow; f != nil {
+		out.Flow = &flow.Instance{ID: f.ID, DefinitionID: f.DefinitionID, ParentFlowID: f.ParentFlowID, TriggeredBy: f.TriggeredBy,
+			Status: f.Status, StartedAt: f.StartedAt, EndedAt: f.EndedAt, Meta: f.Meta}
+	}
+	for _, n := range m.Nodes {
+		out.Nodes = append(out.Nodes, flow.Node{ID: n.ID, FlowID: n.FlowID, Label: n.Label, Status: n.Status, Family: n.Family,
+			Region: n.Region, StartedAt: n.StartedAt, EndedAt: n.EndedAt, Meta: n.Meta})
+	}
+	for _, r := range m.Relationships {
+		out.Relationships = append(out.Relationships, flow.Relationship{FromID: r.FromID, ToID: r.ToID, Type: r.Type,
+			FromFlowID: r.FromFlowID, ToFlowID: r.ToFlowID, Condition: r.Condition, Lag: r.Lag})
+	}
+	return out
+}
+
+func sameJSON(t testing.TB, a, b string) bool {
+	t.Helper()
+	var va, vb any
+	if err := json.Unmarshal([]byte(a), &va); err != nil {
+		t.Fatalf("%s: %v", a, err)
+	}
+	if err := json.Unmarshal([]byte(b), &vb); err != nil {
+		t.Fatalf("%s: %v", b, err)
+	}
+	return reflect.DeepEqual(va, vb)
+}
+
+func TestInvalidVectorsAreRefused(t *testing.T) {
+	for _, dir := range []string{"invalid", "invalid-bytes"} {
+		for name, data := range vectors(t, dir) {
+			t.Run(dir+"/"+name, func(t *testing.T) {
+				m, err := flow.Decode("F", data)
+				var e *flow.Error
+				if m != nil || !errors.As(err, &e) {
+					t.Fatalf("accepted as %+v, error %v", m, err)
+				}
+			})
+		}
+	}
+}
+
+func nested(depth int) string {
+	return strings.Repeat(`{"a":`, depth) + "1" + strings.Repeat("}", depth)
+}
+
+func manyKeys(n int, last string) string {
+	var b strings.Builder
+	b.WriteByte('{')
+	for i := range n {
+		fmt.Fprintf(&b, `"k%d":%d,`, i, i)
+	}
+	return b.String() + `"` + last + `":0}`
+}
+
+func TestRefusalsNameTheField(t *testing.T) {
+	node := func(extra string) string {
+		return `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x"` + extra + `}]}`
+	}
+	flowMsg := func(extra string) string {
+		return `{"type":"upsert-flow","flow":{"id":"F","status":"x","startedAt":1` + extra + `}}`
+	}
+	rel := func(extra string) string {
+		return `{"type":"upsert-rels","relationships":[{"fromId":"a","toId":"b","type":"triggers"` + extra + `}]}`
+	}
+	for _, tt := range []struct{ name, in, field, says string }{
+		{"empty", ``, "", "not JSON"},
+		{"status of the fourth node", `{"type":"upsert-nodes","nodes":[` + strings.Repeat(`{"id":"a","flowId":"F","label":"a","status":"x"},`, 3) + `{"id":"a","flowId":"F","label":"a","status":7}]}`, "nodes[3].status", "must be a non-empty string, not a number"},
+		{"nodes before type", `{"nodes":[{"id":"a"}],"type":"upsert-nodes"}`, "nodes[0].flowId", "missing"},
+		{"field in another case", node(`,"Region":"r"`), "nodes[0].Region", "another case"},
+		{"field in another Unicode case", node(`,"ſtatus":"r"`), "nodes[0].ſtatus", "another case"},
+		{"top-level field in another case", `{"type":"delete-nodes","ids":["a"],"IDs":["b"]}`, "IDs", "another case"},
+		{"unused top-level field in another case", `{"type":"delete-nodes","ids":["a"],"Nodes":[]}`, "Nodes", "another case"},
+		{"trigger field in another case", flowMsg(`,"triggeredBy":[{"flowid":"x","when":"always"}]`), "flow.triggeredBy[0].flowid", "another case"},
+		{"trigger without flow", flowMsg(`,"triggeredBy":[{"when":"always"}]`), "flow.triggeredBy[0].flowId", "missing"},
+		{"trigger null", flowMsg(`,"triggeredBy":null`), "flow.triggeredBy", "not null"},
+		{"null family", node(`,"family":null`), "nodes[0].family", "not null"},
+		{"null condition", rel(`,"condition":null`), "relationships[0].condition", "not null"},
+		{"null toFlowId", rel(`,"toFlowId":null`), "relationships[0].toFlowId", "not null"},
+		{"null nodes of a snapshot", `{"type":"snapshot","flow":{"id":"F","status":"x","startedAt":1},"nodes":null}`, "nodes", "not null"},
+		{"lag as text", rel(`,"lag":"1"`), "relationships[0].lag", "must be an integer"},
+		{"lag with fraction", rel(`,"lag":1.0`), "relationships[0].lag", "without fraction"},
+		{"integer beyond", node(`,"startedAt":9007199254740992`), "nodes[0].startedAt", "beyond"},
+		{"integer far beyond", node(`,"endedAt":-99999999999999999999`), "nodes[0].endedAt", "beyond"},
+		{"meta of text", node(`,"meta":"x"`), "nodes[0].meta", "must be an object"},
+		{"duplicate in meta", node(`,"meta":{"a":{"b":1,"\u0062":2}}`), "nodes[0].meta.a.b", "twice"},
+		{"duplicate among many keys", node(`,"meta":` + manyKeys(100, "k7")), "nodes[0].meta.k7", "twice"},
+		{"duplicate in an unknown field", node(`,"more":[{"b":1,"b":2}]`), "nodes[0].more[0].b", "twice"},
+		{"too deep in meta", node(`,"meta":` + nested(62)), "", "deeper than 64"},
+		{"surrogate in an unknown field", node(`,"more":"\ud800x"`), "nodes[0].more", "surrogate"},
+		{"surrogates the wrong way round", node(`,"more":"\udc00\ud800"`), "nodes[0].more", "surrogate"},
+		{"control character", node(",\"more\":\"a\tb\""), "nodes[0].more", "control character"},
+		{"leading zero", node(`,"more":01`), "nodes[0]", "not JSON"},
+		{"unknown escape", node(`,"more":"\x"`), "nodes[0].more", "unknown escape"},
+		{"half a hex escape", node(`,"more":"\u12"`), "nodes[0].more", "hexadecimal"},
+		{"byte order mark", "\ufeff" + `{"type":"delete-nodes","ids":["a"]}`, "", "not JSON"},
+		{"trailing comma", `{"type":"delete-nodes","ids":["a",]}`, "ids[1]", "not JSON"},
+		{"flow id of an edge's end in another case", rel(`,"ToFlowId":"G"`), "relationships[0].ToFlowId", "another case"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := flow.Decode("F", []byte(tt.in))
+			var e *flow.Error
+			if !errors.As(err, &e) {
+				t.Fatalf("accepted, error %v", err)
+			}
+			if tt.field != "" && e.Field != tt.field {
+				t.Errorf("names field %q (%v), want %q", e.Field, err, tt.field)
+			}
+			if !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("says %q, want %q in it", err, tt.says)
+			}
+		})
+	}
+}
+
+func TestAcceptedAndKept(t *testing.T) {
+	for _, tt := range []struct{ name, in, out string }{
+		{"unused fields decide nothing", `{"type":"delete-nodes","ids":["a"],"nodes":5,"flow":null}`, ""},
+		{"unused field before type", `{"nodes":"junk","type":"delete-nodes","ids":["a"]}`, ""},
+		{"64 levels", `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","meta":` + nested(61) + `}]}`, ""},
+		{"case matters not inside meta", `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","meta":{"ID":1,"id":2}}]}`, ""},
+		{"null and fractions in meta and unknown fields", `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","meta":{"n":null,"f":1e3},"p":null}]}`, ""},
+		{"space goes, text stays", " {\n\t\"type\" : \"delete-nodes\" ,\r\n \"ids\" : [ \"a \\\" b\\\\\" , \"\\u00e9\" ] } \n", `{"type":"delete-nodes","ids":["a \" b\\","\u00e9"]}`},
+		{"extreme integers", `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","startedAt":-9007199254740991,"endedAt":9007199254740991}]}`, ""},
+		{"paired surrogates", `{"type":"delete-nodes","ids":["\ud83d\ude00"]}`, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m, err := flow.Decode("F", []byte(tt.in))
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := tt.out
+			if want == "" {
+				want = tt.in
+			}
+			if m.JSON() != want {
+				t.Errorf("goes out as %s\nwant %s", m.JSON(), want)
+			}
+		})
+	}
+}
+
+func TestBatch(t *testing.T) {
+	const a, b = `{"type":"delete-nodes","ids":["a"]}`, `{"type":"delete-nodes","ids":["b"]}`
+	ms, err := flow.DecodeBatch("F", []byte("\n"+a+"\r\n\n  \n"+b), 0)
+	if err != nil || len(ms) != 2 || ms[1].IDs[0] != "b" {
+		t.Fatalf("got %v, %v", ms, err)
+	}
+	for _, tt := range []struct {
+		name, in string
+		line     int
+		large    bool
+	}{
+		{"bad third line", a + "\n\n" + `{"type":"x"}` + "\n" + b, 3, false},
+		{"two on a line", a + b, 1, false},
+		{"nothing", "\n \n", 0, false},
+		{"one too long", a + "\n" + `{"type":"delete-nodes","ids":["` + strings.Repeat("x", 100) + `"]}`, 2, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := flow.DecodeBatch("F", []byte(tt.in), 100)
+			var e *flow.Error
+			if !errors.As(err, &e) || e.Line != tt.line || errors.Is(err, flow.ErrTooLarge) != tt.large {
+				t.Fatalf("got %v", err)
+			}
+		})
+	}
+}

@@ -1,0 +1,534 @@
+package flow
+
+import (
+	"encoding/json"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxInteger is the largest integer, and -MaxInteger the smallest, that a field may hold: what a float64 holds exactly.
+const MaxInteger = 1<<53 - 1
+
+// Message is one FlowMessage. Of its fields only those are set that its Type uses.
+type Message struct {
+	Type          Type
+	Flow          *Instance      // snapshot, upsert-flow
+	Nodes         []Node         // snapshot, upsert-nodes
+	Relationships []Relationship // snapshot, upsert-rels
+	IDs           []string       // delete-nodes
+	Pairs         []RelKey       // delete-rels
+
+	raw string
+}
+
+// Decode reads one FlowMessage that is posted to flow flowID. The error, if any, is an *Error; the message is then nil.
+// The result does not refer to data.
+func Decode(flowID string, data []byte) (*Message, error) {
+	if !utf8.Valid(data) {
+		return nil, refuse("", "not valid UTF-8")
+	}
+	return decodeString(flowID, string(data))
+}
+
+func decodeString(flowID, s string) (*Message, error) {
+	s = strings.Trim(s, " \t\r\n")
+	m, spaced, err := parse(flowID, s)
+	if err == nil && spaced {
+		m, _, err = parse(flowID, compact(s))
+	}
+	return m, err
+}
+
+func parse(flowID, s string) (m *Message, spaced bool, err error) {
+	var keys [2 * manyKeys]string
+	d := decoder{scanner: scanner{s: s, keys: keys[:0]}, flowID: flowID}
+	if m, err = d.message(); err != nil {
+		return nil, false, err
+	}
+	return m, d.space, nil
+}
+
+// decoder reads the objects of the contract.
+type decoder struct {
+	scanner
+	flowID string
+}
+
+// Top-level fields, as bits.
+const (
+	hasFlow = 1 << iota
+	hasNodes
+	hasRels
+	hasIDs
+	hasPairs
+)
+
+func fieldBit(name string) int {
+	switch name {
+	case "flow":
+		return hasFlow
+	case "nodes":
+		return hasNodes
+	case "relationships":
+		return hasRels
+	case "ids":
+		return hasIDs
+	case "pairs":
+		return hasPairs
+	}
+	return 0
+}
+
+// typeBits gives the fields that a type uses and those of them that must be there.
+func typeBits(t Type) (used, required int) {
+	switch t {
+	case TypeSnapshot:
+		return hasFlow | hasNodes | hasRels, hasFlow
+	case TypeUpsertFlow:
+		return hasFlow, hasFlow
+	case TypeUpsertNodes:
+		return hasNodes, hasNodes
+	case TypeUpsertRels:
+		return hasRels, hasRels
+	case TypeDeleteNodes:
+		return hasIDs, hasIDs
+	case TypeDeleteRels:
+		return hasPairs, hasPairs
+	}
+	return 0, 0
+}
+
+var messageFields = []string{"type", "flow", "nodes", "relationships", "ids", "pairs"}
+
+func (d *decoder) message() (*Message, error) {
+	m := &Message{raw: d.s}
+	var used, required, seen, early int
+	var earlyAt [5]int // where fields stand that came before the type that says whether they count
+	err := d.object(func(key string) error {
+		if key == "type" {
+			name, err := d.text("one of the message types", false)
+			if err != nil {
+				return within(key, err)
+			}
+			if used, required = typeBits(Type(name)); used == 0 {
+				return refuse(key, quoteShort(name)+" is no message type; allowed are snapshot, upsert-flow, upsert-nodes, upsert-rels, delete-nodes, delete-rels")
+			}
+			m.Type = Type(name)
+			return nil
+		}
+		bit := fieldBit(key)
+		switch {
+		case bit == 0:
+			return d.unknown(key, messageFields)
+		case m.Type == "":
+			d.peek()
+			early |= bit
+			earlyAt[bitIndex(bit)] = d.pos
+		case used&bit != 0:
+			seen |= bit
+			return within(key, d.part(m, bit))
+		}
+		_, err := d.skip()
+		return within(key, err)
+	})
+	if err != nil {
+		return nil, err
+	}
+	if d.peek(); d.pos < len(d.s) {
+		return nil, &Error{Msg: "more follows the message; several messages go one a line, as application/x-ndjson"}
+	}
+	if m.Type == "" {
+		return nil, refuse("type", "is missing")
+	}
+	for i := range earlyAt {
+		if bit := 1 << i; early&used&bit != 0 {
+			seen |= bit
+			d.pos, d.depth, d.keys = earlyAt[i], 1, d.keys[:0]
+			if err := within(messageFields[i+1], d.part(m, bit)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for i, name := range messageFields[1:] {
+		if bit := 1 << i; required&bit != 0 && seen&bit == 0 {
+			return nil, refuse(name, "is missing; "+string(m.Type)+" needs it")
+		}
+	}
+	return m, nil
+}
+
+func bitIndex(bit int) int {
+	i := 0
+	for ; bit > 1; bit >>= 1 {
+		i++
+	}
+	return i
+}
+
+// part reads one of the fields that the type of m uses.
+func (d *decoder) part(m *Message, bit int) error {
+	switch bit {
+	case hasFlow:
+		m.Flow = new(Instance)
+		return d.instance(m.Flow)
+	case hasNodes:
+		return d.list(m.Type == TypeSnapshot, func() error {
+			m.Nodes = append(m.Nodes, Node{})
+			return d.node(&m.Nodes[len(m.Nodes)-1])
+		})
+	case hasRels:
+		return d.list(m.Type == TypeSnapshot, func() error {
+			m.Relationships = append(m.Relationships, Relationship{})
+			return d.relationship(&m.Relationships[len(m.Relationships)-1])
+		})
+	case hasIDs:
+		return d.list(false, func() error {
+			id, err := d.text("a node id", false)
+			m.IDs = append(m.IDs, id)
+			return err
+		})
+	default:
+		return d.list(false, func() error {
+			m.Pairs = append(m.Pairs, RelKey{})
+			return d.pair(&m.Pairs[len(m.Pairs)-1])
+		})
+	}
+}
+
+func (d *decoder) list(mayBeEmpty bool, element func() error) error {
+	if d.peek() != '[' {
+		return d.wrong("an array")
+	}
+	n := 0
+	err := d.array(func(i int) error {
+		n++
+		return withinIndex(i, element())
+	})
+	if err == nil && n == 0 && !mayBeEmpty {
+		return refuse("", "is empty; at least one element is needed")
+	}
+	return err
+}
+
+var instanceFields = []string{"id", "definitionId", "parentFlowId", "triggeredBy", "status", "startedAt", "endedAt", "meta"}
+
+func (d *decoder) instance(f *Instance) (err error) {
+	if d.peek() != '{' {
+		return d.wrong("an object")
+	}
+	start := d.pos
+	err = d.object(func(key string) (err error) {
+		switch key {
+		case "id":
+			f.ID, err = d.flowRef()
+		case "definitionId":
+			f.DefinitionID, err = d.text("a string", false)
+		case "parentFlowId":
+			f.ParentFlowID, err = d.text("a string", false)
+		case "triggeredBy":
+			err = d.list(true, func() error {
+				f.TriggeredBy = append(f.TriggeredBy, Trigger{})
+				return d.trigger(&f.TriggeredBy[len(f.TriggeredBy)-1])
+			})
+		case "status":
+			f.Status, err = d.text("a non-empty string", true)
+		case "startedAt":
+			if f.StartedAt, err = d.time(); err == nil && f.StartedAt.ms < 0 {
+				err = refuse("", "must be 0 or more")
+			}
+		case "endedAt":
+			f.EndedAt, err = d.time()
+		case "meta":
+			f.Meta, err = d.meta()
+		default:
+			return d.unknown(key, instanceFields)
+		}
+		return within(key, err)
+	})
+	f.raw = d.s[start:d.pos]
+	switch {
+	case err != nil:
+		return err
+	case f.ID == "":
+		return refuse("id", "is missing")
+	case f.Status == "":
+		return refuse("status", "is missing")
+	case f.StartedAt.IsZero():
+		return refuse("startedAt", "is missing")
+	}
+	return nil
+}
+
+var triggerFields = []string{"flowId", "when"}
+
+func (d *decoder) trigger(t *Trigger) error {
+	if d.peek() != '{' {
+		return d.wrong("an object")
+	}
+	flowIDSeen := false
+	err := d.object(func(key string) (err error) {
+		switch key {
+		case "flowId":
+			flowIDSeen = true
+			t.FlowID, err = d.text("a flow id", false)
+		case "when":
+			if t.When, err = d.text("a string", false); err == nil && t.When != "success" && t.When != "failure" && t.When != "always" {
+				err = refuse("", quoteShort(t.When)+" is not allowed; it is success, failure or always")
+			}
+		default:
+			return d.unknown(key, triggerFields)
+		}
+		return within(key, err)
+	})
+	switch {
+	case err != nil:
+		return err
+	case !flowIDSeen:
+		return refuse("flowId", "is missing")
+	case t.When == "":
+		return refuse("when", "is missing")
+	}
+	return nil
+}
+
+var nodeFields = []string{"id", "flowId", "label", "status", "family", "region", "startedAt", "endedAt", "meta"}
+
+func (d *decoder) node(n *Node) error {
+	if d.peek() != '{' {
+		return d.wrong("an object")
+	}
+	start := d.pos
+	err := d.object(func(key string) (err error) {
+		switch key {
+		case "id":
+			n.ID, err = d.text("a non-empty string", true)
+		case "flowId":
+			n.FlowID, err = d.flowRef()
+		case "label":
+			n.Label, err = d.text("a non-empty string", true)
+		case "status":
+			n.Status, err = d.text("a non-empty string", true)
+		case "family":
+			n.Family, err = d.text("a string", false)
+		case "region":
+			n.Region, err = d.text("a string", false)
+		case "startedAt":
+			n.StartedAt, err = d.time()
+		case "endedAt":
+			n.EndedAt, err = d.time()
+		case "meta":
+			n.Meta, err = d.meta()
+		default:
+			return d.unknown(key, nodeFields)
+		}
+		return within(key, err)
+	})
+	n.raw = d.s[start:d.pos]
+	switch {
+	case err != nil:
+		return err
+	case n.ID == "":
+		return refuse("id", "is missing")
+	case n.FlowID == "":
+		return refuse("flowId", "is missing")
+	case n.Label == "":
+		return refuse("label", "is missing")
+	case n.Status == "":
+		return refuse("status", "is missing")
+	}
+	return nil
+}
+
+var relationshipFields = []string{"fromId", "toId", "type", "fromFlowId", "toFlowId", "condition", "lag"}
+
+func (d *decoder) relationship(r *Relationship) error {
+	if d.peek() != '{' {
+		return d.wrong("an object")
+	}
+	start := d.pos
+	var ends keySeen
+	err := d.object(func(key string) (err error) {
+		switch key {
+		case "fromId", "toId", "type":
+			return d.keyField(key, &r.FromID, &r.ToID, &r.Type, &ends)
+		case "fromFlowId":
+			r.FromFlowID, err = d.text("a flow id", false)
+		case "toFlowId":
+			r.ToFlowID, err = d.text("a flow id", false)
+		case "condition":
+			var c string
+			c, err = d.text("a string", false)
+			if r.Condition = Condition(c); err == nil && r.Condition != OnSuccess && r.Condition != OnFailure && r.Condition != Always {
+				err = refuse("", quoteShort(c)+" is not allowed; it is on-success, on-failure or always")
+			}
+		case "lag":
+			if r.Lag, err = d.integer(); err == nil && r.Lag < 0 {
+				err = refuse("", "must be 0 or more seconds")
+			}
+		default:
+			return d.unknown(key, relationshipFields)
+		}
+		return within(key, err)
+	})
+	r.raw = d.s[start:d.pos]
+	if err != nil {
+		return err
+	}
+	return ends.missing()
+}
+
+var pairFields = []string{"fromId", "toId", "type"}
+
+func (d *decoder) pair(k *RelKey) error {
+	if d.peek() != '{' {
+		return d.wrong("an object")
+	}
+	var ends keySeen
+	err := d.object(func(key string) error {
+		switch key {
+		case "fromId", "toId", "type":
+			return d.keyField(key, &k.FromID, &k.ToID, &k.Type, &ends)
+		}
+		return d.unknown(key, pairFields)
+	})
+	if err != nil {
+		return err
+	}
+	return ends.missing()
+}
+
+// keySeen tells which parts of a relationship's key were there.
+type keySeen struct{ from, to, typ bool }
+
+func (s keySeen) missing() error {
+	switch {
+	case !s.from:
+		return refuse("fromId", "is missing")
+	case !s.to:
+		return refuse("toId", "is missing")
+	case !s.typ:
+		return refuse("type", "is missing")
+	}
+	return nil
+}
+
+// keyField reads one part of a relationship's key.
+func (d *decoder) keyField(key string, from, to *string, typ *RelType, seen *keySeen) (err error) {
+	switch key {
+	case "fromId":
+		seen.from = true
+		*from, err = d.text("a node id", false)
+	case "toId":
+		seen.to = true
+		*to, err = d.text("a node id", false)
+	case "type":
+		seen.typ = true
+		var name string
+		if name, err = d.text("a string", false); err != nil {
+			break
+		}
+		switch *typ = RelType(name); *typ {
+		case Contains, FinishToStart, StartToStart, FinishToFinish, StartToFinish, Triggers:
+		default:
+			err = refuse("", quoteShort(name)+" is no relationship type; allowed are contains, finish-to-start, start-to-start, finish-to-finish, start-to-finish, triggers")
+		}
+	}
+	return within(key, err)
+}
+
+// unknown reads a field that v1 does not know. It is kept, unless it is one of the known in another case: that is a mistake
+// which would otherwise lose the field silently.
+func (d *decoder) unknown(key string, known []string) error {
+	for _, name := range known {
+		if strings.EqualFold(key, name) {
+			return refuse(key, "is the field "+name+" in another case; names match exactly")
+		}
+	}
+	_, err := d.skip()
+	return within(key, err)
+}
+
+func (d *decoder) text(want string, nonEmpty bool) (string, error) {
+	if d.peek() != '"' {
+		return "", d.wrong(want)
+	}
+	s, err := d.str()
+	if err == nil && nonEmpty && s == "" {
+		return "", refuse("", "must be "+want+", not an empty one")
+	}
+	return s, err
+}
+
+// flowRef reads a flow id that must be the one of the URL.
+func (d *decoder) flowRef() (string, error) {
+	id, err := d.text("the flow id of the URL", true)
+	if err == nil && id != d.flowID {
+		return "", refuse("", quoteShort(id)+" is not the flow that it is posted to, "+strconv.Quote(d.flowID))
+	}
+	return id, err
+}
+
+func (d *decoder) time() (Time, error) {
+	ms, err := d.integer()
+	return At(ms), err
+}
+
+func (d *decoder) integer() (int64, error) {
+	if c := d.peek(); c != '-' && (c < '0' || c > '9') {
+		return 0, d.wrong("an integer")
+	}
+	text, integer, err := d.number()
+	if err != nil {
+		return 0, err
+	}
+	if !integer {
+		return 0, refuse("", "must be an integer without fraction or exponent")
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n > MaxInteger || n < -MaxInteger {
+		return 0, refuse("", "is beyond ±(2^53 - 1)")
+	}
+	return n, nil
+}
+
+func (d *decoder) meta() (json.RawMessage, error) {
+	if d.peek() != '{' {
+		return nil, d.wrong("an object")
+	}
+	s, err := d.skip()
+	return json.RawMessage(s), err
+}
+
+// wrong says that a value is of the wrong kind, or that there is none.
+func (d *decoder) wrong(want string) error {
+	got := "nothing"
+	switch c := d.peek(); {
+	case c == 0 && d.pos >= len(d.s):
+		return d.unexpected(want)
+	case c == '{':
+		got = "an object"
+	case c == '[':
+		got = "an array"
+	case c == '"':
+		got = "a string"
+	case c == 't' || c == 'f':
+		got = "a boolean"
+	case c == 'n':
+		got = "null"
+	case c == '-' || c >= '0' && c <= '9':
+		got = "a number"
+	default:
+		return d.unexpected(want)
+	}
+	return refuse("", "must be "+want+", not "+got)
+}
+
+// quoteShort quotes a sender's text for an error message, cut to a length that cannot flood it.
+func quoteShort(s string) string {
+	const most = 60
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return strconv.Quote(s)
+}

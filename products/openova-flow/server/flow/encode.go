@@ -1,0 +1,100 @@
+package flow
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+)
+
+// UpsertFlow returns an upsert-flow message.
+func UpsertFlow(f Instance) *Message { return &Message{Type: TypeUpsertFlow, Flow: &f} }
+
+// UpsertNodes returns an upsert-nodes message. The contract asks for at least one node.
+func UpsertNodes(nodes ...Node) *Message { return &Message{Type: TypeUpsertNodes, Nodes: nodes} }
+
+// UpsertRels returns an upsert-rels message. The contract asks for at least one relationship.
+func UpsertRels(rels ...Relationship) *Message {
+	return &Message{Type: TypeUpsertRels, Relationships: rels}
+}
+
+// DeleteNodes returns a delete-nodes message. The contract asks for at least one id.
+func DeleteNodes(ids ...string) *Message { return &Message{Type: TypeDeleteNodes, IDs: ids} }
+
+// DeleteRels returns a delete-rels message. The contract asks for at least one pair.
+func DeleteRels(pairs ...RelKey) *Message { return &Message{Type: TypeDeleteRels, Pairs: pairs} }
+
+// JSON returns the message on one line: the bytes it was decoded from, or, for one built in Go, its fields. A message, node,
+// relationship or flow that was decoded must not be changed and encoded again; build a new one.
+func (m *Message) JSON() string {
+	if m.raw != "" {
+		return m.raw
+	}
+	var b strings.Builder
+	b.WriteString(`{"type":"` + string(m.Type) + `"`)
+	if m.Flow != nil {
+		b.WriteString(`,"flow":` + m.Flow.JSON())
+	}
+	snapshot := m.Type == TypeSnapshot
+	if snapshot || len(m.Nodes) > 0 {
+		writeList(&b, "nodes", m.Nodes, Node.JSON)
+	}
+	if snapshot || len(m.Relationships) > 0 {
+		writeList(&b, "relationships", m.Relationships, Relationship.JSON)
+	}
+	if len(m.IDs) > 0 {
+		writeList(&b, "ids", m.IDs, func(id string) string { return encode(id) })
+	}
+	if len(m.Pairs) > 0 {
+		writeList(&b, "pairs", m.Pairs, func(k RelKey) string { return encode(k) })
+	}
+	b.WriteByte('}')
+	return b.String()
+}
+
+func writeList[T any](b *strings.Builder, name string, list []T, text func(T) string) {
+	b.WriteString(`,"` + name + `":[`)
+	for i, e := range list {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(text(e))
+	}
+	b.WriteByte(']')
+}
+
+// JSON returns the flow on one line: the bytes it was decoded from, or its fields.
+func (f Instance) JSON() string {
+	if f.raw != "" {
+		return f.raw
+	}
+	return encode(f)
+}
+
+// JSON returns the node on one line: the bytes it was decoded from, or its fields. Two nodes that were built in Go with equal
+// fields, and equal bytes of Meta, have equal JSON.
+func (n Node) JSON() string {
+	if n.raw != "" {
+		return n.raw
+	}
+	return encode(n)
+}
+
+// JSON returns the relationship on one line: the bytes it was decoded from, or its fields.
+func (r Relationship) JSON() string {
+	if r.raw != "" {
+		return r.raw
+	}
+	return encode(r)
+}
+
+// encode marshals v without the escapes that only HTML needs. The types of this package always marshal, unless a Meta that was
+// set in Go is not JSON: that is a programming error.
+func encode(v any) string {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		panic("flow: " + err.Error())
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}

@@ -1,0 +1,383 @@
+package flow
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf16"
+	"unicode/utf8"
+)
+
+// maxDepth is how deep arrays and objects may nest; the message object itself is the first level.
+const maxDepth = 64
+
+// manyKeys is the number of keys of one object from which a map finds duplicates faster than comparing each with each.
+const manyKeys = 24
+
+// scanner reads JSON (RFC 8259) from a string that is valid UTF-8. What it returns are substrings of that string wherever no
+// escape has to be resolved, so reading allocates next to nothing.
+type scanner struct {
+	s     string
+	pos   int
+	depth int
+	space bool     // insignificant white space was seen
+	keys  []string // the keys of all objects that are open, innermost last
+}
+
+func (p *scanner) syntax(format string, args ...any) error {
+	return &Error{Msg: "not JSON: " + fmt.Sprintf(format, args...) + " at byte " + strconv.Itoa(p.pos+1)}
+}
+
+func (p *scanner) unexpected(want string) error {
+	if p.pos >= len(p.s) {
+		return p.syntax("it ends where %s is expected", want)
+	}
+	r, _ := utf8.DecodeRuneInString(p.s[p.pos:])
+	return p.syntax("%q where %s is expected", r, want)
+}
+
+// peek skips white space and returns the next byte, 0 at the end.
+func (p *scanner) peek() byte {
+	for p.pos < len(p.s) {
+		switch c := p.s[p.pos]; c {
+		case ' ', '\t', '\n', '\r':
+			p.space = true
+			p.pos++
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+func (p *scanner) open() error {
+	if p.depth == maxDepth {
+		return &Error{Msg: fmt.Sprintf("nested deeper than %d levels", maxDepth)}
+	}
+	p.depth++
+	p.pos++
+	return nil
+}
+
+// object reads an object and calls field for each of its keys, with the scanner before the value; field must read that value.
+// Duplicate keys are refused.
+func (p *scanner) object(field func(key string) error) error {
+	if p.peek() != '{' {
+		return p.unexpected("an object")
+	}
+	if err := p.open(); err != nil {
+		return err
+	}
+	base := len(p.keys)
+	var seen map[string]struct{}
+	for n := 0; ; n++ {
+		c := p.peek()
+		if c == '}' && n == 0 {
+			break
+		}
+		if c != '"' {
+			return p.unexpected("a key")
+		}
+		key, err := p.str()
+		if err != nil {
+			return err
+		}
+		if seen, err = p.remember(key, base, seen); err != nil {
+			return err
+		}
+		if p.peek() != ':' {
+			return p.unexpected("':'")
+		}
+		p.pos++
+		if err := field(key); err != nil {
+			return err
+		}
+		if c = p.peek(); c == '}' {
+			break
+		}
+		if c != ',' {
+			return p.unexpected("',' or '}'")
+		}
+		p.pos++
+	}
+	p.pos++
+	p.depth--
+	p.keys = p.keys[:base]
+	return nil
+}
+
+// remember notes a key of the object whose keys start at base, and refuses one that it has already.
+func (p *scanner) remember(key string, base int, seen map[string]struct{}) (map[string]struct{}, error) {
+	duplicate := false
+	switch n := len(p.keys) - base; {
+	case seen != nil:
+		_, duplicate = seen[key]
+		seen[key] = struct{}{}
+		if !duplicate {
+			return seen, nil
+		}
+	case n == manyKeys:
+		seen = make(map[string]struct{}, 4*manyKeys)
+		for _, k := range p.keys[base:] {
+			seen[k] = struct{}{}
+		}
+		return p.remember(key, base, seen)
+	default:
+		for _, k := range p.keys[base:] {
+			if k == key {
+				duplicate = true
+				break
+			}
+		}
+	}
+	if duplicate {
+		return seen, &Error{Field: key, Msg: "appears twice in one object"}
+	}
+	p.keys = append(p.keys, key)
+	return seen, nil
+}
+
+// array reads an array and calls element for each of its elements, which must read it.
+func (p *scanner) array(element func(i int) error) error {
+	if p.peek() != '[' {
+		return p.unexpected("an array")
+	}
+	if err := p.open(); err != nil {
+		return err
+	}
+	for i := 0; ; i++ {
+		c := p.peek()
+		if c == ']' && i == 0 {
+			break
+		}
+		if err := element(i); err != nil {
+			return err
+		}
+		if c = p.peek(); c == ']' {
+			break
+		}
+		if c != ',' {
+			return p.unexpected("',' or ']'")
+		}
+		p.pos++
+	}
+	p.pos++
+	p.depth--
+	return nil
+}
+
+// skip reads any value, checks it and returns its bytes.
+func (p *scanner) skip() (string, error) {
+	c := p.peek()
+	start := p.pos
+	var err error
+	switch {
+	case c == '{':
+		err = p.object(func(key string) error {
+			_, err := p.skip()
+			return within(key, err)
+		})
+	case c == '[':
+		err = p.array(func(i int) error {
+			_, err := p.skip()
+			return withinIndex(i, err)
+		})
+	case c == '"':
+		_, err = p.str()
+	case c == '-' || c >= '0' && c <= '9':
+		_, _, err = p.number()
+	case c == 't':
+		err = p.literal("true")
+	case c == 'f':
+		err = p.literal("false")
+	case c == 'n':
+		err = p.literal("null")
+	default:
+		err = p.unexpected("a value")
+	}
+	if err != nil {
+		return "", err
+	}
+	return p.s[start:p.pos], nil
+}
+
+func (p *scanner) literal(word string) error {
+	if !strings.HasPrefix(p.s[p.pos:], word) {
+		return p.unexpected("a value")
+	}
+	p.pos += len(word)
+	return nil
+}
+
+// number reads a number and says whether it is written as an integer.
+func (p *scanner) number() (text string, integer bool, err error) {
+	start := p.pos
+	if p.at() == '-' {
+		p.pos++
+	}
+	if p.at() == '0' {
+		p.pos++
+	} else if !p.digits() {
+		return "", false, p.unexpected("a digit")
+	}
+	integer = true
+	if p.at() == '.' {
+		integer = false
+		p.pos++
+		if !p.digits() {
+			return "", false, p.unexpected("a digit")
+		}
+	}
+	if c := p.at(); c == 'e' || c == 'E' {
+		integer = false
+		p.pos++
+		if c := p.at(); c == '+' || c == '-' {
+			p.pos++
+		}
+		if !p.digits() {
+			return "", false, p.unexpected("a digit")
+		}
+	}
+	return p.s[start:p.pos], integer, nil
+}
+
+func (p *scanner) at() byte {
+	if p.pos < len(p.s) {
+		return p.s[p.pos]
+	}
+	return 0
+}
+
+func (p *scanner) digits() bool {
+	start := p.pos
+	for p.pos < len(p.s) && p.s[p.pos] >= '0' && p.s[p.pos] <= '9' {
+		p.pos++
+	}
+	return p.pos > start
+}
+
+// str reads a string, the scanner being on its opening quote, and returns what it means.
+func (p *scanner) str() (string, error) {
+	p.pos++
+	start := p.pos
+	for p.pos < len(p.s) {
+		switch c := p.s[p.pos]; {
+		case c == '"':
+			p.pos++
+			return p.s[start : p.pos-1], nil
+		case c == '\\':
+			return p.escaped(start)
+		case c < ' ':
+			return "", p.syntax("control character %#02x in a string", c)
+		}
+		p.pos++
+	}
+	return "", p.unexpected("the end of a string")
+}
+
+// escaped reads on in a string that has an escape at the scanner's position.
+func (p *scanner) escaped(start int) (string, error) {
+	var b strings.Builder
+	b.WriteString(p.s[start:p.pos])
+	for p.pos < len(p.s) {
+		c := p.s[p.pos]
+		switch {
+		case c == '"':
+			p.pos++
+			return b.String(), nil
+		case c < ' ':
+			return "", p.syntax("control character %#02x in a string", c)
+		case c != '\\':
+			b.WriteByte(c)
+			p.pos++
+		default:
+			r, err := p.escape()
+			if err != nil {
+				return "", err
+			}
+			b.WriteRune(r)
+		}
+	}
+	return "", p.unexpected("the end of a string")
+}
+
+// escape reads one escape sequence, a surrogate pair included.
+func (p *scanner) escape() (rune, error) {
+	p.pos++
+	c := p.at()
+	p.pos++
+	switch c {
+	case '"', '\\', '/':
+		return rune(c), nil
+	case 'b':
+		return '\b', nil
+	case 'f':
+		return '\f', nil
+	case 'n':
+		return '\n', nil
+	case 'r':
+		return '\r', nil
+	case 't':
+		return '\t', nil
+	case 'u':
+		r, err := p.hex4()
+		if err != nil || !utf16.IsSurrogate(r) {
+			return r, err
+		}
+		if strings.HasPrefix(p.s[p.pos:], `\u`) {
+			p.pos += 2
+			low, err := p.hex4()
+			if err != nil {
+				return 0, err
+			}
+			if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
+				return r, nil
+			}
+		}
+		return 0, &Error{Msg: "unpaired surrogate in a string at byte " + strconv.Itoa(p.pos)}
+	}
+	p.pos -= 2
+	return 0, p.syntax("an unknown escape in a string")
+}
+
+func (p *scanner) hex4() (rune, error) {
+	if p.pos+4 > len(p.s) {
+		p.pos = len(p.s)
+		return 0, p.unexpected("four hexadecimal digits")
+	}
+	var r rune
+	for _, c := range []byte(p.s[p.pos : p.pos+4]) {
+		switch {
+		case c >= '0' && c <= '9':
+			c -= '0'
+		case c|0x20 >= 'a' && c|0x20 <= 'f':
+			c = c | 0x20 - 'a' + 10
+		default:
+			return 0, p.unexpected("four hexadecimal digits")
+		}
+		r = r<<4 | rune(c)
+	}
+	p.pos += 4
+	return r, nil
+}
+
+// compact returns s, which is valid JSON, without its insignificant white space.
+func compact(s string) string {
+	var b strings.Builder
+	b.Grow(len(s))
+	inString := false
+	start := 0
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case !inString && (c == ' ' || c == '\n' || c == '\r' || c == '\t'):
+			b.WriteString(s[start:i])
+			start = i + 1
+		}
+	}
+	b.WriteString(s[start:])
+	return b.String()
+}

@@ -1,0 +1,339 @@
+package flow
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// State is what the messages of one flow fold into. It is not safe for concurrent use.
+//
+// Memory is bounded by what is there now: deleted nodes leave nothing behind, and a node never keeps a larger message alive.
+type State struct {
+	flowID   string
+	flow     Instance
+	owned    bool // an emitter has said what the flow is
+	vertices map[string]*vertex
+	rels     map[RelKey]*edge
+	nodes    int // vertices that are present
+	bytes    int64
+	leaves   rollup
+	arrival  int64 // of the first event
+	doneAt   int64 // arrival of what made the derived status succeeded
+}
+
+// vertex is a node, or only an end that a relationship names.
+type vertex struct {
+	node     Node
+	present  bool
+	children int     // present nodes that this one contains
+	out, in  []*edge // relationships from and to this id
+}
+
+type edge struct {
+	rel      Relationship
+	from, to *vertex // nil for an end in another flow
+	iOut     int     // position in from.out
+	iIn      int     // position in to.in
+}
+
+// NewState returns the state of a flow that comes to be at instant arrival (Unix milliseconds): pending, with nothing in it.
+func NewState(flowID string, arrival int64) *State {
+	s := &State{flowID: flowID, arrival: arrival}
+	s.reset()
+	s.flow = Instance{ID: flowID, Status: StatusPending, StartedAt: At(arrival)}
+	return s
+}
+
+func (s *State) reset() {
+	s.vertices = make(map[string]*vertex)
+	s.rels = make(map[RelKey]*edge)
+	s.nodes = 0
+	s.bytes = 0
+	s.leaves = rollup{}
+}
+
+// Apply folds one message. Messages come from Decode, for the same flow, or from this package's constructors.
+func (s *State) Apply(m *Message) {
+	switch m.Type {
+	case TypeSnapshot:
+		s.reset()
+		s.setFlow(m)
+		s.putNodes(m)
+		s.putRels(m)
+	case TypeUpsertFlow:
+		s.setFlow(m)
+	case TypeUpsertNodes:
+		s.putNodes(m)
+	case TypeUpsertRels:
+		s.putRels(m)
+	case TypeDeleteNodes:
+		for _, id := range m.IDs {
+			s.deleteNode(id)
+		}
+	case TypeDeleteRels:
+		for _, k := range m.Pairs {
+			if e := s.rels[k]; e != nil {
+				s.deleteRel(e)
+			}
+		}
+	}
+}
+
+func (s *State) setFlow(m *Message) {
+	s.flow = *m.Flow
+	if raw, ok := m.detach(s.flow.raw); ok {
+		reread(s.flowID, raw, func(d *decoder) error { s.flow = Instance{}; return d.instance(&s.flow) })
+	}
+	s.owned = true
+}
+
+// detach returns a copy of raw, the bytes of an element of m, when keeping the element would keep a much larger message.
+func (m *Message) detach(raw string) (string, bool) {
+	if raw == "" || len(m.raw) <= 2*len(raw)+512 {
+		return "", false
+	}
+	return strings.Clone(raw), true
+}
+
+// reread decodes an element again, from a copy of its bytes, so that its fields refer to the copy.
+func reread(flowID, raw string, read func(*decoder) error) {
+	d := decoder{scanner: scanner{s: raw}, flowID: flowID}
+	if err := read(&d); err != nil {
+		panic("flow: an element that was decoded before is refused: " + err.Error())
+	}
+}
+
+func (s *State) putNodes(m *Message) {
+	for _, n := range m.Nodes {
+		if raw, ok := m.detach(n.raw); ok {
+			reread(s.flowID, raw, func(d *decoder) error { n = Node{}; return d.node(&n) })
+		}
+		s.putNode(n)
+	}
+}
+
+func (s *State) putNode(n Node) {
+	v := s.vertex(n.ID)
+	leaf := v.children == 0
+	if v.present {
+		s.bytes -= v.node.size()
+		if leaf {
+			s.leaves.replace(&v.node, &n)
+		}
+	} else {
+		s.containedChanged(v, 1)
+		v.present = true
+		s.nodes++
+		if leaf = v.children == 0; leaf {
+			s.leaves.add(&n)
+		}
+	}
+	v.node = n
+	s.bytes += n.size()
+}
+
+func (s *State) vertex(id string) *vertex {
+	v := s.vertices[id]
+	if v == nil {
+		v = new(vertex)
+		s.vertices[strings.Clone(id)] = v
+	}
+	return v
+}
+
+// containedChanged tells the containers of v, which has just come (delta 1) or gone (-1).
+func (s *State) containedChanged(v *vertex, delta int) {
+	for _, e := range v.out {
+		if e.rel.Type == Contains && e.to != nil {
+			s.addChildren(e.to, delta)
+		}
+	}
+}
+
+func (s *State) addChildren(v *vertex, delta int) {
+	wasLeaf := v.children == 0
+	v.children += delta
+	if isLeaf := v.children == 0; v.present && wasLeaf != isLeaf {
+		if isLeaf {
+			s.leaves.add(&v.node)
+		} else {
+			s.leaves.remove(&v.node)
+		}
+	}
+}
+
+func (s *State) deleteNode(id string) {
+	v := s.vertices[id]
+	if v == nil {
+		return
+	}
+	for len(v.out) > 0 {
+		s.deleteRel(v.out[len(v.out)-1])
+	}
+	for len(v.in) > 0 {
+		s.deleteRel(v.in[len(v.in)-1])
+	}
+	if v.present {
+		if v.children == 0 {
+			s.leaves.remove(&v.node)
+		}
+		s.bytes -= v.node.size()
+		s.nodes--
+	}
+	delete(s.vertices, id)
+}
+
+func (s *State) putRels(m *Message) {
+	for _, r := range m.Relationships {
+		if raw, ok := m.detach(r.raw); ok {
+			reread(s.flowID, raw, func(d *decoder) error { r = Relationship{}; return d.relationship(&r) })
+		}
+		s.putRel(r)
+	}
+}
+
+func (s *State) putRel(r Relationship) {
+	if e := s.rels[r.Key()]; e != nil {
+		s.deleteRel(e)
+	}
+	e := &edge{rel: r}
+	s.rels[r.Key()] = e
+	s.bytes += r.size()
+	if r.FromFlowID == "" || r.FromFlowID == s.flowID {
+		e.from = s.vertex(r.FromID)
+		e.iOut = len(e.from.out)
+		e.from.out = append(e.from.out, e)
+	}
+	if r.ToFlowID == "" || r.ToFlowID == s.flowID {
+		e.to = s.vertex(r.ToID)
+		e.iIn = len(e.to.in)
+		e.to.in = append(e.to.in, e)
+	}
+	if e.contains() {
+		s.addChildren(e.to, 1)
+	}
+}
+
+// contains reports whether e makes the present node that it comes from a child of the id that it goes to.
+func (e *edge) contains() bool {
+	return e.rel.Type == Contains && e.from != nil && e.from.present && e.to != nil
+}
+
+func (s *State) deleteRel(e *edge) {
+	if e.contains() {
+		s.addChildren(e.to, -1)
+	}
+	delete(s.rels, e.rel.Key())
+	s.bytes -= e.rel.size()
+	if v := e.from; v != nil {
+		last := v.out[len(v.out)-1]
+		v.out[e.iOut], last.iOut = last, e.iOut
+		v.out[len(v.out)-1] = nil
+		v.out = v.out[:len(v.out)-1]
+		s.forget(v, e.rel.FromID)
+	}
+	if v := e.to; v != nil {
+		last := v.in[len(v.in)-1]
+		v.in[e.iIn], last.iIn = last, e.iIn
+		v.in[len(v.in)-1] = nil
+		v.in = v.in[:len(v.in)-1]
+		s.forget(v, e.rel.ToID)
+	}
+}
+
+// forget drops a vertex that is no node and that nothing names any more.
+func (s *State) forget(v *vertex, id string) {
+	if !v.present && len(v.out) == 0 && len(v.in) == 0 {
+		delete(s.vertices, id)
+	}
+}
+
+// Flow returns the FlowInstance.
+func (s *State) Flow() Instance { return s.flow }
+
+// Node returns the node of an id, and whether there is one.
+func (s *State) Node(id string) (Node, bool) {
+	if v := s.vertices[id]; v != nil && v.present {
+		return v.node, true
+	}
+	return Node{}, false
+}
+
+// HasRel reports whether there is a relationship of that key.
+func (s *State) HasRel(k RelKey) bool { return s.rels[k] != nil }
+
+// NodeCount returns the number of nodes.
+func (s *State) NodeCount() int { return s.nodes }
+
+// RelCount returns the number of relationships.
+func (s *State) RelCount() int { return len(s.rels) }
+
+// Bytes returns about how much memory the elements take: their bytes as JSON and a fixed cost for each.
+func (s *State) Bytes() int64 { return s.bytes }
+
+const elementCost = 400 // bytes of maps, indexes and headers for one element, about
+
+func (n *Node) size() int64 { return int64(len(n.raw)) + elementCost }
+
+func (r *Relationship) size() int64 { return int64(len(r.raw)) + elementCost }
+
+// EachNode calls f for each node, in no order, until f returns false.
+func (s *State) EachNode(f func(Node) bool) {
+	for _, v := range s.vertices {
+		if v.present && !f(v.node) {
+			return
+		}
+	}
+}
+
+// EachRel calls f for each relationship, in no order, until f returns false.
+func (s *State) EachRel(f func(Relationship) bool) {
+	for _, e := range s.rels {
+		if !f(e.rel) {
+			return
+		}
+	}
+}
+
+// Predecessors calls f for each present node of this flow from which a relationship of that type leads to id.
+func (s *State) Predecessors(id string, typ RelType, f func(Node)) {
+	if v := s.vertices[id]; v != nil {
+		for _, e := range v.in {
+			if e.rel.Type == typ && e.from != nil && e.from.present {
+				f(e.from.node)
+			}
+		}
+	}
+}
+
+// Snapshot returns the state as a snapshot message that shares nothing with later changes: nodes by id, relationships by key.
+// Collect and Message.Sort do the same in two steps, of which only the first needs the state.
+func (s *State) Snapshot() *Message {
+	m := s.Collect()
+	m.Sort()
+	return m
+}
+
+// Collect returns the state as a snapshot message whose elements are in no order.
+func (s *State) Collect() *Message {
+	f := s.flow
+	m := &Message{Type: TypeSnapshot, Flow: &f, Nodes: make([]Node, 0, s.nodes), Relationships: make([]Relationship, 0, len(s.rels))}
+	for _, v := range s.vertices {
+		if v.present {
+			m.Nodes = append(m.Nodes, v.node)
+		}
+	}
+	for _, e := range s.rels {
+		m.Relationships = append(m.Relationships, e.rel)
+	}
+	return m
+}
+
+// Sort puts the nodes of a message in the order of their ids and its relationships in the order of their keys.
+func (m *Message) Sort() {
+	slices.SortFunc(m.Nodes, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
+	slices.SortFunc(m.Relationships, func(a, b Relationship) int {
+		return cmp.Or(cmp.Compare(a.FromID, b.FromID), cmp.Compare(a.ToID, b.ToID), cmp.Compare(a.Type, b.Type))
+	})
+}

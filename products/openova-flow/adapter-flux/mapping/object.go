@@ -1,0 +1,182 @@
+package mapping
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"time"
+	"unicode/utf8"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// fields is a JSON object of unknown content. Its methods answer the zero value for what is absent or of another type.
+type fields map[string]any
+
+func (f fields) object(name string) fields {
+	m, _ := f[name].(map[string]any)
+	return m
+}
+
+func (f fields) string(name string) string {
+	s, _ := f[name].(string)
+	return s
+}
+
+func (f fields) bool(name string) bool {
+	b, _ := f[name].(bool)
+	return b
+}
+
+func (f fields) list(name string) []any {
+	l, _ := f[name].([]any)
+	return l
+}
+
+// int reads an integer however the decoder has typed it.
+func (f fields) int(name string) (int64, bool) {
+	switch n := f[name].(type) {
+	case int64:
+		return n, true
+	case int:
+		return int64(n), true
+	case float64:
+		if n == math.Trunc(n) && math.Abs(n) < 1<<53 {
+			return int64(n), true
+		}
+	case json.Number:
+		i, err := n.Int64()
+		return i, err == nil
+	}
+	return 0, false
+}
+
+// time reads an RFC 3339 instant.
+func (f fields) time(name string) flow.Time {
+	t, err := time.Parse(time.RFC3339Nano, f.string(name))
+	if err != nil {
+		return flow.Time{}
+	}
+	return flow.At(t.UnixMilli())
+}
+
+// condition is one entry of status.conditions (meta/v1 Condition).
+type condition struct {
+	status, reason, message string
+	since                   flow.Time // lastTransitionTime
+	generation              int64     // observedGeneration, 0 when it is absent
+}
+
+// conditions are the entries of status.conditions by their type; their order in the object means nothing.
+type conditions map[string]condition
+
+func (c conditions) is(name string) bool { return c[name].status == "True" }
+
+// key names an object of a kind.
+type key struct{ kind, namespace, name string }
+
+// object is what every Flux object has in common.
+type object struct {
+	key
+	uid          string
+	generation   int64
+	observed     int64 // status.observedGeneration
+	hasObserved  bool
+	deletedAt    flow.Time // metadata.deletionTimestamp
+	finalizers   []string
+	labels       fields
+	meta         fields
+	spec, status fields
+	conditions   conditions
+}
+
+// identify reads as much of an object as its removal needs.
+func identify(u *unstructured.Unstructured) (object, error) {
+	top := fields(u.Object)
+	meta := top.object("metadata")
+	o := object{
+		key:  key{kind: top.string("kind"), namespace: meta.string("namespace"), name: meta.string("name")},
+		meta: meta,
+		uid:  meta.string("uid"),
+	}
+	if o.name == "" {
+		return o, fmt.Errorf("%s without metadata.name", o.kind)
+	}
+	return o, nil
+}
+
+// parse reads an object whole.
+func parse(u *unstructured.Unstructured) (object, error) {
+	o, err := identify(u)
+	if err != nil {
+		return o, err
+	}
+	top := fields(u.Object)
+	o.generation, _ = o.meta.int("generation")
+	o.deletedAt = o.meta.time("deletionTimestamp")
+	o.labels = o.meta.object("labels")
+	for _, f := range o.meta.list("finalizers") {
+		if s, ok := f.(string); ok {
+			o.finalizers = append(o.finalizers, s)
+		}
+	}
+	if o.spec = top.object("spec"); o.spec == nil {
+		return o, o.malformed("spec", "an object")
+	}
+	o.status = top.object("status")
+	if o.status == nil && top["status"] != nil {
+		return o, o.malformed("status", "an object")
+	}
+	o.observed, o.hasObserved = o.status.int("observedGeneration")
+	o.conditions, err = o.readConditions()
+	return o, err
+}
+
+func (o object) readConditions() (conditions, error) {
+	raw, there := o.status["conditions"]
+	if !there || raw == nil {
+		return nil, nil
+	}
+	list, ok := raw.([]any)
+	if !ok {
+		return nil, o.malformed("status.conditions", "a list")
+	}
+	all := make(conditions, len(list))
+	for i, entry := range list {
+		c, ok := entry.(map[string]any)
+		if !ok {
+			return nil, o.malformed(fmt.Sprintf("status.conditions[%d]", i), "an object")
+		}
+		f := fields(c)
+		generation, _ := f.int("observedGeneration")
+		all[f.string("type")] = condition{
+			status: f.string("status"), reason: f.string("reason"), message: f.string("message"),
+			since: f.time("lastTransitionTime"), generation: generation,
+		}
+	}
+	return all, nil
+}
+
+func (o object) malformed(field, want string) error {
+	return fmt.Errorf("%s %s/%s: %s is not %s", o.kind, o.namespace, o.name, field, want)
+}
+
+// stalled reports whether the controller has given up: Stalled is True, and Ready, which may be newer, does not say otherwise.
+func (o object) stalled() bool { return o.conditions.is("Stalled") && !o.conditions.is("Ready") }
+
+// maxMessage is how many bytes of a condition's message go into a node.
+const maxMessage = 4 << 10
+
+// clip cuts a message at maxMessage bytes, between two characters.
+func clip(s string) string {
+	if len(s) <= maxMessage {
+		return s
+	}
+	cut := maxMessage
+	for cut > 0 && !utf8.RuneStart(s[cut]) {
+		cut--
+	}
+	return s[:cut]
+}

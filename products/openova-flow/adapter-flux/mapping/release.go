@@ -1,0 +1,172 @@
+package mapping
+
+import (
+	"strings"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// releaseStatus maps the Ready and Stalled conditions of a HelmRelease (helm.toolkit.fluxcd.io/v2, status.conditions) to a status.
+func releaseStatus(c conditions) string {
+	ready, there := c["Ready"]
+	switch {
+	case ready.status == "True":
+		return flow.StatusSucceeded
+	case c.is("Stalled"):
+		return flow.StatusFailed
+	case !there:
+		return flow.StatusPending
+	case ready.status == "False" && releaseFailed[ready.reason]:
+		return flow.StatusFailed
+	}
+	return flow.StatusRunning
+}
+
+// releaseFailed are the reasons of a Ready=False that are failures. RetriesExhausted is what older controllers wrote.
+var releaseFailed = map[string]bool{"InstallFailed": true, "UpgradeFailed": true, "RetriesExhausted": true}
+
+// actions are what helm-controller does; the reason that an ended one gives to Ready adds Succeeded or Failed.
+var actions = []string{"Install", "Upgrade", "Test", "Rollback", "Uninstall", "Reconciliation"}
+
+func actionEnded(reason string) bool {
+	for _, a := range actions {
+		if rest, ok := strings.CutPrefix(reason, a); ok && (rest == "Succeeded" || rest == "Failed") {
+			return true
+		}
+	}
+	return reason == "RetriesExhausted"
+}
+
+// snapshot is one entry of status.history (HelmRelease v2 Snapshot), newest first.
+type snapshot struct {
+	version      int64
+	status       string
+	chartVersion string
+	action       string
+	deployed     flow.Time // lastDeployed: when this version's action began
+}
+
+func history(o object) []snapshot {
+	var all []snapshot
+	for _, entry := range o.status.list("history") {
+		m, _ := entry.(map[string]any)
+		f := fields(m)
+		s := snapshot{
+			status: f.string("status"), chartVersion: f.string("chartVersion"), action: f.string("action"), deployed: f.time("lastDeployed"),
+		}
+		s.version, _ = f.int("version")
+		all = append(all, s)
+	}
+	return all
+}
+
+// releaseEvidence reads what a HelmRelease shows of the controller's work: Ready, Reconciling, Released and TestSuccess of
+// status.conditions, status.history, status.failures with status.lastAttemptedGeneration.
+func releaseEvidence(o object, status string) evidence {
+	ready := o.conditions["Ready"]
+	past := history(o)
+	e := evidence{
+		stalled: o.stalled(), since: ready.since,
+		gen: generationOf(o, ready),
+	}
+	attempted, known := o.status.int("lastAttemptedGeneration")
+	if !known || attempted == e.gen { // else the counters are those of the generation before
+		e.failures, _ = o.status.int("failures")
+	}
+	e.phase = releasePhase(o)
+	e.began = workBegan(o, ready, past)
+	e.earliest = e.began
+	switch {
+	case e.phase == idle:
+		e.earliest = flow.Time{}
+		if len(past) > 0 {
+			e.earliest = past[0].deployed
+			e.gen = attempted
+			if released := o.conditions["Released"]; released.status == "True" {
+				e.outcome, e.ended = flow.StatusSucceeded, released.since
+			}
+		}
+	case ready.status == "True":
+		e.outcome, e.ended = flow.StatusSucceeded, succeededAt(o.conditions, e.began)
+	case e.failures > 0 || status == flow.StatusFailed:
+		e.earliest = earlier(e.began, firstAttempt(past, e.failures))
+	}
+	if e.phase == done && status == flow.StatusFailed {
+		e.outcome, e.ended = flow.StatusFailed, ready.since
+		if !releaseFailed[ready.reason] {
+			e.ended = o.conditions["Stalled"].since
+		}
+	}
+	return e
+}
+
+func releasePhase(o object) phase {
+	ready := o.conditions["Ready"]
+	switch {
+	case !o.deletedAt.IsZero(): // what an uninstall reports is not the outcome of a run
+		return idle
+	case ready.status == "True", o.stalled(), ready.status == "False" && actionEnded(ready.reason):
+		return done
+	case ready.status == "Unknown", ready.reason == "Progressing":
+		return acting
+	}
+	return idle
+}
+
+// generationOf is the generation that the Ready condition speaks of.
+func generationOf(o object, ready condition) int64 {
+	if ready.generation != 0 {
+		return ready.generation
+	}
+	return o.generation
+}
+
+// workBegan is when the newest action began. While it runs only Ready tells; in the moment that it ends, Reconciling still stands
+// with its time, and status.history follows one event later.
+func workBegan(o object, ready condition, past []snapshot) flow.Time {
+	reconciling := o.conditions["Reconciling"]
+	under := reconciling.status == "True" && !after(reconciling.since, ready.since)
+	if ready.status != "True" && ready.reason == "Progressing" {
+		return ready.since
+	}
+	var recorded flow.Time
+	if len(past) > 0 {
+		recorded = past[0].deployed
+	}
+	if under && after(reconciling.since, recorded) {
+		return reconciling.since
+	}
+	return recorded
+}
+
+// succeededAt is when Ready=True was reached. A release that had fallen back to waiting gets its old reason again with a new time;
+// the condition of the action itself kept the old one.
+func succeededAt(c conditions, began flow.Time) flow.Time {
+	ready := c["Ready"]
+	for _, name := range []string{"Released", "TestSuccess"} {
+		action := c[name]
+		if action.status == "True" && action.reason == ready.reason && !action.since.IsZero() && !after(began, action.since) {
+			return earlier(action.since, ready.since)
+		}
+	}
+	return ready.since
+}
+
+// firstAttempt is when the earliest of the last failed attempts began, as far as status.history still holds them. Going back, an
+// entry that succeeded, and was no rollback, ended an earlier run.
+func firstAttempt(past []snapshot, failures int64) flow.Time {
+	var first flow.Time
+	for _, s := range past {
+		succeeded := s.status == "deployed" || s.status == "superseded"
+		if succeeded && s.action != "rollback" {
+			break
+		}
+		first = earlier(first, s.deployed)
+		if !succeeded {
+			if failures--; failures <= 0 {
+				break
+			}
+		}
+	}
+	return first
+}

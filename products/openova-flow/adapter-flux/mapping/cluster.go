@@ -79,9 +79,8 @@ func (c *Cluster) Apply(ev Event) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	group, _, _ := strings.Cut(fields(ev.Object.Object).string("apiVersion"), "/")
-	if want, ok := groups[o.kind]; !ok || group != want {
-		return nil, fmt.Errorf("%s of %q is not mapped", o.kind, group)
+	if apiVersion := fields(ev.Object.Object).string("apiVersion"); !Maps(apiVersion, o.kind) {
+		return nil, fmt.Errorf("kind %q of %q is not mapped", o.kind, apiVersion)
 	}
 	switch ev.Type {
 	case Deleted:
@@ -332,4 +331,11 @@ func sorted(set map[key]bool) []key {
 	return slices.SortedFunc(maps.Keys(set), func(a, b key) int {
 		return slices.Compare([]string{a.namespace, a.name, a.kind}, []string{b.namespace, b.name, b.kind})
 	})
+}
+
+// Maps reports whether Apply takes objects of this apiVersion's group and kind.
+func Maps(apiVersion, kind string) bool {
+	group, _, _ := strings.Cut(apiVersion, "/")
+	want, ok := groups[kind]
+	return ok && group == want
 }

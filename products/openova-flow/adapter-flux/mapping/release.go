@@ -74,7 +74,7 @@ func releaseEvidence(o object, status string) evidence {
 		e.failures, _ = o.status.int("failures")
 	}
 	e.phase = releasePhase(o)
-	e.began = workBegan(o, ready, past)
+	e.began, e.witnessed = workBegan(o, ready, past)
 	e.earliest = e.began
 	switch {
 	case e.phase == idle:
@@ -123,20 +123,19 @@ func generationOf(o object, ready condition) int64 {
 
 // workBegan is when the newest action began. While it runs only Ready tells; in the moment that it ends, Reconciling still stands
 // with its time, and status.history follows one event later.
-func workBegan(o object, ready condition, past []snapshot) flow.Time {
+func workBegan(o object, ready condition, past []snapshot) (began flow.Time, witnessed bool) {
 	reconciling := o.conditions["Reconciling"]
 	under := reconciling.status == "True" && !after(reconciling.since, ready.since)
 	if ready.status != "True" && ready.reason == "Progressing" {
-		return ready.since
+		return ready.since, true
 	}
-	var recorded flow.Time
 	if len(past) > 0 {
-		recorded = past[0].deployed
+		began = past[0].deployed
 	}
-	if under && after(reconciling.since, recorded) {
-		return reconciling.since
+	if under && after(reconciling.since, began) {
+		return reconciling.since, true
 	}
-	return recorded
+	return began, false
 }
 
 // succeededAt is when Ready=True was reached. A release that had fallen back to waiting gets its old reason again with a new time;

@@ -13,15 +13,16 @@ const (
 
 // evidence is what one version of an object shows of the controller's work.
 type evidence struct {
-	phase    phase
-	outcome  string // of a done phase: succeeded, failed, or empty when a retry or a remediation follows
-	stalled  bool
-	gen      int64     // the generation that is, or was, worked on; 0 when unknown
-	failures int64     // failed attempts at that generation
-	began    flow.Time // when the newest piece of work began
-	earliest flow.Time // the earliest beginning of this run that the object still shows
-	ended    flow.Time // when the outcome was reached; absent without one
-	since    flow.Time // lastTransitionTime of Ready
+	phase     phase
+	outcome   string // of a done phase: succeeded, failed, or empty when a retry or a remediation follows
+	stalled   bool
+	gen       int64     // the generation that is, or was, worked on; 0 when unknown
+	failures  int64     // failed attempts at that generation
+	began     flow.Time // when the newest piece of work began
+	witnessed bool      // began is when the controller itself says that it took the work up, not what the work left behind
+	earliest  flow.Time // the earliest beginning of this run that the object still shows
+	ended     flow.Time // when the outcome was reached; absent without one
+	since     flow.Time // lastTransitionTime of Ready
 }
 
 // run is one time that a controller takes an object from a specification to success or failure. Retries and remediations belong
@@ -29,7 +30,8 @@ type evidence struct {
 type run struct {
 	exists     bool
 	start, end flow.Time
-	lowerBound bool // the run was found under way or over; it may have begun before start
+	worked     flow.Time // when the newest piece of its work began
+	lowerBound bool      // the run was found under way or over; it may have begun before start
 	gen        int64
 	outcome    string
 	stalled    bool
@@ -48,7 +50,7 @@ func (r run) next(e evidence) run {
 		return r.conclude(e)
 	}
 	if !r.exists && !e.earliest.IsZero() { // it waits now, and an earlier run is on record
-		return run{exists: true, start: e.earliest, end: e.ended, lowerBound: true, gen: e.gen, outcome: e.outcome, attempts: e.failures}
+		return run{exists: true, start: e.earliest, end: e.ended, lowerBound: true, worked: e.earliest, gen: e.gen, outcome: e.outcome, attempts: e.failures}
 	}
 	return r
 }
@@ -62,6 +64,7 @@ func (r run) act(e evidence) run {
 	}
 	r.outcome, r.end, r.stalled = "", flow.Time{}, false
 	r.attempts = max(r.attempts, e.failures+1)
+	r.worked = later(r.worked, e.began)
 	return r
 }
 
@@ -83,13 +86,14 @@ func (r run) conclude(e evidence) run {
 		}
 	}
 	r.attempts = max(r.attempts, e.failures)
+	r.worked = later(r.worked, e.began)
 	return r
 }
 
 // unseen is the run after r whose beginning was not delivered, or that ended with no action taken.
 func (r run) unseen(e evidence) run {
-	if after(e.began, later(r.end, r.start)) {
-		return run{exists: true, start: e.began, lowerBound: true, gen: e.gen}
+	if after(e.began, later(r.worked, later(r.end, r.start))) {
+		return run{exists: true, start: e.began, lowerBound: !e.witnessed || e.failures > 0, gen: e.gen}
 	}
 	start := e.ended
 	if start.IsZero() {

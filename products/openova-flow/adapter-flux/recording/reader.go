@@ -1,0 +1,139 @@
+package recording
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// Event is one recorded event. At is when the watch delivered it, absent when the recording does not say.
+type Event struct {
+	At flow.Time
+	mapping.Event
+}
+
+// Reader reads a recording, one event at a time. It holds one value of the input in memory, never more than 64 MiB.
+type Reader struct {
+	values  *splitter
+	pending []Event // the rest of a list
+}
+
+// NewReader returns a Reader of r.
+func NewReader(r io.Reader) *Reader { return &Reader{values: newSplitter(r)} }
+
+// Next returns the next event of a kind that is mapped, and io.EOF after the last. Bookmarks and other kinds are passed over; the items of a
+// list, as kubectl prints one, are events ADDED. Any other error names the line and says what to change; reading ends with it.
+func (r *Reader) Next() (Event, error) {
+	for {
+		if len(r.pending) > 0 {
+			ev := r.pending[0]
+			r.pending = r.pending[1:]
+			return ev, nil
+		}
+		raw, line, err := r.values.next()
+		if err != nil {
+			return Event{}, err
+		}
+		if r.pending, err = events(raw); err != nil {
+			return Event{}, located(err, raw, line)
+		}
+	}
+}
+
+// located puts the line of the recording before an error in the value that begins on line.
+func located(err error, raw []byte, line int) error {
+	var syntax *json.SyntaxError
+	if errors.As(err, &syntax) {
+		at := min(int(syntax.Offset), len(raw))
+		line += strings.Count(string(raw[:at]), "\n")
+		return fmt.Errorf("line %d: not JSON: %w; cut the recording before it, or record again", line, err)
+	}
+	return fmt.Errorf("line %d: %w", line, err)
+}
+
+// events are what one value of a recording holds.
+func events(raw []byte) ([]Event, error) {
+	var value map[string]any
+	if err := utiljson.Unmarshal(raw, &value); err != nil {
+		// The decoder above tells no offset; this one does.
+		if again := json.Unmarshal(raw, &value); again != nil {
+			err = again
+		}
+		return nil, err
+	}
+	if items, ok := value["items"].([]any); ok && value["object"] == nil {
+		return listed(items, flow.Time{})
+	}
+	kind, ok := value["type"].(string)
+	if !ok {
+		if value["kind"] != nil {
+			return nil, errors.New(`a plain object, no event: it does not say whether it came or went; add --output-watch-events to the kubectl command`)
+		}
+		return nil, errors.New(`"type" is missing; an event is {"at": <Unix ms>, "type": "ADDED|MODIFIED|DELETED", "object": {…}}`)
+	}
+	at, err := instant(value["at"])
+	if err != nil {
+		return nil, err
+	}
+	object, ok := value["object"].(map[string]any)
+	if !ok {
+		return nil, errors.New(`"object" is no object`)
+	}
+	switch t := mapping.EventType(kind); t {
+	case mapping.Added, mapping.Modified, mapping.Deleted:
+		if items, ok := object["items"].([]any); ok && object["metadata"] != nil && strings.HasSuffix(fmt.Sprint(object["kind"]), "List") {
+			return listed(items, at)
+		}
+		return mapped(nil, at, t, object), nil
+	case "BOOKMARK":
+		return nil, nil
+	case "ERROR":
+		return nil, fmt.Errorf("the watch ended with an error (%v); remove this event to replay the others", object["message"])
+	}
+	return nil, fmt.Errorf(`"type" is %q; it can be ADDED, MODIFIED, DELETED or BOOKMARK`, kind)
+}
+
+func listed(items []any, at flow.Time) ([]Event, error) {
+	var all []Event
+	for i, item := range items {
+		object, ok := item.(map[string]any)
+		if !ok {
+			return nil, fmt.Errorf("items[%d] is no object", i)
+		}
+		all = mapped(all, at, mapping.Added, object)
+	}
+	return all, nil
+}
+
+// mapped adds the event when its object is of a kind that is mapped.
+func mapped(all []Event, at flow.Time, t mapping.EventType, object map[string]any) []Event {
+	u := &unstructured.Unstructured{Object: object}
+	apiVersion, _ := object["apiVersion"].(string)
+	kind, _ := object["kind"].(string)
+	if !mapping.Maps(apiVersion, kind) {
+		return all
+	}
+	return append(all, Event{At: at, Event: mapping.Event{Type: t, Object: u}})
+}
+
+func instant(v any) (flow.Time, error) {
+	switch ms := v.(type) {
+	case nil:
+		return flow.Time{}, nil
+	case int64:
+		return flow.At(ms), nil
+	case float64:
+		if ms == float64(int64(ms)) {
+			return flow.At(int64(ms)), nil
+		}
+	}
+	return flow.Time{}, fmt.Errorf(`"at" is %v; it is an integer, Unix milliseconds, or absent`, v)
+}

@@ -1,0 +1,116 @@
+package recording
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+)
+
+// maxValue is the size that one value of a recording may have. A list of 5,000 releases is well below it.
+const maxValue = 64 << 20
+
+// splitter cuts a stream into JSON objects, however they are spaced, and knows the line that each begins on. It only looks for where an object
+// ends; whether it is JSON is for the decoder to say.
+type splitter struct {
+	in    *bufio.Reader
+	line  int // of the next byte
+	limit int
+	buf   bytes.Buffer
+	err   error
+}
+
+func newSplitter(r io.Reader) *splitter {
+	return &splitter{in: bufio.NewReaderSize(r, 64<<10), line: 1, limit: maxValue}
+}
+
+// next returns the next object and the line that it begins on. The bytes are good until the next call. io.EOF is the end; after
+// any error there is only that error.
+func (s *splitter) next() ([]byte, int, error) {
+	if s.err != nil {
+		return nil, 0, s.err
+	}
+	raw, line, err := s.scan()
+	s.err = err
+	return raw, line, err
+}
+
+func (s *splitter) scan() ([]byte, int, error) {
+	b, err := s.gap()
+	if err != nil {
+		return nil, 0, err
+	}
+	if b != '{' {
+		return nil, 0, fmt.Errorf("line %d: %q where an event begins; a recording is JSON objects {\"type\", \"object\"} and nothing else", s.line, b)
+	}
+	begin := s.line
+	s.buf.Reset()
+	s.buf.WriteByte(b)
+	var at place
+	for depth := 1; depth > 0; {
+		if b, err = s.in.ReadByte(); err != nil {
+			if err == io.EOF {
+				return nil, 0, fmt.Errorf("line %d: the event that begins here is cut off; remove it, or record again", begin)
+			}
+			return nil, 0, fmt.Errorf("line %d: %w", s.line, err)
+		}
+		if s.buf.Len() >= s.limit {
+			return nil, 0, fmt.Errorf("line %d: the event that begins here is larger than %d MiB; record fewer objects in one list", begin, s.limit>>20)
+		}
+		s.buf.WriteByte(b)
+		if b == '\n' {
+			if at != outside {
+				return nil, 0, fmt.Errorf("line %d: a string is not closed on its line; cut the recording before it, or record again", s.line)
+			}
+			s.line++
+		}
+		depth += at.step(b)
+	}
+	return s.buf.Bytes(), begin, nil
+}
+
+// gap skips what may stand between two objects: white space and, at the start, a byte order mark.
+func (s *splitter) gap() (byte, error) {
+	if bom, _ := s.in.Peek(3); s.line == 1 && s.buf.Len() == 0 && bytes.Equal(bom, []byte("\xef\xbb\xbf")) {
+		_, _ = s.in.Discard(3)
+	}
+	for {
+		b, err := s.in.ReadByte()
+		if err != nil {
+			return 0, err
+		}
+		switch b {
+		case '\n':
+			s.line++
+		case ' ', '\t', '\r':
+		default:
+			return b, nil
+		}
+	}
+}
+
+// place is where in JSON text a byte stands.
+type place int
+
+const (
+	outside place = iota // of a string
+	inside
+	escaped // right after a backslash
+)
+
+// step moves over one byte and returns by how much it changes the depth.
+func (p *place) step(b byte) int {
+	switch {
+	case *p == escaped:
+		*p = inside
+	case *p == inside && b == '\\':
+		*p = escaped
+	case b == '"':
+		*p = inside - *p
+	case *p == outside && b == '{':
+		return 1
+	case *p == outside && b == '}':
+		return -1
+	}
+	return 0
+}

@@ -1,0 +1,56 @@
+package recording
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+
+// Writer writes a recording, one event a line. It is not safe for concurrent use.
+type Writer struct{ out *json.Encoder }
+
+// NewWriter returns a Writer to w, which gets one Write for each event.
+func NewWriter(w io.Writer) *Writer {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return &Writer{out: enc}
+}
+
+// Write writes one event. Managed fields and the last applied configuration, which are most of an object and mean nothing here, are
+// left out; everything else is kept as it is, chart values and what they hold included. The object is not modified.
+func (w *Writer) Write(ev Event) error {
+	if ev.Object == nil {
+		return fmt.Errorf("%s event without an object", ev.Type)
+	}
+	line := struct {
+		At     flow.Time      `json:"at,omitzero"`
+		Type   string         `json:"type"`
+		Object map[string]any `json:"object"`
+	}{ev.At, string(ev.Type), trim(ev.Object.Object)}
+	return w.out.Encode(line)
+}
+
+func trim(object map[string]any) map[string]any {
+	meta, ok := object["metadata"].(map[string]any)
+	if !ok {
+		return object
+	}
+	meta = maps.Clone(meta)
+	delete(meta, "managedFields")
+	if notes, ok := meta["annotations"].(map[string]any); ok && notes[lastApplied] != nil {
+		notes = maps.Clone(notes)
+		delete(notes, lastApplied)
+		meta["annotations"] = notes
+		if len(notes) == 0 {
+			delete(meta, "annotations")
+		}
+	}
+	object = maps.Clone(object)
+	object["metadata"] = meta
+	return object
+}

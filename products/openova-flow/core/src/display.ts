@@ -1,4 +1,4 @@
-import type { FlowNode, FluxMeta } from "./types.js";
+import type { ChartMeta, FlowNode, FluxMeta, NodeMeta, SourceMeta } from "./types.js";
 
 /** Worst first. */
 export const DISPLAY_STATES = [
@@ -25,18 +25,158 @@ export const BROKEN_AFTER_MS = 60_000;
 
 export type DisplayCounts = Readonly<Record<DisplayState, number>>;
 
+/** Reasons that come up in passing on nearly every install, and mean trouble only when they stay. */
+const TRANSIENT_REASONS: ReadonlySet<string> = new Set(["SourceNotReady", "ArtifactFailed", "ValuesError", "ChartMutateError"]);
+
+type Kind = "string" | "number" | "boolean" | "strings" | "part" | "notWatched";
+const KINDS: Readonly<Record<keyof FluxMeta, Kind>> = {
+  kind: "string",
+  namespace: "string",
+  uid: "string",
+  ready: "string",
+  reason: "string",
+  message: "string",
+  reasonSince: "number",
+  stalled: "boolean",
+  stalledReason: "string",
+  stalledMessage: "string",
+  waitingFor: "strings",
+  waitingSince: "number",
+  suspended: "boolean",
+  deletingSince: "number",
+  finalizers: "strings",
+  chart: "part",
+  source: "part",
+  versionWanted: "string",
+  versionApplied: "string",
+  revision: "string",
+  path: "string",
+  helmRevision: "number",
+  action: "string",
+  attempts: "number",
+  failures: "number",
+  installFailures: "number",
+  upgradeFailures: "number",
+  generation: "number",
+  observedGeneration: "number",
+  startedAtIsLowerBound: "boolean",
+  appliedBy: "string",
+  namespaces: "strings",
+  clusterUID: "string",
+  notWatched: "notWatched",
+};
+
+const cache = new WeakMap<NodeMeta, FluxMeta>();
+const NO_META: FluxMeta = {};
+
 /** `meta` as the Flux adapter writes it; a field of another type is left out. The same object for the same node. */
-export declare function metaOf(node: FlowNode): FluxMeta;
-export declare function displayState(node: FlowNode, context: DisplayContext): DisplayState;
+export function metaOf(node: FlowNode): FluxMeta {
+  const meta = node.meta;
+  if (meta === undefined) return NO_META;
+  let read = cache.get(meta);
+  if (read === undefined) {
+    const out: Record<string, unknown> = {};
+    for (const [key, kind] of Object.entries(KINDS)) {
+      const value = readAs(kind, meta[key]);
+      if (value !== undefined) out[key] = value;
+    }
+    read = out as FluxMeta;
+    cache.set(meta, read);
+  }
+  return read;
+}
+
+function readAs(kind: Kind, value: unknown): unknown {
+  switch (kind) {
+    case "strings":
+      return Array.isArray(value) ? value.filter((v) => typeof v === "string") : undefined;
+    case "part":
+      return isObject(value) ? strings(value) : undefined;
+    case "notWatched":
+      return Array.isArray(value) ? value.filter(isObject).map((v) => ({ kind: "", why: "", ...strings(v) })) : undefined;
+    default:
+      return typeof value === kind ? value : undefined;
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function strings(value: Record<string, unknown>): ChartMeta & SourceMeta {
+  return Object.fromEntries(Object.entries(value).filter(([, v]) => typeof v === "string"));
+}
+
+export function displayState(node: FlowNode, context: DisplayContext): DisplayState {
+  return classify(node, context).display;
+}
+
 /** When, after `context.now`, time alone changes the display state; Infinity if it does not. */
-export declare function displayChangesAt(node: FlowNode, context: DisplayContext): number;
+export function displayChangesAt(node: FlowNode, context: DisplayContext): number {
+  return classify(node, context).until;
+}
+
+function classify(node: FlowNode, context: DisplayContext): { display: DisplayState; until: number } {
+  const meta = metaOf(node);
+  const now = context.now;
+  if (meta.deletingSince !== undefined) return at("terminating");
+  if (context.unconfirmed?.has(node.id)) return at("unconfirmed");
+  if (node.status === "failed") return at("broken");
+  if (meta.suspended) return at("suspended");
+  if (node.status === "succeeded") return at("ready");
+  if (isWaiting(meta)) {
+    return missingDependencies(node, context).length > 0 ? brokenAfter(meta.waitingSince ?? meta.reasonSince, now, "waiting") : at("waiting");
+  }
+  const otherwise = node.status === "pending" ? "not-started" : "working";
+  if (meta.reason !== undefined && TRANSIENT_REASONS.has(meta.reason)) return brokenAfter(meta.reasonSince, now, otherwise);
+  return at(otherwise);
+}
+
+function at(display: DisplayState): { display: DisplayState; until: number } {
+  return { display, until: Infinity };
+}
+
+function brokenAfter(since: number | undefined, now: number, before: DisplayState): { display: DisplayState; until: number } {
+  if (since === undefined) return at(before);
+  return now - since > BROKEN_AFTER_MS ? at("broken") : { display: before, until: since + BROKEN_AFTER_MS + 1 };
+}
+
+function isWaiting(meta: FluxMeta): boolean {
+  return meta.reason === "DependencyNotReady" || (meta.waitingFor?.length ?? 0) > 0;
+}
+
+/** The dependencies that a node says it waits for and that are no nodes of its flow. */
+export function missingDependencies(node: FlowNode, context: Pick<DisplayContext, "nodes">): readonly string[] {
+  return (metaOf(node).waitingFor ?? []).filter((id) => !context.nodes.has(id));
+}
+
 /** Nothing goes on and nothing is waited for: ready, broken or suspended. */
-export declare function isSettled(display: DisplayState): boolean;
-export declare function countByDisplay(nodes: Iterable<FlowNode>, context: DisplayContext): DisplayCounts;
+export function isSettled(display: DisplayState): boolean {
+  return display === "ready" || display === "broken" || display === "suspended";
+}
+
+export function noCounts(): Record<DisplayState, number> {
+  return Object.fromEntries(DISPLAY_STATES.map((d) => [d, 0])) as Record<DisplayState, number>;
+}
+
+export function countByDisplay(nodes: Iterable<FlowNode>, context: DisplayContext): DisplayCounts {
+  const counts = noCounts();
+  for (const n of nodes) counts[displayState(n, context)]++;
+  return counts;
+}
 
 export interface NodeTimes {
   readonly waitingMs: number;
   readonly workingMs: number;
 }
 /** Waiting split from working, of the present run, up to `now`. */
-export declare function times(node: FlowNode, now: number): NodeTimes;
+export function times(node: FlowNode, now: number): NodeTimes {
+  const { waitingSince } = metaOf(node);
+  const { startedAt, endedAt } = node;
+  const workedUntil = endedAt ?? (node.status === "failed" || node.status === "succeeded" ? startedAt : now);
+  const waitedUntil = startedAt !== undefined && waitingSince !== undefined && startedAt >= waitingSince ? startedAt : now;
+  return {
+    workingMs: startedAt === undefined ? 0 : Math.max(0, (workedUntil ?? startedAt) - startedAt),
+    waitingMs: waitingSince === undefined ? 0 : Math.max(0, waitedUntil - waitingSince),
+  };
+}

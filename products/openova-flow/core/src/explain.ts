@@ -1,3 +1,5 @@
+import { causeOf } from "./causes.js";
+import { metaOf } from "./display.js";
 import type { FlowNode, FluxMeta } from "./types.js";
 
 export interface Explanation {
@@ -8,12 +10,151 @@ export interface Explanation {
   /** False when reason and message are not known. */
   readonly known: boolean;
 }
+
+/** What a reason says, as a clause, and which command helps with it. */
+type Known = readonly [clause: string, next?: keyof typeof COMMANDS];
+
+/** Commands by purpose, for the object that is explained. */
+const COMMANDS = {
+  look: (o: Subject) => `kubectl -n ${o.namespace} describe ${o.resource} ${o.name}`,
+  retry: (o: Subject) => `flux reconcile ${o.flux} ${o.name} -n ${o.namespace}${o.flux === "helmrelease" ? " --reset" : ""}`,
+  logs: (o: Subject) => `flux logs --kind=${o.kind} --name=${o.name} --namespace=${o.namespace}`,
+  history: (o: Subject) => `flux debug helmrelease ${o.name} -n ${o.namespace} --show-history`,
+  values: (o: Subject) => `flux debug helmrelease ${o.name} -n ${o.namespace} --show-values`,
+  source: (o: Subject) => `flux get sources all -n ${o.namespace}`,
+  deps: (o: Subject) => `kubectl -n ${o.namespace} get ${o.resource}`,
+  controller: () => "kubectl -n flux-system logs deployment/helm-controller --tail=100",
+} as const;
+
+const REASONS: Readonly<Record<string, Known>> = {
+  InstallSucceeded: ["is installed"],
+  UpgradeSucceeded: ["is upgraded"],
+  TestSucceeded: ["is installed and its tests passed"],
+  RollbackSucceeded: ["failed to upgrade and was rolled back to the release before", "history"],
+  UninstallSucceeded: ["is uninstalled"],
+  InstallFailed: ["could not be installed", "look"],
+  UpgradeFailed: ["could not be upgraded", "look"],
+  TestFailed: ["is deployed, but its tests failed", "logs"],
+  RollbackFailed: ["could not be rolled back to the release before", "history"],
+  UninstallFailed: ["could not be uninstalled", "look"],
+  RetriesExceeded: ["failed as often as it may; Flux tries no more until it changes or is reset", "retry"],
+  RetriesExhausted: ["failed as often as it may; Flux tries no more until it changes or is reset", "retry"],
+  ArtifactFailed: ["cannot load its source", "source"],
+  SourceNotReady: ["waits for a source that is not ready", "source"],
+  DependencyNotReady: ["waits for a dependency", "deps"],
+  ValuesError: ["cannot put its values together", "look"],
+  ChartMutateError: ["cannot change the chart's metadata as its spec asks", "logs"],
+  DriftDetected: ["differs in the cluster from what was deployed", "history"],
+  NoDriftDetected: ["is in the cluster as it was deployed"],
+  Progressing: ["is being worked on"],
+  ProgressingWithRetry: ["failed and is tried again", "look"],
+  AwaitingTests: ["is deployed and waits for its tests"],
+  RESTClientError: ["cannot be deployed because no client for the target cluster could be made", "look"],
+  FactoryError: ["cannot be deployed because Helm could not be set up for it", "controller"],
+  StateError: ["is in a state that the controller cannot tell", "history"],
+  ReconcileError: ["could not be reconciled", "logs"],
+  MissingRollbackTarget: ["failed, and there is no earlier release to roll back to", "history"],
+  PendingRelease: ["is locked by a Helm operation that did not end", "history"],
+  AccessDenied: ["refers across namespaces, which this cluster does not allow", "look"],
+  HealthCheckCanceled: ["changed while its health was being checked; the check starts again"],
+  HealthCheckFailed: ["was applied, but what it applied is not healthy", "look"],
+  InvalidCELExpression: ["has a health check expression that is not valid", "look"],
+  InitFailed: ["could not be set up", "look"],
+  GetLastReleaseFailed: ["has a release history that could not be read", "history"],
+  ReconciliationSucceeded: ["is applied"],
+  ReconciliationFailed: ["could not be applied", "look"],
+  BuildFailed: ["has manifests that could not be built", "look"],
+  PruneFailed: ["could not remove what is no longer in its source", "look"],
+  ChartPullSucceeded: ["has its chart"],
+  NewChart: ["gets a new chart"],
+  InvalidChartReference: ["names a chart that its repository does not offer", "source"],
+  NoSourceArtifact: ["has a chart source that has fetched nothing yet", "source"],
+};
+
+const SOURCE_REASONS: ReadonlySet<string> = new Set(["SourceNotReady", "ArtifactFailed"]);
+const GAVE_UP: ReadonlySet<string> = new Set(["RetriesExceeded", "RetriesExhausted"]);
+
 /** What a reason and message of Flux, Helm or the API server mean, and what to run next. */
-export declare function explain(reason: string, message: string, meta?: FluxMeta, label?: string): Explanation;
+export function explain(reason: string, message: string, meta: FluxMeta = {}, label = ""): Explanation {
+  const subject = subjectOf(meta, label);
+  const known = Object.hasOwn(REASONS, reason) ? REASONS[reason] : undefined;
+  const cause = causeOf(deepest(reason, message, meta));
+  const gaveUp = !GAVE_UP.has(reason) && GAVE_UP.has(meta.stalledReason ?? "");
+  if (known === undefined && cause === null) {
+    return { sentence: [reason, message].filter((s) => s !== "").join(": "), known: false, ...command(COMMANDS.look(subject), label) };
+  }
+  const clause = known?.[0] ?? `reports ${reason}`;
+  const sentence = `${label === "" ? "It" : label} ${clause}${cause === null ? "" : `: ${cause.why}`}.`;
+  const next = cause?.command ?? (gaveUp ? COMMANDS.retry(subject) : known?.[1] === undefined ? undefined : COMMANDS[known[1]](subject));
+  return {
+    sentence: gaveUp ? `${sentence} Flux has given up on it${attempts(meta)}.` : sentence,
+    known: true,
+    ...(next === undefined ? {} : command(next, label)),
+  };
+}
+
+/** The message that says most: for a source that is not ready, that of the chart or the source itself. */
+function deepest(reason: string, message: string, meta: FluxMeta): string {
+  if (!SOURCE_REASONS.has(reason)) return message;
+  for (const part of [meta.source, meta.chart]) {
+    if (part?.ready !== undefined && part.ready !== "True" && part.message !== undefined && causeOf(part.message) !== null) return part.message;
+  }
+  return message;
+}
+
+function attempts(meta: FluxMeta): string {
+  const n = /after (\d+) attempt/.exec(meta.stalledMessage ?? "")?.[1] ?? meta.attempts;
+  return n === undefined ? "" : ` after ${n} attempt${String(n) === "1" ? "" : "s"}`;
+}
+
+/** A command that needs a name is left out when there is none. */
+function command(next: string, label: string): { command?: string } {
+  return label === "" && next.includes(NAMELESS) ? {} : { command: next };
+}
+
+const NAMELESS = "<name>";
+
+interface Subject {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  /** What kubectl and flux call the kind. */
+  readonly resource: string;
+  readonly flux: string;
+}
+
+function subjectOf(meta: FluxMeta, label: string): Subject {
+  const kind = meta.kind === "Kustomization" ? "Kustomization" : "HelmRelease";
+  return {
+    kind,
+    namespace: meta.namespace ?? "flux-system",
+    name: label === "" ? NAMELESS : label,
+    resource: kind === "Kustomization" ? "kustomizations.kustomize.toolkit.fluxcd.io" : "helmrelease",
+    flux: kind.toLowerCase(),
+  };
+}
 
 export interface Command {
   readonly title: string;
   readonly command: string;
 }
-/** Commands that a person may copy for a node: look, events, logs, retry, resume. */
-export declare function commandsFor(node: FlowNode): readonly Command[];
+/** Commands that a person may copy for a node: look, events, logs, retry, resume. Empty for what is no Flux object. */
+export function commandsFor(node: FlowNode): readonly Command[] {
+  const meta = metaOf(node);
+  if (meta.kind !== "HelmRelease" && meta.kind !== "Kustomization") return [];
+  const o = subjectOf(meta, node.label);
+  return [
+    { title: "Show it", command: COMMANDS.look(o) },
+    { title: "Its events", command: `kubectl -n ${o.namespace} events --for ${o.resource}/${o.name}` },
+    { title: "The controller's log", command: COMMANDS.logs(o) },
+    ...(o.flux === "helmrelease"
+      ? [
+          { title: "Its values", command: COMMANDS.values(o) },
+          { title: "Its release history", command: COMMANDS.history(o) },
+        ]
+      : [{ title: "What it applied", command: `flux tree kustomization ${o.name} -n ${o.namespace}` }]),
+    meta.suspended
+      ? { title: "Resume it", command: `flux resume ${o.flux} ${o.name} -n ${o.namespace}` }
+      : { title: "Try again now", command: COMMANDS.retry(o) },
+  ];
+}

@@ -1,25 +1,10 @@
-import type { DisplayState } from "./display.js";
-import type { FlowState } from "./state.js";
-import type { Condition, FlowNode, Relationship, RelationshipType } from "./types.js";
+import { buildAdjacency, type Adjacency, type GraphEdge } from "./adjacency.js";
+import { metaOf } from "./display.js";
+import { compareBytes, type FlowState } from "./state.js";
+import type { FlowNode } from "./types.js";
 
-/** One relationship that is drawn as an arrow: every type but `contains`. */
-export interface GraphEdge {
-  readonly key: string;
-  readonly from: string;
-  readonly to: string;
-  readonly type: RelationshipType;
-  /** `on-success` when the relationship names none. */
-  readonly condition: Condition;
-  readonly rel: Relationship;
-  /** The flow that an end lies in when it is not this one. */
-  readonly fromFlowId?: string;
-  readonly toFlowId?: string;
-  /** That end should be a node of this flow and is not there. */
-  readonly danglingFrom: boolean;
-  readonly danglingTo: boolean;
-  /** Part of a cycle: both ends are in one strongly connected component. */
-  readonly cyclic: boolean;
-}
+export type { GraphEdge } from "./adjacency.js";
+
 /** A flow as a graph. The adjacency is shared between graphs of one topology. */
 export interface FlowGraph {
   readonly flowId: string;
@@ -35,40 +20,75 @@ export interface FlowGraph {
   readonly children: ReadonlyMap<string, readonly string[]>;
   /** Ids of the nodes that lie on a cycle. */
   readonly cyclic: ReadonlySet<string>;
+  /** The members of the cycle that a node lies on, in byte order; empty for one that lies on none. */
+  cycleOf(id: string): readonly string[];
   /** True for what holds others: a node with children, or a node of kind Region. */
   isContainer(id: string): boolean;
   /** Ids of all nodes that are no container, in byte order. */
   readonly leaves: readonly string[];
 }
+
+const NO_EDGES: readonly GraphEdge[] = [];
+const NO_IDS: readonly string[] = [];
+
+class Graph implements FlowGraph {
+  readonly state: FlowState;
+  readonly adjacency: Adjacency;
+  #leaves: readonly string[] | undefined;
+
+  constructor(state: FlowState, adjacency: Adjacency, leaves?: readonly string[]) {
+    this.state = state;
+    this.adjacency = adjacency;
+    this.#leaves = leaves;
+  }
+
+  get flowId(): string {
+    return this.state.flowId;
+  }
+  get topologyVersion(): number {
+    return this.state.topologyVersion;
+  }
+  get nodes(): ReadonlyMap<string, FlowNode> {
+    return this.state.nodes;
+  }
+  get edges(): readonly GraphEdge[] {
+    return this.adjacency.edges;
+  }
+  get parent(): ReadonlyMap<string, string> {
+    return this.adjacency.parent;
+  }
+  get children(): ReadonlyMap<string, readonly string[]> {
+    return this.adjacency.children;
+  }
+  get cyclic(): ReadonlySet<string> {
+    return this.adjacency.cyclic;
+  }
+  get leaves(): readonly string[] {
+    return (this.#leaves ??= [...this.state.nodes.keys()].filter((id) => !this.isContainer(id)).sort(compareBytes));
+  }
+
+  out(id: string): readonly GraphEdge[] {
+    return this.adjacency.out.get(id) ?? NO_EDGES;
+  }
+  in(id: string): readonly GraphEdge[] {
+    return this.adjacency.in.get(id) ?? NO_EDGES;
+  }
+  cycleOf(id: string): readonly string[] {
+    return this.adjacency.cycles.get(id) ?? NO_IDS;
+  }
+  isContainer(id: string): boolean {
+    if (this.adjacency.children.has(id)) return true;
+    const node = this.state.nodes.get(id);
+    return node !== undefined && metaOf(node).kind === "Region";
+  }
+  /** The same graph with the present values of its nodes. */
+  with(state: FlowState): Graph {
+    return state === this.state ? this : new Graph(state, this.adjacency, this.#leaves);
+  }
+}
+
 /** The graph of a state. With `previous` of the same topology it costs next to nothing. */
-export declare function buildGraph(state: FlowState, previous?: FlowGraph | null): FlowGraph;
-
-/** What keeps a node from going on. */
-export interface Blocker {
-  readonly id: string;
-  readonly label: string;
-  /** `missing`: named but not there. `cycle`: waits, through others, for itself. */
-  readonly display: DisplayState | "missing" | "cycle";
-  readonly reason: string;
-  readonly message: string;
-  /** Ids from the blocker's first dependent to the blocked node itself. */
-  readonly path: readonly string[];
+export function buildGraph(state: FlowState, previous?: FlowGraph | null): FlowGraph {
+  if (previous instanceof Graph && previous.topologyVersion === state.topologyVersion) return previous.with(state);
+  return new Graph(state, buildAdjacency(state));
 }
-/** The earliest unfinished or failed nodes upstream of `id`, worst first. Empty for one that has succeeded or waits for nothing. */
-export declare function blockedBy(graph: FlowGraph, id: string, now: number): readonly Blocker[];
-/** All ids downstream of `id`, nearest first, without `id`. */
-export declare function blocks(graph: FlowGraph, id: string): readonly string[];
-/** All ids upstream of `id`, nearest first, without `id`. */
-export declare function upstream(graph: FlowGraph, id: string): readonly string[];
-
-export interface CriticalPath {
-  /** From the first to the last node. Empty when nothing has started. */
-  readonly ids: readonly string[];
-  readonly edgeKeys: readonly string[];
-  readonly durationMs: number;
-  readonly workingMs: number;
-  /** Time in which a node of the path could have worked and did not. */
-  readonly waitingMs: number;
-}
-/** The chain of dependencies that took longest, among `ids` or all leaves. */
-export declare function criticalPath(graph: FlowGraph, now: number, ids?: Iterable<string>): CriticalPath;

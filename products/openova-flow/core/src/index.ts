@@ -1,17 +1,33 @@
 export * from "./api.js";
-export * from "./display.js";
-export * from "./explain.js";
-export * from "./graph.js";
+export {
+  BROKEN_AFTER_MS,
+  countByDisplay,
+  DISPLAY_STATES,
+  displayChangesAt,
+  displayState,
+  isSettled,
+  metaOf,
+  missingDependencies,
+  times,
+  type DisplayContext,
+  type DisplayCounts,
+  type DisplayState,
+  type NodeTimes,
+} from "./display.js";
+export { commandsFor, explain, type Command, type Explanation } from "./explain.js";
+export { criticalPath, type CriticalPath } from "./critical.js";
+export { buildGraph, type FlowGraph, type GraphEdge } from "./graph.js";
 export * from "./layout/index.js";
 export * from "./log.js";
 export * from "./problems.js";
 export * from "./progress.js";
+export { blockedBy, blocks, upstream, type Blocker } from "./queries.js";
 export * from "./rollouts.js";
 export * from "./search.js";
 export * from "./shared.js";
 export * from "./sse.js";
-export * from "./state.js";
+export { compareBytes, emptyState, fold, foldAll, relKey, toSnapshot, type FlowState } from "./state.js";
 export * from "./store.js";
 export * from "./types.js";
-export * from "./validate.js";
+export { decode, validate, type Validated, type ValidationError } from "./validate.js";
 export type { ByteReader, Fetch, FetchInit, FetchResponse, Timers } from "./web.js";

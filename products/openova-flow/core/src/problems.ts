@@ -1,5 +1,9 @@
-import type { DisplayState } from "./display.js";
+import { displayState, metaOf, missingDependencies, type DisplayContext, type DisplayState } from "./display.js";
+import { explain } from "./explain.js";
 import type { FlowGraph } from "./graph.js";
+import { blocks } from "./queries.js";
+import { compareBytes } from "./state.js";
+import type { FlowNode, FluxMeta } from "./types.js";
 
 /** One root cause. */
 export interface Problem {
@@ -19,5 +23,168 @@ export interface Problem {
   readonly blocks: readonly string[];
   readonly since?: number;
 }
+
+/** How long a deletion may take before it counts as stuck. */
+const STUCK_AFTER_MS = 300_000;
+
+interface Finding {
+  readonly node: FlowNode;
+  readonly display: DisplayState;
+  /** Findings with the same cause are one problem. */
+  readonly cause: string;
+  readonly reason: string;
+  readonly message: string;
+  readonly sentence: string;
+  readonly command?: string | undefined;
+  readonly since: number | undefined;
+}
+
 /** What is wrong, one entry for each root cause, worst first; empty when all is well. */
-export declare function problems(graph: FlowGraph, now: number): readonly Problem[];
+export function problems(graph: FlowGraph, now: number): readonly Problem[] {
+  const context = { nodes: graph.nodes, unconfirmed: graph.state.unconfirmed, now };
+  const byCause = new Map<string, Finding[]>();
+  for (const id of graph.leaves) {
+    const found = inspect(graph, graph.nodes.get(id) as FlowNode, context);
+    if (found === null) continue;
+    const same = byCause.get(found.cause);
+    if (same === undefined) byCause.set(found.cause, [found]);
+    else same.push(found);
+  }
+  return [...byCause.values()].map((f) => toProblem(graph, f)).sort(worstFirst);
+}
+
+function worstFirst(a: Problem, b: Problem): number {
+  const severity = Number(b.display === "broken") - Number(a.display === "broken");
+  return severity || b.blocks.length - a.blocks.length || (a.since ?? Infinity) - (b.since ?? Infinity) || compareBytes(a.id, b.id);
+}
+
+function inspect(graph: FlowGraph, node: FlowNode, context: DisplayContext): Finding | null {
+  const meta = metaOf(node);
+  const display = displayState(node, context);
+  switch (display) {
+    case "broken":
+      return broken(node, meta, context);
+    case "terminating":
+      return terminating(node, meta, context.now);
+    case "suspended":
+      return node.status === "succeeded" || unready(graph, node.id).length === 0 ? null : suspended(node, meta);
+    case "waiting":
+      return graph.cyclic.has(node.id) ? cycle(graph, node, meta) : null;
+    default:
+      return null;
+  }
+}
+
+function broken(node: FlowNode, meta: FluxMeta, context: DisplayContext): Finding {
+  const region = node.region ?? "";
+  const missing = node.status === "failed" ? [] : missingDependencies(node, context);
+  const first = missing[0];
+  if (first !== undefined) {
+    return {
+      node,
+      display: "broken",
+      cause: `missing ${first}`,
+      reason: "DependencyNotReady",
+      message: meta.message ?? "",
+      sentence: `${node.label} waits for ${first}, which does not exist.`,
+      command: `kubectl -n ${meta.namespace ?? "flux-system"} get helmrelease ${nameOf(first)}`,
+      since: meta.waitingSince ?? meta.reasonSince,
+    };
+  }
+  const reason = meta.reason ?? meta.stalledReason ?? node.status;
+  const message = meta.message ?? meta.stalledMessage ?? "";
+  const told = explain(reason, message, meta, node.label);
+  const source = meta.source;
+  const sharesSource = node.status !== "failed" && source?.name !== undefined && source.ready !== undefined && source.ready !== "True";
+  return {
+    node,
+    display: "broken",
+    cause: sharesSource ? `source ${region} ${source.kind} ${source.namespace}/${source.name}` : `node ${node.id}`,
+    reason,
+    message,
+    sentence: told.sentence,
+    command: told.command,
+    since: node.status === "failed" ? (node.endedAt ?? meta.reasonSince) : meta.reasonSince,
+  };
+}
+
+function terminating(node: FlowNode, meta: FluxMeta, now: number): Finding | null {
+  const since = meta.deletingSince ?? now;
+  if (now - since <= STUCK_AFTER_MS) return null;
+  const held = meta.finalizers?.length ? `; it is held by ${meta.finalizers.join(", ")}` : "";
+  return {
+    node,
+    display: "terminating",
+    cause: `node ${node.id}`,
+    reason: "Terminating",
+    message: meta.message ?? "",
+    sentence: `${node.label} has been going away for over five minutes${held}.`,
+    command: `kubectl -n ${meta.namespace ?? "flux-system"} describe ${resourceOf(meta)} ${node.label}`,
+    since,
+  };
+}
+
+function suspended(node: FlowNode, meta: FluxMeta): Finding {
+  return {
+    node,
+    display: "suspended",
+    cause: `node ${node.id}`,
+    reason: "Suspended",
+    message: meta.message ?? "",
+    sentence: `${node.label} is suspended and not ready, and others wait for it.`,
+    command: `flux resume ${meta.kind === "Kustomization" ? "kustomization" : "helmrelease"} ${node.label} -n ${meta.namespace ?? "flux-system"}`,
+    since: meta.reasonSince,
+  };
+}
+
+function cycle(graph: FlowGraph, node: FlowNode, meta: FluxMeta): Finding {
+  const members = graph.cycleOf(node.id);
+  const named = members.slice(0, 5).map((id) => graph.nodes.get(id)?.label ?? id);
+  const more = members.length > named.length ? ` and ${members.length - named.length} more` : "";
+  return {
+    node,
+    display: "waiting",
+    cause: `cycle ${members[0]}`,
+    reason: "DependencyCycle",
+    message: meta.message ?? "",
+    sentence:
+      members.length === 1
+        ? `${node.label} depends on itself and can never start.`
+        : `${named.join(", ")}${more} wait for each other; none can ever start.`,
+    command: `kubectl -n ${meta.namespace ?? "flux-system"} get ${resourceOf(meta)} ${node.label} -o jsonpath='{.spec.dependsOn}'`,
+    since: meta.waitingSince,
+  };
+}
+
+function resourceOf(meta: FluxMeta): string {
+  return meta.kind === "Kustomization" ? "kustomizations.kustomize.toolkit.fluxcd.io" : "helmrelease";
+}
+
+function nameOf(id: string): string {
+  return id.slice(id.lastIndexOf("/") + 1);
+}
+
+function unready(graph: FlowGraph, id: string): readonly string[] {
+  return blocks(graph, id).filter((b) => graph.nodes.get(b)?.status !== "succeeded" && !graph.isContainer(b));
+}
+
+function toProblem(graph: FlowGraph, found: readonly Finding[]): Problem {
+  const first = found[0] as Finding;
+  const ids = found.map((f) => f.node.id);
+  const own = new Set(ids);
+  const held = new Set(ids.flatMap((id) => unready(graph, id)).filter((id) => !own.has(id)));
+  const since = found.reduce<number | undefined>((least, f) => (f.since === undefined || (least ?? f.since) < f.since ? least : f.since), undefined);
+  return {
+    id: first.node.id,
+    ids,
+    label: first.node.label,
+    region: first.node.region ?? "",
+    display: first.display,
+    reason: first.reason,
+    message: first.message,
+    sentence: first.sentence,
+    ...(first.command === undefined ? {} : { command: first.command }),
+    blocks: [...held],
+    ...(since === undefined ? {} : { since }),
+  };
+}

@@ -19,8 +19,32 @@ export interface Rollout {
   readonly members: readonly RolloutMember[];
   readonly alreadyBroken: readonly string[];
 }
+
 /** Reads the answer of `GET /v1/flows/{flowId}/rollouts`; entries that are not rollouts are left out. Newest first. */
-export declare function parseRollouts(value: unknown): readonly Rollout[];
+export function parseRollouts(value: unknown): readonly Rollout[] {
+  const list = (value as { rollouts?: unknown } | null)?.rollouts;
+  return Array.isArray(list) ? list.filter(isRollout).sort((a, b) => b.startedAt - a.startedAt) : [];
+}
+
+function isRollout(value: unknown): value is Rollout {
+  const r = value as Partial<Rollout> | null;
+  return (
+    typeof r === "object" &&
+    r !== null &&
+    typeof r.id === "string" &&
+    typeof r.startedAt === "number" &&
+    typeof r.outcome === "string" &&
+    Array.isArray(r.members) &&
+    r.members.every((m: Partial<RolloutMember> | null) => typeof m?.id === "string") &&
+    Array.isArray(r.alreadyBroken)
+  );
+}
+
 /** The open rollout, else the last; with `at` the one that was so at that instant. */
-export declare function currentRollout(rollouts: readonly Rollout[], at?: number): Rollout | null;
-export declare function memberIds(rollout: Rollout): ReadonlySet<string>;
+export function currentRollout(rollouts: readonly Rollout[], at = Infinity): Rollout | null {
+  return rollouts.find((r) => r.startedAt <= at) ?? null;
+}
+
+export function memberIds(rollout: Rollout): ReadonlySet<string> {
+  return new Set(rollout.members.map((m) => m.id));
+}

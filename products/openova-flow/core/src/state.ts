@@ -1,4 +1,5 @@
-import type { FlowInstance, FlowMessage, FlowNode, FullSnapshot, RelKey, Relationship } from "./types.js";
+import { PersistentMap, type Draft } from "./persistent.js";
+import type { FlowInstance, FlowMessage, FlowNode, FullSnapshot, RelKey, Relationship, SnapshotMessage } from "./types.js";
 
 /**
  * The folded state of a flow. Immutable: `fold` returns another one and shares what did not change, so keeping an old state
@@ -21,14 +22,215 @@ export interface FlowState {
   readonly regionTopology: ReadonlyMap<string, number>;
 }
 
-export declare function emptyState(flowId: string): FlowState;
+const NONE: ReadonlySet<string> = new Set();
+
+// Numbers are never used twice, so two states that came to be apart from each other never compare equal by accident.
+let lastStamp = 0;
+
+export function emptyState(flowId: string): FlowState {
+  return {
+    flowId,
+    flow: null,
+    nodes: new PersistentMap<FlowNode>(),
+    rels: new PersistentMap<Relationship>(),
+    unconfirmed: NONE,
+    version: ++lastStamp,
+    topologyVersion: ++lastStamp,
+    regionTopology: new Map(),
+  };
+}
+
 /** The state after a message. The message must be valid for the state's flow. */
-export declare function fold(state: FlowState, message: FlowMessage): FlowState;
+export function fold(state: FlowState, message: FlowMessage): FlowState {
+  return foldAll(state, [message]);
+}
+
 /** The same for several messages, cheaper than one by one. */
-export declare function foldAll(state: FlowState, messages: Iterable<FlowMessage>): FlowState;
+export function foldAll(state: FlowState, messages: Iterable<FlowMessage>): FlowState {
+  const edit = new Edit(state);
+  for (const message of messages) edit.apply(message);
+  return edit.done();
+}
+
+/** Collects changes to a state. */
+export class Edit {
+  readonly #from: FlowState;
+  #flow: FlowInstance | null;
+  readonly #nodes: Draft<FlowNode>;
+  readonly #rels: Draft<Relationship>;
+  #unconfirmed: Set<string> | null = null;
+  #changed = false;
+  #topologyChanged = false;
+  readonly #regions = new Set<string>();
+
+  constructor(state: FlowState) {
+    this.#from = state;
+    this.#flow = state.flow;
+    this.#nodes = (state.nodes as PersistentMap<FlowNode>).draft();
+    this.#rels = (state.rels as PersistentMap<Relationship>).draft();
+  }
+
+  apply(m: FlowMessage): void {
+    this.#changed = true;
+    switch (m.type) {
+      case "snapshot":
+        return this.#replace(m);
+      case "upsert-flow":
+        this.#flow = m.flow;
+        return;
+      case "upsert-nodes":
+        for (const n of m.nodes) this.putNode(n, false);
+        return;
+      case "upsert-rels":
+        for (const r of m.relationships) this.putRel(r);
+        return;
+      case "delete-nodes":
+        return this.dropNodes(new Set(m.ids));
+      case "delete-rels":
+        for (const p of m.pairs) this.#dropRel(relKey(p));
+    }
+  }
+
+  putNode(n: FlowNode, unconfirmed: boolean): void {
+    this.#changed = true;
+    const old = this.#nodes.get(n.id);
+    if (old === undefined || old.region !== n.region) {
+      this.#touch(n.region);
+      if (old !== undefined) this.#touch(old.region);
+    }
+    this.#nodes.set(n.id, n);
+    this.#mark(n.id, unconfirmed);
+  }
+
+  putRel(r: Relationship): void {
+    this.#changed = true;
+    const key = relKey(r);
+    const old = this.#rels.get(key);
+    this.#rels.set(key, r);
+    if (old === undefined || !sameEdge(old, r)) this.#touchRel(r);
+  }
+
+  /** Removes nodes and every relationship that touches them in this flow. */
+  dropNodes(ids: ReadonlySet<string>): void {
+    this.#changed = true;
+    for (const [key, r] of [...this.#rels.entries()]) {
+      if ((ids.has(r.fromId) && this.#isOwn(r.fromFlowId)) || (ids.has(r.toId) && this.#isOwn(r.toFlowId))) this.#dropRel(key);
+    }
+    for (const id of ids) this.#dropNode(id);
+  }
+
+  /** Marks a node that is there. */
+  mark(id: string): void {
+    this.#changed = true;
+    this.#mark(id, true);
+  }
+
+  done(): FlowState {
+    if (!this.#changed) return this.#from;
+    let { topologyVersion, regionTopology } = this.#from;
+    if (this.#topologyChanged) {
+      topologyVersion = ++lastStamp;
+      const stamps = new Map(regionTopology);
+      for (const region of this.#regions) stamps.set(region, topologyVersion);
+      regionTopology = stamps;
+    }
+    return {
+      flowId: this.#from.flowId,
+      flow: this.#flow,
+      nodes: this.#nodes.done(),
+      rels: this.#rels.done(),
+      unconfirmed: this.#unconfirmed ?? this.#from.unconfirmed,
+      version: ++lastStamp,
+      topologyVersion,
+      regionTopology,
+    };
+  }
+
+  #replace(m: SnapshotMessage): void {
+    this.#flow = m.flow;
+    const nodes = new Map((m.nodes ?? []).map((n) => [n.id, n]));
+    const rels = new Map((m.relationships ?? []).map((r) => [relKey(r), r]));
+    for (const [key] of [...this.#rels.entries()]) if (!rels.has(key)) this.#dropRel(key);
+    for (const [id] of [...this.#nodes.entries()]) if (!nodes.has(id)) this.#dropNode(id);
+    for (const n of nodes.values()) this.putNode(n, false);
+    for (const r of rels.values()) this.putRel(r);
+  }
+
+  #dropNode(id: string): void {
+    const old = this.#nodes.get(id);
+    if (old === undefined) return;
+    this.#touch(old.region);
+    this.#nodes.delete(id);
+    this.#mark(id, false);
+  }
+
+  #dropRel(key: string): void {
+    const old = this.#rels.get(key);
+    if (old === undefined) return;
+    this.#touchRel(old);
+    this.#rels.delete(key);
+  }
+
+  #mark(id: string, unconfirmed: boolean): void {
+    if ((this.#unconfirmed ?? this.#from.unconfirmed).has(id) === unconfirmed) return;
+    this.#unconfirmed ??= new Set(this.#from.unconfirmed);
+    if (unconfirmed) this.#unconfirmed.add(id);
+    else this.#unconfirmed.delete(id);
+  }
+
+  #touch(region: string | undefined): void {
+    this.#topologyChanged = true;
+    this.#regions.add(region ?? "");
+  }
+
+  #touchRel(r: Relationship): void {
+    this.#topologyChanged = true;
+    const from = this.#nodes.get(r.fromId);
+    const to = this.#nodes.get(r.toId);
+    if (from !== undefined && to !== undefined && from.region === to.region) this.#touch(from.region);
+  }
+
+  #isOwn(flowId: string | undefined): boolean {
+    return isOwnEnd(flowId, this.#from.flowId);
+  }
+}
+
+/** Whether the end of a relationship with this `fromFlowId` or `toFlowId` lies in flow `own`. */
+export function isOwnEnd(flowId: string | undefined, own: string): boolean {
+  return flowId === undefined || flowId === "" || flowId === own;
+}
+
+function sameEdge(a: Relationship, b: Relationship): boolean {
+  return a.condition === b.condition && a.lag === b.lag && a.fromFlowId === b.fromFlowId && a.toFlowId === b.toFlowId;
+}
+
 /** The state as a message, in the contract's order; null while there is no FlowInstance. */
-export declare function toSnapshot(state: FlowState): FullSnapshot | null;
+export function toSnapshot(state: FlowState): FullSnapshot | null {
+  if (state.flow === null) return null;
+  return {
+    type: "snapshot",
+    flow: state.flow,
+    nodes: [...state.nodes.values()].sort((a, b) => compareBytes(a.id, b.id)),
+    relationships: [...state.rels.values()].sort(
+      (a, b) => compareBytes(a.fromId, b.fromId) || compareBytes(a.toId, b.toId) || compareBytes(a.type, b.type),
+    ),
+  };
+}
+
 /** One string for a relationship's key; no two keys share one. */
-export declare function relKey(rel: RelKey): string;
+export function relKey(rel: RelKey): string {
+  return `${rel.type} ${rel.fromId.length} ${rel.fromId}${rel.toId}`;
+}
+
 /** UTF-8 byte order of two strings, as Go compares them. */
-export declare function compareBytes(a: string, b: string): number;
+export function compareBytes(a: string, b: string): number {
+  if (a === b) return 0;
+  const n = Math.min(a.length, b.length);
+  for (let i = 0; i < n; i++) {
+    const x = a.charCodeAt(i);
+    const y = b.charCodeAt(i);
+    // UTF-16 puts surrogates below U+E000, UTF-8 puts what they stand for above U+FFFF.
+    if (x !== y) return (x >= 0xd800 && x < 0xe000 ? x + 0x10000 : x) - (y >= 0xd800 && y < 0xe000 ? y + 0x10000 : y);
+  }
+  return a.length - b.length;
+}

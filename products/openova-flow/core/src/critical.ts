@@ -1,0 +1,93 @@
+import { metaOf, times } from "./display.js";
+import type { FlowGraph, GraphEdge } from "./graph.js";
+import type { FlowNode } from "./types.js";
+
+export interface CriticalPath {
+  /** From the first to the last node. Empty when nothing has started. */
+  readonly ids: readonly string[];
+  readonly edgeKeys: readonly string[];
+  readonly durationMs: number;
+  readonly workingMs: number;
+  /** Time in which a node of the path could have worked and did not. */
+  readonly waitingMs: number;
+}
+
+interface Chain {
+  readonly working: number;
+  readonly waiting: number;
+  readonly via: GraphEdge | null;
+}
+
+/** The chain of dependencies that took longest, among `ids` or all leaves. */
+export function criticalPath(graph: FlowGraph, now: number, ids?: Iterable<string>): CriticalPath {
+  const members = new Set(ids ?? graph.leaves);
+  const chains = new Map<string, Chain>();
+  let last: string | null = null;
+  for (const id of inOrder(graph, members)) {
+    const node = graph.nodes.get(id) as FlowNode;
+    const chain = longest(graph, node, chains, now);
+    chains.set(id, chain);
+    if (chain.working + chain.waiting > (last === null ? 0 : total(chains.get(last)))) last = id;
+  }
+  const path: string[] = [];
+  const edgeKeys: string[] = [];
+  const end = last === null ? undefined : chains.get(last);
+  for (let id = last; id !== null; ) {
+    path.unshift(id);
+    const via: GraphEdge | null = chains.get(id)?.via ?? null;
+    if (via !== null) edgeKeys.unshift(via.key);
+    id = via === null ? null : via.from;
+  }
+  return { ids: path, edgeKeys, durationMs: total(end), workingMs: end?.working ?? 0, waitingMs: end?.waiting ?? 0 };
+}
+
+function total(chain: Chain | undefined): number {
+  return chain === undefined ? 0 : chain.working + chain.waiting;
+}
+
+/** The longest chain that ends in `node`, given those of what comes before it. */
+function longest(graph: FlowGraph, node: FlowNode, chains: ReadonlyMap<string, Chain>, now: number): Chain {
+  let via: GraphEdge | null = null;
+  let ready = metaOf(node).waitingSince ?? node.startedAt ?? now;
+  for (const e of graph.in(node.id)) {
+    const from = graph.nodes.get(e.from);
+    if (!orders(e) || from === undefined || !chains.has(e.from) || !cameBefore(from, node)) continue;
+    ready = Math.max(ready, from.endedAt ?? (from.status === "succeeded" ? ready : now));
+    if (via === null || total(chains.get(e.from)) > total(chains.get(via.from))) via = e;
+  }
+  const before = via === null ? undefined : chains.get(via.from);
+  const begun = node.startedAt ?? (node.status === "succeeded" || node.status === "failed" ? ready : now);
+  return {
+    working: (before?.working ?? 0) + times(node, now).workingMs,
+    waiting: (before?.waiting ?? 0) + Math.max(0, begun - ready),
+    via,
+  };
+}
+
+function orders(e: GraphEdge): boolean {
+  return !e.cyclic && (e.type === "finish-to-start" || e.type === "finish-to-finish");
+}
+
+/** Whether the present run of `from` can have held up that of `to`. */
+function cameBefore(from: FlowNode, to: FlowNode): boolean {
+  return from.startedAt === undefined || to.startedAt === undefined || from.startedAt <= to.startedAt;
+}
+
+/** The members such that what an edge orders comes in that order. Edges of a cycle order nothing. */
+function inOrder(graph: FlowGraph, members: ReadonlySet<string>): readonly string[] {
+  const open = new Map<string, number>();
+  for (const id of members) {
+    if (graph.nodes.has(id)) open.set(id, graph.in(id).filter((e) => orders(e) && members.has(e.from) && graph.nodes.has(e.from)).length);
+  }
+  const order = [...open].filter(([, n]) => n === 0).map(([id]) => id);
+  for (let i = 0; i < order.length; i++) {
+    for (const e of graph.out(order[i] as string)) {
+      if (!orders(e)) continue;
+      const n = open.get(e.to);
+      if (n === undefined) continue;
+      open.set(e.to, n - 1);
+      if (n === 1) order.push(e.to);
+    }
+  }
+  return order;
+}

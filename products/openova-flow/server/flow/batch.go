@@ -31,6 +31,7 @@ func DecodeBatch(flowID string, data []byte, maxMessage int) ([]*Message, error)
 			}
 			return nil, err
 		}
+		m.Line = line
 		messages = append(messages, m)
 	}
 	if len(messages) == 0 {

@@ -19,6 +19,8 @@ type Message struct {
 	IDs           []string       // delete-nodes
 	Pairs         []RelKey       // delete-rels
 
+	Line int // the line of the batch it came in, from 1; 0 for a message that came alone
+
 	raw string
 }
 

@@ -252,6 +252,9 @@ func (s *State) forget(v *vertex, id string) {
 // Flow returns the FlowInstance.
 func (s *State) Flow() Instance { return s.flow }
 
+// Arrival returns when the flow came to be, in Unix milliseconds.
+func (s *State) Arrival() int64 { return s.arrival }
+
 // Node returns the node of an id, and whether there is one.
 func (s *State) Node(id string) (Node, bool) {
 	if v := s.vertices[id]; v != nil && v.present {
@@ -336,4 +339,21 @@ func (m *Message) Sort() {
 	slices.SortFunc(m.Relationships, func(a, b Relationship) int {
 		return cmp.Or(cmp.Compare(a.FromID, b.FromID), cmp.Compare(a.ToID, b.ToID), cmp.Compare(a.Type, b.Type))
 	})
+}
+
+// Successors calls f for each present node of this flow to which a relationship of that type leads from id.
+func (s *State) Successors(id string, typ RelType, f func(Node)) {
+	if v := s.vertices[id]; v != nil {
+		for _, e := range v.out {
+			if e.rel.Type == typ && e.to != nil && e.to.present {
+				f(e.to.node)
+			}
+		}
+	}
+}
+
+// IsContainer reports whether a present node is contained in id.
+func (s *State) IsContainer(id string) bool {
+	v := s.vertices[id]
+	return v != nil && v.children > 0
 }

@@ -1,0 +1,19 @@
+package flow
+
+import "encoding/json"
+
+// EachField calls f for each field of a JSON object, in the order in which they stand, with the text of its value. It is a way
+// to read a few fields of a node's Meta without decoding all of it. An object that is not valid JSON ends the walk early.
+func EachField(object json.RawMessage, f func(key, value string)) {
+	if len(object) == 0 {
+		return
+	}
+	p := scanner{s: string(object)}
+	_ = p.object(func(key string) error {
+		value, err := p.skip()
+		if err == nil {
+			f(key, value)
+		}
+		return err
+	})
+}

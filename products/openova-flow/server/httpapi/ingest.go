@@ -1,0 +1,185 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+const (
+	headerIncarnation   = "Flow-Incarnation"
+	headerIfIncarnation = "Flow-If-Incarnation"
+	headerEmitter       = "Flow-Emitter"
+
+	typeJSON   = "application/json"
+	typeNDJSON = "application/x-ndjson"
+)
+
+// post takes one message, or many, one a line.
+func (s *Server) post(w http.ResponseWriter, r *http.Request, flowID string) {
+	stamp, err := parseStamp(r.Header)
+	if err != nil {
+		s.refuse(w, r, flowID, problem{Status: http.StatusBadRequest, Field: headerEmitter, Detail: err.Error()})
+		return
+	}
+	body, contentType, p := s.body(w, r)
+	defer s.ingest.Add(-int64(cap(body)))
+	if p.Status != 0 {
+		s.refuse(w, r, flowID, p)
+		return
+	}
+	messages, err := s.decode(flowID, contentType, body)
+	var receipt hub.Receipt
+	if err == nil {
+		post := hub.Post{FlowID: flowID, Messages: messages, IfIncarnation: r.Header.Get(headerIfIncarnation), Stamp: stamp}
+		if stamp.Name != "" {
+			post.Digest = sha256.Sum256(body)
+		}
+		receipt, err = s.hub.Ingest(post)
+		w.Header().Set(headerIncarnation, receipt.Incarnation)
+	}
+	if err != nil {
+		s.refuse(w, r, flowID, problemOf(err))
+		return
+	}
+	w.Header().Set("Content-Type", typeJSON)
+	_, _ = io.WriteString(w, `{"seq":`+strconv.FormatInt(receipt.Seq, 10)+"}\n")
+}
+
+func (s *Server) decode(flowID, contentType string, body []byte) ([]*flow.Message, error) {
+	if contentType == typeNDJSON {
+		return flow.DecodeBatch(flowID, body, int(s.cfg.MaxMessageBytes))
+	}
+	m, err := flow.Decode(flowID, body)
+	if err != nil {
+		return nil, err
+	}
+	return []*flow.Message{m}, nil
+}
+
+// body reads the body of a POST within its limits, which are checked before a byte of it is read where its length is declared.
+// What it returns counts as bytes in flight until the caller takes its capacity off again.
+func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, contentType string, p problem) {
+	contentType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	if err != nil || contentType != typeJSON && contentType != typeNDJSON {
+		return nil, "", problem{Status: http.StatusUnsupportedMediaType, Field: "Content-Type", Detail: "send one message as application/json, or many, one a line, as application/x-ndjson"}
+	}
+	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
+		return nil, "", problem{Status: http.StatusUnsupportedMediaType, Field: "Content-Encoding", Detail: "send the body without a content encoding"}
+	}
+	limit := s.cfg.MaxMessageBytes
+	if contentType == typeNDJSON {
+		limit = s.cfg.MaxBatchBytes
+	}
+	tooLarge := problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("the body may have %d bytes as %s; send less at a time", limit, contentType)}
+	if r.ContentLength > limit {
+		w.Header().Set("Connection", "close")
+		return nil, "", tooLarge
+	}
+	want := r.ContentLength
+	if want < 0 {
+		want = 4 << 10
+	}
+	if !s.reserve(want) {
+		return nil, "", s.busy()
+	}
+	body = make([]byte, 0, want)
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.ReadTimeout))
+	in := http.MaxBytesReader(w, r.Body, limit)
+	for {
+		if len(body) == cap(body) {
+			// One byte more than declared may be asked for only to see the end; a body of unknown length doubles.
+			more := int64(max(cap(body), 512))
+			if r.ContentLength >= 0 {
+				more = 1
+			}
+			if !s.reserve(more) {
+				return body, "", s.busy()
+			}
+			grown := make([]byte, len(body), int64(cap(body))+more)
+			copy(grown, body)
+			body = grown
+		}
+		n, err := in.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		var over *http.MaxBytesError
+		switch {
+		case errors.Is(err, io.EOF):
+			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+			return body, contentType, problem{}
+		case errors.As(err, &over):
+			return body, "", tooLarge
+		case err != nil:
+			return body, "", problem{Status: http.StatusBadRequest, Detail: "the body ended early: " + err.Error()}
+		case r.ContentLength >= 0 && int64(len(body)) == r.ContentLength:
+			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
+			return body, contentType, problem{}
+		}
+	}
+}
+
+// reserve counts bytes in flight, unless that would go past the limit.
+func (s *Server) reserve(n int64) bool {
+	if s.ingest.Add(n) > s.cfg.MaxIngestBytes {
+		s.ingest.Add(-n)
+		return false
+	}
+	return true
+}
+
+func (s *Server) busy() problem {
+	return problem{Status: http.StatusServiceUnavailable, retryAfter: 1,
+		Detail: fmt.Sprintf("the server is reading %d bytes of other requests, which is its limit", s.cfg.MaxIngestBytes)}
+}
+
+// refuse answers a POST that is not applied, counts it and says so in the log, never with its content.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, flowID string, p problem) {
+	s.metrics.refused(p.Status)
+	if missed, ok := s.refusals.allow(time.Now()); ok {
+		s.cfg.Logger.Warn("message refused", "flow", flowID, "status", p.Status, "field", p.Field, "line", p.Line, "emitter", emitterName(r), "unlogged", missed)
+	}
+	writeProblem(w, p)
+}
+
+func emitterName(r *http.Request) string {
+	name, _, _ := strings.Cut(r.Header.Get(headerEmitter), ";")
+	if len(name) > 64 {
+		name = name[:64]
+	}
+	return name
+}
+
+// parseStamp reads Flow-Emitter: <name>;epoch=<int>;n=<int>. Without the header the stamp is zero.
+func parseStamp(h http.Header) (hub.Stamp, error) {
+	values := h.Values(headerEmitter)
+	if len(values) == 0 {
+		return hub.Stamp{}, nil
+	}
+	bad := errors.New("it is <name>;epoch=<int>;n=<int>, the name having 1 to 128 characters and no semicolon")
+	parts := strings.Split(values[0], ";")
+	if len(values) != 1 || len(parts) != 3 {
+		return hub.Stamp{}, bad
+	}
+	s := hub.Stamp{Name: strings.TrimSpace(parts[0])}
+	epoch, okEpoch := strings.CutPrefix(strings.TrimSpace(parts[1]), "epoch=")
+	n, okN := strings.CutPrefix(strings.TrimSpace(parts[2]), "n=")
+	if len(s.Name) < 1 || len(s.Name) > 128 || !okEpoch || !okN {
+		return hub.Stamp{}, bad
+	}
+	var err1, err2 error
+	s.Epoch, err1 = strconv.ParseInt(epoch, 10, 64)
+	s.N, err2 = strconv.ParseInt(n, 10, 64)
+	if err1 != nil || err2 != nil {
+		return hub.Stamp{}, bad
+	}
+	return s, nil
+}

@@ -1,0 +1,68 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// problem is an RFC 9457 document. Its title is the status' own text and its type therefore about:blank.
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`          // what is wrong and what to change
+	Field  string `json:"field,omitempty"` // the offending field or header
+	Line   int    `json:"line,omitempty"`  // the offending line of a batch, from 1
+
+	retryAfter int // seconds
+}
+
+const retryAfterLimit = 5 // seconds after which what a limit refused is worth another try
+
+// problemOf turns an error of the packages below into an answer. It is the one place that does.
+func problemOf(err error) problem {
+	var bad *flow.Error
+	var incarnation *hub.IncarnationError
+	var emitter *hub.EmitterError
+	var limit *hub.LimitError
+	switch {
+	case errors.Is(err, flow.ErrTooLarge):
+		p := problem{Status: http.StatusRequestEntityTooLarge, Detail: err.Error()}
+		if errors.As(err, &bad) {
+			p.Line = bad.Line
+		}
+		return p
+	case errors.As(err, &bad):
+		return problem{Status: http.StatusBadRequest, Detail: err.Error(), Field: bad.Field, Line: bad.Line}
+	case errors.As(err, &incarnation):
+		return problem{Status: http.StatusPreconditionFailed, Detail: err.Error(), Field: headerIfIncarnation}
+	case errors.As(err, &emitter):
+		return problem{Status: http.StatusConflict, Detail: err.Error(), Field: headerEmitter}
+	case errors.As(err, &limit):
+		p := problem{Status: http.StatusTooManyRequests, Detail: err.Error(), Field: limit.Field, Line: limit.Line, retryAfter: retryAfterLimit}
+		if limit.Server {
+			p.Status = http.StatusServiceUnavailable
+		}
+		return p
+	case errors.Is(err, hub.ErrNoFlow):
+		return problem{Status: http.StatusNotFound, Detail: err.Error()}
+	}
+	return problem{Status: http.StatusInternalServerError, Detail: err.Error()}
+}
+
+func writeProblem(w http.ResponseWriter, p problem) {
+	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	if p.retryAfter > 0 {
+		w.Header().Set("Retry-After", strconv.Itoa(p.retryAfter))
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(p.Status)
+	_ = json.NewEncoder(w).Encode(p) // a client that has gone needs no answer
+}

@@ -1,0 +1,184 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// snapshot answers with the folded state, or 304.
+func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, flowID string) {
+	if r.Header.Get(headerEmitter) != "" {
+		s.hub.Heard(flowID)
+	}
+	snap, err := s.hub.Snapshot(flowID)
+	h := w.Header()
+	h.Set(headerIncarnation, snap.Incarnation)
+	if err != nil {
+		writeProblem(w, problemOf(err))
+		return
+	}
+	etag := `"` + snap.Incarnation + "-" + strconv.FormatInt(snap.Seq, 10) + `"`
+	h.Set("ETag", etag)
+	h.Set("Cache-Control", "no-cache")
+	if matches(r.Header.Values("If-None-Match"), etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	body := snap.JSON()
+	h.Set("Content-Type", typeJSON)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	_, _ = w.Write(body)
+}
+
+// matches reports whether If-None-Match names etag (RFC 9110, section 13.1.2; the comparison is weak).
+func matches(values []string, etag string) bool {
+	for _, v := range values {
+		for _, tag := range strings.Split(v, ",") {
+			if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// events answers with the messages that are still held.
+func (s *Server) events(w http.ResponseWriter, r *http.Request, flowID string) {
+	query := r.URL.Query()
+	after, ok1 := queryInt(query, "after", 0)
+	limit, ok2 := queryInt(query, "limit", 0)
+	if !ok1 || !ok2 || query.Has("limit") && query.Get("limit") != "" && limit < 1 {
+		field := "after"
+		if ok1 {
+			field = "limit"
+		}
+		writeProblem(w, problem{Status: http.StatusBadRequest, Field: field, Detail: "after is a sequence number (0 or more), limit a number of messages (1 or more)"})
+		return
+	}
+	history, err := s.hub.History(flowID, after, int(min(limit, 1<<30)))
+	w.Header().Set(headerIncarnation, history.Incarnation)
+	if err != nil {
+		writeProblem(w, problemOf(err))
+		return
+	}
+	writeJSON(w, history)
+}
+
+func queryInt(query url.Values, name string, def int64) (int64, bool) {
+	text := query.Get(name)
+	if text == "" {
+		return def, true
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	return n, err == nil && n >= 0
+}
+
+func (s *Server) list(w http.ResponseWriter, _ *http.Request) {
+	writeJSON(w, map[string]any{"flows": s.hub.List()})
+}
+
+func (s *Server) rollouts(w http.ResponseWriter, _ *http.Request, flowID string) {
+	list, incarnation, err := s.hub.Rollouts(flowID)
+	w.Header().Set(headerIncarnation, incarnation)
+	if err != nil {
+		writeProblem(w, problemOf(err))
+		return
+	}
+	writeJSON(w, map[string]any{"rollouts": list})
+}
+
+func (s *Server) deleteFlow(w http.ResponseWriter, _ *http.Request, flowID string) {
+	if s.hub.Delete(flowID) {
+		s.cfg.Logger.Info("flow deleted", "flow", flowID)
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) deleteRegion(w http.ResponseWriter, _ *http.Request, flowID, escaped string) {
+	region, err := url.PathUnescape(escaped)
+	if err != nil || region == "" || !utf8.ValidString(region) {
+		writeProblem(w, problem{Status: http.StatusBadRequest, Field: "region", Detail: "a region is not empty, and percent-encoded in the path"})
+		return
+	}
+	if n := s.hub.DeleteRegion(flowID, region); n > 0 {
+		s.cfg.Logger.Info("region deleted", "flow", flowID, "region", region, "nodes", n)
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write([]byte("ok\n"))
+}
+
+func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
+	if !s.ready.Load() {
+		writeProblem(w, problem{Status: http.StatusServiceUnavailable, Detail: "the server is starting or draining", retryAfter: 1})
+		return
+	}
+	s.healthz(w, r)
+}
+
+// root is the page, or the description for whoever asks for JSON.
+func (s *Server) root(w http.ResponseWriter, r *http.Request) {
+	w.Header().Add("Vary", "Accept")
+	if s.cfg.Page != nil && !prefersJSON(r.Header.Get("Accept")) {
+		s.cfg.Page.ServeHTTP(w, r)
+		return
+	}
+	writeJSON(w, describe(s.cfg.Version))
+}
+
+// prefersJSON reports whether an Accept header names application/json and not text/html before it.
+func prefersJSON(accept string) bool {
+	for _, part := range strings.Split(accept, ",") {
+		kind, _, _ := strings.Cut(part, ";")
+		switch strings.TrimSpace(kind) {
+		case typeJSON:
+			return true
+		case "text/html":
+			return false
+		}
+	}
+	return false
+}
+
+func describe(version string) any {
+	type endpoint struct {
+		Method string `json:"method"`
+		Path   string `json:"path"`
+		Does   string `json:"does"`
+	}
+	return struct {
+		Name          string     `json:"name"`
+		Version       string     `json:"version"`
+		SchemaVersion int        `json:"schemaVersion"`
+		Endpoints     []endpoint `json:"endpoints"`
+	}{"openova-flow-server", version, 1, []endpoint{
+		{"POST", "/v1/flows/{flowId}/events", "fold one message (application/json) or many, one a line (application/x-ndjson)"},
+		{"GET", "/v1/flows/{flowId}/snapshot", "the folded state; ETag and If-None-Match"},
+		{"GET", "/v1/flows/{flowId}/stream", "Server-Sent Events; Last-Event-ID or ?lastEventId= resumes"},
+		{"GET", "/v1/flows/{flowId}/events?after=N&limit=M", "the messages still held, and the state before the first of them"},
+		{"GET", "/v1/flows/{flowId}/rollouts", "the rollouts, newest first"},
+		{"DELETE", "/v1/flows/{flowId}", "end the flow"},
+		{"DELETE", "/v1/flows/{flowId}/regions/{region}", "remove a region's nodes and what touches them"},
+		{"GET", "/v1/flows", "all flows"},
+		{"GET", "/healthz", "200 while the process lives"},
+		{"GET", "/readyz", "200 when it can serve"},
+		{"GET", "/metrics", "Prometheus text"},
+		{"GET", "/", "the page; with Accept: application/json this description"},
+	}}
+}
+
+func writeJSON(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", typeJSON)
+	w.Header().Set("Cache-Control", "no-store")
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	_ = e.Encode(v) // only a client that has gone makes this fail
+}

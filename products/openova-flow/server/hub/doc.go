@@ -1,0 +1,14 @@
+// Package hub is the engine: for each flow its folded state, a ring of the last messages as finished Server-Sent Events frames,
+// and the readers that follow it.
+//
+// What it promises:
+//
+//   - A request is applied as one: whoever looks sees all of its messages or none.
+//   - Sequence numbers come from one counter of the hub, which starts from the clock in microseconds and only goes up.
+//   - A reader is a cursor. It gets every message after its cursor, in order, each once, or one snapshot frame in place of what
+//     the ring no longer holds. There is no queue per reader: a slow one costs neither memory nor anybody's time.
+//   - Ingest happens in two steps. Sequence gives a request its numbers; apply folds, frames and wakes, and depends on nothing but
+//     what sequence made. An external log can do the first and feed the second.
+//
+// No lock is held while a snapshot is encoded or anything is written to a network.
+package hub

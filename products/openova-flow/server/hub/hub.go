@@ -1,0 +1,235 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/rollout"
+)
+
+// NoIncarnation stands for the incarnation of a flow that does not exist.
+const NoIncarnation = "none"
+
+// Hub is many flows. Its methods may be called from any goroutine.
+type Hub struct {
+	cfg     Config
+	counter atomic.Int64
+	topics  sync.Map   // flow id → *topic
+	mu      sync.Mutex // held to add a topic to topics or to take one out
+	done    chan struct{}
+	close   sync.Once
+	Stats   Stats
+}
+
+// Stats counts what a Hub did. Every field may be read at any time.
+type Stats struct {
+	Flows, Nodes, Relationships, StateBytes, RingEntries, RingBytes, Subscribers atomic.Int64 // what there is now
+
+	Messages  [6]atomic.Int64 // applied, by flow.Type in the order of MessageTypes
+	Derived   atomic.Int64    // upsert-flow messages that the hub made itself
+	Frames    atomic.Int64    // handed to readers
+	Snapshots atomic.Int64    // snapshot frames handed to readers
+	Resyncs   atomic.Int64    // snapshot frames in place of messages that a reader had missed
+	Dropped   atomic.Int64    // flows dropped because nobody spoke for them
+}
+
+// MessageTypes is the order of Stats.Messages.
+var MessageTypes = [6]flow.Type{flow.TypeSnapshot, flow.TypeUpsertFlow, flow.TypeUpsertNodes, flow.TypeUpsertRels, flow.TypeDeleteNodes, flow.TypeDeleteRels}
+
+// New returns a hub without flows.
+func New(cfg Config) *Hub {
+	h := &Hub{cfg: cfg.withDefaults(), done: make(chan struct{})}
+	h.counter.Store(h.cfg.Now().UnixMicro())
+	return h
+}
+
+// Close ends all streams: their readers' Done closes. Ingest and reads go on working, so that requests in flight finish.
+func (h *Hub) Close() { h.close.Do(func() { close(h.done) }) }
+
+// Done is closed when streams are to end.
+func (h *Hub) Done() <-chan struct{} { return h.done }
+
+func (h *Hub) nowMs() int64 { return h.cfg.Now().UnixMilli() }
+
+func (h *Hub) topic(flowID string) *topic {
+	if t, ok := h.topics.Load(flowID); ok {
+		return t.(*topic)
+	}
+	return nil
+}
+
+// ensure returns the topic of a flow, made when there is none.
+func (h *Hub) ensure(flowID string) *topic {
+	if t := h.topic(flowID); t != nil {
+		return t
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if t := h.topic(flowID); t != nil {
+		return t
+	}
+	t := newTopic(h, flowID)
+	h.topics.Store(flowID, t)
+	return t
+}
+
+// release takes a topic out that has neither state nor readers.
+func (h *Hub) release(t *topic) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state == nil && t.readers == 0 && !t.gone {
+		t.gone = true
+		h.topics.Delete(t.id)
+	}
+}
+
+// Delete ends a flow: its readers are told and its state is dropped. It reports whether there was one.
+func (h *Hub) Delete(flowID string) bool {
+	return h.deleteIf(flowID, func(*topic) bool { return true })
+}
+
+func (h *Hub) deleteIf(flowID string, condition func(*topic) bool) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t := h.topic(flowID)
+	if t == nil {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.state == nil || !condition(t) {
+		return false
+	}
+	t.drop()
+	h.topics.Delete(flowID)
+	return true
+}
+
+// DeleteRegion removes the nodes of a region, and what touches them, by an ordinary delete-nodes message. It returns the number
+// of nodes.
+func (h *Hub) DeleteRegion(flowID, region string) int {
+	t := h.topic(flowID)
+	if t == nil {
+		return 0
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.gone || t.state == nil {
+		return 0
+	}
+	var ids []string
+	t.state.EachNode(func(n flow.Node) bool {
+		if n.Region == region {
+			ids = append(ids, n.ID)
+		}
+		return true
+	})
+	if len(ids) > 0 {
+		slices.Sort(ids)
+		t.apply(h.sequence([]*flow.Message{flow.DeleteNodes(ids...)}))
+	}
+	return len(ids)
+}
+
+// batch is a request with its numbers: all that apply needs to know.
+type batch struct {
+	first    int64 // number of the first message; the next ones follow, and the number after the last is for a derived frame
+	at       int64 // Unix milliseconds
+	birth    string
+	messages []*flow.Message
+	stamp    Stamp
+	digest   Digest
+}
+
+// sequence gives messages their numbers and the instant of their arrival.
+func (h *Hub) sequence(messages []*flow.Message) batch {
+	n := int64(len(messages))
+	return batch{first: h.counter.Add(n+1) - n, at: h.nowMs(), messages: messages}
+}
+
+func newIncarnation() string {
+	var b [9]byte
+	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	return hex.EncodeToString(b[:])
+}
+
+// Summary describes a flow in a list.
+type Summary struct {
+	ID          string         `json:"id"`
+	Status      string         `json:"status"`
+	StartedAt   flow.Time      `json:"startedAt"`
+	EndedAt     flow.Time      `json:"endedAt,omitzero"`
+	Counts      map[string]int `json:"counts"` // nodes by status
+	Regions     []string       `json:"regions"`
+	Seq         int64          `json:"seq"`
+	UpdatedAt   int64          `json:"updatedAt"` // Unix milliseconds
+	Incarnation string         `json:"incarnation"`
+}
+
+// List returns all flows by id.
+func (h *Hub) List() []Summary {
+	list := []Summary{}
+	h.topics.Range(func(_, v any) bool {
+		if s, ok := v.(*topic).summary(); ok {
+			list = append(list, s)
+		}
+		return true
+	})
+	slices.SortFunc(list, func(a, b Summary) int { return cmp.Compare(a.ID, b.ID) })
+	return list
+}
+
+// Rollouts returns the rollouts of a flow, newest first.
+func (h *Hub) Rollouts(flowID string) ([]rollout.Rollout, string, error) {
+	t := h.topic(flowID)
+	if t == nil {
+		return nil, NoIncarnation, ErrNoFlow
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.gone || t.state == nil {
+		return nil, NoIncarnation, ErrNoFlow
+	}
+	return t.rollouts.Rollouts(h.nowMs()), t.incarnation, nil
+}
+
+// Heard notes that an emitter speaks for a flow though it has nothing to send, so that the flow is not dropped as idle.
+func (h *Hub) Heard(flowID string) {
+	if t := h.topic(flowID); t != nil {
+		t.heard.Store(h.nowMs())
+	}
+}
+
+// Run drops flows that nobody speaks for any more, until ctx ends.
+func (h *Hub) Run(ctx context.Context) {
+	tick := time.NewTicker(min(time.Minute, max(h.cfg.IdleTimeout/4, time.Millisecond)))
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			h.dropIdle()
+		}
+	}
+}
+
+func (h *Hub) dropIdle() {
+	limit := h.nowMs() - h.cfg.IdleTimeout.Milliseconds()
+	idle := func(t *topic) bool { return t.updatedAt < limit && t.heard.Load() < limit }
+	h.topics.Range(func(id, _ any) bool {
+		if h.deleteIf(id.(string), idle) {
+			h.Stats.Dropped.Add(1)
+		}
+		return true
+	})
+}

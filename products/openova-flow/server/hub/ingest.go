@@ -1,0 +1,236 @@
+package hub
+
+import (
+	"crypto/sha256"
+	"fmt"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// Digest tells the bodies of requests apart: their SHA-256.
+type Digest = [sha256.Size]byte
+
+// Stamp says who sends a request and in what order (Flow-Emitter). The zero Stamp says nothing.
+type Stamp struct {
+	Name     string
+	Epoch, N int64
+}
+
+func (s Stamp) newerThan(o Stamp) bool { return s.Epoch > o.Epoch || s.Epoch == o.Epoch && s.N > o.N }
+
+// lastWord is the last request that was applied for an emitter's name.
+type lastWord struct {
+	stamp   Stamp
+	digest  Digest
+	receipt Receipt
+}
+
+// Post is a request to fold messages, at least one, into a flow.
+type Post struct {
+	FlowID        string
+	Messages      []*flow.Message
+	IfIncarnation string // apply only to this incarnation; NoIncarnation: only if there is no flow; empty: to any
+	Stamp         Stamp
+	Digest        Digest // of the body; needed only with a Stamp
+}
+
+// Receipt is the answer to a Post.
+type Receipt struct {
+	Seq         int64  // number of its last message
+	Incarnation string // of the flow after it, NoIncarnation when there is none
+	Repeated    bool   // the very same request was applied before; this is its first answer
+}
+
+// Ingest applies a request as one, or refuses it as one with an *IncarnationError, *EmitterError or *LimitError.
+// It never waits for a reader.
+func (h *Hub) Ingest(p Post) (Receipt, error) {
+	for {
+		t := h.topic(p.FlowID)
+		if t == nil {
+			if err := h.admits(p, nil); err != nil {
+				return Receipt{Incarnation: NoIncarnation}, err
+			}
+			if onlyDeletes(p.Messages) {
+				b := h.sequence(p.Messages)
+				return Receipt{Seq: b.first + int64(len(p.Messages)) - 1, Incarnation: NoIncarnation}, nil
+			}
+			t = h.ensure(p.FlowID)
+		}
+		if r, err, again := h.ingest(t, p); !again {
+			return r, err
+		}
+	}
+}
+
+// ingest applies p to a topic, or says that the topic has gone and must be looked up again.
+func (h *Hub) ingest(t *topic, p Post) (r Receipt, err error, again bool) {
+	t.mu.Lock()
+	if t.gone {
+		t.mu.Unlock()
+		return r, nil, true
+	}
+	r, err = h.ingestLocked(t, p)
+	empty := t.state == nil && t.readers == 0
+	t.mu.Unlock()
+	if empty {
+		h.release(t)
+	}
+	return r, err, false
+}
+
+func (h *Hub) ingestLocked(t *topic, p Post) (Receipt, error) {
+	refused := Receipt{Incarnation: t.incarnation}
+	last := t.emitters[p.Stamp.Name]
+	if p.Stamp.Name != "" && last != nil && p.Stamp == last.stamp && p.Digest == last.digest {
+		r := last.receipt
+		r.Repeated = true
+		return r, nil
+	}
+	if err := h.admits(p, t); err != nil {
+		return refused, err
+	}
+	if p.Stamp.Name != "" && last != nil && !p.Stamp.newerThan(last.stamp) {
+		return refused, &EmitterError{Got: p.Stamp, Last: last.stamp}
+	}
+	b := h.sequence(p.Messages)
+	receipt := Receipt{Seq: b.first + int64(len(p.Messages)) - 1, Incarnation: NoIncarnation}
+	if t.state == nil && onlyDeletes(p.Messages) {
+		return receipt, nil
+	}
+	b.stamp, b.digest = p.Stamp, p.Digest
+	t.apply(b)
+	receipt.Incarnation = t.incarnation
+	if p.Stamp.Name != "" {
+		t.emitters[p.Stamp.Name] = &lastWord{stamp: p.Stamp, digest: p.Digest, receipt: receipt}
+	}
+	return receipt, nil
+}
+
+func onlyDeletes(messages []*flow.Message) bool {
+	for _, m := range messages {
+		if m.Type != flow.TypeDeleteNodes && m.Type != flow.TypeDeleteRels {
+			return false
+		}
+	}
+	return true
+}
+
+// admits checks the conditions of a request and the limits. t is nil, or its lock is held.
+func (h *Hub) admits(p Post, t *topic) error {
+	have := NoIncarnation
+	if t != nil {
+		have = t.incarnation
+	}
+	if p.IfIncarnation != "" && p.IfIncarnation != have {
+		return &IncarnationError{Want: p.IfIncarnation, Have: have}
+	}
+	if onlyDeletes(p.Messages) {
+		return nil
+	}
+	s := &h.Stats
+	if have == NoIncarnation && s.Flows.Load() >= int64(h.cfg.MaxFlows) {
+		return &LimitError{Limit: "MaxFlows", Max: int64(h.cfg.MaxFlows), Server: true, Detail: fmt.Sprintf("the server holds %d flows, which is its limit", h.cfg.MaxFlows)}
+	}
+	if s.StateBytes.Load()+s.RingBytes.Load() >= h.cfg.MaxStateBytes {
+		return &LimitError{Limit: "MaxStateBytes", Max: h.cfg.MaxStateBytes, Server: true, Detail: fmt.Sprintf("the flows of the server take %d bytes, which is its limit", h.cfg.MaxStateBytes)}
+	}
+	if t != nil && p.Stamp.Name != "" && t.emitters[p.Stamp.Name] == nil && len(t.emitters) >= h.cfg.MaxEmitters {
+		return &LimitError{Limit: "MaxEmitters", Max: int64(h.cfg.MaxEmitters), Detail: fmt.Sprintf("the flow knows %d emitters, which is the limit", h.cfg.MaxEmitters)}
+	}
+	if err := h.metaFits(p.Messages); err != nil {
+		return err
+	}
+	var state *flow.State
+	if t != nil {
+		state = t.state
+	}
+	return h.sizeFits(p.Messages, state)
+}
+
+func (h *Hub) metaFits(messages []*flow.Message) error {
+	for _, m := range messages {
+		for i := range m.Nodes {
+			if n := len(m.Nodes[i].Meta); n > h.cfg.MaxMetaBytes {
+				return &LimitError{Limit: "MaxMetaBytes", Max: int64(h.cfg.MaxMetaBytes), Line: m.Line, Field: fmt.Sprintf("nodes[%d].meta", i),
+					Detail: fmt.Sprintf("the meta of a node may have %d bytes, this one has %d", h.cfg.MaxMetaBytes, n)}
+			}
+		}
+	}
+	return nil
+}
+
+// sizeFits checks that a flow stays within its numbers of nodes and relationships. The common case, far below them, costs one
+// addition per message; near them it is worked out which keys are new. Relationships that go because a node of theirs is deleted
+// in the same request are not counted off.
+func (h *Hub) sizeFits(messages []*flow.Message, state *flow.State) error {
+	nodes, rels := 0, 0
+	if state != nil {
+		nodes, rels = state.NodeCount(), state.RelCount()
+	}
+	moreNodes, moreRels := nodes, rels
+	for _, m := range messages {
+		moreNodes += len(m.Nodes)
+		moreRels += len(m.Relationships)
+	}
+	if moreNodes <= h.cfg.MaxNodes && moreRels <= h.cfg.MaxRelationships {
+		return nil
+	}
+	nodeSet := keySet[string]{n: nodes, base: func(id string) bool {
+		if state == nil {
+			return false
+		}
+		_, ok := state.Node(id)
+		return ok
+	}}
+	relSet := keySet[flow.RelKey]{n: rels, base: func(k flow.RelKey) bool { return state != nil && state.HasRel(k) }}
+	for _, m := range messages {
+		if m.Type == flow.TypeSnapshot {
+			nodeSet, relSet = keySet[string]{}, keySet[flow.RelKey]{}
+		}
+		for i := range m.Nodes {
+			nodeSet.set(m.Nodes[i].ID, true)
+		}
+		for i := range m.Relationships {
+			relSet.set(m.Relationships[i].Key(), true)
+		}
+		for _, id := range m.IDs {
+			nodeSet.set(id, false)
+		}
+		for _, k := range m.Pairs {
+			relSet.set(k, false)
+		}
+		if nodeSet.n > h.cfg.MaxNodes {
+			return &LimitError{Limit: "MaxNodes", Max: int64(h.cfg.MaxNodes), Line: m.Line, Field: "nodes", Detail: fmt.Sprintf("a flow may have %d nodes", h.cfg.MaxNodes)}
+		}
+		if relSet.n > h.cfg.MaxRelationships {
+			return &LimitError{Limit: "MaxRelationships", Max: int64(h.cfg.MaxRelationships), Line: m.Line, Field: "relationships", Detail: fmt.Sprintf("a flow may have %d relationships", h.cfg.MaxRelationships)}
+		}
+	}
+	return nil
+}
+
+// keySet is a set of keys on top of another that is not touched.
+type keySet[K comparable] struct {
+	n       int
+	base    func(K) bool
+	changed map[K]bool
+}
+
+func (s *keySet[K]) set(k K, present bool) {
+	was, known := s.changed[k]
+	if !known && s.base != nil {
+		was = s.base(k)
+	}
+	if was == present {
+		return
+	}
+	if s.changed == nil {
+		s.changed = make(map[K]bool)
+	}
+	s.changed[k] = present
+	if present {
+		s.n++
+	} else {
+		s.n--
+	}
+}

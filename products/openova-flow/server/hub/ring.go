@@ -1,0 +1,105 @@
+package hub
+
+import (
+	"sort"
+	"strconv"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+const (
+	minSegment = 1 << 10
+	maxSegment = 64 << 10
+)
+
+// segment is a stretch of finished frames, one after the other. What is written in it never changes, so that readers may hold
+// slices of it without a lock.
+type segment struct{ buf []byte }
+
+// entry is one message of the ring.
+type entry struct {
+	seq, at  int64
+	message  *flow.Message
+	seg      *segment
+	from, to int // where its frame stands in seg.buf
+}
+
+// ring holds the last messages of a flow, bounded by number and by bytes of their frames.
+type ring struct {
+	maxEntries, maxBytes int
+
+	entries []entry // oldest first, from start on
+	start   int
+	bytes   int
+	evicted int64 // number of the newest message that was dropped, 0 when none was
+}
+
+func (r *ring) live() []entry { return r.entries[r.start:] }
+
+// push adds a message with its frame, and hands those that it pushes out to drop, oldest first.
+func (r *ring) push(seq, at int64, m *flow.Message, drop func(*flow.Message)) {
+	text := m.JSON()
+	seg := r.room(len(text) + len(m.Type) + 48)
+	from := len(seg.buf)
+	seg.buf = appendFrame(seg.buf, seq, string(m.Type), text)
+	r.entries = append(r.entries, entry{seq: seq, at: at, message: m, seg: seg, from: from, to: len(seg.buf)})
+	r.bytes += len(seg.buf) - from
+	for len(r.live()) > r.maxEntries || r.bytes > r.maxBytes {
+		e := &r.entries[r.start]
+		drop(e.message)
+		r.bytes -= e.to - e.from
+		r.evicted = e.seq
+		*e = entry{}
+		r.start++
+	}
+	if r.start > len(r.entries)/2 && r.start > 16 {
+		r.entries = append(r.entries[:0:0], r.live()...)
+		r.start = 0
+	}
+}
+
+// room returns a segment with room for n bytes: the newest one, or a new one that is larger while there is traffic.
+func (r *ring) room(n int) *segment {
+	size := minSegment
+	if live := r.live(); len(live) > 0 {
+		last := live[len(live)-1].seg
+		if cap(last.buf)-len(last.buf) >= n {
+			return last
+		}
+		size = min(2*cap(last.buf), maxSegment)
+	}
+	return &segment{buf: make([]byte, 0, max(size, n))}
+}
+
+// after returns the entries with numbers above seq.
+func (r *ring) after(seq int64) []entry {
+	live := r.live()
+	return live[sort.Search(len(live), func(i int) bool { return live[i].seq > seq }):]
+}
+
+// frames returns the frames of entries as few contiguous slices, up to about limit bytes but at least one frame, and how many
+// entries they are.
+func frames(entries []entry, limit int) (out [][]byte, n int) {
+	size := 0
+	for n < len(entries) && (n == 0 || size < limit) {
+		first := entries[n]
+		last := first
+		for n++; n < len(entries) && entries[n].seg == first.seg && size+last.to-first.from < limit; n++ {
+			last = entries[n]
+		}
+		size += last.to - first.from
+		out = append(out, first.seg.buf[first.from:last.to:last.to])
+	}
+	return out, n
+}
+
+// appendFrame appends a Server-Sent Events frame. data is one line of JSON, so it needs no splitting into lines.
+func appendFrame(dst []byte, seq int64, event, data string) []byte {
+	dst = append(dst, "id: "...)
+	dst = strconv.AppendInt(dst, seq, 10)
+	dst = append(dst, "\nevent: "...)
+	dst = append(dst, event...)
+	dst = append(dst, "\ndata: "...)
+	dst = append(dst, data...)
+	return append(dst, "\n\n"...)
+}

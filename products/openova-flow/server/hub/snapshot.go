@@ -1,0 +1,142 @@
+package hub
+
+import (
+	"encoding/json"
+	"sync"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// snapshot is the folded state at one head, encoded once for all who ask for it.
+type snapshot struct {
+	head        int64
+	incarnation string
+
+	once    sync.Once
+	message *flow.Message // unsorted; nil once it is encoded
+	frame   []byte
+	json    []byte // within frame
+}
+
+func (s *snapshot) encode() {
+	s.once.Do(func() {
+		s.message.Sort()
+		text := s.message.JSON()
+		s.message = nil
+		s.frame = appendFrame(make([]byte, 0, len(text)+64), s.head, string(flow.TypeSnapshot), text)
+		s.json = s.frame[len(s.frame)-len(text)-2 : len(s.frame)-2]
+	})
+}
+
+// snapshot returns the one of the present head. t.mu is held, for reading at least, and there is a state. Encoding is left for
+// when the lock is released.
+func (t *topic) snapshot() *snapshot {
+	if s := t.snap.Load(); s != nil {
+		return s
+	}
+	t.snapMu.Lock()
+	defer t.snapMu.Unlock()
+	if s := t.snap.Load(); s != nil {
+		return s
+	}
+	s := &snapshot{head: t.head, incarnation: t.incarnation, message: t.state.Collect()}
+	t.snap.Store(s)
+	return s
+}
+
+// Snapshot is the folded state of a flow.
+type Snapshot struct {
+	Seq         int64 // the number it is current to
+	Incarnation string
+	encode      func() []byte
+}
+
+// JSON returns the state as a snapshot message. It may be shared and must not be changed.
+func (s Snapshot) JSON() []byte { return s.encode() }
+
+// Snapshot returns the folded state of a flow, or ErrNoFlow. Encoding waits until its JSON is asked for.
+func (h *Hub) Snapshot(flowID string) (Snapshot, error) {
+	t := h.topic(flowID)
+	if t == nil {
+		return Snapshot{Incarnation: NoIncarnation}, ErrNoFlow
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.state == nil {
+		return Snapshot{Incarnation: NoIncarnation}, ErrNoFlow
+	}
+	return Snapshot{Seq: t.head, Incarnation: t.incarnation, encode: t.lazySnapshot()}, nil
+}
+
+// lazySnapshot captures what the present head's snapshot is made of. t.mu is held for reading.
+func (t *topic) lazySnapshot() func() []byte {
+	s := t.snapshot()
+	return func() []byte {
+		s.encode()
+		return s.json
+	}
+}
+
+// History is what a flow still holds of its past.
+type History struct {
+	Base        json.RawMessage `json:"base"`    // the folded state just before the first of Events, as a snapshot message
+	BaseSeq     int64           `json:"baseSeq"` // the number that Base is current to
+	Events      []Event         `json:"events"`
+	Oldest      int64           `json:"oldest"` // the oldest number held, 0 when the ring is empty
+	Head        int64           `json:"head"`
+	Incarnation string          `json:"-"`
+}
+
+// Event is one message of the past.
+type Event struct {
+	Seq     int64           `json:"seq"`
+	At      int64           `json:"at"` // when it arrived, Unix milliseconds
+	Message json.RawMessage `json:"message"`
+}
+
+// History returns the messages numbered above after that are still held, the oldest limit of them (0: all), and the folded
+// state just before the first; or ErrNoFlow.
+func (h *Hub) History(flowID string, after int64, limit int) (History, error) {
+	t := h.topic(flowID)
+	if t == nil {
+		return History{Incarnation: NoIncarnation}, ErrNoFlow
+	}
+	t.mu.RLock()
+	if t.state == nil {
+		t.mu.RUnlock()
+		return History{Incarnation: NoIncarnation}, ErrNoFlow
+	}
+	live := t.ring.live()
+	wanted := t.ring.after(after)
+	before := append([]entry(nil), live[:len(live)-len(wanted)]...)
+	if limit > 0 && len(wanted) > limit {
+		wanted = wanted[:limit]
+	}
+	wanted = append([]entry(nil), wanted...)
+	out := History{Head: t.head, Incarnation: t.incarnation, BaseSeq: t.ring.evicted, Events: make([]Event, 0, len(wanted))}
+	if out.BaseSeq == 0 {
+		out.BaseSeq = t.born - 1
+	}
+	if len(live) > 0 {
+		out.Oldest = live[0].seq
+	}
+	base := t.tail.Collect()
+	born := t.tail.Arrival()
+	t.mu.RUnlock()
+
+	if len(before) > 0 {
+		state := flow.NewState(flowID, born)
+		state.Apply(base)
+		for _, e := range before {
+			state.Apply(e.message)
+			out.BaseSeq = e.seq
+		}
+		base = state.Collect()
+	}
+	base.Sort()
+	out.Base = json.RawMessage(base.JSON())
+	for _, e := range wanted {
+		out.Events = append(out.Events, Event{Seq: e.seq, At: e.at, Message: json.RawMessage(e.message.JSON())})
+	}
+	return out, nil
+}

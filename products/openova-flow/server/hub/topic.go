@@ -1,0 +1,171 @@
+package hub
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/rollout"
+)
+
+// topic is one flow id: the flow, when there is one, and those who follow it or wait for it to come to be.
+type topic struct {
+	id  string
+	hub *Hub
+
+	mu          sync.RWMutex
+	gone        bool // taken out of the hub; whoever finds it so looks the id up again
+	deleted     bool // gone because the flow was deleted
+	state       *flow.State
+	tail        *flow.State // the state just before the first message of the ring
+	ring        ring
+	rollouts    *rollout.Tracker
+	incarnation string
+	born        int64 // number of the first message of this incarnation
+	head        int64
+	updatedAt   int64
+	emitters    map[string]*lastWord
+	readers     int
+	accounted   account
+
+	heard    atomic.Int64 // when an emitter last spoke for it
+	wake     chan struct{}
+	sleepers atomic.Int32
+	snap     atomic.Pointer[snapshot]
+	snapMu   sync.Mutex
+}
+
+// account is what of Stats stems from one topic.
+type account struct{ nodes, rels, state, entries, bytes int64 }
+
+func newTopic(h *Hub, id string) *topic {
+	return &topic{id: id, hub: h, incarnation: NoIncarnation, wake: make(chan struct{})}
+}
+
+// apply folds a batch, frames it and wakes the readers. t.mu is held.
+func (t *topic) apply(b batch) {
+	if t.state == nil {
+		t.create(b)
+	}
+	last := b.first
+	var put []flow.Node
+	var deleted []string
+	for i, m := range b.messages {
+		last = b.first + int64(i)
+		if m.Type == flow.TypeSnapshot {
+			put, deleted = nil, t.nodeIDs()
+		}
+		t.state.Apply(m)
+		t.push(last, b.at, m)
+		put = append(put, m.Nodes...)
+		deleted = append(deleted, m.IDs...)
+		t.hub.Stats.Messages[slices.Index(MessageTypes[:], m.Type)].Add(1)
+	}
+	if m := t.state.Derive(b.at); m != nil {
+		last++
+		t.push(last, b.at, m)
+		t.hub.Stats.Derived.Add(1)
+	}
+	put, deleted = t.settled(put, deleted)
+	t.rollouts.Observe(t.state, b.at, put, deleted)
+	t.head, t.updatedAt = last, b.at
+	t.heard.Store(b.at)
+	t.snap.Store(nil)
+	t.account()
+	t.wakeAll()
+}
+
+func (t *topic) push(seq, at int64, m *flow.Message) { t.ring.push(seq, at, m, t.tail.Apply) }
+
+// settled reduces what a batch put and deleted to what holds after it.
+func (t *topic) settled(put []flow.Node, deleted []string) ([]flow.Node, []string) {
+	if len(put) == 1 && len(deleted) == 0 {
+		return put, nil
+	}
+	final := make([]flow.Node, 0, len(put))
+	seen := make(map[string]bool, len(put))
+	for _, n := range slices.Backward(put) {
+		if now, ok := t.state.Node(n.ID); ok && !seen[n.ID] {
+			seen[n.ID] = true
+			final = append(final, now)
+		}
+	}
+	slices.Reverse(final)
+	deleted = slices.DeleteFunc(deleted, func(id string) bool { _, ok := t.state.Node(id); return ok })
+	return final, deleted
+}
+
+func (t *topic) nodeIDs() []string {
+	ids := make([]string, 0, t.state.NodeCount())
+	t.state.EachNode(func(n flow.Node) bool { ids = append(ids, n.ID); return true })
+	return ids
+}
+
+func (t *topic) create(b batch) {
+	t.state, t.tail = flow.NewState(t.id, b.at), flow.NewState(t.id, b.at)
+	t.ring = ring{maxEntries: t.hub.cfg.RingCapacity, maxBytes: t.hub.cfg.RingBytes}
+	t.rollouts = rollout.NewTracker()
+	t.incarnation, t.born = b.birth, b.first
+	if t.incarnation == "" {
+		t.incarnation = newIncarnation()
+	}
+	t.emitters = make(map[string]*lastWord)
+	t.hub.Stats.Flows.Add(1)
+}
+
+// drop ends the flow. h.mu and t.mu are held.
+func (t *topic) drop() {
+	t.gone, t.deleted = true, true
+	t.hub.Stats.Flows.Add(-1)
+	t.state, t.tail, t.rollouts, t.emitters = nil, nil, nil, nil
+	t.ring = ring{}
+	t.snap.Store(nil)
+	t.account()
+	t.wakeAll()
+}
+
+// account brings the hub's sums up to date with this topic.
+func (t *topic) account() {
+	var now account
+	if t.state != nil {
+		now = account{int64(t.state.NodeCount()), int64(t.state.RelCount()), t.state.Bytes() + t.tail.Bytes(), int64(len(t.ring.live())), int64(t.ring.bytes)}
+	}
+	was := t.accounted
+	s := &t.hub.Stats
+	s.Nodes.Add(now.nodes - was.nodes)
+	s.Relationships.Add(now.rels - was.rels)
+	s.StateBytes.Add(now.state - was.state)
+	s.RingEntries.Add(now.entries - was.entries)
+	s.RingBytes.Add(now.bytes - was.bytes)
+	t.accounted = now
+}
+
+func (t *topic) wakeAll() {
+	if t.sleepers.Swap(0) > 0 {
+		close(t.wake)
+		t.wake = make(chan struct{})
+	}
+}
+
+func (t *topic) summary() (Summary, bool) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.state == nil {
+		return Summary{}, false
+	}
+	f := t.state.Flow()
+	s := Summary{ID: t.id, Status: f.Status, StartedAt: f.StartedAt, EndedAt: f.EndedAt, Counts: map[string]int{}, Regions: []string{},
+		Seq: t.head, UpdatedAt: t.updatedAt, Incarnation: t.incarnation}
+	regions := map[string]bool{}
+	t.state.EachNode(func(n flow.Node) bool {
+		s.Counts[n.Status]++
+		if n.Region != "" && !regions[n.Region] {
+			regions[n.Region] = true
+			s.Regions = append(s.Regions, n.Region)
+		}
+		return true
+	})
+	slices.Sort(s.Regions)
+	return s, true
+}

@@ -1,0 +1,192 @@
+package emit
+
+import (
+	"bytes"
+	"encoding/json"
+	"regexp"
+	"strconv"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// batch is the body of one POST, made once: a repeat of a POST whose answer was lost is the same to the byte.
+type batch struct {
+	changes   []change // in the order in which they were put
+	lines     []line   // line n of the body is lines[n-1]
+	body      []byte
+	n         int64  // the number of the POST
+	condition string // the incarnation that it is meant for
+	maybe     bool   // it was sent, and the answer did not come
+}
+
+// line is one message of a batch.
+type line struct {
+	typ     flow.Type
+	changes []change
+}
+
+// lists names the array that each message type carries.
+var lists = map[flow.Type]string{
+	flow.TypeDeleteRels: "pairs", flow.TypeDeleteNodes: "ids", flow.TypeUpsertNodes: "nodes", flow.TypeUpsertRels: "relationships",
+}
+
+// inOrder is the order of the messages of a wave: what is deleted goes first, and a node's deletion takes its edges with it, so
+// those that still hold come last.
+var inOrder = [...]flow.Type{flow.TypeDeleteRels, flow.TypeDeleteNodes, flow.TypeUpsertNodes, flow.TypeUpsertRels}
+
+func (c change) typ() flow.Type {
+	switch {
+	case c.deletes() && c.key.node != "":
+		return flow.TypeDeleteNodes
+	case c.deletes():
+		return flow.TypeDeleteRels
+	case c.key.node != "":
+		return flow.TypeUpsertNodes
+	}
+	return flow.TypeUpsertRels
+}
+
+// element is c as it stands in its message's array.
+func (c change) element() string {
+	if !c.deletes() {
+		return c.json
+	}
+	var b []byte
+	if c.key.node != "" {
+		b, _ = json.Marshal(c.key.node)
+	} else {
+		b, _ = json.Marshal(c.key.rel)
+	}
+	return string(b)
+}
+
+// frameSize is more than what a message takes besides its elements.
+const frameSize = 64
+
+// limits bound a batch. A batch holds at least one change, however long.
+type limits struct {
+	message, batch int  // bytes
+	single         bool // one element a message
+}
+
+// makeBatch packs as many of the changes, from the first on, as the limits allow.
+func makeBatch(changes []change, lim limits) *batch {
+	b := &batch{}
+	w := newWave()
+	size, taken := len(inOrder)*frameSize, 0
+	for _, c := range changes {
+		grow := len(c.json) + frameSize
+		if c.deletes() {
+			grow += 2 * (len(c.key.node) + len(c.key.rel.FromID) + len(c.key.rel.ToID))
+		}
+		crossing := !w.takes(c)
+		if crossing {
+			grow += len(inOrder) * frameSize
+		}
+		if size += grow; taken > 0 && size > lim.batch {
+			break
+		}
+		if crossing {
+			b.lines = append(b.lines, w.lines(lim)...)
+			w = newWave()
+		}
+		w.add(c)
+		taken++
+	}
+	b.lines = append(b.lines, w.lines(lim)...)
+	b.changes = append(b.changes, changes[:taken]...)
+	b.encode()
+	return b
+}
+
+func (b *batch) encode() {
+	var buf bytes.Buffer
+	for _, l := range b.lines {
+		buf.WriteString(`{"type":"` + string(l.typ) + `","` + lists[l.typ] + `":[`)
+		for i, c := range l.changes {
+			if i > 0 {
+				buf.WriteByte(',')
+			}
+			buf.WriteString(c.element())
+		}
+		buf.WriteString("]}\n")
+	}
+	b.body = buf.Bytes()
+}
+
+var elementName = regexp.MustCompile(`^(nodes|relationships|ids|pairs)\[(\d+)\]`)
+
+// named returns the changes of the element that an answer names by line and field, and those after it in its message. None:
+// the answer names no single element.
+func (b *batch) named(lineNo int, field string) []change {
+	if lineNo < 1 || lineNo > len(b.lines) {
+		return nil
+	}
+	l := b.lines[lineNo-1]
+	if m := elementName.FindStringSubmatch(field); m != nil && m[1] == lists[l.typ] {
+		if i, err := strconv.Atoi(m[2]); err == nil && i < len(l.changes) {
+			return l.changes[i:]
+		}
+	}
+	if len(l.changes) == 1 {
+		return l.changes
+	}
+	return nil
+}
+
+// wave is a run of changes that may be put into one message of each type, in the order of inOrder, without another outcome.
+type wave struct {
+	byType   map[flow.Type][]change
+	upserted map[key]struct{}
+	ends     map[string]struct{} // of the relationships upserted
+}
+
+func newWave() *wave {
+	return &wave{byType: map[flow.Type][]change{}, upserted: map[key]struct{}{}, ends: map[string]struct{}{}}
+}
+
+// takes reports whether c may join: each element has one value in a wave, and none is deleted after it was upserted.
+func (w *wave) takes(c change) bool {
+	if _, ok := w.upserted[c.key]; ok {
+		return false
+	}
+	if c.deletes() && c.key.node != "" {
+		_, ok := w.ends[c.key.node]
+		return !ok
+	}
+	return true
+}
+
+func (w *wave) add(c change) {
+	w.byType[c.typ()] = append(w.byType[c.typ()], c)
+	if c.deletes() {
+		return
+	}
+	w.upserted[c.key] = struct{}{}
+	if c.key.node == "" {
+		w.ends[c.key.rel.FromID] = struct{}{}
+		w.ends[c.key.rel.ToID] = struct{}{}
+	}
+}
+
+func (w *wave) lines(lim limits) []line {
+	var out []line
+	for _, typ := range inOrder {
+		var l line
+		size := frameSize
+		for _, c := range w.byType[typ] {
+			n := len(c.element()) + 1
+			if len(l.changes) > 0 && (lim.single || size+n > lim.message) {
+				out = append(out, l)
+				l, size = line{}, frameSize
+			}
+			l.typ = typ
+			l.changes = append(l.changes, c)
+			size += n
+		}
+		if len(l.changes) > 0 {
+			out = append(out, l)
+		}
+	}
+	return out
+}

@@ -1,0 +1,206 @@
+package emit
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	maxAnswer     = 64 << 10 // bytes read of an answer that is no snapshot
+	maxSnapshot   = 512 << 20
+	maxRetryAfter = 5 * time.Minute
+)
+
+// client speaks HTTP to the server. It is not safe for concurrent use.
+type client struct {
+	base      string // of the flow, without a slash at its end
+	agent     string
+	tokenFile string
+	caFile    string
+	timeout   time.Duration
+	transport http.RoundTripper
+	caPEM     []byte // what transport was made from
+}
+
+func newClient(cfg Config) *client {
+	if cfg.Transport != nil {
+		cfg.CAFile = ""
+	}
+	return &client{
+		base:      strings.TrimRight(cfg.URL, "/") + "/v1/flows/" + cfg.FlowID,
+		agent:     "openova-flow-adapter-flux/" + cfg.Version,
+		tokenFile: cfg.TokenFile, caFile: cfg.CAFile,
+		timeout: cfg.PostTimeout, transport: cfg.Transport,
+	}
+}
+
+// answer is what the server said.
+type answer struct {
+	status      int
+	incarnation string
+	etag        string
+	retryAfter  time.Duration
+	problem     problem
+	isProblem   bool
+	location    string
+	body        []byte
+}
+
+// problem is what of problem+json we act on.
+type problem struct {
+	Title  string `json:"title"`
+	Detail string `json:"detail"`
+	Field  string `json:"field"`
+	Line   int    `json:"line"`
+}
+
+// post sends a batch. An error means that there was no answer: the server may or may not have applied it.
+func (c *client) post(ctx context.Context, b *batch, emitter string) (answer, error) {
+	h := http.Header{"Content-Type": {"application/x-ndjson"}, "Flow-Emitter": {emitter}}
+	if b.condition != "" {
+		h.Set("Flow-If-Incarnation", b.condition)
+	}
+	a, err := c.do(ctx, http.MethodPost, "/events", h, b.body, c.timeout, maxAnswer)
+	if err != nil || a.status != http.StatusOK {
+		return a, err
+	}
+	var got struct {
+		Seq *int64 `json:"seq"`
+	}
+	if json.Unmarshal(a.body, &got) != nil || got.Seq == nil {
+		return a, errNotAServer
+	}
+	return a, nil
+}
+
+// snapshot asks for the folded state, or, with an etag, only for as much as tells whether it changed.
+func (c *client) snapshot(ctx context.Context, etag, emitter string) (answer, error) {
+	h := http.Header{"Accept": {"application/json"}}
+	if emitter != "" {
+		h.Set("Flow-Emitter", emitter)
+	}
+	if etag == "" {
+		// A snapshot may be large; a server that is there but slow must not keep us from it for ever.
+		return c.do(ctx, http.MethodGet, "/snapshot", h, nil, 3*c.timeout, maxSnapshot)
+	}
+	h.Set("If-None-Match", etag)
+	return c.do(ctx, http.MethodGet, "/snapshot", h, nil, c.timeout, 0)
+}
+
+func (c *client) do(ctx context.Context, method, path string, h http.Header, body []byte, timeout time.Duration, limit int64) (answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	req.Header = h
+	req.Header.Set("User-Agent", c.agent)
+	if err := c.authorize(req); err != nil {
+		return answer{}, err
+	}
+	rt, err := c.roundTripper()
+	if err != nil {
+		return answer{}, err
+	}
+	// RoundTrip and not http.Client: a redirect must not turn a POST into a GET that succeeds.
+	res, err := rt.RoundTrip(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer res.Body.Close()
+	a := answer{
+		status:      res.StatusCode,
+		incarnation: res.Header.Get("Flow-Incarnation"),
+		etag:        res.Header.Get("ETag"),
+		location:    res.Header.Get("Location"),
+		retryAfter:  retryAfter(res.Header.Get("Retry-After"), time.Now()),
+	}
+	if a.status != http.StatusOK {
+		limit = maxAnswer
+	}
+	if a.body, err = io.ReadAll(io.LimitReader(res.Body, max(limit, maxAnswer))); err != nil && limit > 0 {
+		return answer{}, fmt.Errorf("reading the answer: %w", err)
+	}
+	if strings.HasPrefix(res.Header.Get("Content-Type"), "application/problem+json") {
+		a.isProblem = json.Unmarshal(a.body, &a.problem) == nil
+	}
+	return a, nil
+}
+
+func (c *client) authorize(req *http.Request) error {
+	if c.tokenFile == "" {
+		return nil
+	}
+	b, err := os.ReadFile(c.tokenFile)
+	if err != nil {
+		return &fileError{what: "token", err: err}
+	}
+	token := string(bytes.TrimSpace(b))
+	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return &fileError{what: "token", err: errors.New(c.tokenFile + " must hold one token and nothing else")}
+	}
+	req.Header.Set("Authorization", "Bearer "+token)
+	return nil
+}
+
+// roundTripper returns the transport, made anew when the CA file has changed.
+func (c *client) roundTripper() (http.RoundTripper, error) {
+	if c.caFile == "" {
+		if c.transport == nil {
+			c.transport = newTransport(nil)
+		}
+		return c.transport, nil
+	}
+	pem, err := os.ReadFile(c.caFile)
+	if err != nil {
+		return nil, &fileError{what: "CA", err: err}
+	}
+	if c.caPEM != nil && bytes.Equal(pem, c.caPEM) {
+		return c.transport, nil
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, &fileError{what: "CA", err: errors.New(c.caFile + " holds no PEM certificate")}
+	}
+	c.close()
+	c.transport, c.caPEM = newTransport(pool), pem
+	return c.transport, nil
+}
+
+func newTransport(pool *x509.CertPool) *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	t.ForceAttemptHTTP2 = true
+	return t
+}
+
+// close gives idle connections back.
+func (c *client) close() {
+	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
+}
+
+// retryAfter reads the header: seconds, or a date. 0: there is none, or it has passed. A server that asks for more than
+// maxRetryAfter is asked again after that time.
+func retryAfter(v string, now time.Time) time.Duration {
+	var d time.Duration
+	if n, err := strconv.ParseInt(v, 10, 32); err == nil {
+		d = time.Duration(n) * time.Second
+	} else if at, err := http.ParseTime(v); err == nil {
+		d = at.Sub(now)
+	}
+	return min(max(d, 0), maxRetryAfter)
+}

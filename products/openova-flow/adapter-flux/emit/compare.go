@@ -1,0 +1,171 @@
+package emit
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// ownNodes returns the nodes of a snapshot that belong to the region.
+func ownNodes(region string, nodes []flow.Node) []flow.Node {
+	var own []flow.Node
+	for _, n := range nodes {
+		if n.Region == region || n.Region == "" && inRegion(region, n.ID) {
+			own = append(own, n)
+		}
+	}
+	return own
+}
+
+func inRegion(region, id string) bool { return id == region || strings.HasPrefix(id, region+"/") }
+
+// ownImage returns what of a snapshot belongs to the region: its nodes, and the relationships that its nodes say of themselves,
+// which are those that lead to them, and that they are contained in something.
+func ownImage(flowID, region string, snapshot *flow.Message) *image {
+	m := newImage()
+	foreign := map[string]bool{}
+	for _, n := range snapshot.Nodes {
+		foreign[n.ID] = true
+	}
+	for _, n := range ownNodes(region, snapshot.Nodes) {
+		foreign[n.ID] = false
+		m.set(key{node: n.ID}, n.JSON())
+	}
+	for _, r := range snapshot.Relationships {
+		owner, in := r.ToID, r.ToFlowID
+		if r.Type == flow.Contains {
+			owner, in = r.FromID, r.FromFlowID
+		}
+		_, own := m.values[key{node: owner}]
+		if (own || inRegion(region, owner) && !foreign[owner]) && (in == "" || in == flowID) {
+			m.set(key{rel: r.Key()}, r.JSON())
+		}
+	}
+	return m
+}
+
+// clusterUID returns the cluster that the region's node says it speaks for; empty when there is none.
+func clusterUID(region string, nodes []flow.Node) string {
+	var meta struct {
+		ClusterUID string `json:"clusterUID"`
+	}
+	if i := slices.IndexFunc(nodes, func(n flow.Node) bool { return n.ID == region }); i >= 0 {
+		_ = json.Unmarshal(nodes[i].Meta, &meta) // one of another type names no cluster
+	}
+	return meta.ClusterUID
+}
+
+// beginCompare is called before the Source is asked; compare must follow.
+func (o *outbox) beginCompare() { o.since = map[key]bool{} }
+
+// compare takes the server's picture of the region for what is confirmed, and puts into the log what else has to be said so that
+// it ends as the state. It returns the number of changes that it put there.
+func (o *outbox) compare(server *image, nodes []flow.Node, rels []flow.Relationship, now time.Time) int {
+	target := map[key]change{}
+	for _, n := range nodes {
+		target[key{node: n.ID}] = nodeChange(n, now)
+	}
+	for _, r := range rels {
+		target[key{rel: r.Key()}] = change{key: key{rel: r.Key()}, json: r.JSON(), at: now}
+	}
+	for k, c := range target {
+		if had, ok := server.values[k]; ok && had != c.json && sameJSON(had, c.json) {
+			server.values[k] = c.json
+		}
+	}
+	for k, h := range o.held {
+		if _, put := o.since[k]; !put && h.json != target[k].json {
+			delete(o.held, k)
+		}
+	}
+	o.confirmed, o.want = server, server.clone()
+	if applied(o.log, server) {
+		o.log = slices.DeleteFunc(o.log, func(c change) bool { return c.maybe })
+	}
+	o.log = slices.DeleteFunc(o.log, func(c change) bool { return !o.want.apply(c) })
+	n := o.correct(target, now)
+	o.compared, o.since = true, nil
+	o.limit = len(o.log) + o.backlog
+	return n
+}
+
+// applied reports whether the changes that were sent without an answer are what the server has.
+func applied(log []change, server *image) bool {
+	last := map[key]string{}
+	for _, c := range log {
+		if c.maybe {
+			last[c.key] = c.json
+		}
+	}
+	for k, v := range last {
+		if server.values[k] != v {
+			return false
+		}
+	}
+	return true
+}
+
+// correct puts into the log what leads from want to the target, but for what was put while the Source was asked: of that the log
+// knows more than the target.
+func (o *outbox) correct(target map[key]change, now time.Time) int {
+	leave := func(k key) bool {
+		if _, ok := o.since[k]; ok || o.since[key{node: k.rel.FromID}] || o.since[key{node: k.rel.ToID}] {
+			return true
+		}
+		h, ok := o.held[k]
+		return ok && !h.tried && h.json == target[k].json
+	}
+	going := func(id string) bool {
+		k := key{node: id}
+		_, had := o.want.values[k]
+		return had && target[k].deletes() && !leave(k)
+	}
+	var deletions, upserts []change
+	for k := range o.want.values {
+		pruned := k.node == "" && (going(k.rel.FromID) || going(k.rel.ToID))
+		if target[k].deletes() && !pruned && !leave(k) {
+			deletions = append(deletions, change{key: k, at: now})
+		}
+	}
+	before := len(o.log)
+	o.fold(deletions)
+	for k, c := range target {
+		if !leave(k) {
+			upserts = append(upserts, c)
+		}
+	}
+	o.fold(upserts)
+	return len(o.log) - before
+}
+
+// fold puts changes of different keys into the log, in the order of inOrder and then by key, so far as they change anything.
+func (o *outbox) fold(changes []change) {
+	slices.SortFunc(changes, func(a, b change) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(inOrder[:], a.typ()), slices.Index(inOrder[:], b.typ())),
+			cmp.Compare(a.key.node, b.key.node), cmp.Compare(a.key.rel.FromID, b.key.rel.FromID),
+			cmp.Compare(a.key.rel.ToID, b.key.rel.ToID), cmp.Compare(a.key.rel.Type, b.key.rel.Type))
+	})
+	for _, c := range changes {
+		if o.want.apply(c) {
+			o.log = append(o.log, c)
+		}
+	}
+}
+
+// sameJSON reports whether two JSON texts say the same, whatever the order of their keys and their spaces.
+func sameJSON(a, b string) bool {
+	read := func(s string) (v any) {
+		d := json.NewDecoder(bytes.NewReader([]byte(s)))
+		d.UseNumber()
+		_ = d.Decode(&v) // both were encoded by a JSON encoder
+		return v
+	}
+	return reflect.DeepEqual(read(a), read(b))
+}

@@ -1,0 +1,95 @@
+package emit
+
+import (
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// key identifies a node (its id) or, when node is empty, a relationship.
+type key struct {
+	node string
+	rel  flow.RelKey
+}
+
+func (k key) String() string {
+	if k.node != "" {
+		return k.node
+	}
+	return k.rel.FromID + " " + string(k.rel.Type) + " " + k.rel.ToID
+}
+
+// change is one step of one node or relationship.
+type change struct {
+	key   key
+	json  string    // the element as it is sent; empty: it is deleted
+	uid   string    // of the Kubernetes object behind a node
+	at    time.Time // when it was put
+	maybe bool      // it was sent, and the answer did not come
+}
+
+func (c change) deletes() bool { return c.json == "" }
+
+// image is a region's nodes and relationships as JSON, folded as the server folds them.
+type image struct {
+	values   map[key]string
+	touching map[string]map[flow.RelKey]struct{} // by the id of either end
+}
+
+func newImage() *image {
+	return &image{values: map[key]string{}, touching: map[string]map[flow.RelKey]struct{}{}}
+}
+
+func (m *image) clone() *image {
+	c := newImage()
+	for k, v := range m.values {
+		c.set(k, v)
+	}
+	return c
+}
+
+// apply folds c, and reports whether that made a difference.
+func (m *image) apply(c change) bool {
+	if !c.deletes() {
+		if m.values[c.key] == c.json {
+			return false
+		}
+		m.set(c.key, c.json)
+		return true
+	}
+	_, there := m.values[c.key]
+	m.unset(c.key)
+	if c.key.node != "" {
+		for rel := range m.touching[c.key.node] {
+			m.unset(key{rel: rel})
+			there = true
+		}
+	}
+	return there
+}
+
+func (m *image) set(k key, json string) {
+	m.values[k] = json
+	if k.node != "" {
+		return
+	}
+	for _, end := range []string{k.rel.FromID, k.rel.ToID} {
+		if m.touching[end] == nil {
+			m.touching[end] = map[flow.RelKey]struct{}{}
+		}
+		m.touching[end][k.rel] = struct{}{}
+	}
+}
+
+func (m *image) unset(k key) {
+	delete(m.values, k)
+	if k.node != "" {
+		return
+	}
+	for _, end := range []string{k.rel.FromID, k.rel.ToID} {
+		delete(m.touching[end], k.rel)
+		if len(m.touching[end]) == 0 {
+			delete(m.touching, end)
+		}
+	}
+}

@@ -1,0 +1,301 @@
+package emit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// none is the incarnation of a flow that does not exist.
+const none = "none"
+
+// holds of elements that met a limit.
+const (
+	firstHold = 30 * time.Second
+	lastHold  = 5 * time.Minute
+	// From this many in a row on, ever more are put aside at once, so that a server that is full of nodes
+	// is not asked for each of thousands.
+	manyHeld = 8
+)
+
+// seed hands the nodes that the server has to whoever maps.
+func (r *runner) seed() {
+	snapshot, _, ok := r.snapshot()
+	if !ok {
+		return
+	}
+	previous := ownNodes(r.cfg.Region, snapshot.Nodes)
+	if r.heldBy(snapshot) != "" {
+		previous = nil
+	}
+	r.succeeded()
+	r.seeded = true
+	r.cfg.Seed(previous)
+}
+
+// snapshot gets the folded state of the flow; that of a flow that does not exist is empty.
+func (r *runner) snapshot() (*flow.Message, answer, bool) {
+	var a answer
+	err, counts := r.request(func(ctx context.Context) (err error) {
+		a, err = r.client.snapshot(ctx, "", r.name(r.n))
+		return err
+	})
+	switch {
+	case !counts:
+	case err != nil:
+		r.failed("unanswered", unanswered(err), 0)
+	case a.status == http.StatusNotFound && a.isProblem:
+		a.incarnation = none
+		return &flow.Message{}, a, true
+	case a.status != http.StatusOK:
+		r.failed(fmt.Sprint(a.status), refused(a), a.retryAfter)
+	default:
+		m, err := flow.Decode(r.cfg.FlowID, a.body)
+		if err == nil && m.Type == flow.TypeSnapshot {
+			return m, a, true
+		}
+		r.failed("snapshot", errNotASnapshot, 0)
+	}
+	return nil, a, false
+}
+
+// heldBy returns the UID of another cluster that holds our region.
+func (r *runner) heldBy(snapshot *flow.Message) string {
+	uid := clusterUID(r.cfg.Region, snapshot.Nodes)
+	if r.cfg.ClusterUID == "" || uid == r.cfg.ClusterUID {
+		return ""
+	}
+	return uid
+}
+
+// compare gets the snapshot, and puts what differs from the Source into the outbox.
+func (r *runner) compare() {
+	snapshot, a, ok := r.snapshot()
+	if !ok {
+		return
+	}
+	now := time.Now()
+	r.checkAt, r.compareAt = now.Add(checkPeriod), now.Add(comparePeriod)
+	if r.meetsRival(r.heldBy(snapshot)) {
+		return
+	}
+	r.etag, r.incarnation = a.etag, a.incarnation
+	r.lim.batch = r.cfg.MaxBatch
+	if !r.with((*outbox).beginCompare) {
+		return
+	}
+	nodes, rels := r.cfg.Source.State()
+	own := ownImage(r.cfg.FlowID, r.cfg.Region, snapshot)
+	differs, pending := 0, 0
+	if !r.with(func(o *outbox) {
+		differs = o.compare(own, nodes, rels, now)
+		pending = o.pending()
+	}) {
+		return
+	}
+	r.metrics.resyncs.WithLabelValues(r.cause).Inc()
+	if differs > 0 || r.cause != "periodic" {
+		r.log.Info("compared with the flow server", "cause", r.cause, "differences", differs)
+	}
+	r.cause = "periodic"
+	// Where POSTs are refused, a GET that works proves nothing.
+	if r.stale+r.lost == 0 || pending == 0 {
+		r.succeeded()
+	}
+}
+
+// meetsRival notes whether another cluster holds our region, and reports it.
+func (r *runner) meetsRival(uid string) bool {
+	before := ""
+	r.with(func(o *outbox) {
+		before, r.rival = r.rival, uid
+		r.metrics.conflict.Set(0)
+		if uid != "" {
+			r.metrics.conflict.Set(1)
+			o.distrust()
+		}
+	})
+	if uid == "" {
+		return false
+	}
+	if before != uid {
+		r.log.Error("another cluster reports as this region, so nothing is sent", "cluster", uid)
+	}
+	return true
+}
+
+// check asks whether the server still has what it confirmed. It also tells the server that someone speaks for the region.
+func (r *runner) check() {
+	etag := r.etag
+	if etag == "" {
+		etag = `"` + none + `"`
+	}
+	var a answer
+	err, counts := r.request(func(ctx context.Context) (err error) {
+		a, err = r.client.snapshot(ctx, etag, r.name(r.n))
+		return err
+	})
+	if !counts {
+		return
+	}
+	now := time.Now()
+	switch {
+	case err != nil:
+		r.failed("unanswered", unanswered(err), 0)
+		return
+	case a.status == http.StatusNotFound && a.isProblem:
+		a.incarnation = none
+	case a.status == http.StatusOK:
+		r.etag = a.etag
+	case a.status != http.StatusNotModified:
+		r.failed(fmt.Sprint(a.status), refused(a), a.retryAfter)
+		return
+	}
+	r.succeeded()
+	r.checkAt = now.Add(checkPeriod)
+	if a.incarnation != "" && a.incarnation != r.incarnation {
+		r.distrust("lost")
+	}
+}
+
+// distrust puts back what is under way and has the server compared before anything else is sent.
+func (r *runner) distrust(cause string) {
+	r.cause = cause
+	r.with((*outbox).distrust)
+}
+
+// post sends a batch and does what the answer says.
+func (r *runner) post(b *batch) {
+	if b.n != 0 {
+		r.metrics.retries.Inc()
+	} else {
+		r.n = max(r.n+1, time.Now().UnixMilli())
+		b.n, b.condition = r.n, r.incarnation
+	}
+	r.posted = time.Now()
+	var a answer
+	err, counts := r.request(func(ctx context.Context) (err error) {
+		a, err = r.client.post(ctx, b, r.name(b.n))
+		return err
+	})
+	if !counts {
+		return
+	}
+	outcome := r.answered(b, a, err)
+	r.metrics.posts.WithLabelValues(outcome).Inc()
+}
+
+// answered does what the answer to a POST says, and returns its outcome in a word.
+func (r *runner) answered(b *batch, a answer, err error) string {
+	named := a.isProblem && a.problem.Line >= 1 && a.problem.Line <= len(b.lines)
+	switch {
+	case err != nil:
+		b.maybe = true
+		r.failed("unanswered", unanswered(err), 0)
+		return "unanswered"
+	case a.status == http.StatusOK:
+		r.confirmed(b, a)
+		return "ok"
+	case named && (a.status == http.StatusBadRequest || a.status == http.StatusUnprocessableEntity):
+		r.drop(b, a)
+		return "refused"
+	case a.status == http.StatusRequestEntityTooLarge:
+		r.split(b, a)
+		return "too_large"
+	case named && a.status == http.StatusTooManyRequests:
+		r.hold(b, a)
+		return "limited"
+	case a.status == http.StatusPreconditionFailed:
+		r.distrust("lost")
+		if r.lost++; r.lost > 1 {
+			r.failed("lost", errors.New("the flow is made anew on the server time and again; check that all emitters of the flow reach the same server"), 0)
+		}
+		return "lost"
+	case a.status == http.StatusConflict:
+		// A clock that was set back would keep us below for as long; so the number leaps ahead, further each time.
+		// It does not help against a greater epoch, and is not meant to.
+		r.n += int64(time.Second/time.Millisecond) << min(r.stale, 24)
+		r.stale++
+		r.distrust("conflict")
+		r.failed("409", refused(a), a.retryAfter)
+		return "conflict"
+	}
+	b.maybe = b.maybe || a.status >= 500 // a gateway says so too when the server has applied it
+	r.failed(fmt.Sprint(a.status), refused(a), a.retryAfter)
+	switch a.status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		return "denied"
+	case http.StatusTooManyRequests:
+		return "limited"
+	}
+	return "error"
+}
+
+func (r *runner) confirmed(b *batch, a answer) {
+	now := time.Now()
+	r.lost, r.stale, r.crowded, r.lim.single = 0, 0, 0, false
+	r.checkAt = now.Add(checkPeriod)
+	if a.incarnation != "" {
+		r.incarnation = a.incarnation
+	}
+	r.succeeded()
+	if r.with((*outbox).confirm) {
+		r.metrics.confirmed(b, now)
+	}
+}
+
+// drop takes the element that the answer names out for good. When it names only a message, the next batch has one element in
+// each, so that it will be named.
+func (r *runner) drop(b *batch, a answer) {
+	named := b.named(a.problem.Line, a.problem.Field)
+	if len(named) == 0 {
+		r.lim.single = true
+		r.with((*outbox).putBack)
+		return
+	}
+	r.with(func(o *outbox) { o.setAside(named[:1], time.Time{}, 0) })
+	r.metrics.dropped.Inc()
+	r.log.Error("the flow server refuses an element, which is not sent again until it changes",
+		"status", a.status, "element", named[0].key.String(), "field", a.problem.Field)
+}
+
+// split halves what a batch may hold, down to one element, which is then dropped.
+func (r *runner) split(b *batch, a answer) {
+	if len(b.changes) == 1 {
+		a.problem.Line = 1
+		r.drop(b, a)
+		r.lim.batch = r.cfg.MaxBatch
+		return
+	}
+	r.lim.batch = max(1, min(len(b.body), r.lim.batch)/2)
+	r.with((*outbox).putBack)
+}
+
+// hold puts the element that the answer names aside for a while.
+func (r *runner) hold(b *batch, a answer) {
+	named := b.named(a.problem.Line, a.problem.Field)
+	if len(named) == 0 {
+		r.lim.single = true
+		r.with((*outbox).putBack)
+		return
+	}
+	r.crowded++
+	named = named[:min(len(named), 1<<min(max(0, r.crowded-manyHeld), 20))]
+	var first bool
+	var delay time.Duration
+	r.with(func(o *outbox) {
+		before, again := o.held[named[0].key]
+		first = !again
+		delay = min(max(firstHold, 2*before.delay, a.retryAfter), lastHold)
+		o.setAside(named, time.Now().Add(delay), delay)
+	})
+	r.metrics.held.Add(float64(len(named)))
+	if first {
+		r.log.Warn("the flow server has reached a limit at an element, which is put aside for a while",
+			"element", named[0].key.String(), "field", a.problem.Field, "for", delay)
+	}
+}

@@ -1,0 +1,93 @@
+package emit
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"syscall"
+)
+
+var errNotAServer = errors.New("the answer is 200, but not that of a flow server; check the URL of the flow server, and what stands in between")
+
+// fileError is a file that we are told to use and cannot.
+type fileError struct {
+	what string
+	err  error
+}
+
+func (e *fileError) Error() string {
+	return fmt.Sprintf("the %s file cannot be used: %v", e.what, e.err)
+}
+
+func (e *fileError) Unwrap() error { return e.err }
+
+// unanswered puts into one sentence why a request got no answer, and what to change.
+func unanswered(err error) error {
+	var (
+		file      *fileError
+		authority x509.UnknownAuthorityError
+		invalid   x509.CertificateInvalidError
+		host      x509.HostnameError
+		record    tls.RecordHeaderError
+		alert     tls.AlertError
+		dns       *net.DNSError
+	)
+	switch {
+	case errors.As(err, &file), errors.Is(err, errNotAServer):
+		return err
+	case errors.As(err, &authority):
+		return fmt.Errorf("TLS: the flow server's certificate is signed by an unknown authority; give its CA in the CA file: %w", err)
+	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
+		return fmt.Errorf("TLS: the flow server's certificate has expired or is not valid yet; renew it, or set this machine's clock: %w", err)
+	case errors.As(err, &host):
+		return fmt.Errorf("TLS: the flow server's certificate is for another host; use a host name that it holds, or have it made for this one: %w", err)
+	case errors.As(err, &record):
+		return fmt.Errorf("TLS: the flow server does not speak TLS on this port; use http:// in its URL, or its TLS port: %w", err)
+	case errors.As(err, &invalid), errors.As(err, &alert):
+		return fmt.Errorf("TLS: the connection to the flow server was refused: %w", err)
+	case errors.As(err, &dns):
+		return fmt.Errorf("DNS: the flow server's host name %q cannot be resolved; check the URL and the cluster's DNS: %w", dns.Name, err)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("the flow server refuses connections; check that it runs, and the host and port of its URL: %w", err)
+	case errors.Is(err, context.DeadlineExceeded):
+		return fmt.Errorf("the flow server did not answer in time; check that it is reachable (network policy, firewall): %w", err)
+	}
+	return fmt.Errorf("the flow server cannot be reached: %w", err)
+}
+
+// refused puts an answer that is not 200 into one sentence that says what to change. It does not repeat what was sent.
+func refused(a answer) error {
+	said := ""
+	if a.isProblem {
+		said = ": " + a.problem.Title
+		if a.problem.Detail != "" {
+			said = ": " + a.problem.Detail
+		}
+	}
+	advice := ""
+	switch {
+	case a.status == http.StatusUnauthorized:
+		advice = "the token is missing or not accepted; check the token file"
+	case a.status == http.StatusForbidden:
+		advice = "the token may not write this flow; give it that right, or use another"
+	case a.status == http.StatusNotFound:
+		advice = "there is no flow server under this URL; check its host and path"
+	case a.status >= 300 && a.status < 400:
+		advice = fmt.Sprintf("it redirects to %q; use the URL that it should be reached under", a.location)
+	case a.status == http.StatusBadRequest && !a.isProblem:
+		advice = "something in between does not take the request, or the server wants https; check the URL of the flow server"
+	case a.status == http.StatusConflict:
+		advice = "a newer emitter writes this region; make sure that only one adapter runs for it"
+	case a.status == http.StatusTooManyRequests:
+		advice = "a limit of the server is reached; it will be tried again"
+	case a.status >= 500:
+		advice = "the server, or what stands in between, has a problem; it will be tried again"
+	default:
+		advice = "it will be tried again"
+	}
+	return fmt.Errorf("the flow server answers %d%s; %s", a.status, said, advice)
+}

@@ -135,6 +135,9 @@ func workBegan(o object, ready condition, past []snapshot) (began flow.Time, wit
 	if under && after(reconciling.since, began) {
 		return reconciling.since, true
 	}
+	if began.IsZero() && ready.status == "Unknown" {
+		return ready.since, false
+	}
 	return began, false
 }
 

@@ -60,7 +60,11 @@ func (r run) act(e evidence) run {
 	case !r.exists:
 		r = run{exists: true, start: e.earliest, lowerBound: e.failures > 0, gen: e.gen}
 	case r.other(e), r.outcome == flow.StatusSucceeded, r.stalled:
-		r = run{exists: true, start: e.began, gen: e.gen}
+		start := e.began
+		if !after(start, later(r.worked, r.end)) { // a record of what was done before
+			start = e.since
+		}
+		r = run{exists: true, start: start, gen: e.gen}
 	}
 	r.outcome, r.end, r.stalled = "", flow.Time{}, false
 	r.attempts = max(r.attempts, e.failures+1)

@@ -1,0 +1,255 @@
+package mapping_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+func containsEdge(e string) bool { return strings.Contains(e, " contains ") }
+
+// readyRows is the status table, each row with every condition that falls into it.
+var readyRows = []struct {
+	name   string
+	conds  []cond
+	status string
+}{
+	{"no conditions", nil, "pending"},
+	{"only Reconciling", []cond{{kind: "Reconciling", status: "True", reason: "Progressing"}}, "pending"},
+	{"True", []cond{{kind: "Ready", status: "True", reason: "InstallSucceeded"}}, "succeeded"},
+	{"True, upgraded", []cond{{kind: "Ready", status: "True", reason: "UpgradeSucceeded"}}, "succeeded"},
+	{"True, any reason", []cond{{kind: "Ready", status: "True", reason: "InstallFailed"}}, "succeeded"},
+	{"True, Stalled left over", []cond{{kind: "Ready", status: "True", reason: "TestSucceeded"}, {kind: "Stalled", status: "True", reason: "RetriesExceeded"}}, "succeeded"},
+	{"True, Reconciling", []cond{{kind: "Reconciling", status: "True", reason: "Progressing"}, {kind: "Ready", status: "True", reason: "InstallSucceeded"}}, "succeeded"},
+	{"False InstallFailed", []cond{{kind: "Ready", status: "False", reason: "InstallFailed"}}, "failed"},
+	{"False UpgradeFailed", []cond{{kind: "Ready", status: "False", reason: "UpgradeFailed"}}, "failed"},
+	{"False RetriesExhausted", []cond{{kind: "Ready", status: "False", reason: "RetriesExhausted"}}, "failed"},
+	{"False, Stalled", []cond{{kind: "Ready", status: "False", reason: "RollbackSucceeded"}, {kind: "Stalled", status: "True", reason: "RetriesExceeded"}}, "failed"},
+	{"Unknown, Stalled", []cond{{kind: "Ready", status: "Unknown", reason: "Progressing"}, {kind: "Stalled", status: "True", reason: "RetriesExceeded"}}, "failed"},
+	{"no Ready, Stalled", []cond{{kind: "Stalled", status: "True", reason: "InvalidCELExpression"}}, "failed"},
+	{"False Progressing", []cond{{kind: "Ready", status: "False", reason: "Progressing"}}, "running"},
+	{"False DependencyNotReady", []cond{{kind: "Ready", status: "False", reason: "DependencyNotReady"}}, "running"},
+	{"False SourceNotReady", []cond{{kind: "Ready", status: "False", reason: "SourceNotReady"}}, "running"},
+	{"False ArtifactFailed", []cond{{kind: "Ready", status: "False", reason: "ArtifactFailed"}}, "running"},
+	{"False ValuesError", []cond{{kind: "Ready", status: "False", reason: "ValuesError"}}, "running"},
+	{"False RollbackSucceeded", []cond{{kind: "Ready", status: "False", reason: "RollbackSucceeded"}}, "running"},
+	{"False UninstallSucceeded", []cond{{kind: "Ready", status: "False", reason: "UninstallSucceeded"}}, "running"},
+	{"False TestFailed", []cond{{kind: "Ready", status: "False", reason: "TestFailed"}}, "running"},
+	{"False, Stalled False", []cond{{kind: "Ready", status: "False", reason: "TestFailed"}, {kind: "Stalled", status: "False", reason: "InstallFailed"}}, "running"},
+	{"False without a reason", []cond{{kind: "Ready", status: "False"}}, "running"},
+	{"Unknown Progressing", []cond{{kind: "Ready", status: "Unknown", reason: "Progressing"}}, "running"},
+	{"Unknown AwaitingTests", []cond{{kind: "Ready", status: "Unknown", reason: "AwaitingTests"}}, "running"},
+	{"Unknown InstallFailed", []cond{{kind: "Ready", status: "Unknown", reason: "InstallFailed"}}, "running"},
+	{"a status that nobody knows", []cond{{kind: "Ready", status: "Maybe", reason: "InstallFailed"}}, "running"},
+}
+
+func TestReadyMapsToStatus(t *testing.T) {
+	for _, row := range readyRows {
+		t.Run(row.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.put(release(t, "bp-a", row.conds...))
+			if got := w.must("fsn1/bp-a").Status; got != row.status {
+				t.Errorf("status is %q, want %q", got, row.status)
+			}
+			slices.Reverse(row.conds)
+			w.put(release(t, "bp-a", row.conds...))
+			if got := w.must("fsn1/bp-a").Status; got != row.status {
+				t.Errorf("with its conditions in the other order the status is %q, want %q", got, row.status)
+			}
+		})
+	}
+}
+
+// From every row to every row: where a release came from never decides its status, and its times keep their promises.
+func TestEveryReadyTransition(t *testing.T) {
+	for _, from := range readyRows {
+		for _, to := range readyRows {
+			t.Run(from.name+" to "+to.name, func(t *testing.T) {
+				w := newWorld(t)
+				first := at(10, from.conds)
+				w.put(release(t, "bp-a", first...))
+				before := w.must("fsn1/bp-a")
+				w.put(release(t, "bp-a", at(20, to.conds)...))
+				n := w.must("fsn1/bp-a")
+				if n.Status != to.status {
+					t.Errorf("status is %q, want %q", n.Status, to.status)
+				}
+				if w.must("fsn1").Status != to.status {
+					t.Errorf("the region is %q, its only release %q", w.must("fsn1").Status, to.status)
+				}
+				final := to.status == "succeeded" || to.status == "failed"
+				if !final && !n.EndedAt.IsZero() {
+					t.Errorf("it is %s and ended at %s", n.Status, clock(n.EndedAt))
+				}
+				if final && n.EndedAt.IsZero() {
+					t.Errorf("it is %s and has not ended", n.Status)
+				}
+				if !n.EndedAt.IsZero() && !n.StartedAt.IsZero() && n.EndedAt.Ms() < n.StartedAt.Ms() {
+					t.Errorf("it ended at %s, before it began at %s", clock(n.EndedAt), clock(n.StartedAt))
+				}
+				if !before.StartedAt.IsZero() && n.StartedAt.IsZero() {
+					t.Errorf("it had begun at %s, and then it never had", clock(before.StartedAt))
+				}
+			})
+		}
+	}
+}
+
+// at puts all conditions at one second.
+func at(second int, conds []cond) []cond {
+	out := slices.Clone(conds)
+	for i := range out {
+		out[i].at = second
+	}
+	return out
+}
+
+func TestDependsOnFansOut(t *testing.T) {
+	w := newWorld(t)
+	r := release(t, "bp-grafana")
+	set(r, []any{
+		map[string]any{"name": "bp-loki"},
+		map[string]any{"name": "bp-mimir", "namespace": "flux-system"},
+		map[string]any{"name": "bp-loki"},
+		map[string]any{"name": "postgres", "namespace": "data"},
+	}, "spec", "dependsOn")
+	w.put(r)
+	wantEdges(t, w.edges(),
+		"fsn1/bp-loki finish-to-start fsn1/bp-grafana",
+		"fsn1/bp-mimir finish-to-start fsn1/bp-grafana",
+		"fsn1/data/postgres finish-to-start fsn1/bp-grafana")
+	for _, e := range w.held.Snapshot().Relationships {
+		if e.Type == flow.FinishToStart && e.Condition != flow.OnSuccess {
+			t.Errorf("%s is on %q", e.FromID, e.Condition)
+		}
+	}
+	set(r, []any{map[string]any{"name": "bp-tempo"}, map[string]any{"name": "bp-loki"}}, "spec", "dependsOn")
+	changes := w.put(r)
+	wantEdges(t, w.edges(), "fsn1/bp-loki finish-to-start fsn1/bp-grafana", "fsn1/bp-tempo finish-to-start fsn1/bp-grafana")
+	if len(changes) != 3 {
+		t.Errorf("one edge came and two went, in %d changes", len(changes))
+	}
+}
+
+// A release of another namespace depends on its own namespace unless it says otherwise.
+func TestDependsOnNamespaceIsTheReleasesOwn(t *testing.T) {
+	w := newWorld(t)
+	r := set(release(t, "app"), "shop", "metadata", "namespace")
+	set(r, []any{map[string]any{"name": "db"}, map[string]any{"name": "bp-cilium", "namespace": "flux-system"}}, "spec", "dependsOn")
+	w.put(r)
+	wantEdges(t, w.edges(), "fsn1/shop/db finish-to-start fsn1/shop/app", "fsn1/bp-cilium finish-to-start fsn1/shop/app")
+}
+
+func TestFamilyIsTheLabelElsePartOfElseTheName(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		labels map[string]any
+		want   string
+	}{
+		{"bp-loki", map[string]any{"catalyst.openova.io/family": "observability", "app.kubernetes.io/part-of": "x"}, "observability"},
+		{"bp-loki", map[string]any{"app.kubernetes.io/part-of": "monitoring"}, "monitoring"},
+		{"bp-loki", map[string]any{"catalyst.openova.io/family": "", "app.kubernetes.io/part-of": "monitoring"}, "monitoring"},
+		{"bp-loki", nil, "loki"},
+		{"loki", nil, "loki"},
+		{"my-bp-loki", nil, "my-bp-loki"},
+		{"bp-", nil, "bp-"},
+		{"bp-loki", map[string]any{"catalyst.openova.io/family": 7}, "loki"},
+	} {
+		t.Run(fmt.Sprint(c.name, c.labels), func(t *testing.T) {
+			w := newWorld(t)
+			r := release(t, c.name)
+			if c.labels != nil {
+				set(r, c.labels, "metadata", "labels")
+			}
+			w.put(r)
+			n := w.must("fsn1/" + c.name)
+			if n.Family != c.want || n.Label != c.name || n.Region != "fsn1" || n.FlowID != "bootstrap" {
+				t.Errorf("family %q, label %q, region %q, flow %q", n.Family, n.Label, n.Region, n.FlowID)
+			}
+		})
+	}
+}
+
+func TestIDsNameTheNamespaceOutsideOfHome(t *testing.T) {
+	for _, c := range []struct {
+		namespaces []string
+		namespace  string
+		id         string
+	}{
+		{nil, "flux-system", "hel1/x"},
+		{nil, "shop", "hel1/shop/x"},
+		{[]string{"shop"}, "shop", "hel1/x"},
+		{[]string{"shop", "flux-system"}, "flux-system", "hel1/x"},
+		{[]string{"shop", "flux-system"}, "shop", "hel1/shop/x"},
+		{[]string{"shop", "data"}, "shop", "hel1/x"},
+		{[]string{"shop", "data"}, "data", "hel1/data/x"},
+	} {
+		config := mapping.Config{Region: "hel1", Namespaces: c.namespaces}
+		if got := config.ReleaseID(c.namespace, "x"); got != c.id {
+			t.Errorf("%v: %s/x is %q, want %q", c.namespaces, c.namespace, got, c.id)
+		}
+	}
+	if got := (mapping.Config{Region: "hel1"}).KustomizationID("flux-system", "apps"); got != "hel1/Kustomization/flux-system/apps" {
+		t.Errorf("the Kustomization is %q", got)
+	}
+}
+
+func TestWatches(t *testing.T) {
+	all, some := mapping.Config{}, mapping.Config{Namespaces: []string{"shop", "data"}}
+	if !all.Watches("anything") || !some.Watches("data") || some.Watches("flux-system") {
+		t.Error("no namespaces are all of them; a list is itself")
+	}
+}
+
+// The region is there from the start, and what nothing is said of falls back to pending.
+func TestRegionNodeAtStart(t *testing.T) {
+	w := newWorld(t)
+	n := w.must("fsn1")
+	if n.Status != "pending" || n.Label != "fsn1" || n.Region != "fsn1" {
+		t.Errorf("the region is %s", n.JSON())
+	}
+	wantTimes(t, n, flow.Time{}, flow.Time{})
+	wantMeta(t, n, map[string]any{"kind": "Region", "namespaces": []string{"*"}, "clusterUID": nil, "notWatched": nil})
+	if again := w.Start(); len(again) != 0 {
+		t.Errorf("a second start says %d things", len(again))
+	}
+	w.take(w.SetInfo(mapping.RegionInfo{ClusterUID: "c-1", NotWatched: []mapping.NotWatched{{Kind: "Kustomization", Why: "no rights"}}}))
+	wantMeta(t, w.must("fsn1"), map[string]any{"clusterUID": "c-1", "notWatched": []any{map[string]any{"kind": "Kustomization", "why": "no rights"}}})
+	wantMeta(t, newWorld(t, "shop", "data").must("fsn1"), map[string]any{"namespaces": []string{"shop", "data"}})
+}
+
+func TestRegionIsTheWorstOfItsMembers(t *testing.T) {
+	w := newWorld(t)
+	states := map[string]cond{
+		"succeeded": {kind: "Ready", status: "True", reason: "InstallSucceeded", at: 50},
+		"pending":   {kind: "Reconciling", status: "True", at: 50},
+		"running":   {kind: "Ready", status: "Unknown", reason: "Progressing", at: 50},
+		"failed":    {kind: "Ready", status: "False", reason: "InstallFailed", at: 50},
+	}
+	w.put(release(t, "z", states["succeeded"]))
+	for _, worst := range []string{"succeeded", "pending", "running", "failed", "running", "pending", "succeeded"} {
+		w.put(release(t, "a", states[worst]))
+		if got := w.must("fsn1").Status; got != worst {
+			t.Errorf("beside one that succeeded, one that is %s makes the region %s", worst, got)
+		}
+	}
+	w.event(mapping.Deleted, release(t, "a"))
+	w.event(mapping.Deleted, release(t, "z"))
+	if got := w.must("fsn1").Status; got != "pending" {
+		t.Errorf("an empty region is %s", got)
+	}
+}
+
+func TestRegionContainsEveryMember(t *testing.T) {
+	w := newWorld(t)
+	w.put(release(t, "bp-a"))
+	w.put(set(release(t, "b"), "shop", "metadata", "namespace"))
+	want := []string{"fsn1/bp-a contains fsn1", "fsn1/shop/b contains fsn1"}
+	if got := w.edges(); !slices.Equal(got, want) {
+		t.Errorf("edges are %q, want %q", got, want)
+	}
+}

@@ -1,0 +1,324 @@
+package mapping_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/recording"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// recordings are the files of testdata, by the region that they are replayed as.
+var recordings = []struct{ file, region string }{
+	{"kit-fsn1", "fsn1"},
+	{"kit-hel1", "hel1"},
+	{"scenarios", "scenarios"},
+}
+
+func events(t testing.TB, file string) []recording.Event {
+	t.Helper()
+	f, err := os.Open("../testdata/recordings/" + file + ".jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var all []recording.Event
+	for r := recording.NewReader(f); ; {
+		ev, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, ev)
+	}
+}
+
+// replay is a recording folded at both ends.
+type replay struct {
+	t       testing.TB
+	cluster *mapping.Cluster
+	held    *flow.State
+	region  string
+	t0      int64                  // the second in which the recording begins, Unix ms
+	sent    []sent                 // every message
+	nodes   map[string][]flow.Node // every version of a node that was sent
+}
+
+type sent struct {
+	at      int64
+	message *flow.Message
+}
+
+func newReplay(t testing.TB, region string, namespaces ...string) *replay {
+	c := mapping.NewCluster(mapping.Config{FlowID: "bootstrap", Region: region, Namespaces: namespaces})
+	return &replay{t: t, cluster: c, held: flow.NewState("bootstrap", 0), region: region, nodes: map[string][]flow.Node{}}
+}
+
+func (r *replay) take(at int64, changes []mapping.Change) {
+	for _, m := range mapping.Messages(changes) {
+		r.held.Apply(m)
+		r.sent = append(r.sent, sent{at, m})
+		for _, n := range m.Nodes {
+			r.nodes[n.ID] = append(r.nodes[n.ID], n)
+		}
+	}
+}
+
+func (r *replay) apply(ev recording.Event) []mapping.Change {
+	r.t.Helper()
+	changes, err := r.cluster.Apply(ev.Event)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.take(ev.At.Ms(), changes)
+	return changes
+}
+
+func play(t testing.TB, file, region string) *replay {
+	t.Helper()
+	all := events(t, file)
+	r := newReplay(t, region)
+	r.t0 = all[0].At.Ms() / 1000 * 1000
+	r.take(all[0].At.Ms(), r.cluster.Start())
+	for _, ev := range all {
+		r.apply(ev)
+	}
+	return r
+}
+
+func (r *replay) last(name string) flow.Node {
+	r.t.Helper()
+	nodes := r.nodes[r.region+"/"+name]
+	if len(nodes) == 0 {
+		r.t.Fatalf("there never was a node %s/%s", r.region, name)
+	}
+	return nodes[len(nodes)-1]
+}
+
+// truth is what the API server said in the end.
+type truth struct {
+	Name, Namespace, Ready, Reason, ChartVersion, SpecChartVersion, HistoryStatus string
+	Stalled, Suspend                                                              bool
+	Generation                                                                    int64
+}
+
+func (tr truth) status() string {
+	failed := tr.Reason == "InstallFailed" || tr.Reason == "UpgradeFailed" || tr.Reason == "RetriesExhausted"
+	switch {
+	case tr.Ready == "True":
+		return "succeeded"
+	case tr.Stalled, tr.Ready == "False" && failed:
+		return "failed"
+	case tr.Ready == "":
+		return "pending"
+	}
+	return "running"
+}
+
+func TestReplayEndsInTheTruth(t *testing.T) {
+	for _, rec := range recordings[:2] {
+		t.Run(rec.file, func(t *testing.T) {
+			raw, err := os.ReadFile("../testdata/recordings/" + rec.file + ".truth.json")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []truth
+			if err := json.Unmarshal(raw, &want); err != nil {
+				t.Fatal(err)
+			}
+			r := play(t, rec.file, rec.region)
+			snapshot := r.held.Snapshot()
+			if len(snapshot.Nodes) != len(want)+1 {
+				t.Errorf("%d nodes, want the region and %d releases", len(snapshot.Nodes), len(want))
+			}
+			byID := map[string]flow.Node{}
+			for _, n := range snapshot.Nodes {
+				byID[n.ID] = n
+			}
+			worst := 0
+			order := []string{"succeeded", "pending", "running", "failed"}
+			for _, tr := range want {
+				n := byID[rec.region+"/"+tr.Name]
+				if n.Status != tr.status() {
+					t.Errorf("%s is %q, want %q", tr.Name, n.Status, tr.status())
+				}
+				worst = max(worst, slices.Index(order, tr.status()))
+				m := map[string]any{
+					"kind": "HelmRelease", "namespace": tr.Namespace, "ready": tr.Ready, "reason": tr.Reason, "generation": tr.Generation,
+					"versionWanted": tr.SpecChartVersion, "suspended": nil, "stalled": nil,
+				}
+				if tr.Suspend {
+					m["suspended"] = true
+				}
+				if tr.Stalled {
+					m["stalled"] = true
+				}
+				if tr.HistoryStatus == "deployed" {
+					m["versionApplied"] = tr.ChartVersion
+				}
+				wantMeta(t, n, m)
+			}
+			if got := byID[rec.region].Status; got != order[worst] {
+				t.Errorf("the region is %q, want %q", got, order[worst])
+			}
+			wantEnd(t, rec.file, rec.region, snapshot.Relationships)
+		})
+	}
+}
+
+// wantEnd checks the relationships against spec.dependsOn of each release as it was last seen, read here without the mapping.
+func wantEnd(t *testing.T, file, region string, got []flow.Relationship) {
+	t.Helper()
+	live := map[string][]string{}
+	for _, ev := range events(t, file) {
+		if ev.Object.GetKind() != "HelmRelease" {
+			continue
+		}
+		name := ev.Object.GetName()
+		delete(live, name)
+		if ev.Type == mapping.Deleted {
+			continue
+		}
+		spec, _ := ev.Object.Object["spec"].(map[string]any)
+		deps, _ := spec["dependsOn"].([]any)
+		live[name] = []string{fmt.Sprintf("%s/%s contains %s", region, name, region)}
+		for _, d := range deps {
+			dep := d.(map[string]any)["name"].(string)
+			live[name] = append(live[name], fmt.Sprintf("%s/%s finish-to-start %s/%s", region, dep, region, name))
+		}
+	}
+	want := []string{}
+	for _, edges := range live {
+		want = append(want, edges...)
+	}
+	have := []string{}
+	for _, r := range got {
+		have = append(have, fmt.Sprintf("%s %s %s", r.FromID, r.Type, r.ToID))
+	}
+	slices.Sort(want)
+	slices.Sort(have)
+	if !slices.Equal(have, want) {
+		t.Errorf("edges are\n%q\nwant\n%q", have, want)
+	}
+}
+
+func TestDoubledEventsChangeNothing(t *testing.T) {
+	for _, rec := range recordings {
+		t.Run(rec.file, func(t *testing.T) {
+			once, twice := play(t, rec.file, rec.region), newReplay(t, rec.region)
+			twice.take(0, twice.cluster.Start())
+			for i, ev := range events(t, rec.file) {
+				twice.apply(ev)
+				if extra := twice.apply(ev); len(extra) > 0 {
+					t.Fatalf("event %d (%s %s) given twice changes %d things the second time", i, ev.Type, ev.Object.GetName(), len(extra))
+				}
+			}
+			sameState(t, twice.held, once.held)
+		})
+	}
+}
+
+// A watch that starts again delivers the newest version of everything, and a replay that is started again all of it.
+func TestReplayedTwiceEndsTheSame(t *testing.T) {
+	for _, rec := range recordings {
+		t.Run(rec.file, func(t *testing.T) {
+			once := play(t, rec.file, rec.region)
+			var b bytes.Buffer
+			for range 2 {
+				b.Reset()
+				for _, s := range play(t, rec.file, rec.region).sent {
+					fmt.Fprintln(&b, s.message.JSON())
+				}
+			}
+			var first bytes.Buffer
+			for _, s := range once.sent {
+				fmt.Fprintln(&first, s.message.JSON())
+			}
+			if !bytes.Equal(first.Bytes(), b.Bytes()) {
+				t.Error("the same events gave other messages")
+			}
+		})
+	}
+}
+
+// What the cluster says it is, which resync compares with, is what its messages folded into.
+func TestStateIsWhatTheMessagesFoldInto(t *testing.T) {
+	for _, rec := range recordings {
+		t.Run(rec.file, func(t *testing.T) {
+			r := newReplay(t, rec.region)
+			r.take(0, r.cluster.Start())
+			for i, ev := range events(t, rec.file) {
+				r.apply(ev)
+				if i%50 != 0 {
+					continue
+				}
+				nodes, edges := r.cluster.State()
+				fresh := flow.NewState("bootstrap", 0)
+				fresh.Apply(flow.UpsertNodes(nodes...))
+				if len(edges) > 0 {
+					fresh.Apply(flow.UpsertRels(edges...))
+				}
+				sameState(t, r.held, fresh)
+			}
+		})
+	}
+}
+
+func sameState(t *testing.T, got, want *flow.State) {
+	t.Helper()
+	if g, w := got.Snapshot().JSON(), want.Snapshot().JSON(); g != w {
+		t.Fatalf("state is\n%s\nwant\n%s", g, w)
+	}
+}
+
+// The golden files hold every message that a recording makes, with the time of the event that made it. Other packages and other languages read
+// them too.
+func TestGolden(t *testing.T) {
+	for _, rec := range recordings {
+		t.Run(rec.file, func(t *testing.T) {
+			var b bytes.Buffer
+			for _, s := range play(t, rec.file, rec.region).sent {
+				if _, err := flow.Decode("bootstrap", []byte(s.message.JSON())); err != nil {
+					t.Fatalf("the contract refuses %s: %v", s.message.JSON(), err)
+				}
+				fmt.Fprintf(&b, "{\"at\":%d,\"message\":%s}\n", s.at, s.message.JSON())
+			}
+			path := "../testdata/golden/" + rec.file + ".events.jsonl"
+			if *update {
+				if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			compareLines(t, b.Bytes(), want)
+		})
+	}
+}
+
+func compareLines(t *testing.T, got, want []byte) {
+	t.Helper()
+	g, w := bytes.Split(got, []byte("\n")), bytes.Split(want, []byte("\n"))
+	for i := range min(len(g), len(w)) {
+		if !bytes.Equal(g[i], w[i]) {
+			t.Fatalf("line %d is\n%s\nwant\n%s\n(go test -run TestGolden -update writes what it is now)", i+1, g[i], w[i])
+		}
+	}
+	if len(g) != len(w) {
+		t.Fatalf("%d lines, want %d", len(g), len(w))
+	}
+}

@@ -1,0 +1,196 @@
+package main
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// config is everything that can be set.
+type config struct {
+	listenAddr       string
+	basePath         string
+	tlsCert, tlsKey  string
+	logFormat        string
+	logLevel         slog.Level
+	drainDelay       time.Duration
+	hub              hub.Config
+	http             httpapi.Config
+}
+
+// setting is one environment variable and the flag of the same name.
+type setting struct {
+	env, def, allowed, help string
+	set                     func(*config, string) error
+}
+
+func (s setting) flag() string {
+	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(s.env, "FLOW_SERVER_")), "_", "-")
+}
+
+// settings is the one place that says what can be set; help and documentation come from it.
+var settings = []setting{
+	{"FLOW_SERVER_LISTEN_ADDR", "127.0.0.1:8080", "host:port; an empty host means every address", "where to listen", func(c *config, v string) error {
+		_, port, err := net.SplitHostPort(v)
+		if err != nil {
+			return err
+		}
+		c.listenAddr = v
+		_, err = strconv.ParseUint(port, 10, 16)
+		return err
+	}},
+	{"FLOW_SERVER_BASE_PATH", "/", "a path that starts and ends with /", "prefix that everything is served under, behind a gateway that does not strip it", func(c *config, v string) error {
+		c.basePath = v
+		if !strings.HasPrefix(v, "/") || !strings.HasSuffix(v, "/") || strings.Contains(v, "//") {
+			return errors.New("no such path")
+		}
+		return nil
+	}},
+	{"FLOW_SERVER_TLS_CERT_FILE", "", "a file with a PEM certificate chain, with FLOW_SERVER_TLS_KEY_FILE; none: no TLS", "certificate; read again when the file changes", func(c *config, v string) error {
+		c.tlsCert = v
+		return readable(v)
+	}},
+	{"FLOW_SERVER_TLS_KEY_FILE", "", "a file with a PEM private key, with FLOW_SERVER_TLS_CERT_FILE; none: no TLS", "the certificate's key; read again when the file changes", func(c *config, v string) error {
+		c.tlsKey = v
+		return readable(v)
+	}},
+	number("FLOW_SERVER_RING_CAPACITY", 4096, 1, 1<<20, "messages of a flow held for resume", func(c *config, n int64) { c.hub.RingCapacity = int(n) }),
+	number("FLOW_SERVER_RING_BYTES", 8<<20, 1<<10, 1<<30, "bytes of a flow's messages held for resume", func(c *config, n int64) { c.hub.RingBytes = int(n) }),
+	number("FLOW_SERVER_MAX_MESSAGE_BYTES", 1<<20, 1<<10, 64<<20, "bytes of one message", func(c *config, n int64) { c.http.MaxMessageBytes = n }),
+	number("FLOW_SERVER_MAX_BATCH_BYTES", 16<<20, 1<<10, 1<<30, "bytes of one NDJSON body", func(c *config, n int64) { c.http.MaxBatchBytes = n }),
+	number("FLOW_SERVER_MAX_INGEST_BYTES", 128<<20, 1<<20, 1<<40, "bytes of all bodies being read at one moment", func(c *config, n int64) { c.http.MaxIngestBytes = n }),
+	number("FLOW_SERVER_MAX_FLOWS", 10_000, 1, 1<<30, "flows", func(c *config, n int64) { c.hub.MaxFlows = int(n) }),
+	number("FLOW_SERVER_MAX_NODES", 20_000, 1, 1<<30, "nodes of a flow", func(c *config, n int64) { c.hub.MaxNodes = int(n) }),
+	number("FLOW_SERVER_MAX_RELATIONSHIPS", 100_000, 1, 1<<30, "relationships of a flow", func(c *config, n int64) { c.hub.MaxRelationships = int(n) }),
+	number("FLOW_SERVER_MAX_META_BYTES", 64<<10, 1, 16<<20, "bytes of a node's meta", func(c *config, n int64) { c.hub.MaxMetaBytes = int(n) }),
+	number("FLOW_SERVER_MAX_STATE_BYTES", 2<<30, 1<<20, 1<<50, "bytes that the states and rings of all flows take, about", func(c *config, n int64) { c.hub.MaxStateBytes = n }),
+	number("FLOW_SERVER_MAX_SUBSCRIBERS", 20_000, 1, 1<<30, "open streams", func(c *config, n int64) { c.hub.MaxSubscribers = int(n) }),
+	number("FLOW_SERVER_MAX_EMITTERS", 1024, 1, 1<<30, "emitter names that a flow remembers", func(c *config, n int64) { c.hub.MaxEmitters = int(n) }),
+	duration("FLOW_SERVER_IDLE_TIMEOUT", "72h", time.Minute, 10*365*24*time.Hour, "how long a flow stays without a message and without a word from an emitter", func(c *config, d time.Duration) { c.hub.IdleTimeout = d }),
+	duration("FLOW_SERVER_WRITE_TIMEOUT", "30s", time.Second, time.Hour, "how long a stream may take no bytes before it is cut", func(c *config, d time.Duration) { c.http.WriteTimeout = d }),
+	duration("FLOW_SERVER_READ_TIMEOUT", "30s", time.Second, time.Hour, "how long a request's body may take to arrive", func(c *config, d time.Duration) { c.http.ReadTimeout = d }),
+	duration("FLOW_SERVER_DRAIN_DELAY", "1s", 0, 5*time.Second, "how long /readyz says no before connections are closed on shutdown", func(c *config, d time.Duration) { c.drainDelay = d }),
+	{"FLOW_SERVER_LOG_FORMAT", "text", "text or json", "format of the log", func(c *config, v string) error {
+		c.logFormat = v
+		if v != "text" && v != "json" {
+			return errors.New("no such format")
+		}
+		return nil
+	}},
+	{"FLOW_SERVER_LOG_LEVEL", "info", "debug, info, warn or error", "least level of the log", func(c *config, v string) error {
+		return c.logLevel.UnmarshalText([]byte(v))
+	}},
+}
+
+func number(env string, def, low, high int64, help string, set func(*config, int64)) setting {
+	return setting{env, strconv.FormatInt(def, 10), fmt.Sprintf("an integer from %d to %d", low, high), help, func(c *config, v string) error {
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || n < low || n > high {
+			return errors.New("out of range")
+		}
+		set(c, n)
+		return nil
+	}}
+}
+
+func duration(env, def string, low, high time.Duration, help string, set func(*config, time.Duration)) setting {
+	return setting{env, def, fmt.Sprintf("a duration such as 90s or 72h, from %s to %s", low, high), help, func(c *config, v string) error {
+		d, err := time.ParseDuration(v)
+		if err != nil || d < low || d > high {
+			return errors.New("out of range")
+		}
+		set(c, d)
+		return nil
+	}}
+}
+
+func readable(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// parseConfig takes flags, else the environment, else defaults. The error names the variable, its value and what is allowed.
+func parseConfig(args []string, getenv func(string) string, stderr io.Writer) (config, error) {
+	var c config
+	fs := flag.NewFlagSet("openova-flow-server", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	values := make([]*string, len(settings))
+	for i, s := range settings {
+		values[i] = fs.String(s.flag(), "", s.help)
+	}
+	if err := fs.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			usage(stderr)
+		}
+		return c, err
+	}
+	if fs.NArg() > 0 {
+		return c, fmt.Errorf("unexpected argument %q; settings are flags such as --listen-addr=:8080", fs.Arg(0))
+	}
+	given := map[string]bool{}
+	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	for i, s := range settings {
+		name, value := s.env, getenv(s.env)
+		if given[s.flag()] {
+			name, value = "--"+s.flag(), *values[i]
+		} else if value == "" {
+			value = s.def
+		}
+		if value == "" {
+			continue
+		}
+		if err := s.set(&c, value); err != nil {
+			return c, fmt.Errorf("%s is %q; allowed: %s", name, value, s.allowed)
+		}
+	}
+	if (c.tlsCert == "") != (c.tlsKey == "") {
+		return c, errors.New("FLOW_SERVER_TLS_CERT_FILE and FLOW_SERVER_TLS_KEY_FILE go together; set both or neither")
+	}
+	if c.http.MaxBatchBytes < c.http.MaxMessageBytes {
+		return c, fmt.Errorf("FLOW_SERVER_MAX_BATCH_BYTES is %d; allowed: at least FLOW_SERVER_MAX_MESSAGE_BYTES, which is %d", c.http.MaxBatchBytes, c.http.MaxMessageBytes)
+	}
+	if c.http.MaxIngestBytes < c.http.MaxBatchBytes {
+		return c, fmt.Errorf("FLOW_SERVER_MAX_INGEST_BYTES is %d; allowed: at least FLOW_SERVER_MAX_BATCH_BYTES, which is %d", c.http.MaxIngestBytes, c.http.MaxBatchBytes)
+	}
+	return c, nil
+}
+
+// settingsText lists the settings for help.
+func settingsText() string {
+	var b strings.Builder
+	for _, s := range settings {
+		fmt.Fprintf(&b, "  --%s (%s", s.flag(), s.env)
+		if s.def != "" {
+			b.WriteString(", default " + s.def)
+		}
+		fmt.Fprintf(&b, ")\n        %s; allowed: %s\n", s.help, s.allowed)
+	}
+	return b.String()
+}
+
+// settingsTable is the table of the documentation, which a test holds to it.
+func settingsTable() string {
+	var b strings.Builder
+	b.WriteString("| variable | flag | default | what it sets | allowed |\n|---|---|---|---|---|\n")
+	for _, s := range settings {
+		def := "none"
+		if s.def != "" {
+			def = "`" + s.def + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | `--%s` | %s | %s | %s |\n", s.env, s.flag(), def, s.help, s.allowed)
+	}
+	return b.String()
+}

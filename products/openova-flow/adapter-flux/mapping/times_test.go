@@ -1,0 +1,310 @@
+package mapping_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// never stands for an absent time among seconds.
+const never = -1
+
+// span is a run in seconds since the recording began.
+type span struct{ start, end int }
+
+func (r *replay) second(at flow.Time) int {
+	if at.IsZero() {
+		return never
+	}
+	return int((at.Ms() - r.t0) / 1000)
+}
+
+// runs are the runs that a node went through, each as its last version shows it once it had ended, or as it is.
+func (r *replay) runs(name string) []span {
+	var all []span
+	for _, n := range r.nodes[r.region+"/"+name] {
+		s := span{r.second(n.StartedAt), r.second(n.EndedAt)}
+		if s.start == never {
+			continue
+		}
+		if len(all) == 0 || all[len(all)-1].start != s.start {
+			all = append(all, s)
+		} else if s.end != never {
+			all[len(all)-1].end = s.end
+		}
+	}
+	return all
+}
+
+// statuses are the statuses that a node went through, each with the second of its event.
+func (r *replay) statuses(name string) []string {
+	var all []string
+	for _, n := range r.nodes[r.region+"/"+name] {
+		if len(all) == 0 || all[len(all)-1] != n.Status {
+			all = append(all, n.Status)
+		}
+	}
+	return all
+}
+
+// What the recordings tell as their story, told again by the runs that were mapped.
+func TestRunsOfTheRecordings(t *testing.T) {
+	replays := map[string]*replay{}
+	for _, rec := range recordings {
+		replays[rec.region] = play(t, rec.file, rec.region)
+	}
+	for _, c := range []struct {
+		region, name string
+		runs         []span
+	}{
+		{"fsn1", "bp-cilium", []span{{2, 13}}},
+		{"fsn1", "bp-seaweedfs", []span{{91, 162}, {172, 178}}},               // two attempts, then the repair
+		{"fsn1", "bp-keycloak", []span{{39, 54}, {218, 295}, {310, 320}}},     // install, two rolled back upgrades, the repair
+		{"fsn1", "bp-gitea", []span{{69, 89}}},                                // fell back while keycloak was down
+		{"fsn1", "bp-grafana", []span{{201, 206}, {212, 217}}},                // an upgrade, then the same fall back
+		{"fsn1", "bp-loki", []span{{181, 201}}},                               // waited for seaweedfs
+		{"hel1", "bp-powerdns", []span{{43, 120}, {212, 242}}},                // four attempts
+		{"hel1", "bp-external-dns", []span{{245, 261}}},                       // waited for powerdns
+		{"hel1", "bp-loki", []span{{176, 181}}},                               // suspended before it ever ran
+		{"hel1", "bp-valkey", []span{{79, 104}}},                              // deleted at 200, which is no run
+		{"scenarios", "demo2/good", []span{{2, 3}, {47, 48}}},                 // install, upgrade
+		{"scenarios", "demo2/drift", []span{{15, 15}, {60, 61}}},              // the correction of a drift is work
+		{"scenarios", "demo2/to-suspend", []span{{5, 5}}},                     // suspended and resumed
+		{"scenarios", "demo2/upfail", []span{{5, 5}, {46, 59}, {108, 108}}},   // the repair found nothing to do
+		{"scenarios", "demo2/upfail-stay", []span{{5, 5}, {47, 48}}},          // failed, and deleted so
+		{"scenarios", "demo2/retry-strategy", []span{{4, 19}}},                // retried by an upgrade
+		{"scenarios", "demo2/test-hook", []span{{6, 21}}},                     // installed, its test failed
+		{"scenarios", "demo2/slow-timeout", []span{{4, 45}}},                  // two attempts
+		{"scenarios", "demo2/slowbase", []span{{3, 28}, {73, 85}, {99, 111}}}, // each repair begins with an uninstall
+		{"scenarios", "demo2/dependent", []span{{86, 86}}},
+		{"scenarios", "demo2/tplfail", []span{{3, 63}, {74, 74}}},
+		{"scenarios", "demo2/nochart", nil},
+		{"scenarios", "demo2/dep-missing", nil},
+		{"scenarios", "demo2/suspended", nil},
+	} {
+		if got := replays[c.region].runs(c.name); !slices.Equal(got, c.runs) {
+			t.Errorf("%s/%s ran %v, want %v", c.region, c.name, got, c.runs)
+		}
+	}
+}
+
+func TestStatusesOfTheRecordings(t *testing.T) {
+	replays := map[string]*replay{}
+	for _, rec := range recordings {
+		replays[rec.region] = play(t, rec.file, rec.region)
+	}
+	for _, c := range []struct {
+		region, name string
+		want         []string
+	}{
+		{"fsn1", "bp-cilium", []string{"pending", "running", "succeeded"}},
+		{"fsn1", "bp-seaweedfs", []string{"pending", "running", "failed", "running", "failed", "running", "succeeded"}},
+		{"fsn1", "bp-keycloak", []string{"pending", "running", "succeeded", "running", "failed", "running", "failed", "running", "succeeded"}},
+		{"fsn1", "bp-gitea", []string{"pending", "running", "succeeded", "running", "succeeded"}},
+		{"hel1", "bp-loki", []string{"pending", "running", "succeeded"}},
+		{"scenarios", "demo2/suspended", []string{"pending"}},
+	} {
+		if got := replays[c.region].statuses(c.name); !slices.Equal(got, c.want) {
+			t.Errorf("%s/%s was %v, want %v", c.region, c.name, got, c.want)
+		}
+	}
+}
+
+// Promises that every version of every node keeps, against the time of the event that made it.
+func TestTimesAreTrueAtEveryMoment(t *testing.T) {
+	const slack = 2000 // Flux writes whole seconds, and an event follows a moment later
+	for _, rec := range recordings {
+		t.Run(rec.file, func(t *testing.T) {
+			before := map[string]flow.Node{}
+			for _, s := range play(t, rec.file, rec.region).sent {
+				for _, n := range s.message.Nodes {
+					if n.ID == rec.region {
+						continue
+					}
+					past, m := before[n.ID], meta(t, n)
+					final := n.Status == "succeeded" || n.Status == "failed"
+					if final == n.EndedAt.IsZero() {
+						t.Errorf("%s is %s and ended at %s", n.ID, n.Status, clock(n.EndedAt))
+					}
+					if n.StartedAt != past.StartedAt && s.at-n.StartedAt.Ms() > slack+10000 {
+						t.Errorf("%s is said to begin at %s at %s", n.ID, clock(n.StartedAt), clock(flow.At(s.at)))
+					}
+					if n.StartedAt.Ms() > s.at || n.EndedAt.Ms() > s.at {
+						t.Errorf("%s runs from %s to %s, at %s", n.ID, clock(n.StartedAt), clock(n.EndedAt), clock(flow.At(s.at)))
+					}
+					if final && past.Status == "running" && past.EndedAt.IsZero() && n.StartedAt != past.StartedAt && s.at-n.EndedAt.Ms() > slack {
+						t.Errorf("%s is said to end at %s at %s", n.ID, clock(n.EndedAt), clock(flow.At(s.at)))
+					}
+					if past.StartedAt.IsZero() && m["waitingFor"] != nil && !n.StartedAt.IsZero() {
+						t.Errorf("%s only waits, and began at %s", n.ID, clock(n.StartedAt))
+					}
+					if (m["reason"] == "DependencyNotReady") != (m["waitingSince"] != nil) || (m["waitingSince"] != nil) != (m["waitingFor"] != nil) {
+						t.Errorf("%s waits for %v since %v, with reason %v", n.ID, m["waitingFor"], m["waitingSince"], m["reason"])
+					}
+					before[n.ID] = n
+				}
+			}
+		})
+	}
+}
+
+// A node runs while it works; what a region shows is the earliest start, and, once all is well, the latest end.
+func TestRegionTimes(t *testing.T) {
+	for _, c := range []struct {
+		file, region string
+		want         span
+	}{{"kit-fsn1", "fsn1", span{2, 320}}, {"kit-hel1", "hel1", span{2, 261}}, {"scenarios", "scenarios", span{3, never}}} {
+		r := play(t, c.file, c.region)
+		all := r.nodes[c.region]
+		n := all[len(all)-1]
+		if got := (span{r.second(n.StartedAt), r.second(n.EndedAt)}); got != c.want {
+			t.Errorf("%s runs %v, want %v", c.region, got, c.want)
+		}
+	}
+}
+
+func TestTimes(t *testing.T) {
+	reconciling := func(at int) cond { return cond{"Reconciling", "True", "Progressing", "", at, 1} }
+	ready := func(status, reason string, at int, gen int64) cond { return cond{"Ready", status, reason, "", at, gen} }
+	released := func(status, reason string, at int) cond { return cond{"Released", status, reason, "", at, 1} }
+	type step struct {
+		conds      []cond
+		start, end flow.Time
+	}
+	for _, c := range []struct {
+		name  string
+		steps []step
+	}{
+		{"a new generation that only waits goes on with the run of before", []step{
+			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}},
+			{[]cond{ready("True", "InstallSucceeded", 20, 1), released("True", "InstallSucceeded", 20)}, ms(10), ms(20)},
+			{[]cond{ready("False", "DependencyNotReady", 30, 2), released("True", "InstallSucceeded", 20)}, ms(10), flow.Time{}},
+			{[]cond{ready("True", "InstallSucceeded", 40, 2), released("True", "InstallSucceeded", 20)}, ms(10), ms(20)},
+		}},
+		{"a new generation that is acted on begins a run, also before the first has ended", []step{
+			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}},
+			{[]cond{ready("Unknown", "Progressing", 30, 2)}, ms(30), flow.Time{}},
+		}},
+		{"the same generation acted on again after success begins a run", []step{
+			{[]cond{ready("True", "InstallSucceeded", 20, 1), reconciling(12)}, ms(12), ms(20)},
+			{[]cond{ready("Unknown", "Progressing", 90, 1)}, ms(90), flow.Time{}},
+		}},
+		{"retries are the run that they repair", []step{
+			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}},
+			{[]cond{ready("False", "InstallFailed", 20, 1)}, ms(10), ms(20)},
+			{[]cond{ready("Unknown", "Progressing", 30, 1)}, ms(10), flow.Time{}},
+			{[]cond{ready("False", "InstallFailed", 40, 1)}, ms(10), ms(40)},
+		}},
+		{"a rollback is part of the run, and a stall ends it", []step{
+			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}},
+			{[]cond{ready("False", "UpgradeFailed", 20, 1)}, ms(10), ms(20)},
+			{[]cond{ready("False", "RollbackSucceeded", 25, 1)}, ms(10), flow.Time{}},
+			{[]cond{ready("False", "RollbackSucceeded", 25, 1), {"Stalled", "True", "RetriesExceeded", "", 26, 1}}, ms(10), ms(26)},
+		}},
+		{"acted on after it was given up is another run", []step{
+			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}},
+			{[]cond{ready("False", "InstallFailed", 20, 1), {"Stalled", "True", "RetriesExceeded", "", 20, 1}}, ms(10), ms(20)},
+			{[]cond{ready("Unknown", "Progressing", 70, 1)}, ms(70), flow.Time{}},
+		}},
+		{"rejected without ever running, it ends and never began", []step{
+			{[]cond{{"Stalled", "True", "InvalidCELExpression", "", 5, 1}}, flow.Time{}, ms(5)},
+		}},
+		{"suspension keeps what was", []step{
+			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}},
+			{[]cond{ready("Unknown", "Progressing", 10, 1), reconciling(10)}, ms(10), flow.Time{}},
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			for i, s := range c.steps {
+				r := release(t, "bp-a", s.conds...)
+				set(r, int64(i+1), "metadata", "resourceVersion")
+				w.put(r)
+				n := w.must("fsn1/bp-a")
+				if n.StartedAt != s.start || n.EndedAt != s.end {
+					t.Fatalf("step %d: it runs from %s to %s, want %s to %s", i+1, clock(n.StartedAt), clock(n.EndedAt), clock(s.start), clock(s.end))
+				}
+				if len(w.put(r)) != 0 {
+					t.Fatalf("step %d given twice changes something", i+1)
+				}
+			}
+		})
+	}
+}
+
+// Found under way in its second attempt, the run began no later than the first attempt that status.history shows.
+func TestStartIsALowerBoundWhenTheBeginningWasNotSeen(t *testing.T) {
+	r := release(t, "bp-a", cond{"Ready", "Unknown", "Progressing", "", 90, 1})
+	set(r, []any{map[string]any{"version": int64(1), "status": "failed", "action": "install", "lastDeployed": sec(40)}}, "status", "history")
+	set(r, int64(1), "status", "failures")
+	set(r, int64(1), "status", "lastAttemptedGeneration")
+	w := newWorld(t)
+	w.put(r)
+	wantTimes(t, w.must("fsn1/bp-a"), ms(40), flow.Time{})
+	wantMeta(t, w.must("fsn1/bp-a"), map[string]any{"startedAtIsLowerBound": true, "attempts": 2, "failures": 1})
+	set(r, int64(5), "metadata", "resourceVersion")
+	set(r, conditionList(cond{"Ready", "False", "InstallFailed", "", 130, 1}), "status", "conditions")
+	set(r, []any{map[string]any{"version": int64(1), "status": "failed", "action": "install", "lastDeployed": sec(90)}}, "status", "history")
+	set(r, int64(2), "status", "failures")
+	w.put(r)
+	wantTimes(t, w.must("fsn1/bp-a"), ms(40), ms(130))
+}
+
+// The same name with another UID is another life.
+func TestMadeAgainIsAnotherLife(t *testing.T) {
+	w := newWorld(t)
+	w.put(release(t, "bp-a", cond{"Ready", "True", "InstallSucceeded", "", 20, 1}, cond{"Reconciling", "True", "Progressing", "", 10, 1}))
+	set2 := release(t, "bp-b")
+	set(set2, []any{map[string]any{"name": "bp-a"}}, "spec", "dependsOn")
+	w.put(set2)
+	again := set(release(t, "bp-a"), "uid-2", "metadata", "uid")
+	changes := w.put(again)
+	if len(changes) == 0 || changes[0].DeleteNode != "fsn1/bp-a" {
+		t.Errorf("the node of the life before does not go first: %+v", changes)
+	}
+	n := w.must("fsn1/bp-a")
+	wantTimes(t, n, flow.Time{}, flow.Time{})
+	wantMeta(t, n, map[string]any{"uid": "uid-2", "reason": nil})
+	want := []string{"fsn1/bp-a contains fsn1", "fsn1/bp-a finish-to-start fsn1/bp-b", "fsn1/bp-b contains fsn1"}
+	if got := w.edges(); !slices.Equal(got, want) {
+		t.Errorf("edges are %q, want %q", got, want)
+	}
+	seeded := newWorld(t)
+	seeded.Seed([]flow.Node{{ID: "fsn1/bp-a", Status: "succeeded", StartedAt: ms(1), EndedAt: ms(2), Meta: []byte(`{"uid":"uid-1"}`)}})
+	seeded.put(again)
+	wantTimes(t, seeded.must("fsn1/bp-a"), flow.Time{}, flow.Time{})
+}
+
+// Every minute of a quiet hour each ready release and Kustomization is looked at, and nothing happens.
+func TestAnHourOfReconcilingIsNoChange(t *testing.T) {
+	w := newWorld(t)
+	r := release(t, "bp-a", cond{"Ready", "True", "InstallSucceeded", "done", 20, 1})
+	k := object(t, `{"apiVersion":"kustomize.toolkit.fluxcd.io/v1","kind":"Kustomization",
+		"metadata":{"name":"apps","namespace":"flux-system","uid":"k","generation":1},"spec":{"path":"./apps"},
+		"status":{"observedGeneration":1,"lastAppliedRevision":"main@sha1:1","lastAttemptedRevision":"main@sha1:1"}}`)
+	set(k, conditionList(cond{"Ready", "True", "ReconciliationSucceeded", "Applied revision: main@sha1:1", 30, 1}), "status", "conditions")
+	w.put(r)
+	w.put(k)
+	for minute := range 60 {
+		at := 60 * (minute + 1)
+		for _, rec := range []struct {
+			u     string
+			conds []cond
+		}{
+			{"r", []cond{{"Reconciling", "True", "Progressing", "", at, 1}, {"Ready", "True", "InstallSucceeded", "done", 20, 1}}},
+			{"r", []cond{{"Ready", "True", "InstallSucceeded", "done", 20, 1}}},
+			{"k", []cond{{"Reconciling", "True", "Progressing", "Building manifests", at, 1}, {"Ready", "Unknown", "Progressing", "Reconciliation in progress", at, 1}}},
+			{"k", []cond{{"Ready", "True", "ReconciliationSucceeded", "Applied revision: main@sha1:1", at, 1}}},
+		} {
+			u := map[string]*mapping.Event{"r": {Object: r}, "k": {Object: k}}[rec.u].Object
+			set(u, conditionList(rec.conds...), "status", "conditions")
+			set(u, at, "metadata", "resourceVersion")
+			if changes := w.put(u); len(changes) != 0 {
+				t.Fatalf("minute %d changes %s", minute+1, changes[0].Node.JSON())
+			}
+		}
+	}
+	wantTimes(t, w.must("fsn1/Kustomization/flux-system/apps"), flow.Time{}, ms(30))
+}

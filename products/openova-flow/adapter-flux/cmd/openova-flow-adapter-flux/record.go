@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/klog/v2"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/recording"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+func recordCommand(ctx context.Context, args []string, getenv func(string) (string, bool), s std) (err error) {
+	r := newReader("record", getenv)
+	path := r.String("o", "", "the file to write, stdout when empty")
+	redacted := r.Bool("redact", false, "leave out every value under spec.values")
+	c, err := r.read(args)
+	if err != nil {
+		return err
+	}
+	if r.NArg() > 0 {
+		return fmt.Errorf("record takes no arguments, only flags: %q is one too many", r.Arg(0))
+	}
+	k8s, err := connect(c)
+	if err != nil {
+		return err
+	}
+	out := s.out
+	if *path != "" {
+		f, err := os.Create(*path)
+		if err != nil {
+			return fmt.Errorf("-o is %q: %w", *path, err)
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		out = f
+	}
+	logger := c.logger(s.err)
+	klog.SetSlogLogger(logger)
+	watcher := watch.New(watch.Config{Client: k8s.dynamic, Discovery: k8s.discovery, Namespaces: c.namespaces, KeepValues: true, Logger: logger})
+	return record(ctx, watcher, out, *redacted)
+}
+
+// record writes what the watcher delivers until ctx is done or out takes no more.
+func record(ctx context.Context, watcher *watch.Watcher, out io.Writer, redacted bool) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var watching part
+	var queue watch.Queue
+	watching.start(func(own context.Context) { watcher.Run(own, &queue) })
+	defer watching.stop()
+
+	writer := recording.NewWriter(out)
+	var failed error
+	queue.Run(ctx, func(e mapping.Event) {
+		if failed != nil {
+			return
+		}
+		if redacted {
+			e.Object = redact(e.Object)
+		}
+		if failed = writer.Write(recording.Event{At: flow.At(time.Now().UnixMilli()), Event: e}); failed != nil {
+			failed = fmt.Errorf("writing the recording: %w", failed)
+			cancel()
+		}
+	})
+	return failed
+}
+
+// redact returns a copy of u in which every value under spec.values is another; names and shape stay.
+func redact(u *unstructured.Unstructured) *unstructured.Unstructured {
+	values, found, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "values")
+	if !found {
+		return u
+	}
+	u = u.DeepCopy()
+	u.Object["spec"].(map[string]any)["values"] = blank(values)
+	return u
+}
+
+func blank(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, item := range v {
+			out[k] = blank(item)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, item := range v {
+			out[i] = blank(item)
+		}
+		return out
+	}
+	return "REDACTED"
+}

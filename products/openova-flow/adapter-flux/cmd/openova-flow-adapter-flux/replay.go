@@ -1,0 +1,255 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/emit"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// replayConfig is a config and what only replay has.
+type replayConfig struct {
+	config
+	speed  float64 // +Inf: without waiting
+	dryRun bool
+	rebase bool
+}
+
+func replayCommand(ctx context.Context, args []string, getenv func(string) (string, bool), s std) error {
+	r := newReader("replay", getenv)
+	speed := r.String("speed", "1", "how many times faster than recorded, or max")
+	dryRun := r.Bool("dry-run", false, "print the messages instead of sending them")
+	rebase := r.Bool("rebase", false, "move all times so that it seems to happen now")
+	// What a dry run needs is known only after the flags are parsed.
+	if err := r.Parse(args); err == nil && *dryRun && *r.values["flow-id"] == "" {
+		*r.values["flow-id"] = "replay"
+	}
+	var optional []string
+	if *dryRun {
+		optional = []string{"FLOW_SERVER_URL"}
+	}
+	c, err := r.read(args, optional...)
+	if errors.Is(err, errHelp) {
+		return err
+	}
+	rc := replayConfig{config: c, dryRun: *dryRun, rebase: *rebase}
+	var wrong error
+	if rc.speed, wrong = parseSpeed(*speed); wrong == nil && rc.rebase && math.IsInf(rc.speed, 1) {
+		wrong = errors.New(`--rebase needs a speed: with --speed max all times would be the same`)
+	}
+	tapes, noTapes := openTapes(r.Args(), s.in)
+	if err := errors.Join(err, wrong, noTapes); err != nil {
+		return err
+	}
+	defer closeTapes(tapes)
+	return replay(ctx, rc, tapes, s.out, c.logger(s.err))
+}
+
+func parseSpeed(v string) (float64, error) {
+	if v == "max" {
+		return math.Inf(1), nil
+	}
+	speed, err := strconv.ParseFloat(v, 64)
+	if err != nil || !(speed > 0) || math.IsInf(speed, 1) {
+		return 0, fmt.Errorf("--speed is %q: it must be a number greater than 0, or max", v)
+	}
+	return speed, nil
+}
+
+func openTapes(args []string, stdin io.Reader) (tapes []*tape, err error) {
+	if len(args) == 0 {
+		return nil, errors.New("replay needs a recording: REGION=FILE, or several")
+	}
+	var errs []error
+	stdinUsed := false
+	for _, arg := range args {
+		region, path, ok := strings.Cut(arg, "=")
+		switch {
+		case !ok || path == "":
+			errs = append(errs, fmt.Errorf("%q is no recording: it must be REGION=FILE", arg))
+		case !validRegion.MatchString(region):
+			errs = append(errs, fmt.Errorf("the region in %q must be lower-case letters, digits and -, beginning and ending with a letter or digit", arg))
+		case path == "-" && stdinUsed:
+			errs = append(errs, fmt.Errorf("%q: stdin can be only one of the recordings", arg))
+		case path == "-":
+			stdinUsed = true
+			tapes = append(tapes, newTape(region, "stdin", io.NopCloser(stdin)))
+		default:
+			f, err := os.Open(path)
+			if err != nil {
+				errs = append(errs, fmt.Errorf("the recording in %q: %w", arg, err))
+				continue
+			}
+			tapes = append(tapes, newTape(region, path, f))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		closeTapes(tapes)
+		return nil, err
+	}
+	return tapes, nil
+}
+
+// stage is where a region's recordings are played.
+type stage struct {
+	cluster *mapping.Cluster
+	pump    *watch.Pump
+	emitter *emit.Emitter // nil in a dry run
+	folding part
+	sending part
+	refused func() float64
+}
+
+// replay plays the tapes and returns when everything is confirmed, or, in a dry run, printed.
+func replay(ctx context.Context, c replayConfig, tapes []*tape, stdout io.Writer, logger *slog.Logger) (err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	printer := &printer{out: stdout, failed: cancel}
+	stages := map[string]*stage{}
+	var order []*stage
+	for _, t := range tapes {
+		if stages[t.region] != nil {
+			continue
+		}
+		st, err := newStage(c, t.region, printer, logger)
+		if err != nil {
+			return err
+		}
+		stages[t.region] = st
+		order = append(order, st)
+	}
+	for _, st := range order {
+		st.start()
+		defer st.stop()
+		if err := st.pump.Queue.Flush(ctx); err != nil {
+			return err
+		}
+	}
+	p := player{
+		tapes: tapes, speed: c.speed, rebase: c.rebase,
+		play: func(ctx context.Context, t *tape, e mapping.Event) error {
+			if !stages[t.region].watches(c.namespaces, e) {
+				return nil
+			}
+			queue := &stages[t.region].pump.Queue
+			queue.Push(e)
+			// One event after the other over all regions, so that what comes out is the same each time.
+			return queue.Flush(ctx)
+		},
+	}
+	if err := p.run(ctx); err != nil {
+		if ctx.Err() != nil {
+			return fmt.Errorf("stopped after %d events: %w", p.played, context.Cause(ctx))
+		}
+		return err
+	}
+	for _, st := range order {
+		if err := st.drained(ctx); err != nil {
+			return err
+		}
+	}
+	logger.Info("replayed", "events", p.played, "regions", len(order))
+	return nil
+}
+
+func newStage(c replayConfig, region string, printer *printer, logger *slog.Logger) (*stage, error) {
+	st := &stage{}
+	mc := mapping.Config{FlowID: c.flowID, Region: region, Namespaces: c.namespaces}
+	st.cluster = mapping.NewCluster(mc)
+	to := &sink{}
+	pc := watch.PumpConfig{Fold: st.cluster, Sink: to, Logger: logger.With("region", region)}
+	if c.dryRun {
+		pc.Sink = printer
+	}
+	st.pump = watch.NewPump(pc)
+	if c.dryRun {
+		return st, nil
+	}
+	dropped := newDropped()
+	emitter, err := emit.New(emit.Config{
+		URL: c.server, FlowID: c.flowID, Region: region, Source: st.pump, Name: "replay-" + region,
+		TokenFile: c.tokenFile, CAFile: c.caFile, Interval: c.interval, PostTimeout: c.postTimeout,
+		Version: buildVersion(), Logger: logger, Registerer: dropped.registry,
+	})
+	if err != nil {
+		return nil, err
+	}
+	st.emitter, to.emitter, st.refused = emitter, emitter, dropped.count
+	return st, nil
+}
+
+func (st *stage) start() {
+	st.folding.start(st.pump.Run)
+	if st.emitter != nil {
+		st.emitter.Lead(time.Now().UnixMilli())
+		st.emitter.Loaded()
+		st.sending.start(func(ctx context.Context) { _ = st.emitter.Run(ctx) })
+	}
+	st.pump.Queue.Call(func() { st.pump.Do(st.cluster.Start) })
+}
+
+func (st *stage) stop() {
+	st.folding.stop()
+	st.sending.stop()
+}
+
+// drained waits until the server has everything.
+func (st *stage) drained(ctx context.Context) error {
+	if err := st.pump.Queue.Flush(ctx); err != nil {
+		return fmt.Errorf("stopped before everything was played: %w", err)
+	}
+	if st.emitter == nil {
+		return nil
+	}
+	if err := st.emitter.Drained(ctx); err != nil {
+		return fmt.Errorf("stopped before the flow server had confirmed everything: %w", err)
+	}
+	if n := st.refused(); n > 0 {
+		return fmt.Errorf("the flow server refused %v changes for good; the log says which", n)
+	}
+	return nil
+}
+
+// watches reports whether a watch with this filter would have delivered the event.
+func (st *stage) watches(namespaces []string, e mapping.Event) bool {
+	return mapping.Config{Namespaces: namespaces}.Watches(e.Object.GetNamespace())
+}
+
+// printer prints changes as messages, one a line.
+type printer struct {
+	out    io.Writer
+	failed func(error)
+}
+
+// Put implements watch.Sink.
+func (p *printer) Put(changes []mapping.Change) {
+	for _, c := range changes {
+		if _, err := io.WriteString(p.out, message(c).JSON()+"\n"); err != nil {
+			p.failed(fmt.Errorf("printing: %w", err))
+			return
+		}
+	}
+}
+
+func message(c mapping.Change) *flow.Message {
+	switch {
+	case c.Node != nil:
+		return flow.UpsertNodes(*c.Node)
+	case c.Edge != nil:
+		return flow.UpsertRels(*c.Edge)
+	case c.DeleteEdge != nil:
+		return flow.DeleteRels(*c.DeleteEdge)
+	}
+	return flow.DeleteNodes(c.DeleteNode)
+}

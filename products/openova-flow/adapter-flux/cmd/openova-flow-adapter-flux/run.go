@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"k8s.io/klog/v2"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/emit"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// seedWait is how long the mapping waits at the start for what the server knows of the region. With it, times go on where they were.
+const seedWait = 10 * time.Second
+
+func runCommand(ctx context.Context, args []string, getenv func(string) (string, bool), s std) error {
+	r := newReader("run", getenv)
+	c, err := r.read(args)
+	if err != nil {
+		return err
+	}
+	if r.NArg() > 0 {
+		return fmt.Errorf("run takes no arguments, only flags: %q is one too many", r.Arg(0))
+	}
+	k8s, err := connect(c)
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", c.healthAddr)
+	if err != nil {
+		return fmt.Errorf("HEALTH_LISTEN_ADDR is %q: %w", c.healthAddr, err)
+	}
+	logger := c.logger(s.err)
+	klog.SetSlogLogger(logger)
+	logger.Info("started", "version", buildVersion(), "flow", c.flowID, "region", c.region, "server", c.server, "health", listener.Addr().String())
+	err = newAdapter(c, k8s, logger).run(ctx, listener)
+	logger.Info("stopped")
+	return err
+}
+
+// adapter is the parts of a running adapter.
+type adapter struct {
+	config   config
+	clients  clients
+	logger   *slog.Logger
+	registry *prometheus.Registry
+	metrics  *watch.Metrics
+	cluster  *mapping.Cluster
+	pump     *watch.Pump
+	watcher  *watch.Watcher
+	health   *health
+	sink     sink
+}
+
+// sink hands changes to the emitter, which can be made only when it is known which cluster this is.
+type sink struct{ emitter *emit.Emitter }
+
+func (s *sink) Put(changes []mapping.Change) { s.emitter.Put(changes) }
+
+func newAdapter(c config, k8s clients, logger *slog.Logger) *adapter {
+	a := &adapter{config: c, clients: k8s, logger: logger, registry: prometheus.NewRegistry(), metrics: watch.NewMetrics()}
+	a.cluster = mapping.NewCluster(mapping.Config{FlowID: c.flowID, Region: c.region, Namespaces: c.namespaces})
+	a.pump = watch.NewPump(watch.PumpConfig{Fold: a.cluster, Sink: &a.sink, Logger: logger, Metrics: a.metrics})
+	a.watcher = watch.New(watch.Config{
+		Client: k8s.dynamic, Discovery: k8s.discovery, Namespaces: c.namespaces, Logger: logger, Metrics: a.metrics,
+		OnInfo: func(i watch.Info) {
+			a.pump.Do(func() []mapping.Change { return a.cluster.SetInfo(regionInfo(i)) })
+		},
+	})
+	a.registry.MustRegister(a.metrics, watch.QueueLength(&a.pump.Queue), collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	a.health = newHealth(a.registry, a.watcher.Problems)
+	return a
+}
+
+func regionInfo(i watch.Info) mapping.RegionInfo {
+	info := mapping.RegionInfo{ClusterUID: i.ClusterUID}
+	for _, g := range i.Gaps {
+		info.NotWatched = append(info.NotWatched, mapping.NotWatched{Kind: g.Kind, Why: g.Why})
+	}
+	return info
+}
+
+func buildInfo() prometheus.Collector {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "flow_adapter_build_info", Help: "1, with the version of the program.", ConstLabels: prometheus.Labels{"version": buildVersion()},
+	})
+	g.Set(1)
+	return g
+}
+
+// run works until ctx is done and then stops from the source to the mouth: what the watch has delivered is still folded, what is folded is
+// still sent, for five seconds at most, and only then is the Lease given up.
+func (a *adapter) run(ctx context.Context, listener net.Listener) error {
+	var health, watching part
+	defer health.stop()
+	health.start(func(ctx context.Context) { a.health.serve(ctx, listener, a.logger) })
+	watching.start(func(ctx context.Context) { a.watcher.Run(ctx, &a.pump.Queue) })
+	defer watching.stop()
+
+	select {
+	case <-a.watcher.Identified():
+	case <-ctx.Done():
+		return nil
+	}
+	seeded := make(chan struct{})
+	emitter, err := emit.New(emit.Config{
+		URL: a.config.server, FlowID: a.config.flowID, Region: a.config.region, Source: a.pump, ClusterUID: a.watcher.ClusterUID(),
+		Seed: func(previous []flow.Node) {
+			a.pump.Seed(previous)
+			close(seeded)
+		},
+		TokenFile: a.config.tokenFile, CAFile: a.config.caFile, Interval: a.config.interval, PostTimeout: a.config.postTimeout,
+		Version: buildVersion(), Logger: a.logger, Registerer: a.registry,
+	})
+	if err != nil {
+		return err
+	}
+	a.sink.emitter = emitter
+	a.health.add(func() []string { return sentence(emitter.Ready()) })
+
+	var leading, emitting, folding part
+	leading.start(func(ctx context.Context) { a.lead(ctx, emitter) })
+	defer leading.stop()
+	emitting.start(func(ctx context.Context) {
+		if err := emitter.Run(ctx); err != nil {
+			a.logger.Warn("stopped before everything was sent", "err", err)
+		}
+	})
+	defer emitting.stop()
+
+	wait := time.NewTimer(seedWait)
+	defer wait.Stop()
+	select {
+	case <-seeded:
+	case <-wait.C:
+		a.logger.Warn("the flow server does not answer: starting without what it knows of the region")
+	case <-ctx.Done():
+		return nil
+	}
+	a.pump.Do(a.cluster.Start)
+	folding.start(a.pump.Run)
+	defer folding.stop()
+
+	select {
+	case <-a.watcher.Complete():
+		emitter.Loaded()
+		a.logger.Info("everything that is to be watched is listed")
+		<-ctx.Done()
+	case <-ctx.Done():
+	}
+	a.health.stopping()
+	a.logger.Info("stopping")
+	watching.stop()
+	return nil
+}
+
+// lead takes part in the election until ctx is done. Without one this process always leads.
+func (a *adapter) lead(ctx context.Context, emitter *emit.Emitter) {
+	if !a.config.leaderElection {
+		emitter.Lead(time.Now().UnixMilli()) // greater than that of any process before, less than that of any Lease
+		<-ctx.Done()
+		return
+	}
+	leader := watch.NewLeader(watch.LeaderConfig{
+		Client: a.clients.leases, Namespace: a.config.podNamespace, Name: watch.LeaseName(a.config.flowID, a.config.region),
+		Identity: a.config.identity(), Logger: a.logger, Metrics: a.metrics,
+		Changed: func(epoch int64, leading bool) {
+			if leading {
+				emitter.Lead(epoch)
+			} else {
+				emitter.Resign()
+			}
+		},
+	})
+	a.health.add(leader.Problems)
+	if err := leader.Run(ctx); err != nil {
+		a.logger.Error("cannot take part in the election", "err", err)
+	}
+}
+
+func (c config) identity() string {
+	if c.podName != "" {
+		return c.podName
+	}
+	if host, err := os.Hostname(); err == nil {
+		return host
+	}
+	return "unknown"
+}
+
+// part is a goroutine that is stopped and waited for.
+type part struct {
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+func (p *part) start(run func(context.Context)) {
+	ctx, cancel := context.WithCancel(context.Background())
+	p.cancel = cancel
+	p.wg.Go(func() { run(ctx) })
+}
+
+// stop ends the part and returns when it has ended. It may be called again.
+func (p *part) stop() {
+	if p.cancel != nil {
+		p.cancel()
+		p.wg.Wait()
+	}
+}

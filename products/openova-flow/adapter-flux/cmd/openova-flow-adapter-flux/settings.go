@@ -1,0 +1,219 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// config is what the settings say, checked.
+type config struct {
+	server         string
+	flowID         string
+	region         string
+	namespaces     []string // empty for all
+	interval       time.Duration
+	postTimeout    time.Duration
+	healthAddr     string
+	tokenFile      string
+	caFile         string
+	logFormat      string
+	logLevel       slog.Level
+	leaderElection bool
+	podNamespace   string
+	podName        string
+	kubeconfig     string
+	context        string
+	inCluster      bool
+}
+
+// setting is one thing that can be set, by an environment variable or the flag that belongs to it.
+type setting struct {
+	env      string
+	flag     string
+	fallback string
+	shown    string   // of the fallback, where it is not a fixed value
+	allowed  string   // what may be given, as the end of "must be …"
+	what     string   // what it is for
+	commands []string // which have it
+	set      func(*config, string) error
+}
+
+var errNotAllowed = errors.New("not allowed")
+
+var (
+	all         = []string{"run", "record", "replay"}
+	sending     = []string{"run", "replay"}
+	inCluster   = []string{"run", "record"}
+	runOnly     = []string{"run"}
+	validFlowID = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
+	validRegion = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+	validSpace  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+)
+
+// settings are all that there are, in the order in which help shows them.
+var settings = []setting{
+	{"FLOW_SERVER_URL", "flow-server-url", "", "required", "an absolute URL, http://host or https://host, without user, query and fragment",
+		"The flow server to report to.", sending,
+		func(c *config, v string) error { c.server = v; return check(validURL(v)) }},
+	{"FLOW_ID", "flow-id", "", "required", "1 to 128 characters of A-Z a-z 0-9 . _ : -", "The flow that this cluster is a part of.", sending,
+		func(c *config, v string) error { c.flowID = v; return check(validFlowID.MatchString(v)) }},
+	{"REGION_KEY", "region-key", "primary", "", "lower-case letters, digits and -, beginning and ending with a letter or digit",
+		"The name of this cluster in the flow: the first part of the ids of its nodes.", runOnly,
+		func(c *config, v string) error { c.region = v; return check(validRegion.MatchString(v)) }},
+	{"NAMESPACE_FILTER", "namespaces", "flux-system", "", "names of namespaces with commas between, or empty for all namespaces",
+		"The namespaces to watch. Set to nothing: all of them.", all, setNamespaces},
+	{"EMIT_INTERVAL", "emit-interval", "200ms", "", "a duration such as 200ms, from 1ms to 1m", "The least time between two POSTs; what comes in between is sent together.", sending,
+		func(c *config, v string) error { return setDuration(&c.interval, v, time.Millisecond, time.Minute) }},
+	{"POST_TIMEOUT", "post-timeout", "10s", "", "a duration such as 10s, from 10ms to 10m", "How long to wait for the answer to a POST.", sending,
+		func(c *config, v string) error {
+			return setDuration(&c.postTimeout, v, 10*time.Millisecond, 10*time.Minute)
+		}},
+	{"FLOW_TOKEN_FILE", "flow-token-file", "", "none", "the path of a file", "A file with a bearer token for the flow server. It is read anew for each request.", sending,
+		func(c *config, v string) error { c.tokenFile = v; return nil }},
+	{"FLOW_CA_FILE", "flow-ca-file", "", "the system's", "the path of a file", "A file of PEM certificates that may have signed that of the flow server. It is read anew for each request.", sending,
+		func(c *config, v string) error { c.caFile = v; return nil }},
+	{"HEALTH_LISTEN_ADDR", "health-listen-addr", ":8081", "", "host:port or :port", "Where /healthz, /readyz and /metrics are.", runOnly,
+		func(c *config, v string) error { c.healthAddr = v; return check(validListen(v)) }},
+	{"LEADER_ELECTION", "leader-election", "", "true in a cluster, else false", "true or false",
+		"Whether a Lease decides which one of several adapters in the cluster speaks.", runOnly, setLeaderElection},
+	{"POD_NAMESPACE", "pod-namespace", "flux-system", "", "the name of a namespace", "Where the Lease is.", runOnly,
+		func(c *config, v string) error { c.podNamespace = v; return check(validSpace.MatchString(v)) }},
+	{"POD_NAME", "pod-name", "", "the host's name", "the name of a pod", "Who holds the Lease.", runOnly,
+		func(c *config, v string) error { c.podName = v; return nil }},
+	{"LOG_FORMAT", "log-format", "json", "", "json or text", "How log lines on stderr are written.", all,
+		func(c *config, v string) error { c.logFormat = v; return check(v == "json" || v == "text") }},
+	{"LOG_LEVEL", "log-level", "info", "", "debug, info, warn or error", "The least of what is logged.", all,
+		func(c *config, v string) error { return check(c.logLevel.UnmarshalText([]byte(v)) == nil) }},
+	{"KUBECONFIG", "kubeconfig", "", "the service account in a cluster, else ~/.kube/config", "the path of a file", "How to reach the cluster from outside.", inCluster,
+		func(c *config, v string) error { c.kubeconfig = v; return nil }},
+	{"", "context", "", "the current one", "the name of a context", "Which context of the kubeconfig to use.", inCluster,
+		func(c *config, v string) error { c.context = v; return nil }},
+}
+
+func check(ok bool) error {
+	if !ok {
+		return errNotAllowed
+	}
+	return nil
+}
+
+func validURL(v string) bool {
+	u, err := url.Parse(v)
+	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.User == nil && u.RawQuery == "" && u.Fragment == ""
+}
+
+func validListen(v string) bool {
+	_, port, err := net.SplitHostPort(v)
+	if err != nil {
+		return false
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	return err == nil && strconv.FormatUint(n, 10) == port
+}
+
+func setDuration(into *time.Duration, v string, least, most time.Duration) (err error) {
+	*into, err = time.ParseDuration(v)
+	return check(err == nil && *into >= least && *into <= most)
+}
+
+func setNamespaces(c *config, v string) error {
+	c.namespaces = nil
+	if strings.TrimSpace(v) == "" {
+		return nil
+	}
+	for ns := range strings.SplitSeq(v, ",") {
+		ns = strings.TrimSpace(ns)
+		if !validSpace.MatchString(ns) {
+			return errNotAllowed
+		}
+		if !slices.Contains(c.namespaces, ns) {
+			c.namespaces = append(c.namespaces, ns)
+		}
+	}
+	return nil
+}
+
+func setLeaderElection(c *config, v string) error {
+	switch v {
+	case "":
+		c.leaderElection = c.inCluster
+	case "true", "false":
+		c.leaderElection = v == "true"
+	default:
+		return errNotAllowed
+	}
+	return nil
+}
+
+var errHelp = errors.New("help is wanted")
+
+// reader reads the settings of a command from its flags, whose defaults are the environment's.
+type reader struct {
+	*flag.FlagSet
+	command string
+	getenv  func(string) (string, bool)
+	values  map[string]*string // by flag
+}
+
+func newReader(command string, getenv func(string) (string, bool)) *reader {
+	r := &reader{flag.NewFlagSet(command, flag.ContinueOnError), command, getenv, map[string]*string{}}
+	r.SetOutput(io.Discard)
+	for _, s := range settings {
+		if !slices.Contains(s.commands, command) {
+			continue
+		}
+		value := s.fallback
+		// An empty variable is one that is not set, but for the namespaces, where it says all.
+		if v, ok := getenv(s.env); ok && s.env != "" && (v != "" || s.env == "NAMESPACE_FILTER") {
+			value = v
+		}
+		r.values[s.flag] = r.String(s.flag, value, s.what)
+	}
+	return r
+}
+
+// read parses args and checks every setting. Those named in optional may be empty even when they are required otherwise. The error has a
+// line for each setting that is wrong.
+func (r *reader) read(args []string, optional ...string) (config, error) {
+	if err := r.Parse(args); errors.Is(err, flag.ErrHelp) {
+		return config{}, errHelp
+	} else if err != nil {
+		return config{}, fmt.Errorf("%s: %w (openova-flow-adapter-flux help lists the flags)", r.command, err)
+	}
+	host, _ := r.getenv("KUBERNETES_SERVICE_HOST")
+	c := config{inCluster: host != ""}
+	var wrong []error
+	for _, s := range settings {
+		value, ok := r.values[s.flag]
+		if !ok || *value == "" && slices.Contains(optional, s.env) {
+			continue
+		}
+		name := cmp.Or(s.env, "--"+s.flag)
+		switch err := s.set(&c, *value); {
+		case err != nil && *value == "" && s.shown == "required":
+			wrong = append(wrong, fmt.Errorf("%s is not set: it must be %s", name, s.allowed))
+		case err != nil:
+			wrong = append(wrong, fmt.Errorf("%s is %q: it must be %s", name, *value, s.allowed))
+		}
+	}
+	return c, errors.Join(wrong...)
+}
+
+func (c config) logger(w io.Writer) *slog.Logger {
+	options := &slog.HandlerOptions{Level: c.logLevel}
+	if c.logFormat == "text" {
+		return slog.New(slog.NewTextHandler(w, options))
+	}
+	return slog.New(slog.NewJSONHandler(w, options))
+}

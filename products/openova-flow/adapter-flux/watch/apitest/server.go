@@ -1,0 +1,283 @@
+// Package apitest is an API server for tests: discovery, get, list, watch, create and update over HTTP, from memory, with the faults of a
+// real one on demand. It answers in the bytes that a kube-apiserver of version 1.36 answers in.
+package apitest
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+)
+
+// Server is an API server on a loopback port. Its methods may be called at any time.
+type Server struct {
+	http *httptest.Server
+
+	mu        sync.Mutex
+	version   int
+	compacted int                                    // versions up to this one are forgotten
+	served    map[schema.GroupVersionResource]string // kinds by resource
+	objects   map[string]map[string]any              // by path
+	log       []event
+	faults    []*fault
+	requests  []string      // method, path and query of all that came
+	changed   chan struct{} // closed with each change
+	cut       chan struct{} // closed to cut the watches off in the middle of an event
+	end       chan struct{} // closed to end the watches as a server does after their time
+
+	// NoStreamedLists makes it answer a watch that asks for the initial events as one that does not know them.
+	NoStreamedLists bool
+}
+
+type event struct {
+	version    int
+	collection string // path of the collection in all namespaces
+	namespace  string
+	typ        string
+	object     map[string]any
+}
+
+type fault struct {
+	matches func(*http.Request) bool
+	left    int
+	answer  Answer
+}
+
+// Answer is an answer of a server in trouble.
+type Answer struct {
+	Status     int
+	PlainText  bool
+	RetryAfter string
+	Body       string
+}
+
+// New starts a Server that serves leases and namespaces, kube-system among these with the UID given. Close it.
+func New(uid string) *Server {
+	s := &Server{
+		version: 1000, served: map[schema.GroupVersionResource]string{}, objects: map[string]map[string]any{},
+		changed: make(chan struct{}), cut: make(chan struct{}), end: make(chan struct{}),
+	}
+	s.served[schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}] = "Namespace"
+	s.served[schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}] = "Lease"
+	s.objects["/api/v1/namespaces/kube-system"] = map[string]any{
+		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "kube-system", "uid": uid, "resourceVersion": "1"},
+	}
+	s.http = httptest.NewServer(s)
+	return s
+}
+
+// Close stops the Server and its connections.
+func (s *Server) Close() {
+	s.Cut()
+	s.http.CloseClientConnections()
+	s.http.Close()
+}
+
+// URL is where it listens.
+func (s *Server) URL() string { return s.http.URL }
+
+// Config is what a client needs. It does not limit the rate.
+func (s *Server) Config() *rest.Config { return &rest.Config{Host: s.http.URL, QPS: -1} }
+
+// Serve installs a kind.
+func (s *Server) Serve(r schema.GroupVersionResource, kind string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.served[r] = kind
+}
+
+// Put stores an object and tells the watches. It gets the next version.
+func (s *Server) Put(r schema.GroupVersionResource, object map[string]any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.put(r, object)
+}
+
+func (s *Server) put(r schema.GroupVersionResource, object map[string]any) map[string]any {
+	object = clone(object)
+	m := object["metadata"].(map[string]any)
+	ns, _ := m["namespace"].(string)
+	path := collection(r, ns) + "/" + m["name"].(string)
+	typ := "ADDED"
+	if _, there := s.objects[path]; there {
+		typ = "MODIFIED"
+	}
+	s.version++
+	m["resourceVersion"] = strconv.Itoa(s.version)
+	s.objects[path] = object
+	s.tell(event{s.version, collection(r, ""), ns, typ, object})
+	return object
+}
+
+// Delete removes an object and tells the watches. When quiet it does not: as if the watches had been away.
+func (s *Server) Delete(r schema.GroupVersionResource, namespace, name string, quiet bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	path := collection(r, namespace) + "/" + name
+	object := clone(s.objects[path])
+	delete(s.objects, path)
+	s.version++
+	object["metadata"].(map[string]any)["resourceVersion"] = strconv.Itoa(s.version)
+	if quiet {
+		s.compacted = s.version
+		return
+	}
+	s.tell(event{s.version, collection(r, ""), namespace, "DELETED", object})
+}
+
+func (s *Server) tell(e event) {
+	s.log = append(s.log, e)
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// Fail gives the answer to the next requests that match, as many as said, or to all for as long as the returned function is not called
+// when times is -1.
+func (s *Server) Fail(times int, a Answer, matches func(*http.Request) bool) (stop func()) {
+	f := &fault{matches, times, a}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, f)
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		f.left = 0
+	}
+}
+
+// Cut breaks every running watch in the middle of an event.
+func (s *Server) Cut() { s.finish(&s.cut) }
+
+// End ends every running watch as the server does when its time is over: with bookmarks, and no error.
+func (s *Server) End() { s.finish(&s.end) }
+
+func (s *Server) finish(c *chan struct{}) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	close(*c)
+	*c = make(chan struct{})
+}
+
+// Compact forgets all versions so far: a watch that wants to go on from one of them gets a 410 in an error event.
+func (s *Server) Compact() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.version++
+	s.compacted = s.version
+	s.log = nil
+}
+
+// Requests returns how many requests came whose method, path and query hold all the parts.
+func (s *Server) Requests(parts ...string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, r := range s.requests {
+		if !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(r, p) }) {
+			n++
+		}
+	}
+	return n
+}
+
+func clone(object map[string]any) map[string]any {
+	b, err := json.Marshal(object)
+	if err != nil {
+		panic(err)
+	}
+	var out map[string]any
+	if err := json.Unmarshal(b, &out); err != nil {
+		panic(err)
+	}
+	return out
+}
+
+func collection(r schema.GroupVersionResource, namespace string) string {
+	path := "/apis/" + r.Group + "/" + r.Version
+	if r.Group == "" {
+		path = "/api/" + r.Version
+	}
+	if namespace != "" {
+		path += "/namespaces/" + namespace
+	}
+	return path + "/" + r.Resource
+}
+
+// Forbidden is the answer to somebody without the right.
+func Forbidden(verb, resource, group, scope string) Answer {
+	return Answer{Status: 403, Body: fmt.Sprintf(`{
+  "kind": "Status",
+  "apiVersion": "v1",
+  "metadata": {},
+  "status": "Failure",
+  "message": "%[2]s.%[3]s is forbidden: User \"viewer\" cannot %[1]s resource \"%[2]s\" in API group \"%[3]s\" %[4]s",
+  "reason": "Forbidden",
+  "details": {
+    "group": "%[3]s",
+    "kind": "%[2]s"
+  },
+  "code": 403
+}`, verb, resource, group, scope)}
+}
+
+// What a server answers for other reasons.
+var (
+	Unauthorized = Answer{Status: 401, Body: `{
+  "kind": "Status",
+  "apiVersion": "v1",
+  "metadata": {},
+  "status": "Failure",
+  "message": "Unauthorized",
+  "reason": "Unauthorized",
+  "code": 401
+}`}
+	NotFound     = Answer{Status: 404, PlainText: true, Body: "404 page not found\n"}
+	Initializing = Answer{Status: 429, RetryAfter: "1", Body: `{
+  "kind": "Status",
+  "apiVersion": "v1",
+  "metadata": {},
+  "status": "Failure",
+  "message": "storage is (re)initializing",
+  "reason": "TooManyRequests",
+  "details": {
+    "retryAfterSeconds": 1
+  },
+  "code": 429
+}`}
+	ListExpired = Answer{Status: 410, Body: `{
+  "kind": "Status",
+  "apiVersion": "v1",
+  "metadata": {},
+  "status": "Failure",
+  "message": "The resourceVersion for the provided list is too old.",
+  "reason": "Expired",
+  "code": 410
+}`}
+	watchListUnknown = Answer{Status: 422, Body: `{
+  "kind": "Status",
+  "apiVersion": "v1",
+  "metadata": {},
+  "status": "Failure",
+  "message": "ListOptions.meta.k8s.io \"\" is invalid: sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled",
+  "reason": "Invalid",
+  "details": {
+    "group": "meta.k8s.io",
+    "kind": "ListOptions",
+    "causes": [
+      {
+        "reason": "FieldValueForbidden",
+        "message": "Forbidden: sendInitialEvents is forbidden for watch unless the WatchList feature gate is enabled",
+        "field": "sendInitialEvents"
+      }
+    ]
+  },
+  "code": 422
+}`}
+)

@@ -1,0 +1,45 @@
+package watch
+
+import "github.com/prometheus/client_golang/prometheus"
+
+// Metrics are what this package counts. They are a prometheus.Collector.
+type Metrics struct {
+	events, watchErrors *prometheus.CounterVec
+	mappingErrors       prometheus.Counter
+	leading             prometheus.Gauge
+}
+
+// NewMetrics returns metrics that are not registered anywhere.
+func NewMetrics() *Metrics {
+	return &Metrics{
+		events: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "flow_adapter_events_total", Help: "Object versions that the watch delivered.",
+		}, []string{"kind", "type"}),
+		watchErrors: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "flow_adapter_watch_errors_total", Help: "Failed requests for, and error events of, lists and watches.",
+		}, []string{"kind", "class"}),
+		mappingErrors: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "flow_adapter_mapping_errors_total", Help: "Object versions that could not be read and were skipped.",
+		}),
+		leading: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "flow_adapter_leader", Help: "1 while this process speaks for its cluster, else 0.",
+		}),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (m *Metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
+
+// Collect implements prometheus.Collector.
+func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range []prometheus.Collector{m.events, m.watchErrors, m.mappingErrors, m.leading} {
+		c.Collect(ch)
+	}
+}
+
+// QueueLength returns a gauge of what waits in q.
+func QueueLength(q *Queue) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "flow_adapter_queue_length", Help: "Object versions that wait to be folded.",
+	}, func() float64 { return float64(q.Len()) })
+}

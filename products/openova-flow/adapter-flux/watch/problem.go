@@ -1,0 +1,117 @@
+package watch
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"syscall"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+)
+
+// Class tells apart what can stand between the adapter and a kind.
+type Class string
+
+// The classes. NotServed, OtherVersion and Forbidden last until somebody changes the cluster; the rest pass by themselves, or are nobody's right.
+const (
+	NotServed    Class = "not-served"    // the cluster has no such kind
+	OtherVersion Class = "other-version" // it has the kind, but not in the version that is read
+	Forbidden    Class = "forbidden"     // 403
+	Unauthorized Class = "unauthorized"  // 401
+	NotFound     Class = "not-found"     // 404 from a kind that was served before
+	Expired      Class = "expired"       // 410
+	Throttled    Class = "throttled"     // 429
+	TLS          Class = "tls"
+	Refused      Class = "refused" // nobody listens
+	Unreachable  Class = "unreachable"
+	Other        Class = "other"
+)
+
+// lasting reports whether a person has to change something in the cluster.
+func (c Class) lasting() bool { return c == NotServed || c == OtherVersion || c == Forbidden }
+
+// Problem is what stands between the adapter and one kind in one namespace.
+type Problem struct {
+	Class Class
+	Text  string // one sentence without a full stop, which names what to change
+}
+
+// problemOf puts an error of verb on kind in namespace into words. An error that a cancelled context made is none.
+func problemOf(err error, verb string, k Kind, namespace string) *Problem {
+	if err == nil || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	what := fmt.Sprintf("%s %s.%s%s", verb, k.Resource.Resource, k.Resource.Group, where(namespace))
+	class := classOf(err)
+	switch class {
+	case Forbidden:
+		return &Problem{class, "no right to " + what}
+	case Unauthorized:
+		return &Problem{class, "the API server does not know the credentials (401) used to " + what}
+	case NotFound:
+		return &Problem{class, "the API server does not serve the kind any more (404): cannot " + what}
+	case Expired:
+		return &Problem{class, "the API server has forgotten the version to go on from (410): cannot " + what + " without listing again"}
+	case Throttled:
+		return &Problem{class, "the API server asks to wait (429) before one may " + what}
+	case TLS:
+		return &Problem{class, "cannot " + what + ", TLS: " + innermost(err)}
+	case Refused:
+		return &Problem{class, "the API server refuses connections: cannot " + what}
+	}
+	return &Problem{class, "cannot " + what + ": " + err.Error()}
+}
+
+func where(namespace string) string {
+	if namespace == "" {
+		return " in all namespaces"
+	}
+	return " in namespace " + namespace
+}
+
+func classOf(err error) Class {
+	var (
+		cert    *tls.CertificateVerificationError
+		alert   tls.AlertError
+		record  tls.RecordHeaderError
+		unknown x509.UnknownAuthorityError
+		network net.Error
+	)
+	switch {
+	case apierrors.IsForbidden(err):
+		return Forbidden
+	case apierrors.IsUnauthorized(err):
+		return Unauthorized
+	case apierrors.IsNotFound(err):
+		return NotFound
+	case apierrors.IsGone(err), apierrors.IsResourceExpired(err):
+		return Expired
+	case apierrors.IsTooManyRequests(err):
+		return Throttled
+	case errors.As(err, &cert), errors.As(err, &alert), errors.As(err, &record), errors.As(err, &unknown):
+		return TLS
+	case strings.Contains(err.Error(), "tls: "), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
+		return TLS // net/http has no type for these
+	case utilnet.IsConnectionRefused(err), errors.Is(err, syscall.ECONNREFUSED):
+		return Refused
+	case errors.As(err, &network):
+		return Unreachable
+	}
+	return Other
+}
+
+// innermost returns the text of the last error in the chain: the cause, without the URL and the verb that wrap it.
+func innermost(err error) string {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err.Error()
+		}
+		err = next
+	}
+}

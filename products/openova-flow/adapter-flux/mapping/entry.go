@@ -92,8 +92,6 @@ func (e *entry) render(c Config, chart, source map[string]any) *flow.Node {
 	put(m, "reasonSince", e.reasonSince)
 	put(m, "waitingSince", e.waitingSince)
 	put(m, "runGeneration", e.run.gen)
-	put(m, "attempts", e.run.attempts)
-	put(m, "startedAtIsLowerBound", e.run.lowerBound)
 	if len(chart) > 0 {
 		m["chart"] = chart
 	}
@@ -161,6 +159,19 @@ func dependencies(o object, id func(namespace, name string) string) ([]string, e
 		}
 	}
 	return ids, nil
+}
+
+// appliedBy is the node id of the Kustomization that applied the object, by the labels that kustomize-controller sets.
+// One that applies itself, as the first of a cluster does, has nobody above it.
+func (c Config) appliedBy(o object, id string) string {
+	name := o.labels.string("kustomize.toolkit.fluxcd.io/name")
+	if name == "" {
+		return ""
+	}
+	if by := c.KustomizationID(orElse(o.labels.string("kustomize.toolkit.fluxcd.io/namespace"), o.namespace), name); by != id {
+		return by
+	}
+	return ""
 }
 
 func orElse(s, fallback string) string {

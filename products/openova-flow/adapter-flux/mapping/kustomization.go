@@ -44,6 +44,7 @@ func (c Config) kustomization(o object, past *entry) (*entry, error) {
 	if ids := waitingFor(o, ready, c.KustomizationID); len(ids) > 0 {
 		e.meta["waitingFor"] = ids
 	}
+	put(e.meta, "appliedBy", c.appliedBy(o, e.id))
 	put(e.meta, "revision", applied)
 	put(e.meta, "path", o.spec.string("path"))
 	if ref := o.spec.object("sourceRef"); ref.string("name") != "" {

@@ -5,16 +5,9 @@ import (
 	"strings"
 )
 
-const (
-	familyLabel    = "catalyst.openova.io/family"
-	partOfLabel    = "app.kubernetes.io/part-of"
-	appliedByName  = "kustomize.toolkit.fluxcd.io/name"
-	appliedBySpace = "kustomize.toolkit.fluxcd.io/namespace"
-)
-
 // family groups nodes: by the label of the platform, by the one that Kubernetes recommends, or by name.
 func family(o object) string {
-	for _, label := range []string{familyLabel, partOfLabel} {
+	for _, label := range []string{"catalyst.openova.io/family", "app.kubernetes.io/part-of"} {
 		if f := o.labels.string(label); f != "" {
 			return f
 		}
@@ -35,6 +28,9 @@ func (c Config) release(o object, past *entry) (*entry, error) {
 	}
 	e.remember(past, ready)
 	e.run = past.run.next(releaseEvidence(o, e.status))
+	put(e.meta, "attempts", e.run.attempts)
+	put(e.meta, "startedAtIsLowerBound", e.run.lowerBound)
+	put(e.meta, "appliedBy", c.appliedBy(o, e.id))
 	if ids := waitingFor(o, ready, c.ReleaseID); len(ids) > 0 {
 		e.meta["waitingFor"] = ids
 	}
@@ -70,9 +66,6 @@ func (c Config) releaseChart(o object, e *entry) {
 	}
 	put(e.meta, "versionWanted", wanted)
 	put(e.meta, "revision", o.status.string("lastAttemptedRevision"))
-	if name := o.labels.string(appliedByName); name != "" {
-		e.meta["appliedBy"] = c.KustomizationID(orElse(o.labels.string(appliedBySpace), o.namespace), name)
-	}
 }
 
 // releaseHistory reads what was done: status.history, and the counters and the last action of status.

@@ -1,0 +1,179 @@
+package mapping_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+func dependingOn(t *testing.T, name string, deps ...string) *unstructured.Unstructured {
+	list := []any{}
+	for _, d := range deps {
+		list = append(list, map[string]any{"name": d})
+	}
+	return set(release(t, name), list, "spec", "dependsOn")
+}
+
+// A receiver drops every edge of a node that goes. Those that still hold are given out again, and dangle.
+func TestRemovedReleaseLeavesTheEdgesThatStillHold(t *testing.T) {
+	w := newWorld(t)
+	w.put(dependingOn(t, "bp-a", "bp-base"))
+	w.put(dependingOn(t, "bp-c", "bp-a"))
+	w.put(dependingOn(t, "bp-b", "bp-a", "bp-base"))
+	changes := w.event(mapping.Deleted, release(t, "bp-a"))
+	if w.node("fsn1/bp-a") != nil {
+		t.Error("the node is still there")
+	}
+	wantEdges(t, w.edges(), "fsn1/bp-a finish-to-start fsn1/bp-b", "fsn1/bp-a finish-to-start fsn1/bp-c", "fsn1/bp-base finish-to-start fsn1/bp-b")
+	if len(changes) != 3 || changes[0].DeleteNode == "" || changes[1].Edge.ToID != "fsn1/bp-b" || changes[2].Edge.ToID != "fsn1/bp-c" {
+		t.Errorf("the changes are %+v", changes)
+	}
+	if again := w.event(mapping.Deleted, release(t, "bp-a")); len(again) != 0 {
+		t.Errorf("deleted again it changes %+v", again)
+	}
+	w.event(mapping.Deleted, release(t, "bp-b"))
+	wantEdges(t, w.edges(), "fsn1/bp-a finish-to-start fsn1/bp-c")
+}
+
+// A tombstone may hold an object of which nothing is known but its name.
+func TestDeletingNeedsOnlyAName(t *testing.T) {
+	w := newWorld(t)
+	w.put(release(t, "bp-a"))
+	w.event(mapping.Deleted, object(t, `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"}}`))
+	if w.node("fsn1/bp-a") != nil {
+		t.Error("the node is still there")
+	}
+}
+
+func TestMalformedObjectIsAnErrorAndChangesNothing(t *testing.T) {
+	for _, c := range []struct{ name, object, want string }{
+		{"no spec", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"}}`, "spec is not an object"},
+		{"spec a string", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":"x"}`, "spec is not an object"},
+		{"status a list", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":{},"status":[]}`, "status is not an object"},
+		{"conditions an object", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":{},"status":{"conditions":{}}}`, "status.conditions is not a list"},
+		{"conditions a string", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":{},"status":{"conditions":"Ready"}}`, "status.conditions is not a list"},
+		{"a condition a number", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":{},"status":{"conditions":[{},7]}}`, "status.conditions[1] is not an object"},
+		{"dependsOn a string", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":{"dependsOn":"bp-b"}}`, "spec.dependsOn is not a list"},
+		{"no name", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{},"spec":{}}`, "without metadata.name"},
+		{"no metadata", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","spec":{}}`, "without metadata.name"},
+		{"another kind", `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"}}`, "is not mapped"},
+		{"another group", `{"apiVersion":"example.com/v2","kind":"HelmRelease","metadata":{"name":"a"},"spec":{}}`, "is not mapped"},
+		{"a Kustomization without spec", `{"apiVersion":"kustomize.toolkit.fluxcd.io/v1","kind":"Kustomization","metadata":{"name":"a","namespace":"b"}}`, "Kustomization b/a: spec"},
+		{"a HelmChart with conditions that are none", `{"apiVersion":"source.toolkit.fluxcd.io/v1","kind":"HelmChart","metadata":{"name":"a","namespace":"b"},"spec":{},"status":{"conditions":1}}`, "status.conditions"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.put(dependingOn(t, "bp-a", "bp-b"))
+			before, edges := w.State()
+			changes, err := w.Apply(mapping.Event{Type: mapping.Modified, Object: object(t, "%s", c.object)})
+			if err == nil || !strings.Contains(err.Error(), c.want) || len(changes) != 0 {
+				t.Fatalf("error is %v, %d changes", err, len(changes))
+			}
+			after, edgesAfter := w.State()
+			if !slices.EqualFunc(before, after, func(a, b flow.Node) bool { return a.JSON() == b.JSON() }) ||
+				!slices.EqualFunc(edges, edgesAfter, func(a, b flow.Relationship) bool { return a.JSON() == b.JSON() }) {
+				t.Error("the state has changed")
+			}
+		})
+	}
+}
+
+func TestEventWithoutAnObjectOrOfAnotherType(t *testing.T) {
+	w := newWorld(t)
+	if _, err := w.Apply(mapping.Event{Type: mapping.Added}); err == nil {
+		t.Error("no object is no error")
+	}
+	if _, err := w.Apply(mapping.Event{Type: "ERROR", Object: release(t, "bp-a")}); err == nil || w.node("fsn1/bp-a") != nil {
+		t.Errorf("an event of type ERROR: %v", err)
+	}
+}
+
+func TestApplyLeavesTheObjectAlone(t *testing.T) {
+	for _, ev := range events(t, "kit-fsn1")[:300] {
+		before := ev.Object.DeepCopy()
+		w := newWorld(t)
+		w.event(ev.Type, ev.Object)
+		if !equalObjects(t, before, ev.Object) {
+			t.Fatalf("%s is another object after it was mapped", ev.Object.GetName())
+		}
+	}
+}
+
+func equalObjects(t *testing.T, a, b *unstructured.Unstructured) bool {
+	t.Helper()
+	x, err := a.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	y, err := b.MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(x) == string(y)
+}
+
+func TestSeedIsForWhatIsNotMappedYet(t *testing.T) {
+	w := newWorld(t)
+	r := release(t, "bp-a", cond{"Ready", "True", "InstallSucceeded", "", 20, 1}, cond{"Reconciling", "True", "Progressing", "", 10, 1})
+	w.put(r)
+	w.Seed([]flow.Node{{ID: "fsn1/bp-a", Status: "succeeded", StartedAt: ms(1), EndedAt: ms(2), Meta: []byte(`{"uid":"uid-bp-a"}`)}})
+	set(r, "2", "metadata", "resourceVersion")
+	if changes := w.put(r); len(changes) != 0 {
+		t.Errorf("a seed for what is mapped changes %s", changes[0].Node.JSON())
+	}
+	for _, strange := range []string{``, `7`, `{"uid":7}`, `{"uid":"uid-bp-a","reasonSince":"x","runGeneration":[]}`} {
+		w := newWorld(t)
+		w.Seed([]flow.Node{{ID: "fsn1/bp-a", Status: "odd", Meta: []byte(strange)}})
+		w.put(r)
+		wantTimes(t, w.must("fsn1/bp-a"), ms(10), ms(20))
+	}
+}
+
+func TestMessagesKeepTheirOrder(t *testing.T) {
+	node := func(id string) mapping.Change {
+		return mapping.Change{Node: &flow.Node{ID: id, FlowID: "f", Label: id, Status: "running"}}
+	}
+	edge := func(from, to string) mapping.Change {
+		return mapping.Change{Edge: &flow.Relationship{FromID: from, ToID: to, Type: flow.FinishToStart}}
+	}
+	cut := func(from, to string) mapping.Change {
+		return mapping.Change{DeleteEdge: &flow.RelKey{FromID: from, ToID: to, Type: flow.FinishToStart}}
+	}
+	for _, c := range []struct {
+		name    string
+		changes []mapping.Change
+		want    []flow.Type
+	}{
+		{"nothing", nil, nil},
+		{"all four", []mapping.Change{node("a"), edge("a", "b"), {DeleteNode: "c"}, cut("d", "e")},
+			[]flow.Type{flow.TypeDeleteRels, flow.TypeDeleteNodes, flow.TypeUpsertNodes, flow.TypeUpsertRels}},
+		{"made again", []mapping.Change{{DeleteNode: "a"}, edge("a", "b"), node("a")},
+			[]flow.Type{flow.TypeDeleteNodes, flow.TypeUpsertNodes, flow.TypeUpsertRels}},
+		{"made and gone", []mapping.Change{node("a"), edge("a", "b"), {DeleteNode: "a"}}, []flow.Type{flow.TypeDeleteNodes}},
+		{"tied and cut", []mapping.Change{edge("a", "b"), cut("a", "b")}, []flow.Type{flow.TypeDeleteRels}},
+		{"the later of two", []mapping.Change{node("a"), node("b"), node("a")}, []flow.Type{flow.TypeUpsertNodes}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			batched, one := flow.NewState("f", 0), flow.NewState("f", 0)
+			var got []flow.Type
+			for _, m := range mapping.Messages(c.changes) {
+				got = append(got, m.Type)
+				batched.Apply(m)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("messages are %v, want %v", got, c.want)
+			}
+			for _, change := range c.changes {
+				for _, m := range mapping.Messages([]mapping.Change{change}) {
+					one.Apply(m)
+				}
+			}
+			sameState(t, batched, one)
+		})
+	}
+}

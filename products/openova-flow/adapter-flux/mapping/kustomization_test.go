@@ -1,0 +1,76 @@
+package mapping_test
+
+import (
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+func kustomization(t *testing.T, generation int, applied, attempted string, cs ...cond) *unstructured.Unstructured {
+	k := object(t, `{"apiVersion":"kustomize.toolkit.fluxcd.io/v1","kind":"Kustomization",
+		"metadata":{"name":"apps","namespace":"flux-system","uid":"k","generation":%d},"spec":{},
+		"status":{"observedGeneration":%d,"lastAppliedRevision":%q,"lastAttemptedRevision":%q}}`, generation, generation, applied, attempted)
+	return set(k, conditionList(cs...), "status", "conditions")
+}
+
+func TestKustomizationStatus(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		conds  []cond
+		status string
+	}{
+		{"none", nil, "pending"},
+		{"True", []cond{{kind: "Ready", status: "True", reason: "ReconciliationSucceeded"}}, "succeeded"},
+		{"Unknown", []cond{{kind: "Ready", status: "Unknown", reason: "Progressing"}}, "running"},
+		{"waits", []cond{{kind: "Ready", status: "False", reason: "DependencyNotReady"}}, "running"},
+		{"no artifact yet", []cond{{kind: "Ready", status: "False", reason: "ArtifactFailed"}}, "running"},
+		{"cannot be built", []cond{{kind: "Ready", status: "False", reason: "BuildFailed"}}, "failed"},
+		{"cannot be applied", []cond{{kind: "Ready", status: "False", reason: "ReconciliationFailed"}}, "failed"},
+		{"not healthy", []cond{{kind: "Ready", status: "False", reason: "HealthCheckFailed"}}, "failed"},
+		{"stalled", []cond{{kind: "Ready", status: "False", reason: "DependencyNotReady"}, {kind: "Stalled", status: "True", reason: "InvalidCELExpression"}}, "failed"},
+		{"stalled, nothing else", []cond{{kind: "Stalled", status: "True", reason: "InvalidCELExpression"}}, "failed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.put(kustomization(t, 1, "", "", c.conds...))
+			if got := w.must("fsn1/Kustomization/flux-system/apps").Status; got != c.status {
+				t.Errorf("it is %s, want %s", got, c.status)
+			}
+			if got := w.must("fsn1").Status; got != c.status {
+				t.Errorf("the region is %s, want %s", got, c.status)
+			}
+		})
+	}
+}
+
+// A new revision is work; looking again at the one that is applied is none.
+func TestKustomizationRuns(t *testing.T) {
+	progressing := func(at int) cond { return cond{"Ready", "Unknown", "Progressing", "", at, 1} }
+	done := func(at int) cond { return cond{"Ready", "True", "ReconciliationSucceeded", "", at, 1} }
+	w := newWorld(t)
+	for i, s := range []struct {
+		k          *unstructured.Unstructured
+		status     string
+		start, end flow.Time
+	}{
+		{kustomization(t, 1, "", "r1", progressing(10)), "running", ms(10), flow.Time{}},
+		{kustomization(t, 1, "r1", "r1", done(20)), "succeeded", ms(10), ms(20)},
+		{kustomization(t, 1, "r1", "r1", progressing(80)), "succeeded", ms(10), ms(20)},
+		{kustomization(t, 1, "r1", "r1", done(81)), "succeeded", ms(10), ms(20)},
+		{kustomization(t, 1, "r1", "r2", progressing(140)), "running", ms(140), flow.Time{}},
+		{kustomization(t, 1, "r1", "r2", cond{"Ready", "False", "HealthCheckFailed", "", 150, 1}), "failed", ms(140), ms(150)},
+		{kustomization(t, 1, "r1", "r2", progressing(160)), "running", ms(140), flow.Time{}},
+		{kustomization(t, 1, "r2", "r2", done(170)), "succeeded", ms(140), ms(170)},
+		{set(kustomization(t, 2, "r2", "r2", cond{"Ready", "Unknown", "Progressing", "", 200, 2}), int64(1), "status", "observedGeneration"),
+			"running", ms(200), flow.Time{}},
+	} {
+		w.put(s.k)
+		n := w.must("fsn1/Kustomization/flux-system/apps")
+		if n.Status != s.status {
+			t.Errorf("step %d: it is %s, want %s", i+1, n.Status, s.status)
+		}
+		wantTimes(t, n, s.start, s.end)
+	}
+}

@@ -17,7 +17,15 @@ export {
 export { commandsFor, explain, type Command, type Explanation } from "./explain.js";
 export { criticalPath, type CriticalPath } from "./critical.js";
 export { buildGraph, type FlowGraph, type GraphEdge } from "./graph.js";
-export * from "./layout/index.js";
+export { createLayoutClient, type LayoutClient, type WorkerLike } from "./layout/client.js";
+export {
+  layout,
+  type GroupBox,
+  type LayoutOptions,
+  type LayoutResult,
+  type NodeBox,
+  type Rect,
+} from "./layout/index.js";
 export * from "./log.js";
 export * from "./problems.js";
 export * from "./progress.js";

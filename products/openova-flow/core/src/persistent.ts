@@ -88,6 +88,10 @@ export class Draft<V> {
     else this.#own().delete(key);
   }
 
+  *keys(): Generator<string> {
+    for (const [key] of this.entries()) yield key;
+  }
+
   *entries(): Generator<[string, V]> {
     const overlay = this.#overlay ?? this.#old;
     for (const entry of this.#base) if (!overlay.has(entry[0])) yield entry;

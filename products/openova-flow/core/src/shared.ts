@@ -1,15 +1,9 @@
-import type { Connection, ConnectOptions } from "./sse.js";
+import { ALIVE_EVERY_MS, Hub, type Channel, type HubWord, type Port, type TabWord } from "./hub.js";
+import { connect, type Connection, type ConnectionState, type ConnectOptions } from "./sse.js";
+import { web, webTimers, type Timers } from "./web.js";
 
-/** A message channel between tabs: a BroadcastChannel, or anything that behaves like one. */
-export interface Channel {
-  postMessage(data: unknown): void;
-  addEventListener(type: "message", listener: (event: { readonly data: unknown }) => void): void;
-  close(): void;
-}
-/** A port to a SharedWorker, or anything that behaves like one. */
-export interface Port extends Channel {
-  start?(): void;
-}
+export type { Channel, Port } from "./hub.js";
+
 /** The part of `navigator.locks` that electing a leader needs. */
 export interface Locks {
   request(name: string, options: { readonly signal: AbortSignal }, held: () => Promise<void>): Promise<unknown>;
@@ -27,8 +21,210 @@ export type SharedVia = "shared-worker" | "leader" | "follower" | "own";
 export interface SharedConnection extends Connection {
   readonly via: SharedVia;
 }
+
+/** Who holds the connection passes on a heartbeat every 15 s. */
+const SILENCE_MS = 45_000;
+/** A worker that cannot start says nothing at all, not even that. */
+const FIRST_WORD_MS = 5_000;
+
 /**
  * `connect`, but with one connection to the server for all tabs of a browser: held by a SharedWorker, else by the tab that holds a
- * Web Lock and tells the others, else by each tab itself.
+ * Web Lock and tells the others, else by each tab itself. When the one that holds it falls silent the next way is taken.
  */
-export declare function connectShared(options: SharedOptions): SharedConnection;
+export function connectShared(options: SharedOptions): SharedConnection {
+  return new Shared(options);
+}
+
+/** A way to get at the stream. */
+interface Way {
+  retryNow(): void;
+  close(): void;
+}
+
+class Shared implements SharedConnection {
+  readonly #options: SharedOptions;
+  readonly #now: () => number;
+  readonly #timers: Timers;
+  readonly #tab: string;
+  #via: SharedVia = "own";
+  #state: ConnectionState;
+  #way: Way | null = null;
+  #lastSeq = 0;
+  #cancelSilence: (() => void) | null = null;
+
+  constructor(options: SharedOptions) {
+    this.#options = options;
+    this.#now = options.now ?? Date.now;
+    this.#timers = options.timers ?? webTimers;
+    this.#tab = `${this.#now()}-${(options.random ?? Math.random)()}`;
+    this.#state = { kind: "connecting", since: this.#now() };
+    const { sharedWorker } = options.transports;
+    if (sharedWorker === undefined) this.#elect();
+    else this.#throughWorker(sharedWorker);
+  }
+
+  get via(): SharedVia {
+    return this.#via;
+  }
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  retryNow(): void {
+    this.#way?.retryNow();
+  }
+
+  close(): void {
+    if (this.#state.kind === "closed") return;
+    this.#cancelSilence?.();
+    this.#way?.close();
+    this.#set({ kind: "closed", since: this.#now() });
+  }
+
+  #throughWorker(sharedWorker: () => Port): void {
+    let port: Port;
+    try {
+      port = sharedWorker();
+    } catch {
+      return this.#elect();
+    }
+    this.#via = "shared-worker";
+    this.#take(this.#tabOf(port));
+    this.#expectWord(FIRST_WORD_MS, () => this.#elect());
+    port.addEventListener("message", ({ data }) => this.#hear(data, () => this.#elect()));
+    port.start?.();
+    port.postMessage(this.#word("join"));
+  }
+
+  /** Leads if the lock comes here, follows who has it otherwise. */
+  #elect(): void {
+    const { broadcast, locks } = this.#options.transports;
+    if (broadcast === undefined || locks === undefined) return this.#alone();
+    const name = `openova-flow ${this.#options.url} ${this.#options.flowId}`;
+    const channel = broadcast(name);
+    const abort = new web.AbortController();
+    const follower = this.#tabOf(channel);
+    this.#via = "follower";
+    this.#take({
+      retryNow: () => follower.retryNow(),
+      close: () => {
+        abort.abort();
+        follower.close();
+      },
+    });
+    this.#expectWord(SILENCE_MS, () => this.#alone());
+    channel.addEventListener("message", ({ data }) => {
+      if (this.#via !== "follower") return;
+      if ((data as HubWord).hello && this.#lastSeq === 0) channel.postMessage(this.#word("join"));
+      this.#hear(data, () => this.#alone());
+    });
+    channel.postMessage(this.#word("join"));
+    locks
+      .request(name, { signal: abort.signal }, () => (this.#via === "follower" ? this.#lead(channel) : Promise.resolve()))
+      .catch(() => {
+        // Given up on by closing, or not allowed here: then silence leads to a connection of its own.
+      });
+  }
+
+  /** Holds the connection until closed. */
+  #lead(channel: Channel): Promise<void> {
+    this.#via = "leader";
+    this.#cancelSilence?.();
+    return new Promise((resolve) => {
+      const hub = new Hub(this.#options, (word) => {
+        channel.postMessage(word);
+        this.#apply(word);
+      });
+      channel.addEventListener("message", ({ data }) => {
+        const word = data as TabWord;
+        if (word.from !== "tab" || this.#via !== "leader") return;
+        if (word.say === "join") hub.welcome(word.tab);
+        if (word.say === "retry") hub.retryNow();
+      });
+      this.#way = {
+        retryNow: () => hub.retryNow(),
+        close: () => {
+          hub.close();
+          channel.close();
+          resolve();
+        },
+      };
+      channel.postMessage({ from: "hub", hello: true } satisfies HubWord);
+      this.#set(hub.state);
+    });
+  }
+
+  #alone(): void {
+    this.#cancelSilence?.();
+    this.#via = "own";
+    const { onEvent, onState, transports, ...rest } = this.#options;
+    this.#take(
+      connect({
+        ...rest,
+        onEvent: (event) => this.#apply({ from: "hub", event }),
+        onState: (state) => this.#apply({ from: "hub", state }),
+      }),
+    );
+  }
+
+  #take(way: Way): void {
+    this.#way?.close();
+    this.#way = way;
+  }
+
+  /** The tab's end of a channel: says that it is alive, and goodbye. */
+  #tabOf(channel: Channel): Way {
+    let cancel = (): void => {};
+    const alive = (): void => {
+      cancel = this.#timers.after(ALIVE_EVERY_MS, () => {
+        channel.postMessage(this.#word("alive"));
+        alive();
+      });
+    };
+    alive();
+    return {
+      retryNow: () => channel.postMessage(this.#word("retry")),
+      close: () => {
+        cancel();
+        channel.postMessage(this.#word("leave"));
+        channel.close();
+      },
+    };
+  }
+
+  #word(say: TabWord["say"]): TabWord {
+    const { url, flowId, headers } = this.#options;
+    return { from: "tab", tab: this.#tab, say, url, flowId, headers: headers?.() ?? {} };
+  }
+
+  #hear(data: unknown, onSilence: () => void): void {
+    const word = data as HubWord | null;
+    if (word?.from !== "hub" || (word.to !== undefined && word.to !== this.#tab) || this.#state.kind === "closed") return;
+    // While the holder itself is cut off it has nothing to pass on.
+    if (word.state === undefined || word.state.kind === "live") this.#expectWord(SILENCE_MS, onSilence);
+    else this.#cancelSilence?.();
+    this.#apply(word);
+  }
+
+  #expectWord(within: number, onSilence: () => void): void {
+    this.#cancelSilence?.();
+    this.#cancelSilence = this.#timers.after(within, onSilence);
+  }
+
+  #apply({ event, state }: HubWord): void {
+    if (this.#state.kind === "closed") return;
+    if (state !== undefined) this.#set(state);
+    if (event === undefined) return;
+    if (event.type === "message") {
+      // Others' welcome and a change of holder bring again what is here already.
+      if (event.message.type !== "snapshot" && event.seq <= this.#lastSeq) return;
+      this.#lastSeq = event.seq;
+    } else if (event.type === "deleted") this.#lastSeq = 0;
+    this.#options.onEvent(event);
+  }
+
+  #set(state: ConnectionState): void {
+    this.#state = state;
+    this.#options.onState?.(state);
+  }
+}

@@ -1,5 +1,5 @@
 import { PersistentMap, type Draft } from "./persistent.js";
-import type { FlowInstance, FlowMessage, FlowNode, FullSnapshot, RelKey, Relationship, SnapshotMessage } from "./types.js";
+import type { FlowInstance, FlowMessage, FlowNode, FullSnapshot, RelKey, Relationship } from "./types.js";
 
 /**
  * The folded state of a flow. Immutable: `fold` returns another one and shares what did not change, so keeping an old state
@@ -74,25 +74,28 @@ export class Edit {
     this.#changed = true;
     switch (m.type) {
       case "snapshot":
-        return this.#replace(m);
+        return this.replace(
+          m.flow,
+          new Map((m.nodes ?? []).map((n) => [n.id, n])),
+          new Map((m.relationships ?? []).map((r) => [relKey(r), r])),
+        );
       case "upsert-flow":
         this.#flow = m.flow;
         return;
       case "upsert-nodes":
-        for (const n of m.nodes) this.putNode(n, false);
+        for (const n of m.nodes) this.#putNode(n, false);
         return;
       case "upsert-rels":
-        for (const r of m.relationships) this.putRel(r);
+        for (const r of m.relationships) this.#putRel(r);
         return;
       case "delete-nodes":
-        return this.dropNodes(new Set(m.ids));
+        return this.#dropNodes(new Set(m.ids));
       case "delete-rels":
         for (const p of m.pairs) this.#dropRel(relKey(p));
     }
   }
 
-  putNode(n: FlowNode, unconfirmed: boolean): void {
-    this.#changed = true;
+  #putNode(n: FlowNode, unconfirmed: boolean): void {
     const old = this.#nodes.get(n.id);
     if (old === undefined || old.region !== n.region) {
       this.#touch(n.region);
@@ -102,8 +105,7 @@ export class Edit {
     this.#mark(n.id, unconfirmed);
   }
 
-  putRel(r: Relationship): void {
-    this.#changed = true;
+  #putRel(r: Relationship): void {
     const key = relKey(r);
     const old = this.#rels.get(key);
     this.#rels.set(key, r);
@@ -111,18 +113,28 @@ export class Edit {
   }
 
   /** Removes nodes and every relationship that touches them in this flow. */
-  dropNodes(ids: ReadonlySet<string>): void {
-    this.#changed = true;
-    for (const [key, r] of [...this.#rels.entries()]) {
-      if ((ids.has(r.fromId) && this.#isOwn(r.fromFlowId)) || (ids.has(r.toId) && this.#isOwn(r.toFlowId))) this.#dropRel(key);
+  #dropNodes(ids: ReadonlySet<string>): void {
+    const touching: string[] = [];
+    for (const [key, r] of this.#rels.entries()) {
+      if ((ids.has(r.fromId) && this.#isOwn(r.fromFlowId)) || (ids.has(r.toId) && this.#isOwn(r.toFlowId))) touching.push(key);
     }
+    for (const key of touching) this.#dropRel(key);
     for (const id of ids) this.#dropNode(id);
   }
 
-  /** Marks a node that is there. */
-  mark(id: string): void {
+  /** Replaces everything. What stays equal in topology keeps its numbers. */
+  replace(
+    flow: FlowInstance | null,
+    nodes: ReadonlyMap<string, FlowNode>,
+    rels: ReadonlyMap<string, Relationship>,
+    unconfirmed: ReadonlySet<string> = NONE,
+  ): void {
     this.#changed = true;
-    this.#mark(id, true);
+    this.#flow = flow;
+    for (const key of [...this.#rels.keys()]) if (!rels.has(key)) this.#dropRel(key);
+    for (const id of [...this.#nodes.keys()]) if (!nodes.has(id)) this.#dropNode(id);
+    for (const n of nodes.values()) this.#putNode(n, unconfirmed.has(n.id));
+    for (const r of rels.values()) this.#putRel(r);
   }
 
   done(): FlowState {
@@ -144,16 +156,6 @@ export class Edit {
       topologyVersion,
       regionTopology,
     };
-  }
-
-  #replace(m: SnapshotMessage): void {
-    this.#flow = m.flow;
-    const nodes = new Map((m.nodes ?? []).map((n) => [n.id, n]));
-    const rels = new Map((m.relationships ?? []).map((r) => [relKey(r), r]));
-    for (const [key] of [...this.#rels.entries()]) if (!rels.has(key)) this.#dropRel(key);
-    for (const [id] of [...this.#nodes.entries()]) if (!nodes.has(id)) this.#dropNode(id);
-    for (const n of nodes.values()) this.putNode(n, false);
-    for (const r of rels.values()) this.putRel(r);
   }
 
   #dropNode(id: string): void {

@@ -36,7 +36,7 @@ export interface Timers {
 interface WebGlobals {
   readonly fetch: Fetch;
   readonly AbortController: new () => AbortController;
-  readonly TextDecoder: new (label: string) => { decode(input: Uint8Array): string };
+  readonly TextDecoder: new (label: string) => { decode(input: Uint8Array, options: { stream: boolean }): string };
   readonly setTimeout: (fn: () => void, ms: number) => unknown;
   readonly clearTimeout: (id: unknown) => void;
 }

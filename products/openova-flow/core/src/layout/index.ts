@@ -1,4 +1,8 @@
 import type { FlowGraph } from "../graph.js";
+import { arrange, fillRegion, type RegionLayout } from "./assemble.js";
+import { layoutBlock, type Block, type BlockLayout, type BlockOptions } from "./layered.js";
+import type { Spot } from "./pack.js";
+import { blocksOf, planRegions, type RegionPlan } from "./plan.js";
 
 export interface Rect {
   readonly x: number;
@@ -8,7 +12,7 @@ export interface Rect {
 }
 export interface NodeBox extends Rect {
   readonly region: string;
-  /** The column, from 0. */
+  /** The column of dependencies, from 0. */
   readonly layer: number;
 }
 /** The frame of a container other than a region's own node. */
@@ -28,27 +32,111 @@ export interface LayoutResult {
   readonly topologyVersion: number;
 }
 export interface LayoutOptions {
+  /** Default 168. */
   readonly nodeWidth?: number;
+  /** Default 40. */
   readonly nodeHeight?: number;
   /** Width to height that the whole aims at, default 1.6. */
   readonly aspect?: number;
 }
+
+/** What a result remembers for the next one. */
+interface Memory {
+  readonly options: BlockOptions;
+  readonly stamps: ReadonlyMap<string, number>;
+  readonly signatures: ReadonlyMap<string, string>;
+  readonly layouts: ReadonlyMap<string, RegionLayout>;
+}
+const memories = new WeakMap<LayoutResult, Memory>();
+
+/** A layout that has been started: the blocks to lay out, and what makes the result of theirs. */
+export interface Started {
+  readonly options: BlockOptions;
+  readonly blocks: readonly Block[];
+  finish(layouts: Iterable<BlockLayout>): LayoutResult;
+}
+
 /**
  * Dependency columns from left to right, a frame for each region. The same input gives the same output. A region of `previous` whose
  * topology did not change keeps every position exactly; one that grew moves only if its place has become too small.
  */
-export declare function layout(graph: FlowGraph, previous?: LayoutResult | null, options?: LayoutOptions): LayoutResult;
+export function layout(graph: FlowGraph, previous?: LayoutResult | null, options: LayoutOptions = {}): LayoutResult {
+  const started = start(graph, previous, options);
+  return started.finish(started.blocks.map((b) => layoutBlock(b, started.options)));
+}
 
-/** The part of a Worker that the client uses. */
-export interface WorkerLike {
-  postMessage(message: unknown, transfer: ArrayBuffer[]): void;
-  addEventListener(type: "message" | "error", listener: (event: { readonly data?: unknown; readonly message?: string }) => void): void;
-  terminate(): void;
+export function start(graph: FlowGraph, previous: LayoutResult | null | undefined, given: LayoutOptions): Started {
+  const options = { nodeWidth: given.nodeWidth ?? 168, nodeHeight: given.nodeHeight ?? 40, aspect: given.aspect ?? 1.6 };
+  const { regionTopology } = graph.state;
+  const old = previous == null ? undefined : memories.get(previous);
+  const memory = old !== undefined && sameOptions(old.options, options) ? old : undefined;
+  const sameStamp = (region: string): boolean => memory !== undefined && memory.stamps.get(region) === regionTopology.get(region);
+  const plans = planRegions(graph, (region) => !sameStamp(region));
+  const kept = new Set<string>();
+  for (const region of memory?.layouts.keys() ?? []) if (sameStamp(region) && regionTopology.has(region)) kept.add(region);
+  for (const p of plans) if (memory?.signatures.get(p.region) === p.signature) kept.add(p.region);
+  const changed = plans.filter((p) => !kept.has(p.region));
+  return {
+    options,
+    blocks: changed.flatMap((p) => blocksOf(p.frame)),
+    finish: (layouts) => finish(graph, previous ?? null, memory, kept, changed, options, layouts),
+  };
 }
-export interface LayoutClient {
-  /** The layout of the graph; the regions that changed are computed in the worker. Of overlapping calls the last wins: earlier ones resolve with its result. */
-  layout(graph: FlowGraph, previous?: LayoutResult | null): Promise<LayoutResult>;
-  close(): void;
+
+function sameOptions(a: BlockOptions, b: BlockOptions): boolean {
+  return a.nodeWidth === b.nodeWidth && a.nodeHeight === b.nodeHeight && a.aspect === b.aspect;
 }
-/** Layout in a worker of `@openova/flow-core/layout-worker`; without one, or when it fails, in this thread. */
-export declare function createLayoutClient(worker: WorkerLike | null, options?: LayoutOptions): LayoutClient;
+
+function finish(
+  graph: FlowGraph,
+  previous: LayoutResult | null,
+  memory: Memory | undefined,
+  kept: ReadonlySet<string>,
+  changed: readonly RegionPlan[],
+  options: BlockOptions,
+  blockLayouts: Iterable<BlockLayout>,
+): LayoutResult {
+  const solved = blockLayouts[Symbol.iterator]();
+  const signatures = new Map<string, string>();
+  const layouts = new Map<string, RegionLayout>();
+  const fixed = new Map<string, Rect>();
+  for (const region of kept) {
+    layouts.set(region, memory?.layouts.get(region) as RegionLayout);
+    signatures.set(region, memory?.signatures.get(region) as string);
+    fixed.set(region, previous?.regions.get(region) as Rect);
+  }
+  for (const p of changed) {
+    layouts.set(p.region, fillRegion(p.frame, solved, options));
+    signatures.set(p.region, p.signature);
+  }
+  const spots = arrange(layouts, fixed, previous?.regions ?? new Map(), options.aspect);
+  const result = build(layouts, spots, previous, kept, options, graph.topologyVersion);
+  memories.set(result, { options, stamps: graph.state.regionTopology, signatures, layouts });
+  return result;
+}
+
+function build(
+  layouts: ReadonlyMap<string, RegionLayout>,
+  spots: ReadonlyMap<string, Spot>,
+  previous: LayoutResult | null,
+  kept: ReadonlySet<string>,
+  o: BlockOptions,
+  topologyVersion: number,
+): LayoutResult {
+  const nodes = new Map<string, NodeBox>();
+  const groups = new Map<string, GroupBox>();
+  const regions = new Map<string, Rect>();
+  let [width, height] = [0, 0];
+  for (const [region, inner] of layouts) {
+    const { x, y } = spots.get(region) as Spot;
+    regions.set(region, { x, y, w: inner.w, h: inner.h });
+    width = Math.max(width, x + inner.w);
+    height = Math.max(height, y + inner.h);
+    for (const c of inner.cards) {
+      const old = kept.has(region) ? previous?.nodes.get(c.id) : undefined;
+      nodes.set(c.id, old ?? { x: x + c.x, y: y + c.y, w: o.nodeWidth, h: o.nodeHeight, region, layer: c.layer });
+    }
+    for (const g of inner.groups) groups.set(g.id, { x: x + g.x, y: y + g.y, w: g.w, h: g.h, region, depth: g.depth });
+  }
+  return { nodes, groups, regions, width, height, topologyVersion };
+}

@@ -1,0 +1,68 @@
+import type { FlowGraph } from "../graph.js";
+import { layout, start, type LayoutOptions, type LayoutResult } from "./index.js";
+import type { Block, BlockLayout, BlockOptions } from "./layered.js";
+
+/** The part of a Worker that the client uses. */
+export interface WorkerLike {
+  postMessage(message: unknown, transfer: ArrayBuffer[]): void;
+  addEventListener(type: "message" | "error", listener: (event: { readonly data?: unknown; readonly message?: string }) => void): void;
+  terminate(): void;
+}
+/** What goes to the worker; its answer is the layouts in the same order. */
+export interface LayoutRequest {
+  readonly blocks: readonly Block[];
+  readonly options: BlockOptions;
+}
+export interface LayoutClient {
+  /**
+   * The layout of the graph; the regions that changed are computed in the worker. Calls that overlap are served together: the worker
+   * gets the last of them, and all resolve with its result.
+   */
+  layout(graph: FlowGraph, previous?: LayoutResult | null): Promise<LayoutResult>;
+  close(): void;
+}
+
+interface Call {
+  readonly graph: FlowGraph;
+  readonly previous: LayoutResult | null;
+  readonly resolve: ((result: LayoutResult) => void)[];
+}
+
+/** Layout in a worker of `@openova/flow-core/layout-worker`; without one, or when it fails, in this thread. */
+export function createLayoutClient(worker: WorkerLike | null, options: LayoutOptions = {}): LayoutClient {
+  let usable = worker;
+  let running: (Call & { finish(layouts: Iterable<BlockLayout>): LayoutResult }) | null = null;
+  let waiting: Call | null = null;
+
+  const settle = (call: Call, result: LayoutResult): void => {
+    running = null;
+    for (const resolve of call.resolve) resolve(result);
+    const next = waiting;
+    waiting = null;
+    if (next !== null) begin(next);
+  };
+  const begin = (call: Call): void => {
+    const started = start(call.graph, call.previous, options);
+    if (usable === null || started.blocks.length === 0) {
+      return settle(call, usable === null ? layout(call.graph, call.previous, options) : started.finish([]));
+    }
+    running = { ...call, finish: started.finish };
+    const request: LayoutRequest = { blocks: started.blocks, options: started.options };
+    usable.postMessage(request, started.blocks.map((b) => b.edges.buffer as ArrayBuffer));
+  };
+  usable?.addEventListener("message", ({ data }) => {
+    if (running !== null) settle(running, running.finish(data as readonly BlockLayout[]));
+  });
+  usable?.addEventListener("error", () => {
+    usable = null;
+    if (running !== null) settle(running, layout(running.graph, running.previous, options));
+  });
+  return {
+    layout: (graph, previous = null) =>
+      new Promise((resolve) => {
+        if (running === null) begin({ graph, previous, resolve: [resolve] });
+        else waiting = { graph, previous, resolve: [...(waiting?.resolve ?? []), resolve] };
+      }),
+    close: () => usable?.terminate(),
+  };
+}

@@ -116,22 +116,18 @@ func (b *batch) encode() {
 
 var elementName = regexp.MustCompile(`^(nodes|relationships|ids|pairs)\[(\d+)\]`)
 
-// named returns the changes of the element that an answer names by line and field, and those after it in its message. None:
-// the answer names no single element.
-func (b *batch) named(lineNo int, field string) []change {
-	if lineNo < 1 || lineNo > len(b.lines) {
-		return nil
+// named returns the one change that an answer names by line and field, and whether it names one.
+func (b *batch) named(p problem) (c change, ok bool) {
+	l := b.lines[p.Line-1]
+	if len(l.changes) == 1 {
+		return l.changes[0], true
 	}
-	l := b.lines[lineNo-1]
-	if m := elementName.FindStringSubmatch(field); m != nil && m[1] == lists[l.typ] {
+	if m := elementName.FindStringSubmatch(p.Field); m != nil && m[1] == lists[l.typ] {
 		if i, err := strconv.Atoi(m[2]); err == nil && i < len(l.changes) {
-			return l.changes[i:]
+			return l.changes[i], true
 		}
 	}
-	if len(l.changes) == 1 {
-		return l.changes
-	}
-	return nil
+	return change{}, false
 }
 
 // wave is a run of changes that may be put into one message of each type, in the order of inOrder, without another outcome.

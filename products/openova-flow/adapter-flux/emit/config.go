@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -86,6 +87,9 @@ func (c Config) Validate() error {
 	}
 	if c.Source == nil {
 		wrong("Source must be set")
+	}
+	if name := c.withDefaults().Name; len(name) > 128 || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == ';' }) {
+		wrong("Name %q, which is flux- and the region when it is not set, must be at most 128 visible ASCII characters without a semicolon", name)
 	}
 	if c.Interval < 0 || c.PostTimeout < 0 || c.Backlog < 0 || c.MaxMessage < 0 || c.MaxBatch < 0 {
 		wrong("Interval, PostTimeout, Backlog, MaxMessage and MaxBatch must not be negative")

@@ -214,6 +214,20 @@ func (o *outbox) setAside(refused []change, until time.Time, delay time.Duration
 	o.log = slices.DeleteFunc(o.log, func(c change) bool { return !o.want.apply(c) })
 }
 
+// unknown returns those of the changes whose element the server does not have; all of them when it has them all.
+func (o *outbox) unknown(changes []change) []change {
+	var out []change
+	for _, c := range changes {
+		if _, ok := o.confirmed.values[c.key]; !ok {
+			out = append(out, c)
+		}
+	}
+	if len(out) == 0 {
+		return changes
+	}
+	return out
+}
+
 // release puts the elements whose time has come into the log again, and returns when the next will be due (zero: none).
 func (o *outbox) release(now time.Time) (next time.Time) {
 	for k, h := range o.held {

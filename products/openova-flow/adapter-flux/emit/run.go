@@ -76,7 +76,6 @@ type runner struct {
 	attempt   int       // requests that failed in a row
 	lost      int       // POSTs in a row that met another incarnation
 	stale     int       // POSTs in a row that met a newer emitter
-	crowded   int       // POSTs in a row of which an element met a limit
 	lim       limits
 }
 

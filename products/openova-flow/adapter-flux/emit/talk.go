@@ -17,9 +17,6 @@ const none = "none"
 const (
 	firstHold = 30 * time.Second
 	lastHold  = 5 * time.Minute
-	// From this many in a row on, ever more are put aside at once, so that a server that is full of nodes
-	// is not asked for each of thousands.
-	manyHeld = 8
 )
 
 // seed hands the nodes that the server has to whoever maps.
@@ -237,7 +234,7 @@ func (r *runner) answered(b *batch, a answer, err error) string {
 
 func (r *runner) confirmed(b *batch, a answer) {
 	now := time.Now()
-	r.lost, r.stale, r.crowded, r.lim.single = 0, 0, 0, false
+	r.lost, r.stale, r.lim.single = 0, 0, false
 	r.checkAt = now.Add(checkPeriod)
 	if a.incarnation != "" {
 		r.incarnation = a.incarnation
@@ -251,16 +248,16 @@ func (r *runner) confirmed(b *batch, a answer) {
 // drop takes the element that the answer names out for good. When it names only a message, the next batch has one element in
 // each, so that it will be named.
 func (r *runner) drop(b *batch, a answer) {
-	named := b.named(a.problem.Line, a.problem.Field)
-	if len(named) == 0 {
+	c, ok := b.named(a.problem)
+	if !ok {
 		r.lim.single = true
 		r.with((*outbox).putBack)
 		return
 	}
-	r.with(func(o *outbox) { o.setAside(named[:1], time.Time{}, 0) })
+	r.with(func(o *outbox) { o.setAside([]change{c}, time.Time{}, 0) })
 	r.metrics.dropped.Inc()
 	r.log.Error("the flow server refuses an element, which is not sent again until it changes",
-		"status", a.status, "element", named[0].key.String(), "field", a.problem.Field)
+		"status", a.status, "element", c.key.String(), "field", a.problem.Field)
 }
 
 // split halves what a batch may hold, down to one element, which is then dropped.
@@ -275,27 +272,29 @@ func (r *runner) split(b *batch, a answer) {
 	r.with((*outbox).putBack)
 }
 
-// hold puts the element that the answer names aside for a while.
+// hold puts aside for a while the element that the answer names. When it names only a message, a full server may still take a
+// part of it: of the elements that it does not have yet, the second half waits.
 func (r *runner) hold(b *batch, a answer) {
-	named := b.named(a.problem.Line, a.problem.Field)
-	if len(named) == 0 {
-		r.lim.single = true
-		r.with((*outbox).putBack)
-		return
-	}
-	r.crowded++
-	named = named[:min(len(named), 1<<min(max(0, r.crowded-manyHeld), 20))]
 	var first bool
+	var aside []change
 	var delay time.Duration
-	r.with(func(o *outbox) {
-		before, again := o.held[named[0].key]
+	if !r.with(func(o *outbox) {
+		if c, ok := b.named(a.problem); ok {
+			aside = []change{c}
+		} else {
+			aside = o.unknown(b.lines[a.problem.Line-1].changes)
+			aside = aside[len(aside)/2:]
+		}
+		before, again := o.held[aside[0].key]
 		first = !again
 		delay = min(max(firstHold, 2*before.delay, a.retryAfter), lastHold)
-		o.setAside(named, time.Now().Add(delay), delay)
-	})
-	r.metrics.held.Add(float64(len(named)))
+		o.setAside(aside, time.Now().Add(delay), delay)
+	}) {
+		return
+	}
+	r.metrics.held.Add(float64(len(aside)))
 	if first {
-		r.log.Warn("the flow server has reached a limit at an element, which is put aside for a while",
-			"element", named[0].key.String(), "field", a.problem.Field, "for", delay)
+		r.log.Warn("the flow server has reached a limit, and some elements are put aside for a while",
+			"elements", len(aside), "first", aside[0].key.String(), "field", a.problem.Field, "for", delay)
 	}
 }

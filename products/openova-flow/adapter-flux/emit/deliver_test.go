@@ -1,0 +1,241 @@
+package emit
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+func TestEveryTransitionArrivesInOrder(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.change(g.region.is("", "running"), g.region.is("a", "pending"), g.region.contained("a"))
+		g.drain()
+		g.change(g.region.is("a", "running"))
+		g.change(g.region.is("a", "succeeded"))
+		g.change(g.region.is("a", "running"))
+		g.change(g.region.is("a", "succeeded"), g.region.is("", "succeeded"))
+		g.drain()
+		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "running", "succeeded", "running", "succeeded"}) {
+			t.Errorf("the server was told %v", got)
+		}
+		g.same()
+		g.readyIs("")
+		if err := g.stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestWhatIsConfirmedIsNotSentAgain(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		for range 3 {
+			g.change(g.region.is("a", "succeeded"), g.region.contained("a"))
+			g.settle(time.Second)
+		}
+		g.settle(time.Hour)
+		if n := len(g.all()); n != 1 {
+			t.Errorf("%d POSTs for one state", n)
+		}
+		_ = g.stop()
+	})
+}
+
+func TestPostsAreAtLeastTheIntervalApartAndBatched(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.settle(time.Second)
+		for i := range 100 {
+			g.change(g.region.is("a", "s"+strings.Repeat("x", i)))
+			g.settle(10 * time.Millisecond)
+		}
+		g.drain()
+		posts := g.all()
+		for i := range posts[1:] {
+			if d := posts[i+1].at.Sub(posts[i].at); d < DefaultInterval {
+				t.Errorf("POST %d came %v after the one before", i+1, d)
+			}
+		}
+		if len(posts) > 7 {
+			t.Errorf("%d POSTs in one second", len(posts))
+		}
+		if got := g.statuses(t, "r1/a"); len(got) != 100 {
+			t.Errorf("%d of 100 transitions arrived", len(got))
+		}
+		_ = g.stop()
+	})
+}
+
+func TestServerDownAtStartAndForMinutes(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.breaks(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
+		g.lead()
+		g.change(g.region.is("a", "pending"), g.region.contained("a"))
+		g.settle(time.Minute)
+		g.change(g.region.is("a", "running"))
+		g.settle(time.Minute)
+		g.readyIs("refuses connections")
+		if g.log.count("refuses connections") != 1 {
+			t.Errorf("the same trouble is logged %d times", g.log.count("refuses connections"))
+		}
+		g.change(g.region.is("a", "failed"))
+		g.breaks(nil)
+		g.settle(31 * time.Second)
+		g.change(g.region.is("a", "succeeded"))
+		g.drain()
+		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "running", "failed", "succeeded"}) {
+			t.Errorf("the server was told %v", got)
+		}
+		g.same()
+		g.readyIs("")
+
+		g.breaks(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
+		g.change(g.region.is("a", "running"))
+		g.settle(5 * time.Minute)
+		g.change(g.region.gone("a"))
+		g.change(g.region.is("a", "pending"))
+		g.breaks(nil)
+		g.drain()
+		if got := g.statuses(t, "r1/a")[4:]; !slices.Equal(got, []string{"running", "deleted", "pending"}) {
+			t.Errorf("the server was told %v", got)
+		}
+		g.same()
+		_ = g.stop()
+	})
+}
+
+func TestRestartedServerGetsTheRegionInOneBatch(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.change(g.region.is("", "running"), g.region.is("a", "succeeded"), g.region.contained("a"), g.region.is("b", "running"), g.region.contained("b"), g.region.after("a", "b"))
+		g.drain()
+		g.settle(time.Hour)
+		before := len(g.all())
+		b.restart()
+		g.settle(checkPeriod)
+		g.same()
+		posts := g.all()[before:]
+		if len(posts) != 1 {
+			t.Fatalf("%d POSTs", len(posts))
+		}
+		var types []flow.Type
+		messages, _ := flow.DecodeBatch("F", []byte(posts[0].body), 0)
+		for _, m := range messages {
+			types = append(types, m.Type)
+		}
+		if !slices.Equal(types, []flow.Type{flow.TypeUpsertNodes, flow.TypeUpsertRels}) {
+			t.Errorf("the batch has %v", types)
+		}
+		_ = g.stop()
+	})
+}
+
+func TestTransitionsUnconfirmedWhenTheServerRestartedAreKept(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.change(g.region.is("a", "running"), g.region.is("b", "succeeded"))
+		g.drain()
+		b.restart() // and the next POST meets 412
+		g.change(g.region.is("a", "failed"))
+		g.change(g.region.is("a", "running"))
+		g.drain()
+		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"running", "failed", "running"}) {
+			t.Errorf("the server was told %v", got)
+		}
+		if !slices.ContainsFunc(g.all(), func(p posted) bool { return p.status == http.StatusPreconditionFailed }) {
+			t.Error("no POST met 412")
+		}
+		g.same()
+		_ = g.stop()
+	})
+}
+
+func TestLostAnswerIsRepeatedToTheByte(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.change(g.region.is("a", "pending"))
+		g.drain()
+		g.breaks(func(req *http.Request, _ []byte) *fault {
+			if req.Method == http.MethodPost {
+				return &fault{err: errors.New("connection reset"), after: true}
+			}
+			return nil
+		})
+		g.change(g.region.is("a", "running"))
+		g.settle(10 * time.Second)
+		g.change(g.region.is("a", "succeeded"))
+		g.breaks(nil)
+		g.drain()
+		posts := g.all()[1:]
+		last := len(posts) - 1
+		for _, p := range posts[:last] {
+			if p.body != posts[0].body || p.header.Get("Flow-Emitter") != posts[0].header.Get("Flow-Emitter") {
+				t.Errorf("a repeat differs: %q %q", p.header.Get("Flow-Emitter"), p.body)
+			}
+			if p.status != http.StatusOK {
+				t.Errorf("a repeat was answered %d", p.status)
+			}
+		}
+		if posts[last].header.Get("Flow-Emitter") == posts[0].header.Get("Flow-Emitter") {
+			t.Error("another batch went out under the number of the one before")
+		}
+		g.same()
+		_ = g.stop()
+	})
+}
+
+func TestAnswerLostAndThenTheServer(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.change(g.region.is("a", "pending"), g.region.is("b", "succeeded"))
+		g.drain()
+		g.breaks(func(req *http.Request, _ []byte) *fault {
+			return &fault{err: errors.New("connection reset"), after: true}
+		})
+		g.change(g.region.is("a", "running"))
+		g.settle(time.Second)
+		b.restart()
+		g.breaks(nil)
+		g.drain()
+		g.same()
+		_ = g.stop()
+	})
+}
+
+func TestAnswerThatIsNotTheServersConfirmsNothing(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.settle(time.Second)
+		g.breaks(func(req *http.Request, _ []byte) *fault {
+			return &fault{status: 200, body: "<html>please log in</html>"}
+		})
+		g.change(g.region.is("a", "pending"))
+		g.settle(time.Minute)
+		g.readyIs("not that of a flow server")
+		g.breaks(func(req *http.Request, _ []byte) *fault {
+			return &fault{status: 302, header: map[string]string{"Location": "https://login"}}
+		})
+		g.settle(time.Minute)
+		g.readyIs("redirects")
+		g.breaks(nil)
+		g.drain()
+		g.same()
+		_ = g.stop()
+	})
+}

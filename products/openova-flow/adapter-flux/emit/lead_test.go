@@ -1,0 +1,233 @@
+package emit
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+func mappingNode(n flow.Node) mapping.Change { return mapping.Change{Node: &n} }
+
+func TestOnlyTheLoadedLeaderPosts(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.run()
+		g.change(g.region.is("a", "pending"))
+		g.settle(time.Hour)
+		g.readyIs("has not been listed")
+		g.em.Loaded()
+		g.settle(time.Hour)
+		g.readyIs("")
+		if len(g.all())+g.looks() != 0 {
+			t.Error("a process that does not lead spoke")
+		}
+		g.em.Lead(1)
+		g.drain()
+		g.same()
+		g.em.Resign()
+		g.change(g.region.is("a", "running"))
+		g.settle(time.Hour)
+		if n := len(g.all()); n != 1 {
+			t.Errorf("%d POSTs", n)
+		}
+		g.em.Lead(2)
+		g.drain()
+		g.same()
+		_ = g.stop()
+	})
+}
+
+func TestResignCancelsThePostUnderWay(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.settle(time.Second)
+		g.breaks(func(*http.Request, []byte) *fault { return &fault{delay: 5 * time.Second} })
+		g.change(g.region.is("a", "pending"))
+		g.settle(time.Second)
+		g.em.Resign()
+		g.settle(time.Hour)
+		if n := len(g.all()); n != 0 {
+			t.Errorf("%d POSTs reached the server after the leadership was lost", n)
+		}
+		g.readyIs("")
+		_ = g.stop()
+	})
+}
+
+func TestPutNeverWaitsForTheServer(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.settle(time.Second)
+		g.breaks(func(*http.Request, []byte) *fault { return &fault{delay: time.Hour} })
+		g.change(g.region.is("a", "pending"))
+		g.settle(time.Second)
+		before := time.Now()
+		g.change(g.region.is("a", "running"))
+		if d := time.Since(before); d != 0 {
+			t.Errorf("Put took %v", d)
+		}
+		g.settle(DefaultPostTimeout)
+		g.readyIs("did not answer in time")
+		g.breaks(nil)
+		g.drain()
+		g.same()
+		_ = g.stop()
+	})
+}
+
+func TestPostOfAnOldLeaderThatArrivesLateChangesNothing(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		old := newRig(t, b)
+		old.lead()
+		old.change(old.region.is("a", "pending"))
+		old.drain()
+		old.breaks(func(req *http.Request, _ []byte) *fault {
+			if req.Method == http.MethodPost {
+				return &fault{delay: 5 * time.Second}
+			}
+			return nil
+		})
+		old.change(old.region.is("a", "running")) // is on its way for 5 s
+
+		heir := newRig(t, b)
+		heir.region.fold(heir.region.is("a", "succeeded"))
+		heir.em.Loaded()
+		heir.em.Lead(2)
+		heir.run()
+		heir.drain()
+		old.settle(6 * time.Second)
+		heir.same()
+		old.readyIs("newer emitter")
+		if !slices.ContainsFunc(old.all(), func(p posted) bool { return p.status == http.StatusConflict }) {
+			t.Error("the late POST was not refused")
+		}
+		old.em.Resign()
+		_ = old.stop()
+		heir.change(heir.region.is("b", "pending"))
+		heir.drain()
+		heir.same()
+		_ = heir.stop()
+	})
+}
+
+func TestRestartedProcessOfOneEpochIsNewer(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		first := newRig(t, b)
+		first.lead()
+		first.change(first.region.is("a", "pending"))
+		first.drain()
+		_ = first.stop()
+		time.Sleep(time.Second)
+		second := newRig(t, b)
+		second.region.fold(second.region.is("a", "running"))
+		second.lead()
+		second.drain()
+		second.same()
+		if len(second.all()) != 1 || second.all()[0].status != http.StatusOK {
+			t.Errorf("POSTs: %v", second.all())
+		}
+		_ = second.stop()
+	})
+}
+
+func TestClockThatWasSetBackIsOvercome(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		future := time.Now().Add(30 * 24 * time.Hour).UnixMilli()
+		req, _ := http.NewRequest(http.MethodPost, "http://flow/v1/flows/F/events", strings.NewReader(`{"type":"upsert-nodes","nodes":[`+g.region.node("a", "old", nil).JSON()+`]}`))
+		req.Header.Set("Content-Type", "application/x-ndjson")
+		req.Header.Set("Flow-Emitter", (&runner{Emitter: g.em, term: &term{epoch: 1}}).name(future))
+		if res, _ := b.RoundTrip(req); res.StatusCode != http.StatusOK {
+			t.Fatal(res.StatusCode)
+		}
+		g.region.fold(g.region.is("a", "running"))
+		g.lead()
+		g.drain()
+		g.same()
+		g.readyIs("")
+		_ = g.stop()
+	})
+}
+
+func TestWhatIsLeftIsFlushedAtTheEnd(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b, func(c *Config) { c.Interval = 3 * time.Second })
+		g.lead()
+		g.settle(time.Second)
+		g.change(g.region.is("a", "pending"))
+		g.settle(time.Second)
+		g.change(g.region.is("a", "succeeded")) // has to wait for the interval
+		if err := g.stop(); err != nil {
+			t.Error(err)
+		}
+		g.same()
+		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "succeeded"}) {
+			t.Errorf("the server was told %v", got)
+		}
+	})
+}
+
+func TestFlushWaitsForAPostUnderWayAndRetries(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.settle(time.Second)
+		g.breaks(func(*http.Request, []byte) *fault { return &fault{status: 500} })
+		g.change(g.region.is("a", "pending"))
+		g.settle(5 * time.Minute) // the next try may be 30 s away
+		g.breaks(func(*http.Request, []byte) *fault { return &fault{delay: 2 * time.Second} })
+		if err := g.stop(); err != nil {
+			t.Error(err)
+		}
+		g.same()
+	})
+}
+
+func TestFlushEndsAfterFiveSeconds(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.settle(time.Second)
+		for _, f := range []*fault{{status: 500}, {delay: time.Hour}} {
+			g.breaks(func(*http.Request, []byte) *fault { return f })
+		}
+		g.change(g.region.is("a", "pending"))
+		g.settle(time.Second)
+		before := time.Now()
+		err := g.stop()
+		if d := time.Since(before); d != flushTime {
+			t.Errorf("Run ended after %v", d)
+		}
+		if err == nil || !strings.Contains(err.Error(), "1 changes") {
+			t.Errorf("Run returned %v", err)
+		}
+	})
+}
+
+func TestDrainedSaysWhatStandsInTheWay(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.settle(time.Second)
+		g.breaks(func(*http.Request, []byte) *fault { return &fault{status: 403} })
+		g.change(g.region.is("a", "pending"))
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		if err := g.em.Drained(ctx); err == nil || !strings.Contains(err.Error(), "403") {
+			t.Errorf("Drained returned %v", err)
+		}
+		g.breaks(nil)
+		g.drain()
+		_ = g.stop()
+		synctest.Wait()
+	})
+}

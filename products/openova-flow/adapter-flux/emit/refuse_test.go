@@ -1,0 +1,320 @@
+package emit
+
+import (
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func TestOneRefusedNodeDoesNotHoldUpTheRest(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.settle(time.Second)
+		bad := g.region.node("bad", "running", nil)
+		bad.Label = ""
+		g.change(g.region.is("a", "running"), g.region.contained("a"), mappingNode(bad), g.region.is("z", "pending"), g.region.contained("z"),
+			g.region.is("a", "succeeded"))
+		g.drain()
+		g.same("r1/bad")
+		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"running", "succeeded"}) {
+			t.Errorf("the server was told %v", got)
+		}
+		if n := len(g.all()); n != 2 {
+			t.Errorf("%d POSTs, want the refused one and the rest", n)
+		}
+		if g.log.count("refuses an element") != 1 || g.log.count("r1/bad") != 1 {
+			t.Errorf("logged %v", g.log.lines)
+		}
+		if n := testutil.ToFloat64(g.em.metrics.dropped); n != 1 {
+			t.Errorf("%v dropped", n)
+		}
+		g.readyIs("")
+
+		g.change(mappingNode(bad)) // the same again, and comparisons
+		g.settle(time.Hour)
+		if n := len(g.all()); n != 2 {
+			t.Errorf("%d POSTs after nothing changed", n)
+		}
+		g.change(g.region.is("bad", "succeeded"))
+		g.drain()
+		g.same()
+		_ = g.stop()
+	})
+}
+
+func TestOlderValueIsDroppedAndTheNewerSent(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.settle(time.Second)
+		bad := g.region.node("a", "running", nil)
+		bad.Label = ""
+		g.change(g.region.is("a", "pending"), mappingNode(bad), g.region.is("a", "succeeded"))
+		g.drain()
+		g.same()
+		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "succeeded"}) {
+			t.Errorf("the server was told %v", got)
+		}
+		_ = g.stop()
+	})
+}
+
+func TestRefusalThatNamesOnlyTheLineFindsTheElement(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		for _, status := range []string{"400", "422"} {
+			g := newRig(t, b)
+			g.breaks(func(req *http.Request, body []byte) *fault {
+				for i, line := range strings.Split(string(body), "\n") {
+					if strings.Contains(line, `"poison"`) {
+						code := map[string]int{"400": 400, "422": 422}[status]
+						return &fault{status: code, header: map[string]string{"Content-Type": "application/problem+json"},
+							body: `{"title":"no","status":` + status + `,"line":` + string(rune('1'+i)) + `}`}
+					}
+				}
+				return nil
+			})
+			g.em.Loaded()
+			g.em.Lead(map[string]int64{"400": 1, "422": 2}[status])
+			g.run()
+			g.settle(time.Second)
+			g.change(g.region.is("a", "pending"), g.region.is("b", "poison"), g.region.is("c", "pending"))
+			g.drain()
+			g.same("r1/b")
+			if n := testutil.ToFloat64(g.em.metrics.dropped); n != 1 {
+				t.Errorf("%s: %v dropped", status, n)
+			}
+			_ = g.stop()
+		}
+	})
+}
+
+func TestOtherRefusalsKeepEverythingAndTurnReadinessOff(t *testing.T) {
+	for name, c := range map[string]struct {
+		status int
+		typ    string
+		body   string
+		says   string
+	}{
+		"400 that names no line":      {400, "application/problem+json", `{"title":"Bad Request","field":"Flow-Emitter"}`, "400"},
+		"400 of a proxy":              {400, "text/plain", "Client sent an HTTP request to an HTTPS server.", "https"},
+		"401":                         {401, "application/problem+json", `{"title":"Unauthorized"}`, "token file"},
+		"403":                         {403, "", "", "may not write"},
+		"404":                         {404, "text/plain", "404 page not found", "no flow server under this URL"},
+		"429 without a line":          {429, "application/problem+json", `{"detail":"the flow knows 1024 emitters"}`, "1024 emitters"},
+		"500":                         {500, "", "", "500"},
+		"503":                         {503, "application/problem+json", `{"detail":"draining"}`, "draining"},
+		"415":                         {415, "", "", "415"},
+		"404 of the server's own":     {404, "application/problem+json", `{}`, "no flow server under this URL"},
+		"400 with a line beyond ours": {400, "application/problem+json", `{"line":99,"field":"nodes[0].id"}`, "400"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+				g := newRig(t, b)
+				g.lead()
+				g.settle(time.Second)
+				g.breaks(func(req *http.Request, _ []byte) *fault {
+					if req.Method == http.MethodPost {
+						return &fault{status: c.status, body: c.body, header: map[string]string{"Content-Type": c.typ}}
+					}
+					return nil
+				})
+				g.change(g.region.is("a", "running"))
+				g.settle(5 * time.Minute)
+				g.change(g.region.is("a", "succeeded"))
+				g.settle(5 * time.Minute)
+				g.readyIs(c.says)
+				if n := len(g.all()); n > 80 || n < 10 {
+					t.Errorf("%d POSTs in ten minutes", n)
+				}
+				g.breaks(nil)
+				g.drain()
+				g.readyIs("")
+				if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"running", "succeeded"}) {
+					t.Errorf("the server was told %v", got)
+				}
+				if n := testutil.ToFloat64(g.em.metrics.dropped); n != 0 {
+					t.Errorf("%v dropped", n)
+				}
+				_ = g.stop()
+			})
+		})
+	}
+}
+
+func TestTokenIsReadAgainWhenItIsRotated(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		write(t, file, "token-1\n")
+		g := newRig(t, b, func(c *Config) { c.TokenFile = file })
+		accepted := "Bearer token-1"
+		g.breaks(func(req *http.Request, _ []byte) *fault {
+			if req.Header.Get("Authorization") != accepted {
+				return &fault{status: 401}
+			}
+			return nil
+		})
+		g.lead()
+		g.change(g.region.is("a", "pending"))
+		g.drain()
+		g.breaks(func(req *http.Request, _ []byte) *fault {
+			if req.Header.Get("Authorization") != "Bearer token-2" {
+				return &fault{status: 401}
+			}
+			return nil
+		})
+		g.change(g.region.is("a", "running"))
+		g.settle(time.Minute)
+		g.readyIs("401")
+		g.change(g.region.is("a", "succeeded"))
+		write(t, file, "")
+		g.settle(time.Minute)
+		g.readyIs("token file cannot be used")
+		write(t, file, "token-2")
+		g.drain()
+		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "running", "succeeded"}) {
+			t.Errorf("the server was told %v", got)
+		}
+		if n := g.log.count("token-") + g.log.count("Bearer"); n != 0 {
+			t.Error("a token is in the log")
+		}
+		_ = g.stop()
+	})
+}
+
+func write(t *testing.T, file, text string) {
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestRetryAfterIsHonoured(t *testing.T) {
+	for name, header := range map[string]func() string{
+		"in seconds": func() string { return "90" },
+		"as a date":  func() string { return time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+				g := newRig(t, b)
+				g.lead()
+				g.settle(time.Second)
+				g.breaks(func(req *http.Request, _ []byte) *fault {
+					return &fault{status: 429, header: map[string]string{"Retry-After": header()}}
+				})
+				g.change(g.region.is("a", "running"))
+				g.settle(time.Second)
+				g.breaks(nil)
+				g.drain()
+				posts := g.all()
+				if len(posts) != 2 {
+					t.Fatalf("%d POSTs", len(posts))
+				}
+				if d := posts[1].at.Sub(posts[0].at); d < 89*time.Second || d > 120*time.Second {
+					t.Errorf("tried again after %v", d)
+				}
+				g.same()
+				_ = g.stop()
+			})
+		})
+	}
+}
+
+func TestBatchOverTheServersLimitIsSplit(t *testing.T) {
+	bubble(t, serverLimits{batch: 3000, message: 2000}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.settle(time.Second)
+		for i := range 40 {
+			name := "n" + strings.Repeat("x", i)
+			g.change(g.region.is(name, "running"), g.region.contained(name))
+		}
+		g.change(g.region.isWith("fat", "running", map[string]any{"message": strings.Repeat("y", 4000)}))
+		g.drain()
+		g.same("r1/fat")
+		if n := testutil.ToFloat64(g.em.metrics.dropped); n != 1 {
+			t.Errorf("%v dropped, want the one that is over the limit alone", n)
+		}
+		if g.log.count("refuses an element") != 1 {
+			t.Errorf("logged %v", g.log.lines)
+		}
+		g.readyIs("")
+		_ = g.stop()
+	})
+}
+
+func TestBatchesStayUnderOurOwnLimits(t *testing.T) {
+	bubble(t, serverLimits{batch: 20_000, message: 5_000}, func(t *testing.T, b backend) {
+		g := newRig(t, b, func(c *Config) { c.MaxBatch, c.MaxMessage = 20_000, 5_000 })
+		for i := range 300 {
+			g.region.fold(g.region.is("n"+strings.Repeat("x", i), "running"))
+		}
+		g.lead()
+		g.drain()
+		g.same()
+		for _, p := range g.all() {
+			if p.status != http.StatusOK {
+				t.Errorf("a POST of %d bytes was answered %d", len(p.body), p.status)
+			}
+		}
+		_ = g.stop()
+	})
+}
+
+func TestElementAtALimitWaitsAloneAndComesLater(t *testing.T) {
+	bubble(t, serverLimits{nodes: 6}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.settle(time.Second)
+		for _, n := range []string{"a", "b", "c", "d"} {
+			g.change(g.region.is(n, "pending"))
+		}
+		g.drain()
+		for _, n := range []string{"e", "f", "g", "h", "i"} {
+			g.change(g.region.is(n, "pending"))
+		}
+		g.change(g.region.is("a", "running"))
+		g.settle(5 * time.Second)
+		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "running"}) {
+			t.Errorf("the server was told %v while it was full", got)
+		}
+		g.readyIs("")
+		g.settle(3 * time.Hour)
+		if n := len(g.get(t).Nodes); n != 6 {
+			t.Errorf("the server took %d nodes of 6", n)
+		}
+		if n := len(g.all()); n > 400 {
+			t.Errorf("%d POSTs in three hours", n)
+		}
+		g.change(g.region.gone("b"), g.region.gone("c"), g.region.gone("d"))
+		g.drain()
+		g.same()
+		_ = g.stop()
+	})
+}
+
+func TestElementWithTooMuchMetaIsNamedAndTheRestGoes(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		if _, real := b.(*realServer); !real {
+			return // this limit is the server's own, no part of the contract
+		}
+		g := newRig(t, b)
+		g.lead()
+		g.settle(time.Second)
+		g.change(g.region.is("a", "pending"), g.region.isWith("fat", "pending", map[string]any{"x": strings.Repeat("y", 70<<10)}), g.region.is("b", "pending"))
+		g.settle(10 * time.Minute)
+		g.same("r1/fat")
+		if n := testutil.ToFloat64(g.em.metrics.held); n < 2 || n > 10 {
+			t.Errorf("tried %v times in ten minutes", n)
+		}
+		g.change(g.region.is("fat", "running"))
+		g.drain()
+		g.same()
+		_ = g.stop()
+	})
+}

@@ -1,0 +1,224 @@
+package emit
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+func TestStartSendsOnlyTheDifference(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		first := newRig(t, b)
+		first.lead()
+		r := first.region
+		first.change(r.is("", "running"), r.is("a", "succeeded"), r.contained("a"), r.is("b", "running"), r.contained("b"), r.is("c", "pending"), r.contained("c"),
+			r.after("a", "b"), r.after("c", "b"))
+		first.drain()
+		_ = first.stop()
+		first.direct(t, http.MethodPost, "/events", `{"type":"upsert-nodes","nodes":[{"id":"r2/a","flowId":"F","label":"a","status":"failed","region":"r2"},{"id":"r2","flowId":"F","label":"r2","status":"failed","region":"r2"}]}
+{"type":"upsert-rels","relationships":[{"fromId":"r2/a","toId":"r2","type":"contains"},{"fromId":"r1/a","toId":"r2/a","type":"triggers"}]}`)
+
+		// While nobody looked c was deleted, though b still names it, and b went on.
+		second := newRig(t, b)
+		r.fold(r.gone("c"), r.after("c", "b"), r.is("b", "succeeded"), r.is("d", "pending"))
+		second.region = r
+		second.em.cfg.Source = r
+		time.Sleep(time.Minute)
+		second.lead()
+		second.drain()
+		second.same()
+		posts := second.all()
+		if len(posts) != 1 {
+			t.Fatalf("%d POSTs", len(posts))
+		}
+		want := `{"type":"delete-nodes","ids":["r1/c"]}
+{"type":"upsert-nodes","nodes":[` + r.node("b", "succeeded", nil).JSON() + `,` + r.node("d", "pending", nil).JSON() + `]}
+{"type":"upsert-rels","relationships":[` + r.after("c", "b").Edge.JSON() + `]}
+`
+		if posts[0].body != want {
+			t.Errorf("sent\n%s, want\n%s", posts[0].body, want)
+		}
+		m := second.get(t)
+		if len(ownNodes("r2", m.Nodes)) != 2 || !slices.ContainsFunc(m.Relationships, func(e flow.Relationship) bool { return e.Type == flow.Triggers }) {
+			t.Error("another region's nodes or edges were touched")
+		}
+		_ = second.stop()
+	})
+}
+
+func TestQuietClusterNoticesWithinTenSecondsThatItsFlowIsGone(t *testing.T) {
+	for name, lose := range map[string]func(*rig){
+		"restart": func(g *rig) { g.backend.restart() },
+		"deleted": func(g *rig) { g.direct(g.T, http.MethodDelete, "", "") },
+		"made again by another": func(g *rig) {
+			g.direct(g.T, http.MethodDelete, "", "")
+			g.direct(g.T, http.MethodPost, "/events", `{"type":"upsert-nodes","nodes":[{"id":"r2","flowId":"F","label":"r2","status":"failed","region":"r2"}]}`)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+				g := newRig(t, b)
+				g.lead()
+				g.change(g.region.is("", "running"), g.region.is("a", "running"), g.region.contained("a"))
+				g.drain()
+				g.settle(7*time.Minute + 3*time.Second)
+				lose(g)
+				g.settle(10 * time.Second)
+				g.same()
+				if n := testutil.ToFloat64(g.em.metrics.resyncs.WithLabelValues("lost")); n != 1 {
+					t.Errorf("%v resyncs", n)
+				}
+				_ = g.stop()
+			})
+		})
+	}
+}
+
+func TestQuietClusterChecksCheaplyAndSaysWhoItIs(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.change(g.region.is("", "running"))
+		g.drain()
+		g.settle(time.Second)
+		unconditional := 0
+		g.breaks(func(req *http.Request, _ []byte) *fault {
+			if req.Header.Get("If-None-Match") == "" {
+				unconditional++
+			}
+			if !strings.HasPrefix(req.Header.Get("Flow-Emitter"), "flux-r1;epoch=1;n=") {
+				t.Errorf("Flow-Emitter: %q", req.Header.Get("Flow-Emitter"))
+			}
+			if !strings.HasPrefix(req.Header.Get("User-Agent"), "openova-flow-adapter-flux/") {
+				t.Errorf("User-Agent: %q", req.Header.Get("User-Agent"))
+			}
+			return nil
+		})
+		gets := g.looks()
+		g.settle(time.Hour)
+		if n := g.looks() - gets; n < 350 || n > 365 {
+			t.Errorf("%d looks in an hour", n)
+		}
+		if unconditional != 12 {
+			t.Errorf("%d full comparisons in an hour", unconditional)
+		}
+		if n := len(g.all()); n != 1 {
+			t.Errorf("%d POSTs of a quiet cluster", n)
+		}
+		_ = g.stop()
+	})
+}
+
+func TestFullComparisonMendsWhatWasChangedBehindOurBack(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.change(g.region.is("", "running"), g.region.is("a", "running"), g.region.contained("a"))
+		g.drain()
+		g.direct(t, http.MethodPost, "/events", `{"type":"delete-nodes","ids":["r1/a"]}
+{"type":"upsert-nodes","nodes":[{"id":"r1/x","flowId":"F","label":"x","status":"failed","region":"r1"}]}`)
+		g.settle(comparePeriod)
+		g.same()
+		_ = g.stop()
+	})
+}
+
+func TestEqualJSONInAnotherShapeIsNotSentAgain(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.direct(t, http.MethodPost, "/events", `{"type":"upsert-nodes","nodes":[{"region":"r1", "status":"running","label":"a","flowId":"F","id":"r1/a","meta":{"b":1,"a":[1, 2]}}]}`)
+		g.region.fold(g.region.isWith("a", "running", map[string]any{"a": []int{1, 2}, "b": 1}))
+		g.lead()
+		g.settle(time.Hour)
+		if n := len(g.all()); n != 0 {
+			t.Errorf("%d POSTs", n)
+		}
+		_ = g.stop()
+	})
+}
+
+func TestAnotherClusterInOurRegionSilencesUs(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b, func(c *Config) { c.ClusterUID = "uid-ours" })
+		theirs := `{"type":"upsert-nodes","nodes":[{"id":"r1","flowId":"F","label":"r1","status":"running","region":"r1","meta":{"clusterUID":"uid-theirs"}},` +
+			`{"id":"r1/x","flowId":"F","label":"x","status":"running","region":"r1"}]}`
+		g.direct(t, http.MethodPost, "/events", theirs)
+		g.region.fold(g.region.isWith("", "running", map[string]any{"clusterUID": "uid-ours"}), g.region.is("a", "running"))
+		g.lead()
+		g.settle(time.Hour)
+		g.change(g.region.is("a", "succeeded"))
+		g.settle(time.Hour)
+		if n := len(g.all()); n != 0 {
+			t.Errorf("%d POSTs", n)
+		}
+		g.readyIs("uid-theirs")
+		if g.log.count("another cluster") != 1 || testutil.ToFloat64(g.em.metrics.conflict) != 1 {
+			t.Error("the conflict is not in the log once, or not in the metric")
+		}
+		g.direct(t, http.MethodDelete, "", "")
+		g.settle(checkPeriod + time.Second)
+		g.same()
+		g.readyIs("")
+
+		g.direct(t, http.MethodPost, "/events", theirs) // and takes it over later
+		g.settle(comparePeriod)
+		before := len(g.all())
+		g.readyIs("uid-theirs")
+		g.change(g.region.is("a", "failed"))
+		g.settle(time.Hour)
+		if len(g.all()) != before {
+			t.Error("POSTs into another cluster's region")
+		}
+		if err := g.stop(); err == nil {
+			t.Error("Run says that all was sent")
+		}
+	})
+}
+
+func TestSeedComesFirstAndOnce(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		var seeds [][]flow.Node
+		g := newRig(t, b, func(c *Config) { c.Seed = func(p []flow.Node) { seeds = append(seeds, p) } })
+		g.direct(t, http.MethodPost, "/events", `{"type":"upsert-nodes","nodes":[{"id":"r1/a","flowId":"F","label":"a","status":"running","region":"r1","startedAt":7},`+
+			`{"id":"r2/a","flowId":"F","label":"a","status":"running","region":"r2"}]}`)
+		g.breaks(func(*http.Request, []byte) *fault { return &fault{status: 503} })
+		g.run() // does not lead
+		g.settle(time.Minute)
+		g.breaks(nil)
+		g.settle(time.Minute)
+		if len(seeds) != 1 || len(seeds[0]) != 1 || seeds[0][0].StartedAt.Ms() != 7 {
+			t.Fatalf("seeded with %v", seeds)
+		}
+		g.em.Lead(1)
+		g.settle(time.Hour)
+		if len(g.all()) != 0 {
+			t.Error("compared before everything was mapped")
+		}
+		g.region.fold(g.region.is("b", "running"))
+		g.em.Loaded()
+		g.drain()
+		g.same()
+		if len(seeds) != 1 {
+			t.Errorf("seeded %d times", len(seeds))
+		}
+		_ = g.stop()
+	})
+}
+
+func TestFlowThatNobodyHasMadeIsSeededWithNothing(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		seeded := 0
+		g := newRig(t, b, func(c *Config) { c.Seed = func(p []flow.Node) { seeded += 1 + len(p) } })
+		g.run()
+		g.settle(time.Minute)
+		if seeded != 1 {
+			t.Errorf("seeded %d", seeded)
+		}
+		_ = g.stop()
+	})
+}

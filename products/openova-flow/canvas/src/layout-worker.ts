@@ -1,0 +1,1 @@
+import "@openova/flow-core/layout-worker";

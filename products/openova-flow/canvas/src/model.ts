@@ -1,0 +1,96 @@
+import { buildGraph, type DisplayContext, type FlowGraph, type FlowState, type LayoutClient, type LayoutResult } from "@openova/flow-core";
+import { haunt } from "./ghosts.js";
+import { Scene } from "./scene.js";
+
+export interface ModelHooks {
+  readonly now: () => number;
+  /** Gives the layout client; called for the first layout and after each `close`. */
+  readonly layoutClient: () => LayoutClient;
+  /** Another scene is to be shown. */
+  scene(scene: Scene): void;
+  /** A node of the scene looks different. */
+  touched(index: number): void;
+}
+
+/**
+ * Turns states of a flow into scenes. A state with the topology of the one before only touches nodes; another topology is laid out, and
+ * until that is done the old scene goes on living with the new statuses.
+ */
+export class Model {
+  readonly #hooks: ModelHooks;
+  #client: LayoutClient | null = null;
+  #state: FlowState | null = null;
+  #graph: FlowGraph | null = null;
+  #layout: LayoutResult | null = null;
+  #scene: Scene | null = null;
+  /** Topology of the scene, and of the layout that was asked for last. */
+  #shown: number | null = null;
+  #asked: number | null = null;
+  #unconfirmed: ReadonlySet<string> | null = null;
+
+  constructor(hooks: ModelHooks) {
+    this.#hooks = hooks;
+  }
+
+  get scene(): Scene | null { return this.#scene; }
+  get state(): FlowState | null { return this.#state; }
+  /** A layout is under way. */
+  get busy(): boolean { return this.#asked !== this.#shown; }
+
+  /** The graph of the newest state; null before the first. */
+  get graph(): FlowGraph | null {
+    if (this.#state === null) return null;
+    if (this.#graph === null || this.#graph.state !== this.#state) this.#graph = buildGraph(this.#state, this.#graph);
+    return this.#graph;
+  }
+
+  #context(state: FlowState): DisplayContext {
+    return { nodes: state.nodes, unconfirmed: state.unconfirmed, now: this.#hooks.now() };
+  }
+
+  /** Takes over a state. With `changed` only those nodes are looked at, unless the topology is another. Resolves once its scene is there. */
+  async apply(state: FlowState, changed?: Iterable<string>): Promise<void> {
+    const other = this.#state !== null && this.#state.flowId !== state.flowId;
+    this.#state = state;
+    if (other) {
+      this.#layout = null;
+      this.#graph = null;
+    }
+    const scene = this.#scene;
+    if (scene !== null && !other) {
+      const context = this.#context(state);
+      scene.update(state.nodes, context, state.topologyVersion === this.#shown ? changed : undefined, this.#hooks.touched);
+      if (this.#unconfirmed !== state.unconfirmed) scene.reconsider(context, this.#hooks.touched);
+    }
+    this.#unconfirmed = state.unconfirmed;
+    if (state.topologyVersion === this.#asked && !other) return;
+    await this.#arrange(state.topologyVersion);
+  }
+
+  async #arrange(topology: number): Promise<void> {
+    this.#asked = topology;
+    const graph = this.graph!;
+    const haunted = haunt(graph);
+    const laidOut = haunted.state === graph.state ? graph : buildGraph(haunted.state);
+    this.#client ??= this.#hooks.layoutClient();
+    const layout = await this.#client.layout(laidOut, this.#layout);
+    if (this.#asked !== topology || this.#state === null) return;
+    this.#layout = layout;
+    this.#shown = topology;
+    this.#scene = new Scene(this.graph!, layout, haunted.ghosts, this.#context(this.#state));
+    this.#hooks.scene(this.#scene);
+  }
+
+  /** Lets time pass: states that depend on the clock are looked at again. */
+  tick(): void {
+    if (this.#scene !== null && this.#state !== null) this.#scene.reconsider(this.#context(this.#state), this.#hooks.touched);
+  }
+
+  /** Ends the worker. What is shown stays, and the next state starts another. */
+  close(): void {
+    this.#client?.close();
+    this.#client = null;
+    // A layout that was under way may never come.
+    this.#asked = this.#shown;
+  }
+}

@@ -1,0 +1,211 @@
+import type { Rect } from "./camera.js";
+import { font, snap, textSize, type Pen } from "./pen.js";
+import { STATES, type SceneRegion } from "./scene.js";
+import { stateOrder, type StateName } from "./theme.js";
+import { isTile, onScreen, screenRect, visibleRegions, type View } from "./view.js";
+
+const column = new Map<StateName, number>(stateOrder.map((s) => [s, STATES.indexOf(s)]));
+
+export function snapped(r: Rect, dpr: number): Rect {
+  const x = snap(r.x, dpr), y = snap(r.y, dpr);
+  return { x, y, w: Math.max(snap(r.x + r.w, dpr) - x, 1), h: Math.max(snap(r.y + r.h, dpr) - y, 1) };
+}
+
+const ready = STATES.indexOf("ready");
+const broken = STATES.indexOf("broken");
+
+/** The frames of regions and groups that are drawn with their nodes. */
+export function paintFrames(pen: Pen, view: View): void {
+  const { c, theme } = pen;
+  const k = view.camera.k;
+  c.fillStyle = theme.lane;
+  c.strokeStyle = theme.laneBorder;
+  c.lineWidth = 1;
+  for (const region of visibleRegions(view)) {
+    if (isTile(region, k)) continue;
+    const r = snapped(screenRect(view, region), pen.dpr);
+    c.beginPath();
+    c.roundRect(r.x + 0.5, r.y + 0.5, r.w - 1, r.h - 1, Math.min(12 * k, 12));
+    c.fill();
+    c.stroke();
+  }
+  paintGroups(pen, view);
+}
+
+/** The part of the screen that `paintRegion` draws on for a region: the whole tile, or the strip with the title. */
+export function regionFace(view: View, region: SceneRegion, dpr: number): Rect {
+  const r = snapped(screenRect(view, region), dpr);
+  if (isTile(region, view.camera.k)) return r;
+  return { x: r.x + 1, y: r.y + 1, w: Math.max(0, r.w - 2), h: Math.max(0, snap(region.band * view.camera.k, dpr) - 2) };
+}
+
+/** What changes with the states of a region's nodes: its tile, or the title of its lane. */
+export function paintRegion(pen: Pen, view: View, region: SceneRegion): void {
+  const r = snapped(screenRect(view, region), pen.dpr);
+  const band = region.band * view.camera.k;
+  if (isTile(region, view.camera.k)) paintTile(pen, region, r);
+  else if (band >= 12 && region.name !== "") laneTitle(pen, region, r, band);
+}
+
+/** Name, count and a slim progress bar in the strip that layout keeps free above the nodes. */
+function laneTitle(pen: Pen, region: SceneRegion, r: Rect, band: number): void {
+  const { c, theme, text } = pen;
+  const size = textSize(band * 0.42, 10, 17);
+  const inset = Math.min(14, band * 0.5);
+  const y = snap(r.y + band / 2 + size * 0.36, pen.dpr);
+  const name = text.fit(region.label, r.w - 2 * inset, size, 650);
+  c.textAlign = "left";
+  c.textBaseline = "alphabetic";
+  c.font = font(pen, size, 650);
+  c.fillStyle = theme.text;
+  c.fillText(name, r.x + inset, y);
+  const small = Math.max(9.5, size - 2);
+  const done = `${region.counts[ready]!}/${region.total}`;
+  const used = inset + text.width(name, size, 650) + 12;
+  const doneWidth = text.width(done, small, 500);
+  if (used + doneWidth + inset > r.w) return;
+  c.font = font(pen, small, 500);
+  c.fillStyle = theme.muted;
+  c.fillText(done, r.x + used, y);
+  const barX = r.x + used + doneWidth + 12;
+  const room = r.x + r.w - inset - barX;
+  if (room >= 40) paintBar(pen, region, { x: barX, y: r.y + band / 2 - 2.5, w: Math.min(room, 160), h: 5 });
+}
+
+function paintGroups(pen: Pen, view: View): void {
+  const { c, theme, text } = pen;
+  const k = view.camera.k;
+  for (const g of view.scene.groups) {
+    const region = view.scene.regions[g.region];
+    const r = snapped(screenRect(view, g), pen.dpr);
+    if ((region !== undefined && isTile(region, k)) || !onScreen(r, view.size)) continue;
+    c.strokeStyle = theme.laneBorder;
+    c.lineWidth = 1;
+    c.beginPath();
+    c.roundRect(r.x + 0.5, r.y + 0.5, r.w - 1, r.h - 1, Math.min(9 * k, 9));
+    c.fillStyle = theme.shade;
+    c.fill();
+    c.stroke();
+    if (view.level !== "card") continue;
+    const size = textSize(11 * k, 9.5, 16);
+    c.font = font(pen, size, 600);
+    c.fillStyle = theme.muted;
+    c.textAlign = "left";
+    c.textBaseline = "alphabetic";
+    c.fillText(text.fit(g.label, r.w - 20 * k, size, 600), r.x + 10 * k, snap(r.y + 16 * k, pen.dpr));
+  }
+}
+
+/** A bar of the states, each as wide as it is frequent and never narrower than two pixels. */
+export function paintBar(pen: Pen, region: SceneRegion, r: Rect): void {
+  const { c, theme } = pen;
+  const radius = Math.min(r.h / 2, 3);
+  c.fillStyle = theme.track;
+  c.beginPath();
+  c.roundRect(r.x, r.y, r.w, r.h, radius);
+  c.fill();
+  for (const s of segments(region, r.w)) {
+    if (s.name === "not-started") continue;
+    c.fillStyle = theme.states[s.name].color;
+    const left = s.x < 0.5 ? radius : 0, right = s.x + s.w > r.w - 0.5 ? radius : 0;
+    c.beginPath();
+    c.roundRect(r.x + s.x, r.y, s.w, r.h, [left, right, right, left]);
+    c.fill();
+    if (s.name === "working") pen.stripes(r.x + s.x, r.y, s.w, r.h);
+  }
+}
+
+export interface Segment {
+  readonly name: StateName;
+  readonly x: number;
+  readonly w: number;
+}
+
+/** The widths of a progress bar's parts. They add up to the width; a state that occurs at all gets at least two pixels. */
+export function segments(region: Pick<SceneRegion, "counts" | "total">, width: number): Segment[] {
+  const present = stateOrder.map((name) => ({ name, n: region.counts[column.get(name)!]! })).filter((s) => s.n > 0);
+  const least = Math.min(2, width / Math.max(present.length, 1));
+  const spare = Math.max(0, width - least * present.length);
+  let x = 0;
+  return present.map(({ name, n }) => {
+    const w = least + (spare * n) / region.total;
+    const segment = { name, x, w };
+    x += w;
+    return segment;
+  });
+}
+
+/** Where the parts of a tile go, from the room it has. */
+export interface TilePlan {
+  readonly name: number;
+  readonly bar: Rect;
+  readonly states: number;
+  readonly count: boolean;
+}
+
+export function planTile(r: Rect): TilePlan {
+  const pad = Math.min(10, Math.max(3, r.h * 0.16));
+  const block = Math.min(r.h, 84);
+  const top = r.y + (r.h - block) / 2;
+  const barH = r.h >= 40 ? 5 : r.h >= 20 ? 4 : Math.max(2, Math.min(r.h - 4, 6));
+  const named = r.h >= 19 && r.w >= 44;
+  const barY = named ? top + block - pad - barH : r.y + (r.h - barH) / 2;
+  const states = r.h >= 58 && r.w >= 96 ? 11 : 0;
+  const room = barY - top - pad - (states > 0 ? 16 : 0);
+  const name = named ? textSize(Math.min(room * 0.8, r.w * 0.12), 9, 15) : 0;
+  return { name, bar: { x: r.x + pad, y: barY, w: Math.max(1, r.w - 2 * pad), h: barH }, states, count: r.w >= 92 };
+}
+
+function paintTile(pen: Pen, region: SceneRegion, r: Rect): void {
+  const { c, theme, text } = pen;
+  const plan = planTile(r);
+  const troubled = region.counts[broken]! > 0;
+  const failing = theme.states.broken;
+  c.fillStyle = troubled ? failing.card : theme.surface;
+  c.strokeStyle = troubled ? failing.border : theme.laneBorder;
+  c.lineWidth = 1;
+  c.beginPath();
+  c.roundRect(r.x + 0.5, r.y + 0.5, r.w - 1, r.h - 1, Math.min(6, r.h / 5));
+  c.fill();
+  c.stroke();
+  paintBar(pen, region, plan.bar);
+  if (plan.name === 0) return;
+  const { x, y, w } = plan.bar;
+  c.textBaseline = "alphabetic";
+  const base = snap(y - (plan.states > 0 ? 20 : 5), pen.dpr);
+  const count = plan.count ? `${region.counts[ready]!}/${region.total}` : "";
+  const countSize = Math.max(9, plan.name - 1.5);
+  const countWidth = count === "" ? 0 : text.width(count, countSize, 400) + 6;
+  if (count !== "") {
+    c.font = font(pen, countSize, 400);
+    c.fillStyle = theme.muted;
+    c.textAlign = "right";
+    c.fillText(count, x + w, base);
+  }
+  c.textAlign = "left";
+  c.font = font(pen, plan.name, 600);
+  c.fillStyle = theme.text;
+  c.fillText(text.fit(region.label, w - countWidth, plan.name, 600), x, base);
+  if (plan.states > 0) tileStates(pen, region, plan);
+}
+
+/** What is not ready, as glyph and number, as far as there is room. */
+function tileStates(pen: Pen, region: SceneRegion, plan: TilePlan): void {
+  const { c, theme, text } = pen;
+  const y = plan.bar.y - 10;
+  let x = plan.bar.x;
+  for (const name of ["broken", "working", "waiting", "terminating", "suspended", "not-started"] as const) {
+    const n = region.counts[column.get(name)!]!;
+    if (n === 0) continue;
+    const label = String(n);
+    const w = 14 + text.width(label, 10.5, 500);
+    if (x + w > plan.bar.x + plan.bar.w) return;
+    const color = theme.states[name].color;
+    pen.glyph(name, x + 5.5, y, 11, color);
+    c.font = font(pen, 10.5, 500);
+    c.fillStyle = color;
+    c.textAlign = "left";
+    c.fillText(label, x + 13, snap(y + 3.8, pen.dpr));
+    x += w + 9;
+  }
+}

@@ -1,0 +1,356 @@
+import {
+  DISPLAY_STATES, displayState,
+  type DisplayContext, type DisplayState, type FlowGraph, type FlowNode, type GraphEdge, type LayoutResult, type RelationshipType,
+} from "@openova/flow-core";
+import type { Rect } from "./camera.js";
+import { caption, captionTicks } from "./caption.js";
+import { externalId, type Ghost } from "./ghosts.js";
+import { SpatialIndex } from "./spatial.js";
+
+export const STATES: readonly DisplayState[] = DISPLAY_STATES;
+export const MISSING = STATES.length;
+export const EXTERNAL = STATES.length + 1;
+export const WORKING = STATES.indexOf("working");
+const stateIndex = new Map<string, number>(STATES.map((s, i) => [s, i]));
+
+export const EDGE_TYPES: readonly RelationshipType[] = ["finish-to-start", "start-to-start", "finish-to-finish", "start-to-finish", "triggers"];
+const typeIndex = new Map<string, number>(EDGE_TYPES.map((t, i) => [t, i]));
+export const CONDITION_NAMES = ["on-success", "on-failure", "always"] as const;
+
+/** Flags of an edge. */
+export const CYCLIC = 1;
+export const GHOSTLY = 2;
+export const ACROSS = 4;
+export const IMPLIED = 8;
+
+export interface SceneRegion {
+  readonly name: string;
+  readonly label: string;
+  /** The node that stands for the region, when there is one. */
+  readonly containerId: string | undefined;
+  readonly nodes: Uint32Array;
+  readonly edges: Uint32Array;
+  /** Height of the strip above the topmost node, for the label. */
+  readonly band: number;
+  x: number;
+  y: number;
+  w: number;
+  h: number;
+  /** Number of nodes by index into STATES; stand-ins do not count. */
+  readonly counts: Uint32Array;
+  total: number;
+}
+
+export interface SceneGroup {
+  readonly id: string;
+  readonly label: string;
+  readonly region: number;
+  x: number;
+  y: number;
+  w: number;
+  h: number;
+}
+
+export interface SceneEdges {
+  readonly count: number;
+  readonly from: Int32Array;
+  readonly to: Int32Array;
+  readonly type: Uint8Array;
+  readonly condition: Uint8Array;
+  readonly flags: Uint8Array;
+  readonly key: readonly string[];
+  readonly lag: Float32Array;
+  /** Edges between regions, or of a node without a place. */
+  readonly across: Uint32Array;
+}
+
+/** All that is drawn, in arrays: positions in world units, states, edges, regions. Positions may be moved by an animation. */
+export class Scene {
+  readonly graph: FlowGraph;
+  readonly layout: LayoutResult;
+  readonly ghosts: ReadonlyMap<string, Ghost>;
+  readonly ids: readonly string[];
+  readonly index: ReadonlyMap<string, number>;
+  readonly count: number;
+  readonly x: Float32Array;
+  readonly y: Float32Array;
+  readonly w: Float32Array;
+  readonly h: Float32Array;
+  readonly region: Int32Array;
+  readonly layer: Int32Array;
+  /** Index into STATES, or MISSING or EXTERNAL. */
+  readonly state: Uint8Array;
+  readonly labels: string[];
+  readonly regions: readonly SceneRegion[];
+  readonly groups: readonly SceneGroup[];
+  readonly edges: SceneEdges;
+  readonly bounds: Rect;
+  readonly spatial: SpatialIndex;
+  readonly readyIndex = STATES.indexOf("ready");
+  readonly #nodes: (FlowNode | undefined)[];
+  readonly #captions: (string | undefined)[];
+  #now: number;
+
+  constructor(graph: FlowGraph, layout: LayoutResult, ghosts: ReadonlyMap<string, Ghost>, context: DisplayContext) {
+    this.graph = graph;
+    this.layout = layout;
+    this.ghosts = ghosts;
+    this.#now = context.now;
+    const ids = [...layout.nodes.keys()];
+    const frames = [...layout.groups.keys(), ...[...layout.regions.keys()].filter((name) => graph.isContainer(name))];
+    const n = ids.length + frames.length;
+    this.count = ids.length;
+    this.index = new Map(ids.map((id, i) => [id, i]));
+    this.ids = [...ids, ...frames];
+    this.x = new Float32Array(n);
+    this.y = new Float32Array(n);
+    this.w = new Float32Array(n);
+    this.h = new Float32Array(n);
+    this.region = new Int32Array(n);
+    this.layer = new Int32Array(n);
+    this.state = new Uint8Array(n);
+    this.labels = new Array<string>(n).fill("");
+    this.#nodes = new Array<FlowNode | undefined>(n).fill(undefined);
+    this.#captions = new Array<string | undefined>(n).fill(undefined);
+    const names = [...layout.regions.keys()];
+    const regionIndex = new Map(names.map((name, i) => [name, i]));
+    const members: number[][] = names.map(() => []);
+    ids.forEach((id, i) => {
+      const box = layout.nodes.get(id)!;
+      this.x[i] = box.x;
+      this.y[i] = box.y;
+      this.w[i] = box.w;
+      this.h[i] = box.h;
+      this.layer[i] = box.layer;
+      this.region[i] = regionIndex.get(box.region) ?? -1;
+      members[this.region[i]!]?.push(i);
+    });
+    const ends = new Map(this.index);
+    this.#anchor(frames, regionIndex, ends);
+    this.edges = collectEdges(graph, ends, this.region, this.layer);
+    this.regions = this.#collectRegions(names, members);
+    this.groups = [...layout.groups].map(([id, g]) => ({
+      id, label: graph.nodes.get(id)?.label ?? id, region: regionIndex.get(g.region) ?? -1, x: g.x, y: g.y, w: g.w, h: g.h,
+    }));
+    this.spatial = new SpatialIndex(this);
+    this.bounds = { x: 0, y: 0, w: layout.width, h: layout.height };
+    for (let i = 0; i < n; i++) this.#assign(i, graph.nodes.get(this.ids[i]!), context);
+    this.#recount();
+  }
+
+  /** Gives frames places after the nodes in the arrays, so that edges can end at them. */
+  #anchor(frames: readonly string[], regionIndex: ReadonlyMap<string, number>, ends: Map<string, number>): void {
+    frames.forEach((id, k) => {
+      const i = this.count + k;
+      const group = this.layout.groups.get(id);
+      const rect = group ?? this.layout.regions.get(id)!;
+      this.x[i] = rect.x;
+      this.y[i] = rect.y;
+      this.w[i] = rect.w;
+      this.h[i] = rect.h;
+      // A region's own frame lies in no region: its edges run between regions.
+      this.region[i] = group === undefined ? -1 : (regionIndex.get(group.region) ?? -1);
+      ends.set(id, i);
+    });
+  }
+
+  #collectRegions(names: readonly string[], members: readonly number[][]): SceneRegion[] {
+    const inner: number[][] = names.map(() => []);
+    const { edges } = this;
+    for (let e = 0; e < edges.count; e++) {
+      if ((edges.flags[e]! & ACROSS) === 0) inner[this.region[edges.from[e]!]!]?.push(e);
+    }
+    return names.map((name, r) => {
+      const rect = this.layout.regions.get(name)!;
+      let top = rect.y + rect.h;
+      for (const i of members[r]!) top = Math.min(top, this.y[i]!);
+      for (const g of this.layout.groups.values()) if (g.region === name) top = Math.min(top, g.y);
+      const node = this.graph.nodes.get(name);
+      return {
+        name,
+        label: node?.label ?? name,
+        containerId: node !== undefined && this.graph.isContainer(name) ? name : undefined,
+        nodes: Uint32Array.from(members[r]!),
+        edges: Uint32Array.from(inner[r]!),
+        band: top - rect.y,
+        x: rect.x, y: rect.y, w: rect.w, h: rect.h,
+        counts: new Uint32Array(STATES.length),
+        total: 0,
+      };
+    });
+  }
+
+  #assign(i: number, node: FlowNode | undefined, context: DisplayContext): void {
+    const id = this.ids[i]!;
+    this.#nodes[i] = node;
+    this.#captions[i] = undefined;
+    const ghost = node === undefined ? this.ghosts.get(id) : undefined;
+    this.labels[i] = node?.label ?? ghost?.label ?? id;
+    this.state[i] = node !== undefined
+      ? stateIndex.get(displayState(node, context))!
+      : ghost?.kind === "external" ? EXTERNAL : MISSING;
+  }
+
+  #recount(): void {
+    for (const r of this.regions) {
+      r.counts.fill(0);
+      r.total = 0;
+      for (const i of r.nodes) this.#count(i, 1);
+    }
+  }
+
+  #count(i: number, by: number): void {
+    const r = this.regions[this.region[i]!];
+    const s = this.state[i]!;
+    if (r === undefined || i >= this.count || s >= STATES.length) return;
+    r.counts[s]! += by;
+    r.total += by;
+  }
+
+  node(i: number): FlowNode | undefined {
+    return this.#nodes[i];
+  }
+
+  /** Takes over nodes that are other objects now, and states that time has changed. Calls `changed` for each that looks different. */
+  update(nodes: ReadonlyMap<string, FlowNode>, context: DisplayContext, ids: Iterable<string> | undefined, changed: (index: number) => void): void {
+    this.#now = context.now;
+    const one = (i: number): void => {
+      const next = nodes.get(this.ids[i]!);
+      if (next === this.#nodes[i]) return;
+      this.#replace(i, next, context, changed);
+    };
+    if (ids === undefined) for (let i = 0; i < this.ids.length; i++) one(i);
+    else for (const id of ids) {
+      const i = this.index.get(id);
+      if (i !== undefined) one(i);
+    }
+  }
+
+  /** Looks again at all nodes whose state depends on more than themselves: the clock, the set of unconfirmed nodes. */
+  reconsider(context: DisplayContext, changed: (index: number) => void): void {
+    this.#now = context.now;
+    for (let i = 0; i < this.ids.length; i++) {
+      const node = this.#nodes[i];
+      if (node === undefined) continue;
+      if (STATES[this.state[i]!] !== displayState(node, context)) this.#replace(i, node, context, changed);
+    }
+  }
+
+  #replace(i: number, node: FlowNode | undefined, context: DisplayContext, changed: (index: number) => void): void {
+    this.#count(i, -1);
+    this.#assign(i, node, context);
+    this.#count(i, 1);
+    changed(i);
+  }
+
+  /** The second line of a card. */
+  caption(i: number): string {
+    return (this.#captions[i] ??= this.#caption(i));
+  }
+
+  #caption(i: number): string {
+    const node = this.#nodes[i];
+    if (node !== undefined) {
+      return caption(node, STATES[this.state[i]!]!, { now: this.#now, label: (id) => this.graph.nodes.get(id)?.label });
+    }
+    const ghost = this.ghosts.get(this.ids[i]!);
+    return ghost?.kind === "external" ? `in ${ghost.flowId}` : "does not exist";
+  }
+
+  /** Lets captions that count time be written anew; true when this node has one. */
+  retime(i: number, now: number): boolean {
+    this.#now = now;
+    const node = this.#nodes[i];
+    if (node === undefined || !captionTicks(node, STATES[this.state[i]!]!)) return false;
+    this.#captions[i] = undefined;
+    return true;
+  }
+
+  /** What a screen reader hears about a node. */
+  description(i: number): string {
+    const s = this.state[i]!;
+    const state = s < STATES.length ? STATES[s]!.replace("-", " ") : s === EXTERNAL ? "in another flow" : "missing";
+    const region = this.regions[this.region[i]!]?.label ?? "";
+    return [this.labels[i]!, region, state, this.caption(i)].filter((part) => part !== "").join(", ");
+  }
+
+  regionRect(id: string): Rect | undefined {
+    return this.regions.find((r) => r.name === id || r.containerId === id) ?? this.groups.find((g) => g.id === id);
+  }
+}
+
+function collectEdges(
+  graph: FlowGraph, index: ReadonlyMap<string, number>, region: Int32Array, layer: Int32Array,
+): SceneEdges {
+  const kept: { edge: GraphEdge; from: number; to: number }[] = [];
+  const find = (edge: GraphEdge, end: "from" | "to"): number | undefined => {
+    const flowId = end === "from" ? edge.fromFlowId : edge.toFlowId;
+    if (flowId === undefined) return index.get(edge[end]);
+    const here = graph.nodes.get(end === "from" ? edge.to : edge.from);
+    return index.get(externalId(here?.region, flowId, edge[end]));
+  };
+  for (const edge of graph.edges) {
+    const from = find(edge, "from");
+    const to = find(edge, "to");
+    if (from !== undefined && to !== undefined) kept.push({ edge, from, to });
+  }
+  const n = kept.length;
+  const out = {
+    count: n,
+    from: new Int32Array(n), to: new Int32Array(n), type: new Uint8Array(n), condition: new Uint8Array(n),
+    flags: new Uint8Array(n), key: new Array<string>(n), lag: new Float32Array(n),
+  };
+  const across: number[] = [];
+  kept.forEach(({ edge, from, to }, e) => {
+    out.from[e] = from;
+    out.to[e] = to;
+    out.type[e] = typeIndex.get(edge.type) ?? 0;
+    out.condition[e] = Math.max(0, CONDITION_NAMES.indexOf(edge.condition));
+    out.key[e] = edge.key;
+    out.lag[e] = edge.rel.lag ?? 0;
+    const away = region[from] !== region[to] || region[from] === -1;
+    out.flags[e] = (edge.cyclic ? CYCLIC : 0) | (away ? ACROSS : 0)
+      | (edge.danglingFrom || edge.danglingTo || edge.fromFlowId !== undefined || edge.toFlowId !== undefined ? GHOSTLY : 0);
+    if (away) across.push(e);
+  });
+  markImplied(out, region.length, layer);
+  return { ...out, across: Uint32Array.from(across) };
+}
+
+/** Steps that the search for a way round may take over all edges, so that a dense graph costs no more than a sparse one. */
+const impliedBudget = 300_000;
+
+/** Marks plain dependencies that a longer chain of plain dependencies says already, so that they can be drawn quietly. */
+function markImplied(edges: Omit<SceneEdges, "across">, nodes: number, layer: Int32Array): void {
+  const starts = new Uint32Array(nodes + 1);
+  const plain = (e: number): boolean => edges.type[e] === 0 && (edges.flags[e]! & CYCLIC) === 0;
+  for (let e = 0; e < edges.count; e++) if (plain(e)) starts[edges.from[e]! + 1]!++;
+  for (let i = 0; i < nodes; i++) starts[i + 1]! += starts[i]!;
+  const next = starts.slice();
+  const targets = new Int32Array(starts[nodes]!);
+  for (let e = 0; e < edges.count; e++) if (plain(e)) targets[next[edges.from[e]!]!++] = edges.to[e]!;
+  const seen = new Uint32Array(nodes);
+  let budget = impliedBudget;
+  for (let e = 0; e < edges.count && budget > 0; e++) {
+    const to = edges.to[e]!, from = edges.from[e]!;
+    if (!plain(e) || layer[to]! - layer[from]! < 2) continue;
+    const stack = [from];
+    const stamp = e + 1;
+    search: while (stack.length > 0 && budget > 0) {
+      const at = stack.pop()!;
+      for (let k = starts[at]!; k < starts[at + 1]!; k++) {
+        const t = targets[k]!;
+        budget--;
+        if (t === to) {
+          if (at === from) continue;
+          edges.flags[e]! |= IMPLIED;
+          break search;
+        }
+        if (seen[t] !== stamp && layer[t]! < layer[to]!) {
+          seen[t] = stamp;
+          stack.push(t);
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,12 @@
+import { defineConfig } from "vite";
+
+/** One file (and its worker) for pages without a bundler. */
+export default defineConfig({
+  resolve: { conditions: ["openova-source"] },
+  base: "./",
+  worker: { format: "es" },
+  build: {
+    outDir: "dist/standalone",
+    lib: { entry: "src/index.ts", formats: ["es"], fileName: () => "openova-flow.js" },
+  },
+});

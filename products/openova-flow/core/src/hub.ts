@@ -51,6 +51,8 @@ export class Hub {
     this.#state = emptyState(options.flowId);
     this.#connection = connect({
       ...options,
+      // It has nothing yet that a resumed stream could be folded into.
+      lastEventId: undefined,
       onEvent: (event) => {
         this.#remember(event);
         tell({ from: "hub", event });

@@ -49,7 +49,7 @@ class Shared implements SharedConnection {
   #via: SharedVia = "own";
   #state: ConnectionState;
   #way: Way | null = null;
-  #lastSeq = 0;
+  #lastSeq: number;
   #cancelSilence: (() => void) | null = null;
 
   constructor(options: SharedOptions) {
@@ -57,6 +57,7 @@ class Shared implements SharedConnection {
     this.#now = options.now ?? Date.now;
     this.#timers = options.timers ?? webTimers;
     this.#tab = `${this.#now()}-${(options.random ?? Math.random)()}`;
+    this.#lastSeq = options.lastEventId ?? 0;
     this.#state = { kind: "connecting", since: this.#now() };
     const { sharedWorker } = options.transports;
     if (sharedWorker === undefined) this.#elect();
@@ -89,7 +90,15 @@ class Shared implements SharedConnection {
       return this.#elect();
     }
     this.#via = "shared-worker";
-    this.#take(this.#tabOf(port));
+    const cancelAlive = this.#sayAlive(port);
+    this.#take({
+      retryNow: () => port.postMessage(this.#word("retry")),
+      close: () => {
+        cancelAlive();
+        port.postMessage(this.#word("leave"));
+        port.close();
+      },
+    });
     this.#expectWord(FIRST_WORD_MS, () => this.#elect());
     port.addEventListener("message", ({ data }) => this.#hear(data, () => this.#elect()));
     port.start?.();
@@ -103,13 +112,12 @@ class Shared implements SharedConnection {
     const name = `openova-flow ${this.#options.url} ${this.#options.flowId}`;
     const channel = broadcast(name);
     const abort = new web.AbortController();
-    const follower = this.#tabOf(channel);
     this.#via = "follower";
     this.#take({
-      retryNow: () => follower.retryNow(),
+      retryNow: () => channel.postMessage(this.#word("retry")),
       close: () => {
         abort.abort();
-        follower.close();
+        channel.close();
       },
     });
     this.#expectWord(SILENCE_MS, () => this.#alone());
@@ -172,24 +180,17 @@ class Shared implements SharedConnection {
     this.#way = way;
   }
 
-  /** The tab's end of a channel: says that it is alive, and goodbye. */
-  #tabOf(channel: Channel): Way {
+  /** A worker cannot see that a tab is closed; it goes by this. */
+  #sayAlive(port: Port): () => void {
     let cancel = (): void => {};
-    const alive = (): void => {
+    const next = (): void => {
       cancel = this.#timers.after(ALIVE_EVERY_MS, () => {
-        channel.postMessage(this.#word("alive"));
-        alive();
+        port.postMessage(this.#word("alive"));
+        next();
       });
     };
-    alive();
-    return {
-      retryNow: () => channel.postMessage(this.#word("retry")),
-      close: () => {
-        cancel();
-        channel.postMessage(this.#word("leave"));
-        channel.close();
-      },
-    };
+    next();
+    return () => cancel();
   }
 
   #word(say: TabWord["say"]): TabWord {
@@ -216,8 +217,8 @@ class Shared implements SharedConnection {
     if (state !== undefined) this.#set(state);
     if (event === undefined) return;
     if (event.type === "message") {
-      // Others' welcome and a change of holder bring again what is here already.
-      if (event.message.type !== "snapshot" && event.seq <= this.#lastSeq) return;
+      // Between joining and being welcomed there is nothing yet that a change could be folded into.
+      if (event.message.type !== "snapshot" && (this.#lastSeq === 0 || event.seq <= this.#lastSeq)) return;
       this.#lastSeq = event.seq;
     } else if (event.type === "deleted") this.#lastSeq = 0;
     this.#options.onEvent(event);

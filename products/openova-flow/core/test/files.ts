@@ -1,0 +1,35 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { decode, type FlowMessage } from "../src/index.js";
+
+const products = new URL("../../", import.meta.url);
+
+export function pathOf(relative: string): string {
+  return fileURLToPath(new URL(relative, products));
+}
+
+/** The files of a folder below products/openova-flow, by name. A folder without any fails: a test of nothing proves nothing. */
+export function filesIn(relative: string): readonly { readonly name: string; readonly text: string }[] {
+  const names = readdirSync(pathOf(relative)).filter((n) => n.endsWith(".json")).sort();
+  if (names.length === 0) throw new Error(`no files in ${relative}`);
+  return names.map((name) => ({ name, text: readFileSync(pathOf(`${relative}/${name}`), "utf8") }));
+}
+
+export interface Recorded {
+  readonly at: number;
+  readonly message: FlowMessage;
+}
+
+/** What the Flux adapter makes of a recording of real controllers. */
+export function golden(name: string): readonly Recorded[] {
+  const text = readFileSync(pathOf(`adapter-flux/testdata/golden/${name}.events.jsonl`), "utf8");
+  return text
+    .split("\n")
+    .filter((line) => line !== "")
+    .map((line) => {
+      const { at, message } = JSON.parse(line) as { at: number; message: unknown };
+      const read = decode("bootstrap", JSON.stringify(message));
+      if (!read.ok) throw new Error(`${name}: ${read.error.field} ${read.error.message}`);
+      return { at, message: read.message };
+    });
+}

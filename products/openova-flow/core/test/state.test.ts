@@ -1,0 +1,111 @@
+import { describe, expect, it } from "vitest";
+import { compareBytes, emptyState, fold, foldAll, relKey, toSnapshot, validate, type FlowMessage, type FlowState } from "../src/index.js";
+import { filesIn, golden } from "./files.js";
+import { naiveFold } from "./naive.js";
+import { Random, randomMessages } from "./random.js";
+
+function node(id: string, region?: string): { id: string; flowId: string; label: string; status: string; region?: string } {
+  return { id, flowId: "F", label: id, status: "running", ...(region === undefined ? {} : { region }) };
+}
+const rel = (fromId: string, toId: string) => ({ fromId, toId, type: "finish-to-start" }) as const;
+const upsert = (...nodes: ReturnType<typeof node>[]): FlowMessage => ({ type: "upsert-nodes", nodes });
+
+describe("fold", () => {
+  it("equals the contract's wording on random sequences, message by message and at once", () => {
+    for (let seed = 1; seed <= 200; seed++) {
+      const messages = randomMessages(new Random(seed), "F", 60);
+      for (const m of messages) expect(validate("F", m)).toMatchObject({ ok: true });
+      let state = emptyState("F");
+      messages.forEach((m, i) => {
+        state = fold(state, m);
+        if (i % 7 === 0) expect(toSnapshot(state)).toEqual(naiveFold("F", messages.slice(0, i + 1)));
+      });
+      expect(toSnapshot(state)).toEqual(naiveFold("F", messages));
+      expect(toSnapshot(foldAll(emptyState("F"), messages))).toEqual(toSnapshot(state));
+    }
+  });
+
+  it.each(filesIn("core/testdata/sequences"))("gives the snapshot of $name", ({ text }) => {
+    const { flowId, messages, snapshot } = JSON.parse(text) as { flowId: string; messages: FlowMessage[]; snapshot: unknown };
+    expect(messages.length).toBeGreaterThan(0);
+    expect(toSnapshot(foldAll(emptyState(flowId), messages))).toEqual(snapshot);
+  });
+
+  it("leaves earlier states as they were", () => {
+    const messages = randomMessages(new Random(7), "F", 400);
+    const states: FlowState[] = [emptyState("F")];
+    for (const m of messages) states.push(fold(states.at(-1) as FlowState, m));
+    for (const i of [0, 1, 99, 250, 399]) expect(toSnapshot(states[i] as FlowState)).toEqual(naiveFold("F", messages.slice(0, i)));
+  });
+
+  it("keeps its maps consistent", () => {
+    const state = foldAll(emptyState("F"), randomMessages(new Random(11), "F", 500));
+    for (const map of [state.nodes, state.rels] as ReadonlyMap<string, unknown>[]) {
+      const entries = [...map];
+      expect(map.size).toBe(entries.length);
+      expect([...map.keys()]).toEqual(entries.map(([k]) => k));
+      expect([...map.values()]).toEqual(entries.map(([, v]) => v));
+      const each: [string, unknown][] = [];
+      map.forEach((v, k) => each.push([k, v]));
+      expect(each).toEqual(entries);
+      for (const [k, v] of entries) expect(map.get(k)).toBe(v);
+    }
+    expect(state.nodes.has("nowhere")).toBe(false);
+  });
+
+  it("changes the topology number when nodes or edges come, go or move, and only then", () => {
+    let state = foldAll(emptyState("F"), [upsert(node("a", "r1"), node("b", "r1"), node("c", "r2"))]);
+    const step = (m: FlowMessage): { topology: boolean; r1: boolean; r2: boolean } => {
+      const old = state;
+      state = fold(state, m);
+      expect(state.version).not.toBe(old.version);
+      const differs = (region: string): boolean => state.regionTopology.get(region) !== old.regionTopology.get(region);
+      return { topology: state.topologyVersion !== old.topologyVersion, r1: differs("r1"), r2: differs("r2") };
+    };
+    expect(step(upsert({ ...node("a", "r1"), status: "failed" }))).toEqual({ topology: false, r1: false, r2: false });
+    expect(step({ type: "upsert-rels", relationships: [rel("a", "b")] })).toEqual({ topology: true, r1: true, r2: false });
+    expect(step({ type: "upsert-rels", relationships: [rel("a", "b")] })).toEqual({ topology: false, r1: false, r2: false });
+    expect(step({ type: "upsert-rels", relationships: [{ ...rel("a", "b"), condition: "always" }] })).toMatchObject({ topology: true, r1: true });
+    expect(step({ type: "upsert-rels", relationships: [rel("a", "c")] })).toEqual({ topology: true, r1: false, r2: false });
+    expect(step({ type: "delete-rels", pairs: [rel("x", "y")] })).toEqual({ topology: false, r1: false, r2: false });
+    expect(step(upsert(node("b", "r2")))).toEqual({ topology: true, r1: true, r2: true });
+    expect(step({ type: "delete-nodes", ids: ["c"] })).toEqual({ topology: true, r1: false, r2: true });
+    expect(step(toSnapshot(fold(state, { type: "upsert-flow", flow: { id: "F", status: "x", startedAt: 1 } })) as FlowMessage)).toEqual({
+      topology: false,
+      r1: false,
+      r2: false,
+    });
+  });
+
+  it("folds 100 messages into 10,000 nodes in little time", () => {
+    let state = fold(emptyState("F"), upsert(...Array.from({ length: 10_000 }, (_, i) => node(`n${i}`, `r${i % 40}`))));
+    const start = performance.now();
+    for (let i = 0; i < 1000; i++) state = fold(state, upsert({ ...node(`n${(i * 37) % 10_000}`, `r${((i * 37) % 10_000) % 40}`), status: `s${i}` }));
+    console.log(`1,000 messages into 10,000 nodes: ${(performance.now() - start).toFixed(1)} ms`);
+    expect(state.nodes.size).toBe(10_000);
+  });
+
+  it("ends where the recordings end", () => {
+    const state = foldAll(emptyState("bootstrap"), golden("kit-fsn1").map((r) => r.message));
+    expect([...state.nodes.values()].filter((n) => n.meta?.["kind"] === "HelmRelease").map((n) => n.status)).toEqual(Array(24).fill("succeeded"));
+  });
+});
+
+describe("relKey", () => {
+  it("tells keys apart whose parts run together", () => {
+    const keys = [rel("a", "bc"), rel("ab", "c"), rel("1 a", "b"), rel("", "1 ab"), { ...rel("a", "bc"), type: "triggers" as const }].map(relKey);
+    expect(new Set(keys).size).toBe(keys.length);
+  });
+});
+
+describe("compareBytes", () => {
+  it("orders as UTF-8 bytes do", () => {
+    const r = new Random(3);
+    const parts = ["a", "b", "\u00fc", "\ud7ff", "\ue000", "\uffff", "\u{10000}", "\u{1f680}", ""];
+    const word = (): string => Array.from({ length: r.below(4) }, () => r.pick(parts)).join("");
+    for (let i = 0; i < 2000; i++) {
+      const [a, b] = [word(), word()];
+      expect(Math.sign(compareBytes(a, b))).toBe(Math.sign(Buffer.compare(Buffer.from(a), Buffer.from(b))));
+    }
+  });
+});

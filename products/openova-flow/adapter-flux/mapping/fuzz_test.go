@@ -2,6 +2,8 @@ package mapping_test
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -11,11 +13,13 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// Whatever the JSON of an object is: no panic, the object is only read, given twice it changes nothing, what comes out is a message of the
-// contract, and the region says of itself what it sent.
+// Whatever the JSON of an object is, and whatever becomes of it in its next version: no panic, the object is only read, given twice it changes
+// nothing, what comes out is a message of the contract, and the region says of itself what it sent.
+//
+// The edits are pairs of bytes: which of the object's values, and what stands there in the next version.
 func FuzzMapping(f *testing.F) {
 	for _, s := range []string{full, fullChart, fullSource, fullKustomization, earlierKustomization, `{}`, `{"kind":7,"metadata":[]}`} {
-		f.Add([]byte(s), []byte(full))
+		f.Add([]byte(s), []byte{3, 1, 9, 5})
 	}
 	for _, rec := range recordings {
 		for i, ev := range events(f, rec.file) {
@@ -26,48 +30,101 @@ func FuzzMapping(f *testing.F) {
 			if err != nil {
 				f.Fatal(err)
 			}
-			f.Add(raw, []byte(full))
+			f.Add(raw, []byte{byte(i), byte(i / 60), byte(7 * i), 4})
 		}
 	}
-	f.Fuzz(func(t *testing.T, first, second []byte) {
-		config := mapping.Config{FlowID: "f", Region: "r"}
-		c, held := mapping.NewCluster(config), flow.NewState("f", 0)
-		send(t, held, c.Start())
-		for _, raw := range [][]byte{first, second} {
-			u := &unstructured.Unstructured{}
-			if utiljson.Unmarshal(raw, &u.Object) != nil || u.Object == nil {
+	f.Fuzz(func(t *testing.T, raw, edits []byte) {
+		var versions [2]*unstructured.Unstructured
+		for i := range versions {
+			versions[i] = &unstructured.Unstructured{}
+			if utiljson.Unmarshal(raw, &versions[i].Object) != nil || versions[i].Object == nil {
 				return
 			}
-			before, err := json.Marshal(u.Object)
-			if err != nil {
-				return
-			}
-			for _, kind := range []mapping.EventType{mapping.Added, mapping.Modified} {
-				changes, err := c.Apply(mapping.Event{Type: kind, Object: u})
-				if kind == mapping.Modified && len(changes) > 0 || err != nil && len(changes) > 0 {
-					t.Fatalf("given twice, or with the error %v, it changes %d things", err, len(changes))
-				}
-				send(t, held, changes)
-			}
-			if after, _ := json.Marshal(u.Object); string(after) != string(before) {
-				t.Fatal("the object is another one")
-			}
 		}
-		nodes, edges := c.State()
-		whole := flow.NewState("f", 0)
-		whole.Apply(flow.UpsertNodes(nodes...))
-		if len(edges) > 0 {
-			whole.Apply(flow.UpsertRels(edges...))
+		for ; len(edits) > 1; edits = edits[2:] {
+			edit(versions[1].Object, edits[0], edits[1])
 		}
-		sameState(t, held, whole)
-		again := mapping.NewCluster(config)
-		again.Seed(nodes)
-		u := &unstructured.Unstructured{}
-		if utiljson.Unmarshal(second, &u.Object) == nil && u.Object != nil {
-			_, _ = again.Apply(mapping.Event{Type: mapping.Added, Object: u})
-			_, _ = again.Apply(mapping.Event{Type: mapping.Deleted, Object: u})
-		}
+		fold(t, versions[:]...)
+		fold(t, versions[1], versions[0])
 	})
+}
+
+// substitutes are what an edit puts in the place of a value.
+var substitutes = []any{
+	nil, "", "x", int64(-1), int64(1 << 60), 1.5, true, []any{}, []any{nil, "x"}, map[string]any{}, map[string]any{"name": "x"},
+	"True", "False", "Unknown", "Progressing", "DependencyNotReady", "2026-03-01T12:07:00Z", "0001-01-01T00:00:00Z",
+}
+
+// edit replaces one of the values of v, counted in the order of the keys.
+func edit(v any, which, by byte) {
+	left := int(which)
+	var walk func(v any) bool
+	walk = func(v any) bool {
+		switch v := v.(type) {
+		case map[string]any:
+			for _, k := range slices.Sorted(maps.Keys(v)) {
+				if left--; left < 0 {
+					v[k] = substitutes[int(by)%len(substitutes)]
+					return true
+				}
+				if walk(v[k]) {
+					return true
+				}
+			}
+		case []any:
+			for i := range v {
+				if left--; left < 0 {
+					v[i] = substitutes[int(by)%len(substitutes)]
+					return true
+				}
+				if walk(v[i]) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	walk(v)
+}
+
+// fold checks everything that a cluster promises of versions of one object.
+func fold(t *testing.T, versions ...*unstructured.Unstructured) {
+	config := mapping.Config{FlowID: "f", Region: "r"}
+	c, held := mapping.NewCluster(config), flow.NewState("f", 0)
+	send(t, held, c.Start())
+	for _, u := range versions {
+		before, err := json.Marshal(u.Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, kind := range []mapping.EventType{mapping.Added, mapping.Modified} {
+			changes, err := c.Apply(mapping.Event{Type: kind, Object: u})
+			if kind == mapping.Modified && len(changes) > 0 || err != nil && len(changes) > 0 {
+				t.Fatalf("given twice, or with the error %v, it changes %s", err, changes[0].Node.JSON())
+			}
+			send(t, held, changes)
+		}
+		if after, _ := json.Marshal(u.Object); string(after) != string(before) {
+			t.Fatal("the object is another one")
+		}
+	}
+	nodes, edges := c.State()
+	whole := flow.NewState("f", 0)
+	whole.Apply(flow.UpsertNodes(nodes...))
+	if len(edges) > 0 {
+		whole.Apply(flow.UpsertRels(edges...))
+	}
+	sameState(t, held, whole)
+
+	again := mapping.NewCluster(config)
+	again.Seed(nodes)
+	last := versions[len(versions)-1]
+	for _, kind := range []mapping.EventType{mapping.Added, mapping.Deleted} {
+		_, _ = again.Apply(mapping.Event{Type: kind, Object: last})
+	}
+	if left, _ := again.State(); len(left) != 1 {
+		t.Fatalf("deleted, %d nodes are left besides the region", len(left)-1)
+	}
 }
 
 // send folds changes at a receiver that refuses what the contract refuses.

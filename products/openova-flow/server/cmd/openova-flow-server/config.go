@@ -18,14 +18,14 @@ import (
 
 // config is everything that can be set.
 type config struct {
-	listenAddr       string
-	basePath         string
-	tlsCert, tlsKey  string
-	logFormat        string
-	logLevel         slog.Level
-	drainDelay       time.Duration
-	hub              hub.Config
-	http             httpapi.Config
+	listenAddr      string
+	basePath        string
+	tlsCert, tlsKey string
+	logFormat       string
+	logLevel        slog.Level
+	drainDelay      time.Duration
+	hub             hub.Config
+	http            httpapi.Config
 }
 
 // setting is one environment variable and the flag of the same name.

@@ -1,0 +1,288 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"bytes"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// load posts messages to one flow, one after the other, over one connection.
+type load struct {
+	e   *env
+	n   int
+	pad string
+}
+
+func (l *load) post() time.Duration {
+	l.n++
+	body := upsert(node(fmt.Sprintf("n%d", l.n%100), "running", fmt.Sprintf(`,"meta":{"n":%d,"pad":"%s"}`, l.n, l.pad)))
+	start := time.Now()
+	resp, err := l.e.client.Post(l.e.url+"/v1/flows/F/events", asJSON, strings.NewReader(body))
+	if err != nil {
+		l.e.t.Fatal(err)
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	resp.Body.Close()
+	took := time.Since(start)
+	if resp.StatusCode != http.StatusOK {
+		l.e.t.Fatal(resp.Status)
+	}
+	return took
+}
+
+// readAll follows the stream with a strict parser until message number last, and reports the first thing that is wrong.
+func (e *env) readAll(readers int, last int) (wait func()) {
+	var wg sync.WaitGroup
+	ready := make(chan struct{}, readers)
+	for i := range readers {
+		wg.Go(func() {
+			resp, err := e.client.Get(e.url + streamF)
+			if err != nil {
+				e.t.Error(err)
+				return
+			}
+			defer resp.Body.Close()
+			p := parser{bufio.NewReaderSize(resp.Body, 64<<10)}
+			ready <- struct{}{}
+			for want := 1; want <= last; {
+				f, err := p.next()
+				if err != nil {
+					e.t.Errorf("reader %d: %v before message %d", i, err, want)
+					return
+				}
+				switch f.event {
+				case "heartbeat", "upsert-flow":
+				case "snapshot":
+					if want != 1 {
+						e.t.Errorf("reader %d: a snapshot in place of message %d", i, want)
+						return
+					}
+				default:
+					if !strings.Contains(f.data, fmt.Sprintf(`"n":%d,`, want)) {
+						e.t.Errorf("reader %d: %s in place of message %d", i, f.data, want)
+						return
+					}
+					want++
+				}
+			}
+		})
+	}
+	for range readers {
+		<-ready
+	}
+	return wg.Wait
+}
+
+func (e *env) stuckConn() net.Conn {
+	e.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	_ = conn.(*net.TCPConn).SetReadBuffer(256 << 10)
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", streamF)
+	if _, err := conn.Read(make([]byte, 1)); err != nil { // the answer begins: the reader is there
+		e.t.Fatal(err)
+	}
+	return conn
+}
+
+// TestStuckReaderCostsNobodyAnything has 50 subscribers follow 20,000 messages, one of which never reads.
+func TestStuckReaderCostsNobodyAnything(t *testing.T) {
+	const messages = 20_000
+	// The stuck one is to be found behind, not cut off.
+	e := start(t, hub.Config{}, httpapi.Config{WriteTimeout: within * 5})
+	e.post(`{"type":"upsert-flow","flow":{"id":"F","status":"x","startedAt":1}}`)
+	stuck := e.stuckConn()
+	defer stuck.Close()
+	wait := e.readAll(49, messages)
+	l := &load{e: e, pad: strings.Repeat("x", 500)}
+	for range messages {
+		l.post()
+	}
+	wait()
+	if t.Failed() {
+		return
+	}
+	if n := e.hub.Stats.Resyncs.Load(); n != 0 {
+		t.Errorf("%d snapshots before the stuck one reads", n)
+	}
+	// Now it reads: what the sockets held, then a snapshot in place of what the ring does not hold any more, then the rest.
+	state := &folded{}
+	in := bufio.NewReader(io.MultiReader(strings.NewReader("H"), stuck))
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	head := e.do("GET", "/v1/flows/F/events?after=9007199254740991", "").body
+	snapshots := 0
+	p := parser{bufio.NewReader(resp.Body)}
+	_ = stuck.SetReadDeadline(time.Now().Add(within))
+	for !strings.Contains(head, fmt.Sprintf(`"head":%d}`, state.last)) {
+		f, err := p.next()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.event == "heartbeat" {
+			continue
+		}
+		if f.event == "snapshot" {
+			snapshots++
+		}
+		state.apply(t, f)
+	}
+	if got, want := state.state.Snapshot().JSON(), e.snapshot(); got != want || snapshots != 2 {
+		t.Errorf("after %d snapshots the stuck one has\n%s\nwant\n%s", snapshots, got, want)
+	}
+}
+
+// TestStuckReaderDelaysNoPost compares the 99th percentile of POST with and without a reader that never reads, 49 others
+// reading. Blocks of the two alternate, so that whatever else the machine does falls on both alike; the more noise, the more
+// blocks are measured before a verdict.
+func TestStuckReaderDelaysNoPost(t *testing.T) {
+	const block, blocks, rounds = 500, 10, 8
+	type side struct {
+		l    *load
+		took []time.Duration
+	}
+	newSide := func(stuck bool) *side {
+		e := start(t, hub.Config{}, httpapi.Config{WriteTimeout: within * 5})
+		e.post(`{"type":"upsert-flow","flow":{"id":"F","status":"x","startedAt":1}}`)
+		if stuck {
+			conn := e.stuckConn()
+			t.Cleanup(func() { conn.Close() })
+		}
+		for range 49 {
+			resp, err := e.client.Get(e.url + streamF)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { resp.Body.Close() })
+			go func() { _, _ = io.Copy(io.Discard, resp.Body) }()
+		}
+		return &side{l: &load{e: e, pad: strings.Repeat("x", 500)}}
+	}
+	with, without := newSide(true), newSide(false)
+	for range 8 * 1024 { // the stuck one's sockets fill up, and it falls behind the ring
+		with.l.post()
+	}
+	p99 := func(s *side) time.Duration {
+		sorted := slices.Sorted(slices.Values(s.took))
+		return sorted[len(sorted)*99/100]
+	}
+	for round := 1; ; round++ {
+		for range blocks {
+			for _, s := range []*side{with, without} {
+				for range block {
+					s.took = append(s.took, s.l.post())
+				}
+			}
+		}
+		ratio := float64(p99(with)) / float64(p99(without))
+		t.Logf("%d POST a side: p99 with a stuck reader %v, without %v, ratio %.3f", len(with.took), p99(with), p99(without), ratio)
+		if ratio <= 1.10 {
+			return
+		}
+		if round == rounds {
+			t.Fatal("a stuck reader delays POST")
+		}
+	}
+}
+
+// TestManyReadersManyWriters has readers come, stall, leave and resume while writers post, delete and remake the flow; whoever
+// follows to the end has what the snapshot says.
+func TestManyReadersManyWriters(t *testing.T) {
+	e := start(t, hub.Config{RingCapacity: 64}, httpapi.Config{})
+	var writers, readers sync.WaitGroup
+	stop := make(chan struct{})
+	for w := range 4 {
+		writers.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(w), 7))
+			for i := range 400 {
+				var body bytes.Buffer
+				for range 1 + r.IntN(5) {
+					body.WriteString(upsert(node(fmt.Sprintf("w%d-%d", w, r.IntN(9)), fmt.Sprint("s", i))) + "\n")
+				}
+				if r.IntN(10) == 0 {
+					body.WriteString(fmt.Sprintf(`{"type":"delete-nodes","ids":["w%d-%d"]}`+"\n", w, r.IntN(9)))
+				}
+				if w == 0 && i%150 == 149 {
+					e.do("DELETE", "/v1/flows/F", "")
+				}
+				if a := e.do("POST", "/v1/flows/F/events", body.String(), "Content-Type", asNDJSON); a.status != 200 {
+					t.Errorf("%d %s", a.status, a.body)
+				}
+			}
+		})
+	}
+	finals := make([]string, 12)
+	for n := range finals {
+		readers.Go(func() {
+			r := rand.New(rand.NewPCG(uint64(n), 9))
+			var state folded
+			for {
+				resume := []string{}
+				if state.last > 0 {
+					resume = []string{"Last-Event-ID", fmt.Sprint(state.last)}
+				}
+				v := e.watch(streamF, resume...)
+				budget := 1 + r.IntN(300)
+				for f := range v.frames {
+					switch f.event {
+					case "heartbeat":
+						continue
+					case "deleted":
+						state = folded{last: state.last}
+						continue
+					}
+					state.apply(t, f)
+					if strings.Contains(f.data, `"the-end"`) {
+						finals[n] = state.state.Snapshot().JSON()
+						v.cancel()
+						return
+					}
+					if budget--; budget == 0 {
+						break
+					}
+				}
+				v.cancel()
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		})
+	}
+	writers.Wait()
+	e.post(`{"type":"upsert-flow","flow":{"id":"F","status":"the-end","startedAt":1}}`)
+	finished := make(chan struct{})
+	go func() { readers.Wait(); close(finished) }()
+	select {
+	case <-finished:
+	case <-time.After(within):
+		close(stop)
+		t.Fatal("not every reader reaches the end")
+	}
+	want := e.snapshot()
+	for n, got := range finals {
+		m, err := flow.Decode("F", []byte(got))
+		if err != nil || m.JSON() != want {
+			t.Errorf("reader %d has\n%s\nwant\n%s", n, got, want)
+		}
+	}
+}

@@ -1,0 +1,525 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+const (
+	asJSON   = "application/json"
+	asNDJSON = "application/x-ndjson"
+)
+
+func TestPostVectors(t *testing.T) {
+	for dir, want := range map[string]int{"valid": 200, "invalid": 400, "invalid-bytes": 400} {
+		paths, _ := filepath.Glob(filepath.Join("../flow/testdata/vectors", dir, "*.json"))
+		if len(paths) == 0 {
+			t.Fatalf("no vectors in %s", dir)
+		}
+		for _, p := range paths {
+			t.Run(dir+"/"+filepath.Base(p), func(t *testing.T) {
+				e := start(t, hub.Config{}, httpapi.Config{})
+				data, err := os.ReadFile(p)
+				if err != nil {
+					t.Fatal(err)
+				}
+				a := e.do("POST", "/v1/flows/F/events", string(data), "Content-Type", asJSON)
+				if a.status != want {
+					t.Fatalf("%d %s", a.status, a.body)
+				}
+				if want == 400 {
+					isProblem(t, a, 400)
+					if got := e.do("GET", "/v1/flows/F/snapshot", ""); got.status != 404 {
+						t.Errorf("a refused message made a flow: %s", got.body)
+					}
+				}
+			})
+		}
+	}
+}
+
+type problem struct {
+	Type, Title, Detail, Field string
+	Status, Line               int
+}
+
+func isProblem(t *testing.T, a answer, status int) problem {
+	t.Helper()
+	var p problem
+	if err := json.Unmarshal([]byte(a.body), &p); err != nil {
+		t.Fatalf("%d %s: %v", a.status, a.body, err)
+	}
+	if a.status != status || p.Status != status || a.header.Get("Content-Type") != "application/problem+json" || p.Title != http.StatusText(status) || p.Type != "about:blank" || p.Detail == "" {
+		t.Fatalf("no problem document of status %d: %d %v %s", status, a.status, a.header, a.body)
+	}
+	return p
+}
+
+func TestRefusals(t *testing.T) {
+	long := strings.Repeat("x", 2000)
+	for _, tt := range []struct {
+		name, method, path, body string
+		header                   []string
+		status                   int
+		field                    string
+		line                     int
+	}{
+		{"field in a single message", "POST", "/v1/flows/F/events", `{"type":"upsert-nodes","nodes":[` + strings.Repeat(node("a", "x")+",", 3) + `{"id":"d","flowId":"F","label":"d","status":5}]}`, []string{"Content-Type", asJSON}, 400, "nodes[3].status", 0},
+		{"line and field in a batch, blank lines counted", "POST", "/v1/flows/F/events", upsert(node("a", "x")) + "\n\n" + upsert(node("a", "")), []string{"Content-Type", asNDJSON}, 400, "nodes[0].status", 3},
+		{"empty batch", "POST", "/v1/flows/F/events", "\n \n", []string{"Content-Type", asNDJSON}, 400, "", 0},
+		{"empty body", "POST", "/v1/flows/F/events", "", []string{"Content-Type", asJSON}, 400, "", 0},
+		{"two messages as one", "POST", "/v1/flows/F/events", upsert(node("a", "x")) + "\n" + upsert(node("a", "x")), []string{"Content-Type", asJSON}, 400, "", 0},
+		{"no content type", "POST", "/v1/flows/F/events", upsert(node("a", "x")), nil, 415, "Content-Type", 0},
+		{"form", "POST", "/v1/flows/F/events", upsert(node("a", "x")), []string{"Content-Type", "application/x-www-form-urlencoded"}, 415, "Content-Type", 0},
+		{"gzip", "POST", "/v1/flows/F/events", upsert(node("a", "x")), []string{"Content-Type", asJSON, "Content-Encoding", "gzip"}, 415, "Content-Encoding", 0},
+		{"message too large", "POST", "/v1/flows/F/events", upsert(node("a", long)), []string{"Content-Type", asJSON}, 413, "", 0},
+		{"batch too large", "POST", "/v1/flows/F/events", strings.Repeat(upsert(node("a", "x"))+"\n", 100), []string{"Content-Type", asNDJSON}, 413, "", 0},
+		{"message of a batch too large", "POST", "/v1/flows/F/events", upsert(node("a", "x")) + "\n" + upsert(node("a", long)), []string{"Content-Type", asNDJSON}, 413, "", 2},
+		{"bad flow id", "POST", "/v1/flows/a%20b/events", upsert(node("a", "x")), []string{"Content-Type", asJSON}, 400, "flowId", 0},
+		{"slash in a flow id", "GET", "/v1/flows/a%2Fb/snapshot", "", nil, 400, "flowId", 0},
+		{"empty flow id", "GET", "/v1/flows//snapshot", "", nil, 400, "flowId", 0},
+		{"long flow id", "GET", "/v1/flows/" + strings.Repeat("a", 129) + "/snapshot", "", nil, 400, "flowId", 0},
+		{"emitter header", "POST", "/v1/flows/F/events", upsert(node("a", "x")), []string{"Content-Type", asJSON, "Flow-Emitter", "me;epoch=x;n=1"}, 400, "Flow-Emitter", 0},
+		{"emitter header without name", "POST", "/v1/flows/F/events", upsert(node("a", "x")), []string{"Content-Type", asJSON, "Flow-Emitter", ";epoch=1;n=1"}, 400, "Flow-Emitter", 0},
+		{"after", "GET", "/v1/flows/F/events?after=x", "", nil, 400, "after", 0},
+		{"negative after", "GET", "/v1/flows/F/events?after=-1", "", nil, 400, "after", 0},
+		{"limit", "GET", "/v1/flows/F/events?limit=0", "", nil, 400, "limit", 0},
+		{"unknown flow's snapshot", "GET", "/v1/flows/never/snapshot", "", nil, 404, "", 0},
+		{"unknown flow's events", "GET", "/v1/flows/never/events", "", nil, 404, "", 0},
+		{"unknown flow's rollouts", "GET", "/v1/flows/never/rollouts", "", nil, 404, "", 0},
+		{"unknown path", "GET", "/v1/flow", "", nil, 404, "", 0},
+		{"unknown path below", "GET", "/v1/flows/F/more/things", "", nil, 404, "", 0},
+		{"incarnation", "POST", "/v1/flows/F/events", upsert(node("a", "x")), []string{"Content-Type", asJSON, "Flow-If-Incarnation", "other"}, 412, "Flow-If-Incarnation", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := start(t, hub.Config{}, httpapi.Config{MaxMessageBytes: 1500, MaxBatchBytes: 4000})
+			if strings.HasPrefix(tt.path, "/v1/flows/F/") {
+				e.post(upsert(node("before", "x")))
+			}
+			a := e.do(tt.method, tt.path, tt.body, tt.header...)
+			p := isProblem(t, a, tt.status)
+			if p.Field != tt.field || p.Line != tt.line {
+				t.Errorf("names field %q, line %d: %s", p.Field, p.Line, a.body)
+			}
+			if strings.HasPrefix(tt.path, "/v1/flows/F/") {
+				if got := e.snapshot(); strings.Contains(got, `"id":"a"`) || !strings.Contains(got, `"id":"before"`) {
+					t.Errorf("something of it was applied: %s", got)
+				}
+			}
+		})
+	}
+}
+
+func TestWrongMethods(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	for path, allow := range map[string]string{
+		"/v1/flows":                 "GET, HEAD",
+		"/v1/flows/F":               "DELETE",
+		"/v1/flows/F/events":        "GET, HEAD, POST",
+		"/v1/flows/F/snapshot":      "GET, HEAD",
+		"/v1/flows/F/stream":        "GET, HEAD",
+		"/v1/flows/F/rollouts":      "GET, HEAD",
+		"/v1/flows/F/regions/r":     "DELETE",
+		"/healthz":                  "GET, HEAD",
+		"/readyz":                   "GET, HEAD",
+		"/metrics":                  "GET, HEAD",
+		"/":                         "GET, HEAD",
+		"/v1/flows/F/regions/a%2Fb": "DELETE",
+	} {
+		a := e.do("PUT", path, "")
+		isProblem(t, a, 405)
+		if got := a.header.Get("Allow"); got != allow {
+			t.Errorf("PUT %s: Allow is %q, want %q", path, got, allow)
+		}
+	}
+}
+
+func TestSnapshot(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	// Dots alone are valid flow ids, which path cleaning would destroy.
+	if seq := e.postTo("F", upsert(node("b", "running", `,"startedAt":5`), node("a", "succeeded", `,"x":[1]`))); seq <= 0 {
+		t.Fatal(seq)
+	}
+	e.post(`{"type":"upsert-rels","relationships":[{"fromId":"b","toId":"c","type":"triggers"},{"fromId":"a","toId":"b","type":"finish-to-start","why":"x"}]}`)
+	a := e.do("GET", "/v1/flows/F/snapshot", "")
+	want := `{"type":"snapshot","flow":{"id":"F","status":"running","startedAt":5},"nodes":[` + node("a", "succeeded", `,"x":[1]`) + `,` + node("b", "running", `,"startedAt":5`) +
+		`],"relationships":[{"fromId":"a","toId":"b","type":"finish-to-start","why":"x"},{"fromId":"b","toId":"c","type":"triggers"}]}`
+	if a.body != want {
+		t.Fatalf("got  %s\nwant %s", a.body, want)
+	}
+	etag, incarnation := a.header.Get("ETag"), a.header.Get("Flow-Incarnation")
+	if etag == "" || incarnation == "" || a.header.Get("Content-Type") != asJSON {
+		t.Fatalf("headers %v", a.header)
+	}
+	for _, match := range []string{etag, "W/" + etag, `"x", ` + etag, "*"} {
+		if a := e.do("GET", "/v1/flows/F/snapshot", "", "If-None-Match", match); a.status != 304 || a.body != "" || a.header.Get("ETag") != etag || a.header.Get("Flow-Incarnation") != incarnation {
+			t.Errorf("If-None-Match %s: %d %v %s", match, a.status, a.header, a.body)
+		}
+	}
+	e.post(upsert(node("a", "failed")))
+	if a := e.do("GET", "/v1/flows/F/snapshot", "", "If-None-Match", etag); a.status != 200 || a.header.Get("ETag") == etag || !strings.Contains(a.body, `"status":"failed"`) {
+		t.Errorf("after a change: %d %v %s", a.status, a.header, a.body)
+	}
+	if a := e.do("HEAD", "/v1/flows/F/snapshot", ""); a.status != 200 || a.body != "" || a.header.Get("Content-Length") == "" {
+		t.Errorf("HEAD: %d %v %s", a.status, a.header, a.body)
+	}
+}
+
+func TestOddFlowIDs(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	for _, id := range []string{"..", ".", "a:b", "A-_.9", strings.Repeat("z", 128)} {
+		// A client's library cleans dots out of a path before it is sent, so they are escaped.
+		path := "/v1/flows/" + strings.ReplaceAll(id, ".", "%2E")
+		message := strings.ReplaceAll(upsert(node("a", "running")), `"F"`, `"`+id+`"`)
+		if a := e.do("POST", path+"/events", message, "Content-Type", asJSON+"; charset=utf-8"); a.status != 200 {
+			t.Errorf("%s: %d %s", id, a.status, a.body)
+		}
+		if a := e.do("GET", path+"/snapshot", ""); a.status != 200 {
+			t.Errorf("%s: %d %s", id, a.status, a.body)
+		}
+	}
+}
+
+func TestSequenceNumbers(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	var last int64
+	for i := range 20 {
+		seq := e.postTo([]string{"F", "G"}[i%2], strings.ReplaceAll(upsert(node("a", strconv.Itoa(i))), `"F"`, `"`+[]string{"F", "G"}[i%2]+`"`))
+		if seq <= last || seq >= 1<<53 {
+			t.Fatalf("number %d after %d", seq, last)
+		}
+		last = seq
+	}
+	e.do("DELETE", "/v1/flows/F", "")
+	if seq := e.post(upsert(node("a", "x"))); seq <= last {
+		t.Errorf("a flow made again has number %d after %d", seq, last)
+	}
+	if second := start(t, hub.Config{}, httpapi.Config{}).post(upsert(node("a", "x"))); second <= last {
+		t.Errorf("after a restart numbers go down: %d after %d", second, last)
+	}
+}
+
+func TestDeletesMakeNoFlow(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	first := e.post(`{"type":"delete-nodes","ids":["a"]}`)
+	a := e.do("POST", "/v1/flows/F/events", `{"type":"delete-rels","pairs":[{"fromId":"a","toId":"b","type":"triggers"}]}`, "Content-Type", asJSON)
+	if seqOf(t, a) <= first || a.header.Get("Flow-Incarnation") != "none" {
+		t.Errorf("%v %s", a.header, a.body)
+	}
+	if a := e.do("GET", "/v1/flows/F/snapshot", ""); a.status != 404 {
+		t.Errorf("there is a flow: %s", a.body)
+	}
+	if a := e.do("GET", "/v1/flows", ""); strings.TrimSpace(a.body) != `{"flows":[]}` {
+		t.Errorf("listed: %s", a.body)
+	}
+}
+
+func TestListAndDelete(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	seq := e.post(upsert(node("r1", "running", `,"region":"r1"`), node("r1/a", "succeeded", `,"region":"r1"`), node("r2/b", "failed", `,"region":"r2"`), node("c", "failed")))
+	e.postTo("A", strings.ReplaceAll(upsert(node("a", "pending")), `"F"`, `"A"`))
+	var list struct {
+		Flows []struct {
+			ID, Status, Incarnation string
+			Counts                  map[string]int
+			Regions                 []string
+			Seq, UpdatedAt          int64
+		}
+	}
+	a := e.do("GET", "/v1/flows", "")
+	if err := json.Unmarshal([]byte(a.body), &list); err != nil || len(list.Flows) != 2 {
+		t.Fatalf("%s: %v", a.body, err)
+	}
+	f := list.Flows[1]
+	if list.Flows[0].ID != "A" || f.ID != "F" || f.Status != "failed" || fmt.Sprint(f.Counts) != "map[failed:2 running:1 succeeded:1]" ||
+		fmt.Sprint(f.Regions) != "[r1 r2]" || f.Seq < seq || f.UpdatedAt == 0 || f.Incarnation == "" {
+		t.Errorf("%s", a.body)
+	}
+	for range 2 {
+		if a := e.do("DELETE", "/v1/flows/F", ""); a.status != 204 || a.body != "" {
+			t.Errorf("DELETE: %d %s", a.status, a.body)
+		}
+	}
+	if a := e.do("GET", "/v1/flows/F/snapshot", ""); a.status != 404 || a.header.Get("Flow-Incarnation") != "none" {
+		t.Errorf("%d %v", a.status, a.header)
+	}
+}
+
+func TestDeleteRegion(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	e.post(upsert(node("a/b", "failed", `,"region":"a/b"`), node("a/b/x", "failed", `,"region":"a/b"`), node("c", "succeeded", `,"region":"c","endedAt":3`)))
+	e.post(`{"type":"upsert-rels","relationships":[{"fromId":"c","toId":"a/b/x","type":"triggers"},{"fromId":"c","toId":"d","type":"triggers"}]}`)
+	v := e.watch("/v1/flows/F/stream")
+	v.message()
+	if a := e.do("DELETE", "/v1/flows/F/regions/a%2Fb", ""); a.status != 204 {
+		t.Fatalf("%d %s", a.status, a.body)
+	}
+	if f := v.message(); f.event != "delete-nodes" || f.data != `{"type":"delete-nodes","ids":["a/b","a/b/x"]}` {
+		t.Errorf("%+v", f)
+	}
+	if f := v.message(); f.event != "upsert-flow" || !strings.Contains(f.data, `"status":"succeeded"`) {
+		t.Errorf("%+v", f)
+	}
+	if got := e.snapshot(); strings.Contains(got, "a/b") || !strings.Contains(got, `"toId":"d"`) {
+		t.Errorf("%s", got)
+	}
+	for _, path := range []string{"/v1/flows/F/regions/nowhere", "/v1/flows/never/regions/c"} {
+		if a := e.do("DELETE", path, ""); a.status != 204 {
+			t.Errorf("%s: %d %s", path, a.status, a.body)
+		}
+	}
+}
+
+func TestEvents(t *testing.T) {
+	e := start(t, hub.Config{RingCapacity: 4}, httpapi.Config{})
+	var seqs []int64
+	states := []string{}
+	snapshotOf := func(raw json.RawMessage) string {
+		m, err := flow.Decode("F", raw)
+		if err != nil {
+			t.Fatalf("%s: %v", raw, err)
+		}
+		return m.JSON()
+	}
+	states = append(states, "")
+	for i := range 6 {
+		// An owned flow, so that each request is one message.
+		message := upsert(node(fmt.Sprintf("n%d", i%3), strconv.Itoa(i)))
+		if i == 0 {
+			message = `{"type":"snapshot","flow":{"id":"F","status":"x","startedAt":1},"nodes":[` + node("n9", "x") + `]}`
+		}
+		seqs = append(seqs, e.post(message))
+		states = append(states, e.snapshot())
+	}
+	var h struct {
+		Base                  json.RawMessage
+		BaseSeq, Oldest, Head int64
+		Events                []struct {
+			Seq, At int64
+			Message json.RawMessage
+		}
+	}
+	get := func(query string) {
+		t.Helper()
+		a := e.do("GET", "/v1/flows/F/events"+query, "")
+		h.Events, h.Base = nil, nil
+		if err := json.Unmarshal([]byte(a.body), &h); err != nil || a.status != 200 || a.header.Get("Flow-Incarnation") == "" {
+			t.Fatalf("%d %v %s", a.status, a.header, a.body)
+		}
+	}
+	for _, tt := range []struct {
+		query      string
+		base, from int // indexes
+		n          int
+	}{
+		{"", 2, 2, 4},
+		{"?after=0&limit=2", 2, 2, 2},
+		{fmt.Sprintf("?after=%d", seqs[1]), 2, 2, 4},
+		{fmt.Sprintf("?after=%d&limit=1", seqs[3]), 4, 4, 1},
+		{fmt.Sprintf("?after=%d", seqs[5]), 6, 6, 0},
+	} {
+		get(tt.query)
+		if len(h.Events) != tt.n || h.Oldest != seqs[2] || h.Head != seqs[5] || h.BaseSeq != seqs[tt.base-1] {
+			t.Errorf("%s: %d events, oldest %d, head %d, base %d", tt.query, len(h.Events), h.Oldest, h.Head, h.BaseSeq)
+			continue
+		}
+		if got := snapshotOf(h.Base); got != states[tt.base] {
+			t.Errorf("%s: base is %s\nwant %s", tt.query, got, states[tt.base])
+		}
+		state := flow.NewState("F", 0)
+		state.Apply(mustDecode(t, h.Base))
+		for i, ev := range h.Events {
+			state.Apply(mustDecode(t, ev.Message))
+			if ev.Seq != seqs[tt.from+i] || ev.At == 0 || state.Snapshot().JSON() != states[tt.from+i+1] {
+				t.Errorf("%s: event %d leads to %s\nwant %s", tt.query, i, state.Snapshot().JSON(), states[tt.from+i+1])
+			}
+		}
+	}
+}
+
+func mustDecode(t *testing.T, raw []byte) *flow.Message {
+	t.Helper()
+	m, err := flow.Decode("F", raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func TestIncarnationPreconditions(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	post := func(condition string) answer {
+		return e.do("POST", "/v1/flows/F/events", upsert(node("a", "x")), "Content-Type", asJSON, "Flow-If-Incarnation", condition)
+	}
+	if a := post("abc"); a.status != 412 || a.header.Get("Flow-Incarnation") != "none" {
+		t.Errorf("a flow that is not there: %d %v", a.status, a.header)
+	}
+	a := post("none")
+	seqOf(t, a)
+	first := a.header.Get("Flow-Incarnation")
+	if a := post("none"); a.status != 412 || a.header.Get("Flow-Incarnation") != first {
+		t.Errorf("none, though it exists: %d %v", a.status, a.header)
+	}
+	seqOf(t, post(first))
+	e.do("DELETE", "/v1/flows/F", "")
+	if a := post(first); a.status != 412 {
+		t.Errorf("after DELETE: %d", a.status)
+	}
+	if second := post("none").header.Get("Flow-Incarnation"); second == first || second == "" {
+		t.Errorf("the flow made again has incarnation %q, before %q", second, first)
+	}
+}
+
+func TestEmitterOrder(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	post := func(emitter, status string, more ...string) answer {
+		return e.do("POST", "/v1/flows/F/events", upsert(node("a", status)), append([]string{"Content-Type", asJSON, "Flow-Emitter", emitter}, more...)...)
+	}
+	first := post("me;epoch=1;n=5", "s1", "Flow-If-Incarnation", "none")
+	seq := seqOf(t, first)
+	if a := post("me;epoch=1;n=5", "s1", "Flow-If-Incarnation", "none"); a.body != first.body || a.header.Get("Flow-Incarnation") != first.header.Get("Flow-Incarnation") {
+		t.Errorf("an exact repeat gets %d %s, first was %s", a.status, a.body, first.body)
+	}
+	for _, stale := range []string{"me;epoch=1;n=5", "me;epoch=1;n=4", "me;epoch=0;n=99"} {
+		if a := post(stale, "old"); a.status != 409 {
+			t.Errorf("%s: %d %s", stale, a.status, a.body)
+		}
+	}
+	if got := e.snapshot(); !strings.Contains(got, "s1") {
+		t.Errorf("a stale request was applied: %s", got)
+	}
+	for i, newer := range []string{"me;epoch=1;n=6", "me;epoch=2;n=1", "other;epoch=0;n=0", "me; epoch=2; n=2"} {
+		if got := seqOf(t, post(newer, "new"+strconv.Itoa(i))); got <= seq {
+			t.Errorf("%s: %d", newer, got)
+		}
+	}
+	e.do("DELETE", "/v1/flows/F", "")
+	seqOf(t, post("me;epoch=1;n=1", "again"))
+}
+
+func TestLimits(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		cfg    hub.Config
+		before []string
+		body   string
+		status int
+		field  string
+		line   int
+	}{
+		{"nodes", hub.Config{MaxNodes: 2}, []string{upsert(node("a", "x"), node("b", "x"))}, "\n" + upsert(node("a", "y")) + "\n" + upsert(node("c", "x")), 429, "nodes", 3},
+		{"relationships", hub.Config{MaxRelationships: 1}, []string{`{"type":"upsert-rels","relationships":[{"fromId":"a","toId":"b","type":"triggers"}]}`}, `{"type":"upsert-rels","relationships":[{"fromId":"a","toId":"c","type":"triggers"}]}`, 429, "relationships", 1},
+		{"meta", hub.Config{MaxMetaBytes: 20}, nil, upsert(node("a", "x"), node("b", "x", `,"meta":{"a":"aaaaaaaaaaaaaaaaaaaaaaa"}`)), 429, "nodes[1].meta", 1},
+		{"flows", hub.Config{MaxFlows: 1}, []string{"G"}, upsert(node("a", "x")), 503, "", 0},
+		{"state", hub.Config{MaxStateBytes: 100}, []string{upsert(node("a", "x"))}, upsert(node("a", "y")), 503, "", 0},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := start(t, tt.cfg, httpapi.Config{})
+			for _, m := range tt.before {
+				if m == "G" {
+					e.postTo("G", strings.ReplaceAll(upsert(node("a", "x")), `"F"`, `"G"`))
+				} else {
+					e.post(m)
+				}
+			}
+			a := e.do("POST", "/v1/flows/F/events", tt.body, "Content-Type", asNDJSON)
+			p := isProblem(t, a, tt.status)
+			if a.header.Get("Retry-After") == "" || p.Field != tt.field || p.Line != tt.line {
+				t.Errorf("%v %s", a.header, a.body)
+			}
+		})
+	}
+	t.Run("within, when a delete in the same batch makes room", func(t *testing.T) {
+		e := start(t, hub.Config{MaxNodes: 2}, httpapi.Config{})
+		e.post(upsert(node("a", "x"), node("b", "x")))
+		a := e.do("POST", "/v1/flows/F/events", `{"type":"delete-nodes","ids":["a"]}`+"\n"+upsert(node("c", "x"), node("c", "y"), node("b", "z")), "Content-Type", asNDJSON)
+		seqOf(t, a)
+	})
+	t.Run("deletes are never refused", func(t *testing.T) {
+		e := start(t, hub.Config{MaxStateBytes: 100}, httpapi.Config{})
+		e.post(upsert(node("a", "x")))
+		e.post(`{"type":"delete-nodes","ids":["a"]}`)
+	})
+	t.Run("subscribers", func(t *testing.T) {
+		e := start(t, hub.Config{MaxSubscribers: 1}, httpapi.Config{})
+		v := e.watch("/v1/flows/F/stream")
+		v.next()
+		if a := e.do("GET", "/v1/flows/F/stream", ""); isProblem(t, a, 503).Detail == "" || a.header.Get("Retry-After") == "" {
+			t.Errorf("%v", a.header)
+		}
+	})
+	t.Run("bodies in flight", func(t *testing.T) {
+		e := start(t, hub.Config{}, httpapi.Config{MaxIngestBytes: 10})
+		a := e.do("POST", "/v1/flows/F/events", upsert(node("a", "x")), "Content-Type", asJSON)
+		if isProblem(t, a, 503); a.header.Get("Retry-After") == "" {
+			t.Errorf("%v", a.header)
+		}
+		if a := e.do("GET", "/metrics", ""); !strings.Contains(a.body, "openova_flow_ingest_bytes 0\n") || !strings.Contains(a.body, "openova_flow_limit_hits_total 1\n") {
+			t.Errorf("%s", a.body)
+		}
+	})
+}
+
+func TestHealthAndDescription(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{Version: "v1.2.3", Page: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("the page")) })})
+	if a := e.do("GET", "/healthz", ""); a.status != 200 {
+		t.Errorf("healthz: %d", a.status)
+	}
+	if a := e.do("GET", "/readyz", ""); a.status != 200 {
+		t.Errorf("readyz: %d", a.status)
+	}
+	e.api.SetReady(false)
+	isProblem(t, e.do("GET", "/readyz", ""), 503)
+	if a := e.do("GET", "/healthz", ""); a.status != 200 {
+		t.Errorf("healthz while draining: %d", a.status)
+	}
+	for accept, page := range map[string]bool{"": true, "text/html,application/json": true, "application/json": false, "application/json, text/plain": false} {
+		a := e.do("GET", "/", "", "Accept", accept)
+		if got := a.body == "the page"; got != page || !page && !strings.Contains(a.body, `"version":"v1.2.3"`) {
+			t.Errorf("Accept %q: %s", accept, a.body)
+		}
+	}
+}
+
+func TestMetricsTellWhatHappened(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	e.post(upsert(node("a", "running")))
+	e.do("POST", "/v1/flows/F/events", "{", "Content-Type", asJSON)
+	v := e.watch("/v1/flows/F/stream")
+	v.message()
+	a := e.do("GET", "/metrics", "")
+	for _, line := range []string{
+		`openova_flow_messages_total{type="upsert-nodes"} 1`,
+		`openova_flow_messages_refused_total{code="400"} 1`,
+		`openova_flow_http_requests_total{route="events",method="POST",code="200"} 1`,
+		`openova_flow_derived_messages_total 1`,
+		`openova_flow_subscribers 1`,
+		`openova_flow_snapshots_sent_total 1`,
+		`openova_flow_resyncs_total 0`,
+		`openova_flow_flows 1`,
+		`openova_flow_nodes 1`,
+		`openova_flow_ring_messages 2`,
+	} {
+		if !strings.Contains(a.body, line+"\n") {
+			t.Errorf("no line %s in\n%s", line, a.body)
+		}
+	}
+	for _, m := range httpapi.Metrics {
+		if !strings.Contains(a.body, "# TYPE "+m.Name+" "+m.Type+"\n") {
+			t.Errorf("%s is described and not served", m.Name)
+		}
+		if m.Type == "gauge" && !strings.Contains(a.body, "\n"+m.Name) {
+			t.Errorf("%s has no sample", m.Name)
+		}
+	}
+}

@@ -1,0 +1,259 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// within bounds every wait of these tests; reaching it is a failure.
+const within = 60 * time.Second
+
+type frame struct {
+	id    int64 // -1: none
+	event string
+	data  string
+}
+
+// parser reads frames strictly: any line that the API should not send is an error.
+type parser struct{ in *bufio.Reader }
+
+func (p parser) next() (frame, error) {
+	f := frame{id: -1}
+	for {
+		line, err := p.in.ReadString('\n')
+		if err != nil {
+			return f, err
+		}
+		line = line[:len(line)-1]
+		name, value, _ := strings.Cut(line, ": ")
+		switch {
+		case line == "":
+			return f, nil
+		case name == "id":
+			if f.id, err = strconv.ParseInt(value, 10, 64); err != nil {
+				return f, err
+			}
+		case name == "event":
+			f.event = value
+		case name == "data" && f.data == "":
+			f.data = value
+		default:
+			return f, fmt.Errorf("unexpected line %q", line)
+		}
+	}
+}
+
+// viewer is a client of a stream. Frames arrive on a channel that closes with the stream.
+type viewer struct {
+	t      testing.TB
+	header http.Header
+	frames chan frame
+	cancel context.CancelFunc
+}
+
+func (e *env) watch(path string, header ...string) *viewer {
+	e.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	e.t.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, e.url+path, nil)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Set(header[i], header[i+1])
+	}
+	resp, err := e.client.Do(req)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("Content-Type") != "text/event-stream" {
+		body, _ := io.ReadAll(resp.Body)
+		e.t.Fatalf("GET %s: %s %s", path, resp.Status, body)
+	}
+	v := &viewer{t: e.t, header: resp.Header, frames: make(chan frame, 100_000), cancel: cancel}
+	go func() {
+		defer close(v.frames)
+		defer resp.Body.Close()
+		p := parser{bufio.NewReader(resp.Body)}
+		for {
+			f, err := p.next()
+			if err != nil {
+				return
+			}
+			v.frames <- f
+		}
+	}()
+	return v
+}
+
+// next returns the next frame, heartbeats among them.
+func (v *viewer) next() frame {
+	v.t.Helper()
+	select {
+	case f, ok := <-v.frames:
+		if !ok {
+			v.t.Fatal("the stream ended")
+		}
+		return f
+	case <-time.After(within):
+		v.t.Fatal("no frame")
+	}
+	panic("unreachable")
+}
+
+// message returns the next frame that is no heartbeat.
+func (v *viewer) message() frame {
+	v.t.Helper()
+	for {
+		if f := v.next(); f.event != "heartbeat" {
+			return f
+		}
+	}
+}
+
+func (v *viewer) ended() {
+	v.t.Helper()
+	for {
+		select {
+		case f, ok := <-v.frames:
+			if !ok {
+				return
+			}
+			if f.event != "heartbeat" {
+				v.t.Fatalf("the stream goes on with %+v", f)
+			}
+		case <-time.After(within):
+			v.t.Fatal("the stream does not end")
+		}
+	}
+}
+
+// env is a server on a real socket.
+type env struct {
+	t      testing.TB
+	hub    *hub.Hub
+	api    *httpapi.Server
+	url    string
+	client *http.Client
+}
+
+func start(t testing.TB, hc hub.Config, ac httpapi.Config) *env {
+	t.Helper()
+	h := hub.New(hc)
+	api := httpapi.New(h, ac)
+	api.SetReady(true)
+	srv := httptest.NewServer(api)
+	e := &env{t: t, hub: h, api: api, url: srv.URL, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
+	t.Cleanup(func() {
+		h.Close()
+		e.client.CloseIdleConnections()
+		srv.Close()
+	})
+	return e
+}
+
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (e *env) do(method, path, body string, header ...string) answer {
+	e.t.Helper()
+	req, err := http.NewRequest(method, e.url+path, strings.NewReader(body))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Add(header[i], header[i+1])
+	}
+	resp, err := e.client.Do(req)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	return answer{resp.StatusCode, resp.Header, string(b)}
+}
+
+// post sends one message to flow F and returns its number.
+func (e *env) post(message string, header ...string) int64 {
+	e.t.Helper()
+	return e.postTo("F", message, header...)
+}
+
+func (e *env) postTo(flowID, message string, header ...string) int64 {
+	e.t.Helper()
+	a := e.do("POST", "/v1/flows/"+flowID+"/events", message, append([]string{"Content-Type", "application/json"}, header...)...)
+	return seqOf(e.t, a)
+}
+
+func seqOf(t testing.TB, a answer) int64 {
+	t.Helper()
+	text, ok1 := strings.CutPrefix(strings.TrimSpace(a.body), `{"seq":`)
+	text, ok2 := strings.CutSuffix(text, "}")
+	seq, err := strconv.ParseInt(text, 10, 64)
+	if a.status != 200 || !ok1 || !ok2 || err != nil {
+		t.Fatalf("POST: %d %s", a.status, a.body)
+	}
+	return seq
+}
+
+func (e *env) snapshot() string {
+	e.t.Helper()
+	a := e.do("GET", "/v1/flows/F/snapshot", "")
+	if a.status != 200 {
+		e.t.Fatalf("snapshot: %d %s", a.status, a.body)
+	}
+	return strings.TrimSpace(a.body)
+}
+
+func node(id, status string, more ...string) string {
+	return `{"id":"` + id + `","flowId":"F","label":"` + id + `","status":"` + status + `"` + strings.Join(more, "") + `}`
+}
+
+func upsert(nodes ...string) string {
+	return `{"type":"upsert-nodes","nodes":[` + strings.Join(nodes, ",") + `]}`
+}
+
+// folded applies frames to a state, as a viewer does.
+type folded struct {
+	state *flow.State
+	last  int64
+}
+
+func (f *folded) apply(t testing.TB, fr frame) {
+	t.Helper()
+	if fr.id < 0 || fr.id <= f.last {
+		t.Fatalf("frame %d (%s) after %d", fr.id, fr.event, f.last)
+	}
+	m, err := flow.Decode("F", []byte(fr.data))
+	if err != nil || string(m.Type) != fr.event {
+		t.Fatalf("frame %+v: %v", fr, err)
+	}
+	if f.state == nil {
+		f.state = flow.NewState("F", 0)
+	}
+	f.state.Apply(m)
+	f.last = fr.id
+}
+
+func parseOne(raw []byte) (frame, error) {
+	return parser{bufio.NewReader(bytes.NewReader(raw))}.next()
+}

@@ -1,0 +1,345 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+const streamF = "/v1/flows/F/stream"
+
+func TestNewSubscriberGetsASnapshotThenEachMessage(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	e.post(upsert(node("a", "pending")))
+	v := e.watch(streamF)
+	if f := v.next(); f.event != "heartbeat" || f.id != -1 {
+		t.Errorf("first comes %+v", f)
+	}
+	if v.header.Get("Flow-Incarnation") == "" || v.header.Get("Flow-Incarnation") == "none" {
+		t.Errorf("headers %v", v.header)
+	}
+	snapshot := v.next()
+	if snapshot.event != "snapshot" || snapshot.data != e.snapshot() {
+		t.Errorf("then %+v", snapshot)
+	}
+	batch := " { \"type\":\"upsert-nodes\", \"nodes\":[" + node("b", "running") + "],\"extra\":\"kept\" }\n" + upsert(node("c", "failed"))
+	last := seqOf(t, e.do("POST", "/v1/flows/F/events", batch, "Content-Type", asNDJSON))
+	one, two, derived := v.next(), v.next(), v.next()
+	if one.id != last-1 || one.id <= snapshot.id || one.event != "upsert-nodes" || one.data != `{"type":"upsert-nodes","nodes":[`+node("b", "running")+`],"extra":"kept"}` {
+		t.Errorf("first message %+v", one)
+	}
+	if two.id != last || two.data != upsert(node("c", "failed")) {
+		t.Errorf("second message %+v", two)
+	}
+	if derived.event != "upsert-flow" || derived.id <= last || !strings.Contains(derived.data, `"status":"failed"`) {
+		t.Errorf("derived %+v", derived)
+	}
+}
+
+func TestOwnedFlowsAreNotDerived(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	v := e.watch(streamF)
+	e.post(upsert(node("a", "failed")))
+	v.message()
+	e.post(`{"type":"upsert-flow","flow":{"id":"F","status":"mine","startedAt":1}}`)
+	if f := v.message(); !strings.Contains(f.data, `"mine"`) {
+		t.Errorf("%+v", f)
+	}
+	e.post(upsert(node("b", "running")))
+	e.post(upsert(node("c", "running")))
+	if f := v.message(); f.event != "upsert-nodes" {
+		t.Errorf("%+v", f)
+	}
+	if f := v.message(); f.event != "upsert-nodes" {
+		t.Errorf("the server speaks for an owned flow: %+v", f)
+	}
+}
+
+func TestResume(t *testing.T) {
+	e := start(t, hub.Config{RingCapacity: 10}, httpapi.Config{})
+	e.post(`{"type":"upsert-flow","flow":{"id":"F","status":"x","startedAt":1}}`)
+	first := e.post(upsert(node("a", "0")))
+	var seqs []int64
+	for i := range 5 {
+		seqs = append(seqs, e.post(upsert(node("a", strconv.Itoa(i+1)))))
+	}
+	resumesWith := func(t *testing.T, v *viewer, from []int64) {
+		t.Helper()
+		for _, want := range from {
+			if f := v.message(); f.id != want || f.event != "upsert-nodes" {
+				t.Fatalf("got %+v, want %d", f, want)
+			}
+		}
+		next := e.post(upsert(node("a", "later")))
+		seqs = append(seqs, next)
+		if f := v.message(); f.id != next {
+			t.Fatalf("got %+v, want %d", f, next)
+		}
+	}
+	for _, tt := range []struct {
+		name, query string
+		header      []string
+		from        func() []int64 // nil: a snapshot
+	}{
+		{"by header", "", []string{"Last-Event-ID", fmt.Sprint(seqs[1])}, func() []int64 { return seqs[2:] }},
+		{"by query", fmt.Sprintf("?lastEventId=%d", seqs[3]), nil, func() []int64 { return seqs[4:] }},
+		{"the header wins", "?lastEventId=1", []string{"Last-Event-ID", fmt.Sprint(first)}, func() []int64 { return seqs }},
+		{"an empty header is absent", fmt.Sprintf("?lastEventId=%d", seqs[3]), []string{"Last-Event-ID", ""}, func() []int64 { return seqs[4:] }},
+		{"nothing missed", "", []string{"Last-Event-ID", "head"}, func() []int64 { return nil }},
+		{"both empty", "?lastEventId=", nil, nil},
+		{"a number from before this incarnation", "", []string{"Last-Event-ID", "17"}, nil},
+		{"a number from the future", "", []string{"Last-Event-ID", "9007199254740000"}, nil},
+		{"no number", "", []string{"Last-Event-ID", "abc"}, nil},
+		{"a negative number", "", []string{"Last-Event-ID", "-5"}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			head := seqs[len(seqs)-1]
+			for i, h := range tt.header {
+				if h == "head" {
+					tt.header[i] = fmt.Sprint(head)
+				}
+			}
+			v := e.watch(streamF+tt.query, tt.header...)
+			if tt.from == nil {
+				if f := v.message(); f.event != "snapshot" || f.id != head {
+					t.Fatalf("got %+v, want a snapshot of %d", f, head)
+				}
+				return
+			}
+			resumesWith(t, v, tt.from())
+		})
+	}
+	t.Run("past the ring", func(t *testing.T) {
+		for i := range 10 {
+			seqs = append(seqs, e.post(upsert(node("a", fmt.Sprint("more", i)))))
+		}
+		n := len(seqs)
+		resumesWith(t, e.watch(streamF, "Last-Event-ID", fmt.Sprint(seqs[n-11])), seqs[n-10:])
+		if f := e.watch(streamF, "Last-Event-ID", fmt.Sprint(seqs[n-11])).message(); f.event != "snapshot" || f.id != seqs[n] {
+			t.Errorf("one message too many is missing, and it gets %+v", f)
+		}
+	})
+	t.Run("a number of the incarnation before", func(t *testing.T) {
+		old := seqs[len(seqs)-1]
+		e.do("DELETE", "/v1/flows/F", "")
+		e.post(upsert(node("z", "x")))
+		if f := e.watch(streamF, "Last-Event-ID", fmt.Sprint(old)).message(); f.event != "snapshot" || strings.Contains(f.data, `"id":"a"`) {
+			t.Errorf("got %+v", f)
+		}
+	})
+}
+
+func TestStreamOfAFlowThatDoesNotExistYet(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	v := e.watch(streamF, "Last-Event-ID", "12345")
+	if f := v.next(); f.event != "heartbeat" || !strings.Contains(f.data, `"seq":0,`) || v.header.Get("Flow-Incarnation") != "none" {
+		t.Fatalf("%+v %v", f, v.header)
+	}
+	e.do("DELETE", "/v1/flows/F", "")
+	e.post(`{"type":"delete-nodes","ids":["a"]}`)
+	seq := e.post(upsert(node("a", "running")))
+	if f := v.message(); f.event != "snapshot" || f.id < seq || f.data != e.snapshot() {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestDeletedEndsTheStream(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	e.post(upsert(node("a", "running")))
+	v := e.watch(streamF)
+	v.message()
+	e.do("DELETE", "/v1/flows/F", "")
+	if f := v.message(); f.event != "deleted" || f.data != "{}" || f.id != -1 {
+		t.Errorf("%+v", f)
+	}
+	v.ended()
+}
+
+func TestStreamsEndOnShutdown(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	e.post(upsert(node("a", "running")))
+	v := e.watch(streamF)
+	v.message()
+	e.hub.Close()
+	v.ended()
+}
+
+// sink is a ResponseWriter that remembers when it was written to.
+type sink struct {
+	mu     sync.Mutex
+	header http.Header
+	at     []time.Duration
+	frames []string
+	since  time.Time
+}
+
+func (s *sink) Header() http.Header { return s.header }
+func (s *sink) WriteHeader(int)     {}
+func (s *sink) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.at = append(s.at, time.Since(s.since))
+	s.frames = append(s.frames, string(b))
+	return len(b), nil
+}
+func (s *sink) FlushError() error                { return nil }
+func (s *sink) SetWriteDeadline(time.Time) error { return nil }
+
+func TestHeartbeatEvery15SecondsOfSilence(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New(hub.Config{})
+		api := httpapi.New(h, httpapi.Config{})
+		ctx, cancel := context.WithCancel(t.Context())
+		s := &sink{header: http.Header{}, since: time.Now()}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			api.ServeHTTP(s, httptest.NewRequest("GET", streamF, nil).WithContext(ctx))
+		}()
+		post := func() {
+			r := httptest.NewRequest("POST", "/v1/flows/F/events", strings.NewReader(upsert(node("a", time.Now().String()))))
+			r.Header.Set("Content-Type", asJSON)
+			w := httptest.NewRecorder()
+			api.ServeHTTP(w, r)
+			if w.Code != 200 {
+				t.Errorf("%d %s", w.Code, w.Body)
+			}
+		}
+		time.Sleep(20 * time.Second) // beats at 0 and 15
+		post()                       // at 20
+		time.Sleep(31 * time.Second) // beats at 35 and 50
+		cancel()
+		<-done
+		var got []string
+		for i, f := range s.frames {
+			event := strings.TrimPrefix(strings.Split(f[strings.Index(f, "event: "):], "\n")[0], "event: ")
+			got = append(got, fmt.Sprintf("%s@%d", event, int(s.at[i].Seconds())))
+		}
+		if want := "[heartbeat@0 heartbeat@15 snapshot@20 heartbeat@35 heartbeat@50]"; fmt.Sprint(got) != want {
+			t.Errorf("got %v, want %s", got, want)
+		}
+		var beat struct {
+			Seq, At     int64
+			Incarnation string
+		}
+		last := s.frames[len(s.frames)-1]
+		data := strings.TrimSuffix(last[strings.Index(last, "data: ")+6:], "\n\n")
+		if err := json.Unmarshal([]byte(data), &beat); err != nil || beat.Seq == 0 || beat.At != time.Now().Add(-time.Second).UnixMilli() || beat.Incarnation == "none" || strings.Contains(last, "id:") {
+			t.Errorf("%q: %+v %v", last, beat, err)
+		}
+		h.Close()
+	})
+}
+
+func TestIdleFlowsAreDroppedOnlyWhenNobodySpeaksForThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New(hub.Config{})
+		api := httpapi.New(h, httpapi.Config{})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() { defer close(done); h.Run(ctx) }()
+		do := func(method, path, body string, header ...string) int {
+			r := httptest.NewRequest(method, path, strings.NewReader(body))
+			r.Header.Set("Content-Type", asJSON)
+			for i := 0; i < len(header); i += 2 {
+				r.Header.Set(header[i], header[i+1])
+			}
+			w := httptest.NewRecorder()
+			api.ServeHTTP(w, r)
+			return w.Code
+		}
+		for _, id := range []string{"quiet", "spoken-for"} {
+			do("POST", "/v1/flows/"+id+"/events", strings.ReplaceAll(upsert(node("a", "x")), `"F"`, `"`+id+`"`))
+		}
+		for range 14 { // 70 hours
+			time.Sleep(5 * time.Hour)
+			do("GET", "/v1/flows/spoken-for/snapshot", "", "Flow-Emitter", "me;epoch=1;n=1")
+			do("GET", "/v1/flows/quiet/snapshot", "")
+		}
+		if got := do("GET", "/v1/flows/quiet/snapshot", ""); got != 200 {
+			t.Errorf("dropped before 72 h: %d", got)
+		}
+		time.Sleep(3 * time.Hour)
+		if quiet, spoken := do("GET", "/v1/flows/quiet/snapshot", ""), do("GET", "/v1/flows/spoken-for/snapshot", ""); quiet != 404 || spoken != 200 {
+			t.Errorf("after 73 h: quiet %d, spoken for %d", quiet, spoken)
+		}
+		cancel()
+		<-done
+	})
+}
+
+// TestStuckReaderIsCutOff has a reader take nothing: its connection ends, and with it all that it cost.
+func TestStuckReaderIsCutOff(t *testing.T) {
+	e := start(t, hub.Config{RingBytes: 64 << 20}, httpapi.Config{WriteTimeout: 300 * time.Millisecond})
+	conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", streamF)
+	big := upsert(node("a", strings.Repeat("x", 500_000)))
+	deadline := time.Now().Add(within)
+	if _, err := conn.Read(make([]byte, 1)); err != nil { // the answer begins: the reader is there
+		t.Fatal(err)
+	}
+	for e.hub.Stats.Subscribers.Load() > 0 {
+		if time.Now().After(deadline) {
+			t.Fatal("still connected")
+		}
+		e.post(big)
+	}
+	if _, err := io.Copy(io.Discard, conn); err != nil && !strings.Contains(err.Error(), "reset") {
+		t.Error(err)
+	}
+}
+
+func FuzzFrames(f *testing.F) {
+	f.Add("a", "running", "x")
+	f.Add("id: 5", "event: deleted", "data: {}\n\n")
+	f.Add("\u2028", "\r\n\r", "\x00")
+	h := hub.New(hub.Config{})
+	api := httpapi.New(h, httpapi.Config{})
+	f.Fuzz(func(t *testing.T, id, status, extra string) {
+		message, err := json.Marshal(map[string]any{"type": "upsert-nodes", "x": extra, "nodes": []any{map[string]any{"id": "i" + id, "flowId": "F", "label": "l", "status": "s" + status}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader, err := h.Follow("F", 0, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer reader.Close()
+		for d := reader.Take(); d.Frames != nil; d = reader.Take() {
+		}
+		r := httptest.NewRequest("POST", "/v1/flows/F/events", bytes.NewReader(message))
+		r.Header.Set("Content-Type", asJSON)
+		w := httptest.NewRecorder()
+		if api.ServeHTTP(w, r); w.Code != 200 {
+			t.Fatalf("%d %s", w.Code, w.Body)
+		}
+		d := reader.Take()
+		raw := bytes.Join(d.Frames, nil)
+		// The first of what came is this message, in a frame that a strict reader takes as it was sent.
+		fr, err := parseOne(raw)
+		if err != nil || fr.event != "upsert-nodes" && fr.event != "snapshot" {
+			t.Fatalf("%q: %+v %v", raw, fr, err)
+		}
+		if fr.event == "upsert-nodes" && fr.data != string(message) {
+			t.Fatalf("%q came as %q", message, fr.data)
+		}
+	})
+}

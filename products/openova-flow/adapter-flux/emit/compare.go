@@ -127,9 +127,12 @@ func (o *outbox) correct(target map[key]change, now time.Time) int {
 		return had && target[k].deletes() && !leave(k)
 	}
 	var deletions, upserts []change
-	for k := range o.want.values {
+	for k, v := range o.want.values {
 		pruned := k.node == "" && (going(k.rel.FromID) || going(k.rel.ToID))
-		if target[k].deletes() && !pruned && !leave(k) {
+		switch {
+		case leave(k) && pruned:
+			upserts = append(upserts, change{key: k, json: v, at: now}) // goes with its node, and still holds
+		case target[k].deletes() && !pruned && !leave(k):
 			deletions = append(deletions, change{key: k, at: now})
 		}
 	}

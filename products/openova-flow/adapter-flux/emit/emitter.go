@@ -67,9 +67,11 @@ func (e *Emitter) Put(changes []mapping.Change) {
 	if e.term == nil || !e.loaded {
 		return
 	}
+	collapsed := e.box.collapsed
 	for _, c := range steps {
 		e.box.put(c)
 	}
+	e.metrics.collapsed.Add(float64(e.box.collapsed - collapsed))
 	e.moveLocked()
 }
 

@@ -186,9 +186,7 @@ func (r *runner) with(f func(*outbox)) bool {
 	if r.Emitter.term != r.term {
 		return false
 	}
-	before := r.box.collapsed
 	f(r.box)
-	r.metrics.collapsed.Add(float64(r.box.collapsed - before))
 	r.metrics.backlog.Set(float64(r.box.pending()))
 	close(r.moved)
 	r.moved = make(chan struct{})

@@ -153,7 +153,9 @@ func (o *outbox) redundant(log []change) []change {
 func (o *outbox) take(lim limits) *batch {
 	if o.sent == nil && len(o.log) > 0 {
 		o.sent = makeBatch(o.log, lim)
-		o.log = o.log[len(o.sent.changes):]
+		if o.log = o.log[len(o.sent.changes):]; len(o.log) == 0 {
+			o.limit = o.backlog
+		}
 	}
 	return o.sent
 }

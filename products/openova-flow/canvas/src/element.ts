@@ -94,7 +94,7 @@ export class OpenovaFlowElement extends HTMLElement {
     });
     this.#model = new Model({
       now: () => this.#now(),
-      layoutClient: () => createLayoutClient(layoutWorker()),
+      layoutClient: () => createLayoutClient(layoutWorker(), { aspect: this.#aspect() }),
       scene: (scene) => this.#show(scene),
       touched: (i) => this.#renderer.touch(i),
     });
@@ -213,6 +213,12 @@ export class OpenovaFlowElement extends HTMLElement {
       "--_text": theme.text, "--_focus": theme.focus, "--_hover": theme.track,
     });
     this.#renderer.setTheme(theme, getComputedStyle(this).fontFamily || "sans-serif");
+  }
+
+  /** The shape that layout aims at. Rows of regions of unequal height leave gaps, so it comes out narrower than what it is told. */
+  #aspect(): number {
+    const { width, height } = this.#renderer.size;
+    return height === 0 ? 2.3 : Math.min(3, Math.max(0.6, (1.4 * width) / height));
   }
 
   // ---- what is shown

@@ -87,15 +87,15 @@ function paintWords(pen: Pen, view: View, name: StateName | GhostName, style: St
   const { c, theme, text } = pen;
   const k = view.camera.k;
   const whole = view.level === "card";
-  const gap = Math.max(4, 8 * k);
+  const gap = Math.max(3, 8 * k);
   const quiet = name === "not-started" || name === "unconfirmed" || name === "missing" || name === "external";
   const size = whole ? textSize(12.5 * k, 10, 28) : textSize(16 * k, 9, 11);
   c.textAlign = "left";
   c.textBaseline = "alphabetic";
-  c.font = font(pen, size, 600);
+  c.font = font(pen, size, whole ? 600 : 550);
   c.fillStyle = quiet ? theme.muted : theme.text;
   for (const b of boxes) {
-    const label = text.fit(view.scene.labels[b.i]!, b.w - rail - gap - 5, size, 600);
+    const label = text.fit(whole ? view.scene.labels[b.i]! : view.scene.shortLabel(b.i), b.w - rail - gap - (whole ? 5 : 2), size, whole ? 600 : 550);
     const y = whole ? b.y + b.h * 0.43 : b.y + b.h / 2 + size * 0.36;
     if (label !== "") c.fillText(label, b.x + rail + gap, snap(y, pen.dpr));
   }

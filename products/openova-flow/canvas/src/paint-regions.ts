@@ -36,24 +36,45 @@ export function paintFrames(pen: Pen, view: View): void {
 export function regionFace(view: View, region: SceneRegion, dpr: number): Rect {
   const r = snapped(screenRect(view, region), dpr);
   if (isTile(region, view.camera.k)) return r;
-  return { x: r.x + 1, y: r.y + 1, w: Math.max(0, r.w - 2), h: Math.max(0, snap(region.band * view.camera.k, dpr) - 2) };
+  const strip = titleStrip(view, region);
+  return { x: r.x + 1, y: r.y + 1, w: Math.max(0, snap(strip.w, dpr) - 2), h: Math.max(0, snap(strip.h, dpr) - 1) };
+}
+
+/** Least height of a strip that a title can be read in. */
+const leastStrip = 14;
+
+/**
+ * Where a lane's title goes: the strip above all nodes, or when that is too thin on screen, the top left corner as far as no node reaches
+ * into it. A width of 0 means that there is no room: a title never sits on a node.
+ */
+export function titleStrip(view: View, region: SceneRegion): { w: number; h: number } {
+  const k = view.camera.k;
+  const band = region.band * k;
+  if (band >= leastStrip) return { w: region.w * k, h: band };
+  for (const [w, depth] of [...region.corner].reverse()) if (depth * k >= leastStrip + 1) return { w: w * k, h: Math.min(depth * k - 1, 22) };
+  return { w: 0, h: 0 };
 }
 
 /** What changes with the states of a region's nodes: its tile, or the title of its lane. */
 export function paintRegion(pen: Pen, view: View, region: SceneRegion): void {
   const r = snapped(screenRect(view, region), pen.dpr);
-  const band = region.band * view.camera.k;
   if (isTile(region, view.camera.k)) paintTile(pen, region, r);
-  else if (band >= 12 && region.name !== "") laneTitle(pen, region, r, band);
+  else if (region.label !== "") {
+    const strip = titleStrip(view, region);
+    if (strip.w >= 30) laneTitle(pen, region, { ...r, w: strip.w }, strip.h);
+  }
 }
 
 /** Name, count and a slim progress bar in the strip that layout keeps free above the nodes. */
 function laneTitle(pen: Pen, region: SceneRegion, r: Rect, band: number): void {
   const { c, theme, text } = pen;
-  const size = textSize(band * 0.42, 10, 17);
+  const size = textSize(band * 0.5, 10, 16);
   const inset = Math.min(14, band * 0.5);
   const y = snap(r.y + band / 2 + size * 0.36, pen.dpr);
   const name = text.fit(region.label, r.w - 2 * inset, size, 650);
+  // Edges pass below a title, not through it.
+  c.fillStyle = theme.lane;
+  c.fillRect(r.x + inset - 3, y - size, Math.min(text.width(name, size, 650), r.w - 2 * inset) + 6, size + 4);
   c.textAlign = "left";
   c.textBaseline = "alphabetic";
   c.font = font(pen, size, 650);
@@ -135,34 +156,37 @@ export function segments(region: Pick<SceneRegion, "counts" | "total">, width: n
   });
 }
 
-/** Where the parts of a tile go, from the room it has. */
+/** Where the parts of a tile go, from the room it has; sizes of zero are left out. */
 export interface TilePlan {
   readonly name: number;
   readonly bar: Rect;
+  /** Baseline of the name. */
+  readonly base: number;
+  /** Middle of the line of states, 0 for none. */
   readonly states: number;
-  readonly count: boolean;
 }
 
 export function planTile(r: Rect): TilePlan {
-  const pad = Math.min(10, Math.max(3, r.h * 0.16));
-  const block = Math.min(r.h, 84);
-  const top = r.y + (r.h - block) / 2;
-  const barH = r.h >= 40 ? 5 : r.h >= 20 ? 4 : Math.max(2, Math.min(r.h - 4, 6));
-  const named = r.h >= 19 && r.w >= 44;
-  const barY = named ? top + block - pad - barH : r.y + (r.h - barH) / 2;
-  const states = r.h >= 58 && r.w >= 96 ? 11 : 0;
-  const room = barY - top - pad - (states > 0 ? 16 : 0);
-  const name = named ? textSize(Math.min(room * 0.8, r.w * 0.12), 9, 15) : 0;
-  return { name, bar: { x: r.x + pad, y: barY, w: Math.max(1, r.w - 2 * pad), h: barH }, states, count: r.w >= 92 };
+  // From the width alone where it can be, so that neighbours of unequal height keep their lines in one row.
+  const pad = Math.min(10, Math.max(3, Math.min(r.h * 0.22, r.w * 0.07)));
+  const w = Math.max(1, r.w - 2 * pad);
+  if (r.h < 20 || r.w < 40) {
+    const h = Math.max(2, Math.min(r.h - 4, 6));
+    return { name: 0, base: 0, states: 0, bar: { x: r.x + pad, y: r.y + (r.h - h) / 2, w, h } };
+  }
+  const name = textSize(Math.min(r.h * 0.36, r.w * 0.095), 9, 15);
+  const base = r.y + pad + name * 0.9;
+  const bar = { x: r.x + pad, y: base + name * 0.42, w, h: r.h >= 34 ? 5 : 3.5 };
+  const states = bar.y + bar.h + 11;
+  return { name, base, bar, states: r.w >= 64 && states + 6 <= r.y + r.h ? states : 0 };
 }
 
 function paintTile(pen: Pen, region: SceneRegion, r: Rect): void {
   const { c, theme, text } = pen;
   const plan = planTile(r);
   const troubled = region.counts[broken]! > 0;
-  const failing = theme.states.broken;
-  c.fillStyle = troubled ? failing.card : theme.surface;
-  c.strokeStyle = troubled ? failing.border : theme.laneBorder;
+  c.fillStyle = theme.surface;
+  c.strokeStyle = troubled ? theme.states.broken.soft : theme.laneBorder;
   c.lineWidth = 1;
   c.beginPath();
   c.roundRect(r.x + 0.5, r.y + 0.5, r.w - 1, r.h - 1, Math.min(6, r.h / 5));
@@ -170,13 +194,15 @@ function paintTile(pen: Pen, region: SceneRegion, r: Rect): void {
   c.stroke();
   paintBar(pen, region, plan.bar);
   if (plan.name === 0) return;
-  const { x, y, w } = plan.bar;
-  c.textBaseline = "alphabetic";
-  const base = snap(y - (plan.states > 0 ? 20 : 5), pen.dpr);
-  const count = plan.count ? `${region.counts[ready]!}/${region.total}` : "";
+  const { x, w } = plan.bar;
+  const base = snap(plan.base, pen.dpr);
+  const count = `${region.counts[ready]!}/${region.total}`;
   const countSize = Math.max(9, plan.name - 1.5);
-  const countWidth = count === "" ? 0 : text.width(count, countSize, 400) + 6;
-  if (count !== "") {
+  const countWidth = text.width(count, countSize, 400) + 8;
+  const full = text.width(region.label, plan.name, 600);
+  c.textBaseline = "alphabetic";
+  // The name matters more than the count, which the bar shows as well.
+  if (full + countWidth <= w) {
     c.font = font(pen, countSize, 400);
     c.fillStyle = theme.muted;
     c.textAlign = "right";
@@ -185,14 +211,14 @@ function paintTile(pen: Pen, region: SceneRegion, r: Rect): void {
   c.textAlign = "left";
   c.font = font(pen, plan.name, 600);
   c.fillStyle = theme.text;
-  c.fillText(text.fit(region.label, w - countWidth, plan.name, 600), x, base);
+  c.fillText(text.fit(region.label, w, plan.name, 600), x, base);
   if (plan.states > 0) tileStates(pen, region, plan);
 }
 
 /** What is not ready, as glyph and number, as far as there is room. */
 function tileStates(pen: Pen, region: SceneRegion, plan: TilePlan): void {
   const { c, theme, text } = pen;
-  const y = plan.bar.y - 10;
+  const y = plan.states;
   let x = plan.bar.x;
   for (const name of ["broken", "working", "waiting", "terminating", "suspended", "not-started"] as const) {
     const n = region.counts[column.get(name)!]!;

@@ -5,7 +5,7 @@ import { eased, Motion } from "./motion.js";
 import { paintOverlay, type Pointed } from "./overlay.js";
 import { paintEdges, paintEmphasis } from "./paint-edges.js";
 import { nodeBox, paintNodes } from "./paint-nodes.js";
-import { paintFrames, paintRegion, regionFace } from "./paint-regions.js";
+import { paintFrames, paintRegion, regionFace, titleStrip } from "./paint-regions.js";
 import { canvasPen, stripePeriod, type CanvasPen } from "./pen.js";
 import { WORKING, type Scene } from "./scene.js";
 import { TextFitter } from "./text.js";
@@ -417,8 +417,7 @@ export class Renderer {
     const regions: number[] = [];
     for (const region of visibleRegions(view)) {
       if (region.counts[WORKING]! === 0) continue;
-      const h = isTile(region, camera.k) ? region.h * camera.k : region.band * camera.k;
-      if (h >= 12) regions.push(scene.regions.indexOf(region));
+      if (isTile(region, camera.k) || titleStrip(view, region).w > 0) regions.push(scene.regions.indexOf(region));
     }
     return { nodes, regions };
   }

@@ -32,6 +32,8 @@ export interface SceneRegion {
   readonly edges: Uint32Array;
   /** Height of the strip above the topmost node, for the label. */
   readonly band: number;
+  /** How deep the top left corner is free of nodes, by how far one goes right: pairs of right end and depth, narrowing. */
+  readonly corner: readonly (readonly [number, number])[];
   x: number;
   y: number;
   w: number;
@@ -81,6 +83,8 @@ export class Scene {
   /** Index into STATES, or MISSING or EXTERNAL. */
   readonly state: Uint8Array;
   readonly labels: string[];
+  /** What all labels begin with, up to a hyphen or slash: left out where there is little room. */
+  readonly prefix: string;
   readonly regions: readonly SceneRegion[];
   readonly groups: readonly SceneGroup[];
   readonly edges: SceneEdges;
@@ -136,6 +140,7 @@ export class Scene {
     this.bounds = { x: 0, y: 0, w: layout.width, h: layout.height };
     for (let i = 0; i < n; i++) this.#assign(i, graph.nodes.get(this.ids[i]!), context);
     this.#recount();
+    this.prefix = commonPrefix(graph, this.ids.slice(0, this.count));
   }
 
   /** Gives frames places after the nodes in the arrays, so that edges can end at them. */
@@ -173,11 +178,27 @@ export class Scene {
         nodes: Uint32Array.from(members[r]!),
         edges: Uint32Array.from(inner[r]!),
         band: top - rect.y,
+        corner: this.#corner(rect, members[r]!, name),
         x: rect.x, y: rect.y, w: rect.w, h: rect.h,
         counts: new Uint32Array(STATES.length),
         total: 0,
       };
     });
+  }
+
+  #corner(rect: Rect, members: readonly number[], name: string): (readonly [number, number])[] {
+    const boxes: (readonly [number, number])[] = members.map((i) => [this.x[i]! - rect.x, this.y[i]! - rect.y]);
+    for (const g of this.layout.groups.values()) if (g.region === name) boxes.push([g.x - rect.x, g.y - rect.y]);
+    boxes.sort((a, b) => a[0] - b[0]);
+    const steps: [number, number][] = [];
+    let depth = rect.h;
+    for (const [x, y] of boxes) {
+      if (y >= depth) continue;
+      steps.push([x, depth]);
+      depth = y;
+    }
+    steps.push([rect.w, depth]);
+    return steps;
   }
 
   #assign(i: number, node: FlowNode | undefined, context: DisplayContext): void {
@@ -241,6 +262,12 @@ export class Scene {
     this.#assign(i, node, context);
     this.#count(i, 1);
     changed(i);
+  }
+
+  /** The label without what all labels begin with. */
+  shortLabel(i: number): string {
+    const label = this.labels[i]!;
+    return this.prefix !== "" && label.startsWith(this.prefix) ? label.slice(this.prefix.length) : label;
   }
 
   /** The second line of a card. */
@@ -315,6 +342,20 @@ function collectEdges(
   });
   markImplied(out, region.length, layer);
   return { ...out, across: Uint32Array.from(across) };
+}
+
+/** Shares of labels that are cut off must leave something behind, and mean something. */
+function commonPrefix(graph: FlowGraph, ids: readonly string[]): string {
+  let prefix: string | undefined;
+  for (const id of ids) {
+    const label = graph.nodes.get(id)?.label;
+    if (label === undefined) continue;
+    if (prefix === undefined) prefix = label.slice(0, -1);
+    while (prefix !== "" && (!label.startsWith(prefix) || label.length === prefix.length)) prefix = prefix.slice(0, -1);
+    if (prefix === "") return "";
+  }
+  const end = Math.max(prefix?.lastIndexOf("-") ?? -1, prefix?.lastIndexOf("/") ?? -1);
+  return ids.length < 3 ? "" : (prefix ?? "").slice(0, end + 1);
 }
 
 /** Steps that the search for a way round may take over all edges, so that a dense graph costs no more than a sparse one. */

@@ -3,7 +3,7 @@ import type { Layers } from "./renderer.js";
 const css = `
 :host {
   display: block; position: relative; overflow: hidden; contain: content; width: 100%; height: 100%; outline: none;
-  font-family: system-ui, "Segoe UI", Roboto, "Noto Sans", Ubuntu, Cantarell, "Helvetica Neue", sans-serif;
+  font-family: Inter, system-ui, "Segoe UI", Roboto, "Noto Sans", Ubuntu, Cantarell, "Helvetica Neue", sans-serif;
   -webkit-tap-highlight-color: transparent; user-select: none;
 }
 :host([hidden]) { display: none; }

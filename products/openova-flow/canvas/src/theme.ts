@@ -12,6 +12,8 @@ export interface StateStyle {
   readonly railInk: string;
   readonly card: string;
   readonly border: string;
+  /** A border that names the state without shouting. */
+  readonly soft: string;
   readonly dashed: boolean;
 }
 
@@ -90,7 +92,8 @@ function style(color: string, ground: Ground, tone: "loud" | "calm" | "ghostly",
     rail,
     railInk: tone === "loud" ? ink : color,
     card: tone === "loud" ? mix(color, surface, 0.07) : surface,
-    border: tone === "loud" ? mix(color, surface, 0.85) : tone === "calm" ? mix(color, border, 0.3) : mix(color, surface, 0.6),
+    border: tone === "loud" ? mix(color, surface, 0.85) : tone === "calm" ? mix(color, border, 0.2) : mix(color, surface, 0.6),
+    soft: mix(color, border, 0.45),
     dashed: tone === "ghostly",
   };
 }

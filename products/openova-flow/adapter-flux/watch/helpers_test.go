@@ -1,0 +1,297 @@
+package watch_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/recording"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch/apitest"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+const flowID = "F"
+
+var releases, charts = watch.Kinds[0], watch.Kinds[1]
+
+// logged collects log lines.
+type logged struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logged) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+// lines returns how many lines hold all the parts.
+func (l *logged) lines(parts ...string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for line := range strings.Lines(l.b.String()) {
+		if !slices.ContainsFunc(parts, func(p string) bool { return !strings.Contains(line, p) }) {
+			n++
+		}
+	}
+	return n
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// held folds the changes that it is given.
+type held struct {
+	mu    sync.Mutex
+	state *flow.State
+	seen  []mapping.Change
+}
+
+func (h *held) Put(changes []mapping.Change) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range changes {
+		h.seen = append(h.seen, c)
+		switch {
+		case c.Node != nil:
+			h.state.Apply(flow.UpsertNodes(*c.Node))
+		case c.Edge != nil:
+			h.state.Apply(flow.UpsertRels(*c.Edge))
+		case c.DeleteEdge != nil:
+			h.state.Apply(flow.DeleteRels(*c.DeleteEdge))
+		default:
+			h.state.Apply(flow.DeleteNodes(c.DeleteNode))
+		}
+	}
+}
+
+// statuses are the statuses of the nodes by id.
+func (h *held) statuses() map[string]string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	out := map[string]string{}
+	for _, n := range h.state.Snapshot().Nodes {
+		out[n.ID] = n.Status
+	}
+	return out
+}
+
+func (h *held) node(id string) (flow.Node, map[string]any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, n := range h.state.Snapshot().Nodes {
+		if n.ID == id {
+			var m map[string]any
+			_ = json.Unmarshal(n.Meta, &m)
+			return n, m
+		}
+	}
+	return flow.Node{}, nil
+}
+
+// rig is a watcher with all that is behind it, on some cluster.
+type rig struct {
+	*held
+	watcher *watch.Watcher
+	pump    *watch.Pump
+	log     *logged
+	stop    func() // returns when everything has ended
+}
+
+func start(t *testing.T, client dynamic.Interface, discovery watch.Discovery, change func(*watch.Config)) *rig {
+	t.Helper()
+	r := &rig{held: &held{state: flow.NewState(flowID, 0)}, log: &logged{}}
+	cfg := watch.Config{
+		Client: client, Discovery: discovery, Namespaces: []string{"flux-system"}, Kinds: watch.Kinds[:2],
+		Logger:     slog.New(slog.NewTextHandler(r.log, nil)),
+		FirstRetry: 5 * time.Millisecond, MaxRetry: 20 * time.Millisecond, Recheck: 30 * time.Millisecond, SettleAfter: 50 * time.Millisecond,
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	cluster := mapping.NewCluster(mapping.Config{FlowID: flowID, Region: "r", Namespaces: cfg.Namespaces})
+	r.pump = watch.NewPump(watch.PumpConfig{Fold: cluster, Sink: r, Logger: cfg.Logger})
+	cfg.OnInfo = func(i watch.Info) {
+		info := mapping.RegionInfo{ClusterUID: i.ClusterUID}
+		for _, g := range i.Gaps {
+			info.NotWatched = append(info.NotWatched, mapping.NotWatched(g))
+		}
+		r.pump.Do(func() []mapping.Change { return cluster.SetInfo(info) })
+	}
+	r.watcher = watch.New(cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { r.watcher.Run(ctx, &r.pump.Queue) })
+	wg.Go(func() { r.pump.Run(ctx) })
+	r.stop = func() {
+		cancel()
+		wg.Wait()
+	}
+	t.Cleanup(r.stop)
+	return r
+}
+
+// onServer starts a rig on an API server, through HTTP.
+func onServer(t *testing.T, config *rest.Config, change func(*watch.Config)) *rig {
+	t.Helper()
+	client, err := dynamic.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	discovery, err := watch.NewAPIDiscovery(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return start(t, client, discovery, change)
+}
+
+// server starts an API server that serves the kinds.
+func server(t *testing.T, kinds ...watch.Kind) *apitest.Server {
+	t.Helper()
+	s := apitest.New("cluster-1")
+	t.Cleanup(s.Close)
+	for _, k := range kinds {
+		s.Serve(k.Resource, k.Name)
+	}
+	return s
+}
+
+// eventually waits until ok, and fails the test with what describe returns when that takes too long.
+func eventually(t *testing.T, ok func() bool, describe func() any) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("it never came to be; last: %v", describe())
+		}
+	}
+}
+
+func done(t *testing.T, c <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(30 * time.Second):
+		t.Fatalf("%s: not in 30 s", what)
+	}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
+func isStatus(r *rig, id, status string) func() bool {
+	return func() bool { return r.statuses()[id] == status }
+}
+
+func recorded(t testing.TB, file string) []recording.Event {
+	t.Helper()
+	f, err := os.Open("../testdata/recordings/" + file + ".jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var all []recording.Event
+	for r := recording.NewReader(f); ; {
+		e, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, e)
+	}
+}
+
+// truths are what the API server said in the end of a recording: status by id, in region r.
+func truths(t testing.TB, file string) map[string]string {
+	t.Helper()
+	raw, err := os.ReadFile("../testdata/recordings/" + file + ".truth.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []struct {
+		Name, Ready, Reason string
+		Stalled             bool
+	}
+	if err := json.Unmarshal(raw, &list); err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{}
+	worst := "succeeded"
+	for _, x := range list {
+		status := "running"
+		switch {
+		case x.Ready == "True":
+			status = "succeeded"
+		case x.Stalled || x.Ready == "False" && slices.Contains([]string{"InstallFailed", "UpgradeFailed", "RetriesExhausted"}, x.Reason):
+			status = "failed"
+		case x.Ready == "":
+			status = "pending"
+		}
+		want["r/"+x.Name] = status
+		order := []string{"succeeded", "pending", "running", "failed"}
+		if slices.Index(order, status) > slices.Index(order, worst) {
+			worst = status
+		}
+	}
+	want["r"] = worst
+	return want
+}
+
+func resource(kind string) schema.GroupVersionResource {
+	for _, k := range watch.Kinds {
+		if k.Name == kind {
+			return k.Resource
+		}
+	}
+	panic(kind)
+}
+
+// release is a HelmRelease as a controller that is done with it leaves it, or that has not begun when ready is empty.
+func release(namespace, name, uid, ready string) map[string]any {
+	o := map[string]any{
+		"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease",
+		"metadata": map[string]any{"name": name, "namespace": namespace, "uid": uid, "generation": int64(1), "creationTimestamp": "2026-11-23T12:00:00Z"},
+		"spec": map[string]any{
+			"interval": "1m", "values": map[string]any{"password": "hunter2"},
+			"chart": map[string]any{"spec": map[string]any{"chart": name, "version": "1.0.0", "sourceRef": map[string]any{"kind": "HelmRepository", "name": "repo"}}},
+		},
+	}
+	if ready != "" {
+		o["status"] = map[string]any{"observedGeneration": int64(1), "conditions": []any{map[string]any{
+			"type": "Ready", "status": ready, "reason": "InstallFailed", "message": "m", "lastTransitionTime": "2026-11-23T12:01:00Z",
+		}}}
+	}
+	return o
+}

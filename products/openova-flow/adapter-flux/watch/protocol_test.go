@@ -1,0 +1,182 @@
+package watch_test
+
+import (
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic/fake"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/recording"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch/apitest"
+)
+
+func isWatch(r *http.Request) bool { return r.URL.Query().Get("watch") != "" }
+func isList(r *http.Request) bool {
+	return r.Method == http.MethodGet && !isWatch(r) && strings.HasSuffix(r.URL.Path, "s") && strings.Count(r.URL.Path, "/") > 3
+}
+
+// write does to the API server what a recorded event says.
+func write(s *apitest.Server, e recording.Event) {
+	if e.Type == mapping.Deleted {
+		s.Delete(resource(e.Object.GetKind()), e.Object.GetNamespace(), e.Object.GetName(), false)
+	} else {
+		s.Put(resource(e.Object.GetKind()), e.Object.Object)
+	}
+}
+
+// A whole recorded bootstrap goes through an API server that breaks its watches, forgets versions and turns requests away all the time.
+func TestTheEndIsTheTruthWhateverHappensToTheWatch(t *testing.T) {
+	faults := []struct {
+		name   string
+		inject func(*apitest.Server)
+	}{
+		{"nothing", func(*apitest.Server) {}},
+		{"watches end with bookmarks", func(s *apitest.Server) { s.End() }},
+		{"watches break within an event", func(s *apitest.Server) { s.Cut() }},
+		{"versions expire while the watch is away", func(s *apitest.Server) { s.Compact(); s.Cut() }},
+		{"the list expires too", func(s *apitest.Server) { s.Fail(1, apitest.ListExpired, isList); s.Compact(); s.Cut() }},
+		{"storage initializes", func(s *apitest.Server) { s.Fail(3, apitest.Initializing, isWatch); s.Cut() }},
+		{"credentials are unknown for a moment", func(s *apitest.Server) {
+			s.Fail(2, apitest.Unauthorized, func(r *http.Request) bool { return isWatch(r) || isList(r) })
+			s.Cut()
+		}},
+		{"the kind is unknown for a moment", func(s *apitest.Server) { s.Fail(2, apitest.NotFound, isWatch); s.Cut() }},
+	}
+	for streamed, file := range map[string]string{"streamed lists": "kit-fsn1", "lists": "kit-hel1"} {
+		for _, f := range faults {
+			t.Run(streamed+"/"+f.name, func(t *testing.T) {
+				t.Parallel()
+				events, want := recorded(t, file), truths(t, file)
+				s := server(t, releases, charts)
+				s.NoStreamedLists = streamed == "lists"
+				r := onServer(t, s.Config(), nil)
+				done(t, r.watcher.Complete(), "complete")
+				for i, e := range events {
+					write(s, e)
+					if i == len(events)/3 || i == 2*len(events)/3 {
+						f.inject(s)
+					}
+				}
+				eventually(t, func() bool { return maps.Equal(r.statuses(), want) }, func() any { return []any{r.statuses(), r.log} })
+				r.stop()
+				if problems := r.watcher.Problems(); len(problems) > 0 && f.name == "nothing" {
+					t.Errorf("problems: %q", problems)
+				}
+			})
+		}
+	}
+}
+
+func TestTheEndIsTheTruthOnTheFakeClient(t *testing.T) {
+	for _, file := range []string{"kit-fsn1", "kit-hel1"} {
+		t.Run(file, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				events, want := recorded(t, file), truths(t, file)
+				client := fakeClient()
+				r := start(t, client, everything{}, nil)
+				<-r.watcher.Complete()
+				for _, e := range events {
+					track(t, client, e)
+					synctest.Wait() // the fake holds no more than a hundred events that nobody took
+				}
+				if got := r.statuses(); !maps.Equal(got, want) {
+					t.Errorf("got %v, want %v", got, want)
+				}
+			})
+		})
+	}
+}
+
+func fakeClient() *fake.FakeDynamicClient {
+	kinds := map[schema.GroupVersionResource]string{}
+	for _, k := range watch.Kinds {
+		kinds[k.Resource] = k.Name + "List"
+	}
+	return fake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), kinds, &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "kube-system", "uid": "cluster-1"},
+	}})
+}
+
+// track does to the fake client's objects what a recorded event says.
+func track(t *testing.T, client *fake.FakeDynamicClient, e recording.Event) {
+	t.Helper()
+	objects, r := client.Tracker(), resource(e.Object.GetKind())
+	var err error
+	switch ns := e.Object.GetNamespace(); e.Type {
+	case mapping.Added:
+		err = objects.Create(r, e.Object, ns)
+	case mapping.Modified:
+		err = objects.Update(r, e.Object, ns)
+	default:
+		err = objects.Delete(r, ns, e.Object.GetName())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A deletion that nobody watched comes as a tombstone with the list after it.
+func TestAReleaseDeletedWhileTheWatchWasAwayGoes(t *testing.T) {
+	s := server(t, releases, charts)
+	s.Put(releases.Resource, release("flux-system", "a", "1", "True"))
+	s.Put(releases.Resource, release("flux-system", "b", "2", "True"))
+	r := onServer(t, s.Config(), nil)
+	eventually(t, isStatus(r, "r/a", "succeeded"), func() any { return r.statuses() })
+	s.Delete(releases.Resource, "flux-system", "a", true)
+	s.Cut()
+	eventually(t, isStatus(r, "r/a", ""), func() any { return r.statuses() })
+	if got := r.statuses()["r/b"]; got != "succeeded" {
+		t.Errorf("b is %q", got)
+	}
+}
+
+// An object that was deleted and made again while nobody watched is two objects, not one that changed.
+func TestAReleaseMadeAgainWhileTheWatchWasAwayIsAnother(t *testing.T) {
+	s := server(t, releases, charts)
+	s.Put(releases.Resource, release("flux-system", "a", "1", "True"))
+	r := onServer(t, s.Config(), nil)
+	eventually(t, isStatus(r, "r/a", "succeeded"), func() any { return r.statuses() })
+	s.Delete(releases.Resource, "flux-system", "a", true)
+	s.Put(releases.Resource, release("flux-system", "a", "2", ""))
+	s.Compact()
+	s.Cut()
+	eventually(t, isStatus(r, "r/a", "pending"), func() any { return r.statuses() })
+	r.stop()
+	deleted := false
+	for _, c := range r.seen {
+		deleted = deleted || c.DeleteNode == "r/a"
+	}
+	if !deleted {
+		t.Error("the node of the first one was never deleted")
+	}
+}
+
+func TestAMalformedReleaseIsSkippedAndTheOthersGoOn(t *testing.T) {
+	s := server(t, releases, charts)
+	bad := release("flux-system", "bad", "1", "True")
+	delete(bad, "spec")
+	s.Put(releases.Resource, bad)
+	worse := release("flux-system", "worse", "2", "True")
+	worse["status"] = map[string]any{"conditions": "none"}
+	s.Put(releases.Resource, worse)
+	s.Put(releases.Resource, release("flux-system", "good", "3", "True"))
+	r := onServer(t, s.Config(), nil)
+	eventually(t, isStatus(r, "r/good", "succeeded"), func() any { return r.log })
+	done(t, r.watcher.Complete(), "complete")
+	for _, name := range []string{"bad", "worse"} {
+		if n := r.log.lines("object skipped", "name="+name); n != 1 {
+			t.Errorf("%d log lines about %s, want 1:\n%s", n, name, r.log)
+		}
+	}
+}
+
+// everything serves every kind in the version that is read.
+type everything struct{}

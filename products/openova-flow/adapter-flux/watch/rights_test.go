@@ -1,0 +1,192 @@
+package watch_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/rest"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch/apitest"
+)
+
+func (everything) Versions(_ context.Context, r schema.GroupVersionResource) ([]string, error) {
+	return []string{r.Version}, nil
+}
+
+func TestAKindThatIsInstalledLaterIsWatchedThen(t *testing.T) {
+	s := server(t)
+	r := onServer(t, s.Config(), nil)
+	eventually(t, func() bool { return allSay(r.watcher.Problems(), "does not serve helm") }, func() any { return r.watcher.Problems() })
+	done(t, r.watcher.Complete(), "a cluster without the kinds is known to be empty")
+	s.Serve(releases.Resource, releases.Name)
+	s.Serve(charts.Resource, charts.Name)
+	s.Put(releases.Resource, release("flux-system", "a", "1", "True"))
+	eventually(t, isStatus(r, "r/a", "succeeded"), func() any { return r.log })
+	eventually(t, func() bool { return len(r.watcher.Problems()) == 0 }, func() any { return r.watcher.Problems() })
+	if n := r.log.lines("cannot watch", "not-served", "kind=HelmRelease"); n != 1 {
+		t.Errorf("%d log lines for as long as the kind was missing, want 1:\n%s", n, r.log)
+	}
+}
+
+// A CRD without the version that is read is another thing than none.
+func TestAnotherVersionIsNamed(t *testing.T) {
+	old := releases
+	old.Resource.Version = "v2beta2"
+	s := server(t, charts, old)
+	r := onServer(t, s.Config(), nil)
+	want := "the cluster serves helmreleases.helm.toolkit.fluxcd.io only as v2beta2; v2 is needed"
+	eventually(t, func() bool { return slices.Contains(r.watcher.Problems(), want) }, func() any { return r.watcher.Problems() })
+	eventually(t, func() bool { _, m := r.node("r"); return m["notWatched"] != nil }, func() any { return r.log })
+	if closed(r.watcher.Complete()) {
+		t.Error("complete although nothing is known of the releases")
+	}
+}
+
+// Of two namespaces one may be read.
+func TestARightInOneNamespaceButNotInTheOther(t *testing.T) {
+	s := server(t, releases, charts)
+	s.Put(releases.Resource, release("a", "one", "1", "True"))
+	s.Put(releases.Resource, release("b", "two", "2", "True"))
+	grant := s.Fail(-1, apitest.Forbidden("list", "helmreleases", "helm.toolkit.fluxcd.io", `in the namespace "b"`), func(r *http.Request) bool {
+		return strings.Contains(r.URL.Path, "/namespaces/b/helmreleases")
+	})
+	r := onServer(t, s.Config(), func(c *watch.Config) { c.Namespaces = []string{"a", "b"} })
+	done(t, r.watcher.Complete(), "what may be seen is complete")
+	eventually(t, isStatus(r, "r/one", "succeeded"), func() any { return r.statuses() })
+	want := []string{"no right to list helmreleases.helm.toolkit.fluxcd.io in namespace b"}
+	if got := r.watcher.Problems(); !slices.Equal(got, want) {
+		t.Errorf("problems: %q, want %q", got, want)
+	}
+	_, meta := r.node("r")
+	if got, want := meta["notWatched"], []any{map[string]any{"kind": "HelmRelease", "why": want[0]}}; !reflect.DeepEqual(got, want) {
+		t.Errorf("notWatched: %v, want %v", got, want)
+	}
+	if r.log.lines("cannot watch", "forbidden", "namespace=b") != 1 {
+		t.Errorf("log:\n%s", r.log)
+	}
+	grant()
+	eventually(t, isStatus(r, "r/b/two", "succeeded"), func() any { return r.statuses() })
+	eventually(t, func() bool { _, m := r.node("r"); return m["notWatched"] == nil }, func() any { return r.log })
+}
+
+func TestNothingIsKnownWhileNoReleaseMayBeRead(t *testing.T) {
+	s := server(t, releases, charts)
+	s.Fail(-1, apitest.Forbidden("list", "helmreleases", "helm.toolkit.fluxcd.io", "at the cluster scope"), func(r *http.Request) bool {
+		return strings.HasSuffix(r.URL.Path, "/helmreleases")
+	})
+	r := onServer(t, s.Config(), func(c *watch.Config) { c.Namespaces = nil })
+	want := "no right to list helmreleases.helm.toolkit.fluxcd.io in all namespaces"
+	eventually(t, func() bool { return s.Requests("GET", "/helmreleases") > 20 }, func() any { return r.log })
+	if got := r.watcher.Problems(); !slices.Equal(got, []string{want}) {
+		t.Errorf("problems: %q, want %q", got, want)
+	}
+	if closed(r.watcher.Complete()) {
+		t.Error("complete although nothing is known of the releases")
+	}
+}
+
+// Listing is allowed and watching is not.
+func TestTheVerbThatIsMissingIsNamed(t *testing.T) {
+	s := server(t, releases, charts)
+	s.Put(releases.Resource, release("flux-system", "a", "1", "True"))
+	s.Fail(-1, apitest.Forbidden("watch", "helmreleases", "helm.toolkit.fluxcd.io", `in the namespace "flux-system"`), func(r *http.Request) bool {
+		return isWatch(r) && strings.HasSuffix(r.URL.Path, "/helmreleases")
+	})
+	r := onServer(t, s.Config(), nil)
+	eventually(t, isStatus(r, "r/a", "succeeded"), func() any { return r.log })
+	want := "no right to watch helmreleases.helm.toolkit.fluxcd.io in namespace flux-system"
+	eventually(t, func() bool { return slices.Contains(r.watcher.Problems(), want) }, func() any { return r.watcher.Problems() })
+	eventually(t, func() bool { return s.Requests("/helmreleases", "watch=", "resourceVersion=1") > 1 }, func() any { return r.log })
+	if n := r.log.lines("cannot watch"); n != 1 {
+		t.Errorf("%d log lines, want 1:\n%s", n, r.log)
+	}
+}
+
+func TestWhatIsOptionalIsNotedAndWatchedOnceItCanBe(t *testing.T) {
+	s := server(t, releases, charts)
+	s.Fail(-1, apitest.Forbidden("get", "namespaces", "", "at the cluster scope"), func(r *http.Request) bool {
+		return strings.HasSuffix(r.URL.Path, "/kube-system")
+	})
+	r := onServer(t, s.Config(), func(c *watch.Config) { c.Kinds = watch.Kinds })
+	done(t, r.watcher.Complete(), "complete")
+	if problems := r.watcher.Problems(); len(problems) > 0 {
+		t.Errorf("problems: %q", problems)
+	}
+	_, meta := r.node("r")
+	var kinds []string
+	for _, gap := range meta["notWatched"].([]any) {
+		kinds = append(kinds, gap.(map[string]any)["kind"].(string))
+	}
+	if want := []string{"GitRepository", "HelmRepository", "Kustomization", "Namespace", "OCIRepository"}; !slices.Equal(kinds, want) {
+		t.Errorf("not watched: %q, want %q", kinds, want)
+	}
+	if meta["clusterUID"] != nil {
+		t.Errorf("clusterUID: %v", meta["clusterUID"])
+	}
+	for _, k := range watch.Kinds[2:] {
+		if n := r.log.lines("not watched", "kind="+k.Name); n != 1 {
+			t.Errorf("%d log lines about %s, want 1", n, k.Name)
+		}
+	}
+	kustomization := watch.Kinds[2]
+	s.Serve(kustomization.Resource, kustomization.Name)
+	s.Put(kustomization.Resource, map[string]any{
+		"apiVersion": "kustomize.toolkit.fluxcd.io/v1", "kind": "Kustomization",
+		"metadata": map[string]any{"name": "apps", "namespace": "flux-system", "uid": "k1", "generation": int64(1)}, "spec": map[string]any{"path": "./apps"},
+	})
+	eventually(t, isStatus(r, "r/Kustomization/flux-system/apps", "pending"), func() any { return r.statuses() })
+}
+
+func TestTheClusterIsIdentified(t *testing.T) {
+	s := server(t, releases, charts)
+	r := onServer(t, s.Config(), nil)
+	done(t, r.watcher.Identified(), "identified")
+	if got := r.watcher.ClusterUID(); got != "cluster-1" {
+		t.Errorf("UID %q", got)
+	}
+	done(t, r.watcher.Complete(), "complete")
+	if _, meta := r.node("r"); meta["clusterUID"] != "cluster-1" || meta["notWatched"] != nil {
+		t.Errorf("meta: %v", meta)
+	}
+}
+
+// What keeps a client from talking to the server at all.
+func TestTroubleOnTheWayIsToldApart(t *testing.T) {
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	defer secure.Close()
+	gone := httptest.NewServer(nil)
+	gone.Close()
+	unknown := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(apitest.Unauthorized.Status)
+		_, _ = w.Write([]byte(apitest.Unauthorized.Body))
+	}))
+	defer unknown.Close()
+	for _, c := range []struct{ name, url, class, sentence string }{
+		{"certificate of an unknown authority", secure.URL, "class=tls", "TLS: x509: certificate signed by unknown authority"},
+		{"nobody listens", gone.URL, "class=refused", "the API server refuses connections"},
+		{"plain HTTP behind https", strings.Replace(unknown.URL, "http:", "https:", 1), "class=tls", "TLS: "},
+		{"unknown token", unknown.URL, "class=unauthorized", "does not know the credentials (401)"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := onServer(t, &rest.Config{Host: c.url, QPS: -1}, nil)
+			eventually(t, func() bool { return allSay(r.watcher.Problems(), c.sentence) }, func() any { return r.watcher.Problems() })
+			if r.log.lines("cannot watch", c.class, "kind=HelmRelease") != 1 || closed(r.watcher.Complete()) {
+				t.Errorf("log:\n%s", r.log)
+			}
+			r.stop()
+		})
+	}
+}
+
+// allSay reports whether there are two sentences, and each of them says what is wanted.
+func allSay(sentences []string, what string) bool {
+	return len(sentences) == 2 && !slices.ContainsFunc(sentences, func(s string) bool { return !strings.Contains(s, what) })
+}

@@ -1,6 +1,7 @@
 package mapping
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -27,7 +28,7 @@ var groups = map[string]string{
 // Cluster is the state of one region, folded from events. It is for one goroutine.
 type Cluster struct {
 	config    Config
-	info      RegionInfo
+	about     json.RawMessage // the meta of the region's node
 	entries   map[key]*entry
 	artifacts map[key]artifact
 	charts    map[key]key             // the HelmChart that names this release as its owner
@@ -41,7 +42,7 @@ type Cluster struct {
 // NewCluster returns the state of a region of which nothing is known yet.
 func NewCluster(c Config) *Cluster {
 	return &Cluster{
-		config: c, entries: map[key]*entry{}, artifacts: map[key]artifact{}, charts: map[key]key{},
+		config: c, about: RegionInfo{}.meta(c), entries: map[key]*entry{}, artifacts: map[key]artifact{}, charts: map[key]key{},
 		users: map[key]map[key]bool{}, needed: map[string]map[key]bool{}, seeds: map[string]flow.Node{},
 	}
 }
@@ -51,7 +52,7 @@ func (c *Cluster) Start() []Change { return c.rollUp(nil) }
 
 // SetInfo says what is known of the region besides its objects.
 func (c *Cluster) SetInfo(info RegionInfo) []Change {
-	c.info = info
+	c.about = info.meta(c.config)
 	return c.rollUp(nil)
 }
 
@@ -104,7 +105,7 @@ func (c *Cluster) Apply(ev Event) ([]Change, error) {
 
 // State returns the region as it is now: its nodes by id, its relationships by key.
 func (c *Cluster) State() ([]flow.Node, []flow.Relationship) {
-	nodes := []flow.Node{*c.members.node(c.config, c.info)}
+	nodes := []flow.Node{*c.members.node(c.config, c.about)}
 	var edges []flow.Relationship
 	for _, e := range c.entries {
 		nodes = append(nodes, *e.node)
@@ -305,7 +306,7 @@ func (c *Cluster) use(k key, e *entry, uses []key) {
 
 // rollUp adds the region's node to the changes when it is another than the one last given out.
 func (c *Cluster) rollUp(changes []Change) []Change {
-	n := c.members.node(c.config, c.info)
+	n := c.members.node(c.config, c.about)
 	if equal(c.region, n) {
 		return changes
 	}

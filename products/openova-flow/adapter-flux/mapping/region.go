@@ -1,6 +1,10 @@
 package mapping
 
-import "github.com/openova-io/openova/products/openova-flow/server/flow"
+import (
+	"encoding/json"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
 
 // RegionInfo is what is known of a region besides its objects.
 type RegionInfo struct {
@@ -45,8 +49,8 @@ func (r *rollup) add(n *flow.Node, by int) {
 }
 
 // node is the region as its members make it: the worst status, the earliest start, and, once all have succeeded, the latest end.
-func (r *rollup) node(c Config, info RegionInfo) *flow.Node {
-	n := &flow.Node{ID: c.Region, FlowID: c.FlowID, Label: c.Region, Region: c.Region, Status: flow.StatusPending}
+func (r *rollup) node(c Config, meta json.RawMessage) *flow.Node {
+	n := &flow.Node{ID: c.Region, FlowID: c.FlowID, Label: c.Region, Region: c.Region, Status: flow.StatusPending, Meta: meta}
 	for _, s := range statusesByWeight {
 		if r.byStatus[s] > 0 {
 			n.Status = s
@@ -58,6 +62,11 @@ func (r *rollup) node(c Config, info RegionInfo) *flow.Node {
 	if ms, ok := r.ends.min(); ok && n.Status == flow.StatusSucceeded {
 		n.EndedAt = flow.At(-ms)
 	}
+	return n
+}
+
+// meta is what the region's node tells besides its members.
+func (info RegionInfo) meta(c Config) json.RawMessage {
 	m := map[string]any{"kind": "Region", "namespaces": []string{"*"}}
 	if len(c.Namespaces) > 0 {
 		m["namespaces"] = c.Namespaces
@@ -66,6 +75,5 @@ func (r *rollup) node(c Config, info RegionInfo) *flow.Node {
 	if len(info.NotWatched) > 0 {
 		m["notWatched"] = info.NotWatched
 	}
-	n.Meta = encode(m)
-	return n
+	return encode(m)
 }

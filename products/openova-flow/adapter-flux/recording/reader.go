@@ -24,6 +24,7 @@ type Event struct {
 type Reader struct {
 	values  *splitter
 	pending []Event // the rest of a list
+	err     error   // what has ended reading
 }
 
 // NewReader returns a Reader of r.
@@ -32,20 +33,21 @@ func NewReader(r io.Reader) *Reader { return &Reader{values: newSplitter(r)} }
 // Next returns the next event of a kind that is mapped, and io.EOF after the last. Bookmarks and other kinds are passed over; the items of a
 // list, as kubectl prints one, are events ADDED. Any other error names the line and says what to change; reading ends with it.
 func (r *Reader) Next() (Event, error) {
-	for {
-		if len(r.pending) > 0 {
-			ev := r.pending[0]
-			r.pending = r.pending[1:]
-			return ev, nil
-		}
+	for len(r.pending) == 0 && r.err == nil {
 		raw, line, err := r.values.next()
-		if err != nil {
-			return Event{}, err
+		if err == nil {
+			if r.pending, err = events(raw); err != nil {
+				err = located(err, raw, line)
+			}
 		}
-		if r.pending, err = events(raw); err != nil {
-			return Event{}, located(err, raw, line)
-		}
+		r.err = err
 	}
+	if r.err != nil {
+		return Event{}, r.err
+	}
+	ev := r.pending[0]
+	r.pending = r.pending[1:]
+	return ev, nil
 }
 
 // located puts the line of the recording before an error in the value that begins on line.

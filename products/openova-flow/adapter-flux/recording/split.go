@@ -17,25 +17,15 @@ type splitter struct {
 	line  int // of the next byte
 	limit int
 	buf   bytes.Buffer
-	err   error
 }
 
 func newSplitter(r io.Reader) *splitter {
 	return &splitter{in: bufio.NewReaderSize(r, 64<<10), line: 1, limit: maxValue}
 }
 
-// next returns the next object and the line that it begins on. The bytes are good until the next call. io.EOF is the end; after
-// any error there is only that error.
+// next returns the next object and the line that it begins on. The bytes are good until the next call. io.EOF is the end. After an
+// error it is not called again.
 func (s *splitter) next() ([]byte, int, error) {
-	if s.err != nil {
-		return nil, 0, s.err
-	}
-	raw, line, err := s.scan()
-	s.err = err
-	return raw, line, err
-}
-
-func (s *splitter) scan() ([]byte, int, error) {
 	b, err := s.gap()
 	if err != nil {
 		return nil, 0, err

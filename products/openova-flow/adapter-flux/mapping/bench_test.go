@@ -1,0 +1,53 @@
+package mapping_test
+
+import (
+	"fmt"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
+)
+
+// grown is a cluster of n releases, each depending on one before it, and all of one source.
+func grown(b *testing.B, n int) (*mapping.Cluster, []*unstructured.Unstructured) {
+	c := mapping.NewCluster(mapping.Config{FlowID: "f", Region: "r"})
+	all := make([]*unstructured.Unstructured, n)
+	for i := range all {
+		u := release(b, fmt.Sprint("r", i), cond{"Ready", "True", "InstallSucceeded", "done", i % 1000, 1})
+		set(u, []any{map[string]any{"name": fmt.Sprint("r", i/2)}}, "spec", "dependsOn")
+		all[i] = u
+		if _, err := c.Apply(mapping.Event{Type: mapping.Added, Object: u}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return c, all
+}
+
+// A status patch that changes something: the release's node and, as here, often the region's.
+func BenchmarkApply(b *testing.B) {
+	for _, n := range []int{50, 5000} {
+		b.Run(fmt.Sprintf("changed,releases=%d", n), func(b *testing.B) {
+			c, all := grown(b, n)
+			i := 0
+			for b.Loop() {
+				u := all[i%n]
+				set(u, conditionList(cond{"Ready", []string{"Unknown", "True"}[i/n%2], "Progressing", "now", 1000 + i, 1}), "status", "conditions")
+				if _, err := c.Apply(mapping.Event{Type: mapping.Modified, Object: u}); err != nil {
+					b.Fatal(err)
+				}
+				i++
+			}
+		})
+		b.Run(fmt.Sprintf("same,releases=%d", n), func(b *testing.B) {
+			c, all := grown(b, n)
+			i := 0
+			for b.Loop() {
+				if changes, err := c.Apply(mapping.Event{Type: mapping.Modified, Object: all[i%n]}); err != nil || len(changes) > 0 {
+					b.Fatal(err, len(changes))
+				}
+				i++
+			}
+		})
+	}
+}

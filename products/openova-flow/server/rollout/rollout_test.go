@@ -1,0 +1,239 @@
+package rollout_test
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/rollout"
+)
+
+const (
+	second = int64(1000)
+	minute = 60 * second
+	day    = 24 * 60 * minute
+)
+
+// bench feeds a tracker as the hub does: fold first, then observe.
+type bench struct {
+	t     *testing.T
+	state *flow.State
+	track *rollout.Tracker
+	now   int64
+}
+
+func newBench(t *testing.T) *bench {
+	return &bench{t: t, state: flow.NewState("F", 0), track: rollout.NewTracker()}
+}
+
+func (b *bench) put(at int64, nodes ...flow.Node) {
+	b.now = at
+	b.state.Apply(flow.UpsertNodes(nodes...))
+	b.track.Observe(b.state, at, nodes, nil)
+}
+
+func (b *bench) remove(at int64, ids ...string) {
+	b.now = at
+	b.state.Apply(flow.DeleteNodes(ids...))
+	b.track.Observe(b.state, at, nil, ids)
+}
+
+func (b *bench) depends(from, to string) {
+	b.state.Apply(flow.UpsertRels(flow.Relationship{FromID: from, ToID: to, Type: flow.FinishToStart}))
+}
+
+// list describes the rollouts at an instant, newest first.
+func (b *bench) list(at int64) []string {
+	out := []string{}
+	for _, r := range b.track.Rollouts(at) {
+		var members []string
+		for _, m := range r.Members {
+			text := m.ID + "=" + m.Status
+			if m.VersionFrom != m.VersionTo && m.VersionFrom != "" {
+				text += " " + m.VersionFrom + "→" + m.VersionTo
+			}
+			members = append(members, text)
+		}
+		slices.Sort(members)
+		end := "open"
+		if ms, ok := r.EndedAt.Get(); ok {
+			end = fmt.Sprint(ms / second)
+		}
+		text := fmt.Sprintf("%d-%s %s [%s]", r.StartedAt/second, end, r.Outcome, strings.Join(members, ", "))
+		if len(r.AlreadyBroken) > 0 {
+			text += " broken before: " + strings.Join(r.AlreadyBroken, ", ")
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+func (b *bench) want(at int64, want ...string) {
+	b.t.Helper()
+	if got := b.list(at); !slices.Equal(got, want) {
+		b.t.Errorf("at %d:\n got %s\nwant %s", at/second, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
+	}
+}
+
+func node(id, status string, started, ended int64, meta ...string) flow.Node {
+	n := flow.Node{ID: id, FlowID: "F", Label: id, Status: status}
+	if started > 0 {
+		n.StartedAt = flow.At(started)
+	}
+	if ended > 0 {
+		n.EndedAt = flow.At(ended)
+	}
+	if len(meta) > 0 {
+		n.Meta = json.RawMessage("{" + strings.Join(meta, ",") + "}")
+	}
+	return n
+}
+
+const waits = `"reason":"DependencyNotReady","waitingFor":["x"],"waitingSince":5`
+
+func version(applied, wanted string) string {
+	return fmt.Sprintf(`"versionApplied":%q,"versionWanted":%q`, applied, wanted)
+}
+
+func TestThreeUpgradesOnThreeDaysWithOneReleaseStalledThroughout(t *testing.T) {
+	b := newBench(t)
+	b.put(10*second, node("a", "succeeded", 2*second, 5*second, version("1", "1")), node("broken", "failed", 3*second, 9*second), node("z", "pending", 0, 0, waits))
+	b.depends("broken", "z")
+	for i := range int64(3) {
+		at := i*day + 10*minute
+		from, to := fmt.Sprint(i+1), fmt.Sprint(i+2)
+		b.put(at, node("a", "running", at, 0, version(from, to)))
+		b.put(at+30*second, node("a", "succeeded", at, at+30*second, version(to, to)))
+	}
+	b.want(2*day+10*minute+89*second,
+		"173400-open running [a=succeeded 3→4] broken before: broken",
+		"87000-87030 succeeded [a=succeeded 2→3] broken before: broken",
+		"600-630 succeeded [a=succeeded 1→2] broken before: broken",
+		"2-9 failed [a=succeeded, broken=failed]")
+	b.want(2*day+10*minute+90*second,
+		"173400-173430 succeeded [a=succeeded 3→4] broken before: broken",
+		"87000-87030 succeeded [a=succeeded 2→3] broken before: broken",
+		"600-630 succeeded [a=succeeded 1→2] broken before: broken",
+		"2-9 failed [a=succeeded, broken=failed]")
+}
+
+func TestAHistoryThatArrivesAtOnceFallsApartAsItHappened(t *testing.T) {
+	b := newBench(t)
+	b.put(5*day, node("c", "succeeded", 2*day, 2*day+10*second), node("a", "succeeded", second, 4*second), node("b", "succeeded", 50*second, 55*second))
+	b.want(5*day+minute,
+		"172800-172810 succeeded [c=succeeded]",
+		"1-55 succeeded [a=succeeded, b=succeeded]")
+}
+
+func TestTheLullBetweenADependencyAndItsDependentsIsBridged(t *testing.T) {
+	b := newBench(t)
+	b.depends("a", "b")
+	b.depends("b", "c")
+	b.put(second, node("b", "running", 0, 0, waits), node("c", "running", 0, 0, waits))
+	b.want(second)
+	b.put(2*second, node("a", "running", 2*second, 0))
+	b.want(3*second, "2-open running [a=running, b=running, c=running]")
+	b.put(10*second, node("a", "succeeded", 2*second, 10*second))
+	b.want(56*second, "2-open running [a=succeeded, b=running, c=running]")
+	b.put(56*second, node("b", "running", 56*second, 0))
+	b.put(70*second, node("b", "succeeded", 56*second, 70*second))
+	b.put(71*second, node("c", "failed", 70*second, 71*second))
+	b.want(71*second+minute, "2-71 failed [a=succeeded, b=succeeded, c=failed]")
+}
+
+func TestWhatWaitsForSomethingElseIsNoMember(t *testing.T) {
+	b := newBench(t)
+	b.depends("stalled", "w")
+	b.put(second, node("stalled", "failed", 0, 0), node("w", "running", 0, 0, waits))
+	b.put(2*second, node("a", "running", 2*second, 0), node("s", "running", 0, 0, `"suspended":true`))
+	b.put(3*second, node("w", "running", 0, 0, waits, `"message":"again"`))
+	b.put(4*second, node("a", "succeeded", 2*second, 4*second))
+	b.want(4*second+minute, "2-4 succeeded [a=succeeded] broken before: stalled")
+}
+
+func TestAFaultOfItsInputHoldsNoRolloutOpenForLongerThanAMinute(t *testing.T) {
+	b := newBench(t)
+	b.put(second, node("a", "running", second, 0, `"reason":"SourceNotReady","reasonSince":1000`))
+	b.want(61*second-1, "1-open running [a=running]")
+	b.want(2*minute, "1-open running [a=running]")
+	b.want(2*minute+second, "1-1 incomplete [a=running]")
+}
+
+func TestKustomizationsThatAreNotReadyKeepARolloutIncomplete(t *testing.T) {
+	b := newBench(t)
+	b.put(second, node("k", "pending", 0, 0, `"kind":"Kustomization"`), node("r", "running", 0, 0, `"kind":"Region"`))
+	b.put(2*second, node("a", "succeeded", second, 2*second))
+	b.want(3*minute, "1-2 incomplete [a=succeeded]")
+	b.put(3*minute, node("k", "succeeded", 3*minute, 3*minute+second, `"kind":"Kustomization"`))
+	b.want(5*minute, "180-181 succeeded [k=succeeded]", "1-2 incomplete [a=succeeded]")
+}
+
+func TestAMemberThatIsDeletedHoldsNothingUp(t *testing.T) {
+	b := newBench(t)
+	b.put(second, node("a", "running", second, 0), node("b", "running", second, 0))
+	b.put(2*second, node("a", "succeeded", second, 2*second))
+	b.remove(3*second, "b")
+	b.want(3*second+minute, "1-2 succeeded [a=succeeded, b=running]")
+}
+
+func TestOnlySoManyAreKept(t *testing.T) {
+	b := newBench(t)
+	for i := range int64(rollout.Keep + 50) {
+		at := second + i*day
+		b.put(at, node("a", "succeeded", at, at+second))
+	}
+	if got := b.track.Rollouts(1000 * day); len(got) != rollout.Keep || got[0].StartedAt != second+(rollout.Keep+49)*day {
+		t.Errorf("%d kept, newest %d", len(got), got[0].StartedAt)
+	}
+}
+
+// TestRecordedBootstrap plays what the Flux adapter made of a recorded bootstrap of 24 releases.
+func TestRecordedBootstrap(t *testing.T) {
+	f, err := os.Open("../../adapter-flux/testdata/golden/kit-fsn1.events.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	state, track := flow.NewState("bootstrap", 0), rollout.NewTracker()
+	in := bufio.NewScanner(f)
+	in.Buffer(nil, 1<<20)
+	var at, first int64
+	for in.Scan() {
+		var line struct {
+			At      int64
+			Message json.RawMessage
+		}
+		if err := json.Unmarshal(in.Bytes(), &line); err != nil {
+			t.Fatal(err)
+		}
+		m, err := flow.Decode("bootstrap", line.Message)
+		if err != nil {
+			t.Fatal(err)
+		}
+		at = line.At
+		if first == 0 {
+			first = at
+		}
+		state.Apply(m)
+		track.Observe(state, at, m.Nodes, m.IDs)
+		if got := track.Rollouts(at); len(got) > 1 {
+			t.Fatalf("a second rollout at %d ms: %+v", at-first, got[0])
+		}
+	}
+	got := track.Rollouts(at + minute)
+	if len(got) != 1 || got[0].Outcome != rollout.Succeeded || len(got[0].Members) != 24 || len(got[0].AlreadyBroken) != 0 {
+		t.Fatalf("%+v", got)
+	}
+	if started, ended := got[0].StartedAt-first, got[0].EndedAt.Ms()-first; started < 0 || started > 5*second || ended < 315*second || ended > 325*second {
+		t.Errorf("from %d to %d ms", started, ended)
+	}
+	i := slices.IndexFunc(got[0].Members, func(m rollout.Member) bool { return m.Label == "bp-grafana" })
+	if m := got[0].Members[i]; m.VersionTo == "" || m.VersionFrom == m.VersionTo {
+		t.Errorf("grafana was upgraded: %+v", m)
+	}
+}

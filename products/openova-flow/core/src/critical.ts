@@ -1,4 +1,4 @@
-import { metaOf, times } from "./display.js";
+import { times } from "./display.js";
 import type { FlowGraph, GraphEdge } from "./graph.js";
 import type { FlowNode } from "./types.js";
 
@@ -48,18 +48,21 @@ function total(chain: Chain | undefined): number {
 /** The longest chain that ends in `node`, given those of what comes before it. */
 function longest(graph: FlowGraph, node: FlowNode, chains: ReadonlyMap<string, Chain>, now: number): Chain {
   let via: GraphEdge | null = null;
-  let ready = metaOf(node).waitingSince ?? node.startedAt ?? now;
+  let free: number | null = null;
+  let held = false;
   for (const e of graph.in(node.id)) {
+    if (!orders(e)) continue;
     const from = graph.nodes.get(e.from);
-    if (!orders(e) || from === undefined || !chains.has(e.from) || !cameBefore(from, node)) continue;
-    ready = Math.max(ready, from.endedAt ?? (from.status === "succeeded" ? ready : now));
+    if (from?.status !== "succeeded") held = true;
+    if (from === undefined || !chains.has(e.from) || !cameBefore(from, node)) continue;
+    free = Math.max(free ?? -Infinity, from.endedAt ?? now);
     if (via === null || total(chains.get(e.from)) > total(chains.get(via.from))) via = e;
   }
   const before = via === null ? undefined : chains.get(via.from);
-  const begun = node.startedAt ?? (node.status === "succeeded" || node.status === "failed" ? ready : now);
+  const begun = node.startedAt ?? (node.status === "succeeded" || node.status === "failed" || held ? null : now);
   return {
     working: (before?.working ?? 0) + times(node, now).workingMs,
-    waiting: (before?.waiting ?? 0) + Math.max(0, begun - ready),
+    waiting: (before?.waiting ?? 0) + (free === null || begun === null ? 0 : Math.max(0, begun - free)),
     via,
   };
 }
@@ -68,9 +71,13 @@ function orders(e: GraphEdge): boolean {
   return !e.cyclic && (e.type === "finish-to-start" || e.type === "finish-to-finish");
 }
 
+/** A run that begins this long after its dependency has ended was set off by something else. */
+const UNRELATED_MS = 120_000;
+
 /** Whether the present run of `from` can have held up that of `to`. */
 function cameBefore(from: FlowNode, to: FlowNode): boolean {
-  return from.startedAt === undefined || to.startedAt === undefined || from.startedAt <= to.startedAt;
+  if (from.startedAt === undefined || to.startedAt === undefined) return true;
+  return from.startedAt <= to.startedAt && to.startedAt - (from.endedAt ?? to.startedAt) <= UNRELATED_MS;
 }
 
 /** The members such that what an edge orders comes in that order. Edges of a cycle order nothing. */

@@ -172,8 +172,11 @@ export interface NodeTimes {
 /** Waiting split from working, of the present run, up to `now`. */
 export function times(node: FlowNode, now: number): NodeTimes {
   const { waitingSince } = metaOf(node);
-  const { startedAt, endedAt } = node;
-  const workedUntil = endedAt ?? (node.status === "failed" || node.status === "succeeded" ? startedAt : now);
+  const { startedAt, endedAt, status } = node;
+  // One that waits again after a run of its own does not work, and when that run ended is not told.
+  const waitsAgain = waitingSince !== undefined && startedAt !== undefined && startedAt < waitingSince && endedAt === undefined;
+  const over = status === "failed" || status === "succeeded" || waitsAgain;
+  const workedUntil = endedAt ?? (over ? startedAt : now);
   const waitedUntil = startedAt !== undefined && waitingSince !== undefined && startedAt >= waitingSince ? startedAt : now;
   return {
     workingMs: startedAt === undefined ? 0 : Math.max(0, (workedUntil ?? startedAt) - startedAt),

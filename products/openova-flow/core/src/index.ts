@@ -32,6 +32,7 @@ export * from "./progress.js";
 export { blockedBy, blocks, upstream, type Blocker } from "./queries.js";
 export * from "./rollouts.js";
 export * from "./search.js";
+export { segments, type Segment } from "./segments.js";
 export * from "./shared.js";
 export * from "./sse.js";
 export { compareBytes, emptyState, fold, foldAll, relKey, toSnapshot, type FlowState } from "./state.js";

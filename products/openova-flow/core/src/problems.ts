@@ -24,6 +24,7 @@ export interface Problem {
   readonly since?: number;
 }
 
+const CYCLE = "DependencyCycle";
 /** How long a deletion may take before it counts as stuck. */
 const STUCK_AFTER_MS = 300_000;
 
@@ -54,8 +55,17 @@ export function problems(graph: FlowGraph, now: number): readonly Problem[] {
 }
 
 function worstFirst(a: Problem, b: Problem): number {
-  const severity = Number(b.display === "broken") - Number(a.display === "broken");
-  return severity || b.blocks.length - a.blocks.length || (a.since ?? Infinity) - (b.since ?? Infinity) || compareBytes(a.id, b.id);
+  return (
+    Number(neverEnds(b)) - Number(neverEnds(a)) || 
+    b.blocks.length - a.blocks.length ||
+    (a.since ?? 0) - (b.since ?? 0) ||
+    compareBytes(a.id, b.id)
+  );
+}
+
+/** Not just slow or held on purpose. */
+function neverEnds(p: Problem): boolean {
+  return p.display === "broken" || p.reason === CYCLE;
 }
 
 function inspect(graph: FlowGraph, node: FlowNode, context: DisplayContext): Finding | null {
@@ -145,7 +155,7 @@ function cycle(graph: FlowGraph, node: FlowNode, meta: FluxMeta): Finding {
     node,
     display: "waiting",
     cause: `cycle ${members[0]}`,
-    reason: "DependencyCycle",
+    reason: CYCLE,
     message: meta.message ?? "",
     sentence:
       members.length === 1

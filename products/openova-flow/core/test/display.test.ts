@@ -1,0 +1,86 @@
+import { describe, expect, it } from "vitest";
+import {
+  BROKEN_AFTER_MS,
+  countByDisplay,
+  DISPLAY_STATES,
+  displayChangesAt,
+  displayState,
+  isSettled,
+  metaOf,
+  times,
+  type FlowNode,
+} from "../src/index.js";
+import { node, recordedAt } from "./flow.js";
+
+const now = 1_000_000;
+const ctx = { nodes: new Map([["there", true]]), now };
+
+describe("displayState", () => {
+  const missing = { reason: "DependencyNotReady", waitingFor: ["nothere"] };
+  it.each<[string, FlowNode, string]>([
+    ["ready once it has succeeded", node("n"), "ready"],
+    ["terminating whatever else holds", node("n", "failed", { deletingSince: 1, suspended: true }), "terminating"],
+    ["broken when it failed, suspended or not", node("n", "failed", { suspended: true }), "broken"],
+    ["suspended rather than ready", node("n", "succeeded", { suspended: true }), "suspended"],
+    ["suspended rather than waiting", node("n", "running", { suspended: true, waitingFor: ["there"] }), "suspended"],
+    ["waiting by its reason", node("n", "running", { reason: "DependencyNotReady" }), "waiting"],
+    ["waiting by what it names", node("n", "pending", { waitingFor: ["there"] }), "waiting"],
+    ["waiting for what is missing only since a moment", node("n", "running", { ...missing, waitingSince: now - BROKEN_AFTER_MS }), "waiting"],
+    ["broken once what it waits for is missing for over a minute", node("n", "running", { ...missing, waitingSince: now - BROKEN_AFTER_MS - 1 }), "broken"],
+    ["waiting however long for what is there", node("n", "running", { waitingFor: ["there"], waitingSince: 0 }), "waiting"],
+    ["working while its source is not ready in passing", node("n", "running", { reason: "SourceNotReady", reasonSince: now - 60_000 }), "working"],
+    ["not started while it is pending", node("n", "pending"), "not-started"],
+    ["working otherwise", node("n", "running", { reason: "Progressing", reasonSince: 0 }), "working"],
+    ["working with a status that nobody knows", node("n", "dancing"), "working"],
+    ["working without any meta", { id: "n", flowId: "F", label: "n", status: "running" }, "working"],
+  ])("is %s", (_, n, display) => {
+    expect(displayState(n, ctx)).toBe(display);
+  });
+
+  it.each(["SourceNotReady", "ArtifactFailed", "ValuesError", "ChartMutateError"])("is broken by %s after a minute, and says when", (reason) => {
+    const n = node("n", "running", { reason, reasonSince: now - 1000 });
+    expect(displayState(n, ctx)).toBe("working");
+    const at = displayChangesAt(n, ctx);
+    expect(displayState(n, { ...ctx, now: at - 1 })).toBe("working");
+    expect(displayState(n, { ...ctx, now: at })).toBe("broken");
+    expect(displayChangesAt(n, { ...ctx, now: at })).toBe(Infinity);
+  });
+
+  it("is unconfirmed after a restart of the server, unless it goes away", () => {
+    const unconfirmed = new Set(["n"]);
+    expect(displayState(node("n", "failed"), { ...ctx, unconfirmed })).toBe("unconfirmed");
+    expect(displayState(node("n", "failed", { deletingSince: 1 }), { ...ctx, unconfirmed })).toBe("terminating");
+  });
+
+  it("shows 23 waiting and one working in the third second of kit-fsn1", () => {
+    const { graph, now } = recordedAt("kit-fsn1", 2.4);
+    const counts = countByDisplay(graph.leaves.map((id) => graph.nodes.get(id) as FlowNode), { nodes: graph.nodes, now });
+    expect(counts).toMatchObject({ waiting: 23, working: 1 });
+    expect(DISPLAY_STATES.reduce((sum, d) => sum + counts[d], 0)).toBe(24);
+  });
+});
+
+describe("metaOf", () => {
+  it("leaves out what is not of its type, and reads once", () => {
+    const n = { ...node("n"), meta: { reason: 3, message: "m", waitingFor: ["a", 1], chart: { name: "c", ready: false }, suspended: "yes", notWatched: [{ kind: "X" }, 1] } };
+    expect(metaOf(n)).toEqual({ message: "m", waitingFor: ["a"], chart: { name: "c" }, notWatched: [{ kind: "X", why: "" }] });
+    expect(metaOf(n)).toBe(metaOf(n));
+  });
+});
+
+describe("times", () => {
+  it.each<[string, FlowNode, { waitingMs: number; workingMs: number }]>([
+    ["that waits", node("n", "running", { waitingSince: now - 500 }), { waitingMs: 500, workingMs: 0 }],
+    ["that works after waiting", node("n", "running", { waitingSince: now - 500 }, { startedAt: now - 200 }), { waitingMs: 300, workingMs: 200 }],
+    ["that has ended", node("n", "succeeded", {}, { startedAt: now - 500, endedAt: now - 100 }), { waitingMs: 0, workingMs: 400 }],
+    ["that waits again after its run", node("n", "running", { waitingSince: now - 50 }, { startedAt: now - 500 }), { waitingMs: 50, workingMs: 0 }],
+    ["whose end is not known", node("n", "failed", {}, { startedAt: now - 500 }), { waitingMs: 0, workingMs: 0 }],
+    ["that is from a clock ahead", node("n", "running", {}, { startedAt: now + 500 }), { waitingMs: 0, workingMs: 0 }],
+  ])("splits the time of one %s", (_, n, expected) => {
+    expect(times(n, now)).toEqual(expected);
+  });
+});
+
+it("counts what is ready, broken or suspended as settled", () => {
+  expect(DISPLAY_STATES.filter(isSettled).sort()).toEqual(["broken", "ready", "suspended"]);
+});

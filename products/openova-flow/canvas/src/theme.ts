@@ -80,17 +80,27 @@ interface Ground {
   readonly surface: string;
   readonly border: string;
   readonly ink: string;
+  readonly text: string;
+}
+
+/** The colour itself, or as little nearer to the text's as it takes to be read on a ground. */
+function legible(color: string, on: string, text: string): string {
+  for (let share = 1; share > 0; share -= 0.05) {
+    const c = mix(color, text, share);
+    if (contrast(c, on) >= 4.5) return c;
+  }
+  return text;
 }
 
 /** Loud: a filled rail and a coloured border. Calm: only the mark is coloured. Ghostly: dashed and without a rail. */
 function style(color: string, ground: Ground, tone: "loud" | "calm" | "ghostly", chip: string): StateStyle {
-  const { surface, border, ink } = ground;
+  const { surface, border, ink, text } = ground;
   const rail = tone === "loud" ? color : tone === "calm" ? mix(color, surface, 0.14) : surface;
   return {
     color, ink, chip,
-    chipInk: contrast(ink, chip) >= contrast(color, chip) ? ink : color,
+    chipInk: [ink, color, text].find((c) => contrast(c, chip) >= 3) ?? text,
     rail,
-    railInk: tone === "loud" ? ink : color,
+    railInk: tone === "loud" ? ink : legible(color, rail, text),
     card: tone === "loud" ? mix(color, surface, 0.07) : surface,
     border: tone === "loud" ? mix(color, surface, 0.85) : tone === "calm" ? mix(color, border, 0.2) : mix(color, surface, 0.6),
     soft: mix(color, border, 0.45),
@@ -138,7 +148,7 @@ export const light: Theme = {
   states: states({
     ready: "#00805e", working: "#0072b2", waiting: "#7a5a9e", broken: "#c2410c", suspended: "#5b6b7d",
     terminating: "#a03a6e", "not-started": "#6e7781", unconfirmed: "#6e7781", missing: "#a15c00", external: "#0b6aa8",
-  }, { surface: "#ffffff", border: "#cfd7e0", ink: "#ffffff" }),
+  }, { surface: "#ffffff", border: "#cfd7e0", ink: "#ffffff", text: "#1b2430" }),
 };
 
 export const dark: Theme = {
@@ -165,5 +175,5 @@ export const dark: Theme = {
   states: states({
     ready: "#2bbf94", working: "#56b4e9", waiting: "#b39ad8", broken: "#ff8c42", suspended: "#93a1b1",
     terminating: "#e783b0", "not-started": "#8b949e", unconfirmed: "#8b949e", missing: "#e3b341", external: "#79b8ff",
-  }, { surface: "#171d26", border: "#2d3744", ink: "#0b1118" }),
+  }, { surface: "#171d26", border: "#2d3744", ink: "#0b1118", text: "#e8edf3" }),
 };

@@ -1,0 +1,249 @@
+import { buildGraph, emptyState, fold, layout, type FlowNode, type FlowState, type SnapshotMessage } from "@openova/flow-core";
+import { describe, expect, test } from "vitest";
+import { caption } from "../src/caption.js";
+import { emphasise, highlightOf, matches } from "../src/emphasis.js";
+import { externalId, haunt } from "../src/ghosts.js";
+import { hitAt } from "../src/hit.js";
+import { levelAt } from "../src/lod.js";
+import { Motion } from "../src/motion.js";
+import { nearest, step } from "../src/navigate.js";
+import { titleStrip } from "../src/paint-regions.js";
+import { ACROSS, CYCLIC, EDGE_TYPES, EXTERNAL, GHOSTLY, IMPLIED, MISSING, Scene, STATES } from "../src/scene.js";
+import type { View } from "../src/view.js";
+import { fleet, fleetNow } from "./support/fleet.js";
+import { zoo } from "./support/zoo.js";
+
+function stateOf(snapshot: SnapshotMessage): FlowState {
+  return fold(emptyState(snapshot.flow.id), snapshot);
+}
+function sceneOf(state: FlowState): Scene {
+  const graph = buildGraph(state);
+  const haunted = haunt(graph);
+  return new Scene(graph, layout(buildGraph(haunted.state)), haunted.ghosts, { nodes: state.nodes, now: fleetNow });
+}
+function viewOf(scene: Scene, k: number): View {
+  return { scene, camera: { x: 0, y: 0, k }, size: { width: 1440, height: 900 }, level: levelAt(k), emphasis: null, moving: false };
+}
+const small = (nodes: readonly Partial<FlowNode>[], edges: readonly (readonly [string, string])[] = []): SnapshotMessage => ({
+  type: "snapshot",
+  flow: { id: "f", status: "running", startedAt: 0 },
+  nodes: nodes.map((n) => ({ flowId: "f", label: n.id!, status: "succeeded", id: n.id!, ...n })),
+  relationships: edges.map(([fromId, toId]) => ({ fromId, toId, type: "finish-to-start" as const })),
+});
+
+describe("a scene", () => {
+  test("holds each release once, in a place of its own, and counts states by region", () => {
+    const state = stateOf(fleet({ regions: 3, perRegion: 20 }));
+    const scene = sceneOf(state);
+    expect(scene.count).toBe(60);
+    expect(scene.regions.map((r) => r.total)).toEqual([20, 20, 20]);
+    for (const r of scene.regions) expect(r.counts.reduce((a, b) => a + b, 0)).toBe(20);
+    for (let i = 0; i < scene.count; i++) {
+      const found: number[] = [];
+      scene.spatial.query({ x: scene.x[i]! + 1, y: scene.y[i]! + 1, w: scene.w[i]! - 2, h: scene.h[i]! - 2 }, (j) => found.push(j));
+      expect(found).toEqual([i]);
+    }
+  });
+
+  test("keeps all types, conditions, cycles, dangling and cross-flow edges", () => {
+    const scene = sceneOf(stateOf(zoo()));
+    const { edges } = scene;
+    const drawn = Array.from({ length: edges.count }, (_, e) => ({
+      type: EDGE_TYPES[edges.type[e]!]!, from: scene.ids[edges.from[e]!]!, to: scene.ids[edges.to[e]!]!, flags: edges.flags[e]!,
+    }));
+    expect(new Set(drawn.map((d) => d.type)).size).toBe(5);
+    expect(drawn.find((d) => d.from === "egg" && d.to === "hen")!.flags & CYCLIC).toBeTruthy();
+    expect(drawn.find((d) => d.from === "self")!.to).toBe("self");
+    const dangling = drawn.find((d) => d.to === "orphan")!;
+    expect(dangling).toMatchObject({ from: "gone/bp-nobody", flags: GHOSTLY });
+    expect(scene.state[scene.index.get("gone/bp-nobody")!]).toBe(MISSING);
+    const outside = externalId("odd", "infrastructure", "network/vpc");
+    expect(drawn.some((d) => d.from === outside && d.to === "hen")).toBe(true);
+    expect(scene.state[scene.index.get(outside)!]).toBe(EXTERNAL);
+    expect(scene.ghosts.get(externalId("odd", "acceptance-tests", "smoke"))).toMatchObject({ flowId: "acceptance-tests", nodeId: "smoke" });
+    expect(edges.lag[drawn.findIndex((d) => d.from === "finish-to-start-a")]).toBe(30);
+  });
+
+  test("a flow without loose ends needs no stand-ins and is laid out as it is", () => {
+    const graph = buildGraph(stateOf(fleet({ regions: 1, perRegion: 10 })));
+    expect(haunt(graph).state).toBe(graph.state);
+  });
+
+  test("a stand-in goes when the node itself comes", () => {
+    const first = stateOf(small([{ id: "b" }], [["a", "b"]]));
+    expect(sceneOf(first).ghosts.has("a")).toBe(true);
+    const then = fold(first, { type: "upsert-nodes", nodes: [{ id: "a", flowId: "f", label: "a", status: "running" }] });
+    const scene = sceneOf(then);
+    expect(scene.ghosts.size).toBe(0);
+    expect(STATES[scene.state[scene.index.get("a")!]!]).toBe("working");
+  });
+
+  test("an edge that a longer way says already is implied; the steps of that way are not", () => {
+    const scene = sceneOf(stateOf(small([{ id: "a" }, { id: "b" }, { id: "c" }], [["a", "b"], ["b", "c"], ["a", "c"]])));
+    const flags = Object.fromEntries(Array.from({ length: 3 }, (_, e) => [`${scene.ids[scene.edges.from[e]!]!}${scene.ids[scene.edges.to[e]!]!}`, scene.edges.flags[e]!]));
+    expect(flags).toEqual({ ab: 0, bc: 0, ac: IMPLIED });
+  });
+
+  test("edges may end at frames, and those between regions are marked", () => {
+    const scene = sceneOf(stateOf({
+      ...small([{ id: "r1", region: "r1", meta: { kind: "Region" } }, { id: "x", region: "r1" }, { id: "y", region: "r2" }], [["x", "y"], ["r1", "y"]]),
+    }));
+    expect(scene.edges.count).toBe(2);
+    for (let e = 0; e < 2; e++) expect(scene.edges.flags[e]! & ACROSS).toBe(ACROSS);
+    expect([...scene.edges.across]).toEqual([0, 1]);
+  });
+
+  test("an update touches only what changed and moves the counts", () => {
+    const state = stateOf(fleet({ regions: 2, perRegion: 12 }));
+    const scene = sceneOf(state);
+    const id = scene.ids[3]!;
+    const next = fold(state, { type: "upsert-nodes", nodes: [{ ...state.nodes.get(id)!, status: "failed", meta: { reason: "UpgradeFailed" } }] });
+    const touched: number[] = [];
+    scene.update(next.nodes, { nodes: next.nodes, now: fleetNow }, undefined, (i) => touched.push(i));
+    expect(touched).toEqual([3]);
+    expect(STATES[scene.state[3]!]).toBe("broken");
+    expect(scene.caption(3)).toBe("UpgradeFailed");
+    expect(scene.regions.map((r) => r.counts.reduce((a, b) => a + b, 0))).toEqual([12, 12]);
+    touched.length = 0;
+    scene.update(next.nodes, { nodes: next.nodes, now: fleetNow }, [id], (i) => touched.push(i));
+    expect(touched).toEqual([]);
+  });
+
+  test("time alone can break a release, and is noticed", () => {
+    const state = stateOf(small([{ id: "a", status: "pending", meta: { reason: "SourceNotReady", reasonSince: fleetNow } }]));
+    const scene = sceneOf(state);
+    expect(STATES[scene.state[0]!]).not.toBe("broken");
+    const touched: number[] = [];
+    scene.reconsider({ nodes: state.nodes, now: fleetNow + 61_000 }, (i) => touched.push(i));
+    expect(touched).toEqual([0]);
+    expect(STATES[scene.state[0]!]).toBe("broken");
+  });
+
+  test("what all names begin with can be left out", () => {
+    const scene = sceneOf(stateOf(fleet({ regions: 1, perRegion: 5 })));
+    expect(scene.prefix).toBe("bp-");
+    expect(scene.shortLabel(scene.index.get("hz-fsn-1/bp-cilium")!)).toBe("cilium");
+    expect(sceneOf(stateOf(small([{ id: "ab-c" }, { id: "ab" }, { id: "ab-d" }]))).prefix).toBe("");
+  });
+
+  test("the title of a lane lies on no node at any scale", () => {
+    const scene = sceneOf(stateOf(fleet({ regions: 4, perRegion: 40 })));
+    for (const k of [1, 0.5, 0.35, 0.3, 0.25, 0.2, 0.16]) {
+      for (const region of scene.regions) {
+        const strip = titleStrip(viewOf(scene, k), region);
+        for (const i of region.nodes) {
+          const x = (scene.x[i]! - region.x) * k, y = (scene.y[i]! - region.y) * k;
+          expect(x < strip.w - 1e-3 && y < strip.h - 1e-3).toBe(false);
+        }
+      }
+    }
+  });
+
+  test("an empty flow is an empty scene", () => {
+    const scene = sceneOf(stateOf(small([])));
+    expect(scene.count).toBe(0);
+    expect(hitAt(viewOf(scene, 1), 10, 10)).toBeNull();
+    expect(step(scene, scene.edges, -1, "right")).toBe(-1);
+  });
+});
+
+describe("captions", () => {
+  const labels: Record<string, string> = { "r/cert-manager": "cert-manager" };
+  const context = { now: 1_000_000, label: (id: string) => labels[id] };
+  const node = (more: Partial<FlowNode>): FlowNode => ({ id: "a", flowId: "f", label: "a", status: "running", ...more });
+  test.each([
+    ["waiting for cert-manager", node({ meta: { waitingFor: ["r/cert-manager"] } }), "waiting"],
+    ["waiting for cert-manager +2", node({ meta: { waitingFor: ["r/cert-manager", "x", "y"] } }), "waiting"],
+    ["2m 10s", node({ startedAt: 1_000_000 - 130_000 }), "working"],
+    ["upgrading · 2m 10s", node({ startedAt: 1_000_000 - 130_000, meta: { action: "upgrade" } }), "working"],
+    ["InstallFailed", node({ status: "failed", meta: { reason: "InstallFailed" } }), "broken"],
+    ["needs bp-nobody: missing", node({ status: "pending", meta: { waitingFor: ["r/bp-nobody"], reason: "DependencyNotReady" } }), "broken"],
+    ["1.14.2 · 34s", node({ status: "succeeded", startedAt: 0, endedAt: 34_000, meta: { versionApplied: "1.14.2" } }), "ready"],
+    ["1.14.2", node({ status: "succeeded", startedAt: 0, endedAt: 34_000, meta: { versionApplied: "1.14.2", startedAtIsLowerBound: true } }), "ready"],
+    ["deleting for 5s", node({ meta: { deletingSince: 995_000 } }), "terminating"],
+    ["suspended", node({}), "suspended"],
+    ["not started", node({ status: "pending" }), "not-started"],
+  ] as const)("%s", (text, n, display) => {
+    expect(caption(n, display, context)).toBe(text);
+  });
+});
+
+describe("what stands out", () => {
+  const chain = stateOf(small(
+    [{ id: "a", status: "failed", meta: { reason: "InstallFailed" } }, { id: "b", status: "pending" }, { id: "c", status: "pending" }, { id: "z" }],
+    [["a", "b"], ["b", "c"]],
+  ));
+  test("selecting lights the way from the blocker and to the blocked, and dims the rest", () => {
+    const scene = sceneOf(chain);
+    const graph = buildGraph(chain);
+    const b = scene.index.get("b")!;
+    const e = emphasise(scene, b, highlightOf(graph, "b", fleetNow), null)!;
+    const dimmed = scene.ids.slice(0, scene.count).filter((_, i) => e.dim[i] === 1);
+    expect(dimmed).toEqual(["z"]);
+    expect(e.blockedBy.map((k) => scene.ids[scene.edges.from[k]!])).toEqual(["a"]);
+    expect(e.blocks.map((k) => scene.ids[scene.edges.to[k]!])).toEqual(["c"]);
+  });
+  test("a filter dims what it refuses, by predicate or by ids", () => {
+    const scene = sceneOf(chain);
+    const kept = (passed: Uint8Array): string[] => scene.ids.slice(0, scene.count).filter((_, i) => emphasise(scene, -1, null, passed)!.dim[i] === 0);
+    expect(kept(matches(scene, (n) => n.status === "failed"))).toEqual(["a"]);
+    expect(kept(matches(scene, new Set(["z", "nobody"])))).toEqual(["z"]);
+  });
+  test("nothing stands out without selection and filter", () => {
+    expect(emphasise(sceneOf(chain), -1, null, null)).toBeNull();
+  });
+});
+
+describe("arrow keys", () => {
+  const scene = sceneOf(stateOf(small([{ id: "a" }, { id: "b" }, { id: "c" }, { id: "d" }], [["a", "b"], ["a", "c"], ["c", "d"]])));
+  const go = (from: string, direction: "left" | "right" | "up" | "down"): string | undefined => scene.ids[step(scene, scene.edges, scene.index.get(from)!, direction)];
+  test("go along edges sideways and back again", () => {
+    expect(["b", "c"]).toContain(go("a", "right"));
+    expect(go("c", "right")).toBe("d");
+    expect(go("d", "left")).toBe("c");
+    expect(go("c", "left")).toBe("a");
+  });
+  test("go to the neighbour up and down", () => {
+    const [upper, lower] = scene.y[scene.index.get("b")!]! < scene.y[scene.index.get("c")!]! ? ["b", "c"] : ["c", "b"];
+    expect(go(upper!, "down")).toBe(lower);
+    expect(go(lower!, "up")).toBe(upper);
+  });
+  test("reach every node of a large flow", () => {
+    const large = sceneOf(stateOf(fleet({ regions: 2, perRegion: 30 })));
+    const reached = new Set([nearest(large, -1, "right")]);
+    for (const i of reached) for (const d of ["left", "right", "up", "down"] as const) {
+      const next = step(large, large.edges, i, d);
+      if (next >= 0) reached.add(next);
+      const near = nearest(large, i, d);
+      if (near >= 0) reached.add(near);
+    }
+    expect(reached.size).toBe(large.count);
+  });
+});
+
+describe("a change of topology", () => {
+  test("moves only what has another place, and ends exactly there", () => {
+    const state = stateOf(fleet({ regions: 3, perRegion: 20 }));
+    const graph = buildGraph(state);
+    const before = layout(graph);
+    const next = fold(state, { type: "upsert-nodes", nodes: [{ id: "hz-fsn-1/new", flowId: "fleet", label: "new", status: "pending", region: "hz-fsn-1" }] });
+    const after = layout(buildGraph(next), before);
+    const context = { nodes: next.nodes, now: fleetNow };
+    const a = new Scene(graph, before, new Map(), context), b = new Scene(buildGraph(next), after, new Map(), context);
+    const goal = [...b.x];
+    const motion = new Motion(a, b, 400);
+    motion.at(0);
+    for (const [i, id] of b.ids.entries()) {
+      const k = a.index.get(id);
+      if (k !== undefined && i < b.count) expect([b.x[i], b.y[i]]).toEqual([a.x[k], a.y[k]]);
+    }
+    const still = b.ids.filter((id, i) => b.region[i] !== b.regions.findIndex((r) => r.name === "hz-fsn-1") && i < b.count && b.x[i] === goal[i] && a.index.has(id));
+    expect(still.length).toBe(40);
+    motion.at(1);
+    expect([...b.x]).toEqual(goal);
+  });
+  test("is no motion when nothing has another place", () => {
+    const state = stateOf(fleet({ regions: 1, perRegion: 8 }));
+    expect(new Motion(sceneOf(state), sceneOf(state), 400).empty).toBe(true);
+  });
+});

@@ -1,0 +1,54 @@
+import { describe, expect, test } from "vitest";
+import { duration, TextFitter } from "../src/text.js";
+
+const half = (): TextFitter => new TextFitter(() => 0.5);
+
+describe("fitting text", () => {
+  test("text that fits is left alone", () => {
+    expect(half().fit("bp-loki", 35, 10)).toBe("bp-loki");
+  });
+  test("text that does not ends in an ellipsis and fits", () => {
+    const t = half();
+    const cut = t.fit("bp-opentelemetry-operator", 60, 10);
+    expect(cut).toBe("bp-opentele…");
+    expect(t.width(cut, 10)).toBeLessThanOrEqual(60);
+  });
+  test("no hyphen or space is left hanging before the ellipsis", () => {
+    expect(half().fit("waiting for bp", 42, 10)).toBe("waiting…");
+    expect(half().fit("a-b-c-d-e-f", 30, 10)).toBe("a-b-c…");
+  });
+  test.each([0, -5, 3])("nothing is left in a room of %i", (room) => {
+    expect(half().fit("cilium", room, 10)).toBe("");
+  });
+  test("letters outside the basic plane are not torn apart", () => {
+    const cut = half().fit("🙂🙂🙂🙂🙂🙂", 20, 10);
+    expect(cut).toBe("🙂🙂🙂…");
+  });
+  test("every character is measured once for a weight, however often it is drawn", () => {
+    const asked: string[] = [];
+    const t = new TextFitter((c, w) => {
+      asked.push(`${c}${w}`);
+      return 0.5;
+    });
+    for (let k = 0; k < 50; k++) t.fit(`banana ${k % 3}`, 1000, 10, 600);
+    expect(asked.toSorted()).toEqual([..." 012abn…"].map((c) => `${c}600`).toSorted());
+  });
+  test("after clear the new font's widths count", () => {
+    let w = 0.5;
+    const t = new TextFitter(() => w);
+    expect(t.fit("abcd", 20, 10)).toBe("abcd");
+    w = 1;
+    t.clear();
+    expect(t.fit("abcd", 20, 10)).toBe("a…");
+  });
+  test("the cache does not grow without end", () => {
+    const t = new TextFitter(() => 0.5, 16);
+    for (let k = 0; k < 100; k++) expect(t.fit(`name-${k}`, 1000, 10)).toBe(`name-${k}`);
+  });
+});
+
+test.each([
+  [-5, "0s"], [0, "0s"], [59_999, "59s"], [60_000, "1m 00s"], [130_000, "2m 10s"], [3_600_000, "1h 00m"], [11_100_000, "3h 05m"], [367_200_000, "4d 6h"],
+])("%i ms read as %s", (ms, text) => {
+  expect(duration(ms)).toBe(text);
+});

@@ -1,6 +1,10 @@
 package mapping
 
-import "github.com/openova-io/openova/products/openova-flow/server/flow"
+import (
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
 
 // kustomizationFailed are the reasons of a Ready=False of a Kustomization (kustomize.toolkit.fluxcd.io/v1) that mean that its
 // manifests could not be built, applied, pruned, or did not become healthy. Every other one waits or is tried again.
@@ -44,6 +48,7 @@ func (c Config) kustomization(o object, past *entry) (*entry, error) {
 	if ids := waitingFor(o, ready, c.KustomizationID); len(ids) > 0 {
 		e.meta["waitingFor"] = ids
 	}
+	put(e.meta, "startedAtIsLowerBound", e.run.lowerBound)
 	put(e.meta, "appliedBy", c.appliedBy(o, e.id))
 	put(e.meta, "revision", applied)
 	put(e.meta, "path", o.spec.string("path"))
@@ -53,16 +58,19 @@ func (c Config) kustomization(o object, past *entry) (*entry, error) {
 	return e, nil
 }
 
-// kustomizationEvidence reads what a Kustomization shows of the controller's work: Ready and nothing else, since it keeps no record of
-// when it began.
+// kustomizationEvidence reads what a Kustomization shows of the controller's work: Ready, and status.history, whose newest entry says when this
+// revision first came to this outcome. Controllers before Flux 2.7 keep no history.
 func kustomizationEvidence(o object, ready condition, status string) evidence {
 	e := evidence{stalled: o.stalled(), since: ready.since, gen: generationOf(o, ready)}
 	switch {
 	case !o.deletedAt.IsZero():
 	case status == flow.StatusSucceeded:
-		e.phase, e.outcome, e.ended = done, status, ready.since
+		e.phase, e.outcome = done, status
+		e.earliest, e.ended = firstReconciled(o, ready)
 	case status == flow.StatusFailed:
-		e.phase, e.outcome, e.ended = done, status, ready.since
+		e.phase, e.outcome = done, status
+		e.earliest, _ = firstReconciled(o, ready)
+		e.ended = ready.since
 		if !kustomizationFailed[ready.reason] {
 			e.ended = o.conditions["Stalled"].since
 		}
@@ -70,4 +78,24 @@ func kustomizationEvidence(o object, ready condition, status string) evidence {
 		e.phase, e.began, e.earliest = acting, ready.since, ready.since
 	}
 	return e
+}
+
+// firstReconciled is when the outcome that Ready shows was first come to, and when the work for it began as far as is known: an entry holds the
+// duration of its last reconciliation alone.
+func firstReconciled(o object, ready condition) (began, ended flow.Time) {
+	past := o.status.list("history")
+	if len(past) == 0 {
+		return flow.Time{}, ready.since
+	}
+	m, _ := past[0].(map[string]any)
+	newest := fields(m)
+	first := newest.time("firstReconciled")
+	if newest.string("lastReconciledStatus") != ready.reason || first.IsZero() || after(first, ready.since) {
+		return flow.Time{}, ready.since
+	}
+	took, err := time.ParseDuration(newest.string("lastReconciledDuration"))
+	if total, _ := newest.int("totalReconciliations"); total == 1 && err == nil {
+		return flow.At(first.Ms() - took.Milliseconds()), first
+	}
+	return first, first
 }

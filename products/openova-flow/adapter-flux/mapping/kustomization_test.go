@@ -74,3 +74,40 @@ func TestKustomizationRuns(t *testing.T) {
 		wantTimes(t, n, s.start, s.end)
 	}
 }
+
+// Found after the fact, status.history tells when a revision was first applied, however often it was looked at since.
+func TestKustomizationFoundAfterTheFact(t *testing.T) {
+	entry := func(reason string, first, total int, took string) []any {
+		return []any{
+			map[string]any{
+				"lastReconciledStatus": reason, "firstReconciled": sec(first), "lastReconciled": sec(first + 600*(total-1)),
+				"lastReconciledDuration": took, "totalReconciliations": int64(total),
+			},
+			map[string]any{"lastReconciledStatus": "ReconciliationSucceeded", "firstReconciled": sec(1), "totalReconciliations": int64(1)},
+		}
+	}
+	ready := cond{"Ready", "True", "ReconciliationSucceeded", "", 4000, 1}
+	for _, c := range []struct {
+		name       string
+		history    any
+		ready      cond
+		start, end flow.Time
+		lowerBound any
+	}{
+		{"no history", nil, ready, flow.Time{}, ms(4000), nil},
+		{"once", entry("ReconciliationSucceeded", 100, 1, "2.5s"), ready, flow.At(ms(100).Ms() - 2500), ms(100), true},
+		{"many times", entry("ReconciliationSucceeded", 100, 6, "2.5s"), ready, ms(100), ms(100), true},
+		{"another outcome", entry("HealthCheckFailed", 100, 1, "2.5s"), ready, flow.Time{}, ms(4000), nil},
+		{"failed", entry("HealthCheckFailed", 100, 3, "30s"), cond{"Ready", "False", "HealthCheckFailed", "", 4000, 1}, ms(100), ms(4000), true},
+		{"in the future", entry("ReconciliationSucceeded", 5000, 1, "2.5s"), ready, flow.Time{}, ms(4000), nil},
+		{"of a wrong type", []any{7}, ready, flow.Time{}, ms(4000), nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			w.put(set(kustomization(t, 1, "r1", "r1", c.ready), c.history, "status", "history"))
+			n := w.must("fsn1/Kustomization/flux-system/apps")
+			wantTimes(t, n, c.start, c.end)
+			wantMeta(t, n, map[string]any{"startedAtIsLowerBound": c.lowerBound})
+		})
+	}
+}

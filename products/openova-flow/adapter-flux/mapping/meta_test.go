@@ -44,17 +44,17 @@ const fullKustomization = `{"apiVersion":"kustomize.toolkit.fluxcd.io/v1","kind"
 	"spec":{"suspend":true,"path":"./apps","dependsOn":[{"name":"infra"}],"sourceRef":{"kind":"GitRepository","name":"fleet"}},
 	"status":{"observedGeneration":1,"lastAppliedRevision":"main@sha1:1","conditions":[
 		{"type":"Stalled","status":"True","reason":"InvalidCELExpression","message":"no"},
-		{"type":"Ready","status":"False","reason":"DependencyNotReady","message":"dependency 'flux-system/infra' is not ready","lastTransitionTime":"2026-03-01T12:07:00Z"}]}}`
+		{"type":"Ready","status":"False","reason":"DependencyNotReady","message":"dependency 'flux-system/infra' is not ready","lastTransitionTime":"2026-03-01T12:07:00Z","observedGeneration":1}]}}`
 
 const fullGit = `{"apiVersion":"source.toolkit.fluxcd.io/v1","kind":"GitRepository",
 	"metadata":{"name":"fleet","namespace":"flux-system","uid":"g-1","generation":1},"spec":{"url":"ssh://example.com"},
 	"status":{"artifact":{"revision":"main@sha1:1"},"conditions":[{"type":"Ready","status":"False","reason":"GitOperationFailed","message":"no route"}]}}`
 
-// earlierKustomization is fullKustomization while it still worked.
+// earlierKustomization is fullKustomization while all was well.
 const earlierKustomization = `{"apiVersion":"kustomize.toolkit.fluxcd.io/v1","kind":"Kustomization",
 	"metadata":{"name":"apps","namespace":"flux-system","uid":"k-1","generation":1},"spec":{},
-	"status":{"observedGeneration":1,"conditions":[
-		{"type":"Ready","status":"Unknown","reason":"Progressing","lastTransitionTime":"2026-03-01T12:01:00Z","observedGeneration":1}]}}`
+	"status":{"observedGeneration":1,"history":[{"lastReconciledStatus":"ReconciliationSucceeded","firstReconciled":"2026-03-01T12:00:00Z"}],"conditions":[
+		{"type":"Ready","status":"True","reason":"ReconciliationSucceeded","lastTransitionTime":"2026-03-01T12:01:00Z","observedGeneration":1}]}}`
 
 func TestReleaseMeta(t *testing.T) {
 	w := newWorld(t)

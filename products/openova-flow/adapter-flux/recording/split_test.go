@@ -1,0 +1,29 @@
+package recording
+
+import (
+	"io"
+	"strings"
+	"testing"
+)
+
+// endless is a string that never closes.
+type endless struct{}
+
+func (endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	return len(p), nil
+}
+
+func TestAnEventThatNeverEndsIsRefused(t *testing.T) {
+	s := newSplitter(io.MultiReader(strings.NewReader("\n{\"type\":\""), endless{}))
+	s.limit = 1 << 20
+	_, _, err := s.next()
+	if err == nil || err.Error() != "line 2: the event that begins here is larger than 1 MiB; record fewer objects in one list" {
+		t.Errorf("error is %v", err)
+	}
+	if held := s.buf.Cap(); held > 4<<20 {
+		t.Errorf("%d bytes are held", held)
+	}
+}

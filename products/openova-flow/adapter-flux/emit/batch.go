@@ -16,7 +16,6 @@ type batch struct {
 	body      []byte
 	n         int64  // the number of the POST
 	condition string // the incarnation that it is meant for
-	maybe     bool   // it was sent, and the answer did not come
 }
 
 // line is one message of a batch.

@@ -85,30 +85,11 @@ func (o *outbox) compare(server *image, nodes []flow.Node, rels []flow.Relations
 		}
 	}
 	o.confirmed, o.want = server, server.clone()
-	if applied(o.log, server) {
-		o.log = slices.DeleteFunc(o.log, func(c change) bool { return c.maybe })
-	}
 	o.log = slices.DeleteFunc(o.log, func(c change) bool { return !o.want.apply(c) })
 	n := o.correct(target, now)
 	o.compared, o.since = true, nil
 	o.limit = len(o.log) + o.backlog
 	return n
-}
-
-// applied reports whether the changes that were sent without an answer are what the server has.
-func applied(log []change, server *image) bool {
-	last := map[key]string{}
-	for _, c := range log {
-		if c.maybe {
-			last[c.key] = c.json
-		}
-	}
-	for k, v := range last {
-		if server.values[k] != v {
-			return false
-		}
-	}
-	return true
 }
 
 // correct puts into the log what leads from want to the target, but for what was put while the Source was asked: of that the log

@@ -21,11 +21,10 @@ func (k key) String() string {
 
 // change is one step of one node or relationship.
 type change struct {
-	key   key
-	json  string    // the element as it is sent; empty: it is deleted
-	uid   string    // of the Kubernetes object behind a node
-	at    time.Time // when it was put
-	maybe bool      // it was sent, and the answer did not come
+	key  key
+	json string    // the element as it is sent; empty: it is deleted
+	uid  string    // of the Kubernetes object behind a node
+	at   time.Time // when it was put
 }
 
 func (c change) deletes() bool { return c.json == "" }

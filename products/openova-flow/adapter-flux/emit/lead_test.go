@@ -62,6 +62,33 @@ func TestResignCancelsThePostUnderWay(t *testing.T) {
 	})
 }
 
+func TestAnswerAfterTheLeadershipWasLostDoesNotCount(t *testing.T) {
+	for name, f := range map[string]*fault{"confirmed": nil, "refused": {status: 409}, "failed": {status: 500}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+				g := newRig(t, b)
+				g.lead()
+				g.settle(time.Second)
+				g.breaks(func(*http.Request, []byte) *fault {
+					time.Sleep(5 * time.Second) // a cancelled request may be answered all the same
+					return f
+				})
+				g.change(g.region.is("a", "pending"))
+				g.settle(time.Second)
+				g.em.Resign()
+				g.breaks(nil)
+				g.settle(time.Minute)
+				g.readyIs("")
+				g.em.Lead(2)
+				g.change(g.region.is("a", "running"))
+				g.drain()
+				g.same()
+				_ = g.stop()
+			})
+		})
+	}
+}
+
 func TestPutNeverWaitsForTheServer(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)

@@ -176,9 +176,6 @@ func (o *outbox) putBack() {
 	if o.sent == nil {
 		return
 	}
-	for i := range o.sent.changes {
-		o.sent.changes[i].maybe = o.sent.changes[i].maybe || o.sent.maybe
-	}
 	o.log = append(o.sent.changes, o.log...)
 	o.sent = nil
 }

@@ -62,6 +62,11 @@ func TestOlderValueIsDroppedAndTheNewerSent(t *testing.T) {
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "succeeded"}) {
 			t.Errorf("the server was told %v", got)
 		}
+		g.change(mappingNode(bad)) // is a change again
+		g.drain()
+		if n := testutil.ToFloat64(g.em.metrics.dropped); n != 2 {
+			t.Errorf("%v dropped", n)
+		}
 		_ = g.stop()
 	})
 }
@@ -293,6 +298,23 @@ func TestElementAtALimitWaitsAloneAndComesLater(t *testing.T) {
 		}
 		g.change(g.region.gone("b"), g.region.gone("c"), g.region.gone("d"))
 		g.drain()
+		g.same()
+		_ = g.stop()
+	})
+}
+
+func TestElementAtALimitIsTriedAgainSoon(t *testing.T) {
+	bubble(t, serverLimits{nodes: 2}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.settle(time.Second)
+		g.change(g.region.is("a", "pending"), g.region.is("b", "pending"))
+		g.drain()
+		g.change(g.region.is("c", "pending"))
+		g.settle(time.Second)
+		g.same("r1/c")
+		g.change(g.region.gone("a"))
+		g.settle(firstHold)
 		g.same()
 		_ = g.stop()
 	})

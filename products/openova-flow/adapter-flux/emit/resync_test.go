@@ -51,6 +51,27 @@ func TestStartSendsOnlyTheDifference(t *testing.T) {
 	})
 }
 
+func TestObjectMadeAgainBeforeTheFirstComparison(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.direct(t, http.MethodPost, "/events", `{"type":"upsert-nodes","nodes":[`+g.region.node("a", "failed", map[string]any{"uid": "1"}).JSON()+`]}`)
+		g.region.fold(g.region.isWith("a", "failed", map[string]any{"uid": "1"}))
+		g.breaks(func(*http.Request, []byte) *fault { return &fault{status: 503} })
+		g.lead()
+		g.change(g.region.gone("a"))
+		g.settle(time.Second)
+		g.change(g.region.isWith("a", "pending", map[string]any{"uid": "2"}))
+		g.settle(time.Second)
+		g.breaks(nil)
+		g.drain()
+		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"deleted", "pending"}) {
+			t.Errorf("the server was told %v", got)
+		}
+		g.same()
+		_ = g.stop()
+	})
+}
+
 func TestQuietClusterNoticesWithinTenSecondsThatItsFlowIsGone(t *testing.T) {
 	for name, lose := range map[string]func(*rig){
 		"restart": func(g *rig) { g.backend.restart() },

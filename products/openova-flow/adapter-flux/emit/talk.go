@@ -191,7 +191,6 @@ func (r *runner) answered(b *batch, a answer, err error) string {
 	named := a.isProblem && a.problem.Line >= 1 && a.problem.Line <= len(b.lines)
 	switch {
 	case err != nil:
-		b.maybe = true
 		r.failed("unanswered", unanswered(err), 0)
 		return "unanswered"
 	case a.status == http.StatusOK:
@@ -221,7 +220,6 @@ func (r *runner) answered(b *batch, a answer, err error) string {
 		r.failed("409", refused(a), a.retryAfter)
 		return "conflict"
 	}
-	b.maybe = b.maybe || a.status >= 500 // a gateway says so too when the server has applied it
 	r.failed(fmt.Sprint(a.status), refused(a), a.retryAfter)
 	switch a.status {
 	case http.StatusUnauthorized, http.StatusForbidden:

@@ -1,0 +1,31 @@
+import type { DisplayState } from "@openova/flow-core";
+import { plural, WORDS } from "./format.js";
+
+/** States that are named one by one, since a person may have to act. */
+const NAMED: ReadonlySet<DisplayState> = new Set<DisplayState>(["broken", "suspended", "terminating"]);
+const NAMED_AT_MOST = 3;
+const ORDER: readonly DisplayState[] = ["broken", "terminating", "suspended", "ready", "working", "waiting", "unconfirmed"];
+
+/** What has changed between two looks at a flow, in one or two sentences; empty when nothing has. */
+export function announcement(
+  before: ReadonlyMap<string, DisplayState>,
+  after: ReadonlyMap<string, DisplayState>,
+  label: (id: string) => string,
+): string {
+  const changed = new Map<DisplayState, string[]>();
+  for (const [id, state] of after) {
+    if (before.get(id) === state) continue;
+    const list = changed.get(state);
+    if (list === undefined) changed.set(state, [id]);
+    else list.push(id);
+  }
+  const gone = [...before.keys()].filter((id) => !after.has(id)).length;
+  const parts = ORDER.flatMap((state) => {
+    const ids = changed.get(state) ?? [];
+    if (ids.length === 0) return [];
+    if (ids.length === 1 || (NAMED.has(state) && ids.length <= NAMED_AT_MOST)) return [`${ids.map(label).join(", ")} ${WORDS[state]}`];
+    return [`${plural(ids.length, "release")} ${WORDS[state]}`];
+  });
+  if (gone > 0) parts.push(`${plural(gone, "release")} removed`);
+  return parts.length === 0 ? "" : `${parts.join("; ")}.`;
+}

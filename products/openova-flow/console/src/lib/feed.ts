@@ -1,0 +1,39 @@
+import { connectShared, FlowStore, type Port, type SharedConnection } from "@openova/flow-core";
+
+export interface Feed {
+  readonly store: FlowStore;
+  readonly connection: SharedConnection;
+  close(): void;
+}
+
+/** Follows a flow through the one connection that all tabs of this browser share. */
+export function openFeed(url: string, flowId: string): Feed {
+  const store = new FlowStore({ flowId });
+  const connection = connectShared({
+    url,
+    flowId,
+    onEvent: (event) => store.receive(event),
+    onState: (state) => store.setConnection(state),
+    transports: {
+      ...(typeof SharedWorker === "undefined" ? {} : { sharedWorker }),
+      ...(typeof BroadcastChannel === "undefined" ? {} : { broadcast: (name: string) => new BroadcastChannel(name) }),
+      ...(navigator.locks === undefined ? {} : { locks: navigator.locks }),
+    },
+  });
+  const ticking = setInterval(() => store.tick(), 1000);
+  const leave = (): void => connection.close();
+  addEventListener("pagehide", leave);
+  return {
+    store,
+    connection,
+    close() {
+      clearInterval(ticking);
+      removeEventListener("pagehide", leave);
+      connection.close();
+    },
+  };
+}
+
+function sharedWorker(): Port {
+  return new SharedWorker(new URL("./shared-worker.ts", import.meta.url), { type: "module", name: "openova-flow" }).port;
+}

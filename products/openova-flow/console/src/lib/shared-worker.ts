@@ -1,0 +1,1 @@
+import "@openova/flow-core/shared-worker";

@@ -180,17 +180,3 @@ func settingsText() string {
 	}
 	return b.String()
 }
-
-// settingsTable is the table of the documentation, which a test holds to it.
-func settingsTable() string {
-	var b strings.Builder
-	b.WriteString("| variable | flag | default | what it sets | allowed |\n|---|---|---|---|---|\n")
-	for _, s := range settings {
-		def := "none"
-		if s.def != "" {
-			def = "`" + s.def + "`"
-		}
-		fmt.Fprintf(&b, "| `%s` | `--%s` | %s | %s | %s |\n", s.env, s.flag(), def, s.help, s.allowed)
-	}
-	return b.String()
-}

@@ -1,0 +1,58 @@
+# What people type here. `make help` lists it.
+SERVER  := products/openova-flow/server
+ADAPTER := products/openova-flow/adapter-flux
+WEB     := products/openova-flow
+GO      := go
+# Where the demo listens, and how much faster than it happened it plays.
+DEMO_ADDR  ?= 127.0.0.1:8080
+DEMO_SPEED ?= 10
+FUZZ_TIME  ?= 60s
+
+export GOWORK := off
+
+.DEFAULT_GOAL := help
+.PHONY: help build demo test test-go test-web page fmt lint fuzz bench clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+
+build: ## build both binaries into bin/
+	cd $(SERVER) && $(GO) build -trimpath -o ../../../bin/ ./cmd/openova-flow-server
+	cd $(ADAPTER) && $(GO) build -trimpath -o ../../../bin/ ./cmd/openova-flow-adapter-flux
+
+demo: build ## play a recorded bootstrap of two regions into a server, and say what to look at
+	@DEMO_ADDR=$(DEMO_ADDR) DEMO_SPEED=$(DEMO_SPEED) scripts/demo.sh
+
+test: test-go test-web ## pass all tests
+
+test-go: ## pass the Go tests, with the race detector
+	cd $(SERVER) && $(GO) test -race ./...
+	cd $(ADAPTER) && $(GO) test -race ./...
+
+test-web: $(WEB)/node_modules/.package-lock.json ## pass the tests of the canvas and the page, in a real browser
+	scripts/chromium.sh
+	cd $(WEB) && npm run check && npm test
+
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
+	cd $(WEB) && npm ci
+
+page: $(WEB)/node_modules/.package-lock.json ## build the page into the server
+	cd $(WEB) && npm run build -w console
+
+fmt: ## format the Go code
+	gofmt -w products
+
+lint: ## vet, staticcheck and formatting
+	@test -z "$$(gofmt -l products)" || { echo "not formatted, run make fmt:"; gofmt -l products; exit 1; }
+	cd $(SERVER) && $(GO) vet ./... && $(GO) tool -modfile=../../../tools/go.mod staticcheck ./...
+	cd $(ADAPTER) && $(GO) vet ./... && $(GO) tool -modfile=../../../tools/go.mod staticcheck ./...
+
+fuzz: ## run every fuzz target for FUZZ_TIME (60s) each
+	scripts/fuzz.sh $(FUZZ_TIME)
+
+bench: ## run the Go benchmarks
+	cd $(SERVER) && $(GO) test -run '^$$' -bench . -benchmem ./...
+	cd $(ADAPTER) && $(GO) test -run '^$$' -bench . -benchmem ./...
+
+clean: ## remove what was built
+	rm -rf bin $(WEB)/node_modules

@@ -1,0 +1,461 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+)
+
+var update = flag.Bool("update", false, "write the README's tables anew")
+
+const within = 30 * time.Second
+
+func env(pairs ...string) func(string) string {
+	return func(name string) string {
+		for i := 0; i < len(pairs); i += 2 {
+			if pairs[i] == name {
+				return pairs[i+1]
+			}
+		}
+		return ""
+	}
+}
+
+func TestBadSettingsNameTheVariableTheValueAndWhatIsAllowed(t *testing.T) {
+	for _, tt := range []struct {
+		env  []string
+		args []string
+		want string
+	}{
+		{[]string{"FLOW_SERVER_LISTEN_ADDR", "8080"}, nil, `FLOW_SERVER_LISTEN_ADDR is "8080"; allowed: host:port; an empty host means every address`},
+		{[]string{"FLOW_SERVER_LISTEN_ADDR", "a:99999"}, nil, `FLOW_SERVER_LISTEN_ADDR is "a:99999"; allowed: host:port`},
+		{[]string{"FLOW_SERVER_RING_CAPACITY", "0"}, nil, `FLOW_SERVER_RING_CAPACITY is "0"; allowed: an integer from 1 to 1048576`},
+		{[]string{"FLOW_SERVER_RING_CAPACITY", "4k"}, nil, `FLOW_SERVER_RING_CAPACITY is "4k"; allowed: an integer`},
+		{nil, []string{"--ring-capacity=-1"}, `--ring-capacity is "-1"; allowed: an integer`},
+		{[]string{"FLOW_SERVER_IDLE_TIMEOUT", "72"}, nil, `FLOW_SERVER_IDLE_TIMEOUT is "72"; allowed: a duration such as 90s or 72h`},
+		{[]string{"FLOW_SERVER_LOG_FORMAT", "xml"}, nil, `FLOW_SERVER_LOG_FORMAT is "xml"; allowed: text or json`},
+		{[]string{"FLOW_SERVER_LOG_LEVEL", "loud"}, nil, `FLOW_SERVER_LOG_LEVEL is "loud"; allowed: debug, info, warn or error`},
+		{[]string{"FLOW_SERVER_BASE_PATH", "sovereign"}, nil, `FLOW_SERVER_BASE_PATH is "sovereign"; allowed: a path that starts and ends with /`},
+		{[]string{"FLOW_SERVER_TLS_CERT_FILE", "/not/there"}, nil, `FLOW_SERVER_TLS_CERT_FILE is "/not/there"; allowed: a file with a PEM certificate`},
+		{[]string{"FLOW_SERVER_TLS_CERT_FILE", "main_test.go"}, nil, `go together`},
+		{[]string{"FLOW_SERVER_MAX_BATCH_BYTES", "2048"}, nil, `FLOW_SERVER_MAX_BATCH_BYTES is 2048; allowed: at least FLOW_SERVER_MAX_MESSAGE_BYTES`},
+		{nil, []string{"--listen-addr=:0", "extra"}, `unexpected argument "extra"`},
+		{nil, []string{"dance"}, `"dance" is no command`},
+	} {
+		err := run(t.Context(), tt.args, env(tt.env...), io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%v %v: %v, want %s", tt.env, tt.args, err, tt.want)
+		}
+	}
+}
+
+func TestDefaultsAreAllowed(t *testing.T) {
+	c, err := parseConfig(nil, env(), io.Discard)
+	if err != nil || c.listenAddr != "127.0.0.1:8080" || c.hub.RingCapacity != 4096 {
+		t.Fatalf("%+v %v", c, err)
+	}
+	c, err = parseConfig([]string{"--ring-capacity=7"}, env("FLOW_SERVER_RING_CAPACITY", "9"), io.Discard)
+	if err != nil || c.hub.RingCapacity != 7 {
+		t.Errorf("a flag wins: %+v %v", c, err)
+	}
+}
+
+// settingsTable is the README's table of settings.
+func settingsTable() string {
+	var b strings.Builder
+	b.WriteString("| variable | flag | default | what it sets | allowed |\n|---|---|---|---|---|\n")
+	for _, s := range settings {
+		def := "none"
+		if s.def != "" {
+			def = "`" + s.def + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | `--%s` | %s | %s | %s |\n", s.env, s.flag(), def, s.help, s.allowed)
+	}
+	return b.String()
+}
+
+// TestREADME holds the README's tables to the code.
+func TestREADME(t *testing.T) {
+	const path = "../../../../../README.md"
+	metrics := "| metric | type | what it tells |\n|---|---|---|\n"
+	for _, m := range httpapi.Metrics {
+		metrics += fmt.Sprintf("| `%s` | %s | %s |\n", m.Name, m.Type, m.Help)
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := string(text)
+	for name, table := range map[string]string{"server-config": settingsTable(), "server-metrics": metrics} {
+		section := regexp.MustCompile(`(?s)(<!-- ` + name + ` -->\n).*?(<!-- /` + name + ` -->)`)
+		if !section.MatchString(want) {
+			t.Fatalf("the README has no section %s", name)
+		}
+		want = section.ReplaceAllString(want, "${1}"+strings.ReplaceAll(table, "$", "$$")+"${2}")
+	}
+	if want == string(text) {
+		return
+	}
+	if !*update {
+		t.Fatal("the README's tables are not what the code says; run go test ./cmd/openova-flow-server -run README -update")
+	}
+	if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// log is where a server under test logs. It tells when a line with some text has come.
+type log struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+	more chan struct{}
+}
+
+func newLog() *log { return &log{more: make(chan struct{}, 1)} }
+
+func (l *log) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case l.more <- struct{}{}:
+	default:
+	}
+	return l.text.Write(b)
+}
+
+func (l *log) wait(t *testing.T, pattern string) string {
+	t.Helper()
+	re := regexp.MustCompile(pattern)
+	deadline := time.After(within)
+	for {
+		l.mu.Lock()
+		m := re.FindStringSubmatch(l.text.String())
+		l.mu.Unlock()
+		if m != nil {
+			return m[len(m)-1]
+		}
+		select {
+		case <-l.more:
+		case <-deadline:
+			t.Fatalf("no %s in the log:\n%s", pattern, l.text.String())
+		}
+	}
+}
+
+// process is a server run in this process, as main does.
+type process struct {
+	t    *testing.T
+	log  *log
+	url  string
+	stop context.CancelFunc
+	done chan error
+}
+
+func launch(t *testing.T, args ...string) *process {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	p := &process{t: t, log: newLog(), stop: stop, done: make(chan error, 1)}
+	go func() {
+		p.done <- run(ctx, append([]string{"--listen-addr=127.0.0.1:0", "--drain-delay=0s"}, args...), env(), io.Discard, p.log)
+	}()
+	t.Cleanup(stop)
+	p.url = strings.TrimSuffix(p.log.wait(t, `started.* url=(\S+)`), "/")
+	return p
+}
+
+func (p *process) ended() error {
+	p.t.Helper()
+	select {
+	case err := <-p.done:
+		return err
+	case <-time.After(within):
+		p.t.Fatal("it does not end")
+		return nil
+	}
+}
+
+func get(t *testing.T, client *http.Client, url string) (*http.Response, string) {
+	t.Helper()
+	resp, err := client.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(body)
+}
+
+func TestShutdown(t *testing.T) {
+	p := launch(t, "--drain-delay=300ms")
+	client := &http.Client{}
+	stream, err := client.Get(p.url + "/v1/flows/F/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stream.Body.Close()
+	if resp, _ := get(t, client, p.url+"/readyz"); resp.StatusCode != 200 {
+		t.Fatalf("readyz: %s", resp.Status)
+	}
+	began := time.Now()
+	p.stop()
+	p.log.wait(t, "draining")
+	resp, _ := get(t, client, p.url+"/readyz")
+	healthy, _ := get(t, client, p.url+"/healthz")
+	if resp.StatusCode != 503 || healthy.StatusCode != 200 {
+		t.Errorf("while it drains readyz is %s, healthz %s", resp.Status, healthy.Status)
+	}
+	rest, err := io.ReadAll(stream.Body)
+	if err != nil || !bytes.HasSuffix(rest, []byte("\n\n")) {
+		t.Errorf("the stream ends with %q, %v", rest, err)
+	}
+	if err := p.ended(); err != nil {
+		t.Error(err)
+	}
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %s", took)
+	}
+}
+
+func TestListenAddressInUse(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	err = run(t.Context(), nil, env("FLOW_SERVER_LISTEN_ADDR", l.Addr().String()), io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "FLOW_SERVER_LISTEN_ADDR") || !strings.Contains(err.Error(), l.Addr().String()) {
+		t.Error(err)
+	}
+}
+
+// writePair writes a new self-signed certificate and key, and returns the certificate.
+func writePair(t *testing.T, dir string, serial int64) *x509.Certificate {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(serial), DNSNames: []string{"flow.test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]*pem.Block{"tls.crt": {Type: "CERTIFICATE", Bytes: der}, "tls.key": {Type: "PRIVATE KEY", Bytes: pkcs8}} {
+		if err := os.WriteFile(filepath.Join(dir, name), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert
+}
+
+func TestTLSWithCertificatesRotatedInPlace(t *testing.T) {
+	dir := t.TempDir()
+	first := writePair(t, dir, 1)
+	p := launch(t, "--tls-cert-file="+filepath.Join(dir, "tls.crt"), "--tls-key-file="+filepath.Join(dir, "tls.key"))
+	serves := func(cert *x509.Certificate) (*http.Response, error) {
+		pool := x509.NewCertPool()
+		pool.AddCert(cert)
+		client := &http.Client{Transport: &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: pool, ServerName: "flow.test"}}}
+		defer client.CloseIdleConnections()
+		resp, err := client.Get(p.url + "/healthz")
+		if err == nil {
+			resp.Body.Close()
+		}
+		return resp, err
+	}
+	resp, err := serves(first)
+	if err != nil || resp.ProtoMajor != 2 {
+		t.Fatalf("%+v %v", resp, err)
+	}
+	if err := run(t.Context(), []string{"healthcheck", "--listen-addr=" + strings.TrimPrefix(p.url, "https://"), "--tls-cert-file=" + filepath.Join(dir, "tls.crt"), "--tls-key-file=" + filepath.Join(dir, "tls.key")}, env(), io.Discard, io.Discard); err != nil {
+		t.Errorf("healthcheck: %v", err)
+	}
+	second := writePair(t, dir, 2)
+	deadline := time.Now().Add(within)
+	for {
+		if _, err := serves(second); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the new certificate is not served")
+		}
+	}
+	p.log.wait(t, "certificate reloaded")
+	if err := os.WriteFile(filepath.Join(dir, "tls.crt"), []byte("half a file"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for !strings.Contains(p.logText(), "not reloaded") {
+		if _, err := serves(second); err != nil {
+			t.Fatalf("a damaged file takes the old pair away: %v", err)
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("a damaged file is not reported")
+		}
+	}
+}
+
+func (p *process) logText() string {
+	p.log.mu.Lock()
+	defer p.log.mu.Unlock()
+	return p.log.text.String()
+}
+
+func TestUnencryptedHTTP2(t *testing.T) {
+	p := launch(t)
+	protocols := new(http.Protocols)
+	protocols.SetUnencryptedHTTP2(true)
+	client := &http.Client{Transport: &http.Transport{Protocols: protocols}}
+	defer client.CloseIdleConnections()
+	resp, err := client.Get(p.url + "/v1/flows/F/stream")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	first := make([]byte, 16)
+	if _, err := io.ReadFull(resp.Body, first); err != nil || resp.ProtoMajor != 2 || string(first) != "event: heartbeat" {
+		t.Errorf("%s %q %v", resp.Proto, first, err)
+	}
+}
+
+func TestBasePath(t *testing.T) {
+	p := launch(t, "--base-path=/sovereign/")
+	base := strings.TrimSuffix(p.url, "/sovereign")
+	for path, want := range map[string]int{"/sovereign/v1/flows": 200, "/v1/flows": 404, "/healthz": 200, "/sovereign/healthz": 200, "/sovereign/": 200, "/sovereign": 200} {
+		if resp, _ := get(t, http.DefaultClient, base+path); resp.StatusCode != want {
+			t.Errorf("%s: %s", path, resp.Status)
+		}
+	}
+}
+
+func TestHealthcheck(t *testing.T) {
+	p := launch(t)
+	addr := strings.TrimPrefix(p.url, "http://")
+	_, port, _ := net.SplitHostPort(addr)
+	for _, a := range []string{addr, ":" + port, "0.0.0.0:" + port} {
+		if err := run(t.Context(), []string{"healthcheck"}, env("FLOW_SERVER_LISTEN_ADDR", a), io.Discard, io.Discard); err != nil {
+			t.Errorf("%s: %v", a, err)
+		}
+	}
+	p.stop()
+	if err := p.ended(); err != nil {
+		t.Fatal(err)
+	}
+	var exit exitCode
+	if err := run(t.Context(), []string{"healthcheck"}, env("FLOW_SERVER_LISTEN_ADDR", addr), io.Discard, io.Discard); !errors.As(err, &exit) || exit != 1 {
+		t.Errorf("with the server gone: %v", err)
+	}
+}
+
+func post(t *testing.T, url, body string) {
+	t.Helper()
+	resp, err := http.Post(url+"/v1/flows/F/events", "application/x-ndjson", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != 200 {
+		b, _ := io.ReadAll(resp.Body)
+		t.Fatalf("%s %s", resp.Status, b)
+	}
+}
+
+func nodeJSON(id, region, status, more string) string {
+	return fmt.Sprintf(`{"id":%q,"flowId":"F","label":%q,"status":%q,"region":%q%s}`, id, id, status, region, more)
+}
+
+func TestWait(t *testing.T) {
+	p := launch(t)
+	post(t, p.url, `{"type":"upsert-nodes","nodes":[`+strings.Join([]string{
+		nodeJSON("r1", "r1", "failed", `,"meta":{"kind":"Region"}`),
+		nodeJSON("r1/a", "r1", "failed", `,"startedAt":1000,"endedAt":2000,"meta":{"reason":"InstallFailed","message":"no such chart"}`),
+		nodeJSON("r1/b", "r1", "running", `,"meta":{"reason":"DependencyNotReady","waitingFor":["r1/a"],"message":"dependency 'x/a' is not ready"}`),
+		nodeJSON("r1/c", "r1", "running", `,"meta":{"reason":"DependencyNotReady","waitingFor":["r1/b"]}`),
+		nodeJSON("r2/a", "r2", "succeeded", `,"startedAt":5000,"endedAt":6000`),
+		nodeJSON("r2/s", "r2", "running", `,"meta":{"suspended":true}`),
+		nodeJSON("r3/a", "r3", "running", `,"startedAt":5000,"meta":{"reason":"Progressing"}`),
+	}, ",")+`]}`+"\n"+`{"type":"upsert-rels","relationships":[{"fromId":"r1/a","toId":"r1/b","type":"finish-to-start"},{"fromId":"r1/b","toId":"r1/c","type":"finish-to-start"}]}`)
+	for _, tt := range []struct {
+		name string
+		args []string
+		exit int
+		says []string
+	}{
+		{"succeeded", []string{"--region=r2"}, 0, []string{"1 of 2 done, 0 working, 0 waiting, 0 failed, 1 suspended"}},
+		{"failed, and what it blocks", []string{"--region=r1"}, 1, []string{"0 of 3 done, 0 working, 2 waiting, 1 failed", "failed: r1/a: InstallFailed, blocks 2: no such chart"}},
+		{"timed out, and what it waits for", []string{"--region=r3", "--timeout=50ms"}, 2, []string{"timed out waiting for: r3/a: Progressing"}},
+		{"something still works, so it has not failed yet", []string{"--timeout=50ms"}, 2, []string{"1 of 6 done", "failed: r1/a", "timed out waiting for: r3/a"}},
+		{"no run since", []string{"--region=r2", "--since=2020-01-01T00:00:00Z", "--timeout=50ms"}, 2, []string{"no run has started"}},
+		{"a run since, what failed before is not counted", []string{"--region=r2", "--since=1970-01-01T00:00:04Z"}, 0, []string{"1 of 2 done"}},
+		{"no such flow", []string{"--flow=G", "--timeout=50ms"}, 2, []string{"no state of this flow"}},
+		{"nothing reported", []string{"--region=nowhere", "--timeout=50ms"}, 2, []string{"nothing has been reported"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var out, errs bytes.Buffer
+			args := append([]string{"wait", "--url=" + p.url, "--flow=F", "--settle=0s", "--timeout=30s"}, tt.args...)
+			err := run(t.Context(), args, env(), &out, &errs)
+			var exit exitCode
+			errors.As(err, &exit)
+			if int(exit) != tt.exit {
+				t.Fatalf("exit %v, want %d\n%s%s", err, tt.exit, &out, &errs)
+			}
+			for _, text := range tt.says {
+				if !strings.Contains(out.String(), text) {
+					t.Errorf("does not say %q:\n%s%s", text, &out, &errs)
+				}
+			}
+		})
+	}
+	t.Run("bad arguments", func(t *testing.T) {
+		for _, args := range [][]string{{"--url=x", "--flow=F"}, {"--url=http://x", "--flow=a b"}, {"--url=http://x", "--flow=F", "--since=yesterday"}, {"--nonsense"}} {
+			var exit exitCode
+			if err := run(t.Context(), append([]string{"wait"}, args...), env(), io.Discard, io.Discard); !errors.As(err, &exit) || exit != 3 {
+				t.Errorf("%v: %v", args, err)
+			}
+		}
+	})
+	t.Run("follows until it is done", func(t *testing.T) {
+		out := newLog()
+		done := make(chan error, 1)
+		go func() {
+			done <- run(t.Context(), []string{"wait", "--url=" + p.url, "--flow=F", "--region=r3", "--settle=0s"}, env(), out, io.Discard)
+		}()
+		out.wait(t, "0 of 1 done, 1 working")
+		post(t, p.url, `{"type":"upsert-nodes","nodes":[`+nodeJSON("r3/a", "r3", "succeeded", "")+`]}`)
+		out.wait(t, "1 of 1 done")
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -37,7 +37,7 @@ export function regionFace(view: View, region: SceneRegion, dpr: number): Rect {
   const r = snapped(screenRect(view, region), dpr);
   if (isTile(region, view.camera.k)) return r;
   const strip = titleStrip(view, region);
-  return { x: r.x + 1, y: r.y + 1, w: Math.max(0, snap(strip.w, dpr) - 2), h: Math.max(0, snap(strip.h, dpr) - 1) };
+  return { x: r.x + 1, y: r.y + 1, w: Math.max(0, snap(strip.w, dpr) - 2), h: Math.max(0, Math.floor(strip.h) - 2) };
 }
 
 /** Least height of a strip that a title can be read in. */

@@ -1,0 +1,735 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
+import type { Bench } from "./page/page.js";
+import { buildPage, launch, serve } from "./support/browser.js";
+
+declare const bench: Bench;
+
+let browser: Browser, folder: string, server: { url: string; close(): Promise<void> };
+let context: BrowserContext | undefined;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "flow-canvas-"));
+  await buildPage(join(import.meta.dirname, "page"), folder);
+  [server, browser] = await Promise.all([serve(folder), launch()]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.close();
+  await rm(folder, { recursive: true, force: true });
+});
+
+async function open(options: BrowserContextOptions = {}): Promise<Page> {
+  context = await browser.newContext({ viewport: { width: 1200, height: 800 }, reducedMotion: "reduce", ...options });
+  const page = await context.newPage();
+  page.on("console", (m) => {
+    if ((m.type() === "error" || m.type() === "warning") && !m.text().includes("willReadFrequently")) problems.push(m.text());
+  });
+  page.on("pageerror", (e) => problems.push(String(e)));
+  await page.goto(server.url);
+  await page.waitForFunction("globalThis.bench");
+  return page;
+}
+let problems: string[] = [];
+afterEach(async () => {
+  const page = context?.pages()[0];
+  const errors = page === undefined ? [] : await page.evaluate(() => bench.errors);
+  await context?.close();
+  context = undefined;
+  const all = [...problems, ...errors];
+  problems = [];
+  expect(all).toEqual([]);
+});
+
+/** Share of the pixels of a layer that have been drawn on, and how many different colours there are. */
+const inked = (page: Page, layer: string): Promise<{ share: number; colors: number }> => page.evaluate((name) => {
+  const canvas = bench.element!.shadowRoot!.querySelector<HTMLCanvasElement>(`canvas.${name}`)!;
+  const { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
+  const colors = new Set<number>();
+  let n = 0;
+  for (let i = 0; i < data.length; i += 4) {
+    if (data[i + 3] === 0) continue;
+    n++;
+    colors.add((data[i]! << 16) | (data[i + 1]! << 8) | data[i + 2]!);
+  }
+  return { share: n / (data.length / 4), colors: colors.size };
+}, layer);
+
+const middleOf = (page: Page, id: string): Promise<{ x: number; y: number }> => page.evaluate((i) => {
+  const b = bench.element!.boxOf(i)!;
+  return { x: b.x + b.w / 2, y: b.y + b.h / 2 };
+}, id);
+const events = (page: Page, type: string): Promise<unknown[]> => page.evaluate((t) => bench.events.filter((e) => e.type === t).map((e) => e.detail), type);
+
+describe("drawing", () => {
+  test("a flow is laid out in a worker and drawn whole in view under a strict policy", async () => {
+    const page = await open();
+    const workers: string[] = [];
+    page.on("worker", (w) => workers.push(w.url()));
+    await page.evaluate(async () => {
+      bench.make();
+      await bench.fleet({ regions: 1, perRegion: 40 });
+    });
+    expect(workers).toHaveLength(1);
+    expect(workers[0]).toContain(server.url);
+    expect(await events(page, "painted")).toHaveLength(1);
+    for (const layer of ["ground", "nodes"]) expect((await inked(page, layer)).share).toBeGreaterThan(0.02);
+    const boxes = await page.evaluate(() => [...bench.current().nodes.keys()].filter((id) => id.includes("/")).map((id) => bench.element!.boxOf(id)!));
+    expect(boxes).toHaveLength(40);
+    for (const b of boxes) {
+      expect(b.x).toBeGreaterThanOrEqual(0);
+      expect(b.y).toBeGreaterThanOrEqual(0);
+      expect(b.x + b.w).toBeLessThanOrEqual(1200);
+      expect(b.y + b.h).toBeLessThanOrEqual(800);
+    }
+  });
+
+  test("where no worker may run, layout runs in the page's thread", async () => {
+    const page = await open();
+    await page.evaluate(async () => {
+      globalThis.Worker = class {
+        constructor() {
+          throw new Error("refused");
+        }
+      } as unknown as typeof Worker;
+      bench.make();
+      await bench.fleet({ regions: 1, perRegion: 10 });
+    });
+    expect((await inked(page, "nodes")).share).toBeGreaterThan(0.01);
+  });
+
+  test("a worker that fails to load leads to layout in the page's thread", async () => {
+    const page = await open();
+    await page.route(/layout-worker/, (route) => route.fulfill({ status: 404, body: "" }));
+    await page.evaluate(async () => {
+      bench.make();
+      await bench.fleet({ regions: 1, perRegion: 10 });
+    });
+    expect((await inked(page, "nodes")).share).toBeGreaterThan(0.01);
+    problems = problems.filter((p) => !p.includes("404"));
+  });
+
+  test("one of everything draws: all edge types, conditions, a cycle, loose ends, another flow, frames", async () => {
+    const page = await open();
+    await page.evaluate(async () => {
+      bench.make();
+      await bench.zoo();
+    });
+    expect((await inked(page, "ground")).colors).toBeGreaterThan(20);
+    for (const id of ["egg", "self", "gone/bp-nobody", "stack"]) expect(await page.evaluate((i) => bench.element!.boxOf(i) !== undefined, id)).toBe(true);
+  });
+
+  test("by level: words near by, chips further off, a tile for each region far out and nothing on it", async () => {
+    const page = await open();
+    await page.evaluate(async () => {
+      bench.make();
+      await bench.fleet({ regions: 40, perRegion: 30 });
+    });
+    const levels = await page.evaluate(async () => {
+      const seen: string[] = [];
+      for (const k of [1, 0.5, 0.25, 0.08]) {
+        bench.element!.view = { ...bench.view(), k };
+        await bench.drawn();
+        seen.push(bench.view().level);
+      }
+      return seen;
+    });
+    expect(levels).toEqual(["card", "compact", "chip", "tile"]);
+    // Far out neither frames nor edges are drawn: all is tiles.
+    expect((await inked(page, "ground")).share).toBe(0);
+    expect((await inked(page, "nodes")).share).toBeGreaterThan(0.05);
+  });
+
+  test("a flow with no node, and one that loses its last, is an empty canvas", async () => {
+    const page = await open();
+    await page.evaluate(async () => {
+      bench.make();
+      await bench.show({ type: "snapshot", flow: { id: "f", status: "pending", startedAt: 0 } });
+    });
+    expect((await inked(page, "nodes")).share).toBe(0);
+    await page.evaluate(async () => {
+      await bench.send({ type: "upsert-nodes", nodes: [{ id: "a", flowId: "f", label: "a", status: "running" }] });
+    });
+    expect((await inked(page, "nodes")).share).toBeGreaterThan(0);
+    await page.evaluate(() => bench.send({ type: "delete-nodes", ids: ["a"] }));
+    expect((await inked(page, "nodes")).share).toBe(0);
+    await page.evaluate(() => {
+      bench.element!.fit();
+      bench.element!.zoomIn();
+      bench.element!.select("a");
+    });
+    for (const key of ["ArrowRight", "Enter", "0", "-"]) await page.keyboard.press(key);
+  });
+
+  test("canvases have as many pixels as the screen, whatever its ratio", async () => {
+    const page = await open({ deviceScaleFactor: 2 });
+    await page.evaluate(async () => {
+      bench.make();
+      await bench.fleet({ regions: 1, perRegion: 8 });
+    });
+    expect(await page.evaluate(() => {
+      const c = bench.element!.shadowRoot!.querySelector<HTMLCanvasElement>("canvas.nodes")!;
+      return [c.width, c.height];
+    })).toEqual([2400, 1600]);
+  });
+
+  test("light and dark follow the system unless a theme is chosen", async () => {
+    const page = await open({ colorScheme: "dark" });
+    const background = (): Promise<string> => page.evaluate(() => getComputedStyle(bench.element!.shadowRoot!.querySelector(".stage")!).backgroundColor);
+    await page.evaluate(() => bench.make());
+    const dark = await background();
+    await page.emulateMedia({ colorScheme: "light" });
+    await expect.poll(background).not.toBe(dark);
+    const light = await background();
+    await page.evaluate(() => bench.element!.setAttribute("theme", "dark"));
+    expect(await background()).toBe(dark);
+    await page.evaluate(() => bench.element!.setAttribute("theme", "auto"));
+    expect(await background()).toBe(light);
+  });
+});
+
+describe("selection", () => {
+  const start = async (options: BrowserContextOptions = {}): Promise<Page> => {
+    const page = await open(options);
+    await page.evaluate(async () => {
+      bench.make();
+      await bench.zoo();
+      bench.events.length = 0;
+    });
+    return page;
+  };
+
+  test("a press selects what is under it and says so, a press on nothing clears", async () => {
+    const page = await start();
+    const p = await middleOf(page, "egg");
+    await page.mouse.click(p.x, p.y);
+    await page.mouse.click(5, 795);
+    expect(await events(page, "select")).toEqual([{ id: "egg", kind: "node" }, { id: null, kind: null }]);
+    expect(await page.evaluate(() => bench.element!.getAttribute("selected"))).toBeNull();
+  });
+
+  test("frames of groups and stand-ins can be selected too", async () => {
+    const page = await start();
+    const missing = await middleOf(page, "gone/bp-nobody");
+    await page.mouse.click(missing.x, missing.y);
+    const group = await page.evaluate(() => bench.element!.boxOf("stack")!);
+    await page.mouse.click(group.x + 10, group.y + 8);
+    expect(await events(page, "select")).toEqual([{ id: "gone/bp-nobody", kind: "missing" }, { id: "stack", kind: "group" }]);
+  });
+
+  test("a press on the end of a cross-flow edge asks for the other flow", async () => {
+    const page = await start();
+    // The stand-in is left of the node that needs it, in the same row of the layout.
+    await page.evaluate(() => bench.element!.select("hen"));
+    await page.focus("openova-flow");
+    await page.keyboard.press("ArrowLeft");
+    await page.keyboard.press("Enter");
+    expect(await events(page, "open-flow")).toEqual([{ flowId: "infrastructure", nodeId: "network/vpc" }]);
+    const at = await page.evaluate(() => {
+      const b = bench.element!.boxOf(bench.element!.selected!)!;
+      return { x: b.x + b.w / 2, y: b.y + b.h / 2 };
+    });
+    await page.mouse.click(at.x, at.y);
+    expect(await events(page, "open-flow")).toHaveLength(2);
+  });
+
+  test("a double press opens", async () => {
+    const page = await start();
+    const p = await middleOf(page, "egg");
+    await page.mouse.dblclick(p.x, p.y);
+    expect(await events(page, "open")).toEqual([{ id: "egg", kind: "node" }]);
+  });
+
+  test("the pointer over a node is told once, and leaving it too", async () => {
+    const page = await start();
+    const p = await middleOf(page, "egg");
+    await page.mouse.move(p.x, p.y);
+    await page.mouse.move(p.x + 3, p.y);
+    await page.mouse.move(5, 795);
+    expect(await events(page, "hover")).toEqual([{ id: "egg", kind: "node" }, { id: null, kind: null }]);
+  });
+
+  test("the selected attribute selects without an event, dims the rest and comes undone", async () => {
+    const page = await start();
+    const plain = await inked(page, "nodes");
+    await page.evaluate(async () => {
+      bench.element!.setAttribute("selected", "tried");
+      await bench.drawn();
+    });
+    expect(await page.evaluate(() => bench.element!.selected)).toBe("tried");
+    const dimmed = await inked(page, "nodes");
+    expect(dimmed).not.toEqual(plain);
+    await page.evaluate(async () => {
+      bench.element!.removeAttribute("selected");
+      await bench.drawn();
+    });
+    expect(await inked(page, "nodes")).toEqual(plain);
+    expect(await events(page, "select")).toEqual([]);
+  });
+
+  test("a tile is entered by a press", async () => {
+    const page = await open();
+    await page.evaluate(async () => {
+      bench.make();
+      await bench.fleet({ regions: 120, perRegion: 30 });
+    });
+    expect(await page.evaluate(() => bench.view().level)).toBe("tile");
+    const p = await middleOf(page, "oci-fra-3");
+    await page.mouse.click(p.x, p.y);
+    await page.evaluate(() => bench.drawn());
+    expect(await events(page, "select")).toEqual([{ id: "oci-fra-3", kind: "region" }]);
+    expect(await page.evaluate(() => bench.view().level)).not.toBe("tile");
+  });
+
+  test("a filter dims, and null ends it", async () => {
+    const page = await start();
+    const plain = await inked(page, "nodes");
+    const set = (f: "one" | null): Promise<void> => page.evaluate(async (which) => {
+      bench.element!.setFilter(which === null ? null : (n) => n.id === "egg");
+      await bench.drawn();
+    }, f);
+    await set("one");
+    expect(await inked(page, "nodes")).not.toEqual(plain);
+    await set(null);
+    expect(await inked(page, "nodes")).toEqual(plain);
+  });
+});
+
+describe("keyboard", () => {
+  test("alone it walks the graph, opens, zooms, fits and clears", async () => {
+    const page = await open();
+    await page.evaluate(async () => {
+      bench.make();
+      await bench.fleet({ regions: 1, perRegion: 30 });
+    });
+    await page.keyboard.press("Tab");
+    expect(await page.evaluate(() => document.activeElement === bench.element)).toBe(true);
+    await page.keyboard.press("ArrowRight");
+    const first = await page.evaluate(() => bench.element!.selected);
+    await page.keyboard.press("ArrowRight");
+    const second = await page.evaluate(() => bench.element!.selected);
+    expect(first).not.toBeNull();
+    expect(await page.evaluate(([a, b]) => [...bench.current().rels.values()].some((r) => r.fromId === a && r.toId === b), [first, second])).toBe(true);
+    expect(await page.evaluate(() => bench.element!.shadowRoot!.querySelector("[aria-live]")!.textContent)).toContain("bp-");
+    await page.keyboard.press("Enter");
+    expect(await events(page, "open")).toEqual([{ id: second, kind: "node" }]);
+    const k = await page.evaluate(() => bench.view().k);
+    await page.keyboard.press("+");
+    expect(await page.evaluate(() => bench.view().k)).toBeGreaterThan(k);
+    await page.keyboard.press("-");
+    await page.keyboard.press("-");
+    expect(await page.evaluate(() => bench.view().k)).toBeLessThan(k);
+    await page.keyboard.press("0");
+    expect(await page.evaluate(() => bench.view().k)).toBeCloseTo(k, 6);
+    await page.keyboard.press("Escape");
+    expect(await page.evaluate(() => bench.element!.selected)).toBeNull();
+  });
+
+  test("a node walked to is brought into view", async () => {
+    const page = await open();
+    const inside = await page.evaluate(async () => {
+      bench.make();
+      await bench.fleet({ regions: 1, perRegion: 60 });
+      bench.element!.zoomTo("hz-fsn-1/bp-cilium");
+      bench.element!.view = { ...bench.view(), k: 2 };
+      bench.element!.select("hz-fsn-1/bp-cilium");
+      bench.element!.focus();
+      const out: boolean[] = [];
+      for (let i = 0; i < 6; i++) {
+        bench.element!.dispatchEvent(new KeyboardEvent("keydown", { key: "ArrowRight", composed: true }));
+        await bench.drawn();
+        const b = bench.element!.boxOf(bench.element!.selected!)!;
+        out.push(b.x >= 0 && b.y >= 0 && b.x + b.w <= 1200 && b.y + b.h <= 800);
+      }
+      return out;
+    });
+    expect(inside).toEqual([true, true, true, true, true, true]);
+  });
+});
+
+describe("the view", () => {
+  const start = async (): Promise<Page> => {
+    const page = await open();
+    await page.evaluate(async () => {
+      bench.make();
+      await bench.fleet({ regions: 2, perRegion: 30 });
+    });
+    return page;
+  };
+
+  test("the wheel zooms at the pointer, a drag pans and selects nothing", async () => {
+    const page = await start();
+    const p = await page.evaluate(() => {
+      const b = bench.element!.boxOf("hz-fsn-1/bp-cilium")!;
+      // Wheel events come in whole pixels: put the node on one.
+      const x = Math.round(b.x + b.w / 2), y = Math.round(b.y + b.h / 2);
+      bench.element!.panBy(b.x + b.w / 2 - x, b.y + b.h / 2 - y);
+      return { x, y };
+    });
+    await page.mouse.move(p.x, p.y);
+    const k = await page.evaluate(() => bench.view().k);
+    await page.mouse.wheel(0, -240);
+    await expect.poll(() => page.evaluate(() => bench.view().k)).toBeGreaterThan(k);
+    const after = await middleOf(page, "hz-fsn-1/bp-cilium");
+    expect(after.x).toBeCloseTo(p.x, 3);
+    expect(after.y).toBeCloseTo(p.y, 3);
+    await page.mouse.down();
+    await page.mouse.move(p.x + 60, p.y + 25, { steps: 4 });
+    await page.mouse.up();
+    await page.evaluate(() => bench.drawn());
+    const moved = await middleOf(page, "hz-fsn-1/bp-cilium");
+    expect(moved.x).toBeCloseTo(p.x + 60, 3);
+    expect(moved.y).toBeCloseTo(p.y + 25, 3);
+    expect(await events(page, "select")).toEqual([]);
+    expect((await events(page, "viewchange")).length).toBeGreaterThan(0);
+  });
+
+  test("two fingers pinch", async () => {
+    const page = await start();
+    const grown = await page.evaluate(async () => {
+      const stage = bench.element!.shadowRoot!.querySelector<HTMLElement>(".stage")!;
+      stage.setPointerCapture = () => undefined;
+      const k = bench.view().k;
+      const send = (type: string, id: number, x: number, y: number): void => void stage.dispatchEvent(new PointerEvent(type, { pointerId: id, pointerType: "touch", clientX: x, clientY: y, button: 0, isPrimary: id === 1 }));
+      send("pointerdown", 1, 500, 400);
+      send("pointerdown", 2, 700, 400);
+      send("pointermove", 1, 400, 400);
+      send("pointermove", 2, 800, 400);
+      send("pointerup", 1, 400, 400);
+      send("pointerup", 2, 800, 400);
+      await bench.drawn();
+      return { ratio: bench.view().k / k, selected: bench.events.filter((e) => e.type === "select").length };
+    });
+    expect(grown.ratio).toBeCloseTo(2, 1);
+    expect(grown.selected).toBe(0);
+  });
+
+  test("fit minds the panels over it on each side", async () => {
+    const page = await start();
+    const lanes = await page.evaluate(async () => {
+      bench.element!.fit({ top: 70, right: 340, bottom: 90, left: 20 });
+      await bench.drawn();
+      return ["hz-fsn-1", "hz-hel-1"].map((r) => bench.element!.boxOf(r)!);
+    });
+    for (const b of lanes) {
+      expect(b.x).toBeGreaterThanOrEqual(20);
+      expect(b.y).toBeGreaterThanOrEqual(70);
+      expect(b.x + b.w).toBeLessThanOrEqual(860);
+      expect(b.y + b.h).toBeLessThanOrEqual(710);
+    }
+  });
+
+  test("a node or region can be gone to by id, also before it is there", async () => {
+    const page = await open();
+    const boxes = await page.evaluate(async () => {
+      bench.make({ region: "hz-hel-1" });
+      await bench.fleet({ regions: 3, perRegion: 30 });
+      const region = bench.element!.boxOf("hz-hel-1")!;
+      bench.element!.zoomTo("oci-fra-1/bp-flux");
+      await bench.drawn();
+      return { region, node: bench.element!.boxOf("oci-fra-1/bp-flux")! };
+    });
+    expect(boxes.region.x + boxes.region.w / 2).toBeCloseTo(600, 0);
+    expect(boxes.region.y + boxes.region.h / 2).toBeCloseTo(400, 0);
+    expect(boxes.node.x + boxes.node.w / 2).toBeCloseTo(600, 0);
+    expect(boxes.node.w).toBeGreaterThan(120);
+  });
+
+  test("the map shows when part of the flow is out of view, and a press on it goes there", async () => {
+    const page = await start();
+    const hidden = (): Promise<boolean> => page.evaluate(() => bench.element!.shadowRoot!.querySelector(".map")!.hasAttribute("hidden"));
+    expect(await hidden()).toBe(true);
+    await page.evaluate(async () => {
+      bench.element!.zoomTo("hz-fsn-1/bp-cilium");
+      await bench.drawn();
+    });
+    expect(await hidden()).toBe(false);
+    expect((await inked(page, "map")).colors).toBeGreaterThan(2);
+    const before = await page.evaluate(() => bench.view());
+    const map = await page.evaluate(() => {
+      const r = bench.element!.shadowRoot!.querySelector(".map")!.getBoundingClientRect();
+      return { x: r.x, y: r.y, w: r.width, h: r.height };
+    });
+    await page.mouse.click(map.x + map.w * 0.7, map.y + map.h * 0.6);
+    await page.evaluate(() => bench.drawn());
+    const after = await page.evaluate(() => bench.view());
+    expect(after.k).toBe(before.k);
+    expect(after.x).not.toBe(before.x);
+    await page.evaluate(async () => {
+      bench.element!.setAttribute("minimap", "off");
+      await bench.drawn();
+    });
+    expect(await hidden()).toBe(true);
+  });
+
+  test("the view cannot be lost: however far one pans, a strip of the flow stays", async () => {
+    const page = await start();
+    const lane = await page.evaluate(async () => {
+      bench.element!.panBy(1e7, 1e7);
+      await bench.drawn();
+      return bench.element!.boxOf("hz-hel-1") ?? null;
+    });
+    expect(lane).not.toBeNull();
+    expect((await inked(page, "ground")).share).toBeGreaterThan(0);
+  });
+});
+
+describe("export", () => {
+  test("PNG is an image of the whole flow at the asked scale, also far larger than the view", async () => {
+    const page = await open();
+    const image = await page.evaluate(async () => {
+      bench.make();
+      await bench.fleet({ regions: 8, perRegion: 40 });
+      const blob = await bench.element!.exportPNG({ scale: 1 });
+      const bitmap = await createImageBitmap(blob);
+      const svg = bench.element!.exportSVG();
+      const parsed = new DOMParser().parseFromString(svg, "image/svg+xml");
+      return { type: blob.type, w: bitmap.width, h: bitmap.height, svgError: parsed.querySelector("parsererror")?.textContent ?? null, texts: parsed.querySelectorAll("text").length };
+    });
+    expect(image.type).toBe("image/png");
+    expect(image.w).toBeGreaterThan(1200);
+    expect(image.w).toBeLessThanOrEqual(8192);
+    expect(image.svgError).toBeNull();
+    expect(image.texts).toBeGreaterThan(600);
+  });
+
+  test("before there is a flow it says so", async () => {
+    const page = await open();
+    await page.evaluate(() => bench.make());
+    await expect(page.evaluate(() => bench.element!.exportPNG())).rejects.toThrow("no flow to export");
+  });
+});
+
+describe("changes", () => {
+  test("a status changes the node's pixels and its region's title, and nothing else; nothing moves", async () => {
+    const page = await open();
+    await page.evaluate(async () => {
+      bench.make();
+      await bench.fleet({ regions: 2, perRegion: 12 });
+    });
+    const outside = await page.evaluate(async () => {
+      const el = bench.element!;
+      const canvas = el.shadowRoot!.querySelector<HTMLCanvasElement>("canvas.nodes")!;
+      const shot = (): Uint8ClampedArray => canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height).data;
+      const id = [...bench.current().nodes.values()].find((n) => n.status === "succeeded")!.id;
+      const region = bench.current().nodes.get(id)!.region!;
+      const view = el.view, before = shot(), box = el.boxOf(id)!, lane = el.boxOf(region)!;
+      await bench.send({ type: "upsert-nodes", nodes: [{ ...bench.current().nodes.get(id)!, status: "failed", meta: { reason: "UpgradeFailed" } }] });
+      const after = shot(), now = el.boxOf(id)!;
+      let stray = 0, changed = 0;
+      for (let p = 0; p < before.length; p += 4) {
+        if (before[p] === after[p] && before[p + 1] === after[p + 1] && before[p + 2] === after[p + 2] && before[p + 3] === after[p + 3]) continue;
+        const x = (p / 4) % canvas.width, y = Math.floor(p / 4 / canvas.width);
+        const within = (r: typeof box, h: number): boolean => x >= r.x - 1 && x <= r.x + r.w + 1 && y >= r.y - 1 && y <= r.y + h + 1;
+        if (within(box, box.h)) changed++;
+        else if (!within(lane, 40 * view.k)) stray++;
+      }
+      return { stray, changed, moved: JSON.stringify([view, box]) !== JSON.stringify([el.view, now]) };
+    });
+    expect(outside.stray).toBe(0);
+    expect(outside.changed).toBeGreaterThan(100);
+    expect(outside.moved).toBe(false);
+  });
+
+  test("a partial redraw ends in the same picture as a whole one", async () => {
+    const page = await open();
+    const different = await page.evaluate(async () => {
+      bench.make({ minimap: "off" });
+      await bench.fleet({ regions: 3, perRegion: 20 });
+      const canvas = bench.element!.shadowRoot!.querySelector<HTMLCanvasElement>("canvas.nodes")!;
+      const shot = (): Uint8ClampedArray => canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height).data;
+      for (const [k, node] of [...bench.current().nodes.values()].filter((n) => n.id.includes("/")).entries()) {
+        if (k % 3 === 0) await bench.send({ type: "upsert-nodes", nodes: [{ ...node, status: k % 2 === 0 ? "failed" : "succeeded", meta: { reason: "X" } }] });
+      }
+      const partial = shot();
+      const { x, y, k } = bench.element!.view;
+      bench.element!.view = { x: x + 5, y, k };
+      await bench.drawn();
+      bench.element!.view = { x, y, k };
+      await bench.drawn();
+      // Smoothed corners may differ by a shade with what was drawn in one go.
+      return shot().filter((v, i) => Math.abs(v - partial[i]!) > 12).length;
+    });
+    expect(different).toBe(0);
+  });
+
+  test("a new release moves only its region, and the view stays where the person put it", async () => {
+    const page = await open({ reducedMotion: "no-preference" });
+    const result = await page.evaluate(async () => {
+      bench.make();
+      await bench.fleet({ regions: 4, perRegion: 15 });
+      bench.element!.panBy(30, 10);
+      await bench.drawn();
+      const view = bench.element!.view;
+      const others = [...bench.current().nodes.keys()].filter((id) => id.startsWith("oci-fra-1/"));
+      const boxes = (): string => JSON.stringify(others.map((id) => bench.element!.boxOf(id)));
+      const before = boxes();
+      await bench.send({ type: "upsert-nodes", nodes: [{ id: "hz-fsn-1/new", flowId: "fleet", label: "new", status: "pending", region: "hz-fsn-1" }] });
+      const during = boxes();
+      return { stayed: before === during, view: JSON.stringify(view) === JSON.stringify(bench.element!.view), there: bench.element!.boxOf("hz-fsn-1/new") !== undefined };
+    });
+    expect(result).toEqual({ stayed: true, view: true, there: true });
+  });
+
+  test("many states in one frame cost one drawing, of the newest", async () => {
+    const page = await open();
+    const captionOf = await page.evaluate(async () => {
+      bench.make();
+      await bench.fleet({ regions: 1, perRegion: 5 });
+      for (let i = 0; i < 200; i++) {
+        await Promise.resolve();
+        void bench.send({ type: "upsert-nodes", nodes: [{ id: "hz-fsn-1/bp-cilium", flowId: "fleet", label: "bp-cilium", region: "hz-fsn-1", status: "failed", meta: { reason: `R${i}` } }] });
+      }
+      await bench.drawn();
+      return bench.element!.exportSVG();
+    });
+    expect(captionOf).toContain(">R199<");
+  });
+});
+
+describe("life", () => {
+  test("without a size it draws nothing and fails nowhere; given one it shows all", async () => {
+    const page = await open();
+    await page.evaluate(async () => {
+      bench.make();
+      bench.element!.style.display = "none";
+      await bench.fleet({ regions: 1, perRegion: 12 });
+      bench.element!.zoomIn();
+      bench.element!.fit();
+      bench.element!.zoomTo("hz-fsn-1/bp-flux");
+      bench.element!.style.display = "";
+    });
+    await expect.poll(() => inked(page, "nodes").then((i) => i.share)).toBeGreaterThan(0.01);
+  });
+
+  test("taken out and put back it goes on with what came meanwhile", async () => {
+    const page = await open();
+    await page.evaluate(async () => {
+      bench.make();
+      await bench.fleet({ regions: 1, perRegion: 12 });
+      const el = bench.element!;
+      el.remove();
+      const node = bench.current().nodes.get("hz-fsn-1/bp-cilium")!;
+      void bench.send({ type: "upsert-nodes", nodes: [{ ...node, status: "failed", meta: { reason: "UpgradeFailed" } }, { ...node, id: "hz-fsn-1/late", label: "late" }] });
+      document.body.append(el);
+      await bench.drawn();
+    });
+    const svg = await page.evaluate(() => bench.element!.exportSVG());
+    expect(svg).toContain(">UpgradeFailed<");
+    expect(svg).toContain(">late<");
+    expect((await inked(page, "nodes")).share).toBeGreaterThan(0.01);
+  });
+
+  test("removed while its layout is under way it ends, and starts anew when it is back", async () => {
+    const page = await open();
+    await page.evaluate(async () => {
+      bench.make();
+      void bench.fleet({ regions: 20, perRegion: 60 });
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+      const el = bench.element!;
+      el.remove();
+      await new Promise((resolve) => requestAnimationFrame(resolve));
+      document.body.append(el);
+      await bench.drawn();
+    });
+    expect((await inked(page, "nodes")).share).toBeGreaterThan(0.01);
+  });
+
+  test("nothing is left behind: timers, frames, workers, listeners and observers of removed elements are gone", async () => {
+    const page = await open({ reducedMotion: "no-preference" });
+    const left = await page.evaluate(async () => {
+      const open = { listeners: 0, intervals: 0, workers: 0, observers: 0 };
+      for (const target of [Document.prototype, MediaQueryList.prototype, EventTarget.prototype]) {
+        if (!Object.hasOwn(target, "addEventListener")) continue;
+        const add = target.addEventListener;
+        target.addEventListener = function (this: EventTarget, type: string, fn: EventListenerOrEventListenerObject | null, o?: boolean | AddEventListenerOptions) {
+          const signal = typeof o === "object" ? o.signal : undefined;
+          if ((this === document || this instanceof MediaQueryList) && !(signal?.aborted ?? false)) {
+            open.listeners++;
+            signal?.addEventListener("abort", () => open.listeners--, { once: true });
+          }
+          add.call(this, type, fn, o);
+        };
+      }
+      const { setInterval: si, clearInterval: ci } = globalThis;
+      globalThis.setInterval = ((...a: Parameters<typeof si>) => (open.intervals++, si(...a))) as typeof si;
+      globalThis.clearInterval = ((id?: number) => (open.intervals--, ci(id))) as typeof ci;
+      const W = globalThis.Worker;
+      globalThis.Worker = class extends W {
+        constructor(...a: ConstructorParameters<typeof W>) {
+          super(...a);
+          open.workers++;
+        }
+        override terminate(): void {
+          open.workers--;
+          super.terminate();
+        }
+      };
+      const R = globalThis.ResizeObserver;
+      globalThis.ResizeObserver = class extends R {
+        constructor(fn: ResizeObserverCallback) {
+          super(fn);
+          open.observers++;
+        }
+        override disconnect(): void {
+          open.observers--;
+          super.disconnect();
+        }
+      };
+      for (let k = 0; k < 5; k++) {
+        bench.make();
+        await bench.fleet({ regions: 2, perRegion: 20 });
+        const during = { ...open };
+        if (during.intervals !== 1 || during.workers !== 1 || during.observers !== 1 || during.listeners < 3) return { during };
+        bench.element!.remove();
+      }
+      return open;
+    });
+    expect(left).toEqual({ listeners: 0, intervals: 0, workers: 0, observers: 0 });
+  });
+
+  test("an element that was removed can be collected", async () => {
+    const page = await open({ reducedMotion: "no-preference" });
+    const cdp = await context!.newCDPSession(page);
+    await page.evaluate(async () => {
+      (globalThis as unknown as { refs: WeakRef<Element>[] }).refs = [];
+      for (let k = 0; k < 3; k++) {
+        bench.make();
+        await bench.fleet({ regions: 2, perRegion: 20 });
+        (globalThis as unknown as { refs: WeakRef<Element>[] }).refs.push(new WeakRef(bench.element!));
+        bench.element!.remove();
+        bench.element = null;
+      }
+    });
+    await expect.poll(async () => {
+      await cdp.send("HeapProfiler.collectGarbage");
+      return page.evaluate(() => (globalThis as unknown as { refs: WeakRef<Element>[] }).refs.filter((r) => r.deref() !== undefined).length);
+    }, { timeout: 10_000 }).toBe(0);
+  });
+
+  test("stripes move only while something that works is seen, and stand still with reduced motion", async () => {
+    const frames = async (reducedMotion: "reduce" | "no-preference", status: string): Promise<number> => {
+      const page = await open({ reducedMotion });
+      const n = await page.evaluate(async (s) => {
+        bench.make();
+        await bench.show({ type: "snapshot", flow: { id: "f", status: s, startedAt: 0 }, nodes: [{ id: "a", flowId: "f", label: "a", status: s, region: "r" }] });
+        const canvas = bench.element!.shadowRoot!.querySelector<HTMLCanvasElement>("canvas.nodes")!;
+        const c = canvas.getContext("2d")!;
+        let drawn = 0;
+        const clear = c.clearRect.bind(c);
+        c.clearRect = (...a) => (drawn++, clear(...a));
+        for (let i = 0; i < 40; i++) await new Promise((resolve) => requestAnimationFrame(resolve));
+        return drawn;
+      }, status);
+      await context!.close();
+      context = undefined;
+      return n;
+    };
+    expect(await frames("no-preference", "running")).toBeGreaterThan(3);
+    expect(await frames("no-preference", "succeeded")).toBe(0);
+    expect(await frames("reduce", "running")).toBe(0);
+  });
+});

@@ -128,10 +128,8 @@ export class FlowStore {
   /** Takes over what a restart has come to; true when that changes the state. */
   #settle(restart: Restart): boolean {
     const before = this.#state;
-    // Without anything kept this gives exactly what the server says.
-    const settled = restart.shown.unconfirmed.size === 0 ? expireRestart(restart, this.#clock()) : restart;
-    this.#state = settled.shown;
-    this.#restart = settled.shown.unconfirmed.size === 0 ? null : settled;
+    this.#state = restart.shown;
+    this.#restart = restart.deadlines.size === 0 ? null : restart;
     return this.#state !== before;
   }
 

@@ -5,15 +5,15 @@ import type { FlowMessage, FlowNode, Relationship } from "./types.js";
 const REPORT_MS = 2_000;
 
 /**
- * A flow after its server began anew. What the server has not heard of again stays in `shown`, marked unconfirmed, until its region
- * has reported or the time is up.
+ * A flow after its server began anew. What the server has not heard of again stays in `shown`, its nodes marked unconfirmed, until its
+ * region has reported or the time is up.
  */
 export interface Restart {
   /** What the server has said since. */
   readonly confirmed: FlowState;
   /** That, and what is kept. */
   readonly shown: FlowState;
-  /** By region: when what is still unconfirmed of it goes. */
+  /** The regions of which something may be kept, and until when. Empty once the restart is over: then `shown` is what is confirmed. */
   readonly deadlines: ReadonlyMap<string, number>;
 }
 
@@ -21,7 +21,7 @@ export interface Restart {
 export function beginRestart(state: FlowState, now: number, keepMs: number): Restart {
   const deadlines = new Map<string, number>();
   for (const n of state.nodes.values()) deadlines.set(n.region ?? "", now + keepMs);
-  return rebase({ confirmed: emptyState(state.flowId), shown: state, deadlines }, new Set(state.nodes.keys()));
+  return rebase({ confirmed: emptyState(state.flowId), shown: state, deadlines });
 }
 
 export function foldRestart(restart: Restart, message: FlowMessage, now: number): Restart {
@@ -33,34 +33,34 @@ export function foldRestart(restart: Restart, message: FlowMessage, now: number)
     if (deadline !== undefined) deadlines.set(n.region ?? "", Math.min(deadline, now + REPORT_MS));
   }
   const next = { confirmed, shown: restart.shown, deadlines };
-  return message.type === "snapshot" ? rebase(next, restart.shown.unconfirmed) : { ...next, shown: fold(restart.shown, message) };
+  return message.type === "snapshot" ? rebase(next) : { ...next, shown: fold(restart.shown, message) };
 }
 
-/** Drops what is due. Once nothing is unconfirmed the restart is over: `shown` is what the server says. */
+/** Drops what is due. */
 export function expireRestart(restart: Restart, now: number): Restart {
-  const due = (region: string): boolean => (restart.deadlines.get(region) ?? 0) <= now;
-  const { nodes, unconfirmed } = restart.shown;
-  const kept = new Set([...unconfirmed].filter((id) => !due(nodes.get(id)?.region ?? "")));
-  return kept.size === unconfirmed.size && kept.size > 0 ? restart : rebase(restart, kept);
+  const deadlines = new Map([...restart.deadlines].filter(([, deadline]) => deadline > now));
+  return deadlines.size === restart.deadlines.size ? restart : rebase({ ...restart, deadlines });
 }
 
-/** Shows what is confirmed and, of the rest, the nodes of `keep` with their relationships. */
-function rebase(restart: Restart, keep: ReadonlySet<string>): Restart {
-  const { confirmed, shown } = restart;
+/** Shows what is confirmed, and what else there is of the regions that still have time. */
+function rebase(restart: Restart): Restart {
+  const { confirmed, shown, deadlines } = restart;
   const nodes = new Map<string, FlowNode>(confirmed.nodes);
   const rels = new Map<string, Relationship>(confirmed.rels);
   const kept = new Set<string>();
-  for (const id of keep) {
-    const node = shown.nodes.get(id);
-    if (node === undefined || nodes.has(id)) continue;
-    nodes.set(id, node);
+  for (const [id, n] of shown.nodes) {
+    if (nodes.has(id) || !deadlines.has(n.region ?? "")) continue;
+    nodes.set(id, n);
     kept.add(id);
   }
-  const touchesKept = (id: string, flowId: string | undefined): boolean => isOwnEnd(flowId, shown.flowId) && kept.has(id);
+  const open = (id: string, flowId: string | undefined): boolean => {
+    const n = isOwnEnd(flowId, shown.flowId) ? nodes.get(id) : undefined;
+    return n !== undefined && deadlines.has(n.region ?? "");
+  };
   for (const [key, r] of shown.rels) {
-    if (!rels.has(key) && (touchesKept(r.fromId, r.fromFlowId) || touchesKept(r.toId, r.toFlowId))) rels.set(key, r);
+    if (!rels.has(key) && (open(r.fromId, r.fromFlowId) || open(r.toId, r.toFlowId))) rels.set(key, r);
   }
   const edit = new Edit(shown);
-  edit.replace(confirmed.flow ?? (kept.size > 0 ? shown.flow : null), nodes, rels, kept);
+  edit.replace(confirmed.flow ?? (deadlines.size > 0 ? shown.flow : null), nodes, rels, kept);
   return { ...restart, shown: edit.done() };
 }

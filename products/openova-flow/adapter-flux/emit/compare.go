@@ -120,7 +120,7 @@ func (o *outbox) correct(target map[key]change, now time.Time) int {
 	before := len(o.log)
 	o.fold(deletions)
 	for k, c := range target {
-		if !leave(k) {
+		if o.want.values[k] != c.json && !leave(k) {
 			upserts = append(upserts, c)
 		}
 	}

@@ -144,6 +144,9 @@ func (s *Server) busy() problem {
 // refuse answers a POST that is not applied, counts it and says so in the log, never with its content.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, flowID string, p problem) {
 	s.metrics.refused(p.Status)
+	if w.Header().Get(headerIncarnation) == "" {
+		w.Header().Set(headerIncarnation, s.hub.Incarnation(flowID))
+	}
 	if missed, ok := s.refusals.allow(time.Now()); ok {
 		s.cfg.Logger.Warn("message refused", "flow", flowID, "status", p.Status, "field", p.Field, "line", p.Line, "emitter", emitterName(r), "unlogged", missed)
 	}

@@ -108,6 +108,9 @@ func TestRefusals(t *testing.T) {
 			}
 			a := e.do(tt.method, tt.path, tt.body, tt.header...)
 			p := isProblem(t, a, tt.status)
+			if tt.method == "POST" && a.header.Get("Flow-Incarnation") == "" && tt.field != "flowId" {
+				t.Errorf("no incarnation: %v", a.header)
+			}
 			if p.Field != tt.field || p.Line != tt.line {
 				t.Errorf("names field %q, line %d: %s", p.Field, p.Line, a.body)
 			}

@@ -202,6 +202,17 @@ func (h *Hub) Rollouts(flowID string) ([]rollout.Rollout, string, error) {
 	return t.rollouts.Rollouts(h.nowMs()), t.incarnation, nil
 }
 
+// Incarnation returns the present incarnation of a flow, NoIncarnation when it does not exist.
+func (h *Hub) Incarnation(flowID string) string {
+	t := h.topic(flowID)
+	if t == nil {
+		return NoIncarnation
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.incarnation
+}
+
 // Heard notes that an emitter speaks for a flow though it has nothing to send, so that the flow is not dropped as idle.
 func (h *Hub) Heard(flowID string) {
 	if t := h.topic(flowID); t != nil {

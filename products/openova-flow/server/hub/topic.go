@@ -119,6 +119,7 @@ func (t *topic) drop() {
 	t.gone, t.deleted = true, true
 	t.hub.Stats.Flows.Add(-1)
 	t.state, t.tail, t.rollouts, t.emitters = nil, nil, nil, nil
+	t.incarnation = NoIncarnation
 	t.ring = ring{}
 	t.snap.Store(nil)
 	t.account()

@@ -1,0 +1,259 @@
+package hub_test
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+func decode(t testing.TB, text string) *flow.Message {
+	t.Helper()
+	m, err := flow.Decode("F", []byte(text))
+	if err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	return m
+}
+
+func upsert(t testing.TB, id, status string) *flow.Message {
+	return decode(t, fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":"F","label":"l","status":%q}]}`, id, status))
+}
+
+func ingest(t testing.TB, h *hub.Hub, messages ...*flow.Message) hub.Receipt {
+	t.Helper()
+	r, err := h.Ingest(hub.Post{FlowID: "F", Messages: messages})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// follower folds what a reader takes.
+type follower struct {
+	reader *hub.Reader
+	state  *flow.State
+	last   int64
+}
+
+// drain takes all there is, and fails on a number that does not go up.
+func (f *follower) drain(t *testing.T) (snapshots, messages int) {
+	t.Helper()
+	for {
+		d := f.reader.Take()
+		if d.Frames == nil {
+			return snapshots, messages
+		}
+		for _, frame := range bytes.SplitAfter(bytes.Join(d.Frames, nil), []byte("\n\n")) {
+			if len(frame) == 0 {
+				continue
+			}
+			lines := strings.Split(string(frame), "\n")
+			seq, err := strconv.ParseInt(strings.TrimPrefix(lines[0], "id: "), 10, 64)
+			if err != nil || seq <= f.last {
+				t.Fatalf("%q after %d", frame, f.last)
+			}
+			m := decode(t, strings.TrimPrefix(lines[2], "data: "))
+			if m.Type == flow.TypeSnapshot {
+				snapshots++
+				f.state = flow.NewState("F", 0)
+			} else {
+				messages++
+			}
+			f.state.Apply(m)
+			f.last = seq
+		}
+	}
+}
+
+// TestReadersAtTheirOwnPace has readers take at random moments from small rings, by number and by bytes: each one that has caught
+// up has the folded state, and so does one that resumes anywhere.
+func TestReadersAtTheirOwnPace(t *testing.T) {
+	for seed := range uint64(60) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		h := hub.New(hub.Config{RingCapacity: 1 + r.IntN(40), RingBytes: 300 + r.IntN(4000)})
+		var followers []*follower
+		follow := func(last int64, resume bool, state *flow.State) *follower {
+			reader, err := h.Follow("F", last, resume)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return &follower{reader: reader, last: last, state: state}
+		}
+		for range 6 {
+			followers = append(followers, follow(0, false, nil))
+		}
+		for step := range 300 {
+			var batch []*flow.Message
+			for range 1 + r.IntN(4) {
+				if id := fmt.Sprintf("n%d", r.IntN(12)); r.IntN(6) == 0 {
+					batch = append(batch, flow.DeleteNodes(id))
+				} else {
+					batch = append(batch, upsert(t, id, fmt.Sprintf("%d %s", step, strings.Repeat("x", r.IntN(300)))))
+				}
+			}
+			ingest(t, h, batch...)
+			f := followers[r.IntN(len(followers))]
+			f.drain(t)
+			if r.IntN(20) == 0 { // it loses its connection and comes back with what it has
+				f.reader.Close()
+				*f = *follow(f.last, true, f.state)
+			}
+		}
+		snapshot, err := h.Snapshot("F")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, f := range followers {
+			f.drain(t)
+			if got := f.state.Snapshot().JSON(); got != string(snapshot.JSON()) {
+				t.Fatalf("seed %d: reader %d has\n%s\nwant\n%s", seed, i, got, snapshot.JSON())
+			}
+			f.reader.Close()
+		}
+		history, err := h.History("F", 0, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		replay := flow.NewState("F", 0)
+		replay.Apply(decode(t, string(history.Base)))
+		for _, e := range history.Events {
+			replay.Apply(decode(t, string(e.Message)))
+		}
+		if got := replay.Snapshot().JSON(); got != string(snapshot.JSON()) {
+			t.Fatalf("seed %d: the history leads to\n%s\nwant\n%s", seed, got, snapshot.JSON())
+		}
+		if n := h.Stats.Subscribers.Load(); n != 0 {
+			t.Fatalf("%d readers are counted and all are closed", n)
+		}
+	}
+}
+
+func TestWithinTheRingNothingIsSnapshot(t *testing.T) {
+	h := hub.New(hub.Config{RingCapacity: 100})
+	owned := decode(t, `{"type":"upsert-flow","flow":{"id":"F","status":"x","startedAt":1}}`)
+	ingest(t, h, owned)
+	reader, err := h.Follow("F", 0, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := &follower{reader: reader}
+	f.drain(t)
+	for i := range 100 {
+		ingest(t, h, upsert(t, "a", fmt.Sprint(i)))
+	}
+	if snapshots, messages := f.drain(t); snapshots != 0 || messages != 100 {
+		t.Errorf("%d snapshots, %d messages", snapshots, messages)
+	}
+	for i := range 101 {
+		ingest(t, h, upsert(t, "a", fmt.Sprint(i)))
+	}
+	if snapshots, messages := f.drain(t); snapshots != 1 || messages != 0 {
+		t.Errorf("past the ring: %d snapshots, %d messages", snapshots, messages)
+	}
+}
+
+func TestWhatIsGoneCostsNothing(t *testing.T) {
+	h := hub.New(hub.Config{})
+	reader, err := h.Follow("F", 0, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 50 {
+		ingest(t, h, upsert(t, fmt.Sprint(i), "x"))
+	}
+	if !h.Delete("F") || h.Delete("F") {
+		t.Error("deleted once, there once")
+	}
+	if d := reader.Take(); !d.Deleted {
+		t.Errorf("%+v", d)
+	}
+	reader.Close()
+	reader.Close()
+	if _, err := h.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{flow.DeleteNodes("a")}}); err != nil {
+		t.Fatal(err)
+	}
+	s := &h.Stats
+	for name, v := range map[string]int64{"flows": s.Flows.Load(), "nodes": s.Nodes.Load(), "state": s.StateBytes.Load(), "ring": s.RingBytes.Load(), "entries": s.RingEntries.Load(), "readers": s.Subscribers.Load()} {
+		if v != 0 {
+			t.Errorf("%s: %d", name, v)
+		}
+	}
+	if len(h.List()) != 0 {
+		t.Error("listed")
+	}
+}
+
+// TestTrafficDoesNotGrowMemory overwrites one small flow many times, with a reader that never takes.
+func TestTrafficDoesNotGrowMemory(t *testing.T) {
+	h := hub.New(hub.Config{RingCapacity: 100})
+	reader, err := h.Follow("F", 0, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	fill := func(n int) {
+		for i := range n {
+			ingest(t, h, upsert(t, fmt.Sprint(i%50), strings.Repeat("x", 500)+fmt.Sprint(i)))
+		}
+	}
+	fill(2000)
+	before := heap()
+	fill(40_000)
+	if after := heap(); after > before+before/4+1<<20 {
+		t.Errorf("40,000 messages more, and the heap goes from %d to %d bytes", before, after)
+	}
+}
+
+func BenchmarkIngest(b *testing.B) {
+	h := hub.New(hub.Config{})
+	data := []byte(`{"type":"upsert-nodes","nodes":[{"id":"r1/n42","flowId":"F","label":"n42","status":"running","region":"r1","startedAt":1790000000000,"meta":{"kind":"HelmRelease","s":"` + strings.Repeat("x", 230) + `"}}]}`)
+	b.ReportAllocs()
+	for b.Loop() {
+		m, err := flow.Decode("F", data)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := h.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{m}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkSnapshot10000(b *testing.B) {
+	h := hub.New(hub.Config{})
+	for i := range 10_000 {
+		ingest(b, h, upsert(b, fmt.Sprintf("r%d/n%d", i%5, i), "running"))
+	}
+	b.Run("after a change", func(b *testing.B) {
+		for b.Loop() {
+			ingest(b, h, upsert(b, "r1/n1", "running"))
+			s, err := h.Snapshot("F")
+			if err != nil {
+				b.Fatal(err)
+			}
+			s.JSON()
+		}
+	})
+	b.Run("cached", func(b *testing.B) {
+		for b.Loop() {
+			s, err := h.Snapshot("F")
+			if err != nil {
+				b.Fatal(err)
+			}
+			s.JSON()
+		}
+	})
+}

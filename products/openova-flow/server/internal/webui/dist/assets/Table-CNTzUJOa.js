@@ -1,1 +1,0 @@
-import{a as e,i as t,n,o as r,r as i,s as a,t as o}from"./index-CtmMHS02.js";var s=i(`<p> </p>`);function c(i,c){a(c,!0);var l=s(),u=e(l,!0);t(()=>o(u,c.model.flowId)),n(i,l),r()}export{c as default};

@@ -40,6 +40,20 @@ func TestRemovedReleaseLeavesTheEdgesThatStillHold(t *testing.T) {
 	wantEdges(t, w.edges(), "fsn1/bp-a finish-to-start fsn1/bp-c")
 }
 
+// An edge that was cut before does not come back when its dependency goes.
+func TestRemovedReleaseLeavesNoEdgeThatWasCut(t *testing.T) {
+	w := newWorld(t)
+	w.put(release(t, "bp-a"))
+	w.put(dependingOn(t, "bp-b", "bp-a"))
+	w.put(dependingOn(t, "bp-b"))
+	w.event(mapping.Deleted, release(t, "bp-a"))
+	wantEdges(t, w.edges())
+	w.put(dependingOn(t, "bp-c", "bp-b"))
+	w.event(mapping.Deleted, dependingOn(t, "bp-c", "bp-b"))
+	w.event(mapping.Deleted, release(t, "bp-b"))
+	wantEdges(t, w.edges())
+}
+
 // A tombstone may hold an object of which nothing is known but its name.
 func TestDeletingNeedsOnlyAName(t *testing.T) {
 	w := newWorld(t)
@@ -126,11 +140,31 @@ func TestSeedIsForWhatIsNotMappedYet(t *testing.T) {
 	if changes := w.put(r); len(changes) != 0 {
 		t.Errorf("a seed for what is mapped changes %s", changes[0].Node.JSON())
 	}
+	seeded := newWorld(t)
+	seeded.Seed([]flow.Node{{ID: "fsn1/bp-a", Status: "succeeded", StartedAt: ms(1), EndedAt: ms(20), Meta: []byte(`{"uid":"uid-bp-a"}`)}})
+	seeded.put(r)
+	wantTimes(t, seeded.must("fsn1/bp-a"), ms(1), ms(20))
+	seeded.event(mapping.Deleted, r)
+	seeded.put(r)
+	wantTimes(t, seeded.must("fsn1/bp-a"), ms(10), ms(20))
 	for _, strange := range []string{``, `7`, `{"uid":7}`, `{"uid":"uid-bp-a","reasonSince":"x","runGeneration":[]}`} {
 		w := newWorld(t)
 		w.Seed([]flow.Node{{ID: "fsn1/bp-a", Status: "odd", Meta: []byte(strange)}})
 		w.put(r)
 		wantTimes(t, w.must("fsn1/bp-a"), ms(10), ms(20))
+	}
+}
+
+// A release that was given up, as a server tells it, and is acted on again begins another run.
+func TestSeedKnowsThatARunWasGivenUp(t *testing.T) {
+	for stalled, start := range map[string]flow.Time{`true`: ms(70), `false`: ms(1)} {
+		w := newWorld(t)
+		w.Seed([]flow.Node{{
+			ID: "fsn1/bp-a", Status: "failed", StartedAt: ms(1), EndedAt: ms(20),
+			Meta: []byte(`{"uid":"uid-bp-a","runGeneration":1,"stalled":` + stalled + `}`),
+		}})
+		w.put(release(t, "bp-a", cond{"Ready", "Unknown", "Progressing", "", 70, 1}))
+		wantTimes(t, w.must("fsn1/bp-a"), start, flow.Time{})
 	}
 }
 
@@ -155,6 +189,7 @@ func TestMessagesKeepTheirOrder(t *testing.T) {
 		{"made again", []mapping.Change{{DeleteNode: "a"}, edge("a", "b"), node("a")},
 			[]flow.Type{flow.TypeDeleteNodes, flow.TypeUpsertNodes, flow.TypeUpsertRels}},
 		{"made and gone", []mapping.Change{node("a"), edge("a", "b"), {DeleteNode: "a"}}, []flow.Type{flow.TypeDeleteNodes}},
+		{"tied to what goes", []mapping.Change{edge("a", "b"), {DeleteNode: "b"}}, []flow.Type{flow.TypeDeleteNodes}},
 		{"tied and cut", []mapping.Change{edge("a", "b"), cut("a", "b")}, []flow.Type{flow.TypeDeleteRels}},
 		{"the later of two", []mapping.Change{node("a"), node("b"), node("a")}, []flow.Type{flow.TypeUpsertNodes}},
 	} {

@@ -87,7 +87,7 @@ func releaseEvidence(o object, status string) evidence {
 			}
 		}
 	case ready.status == "True":
-		e.outcome, e.ended = flow.StatusSucceeded, succeededAt(o.conditions, e.began)
+		e.outcome, e.ended = flow.StatusSucceeded, succeededAt(o.conditions)
 	case e.failures > 0 || status == flow.StatusFailed:
 		e.earliest = earlier(e.began, firstAttempt(past, e.failures))
 	}
@@ -143,11 +143,11 @@ func workBegan(o object, ready condition, past []snapshot) (began flow.Time, wit
 
 // succeededAt is when Ready=True was reached. A release that had fallen back to waiting gets its old reason again with a new time;
 // the condition of the action itself kept the old one.
-func succeededAt(c conditions, began flow.Time) flow.Time {
+func succeededAt(c conditions) flow.Time {
 	ready := c["Ready"]
 	for _, name := range []string{"Released", "TestSuccess"} {
 		action := c[name]
-		if action.status == "True" && action.reason == ready.reason && !action.since.IsZero() && !after(began, action.since) {
+		if action.status == "True" && action.reason == ready.reason && !action.since.IsZero() {
 			return earlier(action.since, ready.since)
 		}
 	}

@@ -30,7 +30,7 @@ func TestScenariosEndAsTheyShould(t *testing.T) {
 		"retry-strategy":   {"failed", span{4, 19}, map[string]any{"attempts": 2, "installFailures": 1, "upgradeFailures": 1, "action": "upgrade"}},
 		"retry-both":       {"failed", span{15, 150}, map[string]any{"reason": "UpgradeFailed", "stalled": nil}},
 		"test-hook":        {"failed", span{6, 21}, map[string]any{"reason": "TestFailed", "stalled": true, "versionApplied": "1.0.0"}},
-		"slowbase":         {"failed", span{99, 111}, map[string]any{"reason": "InstallFailed", "stalled": true, "generation": 3}},
+		"slowbase":         {"failed", span{99, 111}, map[string]any{"reason": "InstallFailed", "stalled": true, "generation": 3, "startedAtIsLowerBound": nil}},
 		"dependent":        {"running", span{86, never}, map[string]any{"waitingFor": []string{"scenarios/demo2/slowbase"}, "waitingSince": flow.At(r.t0 + 107000), "versionApplied": "1.0.0"}},
 		"dep-missing":      {"running", span{never, never}, map[string]any{"waitingFor": []string{"scenarios/demo2/nothere"}, "waitingSince": flow.At(r.t0 + 1000)}},
 		"nochart":          {"running", span{never, never}, map[string]any{"reason": "SourceNotReady", "reasonSince": flow.At(r.t0 + 2000)}},

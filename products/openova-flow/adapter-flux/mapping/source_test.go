@@ -82,6 +82,22 @@ func TestChartOfAnotherReleaseChangesNothing(t *testing.T) {
 	}
 }
 
+func TestChartThatIsGivenAwayLeavesItsRelease(t *testing.T) {
+	w := newWorld(t)
+	w.put(release(t, "bp-a"))
+	w.put(release(t, "bp-b"))
+	for _, owner := range []string{"bp-a", "bp-b"} {
+		chart := artifact(t, "HelmChart", "flux-system", "odd", "True", "ChartPullSucceeded")
+		w.put(set(chart, map[string]any{"helm.toolkit.fluxcd.io/name": owner}, "metadata", "labels"))
+	}
+	if got, want := chartOf(t, w, "fsn1/bp-a"), "bp-a@1.0.0 <nil>/<nil> <nil>"; got != want {
+		t.Errorf("the release that had it is %s, want %s", got, want)
+	}
+	if got, want := chartOf(t, w, "fsn1/bp-b"), "bp-b@1.0.0 True/ChartPullSucceeded rev-1"; got != want {
+		t.Errorf("the release that has it is %s, want %s", got, want)
+	}
+}
+
 // A chart that keeps failing is tried again and again: Ready goes to Unknown and back to the same verdict.
 func TestChartThatIsTriedAgainKeepsItsVerdict(t *testing.T) {
 	w := newWorld(t)

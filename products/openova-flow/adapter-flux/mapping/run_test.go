@@ -1,0 +1,152 @@
+package mapping_test
+
+import (
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+type fields = map[string]any
+
+func TestTimes(t *testing.T) {
+	reconciling := func(at int) cond { return cond{"Reconciling", "True", "Progressing", "", at, 1} }
+	ready := func(status, reason string, at int, gen int64) cond { return cond{"Ready", status, reason, "", at, gen} }
+	released := func(status, reason string, at int) cond { return cond{"Released", status, reason, "", at, 1} }
+	type step struct {
+		conds      []cond
+		start, end flow.Time
+		status     fields // of the object, besides its conditions
+	}
+	work := func(status, action string, at int) map[string]any {
+		return map[string]any{"version": int64(1), "status": status, "action": action, "lastDeployed": sec(at)}
+	}
+	for _, c := range []struct {
+		name  string
+		steps []step
+	}{
+		{"a new generation that only waits goes on with the run of before", []step{
+			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}, nil},
+			{[]cond{ready("True", "InstallSucceeded", 20, 1), released("True", "InstallSucceeded", 20)}, ms(10), ms(20), nil},
+			{[]cond{ready("False", "DependencyNotReady", 30, 2), released("True", "InstallSucceeded", 20)}, ms(10), flow.Time{}, nil},
+			{[]cond{ready("True", "InstallSucceeded", 40, 2), released("True", "InstallSucceeded", 20)}, ms(10), ms(20), nil},
+		}},
+		{"a new generation that is acted on begins a run, also before the first has ended", []step{
+			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}, nil},
+			{[]cond{ready("Unknown", "Progressing", 30, 2)}, ms(30), flow.Time{}, nil},
+		}},
+		{"the same generation acted on again after success begins a run", []step{
+			{[]cond{ready("True", "InstallSucceeded", 20, 1), reconciling(12)}, ms(12), ms(20), nil},
+			{[]cond{ready("Unknown", "Progressing", 90, 1)}, ms(90), flow.Time{}, nil},
+		}},
+		{"retries are the run that they repair", []step{
+			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}, nil},
+			{[]cond{ready("False", "InstallFailed", 20, 1)}, ms(10), ms(20), nil},
+			{[]cond{ready("Unknown", "Progressing", 30, 1)}, ms(10), flow.Time{}, nil},
+			{[]cond{ready("False", "InstallFailed", 40, 1)}, ms(10), ms(40), nil},
+		}},
+		{"a rollback is part of the run, and a stall ends it", []step{
+			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}, nil},
+			{[]cond{ready("False", "UpgradeFailed", 20, 1)}, ms(10), ms(20), nil},
+			{[]cond{ready("False", "RollbackSucceeded", 25, 1)}, ms(10), flow.Time{}, nil},
+			{[]cond{ready("False", "RollbackSucceeded", 25, 1), {"Stalled", "True", "RetriesExceeded", "", 26, 1}}, ms(10), ms(26), nil},
+		}},
+		{"acted on after it was given up is another run", []step{
+			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}, nil},
+			{[]cond{ready("False", "InstallFailed", 20, 1), {"Stalled", "True", "RetriesExceeded", "", 20, 1}}, ms(10), ms(20), nil},
+			{[]cond{ready("Unknown", "Progressing", 70, 1)}, ms(70), flow.Time{}, nil},
+		}},
+		{"rejected without ever running, it ends and never began", []step{
+			{[]cond{{"Stalled", "True", "InvalidCELExpression", "", 5, 1}}, flow.Time{}, ms(5), nil},
+		}},
+		{"suspension keeps what was", []step{
+			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}, nil},
+			{[]cond{ready("Unknown", "Progressing", 10, 1), reconciling(10)}, ms(10), flow.Time{}, nil},
+		}},
+		{"a record of an earlier attempt is no beginning of a later run", []step{
+			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}, nil},
+			{[]cond{ready("False", "InstallFailed", 20, 1)}, ms(10), ms(20), nil},
+			{[]cond{ready("Unknown", "Progressing", 30, 1)}, ms(10), flow.Time{}, nil},
+			{[]cond{ready("True", "InstallSucceeded", 50, 2)}, ms(50), ms(50), fields{"history": []any{work("failed", "install", 30)}}},
+		}},
+		{"nor of one that waits for its tests", []step{
+			{[]cond{ready("True", "InstallSucceeded", 20, 1), reconciling(12)}, ms(12), ms(20), nil},
+			{[]cond{ready("Unknown", "AwaitingTests", 90, 2)}, ms(90), flow.Time{}, fields{"history": []any{work("deployed", "install", 12)}}},
+		}},
+		{"an upgrade of the same generation that was not seen running is a run", []step{
+			{[]cond{ready("True", "InstallSucceeded", 20, 1), reconciling(12)}, ms(12), ms(20), nil},
+			{[]cond{ready("True", "UpgradeSucceeded", 95, 1)}, ms(90), ms(95), fields{"history": []any{work("deployed", "upgrade", 90)}}},
+		}},
+		{"found in a retry after a rollback, the run began with the upgrade that was rolled back", []step{
+			{[]cond{ready("Unknown", "Progressing", 90, 1)}, ms(40), flow.Time{}, fields{"failures": int64(1), "history": []any{
+				work("deployed", "rollback", 60), work("failed", "upgrade", 40), work("superseded", "install", 5),
+			}}},
+		}},
+		{"found with the counters of the generation before, it has just begun", []step{
+			{[]cond{ready("Unknown", "Progressing", 90, 2)}, ms(90), flow.Time{}, fields{
+				"failures": int64(2), "lastAttemptedGeneration": int64(1), "history": []any{work("failed", "install", 40)},
+			}},
+		}},
+		{"found after it came back, its tests tell when it succeeded", []step{
+			{[]cond{ready("True", "TestSucceeded", 60, 1), {"TestSuccess", "True", "TestSucceeded", "", 30, 1}}, ms(10), ms(30),
+				fields{"history": []any{work("deployed", "install", 10)}}},
+		}},
+		{"found waiting after success, what it does next is another run", []step{
+			{[]cond{ready("False", "DependencyNotReady", 50, 1), released("True", "InstallSucceeded", 20)}, ms(10), flow.Time{},
+				fields{"lastAttemptedGeneration": int64(1), "history": []any{work("deployed", "install", 10)}}},
+			{[]cond{ready("Unknown", "Progressing", 70, 1), released("True", "InstallSucceeded", 20)}, ms(70), flow.Time{},
+				fields{"lastAttemptedGeneration": int64(1), "history": []any{work("deployed", "install", 10)}}},
+		}},
+		{"found waiting after failure, another generation is another run", []step{
+			{[]cond{ready("False", "DependencyNotReady", 50, 2)}, ms(10), flow.Time{},
+				fields{"lastAttemptedGeneration": int64(1), "history": []any{work("failed", "install", 10)}}},
+			{[]cond{ready("Unknown", "Progressing", 70, 2)}, ms(70), flow.Time{},
+				fields{"lastAttemptedGeneration": int64(1), "history": []any{work("failed", "install", 10)}}},
+		}},
+		{"Progressing is work, also when older controllers say it with False", []step{
+			{[]cond{ready("False", "Progressing", 10, 1)}, ms(10), flow.Time{}, nil},
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			for i, s := range c.steps {
+				r := release(t, "bp-a", s.conds...)
+				set(r, int64(i+1), "metadata", "resourceVersion")
+				for name, v := range s.status {
+					set(r, v, "status", name)
+				}
+				w.put(r)
+				n := w.must("fsn1/bp-a")
+				if n.StartedAt != s.start || n.EndedAt != s.end {
+					t.Fatalf("step %d: it runs from %s to %s, want %s to %s", i+1, clock(n.StartedAt), clock(n.EndedAt), clock(s.start), clock(s.end))
+				}
+				if len(w.put(r)) != 0 {
+					t.Fatalf("step %d given twice changes something", i+1)
+				}
+			}
+		})
+	}
+}
+
+// Found under way in its second attempt, the run began no later than the first attempt that status.history shows.
+func TestStartIsALowerBoundWhenTheBeginningWasNotSeen(t *testing.T) {
+	r := release(t, "bp-a", cond{"Ready", "Unknown", "Progressing", "", 90, 1})
+	set(r, []any{map[string]any{"version": int64(1), "status": "failed", "action": "install", "lastDeployed": sec(40)}}, "status", "history")
+	set(r, int64(1), "status", "failures")
+	set(r, int64(1), "status", "lastAttemptedGeneration")
+	w := newWorld(t)
+	w.put(r)
+	wantTimes(t, w.must("fsn1/bp-a"), ms(40), flow.Time{})
+	wantMeta(t, w.must("fsn1/bp-a"), map[string]any{"startedAtIsLowerBound": true, "attempts": 2, "failures": 1})
+	set(r, int64(5), "metadata", "resourceVersion")
+	set(r, conditionList(cond{"Ready", "False", "InstallFailed", "", 130, 1}), "status", "conditions")
+	set(r, []any{map[string]any{"version": int64(1), "status": "failed", "action": "install", "lastDeployed": sec(90)}}, "status", "history")
+	set(r, int64(2), "status", "failures")
+	w.put(r)
+	wantTimes(t, w.must("fsn1/bp-a"), ms(40), ms(130))
+	// Somebody resets the counters; what was seen was seen.
+	set(r, int64(6), "metadata", "resourceVersion")
+	set(r, conditionList(cond{"Ready", "Unknown", "Progressing", "", 140, 1}), "status", "conditions")
+	set(r, int64(0), "status", "failures")
+	w.put(r)
+	wantMeta(t, w.must("fsn1/bp-a"), map[string]any{"attempts": 2, "failures": nil})
+}

@@ -1,9 +1,10 @@
 import type { RelationshipType } from "@openova/flow-core";
 import type { Rect } from "./camera.js";
 
-/** A cubic curve as x0 y0, two control points, x1 y1, and the direction in which it arrives. */
+/** One or more cubic curves end to end, and the direction in which they arrive. */
 export interface Curve {
-  readonly p: readonly [number, number, number, number, number, number, number, number];
+  /** A start point, then for each curve two control points and an end point, as x and y in turn. */
+  readonly p: readonly number[];
   /** Unit vector along which the end marker points. */
   readonly dx: number;
   readonly dy: number;
@@ -32,6 +33,23 @@ function point(r: Rect, side: Side): readonly [number, number] {
   }
 }
 
+/** How far an edge that goes round its own box keeps from it. */
+const berth = 6;
+
+/** From the left side of a box round its corner to its right end, in the gap between rows. */
+function roundStart(r: Rect, down: boolean, unit: number): number[] {
+  const y = down ? r.y + r.h + berth * unit : r.y - berth * unit;
+  const x0 = r.x, y0 = r.y + r.h / 2, out = x0 - 15 * unit, turn = x0 + 6 * unit;
+  return [x0, y0, out, y0, out, y, turn, y, r.x + r.w * 0.4, y, r.x + r.w * 0.7, y, r.x + r.w, y];
+}
+
+/** The same the other way: from the left end of a box, in the gap between rows, round its corner to its right side. */
+function roundFinish(r: Rect, down: boolean, unit: number): number[] {
+  const y = down ? r.y + r.h + berth * unit : r.y - berth * unit;
+  const x1 = r.x + r.w, y1 = r.y + r.h / 2, out = x1 + 15 * unit, turn = x1 - 6 * unit;
+  return [r.x, y, r.x + r.w * 0.3, y, r.x + r.w * 0.6, y, turn, y, out, y, out, y1, x1, y1];
+}
+
 /**
  * The curve of a relationship between two boxes. It leaves and arrives at the sides that the type speaks of, so that the four orders
  * in time differ by where they are attached. `unit` is the length of one world unit.
@@ -40,18 +58,26 @@ export function curveOf(type: RelationshipType, from: Rect, to: Rect, unit: numb
   let [a, b] = sides[type];
   // A trigger that points up leaves by the top instead of running through its own box.
   if (type === "triggers" && to.y + to.h < from.y) [a, b] = ["above", "below"];
+  const [bx, by] = outward[b];
+  const arrival = { dx: -bx, dy: -by };
+  if ((a === "start" || b === "finish") && from.x + from.w < to.x) return { p: around(a === "start", b === "finish", from, to, unit), ...arrival };
   const [x0, y0] = point(from, a);
   const [x1, y1] = point(to, b);
   const [ax, ay] = outward[a];
-  const [bx, by] = outward[b];
   const reach = pull(a, b, x1 - x0, y1 - y0, unit);
   // A way back would lie flat on the boxes of its own row: bow it upwards.
   const bow = a === "finish" && b === "start" && x1 <= x0 ? -Math.max(54 * unit, Math.abs(y1 - y0) * 0.1) : 0;
-  return {
-    p: [x0, y0, x0 + ax * reach, y0 + ay * reach + bow, x1 + bx * reach, y1 + by * reach + bow, x1, y1],
-    dx: -bx,
-    dy: -by,
-  };
+  return { p: [x0, y0, x0 + ax * reach, y0 + ay * reach + bow, x1 + bx * reach, y1 + by * reach + bow, x1, y1], ...arrival };
+}
+
+/** To a box further right, by a detour where the edge would else pass under a box that it belongs to. */
+function around(leaving: boolean, arriving: boolean, from: Rect, to: Rect, unit: number): number[] {
+  const down = to.y + to.h / 2 > from.y + from.h / 2;
+  const head = leaving ? roundStart(from, down, unit) : [...point(from, "finish")];
+  const tail = arriving ? roundFinish(to, !down, unit) : [...point(to, "start")];
+  const x0 = head.at(-2)!, y0 = head.at(-1)!, x1 = tail[0]!, y1 = tail[1]!;
+  const reach = Math.min(Math.max((x1 - x0) * 0.5, 14 * unit), 120 * unit);
+  return [...head, x0 + reach, y0, x1 - reach, y1, ...tail];
 }
 
 function pull(a: Side, b: Side, dx: number, dy: number, unit: number): number {
@@ -63,8 +89,20 @@ function pull(a: Side, b: Side, dx: number, dy: number, unit: number): number {
   return Math.max(24 * unit, Math.abs(dy) * 0.45);
 }
 
-/** The point of the curve half-way, for marks. */
-export function middle(c: Curve): { x: number; y: number } {
-  const [x0, y0, x1, y1, x2, y2, x3, y3] = c.p;
-  return { x: (x0 + 3 * x1 + 3 * x2 + x3) / 8, y: (y0 + 3 * y1 + 3 * y2 + y3) / 8 };
+/** A point of the last piece of a curve, 0 to 1. */
+function along(c: Curve, t: number): { x: number; y: number } {
+  const p = c.p.slice(-8);
+  const u = 1 - t;
+  const mix = (i: number): number => u * u * u * p[i]! + 3 * u * u * t * p[i + 2]! + 3 * u * t * t * p[i + 4]! + t * t * t * p[i + 6]!;
+  return { x: mix(0), y: mix(1) };
+}
+
+/** A place for marks: so far before the end, which is in the gap before the box, or half-way on a shorter curve. */
+export function markPoint(c: Curve, before: number): { x: number; y: number } {
+  const x1 = c.p.at(-2)!, y1 = c.p.at(-1)!;
+  for (let t = 0.95; t > 0.5; t -= 0.05) {
+    const m = along(c, t);
+    if (Math.hypot(m.x - x1, m.y - y1) >= before) return m;
+  }
+  return along(c, 0.5);
 }

@@ -1,4 +1,4 @@
-import { curveOf, middle, type Curve } from "./curve.js";
+import { curveOf, markPoint, type Curve } from "./curve.js";
 import type { Pen } from "./pen.js";
 import { font } from "./pen.js";
 import { ACROSS, CONDITION_NAMES, CYCLIC, EDGE_TYPES, GHOSTLY, IMPLIED, type Scene } from "./scene.js";
@@ -41,8 +41,14 @@ function candidates(view: View): number[] {
 }
 
 function hull(p: Curve["p"]): { x: number; y: number; w: number; h: number } {
-  const x = Math.min(p[0], p[2], p[4], p[6]), y = Math.min(p[1], p[3], p[5], p[7]);
-  return { x, y, w: Math.max(p[0], p[2], p[4], p[6]) - x, h: Math.max(p[1], p[3], p[5], p[7]) - y };
+  let x0 = Infinity, y0 = Infinity, x1 = -Infinity, y1 = -Infinity;
+  for (let i = 0; i < p.length; i += 2) {
+    x0 = Math.min(x0, p[i]!);
+    x1 = Math.max(x1, p[i]!);
+    y0 = Math.min(y0, p[i + 1]!);
+    y1 = Math.max(y1, p[i + 1]!);
+  }
+  return { x: x0, y: y0, w: x1 - x0, h: y1 - y0 };
 }
 
 function look(pen: Pen, view: View, e: number): Look {
@@ -99,8 +105,8 @@ function strokeCurves(pen: Pen, curves: readonly Curve[], color: string, width: 
     c.beginPath();
     for (let i = at; i < Math.min(at + chunk, curves.length); i++) {
       const p = curves[i]!.p;
-      c.moveTo(p[0], p[1]);
-      c.bezierCurveTo(p[2], p[3], p[4], p[5], p[6], p[7]);
+      c.moveTo(p[0]!, p[1]!);
+      for (let k = 2; k < p.length; k += 6) c.bezierCurveTo(p[k]!, p[k + 1]!, p[k + 2]!, p[k + 3]!, p[k + 4]!, p[k + 5]!);
     }
     c.stroke();
   }
@@ -113,7 +119,7 @@ function endMark(pen: Pen, curve: Curve, type: number, color: string, k: number)
   const { c } = pen;
   const s = Math.min(Math.max(7 * k, 3.5), 9);
   const { dx, dy } = curve;
-  const x = curve.p[6], y = curve.p[7];
+  const x = curve.p.at(-2)!, y = curve.p.at(-1)!;
   const at = (back: number, side: number): [number, number] => [x - dx * back - dy * side, y - dy * back + dx * side];
   c.fillStyle = color;
   c.strokeStyle = color;
@@ -153,7 +159,7 @@ function endMark(pen: Pen, curve: Curve, type: number, color: string, k: number)
   } else c.stroke();
 }
 
-/** Half-way marks: runs on failure, runs always, lies on a cycle, and the lag. */
+/** Marks before the end: runs on failure, runs always, lies on a cycle, and the lag. */
 function marks(pen: Pen, view: View, e: number, curve: Curve): void {
   const { edges } = view.scene;
   const { theme, c } = pen;
@@ -161,7 +167,7 @@ function marks(pen: Pen, view: View, e: number, curve: Curve): void {
   const condition = CONDITION_NAMES[edges.condition[e]!]!;
   if (!cyclic && condition === "on-success" && edges.lag[e] === 0) return;
   const size = Math.min(Math.max(14 * view.camera.k, 9), 16);
-  const m = middle(curve);
+  const m = markPoint(curve, size * 1.2);
   const disc = (color: string, glyph: "cycle" | "on-failure" | "always", x: number): void => {
     c.fillStyle = theme.lane;
     c.strokeStyle = color;

@@ -40,19 +40,26 @@ export function regionFace(view: View, region: SceneRegion, dpr: number): Rect {
   return { x: r.x + 1, y: r.y + 1, w: Math.max(0, snap(strip.w, dpr) - 2), h: Math.max(0, Math.floor(strip.h) - 2) };
 }
 
-/** Least height of a strip that a title can be read in. */
-const leastStrip = 14;
+/** Least height of a strip that a title can be read in, and from which it has room to breathe. */
+const leastStrip = 14, airyStrip = 20;
+/** Height of a title of two lines. */
+const twoLines = 34;
 
 /**
- * Where a lane's title goes: the strip above all nodes, or when that is too thin on screen, the top left corner as far as no node reaches
- * into it. A width of 0 means that there is no room: a title never sits on a node.
+ * Where a lane's title goes: the strip above all nodes, or when that is thin on screen, the top left corner as far as no node reaches into
+ * it. A width of 0 means that there is no room: a title never sits on a node.
  */
 export function titleStrip(view: View, region: SceneRegion): { w: number; h: number } {
   const k = view.camera.k;
   const band = region.band * k;
-  if (band >= leastStrip) return { w: region.w * k, h: band };
-  for (const [w, depth] of [...region.corner].reverse()) if (depth * k >= leastStrip + 1) return { w: w * k, h: Math.min(depth * k - 1, 22) };
-  return { w: 0, h: 0 };
+  const strip = { w: region.w * k, h: band };
+  if (band >= airyStrip) return strip;
+  const corners = [...region.corner].reverse().map(([w, depth]) => ({ w: w * k - 2, h: depth * k - 2 }));
+  const high = corners.find((c) => c.h >= twoLines && c.w >= 64);
+  if (high !== undefined) return { w: high.w, h: twoLines };
+  if (band >= leastStrip) return strip;
+  const low = corners.find((c) => c.h >= leastStrip);
+  return low === undefined ? { w: 0, h: 0 } : { w: low.w, h: Math.min(low.h, airyStrip) };
 }
 
 /** What changes with the states of a region's nodes: its tile, or the title of its lane. */
@@ -65,16 +72,18 @@ export function paintRegion(pen: Pen, view: View, region: SceneRegion): void {
   }
 }
 
-/** Name, count and a slim progress bar in the strip that layout keeps free above the nodes. */
-function laneTitle(pen: Pen, region: SceneRegion, r: Rect, band: number): void {
+/** Name, count and a slim progress bar, in a line or, in a corner, in two. */
+function laneTitle(pen: Pen, region: SceneRegion, r: Rect, room: number): void {
   const { c, theme, text } = pen;
-  const size = textSize(band * 0.5, 10, 16);
-  const inset = Math.min(14, band * 0.5);
-  const y = snap(r.y + band / 2 + size * 0.36, pen.dpr);
+  const stacked = room === twoLines;
+  const size = stacked ? 11 : textSize(room * 0.5, 10, 16);
+  const inset = stacked ? 8 : Math.min(14, room * 0.5);
+  const y = snap(stacked ? r.y + 17 : r.y + room / 2 + size * 0.36, pen.dpr);
   const name = text.fit(region.label, r.w - 2 * inset, size, 650);
+  const width = text.width(name, size, 650);
   // Edges pass below a title, not through it.
   c.fillStyle = theme.lane;
-  c.fillRect(r.x + inset - 3, y - size, Math.min(text.width(name, size, 650), r.w - 2 * inset) + 6, size + 4);
+  c.fillRect(r.x + inset - 3, y - size, width + 6, size + 4);
   c.textAlign = "left";
   c.textBaseline = "alphabetic";
   c.font = font(pen, size, 650);
@@ -82,15 +91,15 @@ function laneTitle(pen: Pen, region: SceneRegion, r: Rect, band: number): void {
   c.fillText(name, r.x + inset, y);
   const small = Math.max(9.5, size - 2);
   const done = `${region.counts[ready]!}/${region.total}`;
-  const used = inset + text.width(name, size, 650) + 12;
   const doneWidth = text.width(done, small, 500);
-  if (used + doneWidth + inset > r.w) return;
+  const x = r.x + (stacked ? inset : inset + width + 12);
+  if (x + doneWidth + inset > r.x + r.w) return;
   c.font = font(pen, small, 500);
   c.fillStyle = theme.muted;
-  c.fillText(done, r.x + used, y);
-  const barX = r.x + used + doneWidth + 12;
-  const room = r.x + r.w - inset - barX;
-  if (room >= 40) paintBar(pen, region, { x: barX, y: r.y + band / 2 - 2.5, w: Math.min(room, 160), h: 5 });
+  c.fillText(done, x, stacked ? y + 13 : y);
+  const barX = x + doneWidth + (stacked ? 7 : 12);
+  const barRoom = r.x + r.w - (stacked ? 2 : inset) - barX;
+  if (barRoom >= 24) paintBar(pen, region, { x: barX, y: stacked ? y + 7.5 : r.y + room / 2 - 2.5, w: Math.min(barRoom, stacked ? 64 : 160), h: stacked ? 4 : 5 });
 }
 
 function paintGroups(pen: Pen, view: View): void {
@@ -174,11 +183,11 @@ export function planTile(r: Rect): TilePlan {
     const h = Math.max(2, Math.min(r.h - 4, 6));
     return { name: 0, base: 0, states: 0, bar: { x: r.x + pad, y: r.y + (r.h - h) / 2, w, h } };
   }
-  const name = textSize(Math.min(r.h * 0.36, r.w * 0.095), 9, 15);
+  const name = textSize(Math.min(r.h * 0.36, r.w * 0.09), 9, 15);
   const base = r.y + pad + name * 0.9;
   const bar = { x: r.x + pad, y: base + name * 0.42, w, h: r.h >= 34 ? 5 : 3.5 };
   const states = bar.y + bar.h + 11;
-  return { name, base, bar, states: r.w >= 64 && states + 6 <= r.y + r.h ? states : 0 };
+  return { name, base, bar, states: r.w >= 64 && states + 8 <= r.y + r.h ? states : 0 };
 }
 
 function paintTile(pen: Pen, region: SceneRegion, r: Rect): void {

@@ -144,7 +144,7 @@ export const light: Theme = {
   blocks: "#6d4fc4",
   critical: "#9a6700",
   stripe: "rgba(255,255,255,0.38)",
-  shade: "rgba(27,36,48,0.07)",
+  shade: "rgba(27,36,48,0.035)",
   states: states({
     ready: "#00805e", working: "#0072b2", waiting: "#7a5a9e", broken: "#c2410c", suspended: "#5b6b7d",
     terminating: "#a03a6e", "not-started": "#6e7781", unconfirmed: "#6e7781", missing: "#a15c00", external: "#0b6aa8",
@@ -171,7 +171,7 @@ export const dark: Theme = {
   blocks: "#b79cf7",
   critical: "#f0c44c",
   stripe: "rgba(9,18,28,0.30)",
-  shade: "rgba(0,0,0,0.30)",
+  shade: "rgba(255,255,255,0.035)",
   states: states({
     ready: "#2bbf94", working: "#56b4e9", waiting: "#b39ad8", broken: "#ff8c42", suspended: "#93a1b1",
     terminating: "#e783b0", "not-started": "#8b949e", unconfirmed: "#8b949e", missing: "#e3b341", external: "#79b8ff",

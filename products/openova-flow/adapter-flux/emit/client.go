@@ -68,6 +68,8 @@ type problem struct {
 // post sends a batch. An error means that there was no answer: the server may or may not have applied it.
 func (c *client) post(ctx context.Context, b *batch, emitter string) (answer, error) {
 	h := http.Header{"Content-Type": {"application/x-ndjson"}, "Flow-Emitter": {emitter}}
+	// Empty, it is not sent: it tells the transport that it may repeat the POST when an idle connection turns out to be closed.
+	h["Idempotency-Key"] = []string{}
 	if b.condition != "" {
 		h.Set("Flow-If-Incarnation", b.condition)
 	}

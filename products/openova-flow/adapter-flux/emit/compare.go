@@ -29,7 +29,7 @@ func inRegion(region, id string) bool { return id == region || strings.HasPrefix
 // which are those that lead to them, and that they are contained in something.
 func ownImage(flowID, region string, snapshot *flow.Message) *image {
 	m := newImage()
-	foreign := map[string]bool{}
+	foreign := map[string]bool{} // the nodes, and whether they belong to another region
 	for _, n := range snapshot.Nodes {
 		foreign[n.ID] = true
 	}
@@ -80,7 +80,7 @@ func (o *outbox) compare(server *image, nodes []flow.Node, rels []flow.Relations
 		}
 	}
 	for k, h := range o.held {
-		if _, put := o.since[k]; !put && h.json != target[k].json {
+		if _, put := o.since[k]; !put && (h.json != target[k].json || h.json == server.values[k]) {
 			delete(o.held, k)
 		}
 	}

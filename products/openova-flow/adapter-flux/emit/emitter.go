@@ -135,8 +135,8 @@ func (e *Emitter) Ready() error {
 	return nil
 }
 
-// Drained waits until the server has confirmed everything that was put, or refused it for good. When ctx ends first the error
-// says what stood in the way.
+// Drained waits until the server has confirmed everything that was put, or refused it for good; what a server puts off because it
+// is full is waited for. When ctx ends first the error says what stood in the way.
 func (e *Emitter) Drained(ctx context.Context) error {
 	for {
 		e.mu.Lock()

@@ -2,6 +2,7 @@ package emit
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strings"
@@ -213,6 +214,30 @@ func TestFlushWaitsForAPostUnderWayAndRetries(t *testing.T) {
 		g.settle(5 * time.Minute) // the next try may be 30 s away
 		g.breaks(func(*http.Request, []byte) *fault { return &fault{delay: 2 * time.Second} })
 		if err := g.stop(); err != nil {
+			t.Error(err)
+		}
+		g.same()
+	})
+}
+
+func TestFlushDoesNotBackOffAsLongAsBefore(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.settle(time.Second)
+		g.breaks(func(*http.Request, []byte) *fault {
+			return &fault{delay: time.Second, err: errors.New("connection reset")}
+		})
+		g.change(g.region.is("a", "pending"))
+		for g.settle(10 * time.Minute); ; g.settle(100 * time.Millisecond) {
+			if g.underWay() {
+				break
+			}
+		}
+		g.end() // while a POST is on its way that will fail
+		g.settle(100 * time.Millisecond)
+		g.breaks(nil)
+		if err := <-g.done; err != nil {
 			t.Error(err)
 		}
 		g.same()

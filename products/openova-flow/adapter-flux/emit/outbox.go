@@ -247,17 +247,14 @@ func (o *outbox) release(now time.Time) (next time.Time) {
 	return next
 }
 
-// settled reports whether the server has confirmed everything that it will take.
+// settled reports whether the server has confirmed everything that it does not refuse for good.
 func (o *outbox) settled() bool {
-	return o.compared && o.sent == nil && len(o.log) == 0 && !slices.ContainsFunc(mapValues(o.held), func(h hold) bool { return !h.until.IsZero() })
-}
-
-func mapValues(m map[key]hold) []hold {
-	var out []hold
-	for _, h := range m {
-		out = append(out, h)
+	for _, h := range o.held {
+		if !h.until.IsZero() && !h.tried {
+			return false
+		}
 	}
-	return out
+	return o.compared && o.pending() == 0
 }
 
 // pending counts the changes that are not confirmed.

@@ -316,6 +316,17 @@ func TestElementAtALimitIsTriedAgainSoon(t *testing.T) {
 		g.change(g.region.gone("a"))
 		g.settle(firstHold)
 		g.same()
+
+		g.change(g.region.is("d", "pending"))
+		g.settle(time.Second)
+		g.em.Resign()
+		g.change(g.region.is("d", "running"))
+		g.em.Lead(2)
+		g.settle(time.Minute)
+		g.same("r1/d")
+		g.change(g.region.gone("b"))
+		g.drain()
+		g.same()
 		_ = g.stop()
 	})
 }

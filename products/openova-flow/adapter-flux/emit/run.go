@@ -40,11 +40,14 @@ func (e *Emitter) Run(ctx context.Context) error {
 	r := &runner{Emitter: e, client: newClient(e.cfg), log: e.cfg.Logger, net: net, seeded: e.cfg.Seed == nil, n: time.Now().UnixMilli()}
 	defer r.client.close()
 	r.begin(nil)
-	for net.Err() == nil {
-		if ctx.Err() != nil && !r.mayFlush() {
+	for closing := false; net.Err() == nil; r.sleep(ctx, r.step()) {
+		if ctx.Err() != nil && !closing {
+			closing = true
+			r.hurry()
+		}
+		if closing && !r.mayFlush() {
 			break
 		}
-		r.sleep(ctx, r.step())
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -173,9 +176,14 @@ func (r *runner) sleep(ctx context.Context, d time.Duration) {
 	case <-r.wake:
 	case <-r.net.Done():
 	case <-ended:
-		if !r.told {
-			r.notBefore, r.attempt = time.Time{}, 0
-		}
+	}
+}
+
+// hurry forgets how long to wait, unless the server asked for it.
+func (r *runner) hurry() {
+	r.attempt = 0
+	if !r.told {
+		r.notBefore = time.Time{}
 	}
 }
 

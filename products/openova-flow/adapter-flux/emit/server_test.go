@@ -210,6 +210,7 @@ type wire struct {
 	mu     sync.Mutex
 	posts  []posted
 	gets   int
+	under  int                                         // requests that have not come back
 	broken func(req *http.Request, body []byte) *fault // nil, or returning nil: not broken
 }
 
@@ -236,7 +237,9 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	req.Body = io.NopCloser(bytes.NewReader(body))
 	w.mu.Lock()
 	broken := w.broken
+	w.under++
 	w.mu.Unlock()
+	defer func() { w.mu.Lock(); defer w.mu.Unlock(); w.under-- }()
 	var f *fault
 	if broken != nil {
 		f = broken(req, body)
@@ -293,6 +296,13 @@ func (w *wire) all() []posted {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]posted(nil), w.posts...)
+}
+
+// underWay reports whether a request has not come back.
+func (w *wire) underWay() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.under > 0
 }
 
 // looks counts the GETs that came through.

@@ -163,6 +163,9 @@ func (c *Cluster) seed(o object) *entry {
 
 // link brings the edges from what was asked for to what is.
 func (c *Cluster) link(k key, old, now *entry) []Change {
+	if old != nil && slices.Equal(old.deps, now.deps) {
+		return nil
+	}
 	var before, gone []flow.Relationship
 	var changes []Change
 	if old != nil {

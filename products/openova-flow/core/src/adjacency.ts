@@ -42,14 +42,14 @@ export function buildAdjacency(state: FlowState): Adjacency {
     if (rel.type === "contains") addContained(state, rel, parent, children);
     else edges.push(toEdge(state, rel));
   }
-  edges.sort((a, b) => compareBytes(a.from, b.from) || compareBytes(a.to, b.to) || compareBytes(a.type, b.type));
+  edges.sort((a, b) => order(a.from, b.from) || order(a.to, b.to) || order(a.type, b.type));
   const out = new Map<string, GraphEdge[]>();
   const into = new Map<string, GraphEdge[]>();
   for (const e of edges) {
     if (e.fromFlowId === undefined) push(out, e.from, e);
     if (e.toFlowId === undefined) push(into, e.to, e);
   }
-  for (const list of children.values()) list.sort(compareBytes);
+  for (const list of children.values()) list.sort(order);
   const component = components(state, out);
   const cyclic = new Set<string>();
   for (const e of edges) {
@@ -72,6 +72,11 @@ function cyclesOf(cyclic: ReadonlySet<string>, component: ReadonlyMap<string, nu
     cycles.set(id, list);
   }
   return cycles;
+}
+
+/** Any fixed order does here, and this is the fastest. */
+function order(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }
 
 function addContained(state: FlowState, rel: Relationship, parent: Map<string, string>, children: Map<string, string[]>): void {

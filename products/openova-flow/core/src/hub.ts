@@ -100,7 +100,8 @@ interface Member {
 interface Room {
   readonly hub: Hub;
   readonly members: Map<string, Member>;
-  headers: Readonly<Record<string, string>>;
+  /** As the tab that spoke last has them. */
+  readonly headers: { latest: Readonly<Record<string, string>> };
 }
 
 /** The inside of a SharedWorker: gives every tab that joins the stream of its flow, over one connection for each flow. */
@@ -132,7 +133,7 @@ export class WorkerHub {
     const known = this.#rooms.get(key)?.members.get(word.tab);
     if (word.say === "leave") return this.#leave(key, word.tab);
     const room = this.#rooms.get(key) ?? this.#open(key, word);
-    room.headers = word.headers;
+    room.headers.latest = word.headers;
     // A tab that slept for long has been given up; its next word brings it back.
     if (known === undefined || word.say === "join") {
       room.members.set(word.tab, { port, tab: word.tab, heardAt: this.#now() });
@@ -141,13 +142,15 @@ export class WorkerHub {
     if (word.say === "retry") room.hub.retryNow();
   }
 
-  #open(key: string, { url, flowId, headers }: TabWord): Room {
+  #open(key: string, { url, flowId, headers: latest }: TabWord): Room {
+    const headers = { latest };
     const members = new Map<string, Member>();
     const tell = (word: HubWord): void => {
       if (word.to !== undefined) members.get(word.to)?.port.postMessage(word);
       else for (const m of members.values()) m.port.postMessage(word);
     };
-    const room: Room = { members, headers, hub: new Hub({ ...this.#environment, url, flowId, headers: () => room.headers }, tell) };
+    const hub = new Hub({ ...this.#environment, url, flowId, headers: () => headers.latest }, tell);
+    const room: Room = { members, headers, hub };
     this.#rooms.set(key, room);
     return room;
   }

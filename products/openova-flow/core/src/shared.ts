@@ -140,6 +140,8 @@ class Shared implements SharedConnection {
     this.#cancelSilence?.();
     return new Promise((resolve) => {
       const hub = new Hub(this.#options, (word) => {
+        // That this tab is done is no news for the others: one of them leads next.
+        if (word.state?.kind === "closed") return;
         channel.postMessage(word);
         this.#apply(word);
       });

@@ -68,7 +68,7 @@ export function arrange(
     if (fixed.has(region)) continue;
     const old = before.get(region);
     const spot = old !== undefined && isFree(old, size, taken, REGION_GAP) ? old : place(size, taken, REGION_GAP, aspect);
-    taken.push({ ...size, ...spot });
+    taken.push({ x: spot.x, y: spot.y, w: size.w, h: size.h });
     result.set(region, { x: spot.x, y: spot.y });
   }
   return result;

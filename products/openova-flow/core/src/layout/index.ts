@@ -43,7 +43,6 @@ export interface LayoutOptions {
 /** What a result remembers for the next one. */
 interface Memory {
   readonly options: BlockOptions;
-  readonly stamps: ReadonlyMap<string, number>;
   readonly signatures: ReadonlyMap<string, string>;
   readonly layouts: ReadonlyMap<string, RegionLayout>;
 }
@@ -67,14 +66,13 @@ export function layout(graph: FlowGraph, previous?: LayoutResult | null, options
 
 export function start(graph: FlowGraph, previous: LayoutResult | null | undefined, given: LayoutOptions): Started {
   const options = { nodeWidth: given.nodeWidth ?? 168, nodeHeight: given.nodeHeight ?? 40, aspect: given.aspect ?? 1.6 };
-  const { regionTopology } = graph.state;
   const old = previous == null ? undefined : memories.get(previous);
   const memory = old !== undefined && sameOptions(old.options, options) ? old : undefined;
-  const sameStamp = (region: string): boolean => memory !== undefined && memory.stamps.get(region) === regionTopology.get(region);
-  const plans = planRegions(graph, (region) => !sameStamp(region));
-  const kept = new Set<string>();
-  for (const region of memory?.layouts.keys() ?? []) if (sameStamp(region) && regionTopology.has(region)) kept.add(region);
-  for (const p of plans) if (memory?.signatures.get(p.region) === p.signature) kept.add(p.region);
+  if (previous != null && memory !== undefined && previous.topologyVersion === graph.topologyVersion) {
+    return { options, blocks: [], finish: () => previous };
+  }
+  const plans = planRegions(graph);
+  const kept = new Set(plans.filter((p) => memory?.signatures.get(p.region) === p.signature).map((p) => p.region));
   const changed = plans.filter((p) => !kept.has(p.region));
   return {
     options,
@@ -111,7 +109,7 @@ function finish(
   }
   const spots = arrange(layouts, fixed, previous?.regions ?? new Map(), options.aspect);
   const result = build(layouts, spots, previous, kept, options, graph.topologyVersion);
-  memories.set(result, { options, stamps: graph.state.regionTopology, signatures, layouts });
+  memories.set(result, { options, signatures, layouts });
   return result;
 }
 

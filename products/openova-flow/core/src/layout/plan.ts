@@ -19,11 +19,10 @@ export interface RegionPlan {
 }
 
 /** What there is to lay out in each region, by region name in byte order. Does not depend on the order of nodes and edges. */
-export function planRegions(graph: FlowGraph, wanted: (region: string) => boolean): readonly RegionPlan[] {
+export function planRegions(graph: FlowGraph): readonly RegionPlan[] {
   const regions = new Map<string, Members>();
   for (const [id, node] of graph.nodes) {
     const region = node.region ?? "";
-    if (!wanted(region)) continue;
     let members = regions.get(region);
     if (members === undefined) regions.set(region, (members = { top: [], cards: new Map(), groups: new Map() }));
     sortIn(graph, id, region, members);

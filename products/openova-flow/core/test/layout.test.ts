@@ -1,0 +1,293 @@
+import { describe, expect, it } from "vitest";
+import {
+  buildGraph,
+  createLayoutClient,
+  emptyState,
+  fold,
+  foldAll,
+  layout,
+  type FlowGraph,
+  type FlowMessage,
+  type FlowNode,
+  type FlowState,
+  type LayoutResult,
+  type Rect,
+  type Relationship,
+  type WorkerLike,
+} from "../src/index.js";
+import { layoutBlock } from "../src/layout/layered.js";
+import type { LayoutRequest } from "../src/layout/client.js";
+import { golden } from "./files.js";
+import { edge, graphOf, node } from "./flow.js";
+import { Random, randomMessages } from "./random.js";
+
+function overlap(a: Rect, b: Rect): boolean {
+  return a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
+}
+function within(inner: Rect, outer: Rect): boolean {
+  return inner.x >= outer.x && inner.y >= outer.y && inner.x + inner.w <= outer.x + outer.w && inner.y + inner.h <= outer.y + outer.h;
+}
+/** The pairs that overlap, found by sweeping over x. */
+function overlaps(boxes: readonly (readonly [string, Rect])[]): string[] {
+  const sorted = [...boxes].sort((a, b) => a[1].x - b[1].x);
+  const found: string[] = [];
+  sorted.forEach(([id, a], i) => {
+    for (let j = i + 1; j < sorted.length; j++) {
+      const [other, b] = sorted[j] as readonly [string, Rect];
+      if (b.x >= a.x + a.w) break;
+      if (overlap(a, b)) found.push(`${id} ${other}`);
+    }
+  });
+  return found;
+}
+
+/** Everything that must hold of any layout. */
+function check(graph: FlowGraph, result: LayoutResult): void {
+  expect([...result.nodes.keys()].sort()).toEqual([...graph.leaves].sort());
+  expect(overlaps([...result.nodes])).toEqual([]);
+  expect(overlaps([...result.regions])).toEqual([]);
+  for (const [id, box] of result.nodes) {
+    expect(box.region).toBe(graph.nodes.get(id)?.region ?? "");
+    expect(within(box, result.regions.get(box.region) as Rect)).toBe(true);
+  }
+  for (const [, box] of result.groups) expect(within(box, result.regions.get(box.region) as Rect)).toBe(true);
+  for (const r of result.regions.values()) expect(within(r, { x: 0, y: 0, w: result.width, h: result.height })).toBe(true);
+  for (const e of graph.edges) {
+    const [from, to] = [result.nodes.get(e.from), result.nodes.get(e.to)];
+    if (from === undefined || to === undefined || e.cyclic || e.toFlowId !== undefined || e.fromFlowId !== undefined) continue;
+    const together = from.region === to.region && graph.parent.get(e.from) === graph.parent.get(e.to);
+    if (together) expect(from.x + from.w, `${e.from} to ${e.to}`).toBeLessThan(to.x);
+  }
+}
+
+/** `regions` regions of `size` releases, with about 1.7 dependencies each on earlier ones. */
+function fleet(regions: number, size: number, seed = 1): FlowState {
+  const r = new Random(seed);
+  const nodes: FlowNode[] = [];
+  const rels: Relationship[] = [];
+  for (let g = 0; g < regions; g++) {
+    const region = `r${String(g).padStart(3, "0")}`;
+    nodes.push(node(region, "running", { kind: "Region" }, { region }));
+    for (let i = 0; i < size; i++) {
+      nodes.push(node(`${region}/${i}`, "pending", {}, { region }));
+      rels.push(edge(`${region}/${i}`, region, { type: "contains" }));
+      for (const d of new Set(Array.from({ length: i === 0 ? 0 : r.below(4) + (r.chance(0.4) ? 1 : 0) }, () => r.below(i)))) {
+        rels.push(edge(`${region}/${Math.max(d, i - 40)}`, `${region}/${i}`));
+      }
+    }
+  }
+  return fold(emptyState("F"), { type: "snapshot", flow: { id: "F", status: "running", startedAt: 0 }, nodes, relationships: rels });
+}
+
+describe("layout", () => {
+  it("holds its promises on random flows, cycles, containers and loose ends included", () => {
+    for (let seed = 0; seed < 150; seed++) {
+      const r = new Random(seed);
+      const ids = Array.from({ length: r.below(40) }, (_, i) => `n${i}`);
+      const types = ["finish-to-start", "triggers", "start-to-start", "contains"] as const;
+      const rels = Array.from({ length: r.below(80) }, () => edge(r.pick(["gone", ...ids]), r.pick(["lost", ...ids]), { type: r.chance(0.1) ? "contains" : r.pick(types.slice(0, 3)) }));
+      const graph = graphOf(ids.map((id) => node(id, "pending", {}, { region: r.pick(["a", "b", ""]) })), rels);
+      check(graph, layout(graph));
+    }
+  });
+
+  it("holds them for whatever messages come", () => {
+    let state = emptyState("F");
+    let before: LayoutResult | null = null;
+    for (const m of randomMessages(new Random(5), "F", 300)) {
+      state = fold(state, m);
+      const graph = buildGraph(state);
+      before = layout(graph, before);
+      check(graph, before);
+    }
+  });
+
+  it("gives the same for the same flow, in whatever order it came", () => {
+    const state = fleet(3, 60);
+    const [nodes, rels] = [[...state.nodes.values()], [...state.rels.values()]];
+    const shuffled = graphOf([...nodes].reverse(), [...rels].reverse());
+    const [a, b] = [layout(buildGraph(state)), layout(shuffled)];
+    for (const [id, box] of a.nodes) expect(b.nodes.get(id)).toEqual(box);
+    expect(b.regions).toEqual(a.regions);
+  });
+
+  it("moves no region whose topology did not change", () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const r = new Random(seed);
+      let state = fleet(8, 20, seed);
+      let before = layout(buildGraph(state));
+      for (let step = 0; step < 10; step++) {
+        const region = `r00${r.below(8)}`;
+        const id = `${region}/new${step}`;
+        const messages: FlowMessage[] = r.chance(0.7)
+          ? [
+              { type: "upsert-nodes", nodes: Array.from({ length: 1 + r.below(30) }, (_, i) => node(`${id}-${i}`, "pending", {}, { region })) },
+              { type: "upsert-rels", relationships: [edge(`${region}/0`, `${id}-0`)] },
+            ]
+          : [{ type: "delete-nodes", ids: [`${region}/${r.below(20)}`] }];
+        state = foldAll(state, messages);
+        const graph = buildGraph(state);
+        const after = layout(graph, before);
+        check(graph, after);
+        for (const [nodeId, box] of after.nodes) if (box.region !== region) expect(after.nodes.get(nodeId)).toBe(before.nodes.get(nodeId));
+        for (const [name, box] of after.regions) if (name !== region) expect(box).toEqual(before.regions.get(name));
+        before = after;
+      }
+    }
+  });
+
+  it("moves nothing at all for a change of status, a snapshot of the same, or a state from the past with the same topology", () => {
+    const state = fleet(4, 30);
+    const before = layout(buildGraph(state));
+    const failed = fold(state, { type: "upsert-nodes", nodes: [node("r000/3", "failed", {}, { region: "r000" })] });
+    const rebuilt = fold(emptyState("F"), { type: "snapshot", flow: { id: "F", status: "x", startedAt: 0 }, nodes: [...state.nodes.values()], relationships: [...state.rels.values()] });
+    for (const other of [failed, rebuilt]) expect(layout(buildGraph(other), before).nodes).toEqual(before.nodes);
+  });
+
+  it("keeps the place of a region that shrinks, and finds one for a new region", () => {
+    let state = fleet(6, 20);
+    const first = layout(buildGraph(state));
+    state = fold(state, { type: "delete-nodes", ids: ["r002/5", "r002/6"] });
+    const second = layout(buildGraph(state), first);
+    expect(second.regions.get("r002")).toMatchObject({ x: first.regions.get("r002")?.x, y: first.regions.get("r002")?.y });
+    state = fold(state, { type: "upsert-nodes", nodes: [node("new/1", "pending", {}, { region: "new" })] });
+    const graph = buildGraph(state);
+    check(graph, layout(graph, second));
+  });
+
+  it("frames groups, nested ones within each other, also when they contain each other", () => {
+    const contains = (child: string, parent: string): Relationship => edge(child, parent, { type: "contains" });
+    const graph = graphOf(
+      ["outer", "inner", "a", "b", "c", "x", "y", "z"].map((id) => node(id)),
+      [contains("inner", "outer"), contains("a", "outer"), contains("b", "inner"), contains("x", "y"), contains("y", "x"), contains("z", "x"), edge("a", "b")],
+    );
+    const result = layout(graph);
+    check(graph, result);
+    const box = (id: string): Rect => (result.nodes.get(id) ?? result.groups.get(id)) as Rect;
+    expect(within(box("inner"), box("outer"))).toBe(true);
+    expect(within(box("b"), box("inner"))).toBe(true);
+    expect(within(box("a"), box("outer"))).toBe(true);
+    expect(within(box("c"), box("outer"))).toBe(false);
+    expect(within(box("z"), box("x"))).toBe(true);
+    expect(overlap(box("outer"), box("c"))).toBe(false);
+    expect(result.groups.get("inner")?.depth).toBe(2);
+  });
+
+  it("draws a region of nothing, a flow of nothing and 5,000 nodes without an edge", () => {
+    expect(layout(graphOf([]))).toMatchObject({ width: 0, height: 0 });
+    expect(layout(graphOf([node("r", "pending", { kind: "Region" }, { region: "r" })])).regions.get("r")?.w).toBeGreaterThan(0);
+    const many = layout(graphOf(Array.from({ length: 5000 }, (_, i) => node(`n${i}`))));
+    expect(many.width / many.height).toBeGreaterThan(0.8);
+    expect(many.width / many.height).toBeLessThan(3.2);
+  });
+
+  it("never hangs: a chain, a ring and a thicket", () => {
+    const ids = Array.from({ length: 5000 }, (_, i) => `n${i}`);
+    const all = ids.map((id) => node(id));
+    const chain = ids.slice(1).map((id, i) => edge(`n${i}`, id));
+    for (const rels of [chain, [...chain, edge("n4999", "n0")], ids.slice(0, 120).flatMap((a) => ids.slice(0, 120).map((b) => edge(a, b)))]) {
+      expect(layout(graphOf(all, rels)).nodes.size).toBe(5000);
+    }
+  });
+
+  it("lays a bootstrap out from cilium on the left to grafana on the right", () => {
+    const graph = buildGraph(foldAll(emptyState("bootstrap"), golden("kit-fsn1").map((e) => e.message)));
+    const result = layout(graph);
+    check(graph, result);
+    expect(result.nodes.get("fsn1/bp-cilium")?.layer).toBe(0);
+    expect(result.nodes.get("fsn1/bp-grafana")?.x).toBeGreaterThan(result.nodes.get("fsn1/bp-seaweedfs")?.x as number);
+    expect(result.groups.size).toBe(0);
+  });
+
+  it("lays out 10,000 nodes, and one region's change among them, in little time", () => {
+    const state = fleet(40, 250);
+    const graph = buildGraph(state);
+    const times = Array.from({ length: 5 }, () => {
+      const start = performance.now();
+      layout(graph);
+      return performance.now() - start;
+    }).sort((a, b) => a - b);
+    const before = layout(graph);
+    const start = performance.now();
+    const next = fold(state, { type: "upsert-nodes", nodes: [node("r003/x", "pending", {}, { region: "r003" })] });
+    const built = buildGraph(next);
+    const graphMs = performance.now() - start;
+    layout(built, before);
+    console.log(
+      `${graph.leaves.length} nodes, ${graph.edges.length} edges: layout ${times[2]?.toFixed(0)} ms (median of 5); one region changed: graph ${graphMs.toFixed(0)} ms, layout ${(performance.now() - start - graphMs).toFixed(0)} ms`,
+    );
+    check(graph, before);
+  });
+});
+
+/** A worker in this thread that answers when told to. */
+class SlowWorker implements WorkerLike {
+  readonly requests: LayoutRequest[] = [];
+  terminated = false;
+  readonly #listeners = { message: [] as ((e: { data?: unknown }) => void)[], error: [] as ((e: { data?: unknown }) => void)[] };
+  postMessage(message: unknown): void {
+    this.requests.push(structuredClone(message) as LayoutRequest);
+  }
+  addEventListener(type: "message" | "error", listener: (e: { data?: unknown }) => void): void {
+    this.#listeners[type].push(listener);
+  }
+  terminate(): void {
+    this.terminated = true;
+  }
+  answer(): void {
+    const request = this.requests.at(-1) as LayoutRequest;
+    for (const l of this.#listeners.message) l({ data: request.blocks.map((b) => layoutBlock(b, request.options)) });
+  }
+  fail(): void {
+    for (const l of this.#listeners.error) l({});
+  }
+}
+
+describe("createLayoutClient", () => {
+  const small = buildGraph(fleet(2, 10));
+  const large = buildGraph(fleet(3, 10));
+
+  it("gives what layout gives, and asks the worker for changed regions only", async () => {
+    const worker = new SlowWorker();
+    const client = createLayoutClient(worker);
+    const first = client.layout(small);
+    worker.answer();
+    const before = await first;
+    expect(before).toEqual(layout(small));
+    const next = buildGraph(fold(small.state, { type: "upsert-nodes", nodes: [node("r001/x", "pending", {}, { region: "r001" })] }));
+    const second = client.layout(next, before);
+    expect(worker.requests[1]?.blocks).toHaveLength(1);
+    worker.answer();
+    expect(await second).toEqual(layout(next, before));
+    expect(await client.layout(next, await second)).toMatchObject({ topologyVersion: next.topologyVersion });
+    expect(worker.requests).toHaveLength(2);
+    client.close();
+    expect(worker.terminated).toBe(true);
+  });
+
+  it("serves calls that overlap with the last of them", async () => {
+    const worker = new SlowWorker();
+    const client = createLayoutClient(worker);
+    const calls = [client.layout(small), client.layout(small), client.layout(large)];
+    expect(worker.requests).toHaveLength(1);
+    worker.answer();
+    worker.answer();
+    const [first, second, third] = await Promise.all(calls);
+    expect(first).toEqual(layout(small));
+    expect(third).toEqual(layout(large));
+    expect(second).toBe(third);
+    expect(worker.requests).toHaveLength(2);
+  });
+
+  it("goes on in this thread without a worker, or when it breaks", async () => {
+    expect(await createLayoutClient(null).layout(small)).toEqual(layout(small));
+    const worker = new SlowWorker();
+    const client = createLayoutClient(worker);
+    const call = client.layout(small);
+    worker.fail();
+    expect(await call).toEqual(layout(small));
+    expect(await client.layout(large)).toEqual(layout(large));
+    expect(worker.requests).toHaveLength(1);
+  });
+});
+

@@ -248,7 +248,7 @@ describe("connectShared", () => {
       await settle();
       expect(server.requests.length).toBe(before + 1);
       server.answer = () => "stream";
-      await clock.advance(60_000);
+      await clock.advance(30_000);
       server.last.send(frame(6, added("b")) + "event: deleted\ndata: {}\n\n");
       await settle();
       expect([a, b].map((t) => t.store.deleted)).toEqual([true, true]);

@@ -119,7 +119,7 @@ func TestEveryTransitionIsAMessageOfItsOwn(t *testing.T) {
 }
 
 func TestCollapsingChangesNothingInTheEndAndIsBounded(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(80) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		o := newOutbox(30)
 		for range 20 {
@@ -190,7 +190,7 @@ func TestObjectMadeAgainIsNotCollapsedWithTheOneBefore(t *testing.T) {
 }
 
 func TestCollapsingWhileTheServerIsUnknown(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(150) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		server, truth := newImage(), newImage()
 		for range 20 {

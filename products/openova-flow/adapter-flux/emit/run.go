@@ -2,7 +2,6 @@ package emit
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -202,14 +201,14 @@ func (r *runner) with(f func(*outbox)) bool {
 }
 
 // request calls f with a context that ends with the term, and reports whether what f learned counts.
-func (r *runner) request(f func(context.Context) error) (err error, counts bool) {
+func (r *runner) request(f func(context.Context) error) (counts bool, err error) {
 	ctx, cancel := context.WithCancel(r.net)
 	defer cancel()
 	if r.term != nil {
 		defer context.AfterFunc(r.term.ctx, cancel)()
 	}
 	err = f(ctx)
-	return err, err == nil || ctx.Err() == nil
+	return err == nil || ctx.Err() == nil, err
 }
 
 // name is the Flow-Emitter header; empty while this process does not lead.
@@ -251,5 +250,3 @@ func (r *runner) failed(kind string, err error, retryAfter time.Duration) {
 		r.log.Warn("the flow server does not take what it is sent", "err", err)
 	}
 }
-
-var errNotASnapshot = errors.New("the flow server's snapshot cannot be read; check the URL of the flow server, and that its version fits this one's")

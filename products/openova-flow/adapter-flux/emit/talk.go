@@ -37,7 +37,7 @@ func (r *runner) seed() {
 // snapshot gets the folded state of the flow; that of a flow that does not exist is empty.
 func (r *runner) snapshot() (*flow.Message, answer, bool) {
 	var a answer
-	err, counts := r.request(func(ctx context.Context) (err error) {
+	counts, err := r.request(func(ctx context.Context) (err error) {
 		a, err = r.client.snapshot(ctx, "", r.name(r.n))
 		return err
 	})
@@ -132,7 +132,7 @@ func (r *runner) check() {
 		etag = `"` + none + `"`
 	}
 	var a answer
-	err, counts := r.request(func(ctx context.Context) (err error) {
+	counts, err := r.request(func(ctx context.Context) (err error) {
 		a, err = r.client.snapshot(ctx, etag, r.name(r.n))
 		return err
 	})
@@ -175,7 +175,7 @@ func (r *runner) post(b *batch) {
 	}
 	r.posted = time.Now()
 	var a answer
-	err, counts := r.request(func(ctx context.Context) (err error) {
+	counts, err := r.request(func(ctx context.Context) (err error) {
 		a, err = r.client.post(ctx, b, r.name(b.n))
 		return err
 	})

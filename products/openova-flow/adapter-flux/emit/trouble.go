@@ -11,7 +11,10 @@ import (
 	"syscall"
 )
 
-var errNotAServer = errors.New("the answer is 200, but not that of a flow server; check the URL of the flow server, and what stands in between")
+var (
+	errNotAServer   = errors.New("the answer is 200, but not that of a flow server; check the URL of the flow server, and what stands in between")
+	errNotASnapshot = errors.New("the flow server's snapshot cannot be read; check the URL of the flow server, and that its version fits this one's")
+)
 
 // fileError is a file that we are told to use and cannot.
 type fileError struct {

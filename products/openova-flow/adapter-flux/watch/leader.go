@@ -46,11 +46,11 @@ func LeaseName(flowID, region string) string {
 type Leader struct {
 	cfg LeaderConfig
 
-	mu    sync.Mutex
-	lease *coordinationv1.Lease // as this process wrote it last, as its holder
-	held  bool                  // it was the holder at some time of this term
-	class Class                 // of the problem with the Lease that was logged last
-	why   string
+	mu       sync.Mutex
+	problems map[string]Problem // with the Lease, by verb
+	told     Class              // of the problem that was logged last, "" when there was none
+	epoch    int64              // of the Lease as this process wrote it last, as its holder
+	held     bool               // it was the holder at some time of this term
 }
 
 // NewLeader returns a Leader that does not take part yet.
@@ -62,17 +62,27 @@ func NewLeader(cfg LeaderConfig) *Leader {
 		cfg.Metrics = NewMetrics()
 	}
 	cfg.Identity += "_" + rand.Text()[:10]
-	return &Leader{cfg: cfg}
+	return &Leader{cfg: cfg, problems: map[string]Problem{}}
 }
 
 // Problems says why this process cannot take part, in a sentence; none when it can.
 func (l *Leader) Problems() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.why == "" {
-		return nil
+	if p, ok := l.problem(); ok {
+		return []string{p.Text}
 	}
-	return []string{l.why}
+	return nil
+}
+
+// problem returns what stands in the way, first what comes last in the course of things.
+func (l *Leader) problem() (Problem, bool) {
+	for _, verb := range []string{"update", "create", "get"} {
+		if p, ok := l.problems[verb]; ok {
+			return p, true
+		}
+	}
+	return Problem{}, false
 }
 
 // Run takes part until ctx is done, and then gives the Lease back, so that another process can take it at once. Losing the Lease is no
@@ -127,7 +137,7 @@ func (l *Leader) term(ctx context.Context) error {
 
 func (l *Leader) change(leading bool) {
 	l.mu.Lock()
-	e := epoch(l.lease)
+	e := l.epoch
 	l.mu.Unlock()
 	if leading {
 		l.cfg.Metrics.leading.Set(1)
@@ -142,9 +152,6 @@ func (l *Leader) change(leading bool) {
 // epoch orders the leaders: by the Lease's transitions, and by its creation before that, because they begin at 0 again when somebody
 // deletes the Lease. It stays below 2^53.
 func epoch(lease *coordinationv1.Lease) int64 {
-	if lease == nil {
-		return 0
-	}
 	var transitions int64
 	if t := lease.Spec.LeaseTransitions; t != nil {
 		transitions = int64(*t)
@@ -152,12 +159,12 @@ func epoch(lease *coordinationv1.Lease) int64 {
 	return max(lease.CreationTimestamp.Unix(), 0)<<20 + min(transitions, 1<<20-1)
 }
 
-// seen notes how a request for the Lease went, and the Lease when it is now this process's own.
+// seen notes how a request for the Lease went, and its epoch when it is now this process's own.
 func (l *Leader) seen(verb string, lease *coordinationv1.Lease, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil && verb != "get" && lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity == l.cfg.Identity {
-		l.lease, l.held = lease, true
+		l.epoch, l.held = epoch(lease), true // not kept itself: the elector goes on writing to it
 	}
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
 		err = nil // somebody else was faster, or nobody was there yet
@@ -165,14 +172,25 @@ func (l *Leader) seen(verb string, lease *coordinationv1.Lease, err error) {
 	k := Kind{Name: "Lease", Resource: coordinationv1.SchemeGroupVersion.WithResource("leases")}
 	p := problemOf(err, verb, k, l.cfg.Namespace)
 	switch {
-	case p == nil && err != nil: // given up
-	case p == nil && l.class != "":
-		l.cfg.Logger.Info("the lease can be had again", "lease", l.cfg.Name)
-		l.class, l.why = "", ""
-	case p != nil && p.Class != l.class:
-		l.cfg.Logger.Warn("cannot take part in the election", "lease", l.cfg.Name, "class", string(p.Class), "why", p.Text)
-		l.class, l.why = p.Class, p.Text
+	case p == nil && err != nil:
+		return // given up
+	case p != nil:
+		l.problems[verb] = *p
+	case verb == "get":
+		delete(l.problems, verb)
+	default:
+		clear(l.problems)
 	}
+	now, bad := l.problem()
+	switch {
+	case now.Class == l.told:
+		return
+	case bad:
+		l.cfg.Logger.Warn("cannot take part in the election", "lease", l.cfg.Name, "class", string(now.Class), "why", now.Text)
+	default:
+		l.cfg.Logger.Info("the lease can be had again", "lease", l.cfg.Name)
+	}
+	l.told = now.Class
 }
 
 // seenLeases is a client for Leases that tells a Leader what it did.

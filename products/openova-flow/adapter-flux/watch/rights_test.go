@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
@@ -189,4 +190,24 @@ func TestTroubleOnTheWayIsToldApart(t *testing.T) {
 // allSay reports whether there are two sentences, and each of them says what is wanted.
 func allSay(sentences []string, what string) bool {
 	return len(sentences) == 2 && !slices.ContainsFunc(sentences, func(s string) bool { return !strings.Contains(s, what) })
+}
+
+// A reflector that waits for its next attempt must not hold up the end.
+func TestStoppingTakesNoTimeWhileTheServerIsAway(t *testing.T) {
+	s := server(t, releases, charts)
+	r := onServer(t, s.Config(), nil)
+	done(t, r.watcher.Complete(), "complete")
+	s.Close()
+	eventually(t, func() bool { return allSay(r.watcher.Problems(), "refuses connections") }, func() any { return r.watcher.Problems() })
+	ended := make(chan struct{})
+	go func() {
+		r.stop()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(3 * time.Second):
+		t.Error("still running 3 s after it was to stop")
+		<-ended
+	}
 }

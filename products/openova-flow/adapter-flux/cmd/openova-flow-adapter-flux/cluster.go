@@ -40,6 +40,7 @@ func connect(c config) (clients, error) {
 	}
 	election := rest.CopyConfig(r)
 	election.Timeout = 3 * time.Second // a renewal that hangs must not take the Lease's whole life
+	election.ContentType = "application/json"
 	leases, err := coordination.NewForConfig(election)
 	if err != nil {
 		return clients{}, fmt.Errorf("making a client for the cluster: %w", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -20,6 +21,7 @@ type tape struct {
 	reader       *recording.Reader
 	next         *recording.Event // the one to play next, nil before it is read
 	at           int64            // when next was recorded; one that does not say follows the one before it at once
+	dated        bool             // at is known
 	ended        bool
 }
 
@@ -47,37 +49,39 @@ func (t *tape) load() error {
 		return fmt.Errorf("%s: %w", t.path, err)
 	}
 	if ms, ok := e.At.Get(); ok {
-		t.at = ms
+		t.at, t.dated = ms, true
 	}
 	t.next = &e
 	return nil
 }
 
-// player plays tapes in the order in which they were recorded, those of one instant in the order of the tapes.
+// player plays tapes in the order in which they were recorded, those of one instant in the order of the tapes. Rebased, each region begins
+// with the player, whenever it was recorded.
 type player struct {
 	tapes  []*tape
 	speed  float64 // how many times faster than recorded
 	rebase bool
 	play   func(context.Context, *tape, mapping.Event) error
 
-	played  int
-	started bool
-	clock   recording.Rebase // from recorded time to that of now
+	played int
+	start  int64            // when it began, Unix ms
+	origin map[string]int64 // the recorded instant that is start: by region when rebased, else that of ""
 }
 
 func (p *player) run(ctx context.Context) error {
+	p.start, p.origin = time.Now().UnixMilli(), map[string]int64{}
 	for {
 		t, err := p.first()
 		if t == nil || err != nil {
 			return err
 		}
-		e := t.next
-		t.next = nil
-		if err := p.wait(ctx, e); err != nil {
+		if err := p.wait(ctx, t); err != nil {
 			return err
 		}
-		if p.rebase && p.started {
-			e.Object = p.clock.Object(e.Object)
+		e := t.next
+		t.next = nil
+		if p.rebase && t.dated {
+			e.Object = p.clock(t).Object(e.Object)
 		}
 		if err := p.play(ctx, t, e.Event); err != nil {
 			return err
@@ -88,29 +92,52 @@ func (p *player) run(ctx context.Context) error {
 
 // first returns the tape whose next event is the earliest, nil when all have ended.
 func (p *player) first() (*tape, error) {
-	var first *tape
+	fresh := map[string]int64{}
 	for _, t := range p.tapes {
 		if err := t.load(); err != nil {
 			return nil, err
 		}
-		if !t.ended && (first == nil || t.at < first.at) {
+		if _, known := p.origin[p.group(t)]; known || t.ended || !t.dated {
+			continue
+		}
+		if at, ok := fresh[p.group(t)]; !ok || t.at < at {
+			fresh[p.group(t)] = t.at
+		}
+	}
+	maps.Copy(p.origin, fresh)
+	var first *tape
+	for _, t := range p.tapes {
+		if !t.ended && (first == nil || p.elapsed(t) < p.elapsed(first)) {
 			first = t
 		}
 	}
 	return first, nil
 }
 
-// wait waits until it is time for e.
-func (p *player) wait(ctx context.Context, e *recording.Event) error {
-	at, ok := e.At.Get()
-	if !ok {
-		return ctx.Err()
+// group is what shares an origin with t.
+func (p *player) group(t *tape) string {
+	if p.rebase {
+		return t.region
 	}
-	if !p.started {
-		p.clock = recording.Rebase{Recorded: at, Start: time.Now().UnixMilli(), Speed: p.speed}
-		p.started = true
+	return ""
+}
+
+// elapsed is the recorded time from the beginning to the next event of t. What does not say when it was recorded is there at once.
+func (p *player) elapsed(t *tape) int64 {
+	if !t.dated {
+		return 0
 	}
-	pause := time.Until(time.UnixMilli(p.clock.Time(at)))
+	return t.at - p.origin[p.group(t)]
+}
+
+// clock leads from the time in which t was recorded to that in which it is played.
+func (p *player) clock(t *tape) recording.Rebase {
+	return recording.Rebase{Recorded: p.origin[p.group(t)], Start: p.start, Speed: p.speed}
+}
+
+// wait waits until it is time for the next event of t.
+func (p *player) wait(ctx context.Context, t *tape) error {
+	pause := time.Until(time.UnixMilli(p.start)) + time.Duration(float64(p.elapsed(t))/p.speed*float64(time.Millisecond))
 	if pause <= 0 {
 		return ctx.Err()
 	}

@@ -132,8 +132,8 @@ func replay(ctx context.Context, c replayConfig, tapes []*tape, stdout io.Writer
 	for _, st := range order {
 		st.start()
 		defer st.stop()
-		if err := st.pump.Queue.Flush(ctx); err != nil {
-			return err
+		if st.pump.Queue.Flush(ctx) != nil {
+			return context.Cause(ctx)
 		}
 	}
 	p := player{
@@ -148,10 +148,11 @@ func replay(ctx context.Context, c replayConfig, tapes []*tape, stdout io.Writer
 			return queue.Flush(ctx)
 		},
 	}
-	if err := p.run(ctx); err != nil {
-		if ctx.Err() != nil {
-			return fmt.Errorf("stopped after %d events: %w", p.played, context.Cause(ctx))
-		}
+	err = p.run(ctx)
+	if ctx.Err() != nil {
+		return fmt.Errorf("stopped after %d events: %w", p.played, context.Cause(ctx))
+	}
+	if err != nil {
 		return err
 	}
 	for _, st := range order {

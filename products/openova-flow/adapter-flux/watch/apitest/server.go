@@ -281,3 +281,10 @@ var (
   "code": 422
 }`}
 )
+
+// Version is the resource version of the newest change.
+func (s *Server) Version() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return strconv.Itoa(s.version)
+}

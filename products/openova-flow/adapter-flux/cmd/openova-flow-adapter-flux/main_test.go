@@ -1,0 +1,232 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// The programs, built by TestMain.
+var adapterBinary, serverBinary string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "adapter")
+	if err != nil {
+		panic(err)
+	}
+	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), ".",
+		"github.com/openova-io/openova/products/openova-flow/server/cmd/openova-flow-server")
+	if out, err := build.CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
+		os.Exit(1)
+	}
+	adapterBinary, serverBinary = filepath.Join(dir, "openova-flow-adapter-flux"), filepath.Join(dir, "openova-flow-server")
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// process is a program that runs.
+type process struct {
+	cmd    *exec.Cmd
+	out    *output
+	ended  chan struct{}
+	failed error // once ended
+}
+
+// output collects what a process writes.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// spawn starts a program in an environment of nothing but env. It is killed at the end of the test.
+func spawn(t *testing.T, env []string, binary string, args ...string) *process {
+	t.Helper()
+	p := &process{cmd: exec.Command(binary, args...), out: &output{}, ended: make(chan struct{})}
+	p.cmd.Env = env
+	p.cmd.Stdout, p.cmd.Stderr = p.out, p.out
+	if err := p.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		p.failed = p.cmd.Wait()
+		close(p.ended)
+	}()
+	t.Cleanup(p.kill)
+	return p
+}
+
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.ended
+}
+
+// terminate sends SIGTERM and returns how long the end took.
+func (p *process) terminate(t *testing.T) time.Duration {
+	t.Helper()
+	began := time.Now()
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.ended:
+	case <-time.After(20 * time.Second):
+		t.Fatalf("still there 20 s after SIGTERM:\n%s", p.out)
+	}
+	return time.Since(began)
+}
+
+// wait waits for the end.
+func (p *process) wait(t *testing.T) {
+	t.Helper()
+	select {
+	case <-p.ended:
+	case <-time.After(time.Minute):
+		t.Fatalf("still running after a minute:\n%s", p.out)
+	}
+}
+
+// freeAddr is a loopback address that nobody listens on.
+func freeAddr(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// flowServer starts a flow server and returns when it is ready.
+func flowServer(t *testing.T, addr string) *process {
+	t.Helper()
+	p := spawn(t, []string{"FLOW_SERVER_LISTEN_ADDR=" + addr}, serverBinary)
+	eventually(t, "the flow server is ready", p.out, func() bool {
+		code, _ := get("http://" + addr + "/readyz")
+		return code == http.StatusOK
+	})
+	return p
+}
+
+// get returns the status and the body, 0 when there is no answer.
+func get(url string) (int, string) {
+	res, err := (&http.Client{Timeout: 5 * time.Second}).Get(url)
+	if err != nil {
+		return 0, err.Error()
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return 0, err.Error()
+	}
+	return res.StatusCode, string(body)
+}
+
+// snapshot is the folded state that a server has, nil when it has none.
+func snapshot(t *testing.T, addr, flowID string) *flow.Message {
+	t.Helper()
+	code, body := get("http://" + addr + "/v1/flows/" + flowID + "/snapshot")
+	if code != http.StatusOK {
+		return nil
+	}
+	m, err := flow.Decode(flowID, []byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func statuses(nodes []flow.Node) map[string]string {
+	out := map[string]string{}
+	for _, n := range nodes {
+		out[n.ID] = n.Status
+	}
+	return out
+}
+
+// eventually waits until ok; state is shown when it never is.
+func eventually(t *testing.T, what string, state fmt.Stringer, ok func() bool) {
+	t.Helper()
+	deadline := time.After(30 * time.Second)
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for !ok() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatalf("never came to be: %s\n%s", what, state)
+		}
+	}
+}
+
+const recordings = "../../testdata/recordings/"
+
+// truth is what the API server said at the end of a recording: status by node id.
+func truth(t *testing.T, region, file string) map[string]string {
+	t.Helper()
+	raw, err := os.ReadFile(recordings + file + ".truth.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list []struct {
+		Name, Ready, Reason string
+		Stalled             bool
+	}
+	if err := json.Unmarshal(raw, &list); err != nil {
+		t.Fatal(err)
+	}
+	order := []string{"succeeded", "pending", "running", "failed"}
+	want, worst := map[string]string{}, 0
+	for _, r := range list {
+		status := "running"
+		switch {
+		case r.Ready == "True":
+			status = "succeeded"
+		case r.Stalled || r.Ready == "False" && slices.Contains([]string{"InstallFailed", "UpgradeFailed", "RetriesExhausted"}, r.Reason):
+			status = "failed"
+		case r.Ready == "":
+			status = "pending"
+		}
+		want[region+"/"+r.Name] = status
+		worst = max(worst, slices.Index(order, status))
+	}
+	want[region] = order[worst]
+	return want
+}
+
+// call runs the program within the test.
+func call(t *testing.T, env map[string]string, stdin string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	var out, errs output
+	getenv := func(name string) (string, bool) { v, ok := env[name]; return v, ok }
+	err = run(context.Background(), args, getenv, strings.NewReader(stdin), &out, &errs)
+	return out.String(), errs.String(), err
+}

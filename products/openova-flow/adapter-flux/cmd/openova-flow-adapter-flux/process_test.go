@@ -1,0 +1,200 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/recording"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch/apitest"
+)
+
+// cluster starts an API server with all of Flux's kinds, and returns it with the path of a kubeconfig for it.
+func cluster(t *testing.T) (*apitest.Server, string) {
+	t.Helper()
+	s := apitest.New("cluster-1")
+	t.Cleanup(s.Close)
+	for _, k := range watch.Kinds {
+		s.Serve(k.Resource, k.Name)
+	}
+	path := filepath.Join(t.TempDir(), "kubeconfig")
+	config := fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"c","clusters":[{"name":"k","cluster":{"server":%q}}],`+
+		`"contexts":[{"name":"c","context":{"cluster":"k","user":"u"}}],"users":[{"name":"u","user":{"token":"t"}}]}`, s.URL())
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return s, path
+}
+
+// write does to the API server what the recorded events say.
+func write(t *testing.T, s *apitest.Server, file string) {
+	t.Helper()
+	f, err := os.Open(recordings + file + ".jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	resource := map[string]watch.Kind{}
+	for _, k := range watch.Kinds {
+		resource[k.Name] = k
+	}
+	for r := recording.NewReader(f); ; {
+		e, err := r.Next()
+		if err != nil {
+			return // io.EOF: other tests read these files whole
+		}
+		gvr := resource[e.Object.GetKind()].Resource
+		if e.Type == mapping.Deleted {
+			s.Delete(gvr, e.Object.GetNamespace(), e.Object.GetName(), false)
+		} else {
+			s.Put(gvr, e.Object.Object)
+		}
+	}
+}
+
+// running starts the adapter; extra variables win.
+func running(t *testing.T, server, health, kubeconfig string, extra ...string) *process {
+	t.Helper()
+	env := append([]string{
+		"FLOW_SERVER_URL=http://" + server, "FLOW_ID=env-1", "REGION_KEY=fsn1", "EMIT_INTERVAL=20ms", "HEALTH_LISTEN_ADDR=" + health, "KUBECONFIG=" + kubeconfig,
+	}, extra...)
+	return spawn(t, env, adapterBinary)
+}
+
+func ready(health string) func() bool {
+	return func() bool { code, _ := get("http://" + health + "/readyz"); return code == http.StatusOK }
+}
+
+func TestTheAdapterBringsAClusterToTheServerAndKeepsItThere(t *testing.T) {
+	k8s, kubeconfig := cluster(t)
+	addr, health := freeAddr(t), freeAddr(t)
+	server := flowServer(t, addr)
+	adapter := running(t, addr, health, kubeconfig, "LEADER_ELECTION=true")
+	eventually(t, "ready", adapter.out, ready(health))
+	write(t, k8s, "kit-fsn1")
+	want := truth(t, "fsn1", "kit-fsn1")
+	isTrue := func() bool {
+		m := snapshot(t, addr, "env-1")
+		return m != nil && maps.Equal(statuses(m.Nodes), want)
+	}
+	eventually(t, "the server has the truth", adapter.out, isTrue)
+
+	_, metrics := get("http://" + health + "/metrics")
+	for _, name := range []string{`flow_adapter_events_total{kind="HelmRelease",type="MODIFIED"}`, "flow_adapter_queue_length 0", "flow_adapter_leader 1",
+		"flow_adapter_mapping_errors_total 0", "flow_adapter_posts_total", "flow_adapter_build_info"} {
+		if !strings.Contains(metrics, name) {
+			t.Errorf("no %s in the metrics", name)
+		}
+	}
+	if code, _ := get("http://" + health + "/healthz"); code != http.StatusOK {
+		t.Errorf("healthz is %d", code)
+	}
+
+	// A server that comes back empty is whole again, though the cluster is quiet.
+	server.kill()
+	eventually(t, "not ready without a server", adapter.out, func() bool {
+		code, why := get("http://" + health + "/readyz")
+		return code == http.StatusServiceUnavailable && why != ""
+	})
+	flowServer(t, addr)
+	eventually(t, "the server that came back has the truth", adapter.out, isTrue)
+	eventually(t, "ready again", adapter.out, ready(health))
+
+	took := adapter.terminate(t)
+	if adapter.failed != nil || took > 5*time.Second {
+		t.Errorf("after SIGTERM it ended with %v after %v:\n%s", adapter.failed, took, adapter.out)
+	}
+}
+
+// What was seen before SIGTERM is still sent, and with no server to take it the end does not wait for ever.
+func TestSIGTERM(t *testing.T) {
+	t.Run("sends what is left", func(t *testing.T) {
+		k8s, kubeconfig := cluster(t)
+		addr, health := freeAddr(t), freeAddr(t)
+		flowServer(t, addr)
+		adapter := running(t, addr, health, kubeconfig, "EMIT_INTERVAL=3s")
+		eventually(t, "ready", adapter.out, ready(health))
+		write(t, k8s, "kit-hel1")
+		eventually(t, "all of it is folded", adapter.out, func() bool {
+			_, m := get("http://" + health + "/metrics")
+			return strings.Contains(m, `flow_adapter_events_total{kind="HelmRelease",type="DELETED"} 1`) && strings.Contains(m, "flow_adapter_queue_length 0")
+		})
+		if got := len(snapshot(t, addr, "env-1").Nodes); got > 1 {
+			t.Fatalf("%d nodes are there already: the interval did not hold them back", got)
+		}
+		took := adapter.terminate(t)
+		if adapter.failed != nil || took > 6*time.Second {
+			t.Errorf("it ended with %v after %v:\n%s", adapter.failed, took, adapter.out)
+		}
+		got, want := statuses(snapshot(t, addr, "env-1").Nodes), map[string]string{}
+		for id, status := range truth(t, "hel1", "kit-hel1") {
+			want["fsn1"+strings.TrimPrefix(id, "hel1")] = status
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
+		}
+	})
+	t.Run("while the flow server is away", func(t *testing.T) {
+		k8s, kubeconfig := cluster(t)
+		write(t, k8s, "kit-hel1")
+		health := freeAddr(t)
+		adapter := running(t, freeAddr(t), health, kubeconfig)
+		eventually(t, "told", adapter.out, func() bool {
+			code, why := get("http://" + health + "/readyz")
+			return code == http.StatusServiceUnavailable && strings.Contains(why, "refused")
+		})
+		if took := adapter.terminate(t); adapter.failed != nil || took > 8*time.Second {
+			t.Errorf("it ended with %v after %v:\n%s", adapter.failed, took, adapter.out)
+		}
+	})
+	t.Run("while the cluster is away", func(t *testing.T) {
+		k8s, kubeconfig := cluster(t)
+		k8s.Close()
+		health := freeAddr(t)
+		adapter := running(t, freeAddr(t), health, kubeconfig)
+		eventually(t, "told", adapter.out, func() bool {
+			code, why := get("http://" + health + "/readyz")
+			return code == http.StatusServiceUnavailable && strings.Contains(why, "the API server refuses connections: cannot discover helmreleases.helm.toolkit.fluxcd.io")
+		})
+		if took := adapter.terminate(t); adapter.failed != nil || took > 3*time.Second {
+			t.Errorf("it ended with %v after %v:\n%s", adapter.failed, took, adapter.out)
+		}
+	})
+}
+
+// Of two pods one speaks, and the other takes over at once when the first is told to stop.
+func TestTheOtherPodTakesOver(t *testing.T) {
+	k8s, kubeconfig := cluster(t)
+	addr, health1, health2 := freeAddr(t), freeAddr(t), freeAddr(t)
+	flowServer(t, addr)
+	leads := func(health string) bool {
+		_, m := get("http://" + health + "/metrics")
+		return strings.Contains(m, "\nflow_adapter_leader 1")
+	}
+	first := running(t, addr, health1, kubeconfig, "LEADER_ELECTION=true", "POD_NAME=one")
+	eventually(t, "the first leads", first.out, func() bool { return leads(health1) })
+	second := running(t, addr, health2, kubeconfig, "LEADER_ELECTION=true", "POD_NAME=two")
+	eventually(t, "the second is ready to take over", second.out, ready(health2))
+	if leads(health2) {
+		t.Fatal("both lead")
+	}
+	first.terminate(t)
+	stopped := time.Now()
+	eventually(t, "the second leads", second.out, func() bool { return leads(health2) })
+	if took := time.Since(stopped); took > 10*time.Second {
+		t.Errorf("took over after %v", took)
+	}
+	write(t, k8s, "kit-fsn1")
+	want := truth(t, "fsn1", "kit-fsn1")
+	eventually(t, "the second reports", second.out, func() bool {
+		m := snapshot(t, addr, "env-1")
+		return m != nil && maps.Equal(statuses(m.Nodes), want)
+	})
+}

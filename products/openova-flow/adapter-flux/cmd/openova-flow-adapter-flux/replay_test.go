@@ -1,0 +1,254 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// fold folds what a dry run printed; every line of it must be a message.
+func fold(t *testing.T, flowID, printed string) *flow.State {
+	t.Helper()
+	state := flow.NewState(flowID, 0)
+	lines := bufio.NewScanner(strings.NewReader(printed))
+	lines.Buffer(nil, 1<<20)
+	for n := 1; lines.Scan(); n++ {
+		m, err := flow.Decode(flowID, lines.Bytes())
+		if err != nil {
+			t.Fatalf("line %d: %v", n, err)
+		}
+		state.Apply(m)
+	}
+	return state
+}
+
+func dryRun(t *testing.T, env map[string]string, stdin string, args ...string) string {
+	t.Helper()
+	out, errs, err := call(t, env, stdin, append([]string{"replay", "--dry-run", "--speed", "max"}, args...)...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, errs)
+	}
+	return out
+}
+
+func TestADryRunOfBothRegionsFoldsToTheirTruth(t *testing.T) {
+	args := []string{"fsn1=" + recordings + "kit-fsn1.jsonl", "hel1=" + recordings + "kit-hel1.jsonl"}
+	printed := dryRun(t, nil, "", args...)
+	want := truth(t, "fsn1", "kit-fsn1")
+	maps.Copy(want, truth(t, "hel1", "kit-hel1"))
+	if got := statuses(fold(t, "replay", printed).Snapshot().Nodes); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+	for range 3 {
+		if again := dryRun(t, nil, "", args...); again != printed {
+			t.Fatal("another run prints something else")
+		}
+	}
+}
+
+// What the process itself writes: messages and nothing else.
+func TestTheBinaryPrintsMessagesOnly(t *testing.T) {
+	p := spawn(t, []string{"LOG_LEVEL=error", "NAMESPACE_FILTER="}, adapterBinary, "replay", "--dry-run", "--speed", "max", "x="+recordings+"scenarios.jsonl")
+	p.wait(t)
+	if p.failed != nil {
+		t.Fatalf("%v\n%s", p.failed, p.out)
+	}
+	if got := len(fold(t, "replay", p.out.String()).Snapshot().Nodes); got < 20 {
+		t.Errorf("%d nodes", got)
+	}
+}
+
+// Twice, or with every event doubled, is the same as once.
+func TestDoubledEventsChangeNothing(t *testing.T) {
+	for _, file := range []string{"kit-fsn1", "kit-hel1", "scenarios"} {
+		raw, err := os.ReadFile(recordings + file + ".jsonl")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var doubled strings.Builder
+		for line := range strings.Lines(string(raw)) {
+			doubled.WriteString(line + line)
+		}
+		once := dryRun(t, nil, string(raw), "r=-")
+		if twice := dryRun(t, nil, doubled.String(), "r=-"); twice != once {
+			t.Errorf("%s: doubled events print something else", file)
+		}
+	}
+}
+
+// kubectl get --watch --output-watch-events prints objects over many lines, without times.
+func TestWhatKubectlPrintsCanBeReplayed(t *testing.T) {
+	raw, err := os.ReadFile(recordings + "kit-fsn1.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var printed strings.Builder
+	for line := range strings.Lines(string(raw)) {
+		var e map[string]any
+		if err := json.Unmarshal([]byte(line), &e); err != nil {
+			t.Fatal(err)
+		}
+		delete(e, "at")
+		b, err := json.MarshalIndent(e, "", "    ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		printed.Write(b)
+	}
+	// As fast as recorded would take five minutes if times were made up.
+	out, errs, err := call(t, nil, printed.String(), "replay", "--dry-run", "r=-")
+	if err != nil {
+		t.Fatalf("%v\n%s", err, errs)
+	}
+	if got, want := statuses(fold(t, "replay", out).Snapshot().Nodes), truth(t, "r", "kit-fsn1"); !maps.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestFlowIDAndNamespaceFilterHoldInAReplay(t *testing.T) {
+	line := func(namespace string) string {
+		return `{"type":"ADDED","object":{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"x","namespace":"` + namespace +
+			`","uid":"` + namespace + `","generation":1},"spec":{"interval":"1m"}}}` + "\n"
+	}
+	in := line("flux-system") + line("apps") + line("other")
+	for _, c := range []struct {
+		name string
+		env  map[string]string
+		args []string
+		want []string
+	}{
+		{"by default", nil, nil, []string{"r", "r/x"}},
+		{"empty is all", map[string]string{"NAMESPACE_FILTER": ""}, nil, []string{"r", "r/apps/x", "r/other/x", "r/x"}},
+		{"one that is home then", map[string]string{"NAMESPACE_FILTER": "apps"}, nil, []string{"r", "r/x"}},
+		{"a list", map[string]string{"NAMESPACE_FILTER": "apps,other"}, nil, []string{"r", "r/other/x", "r/x"}},
+		{"by flag", nil, []string{"--namespaces", ""}, []string{"r", "r/apps/x", "r/other/x", "r/x"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			env := map[string]string{"FLOW_ID": "other-flow"}
+			maps.Copy(env, c.env)
+			got := statuses(fold(t, "other-flow", dryRun(t, env, in, append(c.args, "r=-")...)).Snapshot().Nodes)
+			if ids := slices.Sorted(maps.Keys(got)); !slices.Equal(ids, c.want) {
+				t.Errorf("got %q, want %q", ids, c.want)
+			}
+		})
+	}
+}
+
+func TestABrokenRecordingIsNamedWithItsLine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "x.jsonl")
+	good := `{"type":"ADDED","object":{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"x","namespace":"flux-system","uid":"1"},"spec":{}}}` + "\n"
+	if err := os.WriteFile(path, []byte(good+good+`{"type":`+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, _, err := call(t, nil, "", "replay", "--dry-run", "r="+path)
+	if err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "line 3") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// A reader that goes away ends the replay with an error, not with a success that nobody saw.
+func TestAClosedPipeEndsADryRun(t *testing.T) {
+	r, w := io.Pipe()
+	_ = r.CloseWithError(errors.New("reader has gone"))
+	err := run(context.Background(), []string{"replay", "--dry-run", "--speed", "max", "r=" + recordings + "kit-fsn1.jsonl"},
+		func(string) (string, bool) { return "", false }, nil, w, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "reader has gone") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// played is an event, and when it was played.
+type played struct {
+	region string
+	after  time.Duration
+	object map[string]any
+}
+
+func playAt(t *testing.T, speed float64, rebase bool) (all []played) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		began := time.Now()
+		var tapes []*tape
+		for _, region := range []string{"fsn1", "hel1"} {
+			f, err := os.Open(recordings + "kit-" + region + ".jsonl")
+			if err != nil {
+				t.Fatal(err)
+			}
+			tapes = append(tapes, newTape(region, region, f))
+		}
+		defer closeTapes(tapes)
+		p := player{tapes: tapes, speed: speed, rebase: rebase, play: func(_ context.Context, tp *tape, e mapping.Event) error {
+			all = append(all, played{tp.region, time.Since(began), e.Object.Object})
+			return nil
+		}}
+		if err := p.run(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return all
+}
+
+func TestARecordingTakesItsTime(t *testing.T) {
+	as, fast := playAt(t, 1, false), playAt(t, 10, false)
+	if len(as) != len(fast) || len(as) < 1200 {
+		t.Fatalf("%d and %d events", len(as), len(fast))
+	}
+	for i := range as {
+		if d := fast[i].after - as[i].after/10; d < -time.Millisecond || d > time.Millisecond || as[i].region != fast[i].region {
+			t.Fatalf("event %d of %s came after %v, ten times as fast after %v of %s", i, as[i].region, as[i].after, fast[i].after, fast[i].region)
+		}
+	}
+	// The second one was recorded after the first.
+	if first, end := as[0], as[len(as)-1]; first.region != "fsn1" || first.after != 0 || end.region != "hel1" || end.after < 15*time.Minute {
+		t.Errorf("from %v of %s to %v of %s", first.after, first.region, end.after, end.region)
+	}
+}
+
+// Rebased, all regions begin now, whenever they were recorded.
+func TestRebasedRecordingsPlayTogether(t *testing.T) {
+	events := playAt(t, 1, true)
+	if end := events[len(events)-1].after; end < 330*time.Second || end > 333*time.Second {
+		t.Errorf("took %v, the longer one was recorded over 331 s", end)
+	}
+	switches := 0
+	for i := 1; i < len(events); i++ {
+		if events[i].after < events[i-1].after {
+			t.Fatal("not in the order in which it was recorded")
+		}
+		if events[i].region != events[i-1].region {
+			switches++
+		}
+	}
+	if switches < 100 {
+		t.Errorf("the regions are not interleaved: %d switches", switches)
+	}
+}
+
+// A rebased time is never far from when it is played, whatever day it was recorded.
+func TestARebasedRecordingSeemsToHappenNow(t *testing.T) {
+	for _, e := range playAt(t, 10, true) {
+		created := e.object["metadata"].(map[string]any)["creationTimestamp"].(string)
+		at, err := time.Parse(time.RFC3339Nano, created)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// A bubble's clock starts at midnight UTC 2000-01-01.
+		start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+		if at.Before(start.Add(-time.Second)) || at.After(start.Add(e.after+time.Second)) {
+			t.Fatalf("%v after the start an object says it was created at %v", e.after, at)
+		}
+	}
+}

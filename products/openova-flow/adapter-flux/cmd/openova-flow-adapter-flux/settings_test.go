@@ -1,0 +1,151 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+// good is an environment in which run would start, were it not for the kubeconfig that is not there.
+func good(name, value string) map[string]string {
+	env := map[string]string{"FLOW_SERVER_URL": "http://127.0.0.1:1", "FLOW_ID": "F", "HEALTH_LISTEN_ADDR": "127.0.0.1:0", "KUBECONFIG": "/nowhere/kubeconfig"}
+	if name != "" {
+		env[name] = value
+	}
+	return env
+}
+
+func TestABadSettingIsNamedWithItsValueAndWhatIsAllowed(t *testing.T) {
+	for _, c := range []struct{ name, value, want string }{
+		{"FLOW_SERVER_URL", "", "FLOW_SERVER_URL is not set: it must be an absolute URL"},
+		{"FLOW_SERVER_URL", "flow:8080", `FLOW_SERVER_URL is "flow:8080": it must be an absolute URL`},
+		{"FLOW_SERVER_URL", "ftp://flow", `FLOW_SERVER_URL is "ftp://flow"`},
+		{"FLOW_SERVER_URL", "http://", `FLOW_SERVER_URL is "http://"`},
+		{"FLOW_ID", "", "FLOW_ID is not set: it must be 1 to 128 characters of A-Z a-z 0-9 . _ : -"},
+		{"FLOW_ID", "a/b", `FLOW_ID is "a/b": it must be 1 to 128`},
+		{"FLOW_ID", strings.Repeat("x", 129), `FLOW_ID is "xxx`},
+		{"REGION_KEY", "a/b", `REGION_KEY is "a/b": it must be lower-case letters`},
+		{"REGION_KEY", "-a", `REGION_KEY is "-a"`},
+		{"REGION_KEY", "FSN1", `REGION_KEY is "FSN1"`},
+		{"NAMESPACE_FILTER", "a,,b", `NAMESPACE_FILTER is "a,,b": it must be names of namespaces`},
+		{"NAMESPACE_FILTER", "A", `NAMESPACE_FILTER is "A"`},
+		{"EMIT_INTERVAL", "200", `EMIT_INTERVAL is "200": it must be a duration such as 200ms, from 1ms to 1m`},
+		{"EMIT_INTERVAL", "-1s", `EMIT_INTERVAL is "-1s"`},
+		{"POST_TIMEOUT", "0s", `POST_TIMEOUT is "0s": it must be a duration`},
+		{"HEALTH_LISTEN_ADDR", "8081", `HEALTH_LISTEN_ADDR is "8081": it must be host:port`},
+		{"HEALTH_LISTEN_ADDR", ":99999", `HEALTH_LISTEN_ADDR is ":99999"`},
+		{"LEADER_ELECTION", "yes", `LEADER_ELECTION is "yes": it must be true or false`},
+		{"POD_NAMESPACE", "a/b", `POD_NAMESPACE is "a/b"`},
+		{"LOG_FORMAT", "xml", `LOG_FORMAT is "xml": it must be json or text`},
+		{"LOG_LEVEL", "loud", `LOG_LEVEL is "loud": it must be debug, info, warn or error`},
+		{"KUBECONFIG", "/nowhere", `KUBECONFIG is "/nowhere"`},
+	} {
+		t.Run(c.name+"="+c.value[:min(len(c.value), 10)], func(t *testing.T) {
+			_, _, err := call(t, good(c.name, c.value), "", "run")
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v, want %s", err, c.want)
+			}
+			if err != nil && strings.Count(err.Error(), "\n") > 0 {
+				t.Errorf("more than one line for one mistake: %v", err)
+			}
+		})
+	}
+}
+
+func TestAllBadSettingsAreToldAtOnce(t *testing.T) {
+	_, _, err := call(t, map[string]string{"REGION_KEY": "X"}, "", "run")
+	for _, name := range []string{"FLOW_SERVER_URL", "FLOW_ID", "REGION_KEY"} {
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s is not in %v", name, err)
+		}
+	}
+}
+
+func TestDefaultsAndPrecedence(t *testing.T) {
+	read := func(env map[string]string, args ...string) config {
+		t.Helper()
+		c, err := newReader("run", func(name string) (string, bool) { v, ok := env[name]; return v, ok }).read(args)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	env := good("REGION_KEY", "")
+	c := read(env)
+	if c.region != "primary" || len(c.namespaces) != 1 || c.namespaces[0] != "flux-system" || c.interval.String() != "200ms" || c.postTimeout.String() != "10s" || c.leaderElection {
+		t.Errorf("defaults: %+v", c)
+	}
+	env["NAMESPACE_FILTER"] = ""
+	if c := read(env); len(c.namespaces) != 0 {
+		t.Errorf("an empty filter is all namespaces, got %q", c.namespaces)
+	}
+	env["NAMESPACE_FILTER"] = "a, b,a"
+	if c := read(env); strings.Join(c.namespaces, ",") != "a,b" {
+		t.Errorf("got %q", c.namespaces)
+	}
+	if c := read(env, "--namespaces=c", "--region-key", "x"); strings.Join(c.namespaces, ",") != "c" || c.region != "x" {
+		t.Errorf("flags do not win: %+v", c)
+	}
+	env["KUBERNETES_SERVICE_HOST"] = "10.0.0.1"
+	if c := read(env); !c.leaderElection {
+		t.Error("no leader election in a cluster")
+	}
+	env["LEADER_ELECTION"] = "false"
+	if c := read(env); c.leaderElection {
+		t.Error("leader election though turned off")
+	}
+}
+
+func TestUnknownCommandsFlagsAndArgumentsAreNamed(t *testing.T) {
+	for args, want := range map[string]string{
+		"start":                          `unknown command "start"`,
+		"run now":                        `"now" is one too many`,
+		"record now":                     `"now" is one too many`,
+		"run --nope":                     "-nope",
+		"replay --dry-run":               "replay needs a recording",
+		"replay --dry-run x":             `"x" is no recording: it must be REGION=FILE`,
+		"replay --dry-run A=f":           `the region in "A=f"`,
+		"replay --dry-run a=/no":         "/no: no such file",
+		"replay --dry-run --speed 0 a=-": `--speed is "0"`,
+		"replay --dry-run --speed max --rebase a=-":   "--rebase needs a speed",
+		"replay --dry-run a=- b=-":                    "stdin can be only one",
+		"replay --dry-run --speed -1 a=-":             `--speed is "-1"`,
+		"replay --dry-run --flow-id a/b --speed 2 a=": `FLOW_ID is "a/b"`,
+	} {
+		_, _, err := call(t, good("", ""), "", strings.Fields(args)...)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", args, err, want)
+		}
+	}
+}
+
+func TestHelpNamesEverySetting(t *testing.T) {
+	for _, args := range [][]string{{"help"}, {"--help"}, {"run", "-h"}, {"replay", "--help"}} {
+		out, _, err := call(t, nil, "", args...)
+		if err != nil {
+			t.Errorf("%q: %v", args, err)
+		}
+		for _, s := range settings {
+			if !strings.Contains(out, "--"+s.flag) {
+				t.Errorf("%q does not name --%s", args, s.flag)
+			}
+		}
+	}
+}
+
+func TestTheReadmeHasTheTableOfSettings(t *testing.T) {
+	const readme, begin, end = "../../../../../README.md", "<!-- adapter-config -->\n", "<!-- /adapter-config -->"
+	text, err := os.ReadFile(readme)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(text), begin)
+	table, _, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatalf("README.md has no section between %q and %q", begin, end)
+	}
+	want, _, err := call(t, nil, "", "help", "--markdown")
+	if err != nil || strings.TrimSpace(table) != strings.TrimSpace(want) {
+		t.Errorf("the table in README.md is not what `openova-flow-adapter-flux help --markdown` prints; put this there:\n%s", want)
+	}
+}

@@ -1,0 +1,205 @@
+package watch_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/fake"
+	k8stesting "k8s.io/client-go/testing"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
+)
+
+// candidate is a Leader that runs, and what it said.
+type candidate struct {
+	leader *watch.Leader
+	log    *logged
+	stop   func()
+
+	mu sync.Mutex
+	said
+}
+
+// said is what a Leader said last, and how often that it leads.
+type said struct {
+	epoch int64
+	leads bool
+	terms int
+}
+
+func (c *candidate) now() said {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.said
+}
+
+func candidacy(t *testing.T, client *fake.Clientset, name string) *candidate {
+	c := &candidate{log: &logged{}}
+	c.leader = watch.NewLeader(watch.LeaderConfig{
+		Client: client.CoordinationV1(), Namespace: "flux-system", Name: watch.LeaseName(flowID, "r"), Identity: name,
+		Logger: slog.New(slog.NewTextHandler(c.log, nil)),
+		Changed: func(epoch int64, leading bool) {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			if leading {
+				c.terms++
+			}
+			c.epoch, c.leads = epoch, leading
+		},
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := c.leader.Run(ctx); err != nil {
+			t.Error(err)
+		}
+	}()
+	c.stop = func() {
+		cancel()
+		<-ended
+	}
+	t.Cleanup(c.stop)
+	return c
+}
+
+// pass lets time pass in a bubble, and all that is to happen by then happen.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+// stamped gives created objects a creation time, as an API server does.
+func stamped() *fake.Clientset {
+	client := fake.NewClientset()
+	client.PrependReactor("create", "leases", func(a k8stesting.Action) (bool, runtime.Object, error) {
+		o := a.(k8stesting.CreateAction).GetObject().(metav1.Object)
+		o.SetCreationTimestamp(metav1.Now())
+		return false, nil, nil
+	})
+	return client
+}
+
+func TestTheNextOneSpeaksAtOnceWhenTheLeaderStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := stamped()
+		first := candidacy(t, client, "pod-1")
+		synctest.Wait()
+		second := candidacy(t, client, "pod-2")
+		pass(time.Minute)
+		if !first.now().leads || second.now().leads {
+			t.Fatalf("first leads: %v, second leads: %v", first.now().leads, second.now().leads)
+		}
+		first.stop()
+		if first.now().leads {
+			t.Error("it leads after it has stopped")
+		}
+		pass(5 * time.Second)
+		if !second.now().leads || second.now().epoch <= first.now().epoch {
+			t.Errorf("second leads: %v, epoch %d after %d", second.now().leads, second.now().epoch, first.now().epoch)
+		}
+	})
+}
+
+// A process that is killed does not give the Lease back, and its successor may have its name.
+func TestARestartedProcessIsANewLeader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := stamped()
+		var refuse atomic.Bool
+		client.PrependReactor("*", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
+			return refuse.Load(), nil, errors.New("connection lost")
+		})
+		first := candidacy(t, client, "pod-1")
+		pass(time.Minute)
+		refuse.Store(true)
+		first.stop()
+		refuse.Store(false)
+		second := candidacy(t, client, "pod-1")
+		pass(5 * time.Second)
+		if second.now().leads {
+			t.Error("it leads before the Lease of the one before is over")
+		}
+		pass(20 * time.Second)
+		if !second.now().leads || second.now().epoch <= first.now().epoch {
+			t.Errorf("leads: %v, epoch %d after %d", second.now().leads, second.now().epoch, first.now().epoch)
+		}
+	})
+}
+
+func TestALostLeaseIsNoEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := stamped()
+		var refuse atomic.Bool
+		client.PrependReactor("*", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
+			return refuse.Load(), nil, apierrors.NewForbidden(schema.GroupResource{Group: "coordination.k8s.io", Resource: "leases"}, "", errors.New("no"))
+		})
+		c := candidacy(t, client, "pod-1")
+		pass(10 * time.Second)
+		before := c.now().epoch
+		refuse.Store(true)
+		pass(15 * time.Second)
+		if c.now().leads {
+			t.Error("it still leads when others may take the Lease")
+		}
+		if p := c.leader.Problems(); len(p) != 1 || !strings.Contains(p[0], "no right to") || !strings.Contains(p[0], "leases.coordination.k8s.io in namespace flux-system") {
+			t.Errorf("problems: %q", p)
+		}
+		pass(10 * time.Minute)
+		if n := c.log.lines("cannot take part"); n != 1 {
+			t.Errorf("%d log lines, want 1:\n%s", n, c.log)
+		}
+		refuse.Store(false)
+		pass(20 * time.Second)
+		if !c.now().leads || c.now().terms != 2 || c.now().epoch < before {
+			t.Errorf("leads: %v, terms: %d, epoch %d after %d", c.now().leads, c.now().terms, c.now().epoch, before)
+		}
+		if p := c.leader.Problems(); len(p) != 0 {
+			t.Errorf("problems: %q", p)
+		}
+	})
+}
+
+// Somebody deletes the Lease, and its transitions begin at 0 again.
+func TestTheEpochGrowsWhenTheLeaseIsMadeAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := stamped()
+		var last int64
+		for i := range 5 {
+			c := candidacy(t, client, "pod-1")
+			pass(20 * time.Second)
+			if !c.now().leads || c.now().epoch <= last || c.now().epoch >= 1<<53 {
+				t.Errorf("%d: leads: %v, epoch %d after %d", i, c.now().leads, c.now().epoch, last)
+			}
+			last = c.now().epoch
+			c.stop()
+			if i == 2 {
+				if err := client.CoordinationV1().Leases("flux-system").Delete(context.Background(), watch.LeaseName(flowID, "r"), metav1.DeleteOptions{}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	})
+}
+
+func TestAdaptersOfOtherFlowsAndRegionsDoNotCompete(t *testing.T) {
+	seen := map[string]bool{}
+	for _, flow := range []string{"a", "b"} {
+		for _, region := range []string{"a", "b"} {
+			seen[watch.LeaseName(flow, region)] = true
+		}
+	}
+	if len(seen) != 4 {
+		t.Errorf("names: %v", seen)
+	}
+}

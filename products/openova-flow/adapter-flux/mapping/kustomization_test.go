@@ -45,6 +45,14 @@ func TestKustomizationStatus(t *testing.T) {
 	}
 }
 
+// The first Kustomization of a cluster carries its own name in its labels: nobody applied it.
+func TestKustomizationThatAppliesItself(t *testing.T) {
+	w := newWorld(t)
+	k := kustomization(t, 1, "", "")
+	w.put(set(k, map[string]any{"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}, "metadata", "labels"))
+	wantMeta(t, w.must("fsn1/Kustomization/flux-system/apps"), map[string]any{"appliedBy": nil})
+}
+
 // A new revision is work; looking again at the one that is applied is none.
 func TestKustomizationRuns(t *testing.T) {
 	progressing := func(at int) cond { return cond{"Ready", "Unknown", "Progressing", "", at, 1} }

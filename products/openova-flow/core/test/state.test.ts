@@ -25,7 +25,7 @@ describe("fold", () => {
     }
   });
 
-  it.each(filesIn("core/testdata/sequences"))("gives the snapshot of $name", ({ text }) => {
+  it.each([...filesIn("server/flow/testdata/sequences"), ...filesIn("core/testdata/sequences")])("gives the snapshot of $name", ({ text }) => {
     const { flowId, messages, snapshot } = JSON.parse(text) as { flowId: string; messages: FlowMessage[]; snapshot: unknown };
     expect(messages.length).toBeGreaterThan(0);
     expect(toSnapshot(foldAll(emptyState(flowId), messages))).toEqual(snapshot);

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"flag"
 	"os"
 	"strings"
 	"testing"
 )
+
+var update = flag.Bool("update", false, "write the README's table anew")
 
 // good is an environment in which run would start, were it not for the kubeconfig that is not there.
 func good(name, value string) map[string]string {
@@ -139,13 +142,19 @@ func TestTheReadmeHasTheTableOfSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok := strings.Cut(string(text), begin)
-	table, _, closed := strings.Cut(rest, end)
+	before, rest, ok := strings.Cut(string(text), begin)
+	table, after, closed := strings.Cut(rest, end)
 	if !ok || !closed {
 		t.Fatalf("README.md has no section between %q and %q", begin, end)
 	}
 	want, _, err := call(t, nil, "", "help", "--markdown")
+	if *update {
+		if err := os.WriteFile(readme, []byte(before+begin+want+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
 	if err != nil || strings.TrimSpace(table) != strings.TrimSpace(want) {
-		t.Errorf("the table in README.md is not what `openova-flow-adapter-flux help --markdown` prints; put this there:\n%s", want)
+		t.Errorf("the table in README.md is not what help --markdown prints; run this test with -update. It prints:\n%s", want)
 	}
 }

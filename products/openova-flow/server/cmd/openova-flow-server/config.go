@@ -12,20 +12,15 @@ import (
 	"strings"
 	"time"
 
-	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
-	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/app"
 )
 
 // config is everything that can be set.
 type config struct {
-	listenAddr      string
-	basePath        string
-	tlsCert, tlsKey string
-	logFormat       string
-	logLevel        slog.Level
-	drainDelay      time.Duration
-	hub             hub.Config
-	http            httpapi.Config
+	listenAddr string
+	logFormat  string
+	logLevel   slog.Level
+	app        app.Config
 }
 
 // setting is one environment variable and the flag of the same name.
@@ -50,36 +45,36 @@ var settings = []setting{
 		return err
 	}},
 	{"FLOW_SERVER_BASE_PATH", "/", "a path that starts and ends with /", "prefix that everything is served under, behind a gateway that does not strip it", func(c *config, v string) error {
-		c.basePath = v
+		c.app.BasePath = v
 		if !strings.HasPrefix(v, "/") || !strings.HasSuffix(v, "/") || strings.Contains(v, "//") {
 			return errors.New("no such path")
 		}
 		return nil
 	}},
 	{"FLOW_SERVER_TLS_CERT_FILE", "", "a file with a PEM certificate chain, with FLOW_SERVER_TLS_KEY_FILE; none: no TLS", "certificate; read again when the file changes", func(c *config, v string) error {
-		c.tlsCert = v
+		c.app.TLSCertFile = v
 		return readable(v)
 	}},
 	{"FLOW_SERVER_TLS_KEY_FILE", "", "a file with a PEM private key, with FLOW_SERVER_TLS_CERT_FILE; none: no TLS", "the certificate's key; read again when the file changes", func(c *config, v string) error {
-		c.tlsKey = v
+		c.app.TLSKeyFile = v
 		return readable(v)
 	}},
-	number("FLOW_SERVER_RING_CAPACITY", 4096, 1, 1<<20, "messages of a flow held for resume", func(c *config, n int64) { c.hub.RingCapacity = int(n) }),
-	number("FLOW_SERVER_RING_BYTES", 8<<20, 1<<10, 1<<30, "bytes of a flow's messages held for resume", func(c *config, n int64) { c.hub.RingBytes = int(n) }),
-	number("FLOW_SERVER_MAX_MESSAGE_BYTES", 1<<20, 1<<10, 64<<20, "bytes of one message", func(c *config, n int64) { c.http.MaxMessageBytes = n }),
-	number("FLOW_SERVER_MAX_BATCH_BYTES", 16<<20, 1<<10, 1<<30, "bytes of one NDJSON body", func(c *config, n int64) { c.http.MaxBatchBytes = n }),
-	number("FLOW_SERVER_MAX_INGEST_BYTES", 128<<20, 1<<20, 1<<40, "bytes of all bodies being read at one moment", func(c *config, n int64) { c.http.MaxIngestBytes = n }),
-	number("FLOW_SERVER_MAX_FLOWS", 10_000, 1, 1<<30, "flows", func(c *config, n int64) { c.hub.MaxFlows = int(n) }),
-	number("FLOW_SERVER_MAX_NODES", 20_000, 1, 1<<30, "nodes of a flow", func(c *config, n int64) { c.hub.MaxNodes = int(n) }),
-	number("FLOW_SERVER_MAX_RELATIONSHIPS", 100_000, 1, 1<<30, "relationships of a flow", func(c *config, n int64) { c.hub.MaxRelationships = int(n) }),
-	number("FLOW_SERVER_MAX_META_BYTES", 64<<10, 1, 16<<20, "bytes of a node's meta", func(c *config, n int64) { c.hub.MaxMetaBytes = int(n) }),
-	number("FLOW_SERVER_MAX_STATE_BYTES", 2<<30, 1<<20, 1<<50, "bytes that the states and rings of all flows take, about", func(c *config, n int64) { c.hub.MaxStateBytes = n }),
-	number("FLOW_SERVER_MAX_SUBSCRIBERS", 20_000, 1, 1<<30, "open streams", func(c *config, n int64) { c.hub.MaxSubscribers = int(n) }),
-	number("FLOW_SERVER_MAX_EMITTERS", 1024, 1, 1<<30, "emitter names that a flow remembers", func(c *config, n int64) { c.hub.MaxEmitters = int(n) }),
-	duration("FLOW_SERVER_IDLE_TIMEOUT", "72h", time.Minute, 10*365*24*time.Hour, "how long a flow stays without a message and without a word from an emitter", func(c *config, d time.Duration) { c.hub.IdleTimeout = d }),
-	duration("FLOW_SERVER_WRITE_TIMEOUT", "30s", time.Second, time.Hour, "how long a stream may take no bytes before it is cut", func(c *config, d time.Duration) { c.http.WriteTimeout = d }),
-	duration("FLOW_SERVER_READ_TIMEOUT", "30s", time.Second, time.Hour, "how long a request's body may take to arrive", func(c *config, d time.Duration) { c.http.ReadTimeout = d }),
-	duration("FLOW_SERVER_DRAIN_DELAY", "1s", 0, 5*time.Second, "how long /readyz says no before connections are closed on shutdown", func(c *config, d time.Duration) { c.drainDelay = d }),
+	number("FLOW_SERVER_RING_CAPACITY", 4096, 1, 1<<20, "messages of a flow held for resume", func(c *config, n int64) { c.app.Hub.RingCapacity = int(n) }),
+	number("FLOW_SERVER_RING_BYTES", 8<<20, 1<<10, 1<<30, "bytes of a flow's messages held for resume", func(c *config, n int64) { c.app.Hub.RingBytes = int(n) }),
+	number("FLOW_SERVER_MAX_MESSAGE_BYTES", 1<<20, 1<<10, 64<<20, "bytes of one message", func(c *config, n int64) { c.app.HTTP.MaxMessageBytes = n }),
+	number("FLOW_SERVER_MAX_BATCH_BYTES", 16<<20, 1<<10, 1<<30, "bytes of one NDJSON body", func(c *config, n int64) { c.app.HTTP.MaxBatchBytes = n }),
+	number("FLOW_SERVER_MAX_INGEST_BYTES", 128<<20, 1<<20, 1<<40, "bytes of all bodies being read at one moment", func(c *config, n int64) { c.app.HTTP.MaxIngestBytes = n }),
+	number("FLOW_SERVER_MAX_FLOWS", 10_000, 1, 1<<30, "flows", func(c *config, n int64) { c.app.Hub.MaxFlows = int(n) }),
+	number("FLOW_SERVER_MAX_NODES", 20_000, 1, 1<<30, "nodes of a flow", func(c *config, n int64) { c.app.Hub.MaxNodes = int(n) }),
+	number("FLOW_SERVER_MAX_RELATIONSHIPS", 100_000, 1, 1<<30, "relationships of a flow", func(c *config, n int64) { c.app.Hub.MaxRelationships = int(n) }),
+	number("FLOW_SERVER_MAX_META_BYTES", 64<<10, 1, 16<<20, "bytes of a node's meta", func(c *config, n int64) { c.app.Hub.MaxMetaBytes = int(n) }),
+	number("FLOW_SERVER_MAX_STATE_BYTES", 2<<30, 1<<20, 1<<50, "bytes that the states and rings of all flows take, about", func(c *config, n int64) { c.app.Hub.MaxStateBytes = n }),
+	number("FLOW_SERVER_MAX_SUBSCRIBERS", 20_000, 1, 1<<30, "open streams", func(c *config, n int64) { c.app.Hub.MaxSubscribers = int(n) }),
+	number("FLOW_SERVER_MAX_EMITTERS", 1024, 1, 1<<30, "emitter names that a flow remembers", func(c *config, n int64) { c.app.Hub.MaxEmitters = int(n) }),
+	duration("FLOW_SERVER_IDLE_TIMEOUT", "72h", time.Minute, 10*365*24*time.Hour, "how long a flow stays without a message and without a word from an emitter", func(c *config, d time.Duration) { c.app.Hub.IdleTimeout = d }),
+	duration("FLOW_SERVER_WRITE_TIMEOUT", "30s", time.Second, time.Hour, "how long a stream may take no bytes before it is cut", func(c *config, d time.Duration) { c.app.HTTP.WriteTimeout = d }),
+	duration("FLOW_SERVER_READ_TIMEOUT", "30s", time.Second, time.Hour, "how long a request's body may take to arrive", func(c *config, d time.Duration) { c.app.HTTP.ReadTimeout = d }),
+	duration("FLOW_SERVER_DRAIN_DELAY", "1s", 0, 5*time.Second, "how long /readyz says no before connections are closed on shutdown", func(c *config, d time.Duration) { c.app.DrainDelay = d }),
 	{"FLOW_SERVER_LOG_FORMAT", "text", "text or json", "format of the log", func(c *config, v string) error {
 		c.logFormat = v
 		if v != "text" && v != "json" {
@@ -156,14 +151,14 @@ func parseConfig(args []string, getenv func(string) string, stderr io.Writer) (c
 			return c, fmt.Errorf("%s is %q; allowed: %s", name, value, s.allowed)
 		}
 	}
-	if (c.tlsCert == "") != (c.tlsKey == "") {
+	if (c.app.TLSCertFile == "") != (c.app.TLSKeyFile == "") {
 		return c, errors.New("FLOW_SERVER_TLS_CERT_FILE and FLOW_SERVER_TLS_KEY_FILE go together; set both or neither")
 	}
-	if c.http.MaxBatchBytes < c.http.MaxMessageBytes {
-		return c, fmt.Errorf("FLOW_SERVER_MAX_BATCH_BYTES is %d; allowed: at least FLOW_SERVER_MAX_MESSAGE_BYTES, which is %d", c.http.MaxBatchBytes, c.http.MaxMessageBytes)
+	if c.app.HTTP.MaxBatchBytes < c.app.HTTP.MaxMessageBytes {
+		return c, fmt.Errorf("FLOW_SERVER_MAX_BATCH_BYTES is %d; allowed: at least FLOW_SERVER_MAX_MESSAGE_BYTES, which is %d", c.app.HTTP.MaxBatchBytes, c.app.HTTP.MaxMessageBytes)
 	}
-	if c.http.MaxIngestBytes < c.http.MaxBatchBytes {
-		return c, fmt.Errorf("FLOW_SERVER_MAX_INGEST_BYTES is %d; allowed: at least FLOW_SERVER_MAX_BATCH_BYTES, which is %d", c.http.MaxIngestBytes, c.http.MaxBatchBytes)
+	if c.app.HTTP.MaxIngestBytes < c.app.HTTP.MaxBatchBytes {
+		return c, fmt.Errorf("FLOW_SERVER_MAX_INGEST_BYTES is %d; allowed: at least FLOW_SERVER_MAX_BATCH_BYTES, which is %d", c.app.HTTP.MaxIngestBytes, c.app.HTTP.MaxBatchBytes)
 	}
 	return c, nil
 }

@@ -24,7 +24,7 @@ func healthcheck(ctx context.Context, args []string, getenv func(string) string,
 		host = "127.0.0.1"
 	}
 	scheme := "http"
-	if cfg.tlsCert != "" {
+	if cfg.app.TLSCertFile != "" {
 		scheme = "https"
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)

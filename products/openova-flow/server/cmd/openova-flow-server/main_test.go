@@ -72,11 +72,11 @@ func TestBadSettingsNameTheVariableTheValueAndWhatIsAllowed(t *testing.T) {
 
 func TestDefaultsAreAllowed(t *testing.T) {
 	c, err := parseConfig(nil, env(), io.Discard)
-	if err != nil || c.listenAddr != "127.0.0.1:8080" || c.hub.RingCapacity != 4096 {
+	if err != nil || c.listenAddr != "127.0.0.1:8080" || c.app.Hub.RingCapacity != 4096 {
 		t.Fatalf("%+v %v", c, err)
 	}
 	c, err = parseConfig([]string{"--ring-capacity=7"}, env("FLOW_SERVER_RING_CAPACITY", "9"), io.Discard)
-	if err != nil || c.hub.RingCapacity != 7 {
+	if err != nil || c.app.Hub.RingCapacity != 7 {
 		t.Errorf("a flag wins: %+v %v", c, err)
 	}
 }

@@ -1,0 +1,129 @@
+// Package app is the whole server, put together: the hub, its HTTP surface and the page. The server's own program runs it, and so
+// may any other.
+package app
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/internal/webui"
+)
+
+// shutdownTimeout bounds how long requests in flight may take to finish once connections are being closed.
+const shutdownTimeout = 4 * time.Second
+
+// Config says how to serve. The zero value of a field means its default.
+type Config struct {
+	Hub         hub.Config
+	HTTP        httpapi.Config // its Page and Logger are set by Serve
+	BasePath    string         // prefix that everything is served under, starting and ending with /; "/"
+	TLSCertFile string         // PEM certificate chain; none: no TLS. Read again when it changes
+	TLSKeyFile  string         // its key
+	DrainDelay  time.Duration  // how long readiness is off before connections are closed; none
+	Logger      *slog.Logger   // slog.Default()
+}
+
+// Serve serves on a listener until ctx ends, then drains: readiness off first, streams end at a frame's boundary, requests in flight
+// finish. It closes the listener.
+func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
+	if cfg.BasePath == "" {
+		cfg.BasePath = "/"
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = slog.Default()
+	}
+	log := cfg.Logger
+	h := hub.New(cfg.Hub)
+	cfg.HTTP.Logger, cfg.HTTP.Page = log, webui.Handler()
+	api := httpapi.New(h, cfg.HTTP)
+	srv := newServer(underPath(cfg.BasePath, api), log)
+	srv.RegisterOnShutdown(h.Close)
+	url := "http://" + reachable(listener.Addr()) + cfg.BasePath
+	if cfg.TLSCertFile != "" {
+		certs := &certificates{certFile: cfg.TLSCertFile, keyFile: cfg.TLSKeyFile, log: log}
+		if err := certs.load(); err != nil {
+			listener.Close()
+			return fmt.Errorf("certificate %s and key %s: %w", cfg.TLSCertFile, cfg.TLSKeyFile, err)
+		}
+		listener = tls.NewListener(listener, &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: certs.get, NextProtos: []string{"h2", "http/1.1"}})
+		url = "https" + strings.TrimPrefix(url, "http")
+	}
+
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopBackground()
+	wg.Go(func() { h.Run(background) })
+	failed := make(chan error, 1)
+	wg.Go(func() { failed <- srv.Serve(listener) })
+	api.SetReady(true)
+	log.Info("started", "url", url, "version", cfg.HTTP.Version)
+
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	api.SetReady(false)
+	log.Info("draining")
+	time.Sleep(cfg.DrainDelay)
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if err := srv.Shutdown(bounded); err != nil {
+		log.Warn("requests were cut off", "err", err)
+		_ = srv.Close()
+	}
+	log.Info("stopped")
+	return nil
+}
+
+func newServer(h http.Handler, log *slog.Logger) *http.Server {
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		Protocols:         new(http.Protocols),
+	}
+	srv.Protocols.SetHTTP1(true)
+	srv.Protocols.SetHTTP2(true)
+	srv.Protocols.SetUnencryptedHTTP2(true) // gateways speak it with prior knowledge
+	return srv
+}
+
+// underPath serves a handler under a prefix. Health and metrics are at the root besides, where kubelet and Prometheus look.
+func underPath(prefix string, h http.Handler) http.Handler {
+	if prefix == "/" {
+		return h
+	}
+	stripped := http.StripPrefix(strings.TrimSuffix(prefix, "/"), h)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/healthz", "/readyz", "/metrics":
+			h.ServeHTTP(w, r)
+		case strings.TrimSuffix(prefix, "/"):
+			http.Redirect(w, r, prefix, http.StatusPermanentRedirect)
+		default:
+			stripped.ServeHTTP(w, r)
+		}
+	})
+}
+
+// reachable turns a listener's address into one that a person can open.
+func reachable(a net.Addr) string {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok || !tcp.IP.IsUnspecified() {
+		return a.String()
+	}
+	return net.JoinHostPort("localhost", fmt.Sprint(tcp.Port))
+}

@@ -1,0 +1,68 @@
+package app
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+)
+
+// certificates serves a key pair from files that may be rotated in place.
+type certificates struct {
+	certFile, keyFile string
+	log               *slog.Logger
+
+	mu      sync.Mutex
+	pair    *tls.Certificate
+	stamp   [2]fileStamp
+	checked time.Time
+}
+
+type fileStamp struct {
+	modified time.Time
+	size     int64
+}
+
+// recheck is how often the files are looked at, at most.
+const recheck = time.Second
+
+func (c *certificates) stat() (s [2]fileStamp, err error) {
+	for i, name := range []string{c.certFile, c.keyFile} {
+		info, err := os.Stat(name)
+		if err != nil {
+			return s, err
+		}
+		s[i] = fileStamp{info.ModTime(), info.Size()}
+	}
+	return s, nil
+}
+
+// load reads the pair when the files have changed. Until both fit together the old pair stays.
+func (c *certificates) load() error {
+	stamp, err := c.stat()
+	if err != nil || stamp == c.stamp {
+		return err
+	}
+	pair, err := tls.LoadX509KeyPair(c.certFile, c.keyFile)
+	if err != nil {
+		return err
+	}
+	c.pair, c.stamp = &pair, stamp
+	return nil
+}
+
+func (c *certificates) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now := time.Now(); now.Sub(c.checked) >= recheck {
+		c.checked = now
+		old := c.pair
+		if err := c.load(); err != nil {
+			c.log.Warn("certificate not reloaded", "err", err)
+		} else if c.pair != old {
+			c.log.Info("certificate reloaded")
+		}
+	}
+	return c.pair, nil
+}

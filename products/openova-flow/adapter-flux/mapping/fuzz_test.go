@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
@@ -64,7 +65,7 @@ func edit(v any, which, by byte) {
 		case map[string]any:
 			for _, k := range slices.Sorted(maps.Keys(v)) {
 				if left--; left < 0 {
-					v[k] = substitutes[int(by)%len(substitutes)]
+					v[k] = runtime.DeepCopyJSONValue(substitutes[int(by)%len(substitutes)])
 					return true
 				}
 				if walk(v[k]) {
@@ -74,7 +75,7 @@ func edit(v any, which, by byte) {
 		case []any:
 			for i := range v {
 				if left--; left < 0 {
-					v[i] = substitutes[int(by)%len(substitutes)]
+					v[i] = runtime.DeepCopyJSONValue(substitutes[int(by)%len(substitutes)])
 					return true
 				}
 				if walk(v[i]) {

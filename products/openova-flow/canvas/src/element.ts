@@ -104,6 +104,7 @@ export class OpenovaFlowElement extends HTMLElement {
 
   connectedCallback(): void {
     if (this.#alive !== null) return;
+    this.#adopt();
     const alive = (this.#alive = new AbortController());
     const { signal } = alive;
     if (!this.hasAttribute("tabindex")) this.tabIndex = 0;
@@ -122,6 +123,16 @@ export class OpenovaFlowElement extends HTMLElement {
     this.#ticker = setInterval(() => this.#tick(), 1000);
     this.#connect();
     this.#schedule();
+  }
+
+  /** Takes over properties that were set before this class was known to the page. */
+  #adopt(): void {
+    for (const name of ["clock", "padding", "selected", "state", "view"] as const) {
+      if (!Object.hasOwn(this, name)) continue;
+      const value: unknown = this[name];
+      delete (this as Record<string, unknown>)[name];
+      Object.assign(this, { [name]: value });
+    }
   }
 
   disconnectedCallback(): void {

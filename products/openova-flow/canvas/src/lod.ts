@@ -7,7 +7,7 @@ export type Level = "card" | "compact" | "chip" | "tile";
 /** Least scale of each level, largest first. Below the last one regions are tiles. */
 const floors: readonly (readonly [Level, number])[] = [
   ["card", 0.68],
-  ["compact", 0.34],
+  ["compact", 0.31],
   ["chip", 0.15],
 ];
 

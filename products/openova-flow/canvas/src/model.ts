@@ -23,9 +23,11 @@ export class Model {
   #graph: FlowGraph | null = null;
   #layout: LayoutResult | null = null;
   #scene: Scene | null = null;
-  /** Topology of the scene, and of the layout that was asked for last. */
+  /** Topology of the scene. */
   #shown: number | null = null;
-  #asked: number | null = null;
+  #work: Promise<void> | null = null;
+  /** Grows when what is under way is no longer wanted. */
+  #epoch = 0;
   #unconfirmed: ReadonlySet<string> | null = null;
 
   constructor(hooks: ModelHooks) {
@@ -35,7 +37,7 @@ export class Model {
   get scene(): Scene | null { return this.#scene; }
   get state(): FlowState | null { return this.#state; }
   /** A layout is under way. */
-  get busy(): boolean { return this.#asked !== this.#shown; }
+  get busy(): boolean { return this.#work !== null; }
 
   /** The graph of the newest state; null before the first. */
   get graph(): FlowGraph | null {
@@ -53,32 +55,52 @@ export class Model {
     const other = this.#state !== null && this.#state.flowId !== state.flowId;
     this.#state = state;
     if (other) {
+      this.#drop();
       this.#layout = null;
       this.#graph = null;
-    }
-    const scene = this.#scene;
-    if (scene !== null && !other) {
+      this.#shown = null;
+    } else if (this.#scene !== null) {
       const context = this.#context(state);
-      scene.update(state.nodes, context, state.topologyVersion === this.#shown ? changed : undefined, this.#hooks.touched);
-      if (this.#unconfirmed !== state.unconfirmed) scene.reconsider(context, this.#hooks.touched);
+      this.#scene.update(state.nodes, context, state.topologyVersion === this.#shown ? changed : undefined, this.#hooks.touched);
+      if (this.#unconfirmed !== state.unconfirmed) this.#scene.reconsider(context, this.#hooks.touched);
     }
     this.#unconfirmed = state.unconfirmed;
-    if (state.topologyVersion === this.#asked && !other) return;
-    await this.#arrange(state.topologyVersion);
+    if (state.topologyVersion !== this.#shown) await this.#arranged();
   }
 
-  async #arrange(topology: number): Promise<void> {
-    this.#asked = topology;
-    const graph = this.graph!;
-    const haunted = haunt(graph);
-    const laidOut = haunted.state === graph.state ? graph : buildGraph(haunted.state);
-    this.#client ??= this.#hooks.layoutClient();
-    const layout = await this.#client.layout(laidOut, this.#layout);
-    if (this.#asked !== topology || this.#state === null) return;
-    this.#layout = layout;
-    this.#shown = topology;
-    this.#scene = new Scene(this.graph!, layout, haunted.ghosts, this.#context(this.#state));
-    this.#hooks.scene(this.#scene);
+  #arranged(): Promise<void> {
+    if (this.#work !== null) return this.#work;
+    const work = this.#arrange().finally(() => {
+      if (this.#work === work) this.#work = null;
+    });
+    return (this.#work = work);
+  }
+
+  /**
+   * Lays out and shows until the newest topology is shown. One layout at a time, each shown when it is done: a flow that grows faster than
+   * it can be laid out is still seen growing.
+   */
+  async #arrange(): Promise<void> {
+    const epoch = this.#epoch;
+    while (this.#state !== null && this.#state.topologyVersion !== this.#shown) {
+      const graph = this.graph!;
+      const haunted = haunt(graph);
+      const laidOut = haunted.state === graph.state ? graph : buildGraph(haunted.state);
+      this.#client ??= this.#hooks.layoutClient();
+      const layout = await this.#client.layout(laidOut, this.#layout);
+      if (epoch !== this.#epoch) return;
+      this.#layout = layout;
+      this.#shown = graph.state.topologyVersion;
+      const now = this.#state;
+      this.#scene = new Scene(graph, layout, haunted.ghosts, this.#context(graph.state));
+      if (now !== graph.state) this.#scene.update(now.nodes, this.#context(now), undefined, () => undefined);
+      this.#hooks.scene(this.#scene);
+    }
+  }
+
+  #drop(): void {
+    this.#epoch++;
+    this.#work = null;
   }
 
   /** Lets time pass: states that depend on the clock are looked at again. */
@@ -88,9 +110,8 @@ export class Model {
 
   /** Ends the worker. What is shown stays, and the next state starts another. */
   close(): void {
+    this.#drop();
     this.#client?.close();
     this.#client = null;
-    // A layout that was under way may never come.
-    this.#asked = this.#shown;
   }
 }

@@ -1,6 +1,7 @@
 import type { Rect } from "./camera.js";
 import { font, snap, textSize, type Pen } from "./pen.js";
-import { STATES, type SceneRegion } from "./scene.js";
+import { STATES, type Scene, type SceneRegion } from "./scene.js";
+import type { TextFitter } from "./text.js";
 import { stateOrder, type StateName } from "./theme.js";
 import { isTile, onScreen, screenRect, visibleRegions, type View } from "./view.js";
 
@@ -32,74 +33,102 @@ export function paintFrames(pen: Pen, view: View): void {
   paintGroups(pen, view);
 }
 
-/** The part of the screen that `paintRegion` draws on for a region: the whole tile, or the strip with the title. */
-export function regionFace(view: View, region: SceneRegion, dpr: number): Rect {
+/** The part of the screen that `paintRegion` draws on for a region: the whole tile, or its title. Nothing else is drawn there. */
+export function regionFace(view: View, region: SceneRegion, text: TextFitter, dpr: number): Rect | undefined {
   const r = snapped(screenRect(view, region), dpr);
   if (isTile(region, view.camera.k)) return r;
-  const strip = titleStrip(view, region);
-  return { x: r.x + 1, y: r.y + 1, w: Math.max(0, snap(strip.w, dpr) - 2), h: Math.max(0, Math.floor(strip.h) - 2) };
-}
-
-/** Least height of a strip that a title can be read in, and from which it has room to breathe. */
-const leastStrip = 14, airyStrip = 20;
-/** Height of a title of two lines. */
-const twoLines = 34;
-
-/**
- * Where a lane's title goes: the strip above all nodes, or when that is thin on screen, the top left corner as far as no node reaches into
- * it. A width of 0 means that there is no room: a title never sits on a node.
- */
-export function titleStrip(view: View, region: SceneRegion): { w: number; h: number } {
-  const k = view.camera.k;
-  const band = region.band * k;
-  const strip = { w: region.w * k, h: band };
-  if (band >= airyStrip) return strip;
-  const corners = [...region.corner].reverse().map(([w, depth]) => ({ w: w * k - 2, h: depth * k - 2 }));
-  const high = corners.find((c) => c.h >= twoLines && c.w >= 64);
-  if (high !== undefined) return { w: high.w, h: twoLines };
-  if (band >= leastStrip) return strip;
-  const low = corners.find((c) => c.h >= leastStrip);
-  return low === undefined ? { w: 0, h: 0 } : { w: low.w, h: Math.min(low.h, airyStrip) };
+  const title = planTitle(view, region, text);
+  if (title === undefined) return undefined;
+  const y = Math.ceil(r.y + title.y) + 1;
+  return { x: r.x + 1, y, w: Math.max(0, Math.floor(title.w) - 2), h: Math.max(0, Math.floor(r.y + title.y + title.h - y) - 1) };
 }
 
 /** What changes with the states of a region's nodes: its tile, or the title of its lane. */
 export function paintRegion(pen: Pen, view: View, region: SceneRegion): void {
   const r = snapped(screenRect(view, region), pen.dpr);
-  if (isTile(region, view.camera.k)) paintTile(pen, region, r);
-  else if (region.label !== "") {
-    const strip = titleStrip(view, region);
-    if (strip.w >= 30) laneTitle(pen, region, { ...r, w: strip.w }, strip.h);
+  if (isTile(region, view.camera.k)) {
+    paintTile(pen, region, r);
+    return;
   }
+  const title = planTitle(view, region, pen.text);
+  if (title !== undefined) paintTitle(pen, region, title, r);
+}
+
+/** Where a lane's title goes, from the top left of its frame. */
+export interface TitlePlan {
+  /** `strip`: a line above all nodes. `corner`: two lines where no node is. `legend`: a line on the frame itself. */
+  readonly kind: "strip" | "corner" | "legend";
+  readonly y: number;
+  readonly w: number;
+  readonly h: number;
+}
+
+/** Height from which a strip has room to breathe, of a title in two lines, and of one on the frame. */
+const airy = 20, twoLines = 34, legend = 13;
+const cornerSize = 11, cornerInset = 8;
+
+/**
+ * The place for a title on which no node lies: the strip that layout leaves above all nodes; when that is thin on screen, the top left
+ * corner if the name fits there; else the frame, as far as the gap to the region above allows. Undefined where none will do.
+ */
+export function planTitle(view: View, region: SceneRegion, text: TextFitter): TitlePlan | undefined {
+  if (region.label === "") return undefined;
+  const k = view.camera.k;
+  const band = region.band * k;
+  if (band >= airy) return { kind: "strip", y: 0, w: region.w * k, h: band };
+  if (cornersFit(view, text)) return { kind: "corner", y: 0, w: corner(region, k, text)!, h: twoLines };
+  if (band >= legend + 1) return { kind: "strip", y: 0, w: region.w * k, h: band };
+  const above = Math.min(region.headroom * k - 1, legend / 2);
+  return band + above >= legend - 2 ? { kind: "legend", y: -above, w: region.w * k, h: Math.min(legend, band + above) } : undefined;
+}
+
+/** Width of the corner if a title of two lines fits into it. Corners are ordered from the deepest, which is the narrowest. */
+function corner(region: SceneRegion, k: number, text: TextFitter): number | undefined {
+  const wanted = text.width(region.label, cornerSize, 650) + 2 * cornerInset;
+  const found = region.corner.findLast(([right, depth]) => depth * k - 2 >= twoLines && right * k - 2 >= wanted);
+  return found === undefined ? undefined : found[0] * k - 2;
+}
+
+const fits = new WeakMap<Scene, { readonly k: number; readonly all: boolean }>();
+
+/** Titles look alike in all lanes: they are in corners only if each fits into its own. */
+function cornersFit({ scene, camera: { k } }: View, text: TextFitter): boolean {
+  let known = fits.get(scene);
+  if (known?.k !== k) fits.set(scene, (known = { k, all: scene.regions.every((r) => r.label === "" || corner(r, k, text) !== undefined) }));
+  return known.all;
 }
 
 /** Name, count and a slim progress bar, in a line or, in a corner, in two. */
-function laneTitle(pen: Pen, region: SceneRegion, r: Rect, room: number): void {
+function paintTitle(pen: Pen, region: SceneRegion, plan: TitlePlan, r: Rect): void {
   const { c, theme, text } = pen;
-  const stacked = room === twoLines;
-  const size = stacked ? 11 : textSize(room * 0.5, 10, 16);
-  const inset = stacked ? 8 : Math.min(14, room * 0.5);
-  const y = snap(stacked ? r.y + 17 : r.y + room / 2 + size * 0.36, pen.dpr);
-  const name = text.fit(region.label, r.w - 2 * inset, size, 650);
+  const stacked = plan.kind === "corner";
+  const size = stacked ? cornerSize : textSize(plan.h * 0.5, plan.kind === "legend" ? 9 : 10, 16);
+  const inset = stacked || plan.kind === "legend" ? cornerInset : Math.min(14, plan.h * 0.5);
+  const top = r.y + plan.y;
+  const y = snap(stacked ? top + 17 : top + plan.h / 2 + size * 0.36, pen.dpr);
+  const name = text.fit(region.label, plan.w - 2 * inset, size, 650);
   const width = text.width(name, size, 650);
-  // Edges pass below a title, not through it.
+  const small = Math.max(9, size - 2);
+  const done = `${region.counts[ready]!}/${region.total}`;
+  const doneWidth = text.width(done, small, 500);
+  const x = r.x + (stacked ? inset : inset + width + 10);
+  const counted = x + doneWidth + inset <= r.x + plan.w;
+  // Edges and the frame pass below a title, not through it.
   c.fillStyle = theme.lane;
-  c.fillRect(r.x + inset - 3, y - size, width + 6, size + 4);
+  c.fillRect(r.x + inset - 4, y - size, width + (counted && !stacked ? doneWidth + 10 : 0) + 8, size + 3);
   c.textAlign = "left";
   c.textBaseline = "alphabetic";
   c.font = font(pen, size, 650);
   c.fillStyle = theme.text;
   c.fillText(name, r.x + inset, y);
-  const small = Math.max(9.5, size - 2);
-  const done = `${region.counts[ready]!}/${region.total}`;
-  const doneWidth = text.width(done, small, 500);
-  const x = r.x + (stacked ? inset : inset + width + 12);
-  if (x + doneWidth + inset > r.x + r.w) return;
+  if (!counted) return;
   c.font = font(pen, small, 500);
   c.fillStyle = theme.muted;
   c.fillText(done, x, stacked ? y + 13 : y);
   const barX = x + doneWidth + (stacked ? 7 : 12);
-  const barRoom = r.x + r.w - (stacked ? 2 : inset) - barX;
-  if (barRoom >= 24) paintBar(pen, region, { x: barX, y: stacked ? y + 7.5 : r.y + room / 2 - 2.5, w: Math.min(barRoom, stacked ? 64 : 160), h: stacked ? 4 : 5 });
+  const room = r.x + plan.w - (stacked ? 2 : inset) - barX;
+  const h = stacked || plan.kind === "legend" ? 4 : 5;
+  if (room >= 24) paintBar(pen, region, { x: barX, y: stacked ? y + 7.5 : top + plan.h / 2 - h / 2, w: Math.min(room, plan.kind === "strip" ? 160 : 64), h });
 }
 
 function paintGroups(pen: Pen, view: View): void {

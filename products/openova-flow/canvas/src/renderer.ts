@@ -5,7 +5,7 @@ import { eased, Motion } from "./motion.js";
 import { paintOverlay, type Pointed } from "./overlay.js";
 import { paintEdges, paintEmphasis } from "./paint-edges.js";
 import { nodeBox, paintNodes } from "./paint-nodes.js";
-import { paintFrames, paintRegion, regionFace, titleStrip } from "./paint-regions.js";
+import { paintFrames, paintRegion, planTitle, regionFace } from "./paint-regions.js";
 import { canvasPen, stripePeriod, type CanvasPen } from "./pen.js";
 import { WORKING, type Scene } from "./scene.js";
 import { TextFitter } from "./text.js";
@@ -350,8 +350,8 @@ export class Renderer {
     for (const r of this.#staleRegions) {
       const region = scene.regions[r];
       if (region === undefined) continue;
-      const face = regionFace(view, region, pen.dpr);
-      if (face.x > size.width || face.y > size.height || face.x + face.w < 0 || face.y + face.h < 0) continue;
+      const face = regionFace(view, region, this.text, pen.dpr);
+      if (face === undefined || face.x > size.width || face.y > size.height || face.x + face.w < 0 || face.y + face.h < 0) continue;
       pen.c.clearRect(face.x, face.y, face.w, face.h);
       paintRegion(pen, view, region);
     }
@@ -417,7 +417,7 @@ export class Renderer {
     const regions: number[] = [];
     for (const region of visibleRegions(view)) {
       if (region.counts[WORKING]! === 0) continue;
-      if (isTile(region, camera.k) || titleStrip(view, region).w > 0) regions.push(scene.regions.indexOf(region));
+      if (isTile(region, camera.k) || planTitle(view, region, this.text) !== undefined) regions.push(scene.regions.indexOf(region));
     }
     return { nodes, regions };
   }

@@ -32,6 +32,8 @@ export interface SceneRegion {
   readonly edges: Uint32Array;
   /** Height of the strip above the topmost node, for the label. */
   readonly band: number;
+  /** How far above its frame nothing lies. */
+  readonly headroom: number;
   /** How deep the top left corner is free of nodes, by how far one goes right: pairs of right end and depth, narrowing. */
   readonly corner: readonly (readonly [number, number])[];
   x: number;
@@ -178,12 +180,22 @@ export class Scene {
         nodes: Uint32Array.from(members[r]!),
         edges: Uint32Array.from(inner[r]!),
         band: top - rect.y,
+        headroom: this.#headroom(rect),
         corner: this.#corner(rect, members[r]!, name),
         x: rect.x, y: rect.y, w: rect.w, h: rect.h,
         counts: new Uint32Array(STATES.length),
         total: 0,
       };
     });
+  }
+
+  #headroom(rect: Rect): number {
+    let room = Infinity;
+    for (const other of this.layout.regions.values()) {
+      const above = other.y < rect.y && other.x < rect.x + rect.w && other.x + other.w > rect.x;
+      if (above) room = Math.min(room, rect.y - other.y - other.h);
+    }
+    return room;
   }
 
   #corner(rect: Rect, members: readonly number[], name: string): (readonly [number, number])[] {

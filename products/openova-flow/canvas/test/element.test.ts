@@ -1,20 +1,36 @@
 import { mkdtemp, rm } from "node:fs/promises";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { FlowMessage } from "@openova/flow-core";
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Bench } from "./page/page.js";
-import { buildPage, launch, serve } from "./support/browser.js";
+import { fleet } from "./support/fleet.js";
+import { buildPage, launch, serve, strictPolicy } from "./support/browser.js";
 
 declare const bench: Bench;
 
 let browser: Browser, folder: string, server: { url: string; close(): Promise<void> };
 let context: BrowserContext | undefined;
+/** Streams that are open at the server, by flow. */
+const streams = new Map<string, ServerResponse>();
+
+function stream(req: IncomingMessage, res: ServerResponse): boolean {
+  const flow = /^\/prefix\/v1\/flows\/(\w+)\/stream$/.exec(new URL(req.url ?? "/", "http://x").pathname)?.[1];
+  if (flow === undefined) return false;
+  res.writeHead(200, { "content-type": "text/event-stream", "flow-incarnation": "i1" });
+  res.write('event: heartbeat\ndata: {"seq":0,"at":1,"incarnation":"i1"}\n\n');
+  streams.set(flow, res);
+  res.on("close", () => streams.get(flow) === res && streams.delete(flow));
+  return true;
+}
+const push = (flow: string, seq: number, message: FlowMessage): void => void streams.get(flow)!.write(`id: ${seq}\nevent: ${message.type}\ndata: ${JSON.stringify(message)}\n\n`);
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "flow-canvas-"));
   await buildPage(join(import.meta.dirname, "page"), folder);
-  [server, browser] = await Promise.all([serve(folder), launch()]);
+  [server, browser] = await Promise.all([serve(folder, strictPolicy, stream), launch()]);
 });
 afterAll(async () => {
   await browser?.close();
@@ -328,6 +344,25 @@ describe("keyboard", () => {
     expect(await page.evaluate(() => bench.element!.selected)).toBeNull();
   });
 
+  test("far out it walks over the tiles, and Enter goes into one", async () => {
+    const page = await open();
+    await page.evaluate(async () => {
+      bench.make();
+      await bench.fleet({ regions: 120, perRegion: 30 });
+      bench.element!.focus();
+    });
+    await page.keyboard.press("ArrowRight");
+    const first = await page.evaluate(() => bench.element!.selected);
+    await page.keyboard.press("ArrowRight");
+    const second = await page.evaluate(() => bench.element!.selected);
+    const boxes = await page.evaluate((ids) => ids.map((id) => bench.element!.boxOf(id!)!), [first, second]);
+    expect(boxes[1]!.x).toBeGreaterThan(boxes[0]!.x);
+    expect(await page.evaluate(() => bench.element!.shadowRoot!.querySelector("[aria-live]")!.textContent)).toMatch(/of 30 ready/);
+    await page.keyboard.press("Enter");
+    await page.evaluate(() => bench.drawn());
+    expect(await page.evaluate(() => bench.view().level)).not.toBe("tile");
+  });
+
   test("a node walked to is brought into view", async () => {
     const page = await open();
     const inside = await page.evaluate(async () => {
@@ -477,6 +512,33 @@ describe("the view", () => {
   });
 });
 
+describe("a connection of its own", () => {
+  test("follows the flow that src and flow name, takes another, and ends with the element", async () => {
+    const page = await open();
+    await page.evaluate(() => bench.make({ src: "prefix", flow: "fleet" }));
+    await expect.poll(() => streams.has("fleet")).toBe(true);
+    push("fleet", 5, fleet({ regions: 1, perRegion: 8 }));
+    await expect.poll(() => page.evaluate(() => bench.element!.boxOf("hz-fsn-1/bp-cilium") !== undefined)).toBe(true);
+    push("fleet", 6, { type: "upsert-nodes", nodes: [{ id: "hz-fsn-1/new", flowId: "fleet", label: "new", status: "failed", region: "hz-fsn-1" }] });
+    await expect.poll(() => page.evaluate(() => bench.element!.boxOf("hz-fsn-1/new") !== undefined)).toBe(true);
+    await page.evaluate(() => bench.element!.setAttribute("flow", "other"));
+    await expect.poll(() => [...streams.keys()]).toEqual(["other"]);
+    push("other", 7, { type: "snapshot", flow: { id: "other", status: "running", startedAt: 0 }, nodes: [{ id: "x", flowId: "other", label: "x", status: "running" }] });
+    await expect.poll(() => page.evaluate(() => [bench.element!.boxOf("x") !== undefined, bench.element!.boxOf("hz-fsn-1/new") !== undefined])).toEqual([true, false]);
+    expect(await events(page, "connection")).toContainEqual(expect.objectContaining({ kind: "live" }));
+    await page.evaluate(() => bench.element!.remove());
+    await expect.poll(() => streams.size).toBe(0);
+  });
+
+  test("is given up for a state from outside", async () => {
+    const page = await open();
+    await page.evaluate(() => bench.make({ src: "prefix", flow: "fleet" }));
+    await expect.poll(() => streams.has("fleet")).toBe(true);
+    await page.evaluate(() => bench.fleet({ regions: 1, perRegion: 8 }));
+    await expect.poll(() => streams.size).toBe(0);
+  });
+});
+
 describe("export", () => {
   test("PNG is an image of the whole flow at the asked scale, also far larger than the view", async () => {
     const page = await open();
@@ -591,6 +653,21 @@ describe("changes", () => {
 });
 
 describe("life", () => {
+  test("properties set before the element is known are taken over", async () => {
+    const page = await open();
+    const k = await page.evaluate(async () => {
+      // An element of another document is not upgraded until it is adopted.
+      const el = document.implementation.createHTMLDocument().createElement("openova-flow");
+      Object.assign(el, { padding: { left: 600 }, clock: () => 5 });
+      document.body.append(el);
+      bench.element = el;
+      await bench.fleet({ regions: 1, perRegion: 12 });
+      return [el.padding.left, el.clock(), el.boxOf("hz-fsn-1")!.x];
+    });
+    expect(k.slice(0, 2)).toEqual([600, 5]);
+    expect(k[2]).toBeGreaterThanOrEqual(600);
+  });
+
   test("without a size it draws nothing and fails nowhere; given one it shows all", async () => {
     const page = await open();
     await page.evaluate(async () => {

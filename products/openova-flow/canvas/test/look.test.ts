@@ -7,7 +7,7 @@ import { contrast, dark, light, stateOrder } from "../src/theme.js";
 import { isTile } from "../src/view.js";
 
 describe("levels of detail", () => {
-  test.each([[3, "card"], [1, "card"], [0.68, "card"], [0.6, "compact"], [0.34, "compact"], [0.3, "chip"], [0.15, "chip"], [0.1, "tile"], [0.001, "tile"]])("scale %d is %s", (k, level) => {
+  test.each([[3, "card"], [1, "card"], [0.68, "card"], [0.6, "compact"], [0.31, "compact"], [0.3, "chip"], [0.15, "chip"], [0.1, "tile"], [0.001, "tile"]])("scale %d is %s", (k, level) => {
     expect(levelAt(k)).toBe(level);
   });
   test("a view that trembles on a border keeps its level, one that crosses it does not", () => {

@@ -7,8 +7,9 @@ import { hitAt } from "../src/hit.js";
 import { levelAt } from "../src/lod.js";
 import { Motion } from "../src/motion.js";
 import { nearest, step } from "../src/navigate.js";
-import { titleStrip } from "../src/paint-regions.js";
+import { planTitle } from "../src/paint-regions.js";
 import { ACROSS, CYCLIC, EDGE_TYPES, EXTERNAL, GHOSTLY, IMPLIED, MISSING, Scene, STATES } from "../src/scene.js";
+import { TextFitter } from "../src/text.js";
 import type { View } from "../src/view.js";
 import { fleet, fleetNow } from "./support/fleet.js";
 import { zoo } from "./support/zoo.js";
@@ -126,17 +127,22 @@ describe("a scene", () => {
     expect(sceneOf(stateOf(small([{ id: "ab-c" }, { id: "ab" }, { id: "ab-d" }]))).prefix).toBe("");
   });
 
-  test("the title of a lane lies on no node at any scale", () => {
-    const scene = sceneOf(stateOf(fleet({ regions: 4, perRegion: 40 })));
-    for (const k of [1, 0.5, 0.35, 0.3, 0.25, 0.2, 0.16]) {
+  test("the title of a lane lies on no node and on no other lane at any scale, and is there wherever nodes are", () => {
+    const scene = sceneOf(stateOf(fleet({ regions: 9, perRegion: 40 })));
+    const kinds = new Set<string>();
+    for (const text of [new TextFitter(() => 0.6), new TextFitter(() => 0.2)]) for (const k of [1, 0.7, 0.5, 0.35, 0.3, 0.25, 0.2, 0.16, 0.4]) {
       for (const region of scene.regions) {
-        const strip = titleStrip(viewOf(scene, k), region);
-        for (const i of region.nodes) {
-          const x = (scene.x[i]! - region.x) * k, y = (scene.y[i]! - region.y) * k;
-          expect(x < strip.w - 1e-3 && y < strip.h - 1e-3).toBe(false);
-        }
+        const plan = planTitle(viewOf(scene, k), region, text)!;
+        expect(plan).toBeDefined();
+        kinds.add(plan.kind);
+        const x0 = region.x * k, y0 = region.y * k + plan.y;
+        const hits = (r: { x: number; y: number; w: number; h: number }): boolean =>
+          r.x * k < x0 + plan.w - 1e-3 && (r.x + r.w) * k > x0 && r.y * k < y0 + plan.h - 1e-3 && (r.y + r.h) * k > y0 + 1e-3;
+        for (const i of region.nodes) expect(hits({ x: scene.x[i]!, y: scene.y[i]!, w: scene.w[i]!, h: scene.h[i]! })).toBe(false);
+        for (const other of scene.regions) if (other !== region) expect(hits(other)).toBe(false);
       }
     }
+    expect([...kinds].toSorted()).toEqual(["corner", "legend", "strip"]);
   });
 
   test("an empty flow is an empty scene", () => {

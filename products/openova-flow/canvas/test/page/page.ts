@@ -16,7 +16,7 @@ const bench = {
     const element = document.createElement("openova-flow");
     for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
     element.clock = () => bench.now;
-    for (const type of ["select", "hover", "open", "open-flow", "viewchange", "painted"]) {
+    for (const type of ["select", "hover", "open", "open-flow", "viewchange", "painted", "connection"]) {
       element.addEventListener(type, (e) => bench.events.push({ type, detail: (e as CustomEvent<unknown>).detail }));
     }
     document.body.append(element);

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { extname, join, normalize } from "node:path";
 import { chromium, type Browser } from "playwright-core";
 import { build } from "vite";
@@ -39,9 +39,13 @@ export async function buildPage(root: string, outDir: string, conditions: readon
   });
 }
 
+/** Answers a request and says so, or leaves it to the folder. */
+export type Handler = (req: IncomingMessage, res: ServerResponse) => boolean;
+
 /** Serves a folder on loopback with the strict policy. */
-export async function serve(folder: string, policy = strictPolicy): Promise<{ url: string; close(): Promise<void> }> {
+export async function serve(folder: string, policy = strictPolicy, handler: Handler = () => false): Promise<{ url: string; close(): Promise<void> }> {
   const server: Server = createServer((req, res) => {
+    if (handler(req, res)) return;
     const path = normalize(decodeURIComponent(new URL(req.url ?? "/", "http://x").pathname)).replace(/\/$/, "/index.html");
     readFile(join(folder, path)).then(
       (body) => res.writeHead(200, { "content-type": types[extname(path)] ?? "application/octet-stream", "content-security-policy": policy }).end(body),

@@ -1,0 +1,95 @@
+import { buildGraph, emptyState, fold, layout, type FlowGraph, type FlowState, type LayoutResult } from "@openova/flow-core";
+import { describe, expect, test } from "vitest";
+import { Model } from "../src/model.js";
+import type { Scene } from "../src/scene.js";
+import { fleet, fleetNow } from "./support/fleet.js";
+
+/** A layout client whose answers come when the test says so. */
+function harness(): { model: Model; scenes: Scene[]; touched: string[]; pending: (() => void)[]; closed: () => number } {
+  const scenes: Scene[] = [], touched: string[] = [], pending: (() => void)[] = [];
+  let closed = 0;
+  const model: Model = new Model({
+    now: () => fleetNow,
+    layoutClient: () => ({
+      layout: (graph: FlowGraph, previous?: LayoutResult | null) => new Promise((resolve) => pending.push(() => resolve(layout(graph, previous)))),
+      close: () => void closed++,
+    }),
+    scene: (s) => scenes.push(s),
+    touched: (i) => touched.push(model.scene!.ids[i]!),
+  });
+  return { model, scenes, touched, pending, closed: () => closed };
+}
+const start = (): FlowState => fold(emptyState("fleet"), fleet({ regions: 1, perRegion: 6 }));
+const grown = (state: FlowState, id: string): FlowState => fold(state, { type: "upsert-nodes", nodes: [{ id, flowId: "fleet", label: id, status: "pending", region: "hz-fsn-1" }] });
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe("the model", () => {
+  test("asks for one layout, and a status needs none", async () => {
+    const h = harness();
+    const state = start();
+    const done = h.model.apply(state);
+    expect(h.model.busy).toBe(true);
+    h.pending.shift()!();
+    await done;
+    expect([h.scenes.length, h.model.busy]).toEqual([1, false]);
+    const id = h.scenes[0]!.ids[0]!;
+    await h.model.apply(fold(state, { type: "upsert-nodes", nodes: [{ ...state.nodes.get(id)!, status: "failed" }] }));
+    expect([h.scenes.length, h.pending.length, h.touched]).toEqual([1, 0, [id]]);
+  });
+
+  test("a flow that grows faster than it is laid out is shown growing, with the newest statuses", async () => {
+    const h = harness();
+    let state = start();
+    const done = h.model.apply(state);
+    for (const id of ["n1", "n2", "n3"]) void h.model.apply((state = grown(state, id)));
+    const first = [...state.nodes.keys()].find((id) => id.includes("/"))!;
+    void h.model.apply((state = fold(state, { type: "upsert-nodes", nodes: [{ ...state.nodes.get(first)!, status: "failed", meta: { reason: "Late" } }] })));
+    expect(h.pending).toHaveLength(1);
+    h.pending.shift()!();
+    await turn();
+    expect(h.scenes.map((s) => s.count)).toEqual([6]);
+    expect(h.scenes[0]!.caption(h.scenes[0]!.index.get(first)!)).toBe("Late");
+    h.pending.shift()!();
+    await done;
+    expect(h.scenes.map((s) => s.count)).toEqual([6, 9]);
+    expect([h.pending.length, h.model.busy]).toEqual([0, false]);
+  });
+
+  test("another flow takes the place of a layout that is under way", async () => {
+    const h = harness();
+    void h.model.apply(start());
+    const other = fold(emptyState("other"), { type: "snapshot", flow: { id: "other", status: "running", startedAt: 0 }, nodes: [{ id: "x", flowId: "other", label: "x", status: "running" }] });
+    const done = h.model.apply(other);
+    h.pending.shift()!();
+    await turn();
+    expect(h.scenes).toEqual([]);
+    h.pending.shift()!();
+    await done;
+    expect(h.scenes.map((s) => s.graph.flowId)).toEqual(["other"]);
+  });
+
+  test("closing ends the client, shows nothing more, and the next state starts anew", async () => {
+    const h = harness();
+    const state = start();
+    void h.model.apply(state);
+    h.model.close();
+    expect([h.closed(), h.model.busy]).toEqual([1, false]);
+    h.pending.shift()!();
+    await turn();
+    expect(h.scenes).toEqual([]);
+    const done = h.model.apply(state);
+    h.pending.shift()!();
+    await done;
+    expect(h.scenes).toHaveLength(1);
+  });
+
+  test("the graph is the newest state's, built anew only when it must be", async () => {
+    const h = harness();
+    expect(h.model.graph).toBeNull();
+    const state = start();
+    void h.model.apply(state);
+    expect(h.model.graph!.state).toBe(state);
+    expect(h.model.graph).toBe(h.model.graph);
+    expect(h.model.graph!.leaves).toEqual(buildGraph(state).leaves);
+  });
+});

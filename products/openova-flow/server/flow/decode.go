@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 )
 
@@ -22,6 +23,7 @@ type Message struct {
 	Line int // the line of the batch it came in, from 1; 0 for a message that came alone
 
 	raw string
+	one [1]Node // room for the node of a message that has one, as most do
 }
 
 // Decode reads one FlowMessage that is posted to flow flowID. The error, if any, is an *Error; the message is then nil.
@@ -42,13 +44,24 @@ func decodeString(flowID, s string) (*Message, error) {
 	return m, err
 }
 
+// decoders are kept for reuse: their list of keys is the one thing of decoding that does not end up in the message.
+var decoders = sync.Pool{New: func() any { return &decoder{scanner: scanner{keys: make([]string, 0, 2*manyKeys)}} }}
+
 func parse(flowID, s string) (m *Message, spaced bool, err error) {
-	var keys [2 * manyKeys]string
-	d := decoder{scanner: scanner{s: s, keys: keys[:0]}, flowID: flowID}
-	if m, err = d.message(); err != nil {
+	d := decoders.Get().(*decoder)
+	d.scanner = scanner{s: s, keys: d.keys[:0]}
+	d.flowID = flowID
+	m, err = d.message()
+	spaced = d.space
+	if cap(d.keys) == 2*manyKeys { // a list that had to grow is not kept
+		clear(d.keys[:cap(d.keys)])
+		d.s, d.flowID = "", ""
+		decoders.Put(d)
+	}
+	if err != nil {
 		return nil, false, err
 	}
-	return m, d.space, nil
+	return m, spaced, nil
 }
 
 // decoder reads the objects of the contract.
@@ -107,35 +120,40 @@ func (d *decoder) message() (*Message, error) {
 	m := &Message{raw: d.s}
 	var used, required, seen, early int
 	var earlyAt [5]int // where fields stand that came before the type that says whether they count
-	err := d.object(func(key string) error {
-		if key == "type" {
-			name, err := d.text("one of the message types", false)
-			if err != nil {
-				return within(key, err)
-			}
-			if used, required = typeBits(Type(name)); used == 0 {
-				return refuse(key, quoteShort(name)+" is no message type; allowed are snapshot, upsert-flow, upsert-nodes, upsert-rels, delete-nodes, delete-rels")
-			}
-			m.Type = Type(name)
-			return nil
+	o, err := d.begin()
+	if err != nil {
+		return nil, err
+	}
+	for {
+		key, ok, err := d.next(&o)
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			break
 		}
 		bit := fieldBit(key)
 		switch {
+		case key == "type":
+			if m.Type, err = d.messageType(); err == nil {
+				used, required = typeBits(m.Type)
+			}
 		case bit == 0:
-			return d.unknown(key, messageFields)
+			err = d.unknown(key, messageFields)
 		case m.Type == "":
 			d.peek()
 			early |= bit
 			earlyAt[bitIndex(bit)] = d.pos
+			_, err = d.skip()
 		case used&bit != 0:
 			seen |= bit
-			return within(key, d.part(m, bit))
+			err = d.part(m, bit)
+		default:
+			_, err = d.skip()
 		}
-		_, err := d.skip()
-		return within(key, err)
-	})
-	if err != nil {
-		return nil, err
+		if err != nil {
+			return nil, within(key, err)
+		}
 	}
 	if d.peek(); d.pos < len(d.s) {
 		return nil, &Error{Msg: "more follows the message; several messages go one a line, as application/x-ndjson"}
@@ -160,6 +178,17 @@ func (d *decoder) message() (*Message, error) {
 	return m, nil
 }
 
+func (d *decoder) messageType() (Type, error) {
+	name, err := d.text("one of the message types", false)
+	if err != nil {
+		return "", err
+	}
+	if used, _ := typeBits(Type(name)); used == 0 {
+		return "", refuse("", quoteShort(name)+" is no message type; allowed are snapshot, upsert-flow, upsert-nodes, upsert-rels, delete-nodes, delete-rels")
+	}
+	return Type(name), nil
+}
+
 func bitIndex(bit int) int {
 	i := 0
 	for ; bit > 1; bit >>= 1 {
@@ -170,84 +199,79 @@ func bitIndex(bit int) int {
 
 // part reads one of the fields that the type of m uses.
 func (d *decoder) part(m *Message, bit int) error {
-	switch bit {
-	case hasFlow:
+	if bit == hasFlow {
 		m.Flow = new(Instance)
 		return d.instance(m.Flow)
-	case hasNodes:
-		return d.list(m.Type == TypeSnapshot, func() error {
-			m.Nodes = append(m.Nodes, Node{})
-			return d.node(&m.Nodes[len(m.Nodes)-1])
-		})
-	case hasRels:
-		return d.list(m.Type == TypeSnapshot, func() error {
-			m.Relationships = append(m.Relationships, Relationship{})
-			return d.relationship(&m.Relationships[len(m.Relationships)-1])
-		})
-	case hasIDs:
-		return d.list(false, func() error {
-			id, err := d.text("a node id", false)
-			m.IDs = append(m.IDs, id)
-			return err
-		})
-	default:
-		return d.list(false, func() error {
-			m.Pairs = append(m.Pairs, RelKey{})
-			return d.pair(&m.Pairs[len(m.Pairs)-1])
-		})
 	}
-}
-
-func (d *decoder) list(mayBeEmpty bool, element func() error) error {
 	if d.peek() != '[' {
 		return d.wrong("an array")
 	}
-	n := 0
-	err := d.array(func(i int) error {
-		n++
-		return withinIndex(i, element())
-	})
-	if err == nil && n == 0 && !mayBeEmpty {
-		return refuse("", "is empty; at least one element is needed")
+	if err := d.beginArray(); err != nil {
+		return err
 	}
-	return err
+	for i := 0; ; i++ {
+		ok, err := d.more(i)
+		switch {
+		case err != nil:
+			return err
+		case !ok && i == 0 && m.Type != TypeSnapshot:
+			return refuse("", "is empty; at least one element is needed")
+		case !ok:
+			return nil
+		}
+		if err := d.element(m, bit); err != nil {
+			return withinIndex(i, err)
+		}
+	}
+}
+
+// element reads one element of an array that the type of m uses.
+func (d *decoder) element(m *Message, bit int) error {
+	switch bit {
+	case hasNodes:
+		if m.Nodes == nil {
+			m.Nodes = m.one[:0]
+		}
+		m.Nodes = append(m.Nodes, Node{})
+		return d.node(&m.Nodes[len(m.Nodes)-1])
+	case hasRels:
+		m.Relationships = append(m.Relationships, Relationship{})
+		return d.relationship(&m.Relationships[len(m.Relationships)-1])
+	case hasIDs:
+		id, err := d.text("a node id", false)
+		m.IDs = append(m.IDs, id)
+		return err
+	}
+	m.Pairs = append(m.Pairs, RelKey{})
+	return d.pair(&m.Pairs[len(m.Pairs)-1])
+}
+
+// fields reads an object of the contract: field reads the value of each key into the object.
+func fields[T any](d *decoder, into *T, field func(d *decoder, into *T, key string) error) error {
+	if d.peek() != '{' {
+		return d.wrong("an object")
+	}
+	o, err := d.begin()
+	if err != nil {
+		return err
+	}
+	for {
+		key, ok, err := d.next(&o)
+		if err != nil || !ok {
+			return err
+		}
+		if err := field(d, into, key); err != nil {
+			return within(key, err)
+		}
+	}
 }
 
 var instanceFields = []string{"id", "definitionId", "parentFlowId", "triggeredBy", "status", "startedAt", "endedAt", "meta"}
 
-func (d *decoder) instance(f *Instance) (err error) {
-	if d.peek() != '{' {
-		return d.wrong("an object")
-	}
+func (d *decoder) instance(f *Instance) error {
+	d.peek()
 	start := d.pos
-	err = d.object(func(key string) (err error) {
-		switch key {
-		case "id":
-			f.ID, err = d.flowRef()
-		case "definitionId":
-			f.DefinitionID, err = d.text("a string", false)
-		case "parentFlowId":
-			f.ParentFlowID, err = d.text("a string", false)
-		case "triggeredBy":
-			err = d.list(true, func() error {
-				f.TriggeredBy = append(f.TriggeredBy, Trigger{})
-				return d.trigger(&f.TriggeredBy[len(f.TriggeredBy)-1])
-			})
-		case "status":
-			f.Status, err = d.text("a non-empty string", true)
-		case "startedAt":
-			if f.StartedAt, err = d.time(); err == nil && f.StartedAt.ms < 0 {
-				err = refuse("", "must be 0 or more")
-			}
-		case "endedAt":
-			f.EndedAt, err = d.time()
-		case "meta":
-			f.Meta, err = d.meta()
-		default:
-			return d.unknown(key, instanceFields)
-		}
-		return within(key, err)
-	})
+	err := fields(d, f, instanceField)
 	f.raw = d.s[start:d.pos]
 	switch {
 	case err != nil:
@@ -262,31 +286,80 @@ func (d *decoder) instance(f *Instance) (err error) {
 	return nil
 }
 
+func instanceField(d *decoder, f *Instance, key string) (err error) {
+	switch key {
+	case "id":
+		f.ID, err = d.flowRef()
+	case "definitionId":
+		f.DefinitionID, err = d.text("a string", false)
+	case "parentFlowId":
+		f.ParentFlowID, err = d.text("a string", false)
+	case "triggeredBy":
+		err = d.triggers(f)
+	case "status":
+		f.Status, err = d.text("a non-empty string", true)
+	case "startedAt":
+		if f.StartedAt, err = d.time(); err == nil && f.StartedAt.ms < 0 {
+			err = refuse("", "must be 0 or more")
+		}
+	case "endedAt":
+		f.EndedAt, err = d.time()
+	case "meta":
+		f.Meta, err = d.meta()
+	default:
+		err = d.unknown(key, instanceFields)
+	}
+	return err
+}
+
+func (d *decoder) triggers(f *Instance) error {
+	if d.peek() != '[' {
+		return d.wrong("an array")
+	}
+	if err := d.beginArray(); err != nil {
+		return err
+	}
+	for i := 0; ; i++ {
+		ok, err := d.more(i)
+		if err != nil || !ok {
+			return err
+		}
+		f.TriggeredBy = append(f.TriggeredBy, Trigger{})
+		if err := d.trigger(&f.TriggeredBy[i]); err != nil {
+			return withinIndex(i, err)
+		}
+	}
+}
+
 var triggerFields = []string{"flowId", "when"}
 
 func (d *decoder) trigger(t *Trigger) error {
-	if d.peek() != '{' {
-		return d.wrong("an object")
+	var seen struct {
+		Trigger
+		flowID bool
 	}
-	flowIDSeen := false
-	err := d.object(func(key string) (err error) {
+	err := fields(d, &seen, func(d *decoder, t *struct {
+		Trigger
+		flowID bool
+	}, key string) (err error) {
 		switch key {
 		case "flowId":
-			flowIDSeen = true
+			t.flowID = true
 			t.FlowID, err = d.text("a flow id", false)
 		case "when":
 			if t.When, err = d.text("a string", false); err == nil && t.When != "success" && t.When != "failure" && t.When != "always" {
 				err = refuse("", quoteShort(t.When)+" is not allowed; it is success, failure or always")
 			}
 		default:
-			return d.unknown(key, triggerFields)
+			err = d.unknown(key, triggerFields)
 		}
-		return within(key, err)
+		return err
 	})
+	*t = seen.Trigger
 	switch {
 	case err != nil:
 		return err
-	case !flowIDSeen:
+	case !seen.flowID:
 		return refuse("flowId", "is missing")
 	case t.When == "":
 		return refuse("when", "is missing")
@@ -297,35 +370,9 @@ func (d *decoder) trigger(t *Trigger) error {
 var nodeFields = []string{"id", "flowId", "label", "status", "family", "region", "startedAt", "endedAt", "meta"}
 
 func (d *decoder) node(n *Node) error {
-	if d.peek() != '{' {
-		return d.wrong("an object")
-	}
+	d.peek()
 	start := d.pos
-	err := d.object(func(key string) (err error) {
-		switch key {
-		case "id":
-			n.ID, err = d.text("a non-empty string", true)
-		case "flowId":
-			n.FlowID, err = d.flowRef()
-		case "label":
-			n.Label, err = d.text("a non-empty string", true)
-		case "status":
-			n.Status, err = d.text("a non-empty string", true)
-		case "family":
-			n.Family, err = d.text("a string", false)
-		case "region":
-			n.Region, err = d.text("a string", false)
-		case "startedAt":
-			n.StartedAt, err = d.time()
-		case "endedAt":
-			n.EndedAt, err = d.time()
-		case "meta":
-			n.Meta, err = d.meta()
-		default:
-			return d.unknown(key, nodeFields)
-		}
-		return within(key, err)
-	})
+	err := fields(d, n, nodeField)
 	n.raw = d.s[start:d.pos]
 	switch {
 	case err != nil:
@@ -342,62 +389,94 @@ func (d *decoder) node(n *Node) error {
 	return nil
 }
 
+func nodeField(d *decoder, n *Node, key string) (err error) {
+	switch key {
+	case "id":
+		n.ID, err = d.text("a non-empty string", true)
+	case "flowId":
+		n.FlowID, err = d.flowRef()
+	case "label":
+		n.Label, err = d.text("a non-empty string", true)
+	case "status":
+		n.Status, err = d.text("a non-empty string", true)
+	case "family":
+		n.Family, err = d.text("a string", false)
+	case "region":
+		n.Region, err = d.text("a string", false)
+	case "startedAt":
+		n.StartedAt, err = d.time()
+	case "endedAt":
+		n.EndedAt, err = d.time()
+	case "meta":
+		n.Meta, err = d.meta()
+	default:
+		err = d.unknown(key, nodeFields)
+	}
+	return err
+}
+
 var relationshipFields = []string{"fromId", "toId", "type", "fromFlowId", "toFlowId", "condition", "lag"}
 
 func (d *decoder) relationship(r *Relationship) error {
-	if d.peek() != '{' {
-		return d.wrong("an object")
-	}
+	d.peek()
 	start := d.pos
-	var ends keySeen
-	err := d.object(func(key string) (err error) {
-		switch key {
-		case "fromId", "toId", "type":
-			return d.keyField(key, &r.FromID, &r.ToID, &r.Type, &ends)
-		case "fromFlowId":
-			r.FromFlowID, err = d.text("a flow id", false)
-		case "toFlowId":
-			r.ToFlowID, err = d.text("a flow id", false)
-		case "condition":
-			var c string
-			c, err = d.text("a string", false)
-			if r.Condition = Condition(c); err == nil && r.Condition != OnSuccess && r.Condition != OnFailure && r.Condition != Always {
-				err = refuse("", quoteShort(c)+" is not allowed; it is on-success, on-failure or always")
-			}
-		case "lag":
-			if r.Lag, err = d.integer(); err == nil && r.Lag < 0 {
-				err = refuse("", "must be 0 or more seconds")
-			}
-		default:
-			return d.unknown(key, relationshipFields)
-		}
-		return within(key, err)
-	})
+	read := keyed[Relationship]{}
+	err := fields(d, &read, relationshipField)
+	*r = read.value
+	r.FromID, r.ToID, r.Type = read.key.FromID, read.key.ToID, read.key.Type
 	r.raw = d.s[start:d.pos]
 	if err != nil {
 		return err
 	}
-	return ends.missing()
+	return read.missing()
+}
+
+func relationshipField(d *decoder, r *keyed[Relationship], key string) (err error) {
+	switch key {
+	case "fromId", "toId", "type":
+		err = d.keyField(key, &r.key, &r.keySeen)
+	case "fromFlowId":
+		r.value.FromFlowID, err = d.text("a flow id", false)
+	case "toFlowId":
+		r.value.ToFlowID, err = d.text("a flow id", false)
+	case "condition":
+		var c string
+		c, err = d.text("a string", false)
+		if r.value.Condition = Condition(c); err == nil && r.value.Condition != OnSuccess && r.value.Condition != OnFailure && r.value.Condition != Always {
+			err = refuse("", quoteShort(c)+" is not allowed; it is on-success, on-failure or always")
+		}
+	case "lag":
+		if r.value.Lag, err = d.integer(); err == nil && r.value.Lag < 0 {
+			err = refuse("", "must be 0 or more seconds")
+		}
+	default:
+		err = d.unknown(key, relationshipFields)
+	}
+	return err
 }
 
 var pairFields = []string{"fromId", "toId", "type"}
 
 func (d *decoder) pair(k *RelKey) error {
-	if d.peek() != '{' {
-		return d.wrong("an object")
-	}
-	var ends keySeen
-	err := d.object(func(key string) error {
+	read := keyed[struct{}]{}
+	err := fields(d, &read, func(d *decoder, k *keyed[struct{}], key string) error {
 		switch key {
 		case "fromId", "toId", "type":
-			return d.keyField(key, &k.FromID, &k.ToID, &k.Type, &ends)
+			return d.keyField(key, &k.key, &k.keySeen)
 		}
 		return d.unknown(key, pairFields)
 	})
-	if err != nil {
+	if *k = read.key; err != nil {
 		return err
 	}
-	return ends.missing()
+	return read.missing()
+}
+
+// keyed is an object with a relationship's key in it, while it is read.
+type keyed[T any] struct {
+	keySeen
+	key   RelKey
+	value T
 }
 
 // keySeen tells which parts of a relationship's key were there.
@@ -416,27 +495,31 @@ func (s keySeen) missing() error {
 }
 
 // keyField reads one part of a relationship's key.
-func (d *decoder) keyField(key string, from, to *string, typ *RelType, seen *keySeen) (err error) {
-	switch key {
+func (d *decoder) keyField(name string, key *RelKey, seen *keySeen) (err error) {
+	switch name {
 	case "fromId":
 		seen.from = true
-		*from, err = d.text("a node id", false)
+		key.FromID, err = d.text("a node id", false)
 	case "toId":
 		seen.to = true
-		*to, err = d.text("a node id", false)
+		key.ToID, err = d.text("a node id", false)
 	case "type":
 		seen.typ = true
-		var name string
-		if name, err = d.text("a string", false); err != nil {
-			break
-		}
-		switch *typ = RelType(name); *typ {
-		case Contains, FinishToStart, StartToStart, FinishToFinish, StartToFinish, Triggers:
-		default:
-			err = refuse("", quoteShort(name)+" is no relationship type; allowed are contains, finish-to-start, start-to-start, finish-to-finish, start-to-finish, triggers")
-		}
+		key.Type, err = d.relType()
 	}
-	return within(key, err)
+	return err
+}
+
+func (d *decoder) relType() (RelType, error) {
+	name, err := d.text("a string", false)
+	if err != nil {
+		return "", err
+	}
+	switch t := RelType(name); t {
+	case Contains, FinishToStart, StartToStart, FinishToFinish, StartToFinish, Triggers:
+		return t, nil
+	}
+	return "", refuse("", quoteShort(name)+" is no relationship type; allowed are contains, finish-to-start, start-to-start, finish-to-finish, start-to-finish, triggers")
 }
 
 // unknown reads a field that v1 does not know. It is kept, unless it is one of the known in another case: that is a mistake
@@ -444,11 +527,11 @@ func (d *decoder) keyField(key string, from, to *string, typ *RelType, seen *key
 func (d *decoder) unknown(key string, known []string) error {
 	for _, name := range known {
 		if strings.EqualFold(key, name) {
-			return refuse(key, "is the field "+name+" in another case; names match exactly")
+			return refuse("", "is the field "+name+" in another case; names match exactly")
 		}
 	}
 	_, err := d.skip()
-	return within(key, err)
+	return err
 }
 
 func (d *decoder) text(want string, nonEmpty bool) (string, error) {

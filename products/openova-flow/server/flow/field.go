@@ -9,11 +9,16 @@ func EachField(object json.RawMessage, f func(key, value string)) {
 		return
 	}
 	p := scanner{s: string(object)}
-	_ = p.object(func(key string) error {
-		value, err := p.skip()
-		if err == nil {
-			f(key, value)
+	o, err := p.begin()
+	for err == nil {
+		key, ok, err := p.next(&o)
+		if err != nil || !ok {
+			return
 		}
-		return err
-	})
+		value, err := p.skip()
+		if err != nil {
+			return
+		}
+		f(key, value)
+	}
 }

@@ -59,111 +59,108 @@ func (p *scanner) open() error {
 	return nil
 }
 
-// object reads an object and calls field for each of its keys, with the scanner before the value; field must read that value.
-// Duplicate keys are refused.
-func (p *scanner) object(field func(key string) error) error {
-	if p.peek() != '{' {
-		return p.unexpected("an object")
-	}
-	if err := p.open(); err != nil {
-		return err
-	}
-	base := len(p.keys)
-	var seen map[string]struct{}
-	for n := 0; ; n++ {
-		c := p.peek()
-		if c == '}' && n == 0 {
-			break
-		}
-		if c != '"' {
-			return p.unexpected("a key")
-		}
-		key, err := p.str()
-		if err != nil {
-			return err
-		}
-		if seen, err = p.remember(key, base, seen); err != nil {
-			return err
-		}
-		if p.peek() != ':' {
-			return p.unexpected("':'")
-		}
-		p.pos++
-		if err := field(key); err != nil {
-			return err
-		}
-		if c = p.peek(); c == '}' {
-			break
-		}
-		if c != ',' {
-			return p.unexpected("',' or '}'")
-		}
-		p.pos++
-	}
-	p.pos++
-	p.depth--
-	p.keys = p.keys[:base]
-	return nil
+// object is an object that is being read.
+type object struct {
+	base int                 // where its keys start in scanner.keys
+	n    int                 // keys read
+	seen map[string]struct{} // its keys, once there are many
 }
 
-// remember notes a key of the object whose keys start at base, and refuses one that it has already.
-func (p *scanner) remember(key string, base int, seen map[string]struct{}) (map[string]struct{}, error) {
+// begin reads the opening brace of an object.
+func (p *scanner) begin() (object, error) {
+	if p.peek() != '{' {
+		return object{}, p.unexpected("an object")
+	}
+	return object{base: len(p.keys)}, p.open()
+}
+
+// next reads the next key of an object, with the scanner then before its value, which the caller reads. It reports false, having
+// read the closing brace, when there is none. Duplicate keys are refused.
+func (p *scanner) next(o *object) (key string, ok bool, err error) {
+	c := p.peek()
+	if c == '}' {
+		p.pos++
+		p.depth--
+		p.keys = p.keys[:o.base]
+		return "", false, nil
+	}
+	if o.n > 0 {
+		if c != ',' {
+			return "", false, p.unexpected("',' or '}'")
+		}
+		p.pos++
+		c = p.peek()
+	}
+	if c != '"' {
+		return "", false, p.unexpected("a key")
+	}
+	if key, err = p.str(); err != nil {
+		return "", false, err
+	}
+	if err = p.remember(key, o); err != nil {
+		return "", false, err
+	}
+	if p.peek() != ':' {
+		return "", false, p.unexpected("':'")
+	}
+	p.pos++
+	o.n++
+	return key, true, nil
+}
+
+// remember notes a key of an object, and refuses one that it has already.
+func (p *scanner) remember(key string, o *object) error {
+	mine := p.keys[o.base:]
 	duplicate := false
-	switch n := len(p.keys) - base; {
-	case seen != nil:
-		_, duplicate = seen[key]
-		seen[key] = struct{}{}
-		if !duplicate {
-			return seen, nil
+	switch {
+	case o.seen != nil:
+		_, duplicate = o.seen[key]
+		o.seen[key] = struct{}{}
+	case len(mine) == manyKeys:
+		o.seen = make(map[string]struct{}, 4*manyKeys)
+		for _, k := range mine {
+			o.seen[k] = struct{}{}
 		}
-	case n == manyKeys:
-		seen = make(map[string]struct{}, 4*manyKeys)
-		for _, k := range p.keys[base:] {
-			seen[k] = struct{}{}
-		}
-		return p.remember(key, base, seen)
+		return p.remember(key, o)
 	default:
-		for _, k := range p.keys[base:] {
+		for _, k := range mine {
 			if k == key {
 				duplicate = true
 				break
 			}
 		}
+		p.keys = append(p.keys, key)
 	}
 	if duplicate {
-		return seen, &Error{Field: key, Msg: "appears twice in one object"}
+		return &Error{Field: key, Msg: "appears twice in one object"}
 	}
-	p.keys = append(p.keys, key)
-	return seen, nil
+	return nil
 }
 
-// array reads an array and calls element for each of its elements, which must read it.
-func (p *scanner) array(element func(i int) error) error {
+// beginArray reads the opening bracket of an array.
+func (p *scanner) beginArray() error {
 	if p.peek() != '[' {
 		return p.unexpected("an array")
 	}
-	if err := p.open(); err != nil {
-		return err
-	}
-	for i := 0; ; i++ {
-		c := p.peek()
-		if c == ']' && i == 0 {
-			break
-		}
-		if err := element(i); err != nil {
-			return err
-		}
-		if c = p.peek(); c == ']' {
-			break
-		}
-		if c != ',' {
-			return p.unexpected("',' or ']'")
-		}
+	return p.open()
+}
+
+// more reports whether an array of which i elements were read has another one, which the caller then reads. When it has not, the
+// closing bracket has been read.
+func (p *scanner) more(i int) (bool, error) {
+	c := p.peek()
+	switch {
+	case c == ']':
 		p.pos++
+		p.depth--
+		return false, nil
+	case i == 0:
+		return true, nil
+	case c != ',':
+		return false, p.unexpected("',' or ']'")
 	}
 	p.pos++
-	p.depth--
-	return nil
+	return true, nil
 }
 
 // skip reads any value, checks it and returns its bytes.
@@ -173,15 +170,9 @@ func (p *scanner) skip() (string, error) {
 	var err error
 	switch {
 	case c == '{':
-		err = p.object(func(key string) error {
-			_, err := p.skip()
-			return within(key, err)
-		})
+		err = p.skipObject()
 	case c == '[':
-		err = p.array(func(i int) error {
-			_, err := p.skip()
-			return withinIndex(i, err)
-		})
+		err = p.skipArray()
 	case c == '"':
 		_, err = p.str()
 	case c == '-' || c >= '0' && c <= '9':
@@ -199,6 +190,37 @@ func (p *scanner) skip() (string, error) {
 		return "", err
 	}
 	return p.s[start:p.pos], nil
+}
+
+func (p *scanner) skipObject() error {
+	o, err := p.begin()
+	if err != nil {
+		return err
+	}
+	for {
+		key, ok, err := p.next(&o)
+		if err != nil || !ok {
+			return err
+		}
+		if _, err := p.skip(); err != nil {
+			return within(key, err)
+		}
+	}
+}
+
+func (p *scanner) skipArray() error {
+	if err := p.beginArray(); err != nil {
+		return err
+	}
+	for i := 0; ; i++ {
+		ok, err := p.more(i)
+		if err != nil || !ok {
+			return err
+		}
+		if _, err := p.skip(); err != nil {
+			return withinIndex(i, err)
+		}
+	}
 }
 
 func (p *scanner) literal(word string) error {

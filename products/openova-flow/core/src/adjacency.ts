@@ -1,4 +1,4 @@
-import { compareBytes, isOwnEnd, relKey, type FlowState } from "./state.js";
+import { compareBytes, isOwnEnd, type FlowState } from "./state.js";
 import type { Condition, Relationship, RelationshipType } from "./types.js";
 
 /** One relationship that is drawn as an arrow: every type but `contains`. */
@@ -38,17 +38,20 @@ export function buildAdjacency(state: FlowState): Adjacency {
   const edges: MutableEdge[] = [];
   const parent = new Map<string, string>();
   const children = new Map<string, string[]>();
-  for (const rel of state.rels.values()) {
-    if (rel.type === "contains") addContained(state, rel, parent, children);
-    else edges.push(toEdge(state, rel));
-  }
-  edges.sort((a, b) => order(a.from, b.from) || order(a.to, b.to) || order(a.type, b.type));
-  const out = new Map<string, GraphEdge[]>();
-  const into = new Map<string, GraphEdge[]>();
-  for (const e of edges) {
+  const out = new Map<string, MutableEdge[]>();
+  const into = new Map<string, MutableEdge[]>();
+  for (const [key, rel] of state.rels) {
+    if (rel.type === "contains") {
+      addContained(state, rel, parent, children);
+      continue;
+    }
+    const e = toEdge(state, key, rel);
+    edges.push(e);
     if (e.fromFlowId === undefined) push(out, e.from, e);
     if (e.toFlowId === undefined) push(into, e.to, e);
   }
+  for (const list of out.values()) if (list.length > 1) list.sort((a, b) => order(a.to, b.to) || order(a.type, b.type));
+  for (const list of into.values()) if (list.length > 1) list.sort((a, b) => order(a.from, b.from) || order(a.type, b.type));
   for (const list of children.values()) list.sort(order);
   const component = components(state, out);
   const cyclic = new Set<string>();
@@ -87,22 +90,23 @@ function addContained(state: FlowState, rel: Relationship, parent: Map<string, s
   if (known === undefined || compareBytes(rel.toId, known) < 0) parent.set(rel.fromId, rel.toId);
 }
 
-function toEdge(state: FlowState, rel: Relationship): MutableEdge {
+function toEdge(state: FlowState, key: string, rel: Relationship): MutableEdge {
   const ownFrom = isOwnEnd(rel.fromFlowId, state.flowId);
   const ownTo = isOwnEnd(rel.toFlowId, state.flowId);
-  return {
-    key: relKey(rel),
+  const edge: MutableEdge = {
+    key,
     from: rel.fromId,
     to: rel.toId,
     type: rel.type,
     condition: rel.condition ?? "on-success",
     rel,
-    ...(ownFrom ? {} : { fromFlowId: rel.fromFlowId as string }),
-    ...(ownTo ? {} : { toFlowId: rel.toFlowId as string }),
     danglingFrom: ownFrom && !state.nodes.has(rel.fromId),
     danglingTo: ownTo && !state.nodes.has(rel.toId),
     cyclic: false,
   };
+  if (!ownFrom) edge.fromFlowId = rel.fromFlowId as string;
+  if (!ownTo) edge.toFlowId = rel.toFlowId as string;
+  return edge;
 }
 
 function push<V>(map: Map<string, V[]>, key: string, value: V): void {
@@ -111,38 +115,49 @@ function push<V>(map: Map<string, V[]>, key: string, value: V): void {
   else list.push(value);
 }
 
+/** How far the search for components has come with a node. */
+interface Visit {
+  readonly id: string;
+  readonly edges: readonly GraphEdge[];
+  readonly index: number;
+  low: number;
+  /** The component once it is known, -1 before. */
+  component: number;
+  next: number;
+}
+
 /** The strongly connected component of each node that has edges (Tarjan, without recursion: chains may be 10,000 long). */
 function components(state: FlowState, out: ReadonlyMap<string, readonly GraphEdge[]>): ReadonlyMap<string, number> {
-  const index = new Map<string, number>();
-  const low = new Map<string, number>();
+  const visits = new Map<string, Visit>();
   const component = new Map<string, number>();
-  const open: string[] = [];
+  const open: Visit[] = [];
+  const calls: Visit[] = [];
   let found = 0;
-  const enter = (id: string): { id: string; next: number } => {
-    low.set(id, index.size);
-    index.set(id, index.size);
-    open.push(id);
-    return { id, next: 0 };
+  const enter = (id: string): void => {
+    const visit = { id, edges: out.get(id) ?? [], index: visits.size, low: visits.size, component: -1, next: 0 };
+    visits.set(id, visit);
+    open.push(visit);
+    calls.push(visit);
   };
   for (const root of out.keys()) {
-    if (index.has(root) || !state.nodes.has(root)) continue;
-    const calls = [enter(root)];
-    for (let call = calls.at(-1); call !== undefined; call = calls.at(-1)) {
-      const { id } = call;
-      const to = out.get(id)?.[call.next++]?.to;
-      if (to !== undefined) {
-        if (!state.nodes.has(to)) continue;
-        if (!index.has(to)) calls.push(enter(to));
-        else if (!component.has(to)) low.set(id, Math.min(low.get(id) as number, index.get(to) as number));
+    if (!visits.has(root) && state.nodes.has(root)) enter(root);
+    for (let at = calls.at(-1); at !== undefined; at = calls.at(-1)) {
+      const e = at.edges[at.next++];
+      if (e !== undefined) {
+        if (e.danglingTo || e.toFlowId !== undefined) continue;
+        const to = visits.get(e.to);
+        if (to === undefined) enter(e.to);
+        else if (to.component === -1) at.low = Math.min(at.low, to.index);
         continue;
       }
       calls.pop();
       const caller = calls.at(-1);
-      if (caller !== undefined) low.set(caller.id, Math.min(low.get(caller.id) as number, low.get(id) as number));
-      if (low.get(id) !== index.get(id)) continue;
+      if (caller !== undefined) caller.low = Math.min(caller.low, at.low);
+      if (at.low !== at.index) continue;
       for (let member = open.pop(); member !== undefined; member = open.pop()) {
-        component.set(member, found);
-        if (member === id) break;
+        member.component = found;
+        component.set(member.id, found);
+        if (member === at) break;
       }
       found++;
     }

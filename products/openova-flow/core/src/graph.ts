@@ -11,8 +11,9 @@ export interface FlowGraph {
   readonly topologyVersion: number;
   readonly state: FlowState;
   readonly nodes: ReadonlyMap<string, FlowNode>;
+  /** In no particular order. */
   readonly edges: readonly GraphEdge[];
-  /** Edges that leave, edges that enter a node. Empty for an id that has none. */
+  /** Edges that leave, edges that enter a node, in a fixed order. Empty for an id that has none. */
   out(id: string): readonly GraphEdge[];
   in(id: string): readonly GraphEdge[];
   /** The container of a node; the one with the least id where there are several. */

@@ -59,7 +59,8 @@ export class PersistentMap<V> implements ReadonlyMap<string, V> {
 /** Collects changes to a map. Values are never undefined. */
 export class Draft<V> {
   readonly #from: PersistentMap<V>;
-  readonly #base: ReadonlyMap<string, V>;
+  #base: ReadonlyMap<string, V>;
+  /** The changes so far; null while there are none. */
   #overlay: Map<string, Entry<V>> | null = null;
   readonly #old: ReadonlyMap<string, Entry<V>>;
   #size: number;
@@ -88,8 +89,11 @@ export class Draft<V> {
     else this.#own().delete(key);
   }
 
-  *keys(): Generator<string> {
-    for (const [key] of this.entries()) yield key;
+  /** Puts `map` in place of everything; it must not change afterwards. */
+  replace(map: ReadonlyMap<string, V>): void {
+    this.#base = map;
+    this.#overlay = new Map();
+    this.#size = map.size;
   }
 
   *entries(): Generator<[string, V]> {

@@ -83,7 +83,7 @@ export class Edit {
         this.#flow = m.flow;
         return;
       case "upsert-nodes":
-        for (const n of m.nodes) this.#putNode(n, false);
+        for (const n of m.nodes) this.#putNode(n);
         return;
       case "upsert-rels":
         for (const r of m.relationships) this.#putRel(r);
@@ -95,21 +95,16 @@ export class Edit {
     }
   }
 
-  #putNode(n: FlowNode, unconfirmed: boolean): void {
-    const old = this.#nodes.get(n.id);
-    if (old === undefined || old.region !== n.region) {
-      this.#touch(n.region);
-      if (old !== undefined) this.#touch(old.region);
-    }
+  #putNode(n: FlowNode): void {
+    this.#touchNode(n);
     this.#nodes.set(n.id, n);
-    this.#mark(n.id, unconfirmed);
+    this.#confirm(n.id);
   }
 
   #putRel(r: Relationship): void {
     const key = relKey(r);
-    const old = this.#rels.get(key);
+    this.#touchChanged(this.#rels.get(key), r);
     this.#rels.set(key, r);
-    if (old === undefined || !sameEdge(old, r)) this.#touchRel(r);
   }
 
   /** Removes nodes and every relationship that touches them in this flow. */
@@ -122,7 +117,7 @@ export class Edit {
     for (const id of ids) this.#dropNode(id);
   }
 
-  /** Replaces everything. What stays equal in topology keeps its numbers. */
+  /** Replaces everything. What stays equal in topology keeps its numbers. The maps must not change afterwards. */
   replace(
     flow: FlowInstance | null,
     nodes: ReadonlyMap<string, FlowNode>,
@@ -131,10 +126,13 @@ export class Edit {
   ): void {
     this.#changed = true;
     this.#flow = flow;
-    for (const key of [...this.#rels.keys()]) if (!rels.has(key)) this.#dropRel(key);
-    for (const id of [...this.#nodes.keys()]) if (!nodes.has(id)) this.#dropNode(id);
-    for (const n of nodes.values()) this.#putNode(n, unconfirmed.has(n.id));
-    for (const r of rels.values()) this.#putRel(r);
+    for (const [key, old] of this.#rels.entries()) if (!rels.has(key)) this.#touchRel(old);
+    for (const [id, old] of this.#nodes.entries()) if (!nodes.has(id)) this.#touch(old.region);
+    for (const n of nodes.values()) this.#touchNode(n);
+    this.#nodes.replace(nodes);
+    for (const [key, r] of rels) this.#touchChanged(this.#rels.get(key), r);
+    this.#rels.replace(rels);
+    this.#unconfirmed = new Set(unconfirmed);
   }
 
   done(): FlowState {
@@ -163,7 +161,7 @@ export class Edit {
     if (old === undefined) return;
     this.#touch(old.region);
     this.#nodes.delete(id);
-    this.#mark(id, false);
+    this.#confirm(id);
   }
 
   #dropRel(key: string): void {
@@ -173,11 +171,22 @@ export class Edit {
     this.#rels.delete(key);
   }
 
-  #mark(id: string, unconfirmed: boolean): void {
-    if ((this.#unconfirmed ?? this.#from.unconfirmed).has(id) === unconfirmed) return;
+  #confirm(id: string): void {
+    if (!(this.#unconfirmed ?? this.#from.unconfirmed).has(id)) return;
     this.#unconfirmed ??= new Set(this.#from.unconfirmed);
-    if (unconfirmed) this.#unconfirmed.add(id);
-    else this.#unconfirmed.delete(id);
+    this.#unconfirmed.delete(id);
+  }
+
+  /** Notes that a node comes or moves. */
+  #touchNode(n: FlowNode): void {
+    const old = this.#nodes.get(n.id);
+    if (old !== undefined && old.region === n.region) return;
+    this.#touch(n.region);
+    if (old !== undefined) this.#touch(old.region);
+  }
+
+  #touchChanged(old: Relationship | undefined, r: Relationship): void {
+    if (old === undefined || !sameEdge(old, r)) this.#touchRel(r);
   }
 
   #touch(region: string | undefined): void {

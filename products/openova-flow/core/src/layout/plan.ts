@@ -78,8 +78,9 @@ function blockOf(graph: FlowGraph, ids: readonly string[]): Block {
   const edges: number[] = [];
   ids.forEach((id, i) => {
     for (const e of graph.out(id)) {
-      const j = e.toFlowId === undefined ? index.get(e.to) : undefined;
-      if (j !== undefined && j !== i) edges.push(i, j);
+      if (e.toFlowId !== undefined || e.to === id) continue;
+      const j = index.get(e.to);
+      if (j !== undefined) edges.push(i, j);
     }
   });
   return { n: ids.length, edges: Int32Array.from(edges) };

@@ -28,20 +28,21 @@ export function validate(flowId: string, value: unknown): Validated {
     checkMessage(flowId, value);
     return { ok: true, message: value as FlowMessage };
   } catch (e) {
-    if (e instanceof Refusal) return { ok: false, error: { field: e.field, message: e.message } };
+    if (e instanceof Refusal) return { ok: false, error: { field: e.field.replace(/^\./, ""), message: e.message } };
     throw e;
   }
 }
 
 class Refusal extends Error {
-  readonly field: string;
+  field: string;
   constructor(field: string, message: string) {
     super(message);
     this.field = field;
   }
 }
 
-type Check = (value: unknown, at: string, flowId: string) => void;
+/** Returns or throws a Refusal whose field is relative to the value. */
+type Check = (value: unknown, flowId: string) => void;
 /** The fields of an object: a check each, and whether the field must be there. */
 interface Shape {
   readonly fields: Readonly<Record<string, Check>>;
@@ -58,53 +59,64 @@ function anyCase(names: readonly string[]): RegExp {
   return new RegExp(`^(?:${names.join("|")})$`, "iu");
 }
 
-function refuse(at: string, message: string): never {
-  throw new Refusal(at, message);
+function refuse(field: string, message: string): never {
+  throw new Refusal(field, message);
 }
 
-function asObject(value: unknown, at: string): Record<string, unknown> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) refuse(at, "must be an object");
+function asObject(value: unknown): Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) refuse("", "must be an object");
   return value as Record<string, unknown>;
 }
 
-const text: Check = (v, at) => {
-  if (typeof v !== "string") refuse(at, "must be a string");
+/** Runs a check of a part; a refusal then names the part too. Only a refusal pays for the name. */
+function checkPart(check: Check, value: unknown, flowId: string, part: string | number): void {
+  try {
+    check(value, flowId);
+  } catch (e) {
+    if (e instanceof Refusal) e.field = (typeof part === "number" ? `[${part}]` : `.${part}`) + e.field;
+    throw e;
+  }
+}
+
+const text: Check = (v) => {
+  if (typeof v !== "string") refuse("", "must be a string");
 };
-const nonEmpty: Check = (v, at) => {
-  if (typeof v !== "string" || v === "") refuse(at, "must be a non-empty string");
+const nonEmpty: Check = (v) => {
+  if (typeof v !== "string" || v === "") refuse("", "must be a non-empty string");
 };
-const ownFlow: Check = (v, at, flowId) => {
-  if (v !== flowId) refuse(at, `must be the flow that it is posted to, ${JSON.stringify(flowId)}`);
+const ownFlow: Check = (v, flowId) => {
+  if (v !== flowId) refuse("", `must be the flow that it is posted to, ${JSON.stringify(flowId)}`);
 };
-const integer: Check = (v, at) => {
-  if (!Number.isSafeInteger(v)) refuse(at, "must be an integer within 2^53-1 of 0");
+const integer: Check = (v) => {
+  if (!Number.isSafeInteger(v)) refuse("", "must be an integer within 2^53-1 of 0");
 };
-const natural: Check = (v, at) => {
-  if (!Number.isSafeInteger(v) || (v as number) < 0) refuse(at, "must be an integer, 0 or more");
+const natural: Check = (v) => {
+  if (!Number.isSafeInteger(v) || (v as number) < 0) refuse("", "must be an integer, 0 or more");
 };
-const object: Check = (v, at) => void asObject(v, at);
+const object: Check = (v) => void asObject(v);
 const oneOf =
   (allowed: readonly string[]): Check =>
-  (v, at) => {
-    if (!allowed.includes(v as string)) refuse(at, `must be one of ${allowed.join(", ")}`);
+  (v) => {
+    if (!allowed.includes(v as string)) refuse("", `must be one of ${allowed.join(", ")}`);
   };
 const listOf =
   (element: Check, mayBeEmpty: boolean): Check =>
-  (v, at, flowId) => {
-    if (!Array.isArray(v)) refuse(at, "must be an array");
+  (v, flowId) => {
+    if (!Array.isArray(v)) refuse("", "must be an array");
     const list = v as unknown[];
-    if (list.length === 0 && !mayBeEmpty) refuse(at, "is empty; at least one element is needed");
-    for (let i = 0; i < list.length; i++) element(list[i], `${at}[${i}]`, flowId);
+    if (list.length === 0 && !mayBeEmpty) refuse("", "is empty; at least one element is needed");
+    for (let i = 0; i < list.length; i++) checkPart(element, list[i], flowId, i);
   };
 const shaped =
   (s: Shape): Check =>
-  (v, at, flowId) => {
-    const o = asObject(v, at);
+  (v, flowId) => {
+    const o = asObject(v);
     for (const key of Object.keys(o)) {
-      if (Object.hasOwn(s.fields, key)) s.fields[key]?.(o[key], `${at}.${key}`, flowId);
-      else if (s.anyCase.test(key)) refuse(`${at}.${key}`, "is a field of the contract in another case");
+      const check = Object.hasOwn(s.fields, key) ? s.fields[key] : undefined;
+      if (check !== undefined) checkPart(check, o[key], flowId, key);
+      else if (s.anyCase.test(key)) refuse(`.${key}`, "is a field of the contract in another case");
     }
-    for (const key of s.required) if (!Object.hasOwn(o, key)) refuse(`${at}.${key}`, "is missing");
+    for (const key of s.required) if (!Object.hasOwn(o, key)) refuse(`.${key}`, "is missing");
   };
 
 const trigger = shape({ flowId: text, when: oneOf(["success", "failure", "always"]) }, ["flowId", "when"]);
@@ -155,7 +167,7 @@ const topLevel = ["type", "flow", "nodes", "relationships", "ids", "pairs"];
 const topLevelAnyCase = anyCase(topLevel);
 
 function checkMessage(flowId: string, value: unknown): void {
-  const m = asObject(value, "");
+  const m = asObject(value);
   if (deeperThan(m, MAX_DEPTH)) refuse("", `is nested deeper than ${MAX_DEPTH}`);
   for (const key of Object.keys(m)) {
     if (!topLevel.includes(key) && topLevelAnyCase.test(key)) refuse(key, "is a field of the contract in another case");
@@ -165,7 +177,7 @@ function checkMessage(flowId: string, value: unknown): void {
     refuse("type", `must be one of ${Object.keys(variants).join(", ")}`);
   }
   for (const [key, check] of Object.entries(variants[type] ?? {})) {
-    if (Object.hasOwn(m, key)) check(m[key], key, flowId);
+    if (Object.hasOwn(m, key)) checkPart(check, m[key], flowId, key);
     else if (type !== "snapshot" || key === "flow") refuse(key, `is missing; ${type} needs it`);
   }
 }

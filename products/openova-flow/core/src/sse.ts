@@ -217,9 +217,10 @@ class Stream implements Connection {
   }
 
   /** Ends the present attempt and plans the next. */
-  #later(abort: AbortController, delay: number, state: (nextAttemptAt: number) => ConnectionState): void {
+  #later(abort: AbortController, wait: number, state: (nextAttemptAt: number) => ConnectionState): void {
     if (this.#abort !== abort) return;
     const now = this.#now();
+    const delay = Math.ceil(wait);
     if (this.#state.kind === "live") this.#liveAt = now;
     this.#drop();
     this.#attempt++;

@@ -38,8 +38,8 @@ export function paintOverlay(pen: Pen, view: View, at: Pointed): void {
 
 function needsTip(pen: Pen, view: View, i: number): boolean {
   if (view.level !== "card") return true;
-  const room = nodeBox(view, pen.dpr, i).w - 41 * view.camera.k;
-  return pen.text.width(view.scene.labels[i]!, 12.5 * view.camera.k, 600) > room || pen.text.width(view.scene.caption(i), 11 * view.camera.k, 400) > room;
+  const room = nodeBox(view, pen.dpr, i).w - 37 * view.camera.k;
+  return pen.text.width(view.scene.labels[i]!, 12.5 * view.camera.k, 600) > room || pen.text.width(view.scene.caption(i), 10.5 * view.camera.k, 400) > room;
 }
 
 function paintTip(pen: Pen, view: View, i: number): void {

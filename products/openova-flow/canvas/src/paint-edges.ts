@@ -64,8 +64,9 @@ function look(pen: Pen, view: View, e: number): Look {
     : failing ? theme.failure
     : (flags & (IMPLIED | ACROSS)) !== 0 || !fine ? theme.edgeFaint
     : theme.edge;
+  // A line of one pixel is drawn several times faster than a wider one: where there are many, that is what they are.
   const dash = (flags & GHOSTLY) !== 0 && type === 0 ? [4, 4] : dashes[type]!;
-  return { type, color, width: fine && (flags & IMPLIED) === 0 ? 1.25 : 1, dash };
+  return { type, color, width: view.level === "card" && (flags & IMPLIED) === 0 ? 1.25 : 1, dash };
 }
 
 /** All edges that are not emphasised, a path for each look. */

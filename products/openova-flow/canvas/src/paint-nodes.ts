@@ -31,7 +31,7 @@ export function nodeBox(view: View, dpr: number, i: number): Box {
 
 /** Width of the strip at the left of a card that holds the glyph. */
 export function railWidth(view: View): number {
-  return (view.level === "compact" ? 30 : 28) * view.camera.k;
+  return (view.level === "compact" ? 30 : 26) * view.camera.k;
 }
 
 /** Draws nodes, grouped by look so that a style is set once for all that share it. */
@@ -64,13 +64,7 @@ function paintCards(pen: Pen, view: View, name: StateName | GhostName, boxes: re
   const k = view.camera.k;
   const radius = Math.min(7 * k, 9);
   const rail = snap(railWidth(view), pen.dpr);
-  c.fillStyle = style.card;
-  outline(pen, boxes, radius, 0.5);
-  c.fill();
-  c.fillStyle = style.rail;
-  c.beginPath();
-  for (const b of boxes) c.roundRect(b.x + 0.5, b.y + 0.5, rail, b.h - 1, [radius, 0, 0, radius]);
-  c.fill();
+  fillBodies(pen, style, boxes, radius, rail);
   if (name === "working") for (const b of boxes) pen.stripes(b.x + 1, b.y + 1, rail - 0.5, b.h - 2);
   c.strokeStyle = style.border;
   c.lineWidth = 1;
@@ -83,11 +77,32 @@ function paintCards(pen: Pen, view: View, name: StateName | GhostName, boxes: re
   paintWords(pen, view, name, style, boxes, rail, dim);
 }
 
+/** Radius below which the border covers the corners of a plain rectangle, which is much cheaper to fill. */
+const plainRadius = 3;
+
+function fillBodies(pen: Pen, style: StateStyle, boxes: readonly Box[], radius: number, rail: number): void {
+  const { c } = pen;
+  if (radius < plainRadius) {
+    c.fillStyle = style.card;
+    for (const b of boxes) c.fillRect(b.x + 1, b.y + 1, b.w - 2, b.h - 2);
+    c.fillStyle = style.rail;
+    for (const b of boxes) c.fillRect(b.x + 1, b.y + 1, rail, b.h - 2);
+    return;
+  }
+  c.fillStyle = style.card;
+  outline(pen, boxes, radius, 0.5);
+  c.fill();
+  c.fillStyle = style.rail;
+  c.beginPath();
+  for (const b of boxes) c.roundRect(b.x + 0.5, b.y + 0.5, rail, b.h - 1, [radius, 0, 0, radius]);
+  c.fill();
+}
+
 function paintWords(pen: Pen, view: View, name: StateName | GhostName, style: StateStyle, boxes: readonly Box[], rail: number, dim: boolean): void {
   const { c, theme, text } = pen;
   const k = view.camera.k;
   const whole = view.level === "card";
-  const gap = Math.max(3, 8 * k);
+  const gap = Math.max(3, 7 * k);
   const quiet = name === "not-started" || name === "unconfirmed" || name === "missing" || name === "external";
   const size = whole ? textSize(12.5 * k, 10, 28) : textSize(16 * k, 9, 11);
   c.textAlign = "left";
@@ -95,16 +110,16 @@ function paintWords(pen: Pen, view: View, name: StateName | GhostName, style: St
   c.font = font(pen, size, whole ? 600 : 550);
   c.fillStyle = quiet ? theme.muted : theme.text;
   for (const b of boxes) {
-    const label = text.fit(whole ? view.scene.labels[b.i]! : view.scene.shortLabel(b.i), b.w - rail - gap - (whole ? 5 : 2), size, whole ? 600 : 550);
+    const label = text.fit(whole ? view.scene.labels[b.i]! : view.scene.shortLabel(b.i), b.w - rail - gap - (whole ? 4 : 2), size, whole ? 600 : 550);
     const y = whole ? b.y + b.h * 0.43 : b.y + b.h / 2 + size * 0.36;
     if (label !== "") c.fillText(label, b.x + rail + gap, snap(y, pen.dpr));
   }
   if (!whole || dim) return;
-  const small = textSize(11 * k, 9, 24);
+  const small = textSize(10.5 * k, 9, 24);
   c.font = font(pen, small, 400);
   c.fillStyle = name === "ready" || quiet ? theme.muted : style.color;
   for (const b of boxes) {
-    const line = text.fit(view.scene.caption(b.i), b.w - rail - gap - 5, small, 400);
+    const line = text.fit(view.scene.caption(b.i), b.w - rail - gap - 4, small, 400);
     if (line !== "") c.fillText(line, b.x + rail + gap, snap(b.y + b.h * 0.8, pen.dpr));
   }
 }

@@ -71,6 +71,7 @@ export class Renderer {
   #motion: { motion: Motion; start: number } | null = null;
   #phase = 0;
   #shown = false;
+  #overlaid = false;
   #viewDirty = false;
 
   constructor(layers: Layers, theme: Theme, hooks: RendererHooks) {
@@ -282,10 +283,7 @@ export class Renderer {
     else this.#drawStale(pens.nodes, view);
     this.#staleNodes.clear();
     this.#staleRegions.clear();
-    if ((stale & OVERLAY) !== 0) {
-      this.#clear(pens.overlay);
-      paintOverlay(pens.overlay, view, this.#pointed);
-    }
+    if ((stale & OVERLAY) !== 0) this.#drawOverlay(pens.overlay, view);
     if ((stale & (MAP | MAP_FRAME)) !== 0) this.#drawMap(pens.map, view, now, (stale & MAP) !== 0);
     if ((stale & (GROUND | NODES)) !== 0) this.#seeStripes(view);
     if (this.#flight !== null || this.#motion !== null) this.#redraw(0);
@@ -318,6 +316,15 @@ export class Renderer {
 
   #clear(pen: CanvasPen): void {
     pen.c.clearRect(0, 0, this.#size.width, this.#size.height);
+  }
+
+  /** An overlay with nothing on it is left alone: touching a canvas costs a copy of all of it. */
+  #drawOverlay(pen: CanvasPen, view: View): void {
+    const { selected, hovered, selectedFrame, hoveredFrame } = this.#pointed;
+    const empty = selected < 0 && hovered < 0 && selectedFrame === undefined && hoveredFrame === undefined;
+    if (!empty || this.#overlaid) this.#clear(pen);
+    if (!empty) paintOverlay(pen, view, this.#pointed);
+    this.#overlaid = !empty;
   }
 
   #drawGround(pen: CanvasPen, view: View): void {

@@ -14,6 +14,7 @@ export interface SharedTransports {
   readonly broadcast?: ((name: string) => Channel) | undefined;
   readonly locks?: Locks | undefined;
 }
+/** With a SharedWorker `url` must be absolute: a relative one would be taken as relative to the worker's script. */
 export interface SharedOptions extends ConnectOptions {
   readonly transports: SharedTransports;
 }
@@ -100,7 +101,9 @@ class Shared implements SharedConnection {
       },
     });
     this.#expectWord(FIRST_WORD_MS, () => this.#elect());
-    port.addEventListener("message", ({ data }) => this.#hear(data, () => this.#elect()));
+    port.addEventListener("message", ({ data }) => {
+      if (this.#via === "shared-worker") this.#hear(data, () => this.#elect());
+    });
     port.start?.();
     port.postMessage(this.#word("join"));
   }

@@ -139,11 +139,10 @@ func (l *Leader) change(leading bool) {
 	l.mu.Lock()
 	e := l.epoch
 	l.mu.Unlock()
+	l.cfg.Metrics.Leading(leading)
 	if leading {
-		l.cfg.Metrics.leading.Set(1)
 		l.cfg.Logger.Info("this process now speaks for its cluster", "lease", l.cfg.Name, "epoch", e)
 	} else {
-		l.cfg.Metrics.leading.Set(0)
 		l.cfg.Logger.Info("this process no longer speaks for its cluster", "lease", l.cfg.Name)
 	}
 	l.cfg.Changed(e, leading)

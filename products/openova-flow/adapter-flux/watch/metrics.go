@@ -27,6 +27,14 @@ func NewMetrics() *Metrics {
 	}
 }
 
+// Leading sets whether this process speaks for its cluster. A Leader does so by itself.
+func (m *Metrics) Leading(yes bool) {
+	m.leading.Set(0)
+	if yes {
+		m.leading.Set(1)
+	}
+}
+
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
 

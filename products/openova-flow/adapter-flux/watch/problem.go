@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"fmt"
 	"net"
 	"strings"
 	"syscall"
@@ -46,7 +45,7 @@ func problemOf(err error, verb string, k Kind, namespace string) *Problem {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return nil
 	}
-	what := fmt.Sprintf("%s %s.%s%s", verb, k.Resource.Resource, k.Resource.Group, where(namespace))
+	what := verb + " " + k.Resource.GroupResource().String() + where(namespace)
 	class := classOf(err)
 	switch class {
 	case Forbidden:

@@ -185,7 +185,7 @@ func (b *board) gaps() []Gap {
 	return slices.Compact(gaps) // a cause outside the namespaces is the same in each of them
 }
 
-// problems returns a sentence for each required target that is not watched now.
+// problems returns a sentence for each required target that is not watched now, and for what else is still waited for.
 func (b *board) problems() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -193,9 +193,14 @@ func (b *board) problems() []string {
 	for _, t := range b.targets {
 		p, bad := t.problem()
 		switch {
+		case t.kind == identity && t.settled(time.Now(), b.settleAfter):
+		case t.kind == identity && bad:
+			out = append(out, "it is not known yet which cluster this is: "+p.Text)
+		case t.kind == identity:
+			out = append(out, "it is not known yet which cluster this is")
 		case bad && t.kind.Required:
 			out = append(out, p.Text)
-		case !bad && !t.synced && t.kind != identity:
+		case !bad && !t.synced:
 			out = append(out, "the initial list of "+t.kind.Resource.Resource+where(t.namespace)+" is not complete yet")
 		}
 	}

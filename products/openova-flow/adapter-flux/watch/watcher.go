@@ -8,14 +8,11 @@ import (
 
 	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
-
-	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 )
 
 // Config says what a Watcher watches.
@@ -41,7 +38,11 @@ type Config struct {
 type Watcher struct {
 	cfg   Config
 	board *board
+	turn  chan struct{} // held by the informer that takes its initial list
 }
+
+// turnTime is how long one initial list may keep the others waiting.
+const turnTime = 5 * time.Second
 
 // New returns a Watcher that has not started.
 func New(cfg Config) *Watcher {
@@ -68,7 +69,7 @@ func New(cfg Config) *Watcher {
 			b.targets = append(b.targets, &target{kind: k, namespace: ns, problems: map[string]Problem{}})
 		}
 	}
-	return &Watcher{cfg, b}
+	return &Watcher{cfg, b, make(chan struct{}, 1)}
 }
 
 func setDefault(d *time.Duration, value time.Duration) {
@@ -98,7 +99,7 @@ func (w *Watcher) Problems() []string { return w.board.problems() }
 func (w *Watcher) Run(ctx context.Context, q *Queue) {
 	// What reflectors say is either in the outcomes that are told anyway, or of no use to anybody.
 	ctx = klog.NewContext(ctx, logr.Discard())
-	cluster := &target{kind: identity, problems: map[string]Problem{}}
+	cluster := &target{kind: identity, namespace: metav1.NamespaceSystem, problems: map[string]Problem{}}
 	w.board.mu.Lock()
 	w.board.changed = func(i Info) { q.Call(func() { w.cfg.OnInfo(i) }) }
 	follow := w.board.targets
@@ -180,66 +181,35 @@ func (w *Watcher) inform(ctx context.Context, q *Queue, t *target) {
 	informer := dynamicinformer.NewFilteredDynamicSharedInformerFactory(client, 0, t.namespace, nil).ForResource(t.kind.Resource).Informer()
 	// The errors are those that the observed client told already. Setters fail only on an informer that runs.
 	_ = informer.SetWatchErrorHandlerWithContext(func(context.Context, *cache.Reflector, error) {})
-	_ = informer.SetTransform(slim(w.cfg.KeepValues))
+	_ = informer.SetTransform(lighten(w.cfg.KeepValues))
 	registration, err := informer.AddEventHandler(handler(t.kind, q, w.cfg.Metrics))
 	if err != nil {
 		w.cfg.Logger.Error("cannot add a handler to an informer", "kind", t.kind.Name, "err", err)
 		return
 	}
+	// One after the other: whole lists of several kinds at once are most of the memory that this process ever needs.
+	select {
+	case w.turn <- struct{}{}:
+	case <-ctx.Done():
+		return
+	}
+	synced := registration.HasSyncedChecker().Done()
 	var wg sync.WaitGroup
 	wg.Go(func() {
+		timer := time.NewTimer(turnTime)
+		defer timer.Stop()
 		select {
-		case <-registration.HasSyncedChecker().Done():
+		case <-synced:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		<-w.turn
+		select {
+		case <-synced:
 			q.Call(func() { w.board.synced(t) })
 		case <-ctx.Done():
 		}
 	})
 	informer.RunWithContext(ctx)
 	wg.Wait()
-}
-
-// handler queues what an informer delivers.
-func handler(k Kind, q *Queue, m *Metrics) cache.ResourceEventHandler {
-	push := func(typ mapping.EventType, obj any) {
-		if u, ok := obj.(*unstructured.Unstructured); ok {
-			m.events.WithLabelValues(k.Name, string(typ)).Inc()
-			q.Push(mapping.Event{Type: typ, Object: u})
-		}
-	}
-	return cache.ResourceEventHandlerFuncs{
-		AddFunc: func(obj any) { push(mapping.Added, obj) },
-		UpdateFunc: func(before, now any) {
-			b, ok1 := before.(*unstructured.Unstructured)
-			n, ok2 := now.(*unstructured.Unstructured)
-			if ok1 && ok2 && b.GetUID() != n.GetUID() {
-				// Deleted and made again while nobody watched: two objects, not one that changed.
-				push(mapping.Deleted, b)
-				push(mapping.Added, n)
-				return
-			}
-			push(mapping.Modified, now)
-		},
-		DeleteFunc: func(obj any) {
-			if tomb, ok := obj.(cache.DeletedFinalStateUnknown); ok {
-				obj = tomb.Obj // the last state that was seen; its deletion was not
-			}
-			push(mapping.Deleted, obj)
-		},
-	}
-}
-
-// slim drops what nobody reads from an object before it is kept, so that thousands of releases take little memory.
-func slim(keepValues bool) cache.TransformFunc {
-	return func(obj any) (any, error) {
-		u, ok := obj.(*unstructured.Unstructured)
-		if !ok {
-			return obj, nil
-		}
-		unstructured.RemoveNestedField(u.Object, "metadata", "managedFields")
-		unstructured.RemoveNestedField(u.Object, "metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration")
-		if !keepValues {
-			unstructured.RemoveNestedField(u.Object, "spec", "values")
-		}
-		return u, nil
-	}
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -38,6 +39,9 @@ func runCommand(ctx context.Context, args []string, getenv func(string) (string,
 	listener, err := net.Listen("tcp", c.healthAddr)
 	if err != nil {
 		return fmt.Errorf("HEALTH_LISTEN_ADDR is %q: %w", c.healthAddr, err)
+	}
+	if _, set := getenv("GOGC"); !set {
+		debug.SetGCPercent(50) // most of what is ever allocated are the initial lists, and little of it stays
 	}
 	logger := c.logger(s.err)
 	klog.SetSlogLogger(logger)
@@ -167,6 +171,7 @@ func (a *adapter) run(ctx context.Context, listener net.Listener) error {
 // lead takes part in the election until ctx is done. Without one this process always leads.
 func (a *adapter) lead(ctx context.Context, emitter *emit.Emitter) {
 	if !a.config.leaderElection {
+		a.metrics.Leading(true)
 		emitter.Lead(time.Now().UnixMilli()) // greater than that of any process before, less than that of any Lease
 		<-ctx.Done()
 		return

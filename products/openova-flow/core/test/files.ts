@@ -33,3 +33,11 @@ export function golden(name: string): readonly Recorded[] {
       return { at, message: read.message };
     });
 }
+
+/** The CPU time in ms that `run` takes, whatever else the machine does meanwhile. */
+export function cpuMs(run: () => void): number {
+  const before = process.cpuUsage();
+  run();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}

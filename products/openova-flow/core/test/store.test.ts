@@ -137,6 +137,15 @@ describe("after a restart of the server", () => {
     });
   });
 
+  it("takes an edge as the server has it now", () => {
+    begin();
+    beat("i2");
+    const changed = edge("a1", "a2", { condition: "always" });
+    send({ type: "snapshot", flow, nodes: [at("a1", "a"), at("a2", "a")], relationships: [changed] });
+    expect([...store.state.rels.values()]).toContainEqual(changed);
+    expect(store.state.rels.size).toBe(3);
+  });
+
   it("does not move the graph while everything comes back as it was", () => {
     begin();
     const before = store.state.topologyVersion;

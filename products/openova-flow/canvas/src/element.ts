@@ -46,6 +46,8 @@ interface Target {
   readonly kind: SelectKind;
 }
 
+/** Least time between two looks at what stands out while statuses change. */
+const emphasisMs = 200;
 const zoomStep = 1.3;
 /** Scale from which a node that is zoomed to can be read. */
 const readable = 0.8;
@@ -78,6 +80,8 @@ export class OpenovaFlowElement extends HTMLElement {
   #filter: Filter | null = null;
   #wanted: { id: string; animate: boolean } | null = null;
   #injected = false;
+  #emphasisOld = false;
+  #emphasisedAt = -Infinity;
   #waiters: (() => void)[] = [];
 
   constructor() {
@@ -96,7 +100,10 @@ export class OpenovaFlowElement extends HTMLElement {
       now: () => this.#now(),
       layoutClient: () => createLayoutClient(layoutWorker(), { aspect: this.#aspect() }),
       scene: (scene) => this.#show(scene),
-      touched: (i) => this.#renderer.touch(i),
+      touched: (i) => {
+        this.#renderer.touch(i);
+        this.#emphasisOld = true;
+      },
     });
   }
 
@@ -283,6 +290,7 @@ export class OpenovaFlowElement extends HTMLElement {
       this.#appliedAt = t;
       this.#pending = null;
       void this.#model.apply(pending.state, pending.changed ?? undefined).then(() => this.#settle());
+      this.#refreshEmphasis(t);
     });
   }
 
@@ -300,10 +308,12 @@ export class OpenovaFlowElement extends HTMLElement {
   }
 
   #show(scene: Scene): void {
-    const first = this.#renderer.scene === null || this.#renderer.scene.count === 0;
+    const before = this.#renderer.scene;
     this.#renderer.setScene(scene);
     this.#hovered = null;
-    if (first) this.#fitNow(false);
+    // A view that was set before there was anything to see is kept, within reach of the flow.
+    if (before === null && this.#touched) this.#renderer.setCamera(this.#renderer.goal);
+    else if (before === null || before.count === 0 || before.graph.flowId !== scene.graph.flowId) this.#fitNow(false);
     else if (!this.#touched) this.#keepInView(scene);
     this.#emphasise();
     this.#point();
@@ -322,6 +332,7 @@ export class OpenovaFlowElement extends HTMLElement {
     if (this.#alive === null || document.visibilityState !== "visible") return;
     this.#store?.tick();
     this.#model.tick();
+    this.#refreshEmphasis(performance.now());
     this.#renderer.tick(this.#now());
   }
 
@@ -382,6 +393,14 @@ export class OpenovaFlowElement extends HTMLElement {
 
   #index(id: string | null): number {
     return id === null ? -1 : (this.#renderer.scene?.index.get(id) ?? -1);
+  }
+
+  /** What blocks the selected node, and what a filter lets through, change with the statuses: now and then that is enough. */
+  #refreshEmphasis(now: number): void {
+    if (!this.#emphasisOld || now - this.#emphasisedAt < emphasisMs) return;
+    if (this.#renderer.emphasis !== null || this.#selected !== null || this.#filter !== null) this.#emphasise();
+    this.#emphasisOld = false;
+    this.#emphasisedAt = now;
   }
 
   #emphasise(): void {

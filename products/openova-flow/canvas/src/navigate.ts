@@ -1,5 +1,5 @@
 import type { Boxes } from "./spatial.js";
-import type { SceneEdges } from "./scene.js";
+import type { SceneEdges } from "./scene-edges.js";
 
 export type Direction = "left" | "right" | "up" | "down";
 

@@ -1,7 +1,8 @@
 import { curveOf, markPoint, type Curve } from "./curve.js";
 import type { Pen } from "./pen.js";
 import { font } from "./pen.js";
-import { ACROSS, CONDITION_NAMES, CYCLIC, EDGE_TYPES, GHOSTLY, IMPLIED, type Scene } from "./scene.js";
+import type { Scene } from "./scene.js";
+import { ACROSS, CONDITION_NAMES, CYCLIC, EDGE_TYPES, GHOSTLY, IMPLIED } from "./scene-edges.js";
 import { isTile, onScreen, screenRect, visibleRegions, type View } from "./view.js";
 
 /** Dashes by type, solid for the usual dependency. Together with where an edge is attached and its end mark it tells the type. */

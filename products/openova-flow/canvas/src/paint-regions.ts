@@ -47,7 +47,10 @@ export function regionFace(view: View, region: SceneRegion, text: TextFitter, dp
 export function paintRegion(pen: Pen, view: View, region: SceneRegion): void {
   const r = snapped(screenRect(view, region), pen.dpr);
   if (isTile(region, view.camera.k)) {
+    const dim = view.emphasis?.dim;
+    pen.c.globalAlpha = dim !== undefined && region.nodes.every((i) => dim[i] === 1) ? 0.3 : 1;
     paintTile(pen, region, r);
+    pen.c.globalAlpha = 1;
     return;
   }
   const title = planTitle(view, region, pen.text);

@@ -126,6 +126,9 @@ export class Renderer {
     const fit = (canvas: HTMLCanvasElement, s: Size): void => {
       canvas.width = Math.max(1, Math.round(s.width * dpr));
       canvas.height = Math.max(1, Math.round(s.height * dpr));
+      // Exactly as large as its pixels: scaled by a hair, text would blur.
+      canvas.style.width = `${canvas.width / dpr}px`;
+      canvas.style.height = `${canvas.height / dpr}px`;
     };
     for (const canvas of [this.#layers.ground, this.#layers.nodes, this.#layers.overlay]) fit(canvas, size);
     fit(this.#layers.map, minimapSize);

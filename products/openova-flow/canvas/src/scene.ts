@@ -1,10 +1,11 @@
 import {
   DISPLAY_STATES, displayState,
-  type DisplayContext, type DisplayState, type FlowGraph, type FlowNode, type GraphEdge, type LayoutResult, type RelationshipType,
+  type DisplayContext, type DisplayState, type FlowGraph, type FlowNode, type LayoutResult,
 } from "@openova/flow-core";
 import type { Rect } from "./camera.js";
 import { caption, captionTicks } from "./caption.js";
-import { externalId, type Ghost } from "./ghosts.js";
+import type { Ghost } from "./ghosts.js";
+import { ACROSS, collectEdges, type SceneEdges } from "./scene-edges.js";
 import { SpatialIndex } from "./spatial.js";
 
 export const STATES: readonly DisplayState[] = DISPLAY_STATES;
@@ -12,16 +13,6 @@ export const MISSING = STATES.length;
 export const EXTERNAL = STATES.length + 1;
 export const WORKING = STATES.indexOf("working");
 const stateIndex = new Map<string, number>(STATES.map((s, i) => [s, i]));
-
-export const EDGE_TYPES: readonly RelationshipType[] = ["finish-to-start", "start-to-start", "finish-to-finish", "start-to-finish", "triggers"];
-const typeIndex = new Map<string, number>(EDGE_TYPES.map((t, i) => [t, i]));
-export const CONDITION_NAMES = ["on-success", "on-failure", "always"] as const;
-
-/** Flags of an edge. */
-export const CYCLIC = 1;
-export const GHOSTLY = 2;
-export const ACROSS = 4;
-export const IMPLIED = 8;
 
 export interface SceneRegion {
   readonly name: string;
@@ -53,19 +44,6 @@ export interface SceneGroup {
   y: number;
   w: number;
   h: number;
-}
-
-export interface SceneEdges {
-  readonly count: number;
-  readonly from: Int32Array;
-  readonly to: Int32Array;
-  readonly type: Uint8Array;
-  readonly condition: Uint8Array;
-  readonly flags: Uint8Array;
-  readonly key: readonly string[];
-  readonly lag: Float32Array;
-  /** Edges between regions, or of a node without a place. */
-  readonly across: Uint32Array;
 }
 
 /** All that is drawn, in arrays: positions in world units, states, edges, regions. Positions may be moved by an animation. */
@@ -318,44 +296,6 @@ export class Scene {
   }
 }
 
-function collectEdges(
-  graph: FlowGraph, index: ReadonlyMap<string, number>, region: Int32Array, layer: Int32Array,
-): SceneEdges {
-  const kept: { edge: GraphEdge; from: number; to: number }[] = [];
-  const find = (edge: GraphEdge, end: "from" | "to"): number | undefined => {
-    const flowId = end === "from" ? edge.fromFlowId : edge.toFlowId;
-    if (flowId === undefined) return index.get(edge[end]);
-    const here = graph.nodes.get(end === "from" ? edge.to : edge.from);
-    return index.get(externalId(here?.region, flowId, edge[end]));
-  };
-  for (const edge of graph.edges) {
-    const from = find(edge, "from");
-    const to = find(edge, "to");
-    if (from !== undefined && to !== undefined) kept.push({ edge, from, to });
-  }
-  const n = kept.length;
-  const out = {
-    count: n,
-    from: new Int32Array(n), to: new Int32Array(n), type: new Uint8Array(n), condition: new Uint8Array(n),
-    flags: new Uint8Array(n), key: new Array<string>(n), lag: new Float32Array(n),
-  };
-  const across: number[] = [];
-  kept.forEach(({ edge, from, to }, e) => {
-    out.from[e] = from;
-    out.to[e] = to;
-    out.type[e] = typeIndex.get(edge.type) ?? 0;
-    out.condition[e] = Math.max(0, CONDITION_NAMES.indexOf(edge.condition));
-    out.key[e] = edge.key;
-    out.lag[e] = edge.rel.lag ?? 0;
-    const away = region[from] !== region[to] || region[from] === -1;
-    out.flags[e] = (edge.cyclic ? CYCLIC : 0) | (away ? ACROSS : 0)
-      | (edge.danglingFrom || edge.danglingTo || edge.fromFlowId !== undefined || edge.toFlowId !== undefined ? GHOSTLY : 0);
-    if (away) across.push(e);
-  });
-  markImplied(out, region.length, layer);
-  return { ...out, across: Uint32Array.from(across) };
-}
-
 /** Shares of labels that are cut off must leave something behind, and mean something. */
 function commonPrefix(graph: FlowGraph, ids: readonly string[]): string {
   let prefix: string | undefined;
@@ -368,42 +308,4 @@ function commonPrefix(graph: FlowGraph, ids: readonly string[]): string {
   }
   const end = Math.max(prefix?.lastIndexOf("-") ?? -1, prefix?.lastIndexOf("/") ?? -1);
   return ids.length < 3 ? "" : (prefix ?? "").slice(0, end + 1);
-}
-
-/** Steps that the search for a way round may take over all edges, so that a dense graph costs no more than a sparse one. */
-const impliedBudget = 300_000;
-
-/** Marks plain dependencies that a longer chain of plain dependencies says already, so that they can be drawn quietly. */
-function markImplied(edges: Omit<SceneEdges, "across">, nodes: number, layer: Int32Array): void {
-  const starts = new Uint32Array(nodes + 1);
-  const plain = (e: number): boolean => edges.type[e] === 0 && (edges.flags[e]! & CYCLIC) === 0;
-  for (let e = 0; e < edges.count; e++) if (plain(e)) starts[edges.from[e]! + 1]!++;
-  for (let i = 0; i < nodes; i++) starts[i + 1]! += starts[i]!;
-  const next = starts.slice();
-  const targets = new Int32Array(starts[nodes]!);
-  for (let e = 0; e < edges.count; e++) if (plain(e)) targets[next[edges.from[e]!]!++] = edges.to[e]!;
-  const seen = new Uint32Array(nodes);
-  let budget = impliedBudget;
-  for (let e = 0; e < edges.count && budget > 0; e++) {
-    const to = edges.to[e]!, from = edges.from[e]!;
-    if (!plain(e) || layer[to]! - layer[from]! < 2) continue;
-    const stack = [from];
-    const stamp = e + 1;
-    search: while (stack.length > 0 && budget > 0) {
-      const at = stack.pop()!;
-      for (let k = starts[at]!; k < starts[at + 1]!; k++) {
-        const t = targets[k]!;
-        budget--;
-        if (t === to) {
-          if (at === from) continue;
-          edges.flags[e]! |= IMPLIED;
-          break search;
-        }
-        if (seen[t] !== stamp && layer[t]! < layer[to]!) {
-          seen[t] = stamp;
-          stack.push(t);
-        }
-      }
-    }
-  }
 }

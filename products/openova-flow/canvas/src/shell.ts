@@ -11,9 +11,9 @@ const css = `
 .stage { position: absolute; inset: 0; touch-action: none; cursor: grab; background: var(--_background); }
 .stage[data-over] { cursor: pointer; }
 .stage[data-drag] { cursor: grabbing; }
-.stage canvas { position: absolute; inset: 0; width: 100%; height: 100%; pointer-events: none; }
+.stage canvas { position: absolute; left: 0; top: 0; pointer-events: none; }
 .map {
-  position: absolute; left: calc(12px + var(--_left)); bottom: calc(12px + var(--_bottom)); width: 184px; height: 116px; touch-action: none;
+  position: absolute; left: calc(12px + var(--_left)); bottom: calc(12px + var(--_bottom)); touch-action: none;
   background: var(--_surface); border: 1px solid var(--_border); border-radius: 8px; cursor: crosshair;
 }
 .controls {

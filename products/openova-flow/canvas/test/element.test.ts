@@ -300,6 +300,15 @@ describe("selection", () => {
     expect(await page.evaluate(() => bench.view().level)).not.toBe("tile");
   });
 
+  test("what a filter lets through follows the statuses", async () => {
+    const page = await start();
+    await page.evaluate(() => bench.element!.setFilter((n) => n.status === "failed"));
+    const bright = (): Promise<boolean> => page.evaluate(() => /<text[^>]*fill="#[0-9a-f]{6}">egg</.test(bench.element!.exportSVG()));
+    expect(await bright()).toBe(false);
+    await page.evaluate(() => bench.send({ type: "upsert-nodes", nodes: [{ ...bench.current().nodes.get("egg")!, status: "failed" }] }));
+    await expect.poll(bright, { timeout: 5000 }).toBe(true);
+  });
+
   test("a filter dims, and null ends it", async () => {
     const page = await start();
     const plain = await inked(page, "nodes");
@@ -471,6 +480,17 @@ describe("the view", () => {
     expect(boxes.region.y + boxes.region.h / 2).toBeCloseTo(400, 0);
     expect(boxes.node.x + boxes.node.w / 2).toBeCloseTo(600, 0);
     expect(boxes.node.w).toBeGreaterThan(120);
+  });
+
+  test("a view that is set before there is a flow is kept", async () => {
+    const page = await open();
+    const view = await page.evaluate(async () => {
+      bench.make();
+      bench.element!.view = { x: 120, y: 40, k: 0.9 };
+      await bench.fleet({ regions: 2, perRegion: 30 });
+      return bench.view();
+    });
+    expect(view).toEqual({ x: 120, y: 40, k: 0.9, level: "card" });
   });
 
   test("the map shows when part of the flow is out of view, and a press on it goes there", async () => {

@@ -8,7 +8,8 @@ import { levelAt } from "../src/lod.js";
 import { Motion } from "../src/motion.js";
 import { nearest, step } from "../src/navigate.js";
 import { planTitle } from "../src/paint-regions.js";
-import { ACROSS, CYCLIC, EDGE_TYPES, EXTERNAL, GHOSTLY, IMPLIED, MISSING, Scene, STATES } from "../src/scene.js";
+import { EXTERNAL, MISSING, Scene, STATES } from "../src/scene.js";
+import { ACROSS, CYCLIC, EDGE_TYPES, GHOSTLY, IMPLIED } from "../src/scene-edges.js";
 import { TextFitter } from "../src/text.js";
 import type { View } from "../src/view.js";
 import { fleet, fleetNow } from "./support/fleet.js";
@@ -79,10 +80,10 @@ describe("a scene", () => {
     expect(STATES[scene.state[scene.index.get("a")!]!]).toBe("working");
   });
 
-  test("an edge that a longer way says already is implied; the steps of that way are not", () => {
-    const scene = sceneOf(stateOf(small([{ id: "a" }, { id: "b" }, { id: "c" }], [["a", "b"], ["b", "c"], ["a", "c"]])));
-    const flags = Object.fromEntries(Array.from({ length: 3 }, (_, e) => [`${scene.ids[scene.edges.from[e]!]!}${scene.ids[scene.edges.to[e]!]!}`, scene.edges.flags[e]!]));
-    expect(flags).toEqual({ ab: 0, bc: 0, ac: IMPLIED });
+  test("an edge that a longer way says already is implied; the steps of that way are not, nor a long edge that nothing else says", () => {
+    const scene = sceneOf(stateOf(small([{ id: "a" }, { id: "b" }, { id: "c" }, { id: "z" }], [["a", "b"], ["b", "c"], ["a", "c"], ["z", "c"]])));
+    const flags = Object.fromEntries(Array.from({ length: 4 }, (_, e) => [`${scene.ids[scene.edges.from[e]!]!}${scene.ids[scene.edges.to[e]!]!}`, scene.edges.flags[e]!]));
+    expect(flags).toEqual({ ab: 0, bc: 0, ac: IMPLIED, zc: 0 });
   });
 
   test("edges may end at frames, and those between regions are marked", () => {

@@ -3,6 +3,7 @@ package watch
 import (
 	"context"
 	"errors"
+	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -55,12 +56,40 @@ func (r observedResource) Watch(ctx context.Context, opts metav1.ListOptions) (w
 	if err != nil {
 		return nil, err
 	}
-	return watch.Filter(w, func(e watch.Event) (watch.Event, bool) {
-		if e.Type == watch.Error {
-			r.outcome("watch", apierrors.FromObject(e.Object))
+	return tellErrors(w, r.outcome), nil
+}
+
+// told is a watch whose error events are told on their way.
+type told struct {
+	inner   watch.Interface
+	events  chan watch.Event
+	stopped chan struct{}
+	stop    sync.Once
+}
+
+func tellErrors(w watch.Interface, outcome func(verb string, err error)) watch.Interface {
+	t := &told{inner: w, events: make(chan watch.Event), stopped: make(chan struct{})}
+	go func() {
+		defer close(t.events)
+		for e := range w.ResultChan() {
+			if e.Type == watch.Error {
+				outcome("watch", apierrors.FromObject(e.Object))
+			}
+			select {
+			case t.events <- e:
+			case <-t.stopped:
+				return
+			}
 		}
-		return e, true
-	}), nil
+	}()
+	return t
+}
+
+func (t *told) ResultChan() <-chan watch.Event { return t.events }
+
+func (t *told) Stop() {
+	t.stop.Do(func() { close(t.stopped) })
+	t.inner.Stop()
 }
 
 // untilList makes a reflector that could not stream its initial list go on to an ordinary list at once, whose outcome then counts. On a

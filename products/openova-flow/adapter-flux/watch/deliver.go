@@ -48,18 +48,8 @@ func handler(k Kind, q *Queue, m *Metrics) cache.ResourceEventHandler {
 		q.Push(mapping.Event{Type: typ, Object: u})
 	}
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc: func(obj any) { push(mapping.Added, obj) },
-		UpdateFunc: func(before, now any) {
-			b, ok1 := before.(*cached)
-			n, ok2 := now.(*cached)
-			if ok1 && ok2 && b.UID != n.UID {
-				// Deleted and made again while nobody watched: two objects, not one that changed.
-				push(mapping.Deleted, b)
-				push(mapping.Added, n)
-				return
-			}
-			push(mapping.Modified, now)
-		},
+		AddFunc:    func(obj any) { push(mapping.Added, obj) },
+		UpdateFunc: func(_, obj any) { push(mapping.Modified, obj) },
 		DeleteFunc: func(obj any) {
 			if tomb, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 				obj = tomb.Obj // the last state that was seen; its deletion was not

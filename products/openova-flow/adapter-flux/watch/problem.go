@@ -16,7 +16,7 @@ import (
 // Class tells apart what can stand between the adapter and a kind.
 type Class string
 
-// The classes. NotServed, OtherVersion and Forbidden last until somebody changes the cluster; the rest pass by themselves, or are nobody's right.
+// The classes. NotServed, OtherVersion and Forbidden last until somebody changes the cluster; the rest are trouble on the way to it.
 const (
 	NotServed    Class = "not-served"    // the cluster has no such kind
 	OtherVersion Class = "other-version" // it has the kind, but not in the version that is read

@@ -46,11 +46,19 @@ export function paintNodes(pen: Pen, view: View, nodes: readonly number[]): void
   }
   for (const [key, boxes] of groups) {
     const name = stateName(key >> 1);
+    if ((key & 1) === 1) hideEdges(pen, boxes);
     pen.c.globalAlpha = (key & 1) === 1 ? dimmed : 1;
     if (view.level === "card" || view.level === "compact") paintCards(pen, view, name, boxes, (key & 1) === 1);
     else paintChips(pen, name, boxes);
   }
   pen.c.globalAlpha = 1;
+}
+
+/** What is dimmed is translucent, yet no edge may shine through its words. */
+function hideEdges(pen: Pen, boxes: readonly Box[]): void {
+  pen.c.globalAlpha = 1;
+  pen.c.fillStyle = pen.theme.lane;
+  for (const b of boxes) if (b.h > 4) pen.c.fillRect(b.x + 1, b.y + 1, b.w - 2, b.h - 2);
 }
 
 function outline(pen: Pen, boxes: readonly Box[], radius: number, inset: number): void {

@@ -1,0 +1,142 @@
+// Command openova-flow-proxy serves flows of a flow server under another origin, with credentials of its own.
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/proxy"
+)
+
+// shutdownTimeout bounds how long requests in flight may take to finish.
+const shutdownTimeout = 5 * time.Second
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	err := run(ctx, os.Args[1:], os.Getenv, os.Stderr)
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "openova-flow-proxy: "+err.Error())
+		os.Exit(2)
+	}
+}
+
+func run(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
+	cfg, err := parseConfig(args, getenv, stderr)
+	if err != nil {
+		return err
+	}
+	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	flows, err := proxy.New(proxy.Config{
+		Upstream:    cfg.upstream,
+		Authorize:   cfg.authorize,
+		AllowIngest: cfg.allowIngest,
+		Token:       cfg.token(),
+		Transport:   cfg.transport(),
+		Logger:      log,
+	})
+	if err != nil {
+		return err
+	}
+	listener, err := net.Listen("tcp", cfg.listenAddr)
+	if err != nil {
+		return fmt.Errorf("FLOW_PROXY_LISTEN_ADDR is %q, which can't be listened on: %w", cfg.listenAddr, err)
+	}
+	return serve(ctx, listener, under(cfg.prefix, flows), flows.Close, log)
+}
+
+// under serves flows under a prefix, and health at the root.
+func under(prefix string, flows http.Handler) http.Handler {
+	stripped := http.StripPrefix(strings.TrimSuffix(prefix, "/"), flows)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/healthz" {
+			_, _ = io.WriteString(w, "ok\n")
+			return
+		}
+		stripped.ServeHTTP(w, r)
+	})
+}
+
+// serve serves until ctx ends; then streams end and requests in flight finish.
+func serve(ctx context.Context, listener net.Listener, h http.Handler, closeStreams func(), log *slog.Logger) error {
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+	}
+	srv.RegisterOnShutdown(closeStreams)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	failed := make(chan error, 1)
+	wg.Go(func() { failed <- srv.Serve(listener) })
+	log.Info("started", "addr", listener.Addr().String())
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serve: %w", err)
+	case <-ctx.Done():
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	if err := srv.Shutdown(bounded); err != nil {
+		log.Warn("requests were cut off", "err", err)
+		_ = srv.Close()
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// transport trusts the certificates of a file; without one the proxy's own transport trusts the system's.
+func (c config) transport() http.RoundTripper {
+	if c.roots == nil {
+		return nil
+	}
+	t := proxy.NewTransport()
+	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: c.roots}
+	return t
+}
+
+// token reads the token's file for each request, so that it may be rotated in place.
+func (c config) token() func() (string, error) {
+	if c.tokenFile == "" {
+		return nil
+	}
+	return func() (string, error) {
+		text, err := os.ReadFile(c.tokenFile)
+		if err != nil {
+			return "", err
+		}
+		token := strings.TrimSpace(string(text))
+		if token == "" || strings.ContainsAny(token, " \r\n\t") {
+			return "", fmt.Errorf("%s must hold one token and nothing else", c.tokenFile)
+		}
+		return token, nil
+	}
+}
+
+func rootsOf(file string) (*x509.CertPool, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, errors.New("no certificate in it")
+	}
+	return pool, nil
+}

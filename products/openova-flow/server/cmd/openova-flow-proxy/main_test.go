@@ -1,0 +1,152 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"flag"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const within = 30 * time.Second
+
+func env(pairs ...string) func(string) string {
+	return func(name string) string {
+		for i := 0; i < len(pairs); i += 2 {
+			if pairs[i] == name {
+				return pairs[i+1]
+			}
+		}
+		return ""
+	}
+}
+
+func TestBadSettingsNameTheVariableTheValueAndWhatIsAllowed(t *testing.T) {
+	good := []string{"FLOW_PROXY_UPSTREAM_URL", "http://flow", "FLOW_PROXY_FLOWS", "*"}
+	for _, tt := range []struct {
+		env  []string
+		args []string
+		want string
+	}{
+		{nil, nil, `FLOW_PROXY_UPSTREAM_URL is ""; allowed: an absolute URL`},
+		{[]string{"FLOW_PROXY_UPSTREAM_URL", "flow:8080"}, nil, `FLOW_PROXY_UPSTREAM_URL is "flow:8080"; allowed: an absolute URL`},
+		{[]string{"FLOW_PROXY_UPSTREAM_URL", "http://me:pw@flow"}, nil, `FLOW_PROXY_UPSTREAM_URL is "http://me:xxxxx@flow"; allowed`},
+		{good[:2], nil, `FLOW_PROXY_FLOWS is ""; allowed: flow ids or patterns`},
+		{good, []string{"--flows=a,,b"}, `--flows is "a,,b"; allowed: flow ids`},
+		{good, []string{"--flows=[a"}, `--flows is "[a"; allowed: flow ids`},
+		{good, []string{"--listen-addr=8080"}, `--listen-addr is "8080"; allowed: host:port`},
+		{good, []string{"--prefix=api"}, `--prefix is "api"; allowed: a path`},
+		{good, []string{"--allow-ingest=yes"}, `--allow-ingest is "yes"; allowed: true or false`},
+		{good, []string{"--token-file=/not/there"}, `--token-file is "/not/there"; allowed: a file with a bearer token`},
+		{good, []string{"--token-file=main.go"}, `--token-file is "main.go"; allowed: a file with a bearer token`},
+		{good, []string{"--ca-file=main.go"}, `--ca-file is "main.go"; allowed: a file of PEM certificates`},
+		{good, []string{"--listen-addr=192.0.2.1:1"}, `FLOW_PROXY_LISTEN_ADDR is "192.0.2.1:1", which can't be listened on`},
+		{good, []string{"extra"}, `unexpected argument "extra"`},
+	} {
+		err := run(t.Context(), tt.args, env(tt.env...), io.Discard)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%v %v: %v, want %s", tt.env, tt.args, err, tt.want)
+		}
+	}
+}
+
+func TestHelpListsEverySetting(t *testing.T) {
+	var out strings.Builder
+	if err := run(t.Context(), []string{"--help"}, env(), &out); !errors.Is(err, flag.ErrHelp) {
+		t.Error(err)
+	}
+	for _, s := range settings {
+		if !strings.Contains(out.String(), s.env) {
+			t.Error("no", s.env)
+		}
+	}
+}
+
+// TestServesAndStops runs the whole program in front of an upstream with a certificate of its own.
+func TestServesAndStops(t *testing.T) {
+	upstream := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "data: "+r.URL.Path+" "+r.Header.Get("Authorization")+"\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	defer upstream.Close()
+	dir := t.TempDir()
+	ca, token := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "token")
+	write(t, ca, string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: upstream.Certificate().Raw})))
+	write(t, token, "first\n")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	logs, stderr := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := run(ctx, []string{"--listen-addr=127.0.0.1:0", "--prefix=/api/", "--flows=prod-*"},
+			env("FLOW_PROXY_UPSTREAM_URL", upstream.URL, "FLOW_PROXY_CA_FILE", ca, "FLOW_PROXY_TOKEN_FILE", token), stderr)
+		stderr.Close()
+		done <- err
+	}()
+	var started struct{ Addr string }
+	lines := bufio.NewReader(logs)
+	line, err := lines.ReadBytes('\n')
+	if err != nil || json.Unmarshal(line, &started) != nil {
+		t.Fatal(err, string(line))
+	}
+	go func() { _, _ = io.Copy(io.Discard, lines) }()
+	base := "http://" + started.Addr
+
+	if resp := get(t, base+"/healthz"); resp.StatusCode != 200 {
+		t.Error(resp.Status)
+	}
+	for _, path := range []string{"/api/v1/flows/other/stream", "/v1/flows/prod-1/stream"} {
+		if resp := get(t, base+path); resp.StatusCode != 404 {
+			t.Error(path, resp.Status)
+		}
+	}
+	var open *bufio.Reader
+	for _, want := range []string{"first", "second"} {
+		write(t, token, want)
+		open = bufio.NewReader(get(t, base+"/api/v1/flows/prod-1/stream").Body)
+		if line, err := open.ReadString('\n'); line != "data: /v1/flows/prod-1/stream Bearer "+want+"\n" {
+			t.Errorf("%q %v", line, err)
+		}
+	}
+	cancel()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(within):
+		t.Fatal("an open stream holds up the end")
+	}
+	if rest, _ := io.ReadAll(open); len(strings.TrimSpace(string(rest))) != 0 {
+		t.Errorf("%q", rest)
+	}
+}
+
+func get(t *testing.T, url string) *http.Response {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	return resp
+}
+
+func write(t *testing.T, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}

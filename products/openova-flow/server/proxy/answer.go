@@ -1,0 +1,99 @@
+package proxy
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"mime"
+	"net"
+	"net/http"
+	"time"
+)
+
+// answerHeaders is all that comes back from upstream.
+var answerHeaders = []string{"Content-Type", "Content-Length", "Etag", "Cache-Control", "Flow-Incarnation", "Retry-After", "Allow", "X-Accel-Buffering", "X-Content-Type-Options"}
+
+// answerError is an answer of upstream that is not for the caller.
+type answerError struct{ status int }
+
+func (e answerError) Error() string {
+	return fmt.Sprintf("the flow server answered %d %s", e.status, http.StatusText(e.status))
+}
+
+// checkAnswer lets pass what the API answers. A refusal of the service's own credentials is not the caller's business, and a page
+// of something between here and the flow server is nobody's.
+func checkAnswer(resp *http.Response) error {
+	code := resp.StatusCode
+	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	ours := code == http.StatusOK || code == http.StatusNotModified || code >= 400 && media == "application/problem+json"
+	if !ours || code == http.StatusUnauthorized || code == http.StatusForbidden || code == http.StatusProxyAuthRequired {
+		return answerError{code}
+	}
+	kept := http.Header{}
+	for _, name := range answerHeaders {
+		if values := resp.Header.Values(name); len(values) > 0 {
+			kept[name] = values
+		}
+	}
+	resp.Header, resp.Trailer = kept, nil
+	return nil
+}
+
+// fail answers for an upstream that did not.
+func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
+	if r.Context().Err() != nil {
+		panic(http.ErrAbortHandler) // the caller has gone, or the service is closing
+	}
+	h.cfg.Logger.Warn("flow server did not answer", "path", r.URL.Path, "err", err)
+	var timeout net.Error
+	var answer answerError
+	if errors.As(err, &timeout) && timeout.Timeout() || errors.As(err, &answer) && answer.status == http.StatusGatewayTimeout {
+		writeProblem(w, http.StatusGatewayTimeout, "the flow server did not answer in time")
+		return
+	}
+	writeProblem(w, http.StatusBadGateway, "the flow server can't be reached or gave an answer that can't be passed on")
+}
+
+// refuse answers for an Authorize that said no.
+func refuse(w http.ResponseWriter, err error) {
+	switch {
+	case errors.Is(err, ErrUnauthenticated):
+		writeProblem(w, http.StatusUnauthorized, "sign in to see this flow")
+	case errors.Is(err, ErrNotFound):
+		writeProblem(w, http.StatusNotFound, "there is no such flow")
+	default:
+		writeProblem(w, http.StatusForbidden, "you may not do this with this flow")
+	}
+}
+
+func writeProblem(w http.ResponseWriter, status int, detail string) {
+	h := w.Header()
+	h.Set("Content-Type", "application/problem+json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": detail})
+}
+
+// deadlineWriter cuts a caller that takes no bytes, which would hold up what upstream sends.
+type deadlineWriter struct {
+	http.ResponseWriter
+	rc      *http.ResponseController
+	timeout time.Duration
+}
+
+func (w *deadlineWriter) Write(b []byte) (int, error) {
+	w.extend()
+	return w.ResponseWriter.Write(b)
+}
+
+// FlushError is what http.ResponseController calls.
+func (w *deadlineWriter) FlushError() error {
+	w.extend()
+	return w.rc.Flush()
+}
+
+// A writer without deadlines, as tests and some middleware have, works as well as it can.
+func (w *deadlineWriter) extend() { _ = w.rc.SetWriteDeadline(time.Now().Add(w.timeout)) }
+
+func (w *deadlineWriter) clear() { _ = w.rc.SetWriteDeadline(time.Time{}) }

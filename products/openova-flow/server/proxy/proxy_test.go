@@ -1,0 +1,530 @@
+package proxy_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/app"
+	"github.com/openova-io/openova/products/openova-flow/server/proxy"
+)
+
+const (
+	within = 30 * time.Second
+	prefix = "/sovereign/api"
+)
+
+var quiet = slog.New(slog.DiscardHandler)
+
+// flowServer is a real server on an address of its own, which it keeps over restarts.
+type flowServer struct {
+	t    *testing.T
+	addr string
+	stop func()
+}
+
+func startServer(t *testing.T, heartbeat time.Duration) *flowServer {
+	s := &flowServer{t: t, addr: "127.0.0.1:0"}
+	s.start(heartbeat)
+	t.Cleanup(func() { s.stop() })
+	return s
+}
+
+func (s *flowServer) start(heartbeat time.Duration) {
+	s.t.Helper()
+	l, err := net.Listen("tcp", s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.addr = l.Addr().String()
+	ctx, cancel := context.WithCancel(context.Background())
+	cfg := app.Config{Logger: quiet}
+	cfg.HTTP.Heartbeat = heartbeat
+	done := make(chan error, 1)
+	go func() { done <- app.Serve(ctx, l, cfg) }()
+	s.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			s.t.Error(err)
+		}
+		s.stop = func() {}
+	}
+}
+
+func (s *flowServer) post(id, status string) {
+	s.t.Helper()
+	body := fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":"F","label":"x","status":%q}]}`, id, status)
+	resp, err := http.Post("http://"+s.addr+"/v1/flows/F/events", "application/json", strings.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != 200 {
+		s.t.Fatal(resp.Status)
+	}
+}
+
+func allow(*http.Request, string) error { return nil }
+
+// mount serves a proxy to upstream under the prefix, and returns the URL that flows are at.
+func mount(t *testing.T, upstream string, change func(*proxy.Config)) string {
+	t.Helper()
+	u, err := url.Parse(upstream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := proxy.Config{Upstream: u, Authorize: allow, Logger: quiet}
+	if change != nil {
+		change(&cfg)
+	}
+	h, err := proxy.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle(prefix+"/", http.StripPrefix(prefix, h))
+	srv := httptest.NewUnstartedServer(mux)
+	srv.Config.ErrorLog = slog.NewLogLogger(quiet.Handler(), slog.LevelDebug)
+	srv.Start()
+	t.Cleanup(func() { h.Close(); srv.Close() })
+	return srv.URL + prefix + "/v1/flows/"
+}
+
+func do(t *testing.T, method, url, body string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resp, string(text)
+}
+
+type frame struct{ id, event, data string }
+
+// stream follows a flow frame by frame.
+type stream struct {
+	t      *testing.T
+	in     *bufio.Scanner
+	cancel context.CancelFunc
+}
+
+func follow(t *testing.T, url, lastEventID string) *stream {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	t.Cleanup(cancel)
+	req, _ := http.NewRequestWithContext(ctx, "GET", url+"F/stream", nil)
+	req.Header.Set("Last-Event-ID", lastEventID)
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream" || resp.Header.Get("X-Accel-Buffering") != "no" {
+		t.Fatal(resp.Status, resp.Header)
+	}
+	return &stream{t, bufio.NewScanner(resp.Body), cancel}
+}
+
+// next is the next frame; false when the stream has ended.
+func (s *stream) next() (f frame, ok bool) {
+	for s.in.Scan() {
+		name, value, _ := strings.Cut(s.in.Text(), ": ")
+		switch name {
+		case "id":
+			f.id = value
+		case "event":
+			f.event = value
+		case "data":
+			f.data = value
+		case "":
+			return f, true
+		}
+	}
+	return f, false
+}
+
+// message is the next frame that is no heartbeat and not the server's own upsert-flow.
+func (s *stream) message() frame {
+	s.t.Helper()
+	for {
+		f, ok := s.next()
+		if !ok {
+			s.t.Fatal("the stream ended: ", s.in.Err())
+		}
+		if f.event != "heartbeat" && f.event != "upsert-flow" {
+			return f
+		}
+	}
+}
+
+func TestAStreamPassesUnbufferedAndOutlivesARestartOfTheServer(t *testing.T) {
+	server := startServer(t, 15*time.Second)
+	flows := mount(t, "http://"+server.addr, nil)
+	server.post("a", "running")
+
+	s := follow(t, flows, "")
+	if f, _ := s.next(); f.event != "heartbeat" || f.id != "" {
+		t.Fatalf("first comes %+v", f)
+	}
+	if f := s.message(); f.event != "snapshot" || !strings.Contains(f.data, `"id":"a"`) {
+		t.Fatalf("%+v", f)
+	}
+	server.post("b", "running") // arrives though nothing comes after it
+	seen := s.message()
+	if seen.event != "upsert-nodes" || !strings.Contains(seen.data, `"id":"b"`) {
+		t.Fatalf("%+v", seen)
+	}
+
+	s.cancel()
+	server.post("c", "running")
+	s = follow(t, flows, seen.id)
+	if f := s.message(); f.event != "upsert-nodes" || !strings.Contains(f.data, `"id":"c"`) {
+		t.Fatalf("a resumed stream goes on with %+v", f)
+	}
+
+	server.stop()
+	for {
+		if _, ok := s.next(); !ok {
+			break
+		}
+	}
+	resp, body := do(t, "GET", flows+"F/stream", "")
+	if resp.StatusCode != 502 || strings.Contains(body, server.addr) || strings.Contains(body, "127.0.0.1") {
+		t.Fatal(resp.Status, body)
+	}
+
+	server.start(15 * time.Second)
+	server.post("d", "running")
+	s = follow(t, flows, seen.id)
+	if f := s.message(); f.event != "snapshot" || !strings.Contains(f.data, `"id":"d"`) || strings.Contains(f.data, `"id":"a"`) {
+		t.Fatalf("after a restart the stream goes on with %+v", f)
+	}
+}
+
+func TestHeartbeatsPass(t *testing.T) {
+	server := startServer(t, 20*time.Millisecond)
+	s := follow(t, mount(t, "http://"+server.addr, nil), "")
+	for range 3 {
+		if f, ok := s.next(); !ok || f.event != "heartbeat" {
+			t.Fatalf("%+v", f)
+		}
+	}
+}
+
+func TestReadingAndIngest(t *testing.T) {
+	server := startServer(t, 15*time.Second)
+	server.post("a", "running")
+	readOnly := mount(t, "http://"+server.addr, nil)
+	flows := mount(t, "http://"+server.addr, func(c *proxy.Config) { c.AllowIngest = true })
+
+	resp, body := do(t, "GET", flows+"F/snapshot", "")
+	if resp.StatusCode != 200 || !strings.Contains(body, `"id":"a"`) || resp.Header.Get("Flow-Incarnation") == "" {
+		t.Fatal(resp.Status, body)
+	}
+	if again, _ := do(t, "GET", flows+"F/snapshot", "", "If-None-Match", resp.Header.Get("ETag")); again.StatusCode != 304 {
+		t.Error(again.Status)
+	}
+	good := `{"type":"upsert-nodes","nodes":[{"id":"p","flowId":"F","label":"x","status":"running"}]}`
+	for _, tt := range []struct {
+		name, method, url, body string
+		status                  int
+		want                    string
+	}{
+		{"a message is folded", "POST", flows + "F/events", good, 200, `{"seq":`},
+		{"what the server refuses keeps its field", "POST", flows + "F/events", `{"type":"upsert-nodes","nodes":[]}`, 400, `"field":"nodes"`},
+		{"without AllowIngest nothing is written", "POST", readOnly + "F/events", good, 405, "GET, HEAD"},
+		{"flows are never deleted", "DELETE", flows + "F/events", "", 405, "GET, HEAD, POST"},
+		{"the messages that are held", "GET", flows + "F/events?after=0&limit=1", "", 200, `"head":`},
+		{"the rollouts", "GET", flows + "F/rollouts", "", 200, `"rollouts":`},
+		{"a flow that is not there", "GET", flows + "G/snapshot", "", 404, "application/problem+json"},
+		{"the list of flows is not served", "GET", strings.TrimSuffix(flows, "/"), "", 404, "nothing at this path"},
+		{"nor is what is beside the resources", "GET", flows + "F/regions", "", 404, "nothing at this path"},
+		{"nor below them", "GET", flows + "F/events/x", "", 404, "nothing at this path"},
+		{"a slash in an id stays in it", "GET", flows + "a%2Fb/snapshot", "", 400, "a flow id has"},
+		{"an id of dots is no step in a path", "GET", flows + "%2E%2E/snapshot", "", 404, "application/problem+json"},
+	} {
+		resp, body := do(t, tt.method, tt.url, tt.body, "Content-Type", "application/json")
+		all := body + resp.Header.Get("Allow") + resp.Header.Get("Content-Type")
+		if resp.StatusCode != tt.status || !strings.Contains(all, tt.want) {
+			t.Errorf("%s: %s %s", tt.name, resp.Status, all)
+		}
+	}
+}
+
+func TestAuthorizeDecidesPerFlow(t *testing.T) {
+	server := startServer(t, 15*time.Second)
+	server.post("a", "running")
+	flows := mount(t, "http://"+server.addr, func(c *proxy.Config) {
+		c.Authorize = func(r *http.Request, flowID string) error {
+			switch {
+			case r.Header.Get("Cookie") == "":
+				return proxy.ErrUnauthenticated
+			case flowID == "hidden":
+				return fmt.Errorf("tenant 7: %w", proxy.ErrNotFound)
+			case flowID != "F":
+				return errors.New("secret reason")
+			}
+			return nil
+		}
+	})
+	for _, tt := range []struct {
+		path, cookie string
+		want         int
+	}{
+		{"F/snapshot", "me", 200}, {"F/stream", "", 401}, {"F/snapshot", "", 401}, {"G/stream", "me", 403}, {"hidden/snapshot", "me", 404},
+	} {
+		headers := []string{"Cookie", tt.cookie}
+		if tt.cookie == "" {
+			headers = nil
+		}
+		resp, body := do(t, "GET", flows+tt.path, "", headers...)
+		if resp.StatusCode != tt.want || strings.Contains(body, "secret") || strings.Contains(body, "tenant") {
+			t.Errorf("%s as %q: %s %s", tt.path, tt.cookie, resp.Status, body)
+		}
+	}
+}
+
+func TestOnlyWhatIsKnownPassesEitherWay(t *testing.T) {
+	var got *http.Request
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		got = r
+		w.Header().Set("Set-Cookie", "upstream=1")
+		w.Header().Set("Server", "internal")
+		w.Header().Set("Location", "http://"+r.Host+"/")
+		w.Header().Set("X-Backend", r.Host)
+		w.Header().Set("ETag", `"e"`)
+		w.Header().Set("Trailer", "X-Trailer")
+		_, _ = io.WriteString(w, "{}")
+		w.Header().Set("X-Trailer", r.Host)
+	}))
+	defer upstream.Close()
+	flows := mount(t, upstream.URL+"/base", func(c *proxy.Config) {
+		c.Token = func() (string, error) { return "service", nil }
+	})
+	resp, _ := do(t, "GET", flows+"F.1/events?after=7&access_token=caller&limit=2", "", "Authorization", "Bearer caller", "Cookie", "session=caller",
+		"X-Forwarded-User", "caller", "Forwarded", "for=1.2.3.4", "X-Forwarded-For", "1.2.3.4", "Origin", "https://console", "Connection", "Upgrade", "Upgrade", "websocket",
+		"Last-Event-ID", "5", "If-None-Match", `"x"`, "Flow-Emitter", "e;epoch=1;n=1")
+	if got.Host != strings.TrimPrefix(upstream.URL, "http://") || got.RequestURI != "/base/v1/flows/F%2E1/events?after=7&limit=2" {
+		t.Error(got.Host, got.RequestURI)
+	}
+	want := map[string]string{"Authorization": "Bearer service", "User-Agent": "openova-flow-proxy", "Last-Event-Id": "5", "If-None-Match": `"x"`, "Flow-Emitter": "e;epoch=1;n=1"}
+	for name, values := range got.Header {
+		if len(values) != 1 || values[0] != want[name] {
+			t.Errorf("upstream got %s: %q", name, values)
+		}
+		delete(want, name)
+	}
+	if len(want) > 0 {
+		t.Error("upstream did not get", want)
+	}
+	for name := range resp.Header {
+		if !slices.Contains([]string{"Content-Type", "Etag", "Content-Length", "Date"}, name) {
+			t.Errorf("the caller got %s: %q", name, resp.Header[name])
+		}
+	}
+	if len(resp.Trailer) != 0 || resp.Header.Get("ETag") != `"e"` {
+		t.Error(resp.Trailer, resp.Header)
+	}
+}
+
+func TestAnswersOfUpstreamThatAreNotForTheCaller(t *testing.T) {
+	const problem = "application/problem+json"
+	for _, tt := range []struct {
+		name   string
+		status int
+		media  string
+		want   int
+	}{
+		{"the service's own credentials are refused", 401, problem, 502},
+		{"and may not do it", 403, problem, 502},
+		{"somebody sends elsewhere", 302, "text/html", 502},
+		{"a gateway's error page", 500, "text/html", 502},
+		{"a gateway has no such host", 404, "text/html", 502},
+		{"a gateway's timeout", 504, "text/html", 504},
+		{"an answer the API does not have", 206, "application/json", 502},
+		{"a limit", 503, problem, 503},
+		{"too many", 429, problem, 429},
+		{"no such flow", 404, problem, 404},
+	} {
+		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", tt.media)
+			w.Header().Set("Retry-After", "5")
+			w.Header().Set("Location", "http://"+r.Host)
+			w.WriteHeader(tt.status)
+			_, _ = io.WriteString(w, `{"detail":"from `+r.Host+`"}`)
+		}))
+		resp, body := do(t, "GET", mount(t, upstream.URL, nil)+"F/snapshot", "")
+		passed := tt.want == tt.status && tt.media == problem
+		var p struct{ Status int }
+		if resp.StatusCode != tt.want || resp.Header.Get("Content-Type") != problem || resp.Header.Get("Location") != "" ||
+			!passed && (json.Unmarshal([]byte(body), &p) != nil || p.Status != tt.want || strings.Contains(body, "127.0.0.1")) ||
+			passed && resp.Header.Get("Retry-After") != "5" {
+			t.Errorf("%s: %s %v %s", tt.name, resp.Status, resp.Header, body)
+		}
+		upstream.Close()
+	}
+}
+
+func TestAnUpstreamThatDoesNotAnswerInTimeIs504(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer upstream.Close()
+	var log bytes.Buffer
+	flows := mount(t, upstream.URL, func(c *proxy.Config) {
+		c.AnswerTimeout = 20 * time.Millisecond
+		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+	})
+	resp, body := do(t, "GET", flows+"F/snapshot", "")
+	if resp.StatusCode != 504 || strings.Contains(body, "127.0.0.1") {
+		t.Error(resp.Status, body)
+	}
+	if !strings.Contains(log.String(), "timeout") {
+		t.Error("the log says nothing:", log.String())
+	}
+}
+
+func TestWithoutATokenNothingGoesUpstream(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("upstream was asked") }))
+	defer upstream.Close()
+	flows := mount(t, upstream.URL, func(c *proxy.Config) {
+		c.Token = func() (string, error) { return "", errors.New("no file /run/secret") }
+	})
+	if resp, body := do(t, "GET", flows+"F/snapshot", ""); resp.StatusCode != 502 || strings.Contains(body, "secret") {
+		t.Error(resp.Status, body)
+	}
+}
+
+// endless streams until its reader is gone, then closes gone.
+func endless(t *testing.T, chunk string) (upstream string, gone chan struct{}) {
+	gone = make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(gone)
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.Header().Set("X-Accel-Buffering", "no")
+		rc := http.NewResponseController(w)
+		for {
+			_, err := io.WriteString(w, chunk)
+			if err == nil {
+				err = rc.Flush()
+			}
+			if err != nil || r.Context().Err() != nil {
+				return
+			}
+			if len(chunk) < 1000 {
+				<-r.Context().Done()
+			}
+		}
+	}))
+	t.Cleanup(srv.Close)
+	return srv.URL, gone
+}
+
+func wait(t *testing.T, c <-chan struct{}, what string) {
+	t.Helper()
+	select {
+	case <-c:
+	case <-time.After(within):
+		t.Fatal(what)
+	}
+}
+
+const heartbeat = "event: heartbeat\ndata: {}\n\n"
+
+func TestACallerThatGoesIsGoneUpstreamToo(t *testing.T) {
+	upstream, gone := endless(t, heartbeat)
+	s := follow(t, mount(t, upstream, nil), "")
+	if _, ok := s.next(); !ok {
+		t.Fatal("no frame")
+	}
+	s.cancel()
+	wait(t, gone, "upstream still streams")
+}
+
+func TestACallerThatTakesNoBytesIsCut(t *testing.T) {
+	upstream, gone := endless(t, ": "+strings.Repeat("x", 64<<10)+"\n\n")
+	flows := mount(t, upstream, func(c *proxy.Config) { c.WriteTimeout = 50 * time.Millisecond })
+	u, err := url.Parse(flows)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := net.Dial("tcp", u.Host)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET %sF/stream HTTP/1.1\r\nHost: x\r\n\r\n", u.Path)
+	wait(t, gone, "a caller that reads nothing holds the stream for ever")
+}
+
+func TestCloseEndsStreamsSoThatShutdownIsNotHeldUp(t *testing.T) {
+	upstream, gone := endless(t, heartbeat)
+	u, _ := url.Parse(upstream)
+	h, err := proxy.New(proxy.Config{Upstream: u, Authorize: allow, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewUnstartedServer(h)
+	srv.Config.RegisterOnShutdown(h.Close)
+	srv.Start()
+	defer srv.Close()
+	s := follow(t, srv.URL+"/v1/flows/", "")
+	if _, ok := s.next(); !ok {
+		t.Fatal("no frame")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	if err := srv.Config.Shutdown(ctx); err != nil {
+		t.Error(err)
+	}
+	wait(t, gone, "upstream still streams")
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequest("GET", "/v1/flows/F/stream", nil))
+	if w.Code != 503 || w.Header().Get("Retry-After") == "" {
+		t.Error("a closed proxy answers", w.Code)
+	}
+}
+
+func TestConfigNamesWhatIsWrong(t *testing.T) {
+	for upstream, want := range map[string]string{
+		"flow:8080": "must be absolute", "/v1": "must be absolute", "http://": "must be absolute", "ftp://flow": "must be absolute",
+		"http://me:secret@flow": "no user", "http://flow?a=b": "no user, query", "http://flow#x": "no user, query",
+	} {
+		u, err := url.Parse(upstream)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := proxy.New(proxy.Config{Upstream: u, Authorize: allow}); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v", upstream, err)
+		}
+	}
+	if _, err := proxy.New(proxy.Config{Authorize: allow}); err == nil || !strings.Contains(err.Error(), "upstream URL is missing") {
+		t.Error(err)
+	}
+	if _, err := proxy.New(proxy.Config{Upstream: &url.URL{Scheme: "http", Host: "flow"}}); err == nil || !strings.Contains(err.Error(), "Authorize is missing") {
+		t.Error(err)
+	}
+}

@@ -1,6 +1,6 @@
 import { causeOf } from "./causes.js";
-import { metaOf } from "./display.js";
-import type { FlowNode, FluxMeta } from "./types.js";
+import { COMMANDS, subjectOf } from "./commands.js";
+import type { FluxMeta } from "./types.js";
 
 export interface Explanation {
   /** One plain sentence; for an unknown reason the reason and message as they came. */
@@ -13,18 +13,6 @@ export interface Explanation {
 
 /** What a reason says, as a clause, and which command helps with it. */
 type Known = readonly [clause: string, next?: keyof typeof COMMANDS];
-
-/** Commands by purpose, for the object that is explained. */
-const COMMANDS = {
-  look: (o: Subject) => `kubectl -n ${o.namespace} describe ${o.resource} ${o.name}`,
-  retry: (o: Subject) => `flux reconcile ${o.flux} ${o.name} -n ${o.namespace}${o.flux === "helmrelease" ? " --reset" : ""}`,
-  logs: (o: Subject) => `flux logs --kind=${o.kind} --name=${o.name} --namespace=${o.namespace}`,
-  history: (o: Subject) => `flux debug helmrelease ${o.name} -n ${o.namespace} --show-history`,
-  values: (o: Subject) => `flux debug helmrelease ${o.name} -n ${o.namespace} --show-values`,
-  source: (o: Subject) => `flux get sources all -n ${o.namespace}`,
-  deps: (o: Subject) => `kubectl -n ${o.namespace} get ${o.resource}`,
-  controller: () => "kubectl -n flux-system logs deployment/helm-controller --tail=100",
-} as const;
 
 const REASONS: Readonly<Record<string, Known>> = {
   InstallSucceeded: ["is installed"],
@@ -80,17 +68,16 @@ export function explain(reason: string, message: string, meta: FluxMeta = {}, la
   const known = Object.hasOwn(REASONS, reason) ? REASONS[reason] : undefined;
   const cause = causeOf(deepest(reason, message, meta));
   const gaveUp = !GAVE_UP.has(reason) && GAVE_UP.has(meta.stalledReason ?? "");
+  const own = gaveUp ? "retry" : known === undefined ? "look" : known[1];
+  // Without a label there is no object to name; what the message names is named all the same.
+  const command = cause?.command ?? (own === undefined || label === "" ? undefined : COMMANDS[own](subject));
+  const next = command === undefined ? {} : { command };
   if (known === undefined && cause === null) {
-    return { sentence: [reason, message].filter((s) => s !== "").join(": "), known: false, ...command(COMMANDS.look(subject), label) };
+    return { sentence: [reason, message].filter((s) => s !== "").join(": "), known: false, ...next };
   }
   const clause = known?.[0] ?? `reports ${reason}`;
   const sentence = `${label === "" ? "It" : label} ${clause}${cause === null ? "" : `: ${cause.why}`}.`;
-  const next = cause?.command ?? (gaveUp ? COMMANDS.retry(subject) : known?.[1] === undefined ? undefined : COMMANDS[known[1]](subject));
-  return {
-    sentence: gaveUp ? `${sentence} Flux has given up on it${attempts(meta)}.` : sentence,
-    known: true,
-    ...(next === undefined ? {} : command(next, label)),
-  };
+  return { sentence: gaveUp ? `${sentence} Flux has given up on it${attempts(meta)}.` : sentence, known: true, ...next };
 }
 
 /** The message that says most: for a source that is not ready, that of the chart or the source itself. */
@@ -105,56 +92,4 @@ function deepest(reason: string, message: string, meta: FluxMeta): string {
 function attempts(meta: FluxMeta): string {
   const n = /after (\d+) attempt/.exec(meta.stalledMessage ?? "")?.[1] ?? meta.attempts;
   return n === undefined ? "" : ` after ${n} attempt${String(n) === "1" ? "" : "s"}`;
-}
-
-/** A command that needs a name is left out when there is none. */
-function command(next: string, label: string): { command?: string } {
-  return label === "" && next.includes(NAMELESS) ? {} : { command: next };
-}
-
-const NAMELESS = "<name>";
-
-interface Subject {
-  readonly kind: string;
-  readonly namespace: string;
-  readonly name: string;
-  /** What kubectl and flux call the kind. */
-  readonly resource: string;
-  readonly flux: string;
-}
-
-function subjectOf(meta: FluxMeta, label: string): Subject {
-  const kind = meta.kind === "Kustomization" ? "Kustomization" : "HelmRelease";
-  return {
-    kind,
-    namespace: meta.namespace ?? "flux-system",
-    name: label === "" ? NAMELESS : label,
-    resource: kind === "Kustomization" ? "kustomizations.kustomize.toolkit.fluxcd.io" : "helmrelease",
-    flux: kind.toLowerCase(),
-  };
-}
-
-export interface Command {
-  readonly title: string;
-  readonly command: string;
-}
-/** Commands that a person may copy for a node: look, events, logs, retry, resume. Empty for what is no Flux object. */
-export function commandsFor(node: FlowNode): readonly Command[] {
-  const meta = metaOf(node);
-  if (meta.kind !== "HelmRelease" && meta.kind !== "Kustomization") return [];
-  const o = subjectOf(meta, node.label);
-  return [
-    { title: "Show it", command: COMMANDS.look(o) },
-    { title: "Its events", command: `kubectl -n ${o.namespace} events --for ${o.resource}/${o.name}` },
-    { title: "The controller's log", command: COMMANDS.logs(o) },
-    ...(o.flux === "helmrelease"
-      ? [
-          { title: "Its values", command: COMMANDS.values(o) },
-          { title: "Its release history", command: COMMANDS.history(o) },
-        ]
-      : [{ title: "What it applied", command: `flux tree kustomization ${o.name} -n ${o.namespace}` }]),
-    meta.suspended
-      ? { title: "Resume it", command: `flux resume ${o.flux} ${o.name} -n ${o.namespace}` }
-      : { title: "Try again now", command: COMMANDS.retry(o) },
-  ];
 }

@@ -29,8 +29,6 @@ export interface HubWord {
   readonly to?: string;
   readonly event?: StreamEvent;
   readonly state?: ConnectionState;
-  /** A new holder has begun: who has nothing yet joins again. */
-  readonly hello?: true;
 }
 
 export const ALIVE_EVERY_MS = 20_000;

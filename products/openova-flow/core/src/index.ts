@@ -14,7 +14,8 @@ export {
   type DisplayState,
   type NodeTimes,
 } from "./display.js";
-export { commandsFor, explain, type Command, type Explanation } from "./explain.js";
+export { commandsFor, type Command } from "./commands.js";
+export { explain, type Explanation } from "./explain.js";
 export { criticalPath, type CriticalPath } from "./critical.js";
 export { buildGraph, type FlowGraph, type GraphEdge } from "./graph.js";
 export { createLayoutClient, type LayoutClient, type WorkerLike } from "./layout/client.js";

@@ -1,3 +1,4 @@
+import { COMMANDS, subjectOf } from "./commands.js";
 import { displayState, metaOf, missingDependencies, type DisplayContext, type DisplayState } from "./display.js";
 import { explain } from "./explain.js";
 import type { FlowGraph } from "./graph.js";
@@ -97,7 +98,7 @@ function broken(node: FlowNode, meta: FluxMeta, context: DisplayContext): Findin
       reason: "DependencyNotReady",
       message: meta.message ?? "",
       sentence: `${node.label} waits for ${first}, which does not exist.`,
-      command: `kubectl -n ${meta.namespace ?? "flux-system"} get helmrelease ${nameOf(first)}`,
+      command: COMMANDS.get(subjectOf(meta, nameOf(first))),
       since: meta.waitingSince ?? meta.reasonSince,
     };
   }
@@ -129,7 +130,7 @@ function terminating(node: FlowNode, meta: FluxMeta, now: number): Finding | nul
     reason: "Terminating",
     message: meta.message ?? "",
     sentence: `${node.label} has been going away for over five minutes${held}.`,
-    command: `kubectl -n ${meta.namespace ?? "flux-system"} describe ${resourceOf(meta)} ${node.label}`,
+    command: COMMANDS.look(subjectOf(meta, node.label)),
     since,
   };
 }
@@ -142,7 +143,7 @@ function suspended(node: FlowNode, meta: FluxMeta): Finding {
     reason: "Suspended",
     message: meta.message ?? "",
     sentence: `${node.label} is suspended and not ready, and others wait for it.`,
-    command: `flux resume ${meta.kind === "Kustomization" ? "kustomization" : "helmrelease"} ${node.label} -n ${meta.namespace ?? "flux-system"}`,
+    command: COMMANDS.resume(subjectOf(meta, node.label)),
     since: meta.reasonSince,
   };
 }
@@ -161,13 +162,9 @@ function cycle(graph: FlowGraph, node: FlowNode, meta: FluxMeta): Finding {
       members.length === 1
         ? `${node.label} depends on itself and can never start.`
         : `${named.join(", ")}${more} wait for each other; none can ever start.`,
-    command: `kubectl -n ${meta.namespace ?? "flux-system"} get ${resourceOf(meta)} ${node.label} -o jsonpath='{.spec.dependsOn}'`,
+    command: COMMANDS.dependsOn(subjectOf(meta, node.label)),
     since: meta.waitingSince,
   };
-}
-
-function resourceOf(meta: FluxMeta): string {
-  return meta.kind === "Kustomization" ? "kustomizations.kustomize.toolkit.fluxcd.io" : "helmrelease";
 }
 
 function nameOf(id: string): string {

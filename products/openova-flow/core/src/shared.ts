@@ -125,9 +125,7 @@ class Shared implements SharedConnection {
     });
     this.#expectWord(SILENCE_MS, () => this.#alone());
     channel.addEventListener("message", ({ data }) => {
-      if (this.#via !== "follower") return;
-      if ((data as HubWord).hello && this.#lastSeq === 0) channel.postMessage(this.#word("join"));
-      this.#hear(data, () => this.#alone());
+      if (this.#via === "follower") this.#hear(data, () => this.#alone());
     });
     channel.postMessage(this.#word("join"));
     locks
@@ -162,7 +160,6 @@ class Shared implements SharedConnection {
           resolve();
         },
       };
-      channel.postMessage({ from: "hub", hello: true } satisfies HubWord);
       this.#set(hub.state);
     });
   }

@@ -186,6 +186,46 @@ describe("connectShared", () => {
     expect(shown(t)).toBe("b");
   });
 
+  it("welcomes a tab back that says that it is alive after having been given up", async () => {
+    const { hub } = worker();
+    const [mine, its] = ports();
+    const heard: unknown[] = [];
+    mine.addEventListener("message", ({ data }) => void heard.push((data as { event?: { type: string } }).event?.type));
+    hub.accept(its);
+    const say = (word: string): void => mine.postMessage({ from: "tab", tab: "t", say: word, url: "/", flowId: "F", headers: {} });
+    const other = tab({ sharedWorker: () => { const [a, b] = ports(); hub.accept(b); return a; } });
+    say("join");
+    await settle();
+    server.last.send(heartbeat(5, 0) + frame(5, snapshot("a")));
+    for (let i = 0; i < 16; i++) {
+      await clock.advance(15_000);
+      server.last.send(heartbeat(5, 0));
+    }
+    await settle();
+    heard.length = 0;
+    server.last.send(frame(6, added("b")));
+    await settle();
+    expect(heard).toEqual([]);
+    expect(shown(other)).toBe("ab");
+    say("alive");
+    await settle();
+    expect(heard).toEqual(["heartbeat", "message", undefined]);
+  });
+
+  it("folds nothing before it has been welcomed", async () => {
+    const b = new Bus();
+    const leader = b.join();
+    const t = tab({ broadcast: () => b.join(), locks: { request: () => new Promise(() => {}) } });
+    const say = (seq: number, message: unknown): void => leader.postMessage({ from: "hub", event: { type: "message", seq, message } });
+    say(6, added("b"));
+    say(6, snapshot("a", "b"));
+    say(6, added("again"));
+    say(7, added("c"));
+    await settle();
+    expect(t.store.log.entries().map((e) => [e.seq, e.message.type])).toEqual([[6, "snapshot"], [7, "upsert-nodes"]]);
+    expect(shown(t)).toBe("abc");
+  });
+
   it("hands the lead to another tab when the leader is closed, with nothing lost", async () => {
     const transports = bus();
     const [a, b, c] = [tab(transports), tab(transports), tab(transports)];

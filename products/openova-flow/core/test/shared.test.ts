@@ -257,6 +257,26 @@ describe("connectShared", () => {
     expect(shown(frozen)).toBe("a");
   });
 
+  it("stays together while the one connection is cut off for long", async () => {
+    for (const transports of [worker().transports, bus()]) {
+      server.requests.length = 0;
+      const [a, b] = [tab(transports), tab(transports)];
+      await settle();
+      server.last.send(heartbeat(5, 0) + frame(5, snapshot("a")));
+      await settle();
+      server.answer = () => ({ status: 503, headers: { "retry-after": "300" } });
+      server.last.end();
+      await clock.advance(600_000);
+      expect([a, b].map((t) => t.connection.via)).not.toContain("own");
+      expect([a, b].map((t) => t.connection.state.kind)).toEqual(["stale", "stale"]);
+      expect(server.requests.length).toBeLessThan(5);
+      server.answer = () => "stream";
+      a.connection.close();
+      b.connection.close();
+      await settle();
+    }
+  });
+
   it("goes on without a worker that cannot be made, and with a connection of its own where there is nothing to share", async () => {
     const broken = (): Port => {
       throw new Error("not allowed here");

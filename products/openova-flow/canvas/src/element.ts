@@ -1,13 +1,14 @@
 import {
-  connect, createLayoutClient, FlowStore, type Connection, type ConnectionState, type FlowState,
+  createLayoutClient, type FlowState,
 } from "@openova/flow-core";
 import { fitted, noPadding, panned, revealed, zoomedAt, type Camera, type Padding } from "./camera.js";
 import { emphasise, highlightOf, matches, type Filter, type Highlight } from "./emphasis.js";
 import { toPNG, toSVG, type ExportOptions, type ExportSource } from "./export.js";
+import type { FlowCanvasEvents, SelectKind, ViewDetail } from "./events.js";
+import { follow, type Follower } from "./follow.js";
 import { listen } from "./gestures.js";
 import { hitAt, type Hit } from "./hit.js";
 import { keyAction, type KeyTarget } from "./keys.js";
-import type { Level } from "./lod.js";
 import { Model } from "./model.js";
 import { nearest, step, type Direction } from "./navigate.js";
 import { Renderer } from "./renderer.js";
@@ -15,31 +16,6 @@ import { EXTERNAL, MISSING, type Scene } from "./scene.js";
 import { buildShell, type Shell } from "./shell.js";
 import { dark, light, type Theme } from "./theme.js";
 import { layoutWorker } from "./worker.js";
-
-export type SelectKind = "node" | "region" | "group" | "missing" | "external";
-
-export interface SelectDetail {
-  /** Null when the selection was cleared. */
-  readonly id: string | null;
-  readonly kind: SelectKind | null;
-}
-export interface ViewDetail extends Camera {
-  readonly level: Level;
-}
-export interface OpenFlowDetail {
-  readonly flowId: string;
-  readonly nodeId: string;
-}
-
-export interface FlowCanvasEvents {
-  select: CustomEvent<SelectDetail>;
-  hover: CustomEvent<SelectDetail>;
-  open: CustomEvent<SelectDetail>;
-  "open-flow": CustomEvent<OpenFlowDetail>;
-  viewchange: CustomEvent<ViewDetail>;
-  connection: CustomEvent<ConnectionState>;
-  painted: CustomEvent<null>;
-}
 
 interface Target {
   readonly id: string;
@@ -66,8 +42,7 @@ export class OpenovaFlowElement extends HTMLElement {
   readonly #internals: ElementInternals;
   #alive: AbortController | null = null;
   #ticker: ReturnType<typeof setInterval> | undefined;
-  #connection: Connection | null = null;
-  #store: FlowStore | null = null;
+  #follower: Follower | null = null;
   #clock: () => number = Date.now;
   #pending: { state: FlowState; changed: Set<string> | null } | null = null;
   #applyFrame = 0;
@@ -264,7 +239,7 @@ export class OpenovaFlowElement extends HTMLElement {
   }
 
   #now(): number {
-    return this.#store !== null && this.#clock === Date.now ? this.#store.now() : this.#clock();
+    return this.#follower !== null && this.#clock === Date.now ? this.#follower.now() : this.#clock();
   }
 
   #feed(state: FlowState, changed?: Iterable<string>): void {
@@ -330,7 +305,7 @@ export class OpenovaFlowElement extends HTMLElement {
 
   #tick(): void {
     if (this.#alive === null || document.visibilityState !== "visible") return;
-    this.#store?.tick();
+    this.#follower?.tick();
     this.#model.tick();
     this.#refreshEmphasis(performance.now());
     this.#renderer.tick(this.#now());
@@ -342,25 +317,15 @@ export class OpenovaFlowElement extends HTMLElement {
     this.#disconnect();
     const url = this.getAttribute("src"), flowId = this.getAttribute("flow");
     if (url === null || flowId === null || flowId === "" || this.#injected) return;
-    const store = (this.#store = new FlowStore({ flowId }));
-    store.subscribe(() => {
-      if (store === this.#store && store.loaded) this.#feed(store.state);
-    });
-    this.#connection = connect({
-      url: new URL(url, document.baseURI).href,
-      flowId,
-      onEvent: (event) => store.receive(event),
-      onState: (state) => {
-        store.setConnection(state);
-        if (store === this.#store) this.#emit("connection", state);
-      },
+    this.#follower = follow(new URL(url, document.baseURI).href, flowId, {
+      state: (state) => this.#feed(state),
+      connection: (state) => this.#emit("connection", state),
     });
   }
 
   #disconnect(): void {
-    this.#connection?.close();
-    this.#connection = null;
-    this.#store = null;
+    this.#follower?.close();
+    this.#follower = null;
   }
 
   // ---- selection

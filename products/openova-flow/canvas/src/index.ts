@@ -1,7 +1,8 @@
-import { OpenovaFlowElement, type FlowCanvasEvents } from "./element.js";
+import { OpenovaFlowElement } from "./element.js";
+import type { FlowCanvasEvents } from "./events.js";
 
 export { OpenovaFlowElement } from "./element.js";
-export type { FlowCanvasEvents, OpenFlowDetail, SelectDetail, SelectKind, ViewDetail } from "./element.js";
+export type { FlowCanvasEvents, OpenFlowDetail, SelectDetail, SelectKind, ViewDetail } from "./events.js";
 export type { Camera, Padding, Rect } from "./camera.js";
 export type { Filter, Highlight } from "./emphasis.js";
 export type { ExportOptions } from "./export.js";

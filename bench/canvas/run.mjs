@@ -10,7 +10,7 @@ const { module: { buildPage, launch, serve } } = await runnerImport(join(here, "
 const nodes = Number(process.env.NODES ?? 10_000);
 const runs = Number(process.env.RUNS ?? 5);
 const subjects = (process.env.SUBJECTS ?? "own,react-flow").split(",");
-const panFrames = 60;
+const panFrames = 24;
 const updateMs = 4000;
 
 /** [name, goal, unit, of the subject's run] */

@@ -17,7 +17,7 @@ describe("buildGraph", () => {
         edge("a", "r", { type: "contains" }),
         edge("b", "r", { type: "contains" }),
         edge("r", "r2", { type: "contains" }),
-        edge("x", "a", { type: "contains", fromFlowId: "other" }),
+        edge("b", "a", { type: "contains", fromFlowId: "other" }),
       ],
     );
     expect(g.leaves).toEqual(["a", "b"]);

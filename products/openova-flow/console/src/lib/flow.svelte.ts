@@ -6,7 +6,6 @@ import {
   displayState,
   flowProgress,
   matcher,
-  problems,
   progressByRegion,
   rolloutProgress,
   type Api,
@@ -16,6 +15,8 @@ import {
   type FlowGraph,
   type FlowNode,
   type FlowState,
+  type LogEntry,
+  type Problem,
   type Rollout,
 } from "@openova/flow-core";
 import { untrack } from "svelte";
@@ -79,7 +80,8 @@ export class FlowModel {
     const members = nav.route.rollout === null || this.rollout === null ? null : new Set(this.rollout.members.map((m) => m.id));
     return this.leaves.filter((n) => passes(n) && (members === null || members.has(n.id)));
   });
-  readonly problems = $derived(problems(this.graph, this.clock));
+  #diagnose = $state.raw<((graph: FlowGraph, now: number) => readonly Problem[]) | null>(null);
+  readonly problems: readonly Problem[] = $derived(this.#diagnose?.(this.graph, this.clock) ?? []);
   /** The rollout that is looked at: the one in the link, else the one of the instant, else the current or last. */
   readonly rollout: Rollout | null = $derived(
     this.rollouts.find((r) => r.id === nav.route.rollout) ?? currentRollout(this.rollouts, this.at ?? Infinity),
@@ -141,6 +143,7 @@ export class FlowModel {
     const second = setInterval(() => this.#second(rollouts.ask), 1000);
     this.#stop.push(() => clearInterval(second));
     if (this.at !== null) void this.loadHistory();
+    void import("./diagnosis.js").then((m) => (this.#diagnose = m.problems));
     this.#flush();
   }
 
@@ -181,6 +184,13 @@ export class FlowModel {
   changesOf(id: string): ReturnType<FlowLog["history"]> {
     void this.#logVersion;
     return this.#feed.store.log.history(id);
+  }
+
+  /** Reads the log: the state before its first entry, and its entries. */
+  withLog<T>(read: (base: FlowState | null, entries: readonly LogEntry[]) => T): T {
+    void this.#logVersion;
+    const { log } = this.#feed.store;
+    return read(log.stateAtSeq(0), log.entries());
   }
 
   /** Gets what the server still holds, once. */

@@ -26,6 +26,8 @@ export function headline(whole: Progress, rollout: { readonly it: Rollout; reado
   const took = duration(progress.elapsedMs);
   if (progress.endedAt === undefined) {
     const left = progress.etaAt === undefined ? "" : `, about ${duration(Math.max(1000, progress.etaAt - now))} left`;
+    // It stays open for a minute in which something may still begin.
+    if (p.complete) return { ...base, outcome: "all ready", tone: "good", time: took };
     return { ...base, outcome: "rolling out", tone: "running", time: `${took}${left}` };
   }
   const time = `took ${took}, ended ${now - progress.endedAt < 86_400_000 ? ago(progress.endedAt, now) : dateTime(progress.endedAt, now)}`;

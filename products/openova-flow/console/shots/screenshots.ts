@@ -1,0 +1,76 @@
+import { mkdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { expect, it } from "vitest";
+import { launch, visit, type VisitOptions } from "../test/support/browser.ts";
+import { postEnvironment } from "../test/support/fleet.ts";
+import { replay } from "../test/support/replay.ts";
+import { Server } from "../test/support/server.ts";
+
+const out = process.env["SHOTS"] ?? fileURLToPath(new URL("../../../../docs/screenshots", import.meta.url));
+
+interface Shot extends VisitOptions {
+  readonly name: string;
+  readonly query: string;
+  /** Keys pressed before the picture is taken. */
+  readonly keys?: readonly string[];
+}
+
+const PHONE = { width: 390, height: 780, deviceScaleFactor: 2 } as const;
+const both = (name: string, query: string): readonly Shot[] => (["dark", "light"] as const).map((scheme) => ({ name: `${name}-${scheme}`, query, scheme }));
+
+const SHOTS: readonly Shot[] = [
+  ...both("fleet", ""),
+  ...both("graph-60", "?flow=omantel-prod"),
+  ...both("graph-300", "?flow=three-hundred"),
+  ...both("graph-10000", "?flow=ten-thousand"),
+  ...both("details", "?flow=omantel-prod&node=hz-fsn-1/bp-catalyst-ui"),
+  ...both("wrong", "?flow=scenarios&node=scenarios/demo2/slow-timeout"),
+  ...both("timeline", "?flow=bootstrap&view=timeline"),
+  ...both("table", "?flow=three-hundred&view=table"),
+  ...both("matrix", "?flow=three-hundred&view=matrix"),
+  ...both("rollouts", "?flow=bootstrap&view=rollouts"),
+  { name: "timeline-10000-dark", query: "?flow=ten-thousand&view=timeline", scheme: "dark" },
+  { name: "critical-path-dark", query: "?flow=bootstrap&trace=critical", scheme: "dark" },
+  { name: "time-travel-dark", query: "?flow=bootstrap&at=AT", scheme: "dark" },
+  { name: "help-light", query: "?flow=bootstrap", scheme: "light", keys: ["?"] },
+  { name: "empty-light", query: "?flow=nowhere", scheme: "light" },
+  { name: "phone-fleet-dark", query: "", scheme: "dark", ...PHONE },
+  { name: "phone-graph-light", query: "?flow=omantel-prod", scheme: "light", ...PHONE },
+  { name: "phone-details-dark", query: "?flow=scenarios&node=scenarios/demo2/deadrepo", scheme: "dark", ...PHONE },
+  { name: "phone-timeline-light", query: "?flow=bootstrap&view=timeline", scheme: "light", ...PHONE },
+];
+
+it("makes the pictures", async () => {
+  mkdirSync(out, { recursive: true });
+  const only = process.env["ONLY"]?.split(",");
+  const browser = await launch();
+  const server = await Server.start();
+  try {
+    await postEnvironment(server, "omantel-prod", 60);
+    await postEnvironment(server, "three-hundred", 300);
+    await postEnvironment(server, "ten-thousand", 10_000);
+    await replay(server, ["scenarios"], { flow: "scenarios" });
+    // As a rollout is lived through: in steps, so that there is a past to travel in.
+    let middle = 0;
+    for (let until = 2000; until <= 172_000; until += 17_000) {
+      await replay(server, ["kit-fsn1", "kit-hel1"], { until, after: until === 2000 ? -1 : until - 17_000, endsAt: Date.now() + (until - 172_000) });
+      if (until === 104_000) middle = Date.now();
+      await new Promise((resolve) => setTimeout(resolve, 400));
+    }
+    for (const shot of SHOTS) {
+      if (only !== undefined && !only.some((o) => shot.name.startsWith(o))) continue;
+      const v = await visit(browser, `${server.url}${shot.query.replace("AT", String(middle))}`, shot);
+      await v.page.waitForTimeout(shot.query.includes("ten-thousand") ? 6000 : 2500);
+      for (const key of shot.keys ?? []) {
+        await v.page.keyboard.press(key);
+        await v.page.waitForTimeout(500);
+      }
+      await v.page.screenshot({ path: `${out}/${shot.name}.png` });
+      await v.close();
+      expect(v.faults).toEqual([]);
+    }
+  } finally {
+    await browser.close();
+    await server.kill();
+  }
+});

@@ -1,0 +1,7 @@
+// What surrounds the graph: one script, loaded right after the graph's own.
+export { default as Announcer } from "./Announcer.svelte";
+export { default as FlowFace } from "./FlowFace.svelte";
+export { default as Header } from "./Header.svelte";
+export { default as Side } from "./Side.svelte";
+export { default as TimeBar } from "./TimeBar.svelte";
+export { default as Toolbar } from "./Toolbar.svelte";

@@ -1,0 +1,89 @@
+import type { DisplayState, RolloutMember } from "@openova/flow-core";
+import type { Runs, Span, WorkSpan } from "./runs.js";
+
+/** One line of the timeline. Times are Unix milliseconds. */
+export interface Bar {
+  readonly id: string;
+  readonly label: string;
+  readonly region: string;
+  readonly display: DisplayState | null;
+  readonly waiting: readonly Span[];
+  readonly working: readonly WorkSpan[];
+  readonly begin: number;
+  readonly end: number;
+}
+export interface Scale {
+  readonly from: number;
+  readonly to: number;
+  readonly width: number;
+}
+export interface Period {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** A member's line: from the log where that reaches back to it, else from what the rollout recorded. Null when nothing of it lies within the period. */
+export function toBar(member: RolloutMember, known: Runs | undefined, display: DisplayState | null, period: Period): Bar | null {
+  const within = (s: Span): boolean => s.to >= period.from - SLACK_MS && s.from <= period.to;
+  let working = (known?.working ?? []).filter(within).map((s) => ({ ...s, to: Math.min(s.to, period.to) }));
+  let waiting = (known?.waiting ?? []).filter(within).map((s) => ({ from: s.from, to: Math.min(s.to, period.to) }));
+  const { startedAt, endedAt, waitingSince } = member;
+  if (startedAt !== undefined && startedAt <= period.to && !working.some((s) => s.from === startedAt)) {
+    const to = Math.min(endedAt ?? period.to, period.to);
+    working = [...working, { from: startedAt, to, isOpen: endedAt === undefined || endedAt > period.to, hasFailed: member.status === "failed" }].sort(byBegin);
+  }
+  if (waitingSince !== undefined && waitingSince <= period.to && waiting.length === 0) {
+    // It waited until it first worked, whatever it did later.
+    const until = working.find((s) => s.from >= waitingSince)?.from ?? (display === "waiting" ? period.to : waitingSince);
+    if (until > waitingSince) waiting = [{ from: waitingSince, to: until }];
+  }
+  const spans = [...waiting, ...working];
+  if (spans.length === 0) return null;
+  return {
+    id: member.id,
+    label: member.label,
+    region: member.region ?? "",
+    display,
+    waiting,
+    working,
+    begin: Math.min(...spans.map((s) => s.from)),
+    end: Math.max(...spans.map((s) => s.to)),
+  };
+}
+
+/** Waiting may begin before the first release starts to work, which is when the rollout begins. */
+const SLACK_MS = 1000;
+
+function byBegin(a: Span, b: Span): number {
+  return a.from - b.from;
+}
+
+/** In the order in which they began to work; what has not yet stands last. */
+export function inOrder(bars: readonly Bar[]): readonly Bar[] {
+  const work = (b: Bar): number => b.working[0]?.from ?? Infinity;
+  return [...bars].sort((a, b) => {
+    const x = work(a);
+    const y = work(b);
+    return x === y ? a.begin - b.begin || (a.id < b.id ? -1 : 1) : x < y ? -1 : 1;
+  });
+}
+
+export function total(spans: readonly Span[]): number {
+  return spans.reduce((sum, s) => sum + s.to - s.from, 0);
+}
+
+export function x(scale: Scale, at: number): number {
+  return scale.to === scale.from ? 0 : ((at - scale.from) / (scale.to - scale.from)) * scale.width;
+}
+
+const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400].map((s) => s * 1000);
+
+/** Instants to be marked, counted from the beginning, so that at least `room` pixels lie between two. */
+export function ticks(scale: Scale, room = 90): readonly number[] {
+  const least = ((scale.to - scale.from) / Math.max(1, scale.width)) * room;
+  const day = STEPS[STEPS.length - 1] as number;
+  const step = STEPS.find((s) => s >= least) ?? Math.ceil(least / day) * day;
+  const out: number[] = [];
+  for (let at = scale.from; at <= scale.to && out.length < 200; at += step) out.push(at);
+  return out;
+}

@@ -1,0 +1,72 @@
+import { metaOf, type FlowNode, type FlowState, type LogEntry } from "@openova/flow-core";
+
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+export interface WorkSpan extends Span {
+  /** It has not ended. */
+  readonly isOpen: boolean;
+  readonly hasFailed: boolean;
+}
+/** When a node waited and worked, as far as the log goes back. */
+export interface Runs {
+  readonly waiting: readonly Span[];
+  readonly working: readonly WorkSpan[];
+}
+
+interface Open {
+  waiting: { from: number; to: number }[];
+  working: { from: number; to: number; isOpen: boolean; hasFailed: boolean }[];
+}
+
+/** The runs of every node, from the state before the first entry and the entries. */
+export function runs(base: FlowState | null, entries: readonly LogEntry[], now: number): ReadonlyMap<string, Runs> {
+  const all = new Map<string, Open>();
+  const see = (node: FlowNode, at: number): void => note(all, node, Math.min(at, now));
+  for (const n of base?.nodes.values() ?? []) see(n, entries[0]?.at ?? now);
+  for (const { at, message } of entries) {
+    if (at > now) break;
+    if (message.type === "upsert-nodes" || message.type === "snapshot") for (const n of message.nodes ?? []) see(n, at);
+    else if (message.type === "delete-nodes") for (const id of message.ids) close(all.get(id), at);
+  }
+  for (const { working, waiting } of all.values()) {
+    for (const s of working) if (s.isOpen) s.to = now;
+    for (const s of waiting) if (s.to === Infinity) s.to = now;
+  }
+  return all;
+}
+
+function note(all: Map<string, Open>, node: FlowNode, at: number): void {
+  let of = all.get(node.id);
+  if (of === undefined) all.set(node.id, (of = { waiting: [], working: [] }));
+  const { waitingSince } = metaOf(node);
+  const waits = of.waiting.at(-1);
+  if (waitingSince !== undefined) {
+    if (waits?.to !== Infinity) of.waiting.push({ from: waitingSince, to: Infinity });
+  } else if (waits?.to === Infinity) {
+    const { startedAt } = node;
+    waits.to = startedAt !== undefined && startedAt >= waits.from ? startedAt : at;
+  }
+  if (node.startedAt === undefined || node.startedAt > at) return;
+  const works = of.working.at(-1);
+  const run = works?.from === node.startedAt ? works : { from: node.startedAt, to: node.startedAt, isOpen: true, hasFailed: false };
+  if (run !== works) {
+    if (works?.isOpen) close(of, node.startedAt);
+    of.working.push(run);
+  }
+  // What waits again has not begun again: its run is over.
+  run.isOpen = node.endedAt === undefined && node.status === "running" && waitingSince === undefined;
+  run.hasFailed = node.status === "failed";
+  run.to = run.isOpen ? at : (node.endedAt ?? (waitingSince === undefined ? at : run.to));
+}
+
+function close(of: Open | undefined, at: number): void {
+  const works = of?.working.at(-1);
+  if (works?.isOpen) {
+    works.isOpen = false;
+    works.to = at;
+  }
+  const waits = of?.waiting.at(-1);
+  if (waits?.to === Infinity) waits.to = at;
+}

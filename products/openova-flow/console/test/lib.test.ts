@@ -1,0 +1,224 @@
+import { emptyState, fold, type DisplayState, type FlowNode, type LogEntry, type Progress, type Rollout, type RolloutProgress } from "@openova/flow-core";
+import { describe, expect, it } from "vitest";
+import { announcement } from "../src/lib/announce.ts";
+import { steps } from "../src/lib/changes.ts";
+import { ago, duration, percent } from "../src/lib/format.ts";
+import { inOrder, ticks, toBar, total } from "../src/lib/gantt.ts";
+import { headline } from "../src/lib/headline.ts";
+import { matrix } from "../src/lib/matrix.ts";
+import { outline } from "../src/lib/outline.ts";
+import { formatRoute, HOME, parseRoute } from "../src/lib/route.ts";
+import { sorted, toRow, versionOf } from "../src/lib/rows.ts";
+import { runs } from "../src/lib/runs.ts";
+
+function node(id: string, more: Partial<FlowNode> = {}): FlowNode {
+  const [region = "", label = id] = id.split("/");
+  return { id, flowId: "f", label, status: "succeeded", region, ...more };
+}
+
+describe("a link", () => {
+  it("comes back as the route that it was made of", () => {
+    const route = {
+      ...HOME,
+      flow: "omantel-prod",
+      view: "table" as const,
+      node: "fsn1/bp-cert-manager",
+      query: "a&b=c d",
+      displays: ["broken", "waiting"] as const,
+      regions: ["fsn1", "weird, region"],
+      families: ["security"],
+      at: 1_795_437_857_291,
+      rollout: "r1",
+      trace: "critical" as const,
+    };
+    expect(parseRoute(formatRoute(route))).toEqual(route);
+    expect(formatRoute(route)).toContain("node=fsn1/bp-cert-manager");
+    expect(formatRoute(route)).toContain("at=2026-11-23T");
+  });
+  it("leaves out what is as by default", () => {
+    expect(formatRoute({ ...HOME, flow: "f" })).toBe("?flow=f");
+    expect(formatRoute(HOME)).toBe("?");
+  });
+  it("is read without what makes no sense in it", () => {
+    expect(parseRoute("?flow=f&view=nonsense&state=broken,nonsense,broken&at=yesterday&region=&trace=x")).toEqual({ ...HOME, flow: "f", displays: ["broken"] });
+  });
+  it("takes an instant in milliseconds too", () => {
+    expect(parseRoute("?at=1795437857291").at).toBe(1_795_437_857_291);
+  });
+});
+
+describe("words", () => {
+  it.each([
+    [499, "0s"], [59_400, "59s"], [60_000, "1m 00s"], [3_599_000, "59m 59s"], [3_600_000, "1h 00m"], [90_061_000, "1d 1h"], [-5, "0s"],
+  ])("%i ms last %s", (ms, text) => expect(duration(ms)).toBe(text));
+  it("say how long ago", () => {
+    expect(ago(1000, 2000)).toBe("just now");
+    expect(ago(0, 60_000)).toBe("1m 00s ago");
+  });
+  it("say 0% and 100% only when that is so", () => {
+    expect([0, 0.001, 0.5, 0.999, 1].map(percent)).toEqual(["0%", "1%", "50%", "99%", "100%"]);
+  });
+});
+
+const counts = (more: Partial<Record<DisplayState, number>>): Progress["counts"] => ({
+  broken: 0, terminating: 0, waiting: 0, working: 0, "not-started": 0, suspended: 0, unconfirmed: 0, ready: 0, ...more,
+});
+function progress(done: number, of: number, kustomizationsNotReady = 0): Progress {
+  return { total: of, done, fraction: of === 0 ? 1 : done / of, counts: counts({ ready: done }), complete: of > 0 && done === of && kustomizationsNotReady === 0, kustomizationsNotReady };
+}
+function rolled(outcome: Rollout["outcome"], p: Progress, endedAt?: number): { it: Rollout; progress: RolloutProgress } {
+  const times = { startedAt: 1000, ...(endedAt === undefined ? {} : { endedAt }) };
+  return { it: { id: "r", outcome, members: [], alreadyBroken: [], ...times }, progress: { ...p, ...times, elapsedMs: (endedAt ?? 61_000) - 1000 } };
+}
+
+describe("the headline", () => {
+  it("is that of the rollout under way", () => {
+    expect(headline(progress(1, 9), rolled("running", progress(32, 60)), 61_000)).toMatchObject({ percent: "53%", done: "32/60", outcome: "rolling out", tone: "running", time: "1m 00s" });
+  });
+  it("says complete only of a rollout that succeeded and of which all is ready", () => {
+    expect(headline(progress(2, 2), rolled("succeeded", progress(2, 2), 31_000), 61_000)).toMatchObject({ percent: "100%", outcome: "complete", tone: "good", time: "took 30s, ended 30s ago" });
+    expect(headline(progress(2, 2), rolled("failed", progress(1, 2), 31_000), 61_000)).toMatchObject({ percent: "50%", outcome: "failed", tone: "bad" });
+    expect(headline(progress(2, 2), rolled("succeeded", progress(1, 2), 31_000), 61_000)).toMatchObject({ outcome: "rolled out", tone: "plain" });
+  });
+  it("is never complete while a Kustomization is not ready", () => {
+    const line = headline(progress(2, 2, 1), rolled("succeeded", progress(2, 2, 1), 31_000), 61_000);
+    expect(line).toMatchObject({ percent: "99%", but: "1 Kustomization not ready" });
+    expect(line.outcome).not.toBe("complete");
+  });
+  it("has no time for a flow that has had no rollout", () => {
+    expect(headline(progress(2, 2), null, 0)).toMatchObject({ outcome: "all ready", time: "" });
+  });
+});
+
+describe("the timeline", () => {
+  const at = (ms: number, n: FlowNode, seq = ms): LogEntry => ({ seq, at: ms, message: { type: "upsert-nodes", nodes: [n] } });
+  const waits = node("r/a", { status: "running", meta: { reason: "DependencyNotReady", waitingSince: 100 } });
+  const works = node("r/a", { status: "running", startedAt: 500 });
+  const done = node("r/a", { status: "succeeded", startedAt: 500, endedAt: 900 });
+  const again = node("r/a", { status: "running", startedAt: 2000 });
+
+  it("tells waiting from working, and one run from the next", () => {
+    const of = runs(null, [at(110, waits), at(510, works), at(910, done), at(2010, again)], 3000).get("r/a");
+    expect(of?.waiting).toEqual([{ from: 100, to: 500 }]);
+    expect(of?.working).toEqual([
+      { from: 500, to: 900, isOpen: false, hasFailed: false },
+      { from: 2000, to: 3000, isOpen: true, hasFailed: false },
+    ]);
+  });
+  it("ends what is deleted", () => {
+    const of = runs(null, [at(510, works), { seq: 2, at: 700, message: { type: "delete-nodes", ids: ["r/a"] } }], 3000).get("r/a");
+    expect(of?.working).toEqual([{ from: 500, to: 700, isOpen: false, hasFailed: false }]);
+  });
+  it("does not look beyond the instant that is shown", () => {
+    expect(runs(null, [at(110, waits), at(510, works)], 300).get("r/a")).toEqual({ waiting: [{ from: 100, to: 300 }], working: [] });
+  });
+  it("begins with what was before the log", () => {
+    const base = fold(emptyState("f"), { type: "snapshot", flow: { id: "f", status: "running", startedAt: 0 }, nodes: [works] });
+    expect(runs(base, [at(910, done)], 3000).get("r/a")?.working).toEqual([{ from: 500, to: 900, isOpen: false, hasFailed: false }]);
+  });
+  it("goes by what the rollout recorded where the log does not reach", () => {
+    const member = { id: "r/a", label: "a", status: "succeeded", waitingSince: 100, startedAt: 500, endedAt: 900 };
+    expect(toBar(member, undefined, "ready", { from: 100, to: 5000 })).toMatchObject({ waiting: [{ from: 100, to: 500 }], working: [{ from: 500, to: 900 }] });
+  });
+  it("has no line for what is outside of the rollout", () => {
+    expect(toBar({ id: "r/a", label: "a", status: "pending" }, undefined, "not-started", { from: 0, to: 9 })).toBeNull();
+  });
+  it("orders lines by when work began; what only waits stands last", () => {
+    const period = { from: 0, to: 5000 };
+    const bar = (id: string, startedAt?: number): NonNullable<ReturnType<typeof toBar>> => {
+      const member = { id, label: id, status: "running", waitingSince: 10, ...(startedAt === undefined ? {} : { startedAt }) };
+      return toBar(member, undefined, startedAt === undefined ? "waiting" : "working", period) as NonNullable<ReturnType<typeof toBar>>;
+    };
+    expect(inOrder([bar("c"), bar("b", 90), bar("a", 50)]).map((b) => b.id)).toEqual(["a", "b", "c"]);
+    expect(total(bar("c").waiting)).toBe(4990);
+  });
+  it("marks instants that leave room between them", () => {
+    expect(ticks({ from: 0, to: 600_000, width: 900 }, 90)).toEqual([0, 60_000, 120_000, 180_000, 240_000, 300_000, 360_000, 420_000, 480_000, 540_000, 600_000]);
+    expect(ticks({ from: 0, to: 10 * 86_400_000 * 365, width: 500 }, 90).length).toBeLessThan(8);
+  });
+});
+
+describe("the table", () => {
+  const row = (id: string, display: DisplayState, more: Partial<FlowNode> = {}) => toRow(node(id, more), display, 10_000, (x) => x);
+  const rows = [row("r/a", "ready", { startedAt: 5, endedAt: 1005 }), row("r/b", "broken"), row("r/c", "waiting", { meta: { waitingSince: 4000, waitingFor: ["r/b"] }, status: "running" })];
+  it("puts the worst on top", () => {
+    expect(sorted(rows, "state", false).map((r) => r.node.label)).toEqual(["b", "c", "a"]);
+  });
+  it("puts what is not there last, whichever way it is sorted", () => {
+    expect(sorted(rows, "worked", false).map((r) => r.node.label)).toEqual(["a", "b", "c"]);
+    expect(sorted(rows, "worked", true).map((r) => r.node.label)).toEqual(["a", "b", "c"]);
+    expect(sorted(rows, "waited", true)[0]?.node.label).toBe("c");
+  });
+  it("says what is waited for", () => {
+    expect(rows[2]?.what).toBe("waits for r/b");
+  });
+  it("names both versions while they differ", () => {
+    expect(versionOf(node("r/a", { meta: { versionApplied: "1.0.0", versionWanted: "1.1.0" } }))).toBe("1.0.0 → 1.1.0");
+    expect(versionOf(node("r/a", { meta: { versionApplied: "1.1.0", versionWanted: "1.1.0" } }))).toBe("1.1.0");
+  });
+});
+
+describe("the matrix", () => {
+  const v = (id: string, version: string): FlowNode => node(id, { meta: { versionApplied: version } });
+  const nodes = [v("a/x", "1"), v("b/x", "1"), v("c/x", "2"), v("a/y", "1"), v("b/y", "1"), v("c/y", "1"), v("a/z", "1"), v("b/z", "1")];
+  const displays = new Map<string, DisplayState>(nodes.map((n) => [n.id, n.id === "b/y" ? "broken" : "ready"]));
+  const rows = matrix(nodes, displays, ["a", "b", "c"]);
+  it("marks another version, another state, and what a region lacks", () => {
+    expect(rows.map((r) => [r.label, r.differs])).toEqual([["x", true], ["y", true], ["z", true]]);
+    expect(rows[0]?.cells.get("c")).toMatchObject({ otherVersion: true, otherState: false });
+    expect(rows[0]?.cells.get("a")).toMatchObject({ otherVersion: false });
+    expect(rows[1]?.cells.get("b")).toMatchObject({ otherVersion: false, otherState: true });
+    expect(rows[2]?.cells.has("c")).toBe(false);
+  });
+  it("marks nothing where all are alike", () => {
+    expect(matrix(nodes.slice(3, 6), new Map(), ["a", "b", "c"])[0]?.differs).toBe(false);
+  });
+});
+
+describe("the outline", () => {
+  const nodes = [node("b/2"), node("a/2"), node("a/1")];
+  const displays = new Map<string, DisplayState>([["a/1", "broken"], ["a/2", "ready"], ["b/2", "ready"]]);
+  const rows = (toggled: string[]) => outline({ nodes: [...nodes], displays, regionIds: new Map([["a", "a"]]), toggled: new Set(toggled) });
+  it("has regions by name and their releases by label, with their place among their siblings", () => {
+    expect(rows([]).map((r) => [r.level, r.label, r.position, r.size])).toEqual([[1, "a", 1, 2], [2, "1", 1, 2], [2, "2", 2, 2], [1, "b", 2, 2], [2, "2", 1, 1]]);
+    expect(rows([])[0]?.counts?.get("broken")).toBe(1);
+  });
+  it("hides the releases of a closed region", () => {
+    expect(rows(["a"]).map((r) => r.key)).toEqual(["region a", "region b", "b/2"]);
+  });
+  it("starts closed when there are many", () => {
+    const many = Array.from({ length: 400 }, (_, i) => node(`r/${i}`));
+    expect(outline({ nodes: many, displays, regionIds: new Map(), toggled: new Set() })).toHaveLength(1);
+  });
+});
+
+describe("what is announced", () => {
+  const label = (id: string): string => id;
+  it("names what broke and counts the rest", () => {
+    const before = new Map<string, DisplayState>([["a", "working"], ["b", "waiting"], ["c", "waiting"], ["d", "ready"]]);
+    const after = new Map<string, DisplayState>([["a", "broken"], ["b", "ready"], ["c", "ready"]]);
+    expect(announcement(before, after, label)).toBe("a broken; 2 releases ready; 1 release removed.");
+  });
+  it("is nothing when nothing changed", () => {
+    expect(announcement(new Map([["a", "ready"]]), new Map([["a", "ready"]]), label)).toBe("");
+  });
+});
+
+describe("the history of a node", () => {
+  const change = (at: number, meta: Record<string, unknown>, status = "running") => ({ seq: at, at, node: node("r/a", { status, meta }) });
+  it("says in words what changed, newest first, and leaves out what nobody can tell apart", () => {
+    const told = steps([
+      change(1, { reason: "DependencyNotReady", waitingFor: ["r/b"] }),
+      change(2, { reason: "Progressing", generation: 1 }),
+      change(3, { reason: "Progressing", generation: 1, observedGeneration: 1 }),
+      change(4, { reason: "InstallFailed", stalledReason: "RetriesExceeded" }, "failed"),
+      { seq: 5, at: 5, node: null },
+    ]);
+    expect(told.map((s) => [s.at, s.display, s.text])).toEqual([
+      [5, null, "removed"],
+      [4, "broken", "InstallFailed, RetriesExceeded"],
+      [2, "working", "Progressing"],
+      [1, "waiting", "DependencyNotReady"],
+    ]);
+  });
+});

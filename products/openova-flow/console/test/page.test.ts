@@ -1,0 +1,408 @@
+import AxeBuilder from "@axe-core/playwright";
+import type {} from "@openova/flow-canvas";
+import type { Browser, Locator, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { launch, visit, type Visit, type VisitOptions } from "./support/browser.ts";
+import { postEnvironment } from "./support/fleet.ts";
+import { replay } from "./support/replay.ts";
+import { Server } from "./support/server.ts";
+
+const VIEWS = ["graph", "timeline", "table", "matrix", "rollouts"] as const;
+
+let browser: Browser;
+/** Behind a prefix, as behind a gateway, and with the end of every recording. */
+let server: Server;
+const opened: Visit[] = [];
+
+beforeAll(async () => {
+  browser = await launch();
+  server = await Server.start("/sovereign/");
+  await replay(server, ["kit-fsn1", "kit-hel1"]);
+  await replay(server, ["scenarios"], { flow: "scenarios" });
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.kill();
+});
+/** Whatever a test does, the page must not have broken its policy, logged an error or asked another origin. */
+afterEach(async () => {
+  for (const v of opened.splice(0)) {
+    await v.close();
+    expect(v.faults).toEqual([]);
+  }
+});
+
+async function open(query: string, options: VisitOptions & { readonly at?: Server } = {}): Promise<Page> {
+  const v = await visit(browser, `${(options.at ?? server).url}${query}`, options);
+  opened.push(v);
+  return v.page;
+}
+
+/** Waits until a locator's text matches. */
+async function says(locator: Locator, text: RegExp, timeout = 15_000): Promise<void> {
+  const until = Date.now() + timeout;
+  for (let said = ""; ; ) {
+    said = (await locator.allInnerTexts()).join(" ").replace(/\s+/g, " ");
+    if (text.test(said)) return;
+    if (Date.now() > until) throw new Error(`waited for ${text}; it says: ${said.slice(0, 400)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+const header = (page: Page): Locator => page.locator("header").first();
+const tree = (page: Page): Locator => page.getByRole("tree");
+const state = (page: Page, name: string): Locator => page.getByRole("group", { name: "Filter by state" }).getByRole("button", { name: new RegExp(`^${name}:`) });
+/** The canvas has drawn a flow. */
+async function drawn(page: Page): Promise<void> {
+  await page.waitForFunction(() => {
+    const el = document.querySelector("openova-flow");
+    const id = el?.state?.nodes.keys().next().value;
+    return el !== null && id !== undefined && el.boxOf(id) !== undefined;
+  });
+}
+
+describe("the fleet", () => {
+  it("shows every flow with its progress, regions and what fails, and leads to it", async () => {
+    const page = await open("");
+    const card = page.getByRole("article").filter({ hasText: "scenarios" }).first();
+    await says(card, /blocks 1/);
+    await says(card, /InstallFailed/);
+    await says(page.getByRole("article").filter({ hasText: "fsn1, hel1" }), /46 ready/);
+    await page.getByRole("link", { name: "bootstrap" }).click();
+    await says(header(page), /bootstrap/);
+    expect(new URL(page.url()).pathname).toBe("/sovereign/");
+    expect(new URL(page.url()).search).toBe("?flow=bootstrap");
+    await page.goBack();
+    await says(page.getByRole("heading", { level: 1 }), /2 flows/);
+  });
+
+  it("shows a flow that comes to be without being loaded again", async () => {
+    const own = await Server.start();
+    try {
+      const page = await open("", { at: own });
+      await says(page.locator("main"), /No flow yet/);
+      await replay(own, ["kit-fsn1"], { until: 60_000 });
+      await says(page.getByRole("article"), /bootstrap/);
+    } finally {
+      await own.kill();
+    }
+  });
+});
+
+describe("a flow", () => {
+  it.each(VIEWS)("shows the %s", async (view) => {
+    const page = await open(`?flow=bootstrap&view=${view}`);
+    await says(header(page), /100% 46\/46/);
+    await says(page.getByRole("navigation", { name: "Views" }).locator("[aria-current]"), new RegExp(view, "i"));
+    if (view === "graph") await drawn(page);
+    else await says(page.locator("main"), view === "rollouts" ? /1 rollout/ : /bp-cert-manager/);
+  });
+
+  it("tells waiting from working: in the third second of a bootstrap 23 wait and one works", async () => {
+    const own = await Server.start();
+    try {
+      await replay(own, ["kit-fsn1"], { until: 2500 });
+      const page = await open("?flow=bootstrap", { at: own });
+      await expect.poll(() => state(page, "waiting").getAttribute("aria-label")).toBe("waiting: 23");
+      expect(await state(page, "working").getAttribute("aria-label")).toBe("working: 1");
+    } finally {
+      await own.kill();
+    }
+  });
+
+  it("lists each root cause with a sentence and a command, also what is not failed on the wire", async () => {
+    const page = await open("?flow=scenarios");
+    const list = page.getByRole("region", { name: /What is wrong/ });
+    for (const name of ["nochart", "deadrepo", "badvalues", "chartref-missing", "dep-missing"]) await says(list, new RegExp(`scenarios/${name}: \\w+`));
+    await says(list.getByRole("listitem").first(), /slowbase: InstallFailed blocks 1/);
+    expect(await list.getByRole("button", { name: /^Copy: (kubectl|flux) / }).count()).toBeGreaterThan(5);
+  });
+
+  it("has no list of what is wrong when all is well", async () => {
+    const page = await open("?flow=bootstrap");
+    await says(tree(page), /bp-cilium/);
+    expect(await page.getByRole("region", { name: /What is wrong/ }).count()).toBe(0);
+  });
+
+  it("is never complete while a Kustomization is not ready", async () => {
+    const own = await Server.start();
+    try {
+      await replay(own, ["kit-fsn1"]);
+      const node = { id: "fsn1/Kustomization/flux-system/apps", flowId: "bootstrap", label: "apps", status: "running", region: "fsn1", meta: { kind: "Kustomization", ready: "False", reason: "HealthCheckFailed" } };
+      await own.post("bootstrap", [JSON.stringify({ type: "upsert-nodes", nodes: [node] })]);
+      const page = await open("?flow=bootstrap", { at: own });
+      await says(header(page), /1 Kustomization not ready/);
+      await says(header(page), /99%/);
+      expect(await header(page).innerText()).not.toMatch(/complete|all ready|100%/);
+    } finally {
+      await own.kill();
+    }
+  });
+
+  it("says of what is being deleted that it is, and since when", async () => {
+    const own = await Server.start();
+    try {
+      const meta = { kind: "HelmRelease", ready: "True", reason: "InstallSucceeded", deletingSince: Date.now() - 400_000, finalizers: ["finalizers.fluxcd.io"] };
+      await own.post("f", [JSON.stringify({ type: "upsert-nodes", nodes: [{ id: "r/a", flowId: "f", label: "a", region: "r", status: "succeeded", meta }] })]);
+      const page = await open("?flow=f&node=r/a", { at: own });
+      await says(page.locator("#details"), /being deleted/);
+      await says(page.locator("#details"), /Being deleted since .*, for 6m \d\ds; held by finalizers\.fluxcd\.io/);
+    } finally {
+      await own.kill();
+    }
+  });
+
+  it("shows all about a release: message, versions, neighbours, history, commands", async () => {
+    const page = await open("?flow=bootstrap&node=fsn1/bp-keycloak");
+    const details = page.locator("#details");
+    await says(details, /UpgradeSucceeded/);
+    await says(details, /Version 1\.4\.1/);
+    await says(details, /Depends on ready bp-cert-manager/);
+    await says(details, /Changes .*UpgradeFailed/);
+    expect(await details.getByRole("button", { name: /^Copy: kubectl -n flux-system describe helmrelease bp-keycloak/ }).count()).toBeGreaterThan(0);
+    expect(await details.getByRole("button", { name: /^Copy: flux reconcile helmrelease bp-keycloak/ }).count()).toBeGreaterThan(0);
+    await details.getByRole("link", { name: "bp-cert-manager" }).click();
+    await says(details, /fsn1 · HelmRelease bp-cert-manager/);
+    expect(page.url()).toContain("node=fsn1/bp-cert-manager");
+  });
+});
+
+describe("links", () => {
+  it("hold filters, view and selection, and every view shows the same selection", async () => {
+    const page = await open("?flow=bootstrap&view=table&q=gra&region=hel1");
+    await says(page.getByRole("table"), /bp-grafana/);
+    expect(await page.locator("tbody tr").count()).toBe(1);
+    await says(tree(page), /^hel1 bp-grafana$|bp-grafana/);
+    expect(await tree(page).getByRole("treeitem", { level: 2 }).count()).toBe(1);
+    await page.getByRole("link", { name: "Timeline" }).click();
+    await says(page.getByRole("region", { name: "Timeline" }), /bp-grafana/);
+    expect(await page.getByRole("region", { name: "Timeline" }).getByRole("listitem").count()).toBe(1);
+    expect(new URL(page.url()).search).toBe("?flow=bootstrap&view=timeline&q=gra&region=hel1");
+  });
+
+  it("follow what is searched and ticked", async () => {
+    const page = await open("?flow=scenarios&view=table");
+    await state(page, "broken").click();
+    await expect.poll(() => page.url()).toContain("state=broken");
+    await page.getByRole("combobox", { name: "Search releases" }).fill("retry");
+    await expect.poll(() => page.url()).toContain("q=retry");
+    await expect.poll(() => page.locator("tbody tr").count()).toBe(3);
+    await page.getByRole("button", { name: "Show all" }).click();
+    await expect.poll(() => page.url()).not.toContain("q=");
+  });
+
+  it("to an instant show the flow as it was then", async () => {
+    const began = await replay(server, ["kit-fsn1"], { flow: "past" });
+    // Two failed installs in a row, then the repair: the server had all of it within a second, so the first instant it knows shows the beginning.
+    const events = (await (await fetch(`${server.url}v1/flows/past/events?after=0`)).json()) as { events: { at: number }[] };
+    const middle = events.events[Math.floor(events.events.length / 2)]?.at ?? began;
+    const page = await open(`?flow=past&at=${new Date(middle).toISOString()}`);
+    await says(header(page), /at \d\d:\d\d:\d\d/);
+    await expect.poll(async () => page.getByRole("slider", { name: "Instant" }).getAttribute("aria-valuetext")).toMatch(/ago/);
+    await page.getByRole("button", { name: "Live", exact: true }).click();
+    await says(header(page), /live/);
+    expect(page.url()).not.toContain("at=");
+  });
+});
+
+describe("time travel", () => {
+  it("goes back by slider and keyboard, plays, and comes back to now by itself", async () => {
+    const own = await Server.start();
+    try {
+      for (const until of [3000, 60_000, 130_000, 331_000]) await replay(own, ["kit-fsn1"], { until });
+      const page = await open("?flow=bootstrap&view=table", { at: own });
+      const slider = page.getByRole("slider", { name: "Instant" });
+      await slider.focus();
+      await page.keyboard.press("ArrowLeft");
+      await says(header(page), /at \d\d:\d\d:\d\d/);
+      await expect.poll(() => page.url()).toContain("at=");
+      await slider.evaluate((el: HTMLInputElement) => {
+        el.value = "0";
+        el.dispatchEvent(new Event("input", { bubbles: true }));
+        el.dispatchEvent(new Event("change", { bubbles: true }));
+      });
+      await expect.poll(() => state(page, "ready").count()).toBe(0);
+      await page.getByRole("button", { name: "16×" }).click();
+      await page.getByRole("button", { name: "Play the past" }).click();
+      await says(header(page), /live/);
+      await expect.poll(() => state(page, "ready").getAttribute("aria-label")).toBe("ready: 24");
+    } finally {
+      await own.kill();
+    }
+  });
+});
+
+describe("a server that is killed", () => {
+  it("is waited for; what it has not heard of again is unconfirmed until its region reports", async () => {
+    const own = await Server.start();
+    try {
+      await replay(own, ["kit-fsn1"], { until: 100_000 });
+      await replay(own, ["kit-hel1"], { until: 100_000 });
+      const v = await visit(browser, `${own.url}?flow=bootstrap`);
+      const { page } = v;
+      await says(header(page), /live/);
+      await page.evaluate(() => (document.body.dataset["same"] = "yes"));
+      await own.kill();
+      await says(page.getByRole("status"), /Not connected for .* What you see is from then/);
+      await says(tree(page), /bp-cilium/);
+      await own.start();
+      await replay(own, ["kit-fsn1"], { until: 100_000 });
+      await page.getByRole("button", { name: "Try now" }).click({ timeout: 2000 }).catch(() => undefined);
+      await says(page.getByRole("status"), /The server began anew\. \d+ releases of before are not confirmed yet/);
+      await expect.poll(() => state(page, "unconfirmed").getAttribute("aria-label")).toMatch(/unconfirmed: 2[23]/);
+      await replay(own, ["kit-hel1"], { until: 100_000 });
+      await expect.poll(() => state(page, "unconfirmed").count(), { timeout: 15_000 }).toBe(0);
+      await says(header(page), /live/);
+      expect(await page.evaluate(() => document.body.dataset["same"])).toBe("yes");
+      await v.close();
+      // A connection that is refused is the point of this test; nothing else may be wrong.
+      expect(v.faults.filter((f) => !/net::ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)/.test(f))).toEqual([]);
+    } finally {
+      await own.kill();
+    }
+  });
+});
+
+describe("faces", () => {
+  it("says what to do about a flow that is not there", async () => {
+    const page = await open("?flow=nowhere");
+    await says(page.locator("main"), /nowhere is empty .* FLOW_ID=nowhere/);
+  });
+
+  it.each([
+    ["forbidden", 403, /You may not see this flow .* Sign in again/],
+    ["failing", 500, /The server cannot be reached .* Check that openova-flow-server runs/],
+  ] as const)("says what to do when the flow is %s", async (_, status, text) => {
+    const v = await visit(browser, `${server.url}?flow=bootstrap`, {
+      // A worker's requests cannot be intercepted, so that this tab has to connect by itself.
+      setup: async (page) => {
+        await page.addInitScript(() => Reflect.deleteProperty(globalThis, "SharedWorker"));
+        await page.route("**/v1/**", (route) => route.fulfill({ status, contentType: "application/problem+json", body: '{"title":"No"}' }));
+      },
+    });
+    await says(v.page.locator("main"), text);
+    await v.close();
+    expect(v.faults.filter((f) => !f.includes(`status of ${status}`))).toEqual([]);
+  });
+
+  it.each([
+    [403, /You may not see these flows .* Sign in again/],
+    [503, /The server cannot be reached .* tries again by itself/],
+  ] as const)("says what to do when the fleet answers %i", async (status, text) => {
+    const v = await visit(browser, server.url, {
+      setup: (page) => page.route("**/v1/**", (route) => route.fulfill({ status, contentType: "application/problem+json", body: '{"title":"No"}' })).then(() => undefined),
+    });
+    await says(v.page.locator("main"), text);
+    await v.close();
+    expect(v.faults.filter((f) => !f.includes(`status of ${status}`))).toEqual([]);
+  });
+});
+
+describe("keyboard alone", () => {
+  it("reaches search, outline, details, views and help", async () => {
+    const page = await open("?flow=bootstrap");
+    await says(tree(page), /bp-cilium/);
+    await page.keyboard.press("/");
+    await page.keyboard.type("loki");
+    await expect.poll(() => page.getByRole("option").count()).toBeGreaterThan(0);
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    await says(page.locator("#details"), /bp-loki/);
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Escape");
+    await expect.poll(() => page.url()).not.toContain("q=");
+
+    await page.keyboard.press("o");
+    await page.keyboard.press("Home");
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("Enter");
+    await says(page.locator("#details"), /bp-cilium/);
+    expect(await page.evaluate(() => document.querySelector("openova-flow")?.selected)).toBe("fsn1/bp-cilium");
+    const active = await tree(page).getAttribute("aria-activedescendant");
+    await says(page.locator(`#${active}`), /bp-cilium/);
+    // A letter goes to the next release of that name.
+    await page.keyboard.type("graf");
+    await says(page.locator(`#${await tree(page).getAttribute("aria-activedescendant")}`), /bp-grafana/);
+
+    await page.locator("openova-flow").focus();
+    await page.keyboard.press("ArrowRight");
+    await expect.poll(() => page.url()).not.toContain("node=fsn1/bp-cilium");
+    const chosen = await page.evaluate(() => document.querySelector("openova-flow")?.selected);
+    await says(page.locator('[role=treeitem][aria-selected="true"]'), new RegExp(String(chosen?.split("/")[1])));
+
+    await page.keyboard.press("t");
+    await says(page.locator("main"), /critical path/i);
+    await page.keyboard.press("?");
+    await says(page.getByRole("dialog"), /Everywhere/);
+    await page.keyboard.press("Escape");
+    await expect.poll(() => page.getByRole("dialog").count()).toBe(0);
+    await page.keyboard.press("Escape");
+    await expect.poll(() => page.url()).not.toContain("node=");
+  });
+
+  it("hears politely what has changed", async () => {
+    const own = await Server.start();
+    try {
+      await replay(own, ["kit-fsn1"], { until: 2000 });
+      const page = await open("?flow=bootstrap", { at: own });
+      await says(tree(page), /bp-cilium/);
+      // The first look is what changes are counted from.
+      await page.waitForFunction(() => document.querySelector("#announcer") !== null);
+      await page.waitForTimeout(4500);
+      await replay(own, ["kit-fsn1"], { until: 130_000, after: 2000 });
+      await says(page.locator("#announcer"), /bp-seaweedfs broken/);
+    } finally {
+      await own.kill();
+    }
+  });
+});
+
+describe("accessibility", () => {
+  for (const scheme of ["light", "dark"] as const) {
+    it.each(["", ...VIEWS.map((v) => `?flow=scenarios&view=${v}&node=scenarios/demo2/slowbase`), "?flow=bootstrap&view=matrix", "?flow=nowhere"])(`has no violation in ${scheme}: %s`, async (query) => {
+      const page = await open(query, { scheme });
+      await says(page.locator("body"), query === "" ? /InstallFailed/ : query.includes("nowhere") ? /is empty/ : query.includes("scenarios") ? /Commands/ : /bp-cilium/);
+      const result = await new AxeBuilder({ page }).analyze();
+      expect(result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target.join(" ")} ${n.any.map((a) => a.message).join(" ")}`).join(" | ")}`)).toEqual([]);
+    });
+  }
+
+  it("has none in the help", async () => {
+    const page = await open("?flow=bootstrap");
+    await says(tree(page), /bp-cilium/);
+    await page.keyboard.press("?");
+    await says(page.getByRole("dialog"), /Everywhere/);
+    const result = await new AxeBuilder({ page }).analyze();
+    expect(result.violations.map((v) => v.id)).toEqual([]);
+  });
+});
+
+describe("at any size", () => {
+  it("shows 10,000 releases and keeps only what is in view in the page", async () => {
+    const own = await Server.start();
+    try {
+      await postEnvironment(own, "large", 10_000);
+      const page = await open("?flow=large", { at: own });
+      await drawn(page);
+      await says(header(page), /\d+\/\d{4,}/);
+      for (const view of VIEWS.slice(1)) {
+        await page.getByRole("navigation", { name: "Views" }).getByRole("link", { name: new RegExp(view, "i") }).click();
+        await says(page.locator("main"), view === "rollouts" ? /rollout/i : /bp-/);
+        expect(await page.evaluate(() => document.querySelectorAll("*").length)).toBeLessThan(6000);
+      }
+    } finally {
+      await own.kill();
+    }
+  });
+
+  it("works on a phone", async () => {
+    const page = await open("?flow=scenarios", { width: 390, height: 780 });
+    await drawn(page);
+    await page.getByRole("button", { name: /Outline/ }).click();
+    await page.getByRole("treeitem", { name: /deadrepo/ }).click();
+    await says(page.locator("#details"), /SourceNotReady/);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+    await page.getByRole("button", { name: "Close the details" }).click();
+    await expect.poll(() => page.locator("#details").count()).toBe(0);
+  });
+});

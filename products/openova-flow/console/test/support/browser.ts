@@ -1,0 +1,64 @@
+import { existsSync } from "node:fs";
+import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
+
+const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+
+/** Chromium, from CHROME_PATH or where distributions put it. Without one the tests fail and say what to install. */
+export async function launch(): Promise<Browser> {
+  const named = process.env["CHROME_PATH"];
+  const executablePath = named ?? PLACES.find((p) => existsSync(p));
+  if (executablePath === undefined || !existsSync(executablePath)) {
+    const what = named === undefined ? "no Chromium was found" : `CHROME_PATH names ${named}, which does not exist`;
+    throw new Error(`${what}; install it ("apt-get install -y chromium") or set CHROME_PATH to a Chromium or Chrome`);
+  }
+  return chromium.launch({
+    executablePath,
+    args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+  });
+}
+
+export interface Visit {
+  readonly page: Page;
+  readonly context: BrowserContext;
+  /** What the page must not have done: errors, violations of its policy, requests to another origin. */
+  readonly faults: string[];
+  close(): Promise<void>;
+}
+export interface VisitOptions {
+  readonly width?: number;
+  readonly height?: number;
+  readonly scheme?: "light" | "dark";
+  readonly deviceScaleFactor?: number;
+  readonly reducedMotion?: "reduce" | "no-preference";
+  readonly setup?: (page: Page) => Promise<void>;
+}
+
+/** Opens a page in a fresh profile and writes down everything that it must not do. */
+export async function visit(browser: Browser, url: string, options: VisitOptions = {}): Promise<Visit> {
+  const context = await browser.newContext({
+    viewport: { width: options.width ?? 1440, height: options.height ?? 900 },
+    colorScheme: options.scheme ?? "dark",
+    deviceScaleFactor: options.deviceScaleFactor ?? 1,
+    reducedMotion: options.reducedMotion ?? "reduce",
+    locale: "en-GB",
+  });
+  const page = await context.newPage();
+  const faults: string[] = [];
+  const origin = new URL(url).origin;
+  page.on("console", (m) => {
+    if (m.type() === "error" || m.type() === "warning") faults.push(`console ${m.type()}: ${m.text()}`);
+  });
+  page.on("pageerror", (e) => faults.push(`error: ${e.stack ?? e.message}`));
+  context.on("request", (r) => {
+    if (!r.url().startsWith(origin) && !/^(data|blob):/.test(r.url())) faults.push(`another origin: ${r.url()}`);
+  });
+  await page.exposeFunction("violated", (what: string) => faults.push(`policy: ${what}`));
+  await page.addInitScript(() => {
+    document.addEventListener("securitypolicyviolation", (e) => {
+      (globalThis as unknown as { violated(what: string): void }).violated(`${e.violatedDirective} ${e.blockedURI} ${e.sourceFile}:${e.lineNumber}`);
+    });
+  });
+  await options.setup?.(page);
+  await page.goto(url);
+  return { page, context, faults, close: () => context.close() };
+}

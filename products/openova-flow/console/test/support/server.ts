@@ -1,0 +1,84 @@
+import { execFileSync, spawn, type ChildProcess } from "node:child_process";
+import { mkdtempSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const source = fileURLToPath(new URL("../../../server", import.meta.url));
+let binary: string | undefined;
+
+/** Builds the real server, with the page that was built before, once a run. */
+function build(): string {
+  if (binary !== undefined) return binary;
+  const out = join(mkdtempSync(join(tmpdir(), "openova-flow-")), "openova-flow-server");
+  execFileSync("go", ["build", "-o", out, "./cmd/openova-flow-server"], { cwd: source, stdio: "inherit" });
+  return (binary = out);
+}
+
+async function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const probe = createServer();
+    probe.on("error", reject);
+    probe.listen(0, "127.0.0.1", () => {
+      const address = probe.address();
+      probe.close(() => (typeof address === "object" && address !== null ? resolve(address.port) : reject(new Error("no port"))));
+    });
+  });
+}
+
+/** The real server as a process of its own. */
+export class Server {
+  readonly url: string;
+  readonly #port: number;
+  readonly #basePath: string;
+  #process: ChildProcess | null = null;
+
+  private constructor(port: number, basePath: string) {
+    this.#port = port;
+    this.#basePath = basePath;
+    this.url = `http://127.0.0.1:${port}${basePath}`;
+  }
+
+  static async start(basePath = "/"): Promise<Server> {
+    const server = new Server(await freePort(), basePath);
+    await server.start();
+    return server;
+  }
+
+  /** Starts it (again), on the same port and with nothing of before. */
+  async start(): Promise<void> {
+    const child = spawn(build(), [], {
+      env: { ...process.env, FLOW_SERVER_LISTEN_ADDR: `127.0.0.1:${this.#port}`, FLOW_SERVER_BASE_PATH: this.#basePath },
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    this.#process = child;
+    await new Promise<void>((resolve, reject) => {
+      let said = "";
+      child.stderr.on("data", (chunk: Buffer) => {
+        said += chunk.toString();
+        if (said.includes("started")) resolve();
+      });
+      child.once("exit", (code) => reject(new Error(`the server ended with ${code}: ${said}`)));
+    });
+  }
+
+  /** As a crash ends it. */
+  async kill(): Promise<void> {
+    const child = this.#process;
+    this.#process = null;
+    if (child === null || child.exitCode !== null) return;
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGKILL");
+    await ended;
+  }
+
+  async post(flow: string, lines: readonly string[]): Promise<void> {
+    const response = await fetch(`${this.url}v1/flows/${flow}/events`, {
+      method: "POST",
+      headers: { "content-type": "application/x-ndjson" },
+      body: lines.join("\n"),
+    });
+    if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+  }
+}

@@ -1,0 +1,109 @@
+{{- define "flow-server.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+
+{{- define "flow-server.fullname" -}}
+{{- $name := include "flow-server.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" -}}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" -}}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" -}}
+{{- end -}}
+{{- end -}}
+
+{{- define "flow-server.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "flow-server.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end -}}
+
+{{- define "flow-server.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "flow-server.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/component: server
+app.kubernetes.io/part-of: openova-flow
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end -}}
+
+{{- define "flow-server.serviceAccountName" -}}
+{{- default (include "flow-server.fullname" .) .Values.flowServer.serviceAccount.name -}}
+{{- end -}}
+
+{{/* The whole image reference. */}}
+{{- define "flow-server.image" -}}
+{{- $image := .Values.flowServer.image -}}
+{{- $tag := toString (default "" $image.tag) -}}
+{{- if not (regexMatch "^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$" $tag) -}}
+{{- fail (printf "flowServer.image.tag is %q: set it to the version of the image to run, such as %s." $tag .Chart.AppVersion) -}}
+{{- end -}}
+{{- if eq $tag "latest" -}}
+{{- fail (printf "flowServer.image.tag is \"latest\", which is another image tomorrow: set it to a version, such as %s." .Chart.AppVersion) -}}
+{{- end -}}
+{{- $registry := default "harbor.openova.io" .Values.global.imageRegistry -}}
+{{- if not (regexMatch "^[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)?$" $registry) -}}
+{{- fail (printf "global.imageRegistry is %q: set it to a host such as registry.example.com, without https:// and without a slash at its end." $registry) -}}
+{{- end -}}
+{{- $repository := default (printf "%s/proxy-ghcr/openova-io/openova/openova-flow-server" (trimSuffix "/" $registry)) $image.repository -}}
+{{- if not (regexMatch "^[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$" $repository) -}}
+{{- fail (printf "flowServer.image.repository is %q: set it to the image's whole name without tag, such as registry.example.com/openova/openova-flow-server, or leave it empty." $repository) -}}
+{{- end -}}
+{{- $digest := default "" $image.digest -}}
+{{- if and $digest (not (regexMatch "^sha256:[0-9a-f]{64}$" $digest)) -}}
+{{- fail (printf "flowServer.image.digest is %q: set it to sha256: and 64 hexadecimal digits, or leave it empty." $digest) -}}
+{{- end -}}
+{{- printf "%s:%s" $repository $tag -}}{{- if $digest -}}@{{ $digest }}{{- end -}}
+{{- end -}}
+
+{{/* A duration in seconds, checked; takes name, value, least and most. */}}
+{{- define "flow-server.duration" -}}
+{{- $value := toString (default "" .value) -}}
+{{- $seconds := -1 -}}
+{{- if regexMatch "^[0-9]{1,9}[smh]$" $value -}}
+{{- $unit := get (dict "s" 1 "m" 60 "h" 3600) (regexFind "[smh]$" $value) -}}
+{{- $seconds = mul (atoi (regexFind "^[0-9]+" $value)) $unit -}}
+{{- end -}}
+{{- if or (lt (int64 $seconds) (int64 .least)) (gt (int64 $seconds) (int64 .most)) -}}
+{{- fail (printf "flowServer.settings.%s is %q: set it to a whole number of s, m or h from %ds to %ds, such as %s." .name $value (int64 .least) (int64 .most) .example) -}}
+{{- end -}}
+{{- $value -}}
+{{- end -}}
+
+{{/* What values can be wrong together, and what the server would refuse at its start. */}}
+{{- define "flow-server.validate" -}}
+{{- $v := .Values.flowServer -}}
+{{- if ne (toString $v.replicas) "1" -}}
+{{- fail (printf "flowServer.replicas is %v: set it to 1, since the state of a flow is in the memory of one server." $v.replicas) -}}
+{{- end -}}
+{{- if or (not (regexMatch "^/([^?#\\s]*/)?$" (default "" $v.basePath))) (contains "//" $v.basePath) -}}
+{{- fail (printf "flowServer.basePath is %q: set it to a path that starts and ends with a slash, such as / or /flow/." (default "" $v.basePath)) -}}
+{{- end -}}
+{{- if lt (int64 $v.settings.maxBatchBytes) (int64 $v.settings.maxMessageBytes) -}}
+{{- fail (printf "flowServer.settings.maxBatchBytes is %d: set it to at least maxMessageBytes, which is %d." (int64 $v.settings.maxBatchBytes) (int64 $v.settings.maxMessageBytes)) -}}
+{{- end -}}
+{{- if lt (int64 $v.settings.maxIngestBytes) (int64 $v.settings.maxBatchBytes) -}}
+{{- fail (printf "flowServer.settings.maxIngestBytes is %d: set it to at least maxBatchBytes, which is %d." (int64 $v.settings.maxIngestBytes) (int64 $v.settings.maxBatchBytes)) -}}
+{{- end -}}
+{{- $_ := include "flow-server.duration" (dict "name" "idleTimeout" "value" $v.settings.idleTimeout "least" 60 "most" 315360000 "example" "72h") -}}
+{{- $_ := include "flow-server.duration" (dict "name" "writeTimeout" "value" $v.settings.writeTimeout "least" 1 "most" 3600 "example" "30s") -}}
+{{- $_ := include "flow-server.duration" (dict "name" "readTimeout" "value" $v.settings.readTimeout "least" 1 "most" 3600 "example" "30s") -}}
+{{- $_ := include "flow-server.duration" (dict "name" "drainDelay" "value" $v.settings.drainDelay "least" 0 "most" 5 "example" "5s") -}}
+{{- if and $v.tokens.existingSecret (not (regexMatch "^[A-Za-z0-9_][A-Za-z0-9._-]*$" (default "" $v.tokens.key))) -}}
+{{- fail (printf "flowServer.tokens.key is %q: set it to the key of the Secret that holds the tokens file, such as tokens.json." (default "" $v.tokens.key)) -}}
+{{- end -}}
+{{- if $v.httpRoute.enabled -}}
+{{- if not (regexMatch "^(\\*\\.)?[a-z0-9]([a-z0-9-]*[a-z0-9])?(\\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)+$" (default "" $v.httpRoute.hostname)) -}}
+{{- fail (printf "flowServer.httpRoute.hostname is %q: set it to the host name that the route is for, such as openova-flow.example.com, or turn flowServer.httpRoute.enabled off." (default "" $v.httpRoute.hostname)) -}}
+{{- end -}}
+{{- if not (regexMatch "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$" (default "" $v.httpRoute.gateway.name)) -}}
+{{- fail (printf "flowServer.httpRoute.gateway.name is %q: set it to the name of the Gateway that the route belongs to, or turn flowServer.httpRoute.enabled off." (default "" $v.httpRoute.gateway.name)) -}}
+{{- end -}}
+{{- if not $v.tokens.existingSecret -}}
+{{- fail "flowServer.tokens.existingSecret is empty while flowServer.httpRoute.enabled is true, which would let everybody read and write: set it to the name of a Secret with a tokens file." -}}
+{{- end -}}
+{{- if $v.tls.existingSecret -}}
+{{- fail "flowServer.tls.existingSecret is set while flowServer.httpRoute.enabled is true, but a gateway speaks plain HTTP to the server: leave TLS to the gateway and set flowServer.tls.existingSecret to nothing." -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}

@@ -1,0 +1,132 @@
+package install
+
+import (
+	"strings"
+	"testing"
+)
+
+type refusal struct{ set, want string }
+
+// byValue are values that the helpers refuse with one sentence, which names the value and says what to set.
+var byValue = map[string][]refusal{
+	server: {
+		{"flowServer.image.tag=", `flowServer.image.tag is "": set it to the version of the image to run, such as 0.1.0.`},
+		{"flowServer.image.tag=null", `flowServer.image.tag is "": set it to the version`},
+		{"flowServer.image.tag=a b", `flowServer.image.tag is "a b": set it to the version`},
+		{"flowServer.image.tag=latest", `flowServer.image.tag is "latest", which is another image tomorrow: set it to a version, such as 0.1.0.`},
+		{"flowServer.image.repository=registry.example.com/flow:1", `flowServer.image.repository is "registry.example.com/flow:1": set it to the image's whole name without tag`},
+		{"flowServer.image.repository=https://registry.example.com/flow", `flowServer.image.repository is "https://registry.example.com/flow": set it to`},
+		{"flowServer.image.repository=flow", `flowServer.image.repository is "flow": set it to`},
+		{"flowServer.image.digest=sha256:12", `flowServer.image.digest is "sha256:12": set it to sha256: and 64 hexadecimal digits`},
+		{"global.imageRegistry=https://registry.example.com", `global.imageRegistry is "https://registry.example.com": set it to a host`},
+		{"flowServer.basePath=", `flowServer.basePath is "": set it to a path that starts and ends with a slash`},
+		{"flowServer.basePath=flow", `flowServer.basePath is "flow": set it to a path`},
+		{"flowServer.basePath=//", `flowServer.basePath is "//": set it to a path`},
+		{"flowServer.settings.maxBatchBytes=2048", `flowServer.settings.maxBatchBytes is 2048: set it to at least maxMessageBytes, which is 1048576.`},
+		{"flowServer.settings.maxIngestBytes=2097152", `flowServer.settings.maxIngestBytes is 2097152: set it to at least maxBatchBytes, which is 16777216.`},
+		{"flowServer.settings.idleTimeout=59s", `flowServer.settings.idleTimeout is "59s": set it to a whole number of s, m or h from 60s to 315360000s, such as 72h.`},
+		{"flowServer.settings.idleTimeout=72d", `flowServer.settings.idleTimeout is "72d": set it to`},
+		{"flowServer.settings.writeTimeout=0s", `flowServer.settings.writeTimeout is "0s": set it to`},
+		{"flowServer.settings.readTimeout=2h", `flowServer.settings.readTimeout is "2h": set it to`},
+		{"flowServer.settings.drainDelay=6s", `flowServer.settings.drainDelay is "6s": set it to`},
+		{"flowServer.tokens.existingSecret=s,flowServer.tokens.key=", `flowServer.tokens.key is "": set it to the key of the Secret`},
+		{"flowServer.tokens.existingSecret=s,flowServer.tokens.key=../a", `flowServer.tokens.key is "../a": set it to`},
+		{route + "flowServer.httpRoute.hostname=", `flowServer.httpRoute.hostname is "": set it to the host name that the route is for`},
+		{route + "flowServer.httpRoute.hostname=https://a.b", `flowServer.httpRoute.hostname is "https://a.b": set it to`},
+		{route + "flowServer.httpRoute.gateway.name=", `flowServer.httpRoute.gateway.name is "": set it to the name of the Gateway`},
+		{route + "flowServer.httpRoute.gateway.name=Gate Way", `flowServer.httpRoute.gateway.name is "Gate Way": set it to`},
+		{route + "flowServer.tokens.existingSecret=", `flowServer.tokens.existingSecret is empty while flowServer.httpRoute.enabled is true, which would let everybody read and write: set it to the name of a Secret`},
+		{route + "flowServer.tls.existingSecret=tls", `flowServer.tls.existingSecret is set while flowServer.httpRoute.enabled is true`},
+	},
+	emitter: {
+		{"flowEmitter.image.tag=", `flowEmitter.image.tag is "": set it to the version of the image to run, such as 0.1.0.`},
+		{"flowEmitter.image.tag=latest", `flowEmitter.image.tag is "latest", which is another image tomorrow: set it to a version`},
+		{"flowEmitter.image.repository=a/b:1", `flowEmitter.image.repository is "a/b:1": set it to`},
+		{"flowEmitter.image.digest=x", `flowEmitter.image.digest is "x": set it to`},
+		{"global.imageRegistry=a/", `global.imageRegistry is "a/"`},
+		{"flowEmitter.flowServerUrl=", `flowEmitter.flowServerUrl is "": set it to the flow server's absolute URL, http://host or https://host, such as https://openova-flow.example.com.`},
+		{"flowEmitter.flowServerUrl=null", `flowEmitter.flowServerUrl is "": set it to`},
+		{"flowEmitter.flowServerUrl=flow:8080", `flowEmitter.flowServerUrl is "flow:8080": set it to`},
+		{"flowEmitter.flowServerUrl=/flow", `flowEmitter.flowServerUrl is "/flow": set it to`},
+		{"flowEmitter.flowServerUrl=ftp://flow", `flowEmitter.flowServerUrl is "ftp://flow": set it to`},
+		{"flowEmitter.flowServerUrl=https://", `flowEmitter.flowServerUrl is "https://": set it to`},
+		{"flowEmitter.flowServerUrl=https://flow:0", `flowEmitter.flowServerUrl is "https://flow:0": set it to`},
+		{"flowEmitter.flowServerUrl=https://flow:70000", `flowEmitter.flowServerUrl is "https://flow:70000": set it to`},
+		{"flowEmitter.flowServerUrl=https://me:secret@flow", `flowEmitter.flowServerUrl is "https://…@flow": set it to`},
+		{"flowEmitter.flowServerUrl=https://flow?x", `flowEmitter.flowServerUrl is "https://flow?x": set it to`},
+		{"flowEmitter.flowServerUrl=https://openova-flow.${SOVEREIGN_FQDN}", `flowEmitter.flowServerUrl is "https://openova-flow.${SOVEREIGN_FQDN}": set it to`},
+		{"flowEmitter.flowId=", `flowEmitter.flowId is "": set it to the flow that this cluster is a part of, 1 to 128 characters of A-Z a-z 0-9 . _ : -.`},
+		{"flowEmitter.flowId=a/b", `flowEmitter.flowId is "a/b": set it to`},
+		{"flowEmitter.flowId=" + strings.Repeat("a", 129), `set it to the flow that this cluster is a part of`},
+		{"flowEmitter.regionKey=", `flowEmitter.regionKey is "": set it to the name of this cluster in the flow, lower-case letters, digits and hyphens without a slash, such as fsn1.`},
+		{"flowEmitter.regionKey=eu/fsn1", `flowEmitter.regionKey is "eu/fsn1": set it to`},
+		{"flowEmitter.regionKey=FSN1", `flowEmitter.regionKey is "FSN1": set it to`},
+		{"flowEmitter.regionKey=-a", `flowEmitter.regionKey is "-a": set it to`},
+		{"flowEmitter.token.existingSecret=s,flowEmitter.token.key=", `flowEmitter.token.key is "": set it to the key of the Secret that holds it.`},
+		{"flowEmitter.ca.existingSecret=s,flowEmitter.ca.key=a/b", `flowEmitter.ca.key is "a/b": set it to`},
+		{"flowEmitter.settings.emitInterval=0ms", `flowEmitter.settings.emitInterval is "0ms": set it to a whole number of ms, s or m from 1ms to 60000ms, such as 200ms.`},
+		{"flowEmitter.settings.emitInterval=2m", `flowEmitter.settings.emitInterval is "2m": set it to`},
+		{"flowEmitter.settings.postTimeout=5h", `flowEmitter.settings.postTimeout is "5h": set it to`},
+	},
+}
+
+const route = "flowServer.httpRoute.enabled=true,flowServer.httpRoute.hostname=flow.example.com,flowServer.httpRoute.gateway.name=gw,flowServer.tokens.existingSecret=tokens,"
+
+func TestEveryRequiredValueFailsTheRenderWithASentence(t *testing.T) {
+	for name, refusals := range byValue {
+		c := load(t, name)
+		for _, r := range refusals {
+			_, err := render(c, values(t, r.set), "flow", true)
+			if err == nil || !strings.Contains(err.Error(), r.want) {
+				t.Errorf("%s with %s: %v\nwant %s", name, r.set, err, r.want)
+			}
+		}
+	}
+}
+
+func TestSchemaRefusals(t *testing.T) {
+	for name, refusals := range map[string][]refusal{
+		server: {
+			{"flowserver.image.tag=1", "flowserver"},
+			{"flowServer.image.tags=1", "tags"},
+			{"flowServer.settings.ringcapacity=5", "ringcapacity"},
+			{"flowServer.image.tag=1", "/flowServer/image/tag"},
+			{"flowServer.replicas=2", "/flowServer/replicas"},
+			{"flowServer.httpRoute.enabled=yes", "/flowServer/httpRoute/enabled"},
+			{"flowServer.settings.ringCapacity=0", "/flowServer/settings/ringCapacity"},
+			{"flowServer.settings.ringCapacity=null", "ringCapacity"},
+			{"flowServer.settings.logFormat=xml", "/flowServer/settings/logFormat"},
+			{"flowServer.service.port=70000", "/flowServer/service/port"},
+			{"flowServer.tokens.existingSecret=My_Secret", "/flowServer/tokens/existingSecret"},
+			{"flowServer.serviceMonitor.interval=30", "/flowServer/serviceMonitor/interval"},
+			{"flowServer=null", "flowServer"},
+			{"fullnameOverride=My Flow", "/fullnameOverride"},
+		},
+		emitter: {
+			{"flowServerUrl=http://a", "flowServerUrl"},
+			{"flowEmitter.flowServerURL=http://a", "flowServerURL"},
+			{"flowEmitter.flowId=7", "/flowEmitter/flowId"},
+			{"flowEmitter.kind=StatefulSet", "/flowEmitter/kind"},
+			{"flowEmitter.replicas=0", "/flowEmitter/replicas"},
+			{"flowEmitter.namespaces={A_B}", "/flowEmitter/namespaces/0"},
+			{"flowEmitter.namespaces={a,a}", "/flowEmitter/namespaces"},
+			{"flowEmitter.token.value=secret", "value"},
+			{"flowEmitter.settings.logLevel=loud", "/flowEmitter/settings/logLevel"},
+		},
+	} {
+		c := load(t, name)
+		for _, r := range refusals {
+			_, err := render(c, values(t, r.set), "flow", true)
+			if err == nil || !strings.Contains(err.Error(), "schema") || !strings.Contains(err.Error(), r.want) {
+				t.Errorf("%s with %s: %v, want a word of the schema on %s", name, r.set, err, r.want)
+			}
+		}
+	}
+}
+
+func TestOneServerEvenWithoutTheSchema(t *testing.T) {
+	_, err := render(load(t, server), values(t, "flowServer.replicas=2"), "flow", false)
+	if err == nil || !strings.Contains(err.Error(), "flowServer.replicas is 2: set it to 1, since the state of a flow is in the memory of one server.") {
+		t.Error(err)
+	}
+}

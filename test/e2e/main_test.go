@@ -1,0 +1,191 @@
+// Package e2e proves the adapter and the server on two real API servers. `make e2e` runs it.
+package e2e
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/test/e2e/plane"
+)
+
+const (
+	products   = "../../products/openova-flow/"
+	recordings = products + "adapter-flux/testdata/recordings/"
+)
+
+var (
+	regionNames = []string{"fsn1", "hel1"}
+	planes      = map[string]*plane.Plane{}
+	kit         plane.Kit
+
+	serverBinary, adapterBinary string
+
+	work string // everything that this run writes
+	logs string // the part of it that is kept on a failure
+)
+
+var scale = flag.Int("scale", 1000, "how many releases the scale scenario makes")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	ctx := context.Background()
+	var err error
+	if work, err = os.MkdirTemp("", "openova-flow-e2e-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	logs = filepath.Join(work, "logs")
+	code := 1
+	defer func() {
+		for _, p := range planes {
+			p.Stop()
+		}
+		if code == 0 {
+			_ = os.RemoveAll(work)
+			return
+		}
+		fmt.Printf("\nthe logs of all processes are in %s\n", logs)
+	}()
+	if err := prepare(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return code
+	}
+	code = m.Run()
+	return code
+}
+
+// prepare builds what is not there and starts both control planes.
+func prepare(ctx context.Context) error {
+	began := time.Now()
+	cache, err := plane.CacheDir()
+	if err != nil {
+		return err
+	}
+	tell := func(what string) { fmt.Printf("building %s into %s, once\n", what, cache) }
+	if kit, err = plane.Build(ctx, "tools", cache, tell); err != nil {
+		return err
+	}
+	if err := buildPrograms(); err != nil {
+		return err
+	}
+	line("built", "kube-apiserver, etcd, Flux CRDs, openova-flow-server, openova-flow-adapter-flux", time.Since(began))
+	began = time.Now()
+	var wg sync.WaitGroup
+	errs := make([]error, len(regionNames))
+	started := make([]*plane.Plane, len(regionNames))
+	for i, name := range regionNames {
+		wg.Go(func() { started[i], errs[i] = startPlane(ctx, name) })
+	}
+	wg.Wait()
+	for i, name := range regionNames {
+		if errs[i] != nil {
+			return errs[i]
+		}
+		planes[name] = started[i]
+	}
+	line("up", "two control planes", time.Since(began))
+	return nil
+}
+
+func buildPrograms() error {
+	bin := filepath.Join(work, "bin") + "/"
+	for module, program := range map[string]string{"server": "openova-flow-server", "adapter-flux": "openova-flow-adapter-flux"} {
+		cmd := exec.Command("go", "build", "-trimpath", "-o", bin, "./cmd/"+program)
+		cmd.Dir = products + module
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("building %s: %w\n%s", program, err, out)
+		}
+	}
+	serverBinary, adapterBinary = bin+"openova-flow-server", bin+"openova-flow-adapter-flux"
+	return nil
+}
+
+func startPlane(ctx context.Context, name string) (*plane.Plane, error) {
+	p, err := plane.New(ctx, kit, filepath.Join(work, name), filepath.Join(logs, name))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	admin := p.Admin()
+	for _, ns := range []string{"flux-system", "demo2", "team-a"} {
+		_, err := admin.Do(ctx, "POST", plane.Path("Namespace", "", ""), plane.JSON,
+			plane.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": plane.Object{"name": ns}})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+	}
+	if err := installCRDs(ctx, p); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return p, grant(ctx, name, p)
+}
+
+func installCRDs(ctx context.Context, p *plane.Plane) error {
+	for _, file := range kit.CRDs {
+		if err := p.Admin().ApplyFile(ctx, file); err != nil {
+			return err
+		}
+	}
+	return established(ctx, p)
+}
+
+// established waits until releases and charts are served.
+func established(ctx context.Context, p *plane.Plane) error {
+	return plane.Wait(ctx, 30*time.Second, func() error {
+		for _, kind := range []string{"HelmRelease", "HelmChart"} {
+			if _, err := p.Admin().List(ctx, kind); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// grant gives the adapter's service account the rights that it has in a cluster.
+func grant(ctx context.Context, region string, p *plane.Plane) error {
+	return p.Admin().ApplyFile(ctx, "manifests/emitter.yaml", "LEASE", leaseName(region))
+}
+
+// scenario runs f as a subtest and prints a line of how it went. f returns what else there is to say.
+func scenario(t *testing.T, name string, f func(t *testing.T) string) {
+	t.Helper()
+	began := time.Now()
+	said := ""
+	ok := t.Run(name, func(t *testing.T) { said = f(t) })
+	if said != "" {
+		name += ": " + said
+	}
+	mark := "ok"
+	if !ok {
+		mark = "FAILED"
+	}
+	line(mark, name, time.Since(began))
+}
+
+var printing sync.Mutex
+
+func line(mark, what string, took time.Duration) {
+	printing.Lock()
+	defer printing.Unlock()
+	fmt.Printf("%-7s %6.1f s  %s\n", mark, took.Seconds(), what)
+}
+
+func sorted[K comparable](m map[K]bool, less func(a, b K) int) []K {
+	var keys []K
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, less)
+	return keys
+}

@@ -1,0 +1,183 @@
+package plane
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+)
+
+// Object is a Kubernetes object.
+type Object = map[string]any
+
+// Client talks to an API server as one user.
+type Client struct {
+	base, token string
+	http        *http.Client
+}
+
+// StatusError is an answer of an API server that is no success.
+type StatusError struct {
+	Code    int
+	Message string
+}
+
+func (e *StatusError) Error() string { return fmt.Sprintf("%d: %s", e.Code, e.Message) }
+
+// IsCode reports whether err is an API server's answer with this status code.
+func IsCode(err error, code int) bool {
+	s, ok := err.(*StatusError)
+	return ok && s.Code == code
+}
+
+// Content types of a request.
+const (
+	JSON       = "application/json"
+	JSONPatch  = "application/json-patch+json"
+	ServerSide = "application/apply-patch+yaml"
+)
+
+// Do sends a request. The answer is nil when it is no JSON object. An answer that is no success is a *StatusError.
+func (c *Client) Do(ctx context.Context, method, path, contentType string, body any) (Object, error) {
+	raw, ok := body.([]byte)
+	if !ok && body != nil {
+		var err error
+		if raw, err = json.Marshal(body); err != nil {
+			return nil, err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(raw))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer res.Body.Close()
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		return nil, err
+	}
+	var o Object
+	if err := json.Unmarshal(answer, &o); err != nil {
+		o = nil
+	}
+	if res.StatusCode >= 300 {
+		message, ok := o["message"].(string)
+		if !ok {
+			message = string(answer)
+		}
+		return o, &StatusError{res.StatusCode, message}
+	}
+	return o, nil
+}
+
+// resources are the kinds that the tests make, with the path of their group and their plural.
+var resources = map[string]struct{ group, plural string }{
+	"HelmRelease":              {"/apis/helm.toolkit.fluxcd.io/v2", "helmreleases"},
+	"HelmChart":                {"/apis/source.toolkit.fluxcd.io/v1", "helmcharts"},
+	"Namespace":                {"/api/v1", "namespaces"},
+	"Secret":                   {"/api/v1", "secrets"},
+	"ServiceAccount":           {"/api/v1", "serviceaccounts"},
+	"Lease":                    {"/apis/coordination.k8s.io/v1", "leases"},
+	"ClusterRole":              {"/apis/rbac.authorization.k8s.io/v1", "clusterroles"},
+	"ClusterRoleBinding":       {"/apis/rbac.authorization.k8s.io/v1", "clusterrolebindings"},
+	"Role":                     {"/apis/rbac.authorization.k8s.io/v1", "roles"},
+	"RoleBinding":              {"/apis/rbac.authorization.k8s.io/v1", "rolebindings"},
+	"CustomResourceDefinition": {"/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"},
+}
+
+// Path is where a kind's objects are: all of them, those of a namespace, or the one of a name.
+func Path(kind, namespace, name string) string {
+	r, ok := resources[kind]
+	if !ok {
+		panic("plane: no path is known for " + kind)
+	}
+	path := r.group
+	if namespace != "" {
+		path += "/namespaces/" + url.PathEscape(namespace)
+	}
+	path += "/" + r.plural
+	if name != "" {
+		path += "/" + url.PathEscape(name)
+	}
+	return path
+}
+
+// List returns all objects of a kind in all namespaces.
+func (c *Client) List(ctx context.Context, kind string) ([]Object, error) {
+	answer, err := c.Do(ctx, http.MethodGet, Path(kind, "", ""), "", nil)
+	if err != nil {
+		return nil, err
+	}
+	items, _ := answer["items"].([]any)
+	list := make([]Object, 0, len(items))
+	for _, item := range items {
+		o, ok := item.(Object)
+		if !ok {
+			return nil, fmt.Errorf("the list of %s holds what is no object", kind)
+		}
+		list = append(list, o)
+	}
+	return list, nil
+}
+
+// ApplyFile applies every object of a manifest, with each pair of replace (old, new) replaced before.
+func (c *Client) ApplyFile(ctx context.Context, file string, replace ...string) error {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	text := strings.NewReplacer(replace...).Replace(string(raw))
+	for doc := range strings.SplitSeq("\n"+text, "\n---\n") {
+		if strings.TrimSpace(doc) == "" {
+			continue
+		}
+		var o struct {
+			Kind     string `json:"kind"`
+			Metadata struct {
+				Name      string `json:"name"`
+				Namespace string `json:"namespace"`
+			} `json:"metadata"`
+		}
+		if err := yaml.Unmarshal([]byte(doc), &o); err != nil {
+			return fmt.Errorf("%s: %w", file, err)
+		}
+		path := Path(o.Kind, o.Metadata.Namespace, o.Metadata.Name) + "?fieldManager=e2e&force=true"
+		if _, err := c.Do(ctx, http.MethodPatch, path, ServerSide, []byte(doc)); err != nil {
+			return fmt.Errorf("%s: %s %s: %w", file, o.Kind, o.Metadata.Name, err)
+		}
+	}
+	return nil
+}
+
+// Token has the API server mint a token of a service account, good for as long as the Secret of the name boundTo is there.
+func (c *Client) Token(ctx context.Context, namespace, account, boundTo string) (string, error) {
+	secret, err := c.Do(ctx, http.MethodPost, Path("Secret", namespace, ""), JSON,
+		Object{"apiVersion": "v1", "kind": "Secret", "metadata": Object{"name": boundTo}})
+	if err != nil {
+		return "", err
+	}
+	uid := secret["metadata"].(Object)["uid"]
+	answer, err := c.Do(ctx, http.MethodPost, Path("ServiceAccount", namespace, account)+"/token", JSON, Object{
+		"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
+		"spec": Object{"expirationSeconds": 3600, "boundObjectRef": Object{"apiVersion": "v1", "kind": "Secret", "name": boundTo, "uid": uid}}})
+	if err != nil {
+		return "", err
+	}
+	status, _ := answer["status"].(Object)
+	token, _ := status["token"].(string)
+	return token, nil
+}

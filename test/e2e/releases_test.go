@@ -1,0 +1,179 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/test/e2e/conductor"
+	"github.com/openova-io/openova/test/e2e/plane"
+)
+
+// Twenty-odd releases, each a scenario of its own as it was recorded: an upgrade that fails with and without rollback, retries
+// exceeded, templates and values that are wrong, charts and repositories that cannot be fetched, tests, drift, time-outs, suspension.
+func TestRecordedScenarios(t *testing.T) {
+	scenario(t, "22 recorded releases that fail and recover in every way, every status of each seen", func(t *testing.T) string {
+		s := newStage(t)
+		for _, r := range s.both() {
+			r.startAdapter().ready()
+		}
+		s.play(10, map[string]string{"hel1": "scenarios"})()
+		s.converge()
+		s.honest()
+		s.complete()
+		return ""
+	})
+}
+
+func TestReleases(t *testing.T) {
+	s := newStage(t)
+	for _, r := range s.both() {
+		r.startAdapter().ready()
+	}
+	r := s.regions["fsn1"]
+	put := func(releases ...conductor.Release) {
+		s.t.Helper()
+		for _, rel := range releases {
+			s.must(r.conductor.Put(s.ctx, rel))
+		}
+		s.converge()
+	}
+	play := func(name string, f func(t *testing.T)) {
+		scenario(t, name, func(t *testing.T) string {
+			before := s.t
+			s.t = t
+			defer func() { s.t = before }()
+			f(t)
+			s.converge()
+			return ""
+		})
+	}
+	play("an install that fails, is repaired, and what depends on it goes on", func(t *testing.T) {
+		put(app("store", "Unknown", "Progressing"), app("logs", "False", "DependencyNotReady", "store"))
+		put(app("store", "False", "InstallFailed"))
+		put(app("store", "Unknown", "Progressing"))
+		put(app("store", "True", "InstallSucceeded"), app("logs", "Unknown", "Progressing", "store"), app("logs", "True", "InstallSucceeded", "store"))
+	})
+	play("retries exceeded", func(t *testing.T) {
+		stalled := app("dns", "False", "InstallFailed")
+		put(stalled)
+		stalled.Stalled = true
+		put(stalled)
+		stalled.Reason = "RollbackSucceeded"
+		put(stalled)
+	})
+	play("suspended and resumed", func(t *testing.T) {
+		rel := app("cache", "True", "InstallSucceeded")
+		put(rel)
+		rel.Suspend = true
+		put(rel)
+		s.until("it says that it is suspended", soon, func() bool { return s.meta("fsn1/cache")["suspended"] == true })
+		rel.Suspend = false
+		put(rel)
+		s.until("it does not any more", soon, func() bool { return s.meta("fsn1/cache")["suspended"] == nil })
+	})
+	play("a dependency added and removed, also one on nobody", func(t *testing.T) {
+		put(app("web", "True", "InstallSucceeded"))
+		put(app("web", "True", "InstallSucceeded", "cache", "nobody"))
+		put(app("web", "True", "InstallSucceeded", "nobody"))
+		put(app("web", "True", "InstallSucceeded"))
+	})
+	play("a release deleted while others depend on it, and made again", func(t *testing.T) {
+		rel := app("base", "True", "InstallSucceeded")
+		rel.UID, rel.Finalizers = "1", []string{"finalizers.fluxcd.io"}
+		put(rel, app("top", "True", "InstallSucceeded", "base"))
+		s.must(r.conductor.Apply(s.ctx, conductor.Event{Type: "MODIFIED", Object: deleting(rel)}))
+		s.until("it says that it is being deleted", soon, func() bool { return s.meta("fsn1/base")["deletingSince"] != nil })
+		s.must(r.conductor.Delete(s.ctx, rel))
+		s.converge()
+		rel.UID, rel.Ready = "2", ""
+		put(rel)
+		rel.Ready = "True"
+		put(rel)
+		rel.UID, rel.Ready = "3", "Unknown" // and at once
+		put(rel)
+	})
+	play("two of one name in two namespaces", func(t *testing.T) {
+		put(app("twin", "True", "InstallSucceeded"), conductor.Release{Namespace: "team-a", Name: "twin", Ready: "False", Reason: "InstallFailed"})
+		s.must(r.conductor.Delete(s.ctx, app("twin", "", "")))
+	})
+	play("a chart that cannot be fetched", func(t *testing.T) {
+		rel := app("report", "False", "SourceNotReady")
+		put(rel)
+		s.must(r.conductor.Apply(s.ctx, conductor.Event{Type: "ADDED", Object: plane.Object{
+			"apiVersion": "source.toolkit.fluxcd.io/v1", "kind": "HelmChart",
+			"metadata": plane.Object{"namespace": "flux-system", "name": "flux-system-report"},
+			"spec":     plane.Object{"chart": "report", "interval": "1m", "sourceRef": plane.Object{"kind": "HelmRepository", "name": "charts"}},
+			"status": plane.Object{"conditions": []any{plane.Object{"type": "Ready", "status": "False", "reason": "ChartPullError",
+				"message": "no chart version found for report-1.0.0", "lastTransitionTime": "2026-01-01T00:00:00Z"}}}}}))
+		s.until("the release says what is wrong with its chart", soon, func() bool {
+			chart, _ := s.meta("fsn1/report")["chart"].(map[string]any)
+			return chart["ready"] == "False" && chart["reason"] == "ChartPullError"
+		})
+	})
+	s.honest()
+	s.complete()
+}
+
+func deleting(r conductor.Release) plane.Object {
+	o := r.Object()
+	o["metadata"].(plane.Object)["deletionTimestamp"] = time.Now().UTC().Format(time.RFC3339)
+	return o
+}
+
+// meta is the meta of a node as the flow server has it.
+func (s *stage) meta(id string) map[string]any {
+	s.t.Helper()
+	n, _ := s.node(id)
+	var m map[string]any
+	if len(n.Meta) > 0 {
+		s.must(json.Unmarshal(n.Meta, &m))
+	}
+	return m
+}
+
+func TestCRDsInstalledLate(t *testing.T) {
+	scenario(t, "Flux's CRDs installed only after the adapter is up", func(t *testing.T) string {
+		s := newStage(t)
+		r := s.regions["hel1"]
+		s.regions["fsn1"].startAdapter().ready()
+		s.must(r.removeCRDs())
+		t.Cleanup(func() {
+			if err := installCRDs(context.Background(), r.plane); err != nil {
+				t.Error(err)
+			}
+		})
+		a := r.startAdapter()
+		s.until("the region is there and says what is not watched", soon, func() bool { return s.meta("hel1")["notWatched"] != nil })
+		s.must(installCRDs(s.ctx, r.plane))
+		began := time.Now()
+		s.small()
+		s.converge()
+		a.ready()
+		s.honest()
+		return "seen " + time.Since(began).Round(100*time.Millisecond).String() + " after the first release was there"
+	})
+}
+
+// removeCRDs takes Flux out of the cluster, and returns when it is out.
+func (r *region) removeCRDs() error {
+	list, err := r.api.List(r.stage.ctx, "CustomResourceDefinition")
+	if err != nil {
+		return err
+	}
+	for _, crd := range list {
+		name := crd["metadata"].(plane.Object)["name"].(string)
+		if _, err := r.api.Do(r.stage.ctx, http.MethodDelete, plane.Path("CustomResourceDefinition", "", name), "", nil); err != nil {
+			return err
+		}
+	}
+	return plane.Wait(r.stage.ctx, soon, func() error {
+		list, err := r.api.List(r.stage.ctx, "CustomResourceDefinition")
+		if err == nil && len(list) > 0 {
+			err = &plane.StatusError{Code: http.StatusConflict, Message: "a CRD is still there"}
+		}
+		return err
+	})
+}

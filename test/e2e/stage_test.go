@@ -1,0 +1,389 @@
+package e2e
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/test/e2e/conductor"
+	"github.com/openova-io/openova/test/e2e/plane"
+	"github.com/openova-io/openova/test/e2e/truth"
+	"github.com/openova-io/openova/test/e2e/viewer"
+)
+
+const (
+	flowID = "env-1"
+	soon   = 30 * time.Second // within which everything has to be right again
+)
+
+// leaseName is the name of the Lease by which the adapters of a region elect who speaks.
+func leaseName(region string) string {
+	sum := sha256.Sum256([]byte(flowID + "/" + region))
+	return "openova-flow-adapter-flux-" + hex.EncodeToString(sum[:5])
+}
+
+// stage is what a scenario plays on: a flow server, its viewer, and the regions.
+type stage struct {
+	t       *testing.T
+	ctx     context.Context
+	dir     string
+	addr    string // of the flow server
+	server  *plane.Process
+	viewer  *viewer.Viewer
+	regions map[string]*region
+}
+
+// region is a control plane and the adapters in it.
+type region struct {
+	stage     *stage
+	name      string
+	plane     *plane.Plane
+	api       *plane.Client
+	conductor *conductor.Conductor
+	toAPI     *plane.Proxy // the adapters' network to the API server
+	toServer  *plane.Proxy // and to the flow server
+	secret    string       // that the adapters' token lives by
+	adapters  int          // started
+}
+
+// newStage returns a stage with empty clusters, a flow server, a viewer, and no adapters.
+func newStage(t *testing.T) *stage {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	t.Cleanup(cancel)
+	s := &stage{t: t, ctx: ctx, dir: filepath.Join(logs, strings.ReplaceAll(t.Name(), "/", "-")), regions: map[string]*region{}}
+	var err error
+	s.addr, err = plane.FreeAddr()
+	s.must(err)
+	s.startServer()
+	s.viewer = viewer.New("http://"+s.addr, flowID)
+	var following sync.WaitGroup
+	t.Cleanup(following.Wait)
+	watching, stop := context.WithCancel(ctx)
+	following.Go(func() { s.viewer.Run(watching) })
+	t.Cleanup(stop)
+	for _, name := range regionNames {
+		s.regions[name] = s.newRegion(name)
+	}
+	return s
+}
+
+func (s *stage) newRegion(name string) *region {
+	s.t.Helper()
+	r := &region{stage: s, name: name, plane: planes[name], api: planes[name].Admin()}
+	s.must(r.wipe())
+	r.conductor = conductor.New(name, r.api)
+	var err error
+	r.toAPI, err = plane.NewProxy(r.plane.Addr)
+	s.must(err)
+	s.t.Cleanup(r.toAPI.Close)
+	r.toServer, err = plane.NewProxy(s.addr)
+	s.must(err)
+	s.t.Cleanup(r.toServer.Close)
+	r.newToken()
+	s.must(plane.Kubeconfig(r.path("kubeconfig"), plane.Entry{Name: name, Plane: r.plane, Addr: r.toAPI.Addr(), TokenFile: r.path("token")}))
+	return r
+}
+
+func (s *stage) must(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// both are the regions in order.
+func (s *stage) both() []*region { return []*region{s.regions["fsn1"], s.regions["hel1"]} }
+
+func (r *region) path(name string) string {
+	dir := filepath.Join(work, "state", filepath.Base(r.stage.dir), r.name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		r.stage.t.Fatal(err)
+	}
+	return filepath.Join(dir, name)
+}
+
+// wipe takes everything out of the cluster that a scenario may have left.
+func (r *region) wipe() error {
+	for _, kind := range []string{"HelmRelease", "HelmChart", "Lease"} {
+		list, err := r.api.List(r.stage.ctx, kind)
+		if err != nil {
+			return err
+		}
+		for _, o := range list {
+			meta := o["metadata"].(plane.Object)
+			namespace, name := meta["namespace"].(string), meta["name"].(string)
+			if namespace == "kube-system" {
+				continue
+			}
+			path := plane.Path(kind, namespace, name)
+			if meta["finalizers"] != nil {
+				patch := []plane.Object{{"op": "remove", "path": "/metadata/finalizers"}}
+				if _, err := r.api.Do(r.stage.ctx, http.MethodPatch, path, plane.JSONPatch, patch); err != nil {
+					return err
+				}
+			}
+			if _, err := r.api.Do(r.stage.ctx, http.MethodDelete, path, "", nil); err != nil && !plane.IsCode(err, http.StatusNotFound) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// newToken mints a token for the adapters and puts it where they read theirs.
+func (r *region) newToken() {
+	r.stage.t.Helper()
+	r.secret = fmt.Sprintf("token-%d", time.Now().UnixNano())
+	token, err := r.api.Token(r.stage.ctx, "flux-system", "openova-flow-emitter", r.secret)
+	r.stage.must(err)
+	tmp := r.path("token.new")
+	r.stage.must(os.WriteFile(tmp, []byte(token), 0o600))
+	r.stage.must(os.Rename(tmp, r.path("token")))
+}
+
+// startServer starts the flow server, empty.
+func (s *stage) startServer() {
+	s.t.Helper()
+	var err error
+	s.server, err = plane.Start(filepath.Join(s.dir, "openova-flow-server.log"), []string{"FLOW_SERVER_LISTEN_ADDR=" + s.addr}, serverBinary)
+	s.must(err)
+	s.t.Cleanup(s.server.Kill)
+	s.must(plane.Wait(s.ctx, soon, func() error {
+		_, err := get("http://" + s.addr + "/readyz")
+		return err
+	}))
+}
+
+// adapter is a running adapter.
+type adapter struct {
+	*plane.Process
+	t      *testing.T
+	health string // base URL
+}
+
+// startAdapter starts an adapter in the region as a pod of the DaemonSet would run.
+func (r *region) startAdapter(env ...string) *adapter {
+	r.stage.t.Helper()
+	health, err := plane.FreeAddr()
+	r.stage.must(err)
+	r.adapters++
+	pod := fmt.Sprintf("adapter-%d", r.adapters)
+	env = append([]string{"KUBECONFIG=" + r.path("kubeconfig"), "FLOW_SERVER_URL=http://" + r.toServer.Addr(), "FLOW_ID=" + flowID, "REGION_KEY=" + r.name,
+		"NAMESPACE_FILTER=", "HEALTH_LISTEN_ADDR=" + health, "LEADER_ELECTION=true", "POD_NAMESPACE=flux-system", "POD_NAME=" + pod, "HOME=" + work}, env...)
+	p, err := plane.Start(filepath.Join(r.stage.dir, r.name+"-"+pod+".log"), env, adapterBinary)
+	r.stage.must(err)
+	a := &adapter{p, r.stage.t, "http://" + health}
+	r.stage.t.Cleanup(a.Kill)
+	return a
+}
+
+// ready waits until the adapter says that it is.
+func (a *adapter) ready() *adapter {
+	a.t.Helper()
+	err := plane.Wait(a.t.Context(), soon, func() error {
+		_, err := get(a.health + "/readyz")
+		return err
+	})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return a
+}
+
+// metric is the value of a metric without labels, 0 when it is not there.
+func (a *adapter) metric(name string) (value float64) {
+	body, err := get(a.health + "/metrics")
+	if err != nil {
+		return 0
+	}
+	for l := range strings.Lines(body) {
+		if rest, ok := strings.CutPrefix(l, name+" "); ok {
+			_, _ = fmt.Sscan(rest, &value)
+		}
+	}
+	return value
+}
+
+func (a *adapter) leads() bool { return a.metric("flow_adapter_leader") == 1 }
+
+// until waits until ok.
+func (s *stage) until(what string, within time.Duration, ok func() bool) {
+	s.t.Helper()
+	err := plane.Wait(s.ctx, within, func() error {
+		if !ok() {
+			return errors.New("it did not come to be that " + what)
+		}
+		return nil
+	})
+	s.must(err)
+}
+
+// get returns the body of an answer that is 200.
+func get(url string) (string, error) {
+	res, err := (&http.Client{Timeout: 5 * time.Second}).Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	if err != nil {
+		return "", err
+	}
+	if res.StatusCode != http.StatusOK {
+		return string(body), fmt.Errorf("%s: %s: %s", url, res.Status, body)
+	}
+	return string(body), nil
+}
+
+// snapshot is what the flow server has, empty when it has no such flow.
+func (s *stage) snapshot() *flow.Message {
+	s.t.Helper()
+	body, err := get("http://" + s.addr + "/v1/flows/" + flowID + "/snapshot")
+	if err != nil {
+		return &flow.Message{Type: flow.TypeSnapshot}
+	}
+	m, err := flow.Decode(flowID, []byte(body))
+	s.must(err)
+	return m
+}
+
+// node is a node as the flow server has it.
+func (s *stage) node(id string) (flow.Node, bool) {
+	for _, n := range s.snapshot().Nodes {
+		if n.ID == id {
+			return n, true
+		}
+	}
+	return flow.Node{}, false
+}
+
+// truth is what must be shown, by what the API servers have now.
+func (s *stage) truth() (truth.View, error) {
+	v := truth.NewView()
+	for _, r := range s.both() {
+		list, err := r.api.List(s.ctx, "HelmRelease")
+		if err != nil && !plane.IsCode(err, http.StatusNotFound) {
+			return v, err
+		}
+		v.Add(r.name, list)
+	}
+	return v, nil
+}
+
+// converge waits until the flow server's snapshot and the viewer show the truth, for 30 s at most, and returns how long that took.
+func (s *stage) converge() time.Duration {
+	s.t.Helper()
+	began := time.Now()
+	s.must(plane.Wait(s.ctx, soon, func() error {
+		want, err := s.truth()
+		if err != nil {
+			return err
+		}
+		if err := same("the snapshot", viewer.Fold(s.snapshot()), want); err != nil {
+			return err
+		}
+		return same("the viewer", s.viewer.View(), want)
+	}))
+	return time.Since(began)
+}
+
+func same(what string, got, want truth.View) error {
+	var wrong []string
+	for id, status := range want.Status {
+		if got.Status[id] != status {
+			wrong = append(wrong, fmt.Sprintf("%s is %q, want %q", id, got.Status[id], status))
+		}
+	}
+	for id, status := range got.Status {
+		if _, ok := want.Status[id]; !ok {
+			wrong = append(wrong, fmt.Sprintf("%s is %q, and is not there", id, status))
+		}
+	}
+	for e := range want.Edges {
+		if !got.Edges[e] {
+			wrong = append(wrong, fmt.Sprintf("%v is missing", e))
+		}
+	}
+	for e := range got.Edges {
+		if !want.Edges[e] {
+			wrong = append(wrong, fmt.Sprintf("%v is shown", e))
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	slices.Sort(wrong)
+	if len(wrong) > 8 {
+		wrong = append(wrong[:8], fmt.Sprintf("and %d more", len(wrong)-8))
+	}
+	return fmt.Errorf("%s differs from the clusters: %s", what, strings.Join(wrong, "; "))
+}
+
+// honest checks that the viewer never showed what the clusters never had.
+func (s *stage) honest() {
+	s.t.Helper()
+	series, edges := s.viewer.Shown()
+	for _, id := range slices.Sorted(maps.Keys(series)) {
+		for _, status := range series[id] {
+			if status != truth.Gone && !slices.ContainsFunc(s.both(), func(r *region) bool { return r.conductor.History.Had(id, status) }) {
+				s.t.Errorf("%s was shown as %q, which it never was", id, status)
+			}
+		}
+	}
+	byEnds := func(a, b truth.Edge) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) }
+	for _, e := range sorted(edges, byEnds) {
+		if !slices.ContainsFunc(s.both(), func(r *region) bool { return r.conductor.History.HadEdge(e) }) {
+			s.t.Errorf("the edge %v was shown, which never was", e)
+		}
+	}
+	if wrong := s.viewer.Wrong(); len(wrong) > 0 {
+		s.t.Errorf("the stream broke the protocol: %q", wrong)
+	}
+}
+
+// complete checks that the viewer showed every status that each release ever had, in order. It is so when nothing broke.
+func (s *stage) complete() {
+	s.t.Helper()
+	series, _ := s.viewer.Shown()
+	for _, r := range s.both() {
+		for id, want := range r.conductor.History.Series() {
+			if !slices.Equal(series[id], want) {
+				s.t.Errorf("%s was shown as %q; it was %q", id, series[id], want)
+			}
+		}
+	}
+}
+
+// play plays a recording in each region, in their own time and at once. The error of each comes when it is over.
+func (s *stage) play(speed float64, files map[string]string) (over func()) {
+	s.t.Helper()
+	var wg sync.WaitGroup
+	errs := make(chan error, len(files))
+	for name, file := range files {
+		events, err := conductor.Read(recordings + file + ".jsonl")
+		s.must(err)
+		wg.Go(func() { errs <- s.regions[name].conductor.Play(s.ctx, events, speed) })
+	}
+	s.t.Cleanup(wg.Wait)
+	return func() {
+		s.t.Helper()
+		for range files {
+			s.must(<-errs)
+		}
+	}
+}

@@ -1,0 +1,188 @@
+// Package viewer follows a flow as a page does: it folds what the stream brings, and after every break asks for what came since. It
+// remembers everything that it ever showed.
+package viewer
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/test/e2e/truth"
+)
+
+// Viewer follows one flow.
+type Viewer struct {
+	server, flow string
+	OnNode       func(flow.Node, time.Time) // called for each node that a message other than a snapshot brings
+
+	mu        sync.Mutex
+	state     *flow.State
+	lastID    int64
+	snapshots int
+	series    map[string][]string
+	edges     map[truth.Edge]bool
+	wrong     []string
+}
+
+// New returns a Viewer of a flow at the server of this base URL.
+func New(server, flowID string) *Viewer {
+	return &Viewer{server: server, flow: flowID, state: flow.NewState(flowID, 0), series: map[string][]string{}, edges: map[truth.Edge]bool{}}
+}
+
+// Run follows until ctx is done.
+func (v *Viewer) Run(ctx context.Context) {
+	pause := time.NewTicker(50 * time.Millisecond)
+	defer pause.Stop()
+	for {
+		v.connect(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-pause.C:
+		}
+	}
+}
+
+func (v *Viewer) connect(ctx context.Context) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, v.server+"/v1/flows/"+v.flow+"/stream", nil)
+	if err != nil {
+		v.fault("%v", err)
+		return
+	}
+	v.mu.Lock()
+	if v.lastID > 0 {
+		req.Header.Set("Last-Event-ID", strconv.FormatInt(v.lastID, 10))
+	}
+	v.mu.Unlock()
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return // the server is away
+	}
+	defer res.Body.Close()
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, 64<<20)
+	var id int64
+	var event, data string
+	for lines.Scan() {
+		name, value, _ := strings.Cut(lines.Text(), ": ")
+		switch name {
+		case "id":
+			if id, err = strconv.ParseInt(value, 10, 64); err != nil {
+				v.fault("id %q", value)
+			}
+		case "event":
+			event = value
+		case "data":
+			data = value
+		case "":
+			if event != "heartbeat" {
+				v.frame(id, event, data)
+			}
+			id, event, data = 0, "", ""
+		}
+	}
+}
+
+func (v *Viewer) frame(id int64, event, data string) {
+	now := time.Now()
+	m, err := flow.Decode(v.flow, []byte(data))
+	if err != nil || string(m.Type) != event {
+		v.fault("event %q: %v", event, err)
+		return
+	}
+	if v.OnNode != nil && m.Type != flow.TypeSnapshot {
+		for _, n := range m.Nodes {
+			v.OnNode(n, now)
+		}
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if id <= v.lastID {
+		v.wrong = append(v.wrong, fmt.Sprintf("%d came after %d", id, v.lastID))
+	}
+	v.lastID = id
+	if m.Type == flow.TypeSnapshot {
+		v.snapshots++
+	}
+	v.remember(m)
+	v.state.Apply(m)
+}
+
+// remember notes what the message makes the viewer show.
+func (v *Viewer) remember(m *flow.Message) {
+	for _, n := range m.Nodes {
+		v.append(n.ID, n.Status)
+	}
+	for _, r := range m.Relationships {
+		v.edges[truth.Edge{From: r.FromID, Type: string(r.Type), To: r.ToID}] = true
+	}
+	for _, id := range m.IDs {
+		v.append(id, truth.Gone)
+	}
+}
+
+func (v *Viewer) append(id, status string) {
+	if s := v.series[id]; len(s) == 0 || s[len(s)-1] != status {
+		v.series[id] = append(s, status)
+	}
+}
+
+func (v *Viewer) fault(format string, args ...any) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.wrong = append(v.wrong, fmt.Sprintf(format, args...))
+}
+
+// View is what the viewer shows now.
+func (v *Viewer) View() truth.View {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return Fold(v.state.Snapshot())
+}
+
+// Fold is what a snapshot shows.
+func Fold(m *flow.Message) truth.View {
+	view := truth.NewView()
+	for _, n := range m.Nodes {
+		view.Status[n.ID] = n.Status
+	}
+	for _, r := range m.Relationships {
+		view.Edges[truth.Edge{From: r.FromID, Type: string(r.Type), To: r.ToID}] = true
+	}
+	return view
+}
+
+// Snapshots is how many snapshot frames there were.
+func (v *Viewer) Snapshots() int {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.snapshots
+}
+
+// Shown returns the statuses that each node was shown with, one after the other, and every edge that was ever shown.
+func (v *Viewer) Shown() (series map[string][]string, edges map[truth.Edge]bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	series, edges = map[string][]string{}, map[truth.Edge]bool{}
+	for id, s := range v.series {
+		series[id] = slices.Clone(s)
+	}
+	for e := range v.edges {
+		edges[e] = true
+	}
+	return series, edges
+}
+
+// Wrong returns what broke the protocol.
+func (v *Viewer) Wrong() []string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return slices.Clone(v.wrong)
+}

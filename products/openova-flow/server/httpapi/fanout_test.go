@@ -155,10 +155,10 @@ func TestStuckReaderCostsNobodyAnything(t *testing.T) {
 }
 
 // TestStuckReaderDelaysNoPost compares the 99th percentile of POST with and without a reader that never reads, 49 others
-// reading. Blocks of the two alternate, so that whatever else the machine does falls on both alike; the more noise, the more
+// reading. Short blocks of the two alternate, so that whatever else the machine does falls on both alike; the more noise, the more
 // blocks are measured before a verdict.
 func TestStuckReaderDelaysNoPost(t *testing.T) {
-	const block, blocks, rounds = 500, 10, 8
+	const block, blocks, rounds = 10, 500, 10
 	type side struct {
 		l    *load
 		took []time.Duration

@@ -9,6 +9,7 @@ import (
 	coordination "k8s.io/client-go/kubernetes/typed/coordination/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/transport"
 
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 )
@@ -29,6 +30,11 @@ func connect(c config) (clients, error) {
 	r.UserAgent = "openova-flow-adapter-flux/" + buildVersion()
 	r.QPS, r.Burst = 50, 100 // six kinds in many namespaces begin at once
 	r.WarningHandler = rest.NoWarnings{}
+	if r.BearerTokenFile != "" {
+		// By itself client-go goes on with the token that it has for up to a minute, also when the API server refuses it.
+		r.Wrap(transport.ResettableTokenSourceWrapTransport(transport.NewCachedFileTokenSource(r.BearerTokenFile)))
+		r.BearerToken, r.BearerTokenFile = "", ""
+	}
 
 	d, err := dynamic.NewForConfig(r)
 	if err != nil {

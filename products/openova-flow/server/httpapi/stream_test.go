@@ -314,7 +314,7 @@ func FuzzFrames(f *testing.F) {
 	h := hub.New(hub.Config{})
 	api := httpapi.New(h, httpapi.Config{})
 	f.Fuzz(func(t *testing.T, id, status, extra string) {
-		message, err := json.Marshal(map[string]any{"type": "upsert-nodes", "x": extra, "nodes": []any{map[string]any{"id": "i" + id, "flowId": "F", "label": "l", "status": "s" + status}}})
+		message, err := json.Marshal(map[string]any{"type": "upsert-nodes", "x": extra, "nodes": []any{map[string]any{"id": "i", "flowId": "F", "label": "l" + id, "status": "s" + status}}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -17,8 +17,12 @@ export interface Runs {
 
 interface Open {
   waiting: { from: number; to: number }[];
-  working: { from: number; to: number; isOpen: boolean; hasFailed: boolean }[];
+  /** `key` is the run's `startedAt` as it was told last. */
+  working: { key: number; from: number; to: number; isOpen: boolean; hasFailed: boolean }[];
 }
+
+/** Within so long of its beginning a run that begins again is the same run: its source has come to be ready, for instance. */
+const RESTART_MS = 5000;
 
 /** The runs of every node, from the state before the first entry and the entries. */
 export function runs(base: FlowState | null, entries: readonly LogEntry[], now: number): ReadonlyMap<string, Runs> {
@@ -50,7 +54,9 @@ function note(all: Map<string, Open>, node: FlowNode, at: number): void {
   }
   if (node.startedAt === undefined || node.startedAt > at) return;
   const works = of.working.at(-1);
-  const run = works?.from === node.startedAt ? works : { from: node.startedAt, to: node.startedAt, isOpen: true, hasFailed: false };
+  const isSame = works !== undefined && (works.key === node.startedAt || (works.isOpen && node.startedAt - works.from <= RESTART_MS));
+  const run = isSame ? works : { key: 0, from: node.startedAt, to: node.startedAt, isOpen: true, hasFailed: false };
+  run.key = node.startedAt;
   if (run !== works) {
     if (works?.isOpen) close(of, node.startedAt);
     of.working.push(run);

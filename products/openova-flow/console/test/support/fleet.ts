@@ -46,13 +46,14 @@ function kit(flow: string, region: string, count: number, next: () => number, no
     const label = `bp-${NAMES[i]}`;
     const id = `${region}/${label}`;
     const before = new Set<Built>();
-    for (let k = 0; k < (i === 0 ? 0 : 1 + Math.floor(next() * 2.2)); k++) before.add(built[Math.floor(next() ** 1.4 * Math.min(i, 24) * (i < 6 ? 0.4 : 1))] as Built);
+    // Mostly on what was there shortly before, so that chains come of it.
+    for (let k = 0; k < (i === 0 ? 0 : 1 + Math.floor(next() * 1.9)); k++) before.add(built[i < 12 ? Math.floor(next() * Math.min(i, 4)) : Math.max(0, i - 1 - Math.floor(next() * 16))] as Built);
     const ready = [...before].every((b) => b.status === "succeeded");
     const startedAt = Math.max(begin, ...[...before].map((b) => b.endedAt)) + 2000 + Math.floor(next() * 9000);
     const lasts = 12_000 + Math.floor(next() * 80_000);
     const chance = next();
-    const status = !ready ? "waiting" : i / count < done ? (chance < 0.03 && i > 8 ? "failed" : "succeeded") : chance < 0.04 ? "failed" : "running";
-    const version = `1.${Math.floor(next() * 3)}.${Math.floor(next() * 4)}`;
+    const status = !ready ? "waiting" : i / count < done ? (chance < 0.02 && i > 8 ? "failed" : "succeeded") : "running";
+    const version = next() < 0.06 ? `1.${i % 3}.${(i % 4) + 1}` : `1.${i % 3}.${i % 4}`;
     const meta: Record<string, unknown> = { kind: "HelmRelease", namespace: "flux-system", versionWanted: version, attempts: status === "waiting" ? 0 : 1, generation: 1 };
     const node: Record<string, unknown> = { id, flowId: flow, label, family: FAMILIES[i % FAMILIES.length], region, status: status === "waiting" ? "running" : status, meta };
     let endedAt = now;

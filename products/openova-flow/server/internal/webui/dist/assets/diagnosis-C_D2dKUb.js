@@ -1,0 +1,1 @@
+export{t as problems}from"./problems-B4Z1ZnRV.js";

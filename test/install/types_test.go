@@ -1,0 +1,209 @@
+package install
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
+)
+
+// foreign are the kinds whose Go types are not at hand.
+var foreign = map[string]bool{"HTTPRoute": true, "ServiceMonitor": true, "PodMonitor": true}
+
+// TestManifestsAreOfTheirTypes finds fields that an API server would drop or refuse.
+func TestManifestsAreOfTheirTypes(t *testing.T) {
+	types := map[string]func() any{
+		"apps/v1/Deployment":                              func() any { return new(appsv1.Deployment) },
+		"apps/v1/DaemonSet":                               func() any { return new(appsv1.DaemonSet) },
+		"v1/Service":                                      func() any { return new(corev1.Service) },
+		"v1/ServiceAccount":                               func() any { return new(corev1.ServiceAccount) },
+		"networking.k8s.io/v1/NetworkPolicy":              func() any { return new(networkingv1.NetworkPolicy) },
+		"policy/v1/PodDisruptionBudget":                   func() any { return new(policyv1.PodDisruptionBudget) },
+		"rbac.authorization.k8s.io/v1/ClusterRole":        func() any { return new(rbacv1.ClusterRole) },
+		"rbac.authorization.k8s.io/v1/ClusterRoleBinding": func() any { return new(rbacv1.ClusterRoleBinding) },
+		"rbac.authorization.k8s.io/v1/Role":               func() any { return new(rbacv1.Role) },
+		"rbac.authorization.k8s.io/v1/RoleBinding":        func() any { return new(rbacv1.RoleBinding) },
+	}
+	for _, name := range []string{server, emitter} {
+		c := load(t, name)
+		for ci, v := range ciFiles(t, name) {
+			files, err := render(c, v, "flow", true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for file, text := range files {
+				if file == "NOTES.txt" {
+					continue
+				}
+				for _, doc := range strings.Split("\n"+text, "\n---") {
+					var o object
+					if err := yaml.Unmarshal([]byte(doc), &o); err != nil {
+						t.Fatal(err)
+					}
+					if o.Kind == "" || foreign[o.Kind] {
+						continue
+					}
+					into, ok := types[o.APIVersion+"/"+o.Kind]
+					if !ok {
+						t.Errorf("%s/%s: no type for %s %s", name, ci, o.APIVersion, o.Kind)
+						continue
+					}
+					if err := yaml.UnmarshalStrict([]byte(doc), into()); err != nil {
+						t.Errorf("%s/%s: %s: %v", name, ci, file, err)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestRights holds the emitter to what it may do, rule by rule.
+func TestRights(t *testing.T) {
+	lease := watch.LeaseName("bootstrap", "primary")
+	const (
+		flux     = "get list watch of helm.toolkit.fluxcd.io: helmreleases; get list watch of source.toolkit.fluxcd.io: helmcharts helmrepositories ocirepositories gitrepositories; get list watch of kustomize.toolkit.fluxcd.io: kustomizations"
+		identity = "get of : namespaces named kube-system"
+	)
+	election := "create of coordination.k8s.io: leases; get update of coordination.k8s.io: leases named " + lease
+	for _, tt := range []struct {
+		set  string
+		want map[string]string
+	}{
+		{"flowEmitter.namespaces=null", map[string]string{"ClusterRole//openova-flow-e-openova-flow-emitter": flux + "; " + identity, "Role/openova-flow/e-openova-flow-emitter-lease": election}},
+		{"flowEmitter.namespaces={flux-system,apps}", map[string]string{
+			"Role/flux-system/openova-flow-e-openova-flow-emitter-flux":     flux,
+			"Role/apps/openova-flow-e-openova-flow-emitter-flux":            flux,
+			"Role/kube-system/openova-flow-e-openova-flow-emitter-identity": identity,
+			"Role/openova-flow/e-openova-flow-emitter-lease":                election,
+		}},
+		{"flowEmitter.rbac.create=false", map[string]string{}},
+	} {
+		files, err := render(load(t, emitter), values(t, tt.set), "e", true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := map[string]string{}
+		bindings := 0
+		for _, o := range objects(t, files) {
+			key := o.Kind + "/" + o.Metadata.Namespace + "/" + o.Metadata.Name
+			switch {
+			case strings.HasSuffix(o.Kind, "Binding"):
+				bindings++
+			case len(o.Rules) > 0:
+				var rules []string
+				for _, r := range o.Rules {
+					text := words(r["verbs"]) + " of " + words(r["apiGroups"]) + ": " + words(r["resources"])
+					if named := words(r["resourceNames"]); named != "" {
+						text += " named " + named
+					}
+					rules = append(rules, text)
+				}
+				got[key] = strings.Join(rules, "; ")
+			}
+		}
+		for key, rules := range tt.want {
+			if got[key] != rules {
+				t.Errorf("%s: %s may\n%s\nwant\n%s", tt.set, key, got[key], rules)
+			}
+		}
+		if len(got) != len(tt.want) || bindings != len(tt.want) {
+			t.Errorf("%s: %d roles and %d bindings, want %d: %v", tt.set, len(got), bindings, len(tt.want), got)
+		}
+	}
+}
+
+func words(v any) string {
+	var out []string
+	list, _ := v.([]any)
+	for _, w := range list {
+		out = append(out, w.(string))
+	}
+	return strings.Join(out, " ")
+}
+
+// environment is what a rendered container is started with. What comes from a Secret is a file that is there.
+func environment(t *testing.T, o object, file string) (env []string) {
+	t.Helper()
+	list, _ := at(o.Spec, "template.spec.containers.0.env").([]any)
+	for _, e := range list {
+		v, ok := at(e, "value").(string)
+		if !ok {
+			continue
+		}
+		if strings.HasPrefix(v, "/etc/openova-flow/") {
+			v = file
+		}
+		env = append(env, at(e, "name").(string)+"="+v)
+	}
+	if len(env) < 8 {
+		t.Fatal("no environment: ", env)
+	}
+	return env
+}
+
+// TestProgramsTakeWhatIsRendered starts the real programs with what each render sets, so that no value that a chart lets through can
+// stop them.
+func TestProgramsTakeWhatIsRendered(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		chart, module, program string
+		args                   []string
+		extreme                []string
+		said                   string
+	}{
+		// The settings are read before anything else; then there is nothing to reach.
+		{server, "server", "openova-flow-server", []string{"healthcheck", "--listen-addr=127.0.0.1:1"}, []string{
+			"flowServer.settings.ringCapacity=1,flowServer.settings.ringBytes=1024,flowServer.settings.maxMessageBytes=1024,flowServer.settings.maxBatchBytes=1024,flowServer.settings.maxIngestBytes=1048576,flowServer.settings.maxFlows=1,flowServer.settings.maxNodes=1,flowServer.settings.maxRelationships=1,flowServer.settings.maxMetaBytes=1,flowServer.settings.maxStateBytes=1048576,flowServer.settings.maxSubscribers=1,flowServer.settings.maxEmitters=1,flowServer.settings.idleTimeout=1m,flowServer.settings.writeTimeout=1s,flowServer.settings.readTimeout=1s,flowServer.settings.drainDelay=0s",
+			"flowServer.settings.ringCapacity=1048576,flowServer.settings.ringBytes=1073741824,flowServer.settings.maxMessageBytes=67108864,flowServer.settings.maxBatchBytes=1073741824,flowServer.settings.maxIngestBytes=1099511627776,flowServer.settings.maxFlows=1073741824,flowServer.settings.maxNodes=1073741824,flowServer.settings.maxRelationships=1073741824,flowServer.settings.maxMetaBytes=16777216,flowServer.settings.maxStateBytes=1125899906842624,flowServer.settings.maxSubscribers=1073741824,flowServer.settings.maxEmitters=1073741824,flowServer.settings.idleTimeout=87600h,flowServer.settings.writeTimeout=1h,flowServer.settings.readTimeout=60m,flowServer.settings.drainDelay=5s",
+		}, "not reachable"},
+		{emitter, "adapter-flux", "openova-flow-adapter-flux", []string{"run", "--leader-election=false", "--kubeconfig=" + filepath.Join(dir, "none")}, []string{
+			"flowEmitter.settings.emitInterval=1ms,flowEmitter.settings.postTimeout=10ms,flowEmitter.flowServerUrl=http://a,flowEmitter.flowId=.,flowEmitter.regionKey=a",
+			"flowEmitter.settings.emitInterval=1m,flowEmitter.settings.postTimeout=10m,flowEmitter.flowServerUrl=https://a.b-c:65535/d/,flowEmitter.flowId=" + strings.Repeat(":", 128) + ",flowEmitter.regionKey=a-1",
+		}, "no way to a cluster is known"},
+	} {
+		binary := filepath.Join(dir, tt.program)
+		build := exec.Command("go", "build", "-o", binary, "./cmd/"+tt.program)
+		build.Dir = filepath.Join("../../products/openova-flow", tt.module)
+		build.Env = append(os.Environ(), "GOWORK=off")
+		if out, err := build.CombinedOutput(); err != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		sets := ciFiles(t, tt.chart)
+		for i, s := range tt.extreme {
+			sets["extreme "+string(rune('0'+i))] = values(t, s)
+		}
+		for name, v := range sets {
+			files, err := render(load(t, tt.chart), v, "flow", true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range objects(t, files) {
+				if o.Spec["template"] == nil {
+					continue
+				}
+				cmd := exec.Command(binary, tt.args...)
+				cmd.Env = environment(t, o, file)
+				out, err := cmd.CombinedOutput()
+				var exit *exec.ExitError
+				if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), tt.said) {
+					t.Errorf("%s with %s: %v\n%s", tt.program, name, err, out)
+				}
+			}
+		}
+	}
+}

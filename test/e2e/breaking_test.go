@@ -175,7 +175,7 @@ func TestAPIServerRestarts(t *testing.T) {
 		s.must(r.plane.StartAPI(s.ctx))
 		took := s.converge()
 		s.honest()
-		return "right " + took.Round(100*time.Millisecond).String() + " after it was ready"
+		return fmt.Sprintf("right %v after it was ready, 429 met %d times", took.Round(100*time.Millisecond), r.tooManyRequests())
 	})
 }
 

@@ -128,6 +128,9 @@ func startPlane(ctx context.Context, name string) (*plane.Plane, error) {
 	if err := installCRDs(ctx, p); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
+	if err := established(ctx, p); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
 	return p, grant(ctx, name, p)
 }
 
@@ -137,7 +140,7 @@ func installCRDs(ctx context.Context, p *plane.Plane) error {
 			return err
 		}
 	}
-	return established(ctx, p)
+	return nil
 }
 
 // established waits until releases and charts are served.

@@ -61,6 +61,16 @@ func (c *Conductor) Via(api *plane.Client) *Conductor {
 	return &Conductor{c.History, c.region, api, c.last}
 }
 
+// Emptied notes that the cluster has lost every object.
+func (c *Conductor) Emptied() {
+	for path, o := range c.last {
+		delete(c.last, path)
+		if o["kind"] == "HelmRelease" {
+			c.History.Lost(o)
+		}
+	}
+}
+
 // Play plays events at speed times the speed at which they were recorded, and not faster than the API server takes them.
 func (c *Conductor) Play(ctx context.Context, events []Event, speed float64) error {
 	began := time.Now()

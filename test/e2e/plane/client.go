@@ -46,27 +46,7 @@ const (
 
 // Do sends a request. The answer is nil when it is no JSON object. An answer that is no success is a *StatusError.
 func (c *Client) Do(ctx context.Context, method, path, contentType string, body any) (Object, error) {
-	raw, ok := body.([]byte)
-	if !ok && body != nil {
-		var err error
-		if raw, err = json.Marshal(body); err != nil {
-			return nil, err
-		}
-	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(raw))
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Authorization", "Bearer "+c.token)
-	if contentType != "" {
-		req.Header.Set("Content-Type", contentType)
-	}
-	res, err := c.http.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
+	code, answer, err := c.do(ctx, method, path, contentType, body)
 	if err != nil {
 		return nil, err
 	}
@@ -74,14 +54,47 @@ func (c *Client) Do(ctx context.Context, method, path, contentType string, body 
 	if err := json.Unmarshal(answer, &o); err != nil {
 		o = nil
 	}
-	if res.StatusCode >= 300 {
+	if code >= 300 {
 		message, ok := o["message"].(string)
 		if !ok {
 			message = string(answer)
 		}
-		return o, &StatusError{res.StatusCode, message}
+		return o, &StatusError{code, message}
 	}
 	return o, nil
+}
+
+// Text gets what is at path.
+func (c *Client) Text(ctx context.Context, path string) (string, error) {
+	code, answer, err := c.do(ctx, http.MethodGet, path, "", nil)
+	if err == nil && code != http.StatusOK {
+		err = &StatusError{code, string(answer)}
+	}
+	return string(answer), err
+}
+
+func (c *Client) do(ctx context.Context, method, path, contentType string, body any) (code int, answer []byte, err error) {
+	raw, ok := body.([]byte)
+	if !ok && body != nil {
+		if raw, err = json.Marshal(body); err != nil {
+			return 0, nil, err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(raw))
+	if err != nil {
+		return 0, nil, err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	if contentType != "" {
+		req.Header.Set("Content-Type", contentType)
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer res.Body.Close()
+	answer, err = io.ReadAll(res.Body)
+	return res.StatusCode, answer, err
 }
 
 // resources are the kinds that the tests make, with the path of their group and their plural.

@@ -20,9 +20,9 @@ import (
 // Viewer follows one flow.
 type Viewer struct {
 	server, flow string
-	OnNode       func(flow.Node, time.Time) // called for each node that a message other than a snapshot brings
 
 	mu        sync.Mutex
+	onNode    func(flow.Node, time.Time)
 	state     *flow.State
 	lastID    int64
 	snapshots int
@@ -34,6 +34,13 @@ type Viewer struct {
 // New returns a Viewer of a flow at the server of this base URL.
 func New(server, flowID string) *Viewer {
 	return &Viewer{server: server, flow: flowID, state: flow.NewState(flowID, 0), series: map[string][]string{}, edges: map[truth.Edge]bool{}}
+}
+
+// OnNode makes the viewer call f for each node that a message other than a snapshot brings, with the time when it came.
+func (v *Viewer) OnNode(f func(n flow.Node, at time.Time)) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.onNode = f
 }
 
 // Run follows until ctx is done.
@@ -97,13 +104,13 @@ func (v *Viewer) frame(id int64, event, data string) {
 		v.fault("event %q: %v", event, err)
 		return
 	}
-	if v.OnNode != nil && m.Type != flow.TypeSnapshot {
-		for _, n := range m.Nodes {
-			v.OnNode(n, now)
-		}
-	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	if v.onNode != nil && m.Type != flow.TypeSnapshot {
+		for _, n := range m.Nodes {
+			v.onNode(n, now)
+		}
+	}
 	if id <= v.lastID {
 		v.wrong = append(v.wrong, fmt.Sprintf("%d came after %d", id, v.lastID))
 	}

@@ -1,0 +1,180 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/test/e2e/conductor"
+	"github.com/openova-io/openova/test/e2e/plane"
+)
+
+const (
+	writers   = 8   // goroutines that write to the API server at once
+	maxMemory = 200 // MiB of an adapter
+)
+
+// Scale makes many releases in one region and gives each several statuses, as fast as the API server takes them. The lag is from the API
+// server's answer to when the viewer, having got it from the flow server, shows it.
+func TestScale(t *testing.T) {
+	const rounds = 3
+	n := *scale
+	scenario(t, fmt.Sprintf("%d releases, %d statuses each, as fast as the API server takes them", n, rounds), func(t *testing.T) string {
+		s := newStage(t)
+		r := s.regions["fsn1"]
+		s.regions["hel1"].startAdapter().ready()
+		a := r.startAdapter().ready()
+		lags := newStopwatch(n * rounds)
+		s.viewer.OnNode(lags.seen)
+
+		created := s.inParallel(n, func(i int) error {
+			_, err := r.api.Do(s.ctx, http.MethodPost, plane.Path("HelmRelease", "flux-system", ""), plane.JSON, many(i).Object())
+			return err
+		})
+		began := time.Now()
+		for round := range rounds {
+			s.inParallel(n, func(i int) error { return r.patch(i, round, lags) })
+		}
+		patched := time.Since(began)
+		s.until("the viewer has seen every status", 2*time.Minute, func() bool { return lags.left() == 0 })
+		s.converge()
+		p50, p99 := lags.quantiles()
+		memory := a.memory("VmHWM")
+		if memory > maxMemory {
+			t.Errorf("the adapter took %d MiB; %d are allowed", memory, maxMemory)
+		}
+		return fmt.Sprintf("%.0f creates/s, %.0f patches/s; lag p50 %v, p99 %v; adapter %d MiB at most", float64(n)/created.Seconds(),
+			float64(n*rounds)/patched.Seconds(), p50.Round(time.Millisecond), p99.Round(time.Millisecond), memory)
+	})
+}
+
+// many is the release of a number: every tenth stands alone, the others depend on those before them.
+func many(i int) conductor.Release {
+	r := conductor.Release{Name: fmt.Sprintf("app-%05d", i)}
+	if i%10 != 0 {
+		r.DependsOn = []string{fmt.Sprintf("app-%05d", i-1), fmt.Sprintf("app-%05d", i-i%10)}
+	}
+	return r
+}
+
+// patch gives a release the status of a round. The message tells the viewer which one it sees.
+func (r *region) patch(i, round int, lags *stopwatch) error {
+	rel := many(i)
+	rel.Message = fmt.Sprintf("round %d", round)
+	switch {
+	case round == 0:
+		rel.Ready, rel.Reason = "Unknown", "Progressing"
+	case (i+round)%7 == 0:
+		rel.Ready, rel.Reason = "False", "UpgradeFailed"
+	default:
+		rel.Ready, rel.Reason = "True", "UpgradeSucceeded"
+	}
+	path := plane.Path("HelmRelease", "flux-system", rel.Name) + "/status"
+	_, err := r.api.Do(r.stage.ctx, http.MethodPatch, path, plane.JSONPatch,
+		[]plane.Object{{"op": "add", "path": "/status", "value": rel.Object()["status"]}})
+	lags.written(r.name+"/"+rel.Name, rel.Message)
+	return err
+}
+
+// inParallel calls f for 0 to n-1 from several goroutines and returns how long that took.
+func (s *stage) inParallel(n int, f func(i int) error) time.Duration {
+	s.t.Helper()
+	began := time.Now()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	errs := make(chan error, writers)
+	for range writers {
+		wg.Go(func() {
+			for i := int(next.Add(1)) - 1; i < n; i = int(next.Add(1)) - 1 {
+				if err := f(i); err != nil {
+					errs <- err
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(errs)
+	for err := range errs {
+		s.t.Fatal(err)
+	}
+	return time.Since(began)
+}
+
+// memory is a figure of the process's memory in MiB, by its name in /proc.
+func (a *adapter) memory(name string) (mib int) {
+	a.t.Helper()
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.PID()))
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	for l := range strings.Lines(string(raw)) {
+		if rest, ok := strings.CutPrefix(l, name+":"); ok {
+			var kib int
+			_, _ = fmt.Sscan(rest, &kib)
+			return kib >> 10
+		}
+	}
+	a.t.Fatalf("/proc says nothing of %s", name)
+	return 0
+}
+
+// stopwatch measures from when something was written to when it was first seen, whichever it is told first.
+type stopwatch struct {
+	mu       sync.Mutex
+	at, shut map[string]time.Time // when written; when seen
+	wait     int
+	spans    []time.Duration
+}
+
+func newStopwatch(n int) *stopwatch {
+	return &stopwatch{at: map[string]time.Time{}, shut: map[string]time.Time{}, wait: n}
+}
+
+func (s *stopwatch) written(id, message string) { s.note(s.at, id+" "+message, time.Now()) }
+
+func (s *stopwatch) seen(n flow.Node, at time.Time) {
+	var meta struct {
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(n.Meta, &meta) == nil && meta.Message != "" {
+		s.note(s.shut, n.ID+" "+meta.Message, at)
+	}
+}
+
+func (s *stopwatch) note(in map[string]time.Time, key string, at time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, again := in[key]; again {
+		return
+	}
+	in[key] = at
+	written, ok := s.at[key]
+	seen, both := s.shut[key]
+	if ok && both {
+		// What was seen before the API server's answer was read took no time.
+		s.spans = append(s.spans, max(0, seen.Sub(written)))
+		s.wait--
+	}
+}
+
+func (s *stopwatch) left() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.wait
+}
+
+func (s *stopwatch) quantiles() (p50, p99 time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slices.Sort(s.spans)
+	return s.spans[len(s.spans)/2], s.spans[len(s.spans)*99/100]
+}

@@ -109,7 +109,6 @@ func New(cfg Config) (*Handler, error) {
 	h.reverse = &httputil.ReverseProxy{
 		Rewrite:        func(*httputil.ProxyRequest) {}, // the request is made whole before
 		Transport:      upstream{cfg.Transport, cfg.Token},
-		FlushInterval:  -1,
 		ModifyResponse: checkAnswer,
 		ErrorHandler:   h.fail,
 		ErrorLog:       slog.NewLogLogger(cfg.Logger.Handler(), slog.LevelDebug),

@@ -3,6 +3,7 @@ package install
 import (
 	"bytes"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"sort"
@@ -37,9 +38,15 @@ func load(t *testing.T, name string) *chart.Chart {
 	return c
 }
 
+// oldestHelm is the Kubernetes that a helm built by go install takes itself to face when there is no cluster.
+const oldestHelm = "v1.20.0"
+
 // render does what helm template does: values over defaults, the schema, the templates.
 func render(c *chart.Chart, values map[string]any, release string, checkSchema bool) (map[string]string, error) {
 	caps := chartutil.DefaultCapabilities.Copy()
+	if c.Metadata.KubeVersion != "" && !chartutil.IsCompatibleRange(c.Metadata.KubeVersion, oldestHelm) {
+		return nil, fmt.Errorf("helm template without a cluster refuses kubeVersion %s", c.Metadata.KubeVersion)
+	}
 	options := chartutil.ReleaseOptions{Name: release, Namespace: "openova-flow", Revision: 1, IsInstall: true}
 	merged, err := chartutil.ToRenderValuesWithSchemaValidation(c, values, options, caps, !checkSchema)
 	if err != nil {

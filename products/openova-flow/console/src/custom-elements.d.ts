@@ -3,6 +3,6 @@ import type { HTMLAttributes } from "svelte/elements";
 
 declare module "svelte/elements" {
   interface SvelteHTMLElements {
-    "openova-flow": HTMLAttributes<OpenovaFlowElement> & { readonly theme?: "auto" | "light" | "dark"; readonly controls?: boolean };
+    "openova-flow": HTMLAttributes<OpenovaFlowElement> & { readonly theme?: "auto" | "light" | "dark"; readonly controls?: boolean; readonly minimap?: "on" | "off" };
   }
 }

@@ -47,7 +47,7 @@ function kit(flow: string, region: string, count: number, next: () => number, no
     const id = `${region}/${label}`;
     const before = new Set<Built>();
     // Mostly on what was there shortly before, so that chains come of it.
-    for (let k = 0; k < (i === 0 ? 0 : 1 + Math.floor(next() * 1.9)); k++) before.add(built[i < 12 ? Math.floor(next() * Math.min(i, 4)) : Math.max(0, i - 1 - Math.floor(next() * 16))] as Built);
+    for (let k = 0; k < (i === 0 ? 0 : 1 + Math.floor(next() * 1.9)); k++) before.add(built[i < 12 ? Math.floor(next() * Math.min(i, 4)) : Math.max(0, i - 5 - Math.floor(next() * 26))] as Built);
     const ready = [...before].every((b) => b.status === "succeeded");
     const startedAt = Math.max(begin, ...[...before].map((b) => b.endedAt)) + 2000 + Math.floor(next() * 9000);
     const lasts = 12_000 + Math.floor(next() * 80_000);
@@ -59,7 +59,7 @@ function kit(flow: string, region: string, count: number, next: () => number, no
     let endedAt = now;
     if (status === "waiting") {
       const first = [...before].find((b) => b.status !== "succeeded");
-      Object.assign(meta, { ready: "False", reason: "DependencyNotReady", message: `dependency 'flux-system/${first?.id}' is not ready`, waitingSince: begin, waitingFor: [first?.id] });
+      Object.assign(meta, { ready: "False", reason: "DependencyNotReady", message: `dependency 'flux-system/${first?.id.split("/")[1]}' is not ready`, waitingSince: begin, waitingFor: [first?.id] });
     } else {
       node["startedAt"] = Math.min(startedAt, now - 4000);
       endedAt = Math.min(startedAt + lasts, now - 1000);

@@ -1,1 +1,0 @@
-export{t as problems}from"./problems-B4Z1ZnRV.js";

@@ -1,0 +1,1 @@
+export{t as problems}from"./problems-Cgm_4_nF.js";

@@ -24,7 +24,7 @@ const SHOTS: readonly Shot[] = [
   ...both("fleet", ""),
   ...both("graph-60", "?flow=omantel-prod"),
   ...both("graph-300", "?flow=three-hundred"),
-  ...both("graph-10000", "?flow=ten-thousand"),
+  ...both("graph-10000", "?flow=ten-thousand").map((s) => ({ ...s, width: 1000, height: 600 })),
   ...both("details", "?flow=omantel-prod&node=hz-fsn-1/bp-catalyst-ui"),
   ...both("wrong", "?flow=scenarios&node=scenarios/demo2/slow-timeout"),
   ...both("timeline", "?flow=bootstrap&view=timeline"),

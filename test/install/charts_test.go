@@ -162,25 +162,29 @@ func TestGoldenRenders(t *testing.T) {
 					t.Fatal(err)
 				}
 				objects(t, files)
-				golden := filepath.Join("testdata", name, ci+".golden.yaml")
-				got := join(files)
-				if *update {
-					if err := os.MkdirAll(filepath.Dir(golden), 0o755); err != nil {
-						t.Fatal(err)
-					}
-					if err := os.WriteFile(golden, got, 0o644); err != nil {
-						t.Fatal(err)
-					}
-				}
-				want, err := os.ReadFile(golden)
-				if err != nil {
-					t.Fatal(err)
-				}
-				if !bytes.Equal(got, want) {
-					t.Errorf("not what %s says; go test -update writes it anew\n%s", golden, firstDifference(got, want))
-				}
+				golden(t, filepath.Join("testdata", name, ci+".golden.yaml"), join(files))
 			})
 		}
+	}
+}
+
+// golden holds got to a file, or writes it.
+func golden(t *testing.T, file string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(file, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("not what %s says; go test -update writes it anew\n%s", file, firstDifference(got, want))
 	}
 }
 

@@ -157,3 +157,18 @@ func TestEveryReleaseHasItsRepository(t *testing.T) {
 		}
 	}
 }
+
+// TestGoldenKits keeps what a cluster gets where it can be read, and where an API server is asked about it.
+func TestGoldenKits(t *testing.T) {
+	for name, kit := range map[string]string{"primary": "bootstrap-kit", "secondary": "bootstrap-kit-secondary"} {
+		files := map[string]string{}
+		for object, o := range build(t, kit, map[string]string{"SOVEREIGN_FQDN": "example.com", "SOVEREIGN_DEPLOYMENT_ID": "4711", "REGION_KEY": "fsn1"}, true) {
+			text, err := yaml.Marshal(o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			files[object] = string(text)
+		}
+		golden(t, filepath.Join("testdata", "kit", name+".golden.yaml"), join(files))
+	}
+}

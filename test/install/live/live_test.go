@@ -2,6 +2,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -126,18 +129,116 @@ func apply(ctx context.Context, c *plane.Client, o plane.Object, query string) e
 		path += "/namespaces/" + namespace
 	}
 	path += "/" + plural + "/" + meta["name"].(string) + "?fieldManager=test&force=true&fieldValidation=Strict" + query
+	var refused error
 	err := plane.Wait(ctx, 30*time.Second, func() error {
 		_, err := c.Do(ctx, http.MethodPatch, path, plane.ServerSide, o)
 		if plane.IsCode(err, http.StatusNotFound) || plane.IsCode(err, http.StatusTooManyRequests) || plane.IsCode(err, http.StatusServiceUnavailable) {
 			return err
 		}
-		if err != nil {
-			return fmt.Errorf("%w: %w", errFinal, err)
-		}
+		refused = err
 		return nil
 	})
+	if err == nil {
+		err = refused
+	}
 	if err != nil {
 		return fmt.Errorf("%s %v: %w", kind, meta["name"], err)
 	}
 	return nil
+}
+
+func takesRenders(t *testing.T, admin *plane.Client) {
+	files, _ := filepath.Glob("../testdata/openova-flow-*/*.golden.yaml")
+	if len(files) < 9 {
+		t.Fatal("only ", files)
+	}
+	for _, file := range files {
+		taken := 0
+		for _, o := range read(t, file) {
+			if notServed[o["kind"].(string)] {
+				continue
+			}
+			if err := apply(t.Context(), admin, o, "&dryRun=All"); err != nil {
+				t.Errorf("%s: %v", file, err)
+			}
+			taken++
+		}
+		if taken < 2 {
+			t.Errorf("%s: only %d objects", file, taken)
+		}
+	}
+	wrong := plane.Object{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": "x", "namespace": "apps"}, "automount": true}
+	if err := apply(t.Context(), admin, wrong, "&dryRun=All"); err == nil {
+		t.Error("a field that there is not is taken, so nothing is proven")
+	}
+}
+
+// givesRights asks the API server what the service account of two renders may do.
+func givesRights(t *testing.T, admin *plane.Client) {
+	const lease = "openova-flow-adapter-flux-2b2352bfcb"
+	type question struct {
+		namespace, verb, group, resource, name string
+		everywhere, listed                     bool // the answer without namespaces, and with flux-system and apps
+	}
+	const helm, source, kustomize, coordination = "helm.toolkit.fluxcd.io", "source.toolkit.fluxcd.io", "kustomize.toolkit.fluxcd.io", "coordination.k8s.io"
+	questions := []question{
+		{"", "get", "", "namespaces", "kube-system", true, false},
+		{"kube-system", "get", "", "namespaces", "kube-system", true, true},
+		{"default", "get", "", "namespaces", "default", false, false},
+		{"", "list", "", "namespaces", "", false, false},
+		{"apps", "get", "", "secrets", "", false, false},
+		{"openova-flow", "create", coordination, "leases", "", true, true},
+		{"openova-flow", "get", coordination, "leases", lease, true, true},
+		{"openova-flow", "update", coordination, "leases", lease, true, true},
+		{"openova-flow", "update", coordination, "leases", "other", false, false},
+		{"openova-flow", "delete", coordination, "leases", lease, false, false},
+		{"kube-system", "create", coordination, "leases", "", false, false},
+		{"apps", "update", helm, "helmreleases", "", false, false},
+		{"apps", "delete", kustomize, "kustomizations", "", false, false},
+	}
+	for _, verb := range []string{"get", "list", "watch"} {
+		for group, resources := range map[string][]string{helm: {"helmreleases"}, source: {"helmcharts", "helmrepositories", "ocirepositories", "gitrepositories"}, kustomize: {"kustomizations"}} {
+			for _, r := range resources {
+				questions = append(questions, question{"", verb, group, r, "", true, false}, question{"default", verb, group, r, "", true, false},
+					question{"apps", verb, group, r, "", true, true}, question{"flux-system", verb, group, r, "", true, true})
+			}
+		}
+		questions = append(questions, question{"apps", verb, source, "buckets", "", false, false})
+	}
+	for _, render := range []string{"namespaces", "defaults"} {
+		for _, o := range read(t, "../testdata/openova-flow-emitter/"+render+".golden.yaml") {
+			if err := apply(t.Context(), admin, o, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wanted := func(q question) bool { return q.everywhere && render == "defaults" || q.listed && render == "namespaces" }
+		// What is allowed comes first, so that a right that should not be there has had its moment too.
+		slices.SortStableFunc(questions, func(a, b question) int {
+			return cmp.Compare(strconv.FormatBool(wanted(b)), strconv.FormatBool(wanted(a)))
+		})
+		for _, q := range questions {
+			want := wanted(q)
+			// The rights of a role reach the API server's authorizer a moment after the role.
+			err := plane.Wait(t.Context(), 10*time.Second, func() error {
+				answer, err := admin.Do(t.Context(), http.MethodPost, "/apis/authorization.k8s.io/v1/subjectaccessreviews", plane.JSON, plane.Object{
+					"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+					"spec": map[string]any{
+						"user":               "system:serviceaccount:openova-flow:flow-openova-flow-emitter",
+						"resourceAttributes": map[string]any{"namespace": q.namespace, "verb": q.verb, "group": q.group, "resource": q.resource, "name": q.name},
+					},
+				})
+				if err != nil {
+					return err
+				}
+				allowed, _ := answer["status"].(map[string]any)["allowed"].(bool)
+				if allowed != want {
+					return fmt.Errorf("allowed is %v", allowed)
+				}
+				return nil
+			})
+			if err != nil {
+				t.Errorf("%s: %s %s.%s %q in %q: %v", render, q.verb, q.resource, q.group, q.name, q.namespace, err)
+			}
+		}
+	}
 }

@@ -21,19 +21,19 @@ import (
 	"github.com/openova-io/openova/test/e2e/plane"
 )
 
-// gatewayAPI is the module that the Gateway API's definitions come from.
-const gatewayAPI = "sigs.k8s.io/gateway-api@v1.4.1"
+// definitions are files of modules that Flux's own are not among.
+var definitions = map[string]string{
+	"sigs.k8s.io/gateway-api@v1.4.1":                             "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
+	"github.com/prometheus-operator/prometheus-operator@v0.85.0": "example/prometheus-operator-crd/monitoring.coreos.com_*monitors.yaml",
+}
 
-// plurals are the kinds that are applied. Of those of the Prometheus operator the definitions are not at hand.
-var (
-	plurals = map[string]string{
-		"CustomResourceDefinition": "customresourcedefinitions", "Namespace": "namespaces", "Deployment": "deployments", "DaemonSet": "daemonsets",
-		"Service": "services", "ServiceAccount": "serviceaccounts", "NetworkPolicy": "networkpolicies", "PodDisruptionBudget": "poddisruptionbudgets",
-		"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings", "Role": "roles", "RoleBinding": "rolebindings",
-		"HTTPRoute": "httproutes", "HelmRelease": "helmreleases", "HelmRepository": "helmrepositories",
-	}
-	notServed = map[string]bool{"ServiceMonitor": true, "PodMonitor": true}
-)
+// plurals are the kinds that are applied.
+var plurals = map[string]string{
+	"CustomResourceDefinition": "customresourcedefinitions", "Namespace": "namespaces", "Deployment": "deployments", "DaemonSet": "daemonsets",
+	"Service": "services", "ServiceAccount": "serviceaccounts", "NetworkPolicy": "networkpolicies", "PodDisruptionBudget": "poddisruptionbudgets",
+	"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings", "Role": "roles", "RoleBinding": "rolebindings",
+	"HTTPRoute": "httproutes", "ServiceMonitor": "servicemonitors", "PodMonitor": "podmonitors", "HelmRelease": "helmreleases", "HelmRepository": "helmrepositories",
+}
 
 func TestAPIServer(t *testing.T) {
 	ctx := t.Context()
@@ -52,7 +52,7 @@ func TestAPIServer(t *testing.T) {
 	}
 	defer p.Stop()
 	admin := p.Admin()
-	for _, file := range append(kit.CRDs, gatewayCRDs(t)...) {
+	for _, file := range append(kit.CRDs, otherCRDs(t)...) {
 		for _, o := range read(t, file) {
 			if err := apply(ctx, admin, o, ""); err != nil {
 				t.Fatal(err)
@@ -77,16 +77,19 @@ func TestAPIServer(t *testing.T) {
 	t.Run("gives the emitter its rights and no more", func(t *testing.T) { givesRights(t, admin) })
 }
 
-func gatewayCRDs(t *testing.T) []string {
+func otherCRDs(t *testing.T) (files []string) {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", gatewayAPI).Output()
-	var module struct{ Dir string }
-	if err != nil || json.Unmarshal(out, &module) != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	files, _ := filepath.Glob(filepath.Join(module.Dir, "config/crd/standard/gateway.networking.k8s.io_*.yaml"))
-	if len(files) == 0 {
-		t.Fatal("no definitions in ", module.Dir)
+	for module, pattern := range definitions {
+		out, err := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", module).Output()
+		var answer struct{ Dir string }
+		if err != nil || json.Unmarshal(out, &answer) != nil {
+			t.Fatalf("%v\n%s", err, out)
+		}
+		found, _ := filepath.Glob(filepath.Join(answer.Dir, pattern))
+		if len(found) == 0 {
+			t.Fatal("no definitions in ", answer.Dir)
+		}
+		files = append(files, found...)
 	}
 	return files
 }
@@ -155,9 +158,6 @@ func takesRenders(t *testing.T, admin *plane.Client) {
 	for _, file := range files {
 		taken := 0
 		for _, o := range read(t, file) {
-			if notServed[o["kind"].(string)] {
-				continue
-			}
 			if err := apply(t.Context(), admin, o, "&dryRun=All"); err != nil {
 				t.Errorf("%s: %v", file, err)
 			}
@@ -211,7 +211,9 @@ func givesRights(t *testing.T, admin *plane.Client) {
 				t.Fatal(err)
 			}
 		}
-		wanted := func(q question) bool { return q.everywhere && render == "defaults" || q.listed && render == "namespaces" }
+		wanted := func(q question) bool {
+			return q.everywhere && render == "defaults" || q.listed && render == "namespaces"
+		}
 		// What is allowed comes first, so that a right that should not be there has had its moment too.
 		slices.SortStableFunc(questions, func(a, b question) int {
 			return cmp.Compare(strconv.FormatBool(wanted(b)), strconv.FormatBool(wanted(a)))

@@ -11,10 +11,10 @@ FUZZ_TIME  ?= 60s
 export GOWORK := off
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-go test-web page fmt lint fuzz bench clean
+.PHONY: help build demo test test-go test-web e2e page fmt lint fuzz bench clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 
 build: ## build both binaries into bin/
 	cd $(SERVER) && $(GO) build -trimpath -o ../../../bin/ ./cmd/openova-flow-server
@@ -35,6 +35,9 @@ test-web: $(WEB)/node_modules/.package-lock.json ## pass the tests of the canvas
 
 $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 	cd $(WEB) && npm ci
+
+e2e: ## prove it on two real API servers
+	cd test/e2e && $(GO) test ./truth && $(GO) test -count=1 -timeout 20m
 
 page: $(WEB)/node_modules/.package-lock.json ## build the page into the server
 	cd $(WEB) && npm run build -w console

@@ -3,7 +3,6 @@ package e2e
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -32,10 +31,7 @@ var (
 	logs string // the part of it that is kept on a failure
 )
 
-var scale = flag.Int("scale", 1000, "how many releases the scale scenario makes")
-
 func TestMain(m *testing.M) {
-	flag.Parse()
 	os.Exit(run(m))
 }
 

@@ -1,0 +1,65 @@
+package install
+
+import (
+	"debug/elf"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// TestImagesAreMadeOfWhatIsThere runs what each Dockerfile builds with, as far as that goes without a container, and holds the rest of it
+// to what the charts expect of an image.
+func TestImagesAreMadeOfWhatIsThere(t *testing.T) {
+	for folder, program := range map[string]string{"openova-flow-server": "openova-flow-server", "openova-flow-emitter": "openova-flow-adapter-flux", "openova-flow-proxy": "openova-flow-proxy"} {
+		t.Run(folder, func(t *testing.T) {
+			text, err := os.ReadFile(filepath.Join("../../platform", folder, "Dockerfile"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := string(text)
+			for _, line := range []string{"FROM scratch", "USER 65532:65532", `ENTRYPOINT ["/` + program + `"]`, "COPY --from=build /out/" + program + " /" + program,
+				"COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt"} {
+				if !strings.Contains(file, "\n"+line+"\n") {
+					t.Error("no line ", line)
+				}
+			}
+			// Only what is copied is there to build from.
+			source, out := t.TempDir(), t.TempDir()
+			for _, m := range regexp.MustCompile(`(?m)^COPY (products\S+) (\S+)$`).FindAllStringSubmatch(file, -1) {
+				if err := os.CopyFS(filepath.Join(source, m[2]), os.DirFS(filepath.Join("../..", m[1]))); err != nil {
+					t.Fatal(err)
+				}
+			}
+			run := regexp.MustCompile(`(?m)^RUN (.*)$`).FindStringSubmatch(file)
+			if len(run) != 2 {
+				t.Fatal("not one RUN")
+			}
+			cmd := exec.Command("sh", "-c", strings.ReplaceAll(run[1], "/out/", out+"/"))
+			cmd.Dir = source
+			cmd.Env = append(os.Environ(), "TARGETOS=linux", "TARGETARCH="+runtime.GOARCH, "VERSION=1.2.3")
+			if text, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, text)
+			}
+			binary, err := elf.Open(filepath.Join(out, program))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer binary.Close()
+			for _, p := range binary.Progs {
+				if p.Type == elf.PT_INTERP {
+					t.Error("the program needs a loader, which an empty image has not")
+				}
+			}
+			if runtime.GOOS != "linux" || program == "openova-flow-proxy" {
+				return // another system's program can't be run; the proxy has no version
+			}
+			if text, err := exec.Command(filepath.Join(out, program), "version").Output(); err != nil || !strings.Contains(string(text), "1.2.3") {
+				t.Errorf("its version is %q: %v", text, err)
+			}
+		})
+	}
+}

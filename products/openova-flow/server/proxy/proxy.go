@@ -58,7 +58,7 @@ func (c Config) validate() error {
 	case u.User != nil, u.RawQuery != "", u.Fragment != "":
 		return errors.New("the upstream URL must have no user, query or fragment")
 	case c.Authorize == nil:
-		return errors.New("Authorize is missing: it decides who may reach which flow")
+		return errors.New("config has no Authorize, which decides who may reach which flow")
 	}
 	return nil
 }

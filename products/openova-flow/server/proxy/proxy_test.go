@@ -524,7 +524,7 @@ func TestConfigNamesWhatIsWrong(t *testing.T) {
 	if _, err := proxy.New(proxy.Config{Authorize: allow}); err == nil || !strings.Contains(err.Error(), "upstream URL is missing") {
 		t.Error(err)
 	}
-	if _, err := proxy.New(proxy.Config{Upstream: &url.URL{Scheme: "http", Host: "flow"}}); err == nil || !strings.Contains(err.Error(), "Authorize is missing") {
+	if _, err := proxy.New(proxy.Config{Upstream: &url.URL{Scheme: "http", Host: "flow"}}); err == nil || !strings.Contains(err.Error(), "has no Authorize") {
 		t.Error(err)
 	}
 }

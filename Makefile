@@ -16,8 +16,8 @@ export GOWORK := off
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
 
-build: ## build both binaries into bin/
-	cd $(SERVER) && $(GO) build -trimpath -o ../../../bin/ ./cmd/openova-flow-server
+build: ## build the binaries into bin/
+	cd $(SERVER) && $(GO) build -trimpath -o ../../../bin/ ./cmd/...
 	cd $(ADAPTER) && $(GO) build -trimpath -o ../../../bin/ ./cmd/openova-flow-adapter-flux
 
 demo: build ## play a recorded bootstrap of two regions into a server, and say what to look at
@@ -25,9 +25,11 @@ demo: build ## play a recorded bootstrap of two regions into a server, and say w
 
 test: test-go test-web ## pass all tests
 
-test-go: ## pass the Go tests, with the race detector
+test-go: ## pass the Go tests, with the race detector; those of the charts and of the bootstrap kit too
 	cd $(SERVER) && $(GO) test -race ./...
 	cd $(ADAPTER) && $(GO) test -race ./...
+	cd tools/bootstrapdeps && $(GO) test -race ./...
+	cd test/install && $(GO) test .
 
 test-web: $(WEB)/node_modules/.package-lock.json ## pass the tests of the canvas and the page, in a real browser
 	scripts/chromium.sh
@@ -43,12 +45,14 @@ page: $(WEB)/node_modules/.package-lock.json ## build the page into the server
 	cd $(WEB) && npm run build -w console
 
 fmt: ## format the Go code
-	gofmt -w products
+	gofmt -w products test tools
 
 lint: ## vet, staticcheck and formatting
-	@test -z "$$(gofmt -l products)" || { echo "not formatted, run make fmt:"; gofmt -l products; exit 1; }
-	cd $(SERVER) && $(GO) vet ./... && $(GO) tool -modfile=../../../tools/go.mod staticcheck ./...
-	cd $(ADAPTER) && $(GO) vet ./... && $(GO) tool -modfile=../../../tools/go.mod staticcheck ./...
+	@test -z "$$(gofmt -l products test tools)" || { echo "not formatted, run make fmt:"; gofmt -l products test tools; exit 1; }
+	@for module in $(SERVER) $(ADAPTER) tools/bootstrapdeps test/install test/e2e; do \
+		echo "vet and staticcheck $$module"; \
+		(cd $$module && $(GO) vet ./... && $(GO) tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./...) || exit 1; \
+	done
 
 fuzz: ## run every fuzz target for FUZZ_TIME (60s) each
 	scripts/fuzz.sh $(FUZZ_TIME)

@@ -17,6 +17,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -122,6 +123,40 @@ func TestREADME(t *testing.T) {
 	}
 	if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestREADMEExamples runs the README's examples of the API as they stand, but for the address, with curl's errors as failures.
+func TestREADMEExamples(t *testing.T) {
+	text, err := os.ReadFile("../../../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "\n## API\n")
+	_, rest, _ = strings.Cut(rest, "```sh\n")
+	script, _, ok := strings.Cut(rest, "```")
+	if !ok || strings.Count(script, "curl ") < 8 {
+		t.Fatalf("the README has no examples where they are looked for: %q", script)
+	}
+	p := launch(t)
+	demo := strings.ReplaceAll(`{"type":"upsert-nodes","nodes":[`+nodeJSON("fsn1", "fsn1", "running", "")+`]}`, `"flowId":"F"`, `"flowId":"bootstrap"`)
+	resp, err := http.Post(p.url+"/v1/flows/bootstrap/events", "application/json", strings.NewReader(demo))
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatal(resp, err)
+	}
+	resp.Body.Close()
+	script = strings.ReplaceAll(script, "http://127.0.0.1:8080", p.url)
+	// A stream has no end, so curl's time-out (28) is the one that is expected.
+	script = strings.ReplaceAll(script, "curl -N", "! curl -fsS -N")
+	script = regexp.MustCompile(`(?m)(^|\s)curl (-X|http|')`).ReplaceAllString(script, "${1}curl -fsS ${2}")
+	out, err := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s\n%s", err, script, out)
+	}
+	for _, want := range []string{`{"flows":[{"id":"bootstrap"`, `"rollouts":[`, "event: heartbeat", "event: snapshot", `{"seq":`} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("no %s in\n%s", want, out)
+		}
 	}
 }
 

@@ -334,37 +334,38 @@ func (d *decoder) triggers(f *Instance) error {
 var triggerFields = []string{"flowId", "when"}
 
 func (d *decoder) trigger(t *Trigger) error {
-	var seen struct {
-		Trigger
-		flowID bool
-	}
-	err := fields(d, &seen, func(d *decoder, t *struct {
-		Trigger
-		flowID bool
-	}, key string) (err error) {
-		switch key {
-		case "flowId":
-			t.flowID = true
-			t.FlowID, err = d.text("a flow id", false)
-		case "when":
-			if t.When, err = d.text("a string", false); err == nil && t.When != "success" && t.When != "failure" && t.When != "always" {
-				err = refuse("", quoteShort(t.When)+" is not allowed; it is success, failure or always")
-			}
-		default:
-			err = d.unknown(key, triggerFields)
-		}
-		return err
-	})
-	*t = seen.Trigger
-	switch {
+	read := named{}
+	err := fields(d, &read, triggerField)
+	switch *t = read.Trigger; {
 	case err != nil:
 		return err
-	case !seen.flowID:
+	case !read.flow:
 		return refuse("flowId", "is missing")
 	case t.When == "":
 		return refuse("when", "is missing")
 	}
 	return nil
+}
+
+// named is a trigger while it is read, and whether its flow was named: a flow's id may be empty there, but must not be absent.
+type named struct {
+	Trigger
+	flow bool
+}
+
+func triggerField(d *decoder, t *named, key string) (err error) {
+	switch key {
+	case "flowId":
+		t.flow = true
+		t.FlowID, err = d.text("a flow id", false)
+	case "when":
+		if t.When, err = d.text("a string", false); err == nil && t.When != "success" && t.When != "failure" && t.When != "always" {
+			err = refuse("", quoteShort(t.When)+" is not allowed; it is success, failure or always")
+		}
+	default:
+		err = d.unknown(key, triggerFields)
+	}
+	return err
 }
 
 var nodeFields = []string{"id", "flowId", "label", "status", "family", "region", "startedAt", "endedAt", "meta"}

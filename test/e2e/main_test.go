@@ -3,6 +3,7 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -139,16 +140,30 @@ func installCRDs(ctx context.Context, p *plane.Plane) error {
 	return nil
 }
 
-// established waits until releases and charts are served.
+// established waits until every kind that the CRDs define is served, also to watchers: before that a CRD is not deleted for good either.
 func established(ctx context.Context, p *plane.Plane) error {
-	return plane.Wait(ctx, 30*time.Second, func() error {
-		for _, kind := range []string{"HelmRelease", "HelmChart"} {
-			if _, err := p.Admin().List(ctx, kind); err != nil {
+	crds, err := p.Admin().List(ctx, "CustomResourceDefinition")
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, len(crds))
+	for i, crd := range crds {
+		spec := crd["spec"].(plane.Object)
+		version := spec["versions"].([]any)[0].(plane.Object)["name"]
+		path := fmt.Sprintf("/apis/%s/%s/%s", spec["group"], version, spec["names"].(plane.Object)["plural"])
+		wg.Go(func() {
+			errs[i] = plane.Wait(ctx, 30*time.Second, func() error {
+				if _, err := p.Admin().Text(ctx, path); err != nil {
+					return err
+				}
+				_, err := p.Admin().Text(ctx, path+"?watch=1&timeoutSeconds=1&resourceVersion=0")
 				return err
-			}
-		}
-		return nil
-	})
+			})
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
 }
 
 // grant gives the adapter's service account the rights that it has in a cluster.

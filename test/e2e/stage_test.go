@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -65,7 +66,7 @@ func newStage(t *testing.T) *stage {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
-	s := &stage{t: t, ctx: ctx, dir: filepath.Join(logs, strings.ReplaceAll(t.Name(), "/", "-")), regions: map[string]*region{}}
+	s := &stage{t: t, ctx: ctx, dir: filepath.Join(logs, notInFileNames.ReplaceAllString(t.Name(), "-")), regions: map[string]*region{}}
 	var err error
 	s.addr, err = plane.FreeAddr()
 	s.must(err)
@@ -105,6 +106,8 @@ func (s *stage) must(err error) {
 		s.t.Fatal(err)
 	}
 }
+
+var notInFileNames = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
 // both are the regions in order.
 func (s *stage) both() []*region { return []*region{s.regions["fsn1"], s.regions["hel1"]} }

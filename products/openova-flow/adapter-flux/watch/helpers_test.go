@@ -134,7 +134,7 @@ func start(t *testing.T, client dynamic.Interface, discovery watch.Discovery, ch
 	cfg.OnInfo = func(i watch.Info) {
 		info := mapping.RegionInfo{ClusterUID: i.ClusterUID}
 		for _, g := range i.Gaps {
-			info.NotWatched = append(info.NotWatched, mapping.NotWatched(g))
+			info.NotWatched = append(info.NotWatched, mapping.NotWatched{Kind: g.Kind, Why: g.Why})
 		}
 		r.pump.Do(func() []mapping.Change { return cluster.SetInfo(info) })
 	}

@@ -17,8 +17,9 @@ type Info struct {
 
 // Gap is a kind that is not watched, for a reason that does not pass by itself.
 type Gap struct {
-	Kind string
-	Why  string
+	Kind  string
+	Class Class
+	Why   string
 }
 
 // target is one thing that is asked of the API server: a kind in one namespace, or the identity of the cluster.
@@ -178,7 +179,7 @@ func (b *board) gaps() []Gap {
 	var gaps []Gap
 	for _, t := range b.targets {
 		if p, ok := t.problem(); ok && p.Class.lasting() {
-			gaps = append(gaps, Gap{t.kind.Name, p.Text})
+			gaps = append(gaps, Gap{t.kind.Name, p.Class, p.Text})
 		}
 	}
 	slices.SortFunc(gaps, func(a, b Gap) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Why, b.Why)) })

@@ -11,6 +11,9 @@ const usage = `openova-flow-adapter-flux shows the Flux releases of a cluster to
 
   openova-flow-adapter-flux [run] [flags]
         Watches the cluster and reports to the flow server, until it is told to stop.
+  openova-flow-adapter-flux --context NAME[,NAME...]
+        With no FLOW_SERVER_URL: shows these clusters, each as a region, on a page of this machine, with a server in
+        this process and nothing but your own rights to read. All namespaces, unless you name some.
   openova-flow-adapter-flux record [-o FILE] [--redact] [flags]
         Writes what the watch delivers as JSON lines, to stdout or FILE. --redact takes the values out of
         spec.values and leaves their names.

@@ -24,13 +24,18 @@ func cluster(t *testing.T) (*apitest.Server, string) {
 	for _, k := range watch.Kinds {
 		s.Serve(k.Resource, k.Name)
 	}
+	return s, kubeconfigOf(t, s)
+}
+
+func kubeconfigOf(t *testing.T, s *apitest.Server) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "kubeconfig")
 	config := fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"c","clusters":[{"name":"k","cluster":{"server":%q}}],`+
 		`"contexts":[{"name":"c","context":{"cluster":"k","user":"u"}}],"users":[{"name":"u","user":{"token":"t"}}]}`, s.URL())
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return s, path
+	return path
 }
 
 // write does to the API server what the recorded events say.

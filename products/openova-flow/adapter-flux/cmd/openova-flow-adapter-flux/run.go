@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -25,12 +26,20 @@ const seedWait = 10 * time.Second
 
 func runCommand(ctx context.Context, args []string, getenv func(string) (string, bool), s std) error {
 	r := newReader("run", getenv)
-	c, err := r.read(args)
+	c, err := r.read(args, "FLOW_SERVER_URL", "FLOW_ID")
+	local := c.local()
+	if !local && !errors.Is(err, errHelp) { // then these two are required
+		r = newReader("run", getenv)
+		c, err = r.read(args)
+	}
 	if err != nil {
 		return err
 	}
 	if r.NArg() > 0 {
 		return fmt.Errorf("run takes no arguments, only flags: %q is one too many", r.Arg(0))
+	}
+	if local {
+		return runLocal(ctx, c, r, s)
 	}
 	k8s, err := connect(c)
 	if err != nil {
@@ -63,6 +72,7 @@ type adapter struct {
 	watcher  *watch.Watcher
 	health   *health
 	sink     sink
+	missing  func([]string) // called with a sentence for each thing that is not watched, when that changes
 }
 
 // sink hands changes to the emitter, which can be made only when it is known which cluster this is.
@@ -71,13 +81,14 @@ type sink struct{ emitter *emit.Emitter }
 func (s *sink) Put(changes []mapping.Change) { s.emitter.Put(changes) }
 
 func newAdapter(c config, k8s clients, logger *slog.Logger) *adapter {
-	a := &adapter{config: c, clients: k8s, logger: logger, registry: prometheus.NewRegistry(), metrics: watch.NewMetrics()}
+	a := &adapter{config: c, clients: k8s, logger: logger, registry: prometheus.NewRegistry(), metrics: watch.NewMetrics(), missing: func([]string) {}}
 	a.cluster = mapping.NewCluster(mapping.Config{FlowID: c.flowID, Region: c.region, Namespaces: c.namespaces})
 	a.pump = watch.NewPump(watch.PumpConfig{Fold: a.cluster, Sink: &a.sink, Logger: logger, Metrics: a.metrics})
 	a.watcher = watch.New(watch.Config{
 		Client: k8s.dynamic, Discovery: k8s.discovery, Namespaces: c.namespaces, Logger: logger, Metrics: a.metrics,
 		OnInfo: func(i watch.Info) {
 			a.pump.Do(func() []mapping.Change { return a.cluster.SetInfo(regionInfo(i)) })
+			a.missing(inWords(i))
 		},
 	})
 	a.registry.MustRegister(a.metrics, watch.QueueLength(&a.pump.Queue), collectors.NewGoCollector(),
@@ -94,6 +105,26 @@ func regionInfo(i watch.Info) mapping.RegionInfo {
 	return info
 }
 
+// inWords are sentences for a person on what is not watched.
+func inWords(i watch.Info) []string {
+	var lines []string
+	absent := map[string]bool{}
+	for _, g := range i.Gaps {
+		absent[g.Kind] = g.Class == watch.NotServed
+		what := g.Kind + " is not shown: "
+		if g.Kind == "Namespace" {
+			what = "it is not known which cluster this is: "
+		}
+		lines = append(lines, what+g.Why)
+	}
+	for _, k := range watch.Kinds {
+		if !absent[k.Name] {
+			return lines
+		}
+	}
+	return []string{"Flux is not installed: the cluster serves none of its kinds. What it installs will be seen as soon as it is there"}
+}
+
 func buildInfo() prometheus.Collector {
 	g := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "flow_adapter_build_info", Help: "1, with the version of the program.", ConstLabels: prometheus.Labels{"version": buildVersion()},
@@ -102,12 +133,14 @@ func buildInfo() prometheus.Collector {
 	return g
 }
 
-// run works until ctx is done and then stops from the source to the mouth: what the watch has delivered is still folded, what is folded is
+// run works until ctx is done, with health on the listener unless that is nil, and then stops from the source to the mouth: what the watch has delivered is still folded, what is folded is
 // still sent, for five seconds at most, and only then is the Lease given up.
 func (a *adapter) run(ctx context.Context, listener net.Listener) error {
 	var health, watching part
 	defer health.stop()
-	health.start(func(ctx context.Context) { a.health.serve(ctx, listener, a.logger) })
+	if listener != nil {
+		health.start(func(ctx context.Context) { a.health.serve(ctx, listener, a.logger) })
+	}
 	watching.start(func(ctx context.Context) { a.watcher.Run(ctx, &a.pump.Queue) })
 	defer watching.stop()
 

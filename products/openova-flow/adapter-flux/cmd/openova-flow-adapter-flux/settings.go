@@ -97,7 +97,7 @@ var settings = []setting{
 		func(c *config, v string) error { return check(c.logLevel.UnmarshalText([]byte(v)) == nil) }},
 	{"KUBECONFIG", "kubeconfig", "", "the service account in a cluster, else ~/.kube/config", "the path of a file", "How to reach the cluster from outside.", inCluster,
 		func(c *config, v string) error { c.kubeconfig = v; return nil }},
-	{"", "context", "", "the current one", "the name of a context", "Which context of the kubeconfig to use.", inCluster,
+	{"", "context", "", "the current one", "the name of a context; several with commas between when there is no FLOW_SERVER_URL", "Which context of the kubeconfig to use.", inCluster,
 		func(c *config, v string) error { c.context = v; return nil }},
 }
 
@@ -181,6 +181,18 @@ func newReader(command string, getenv func(string) (string, bool)) *reader {
 		r.values[s.flag] = r.String(s.flag, value, s.what)
 	}
 	return r
+}
+
+// given reports whether somebody has chosen the setting of a flag.
+func (r *reader) given(flagName string) (yes bool) {
+	r.Visit(func(f *flag.Flag) { yes = yes || f.Name == flagName })
+	for _, s := range settings {
+		if s.flag == flagName && s.env != "" {
+			v, ok := r.getenv(s.env)
+			yes = yes || ok && (v != "" || s.env == "NAMESPACE_FILTER")
+		}
+	}
+	return yes
 }
 
 // read parses args and checks every setting. Those named in optional may be empty even when they are required otherwise. The error has a

@@ -1,0 +1,218 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/url"
+	"os"
+	"os/exec"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"k8s.io/klog/v2"
+
+	"github.com/openova-io/openova/products/openova-flow/server/app"
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+)
+
+// local reports whether a person wants to see clusters with nothing else set up: contexts are named, and no server.
+func (c config) local() bool { return c.server == "" && c.context != "" && !c.inCluster }
+
+// views are the configurations by which the contexts of c are watched, each as a region, in one flow at server. given says which settings
+// somebody has chosen; the others are what is best for a look from outside.
+func (c config) views(server string, given func(flag string) bool) []config {
+	var names []string
+	for name := range strings.SplitSeq(c.context, ",") {
+		if name = strings.TrimSpace(name); name != "" && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	if c.flowID == "" {
+		flowID := regexp.MustCompile(`[^A-Za-z0-9._:-]+`).ReplaceAllString(strings.Join(names, "-"), "-")
+		c.flowID = flowID[:min(len(flowID), 128)]
+	}
+	if !given("namespaces") {
+		c.namespaces = nil
+	}
+	c.server, c.leaderElection, c.healthAddr = server, false, ""
+	var all []config
+	taken := map[string]bool{}
+	for _, name := range names {
+		v := c
+		v.context = name
+		if !given("region-key") || len(names) > 1 {
+			v.region = regionOf(name)
+		}
+		for n, base := 2, v.region; taken[v.region]; n++ {
+			v.region = fmt.Sprintf("%s-%d", base, n)
+		}
+		taken[v.region] = true
+		all = append(all, v)
+	}
+	return all
+}
+
+// regionOf is the region key that a context's name makes.
+func regionOf(context string) string {
+	key := strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(context), "-"), "-")
+	if key == "" {
+		return "primary"
+	}
+	return key
+}
+
+// runLocal runs a server on loopback and an adapter for each context of c, all in this process, until ctx is done.
+func runLocal(ctx context.Context, c config, r *reader, s std) error {
+	listener, err := listenLocal()
+	if err != nil {
+		return err
+	}
+	base := "http://" + listener.Addr().String()
+	say := &speaker{w: s.err}
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // whatever it says comes as a sentence too
+	var adapters []*adapter
+	var regions []string
+	views := c.views(base, r.given)
+	for _, v := range views {
+		k8s, err := connect(v)
+		if err != nil {
+			listener.Close()
+			return err
+		}
+		logger := slog.New(plain{say, v.region, nil})
+		if r.given("log-format") || r.given("log-level") {
+			logger = v.logger(s.err)
+		}
+		a := newAdapter(v, k8s, logger)
+		a.missing = func(gaps []string) { say.lines(v.region, gaps) }
+		adapters, regions = append(adapters, a), append(regions, v.region)
+	}
+	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
+	served := make(chan error, 1)
+	var server sync.WaitGroup
+	server.Go(func() {
+		served <- app.Serve(serving, listener, app.Config{HTTP: httpapi.Config{Version: buildVersion()}, Logger: slog.New(plain{say, "the server", nil})})
+	})
+	defer server.Wait()
+	defer stop() // after the adapters have sent what they still had
+
+	page := base + "/?flow=" + url.QueryEscape(views[0].flowID)
+	fmt.Fprintf(s.out, "OpenovaFlow shows %s at %s until Ctrl-C.\n", strings.Join(regions, ", "), page)
+	openPage(ctx, page, r.getenv)
+	watching, end := context.WithCancel(ctx)
+	var watchers sync.WaitGroup
+	failed := make(chan error, len(adapters))
+	for _, a := range adapters {
+		watchers.Go(func() {
+			if err := a.run(watching, nil); err != nil {
+				failed <- err
+			}
+		})
+	}
+	defer watchers.Wait()
+	defer end()
+	select {
+	case err := <-served:
+		return err
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// listenLocal listens on loopback, at the port that people know when it is free.
+func listenLocal() (net.Listener, error) {
+	if l, err := net.Listen("tcp", "127.0.0.1:8080"); err == nil {
+		return l, nil
+	}
+	return net.Listen("tcp", "127.0.0.1:0")
+}
+
+// openPage has the desktop open a page, where there is one. That it cannot is no error: the address is on the terminal.
+func openPage(ctx context.Context, page string, getenv func(string) (string, bool)) {
+	program, args := "xdg-open", []string{page}
+	switch runtime.GOOS {
+	case "darwin":
+		program = "open"
+	case "windows":
+		program, args = "rundll32", []string{"url.dll,FileProtocolHandler", page}
+	default:
+		_, x := getenv("DISPLAY")
+		_, wayland := getenv("WAYLAND_DISPLAY")
+		if !x && !wayland {
+			return
+		}
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = os.Environ()
+	if cmd.Start() == nil {
+		go func() { _ = cmd.Wait() }()
+	}
+}
+
+// speaker writes sentences for a person, each once in a row for each region.
+type speaker struct {
+	w    io.Writer
+	mu   sync.Mutex
+	last map[string]string
+}
+
+// lines says what is the case in a region, when that is news.
+func (s *speaker) lines(region string, sentences []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	text := ""
+	for _, l := range sentences {
+		text += region + ": " + l + "\n"
+	}
+	if s.last == nil {
+		s.last = map[string]string{}
+	}
+	if s.last[region] != text {
+		s.last[region] = text
+		_, _ = io.WriteString(s.w, text)
+	}
+}
+
+// plain is a slog.Handler that writes warnings as sentences.
+type plain struct {
+	say    *speaker
+	region string
+	attrs  []slog.Attr
+}
+
+func (p plain) Enabled(_ context.Context, l slog.Level) bool { return l >= slog.LevelWarn }
+func (p plain) WithGroup(string) slog.Handler                { return p }
+func (p plain) WithAttrs(attrs []slog.Attr) slog.Handler {
+	p.attrs = append(slices.Clip(p.attrs), attrs...)
+	return p
+}
+
+func (p plain) Handle(_ context.Context, r slog.Record) error {
+	why, lasting := "", false
+	see := func(a slog.Attr) bool {
+		switch a.Key {
+		case "why", "err":
+			why = ": " + a.Value.String()
+		case "class":
+			// These are among what is missing, which is told by itself.
+			lasting = slices.Contains([]string{"not-served", "other-version", "forbidden"}, a.Value.String())
+		}
+		return true
+	}
+	for _, a := range p.attrs {
+		see(a)
+	}
+	r.Attrs(see)
+	if !lasting {
+		p.say.lines(p.region, []string{r.Message + why})
+	}
+	return nil
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch/apitest"
+)
+
+func TestContextsNameTheFlowAndTheRegions(t *testing.T) {
+	none := func(string) bool { return false }
+	for contexts, want := range map[string]struct {
+		flow    string
+		regions []string
+	}{
+		"my-cluster":                            {"my-cluster", []string{"my-cluster"}},
+		"fsn1,hel1":                             {"fsn1-hel1", []string{"fsn1", "hel1"}},
+		"fsn1, fsn1,":                           {"fsn1", []string{"fsn1"}},
+		"Prod/a,prod-a":                         {"Prod-a-prod-a", []string{"prod-a", "prod-a-2"}},
+		"arn:aws:eks:eu-west-1:12:cluster/shop": {"arn:aws:eks:eu-west-1:12:cluster-shop", []string{"arn-aws-eks-eu-west-1-12-cluster-shop"}},
+		"_":                                     {"_", []string{"primary"}},
+	} {
+		var regions []string
+		views := config{context: contexts, region: "primary", namespaces: []string{"flux-system"}}.views("http://here", none)
+		for _, v := range views {
+			regions = append(regions, v.region)
+			if v.flowID != want.flow || !validFlowID.MatchString(v.flowID) || !validRegion.MatchString(v.region) {
+				t.Errorf("%s: flow %q region %q, want flow %q", contexts, v.flowID, v.region, want.flow)
+			}
+			if v.namespaces != nil || v.leaderElection || v.server != "http://here" {
+				t.Errorf("%s: %+v", contexts, v)
+			}
+		}
+		if !slices.Equal(regions, want.regions) {
+			t.Errorf("%s: regions %q, want %q", contexts, regions, want.regions)
+		}
+	}
+}
+
+func TestWhatIsChosenStaysChosen(t *testing.T) {
+	all := func(string) bool { return true }
+	v := config{context: "a", flowID: "F", region: "r", namespaces: []string{"apps"}}.views("http://here", all)[0]
+	if v.flowID != "F" || v.region != "r" || !slices.Equal(v.namespaces, []string{"apps"}) {
+		t.Errorf("%+v", v)
+	}
+}
+
+var pageURL = regexp.MustCompile(`http://(127\.0\.0\.1:\d+)/\?flow=(\S+) until`)
+
+// look starts the program with nothing but a context, and returns where its server is.
+func look(t *testing.T, kubeconfig string) (*process, string) {
+	t.Helper()
+	p := spawn(t, nil, adapterBinary, "--kubeconfig", kubeconfig, "--context", "c")
+	var found []string
+	eventually(t, "it says where the page is", p.out, func() bool {
+		found = pageURL.FindStringSubmatch(p.out.String())
+		return found != nil
+	})
+	if found[2] != "c" {
+		t.Errorf("the flow is %q, want the name of the context", found[2])
+	}
+	return p, found[1]
+}
+
+func TestAContextIsAllThatItTakesToSeeACluster(t *testing.T) {
+	k8s, kubeconfig := cluster(t)
+	write(t, k8s, "kit-fsn1")
+	p, addr := look(t, kubeconfig)
+	want := truth(t, "c", "kit-fsn1")
+	eventually(t, "the server in the process has the truth", p.out, func() bool {
+		m := snapshot(t, addr, "c")
+		return m != nil && maps.Equal(statuses(m.Nodes), want)
+	})
+	if code, page := get("http://" + addr + "/?flow=c"); code != http.StatusOK || !strings.Contains(page, "<html") {
+		t.Errorf("the page: %d %.80s", code, page)
+	}
+	if n := k8s.Requests("/apis/coordination.k8s.io/"); n > 0 {
+		t.Errorf("%d requests for Leases; a look needs nothing but rights to read", n)
+	}
+	p.terminate(t)
+	if p.failed != nil {
+		t.Errorf("%v\n%s", p.failed, p.out)
+	}
+}
+
+func TestWhatIsMissingInAClusterIsSaidInASentence(t *testing.T) {
+	none := apitest.New("cluster-1")
+	t.Cleanup(none.Close)
+	p, _ := look(t, kubeconfigOf(t, none))
+	eventually(t, "it says that Flux is not there", p.out, func() bool {
+		return strings.Contains(p.out.String(), "c: Flux is not installed: the cluster serves none of its kinds")
+	})
+
+	forbidden, kubeconfig := cluster(t)
+	forbidden.Fail(1<<30, apitest.Forbidden("list", "kustomizations", "kustomize.toolkit.fluxcd.io", "at the cluster scope"),
+		func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/kustomizations") })
+	p, _ = look(t, kubeconfig)
+	eventually(t, "it names the right that is missing", p.out, func() bool {
+		return strings.Contains(p.out.String(), "c: Kustomization is not shown: no right to list kustomizations.kustomize.toolkit.fluxcd.io in all namespaces")
+	})
+	if err := p.cmd.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Error("it ended over that")
+	}
+}

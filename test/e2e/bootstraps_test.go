@@ -1,21 +1,48 @@
 package e2e
 
-import "testing"
+import (
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/test/e2e/truth"
+)
 
 var kits = map[string]string{"fsn1": "kit-fsn1", "hel1": "kit-hel1"}
 
-// Both recorded bootstraps at once: installs that fail and are repaired, an upgrade rolled back, one rejected until it stalls, one
-// suspended and resumed, one deleted. Nothing is broken, so every status is seen, in order.
+// kitHolds is what the recordings are played for: statuses that these releases have one after the other, others between them or not.
+var kitHolds = map[string][]string{
+	"fsn1/bp-seaweedfs": {"failed", "succeeded"},                          // an install that fails and is repaired
+	"fsn1/bp-grafana":   {"running", "succeeded", "running", "succeeded"}, // waits for it, and is upgraded later
+	"fsn1/bp-keycloak":  {"succeeded", "failed", "succeeded"},             // an upgrade that fails, is rolled back and repaired
+	"hel1/bp-powerdns":  {"failed", "succeeded"},                          // rejected until its retries are exceeded
+	"hel1/bp-valkey":    {"succeeded", truth.Gone},                        // deleted
+}
+
+// Nothing is broken here, so every status is seen, in order.
 func TestBootstraps(t *testing.T) {
 	scenario(t, "both recorded bootstraps at once, every status of every release seen", func(t *testing.T) string {
 		s := newStage(t)
 		for _, r := range s.both() {
 			r.startAdapter().ready()
 		}
-		s.play(15, kits)()
+		over := s.play(15, kits)
+		s.until("hel1/bp-loki says that it is suspended", soon, func() bool { return s.meta("hel1/bp-loki")["suspended"] == true })
+		over()
 		took := s.converge()
 		s.honest()
 		s.complete()
-		return "right " + took.String() + " after the last write"
+		series, _ := s.viewer.Shown()
+		for id, want := range kitHolds {
+			left := want
+			for _, status := range series[id] {
+				if len(left) > 0 && status == left[0] {
+					left = left[1:]
+				}
+			}
+			if len(left) > 0 {
+				t.Errorf("%s was shown as %q, without %q one after the other", id, series[id], want)
+			}
+		}
+		return "right " + took.Round(time.Millisecond).String() + " after the last write"
 	})
 }

@@ -3,16 +3,19 @@ import { defaultClientConditions, defineConfig, type Plugin } from "vite";
 import { budget } from "./build/budget.ts";
 
 /**
- * Modules that do something when they are loaded, which this page does not need: Svelte's base class for custom elements, and the
- * canvas package's definition of its element, which the graph makes itself.
+ * Modules of which only what is imported matters here. Svelte's do not say so themselves, and lists would be needed at first; the canvas
+ * package defines its element, which the graph does itself.
  */
 const withoutEffects: Plugin = {
   name: "without-effects",
   transform: {
-    filter: { id: [/svelte\/src\/internal\/client\/dom\/elements\/custom-element\.js$/, /canvas\/src\/index\.ts$/] },
+    filter: { id: [/svelte\/src\/internal\/client\/dom\/(blocks\/each|elements\/custom-element|elements\/bindings\/input)\.js$/, /canvas\/src\/index\.ts$/] },
     handler: () => ({ moduleSideEffects: false }),
   },
 };
+
+const BASE =
+  /svelte\/src\/|clsx|vite\/preload-helper|console\/src\/(App|parts\/Face|lib\/(nav|route|theme|format))|canvas\/src\/glyphs|core\/src\/(display|state|persistent|progress|adjacency|graph|queries|api|rollouts|web|types)\.ts$/;
 
 /** Relative URLs throughout, so that the page works under any prefix. */
 export default defineConfig({
@@ -30,5 +33,18 @@ export default defineConfig({
     modulePreload: false,
     reportCompressedSize: false,
     chunkSizeWarningLimit: 1000,
+    rolldownOptions: {
+      output: {
+        // What both pages need at first is one script, and what they do not need then is kept out of it.
+        codeSplitting: {
+          includeDependenciesRecursively: false,
+          groups: [
+            { name: "stream", test: /core\/src\/(sse|sse-parser|validate)\.ts$/, priority: 2 },
+            { name: "lists", test: /svelte\/src\/internal\/client\/dom\/(blocks\/each|elements\/bindings\/input)\.js$/, priority: 2 },
+            { name: "base", test: BASE, priority: 1 },
+          ],
+        },
+      },
+    },
   },
 });

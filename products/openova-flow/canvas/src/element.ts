@@ -3,9 +3,9 @@ import {
 } from "@openova/flow-core";
 import { fitted, noPadding, panned, revealed, zoomedAt, type Camera, type Padding } from "./camera.js";
 import { emphasise, highlightOf, matches, type Filter, type Highlight } from "./emphasis.js";
-import { toPNG, toSVG, type ExportOptions, type ExportSource } from "./export.js";
+import type { ExportOptions, ExportSource } from "./export.js";
 import type { FlowCanvasEvents, SelectKind, ViewDetail } from "./events.js";
-import { follow, type Follower } from "./follow.js";
+import type { Follower } from "./follow.js";
 import { listen } from "./gestures.js";
 import { hitAt, type Hit } from "./hit.js";
 import { keyAction, type KeyTarget } from "./keys.js";
@@ -43,6 +43,8 @@ export class OpenovaFlowElement extends HTMLElement {
   #alive: AbortController | null = null;
   #ticker: ReturnType<typeof setInterval> | undefined;
   #follower: Follower | null = null;
+  /** Grows with each connection of its own that is begun or given up. */
+  #attempt = 0;
   #clock: () => number = Date.now;
   #pending: { state: FlowState; changed: Set<string> | null } | null = null;
   #applyFrame = 0;
@@ -317,13 +319,19 @@ export class OpenovaFlowElement extends HTMLElement {
     this.#disconnect();
     const url = this.getAttribute("src"), flowId = this.getAttribute("flow");
     if (url === null || flowId === null || flowId === "" || this.#injected) return;
-    this.#follower = follow(new URL(url, document.baseURI).href, flowId, {
-      state: (state) => this.#feed(state),
-      connection: (state) => this.#emit("connection", state),
+    const attempt = this.#attempt;
+    // A page that feeds the element itself needs none of this.
+    void import("./follow.js").then(({ follow }) => {
+      if (attempt !== this.#attempt) return;
+      this.#follower = follow(new URL(url, document.baseURI).href, flowId, {
+        state: (state) => this.#feed(state),
+        connection: (state) => this.#emit("connection", state),
+      });
     });
   }
 
   #disconnect(): void {
+    this.#attempt++;
     this.#follower?.close();
     this.#follower = null;
   }
@@ -604,12 +612,14 @@ export class OpenovaFlowElement extends HTMLElement {
 
   /** A PNG of the flow, or of the view. Rejects before there is a flow. */
   async exportPNG(options?: ExportOptions): Promise<Blob> {
-    return toPNG(this.#source(), options);
+    const source = this.#source();
+    return (await import("./export.js")).toPNG(source, options);
   }
 
-  /** An SVG document of the flow, or of the view. Throws before there is a flow. */
-  exportSVG(options?: ExportOptions): string {
-    return toSVG(this.#source(), options);
+  /** An SVG document of the flow, or of the view. Rejects before there is a flow. */
+  async exportSVG(options?: ExportOptions): Promise<string> {
+    const source = this.#source();
+    return (await import("./export.js")).toSVG(source, options);
   }
 
   #emit<K extends keyof FlowCanvasEvents>(type: K, detail: FlowCanvasEvents[K]["detail"]): void {

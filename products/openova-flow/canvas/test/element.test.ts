@@ -303,7 +303,7 @@ describe("selection", () => {
   test("what a filter lets through follows the statuses", async () => {
     const page = await start();
     await page.evaluate(() => bench.element!.setFilter((n) => n.status === "failed"));
-    const bright = (): Promise<boolean> => page.evaluate(() => /<text[^>]*fill="#[0-9a-f]{6}">egg</.test(bench.element!.exportSVG()));
+    const bright = (): Promise<boolean> => page.evaluate(async () => /<text[^>]*fill="#[0-9a-f]{6}">egg</.test(await bench.element!.exportSVG()));
     expect(await bright()).toBe(false);
     await page.evaluate(() => bench.send({ type: "upsert-nodes", nodes: [{ ...bench.current().nodes.get("egg")!, status: "failed" }] }));
     await expect.poll(bright, { timeout: 5000 }).toBe(true);
@@ -567,7 +567,7 @@ describe("export", () => {
       await bench.fleet({ regions: 8, perRegion: 40 });
       const blob = await bench.element!.exportPNG({ scale: 1 });
       const bitmap = await createImageBitmap(blob);
-      const svg = bench.element!.exportSVG();
+      const svg = await bench.element!.exportSVG();
       const parsed = new DOMParser().parseFromString(svg, "image/svg+xml");
       return { type: blob.type, w: bitmap.width, h: bitmap.height, svgError: parsed.querySelector("parsererror")?.textContent ?? null, texts: parsed.querySelectorAll("text").length };
     });

@@ -1,7 +1,6 @@
 import type { EventsAnswer } from "./log.js";
 import { parseRollouts, type Rollout } from "./rollouts.js";
-import { endpoint } from "./sse.js";
-import { web, type Fetch } from "./web.js";
+import { endpoint, web, type Fetch } from "./web.js";
 
 /** One flow of `GET /v1/flows`. */
 export interface FlowSummary {

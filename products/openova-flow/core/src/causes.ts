@@ -100,6 +100,11 @@ function squeeze(s = ""): string {
   return shorten(s.replace(/\s+/g, " ").trim());
 }
 
+const MOST = 160;
+
+/** Cut between two words where there is a gap near enough. */
 function shorten(s = ""): string {
-  return s.length <= 160 ? s : `${s.slice(0, 157)}…`;
+  if (s.length <= MOST) return s;
+  const gap = s.lastIndexOf(" ", MOST - 2);
+  return `${s.slice(0, gap > MOST / 2 ? gap : MOST - 2).replace(/[\s,;:.("']+$/, "")} …`;
 }

@@ -76,7 +76,8 @@ export function explain(reason: string, message: string, meta: FluxMeta = {}, la
     return { sentence: [reason, message].filter((s) => s !== "").join(": "), known: false, ...next };
   }
   const clause = known?.[0] ?? `reports ${reason}`;
-  const sentence = `${label === "" ? "It" : label} ${clause}${cause === null ? "" : `: ${cause.why}`}.`;
+  const said = `${label === "" ? "It" : label} ${clause}${cause === null ? "" : `: ${cause.why}`}`;
+  const sentence = /[.…]$/.test(said) ? said : `${said}.`;
   return { sentence: gaveUp ? `${sentence} Flux has given up on it${attempts(meta)}.` : sentence, known: true, ...next };
 }
 

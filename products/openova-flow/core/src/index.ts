@@ -19,14 +19,8 @@ export { explain, type Explanation } from "./explain.js";
 export { criticalPath, type CriticalPath } from "./critical.js";
 export { buildGraph, type FlowGraph, type GraphEdge } from "./graph.js";
 export { createLayoutClient, type LayoutClient, type WorkerLike } from "./layout/client.js";
-export {
-  layout,
-  type GroupBox,
-  type LayoutOptions,
-  type LayoutResult,
-  type NodeBox,
-  type Rect,
-} from "./layout/index.js";
+export type { GroupBox, LayoutOptions, LayoutResult, NodeBox, Rect } from "./layout/index.js";
+export { layout } from "./layout/whole.js";
 export * from "./log.js";
 export * from "./problems.js";
 export * from "./progress.js";
@@ -34,7 +28,17 @@ export { blockedBy, blocks, upstream, type Blocker } from "./queries.js";
 export * from "./rollouts.js";
 export * from "./search.js";
 export { segments, type Segment } from "./segments.js";
-export * from "./shared.js";
+export { connectShared } from "./own.js";
+export {
+  connectSharedLazily,
+  type Channel,
+  type Locks,
+  type Port,
+  type SharedConnection,
+  type SharedOptions,
+  type SharedTransports,
+  type SharedVia,
+} from "./shared.js";
 export * from "./sse.js";
 export { compareBytes, emptyState, fold, foldAll, relKey, toSnapshot, type FlowState } from "./state.js";
 export * from "./store.js";

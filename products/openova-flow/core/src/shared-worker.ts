@@ -1,4 +1,5 @@
-import { WorkerHub, type Port } from "./hub.js";
+import { WorkerHub } from "./hub.js";
+import type { Port } from "./words.js";
 
 // The script of a SharedWorker that holds one connection a flow for all tabs of a browser.
 

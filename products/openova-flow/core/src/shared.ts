@@ -1,8 +1,10 @@
-import { ALIVE_EVERY_MS, Hub, type Channel, type HubWord, type Port, type TabWord } from "./hub.js";
-import { connect, type Connection, type ConnectionState, type ConnectOptions } from "./sse.js";
+import type { Hub } from "./hub.js";
+import type * as own from "./own.js";
+import type { Connection, ConnectionState, ConnectOptions } from "./sse.js";
 import { web, webTimers, type Timers } from "./web.js";
+import { ALIVE_EVERY_MS, type Channel, type HubWord, type Port, type TabWord } from "./words.js";
 
-export type { Channel, Port } from "./hub.js";
+export type { Channel, Port } from "./words.js";
 
 /** The part of `navigator.locks` that electing a leader needs. */
 export interface Locks {
@@ -27,13 +29,15 @@ export interface SharedConnection extends Connection {
 const SILENCE_MS = 45_000;
 /** A worker that cannot start says nothing at all, not even that. */
 const FIRST_WORD_MS = 5_000;
+/** Until a script that could not be loaded is asked for again. */
+const RELOAD_MS = 5_000;
 
-/**
- * `connect`, but with one connection to the server for all tabs of a browser: held by a SharedWorker, else by the tab that holds a
- * Web Lock and tells the others, else by each tab itself. When the one that holds it falls silent the next way is taken.
- */
-export function connectShared(options: SharedOptions): SharedConnection {
-  return new Shared(options);
+/** What a tab needs to hold a connection itself. */
+type Own = Pick<typeof own, "connect" | "Hub">;
+
+/** `connectShared`, for bundlers: what only a tab that holds the connection itself needs is loaded when it comes to that. */
+export function connectSharedLazily(options: SharedOptions): SharedConnection {
+  return new Shared(options, () => import("./own.js"));
 }
 
 /** A way to get at the stream. */
@@ -42,7 +46,7 @@ interface Way {
   close(): void;
 }
 
-class Shared implements SharedConnection {
+export class Shared implements SharedConnection {
   readonly #options: SharedOptions;
   readonly #now: () => number;
   readonly #timers: Timers;
@@ -52,9 +56,11 @@ class Shared implements SharedConnection {
   #way: Way | null = null;
   #lastSeq: number;
   #cancelSilence: (() => void) | null = null;
+  #own: Own | (() => Promise<Own>);
 
-  constructor(options: SharedOptions) {
+  constructor(options: SharedOptions, own: Own | (() => Promise<Own>)) {
     this.#options = options;
+    this.#own = own;
     this.#now = options.now ?? Date.now;
     this.#timers = options.timers ?? webTimers;
     this.#tab = `${this.#now()}-${(options.random ?? Math.random)()}`;
@@ -140,27 +146,30 @@ class Shared implements SharedConnection {
     this.#via = "leader";
     this.#cancelSilence?.();
     return new Promise((resolve) => {
-      const hub = new Hub(this.#options, (word) => {
-        // That this tab is done is no news for the others: one of them leads next.
-        if (word.state?.kind === "closed") return;
-        channel.postMessage(word);
-        this.#apply(word);
-      });
-      channel.addEventListener("message", ({ data }) => {
-        const word = data as TabWord;
-        if (word.from !== "tab" || this.#via !== "leader") return;
-        if (word.say === "join") hub.welcome(word.tab);
-        if (word.say === "retry") hub.retryNow();
-      });
+      let hub: Hub | undefined;
       this.#way = {
-        retryNow: () => hub.retryNow(),
+        retryNow: () => hub?.retryNow(),
         close: () => {
-          hub.close();
+          hub?.close();
           channel.close();
           resolve();
         },
       };
-      this.#set(hub.state);
+      this.#withOwn(({ Hub }) => {
+        const holder = (hub = new Hub(this.#options, (word) => {
+          // That this tab is done is no news for the others: one of them leads next.
+          if (word.state?.kind === "closed") return;
+          channel.postMessage(word);
+          this.#apply(word);
+        }));
+        channel.addEventListener("message", ({ data }) => {
+          const word = data as TabWord;
+          if (word.from !== "tab" || this.#via !== "leader") return;
+          if (word.say === "join") holder.welcome(word.tab);
+          if (word.say === "retry") holder.retryNow();
+        });
+        this.#set(holder.state);
+      });
     });
   }
 
@@ -168,12 +177,30 @@ class Shared implements SharedConnection {
     this.#cancelSilence?.();
     this.#via = "own";
     const { onEvent, onState, transports, ...rest } = this.#options;
-    this.#take(
-      connect({
-        ...rest,
-        onEvent: (event) => this.#apply({ from: "hub", event }),
-        onState: (state) => this.#apply({ from: "hub", state }),
-      }),
+    this.#withOwn(({ connect }) =>
+      this.#take(
+        connect({
+          ...rest,
+          onEvent: (event) => this.#apply({ from: "hub", event }),
+          onState: (state) => this.#apply({ from: "hub", state }),
+        }),
+      ),
+    );
+  }
+
+  #withOwn(then: (own: Own) => void): void {
+    if (typeof this.#own !== "function") return then(this.#own);
+    this.#own().then(
+      (loaded) => {
+        this.#own = loaded;
+        if (this.#state.kind !== "closed") then(loaded);
+      },
+      () => {
+        if (this.#state.kind === "closed") return;
+        const since = "since" in this.#state ? this.#state.since : this.#now();
+        this.#set({ kind: "reconnecting", since, attempt: 1, nextAttemptAt: this.#now() + RELOAD_MS, reason: "a part of the page could not be loaded" });
+        this.#cancelSilence = this.#timers.after(RELOAD_MS, () => this.#withOwn(then));
+      },
     );
   }
 

@@ -1,7 +1,7 @@
 import { SseParser, type SseFrame } from "./sse-parser.js";
 import type { FlowMessage } from "./types.js";
 import { decode } from "./validate.js";
-import { web, webTimers, type Fetch, type FetchResponse, type Timers } from "./web.js";
+import { endpoint, web, webTimers, type Fetch, type FetchResponse, type Timers } from "./web.js";
 
 export { SseParser, type SseFrame } from "./sse-parser.js";
 
@@ -62,10 +62,6 @@ const STALE_AFTER_MS = 30_000;
 /** Follows the stream of a flow until closed: resumes, backs off, resyncs. Never throws. */
 export function connect(options: ConnectOptions): Connection {
   return new Stream(options);
-}
-
-export function endpoint(url: string, path: string): string {
-  return `${url.replace(/\/+$/, "")}/v1/${path}`;
 }
 
 class Stream implements Connection {

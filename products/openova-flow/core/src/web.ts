@@ -50,3 +50,7 @@ export const webTimers: Timers = {
     return () => web.clearTimeout(id);
   },
 };
+
+export function endpoint(url: string, path: string): string {
+  return `${url.replace(/\/+$/, "")}/v1/${path}`;
+}

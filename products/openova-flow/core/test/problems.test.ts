@@ -140,6 +140,14 @@ describe("explain", () => {
     expect(explain(reason, message, {}, "x").sentence).toContain(part);
   });
 
+  it("cuts a long message between words and ends the sentence once", () => {
+    const words = Array.from({ length: 60 }, (_, i) => `word${i}`);
+    const { sentence } = explain("InstallFailed", `admission webhook "w.example" denied the request: ${words.join(" ")}`, { kind: "HelmRelease" }, "a");
+    expect(sentence).toMatch(/ …$/);
+    expect(words).toContain(sentence.split(" ").at(-2));
+    expect(explain("InstallFailed", 'admission webhook "w.example" denied the request: no.', { kind: "HelmRelease" }, "a").sentence).toMatch(/no\.$/);
+  });
+
   it("says when Flux has given up, and then the command tries again", () => {
     const meta = { namespace: "n", stalled: true, stalledReason: "RetriesExceeded", stalledMessage: "Failed to install after 4 attempt(s)" };
     expect(explain("InstallFailed", "", meta, "x")).toEqual({

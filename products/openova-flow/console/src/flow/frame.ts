@@ -1,5 +1,6 @@
 // What surrounds the graph: one script, loaded right after the graph's own.
 export { default as Announcer } from "./Announcer.svelte";
+export { default as Banner } from "./Banner.svelte";
 export { default as FlowFace } from "./FlowFace.svelte";
 export { default as Header } from "./Header.svelte";
 export { default as Side } from "./Side.svelte";

@@ -1,4 +1,4 @@
-import { connectShared, FlowStore, type Port, type SharedConnection } from "@openova/flow-core";
+import { connectSharedLazily, FlowStore, type Port, type SharedConnection } from "@openova/flow-core";
 
 export interface Feed {
   readonly store: FlowStore;
@@ -9,7 +9,7 @@ export interface Feed {
 /** Follows a flow through the one connection that all tabs of this browser share. */
 export function openFeed(url: string, flowId: string): Feed {
   const store = new FlowStore({ flowId });
-  const connection = connectShared({
+  const connection = connectSharedLazily({
     url,
     flowId,
     onEvent: (event) => store.receive(event),

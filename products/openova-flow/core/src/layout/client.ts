@@ -1,5 +1,5 @@
 import type { FlowGraph } from "../graph.js";
-import { layout, start, type LayoutOptions, type LayoutResult } from "./index.js";
+import { start, type LayoutOptions, type LayoutResult } from "./index.js";
 import type { Block, BlockLayout, BlockOptions } from "./layered.js";
 
 /** The part of a Worker that the client uses. */
@@ -25,7 +25,7 @@ export interface LayoutClient {
 interface Call {
   readonly graph: FlowGraph;
   readonly previous: LayoutResult | null;
-  readonly resolve: ((result: LayoutResult) => void)[];
+  readonly done: ((result: LayoutResult | Promise<never>) => void)[];
 }
 
 /** Layout in a worker of `@openova/flow-core/layout-worker`; without one, or when it fails, in this thread. */
@@ -34,34 +34,41 @@ export function createLayoutClient(worker: WorkerLike | null, options: LayoutOpt
   let running: (Call & { finish(layouts: Iterable<BlockLayout>): LayoutResult }) | null = null;
   let waiting: Call | null = null;
 
-  const settle = (call: Call, result: LayoutResult): void => {
+  const settle = (call: Call, result: LayoutResult | Promise<never>): void => {
     running = null;
-    for (const resolve of call.resolve) resolve(result);
+    for (const done of call.done) done(result);
     const next = waiting;
     waiting = null;
     if (next !== null) begin(next);
   };
+  // Loaded when it comes to that: with a worker nobody needs it.
+  const here = (call: Call): void => {
+    import("./whole.js").then(
+      ({ layout }) => settle(call, layout(call.graph, call.previous, options)),
+      (error: unknown) => settle(call, Promise.reject(error)),
+    );
+  };
   const begin = (call: Call): void => {
     const started = start(call.graph, call.previous, options);
-    if (usable === null || started.blocks.length === 0) {
-      return settle(call, usable === null ? layout(call.graph, call.previous, options) : started.finish([]));
-    }
+    if (started.blocks.length === 0) return settle(call, started.finish([]));
     running = { ...call, finish: started.finish };
+    if (usable === null) return here(call);
     const request: LayoutRequest = { blocks: started.blocks, options: started.options };
     usable.postMessage(request, started.blocks.map((b) => b.edges.buffer as ArrayBuffer));
   };
   usable?.addEventListener("message", ({ data }) => {
-    if (running !== null) settle(running, running.finish(data as readonly BlockLayout[]));
+    if (running !== null && usable !== null) settle(running, running.finish(data as readonly BlockLayout[]));
   });
   usable?.addEventListener("error", () => {
+    if (usable === null) return;
     usable = null;
-    if (running !== null) settle(running, layout(running.graph, running.previous, options));
+    if (running !== null) here(running);
   });
   return {
     layout: (graph, previous = null) =>
       new Promise((resolve) => {
-        if (running === null) begin({ graph, previous, resolve: [resolve] });
-        else waiting = { graph, previous, resolve: [...(waiting?.resolve ?? []), resolve] };
+        if (running === null) begin({ graph, previous, done: [resolve] });
+        else waiting = { graph, previous, done: [...(waiting?.done ?? []), resolve] };
       }),
     close: () => usable?.terminate(),
   };

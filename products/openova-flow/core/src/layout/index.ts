@@ -1,6 +1,6 @@
 import type { FlowGraph } from "../graph.js";
 import { arrange, fillRegion, type RegionLayout } from "./assemble.js";
-import { layoutBlock, type Block, type BlockLayout, type BlockOptions } from "./layered.js";
+import type { Block, BlockLayout, BlockOptions } from "./layered.js";
 import type { Spot } from "./pack.js";
 import { blocksOf, planRegions, type RegionPlan } from "./plan.js";
 
@@ -53,15 +53,6 @@ export interface Started {
   readonly options: BlockOptions;
   readonly blocks: readonly Block[];
   finish(layouts: Iterable<BlockLayout>): LayoutResult;
-}
-
-/**
- * Dependency columns from left to right, a frame for each region. The same input gives the same output. A region of `previous` whose
- * topology did not change keeps every position exactly; one that grew moves only if its place has become too small.
- */
-export function layout(graph: FlowGraph, previous?: LayoutResult | null, options: LayoutOptions = {}): LayoutResult {
-  const started = start(graph, previous, options);
-  return started.finish(started.blocks.map((b) => layoutBlock(b, started.options)));
 }
 
 export function start(graph: FlowGraph, previous: LayoutResult | null | undefined, given: LayoutOptions): Started {

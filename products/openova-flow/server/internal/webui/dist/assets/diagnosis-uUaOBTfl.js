@@ -1,1 +1,0 @@
-export{t as problems}from"./problems-Cgm_4_nF.js";

@@ -199,7 +199,7 @@ func TestNetworkCut(t *testing.T) {
 		if least := s.counts(); len(s.snapshot().Nodes) < least["hel1"] {
 			t.Error("the other region was harmed")
 		}
-		stop := s.wholeRegions(nil)
+		stop := s.wholeRegions(map[string]int{"fsn1": 1, "hel1": 1})
 		r.toServer.Mend()
 		took := s.converge()
 		stop()

@@ -188,8 +188,7 @@ func (p *Plane) client(addr, token string) *Client {
 	return &Client{base: "https://" + addr, token: token, http: &http.Client{Transport: transport, Timeout: 30 * time.Second}}
 }
 
-// Kubeconfig writes a kubeconfig with a context for each region, the first one current, whose API servers are at addrs and whose
-// users come with what tokenFiles hold.
+// Kubeconfig writes a kubeconfig with a context for each entry, the first one current.
 func Kubeconfig(file string, entries ...Entry) error {
 	if len(entries) == 0 {
 		return errors.New("a kubeconfig needs an entry")

@@ -8,5 +8,6 @@ export default defineConfig({
   build: {
     outDir: "dist/standalone",
     lib: { entry: "src/index.ts", formats: ["es"], fileName: () => "openova-flow.js" },
+    rolldownOptions: { output: { codeSplitting: false } },
   },
 });

@@ -77,6 +77,22 @@ export function fitted(bounds: Rect, size: Size, pad: Padding = noPadding, limit
   };
 }
 
+/** Width of a viewport below which a whole flow is not worth much, and the scales between which one opens there. */
+const narrow = 600, openLeast = 0.42, openMost = 0.7;
+
+/**
+ * The view to open with where the whole, at the scale given, would be too small to read: a region from its left, with the node `first` in
+ * view. Undefined where the whole is right: in a wide viewport, when it can be read, and when it is far too large.
+ */
+export function opened(scale: number, region: Rect, first: Rect | undefined, size: Size, pad: Padding, readable: readonly [number, number]): Camera | undefined {
+  if (size.width >= narrow || scale < readable[0] || scale >= readable[1]) return undefined;
+  const area = freeArea(size, pad);
+  const k = Math.min(openMost, Math.max(openLeast, area.h / Math.max(region.h, 1)));
+  const spare = Math.max(0, area.h - region.h * k) / 2;
+  const camera = { x: region.x - area.x / k, y: region.y - (area.y + spare) / k, k };
+  return first === undefined ? camera : revealed(camera, first, size, pad);
+}
+
 /** The least pan that brings a rectangle into the free area; one too large for it is shown from its top left. */
 export function revealed(c: Camera, r: Rect, size: Size, pad: Padding = noPadding): Camera {
   const area = freeArea(size, pad);

@@ -1,7 +1,7 @@
 import {
   createLayoutClient, type FlowState,
 } from "@openova/flow-core";
-import { fitted, noPadding, panned, revealed, zoomedAt, type Camera, type Padding } from "./camera.js";
+import { fitted, noPadding, opened, panned, revealed, zoomedAt, type Camera, type Padding } from "./camera.js";
 import { emphasise, highlightOf, matches, type Filter, type Highlight } from "./emphasis.js";
 import type { ExportOptions, ExportSource } from "./export.js";
 import type { FlowCanvasEvents, SelectKind, ViewDetail } from "./events.js";
@@ -9,10 +9,11 @@ import type { Follower } from "./follow.js";
 import { listen } from "./gestures.js";
 import { hitAt, type Hit } from "./hit.js";
 import { keyAction, type KeyTarget } from "./keys.js";
+import { compactScale, nodeScale } from "./lod.js";
 import { Model } from "./model.js";
 import { nearest, step, type Direction } from "./navigate.js";
 import { Renderer } from "./renderer.js";
-import { EXTERNAL, MISSING, type Scene } from "./scene.js";
+import { EXTERNAL, MISSING, WORKING, type Scene } from "./scene.js";
 import { buildShell, type Shell } from "./shell.js";
 import { dark, light, type Theme } from "./theme.js";
 import { layoutWorker } from "./worker.js";
@@ -51,6 +52,8 @@ export class OpenovaFlowElement extends HTMLElement {
   #appliedAt = -Infinity;
   #padding: Padding = noPadding;
   #touched = false;
+  /** Somebody asked for the whole flow. */
+  #wholeAsked = false;
   #selected: string | null = null;
   #hovered: Hit | null = null;
   #highlight: Highlight | null | undefined;
@@ -539,13 +542,24 @@ export class OpenovaFlowElement extends HTMLElement {
   fit(padding?: Partial<Padding>, options: { readonly animate?: boolean } = {}): void {
     if (padding !== undefined) this.padding = { ...this.#padding, ...padding };
     this.#touched = false;
+    this.#wholeAsked = true;
     this.#fitNow(options.animate ?? true);
   }
 
   #fitNow(animate: boolean): void {
     const scene = this.#renderer.scene;
     if (scene === null || this.#renderer.size.width === 0) return;
-    this.#renderer.setCamera(fitted(scene.bounds, this.#renderer.size, this.#roomy(16)), animate);
+    const { size } = this.#renderer;
+    const whole = fitted(scene.bounds, size, this.#roomy(16));
+    this.#renderer.setCamera((this.#wholeAsked ? undefined : this.#opened(scene, whole.k)) ?? whole, animate);
+  }
+
+  /** Where a flow opens that as a whole is too small to read: at what works, else at its first region. */
+  #opened(scene: Scene, scale: number): Camera | undefined {
+    const i = scene.state.indexOf(WORKING);
+    const region = scene.regions[i < 0 ? 0 : scene.region[i]!] ?? scene.bounds;
+    const first = i < 0 ? undefined : { x: scene.x[i]!, y: scene.y[i]!, w: scene.w[i]!, h: scene.h[i]! };
+    return opened(scale, region, first, this.#renderer.size, this.#roomy(16), [nodeScale, compactScale]);
   }
 
   #roomy(by: number): Padding {

@@ -4,11 +4,16 @@
  */
 export type Level = "card" | "compact" | "chip" | "tile";
 
+/** Least scale at which single nodes are drawn. */
+export const nodeScale = 0.15;
+/** Least scale at which nodes have names. */
+export const compactScale = 0.31;
+
 /** Least scale of each level, largest first. Below the last one regions are tiles. */
 const floors: readonly (readonly [Level, number])[] = [
   ["card", 0.68],
-  ["compact", 0.31],
-  ["chip", 0.15],
+  ["compact", compactScale],
+  ["chip", nodeScale],
 ];
 
 /**
@@ -25,6 +30,3 @@ function pick(k: number): Level {
   for (const [level, floor] of floors) if (k >= floor) return level;
   return "tile";
 }
-
-/** Least scale at which single nodes are drawn. */
-export const nodeScale = 0.15;

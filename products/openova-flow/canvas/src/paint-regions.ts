@@ -49,7 +49,7 @@ export function paintRegion(pen: Pen, view: View, region: SceneRegion): void {
   if (isTile(region, view.camera.k)) {
     const dim = view.emphasis?.dim;
     pen.c.globalAlpha = dim !== undefined && region.nodes.every((i) => dim[i] === 1) ? 0.3 : 1;
-    paintTile(pen, region, r);
+    paintTile(pen, region, r, tilesHave(view, pen.text));
     pen.c.globalAlpha = 1;
     return;
   }
@@ -197,6 +197,15 @@ export function segments(region: Pick<SceneRegion, "counts" | "total">, width: n
   });
 }
 
+/** What tiles show besides their bar. */
+export interface TileParts {
+  readonly name: boolean;
+  readonly states: boolean;
+}
+const everything: TileParts = { name: true, states: true };
+/** Least size of a tile with a name. */
+const tileName = { w: 40, h: 20 };
+
 /** Where the parts of a tile go, from the room it has; sizes of zero are left out. */
 export interface TilePlan {
   readonly name: number;
@@ -207,11 +216,11 @@ export interface TilePlan {
   readonly states: number;
 }
 
-export function planTile(r: Rect): TilePlan {
+export function planTile(r: Rect, have: TileParts = everything): TilePlan {
   // From the width alone where it can be, so that neighbours of unequal height keep their lines in one row.
   const pad = Math.min(10, Math.max(3, Math.min(r.h * 0.22, r.w * 0.07)));
   const w = Math.max(1, r.w - 2 * pad);
-  if (r.h < 20 || r.w < 40) {
+  if (!have.name || r.h < tileName.h || r.w < tileName.w) {
     const h = Math.max(2, Math.min(r.h - 4, 6));
     return { name: 0, base: 0, states: 0, bar: { x: r.x + pad, y: r.y + (r.h - h) / 2, w, h } };
   }
@@ -219,12 +228,27 @@ export function planTile(r: Rect): TilePlan {
   const base = r.y + pad + name * 0.9;
   const bar = { x: r.x + pad, y: base + name * 0.42, w, h: r.h >= 34 ? 5 : 3.5 };
   const states = bar.y + bar.h + 11;
-  return { name, base, bar, states: r.w >= 64 && states + 8 <= r.y + r.h ? states : 0 };
+  return { name, base, bar, states: have.states && r.w >= 64 && states + 8 <= r.y + r.h ? states : 0 };
 }
 
-function paintTile(pen: Pen, region: SceneRegion, r: Rect): void {
+const tiles = new WeakMap<Scene, { readonly k: number; readonly have: TileParts }>();
+
+/** Tiles look alike at a scale: names, and states, are on all of them once nine in ten have room for all of it. */
+function tilesHave({ scene, camera: { k } }: View, text: TextFitter): TileParts {
+  let known = tiles.get(scene);
+  if (known?.k !== k) {
+    const all = scene.regions.filter((r) => isTile(r, k));
+    const most = (fits: (plan: TilePlan, r: SceneRegion) => boolean): boolean =>
+      10 * all.filter((r) => fits(planTile({ x: 0, y: 0, w: r.w * k, h: r.h * k }), r)).length >= 9 * all.length;
+    const name = most((p, r) => p.name > 0 && text.width(r.label, p.name, 600) <= p.bar.w);
+    tiles.set(scene, (known = { k, have: { name, states: name && most((p) => p.states > 0) } }));
+  }
+  return known.have;
+}
+
+function paintTile(pen: Pen, region: SceneRegion, r: Rect, have: TileParts): void {
   const { c, theme, text } = pen;
-  const plan = planTile(r);
+  const plan = planTile(r, have);
   const troubled = region.counts[broken]! > 0;
   c.fillStyle = theme.surface;
   c.strokeStyle = troubled ? theme.states.broken.soft : theme.laneBorder;

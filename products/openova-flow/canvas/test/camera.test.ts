@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { between, clampScale, fitted, leashed, maxScale, minScale, panned, revealed, toScreen, toWorld, visible, zoomedAt, type Camera } from "../src/camera.js";
+import { between, clampScale, fitted, leashed, maxScale, minScale, opened, panned, revealed, toScreen, toWorld, visible, zoomedAt, type Camera } from "../src/camera.js";
 
 const size = { width: 1000, height: 600 };
 const close = (a: { x: number; y: number }, b: { x: number; y: number }): void => {
@@ -48,6 +48,22 @@ describe("camera", () => {
   test("fit of nothing in no room is still a view", () => {
     const c = fitted({ x: 0, y: 0, w: 0, h: 0 }, { width: 0, height: 0 });
     expect([c.x, c.y, c.k].every(Number.isFinite)).toBe(true);
+  });
+
+  test("a flow too small to read as a whole opens in a narrow viewport at a region, with what works in view", () => {
+    const phone = { width: 390, height: 600 };
+    const pad = { top: 16, right: 16, bottom: 16, left: 16 };
+    const region = { x: 100, y: 50, w: 1500, h: 600 };
+    const plain = opened(0.23, region, undefined, phone, pad, [0.15, 0.31])!;
+    expect(plain.k).toBe(0.7);
+    expect(toScreen(plain, 100, 0).x).toBeCloseTo(16, 6);
+    expect(toScreen(plain, 0, 350).y).toBeCloseTo(300, 6);
+    const node = { x: 1200, y: 400, w: 168, h: 40 };
+    const there = toScreen(opened(0.23, region, node, phone, pad, [0.15, 0.31])!, 1200 + 168, 0).x;
+    expect(there).toBeCloseTo(390 - 16, 6);
+    for (const [scale, size] of [[0.1, phone], [0.4, phone], [0.23, { width: 1000, height: 600 }]] as const) {
+      expect(opened(scale, region, undefined, size, pad, [0.15, 0.31])).toBeUndefined();
+    }
   });
 
   test("reveal moves no more than it must", () => {

@@ -15,16 +15,19 @@ interface Shot extends VisitOptions {
   readonly keys?: readonly string[];
 }
 
-/** Small enough that no picture is over 150 kB. */
+/** Small enough that few pictures are over 150 kB. */
 const DESK = { width: 1100, height: 660 } as const;
 const PHONE = { width: 390, height: 780, deviceScaleFactor: 1.5 } as const;
+/** Milliseconds into the recordings. */
+const BUSY = Number(process.env["BUSY"] ?? 70_000);
 const both = (name: string, query: string): readonly Shot[] => (["dark", "light"] as const).map((scheme) => ({ name: `${name}-${scheme}`, query, scheme }));
 
 const SHOTS: readonly Shot[] = [
   ...both("fleet", ""),
   ...both("graph-60", "?flow=omantel-prod"),
   ...both("graph-300", "?flow=three-hundred"),
-  ...both("graph-10000", "?flow=ten-thousand").map((s) => ({ ...s, width: 1000, height: 600 })),
+  ...both("graph-10000", "?flow=ten-thousand").map((s) => ({ ...s, width: 1440, height: 900 })),
+  { name: "flow-graph-dark", query: "?flow=production", scheme: "dark", width: 1440, height: 900 },
   ...both("details", "?flow=omantel-prod&node=hz-fsn-1/bp-catalyst-ui"),
   ...both("wrong", "?flow=scenarios&node=scenarios/demo2/slow-timeout"),
   ...both("timeline", "?flow=bootstrap&view=timeline"),
@@ -52,6 +55,8 @@ it("makes the pictures", async () => {
     await postEnvironment(server, "three-hundred", 300);
     await postEnvironment(server, "ten-thousand", 10_000);
     await replay(server, ["scenarios"], { flow: "scenarios" });
+    // Two regions while one thing is wrong and holds others up, some work, and some wait.
+    await replay(server, ["kit-fsn1", "kit-hel1"], { flow: "production", until: BUSY, endsAt: Date.now() });
     // As a rollout is lived through: in steps, so that there is a past to travel in.
     let middle = 0;
     for (let until = 2000; until <= 172_000; until += 17_000) {

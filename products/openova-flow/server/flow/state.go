@@ -49,7 +49,7 @@ func (s *State) reset() {
 	s.vertices = make(map[string]*vertex)
 	s.rels = make(map[RelKey]*edge)
 	s.nodes = 0
-	s.bytes = 0
+	s.bytes = int64(len(s.flow.raw))
 	s.leaves = rollup{}
 }
 
@@ -81,6 +81,7 @@ func (s *State) Apply(m *Message) {
 }
 
 func (s *State) setFlow(m *Message) {
+	s.bytes += int64(len(m.Flow.raw) - len(s.flow.raw))
 	s.flow = *m.Flow
 	if raw, ok := m.detach(s.flow.raw); ok {
 		reread(s.flowID, raw, func(d *decoder) error { s.flow = Instance{}; return d.instance(&s.flow) })
@@ -295,17 +296,6 @@ func (s *State) EachRel(f func(Relationship) bool) {
 	for _, e := range s.rels {
 		if !f(e.rel) {
 			return
-		}
-	}
-}
-
-// Predecessors calls f for each present node of this flow from which a relationship of that type leads to id.
-func (s *State) Predecessors(id string, typ RelType, f func(Node)) {
-	if v := s.vertices[id]; v != nil {
-		for _, e := range v.in {
-			if e.rel.Type == typ && e.from != nil && e.from.present {
-				f(e.from.node)
-			}
 		}
 	}
 }

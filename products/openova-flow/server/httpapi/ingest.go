@@ -1,12 +1,14 @@
 package httpapi
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -22,6 +24,9 @@ const (
 
 	typeJSON   = "application/json"
 	typeNDJSON = "application/x-ndjson"
+
+	firstRoom  = 64 << 10 // bytes that a body gets before any of it has arrived
+	perMessage = 512      // bytes that a message takes besides its own, about
 )
 
 // post takes one message, or many, one a line.
@@ -33,6 +38,12 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, flowID string) {
 	}
 	body, contentType, p := s.body(w, r)
 	defer s.ingest.Add(-int64(cap(body)))
+	if p.Status != 0 {
+		s.refuse(w, r, flowID, p)
+		return
+	}
+	room, p := s.roomFor(contentType, body)
+	defer s.ingest.Add(-room)
 	if p.Status != 0 {
 		s.refuse(w, r, flowID, p)
 		return
@@ -53,6 +64,21 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, flowID string) {
 	}
 	w.Header().Set("Content-Type", typeJSON)
 	_, _ = io.WriteString(w, `{"seq":`+strconv.FormatInt(receipt.Seq, 10)+"}\n")
+}
+
+// roomFor counts what the messages of a batch take in memory besides their bytes, which for many tiny ones is most.
+func (s *Server) roomFor(contentType string, body []byte) (room int64, p problem) {
+	if contentType != typeNDJSON {
+		return 0, problem{}
+	}
+	room = perMessage * int64(bytes.Count(body, []byte{'\n'})+1)
+	if room > s.cfg.MaxIngestBytes {
+		return 0, problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("a batch may have %d lines; send fewer at a time", s.cfg.MaxIngestBytes/perMessage)}
+	}
+	if !s.reserve(room) {
+		return 0, s.busy()
+	}
+	return room, problem{}
 }
 
 func (s *Server) decode(flowID, contentType string, body []byte) ([]*flow.Message, error) {
@@ -85,9 +111,10 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 		w.Header().Set("Connection", "close")
 		return nil, "", tooLarge
 	}
-	want := r.ContentLength
-	if want < 0 {
-		want = 4 << 10
+	// What is declared is taken on trust only so far: memory is given as bytes arrive.
+	want := int64(4 << 10)
+	if r.ContentLength >= 0 {
+		want = min(r.ContentLength, firstRoom)
 	}
 	if !s.reserve(want) {
 		return nil, "", s.busy()
@@ -97,10 +124,9 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 	in := http.MaxBytesReader(w, r.Body, limit)
 	for {
 		if len(body) == cap(body) {
-			// One byte more than declared may be asked for only to see the end; a body of unknown length doubles.
 			more := int64(max(cap(body), 512))
-			if r.ContentLength >= 0 {
-				more = 1
+			if left := r.ContentLength - int64(len(body)); left > 0 {
+				more = min(more, left)
 			}
 			if !s.reserve(more) {
 				return body, "", s.busy()
@@ -118,6 +144,8 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 			return body, contentType, problem{}
 		case errors.As(err, &over):
 			return body, "", tooLarge
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return body, "", problem{Status: http.StatusRequestTimeout, Detail: fmt.Sprintf("the body did not arrive within %s", s.cfg.ReadTimeout)}
 		case err != nil:
 			return body, "", problem{Status: http.StatusBadRequest, Detail: "the body ended early: " + err.Error()}
 		case r.ContentLength >= 0 && int64(len(body)) == r.ContentLength:

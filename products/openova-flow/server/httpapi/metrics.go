@@ -34,7 +34,7 @@ var Metrics = []Metric{
 	{"openova_flow_flows", "gauge", "Flows."},
 	{"openova_flow_nodes", "gauge", "Nodes of all flows."},
 	{"openova_flow_relationships", "gauge", "Relationships of all flows."},
-	{"openova_flow_state_bytes", "gauge", "About how much memory the folded states take."},
+	{"openova_flow_state_bytes", "gauge", "About how much memory the flows take, their rings' frames not among it."},
 	{"openova_flow_ring_messages", "gauge", "Messages held for resume."},
 	{"openova_flow_ring_bytes", "gauge", "Bytes of the frames held for resume."},
 	{"openova_flow_subscribers", "gauge", "Open streams."},

@@ -59,6 +59,14 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, flowID string) {
 		writeProblem(w, problem{Status: http.StatusBadRequest, Field: field, Detail: "after is a sequence number (0 or more), limit a number of messages (1 or more)"})
 		return
 	}
+	select {
+	case s.history <- struct{}{}:
+		defer func() { <-s.history }()
+	default:
+		w.Header().Set(headerIncarnation, s.hub.Incarnation(flowID))
+		writeProblem(w, problem{Status: http.StatusServiceUnavailable, retryAfter: 1, Detail: "the server is answering others about their past, as many as it can at once"})
+		return
+	}
 	history, err := s.hub.History(flowID, after, int(min(limit, 1<<30)))
 	w.Header().Set(headerIncarnation, history.Incarnation)
 	if err != nil {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -57,14 +58,18 @@ type Server struct {
 	cfg      Config
 	hub      *hub.Hub
 	ready    atomic.Bool
-	ingest   atomic.Int64 // bytes of bodies in flight
+	ingest   atomic.Int64  // bytes of bodies in flight
+	history  chan struct{} // a place for each answer about the past that is being made
 	metrics  metrics
 	refusals logLimiter
 }
 
+// maxHistories is how many answers about the past may be under way at once; each holds a copy of what a flow still holds.
+const maxHistories = 8
+
 // New returns a Server over a hub. It is not ready until SetReady(true).
 func New(h *hub.Hub, cfg Config) *Server {
-	return &Server{cfg: cfg.withDefaults(), hub: h, metrics: newMetrics()}
+	return &Server{cfg: cfg.withDefaults(), hub: h, metrics: newMetrics(), history: make(chan struct{}, maxHistories)}
 }
 
 // SetReady turns /readyz on or off.
@@ -93,7 +98,7 @@ func (rt route) allow() string {
 }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	cw := &countingWriter{ResponseWriter: w}
+	cw := &countingWriter{ResponseWriter: w, timeout: s.cfg.WriteTimeout}
 	rt, ok := s.find(r)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	var handler http.HandlerFunc
@@ -194,10 +199,25 @@ func ValidFlowID(id string) bool {
 	return true
 }
 
-// countingWriter remembers the status for the metrics.
+// countingWriter remembers the status for the metrics. A large answer goes out under a deadline that moves with progress, so that
+// one that nobody reads does not stay in memory.
 type countingWriter struct {
 	http.ResponseWriter
-	code int
+	timeout time.Duration
+	code    int
+}
+
+func (w *countingWriter) Write(b []byte) (int, error) {
+	if len(b) <= writeAtMost {
+		return w.ResponseWriter.Write(b)
+	}
+	rc := http.NewResponseController(w.ResponseWriter)
+	n, err := writeMoving(w.ResponseWriter, rc, w.timeout, b)
+	if errors.Is(err, http.ErrNotSupported) { // a writer without a connection, as in a test
+		m, err := w.ResponseWriter.Write(b[n:])
+		return n + m, err
+	}
+	return n, err
 }
 
 func (w *countingWriter) WriteHeader(code int) {

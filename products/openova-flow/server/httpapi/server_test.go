@@ -424,6 +424,7 @@ func TestLimits(t *testing.T) {
 		{"relationships", hub.Config{MaxRelationships: 1}, []string{`{"type":"upsert-rels","relationships":[{"fromId":"a","toId":"b","type":"triggers"}]}`}, `{"type":"upsert-rels","relationships":[{"fromId":"a","toId":"c","type":"triggers"}]}`, 429, "relationships", 1},
 		{"meta", hub.Config{MaxMetaBytes: 20}, nil, upsert(node("a", "x"), node("b", "x", `,"meta":{"a":"aaaaaaaaaaaaaaaaaaaaaaa"}`)), 429, "nodes[1].meta", 1},
 		{"flows", hub.Config{MaxFlows: 1}, []string{"G"}, upsert(node("a", "x")), 503, "", 0},
+		{"a flow's bytes", hub.Config{MaxFlowBytes: 100}, []string{upsert(node("a", "x"))}, upsert(node("a", "y")), 429, "", 0},
 		{"state", hub.Config{MaxStateBytes: 100}, []string{upsert(node("a", "x"))}, upsert(node("a", "y")), 503, "", 0},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -94,18 +95,31 @@ type streamWriter struct {
 
 func (o *streamWriter) write(frames ...[]byte) error {
 	for _, b := range frames {
-		for len(b) > 0 {
-			n := min(len(b), writeAtMost)
-			if err := o.rc.SetWriteDeadline(time.Now().Add(o.timeout)); err != nil {
-				return err
-			}
-			n, err := o.w.Write(b[:n])
-			o.metrics.streamBytes.Add(int64(n))
-			if err != nil {
-				return err
-			}
-			b = b[n:]
+		n, err := writeMoving(o.w, o.rc, o.timeout, b)
+		o.metrics.streamBytes.Add(int64(n))
+		if err != nil {
+			return err
 		}
 	}
-	return o.rc.Flush()
+	if err := o.rc.Flush(); err != nil {
+		return err
+	}
+	// Over HTTP/2 a deadline that passes while nothing is written would end the stream.
+	return o.rc.SetWriteDeadline(time.Time{})
+}
+
+// writeMoving writes b piece by piece, each under a deadline of its own, so that only who takes no bytes is cut.
+func writeMoving(w io.Writer, rc *http.ResponseController, timeout time.Duration, b []byte) (written int, err error) {
+	for len(b) > 0 {
+		if err := rc.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
+			return written, err
+		}
+		n, err := w.Write(b[:min(len(b), writeAtMost)])
+		written += n
+		if err != nil {
+			return written, err
+		}
+		b = b[n:]
+	}
+	return written, nil
 }

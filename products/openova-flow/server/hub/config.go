@@ -14,6 +14,7 @@ type Config struct {
 	MaxNodes         int           // nodes of a flow; 20,000
 	MaxRelationships int           // relationships of a flow; 100,000
 	MaxMetaBytes     int           // bytes of a node's meta; 64 KiB
+	MaxFlowBytes     int64         // bytes of the state and ring of a flow, about; 256 MiB
 	MaxStateBytes    int64         // bytes of the states and rings of all flows, about; 2 GiB
 	MaxSubscribers   int           // streams; 20,000
 	MaxEmitters      int           // names in Flow-Emitter that a flow remembers; 1,024
@@ -36,6 +37,9 @@ func (c Config) withDefaults() Config {
 	def(&c.MaxMetaBytes, 64<<10)
 	def(&c.MaxSubscribers, 20_000)
 	def(&c.MaxEmitters, 1024)
+	if c.MaxFlowBytes == 0 {
+		c.MaxFlowBytes = 256 << 20
+	}
 	if c.MaxStateBytes == 0 {
 		c.MaxStateBytes = 2 << 30
 	}
@@ -70,10 +74,8 @@ func (e *EmitterError) Error() string {
 	return fmt.Sprintf("emitter %q has sent epoch %d, n %d; epoch %d, n %d is not newer", e.Last.Name, e.Last.Epoch, e.Last.N, e.Got.Epoch, e.Got.N)
 }
 
-// LimitError refuses what would go past a limit. Nothing is harmed: the same request may succeed later.
+// LimitError refuses what would go past a limit. Nothing is harmed, and there may be room later.
 type LimitError struct {
-	Limit  string // the configuration that sets it, such as MaxNodes
-	Max    int64
 	Detail string
 	Field  string // the offending field, when there is one
 	Line   int    // the line of the batch, from 1, when there is one

@@ -142,9 +142,9 @@ func (h *Hub) DeleteRegion(flowID, region string) int {
 
 // batch is a request with its numbers: all that apply needs to know.
 type batch struct {
-	first    int64 // number of the first message; the next ones follow, and the number after the last is for a derived frame
-	at       int64 // Unix milliseconds
-	birth    string
+	first    int64  // number of the first message; the next ones follow, and the number after the last is for a derived frame
+	at       int64  // Unix milliseconds
+	birth    string // the incarnation of a flow that comes to be with it
 	messages []*flow.Message
 	stamp    Stamp
 	digest   Digest

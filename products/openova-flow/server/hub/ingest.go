@@ -38,7 +38,6 @@ type Post struct {
 type Receipt struct {
 	Seq         int64  // number of its last message
 	Incarnation string // of the flow after it, NoIncarnation when there is none
-	Repeated    bool   // the very same request was applied before; this is its first answer
 }
 
 // Ingest applies a request as one, or refuses it as one with an *IncarnationError, *EmitterError or *LimitError.
@@ -82,9 +81,7 @@ func (h *Hub) ingestLocked(t *topic, p Post) (Receipt, error) {
 	refused := Receipt{Incarnation: t.incarnation}
 	last := t.emitters[p.Stamp.Name]
 	if p.Stamp.Name != "" && last != nil && p.Stamp == last.stamp && p.Digest == last.digest {
-		r := last.receipt
-		r.Repeated = true
-		return r, nil
+		return last.receipt, nil
 	}
 	if err := h.admits(p, t); err != nil {
 		return refused, err
@@ -98,11 +95,11 @@ func (h *Hub) ingestLocked(t *topic, p Post) (Receipt, error) {
 		return receipt, nil
 	}
 	b.stamp, b.digest = p.Stamp, p.Digest
+	if t.state == nil {
+		b.birth = newIncarnation()
+	}
 	t.apply(b)
 	receipt.Incarnation = t.incarnation
-	if p.Stamp.Name != "" {
-		t.emitters[p.Stamp.Name] = &lastWord{stamp: p.Stamp, digest: p.Digest, receipt: receipt}
-	}
 	return receipt, nil
 }
 
@@ -129,13 +126,16 @@ func (h *Hub) admits(p Post, t *topic) error {
 	}
 	s := &h.Stats
 	if have == NoIncarnation && s.Flows.Load() >= int64(h.cfg.MaxFlows) {
-		return &LimitError{Limit: "MaxFlows", Max: int64(h.cfg.MaxFlows), Server: true, Detail: fmt.Sprintf("the server holds %d flows, which is its limit", h.cfg.MaxFlows)}
+		return &LimitError{Server: true, Detail: fmt.Sprintf("the server holds %d flows, which is its limit", h.cfg.MaxFlows)}
 	}
 	if s.StateBytes.Load()+s.RingBytes.Load() >= h.cfg.MaxStateBytes {
-		return &LimitError{Limit: "MaxStateBytes", Max: h.cfg.MaxStateBytes, Server: true, Detail: fmt.Sprintf("the flows of the server take %d bytes, which is its limit", h.cfg.MaxStateBytes)}
+		return &LimitError{Server: true, Detail: fmt.Sprintf("the flows of the server take %d bytes, which is its limit", h.cfg.MaxStateBytes)}
+	}
+	if t != nil && t.accounted.state+t.accounted.bytes >= h.cfg.MaxFlowBytes {
+		return &LimitError{Detail: fmt.Sprintf("the flow takes %d bytes, which is the limit of one", h.cfg.MaxFlowBytes)}
 	}
 	if t != nil && p.Stamp.Name != "" && t.emitters[p.Stamp.Name] == nil && len(t.emitters) >= h.cfg.MaxEmitters {
-		return &LimitError{Limit: "MaxEmitters", Max: int64(h.cfg.MaxEmitters), Detail: fmt.Sprintf("the flow knows %d emitters, which is the limit", h.cfg.MaxEmitters)}
+		return &LimitError{Detail: fmt.Sprintf("the flow knows %d emitters, which is the limit", h.cfg.MaxEmitters)}
 	}
 	if err := h.metaFits(p.Messages); err != nil {
 		return err
@@ -151,7 +151,7 @@ func (h *Hub) metaFits(messages []*flow.Message) error {
 	for _, m := range messages {
 		for i := range m.Nodes {
 			if n := len(m.Nodes[i].Meta); n > h.cfg.MaxMetaBytes {
-				return &LimitError{Limit: "MaxMetaBytes", Max: int64(h.cfg.MaxMetaBytes), Line: m.Line, Field: fmt.Sprintf("nodes[%d].meta", i),
+				return &LimitError{Line: m.Line, Field: fmt.Sprintf("nodes[%d].meta", i),
 					Detail: fmt.Sprintf("the meta of a node may have %d bytes, this one has %d", h.cfg.MaxMetaBytes, n)}
 			}
 		}
@@ -200,10 +200,10 @@ func (h *Hub) sizeFits(messages []*flow.Message, state *flow.State) error {
 			relSet.set(k, false)
 		}
 		if nodeSet.n > h.cfg.MaxNodes {
-			return &LimitError{Limit: "MaxNodes", Max: int64(h.cfg.MaxNodes), Line: m.Line, Field: "nodes", Detail: fmt.Sprintf("a flow may have %d nodes", h.cfg.MaxNodes)}
+			return &LimitError{Line: m.Line, Field: "nodes", Detail: fmt.Sprintf("a flow may have %d nodes", h.cfg.MaxNodes)}
 		}
 		if relSet.n > h.cfg.MaxRelationships {
-			return &LimitError{Limit: "MaxRelationships", Max: int64(h.cfg.MaxRelationships), Line: m.Line, Field: "relationships", Detail: fmt.Sprintf("a flow may have %d relationships", h.cfg.MaxRelationships)}
+			return &LimitError{Line: m.Line, Field: "relationships", Detail: fmt.Sprintf("a flow may have %d relationships", h.cfg.MaxRelationships)}
 		}
 	}
 	return nil

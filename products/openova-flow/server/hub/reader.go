@@ -30,7 +30,7 @@ type Delivery struct {
 func (h *Hub) Follow(flowID string, lastSeq int64, resume bool) (*Reader, error) {
 	if h.Stats.Subscribers.Add(1) > int64(h.cfg.MaxSubscribers) {
 		h.Stats.Subscribers.Add(-1)
-		return nil, &LimitError{Limit: "MaxSubscribers", Max: int64(h.cfg.MaxSubscribers), Server: true,
+		return nil, &LimitError{Server: true,
 			Detail: fmt.Sprintf("the server has %d streams open, which is its limit", h.cfg.MaxSubscribers)}
 	}
 	for {

@@ -36,6 +36,12 @@ type ring struct {
 
 func (r *ring) live() []entry { return r.entries[r.start:] }
 
+// overhead is about how much memory the ring takes besides its frames: each message once more as it came, and what it was read into.
+func (r *ring) overhead() int64 {
+	const perEntry = 600
+	return int64(r.bytes) + perEntry*int64(len(r.live()))
+}
+
 // push adds a message with its frame, and hands those that it pushes out to drop, oldest first.
 func (r *ring) push(seq, at int64, m *flow.Message, drop func(*flow.Message)) {
 	text := m.JSON()

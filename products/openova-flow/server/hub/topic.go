@@ -54,7 +54,7 @@ func (t *topic) apply(b batch) {
 	for i, m := range b.messages {
 		last = b.first + int64(i)
 		if m.Type == flow.TypeSnapshot {
-			put, deleted = nil, t.nodeIDs()
+			put, deleted = nil, append(deleted, t.nodeIDs()...)
 		}
 		t.state.Apply(m)
 		t.push(last, b.at, m)
@@ -70,6 +70,10 @@ func (t *topic) apply(b batch) {
 	put, deleted = t.settled(put, deleted)
 	t.rollouts.Observe(t.state, b.at, put, deleted)
 	t.head, t.updatedAt = last, b.at
+	if b.stamp.Name != "" {
+		receipt := Receipt{Seq: b.first + int64(len(b.messages)) - 1, Incarnation: t.incarnation}
+		t.emitters[b.stamp.Name] = &lastWord{stamp: b.stamp, digest: b.digest, receipt: receipt}
+	}
 	t.heard.Store(b.at)
 	t.snap.Store(nil)
 	t.account()
@@ -107,9 +111,6 @@ func (t *topic) create(b batch) {
 	t.ring = ring{maxEntries: t.hub.cfg.RingCapacity, maxBytes: t.hub.cfg.RingBytes}
 	t.rollouts = rollout.NewTracker()
 	t.incarnation, t.born = b.birth, b.first
-	if t.incarnation == "" {
-		t.incarnation = newIncarnation()
-	}
 	t.emitters = make(map[string]*lastWord)
 	t.hub.Stats.Flows.Add(1)
 }
@@ -130,7 +131,7 @@ func (t *topic) drop() {
 func (t *topic) account() {
 	var now account
 	if t.state != nil {
-		now = account{int64(t.state.NodeCount()), int64(t.state.RelCount()), t.state.Bytes() + t.tail.Bytes(), int64(len(t.ring.live())), int64(t.ring.bytes)}
+		now = account{int64(t.state.NodeCount()), int64(t.state.RelCount()), t.state.Bytes() + t.tail.Bytes() + t.ring.overhead(), int64(len(t.ring.live())), int64(t.ring.bytes)}
 	}
 	was := t.accounted
 	s := &t.hub.Stats

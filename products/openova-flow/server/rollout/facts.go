@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
@@ -56,7 +57,7 @@ func text(value string) (s string) {
 		return ""
 	}
 	if s = value[1 : len(value)-1]; json.Valid([]byte(value)) && !containsEscape(s) {
-		return s
+		return strings.Clone(s) // what is kept must not keep all of meta
 	}
 	_ = json.Unmarshal([]byte(value), &s)
 	return s
@@ -72,7 +73,7 @@ func containsEscape(s string) bool {
 }
 
 func newTrack(n *flow.Node, g Graph) *track {
-	t := &track{id: n.ID, label: n.Label, region: n.Region, status: n.Status, startedAt: n.StartedAt, endedAt: n.EndedAt, facts: readFacts(n.Meta)}
+	t := &track{id: strings.Clone(n.ID), label: strings.Clone(n.Label), region: strings.Clone(n.Region), status: strings.Clone(n.Status), startedAt: n.StartedAt, endedAt: n.EndedAt, facts: readFacts(n.Meta)}
 	t.container = t.kind == "Region" || g.IsContainer(n.ID)
 	t.waits = t.waits && t.status != flow.StatusSucceeded && t.status != flow.StatusFailed
 	return t

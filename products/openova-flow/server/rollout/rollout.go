@@ -6,8 +6,9 @@
 package rollout
 
 import (
+	"cmp"
+	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
@@ -56,18 +57,17 @@ type Member struct {
 
 // Graph is what a Tracker asks of the flow's state.
 type Graph interface {
-	Predecessors(id string, typ flow.RelType, f func(flow.Node))
 	Successors(id string, typ flow.RelType, f func(flow.Node))
 	IsContainer(id string) bool
 }
 
 // Tracker follows one flow. Its zero value is not usable; use NewTracker. It is not safe for concurrent use.
 type Tracker struct {
-	nodes  map[string]*track
-	active map[string]*track // nodes that work
-	open   *tally
-	past   []Rollout // ended, oldest first
-	counts struct{ unreadyKustomizations int }
+	nodes                 map[string]*track
+	active                map[string]*track // nodes that work
+	open                  *tally
+	past                  []Rollout // ended, oldest first
+	unreadyKustomizations int
 }
 
 // track is what is known of one node.
@@ -81,9 +81,11 @@ type track struct {
 // tally is the open rollout.
 type tally struct {
 	Rollout
-	index   map[string]int // member by node id
-	lastEnd int64          // when the last work ended, by the nodes' clocks
-	quietAt int64          // arrival of what ended the last work
+	index   map[string]int  // member by node id
+	broken  map[string]bool // what AlreadyBroken will list
+	lost    bool            // a member was deleted before it had finished
+	lastEnd int64           // when the last work ended, by the nodes' clocks where they say
+	quietAt int64           // arrival of what ended the last work
 }
 
 // NewTracker returns a tracker of a flow that has no nodes yet.
@@ -91,104 +93,137 @@ func NewTracker() *Tracker {
 	return &Tracker{nodes: make(map[string]*track), active: make(map[string]*track)}
 }
 
-// Observe takes the nodes that a request has put and the ids that it has deleted, in that order, after they were folded into g.
+// Observe takes the nodes that a request has put and the ids that it has deleted, after they were folded into g.
 // arrival is when the request arrived.
 func (t *Tracker) Observe(g Graph, arrival int64, put []flow.Node, deleted []string) {
+	fresh := make([]*track, len(put))
 	var started []*track
 	from := make(map[string]string)
 	for i := range put {
-		n := &put[i]
-		was := t.nodes[n.ID]
-		now := newTrack(n, g)
-		if was != nil && was.unready() {
-			t.counts.unreadyKustomizations--
-		}
-		if now.unready() {
-			t.counts.unreadyKustomizations++
-		}
-		if now.container {
-			t.nodes[n.ID] = now
-			delete(t.active, n.ID)
-			continue
-		}
-		if ms, ok := now.startedAt.Get(); ok && (was == nil || was.startedAt.IsZero() || ms > was.startedAt.Ms()) {
+		now := newTrack(&put[i], g)
+		fresh[i] = now
+		was := t.nodes[now.id]
+		if ms, ok := now.startedAt.Get(); ok && !now.container && (was == nil || was.startedAt.IsZero() || ms > was.startedAt.Ms()) {
 			started = append(started, now)
 			if was != nil {
-				from[n.ID] = was.applied
+				from[now.id] = was.applied
 			}
-		}
-		t.nodes[n.ID] = now
-	}
-	for _, id := range deleted {
-		if was := t.nodes[id]; was != nil {
-			if was.unready() {
-				t.counts.unreadyKustomizations--
-			}
-			t.stop(was, arrival)
-			delete(t.nodes, id)
 		}
 	}
 	// A history that comes at once is taken in the order in which it happened.
 	slices.SortStableFunc(started, func(a, b *track) int {
-		if a.startedAt != b.startedAt {
-			return int(max(min(a.startedAt.Ms()-b.startedAt.Ms(), 1), -1))
-		}
-		return strings.Compare(a.id, b.id)
+		return cmp.Or(cmp.Compare(a.startedAt.Ms(), b.startedAt.Ms()), cmp.Compare(a.id, b.id))
 	})
+	t.settle(arrival)
+	if len(started) == 0 || t.open != nil && started[0].startedAt.Ms()-t.open.lastEnd >= Quiet.Milliseconds() {
+		t.closeIfQuiet(arrival)
+	}
+
+	for _, now := range fresh {
+		t.know(now, arrival)
+	}
+	for _, id := range deleted {
+		t.forget(id, arrival)
+	}
 	for _, n := range started {
 		if t.nodes[n.id] == n {
 			t.begin(g, n, from[n.id], arrival)
 		}
 	}
-	for i := range put {
-		if n := t.nodes[put[i].ID]; n != nil && !n.container {
-			t.update(g, n, arrival)
+	waiting := false
+	for _, n := range fresh {
+		if t.nodes[n.id] == n && !n.container {
+			t.update(n, arrival)
+			waiting = waiting || n.waits && !t.isMember(n.id)
 		}
 	}
-	t.closeIfQuiet(arrival)
+	if waiting && t.open != nil {
+		for _, m := range slices.Clone(t.open.Members) {
+			if n := t.nodes[m.ID]; n != nil && n.status != flow.StatusSucceeded {
+				t.joinWaiting(g, m.ID)
+			}
+		}
+	}
+}
+
+// know replaces what is known of a node.
+func (t *Tracker) know(now *track, arrival int64) {
+	if was := t.nodes[now.id]; was != nil && was.unready() {
+		t.unreadyKustomizations--
+	}
+	if now.unready() {
+		t.unreadyKustomizations++
+	}
+	t.nodes[now.id] = now
+	if now.container {
+		t.stop(now, arrival)
+	}
+}
+
+// forget drops a node that was deleted.
+func (t *Tracker) forget(id string, arrival int64) {
+	was := t.nodes[id]
+	if was == nil {
+		return
+	}
+	if was.unready() {
+		t.unreadyKustomizations--
+	}
+	t.stop(was, arrival)
+	delete(t.nodes, id)
+	if t.isMember(id) && !was.container && was.status != flow.StatusSucceeded && was.status != flow.StatusFailed {
+		t.open.lost = true
+	}
+}
+
+func (t *Tracker) isMember(id string) bool {
+	if t.open == nil {
+		return false
+	}
+	_, ok := t.open.index[id]
+	return ok
 }
 
 // begin takes the start of a run.
 func (t *Tracker) begin(g Graph, n *track, versionFrom string, arrival int64) {
 	start := n.startedAt.Ms()
-	if o := t.open; o != nil && !t.working(arrival) && start-o.lastEnd >= Quiet.Milliseconds() {
+	if t.open != nil && len(t.active) == 0 && start-t.open.lastEnd >= Quiet.Milliseconds() {
 		t.end()
 	}
 	if t.open == nil {
 		t.open = &tally{
 			Rollout: Rollout{ID: rolloutID(start, n.id), StartedAt: start, Outcome: Running},
-			index:   make(map[string]int), lastEnd: start, quietAt: arrival,
+			index:   make(map[string]int), broken: make(map[string]bool), lastEnd: start, quietAt: arrival,
 		}
 		for _, other := range t.nodes {
 			if other != n && !other.container && other.status == flow.StatusFailed && other.startedAt.Ms() < start {
-				t.open.AlreadyBroken = append(t.open.AlreadyBroken, other.id)
+				t.open.broken[other.id] = true
 			}
 		}
-		slices.Sort(t.open.AlreadyBroken)
 	}
 	t.open.StartedAt = min(t.open.StartedAt, start)
-	t.open.AlreadyBroken = slices.DeleteFunc(t.open.AlreadyBroken, func(id string) bool { return id == n.id })
-	m := t.open.member(n)
-	m.VersionFrom = versionFrom
-	t.update(g, n, arrival)
+	t.open.lastEnd = max(t.open.lastEnd, start)
+	delete(t.open.broken, n.id)
+	if m := t.open.member(n); m != nil {
+		if m.VersionFrom == "" {
+			m.VersionFrom = versionFrom
+		}
+		if ms, ran := m.StartedAt.Get(); ran && ms < start { // it waited for the run before
+			m.WaitingSince = flow.Time{}
+		}
+	}
+	t.update(n, arrival)
 	t.joinWaiting(g, n.id)
 }
 
 // update brings what is known of a node into the open rollout.
-func (t *Tracker) update(g Graph, n *track, arrival int64) {
-	if n.works() {
+func (t *Tracker) update(n *track, arrival int64) {
+	if n.works() && n.worksAt(arrival) {
 		t.active[n.id] = n
 	} else {
 		t.stop(n, arrival)
 	}
-	if t.open == nil {
-		return
-	}
-	_, member := t.open.index[n.id]
-	if !member && n.waits && t.waitsOnMember(g, n.id) {
-		member = true
-	}
-	if !member {
+	if !t.isMember(n.id) {
 		return
 	}
 	m := t.open.member(n)
@@ -196,64 +231,58 @@ func (t *Tracker) update(g Graph, n *track, arrival int64) {
 	if !n.waitingSince.IsZero() {
 		m.WaitingSince = n.waitingSince
 	}
-	if n.wanted != "" {
-		m.VersionTo = n.wanted
-	} else if n.applied != "" {
-		m.VersionTo = n.applied
-	}
+	m.VersionTo = cmp.Or(n.wanted, n.applied, m.VersionTo)
 	if ms, ok := n.endedAt.Get(); ok {
 		t.open.lastEnd = max(t.open.lastEnd, ms)
 	}
 }
 
-// stop notes that a node does not work any more.
+// stop notes that a node does not work any more. Where the node does not say when it ended, that is now.
 func (t *Tracker) stop(n *track, arrival int64) {
 	if t.active[n.id] == nil {
 		return
 	}
 	delete(t.active, n.id)
 	if t.open != nil {
-		t.open.quietAt = arrival
+		t.open.quietAt = max(t.open.quietAt, arrival)
+		if n.endedAt.IsZero() {
+			t.open.lastEnd = max(t.open.lastEnd, arrival)
+		}
 	}
 }
 
-// joinWaiting makes members of the nodes that wait, directly or through others that wait, for a node that has begun to run.
-func (t *Tracker) joinWaiting(g Graph, id string) {
-	g.Successors(id, flow.FinishToStart, func(next flow.Node) {
-		n := t.nodes[next.ID]
-		if n == nil || !n.waits {
-			return
+// settle takes those out of the active that, as of an instant, have reported a fault of their input for too long.
+func (t *Tracker) settle(at int64) {
+	for id, n := range t.active {
+		if n.worksAt(at) {
+			continue
 		}
-		if _, member := t.open.index[n.id]; !member {
-			t.open.member(n)
-			t.joinWaiting(g, n.id)
+		delete(t.active, id)
+		if t.open != nil {
+			t.open.quietAt = max(t.open.quietAt, n.brokenFrom())
+			t.open.lastEnd = max(t.open.lastEnd, n.brokenFrom())
 		}
-	})
+	}
 }
 
-// waitsOnMember reports whether a waiting node waits, directly or through others that wait, for an unfinished member.
-func (t *Tracker) waitsOnMember(g Graph, id string) bool {
-	seen := map[string]bool{id: true}
-	found := false
-	for queue := []string{id}; len(queue) > 0 && !found; queue = queue[1:] {
-		g.Predecessors(queue[0], flow.FinishToStart, func(p flow.Node) {
-			if seen[p.ID] || p.Status == flow.StatusSucceeded {
-				return
+// joinWaiting makes members of the nodes that wait, directly or through others that wait, for a node that runs.
+func (t *Tracker) joinWaiting(g Graph, id string) {
+	for queue := []string{id}; len(queue) > 0; queue = queue[1:] {
+		g.Successors(queue[0], flow.FinishToStart, func(next flow.Node) {
+			if n := t.nodes[next.ID]; n != nil && n.waits && !n.container && !t.isMember(n.id) && t.open.member(n) != nil {
+				queue = append(queue, n.id)
 			}
-			seen[p.ID] = true
-			if _, member := t.open.index[p.ID]; member {
-				found = true
-			}
-			queue = append(queue, p.ID)
 		})
 	}
-	return found
 }
 
+// member returns the part of a node in the rollout, given to it when it has none yet; nil when there are too many.
 func (o *tally) member(n *track) *Member {
 	i, ok := o.index[n.id]
 	if !ok {
-		i = len(o.Members)
+		if i = len(o.Members); i == keepMembers {
+			return nil
+		}
 		o.index[n.id] = i
 		o.Members = append(o.Members, Member{ID: n.id, Label: n.label, Region: n.region, Status: n.status,
 			StartedAt: n.startedAt, EndedAt: n.endedAt, WaitingSince: n.waitingSince, VersionTo: n.wanted})
@@ -261,27 +290,9 @@ func (o *tally) member(n *track) *Member {
 	return &o.Members[i]
 }
 
-// working reports whether any node works at an instant.
-func (t *Tracker) working(at int64) bool {
-	for _, n := range t.active {
-		if n.worksAt(at) {
-			return true
-		}
-	}
-	return false
-}
-
-// quietSince returns since when nothing works, as of instant at.
-func (t *Tracker) quietSince(at int64) int64 {
-	since := t.open.quietAt
-	for _, n := range t.active {
-		since = max(since, min(n.brokenFrom(), at))
-	}
-	return since
-}
-
+// closeIfQuiet ends the rollout when nothing has worked for long enough. The active are settled as of that instant.
 func (t *Tracker) closeIfQuiet(at int64) {
-	if t.open != nil && !t.working(at) && at-t.quietSince(at) >= Quiet.Milliseconds() {
+	if t.open != nil && len(t.active) == 0 && at-t.open.quietAt >= Quiet.Milliseconds() {
 		t.end()
 	}
 }
@@ -289,7 +300,8 @@ func (t *Tracker) closeIfQuiet(at int64) {
 func (t *Tracker) end() {
 	r := t.open.Rollout
 	r.EndedAt = flow.At(t.open.lastEnd)
-	r.Outcome = t.outcome(r.Members)
+	r.Outcome = t.outcome(t.open)
+	r.AlreadyBroken = slices.Sorted(maps.Keys(t.open.broken))
 	t.open = nil
 	t.past = append(t.past, r)
 	members := 0
@@ -301,16 +313,17 @@ func (t *Tracker) end() {
 	}
 }
 
-func (t *Tracker) outcome(members []Member) string {
+func (t *Tracker) outcome(o *tally) string {
 	outcome := Succeeded
-	if t.counts.unreadyKustomizations > 0 {
+	if t.unreadyKustomizations > 0 || o.lost {
 		outcome = Incomplete
 	}
-	for _, m := range members {
+	for _, m := range o.Members {
+		n := t.nodes[m.ID]
 		switch {
 		case m.Status == flow.StatusFailed:
 			return Failed
-		case m.Status != flow.StatusSucceeded && t.nodes[m.ID] != nil:
+		case m.Status != flow.StatusSucceeded && n != nil && !n.container:
 			outcome = Incomplete
 		}
 	}
@@ -319,12 +332,13 @@ func (t *Tracker) outcome(members []Member) string {
 
 // Rollouts returns the rollouts as of instant now (Unix milliseconds), newest first. The answer shares nothing with the tracker.
 func (t *Tracker) Rollouts(now int64) []Rollout {
+	t.settle(now)
 	t.closeIfQuiet(now)
 	all := make([]Rollout, 0, len(t.past)+1)
 	if t.open != nil {
 		r := t.open.Rollout
 		r.Members = slices.Clone(r.Members)
-		r.AlreadyBroken = slices.Clone(r.AlreadyBroken)
+		r.AlreadyBroken = slices.Sorted(maps.Keys(t.open.broken))
 		all = append(all, r)
 	}
 	for _, r := range slices.Backward(t.past) {

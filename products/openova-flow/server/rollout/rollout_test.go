@@ -161,7 +161,7 @@ func TestAFaultOfItsInputHoldsNoRolloutOpenForLongerThanAMinute(t *testing.T) {
 	b.put(second, node("a", "running", second, 0, `"reason":"SourceNotReady","reasonSince":1000`))
 	b.want(61*second-1, "1-open running [a=running]")
 	b.want(2*minute, "1-open running [a=running]")
-	b.want(2*minute+second, "1-1 incomplete [a=running]")
+	b.want(2*minute+second, "1-61 incomplete [a=running]")
 }
 
 func TestKustomizationsThatAreNotReadyKeepARolloutIncomplete(t *testing.T) {
@@ -178,7 +178,58 @@ func TestAMemberThatIsDeletedHoldsNothingUp(t *testing.T) {
 	b.put(second, node("a", "running", second, 0), node("b", "running", second, 0))
 	b.put(2*second, node("a", "succeeded", second, 2*second))
 	b.remove(3*second, "b")
-	b.want(3*second+minute, "1-2 succeeded [a=succeeded, b=running]")
+	b.want(3*second+minute, "1-3 incomplete [a=succeeded, b=running]")
+}
+
+func TestWhatWorkedWithoutSayingWhenItEndedHoldsTheRolloutTogether(t *testing.T) {
+	b := newBench(t)
+	b.put(second, node("a", "running", second, 0))
+	b.put(10*minute, node("a", "running", second, 0, `"suspended":true`))
+	b.put(10*minute+5*second, node("b", "succeeded", 10*minute+2*second, 10*minute+5*second))
+	b.want(12*minute, "1-605 incomplete [a=running, b=succeeded]")
+}
+
+func TestTheOutcomeIsThatOfItsEndWhoeverAsksWhen(t *testing.T) {
+	b := newBench(t)
+	b.put(second, node("a", "running", second, 0))
+	b.put(5*second, node("a", "succeeded", second, 5*second))
+	b.put(60*minute, node("a", "failed", second, 60*minute))
+	b.want(62*minute, "1-5 succeeded [a=succeeded]")
+}
+
+func TestTwoRunsInOneRollout(t *testing.T) {
+	b := newBench(t)
+	b.put(second, node("x", "running", second, 0), node("a", "running", 0, 0, waits, version("1", "2")))
+	b.depends("x", "a")
+	b.put(2*second, node("a", "running", 0, 0, waits, version("1", "2"), `"n":1`))
+	b.put(10*second, node("x", "succeeded", second, 10*second), node("a", "running", 10*second, 0, version("1", "2")))
+	b.put(20*second, node("a", "succeeded", 10*second, 20*second, version("2", "2")))
+	if m := b.track.Rollouts(20 * second)[0].Members; m[1].WaitingSince.Ms() != 5 {
+		t.Errorf("%+v", m)
+	}
+	b.put(40*second, node("a", "succeeded", 40*second, 41*second, version("3", "3")))
+	b.want(40*second, "1-open running [a=succeeded 1→3, x=succeeded]")
+	if m := b.track.Rollouts(40 * second)[0].Members; !m[1].WaitingSince.IsZero() {
+		t.Errorf("it waited for its first run: %+v", m)
+	}
+}
+
+func TestALongChainThatWaitsJoinsAtOnce(t *testing.T) {
+	b := newBench(t)
+	const n = 20_000
+	nodes := make([]flow.Node, n)
+	rels := make([]flow.Relationship, n)
+	for i := range nodes {
+		nodes[i] = node(fmt.Sprint("w", i), "running", 0, 0, waits)
+		rels[i] = flow.Relationship{FromID: fmt.Sprint("w", i-1), ToID: fmt.Sprint("w", i), Type: flow.FinishToStart}
+	}
+	rels[0].FromID = "a"
+	b.state.Apply(flow.UpsertRels(rels...))
+	b.put(second, node("a", "running", second, 0))
+	b.put(2*second, nodes...)
+	if got := len(b.track.Rollouts(2 * second)[0].Members); got != n+1 {
+		t.Errorf("%d members", got)
+	}
 }
 
 func TestOnlySoManyAreKept(t *testing.T) {

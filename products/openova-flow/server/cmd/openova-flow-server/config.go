@@ -68,6 +68,7 @@ var settings = []setting{
 	number("FLOW_SERVER_MAX_NODES", 20_000, 1, 1<<30, "nodes of a flow", func(c *config, n int64) { c.app.Hub.MaxNodes = int(n) }),
 	number("FLOW_SERVER_MAX_RELATIONSHIPS", 100_000, 1, 1<<30, "relationships of a flow", func(c *config, n int64) { c.app.Hub.MaxRelationships = int(n) }),
 	number("FLOW_SERVER_MAX_META_BYTES", 64<<10, 1, 16<<20, "bytes of a node's meta", func(c *config, n int64) { c.app.Hub.MaxMetaBytes = int(n) }),
+	number("FLOW_SERVER_MAX_FLOW_BYTES", 256<<20, 1<<20, 1<<40, "bytes that the state and ring of a flow take, about", func(c *config, n int64) { c.app.Hub.MaxFlowBytes = n }),
 	number("FLOW_SERVER_MAX_STATE_BYTES", 2<<30, 1<<20, 1<<50, "bytes that the states and rings of all flows take, about", func(c *config, n int64) { c.app.Hub.MaxStateBytes = n }),
 	number("FLOW_SERVER_MAX_SUBSCRIBERS", 20_000, 1, 1<<30, "open streams", func(c *config, n int64) { c.app.Hub.MaxSubscribers = int(n) }),
 	number("FLOW_SERVER_MAX_EMITTERS", 1024, 1, 1<<30, "emitter names that a flow remembers", func(c *config, n int64) { c.app.Hub.MaxEmitters = int(n) }),

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -96,6 +97,8 @@ func (w *waiting) run(ctx context.Context, stdout, stderr io.Writer) error {
 		state, tag, err := w.fetch(ctx, client, etag)
 		switch {
 		case err != nil:
+			verdict, etag, heard = "", "", heard && !errors.Is(err, errNoFlow) // what is not confirmed any more does not count
+			now.unconfirmed = true
 			if ctx.Err() == nil && err.Error() != lastErr {
 				lastErr = err.Error()
 				fmt.Fprintln(stderr, "openova-flow-server wait: "+lastErr+"; trying again")
@@ -108,7 +111,7 @@ func (w *waiting) run(ctx context.Context, stdout, stderr io.Writer) error {
 			lastLine = now.line()
 			fmt.Fprintln(stdout, lastLine)
 		}
-		if v := now.verdict(); v != verdict {
+		if v := now.verdict(); v != verdict && !now.unconfirmed {
 			verdict, stood = v, time.Now()
 		}
 		if heard && verdict != "" && time.Since(stood) >= w.settle {
@@ -155,7 +158,7 @@ func (w *waiting) fetch(ctx context.Context, client *http.Client, etag string) (
 	case http.StatusNotModified:
 		return nil, etag, nil
 	case http.StatusNotFound:
-		return nil, "", fmt.Errorf("flow %s does not exist yet", w.flow)
+		return nil, "", fmt.Errorf("flow %s: %w", w.flow, errNoFlow)
 	case http.StatusOK:
 	default:
 		return nil, "", fmt.Errorf("the server answers %s", resp.Status)
@@ -168,6 +171,8 @@ func (w *waiting) fetch(ctx context.Context, client *http.Client, etag string) (
 	return m, resp.Header.Get("ETag"), err
 }
 
+var errNoFlow = errors.New("does not exist (yet)")
+
 // assessment is how far a flow, or a region of it, is.
 type assessment struct {
 	total, done  int
@@ -175,6 +180,7 @@ type assessment struct {
 	suspended    int
 	started      bool // a run has started since the instant that is waited from
 	blocked      bool // nothing that is open can go on: all of it waits for what failed
+	unconfirmed  bool // the server could not be asked since
 }
 
 type waitNode struct {
@@ -207,8 +213,8 @@ func assess(m *flow.Message, region string, since time.Time) assessment {
 		if n.StartedAt.Ms() >= sinceMs && !n.StartedAt.IsZero() {
 			a.started = true
 		}
-		wn := waitNode{Node: n, reason: strings.Trim(facts["reason"], `"`), message: strings.Trim(facts["message"], `"`)}
-		wn.waits = facts["waitingFor"] != "" || wn.reason == "DependencyNotReady"
+		wn := waitNode{Node: n, reason: text(facts["reason"]), message: text(facts["message"])}
+		wn.waits = facts["waitingFor"] != "" && facts["waitingFor"] != "[]" || wn.reason == "DependencyNotReady"
 		switch {
 		case n.Status == flow.StatusSucceeded:
 			a.done++
@@ -231,6 +237,12 @@ func assess(m *flow.Message, region string, since time.Time) assessment {
 	a.blocked = working == 0
 	slices.SortStableFunc(a.failed, func(x, y waitNode) int { return cmp.Compare(y.blocks, x.blocks) })
 	return a
+}
+
+// text returns the string that a JSON text stands for, empty when it is none, on one line.
+func text(value string) (s string) {
+	_ = json.Unmarshal([]byte(value), &s)
+	return strings.Join(strings.Fields(s), " ")
 }
 
 // downstream counts what can't start before id has succeeded.

@@ -1,0 +1,1 @@
+export{t as problems}from"./problems-CpSFQL52.js";

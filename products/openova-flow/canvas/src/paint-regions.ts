@@ -200,9 +200,10 @@ export function segments(region: Pick<SceneRegion, "counts" | "total">, width: n
 /** What tiles show besides their bar. */
 export interface TileParts {
   readonly name: boolean;
+  readonly count: boolean;
   readonly states: boolean;
 }
-const everything: TileParts = { name: true, states: true };
+const everything: TileParts = { name: true, count: true, states: true };
 /** Least size of a tile with a name. */
 const tileName = { w: 40, h: 20 };
 
@@ -231,9 +232,13 @@ export function planTile(r: Rect, have: TileParts = everything): TilePlan {
   return { name, base, bar, states: have.states && r.w >= 64 && states + 8 <= r.y + r.h ? states : 0 };
 }
 
+const countGap = 8;
+const countOf = (r: SceneRegion): string => `${r.counts[ready]!}/${r.total}`;
+const countSize = (plan: TilePlan): number => Math.max(9, plan.name - 1.5);
+
 const tiles = new WeakMap<Scene, { readonly k: number; readonly have: TileParts }>();
 
-/** Tiles look alike at a scale: names, and states, are on all of them once nine in ten have room for all of it. */
+/** Tiles look alike at a scale: names, counts and states are on all of them once nine in ten have room for all of it. */
 function tilesHave({ scene, camera: { k } }: View, text: TextFitter): TileParts {
   let known = tiles.get(scene);
   if (known?.k !== k) {
@@ -241,7 +246,8 @@ function tilesHave({ scene, camera: { k } }: View, text: TextFitter): TileParts 
     const most = (fits: (plan: TilePlan, r: SceneRegion) => boolean): boolean =>
       10 * all.filter((r) => fits(planTile({ x: 0, y: 0, w: r.w * k, h: r.h * k }), r)).length >= 9 * all.length;
     const name = most((p, r) => p.name > 0 && text.width(r.label, p.name, 600) <= p.bar.w);
-    tiles.set(scene, (known = { k, have: { name, states: name && most((p) => p.states > 0) } }));
+    const count = name && most((p, r) => text.width(r.label, p.name, 600) + text.width(countOf(r), countSize(p), 400) + countGap <= p.bar.w);
+    tiles.set(scene, (known = { k, have: { name, count, states: name && most((p) => p.states > 0) } }));
   }
   return known.have;
 }
@@ -261,14 +267,13 @@ function paintTile(pen: Pen, region: SceneRegion, r: Rect, have: TileParts): voi
   if (plan.name === 0) return;
   const { x, w } = plan.bar;
   const base = snap(plan.base, pen.dpr);
-  const count = `${region.counts[ready]!}/${region.total}`;
-  const countSize = Math.max(9, plan.name - 1.5);
-  const countWidth = text.width(count, countSize, 400) + 8;
+  const count = countOf(region);
+  const countWidth = text.width(count, countSize(plan), 400) + countGap;
   const full = text.width(region.label, plan.name, 600);
   c.textBaseline = "alphabetic";
   // The name matters more than the count, which the bar shows as well.
-  if (full + countWidth <= w) {
-    c.font = font(pen, countSize, 400);
+  if (have.count && full + countWidth <= w) {
+    c.font = font(pen, countSize(plan), 400);
     c.fillStyle = theme.muted;
     c.textAlign = "right";
     c.fillText(count, x + w, base);

@@ -395,6 +395,21 @@ describe("at any size", () => {
     }
   });
 
+  it.each([320, 390, 700, 1000, 1280])("shows all of its bar at a width of %i", async (width) => {
+    const page = await open("?flow=scenarios", { width, height: 780 });
+    await drawn(page);
+    await expect.poll(() => page.locator(".states button").count()).toBeGreaterThan(2);
+    const boxes = await page.locator(".toolbar > *:not(nav):not(.states), .toolbar nav a, .states button").evaluateAll((all) =>
+      all.map((e) => ({ left: e.getBoundingClientRect().left, right: e.getBoundingClientRect().right, cut: e.scrollWidth > e.clientWidth + 1 })),
+    );
+    expect(boxes.length).toBeGreaterThan(8);
+    for (const b of boxes) {
+      expect(b.left).toBeGreaterThanOrEqual(0);
+      expect(b.right).toBeLessThanOrEqual(width);
+      expect(b.cut).toBe(false);
+    }
+  });
+
   it("works on a phone", async () => {
     const page = await open("?flow=scenarios", { width: 390, height: 780 });
     await drawn(page);

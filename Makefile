@@ -40,6 +40,7 @@ $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 
 e2e: ## prove it on two real API servers
 	cd test/e2e && $(GO) test ./truth && $(GO) test -count=1 -timeout 20m
+	cd test/install/live && $(GO) test -count=1 ./...
 
 page: $(WEB)/node_modules/.package-lock.json ## build the page into the server
 	cd $(WEB) && npm run build -w console
@@ -49,7 +50,7 @@ fmt: ## format the Go code
 
 lint: ## vet, staticcheck and formatting
 	@test -z "$$(gofmt -l products test tools)" || { echo "not formatted, run make fmt:"; gofmt -l products test tools; exit 1; }
-	@for module in $(SERVER) $(ADAPTER) tools/bootstrapdeps test/install test/e2e; do \
+	@for module in $(SERVER) $(ADAPTER) tools/bootstrapdeps test/install test/install/live test/e2e; do \
 		echo "vet and staticcheck $$module"; \
 		(cd $$module && $(GO) vet ./... && $(GO) tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./...) || exit 1; \
 	done

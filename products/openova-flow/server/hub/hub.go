@@ -150,6 +150,9 @@ type batch struct {
 	digest   Digest
 }
 
+// last is the number of the last message.
+func (b batch) last() int64 { return b.first + int64(len(b.messages)) - 1 }
+
 // sequence gives messages their numbers and the instant of their arrival.
 func (h *Hub) sequence(messages []*flow.Message) batch {
 	n := int64(len(messages))

@@ -50,8 +50,7 @@ func (h *Hub) Ingest(p Post) (Receipt, error) {
 				return Receipt{Incarnation: NoIncarnation}, err
 			}
 			if onlyDeletes(p.Messages) {
-				b := h.sequence(p.Messages)
-				return Receipt{Seq: b.first + int64(len(p.Messages)) - 1, Incarnation: NoIncarnation}, nil
+				return Receipt{Seq: h.sequence(p.Messages).last(), Incarnation: NoIncarnation}, nil
 			}
 			t = h.ensure(p.FlowID)
 		}
@@ -90,17 +89,15 @@ func (h *Hub) ingestLocked(t *topic, p Post) (Receipt, error) {
 		return refused, &EmitterError{Got: p.Stamp, Last: last.stamp}
 	}
 	b := h.sequence(p.Messages)
-	receipt := Receipt{Seq: b.first + int64(len(p.Messages)) - 1, Incarnation: NoIncarnation}
 	if t.state == nil && onlyDeletes(p.Messages) {
-		return receipt, nil
+		return Receipt{Seq: b.last(), Incarnation: NoIncarnation}, nil
 	}
 	b.stamp, b.digest = p.Stamp, p.Digest
 	if t.state == nil {
 		b.birth = newIncarnation()
 	}
 	t.apply(b)
-	receipt.Incarnation = t.incarnation
-	return receipt, nil
+	return Receipt{Seq: b.last(), Incarnation: t.incarnation}, nil
 }
 
 func onlyDeletes(messages []*flow.Message) bool {

@@ -71,8 +71,7 @@ func (t *topic) apply(b batch) {
 	t.rollouts.Observe(t.state, b.at, put, deleted)
 	t.head, t.updatedAt = last, b.at
 	if b.stamp.Name != "" {
-		receipt := Receipt{Seq: b.first + int64(len(b.messages)) - 1, Incarnation: t.incarnation}
-		t.emitters[b.stamp.Name] = &lastWord{stamp: b.stamp, digest: b.digest, receipt: receipt}
+		t.emitters[b.stamp.Name] = &lastWord{stamp: b.stamp, digest: b.digest, receipt: Receipt{Seq: b.last(), Incarnation: t.incarnation}}
 	}
 	t.heard.Store(b.at)
 	t.snap.Store(nil)

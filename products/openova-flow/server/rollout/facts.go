@@ -53,23 +53,11 @@ func readFacts(meta json.RawMessage) (f facts) {
 
 // text returns the string that a JSON text stands for, empty when it is no string.
 func text(value string) (s string) {
-	if len(value) < 2 || value[0] != '"' {
-		return ""
-	}
-	if s = value[1 : len(value)-1]; json.Valid([]byte(value)) && !containsEscape(s) {
-		return strings.Clone(s) // what is kept must not keep all of meta
+	if strings.HasPrefix(value, `"`) && !strings.Contains(value, `\`) { // the walk has checked it, and there is nothing to resolve
+		return strings.Clone(value[1 : len(value)-1]) // what is kept must not keep all of meta
 	}
 	_ = json.Unmarshal([]byte(value), &s)
 	return s
-}
-
-func containsEscape(s string) bool {
-	for i := range len(s) {
-		if s[i] == '\\' {
-			return true
-		}
-	}
-	return false
 }
 
 func newTrack(n *flow.Node, g Graph) *track {

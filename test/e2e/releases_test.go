@@ -133,7 +133,7 @@ func (s *stage) meta(id string) map[string]any {
 	n, _ := s.node(id)
 	var m map[string]any
 	if len(n.Meta) > 0 {
-		s.must(json.Unmarshal(n.Meta, &m))
+		s.must(json.Unmarshal([]byte(n.Meta), &m))
 	}
 	return m
 }

@@ -56,7 +56,7 @@ func clusterUID(region string, nodes []flow.Node) string {
 		ClusterUID string `json:"clusterUID"`
 	}
 	if i := slices.IndexFunc(nodes, func(n flow.Node) bool { return n.ID == region }); i >= 0 {
-		_ = json.Unmarshal(nodes[i].Meta, &meta) // one of another type names no cluster
+		_ = json.Unmarshal([]byte(nodes[i].Meta), &meta) // one of another type names no cluster
 	}
 	return meta.ClusterUID
 }

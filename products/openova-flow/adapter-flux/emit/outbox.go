@@ -282,6 +282,6 @@ func nodeChange(n flow.Node, at time.Time) change {
 	var meta struct {
 		UID string `json:"uid"`
 	}
-	_ = json.Unmarshal(n.Meta, &meta) // a node without a UID is no error
+	_ = json.Unmarshal([]byte(n.Meta), &meta) // a node without a UID is no error
 	return change{key: key{node: n.ID}, json: n.JSON(), uid: meta.UID, at: at}
 }

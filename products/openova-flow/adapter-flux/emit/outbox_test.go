@@ -25,7 +25,7 @@ func anyChange(rng *rand.Rand) change {
 		return change{key: key{rel: rel}, json: flow.Relationship{FromID: rel.FromID, ToID: rel.ToID, Type: rel.Type, Lag: rng.Int64N(3)}.JSON()}
 	}
 	id, uid := name(), fmt.Sprint(rng.IntN(2))
-	return nodeChange(flow.Node{ID: id, FlowID: "F", Label: "l", Status: fmt.Sprint("s", rng.IntN(4)), Meta: json.RawMessage(`{"uid":"` + uid + `"}`)}, time.Time{})
+	return nodeChange(flow.Node{ID: id, FlowID: "F", Label: "l", Status: fmt.Sprint("s", rng.IntN(4)), Meta: flow.Object(`{"uid":"` + uid + `"}`)}, time.Time{})
 }
 
 // folded is what the server makes of NDJSON, on top of what an image holds.
@@ -150,7 +150,7 @@ func TestCollapsingChangesNothingInTheEndAndIsBounded(t *testing.T) {
 
 func TestObjectMadeAgainIsNotCollapsedWithTheOneBefore(t *testing.T) {
 	n := func(uid, status string) change {
-		return nodeChange(flow.Node{ID: "a", FlowID: "F", Label: "l", Status: status, Meta: json.RawMessage(`{"uid":"` + uid + `"}`)}, time.Time{})
+		return nodeChange(flow.Node{ID: "a", FlowID: "F", Label: "l", Status: status, Meta: flow.Object(`{"uid":"` + uid + `"}`)}, time.Time{})
 	}
 	gone := change{key: key{node: "a"}}
 	for name, c := range map[string]struct{ put, kept []change }{

@@ -50,7 +50,8 @@ func (r *region) node(name, status string, meta map[string]any) flow.Node {
 		n.ID += "/" + name
 	}
 	if meta != nil {
-		n.Meta, _ = json.Marshal(meta)
+		text, _ := json.Marshal(meta)
+		n.Meta = flow.Object(text)
 	}
 	return n
 }

@@ -1,7 +1,6 @@
 package mapping
 
 import (
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,7 +27,7 @@ var groups = map[string]string{
 // Cluster is the state of one region, folded from events. It is for one goroutine.
 type Cluster struct {
 	config    Config
-	about     json.RawMessage // the meta of the region's node
+	about     flow.Object // the meta of the region's node
 	entries   map[key]*entry
 	artifacts map[key]artifact
 	charts    map[key]key             // the HelmChart that names this release as its owner

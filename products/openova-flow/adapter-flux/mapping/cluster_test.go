@@ -135,13 +135,13 @@ func TestSeedIsForWhatIsNotMappedYet(t *testing.T) {
 	w := newWorld(t)
 	r := release(t, "bp-a", cond{"Ready", "True", "InstallSucceeded", "", 20, 1}, cond{"Reconciling", "True", "Progressing", "", 10, 1})
 	w.put(r)
-	w.Seed([]flow.Node{{ID: "fsn1/bp-a", Status: "succeeded", StartedAt: ms(1), EndedAt: ms(2), Meta: []byte(`{"uid":"uid-bp-a"}`)}})
+	w.Seed([]flow.Node{{ID: "fsn1/bp-a", Status: "succeeded", StartedAt: ms(1), EndedAt: ms(2), Meta: flow.Object(`{"uid":"uid-bp-a"}`)}})
 	set(r, "2", "metadata", "resourceVersion")
 	if changes := w.put(r); len(changes) != 0 {
 		t.Errorf("a seed for what is mapped changes %s", changes[0].Node.JSON())
 	}
 	seeded := newWorld(t)
-	seeded.Seed([]flow.Node{{ID: "fsn1/bp-a", Status: "succeeded", StartedAt: ms(1), EndedAt: ms(20), Meta: []byte(`{"uid":"uid-bp-a"}`)}})
+	seeded.Seed([]flow.Node{{ID: "fsn1/bp-a", Status: "succeeded", StartedAt: ms(1), EndedAt: ms(20), Meta: flow.Object(`{"uid":"uid-bp-a"}`)}})
 	seeded.put(r)
 	wantTimes(t, seeded.must("fsn1/bp-a"), ms(1), ms(20))
 	seeded.event(mapping.Deleted, r)
@@ -149,7 +149,7 @@ func TestSeedIsForWhatIsNotMappedYet(t *testing.T) {
 	wantTimes(t, seeded.must("fsn1/bp-a"), ms(10), ms(20))
 	for _, strange := range []string{``, `7`, `{"uid":7}`, `{"uid":"uid-bp-a","reasonSince":"x","runGeneration":[]}`} {
 		w := newWorld(t)
-		w.Seed([]flow.Node{{ID: "fsn1/bp-a", Status: "odd", Meta: []byte(strange)}})
+		w.Seed([]flow.Node{{ID: "fsn1/bp-a", Status: "odd", Meta: flow.Object(strange)}})
 		w.put(r)
 		wantTimes(t, w.must("fsn1/bp-a"), ms(10), ms(20))
 	}
@@ -161,7 +161,7 @@ func TestSeedKnowsThatARunWasGivenUp(t *testing.T) {
 		w := newWorld(t)
 		w.Seed([]flow.Node{{
 			ID: "fsn1/bp-a", Status: "failed", StartedAt: ms(1), EndedAt: ms(20),
-			Meta: []byte(`{"uid":"uid-bp-a","runGeneration":1,"stalled":` + stalled + `}`),
+			Meta: flow.Object(`{"uid":"uid-bp-a","runGeneration":1,"stalled":` + stalled + `}`),
 		}})
 		w.put(release(t, "bp-a", cond{"Ready", "Unknown", "Progressing", "", 70, 1}))
 		wantTimes(t, w.must("fsn1/bp-a"), start, flow.Time{})

@@ -109,19 +109,19 @@ func (e *entry) render(c Config, chart, source map[string]any) *flow.Node {
 }
 
 // encode writes a meta object, keys sorted, on one line.
-func encode(m map[string]any) json.RawMessage {
+func encode(m map[string]any) flow.Object {
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(m); err != nil {
 		panic(err) // strings, integers, booleans, and lists and maps of them: there is nothing that cannot be encoded
 	}
-	return bytes.TrimRight(b.Bytes(), "\n")
+	return flow.Object(bytes.TrimRight(b.Bytes(), "\n"))
 }
 
 func equal(a, b *flow.Node) bool {
 	return a != nil && b != nil && a.ID == b.ID && a.Label == b.Label && a.Status == b.Status && a.Family == b.Family &&
-		a.StartedAt == b.StartedAt && a.EndedAt == b.EndedAt && bytes.Equal(a.Meta, b.Meta)
+		a.StartedAt == b.StartedAt && a.EndedAt == b.EndedAt && a.Meta == b.Meta
 }
 
 // edges are the relationships that the entry's own object asks for.

@@ -144,7 +144,7 @@ func (w *world) edges() []string {
 func meta(t testing.TB, n flow.Node) map[string]any {
 	t.Helper()
 	m := map[string]any{}
-	if err := json.Unmarshal(n.Meta, &m); err != nil {
+	if err := json.Unmarshal([]byte(n.Meta), &m); err != nil {
 		t.Fatalf("meta of %s: %v", n.ID, err)
 	}
 	return m

@@ -219,7 +219,7 @@ func TestMetaIsOneLineOfJSON(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a", cond{"Ready", "False", "InstallFailed", "two\nlines & <tags>", 1, 1}))
 	raw := w.must("fsn1/bp-a").Meta
-	if !json.Valid(raw) || strings.Contains(string(raw), "\n") || !strings.Contains(string(raw), `two\nlines & <tags>`) {
+	if !json.Valid([]byte(raw)) || strings.Contains(string(raw), "\n") || !strings.Contains(string(raw), `two\nlines & <tags>`) {
 		t.Errorf("meta is %s", raw)
 	}
 }

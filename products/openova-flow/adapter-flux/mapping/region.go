@@ -1,10 +1,6 @@
 package mapping
 
-import (
-	"encoding/json"
-
-	"github.com/openova-io/openova/products/openova-flow/server/flow"
-)
+import "github.com/openova-io/openova/products/openova-flow/server/flow"
 
 // RegionInfo is what is known of a region besides its objects.
 type RegionInfo struct {
@@ -49,7 +45,7 @@ func (r *rollup) add(n *flow.Node, by int) {
 }
 
 // node is the region as its members make it: the worst status, the earliest start, and, once all have succeeded, the latest end.
-func (r *rollup) node(c Config, meta json.RawMessage) *flow.Node {
+func (r *rollup) node(c Config, meta flow.Object) *flow.Node {
 	n := &flow.Node{ID: c.Region, FlowID: c.FlowID, Label: c.Region, Region: c.Region, Status: flow.StatusPending, Meta: meta}
 	for _, s := range statusesByWeight {
 		if r.byStatus[s] > 0 {
@@ -66,7 +62,7 @@ func (r *rollup) node(c Config, meta json.RawMessage) *flow.Node {
 }
 
 // meta is what the region's node tells besides its members.
-func (info RegionInfo) meta(c Config) json.RawMessage {
+func (info RegionInfo) meta(c Config) flow.Object {
 	m := map[string]any{"kind": "Region", "namespaces": []string{"*"}}
 	if len(c.Namespaces) > 0 {
 		m["namespaces"] = c.Namespaces

@@ -10,7 +10,7 @@ import (
 // this package did not write, has none.
 func fromNode(n flow.Node, uid string) *entry {
 	var m fields
-	if json.Unmarshal(n.Meta, &m) != nil || m.string("uid") != uid {
+	if json.Unmarshal([]byte(n.Meta), &m) != nil || m.string("uid") != uid {
 		return &entry{}
 	}
 	ms := func(name string) flow.Time {

@@ -185,7 +185,7 @@ func TestMadeAgainIsAnotherLife(t *testing.T) {
 		t.Errorf("edges are %q, want %q", got, want)
 	}
 	seeded := newWorld(t)
-	seeded.Seed([]flow.Node{{ID: "fsn1/bp-a", Status: "succeeded", StartedAt: ms(1), EndedAt: ms(2), Meta: []byte(`{"uid":"uid-1"}`)}})
+	seeded.Seed([]flow.Node{{ID: "fsn1/bp-a", Status: "succeeded", StartedAt: ms(1), EndedAt: ms(2), Meta: flow.Object(`{"uid":"uid-1"}`)}})
 	seeded.put(again)
 	wantTimes(t, seeded.must("fsn1/bp-a"), flow.Time{}, flow.Time{})
 }

@@ -102,7 +102,7 @@ func (h *held) node(id string) (flow.Node, map[string]any) {
 	for _, n := range h.state.Snapshot().Nodes {
 		if n.ID == id {
 			var m map[string]any
-			_ = json.Unmarshal(n.Meta, &m)
+			_ = json.Unmarshal([]byte(n.Meta), &m)
 			return n, m
 		}
 	}

@@ -1,7 +1,6 @@
 package flow
 
 import (
-	"encoding/json"
 	"strconv"
 	"strings"
 )
@@ -61,12 +60,12 @@ func (d *decoder) integer() (int64, error) {
 	return n, nil
 }
 
-func (d *decoder) meta() (json.RawMessage, error) {
+func (d *decoder) meta() (Object, error) {
 	if d.peek() != '{' {
-		return nil, d.wrong("an object")
+		return "", d.wrong("an object")
 	}
 	s, err := d.skip()
-	return json.RawMessage(s), err
+	return Object(s), err
 }
 
 // wrong says that a value is of the wrong kind, or that there is none.

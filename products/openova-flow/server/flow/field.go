@@ -1,13 +1,8 @@
 package flow
 
-import "encoding/json"
-
 // EachField calls f for each field of a JSON object, in the order in which they stand, with the text of its value. It is a way
 // to read a few fields of a node's Meta without decoding all of it. An object that is not valid JSON ends the walk early.
-func EachField(object json.RawMessage, f func(key, value string)) {
-	if len(object) == 0 {
-		return
-	}
+func EachField(object Object, f func(key, value string)) {
 	p := scanner{s: string(object)}
 	o, err := p.begin()
 	for err == nil {

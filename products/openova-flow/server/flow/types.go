@@ -87,6 +87,23 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
+// Object is a JSON object as it came, on one line; empty when absent. What it means is not this package's concern.
+type Object string
+
+// MarshalJSON writes the object as it is, null when it is absent.
+func (o Object) MarshalJSON() ([]byte, error) {
+	if o == "" {
+		return []byte("null"), nil
+	}
+	return []byte(o), nil
+}
+
+// UnmarshalJSON keeps the object as it is.
+func (o *Object) UnmarshalJSON(b []byte) error {
+	*o = Object(b)
+	return nil
+}
+
 // Trigger names a flow whose outcome set this one off. FlowID may name a flow that the server has never seen.
 type Trigger struct {
 	FlowID string `json:"flowId"`
@@ -95,29 +112,29 @@ type Trigger struct {
 
 // Instance is one run of a flow (FlowInstance in the contract).
 type Instance struct {
-	ID           string          `json:"id"`
-	DefinitionID string          `json:"definitionId,omitempty"`
-	ParentFlowID string          `json:"parentFlowId,omitempty"`
-	TriggeredBy  []Trigger       `json:"triggeredBy,omitempty"`
-	Status       string          `json:"status"`
-	StartedAt    Time            `json:"startedAt"`
-	EndedAt      Time            `json:"endedAt,omitzero"`
-	Meta         json.RawMessage `json:"meta,omitempty"`
+	ID           string    `json:"id"`
+	DefinitionID string    `json:"definitionId,omitempty"`
+	ParentFlowID string    `json:"parentFlowId,omitempty"`
+	TriggeredBy  []Trigger `json:"triggeredBy,omitempty"`
+	Status       string    `json:"status"`
+	StartedAt    Time      `json:"startedAt"`
+	EndedAt      Time      `json:"endedAt,omitzero"`
+	Meta         Object    `json:"meta,omitempty"`
 
 	raw string
 }
 
 // Node is one vertex of a flow: in the Flux adapter a release, a Kustomization or a region. Its key is ID within the flow.
 type Node struct {
-	ID        string          `json:"id"`
-	FlowID    string          `json:"flowId"`
-	Label     string          `json:"label"`
-	Status    string          `json:"status"`
-	Family    string          `json:"family,omitempty"`
-	Region    string          `json:"region,omitempty"`
-	StartedAt Time            `json:"startedAt,omitzero"`
-	EndedAt   Time            `json:"endedAt,omitzero"`
-	Meta      json.RawMessage `json:"meta,omitempty"`
+	ID        string `json:"id"`
+	FlowID    string `json:"flowId"`
+	Label     string `json:"label"`
+	Status    string `json:"status"`
+	Family    string `json:"family,omitempty"`
+	Region    string `json:"region,omitempty"`
+	StartedAt Time   `json:"startedAt,omitzero"`
+	EndedAt   Time   `json:"endedAt,omitzero"`
+	Meta      Object `json:"meta,omitempty"`
 
 	raw string
 }

@@ -22,7 +22,7 @@ type facts struct {
 	deleting        bool
 }
 
-func readFacts(meta json.RawMessage) (f facts) {
+func readFacts(meta flow.Object) (f facts) {
 	flow.EachField(meta, func(key, value string) {
 		switch key {
 		case "kind":

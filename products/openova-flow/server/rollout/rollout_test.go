@@ -89,7 +89,7 @@ func node(id, status string, started, ended int64, meta ...string) flow.Node {
 		n.EndedAt = flow.At(ended)
 	}
 	if len(meta) > 0 {
-		n.Meta = json.RawMessage("{" + strings.Join(meta, ",") + "}")
+		n.Meta = flow.Object("{" + strings.Join(meta, ",") + "}")
 	}
 	return n
 }

@@ -149,7 +149,7 @@ func (s *stopwatch) seen(n flow.Node, at time.Time) {
 	var meta struct {
 		Message string `json:"message"`
 	}
-	if json.Unmarshal(n.Meta, &meta) == nil && meta.Message != "" {
+	if json.Unmarshal([]byte(n.Meta), &meta) == nil && meta.Message != "" {
 		s.note(s.shut, n.ID+" "+meta.Message, at)
 	}
 }

@@ -11,7 +11,7 @@ FUZZ_TIME  ?= 60s
 export GOWORK := off
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-go test-web e2e page fmt lint fuzz bench clean
+.PHONY: help build demo test test-go test-web e2e infra page fmt lint fuzz bench clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
@@ -41,6 +41,9 @@ $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 e2e: ## prove it on two real API servers
 	cd test/e2e && $(GO) test ./truth && $(GO) test -count=1 -timeout 20m
 	cd test/install/live && $(GO) test -count=1 ./...
+
+infra: ## prove what machines are given: rendered, then taken by cloud-init, Flux's substitution and the server
+	cd test/install && $(GO) test -count=1 ./cloudinit
 
 page: $(WEB)/node_modules/.package-lock.json ## build the page into the server
 	cd $(WEB) && npm run build -w console

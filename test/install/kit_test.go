@@ -6,41 +6,20 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/fluxcd/pkg/envsubst"
-	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/yaml"
+
+	"github.com/openova-io/openova/test/install/kit"
 )
 
 const kits = "../../clusters/_template"
 
-// build does what Flux does with a kit: kustomize, then variables. Unless it is strict, a variable that is not there is empty.
-func build(t *testing.T, kit string, variables map[string]string, strict bool) map[string]map[string]any {
+func build(t *testing.T, folder string, variables map[string]string, strict bool) map[string]map[string]any {
 	t.Helper()
-	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(kits, kit))
+	objects, err := kit.Build(filepath.Join(kits, folder), variables, strict)
 	if err != nil {
 		t.Fatal(err)
 	}
-	out := map[string]map[string]any{}
-	for _, r := range resources.Resources() {
-		text, err := r.AsYAML()
-		if err != nil {
-			t.Fatal(err)
-		}
-		filled, err := envsubst.Eval(string(text), func(name string) (string, bool) {
-			v, ok := variables[name]
-			return v, ok || !strict
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		var o map[string]any
-		if err := yaml.UnmarshalStrict([]byte(filled), &o); err != nil {
-			t.Fatalf("%v\n%s", err, filled)
-		}
-		out[r.GetKind()+"/"+r.GetName()] = o
-	}
-	return out
+	return objects
 }
 
 func keys(m map[string]map[string]any) string {

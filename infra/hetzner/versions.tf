@@ -1,0 +1,11 @@
+terraform {
+  # OpenTofu or Terraform: validations that look at other variables.
+  required_version = ">= 1.9"
+
+  required_providers {
+    random = {
+      source  = "hashicorp/random"
+      version = ">= 3.6, < 4"
+    }
+  }
+}

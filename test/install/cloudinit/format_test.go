@@ -1,0 +1,9 @@
+package cloudinit
+
+import "testing"
+
+func TestFormat(t *testing.T) {
+	if out, err := newWorkspace(t).run(t, "fmt", "-check", "-recursive", "-diff", "-no-color", absolute(t, "infra")); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}

@@ -1,0 +1,40 @@
+// Package kit does with the bootstrap kit what Flux does.
+package kit
+
+import (
+	"fmt"
+
+	"github.com/fluxcd/pkg/envsubst"
+	"sigs.k8s.io/kustomize/api/krusty"
+	"sigs.k8s.io/kustomize/kyaml/filesys"
+	"sigs.k8s.io/yaml"
+)
+
+// Build is kustomize on a folder, then variables. It returns the objects by Kind/name. Unless it is strict, a variable that is not
+// there is empty.
+func Build(folder string, variables map[string]string, strict bool) (map[string]map[string]any, error) {
+	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]map[string]any{}
+	for _, r := range resources.Resources() {
+		text, err := r.AsYAML()
+		if err != nil {
+			return nil, err
+		}
+		filled, err := envsubst.Eval(string(text), func(name string) (string, bool) {
+			v, ok := variables[name]
+			return v, ok || !strict
+		})
+		if err != nil {
+			return nil, err
+		}
+		var o map[string]any
+		if err := yaml.UnmarshalStrict([]byte(filled), &o); err != nil {
+			return nil, fmt.Errorf("%w\n%s", err, filled)
+		}
+		out[r.GetKind()+"/"+r.GetName()] = o
+	}
+	return out, nil
+}

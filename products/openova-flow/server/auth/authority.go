@@ -1,0 +1,325 @@
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"fmt"
+	"log/slog"
+	"net"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	maxFile   = 4 << 20
+	readEvery = 2 * time.Second
+	lookEvery = time.Second // at the sessions
+)
+
+// Authority decides who a caller is. Its methods may be called from any goroutine.
+type Authority struct {
+	path      string
+	log       *slog.Logger
+	dial      func(ctx context.Context, network, addr string) (net.Conn, error)
+	unguarded bool
+
+	policy     atomic.Pointer[policy]
+	generation atomic.Uint64 // goes up after each change of what is decided
+	seen       string        // what the file held when it was last read, or the error of that; only read uses it
+	failing    atomic.Bool
+
+	mu       sync.Mutex
+	sessions map[*Session]struct{}
+}
+
+// Unguarded returns an Authority for a server without access control: everybody may do everything.
+func Unguarded() *Authority { return &Authority{unguarded: true} }
+
+// Load returns an Authority over a file, or says what is wrong with it. It starts nothing: Run keeps it up to date. Keys that have to be
+// fetched are, by Run or when the first token needs them.
+func Load(path string, log *slog.Logger) (*Authority, error) {
+	a := &Authority{path: path, log: log, dial: new(net.Dialer).DialContext, sessions: map[*Session]struct{}{}}
+	a.policy.Store(new(policy))
+	data, err := readFile(path, maxFile)
+	if err != nil {
+		return nil, err
+	}
+	a.seen = string(data)
+	p, err := a.newPolicy(data)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	for _, t := range p.trust {
+		if err := t.keys.load(); err != nil {
+			return nil, fmt.Errorf("%s: the jwksFile of %s: %w", path, t.name, err)
+		}
+	}
+	a.policy.Store(p)
+	return a, nil
+}
+
+// Failing reports whether the file can't be read at present, so that an older one is in force.
+func (a *Authority) Failing() bool { return a.failing.Load() }
+
+// Run reads the files again when they change, fetches keys and ends sessions, until ctx ends.
+func (a *Authority) Run(ctx context.Context) {
+	if a.unguarded {
+		<-ctx.Done()
+		return
+	}
+	var fetches sync.WaitGroup
+	defer fetches.Wait()
+	tick := time.NewTicker(lookEvery)
+	defer tick.Stop()
+	var lastRead time.Time
+	for {
+		now := time.Now()
+		if now.Sub(lastRead) >= readEvery {
+			lastRead = now
+			a.read()
+		}
+		for _, t := range a.policy.Load().trust {
+			if t.keys.due(now) {
+				fetches.Go(func() { t.keys.fetch(ctx, ctx) })
+			}
+		}
+		a.look(now)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// read takes over what has changed in the files.
+func (a *Authority) read() {
+	if err := a.readMain(); err != nil {
+		a.log.Error("the tokens file was not read; what it held before stays in force", "file", a.path, "err", err)
+	}
+	a.readKeys(a.policy.Load())
+}
+
+// readKeys reads the key sets that are in files. One that can't be read harms its own entry alone.
+func (a *Authority) readKeys(p *policy) {
+	for _, t := range p.trust {
+		if err := t.keys.load(); err != nil {
+			a.log.Error("a key set was not read; the keys that there are stay", "name", t.name, "err", err)
+		}
+	}
+}
+
+func (a *Authority) readMain() error {
+	data, err := readFile(a.path, maxFile)
+	seen := string(data)
+	if err != nil {
+		seen = "error " + err.Error()
+	}
+	if seen == a.seen {
+		return nil
+	}
+	a.seen = seen
+	var p *policy
+	if err == nil {
+		p, err = a.newPolicy(data)
+	}
+	a.failing.Store(err != nil)
+	if err != nil {
+		return err
+	}
+	a.readKeys(p)
+	a.policy.Store(p)
+	a.changed()
+	a.log.Info("the tokens file was read again", "file", a.path, "tokens", len(p.tokens), "trust", len(p.trust))
+	return nil
+}
+
+// changed is called after what is decided by has changed, so that who sees the new generation decides by the new.
+func (a *Authority) changed() { a.generation.Add(1) }
+
+// policy is what is decided by: a file that was read, and what it has verified.
+type policy struct {
+	tokens []tokenEntry
+	trust  []trusted
+	proxy  *proxyEntry
+	cache  cache
+}
+
+// trusted is a trust entry with its keys.
+type trusted struct {
+	trustEntry
+	keys *keyring
+}
+
+// newPolicy makes a policy of the content of the file. Entries that have the same keys as before keep those that were fetched.
+func (a *Authority) newPolicy(data []byte) (*policy, error) {
+	c, err := parseConfig(data)
+	if err != nil {
+		return nil, err
+	}
+	p := &policy{tokens: c.tokens, proxy: c.proxy}
+	old := a.policy.Load().trust
+	for _, e := range c.trust {
+		e.source.file, e.source.caFile = a.relative(e.source.file), a.relative(e.source.caFile)
+		t := trusted{trustEntry: e}
+		if i := slices.IndexFunc(old, func(o trusted) bool { return o.name == e.name && o.source == e.source }); i >= 0 {
+			t.keys = old[i].keys
+		} else {
+			t.keys = &keyring{name: e.name, source: e.source, log: a.log, dial: a.dial, changed: a.changed}
+			t.keys.set.Store(new(keySet))
+		}
+		p.trust = append(p.trust, t)
+	}
+	return p, nil
+}
+
+// relative is a path that the file names, as seen from the file.
+func (a *Authority) relative(path string) string {
+	if path == "" || filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(filepath.Dir(a.path), path)
+}
+
+// check decides. fetch is called for keys that are wanted and not there; nil leaves it at those that are there.
+func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Refusal) {
+	g := &Grant{credential: c, generation: a.generation.Load()} // before the policy is looked at
+	if a.unguarded {
+		g.name, g.rights = "anonymous", rights{scopes: scopeAll, flows: []string{"*"}}
+		return g, nil
+	}
+	p := a.policy.Load()
+	switch c.kind {
+	case kindNone:
+		return nil, &Refusal{Reason: NoCredential, Detail: "a bearer token is needed, in the Authorization header"}
+	case kindProxy:
+		if p.proxy == nil || p.proxy.header != c.header || !p.proxy.trusts(c.peer) {
+			return nil, &Refusal{Reason: Unknown, Name: "user:" + c.user, Detail: "the proxy is not trusted"}
+		}
+		g.name, g.rights = "user:"+c.user, p.proxy.rights
+		return g, nil
+	}
+	token := c.token.Value()
+	sum := sha256.Sum256([]byte(token))
+	if t := p.token(sum); t != nil {
+		g.name, g.rights = t.name, t.rights
+		return g, nil
+	}
+	if len(p.trust) == 0 || strings.Count(token, ".") != 2 {
+		return nil, &Refusal{Reason: Unknown, Detail: "the token is not known"}
+	}
+	t, expires, refusal := p.verify(token, sum, time.Now(), fetch)
+	if refusal != nil {
+		return nil, refusal
+	}
+	g.name, g.rights, g.expires = t.name, t.rights, expires
+	return g, nil
+}
+
+// token finds the entry of a token. It takes as long whichever it is, and when it is none.
+func (p *policy) token(sum [sha256.Size]byte) (found *tokenEntry) {
+	for i := range p.tokens {
+		if subtle.ConstantTimeCompare(p.tokens[i].sum[:], sum[:]) == 1 {
+			found = &p.tokens[i]
+		}
+	}
+	return found
+}
+
+// verify finds the trust entry of a JSON Web Token: the first that its claims fit and whose own keys verify it.
+func (p *policy) verify(token string, sum [sha256.Size]byte, now time.Time, fetch func(*keyring)) (*trusted, time.Time, *Refusal) {
+	if v, ok := p.cache.get(sum, now); ok {
+		return v.entry, v.expires, nil
+	}
+	c, refusal := parseJWT(token)
+	if refusal != nil {
+		return nil, time.Time{}, refusal
+	}
+	fitting, refusal := p.fitting(c)
+	if refusal != nil {
+		return nil, time.Time{}, refusal
+	}
+	outOfTime := c.checkTime(now)
+	t, keys, refusal := verifiedBy(fitting, c)
+	if t == nil && outOfTime == nil && fetch != nil {
+		t, keys, refusal = verifiedAfter(fetch, fitting, c, refusal)
+	}
+	switch {
+	case t == nil:
+		return nil, time.Time{}, refusal
+	case outOfTime != nil:
+		outOfTime.Name = t.name
+		return nil, time.Time{}, outOfTime
+	}
+	p.cache.put(sum, verified{entry: t, keys: keys, expires: c.expires}, now)
+	return t, c.expires, nil
+}
+
+// fitting are the entries that issuer, audience and subject of a token are those of.
+func (p *policy) fitting(c *claims) (list []*trusted, refusal *Refusal) {
+	refusal = &Refusal{Reason: Issuer, Detail: "the token's issuer is not trusted"}
+	for i := range p.trust {
+		switch t := &p.trust[i]; {
+		case t.issuer != c.issuer:
+		case !slices.Contains(c.audience, t.audience):
+			if refusal.Reason == Issuer {
+				refusal = &Refusal{Reason: Audience, Detail: "the token is for another audience"}
+			}
+		case t.subject != c.subject:
+			refusal = &Refusal{Reason: Subject, Detail: "the token's subject is not trusted"}
+		default:
+			list = append(list, t)
+		}
+	}
+	if list != nil {
+		refusal = nil
+	}
+	return list, refusal
+}
+
+// verifiedBy is the first of the entries one of whose keys verifies a token, with the key set that it is in.
+func verifiedBy(entries []*trusted, c *claims) (*trusted, *keySet, *Refusal) {
+	refusal := &Refusal{Reason: Key, Detail: "the key that the token names is not known"}
+	for _, t := range entries {
+		set := t.keys.current()
+		keys, known := set.candidates(c)
+		if slices.ContainsFunc(keys, c.verifies) {
+			return t, set, nil
+		}
+		if known {
+			refusal = &Refusal{Reason: Signature, Detail: "the token's signature is wrong"}
+		}
+	}
+	return nil, nil, refusal
+}
+
+// verifiedAfter is verifiedBy once the keys have been fetched of those entries that do not know the token's. It waits for no fetch after
+// the one that brings the key: an entry whose URL does not answer holds up no other.
+func verifiedAfter(fetch func(*keyring), entries []*trusted, c *claims, refusal *Refusal) (*trusted, *keySet, *Refusal) {
+	var asked int
+	fetched := make(chan *trusted, len(entries))
+	for _, t := range entries {
+		if _, known := t.keys.current().candidates(c); !known {
+			asked++
+			go func() {
+				fetch(t.keys)
+				fetched <- t
+			}()
+		}
+	}
+	for range asked {
+		t, keys, why := verifiedBy([]*trusted{<-fetched}, c)
+		if t != nil {
+			return t, keys, nil
+		}
+		if why.Reason == Signature {
+			refusal = why
+		}
+	}
+	return nil, nil, refusal
+}

@@ -1,0 +1,121 @@
+package auth
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// CheckWrite returns nil when the caller may write these messages to a flow, else a *Refusal that names the first element that it
+// may not.
+func (g *Grant) CheckWrite(flowID string, messages []*flow.Message) error {
+	if err := g.check(scopeIngest, "ingest", flowID); err != nil {
+		return err
+	}
+	if !g.Bound() {
+		return nil
+	}
+	for _, m := range messages {
+		if field, detail := g.foreign(flowID, m); detail != "" {
+			return &Refusal{Reason: Region, Name: g.name, Field: field, Line: m.Line, Detail: detail}
+		}
+	}
+	return nil
+}
+
+// Bound reports whether the caller may write only what belongs to its regions.
+func (g *Grant) Bound() bool { return g.rights.regions != nil }
+
+// confined reports whether what concerns all regions is not for the caller.
+func (g *Grant) confined(flowID string) bool { return g.Bound() && !g.CanAdmin(flowID) }
+
+// foreign names the first field of a message that is not the caller's and says why; detail is empty when all is.
+func (g *Grant) foreign(flowID string, m *flow.Message) (field, detail string) {
+	switch m.Type {
+	case flow.TypeUpsertNodes, flow.TypeDeleteNodes, flow.TypeUpsertRels, flow.TypeDeleteRels:
+	case flow.TypeSnapshot, flow.TypeUpsertFlow:
+		if g.confined(flowID) {
+			return "type", fmt.Sprintf("%s needs a token that is not bound to regions", m.Type)
+		}
+		return "", ""
+	default:
+		return "type", "a token that is bound to regions may not send this"
+	}
+	for i := range m.Nodes {
+		n := &m.Nodes[i]
+		switch region := regionOf(n.ID); {
+		case !g.OwnsNode(n.ID):
+			return fmt.Sprintf("nodes[%d].id", i), g.notOwn(n.ID)
+		case n.Region != region:
+			return fmt.Sprintf("nodes[%d].region", i), fmt.Sprintf("%s is not the region of the node %s; it has to be %s", short(n.Region), short(n.ID), region)
+		}
+	}
+	for i, id := range m.IDs {
+		if !g.OwnsNode(id) {
+			return fmt.Sprintf("ids[%d]", i), g.notOwn(id)
+		}
+	}
+	for i := range m.Relationships {
+		if k := m.Relationships[i].Key(); !g.OwnsRel(k) {
+			return fmt.Sprintf("relationships[%d].%s", i, owningField(k)), g.notOwn(owner(k))
+		}
+	}
+	for i, k := range m.Pairs {
+		if !g.OwnsRel(k) {
+			return fmt.Sprintf("pairs[%d].%s", i, owningField(k)), g.notOwn(owner(k))
+		}
+	}
+	return "", ""
+}
+
+func (g *Grant) notOwn(id string) string {
+	return fmt.Sprintf("%s does not belong to the regions of the token (%s)", short(id), strings.Join(g.rights.regions, ", "))
+}
+
+// OwnsNode reports whether a node of that id is the caller's to write, whether it is there or not.
+func (g *Grant) OwnsNode(id string) bool {
+	return !g.Bound() || slices.Contains(g.rights.regions, regionOf(id))
+}
+
+// OwnsRel reports whether a relationship of that key is the caller's to write.
+func (g *Grant) OwnsRel(k flow.RelKey) bool { return g.OwnsNode(owner(k)) }
+
+// Emitter is the name under which to keep what an emitter of the caller has said: that which it gives itself, but in the room of the
+// caller's regions.
+func (g *Grant) Emitter(name string) string {
+	if name == "" || !g.Bound() {
+		return name
+	}
+	return strings.Join(g.rights.regions, ",") + "/" + name
+}
+
+// regionOf is the region that an id belongs to: the id itself, or what comes before its first slash.
+func regionOf(id string) string {
+	region, _, _ := strings.Cut(id, "/")
+	return region
+}
+
+// owner is the id that decides whose a relationship is: who waits, or who is contained.
+func owner(k flow.RelKey) string {
+	if k.Type == flow.Contains {
+		return k.FromID
+	}
+	return k.ToID
+}
+
+func owningField(k flow.RelKey) string {
+	if k.Type == flow.Contains {
+		return "fromId"
+	}
+	return "toId"
+}
+
+// short quotes what came from outside, and bounds it.
+func short(s string) string {
+	if len(s) > 80 {
+		s = strings.ToValidUTF8(s[:80], "") + "…"
+	}
+	return fmt.Sprintf("%q", s)
+}

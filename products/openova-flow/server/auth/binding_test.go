@@ -1,0 +1,137 @@
+package auth
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+func bound(t testing.TB, scopes []string, regions ...string) *Grant {
+	return grantOf(t, object{"scopes": scopes, "regions": regions})
+}
+
+func TestABoundCallerWritesOnlyWhatIsItsOwn(t *testing.T) {
+	node := func(id, region string) *flow.Message {
+		return flow.UpsertNodes(flow.Node{ID: "fsn1", Region: "fsn1"}, flow.Node{ID: id, Region: region})
+	}
+	rel := func(from, to string, typ flow.RelType) *flow.Message {
+		return flow.UpsertRels(flow.Relationship{FromID: "hel1", ToID: "fsn1", Type: flow.Triggers}, flow.Relationship{FromID: from, ToID: to, Type: typ})
+	}
+	unrel := func(from, to string, typ flow.RelType) *flow.Message {
+		return flow.DeleteRels(flow.RelKey{FromID: from, ToID: to, Type: typ})
+	}
+	tests := []struct {
+		name    string
+		message *flow.Message
+		field   string // that the refusal names; empty: none
+	}{
+		{"the region itself", node("fsn1", "fsn1"), ""},
+		{"a node of it", node("fsn1/a/b", "fsn1"), ""},
+		{"a slash and nothing", node("fsn1/", "fsn1"), ""},
+		{"another region", node("hel1/a", "hel1"), "nodes[1].id"},
+		{"another region's id with this region", node("hel1/a", "fsn1"), "nodes[1].id"},
+		{"an id that begins alike", node("fsn1x/a", "fsn1"), "nodes[1].id"},
+		{"an id that begins alike, with -", node("fsn1-b", "fsn1"), "nodes[1].id"},
+		{"an id in upper case", node("FSN1/a", "fsn1"), "nodes[1].id"},
+		{"an id that begins with a slash", node("/fsn1/a", "fsn1"), "nodes[1].id"},
+		{"an id with a space before", node(" fsn1/a", "fsn1"), "nodes[1].id"},
+		{"an id without a region", node("a", "fsn1"), "nodes[1].id"},
+		{"its id with another region", node("fsn1/a", "hel1"), "nodes[1].region"},
+		{"its id without region", node("fsn1/a", ""), "nodes[1].region"},
+		{"its id with a region in upper case", node("fsn1/a", "FSN1"), "nodes[1].region"},
+		{"waits for its own", rel("fsn1/a", "fsn1/b", flow.FinishToStart), ""},
+		{"waits for another's", rel("hel1/a", "fsn1/b", flow.FinishToStart), ""},
+		{"makes another wait", rel("fsn1/a", "hel1/b", flow.FinishToStart), "relationships[1].toId"},
+		{"triggers another", rel("fsn1/a", "hel1/b", flow.Triggers), "relationships[1].toId"},
+		{"is contained in another", rel("fsn1/a", "root", flow.Contains), ""},
+		{"puts another into its own", rel("hel1/a", "fsn1", flow.Contains), "relationships[1].fromId"},
+		{"deletes its own", flow.DeleteNodes("fsn1/a", "fsn1"), ""},
+		{"deletes another's", flow.DeleteNodes("fsn1/a", "hel1/a"), "ids[1]"},
+		{"deletes what begins alike", flow.DeleteNodes("fsn10"), "ids[0]"},
+		{"deletes nothing", flow.DeleteNodes(""), "ids[0]"},
+		{"deletes its wait", unrel("hel1/a", "fsn1/b", flow.FinishToStart), ""},
+		{"deletes another's wait", unrel("fsn1/a", "hel1/b", flow.FinishToStart), "pairs[0].toId"},
+		{"deletes its place", unrel("fsn1/a", "root", flow.Contains), ""},
+		{"deletes another's place", unrel("hel1/a", "fsn1", flow.Contains), "pairs[0].fromId"},
+		{"upsert-flow", flow.UpsertFlow(flow.Instance{}), "type"},
+		{"snapshot", &flow.Message{Type: flow.TypeSnapshot, Flow: &flow.Instance{}}, "type"},
+		{"what is not known", &flow.Message{Type: "replace-nodes"}, "type"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			before := flow.DeleteNodes("fsn1/z")
+			before.Line, tt.message.Line = 1, 3
+			err := bound(t, []string{"ingest"}, "fsn1").CheckWrite("F", []*flow.Message{before, tt.message})
+			var got string
+			if r, ok := err.(*Refusal); ok {
+				got = r.Field
+				if r.Reason != Region || r.Line != 3 || r.Name != "caller" || r.Unauthenticated() {
+					t.Errorf("refused as %+v", *r)
+				}
+			}
+			if got != tt.field {
+				t.Errorf("refused for %q (%v), want %q", got, err, tt.field)
+			}
+			if err := grantOf(t, object{"scopes": []string{"ingest"}}).CheckWrite("F", []*flow.Message{tt.message}); err != nil {
+				t.Errorf("an unbound caller is refused: %v", err)
+			}
+		})
+	}
+}
+
+func TestARefusalNamesTheElement(t *testing.T) {
+	err := bound(t, []string{"ingest"}, "hel1", "fsn1").CheckWrite("F", []*flow.Message{flow.DeleteNodes(strings.Repeat("ü", 100))})
+	if want := `ids[0]: "` + strings.Repeat("ü", 40) + `…" does not belong to the regions of the token (fsn1, hel1)`; err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+func TestACallerOfTwoRegionsDoesNotMixThem(t *testing.T) {
+	g := bound(t, []string{"ingest"}, "fsn1", "hel1")
+	for _, n := range []flow.Node{{ID: "fsn1/a", Region: "fsn1"}, {ID: "hel1/a", Region: "hel1"}} {
+		if err := g.CheckWrite("F", []*flow.Message{flow.UpsertNodes(n)}); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := g.CheckWrite("F", []*flow.Message{flow.UpsertNodes(flow.Node{ID: "fsn1/a", Region: "hel1"})}); err == nil {
+		t.Error("a node of one region may have the other one's name")
+	}
+}
+
+func TestWhatConcernsAllRegions(t *testing.T) {
+	whole := []*flow.Message{flow.UpsertFlow(flow.Instance{}), {Type: flow.TypeSnapshot, Flow: &flow.Instance{}}}
+	for _, tt := range []struct {
+		name string
+		g    *Grant
+		want bool
+	}{
+		{"unbound", grantOf(t, object{"scopes": []string{"ingest"}}), true},
+		{"bound", bound(t, []string{"ingest"}, "fsn1"), false},
+		{"bound admin", bound(t, []string{"admin"}, "fsn1"), true},
+		{"reader", grantOf(t, nil), false},
+	} {
+		for _, m := range whole {
+			if err := tt.g.CheckWrite("F", []*flow.Message{m}); (err == nil) != tt.want {
+				t.Errorf("%s, %s: %v", tt.name, m.Type, err)
+			}
+		}
+		if err := tt.g.CheckDelete("F"); (err == nil) != tt.want {
+			t.Errorf("%s, DELETE: %v", tt.name, err)
+		}
+	}
+}
+
+func TestEmittersOfOtherRegionsAreOthers(t *testing.T) {
+	fsn, hel, both := bound(t, []string{"ingest"}, "fsn1"), bound(t, []string{"ingest"}, "hel1"), bound(t, []string{"ingest"}, "hel1", "fsn1")
+	names := map[string]bool{"adapter": true}
+	for _, g := range []*Grant{fsn, hel, both} {
+		names[g.Emitter("adapter")] = true
+	}
+	if len(names) != 4 || fsn.Emitter("adapter") != "fsn1/adapter" || both.Emitter("adapter") != "fsn1,hel1/adapter" {
+		t.Errorf("the names are %v", names)
+	}
+	if grantOf(t, nil).Emitter("adapter") != "adapter" || fsn.Emitter("") != "" {
+		t.Error("a name is made where none is needed")
+	}
+}

@@ -1,0 +1,252 @@
+package auth
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// config is what the file says.
+type config struct {
+	tokens []tokenEntry
+	trust  []trustEntry
+	proxy  *proxyEntry
+}
+
+type tokenEntry struct {
+	name   string
+	sum    [sha256.Size]byte
+	rights rights
+}
+
+type trustEntry struct {
+	name, issuer, audience, subject string
+	source                          keySource
+	rights                          rights
+}
+
+// keySource is where the keys of a trust entry are: in a file, or at a URL whose certificate the CA file vouches for.
+type keySource struct{ file, url, caFile string }
+
+type proxyEntry struct {
+	peers  []netip.Prefix
+	header string
+	rights rights
+}
+
+// parseConfig reads the file. Its errors name the entry, the field and what is allowed, and hold no values.
+func parseConfig(data []byte) (*config, error) {
+	v, err := parseJSON(data)
+	if err != nil {
+		return nil, err
+	}
+	p := configParser{names: map[string]string{}}
+	top := p.object("the file", v, "tokens", "trust", "proxy")
+	c := new(config)
+	sums := map[[sha256.Size]byte]int{}
+	for i, v := range p.list("", top, "tokens") {
+		t := p.token(fmt.Sprintf("tokens[%d]", i), v)
+		if j, twice := sums[t.sum]; twice {
+			p.fail(fmt.Sprintf("tokens[%d].sha256", i), "is that of tokens[%d]; each entry needs a token of its own", j)
+		}
+		sums[t.sum] = i
+		c.tokens = append(c.tokens, t)
+	}
+	for i, v := range p.list("", top, "trust") {
+		c.trust = append(c.trust, p.trust(fmt.Sprintf("trust[%d]", i), v))
+		for j := range i {
+			if c.trust[i].sameTokens(&c.trust[j]) {
+				p.fail(fmt.Sprintf("trust[%d]", i), "trusts the same tokens as trust[%d]; make one of the two", j)
+			}
+		}
+	}
+	if v, there := top["proxy"]; there {
+		c.proxy = p.proxy("proxy", v)
+	}
+	if p.err == nil && len(c.tokens) == 0 && len(c.trust) == 0 && c.proxy == nil {
+		p.err = errors.New("nobody could call: at least one entry of tokens or trust is needed, or proxy")
+	}
+	if p.err != nil {
+		return nil, p.err
+	}
+	return c, nil
+}
+
+type configParser struct {
+	reader
+	names map[string]string // of entries → where
+}
+
+// entry reads what all named entries have. Its path names the entry from then on.
+func (p *configParser) entry(path string, m map[string]any) (name, named string, r rights) {
+	name = p.need(path, m, "name")
+	switch {
+	case !validName(name):
+		p.fail(path+".name", "1 to 128 characters of A-Z a-z 0-9 . _ - are needed, and no token")
+		return "", path, r
+	case p.names[name] != "":
+		p.fail(path+".name", "%s is the name of %s already", name, p.names[name])
+	}
+	p.names[name] = path
+	named = path + " (" + name + ")"
+	return name, named, p.rights(named, m)
+}
+
+func (p *configParser) token(path string, v any) (t tokenEntry) {
+	m := p.object(path, v, "name", "sha256", "scopes", "flows", "regions")
+	t.name, path, t.rights = p.entry(path, m)
+	sum, err := hex.DecodeString(p.need(path, m, "sha256"))
+	if err != nil || len(sum) != len(t.sum) {
+		p.fail(path+".sha256", "64 hex digits are needed, the SHA-256 of the token")
+	}
+	copy(t.sum[:], sum)
+	return t
+}
+
+func (p *configParser) trust(path string, v any) (t trustEntry) {
+	m := p.object(path, v, "name", "issuer", "audience", "subject", "jwksFile", "jwksURL", "jwksCAFile", "scopes", "flows", "regions")
+	t.name, path, t.rights = p.entry(path, m)
+	t.issuer, t.audience, t.subject = p.need(path, m, "issuer"), p.need(path, m, "audience"), p.need(path, m, "subject")
+	t.source = keySource{file: p.text(path, m, "jwksFile"), url: p.text(path, m, "jwksURL"), caFile: p.text(path, m, "jwksCAFile")}
+	switch s := t.source; {
+	case (s.file == "") == (s.url == ""):
+		p.fail(path, "either jwksFile or jwksURL is needed")
+	case s.url != "" && !fetchable(s.url):
+		p.fail(path+".jwksURL", "an https URL is needed, without user and fragment; http is for loopback alone")
+	case s.caFile != "" && !strings.HasPrefix(s.url, "https:"):
+		p.fail(path+".jwksCAFile", "is for a jwksURL with https")
+	}
+	return t
+}
+
+// sameTokens reports whether two entries cannot be told apart by a token.
+func (t *trustEntry) sameTokens(o *trustEntry) bool {
+	return t.issuer == o.issuer && t.audience == o.audience && t.subject == o.subject && t.source == o.source
+}
+
+// fetchable reports whether keys may be fetched from there. Who could change them on the way could be anybody.
+func fetchable(text string) bool {
+	u, err := url.Parse(text)
+	if err != nil || u.User != nil || u.Fragment != "" || u.Host == "" {
+		return false
+	}
+	return u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
+}
+
+func (p *configParser) proxy(path string, v any) *proxyEntry {
+	m := p.object(path, v, "peers", "header", "scopes", "flows")
+	e := &proxyEntry{header: http.CanonicalHeaderKey(p.need(path, m, "header")), rights: p.rights(path, m)}
+	if !validHeader(e.header) {
+		p.fail(path+".header", "the name of a header is needed that only the proxy sets, such as X-Forwarded-User")
+	}
+	peers := p.texts(path, m, "peers")
+	if peers == nil {
+		p.fail(path+".peers", "is missing; list the addresses of the proxy")
+	}
+	for i, text := range peers {
+		peer, err := parsePeer(text)
+		if err != nil {
+			p.fail(fmt.Sprintf("%s.peers[%d]", path, i), "%v", err)
+		}
+		e.peers = append(e.peers, peer)
+	}
+	return e
+}
+
+func parsePeer(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil && a.Zone() == "" {
+		a = a.Unmap()
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	peer, err := netip.ParsePrefix(text)
+	switch {
+	case err != nil || peer.Addr().Is4In6():
+		return peer, errors.New("an address is needed, or a prefix such as 10.0.0.0/8")
+	case peer != peer.Masked():
+		return peer, fmt.Errorf("is no prefix; the one around it is %s", peer.Masked())
+	case peer.Bits() == 0:
+		return peer, errors.New("would let everybody name any user")
+	}
+	return peer, nil
+}
+
+// rights reads what an entry gives.
+func (p *configParser) rights(path string, m map[string]any) (r rights) {
+	names := p.texts(path, m, "scopes")
+	if names == nil {
+		p.fail(path+".scopes", "is missing; allowed are read, ingest, admin")
+	}
+	for i, name := range names {
+		s, ok := scopeOf(name)
+		if !ok {
+			p.fail(fmt.Sprintf("%s.scopes[%d]", path, i), "allowed are read, ingest, admin")
+		}
+		r.scopes |= s
+	}
+	if r.flows = p.texts(path, m, "flows"); r.flows == nil {
+		p.fail(path+".flows", "is missing; list ids of flows, in which * stands for any run of characters")
+	}
+	for i, pattern := range r.flows {
+		if !validPattern(pattern) {
+			p.fail(fmt.Sprintf("%s.flows[%d]", path, i), "1 to 128 characters of A-Z a-z 0-9 . _ : - and * are needed")
+		}
+	}
+	r.regions = p.texts(path, m, "regions")
+	for i, region := range r.regions {
+		if !validRegion(region) {
+			p.fail(fmt.Sprintf("%s.regions[%d]", path, i), "lower-case letters, digits and - are needed, beginning and ending with a letter or digit")
+		}
+	}
+	if r.regions != nil && r.scopes&scopeIngest == 0 {
+		p.fail(path+".regions", "binds what is written, which needs the scope ingest")
+	}
+	slices.Sort(r.regions)
+	return r
+}
+
+func isAlnum(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
+
+// made reports whether s has 1 to 128 characters, letters and digits or of more.
+func made(s, more string) bool {
+	for i := range len(s) {
+		if !isAlnum(s[i]) && strings.IndexByte(more, s[i]) < 0 {
+			return false
+		}
+	}
+	return len(s) >= 1 && len(s) <= 128
+}
+
+// validName keeps tokens out of the log: one that stands where a name belongs is not taken for a name.
+func validName(s string) bool { return made(s, "._-") && !strings.HasPrefix(s, tokenPrefix) }
+
+func validPattern(s string) bool { return made(s, "._:-*") }
+
+func validRegion(s string) bool {
+	return made(s, "-") && s == strings.ToLower(s) && s[0] != '-' && s[len(s)-1] != '-'
+}
+
+func validHeader(s string) bool {
+	switch s {
+	case "Authorization", "Cookie", "Host", "Origin", "Connection":
+		return false
+	}
+	return made(s, "-_")
+}
+
+// isLoopback reports whether a host, without port, is this machine by its name.
+func isLoopback(host string) bool {
+	if strings.EqualFold(host, "localhost") {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}

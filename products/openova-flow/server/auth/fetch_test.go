@@ -1,0 +1,325 @@
+package auth
+
+import (
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// pipes is a listener whose connections are net.Pipes, which a synctest bubble understands.
+type pipes struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func (p *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-p.conns:
+		return c, nil
+	case <-p.done:
+		return nil, net.ErrClosed
+	}
+}
+func (p *pipes) Close() error   { close(p.done); return nil }
+func (p *pipes) Addr() net.Addr { return &net.IPAddr{} }
+
+func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case p.conns <- there:
+		return here, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-p.done:
+		return nil, errors.New("connection refused")
+	}
+}
+
+// keyServer serves the key sets of the clusters, each under its name.
+type keyServer struct {
+	pipes
+	mu    sync.Mutex
+	sets  map[string]string
+	hangs map[string]bool
+	asked map[string]*atomic.Int64
+}
+
+func newKeyServer(t *testing.T, sets map[string]string) *keyServer {
+	s := &keyServer{pipes: pipes{make(chan net.Conn), make(chan struct{})}, sets: sets, hangs: map[string]bool{}, asked: map[string]*atomic.Int64{}}
+	for name := range sets {
+		s.asked["/"+name] = new(atomic.Int64)
+	}
+	srv := &http.Server{Handler: s}
+	var wg sync.WaitGroup
+	wg.Go(func() { _ = srv.Serve(&s.pipes) })
+	t.Cleanup(func() {
+		_ = srv.Close()
+		wg.Wait()
+	})
+	return s
+}
+
+func (s *keyServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s.asked[r.URL.Path].Add(1)
+	s.mu.Lock()
+	set, hangs := s.sets[r.URL.Path[1:]], s.hangs[r.URL.Path[1:]]
+	s.mu.Unlock()
+	if hangs {
+		<-r.Context().Done()
+		return
+	}
+	if set == "" {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	_, _ = io.WriteString(w, set)
+}
+
+func (s *keyServer) serve(name, set string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sets[name] = set
+}
+
+func (s *keyServer) hang(name string, hangs bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hangs[name] = hangs
+}
+
+// fetching is an Authority that trusts both clusters by keys from the server.
+func fetching(t *testing.T, s *keyServer) (*Authority, *place) {
+	t.Helper()
+	p := newPlace(t)
+	var entries []object
+	for _, name := range []string{"fsn1", "hel1"} {
+		entries = append(entries, trustOf(name).with(object{"jwksFile": nil, "jwksURL": "http://127.0.0.1/" + name}))
+	}
+	p.file(object{"trust": entries})
+	a := p.load()
+	a.dial = s.dial
+	for _, e := range a.policy.Load().trust {
+		e.keys.dial = s.dial
+	}
+	return a, p
+}
+
+func TestKeysAreFetchedWhenTheyAreWanted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
+		a, _ := fetching(t, s) // it does not run: the first token fetches
+		accepted(t, a, fsn1().token(t, goodClaims()), "cluster-fsn1")
+		accepted(t, a, hel1().token(t, goodClaims()), "cluster-hel1")
+	})
+}
+
+func TestAnUnknownKidFetchesAtMostOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
+		a, _ := fetching(t, s)
+		running(t, a)
+		next := newCluster("next")
+		began := time.Now()
+		for time.Since(began) < 9*time.Minute {
+			refused(t, a, next.token(t, goodClaims()), Key)
+			time.Sleep(time.Second)
+		}
+		for path, asked := range s.asked {
+			if n := asked.Load(); n < 8 || n > 10 {
+				t.Errorf("%s was asked for %d times in 9 minutes", path, n)
+			}
+		}
+		s.serve("fsn1", keySetOf(t, fsn1().rsaJWK(), next.rsaJWK()))
+		time.Sleep(time.Minute)
+		accepted(t, a, next.token(t, goodClaims()), "cluster-fsn1") // at once, by the fetch that it causes
+		accepted(t, a, fsn1().token(t, goodClaims()), "cluster-fsn1")
+	})
+}
+
+func TestNothingElseFetches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
+		a, _ := fetching(t, s)
+		running(t, a)
+		time.Sleep(2 * time.Minute)
+		before := s.asked["/fsn1"].Load()
+		next, claims := newCluster("next"), goodClaims()
+		refused(t, a, next.token(t, claims.with(object{"iss": "x"})), Issuer)
+		refused(t, a, next.token(t, claims.with(object{"aud": "x"})), Audience)
+		refused(t, a, next.token(t, claims.with(object{"sub": "x"})), Subject)
+		refused(t, a, next.token(t, claims.with(object{"exp": 5})), Key)
+		refused(t, a, sealed(t, object{"alg": "RS256"}, claims, next.rs256), Signature)
+		refused(t, a, sealed(t, object{"alg": "HS256", "kid": "x"}, claims, next.rs256), Algorithm)
+		if n := s.asked["/fsn1"].Load(); n != before {
+			t.Errorf("asked for %d times more", n-before)
+		}
+	})
+}
+
+func TestManyWaitForOneFetch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
+		a, _ := fetching(t, s)
+		token := fsn1().token(t, goodClaims())
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				if _, err := checkToken(a, token); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if n := s.asked["/fsn1"].Load(); n != 1 {
+			t.Errorf("asked for %d times", n)
+		}
+	})
+}
+
+func TestAClusterThatDoesNotAnswerHoldsUpNoOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
+		s.hang("hel1", true)
+		a, _ := fetching(t, s)
+		began := time.Now()
+		accepted(t, a, fsn1().token(t, goodClaims()), "cluster-fsn1")
+		accepted(t, a, fsn1().token(t, goodClaims()), "cluster-fsn1")
+		if took := time.Since(began); took > 0 {
+			t.Errorf("it took %v", took)
+		}
+		refused(t, a, hel1().token(t, goodClaims()), Key)
+		if took := time.Since(began); took != fetchTimeout {
+			t.Errorf("its own tokens wait for %v", took)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		time.Sleep(time.Minute)
+		go func() { _, _ = checkToken(a, hel1().token(t, goodClaims())) }()
+		synctest.Wait()
+		began = time.Now()
+		if _, err := a.Check(ctx, Bearer(hel1().token(t, goodClaims()))); reason(t, err) != Key {
+			t.Error(err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("who had a second waited for %v", took)
+		}
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestWhatCannotBeFetchedLeavesTheKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
+		a, p := fetching(t, s)
+		running(t, a)
+		token := fsn1().token(t, goodClaims().with(object{"exp": time.Now().Unix() + 100000}))
+		session := a.Open(accepted(t, a, token, "cluster-fsn1"), reading("prod-1"))
+		for _, set := range []string{"", "leaked-secret", `{"keys":1}`, strings.Repeat("leaked", maxKeySet)} {
+			s.serve("fsn1", set)
+			goesOn(t, session, 20*time.Minute)
+			accepted(t, a, token, "cluster-fsn1")
+		}
+		s.serve("fsn1", fsn1().jwks(t))
+		s.hang("fsn1", true)
+		goesOn(t, session, 20*time.Minute)
+		if log := p.log.String(); strings.Contains(log, "leaked") || !strings.Contains(log, "keys were not fetched") {
+			t.Errorf("the log is:\n%s", log)
+		}
+	})
+}
+
+func TestKeysThatAreTakenAwayAreForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
+		a, _ := fetching(t, s)
+		running(t, a)
+		token := fsn1().token(t, goodClaims().with(object{"exp": time.Now().Unix() + 100000}))
+		session := a.Open(accepted(t, a, token, "cluster-fsn1"), reading("prod-1"))
+		s.serve("fsn1", keySetOf(t, newCluster("next").rsaJWK()))
+		select {
+		case <-session.Ended():
+		case <-time.After(fetchEvery + within):
+			t.Error("the session goes on")
+		}
+		refused(t, a, token, Key)
+	})
+}
+
+func TestReloadKeepsWhatWasFetched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
+		a, p := fetching(t, s)
+		running(t, a)
+		token := fsn1().token(t, goodClaims())
+		session := a.Open(accepted(t, a, token, "cluster-fsn1"), reading("prod-1"))
+		s.serve("fsn1", "")
+		entry := trustOf("fsn1").with(object{"jwksFile": nil, "jwksURL": "http://127.0.0.1/fsn1"})
+		p.file(object{"trust": []object{entry}, "tokens": []object{tokenOf("a", "1")}})
+		goesOn(t, session, time.Minute)
+		accepted(t, a, "1", "a")
+		// Another audience under the same name, and the token has to fit it.
+		endsInTime(t, session, Audience, func() { p.file(object{"trust": []object{entry.with(object{"audience": "x"})}}) })
+	})
+}
+
+// TestKeysOverHTTPS fetches over a real socket.
+func TestKeysOverHTTPS(t *testing.T) {
+	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/keys":
+			_, _ = w.Write([]byte(fsn1().jwks(t)))
+		case "/moved":
+			http.Redirect(w, r, "/keys", http.StatusFound)
+		case "/large":
+			_, _ = w.Write([]byte(strings.Replace(fsn1().jwks(t), "{", "{"+strings.Repeat(" ", maxKeySet), 1)))
+		}
+	}))
+	defer srv.Close()
+	p := newPlace(t)
+	p.put("ca.pem", pemOf(srv.Certificate()))
+	p.put("empty.pem", "")
+	tests := []struct {
+		name, path, ca string
+		want           Reason
+		log            string
+	}{
+		{"by the CA", "/keys", "ca.pem", "", ""},
+		{"a CA that is not the system's", "/keys", "", Key, "certificate signed by unknown authority"},
+		{"no CA in its file", "/keys", "empty.pem", Key, "holds no PEM certificate"},
+		{"no CA file", "/keys", "none.pem", Key, "no such file"},
+		{"elsewhere", "/moved", "ca.pem", Key, "the answer is 302"},
+		{"over 1 MiB", "/large", "ca.pem", Key, "a key set may have 1 MiB"},
+		{"nothing there", "/none?secret=leaked", "ca.pem", Key, "not JSON"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			entry := trustOf("fsn1").with(object{"jwksFile": nil, "jwksURL": srv.URL + tt.path})
+			if tt.ca != "" {
+				entry["jwksCAFile"] = tt.ca
+			}
+			p.file(object{"trust": []object{entry}})
+			p.log.b.Reset()
+			_, err := checkToken(p.load(), fsn1().token(t, goodClaims()))
+			if got := reason(t, err); got != tt.want {
+				t.Errorf("%q (%v), want %q", got, err, tt.want)
+			}
+			if log := p.log.String(); !strings.Contains(log, tt.log) || strings.Contains(log, "leaked") || tt.log == "" && log != "" {
+				t.Errorf("the log is %q, want it with %q", log, tt.log)
+			}
+		})
+	}
+}
+
+func pemOf(c *x509.Certificate) string {
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
+}

@@ -1,0 +1,144 @@
+package auth
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+// FuzzConfig holds what is accepted as a file to what the rest relies on, and to encoding/json about what it says.
+func FuzzConfig(f *testing.F) {
+	f.Add([]byte(asJSON(f, validConfig())))
+	f.Add([]byte(`{"tokens":[{"name":"a","sha256":"` + Hash("1") + `","scopes":["ingest"],"flows":["x"],"regions":["b","a"]}]}`))
+	f.Add([]byte(`{"tokens":[],"tokens":null}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := parseConfig(data)
+		if err != nil {
+			if c != nil {
+				t.Fatal("a config beside an error")
+			}
+			return
+		}
+		var plain struct {
+			Tokens []struct{ Name, SHA256 string }
+			Trust  []struct{ Name, Issuer, Audience, Subject string }
+		}
+		if err := json.Unmarshal(data, &plain); err != nil || len(plain.Tokens) != len(c.tokens) || len(plain.Trust) != len(c.trust) {
+			t.Fatalf("encoding/json reads %+v of it (%v)", plain, err)
+		}
+		names := map[string]bool{}
+		entry := func(name, plain string, r rights) {
+			if name == "" || name != plain || names[name] {
+				t.Fatalf("the name %q, which is %q in the file", name, plain)
+			}
+			names[name] = true
+			sound(t, r)
+		}
+		for i, e := range c.tokens {
+			entry(e.name, plain.Tokens[i].Name, e.rights)
+		}
+		for i, e := range c.trust {
+			entry(e.name, plain.Trust[i].Name, e.rights)
+			if e.issuer == "" || e.audience == "" || e.subject == "" || (e.source.file == "") == (e.source.url == "") {
+				t.Fatalf("the entry %+v", e)
+			}
+		}
+		if c.proxy != nil {
+			sound(t, c.proxy.rights)
+			if len(c.proxy.peers) == 0 || c.proxy.header == "" {
+				t.Fatalf("the proxy %+v", c.proxy)
+			}
+		}
+	})
+}
+
+func sound(t *testing.T, r rights) {
+	if r.scopes == 0 || len(r.flows) == 0 || r.regions != nil && (len(r.regions) == 0 || r.scopes&scopeIngest == 0) {
+		t.Fatalf("the rights %+v", r)
+	}
+	for _, region := range r.regions {
+		if region == "" || strings.ContainsAny(region, "/ ") {
+			t.Fatalf("the region %q", region)
+		}
+	}
+}
+
+// FuzzJWT holds what is taken apart to having one spelling only, and whatever header and claims to needing the right key.
+func FuzzJWT(f *testing.F) {
+	a := twoClusters(f)
+	attacker := newCluster("attacker")
+	f.Add(asJSON(f, fsn1().header()), asJSON(f, goodClaims()), []byte("signature"))
+	f.Add(`{"alg":"none"}`, `{"iss":"x","sub":"y","aud":["z"],"exp":99999999999}`, []byte{})
+	f.Add(`{"alg":"ES256","kid":"fsn1-key-ec"}`, asJSON(f, goodClaims()), make([]byte, 64))
+	f.Fuzz(func(t *testing.T, header, payload string, signature []byte) {
+		input := b64([]byte(header)) + "." + b64([]byte(payload))
+		if c, _ := parseJWT(input + "." + b64(signature)); c == nil {
+			if g, err := checkToken(a, input+"."+b64(signature)); err == nil {
+				t.Fatalf("what can't be read is taken for %s", g.Name())
+			}
+			return
+		}
+		for _, sig := range [][]byte{signature, attacker.rs256([]byte(input)), attacker.es256([]byte(input))} {
+			token := input + "." + b64(sig)
+			if g, err := checkToken(a, token); err == nil {
+				t.Fatalf("%s is taken for %s", token, g.Name())
+			}
+			c, refusal := parseJWT(token)
+			if (c == nil) == (refusal == nil) {
+				t.Fatal("neither claims nor a refusal, or both")
+			}
+			if c != nil && (c.algorithm != rs256 && c.algorithm != es256 || c.expires.IsZero()) {
+				t.Fatalf("the claims %+v", c)
+			}
+		}
+	})
+}
+
+// FuzzEditedToken changes a good token in one place.
+func FuzzEditedToken(f *testing.F) {
+	a := twoClusters(f)
+	good := fsn1().token(f, goodClaims())
+	f.Add(uint16(0), uint16(0), "")
+	f.Add(uint16(len(good)), uint16(0), "=")
+	f.Add(uint16(len(good)-1), uint16(1), "B")
+	f.Add(uint16(10), uint16(0), "\n")
+	f.Fuzz(func(t *testing.T, at, cut uint16, insert string) {
+		i := int(at) % (len(good) + 1)
+		edited := good[:i] + insert + good[min(len(good), i+int(cut)):]
+		if _, err := checkToken(a, edited); (err == nil) != (edited == good) {
+			t.Fatalf("%q: %v", edited, err)
+		}
+	})
+}
+
+// FuzzKeySet holds every key that is taken to being strong and whole.
+func FuzzKeySet(f *testing.F) {
+	f.Add([]byte(fsn1().jwks(f)))
+	f.Add([]byte(`{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"},{"kty":"RSA","n":"AA","e":"AQAB"},7,null]}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		s, err := parseJWKS(data)
+		if err != nil {
+			return
+		}
+		if !json.Valid(data) {
+			t.Fatalf("%q is not JSON", data)
+		}
+		for _, k := range s.keys {
+			switch public := k.public.(type) {
+			case *rsa.PublicKey:
+				if public.N.BitLen() < minRSA || public.E < 3 || public.E%2 == 0 {
+					t.Fatalf("an RSA key of %d bits with exponent %d", public.N.BitLen(), public.E)
+				}
+			case *ecdsa.PublicKey:
+				if _, err := public.ECDH(); public.Curve != elliptic.P256() || err != nil {
+					t.Fatalf("a key that is not on the curve: %v", err)
+				}
+			default:
+				t.Fatalf("a key of type %T", public)
+			}
+		}
+	})
+}

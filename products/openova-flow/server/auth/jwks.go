@@ -1,0 +1,134 @@
+package auth
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rsa"
+	"errors"
+	"math/big"
+	"slices"
+)
+
+const (
+	maxKeySet = 1 << 20 // bytes
+	maxKeys   = 100
+	minRSA    = 2048 // bits
+	maxRSA    = 8192 // bits; verifying takes longer the more there are
+)
+
+// key is one public key of a trust entry: an *rsa.PublicKey or, on P-256, an *ecdsa.PublicKey.
+type key struct {
+	kid    string // empty when it has none
+	public crypto.PublicKey
+}
+
+// keySet is the keys that a trust entry has. It never changes.
+type keySet struct {
+	raw  string
+	keys []key
+}
+
+// candidates are the keys that may have signed a token: those of its kid and those without one; all of them when the token has none.
+// known is false when the set has no key of the token's kid, so that a newer set might.
+func (s *keySet) candidates(c *claims) (keys []key, known bool) {
+	known = !c.hasKID
+	for _, k := range s.keys {
+		if c.hasKID && k.kid == c.kid {
+			known = true
+		}
+		if !c.hasKID || k.kid == c.kid || k.kid == "" {
+			keys = append(keys, k)
+		}
+	}
+	return keys, known
+}
+
+// parseJWKS reads a JSON Web Key Set (RFC 7517). Keys that do not sign with RS256 or ES256, weak ones and broken ones are left out.
+func parseJWKS(data []byte) (*keySet, error) {
+	if len(data) > maxKeySet {
+		return nil, errors.New("a key set may have 1 MiB")
+	}
+	v, err := parseJSON(data)
+	if err != nil {
+		return nil, err
+	}
+	top, _ := v.(map[string]any)
+	list, ok := top["keys"].([]any)
+	if !ok {
+		return nil, errors.New("a key set is an object with a list of keys")
+	}
+	if len(list) > maxKeys {
+		return nil, errors.New("a key set may have 100 keys")
+	}
+	s := &keySet{raw: string(data)}
+	for _, v := range list {
+		if m, ok := v.(map[string]any); ok {
+			if k, ok := parseKey(m); ok {
+				s.keys = append(s.keys, k)
+			}
+		}
+	}
+	return s, nil
+}
+
+func parseKey(m map[string]any) (k key, ok bool) {
+	kid, named := m["kid"]
+	if k.kid, ok = kid.(string); named && !ok {
+		return k, false
+	}
+	if use, there := m["use"]; there && use != "sig" {
+		return k, false
+	}
+	if ops, there := m["key_ops"]; there {
+		if list, _ := ops.([]any); !slices.Contains(list, any("verify")) {
+			return k, false
+		}
+	}
+	alg, there := m["alg"]
+	switch m["kty"] {
+	case "RSA":
+		public := parseRSA(m)
+		k.public, ok = public, public != nil && (!there || alg == rs256)
+	case "EC":
+		public := parseEC(m)
+		k.public, ok = public, public != nil && (!there || alg == es256)
+	default:
+		ok = false
+	}
+	return k, ok
+}
+
+func parseRSA(m map[string]any) *rsa.PublicKey {
+	n, e := member(m, "n"), member(m, "e")
+	if len(n) > maxRSA/8 || len(e) > 4 {
+		return nil
+	}
+	modulus, exponent := new(big.Int).SetBytes(n), new(big.Int).SetBytes(e).Int64()
+	if modulus.BitLen() < minRSA || modulus.Bit(0) == 0 || exponent < 3 || exponent > 1<<31-1 || exponent%2 == 0 {
+		return nil
+	}
+	return &rsa.PublicKey{N: modulus, E: int(exponent)}
+}
+
+func parseEC(m map[string]any) *ecdsa.PublicKey {
+	x, y := member(m, "x"), member(m, "y")
+	if m["crv"] != "P-256" || len(x) != 32 || len(y) != 32 {
+		return nil
+	}
+	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y))
+	if err != nil { // not on the curve
+		return nil
+	}
+	return public
+}
+
+// member is the number of a key, nil when it is not there or not base64url.
+func member(m map[string]any, name string) []byte {
+	text, _ := m[name].(string)
+	b, err := decodeBase64(text)
+	if err != nil {
+		return nil
+	}
+	return b
+}

@@ -1,0 +1,185 @@
+package auth
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/rsa"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"math/big"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	maxToken = 16 << 10
+	// clockSkew is how far the clock of an issuer may be ahead. Nothing makes up for one that is behind: a token ends when it says.
+	clockSkew = 60 * time.Second
+)
+
+// The signatures that are accepted. What a header may say besides (none, and HS256, whose secret would be the public key) is refused
+// before any key is looked at.
+const (
+	rs256 = "RS256"
+	es256 = "ES256"
+)
+
+// claims are a token that has been taken apart. Nothing of it is to be believed before verifies.
+type claims struct {
+	algorithm, kid            string
+	hasKID                    bool
+	issuer, subject           string
+	audience                  []string
+	expires, notBefore, since time.Time // zero when absent; expires never is
+
+	digest    [sha256.Size]byte // of what is signed
+	signature []byte
+}
+
+func malformed(detail string) *Refusal { return &Refusal{Reason: Malformed, Detail: detail} }
+
+// parseJWT takes a JSON Web Token in its compact form apart (RFC 7515, RFC 7519).
+func parseJWT(token string) (*claims, *Refusal) {
+	if len(token) > maxToken {
+		return nil, malformed("the token is too long")
+	}
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil, malformed("the token does not have three parts")
+	}
+	var raw [3][]byte
+	for i, part := range parts {
+		b, err := decodeBase64(part)
+		if err != nil || len(b) == 0 && i < 2 {
+			return nil, malformed("the token is not base64url")
+		}
+		raw[i] = b
+	}
+	c := &claims{digest: sha256.Sum256([]byte(token[:len(parts[0])+1+len(parts[1])])), signature: raw[2]}
+	if refusal := c.header(raw[0]); refusal != nil {
+		return nil, refusal
+	}
+	if refusal := c.payload(raw[1]); refusal != nil {
+		return nil, refusal
+	}
+	return c, nil
+}
+
+// decodeBase64 reads base64url without padding. The standard decoder skips line breaks, which would give a token many spellings.
+func decodeBase64(s string) ([]byte, error) {
+	if strings.ContainsAny(s, "\r\n") {
+		return nil, base64.CorruptInputError(0)
+	}
+	return base64.RawURLEncoding.Strict().DecodeString(s)
+}
+
+func (c *claims) header(raw []byte) *Refusal {
+	v, err := parseJSON(raw)
+	h, ok := v.(map[string]any)
+	if err != nil || !ok {
+		return malformed("the token's header is no JSON object")
+	}
+	if _, ok := h["crit"]; ok {
+		return malformed("the token's header has crit, and nothing that it could name is known here")
+	}
+	c.algorithm, _ = h["alg"].(string)
+	if c.algorithm != rs256 && c.algorithm != es256 {
+		return &Refusal{Reason: Algorithm, Detail: "the token is signed in another way than RS256 or ES256"}
+	}
+	kid, there := h["kid"]
+	if c.kid, ok = kid.(string); there && !ok {
+		return malformed("the token's kid is no string")
+	}
+	c.hasKID = there
+	return nil
+}
+
+func (c *claims) payload(raw []byte) *Refusal {
+	v, err := parseJSON(raw)
+	p, ok := v.(map[string]any)
+	if err != nil || !ok {
+		return malformed("the token's claims are no JSON object")
+	}
+	if c.issuer, ok = p["iss"].(string); !ok {
+		return malformed("the token has no iss")
+	}
+	if c.subject, ok = p["sub"].(string); !ok {
+		return malformed("the token has no sub")
+	}
+	if c.audience, ok = audience(p["aud"]); !ok {
+		return malformed("the token has no aud")
+	}
+	for _, t := range []struct {
+		name string
+		into *time.Time
+	}{{"exp", &c.expires}, {"nbf", &c.notBefore}, {"iat", &c.since}} {
+		v, there := p[t.name]
+		if *t.into, ok = numericDate(v); there && !ok {
+			return malformed("the token's " + t.name + " is no time")
+		}
+	}
+	if c.expires.IsZero() {
+		return malformed("the token has no exp; one that does not end is not accepted")
+	}
+	return nil
+}
+
+func audience(v any) ([]string, bool) {
+	switch v := v.(type) {
+	case string:
+		return []string{v}, true
+	case []any:
+		list := make([]string, len(v))
+		for i := range v {
+			s, ok := v[i].(string)
+			if !ok {
+				return nil, false
+			}
+			list[i] = s
+		}
+		return list, true
+	}
+	return nil, false
+}
+
+// numericDate reads seconds since 1970. Fractions are cut off.
+func numericDate(v any) (time.Time, bool) {
+	n, ok := v.(json.Number)
+	if !ok {
+		return time.Time{}, false
+	}
+	seconds, err := strconv.ParseFloat(n.String(), 64)
+	if err != nil || seconds < 1 || seconds > 1<<38 { // the year 10680, well within what time can hold
+		return time.Time{}, false
+	}
+	return time.Unix(int64(seconds), 0), true
+}
+
+// checkTime returns a *Refusal unless the token holds at an instant.
+func (c *claims) checkTime(now time.Time) *Refusal {
+	switch latest := now.Add(clockSkew); {
+	case !now.Before(c.expires):
+		return &Refusal{Reason: Expired, Detail: "the token has expired"}
+	case latest.Before(c.notBefore), latest.Before(c.since):
+		return &Refusal{Reason: NotYet, Detail: "the token is not valid yet"}
+	}
+	return nil
+}
+
+// verifies reports whether the key signed the token. The key decides how: it never verifies in a way that is not its own, whatever
+// the token says.
+func (c *claims) verifies(k key) bool {
+	switch public := k.public.(type) {
+	case *rsa.PublicKey:
+		return c.algorithm == rs256 && rsa.VerifyPKCS1v15(public, crypto.SHA256, c.digest[:], c.signature) == nil
+	case *ecdsa.PublicKey:
+		if c.algorithm != es256 || len(c.signature) != 64 {
+			return false
+		}
+		r, s := new(big.Int).SetBytes(c.signature[:32]), new(big.Int).SetBytes(c.signature[32:])
+		return ecdsa.Verify(public, c.digest[:], r, s)
+	}
+	return false
+}

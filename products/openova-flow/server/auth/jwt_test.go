@@ -1,0 +1,263 @@
+package auth
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestATokenIsItsOwnClustersAlone(t *testing.T) {
+	a := twoClusters(t)
+	for name, c := range map[string]*cluster{"fsn1": fsn1(), "hel1": hel1()} {
+		g := accepted(t, a, c.token(t, goodClaims()), "cluster-"+name)
+		if !g.OwnsNode(name+"/x") || g.OwnsNode("other/x") {
+			t.Errorf("the token of %s is for the regions %v", name, g.Regions())
+		}
+		accepted(t, a, sealed(t, object{"alg": "ES256", "kid": c.kid + "-ec"}, goodClaims(), c.es256), "cluster-"+name)
+		accepted(t, a, sealed(t, object{"alg": "RS256"}, goodClaims(), c.rs256), "cluster-"+name)
+	}
+	// A kid only says where to look.
+	refused(t, a, sealed(t, object{"alg": "RS256", "kid": "hel1-key"}, goodClaims(), fsn1().rs256), Signature)
+}
+
+func TestTokensThatAreAccepted(t *testing.T) {
+	a := twoClusters(t)
+	now := time.Now().Unix()
+	for name, claims := range map[string]object{
+		"audience as a string":          {"aud": "openova-flow"},
+		"audience among others":         {"aud": []string{"x", "openova-flow"}},
+		"no iat":                        {"iat": nil},
+		"no nbf":                        {"nbf": nil},
+		"issued by a clock 30 s ahead":  {"nbf": now + 30, "iat": now + 30},
+		"expiry with a fraction":        {"exp": float64(now) + 100.5},
+		"what the server does not know": {"kubernetes.io": object{"namespace": "flux-system"}},
+	} {
+		t.Run(name, func(t *testing.T) { accepted(t, a, fsn1().token(t, goodClaims().with(claims)), "cluster-fsn1") })
+	}
+	t.Run("typ is not looked at", func(t *testing.T) {
+		accepted(t, a, sealed(t, fsn1().header().with(object{"typ": "anything"}), goodClaims(), fsn1().rs256), "cluster-fsn1")
+	})
+}
+
+func TestClaimsThatAreRefused(t *testing.T) {
+	a := twoClusters(t)
+	now := time.Now().Unix()
+	tests := map[string]struct {
+		claims object
+		want   Reason
+	}{
+		"another issuer":               {object{"iss": "https://elsewhere"}, Issuer},
+		"an issuer with a slash more":  {object{"iss": testIssuer + "/"}, Issuer},
+		"no issuer":                    {object{"iss": nil}, Malformed},
+		"another audience":             {object{"aud": []string{"https://kubernetes.default.svc"}}, Audience},
+		"no audience":                  {object{"aud": nil}, Malformed},
+		"an empty list of audiences":   {object{"aud": []string{}}, Audience},
+		"audiences that are no string": {object{"aud": []any{"openova-flow", 1}}, Malformed},
+		"another subject":              {object{"sub": "system:serviceaccount:default:default"}, Subject},
+		"a subject that begins alike":  {object{"sub": testSubject + "x"}, Subject},
+		"no subject":                   {object{"sub": nil}, Malformed},
+		"expired a second ago":         {object{"exp": now - 1}, Expired},
+		"expired long ago":             {object{"exp": 1}, Expired},
+		"no expiry":                    {object{"exp": nil}, Malformed},
+		"an expiry that is a string":   {object{"exp": "9999999999"}, Malformed},
+		"an expiry that is a list":     {object{"exp": []any{}}, Malformed},
+		"an expiry beyond all bounds":  {object{"exp": 1e300}, Malformed},
+		"a negative expiry":            {object{"exp": -5}, Malformed},
+		"not valid for two minutes":    {object{"nbf": now + 120}, NotYet},
+		"issued in two minutes":        {object{"iat": now + 120}, NotYet},
+		"a not-before that is a word":  {object{"nbf": "soon"}, Malformed},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) { refused(t, a, fsn1().token(t, goodClaims().with(tt.claims)), tt.want) })
+	}
+}
+
+// TestForgeries holds the verifier to what has broken others.
+func TestForgeries(t *testing.T) {
+	a := twoClusters(t)
+	c, claims := fsn1(), goodClaims()
+	good := c.token(t, claims)
+	parts := strings.Split(good, ".")
+	der, err := x509.MarshalPKIXPublicKey(&c.rsa.PublicKey)
+	must(t, err)
+	publicPEM := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})
+	attacker := newCluster("attacker")
+	point, err := c.ec.PublicKey.Bytes()
+	must(t, err)
+	header := func(more object) object { return c.header().with(more) }
+	ecHeader := object{"alg": "ES256", "kid": c.kid + "-ec"}
+	tests := []struct {
+		name, token string
+		want        Reason
+	}{
+		{"alg none", sealed(t, header(object{"alg": "none"}), claims, unsigned), Algorithm},
+		{"alg None", sealed(t, header(object{"alg": "None"}), claims, unsigned), Algorithm},
+		{"alg empty", sealed(t, header(object{"alg": ""}), claims, unsigned), Algorithm},
+		{"alg missing", sealed(t, header(object{"alg": nil}), claims, c.rs256), Algorithm},
+		{"alg in another case", sealed(t, header(object{"alg": "rs256"}), claims, c.rs256), Algorithm},
+		{"alg that is a list", sealed(t, header(object{"alg": []string{"RS256"}}), claims, c.rs256), Algorithm},
+		{"alg none with a good signature", sealed(t, header(object{"alg": "none"}), claims, c.rs256), Algorithm},
+		{"HS256 with the public key as PEM", sealed(t, header(object{"alg": "HS256"}), claims, hs256(publicPEM)), Algorithm},
+		{"HS256 with the public key as DER", sealed(t, header(object{"alg": "HS256"}), claims, hs256(der)), Algorithm},
+		{"HS256 with the modulus", sealed(t, header(object{"alg": "HS256"}), claims, hs256(c.rsa.N.Bytes())), Algorithm},
+		{"HS256 that calls itself RS256", sealed(t, c.header(), claims, hs256(publicPEM)), Signature},
+		{"HS256 that calls itself ES256", sealed(t, ecHeader, claims, hs256(point)), Signature},
+		{"RS512 with the right key", sealed(t, header(object{"alg": "RS512"}), claims, c.rs256), Algorithm},
+		{"PS256", sealed(t, header(object{"alg": "PS256"}), claims, c.rs256), Algorithm},
+		{"RS256 by the kid of an EC key", sealed(t, object{"alg": "RS256", "kid": c.kid + "-ec"}, claims, c.rs256), Signature},
+		{"ES256 by the kid of an RSA key", sealed(t, object{"alg": "ES256", "kid": c.kid}, claims, c.es256), Signature},
+		{"no signature", parts[0] + "." + parts[1] + ".", Signature},
+		{"ES256 of zeros", sealed(t, ecHeader, claims, func([]byte) []byte { return make([]byte, 64) }), Signature},
+		{"ES256 of the order of the curve", sealed(t, ecHeader, claims, func([]byte) []byte {
+			n := elliptic.P256().Params().N.Bytes()
+			return append(n, n...)
+		}), Signature},
+		{"ES256 in ASN.1", sealed(t, ecHeader, claims, func(input []byte) []byte {
+			sum := sha256.Sum256(input)
+			sig, _ := ecdsa.SignASN1(rand.Reader, c.ec, sum[:])
+			return sig
+		}), Signature},
+		{"ES256 with a byte more", sealed(t, ecHeader, claims, func(input []byte) []byte { return append(c.es256(input), 0) }), Signature},
+		{"RS256 of another modulus' length", sealed(t, c.header(), claims, func([]byte) []byte { return make([]byte, 128) }), Signature},
+		{"RS256 of zeros", sealed(t, c.header(), claims, func([]byte) []byte { return make([]byte, 256) }), Signature},
+		{"unknown kid", sealed(t, header(object{"kid": "another"}), claims, attacker.rs256), Key},
+		{"unknown kid with the right key", sealed(t, header(object{"kid": "another"}), claims, c.rs256), Key},
+		{"empty kid", sealed(t, header(object{"kid": ""}), claims, c.rs256), Key},
+		{"kid that is a path", sealed(t, header(object{"kid": "../../dev/null"}), claims, hs256(nil)), Key},
+		{"kid that is a number", sealed(t, header(object{"kid": 7}), claims, c.rs256), Malformed},
+		{"kid null", sealedRaw(`{"alg":"RS256","kid":null}`, claims, t, c), Malformed},
+		{"a known kid and another key", sealed(t, c.header(), claims, attacker.rs256), Signature},
+		{"no kid and another key", sealed(t, object{"alg": "RS256"}, claims, attacker.rs256), Signature},
+		{"its own key in the header", sealed(t, object{"alg": "RS256", "kid": "attacker", "jwk": attacker.rsaJWK()}, claims, attacker.rs256), Key},
+		{"its own key in the header, known kid", sealed(t, header(object{"jwk": attacker.rsaJWK()}), claims, attacker.rs256), Signature},
+		{"the other cluster's key by this one's kid", sealed(t, c.header(), claims, hel1().rs256), Signature},
+		{"crit", sealed(t, header(object{"crit": []string{"b64"}, "b64": false}), claims, c.rs256), Malformed},
+		{"crit empty", sealed(t, header(object{"crit": []string{}}), claims, c.rs256), Malformed},
+		{"alg twice", sealedRaw(`{"alg":"none","alg":"RS256","kid":"fsn1-key"}`, claims, t, c), Malformed},
+		{"header that is a list", sealed(t, []string{"RS256"}, claims, c.rs256), Malformed},
+		{"claims that are a string", sealed(t, c.header(), "claims", c.rs256), Malformed},
+		{"other claims under a good signature", parts[0] + "." + b64([]byte(asJSON(t, claims.with(object{"exp": time.Now().Unix() + 99999})))) + "." + parts[2], Signature},
+		{"another header over a good signature", b64([]byte(`{"alg":"RS256","kid":"fsn1-key","x":1}`)) + "." + parts[1] + "." + parts[2], Signature},
+		{"padding", good + "==", Malformed},
+		{"a line break in the signature", good[:len(good)-4] + "\n" + good[len(good)-4:], Malformed},
+		{"standard base64", parts[0] + "." + parts[1] + "." + base64.RawStdEncoding.EncodeToString([]byte{0xff, 0xff, 0xff}), Malformed},
+		{"bits after the end", good[:len(good)-1] + nextInAlphabet(good[len(good)-1]), Malformed},
+		{"an empty header", "." + parts[1] + "." + parts[2], Malformed},
+		{"no claims", parts[0] + ".." + parts[2], Malformed},
+		{"two parts", parts[0] + "." + parts[1], Unknown},
+		{"four parts", good + "." + parts[2], Unknown},
+		{"a JWE", good + ".a.b", Unknown},
+		{"longer than 16 KiB", sealed(t, c.header(), claims.with(object{"pad": strings.Repeat("x", maxToken)}), c.rs256), Malformed},
+		{"nested deep", sealedRaw(`{"alg":"RS256","x":`+strings.Repeat("[", 1000)+strings.Repeat("]", 1000)+`}`, claims, t, c), Malformed},
+		{"nothing", "", Unknown},
+		{"dots", "..", Malformed},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) { refused(t, a, tt.token, tt.want) })
+	}
+	accepted(t, a, good, "cluster-fsn1")
+}
+
+// sealedRaw is a token whose header is that text.
+func sealedRaw(header string, claims object, t testing.TB, c *cluster) string {
+	input := b64([]byte(header)) + "." + b64([]byte(asJSON(t, claims)))
+	return input + "." + b64(c.rs256([]byte(input)))
+}
+
+// nextInAlphabet is the base64url digit after c. At the end of 256 bytes the last digit has four bits that stand for nothing.
+func nextInAlphabet(c byte) string {
+	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	return string(digits[(strings.IndexByte(digits, c)+1)%len(digits)])
+}
+
+func TestKeysAreNeverPooled(t *testing.T) {
+	p := newPlace(t)
+	p.put("fsn1.json", fsn1().jwks(t))
+	p.put("hel1.json", hel1().jwks(t))
+	other := trustOf("hel1")
+	other["audience"] = "another"
+	p.file(object{"trust": []object{trustOf("fsn1"), other}})
+	a := p.load()
+	// Both clusters are trusted, and the audience is that of fsn1's entry, but only hel1's key fits.
+	refused(t, a, hel1().token(t, goodClaims()), Key)
+	refused(t, a, sealed(t, object{"alg": "RS256"}, goodClaims(), hel1().rs256), Signature)
+	accepted(t, a, hel1().token(t, goodClaims().with(object{"aud": "another"})), "cluster-hel1")
+}
+
+func TestTwoServiceAccountsOfOneCluster(t *testing.T) {
+	p := newPlace(t)
+	p.put("fsn1.json", fsn1().jwks(t))
+	second := trustOf("fsn1").with(object{"name": "second", "subject": "system:serviceaccount:a:b"})
+	p.file(object{"trust": []object{trustOf("fsn1"), second}})
+	a := p.load()
+	accepted(t, a, fsn1().token(t, goodClaims()), "cluster-fsn1")
+	accepted(t, a, fsn1().token(t, goodClaims().with(object{"sub": "system:serviceaccount:a:b"})), "second")
+}
+
+func TestAnExpiredTokenIsCalledByItsName(t *testing.T) {
+	_, err := checkToken(twoClusters(t), hel1().token(t, goodClaims().with(object{"exp": time.Now().Unix() - 10})))
+	if r, ok := err.(*Refusal); !ok || r.Name != "cluster-hel1" {
+		t.Errorf("%#v has not the name cluster-hel1", err)
+	}
+}
+
+func TestKeySets(t *testing.T) {
+	c := fsn1()
+	weak, err := rsa.GenerateKey(rand.Reader, 1024)
+	must(t, err)
+	rsaKey, ecKey := c.rsaJWK(), c.ecJWK(t)
+	zero := b64(make([]byte, 32))
+	tests := map[string]struct {
+		key  object
+		want int
+	}{
+		"RSA":                     {rsaKey, 1},
+		"EC":                      {ecKey, 1},
+		"RSA without use and alg": {rsaKey.with(object{"use": nil, "alg": nil}), 1},
+		"EC with alg":             {ecKey.with(object{"alg": "ES256"}), 1},
+		"a key without kid":       {rsaKey.with(object{"kid": nil}), 1},
+		"key_ops with verify":     {rsaKey.with(object{"key_ops": []string{"sign", "verify"}}), 1},
+		"key_ops without verify":  {rsaKey.with(object{"key_ops": []string{"encrypt"}}), 0},
+		"for encryption":          {rsaKey.with(object{"use": "enc"}), 0},
+		"RSA for another alg":     {rsaKey.with(object{"alg": "RS512"}), 0},
+		"RSA for ES256":           {rsaKey.with(object{"alg": "ES256"}), 0},
+		"a symmetric key":         {object{"kty": "oct", "kid": "x", "k": b64([]byte("secret"))}, 0},
+		"an Ed25519 key":          {object{"kty": "OKP", "crv": "Ed25519", "x": zero}, 0},
+		"RSA of 1024 bits":        {rsaKey.with(object{"n": b64(weak.N.Bytes())}), 0},
+		"RSA of 16384 bits":       {rsaKey.with(object{"n": b64(new(big.Int).SetBit(big.NewInt(1), 16383, 1).Bytes())}), 0},
+		"RSA with exponent 1":     {rsaKey.with(object{"e": b64([]byte{1})}), 0},
+		"RSA with an even one":    {rsaKey.with(object{"e": b64([]byte{1, 0, 0})}), 0},
+		"RSA with a huge one":     {rsaKey.with(object{"e": b64([]byte{1, 0, 0, 0, 1})}), 0},
+		"RSA without n":           {rsaKey.with(object{"n": nil}), 0},
+		"RSA with padding":        {rsaKey.with(object{"e": "AQAB=="}), 0},
+		"EC off the curve":        {ecKey.with(object{"y": ecKey["x"]}), 0},
+		"EC at infinity":          {ecKey.with(object{"x": zero, "y": zero}), 0},
+		"EC on another curve":     {ecKey.with(object{"crv": "P-384"}), 0},
+		"EC with a short x":       {ecKey.with(object{"x": b64([]byte{1, 2})}), 0},
+		"a kid that is a number":  {rsaKey.with(object{"kid": 1}), 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			s, err := parseJWKS([]byte(keySetOf(t, tt.key)))
+			must(t, err)
+			if len(s.keys) != tt.want {
+				t.Errorf("%d keys, want %d", len(s.keys), tt.want)
+			}
+		})
+	}
+	for _, bad := range []string{"", "[]", "{}", `{"keys":{}}`, `{"keys":[]}x`, `{"keys":[],"keys":[]}`, `{"keys":[` + strings.Repeat("{},", 100) + `{}]}`,
+		`{"keys":[],"x":"` + strings.Repeat("x", maxKeySet) + `"}`} {
+		if _, err := parseJWKS([]byte(bad)); err == nil {
+			t.Errorf("%.40s is taken for a key set", bad)
+		}
+	}
+}

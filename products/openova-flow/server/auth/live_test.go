@@ -1,0 +1,265 @@
+package auth
+
+import (
+	"context"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// within is how soon a stream has to end.
+const within = 5 * time.Second
+
+// running runs a until the test's end.
+func running(t *testing.T, a *Authority) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	var wg sync.WaitGroup
+	wg.Go(func() { a.Run(ctx) })
+	t.Cleanup(func() {
+		cancel()
+		wg.Wait()
+	})
+	synctest.Wait()
+}
+
+func reading(flowID string) func(*Grant) error {
+	return func(g *Grant) error { return g.CheckRead(flowID) }
+}
+
+// endsInTime checks that a session ends soon enough after change, for that reason.
+func endsInTime(t *testing.T, s *Session, want Reason, change func()) {
+	t.Helper()
+	change()
+	changed := time.Now()
+	select {
+	case <-s.Ended():
+	case <-time.After(time.Minute):
+		t.Fatal("the session goes on")
+	}
+	if took := time.Since(changed); took > within {
+		t.Errorf("the session ended after %v", took)
+	}
+	if got := reason(t, s.Err()); got != want {
+		t.Errorf("the session ended for %s (%v), want %s", got, s.Err(), want)
+	}
+}
+
+func goesOn(t *testing.T, s *Session, d time.Duration) {
+	t.Helper()
+	select {
+	case <-s.Ended():
+		t.Fatalf("the session has ended: %v", s.Err())
+	case <-time.After(d):
+	}
+}
+
+func TestARevokedTokenEndsItsStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t)
+		p.file(object{"tokens": []object{tokenOf("a", "1"), tokenOf("b", "2")}})
+		a := p.load()
+		running(t, a)
+		revoked, stays := a.Open(accepted(t, a, "1", "a"), reading("x")), a.Open(accepted(t, a, "2", "b"), reading("x"))
+		goesOn(t, revoked, time.Hour)
+		endsInTime(t, revoked, Unknown, func() { p.file(object{"tokens": []object{tokenOf("b", "2")}}) })
+		refused(t, a, "1", Unknown)
+		goesOn(t, stays, time.Hour)
+		stays.Close()
+		if len(a.sessions) > 0 {
+			t.Error("a session stays after it has ended")
+		}
+	})
+}
+
+func TestANarrowedTokenEndsTheStreamsThatItNoMoreFits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t)
+		p.file(object{"tokens": []object{tokenOf("a", "1")}})
+		a := p.load()
+		running(t, a)
+		x, y := a.Open(accepted(t, a, "1", "a"), reading("x")), a.Open(accepted(t, a, "1", "a"), reading("y"))
+		endsInTime(t, x, Flow, func() { p.file(object{"tokens": []object{tokenOf("a", "1").with(object{"flows": []string{"y"}})}}) })
+		goesOn(t, y, time.Hour)
+		endsInTime(t, y, Scope, func() {
+			p.file(object{"tokens": []object{tokenOf("a", "1").with(object{"scopes": []string{"ingest"}})}})
+		})
+	})
+}
+
+func TestAnExpiredTokenEndsItsStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := twoClusters(t)
+		running(t, a)
+		token := fsn1().token(t, goodClaims().with(object{"exp": time.Now().Unix() + 600}))
+		g := accepted(t, a, token, "cluster-fsn1")
+		s := a.Open(g, reading("prod-1"))
+		goesOn(t, s, 599*time.Second)
+		accepted(t, a, token, "cluster-fsn1")
+		endsInTime(t, s, Expired, func() { time.Sleep(time.Until(g.Expires())) })
+		refused(t, a, token, Expired)
+	})
+}
+
+func TestAKeyThatIsTakenAwayEndsItsStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t)
+		p.put("fsn1.json", fsn1().jwks(t))
+		p.put("hel1.json", hel1().jwks(t))
+		p.file(object{"trust": []object{trustOf("fsn1"), trustOf("hel1")}})
+		a := p.load()
+		running(t, a)
+		f, h := fsn1().token(t, goodClaims()), hel1().token(t, goodClaims())
+		gone, stays := a.Open(accepted(t, a, f, "cluster-fsn1"), reading("prod-1")), a.Open(accepted(t, a, h, "cluster-hel1"), reading("prod-1"))
+		goesOn(t, gone, time.Minute)
+		endsInTime(t, gone, Key, func() { p.put("fsn1.json", keySetOf(t, newCluster("next").rsaJWK())) })
+		refused(t, a, f, Key)
+		goesOn(t, stays, time.Minute)
+	})
+}
+
+func TestAProxyThatIsNotTrustedAnyMoreEndsItsUsersStreams(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t)
+		p.file(object{"proxy": proxyOf("10.0.0.0/8")})
+		a := p.load()
+		running(t, a)
+		r, err := http.NewRequest("GET", "/", nil)
+		must(t, err)
+		r.RemoteAddr = "10.0.0.1:1"
+		r.Header.Set("X-Forwarded-User", "ann")
+		g, err := a.Authenticate(r)
+		must(t, err)
+		s := a.Open(g, reading("x"))
+		goesOn(t, s, time.Minute)
+		endsInTime(t, s, Unknown, func() { p.file(object{"proxy": proxyOf("10.0.0.2")}) })
+	})
+}
+
+// TestAChangeBetweenCheckAndOpenIsNotMissed opens a session with a grant of before the change.
+func TestAChangeBetweenCheckAndOpenIsNotMissed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t)
+		p.file(object{"tokens": []object{tokenOf("a", "1"), tokenOf("b", "2")}})
+		a := p.load()
+		running(t, a)
+		g := accepted(t, a, "1", "a")
+		p.file(object{"tokens": []object{tokenOf("b", "2")}})
+		time.Sleep(time.Minute)
+		endsInTime(t, a.Open(g, reading("x")), Unknown, func() {})
+	})
+}
+
+func TestWhatCannotBeReadLeavesWhatWas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t)
+		p.put("fsn1.json", fsn1().jwks(t))
+		good := object{"tokens": []object{tokenOf("a", "1")}, "trust": []object{trustOf("fsn1")}}
+		p.file(good)
+		a := p.load()
+		running(t, a)
+		token := fsn1().token(t, goodClaims().with(object{"exp": time.Now().Unix() + 100000}))
+		s := a.Open(accepted(t, a, token, "cluster-fsn1"), reading("prod-1"))
+		for _, bad := range []string{`{"tokens":[{"name":"ofl_leaked-secret`, `{"tokens":"leaked-secret"}`, `{"tokens":[{"name":"a","sha256":"leaked-secret"}]}`} {
+			p.put("tokens.json", bad)
+			p.put("fsn1.json", bad)
+			goesOn(t, s, time.Hour)
+			accepted(t, a, "1", "a")
+			accepted(t, a, token, "cluster-fsn1")
+			if !a.Failing() {
+				t.Error("nobody is told")
+			}
+		}
+		must(t, os.Remove(p.path("tokens.json")))
+		must(t, os.Remove(p.path("fsn1.json")))
+		goesOn(t, s, time.Hour)
+		accepted(t, a, "1", "a")
+		log := p.log.String()
+		if n := strings.Count(log, "the tokens file was not read"); n != 4 {
+			t.Errorf("%d lines about the tokens file, want one for each change:\n%s", n, log)
+		}
+		if n := strings.Count(log, "a key set was not read"); n != 4 {
+			t.Errorf("%d lines about the key set, want one for each change:\n%s", n, log)
+		}
+		if strings.Contains(log, "leaked") {
+			t.Errorf("the log holds what is in the files:\n%s", log)
+		}
+		p.put("fsn1.json", fsn1().jwks(t))
+		p.file(good)
+		goesOn(t, s, time.Minute)
+		if a.Failing() {
+			t.Error("all is well, and it is said to fail")
+		}
+		// One key set that can't be read does not keep another caller from being revoked.
+		p.put("fsn1.json", "x")
+		revoked := a.Open(accepted(t, a, "1", "a"), reading("x"))
+		endsInTime(t, revoked, Unknown, func() { p.file(object{"trust": []object{trustOf("fsn1")}}) })
+		goesOn(t, s, time.Minute)
+	})
+}
+
+// TestAFileBehindALinkIsReadAgain changes a file as Kubernetes does that of a mounted Secret.
+func TestAFileBehindALinkIsReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t)
+		version := func(name, token string) {
+			must(t, os.Mkdir(p.path(name), 0o700))
+			p.put(name+"/tokens.json", asJSON(t, object{"tokens": []object{tokenOf("a", token)}}))
+			must(t, os.Symlink(name, p.path("..new")))
+			must(t, os.Rename(p.path("..new"), p.path("..data")))
+		}
+		version("..1", "1")
+		must(t, os.Symlink("..data/tokens.json", p.path("tokens.json")))
+		a := p.load()
+		running(t, a)
+		s := a.Open(accepted(t, a, "1", "a"), reading("x"))
+		endsInTime(t, s, Unknown, func() { version("..2", "2") })
+		accepted(t, a, "2", "a")
+	})
+}
+
+// TestEverythingAtOnce is for the race detector.
+func TestEverythingAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
+		a, p := fetching(t, s)
+		running(t, a)
+		entry := trustOf("fsn1").with(object{"jwksFile": nil, "jwksURL": "http://127.0.0.1/fsn1"})
+		tokens := []string{"1", "2", fsn1().token(t, goodClaims()), newCluster("next").token(t, goodClaims())}
+		var wg sync.WaitGroup
+		var ended atomic.Int64
+		for i := range 40 {
+			wg.Go(func() {
+				for range 50 {
+					g, err := checkToken(a, tokens[i%len(tokens)])
+					if err != nil {
+						time.Sleep(time.Second)
+						continue
+					}
+					session := a.Open(g, reading("prod-1"))
+					select {
+					case <-session.Ended():
+						ended.Add(1)
+					case <-time.After(10 * time.Second):
+					}
+					session.Close()
+				}
+			})
+		}
+		wg.Go(func() {
+			for i := range 60 {
+				p.file(object{"tokens": []object{tokenOf("a", tokens[i%2])}, "trust": []object{entry}})
+				time.Sleep(3 * time.Second)
+			}
+		})
+		wg.Wait()
+		if ended.Load() == 0 || len(a.sessions) > 0 {
+			t.Errorf("%d sessions ended, %d are left", ended.Load(), len(a.sessions))
+		}
+	})
+}

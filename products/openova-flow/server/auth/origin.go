@@ -1,0 +1,41 @@
+package auth
+
+import (
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+var crossOrigin = http.NewCrossOriginProtection()
+
+// checkOrigin refuses what a page of another origin would change with a credential that the browser adds by itself.
+func checkOrigin(r *http.Request) error {
+	if crossOrigin.Check(r) != nil {
+		return &Refusal{Reason: Origin, Detail: "a page of another origin may not do this"}
+	}
+	return nil
+}
+
+// CheckLoopback returns nil for a request that this machine's own programs and pages make of a server without access control, else a
+// *Refusal. The name in Host keeps out pages whose own name has been pointed at this machine; Origin keeps out all other pages.
+func CheckLoopback(r *http.Request) error {
+	if !isLoopback(hostname(r.Host)) {
+		return &Refusal{Reason: Host, Detail: "without tokens the server answers only to localhost and loopback addresses"}
+	}
+	for _, origin := range r.Header.Values("Origin") {
+		u, err := url.Parse(origin)
+		if err != nil || !strings.EqualFold(u.Host, r.Host) || u.Scheme != "http" && u.Scheme != "https" {
+			return &Refusal{Reason: Origin, Detail: "a page of another origin may not ask this server"}
+		}
+	}
+	return checkOrigin(r)
+}
+
+// hostname is a Host header without its port and brackets.
+func hostname(host string) string {
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		return h
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
+}

@@ -2,19 +2,22 @@
 SERVER  := products/openova-flow/server
 ADAPTER := products/openova-flow/adapter-flux
 WEB     := products/openova-flow
+FANOUT  := bench/fanout
 GO      := go
 # Where the demo listens, and how much faster than it happened it plays.
 DEMO_ADDR  ?= 127.0.0.1:8080
 DEMO_SPEED ?= 10
 FUZZ_TIME  ?= 60s
+# Further flags of bench-fanout, such as -only 1-to-1000 -rounds 1.
+FANOUT_FLAGS ?=
 
 export GOWORK := off
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-go test-web e2e infra page fmt lint fuzz bench clean
+.PHONY: help build demo test test-go test-web e2e infra page fmt lint fuzz bench bench-fanout clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 
 build: ## build the binaries into bin/
 	cd $(SERVER) && $(GO) build -trimpath -o ../../../bin/ ./cmd/...
@@ -30,6 +33,7 @@ test-go: ## pass the Go tests, with the race detector; those of the charts and o
 	cd $(ADAPTER) && $(GO) test -race ./...
 	cd tools/bootstrapdeps && $(GO) test -race ./...
 	cd test/install && $(GO) test .
+	cd $(FANOUT) && $(GO) test -race ./...
 
 test-web: $(WEB)/node_modules/.package-lock.json ## pass the tests of the canvas and the page, in a real browser
 	scripts/chromium.sh
@@ -49,11 +53,11 @@ page: $(WEB)/node_modules/.package-lock.json ## build the page into the server
 	cd $(WEB) && npm run build -w console
 
 fmt: ## format the Go code
-	gofmt -w products test tools
+	gofmt -w products test tools bench
 
 lint: ## vet, staticcheck and formatting
-	@test -z "$$(gofmt -l products test tools)" || { echo "not formatted, run make fmt:"; gofmt -l products test tools; exit 1; }
-	@for module in $(SERVER) $(ADAPTER) tools/bootstrapdeps test/install test/install/live test/e2e; do \
+	@test -z "$$(gofmt -l products test tools bench)" || { echo "not formatted, run make fmt:"; gofmt -l products test tools bench; exit 1; }
+	@for module in $(SERVER) $(ADAPTER) tools/bootstrapdeps test/install test/install/live test/e2e $(FANOUT); do \
 		echo "vet and staticcheck $$module"; \
 		(cd $$module && $(GO) vet ./... && $(GO) tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./...) || exit 1; \
 	done
@@ -61,9 +65,13 @@ lint: ## vet, staticcheck and formatting
 fuzz: ## run every fuzz target for FUZZ_TIME (60s) each
 	scripts/fuzz.sh $(FUZZ_TIME)
 
-bench: ## run the Go benchmarks
+bench: ## run the Go benchmarks, then the fan-out beside others
 	cd $(SERVER) && $(GO) test -run '^$$' -bench . -benchmem ./...
 	cd $(ADAPTER) && $(GO) test -run '^$$' -bench . -benchmem ./...
+	$(MAKE) bench-fanout
+
+bench-fanout: ## print the fan-out beside a plain one and the raw limit, and which targets it meets
+	cd $(FANOUT) && $(GO) run ./cmd/fanout -check $(FANOUT_FLAGS)
 
 clean: ## remove what was built
 	rm -rf bin $(WEB)/node_modules

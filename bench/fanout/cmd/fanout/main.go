@@ -1,0 +1,184 @@
+//go:build linux
+
+// Command fanout measures the server beside a plain net/http fan-out and a server that does nothing but write, in turns, and prints a
+// table. It fails when a server loses, repeats or disorders anything, never because one is slow. Run it in the folder of its module.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openova-io/openova/bench/fanout/load"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
+		fmt.Fprintln(os.Stderr, "fanout: "+err.Error())
+		os.Exit(1)
+	}
+}
+
+// options are what a run was asked for.
+type options struct {
+	quick   bool
+	check   bool
+	rounds  int
+	servers []string
+	only    []string
+	also    []string
+	record  string
+	profile string
+	into    string
+}
+
+func parse(args []string, stderr io.Writer) (options, error) {
+	var o options
+	flags := flag.NewFlagSet("fanout", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	flags.BoolVar(&o.quick, "quick", false, "small numbers: shows that nothing is lost, and no speed")
+	flags.BoolVar(&o.check, "check", false, "say which targets are met")
+	flags.IntVar(&o.rounds, "rounds", 0, "rounds of each scenario; 0: as many as it has")
+	list := func(name, usage string, to *[]string) {
+		flags.Func(name, usage, func(s string) error { *to = append(*to, strings.Split(s, ",")...); return nil })
+	}
+	list("servers", "of limit, plain, portable and fast, with commas between; all", &o.servers)
+	list("only", "scenarios, with commas between; all", &o.only)
+	list("also", "name=binary: another build of the server to measure beside the others; may be repeated", &o.also)
+	flags.StringVar(&o.record, "json", "", "a file to append a JSON line of each run to")
+	flags.StringVar(&o.profile, "profile", "", "instead write CPU profiles of the server, with this in their names")
+	flags.StringVar(&o.into, "into", "../profiles", "the folder that profiles are written into")
+	if err := flags.Parse(args); err != nil {
+		return o, err
+	}
+	if o.quick && o.check {
+		return o, errors.New("small numbers meet no target: use -check without -quick")
+	}
+	known := names(scenarios(o.quick))
+	for _, s := range o.only {
+		if !slices.Contains(known, s) {
+			return o, fmt.Errorf("%q is no scenario; there are %s", s, strings.Join(known, ", "))
+		}
+	}
+	return o, nil
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	o, err := parse(args, stderr)
+	if errors.Is(err, flag.ErrHelp) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "fanout")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if o.profile != "" {
+		return writeProfiles(ctx, dir, o, stderr)
+	}
+	servers, err := build(ctx, dir, o.servers, o.also)
+	if err != nil {
+		return err
+	}
+	m := measured{}
+	if o.record != "" {
+		file, err := os.OpenFile(o.record, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+		if err != nil {
+			return err
+		}
+		defer file.Close()
+		m.record = json.NewEncoder(file)
+	}
+	wrong, err := m.all(ctx, o, servers, stderr)
+	if err != nil {
+		return err
+	}
+	if o.quick {
+		fmt.Fprintf(stdout, "%d runs, each with a few messages to a few readers\n", len(m.runs))
+	} else {
+		writeTable(stdout, &m, servers)
+	}
+	if o.check {
+		writeTargets(stdout, &m)
+	}
+	if len(wrong) > 0 {
+		return fmt.Errorf("wrong answers:\n%s", strings.Join(wrong, "\n"))
+	}
+	return nil
+}
+
+// measured is what came of all runs.
+type measured struct {
+	runs   []single
+	record *json.Encoder
+}
+
+// single is one scenario done to one server.
+type single struct {
+	At       time.Time     `json:"at"`
+	Scenario string        `json:"scenario"`
+	Server   string        `json:"server"`
+	Round    int           `json:"round"`
+	Load     load.Scenario `json:"load"`
+	Result   load.Result   `json:"result"`
+}
+
+// all runs every scenario, in each round once for every server, each of them first in turn.
+func (m *measured) all(ctx context.Context, o options, servers []server, log io.Writer) (wrong []string, err error) {
+	for _, s := range scenarios(o.quick) {
+		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {
+			continue
+		}
+		rounds := s.rounds
+		if o.rounds > 0 {
+			rounds = o.rounds
+		}
+		if possible, err := load.RaiseFiles(s.load.Readers); err != nil {
+			if possible == 0 {
+				return wrong, err
+			}
+			fmt.Fprintf(log, "%s: %d readers instead of %d: %v\n", s.name, possible, s.load.Readers, err)
+			s.load.Readers = possible
+		}
+		for round := range rounds {
+			for i := range servers {
+				server := servers[(i+round)%len(servers)]
+				if s.oursOnly && !server.ours || s.resumes && !server.resumes {
+					continue
+				}
+				result, err := runOne(ctx, server, s.load)
+				if err != nil {
+					return wrong, fmt.Errorf("%s of %s: %w", s.name, server.name, err)
+				}
+				r := single{time.Now().UTC(), s.name, server.name, round, s.load, result}
+				m.runs = append(m.runs, r)
+				if m.record != nil {
+					if err := m.record.Encode(r); err != nil {
+						return wrong, err
+					}
+				}
+				if w := result.Wrong(); w != "" {
+					wrong = append(wrong, fmt.Sprintf("%s of %s: %s", s.name, server.name, w))
+				}
+				if server.name == fast && s.load.Readers > 0 && result.Chunked {
+					fmt.Fprintf(log, "%s: %s answered in chunks, so it did not take the fast path\n", s.name, server.name)
+				}
+				fmt.Fprintf(log, "%s, round %d of %d, %s: %s\n", s.name, round+1, rounds, server.name, s.brief(result))
+			}
+		}
+	}
+	return wrong, nil
+}

@@ -1,0 +1,157 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/openova-io/openova/bench/fanout/load"
+)
+
+const (
+	limit    = "limit"
+	plain    = "plain"
+	portable = "portable"
+	fast     = "fast"
+)
+
+// serverModule is where the server is built, seen from the folder of this module.
+const serverModule = "../../products/openova-flow/server"
+
+// startWithin bounds how long a server may take until it accepts connections.
+const startWithin = 10 * time.Second
+
+// server is a program to measure.
+type server struct {
+	name    string
+	binary  string
+	env     []string
+	ours    bool
+	resumes bool
+	args    func(addr string) []string
+}
+
+// build builds the servers that were asked for, all when none was, and adds the builds that are there already.
+func build(ctx context.Context, dir string, asked, also []string) ([]server, error) {
+	listen := func(addr string) []string { return []string{"-listen", addr} }
+	ours := func(name, binary, mode string) server {
+		return server{name: name, binary: binary, ours: true, resumes: true,
+			env:  []string{"FLOW_SERVER_STREAM_MODE=" + mode, "FLOW_SERVER_LOG_LEVEL=warn", "FLOW_SERVER_MAX_SUBSCRIBERS=100000"},
+			args: func(addr string) []string { return []string{"--listen-addr", addr} }}
+	}
+	binary := func(name string) string { return filepath.Join(dir, name) }
+	all := []server{
+		{name: limit, binary: binary("limit"), args: listen},
+		{name: plain, binary: binary("plain"), args: listen, resumes: true},
+		ours(portable, binary("openova-flow-server"), "portable"),
+		ours(fast, binary("openova-flow-server"), "auto"),
+	}
+	for _, name := range asked {
+		if !slices.ContainsFunc(all, func(s server) bool { return s.name == name }) {
+			return nil, fmt.Errorf("%q is no server; there are limit, plain, portable and fast", name)
+		}
+	}
+	if len(asked) > 0 {
+		all = slices.DeleteFunc(all, func(s server) bool { return !slices.Contains(asked, s.name) })
+	}
+	for _, a := range also {
+		name, path, ok := strings.Cut(a, "=")
+		if !ok {
+			return nil, fmt.Errorf("-also is %q, and must be name=binary", a)
+		}
+		all = append(all, ours(name, path, "auto"))
+	}
+	for _, b := range []struct{ in, what string }{{".", "./limit"}, {".", "./plain"}, {serverModule, "./cmd/openova-flow-server"}} {
+		if err := goBuild(ctx, b.in, dir, b.what); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func goBuild(ctx context.Context, in, to, what string) error {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", to+string(filepath.Separator), what)
+	cmd.Dir = in
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s in %s: %w\n%s", what, in, err, out)
+	}
+	return nil
+}
+
+// runOne starts a server, does a scenario to it and ends it.
+func runOne(ctx context.Context, s server, what load.Scenario) (load.Result, error) {
+	p, err := start(ctx, s)
+	if err != nil {
+		return load.Result{}, err
+	}
+	defer p.kill()
+	return load.Run(load.Server{Addr: p.addr, PID: p.cmd.Process.Pid}, what)
+}
+
+// process is a server that runs.
+type process struct {
+	cmd  *exec.Cmd
+	addr string
+	done chan error
+}
+
+func start(ctx context.Context, s server) (*process, error) {
+	addr, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	p := &process{addr: addr, cmd: exec.CommandContext(ctx, s.binary, s.args(addr)...), done: make(chan error, 1)}
+	p.cmd.Env = append(os.Environ(), s.env...)
+	p.cmd.Stderr = os.Stderr
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", s.binary, err)
+	}
+	go func() { p.done <- p.cmd.Wait() }()
+	for deadline := time.Now().Add(startWithin); ; {
+		conn, err := net.Dial("tcp", addr)
+		if err == nil {
+			return p, conn.Close()
+		}
+		select {
+		case err := <-p.done:
+			return nil, fmt.Errorf("%s ended before it served: %w", s.binary, err)
+		case <-time.After(5 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			p.kill()
+			return nil, fmt.Errorf("%s does not accept connections at %s: %w", s.binary, addr, err)
+		}
+	}
+}
+
+// kill ends the process without waiting for its connections.
+func (p *process) kill() {
+	_ = p.cmd.Process.Kill()
+	<-p.done
+}
+
+// end lets the process end by itself.
+func (p *process) end() error {
+	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		return err
+	}
+	return <-p.done
+}
+
+func freeAddr() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}

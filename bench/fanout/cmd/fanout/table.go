@@ -1,0 +1,91 @@
+//go:build linux
+
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/openova-io/openova/bench/fanout/load"
+)
+
+// values returns a figure of a server by round.
+func (m *measured) values(scenario, server string, of func(load.Result) float64) map[int]float64 {
+	values := map[int]float64{}
+	for _, r := range m.runs {
+		if r.Scenario == scenario && r.Server == server {
+			values[r.Round] = of(r.Result)
+		}
+	}
+	return values
+}
+
+// median returns the median over rounds; ok is false when there was none.
+func (m *measured) median(scenario, server string, of func(load.Result) float64) (v float64, ok bool) {
+	var all []float64
+	for _, v := range m.values(scenario, server, of) {
+		all = append(all, v)
+	}
+	return middle(all)
+}
+
+// ratio returns the median over rounds of one run's figure divided by another's of the same round, which what else the machine did at
+// that time disturbs least.
+func (m *measured) ratio(scenarioA, serverA, scenarioB, serverB string, of func(load.Result) float64) (v float64, ok bool) {
+	b := m.values(scenarioB, serverB, of)
+	var all []float64
+	for round, a := range m.values(scenarioA, serverA, of) {
+		if b[round] > 0 {
+			all = append(all, a/b[round])
+		}
+	}
+	return middle(all)
+}
+
+func middle(all []float64) (v float64, ok bool) {
+	if len(all) == 0 {
+		return 0, false
+	}
+	slices.Sort(all)
+	n := len(all)
+	return (all[(n-1)/2] + all[n/2]) / 2, true
+}
+
+// loads returns what was done in each scenario.
+func (m *measured) loads() map[string]load.Scenario {
+	loads := map[string]load.Scenario{}
+	for _, r := range m.runs {
+		loads[r.Scenario] = r.Load
+	}
+	return loads
+}
+
+func writeTable(w io.Writer, m *measured, servers []server) {
+	fmt.Fprint(w, "| |")
+	for _, s := range servers {
+		fmt.Fprintf(w, " %s |", s.name)
+	}
+	fmt.Fprintf(w, "\n|---|%s\n", strings.Repeat("---|", len(servers)))
+	for _, f := range figures(m.loads()) {
+		row, any := fmt.Sprintf("| %s |", f.label), false
+		for _, s := range servers {
+			v, ok := m.median(f.scenario, s.name, f.of)
+			if !ok {
+				row += " |"
+				continue
+			}
+			any = true
+			row += " " + f.show(v)
+			if ratio, ok := m.ratio(f.scenario, s.name, f.scenario, f.ratioTo, f.of); ok && s.name != f.ratioTo {
+				row += fmt.Sprintf(" (%.2f×)", ratio)
+			}
+			row += " |"
+		}
+		if any {
+			fmt.Fprintln(w, row)
+		}
+	}
+	fmt.Fprintln(w, "\nMedians. In brackets the median of the ratios of each round: to plain, of latencies to limit.")
+}

@@ -1,0 +1,76 @@
+//go:build linux
+
+package load
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// cpuOf returns the CPU time that a process has used so far, to the nanosecond as long as none of its threads end.
+func cpuOf(pid int) (time.Duration, error) {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	if err != nil || len(tasks) == 0 {
+		return 0, fmt.Errorf("process %d has no /proc/%d/task/*/schedstat", pid, pid)
+	}
+	var sum int64
+	for _, task := range tasks {
+		b, err := os.ReadFile(task)
+		if err != nil {
+			continue // the thread has ended since
+		}
+		sum += digits(b)
+	}
+	return time.Duration(sum), nil
+}
+
+// cpuOfThread is cpuOf for a thread of this process.
+func cpuOfThread(id int) (time.Duration, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/self/task/%d/schedstat", id))
+	return time.Duration(digits(b)), err
+}
+
+// rssOf returns the memory of a process that is resident now, in bytes.
+func rssOf(pid int) (int64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
+	if err != nil {
+		return 0, err
+	}
+	fields := bytes.Fields(b)
+	if len(fields) < 2 {
+		return 0, fmt.Errorf("/proc/%d/statm is %q", pid, b)
+	}
+	pages, err := strconv.ParseInt(string(fields[1]), 10, 64)
+	return pages * int64(os.Getpagesize()), err
+}
+
+// spareFiles are those that neither readers nor publishers take.
+const spareFiles = 200
+
+// RaiseFiles lets this process, and the servers that it starts, open a file for each of so many connections. Where the hard limit is
+// too low it returns how many connections there can be.
+func RaiseFiles(connections int) (possible int, err error) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return 0, fmt.Errorf("read the limit of open files: %w", err)
+	}
+	need := uint64(connections + spareFiles)
+	if limit.Cur >= need {
+		return connections, nil
+	}
+	raised := unix.Rlimit{Cur: need, Max: max(limit.Max, need)}
+	if unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) == nil {
+		return connections, nil
+	}
+	if limit.Max < need {
+		return int(limit.Max) - spareFiles, fmt.Errorf("%d connections need %d open files, and the hard limit is %d: raise it with ulimit -Hn %d as one who may",
+			connections, need, limit.Max, need)
+	}
+	return 0, fmt.Errorf("raise the limit of open files to %d", need)
+}

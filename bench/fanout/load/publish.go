@@ -1,0 +1,275 @@
+//go:build linux
+
+package load
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// lanesAtMost is how many threads post: as many as it takes not to be slower than a server on as many cores.
+const lanesAtMost = 2
+
+// answerWithin is longer than the longest pause between two messages of a rate that makes sense.
+const answerWithin = 30 * time.Second
+
+// publisher posts messages over several keep-alive connections.
+type publisher struct {
+	lanes    []*lane
+	accepted []int64 // sequence numbers by message, 0 for those refused
+	refused  int64
+	why      string // the first refusal
+	answered histogram
+}
+
+func newPublisher(addr netip.AddrPort, flow string, run, size, conns int) (*publisher, error) {
+	p := &publisher{}
+	template := newRequest(addr.String(), flow, run, size)
+	lanes := min(conns, lanesAtMost)
+	for i := range lanes {
+		l, err := newLane(addr, template, (conns+i)/lanes)
+		if err != nil {
+			p.close()
+			return nil, err
+		}
+		p.lanes = append(p.lanes, l)
+	}
+	return p, nil
+}
+
+func (p *publisher) close() {
+	for _, l := range p.lanes {
+		l.close()
+	}
+}
+
+// publish posts n more messages and returns when all are answered. With a rate, message i is due at i/rate, and when no connection
+// was free then, its time counts from when it was due: a server that answers late can't hide it by slowing down who asks.
+func (p *publisher) publish(n int, rate float64) error {
+	first := len(p.accepted)
+	p.accepted = append(p.accepted, make([]int64, n)...)
+	p.answered = histogram{}
+	var wg sync.WaitGroup
+	failed := make([]error, len(p.lanes))
+	began := clock()
+	for i, l := range p.lanes {
+		wg.Go(func() {
+			failed[i] = l.publish(schedule{began: began, rate: rate, first: first, offset: i, stride: len(p.lanes), n: n}, p.accepted)
+		})
+	}
+	wg.Wait()
+	for _, l := range p.lanes {
+		p.answered.merge(&l.answered)
+		p.refused += l.refused
+		if p.why == "" {
+			p.why = l.why
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// schedule is what a lane posts: of n messages from index first on every stride-th, beginning with offset.
+type schedule struct {
+	began                    int64
+	rate                     float64
+	first, offset, stride, n int
+}
+
+func (s schedule) due(i int) int64 { return s.began + int64(float64(i)*1e9/s.rate) }
+
+// lane posts over some of the connections, from one thread.
+type lane struct {
+	epoll int
+	timer int // a timerfd; tag -1 in the epoll
+	conns []*publishing
+	idle  []*publishing
+
+	refused  int64 // in the last publish, as all that follows
+	why      string
+	answered histogram
+}
+
+type publishing struct {
+	fd      int
+	request request
+	answer  []byte // what came of it so far
+	index   int
+	sent    int64
+}
+
+func newLane(addr netip.AddrPort, template request, conns int) (*lane, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll_create: %w", err)
+	}
+	l := &lane{epoll: epoll, timer: -1}
+	if err := l.open(addr, template, conns); err != nil {
+		l.close()
+		return nil, fmt.Errorf("publisher: %w", err)
+	}
+	return l, nil
+}
+
+func (l *lane) open(addr netip.AddrPort, template request, conns int) (err error) {
+	if l.timer, err = unix.TimerfdCreate(unix.CLOCK_MONOTONIC, unix.TFD_CLOEXEC|unix.TFD_NONBLOCK); err != nil {
+		return fmt.Errorf("timerfd_create: %w", err)
+	}
+	if err := watch(l.epoll, l.timer, unix.EPOLLIN, -1); err != nil {
+		return err
+	}
+	for i := range conns {
+		fd, err := dial(addr, 0, 0)
+		if err != nil {
+			return err
+		}
+		c := &publishing{fd: fd, request: template.clone()}
+		l.conns = append(l.conns, c)
+		l.idle = append(l.idle, c)
+		if err := watch(l.epoll, fd, unix.EPOLLIN, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *lane) close() {
+	for _, c := range l.conns {
+		unix.Close(c.fd)
+	}
+	if l.timer >= 0 {
+		unix.Close(l.timer)
+	}
+	unix.Close(l.epoll)
+}
+
+func (l *lane) publish(s schedule, accepted []int64) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	l.refused, l.why, l.answered = 0, "", histogram{}
+	slept := true // the next message was waited for, not held up
+	events := make([]unix.EpollEvent, 64)
+	for next := s.offset; next < s.n || len(l.idle) < len(l.conns); {
+		for next < s.n && len(l.idle) > 0 {
+			at := clock()
+			if s.rate > 0 {
+				due := s.due(next)
+				if due > at {
+					slept = true
+					if err := l.wakeAfter(due - at); err != nil {
+						return err
+					}
+					break
+				}
+				if !slept {
+					at = due
+				}
+			}
+			if err := l.send(s.first+next, at); err != nil {
+				return err
+			}
+			next += s.stride
+		}
+		if len(l.idle) == 0 {
+			slept = false
+		}
+		if err := l.turn(events, accepted); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// turn waits for answers, or for the timer, and takes them.
+func (l *lane) turn(events []unix.EpollEvent, accepted []int64) error {
+	ready, err := wait(l.epoll, events, int(answerWithin/time.Millisecond))
+	if err != nil {
+		return err
+	}
+	if ready == 0 {
+		return fmt.Errorf("a POST was not answered within %v", answerWithin)
+	}
+	for _, e := range events[:ready] {
+		if e.Fd < 0 {
+			_, _ = unix.Read(l.timer, make([]byte, 8))
+		} else if err := l.receive(l.conns[e.Fd], accepted); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *lane) wakeAfter(ns int64) error {
+	if err := unix.TimerfdSettime(l.timer, 0, &unix.ItimerSpec{Value: unix.NsecToTimespec(ns)}, nil); err != nil {
+		return fmt.Errorf("timerfd_settime: %w", err)
+	}
+	return nil
+}
+
+func (l *lane) send(index int, at int64) error {
+	c := l.idle[len(l.idle)-1]
+	l.idle = l.idle[:len(l.idle)-1]
+	c.index, c.sent, c.answer = index, at, c.answer[:0]
+	c.request.set(index, at)
+	// A request is far smaller than the send buffer of a connection that has nothing under way.
+	n, err := unix.Write(c.fd, c.request.bytes)
+	if err != nil || n < len(c.request.bytes) {
+		return fmt.Errorf("POST: %d of %d bytes written: %w", n, len(c.request.bytes), err)
+	}
+	return nil
+}
+
+func (l *lane) receive(c *publishing, accepted []int64) error {
+	var buf [4096]byte
+	n, err := unix.Read(c.fd, buf[:])
+	if err == unix.EAGAIN || err == unix.EINTR {
+		return nil
+	}
+	if err != nil || n == 0 {
+		return fmt.Errorf("the server closed a publisher's connection after %q: %v", c.answer, err)
+	}
+	c.answer = append(c.answer, buf[:n]...)
+	status, body, done, err := parseAnswer(c.answer)
+	if err != nil || !done {
+		return err
+	}
+	seq := digits(bytes.TrimPrefix(body, []byte(`{"seq":`)))
+	if status == 200 && seq > 0 {
+		accepted[c.index] = seq
+		l.answered.add(clock() - c.sent)
+	} else {
+		if l.refused++; l.why == "" {
+			l.why = fmt.Sprintf("%d %s", status, body)
+		}
+	}
+	l.idle = append(l.idle, c)
+	return nil
+}
+
+// parseAnswer reads an answer that has a Content-Length.
+func parseAnswer(b []byte) (status int, body []byte, done bool, err error) {
+	end := bytes.Index(b, []byte("\r\n\r\n"))
+	if end < 0 {
+		return 0, nil, false, nil
+	}
+	length := -1
+	for line := range bytes.SplitSeq(b[:end], []byte("\r\n")) {
+		if name, value, ok := bytes.Cut(line, []byte(":")); ok && bytes.EqualFold(name, []byte("Content-Length")) {
+			length = int(digits(bytes.TrimSpace(value)))
+		}
+	}
+	if length < 0 || end < len("HTTP/1.1 200") {
+		return 0, nil, false, fmt.Errorf("an answer without Content-Length: %q", b)
+	}
+	body = b[end+4:]
+	if len(body) < length {
+		return 0, nil, false, nil
+	}
+	return int(digits(b[len("HTTP/1.1 "):])), body[:length], true, nil
+}

@@ -1,0 +1,213 @@
+//go:build linux
+
+package load
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// stalledBuffer is the receive buffer of a reader that takes nothing, small so that the server feels it soon.
+	stalledBuffer = 8 << 10
+	// connectAhead is how many connections wait for their answer at most: fewer than the kernel queues for a server to accept.
+	connectAhead = 512
+)
+
+// readers reads any number of streams on one thread. What is not atomic belongs to that thread until close has returned.
+type readers struct {
+	addr    netip.AddrPort
+	request []byte
+	epoll   int
+	all     []*reader
+
+	tally   tally
+	thread  atomic.Int64 // id of the reading thread
+	stop    atomic.Bool
+	stopped chan struct{}
+	failed  error
+	ready   atomic.Int64
+	gone    atomic.Int64 // readers whose stream ended
+	arrived atomic.Int64 // reads that brought something
+}
+
+// readersConfig says how many readers there are and what they may expect.
+type readersConfig struct {
+	flow     string
+	run      int
+	readers  int
+	stalled  int
+	messages int   // that are ever published
+	measured int   // index of the first message that counts for latency and throughput
+	after    int64 // Last-Event-ID; 0: none, and a reader begins with a snapshot
+}
+
+func newReaders(addr netip.AddrPort, c readersConfig) (*readers, error) {
+	epoll, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("epoll_create: %w", err)
+	}
+	resume := ""
+	if c.after > 0 {
+		resume = fmt.Sprintf("Last-Event-ID: %d\r\n", c.after)
+	}
+	rs := &readers{addr: addr, epoll: epoll, stopped: make(chan struct{})}
+	rs.request = fmt.Appendf(nil, "GET /v1/flows/%s/stream HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n%s\r\n", c.flow, addr, resume)
+	rs.tally = tally{mark: markOf(c.run), measured: c.measured, ids: make([]int64, c.messages)}
+	for i := range c.readers + c.stalled {
+		r := &reader{stalls: i >= c.readers, resumes: c.after > 0, pos: c.after, seen: make([]uint64, (c.messages+63)/64)}
+		r.fd.Store(-1)
+		rs.all = append(rs.all, r)
+	}
+	go rs.read()
+	return rs, nil
+}
+
+// connect returns when all readers have got their first snapshot, or their header when they resume.
+func (rs *readers) connect(within time.Duration) error {
+	deadline := time.Now().Add(within)
+	for i, r := range rs.all {
+		buffer := 0
+		if r.stalls {
+			buffer = stalledBuffer
+		}
+		fd, err := dial(rs.addr, i, buffer)
+		if err != nil {
+			return fmt.Errorf("reader %d: %w", i, err)
+		}
+		r.fd.Store(int64(fd))
+		if _, err := unix.Write(fd, rs.request); err != nil {
+			return fmt.Errorf("reader %d: %w", i, err)
+		}
+		if err := watch(rs.epoll, fd, unix.EPOLLIN|unix.EPOLLRDHUP, i); err != nil {
+			return err
+		}
+		if err := rs.waitReady(i+1-connectAhead, deadline); err != nil {
+			return err
+		}
+	}
+	return rs.waitReady(len(rs.all), deadline)
+}
+
+func (rs *readers) waitReady(n int, deadline time.Time) error {
+	for rs.ready.Load() < int64(n) {
+		if rs.gone.Load() > 0 || time.Now().After(deadline) {
+			ready := rs.ready.Load()
+			rs.close()
+			return fmt.Errorf("%d of %d readers are connected: %s", ready, len(rs.all), rs.why())
+		}
+		time.Sleep(200 * time.Microsecond)
+	}
+	return nil
+}
+
+// await waits until every reader has got as far as an id or is gone, or nothing came for so long.
+func (rs *readers) await(id int64, quiet time.Duration) {
+	arrived, since := rs.arrived.Load(), time.Now()
+	for from := 0; ; time.Sleep(500 * time.Microsecond) {
+		for ; from < len(rs.all); from++ {
+			if r := rs.all[from]; !r.stalls && !r.over.Load() && r.last.Load() < id {
+				break
+			}
+		}
+		if from == len(rs.all) {
+			return
+		}
+		if a := rs.arrived.Load(); a != arrived {
+			arrived, since = a, time.Now()
+		} else if time.Since(since) > quiet {
+			return
+		}
+	}
+}
+
+// close ends the reading thread and the connections. What it counted may be read afterwards.
+func (rs *readers) close() {
+	if rs.stop.Swap(true) {
+		return
+	}
+	<-rs.stopped
+	for _, r := range rs.all {
+		if fd := int(r.fd.Load()); fd >= 0 {
+			r.cutWhileStalled = r.stalls && !established(fd)
+			unix.Close(fd)
+		}
+	}
+	unix.Close(rs.epoll)
+}
+
+// why says what ended a stream first.
+func (rs *readers) why() string {
+	if rs.failed != nil {
+		return rs.failed.Error()
+	}
+	for i, r := range rs.all {
+		if r.cut != "" {
+			return fmt.Sprintf("reader %d: %s", i, r.cut)
+		}
+	}
+	return "no answer"
+}
+
+func (rs *readers) read() {
+	defer close(rs.stopped)
+	runtime.LockOSThread()
+	rs.thread.Store(int64(unix.Gettid()))
+	events := make([]unix.EpollEvent, 512)
+	buf := make([]byte, 256<<10)
+	for !rs.stop.Load() {
+		n, err := wait(rs.epoll, events, 50)
+		if err != nil {
+			rs.failed = err
+			return
+		}
+		for _, e := range events[:n] {
+			buf = rs.readOne(rs.all[e.Fd], buf)
+		}
+	}
+}
+
+// readOne takes what a connection holds, once. It returns the buffer for the next.
+func (rs *readers) readOne(r *reader, buf []byte) []byte {
+	if r.over.Load() {
+		return buf
+	}
+	fd := int(r.fd.Load())
+	for len(buf) < 2*len(r.carry) {
+		buf = make([]byte, 2*len(buf)) // a snapshot larger than any before
+	}
+	kept := copy(buf, r.carry)
+	n, err := unix.Read(fd, buf[kept:])
+	if err == unix.EAGAIN || err == unix.EINTR {
+		return buf
+	}
+	if err == nil && n == 0 {
+		err = errors.New("the server ended the stream")
+	}
+	wasReady := r.ready
+	if err == nil {
+		err = rs.tally.take(r, buf[:kept+n], kept, clock())
+	}
+	if err != nil {
+		r.cut = err.Error()
+		rs.gone.Add(1)
+		r.over.Store(true)
+		_ = unix.EpollCtl(rs.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+		return buf
+	}
+	r.last.Store(r.pos)
+	rs.arrived.Add(1)
+	if r.ready && !wasReady {
+		rs.ready.Add(1)
+		if r.stalls {
+			_ = unix.EpollCtl(rs.epoll, unix.EPOLL_CTL_DEL, fd, nil)
+		}
+	}
+	return buf
+}

@@ -1,0 +1,236 @@
+//go:build linux
+
+package load
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"syscall"
+	"time"
+)
+
+// connectWithin bounds how long readers may take to connect: a minute, and a millisecond each.
+func connectWithin(readers int) time.Duration {
+	return time.Minute + time.Duration(readers)*time.Millisecond
+}
+
+// Run does a scenario to a server. An error means that it could not be done; what the server did wrong is in the result.
+func Run(server Server, s Scenario) (Result, error) {
+	s = s.withDefaults()
+	if server.Flow == "" {
+		server.Flow = "bench"
+	}
+	addr, err := netip.ParseAddrPort(server.Addr)
+	if err != nil {
+		return Result{}, fmt.Errorf("server address: %w", err)
+	}
+	if _, err := RaiseFiles(s.Readers + s.Stalled + s.Publishers); err != nil {
+		return Result{}, err
+	}
+	run := rand.IntN(1_000_000)
+	p, err := newPublisher(addr, server.Flow, run, s.Size, s.Publishers)
+	if err != nil {
+		return Result{}, err
+	}
+	defer p.close()
+	// The flow comes to be by one message of its own, so that every reader begins with a snapshot and is owed all that follows.
+	if err := p.publish(1, 0); err != nil {
+		return Result{}, err
+	}
+	if p.accepted[0] == 0 {
+		return Result{}, fmt.Errorf("the first message was refused: %s", p.why)
+	}
+	m := &measurement{server: server, scenario: s, publisher: p}
+	switch s.Kind {
+	case Fanout:
+		err = m.fanout(addr, run)
+	case Idle:
+		err = m.idle(addr, run)
+	case Replay:
+		err = m.replay(addr, run)
+	default:
+		err = fmt.Errorf("%q is no kind of scenario: there are fanout, idle and replay", s.Kind)
+	}
+	return m.result, err
+}
+
+// measurement is a scenario under way.
+type measurement struct {
+	server    Server
+	scenario  Scenario
+	publisher *publisher
+	readers   *readers
+	result    Result
+}
+
+func (m *measurement) fanout(addr netip.AddrPort, run int) error {
+	s := m.scenario
+	first := len(m.publisher.accepted)
+	err := m.connect(addr, readersConfig{flow: m.server.Flow, run: run, readers: s.Readers, stalled: s.Stalled,
+		messages: first + s.Warm + s.Messages, measured: first + s.Warm})
+	if err != nil {
+		return err
+	}
+	defer m.readers.close()
+	if s.Warm > 0 {
+		if err := m.publisher.publish(s.Warm, 0); err != nil {
+			return err
+		}
+		m.readers.await(m.head(), s.Quiet)
+	}
+	began, err := m.meter()
+	if err != nil {
+		return err
+	}
+	if err := m.publish(s.Messages, s.Rate); err != nil {
+		return err
+	}
+	m.readers.await(m.head(), s.Quiet)
+	if err := m.settle(began); err != nil {
+		return err
+	}
+	m.finish(first, began.at)
+	return nil
+}
+
+func (m *measurement) idle(addr netip.AddrPort, run int) error {
+	first := len(m.publisher.accepted)
+	if err := m.connect(addr, readersConfig{flow: m.server.Flow, run: run, readers: m.scenario.Readers, messages: first}); err != nil {
+		return err
+	}
+	defer m.readers.close()
+	m.finish(first, clock())
+	now := clock()
+	for _, r := range m.readers.all { // silence that lasts is a gap too
+		m.result.LongestGap = max(m.result.LongestGap, time.Duration(now-r.frameAt))
+	}
+	return nil
+}
+
+func (m *measurement) replay(addr netip.AddrPort, run int) error {
+	s := m.scenario
+	first := len(m.publisher.accepted)
+	if err := m.publish(s.Messages, s.Rate); err != nil {
+		return err
+	}
+	began, err := m.meter()
+	if err != nil {
+		return err
+	}
+	m.readers, err = newReaders(addr, readersConfig{flow: m.server.Flow, run: run, readers: s.Readers, messages: first + s.Messages, measured: first,
+		after: m.publisher.accepted[0]})
+	if err != nil {
+		return err
+	}
+	defer m.readers.close()
+	if err := m.readers.connect(connectWithin(s.Readers)); err != nil {
+		return err
+	}
+	m.readers.await(m.head(), s.Quiet)
+	if err := m.settle(began); err != nil {
+		return err
+	}
+	m.finish(first, began.at)
+	return nil
+}
+
+// connect connects the readers, leaves them alone for a while and reads what memory they take.
+func (m *measurement) connect(addr netip.AddrPort, c readersConfig) (err error) {
+	before, err := m.rss()
+	if err != nil {
+		return err
+	}
+	if m.readers, err = newReaders(addr, c); err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := m.readers.connect(connectWithin(c.readers)); err != nil {
+		m.readers.close()
+		return err
+	}
+	m.result.ConnectSeconds = time.Since(began).Seconds()
+	time.Sleep(m.scenario.Hold)
+	after, err := m.rss()
+	m.result.IdleBytes = after - before
+	return err
+}
+
+func (m *measurement) publish(n int, rate float64) error {
+	first, began := len(m.publisher.accepted), clock()
+	if err := m.publisher.publish(n, rate); err != nil {
+		return err
+	}
+	m.result.PublishSeconds = float64(clock()-began) / 1e9
+	for _, seq := range m.publisher.accepted[first:] {
+		if seq > 0 {
+			m.result.Accepted++
+		}
+	}
+	m.result.PublishP50, m.result.PublishP99 = m.publisher.answered.quantile(.5), m.publisher.answered.quantile(.99)
+	return nil
+}
+
+// head is the number of the last message that was accepted.
+func (m *measurement) head() (head int64) {
+	for _, seq := range m.publisher.accepted {
+		head = max(head, seq)
+	}
+	return head
+}
+
+// reading is what the meters said at a time.
+type reading struct {
+	at             int64
+	server, thread time.Duration
+	generator      time.Duration
+}
+
+func (m *measurement) meter() (r reading, err error) {
+	r.at = clock()
+	if m.server.PID > 0 {
+		if r.server, err = cpuOf(m.server.PID); err != nil {
+			return r, err
+		}
+	}
+	if m.readers != nil {
+		if r.thread, err = cpuOfThread(int(m.readers.thread.Load())); err != nil {
+			return r, err
+		}
+	}
+	var usage syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+		return r, fmt.Errorf("getrusage: %w", err)
+	}
+	r.generator = time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
+	return r, nil
+}
+
+// settle reads the meters once more and takes the difference.
+func (m *measurement) settle(began reading) error {
+	end, err := m.meter()
+	if err != nil {
+		return err
+	}
+	m.result.ServerCPU, m.result.GeneratorCPU = end.server-began.server, end.generator-began.generator
+	m.result.ReaderBusy = float64(end.thread-began.thread) / float64(end.at-began.at)
+	m.result.PeakBytes, err = m.rss()
+	return err
+}
+
+func (m *measurement) rss() (int64, error) {
+	if m.server.PID == 0 {
+		return 0, nil
+	}
+	return rssOf(m.server.PID)
+}
+
+// finish ends reading and adds up. Messages from index first on are owed to everybody.
+func (m *measurement) finish(first int, began int64) {
+	m.readers.close()
+	m.result.Refused = m.publisher.refused
+	m.readers.tally.result(m.readers.all, m.publisher.accepted, first, &m.result)
+	if last := m.readers.tally.lastAt; last > began {
+		m.result.DeliverSeconds = float64(last-began) / 1e9
+	}
+}

@@ -81,6 +81,7 @@ func TestConfigs(t *testing.T) {
 		{"no peers", proxy(object{"peers": nil}), "proxy.peers: is missing"},
 		{"every peer", proxy(object{"peers": []string{"0.0.0.0/0"}}), "proxy.peers[0]: would let everybody name any user"},
 		{"an unmasked peer", proxy(object{"peers": []string{"10.1.2.3/8"}}), "proxy.peers[0]: is no prefix; the one around it is 10.0.0.0/8"},
+		{"a mapped prefix as a peer", proxy(object{"peers": []string{"::ffff:10.0.0.0/104"}}), "proxy.peers[0]: an address is needed"},
 		{"a name as a peer", proxy(object{"peers": []string{"proxy"}}), "proxy.peers[0]: an address is needed"},
 		{"no header", proxy(object{"header": nil}), "proxy.header: is missing"},
 		{"the header that tokens are in", proxy(object{"header": "authorization"}), "proxy.header: the name of a header is needed"},

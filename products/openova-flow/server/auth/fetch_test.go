@@ -238,6 +238,18 @@ func TestWhatCannotBeFetchedLeavesTheKeys(t *testing.T) {
 	})
 }
 
+func TestAFailedFetchIsTriedAgainAMinuteLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newKeyServer(t, map[string]string{"fsn1": "", "hel1": hel1().jwks(t)})
+		a, _ := fetching(t, s)
+		running(t, a)
+		time.Sleep(150 * time.Second)
+		if failing, well := s.asked["/fsn1"].Load(), s.asked["/hel1"].Load(); failing != 3 || well != 1 {
+			t.Errorf("asked the one that fails for %d times, the other for %d", failing, well)
+		}
+	})
+}
+
 func TestKeysThatAreTakenAwayAreForgotten(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
@@ -280,6 +292,10 @@ func TestKeysOverHTTPS(t *testing.T) {
 			_, _ = w.Write([]byte(fsn1().jwks(t)))
 		case "/moved":
 			http.Redirect(w, r, "/keys", http.StatusFound)
+		case "/endless":
+			for r.Context().Err() == nil {
+				_, _ = w.Write(make([]byte, 1<<16))
+			}
 		case "/large":
 			_, _ = w.Write([]byte(strings.Replace(fsn1().jwks(t), "{", "{"+strings.Repeat(" ", maxKeySet), 1)))
 		}
@@ -299,6 +315,7 @@ func TestKeysOverHTTPS(t *testing.T) {
 		{"no CA file", "/keys", "none.pem", Key, "no such file"},
 		{"elsewhere", "/moved", "ca.pem", Key, "the answer is 302"},
 		{"over 1 MiB", "/large", "ca.pem", Key, "a key set may have 1 MiB"},
+		{"without end", "/endless", "ca.pem", Key, "a key set may have 1 MiB"},
 		{"nothing there", "/none?secret=leaked", "ca.pem", Key, "not JSON"},
 	}
 	for _, tt := range tests {

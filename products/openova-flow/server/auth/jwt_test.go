@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/pem"
 	"math/big"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -115,6 +116,8 @@ func TestForgeries(t *testing.T) {
 		{"PS256", sealed(t, header(object{"alg": "PS256"}), claims, c.rs256), Algorithm},
 		{"RS256 by the kid of an EC key", sealed(t, object{"alg": "RS256", "kid": c.kid + "-ec"}, claims, c.rs256), Signature},
 		{"ES256 by the kid of an RSA key", sealed(t, object{"alg": "ES256", "kid": c.kid}, claims, c.es256), Signature},
+		{"RS256's signature that calls itself ES256", sealed(t, object{"alg": "ES256", "kid": c.kid}, claims, c.rs256), Signature},
+		{"ES256's signature that calls itself RS256", sealed(t, object{"alg": "RS256", "kid": c.kid + "-ec"}, claims, c.es256), Signature},
 		{"no signature", parts[0] + "." + parts[1] + ".", Signature},
 		{"ES256 of zeros", sealed(t, ecHeader, claims, func([]byte) []byte { return make([]byte, 64) }), Signature},
 		{"ES256 of the order of the curve", sealed(t, ecHeader, claims, func([]byte) []byte {
@@ -127,6 +130,7 @@ func TestForgeries(t *testing.T) {
 			return sig
 		}), Signature},
 		{"ES256 with a byte more", sealed(t, ecHeader, claims, func(input []byte) []byte { return append(c.es256(input), 0) }), Signature},
+		{"ES256 with a zero before s", sealed(t, ecHeader, claims, func(input []byte) []byte { return slices.Insert(c.es256(input), 32, 0) }), Signature},
 		{"RS256 of another modulus' length", sealed(t, c.header(), claims, func([]byte) []byte { return make([]byte, 128) }), Signature},
 		{"RS256 of zeros", sealed(t, c.header(), claims, func([]byte) []byte { return make([]byte, 256) }), Signature},
 		{"unknown kid", sealed(t, header(object{"kid": "another"}), claims, attacker.rs256), Key},

@@ -92,6 +92,24 @@ func TestANarrowedTokenEndsTheStreamsThatItNoMoreFits(t *testing.T) {
 	})
 }
 
+func TestASessionIsLookedAtOnceForEachChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t)
+		p.file(object{"tokens": []object{tokenOf("a", "1")}})
+		a := p.load()
+		running(t, a)
+		var looks atomic.Int64
+		s := a.Open(accepted(t, a, "1", "a"), func(*Grant) error { looks.Add(1); return nil })
+		for range 3 {
+			p.file(object{"tokens": []object{tokenOf("a", "1"), tokenOf("b", NewToken())}})
+			goesOn(t, s, time.Hour)
+		}
+		if n := looks.Load(); n != 3 {
+			t.Errorf("looked at it for %d times at 3 changes", n)
+		}
+	})
+}
+
 func TestAnExpiredTokenEndsItsStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := twoClusters(t)

@@ -25,6 +25,8 @@ import (
 var definitions = map[string]string{
 	"sigs.k8s.io/gateway-api@v1.4.1":                             "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
 	"github.com/prometheus-operator/prometheus-operator@v0.85.0": "example/prometheus-operator-crd/monitoring.coreos.com_*monitors.yaml",
+	"github.com/fluxcd/kustomize-controller@v1.9.6":              "config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml",
+	"github.com/k3s-io/helm-controller@v0.17.9":                  "pkg/crds/yaml/generated/helm.cattle.io_helmcharts.yaml",
 }
 
 // plurals are the kinds that are applied.
@@ -33,6 +35,7 @@ var plurals = map[string]string{
 	"Service": "services", "ServiceAccount": "serviceaccounts", "NetworkPolicy": "networkpolicies", "PodDisruptionBudget": "poddisruptionbudgets",
 	"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings", "Role": "roles", "RoleBinding": "rolebindings",
 	"HTTPRoute": "httproutes", "ServiceMonitor": "servicemonitors", "PodMonitor": "podmonitors", "HelmRelease": "helmreleases", "HelmRepository": "helmrepositories",
+	"GitRepository": "gitrepositories", "Kustomization": "kustomizations", "HelmChart": "helmcharts", "Secret": "secrets",
 }
 
 func TestAPIServer(t *testing.T) {
@@ -74,6 +77,7 @@ func TestAPIServer(t *testing.T) {
 			}
 		}
 	})
+	t.Run("takes what a machine gives it", func(t *testing.T) { takesMachines(t, admin) })
 	t.Run("gives the emitter its rights and no more", func(t *testing.T) { givesRights(t, admin) })
 }
 
@@ -94,7 +98,6 @@ func otherCRDs(t *testing.T) (files []string) {
 	return files
 }
 
-// read returns the objects of a file. Documents that are none, such as a chart's notes, are left out.
 func read(t *testing.T, file string) (out []plane.Object) {
 	t.Helper()
 	text, err := os.ReadFile(file)
@@ -170,6 +173,41 @@ func takesRenders(t *testing.T, admin *plane.Client) {
 	wrong := plane.Object{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": "x", "namespace": "apps"}, "automount": true}
 	if err := apply(t.Context(), admin, wrong, "&dryRun=All"); err == nil {
 		t.Error("a field that there is not is taken, so nothing is proven")
+	}
+}
+
+// takesMachines gives the API server what k3s would apply.
+func takesMachines(t *testing.T, admin *plane.Client) {
+	for machine, want := range map[string]int{"primary": 7, "secondary": 6} {
+		text, err := os.ReadFile("../cloudinit/testdata/" + machine + ".golden.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var given struct {
+			WriteFiles []struct{ Path, Content string } `json:"write_files"`
+		}
+		if err := yaml.Unmarshal(text, &given); err != nil {
+			t.Fatal(err)
+		}
+		taken := 0
+		for _, f := range given.WriteFiles {
+			if !strings.Contains(f.Path, "/server/manifests/") {
+				continue
+			}
+			for _, doc := range strings.Split(f.Content, "\n---\n") {
+				var o plane.Object
+				if err := yaml.UnmarshalStrict([]byte(doc), &o); err != nil {
+					t.Fatalf("%s: %v\n%s", f.Path, err, doc)
+				}
+				if err := apply(t.Context(), admin, o, "&dryRun=All"); err != nil {
+					t.Errorf("%s: %v", machine, err)
+				}
+				taken++
+			}
+		}
+		if taken != want {
+			t.Errorf("%s: %d objects", machine, taken)
+		}
 	}
 }
 

@@ -8,16 +8,18 @@ GO      := go
 DEMO_ADDR  ?= 127.0.0.1:8080
 DEMO_SPEED ?= 10
 FUZZ_TIME  ?= 60s
+# What images, charts and binaries are a release of.
+VERSION    ?= dev
 # Further flags of bench-fanout, such as -only 1-to-1000 -rounds 1.
 FANOUT_FLAGS ?=
 
 export GOWORK := off
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-go test-web e2e infra page fmt lint fuzz bench bench-fanout clean
+.PHONY: help build demo test test-go test-web e2e infra page fmt lint fuzz bench bench-fanout images push-images release-binaries release-check charts clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 build: ## build the binaries into bin/
 	cd $(SERVER) && $(GO) build -trimpath -o ../../../bin/ ./cmd/...
@@ -28,10 +30,11 @@ demo: build ## play a recorded bootstrap of two regions into a server, and say w
 
 test: test-go test-web ## pass all tests
 
-test-go: ## pass the Go tests, with the race detector; those of the charts and of the bootstrap kit too
+test-go: ## pass the Go tests, with the race detector; those of the charts, the bootstrap kit and the images too
 	cd $(SERVER) && $(GO) test -race ./...
 	cd $(ADAPTER) && $(GO) test -race ./...
 	cd tools/bootstrapdeps && $(GO) test -race ./...
+	cd tools/release && $(GO) test .
 	cd test/install && $(GO) test .
 	cd $(FANOUT) && $(GO) test -race ./...
 
@@ -57,7 +60,7 @@ fmt: ## format the Go code
 
 lint: ## vet, staticcheck and formatting
 	@test -z "$$(gofmt -l products test tools bench)" || { echo "not formatted, run make fmt:"; gofmt -l products test tools bench; exit 1; }
-	@for module in $(SERVER) $(ADAPTER) tools/bootstrapdeps test/install test/install/live test/e2e $(FANOUT); do \
+	@for module in $(SERVER) $(ADAPTER) tools/bootstrapdeps tools/release test/install test/install/live test/e2e $(FANOUT); do \
 		echo "vet and staticcheck $$module"; \
 		(cd $$module && $(GO) vet ./... && $(GO) tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./...) || exit 1; \
 	done
@@ -72,6 +75,27 @@ bench: ## run the Go benchmarks, then the fan-out beside others
 
 bench-fanout: ## print the fan-out beside a plain one and the raw limit, and which targets it meets
 	cd $(FANOUT) && $(GO) run ./cmd/fanout -check $(FANOUT_FLAGS)
+
+RELEASE := cd tools/release && $(GO) run .
+
+images: ## write the images as OCI layouts into bin/images; VERSION=0.1.0 names them
+	$(RELEASE) images --root ../.. --out ../../bin/images --version $(VERSION)
+
+push-images: ## send what make images wrote to the registry, and print what to sign
+	@$(RELEASE) push --from ../../bin/images
+
+release-binaries: ## write archives of the binaries for every system into bin/release
+	$(RELEASE) binaries --root ../.. --out ../../bin/release --version $(VERSION)
+
+release-check: ## hold the versions in charts and kit to VERSION
+	$(RELEASE) check --root ../.. --version $(VERSION)
+
+bin/helm: tools/helm/go.mod
+	cd tools/helm && $(GO) build -trimpath -o ../../bin/helm helm.sh/helm/v3/cmd/helm
+
+charts: bin/helm ## pack the charts into bin/charts, in the version that they name or in VERSION
+	rm -rf bin/charts
+	bin/helm package --destination bin/charts $(if $(filter-out dev,$(VERSION)),--version $(VERSION) --app-version $(VERSION)) platform/*/chart
 
 clean: ## remove what was built
 	rm -rf bin $(WEB)/node_modules

@@ -1,0 +1,170 @@
+package main
+
+import (
+	"archive/tar"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"golang.org/x/sys/unix"
+)
+
+var (
+	background = context.Background()
+	scratch    string
+)
+
+const containerEnv = "RELEASE_TEST_CONTAINER"
+
+func TestMain(m *testing.M) {
+	if spec := os.Getenv(containerEnv); spec != "" {
+		fmt.Fprintln(os.Stderr, "container:", enter(spec))
+		os.Exit(125)
+	}
+	var err error
+	if scratch, err = os.MkdirTemp("", "release-test-"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(scratch)
+	os.Exit(code)
+}
+
+// container is what enter makes of the process it is in.
+type container struct {
+	Root      string
+	UID, GID  int
+	Arguments []string
+	Env       []string
+}
+
+const permission = `running an image needs a user namespace in which file systems may be mounted. Where this is not root's test, allow it:
+  sysctl -w kernel.apparmor_restrict_unprivileged_userns=0   (Ubuntu)
+  sysctl -w kernel.unprivileged_userns_clone=1               (Debian)`
+
+// start runs an image of this machine's architecture as a container runtime would with a read-only root, all capabilities dropped and
+// no way to more: in user and mount namespaces of its own, as the image's user, with nothing mounted but the image. The network is shared.
+func start(t *testing.T, image v1.Image, root string, env []string, arguments ...string) *exec.Cmd {
+	t.Helper()
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, gid, _ := strings.Cut(config.Config.User, ":")
+	c := container{Root: root, Arguments: append(config.Config.Entrypoint, arguments...), Env: overlaid(config.Config.Env, env)}
+	if c.UID, err = strconv.Atoi(uid); err != nil {
+		t.Fatal(err)
+	}
+	if c.GID, err = strconv.Atoi(gid); err != nil {
+		t.Fatal(err)
+	}
+	spec, err := json.Marshal(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Not the test's own context, which ends before what its cleanup waits for.
+	bounded, cancel := context.WithTimeout(background, time.Minute)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(bounded, self)
+	cmd.Env = []string{containerEnv + "=" + string(spec)}
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
+		UidMappings: []syscall.SysProcIDMap{{ContainerID: c.UID, HostID: os.Getuid(), Size: 1}},
+		GidMappings: []syscall.SysProcIDMap{{ContainerID: c.GID, HostID: os.Getgid(), Size: 1}},
+		// Only until the file systems are mounted.
+		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN},
+		Pdeathsig:   syscall.SIGKILL,
+	}
+	return cmd
+}
+
+// overlaid puts the variables of a run in the place of the image's.
+func overlaid(image, run []string) []string {
+	all := slices.DeleteFunc(slices.Clone(image), func(variable string) bool {
+		name, _, _ := strings.Cut(variable, "=")
+		return slices.ContainsFunc(run, func(other string) bool { return strings.HasPrefix(other, name+"=") })
+	})
+	return append(all, run...)
+}
+
+// enter makes this process the container, and returns only if that fails.
+func enter(text string) error {
+	var c container
+	if err := json.Unmarshal([]byte(text), &c); err != nil {
+		return err
+	}
+	// What prctl sets belongs to the thread, and exec goes on with it.
+	runtime.LockOSThread()
+	for _, step := range []struct {
+		name string
+		do   func() error
+	}{
+		{"leave the mounts of others alone", func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") }},
+		{"mount the image", func() error { return unix.Mount(c.Root, c.Root, "", unix.MS_BIND, "") }},
+		{"make it read-only", func() error {
+			return unix.Mount("", c.Root, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV, "")
+		}},
+		{"go to the image", func() error { return unix.Chdir(c.Root) }},
+		{"make it the root", func() error { return unix.PivotRoot(".", ".") }},
+		{"let the old root go", func() error { return unix.Unmount(".", unix.MNT_DETACH) }},
+		{"go to the root", func() error { return unix.Chdir("/") }},
+		{"drop capabilities", func() error { return unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) }},
+		{"renounce new ones", func() error { return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }},
+	} {
+		if err := step.do(); err != nil {
+			return fmt.Errorf("%s: %w\n%s", step.name, err, permission)
+		}
+	}
+	if uid, gid := os.Getuid(), os.Getgid(); uid != c.UID || gid != c.GID {
+		return fmt.Errorf("this is %d:%d and not %d:%d", uid, gid, c.UID, c.GID)
+	}
+	for _, path := range []string{"/written", "/etc/written", c.Arguments[0]} {
+		if f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600); !errors.Is(err, unix.EROFS) {
+			_ = f.Close()
+			return fmt.Errorf("the root is not read-only: writing %s: %w", path, err)
+		}
+	}
+	return unix.Exec(c.Arguments[0], c.Arguments, c.Env)
+}
+
+// unpack writes an image's files into a folder of the test.
+func unpack(t *testing.T, image v1.Image) string {
+	t.Helper()
+	root := t.TempDir()
+	walk(t, image, func(h *tar.Header, content io.Reader) {
+		path := filepath.Join(root, filepath.Clean("/"+h.Name))
+		if h.Typeflag == tar.TypeDir {
+			if err := os.MkdirAll(path, os.FileMode(h.Mode)); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_EXCL, os.FileMode(h.Mode))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = io.Copy(f, content)
+		if err := errors.Join(err, f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	})
+	return root
+}

@@ -1,0 +1,45 @@
+package main
+
+// program is one of the binaries that are released, and its image.
+type program struct {
+	name        string // of the binary and of the image
+	module      string // the folder of its Go module
+	description string
+	env         []string
+	port        string
+	npm         []string // packages of the page inside it
+}
+
+// programs say the same as the Dockerfiles under platform.
+var programs = []program{
+	{
+		name:        "openova-flow-server",
+		module:      "products/openova-flow/server",
+		description: "Folds the deployment flow of all clusters into one and streams it",
+		env:         []string{"FLOW_SERVER_LISTEN_ADDR=:8080"},
+		port:        "8080",
+		npm:         []string{"clsx", "esm-env", "svelte"},
+	},
+	{
+		name:        "openova-flow-adapter-flux",
+		module:      "products/openova-flow/adapter-flux",
+		description: "Reports the Flux releases of a cluster to a flow server",
+		port:        "8081",
+	},
+	{
+		name:        "openova-flow-proxy",
+		module:      "products/openova-flow/server",
+		description: "Serves flows of a flow server on another origin",
+		env:         []string{"FLOW_PROXY_LISTEN_ADDR=:8082"},
+		port:        "8082",
+	},
+}
+
+const (
+	source  = "https://github.com/openova-io/openova"
+	license = "Apache-2.0"
+	// user is what runs in the images: a number, so that Kubernetes can tell that it isn't root.
+	user    = "65532:65532"
+	caFile  = "/etc/ssl/certs/ca-certificates.crt"
+	ownPath = "github.com/openova-io/openova/"
+)

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+)
+
+// pushImages sends every layout in the folder to a registry, and its SBOMs as referrers, and prints a line for each: the image by digest,
+// and after it the file of the SBOM for each of its platforms, also by digest.
+func pushImages(ctx context.Context, folder, to string, stdout io.Writer) error {
+	layouts, err := filepath.Glob(filepath.Join(folder, "*", "index.json"))
+	if err != nil {
+		return err
+	}
+	if len(layouts) == 0 {
+		return fmt.Errorf("%s has no images: run make images first", folder)
+	}
+	for _, index := range layouts {
+		if err := pushImage(ctx, filepath.Dir(index), to, stdout); err != nil {
+			return fmt.Errorf("push %s: %w", filepath.Dir(index), err)
+		}
+	}
+	return nil
+}
+
+func pushImage(ctx context.Context, folder, to string, stdout io.Writer) error {
+	repository, err := name.NewRepository(to + "/" + filepath.Base(folder))
+	if err != nil {
+		return err
+	}
+	from, err := layout.ImageIndexFromPath(folder)
+	if err != nil {
+		return err
+	}
+	manifest, err := from.IndexManifest()
+	if err != nil {
+		return err
+	}
+	options := []remote.Option{remote.WithContext(ctx), remote.WithAuthFromKeychain(authn.DefaultKeychain)}
+	for _, entry := range manifest.Manifests {
+		if version := entry.Annotations[refName]; entry.MediaType.IsIndex() {
+			index, err := from.ImageIndex(entry.Digest)
+			if err != nil {
+				return err
+			}
+			if err := remote.WriteIndex(repository.Tag(version), index, options...); err != nil {
+				return err
+			}
+			fmt.Fprintln(stdout, "image", repository.Digest(entry.Digest.String()))
+			continue
+		}
+		if err := pushSBOM(from, entry, repository, folder, stdout, options); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// pushSBOM sends the SBOM and writes it beside the layout's blobs as well, for what attests it.
+func pushSBOM(from v1.ImageIndex, entry v1.Descriptor, repository name.Repository, folder string, stdout io.Writer, options []remote.Option) error {
+	sbom, err := from.Image(entry.Digest)
+	if err != nil {
+		return err
+	}
+	if err := remote.Write(repository.Digest(entry.Digest.String()), sbom, options...); err != nil {
+		return err
+	}
+	manifest, err := sbom.Manifest()
+	if err != nil {
+		return err
+	}
+	blob := filepath.Join(folder, "blobs", manifest.Layers[0].Digest.Algorithm, manifest.Layers[0].Digest.Hex)
+	if _, err := os.Stat(blob); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(stdout, "sbom", repository.Digest(manifest.Subject.Digest.String()), blob)
+	return err
+}

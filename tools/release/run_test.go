@@ -1,0 +1,249 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+)
+
+// here returns the image of a program for this machine.
+func here(t *testing.T, name string) v1.Image {
+	t.Helper()
+	for _, p := range programs {
+		if p.name == name {
+			return imagesOf(t, p)[platform{"linux", runtime.GOARCH}]
+		}
+	}
+	t.Fatalf("there is no program %s", name)
+	return nil
+}
+
+// once runs an image to its end and returns what it said.
+func once(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, code int) {
+	t.Helper()
+	var out, err bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &err
+	failed := cmd.Run()
+	var exit *exec.ExitError
+	if failed != nil && !errors.As(failed, &exit) {
+		t.Fatalf("%v\n%s", failed, permission)
+	}
+	if cmd.ProcessState.ExitCode() == 125 {
+		t.Fatal(err.String())
+	}
+	return out.String(), err.String(), cmd.ProcessState.ExitCode()
+}
+
+// serve runs an image until the test ends, and returns its process and, once it says so in its log, where it listens.
+func serve(t *testing.T, name string, said *regexp.Regexp, env []string, arguments ...string) (*os.Process, string) {
+	t.Helper()
+	image := here(t, name)
+	cmd := start(t, image, unpack(t, image), env, arguments...)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatalf("%v\n%s", err, permission)
+	}
+	addr := make(chan string, 1)
+	var all strings.Builder
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		defer close(addr)
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			fmt.Fprintln(&all, lines.Text())
+			if m := said.FindStringSubmatch(lines.Text()); m != nil {
+				addr <- m[1]
+			}
+		}
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		<-read
+		if err := cmd.Wait(); err != nil {
+			t.Errorf("%s did not end well after SIGTERM: %v\n%s", name, err, &all)
+		}
+	})
+	at, ok := <-addr
+	if !ok {
+		<-read
+		t.Fatalf("%s did not start:\n%s", name, &all)
+	}
+	return cmd.Process, at
+}
+
+// TestImagesRunTogether plays a recording with the adapter's image into the server's, and reads it through the proxy's.
+func TestImagesRunTogether(t *testing.T) {
+	process, server := serve(t, "openova-flow-server", regexp.MustCompile(`msg=started .*url=http://(\S+?)/? `),
+		[]string{"FLOW_SERVER_LISTEN_ADDR=127.0.0.1:0", "FLOW_SERVER_INSECURE=true", "FLOW_SERVER_DRAIN_DELAY=0s"})
+	checkConfined(t, process, here(t, "openova-flow-server"))
+	if got := get(t, "http://"+server+"/healthz"); got.StatusCode != http.StatusOK {
+		t.Errorf("the server's health is %s", got.Status)
+	}
+	image := here(t, "openova-flow-server")
+	if _, said, code := once(t, start(t, image, unpack(t, image), []string{"FLOW_SERVER_LISTEN_ADDR=" + server}, "healthcheck")); code != 0 {
+		t.Errorf("healthcheck ends with %d: %s", code, said)
+	}
+
+	recording, err := os.Open("../../products/openova-flow/adapter-flux/testdata/recordings/scenarios.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer recording.Close()
+	image = here(t, "openova-flow-adapter-flux")
+	replay := start(t, image, unpack(t, image), []string{"FLOW_SERVER_URL=http://" + server, "FLOW_ID=played", "NAMESPACE_FILTER="}, "replay", "--speed", "max", "fsn1=-")
+	replay.Stdin = recording
+	if _, said, code := once(t, replay); code != 0 {
+		t.Fatalf("replay ends with %d: %s", code, said)
+	}
+
+	_, proxy := serve(t, "openova-flow-proxy", regexp.MustCompile(`"msg":"started","addr":"([^"]+)"`),
+		[]string{"FLOW_PROXY_LISTEN_ADDR=127.0.0.1:0", "FLOW_PROXY_UPSTREAM_URL=http://" + server, "FLOW_PROXY_FLOWS=played"})
+	answer := get(t, "http://"+proxy+"/v1/flows/played/snapshot")
+	var snapshot struct {
+		Nodes []json.RawMessage `json:"nodes"`
+	}
+	if err := json.NewDecoder(answer.Body).Decode(&snapshot); err != nil || len(snapshot.Nodes) == 0 {
+		t.Errorf("the proxy answers %s with %d nodes: %v", answer.Status, len(snapshot.Nodes), err)
+	}
+}
+
+func get(t *testing.T, url string) *http.Response {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer, err := http.DefaultClient.Do(request)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = answer.Body.Close() })
+	return answer
+}
+
+// checkConfined looks at a running image from outside.
+func checkConfined(t *testing.T, process *os.Process, image v1.Image) {
+	t.Helper()
+	proc := fmt.Sprintf("/proc/%d/", process.Pid)
+	read := func(name string) string {
+		text, err := os.ReadFile(proc + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(text)
+	}
+	if mounts := strings.Split(strings.TrimSpace(read("mountinfo")), "\n"); len(mounts) != 1 || !regexp.MustCompile(` / ro[, ]`).MatchString(mounts[0]) {
+		t.Errorf("the mounts are not one, read-only:\n%s", strings.Join(mounts, "\n"))
+	}
+	status := read("status")
+	for _, line := range []string{"CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "CapAmb:\t0000000000000000", "NoNewPrivs:\t1"} {
+		if !strings.Contains(status, line+"\n") {
+			t.Errorf("the status has not %q:\n%s", line, status)
+		}
+	}
+	config, err := image.ConfigFile()
+	if err != nil {
+		t.Fatal(err)
+	}
+	uid, _, _ := strings.Cut(config.Config.User, ":")
+	if got := strings.Fields(read("uid_map")); !slices.Equal(got, []string{uid, fmt.Sprint(os.Getuid()), "1"}) {
+		t.Errorf("the users are %s", got)
+	}
+	if command := strings.Split(read("cmdline"), "\x00")[0]; command != config.Config.Entrypoint[0] {
+		t.Errorf("%s runs", command)
+	}
+}
+
+func TestImagesSayTheirVersion(t *testing.T) {
+	for _, name := range []string{"openova-flow-server", "openova-flow-adapter-flux"} {
+		image := here(t, name)
+		if said, _, code := once(t, start(t, image, unpack(t, image), nil, "version")); code != 0 || said != testVersion+"\n" {
+			t.Errorf("%s version says %q and ends with %d", name, said, code)
+		}
+	}
+}
+
+func TestAnAdapterWithoutSettingsSaysWhatIsMissing(t *testing.T) {
+	image := here(t, "openova-flow-adapter-flux")
+	_, said, code := once(t, start(t, image, unpack(t, image), nil, "replay", "fsn1=-"))
+	if code != 1 || !strings.Contains(said, "FLOW_SERVER_URL") || !strings.Contains(said, "FLOW_ID") {
+		t.Errorf("it ends with %d: %s", code, said)
+	}
+}
+
+// TestProgramsTrustTheImagesCertificates puts another certificate into the list, and the program believes a server that has it. Without
+// that it does not.
+func TestProgramsTrustTheImagesCertificates(t *testing.T) {
+	var asked atomic.Int64
+	remote := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		w.WriteHeader(http.StatusUnauthorized)
+	}))
+	remote.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are meant to fail
+	remote.StartTLS()
+	defer remote.Close()
+	image := here(t, "openova-flow-adapter-flux")
+	for _, trusted := range []bool{false, true} {
+		root := unpack(t, image)
+		if trusted {
+			list, err := os.OpenFile(filepath.Join(root, caFile), os.O_APPEND|os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = pem.Encode(list, &pem.Block{Type: "CERTIFICATE", Bytes: remote.Certificate().Raw})
+			if err := errors.Join(err, list.Close()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cmd := start(t, image, root, []string{"FLOW_SERVER_URL=" + remote.URL, "FLOW_ID=f", "LOG_FORMAT=text"}, "replay", "fsn1=-")
+		recording, err := os.Open("../../products/openova-flow/adapter-flux/testdata/recordings/scenarios.jsonl")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer recording.Close()
+		cmd.Stdin = recording
+		stderr, err := cmd.StderrPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		// It tries again for ever; what it says of the first failure is enough.
+		var said string
+		for lines := bufio.NewScanner(stderr); !strings.Contains(said, " err=") && lines.Scan(); {
+			said = lines.Text()
+		}
+		_ = cmd.Process.Kill()
+		_, _ = io.Copy(io.Discard, stderr)
+		_ = cmd.Wait()
+		if believed := asked.Load() > 0; believed != trusted {
+			t.Errorf("with its certificate in the list: %v; the server was believed: %v: %s", trusted, believed, said)
+		}
+		if !trusted && !strings.Contains(said, "x509") {
+			t.Errorf("what is wrong with the certificate is not said: %s", said)
+		}
+	}
+}

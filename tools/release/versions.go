@@ -1,0 +1,40 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+)
+
+// stated are the places that say which version a checkout is: a release of another version would install this one.
+var stated = []struct{ file, pattern string }{
+	{"platform/openova-flow-server/chart/Chart.yaml", `(?m)^version: (\S+)$`},
+	{"platform/openova-flow-server/chart/Chart.yaml", `(?m)^appVersion: (\S+)$`},
+	{"platform/openova-flow-server/chart/values.yaml", `(?m)^    tag: (\S+)$`},
+	{"platform/openova-flow-emitter/chart/Chart.yaml", `(?m)^version: (\S+)$`},
+	{"platform/openova-flow-emitter/chart/Chart.yaml", `(?m)^appVersion: (\S+)$`},
+	{"platform/openova-flow-emitter/chart/values.yaml", `(?m)^    tag: (\S+)$`},
+	{"clusters/_template/bootstrap-kit/56-bp-openova-flow-server.yaml", `(?m)^      version: (\S+)$`},
+	{"clusters/_template/bootstrap-kit/57-bp-openova-flow-emitter.yaml", `(?m)^      version: (\S+)$`},
+}
+
+// checkStated compares them all with the version that is to be released.
+func checkStated(root, version string) error {
+	var wrong []error
+	for _, place := range stated {
+		text, err := os.ReadFile(filepath.Join(root, place.file))
+		if err != nil {
+			return err
+		}
+		found := regexp.MustCompile(place.pattern).FindAllSubmatch(text, -1)
+		if len(found) != 1 {
+			return fmt.Errorf("%s: %d lines match %s, and it must be one", place.file, len(found), place.pattern)
+		}
+		if at := string(found[0][1]); at != version {
+			wrong = append(wrong, fmt.Errorf("%s says %s, and %s is to be released", place.file, at, version))
+		}
+	}
+	return errors.Join(wrong...)
+}

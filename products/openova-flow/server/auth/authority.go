@@ -41,8 +41,11 @@ type Authority struct {
 func Unguarded() *Authority { return &Authority{unguarded: true} }
 
 // Load returns an Authority over a file, or says what is wrong with it. It starts nothing: Run keeps it up to date. Keys that have to be
-// fetched are, by Run or when the first token needs them.
+// fetched are, by Run or when the first token needs them. Without a logger it uses slog.Default.
 func Load(path string, log *slog.Logger) (*Authority, error) {
+	if log == nil {
+		log = slog.Default()
+	}
 	a := &Authority{path: path, log: log, dial: new(net.Dialer).DialContext, sessions: map[*Session]struct{}{}}
 	a.policy.Store(new(policy))
 	data, err := readFile(path, maxFile)
@@ -196,7 +199,7 @@ func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Refusal)
 	p := a.policy.Load()
 	switch c.kind {
 	case kindNone:
-		return nil, &Refusal{Reason: NoCredential, Detail: "a bearer token is needed, in the Authorization header"}
+		return nil, &Refusal{Reason: NoCredential, Detail: "a token is needed, as Authorization: Bearer or by signing in"}
 	case kindProxy:
 		if p.proxy == nil || p.proxy.header != c.header || !p.proxy.trusts(c.peer) {
 			return nil, &Refusal{Reason: Unknown, Name: "user:" + c.user, Detail: "the proxy is not trusted"}

@@ -135,3 +135,43 @@ func TestEmittersOfOtherRegionsAreOthers(t *testing.T) {
 		t.Error("a name is made where none is needed")
 	}
 }
+
+// TestWhatADeletionPutsBack holds the package's word on deletions to the fold: who follows it as the contract says, and who receives the
+// messages, both lose nothing of another region.
+func TestWhatADeletionPutsBack(t *testing.T) {
+	g := bound(t, []string{"ingest"}, "fsn1")
+	server := flow.NewState("F", 1)
+	rel := func(from, to string, typ flow.RelType) flow.Relationship {
+		return flow.Relationship{FromID: from, ToID: to, Type: typ}
+	}
+	own := []flow.Relationship{rel("fsn1/a", "fsn1", flow.Contains), rel("fsn1/b", "fsn1/a", flow.FinishToStart), rel("hel1/b", "fsn1/a", flow.Triggers)}
+	foreign := []flow.Relationship{rel("fsn1/a", "hel1/a", flow.FinishToStart), rel("hel1/a", "fsn1/a", flow.Contains)}
+	server.Apply(flow.UpsertNodes(flow.Node{ID: "fsn1/a", FlowID: "F"}, flow.Node{ID: "fsn1", FlowID: "F"}, flow.Node{ID: "hel1/a", FlowID: "F"}))
+	server.Apply(flow.UpsertRels(append(own, foreign...)...))
+	receiver := flow.NewState("F", 1)
+	receiver.Apply(server.Snapshot())
+
+	deletion := flow.DeleteNodes("fsn1/a")
+	must(t, g.CheckWrite("F", []*flow.Message{deletion}))
+	var back []flow.Relationship
+	server.EachRel(func(r flow.Relationship) bool {
+		if (r.FromID == "fsn1/a" || r.ToID == "fsn1/a") && !g.OwnsRel(r.Key()) {
+			back = append(back, r)
+		}
+		return true
+	})
+	for _, m := range []*flow.Message{deletion, flow.UpsertRels(back...)} {
+		server.Apply(m)
+		receiver.Apply(m)
+	}
+	for _, s := range []*flow.State{server, receiver} {
+		if _, there := s.Node("fsn1/a"); there || s.RelCount() != len(foreign) {
+			t.Errorf("%d relationships stay, want %d", s.RelCount(), len(foreign))
+		}
+		for _, r := range foreign {
+			if !s.HasRel(r.Key()) {
+				t.Errorf("%v has gone", r.Key())
+			}
+		}
+	}
+}

@@ -48,6 +48,9 @@ func endsInTime(t *testing.T, s *Session, want Reason, change func()) {
 	if got := reason(t, s.Err()); got != want {
 		t.Errorf("the session ended for %s (%v), want %s", got, s.Err(), want)
 	}
+	if r := s.Err().(*Refusal); r.Name == "" {
+		t.Error("nobody is told whose session it was")
+	}
 }
 
 func goesOn(t *testing.T, s *Session, d time.Duration) {

@@ -71,23 +71,24 @@ func (a *Authority) look(now time.Time) {
 	}
 	a.mu.Unlock()
 	type answer struct {
-		grant *Grant
-		err   error
+		grant   *Grant
+		refusal *Refusal
 	}
 	answers := map[Credential]answer{}
 	for _, s := range due {
 		c := s.grant.credential
 		have, ok := answers[c]
 		if !ok {
-			var refusal *Refusal
-			if have.grant, refusal = a.check(c, nil); refusal != nil {
-				have.err = refusal
-			}
+			have.grant, have.refusal = a.check(c, nil)
 			answers[c] = have
 		}
-		err := have.err
-		if err == nil {
+		var err error
+		if have.refusal == nil {
 			err = s.need(have.grant)
+		} else {
+			refusal := *have.refusal
+			refusal.Name = s.grant.name // a token that was revoked has no name any more, but it had one
+			err = &refusal
 		}
 		if err != nil {
 			s.Close()

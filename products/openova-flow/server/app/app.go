@@ -47,6 +47,7 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 	api := httpapi.New(h, cfg.HTTP)
 	srv := newServer(underPath(cfg.BasePath, api), log)
 	srv.RegisterOnShutdown(h.Close)
+	srv.ConnContext = httpapi.ConnContext
 	url := "http://" + reachable(listener.Addr()) + cfg.BasePath
 	if cfg.TLSCertFile != "" {
 		certs := &certificates{certFile: cfg.TLSCertFile, keyFile: cfg.TLSKeyFile, log: log}
@@ -82,6 +83,7 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 		log.Warn("requests were cut off", "err", err)
 		_ = srv.Close()
 	}
+	api.Shutdown(bounded)
 	log.Info("stopped")
 	return nil
 }

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -17,6 +18,7 @@ type Config struct {
 	MaxMessageBytes int64         // of one message; 1 MiB
 	MaxBatchBytes   int64         // of one NDJSON body; 16 MiB
 	MaxIngestBytes  int64         // of all bodies being read and applied at one moment; 128 MiB
+	StreamMode      string        // StreamAuto or StreamPortable; StreamAuto
 	Heartbeat       time.Duration // longest silence of a stream; 15 s
 	WriteTimeout    time.Duration // how long a stream may take no bytes before it is cut; 30 s
 	ReadTimeout     time.Duration // how long a body may take to arrive; 30 s
@@ -44,6 +46,9 @@ func (c Config) withDefaults() Config {
 	if c.ReadTimeout == 0 {
 		c.ReadTimeout = 30 * time.Second
 	}
+	if c.StreamMode == "" {
+		c.StreamMode = StreamAuto
+	}
 	if c.Version == "" {
 		c.Version = "dev"
 	}
@@ -62,6 +67,7 @@ type Server struct {
 	history  chan struct{} // a place for each answer about the past that is being made
 	metrics  metrics
 	refusals logLimiter
+	fan      *fan
 }
 
 // maxHistories is how many answers about the past may be under way at once; each holds a copy of what a flow still holds.
@@ -69,11 +75,17 @@ const maxHistories = 8
 
 // New returns a Server over a hub. It is not ready until SetReady(true).
 func New(h *hub.Hub, cfg Config) *Server {
-	return &Server{cfg: cfg.withDefaults(), hub: h, metrics: newMetrics(), history: make(chan struct{}, maxHistories)}
+	s := &Server{cfg: cfg.withDefaults(), hub: h, metrics: newMetrics(), history: make(chan struct{}, maxHistories)}
+	s.fan = newFan(s)
+	return s
 }
 
 // SetReady turns /readyz on or off.
 func (s *Server) SetReady(ready bool) { s.ready.Store(ready) }
+
+// Shutdown waits until the streams that were taken away from net/http have ended, which they do by themselves once the hub is closed.
+// When ctx is done first it cuts them off. It is for after http.Server.Shutdown.
+func (s *Server) Shutdown(ctx context.Context) { s.fan.shutdown(ctx) }
 
 // route is one place of the API: its name in metrics, and a handler for each method.
 type route struct {
@@ -119,7 +131,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		handler(cw, r)
 	}
-	s.metrics.request(rt.name, r.Method, cw.status())
+	if !cw.handedOver {
+		s.metrics.request(rt.name, r.Method, cw.status())
+	}
 }
 
 // find resolves a path by hand: net/http's mux cleans paths, which would turn the valid flow ids "." and ".." into something else.
@@ -205,6 +219,8 @@ type countingWriter struct {
 	http.ResponseWriter
 	timeout time.Duration
 	code    int
+
+	handedOver bool // the connection belongs to the fan, which counts the request when it ends
 }
 
 func (w *countingWriter) Write(b []byte) (int, error) {

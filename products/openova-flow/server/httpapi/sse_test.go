@@ -155,14 +155,25 @@ func start(t testing.TB, hc hub.Config, ac httpapi.Config) *env {
 	h := hub.New(hc)
 	api := httpapi.New(h, ac)
 	api.SetReady(true)
-	srv := httptest.NewServer(api)
+	srv := httptest.NewUnstartedServer(api)
+	srv.Config.ConnContext = httpapi.ConnContext
+	srv.Start()
 	e := &env{t: t, hub: h, api: api, url: srv.URL, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}}
 	t.Cleanup(func() {
 		h.Close()
 		e.client.CloseIdleConnections()
 		srv.Close()
+		api.Shutdown(context.Background())
 	})
 	return e
+}
+
+// onBothPaths runs a test over the two ways in which streams are written.
+func onBothPaths(t *testing.T, test func(t *testing.T, mode string)) {
+	t.Helper()
+	for _, mode := range []string{httpapi.StreamAuto, httpapi.StreamPortable} {
+		t.Run(mode, func(t *testing.T) { test(t, mode) })
+	}
 }
 
 type answer struct {

@@ -1,15 +1,43 @@
 package httpapi
 
 import (
+	"context"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
 // writeAtMost is how much of a stream goes out under one write deadline: little enough that a slow reader that does take bytes
 // gets it done in time.
 const writeAtMost = 32 << 10
+
+// sendBuffer is how many bytes the kernel is asked to take for a stream (it doubles that for its own use): little enough that one who
+// stalls is known early and gets what is new, not what is old.
+const sendBuffer = 64 << 10
+
+var deletedFrame = []byte("event: deleted\ndata: {}\n\n")
+
+// Modes of streams.
+const (
+	StreamAuto     = "auto"     // the fast path wherever the connection allows it
+	StreamPortable = "portable" // always through net/http
+)
+
+type connKey struct{}
+
+// ConnContext is for http.Server.ConnContext. Without it streams never take the fast path.
+func ConnContext(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+func connOf(ctx context.Context) net.Conn {
+	c, _ := ctx.Value(connKey{}).(net.Conn)
+	return c
+}
 
 // stream follows a flow by Server-Sent Events (WHATWG HTML, section 9.2) until the client goes, takes no bytes for too long, the
 // flow is deleted or the server shuts down.
@@ -20,33 +48,56 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, flowID string) {
 		writeProblem(w, problemOf(err))
 		return
 	}
-	defer reader.Close()
+	w.Header().Set(headerIncarnation, reader.Incarnation())
+	s.follow(w, r, reader)
+}
+
+// follow streams what a reader reads, and closes it.
+func (s *Server) follow(w http.ResponseWriter, r *http.Request, reader *hub.Reader) {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold frames back
-	h.Set(headerIncarnation, reader.Incarnation())
 	if r.Method == http.MethodHead {
+		reader.Close()
 		return
 	}
+	if r.ProtoMajor == 1 {
+		limitSendBuffer(connOf(r.Context()))
+	}
+	if s.fan.take(w, r, reader) {
+		w.(*countingWriter).handedOver = true
+		return
+	}
+	defer reader.Close()
 	out := streamWriter{w: w, rc: http.NewResponseController(w), timeout: s.cfg.WriteTimeout, metrics: &s.metrics}
 	if out.write(reader.Heartbeat()) != nil {
 		return
 	}
+	woken := make(chan struct{}, 1)
+	waiter := hub.Waiter{Wake: func() {
+		select {
+		case woken <- struct{}{}:
+		default:
+		}
+	}}
+	defer reader.Cancel(&waiter)
 	beat := time.NewTimer(s.cfg.Heartbeat)
 	defer beat.Stop()
 	for {
 		d := reader.Take()
 		var err error
 		switch {
-		case d.Deleted:
-			_ = out.write([]byte("event: deleted\ndata: {}\n\n"))
+		case d.Ended:
+			_ = out.write(deletedFrame)
 			return
 		case d.Frames != nil:
 			err = out.write(d.Frames...)
+		case !reader.Await(&waiter):
+			continue
 		default:
 			select {
-			case <-d.Wait:
+			case <-woken:
 				continue
 			case <-beat.C:
 				err = out.write(reader.Heartbeat())
@@ -65,6 +116,15 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, flowID string) {
 			return
 		default:
 		}
+	}
+}
+
+func limitSendBuffer(c net.Conn) {
+	if over, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
+		c = over.NetConn()
+	}
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(sendBuffer)
 	}
 }
 

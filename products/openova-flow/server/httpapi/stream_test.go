@@ -23,7 +23,11 @@ import (
 const streamF = "/v1/flows/F/stream"
 
 func TestNewSubscriberGetsASnapshotThenEachMessage(t *testing.T) {
-	e := start(t, hub.Config{}, httpapi.Config{})
+	onBothPaths(t, testNewSubscriberGetsASnapshotThenEachMessage)
+}
+
+func testNewSubscriberGetsASnapshotThenEachMessage(t *testing.T, mode string) {
+	e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 	e.post(upsert(node("a", "pending")))
 	v := e.watch(streamF)
 	if f := v.next(); f.event != "heartbeat" || f.id != -1 {
@@ -50,8 +54,10 @@ func TestNewSubscriberGetsASnapshotThenEachMessage(t *testing.T) {
 	}
 }
 
-func TestOwnedFlowsAreNotDerived(t *testing.T) {
-	e := start(t, hub.Config{}, httpapi.Config{})
+func TestOwnedFlowsAreNotDerived(t *testing.T) { onBothPaths(t, testOwnedFlowsAreNotDerived) }
+
+func testOwnedFlowsAreNotDerived(t *testing.T, mode string) {
+	e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 	v := e.watch(streamF)
 	e.post(upsert(node("a", "failed")))
 	v.message()
@@ -69,8 +75,10 @@ func TestOwnedFlowsAreNotDerived(t *testing.T) {
 	}
 }
 
-func TestResume(t *testing.T) {
-	e := start(t, hub.Config{RingCapacity: 10}, httpapi.Config{})
+func TestResume(t *testing.T) { onBothPaths(t, testResume) }
+
+func testResume(t *testing.T, mode string) {
+	e := start(t, hub.Config{RingCapacity: 10}, httpapi.Config{StreamMode: mode})
 	e.post(`{"type":"upsert-flow","flow":{"id":"F","status":"x","startedAt":1}}`)
 	first := e.post(upsert(node("a", "0")))
 	var seqs []int64
@@ -144,7 +152,11 @@ func TestResume(t *testing.T) {
 }
 
 func TestStreamOfAFlowThatDoesNotExistYet(t *testing.T) {
-	e := start(t, hub.Config{}, httpapi.Config{})
+	onBothPaths(t, testStreamOfAFlowThatDoesNotExistYet)
+}
+
+func testStreamOfAFlowThatDoesNotExistYet(t *testing.T, mode string) {
+	e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 	v := e.watch(streamF, "Last-Event-ID", "12345")
 	if f := v.next(); f.event != "heartbeat" || !strings.Contains(f.data, `"seq":0,`) || v.header.Get("Flow-Incarnation") != "none" {
 		t.Fatalf("%+v %v", f, v.header)
@@ -157,8 +169,10 @@ func TestStreamOfAFlowThatDoesNotExistYet(t *testing.T) {
 	}
 }
 
-func TestDeletedEndsTheStream(t *testing.T) {
-	e := start(t, hub.Config{}, httpapi.Config{})
+func TestDeletedEndsTheStream(t *testing.T) { onBothPaths(t, testDeletedEndsTheStream) }
+
+func testDeletedEndsTheStream(t *testing.T, mode string) {
+	e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 	e.post(upsert(node("a", "running")))
 	v := e.watch(streamF)
 	v.message()
@@ -169,8 +183,10 @@ func TestDeletedEndsTheStream(t *testing.T) {
 	v.ended()
 }
 
-func TestStreamsEndOnShutdown(t *testing.T) {
-	e := start(t, hub.Config{}, httpapi.Config{})
+func TestStreamsEndOnShutdown(t *testing.T) { onBothPaths(t, testStreamsEndOnShutdown) }
+
+func testStreamsEndOnShutdown(t *testing.T, mode string) {
+	e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 	e.post(upsert(node("a", "running")))
 	v := e.watch(streamF)
 	v.message()
@@ -283,8 +299,10 @@ func TestIdleFlowsAreDroppedOnlyWhenNobodySpeaksForThem(t *testing.T) {
 }
 
 // TestStuckReaderIsCutOff has a reader take nothing: its connection ends, and with it all that it cost.
-func TestStuckReaderIsCutOff(t *testing.T) {
-	e := start(t, hub.Config{RingBytes: 64 << 20}, httpapi.Config{WriteTimeout: 300 * time.Millisecond})
+func TestStuckReaderIsCutOff(t *testing.T) { onBothPaths(t, testStuckReaderIsCutOff) }
+
+func testStuckReaderIsCutOff(t *testing.T, mode string) {
+	e := start(t, hub.Config{RingBytes: 64 << 20}, httpapi.Config{StreamMode: mode, WriteTimeout: 300 * time.Millisecond})
 	conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
 	if err != nil {
 		t.Fatal(err)

@@ -20,9 +20,10 @@ const NoIncarnation = "none"
 // Hub is many flows. Its methods may be called from any goroutine.
 type Hub struct {
 	cfg     Config
-	counter atomic.Int64
+	numbers numbers
 	topics  sync.Map   // flow id → *topic
 	mu      sync.Mutex // held to add a topic to topics or to take one out
+	merges  merges
 	done    chan struct{}
 	close   sync.Once
 	Stats   Stats
@@ -46,7 +47,7 @@ var MessageTypes = [6]flow.Type{flow.TypeSnapshot, flow.TypeUpsertFlow, flow.Typ
 // New returns a hub without flows.
 func New(cfg Config) *Hub {
 	h := &Hub{cfg: cfg.withDefaults(), done: make(chan struct{})}
-	h.counter.Store(h.cfg.Now().UnixMicro())
+	h.numbers.last.Store(h.cfg.Now().UnixMicro())
 	return h
 }
 
@@ -109,8 +110,8 @@ func (h *Hub) deleteIf(flowID string, condition func(*topic) bool) bool {
 	if t.state == nil || !condition(t) {
 		return false
 	}
-	t.drop()
 	h.topics.Delete(flowID)
+	t.drop()
 	return true
 }
 
@@ -148,15 +149,16 @@ type batch struct {
 	messages []*flow.Message
 	stamp    Stamp
 	digest   Digest
+	place    *place // held until it is applied; nil when its numbers come from elsewhere
 }
 
 // last is the number of the last message.
 func (b batch) last() int64 { return b.first + int64(len(b.messages)) - 1 }
 
-// sequence gives messages their numbers and the instant of their arrival.
+// sequence gives messages their numbers and the instant of their arrival. What it returns must be applied.
 func (h *Hub) sequence(messages []*flow.Message) batch {
-	n := int64(len(messages))
-	return batch{first: h.counter.Add(n+1) - n, at: h.nowMs(), messages: messages}
+	p := h.numbers.open()
+	return batch{first: h.numbers.take(int64(len(messages)) + 1), at: h.nowMs(), messages: messages, place: p}
 }
 
 func newIncarnation() string {

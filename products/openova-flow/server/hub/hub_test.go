@@ -171,7 +171,7 @@ func TestWhatIsGoneCostsNothing(t *testing.T) {
 	if !h.Delete("F") || h.Delete("F") {
 		t.Error("deleted once, there once")
 	}
-	if d := reader.Take(); !d.Deleted {
+	if d := reader.Take(); !d.Ended {
 		t.Errorf("%+v", d)
 	}
 	reader.Close()

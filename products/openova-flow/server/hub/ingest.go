@@ -50,7 +50,7 @@ func (h *Hub) Ingest(p Post) (Receipt, error) {
 				return Receipt{Incarnation: NoIncarnation}, err
 			}
 			if onlyDeletes(p.Messages) {
-				return Receipt{Seq: h.sequence(p.Messages).last(), Incarnation: NoIncarnation}, nil
+				return h.nothing(p), nil
 			}
 			t = h.ensure(p.FlowID)
 		}
@@ -88,16 +88,22 @@ func (h *Hub) ingestLocked(t *topic, p Post) (Receipt, error) {
 	if p.Stamp.Name != "" && last != nil && !p.Stamp.newerThan(last.stamp) {
 		return refused, &EmitterError{Got: p.Stamp, Last: last.stamp}
 	}
-	b := h.sequence(p.Messages)
 	if t.state == nil && onlyDeletes(p.Messages) {
-		return Receipt{Seq: b.last(), Incarnation: NoIncarnation}, nil
+		return h.nothing(p), nil
 	}
+	b := h.sequence(p.Messages)
 	b.stamp, b.digest = p.Stamp, p.Digest
 	if t.state == nil {
 		b.birth = newIncarnation()
 	}
 	t.apply(b)
 	return Receipt{Seq: b.last(), Incarnation: t.incarnation}, nil
+}
+
+// nothing is the answer to deletions in a flow that does not exist.
+func (h *Hub) nothing(p Post) Receipt {
+	n := int64(len(p.Messages))
+	return Receipt{Seq: h.numbers.take(n) + n - 1, Incarnation: NoIncarnation}
 }
 
 func onlyDeletes(messages []*flow.Message) bool {

@@ -42,17 +42,19 @@ func (r *ring) overhead() int64 {
 	return int64(r.bytes) + perEntry*int64(len(r.live()))
 }
 
-// push adds a message with its frame, and hands those that it pushes out to drop, oldest first.
-func (r *ring) push(seq, at int64, m *flow.Message, drop func(*flow.Message)) {
-	text := m.JSON()
-	seg := r.room(len(text) + len(m.Type) + 48)
+// push adds an entry with its frame, and hands the messages that it pushes out to drop, oldest first.
+func (r *ring) push(e entry, event, text string, drop func(*flow.Message)) {
+	seg := r.room(len(text) + len(event) + 48)
 	from := len(seg.buf)
-	seg.buf = appendFrame(seg.buf, seq, string(m.Type), text)
-	r.entries = append(r.entries, entry{seq: seq, at: at, message: m, seg: seg, from: from, to: len(seg.buf)})
+	seg.buf = appendFrame(seg.buf, e.seq, event, text)
+	e.seg, e.from, e.to = seg, from, len(seg.buf)
+	r.entries = append(r.entries, e)
 	r.bytes += len(seg.buf) - from
 	for len(r.live()) > r.maxEntries || r.bytes > r.maxBytes {
 		e := &r.entries[r.start]
-		drop(e.message)
+		if drop != nil {
+			drop(e.message)
+		}
 		r.bytes -= e.to - e.from
 		r.evicted = e.seq
 		*e = entry{}
@@ -99,13 +101,22 @@ func frames(entries []entry, limit int) (out [][]byte, n int) {
 	return out, n
 }
 
-// appendFrame appends a Server-Sent Events frame. data is one line of JSON, so it needs no splitting into lines.
+// appendFrame appends a Server-Sent Events frame, without a number when that is 0. data is one line of JSON, so it needs no
+// splitting into lines.
 func appendFrame(dst []byte, seq int64, event, data string) []byte {
-	dst = append(dst, "id: "...)
-	dst = strconv.AppendInt(dst, seq, 10)
-	dst = append(dst, "\nevent: "...)
-	dst = append(dst, event...)
-	dst = append(dst, "\ndata: "...)
+	dst = appendHead(dst, seq, event)
 	dst = append(dst, data...)
 	return append(dst, "\n\n"...)
+}
+
+// appendHead appends what of a frame comes before its data.
+func appendHead(dst []byte, seq int64, event string) []byte {
+	if seq != 0 {
+		dst = append(dst, "id: "...)
+		dst = strconv.AppendInt(dst, seq, 10)
+		dst = append(dst, '\n')
+	}
+	dst = append(dst, "event: "...)
+	dst = append(dst, event...)
+	return append(dst, "\ndata: "...)
 }

@@ -28,6 +28,9 @@ func (s *snapshot) encode() {
 	})
 }
 
+// tail returns the data of the frame, once it is encoded, and what ends it.
+func (s *snapshot) tail() []byte { return s.frame[len(s.frame)-len(s.json)-2:] }
+
 // snapshot returns the one of the present head. t.mu is held, for reading at least, and there is a state. Encoding is left for
 // when the lock is released.
 func (t *topic) snapshot() *snapshot {
@@ -39,7 +42,7 @@ func (t *topic) snapshot() *snapshot {
 	if s := t.snap.Load(); s != nil {
 		return s
 	}
-	s := &snapshot{head: t.head, incarnation: t.incarnation, message: t.state.Collect()}
+	s := &snapshot{head: t.last, incarnation: t.incarnation, message: t.state.Collect()}
 	t.snap.Store(s)
 	return s
 }
@@ -65,7 +68,7 @@ func (h *Hub) Snapshot(flowID string) (Snapshot, error) {
 	if t.state == nil {
 		return Snapshot{Incarnation: NoIncarnation}, ErrNoFlow
 	}
-	return Snapshot{Seq: t.head, Incarnation: t.incarnation, encode: t.lazySnapshot()}, nil
+	return Snapshot{Seq: t.last, Incarnation: t.incarnation, encode: t.lazySnapshot()}, nil
 }
 
 // lazySnapshot captures what the present head's snapshot is made of. t.mu is held for reading.
@@ -113,7 +116,7 @@ func (h *Hub) History(flowID string, after int64, limit int) (History, error) {
 		wanted = wanted[:limit]
 	}
 	wanted = append([]entry(nil), wanted...)
-	out := History{Head: t.head, Incarnation: t.incarnation, BaseSeq: t.ring.evicted, Events: make([]Event, 0, len(wanted))}
+	out := History{Head: t.last, Incarnation: t.incarnation, BaseSeq: t.ring.evicted, Events: make([]Event, 0, len(wanted))}
 	if out.BaseSeq == 0 {
 		out.BaseSeq = t.born - 1
 	}

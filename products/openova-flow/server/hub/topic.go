@@ -23,24 +23,27 @@ type topic struct {
 	rollouts    *rollout.Tracker
 	incarnation string
 	born        int64 // number of the first message of this incarnation
-	head        int64
+	last        int64 // number of the last one
 	updatedAt   int64
 	emitters    map[string]*lastWord
 	readers     int
 	accounted   account
 
-	heard    atomic.Int64 // when an emitter last spoke for it
-	wake     chan struct{}
-	sleepers atomic.Int32
-	snap     atomic.Pointer[snapshot]
-	snapMu   sync.Mutex
+	waiters waiters
+	merges  []*merge // streams of several flows that this one is part of
+
+	heard  atomic.Int64           // when an emitter last spoke for it
+	seen   atomic.Int64           // last, for who does not hold mu
+	named  atomic.Pointer[string] // incarnation, for who does not hold mu; nil while there is none
+	snap   atomic.Pointer[snapshot]
+	snapMu sync.Mutex
 }
 
 // account is what of Stats stems from one topic.
 type account struct{ nodes, rels, state, entries, bytes int64 }
 
 func newTopic(h *Hub, id string) *topic {
-	return &topic{id: id, hub: h, incarnation: NoIncarnation, wake: make(chan struct{})}
+	return &topic{id: id, hub: h, incarnation: NoIncarnation}
 }
 
 // apply folds a batch, frames it and wakes the readers. t.mu is held.
@@ -69,17 +72,35 @@ func (t *topic) apply(b batch) {
 	}
 	put, deleted = t.settled(put, deleted)
 	t.rollouts.Observe(t.state, b.at, put, deleted)
-	t.head, t.updatedAt = last, b.at
+	t.last, t.updatedAt = last, b.at
 	if b.stamp.Name != "" {
 		t.emitters[b.stamp.Name] = &lastWord{stamp: b.stamp, digest: b.digest, receipt: Receipt{Seq: b.last(), Incarnation: t.incarnation}}
 	}
 	t.heard.Store(b.at)
 	t.snap.Store(nil)
 	t.account()
-	t.wakeAll()
+	t.changed(b.place)
 }
 
-func (t *topic) push(seq, at int64, m *flow.Message) { t.ring.push(seq, at, m, t.tail.Apply) }
+// changed tells whoever follows the topic that it has changed, and that the request which did it is done. t.mu is held.
+func (t *topic) changed(p *place) {
+	t.seen.Store(t.last)
+	for _, m := range t.merges {
+		m.mark(t)
+	}
+	if p != nil {
+		p.done()
+	}
+	t.waiters.wake()
+	for _, m := range t.merges {
+		m.waiters.wake()
+	}
+	t.hub.merges.settle()
+}
+
+func (t *topic) push(seq, at int64, m *flow.Message) {
+	t.ring.push(entry{seq: seq, at: at, message: m}, string(m.Type), m.JSON(), t.tail.Apply)
+}
 
 // settled reduces what a batch put and deleted to what holds after it.
 func (t *topic) settled(put []flow.Node, deleted []string) ([]flow.Node, []string) {
@@ -111,7 +132,9 @@ func (t *topic) create(b batch) {
 	t.rollouts = rollout.NewTracker()
 	t.incarnation, t.born = b.birth, b.first
 	t.emitters = make(map[string]*lastWord)
+	t.named.Store(&b.birth)
 	t.hub.Stats.Flows.Add(1)
+	t.hub.merges.join(t)
 }
 
 // drop ends the flow. h.mu and t.mu are held.
@@ -120,10 +143,13 @@ func (t *topic) drop() {
 	t.hub.Stats.Flows.Add(-1)
 	t.state, t.tail, t.rollouts, t.emitters = nil, nil, nil, nil
 	t.incarnation = NoIncarnation
+	t.named.Store(nil)
 	t.ring = ring{}
 	t.snap.Store(nil)
 	t.account()
-	t.wakeAll()
+	p := t.hub.numbers.open()
+	t.last = t.hub.numbers.take(1)
+	t.changed(p)
 }
 
 // account brings the hub's sums up to date with this topic.
@@ -142,13 +168,6 @@ func (t *topic) account() {
 	t.accounted = now
 }
 
-func (t *topic) wakeAll() {
-	if t.sleepers.Swap(0) > 0 {
-		close(t.wake)
-		t.wake = make(chan struct{})
-	}
-}
-
 func (t *topic) summary() (Summary, bool) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -157,7 +176,7 @@ func (t *topic) summary() (Summary, bool) {
 	}
 	f := t.state.Flow()
 	s := Summary{ID: t.id, Status: f.Status, StartedAt: f.StartedAt, EndedAt: f.EndedAt, Counts: map[string]int{}, Regions: []string{},
-		Seq: t.head, UpdatedAt: t.updatedAt, Incarnation: t.incarnation}
+		Seq: t.last, UpdatedAt: t.updatedAt, Incarnation: t.incarnation}
 	regions := map[string]bool{}
 	t.state.EachNode(func(n flow.Node) bool {
 		s.Counts[n.Status]++

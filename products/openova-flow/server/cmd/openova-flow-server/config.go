@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/app"
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
 )
 
 // config is everything that can be set.
@@ -76,6 +77,13 @@ var settings = []setting{
 	duration("FLOW_SERVER_WRITE_TIMEOUT", "30s", time.Second, time.Hour, "how long a stream may take no bytes before it is cut", func(c *config, d time.Duration) { c.app.HTTP.WriteTimeout = d }),
 	duration("FLOW_SERVER_READ_TIMEOUT", "30s", time.Second, time.Hour, "how long a request's body may take to arrive", func(c *config, d time.Duration) { c.app.HTTP.ReadTimeout = d }),
 	duration("FLOW_SERVER_DRAIN_DELAY", "1s", 0, 5*time.Second, "how long /readyz says no before connections are closed on shutdown", func(c *config, d time.Duration) { c.app.DrainDelay = d }),
+	{"FLOW_SERVER_STREAM_MODE", "auto", "auto or portable", "how streams are written: auto takes HTTP/1.1 connections without TLS away from net/http on Linux, portable never does", func(c *config, v string) error {
+		c.app.HTTP.StreamMode = v
+		if v != httpapi.StreamAuto && v != httpapi.StreamPortable {
+			return errors.New("no such mode")
+		}
+		return nil
+	}},
 	{"FLOW_SERVER_LOG_FORMAT", "text", "text or json", "format of the log", func(c *config, v string) error {
 		c.logFormat = v
 		if v != "text" && v != "json" {

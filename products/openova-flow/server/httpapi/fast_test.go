@@ -1,0 +1,171 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// raw opens a stream over a connection of its own and reads the answer's head.
+func (e *env) raw(path string) (*net.TCPConn, *bufio.Reader) {
+	e.t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.t.Cleanup(func() { conn.Close() })
+	_ = conn.SetReadDeadline(time.Now().Add(within))
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
+	in := bufio.NewReader(conn)
+	resp, err := http.ReadResponse(in, nil)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		e.t.Fatal(resp, err)
+	}
+	return conn.(*net.TCPConn), bufio.NewReader(resp.Body)
+}
+
+// until waits for a condition.
+func until(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(within); !ok(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("not so in time: " + what)
+		}
+	}
+}
+
+func TestFastStreamsHaveNoGoroutine(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux has the fast path")
+	}
+	grown := func(mode string) int {
+		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
+		e.raw(streamF)
+		until(t, "one stream", func() bool { return e.hub.Stats.Subscribers.Load() == 1 })
+		before := runtime.NumGoroutine()
+		for range 100 {
+			e.raw(streamF)
+		}
+		n := 0
+		until(t, "goroutines settle", func() bool {
+			n = runtime.NumGoroutine() - before
+			return mode != httpapi.StreamAuto || n < 10
+		})
+		return n
+	}
+	if n := grown(httpapi.StreamPortable); n < 100 {
+		t.Errorf("100 portable streams have %d goroutines: this test cannot tell the paths apart", n)
+	}
+	grown(httpapi.StreamAuto)
+}
+
+func TestHangUpIsNoticed(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, mode string) {
+		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
+		whole, _ := e.raw(streamF)
+		half, _ := e.raw(streamF)
+		reset, _ := e.raw(streamF)
+		stays, in := e.raw(streamF)
+		fmt.Fprint(stays, strings.Repeat("what nobody wants ", 1000))
+		whole.Close()
+		_ = half.CloseWrite()
+		_ = reset.SetLinger(0)
+		reset.Close()
+		until(t, "the three are gone", func() bool { return e.hub.Stats.Subscribers.Load() == 1 })
+		e.post(upsert(node("a", "running")))
+		p := parser{in}
+		for {
+			f, err := p.next()
+			if err != nil {
+				t.Fatalf("the one that stays: %v", err)
+			}
+			if f.event == "snapshot" {
+				break
+			}
+		}
+	})
+}
+
+func TestHeartbeatsOnASocket(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, mode string) {
+		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, Heartbeat: 30 * time.Millisecond})
+		seq := e.post(`{"type":"upsert-flow","flow":{"id":"F","status":"x","startedAt":1}}`)
+		v := e.watch(streamF)
+		v.message()
+		for range 3 {
+			if f := v.next(); f.event != "heartbeat" || f.id != -1 || !strings.HasPrefix(f.data, fmt.Sprintf(`{"seq":%d,"at":`, seq)) {
+				t.Fatalf("%+v", f)
+			}
+		}
+		next := e.post(upsert(node("a", "running")))
+		if f := v.message(); f.id != next {
+			t.Errorf("%+v", f)
+		}
+	})
+}
+
+// TestShutdownEndsAtAFrame has a stream end in the middle of a lot that is being written: what arrives is whole frames.
+func TestShutdownEndsAtAFrame(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, mode string) {
+		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
+		e.post(upsert(node("a", strings.Repeat("x", 900_000))))
+		conn, in := e.raw(streamF)
+		e.post(upsert(node("b", strings.Repeat("y", 900_000))))
+		_ = conn
+		until(t, "it has begun", func() bool { return e.hub.Stats.Snapshots.Load() > 0 })
+		e.hub.Close()
+		body, err := io.ReadAll(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(string(body), "\n\n") {
+			t.Errorf("it ends with %q", body[max(0, len(body)-80):])
+		}
+		ctx, cancel := context.WithTimeout(context.Background(), within)
+		defer cancel()
+		e.api.Shutdown(ctx)
+		if ctx.Err() != nil || e.hub.Stats.Subscribers.Load() != 0 {
+			t.Errorf("%d streams are left", e.hub.Stats.Subscribers.Load())
+		}
+	})
+}
+
+// TestShutdownDoesNotWaitForTheStuck has a reader that takes nothing when the server is told to stop.
+func TestShutdownDoesNotWaitForTheStuck(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	e.stuckConn()
+	for range 20 {
+		e.post(upsert(node("a", strings.Repeat("x", 900_000))))
+	}
+	e.hub.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
+	defer cancel()
+	e.api.Shutdown(ctx)
+	if n := e.hub.Stats.Subscribers.Load(); n != 0 {
+		t.Errorf("%d streams are left", n)
+	}
+}
+
+func TestFastStreamsAreCounted(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, mode string) {
+		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
+		conn, _ := e.raw(streamF)
+		if m := e.do("GET", "/metrics", "").body; !strings.Contains(m, "\nopenova_flow_subscribers 1\n") {
+			t.Error("an open stream is not counted")
+		}
+		conn.Close()
+		until(t, "the stream is counted as answered", func() bool {
+			return strings.Contains(e.do("GET", "/metrics", "").body, `openova_flow_http_requests_total{route="stream",method="GET",code="200"} 1`)
+		})
+	})
+}

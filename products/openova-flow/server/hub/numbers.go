@@ -1,0 +1,46 @@
+package hub
+
+import (
+	"math/rand/v2"
+	"sync/atomic"
+)
+
+// numbers gives requests their sequence numbers, and knows up to which number all is done: flows take theirs side by side, so a
+// greater number may be visible while a smaller one is still being folded elsewhere.
+type numbers struct {
+	last   atomic.Int64
+	places [64]place
+}
+
+// place holds a lower bound of the numbers that a request under way has or will get; 0 when it is free.
+type place struct {
+	from atomic.Int64
+	_    [56]byte // places are written by different processors
+}
+
+// open marks a request as under way, before it gets its numbers. done ends it.
+func (n *numbers) open() *place {
+	for i := rand.Uint32(); ; i++ {
+		p := &n.places[i%uint32(len(n.places))]
+		if p.from.CompareAndSwap(0, n.last.Load()+1) {
+			return p
+		}
+	}
+}
+
+func (p *place) done() { p.from.Store(0) }
+
+// take returns the first of count numbers.
+func (n *numbers) take(count int64) int64 { return n.last.Add(count) - count + 1 }
+
+// settled returns a number such that every request with that one or a smaller one is done. It may be less than it was before, since
+// a place's bound may be lower than what its request gets; what was settled stays so.
+func (n *numbers) settled() int64 {
+	least := n.last.Load()
+	for i := range n.places {
+		if from := n.places[i].from.Load(); from != 0 {
+			least = min(least, from-1)
+		}
+	}
+	return least
+}

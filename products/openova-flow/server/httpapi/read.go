@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
 // snapshot answers with the folded state, or 304.
@@ -14,36 +16,78 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, flowID string)
 	if r.Header.Get(headerEmitter) != "" {
 		s.hub.Heard(flowID)
 	}
-	snap, err := s.hub.Snapshot(flowID)
+	zipped := acceptsGzip(r.Header.Values("Accept-Encoding"))
 	h := w.Header()
+	h.Set("Cache-Control", "no-cache")
+	h.Add("Vary", "Accept-Encoding")
+	if asked := r.Header.Values("If-None-Match"); len(asked) > 0 { // most who ask have it already: they wait for nobody
+		if seq, incarnation := s.hub.Version(flowID); incarnation != hub.NoIncarnation && matches(asked, etagOf(seq, incarnation, zipped)) {
+			h.Set(headerIncarnation, incarnation)
+			h.Set("ETag", etagOf(seq, incarnation, zipped))
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
+	snap, err := s.hub.Snapshot(flowID)
 	h.Set(headerIncarnation, snap.Incarnation)
 	if err != nil {
 		writeProblem(w, problemOf(err))
 		return
 	}
-	etag := `"` + snap.Incarnation + "-" + strconv.FormatInt(snap.Seq, 10) + `"`
-	h.Set("ETag", etag)
-	h.Set("Cache-Control", "no-cache")
-	if matches(r.Header.Values("If-None-Match"), etag) {
-		w.WriteHeader(http.StatusNotModified)
-		return
-	}
-	body := snap.JSON()
+	h.Set("ETag", etagOf(snap.Seq, snap.Incarnation, zipped))
 	h.Set("Content-Type", typeJSON)
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = w.Write(body)
+	body := snap.JSON
+	if zipped {
+		h.Set("Content-Encoding", "gzip")
+		body = snap.Gzip
+	}
+	h.Set("Content-Length", strconv.Itoa(len(body())))
+	_, _ = w.Write(body())
 }
 
-// matches reports whether If-None-Match names etag (RFC 9110, section 13.1.2; the comparison is weak).
+// etagOf is the entity tag of a snapshot; what is encoded otherwise is another entity (RFC 9110, section 8.8.3.3).
+func etagOf(seq int64, incarnation string, zipped bool) string {
+	etag := `"` + incarnation + "-" + strconv.FormatInt(seq, 10)
+	if zipped {
+		etag += "-gzip"
+	}
+	return etag + `"`
+}
+
+// matches reports whether If-None-Match names etag (RFC 9110, section 13.1.2; the comparison is weak). It does too when it names the
+// same in the other encoding: it is the same state.
 func matches(values []string, etag string) bool {
 	for _, v := range values {
 		for _, tag := range strings.Split(v, ",") {
-			if tag = strings.TrimSpace(tag); tag == "*" || strings.TrimPrefix(tag, "W/") == etag {
+			if tag = strings.TrimSpace(tag); tag == "*" || bare(tag) == bare(etag) {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+func bare(etag string) string {
+	return strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(etag, "W/"), `"`), "-gzip")
+}
+
+// acceptsGzip reports whether Accept-Encoding allows gzip (RFC 9110, section 12.5.3).
+func acceptsGzip(values []string) bool {
+	any := false
+	for _, v := range values {
+		for _, part := range strings.Split(v, ",") {
+			coding, params, _ := strings.Cut(part, ";")
+			weight, found := strings.CutPrefix(strings.ReplaceAll(params, " ", ""), "q=")
+			allowed := !found || strings.Trim(weight, "0.") != ""
+			switch strings.ToLower(strings.TrimSpace(coding)) {
+			case "gzip", "x-gzip":
+				return allowed
+			case "*":
+				any = allowed
+			}
+		}
+	}
+	return any
 }
 
 // events answers with the messages that are still held.
@@ -176,6 +220,7 @@ func describe(version string) any {
 		{"DELETE", "/v1/flows/{flowId}", "end the flow"},
 		{"DELETE", "/v1/flows/{flowId}/regions/{region}", "remove a region's nodes and what touches them"},
 		{"GET", "/v1/flows", "all flows"},
+		{"GET", "/v1/stream?flow=a&flow=b", "Server-Sent Events of several flows, of all when none is named; the event is <flowId>/<type>, and Last-Event-ID resumes all"},
 		{"GET", "/healthz", "200 while the process lives"},
 		{"GET", "/readyz", "200 when it can serve"},
 		{"GET", "/metrics", "Prometheus text"},

@@ -148,6 +148,8 @@ func (s *Server) find(r *http.Request) (route, bool) {
 		return route{name: "metrics", get: s.serveMetrics}, true
 	case "/v1/flows":
 		return route{name: "flows", get: s.list}, true
+	case "/v1/stream":
+		return route{name: "streams", get: s.streamMany}, true
 	case "/":
 		return route{name: "page", get: s.root}, true
 	}

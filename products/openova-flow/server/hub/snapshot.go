@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"sync"
 
@@ -16,6 +18,21 @@ type snapshot struct {
 	message *flow.Message // unsorted; nil once it is encoded
 	frame   []byte
 	json    []byte // within frame
+
+	zip    sync.Once
+	zipped []byte
+}
+
+func (s *snapshot) gzip() []byte {
+	s.zip.Do(func() {
+		s.encode()
+		var b bytes.Buffer
+		w, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // a level that there is
+		_, _ = w.Write(s.json)                          // to memory, like Close: it cannot fail
+		_ = w.Close()
+		s.zipped = b.Bytes()
+	})
+	return s.zipped
 }
 
 func (s *snapshot) encode() {
@@ -51,11 +68,30 @@ func (t *topic) snapshot() *snapshot {
 type Snapshot struct {
 	Seq         int64 // the number it is current to
 	Incarnation string
-	encode      func() []byte
+	shared      *snapshot
 }
 
 // JSON returns the state as a snapshot message. It may be shared and must not be changed.
-func (s Snapshot) JSON() []byte { return s.encode() }
+func (s Snapshot) JSON() []byte {
+	s.shared.encode()
+	return s.shared.json
+}
+
+// Gzip returns the same, compressed (RFC 1952). It may be shared and must not be changed.
+func (s Snapshot) Gzip() []byte { return s.shared.gzip() }
+
+// Version returns the number that a flow is current to, and its incarnation, without waiting for anybody who writes to it.
+func (h *Hub) Version(flowID string) (seq int64, incarnation string) {
+	t := h.topic(flowID)
+	if t == nil {
+		return 0, NoIncarnation
+	}
+	name := t.named.Load()
+	if name == nil {
+		return 0, NoIncarnation
+	}
+	return t.seen.Load(), *name
+}
 
 // Snapshot returns the folded state of a flow, or ErrNoFlow. Encoding waits until its JSON is asked for.
 func (h *Hub) Snapshot(flowID string) (Snapshot, error) {
@@ -68,16 +104,7 @@ func (h *Hub) Snapshot(flowID string) (Snapshot, error) {
 	if t.state == nil {
 		return Snapshot{Incarnation: NoIncarnation}, ErrNoFlow
 	}
-	return Snapshot{Seq: t.last, Incarnation: t.incarnation, encode: t.lazySnapshot()}, nil
-}
-
-// lazySnapshot captures what the present head's snapshot is made of. t.mu is held for reading.
-func (t *topic) lazySnapshot() func() []byte {
-	s := t.snapshot()
-	return func() []byte {
-		s.encode()
-		return s.json
-	}
+	return Snapshot{Seq: t.last, Incarnation: t.incarnation, shared: t.snapshot()}, nil
 }
 
 // History is what a flow still holds of its past.

@@ -1,0 +1,152 @@
+package httpapi_test
+
+import (
+	"compress/gzip"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+func nodeOf(flowID, id, status string) string {
+	return upsert(strings.Replace(node(id, status), `"flowId":"F"`, `"flowId":"`+flowID+`"`, 1))
+}
+
+func TestStreamOfManyFlows(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, mode string) {
+		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
+		e.postTo("a", nodeOf("a", "n", "running"))
+		b := e.postTo("b", nodeOf("b", "n", "running"))
+		e.postTo("other", nodeOf("other", "n", "running"))
+		v := e.watch("/v1/stream?flow=b&flow=a&flow=late")
+		if v.header.Get("Flow-Incarnation") != "" {
+			t.Error("an incarnation is a flow's")
+		}
+		if f := v.next(); f.event != "heartbeat" || strings.Contains(f.data, "incarnation") {
+			t.Errorf("first comes %+v", f)
+		}
+		if f := v.next(); f.event != "flows" || f.id != -1 || !strings.Contains(f.data, `"a":"`) || !strings.Contains(f.data, `"b":"`) || strings.Contains(f.data, "other") {
+			t.Errorf("then %+v", f)
+		}
+		one, two := v.next(), v.next()
+		if one.id != -1 || two.id < b || fmt.Sprint(one.event, two.event) != "a/snapshotb/snapshot" && fmt.Sprint(one.event, two.event) != "b/snapshota/snapshot" {
+			t.Errorf("then %+v and %+v", one, two)
+		}
+		a := e.postTo("a", nodeOf("a", "n", "succeeded"))
+		e.postTo("other", nodeOf("other", "n", "failed"))
+		late := e.postTo("late", nodeOf("late", "n", "running"))
+		if f := v.next(); f.id != a || f.event != "a/upsert-nodes" || f.data != nodeOf("a", "n", "succeeded") {
+			t.Errorf("a message is %+v", f)
+		}
+		if f := v.next(); f.event != "a/upsert-flow" {
+			t.Errorf("a derived one is %+v", f)
+		}
+		if f := v.next(); f.id < late || f.event != "late/snapshot" {
+			t.Errorf("a flow that comes to be is %+v", f)
+		}
+		e.do("DELETE", "/v1/flows/b", "")
+		gone := v.next()
+		if gone.event != "b/deleted" || gone.data != "{}" || gone.id < late {
+			t.Errorf("a deleted flow is %+v", gone)
+		}
+		again := e.watch("/v1/stream?flow=a&flow=b&flow=late", "Last-Event-ID", fmt.Sprint(a))
+		if f := again.message(); f.event != "flows" || strings.Contains(f.data, `"b":`) {
+			t.Errorf("on resuming %+v", f)
+		}
+		if f := again.message(); f.event != "late/snapshot" {
+			t.Errorf("on resuming %+v", f)
+		}
+		if f := again.message(); f.event != "a/upsert-flow" || f.id < a {
+			t.Errorf("on resuming %+v", f)
+		}
+	})
+}
+
+func TestStreamOfAllFlows(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, mode string) {
+		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
+		v := e.watch("/v1/stream")
+		if f := v.message(); f.event != "flows" || !strings.HasPrefix(f.data, `{"flows":{},`) {
+			t.Errorf("%+v", f)
+		}
+		e.postTo("any", nodeOf("any", "n", "running"))
+		if f := v.message(); f.event != "any/snapshot" || f.id < 1 {
+			t.Errorf("%+v", f)
+		}
+		e.hub.Close()
+		v.ended()
+	})
+}
+
+func TestStreamOfManyRefusals(t *testing.T) {
+	e := start(t, hub.Config{MaxSubscribers: 1}, httpapi.Config{})
+	if p := isProblem(t, e.do("GET", "/v1/stream?flow=a&flow=b/c", ""), 400); p.Field != "flow[1]" {
+		t.Errorf("%+v", p)
+	}
+	if p := isProblem(t, e.do("GET", "/v1/stream?"+strings.Repeat("flow=a&", 257), ""), 400); p.Field != "flow" {
+		t.Errorf("%+v", p)
+	}
+	if a := e.do("POST", "/v1/stream", "{}"); a.status != 405 || a.header.Get("Allow") != "GET, HEAD" {
+		t.Errorf("%+v", a)
+	}
+	e.watch("/v1/stream")
+	a := e.do("GET", "/v1/stream", "")
+	isProblem(t, a, http.StatusServiceUnavailable)
+	if a.header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+}
+
+func TestSnapshotsAreCompressedForWhoeverTakesIt(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	e.post(upsert(node("a", strings.Repeat("x", 1000))))
+	plain := e.do("GET", "/v1/flows/F/snapshot", "", "Accept-Encoding", "identity")
+	for accept, want := range map[string]string{
+		"gzip": "gzip", "br, gzip;q=0.5": "gzip", "*": "gzip", "GZIP": "gzip", "*;q=0, gzip": "gzip",
+		"br": "", "gzip;q=0": "", "gzip; q=0.000, *": "", "identity": "",
+	} {
+		a := e.do("GET", "/v1/flows/F/snapshot", "", "Accept-Encoding", accept)
+		if a.status != 200 || a.header.Get("Content-Encoding") != want || a.header.Get("Vary") != "Accept-Encoding" {
+			t.Errorf("Accept-Encoding %q: %d %v", accept, a.status, a.header)
+		}
+		if same := a.header.Get("ETag") == plain.header.Get("ETag"); same != (want == "") {
+			t.Errorf("Accept-Encoding %q: ETag %s", accept, a.header.Get("ETag"))
+		}
+		if body := gunzip(t, a); body != plain.body {
+			t.Errorf("Accept-Encoding %q: another body", accept)
+		}
+		for _, etag := range []string{a.header.Get("ETag"), plain.header.Get("ETag"), "W/" + a.header.Get("ETag")} {
+			if again := e.do("GET", "/v1/flows/F/snapshot", "", "Accept-Encoding", accept, "If-None-Match", etag); again.status != 304 || again.body != "" {
+				t.Errorf("Accept-Encoding %q, If-None-Match %s: %d", accept, etag, again.status)
+			}
+		}
+	}
+	e.post(upsert(node("a", "y")))
+	if a := e.do("GET", "/v1/flows/F/snapshot", "", "If-None-Match", plain.header.Get("ETag")); a.status != 200 {
+		t.Errorf("after a change: %d", a.status)
+	}
+	e.do("DELETE", "/v1/flows/F", "")
+	if a := e.do("GET", "/v1/flows/F/snapshot", "", "If-None-Match", "*"); a.status != 404 {
+		t.Errorf("after the flow has gone: %d", a.status)
+	}
+}
+
+func gunzip(t *testing.T, a answer) string {
+	t.Helper()
+	if a.header.Get("Content-Encoding") == "" {
+		return a.body
+	}
+	in, err := gzip.NewReader(strings.NewReader(a.body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(body)
+}

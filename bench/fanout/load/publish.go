@@ -51,8 +51,9 @@ func (p *publisher) close() {
 }
 
 // publish posts n more messages and returns when all are answered. With a rate, message i is due at i/rate, and when no connection
-// was free then, its time counts from when it was due: a server that answers late can't hide it by slowing down who asks.
-func (p *publisher) publish(n int, rate float64) error {
+// was free then, its time counts from when it was due: a server that answers late can't hide it by slowing down who asks. What is not
+// posted within the time that there is, if there is a bound, is never posted.
+func (p *publisher) publish(n int, rate float64, within time.Duration) error {
 	first := len(p.accepted)
 	p.accepted = append(p.accepted, make([]int64, n)...)
 	p.answered = histogram{}
@@ -61,7 +62,7 @@ func (p *publisher) publish(n int, rate float64) error {
 	began := clock()
 	for i, l := range p.lanes {
 		wg.Go(func() {
-			failed[i] = l.publish(schedule{began: began, rate: rate, first: first, offset: i, stride: len(p.lanes), n: n}, p.accepted)
+			failed[i] = l.publish(schedule{began: began, rate: rate, within: within, first: first, offset: i, stride: len(p.lanes), n: n}, p.accepted)
 		})
 	}
 	wg.Wait()
@@ -79,8 +80,12 @@ func (p *publisher) publish(n int, rate float64) error {
 type schedule struct {
 	began                    int64
 	rate                     float64
+	within                   time.Duration // 0: for ever
 	first, offset, stride, n int
 }
+
+// over tells whether it is too late to post at a time.
+func (s schedule) over(at int64) bool { return s.within > 0 && at > s.began+int64(s.within) }
 
 func (s schedule) due(i int) int64 { return s.began + int64(float64(i)*1e9/s.rate) }
 
@@ -155,9 +160,13 @@ func (l *lane) publish(s schedule, accepted []int64) error {
 	l.refused, l.why, l.answered = 0, "", histogram{}
 	slept := true // the next message was waited for, not held up
 	events := make([]unix.EpollEvent, 64)
-	for next := s.offset; next < s.n || len(l.idle) < len(l.conns); {
+	for next := s.offset; ; {
 		for next < s.n && len(l.idle) > 0 {
 			at := clock()
+			if s.over(at) {
+				next = s.n
+				continue
+			}
 			if s.rate > 0 {
 				due := s.due(next)
 				if due > at {
@@ -176,6 +185,9 @@ func (l *lane) publish(s schedule, accepted []int64) error {
 			}
 			next += s.stride
 		}
+		if next >= s.n && len(l.idle) == len(l.conns) {
+			return nil
+		}
 		if len(l.idle) == 0 {
 			slept = false
 		}
@@ -183,7 +195,6 @@ func (l *lane) publish(s schedule, accepted []int64) error {
 			return err
 		}
 	}
-	return nil
 }
 
 // turn waits for answers, or for the timer, and takes them.

@@ -35,7 +35,7 @@ func Run(server Server, s Scenario) (Result, error) {
 	}
 	defer p.close()
 	// The flow comes to be by one message of its own, so that every reader begins with a snapshot and is owed all that follows.
-	if err := p.publish(1, 0); err != nil {
+	if err := p.publish(1, 0, 0); err != nil {
 		return Result{}, err
 	}
 	if p.accepted[0] == 0 {
@@ -74,7 +74,7 @@ func (m *measurement) fanout(addr netip.AddrPort, run int) error {
 	}
 	defer m.readers.close()
 	if s.Warm > 0 {
-		if err := m.publisher.publish(s.Warm, 0); err != nil {
+		if err := m.publisher.publish(s.Warm, 0, 0); err != nil {
 			return err
 		}
 		m.readers.await(m.head(), s.Quiet)
@@ -83,7 +83,7 @@ func (m *measurement) fanout(addr netip.AddrPort, run int) error {
 	if err != nil {
 		return err
 	}
-	if err := m.publish(s.Messages, s.Rate); err != nil {
+	if err := m.publish(s); err != nil {
 		return err
 	}
 	m.readers.await(m.head(), s.Quiet)
@@ -111,7 +111,7 @@ func (m *measurement) idle(addr netip.AddrPort, run int) error {
 func (m *measurement) replay(addr netip.AddrPort, run int) error {
 	s := m.scenario
 	first := len(m.publisher.accepted)
-	if err := m.publish(s.Messages, s.Rate); err != nil {
+	if err := m.publish(s); err != nil {
 		return err
 	}
 	began, err := m.meter()
@@ -156,9 +156,9 @@ func (m *measurement) connect(addr netip.AddrPort, c readersConfig) (err error) 
 	return err
 }
 
-func (m *measurement) publish(n int, rate float64) error {
+func (m *measurement) publish(s Scenario) error {
 	first, began := len(m.publisher.accepted), clock()
-	if err := m.publisher.publish(n, rate); err != nil {
+	if err := m.publisher.publish(s.Messages, s.Rate, s.Within); err != nil {
 		return err
 	}
 	m.result.PublishSeconds = float64(clock()-began) / 1e9

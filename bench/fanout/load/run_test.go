@@ -149,3 +149,17 @@ func TestLatenessCounts(t *testing.T) {
 		t.Errorf("p50 is %v, of POSTs %v: what waited for its turn was not counted", got.P50, got.PublishP50)
 	}
 }
+
+// TestPostingEndsInTime has more to post than the time that there is allows.
+func TestPostingEndsInTime(t *testing.T) {
+	s := httptest.NewServer(&faulty{more: make(chan struct{})})
+	defer s.Close()
+	const messages = 100
+	got, err := Run(Server{Addr: s.Listener.Addr().String()}, Scenario{Kind: Fanout, Readers: 2, Messages: messages, Rate: 100, Within: 300 * time.Millisecond})
+	if err != nil || got.Wrong() != "" {
+		t.Fatal(err, got.Wrong())
+	}
+	if got.Accepted == 0 || got.Accepted > messages/2 || got.Delivered != 2*got.Accepted {
+		t.Errorf("%d accepted, %d delivered", got.Accepted, got.Delivered)
+	}
+}

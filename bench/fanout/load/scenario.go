@@ -27,11 +27,12 @@ type Scenario struct {
 	Stalled    int           `json:"stalled,omitempty"` // further readers, which take nothing once they are connected
 	Publishers int           `json:"publishers,omitempty"`
 	Messages   int           `json:"messages,omitempty"`
-	Warm       int           `json:"warm,omitempty"`  // messages before them, which are not measured
-	Size       int           `json:"size,omitempty"`  // bytes of a message; 400
-	Rate       float64       `json:"rate,omitempty"`  // messages a second, from all publishers; 0: each as soon as its last is answered
-	Hold       time.Duration `json:"hold,omitempty"`  // how long connected readers are left alone before memory is read
-	Quiet      time.Duration `json:"quiet,omitempty"` // gives up on what is missing when nothing came for so long; 5 s
+	Warm       int           `json:"warm,omitempty"`   // messages before them, which are not measured
+	Size       int           `json:"size,omitempty"`   // bytes of a message; 400
+	Rate       float64       `json:"rate,omitempty"`   // messages a second, from all publishers; 0: each as soon as its last is answered
+	Within     time.Duration `json:"within,omitempty"` // posts what is due by then and no more; 0: all
+	Hold       time.Duration `json:"hold,omitempty"`   // how long connected readers are left alone before memory is read
+	Quiet      time.Duration `json:"quiet,omitempty"`  // gives up on what is missing when nothing came for so long; 5 s
 }
 
 func (s Scenario) withDefaults() Scenario {

@@ -38,6 +38,7 @@ type options struct {
 	only    []string
 	also    []string
 	record  string
+	from    string
 	profile string
 	into    string
 }
@@ -56,6 +57,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	list("only", "scenarios, with commas between; all", &o.only)
 	list("also", "name=binary: another build of the server to measure beside the others; may be repeated", &o.also)
 	flags.StringVar(&o.record, "json", "", "a file to append a JSON line of each run to")
+	flags.StringVar(&o.from, "from", "", "measure nothing: show the runs that such a file holds")
 	flags.StringVar(&o.profile, "profile", "", "instead write CPU profiles of the server, with this in their names")
 	flags.StringVar(&o.into, "into", "../profiles", "the folder that profiles are written into")
 	if err := flags.Parse(args); err != nil {
@@ -89,6 +91,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if o.profile != "" {
 		return writeProfiles(ctx, dir, o, stderr)
 	}
+	if o.from != "" {
+		return showRecord(stdout, o)
+	}
 	servers, err := build(ctx, dir, o.servers, o.also)
 	if err != nil {
 		return err
@@ -103,16 +108,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		m.record = json.NewEncoder(file)
 	}
 	wrong, err := m.all(ctx, o, servers, stderr)
-	if err != nil {
-		return err
-	}
 	if o.quick {
 		fmt.Fprintf(stdout, "%d runs, each with a few messages to a few readers\n", len(m.runs))
 	} else {
-		writeTable(stdout, &m, servers)
+		m.show(stdout, o)
 	}
-	if o.check {
-		writeTargets(stdout, &m)
+	if err != nil {
+		return fmt.Errorf("not all was measured: %w", err)
 	}
 	if len(wrong) > 0 {
 		return fmt.Errorf("wrong answers:\n%s", strings.Join(wrong, "\n"))
@@ -146,39 +148,78 @@ func (m *measured) all(ctx context.Context, o options, servers []server, log io.
 		if o.rounds > 0 {
 			rounds = o.rounds
 		}
-		if possible, err := load.RaiseFiles(s.load.Readers); err != nil {
-			if possible == 0 {
+		others := s.load.Stalled + max(1, s.load.Publishers)
+		if possible, err := load.RaiseFiles(s.load.Readers + others); err != nil {
+			if possible <= others {
 				return wrong, err
 			}
-			fmt.Fprintf(log, "%s: %d readers instead of %d: %v\n", s.name, possible, s.load.Readers, err)
-			s.load.Readers = possible
+			fmt.Fprintf(log, "%s: %d readers instead of %d: %v\n", s.name, possible-others, s.load.Readers, err)
+			s.load.Readers = possible - others
 		}
 		for round := range rounds {
 			for i := range servers {
-				server := servers[(i+round)%len(servers)]
-				if s.oursOnly && !server.ours || s.resumes && !server.resumes {
-					continue
-				}
-				result, err := runOne(ctx, server, s.load)
+				w, err := m.one(ctx, s, round, servers[(i+round)%len(servers)], log)
 				if err != nil {
-					return wrong, fmt.Errorf("%s of %s: %w", s.name, server.name, err)
+					return wrong, err
 				}
-				r := single{time.Now().UTC(), s.name, server.name, round, s.load, result}
-				m.runs = append(m.runs, r)
-				if m.record != nil {
-					if err := m.record.Encode(r); err != nil {
-						return wrong, err
-					}
-				}
-				if w := result.Wrong(); w != "" {
-					wrong = append(wrong, fmt.Sprintf("%s of %s: %s", s.name, server.name, w))
-				}
-				if server.name == fast && s.load.Readers > 0 && result.Chunked {
-					fmt.Fprintf(log, "%s: %s answered in chunks, so it did not take the fast path\n", s.name, server.name)
-				}
-				fmt.Fprintf(log, "%s, round %d of %d, %s: %s\n", s.name, round+1, rounds, server.name, s.brief(result))
+				wrong = append(wrong, w...)
 			}
 		}
 	}
 	return wrong, nil
+}
+
+// one does a scenario to a server, unless it is none for that.
+func (m *measured) one(ctx context.Context, s scenario, round int, server server, log io.Writer) (wrong []string, err error) {
+	if s.oursOnly && !server.ours || s.resumes && !server.resumes {
+		return nil, nil
+	}
+	if server.name == portable && s.portable > 0 {
+		s.load.Rate = s.portable
+	}
+	result, err := runOne(ctx, server, s.load)
+	if err != nil {
+		return nil, fmt.Errorf("%s of %s: %w", s.name, server.name, err)
+	}
+	r := single{time.Now().UTC(), s.name, server.name, round, s.load, result}
+	m.runs = append(m.runs, r)
+	if m.record != nil {
+		if err := m.record.Encode(r); err != nil {
+			return nil, err
+		}
+	}
+	if w := result.Wrong(); w != "" {
+		wrong = append(wrong, fmt.Sprintf("%s of %s: %s", s.name, server.name, w))
+	}
+	if server.name == fast && s.load.Readers > 0 && result.Chunked {
+		fmt.Fprintf(log, "%s: %s answered in chunks, so it did not take the fast path\n", s.name, server.name)
+	}
+	fmt.Fprintf(log, "%s, round %d, %s: %s\n", s.name, round+1, server.name, s.brief(result))
+	return wrong, nil
+}
+
+// show writes the table, and when asked the targets.
+func (m *measured) show(w io.Writer, o options) {
+	writeTable(w, m)
+	if o.check {
+		writeTargets(w, m)
+	}
+}
+
+func showRecord(w io.Writer, o options) error {
+	file, err := os.Open(o.from)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	var m measured
+	for in := json.NewDecoder(file); in.More(); {
+		var r single
+		if err := in.Decode(&r); err != nil {
+			return fmt.Errorf("%s: %w", o.from, err)
+		}
+		m.runs = append(m.runs, r)
+	}
+	m.show(w, o)
+	return nil
 }

@@ -62,23 +62,37 @@ func (m *measured) loads() map[string]load.Scenario {
 	return loads
 }
 
-func writeTable(w io.Writer, m *measured, servers []server) {
+// servers returns the names of those measured: the known ones first, in their order.
+func (m *measured) servers() []string {
+	names := []string{limit, plain, portable, fast}
+	for _, r := range m.runs {
+		if !slices.Contains(names, r.Server) {
+			names = append(names, r.Server)
+		}
+	}
+	return slices.DeleteFunc(names, func(name string) bool {
+		return !slices.ContainsFunc(m.runs, func(r single) bool { return r.Server == name })
+	})
+}
+
+func writeTable(w io.Writer, m *measured) {
+	servers := m.servers()
 	fmt.Fprint(w, "| |")
 	for _, s := range servers {
-		fmt.Fprintf(w, " %s |", s.name)
+		fmt.Fprintf(w, " %s |", s)
 	}
 	fmt.Fprintf(w, "\n|---|%s\n", strings.Repeat("---|", len(servers)))
 	for _, f := range figures(m.loads()) {
 		row, any := fmt.Sprintf("| %s |", f.label), false
 		for _, s := range servers {
-			v, ok := m.median(f.scenario, s.name, f.of)
+			v, ok := m.median(f.scenario, s, f.of)
 			if !ok {
 				row += " |"
 				continue
 			}
 			any = true
 			row += " " + f.show(v)
-			if ratio, ok := m.ratio(f.scenario, s.name, f.scenario, f.ratioTo, f.of); ok && s.name != f.ratioTo {
+			if ratio, ok := m.ratio(f.scenario, s, f.scenario, f.ratioTo, f.of); ok && s != f.ratioTo {
 				row += fmt.Sprintf(" (%.2f×)", ratio)
 			}
 			row += " |"

@@ -33,6 +33,7 @@ func run() error {
 	flag.IntVar(&s.Warm, "warm", 0, "messages before them that are not measured")
 	flag.IntVar(&s.Size, "size", 400, "bytes of a message")
 	flag.Float64Var(&s.Rate, "rate", 0, "messages a second; 0: each connection posts as soon as it is answered")
+	flag.DurationVar(&s.Within, "within", 0, "post what can be posted by then and no more; 0: all")
 	flag.DurationVar(&s.Hold, "hold", 0, "how long connected readers are left alone before memory is read")
 	flag.DurationVar(&s.Quiet, "quiet", 0, "give up on what is missing when nothing came for so long; 5s")
 	flag.Parse()

@@ -8,8 +8,9 @@ GO      := go
 DEMO_ADDR  ?= 127.0.0.1:8080
 DEMO_SPEED ?= 10
 FUZZ_TIME  ?= 60s
-# What images, charts and binaries are a release of.
+# What images, charts and binaries are a release of, and where images go.
 VERSION    ?= dev
+REGISTRY   ?= ghcr.io/openova-io/openova
 # Further flags of bench-fanout, such as -only 1-to-1000 -rounds 1.
 FANOUT_FLAGS ?=
 
@@ -34,7 +35,7 @@ test-go: ## pass the Go tests, with the race detector; those of the charts, the 
 	cd $(SERVER) && $(GO) test -race ./...
 	cd $(ADAPTER) && $(GO) test -race ./...
 	cd tools/bootstrapdeps && $(GO) test -race ./...
-	cd tools/release && $(GO) test .
+	cd tools/release && $(GO) test -count=1 .
 	cd test/install && $(GO) test .
 	cd $(FANOUT) && $(GO) test -race ./...
 
@@ -58,8 +59,9 @@ page: $(WEB)/node_modules/.package-lock.json ## build the page into the server
 fmt: ## format the Go code
 	gofmt -w products test tools bench
 
-lint: ## vet, staticcheck and formatting
+lint: ## vet, staticcheck, formatting, and the workflows
 	@test -z "$$(gofmt -l products test tools bench)" || { echo "not formatted, run make fmt:"; gofmt -l products test tools bench; exit 1; }
+	cd tools && $(GO) tool actionlint ../.github/workflows/*.yml
 	@for module in $(SERVER) $(ADAPTER) tools/bootstrapdeps tools/release test/install test/install/live test/e2e $(FANOUT); do \
 		echo "vet and staticcheck $$module"; \
 		(cd $$module && $(GO) vet ./... && $(GO) tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./...) || exit 1; \
@@ -82,7 +84,7 @@ images: ## write the images as OCI layouts into bin/images; VERSION=0.1.0 names 
 	$(RELEASE) images --root ../.. --out ../../bin/images --version $(VERSION)
 
 push-images: ## send what make images wrote to the registry, and print what to sign
-	@$(RELEASE) push --from ../../bin/images
+	@$(RELEASE) push --from ../../bin/images --to $(REGISTRY)
 
 release-binaries: ## write archives of the binaries for every system into bin/release
 	$(RELEASE) binaries --root ../.. --out ../../bin/release --version $(VERSION)

@@ -25,6 +25,10 @@ func pushImages(ctx context.Context, folder, to string, stdout io.Writer) error 
 		return fmt.Errorf("%s has no images: run make images first", folder)
 	}
 	for _, index := range layouts {
+		// What is printed is read from another folder.
+		if index, err = filepath.Abs(index); err != nil {
+			return err
+		}
 		if err := pushImage(ctx, filepath.Dir(index), to, stdout); err != nil {
 			return fmt.Errorf("push %s: %w", filepath.Dir(index), err)
 		}

@@ -8,6 +8,7 @@ package rollout
 import (
 	"cmp"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -65,6 +66,7 @@ type Graph interface {
 type Tracker struct {
 	nodes                 map[string]*track
 	active                map[string]*track // nodes that work
+	faultFrom             int64             // no active one counts as broken before that
 	open                  *tally
 	past                  []Rollout // ended, oldest first
 	unreadyKustomizations int
@@ -90,7 +92,7 @@ type tally struct {
 
 // NewTracker returns a tracker of a flow that has no nodes yet.
 func NewTracker() *Tracker {
-	return &Tracker{nodes: make(map[string]*track), active: make(map[string]*track)}
+	return &Tracker{nodes: make(map[string]*track), active: make(map[string]*track), faultFrom: math.MaxInt64}
 }
 
 // Observe takes the nodes that a request has put and the ids that it has deleted, after they were folded into g.
@@ -220,6 +222,7 @@ func (t *Tracker) begin(g Graph, n *track, versionFrom string, arrival int64) {
 func (t *Tracker) update(n *track, arrival int64) {
 	if n.works() && n.worksAt(arrival) {
 		t.active[n.id] = n
+		t.faultFrom = min(t.faultFrom, n.brokenFrom())
 	} else {
 		t.stop(n, arrival)
 	}
@@ -253,8 +256,13 @@ func (t *Tracker) stop(n *track, arrival int64) {
 
 // settle takes those out of the active that, as of an instant, have reported a fault of their input for too long.
 func (t *Tracker) settle(at int64) {
+	if at < t.faultFrom {
+		return
+	}
+	t.faultFrom = math.MaxInt64
 	for id, n := range t.active {
 		if n.worksAt(at) {
+			t.faultFrom = min(t.faultFrom, n.brokenFrom())
 			continue
 		}
 		delete(t.active, id)

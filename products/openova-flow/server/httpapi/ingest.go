@@ -95,8 +95,11 @@ func (s *Server) decode(flowID, contentType string, body []byte) ([]*flow.Messag
 // body reads the body of a POST within its limits, which are checked before a byte of it is read where its length is declared.
 // What it returns counts as bytes in flight until the caller takes its capacity off again.
 func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, contentType string, p problem) {
-	contentType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || contentType != typeJSON && contentType != typeNDJSON {
+	contentType = r.Header.Get("Content-Type")
+	if contentType != typeJSON && contentType != typeNDJSON { // seldom: there are parameters, or capitals
+		contentType, _, _ = mime.ParseMediaType(contentType)
+	}
+	if contentType != typeJSON && contentType != typeNDJSON {
 		return nil, "", problem{Status: http.StatusUnsupportedMediaType, Field: "Content-Type", Detail: "send one message as application/json, or many, one a line, as application/x-ndjson"}
 	}
 	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
@@ -140,8 +143,7 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 		var over *http.MaxBytesError
 		switch {
 		case errors.Is(err, io.EOF):
-			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-			return body, contentType, problem{}
+			return body, contentType, problem{} // net/http sets the deadline of the next request
 		case errors.As(err, &over):
 			return body, "", tooLarge
 		case errors.Is(err, os.ErrDeadlineExceeded):
@@ -149,8 +151,7 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 		case err != nil:
 			return body, "", problem{Status: http.StatusBadRequest, Detail: "the body ended early: " + err.Error()}
 		case r.ContentLength >= 0 && int64(len(body)) == r.ContentLength:
-			_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-			return body, contentType, problem{}
+			return body, contentType, problem{} // net/http sets the deadline of the next request
 		}
 	}
 }

@@ -70,7 +70,7 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, reader *hub.Read
 		return
 	}
 	defer reader.Close()
-	out := streamWriter{w: w, rc: http.NewResponseController(w), timeout: s.cfg.WriteTimeout, metrics: &s.metrics}
+	out := streamWriter{w: w, rc: http.NewResponseController(w), timeout: s.cfg.WriteTimeout, shared: r.ProtoMajor > 1, metrics: &s.metrics}
 	if out.write(reader.Heartbeat()) != nil {
 		return
 	}
@@ -150,21 +150,36 @@ type streamWriter struct {
 	w       http.ResponseWriter
 	rc      *http.ResponseController
 	timeout time.Duration
+	shared  bool // the connection has other streams (HTTP/2)
+	set     time.Time
 	metrics *metrics
 }
 
+// slack is by how much more than the timeout a deadline is set, so that it needs to be moved only so often.
+const slack = time.Second
+
 func (o *streamWriter) write(frames ...[]byte) error {
 	for _, b := range frames {
-		n, err := writeMoving(o.w, o.rc, o.timeout, b)
-		o.metrics.streamBytes.Add(int64(n))
-		if err != nil {
-			return err
+		for len(b) > 0 {
+			if now := time.Now(); now.Sub(o.set) > min(slack, o.timeout/8) {
+				if err := o.rc.SetWriteDeadline(now.Add(o.timeout + min(slack, o.timeout/8))); err != nil {
+					return err
+				}
+				o.set = now
+			}
+			n, err := o.w.Write(b[:min(len(b), writeAtMost)])
+			o.metrics.streamBytes.Add(int64(n))
+			if err != nil {
+				return err
+			}
+			b = b[n:]
 		}
 	}
-	if err := o.rc.Flush(); err != nil {
+	if err := o.rc.Flush(); err != nil || !o.shared {
 		return err
 	}
 	// Over HTTP/2 a deadline that passes while nothing is written would end the stream.
+	o.set = time.Time{}
 	return o.rc.SetWriteDeadline(time.Time{})
 }
 

@@ -23,8 +23,8 @@ func main() {
 		log.Fatal(err)
 	}
 	s := &server{topics: map[string]*topic{}}
-	for core := range runtime.NumCPU() {
-		t, err := newThread(s, core, addr)
+	for range runtime.NumCPU() {
+		t, err := newThread(s, addr)
 		if err != nil {
 			log.Fatal(err)
 		}

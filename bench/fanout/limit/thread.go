@@ -20,7 +20,6 @@ const (
 // thread owns the connections that it accepted.
 type thread struct {
 	server   *server
-	core     int
 	epoll    int
 	listener int
 	wakeFD   int
@@ -45,8 +44,8 @@ type conn struct {
 	pending [][]byte // frames, the first perhaps begun
 }
 
-func newThread(s *server, core int, addr netip.AddrPort) (*thread, error) {
-	t := &thread{server: s, core: core, conns: map[int32]*conn{}, readers: map[*topic][]*conn{}, buf: make([]byte, 64<<10)}
+func newThread(s *server, addr netip.AddrPort) (*thread, error) {
+	t := &thread{server: s, conns: map[int32]*conn{}, readers: map[*topic][]*conn{}, buf: make([]byte, 64<<10)}
 	var err error
 	if t.epoll, err = unix.EpollCreate1(unix.EPOLL_CLOEXEC); err != nil {
 		return nil, fmt.Errorf("epoll_create: %w", err)
@@ -85,9 +84,6 @@ func (t *thread) hand(m message) {
 
 func (t *thread) run() error {
 	runtime.LockOSThread()
-	var core unix.CPUSet
-	core.Set(t.core)
-	_ = unix.SchedSetaffinity(0, &core) // where it may not, the scheduler decides
 	events := make([]unix.EpollEvent, 256)
 	var queue, spare []message
 	for {

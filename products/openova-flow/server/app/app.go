@@ -64,6 +64,7 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
 	wg.Go(func() { h.Run(background) })
+	wg.Go(func() { api.Run(background) })
 	failed := make(chan error, 1)
 	wg.Go(func() { failed <- srv.Serve(listener) })
 	api.SetReady(true)

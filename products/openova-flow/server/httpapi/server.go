@@ -63,6 +63,7 @@ type Server struct {
 	cfg      Config
 	hub      *hub.Hub
 	ready    atomic.Bool
+	opened   atomic.Int64  // streams, ever
 	ingest   atomic.Int64  // bytes of bodies in flight
 	history  chan struct{} // a place for each answer about the past that is being made
 	metrics  metrics

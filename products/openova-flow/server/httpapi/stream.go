@@ -65,6 +65,7 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, reader *hub.Read
 	if r.ProtoMajor == 1 {
 		limitSendBuffer(connOf(r.Context()))
 	}
+	s.opened.Add(1)
 	if s.fan.take(w, r, reader) {
 		w.(*countingWriter).handedOver = true
 		return

@@ -21,7 +21,12 @@ type Message struct {
 	Line int // the line of the batch it came in, from 1; 0 for a message that came alone
 
 	raw string
-	one [1]Node // room for the node of a message that has one, as most do
+}
+
+// decoded is a message with room for the node of one that has one, as most do.
+type decoded struct {
+	Message
+	one [1]Node
 }
 
 // Decode reads one FlowMessage that is posted to flow flowID. The error, if any, is an *Error; the message is then nil.
@@ -53,7 +58,7 @@ func parse(flowID, s string) (m *Message, spaced bool, err error) {
 	spaced = d.space
 	if cap(d.keys) == 2*manyKeys { // a list that had to grow is not kept
 		clear(d.keys[:cap(d.keys)])
-		d.s, d.flowID = "", ""
+		d.s, d.flowID, d.one = "", "", nil
 		decoders.Put(d)
 	}
 	if err != nil {
@@ -66,6 +71,7 @@ func parse(flowID, s string) (m *Message, spaced bool, err error) {
 type decoder struct {
 	scanner
 	flowID string
+	one    []Node // room for the first node
 }
 
 // Top-level fields, as bits.
@@ -115,7 +121,9 @@ func typeBits(t Type) (used, required int) {
 var messageFields = []string{"type", "flow", "nodes", "relationships", "ids", "pairs"}
 
 func (d *decoder) message() (*Message, error) {
-	m := &Message{raw: d.s}
+	room := &decoded{Message: Message{raw: d.s}}
+	m := &room.Message
+	d.one = room.one[:0]
 	var used, required, seen, early int
 	var earlyAt [5]int // where fields stand that came before the type that says whether they count
 	o, err := d.begin()
@@ -228,7 +236,7 @@ func (d *decoder) element(m *Message, bit int) error {
 	switch bit {
 	case hasNodes:
 		if m.Nodes == nil {
-			m.Nodes = m.one[:0]
+			m.Nodes = d.one
 		}
 		m.Nodes = append(m.Nodes, Node{})
 		return d.node(&m.Nodes[len(m.Nodes)-1])

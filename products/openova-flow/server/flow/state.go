@@ -46,8 +46,7 @@ func NewState(flowID string, arrival int64) *State {
 }
 
 func (s *State) reset() {
-	s.vertices = make(map[string]*vertex)
-	s.rels = make(map[RelKey]*edge)
+	s.vertices, s.rels = nil, nil
 	s.nodes = 0
 	s.bytes = int64(len(s.flow.raw))
 	s.leaves = rollup{}
@@ -138,6 +137,9 @@ func (s *State) vertex(id string) *vertex {
 	v := s.vertices[id]
 	if v == nil {
 		v = new(vertex)
+		if s.vertices == nil {
+			s.vertices = make(map[string]*vertex)
+		}
 		s.vertices[strings.Clone(id)] = v
 	}
 	return v
@@ -199,6 +201,9 @@ func (s *State) putRel(r Relationship) {
 		s.deleteRel(e)
 	}
 	e := &edge{rel: r}
+	if s.rels == nil {
+		s.rels = make(map[RelKey]*edge)
+	}
 	s.rels[r.Key()] = e
 	s.bytes += r.size()
 	if r.FromFlowID == "" || r.FromFlowID == s.flowID {

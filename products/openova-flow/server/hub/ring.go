@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	minSegment = 1 << 10
+	minSegment = 384
 	maxSegment = 64 << 10
 )
 

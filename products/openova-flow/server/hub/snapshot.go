@@ -150,8 +150,12 @@ func (h *Hub) History(flowID string, after int64, limit int) (History, error) {
 	if len(live) > 0 {
 		out.Oldest = live[0].seq
 	}
-	base := t.tail.Collect()
-	born := t.tail.Arrival()
+	born := t.state.Arrival()
+	tail := t.tail
+	if tail == nil {
+		tail = flow.NewState(flowID, born)
+	}
+	base := tail.Collect()
 	t.mu.RUnlock()
 
 	if len(before) > 0 {

@@ -18,7 +18,7 @@ type topic struct {
 	gone        bool // taken out of the hub; whoever finds it so looks the id up again
 	deleted     bool // gone because the flow was deleted
 	state       *flow.State
-	tail        *flow.State // the state just before the first message of the ring
+	tail        *flow.State // the state just before the first message of the ring; nil while that is nothing
 	ring        ring
 	rollouts    *rollout.Tracker
 	incarnation string
@@ -74,6 +74,9 @@ func (t *topic) apply(b batch) {
 	t.rollouts.Observe(t.state, b.at, put, deleted)
 	t.last, t.updatedAt = last, b.at
 	if b.stamp.Name != "" {
+		if t.emitters == nil {
+			t.emitters = make(map[string]*lastWord)
+		}
 		t.emitters[b.stamp.Name] = &lastWord{stamp: b.stamp, digest: b.digest, receipt: Receipt{Seq: b.last(), Incarnation: t.incarnation}}
 	}
 	t.heard.Store(b.at)
@@ -99,7 +102,15 @@ func (t *topic) changed(p *place) {
 }
 
 func (t *topic) push(seq, at int64, m *flow.Message) {
-	t.ring.push(entry{seq: seq, at: at, message: m}, string(m.Type), m.JSON(), t.tail.Apply)
+	t.ring.push(entry{seq: seq, at: at, message: m}, string(m.Type), m.JSON(), t.forget)
+}
+
+// forget folds a message that leaves the ring into the state before it.
+func (t *topic) forget(m *flow.Message) {
+	if t.tail == nil {
+		t.tail = flow.NewState(t.id, t.state.Arrival())
+	}
+	t.tail.Apply(m)
 }
 
 // settled reduces what a batch put and deleted to what holds after it.
@@ -127,11 +138,10 @@ func (t *topic) nodeIDs() []string {
 }
 
 func (t *topic) create(b batch) {
-	t.state, t.tail = flow.NewState(t.id, b.at), flow.NewState(t.id, b.at)
+	t.state = flow.NewState(t.id, b.at)
 	t.ring = ring{maxEntries: t.hub.cfg.RingCapacity, maxBytes: t.hub.cfg.RingBytes}
 	t.rollouts = rollout.NewTracker()
 	t.incarnation, t.born = b.birth, b.first
-	t.emitters = make(map[string]*lastWord)
 	t.named.Store(&b.birth)
 	t.hub.Stats.Flows.Add(1)
 	t.hub.merges.join(t)
@@ -156,7 +166,11 @@ func (t *topic) drop() {
 func (t *topic) account() {
 	var now account
 	if t.state != nil {
-		now = account{int64(t.state.NodeCount()), int64(t.state.RelCount()), t.state.Bytes() + t.tail.Bytes() + t.ring.overhead(), int64(len(t.ring.live())), int64(t.ring.bytes)}
+		bytes := t.state.Bytes() + t.ring.overhead()
+		if t.tail != nil {
+			bytes += t.tail.Bytes()
+		}
+		now = account{int64(t.state.NodeCount()), int64(t.state.RelCount()), bytes, int64(len(t.ring.live())), int64(t.ring.bytes)}
 	}
 	was := t.accounted
 	s := &t.hub.Stats

@@ -92,7 +92,7 @@ type tally struct {
 
 // NewTracker returns a tracker of a flow that has no nodes yet.
 func NewTracker() *Tracker {
-	return &Tracker{nodes: make(map[string]*track), active: make(map[string]*track), faultFrom: math.MaxInt64}
+	return &Tracker{nodes: make(map[string]*track), faultFrom: math.MaxInt64}
 }
 
 // Observe takes the nodes that a request has put and the ids that it has deleted, after they were folded into g.
@@ -221,6 +221,9 @@ func (t *Tracker) begin(g Graph, n *track, versionFrom string, arrival int64) {
 // update brings what is known of a node into the open rollout.
 func (t *Tracker) update(n *track, arrival int64) {
 	if n.works() && n.worksAt(arrival) {
+		if t.active == nil {
+			t.active = make(map[string]*track)
+		}
 		t.active[n.id] = n
 		t.faultFrom = min(t.faultFrom, n.brokenFrom())
 	} else {

@@ -160,7 +160,7 @@ func testStuckReaderCostsNobodyAnything(t *testing.T, mode string) {
 func TestStuckReaderDelaysNoPost(t *testing.T) { onBothPaths(t, testStuckReaderDelaysNoPost) }
 
 func testStuckReaderDelaysNoPost(t *testing.T, mode string) {
-	const block, blocks, rounds = 10, 500, 10
+	const block, blocks, rounds = 10, 250, 20
 	type side struct {
 		l    *load
 		took []time.Duration

@@ -2,7 +2,7 @@ import AxeBuilder from "@axe-core/playwright";
 import type {} from "@openova/flow-canvas";
 import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { launch, visit, type Visit, type VisitOptions } from "./support/browser.ts";
+import { launch, says, visit, type Visit, type VisitOptions } from "./support/browser.ts";
 import { postEnvironment } from "./support/fleet.ts";
 import { replay } from "./support/replay.ts";
 import { Server } from "./support/server.ts";
@@ -38,16 +38,6 @@ async function open(query: string, options: VisitOptions & { readonly at?: Serve
   return v.page;
 }
 
-/** Waits until a locator's text matches. */
-async function says(locator: Locator, text: RegExp, timeout = 15_000): Promise<void> {
-  const until = Date.now() + timeout;
-  for (let said = ""; ; ) {
-    said = (await locator.allInnerTexts()).join(" ").replace(/\s+/g, " ");
-    if (text.test(said)) return;
-    if (Date.now() > until) throw new Error(`waited for ${text}; it says: ${said.slice(0, 400)}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
 const header = (page: Page): Locator => page.locator("header").first();
 const tree = (page: Page): Locator => page.getByRole("tree");
 const state = (page: Page, name: string): Locator => page.getByRole("group", { name: "Filter by state" }).getByRole("button", { name: new RegExp(`^${name}:`) });

@@ -17,11 +17,13 @@ export {
 export { commandsFor, type Command } from "./commands.js";
 export { explain, type Explanation } from "./explain.js";
 export { criticalPath, type CriticalPath } from "./critical.js";
+export * from "./fleet.js";
 export { buildGraph, type FlowGraph, type GraphEdge } from "./graph.js";
 export { createLayoutClient, type LayoutClient, type WorkerLike } from "./layout/client.js";
 export type { GroupBox, LayoutOptions, LayoutResult, NodeBox, Rect } from "./layout/index.js";
 export { layout } from "./layout/whole.js";
 export * from "./log.js";
+export * from "./many.js";
 export * from "./problems.js";
 export * from "./progress.js";
 export { blockedBy, blocks, upstream, type Blocker } from "./queries.js";
@@ -39,7 +41,7 @@ export {
   type SharedTransports,
   type SharedVia,
 } from "./shared.js";
-export * from "./sse.js";
+export { connect, SseParser, type Connection, type ConnectionState, type ConnectOptions, type SseFrame, type StreamEvent, type StreamOptions } from "./sse.js";
 export { compareBytes, emptyState, fold, foldAll, relKey, toSnapshot, type FlowState } from "./state.js";
 export * from "./store.js";
 export * from "./types.js";

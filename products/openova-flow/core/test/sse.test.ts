@@ -275,6 +275,21 @@ describe("connect", () => {
     expect(seqs()).toEqual([5, 9]);
   });
 
+  it("lets others have a turn while much comes at once", async () => {
+    open({
+      onEvent: (e) => {
+        events.push(e);
+        clock.time += 6;
+      },
+    });
+    await settle();
+    for (let seq = 1; seq <= 5; seq++) server.last.send(frame(seq, snapshot));
+    await settle();
+    expect(seqs()).toEqual([1, 2]);
+    await clock.advance(100);
+    expect(seqs()).toEqual([1, 2, 3, 4, 5]);
+  });
+
   it("ignores what it does not know", async () => {
     open();
     await settle();

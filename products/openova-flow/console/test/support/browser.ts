@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
+import { chromium, type Browser, type BrowserContext, type Locator, type Page } from "playwright-core";
 
 const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
@@ -61,4 +61,15 @@ export async function visit(browser: Browser, url: string, options: VisitOptions
   await options.setup?.(page);
   await page.goto(url);
   return { page, context, faults, close: () => context.close() };
+}
+
+/** Waits until a locator's text matches. */
+export async function says(locator: Locator, text: RegExp, timeout = 15_000): Promise<void> {
+  const until = Date.now() + timeout;
+  for (let said = ""; ; ) {
+    said = (await locator.allInnerTexts()).join(" ").replace(/\s+/g, " ");
+    if (text.test(said)) return;
+    if (Date.now() > until) throw new Error(`waited for ${text}; it says: ${said.slice(0, 400)}`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
 }

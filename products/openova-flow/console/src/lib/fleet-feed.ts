@@ -1,0 +1,167 @@
+import { ApiError, connectMany, createApi, validate, type Api, type Connection, type FleetStore, type FlowSummary, type ManyEvent } from "@openova/flow-core";
+
+export interface FleetTrouble {
+  readonly kind: "forbidden" | "away" | "error";
+  readonly text: string;
+  /** By the store's clock. */
+  readonly nextAttemptAt: number;
+}
+export interface FleetFeedOptions {
+  readonly url: string;
+  /** What `onEvent` feeds: here for its number and its clock. */
+  readonly store: FleetStore;
+  readonly onEvent: (event: ManyEvent) => void;
+  /** What the server's list says, which the stream does not: counts before a snapshot is there, and when a flow changed. */
+  readonly onList: (flows: readonly FlowSummary[]) => void;
+  readonly onTrouble: (trouble: FleetTrouble | null) => void;
+  readonly onPolling: (polling: boolean) => void;
+  /** The flows that somebody looks at. */
+  readonly wanted: () => readonly string[];
+}
+
+const POLL_MS = 2000;
+const MAX_BACKOFF_MS = 30_000;
+/** How long the stream may take to begin before the list is asked for instead. */
+const PATIENCE_MS = 1500;
+/** A large flow's state is megabytes, so it is polled less often. */
+const LARGE = 2000;
+const LARGE_PAUSE_MS = 15_000;
+
+/**
+ * Brings all flows over one stream, from `start` to `stop`.
+ *
+ * While there is no stream the list is polled, and the snapshots of what changed: an older server has none (404), one that is followed
+ * by too many refuses it (503), some gateways hold it back, and a server that is away fails both, which tells that it is away. The
+ * stream is tried again all the while, after 30 to 60 s where it does not exist, and ends the polling once it is live.
+ */
+export class FleetFeed {
+  readonly #options: FleetFeedOptions;
+  readonly #api: Api;
+  readonly #polled = new Map<string, { readonly seq: number; readonly at: number }>();
+  #stream: Connection | null = null;
+  #poll: AbortController | null = null;
+  #list: AbortController | null = null;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #failures = 0;
+
+  constructor(options: FleetFeedOptions) {
+    this.#options = options;
+    this.#api = createApi({ url: options.url });
+  }
+
+  start(): void {
+    if (this.#stream !== null) return;
+    this.#timer = setTimeout(() => this.#startPolling(), PATIENCE_MS);
+    const options = this.#options;
+    this.#stream = connectMany({
+      url: options.url,
+      lastEventId: options.store.seq,
+      onEvent: (event) => {
+        options.onEvent(event);
+        if (event.type === "flows") void this.#ask();
+      },
+      onState: ({ kind }) => {
+        if (kind === "live") this.#stopPolling();
+        else if (kind !== "closed") this.#startPolling();
+      },
+    });
+  }
+
+  stop(): void {
+    this.#stream?.close();
+    this.#stream = null;
+    this.#list?.abort();
+    this.#endPolling();
+  }
+
+  retryNow(): void {
+    this.#stream?.retryNow();
+    if (this.#poll === null) return;
+    this.#endPolling();
+    this.#startPolling();
+  }
+
+  /** Asks for the list once, beside the stream. */
+  async #ask(): Promise<void> {
+    this.#list?.abort();
+    const { signal } = (this.#list = new AbortController());
+    const flows = await this.#api.flows(signal).catch(() => null);
+    if (flows !== null && !signal.aborted) this.#options.onList(flows);
+  }
+
+  #startPolling(): void {
+    if (this.#poll !== null) return;
+    clearTimeout(this.#timer);
+    this.#poll = new AbortController();
+    void this.#round(this.#poll.signal);
+  }
+
+  /** What is on its way is dropped: it may be older than what the stream brings. */
+  #endPolling(): void {
+    clearTimeout(this.#timer);
+    this.#poll?.abort();
+    this.#poll = null;
+  }
+
+  #stopPolling(): void {
+    this.#endPolling();
+    this.#failures = 0;
+    this.#options.onTrouble(null);
+    this.#options.onPolling(false);
+  }
+
+  async #round(signal: AbortSignal): Promise<void> {
+    let pause = POLL_MS;
+    try {
+      const flows = await this.#api.flows(signal);
+      if (signal.aborted) return;
+      this.#failures = 0;
+      this.#options.onEvent({ type: "flows", flows: new Map(flows.map((f) => [f.id, f.incarnation])) });
+      this.#options.onList(flows);
+      this.#options.onTrouble(null);
+      this.#options.onPolling(true);
+      await this.#loadChanged(flows, signal);
+    } catch (e) {
+      if (signal.aborted) return;
+      const bound = Math.min(MAX_BACKOFF_MS, POLL_MS * 2 ** this.#failures++);
+      pause = (bound / 2) * (1 + Math.random());
+      this.#options.onTrouble(troubleOf(e, this.#options.store.now() + pause));
+    }
+    if (!signal.aborted) this.#timer = setTimeout(() => void this.#round(signal), pause);
+  }
+
+  /** Loads what changed of what is looked at, one after the other. */
+  async #loadChanged(flows: readonly FlowSummary[], signal: AbortSignal): Promise<void> {
+    const byId = new Map(flows.map((f) => [f.id, f]));
+    for (const id of this.#polled.keys()) if (!byId.has(id)) this.#polled.delete(id);
+    for (const id of this.#options.wanted()) {
+      const flow = byId.get(id);
+      if (flow === undefined || !this.#isDue(flow)) continue;
+      this.#polled.set(id, { seq: flow.seq, at: Date.now() });
+      await this.#load(id, signal).catch(() => this.#polled.delete(id));
+      if (signal.aborted) return;
+    }
+  }
+
+  #isDue(flow: FlowSummary): boolean {
+    const last = this.#polled.get(flow.id);
+    if (last === undefined) return true;
+    const nodes = Object.values(flow.counts).reduce((a, b) => a + b, 0);
+    return last.seq !== flow.seq && (nodes <= LARGE || Date.now() - last.at > LARGE_PAUSE_MS);
+  }
+
+  async #load(flowId: string, signal: AbortSignal): Promise<void> {
+    const response = await fetch(new URL(`v1/flows/${flowId}/snapshot`, this.#options.url), { signal, cache: "no-cache" });
+    if (!response.ok) throw new Error(`the server answered ${response.status}`);
+    const read = validate(flowId, await response.json());
+    if (!read.ok) throw new Error(`${read.error.field} ${read.error.message}`);
+    if (!signal.aborted) this.#options.onEvent({ type: "message", flowId, seq: undefined, message: read.message });
+  }
+}
+
+function troubleOf(e: unknown, nextAttemptAt: number): FleetTrouble {
+  if (e instanceof ApiError) {
+    return { kind: e.status === 401 || e.status === 403 ? "forbidden" : "error", text: e.message, nextAttemptAt };
+  }
+  return { kind: "away", text: e instanceof Error ? e.message : String(e), nextAttemptAt };
+}

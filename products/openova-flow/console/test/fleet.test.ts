@@ -1,0 +1,160 @@
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { launch, says, visit, type Visit, type VisitOptions } from "./support/browser.ts";
+import { replay } from "./support/replay.ts";
+import { Server } from "./support/server.ts";
+
+let browser: Browser;
+let server: Server;
+let visits: Visit[];
+/** Paths that the page asked for, below the server's. */
+let asked: string[];
+
+beforeAll(async () => {
+  browser = await launch();
+});
+afterAll(() => browser?.close());
+beforeEach(async () => {
+  server = await Server.start();
+  visits = [];
+  asked = [];
+});
+afterEach(async () => {
+  for (const v of visits) await v.close();
+  await server.kill();
+});
+
+/** `allowed` is what may go wrong on the page: what a test breaks on purpose. */
+async function open(options: VisitOptions = {}, allowed: RegExp | null = null): Promise<Page> {
+  const v = await visit(browser, server.url, {
+    ...options,
+    setup: async (page) => {
+      page.on("request", (r) => asked.push(new URL(r.url()).pathname));
+      await options.setup?.(page);
+    },
+  });
+  visits.push({ ...v, close: () => v.close().then(() => expect(v.faults.filter((f) => allowed?.test(f) !== true)).toEqual([])) });
+  return v.page;
+}
+const node = (flow: string, label: string, status: string, meta: Record<string, unknown> = {}): string =>
+  JSON.stringify({ type: "upsert-nodes", nodes: [{ id: `r1/${label}`, flowId: flow, label, region: "r1", status, startedAt: Date.now() - 1000, meta: { kind: "HelmRelease", ...meta } }] });
+const count = (path: RegExp): number => asked.filter((p) => path.test(p)).length;
+async function streams(): Promise<number> {
+  const metrics = await (await fetch(`${server.url}metrics`)).text();
+  return Number(/^openova_flow_subscribers (\d+)$/m.exec(metrics)?.[1]);
+}
+
+describe("the fleet over one stream", () => {
+  it("shows a flow that comes, changes and goes, without a poll", async () => {
+    await server.post("first", [node("first", "a", "succeeded")]);
+    const page = await open();
+    const card = page.getByRole("article").filter({ hasText: "second" });
+    await says(page.getByRole("article"), /first .*1 ready/);
+    await server.post("second", [node("second", "a", "running"), node("second", "b", "pending")]);
+    await says(card, /second .*1 working 1 not started/);
+    await server.post("second", [node("second", "a", "failed", { reason: "InstallFailed" }), node("second", "b", "running")]);
+    await says(card, /1 broken 1 working .*r1\/a: InstallFailed/);
+    await says(page.locator("h1"), /^2 flows, 1 with something wrong$/);
+    // What has something wrong comes first.
+    await says(page.getByRole("article").first(), /second/);
+    await fetch(`${server.url}v1/flows/second`, { method: "DELETE" });
+    await says(page.locator("h1"), /^1 flow, nothing wrong$/);
+    expect(await card.count()).toBe(0);
+    expect(count(/\/v1\/stream$/)).toBe(1);
+    expect(count(/\/v1\/flows$/)).toBe(1);
+    expect(count(/\/(snapshot|events)$/)).toBe(0);
+    expect(await streams()).toBe(1);
+  });
+
+  it("holds no connection while nobody sees it, and resumes when it is seen again", async () => {
+    await server.post("a", [node("a", "x", "running")]);
+    const page = await open();
+    await says(page.getByRole("article"), /1 working/);
+    const see = (state: string): Promise<void> =>
+      page.evaluate((to) => {
+        Object.defineProperty(document, "visibilityState", { value: to, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+      }, state);
+    await see("hidden");
+    await expect.poll(streams, { timeout: 15_000 }).toBe(0);
+    await server.post("a", [node("a", "x", "succeeded")]);
+    await server.post("b", [node("b", "x", "running")]);
+    const again = page.waitForRequest("**/v1/stream");
+    await see("visible");
+    expect(Number((await again).headers()["last-event-id"])).toBeGreaterThan(0);
+    await says(page.getByRole("article").first(), /^a .*1 ready/);
+    await says(page.getByRole("article").last(), /^b .*1 working/);
+  });
+
+  it("says when the server is away, keeps what it had, and follows the one that comes back", async () => {
+    await replay(server, ["kit-fsn1"]);
+    const page = await open({}, /net::ERR_/);
+    await says(page.getByRole("article"), /24 ready/);
+    await server.kill();
+    await says(page.getByRole("status"), /The server cannot be reached. What you see is from before/);
+    await says(page.getByRole("article"), /24 ready/);
+    await server.start();
+    await server.post("other", [node("other", "a", "running")]);
+    await expect.poll(() => page.getByRole("status").count(), { timeout: 40_000 }).toBe(0);
+    await says(page.getByRole("article"), /^other/);
+    expect(await page.getByRole("article").count()).toBe(1);
+  });
+});
+
+describe("without that stream", () => {
+  it.each([
+    ["of an older server", 404, 61_000],
+    ["of a server that follows too many selections", 503, 31_000],
+    ["behind a gateway that holds it back for a while", null, 0],
+  ] as const)("the fleet %s is polled, says so, and is live once there is one", async (_, status, patience) => {
+    const page = await open(
+      {
+        setup: async (page) => {
+          await page.clock.install();
+          await page.route("**/v1/stream", (route) => (status === null ? undefined : route.fulfill({ status, contentType: "application/problem+json", body: "{}" })));
+        },
+      },
+      /status of (404|503)/,
+    );
+    await says(page.locator("main"), /No flow yet/);
+    await server.post("a", [node("a", "x", "running")]);
+    await says(page.getByRole("article"), /1 working/);
+    await says(page.locator("h1"), /not live, asked for every 2 s/);
+    await server.post("a", [node("a", "x", "failed", { reason: "InstallFailed" })]);
+    await says(page.getByRole("article"), /InstallFailed/);
+    await fetch(`${server.url}v1/flows/a`, { method: "DELETE" });
+    await says(page.locator("main"), /No flow yet/);
+
+    await server.post("b", [node("b", "x", "running")]);
+    await page.unroute("**/v1/stream");
+    await page.clock.fastForward(patience);
+    await says(page.locator("h1"), /^1 flow, nothing wrong$/);
+    await expect.poll(streams, { timeout: 15_000 }).toBe(1);
+    // Nothing more is polled: the next change comes by the stream alone.
+    asked.length = 0;
+    await page.clock.fastForward(10_000);
+    await server.post("b", [node("b", "x", "succeeded")]);
+    await says(page.getByRole("article"), /1 ready/);
+    expect(count(/\/v1\/flows$/)).toBe(0);
+  });
+});
+
+describe("a fleet of a thousand", () => {
+  it("keeps in the page what is about to come into view, and finds the rest", async () => {
+    const ids = Array.from({ length: 1000 }, (_, i) => `env-${1000 + i}`);
+    for (let i = 0; i < ids.length; i += 50) await Promise.all(ids.slice(i, i + 50).map((id) => server.post(id, [node(id, "a", "succeeded"), node(id, "b", "running")])));
+    const page = await open();
+    await says(page.locator("h1"), /^1,000 flows, nothing wrong$/);
+    await says(page.getByRole("article").first(), /env-1000 .*1 working 1 ready/);
+    expect(await page.evaluate(() => document.querySelectorAll("*").length)).toBeLessThan(6000);
+    const before = await page.getByRole("article").count();
+    await page.getByText(/^and \d+ more flows$/).scrollIntoViewIfNeeded();
+    await expect.poll(() => page.getByRole("article").count(), { timeout: 15_000 }).toBeGreaterThan(before);
+    await server.post("env-1777", [node("env-1777", "b", "failed", { reason: "InstallFailed" })]);
+    await says(page.getByRole("article").first(), /env-1777 .*InstallFailed/);
+    await says(page.locator("h1"), /^1,000 flows, 1 with something wrong$/);
+    await page.getByRole("searchbox").fill("env-1555");
+    await says(page.getByRole("article"), /^env-1555 .*1 working 1 ready/);
+    expect(await page.getByRole("article").count()).toBe(1);
+  });
+});

@@ -1,0 +1,248 @@
+import { SseParser, type SseFrame } from "./sse-parser.js";
+import type { ValidationError } from "./validate.js";
+import { endpoint, web, webTimers, type Fetch, type FetchResponse, type Timers } from "./web.js";
+
+/** How the connection is. `since` is when this kind began; for reconnecting and stale: when the last live moment was. */
+export type ConnectionState =
+  | { readonly kind: "connecting"; readonly since: number }
+  | { readonly kind: "live"; readonly since: number }
+  | { readonly kind: "reconnecting"; readonly since: number; readonly attempt: number; readonly nextAttemptAt: number; readonly reason: string }
+  /** Not live for longer than `staleAfterMs`: what is shown may be old. */
+  | { readonly kind: "stale"; readonly since: number; readonly attempt: number; readonly nextAttemptAt: number; readonly reason: string }
+  /** 401 or 403. Tried again slowly, since rights and sessions come back. */
+  | { readonly kind: "forbidden"; readonly since: number; readonly status: number; readonly nextAttemptAt: number }
+  /** Deleted, or 404. Tried again slowly; live again once the flow is. */
+  | { readonly kind: "gone"; readonly since: number; readonly nextAttemptAt: number }
+  | { readonly kind: "closed"; readonly since: number };
+
+export interface StreamOptions {
+  /** Base URL of the server, with or without a trailing slash. */
+  readonly url: string;
+  readonly onState?: ((state: ConnectionState) => void) | undefined;
+  /** Resume after this number instead of asking for a snapshot. */
+  readonly lastEventId?: number | undefined;
+  /** Extra request headers, asked for at each attempt, for instance a bearer token. */
+  readonly headers?: (() => Readonly<Record<string, string>>) | undefined;
+  readonly fetch?: Fetch | undefined;
+  readonly now?: (() => number) | undefined;
+  readonly random?: (() => number) | undefined;
+  readonly timers?: Timers | undefined;
+  /** Default 30 s. */
+  readonly staleAfterMs?: number | undefined;
+}
+
+export interface Connection {
+  readonly state: ConnectionState;
+  /** Tries at once if it waits for its next attempt. Does nothing more often than once a second. */
+  retryNow(): void;
+  close(): void;
+}
+
+/** The server sends something every 15 s; after this long without a byte the connection counts as dead. */
+const SILENCE_MS = 40_000;
+/** A connection that lasted this long was a good one: backing off begins anew. */
+const STABLE_MS = 10_000;
+const MAX_BACKOFF_MS = 30_000;
+/** Between attempts while the answer is 401, 403 or 404: doubled at most by jitter. */
+const REFUSED_MS = 30_000;
+const MAX_RETRY_AFTER_MS = 300_000;
+const STALE_AFTER_MS = 30_000;
+/** After so much work on what is read, whoever shares the thread has a turn: bytes that wait already are read without one. */
+const BREATH_MS = 10;
+
+/** The connection to one stream, whatever its frames mean: attempts, pauses and what is resumed from. Never throws. */
+export class Stream implements Connection {
+  readonly #options: StreamOptions;
+  readonly #path: string;
+  readonly #read: (frame: SseFrame, stream: Stream) => void;
+  readonly #now: () => number;
+  readonly #random: () => number;
+  readonly #timers: Timers;
+  #state: ConnectionState;
+  /** What the next attempt resumes after; undefined is from nothing. */
+  lastSeq: number | undefined;
+  /** Attempts since the last stable connection. */
+  #attempt = 0;
+  #attemptedAt = 0;
+  /** When the connection was live last; before the first time: when it was asked for. */
+  #liveAt: number;
+  #abort: AbortController | null = null;
+  #cancelRetry: (() => void) | null = null;
+  #cancelSilence: (() => void) | null = null;
+  #cancelStale: (() => void) | null = null;
+
+  /** `read` takes every frame of the attempt under way. */
+  constructor(options: StreamOptions, path: string, read: (frame: SseFrame, stream: Stream) => void) {
+    this.#options = options;
+    this.#path = path;
+    this.#read = read;
+    this.#now = options.now ?? Date.now;
+    this.#random = options.random ?? Math.random;
+    this.#timers = options.timers ?? webTimers;
+    this.lastSeq = options.lastEventId;
+    this.#liveAt = this.#now();
+    this.#state = { kind: "connecting", since: this.#liveAt };
+    this.#try();
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  retryNow(): void {
+    if (this.#cancelRetry !== null && this.#now() - this.#attemptedAt >= 1000) this.#try();
+  }
+
+  close(): void {
+    if (this.#state.kind === "closed") return;
+    this.#drop();
+    this.#cancelRetry?.();
+    this.#cancelStale?.();
+    this.#cancelRetry = this.#cancelStale = null;
+    this.#set({ kind: "closed", since: this.#now() });
+  }
+
+  #try(): void {
+    this.#cancelRetry?.();
+    this.#cancelRetry = null;
+    this.#attemptedAt = this.#now();
+    const abort = new web.AbortController();
+    this.#abort = abort;
+    this.#listenForSilence(abort);
+    this.#follow(abort).catch((e: unknown) => this.#failed(abort, e instanceof Error ? e.message : String(e)));
+  }
+
+  async #follow(abort: AbortController): Promise<void> {
+    const fetch = this.#options.fetch ?? web.fetch;
+    const response = await fetch(endpoint(this.#options.url, this.#path), {
+      headers: {
+        ...this.#options.headers?.(),
+        Accept: "text/event-stream",
+        ...(this.lastSeq === undefined ? {} : { "Last-Event-ID": String(this.lastSeq) }),
+      },
+      signal: abort.signal,
+      cache: "no-store",
+      credentials: "same-origin",
+    });
+    if (this.#abort !== abort) return;
+    if (!response.ok || response.body === null) return this.#refused(abort, response);
+    if (!(response.headers.get("content-type") ?? "").startsWith("text/event-stream")) {
+      return this.#failed(abort, "the answer is no event stream");
+    }
+    const reader = response.body.getReader();
+    const parser = new SseParser((frame) => {
+      if (this.#abort === abort) this.#read(frame, this);
+    });
+    for (let worked = 0; ; ) {
+      const { done, value } = await reader.read();
+      if (this.#abort !== abort) return;
+      if (done) return this.#failed(abort, "the server ended the stream");
+      this.#listenForSilence(abort);
+      const began = this.#now();
+      if (value !== undefined) parser.push(value);
+      worked += this.#now() - began;
+      if (worked < BREATH_MS) continue;
+      worked = 0;
+      await new Promise<void>((resolve) => this.#timers.after(0, resolve));
+    }
+  }
+
+  /** Something came that says that the connection is good. */
+  live(): void {
+    if (this.#state.kind === "live") return;
+    this.#cancelStale?.();
+    this.#cancelStale = null;
+    this.#set({ kind: "live", since: this.#now() });
+  }
+
+  /** Ends the attempt under way. What cannot be read cannot be folded: a snapshot makes up for it. */
+  unreadable(error: ValidationError): void {
+    this.lastSeq = undefined;
+    if (this.#abort !== null) this.#failed(this.#abort, `a message could not be read: ${error.field} ${error.message}`.trim());
+  }
+
+  /** Ends the attempt under way: what it is of is no more, and may come back. */
+  gone(): void {
+    this.lastSeq = undefined;
+    if (this.#abort !== null) this.#later(this.#abort, this.#backoff(), (nextAttemptAt) => ({ kind: "gone", since: this.#now(), nextAttemptAt }));
+  }
+
+  #refused(abort: AbortController, response: FetchResponse): void {
+    const { status } = response;
+    if (status === 401 || status === 403) {
+      return this.#later(abort, this.#slowly(), (nextAttemptAt) => ({ kind: "forbidden", since: this.#now(), status, nextAttemptAt }));
+    }
+    if (status === 404 || status === 410) {
+      return this.#later(abort, this.#slowly(), (nextAttemptAt) => ({ kind: "gone", since: this.#now(), nextAttemptAt }));
+    }
+    this.#failed(abort, `the server answered ${status}`, retryAfter(response.headers.get("retry-after"), this.#now()));
+  }
+
+  #failed(abort: AbortController, reason: string, atLeast = 0): void {
+    this.#later(abort, Math.max(atLeast, this.#backoff()), (nextAttemptAt) => {
+      const since = this.#liveAt;
+      const staleAt = since + (this.#options.staleAfterMs ?? STALE_AFTER_MS);
+      const attempt = this.#attempt;
+      if (this.#now() < staleAt) {
+        this.#cancelStale ??= this.#timers.after(staleAt - this.#now(), () => {
+          this.#cancelStale = null;
+          if (this.#state.kind === "reconnecting") this.#set({ ...this.#state, kind: "stale" });
+        });
+      }
+      return { kind: this.#now() < staleAt ? "reconnecting" : "stale", since, attempt, nextAttemptAt, reason };
+    });
+  }
+
+  /** Ends the present attempt and plans the next. */
+  #later(abort: AbortController, wait: number, state: (nextAttemptAt: number) => ConnectionState): void {
+    if (this.#abort !== abort) return;
+    const now = this.#now();
+    const delay = Math.ceil(wait);
+    if (this.#state.kind === "live") this.#liveAt = now;
+    this.#drop();
+    this.#attempt++;
+    this.#cancelRetry = this.#timers.after(delay, () => this.#try());
+    const next = state(now + delay);
+    this.#set(next.kind === this.#state.kind && "since" in this.#state ? { ...next, since: this.#state.since } : next);
+  }
+
+  #drop(): void {
+    this.#cancelSilence?.();
+    this.#cancelSilence = null;
+    const abort = this.#abort;
+    this.#abort = null;
+    abort?.abort();
+  }
+
+  #listenForSilence(abort: AbortController): void {
+    this.#cancelSilence?.();
+    this.#cancelSilence = this.#timers.after(SILENCE_MS, () => this.#failed(abort, "nothing came for 40 s"));
+  }
+
+  /** Half of the bound is certain and half is chance, so that many clients do not come back at one moment. */
+  #backoff(): number {
+    if (this.#state.kind === "live" && this.#now() - this.#state.since >= STABLE_MS) this.#attempt = 0;
+    const bound = Math.min(MAX_BACKOFF_MS, 2000 * 2 ** Math.min(this.#attempt, 10));
+    return (bound / 2) * (1 + this.#random());
+  }
+
+  #slowly(): number {
+    return REFUSED_MS * (1 + this.#random());
+  }
+
+  #set(state: ConnectionState): void {
+    this.#state = state;
+    this.#options.onState?.(state);
+  }
+}
+
+/** The number of a frame; undefined when it has none. */
+export function seqOf(frame: SseFrame): number | undefined {
+  return frame.id === undefined || !/^\d+$/.test(frame.id) ? undefined : Number(frame.id);
+}
+
+function retryAfter(value: string | null, now: number): number {
+  if (value === null) return 0;
+  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - now;
+  return Number.isNaN(ms) ? 0 : Math.min(MAX_RETRY_AFTER_MS, Math.max(0, ms));
+}

@@ -1,0 +1,68 @@
+import { seqOf, Stream, type Connection, type StreamOptions } from "./connection.js";
+import type { SseFrame } from "./sse-parser.js";
+import { parseHeartbeat } from "./sse.js";
+import type { FlowMessage } from "./types.js";
+import { decode, type ValidationError } from "./validate.js";
+
+/** What comes of several flows. `seq` is the server's number, of all flows; undefined where nothing may be resumed from. */
+export type ManyEvent =
+  /** First on each connection: the flows that there are, by id, with their incarnations. There are no others. */
+  | { readonly type: "flows"; readonly flows: ReadonlyMap<string, string> }
+  | { readonly type: "message"; readonly flowId: string; readonly seq: number | undefined; readonly message: FlowMessage }
+  /** A snapshot that breaks the contract. Until the next one of that flow nothing is known of it. */
+  | { readonly type: "unreadable"; readonly flowId: string; readonly seq: number | undefined; readonly error: ValidationError }
+  | { readonly type: "deleted"; readonly flowId: string; readonly seq: number | undefined }
+  | { readonly type: "heartbeat"; readonly seq: number; readonly at: number };
+
+export interface ConnectManyOptions extends StreamOptions {
+  /** The flows to follow, at most 256; all flows, those that are yet to come included, when absent or empty. */
+  readonly flows?: readonly string[] | undefined;
+  readonly onEvent: (event: ManyEvent) => void;
+}
+
+/**
+ * Follows several flows through one connection until closed: resumes, backs off, resyncs. Never throws. After a loss among the first
+ * snapshots, messages may come again that a snapshot had already; folding them again ends in the same state.
+ */
+export function connectMany(options: ConnectManyOptions): Connection {
+  const query = (options.flows ?? []).map((id) => `flow=${id}`).join("&");
+  return new Stream(options, query === "" ? "stream" : `stream?${query}`, (frame, stream) => read(options, frame, stream));
+}
+
+function read({ onEvent }: ConnectManyOptions, frame: SseFrame, stream: Stream): void {
+  const slash = frame.event.indexOf("/");
+  if (slash === -1) return readOwn(onEvent, frame, stream);
+  const flowId = frame.event.slice(0, slash);
+  const seq = seqOf(frame);
+  if (frame.event.slice(slash + 1) === "deleted") {
+    stream.lastSeq = seq ?? stream.lastSeq;
+    return onEvent({ type: "deleted", flowId, seq });
+  }
+  const got = decode(flowId, frame.data);
+  if (!got.ok && frame.event !== `${flowId}/snapshot`) return stream.unreadable(got.error);
+  stream.lastSeq = seq ?? stream.lastSeq;
+  // To ask again would bring the same snapshot, and all others with it: the flows that can be read go on.
+  onEvent(got.ok ? { type: "message", flowId, seq, message: got.message } : { type: "unreadable", flowId, seq, error: got.error });
+}
+
+/** A frame of the stream itself. Its `seq` is no number to resume from. */
+function readOwn(onEvent: (event: ManyEvent) => void, frame: SseFrame, stream: Stream): void {
+  if (frame.event === "heartbeat") {
+    const beat = parseHeartbeat(frame.data);
+    if (beat === null) return;
+    stream.live();
+    onEvent({ type: "heartbeat", seq: beat.seq, at: beat.at });
+  } else if (frame.event === "flows") {
+    const flows = parseFlows(frame.data);
+    if (flows !== null) onEvent({ type: "flows", flows });
+  }
+}
+
+function parseFlows(data: string): ReadonlyMap<string, string> | null {
+  try {
+    const { flows } = JSON.parse(data) as { flows?: unknown };
+    return typeof flows === "object" && flows !== null ? new Map(Object.entries(flows).map(([id, incarnation]) => [id, String(incarnation)])) : null;
+  } catch {
+    return null;
+  }
+}

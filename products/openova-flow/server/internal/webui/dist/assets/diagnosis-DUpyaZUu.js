@@ -1,1 +1,0 @@
-export{t as problems}from"./problems-CpSFQL52.js";

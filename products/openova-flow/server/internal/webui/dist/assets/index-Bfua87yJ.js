@@ -1,1 +1,0 @@
-import{dt as e,l as t}from"./base-ChMhkyvW.js";var n=document.getElementById(`app`);n!==null&&e(t,{target:n});

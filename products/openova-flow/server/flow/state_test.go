@@ -244,3 +244,21 @@ func BenchmarkDecode400(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkFold puts messages of one node each into a flow of 1,000 nodes.
+func BenchmarkFold(b *testing.B) {
+	messages := make([]*flow.Message, 1000)
+	for i := range messages {
+		text := fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"r1/n%d","flowId":"F","label":"n","status":"running","region":"r1","startedAt":1790000000000,"meta":{"s":"%s"}}]}`, i, strings.Repeat("x", 250))
+		m, err := flow.Decode("F", []byte(text))
+		if err != nil {
+			b.Fatal(err)
+		}
+		messages[i] = m
+	}
+	s := flow.NewState("F", 0)
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		s.Apply(messages[i%len(messages)])
+	}
+}

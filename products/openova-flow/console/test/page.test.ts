@@ -13,6 +13,8 @@ let browser: Browser;
 /** Behind a prefix, as behind a gateway, and with the end of every recording. */
 let server: Server;
 const opened: Visit[] = [];
+/** Servers of one test. They outlive its pages, since a page that loses its server says so in its console. */
+const owned: Server[] = [];
 
 beforeAll(async () => {
   browser = await launch();
@@ -26,11 +28,17 @@ afterAll(async () => {
 });
 /** Whatever a test does, the page must not have broken its policy, logged an error or asked another origin. */
 afterEach(async () => {
-  for (const v of opened.splice(0)) {
-    await v.close();
-    expect(v.faults).toEqual([]);
-  }
+  const visits = opened.splice(0);
+  for (const v of visits) await v.close();
+  for (const own of owned.splice(0)) await own.kill();
+  for (const v of visits) expect(v.faults).toEqual([]);
 });
+
+async function ownServer(): Promise<Server> {
+  const own = await Server.start();
+  owned.push(own);
+  return own;
+}
 
 async function open(query: string, options: VisitOptions & { readonly at?: Server } = {}): Promise<Page> {
   const v = await visit(browser, `${(options.at ?? server).url}${query}`, options);
@@ -66,15 +74,11 @@ describe("the fleet", () => {
   });
 
   it("shows a flow that comes to be without being loaded again", async () => {
-    const own = await Server.start();
-    try {
-      const page = await open("", { at: own });
-      await says(page.locator("main"), /No flow yet/);
-      await replay(own, ["kit-fsn1"], { until: 60_000 });
-      await says(page.getByRole("article"), /bootstrap/);
-    } finally {
-      await own.kill();
-    }
+    const own = await ownServer();
+    const page = await open("", { at: own });
+    await says(page.locator("main"), /No flow yet/);
+    await replay(own, ["kit-fsn1"], { until: 60_000 });
+    await says(page.getByRole("article"), /bootstrap/);
   });
 });
 
@@ -88,15 +92,11 @@ describe("a flow", () => {
   });
 
   it("tells waiting from working: in the third second of a bootstrap 23 wait and one works", async () => {
-    const own = await Server.start();
-    try {
-      await replay(own, ["kit-fsn1"], { until: 2500 });
-      const page = await open("?flow=bootstrap", { at: own });
-      await expect.poll(() => state(page, "waiting").getAttribute("aria-label")).toBe("waiting: 23");
-      expect(await state(page, "working").getAttribute("aria-label")).toBe("working: 1");
-    } finally {
-      await own.kill();
-    }
+    const own = await ownServer();
+    await replay(own, ["kit-fsn1"], { until: 2500 });
+    const page = await open("?flow=bootstrap", { at: own });
+    await expect.poll(() => state(page, "waiting").getAttribute("aria-label")).toBe("waiting: 23");
+    expect(await state(page, "working").getAttribute("aria-label")).toBe("working: 1");
   });
 
   it("lists each root cause with a sentence and a command, also what is not failed on the wire", async () => {
@@ -114,31 +114,23 @@ describe("a flow", () => {
   });
 
   it("is never complete while a Kustomization is not ready", async () => {
-    const own = await Server.start();
-    try {
-      await replay(own, ["kit-fsn1"]);
-      const node = { id: "fsn1/Kustomization/flux-system/apps", flowId: "bootstrap", label: "apps", status: "running", region: "fsn1", meta: { kind: "Kustomization", ready: "False", reason: "HealthCheckFailed" } };
-      await own.post("bootstrap", [JSON.stringify({ type: "upsert-nodes", nodes: [node] })]);
-      const page = await open("?flow=bootstrap", { at: own });
-      await says(header(page), /1 Kustomization not ready/);
-      await says(header(page), /99%/);
-      expect(await header(page).innerText()).not.toMatch(/complete|all ready|100%/);
-    } finally {
-      await own.kill();
-    }
+    const own = await ownServer();
+    await replay(own, ["kit-fsn1"]);
+    const node = { id: "fsn1/Kustomization/flux-system/apps", flowId: "bootstrap", label: "apps", status: "running", region: "fsn1", meta: { kind: "Kustomization", ready: "False", reason: "HealthCheckFailed" } };
+    await own.post("bootstrap", [JSON.stringify({ type: "upsert-nodes", nodes: [node] })]);
+    const page = await open("?flow=bootstrap", { at: own });
+    await says(header(page), /1 Kustomization not ready/);
+    await says(header(page), /99%/);
+    expect(await header(page).innerText()).not.toMatch(/complete|all ready|100%/);
   });
 
   it("says of what is being deleted that it is, and since when", async () => {
-    const own = await Server.start();
-    try {
-      const meta = { kind: "HelmRelease", ready: "True", reason: "InstallSucceeded", deletingSince: Date.now() - 400_000, finalizers: ["finalizers.fluxcd.io"] };
-      await own.post("f", [JSON.stringify({ type: "upsert-nodes", nodes: [{ id: "r/a", flowId: "f", label: "a", region: "r", status: "succeeded", meta }] })]);
-      const page = await open("?flow=f&node=r/a", { at: own });
-      await says(page.locator("#details"), /being deleted/);
-      await says(page.locator("#details"), /Being deleted since .*, for 6m \d\ds; held by finalizers\.fluxcd\.io/);
-    } finally {
-      await own.kill();
-    }
+    const own = await ownServer();
+    const meta = { kind: "HelmRelease", ready: "True", reason: "InstallSucceeded", deletingSince: Date.now() - 400_000, finalizers: ["finalizers.fluxcd.io"] };
+    await own.post("f", [JSON.stringify({ type: "upsert-nodes", nodes: [{ id: "r/a", flowId: "f", label: "a", region: "r", status: "succeeded", meta }] })]);
+    const page = await open("?flow=f&node=r/a", { at: own });
+    await says(page.locator("#details"), /being deleted/);
+    await says(page.locator("#details"), /Being deleted since .*, for 6m \d\ds; held by finalizers\.fluxcd\.io/);
   });
 
   it("shows all about a release: message, versions, neighbours, history, commands", async () => {
@@ -196,59 +188,51 @@ describe("links", () => {
 
 describe("time travel", () => {
   it("goes back by slider and keyboard, plays, and comes back to now by itself", async () => {
-    const own = await Server.start();
-    try {
-      for (const until of [3000, 60_000, 130_000, 331_000]) await replay(own, ["kit-fsn1"], { until });
-      const page = await open("?flow=bootstrap&view=table", { at: own });
-      const slider = page.getByRole("slider", { name: "Instant" });
-      await slider.focus();
-      await page.keyboard.press("ArrowLeft");
-      await says(header(page), /at \d\d:\d\d:\d\d/);
-      await expect.poll(() => page.url()).toContain("at=");
-      await slider.evaluate((el: HTMLInputElement) => {
-        el.value = "0";
-        el.dispatchEvent(new Event("input", { bubbles: true }));
-        el.dispatchEvent(new Event("change", { bubbles: true }));
-      });
-      await expect.poll(() => state(page, "ready").count()).toBe(0);
-      await page.getByRole("button", { name: "16×" }).click();
-      await page.getByRole("button", { name: "Play the past" }).click();
-      await says(header(page), /live/);
-      await expect.poll(() => state(page, "ready").getAttribute("aria-label")).toBe("ready: 24");
-    } finally {
-      await own.kill();
-    }
+    const own = await ownServer();
+    for (const until of [3000, 60_000, 130_000, 331_000]) await replay(own, ["kit-fsn1"], { until });
+    const page = await open("?flow=bootstrap&view=table", { at: own });
+    const slider = page.getByRole("slider", { name: "Instant" });
+    await slider.focus();
+    await page.keyboard.press("ArrowLeft");
+    await says(header(page), /at \d\d:\d\d:\d\d/);
+    await expect.poll(() => page.url()).toContain("at=");
+    await slider.evaluate((el: HTMLInputElement) => {
+      el.value = "0";
+      el.dispatchEvent(new Event("input", { bubbles: true }));
+      el.dispatchEvent(new Event("change", { bubbles: true }));
+    });
+    await expect.poll(() => state(page, "ready").count()).toBe(0);
+    await page.getByRole("button", { name: "16×" }).click();
+    await page.getByRole("button", { name: "Play the past" }).click();
+    await says(header(page), /live/);
+    await expect.poll(() => state(page, "ready").getAttribute("aria-label")).toBe("ready: 24");
   });
 });
 
 describe("a server that is killed", () => {
   it("is waited for; what it has not heard of again is unconfirmed until its region reports", async () => {
-    const own = await Server.start();
-    try {
-      await replay(own, ["kit-fsn1"], { until: 100_000 });
-      await replay(own, ["kit-hel1"], { until: 100_000 });
-      const v = await visit(browser, `${own.url}?flow=bootstrap`);
-      const { page } = v;
-      await says(header(page), /live/);
-      await page.evaluate(() => (document.body.dataset["same"] = "yes"));
-      await own.kill();
-      await says(page.getByRole("status"), /Not connected for .* What you see is from then/);
-      await says(tree(page), /bp-cilium/);
-      await own.start();
-      await replay(own, ["kit-fsn1"], { until: 100_000 });
-      await page.getByRole("button", { name: "Try now" }).click({ timeout: 2000 }).catch(() => undefined);
-      await says(page.getByRole("status"), /The server began anew\. \d+ releases of before are not confirmed yet/);
-      await expect.poll(() => state(page, "unconfirmed").getAttribute("aria-label")).toMatch(/unconfirmed: 2[23]/);
-      await replay(own, ["kit-hel1"], { until: 100_000 });
-      await expect.poll(() => state(page, "unconfirmed").count(), { timeout: 15_000 }).toBe(0);
-      await says(header(page), /live/);
-      expect(await page.evaluate(() => document.body.dataset["same"])).toBe("yes");
-      await v.close();
-      // A connection that is refused is the point of this test; nothing else may be wrong.
-      expect(v.faults.filter((f) => !/net::ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)/.test(f))).toEqual([]);
-    } finally {
-      await own.kill();
-    }
+    const own = await ownServer();
+    await replay(own, ["kit-fsn1"], { until: 100_000 });
+    await replay(own, ["kit-hel1"], { until: 100_000 });
+    const v = await visit(browser, `${own.url}?flow=bootstrap`);
+    const { page } = v;
+    await says(header(page), /live/);
+    await page.evaluate(() => (document.body.dataset["same"] = "yes"));
+    await own.kill();
+    await says(page.getByRole("status"), /Not connected for .* What you see is from then/);
+    await says(tree(page), /bp-cilium/);
+    await own.start();
+    await replay(own, ["kit-fsn1"], { until: 100_000 });
+    await page.getByRole("button", { name: "Try now" }).click({ timeout: 2000 }).catch(() => undefined);
+    await says(page.getByRole("status"), /The server began anew\. \d+ releases of before are not confirmed yet/);
+    await expect.poll(() => state(page, "unconfirmed").getAttribute("aria-label")).toMatch(/unconfirmed: 2[23]/);
+    await replay(own, ["kit-hel1"], { until: 100_000 });
+    await expect.poll(() => state(page, "unconfirmed").count(), { timeout: 15_000 }).toBe(0);
+    await says(header(page), /live/);
+    expect(await page.evaluate(() => document.body.dataset["same"])).toBe("yes");
+    await v.close();
+    // A connection that is refused is the point of this test; nothing else may be wrong.
+    expect(v.faults.filter((f) => !/net::ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)/.test(f))).toEqual([]);
   });
 });
 
@@ -331,19 +315,15 @@ describe("keyboard alone", () => {
   });
 
   it("hears politely what has changed", async () => {
-    const own = await Server.start();
-    try {
-      await replay(own, ["kit-fsn1"], { until: 2000 });
-      const page = await open("?flow=bootstrap", { at: own });
-      await says(tree(page), /bp-cilium/);
-      // The first look is what changes are counted from.
-      await page.waitForFunction(() => document.querySelector("#announcer") !== null);
-      await page.waitForTimeout(4500);
-      await replay(own, ["kit-fsn1"], { until: 130_000, after: 2000 });
-      await says(page.locator("#announcer"), /bp-seaweedfs broken/);
-    } finally {
-      await own.kill();
-    }
+    const own = await ownServer();
+    await replay(own, ["kit-fsn1"], { until: 2000 });
+    const page = await open("?flow=bootstrap", { at: own });
+    await says(tree(page), /bp-cilium/);
+    // The first look is what changes are counted from.
+    await page.waitForFunction(() => document.querySelector("#announcer") !== null);
+    await page.waitForTimeout(4500);
+    await replay(own, ["kit-fsn1"], { until: 130_000, after: 2000 });
+    await says(page.locator("#announcer"), /bp-seaweedfs broken/);
   });
 });
 
@@ -369,19 +349,15 @@ describe("accessibility", () => {
 
 describe("at any size", () => {
   it("shows 10,000 releases and keeps only what is in view in the page", async () => {
-    const own = await Server.start();
-    try {
-      await postEnvironment(own, "large", 10_000);
-      const page = await open("?flow=large", { at: own });
-      await drawn(page);
-      await says(header(page), /\d+\/\d{4,}/);
-      for (const view of VIEWS.slice(1)) {
-        await page.getByRole("navigation", { name: "Views" }).getByRole("link", { name: new RegExp(view, "i") }).click();
-        await says(page.locator("main"), view === "rollouts" ? /rollout/i : /bp-/);
-        expect(await page.evaluate(() => document.querySelectorAll("*").length)).toBeLessThan(6000);
-      }
-    } finally {
-      await own.kill();
+    const own = await ownServer();
+    await postEnvironment(own, "large", 10_000);
+    const page = await open("?flow=large", { at: own });
+    await drawn(page);
+    await says(header(page), /\d+\/\d{4,}/);
+    for (const view of VIEWS.slice(1)) {
+      await page.getByRole("navigation", { name: "Views" }).getByRole("link", { name: new RegExp(view, "i") }).click();
+      await says(page.locator("main"), view === "rollouts" ? /rollout/i : /bp-/);
+      expect(await page.evaluate(() => document.querySelectorAll("*").length)).toBeLessThan(6000);
     }
   });
 

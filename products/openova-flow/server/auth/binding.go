@@ -45,7 +45,7 @@ func (g *Grant) foreign(flowID string, m *flow.Message) (field, detail string) {
 	}
 	for i := range m.Nodes {
 		n := &m.Nodes[i]
-		switch region := regionOf(n.ID); {
+		switch region := flow.RegionOf(n.ID); {
 		case !g.OwnsNode(n.ID):
 			return fmt.Sprintf("nodes[%d].id", i), g.notOwn(n.ID)
 		case n.Region != region:
@@ -59,12 +59,12 @@ func (g *Grant) foreign(flowID string, m *flow.Message) (field, detail string) {
 	}
 	for i := range m.Relationships {
 		if k := m.Relationships[i].Key(); !g.OwnsRel(k) {
-			return fmt.Sprintf("relationships[%d].%s", i, owningField(k)), g.notOwn(owner(k))
+			return fmt.Sprintf("relationships[%d].%s", i, owningField(k)), g.notOwn(flow.OwnerOf(k))
 		}
 	}
 	for i, k := range m.Pairs {
 		if !g.OwnsRel(k) {
-			return fmt.Sprintf("pairs[%d].%s", i, owningField(k)), g.notOwn(owner(k))
+			return fmt.Sprintf("pairs[%d].%s", i, owningField(k)), g.notOwn(flow.OwnerOf(k))
 		}
 	}
 	return "", ""
@@ -76,11 +76,11 @@ func (g *Grant) notOwn(id string) string {
 
 // OwnsNode reports whether a node of that id is the caller's to write, whether it is there or not.
 func (g *Grant) OwnsNode(id string) bool {
-	return !g.Bound() || slices.Contains(g.rights.regions, regionOf(id))
+	return !g.Bound() || slices.Contains(g.rights.regions, flow.RegionOf(id))
 }
 
 // OwnsRel reports whether a relationship of that key is the caller's to write.
-func (g *Grant) OwnsRel(k flow.RelKey) bool { return g.OwnsNode(owner(k)) }
+func (g *Grant) OwnsRel(k flow.RelKey) bool { return g.OwnsNode(flow.OwnerOf(k)) }
 
 // Emitter is the name under which to keep what an emitter of the caller has said: that which it gives itself, but in the room of the
 // caller's regions.
@@ -89,20 +89,6 @@ func (g *Grant) Emitter(name string) string {
 		return name
 	}
 	return strings.Join(g.rights.regions, ",") + "/" + name
-}
-
-// regionOf is the region that an id belongs to: the id itself, or what comes before its first slash.
-func regionOf(id string) string {
-	region, _, _ := strings.Cut(id, "/")
-	return region
-}
-
-// owner is the id that decides whose a relationship is: who waits, or who is contained.
-func owner(k flow.RelKey) string {
-	if k.Type == flow.Contains {
-		return k.FromID
-	}
-	return k.ToID
 }
 
 func owningField(k flow.RelKey) string {

@@ -305,6 +305,22 @@ func (s *State) EachRel(f func(Relationship) bool) {
 	}
 }
 
+// EachRelOf calls f once for each relationship that goes when the node of that id is deleted, in no order. f must not change the state.
+func (s *State) EachRelOf(id string, f func(Relationship)) {
+	v := s.vertices[id]
+	if v == nil {
+		return
+	}
+	for _, e := range v.out {
+		f(e.rel)
+	}
+	for _, e := range v.in {
+		if e.from != v {
+			f(e.rel)
+		}
+	}
+}
+
 // Snapshot returns the state as a snapshot message that shares nothing with later changes: nodes by id, relationships by key.
 // Collect and Message.Sort do the same in two steps, of which only the first needs the state.
 func (s *State) Snapshot() *Message {

@@ -25,6 +25,7 @@ var Metrics = []Metric{
 	{"openova_flow_messages_total", "counter", "Messages applied, by type."},
 	{"openova_flow_messages_refused_total", "counter", "POST requests that were refused whole, by status code."},
 	{"openova_flow_derived_messages_total", "counter", "upsert-flow messages that the server made itself."},
+	{"openova_flow_relationships_put_back_total", "counter", "Relationships put back after a deletion by a caller whose they are not."},
 	{"openova_flow_frames_sent_total", "counter", "Messages handed to streams, snapshots not among them."},
 	{"openova_flow_stream_bytes_total", "counter", "Bytes written to streams."},
 	{"openova_flow_snapshots_sent_total", "counter", "Snapshot frames handed to streams."},
@@ -125,6 +126,8 @@ func (s *Server) samples(name string) []sample {
 		return s.metrics.refusalSamples()
 	case "derived_messages_total":
 		return one(st.Derived.Load())
+	case "relationships_put_back_total":
+		return one(st.PutBack.Load())
 	case "frames_sent_total":
 		return one(st.Frames.Load())
 	case "stream_bytes_total":

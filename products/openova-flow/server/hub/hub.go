@@ -35,6 +35,7 @@ type Stats struct {
 
 	Messages  [6]atomic.Int64 // applied, by flow.Type in the order of MessageTypes
 	Derived   atomic.Int64    // upsert-flow messages that the hub made itself
+	PutBack   atomic.Int64    // relationships that the hub put back after deletions by who may not remove them
 	Frames    atomic.Int64    // handed to readers
 	Snapshots atomic.Int64    // snapshot frames handed to readers
 	Resyncs   atomic.Int64    // snapshot frames in place of messages that a reader had missed
@@ -136,17 +137,18 @@ func (h *Hub) DeleteRegion(flowID, region string) int {
 	})
 	if len(ids) > 0 {
 		slices.Sort(ids)
-		t.apply(h.sequence([]*flow.Message{flow.DeleteNodes(ids...)}))
+		t.apply(h.sequence(Post{FlowID: flowID, Messages: []*flow.Message{flow.DeleteNodes(ids...)}}))
 	}
 	return len(ids)
 }
 
 // batch is a request with its numbers: all that apply needs to know.
 type batch struct {
-	first    int64  // number of the first message; the next ones follow, and the number after the last is for a derived frame
+	first    int64  // number of the first message; the next ones follow, and extra more are for what the hub adds
 	at       int64  // Unix milliseconds
 	birth    string // the incarnation of a flow that comes to be with it
 	messages []*flow.Message
+	regions  []string // that the caller is bound to; nil: to none
 	stamp    Stamp
 	digest   Digest
 	place    *place // held until it is applied; nil when its numbers come from elsewhere
@@ -155,10 +157,14 @@ type batch struct {
 // last is the number of the last message.
 func (b batch) last() int64 { return b.first + int64(len(b.messages)) - 1 }
 
-// sequence gives messages their numbers and the instant of their arrival. What it returns must be applied.
-func (h *Hub) sequence(messages []*flow.Message) batch {
-	p := h.numbers.open()
-	return batch{first: h.numbers.take(int64(len(messages)) + 1), at: h.nowMs(), messages: messages, place: p}
+// extra is how many messages the hub may add to a request: an upsert-rels that puts back, and a derived upsert-flow.
+const extra = 2
+
+// sequence gives a request its numbers and the instant of its arrival. What it returns must be applied.
+func (h *Hub) sequence(p Post) batch {
+	place := h.numbers.open()
+	return batch{first: h.numbers.take(int64(len(p.Messages)) + extra), at: h.nowMs(), messages: p.Messages, regions: p.Regions,
+		stamp: p.Stamp, digest: p.Digest, place: place}
 }
 
 func newIncarnation() string {

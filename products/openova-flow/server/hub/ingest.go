@@ -29,7 +29,8 @@ type lastWord struct {
 type Post struct {
 	FlowID        string
 	Messages      []*flow.Message
-	IfIncarnation string // apply only to this incarnation; NoIncarnation: only if there is no flow; empty: to any
+	Regions       []string // that the caller is bound to: relationships of others outlive its deletions; nil: none
+	IfIncarnation string   // apply only to this incarnation; NoIncarnation: only if there is no flow; empty: to any
 	Stamp         Stamp
 	Digest        Digest // of the body; needed only with a Stamp
 }
@@ -91,8 +92,7 @@ func (h *Hub) ingestLocked(t *topic, p Post) (Receipt, error) {
 	if t.state == nil && onlyDeletes(p.Messages) {
 		return h.nothing(p), nil
 	}
-	b := h.sequence(p.Messages)
-	b.stamp, b.digest = p.Stamp, p.Digest
+	b := h.sequence(p)
 	if t.state == nil {
 		b.birth = newIncarnation()
 	}

@@ -13,7 +13,7 @@ func TestGreaterNumbersWaitForSmallerOnes(t *testing.T) {
 		return []*flow.Message{flow.UpsertNodes(flow.Node{ID: "n", FlowID: id, Label: "n", Status: "x"})}
 	}
 	slow := h.ensure("slow")
-	under := h.sequence(message("slow"))
+	under := h.sequence(Post{FlowID: "F", Messages: message("slow")})
 	under.birth = newIncarnation()
 
 	r, err := h.FollowMany(Selection{Key: "quick", Match: func(id string) bool { return id == "quick" }}, 0, false)

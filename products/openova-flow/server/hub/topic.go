@@ -54,8 +54,12 @@ func (t *topic) apply(b batch) {
 	last := b.first
 	var put []flow.Node
 	var deleted []string
+	back := putBack{regions: b.regions}
 	for i, m := range b.messages {
 		last = b.first + int64(i)
+		if b.regions != nil {
+			back.before(t.state, m)
+		}
 		if m.Type == flow.TypeSnapshot {
 			put, deleted = nil, append(deleted, t.nodeIDs()...)
 		}
@@ -64,6 +68,12 @@ func (t *topic) apply(b batch) {
 		put = append(put, m.Nodes...)
 		deleted = append(deleted, m.IDs...)
 		t.hub.Stats.Messages[slices.Index(MessageTypes[:], m.Type)].Add(1)
+	}
+	if m := back.message(t.state); m != nil {
+		last++
+		t.state.Apply(m)
+		t.push(last, b.at, m)
+		t.hub.Stats.PutBack.Add(int64(len(m.Relationships)))
 	}
 	if m := t.state.Derive(b.at); m != nil {
 		last++

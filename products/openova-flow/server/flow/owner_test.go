@@ -1,0 +1,51 @@
+package flow_test
+
+import (
+	"slices"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+func TestRegionOfAnID(t *testing.T) {
+	for id, want := range map[string]string{"fsn1": "fsn1", "fsn1/a": "fsn1", "fsn1/a/b": "fsn1", "fsn1/": "fsn1", "/a": "", "": "", "fsn1-b/a": "fsn1-b"} {
+		if got := flow.RegionOf(id); got != want {
+			t.Errorf("the region of %q is %q, want %q", id, got, want)
+		}
+	}
+}
+
+func TestARelationshipBelongsToWhoWaitsOrIsContained(t *testing.T) {
+	for _, typ := range []flow.RelType{flow.FinishToStart, flow.StartToStart, flow.FinishToFinish, flow.StartToFinish, flow.Triggers} {
+		if got := flow.OwnerOf(flow.RelKey{FromID: "from", ToID: "to", Type: typ}); got != "to" {
+			t.Errorf("%s: %s", typ, got)
+		}
+	}
+	if got := flow.OwnerOf(flow.RelKey{FromID: "from", ToID: "to", Type: flow.Contains}); got != "from" {
+		t.Errorf("contains: %s", got)
+	}
+}
+
+func TestRelationshipsOfAnID(t *testing.T) {
+	s := flow.NewState("F", 0)
+	rel := func(from, to string) flow.Relationship {
+		return flow.Relationship{FromID: from, ToID: to, Type: flow.FinishToStart}
+	}
+	away := rel("a", "z")
+	away.ToFlowID = "G"
+	elsewhere := rel("z", "a")
+	elsewhere.ToFlowID = "G" // its a is another flow's
+	s.Apply(flow.UpsertRels(rel("a", "b"), rel("b", "a"), rel("a", "a"), rel("b", "c"), away, elsewhere))
+	var got []string
+	s.EachRelOf("a", func(r flow.Relationship) { got = append(got, r.FromID+r.ToID) })
+	slices.Sort(got)
+	if want := []string{"aa", "ab", "az", "ba"}; !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+	before := s.RelCount()
+	s.Apply(flow.DeleteNodes("a"))
+	if s.RelCount() != before-len(got) {
+		t.Errorf("deleting the id removes %d, not %d", before-s.RelCount(), len(got))
+	}
+	s.EachRelOf("nowhere", func(flow.Relationship) { t.Error("an unknown id has a relationship") })
+}

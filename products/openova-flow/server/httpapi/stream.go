@@ -75,6 +75,8 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, reader *hub.Read
 	if out.write(reader.Heartbeat()) != nil {
 		return
 	}
+	r.Header = nil // net/http holds on to the request for as long as the stream is open, which needs nothing of it
+	// Whatever happens wakes by one channel: each further one that a goroutine waits for costs an idle reader some hundred bytes.
 	woken := make(chan struct{}, 1)
 	waiter := hub.Waiter{Wake: func() {
 		select {
@@ -83,10 +85,12 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, reader *hub.Read
 		}
 	}}
 	defer reader.Cancel(&waiter)
-	beat := time.NewTimer(s.cfg.Heartbeat)
+	last := time.Now() // when a frame went out
+	alarm := last.Add(s.cfg.Heartbeat)
+	beat := time.AfterFunc(s.cfg.Heartbeat, waiter.Wake)
 	defer beat.Stop()
-	for {
-		d := reader.Take()
+	for !s.closing() { // a stream that never catches up ends too
+		d, now := reader.Take(), time.Now()
 		var err error
 		switch {
 		case d.Ended:
@@ -94,29 +98,39 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, reader *hub.Read
 			return
 		case d.Frames != nil:
 			err = out.write(d.Frames...)
+		case now.Sub(last) >= s.cfg.Heartbeat:
+			err = out.write(reader.Heartbeat())
 		case !reader.Await(&waiter):
 			continue
 		default:
-			select {
-			case <-woken:
-				continue
-			case <-beat.C:
-				err = out.write(reader.Heartbeat())
-			case <-r.Context().Done():
-				return
-			case <-s.hub.Done():
+			if !now.Before(alarm) {
+				alarm = last.Add(s.cfg.Heartbeat)
+				beat.Reset(alarm.Sub(now))
+			}
+			if s.closing() { // it may have begun before there was somebody to wake
 				return
 			}
+			select {
+			case <-woken:
+			case <-r.Context().Done():
+				return
+			}
+			continue
 		}
 		if err != nil {
 			return
 		}
-		beat.Reset(s.cfg.Heartbeat)
-		select {
-		case <-s.hub.Done(): // a stream that never catches up must end too
-			return
-		default:
-		}
+		last = time.Now()
+	}
+}
+
+// closing reports whether streams are to end.
+func (s *Server) closing() bool {
+	select {
+	case <-s.hub.Done():
+		return true
+	default:
+		return false
 	}
 }
 

@@ -52,8 +52,17 @@ func New(cfg Config) *Hub {
 	return h
 }
 
-// Close ends all streams: their readers' Done closes. Ingest and reads go on working, so that requests in flight finish.
-func (h *Hub) Close() { h.close.Do(func() { close(h.done) }) }
+// Close ends all streams: Done closes, and then whoever waits is woken. Ingest and reads go on working, so that requests in flight finish.
+func (h *Hub) Close() {
+	h.close.Do(func() {
+		close(h.done)
+		h.topics.Range(func(_, v any) bool {
+			v.(*topic).waiters.wake()
+			return true
+		})
+		h.merges.wake()
+	})
+}
 
 // Done is closed when streams are to end.
 func (h *Hub) Done() <-chan struct{} { return h.done }

@@ -97,6 +97,15 @@ func (s *merges) settle() {
 	}
 }
 
+// wake wakes all who wait at a merge.
+func (s *merges) wake() {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	for _, m := range s.byKey {
+		m.waiters.wake()
+	}
+}
+
 // merge is several flows as one stream, in the order of the numbers. Readers share its frames.
 type merge struct {
 	hub       *Hub

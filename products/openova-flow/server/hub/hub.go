@@ -214,9 +214,9 @@ func (h *Hub) Rollouts(flowID string) ([]rollout.Rollout, string, error) {
 	if t == nil {
 		return nil, NoIncarnation, ErrNoFlow
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.gone || t.state == nil {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.state == nil {
 		return nil, NoIncarnation, ErrNoFlow
 	}
 	return t.rollouts.Rollouts(h.nowMs()), t.incarnation, nil

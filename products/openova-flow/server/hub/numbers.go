@@ -33,6 +33,12 @@ func (p *place) done() { p.from.Store(0) }
 // take returns the first of count numbers.
 func (n *numbers) take(count int64) int64 { return n.last.Add(count) - count + 1 }
 
+// raise makes every number that is taken from now on greater than one that was given out elsewhere or before.
+func (n *numbers) raise(to int64) {
+	for last := n.last.Load(); last < to && !n.last.CompareAndSwap(last, to); last = n.last.Load() {
+	}
+}
+
 // settled returns a number such that every request with that one or a smaller one is done. It may be less than it was before, since
 // a place's bound may be lower than what its request gets; what was settled stays so.
 func (n *numbers) settled() int64 {

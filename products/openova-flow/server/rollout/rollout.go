@@ -56,7 +56,7 @@ type Member struct {
 	VersionTo    string    `json:"versionTo,omitempty"`
 }
 
-// Graph is what a Tracker asks of the flow's state.
+// Graph is what a Tracker asks of the flow's state. It may answer in any order.
 type Graph interface {
 	Successors(id string, typ flow.RelType, f func(flow.Node))
 	IsContainer(id string) bool
@@ -279,11 +279,14 @@ func (t *Tracker) settle(at int64) {
 // joinWaiting makes members of the nodes that wait, directly or through others that wait, for a node that runs.
 func (t *Tracker) joinWaiting(g Graph, id string) {
 	for queue := []string{id}; len(queue) > 0; queue = queue[1:] {
-		g.Successors(queue[0], flow.FinishToStart, func(next flow.Node) {
-			if n := t.nodes[next.ID]; n != nil && n.waits && !n.container && !t.isMember(n.id) && t.open.member(n) != nil {
+		var next []string
+		g.Successors(queue[0], flow.FinishToStart, func(n flow.Node) { next = append(next, n.ID) })
+		slices.Sort(next) // the graph has them in no order
+		for _, id := range next {
+			if n := t.nodes[id]; n != nil && n.waits && !n.container && !t.isMember(n.id) && t.open.member(n) != nil {
 				queue = append(queue, n.id)
 			}
-		})
+		}
 	}
 }
 
@@ -308,6 +311,18 @@ func (t *Tracker) closeIfQuiet(at int64) {
 	}
 }
 
+// copy returns a tracker that settles and closes without a trace in t. What those do not change is shared.
+func (t *Tracker) copy() *Tracker {
+	c := *t
+	c.active, c.past = maps.Clone(t.active), slices.Clip(t.past)
+	if t.open != nil {
+		open := *t.open
+		open.Members = slices.Clone(open.Members)
+		c.open = &open
+	}
+	return &c
+}
+
 func (t *Tracker) end() {
 	r := t.open.Rollout
 	r.EndedAt = flow.At(t.open.lastEnd)
@@ -318,7 +333,7 @@ func (t *Tracker) end() {
 	members := 0
 	for i := len(t.past) - 1; i >= 0; i-- {
 		if members += len(t.past[i].Members); members > keepMembers && i < len(t.past)-1 || len(t.past)-i > Keep {
-			t.past = slices.Delete(t.past, 0, i+1)
+			t.past = slices.Clone(t.past[i+1:]) // what was handed out is not moved about
 			break
 		}
 	}
@@ -341,18 +356,19 @@ func (t *Tracker) outcome(o *tally) string {
 	return outcome
 }
 
-// Rollouts returns the rollouts as of instant now (Unix milliseconds), newest first. The answer shares nothing with the tracker.
+// Rollouts returns the rollouts as of instant now (Unix milliseconds), newest first. The answer shares nothing with the tracker, and
+// asking changes nothing: what comes later has the same outcome whoever asked before.
 func (t *Tracker) Rollouts(now int64) []Rollout {
-	t.settle(now)
-	t.closeIfQuiet(now)
-	all := make([]Rollout, 0, len(t.past)+1)
-	if t.open != nil {
-		r := t.open.Rollout
-		r.Members = slices.Clone(r.Members)
-		r.AlreadyBroken = slices.Sorted(maps.Keys(t.open.broken))
+	c := t.copy()
+	c.settle(now)
+	c.closeIfQuiet(now)
+	all := make([]Rollout, 0, len(c.past)+1)
+	if c.open != nil {
+		r := c.open.Rollout
+		r.AlreadyBroken = slices.Sorted(maps.Keys(c.open.broken))
 		all = append(all, r)
 	}
-	for _, r := range slices.Backward(t.past) {
+	for _, r := range slices.Backward(c.past) {
 		all = append(all, r)
 	}
 	for i := range all {

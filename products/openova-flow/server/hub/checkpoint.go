@@ -1,0 +1,124 @@
+package hub
+
+import (
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/rollout"
+)
+
+// Checkpoint is the complete state of a flow at one instant, taken apart. A flow that is made of it again answers and does the same as
+// the first with every later message; only what the ring held is gone, so that a reader which is behind gets a snapshot.
+type Checkpoint struct {
+	FlowID      string
+	Incarnation string
+	Seq         int64 // number of the last message in it
+
+	born, updatedAt, heard int64
+	image                  flow.Image
+	rollouts               rollout.Memory
+	emitters               map[string]*lastWord
+}
+
+// Checkpoint returns the state of a flow, nil when there is none. It holds the flow's lock only to collect.
+func (h *Hub) Checkpoint(flowID string) *Checkpoint {
+	t := h.topic(flowID)
+	if t == nil {
+		return nil
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if t.state == nil {
+		return nil
+	}
+	return &Checkpoint{
+		FlowID: t.id, Incarnation: t.incarnation, Seq: t.last,
+		born: t.born, updatedAt: t.updatedAt, heard: t.heard.Load(),
+		image: t.state.Image(), rollouts: t.rollouts.Memory(), emitters: maps.Clone(t.emitters),
+	}
+}
+
+// Save writes all flows to w, each as it is when its turn comes, by their ids. It holds one of them in memory at a time.
+func (h *Hub) Save(w io.Writer) error {
+	var ids []string
+	h.topics.Range(func(id, _ any) bool { ids = append(ids, id.(string)); return true })
+	slices.Sort(ids)
+	out := NewStateWriter(w)
+	for _, id := range ids {
+		if c := h.Checkpoint(id); c != nil {
+			if err := out.Write(c); err != nil {
+				return err
+			}
+		}
+	}
+	return out.Close(h.Number())
+}
+
+// Number returns the greatest sequence number that was given out.
+func (h *Hub) Number() int64 { return h.numbers.last.Load() }
+
+// Restore makes the flows of a saved state exactly what they were, their incarnations and numbers included. It is for replicas of one
+// log: who restores must go on with what came after. A flow that is there already is replaced, unless it is as far or further.
+// Limits are not looked at.
+func (h *Hub) Restore(s *SavedState) {
+	h.numbers.raise(s.Number)
+	for _, c := range s.Flows {
+		h.restore(c, false)
+	}
+}
+
+// unsaved is how many numbers may have been given out after a state was saved: more than a server takes in a minute.
+const unsaved = 1 << 30
+
+// Load is for a hub without flows: it makes those of a saved state again. What was confirmed since they were saved is gone, so each gets
+// a new incarnation, by which emitters know, and a number above all that were given out, which no reader can resume below. Each counts as
+// heard now, since nobody could speak for it meanwhile. Limits are not looked at.
+func (h *Hub) Load(s *SavedState) {
+	h.numbers.raise(s.Number + unsaved)
+	for _, c := range s.Flows {
+		h.restore(c, true)
+	}
+}
+
+func (h *Hub) restore(c *Checkpoint, anew bool) {
+	for {
+		t := h.ensure(c.FlowID)
+		t.mu.Lock()
+		if !t.gone {
+			if t.state == nil || c.Seq > t.last {
+				t.restore(c, anew)
+			}
+			t.mu.Unlock()
+			return
+		}
+		t.mu.Unlock()
+	}
+}
+
+// restore makes the topic what the checkpoint says. t.mu is held.
+func (t *topic) restore(c *Checkpoint, anew bool) {
+	if t.state == nil {
+		t.hub.Stats.Flows.Add(1)
+		t.hub.merges.join(t)
+	}
+	t.state, t.tail = c.image.State(c.FlowID), c.image.State(c.FlowID)
+	t.rollouts = rollout.Resume(c.rollouts, t.state)
+	t.emitters = maps.Clone(c.emitters)
+	t.incarnation, t.born, t.last, t.updatedAt = c.Incarnation, c.born, c.Seq, c.updatedAt
+	t.heard.Store(c.heard)
+	p := t.hub.numbers.open()
+	if anew {
+		t.incarnation = newIncarnation()
+		t.born = t.hub.numbers.take(1)
+		t.last = t.born
+		t.heard.Store(t.hub.nowMs())
+	}
+	t.ring = ring{maxEntries: t.hub.cfg.RingCapacity, maxBytes: t.hub.cfg.RingBytes, evicted: t.last}
+	name := t.incarnation
+	t.named.Store(&name)
+	t.snap.Store(nil)
+	t.account()
+	t.changed(p)
+}

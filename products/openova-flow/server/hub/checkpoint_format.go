@@ -1,0 +1,317 @@
+package hub
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/rollout"
+)
+
+// A saved state is lines of JSON. The first says the version. Then comes each flow: a line of its own, which counts the lines that
+// follow it (instance, nodes, relationships, emitters, past rollouts), nodes and all as they came. The last line but one counts the
+// flows, the last has the SHA-256 of all before it.
+
+// stateVersion is the version that is written, and the greatest that is read.
+const stateVersion = 1
+
+// ErrNewerState is the error of a saved state that a later version of this program has written.
+var ErrNewerState = errors.New("it was written by a newer version of the server")
+
+// maxStateLine bounds one line of a saved state, so that a damaged one can't take all memory.
+const maxStateLine = 256 << 20
+
+type stateHead struct {
+	Version int `json:"openovaFlowState"`
+}
+
+type stateFlow struct {
+	Flow          string         `json:"flow"`
+	Incarnation   string         `json:"incarnation"`
+	Born          int64          `json:"born"`
+	Last          int64          `json:"last"`
+	UpdatedAt     int64          `json:"updatedAt"`
+	Heard         int64          `json:"heard"`
+	Arrival       int64          `json:"arrival"`
+	DoneAt        int64          `json:"doneAt"`
+	Owned         bool           `json:"owned"`
+	Nodes         int            `json:"nodes"`
+	Relationships int            `json:"relationships"`
+	Emitters      int            `json:"emitters"`
+	PastRollouts  int            `json:"pastRollouts"`
+	Rollouts      rollout.Memory `json:"rollouts"` // the past ones have lines of their own
+}
+
+type stateEmitter struct {
+	Name        string `json:"name"`
+	Epoch       int64  `json:"epoch"`
+	N           int64  `json:"n"`
+	Digest      string `json:"digest"`
+	Seq         int64  `json:"seq"`
+	Incarnation string `json:"incarnation"`
+}
+
+type stateFoot struct {
+	Flows  int   `json:"flows"`
+	Number int64 `json:"number"` // the greatest that was given out
+}
+
+func sumLine(sum hash.Hash) string { return `{"sha256":"` + hex.EncodeToString(sum.Sum(nil)) + `"}` }
+
+// StateWriter writes a saved state.
+type StateWriter struct {
+	out   *bufio.Writer
+	sum   hash.Hash
+	flows int
+	err   error
+}
+
+// NewStateWriter returns a StateWriter to w. Close it.
+func NewStateWriter(w io.Writer) *StateWriter {
+	s := &StateWriter{sum: sha256.New()}
+	s.out = bufio.NewWriterSize(io.MultiWriter(w, s.sum), 64<<10)
+	s.object(stateHead{Version: stateVersion})
+	return s
+}
+
+func (s *StateWriter) line(text string) {
+	if s.err == nil {
+		_, s.err = s.out.WriteString(text)
+	}
+	if s.err == nil {
+		s.err = s.out.WriteByte('\n')
+	}
+}
+
+func (s *StateWriter) object(v any) {
+	text, err := json.Marshal(v)
+	if err != nil && s.err == nil {
+		s.err = err
+	}
+	s.line(string(text))
+}
+
+// Write writes one flow.
+func (s *StateWriter) Write(c *Checkpoint) error {
+	m := *c.image.Snapshot
+	m.Nodes, m.Relationships = slices.Clone(m.Nodes), slices.Clone(m.Relationships)
+	m.Sort()
+	past := c.rollouts.Past
+	head := stateFlow{Flow: c.FlowID, Incarnation: c.Incarnation, Born: c.born, Last: c.Seq, UpdatedAt: c.updatedAt, Heard: c.heard,
+		Arrival: c.image.Arrival, DoneAt: c.image.DoneAt, Owned: c.image.Owned,
+		Nodes: len(m.Nodes), Relationships: len(m.Relationships), Emitters: len(c.emitters), PastRollouts: len(past), Rollouts: c.rollouts}
+	head.Rollouts.Past = nil
+	s.object(head)
+	s.line(m.Flow.JSON())
+	for _, n := range m.Nodes {
+		s.line(n.JSON())
+	}
+	for _, r := range m.Relationships {
+		s.line(r.JSON())
+	}
+	for _, name := range slices.Sorted(maps.Keys(c.emitters)) {
+		w := c.emitters[name]
+		s.object(stateEmitter{Name: name, Epoch: w.stamp.Epoch, N: w.stamp.N, Digest: hex.EncodeToString(w.digest[:]), Seq: w.receipt.Seq, Incarnation: w.receipt.Incarnation})
+	}
+	for _, r := range past {
+		s.object(r)
+	}
+	s.flows++
+	return s.err
+}
+
+// Close ends the state, with the greatest number that was given out, and writes what is still to be written. It does not close w.
+func (s *StateWriter) Close(number int64) error {
+	s.object(stateFoot{Flows: s.flows, Number: number})
+	if s.err == nil {
+		s.err = s.out.Flush()
+	}
+	s.line(sumLine(s.sum))
+	if s.err == nil {
+		s.err = s.out.Flush()
+	}
+	return s.err
+}
+
+// SavedState is what a StateWriter wrote.
+type SavedState struct {
+	Number int64 // the greatest that was given out
+	Flows  []*Checkpoint
+}
+
+// ReadState reads what a StateWriter wrote, all of r, or nothing. The error says what is wrong, and in which line; it is ErrNewerState
+// when that is the version.
+func ReadState(r io.Reader) (*SavedState, error) {
+	in := &stateReader{in: bufio.NewReaderSize(r, 64<<10), sum: sha256.New()}
+	s, err := in.state()
+	if err != nil && !errors.Is(err, ErrNewerState) {
+		return nil, fmt.Errorf("line %d: %w", in.lines, err)
+	}
+	return s, err
+}
+
+type stateReader struct {
+	in    *bufio.Reader
+	sum   hash.Hash
+	lines int
+}
+
+// line returns the next line, and adds it to the sum.
+func (s *stateReader) line() (string, error) {
+	s.lines++
+	var line []byte
+	for {
+		part, err := s.in.ReadSlice('\n')
+		if line = append(line, part...); len(line) > maxStateLine {
+			return "", fmt.Errorf("it has more than %d bytes", maxStateLine)
+		}
+		switch {
+		case err == nil:
+			s.sum.Write(line)
+			return string(line[:len(line)-1]), nil
+		case errors.Is(err, io.EOF):
+			return "", errors.New("the state ends too early")
+		case !errors.Is(err, bufio.ErrBufferFull):
+			return "", err
+		}
+	}
+}
+
+func (s *stateReader) object(v any) error {
+	text, err := s.line()
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(text), v)
+}
+
+func (s *stateReader) state() (*SavedState, error) {
+	var head stateHead
+	if err := s.object(&head); err != nil {
+		return nil, err
+	}
+	if head.Version > stateVersion {
+		return nil, ErrNewerState
+	}
+	if head.Version < 1 {
+		return nil, errors.New("it is no state of flows")
+	}
+	out, seen := new(SavedState), make(map[string]bool)
+	for {
+		line, err := s.line()
+		if err != nil {
+			return nil, err
+		}
+		if strings.HasPrefix(line, `{"flows":`) {
+			return out, s.foot(line, out)
+		}
+		var head stateFlow
+		if err := json.Unmarshal([]byte(line), &head); err != nil {
+			return nil, err
+		}
+		if head.Flow == "" || seen[head.Flow] {
+			return nil, fmt.Errorf("flow %q is not expected here", head.Flow)
+		}
+		seen[head.Flow] = true
+		c, err := s.flow(head)
+		if err != nil {
+			return nil, fmt.Errorf("flow %q: %w", head.Flow, err)
+		}
+		out.Flows = append(out.Flows, c)
+	}
+}
+
+func (s *stateReader) foot(line string, out *SavedState) error {
+	var foot stateFoot
+	if err := json.Unmarshal([]byte(line), &foot); err != nil {
+		return err
+	}
+	want := sumLine(s.sum)
+	if end, err := s.line(); err != nil || end != want {
+		return errors.Join(err, errors.New("the checksum is another: the state is damaged"))
+	}
+	if foot.Flows != len(out.Flows) {
+		return fmt.Errorf("%d flows are announced, there are %d", foot.Flows, len(out.Flows))
+	}
+	if _, err := s.in.ReadByte(); !errors.Is(err, io.EOF) {
+		return errors.New("more follows the end")
+	}
+	if out.Number = foot.Number; out.Number < 0 || out.Number > flow.MaxInteger-unsaved {
+		return fmt.Errorf("number %d is beyond what there may be", out.Number)
+	}
+	for _, c := range out.Flows {
+		if c.Seq > out.Number || c.born > c.Seq {
+			return fmt.Errorf("flow %q has numbers from %d to %d, the greatest of all is said to be %d", c.FlowID, c.born, c.Seq, out.Number)
+		}
+	}
+	return nil
+}
+
+func (s *stateReader) flow(head stateFlow) (*Checkpoint, error) {
+	m := &flow.Message{Type: flow.TypeSnapshot, Flow: new(flow.Instance)}
+	c := &Checkpoint{FlowID: head.Flow, Incarnation: head.Incarnation, Seq: head.Last,
+		born: head.Born, updatedAt: head.UpdatedAt, heard: head.Heard, rollouts: head.Rollouts,
+		image: flow.Image{Snapshot: m, Owned: head.Owned, Arrival: head.Arrival, DoneAt: head.DoneAt}}
+	parts := []struct {
+		lines int
+		read  func(text string) error
+	}{
+		{1, func(text string) (err error) { *m.Flow, err = flow.DecodeInstance(head.Flow, text); return err }},
+		{head.Nodes, func(text string) error {
+			n, err := flow.DecodeNode(head.Flow, text)
+			m.Nodes = append(m.Nodes, n)
+			return err
+		}},
+		{head.Relationships, func(text string) error {
+			r, err := flow.DecodeRelationship(text)
+			m.Relationships = append(m.Relationships, r)
+			return err
+		}},
+		{head.Emitters, c.readEmitter},
+		{head.PastRollouts, func(text string) error {
+			var r rollout.Rollout
+			err := json.Unmarshal([]byte(text), &r)
+			c.rollouts.Past = append(c.rollouts.Past, r)
+			return err
+		}},
+	}
+	for _, part := range parts {
+		for range part.lines {
+			text, err := s.line()
+			if err == nil {
+				err = part.read(text)
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+	}
+	return c, nil
+}
+
+func (c *Checkpoint) readEmitter(text string) error {
+	var e stateEmitter
+	if err := json.Unmarshal([]byte(text), &e); err != nil {
+		return err
+	}
+	w := &lastWord{stamp: Stamp{Name: e.Name, Epoch: e.Epoch, N: e.N}, receipt: Receipt{Seq: e.Seq, Incarnation: e.Incarnation}}
+	digest, err := hex.DecodeString(e.Digest)
+	if err != nil || len(digest) != len(w.digest) {
+		return fmt.Errorf("the digest of emitter %q is none", e.Name)
+	}
+	copy(w.digest[:], digest)
+	if c.emitters == nil {
+		c.emitters = make(map[string]*lastWord)
+	}
+	c.emitters[e.Name] = w
+	return nil
+}

@@ -1,0 +1,366 @@
+package hub_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// save writes a hub's state and reads it again.
+func save(t testing.TB, h *hub.Hub) *hub.SavedState {
+	t.Helper()
+	s, err := hub.ReadState(bytes.NewReader(savedBy(t, h)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func savedBy(t testing.TB, h *hub.Hub) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	if err := h.Save(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+// life is a random life of a flow: what happens next, as requests.
+type life struct {
+	*rand.Rand
+	now int64 // Unix milliseconds
+}
+
+func (l *life) id() string { return fmt.Sprintf("r%d/n%d", l.IntN(2), l.IntN(6)) }
+
+func (l *life) message() string {
+	switch l.IntN(14) {
+	case 0:
+		return fmt.Sprintf(`{"type":"delete-nodes","ids":[%q,%q]}`, l.id(), l.id())
+	case 1:
+		return fmt.Sprintf(`{"type":"delete-rels","pairs":[{"fromId":%q,"toId":%q,"type":"finish-to-start"}]}`, l.id(), l.id())
+	case 2, 3, 4:
+		kind := []string{"finish-to-start", "contains", "finish-to-start"}[l.IntN(3)]
+		more := []string{"", `,"lag":3`, `,"toFlowId":"G"`, `,"odd":[1.5]`}[l.IntN(4)]
+		return fmt.Sprintf(`{"type":"upsert-rels","relationships":[{"fromId":%q,"toId":%q,"type":%q%s}]}`, l.id(), l.id(), kind, more)
+	case 5:
+		if l.IntN(6) == 0 {
+			return fmt.Sprintf(`{"type":"upsert-flow","flow":{"id":"F","status":"odd","startedAt":%d,"extra":{"a":"ü"}}}`, l.IntN(9))
+		}
+	case 6:
+		if l.IntN(6) == 0 {
+			return fmt.Sprintf(`{"type":"snapshot","flow":{"id":"F","status":"s","startedAt":1},"nodes":[%s,%s]}`, l.node(), l.node())
+		}
+	}
+	return fmt.Sprintf(`{"type":"upsert-nodes","nodes":[%s,%s]}`, l.node(), l.node())
+}
+
+func (l *life) node() string {
+	status := []string{"pending", "running", "running", "succeeded", "succeeded", "failed"}[l.IntN(6)]
+	id := l.id()
+	text := fmt.Sprintf(`{"id":%q,"flowId":"F","label":"l","status":%q,"region":%q`, id, status, id[:2])
+	started := l.now - l.Int64N(200_000)
+	if l.IntN(3) > 0 {
+		text += fmt.Sprintf(`,"startedAt":%d`, started)
+	}
+	if status == "succeeded" && l.IntN(3) > 0 {
+		text += fmt.Sprintf(`,"endedAt":%d`, started+l.Int64N(60_000))
+	}
+	meta := []string{"", `,"meta":{"kind":"Kustomization"}`, `,"meta":{"waitingFor":["x"]}`, fmt.Sprintf(`,"meta":{"reason":"SourceNotReady","reasonSince":%d}`, started),
+		`,"meta":{"versionApplied":"1","versionWanted":"2"},"unknown":null`}
+	return text + meta[l.IntN(len(meta))] + "}"
+}
+
+// post makes the next request, which may repeat the last one, come too late, or be meant for another incarnation.
+func (l *life) post(t *testing.T, incarnation string, stamps map[string]int64) hub.Post {
+	p := hub.Post{FlowID: "F"}
+	for range 1 + l.IntN(3) {
+		p.Messages = append(p.Messages, decode(t, l.message()))
+	}
+	switch l.IntN(8) {
+	case 0:
+		p.IfIncarnation = "another"
+	case 1, 2:
+		p.IfIncarnation = incarnation
+	}
+	if name := fmt.Sprint("e", l.IntN(4)); name != "e0" {
+		stamps[name] += l.Int64N(3)
+		p.Stamp = hub.Stamp{Name: name, Epoch: stamps[name] / 10, N: stamps[name] % 10}
+		p.Digest[0] = byte(l.IntN(2))
+	}
+	return p
+}
+
+// view is all that a hub tells of flow F, but for its ring: that says only what came since number after.
+func view(t *testing.T, h *hub.Hub, after int64) string {
+	t.Helper()
+	var b strings.Builder
+	out := json.NewEncoder(&b)
+	s, err := h.Snapshot("F")
+	if err != nil {
+		return fmt.Sprint(err, h.List())
+	}
+	rollouts, incarnation, _ := h.Rollouts("F")
+	history, _ := h.History("F", after, 0)
+	history.Oldest = 0
+	fmt.Fprintf(&b, "%d %s %s\n", s.Seq, incarnation, s.JSON())
+	for _, v := range []any{h.List(), rollouts, history} {
+		if err := out.Encode(v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b.String()
+}
+
+// TestAFlowThatIsRestoredGoesOnAsItWouldHave gives two hubs the same requests. One of them is put together anew, now and then, from
+// what the other or itself has saved.
+func TestAFlowThatIsRestoredGoesOnAsItWouldHave(t *testing.T) {
+	for seed := range uint64(150) {
+		l := &life{Rand: rand.New(rand.NewPCG(seed, 21)), now: 1_000_000}
+		clock := func() time.Time { return time.UnixMilli(l.now) }
+		restored := func(s *hub.SavedState) *hub.Hub {
+			at := l.now
+			l.now = 1_000_000 // numbers start as those of the other did
+			h := hub.New(hub.Config{Now: clock, RingCapacity: 20, MaxEmitters: 2})
+			l.now = at
+			h.Restore(s)
+			return h
+		}
+		plain, stamps := restored(new(hub.SavedState)), map[string]int64{}
+		again := restored(new(hub.SavedState))
+		since := again.Number() // what is in both rings
+		for step := range 120 {
+			l.now += l.Int64N(60_000)
+			if l.IntN(10) == 0 {
+				again = restored(save(t, again))
+				since = again.Number()
+			}
+			switch l.IntN(60) {
+			case 0:
+				plain.Delete("F")
+				again.Delete("F")
+			case 1:
+				region := fmt.Sprint("r", l.IntN(2))
+				plain.DeleteRegion("F", region)
+				again.DeleteRegion("F", region)
+			default:
+				p := l.post(t, plain.Incarnation("F"), stamps)
+				was := plain.Incarnation("F")
+				r1, err1 := plain.Ingest(p)
+				r2, err2 := again.Ingest(p)
+				if was == hub.NoIncarnation { // it may have come to be: under another name in each
+					again = restored(save(t, plain))
+					since = again.Number()
+				} else if r1 != r2 || !reflect.DeepEqual(err1, err2) {
+					t.Fatalf("seed %d, step %d: answered %v, %v; want %v, %v", seed, step, r2, err2, r1, err1)
+				}
+			}
+			if l.IntN(3) == 0 {
+				after := max(since, again.Number()-int64(l.IntN(10)))
+				if got, want := view(t, again, after), view(t, plain, after); got != want {
+					t.Fatalf("seed %d, step %d: restored it is\n%s\nwant\n%s", seed, step, got, want)
+				}
+			}
+		}
+		if got, want := again.Stats.Nodes.Load(), plain.Stats.Nodes.Load(); got != want || again.Stats.Flows.Load() != plain.Stats.Flows.Load() {
+			t.Fatalf("seed %d: %d nodes are counted, want %d", seed, got, want)
+		}
+	}
+}
+
+func TestALoadedFlowIsAnotherIncarnationWithGreaterNumbers(t *testing.T) {
+	now := time.UnixMilli(9_000_000_000)
+	clock := func() time.Time { return now }
+	h := hub.New(hub.Config{Now: clock})
+	first := ingest(t, h, upsert(t, "a", "running"))
+	for range 5 {
+		h.Delete("gone") // numbers are given out for what is not in a flow, too
+		if _, err := h.Ingest(hub.Post{FlowID: "G", Messages: []*flow.Message{flow.DeleteNodes("x")}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := save(t, h)
+
+	now = time.UnixMilli(5) // the clock went back
+	h = hub.New(hub.Config{Now: clock, IdleTimeout: time.Hour})
+	h.Load(s)
+	snapshot, err := h.Snapshot("F")
+	if err != nil || !bytes.Contains(snapshot.JSON(), []byte(`"id":"a"`)) {
+		t.Fatalf("%s %v", snapshot.JSON(), err)
+	}
+	if snapshot.Seq <= s.Number || snapshot.Incarnation == first.Incarnation || snapshot.Incarnation == hub.NoIncarnation {
+		t.Errorf("number %d of incarnation %q; before there were numbers up to %d", snapshot.Seq, snapshot.Incarnation, s.Number)
+	}
+	if _, err := h.Ingest(hub.Post{FlowID: "F", IfIncarnation: first.Incarnation, Messages: []*flow.Message{upsert(t, "b", "running")}}); !errors.As(err, new(*hub.IncarnationError)) {
+		t.Errorf("what was confirmed before is taken for known: %v", err)
+	}
+	r, err := h.Follow("F", first.Seq, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := follower{reader: r}
+	if snapshots, messages := f.drain(t); snapshots != 1 || messages != 0 {
+		t.Errorf("who was here before gets %d snapshots and %d messages", snapshots, messages)
+	}
+	ingest(t, h, upsert(t, "b", "running"))
+	if snapshots, messages := f.drain(t); snapshots != 0 || messages != 1 {
+		t.Errorf("and then %d snapshots and %d messages", snapshots, messages)
+	}
+	all, err := h.FollowMany(hub.Selection{Key: "*", Match: func(string) bool { return true }}, first.Seq, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := all.Take(); !bytes.Contains(bytes.Join(d.Frames, nil), []byte("event: F/snapshot")) {
+		t.Errorf("who follows all gets %q", d.Frames)
+	}
+}
+
+// TestAReplicaIsRestoredUnderItsReaders has a replica that fell behind take a checkpoint of another.
+func TestAReplicaIsRestoredUnderItsReaders(t *testing.T) {
+	h := hub.New(hub.Config{})
+	behind := hub.New(hub.Config{})
+	ingest(t, h, upsert(t, "a", "running"))
+	behind.Restore(save(t, h))
+	one, _ := behind.Follow("F", 0, false)
+	all, _ := behind.FollowMany(hub.Selection{Key: "*", Match: func(string) bool { return true }}, 0, false)
+	f := follower{reader: one}
+	f.drain(t)
+	all.Take()
+	woken := 0
+	for _, r := range []*hub.Reader{one, all} {
+		if !r.Await(&hub.Waiter{Wake: func() { woken++ }}) {
+			t.Fatal("there is something already")
+		}
+	}
+	older := save(t, h)
+	ingest(t, h, upsert(t, "b", "running"))
+	behind.Restore(save(t, h))
+	behind.Restore(older) // is late, and changes nothing
+	if woken != 2 {
+		t.Errorf("%d of 2 readers were woken", woken)
+	}
+	if snapshots, _ := f.drain(t); snapshots != 1 || f.state.NodeCount() != 2 {
+		t.Errorf("%d snapshots, %d nodes", snapshots, f.state.NodeCount())
+	}
+	if d := all.Take(); !bytes.Contains(bytes.Join(d.Frames, nil), []byte(`"id":"b"`)) {
+		t.Errorf("who follows all gets %q", d.Frames)
+	}
+}
+
+// savedText is a state of two flows as it is written.
+func savedText(t testing.TB) []byte {
+	t.Helper()
+	now := time.UnixMilli(1_000_000)
+	h := hub.New(hub.Config{Now: func() time.Time { return now }})
+	for _, id := range []string{"F", "G"} {
+		for i, text := range []string{
+			`{"type":"upsert-nodes","nodes":[{"id":"a","flowId":%q,"label":"l","status":"running","startedAt":5,"meta":{"x":"\n"}},{"id":"b","flowId":%[1]q,"label":"l","status":"failed"}]}`,
+			`{"type":"upsert-rels","relationships":[{"fromId":"a","toId":"b","type":"contains","lag":1}]}`,
+			`{"type":"upsert-nodes","nodes":[{"id":"a","flowId":%q,"label":"l","status":"succeeded","startedAt":5,"endedAt":9}]}`,
+		} {
+			if strings.Contains(text, "%") {
+				text = fmt.Sprintf(text, id)
+			}
+			m, err := flow.Decode(id, []byte(text))
+			if err != nil {
+				t.Fatal(err)
+			}
+			now = now.Add(5 * time.Minute)
+			if _, err := h.Ingest(hub.Post{FlowID: id, Messages: []*flow.Message{m}, Stamp: hub.Stamp{Name: "e", N: int64(i)}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	return savedBy(t, h)
+}
+
+func TestADamagedStateIsRefusedWhole(t *testing.T) {
+	whole := savedText(t)
+	if s, err := hub.ReadState(bytes.NewReader(whole)); err != nil || len(s.Flows) != 2 {
+		t.Fatal(err)
+	}
+	for n := range whole {
+		if _, err := hub.ReadState(bytes.NewReader(whole[:n])); err == nil {
+			t.Fatalf("cut off after %d of %d bytes it is taken", n, len(whole))
+		}
+		flipped := bytes.Clone(whole)
+		flipped[n] ^= 1
+		if _, err := hub.ReadState(bytes.NewReader(flipped)); err == nil {
+			t.Fatalf("with byte %d changed it is taken", n)
+		}
+	}
+	if _, err := hub.ReadState(bytes.NewReader(append(bytes.Clone(whole), '\n'))); err == nil {
+		t.Error("with more behind its end it is taken")
+	}
+	newer := bytes.Replace(whole, []byte(`{"openovaFlowState":1}`), []byte(`{"openovaFlowState":2}`), 1)
+	if _, err := hub.ReadState(bytes.NewReader(newer)); !errors.Is(err, hub.ErrNewerState) {
+		t.Errorf("of a newer version: %v", err)
+	}
+}
+
+// FuzzReadState: whatever is read is refused, or written again as it was.
+func FuzzReadState(f *testing.F) {
+	f.Add(savedText(f), false)
+	f.Add([]byte("{\"openovaFlowState\":1}\n{\"flows\":0,\"number\":7}\n"), true)
+	f.Fuzz(func(t *testing.T, data []byte, sum bool) {
+		if sum { // the checksum would hide all that is behind it
+			data = fmt.Appendf(data, "{\"sha256\":\"%x\"}\n", sha256.Sum256(data))
+		}
+		s, err := hub.ReadState(bytes.NewReader(data))
+		if err != nil {
+			if s != nil {
+				t.Fatal("a state beside an error")
+			}
+			return
+		}
+		write := func(s *hub.SavedState) string {
+			var b bytes.Buffer
+			out := hub.NewStateWriter(&b)
+			for _, c := range s.Flows {
+				if err := out.Write(c); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := out.Close(s.Number); err != nil {
+				t.Fatal(err)
+			}
+			return b.String()
+		}
+		text := write(s)
+		again, err := hub.ReadState(strings.NewReader(text))
+		if err != nil {
+			t.Fatalf("what is written is refused: %v\n%s", err, text)
+		}
+		if now := write(again); now != text {
+			t.Fatalf("read and written again it is\n%s\nit was\n%s", now, text)
+		}
+		for _, take := range []func(*hub.Hub){func(h *hub.Hub) { h.Restore(s) }, func(h *hub.Hub) { h.Load(s) }} {
+			h := hub.New(hub.Config{})
+			take(h)
+			if got := h.Stats.Flows.Load(); got != int64(len(s.Flows)) {
+				t.Fatalf("%d flows of %d", got, len(s.Flows))
+			}
+			for _, c := range s.Flows {
+				if _, err := h.Ingest(hub.Post{FlowID: c.FlowID, Messages: []*flow.Message{flow.DeleteNodes("a"), flow.UpsertNodes(flow.Node{ID: "b", FlowID: c.FlowID, Label: "b", Status: "running"})}}); err != nil {
+					t.Fatal(err)
+				}
+				if _, _, err := h.Rollouts(c.FlowID); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := hub.ReadState(bytes.NewReader(savedBy(t, h))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,111 @@
+package rollout_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/rollout"
+)
+
+// randomStep does one thing of a flow's life to all benches alike.
+func randomStep(r *rand.Rand, at int64, benches ...*bench) {
+	const ids = 8
+	pick := func() string { return fmt.Sprint("n", r.IntN(ids)) }
+	switch r.IntN(8) {
+	case 0:
+		id := pick()
+		for _, b := range benches {
+			b.remove(at, id)
+		}
+		return
+	case 1:
+		from, to := pick(), pick()
+		typ := []flow.RelType{flow.FinishToStart, flow.FinishToStart, flow.Contains}[r.IntN(3)]
+		for _, b := range benches {
+			b.state.Apply(flow.UpsertRels(flow.Relationship{FromID: from, ToID: to, Type: typ}))
+		}
+		return
+	}
+	var nodes []flow.Node
+	for range 1 + r.IntN(3) {
+		status := []string{"pending", "running", "running", "succeeded", "failed"}[r.IntN(5)]
+		var started, ended int64
+		if r.IntN(3) > 0 {
+			started = max(1, at-r.Int64N(3*minute))
+		}
+		if status == "succeeded" || status == "failed" {
+			ended = started + r.Int64N(minute)
+		}
+		meta := []string{`"kind":"HelmRelease"`, `"kind":"Kustomization"`, waits, version("1", "2"), `"suspended":true`,
+			fmt.Sprintf(`"reason":"SourceNotReady","reasonSince":%d`, max(1, at-r.Int64N(2*minute)))}
+		nodes = append(nodes, node(pick(), status, started, ended, meta[r.IntN(len(meta))]))
+	}
+	for _, b := range benches {
+		b.put(at, nodes...)
+	}
+}
+
+func TestAskingChangesNothing(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 11))
+		asked, silent := newBench(t), newBench(t)
+		at := second
+		for range 60 {
+			at += r.Int64N(2 * minute)
+			randomStep(r, at, asked, silent)
+			if r.IntN(2) == 0 {
+				asked.track.Rollouts(at + r.Int64N(5*minute))
+			}
+		}
+		if got, want := asked.track.Rollouts(at), silent.track.Rollouts(at); !reflect.DeepEqual(got, want) {
+			t.Fatalf("seed %d: having been asked\n%+v\nnot having been asked\n%+v", seed, got, want)
+		}
+	}
+}
+
+// TestATrackerThatIsTakenUpAgainGoesOnAsItWouldHave takes one of two trackers apart now and then, and puts it together again from
+// what JSON made of it.
+func TestATrackerThatIsTakenUpAgainGoesOnAsItWouldHave(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 12))
+		plain, again := newBench(t), newBench(t)
+		at := second
+		for step := range 80 {
+			at += r.Int64N(2 * minute)
+			randomStep(r, at, plain, again)
+			if r.IntN(4) == 0 {
+				text, err := json.Marshal(again.track.Memory())
+				if err != nil {
+					t.Fatal(err)
+				}
+				var m rollout.Memory
+				if err := json.Unmarshal(text, &m); err != nil {
+					t.Fatal(err)
+				}
+				state := flow.NewState("F", 0)
+				state.Apply(again.state.Snapshot())
+				again.state, again.track = state, rollout.Resume(m, state)
+			}
+			if got, want := again.track.Rollouts(at), plain.track.Rollouts(at); !reflect.DeepEqual(got, want) {
+				t.Fatalf("seed %d, step %d: taken up again\n%+v\nwant\n%+v", seed, step, got, want)
+			}
+		}
+	}
+}
+
+func TestAMemoryThatFitsNoFlowIsHarmless(t *testing.T) {
+	b := newBench(t)
+	b.put(second, node("a", "running", second, 0))
+	m := rollout.Memory{Containers: []string{"gone"}, Active: []string{"gone", "a"},
+		Open: &rollout.Open{Rollout: rollout.Rollout{ID: "x", StartedAt: 5, Members: []rollout.Member{{ID: "gone"}, {ID: "gone"}}}}}
+	b.track = rollout.Resume(m, b.state)
+	b.put(2*second, node("gone", "succeeded", second, 2*second))
+	b.put(3*second, node("a", "succeeded", second, 3*second))
+	if got := b.track.Rollouts(3*second + minute); len(got) != 1 || got[0].EndedAt.IsZero() {
+		t.Errorf("%+v", got)
+	}
+}

@@ -22,7 +22,11 @@ type problem struct {
 	retryAfter int // seconds
 }
 
-const retryAfterLimit = 5 // seconds after which what a limit refused is worth another try
+// Seconds after which another try is worth it.
+const (
+	retryAfterLimit = 5 // of what a limit refused
+	retryAfterLog   = 1 // of what the log did not take
+)
 
 // problemOf turns an error of the packages below into an answer. It is the one place that does.
 func problemOf(err error) problem {
@@ -30,6 +34,8 @@ func problemOf(err error) problem {
 	var incarnation *hub.IncarnationError
 	var emitter *hub.EmitterError
 	var limit *hub.LimitError
+	var away *hub.UnavailableError
+	var large *hub.TooLargeError
 	switch {
 	case errors.Is(err, flow.ErrTooLarge):
 		p := problem{Status: http.StatusRequestEntityTooLarge, Detail: err.Error()}
@@ -49,6 +55,10 @@ func problemOf(err error) problem {
 			p.Status = http.StatusServiceUnavailable
 		}
 		return p
+	case errors.As(err, &away):
+		return problem{Status: http.StatusServiceUnavailable, Detail: err.Error(), retryAfter: retryAfterLog}
+	case errors.As(err, &large):
+		return problem{Status: http.StatusRequestEntityTooLarge, Detail: err.Error()}
 	case errors.Is(err, hub.ErrNoFlow):
 		return problem{Status: http.StatusNotFound, Detail: err.Error()}
 	}

@@ -144,7 +144,12 @@ func (s *Server) rollouts(w http.ResponseWriter, _ *http.Request, flowID string)
 }
 
 func (s *Server) deleteFlow(w http.ResponseWriter, _ *http.Request, flowID string) {
-	if s.hub.Delete(flowID) {
+	there, err := s.hub.Delete(flowID)
+	if err != nil {
+		writeProblem(w, problemOf(err))
+		return
+	}
+	if there {
 		s.cfg.Logger.Info("flow deleted", "flow", flowID)
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -156,7 +161,12 @@ func (s *Server) deleteRegion(w http.ResponseWriter, _ *http.Request, flowID, es
 		writeProblem(w, problem{Status: http.StatusBadRequest, Field: "region", Detail: "a region is not empty, and percent-encoded in the path"})
 		return
 	}
-	if n := s.hub.DeleteRegion(flowID, region); n > 0 {
+	n, err := s.hub.DeleteRegion(flowID, region)
+	if err != nil {
+		writeProblem(w, problemOf(err))
+		return
+	}
+	if n > 0 {
 		s.cfg.Logger.Info("region deleted", "flow", flowID, "region", region, "nodes", n)
 	}
 	w.WriteHeader(http.StatusNoContent)
@@ -169,8 +179,13 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 }
 
 func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
-	if !s.ready.Load() {
+	status := s.hub.LogStatus()
+	switch {
+	case !s.ready.Load() || !status.Loaded:
 		writeProblem(w, problem{Status: http.StatusServiceUnavailable, Detail: "the server is starting or draining", retryAfter: 1})
+		return
+	case status.Err != nil:
+		writeProblem(w, problem{Status: http.StatusServiceUnavailable, Detail: "reads and streams go on, changes are refused: " + status.Err.Error(), retryAfter: retryAfterLog})
 		return
 	}
 	s.healthz(w, r)

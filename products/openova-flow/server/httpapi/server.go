@@ -129,6 +129,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case handler == nil:
 		w.Header().Set("Allow", rt.allow())
 		writeProblem(cw, problem{Status: http.StatusMethodNotAllowed, Detail: "allowed here: " + rt.allow()})
+	case strings.HasPrefix(r.URL.Path, "/v1/") && !s.hub.LogStatus().Loaded:
+		writeProblem(cw, problem{Status: http.StatusServiceUnavailable, Detail: "the server is loading its flows", retryAfter: 1})
 	default:
 		handler(cw, r)
 	}

@@ -33,9 +33,13 @@ func (h *Hub) Checkpoint(flowID string) *Checkpoint {
 	if t.state == nil {
 		return nil
 	}
+	heard := t.heard.Load()
+	if h.cfg.Log != nil {
+		heard = t.spoken // what only this hub has heard is not the log's
+	}
 	return &Checkpoint{
 		FlowID: t.id, Incarnation: t.incarnation, Seq: t.last,
-		born: t.born, updatedAt: t.updatedAt, heard: t.heard.Load(),
+		born: t.born, updatedAt: t.updatedAt, heard: heard,
 		image: t.state.Image(), rollouts: t.rollouts.Memory(), emitters: maps.Clone(t.emitters),
 	}
 }
@@ -108,6 +112,7 @@ func (t *topic) restore(c *Checkpoint, anew bool) {
 	t.emitters = maps.Clone(c.emitters)
 	t.incarnation, t.born, t.last, t.updatedAt = c.Incarnation, c.born, c.Seq, c.updatedAt
 	t.heard.Store(c.heard)
+	t.spoken = c.heard
 	p := t.hub.numbers.open()
 	if anew {
 		t.incarnation = newIncarnation()

@@ -227,8 +227,9 @@ func TestALoadedFlowIsAnotherIncarnationWithGreaterNumbers(t *testing.T) {
 
 // TestAReplicaIsRestoredUnderItsReaders has a replica that fell behind take a checkpoint of another.
 func TestAReplicaIsRestoredUnderItsReaders(t *testing.T) {
-	h := hub.New(hub.Config{})
-	behind := hub.New(hub.Config{})
+	start := time.UnixMilli(1_000_000) // the replicas of a log count alike
+	cfg := hub.Config{Now: func() time.Time { return start }}
+	h, behind := hub.New(cfg), hub.New(cfg)
 	ingest(t, h, upsert(t, "a", "running"))
 	behind.Restore(save(t, h))
 	one, _ := behind.Follow("F", 0, false)

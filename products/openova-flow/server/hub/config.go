@@ -21,6 +21,7 @@ type Config struct {
 	IdleTimeout      time.Duration // how long a flow stays without a message and without a word from an emitter; 72 h
 
 	Now func() time.Time // the clock; time.Now
+	Log Log              // what orders the changes of this hub and others; none: it orders its own
 }
 
 func (c Config) withDefaults() Config {
@@ -73,6 +74,16 @@ type EmitterError struct{ Got, Last Stamp }
 func (e *EmitterError) Error() string {
 	return fmt.Sprintf("emitter %q has sent epoch %d, n %d; epoch %d, n %d is not newer", e.Last.Name, e.Last.Epoch, e.Last.N, e.Got.Epoch, e.Got.N)
 }
+
+// UnavailableError says that a change can't be made, or that it is not known whether it was: the Log is away.
+type UnavailableError struct{ Detail string }
+
+func (e *UnavailableError) Error() string { return e.Detail }
+
+// TooLargeError refuses a request that the Log can't take as one entry.
+type TooLargeError struct{ Detail string }
+
+func (e *TooLargeError) Error() string { return e.Detail }
 
 // LimitError refuses what would go past a limit. Nothing is harmed, and there may be room later.
 type LimitError struct {

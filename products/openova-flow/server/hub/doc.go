@@ -10,7 +10,8 @@
 //   - A reader is a cursor. It gets every message after its cursor, in order, each once, or one snapshot frame in place of what
 //     the ring no longer holds. There is no queue per reader: a slow one costs neither memory nor anybody's time.
 //   - Ingest happens in two steps. Sequence gives a request its numbers; apply folds, frames and wakes, and depends on nothing but
-//     what sequence made. An external log can do the first and feed the second.
+//     what sequence made. A Log (Config.Log) does the first and feeds the second: hubs
+//     that follow one log are the same.
 //
 // No lock is held while a snapshot is encoded or anything is written to a network.
 package hub

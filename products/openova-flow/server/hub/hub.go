@@ -48,7 +48,9 @@ var MessageTypes = [6]flow.Type{flow.TypeSnapshot, flow.TypeUpsertFlow, flow.Typ
 // New returns a hub without flows.
 func New(cfg Config) *Hub {
 	h := &Hub{cfg: cfg.withDefaults(), done: make(chan struct{})}
-	h.numbers.last.Store(h.cfg.Now().UnixMicro())
+	if cfg.Log == nil {
+		h.numbers.last.Store(h.cfg.Now().UnixMicro())
+	}
 	return h
 }
 
@@ -103,52 +105,65 @@ func (h *Hub) release(t *topic) {
 	}
 }
 
-// Delete ends a flow: its readers are told and its state is dropped. It reports whether there was one.
-func (h *Hub) Delete(flowID string) bool {
-	return h.deleteIf(flowID, func(*topic) bool { return true })
+// Delete ends a flow: its readers are told and its state is dropped. It reports whether there was one. Only with a Log it can fail.
+func (h *Hub) Delete(flowID string) (bool, error) {
+	if h.cfg.Log != nil {
+		n, err := h.changeByLog(Command{Kind: KindDelete, Post: Post{FlowID: flowID}})
+		return n > 0, err
+	}
+	return h.remove(flowID, func(*topic) bool { return true }, h.number) > 0, nil
 }
 
-func (h *Hub) deleteIf(flowID string, condition func(*topic) bool) bool {
+// number takes a number for something that is no message. The place is done with once that is visible.
+func (h *Hub) number() (int64, *place) {
+	p := h.numbers.open()
+	return h.numbers.take(1), p
+}
+
+// remove ends a flow, if condition holds for it, and returns how many that were.
+func (h *Hub) remove(flowID string, condition func(*topic) bool, number func() (int64, *place)) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := h.topic(flowID)
 	if t == nil {
-		return false
+		return 0
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.state == nil || !condition(t) {
-		return false
+		return 0
 	}
 	h.topics.Delete(flowID)
-	t.drop()
-	return true
+	t.drop(number)
+	return 1
 }
 
 // DeleteRegion removes the nodes of a region, and what touches them, by an ordinary delete-nodes message. It returns the number
-// of nodes.
-func (h *Hub) DeleteRegion(flowID, region string) int {
+// of nodes. Only with a Log it can fail.
+func (h *Hub) DeleteRegion(flowID, region string) (n int, err error) {
+	if h.cfg.Log != nil {
+		return h.changeByLog(Command{Kind: KindDeleteRegion, Post: Post{FlowID: flowID}, Region: region})
+	}
+	h.withState(flowID, func(t *topic) {
+		if ids := t.idsOf(region); len(ids) > 0 {
+			n = len(ids)
+			t.apply(h.sequence(Post{FlowID: flowID, Messages: []*flow.Message{flow.DeleteNodes(ids...)}}))
+		}
+	})
+	return n, nil
+}
+
+// withState calls f with the topic of a flow locked, if there is one.
+func (h *Hub) withState(flowID string, f func(*topic)) {
 	t := h.topic(flowID)
 	if t == nil {
-		return 0
+		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.gone || t.state == nil {
-		return 0
+	if !t.gone && t.state != nil {
+		f(t)
 	}
-	var ids []string
-	t.state.EachNode(func(n flow.Node) bool {
-		if n.Region == region {
-			ids = append(ids, n.ID)
-		}
-		return true
-	})
-	if len(ids) > 0 {
-		slices.Sort(ids)
-		t.apply(h.sequence(Post{FlowID: flowID, Messages: []*flow.Message{flow.DeleteNodes(ids...)}}))
-	}
-	return len(ids)
 }
 
 // batch is a request with its numbers: all that apply needs to know.
@@ -256,11 +271,13 @@ func (h *Hub) Run(ctx context.Context) {
 
 func (h *Hub) dropIdle() {
 	limit := h.nowMs() - h.cfg.IdleTimeout.Milliseconds()
+	if h.cfg.Log != nil {
+		h.dropIdleByLog(limit)
+		return
+	}
 	idle := func(t *topic) bool { return t.updatedAt < limit && t.heard.Load() < limit }
 	h.topics.Range(func(id, _ any) bool {
-		if h.deleteIf(id.(string), idle) {
-			h.Stats.Dropped.Add(1)
-		}
+		h.Stats.Dropped.Add(int64(h.remove(id.(string), idle, h.number)))
 		return true
 	})
 }

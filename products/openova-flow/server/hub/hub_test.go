@@ -168,8 +168,10 @@ func TestWhatIsGoneCostsNothing(t *testing.T) {
 	for i := range 50 {
 		ingest(t, h, upsert(t, fmt.Sprint(i), "x"))
 	}
-	if !h.Delete("F") || h.Delete("F") {
-		t.Error("deleted once, there once")
+	for _, want := range []bool{true, false} {
+		if there, err := h.Delete("F"); there != want || err != nil {
+			t.Errorf("deleted: %v, want %v (%v)", there, want, err)
+		}
 	}
 	if d := reader.Take(); !d.Ended {
 		t.Errorf("%+v", d)

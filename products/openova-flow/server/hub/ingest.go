@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"fmt"
 
@@ -41,13 +42,16 @@ type Receipt struct {
 	Incarnation string // of the flow after it, NoIncarnation when there is none
 }
 
-// Ingest applies a request as one, or refuses it as one with an *IncarnationError, *EmitterError or *LimitError.
-// It never waits for a reader.
+// Ingest applies a request as one, or refuses it as one with an *IncarnationError, *EmitterError or *LimitError, and with a Log also with
+// what its Append fails with. It never waits for a reader.
 func (h *Hub) Ingest(p Post) (Receipt, error) {
+	if h.cfg.Log != nil {
+		return h.ingestByLog(p)
+	}
 	for {
 		t := h.topic(p.FlowID)
 		if t == nil {
-			if err := h.admits(p, nil); err != nil {
+			if err := cmp.Or(p.wants(NoIncarnation), h.admits(p, nil)); err != nil {
 				return Receipt{Incarnation: NoIncarnation}, err
 			}
 			if onlyDeletes(p.Messages) {
@@ -55,20 +59,20 @@ func (h *Hub) Ingest(p Post) (Receipt, error) {
 			}
 			t = h.ensure(p.FlowID)
 		}
-		if r, err, again := h.ingest(t, p); !again {
+		if r, err, again := h.ingest(t, func() (Receipt, error) { return h.ingestLocked(t, p) }); !again {
 			return r, err
 		}
 	}
 }
 
-// ingest applies p to a topic, or says that the topic has gone and must be looked up again.
-func (h *Hub) ingest(t *topic, p Post) (r Receipt, err error, again bool) {
+// ingest calls apply with a topic locked, or says that the topic has gone and must be looked up again.
+func (h *Hub) ingest(t *topic, apply func() (Receipt, error)) (r Receipt, err error, again bool) {
 	t.mu.Lock()
 	if t.gone {
 		t.mu.Unlock()
 		return r, nil, true
 	}
-	r, err = h.ingestLocked(t, p)
+	r, err = apply()
 	empty := t.state == nil && t.readers == 0
 	t.mu.Unlock()
 	if empty {
@@ -78,16 +82,11 @@ func (h *Hub) ingest(t *topic, p Post) (r Receipt, err error, again bool) {
 }
 
 func (h *Hub) ingestLocked(t *topic, p Post) (Receipt, error) {
-	refused := Receipt{Incarnation: t.incarnation}
-	last := t.emitters[p.Stamp.Name]
-	if p.Stamp.Name != "" && last != nil && p.Stamp == last.stamp && p.Digest == last.digest {
+	if last := t.repeated(p); last != nil {
 		return last.receipt, nil
 	}
-	if err := h.admits(p, t); err != nil {
-		return refused, err
-	}
-	if p.Stamp.Name != "" && last != nil && !p.Stamp.newerThan(last.stamp) {
-		return refused, &EmitterError{Got: p.Stamp, Last: last.stamp}
+	if err := cmp.Or(t.conditions(p), h.admits(p, t)); err != nil {
+		return Receipt{Incarnation: t.incarnation}, err
 	}
 	if t.state == nil && onlyDeletes(p.Messages) {
 		return h.nothing(p), nil
@@ -98,6 +97,33 @@ func (h *Hub) ingestLocked(t *topic, p Post) (Receipt, error) {
 	}
 	t.apply(b)
 	return Receipt{Seq: b.last(), Incarnation: t.incarnation}, nil
+}
+
+// repeated returns the last word of the emitter when a request is an exact repeat of it. t.mu is held.
+func (t *topic) repeated(p Post) *lastWord {
+	if last := t.emitters[p.Stamp.Name]; p.Stamp.Name != "" && last != nil && p.Stamp == last.stamp && p.Digest == last.digest {
+		return last
+	}
+	return nil
+}
+
+// wants checks the condition of a request against the incarnation that there is.
+func (p Post) wants(have string) error {
+	if p.IfIncarnation != "" && p.IfIncarnation != have {
+		return &IncarnationError{Want: p.IfIncarnation, Have: have}
+	}
+	return nil
+}
+
+// conditions checks what a request itself asks for. t.mu is held.
+func (t *topic) conditions(p Post) error {
+	if err := p.wants(t.incarnation); err != nil {
+		return err
+	}
+	if last := t.emitters[p.Stamp.Name]; p.Stamp.Name != "" && last != nil && !p.Stamp.newerThan(last.stamp) {
+		return &EmitterError{Got: p.Stamp, Last: last.stamp}
+	}
+	return nil
 }
 
 // nothing is the answer to deletions in a flow that does not exist.
@@ -115,20 +141,13 @@ func onlyDeletes(messages []*flow.Message) bool {
 	return true
 }
 
-// admits checks the conditions of a request and the limits. t is nil, or its lock is held.
+// admits checks the limits. t is nil, or its lock is held.
 func (h *Hub) admits(p Post, t *topic) error {
-	have := NoIncarnation
-	if t != nil {
-		have = t.incarnation
-	}
-	if p.IfIncarnation != "" && p.IfIncarnation != have {
-		return &IncarnationError{Want: p.IfIncarnation, Have: have}
-	}
 	if onlyDeletes(p.Messages) {
 		return nil
 	}
 	s := &h.Stats
-	if have == NoIncarnation && s.Flows.Load() >= int64(h.cfg.MaxFlows) {
+	if (t == nil || t.state == nil) && s.Flows.Load() >= int64(h.cfg.MaxFlows) {
 		return &LimitError{Server: true, Detail: fmt.Sprintf("the server holds %d flows, which is its limit", h.cfg.MaxFlows)}
 	}
 	if s.StateBytes.Load()+s.RingBytes.Load() >= h.cfg.MaxStateBytes {

@@ -22,11 +22,15 @@ const (
 
 // FollowMany returns a Reader of all the flows of a selection, those that are yet to come included. Each frame's event is the flow's
 // id, a slash and the message's type. As numbers are the hub's, the last one resumes all the flows: each from its ring, or, where
-// that has lost something, from a snapshot. It fails with a *LimitError when there are too many readers or selections.
+// that has lost something, from a snapshot. It fails with a *LimitError when there are too many readers or selections, and
+// like Follow.
 //
 // The first frame after it starts, or starts anew because it fell behind, is `flows`, the flows that there are, with
 // their incarnations. A frame that nothing may be resumed from, since what came before it is not yet complete, has no number.
 func (h *Hub) FollowMany(s Selection, lastSeq int64, resume bool) (*Reader, error) {
+	if err := h.catchUp(lastSeq); err != nil {
+		return nil, err
+	}
 	if err := h.admitReader(); err != nil {
 		return nil, err
 	}

@@ -203,7 +203,7 @@ func writeCounts(t *testing.T, h *hub.Hub, id string, r *rand.Rand) {
 			t.Error(err)
 		}
 		if r.IntN(60) == 0 && n < 350 {
-			h.Delete(id)
+			_, _ = h.Delete(id)
 		}
 	}
 }
@@ -232,7 +232,7 @@ func TestManyFlowsStartWithWhatThereIs(t *testing.T) {
 	}
 	post("a", "2")
 	late.reconnect(h, all)
-	h.Delete("b")
+	_, _ = h.Delete("b")
 	late.drain()
 	if fmt.Sprint(late.counts) != "map[a:2]" {
 		t.Errorf("late has %v", late.counts)

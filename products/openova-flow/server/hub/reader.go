@@ -43,8 +43,12 @@ type Delivery struct {
 }
 
 // Follow returns a Reader of a flow. With lastSeq, the number of the last message it has, it resumes there if nothing between
-// was lost; without, and otherwise, it starts from a snapshot. It fails with a *LimitError when there are too many readers.
+// was lost; without, and otherwise, it starts from a snapshot. It fails with a *LimitError when there are too many readers, and with an
+// *UnavailableError when the number is from another hub of the Log, which this one can't catch up with.
 func (h *Hub) Follow(flowID string, lastSeq int64, resume bool) (*Reader, error) {
+	if err := h.catchUp(lastSeq); err != nil {
+		return nil, err
+	}
 	if err := h.admitReader(); err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ type topic struct {
 	born        int64 // number of the first message of this incarnation
 	last        int64 // number of the last one
 	updatedAt   int64
+	spoken      int64 // when an emitter spoke for it without a message, as far as the log says
 	emitters    map[string]*lastWord
 	readers     int
 	accounted   account
@@ -141,6 +142,21 @@ func (t *topic) settled(put []flow.Node, deleted []string) ([]flow.Node, []strin
 	return final, deleted
 }
 
+// spokeAt returns when somebody last spoke for the flow, as far as all hubs of a log know. t.mu is held.
+func (t *topic) spokeAt() int64 { return max(t.updatedAt, t.spoken) }
+
+// idsOf returns the ids of the nodes of a region, in order. t.mu is held.
+func (t *topic) idsOf(region string) (ids []string) {
+	t.state.EachNode(func(n flow.Node) bool {
+		if n.Region == region {
+			ids = append(ids, n.ID)
+		}
+		return true
+	})
+	slices.Sort(ids)
+	return ids
+}
+
 func (t *topic) nodeIDs() []string {
 	ids := make([]string, 0, t.state.NodeCount())
 	t.state.EachNode(func(n flow.Node) bool { ids = append(ids, n.ID); return true })
@@ -157,8 +173,8 @@ func (t *topic) create(b batch) {
 	t.hub.merges.join(t)
 }
 
-// drop ends the flow. h.mu and t.mu are held.
-func (t *topic) drop() {
+// drop ends the flow, which takes a number. h.mu and t.mu are held.
+func (t *topic) drop(number func() (int64, *place)) {
 	t.gone, t.deleted = true, true
 	t.hub.Stats.Flows.Add(-1)
 	t.state, t.tail, t.rollouts, t.emitters = nil, nil, nil, nil
@@ -167,8 +183,8 @@ func (t *topic) drop() {
 	t.ring = ring{}
 	t.snap.Store(nil)
 	t.account()
-	p := t.hub.numbers.open()
-	t.last = t.hub.numbers.take(1)
+	last, p := number()
+	t.last = last
 	t.changed(p)
 }
 

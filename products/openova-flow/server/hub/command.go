@@ -1,0 +1,93 @@
+package hub
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// Kind tells commands apart.
+type Kind string
+
+// The kinds of commands. Those but the first and the last name a flow and have no messages.
+const (
+	KindPost         Kind = "post"          // fold messages
+	KindDelete       Kind = "delete"        // end a flow
+	KindDeleteRegion Kind = "delete-region" // remove the nodes of a region
+	KindIdle         Kind = "idle"          // end a flow that nobody speaks for, unless somebody has since
+	KindHeard        Kind = "heard"         // somebody speaks for a flow
+	KindNumber       Kind = "number"        // nothing, but it takes a number: the answer to deletions in a flow that does not exist
+)
+
+// Command is a change of a hub, as a Log carries it.
+type Command struct {
+	Kind        Kind
+	Post        Post   // of KindPost; of the others FlowID, and of KindIdle and KindHeard IfIncarnation
+	Region      string // of KindDeleteRegion
+	SilentSince int64  // of KindIdle and KindHeard: when somebody spoke for the flow last, Unix milliseconds
+}
+
+// header is all of a command but its messages.
+type header struct {
+	Kind          Kind      `json:"kind"`
+	FlowID        string    `json:"flow,omitempty"`
+	IfIncarnation string    `json:"if,omitempty"`
+	Emitter       []byte    `json:"emitter,omitempty"` // a header's bytes need not be UTF-8
+	Epoch         int64     `json:"epoch,omitempty"`
+	N             int64     `json:"n,omitempty"`
+	Digest        string    `json:"digest,omitempty"`
+	Regions       *[]string `json:"regions,omitempty"` // an empty list binds, none does not
+	Region        string    `json:"region,omitempty"`
+	SilentSince   int64     `json:"silentSince,omitempty"`
+}
+
+// Encode returns the command as lines: a JSON object, then each message as it came.
+func (c Command) Encode() []byte {
+	p := &c.Post
+	h := header{Kind: c.Kind, FlowID: p.FlowID, IfIncarnation: p.IfIncarnation, Emitter: []byte(p.Stamp.Name), Epoch: p.Stamp.Epoch, N: p.Stamp.N,
+		Region: c.Region, SilentSince: c.SilentSince}
+	if p.Stamp.Name != "" {
+		h.Digest = hex.EncodeToString(p.Digest[:])
+	}
+	if p.Regions != nil {
+		h.Regions = &p.Regions
+	}
+	out, _ := json.Marshal(h) // strings and numbers always marshal
+	for _, m := range p.Messages {
+		out = append(append(out, '\n'), m.JSON()...)
+	}
+	return out
+}
+
+// DecodeCommand reads what Encode made.
+func DecodeCommand(data []byte) (c Command, err error) {
+	var h header
+	first, rest, _ := bytes.Cut(data, []byte{'\n'})
+	if err := json.Unmarshal(first, &h); err != nil {
+		return c, fmt.Errorf("read the head of a command: %w", err)
+	}
+	c = Command{Kind: h.Kind, Region: h.Region, SilentSince: h.SilentSince,
+		Post: Post{FlowID: h.FlowID, IfIncarnation: h.IfIncarnation, Stamp: Stamp{Name: string(h.Emitter), Epoch: h.Epoch, N: h.N}}}
+	switch c.Kind {
+	case KindDelete, KindDeleteRegion, KindIdle, KindHeard, KindNumber:
+		return c, nil
+	case KindPost:
+	default:
+		return c, fmt.Errorf("a command of kind %q is not known: it comes from a later version", h.Kind)
+	}
+	if h.Regions != nil {
+		c.Post.Regions = *h.Regions
+	}
+	if len(h.Emitter) > 0 {
+		if n, err := hex.Decode(c.Post.Digest[:], []byte(h.Digest)); err != nil || n != len(c.Post.Digest) {
+			return c, fmt.Errorf("the digest of a command has %d bytes: %w", n, err)
+		}
+	}
+	if c.Post.Messages, err = flow.DecodeBatch(h.FlowID, rest, 0); err != nil {
+		return c, fmt.Errorf("read the messages of a command: %w", err)
+	}
+	return c, nil
+}

@@ -1,0 +1,215 @@
+package hub
+
+import (
+	"cmp"
+	"fmt"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// Log puts the changes of one or more hubs into one order, so that all of them come to the same. A hub that has one (Config.Log) is
+// changed by Apply alone. Its methods may be called from any goroutine.
+type Log interface {
+	// Append adds a command and returns what Apply of this hub made of it. When it fails, with an *UnavailableError or a
+	// *TooLargeError, the command may still be applied later; a Post with a Stamp may then be repeated.
+	Append(Command) (Outcome, error)
+	// Sync waits until this hub has applied all that was in the log when it was called, or fails with an *UnavailableError.
+	Sync() error
+	// Status says how far this hub and the log are apart.
+	Status() LogStatus
+}
+
+// LogStatus is the state of a Log.
+type LogStatus struct {
+	Loaded bool  // this hub has what was in the log when it started: it may answer
+	Err    error // why no change can be taken at the moment; nil when it can
+}
+
+// LogStatus says how far this hub and its Log are apart. A hub without one needs nothing.
+func (h *Hub) LogStatus() LogStatus {
+	if h.cfg.Log == nil {
+		return LogStatus{Loaded: true}
+	}
+	return h.cfg.Log.Status()
+}
+
+// Entry is a command that has its place in a log.
+type Entry struct {
+	Seq     int64  // its number in the log, at least 1, each greater than the one before, below 2^38
+	At      int64  // when the log took it, Unix milliseconds
+	Birth   string // the incarnation of a flow that comes to be with it: the same for all hubs, and never given before
+	Command Command
+}
+
+// entryBits is how many bits of a sequence number tell the messages of an entry apart. The others are the entry's own number.
+const entryBits = 15
+
+// MaxEntryMessages is how many messages one entry of a Log may have. A few numbers are left for what the hub adds itself.
+const MaxEntryMessages = 1<<entryBits - 8
+
+// FirstOf returns the first of the numbers that entry seq of a Log may give to messages.
+func FirstOf(seq int64) int64 { return seq << entryBits }
+
+// EntryOf returns the entry of a Log that gave a number to a message.
+func EntryOf(number int64) int64 { return number >> entryBits }
+
+// Outcome is what a hub made of a command.
+type Outcome struct {
+	Receipt Receipt
+	Err     error // *IncarnationError or *EmitterError: it was refused
+	Removed int   // nodes of a region that were removed, or 1 for a flow
+}
+
+// Apply makes the change of an entry. Entries come in their order, from one goroutine at a time. What it does depends on the
+// entries that were applied before and on nothing else: not on limits, the clock or who reads.
+func (h *Hub) Apply(e Entry) (out Outcome) {
+	under := h.numbers.open()
+	h.numbers.last.Store(FirstOf(e.Seq+1) - 1)
+	defer func() {
+		under.done()
+		h.merges.settle()
+	}()
+	first, p := FirstOf(e.Seq), e.Command.Post
+	switch e.Command.Kind {
+	case KindPost:
+		out.Receipt, out.Err = h.applyPost(p, e, under)
+	case KindNumber:
+		out.Receipt = Receipt{Seq: first, Incarnation: NoIncarnation}
+	case KindDelete:
+		out.Removed = h.remove(p.FlowID, func(*topic) bool { return true }, numbered(first, under))
+	case KindIdle:
+		idle := func(t *topic) bool { return t.incarnation == p.IfIncarnation && t.spokeAt() == e.Command.SilentSince }
+		out.Removed = h.remove(p.FlowID, idle, numbered(first, under))
+		h.Stats.Dropped.Add(int64(out.Removed))
+	case KindHeard:
+		h.withState(p.FlowID, func(t *topic) { t.spoken = e.At })
+	case KindDeleteRegion:
+		h.withState(p.FlowID, func(t *topic) {
+			if ids := t.idsOf(e.Command.Region); len(ids) > 0 {
+				out.Removed = len(ids)
+				t.apply(batch{first: first, at: e.At, place: under, messages: []*flow.Message{flow.DeleteNodes(ids...)}})
+			}
+		})
+	}
+	return out
+}
+
+func numbered(first int64, under *place) func() (int64, *place) {
+	return func() (int64, *place) { return first, under }
+}
+
+func (h *Hub) applyPost(p Post, e Entry, under *place) (Receipt, error) {
+	b := batch{first: FirstOf(e.Seq), at: e.At, birth: e.Birth, messages: p.Messages, regions: p.Regions, stamp: p.Stamp, digest: p.Digest, place: under}
+	if h.Incarnation(p.FlowID) == NoIncarnation {
+		if err := p.wants(NoIncarnation); err != nil {
+			return Receipt{Incarnation: NoIncarnation}, err
+		}
+		if onlyDeletes(p.Messages) {
+			return Receipt{Seq: b.last(), Incarnation: NoIncarnation}, nil
+		}
+	}
+	for {
+		t := h.ensure(p.FlowID)
+		r, err, again := h.ingest(t, func() (Receipt, error) {
+			if last := t.repeated(p); last != nil {
+				return last.receipt, nil
+			}
+			if err := t.conditions(p); err != nil {
+				return Receipt{Incarnation: t.incarnation}, err
+			}
+			t.apply(b)
+			return Receipt{Seq: b.last(), Incarnation: t.incarnation}, nil
+		})
+		if !again {
+			return r, err
+		}
+	}
+}
+
+// ingestByLog has a request put into the log. Limits are this hub's own and are checked before: what is in the log is applied.
+func (h *Hub) ingestByLog(p Post) (Receipt, error) {
+	if len(p.Messages) > MaxEntryMessages {
+		return Receipt{Incarnation: h.Incarnation(p.FlowID)}, &TooLargeError{Detail: fmt.Sprintf("a batch may have %d messages, this one has %d; send fewer at a time", MaxEntryMessages, len(p.Messages))}
+	}
+	r, done, err := h.foresee(p)
+	if err != nil || r.Incarnation == NoIncarnation && onlyDeletes(p.Messages) { // it may be that this hub is behind
+		if err := h.cfg.Log.Sync(); err != nil {
+			return r, err
+		}
+		r, done, err = h.foresee(p)
+	}
+	if done || err != nil {
+		return r, err
+	}
+	c := Command{Kind: KindPost, Post: p}
+	if r.Incarnation == NoIncarnation && onlyDeletes(p.Messages) {
+		c = Command{Kind: KindNumber}
+	}
+	out, err := h.cfg.Log.Append(c)
+	if err != nil {
+		return r, err
+	}
+	return out.Receipt, out.Err
+}
+
+// foresee says what would become of a request as things are: done when it is an exact repeat, an error when it would be refused.
+func (h *Hub) foresee(p Post) (r Receipt, done bool, err error) {
+	t := h.topic(p.FlowID)
+	if t == nil {
+		return Receipt{Incarnation: NoIncarnation}, false, cmp.Or(p.wants(NoIncarnation), h.admits(p, nil))
+	}
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if last := t.repeated(p); last != nil {
+		return last.receipt, true, nil
+	}
+	r.Incarnation = t.incarnation
+	return r, false, cmp.Or(t.conditions(p), h.admits(p, t))
+}
+
+// changeByLog has a command put into the log, if there is a flow for it.
+func (h *Hub) changeByLog(c Command) (removed int, err error) {
+	if h.Incarnation(c.Post.FlowID) == NoIncarnation {
+		if err := h.cfg.Log.Sync(); err != nil {
+			return 0, err
+		}
+		if h.Incarnation(c.Post.FlowID) == NoIncarnation {
+			return 0, nil
+		}
+	}
+	out, err := h.cfg.Log.Append(c)
+	return out.Removed, err
+}
+
+// catchUp makes sure that this hub has what a client has seen at another one.
+func (h *Hub) catchUp(number int64) error {
+	if h.cfg.Log == nil || number <= h.numbers.last.Load() {
+		return nil
+	}
+	return h.cfg.Log.Sync()
+}
+
+// dropIdleByLog has flows dropped that nobody speaks for, and tells the other hubs of those that somebody does speak for, though only
+// to this one.
+func (h *Hub) dropIdleByLog(limit int64) {
+	var commands []Command
+	h.topics.Range(func(_, v any) bool {
+		t := v.(*topic)
+		t.mu.RLock()
+		defer t.mu.RUnlock()
+		spoke, heard := t.spokeAt(), t.heard.Load()
+		switch p := (Post{FlowID: t.id, IfIncarnation: t.incarnation}); {
+		case t.state == nil:
+		case spoke < limit && heard < limit:
+			commands = append(commands, Command{Kind: KindIdle, Post: p, SilentSince: spoke})
+		case heard-spoke > h.cfg.IdleTimeout.Milliseconds()/4:
+			commands = append(commands, Command{Kind: KindHeard, Post: p, SilentSince: spoke})
+		}
+		return true
+	})
+	for _, c := range commands {
+		if _, err := h.cfg.Log.Append(c); err != nil {
+			return // the log is away; there is time
+		}
+	}
+}

@@ -1,0 +1,254 @@
+package hub_test
+
+import (
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// shared is a log in memory that several hubs follow, each when it is told to. Commands go through their encoding.
+type shared struct {
+	mu      sync.Mutex
+	entries []hub.Entry
+	away    bool
+	now     func() time.Time // the log's clock; nil: one that each entry moves
+}
+
+// end is what one hub is given as its Log.
+type end struct {
+	log     *shared
+	hub     *hub.Hub
+	applied int
+	results []hub.Outcome
+}
+
+func (s *shared) hub(cfg hub.Config) (*hub.Hub, *end) {
+	e := &end{log: s}
+	cfg.Log = e
+	e.hub = hub.New(cfg)
+	return e.hub, e
+}
+
+var errAway = &hub.UnavailableError{Detail: "the log is away"}
+
+func (e *end) Append(c hub.Command) (hub.Outcome, error) {
+	e.log.mu.Lock()
+	if e.log.away {
+		e.log.mu.Unlock()
+		return hub.Outcome{}, errAway
+	}
+	c, err := hub.DecodeCommand(c.Encode())
+	if err != nil {
+		e.log.mu.Unlock()
+		return hub.Outcome{}, err
+	}
+	n := int64(len(e.log.entries) + 1)
+	at := 1_790_000_000_000 + n
+	if e.log.now != nil {
+		at = e.log.now().UnixMilli()
+	}
+	e.log.entries = append(e.log.entries, hub.Entry{Seq: n, At: at, Birth: fmt.Sprintf("birth-%d", n), Command: c})
+	e.log.mu.Unlock()
+	err = e.Sync()
+	return e.results[n-1], err
+}
+
+func (e *end) Sync() error {
+	e.log.mu.Lock()
+	defer e.log.mu.Unlock()
+	if e.log.away {
+		return errAway
+	}
+	for ; e.applied < len(e.log.entries); e.applied++ {
+		entry := e.log.entries[e.applied]
+		entry.Command, _ = hub.DecodeCommand(entry.Command.Encode()) // no hub shares memory with another
+		e.results = append(e.results, e.hub.Apply(entry))
+	}
+	return nil
+}
+
+func (e *end) Status() hub.LogStatus { return hub.LogStatus{Loaded: true} }
+
+// TestHubsOnOneLogAreTheSame posts, deletes and repeats at random at several hubs of one log, of which some apply later than others
+// and have smaller limits: all give the same answers, numbers, incarnations, frames and states.
+func TestHubsOnOneLogAreTheSame(t *testing.T) {
+	for seed := range uint64(40) {
+		r := rand.New(rand.NewPCG(seed, 9))
+		log := &shared{}
+		var hubs []*hub.Hub
+		var ends []*end
+		for i := range 3 {
+			h, e := log.hub(hub.Config{RingCapacity: 20, MaxNodes: []int{100, 8, 100}[i], MaxFlows: []int{100, 2, 100}[i]})
+			hubs, ends = append(hubs, h), append(ends, e)
+		}
+		reader, err := hubs[2].Follow("F", 0, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := &follower{reader: reader}
+		for step := range 200 {
+			h := hubs[r.IntN(3)]
+			p := hub.Post{FlowID: []string{"F", "G.a:b", "H"}[r.IntN(3)]}
+			switch r.IntN(12) {
+			case 0:
+				_, err = h.Delete(p.FlowID)
+			case 1:
+				_, err = h.DeleteRegion(p.FlowID, "r1")
+			case 2:
+				p.Messages = []*flow.Message{flow.DeleteNodes(fmt.Sprint("n", r.IntN(12)))}
+				p.Regions = [][]string{nil, {}, {"r1"}}[r.IntN(3)]
+				_, err = h.Ingest(p)
+			default:
+				for range 1 + r.IntN(3) {
+					m, err := flow.Decode(p.FlowID, fmt.Appendf(nil, `{"type":"upsert-nodes","more":"é","nodes":[{"id":"n%d","flowId":%q,"label":"l","status":"s%d","region":"r%d"}]}`, r.IntN(12), p.FlowID, step, r.IntN(2)))
+					if err != nil {
+						t.Fatal(err)
+					}
+					p.Messages = append(p.Messages, m)
+				}
+				if r.IntN(3) == 0 {
+					p.Messages = append(p.Messages, flow.UpsertRels(flow.Relationship{FromID: fmt.Sprint("n", r.IntN(12)), ToID: fmt.Sprint("n", r.IntN(12)), Type: flow.FinishToStart}))
+				}
+				if r.IntN(2) == 0 {
+					p.Stamp = hub.Stamp{Name: "e\xff", Epoch: int64(step / 50), N: int64(r.IntN(50))}
+					p.Digest[0] = byte(step)
+				}
+				if r.IntN(3) == 0 {
+					p.IfIncarnation = hubs[r.IntN(3)].Incarnation(p.FlowID)
+				}
+				var first, again hub.Receipt
+				if first, err = h.Ingest(p); err == nil && p.Stamp.Name != "" {
+					if again, err = hubs[r.IntN(3)].Ingest(p); again != first {
+						t.Fatalf("a repeat gets %v, first was %v", again, first)
+					}
+				}
+			}
+			var refused *hub.LimitError
+			var stale *hub.EmitterError
+			var other *hub.IncarnationError
+			if err != nil && !errors.As(err, &refused) && !errors.As(err, &stale) && !errors.As(err, &other) {
+				t.Fatal(err)
+			}
+			if d := f.reader.Take(); d.Ended {
+				f.reader.Close()
+				if f.reader, err = hubs[r.IntN(3)].Follow("F", f.last, true); err != nil {
+					t.Fatal(err)
+				}
+			}
+			f.drain(t)
+		}
+		for _, e := range ends {
+			if err := e.Sync(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range hubs {
+			if !reflect.DeepEqual(hubs[i].List(), hubs[0].List()) || fmt.Sprint(ends[i].results) != fmt.Sprint(ends[0].results) {
+				t.Fatalf("seed %d: hub %d has\n%v\nwant\n%v", seed, i, hubs[i].List(), hubs[0].List())
+			}
+			for _, s := range hubs[0].List() {
+				want, _ := hubs[0].History(s.ID, 0, 0)
+				got, _ := hubs[i].History(s.ID, 0, 0)
+				if !reflect.DeepEqual(got, want) {
+					t.Fatalf("seed %d: the history of %s at hub %d is\n%v\nwant\n%v", seed, s.ID, i, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestWhatAnotherHubOfTheLogHasSeenIsNoGap(t *testing.T) {
+	log := &shared{}
+	ahead, _ := log.hub(hub.Config{})
+	behind, _ := log.hub(hub.Config{})
+	m := flow.UpsertNodes(flow.Node{ID: "n", FlowID: "F", Label: "n", Status: "x"})
+	r, err := ahead.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{m}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	log.away = true
+	var away *hub.UnavailableError
+	if _, err := behind.Follow("F", r.Seq, true); !errors.As(err, &away) {
+		t.Errorf("a hub that is behind its client goes back: %v", err)
+	}
+	if _, err := behind.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{m}}); !errors.As(err, &away) {
+		t.Errorf("without its log: %v", err)
+	}
+	log.away = false
+	// The number before the derived message of the same entry.
+	reader, err := behind.Follow("F", r.Seq, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := reader.Take()
+	if len(d.Frames) != 1 || !strings.Contains(string(d.Frames[0]), "upsert-flow") {
+		t.Errorf("it resumes with %s", d.Frames)
+	}
+	if _, err := behind.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{m}, IfIncarnation: ahead.Incarnation("F")}); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestEntriesHaveOnlySoManyMessages(t *testing.T) {
+	h, _ := (&shared{}).hub(hub.Config{})
+	m := flow.UpsertNodes(flow.Node{ID: "n", FlowID: "F", Label: "n", Status: "x"})
+	messages := make([]*flow.Message, hub.MaxEntryMessages+1)
+	for i := range messages {
+		messages[i] = m
+	}
+	var large *hub.TooLargeError
+	if _, err := h.Ingest(hub.Post{FlowID: "F", Messages: messages}); !errors.As(err, &large) || !strings.Contains(large.Detail, fmt.Sprint(hub.MaxEntryMessages)) {
+		t.Errorf("%v", err)
+	}
+	r, err := h.Ingest(hub.Post{FlowID: "F", Messages: messages[1:]})
+	if err != nil || hub.EntryOf(r.Seq) != 1 {
+		t.Errorf("%v %v", r, err)
+	}
+	if s, _ := h.Snapshot("F"); hub.EntryOf(s.Seq) != 1 {
+		t.Errorf("the derived message has number %d, of another entry", s.Seq)
+	}
+}
+
+// TestIdleIsWhatAllHubsCallIdle has an emitter speak, without a message, to one of two hubs only.
+func TestIdleIsWhatAllHubsCallIdle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := &shared{now: time.Now}
+		one, first := log.hub(hub.Config{IdleTimeout: time.Hour})
+		two, second := log.hub(hub.Config{IdleTimeout: time.Hour})
+		m := flow.UpsertNodes(flow.Node{ID: "n", FlowID: "F", Label: "n", Status: "x"})
+		if _, err := one.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{m}}); err != nil {
+			t.Fatal(err)
+		}
+		pass := func() {
+			hub.DropIdle(one)
+			hub.DropIdle(two)
+			_, _ = first.Sync(), second.Sync()
+		}
+		pass()
+		time.Sleep(50 * time.Minute)
+		one.Heard("F")
+		pass()
+		time.Sleep(50 * time.Minute)
+		pass()
+		if one.Incarnation("F") == hub.NoIncarnation || two.Incarnation("F") == hub.NoIncarnation {
+			t.Error("dropped, though one of them was spoken to")
+		}
+		time.Sleep(50 * time.Minute)
+		pass()
+		if one.Incarnation("F") != hub.NoIncarnation || two.Incarnation("F") != hub.NoIncarnation {
+			t.Error("nobody has spoken for an hour, and it is there")
+		}
+		if n := one.Stats.Dropped.Load(); n != 1 {
+			t.Errorf("%d dropped", n)
+		}
+	})
+}

@@ -64,8 +64,8 @@ func (h *Hub) Save(w io.Writer) error {
 func (h *Hub) Number() int64 { return h.numbers.last.Load() }
 
 // Restore makes the flows of a saved state exactly what they were, their incarnations and numbers included. It is for replicas of one
-// log: who restores must go on with what came after. A flow that is there already is replaced, unless it is as far or further.
-// Limits are not looked at.
+// log: who restores must go on with what came after, and the hub must not have given out greater numbers of its own. A flow that is
+// there already is replaced, unless it is as far or further. Limits are not looked at.
 func (h *Hub) Restore(s *SavedState) {
 	h.numbers.raise(s.Number)
 	for _, c := range s.Flows {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
@@ -107,5 +108,23 @@ func TestAMemoryThatFitsNoFlowIsHarmless(t *testing.T) {
 	b.put(3*second, node("a", "succeeded", second, 3*second))
 	if got := b.track.Rollouts(3*second + minute); len(got) != 1 || got[0].EndedAt.IsZero() {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestWhatWaitsJoinsInOneOrderHoweverTheGraphTellsIt(t *testing.T) {
+	for _, order := range [][]string{{"w1", "w2", "w3"}, {"w3", "w1", "w2"}} {
+		b := newBench(t)
+		for _, id := range order {
+			b.depends("a", id)
+		}
+		b.put(second, node("w2", "running", 0, 0, waits), node("w3", "running", 0, 0, waits), node("w1", "running", 0, 0, waits))
+		b.put(2*second, node("a", "running", 2*second, 0))
+		var got []string
+		for _, m := range b.track.Rollouts(2 * second)[0].Members {
+			got = append(got, m.ID)
+		}
+		if want := []string{"a", "w1", "w2", "w3"}; !slices.Equal(got, want) {
+			t.Errorf("edges made to %v: joined %v", order, got)
+		}
 	}
 }

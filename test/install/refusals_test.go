@@ -19,9 +19,20 @@ var byValue = map[string][]refusal{
 		{"flowServer.image.repository=flow", `flowServer.image.repository is "flow": set it to`},
 		{"flowServer.image.digest=sha256:12", `flowServer.image.digest is "sha256:12": set it to sha256: and 64 hexadecimal digits`},
 		{"global.imageRegistry=https://registry.example.com", `global.imageRegistry is "https://registry.example.com": set it to a host`},
+		{"global.imageRegistry=registry.example.com//mirror", `global.imageRegistry is "registry.example.com//mirror": set it to a host`},
+		{"global.imageRegistry=registry.example.com:70000", `global.imageRegistry is "registry.example.com:70000": set it to a host`},
+		{"flowServer.image.repository=registry.example.com/a..b", `flowServer.image.repository is "registry.example.com/a..b": set it to`},
+		{"flowServer.image.repository=-registry/a", `flowServer.image.repository is "-registry/a": set it to`},
+		{"flowServer.image.repository=registry.example.com/" + strings.Repeat("a", 235), `: set it to the image's whole name without tag`},
+		{"flowServer.podLabels.app\\.kubernetes\\.io/name=mine", `flowServer.podLabels has app.kubernetes.io/name, which the chart sets: name the label otherwise.`},
+		{"flowServer.resources.limits.memory=16Mi", `flowServer.resources.limits.memory is "16Mi": set it to at least 64Mi, or leave it out.`},
+		{"flowServer.resources.limits.memory=256Mi", `flowServer.settings.maxStateBytes is 268435456: set it to at most three quarters of flowServer.resources.limits.memory, which is 268435456, or raise that.`},
 		{"flowServer.basePath=", `flowServer.basePath is "": set it to a path that starts and ends with a slash`},
 		{"flowServer.basePath=flow", `flowServer.basePath is "flow": set it to a path`},
 		{"flowServer.basePath=//", `flowServer.basePath is "//": set it to a path`},
+		{"flowServer.basePath=/a b/", `flowServer.basePath is "/a b/": set it to a path`},
+		{"flowServer.basePath=/%zz/", `flowServer.basePath is "/%zz/": set it to a path`},
+		{"flowServer.basePath=/a/../", `flowServer.basePath is "/a/../": set it to a path`},
 		{"flowServer.settings.maxBatchBytes=2048", `flowServer.settings.maxBatchBytes is 2048: set it to at least maxMessageBytes, which is 1048576.`},
 		{"flowServer.settings.maxIngestBytes=2097152", `flowServer.settings.maxIngestBytes is 2097152: set it to at least maxBatchBytes, which is 16777216.`},
 		{"flowServer.settings.idleTimeout=59s", `flowServer.settings.idleTimeout is "59s": set it to a whole number of s, m or h from 60s to 315360000s, such as 72h.`},
@@ -58,10 +69,15 @@ var byValue = map[string][]refusal{
 		{"flowEmitter.flowId=", `flowEmitter.flowId is "": set it to the flow that this cluster is a part of, 1 to 128 characters of A-Z a-z 0-9 . _ : -.`},
 		{"flowEmitter.flowId=a/b", `flowEmitter.flowId is "a/b": set it to`},
 		{"flowEmitter.flowId=" + strings.Repeat("a", 129), `set it to the flow that this cluster is a part of`},
-		{"flowEmitter.regionKey=", `flowEmitter.regionKey is "": set it to the name of this cluster in the flow, lower-case letters, digits and hyphens without a slash, such as fsn1.`},
+		{"flowEmitter.regionKey=", `flowEmitter.regionKey is "": set it to the name of this cluster in the flow, at most 63 lower-case letters, digits and hyphens without a slash, such as fsn1.`},
 		{"flowEmitter.regionKey=eu/fsn1", `flowEmitter.regionKey is "eu/fsn1": set it to`},
 		{"flowEmitter.regionKey=FSN1", `flowEmitter.regionKey is "FSN1": set it to`},
 		{"flowEmitter.regionKey=-a", `flowEmitter.regionKey is "-a": set it to`},
+		{"flowEmitter.regionKey=" + strings.Repeat("a", 64), `: set it to the name of this cluster in the flow, at most 63 `},
+		{"flowEmitter.flowServerUrl=http://[1:2]", `flowEmitter.flowServerUrl is "http://[1:2]": set it to`},
+		{"flowEmitter.flowServerUrl=http://[::::]", `flowEmitter.flowServerUrl is "http://[::::]": set it to`},
+		{"flowEmitter.podLabels.app\\.kubernetes\\.io/instance=mine", `flowEmitter.podLabels has app.kubernetes.io/instance, which the chart sets: name the label otherwise.`},
+		{"flowEmitter.resources.limits.memory=16Mi", `flowEmitter.resources.limits.memory is "16Mi": set it to at least 32Mi, or leave it out.`},
 		{"flowEmitter.token.existingSecret=s,flowEmitter.token.key=", `flowEmitter.token.key is "": set it to the key of the Secret that holds it.`},
 		{"flowEmitter.ca.existingSecret=s,flowEmitter.ca.key=a/b", `flowEmitter.ca.key is "a/b": set it to`},
 		{"flowEmitter.settings.emitInterval=0ms", `flowEmitter.settings.emitInterval is "0ms": set it to a whole number of ms, s or m from 1ms to 60000ms, such as 200ms.`},
@@ -99,6 +115,9 @@ func TestSchemaRefusals(t *testing.T) {
 			{"flowServer.service.port=70000", "/flowServer/service/port"},
 			{"flowServer.tokens.existingSecret=My_Secret", "/flowServer/tokens/existingSecret"},
 			{"flowServer.serviceMonitor.interval=30", "/flowServer/serviceMonitor/interval"},
+			{"flowServer.resources.limits.memory=lots", "/flowServer/resources/limits/memory"},
+			{"flowServer.podLabels.team=a b", "/flowServer/podLabels/team"},
+			{"flowServer.nodeSelector.a b=c", "a b"},
 			{"flowServer=null", "flowServer"},
 			{"fullnameOverride=My Flow", "/fullnameOverride"},
 		},
@@ -120,6 +139,15 @@ func TestSchemaRefusals(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), "schema") || !strings.Contains(err.Error(), r.want) {
 				t.Errorf("%s with %s: %v, want a word of the schema on %s", name, r.set, err, r.want)
 			}
+		}
+	}
+}
+
+func TestANameThatAServiceCantHaveFailsTheRender(t *testing.T) {
+	for release, name := range map[string]string{"1": "1-openova-flow-server", "a.b": "a.b-openova-flow-server"} {
+		_, err := render(load(t, server), nil, release, true)
+		if want := `the objects' name is "` + name + `", which a Service can't have: set fullnameOverride to`; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
 		}
 	}
 }

@@ -13,9 +13,29 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Bytes of a quantity such as 512Mi. */}}
+{{- define "flow-emitter.bytes" -}}
+{{- if not (kindIs "string" .) -}}
+{{- printf "%d" (int64 .) -}}
+{{- else -}}
+{{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 -}}
+{{- printf "%d" (int64 (mulf (float64 (regexFind "^[0-9.]+" .)) (get $units (regexFind "[a-zA-Z]*$" .)))) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What pods or monitors are labelled with besides; takes root, name and value. */}}
+{{- define "flow-emitter.checkLabels" -}}
+{{- $own := include "flow-emitter.labels" .root | fromYaml -}}
+{{- range $label, $_ := .value -}}
+{{- if hasKey $own $label -}}
+{{- fail (printf "flowEmitter.%s has %s, which the chart sets: name the label otherwise." $.name $label) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "flow-emitter.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "flow-emitter.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "flow-emitter.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "flow-emitter.labels" -}}
@@ -67,12 +87,14 @@ openova-flow-adapter-flux-{{ printf "%s/%s" .Values.flowEmitter.flowId .Values.f
 {{- if eq $tag "latest" -}}
 {{- fail (printf "flowEmitter.image.tag is \"latest\", which is another image tomorrow: set it to a version, such as %s." .Chart.AppVersion) -}}
 {{- end -}}
+{{- $host := "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?" -}}
+{{- $path := "(/[a-z0-9]+((\\.|__?|-+)[a-z0-9]+)*)" -}}
 {{- $registry := default "harbor.openova.io" .Values.global.imageRegistry -}}
-{{- if not (regexMatch "^[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)?$" $registry) -}}
+{{- if not (regexMatch (printf "^%s%s*$" $host $path) $registry) -}}
 {{- fail (printf "global.imageRegistry is %q: set it to a host such as registry.example.com, without https:// and without a slash at its end." $registry) -}}
 {{- end -}}
-{{- $repository := default (printf "%s/proxy-ghcr/openova-io/openova/openova-flow-adapter-flux" (trimSuffix "/" $registry)) $image.repository -}}
-{{- if not (regexMatch "^[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$" $repository) -}}
+{{- $repository := default (printf "%s/proxy-ghcr/openova-io/openova/openova-flow-adapter-flux" $registry) $image.repository -}}
+{{- if or (not (regexMatch (printf "^%s%s+$" $host $path) $repository)) (gt (len $repository) 255) -}}
 {{- fail (printf "flowEmitter.image.repository is %q: set it to the image's whole name without tag, such as registry.example.com/openova/openova-flow-adapter-flux, or leave it empty." $repository) -}}
 {{- end -}}
 {{- $digest := default "" $image.digest -}}
@@ -98,16 +120,26 @@ openova-flow-adapter-flux-{{ printf "%s/%s" .Values.flowEmitter.flowId .Values.f
 {{/* What the adapter would refuse at its start. */}}
 {{- define "flow-emitter.validate" -}}
 {{- $v := .Values.flowEmitter -}}
+{{- $_ := include "flow-emitter.checkLabels" (dict "root" . "name" "podLabels" "value" $v.podLabels) -}}
+{{- $_ := include "flow-emitter.checkLabels" (dict "root" . "name" "podMonitor.labels" "value" $v.podMonitor.labels) -}}
+{{- $memory := dig "limits" "memory" "" (default dict $v.resources) -}}
+{{- $bytes := int64 (include "flow-emitter.bytes" (default "0" $memory)) -}}
+{{- if and $memory (lt $bytes (int64 33554432)) -}}
+{{- fail (printf "flowEmitter.resources.limits.memory is %q: set it to at least 32Mi, or leave it out." (toString $memory)) -}}
+{{- end -}}
 {{- $url := default "" $v.flowServerUrl -}}
+{{- $address := regexFind "^https?://\\[[^]]*\\]" $url -}}
+{{- $groups := len (regexFindAll "[0-9A-Fa-f]+" (regexReplaceAll "^https?://" $address "") -1) -}}
+{{- $ipv6 := and (regexMatch "//\\[([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4})*)?(::([0-9A-Fa-f]{1,4}(:[0-9A-Fa-f]{1,4})*)?)?\\]$" $address) (or (eq $groups 8) (and (contains "::" $address) (lt $groups 8))) -}}
 {{- $port := regexFind ":[0-9]+(/|$)" (regexReplaceAll "^https?://(\\[[0-9A-Fa-f:.]+\\])?" $url "") | trimAll ":/" -}}
-{{- if or (not (regexMatch "^https?://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$" $url)) (gt (atoi (default "1" $port)) 65535) (lt (atoi (default "1" $port)) 1) -}}
+{{- if or (and $address (not $ipv6)) (not (regexMatch "^https?://([A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|\\[[0-9A-Fa-f:.]+\\])(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?$" $url)) (gt (atoi (default "1" $port)) 65535) (lt (atoi (default "1" $port)) 1) -}}
 {{- fail (printf "flowEmitter.flowServerUrl is %q: set it to the flow server's absolute URL, http://host or https://host, such as https://openova-flow.example.com." (regexReplaceAll "//[^/@]*@" $url "//…@")) -}}
 {{- end -}}
 {{- if not (regexMatch "^[A-Za-z0-9._:-]{1,128}$" (default "" $v.flowId)) -}}
 {{- fail (printf "flowEmitter.flowId is %q: set it to the flow that this cluster is a part of, 1 to 128 characters of A-Z a-z 0-9 . _ : -." (default "" $v.flowId)) -}}
 {{- end -}}
-{{- if not (regexMatch "^[a-z0-9]([a-z0-9-]*[a-z0-9])?$" (default "" $v.regionKey)) -}}
-{{- fail (printf "flowEmitter.regionKey is %q: set it to the name of this cluster in the flow, lower-case letters, digits and hyphens without a slash, such as fsn1." (default "" $v.regionKey)) -}}
+{{- if not (regexMatch "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" (default "" $v.regionKey)) -}}
+{{- fail (printf "flowEmitter.regionKey is %q: set it to the name of this cluster in the flow, at most 63 lower-case letters, digits and hyphens without a slash, such as fsn1." (default "" $v.regionKey)) -}}
 {{- end -}}
 {{- range $name := list "token" "ca" -}}
 {{- $secret := get $v $name -}}
@@ -135,8 +167,8 @@ openova-flow-adapter-flux-{{ printf "%s/%s" .Values.flowEmitter.flowId .Values.f
 apiVersion: rbac.authorization.k8s.io/v1
 kind: Role
 metadata:
-  name: {{ .name }}
-  namespace: {{ .namespace }}
+  name: {{ .name | quote }}
+  namespace: {{ .namespace | quote }}
   labels:
     {{- include "flow-emitter.labels" .root | nindent 4 }}
 rules:
@@ -145,17 +177,17 @@ rules:
 apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
 metadata:
-  name: {{ .name }}
-  namespace: {{ .namespace }}
+  name: {{ .name | quote }}
+  namespace: {{ .namespace | quote }}
   labels:
     {{- include "flow-emitter.labels" .root | nindent 4 }}
 roleRef:
   apiGroup: rbac.authorization.k8s.io
   kind: Role
-  name: {{ .name }}
+  name: {{ .name | quote }}
 subjects:
   - kind: ServiceAccount
-    name: {{ include "flow-emitter.serviceAccountName" .root }}
-    namespace: {{ .root.Release.Namespace }}
+    name: {{ include "flow-emitter.serviceAccountName" .root | quote }}
+    namespace: {{ .root.Release.Namespace | quote }}
 ---
 {{- end -}}

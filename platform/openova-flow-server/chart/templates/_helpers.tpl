@@ -13,9 +13,29 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Bytes of a quantity such as 512Mi. */}}
+{{- define "flow-server.bytes" -}}
+{{- if not (kindIs "string" .) -}}
+{{- printf "%d" (int64 .) -}}
+{{- else -}}
+{{- $units := dict "" 1 "k" 1e3 "M" 1e6 "G" 1e9 "T" 1e12 "P" 1e15 "Ki" 1024 "Mi" 1048576 "Gi" 1073741824 "Ti" 1099511627776 "Pi" 1125899906842624 -}}
+{{- printf "%d" (int64 (mulf (float64 (regexFind "^[0-9.]+" .)) (get $units (regexFind "[a-zA-Z]*$" .)))) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* What pods or monitors are labelled with besides; takes root, name and value. */}}
+{{- define "flow-server.checkLabels" -}}
+{{- $own := include "flow-server.labels" .root | fromYaml -}}
+{{- range $label, $_ := .value -}}
+{{- if hasKey $own $label -}}
+{{- fail (printf "flowServer.%s has %s, which the chart sets: name the label otherwise." $.name $label) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "flow-server.selectorLabels" -}}
-app.kubernetes.io/name: {{ include "flow-server.name" . }}
-app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/name: {{ include "flow-server.name" . | quote }}
+app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
 {{- define "flow-server.labels" -}}
@@ -41,12 +61,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if eq $tag "latest" -}}
 {{- fail (printf "flowServer.image.tag is \"latest\", which is another image tomorrow: set it to a version, such as %s." .Chart.AppVersion) -}}
 {{- end -}}
+{{- $host := "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?" -}}
+{{- $path := "(/[a-z0-9]+((\\.|__?|-+)[a-z0-9]+)*)" -}}
 {{- $registry := default "harbor.openova.io" .Values.global.imageRegistry -}}
-{{- if not (regexMatch "^[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9._/-]+)?$" $registry) -}}
+{{- if not (regexMatch (printf "^%s%s*$" $host $path) $registry) -}}
 {{- fail (printf "global.imageRegistry is %q: set it to a host such as registry.example.com, without https:// and without a slash at its end." $registry) -}}
 {{- end -}}
-{{- $repository := default (printf "%s/proxy-ghcr/openova-io/openova/openova-flow-server" (trimSuffix "/" $registry)) $image.repository -}}
-{{- if not (regexMatch "^[A-Za-z0-9.-]+(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$" $repository) -}}
+{{- $repository := default (printf "%s/proxy-ghcr/openova-io/openova/openova-flow-server" $registry) $image.repository -}}
+{{- if or (not (regexMatch (printf "^%s%s+$" $host $path) $repository)) (gt (len $repository) 255) -}}
 {{- fail (printf "flowServer.image.repository is %q: set it to the image's whole name without tag, such as registry.example.com/openova/openova-flow-server, or leave it empty." $repository) -}}
 {{- end -}}
 {{- $digest := default "" $image.digest -}}
@@ -76,7 +98,21 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if ne (toString $v.replicas) "1" -}}
 {{- fail (printf "flowServer.replicas is %v: set it to 1, since the state of a flow is in the memory of one server." $v.replicas) -}}
 {{- end -}}
-{{- if or (not (regexMatch "^/([^?#\\s]*/)?$" (default "" $v.basePath))) (contains "//" $v.basePath) -}}
+{{- $_ := include "flow-server.checkLabels" (dict "root" . "name" "podLabels" "value" $v.podLabels) -}}
+{{- $_ := include "flow-server.checkLabels" (dict "root" . "name" "serviceMonitor.labels" "value" $v.serviceMonitor.labels) -}}
+{{- $memory := dig "limits" "memory" "" (default dict $v.resources) -}}
+{{- $bytes := int64 (include "flow-server.bytes" (default "0" $memory)) -}}
+{{- if and $memory (lt $bytes (int64 67108864)) -}}
+{{- fail (printf "flowServer.resources.limits.memory is %q: set it to at least 64Mi, or leave it out." (toString $memory)) -}}
+{{- end -}}
+{{- if and $memory (gt (mul 4 (int64 $v.settings.maxStateBytes)) (mul 3 $bytes)) -}}
+{{- fail (printf "flowServer.settings.maxStateBytes is %d: set it to at most three quarters of flowServer.resources.limits.memory, which is %d, or raise that." (int64 $v.settings.maxStateBytes) $bytes) -}}
+{{- end -}}
+{{- $name := include "flow-server.fullname" . -}}
+{{- if not (regexMatch "^[a-z]([a-z0-9-]*[a-z0-9])?$" $name) -}}
+{{- fail (printf "the objects' name is %q, which a Service can't have: set fullnameOverride to lower-case letters, digits and hyphens that begin with a letter, such as openova-flow-server." $name) -}}
+{{- end -}}
+{{- if or (not (regexMatch "^/([A-Za-z0-9._~-]+/)*$" (default "" $v.basePath))) (regexMatch "/[.]+/" $v.basePath) -}}
 {{- fail (printf "flowServer.basePath is %q: set it to a path that starts and ends with a slash, such as / or /flow/." (default "" $v.basePath)) -}}
 {{- end -}}
 {{- if lt (int64 $v.settings.maxBatchBytes) (int64 $v.settings.maxMessageBytes) -}}

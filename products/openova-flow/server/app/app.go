@@ -28,6 +28,7 @@ type Config struct {
 	BasePath    string         // prefix that everything is served under, starting and ending with /; "/"
 	TLSCertFile string         // PEM certificate chain; none: no TLS. Read again when it changes
 	TLSKeyFile  string         // its key
+	StateFile   string         // keeps the flows over a restart; see CheckStateFile. None: nothing is kept
 	DrainDelay  time.Duration  // how long readiness is off before connections are closed; none
 	Logger      *slog.Logger   // slog.Default()
 }
@@ -59,12 +60,20 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 		url = "https" + strings.TrimPrefix(url, "http")
 	}
 
+	state := &stateFile{path: cfg.StateFile, hub: h, log: log}
+	if state.path != "" {
+		state.load()
+		defer state.save() // once nothing changes any more
+	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
 	wg.Go(func() { h.Run(background) })
 	wg.Go(func() { api.Run(background) })
+	if state.path != "" {
+		wg.Go(func() { state.run(background) })
+	}
 	failed := make(chan error, 1)
 	wg.Go(func() { failed <- srv.Serve(listener) })
 	api.SetReady(true)

@@ -32,6 +32,10 @@ var Metrics = []Metric{
 	{"openova_flow_resyncs_total", "counter", "Snapshot frames in place of messages that a stream had missed."},
 	{"openova_flow_limit_hits_total", "counter", "Requests that reached a limit (429 and 503)."},
 	{"openova_flow_flows_dropped_total", "counter", "Flows dropped after the idle timeout."},
+	{"openova_flow_state_saves_total", "counter", "Times the state was written to FLOW_SERVER_STATE_FILE."},
+	{"openova_flow_state_save_failures_total", "counter", "Times that failed; the file is then as it was before."},
+	{"openova_flow_state_saved_timestamp_seconds", "gauge", "When it was written last, Unix time; 0: not since the start."},
+	{"openova_flow_state_set_aside_total", "counter", "State files that could not be used at the start and were renamed."},
 	{"openova_flow_flows", "gauge", "Flows."},
 	{"openova_flow_nodes", "gauge", "Nodes of all flows."},
 	{"openova_flow_relationships", "gauge", "Relationships of all flows."},
@@ -140,6 +144,14 @@ func (s *Server) samples(name string) []sample {
 		return one(s.metrics.limitHits.Load())
 	case "flows_dropped_total":
 		return one(st.Dropped.Load())
+	case "state_saves_total":
+		return one(st.Saves.Load())
+	case "state_save_failures_total":
+		return one(st.SaveFailures.Load())
+	case "state_saved_timestamp_seconds":
+		return one(st.SavedAt.Load())
+	case "state_set_aside_total":
+		return one(st.StatesSetAside.Load())
 	case "flows":
 		return one(st.Flows.Load())
 	case "nodes":

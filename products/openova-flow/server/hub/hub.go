@@ -21,6 +21,7 @@ const NoIncarnation = "none"
 type Hub struct {
 	cfg     Config
 	numbers numbers
+	changes atomic.Int64
 	topics  sync.Map   // flow id → *topic
 	mu      sync.Mutex // held to add a topic to topics or to take one out
 	merges  merges
@@ -40,6 +41,8 @@ type Stats struct {
 	Snapshots atomic.Int64    // snapshot frames handed to readers
 	Resyncs   atomic.Int64    // snapshot frames in place of messages that a reader had missed
 	Dropped   atomic.Int64    // flows dropped because nobody spoke for them
+
+	Saves, SaveFailures, SavedAt, StatesSetAside atomic.Int64 // of whoever keeps the hub in a file; SavedAt in Unix seconds
 }
 
 // MessageTypes is the order of Stats.Messages.
@@ -252,8 +255,12 @@ func (h *Hub) Incarnation(flowID string) string {
 func (h *Hub) Heard(flowID string) {
 	if t := h.topic(flowID); t != nil {
 		t.heard.Store(h.nowMs())
+		h.changes.Add(1)
 	}
 }
+
+// Changes returns a number that is another whenever what Save writes would be.
+func (h *Hub) Changes() int64 { return h.changes.Load() }
 
 // Run drops flows that nobody speaks for any more, until ctx ends.
 func (h *Hub) Run(ctx context.Context) {

@@ -99,6 +99,7 @@ func (t *topic) apply(b batch) {
 // changed tells whoever follows the topic that it has changed, and that the request which did it is done. t.mu is held.
 func (t *topic) changed(p *place) {
 	t.seen.Store(t.last)
+	t.hub.changes.Add(1)
 	for _, m := range t.merges {
 		m.mark(t)
 	}

@@ -74,6 +74,10 @@ var settings = []setting{
 	number("FLOW_SERVER_MAX_SUBSCRIBERS", 20_000, 1, 1<<30, "open streams", func(c *config, n int64) { c.app.Hub.MaxSubscribers = int(n) }),
 	number("FLOW_SERVER_MAX_EMITTERS", 1024, 1, 1<<30, "emitter names that a flow remembers", func(c *config, n int64) { c.app.Hub.MaxEmitters = int(n) }),
 	duration("FLOW_SERVER_IDLE_TIMEOUT", "72h", time.Minute, 10*365*24*time.Hour, "how long a flow stays without a message and without a word from an emitter", func(c *config, d time.Duration) { c.app.Hub.IdleTimeout = d }),
+	{"FLOW_SERVER_STATE_FILE", "", "a file in a directory that the server may write to; none: nothing is kept", "keeps the flows over a restart: written every minute and on shutdown, read at the start", func(c *config, v string) error {
+		c.app.StateFile = v
+		return nil
+	}},
 	duration("FLOW_SERVER_WRITE_TIMEOUT", "30s", time.Second, time.Hour, "how long a stream may take no bytes before it is cut", func(c *config, d time.Duration) { c.app.HTTP.WriteTimeout = d }),
 	duration("FLOW_SERVER_READ_TIMEOUT", "30s", time.Second, time.Hour, "how long a request's body may take to arrive", func(c *config, d time.Duration) { c.app.HTTP.ReadTimeout = d }),
 	duration("FLOW_SERVER_DRAIN_DELAY", "1s", 0, 5*time.Second, "how long /readyz says no before connections are closed on shutdown", func(c *config, d time.Duration) { c.app.DrainDelay = d }),

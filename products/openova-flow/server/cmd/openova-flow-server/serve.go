@@ -13,6 +13,11 @@ import (
 func serve(ctx context.Context, cfg config, stderr io.Writer) error {
 	cfg.app.Logger = newLogger(cfg, stderr)
 	cfg.app.HTTP.Version = buildVersion()
+	if f := cfg.app.StateFile; f != "" {
+		if err := app.CheckStateFile(f); err != nil {
+			return fmt.Errorf("FLOW_SERVER_STATE_FILE is %q, which can't be written: %w; allowed: a file in a directory that the server may write to", f, err)
+		}
+	}
 	listener, err := net.Listen("tcp", cfg.listenAddr)
 	if err != nil {
 		return fmt.Errorf("FLOW_SERVER_LISTEN_ADDR is %q, which can't be listened on: %w", cfg.listenAddr, err)

@@ -1,0 +1,153 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// saveEvery is how often a state that has changed is written.
+const saveEvery = time.Minute
+
+// stateFile keeps the flows of a hub in a file, so that a restart shows no empty page. The file is only ever replaced whole.
+type stateFile struct {
+	path  string
+	hub   *hub.Hub
+	log   *slog.Logger
+	saved int64 // how far the hub's changes were at the last save
+}
+
+// CheckStateFile reports why a state file could not be written, nil when it can. It changes nothing.
+func CheckStateFile(path string) error {
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return errors.New("it is there and is no file")
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), tempPattern(path))
+	if err != nil {
+		return fmt.Errorf("its directory can't be written to: %w", err)
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// tempPattern names the files that a state file is written as before it takes its place.
+func tempPattern(path string) string { return filepath.Base(path) + ".*.tmp" }
+
+// load makes the flows of the file again in a hub that has none. A file that can't be used is set aside: the server starts empty, and
+// the emitters fill it.
+func (f *stateFile) load() {
+	began, clock := time.Now(), f.hub.Number()
+	f.removeLeftovers()
+	state, err := readState(f.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		f.setAside(err)
+	default:
+		f.hub.Load(state)
+		f.log.Info("state loaded", "file", f.path, "flows", len(state.Flows), "took", time.Since(began).Round(time.Millisecond))
+		if f.hub.Number() > clock+int64(len(state.Flows)) { // the clock would not keep another start from giving the same numbers again
+			f.save()
+		}
+	}
+}
+
+func readState(path string) (*hub.SavedState, error) {
+	in, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer in.Close()
+	return hub.ReadState(in)
+}
+
+// setAside renames the file, so that it is neither lost nor read again. What was set aside before for the same reason gives way.
+func (f *stateFile) setAside(reason error) {
+	f.hub.Stats.StatesSetAside.Add(1)
+	to := f.path + ".damaged"
+	if errors.Is(reason, hub.ErrNewerState) {
+		to = f.path + ".newer"
+	}
+	if err := os.Rename(f.path, to); err != nil {
+		f.log.Error("state can't be used and can't be set aside; starting without it", "file", f.path, "err", errors.Join(reason, err))
+		return
+	}
+	f.log.Error("state can't be used and is set aside; starting without it", "file", f.path, "as", to, "err", reason)
+}
+
+// removeLeftovers removes what a process that was killed had begun to write.
+func (f *stateFile) removeLeftovers() {
+	dir := filepath.Dir(f.path)
+	entries, _ := os.ReadDir(dir) // what is wrong with it shows when the file is read or written
+	before, after, _ := strings.Cut(tempPattern(f.path), "*")
+	for _, e := range entries {
+		middle, ok := strings.CutPrefix(e.Name(), before)
+		if middle, ok2 := strings.CutSuffix(middle, after); ok && ok2 && strings.Trim(middle, "0123456789") == "" {
+			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
+				f.log.Warn("a leftover can't be removed", "file", e.Name(), "err", err)
+			}
+		}
+	}
+}
+
+// run saves now and then what has changed, until ctx ends.
+func (f *stateFile) run(ctx context.Context) {
+	tick := time.NewTicker(saveEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			f.save()
+		}
+	}
+}
+
+// save writes the file if anything has changed since. When that fails the file stays as it was, and it is tried again next time.
+func (f *stateFile) save() {
+	changes := f.hub.Changes()
+	if changes == f.saved {
+		return
+	}
+	if err := f.replace(); err != nil {
+		f.hub.Stats.SaveFailures.Add(1)
+		f.log.Error("state not saved", "file", f.path, "err", err)
+		return
+	}
+	f.saved = changes
+	f.hub.Stats.Saves.Add(1)
+	f.hub.Stats.SavedAt.Store(time.Now().Unix())
+}
+
+// replace writes the state beside the file and puts it in its place, so that at every instant there is a whole one.
+func (f *stateFile) replace() (err error) {
+	dir := filepath.Dir(f.path)
+	out, err := os.CreateTemp(dir, tempPattern(f.path)) // with mode 0600
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(out.Name()))
+		}
+	}()
+	if err := errors.Join(f.hub.Save(out), out.Sync(), out.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(out.Name(), f.path); err != nil {
+		return err
+	}
+	if d, err := os.Open(dir); err == nil {
+		_ = d.Sync() // makes the rename last, on systems that have this for directories
+		_ = d.Close()
+	}
+	return nil
+}

@@ -1,0 +1,219 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func withState(t *testing.T, path string) *program {
+	t.Helper()
+	return spawn(t, command(t, "--state-file="+path))
+}
+
+// firstFrames returns the first frames of a stream.
+func firstFrames(t *testing.T, url, lastEventID string, n int) []string {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Last-Event-ID", lastEventID)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	var frames []string
+	frame := ""
+	for in := bufio.NewScanner(resp.Body); len(frames) < n && in.Scan(); {
+		if frame += in.Text() + "\n"; in.Text() == "" {
+			frames = append(frames, frame)
+			frame = ""
+		}
+	}
+	if len(frames) < n {
+		t.Fatalf("the stream ends after %q", frames)
+	}
+	return frames
+}
+
+func TestAPlannedRestartShowsNoEmptyPage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "flows.state")
+	p := withState(t, path)
+	post(t, p.url, `{"type":"upsert-nodes","nodes":[`+nodeJSON("r1", "r1", "running", "")+`,`+nodeJSON("r1/a", "r1", "running", `,"startedAt":5,"unknown":[1.50,"ü"]`)+`]}
+{"type":"upsert-rels","relationships":[{"fromId":"r1/a","toId":"r1","type":"contains"}]}`)
+	before, state := get(t, http.DefaultClient, p.url+"/v1/flows/F/snapshot")
+	_, rollouts := get(t, http.DefaultClient, p.url+"/v1/flows/F/rollouts")
+	id := firstFrames(t, p.url+"/v1/flows/F/stream", "", 2)[1]
+	last, _, _ := strings.Cut(strings.TrimPrefix(id, "id: "), "\n")
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("the file: %v, %v", info.Mode(), err)
+	}
+
+	p = withState(t, path)
+	after, again := get(t, http.DefaultClient, p.url+"/v1/flows/F/snapshot")
+	if after.StatusCode != 200 || again != state {
+		t.Errorf("after the restart: %s\n%s\nwant\n%s", after.Status, again, state)
+	}
+	if _, got := get(t, http.DefaultClient, p.url+"/v1/flows/F/rollouts"); got != rollouts {
+		t.Errorf("rollouts are\n%s\nwant\n%s", got, rollouts)
+	}
+	incarnation := after.Header.Get("Flow-Incarnation")
+	if incarnation == before.Header.Get("Flow-Incarnation") || incarnation == "none" {
+		t.Errorf("the incarnation is %s, and was so before", incarnation)
+	}
+	for _, stream := range []string{"/v1/flows/F/stream", "/v1/stream"} {
+		frames := firstFrames(t, p.url+stream, last, 3-strings.Count(stream, "F"))
+		frame := frames[len(frames)-1]
+		number, _, _ := strings.Cut(strings.TrimPrefix(frame, "id: "), "\n")
+		now, err := strconv.ParseInt(number, 10, 64)
+		then, _ := strconv.ParseInt(last, 10, 64)
+		if !strings.Contains(frame, "snapshot\ndata: "+strings.TrimSpace(state)) || err != nil || now <= then {
+			t.Errorf("%s resumed after %s goes on with %q", stream, last, frame)
+		}
+	}
+	req, _ := http.NewRequest(http.MethodPost, p.url+"/v1/flows/F/events", strings.NewReader(`{"type":"delete-nodes","ids":["r1/a"]}`))
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Flow-If-Incarnation", before.Header.Get("Flow-Incarnation"))
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil || resp.StatusCode != http.StatusPreconditionFailed {
+		t.Errorf("an emitter that goes on as before: %v %v", resp.Status, err)
+	}
+}
+
+// TestAnAbruptEndLeavesTheFileWhole kills the server while it writes.
+func TestAnAbruptEndLeavesTheFileWhole(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "flows.state")
+	p := withState(t, path)
+	post(t, p.url, `{"type":"upsert-nodes","nodes":[`+nodeJSON("first", "", "running", "")+`]}`)
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	var left []string
+	for try := 0; len(left) == 0; try++ {
+		if try == 10 {
+			t.Fatal("it can't be caught while it writes")
+		}
+		p = withState(t, path)
+		if resp, body := get(t, http.DefaultClient, p.url+"/v1/flows/F/snapshot"); resp.StatusCode != 200 || !strings.Contains(body, `"first"`) {
+			t.Fatalf("%s %.200s", resp.Status, body)
+		}
+		for i := range 20 { // about 20 MB to write
+			nodes := make([]string, 20)
+			for j := range nodes {
+				nodes[j] = nodeJSON(fmt.Sprintf("n%d-%d", i, j), "", "running", `,"meta":{"x":"`+strings.Repeat("x", 50_000)+`"}`)
+			}
+			post(t, p.url, `{"type":"upsert-nodes","nodes":[`+strings.Join(nodes[:10], ",")+`]}`+"\n"+`{"type":"upsert-nodes","nodes":[`+strings.Join(nodes[10:], ",")+`]}`)
+		}
+		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(within); len(left) == 0 && time.Now().Before(deadline); {
+			left, _ = filepath.Glob(filepath.Join(dir, "*.tmp"))
+		}
+		_ = p.signal(syscall.SIGKILL)
+		left, _ = filepath.Glob(filepath.Join(dir, "*.tmp"))
+	}
+	p = withState(t, path)
+	if resp, body := get(t, http.DefaultClient, p.url+"/v1/flows/F/snapshot"); resp.StatusCode != 200 || !strings.Contains(body, `"first"`) {
+		t.Fatalf("%s %.200s", resp.Status, body)
+	}
+	if left, _ = filepath.Glob(filepath.Join(dir, "*.tmp")); len(left) != 0 {
+		t.Errorf("%v is left", left)
+	}
+}
+
+func TestAStateFileThatCanNotBeUsedIsSetAside(t *testing.T) {
+	dir := t.TempDir()
+	whole := filepath.Join(dir, "whole")
+	p := withState(t, whole)
+	post(t, p.url, `{"type":"upsert-nodes","nodes":[`+nodeJSON("a", "", "running", "")+`]}`)
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		content, as string
+	}{
+		"truncated": {string(text[:len(text)-30]), ".damaged"},
+		"damaged":   {strings.Replace(string(text), "running", "runninG", 1), ".damaged"},
+		"empty":     {"", ".damaged"},
+		"something": {"\x7fELF", ".damaged"},
+		"newer":     {strings.Replace(string(text), `State":1`, `State":2`, 1), ".newer"},
+		"loop":      {"", ".damaged"}, // can't be opened
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(dir, name)
+			if name == "loop" {
+				err = os.Symlink(path, path)
+			} else {
+				err = os.WriteFile(path, []byte(tt.content), 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			p := withState(t, path)
+			p.log.wait(t, `level=ERROR msg="state can't be used and is set aside; starting without it" file=`+path+` as=`+path+tt.as+` err=`)
+			if n := metric(t, p.url, "openova_flow_state_set_aside_total"); n != "1" {
+				t.Errorf("%s are counted", n)
+			}
+			if _, err := os.Lstat(path + tt.as); err != nil {
+				t.Error(err)
+			}
+			if resp, _ := get(t, http.DefaultClient, p.url+"/readyz"); resp.StatusCode != 200 {
+				t.Errorf("readyz: %s", resp.Status)
+			}
+			post(t, p.url, `{"type":"upsert-nodes","nodes":[`+nodeJSON("a", "", "running", "")+`]}`)
+			if err := p.signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := os.ReadFile(path); err != nil {
+				t.Errorf("and then none is written: %v", err)
+			}
+		})
+	}
+}
+
+func TestAStateFileThatCanNotBeWrittenStopsTheStart(t *testing.T) {
+	dir := t.TempDir()
+	for _, path := range []string{dir, filepath.Join(dir, "not", "there"), "/proc/flows.state"} {
+		cmd := command(t, "--state-file="+path)
+		out, err := cmd.CombinedOutput()
+		if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), fmt.Sprintf(`FLOW_SERVER_STATE_FILE is %q, which can't be written: `, path)) ||
+			!strings.Contains(string(out), "allowed: a file in a directory that the server may write to") {
+			t.Errorf("%s: %v %s", path, err, out)
+		}
+	}
+	if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
+		t.Errorf("it leaves %v behind, %v", left, err)
+	}
+}
+
+func TestWithoutAStateFileNothingIsWritten(t *testing.T) {
+	cmd := command(t)
+	cmd.Dir = t.TempDir()
+	p := spawn(t, cmd)
+	post(t, p.url, `{"type":"upsert-nodes","nodes":[`+nodeJSON("a", "", "running", "")+`]}`)
+	if err := p.signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if left, err := os.ReadDir(cmd.Dir); len(left) > 0 || errors.Is(err, os.ErrNotExist) {
+		t.Errorf("%v, %v", left, err)
+	}
+}

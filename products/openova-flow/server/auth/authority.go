@@ -23,10 +23,10 @@ const (
 
 // Authority decides who a caller is. Its methods may be called from any goroutine.
 type Authority struct {
-	path      string
-	log       *slog.Logger
-	dial      func(ctx context.Context, network, addr string) (net.Conn, error)
-	unguarded bool
+	path string
+	log  *slog.Logger
+	dial func(ctx context.Context, network, addr string) (net.Conn, error)
+	open *Grant // of everybody, when there is no access control
 
 	policy     atomic.Pointer[policy]
 	generation atomic.Uint64 // goes up after each change of what is decided
@@ -38,7 +38,12 @@ type Authority struct {
 }
 
 // Unguarded returns an Authority for a server without access control: everybody may do everything.
-func Unguarded() *Authority { return &Authority{unguarded: true} }
+func Unguarded() *Authority {
+	return &Authority{open: &Grant{name: "anonymous", rights: rights{scopes: scopeAll, flows: []string{"*"}}}}
+}
+
+// Guarded reports whether there is access control.
+func (a *Authority) Guarded() bool { return a.open == nil }
 
 // Load returns an Authority over a file, or says what is wrong with it. It starts nothing: Run keeps it up to date. Keys that have to be
 // fetched are, by Run or when the first token needs them. Without a logger it uses slog.Default.
@@ -71,7 +76,7 @@ func (a *Authority) Failing() bool { return a.failing.Load() }
 
 // Run reads the files again when they change, fetches keys and ends sessions, until ctx ends.
 func (a *Authority) Run(ctx context.Context) {
-	if a.unguarded {
+	if !a.Guarded() {
 		<-ctx.Done()
 		return
 	}
@@ -191,11 +196,10 @@ func (a *Authority) relative(path string) string {
 
 // check decides. fetch is called for keys that are wanted and not there; nil leaves it at those that are there.
 func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Refusal) {
-	g := &Grant{credential: c, generation: a.generation.Load()} // before the policy is looked at
-	if a.unguarded {
-		g.name, g.rights = "anonymous", rights{scopes: scopeAll, flows: []string{"*"}}
-		return g, nil
+	if !a.Guarded() {
+		return a.open, nil
 	}
+	g := &Grant{credential: c, generation: a.generation.Load()} // before the policy is looked at
 	p := a.policy.Load()
 	switch c.kind {
 	case kindNone:

@@ -202,6 +202,9 @@ func TestLoopbackAlone(t *testing.T) {
 		{"localhost:8080", "null", "", "GET", Origin},
 		{"localhost:8080", "ftp://localhost:8080", "", "GET", Origin},
 		{"localhost:8080", "", "cross-site", "POST", Origin}, // a form
+		{"localhost:8080", "http://listed.example", "cross-site", "POST", ""},
+		{"localhost:8080", "http://listed.example.evil.example", "cross-site", "GET", Origin},
+		{"evil.example", "http://listed.example", "cross-site", "GET", Host},
 		{"evil.example", "", "", "GET", Host},
 		{"evil.example:8080", "http://evil.example:8080", "same-origin", "GET", Host}, // whose name points here
 		{"localhost.evil.example", "", "", "GET", Host},
@@ -218,7 +221,7 @@ func TestLoopbackAlone(t *testing.T) {
 		if tt.site != "" {
 			r.Header.Set("Sec-Fetch-Site", tt.site)
 		}
-		if err := CheckLoopback(r); reason(t, err) != tt.want {
+		if err := CheckLoopback(r, "http://listed.example"); reason(t, err) != tt.want {
 			t.Errorf("%s %q from %q: %v, want %q", tt.method, tt.host, tt.origin, err, tt.want)
 		}
 	}
@@ -234,9 +237,13 @@ func TestWithoutAccessControl(t *testing.T) {
 		t.Errorf("not everything is allowed to %s", g.Name())
 	}
 	s := a.Open(g, func(*Grant) error { return nil })
+	s.Then(func() { t.Error("the session ends") })
 	s.Close()
-	if s.Err() != nil {
+	if s.Err() != nil || s.Ended() != nil {
 		t.Error("the session has ended")
+	}
+	if strings.Join(g.Scopes(), " ") != "read ingest admin" || g.SignedIn() != "none" || a.Guarded() {
+		t.Errorf("%v by %s", g.Scopes(), g.SignedIn())
 	}
 }
 

@@ -54,6 +54,33 @@ func (g *Grant) Regions() []string { return slices.Clone(g.rights.regions) }
 // Expires is when the grant ends by itself, zero when it does not.
 func (g *Grant) Expires() time.Time { return g.expires }
 
+// Scopes are what the caller may do: of read, ingest and admin, in that order. The scope admin has the others in it.
+func (g *Grant) Scopes() (names []string) {
+	for _, name := range []string{"read", "ingest", "admin"} {
+		if s, _ := scopeOf(name); g.rights.scopes&s == s {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// SignedIn says by what the caller is known: bearer, cookie or proxy; none where there is no access control.
+func (g *Grant) SignedIn() string { return g.credential.signedIn() }
+
+// Readable are the patterns of the flows that the caller may read, sorted; only * when it may read all. Callers for whom they
+// are equal may read the same.
+func (g *Grant) Readable() []string {
+	if g.rights.scopes&scopeRead == 0 {
+		return nil
+	}
+	for _, p := range g.rights.flows {
+		if strings.Trim(p, "*") == "" {
+			return []string{"*"}
+		}
+	}
+	return slices.Sorted(slices.Values(g.rights.flows))
+}
+
 // CanRead reports whether the caller may read a flow.
 func (g *Grant) CanRead(flowID string) bool { return g.can(scopeRead, flowID) }
 
@@ -69,6 +96,14 @@ func (g *Grant) can(s scopes, flowID string) bool {
 
 // CheckRead returns nil when the caller may read a flow, else a *Refusal. It does not matter whether there is such a flow.
 func (g *Grant) CheckRead(flowID string) error { return g.check(scopeRead, "read", flowID) }
+
+// CheckReader returns nil when the caller may read some flow, whichever, else a *Refusal.
+func (g *Grant) CheckReader() error {
+	if g.rights.scopes&scopeRead == 0 {
+		return g.refuse(Scope, "this needs the scope read")
+	}
+	return nil
+}
 
 // CheckAdmin returns nil when the caller may do everything with a flow, else a *Refusal.
 func (g *Grant) CheckAdmin(flowID string) error { return g.check(scopeAdmin, "admin", flowID) }

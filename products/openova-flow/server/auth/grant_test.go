@@ -88,6 +88,41 @@ func TestScopes(t *testing.T) {
 	}
 }
 
+func TestWhatIsReadable(t *testing.T) {
+	for _, tt := range []struct {
+		scopes, flows []string
+		want          string
+	}{
+		{[]string{"read"}, []string{"b", "a-*"}, "a-* b"},
+		{[]string{"read"}, []string{"b", "**", "a"}, "*"},
+		{[]string{"admin"}, []string{"x"}, "x"},
+		{[]string{"ingest"}, []string{"x"}, ""},
+	} {
+		g := grantOf(t, object{"scopes": tt.scopes, "flows": tt.flows})
+		if got := strings.Join(g.Readable(), " "); got != tt.want {
+			t.Errorf("%v of %v: %q", tt.scopes, tt.flows, got)
+		}
+		if (g.CheckReader() == nil) != (tt.want != "") {
+			t.Errorf("%v: %v", tt.scopes, g.CheckReader())
+		}
+	}
+	if got := strings.Join(grantOf(t, object{"scopes": []string{"ingest", "read"}}).Scopes(), " "); got != "read ingest" {
+		t.Errorf("scopes %s", got)
+	}
+}
+
+func TestAnEntryIsHeldToTheFile(t *testing.T) {
+	good := Entry{Name: "a", SHA256: Hash("x"), Scopes: []string{"ingest"}, Flows: []string{"*"}, Regions: []string{"fsn1"}}
+	if err := good.Validate(); err != nil {
+		t.Error(err)
+	}
+	bad := good
+	bad.Scopes = []string{"write"}
+	if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), "allowed are read, ingest, admin") {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestTokensAreNew(t *testing.T) {
 	a, b := NewToken(), NewToken()
 	if a == b || len(a) != 47 || !strings.HasPrefix(a, "ofl_") {

@@ -95,6 +95,33 @@ func TestANarrowedTokenEndsTheStreamsThatItNoMoreFits(t *testing.T) {
 	})
 }
 
+// TestASessionTellsThatItHasEnded has it told once, whoever asks first.
+func TestASessionTellsThatItHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPlace(t)
+		p.file(object{"tokens": []object{tokenOf("a", "1"), tokenOf("b", "2")}})
+		a := p.load()
+		running(t, a)
+		s := a.Open(accepted(t, a, "1", "a"), reading("x"))
+		var told atomic.Int64
+		s.Then(func() {
+			if s.Err() == nil {
+				t.Error("told before it has ended")
+			}
+			told.Add(1)
+		})
+		endsInTime(t, s, Unknown, func() { p.file(object{"tokens": []object{tokenOf("b", "2")}}) })
+		goesOn(t, a.Open(accepted(t, a, "2", "b"), reading("x")), time.Hour)
+		if n := told.Load(); n != 1 {
+			t.Errorf("told %d times", n)
+		}
+		s.Then(func() { told.Add(1) })
+		if n := told.Load(); n != 2 {
+			t.Error("who asks after the end is not told")
+		}
+	})
+}
+
 func TestASessionIsLookedAtOnceForEachChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newPlace(t)

@@ -5,45 +5,70 @@ import (
 	"time"
 )
 
-// Session watches over a grant for as long as something that it allows goes on, such as a stream.
+// Session watches over a grant for as long as something that it allows goes on, such as a stream. A nil Session never ends.
 type Session struct {
 	a     *Authority
 	need  func(*Grant) error
 	ended chan struct{}
-	once  sync.Once
 
 	grant *Grant // only look uses it
-	err   error  // set before ended is closed
+
+	mu   sync.Mutex
+	then func()
+	err  error // set before ended is closed
 }
 
 // Open watches over a grant until Close. need says whether a grant of the same credential still does; it is called by Run and must not
-// block.
+// block. Where there is no access control nothing ends, and the Session is nil.
 func (a *Authority) Open(g *Grant, need func(*Grant) error) *Session {
-	s := &Session{a: a, need: need, ended: make(chan struct{}), grant: g}
-	if !a.unguarded {
-		a.mu.Lock()
-		a.sessions[s] = struct{}{}
-		a.mu.Unlock()
+	if !a.Guarded() {
+		return nil
 	}
+	s := &Session{a: a, need: need, ended: make(chan struct{}), grant: g}
+	a.mu.Lock()
+	a.sessions[s] = struct{}{}
+	a.mu.Unlock()
 	return s
 }
 
+// Then has f called once when the session ends, at once when it has ended already. It is called by Run and must not block. Whoever waits
+// for much by one channel, or has no goroutine to wait, needs no other.
+func (s *Session) Then(f func()) {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	ended := s.err != nil
+	if !ended {
+		s.then = f
+	}
+	s.mu.Unlock()
+	if ended {
+		f()
+	}
+}
+
 // Ended is closed, by Run, when the credential no longer allows what the session needs.
-func (s *Session) Ended() <-chan struct{} { return s.ended }
+func (s *Session) Ended() <-chan struct{} {
+	if s == nil {
+		return nil
+	}
+	return s.ended
+}
 
 // Err is why the session has ended, nil while it has not.
 func (s *Session) Err() error {
-	select {
-	case <-s.ended:
-		return s.err
-	default:
+	if s == nil {
 		return nil
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
 }
 
 // Close ends the watch. Ended stays as it is.
 func (s *Session) Close() {
-	if s.a.unguarded {
+	if s == nil {
 		return
 	}
 	s.a.mu.Lock()
@@ -52,10 +77,14 @@ func (s *Session) Close() {
 }
 
 func (s *Session) end(err error) {
-	s.once.Do(func() {
-		s.err = err
-		close(s.ended)
-	})
+	s.mu.Lock()
+	then := s.then
+	s.err, s.then = err, nil
+	close(s.ended)
+	s.mu.Unlock()
+	if then != nil {
+		then()
+	}
 }
 
 // look ends the sessions whose credential does not do any more. While nothing has changed it costs a comparison for each; after a change

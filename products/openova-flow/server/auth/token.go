@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 )
 
 // tokenPrefix makes tokens of this server easy to find where they have leaked to.
@@ -21,4 +22,22 @@ func NewToken() string {
 func Hash(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])
+}
+
+// Entry is what the file says of a token.
+type Entry struct {
+	Name    string   `json:"name"`
+	SHA256  string   `json:"sha256"` // its Hash
+	Scopes  []string `json:"scopes"`
+	Flows   []string `json:"flows"`
+	Regions []string `json:"regions,omitempty"`
+}
+
+// Validate returns nil when a file may have the entry, else what is wrong with it.
+func (e Entry) Validate() error {
+	data, err := json.Marshal(map[string]any{"tokens": []Entry{e}})
+	if err == nil {
+		_, err = parseConfig(data)
+	}
+	return err
 }

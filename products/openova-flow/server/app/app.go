@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 	"github.com/openova-io/openova/products/openova-flow/server/internal/webui"
@@ -24,8 +25,9 @@ const shutdownTimeout = 4 * time.Second
 // Config says how to serve. The zero value of a field means its default.
 type Config struct {
 	Hub         hub.Config
-	HTTP        httpapi.Config // its Page and Logger are set by Serve
-	BasePath    string         // prefix that everything is served under, starting and ending with /; "/"
+	HTTP        httpapi.Config // its Page, Auth, Loopback and Logger are set by Serve
+	TokensFile  string         // who may do what (package auth); none: everybody may do everything, so only loopback is served
+	Insecure    bool           // without a tokens file, serve whoever reaches the listener
 	TLSCertFile string         // PEM certificate chain; none: no TLS. Read again when it changes
 	TLSKeyFile  string         // its key
 	StateFile   string         // keeps the flows over a restart; see CheckStateFile. None: nothing is kept
@@ -36,20 +38,24 @@ type Config struct {
 // Serve serves on a listener until ctx ends, then drains: readiness off first, streams end at a frame's boundary, requests in flight
 // finish. It closes the listener.
 func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
-	if cfg.BasePath == "" {
-		cfg.BasePath = "/"
+	if cfg.HTTP.BasePath == "" {
+		cfg.HTTP.BasePath = "/"
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
 	log := cfg.Logger
+	if err := cfg.guard(listener.Addr()); err != nil {
+		listener.Close()
+		return err
+	}
 	h := hub.New(cfg.Hub)
 	cfg.HTTP.Logger, cfg.HTTP.Page = log, webui.Handler()
 	api := httpapi.New(h, cfg.HTTP)
-	srv := newServer(underPath(cfg.BasePath, api), log)
+	srv := newServer(api, log)
 	srv.RegisterOnShutdown(h.Close)
 	srv.ConnContext = httpapi.ConnContext
-	url := "http://" + reachable(listener.Addr()) + cfg.BasePath
+	url := "http://" + reachable(listener.Addr()) + cfg.HTTP.BasePath
 	if cfg.TLSCertFile != "" {
 		certs := &certificates{certFile: cfg.TLSCertFile, keyFile: cfg.TLSKeyFile, log: log}
 		if err := certs.load(); err != nil {
@@ -74,6 +80,7 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 	if state.path != "" {
 		wg.Go(func() { state.run(background) })
 	}
+	wg.Go(func() { cfg.HTTP.Auth.Run(background) })
 	failed := make(chan error, 1)
 	wg.Go(func() { failed <- srv.Serve(listener) })
 	api.SetReady(true)
@@ -113,22 +120,23 @@ func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	return srv
 }
 
-// underPath serves a handler under a prefix. Health and metrics are at the root besides, where kubelet and Prometheus look.
-func underPath(prefix string, h http.Handler) http.Handler {
-	if prefix == "/" {
-		return h
+// guard decides who may do what, and refuses to let everybody do everything that others can reach, unless that is meant.
+func (c *Config) guard(addr net.Addr) (err error) {
+	if c.TokensFile != "" {
+		c.HTTP.Auth, err = auth.Load(c.TokensFile, c.Logger)
+		return err
 	}
-	stripped := http.StripPrefix(strings.TrimSuffix(prefix, "/"), h)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/healthz", "/readyz", "/metrics":
-			h.ServeHTTP(w, r)
-		case strings.TrimSuffix(prefix, "/"):
-			http.Redirect(w, r, prefix, http.StatusPermanentRedirect)
-		default:
-			stripped.ServeHTTP(w, r)
-		}
-	})
+	c.HTTP.Auth = auth.Unguarded()
+	if c.Insecure {
+		c.Logger.Warn("there is no access control: whoever reaches this server may read and write everything", "addr", addr.String())
+		return nil
+	}
+	c.HTTP.Loopback = true
+	if tcp, ok := addr.(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
+		return fmt.Errorf("%s can be reached from other machines and there is no access control: name a tokens file in FLOW_SERVER_TOKENS_FILE, "+
+			"or set FLOW_SERVER_INSECURE=true if whoever reaches the server may read and write everything", addr)
+	}
+	return nil
 }
 
 // reachable turns a listener's address into one that a person can open.

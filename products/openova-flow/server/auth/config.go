@@ -137,7 +137,7 @@ func fetchable(text string) bool {
 	if err != nil || u.User != nil || u.Fragment != "" || u.Host == "" {
 		return false
 	}
-	return u.Scheme == "https" || u.Scheme == "http" && isLoopback(u.Hostname())
+	return u.Scheme == "https" || u.Scheme == "http" && IsLoopback(u.Hostname())
 }
 
 func (p *configParser) proxy(path string, v any) *proxyEntry {
@@ -242,8 +242,8 @@ func validHeader(s string) bool {
 	return made(s, "-_")
 }
 
-// isLoopback reports whether a host, without port, is this machine by its name.
-func isLoopback(host string) bool {
+// IsLoopback reports whether a host, without port, is this machine by its name.
+func IsLoopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true
 	}

@@ -22,7 +22,7 @@ func checkOrigin(r *http.Request) error {
 // *Refusal. The name in Host keeps out pages whose own name has been pointed at this machine; Origin keeps out all other pages, but those
 // of the origins that are listed, as browsers send them.
 func CheckLoopback(r *http.Request, origins ...string) error {
-	if !isLoopback(hostname(r.Host)) {
+	if !IsLoopback(hostname(r.Host)) {
 		return &Refusal{Reason: Host, Detail: "without tokens the server answers only to localhost and loopback addresses"}
 	}
 	all := r.Header.Values("Origin")

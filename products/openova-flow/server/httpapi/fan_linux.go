@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
@@ -33,8 +34,8 @@ type fan struct {
 func newFan(s *Server) *fan { return &fan{server: s, force: make(chan struct{})} }
 
 // take hands a stream's connection over, with the headers of w. It reports false, and leaves the connection alone, when that is not
-// possible. The reader is the fan's then.
-func (f *fan) take(w http.ResponseWriter, r *http.Request, reader *hub.Reader) bool {
+// possible. The reader and the session are the fan's then.
+func (f *fan) take(w http.ResponseWriter, r *http.Request, reader *hub.Reader, session *auth.Session) bool {
 	tcp, ok := connOf(r.Context()).(*net.TCPConn)
 	if !ok || r.ProtoMajor != 1 || r.TLS != nil || f.server.cfg.StreamMode == StreamPortable {
 		return false
@@ -49,8 +50,8 @@ func (f *fan) take(w http.ResponseWriter, r *http.Request, reader *hub.Reader) b
 	}
 	defer conn.Close()
 	finish := func() {
-		reader.Close()
-		f.server.metrics.request("stream", r.Method, http.StatusOK)
+		f.server.leave(reader, session)
+		f.server.metrics.request("stream", http.MethodGet, http.StatusOK)
 	}
 	fd, err := duplicate(tcp)
 	if err != nil {
@@ -62,6 +63,10 @@ func (f *fan) take(w http.ResponseWriter, r *http.Request, reader *hub.Reader) b
 	if !s.add(c) {
 		_ = syscall.Close(fd)
 		finish()
+		return true
+	}
+	if session != nil {
+		session.Then(func() { s.expel(c) })
 	}
 	return true
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"net/http"
 
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
@@ -14,6 +15,6 @@ type fan struct{}
 
 func newFan(*Server) *fan { return nil }
 
-func (*fan) take(http.ResponseWriter, *http.Request, *hub.Reader) bool { return false }
+func (*fan) take(http.ResponseWriter, *http.Request, *hub.Reader, *auth.Session) bool { return false }
 
 func (*fan) shutdown(context.Context) {}

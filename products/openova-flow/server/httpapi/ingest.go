@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
@@ -30,7 +31,12 @@ const (
 )
 
 // post takes one message, or many, one a line.
-func (s *Server) post(w http.ResponseWriter, r *http.Request, flowID string) {
+func (s *Server) post(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
+	if err := g.CheckWrite(flowID, nil); err != nil { // before anything is read
+		s.metrics.refused(http.StatusForbidden)
+		s.deny(w, r, err)
+		return
+	}
 	stamp, err := parseStamp(r.Header)
 	if err != nil {
 		s.refuse(w, r, flowID, problem{Status: http.StatusBadRequest, Field: headerEmitter, Detail: err.Error()})
@@ -49,9 +55,13 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, flowID string) {
 		return
 	}
 	messages, err := s.decode(flowID, contentType, body)
+	if err == nil {
+		err = g.CheckWrite(flowID, messages)
+	}
 	var receipt hub.Receipt
 	if err == nil {
-		post := hub.Post{FlowID: flowID, Messages: messages, IfIncarnation: r.Header.Get(headerIfIncarnation), Stamp: stamp}
+		stamp.Name = g.Emitter(stamp.Name)
+		post := hub.Post{FlowID: flowID, Messages: messages, Regions: g.Regions(), IfIncarnation: r.Header.Get(headerIfIncarnation), Stamp: stamp}
 		if stamp.Name != "" {
 			post.Digest = sha256.Sum256(body)
 		}
@@ -59,6 +69,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, flowID string) {
 		w.Header().Set(headerIncarnation, receipt.Incarnation)
 	}
 	if err != nil {
+		s.noteRefusal(r, err)
 		s.refuse(w, r, flowID, problemOf(err))
 		return
 	}
@@ -175,6 +186,10 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, flowID string, p
 	s.metrics.refused(p.Status)
 	if w.Header().Get(headerIncarnation) == "" {
 		w.Header().Set(headerIncarnation, s.hub.Incarnation(flowID))
+	}
+	if p.Status == http.StatusForbidden { // that is in the log by itself
+		writeProblem(w, p)
+		return
 	}
 	if missed, ok := s.refusals.allow(time.Now()); ok {
 		s.cfg.Logger.Warn("message refused", "flow", flowID, "status", p.Status, "field", p.Field, "line", p.Line, "emitter", emitterName(r), "unlogged", missed)

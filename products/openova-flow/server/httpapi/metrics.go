@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
@@ -24,6 +25,8 @@ var Metrics = []Metric{
 	{"openova_flow_http_requests_total", "counter", "Requests answered, by route, method and code. A stream counts when it ends."},
 	{"openova_flow_messages_total", "counter", "Messages applied, by type."},
 	{"openova_flow_messages_refused_total", "counter", "POST requests that were refused whole, by status code."},
+	{"openova_flow_access_refused_total", "counter", "Requests turned away for who makes them, by reason."},
+	{"openova_flow_streams_revoked_total", "counter", "Streams ended because their credential no longer allowed them."},
 	{"openova_flow_derived_messages_total", "counter", "upsert-flow messages that the server made itself."},
 	{"openova_flow_relationships_put_back_total", "counter", "Relationships put back after a deletion by a caller whose they are not."},
 	{"openova_flow_frames_sent_total", "counter", "Messages handed to streams, snapshots not among them."},
@@ -44,6 +47,7 @@ var Metrics = []Metric{
 	{"openova_flow_ring_bytes", "gauge", "Bytes of the frames held for resume."},
 	{"openova_flow_subscribers", "gauge", "Open streams."},
 	{"openova_flow_ingest_bytes", "gauge", "Bytes of request bodies being read or applied."},
+	{"openova_flow_tokens_file_failing", "gauge", "1 while the tokens file can't be read, so that an older one is in force."},
 	{"openova_flow_goroutines", "gauge", "Goroutines of the process."},
 	{"openova_flow_heap_bytes", "gauge", "Bytes of live and not yet collected heap objects."},
 }
@@ -59,19 +63,29 @@ type metrics struct {
 	refusals    map[int]*atomic.Int64
 	streamBytes atomic.Int64
 	limitHits   atomic.Int64
+	denied      map[auth.Reason]*atomic.Int64 // all reasons are there from the start
+	revoked     atomic.Int64
 }
 
 func newMetrics() metrics {
-	return metrics{requests: make(map[requestKey]*atomic.Int64), refusals: make(map[int]*atomic.Int64)}
+	denied := make(map[auth.Reason]*atomic.Int64)
+	for _, reason := range auth.Reasons {
+		denied[reason] = new(atomic.Int64)
+	}
+	return metrics{requests: make(map[requestKey]*atomic.Int64), refusals: make(map[int]*atomic.Int64), denied: denied}
+}
+
+// methodLabel is a method as metrics and the log have it: nobody makes them longer.
+func methodLabel(method string) string {
+	switch method {
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete, http.MethodOptions:
+		return method
+	}
+	return "other"
 }
 
 func (m *metrics) request(route, method string, code int) {
-	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete:
-	default:
-		method = "other"
-	}
-	increment(m, m.requests, requestKey{route, method, code})
+	increment(m, m.requests, requestKey{route, methodLabel(method), code})
 	if code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable && route != "readyz" {
 		m.limitHits.Add(1)
 	}
@@ -94,8 +108,12 @@ func increment[K comparable](m *metrics, counters map[K]*atomic.Int64, key K) {
 	c.Add(1)
 }
 
-// serveMetrics writes the Prometheus text exposition format 0.0.4.
-func (s *Server) serveMetrics(w http.ResponseWriter, _ *http.Request) {
+// serveMetrics writes the Prometheus text exposition format 0.0.4. Nothing in it is of a single flow, so it is for whoever may read some.
+func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request, g *auth.Grant) {
+	if err := g.CheckReader(); err != nil {
+		s.deny(w, r, err)
+		return
+	}
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
 	var b strings.Builder
 	for _, m := range Metrics {
@@ -128,6 +146,19 @@ func (s *Server) samples(name string) []sample {
 		return out
 	case "messages_refused_total":
 		return s.metrics.refusalSamples()
+	case "access_refused_total":
+		var out []sample
+		for _, reason := range auth.Reasons {
+			out = append(out, sample{fmt.Sprintf(`{reason=%q}`, string(reason)), s.metrics.denied[reason].Load()})
+		}
+		return out
+	case "streams_revoked_total":
+		return one(s.metrics.revoked.Load())
+	case "tokens_file_failing":
+		if s.cfg.Auth.Failing() {
+			return one(1)
+		}
+		return one(0)
 	case "derived_messages_total":
 		return one(st.Derived.Load())
 	case "relationships_put_back_total":

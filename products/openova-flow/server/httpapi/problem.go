@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
@@ -19,7 +20,8 @@ type problem struct {
 	Field  string `json:"field,omitempty"` // the offending field or header
 	Line   int    `json:"line,omitempty"`  // the offending line of a batch, from 1
 
-	retryAfter int // seconds
+	retryAfter int    // seconds
+	challenge  string // WWW-Authenticate
 }
 
 // Seconds after which another try is worth it.
@@ -27,6 +29,9 @@ const (
 	retryAfterLimit = 5 // of what a limit refused
 	retryAfterLog   = 1 // of what the log did not take
 )
+
+// Error makes a problem the error of who has found it.
+func (p problem) Error() string { return p.Detail }
 
 // problemOf turns an error of the packages below into an answer. It is the one place that does.
 func problemOf(err error) problem {
@@ -36,7 +41,17 @@ func problemOf(err error) problem {
 	var limit *hub.LimitError
 	var away *hub.UnavailableError
 	var large *hub.TooLargeError
+	var refusal *auth.Refusal
+	var made problem
 	switch {
+	case errors.As(err, &made):
+		return made
+	case errors.As(err, &refusal):
+		p := problem{Status: http.StatusForbidden, Detail: refusal.Detail, Field: refusal.Field, Line: refusal.Line}
+		if refusal.Unauthenticated() {
+			p.Status, p.challenge = http.StatusUnauthorized, refusal.Challenge()
+		}
+		return p
 	case errors.Is(err, flow.ErrTooLarge):
 		p := problem{Status: http.StatusRequestEntityTooLarge, Detail: err.Error()}
 		if errors.As(err, &bad) {
@@ -71,6 +86,9 @@ func writeProblem(w http.ResponseWriter, p problem) {
 		w.Header().Set("Retry-After", strconv.Itoa(p.retryAfter))
 	}
 	h := w.Header()
+	if p.challenge != "" {
+		h.Set("WWW-Authenticate", p.challenge)
+	}
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(p.Status)

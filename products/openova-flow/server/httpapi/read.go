@@ -8,12 +8,13 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
 // snapshot answers with the folded state, or 304.
-func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, flowID string) {
-	if r.Header.Get(headerEmitter) != "" {
+func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
+	if r.Header.Get(headerEmitter) != "" && g.CanIngest(flowID) {
 		s.hub.Heard(flowID)
 	}
 	zipped := acceptsGzip(r.Header.Values("Accept-Encoding"))
@@ -91,7 +92,7 @@ func acceptsGzip(values []string) bool {
 }
 
 // events answers with the messages that are still held.
-func (s *Server) events(w http.ResponseWriter, r *http.Request, flowID string) {
+func (s *Server) events(w http.ResponseWriter, r *http.Request, _ *auth.Grant, flowID string) {
 	query := r.URL.Query()
 	after, ok1 := queryInt(query, "after", 0)
 	limit, ok2 := queryInt(query, "limit", 0)
@@ -129,11 +130,16 @@ func queryInt(query url.Values, name string, def int64) (int64, bool) {
 	return n, err == nil && n >= 0
 }
 
-func (s *Server) list(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, map[string]any{"flows": s.hub.List()})
+// list answers with the flows that the caller may read.
+func (s *Server) list(w http.ResponseWriter, r *http.Request, g *auth.Grant) {
+	if err := g.CheckReader(); err != nil {
+		s.deny(w, r, err)
+		return
+	}
+	writeJSON(w, map[string]any{"flows": s.hub.List(g.CanRead)})
 }
 
-func (s *Server) rollouts(w http.ResponseWriter, _ *http.Request, flowID string) {
+func (s *Server) rollouts(w http.ResponseWriter, _ *http.Request, _ *auth.Grant, flowID string) {
 	list, incarnation, err := s.hub.Rollouts(flowID)
 	w.Header().Set(headerIncarnation, incarnation)
 	if err != nil {
@@ -143,19 +149,17 @@ func (s *Server) rollouts(w http.ResponseWriter, _ *http.Request, flowID string)
 	writeJSON(w, map[string]any{"rollouts": list})
 }
 
-func (s *Server) deleteFlow(w http.ResponseWriter, _ *http.Request, flowID string) {
+func (s *Server) deleteFlow(w http.ResponseWriter, _ *http.Request, g *auth.Grant, flowID string) {
 	there, err := s.hub.Delete(flowID)
 	if err != nil {
 		writeProblem(w, problemOf(err))
 		return
 	}
-	if there {
-		s.cfg.Logger.Info("flow deleted", "flow", flowID)
-	}
+	s.audit("flow deleted", g, "flow", flowID, "existed", there)
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (s *Server) deleteRegion(w http.ResponseWriter, _ *http.Request, flowID, escaped string) {
+func (s *Server) deleteRegion(w http.ResponseWriter, _ *http.Request, g *auth.Grant, flowID, escaped string) {
 	region, err := url.PathUnescape(escaped)
 	if err != nil || region == "" || !utf8.ValidString(region) {
 		writeProblem(w, problem{Status: http.StatusBadRequest, Field: "region", Detail: "a region is not empty, and percent-encoded in the path"})
@@ -166,9 +170,7 @@ func (s *Server) deleteRegion(w http.ResponseWriter, _ *http.Request, flowID, es
 		writeProblem(w, problemOf(err))
 		return
 	}
-	if n > 0 {
-		s.cfg.Logger.Info("region deleted", "flow", flowID, "region", region, "nodes", n)
-	}
+	s.audit("region deleted", g, "flow", flowID, "region", region, "nodes", n)
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -191,10 +193,19 @@ func (s *Server) readyz(w http.ResponseWriter, r *http.Request) {
 	s.healthz(w, r)
 }
 
-// root is the page, or the description for whoever asks for JSON.
+// root is the page, or the description for whoever asks for JSON. A browser that nobody has signed in with is sent to do that.
 func (s *Server) root(w http.ResponseWriter, r *http.Request) {
 	w.Header().Add("Vary", "Accept")
-	if s.cfg.Page != nil && !prefersJSON(r.Header.Get("Accept")) {
+	page := s.cfg.Page != nil && !prefersJSON(r.Header.Get("Accept"))
+	if _, err := s.cfg.Auth.Authenticate(r); err != nil {
+		if page && strings.Contains(r.Header.Get("Accept"), "text/html") {
+			s.toSignIn(w, r, err)
+			return
+		}
+		s.deny(w, r, err)
+		return
+	}
+	if page {
 		s.cfg.Page.ServeHTTP(w, r)
 		return
 	}
@@ -236,6 +247,9 @@ func describe(version string) any {
 		{"DELETE", "/v1/flows/{flowId}/regions/{region}", "remove a region's nodes and what touches them"},
 		{"GET", "/v1/flows", "all flows"},
 		{"GET", "/v1/stream?flow=a&flow=b", "Server-Sent Events of several flows, of all when none is named; the event is <flowId>/<type>, and Last-Event-ID resumes all"},
+		{"GET", "/v1/me", "who the caller is taken for, and what it may do"},
+		{"POST", "/sign-in", "take a token as a cookie, for browsers; GET is the page for it"},
+		{"POST", "/sign-out", "have the browser forget the cookie"},
 		{"GET", "/healthz", "200 while the process lives"},
 		{"GET", "/readyz", "200 when it can serve"},
 		{"GET", "/metrics", "Prometheus text"},

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
@@ -23,8 +24,13 @@ type Config struct {
 	WriteTimeout    time.Duration // how long a stream may take no bytes before it is cut; 30 s
 	ReadTimeout     time.Duration // how long a body may take to arrive; 30 s
 	Version         string        // of the build, for metrics and the description
-	Page            http.Handler  // what serves GET / and its assets; none: only the description
-	Logger          *slog.Logger  // slog.Default()
+	BasePath        string        // prefix that everything is served under, starting and ending with /; "/"
+
+	Auth     *auth.Authority // who may do what; auth.Unguarded()
+	Loopback bool            // answer only to this machine's own programs and pages
+	Origins  []string        // of the pages elsewhere that may read answers, as browsers send them
+	Page     http.Handler    // what serves GET / and its assets; none: only the description
+	Logger   *slog.Logger    // slog.Default()
 }
 
 func (c Config) withDefaults() Config {
@@ -45,6 +51,12 @@ func (c Config) withDefaults() Config {
 	}
 	if c.ReadTimeout == 0 {
 		c.ReadTimeout = 30 * time.Second
+	}
+	if c.BasePath == "" {
+		c.BasePath = "/"
+	}
+	if c.Auth == nil {
+		c.Auth = auth.Unguarded()
 	}
 	if c.StreamMode == "" {
 		c.StreamMode = StreamAuto
@@ -68,6 +80,7 @@ type Server struct {
 	history  chan struct{} // a place for each answer about the past that is being made
 	metrics  metrics
 	refusals logLimiter
+	denials  logLimiter
 	fan      *fan
 }
 
@@ -90,10 +103,12 @@ func (s *Server) Shutdown(ctx context.Context) { s.fan.shutdown(ctx) }
 
 // route is one place of the API: its name in metrics, and a handler for each method.
 type route struct {
-	name string
-	get  http.HandlerFunc // HEAD too
-	post http.HandlerFunc
-	del  http.HandlerFunc
+	name   string
+	flowID string  // as it stands in the path; empty when there is none, or none that is valid
+	public bool    // it is for everybody, known or not
+	get    handler // HEAD too
+	post   handler
+	del    handler
 }
 
 func (rt route) allow() string {
@@ -110,33 +125,87 @@ func (rt route) allow() string {
 	return strings.Join(methods, ", ")
 }
 
+func (rt route) handler(method string) handler {
+	switch method {
+	case http.MethodGet, http.MethodHead:
+		return rt.get
+	case http.MethodPost:
+		return rt.post
+	case http.MethodDelete:
+		return rt.del
+	}
+	return nil
+}
+
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	cw := &countingWriter{ResponseWriter: w, timeout: s.cfg.WriteTimeout}
-	rt, ok := s.find(r)
-	w.Header().Set("X-Content-Type-Options", "nosniff")
-	var handler http.HandlerFunc
-	switch r.Method {
-	case http.MethodGet, http.MethodHead:
-		handler = rt.get
-	case http.MethodPost:
-		handler = rt.post
-	case http.MethodDelete:
-		handler = rt.del
-	}
-	switch {
-	case !ok:
-		writeProblem(cw, problem{Status: http.StatusNotFound, Detail: "there is nothing at this path; GET / with Accept: application/json describes what there is"})
-	case handler == nil:
-		w.Header().Set("Allow", rt.allow())
-		writeProblem(cw, problem{Status: http.StatusMethodNotAllowed, Detail: "allowed here: " + rt.allow()})
-	case strings.HasPrefix(r.URL.Path, "/v1/") && !s.hub.LogStatus().Loaded:
-		writeProblem(cw, problem{Status: http.StatusServiceUnavailable, Detail: "the server is loading its flows", retryAfter: 1})
-	default:
-		handler(cw, r)
+	secure(w.Header(), r)
+	name := "none"
+	if inside, ok := s.inside(r); ok {
+		name = s.answer(cw, inside)
+	} else if r.URL.Path+"/" == s.cfg.BasePath {
+		http.Redirect(cw, r, s.cfg.BasePath, http.StatusPermanentRedirect)
+	} else {
+		writeProblem(cw, problem{Status: http.StatusNotFound, Detail: "everything is served under " + s.cfg.BasePath})
 	}
 	if !cw.handedOver {
-		s.metrics.request(rt.name, r.Method, cw.status())
+		s.metrics.request(name, r.Method, cw.status())
 	}
+}
+
+// inside returns a request as it is without the base path. Health and metrics are at the root besides, where kubelet and Prometheus look.
+func (s *Server) inside(r *http.Request) (*http.Request, bool) {
+	if s.cfg.BasePath == "/" {
+		return r, true
+	}
+	switch r.URL.Path {
+	case "/healthz", "/readyz", "/metrics":
+		return r, true
+	}
+	prefix := strings.TrimSuffix(s.cfg.BasePath, "/")
+	path, ok := strings.CutPrefix(r.URL.Path, prefix)
+	raw, rawOK := strings.CutPrefix(r.URL.RawPath, prefix)
+	if !ok || !strings.HasPrefix(path, "/") || !rawOK && r.URL.RawPath != "" {
+		return nil, false
+	}
+	stripped := *r
+	u := *r.URL
+	u.Path, u.RawPath = path, raw
+	stripped.URL = &u
+	return &stripped, true
+}
+
+// answer answers a request and returns the name of its route.
+func (s *Server) answer(w *countingWriter, r *http.Request) (name string) {
+	rt, ok := s.find(r)
+	shared := s.share(w.Header(), r)
+	if err := s.reachable(r); err != nil {
+		s.deny(w, r, err)
+		return rt.name
+	}
+	handle := rt.handler(r.Method)
+	switch {
+	case !ok:
+		writeProblem(w, problem{Status: http.StatusNotFound, Detail: "there is nothing at this path; GET / with Accept: application/json describes what there is"})
+	case shared && isPreflight(r):
+		preflight(w, rt)
+	case handle == nil:
+		w.Header().Set("Allow", rt.allow())
+		writeProblem(w, problem{Status: http.StatusMethodNotAllowed, Detail: "allowed here: " + rt.allow()})
+	case rt.public:
+		handle(w, r, nil)
+	default:
+		g, err := s.cfg.Auth.Authenticate(r)
+		switch {
+		case err != nil:
+			s.deny(w, r, err)
+		case strings.HasPrefix(r.URL.Path, "/v1/") && !s.hub.LogStatus().Loaded:
+			writeProblem(w, problem{Status: http.StatusServiceUnavailable, Detail: "the server is loading its flows", retryAfter: 1})
+		default:
+			handle(w, r, g)
+		}
+	}
+	return rt.name
 }
 
 // find resolves a path by hand: net/http's mux cleans paths, which would turn the valid flow ids "." and ".." into something else.
@@ -144,63 +213,89 @@ func (s *Server) find(r *http.Request) (route, bool) {
 	path := r.URL.EscapedPath()
 	switch path {
 	case "/healthz":
-		return route{name: "healthz", get: s.healthz}, true
+		return route{name: "healthz", public: true, get: open(s.healthz)}, true
 	case "/readyz":
-		return route{name: "readyz", get: s.readyz}, true
+		return route{name: "readyz", public: true, get: open(s.readyz)}, true
 	case "/metrics":
 		return route{name: "metrics", get: s.serveMetrics}, true
+	case "/v1/me":
+		return route{name: "me", get: s.me}, true
 	case "/v1/flows":
 		return route{name: "flows", get: s.list}, true
 	case "/v1/stream":
 		return route{name: "streams", get: s.streamMany}, true
+	case "/sign-in":
+		return route{name: "sign-in", public: true, get: open(s.signInPage), post: open(s.signIn)}, true
+	case "/sign-out":
+		return route{name: "sign-out", public: true, post: open(s.signOut)}, true
 	case "/":
-		return route{name: "page", get: s.root}, true
+		return route{name: "page", public: true, get: open(s.root)}, true
 	}
 	if rest, ok := strings.CutPrefix(path, "/v1/"); ok {
 		return s.findFlow(strings.Split(rest, "/"))
 	}
-	if s.cfg.Page != nil {
-		return route{name: "page", get: s.cfg.Page.ServeHTTP}, true
+	if s.cfg.Page != nil { // what the page is built of is no secret: everybody has it
+		return route{name: "page", public: true, get: open(s.cfg.Page.ServeHTTP)}, true
 	}
 	return route{name: "none"}, false
 }
+
+// flowHandler answers a request of a caller about a flow.
+type flowHandler func(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string)
 
 func (s *Server) findFlow(parts []string) (route, bool) {
 	if len(parts) < 2 || parts[0] != "flows" {
 		return route{name: "none"}, false
 	}
-	with := func(f func(http.ResponseWriter, *http.Request, string)) http.HandlerFunc {
-		return func(w http.ResponseWriter, r *http.Request) {
-			id, err := url.PathUnescape(parts[1])
-			if err != nil || !ValidFlowID(id) {
+	id, err := url.PathUnescape(parts[1])
+	valid := err == nil && ValidFlowID(id)
+	// with has a handler answer those who pass a check.
+	with := func(check func(*auth.Grant, string) error, f flowHandler) handler {
+		return func(w http.ResponseWriter, r *http.Request, g *auth.Grant) {
+			if !valid {
 				writeProblem(w, problem{Status: http.StatusBadRequest, Field: "flowId", Detail: "a flow id has 1 to 128 characters of A-Z a-z 0-9 . _ : -"})
 				return
 			}
-			f(w, r, id)
+			if err := check(g, id); err != nil {
+				s.deny(w, r, err)
+				return
+			}
+			f(w, r, g, id)
 		}
+	}
+	read, remove := (*auth.Grant).CheckRead, (*auth.Grant).CheckDelete
+	write := func(*auth.Grant, string) error { return nil } // post checks by itself: what it refuses is counted as refused messages too
+	rt := route{name: "none"}
+	if valid {
+		rt.flowID = id
 	}
 	switch len(parts) {
 	case 2:
-		return route{name: "flow", del: with(s.deleteFlow)}, true
+		rt.name, rt.del = "flow", with(remove, s.deleteFlow)
 	case 3:
-		switch parts[2] {
+		switch rt.name = parts[2]; rt.name {
 		case "events":
-			return route{name: "events", get: with(s.events), post: with(s.post)}, true
+			rt.get, rt.post = with(read, s.events), with(write, s.post)
 		case "snapshot":
-			return route{name: "snapshot", get: with(s.snapshot)}, true
+			rt.get = with(read, s.snapshot)
 		case "stream":
-			return route{name: "stream", get: with(s.stream)}, true
+			rt.get = with(read, s.stream)
 		case "rollouts":
-			return route{name: "rollouts", get: with(s.rollouts)}, true
+			rt.get = with(read, s.rollouts)
+		default:
+			return route{name: "none"}, false
 		}
 	case 4:
-		if parts[2] == "regions" {
-			return route{name: "region", del: with(func(w http.ResponseWriter, r *http.Request, id string) {
-				s.deleteRegion(w, r, id, parts[3])
-			})}, true
+		if parts[2] != "regions" {
+			return route{name: "none"}, false
 		}
+		rt.name, rt.del = "region", with(remove, func(w http.ResponseWriter, r *http.Request, g *auth.Grant, id string) {
+			s.deleteRegion(w, r, g, id, parts[3])
+		})
+	default:
+		return rt, false
 	}
-	return route{name: "none"}, false
+	return rt, true
 }
 
 // ValidFlowID reports whether id may be a flow's.

@@ -24,6 +24,7 @@ type shard struct {
 	fresh []*client
 	woken []*group
 	news  []happening
+	leave []*client // those that may not stay
 	ended bool
 
 	// The rest belongs to the shard's goroutine.
@@ -96,6 +97,14 @@ func (s *shard) add(c *client) bool {
 	return true
 }
 
+// expel ends a client that was added, wherever it stands: what it has not taken by then is not for it any more.
+func (s *shard) expel(c *client) {
+	s.mu.Lock()
+	s.leave = append(s.leave, c)
+	s.mu.Unlock()
+	s.wake()
+}
+
 func (s *shard) happened(news []happening) {
 	s.mu.Lock()
 	s.news = append(s.news, news...)
@@ -166,12 +175,17 @@ func (s *shard) end() bool {
 // receive takes what others have left for the shard.
 func (s *shard) receive(ending bool) {
 	s.mu.Lock()
-	fresh, woken, news := s.fresh, s.woken, s.news
-	s.fresh, s.woken, s.news = nil, nil, nil
+	fresh, woken, news, leave := s.fresh, s.woken, s.news, s.leave
+	s.fresh, s.woken, s.news, s.leave = nil, nil, nil, nil
 	s.mu.Unlock()
 	for _, c := range fresh {
 		c.ending = ending
 		s.admit(c)
+	}
+	for _, c := range leave { // each was fresh before
+		if s.slots[c.slot].client == c {
+			s.drop(c)
+		}
 	}
 	for _, g := range woken {
 		g.todo.takeAll(&g.idle)

@@ -2,12 +2,15 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
 	"strconv"
+	"sync"
 	"time"
 
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
@@ -40,8 +43,8 @@ func connOf(ctx context.Context) net.Conn {
 }
 
 // stream follows a flow by Server-Sent Events (WHATWG HTML, section 9.2) until the client goes, takes no bytes for too long, the
-// flow is deleted or the server shuts down.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, flowID string) {
+// flow is deleted, the caller may no longer read it or the server shuts down.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
 	last, resume := lastEventID(r)
 	reader, err := s.hub.Follow(flowID, last, resume)
 	if err != nil {
@@ -49,28 +52,41 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, flowID string) {
 		return
 	}
 	w.Header().Set(headerIncarnation, reader.Incarnation())
-	s.follow(w, r, reader)
+	s.follow(w, r, reader, s.cfg.Auth.Open(g, func(g *auth.Grant) error { return g.CheckRead(flowID) }))
 }
 
-// follow streams what a reader reads, and closes it.
-func (s *Server) follow(w http.ResponseWriter, r *http.Request, reader *hub.Reader) {
+// leave ends what follow was given, and says so when it was for the caller's credential.
+func (s *Server) leave(reader *hub.Reader, session *auth.Session) {
+	reader.Close()
+	session.Close()
+	if err := session.Err(); err != nil {
+		s.metrics.revoked.Add(1)
+		if missed, ok := s.denials.allow(time.Now()); ok {
+			s.cfg.Logger.Info("stream ended with what its credential allows", "refusal", err, "unlogged", missed)
+		}
+	}
+}
+
+// follow streams what a reader reads, until its end or that of the session, and closes both.
+func (s *Server) follow(w http.ResponseWriter, r *http.Request, reader *hub.Reader, session *auth.Session) {
 	h := w.Header()
 	h.Set("Content-Type", "text/event-stream")
 	h.Set("Cache-Control", "no-store, no-transform")
 	h.Set("X-Accel-Buffering", "no") // nginx would hold frames back
 	if r.Method == http.MethodHead {
-		reader.Close()
+		s.leave(reader, session)
 		return
 	}
 	if r.ProtoMajor == 1 {
+		h.Set("Connection", "close") // its deadlines are for nothing that comes after
 		limitSendBuffer(connOf(r.Context()))
 	}
 	s.opened.Add(1)
-	if s.fan.take(w, r, reader) {
+	if s.fan.take(w, r, reader, session) {
 		w.(*countingWriter).handedOver = true
 		return
 	}
-	defer reader.Close()
+	defer s.leave(reader, session)
 	out := streamWriter{w: w, rc: http.NewResponseController(w), timeout: s.cfg.WriteTimeout, shared: r.ProtoMajor > 1, metrics: &s.metrics}
 	if out.write(reader.Heartbeat()) != nil {
 		return
@@ -85,11 +101,18 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, reader *hub.Read
 		}
 	}}
 	defer reader.Cancel(&waiter)
+	if session != nil {
+		session.Then(func() {
+			out.cut()
+			waiter.Wake()
+		})
+		defer out.end()
+	}
 	last := time.Now() // when a frame went out
 	alarm := last.Add(s.cfg.Heartbeat)
 	beat := time.AfterFunc(s.cfg.Heartbeat, waiter.Wake)
 	defer beat.Stop()
-	for !s.closing() { // a stream that never catches up ends too
+	for !s.closing() && session.Err() == nil { // a stream that never catches up ends too
 		d, now := reader.Take(), time.Now()
 		var err error
 		switch {
@@ -107,7 +130,7 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, reader *hub.Read
 				alarm = last.Add(s.cfg.Heartbeat)
 				beat.Reset(alarm.Sub(now))
 			}
-			if s.closing() { // it may have begun before there was somebody to wake
+			if s.closing() || session.Err() != nil { // it may have begun before there was somebody to wake
 				return
 			}
 			select {
@@ -168,16 +191,21 @@ type streamWriter struct {
 	shared  bool // the connection has other streams (HTTP/2)
 	set     time.Time
 	metrics *metrics
+
+	mu   sync.Mutex
+	over bool // nothing more is written, and no deadline set
 }
 
 // slack is by how much more than the timeout a deadline is set, so that it needs to be moved only so often.
 const slack = time.Second
 
+var errCut = errors.New("the stream was cut")
+
 func (o *streamWriter) write(frames ...[]byte) error {
 	for _, b := range frames {
 		for len(b) > 0 {
 			if now := time.Now(); now.Sub(o.set) > min(slack, o.timeout/8) {
-				if err := o.rc.SetWriteDeadline(now.Add(o.timeout + min(slack, o.timeout/8))); err != nil {
+				if err := o.until(now.Add(o.timeout + min(slack, o.timeout/8))); err != nil {
 					return err
 				}
 				o.set = now
@@ -195,7 +223,33 @@ func (o *streamWriter) write(frames ...[]byte) error {
 	}
 	// Over HTTP/2 a deadline that passes while nothing is written would end the stream.
 	o.set = time.Time{}
-	return o.rc.SetWriteDeadline(time.Time{})
+	return o.until(time.Time{})
+}
+
+func (o *streamWriter) until(deadline time.Time) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.over {
+		return errCut
+	}
+	return o.rc.SetWriteDeadline(deadline)
+}
+
+// cut ends what is being written within a second, and all that would follow. Any goroutine may call it.
+func (o *streamWriter) cut() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.over {
+		o.over = true
+		_ = o.rc.SetWriteDeadline(time.Now().Add(slack))
+	}
+}
+
+// end makes cut do nothing from now on: what it would cut belongs to somebody else once the handler has returned.
+func (o *streamWriter) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.over = true
 }
 
 // writeMoving writes b piece by piece, each under a deadline of its own, so that only who takes no bytes is cut.

@@ -6,19 +6,19 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
 // maxNamedFlows is how many flows one stream may name. One that names none has all.
 const maxNamedFlows = 256
 
-// streamMany follows several flows by one connection: those that are named by ?flow=, or all. The event of a frame is the flow's id,
-// a slash and the message's type.
-func (s *Server) streamMany(w http.ResponseWriter, r *http.Request) {
-	ids := r.URL.Query()["flow"]
-	selection, p := selectionOf(ids)
-	if p.Status != 0 {
-		writeProblem(w, p)
+// streamMany follows several flows by one connection: those that are named by ?flow=, or all that the caller may read. The event of a
+// frame is the flow's id, a slash and the message's type.
+func (s *Server) streamMany(w http.ResponseWriter, r *http.Request, g *auth.Grant) {
+	selection, need, err := s.selectionOf(r.URL.Query()["flow"], g)
+	if err != nil {
+		s.deny(w, r, err)
 		return
 	}
 	last, resume := lastEventID(r)
@@ -27,22 +27,45 @@ func (s *Server) streamMany(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, problemOf(err))
 		return
 	}
-	s.follow(w, r, reader)
+	s.follow(w, r, reader, s.cfg.Auth.Open(g, need))
 }
 
-func selectionOf(ids []string) (hub.Selection, problem) {
+// selectionOf returns the flows that a caller asks for, all of which it must be allowed to read, and what says of a later grant of it
+// whether the stream may go on. Callers that get the same flows share what is made of them.
+func (s *Server) selectionOf(ids []string, g *auth.Grant) (hub.Selection, func(*auth.Grant) error, error) {
+	if err := g.CheckReader(); err != nil {
+		return hub.Selection{}, nil, err
+	}
 	if len(ids) == 0 {
-		return hub.Selection{Key: "*", Match: func(string) bool { return true }}, problem{}
+		readable := strings.Join(g.Readable(), "|")
+		need := func(now *auth.Grant) error {
+			if err := now.CheckReader(); err != nil {
+				return err
+			}
+			if strings.Join(now.Readable(), "|") != readable {
+				return &auth.Refusal{Reason: auth.Flow, Name: now.Name(), Detail: "the flows that the credential is for have changed"}
+			}
+			return nil
+		}
+		return hub.Selection{Key: readable, Match: g.CanRead}, need, nil
 	}
 	if len(ids) > maxNamedFlows {
-		return hub.Selection{}, problem{Status: http.StatusBadRequest, Field: "flow", Detail: fmt.Sprintf("a stream may name %d flows; name none to follow all", maxNamedFlows)}
+		return hub.Selection{}, nil, problem{Status: http.StatusBadRequest, Field: "flow", Detail: fmt.Sprintf("a stream may name %d flows; name none to follow all", maxNamedFlows)}
 	}
 	for i, id := range ids {
 		if !ValidFlowID(id) {
-			return hub.Selection{}, problem{Status: http.StatusBadRequest, Field: fmt.Sprintf("flow[%d]", i), Detail: "a flow id has 1 to 128 characters of A-Z a-z 0-9 . _ : -"}
+			return hub.Selection{}, nil, problem{Status: http.StatusBadRequest, Field: fmt.Sprintf("flow[%d]", i), Detail: "a flow id has 1 to 128 characters of A-Z a-z 0-9 . _ : -"}
 		}
 	}
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
+	need := func(g *auth.Grant) error {
+		for _, id := range ids {
+			if err := g.CheckRead(id); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 	match := func(id string) bool { _, found := slices.BinarySearch(ids, id); return found }
-	return hub.Selection{Key: strings.Join(ids, ","), Match: match}, problem{}
+	return hub.Selection{Key: "=" + strings.Join(ids, ","), Match: match}, need, need(g)
 }

@@ -108,13 +108,13 @@ func view(t *testing.T, h *hub.Hub, after int64) string {
 	out := json.NewEncoder(&b)
 	s, err := h.Snapshot("F")
 	if err != nil {
-		return fmt.Sprint(err, h.List())
+		return fmt.Sprint(err, h.List(nil))
 	}
 	rollouts, incarnation, _ := h.Rollouts("F")
 	history, _ := h.History("F", after, 0)
 	history.Oldest = 0
 	fmt.Fprintf(&b, "%d %s %s\n", s.Seq, incarnation, s.JSON())
-	for _, v := range []any{h.List(), rollouts, history} {
+	for _, v := range []any{h.List(nil), rollouts, history} {
 		if err := out.Encode(v); err != nil {
 			t.Fatal(err)
 		}

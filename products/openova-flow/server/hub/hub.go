@@ -213,10 +213,13 @@ type Summary struct {
 	Incarnation string         `json:"incarnation"`
 }
 
-// List returns all flows by id.
-func (h *Hub) List() []Summary {
+// List returns the flows that match, by id; all of them when match is nil.
+func (h *Hub) List(match func(flowID string) bool) []Summary {
 	list := []Summary{}
-	h.topics.Range(func(_, v any) bool {
+	h.topics.Range(func(id, v any) bool {
+		if match != nil && !match(id.(string)) {
+			return true
+		}
 		if s, ok := v.(*topic).summary(); ok {
 			list = append(list, s)
 		}

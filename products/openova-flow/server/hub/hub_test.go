@@ -187,7 +187,7 @@ func TestWhatIsGoneCostsNothing(t *testing.T) {
 			t.Errorf("%s: %d", name, v)
 		}
 	}
-	if len(h.List()) != 0 {
+	if len(h.List(nil)) != 0 {
 		t.Error("listed")
 	}
 }

@@ -173,7 +173,7 @@ func (v *fleetViewer) watch(h *hub.Hub, s hub.Selection, r *rand.Rand, written <
 
 func countsOf(t *testing.T, h *hub.Hub, s hub.Selection) map[string]int {
 	counts := map[string]int{}
-	for _, f := range h.List() {
+	for _, f := range h.List(nil) {
 		if !s.Match(f.ID) {
 			continue
 		}

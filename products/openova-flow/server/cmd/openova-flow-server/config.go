@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -46,7 +47,7 @@ var settings = []setting{
 		return err
 	}},
 	{"FLOW_SERVER_BASE_PATH", "/", "a path that starts and ends with /", "prefix that everything is served under, behind a gateway that does not strip it", func(c *config, v string) error {
-		c.app.BasePath = v
+		c.app.HTTP.BasePath = v
 		if !strings.HasPrefix(v, "/") || !strings.HasSuffix(v, "/") || strings.Contains(v, "//") {
 			return errors.New("no such path")
 		}
@@ -59,6 +60,21 @@ var settings = []setting{
 	{"FLOW_SERVER_TLS_KEY_FILE", "", "a file with a PEM private key, with FLOW_SERVER_TLS_CERT_FILE; none: no TLS", "the certificate's key; read again when the file changes", func(c *config, v string) error {
 		c.app.TLSKeyFile = v
 		return readable(v)
+	}},
+	{"FLOW_SERVER_TOKENS_FILE", "", "a JSON file as the README's section on access has it; none: only loopback may be listened on", "who may read and write what; read again when the file changes", func(c *config, v string) error {
+		c.app.TokensFile = v
+		return readable(v)
+	}},
+	{"FLOW_SERVER_INSECURE", "false", "true or false", "without a tokens file, listen on other addresses than loopback too: whoever reaches the server may then read and write everything", func(c *config, v string) error {
+		c.app.Insecure = v == "true"
+		if v != "true" && v != "false" {
+			return errors.New("neither")
+		}
+		return nil
+	}},
+	{"FLOW_SERVER_CORS_ORIGINS", "", "origins such as https://console.example.com, with commas between", "pages elsewhere that may read the API, with tokens of their own", func(c *config, v string) (err error) {
+		c.app.HTTP.Origins, err = parseOrigins(v)
+		return err
 	}},
 	number("FLOW_SERVER_RING_CAPACITY", 4096, 1, 1<<20, "messages of a flow held for resume", func(c *config, n int64) { c.app.Hub.RingCapacity = int(n) }),
 	number("FLOW_SERVER_RING_BYTES", 8<<20, 1<<10, 1<<30, "bytes of a flow's messages held for resume", func(c *config, n int64) { c.app.Hub.RingBytes = int(n) }),
@@ -122,6 +138,19 @@ func duration(env, def string, low, high time.Duration, help string, set func(*c
 	}}
 }
 
+// parseOrigins reads a list of origins, each as a browser writes it.
+func parseOrigins(list string) (origins []string, err error) {
+	for origin := range strings.SplitSeq(list, ",") {
+		origin = strings.TrimSpace(origin)
+		u, err := url.Parse(origin)
+		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || origin != u.Scheme+"://"+strings.ToLower(u.Host) {
+			return nil, errors.New("no origin")
+		}
+		origins = append(origins, origin)
+	}
+	return origins, nil
+}
+
 func readable(path string) error {
 	f, err := os.Open(path)
 	if err != nil {
@@ -166,6 +195,9 @@ func parseConfig(args []string, getenv func(string) string, stderr io.Writer) (c
 	}
 	if (c.app.TLSCertFile == "") != (c.app.TLSKeyFile == "") {
 		return c, errors.New("FLOW_SERVER_TLS_CERT_FILE and FLOW_SERVER_TLS_KEY_FILE go together; set both or neither")
+	}
+	if c.app.TokensFile != "" && c.app.Insecure {
+		return c, errors.New("FLOW_SERVER_TOKENS_FILE and FLOW_SERVER_INSECURE=true say opposite things; set one of them")
 	}
 	if c.app.HTTP.MaxBatchBytes < c.app.HTTP.MaxMessageBytes {
 		return c, fmt.Errorf("FLOW_SERVER_MAX_BATCH_BYTES is %d; allowed: at least FLOW_SERVER_MAX_MESSAGE_BYTES, which is %d", c.app.HTTP.MaxBatchBytes, c.app.HTTP.MaxMessageBytes)

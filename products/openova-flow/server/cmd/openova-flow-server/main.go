@@ -50,6 +50,8 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return serve(ctx, cfg, stderr)
 	case "healthcheck":
 		return healthcheck(ctx, args, getenv, stderr)
+	case "token":
+		return token(args, stdout, stderr)
 	case "wait":
 		return wait(ctx, args, stdout, stderr)
 	case "version":
@@ -59,7 +61,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		usage(stdout)
 		return nil
 	}
-	return fmt.Errorf("%q is no command; there are serve (the default), healthcheck, wait, version and help", command)
+	return fmt.Errorf("%q is no command; there are serve (the default), healthcheck, token, wait, version and help", command)
 }
 
 // buildVersion returns the release version, else what the Go toolchain recorded.
@@ -78,6 +80,8 @@ func usage(w io.Writer) {
 
   openova-flow-server [serve] [flags]     serve; every flag is an environment variable too
   openova-flow-server healthcheck         exit 0 when the server on FLOW_SERVER_LISTEN_ADDR is ready
+  openova-flow-server token new [--name N] [--scopes read,ingest] [--flows prod-*] [--regions fsn1]
+                                          print a new token, and the entry for FLOW_SERVER_TOKENS_FILE
   openova-flow-server wait --url U --flow F [--region R] [--since T] [--timeout D]
                                           wait until all has succeeded: exit 0; failed: 1; timed out: 2
   openova-flow-server version

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
+)
+
+// token makes a token. Its first line on stdout is the token, which is written nowhere else; the second is the entry for the tokens file,
+// which has only its hash.
+func token(args []string, stdout, stderr io.Writer) error {
+	if len(args) == 0 || args[0] != "new" {
+		return errors.New("token has one command: token new")
+	}
+	made := auth.NewToken()
+	e := auth.Entry{SHA256: auth.Hash(made)}
+	fs := flag.NewFlagSet("token new", flag.ContinueOnError)
+	fs.SetOutput(stderr)
+	fs.StringVar(&e.Name, "name", "token-"+e.SHA256[:8], "what the log calls its `bearer`")
+	scopes := fs.String("scopes", "read", "`list` of read, ingest and admin, with commas between")
+	flows := fs.String("flows", "*", "`list` of flow ids, in which * stands for any run of characters")
+	regions := fs.String("regions", "", "`list` of the regions that it may write; none: all")
+	if err := fs.Parse(args[1:]); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return err
+		}
+		return exitCode(2) // the flag package has said why
+	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q", fs.Arg(0))
+	}
+	e.Scopes, e.Flows, e.Regions = split(*scopes), split(*flows), split(*regions)
+	if err := e.Validate(); err != nil {
+		return fmt.Errorf("token new: %w", err)
+	}
+	entry, err := json.Marshal(e)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(stderr, "The token, which is shown this once, and its entry for the tokens file:")
+	_, err = fmt.Fprintf(stdout, "%s\n%s\n", made, entry)
+	return err
+}
+
+// split takes a list with commas apart.
+func split(list string) (parts []string) {
+	for part := range strings.SplitSeq(list, ",") {
+		if part = strings.TrimSpace(part); part != "" {
+			parts = append(parts, part)
+		}
+	}
+	return parts
+}

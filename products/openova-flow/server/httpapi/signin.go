@@ -1,0 +1,141 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	_ "embed"
+	"encoding/base64"
+	"errors"
+	"html"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
+)
+
+//go:embed signin.html
+var signInHTML string
+
+// signInPolicy lets the page have its own style and its own form, and nothing else: no script at all.
+var signInPolicy = func() string {
+	_, style, _ := strings.Cut(signInHTML, "<style>")
+	style, _, _ = strings.Cut(style, "</style>")
+	sum := sha256.Sum256([]byte(style))
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) +
+		"'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+}()
+
+const maxForm = 64 << 10 // bytes of what is posted to sign in
+
+// start is where whoever signs in goes when it is not said: the page, as seen from beside it. The server may be served under a prefix that
+// it does not know of, so its own pages name each other that way.
+const start = "./"
+
+// signInPage shows the form. Who is known already goes on at once.
+func (s *Server) signInPage(w http.ResponseWriter, r *http.Request) {
+	next := localPath(r.URL.Query().Get("next"))
+	if _, err := s.cfg.Auth.Authenticate(r); err == nil {
+		seeOther(w, next)
+		return
+	}
+	writeSignIn(w, http.StatusOK, next, "")
+}
+
+// signIn takes the token of the form over into a cookie.
+func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.ReadTimeout))
+	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
+	if err := r.ParseForm(); err != nil {
+		writeProblem(w, problem{Status: http.StatusBadRequest, Detail: "post the form of GET /sign-in, as application/x-www-form-urlencoded with token and next"})
+		return
+	}
+	next := localPath(r.PostForm.Get("next"))
+	if !s.cfg.Auth.Guarded() {
+		seeOther(w, next)
+		return
+	}
+	g, err := s.cfg.Auth.SignIn(w, r, r.PostForm.Get("token"))
+	if err != nil {
+		s.noteRefusal(r, err)
+		p := problemOf(err)
+		if p.challenge != "" {
+			w.Header().Set("WWW-Authenticate", p.challenge)
+		}
+		writeSignIn(w, p.Status, next, p.Detail)
+		return
+	}
+	if droppedByBrowser(r) {
+		w.Header().Del("Set-Cookie")
+		writeSignIn(w, http.StatusBadRequest, next, "the browser keeps a sign-in only over https: open this page by an https address")
+		return
+	}
+	s.audit("signed in", g)
+	seeOther(w, next)
+}
+
+// droppedByBrowser reports whether a browser says that it has the page from where it takes no Secure cookie.
+func droppedByBrowser(r *http.Request) bool {
+	u, err := url.Parse(r.Header.Get("Origin"))
+	return err == nil && u.Scheme == "http" && !auth.IsLoopback(u.Hostname())
+}
+
+// signOut has the browser forget the cookie.
+func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {
+	if err := s.cfg.Auth.SignOut(w, r); err != nil {
+		s.deny(w, r, err)
+		return
+	}
+	seeOther(w, "./sign-in")
+}
+
+// toSignIn sends a browser to sign in and then back to where it wanted to go.
+func (s *Server) toSignIn(w http.ResponseWriter, r *http.Request, err error) {
+	var refusal *auth.Refusal
+	if errors.As(err, &refusal) && refusal.Reason != auth.NoCredential {
+		s.noteRefusal(r, err)
+	}
+	next := start
+	if r.URL.RawQuery != "" {
+		next += "?" + r.URL.RawQuery
+	}
+	if r.Header.Get("Sec-Fetch-Site") == "cross-site" { // a link from elsewhere, with which the cookie is not sent even where there is one
+		h := w.Header()
+		h.Set("Content-Type", "text/html; charset=utf-8")
+		h.Set("Cache-Control", "no-store")
+		_, _ = io.WriteString(w, `<!doctype html><meta http-equiv="refresh" content="0; url=`+html.EscapeString(next)+`"><title>OpenovaFlow</title>`)
+		return
+	}
+	seeOther(w, "./sign-in?next="+url.QueryEscape(next))
+}
+
+// localPath is where to go next, as it was asked for; the page when that would lead to another place than this server.
+func localPath(next string) string {
+	u, err := url.Parse(next)
+	switch {
+	case err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || strings.Contains(next, `\`):
+	case strings.HasPrefix(next, "./"), strings.HasPrefix(next, "/") && !strings.HasPrefix(next, "//"):
+		return next
+	}
+	return start
+}
+
+func seeOther(w http.ResponseWriter, location string) {
+	w.Header().Set("Location", location)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(http.StatusSeeOther)
+}
+
+func writeSignIn(w http.ResponseWriter, status int, next, wrong string) {
+	h := w.Header()
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Security-Policy", signInPolicy)
+	h.Set("Referrer-Policy", "same-origin") // with less the form would come from an origin that is not said
+	if wrong != "" {
+		wrong = `<p role="alert">` + html.EscapeString(strings.ToUpper(wrong[:1])+wrong[1:]) + `.</p>`
+	}
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, strings.NewReplacer("{{next}}", html.EscapeString(next), "{{wrong}}", wrong).Replace(signInHTML))
+}

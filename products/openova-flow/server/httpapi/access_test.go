@@ -1,0 +1,377 @@
+package httpapi_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// entry is a token of a tokens file; the token is the name with secret- before.
+type entry struct {
+	name    string
+	scopes  []string
+	flows   []string
+	regions []string
+}
+
+func (e entry) bearer() []string { return []string{"Authorization", "Bearer secret-" + e.name} }
+
+var (
+	reader   = entry{"reader", []string{"read"}, []string{"*"}, nil}
+	onlyF    = entry{"only-f", []string{"read"}, []string{"F", "team-*"}, nil}
+	writer   = entry{"writer", []string{"ingest"}, []string{"*"}, nil}
+	ofR1     = entry{"of-r1", []string{"read", "ingest"}, []string{"F"}, []string{"r1"}}
+	ofR2     = entry{"of-r2", []string{"read", "ingest"}, []string{"F"}, []string{"r2"}}
+	admin    = entry{"admin", []string{"admin"}, []string{"*"}, nil}
+	adminR1  = entry{"admin-r1", []string{"admin"}, []string{"F"}, []string{"r1"}}
+	everyone = []entry{reader, onlyF, writer, ofR1, ofR2, admin, adminR1}
+)
+
+// lockedLog is a log that may be read while it is written.
+type lockedLog struct {
+	mu sync.Mutex
+	b  strings.Builder
+}
+
+func (l *lockedLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(b)
+}
+
+func (l *lockedLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+// guarded is a server with a tokens file.
+type guarded struct {
+	*env
+	path string
+	log  *lockedLog
+}
+
+// write puts entries into the tokens file, at once, and what the file says besides.
+func (g *guarded) write(entries []entry, more string) {
+	g.env.t.Helper()
+	list := []auth.Entry{}
+	for _, e := range entries {
+		list = append(list, auth.Entry{Name: e.name, SHA256: auth.Hash("secret-" + e.name), Scopes: e.scopes, Flows: e.flows, Regions: e.regions})
+	}
+	tokens, err := json.Marshal(list)
+	if err != nil {
+		g.env.t.Fatal(err)
+	}
+	if err := os.WriteFile(g.path+".new", fmt.Appendf(nil, `{"tokens":%s%s}`, tokens, more), 0o600); err != nil {
+		g.env.t.Fatal(err)
+	}
+	if err := os.Rename(g.path+".new", g.path); err != nil {
+		g.env.t.Fatal(err)
+	}
+}
+
+// guard starts a server for everyone, with what the file says besides.
+func guard(t testing.TB, hc hub.Config, cfg httpapi.Config, more string) *guarded {
+	t.Helper()
+	g := &guarded{env: &env{t: t}, path: filepath.Join(t.TempDir(), "tokens.json"), log: &lockedLog{}}
+	g.write(everyone, more)
+	cfg.Logger = slog.New(slog.NewTextHandler(g.log, nil))
+	authority, err := auth.Load(g.path, cfg.Logger)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Auth = authority
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { authority.Run(ctx) })
+	t.Cleanup(func() { cancel(); wg.Wait() })
+	g.env = start(t, hc, cfg)
+	return g
+}
+
+// as is do with the token of an entry.
+func (g *guarded) as(e entry, method, path, body string, header ...string) answer {
+	g.env.t.Helper()
+	return g.do(method, path, body, append(append(header, "Content-Type", asNDJSON), e.bearer()...)...)
+}
+
+// filled is g with some flows, each with a node of two regions.
+func (g *guarded) filled() *guarded {
+	g.env.t.Helper()
+	for _, id := range []string{"F", "team-a", "other"} {
+		g.fill(id)
+	}
+	return g
+}
+
+func (g *guarded) fill(id string) {
+	g.env.t.Helper()
+	if a := g.as(admin, "POST", "/v1/flows/"+id+"/events", upsertOf(id, "r1/a", "r1")+"\n"+upsertOf(id, "r2/a", "r2")); a.status != 200 {
+		g.env.t.Fatalf("%d %s", a.status, a.body)
+	}
+}
+
+func upsertOf(flowID, id, region string) string {
+	return fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":%q,"label":"l","status":"running","region":%q}]}`, id, flowID, region)
+}
+
+// but is status for each entry, and others for some.
+func but(status int, others map[string]int) map[string]int {
+	m := map[string]int{"nobody": 401}
+	for _, who := range everyone {
+		m[who.name] = status
+	}
+	for name, status := range others {
+		m[name] = status
+	}
+	return m
+}
+
+func TestWhoMayDoWhat(t *testing.T) {
+	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
+	nobody := entry{name: "nobody"}
+	type list = map[string]int
+	noReader := list{"writer": 403}
+	notOther := list{"writer": 403, "only-f": 403, "of-r1": 403, "of-r2": 403, "admin-r1": 403}
+	for _, tt := range []struct {
+		method, path string
+		want         list
+	}{
+		{"GET", "/v1/flows/F/snapshot", but(200, noReader)},
+		{"HEAD", "/v1/flows/F/snapshot", but(200, noReader)},
+		{"GET", "/v1/flows/F/events", but(200, noReader)},
+		{"GET", "/v1/flows/F/rollouts", but(200, noReader)},
+		{"HEAD", "/v1/flows/F/stream", but(200, noReader)},
+		{"GET", "/v1/flows/other/snapshot", but(200, notOther)},
+		{"GET", "/v1/flows/other/events", but(200, notOther)},
+		{"GET", "/v1/flows/other/rollouts", but(200, notOther)},
+		{"HEAD", "/v1/flows/other/stream", but(200, notOther)},
+		{"HEAD", "/v1/stream?flow=F&flow=other", but(200, notOther)},
+		{"HEAD", "/v1/stream?flow=F", but(200, noReader)},
+		{"GET", "/v1/flows/no-such-flow/snapshot", but(404, notOther)}, // who may not read it is not told whether it is there
+		{"HEAD", "/v1/stream", but(200, noReader)},
+		{"GET", "/v1/flows", but(200, noReader)},
+		{"GET", "/metrics", but(200, noReader)},
+		{"GET", "/v1/me", but(200, nil)},
+		{"GET", "/", but(200, nil)},
+		{"GET", "/healthz", but(200, list{"nobody": 200})},
+		{"GET", "/readyz", but(200, list{"nobody": 200})},
+		{"GET", "/v1/nothing", but(404, list{"nobody": 404})},
+		{"POST", "/v1/flows/F/events", but(400, list{"reader": 403, "only-f": 403})}, // that there is no message is told to who may send one
+		{"POST", "/v1/flows/other/events", but(400, list{"reader": 403, "only-f": 403, "of-r1": 403, "of-r2": 403, "admin-r1": 403})},
+		{"DELETE", "/v1/flows/none", but(204, list{"reader": 403, "only-f": 403, "of-r1": 403, "of-r2": 403, "admin-r1": 403})},
+		{"DELETE", "/v1/flows/F/regions/none", but(204, list{"reader": 403, "only-f": 403, "of-r1": 403, "of-r2": 403})},
+	} {
+		for _, who := range append(everyone, nobody) {
+			header := []string{"Accept", asJSON, "Content-Type", asNDJSON}
+			if who.name != "nobody" {
+				header = append(header, who.bearer()...)
+			}
+			a := e.do(tt.method, tt.path, "", header...)
+			what := tt.method + " " + tt.path + " of " + who.name
+			if a.status != tt.want[who.name] {
+				t.Errorf("%s: %d, want %d: %s", what, a.status, tt.want[who.name], a.body)
+			}
+			if a.status != 401 && a.status != 403 {
+				continue
+			}
+			if tt.method != "HEAD" {
+				isProblem(t, a, a.status)
+			}
+			if got := a.header.Get("WWW-Authenticate") != ""; got != (a.status == 401) {
+				t.Errorf("%s: %d with %v", what, a.status, a.header)
+			}
+			if a.header.Get("Flow-Incarnation") != "" {
+				t.Errorf("%s: who may not is told of the flow: %v", what, a.header)
+			}
+		}
+	}
+	a := e.do("GET", "/v1/flows/F/snapshot", "", "Authorization", "Bearer unknown")
+	if isProblem(t, a, 401); a.header.Get("WWW-Authenticate") != `Bearer realm="openova-flow", error="invalid_token"` {
+		t.Errorf("an unknown token: %v", a.header)
+	}
+}
+
+// TestABoundTokenWritesItsRegionAlone is about what the answer says; every kind of breach is in package auth.
+func TestABoundTokenWritesItsRegionAlone(t *testing.T) {
+	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
+	before := e.as(reader, "GET", "/v1/flows/F/snapshot", "").body
+	for _, tt := range []struct {
+		body, field string
+		line        int
+	}{
+		{upsertOf("F", "r1/b", "r1") + "\n\n" + upsertOf("F", "r2/b", "r2"), "nodes[0].id", 3},
+		{upsertOf("F", "r1/b", "r2"), "nodes[0].region", 1},
+		{`{"type":"delete-nodes","ids":["r1/a","r2/a"]}`, "ids[1]", 1},
+		{`{"type":"upsert-rels","relationships":[{"fromId":"r1/a","toId":"r2/a","type":"finish-to-start"}]}`, "relationships[0].toId", 1},
+		{`{"type":"delete-rels","pairs":[{"fromId":"r2/a","toId":"r1","type":"contains"}]}`, "pairs[0].fromId", 1},
+		{`{"type":"upsert-flow","flow":{"id":"F","status":"x","startedAt":1}}`, "type", 1},
+		{`{"type":"snapshot","flow":{"id":"F","status":"x","startedAt":1}}`, "type", 1},
+	} {
+		a := e.as(ofR1, "POST", "/v1/flows/F/events", tt.body)
+		if p := isProblem(t, a, 403); p.Field != tt.field || p.Line != tt.line {
+			t.Errorf("%s: names field %q, line %d: %s", tt.body, p.Field, p.Line, a.body)
+		}
+		if a.header.Get("Flow-Incarnation") == "" {
+			t.Errorf("no incarnation: %v", a.header)
+		}
+	}
+	if now := e.as(reader, "GET", "/v1/flows/F/snapshot", "").body; now != before {
+		t.Errorf("something was applied:\n%s", now)
+	}
+	if a := e.as(ofR1, "POST", "/v1/flows/F/events", upsertOf("F", "r1/b", "r1")+"\n"+upsertOf("F", "r1", "r1")); a.status != 200 {
+		t.Errorf("its own: %d %s", a.status, a.body)
+	}
+}
+
+// TestADeletionOfABoundTokenLeavesWhatIsNotItsOwn deletes a node that another region waits for.
+func TestADeletionOfABoundTokenLeavesWhatIsNotItsOwn(t *testing.T) {
+	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
+	foreign := `{"fromId":"r1/a","toId":"r2/a","type":"finish-to-start"}`
+	for _, step := range []struct {
+		who   entry
+		body  string
+		stays bool
+	}{
+		{ofR2, `{"type":"upsert-rels","relationships":[` + foreign + `]}`, true},
+		{ofR1, `{"type":"delete-nodes","ids":["r1/a"]}`, true},
+		{writer, `{"type":"delete-nodes","ids":["r1/a"]}`, false},
+	} {
+		if a := e.as(step.who, "POST", "/v1/flows/F/events", step.body); a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		if a := e.as(reader, "GET", "/v1/flows/F/snapshot", ""); strings.Contains(a.body, foreign) != step.stays {
+			t.Errorf("after %s of %s: %s", step.body, step.who.name, a.body)
+		}
+	}
+}
+
+// TestABoundTokenCannotOutrunAnothersEpochs has one cluster's token use the other one's name with an epoch that nothing is newer than.
+func TestABoundTokenCannotOutrunAnothersEpochs(t *testing.T) {
+	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
+	for _, step := range []struct {
+		who           entry
+		region, stamp string
+		want          int
+	}{
+		{ofR1, "r1", "adapter;epoch=1;n=1", 200},
+		{ofR2, "r2", "adapter;epoch=9000000000000000;n=1", 200},
+		{ofR1, "r1", "adapter;epoch=1;n=2", 200},
+		{ofR1, "r1", "adapter;epoch=1;n=1", 409},
+	} {
+		if a := e.as(step.who, "POST", "/v1/flows/F/events", upsertOf("F", step.region+"/x", step.region), "Flow-Emitter", step.stamp); a.status != step.want {
+			t.Errorf("%s as %s: %d %s", step.who.name, step.stamp, a.status, a.body)
+		}
+	}
+}
+
+// TestOnlyWhoMayWriteKeepsAFlow: a reader that calls itself an emitter does not.
+func TestOnlyWhoMayWriteKeepsAFlow(t *testing.T) {
+	var mu sync.Mutex
+	clock := time.Now()
+	now := func() time.Time { mu.Lock(); defer mu.Unlock(); return clock }
+	g := guard(t, hub.Config{IdleTimeout: 4 * time.Millisecond, Now: now}, httpapi.Config{}, "").filled()
+	mu.Lock()
+	clock = clock.Add(time.Hour)
+	mu.Unlock()
+	for _, tt := range []struct {
+		who  entry
+		flow string
+	}{{ofR1, "F"}, {reader, "F"}, {reader, "other"}, {onlyF, "team-a"}} {
+		if a := g.as(tt.who, "GET", "/v1/flows/"+tt.flow+"/snapshot", "", "Flow-Emitter", "x"); a.status != 200 {
+			t.Fatal(a.status)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go g.hub.Run(ctx)
+	until(t, "idle flows to be dropped", func() bool { return len(g.hub.List(nil)) == 1 })
+	if got := g.hub.List(nil)[0].ID; got != "F" {
+		t.Errorf("%s was kept", got)
+	}
+}
+
+func TestListsShowWhatTheCallerMayRead(t *testing.T) {
+	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
+	for _, tt := range []struct {
+		who  entry
+		want string
+	}{{reader, "F other team-a"}, {onlyF, "F team-a"}, {ofR1, "F"}, {admin, "F other team-a"}} {
+		var list struct{ Flows []struct{ ID string } }
+		if err := json.Unmarshal([]byte(e.as(tt.who, "GET", "/v1/flows", "").body), &list); err != nil {
+			t.Fatal(err)
+		}
+		var ids []string
+		for _, f := range list.Flows {
+			ids = append(ids, f.ID)
+		}
+		if got := strings.Join(ids, " "); got != tt.want {
+			t.Errorf("%s sees %s, want %s", tt.who.name, got, tt.want)
+		}
+	}
+}
+
+func TestACallerIsToldWhoItIs(t *testing.T) {
+	e := guard(t, hub.Config{}, httpapi.Config{}, "")
+	open := start(t, hub.Config{}, httpapi.Config{})
+	for want, a := range map[string]answer{
+		`{"name":"reader","scopes":["read"],"signedIn":"bearer"}`:                   e.as(reader, "GET", "/v1/me", ""),
+		`{"name":"admin","scopes":["read","ingest","admin"],"signedIn":"bearer"}`:   e.as(admin, "GET", "/v1/me", ""),
+		`{"name":"only-f","scopes":["read"],"signedIn":"cookie"}`:                   e.do("GET", "/v1/me", "", "Cookie", auth.CookieName+"=secret-only-f"),
+		`{"name":"anonymous","scopes":["read","ingest","admin"],"signedIn":"none"}`: open.do("GET", "/v1/me", ""),
+	} {
+		if strings.TrimSpace(a.body) != want || a.header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s, want %s", a.body, want)
+		}
+	}
+}
+
+// TestRefusalsAreCountedAndLoggedWithoutTokens has the audit lines too.
+func TestRefusalsAreCountedAndLoggedWithoutTokens(t *testing.T) {
+	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
+	e.as(ofR1, "POST", "/v1/flows/F/events", upsertOf("F", "r2/b", "r2"))
+	for range 3 {
+		e.do("GET", "/v1/flows", "", "Authorization", "Bearer very-secret")
+	}
+	e.do("GET", "/v1/flows", "")
+	e.as(reader, "DELETE", "/v1/flows/F", "")
+	e.as(admin, "DELETE", "/v1/flows/F/regions/r2", "")
+	e.as(writer, "DELETE", "/v1/flows/F", "")
+	e.as(writer, "DELETE", "/v1/flows/F", "")
+	metrics := e.as(reader, "GET", "/metrics", "").body
+	for _, want := range []string{`access_refused_total{reason="region"} 1`, `{reason="unknown"} 3`, `{reason="no_credential"} 1`, `{reason="scope"} 1`, `{reason="expired"} 0`,
+		`messages_refused_total{code="403"} 1`, `tokens_file_failing 0`} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("no %s in\n%s", want, metrics)
+		}
+	}
+	log := e.log.String()
+	for _, want := range []string{
+		`msg="access refused" refusal.reason=region refusal.name=of-r1 refusal.field=nodes[0].id refusal.line=1 method=POST route=events flow=F peer=127.0.0.1`,
+		`msg="region deleted" by=admin flow=F region=r2 nodes=1`,
+		`msg="flow deleted" by=writer flow=F existed=true`,
+		`msg="flow deleted" by=writer flow=F existed=false`,
+	} {
+		if !strings.Contains(log, want) {
+			t.Errorf("no %s in\n%s", want, log)
+		}
+	}
+	if strings.Contains(log, "secret") {
+		t.Errorf("a token is in the log:\n%s", log)
+	}
+	if strings.Contains(log, "message refused") {
+		t.Errorf("a refusal is told twice:\n%s", log)
+	}
+}

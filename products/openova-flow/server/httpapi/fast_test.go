@@ -16,8 +16,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// raw opens a stream over a connection of its own and reads the answer's head.
-func (e *env) raw(path string) (*net.TCPConn, *bufio.Reader) {
+// raw opens a stream over a connection of its own and reads the answer's head. The headers are whole lines.
+func (e *env) raw(path string, header ...string) (*net.TCPConn, *bufio.Reader) {
 	e.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
 	if err != nil {
@@ -25,7 +25,7 @@ func (e *env) raw(path string) (*net.TCPConn, *bufio.Reader) {
 	}
 	e.t.Cleanup(func() { conn.Close() })
 	_ = conn.SetReadDeadline(time.Now().Add(within))
-	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path)
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n", path, strings.Join(append(header, ""), "\r\n"))
 	in := bufio.NewReader(conn)
 	resp, err := http.ReadResponse(in, nil)
 	if err != nil || resp.StatusCode != http.StatusOK {
@@ -49,12 +49,13 @@ func TestFastStreamsHaveNoGoroutine(t *testing.T) {
 		t.Skip("only Linux has the fast path")
 	}
 	grown := func(mode string) int {
-		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
-		e.raw(streamF)
+		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "") // what watches over their credentials has none either
+		const token = "Authorization: Bearer secret-reader"
+		e.raw(streamF, token)
 		until(t, "one stream", func() bool { return e.hub.Stats.Subscribers.Load() == 1 })
 		before := runtime.NumGoroutine()
 		for range 100 {
-			e.raw(streamF)
+			e.raw(streamF, token)
 		}
 		n := 0
 		until(t, "goroutines settle", func() bool {

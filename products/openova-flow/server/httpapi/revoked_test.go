@@ -1,0 +1,151 @@
+package httpapi_test
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// TestStreamsEndWithWhatTheirCredentialAllows changes the tokens file under open streams. How soon they end is in package auth.
+func TestStreamsEndWithWhatTheirCredentialAllows(t *testing.T) {
+	onBothPaths(t, testStreamsEndWithWhatTheirCredentialAllows)
+}
+
+func testStreamsEndWithWhatTheirCredentialAllows(t *testing.T, mode string) {
+	t.Parallel()
+	e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "").filled()
+	open := func(who entry, path string) *viewer {
+		t.Helper()
+		v := e.watch(path, who.bearer()...)
+		for range map[bool]int{true: 3, false: 2}[strings.HasPrefix(path, "/v1/stream")] { // heartbeat, flows, the first snapshot
+			v.next()
+		}
+		return v
+	}
+	ends := map[string]*viewer{
+		"a flow's, of a revoked token":                         open(reader, streamF),
+		"all flows', of a revoked token":                       open(reader, "/v1/stream"),
+		"a flow's that the token is not for any more":          open(onlyF, "/v1/flows/team-a/stream"),
+		"all flows', of a token for fewer":                     open(onlyF, "/v1/stream"),
+		"two named flows', one of which is not for the token":  open(onlyF, "/v1/stream?flow=F&flow=team-a"),
+		"all flows', of a token for more, which are not in it": open(ofR1, "/v1/stream"),
+		"a flow's, of a token that may not read any more":      open(ofR2, streamF),
+	}
+	stay := map[string]*viewer{
+		"a flow's that the token is still for":         open(onlyF, streamF),
+		"a named flow's that the token is still for":   open(onlyF, "/v1/stream?flow=F"),
+		"a flow's, of a token that nobody has changed": open(admin, streamF),
+		"all flows', of a token that only writes less": open(adminR1, "/v1/stream"),
+	}
+	fewer, more, blind, unbound := onlyF, ofR1, ofR2, adminR1
+	fewer.flows, more.flows, blind.scopes = []string{"F"}, []string{"F", "other"}, []string{"ingest"}
+	unbound.regions = []string{"r2"}
+	e.write([]entry{fewer, more, blind, unbound, admin, writer}, "")
+	for name, v := range ends {
+		t.Log(name)
+		for ended := false; !ended; {
+			select {
+			case _, ok := <-v.frames:
+				ended = !ok
+			case <-time.After(within):
+				t.Fatalf("it goes on: %s", name)
+			}
+		}
+	}
+	e.as(writer, "POST", "/v1/flows/F/events", upsertOf("F", "r1/news", "r1"))
+	for name, v := range stay {
+		t.Log(name)
+		for !strings.Contains(v.next().data, "r1/news") {
+		}
+	}
+	metrics := e.as(admin, "GET", "/metrics", "").body
+	for _, want := range []string{fmt.Sprintf("streams_revoked_total %d", len(ends)), fmt.Sprintf("openova_flow_subscribers %d", len(stay))} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("no %s in\n%s", want, metrics)
+		}
+	}
+	if log := e.log.String(); !strings.Contains(log, "stream ended with what its credential allows") || !strings.Contains(log, "refusal.name=") {
+		t.Errorf("nothing of it is in the log:\n%s", log)
+	}
+	if a := e.as(reader, "GET", streamF, ""); a.status != 401 {
+		t.Errorf("the revoked token opens another one: %d", a.status)
+	}
+}
+
+// TestARevokedReaderThatTakesNothingIsCut: a stream that is stuck in a write ends too, though it might be stuck for an hour.
+func TestARevokedReaderThatTakesNothingIsCut(t *testing.T) {
+	onBothPaths(t, testARevokedReaderThatTakesNothingIsCut)
+}
+
+func testARevokedReaderThatTakesNothingIsCut(t *testing.T, mode string) {
+	t.Parallel()
+	e := guard(t, hub.Config{RingBytes: 64 << 20}, httpapi.Config{StreamMode: mode, WriteTimeout: time.Hour}, "")
+	conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-reader\r\n\r\n", streamF)
+	if _, err := conn.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	big := upsert(node("a", strings.Repeat("x", 500_000)))
+	for range 20 {
+		e.as(writer, "POST", "/v1/flows/F/events", big)
+	}
+	e.write([]entry{admin, writer}, "")
+	until(t, "the stuck stream has ended", func() bool { return e.hub.Stats.Subscribers.Load() == 0 })
+}
+
+// TestCallersWithEqualRightsShareAStream: the number of different selections is bounded, and that of callers is not.
+func TestCallersWithEqualRightsShareAStream(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, mode string) {
+		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "").filled()
+		for range 70 { // 140 streams of two selections
+			e.raw("/v1/stream", "Authorization: Bearer secret-reader")
+			e.raw("/v1/stream", "Authorization: Bearer secret-admin")
+		}
+		e.raw("/v1/stream", "Authorization: Bearer secret-only-f")
+		for i := range 126 {
+			e.raw(fmt.Sprintf("/v1/stream?flow=F&flow=f%d", i), "Authorization: Bearer secret-reader")
+			e.raw(fmt.Sprintf("/v1/stream?flow=f%d&flow=F", i), "Authorization: Bearer secret-admin")
+		}
+		if a := e.as(reader, "GET", "/v1/stream?flow=one-more", ""); a.status != 503 {
+			t.Errorf("%d: equal selections are not told apart from others by this test", a.status)
+		}
+	})
+}
+
+// TestAStreamOfAllFlowsHasThoseOfTheCaller, also those that come to be later.
+func TestAStreamOfAllFlowsHasThoseOfTheCaller(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, mode string) {
+		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "").filled()
+		v := e.watch("/v1/stream", onlyF.bearer()...)
+		if f := v.message(); f.event != "flows" || strings.Contains(f.data, "other") || !strings.Contains(f.data, `"F"`) || !strings.Contains(f.data, `"team-a"`) {
+			t.Errorf("%+v", f)
+		}
+		seen := map[string]bool{v.message().event: true, v.message().event: true}
+		if !seen["F/snapshot"] || !seen["team-a/snapshot"] {
+			t.Errorf("%v", seen)
+		}
+		for _, id := range []string{"other", "another", "team-b", "F"} {
+			e.fill(id)
+		}
+		for {
+			f := v.message()
+			if id, _, _ := strings.Cut(f.event, "/"); id == "other" || id == "another" || strings.Contains(f.data, "other") {
+				t.Errorf("%+v", f)
+			} else if seen[f.event] = true; id == "F" && f.event != "F/snapshot" {
+				break
+			}
+		}
+		if !seen["team-b/snapshot"] {
+			t.Errorf("%v", seen)
+		}
+	})
+}

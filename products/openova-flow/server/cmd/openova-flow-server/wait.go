@@ -161,7 +161,9 @@ func (w *waiting) fetch(ctx context.Context, client *http.Client, etag string) (
 		return nil, "", fmt.Errorf("flow %s: %w", w.flow, errNoFlow)
 	case http.StatusOK:
 	default:
-		return nil, "", fmt.Errorf("the server answers %s", resp.Status)
+		var p struct{ Detail string }
+		_ = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&p) // what is no problem document says nothing
+		return nil, "", fmt.Errorf("the server answers %s: %s", resp.Status, cmp.Or(p.Detail, "and does not say why"))
 	}
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {

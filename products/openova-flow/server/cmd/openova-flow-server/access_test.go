@@ -1,0 +1,202 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
+)
+
+// newToken runs token new.
+func newToken(t *testing.T, args ...string) (token, entry string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	if err := run(t.Context(), append([]string{"token", "new"}, args...), env(), &out, &errs); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(out.String(), "\n")
+	if len(lines) != 3 || lines[2] != "" {
+		t.Fatalf("%q", out.String())
+	}
+	if strings.Contains(errs.String(), lines[0]) {
+		t.Error("the token is printed twice")
+	}
+	return lines[0], lines[1]
+}
+
+// tokensFile writes a tokens file of entries.
+func tokensFile(t *testing.T, path string, entries ...string) string {
+	t.Helper()
+	if err := os.WriteFile(path+".new", []byte(`{"tokens":[`+strings.Join(entries, ",")+`]}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestANewTokenFitsTheFile(t *testing.T) {
+	token, entry := newToken(t, "--name=fsn1", "--scopes=read, ingest", "--flows=prod-*,x", "--regions=fsn1")
+	want := `{"name":"fsn1","sha256":"` + auth.Hash(token) + `","scopes":["read","ingest"],"flows":["prod-*","x"],"regions":["fsn1"]}`
+	if entry != want || strings.Contains(entry, token) {
+		t.Errorf("%s, want %s", entry, want)
+	}
+	other, plain := newToken(t)
+	var e auth.Entry
+	if err := json.Unmarshal([]byte(plain), &e); err != nil || e.Validate() != nil || e.Name == "" || strings.Join(e.Scopes, " ") != "read" || strings.Join(e.Flows, " ") != "*" || other == token {
+		t.Errorf("%s %v", plain, err)
+	}
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "token has one command: token new"},
+		{[]string{"old"}, "token has one command: token new"},
+		{[]string{"new", "--scopes=write"}, "allowed are read, ingest, admin"},
+		{[]string{"new", "--scopes="}, "scopes"},
+		{[]string{"new", "--flows=a b"}, "flows[0]"},
+		{[]string{"new", "--regions=fsn1"}, "needs the scope ingest"},
+		{[]string{"new", "--name=a b"}, "name"},
+		{[]string{"new", "x"}, `unexpected argument "x"`},
+	} {
+		var out bytes.Buffer
+		if err := run(t.Context(), append([]string{"token"}, tt.args...), env(), &out, io.Discard); err == nil || !strings.Contains(err.Error(), tt.want) || out.Len() > 0 {
+			t.Errorf("%v: %v, want %s; prints %q", tt.args, err, tt.want, out.String())
+		}
+	}
+}
+
+func TestAWideAddressNeedsTokensOrAWord(t *testing.T) {
+	for _, addr := range []string{":0", "0.0.0.0:0", "[::]:0"} {
+		err := run(t.Context(), []string{"--listen-addr=" + addr}, env(), io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), "FLOW_SERVER_TOKENS_FILE") || !strings.Contains(err.Error(), "FLOW_SERVER_INSECURE=true") || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%s: %v", addr, err)
+		}
+	}
+	_, entry := newToken(t)
+	file := tokensFile(t, filepath.Join(t.TempDir(), "tokens.json"), entry)
+	for _, flag := range []string{"--insecure=true", "--tokens-file=" + file} {
+		p := launch(t, "--listen-addr=0.0.0.0:0", flag)
+		_, port, _ := net.SplitHostPort(strings.TrimPrefix(p.url, "http://"))
+		for path, want := range map[string]int{"/v1/flows": map[bool]int{true: 200, false: 401}[flag == "--insecure=true"], "/healthz": 200, "/readyz": 200} {
+			req, _ := http.NewRequest("GET", "http://127.0.0.1:"+port+path, nil)
+			req.Host = "flow.example.com" // as a gateway passes it on
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("%s, %s: %d, want %d", flag, path, resp.StatusCode, want)
+			}
+		}
+		if told := strings.Contains(p.logText(), "there is no access control"); told != (flag == "--insecure=true") {
+			t.Errorf("%s: the log says %s", flag, p.logText())
+		}
+		if err := run(t.Context(), []string{"healthcheck", "--listen-addr=0.0.0.0:" + port, flag}, env(), io.Discard, io.Discard); err != nil {
+			t.Errorf("%s: healthcheck: %v", flag, err)
+		}
+	}
+}
+
+func TestOnLoopbackOtherNamesAreRefused(t *testing.T) {
+	p := launch(t)
+	for host, want := range map[string]int{"rebound.example": 403, "localhost": 200, strings.TrimPrefix(p.url, "http://"): 200} {
+		req, _ := http.NewRequest("GET", p.url+"/v1/flows", nil)
+		req.Host = host
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want {
+			t.Errorf("%s: %d, want %d", host, resp.StatusCode, want)
+		}
+	}
+}
+
+func TestBadAccessSettings(t *testing.T) {
+	_, entry := newToken(t)
+	good := tokensFile(t, filepath.Join(t.TempDir(), "tokens.json"), entry)
+	bad := tokensFile(t, filepath.Join(t.TempDir(), "tokens.json"), `{"name":"x"}`)
+	for _, tt := range []struct {
+		env  []string
+		want string
+	}{
+		{[]string{"FLOW_SERVER_TOKENS_FILE", "/not/there"}, `FLOW_SERVER_TOKENS_FILE is "/not/there"; allowed: a JSON file`},
+		{[]string{"FLOW_SERVER_TOKENS_FILE", bad}, `tokens[0] (x)`},
+		{[]string{"FLOW_SERVER_TOKENS_FILE", good, "FLOW_SERVER_INSECURE", "true"}, `say opposite things`},
+		{[]string{"FLOW_SERVER_INSECURE", "yes"}, `FLOW_SERVER_INSECURE is "yes"; allowed: true or false`},
+		{[]string{"FLOW_SERVER_CORS_ORIGINS", "*"}, `FLOW_SERVER_CORS_ORIGINS is "*"; allowed: origins such as`},
+		{[]string{"FLOW_SERVER_CORS_ORIGINS", "https://a.example,https://b.example/path"}, `allowed: origins such as`},
+		{[]string{"FLOW_SERVER_CORS_ORIGINS", "https://A.example"}, `allowed: origins such as`},
+		{[]string{"FLOW_SERVER_CORS_ORIGINS", "null"}, `allowed: origins such as`},
+	} {
+		err := run(t.Context(), []string{"--listen-addr=127.0.0.1:0"}, env(tt.env...), io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%v: %v, want %s", tt.env, err, tt.want)
+		}
+	}
+	if got, err := parseOrigins("https://a.example, http://localhost:5173"); err != nil || strings.Join(got, " ") != "https://a.example http://localhost:5173" {
+		t.Errorf("%v %v", got, err)
+	}
+}
+
+// TestTokensOverTheirLife takes a token into use and away again under a running server, and has wait use it meanwhile.
+func TestTokensOverTheirLife(t *testing.T) {
+	dir := t.TempDir()
+	admin, adminEntry := newToken(t, "--name=admin", "--scopes=admin")
+	viewer, viewerEntry := newToken(t, "--name=viewer")
+	file := tokensFile(t, filepath.Join(dir, "tokens.json"), adminEntry)
+	p := launch(t, "--tokens-file="+file)
+	req, _ := http.NewRequest("POST", p.url+"/v1/flows/F/events", strings.NewReader(`{"type":"upsert-nodes","nodes":[`+nodeJSON("r1/a", "r1", "succeeded", "")+`]}`))
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+admin)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil || resp.StatusCode != 200 {
+		t.Fatal(resp, err)
+	}
+	resp.Body.Close()
+	secret := filepath.Join(dir, "viewer")
+	if err := os.WriteFile(secret, []byte(viewer+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	waits := func(args ...string) (int, string) {
+		var out, errs bytes.Buffer
+		err := run(t.Context(), append([]string{"wait", "--url=" + p.url, "--flow=F", "--settle=0s"}, args...), env(), &out, &errs)
+		var exit exitCode
+		if err != nil && !errors.As(err, &exit) {
+			t.Fatal(err)
+		}
+		return int(exit), out.String() + errs.String()
+	}
+	for _, args := range [][]string{{"--timeout=50ms"}, {"--timeout=50ms", "--token-file=" + secret}} {
+		if exit, said := waits(args...); exit != 2 || !strings.Contains(said, "the server answers 401 Unauthorized: ") {
+			t.Errorf("%v: %d %s", args, exit, said)
+		}
+	}
+	tokensFile(t, file, adminEntry, viewerEntry)
+	if exit, said := waits("--timeout="+within.String(), "--token-file="+secret); exit != 0 || !strings.Contains(said, "1 of 1 done") {
+		t.Errorf("%d %s", exit, said)
+	}
+	p.log.wait(t, `msg="the tokens file was read again" .*tokens=2`)
+	tokensFile(t, file, adminEntry)
+	p.log.wait(t, `msg="the tokens file was read again" .*tokens=1`)
+	if exit, said := waits("--timeout=50ms", "--token-file="+secret); exit != 2 {
+		t.Errorf("%d %s", exit, said)
+	}
+	for _, token := range []string{admin, viewer} {
+		if strings.Contains(p.logText(), token) {
+			t.Errorf("a token is in the log:\n%s", p.logText())
+		}
+	}
+}

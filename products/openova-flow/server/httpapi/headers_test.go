@@ -1,0 +1,208 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+var secureHeaders = map[string]string{
+	"X-Content-Type-Options":       "nosniff",
+	"Referrer-Policy":              "no-referrer",
+	"Cross-Origin-Opener-Policy":   "same-origin",
+	"Cross-Origin-Resource-Policy": "same-origin",
+}
+
+func hasSecureHeaders(t *testing.T, what string, h http.Header) {
+	t.Helper()
+	for name, want := range secureHeaders {
+		if got := h.Values(name); len(got) != 1 || got[0] != want && !(name == "Referrer-Policy" && strings.Contains(what, "sign-in")) {
+			t.Errorf("%s: %s is %q, want %s", what, name, got, want)
+		}
+	}
+	policy := strings.Join(h.Values("Content-Security-Policy"), ",")
+	if !strings.Contains(policy, "default-src 'none'") || !strings.Contains(policy, "frame-ancestors '") || strings.Contains(policy, "unsafe") {
+		t.Errorf("%s: Content-Security-Policy is %q", what, policy)
+	}
+	if got := h.Get("Strict-Transport-Security"); got != "" {
+		t.Errorf("%s: without TLS it says %s", what, got)
+	}
+}
+
+// headers returns those of an answer whose body may have no end.
+func (e *env) headers(method, path string, header ...string) (int, http.Header) {
+	e.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, method, e.url+path, strings.NewReader("x"))
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	for i := 0; i < len(header); i += 2 {
+		req.Header.Add(header[i], header[i+1])
+	}
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req) // which follows no redirect
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	resp.Body.Close()
+	return resp.StatusCode, resp.Header
+}
+
+func TestSecurityHeadersAreOnEveryAnswer(t *testing.T) {
+	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<!doctype html>") })
+	onBothPaths(t, func(t *testing.T, mode string) {
+		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode, Page: page, BasePath: "/base/"}, "").filledUnder("/base")
+		statuses := map[int]bool{}
+		for _, tt := range []struct{ method, path string }{
+			{"GET", "/base/"}, {"GET", "/base/assets/x.js"}, {"GET", "/base"}, {"GET", "/elsewhere"}, {"GET", "/base/v1/nothing"}, {"GET", "/healthz"}, {"GET", "/base/readyz"},
+			{"GET", "/metrics"}, {"GET", "/base/v1/me"}, {"GET", "/base/v1/flows"}, {"GET", "/base/v1/stream"}, {"GET", "/base/v1/flows/F/stream"}, {"HEAD", "/base/v1/flows/F/stream"},
+			{"GET", "/base/v1/flows/F/snapshot"}, {"GET", "/base/v1/flows/F/events"}, {"GET", "/base/v1/flows/F/rollouts"}, {"POST", "/base/v1/flows/F/events"},
+			{"PATCH", "/base/v1/flows/F/events"}, {"OPTIONS", "/base/v1/flows/F/events"}, {"DELETE", "/base/v1/flows/G"}, {"DELETE", "/base/v1/flows/F/regions/x"},
+			{"GET", "/base/sign-in"}, {"POST", "/base/sign-in"}, {"POST", "/base/sign-out"}, {"GET", "/base/v1/flows/a%20b/snapshot"},
+		} {
+			for _, who := range [][]string{nil, reader.bearer(), writer.bearer(), admin.bearer(), {"Accept", "text/html"}} {
+				status, h := e.headers(tt.method, tt.path, who...)
+				statuses[status] = true
+				hasSecureHeaders(t, fmt.Sprintf("%s %s: %d", tt.method, tt.path, status), h)
+			}
+		}
+		for _, want := range []int{200, 204, 303, 308, 400, 401, 403, 404, 405, 415} {
+			if !statuses[want] {
+				t.Errorf("no answer with %d is among them", want)
+			}
+		}
+	})
+}
+
+// filledUnder is filled for a server under a prefix.
+func (g *guarded) filledUnder(prefix string) *guarded {
+	g.env.t.Helper()
+	if a := g.as(admin, "POST", prefix+"/v1/flows/F/events", upsertOf("F", "r1/a", "r1")); a.status != 200 {
+		g.env.t.Fatalf("%d %s", a.status, a.body)
+	}
+	return g
+}
+
+func TestOverTLSBrowsersAreToldToStayThere(t *testing.T) {
+	api := httpapi.New(hub.New(hub.Config{}), httpapi.Config{})
+	srv := httptest.NewTLSServer(api)
+	defer srv.Close()
+	for _, path := range []string{"/healthz", "/nothing", "/v1/flows"} {
+		resp, err := srv.Client().Get(srv.URL + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if got := resp.Header.Get("Strict-Transport-Security"); got != "max-age=31536000" {
+			t.Errorf("%s: %q", path, got)
+		}
+	}
+}
+
+func TestPagesElsewhereReadNothingUnlessTheyAreListed(t *testing.T) {
+	const listed = "https://console.example.com"
+	ask := []string{"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,last-event-id,flow-emitter"}
+	onBothPaths(t, func(t *testing.T, mode string) {
+		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode, Origins: []string{listed}}, "").filled()
+		for _, path := range []string{"/v1/flows", streamF, "/v1/stream", "/v1/flows/F/events", "/v1/flows/none/snapshot"} {
+			for _, origin := range []string{listed, "https://console.example.com.evil.example", "http://console.example.com", "https://console.example.com:8443", "null"} {
+				what := origin + " of " + path
+				want := ""
+				if origin == listed {
+					want = listed
+				}
+				_, h := e.headers("GET", path, append(reader.bearer(), "Origin", origin)...)
+				if got := h.Get("Access-Control-Allow-Origin"); got != want {
+					t.Errorf("%s: allowed is %q", what, got)
+				}
+				if exposed := h.Get("Access-Control-Expose-Headers"); (want != "") != strings.Contains(exposed, "Flow-Incarnation") {
+					t.Errorf("%s: exposed is %q", what, exposed)
+				}
+				if !strings.Contains(strings.Join(h.Values("Vary"), ","), "Origin") {
+					t.Errorf("%s: a cache is not told: %v", what, h.Values("Vary"))
+				}
+				if h.Get("Access-Control-Allow-Credentials") != "" {
+					t.Errorf("%s: a cookie is taken", what)
+				}
+				status, h := e.headers("OPTIONS", path, append(ask, "Origin", origin)...)
+				if (status == 204) != (want != "") || h.Get("Access-Control-Allow-Origin") != want {
+					t.Errorf("preflight of %s: %d %v", what, status, h)
+				}
+				if want != "" && (!strings.Contains(h.Get("Access-Control-Allow-Methods"), "GET") || !strings.Contains(h.Get("Access-Control-Allow-Headers"), "Last-Event-ID") ||
+					!strings.Contains(h.Get("Access-Control-Allow-Headers"), "Authorization")) {
+					t.Errorf("preflight of %s: %v", what, h)
+				}
+			}
+		}
+		// A refusal can be read too, or else nobody is told what to change.
+		if status, h := e.headers("GET", "/v1/flows", "Origin", listed); status != 401 || h.Get("Access-Control-Allow-Origin") != listed {
+			t.Errorf("%d %v", status, h)
+		}
+	})
+	e := start(t, hub.Config{}, httpapi.Config{})
+	if status, h := e.headers("OPTIONS", "/v1/flows", append(ask, "Origin", listed)...); status != 405 || h.Get("Access-Control-Allow-Origin") != "" {
+		t.Errorf("with none listed: %d %v", status, h)
+	}
+}
+
+// TestWithoutTokensOnlyThisMachineIsAnswered asks over sockets as a page would whose name has been pointed here, and as any other page.
+func TestWithoutTokensOnlyThisMachineIsAnswered(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, mode string) {
+		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, Loopback: true, Origins: []string{"http://localhost:5173"}})
+		addr := strings.TrimPrefix(e.url, "http://")
+		for _, tt := range []struct {
+			host, origin string
+			want         int
+		}{
+			{addr, "", 200},
+			{"localhost:1", "", 200},
+			{"[::1]:8080", "", 200},
+			{addr, "http://" + addr, 200},
+			{addr, "http://localhost:5173", 200},
+			{"rebound.example:8080", "", 403},
+			{"rebound.example", "http://rebound.example", 403},
+			{"192.0.2.1", "", 403},
+			{addr, "https://evil.example", 403},
+			{addr, "null", 403},
+			{addr, "http://localhost:3000", 403},
+		} {
+			for _, path := range []string{"/v1/flows", streamF, "/v1/stream", "/healthz", "/v1/me", "/nothing"} {
+				conn, err := net.Dial("tcp", addr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				origin := ""
+				if tt.origin != "" {
+					origin = "Origin: " + tt.origin + "\r\n"
+				}
+				fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", path, tt.host, origin)
+				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want := tt.want
+				if want == 200 && path == "/nothing" {
+					want = 404
+				}
+				if resp.StatusCode != want {
+					body, _ := io.ReadAll(io.LimitReader(resp.Body, 500))
+					t.Errorf("%s with Host %s, Origin %s: %d, want %d: %s", path, tt.host, tt.origin, resp.StatusCode, want, body)
+				}
+				conn.Close()
+			}
+		}
+		if a := e.do("POST", "/v1/flows/F/events", upsert(node("a", "x")), "Content-Type", asJSON, "Sec-Fetch-Site", "cross-site"); a.status != 403 {
+			t.Errorf("a form elsewhere writes: %d", a.status)
+		}
+	})
+}

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
@@ -28,6 +29,10 @@ type Command struct {
 	Post        Post   // of KindPost; of the others FlowID, and of KindIdle and KindHeard IfIncarnation
 	Region      string // of KindDeleteRegion
 	SilentSince int64  // of KindIdle and KindHeard: when somebody spoke for the flow last, Unix milliseconds
+
+	// ID tells a repeat of the command: a Log that has taken one with the same ID shortly before need not take it again. Empty: it is
+	// none. It is not encoded.
+	ID string
 }
 
 // header is all of a command but its messages.
@@ -90,4 +95,10 @@ func DecodeCommand(data []byte) (c Command, err error) {
 		return c, fmt.Errorf("read the messages of a command: %w", err)
 	}
 	return c, nil
+}
+
+// repeatID is the same for requests that say the same of the same thing.
+func repeatID(parts ...any) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q", parts))
+	return hex.EncodeToString(sum[:16])
 }

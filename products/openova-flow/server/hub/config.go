@@ -59,6 +59,8 @@ var (
 	ErrNoFlow = errors.New("this flow does not exist: nothing was ever posted to it, or it was deleted")
 	// ErrClosed: the hub is shutting down.
 	ErrClosed = errors.New("the server is shutting down")
+	// ErrRepeated is a Log's: it has a command of the same ID.
+	ErrRepeated = errors.New("the log has this command already")
 )
 
 // IncarnationError refuses a request that was meant for another incarnation of a flow.

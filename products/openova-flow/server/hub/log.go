@@ -2,6 +2,7 @@ package hub
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
@@ -11,7 +12,8 @@ import (
 // changed by Apply alone. Its methods may be called from any goroutine.
 type Log interface {
 	// Append adds a command and returns what Apply of this hub made of it. When it fails, with an *UnavailableError or a
-	// *TooLargeError, the command may still be applied later; a Post with a Stamp may then be repeated.
+	// *TooLargeError, the command may still be applied later; a Post with a Stamp may then be repeated. It fails with ErrRepeated
+	// when the log has a command of the same ID already; this hub has then applied that one.
 	Append(Command) (Outcome, error)
 	// Sync waits until this hub has applied all that was in the log when it was called, or fails with an *UnavailableError.
 	Sync() error
@@ -145,7 +147,17 @@ func (h *Hub) ingestByLog(p Post) (Receipt, error) {
 	if r.Incarnation == NoIncarnation && onlyDeletes(p.Messages) {
 		c = Command{Kind: KindNumber}
 	}
+	if p.Stamp.Name != "" {
+		c.ID = repeatID(p.FlowID, r.Incarnation, p.IfIncarnation, p.Stamp, p.Digest)
+	}
 	out, err := h.cfg.Log.Append(c)
+	if errors.Is(err, ErrRepeated) { // applied or refused by now, unless the flow has come to be or ended since
+		if r, done, err = h.foresee(p); done || err != nil {
+			return r, err
+		}
+		c.ID = ""
+		out, err = h.cfg.Log.Append(c)
+	}
 	if err != nil {
 		return r, err
 	}
@@ -208,7 +220,8 @@ func (h *Hub) dropIdleByLog(limit int64) {
 		return true
 	})
 	for _, c := range commands {
-		if _, err := h.cfg.Log.Append(c); err != nil {
+		c.ID = repeatID(c.Kind, c.Post.FlowID, c.Post.IfIncarnation, c.SilentSince)
+		if _, err := h.cfg.Log.Append(c); err != nil && !errors.Is(err, ErrRepeated) {
 			return // the log is away; there is time
 		}
 	}

@@ -1,0 +1,217 @@
+package natslog
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// The bucket has two kinds of keys: the head of a flow, which lists its checkpoints and is only replaced by compare-and-set, and the data
+// of a checkpoint, written once, before the head lists it, in as many pieces as payloads need.
+const (
+	headPrefix = "h."
+	dataPrefix = "d."
+)
+
+// head lists the checkpoints of a flow, oldest first.
+type head struct {
+	Marks    []mark `json:"checkpoints"`
+	revision uint64
+}
+
+// mark is one checkpoint.
+type mark struct {
+	Seq    uint64 `json:"seq"`   // the entry of the log that it is current to
+	First  uint64 `json:"first"` // the entry before which there is nothing of the flow
+	Data   string `json:"data"`  // prefix of the keys of its data
+	Pieces int    `json:"pieces"`
+}
+
+func decodeHead(e jetstream.KeyValueEntry) (flowID string, h head, err error) {
+	flowID = flowOf(strings.TrimPrefix(e.Key(), headPrefix))
+	h.revision = e.Revision()
+	if e.Operation() != jetstream.KeyValuePut {
+		return flowID, h, nil
+	}
+	if err := json.Unmarshal(e.Value(), &h); err != nil {
+		return flowID, h, fmt.Errorf("read the checkpoints of flow %s: %w", flowID, err)
+	}
+	return flowID, h, nil
+}
+
+// list returns the heads of all flows.
+func (k *keeper) list(ctx context.Context) (map[string]head, error) {
+	w, err := k.log.bucket.Watch(ctx, headPrefix+">")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = w.Stop() }()
+	all := make(map[string]head)
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case e, ok := <-w.Updates():
+			if !ok {
+				return nil, errors.New("the list of checkpoints ended early")
+			}
+			if e == nil {
+				return all, nil
+			}
+			flowID, h, err := decodeHead(e)
+			if err != nil {
+				return nil, err
+			}
+			all[flowID] = h
+		}
+	}
+}
+
+// get returns the head of a flow, an empty one when there is none.
+func (k *keeper) get(ctx context.Context, flowID string) (h head, err error) {
+	e, err := k.log.bucket.Get(ctx, headPrefix+token(flowID))
+	if errors.Is(err, jetstream.ErrKeyNotFound) {
+		return head{}, nil
+	}
+	if err != nil {
+		return head{}, err
+	}
+	_, h, err = decodeHead(e)
+	return h, err
+}
+
+// write puts a checkpoint into the bucket and returns the head that then holds, which is another's when that is newer.
+func (k *keeper) write(ctx context.Context, c *hub.Checkpoint, m mark) (head, error) {
+	l := k.log
+	var data bytes.Buffer
+	z := gzip.NewWriter(&data)
+	out := hub.NewStateWriter(z)
+	if err := errors.Join(out.Write(c), out.Close(c.Seq), z.Close()); err != nil {
+		return head{}, err
+	}
+	m.Data = fmt.Sprintf("%s%s.%d.%s.", dataPrefix, token(c.FlowID), m.Seq, l.name)
+	for piece := range slices.Chunk(data.Bytes(), int(l.cfg.Conn.MaxPayload())-headRoom) {
+		if _, err := l.bucket.Put(ctx, m.Data+fmt.Sprint(m.Pieces), piece); err != nil {
+			return head{}, err
+		}
+		m.Pieces++
+	}
+	for {
+		h, err := k.get(ctx, c.FlowID)
+		if err != nil {
+			return head{}, err
+		}
+		dropped := h.add(m)
+		if dropped == nil {
+			return h, k.purge(ctx, m.Data+">")
+		}
+		text, err := json.Marshal(h)
+		if err != nil {
+			return head{}, err
+		}
+		if h.revision == 0 {
+			h.revision, err = l.bucket.Create(ctx, headPrefix+token(c.FlowID), text)
+		} else {
+			h.revision, err = l.bucket.Update(ctx, headPrefix+token(c.FlowID), text, h.revision)
+		}
+		if errors.Is(err, jetstream.ErrKeyExists) || isConflict(err) {
+			continue // another replica was first: see what holds now
+		}
+		if err != nil {
+			return head{}, err
+		}
+		for _, old := range dropped {
+			if err := k.purge(ctx, old.Data+">"); err != nil {
+				return h, err
+			}
+		}
+		return h, nil
+	}
+}
+
+func isConflict(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
+}
+
+// add lists a checkpoint and returns those that are not kept any more, nil when there is one already that is as new.
+func (h *head) add(m mark) (dropped []mark) {
+	dropped = []mark{}
+	if n := len(h.Marks); n > 0 && h.Marks[n-1].Seq >= m.Seq {
+		return nil
+	}
+	kept := h.Marks[:0:0]
+	for i, old := range h.Marks {
+		if old.Seq < m.First || len(h.Marks)-i >= keepMarks { // of a flow that was deleted, or too old
+			dropped = append(dropped, old)
+		} else {
+			kept = append(kept, old)
+		}
+	}
+	h.Marks = append(kept, m)
+	return dropped
+}
+
+// purge removes keys without leaving a trace of each.
+func (k *keeper) purge(ctx context.Context, keys string) error {
+	s, err := k.log.js.Stream(ctx, "KV_"+k.log.bucketName())
+	if err != nil {
+		return err
+	}
+	return s.Purge(ctx, jetstream.WithPurgeSubject("$KV."+k.log.bucketName()+"."+keys))
+}
+
+// read returns a checkpoint.
+func (k *keeper) read(ctx context.Context, flowID string, m mark) (*hub.Checkpoint, error) {
+	var data bytes.Buffer
+	for i := range m.Pieces {
+		e, err := k.log.bucket.Get(ctx, m.Data+fmt.Sprint(i))
+		if err != nil {
+			return nil, fmt.Errorf("checkpoint %d of flow %s: %w", m.Seq, flowID, err)
+		}
+		data.Write(e.Value())
+	}
+	z, err := gzip.NewReader(&data)
+	if err != nil {
+		return nil, fatal("checkpoint %d of flow %s: %w", m.Seq, flowID, err)
+	}
+	s, err := hub.ReadState(z)
+	if err != nil {
+		return nil, fatal("checkpoint %d of flow %s: %w", m.Seq, flowID, err)
+	}
+	if len(s.Flows) != 1 || s.Flows[0].FlowID != flowID {
+		return nil, fatal("checkpoint %d of flow %s is of something else", m.Seq, flowID)
+	}
+	return s.Flows[0], nil
+}
+
+// forget drops what is kept of a flow that entry seq has ended, but for that entry: who is behind must learn of it.
+func (k *keeper) forget(flowID string, seq uint64) {
+	l := k.log
+	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Timeout)
+	defer cancel()
+	err := errors.Join(
+		l.stream.Purge(ctx, jetstream.WithPurgeSubject(l.subjectOf(flowID)), jetstream.WithPurgeSequence(seq)),
+		k.drop(ctx, flowID, seq))
+	if err != nil {
+		l.cfg.Logger.Warn("what was kept of a deleted flow is not dropped", "flow", flowID, "err", err)
+	}
+}
+
+// drop removes the checkpoints of a flow that are older than an entry.
+func (k *keeper) drop(ctx context.Context, flowID string, seq uint64) error {
+	h, err := k.get(ctx, flowID)
+	if err != nil || len(h.Marks) == 0 || h.Marks[len(h.Marks)-1].Seq > seq {
+		return err
+	}
+	return errors.Join(k.purge(ctx, headPrefix+token(flowID)), k.purge(ctx, dataPrefix+token(flowID)+".>"))
+}

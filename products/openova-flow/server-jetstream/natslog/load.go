@@ -1,0 +1,171 @@
+package natslog
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// loading is what a log knows while it loads.
+type loading struct {
+	heads map[string]head // the checkpoints that there were when it started
+	late  map[string]bool // flows that have got an entry since
+	since time.Time
+}
+
+// meet prepares for the first entry of a flow that the stream has, which is number seq: the hub gets the oldest checkpoint of it after
+// which the stream has everything.
+func (f *feeder) meet(ctx context.Context, flowID string, seq uint64) error {
+	l := f.log
+	l.mu.Lock()
+	known := l.flows[flowID]
+	l.mu.Unlock()
+	if known == nil {
+		t := &tail{first: seq, begun: seq}
+		h := f.load.heads[flowID]
+		if marks := h.Marks; flowID != "" && len(marks) > 0 && seq > marks[len(marks)-1].First {
+			for i, m := range marks {
+				// All that the stream has dropped is older than this entry, and in the newest checkpoint.
+				if m.Seq+1 < seq && i < len(marks)-1 {
+					continue
+				}
+				if err := f.restore(ctx, flowID, m, t); err != nil {
+					return err
+				}
+				break
+			}
+		}
+		t.cover(h)
+		l.mu.Lock()
+		l.flows[flowID] = t
+		l.mu.Unlock()
+	}
+	if seq > f.upTo && flowID != "" {
+		f.load.late[flowID] = true
+	}
+	return nil
+}
+
+// restore gives the hub a checkpoint.
+func (f *feeder) restore(ctx context.Context, flowID string, m mark, t *tail) error {
+	c, err := f.log.keep.read(ctx, flowID, m)
+	if err != nil {
+		return err
+	}
+	f.hub.Restore(&hub.SavedState{Flows: []*hub.Checkpoint{c}})
+	t.restored, t.first = m.Seq, m.First
+	return nil
+}
+
+// finish ends loading: from here on the hub answers.
+func (f *feeder) finish(ctx context.Context) error {
+	l := f.log
+	for flowID := range f.load.late {
+		// Did the stream drop an entry before it was read?
+		m, err := l.stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(l.subjectOf(flowID)))
+		if err != nil {
+			return err
+		}
+		if t := l.flows[flowID]; t != nil && m.Sequence > max(t.restored+1, t.begun) {
+			if err := f.again(ctx, flowID); err != nil {
+				return err
+			}
+		}
+		delete(f.load.late, flowID)
+	}
+	for flowID, h := range f.load.heads { // the stream has nothing of them, or nothing any more
+		if l.flows[flowID] == nil && len(h.Marks) > 0 {
+			t := &tail{}
+			if err := f.restore(ctx, flowID, h.Marks[len(h.Marks)-1], t); err != nil {
+				return err
+			}
+			t.cover(h)
+			l.mu.Lock()
+			l.flows[flowID] = t
+			l.mu.Unlock()
+		}
+	}
+	f.hub.Restore(&hub.SavedState{Number: hub.FirstOf(int64(l.applied)+1) - 1})
+	l.loaded.Store(true)
+	l.cfg.Logger.Info("flows loaded", "flows", f.hub.Stats.Flows.Load(), "took", time.Since(f.load.since).Round(time.Millisecond))
+	f.load = loading{}
+	return nil
+}
+
+// again loads a flow from its newest checkpoint and all that the stream has after it, while nobody reads it yet.
+func (f *feeder) again(ctx context.Context, flowID string) error {
+	l := f.log
+	h, err := l.keep.get(ctx, flowID)
+	if err != nil || len(h.Marks) == 0 {
+		return errors.Join(err, errors.New("a flow has lost entries and has no checkpoint"))
+	}
+	f.hub.Apply(hub.Entry{Seq: int64(l.applied), Command: hub.Command{Kind: hub.KindDelete, Post: hub.Post{FlowID: flowID}}})
+	t := &tail{}
+	newest := h.Marks[len(h.Marks)-1]
+	if err := f.restore(ctx, flowID, newest, t); err != nil {
+		return err
+	}
+	t.cover(h)
+	l.mu.Lock()
+	l.flows[flowID] = t
+	l.mu.Unlock()
+	upTo := l.applied
+	for seq := newest.Seq + 1; seq <= upTo; {
+		m, err := l.stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(l.subjectOf(flowID)))
+		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && m.Sequence > upTo {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		c, err := hub.DecodeCommand(m.Data)
+		if err != nil {
+			return fatal("entry %d of the log: %w", m.Sequence, err)
+		}
+		f.hub.Apply(hub.Entry{Seq: int64(m.Sequence), At: m.Time.UnixMilli(), Birth: l.birth(m.Sequence), Command: c})
+		seq = m.Sequence + 1
+	}
+	return nil
+}
+
+// bridge is for a hub that was away so long that the stream has dropped entries which it had not seen: those up to the one before seq.
+// All that was dropped is in a checkpoint that is newer than what the hub has.
+func (f *feeder) bridge(ctx context.Context, seq uint64) error {
+	l := f.log
+	heads, err := l.keep.list(ctx)
+	if err != nil {
+		return err
+	}
+	restored := 0
+	for flowID, h := range heads {
+		if len(h.Marks) == 0 {
+			continue
+		}
+		newest := h.Marks[len(h.Marks)-1]
+		if newest.Seq <= l.applied {
+			continue
+		}
+		c, err := l.keep.read(ctx, flowID, newest)
+		if err != nil {
+			return err
+		}
+		if have := f.hub.Incarnation(flowID); have != hub.NoIncarnation && have != c.Incarnation {
+			f.hub.Apply(hub.Entry{Seq: int64(seq) - 1, Command: hub.Command{Kind: hub.KindDelete, Post: hub.Post{FlowID: flowID}}})
+		}
+		f.hub.Restore(&hub.SavedState{Flows: []*hub.Checkpoint{c}})
+		t := &tail{restored: newest.Seq, first: newest.First}
+		t.cover(h)
+		l.mu.Lock()
+		l.flows[flowID] = t
+		l.mu.Unlock()
+		restored++
+	}
+	if restored > 0 {
+		l.cfg.Logger.Warn("this server was behind what the log keeps, and goes on from checkpoints", "flows", restored)
+	}
+	return nil
+}

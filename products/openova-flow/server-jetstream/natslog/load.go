@@ -14,6 +14,7 @@ import (
 type loading struct {
 	heads map[string]head // the checkpoints that there were when it started
 	late  map[string]bool // flows that have got an entry since
+	met   map[string]bool // flows that the stream has an entry of
 	since time.Time
 }
 
@@ -25,6 +26,7 @@ func (f *feeder) meet(ctx context.Context, flowID string, seq uint64) error {
 	known := l.flows[flowID]
 	l.mu.Unlock()
 	if known == nil {
+		f.load.met[flowID] = true
 		t := &tail{first: seq, begun: seq}
 		h := f.load.heads[flowID]
 		if marks := h.Marks; flowID != "" && len(marks) > 0 && seq > marks[len(marks)-1].First {
@@ -77,8 +79,8 @@ func (f *feeder) finish(ctx context.Context) error {
 		}
 		delete(f.load.late, flowID)
 	}
-	for flowID, h := range f.load.heads { // the stream has nothing of them, or nothing any more
-		if l.flows[flowID] == nil && len(h.Marks) > 0 {
+	for flowID, h := range f.load.heads { // the stream has nothing of them
+		if !f.load.met[flowID] && len(h.Marks) > 0 {
 			t := &tail{}
 			if err := f.restore(ctx, flowID, h.Marks[len(h.Marks)-1], t); err != nil {
 				return err
@@ -140,7 +142,7 @@ func (f *feeder) bridge(ctx context.Context, seq uint64) error {
 	if err != nil {
 		return err
 	}
-	restored := 0
+	restored := int64(0)
 	for flowID, h := range heads {
 		if len(h.Marks) == 0 {
 			continue
@@ -165,6 +167,7 @@ func (f *feeder) bridge(ctx context.Context, seq uint64) error {
 		restored++
 	}
 	if restored > 0 {
+		l.bridged.Add(restored)
 		l.cfg.Logger.Warn("this server was behind what the log keeps, and goes on from checkpoints", "flows", restored)
 	}
 	return nil

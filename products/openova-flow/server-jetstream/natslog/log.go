@@ -40,6 +40,7 @@ type Log struct {
 	trouble  atomic.Pointer[error] // why no change can be taken
 	inFlight chan struct{}
 	tokens   atomic.Int64
+	bridged  atomic.Int64 // flows that went on from a checkpoint
 
 	mu      sync.Mutex
 	applied uint64                // the last entry that is in the hub

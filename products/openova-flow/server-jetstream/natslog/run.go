@@ -151,7 +151,7 @@ func (f *feeder) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.load = loading{heads: heads, since: time.Now(), late: make(map[string]bool)}
+	f.load = loading{heads: heads, since: time.Now(), late: make(map[string]bool), met: make(map[string]bool)}
 	f.upTo = info.State.LastSeq
 	l.mu.Lock()
 	l.applied = max(info.State.FirstSeq, 1) - 1

@@ -1,0 +1,10 @@
+package natslog
+
+// Hold keeps entries from being applied until the function that it returns is called, and what has been read is read again then.
+func (l *Log) Hold() (release func()) {
+	l.keep.step.Lock()
+	return l.keep.step.Unlock
+}
+
+// Bridged returns how many times a flow went on from a checkpoint because the hub was away too long.
+func (l *Log) Bridged() int64 { return l.bridged.Load() }

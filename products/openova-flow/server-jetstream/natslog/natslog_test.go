@@ -119,10 +119,10 @@ func same(t *testing.T, got, want *replica, rings bool) {
 	t.Helper()
 	got.sync(t)
 	want.sync(t)
-	if a, b := got.List(), want.List(); !reflect.DeepEqual(a, b) {
+	if a, b := got.List(nil), want.List(nil); !reflect.DeepEqual(a, b) {
 		t.Fatalf("there are\n%+v\nwant\n%+v", a, b)
 	}
-	for _, s := range want.List() {
+	for _, s := range want.List(nil) {
 		a, errA := got.Snapshot(s.ID)
 		b, errB := want.Snapshot(s.ID)
 		if errA != nil || errB != nil || a.Seq != b.Seq || a.Incarnation != b.Incarnation || !bytes.Equal(a.JSON(), b.JSON()) {

@@ -22,6 +22,13 @@ import (
 // shutdownTimeout bounds how long requests in flight may take to finish once connections are being closed.
 const shutdownTimeout = 4 * time.Second
 
+// Log is a hub.Log that Serve runs.
+type Log interface {
+	hub.Log
+	// Run feeds the hub until ctx ends. An error ends the server.
+	Run(ctx context.Context, h *hub.Hub) error
+}
+
 // Config says how to serve. The zero value of a field means its default.
 type Config struct {
 	Hub         hub.Config
@@ -31,6 +38,7 @@ type Config struct {
 	TLSCertFile string         // PEM certificate chain; none: no TLS. Read again when it changes
 	TLSKeyFile  string         // its key
 	StateFile   string         // keeps the flows over a restart; see CheckStateFile. None: nothing is kept
+	Log         Log            // orders what changes flows and keeps it; not together with StateFile. None: in memory
 	DrainDelay  time.Duration  // how long readiness is off before connections are closed; none
 	Logger      *slog.Logger   // slog.Default()
 }
@@ -48,6 +56,9 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 	if err := cfg.guard(listener.Addr()); err != nil {
 		listener.Close()
 		return err
+	}
+	if cfg.Log != nil {
+		cfg.Hub.Log = cfg.Log
 	}
 	h := hub.New(cfg.Hub)
 	cfg.HTTP.Logger, cfg.HTTP.Page = log, webui.Handler()
@@ -81,14 +92,21 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 		wg.Go(func() { state.run(background) })
 	}
 	wg.Go(func() { cfg.HTTP.Auth.Run(background) })
-	failed := make(chan error, 1)
-	wg.Go(func() { failed <- srv.Serve(listener) })
+	failed := make(chan error, 2)
+	wg.Go(func() { failed <- fmt.Errorf("serve: %w", srv.Serve(listener)) })
+	if cfg.Log != nil {
+		wg.Go(func() {
+			if err := cfg.Log.Run(background, h); err != nil {
+				failed <- err
+			}
+		})
+	}
 	api.SetReady(true)
 	log.Info("started", "url", url, "version", cfg.HTTP.Version)
 
+	var failure error
 	select {
-	case err := <-failed:
-		return fmt.Errorf("serve: %w", err)
+	case failure = <-failed:
 	case <-ctx.Done():
 	}
 	api.SetReady(false)
@@ -102,7 +120,7 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 	}
 	api.Shutdown(bounded)
 	log.Info("stopped")
-	return nil
+	return failure
 }
 
 func newServer(h http.Handler, log *slog.Logger) *http.Server {

@@ -25,6 +25,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openova-io/openova/products/openova-flow/server/cli"
 	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
 )
 
@@ -71,27 +72,16 @@ func TestBadSettingsNameTheVariableTheValueAndWhatIsAllowed(t *testing.T) {
 	}
 }
 
-func TestDefaultsAreAllowed(t *testing.T) {
-	c, err := parseConfig(nil, env(), io.Discard)
-	if err != nil || c.listenAddr != "127.0.0.1:8080" || c.app.Hub.RingCapacity != 4096 {
-		t.Fatalf("%+v %v", c, err)
-	}
-	c, err = parseConfig([]string{"--ring-capacity=7"}, env("FLOW_SERVER_RING_CAPACITY", "9"), io.Discard)
-	if err != nil || c.app.Hub.RingCapacity != 7 {
-		t.Errorf("a flag wins: %+v %v", c, err)
-	}
-}
-
 // settingsTable is the README's table of settings.
 func settingsTable() string {
 	var b strings.Builder
 	b.WriteString("| variable | flag | default | what it sets | allowed |\n|---|---|---|---|---|\n")
-	for _, s := range settings {
+	for _, s := range server().All() {
 		def := "none"
-		if s.def != "" {
-			def = "`" + s.def + "`"
+		if s.Default != "" {
+			def = "`" + s.Default + "`"
 		}
-		fmt.Fprintf(&b, "| `%s` | `--%s` | %s | %s | %s |\n", s.env, s.flag(), def, s.help, s.allowed)
+		fmt.Fprintf(&b, "| `%s` | `--%s` | %s | %s | %s |\n", s.Env, s.Flag(), def, s.Help, s.Allowed)
 	}
 	return b.String()
 }
@@ -407,7 +397,7 @@ func TestHealthcheck(t *testing.T) {
 	if err := p.ended(); err != nil {
 		t.Fatal(err)
 	}
-	var exit exitCode
+	var exit cli.ExitCode
 	if err := run(t.Context(), []string{"healthcheck"}, env("FLOW_SERVER_LISTEN_ADDR", addr), io.Discard, io.Discard); !errors.As(err, &exit) || exit != 1 {
 		t.Errorf("with the server gone: %v", err)
 	}
@@ -460,7 +450,7 @@ func TestWait(t *testing.T) {
 			var out, errs bytes.Buffer
 			args := append([]string{"wait", "--url=" + p.url, "--flow=F", "--settle=0s", "--timeout=30s"}, tt.args...)
 			err := run(t.Context(), args, env(), &out, &errs)
-			var exit exitCode
+			var exit cli.ExitCode
 			errors.As(err, &exit)
 			if int(exit) != tt.exit {
 				t.Fatalf("exit %v, want %d\n%s%s", err, tt.exit, &out, &errs)
@@ -474,7 +464,7 @@ func TestWait(t *testing.T) {
 	}
 	t.Run("bad arguments", func(t *testing.T) {
 		for _, args := range [][]string{{"--url=x", "--flow=F"}, {"--url=http://x", "--flow=a b"}, {"--url=http://x", "--flow=F", "--since=yesterday"}, {"--nonsense"}} {
-			var exit exitCode
+			var exit cli.ExitCode
 			if err := run(t.Context(), append([]string{"wait"}, args...), env(), io.Discard, io.Discard); !errors.As(err, &exit) || exit != 3 {
 				t.Errorf("%v: %v", args, err)
 			}

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"errors"
@@ -35,7 +35,7 @@ func (s setting) flag() string {
 	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(s.env, "FLOW_SERVER_")), "_", "-")
 }
 
-// settings is the one place that says what can be set; help and documentation come from it.
+// settings is the one place that says what can be set of every server; help and documentation come from it.
 var settings = []setting{
 	{"FLOW_SERVER_LISTEN_ADDR", "127.0.0.1:8080", "host:port; an empty host means every address", "where to listen", func(c *config, v string) error {
 		_, port, err := net.SplitHostPort(v)
@@ -159,18 +159,19 @@ func readable(path string) error {
 	return f.Close()
 }
 
-// parseConfig takes flags, else the environment, else defaults. The error names the variable, its value and what is allowed.
-func parseConfig(args []string, getenv func(string) string, stderr io.Writer) (config, error) {
+// parse takes flags, else the environment, else defaults. The error names the variable, its value and what is allowed.
+func (p Program) parse(args []string, getenv func(string) string, stderr io.Writer) (config, error) {
 	var c config
-	fs := flag.NewFlagSet("openova-flow-server", flag.ContinueOnError)
+	fs := flag.NewFlagSet(p.Name, flag.ContinueOnError)
 	fs.SetOutput(io.Discard)
+	settings := p.settings()
 	values := make([]*string, len(settings))
 	for i, s := range settings {
 		values[i] = fs.String(s.flag(), "", s.help)
 	}
 	if err := fs.Parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
-			usage(stderr)
+			p.usage(stderr)
 		}
 		return c, err
 	}
@@ -209,7 +210,7 @@ func parseConfig(args []string, getenv func(string) string, stderr io.Writer) (c
 }
 
 // settingsText lists the settings for help.
-func settingsText() string {
+func settingsText(settings []setting) string {
 	var b strings.Builder
 	for _, s := range settings {
 		fmt.Fprintf(&b, "  --%s (%s", s.flag(), s.env)

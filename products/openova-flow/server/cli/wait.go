@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"cmp"
@@ -21,8 +21,8 @@ import (
 
 // Exit codes of wait.
 const (
-	waitFailed   = exitCode(1)
-	waitTimedOut = exitCode(2)
+	waitFailed   = ExitCode(1)
+	waitTimedOut = ExitCode(2)
 )
 
 // waiting is what wait is asked for.
@@ -50,11 +50,11 @@ func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
 		}
-		return exitCode(3) // the flag package has said why
+		return ExitCode(3) // the flag package has said why
 	}
 	if err := w.validate(*since); err != nil {
-		fmt.Fprintln(stderr, "openova-flow-server wait: "+err.Error())
-		return exitCode(3)
+		fmt.Fprintln(stderr, "wait: "+err.Error())
+		return ExitCode(3)
 	}
 	return w.run(ctx, stdout, stderr)
 }
@@ -101,7 +101,7 @@ func (w *waiting) run(ctx context.Context, stdout, stderr io.Writer) error {
 			now.unconfirmed = true
 			if ctx.Err() == nil && err.Error() != lastErr {
 				lastErr = err.Error()
-				fmt.Fprintln(stderr, "openova-flow-server wait: "+lastErr+"; trying again")
+				fmt.Fprintln(stderr, "wait: "+lastErr+"; trying again")
 			}
 		case state != nil:
 			etag, heard, lastErr = tag, true, ""
@@ -124,7 +124,7 @@ func (w *waiting) run(ctx context.Context, stdout, stderr io.Writer) error {
 		select {
 		case <-ctx.Done():
 			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return exitCode(130)
+				return ExitCode(130)
 			}
 			now.printOpen(stdout, heard)
 			return waitTimedOut

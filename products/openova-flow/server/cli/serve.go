@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -10,13 +10,20 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/app"
 )
 
-func serve(ctx context.Context, cfg config, stderr io.Writer) error {
+func (p Program) serve(ctx context.Context, cfg config, stderr io.Writer) error {
 	cfg.app.Logger = newLogger(cfg, stderr)
-	cfg.app.HTTP.Version = buildVersion()
+	cfg.app.HTTP.Version = p.version()
 	if f := cfg.app.StateFile; f != "" {
 		if err := app.CheckStateFile(f); err != nil {
 			return fmt.Errorf("FLOW_SERVER_STATE_FILE is %q, which can't be written: %w; allowed: a file in a directory that the server may write to", f, err)
 		}
+	}
+	if p.Prepare != nil {
+		release, err := p.Prepare(ctx, &cfg.app)
+		if err != nil {
+			return err
+		}
+		defer release()
 	}
 	listener, err := net.Listen("tcp", cfg.listenAddr)
 	if err != nil {

@@ -1,4 +1,4 @@
-package main
+package cli
 
 import (
 	"context"
@@ -11,8 +11,8 @@ import (
 )
 
 // healthcheck asks the server of this configuration whether it is ready, for containers that have no shell.
-func healthcheck(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
-	cfg, err := parseConfig(args, getenv, stderr)
+func (p Program) healthcheck(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
+	cfg, err := p.parse(args, getenv, stderr)
 	if err != nil {
 		return err
 	}
@@ -37,13 +37,13 @@ func healthcheck(ctx context.Context, args []string, getenv func(string) string,
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	resp, err := client.Do(req)
 	if err != nil {
-		fmt.Fprintln(stderr, "openova-flow-server: not reachable:", err)
-		return exitCode(1)
+		fmt.Fprintln(stderr, p.Name+": not reachable:", err)
+		return ExitCode(1)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		fmt.Fprintln(stderr, "openova-flow-server: not ready:", resp.Status)
-		return exitCode(1)
+		fmt.Fprintln(stderr, p.Name+": not ready:", resp.Status)
+		return ExitCode(1)
 	}
 	return nil
 }

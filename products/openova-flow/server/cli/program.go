@@ -1,0 +1,132 @@
+// Package cli is what the server's programs have in common: their commands, their settings and how they end.
+package cli
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"slices"
+	"syscall"
+
+	"github.com/openova-io/openova/products/openova-flow/server/app"
+)
+
+// Program is one that serves flows.
+type Program struct {
+	Name    string // of the binary
+	Does    string // one sentence for help
+	Version string // of the release; empty: what the Go toolchain recorded
+
+	Settings []Setting // besides those that every server has
+
+	// Prepare completes the configuration just before serving, and returns what to do once serving has ended. It may be nil.
+	Prepare func(context.Context, *app.Config) (release func(), err error)
+}
+
+// Setting is one environment variable, and the flag of the same name.
+type Setting struct {
+	Env, Default, Allowed, Help string
+
+	Set func(value string) error // takes a value, the default too unless that is empty
+}
+
+// Flag is the name of its flag.
+func (s Setting) Flag() string { return setting{env: s.Env}.flag() }
+
+// All returns every setting of the program.
+func (p Program) All() []Setting {
+	var all []Setting
+	for _, s := range p.settings() {
+		all = append(all, Setting{Env: s.env, Default: s.def, Allowed: s.allowed, Help: s.help})
+	}
+	return all
+}
+
+func (p Program) settings() []setting {
+	all := slices.Clone(settings)
+	for _, s := range p.Settings {
+		all = append(all, setting{s.Env, s.Default, s.Allowed, s.Help, func(_ *config, v string) error { return s.Set(v) }})
+	}
+	return all
+}
+
+// Main runs the program of this process, and ends the process.
+func (p Program) Main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	err := p.Run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr)
+	var exit ExitCode
+	switch {
+	case err == nil || errors.Is(err, flag.ErrHelp):
+	case errors.As(err, &exit):
+		os.Exit(int(exit))
+	default:
+		fmt.Fprintln(os.Stderr, p.Name+": "+err.Error())
+		os.Exit(2)
+	}
+}
+
+// ExitCode ends the process with a code of its own, everything having been said already.
+type ExitCode int
+
+func (c ExitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
+
+// Run runs a command with its flags, serve when there is none, until it is done or ctx ends.
+func (p Program) Run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
+	command := "serve"
+	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
+		command, args = args[0], args[1:]
+	}
+	switch command {
+	case "serve":
+		cfg, err := p.parse(args, getenv, stderr)
+		if err != nil {
+			return err
+		}
+		return p.serve(ctx, cfg, stderr)
+	case "healthcheck":
+		return p.healthcheck(ctx, args, getenv, stderr)
+	case "token":
+		return token(args, stdout, stderr)
+	case "wait":
+		return wait(ctx, args, stdout, stderr)
+	case "version":
+		_, err := fmt.Fprintln(stdout, p.version())
+		return err
+	case "help":
+		p.usage(stdout)
+		return nil
+	}
+	return fmt.Errorf("%q is no command; there are serve (the default), healthcheck, token, wait, version and help", command)
+}
+
+// version returns the release version, else what the Go toolchain recorded.
+func (p Program) version() string {
+	if p.Version != "" {
+		return p.Version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" && info.Main.Version != "(devel)" {
+		return info.Main.Version
+	}
+	return "dev"
+}
+
+func (p Program) usage(w io.Writer) {
+	fmt.Fprintf(w, `%[1]s %[2]s
+
+  %[1]s [serve] [flags]     serve; every flag is an environment variable too
+  %[1]s healthcheck         exit 0 when the server on FLOW_SERVER_LISTEN_ADDR is ready
+  %[1]s token new [--name N] [--scopes read,ingest] [--flows prod-*] [--regions fsn1]
+                                          print a new token, and the entry for FLOW_SERVER_TOKENS_FILE
+  %[1]s wait --url U --flow F [--region R] [--since T] [--timeout D]
+                                          wait until all has succeeded: exit 0; failed: 1; timed out: 2
+  %[1]s version
+
+`, p.Name, p.Does)
+	_, _ = w.Write([]byte(settingsText(p.settings())))
+}

@@ -88,7 +88,7 @@ func (p Program) Run(ctx context.Context, args []string, getenv func(string) str
 		if err != nil {
 			return err
 		}
-		return p.serve(ctx, cfg, stderr)
+		return p.serve(ctx, cfg, getenv, stderr)
 	case "healthcheck":
 		return p.healthcheck(ctx, args, getenv, stderr)
 	case "token":

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -10,7 +11,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/app"
 )
 
-func (p Program) serve(ctx context.Context, cfg config, stderr io.Writer) error {
+func (p Program) serve(ctx context.Context, cfg config, getenv func(string) string, stderr io.Writer) error {
 	cfg.app.Logger = newLogger(cfg, stderr)
 	cfg.app.HTTP.Version = p.version()
 	if f := cfg.app.StateFile; f != "" {
@@ -25,10 +26,14 @@ func (p Program) serve(ctx context.Context, cfg config, stderr io.Writer) error 
 		}
 		defer release()
 	}
+	if cfg.app.StateFile != "" && cfg.app.Hub.Log != nil {
+		return errors.New("FLOW_SERVER_STATE_FILE is set, but the flows of this server are kept by its log; unset one of the two")
+	}
 	listener, err := net.Listen("tcp", cfg.listenAddr)
 	if err != nil {
 		return fmt.Errorf("FLOW_SERVER_LISTEN_ADDR is %q, which can't be listened on: %w", cfg.listenAddr, err)
 	}
+	app.TuneMemory(getenv, cfg.app.Logger)
 	return app.Serve(ctx, listener, cfg.app)
 }
 

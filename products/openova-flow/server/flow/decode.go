@@ -189,11 +189,15 @@ func (d *decoder) messageType() (Type, error) {
 	if err != nil {
 		return "", err
 	}
-	if used, _ := typeBits(Type(name)); used == 0 {
-		return "", refuse("", quoteShort(name)+" is no message type; allowed are snapshot, upsert-flow, upsert-nodes, upsert-rels, delete-nodes, delete-rels")
+	for _, t := range messageTypes {
+		if name == string(t) {
+			return t, nil // and not the sender's text, which would keep all of the message in memory
+		}
 	}
-	return Type(name), nil
+	return "", refuse("", quoteShort(name)+" is no message type; allowed are snapshot, upsert-flow, upsert-nodes, upsert-rels, delete-nodes, delete-rels")
 }
+
+var messageTypes = [...]Type{TypeUpsertNodes, TypeUpsertRels, TypeUpsertFlow, TypeDeleteNodes, TypeDeleteRels, TypeSnapshot}
 
 func bitIndex(bit int) int {
 	i := 0

@@ -33,8 +33,8 @@ type vertex struct {
 type edge struct {
 	rel      Relationship
 	from, to *vertex // nil for an end in another flow
-	iOut     int     // position in from.out
-	iIn      int     // position in to.in
+	iOut     int32   // position in from.out
+	iIn      int32   // position in to.in
 }
 
 // NewState returns the state of a flow that comes to be at instant arrival (Unix milliseconds): pending, with nothing in it.
@@ -208,12 +208,12 @@ func (s *State) putRel(r Relationship) {
 	s.bytes += r.size()
 	if r.FromFlowID == "" || r.FromFlowID == s.flowID {
 		e.from = s.vertex(r.FromID)
-		e.iOut = len(e.from.out)
+		e.iOut = int32(len(e.from.out))
 		e.from.out = append(e.from.out, e)
 	}
 	if r.ToFlowID == "" || r.ToFlowID == s.flowID {
 		e.to = s.vertex(r.ToID)
-		e.iIn = len(e.to.in)
+		e.iIn = int32(len(e.to.in))
 		e.to.in = append(e.to.in, e)
 	}
 	if e.contains() {

@@ -191,15 +191,15 @@ func (m *merge) mark(t *topic) {
 type item struct {
 	seq        int64
 	flow, kind string
-	message    string
+	message    []byte
 	snapshot   *snapshot
 	frame      []byte
 }
 
-func (it item) text() string {
+func (it item) text() []byte {
 	if it.snapshot != nil {
 		it.snapshot.encode()
-		return string(it.snapshot.json)
+		return it.snapshot.json
 	}
 	return it.message
 }
@@ -228,7 +228,7 @@ func (m *merge) pull() {
 			continue
 		}
 		for _, it := range round {
-			m.ring.push(entry{seq: it.seq}, it.flow+"/"+it.kind, it.text(), nil)
+			push(&m.ring, entry{seq: it.seq}, it.flow+"/"+it.kind, it.text(), nil)
 		}
 		m.position = settled
 		if len(round) > 0 {
@@ -305,7 +305,7 @@ func (m *merge) newsOf(t *topic, settled int64) (n news, ok bool) {
 	if t.deleted {
 		if n.more = t.last > settled; !n.more {
 			n.gone, n.upTo = true, t.last
-			n.items = []item{{seq: t.last, flow: t.id, kind: "deleted", message: "{}"}}
+			n.items = []item{{seq: t.last, flow: t.id, kind: "deleted", message: []byte("{}")}}
 		}
 		return n, true
 	}
@@ -320,7 +320,7 @@ func (m *merge) newsOf(t *topic, settled int64) (n news, ok bool) {
 		if n.more = e.seq > settled; n.more {
 			break
 		}
-		n.items = append(n.items, item{seq: e.seq, flow: t.id, kind: string(e.message.Type), message: e.message.JSON()})
+		n.items = append(n.items, item{seq: e.seq, flow: t.id, kind: e.kind(), message: e.text()})
 		n.upTo = e.seq
 	}
 	return n, true

@@ -42,7 +42,7 @@ func (m *merge) start(r *Reader) *start {
 			continue
 		}
 		for _, e := range m.ring.after(s.at) {
-			frame := e.seg.buf[e.from:e.to]
+			frame := e.frame()
 			if e.seq > s.heads[flowOf(frame)] {
 				s.items = append(s.items, item{seq: e.seq, frame: frame})
 			}
@@ -74,7 +74,7 @@ func (m *merge) begin(r *Reader) *start {
 		s.until = max(s.until, t.last)
 		if t.holds(r.cursor) {
 			for _, e := range t.ring.after(r.cursor) {
-				s.items = append(s.items, item{seq: e.seq, flow: id, kind: string(e.message.Type), message: e.message.JSON()})
+				s.items = append(s.items, item{seq: e.seq, flow: id, kind: e.kind(), message: e.text()})
 			}
 		} else {
 			s.items = append(s.items, item{seq: t.last, flow: id, kind: "snapshot", snapshot: t.snapshot()})

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"sort"
 	"strconv"
 
@@ -16,12 +17,32 @@ const (
 // slices of it without a lock.
 type segment struct{ buf []byte }
 
-// entry is one message of the ring.
+// entry is one message of the ring. Of the message there is only its frame: most of them are never looked at again, and what is can be
+// decoded anew.
 type entry struct {
-	seq, at  int64
-	message  *flow.Message
-	seg      *segment
-	from, to int // where its frame stands in seg.buf
+	seq, at        int64
+	seg            *segment
+	from, data, to int32 // where its frame, and the message in it, stand in seg.buf
+}
+
+func (e *entry) frame() []byte { return e.seg.buf[e.from:e.to] }
+
+// kind returns the event of the frame.
+func (e *entry) kind() string {
+	_, rest, _ := bytes.Cut(e.seg.buf[e.from:e.data], []byte("event: "))
+	return string(rest[:len(rest)-len("\ndata: ")])
+}
+
+// text returns the message as it came. It is shared and must not be changed.
+func (e *entry) text() []byte { return e.seg.buf[e.data : e.to-2 : e.to-2] }
+
+// message decodes the message, of flow flowID.
+func (e *entry) message(flowID string) *flow.Message {
+	m, err := flow.Decode(flowID, e.text())
+	if err != nil {
+		panic("hub: a message that was applied is refused: " + err.Error())
+	}
+	return m
 }
 
 // ring holds the last messages of a flow, bounded by number and by bytes of their frames.
@@ -36,26 +57,27 @@ type ring struct {
 
 func (r *ring) live() []entry { return r.entries[r.start:] }
 
-// overhead is about how much memory the ring takes besides its frames: each message once more as it came, and what it was read into.
+// overhead is about how much memory the ring takes besides its frames.
 func (r *ring) overhead() int64 {
-	const perEntry = 600
-	return int64(r.bytes) + perEntry*int64(len(r.live()))
+	const perEntry = 100
+	return perEntry * int64(len(r.live()))
 }
 
-// push adds an entry with its frame, and hands the messages that it pushes out to drop, oldest first.
-func (r *ring) push(e entry, event, text string, drop func(*flow.Message)) {
+// push adds an entry with its frame, and hands those that it pushes out to drop, oldest first.
+func push[T string | []byte](r *ring, e entry, event string, text T, drop func(entry)) {
 	seg := r.room(len(text) + len(event) + 48)
 	from := len(seg.buf)
 	seg.buf = appendFrame(seg.buf, e.seq, event, text)
-	e.seg, e.from, e.to = seg, from, len(seg.buf)
+	e.seg, e.from, e.to = seg, int32(from), int32(len(seg.buf))
+	e.data = e.to - int32(len(text)) - 2
 	r.entries = append(r.entries, e)
 	r.bytes += len(seg.buf) - from
 	for len(r.live()) > r.maxEntries || r.bytes > r.maxBytes {
 		e := &r.entries[r.start]
 		if drop != nil {
-			drop(e.message)
+			drop(*e)
 		}
-		r.bytes -= e.to - e.from
+		r.bytes -= int(e.to - e.from)
 		r.evicted = e.seq
 		*e = entry{}
 		r.start++
@@ -92,10 +114,10 @@ func frames(entries []entry, limit int) (out [][]byte, n int) {
 	for n < len(entries) && (n == 0 || size < limit) {
 		first := entries[n]
 		last := first
-		for n++; n < len(entries) && entries[n].seg == first.seg && size+last.to-first.from < limit; n++ {
+		for n++; n < len(entries) && entries[n].seg == first.seg && size+int(last.to-first.from) < limit; n++ {
 			last = entries[n]
 		}
-		size += last.to - first.from
+		size += int(last.to - first.from)
 		out = append(out, first.seg.buf[first.from:last.to:last.to])
 	}
 	return out, n
@@ -103,7 +125,7 @@ func frames(entries []entry, limit int) (out [][]byte, n int) {
 
 // appendFrame appends a Server-Sent Events frame, without a number when that is 0. data is one line of JSON, so it needs no
 // splitting into lines.
-func appendFrame(dst []byte, seq int64, event, data string) []byte {
+func appendFrame[T string | []byte](dst []byte, seq int64, event string, data T) []byte {
 	dst = appendHead(dst, seq, event)
 	dst = append(dst, data...)
 	return append(dst, "\n\n"...)

@@ -162,7 +162,7 @@ func (h *Hub) History(flowID string, after int64, limit int) (History, error) {
 		state := flow.NewState(flowID, born)
 		state.Apply(base)
 		for _, e := range before {
-			state.Apply(e.message)
+			state.Apply(e.message(flowID))
 			out.BaseSeq = e.seq
 		}
 		base = state.Collect()
@@ -170,7 +170,7 @@ func (h *Hub) History(flowID string, after int64, limit int) (History, error) {
 	base.Sort()
 	out.Base = json.RawMessage(base.JSON())
 	for _, e := range wanted {
-		out.Events = append(out.Events, Event{Seq: e.seq, At: e.at, Message: json.RawMessage(e.message.JSON())})
+		out.Events = append(out.Events, Event{Seq: e.seq, At: e.at, Message: e.text()})
 	}
 	return out, nil
 }

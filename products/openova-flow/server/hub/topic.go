@@ -114,15 +114,15 @@ func (t *topic) changed(p *place) {
 }
 
 func (t *topic) push(seq, at int64, m *flow.Message) {
-	t.ring.push(entry{seq: seq, at: at, message: m}, string(m.Type), m.JSON(), t.forget)
+	push(&t.ring, entry{seq: seq, at: at}, string(m.Type), m.JSON(), t.forget)
 }
 
 // forget folds a message that leaves the ring into the state before it.
-func (t *topic) forget(m *flow.Message) {
+func (t *topic) forget(e entry) {
 	if t.tail == nil {
 		t.tail = flow.NewState(t.id, t.state.Arrival())
 	}
-	t.tail.Apply(m)
+	t.tail.Apply(e.message(t.id))
 }
 
 // settled reduces what a batch put and deleted to what holds after it.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -100,4 +101,10 @@ func metric(t *testing.T, url, name string) string {
 	}
 	t.Fatalf("no %s in\n%s", name, body)
 	return ""
+}
+
+// drain reads a stream until it ends.
+func drain(body io.ReadCloser) {
+	defer body.Close()
+	_, _ = io.Copy(io.Discard, body)
 }

@@ -1,0 +1,99 @@
+package app
+
+import (
+	"io/fs"
+	"log/slog"
+	"math"
+	"os"
+	"path"
+	"runtime"
+	"runtime/debug"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+)
+
+// TuneMemory makes the process keep to the memory that it is given, and take little when there is little to hold. It is for a program
+// that runs Serve, and affects all of the process.
+//
+// Without GOMEMLIMIT, the Go runtime's limit becomes 90 % of that of the control group, where there is one. Without GOGC, garbage
+// may take as much as a quarter of what is live, and 12 MiB at least, instead of as much as is live.
+func TuneMemory(getenv func(string) string, log *slog.Logger) {
+	switch limit, ok := cgroupLimit(os.DirFS("/")); {
+	case getenv("GOMEMLIMIT") != "":
+		log.Info("memory limit", "from", "GOMEMLIMIT", "bytes", debug.SetMemoryLimit(-1))
+	case ok:
+		soft := limit / 10 * 9
+		debug.SetMemoryLimit(soft)
+		log.Info("memory limit", "from", "control group", "bytes", soft, "of", limit)
+	}
+	if getenv("GOGC") == "" {
+		new(pace).follow()
+	}
+}
+
+// cgroupLimit returns the memory limit, in bytes, of the control group that this process is in: the least of its own and those of the
+// groups around it, of version 2 (memory.max) or version 1 (memory.limit_in_bytes).
+func cgroupLimit(root fs.FS) (limit int64, ok bool) {
+	text, err := fs.ReadFile(root, "proc/self/cgroup")
+	if err != nil {
+		return 0, false
+	}
+	limit = math.MaxInt64
+	for line := range strings.Lines(string(text)) {
+		parts := strings.SplitN(strings.TrimSpace(line), ":", 3) // number, controllers, path
+		if len(parts) < 3 {
+			continue
+		}
+		dir, file := "sys/fs/cgroup", "memory.max"
+		if parts[1] != "" {
+			if !strings.Contains(","+parts[1]+",", ",memory,") {
+				continue
+			}
+			dir, file = "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+		}
+		// Inside a container the path may be that of the host, whose upper part can't be seen: what can be is its root.
+		for group := path.Clean("/" + parts[2]); ; group = path.Dir(group) {
+			if n, found := readLimit(root, path.Join(dir, group, file)); found {
+				limit = min(limit, n)
+			}
+			if group == "/" {
+				break
+			}
+		}
+	}
+	return limit, limit != math.MaxInt64
+}
+
+// unlimited is from where on a limit is none: version 1 has no other word for that.
+const unlimited = 1 << 60
+
+func readLimit(root fs.FS, name string) (int64, bool) {
+	text, err := fs.ReadFile(root, name)
+	if err != nil {
+		return 0, false
+	}
+	n, err := strconv.ParseInt(strings.TrimSpace(string(text)), 10, 64)
+	return n, err == nil && n > 0 && n < unlimited
+}
+
+// pace sets, after each collection, how much garbage there may be before the next.
+type pace struct{ percent int }
+
+const leastGarbage = 12 << 20
+
+// garbage returns how much garbage there may be, in percent of what is live.
+func garbage(live uint64) int {
+	return int(max(25, min(leastGarbage*100/max(live, 1), 400)))
+}
+
+// follow calls itself after each collection: what nothing refers to is cleaned up by each.
+func (p *pace) follow() {
+	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(live)
+	if percent := garbage(live[0].Value.Uint64()); percent*10 > p.percent*11 || percent*11 < p.percent*10 { // setting it stops the world for a moment
+		p.percent = percent
+		debug.SetGCPercent(percent)
+	}
+	runtime.AddCleanup(new([16]byte), (*pace).follow, p)
+}

@@ -26,7 +26,7 @@ func (p Program) serve(ctx context.Context, cfg config, getenv func(string) stri
 		}
 		defer release()
 	}
-	if cfg.app.StateFile != "" && cfg.app.Hub.Log != nil {
+	if cfg.app.StateFile != "" && cfg.app.Log != nil {
 		return errors.New("FLOW_SERVER_STATE_FILE is set, but the flows of this server are kept by its log; unset one of the two")
 	}
 	listener, err := net.Listen("tcp", cfg.listenAddr)

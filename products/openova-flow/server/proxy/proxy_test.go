@@ -13,12 +13,15 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/app"
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/proxy"
 )
 
@@ -34,6 +37,8 @@ type flowServer struct {
 	t    *testing.T
 	addr string
 	stop func()
+
+	tokens string // the path of its tokens file, if it has one
 }
 
 func startServer(t *testing.T, heartbeat time.Duration) *flowServer {
@@ -51,7 +56,7 @@ func (s *flowServer) start(heartbeat time.Duration) {
 	}
 	s.addr = l.Addr().String()
 	ctx, cancel := context.WithCancel(context.Background())
-	cfg := app.Config{Logger: quiet}
+	cfg := app.Config{Logger: quiet, TokensFile: s.tokens}
 	cfg.HTTP.Heartbeat = heartbeat
 	done := make(chan error, 1)
 	go func() { done <- app.Serve(ctx, l, cfg) }()
@@ -526,5 +531,42 @@ func TestConfigNamesWhatIsWrong(t *testing.T) {
 	}
 	if _, err := proxy.New(proxy.Config{Upstream: &url.URL{Scheme: "http", Host: "flow"}}); err == nil || !strings.Contains(err.Error(), "has no Authorize") {
 		t.Error(err)
+	}
+}
+
+// TestTheProxysOwnTokenReachesAServerThatKnowsIt, and one that the server does not know is no business of the caller.
+func TestTheProxysOwnTokenReachesAServerThatKnowsIt(t *testing.T) {
+	token := auth.NewToken()
+	entry, err := json.Marshal(auth.Entry{Name: "proxy", SHA256: auth.Hash(token), Scopes: []string{"read", "ingest"}, Flows: []string{"F"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &flowServer{t: t, addr: "127.0.0.1:0", tokens: filepath.Join(t.TempDir(), "tokens.json")}
+	if err := os.WriteFile(s.tokens, fmt.Appendf(nil, `{"tokens":[%s]}`, entry), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s.start(0)
+	t.Cleanup(func() { s.stop() })
+	with := func(token string) string {
+		return mount(t, "http://"+s.addr, func(c *proxy.Config) {
+			c.AllowIngest = true
+			c.Token = func() (string, error) { return token, nil }
+		})
+	}
+	known, unknown := with(token), with("unknown")
+	message := `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"x","status":"running"}]}`
+	// What a caller shows of itself is for the service, and never reaches the server.
+	own := []string{"Authorization", "Bearer of-the-caller", "Cookie", auth.CookieName + "=of-the-caller", "Content-Type", "application/json", "Origin", "https://elsewhere.example"}
+	if resp, body := do(t, "POST", known+"F/events", message, own...); resp.StatusCode != 200 {
+		t.Errorf("%s %s", resp.Status, body)
+	}
+	if resp, body := do(t, "GET", known+"F/snapshot", "", own...); resp.StatusCode != 200 || !strings.Contains(body, `"id":"a"`) {
+		t.Errorf("%s %s", resp.Status, body)
+	}
+	follow(t, known, "").message()
+	for path, url := range map[string]string{"of a flow that its token is not for": known + "G/snapshot", "with an unknown token": unknown + "F/snapshot"} {
+		if resp, body := do(t, "GET", url, ""); resp.StatusCode != http.StatusBadGateway || resp.Header.Get("WWW-Authenticate") != "" {
+			t.Errorf("%s: %s %s", path, resp.Status, body)
+		}
 	}
 }

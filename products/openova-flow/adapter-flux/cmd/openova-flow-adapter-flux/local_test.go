@@ -79,6 +79,23 @@ func TestAContextIsAllThatItTakesToSeeACluster(t *testing.T) {
 	if code, page := get("http://" + addr + "/?flow=c"); code != http.StatusOK || !strings.Contains(page, "<html") {
 		t.Errorf("the page: %d %.80s", code, page)
 	}
+	for name, value := range map[string]string{"Host": "rebound.example", "Origin": "https://evil.example"} {
+		r, err := http.NewRequest(http.MethodGet, "http://"+addr+"/v1/flows", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Header.Set(name, value); name == "Host" {
+			r.Host = value
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusForbidden {
+			t.Errorf("a page that comes with %s %s reads what the cluster holds: %s", name, value, resp.Status)
+		}
+	}
 	if n := k8s.Requests("/apis/coordination.k8s.io/"); n > 0 {
 		t.Errorf("%d requests for Leases; a look needs nothing but rights to read", n)
 	}

@@ -89,7 +89,7 @@ func (v *Viewer) connect(ctx context.Context) {
 		case "data":
 			data = value
 		case "":
-			if event != "heartbeat" {
+			if event != "heartbeat" && event != "regions" {
 				v.frame(id, event, data)
 			}
 			id, event, data = 0, "", ""

@@ -25,6 +25,17 @@ func (g *Grant) CheckWrite(flowID string, messages []*flow.Message) error {
 	return nil
 }
 
+// CheckClaim returns nil when the caller may speak for a region of a flow, else a *Refusal.
+func (g *Grant) CheckClaim(flowID, region string) error {
+	if err := g.check(scopeIngest, "ingest", flowID); err != nil {
+		return err
+	}
+	if g.Bound() && !slices.Contains(g.rights.regions, region) {
+		return &Refusal{Reason: Region, Name: g.name, Field: "region", Detail: g.notOwn(region)}
+	}
+	return nil
+}
+
 // Bound reports whether the caller may write only what belongs to its regions.
 func (g *Grant) Bound() bool { return g.rights.regions != nil }
 

@@ -22,6 +22,7 @@ const (
 	headerIncarnation   = "Flow-Incarnation"
 	headerIfIncarnation = "Flow-If-Incarnation"
 	headerEmitter       = "Flow-Emitter"
+	headerLease         = "Flow-Lease"
 
 	typeJSON   = "application/json"
 	typeNDJSON = "application/x-ndjson"
@@ -61,7 +62,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, g *auth.Grant, flo
 	var receipt hub.Receipt
 	if err == nil {
 		stamp.Name = g.Emitter(stamp.Name)
-		post := hub.Post{FlowID: flowID, Messages: messages, Regions: g.Regions(), IfIncarnation: r.Header.Get(headerIfIncarnation), Stamp: stamp}
+		post := hub.Post{FlowID: flowID, Messages: messages, Regions: g.Regions(), IfIncarnation: r.Header.Get(headerIfIncarnation), Stamp: stamp, Lease: r.Header.Get(headerLease)}
 		if stamp.Name != "" {
 			post.Digest = sha256.Sum256(body)
 		}

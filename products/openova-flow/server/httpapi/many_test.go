@@ -32,6 +32,9 @@ func TestStreamOfManyFlows(t *testing.T) {
 		if f := v.next(); f.event != "flows" || f.id != -1 || !strings.Contains(f.data, `"a":"`) || !strings.Contains(f.data, `"b":"`) || strings.Contains(f.data, "other") {
 			t.Errorf("then %+v", f)
 		}
+		if ra, rb := v.next().event, v.next().event; ra+rb != "a/regionsb/regions" && ra+rb != "b/regionsa/regions" {
+			t.Errorf("then %s and %s", ra, rb)
+		}
 		one, two := v.next(), v.next()
 		if one.id != -1 || two.id < b || fmt.Sprint(one.event, two.event) != "a/snapshotb/snapshot" && fmt.Sprint(one.event, two.event) != "b/snapshota/snapshot" {
 			t.Errorf("then %+v and %+v", one, two)
@@ -47,6 +50,9 @@ func TestStreamOfManyFlows(t *testing.T) {
 		}
 		if f := v.next(); f.id < late || f.event != "late/snapshot" {
 			t.Errorf("a flow that comes to be is %+v", f)
+		}
+		if f := v.next(); f.id != -1 || f.event != "late/regions" || !strings.Contains(f.data, `"regions":{}`) {
+			t.Errorf("its regions are %+v", f)
 		}
 		e.do("DELETE", "/v1/flows/b", "")
 		gone := v.next()
@@ -75,6 +81,9 @@ func TestStreamOfAllFlows(t *testing.T) {
 		}
 		e.postTo("any", nodeOf("any", "n", "running"))
 		if f := v.message(); f.event != "any/snapshot" || f.id < 1 {
+			t.Errorf("%+v", f)
+		}
+		if f := v.next(); f.event != "any/regions" {
 			t.Errorf("%+v", f)
 		}
 		e.hub.Close()

@@ -46,6 +46,8 @@ var Metrics = []Metric{
 	{"openova_flow_ring_messages", "gauge", "Messages held for resume."},
 	{"openova_flow_ring_bytes", "gauge", "Bytes of the frames held for resume."},
 	{"openova_flow_subscribers", "gauge", "Open streams."},
+	{"openova_flow_regions", "gauge", "Claimed regions of all flows, by state: fresh or stale."},
+	{"openova_flow_region_claims_refused_total", "counter", "Claims of a region that another cluster has."},
 	{"openova_flow_ingest_bytes", "gauge", "Bytes of request bodies being read or applied."},
 	{"openova_flow_tokens_file_failing", "gauge", "1 while the tokens file can't be read, so that an older one is in force."},
 	{"openova_flow_goroutines", "gauge", "Goroutines of the process."},
@@ -78,7 +80,7 @@ func newMetrics() metrics {
 // methodLabel is a method as metrics and the log have it: nobody makes them longer.
 func methodLabel(method string) string {
 	switch method {
-	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodDelete, http.MethodOptions:
+	case http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodDelete, http.MethodOptions:
 		return method
 	}
 	return "other"
@@ -197,6 +199,10 @@ func (s *Server) samples(name string) []sample {
 		return one(st.RingBytes.Load())
 	case "subscribers":
 		return one(st.Subscribers.Load())
+	case "regions":
+		return []sample{{`{state="fresh"}`, st.RegionsFresh.Load()}, {`{state="stale"}`, st.RegionsStale.Load()}}
+	case "region_claims_refused_total":
+		return one(st.ClaimsRefused.Load())
 	case "ingest_bytes":
 		return one(s.ingest.Load())
 	case "goroutines":

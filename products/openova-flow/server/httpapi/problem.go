@@ -16,9 +16,10 @@ type problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`
-	Detail string `json:"detail"`          // what is wrong and what to change
-	Field  string `json:"field,omitempty"` // the offending field or header
-	Line   int    `json:"line,omitempty"`  // the offending line of a batch, from 1
+	Detail string `json:"detail"`           // what is wrong and what to change
+	Field  string `json:"field,omitempty"`  // the offending field or header
+	Line   int    `json:"line,omitempty"`   // the offending line of a batch, from 1
+	Holder string `json:"holder,omitempty"` // the cluster that has the region which another one claims
 
 	retryAfter int    // seconds
 	challenge  string // WWW-Authenticate
@@ -38,6 +39,8 @@ func problemOf(err error) problem {
 	var bad *flow.Error
 	var incarnation *hub.IncarnationError
 	var emitter *hub.EmitterError
+	var claim *hub.ClaimError
+	var lease *hub.LeaseError
 	var limit *hub.LimitError
 	var away *hub.UnavailableError
 	var large *hub.TooLargeError
@@ -64,6 +67,10 @@ func problemOf(err error) problem {
 		return problem{Status: http.StatusPreconditionFailed, Detail: err.Error(), Field: headerIfIncarnation}
 	case errors.As(err, &emitter):
 		return problem{Status: http.StatusConflict, Detail: err.Error(), Field: headerEmitter}
+	case errors.As(err, &claim):
+		return problem{Status: http.StatusConflict, Detail: err.Error(), Field: "cluster", Holder: claim.Cluster}
+	case errors.As(err, &lease):
+		return problem{Status: http.StatusConflict, Detail: err.Error(), Field: headerLease}
 	case errors.As(err, &limit):
 		p := problem{Status: http.StatusTooManyRequests, Detail: err.Error(), Field: limit.Field, Line: limit.Line, retryAfter: retryAfterLimit}
 		if limit.Server {

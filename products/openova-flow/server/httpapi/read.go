@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
@@ -22,9 +21,9 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, g *auth.Grant,
 	h.Set("Cache-Control", "no-cache")
 	h.Add("Vary", "Accept-Encoding")
 	if asked := r.Header.Values("If-None-Match"); len(asked) > 0 { // most who ask have it already: they wait for nobody
-		if seq, incarnation := s.hub.Version(flowID); incarnation != hub.NoIncarnation && matches(asked, etagOf(seq, incarnation, zipped)) {
-			h.Set(headerIncarnation, incarnation)
-			h.Set("ETag", etagOf(seq, incarnation, zipped))
+		if v := s.hub.Version(flowID); v.Incarnation != hub.NoIncarnation && matches(asked, etagOf(v, zipped)) {
+			h.Set(headerIncarnation, v.Incarnation)
+			h.Set("ETag", etagOf(v, zipped))
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
@@ -35,7 +34,7 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, g *auth.Grant,
 		writeProblem(w, problemOf(err))
 		return
 	}
-	h.Set("ETag", etagOf(snap.Seq, snap.Incarnation, zipped))
+	h.Set("ETag", etagOf(snap.Version, zipped))
 	h.Set("Content-Type", typeJSON)
 	body := snap.JSON
 	if zipped {
@@ -46,9 +45,10 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, g *auth.Grant,
 	_, _ = w.Write(body())
 }
 
-// etagOf is the entity tag of a snapshot; what is encoded otherwise is another entity (RFC 9110, section 8.8.3.3).
-func etagOf(seq int64, incarnation string, zipped bool) string {
-	etag := `"` + incarnation + "-" + strconv.FormatInt(seq, 10)
+// etagOf is the entity tag of a snapshot, and of what streams say of its regions; what is encoded otherwise is another entity
+// (RFC 9110, section 8.8.3.3).
+func etagOf(v hub.Version, zipped bool) string {
+	etag := `"` + v.Incarnation + "-" + strconv.FormatInt(v.Seq, 10) + "-" + strconv.FormatInt(v.Regions, 10)
 	if zipped {
 		etag += "-gzip"
 	}
@@ -159,21 +159,6 @@ func (s *Server) deleteFlow(w http.ResponseWriter, _ *http.Request, g *auth.Gran
 	w.WriteHeader(http.StatusNoContent)
 }
 
-func (s *Server) deleteRegion(w http.ResponseWriter, _ *http.Request, g *auth.Grant, flowID, escaped string) {
-	region, err := url.PathUnescape(escaped)
-	if err != nil || region == "" || !utf8.ValidString(region) {
-		writeProblem(w, problem{Status: http.StatusBadRequest, Field: "region", Detail: "a region is not empty, and percent-encoded in the path"})
-		return
-	}
-	n, err := s.hub.DeleteRegion(flowID, region)
-	if err != nil {
-		writeProblem(w, problemOf(err))
-		return
-	}
-	s.audit("region deleted", g, "flow", flowID, "region", region, "nodes", n)
-	w.WriteHeader(http.StatusNoContent)
-}
-
 func (s *Server) healthz(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("Cache-Control", "no-store")
@@ -244,7 +229,8 @@ func describe(version string) any {
 		{"GET", "/v1/flows/{flowId}/events?after=N&limit=M", "the messages still held, and the state before the first of them"},
 		{"GET", "/v1/flows/{flowId}/rollouts", "the rollouts, newest first"},
 		{"DELETE", "/v1/flows/{flowId}", "end the flow"},
-		{"DELETE", "/v1/flows/{flowId}/regions/{region}", "remove a region's nodes and what touches them"},
+		{"PUT", "/v1/flows/{flowId}/regions/{region}", "claim a region for a cluster, or renew that"},
+		{"DELETE", "/v1/flows/{flowId}/regions/{region}", "remove a region's nodes and what touches them, and its claim"},
 		{"GET", "/v1/flows", "all flows"},
 		{"GET", "/v1/stream?flow=a&flow=b", "Server-Sent Events of several flows, of all when none is named; the event is <flowId>/<type>, and Last-Event-ID resumes all"},
 		{"GET", "/v1/me", "who the caller is taken for, and what it may do"},

@@ -108,6 +108,7 @@ type route struct {
 	public bool    // it is for everybody, known or not
 	get    handler // HEAD too
 	post   handler
+	put    handler
 	del    handler
 }
 
@@ -118,6 +119,9 @@ func (rt route) allow() string {
 	}
 	if rt.post != nil {
 		methods = append(methods, "POST")
+	}
+	if rt.put != nil {
+		methods = append(methods, "PUT")
 	}
 	if rt.del != nil {
 		methods = append(methods, "DELETE")
@@ -131,6 +135,8 @@ func (rt route) handler(method string) handler {
 		return rt.get
 	case http.MethodPost:
 		return rt.post
+	case http.MethodPut:
+		return rt.put
 	case http.MethodDelete:
 		return rt.del
 	}
@@ -264,7 +270,7 @@ func (s *Server) findFlow(parts []string) (route, bool) {
 		}
 	}
 	read, remove := (*auth.Grant).CheckRead, (*auth.Grant).CheckDelete
-	write := func(*auth.Grant, string) error { return nil } // post checks by itself: what it refuses is counted as refused messages too
+	write := func(*auth.Grant, string) error { return nil } // post checks by itself: what it refuses is counted as refused messages too; so does claimRegion, which knows the region
 	rt := route{name: "none"}
 	if valid {
 		rt.flowID = id
@@ -289,9 +295,12 @@ func (s *Server) findFlow(parts []string) (route, bool) {
 		if parts[2] != "regions" {
 			return route{name: "none"}, false
 		}
-		rt.name, rt.del = "region", with(remove, func(w http.ResponseWriter, r *http.Request, g *auth.Grant, id string) {
-			s.deleteRegion(w, r, g, id, parts[3])
-		})
+		region := func(f regionHandler) flowHandler {
+			return func(w http.ResponseWriter, r *http.Request, g *auth.Grant, id string) {
+				withRegion(w, r, g, id, parts[3], f)
+			}
+		}
+		rt.name, rt.put, rt.del = "region", with(write, region(s.claimRegion)), with(remove, region(s.deleteRegion))
 	default:
 		return rt, false
 	}

@@ -132,17 +132,17 @@ func TestWrongMethods(t *testing.T) {
 		"/v1/flows/F/snapshot":      "GET, HEAD",
 		"/v1/flows/F/stream":        "GET, HEAD",
 		"/v1/flows/F/rollouts":      "GET, HEAD",
-		"/v1/flows/F/regions/r":     "DELETE",
+		"/v1/flows/F/regions/r":     "PUT, DELETE",
 		"/healthz":                  "GET, HEAD",
 		"/readyz":                   "GET, HEAD",
 		"/metrics":                  "GET, HEAD",
 		"/":                         "GET, HEAD",
-		"/v1/flows/F/regions/a%2Fb": "DELETE",
+		"/v1/flows/F/regions/a%2Fb": "PUT, DELETE",
 	} {
-		a := e.do("PUT", path, "")
+		a := e.do("PATCH", path, "")
 		isProblem(t, a, 405)
 		if got := a.header.Get("Allow"); got != allow {
-			t.Errorf("PUT %s: Allow is %q, want %q", path, got, allow)
+			t.Errorf("PATCH %s: Allow is %q, want %q", path, got, allow)
 		}
 	}
 }

@@ -114,11 +114,11 @@ func (v *viewer) next() frame {
 	panic("unreachable")
 }
 
-// message returns the next frame that is no heartbeat.
+// message returns the next frame that is neither a heartbeat nor about regions.
 func (v *viewer) message() frame {
 	v.t.Helper()
 	for {
-		if f := v.next(); f.event != "heartbeat" {
+		if f := v.next(); f.event != "heartbeat" && f.event != "regions" && !strings.HasSuffix(f.event, "/regions") {
 			return f
 		}
 	}

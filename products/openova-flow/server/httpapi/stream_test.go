@@ -36,6 +36,9 @@ func testNewSubscriberGetsASnapshotThenEachMessage(t *testing.T, mode string) {
 	if v.header.Get("Flow-Incarnation") == "" || v.header.Get("Flow-Incarnation") == "none" {
 		t.Errorf("headers %v", v.header)
 	}
+	if f := v.next(); f.event != "regions" || f.id != -1 {
+		t.Errorf("then %+v", f)
+	}
 	snapshot := v.next()
 	if snapshot.event != "snapshot" || snapshot.data != e.snapshot() {
 		t.Errorf("then %+v", snapshot)
@@ -245,7 +248,7 @@ func TestHeartbeatEvery15SecondsOfSilence(t *testing.T) {
 			event := strings.TrimPrefix(strings.Split(f[strings.Index(f, "event: "):], "\n")[0], "event: ")
 			got = append(got, fmt.Sprintf("%s@%d", event, int(s.at[i].Seconds())))
 		}
-		if want := "[heartbeat@0 heartbeat@15 snapshot@20 heartbeat@35 heartbeat@50]"; fmt.Sprint(got) != want {
+		if want := "[heartbeat@0 regions@0 heartbeat@15 snapshot@20 heartbeat@35 heartbeat@50]"; fmt.Sprint(got) != want {
 			t.Errorf("got %v, want %s", got, want)
 		}
 		var beat struct {

@@ -10,7 +10,8 @@ import (
 )
 
 // Checkpoint is the complete state of a flow at one instant, taken apart. A flow that is made of it again answers and does the same as
-// the first with every later message; only what the ring held is gone, so that a reader which is behind gets a snapshot.
+// the first with every later message; only what the ring held is gone, so that a reader which is behind gets a snapshot. Of a flow that
+// does not exist it has the claims of its regions; its incarnation is then NoIncarnation.
 type Checkpoint struct {
 	FlowID      string
 	Incarnation string
@@ -20,9 +21,10 @@ type Checkpoint struct {
 	image                  flow.Image
 	rollouts               rollout.Memory
 	emitters               map[string]*lastWord
+	claims                 []savedClaim
 }
 
-// Checkpoint returns the state of a flow, nil when there is none. It holds the flow's lock only to collect.
+// Checkpoint returns the state of a flow, nil when there is nothing of it. It holds the flow's lock only to collect.
 func (h *Hub) Checkpoint(flowID string) *Checkpoint {
 	t := h.topic(flowID)
 	if t == nil {
@@ -30,17 +32,20 @@ func (h *Hub) Checkpoint(flowID string) *Checkpoint {
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if t.state == nil {
+	if t.state == nil && len(t.claims()) == 0 {
 		return nil
 	}
 	heard := t.heard.Load()
 	if h.cfg.Log != nil {
 		heard = t.spoken // what only this hub has heard is not the log's
 	}
+	if t.state == nil {
+		return &Checkpoint{FlowID: t.id, Incarnation: NoIncarnation, heard: heard, claims: t.savedClaims()}
+	}
 	return &Checkpoint{
 		FlowID: t.id, Incarnation: t.incarnation, Seq: t.last,
 		born: t.born, updatedAt: t.updatedAt, heard: heard,
-		image: t.state.Image(), rollouts: t.rollouts.Memory(), emitters: maps.Clone(t.emitters),
+		image: t.state.Image(), rollouts: t.rollouts.Memory(), emitters: maps.Clone(t.emitters), claims: t.savedClaims(),
 	}
 }
 
@@ -67,9 +72,10 @@ func (h *Hub) Number() int64 { return h.numbers.last.Load() }
 // log: who restores must go on with what came after, and the hub must not have given out greater numbers of its own. A flow that is
 // there already is replaced, unless it is as far or further. Limits are not looked at.
 func (h *Hub) Restore(s *SavedState) {
+	later := s.Number >= h.numbers.last.Load()
 	h.numbers.raise(s.Number)
 	for _, c := range s.Flows {
-		h.restore(c, false)
+		h.restore(c, false, later)
 	}
 }
 
@@ -78,21 +84,27 @@ const unsaved = 1 << 30
 
 // Load is for a hub without flows: it makes those of a saved state again. What was confirmed since they were saved is gone, so each gets
 // a new incarnation, by which emitters know, and a number above all that were given out, which no reader can resume below. Each counts as
-// heard now, since nobody could speak for it meanwhile. Limits are not looked at.
+// heard now, since nobody could speak for it meanwhile, and each of its regions as stale. Limits are not looked at.
 func (h *Hub) Load(s *SavedState) {
 	h.numbers.raise(s.Number + unsaved)
 	for _, c := range s.Flows {
-		h.restore(c, true)
+		h.restore(c, true, true)
 	}
 }
 
-func (h *Hub) restore(c *Checkpoint, anew bool) {
+// restore makes a flow what a checkpoint says; later tells that the whole hub is, by now, not further than that.
+func (h *Hub) restore(c *Checkpoint, anew, later bool) {
 	for {
 		t := h.ensure(c.FlowID)
 		t.mu.Lock()
 		if !t.gone {
-			if t.state == nil || c.Seq > t.last {
+			switch {
+			case c.Incarnation != NoIncarnation && (t.state == nil || c.Seq > t.last):
 				t.restore(c, anew)
+			case later || len(t.claims()) == 0: // claims are renewed without a number
+				t.restoreClaims(c.claims, anew)
+				t.spoken = max(t.spoken, c.heard)
+				t.heard.Store(max(t.heard.Load(), c.heard))
 			}
 			t.mu.Unlock()
 			return
@@ -110,6 +122,7 @@ func (t *topic) restore(c *Checkpoint, anew bool) {
 	t.state, t.tail = c.image.State(c.FlowID), c.image.State(c.FlowID)
 	t.rollouts = rollout.Resume(c.rollouts, t.state)
 	t.emitters = maps.Clone(c.emitters)
+	t.restoreClaims(c.claims, anew)
 	t.incarnation, t.born, t.last, t.updatedAt = c.Incarnation, c.born, c.Seq, c.updatedAt
 	t.heard.Store(c.heard)
 	t.spoken = c.heard

@@ -18,7 +18,7 @@ import (
 )
 
 // A saved state is lines of JSON. The first says the version. Then comes each flow: a line of its own, which counts the lines that
-// follow it (instance, nodes, relationships, emitters, past rollouts), nodes and all as they came. The last line but one counts the
+// follow it (instance, nodes, relationships, emitters, past rollouts, claims of regions; of a flow without incarnation only claims), nodes and all as they came. The last line but one counts the
 // flows, the last has the SHA-256 of all before it.
 
 // stateVersion is the version that is written, and the greatest that is read.
@@ -48,6 +48,7 @@ type stateFlow struct {
 	Relationships int            `json:"relationships"`
 	Emitters      int            `json:"emitters"`
 	PastRollouts  int            `json:"pastRollouts"`
+	Claims        int            `json:"claims"`
 	Rollouts      rollout.Memory `json:"rollouts"` // the past ones have lines of their own
 }
 
@@ -102,13 +103,18 @@ func (s *StateWriter) object(v any) {
 
 // Write writes one flow.
 func (s *StateWriter) Write(c *Checkpoint) error {
+	if c.Incarnation == NoIncarnation {
+		s.object(stateFlow{Flow: c.FlowID, Incarnation: NoIncarnation, Heard: c.heard, Claims: len(c.claims)})
+		s.claims(c)
+		return s.err
+	}
 	m := *c.image.Snapshot
 	m.Nodes, m.Relationships = slices.Clone(m.Nodes), slices.Clone(m.Relationships)
 	m.Sort()
 	past := c.rollouts.Past
 	head := stateFlow{Flow: c.FlowID, Incarnation: c.Incarnation, Born: c.born, Last: c.Seq, UpdatedAt: c.updatedAt, Heard: c.heard,
 		Arrival: c.image.Arrival, DoneAt: c.image.DoneAt, Owned: c.image.Owned,
-		Nodes: len(m.Nodes), Relationships: len(m.Relationships), Emitters: len(c.emitters), PastRollouts: len(past), Rollouts: c.rollouts}
+		Nodes: len(m.Nodes), Relationships: len(m.Relationships), Emitters: len(c.emitters), PastRollouts: len(past), Claims: len(c.claims), Rollouts: c.rollouts}
 	head.Rollouts.Past = nil
 	s.object(head)
 	s.line(m.Flow.JSON())
@@ -125,8 +131,16 @@ func (s *StateWriter) Write(c *Checkpoint) error {
 	for _, r := range past {
 		s.object(r)
 	}
-	s.flows++
+	s.claims(c)
 	return s.err
+}
+
+// claims ends a flow.
+func (s *StateWriter) claims(c *Checkpoint) {
+	for _, r := range c.claims {
+		s.object(r)
+	}
+	s.flows++
 }
 
 // Close ends the state, with the greatest number that was given out, and writes what is still to be written. It does not close w.
@@ -283,6 +297,12 @@ func (s *stateReader) flow(head stateFlow) (*Checkpoint, error) {
 			c.rollouts.Past = append(c.rollouts.Past, r)
 			return err
 		}},
+		{head.Claims, c.readClaim},
+	}
+	if c.Incarnation == NoIncarnation {
+		parts = parts[len(parts)-1:]
+		c = &Checkpoint{FlowID: c.FlowID, Incarnation: NoIncarnation, heard: c.heard}
+		parts[0].read = c.readClaim
 	}
 	for _, part := range parts {
 		for range part.lines {

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
@@ -13,13 +14,14 @@ import (
 // Kind tells commands apart.
 type Kind string
 
-// The kinds of commands. Those but the first and the last name a flow and have no messages.
+// The kinds of commands. Those but the first have no messages, and all but the last name a flow.
 const (
 	KindPost         Kind = "post"          // fold messages
 	KindDelete       Kind = "delete"        // end a flow
 	KindDeleteRegion Kind = "delete-region" // remove the nodes of a region
 	KindIdle         Kind = "idle"          // end a flow that nobody speaks for, unless somebody has since
 	KindHeard        Kind = "heard"         // somebody speaks for a flow
+	KindClaim        Kind = "claim"         // claim a region of a flow
 	KindNumber       Kind = "number"        // nothing, but it takes a number: the answer to deletions in a flow that does not exist
 )
 
@@ -28,6 +30,7 @@ type Command struct {
 	Kind        Kind
 	Post        Post   // of KindPost; of the others FlowID, and of KindIdle and KindHeard IfIncarnation
 	Region      string // of KindDeleteRegion
+	Claim       Claim  // of KindClaim
 	SilentSince int64  // of KindIdle and KindHeard: when somebody spoke for the flow last, Unix milliseconds
 
 	// ID tells a repeat of the command: a Log that has taken one with the same ID shortly before need not take it again. Empty: it is
@@ -45,7 +48,11 @@ type header struct {
 	N             int64     `json:"n,omitempty"`
 	Digest        string    `json:"digest,omitempty"`
 	Regions       *[]string `json:"regions,omitempty"` // an empty list binds, none does not
+	Lease         string    `json:"lease,omitempty"`
 	Region        string    `json:"region,omitempty"`
+	Cluster       string    `json:"cluster,omitempty"`
+	TTL           int64     `json:"ttl,omitempty"` // milliseconds
+	Admin         bool      `json:"admin,omitempty"`
 	SilentSince   int64     `json:"silentSince,omitempty"`
 }
 
@@ -53,7 +60,10 @@ type header struct {
 func (c Command) Encode() []byte {
 	p := &c.Post
 	h := header{Kind: c.Kind, FlowID: p.FlowID, IfIncarnation: p.IfIncarnation, Emitter: []byte(p.Stamp.Name), Epoch: p.Stamp.Epoch, N: p.Stamp.N,
-		Region: c.Region, SilentSince: c.SilentSince}
+		Lease: p.Lease, Region: c.Region, SilentSince: c.SilentSince}
+	if q := c.Claim; c.Kind == KindClaim {
+		h.FlowID, h.Region, h.Cluster, h.TTL, h.Admin = q.FlowID, q.Region, q.Cluster, q.TTL.Milliseconds(), q.Admin
+	}
 	if p.Stamp.Name != "" {
 		h.Digest = hex.EncodeToString(p.Digest[:])
 	}
@@ -75,10 +85,13 @@ func DecodeCommand(data []byte) (c Command, err error) {
 		return c, fmt.Errorf("read the head of a command: %w", err)
 	}
 	c = Command{Kind: h.Kind, Region: h.Region, SilentSince: h.SilentSince,
-		Post: Post{FlowID: h.FlowID, IfIncarnation: h.IfIncarnation, Stamp: Stamp{Name: string(h.Emitter), Epoch: h.Epoch, N: h.N}}}
+		Post: Post{FlowID: h.FlowID, IfIncarnation: h.IfIncarnation, Stamp: Stamp{Name: string(h.Emitter), Epoch: h.Epoch, N: h.N}, Lease: h.Lease}}
 	switch c.Kind {
 	case KindDelete, KindDeleteRegion, KindIdle, KindHeard, KindNumber:
 		return c, nil
+	case KindClaim:
+		ttl := time.Duration(h.TTL) * time.Millisecond
+		return Command{Kind: h.Kind, Claim: Claim{FlowID: h.FlowID, Region: h.Region, Cluster: h.Cluster, TTL: ttl, Admin: h.Admin}}, nil
 	case KindPost:
 	default:
 		return c, fmt.Errorf("a command of kind %q is not known: it comes from a later version", h.Kind)

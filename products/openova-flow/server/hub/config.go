@@ -18,6 +18,7 @@ type Config struct {
 	MaxStateBytes    int64         // bytes of the states and rings of all flows, about; 2 GiB
 	MaxSubscribers   int           // streams; 20,000
 	MaxEmitters      int           // names in Flow-Emitter that a flow remembers; 1,024
+	MaxRegions       int           // regions of a flow that are claimed; 256
 	IdleTimeout      time.Duration // how long a flow stays without a message and without a word from an emitter; 72 h
 
 	Now func() time.Time // the clock; time.Now
@@ -38,6 +39,7 @@ func (c Config) withDefaults() Config {
 	def(&c.MaxMetaBytes, 64<<10)
 	def(&c.MaxSubscribers, 20_000)
 	def(&c.MaxEmitters, 1024)
+	def(&c.MaxRegions, 256)
 	if c.MaxFlowBytes == 0 {
 		c.MaxFlowBytes = 256 << 20
 	}

@@ -25,6 +25,7 @@ type Hub struct {
 	topics  sync.Map   // flow id → *topic
 	mu      sync.Mutex // held to add a topic to topics or to take one out
 	merges  merges
+	lapses  lapses
 	done    chan struct{}
 	close   sync.Once
 	Stats   Stats
@@ -33,6 +34,7 @@ type Hub struct {
 // Stats counts what a Hub did. Every field may be read at any time.
 type Stats struct {
 	Flows, Nodes, Relationships, StateBytes, RingEntries, RingBytes, Subscribers atomic.Int64 // what there is now
+	RegionsFresh, RegionsStale                                                   atomic.Int64 // claims that are renewed, and that are not
 
 	Messages  [6]atomic.Int64 // applied, by flow.Type in the order of MessageTypes
 	Derived   atomic.Int64    // upsert-flow messages that the hub made itself
@@ -43,6 +45,10 @@ type Stats struct {
 	Dropped   atomic.Int64    // flows dropped because nobody spoke for them
 
 	Saves, SaveFailures, SavedAt, StatesSetAside atomic.Int64 // of whoever keeps the hub in a file; SavedAt in Unix seconds
+
+	ClaimsRefused atomic.Int64 // claims of a region that another cluster has
+
+	waiting atomic.Int64 // flows that do not exist and have claims
 }
 
 // MessageTypes is the order of Stats.Messages.
@@ -50,7 +56,7 @@ var MessageTypes = [6]flow.Type{flow.TypeSnapshot, flow.TypeUpsertFlow, flow.Typ
 
 // New returns a hub without flows.
 func New(cfg Config) *Hub {
-	h := &Hub{cfg: cfg.withDefaults(), done: make(chan struct{})}
+	h := &Hub{cfg: cfg.withDefaults(), done: make(chan struct{}), lapses: lapses{earlier: make(chan struct{}, 1)}}
 	if cfg.Log == nil {
 		h.numbers.last.Store(h.cfg.Now().UnixMicro())
 	}
@@ -96,19 +102,20 @@ func (h *Hub) ensure(flowID string) *topic {
 	return t
 }
 
-// release takes a topic out that has neither state nor readers.
+// release takes a topic out that is empty.
 func (h *Hub) release(t *topic) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.state == nil && t.readers == 0 && !t.gone {
+	if t.empty() && !t.gone {
 		t.gone = true
 		h.topics.Delete(t.id)
 	}
 }
 
-// Delete ends a flow: its readers are told and its state is dropped. It reports whether there was one. Only with a Log it can fail.
+// Delete ends a flow: its readers are told, its state and the claims of its regions are dropped. It reports whether there was one. Only
+// with a Log it can fail.
 func (h *Hub) Delete(flowID string) (bool, error) {
 	if h.cfg.Log != nil {
 		n, err := h.changeByLog(Command{Kind: KindDelete, Post: Post{FlowID: flowID}})
@@ -133,7 +140,15 @@ func (h *Hub) remove(flowID string, condition func(*topic) bool, number func() (
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.state == nil || !condition(t) {
+	if !condition(t) {
+		return 0
+	}
+	if t.state == nil {
+		t.dropClaims()
+		if t.empty() {
+			t.gone = true
+			h.topics.Delete(flowID)
+		}
 		return 0
 	}
 	h.topics.Delete(flowID)
@@ -141,13 +156,14 @@ func (h *Hub) remove(flowID string, condition func(*topic) bool, number func() (
 	return 1
 }
 
-// DeleteRegion removes the nodes of a region, and what touches them, by an ordinary delete-nodes message. It returns the number
-// of nodes. Only with a Log it can fail.
+// DeleteRegion removes the nodes of a region, and what touches them, by an ordinary delete-nodes message, and drops the claim of the
+// region. It returns the number of nodes. Only with a Log it can fail.
 func (h *Hub) DeleteRegion(flowID, region string) (n int, err error) {
 	if h.cfg.Log != nil {
 		return h.changeByLog(Command{Kind: KindDeleteRegion, Post: Post{FlowID: flowID}, Region: region})
 	}
-	h.withState(flowID, func(t *topic) {
+	h.with(flowID, func(t *topic) {
+		t.dropClaim(region)
 		if ids := t.idsOf(region); len(ids) > 0 {
 			n = len(ids)
 			t.apply(h.sequence(Post{FlowID: flowID, Messages: []*flow.Message{flow.DeleteNodes(ids...)}}))
@@ -156,15 +172,16 @@ func (h *Hub) DeleteRegion(flowID, region string) (n int, err error) {
 	return n, nil
 }
 
-// withState calls f with the topic of a flow locked, if there is one.
-func (h *Hub) withState(flowID string, f func(*topic)) {
+// with calls f with what there is of a flow, locked: its state, or only claims.
+func (h *Hub) with(flowID string, f func(*topic)) {
 	t := h.topic(flowID)
 	if t == nil {
 		return
 	}
+	defer t.releaseIfEmpty()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if !t.gone && t.state != nil {
+	if !t.gone && (t.state != nil || len(t.claims()) > 0) {
 		f(t)
 	}
 }
@@ -265,27 +282,34 @@ func (h *Hub) Heard(flowID string) {
 // Changes returns a number that is another whenever what Save writes would be.
 func (h *Hub) Changes() int64 { return h.changes.Load() }
 
-// Run drops flows that nobody speaks for any more, until ctx ends.
+// Run lets claims lapse that are not renewed, and drops flows that nobody speaks for any more, until ctx ends.
 func (h *Hub) Run(ctx context.Context) {
 	tick := time.NewTicker(min(time.Minute, max(h.cfg.IdleTimeout/4, time.Millisecond)))
 	defer tick.Stop()
+	due := time.NewTimer(time.Hour)
+	defer due.Stop()
 	for {
+		due.Reset(h.lapses.wait(h.nowMs()))
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 			h.dropIdle()
+		case <-h.lapses.earlier:
+		case <-due.C:
+			h.lapse()
 		}
 	}
 }
 
+// dropIdle drops what nobody has spoken for in a long time, claims of regions of flows that never came to be among it.
 func (h *Hub) dropIdle() {
 	limit := h.nowMs() - h.cfg.IdleTimeout.Milliseconds()
 	if h.cfg.Log != nil {
 		h.dropIdleByLog(limit)
 		return
 	}
-	idle := func(t *topic) bool { return t.updatedAt < limit && t.heard.Load() < limit }
+	idle := func(t *topic) bool { return t.updatedAt < limit && t.heard.Load() < limit && !t.renewed() }
 	h.topics.Range(func(id, _ any) bool {
 		h.Stats.Dropped.Add(int64(h.remove(id.(string), idle, h.number)))
 		return true

@@ -34,6 +34,7 @@ type Post struct {
 	IfIncarnation string   // apply only to this incarnation; NoIncarnation: only if there is no flow; empty: to any
 	Stamp         Stamp
 	Digest        Digest // of the body; needed only with a Stamp
+	Lease         string // of a region of the flow, which it renews when it is applied; empty: of none
 }
 
 // Receipt is the answer to a Post.
@@ -42,8 +43,8 @@ type Receipt struct {
 	Incarnation string // of the flow after it, NoIncarnation when there is none
 }
 
-// Ingest applies a request as one, or refuses it as one with an *IncarnationError, *EmitterError or *LimitError, and with a Log also with
-// what its Append fails with. It never waits for a reader.
+// Ingest applies a request as one, or refuses it as one with an *IncarnationError, *EmitterError, *LeaseError or *LimitError, and with a
+// Log also with what its Append fails with. It never waits for a reader.
 func (h *Hub) Ingest(p Post) (Receipt, error) {
 	if h.cfg.Log != nil {
 		return h.ingestByLog(p)
@@ -51,7 +52,7 @@ func (h *Hub) Ingest(p Post) (Receipt, error) {
 	for {
 		t := h.topic(p.FlowID)
 		if t == nil {
-			if err := cmp.Or(p.wants(NoIncarnation), h.admits(p, nil)); err != nil {
+			if err := cmp.Or(p.unmet(), h.admits(p, nil)); err != nil {
 				return Receipt{Incarnation: NoIncarnation}, err
 			}
 			if onlyDeletes(p.Messages) {
@@ -73,7 +74,7 @@ func (h *Hub) ingest(t *topic, apply func() (Receipt, error)) (r Receipt, err er
 		return r, nil, true
 	}
 	r, err = apply()
-	empty := t.state == nil && t.readers == 0
+	empty := t.empty()
 	t.mu.Unlock()
 	if empty {
 		h.release(t)
@@ -83,11 +84,13 @@ func (h *Hub) ingest(t *topic, apply func() (Receipt, error)) (r Receipt, err er
 
 func (h *Hub) ingestLocked(t *topic, p Post) (Receipt, error) {
 	if last := t.repeated(p); last != nil {
+		t.renew(t.leased(p.Lease), h.nowMs())
 		return last.receipt, nil
 	}
 	if err := cmp.Or(t.conditions(p), h.admits(p, t)); err != nil {
 		return Receipt{Incarnation: t.incarnation}, err
 	}
+	t.renew(t.leased(p.Lease), h.nowMs())
 	if t.state == nil && onlyDeletes(p.Messages) {
 		return h.nothing(p), nil
 	}
@@ -115,6 +118,17 @@ func (p Post) wants(have string) error {
 	return nil
 }
 
+// unmet checks what a request itself asks for where there is nothing of its flow.
+func (p Post) unmet() error {
+	if err := p.wants(NoIncarnation); err != nil {
+		return err
+	}
+	if p.Lease != "" {
+		return &LeaseError{}
+	}
+	return nil
+}
+
 // conditions checks what a request itself asks for. t.mu is held.
 func (t *topic) conditions(p Post) error {
 	if err := p.wants(t.incarnation); err != nil {
@@ -122,6 +136,9 @@ func (t *topic) conditions(p Post) error {
 	}
 	if last := t.emitters[p.Stamp.Name]; p.Stamp.Name != "" && last != nil && !p.Stamp.newerThan(last.stamp) {
 		return &EmitterError{Got: p.Stamp, Last: last.stamp}
+	}
+	if p.Lease != "" && t.leased(p.Lease) == nil {
+		return &LeaseError{}
 	}
 	return nil
 }

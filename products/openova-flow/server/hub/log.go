@@ -58,7 +58,8 @@ func EntryOf(number int64) int64 { return number >> entryBits }
 // Outcome is what a hub made of a command.
 type Outcome struct {
 	Receipt Receipt
-	Err     error // *IncarnationError or *EmitterError: it was refused
+	Lease   Lease // of KindClaim
+	Err     error // *IncarnationError, *EmitterError, *LeaseError or *ClaimError: it was refused
 	Removed int   // nodes of a region that were removed, or 1 for a flow
 }
 
@@ -84,9 +85,12 @@ func (h *Hub) Apply(e Entry) (out Outcome) {
 		out.Removed = h.remove(p.FlowID, idle, numbered(first, under))
 		h.Stats.Dropped.Add(int64(out.Removed))
 	case KindHeard:
-		h.withState(p.FlowID, func(t *topic) { t.spoken = e.At })
+		h.with(p.FlowID, func(t *topic) { t.spoken = e.At })
+	case KindClaim:
+		out.Lease, out.Err = h.claim(e.Command.Claim, e.At, e.Birth)
 	case KindDeleteRegion:
-		h.withState(p.FlowID, func(t *topic) {
+		h.with(p.FlowID, func(t *topic) {
+			t.dropClaim(e.Command.Region)
 			if ids := t.idsOf(e.Command.Region); len(ids) > 0 {
 				out.Removed = len(ids)
 				t.apply(batch{first: first, at: e.At, place: under, messages: []*flow.Message{flow.DeleteNodes(ids...)}})
@@ -102,8 +106,8 @@ func numbered(first int64, under *place) func() (int64, *place) {
 
 func (h *Hub) applyPost(p Post, e Entry, under *place) (Receipt, error) {
 	b := batch{first: FirstOf(e.Seq), at: e.At, birth: e.Birth, messages: p.Messages, regions: p.Regions, stamp: p.Stamp, digest: p.Digest, place: under}
-	if h.Incarnation(p.FlowID) == NoIncarnation {
-		if err := p.wants(NoIncarnation); err != nil {
+	if !h.known(p.FlowID) {
+		if err := p.unmet(); err != nil {
 			return Receipt{Incarnation: NoIncarnation}, err
 		}
 		if onlyDeletes(p.Messages) {
@@ -114,10 +118,15 @@ func (h *Hub) applyPost(p Post, e Entry, under *place) (Receipt, error) {
 		t := h.ensure(p.FlowID)
 		r, err, again := h.ingest(t, func() (Receipt, error) {
 			if last := t.repeated(p); last != nil {
+				t.renew(t.leased(p.Lease), e.At)
 				return last.receipt, nil
 			}
 			if err := t.conditions(p); err != nil {
 				return Receipt{Incarnation: t.incarnation}, err
+			}
+			t.renew(t.leased(p.Lease), e.At)
+			if t.state == nil && onlyDeletes(p.Messages) {
+				return Receipt{Seq: b.last(), Incarnation: NoIncarnation}, nil
 			}
 			t.apply(b)
 			return Receipt{Seq: b.last(), Incarnation: t.incarnation}, nil
@@ -144,7 +153,7 @@ func (h *Hub) ingestByLog(p Post) (Receipt, error) {
 		return r, err
 	}
 	c := Command{Kind: KindPost, Post: p}
-	if r.Incarnation == NoIncarnation && onlyDeletes(p.Messages) {
+	if r.Incarnation == NoIncarnation && onlyDeletes(p.Messages) && p.Lease == "" {
 		c = Command{Kind: KindNumber}
 	}
 	if p.Stamp.Name != "" {
@@ -168,7 +177,7 @@ func (h *Hub) ingestByLog(p Post) (Receipt, error) {
 func (h *Hub) foresee(p Post) (r Receipt, done bool, err error) {
 	t := h.topic(p.FlowID)
 	if t == nil {
-		return Receipt{Incarnation: NoIncarnation}, false, cmp.Or(p.wants(NoIncarnation), h.admits(p, nil))
+		return Receipt{Incarnation: NoIncarnation}, false, cmp.Or(p.unmet(), h.admits(p, nil))
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
@@ -181,16 +190,22 @@ func (h *Hub) foresee(p Post) (r Receipt, done bool, err error) {
 
 // changeByLog has a command put into the log, if there is a flow for it.
 func (h *Hub) changeByLog(c Command) (removed int, err error) {
-	if h.Incarnation(c.Post.FlowID) == NoIncarnation {
+	if !h.known(c.Post.FlowID) {
 		if err := h.cfg.Log.Sync(); err != nil {
 			return 0, err
 		}
-		if h.Incarnation(c.Post.FlowID) == NoIncarnation {
+		if !h.known(c.Post.FlowID) {
 			return 0, nil
 		}
 	}
 	out, err := h.cfg.Log.Append(c)
 	return out.Removed, err
+}
+
+// known reports whether there is anything of a flow: its state, or claims of its regions.
+func (h *Hub) known(flowID string) (known bool) {
+	h.with(flowID, func(*topic) { known = true })
+	return known
 }
 
 // catchUp makes sure that this hub has what a client has seen at another one.
@@ -211,8 +226,8 @@ func (h *Hub) dropIdleByLog(limit int64) {
 		defer t.mu.RUnlock()
 		spoke, heard := t.spokeAt(), t.heard.Load()
 		switch p := (Post{FlowID: t.id, IfIncarnation: t.incarnation}); {
-		case t.state == nil:
-		case spoke < limit && heard < limit:
+		case t.state == nil && len(t.claims()) == 0:
+		case spoke < limit && heard < limit && !t.renewed():
 			commands = append(commands, Command{Kind: KindIdle, Post: p, SilentSince: spoke})
 		case heard-spoke > h.cfg.IdleTimeout.Milliseconds()/4:
 			commands = append(commands, Command{Kind: KindHeard, Post: p, SilentSince: spoke})

@@ -98,7 +98,10 @@ func TestHubsOnOneLogAreTheSame(t *testing.T) {
 		for step := range 200 {
 			h := hubs[r.IntN(3)]
 			p := hub.Post{FlowID: []string{"F", "G.a:b", "H"}[r.IntN(3)]}
-			switch r.IntN(12) {
+			claim := hub.Claim{FlowID: p.FlowID, Region: fmt.Sprint("r", r.IntN(2)), Cluster: fmt.Sprint(r.IntN(2)), TTL: hub.MinTTL, Admin: r.IntN(2) == 0}
+			switch r.IntN(16) {
+			case 12, 13, 14, 15:
+				_, err = h.Claim(claim)
 			case 0:
 				_, err = h.Delete(p.FlowID)
 			case 1:
@@ -122,6 +125,12 @@ func TestHubsOnOneLogAreTheSame(t *testing.T) {
 					p.Stamp = hub.Stamp{Name: "e\xff", Epoch: int64(step / 50), N: int64(r.IntN(50))}
 					p.Digest[0] = byte(step)
 				}
+				if lease, err := h.Claim(claim); err == nil && r.IntN(2) == 0 {
+					p.Lease = lease.ID
+					if r.IntN(4) == 0 {
+						_, _ = h.DeleteRegion(p.FlowID, claim.Region)
+					}
+				}
 				if r.IntN(3) == 0 {
 					p.IfIncarnation = hubs[r.IntN(3)].Incarnation(p.FlowID)
 				}
@@ -135,7 +144,9 @@ func TestHubsOnOneLogAreTheSame(t *testing.T) {
 			var refused *hub.LimitError
 			var stale *hub.EmitterError
 			var other *hub.IncarnationError
-			if err != nil && !errors.As(err, &refused) && !errors.As(err, &stale) && !errors.As(err, &other) {
+			var claimed *hub.ClaimError
+			var left *hub.LeaseError
+			if err != nil && !errors.As(err, &claimed) && !errors.As(err, &left) && !errors.As(err, &refused) && !errors.As(err, &stale) && !errors.As(err, &other) {
 				t.Fatal(err)
 			}
 			if d := f.reader.Take(); d.Ended {
@@ -154,6 +165,9 @@ func TestHubsOnOneLogAreTheSame(t *testing.T) {
 		for i := range hubs {
 			if !reflect.DeepEqual(hubs[i].List(nil), hubs[0].List(nil)) || fmt.Sprint(ends[i].results) != fmt.Sprint(ends[0].results) {
 				t.Fatalf("seed %d: hub %d has\n%v\nwant\n%v", seed, i, hubs[i].List(nil), hubs[0].List(nil))
+			}
+			if got, want := savedBy(t, hubs[i]), savedBy(t, hubs[0]); string(got) != string(want) {
+				t.Fatalf("seed %d: hub %d saves\n%s\nwant\n%s", seed, i, got, want)
 			}
 			for _, s := range hubs[0].List(nil) {
 				want, _ := hubs[0].History(s.ID, 0, 0)
@@ -190,7 +204,7 @@ func TestWhatAnotherHubOfTheLogHasSeenIsNoGap(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := reader.Take()
-	if len(d.Frames) != 1 || !strings.Contains(string(d.Frames[0]), "upsert-flow") {
+	if len(d.Frames) != 2 || !strings.Contains(string(d.Frames[1]), "upsert-flow") {
 		t.Errorf("it resumes with %s", d.Frames)
 	}
 	if _, err := behind.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{m}, IfIncarnation: ahead.Incarnation("F")}); err != nil {

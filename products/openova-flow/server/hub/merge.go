@@ -2,6 +2,7 @@ package hub
 
 import (
 	"cmp"
+	"container/list"
 	"maps"
 	"slices"
 	"sync"
@@ -26,7 +27,8 @@ const (
 // like Follow.
 //
 // The first frame after it starts, or starts anew because it fell behind, is `flows`, the flows that there are, with
-// their incarnations. A frame that nothing may be resumed from, since what came before it is not yet complete, has no number.
+// their incarnations. A frame that nothing may be resumed from, since what came before it is not yet complete, has no number, nor has one
+// about the regions of a flow.
 func (h *Hub) FollowMany(s Selection, lastSeq int64, resume bool) (*Reader, error) {
 	if err := h.catchUp(lastSeq); err != nil {
 		return nil, err
@@ -39,7 +41,7 @@ func (h *Hub) FollowMany(s Selection, lastSeq int64, resume bool) (*Reader, erro
 		h.Stats.Subscribers.Add(-1)
 		return nil, err
 	}
-	r := &Reader{hub: h, from: m, fresh: true, missed: resume}
+	r := &Reader{hub: h, from: m, rev: noRegions, fresh: true, missed: resume}
 	if resume && lastSeq <= h.numbers.last.Load() {
 		r.cursor = lastSeq
 	}
@@ -62,7 +64,7 @@ func (s *merges) enter(h *Hub, sel Selection) (*merge, error) {
 			s.mu.Unlock()
 			return nil, &LimitError{Server: true, Detail: "the server is followed by as many different selections of flows as it can"}
 		}
-		m = &merge{hub: h, selection: sel, dirty: make(map[*topic]bool), late: make(map[*topic]bool), members: make(map[string]*member),
+		m = &merge{hub: h, selection: sel, dirty: make(map[*topic]bool), unsaid: make(map[*topic]bool), late: make(map[*topic]bool), members: make(map[string]*member),
 			ring: ring{maxEntries: mergeEntries, maxBytes: mergeBytes}}
 		if s.byKey == nil {
 			s.byKey = make(map[string]*merge)
@@ -119,17 +121,21 @@ type merge struct {
 	waiters   waiters
 	holds     atomic.Bool
 	seen      atomic.Int64 // the last number in the ring, for who does not hold mu
+	rev       atomic.Int64 // goes up with each flow whose regions have changed; changed with mu held
 
-	marks sync.Mutex // taken with a topic's lock held: guards only what follows, and nothing is locked under it
-	dirty map[*topic]bool
+	marks  sync.Mutex // taken with a topic's lock held: guards only what follows, and nothing is locked under it
+	dirty  map[*topic]bool
+	unsaid map[*topic]bool // of whose regions there is something to say
 
 	mu       sync.Mutex
 	members  map[string]*member
 	late     map[*topic]bool // changed, and not all of it merged yet
 	captured int64           // the greatest number of a snapshot that was captured
 	ring     ring
-	position int64 // every number up to it is in the ring or was
-	wanted   int64 // the number that somebody waits for to settle
+	regions  list.List // of *member, by rev
+	joined   int64     // the greatest number of the snapshot of a flow that came to be: who has not had it, need not know of its regions
+	position int64     // every number up to it is in the ring or was
+	wanted   int64     // the number that somebody waits for to settle
 }
 
 // member is a flow of a merge, and how far it has been merged.
@@ -137,6 +143,9 @@ type member struct {
 	topic  *topic
 	merged int64
 	fresh  *snapshot // what is to be merged first
+	joins  bool      // what of its regions is unsaid is said with that
+	rev    int64     // of the merge, when its regions last changed
+	at     *list.Element
 }
 
 // attach makes the flows that there are part of the merge.
@@ -213,6 +222,7 @@ func (m *merge) pull() {
 			maps.Copy(m.late, m.dirty)
 			clear(m.dirty)
 		}
+		m.markedRegions()
 		m.marks.Unlock()
 		for t := range m.late {
 			m.capture(t)
@@ -257,7 +267,15 @@ func (m *merge) capture(t *topic) {
 	if t.deleted || known != nil && known.topic == t && known.merged >= t.ring.evicted {
 		return
 	}
-	m.members[t.id] = &member{topic: t, merged: t.last, fresh: t.snapshot()}
+	now := &member{topic: t, joins: true}
+	if known != nil && known.topic == t {
+		now = known
+	}
+	now.merged, now.fresh = t.last, t.snapshot()
+	if known != now {
+		m.forgetRegions(known)
+	}
+	m.members[t.id] = now
 	m.captured = max(m.captured, t.last)
 }
 
@@ -286,8 +304,13 @@ func (m *merge) collect(settled int64) (items []item, ok bool) {
 			delete(m.late, n.topic)
 		}
 		if known := m.members[n.topic.id]; known != nil && known.topic == n.topic {
+			if known.joins && known.fresh != nil {
+				m.joined = max(m.joined, known.merged)
+				m.changedRegions(known)
+			}
 			known.merged, known.fresh = n.upTo, nil
 			if n.gone {
+				m.forgetRegions(known)
 				delete(m.members, n.topic.id)
 			}
 			items = append(items, n.items...)
@@ -338,6 +361,9 @@ func (m *merge) take(r *Reader) Delivery {
 		return Delivery{Frames: begun.frames(&r.hub.Stats)}
 	}
 	defer m.mu.Unlock()
+	if frames := m.newRegions(r); frames != nil {
+		return Delivery{Frames: frames, More: true}
+	}
 	entries := m.ring.after(r.cursor)
 	if len(entries) == 0 {
 		return Delivery{}
@@ -354,7 +380,7 @@ func (m *merge) await(r *Reader, w *Waiter) bool {
 	defer m.mu.Unlock()
 	m.marks.Lock()
 	defer m.marks.Unlock()
-	if len(m.dirty) > 0 || !r.fresh && r.cursor < m.position && len(m.ring.after(r.cursor)) > 0 {
+	if len(m.dirty) > 0 || len(m.unsaid) > 0 || !r.fresh && (r.rev != m.rev.Load() || r.cursor < m.position && len(m.ring.after(r.cursor)) > 0) {
 		return false
 	}
 	m.waiters.add(w)
@@ -366,6 +392,8 @@ func (m *merge) await(r *Reader, w *Waiter) bool {
 }
 
 func (m *merge) newest() int64 { return m.seen.Load() }
+
+func (m *merge) revision() int64 { return m.rev.Load() }
 
 func (m *merge) cancel(w *Waiter) { m.waiters.remove(w) }
 

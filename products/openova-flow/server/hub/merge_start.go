@@ -19,6 +19,8 @@ type start struct {
 	until   int64             // the greatest of heads: once all up to it is settled, nothing before it can be missing
 	whole   int64             // the greatest number of a snapshot: below it there is nothing to resume from
 	upTo    int64             // the number that all of it is current to, with what has changed since
+	before  [][]byte          // frames about the regions of flows
+	after   [][]byte          // the same, of flows that have come to be since
 }
 
 // start returns what r takes first, or nil when that has to wait until numbers are settled. m.mu is held.
@@ -48,6 +50,8 @@ func (m *merge) start(r *Reader) *start {
 			}
 		}
 		s.upTo = m.position
+		s.before, s.after = m.allRegions(s.flows)
+		r.rev = m.rev.Load()
 		r.start, r.fresh, r.missed, r.cursor = nil, false, false, m.position
 		return s
 	}
@@ -98,6 +102,7 @@ func (s *start) frames(stats *Stats) [][]byte {
 	slices.SortFunc(s.items, func(a, b item) int { return cmp.Compare(a.rank(), b.rank()) })
 	flows, _ := json.Marshal(map[string]any{"flows": s.flows, "seq": s.upTo}) // strings and a number always marshal
 	out := [][]byte{append(append([]byte("event: flows\ndata: "), flows...), "\n\n"...)}
+	out = append(out, s.before...)
 	for i, it := range s.items {
 		number := it.seq
 		if it.snapshot != nil || it.seq < s.whole {
@@ -124,7 +129,7 @@ func (s *start) frames(stats *Stats) [][]byte {
 		}
 		stats.Frames.Add(1)
 	}
-	return out
+	return append(out, s.after...)
 }
 
 // renumbered is a finished frame with another number, without one when that is 0.

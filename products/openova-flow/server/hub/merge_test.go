@@ -95,8 +95,11 @@ func (v *fleetViewer) read(frame string) {
 		return
 	}
 	id, kind, _ := strings.Cut(event, "/")
-	if kind == "deleted" {
+	switch kind {
+	case "deleted":
 		delete(v.counts, id)
+		return
+	case "regions":
 		return
 	}
 	m, err := flow.Decode(id, []byte(data))

@@ -14,6 +14,7 @@ type Reader struct {
 	hub    *Hub
 	from   source
 	cursor int64  // the last number it has
+	rev    int64  // what it was told of the regions last, or of how many; noRegions: nothing
 	fresh  bool   // it takes what things are now next, not what has changed
 	missed bool   // it came with a number
 	start  *start // what it takes first, from several flows, while that is made
@@ -26,6 +27,7 @@ type source interface {
 	await(r *Reader, w *Waiter) bool
 	cancel(w *Waiter)
 	newest() int64
+	revision() int64
 	head() (seq int64, incarnation string)
 	leave()
 }
@@ -60,7 +62,7 @@ func (h *Hub) Follow(flowID string, lastSeq int64, resume bool) (*Reader, error)
 			continue
 		}
 		t.readers++
-		r := &Reader{hub: h, from: t, fresh: true, missed: resume}
+		r := &Reader{hub: h, from: t, rev: noRegions, fresh: true, missed: resume}
 		if resume && t.holds(lastSeq) {
 			r.fresh, r.cursor = false, lastSeq
 		}
@@ -93,7 +95,7 @@ func (r *Reader) Take() Delivery { return r.from.take(r) }
 // Adopt takes what another reader of the same source has taken, when this one is at the same place and nothing newer is there, and
 // reports whether it did.
 func (r *Reader) Adopt(d Delivery) bool {
-	if d.source != r.from || r.fresh || r.cursor != d.after || d.upTo != r.from.newest() {
+	if d.source != r.from || r.fresh || r.cursor != d.after || d.upTo != r.from.newest() || r.rev != r.from.revision() {
 		return false
 	}
 	r.cursor = d.upTo
@@ -144,9 +146,14 @@ func (t *topic) take(r *Reader) Delivery {
 		t.mu.RUnlock()
 		return Delivery{Ended: true}
 	}
+	var regions [][]byte // they come before everything else, so that no node is seen without what is known of its region
+	if rev := t.rev.Load(); r.rev != rev {
+		r.rev = rev
+		regions = [][]byte{t.regions()}
+	}
 	if t.state == nil || !r.fresh && r.cursor >= t.last {
 		t.mu.RUnlock()
-		return Delivery{}
+		return Delivery{Frames: regions}
 	}
 	stats := &r.hub.Stats
 	if r.fresh || r.cursor < t.ring.evicted {
@@ -158,11 +165,14 @@ func (t *topic) take(r *Reader) Delivery {
 			stats.Resyncs.Add(1)
 		}
 		r.fresh, r.missed, r.cursor = false, false, s.head
-		return Delivery{Frames: [][]byte{s.frame}}
+		return Delivery{Frames: append(regions, s.frame)}
 	}
 	entries := t.ring.after(r.cursor)
 	out, n := frames(entries, deliverAtMost)
 	d := Delivery{Frames: out, More: n < len(entries), source: t, after: r.cursor, upTo: entries[n-1].seq, messages: int64(n)}
+	if regions != nil { // which another reader may have already
+		d.Frames, d.source = append(regions, out...), nil
+	}
 	r.cursor = d.upTo
 	t.mu.RUnlock()
 	stats.Frames.Add(int64(n))
@@ -172,7 +182,7 @@ func (t *topic) take(r *Reader) Delivery {
 func (t *topic) await(r *Reader, w *Waiter) bool {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if t.deleted || t.state != nil && (r.fresh || r.cursor < t.last) {
+	if t.deleted || r.rev != t.rev.Load() || t.state != nil && (r.fresh || r.cursor < t.last) {
 		return false
 	}
 	t.waiters.add(w)
@@ -180,6 +190,8 @@ func (t *topic) await(r *Reader, w *Waiter) bool {
 }
 
 func (t *topic) newest() int64 { return t.seen.Load() }
+
+func (t *topic) revision() int64 { return t.rev.Load() }
 
 func (t *topic) cancel(w *Waiter) { t.waiters.remove(w) }
 
@@ -192,7 +204,7 @@ func (t *topic) head() (int64, string) {
 func (t *topic) leave() {
 	t.mu.Lock()
 	t.readers--
-	empty := t.state == nil && t.readers == 0 && !t.gone
+	empty := t.empty() && !t.gone
 	t.mu.Unlock()
 	if empty {
 		t.hub.release(t)

@@ -64,11 +64,17 @@ func (t *topic) snapshot() *snapshot {
 	return s
 }
 
+// Version tells one state of a flow from another.
+type Version struct {
+	Seq         int64  // the number that the flow is current to
+	Regions     int64  // tells what is said of its regions apart
+	Incarnation string // NoIncarnation: the flow does not exist
+}
+
 // Snapshot is the folded state of a flow.
 type Snapshot struct {
-	Seq         int64 // the number it is current to
-	Incarnation string
-	shared      *snapshot
+	Version
+	shared *snapshot
 }
 
 // JSON returns the state as a snapshot message. It may be shared and must not be changed.
@@ -80,31 +86,31 @@ func (s Snapshot) JSON() []byte {
 // Gzip returns the same, compressed (RFC 1952). It may be shared and must not be changed.
 func (s Snapshot) Gzip() []byte { return s.shared.gzip() }
 
-// Version returns the number that a flow is current to, and its incarnation, without waiting for anybody who writes to it.
-func (h *Hub) Version(flowID string) (seq int64, incarnation string) {
+// Version returns the present version of a flow, without waiting for anybody who writes to it.
+func (h *Hub) Version(flowID string) Version {
 	t := h.topic(flowID)
 	if t == nil {
-		return 0, NoIncarnation
+		return Version{Incarnation: NoIncarnation}
 	}
 	name := t.named.Load()
 	if name == nil {
-		return 0, NoIncarnation
+		return Version{Incarnation: NoIncarnation}
 	}
-	return t.seen.Load(), *name
+	return Version{Seq: t.seen.Load(), Regions: t.rev.Load(), Incarnation: *name}
 }
 
 // Snapshot returns the folded state of a flow, or ErrNoFlow. Encoding waits until its JSON is asked for.
 func (h *Hub) Snapshot(flowID string) (Snapshot, error) {
 	t := h.topic(flowID)
 	if t == nil {
-		return Snapshot{Incarnation: NoIncarnation}, ErrNoFlow
+		return Snapshot{Version: Version{Incarnation: NoIncarnation}}, ErrNoFlow
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if t.state == nil {
-		return Snapshot{Incarnation: NoIncarnation}, ErrNoFlow
+		return Snapshot{Version: Version{Incarnation: NoIncarnation}}, ErrNoFlow
 	}
-	return Snapshot{Seq: t.last, Incarnation: t.incarnation, shared: t.snapshot()}, nil
+	return Snapshot{Version: Version{t.last, t.rev.Load(), t.incarnation}, shared: t.snapshot()}, nil
 }
 
 // History is what a flow still holds of its past.

@@ -17,6 +17,7 @@ type topic struct {
 	mu          sync.RWMutex
 	gone        bool // taken out of the hub; whoever finds it so looks the id up again
 	deleted     bool // gone because the flow was deleted
+	waits       bool // it is counted as one that has claims and no state
 	state       *flow.State
 	tail        *flow.State // the state just before the first message of the ring; nil while that is nothing
 	ring        ring
@@ -27,6 +28,7 @@ type topic struct {
 	updatedAt   int64
 	spoken      int64 // when an emitter spoke for it without a message, as far as the log says
 	emitters    map[string]*lastWord
+	claimed     *claimed // nil: nobody has claimed a region of it; the flow need not exist
 	readers     int
 	accounted   account
 
@@ -36,6 +38,7 @@ type topic struct {
 	heard  atomic.Int64           // when an emitter last spoke for it
 	seen   atomic.Int64           // last, for who does not hold mu
 	named  atomic.Pointer[string] // incarnation, for who does not hold mu; nil while there is none
+	rev    atomic.Int64           // tells what is said of the regions apart; changed with mu held
 	snap   atomic.Pointer[snapshot]
 	snapMu sync.Mutex
 }
@@ -45,6 +48,19 @@ type account struct{ nodes, rels, state, entries, bytes int64 }
 
 func newTopic(h *Hub, id string) *topic {
 	return &topic{id: id, hub: h, incarnation: NoIncarnation}
+}
+
+// empty reports whether there is nothing for which the topic has to stay. t.mu is held.
+func (t *topic) empty() bool { return t.state == nil && t.readers == 0 && len(t.claims()) == 0 }
+
+// releaseIfEmpty takes the topic out when it need not stay. t.mu is not held.
+func (t *topic) releaseIfEmpty() {
+	t.mu.Lock()
+	empty := t.empty() && !t.gone
+	t.mu.Unlock()
+	if empty {
+		t.hub.release(t)
+	}
 }
 
 // apply folds a batch, frames it and wakes the readers. t.mu is held.
@@ -148,6 +164,9 @@ func (t *topic) spokeAt() int64 { return max(t.updatedAt, t.spoken) }
 
 // idsOf returns the ids of the nodes of a region, in order. t.mu is held.
 func (t *topic) idsOf(region string) (ids []string) {
+	if t.state == nil {
+		return nil
+	}
 	t.state.EachNode(func(n flow.Node) bool {
 		if n.Region == region {
 			ids = append(ids, n.ID)
@@ -179,6 +198,7 @@ func (t *topic) drop(number func() (int64, *place)) {
 	t.gone, t.deleted = true, true
 	t.hub.Stats.Flows.Add(-1)
 	t.state, t.tail, t.rollouts, t.emitters = nil, nil, nil, nil
+	t.dropClaims()
 	t.incarnation = NoIncarnation
 	t.named.Store(nil)
 	t.ring = ring{}
@@ -191,13 +211,21 @@ func (t *topic) drop(number func() (int64, *place)) {
 
 // account brings the hub's sums up to date with this topic.
 func (t *topic) account() {
-	var now account
-	if t.state != nil {
-		bytes := t.state.Bytes() + t.ring.overhead()
-		if t.tail != nil {
-			bytes += t.tail.Bytes()
+	now := account{state: perClaim * int64(len(t.claims()))}
+	if waits := t.state == nil && len(t.claims()) > 0; waits != t.waits {
+		if t.waits = waits; waits {
+			t.hub.Stats.waiting.Add(1)
+		} else {
+			t.hub.Stats.waiting.Add(-1)
 		}
-		now = account{int64(t.state.NodeCount()), int64(t.state.RelCount()), bytes, int64(len(t.ring.live())), int64(t.ring.bytes)}
+	}
+	if t.state != nil {
+		now.state += t.state.Bytes() + t.ring.overhead()
+		if t.tail != nil {
+			now.state += t.tail.Bytes()
+		}
+		now.nodes, now.rels = int64(t.state.NodeCount()), int64(t.state.RelCount())
+		now.entries, now.bytes = int64(len(t.ring.live())), int64(t.ring.bytes)
 	}
 	was := t.accounted
 	s := &t.hub.Stats

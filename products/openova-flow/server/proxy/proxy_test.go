@@ -173,7 +173,7 @@ func (s *stream) next() (f frame, ok bool) {
 	return f, false
 }
 
-// message is the next frame that is no heartbeat and not the server's own upsert-flow.
+// message is the next frame that is no heartbeat, not about regions and not the server's own upsert-flow.
 func (s *stream) message() frame {
 	s.t.Helper()
 	for {
@@ -181,7 +181,7 @@ func (s *stream) message() frame {
 		if !ok {
 			s.t.Fatal("the stream ended: ", s.in.Err())
 		}
-		if f.event != "heartbeat" && f.event != "upsert-flow" {
+		if f.event != "heartbeat" && f.event != "regions" && f.event != "upsert-flow" {
 			return f
 		}
 	}
@@ -234,8 +234,8 @@ func TestAStreamPassesUnbufferedAndOutlivesARestartOfTheServer(t *testing.T) {
 func TestHeartbeatsPass(t *testing.T) {
 	server := startServer(t, 20*time.Millisecond)
 	s := follow(t, mount(t, "http://"+server.addr, nil), "")
-	for range 3 {
-		if f, ok := s.next(); !ok || f.event != "heartbeat" {
+	for _, want := range []string{"heartbeat", "regions", "heartbeat", "heartbeat"} {
+		if f, ok := s.next(); !ok || f.event != want {
 			t.Fatalf("%+v", f)
 		}
 	}

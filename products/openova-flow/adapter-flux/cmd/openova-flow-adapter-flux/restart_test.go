@@ -76,7 +76,7 @@ func (v *viewer) connect(ctx context.Context) {
 		case "data":
 			data = value
 		case "":
-			if event != "heartbeat" {
+			if event != "heartbeat" && event != "regions" {
 				v.frame(id, event, data, resuming)
 				resuming = false
 			}

@@ -46,6 +46,18 @@ func firstFrames(t *testing.T, url, lastEventID string, n int) []string {
 	return frames
 }
 
+// claim claims region r1 of flow F for a cluster, or renews that.
+func claim(t *testing.T, url string) {
+	t.Helper()
+	req, _ := http.NewRequest(http.MethodPut, url+"/v1/flows/F/regions/r1", strings.NewReader(`{"cluster":"one"}`))
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatal(resp, err)
+	}
+	resp.Body.Close()
+}
+
 func TestAPlannedRestartShowsNoEmptyPage(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "flows.state")
 	p := withState(t, path)
@@ -53,7 +65,8 @@ func TestAPlannedRestartShowsNoEmptyPage(t *testing.T) {
 {"type":"upsert-rels","relationships":[{"fromId":"r1/a","toId":"r1","type":"contains"}]}`)
 	before, state := get(t, http.DefaultClient, p.url+"/v1/flows/F/snapshot")
 	_, rollouts := get(t, http.DefaultClient, p.url+"/v1/flows/F/rollouts")
-	id := firstFrames(t, p.url+"/v1/flows/F/stream", "", 2)[1]
+	claim(t, p.url)
+	id := firstFrames(t, p.url+"/v1/flows/F/stream", "", 3)[2] // after a heartbeat and the regions
 	last, _, _ := strings.Cut(strings.TrimPrefix(id, "id: "), "\n")
 	if err := p.signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -74,8 +87,16 @@ func TestAPlannedRestartShowsNoEmptyPage(t *testing.T) {
 	if incarnation == before.Header.Get("Flow-Incarnation") || incarnation == "none" {
 		t.Errorf("the incarnation is %s, and was so before", incarnation)
 	}
+	stale := `"regions":{"r1":{"state":"stale",`
+	if regions := firstFrames(t, p.url+"/v1/flows/F/stream", "", 2)[1]; !strings.Contains(regions, stale) {
+		t.Errorf("nobody has spoken for the region since the restart, and it says %s", regions)
+	}
+	claim(t, p.url)
+	if regions := firstFrames(t, p.url+"/v1/flows/F/stream", "", 2)[1]; !strings.Contains(regions, strings.Replace(stale, "stale", "fresh", 1)) {
+		t.Errorf("the claim is renewed, and it says %s", regions)
+	}
 	for _, stream := range []string{"/v1/flows/F/stream", "/v1/stream"} {
-		frames := firstFrames(t, p.url+stream, last, 3-strings.Count(stream, "F"))
+		frames := firstFrames(t, p.url+stream, last, 4-strings.Count(stream, "F"))
 		frame := frames[len(frames)-1]
 		number, _, _ := strings.Cut(strings.TrimPrefix(frame, "id: "), "\n")
 		now, err := strconv.ParseInt(number, 10, 64)

@@ -1,0 +1,240 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+func (e *env) claim(region, body string) answer {
+	e.t.Helper()
+	return e.do("PUT", "/v1/flows/F/regions/"+region, body, "Content-Type", asJSON)
+}
+
+// lease claims a region for a cluster.
+func (e *env) lease(region, cluster string) string {
+	e.t.Helper()
+	a := e.claim(region, `{"cluster":"`+cluster+`"}`)
+	var got struct {
+		Lease      string
+		TTLSeconds int
+		ExpiresAt  int64
+	}
+	if err := json.Unmarshal([]byte(a.body), &got); err != nil || a.status != 200 || got.Lease == "" || got.TTLSeconds != 30 {
+		e.t.Fatalf("%d %s", a.status, a.body)
+	}
+	if in := time.Until(time.UnixMilli(got.ExpiresAt)); in <= 0 || in > 30*time.Second {
+		e.t.Errorf("it ends in %s", in)
+	}
+	return got.Lease
+}
+
+// told is what a frame says of the regions, without times.
+func told(t testing.TB, f frame) string {
+	t.Helper()
+	var r hub.Regions
+	if err := json.Unmarshal([]byte(f.data), &r); err != nil || f.id != -1 || r.Regions == nil || r.At == 0 {
+		t.Fatalf("%+v: %v", f, err)
+	}
+	out := f.event
+	for _, name := range []string{"fsn1", "a/b"} {
+		if region, ok := r.Regions[name]; ok {
+			out += " " + name + " " + region.State + " " + region.Cluster
+			if region.Refused != nil {
+				out += " refused " + region.Refused.Cluster
+			}
+		}
+	}
+	return out
+}
+
+func TestClaimsOverHTTP(t *testing.T) {
+	e := start(t, hub.Config{MaxRegions: 2}, httpapi.Config{})
+	lease := e.lease("fsn1", "one")
+	if a := e.do("GET", "/v1/flows/F/snapshot", ""); a.status != 404 {
+		t.Errorf("a claim made a flow: %s", a.body)
+	}
+	if again := e.lease("fsn1", "one"); again != lease {
+		t.Errorf("%s after %s", again, lease)
+	}
+	if a := e.claim("fsn1", `{"cluster":"one","ttlSeconds":3600,"more":1}`); !strings.Contains(a.body, `"ttlSeconds":3600`) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	for _, tt := range []struct {
+		name, region, body string
+		status             int
+		field              string
+	}{
+		{"another cluster", "fsn1", `{"cluster":"two"}`, 409, "cluster"},
+		{"no cluster", "fsn1", `{}`, 400, "cluster"},
+		{"long cluster", "fsn1", `{"cluster":"` + strings.Repeat("x", 129) + `"}`, 400, "cluster"},
+		{"number for a cluster", "fsn1", `{"cluster":1}`, 400, "cluster"},
+		{"no UTF-8", "fsn1", "{\"cluster\":\"\xff\"}", 400, "cluster"},
+		{"short TTL", "fsn1", `{"cluster":"one","ttlSeconds":4}`, 400, "ttlSeconds"},
+		{"no TTL", "fsn1", `{"cluster":"one","ttlSeconds":0}`, 400, "ttlSeconds"},
+		{"long TTL", "fsn1", `{"cluster":"one","ttlSeconds":3601}`, 400, "ttlSeconds"},
+		{"TTL with a fraction", "fsn1", `{"cluster":"one","ttlSeconds":30.5}`, 400, "ttlSeconds"},
+		{"no JSON", "fsn1", `cluster`, 400, ""},
+		{"empty region", "", `{"cluster":"one"}`, 400, "region"},
+		{"region with a bad escape", "%FF", `{"cluster":"one"}`, 400, "region"},
+		{"long region", strings.Repeat("x", 254), `{"cluster":"one"}`, 400, "region"},
+		{"too much", "fsn1", `{"cluster":"one","more":"` + strings.Repeat("x", 5000) + `"}`, 413, ""},
+	} {
+		a := e.claim(tt.region, tt.body)
+		if p := isProblem(t, a, tt.status); p.Field != tt.field {
+			t.Errorf("%s: %s", tt.name, a.body)
+		}
+		if tt.status == 409 && !strings.Contains(a.body, `"holder":"one"`) {
+			t.Errorf("%s: does not say who has it: %s", tt.name, a.body)
+		}
+	}
+	isProblem(t, e.do("PUT", "/v1/flows/F/regions/fsn1", `{"cluster":"one"}`, "Content-Type", asNDJSON), 415)
+	if e.lease("a%2Fb", "two") == "" {
+		t.Error("a region may have a slash")
+	}
+	if a := e.claim("third", `{"cluster":"one"}`); a.header.Get("Retry-After") == "" || isProblem(t, a, 429).Field != "region" {
+		t.Errorf("%s", a.body)
+	}
+	metrics := e.do("GET", "/metrics", "").body
+	for _, want := range []string{`openova_flow_regions{state="fresh"} 2`, `openova_flow_regions{state="stale"} 0`, "openova_flow_region_claims_refused_total 1"} {
+		if !strings.Contains(metrics, want+"\n") {
+			t.Errorf("no %s", want)
+		}
+	}
+	if v := e.watch(streamF); v.next().event != "heartbeat" || told(t, v.next()) != "regions fsn1 fresh one refused two a/b fresh two" {
+		t.Error("the stream says something else")
+	}
+}
+
+// TestAnExpiredClaimIsTakenOverByAnAdmin has a clock that is moved, and a server with and one without access control.
+func TestAnExpiredClaimIsTakenOverByAnAdmin(t *testing.T) {
+	var later atomic.Int64
+	cfg := hub.Config{Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}
+	claim := func(e *env, cluster string, who *entry) answer {
+		header := []string{"Content-Type", asJSON}
+		if who != nil {
+			header = append(header, who.bearer()...)
+		}
+		return e.do("PUT", "/v1/flows/F/regions/r1", `{"cluster":"`+cluster+`"}`, header...)
+	}
+	e, open := guard(t, cfg, httpapi.Config{}, ""), start(t, cfg, httpapi.Config{})
+	if a, b := claim(e.env, "one", &ofR1), claim(open, "one", nil); a.status != 200 || b.status != 200 {
+		t.Fatalf("%d %s, %d %s", a.status, a.body, b.status, b.body)
+	}
+	isProblem(t, claim(e.env, "two", &admin), 409)
+	later.Store(int64(31 * time.Second))
+	isProblem(t, claim(e.env, "two", &ofR1), 409)
+	isProblem(t, claim(e.env, "two", &writer), 409)
+	isProblem(t, claim(open, "two", nil), 409)
+	if a := claim(e.env, "two", &admin); a.status != 200 {
+		t.Errorf("%d %s", a.status, a.body)
+	}
+	if a := claim(e.env, "two", &ofR1); a.status != 200 {
+		t.Errorf("who has it now: %d %s", a.status, a.body)
+	}
+	open.do("DELETE", "/v1/flows/F/regions/r1", "")
+	if a := claim(open, "two", nil); a.status != 200 {
+		t.Errorf("after it was deleted: %d %s", a.status, a.body)
+	}
+}
+
+func TestPostsCarryALease(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	lease := e.lease("fsn1", "one")
+	e.post(upsert(node("n", "x")), "Flow-Lease", lease)
+	e.post(upsert(node("n", "y")))
+	a := e.do("POST", "/v1/flows/F/events", upsert(node("n", "z")), "Content-Type", asJSON, "Flow-Lease", "other")
+	if p := isProblem(t, a, http.StatusConflict); p.Field != "Flow-Lease" || a.header.Get("Flow-Incarnation") == "none" {
+		t.Errorf("%v %s", a.header, a.body)
+	}
+	if strings.Contains(e.snapshot(), `"status":"z"`) {
+		t.Error("a refused message was applied")
+	}
+	e.do("DELETE", "/v1/flows/F", "")
+	a = e.do("POST", "/v1/flows/F/events", upsert(node("n", "z")), "Content-Type", asJSON, "Flow-Lease", lease)
+	if p := isProblem(t, a, http.StatusConflict); p.Field != "Flow-Lease" {
+		t.Errorf("after DELETE: %s", a.body)
+	}
+}
+
+// TestRegionsOnStreams has many readers of both kinds: each is told of each change once.
+func TestRegionsOnStreams(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, mode string) {
+		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
+		e.post(upsert(node("n", "x")))
+		var viewers []*viewer
+		prefix := func(i int) string { return [2]string{"", "F/"}[i%2] }
+		for i := range 200 {
+			v := e.watch([2]string{streamF, "/v1/stream?flow=F"}[i%2])
+			viewers = append(viewers, v)
+			if f := v.next(); f.event != "heartbeat" {
+				t.Fatalf("%+v", f)
+			}
+			if i%2 == 1 {
+				v.next() // flows
+			}
+			if got := told(t, v.next()); got != prefix(i)+"regions" {
+				t.Fatalf("viewer %d: %s", i, got)
+			}
+			if f := v.next(); f.event != prefix(i)+"snapshot" {
+				t.Fatalf("viewer %d: %+v", i, f)
+			}
+		}
+		everybody := func(want ...string) {
+			t.Helper()
+			for i, v := range viewers {
+				for _, w := range want {
+					f := v.next()
+					got := f.event
+					if f.id == -1 {
+						got = told(t, f)
+					}
+					if got != prefix(i)+w {
+						t.Fatalf("viewer %d: %s, want %s", i, got, prefix(i)+w)
+					}
+				}
+			}
+		}
+		lease := e.lease("fsn1", "one")
+		everybody("regions fsn1 fresh one")
+		e.post(upsert(node("n", "y")), "Flow-Lease", lease)
+		e.lease("fsn1", "one")
+		everybody("upsert-nodes")
+		e.claim("fsn1", `{"cluster":"two"}`)
+		everybody("regions fsn1 fresh one refused two")
+		e.do("DELETE", "/v1/flows/F/regions/fsn1", "")
+		e.post(upsert(node("n", "z")))
+		everybody("regions", "upsert-nodes")
+	})
+}
+
+func TestRegionsChangeTheETag(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	e.post(upsert(node("n", "x")))
+	tag := func() string { return e.do("GET", "/v1/flows/F/snapshot", "").header.Get("ETag") }
+	before, body := tag(), e.snapshot()
+	status := func(etag, encoding string) int {
+		return e.do("GET", "/v1/flows/F/snapshot", "", "If-None-Match", etag, "Accept-Encoding", encoding).status
+	}
+	e.lease("fsn1", "one")
+	after := tag()
+	if after == before || e.snapshot() != body {
+		t.Errorf("%s after %s, and of the message\n%s", after, before, e.snapshot())
+	}
+	e.lease("fsn1", "one")
+	for _, encoding := range []string{"gzip", "identity"} {
+		if old, present := status(before, encoding), status(after, encoding); old != 200 || present != 304 {
+			t.Errorf("%s: %d and %d", encoding, old, present)
+		}
+	}
+	if fmt.Sprint(tag()) != after {
+		t.Error("a renewal changed it")
+	}
+}

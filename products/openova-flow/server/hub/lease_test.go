@@ -1,0 +1,499 @@
+package hub_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+const ttl = 30 * time.Second
+
+// teller follows the regions of a flow as a page does.
+type teller struct {
+	t      *testing.T
+	reader *hub.Reader
+	event  string
+	waiter hub.Waiter
+	woken  int
+}
+
+// tell follows flow F, or with a selection all flows.
+func tell(t *testing.T, h *hub.Hub, s ...hub.Selection) *teller {
+	t.Helper()
+	v := &teller{t: t, event: "regions"}
+	var err error
+	if len(s) == 0 {
+		v.reader, err = h.Follow("F", 0, false)
+	} else {
+		v.reader, err = h.FollowMany(s[0], 0, false)
+		v.event = "F/regions"
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.waiter.Wake = func() { v.woken++ }
+	t.Cleanup(func() { v.reader.Cancel(&v.waiter); v.reader.Close() })
+	return v
+}
+
+// frames takes all there is and then waits for more, as who writes a stream does.
+func (v *teller) frames() (events []string, regions []hub.Regions) {
+	v.t.Helper()
+	for {
+		d := v.reader.Take()
+		for _, frame := range bytes.SplitAfter(bytes.Join(d.Frames, nil), []byte("\n\n")) {
+			if len(frame) == 0 {
+				continue
+			}
+			_, rest, _ := strings.Cut(string(frame), "event: ")
+			event, data, _ := strings.Cut(rest, "\ndata: ")
+			events = append(events, event)
+			if event != v.event {
+				continue
+			}
+			if strings.HasPrefix(string(frame), "id:") {
+				v.t.Errorf("%s has a number", frame)
+			}
+			var r hub.Regions
+			if err := json.Unmarshal([]byte(data), &r); err != nil {
+				v.t.Fatalf("%s: %v", frame, err)
+			}
+			regions = append(regions, r)
+		}
+		if d.Ended || d.Frames == nil && v.reader.Await(&v.waiter) {
+			return events, regions
+		}
+	}
+}
+
+// says is what one frame says since the last call: each region's state, cluster, who is refused, and for how long in seconds the
+// state lasts and nothing was heard. It fails when there are more.
+func (v *teller) says() string {
+	v.t.Helper()
+	_, all := v.frames()
+	switch len(all) {
+	case 0:
+		return "nothing"
+	case 1:
+	default:
+		v.t.Errorf("%d frames: %v", len(all), all)
+	}
+	out := []string{}
+	for _, name := range []string{"fsn1", "hel1"} {
+		r, ok := all[0].Regions[name]
+		if !ok {
+			continue
+		}
+		text := fmt.Sprintf("%s %s %s %d/%d", name, r.State, r.Cluster, (all[0].At-r.Since)/1000, (all[0].At-r.Heard)/1000)
+		if r.Refused != nil {
+			text += fmt.Sprintf(" refused %s %d", r.Refused.Cluster, (all[0].At-r.Refused.At)/1000)
+		}
+		out = append(out, text)
+	}
+	return strings.Join(out, ", ")
+}
+
+// bubble runs a test in fake time with a hub that runs.
+func bubble(t *testing.T, cfg hub.Config, test func(t *testing.T, h *hub.Hub)) {
+	synctest.Test(t, func(t *testing.T) {
+		h := hub.New(cfg)
+		ctx, cancel := context.WithCancel(t.Context())
+		ran := make(chan struct{})
+		go func() { defer close(ran); h.Run(ctx) }()
+		test(t, h)
+		cancel()
+		<-ran
+	})
+}
+
+func mustClaim(t *testing.T, h *hub.Hub, region, cluster string) hub.Lease {
+	t.Helper()
+	l, err := h.Claim(hub.Claim{FlowID: "F", Region: region, Cluster: cluster, TTL: ttl})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := time.Now().Add(ttl).UnixMilli(); l.ExpiresAt != want || l.TTL != ttl || l.ID == "" {
+		t.Errorf("%+v, want it to end at %d", l, want)
+	}
+	return l
+}
+
+func refusedClaim(t *testing.T, h *hub.Hub, region, cluster string) *hub.ClaimError {
+	t.Helper()
+	_, err := h.Claim(hub.Claim{FlowID: "F", Region: region, Cluster: cluster, TTL: ttl})
+	var refused *hub.ClaimError
+	if !errors.As(err, &refused) {
+		t.Fatalf("%v is no refusal", err)
+	}
+	return refused
+}
+
+func wait(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
+}
+
+func want(t *testing.T, v *teller, text string) {
+	t.Helper()
+	if got := v.says(); got != text {
+		t.Errorf("it says %q, want %q", got, text)
+	}
+}
+
+// TestRegionsLapse follows a claim through its life, by one flow's stream and by that of many.
+func TestRegionsLapse(t *testing.T) {
+	for name, selection := range map[string][]hub.Selection{"one flow": nil, "many flows": {all}} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
+				ingest(t, h, upsert(t, "n", "running"))
+				v := tell(t, h, selection...)
+				want(t, v, "")
+				lease := mustClaim(t, h, "fsn1", "one")
+				if v.woken != 1 {
+					t.Errorf("woken %d times", v.woken)
+				}
+				want(t, v, "fsn1 fresh one 0/0")
+				wait(20 * time.Second)
+				if again := mustClaim(t, h, "fsn1", "one"); again.ID != lease.ID {
+					t.Errorf("lease %s after %s", again.ID, lease.ID)
+				}
+				wait(ttl - time.Millisecond)
+				want(t, v, "nothing")
+				wait(time.Millisecond)
+				want(t, v, "fsn1 stale one 0/30")
+				mustClaim(t, h, "hel1", "two")
+				want(t, v, "fsn1 stale one 0/30, hel1 fresh two 0/0")
+				if fresh, stale := h.Stats.RegionsFresh.Load(), h.Stats.RegionsStale.Load(); fresh != 1 || stale != 1 {
+					t.Errorf("%d fresh, %d stale", fresh, stale)
+				}
+				wait(10 * time.Second)
+				mustClaim(t, h, "fsn1", "one")
+				want(t, v, "fsn1 fresh one 0/0, hel1 fresh two 10/10")
+				if fresh := h.Stats.RegionsFresh.Load(); fresh != 2 {
+					t.Errorf("%d fresh", fresh)
+				}
+				late := tell(t, h, selection...)
+				wait(5 * time.Second)
+				want(t, late, "fsn1 fresh one 5/5, hel1 fresh two 15/15")
+				h.DeleteRegion("F", "fsn1")
+				want(t, late, "hel1 fresh two 15/15")
+				wait(time.Hour)
+				want(t, late, "hel1 stale two 3585/3615")
+			})
+		})
+	}
+}
+
+func TestRegionsComeBeforeTheSnapshot(t *testing.T) {
+	h := hub.New(hub.Config{})
+	early := tell(t, h)
+	if events, regions := early.frames(); fmt.Sprint(events) != "[regions]" || len(regions[0].Regions) != 0 {
+		t.Errorf("of a flow that does not exist: %v %v", events, regions)
+	}
+	ingest(t, h, upsert(t, "n", "running"))
+	if events, _ := early.frames(); fmt.Sprint(events) != "[snapshot]" {
+		t.Errorf("when it comes to be: %v", events)
+	}
+	if events, _ := tell(t, h).frames(); fmt.Sprint(events) != "[regions snapshot]" {
+		t.Errorf("on connecting: %v", events)
+	}
+	if events, _ := tell(t, h, all).frames(); fmt.Sprint(events) != "[flows F/regions F/snapshot]" {
+		t.Errorf("of many: %v", events)
+	}
+	h.Delete("F")
+	if events, _ := early.frames(); len(events) != 0 {
+		t.Errorf("after the end: %v", events)
+	}
+}
+
+func TestAnotherClusterIsRefused(t *testing.T) {
+	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
+		v := tell(t, h)
+		want(t, v, "")
+		first := mustClaim(t, h, "fsn1", "one")
+		want(t, v, "fsn1 fresh one 0/0")
+		wait(10 * time.Second)
+		if e := refusedClaim(t, h, "fsn1", "two"); e.Cluster != "one" || e.Expired || !strings.Contains(e.Error(), "one") {
+			t.Errorf("%+v", e)
+		}
+		want(t, v, "fsn1 fresh one 10/10 refused two 0")
+		wait(10 * time.Second)
+		refusedClaim(t, h, "fsn1", "two") // goes on trying: no change
+		refusedClaim(t, h, "fsn1", "three")
+		want(t, v, "nothing")
+		wait(10 * time.Second) // the claim has ended
+		want(t, v, "fsn1 stale one 0/30 refused two 10")
+		if e := refusedClaim(t, h, "fsn1", "two"); !e.Expired {
+			t.Errorf("%+v", e)
+		}
+		wait(ttl - time.Millisecond)
+		want(t, v, "nothing")
+		wait(time.Millisecond)
+		want(t, v, "fsn1 stale one 30/60")
+		if n := h.Stats.ClaimsRefused.Load(); n != 4 {
+			t.Errorf("%d are counted", n)
+		}
+		taken, err := h.Claim(hub.Claim{FlowID: "F", Region: "fsn1", Cluster: "two", Admin: true})
+		if err != nil || taken.ID == first.ID || taken.TTL != hub.DefaultTTL {
+			t.Errorf("an admin takes it over: %+v %v", taken, err)
+		}
+		want(t, v, "fsn1 fresh two 0/0")
+		if _, err := h.Claim(hub.Claim{FlowID: "F", Region: "fsn1", Cluster: "one", Admin: true}); err == nil {
+			t.Error("even an admin takes over no claim that is renewed")
+		}
+		if _, err := h.Ingest(hub.Post{FlowID: "F", Lease: first.ID, Messages: []*flow.Message{upsert(t, "n", "x")}}); !errors.As(err, new(*hub.LeaseError)) {
+			t.Errorf("with the lease of who had it: %v", err)
+		}
+	})
+}
+
+func TestALeaseIsRenewedByWhatItCarries(t *testing.T) {
+	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
+		lease := mustClaim(t, h, "fsn1", "one")
+		v := tell(t, h)
+		want(t, v, "fsn1 fresh one 0/0")
+		post := hub.Post{FlowID: "F", Lease: lease.ID, Stamp: hub.Stamp{Name: "e", N: 1}, Messages: []*flow.Message{upsert(t, "n", "x")}}
+		for range 3 { // the first one, and exact repeats of it
+			wait(20 * time.Second)
+			if _, err := h.Ingest(post); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want(t, v, "nothing")
+		wait(ttl)
+		want(t, v, "fsn1 stale one 0/30")
+		deletion := hub.Post{FlowID: "F", Lease: lease.ID, Messages: []*flow.Message{flow.DeleteNodes("n")}}
+		if _, err := h.Ingest(deletion); err != nil {
+			t.Fatal(err)
+		}
+		want(t, v, "fsn1 fresh one 0/0")
+		post.Lease, post.Stamp.N = "other", 2
+		before := h.Version("F")
+		if _, err := h.Ingest(post); !errors.As(err, new(*hub.LeaseError)) || h.Version("F") != before {
+			t.Errorf("with no lease of the flow: %v, %+v after %+v", err, h.Version("F"), before)
+		}
+		post.FlowID = "G"
+		if _, err := h.Ingest(post); !errors.As(err, new(*hub.LeaseError)) || h.Version("G").Incarnation != hub.NoIncarnation {
+			t.Errorf("in a flow that does not exist: %v", err)
+		}
+		h.DeleteRegion("F", "fsn1")
+		if _, err := h.Ingest(deletion); !errors.As(err, new(*hub.LeaseError)) {
+			t.Errorf("after its region was deleted: %v", err)
+		}
+	})
+}
+
+// TestAShorterTTLCountsAtOnce has an emitter change its mind.
+func TestAShorterTTLCountsAtOnce(t *testing.T) {
+	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
+		v := tell(t, h)
+		for _, ttl := range []time.Duration{hub.MaxTTL, hub.MinTTL} {
+			if _, err := h.Claim(hub.Claim{FlowID: "F", Region: "fsn1", Cluster: "one", TTL: ttl}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want(t, v, "fsn1 fresh one 0/0")
+		wait(hub.MinTTL)
+		want(t, v, "fsn1 stale one 0/5")
+	})
+}
+
+func TestClaimsMakeNoFlow(t *testing.T) {
+	bubble(t, hub.Config{MaxFlows: 2, MaxRegions: 2, IdleTimeout: time.Hour}, func(t *testing.T, h *hub.Hub) {
+		lease := mustClaim(t, h, "fsn1", "one")
+		mustClaim(t, h, "hel1", "two")
+		limited := func(flowID, region string) bool {
+			_, err := h.Claim(hub.Claim{FlowID: flowID, Region: region, Cluster: "c"})
+			return errors.As(err, new(*hub.LimitError))
+		}
+		if !limited("F", "nbg1") || limited("G", "a") || !limited("H", "a") {
+			t.Error("claims are not bounded")
+		}
+		if len(h.List(nil)) != 0 || h.Version("F").Incarnation != hub.NoIncarnation || h.Stats.StateBytes.Load() == 0 {
+			t.Errorf("%v", h.List(nil))
+		}
+		h.Delete("G")
+		if limited("H", "a") {
+			t.Error("a claim that was dropped still counts")
+		}
+		if _, err := h.Ingest(hub.Post{FlowID: "F", Lease: lease.ID, Messages: []*flow.Message{upsert(t, "n", "x")}}); err != nil {
+			t.Fatal(err)
+		}
+		if limited("G", "a") {
+			t.Error("a flow that has come to be counts as one that has not")
+		}
+		v := tell(t, h)
+		want(t, v, "fsn1 fresh one 0/0, hel1 fresh two 0/0")
+		for range 12 {
+			wait(10 * time.Minute)
+			mustClaim(t, h, "fsn1", "one") // as good as a message
+		}
+		if len(h.List(nil)) != 1 || limited("J", "a") || limited("K", "a") {
+			t.Error("a flow that is spoken for is gone, or one that is not spoken for and never came to be is not")
+		}
+		wait(3 * time.Hour)
+		if len(h.List(nil)) != 0 || h.Stats.RegionsFresh.Load()+h.Stats.RegionsStale.Load() != 0 || h.Stats.StateBytes.Load() != 0 {
+			t.Errorf("%v, %d bytes", h.List(nil), h.Stats.StateBytes.Load())
+		}
+	})
+}
+
+func TestDeletionDropsClaims(t *testing.T) {
+	h := hub.New(hub.Config{})
+	waiting, many, prompt := tell(t, h), tell(t, h, all), tell(t, h, all)
+	mustClaimNow := func() hub.Lease {
+		l, err := h.Claim(hub.Claim{FlowID: "F", Region: "fsn1", Cluster: "one"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return l
+	}
+	first := mustClaimNow()
+	want(t, waiting, "fsn1 fresh one 0/0")
+	h.Delete("F") // there is no flow, but its claims go
+	want(t, waiting, "")
+	if second := mustClaimNow(); second.ID == first.ID {
+		t.Error("the lease outlived its claim")
+	}
+	want(t, waiting, "fsn1 fresh one 0/0")
+	ingest(t, h, upsert(t, "n", "x"))
+	want(t, many, "fsn1 fresh one 0/0")
+	want(t, prompt, "fsn1 fresh one 0/0")
+	h.Delete("F")
+	if events, _ := waiting.frames(); len(events) > 1 {
+		t.Errorf("after its end: %v", events)
+	}
+	if events, _ := prompt.frames(); fmt.Sprint(events) != "[F/deleted]" {
+		t.Errorf("after its end: %v", events)
+	}
+	ingest(t, h, upsert(t, "n", "x"))
+	events, regions := many.frames()
+	if fmt.Sprint(events) != "[F/deleted F/snapshot F/regions]" || len(regions[0].Regions) != 0 {
+		t.Errorf("of one that comes to be again: %v %v", events, regions)
+	}
+}
+
+func TestVersionsTellOfRegions(t *testing.T) {
+	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
+		ingest(t, h, upsert(t, "n", "x"))
+		before := h.Version("F")
+		changed := func(what string, expected bool) {
+			t.Helper()
+			s, err := h.Snapshot("F")
+			if err != nil || s.Version != h.Version("F") {
+				t.Errorf("%s: %+v and %+v, %v", what, s.Version, h.Version("F"), err)
+			}
+			if (s.Version != before) != expected {
+				t.Errorf("%s: changed is %v", what, !expected)
+			}
+			before = s.Version
+		}
+		none := before
+		mustClaim(t, h, "fsn1", "one")
+		changed("a claim", true)
+		mustClaim(t, h, "fsn1", "one")
+		changed("a renewal", false)
+		refusedClaim(t, h, "fsn1", "two")
+		changed("a refusal", true)
+		wait(ttl)
+		changed("an end", true)
+		mustClaim(t, h, "fsn1", "one")
+		changed("a late renewal", true)
+		if _, err := h.DeleteRegion("F", "fsn1"); err != nil {
+			t.Fatal(err)
+		}
+		changed("a deletion", true)
+		if before != none {
+			t.Errorf("%+v, though nothing is claimed as in %+v", before, none)
+		}
+	})
+}
+
+// TestAdoptingMissesNoRegions has a reader take what another one took, when regions have changed since.
+func TestAdoptingMissesNoRegions(t *testing.T) {
+	for name, follow := range map[string]func(h *hub.Hub) *teller{
+		"one flow":   func(h *hub.Hub) *teller { return tell(t, h) },
+		"many flows": func(h *hub.Hub) *teller { return tell(t, h, all) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := hub.New(hub.Config{})
+			ingest(t, h, upsert(t, "n", "x"))
+			first, second := follow(h), follow(h)
+			first.frames()
+			second.frames()
+			ingest(t, h, upsert(t, "n", "y"))
+			d := first.reader.Take()
+			if _, err := h.Claim(hub.Claim{FlowID: "F", Region: "fsn1", Cluster: "one"}); err != nil {
+				t.Fatal(err)
+			}
+			adopted := second.reader.Adopt(d)
+			want(t, first, "fsn1 fresh one 0/0")
+			want(t, second, "fsn1 fresh one 0/0")
+			if adopted && name == "one flow" {
+				t.Error("it goes to the end of those who have all, though it has not")
+			}
+			ingest(t, h, upsert(t, "n", "z"))
+			if d := first.reader.Take(); !second.reader.Adopt(d) {
+				t.Error("who has all may adopt")
+			}
+		})
+	}
+}
+
+// TestClaimsAreSaved has a replica go on with the claims as they were, and a server that starts with them as stale.
+func TestClaimsAreSaved(t *testing.T) {
+	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
+		ingest(t, h, upsert(t, "n", "x"))
+		mustClaim(t, h, "fsn1", "one")
+		wait(ttl)
+		lease := mustClaim(t, h, "hel1", "two")
+		wait(10 * time.Second)
+		claim := hub.Claim{FlowID: "waiting", Region: "fsn1", Cluster: "one"}
+		waiting, err := h.Claim(claim)
+		if err != nil {
+			t.Fatal(err)
+		}
+		state := save(t, h)
+		bubbled := func(state *hub.SavedState, take func(h *hub.Hub, s *hub.SavedState), expect, then string) {
+			t.Helper()
+			again := hub.New(hub.Config{})
+			ctx, cancel := context.WithCancel(t.Context())
+			ran := make(chan struct{})
+			go func() { defer close(ran); again.Run(ctx) }()
+			defer func() { cancel(); <-ran }()
+			take(again, state)
+			v := tell(t, again)
+			want(t, v, expect)
+			if r := again.Stats.RegionsFresh.Load() + again.Stats.RegionsStale.Load(); r != 3 || len(again.List(nil)) != 1 {
+				t.Errorf("%d regions are counted, %v", r, again.List(nil))
+			}
+			if l, err := again.Claim(claim); err != nil || l.ID != waiting.ID {
+				t.Errorf("of a flow that does not exist: %+v %v", l, err)
+			}
+			refusedClaim(t, again, "hel1", "three")
+			if l := mustClaim(t, again, "hel1", "two"); l.ID != lease.ID {
+				t.Error("the lease is another")
+			}
+			v.frames()
+			wait(ttl)
+			want(t, v, then)
+		}
+		bubbled(state, (*hub.Hub).Restore, "fsn1 stale one 10/40, hel1 fresh two 10/10", "fsn1 stale one 40/70, hel1 stale two 0/30")
+		bubbled(state, (*hub.Hub).Load, "fsn1 stale one 40/70, hel1 stale two 10/40", "fsn1 stale one 70/100, hel1 stale two 0/30")
+		h.Restore(state) // what is there is as far
+		want(t, tell(t, h), "fsn1 stale one 70/100, hel1 stale two 40/70")
+		soon := hub.New(hub.Config{})
+		mustClaim(t, h, "hel1", "two")
+		soon.Load(save(t, h))
+		want(t, tell(t, soon), "fsn1 stale one 70/100, hel1 stale two 0/0")
+	})
+}

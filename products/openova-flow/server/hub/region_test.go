@@ -1,0 +1,167 @@
+package hub_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// TestRegionsReachEveryReader has claims, messages and deletions race with readers who are only told by being woken: in the end each
+// one has the regions of every flow as they are.
+func TestRegionsReachEveryReader(t *testing.T) {
+	const flows = 3
+	h := hub.New(hub.Config{RingCapacity: 40})
+	var writers, readers sync.WaitGroup
+	written := make(chan struct{})
+	for f := range flows {
+		writers.Go(func() {
+			id, r := fmt.Sprintf("f%d", f), rand.New(rand.NewPCG(1, uint64(f)))
+			for n := range 600 {
+				m := flow.UpsertNodes(flow.Node{ID: "c", FlowID: id, Label: "c", Status: fmt.Sprint(n)})
+				if _, err := h.Ingest(hub.Post{FlowID: id, Messages: []*flow.Message{m}}); err != nil {
+					t.Error(err)
+				}
+				region := fmt.Sprintf("r%d", r.IntN(3))
+				switch r.IntN(30) {
+				case 0:
+					h.Delete(id)
+				case 1:
+					h.DeleteRegion(id, region)
+				default:
+					_, _ = h.Claim(hub.Claim{FlowID: id, Region: region, Cluster: fmt.Sprint(r.IntN(2))})
+				}
+			}
+			m := flow.UpsertNodes(flow.Node{ID: "c", FlowID: id, Label: "c", Status: "end"})
+			if _, err := h.Ingest(hub.Post{FlowID: id, Messages: []*flow.Message{m}}); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	follow := func(many bool) (*hub.Reader, string) {
+		r, err := h.Follow("f0", 0, false)
+		prefix := "f0/"
+		if many {
+			r.Close()
+			r, err = h.FollowMany(all, 0, false)
+			prefix = ""
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r, prefix
+	}
+	for i := range 8 {
+		readers.Go(func() {
+			told, pace := map[string]map[string]hub.Region{}, rand.New(rand.NewPCG(2, uint64(i)))
+			r, prefix := follow(i%2 == 0)
+			defer func() { r.Close() }()
+			woken := make(chan struct{}, 1)
+			waiter := hub.Waiter{Wake: func() {
+				select {
+				case woken <- struct{}{}:
+				default:
+				}
+			}}
+			defer func() { r.Cancel(&waiter) }()
+			for wait := written; ; {
+				d := r.Take()
+				for _, frame := range bytes.SplitAfter(bytes.Join(d.Frames, nil), []byte("\n\n")) {
+					hear(t, told, prefix, string(frame))
+				}
+				switch {
+				case d.Ended:
+					r.Close()
+					r, prefix = follow(false)
+					clear(told)
+					continue
+				case d.Frames != nil, !r.Await(&waiter):
+					continue
+				}
+				if wait == nil && sameRegions(h, told, prefix) {
+					return
+				}
+				if pace.IntN(4) == 0 {
+					runtime.Gosched()
+				}
+				select {
+				case <-woken:
+				case <-wait:
+					wait = nil
+					r.Cancel(&waiter)
+				case <-time.After(20 * time.Second):
+					t.Errorf("reader %d was told %v", i, told)
+					return
+				}
+			}
+		})
+	}
+	writers.Wait()
+	close(written)
+	readers.Wait()
+}
+
+// hear takes in what a frame tells of regions.
+func hear(t *testing.T, told map[string]map[string]hub.Region, prefix, frame string) {
+	_, rest, found := strings.Cut(frame, "event: ")
+	if !found {
+		return
+	}
+	event, data, _ := strings.Cut(rest, "\ndata: ")
+	if event == "flows" {
+		clear(told)
+		return
+	}
+	id, kind, _ := strings.Cut(prefix+event, "/")
+	switch kind {
+	case "deleted":
+		delete(told, id)
+	case "regions":
+		var r hub.Regions
+		if err := json.Unmarshal([]byte(data), &r); err != nil {
+			t.Error(err)
+		}
+		told[id] = r.Regions
+	}
+}
+
+// sameRegions compares what was told with what who connects now is told, but for when somebody was heard, or tried, last.
+func sameRegions(h *hub.Hub, told map[string]map[string]hub.Region, prefix string) bool {
+	r, err := h.FollowMany(all, 0, false)
+	if err != nil {
+		return false
+	}
+	defer r.Close()
+	now := map[string]map[string]hub.Region{}
+	for _, frame := range bytes.SplitAfter(bytes.Join(r.Take().Frames, nil), []byte("\n\n")) {
+		hear(nil, now, "", string(frame))
+	}
+	if prefix != "" {
+		now = map[string]map[string]hub.Region{"f0": now["f0"]}
+	}
+	return settled(now) == settled(told)
+}
+
+func settled(flows map[string]map[string]hub.Region) string {
+	var lines []string
+	for id, regions := range flows {
+		for name, r := range regions {
+			line := fmt.Sprint(id, name, r.State, r.Since, r.Cluster)
+			if r.Refused != nil {
+				line += r.Refused.Cluster
+			}
+			lines = append(lines, line)
+		}
+	}
+	slices.Sort(lines)
+	return fmt.Sprint(len(flows), lines)
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -196,5 +197,32 @@ func TestTokensOverTheirLife(t *testing.T) {
 		if strings.Contains(p.logText(), token) {
 			t.Errorf("a token is in the log:\n%s", p.logText())
 		}
+	}
+}
+
+// TestREADMEAccess runs the README's commands that make tokens, and reads the file that it shows.
+func TestREADMEAccess(t *testing.T) {
+	text, err := os.ReadFile("../../../../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	made := 0
+	for line := range strings.Lines(string(text)) {
+		if args, ok := strings.CutPrefix(line, "bin/openova-flow-server token new "); ok {
+			newToken(t, strings.Fields(strings.ReplaceAll(args, "'", ""))...)
+			made++
+		}
+	}
+	_, rest, _ := strings.Cut(string(text), "<!-- access-example -->\n```json\n")
+	example, _, ok := strings.Cut(rest, "```")
+	if !ok || made != 2 {
+		t.Fatalf("the README has no example where it is looked for, or %d commands", made)
+	}
+	path := filepath.Join(t.TempDir(), "tokens.json")
+	if err := os.WriteFile(path, []byte(example), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := auth.Load(path, slog.New(slog.DiscardHandler)); err != nil {
+		t.Error(err)
 	}
 }

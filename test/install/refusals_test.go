@@ -46,7 +46,16 @@ var byValue = map[string][]refusal{
 		{route + "flowServer.httpRoute.hostname=https://a.b", `flowServer.httpRoute.hostname is "https://a.b": set it to`},
 		{route + "flowServer.httpRoute.gateway.name=", `flowServer.httpRoute.gateway.name is "": set it to the name of the Gateway`},
 		{route + "flowServer.httpRoute.gateway.name=Gate Way", `flowServer.httpRoute.gateway.name is "Gate Way": set it to`},
-		{route + "flowServer.tokens.existingSecret=", `flowServer.tokens.existingSecret is empty while flowServer.httpRoute.enabled is true, which would let everybody read and write: set it to the name of a Secret`},
+		{"flowServer.tokens.existingSecret=", `flowServer.tokens.existingSecret is empty: set it to the name of a Secret with a tokens file, such as openova-flow-tokens, or set flowServer.insecure to true if whoever reaches the Service may read and write everything.`},
+		{"flowServer.insecure=true", `flowServer.insecure is true while flowServer.tokens.existingSecret is "openova-flow-tokens": set the one to false or the other to nothing.`},
+		{insecure + route, `flowServer.insecure is true while flowServer.httpRoute.enabled is true, which would let everybody read and write: set flowServer.insecure to false and flowServer.tokens.existingSecret to the name of a Secret`},
+		{insecure + "flowServer.service.type=LoadBalancer", `flowServer.service.type is "LoadBalancer" while flowServer.insecure is true, which would let everybody read and write: set it to ClusterIP, or set up tokens.`},
+		{insecure + "flowServer.service.type=NodePort", `flowServer.service.type is "NodePort" while flowServer.insecure is true`},
+		{"flowServer.corsOrigins={https://a.example.com/}", `flowServer.corsOrigins has "https://a.example.com/": set it to origins in lower case without a path, such as https://console.example.com.`},
+		{"flowServer.corsOrigins={*}", `flowServer.corsOrigins has "*": set it to`},
+		{"flowServer.persistence.existingClaim=a", `flowServer.persistence.existingClaim is set while flowServer.persistence.enabled is false: turn that on, or leave the claim out.`},
+		{"flowServer.serviceMonitor.enabled=true", `flowServer.serviceMonitor.token.existingSecret is empty, and without a token the server gives no metrics: set it to the name of a Secret with a token whose scope is read.`},
+		{"flowServer.serviceMonitor.enabled=true,flowServer.serviceMonitor.token.existingSecret=s,flowServer.serviceMonitor.token.key=", `flowServer.serviceMonitor.token.key is "": set it to the key of the Secret that holds the token.`},
 		{route + "flowServer.tls.existingSecret=tls", `flowServer.tls.existingSecret is set while flowServer.httpRoute.enabled is true`},
 	},
 	emitter: {
@@ -80,13 +89,17 @@ var byValue = map[string][]refusal{
 		{"flowEmitter.resources.limits.memory=16Mi", `flowEmitter.resources.limits.memory is "16Mi": set it to at least 32Mi, or leave it out.`},
 		{"flowEmitter.token.existingSecret=s,flowEmitter.token.key=", `flowEmitter.token.key is "": set it to the key of the Secret that holds it.`},
 		{"flowEmitter.ca.existingSecret=s,flowEmitter.ca.key=a/b", `flowEmitter.ca.key is "a/b": set it to`},
+		{"flowEmitter.auth.serviceAccountToken.enabled=true,flowEmitter.token.existingSecret=s", `flowEmitter.auth.serviceAccountToken.enabled is true while flowEmitter.token.existingSecret is "s": set the one to false or the other to nothing.`},
+		{"flowEmitter.auth.serviceAccountToken.enabled=true,flowEmitter.auth.serviceAccountToken.audience=", `flowEmitter.auth.serviceAccountToken.audience is "": set it to the audience that the flow server's tokens file has, such as openova-flow.`},
 		{"flowEmitter.settings.emitInterval=0ms", `flowEmitter.settings.emitInterval is "0ms": set it to a whole number of ms, s or m from 1ms to 60000ms, such as 200ms.`},
 		{"flowEmitter.settings.emitInterval=2m", `flowEmitter.settings.emitInterval is "2m": set it to`},
 		{"flowEmitter.settings.postTimeout=5h", `flowEmitter.settings.postTimeout is "5h": set it to`},
 	},
 }
 
-const route = "flowServer.httpRoute.enabled=true,flowServer.httpRoute.hostname=flow.example.com,flowServer.httpRoute.gateway.name=gw,flowServer.tokens.existingSecret=tokens,"
+const route = "flowServer.httpRoute.enabled=true,flowServer.httpRoute.hostname=flow.example.com,flowServer.httpRoute.gateway.name=gw,"
+
+const insecure = "flowServer.insecure=true,flowServer.tokens.existingSecret=,"
 
 func TestEveryRequiredValueFailsTheRenderWithASentence(t *testing.T) {
 	for name, refusals := range byValue {
@@ -118,6 +131,13 @@ func TestSchemaRefusals(t *testing.T) {
 			{"flowServer.resources.limits.memory=lots", "/flowServer/resources/limits/memory"},
 			{"flowServer.podLabels.team=a b", "/flowServer/podLabels/team"},
 			{"flowServer.nodeSelector.a b=c", "a b"},
+			{"flowServer.insecure=yes", "/flowServer/insecure"},
+			{"flowServer.tokens=null", "tokens"},
+			{"flowServer.corsOrigins=https://a", "/flowServer/corsOrigins"},
+			{"flowServer.persistence.size=1Gi", "size"},
+			{"flowServer.persistence.existingClaim=A", "/flowServer/persistence/existingClaim"},
+			{"flowServer.networkPolicy.egress={a}", "/flowServer/networkPolicy/egress/0"},
+			{"flowServer.serviceMonitor.token.value=secret", "value"},
 			{"flowServer=null", "flowServer"},
 			{"fullnameOverride=My Flow", "/fullnameOverride"},
 		},
@@ -130,6 +150,9 @@ func TestSchemaRefusals(t *testing.T) {
 			{"flowEmitter.namespaces={A_B}", "/flowEmitter/namespaces/0"},
 			{"flowEmitter.namespaces={a,a}", "/flowEmitter/namespaces"},
 			{"flowEmitter.token.value=secret", "value"},
+			{"flowEmitter.auth.serviceAccountToken.expirationSeconds=599", "/flowEmitter/auth/serviceAccountToken/expirationSeconds"},
+			{"flowEmitter.auth.serviceAccountToken=true", "/flowEmitter/auth/serviceAccountToken"},
+			{"flowEmitter.auth.token=secret", "token"},
 			{"flowEmitter.settings.logLevel=loud", "/flowEmitter/settings/logLevel"},
 		},
 	} {

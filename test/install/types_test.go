@@ -144,6 +144,7 @@ func environment(t *testing.T, o object, file string) (env []string) {
 		if strings.HasPrefix(v, "/etc/openova-flow/") {
 			v = file
 		}
+		v = strings.Replace(v, "/var/lib/openova-flow/", filepath.Dir(file)+"/", 1)
 		env = append(env, at(e, "name").(string)+"="+v)
 	}
 	if len(env) < 8 {

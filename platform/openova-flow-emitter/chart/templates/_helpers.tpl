@@ -141,6 +141,13 @@ openova-flow-adapter-flux-{{ printf "%s/%s" .Values.flowEmitter.flowId .Values.f
 {{- if not (regexMatch "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$" (default "" $v.regionKey)) -}}
 {{- fail (printf "flowEmitter.regionKey is %q: set it to the name of this cluster in the flow, at most 63 lower-case letters, digits and hyphens without a slash, such as fsn1." (default "" $v.regionKey)) -}}
 {{- end -}}
+{{- $account := $v.auth.serviceAccountToken -}}
+{{- if and $account.enabled $v.token.existingSecret -}}
+{{- fail (printf "flowEmitter.auth.serviceAccountToken.enabled is true while flowEmitter.token.existingSecret is %q: set the one to false or the other to nothing." $v.token.existingSecret) -}}
+{{- end -}}
+{{- if and $account.enabled (not (regexMatch "^[A-Za-z0-9._:/-]{1,253}$" (default "" $account.audience))) -}}
+{{- fail (printf "flowEmitter.auth.serviceAccountToken.audience is %q: set it to the audience that the flow server's tokens file has, such as openova-flow." (default "" $account.audience)) -}}
+{{- end -}}
 {{- range $name := list "token" "ca" -}}
 {{- $secret := get $v $name -}}
 {{- if and $secret.existingSecret (not (regexMatch "^[A-Za-z0-9_][A-Za-z0-9._-]*$" (default "" $secret.key))) -}}

@@ -125,6 +125,31 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $_ := include "flow-server.duration" (dict "name" "writeTimeout" "value" $v.settings.writeTimeout "least" 1 "most" 3600 "example" "30s") -}}
 {{- $_ := include "flow-server.duration" (dict "name" "readTimeout" "value" $v.settings.readTimeout "least" 1 "most" 3600 "example" "30s") -}}
 {{- $_ := include "flow-server.duration" (dict "name" "drainDelay" "value" $v.settings.drainDelay "least" 0 "most" 5 "example" "5s") -}}
+{{- if not (or $v.tokens.existingSecret $v.insecure) -}}
+{{- fail "flowServer.tokens.existingSecret is empty: set it to the name of a Secret with a tokens file, such as openova-flow-tokens, or set flowServer.insecure to true if whoever reaches the Service may read and write everything." -}}
+{{- end -}}
+{{- if and $v.tokens.existingSecret $v.insecure -}}
+{{- fail (printf "flowServer.insecure is true while flowServer.tokens.existingSecret is %q: set the one to false or the other to nothing." $v.tokens.existingSecret) -}}
+{{- end -}}
+{{- if and $v.insecure (ne $v.service.type "ClusterIP") -}}
+{{- fail (printf "flowServer.service.type is %q while flowServer.insecure is true, which would let everybody read and write: set it to ClusterIP, or set up tokens." $v.service.type) -}}
+{{- end -}}
+{{- range $v.corsOrigins -}}
+{{- if not (regexMatch "^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$" .) -}}
+{{- fail (printf "flowServer.corsOrigins has %q: set it to origins in lower case without a path, such as https://console.example.com." .) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $v.persistence.existingClaim (not $v.persistence.enabled) -}}
+{{- fail "flowServer.persistence.existingClaim is set while flowServer.persistence.enabled is false: turn that on, or leave the claim out." -}}
+{{- end -}}
+{{- if $v.serviceMonitor.enabled -}}
+{{- if not (or $v.insecure $v.serviceMonitor.token.existingSecret) -}}
+{{- fail "flowServer.serviceMonitor.token.existingSecret is empty, and without a token the server gives no metrics: set it to the name of a Secret with a token whose scope is read." -}}
+{{- end -}}
+{{- if and $v.serviceMonitor.token.existingSecret (not (regexMatch "^[A-Za-z0-9_][A-Za-z0-9._-]*$" (default "" $v.serviceMonitor.token.key))) -}}
+{{- fail (printf "flowServer.serviceMonitor.token.key is %q: set it to the key of the Secret that holds the token." (default "" $v.serviceMonitor.token.key)) -}}
+{{- end -}}
+{{- end -}}
 {{- if and $v.tokens.existingSecret (not (regexMatch "^[A-Za-z0-9_][A-Za-z0-9._-]*$" (default "" $v.tokens.key))) -}}
 {{- fail (printf "flowServer.tokens.key is %q: set it to the key of the Secret that holds the tokens file, such as tokens.json." (default "" $v.tokens.key)) -}}
 {{- end -}}
@@ -135,8 +160,8 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if not (regexMatch "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$" (default "" $v.httpRoute.gateway.name)) -}}
 {{- fail (printf "flowServer.httpRoute.gateway.name is %q: set it to the name of the Gateway that the route belongs to, or turn flowServer.httpRoute.enabled off." (default "" $v.httpRoute.gateway.name)) -}}
 {{- end -}}
-{{- if not $v.tokens.existingSecret -}}
-{{- fail "flowServer.tokens.existingSecret is empty while flowServer.httpRoute.enabled is true, which would let everybody read and write: set it to the name of a Secret with a tokens file." -}}
+{{- if $v.insecure -}}
+{{- fail "flowServer.insecure is true while flowServer.httpRoute.enabled is true, which would let everybody read and write: set flowServer.insecure to false and flowServer.tokens.existingSecret to the name of a Secret with a tokens file." -}}
 {{- end -}}
 {{- if $v.tls.existingSecret -}}
 {{- fail "flowServer.tls.existingSecret is set while flowServer.httpRoute.enabled is true, but a gateway speaks plain HTTP to the server: leave TLS to the gateway and set flowServer.tls.existingSecret to nothing." -}}

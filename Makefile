@@ -48,7 +48,7 @@ $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 
 e2e: ## prove it on two real API servers
 	cd test/e2e && $(GO) test ./truth && $(GO) test -count=1 -timeout 20m
-	cd test/install/live && $(GO) test -count=1 ./...
+	cd test/install/live && $(GO) test -count=1 -timeout 20m ./...
 
 infra: ## prove what machines are given: rendered, then taken by cloud-init, Flux's substitution and the server
 	cd test/install && $(GO) test -count=1 ./cloudinit

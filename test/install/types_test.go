@@ -177,13 +177,7 @@ func TestProgramsTakeWhatIsRendered(t *testing.T) {
 			"flowEmitter.settings.emitInterval=1m,flowEmitter.settings.postTimeout=10m,flowEmitter.flowServerUrl=https://a.b-c:65535/d/,flowEmitter.flowId=" + strings.Repeat(":", 128) + ",flowEmitter.regionKey=a-1",
 		}, "no way to a cluster is known"},
 	} {
-		binary := filepath.Join(dir, tt.program)
-		build := exec.Command("go", "build", "-o", binary, "./cmd/"+tt.program)
-		build.Dir = filepath.Join("../../products/openova-flow", tt.module)
-		build.Env = append(os.Environ(), "GOWORK=off")
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("%v\n%s", err, out)
-		}
+		binary := compile(t, dir, tt.module, tt.program)
 		sets := ciFiles(t, tt.chart)
 		for i, s := range tt.extreme {
 			sets["extreme "+string(rune('0'+i))] = values(t, s)
@@ -207,4 +201,17 @@ func TestProgramsTakeWhatIsRendered(t *testing.T) {
 			}
 		}
 	}
+}
+
+// compile builds a program of a module into a folder.
+func compile(t *testing.T, dir, module, program string) string {
+	t.Helper()
+	binary := filepath.Join(dir, program)
+	cmd := exec.Command("go", "build", "-o", binary, "./cmd/"+program)
+	cmd.Dir = filepath.Join("../../products/openova-flow", module)
+	cmd.Env = append(os.Environ(), "GOWORK=off")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	return binary
 }

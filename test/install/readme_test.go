@@ -1,0 +1,134 @@
+package install
+
+import (
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
+)
+
+// commands are the first shell block of a chart's README.
+func commands(t *testing.T, name string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(chartDir(name), "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := regexp.MustCompile("(?s)```sh\n(.*?)```").FindSubmatch(text)
+	if block == nil {
+		t.Fatal("no commands in the README of ", name)
+	}
+	return string(block[1])
+}
+
+// typed runs commands as somebody types them, with the server's program, and kubectl and helm that only write down how they were called.
+// It returns those calls.
+func typed(t *testing.T, dir, text string) (calls [][]string) {
+	t.Helper()
+	const note = "#!/bin/sh\nprintf '%s\\037' \"${0##*/}\" \"$@\" >>\"$CALLS\"\nprintf '\\036' >>\"$CALLS\"\n"
+	for _, name := range []string{"kubectl", "helm"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(note), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log := filepath.Join(t.TempDir(), "calls")
+	cmd := exec.Command("sh", "-eu", "-c", text)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "PATH="+dir+":"+os.Getenv("PATH"), "CALLS="+log)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	written, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, call := range strings.Split(strings.TrimSuffix(string(written), "\x1e"), "\x1e") {
+		calls = append(calls, strings.Split(strings.TrimSuffix(call, "\x1f"), "\x1f"))
+	}
+	return calls
+}
+
+// outcome is what the calls have made: Secrets, as name/key in a namespace, and the chart that was installed with its values.
+func outcome(t *testing.T, calls [][]string) (secrets map[string]string, installed object) {
+	t.Helper()
+	secrets = map[string]string{}
+	for _, call := range calls {
+		line := strings.Join(call, " ")
+		switch {
+		case line == "kubectl create namespace openova-flow":
+		case strings.HasPrefix(line, "kubectl --namespace openova-flow create secret generic "):
+			for _, arg := range call[6:] {
+				key, value, ok := strings.Cut(strings.TrimPrefix(arg, "--from-literal="), "=")
+				if ok {
+					secrets[call[6]+"/"+key] = value
+				}
+			}
+		case strings.HasPrefix(line, "helm install ") && strings.Contains(line, " --namespace openova-flow"):
+			var sets []string
+			for i, arg := range call {
+				if arg == "--set" {
+					sets = append(sets, call[i+1])
+				}
+			}
+			name := filepath.Base(filepath.Dir(call[3]))
+			if call[3] != "platform/"+name+"/chart" {
+				t.Errorf("%s is no chart of this repository", call[3])
+			}
+			files, err := render(load(t, name), values(t, sets...), call[2], true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, o := range objects(t, files) {
+				if o.Spec["template"] != nil {
+					installed = o
+				}
+			}
+		default:
+			t.Errorf("what does %q do?", line)
+		}
+	}
+	return secrets, installed
+}
+
+// TestTheReadmesLeadToAnEmitterThatMayWrite types what the READMEs of both charts say, and lets the server's access control at the Secrets,
+// found where the pods look for them.
+func TestTheReadmesLeadToAnEmitterThatMayWrite(t *testing.T) {
+	dir := t.TempDir()
+	compile(t, dir, "server", "openova-flow-server")
+	secrets, serving := outcome(t, typed(t, dir, commands(t, server)))
+	file := filepath.Join(t.TempDir(), "tokens.json")
+	if err := os.WriteFile(file, []byte(secrets[mounted(t, serving, "FLOW_SERVER_TOKENS_FILE")]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, err := auth.Load(file, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	given, emitting := outcome(t, typed(t, dir, commands(t, emitter)))
+	g, err := a.Check(t.Context(), auth.Bearer(given[mounted(t, emitting, "FLOW_TOKEN_FILE")]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := strings.Join(environment(t, emitting, "file"), "\n") + "\n"
+	for _, line := range []string{"FLOW_ID=prod\n", "REGION_KEY=fsn1\n"} {
+		if !strings.Contains(env, line) {
+			t.Errorf("no %sin\n%s", line, env)
+		}
+	}
+	if !g.CanIngest("prod") || !g.CanRead("prod") || !g.OwnsNode("fsn1/a") || g.OwnsNode("hel1/a") || g.CanIngest("other") {
+		t.Errorf("%s may do something else", g.Name())
+	}
+	people, err := os.ReadFile(filepath.Join(dir, "people"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, _, _ := strings.Cut(string(people), "\n")
+	if g, err := a.Check(t.Context(), auth.Bearer(token)); err != nil || !g.CanAdmin("prod") || g.Bound() {
+		t.Errorf("people may not do all: %v", err)
+	}
+}

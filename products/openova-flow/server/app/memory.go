@@ -17,7 +17,8 @@ import (
 // that runs Serve, and affects all of the process.
 //
 // Without GOMEMLIMIT, the Go runtime's limit becomes 90 % of that of the control group, where there is one. Without GOGC, garbage
-// may take as much as a quarter of what is live, and 12 MiB at least, instead of as much as is live.
+// may take 12 MiB, and as much as is live beyond 36 MiB, instead of as much as is live: a small server stays small, and a large one
+// does not spend its time collecting.
 func TuneMemory(getenv func(string) string, log *slog.Logger) {
 	switch limit, ok := cgroupLimit(os.DirFS("/")); {
 	case getenv("GOMEMLIMIT") != "":
@@ -80,11 +81,15 @@ func readLimit(root fs.FS, name string) (int64, bool) {
 // pace sets, after each collection, how much garbage there may be before the next.
 type pace struct{ percent int }
 
-const leastGarbage = 12 << 20
+const (
+	leastGarbage = 12 << 20
+	smallHeap    = 48 << 20 // up to which it stays at the least
+)
 
 // garbage returns how much garbage there may be, in percent of what is live.
 func garbage(live uint64) int {
-	return int(max(25, min(leastGarbage*100/max(live, 1), 400)))
+	allowed := leastGarbage + max(live, smallHeap) - smallHeap
+	return int(min(allowed*100/max(live, 1), 400))
 }
 
 // follow calls itself after each collection: what nothing refers to is cleaned up by each.

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"fmt"
 	"net"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -148,4 +149,32 @@ func TestAStreamOfAllFlowsHasThoseOfTheCaller(t *testing.T) {
 			t.Errorf("%v", seen)
 		}
 	})
+}
+
+// TestAStreamOverHTTP2Ends, and the other streams of its connection go on.
+func TestAStreamOverHTTP2Ends(t *testing.T) {
+	t.Parallel()
+	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
+	srv := httptest.NewUnstartedServer(e.api)
+	srv.EnableHTTP2 = true
+	srv.StartTLS()
+	defer srv.Close()
+	overTLS := *e.env
+	overTLS.url, overTLS.client = srv.URL, srv.Client()
+	gone, stays := overTLS.watch(streamF, reader.bearer()...), overTLS.watch(streamF, admin.bearer()...)
+	gone.next()
+	stays.next()
+	e.write([]entry{admin, writer}, "")
+	for ended := false; !ended; {
+		select {
+		case _, ok := <-gone.frames:
+			ended = !ok
+		case <-time.After(within):
+			t.Fatal("it goes on")
+		}
+	}
+	e.fill("F")
+	for !strings.Contains(stays.next().event, "upsert") {
+	}
+	e.hub.Close()
 }

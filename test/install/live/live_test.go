@@ -62,7 +62,7 @@ func TestAPIServer(t *testing.T) {
 			}
 		}
 	}
-	for _, name := range []string{"openova-flow", "flux-system", "apps"} {
+	for _, name := range []string{"openova-flow", "flux-system", "apps", "4711", "true"} {
 		if err := apply(ctx, admin, plane.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name}}, ""); err != nil {
 			t.Fatal(err)
 		}

@@ -9,7 +9,8 @@ recordings=products/openova-flow/adapter-flux/testdata/recordings
 
 FLOW_SERVER_LOG_LEVEL=warn bin/openova-flow-server --listen-addr="$addr" &
 server=$!
-trap 'kill $server 2>/dev/null; wait $server 2>/dev/null || true' EXIT
+player=
+trap 'kill $player $server 2>/dev/null; wait $server 2>/dev/null || true' EXIT
 until bin/openova-flow-server healthcheck --listen-addr="$addr" 2>/dev/null; do
 	kill -0 $server 2>/dev/null || { echo "The server did not start; is $addr taken? Choose another: make demo DEMO_ADDR=127.0.0.1:8090" >&2; exit 1; }
 	sleep 0.1
@@ -31,8 +32,11 @@ cat <<EOF
 EOF
 rebase=--rebase
 [ "$speed" != max ] || rebase=
-FLOW_SERVER_URL=$url FLOW_ID=$flow LOG_LEVEL=warn bin/openova-flow-adapter-flux replay --speed "$speed" $rebase \
-	fsn1=$recordings/kit-fsn1.jsonl hel1=$recordings/kit-hel1.jsonl
+# It stays, so that the regions are heard of, and says when all has been played.
+exec 3< <(FLOW_SERVER_URL=$url FLOW_ID=$flow LOG_LEVEL=warn exec bin/openova-flow-adapter-flux replay --stay --speed "$speed" $rebase \
+	fsn1=$recordings/kit-fsn1.jsonl hel1=$recordings/kit-hel1.jsonl)
+player=$!
+read -r <&3 || exit 1
 bin/openova-flow-server wait --url "$url" --flow $flow --settle 0s --timeout 10s
 if [ -z "${DEMO_ONCE:-}" ]; then
 	echo "It is over; the server goes on at $url/?flow=$flow until Ctrl-C."

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -63,15 +64,36 @@ type problem struct {
 	Detail string `json:"detail"`
 	Field  string `json:"field"`
 	Line   int    `json:"line"`
+	Holder string `json:"holder"`
+}
+
+// claim asks for the lease of the region.
+func (c *client) claim(ctx context.Context, region, cluster string, ttl time.Duration) (lease string, a answer, err error) {
+	body, _ := json.Marshal(map[string]any{"cluster": cluster, "ttlSeconds": int64(ttl / time.Second)}) // a string and a number always marshal
+	h := http.Header{"Content-Type": {"application/json"}}
+	a, err = c.do(ctx, http.MethodPut, "/regions/"+url.PathEscape(region), h, body, c.timeout, maxAnswer)
+	if err != nil || a.status != http.StatusOK {
+		return "", a, err
+	}
+	var got struct {
+		Lease string `json:"lease"`
+	}
+	if json.Unmarshal(a.body, &got) != nil || got.Lease == "" {
+		return "", a, errNotAServer
+	}
+	return got.Lease, a, nil
 }
 
 // post sends a batch. An error means that there was no answer: the server may or may not have applied it.
-func (c *client) post(ctx context.Context, b *batch, emitter string) (answer, error) {
+func (c *client) post(ctx context.Context, b *batch, emitter, lease string) (answer, error) {
 	h := http.Header{"Content-Type": {"application/x-ndjson"}, "Flow-Emitter": {emitter}}
 	// Empty, it is not sent: it tells the transport that it may repeat the POST when an idle connection turns out to be closed.
 	h["Idempotency-Key"] = []string{}
 	if b.condition != "" {
 		h.Set("Flow-If-Incarnation", b.condition)
+	}
+	if lease != "" {
+		h.Set("Flow-Lease", lease)
 	}
 	a, err := c.do(ctx, http.MethodPost, "/events", h, b.body, c.timeout, maxAnswer)
 	if err != nil || a.status != http.StatusOK {

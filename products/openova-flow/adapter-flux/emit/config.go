@@ -22,6 +22,10 @@ const (
 	DefaultBacklog     = 10_000
 	DefaultMaxMessage  = 1 << 20
 	DefaultMaxBatch    = 4 << 20
+	DefaultTTL         = 30 * time.Second
+
+	minTTL = 5 * time.Second // what a server takes
+	maxTTL = time.Hour
 
 	checkPeriod   = 10 * time.Second // between two looks whether the server still has the flow
 	comparePeriod = 5 * time.Minute  // between two full comparisons
@@ -41,9 +45,13 @@ type Config struct {
 	Region string
 	Source Source
 
-	// ClusterUID identifies the cluster that speaks for the region. When the region's node on the server carries another one,
-	// nothing is sent until it goes. Empty: not checked.
+	// ClusterUID identifies the cluster that speaks for the region: its claim of the region is made with it before anything is sent,
+	// and renewed while all goes well. While another cluster has the region, nothing is sent. A server that knows no claims is asked
+	// whose UID the region's node carries. Empty: the region is not claimed, and neither is checked.
 	ClusterUID string
+
+	// TTL is how long the server takes the region for heard of without a word; 0: DefaultTTL. A word is due three times as often.
+	TTL time.Duration
 
 	// Seed, when set, is called once, from the goroutine of Run, with this region's nodes as the server had them before
 	// anything was sent. It is called as soon as the server answers, whether this process leads or not.
@@ -94,6 +102,9 @@ func (c Config) Validate() error {
 	if c.Interval < 0 || c.PostTimeout < 0 || c.Backlog < 0 || c.MaxMessage < 0 || c.MaxBatch < 0 {
 		wrong("Interval, PostTimeout, Backlog, MaxMessage and MaxBatch must not be negative")
 	}
+	if ttl := c.withDefaults().TTL; ttl < minTTL || ttl > maxTTL || ttl%time.Second != 0 {
+		wrong("TTL %s must be whole seconds, from %s to %s", ttl, minTTL, maxTTL)
+	}
 	return errors.Join(errs...)
 }
 
@@ -103,6 +114,7 @@ func (c Config) withDefaults() Config {
 	orElse(&c.Backlog, DefaultBacklog)
 	orElse(&c.MaxMessage, DefaultMaxMessage)
 	orElse(&c.MaxBatch, DefaultMaxBatch)
+	orElse(&c.TTL, DefaultTTL)
 	orElse(&c.Name, "flux-"+url.PathEscape(c.Region))
 	orElse(&c.Version, "devel")
 	orElse(&c.Logger, slog.New(slog.DiscardHandler))

@@ -24,7 +24,7 @@ type Emitter struct {
 	loaded  bool
 	term    *term
 	trouble trouble
-	rival   string        // the cluster that holds our region on the server
+	rival   string        // the cluster that has our region on the server
 	moved   chan struct{} // closed when something that Drained waits for may have come
 }
 
@@ -125,8 +125,8 @@ func (e *Emitter) Ready() error {
 	case !e.loaded:
 		return errors.New("what is in the cluster has not been listed and mapped yet")
 	case e.rival != "":
-		return fmt.Errorf("another cluster, with UID %s, reports as region %q to this flow, so nothing is sent; give each cluster its own region key, "+
-			"or delete the region on the server when that cluster is gone", e.rival, e.cfg.Region)
+		return fmt.Errorf("another cluster, with UID %s, reports as region %q to this flow, so nothing is sent of this one, with UID %s; give each cluster its own "+
+			"region key, or delete the region on the server when that cluster is gone", e.rival, e.cfg.Region, e.cfg.ClusterUID)
 	case e.trouble.err != nil:
 		return e.trouble.err
 	case e.term != nil && !e.box.compared:

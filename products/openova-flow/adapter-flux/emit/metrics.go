@@ -33,7 +33,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	}
 	m := &metrics{
 		posts: prometheus.NewCounterVec(prometheus.CounterOpts{Name: ns + "posts_total",
-			Help: "POSTs to the flow server, by outcome: ok, refused, conflict, lost, too_large, limited, denied, error, unanswered."}, []string{"outcome"}),
+			Help: "POSTs to the flow server, by outcome: ok, refused, conflict, lost, unleased, too_large, limited, denied, error, unanswered."}, []string{"outcome"}),
 		messages:  counter("messages_sent_total", "FlowMessages that the server confirmed."),
 		changes:   counter("changes_confirmed_total", "Changes of nodes and relationships that the server confirmed."),
 		dropped:   counter("changes_dropped_total", "Changes that the server refused for good. Each is tried again when its value changes."),

@@ -144,7 +144,7 @@ func newRig(t *testing.T, b backend, options ...func(*Config)) *rig {
 		w = &wire{backend: b}
 	}
 	g := &rig{T: t, wire: w, region: newRegion("r1"), log: &logLines{}}
-	cfg := Config{URL: "http://flow", FlowID: "F", Region: "r1", Source: g.region, Transport: w,
+	cfg := Config{URL: "http://flow", FlowID: "F", Region: "r1", Source: g.region, Transport: w, ClusterUID: "uid-ours",
 		Logger: slog.New(slog.NewTextHandler(g.log, nil))}
 	for _, o := range options {
 		o(&cfg)

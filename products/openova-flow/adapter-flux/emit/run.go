@@ -72,12 +72,16 @@ type runner struct {
 	cause       string // of the next comparison
 	compareAt   time.Time
 	checkAt     time.Time
+	lease       string    // of the region; empty: none
+	claimAt     time.Time // of the next claim
 
 	notBefore time.Time // of the next request
 	told      bool      // notBefore is what the server asked for
 	attempt   int       // requests that failed in a row
 	lost      int       // POSTs in a row that met another incarnation
 	stale     int       // POSTs in a row that met a newer emitter
+	unleased  int       // POSTs in a row whose lease was not the flow's
+	refusals  int       // claims in a row that another cluster stood against
 	lim       limits
 }
 
@@ -94,7 +98,7 @@ func (r *runner) begin(t *term) {
 func (r *runner) step() time.Duration {
 	r.mu.Lock()
 	t, loaded, compared, rival := r.Emitter.term, r.loaded, r.box.compared, r.rival != ""
-	under := r.box.sent != nil
+	under, troubled := r.box.sent != nil, r.trouble.err != nil
 	r.mu.Unlock()
 	if t != r.term {
 		r.begin(t)
@@ -110,6 +114,9 @@ func (r *runner) step() time.Duration {
 		return never
 	case rival && now.Before(r.checkAt):
 		return r.checkAt.Sub(now)
+	case r.claims(now, troubled):
+		r.claim()
+		return 0
 	case !compared || !under && !now.Before(r.compareAt):
 		r.compare()
 		return 0
@@ -142,6 +149,9 @@ func (r *runner) send(now time.Time) time.Duration {
 		if !at.IsZero() && at.Before(next) {
 			next = at
 		}
+	}
+	if r.cfg.ClusterUID != "" && r.claimAt.After(now) && r.claimAt.Before(next) {
+		next = r.claimAt
 	}
 	return next.Sub(now)
 }

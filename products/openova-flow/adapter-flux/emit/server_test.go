@@ -46,14 +46,15 @@ func eachBackend(t *testing.T, limits serverLimits, f func(t *testing.T, b backe
 type realServer struct {
 	limits  serverLimits
 	mu      sync.Mutex
+	hub     *hub.Hub
 	handler http.Handler
 }
 
 func (s *realServer) restart() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	h := hub.New(hub.Config{MaxNodes: s.limits.nodes})
-	s.handler = httpapi.New(h, httpapi.Config{Logger: slog.New(slog.DiscardHandler), MaxMessageBytes: int64(s.limits.message), MaxBatchBytes: int64(s.limits.batch)})
+	s.hub = hub.New(hub.Config{MaxNodes: s.limits.nodes})
+	s.handler = httpapi.New(s.hub, httpapi.Config{Logger: slog.New(slog.DiscardHandler), MaxMessageBytes: int64(s.limits.message), MaxBatchBytes: int64(s.limits.batch)})
 }
 
 func (s *realServer) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -305,7 +306,7 @@ func (w *wire) underWay() bool {
 	return w.under > 0
 }
 
-// looks counts the GETs that came through.
+// looks counts the GETs and PUTs that came through.
 func (w *wire) looks() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -60,7 +60,7 @@ func (r *runner) snapshot() (*flow.Message, answer, bool) {
 	return nil, a, false
 }
 
-// heldBy returns the UID of another cluster that holds our region.
+// heldBy returns the UID of another cluster that the region's node is from.
 func (r *runner) heldBy(snapshot *flow.Message) string {
 	uid := clusterUID(r.cfg.Region, snapshot.Nodes)
 	if r.cfg.ClusterUID == "" || uid == r.cfg.ClusterUID {
@@ -77,7 +77,7 @@ func (r *runner) compare() {
 	}
 	now := time.Now()
 	r.checkAt, r.compareAt = now.Add(checkPeriod), now.Add(comparePeriod)
-	if r.meetsRival(r.heldBy(snapshot)) {
+	if r.lease == "" && r.meetsRival(r.heldBy(snapshot)) { // a server without claims
 		return
 	}
 	r.etag, r.incarnation = a.etag, a.incarnation
@@ -120,7 +120,7 @@ func (r *runner) meetsRival(uid string) bool {
 		return false
 	}
 	if before != uid {
-		r.log.Error("another cluster reports as this region, so nothing is sent", "cluster", uid)
+		r.log.Error("another cluster reports as this region, so nothing is sent", "cluster", uid, "own", r.cfg.ClusterUID)
 	}
 	return true
 }
@@ -162,6 +162,9 @@ func (r *runner) check() {
 // distrust puts back what is under way and has the server compared before anything else is sent.
 func (r *runner) distrust(cause string) {
 	r.cause = cause
+	if cause == "lost" { // and the claim with it
+		r.lease, r.claimAt = "", time.Time{}
+	}
 	r.with((*outbox).distrust)
 }
 
@@ -176,7 +179,7 @@ func (r *runner) post(b *batch) {
 	r.posted = time.Now()
 	var a answer
 	counts, err := r.request(func(ctx context.Context) (err error) {
-		a, err = r.client.post(ctx, b, r.name(b.n))
+		a, err = r.client.post(ctx, b, r.name(b.n), r.lease)
 		return err
 	})
 	if !counts {
@@ -211,6 +214,12 @@ func (r *runner) answered(b *batch, a answer, err error) string {
 			r.failed("lost", errors.New("the flow is made anew on the server time and again; check that all emitters of the flow reach the same server"), 0)
 		}
 		return "lost"
+	case a.status == http.StatusConflict && a.isProblem && a.problem.Field == "Flow-Lease":
+		r.lease, r.claimAt = "", time.Time{} // then the same POST again
+		if r.unleased++; r.unleased > 1 {
+			r.failed("lease", errors.New("the claim of the region is lost on the server time and again; check that all requests reach the same server"), 0)
+		}
+		return "unleased"
 	case a.status == http.StatusConflict:
 		// A clock that was set back would keep us below for as long; so the number leaps ahead, further each time.
 		// It does not help against a greater epoch, and is not meant to.
@@ -232,8 +241,11 @@ func (r *runner) answered(b *batch, a answer, err error) string {
 
 func (r *runner) confirmed(b *batch, a answer) {
 	now := time.Now()
-	r.lost, r.stale, r.lim.single = 0, 0, false
+	r.lost, r.stale, r.unleased, r.lim.single = 0, 0, 0, false
 	r.checkAt = now.Add(checkPeriod)
+	if r.lease != "" {
+		r.claimAt = now.Add(r.cfg.TTL / 3)
+	}
 	if a.incarnation != "" {
 		r.incarnation = a.incarnation
 	}

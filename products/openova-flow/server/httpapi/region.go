@@ -55,6 +55,7 @@ func (s *Server) claimRegion(w http.ResponseWriter, r *http.Request, g *auth.Gra
 	claim.FlowID, claim.Region = flowID, region
 	claim.Admin = s.cfg.Auth.Guarded() && g.CanAdmin(flowID) // where everybody is one, no two emitters would be kept apart
 	lease, err := s.hub.Claim(claim)
+	w.Header().Set(headerIncarnation, s.hub.Incarnation(flowID))
 	if err != nil {
 		s.refuseClaim(w, claim, err)
 		return

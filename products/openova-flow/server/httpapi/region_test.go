@@ -27,6 +27,9 @@ func (e *env) lease(region, cluster string) string {
 		TTLSeconds int
 		ExpiresAt  int64
 	}
+	if a.header.Get("Flow-Incarnation") != e.hub.Incarnation("F") {
+		e.t.Errorf("%v", a.header)
+	}
 	if err := json.Unmarshal([]byte(a.body), &got); err != nil || a.status != 200 || got.Lease == "" || got.TTLSeconds != 30 {
 		e.t.Fatalf("%d %s", a.status, a.body)
 	}

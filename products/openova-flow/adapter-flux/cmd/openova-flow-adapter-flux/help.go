@@ -17,11 +17,12 @@ const usage = `openova-flow-adapter-flux shows the Flux releases of a cluster to
   openova-flow-adapter-flux record [-o FILE] [--redact] [flags]
         Writes what the watch delivers as JSON lines, to stdout or FILE. --redact takes the values out of
         spec.values and leaves their names.
-  openova-flow-adapter-flux replay [--speed N|max] [--dry-run] [--rebase] [flags] REGION=FILE...
+  openova-flow-adapter-flux replay [--speed N|max] [--dry-run] [--rebase] [--stay] [flags] REGION=FILE...
         Plays recordings, each as a region, through the same mapping to the flow server, at N times the speed at
         which they were recorded (1). FILE may be - for stdin. Ends when all is confirmed.
         --dry-run needs no server: it prints every FlowMessage on stdout, one a line. FLOW_ID is then "replay"
-        when it is not set. --rebase moves all times so that it seems to happen now.
+        when it is not set. --rebase moves all times so that it seems to happen now. --stay says "replayed" at the end
+        and goes on speaking for the regions, which the server otherwise shows as not heard of any more.
   openova-flow-adapter-flux version
   openova-flow-adapter-flux help [--markdown]
         --markdown prints the settings as the table that the README has.

@@ -24,12 +24,14 @@ type replayConfig struct {
 	speed  float64 // +Inf: without waiting
 	dryRun bool
 	rebase bool
+	stay   bool
 }
 
 func replayCommand(ctx context.Context, args []string, getenv func(string) (string, bool), s std) error {
 	r := newReader("replay", getenv)
 	speed := r.String("speed", "1", "how many times faster than recorded, or max")
 	dryRun := r.Bool("dry-run", false, "print the messages instead of sending them")
+	stay := r.Bool("stay", false, "go on speaking for the regions when all is confirmed, until told to stop")
 	rebase := r.Bool("rebase", false, "move all times so that it seems to happen now")
 	// What a dry run needs is known only after the flags are parsed.
 	if err := r.Parse(args); err == nil && *dryRun && *r.values["flow-id"] == "" {
@@ -43,10 +45,13 @@ func replayCommand(ctx context.Context, args []string, getenv func(string) (stri
 	if errors.Is(err, errHelp) {
 		return err
 	}
-	rc := replayConfig{config: c, dryRun: *dryRun, rebase: *rebase}
+	rc := replayConfig{config: c, dryRun: *dryRun, rebase: *rebase, stay: *stay}
 	var wrong error
 	if rc.speed, wrong = parseSpeed(*speed); wrong == nil && rc.rebase && math.IsInf(rc.speed, 1) {
 		wrong = errors.New(`--rebase needs a speed: with --speed max all times would be the same`)
+	}
+	if *stay && *dryRun {
+		wrong = errors.Join(wrong, errors.New(`--stay needs a flow server: a dry run speaks for no region`))
 	}
 	tapes, noTapes := openTapes(r.Args(), s.in)
 	if err := errors.Join(err, wrong, noTapes); err != nil {
@@ -161,6 +166,10 @@ func replay(ctx context.Context, c replayConfig, tapes []*tape, stdout io.Writer
 		}
 	}
 	logger.Info("replayed", "events", p.played, "regions", len(order))
+	if c.stay {
+		fmt.Fprintln(stdout, "replayed")
+		<-ctx.Done()
+	}
 	return nil
 }
 
@@ -180,7 +189,9 @@ func newStage(c replayConfig, region string, printer *printer, logger *slog.Logg
 	dropped := newDropped()
 	emitter, err := emit.New(emit.Config{
 		URL: c.server, FlowID: c.flowID, Region: region, Source: st.pump, Name: "replay-" + region,
-		TokenFile: c.tokenFile, CAFile: c.caFile, Interval: c.interval, PostTimeout: c.postTimeout,
+		ClusterUID: "replay-" + region, // a recording does not say which cluster it is of; it is none that is alive
+		TTL:        c.ttl,
+		TokenFile:  c.tokenFile, CAFile: c.caFile, Interval: c.interval, PostTimeout: c.postTimeout,
 		Version: buildVersion(), Logger: logger, Registerer: dropped.registry,
 	})
 	if err != nil {

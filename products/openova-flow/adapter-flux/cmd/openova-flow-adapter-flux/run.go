@@ -151,7 +151,7 @@ func (a *adapter) run(ctx context.Context, listener net.Listener) error {
 	}
 	seeded := make(chan struct{})
 	emitter, err := emit.New(emit.Config{
-		URL: a.config.server, FlowID: a.config.flowID, Region: a.config.region, Source: a.pump, ClusterUID: a.watcher.ClusterUID(),
+		URL: a.config.server, FlowID: a.config.flowID, Region: a.config.region, Source: a.pump, ClusterUID: a.watcher.ClusterUID(), TTL: a.config.ttl,
 		Seed: func(previous []flow.Node) {
 			a.pump.Seed(previous)
 			close(seeded)

@@ -24,6 +24,7 @@ type config struct {
 	namespaces     []string // empty for all
 	interval       time.Duration
 	postTimeout    time.Duration
+	ttl            time.Duration
 	healthAddr     string
 	tokenFile      string
 	caFile         string
@@ -78,6 +79,11 @@ var settings = []setting{
 	{"POST_TIMEOUT", "post-timeout", "10s", "", "a duration such as 10s, from 10ms to 10m", "How long to wait for the answer to a POST.", sending,
 		func(c *config, v string) error {
 			return setDuration(&c.postTimeout, v, 10*time.Millisecond, 10*time.Minute)
+		}},
+	{"REGION_TTL", "region-ttl", "30s", "", "whole seconds such as 30s, from 5s to 1h", "How long the flow server takes the region for heard of without a word from here. A word comes three times as often.", sending,
+		func(c *config, v string) error {
+			err := setDuration(&c.ttl, v, 5*time.Second, time.Hour)
+			return cmp.Or(err, check(c.ttl%time.Second == 0))
 		}},
 	{"FLOW_TOKEN_FILE", "flow-token-file", "", "none", "the path of a file", "A file with a bearer token for the flow server. It is read anew for each request.", sending,
 		func(c *config, v string) error { c.tokenFile = v; return nil }},

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch/apitest"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// told is what a server's stream says of regions, kept up over its restarts.
+type told struct {
+	mu   sync.Mutex
+	last hub.Regions
+}
+
+func follow(t *testing.T, addr, flowID string) *told {
+	t.Helper()
+	v, ctx := &told{}, t.Context()
+	go func() {
+		for ctx.Err() == nil {
+			req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/v1/flows/"+flowID+"/stream", nil)
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				time.Sleep(20 * time.Millisecond) // the server is away
+				continue
+			}
+			v.read(bufio.NewReader(res.Body))
+			res.Body.Close()
+		}
+	}()
+	return v
+}
+
+func (v *told) read(in *bufio.Reader) {
+	for event := ""; ; {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return
+		}
+		switch name, value, _ := strings.Cut(strings.TrimSpace(line), ": "); {
+		case name == "event":
+			event = value
+		case name == "data" && event == "regions":
+			var r hub.Regions
+			if json.Unmarshal([]byte(value), &r) == nil {
+				v.mu.Lock()
+				v.last = r
+				v.mu.Unlock()
+			}
+		}
+	}
+}
+
+// String is the last that was told of the region fsn1.
+func (v *told) String() string {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	r, ok := v.last.Regions["fsn1"]
+	if !ok {
+		return "unclaimed"
+	}
+	text := r.State + " " + r.Cluster
+	if r.Refused != nil {
+		text += ", refused " + r.Refused.Cluster
+	}
+	return text
+}
+
+func (v *told) says(text string) func() bool { return func() bool { return v.String() == text } }
+
+func identified(t *testing.T, uid string) (*apitest.Server, string) {
+	t.Helper()
+	s := apitest.New(uid)
+	t.Cleanup(s.Close)
+	for _, k := range watch.Kinds {
+		s.Serve(k.Resource, k.Name)
+	}
+	return s, kubeconfigOf(t, s)
+}
+
+// TestOneClusterSpeaksForARegion has two clusters claim one region, the first die, and the server restart.
+func TestOneClusterSpeaksForARegion(t *testing.T) {
+	one, kubeconfig1 := identified(t, "cluster-1")
+	two, kubeconfig2 := identified(t, "cluster-2")
+	write(t, one, "kit-fsn1")
+	write(t, two, "kit-hel1")
+	addr, health1, health2 := freeAddr(t), freeAddr(t), freeAddr(t)
+	serve := func() *process {
+		p := spawn(t, []string{"FLOW_SERVER_LISTEN_ADDR=" + addr, "FLOW_SERVER_STATE_FILE=" + filepath.Join(filepath.Dir(kubeconfig1), "state"), "FLOW_SERVER_DRAIN_DELAY=0s"}, serverBinary)
+		eventually(t, "the flow server is ready", p.out, func() bool {
+			code, _ := get("http://" + addr + "/readyz")
+			return code == http.StatusOK
+		})
+		return p
+	}
+	server := serve()
+	page := follow(t, addr, "env-1")
+	eventually(t, "nobody has claimed it", page, page.says("unclaimed"))
+
+	first := running(t, addr, health1, kubeconfig1, "REGION_TTL=5s")
+	eventually(t, "the first is ready", first.out, ready(health1))
+	eventually(t, "the first speaks", page, page.says("fresh cluster-1"))
+	want := truth(t, "fsn1", "kit-fsn1")
+	eventually(t, "the first's region is there", first.out, func() bool {
+		m := snapshot(t, addr, "env-1")
+		return m != nil && maps.Equal(statuses(m.Nodes), want)
+	})
+
+	second := running(t, addr, health2, kubeconfig2, "REGION_TTL=5s")
+	eventually(t, "the second is refused, and the page says so", page, page.says("fresh cluster-1, refused cluster-2"))
+	eventually(t, "the second says so", second.out, func() bool {
+		code, why := get("http://" + health2 + "/readyz")
+		_, metrics := get("http://" + health2 + "/metrics")
+		return code == http.StatusServiceUnavailable && strings.Contains(why, "cluster-1") && strings.Contains(why, "cluster-2") &&
+			strings.Contains(metrics, "\nflow_adapter_cluster_conflict 1")
+	})
+	if n := strings.Count(second.out.String(), "another cluster reports as this region"); n != 1 || !strings.Contains(second.out.String(), `"cluster":"cluster-1","own":"cluster-2"`) {
+		t.Errorf("said %d times:\n%s", n, second.out)
+	}
+	if got := statuses(snapshot(t, addr, "env-1").Nodes); !maps.Equal(got, want) {
+		t.Errorf("the second has written: %v", got)
+	}
+
+	first.kill()
+	eventually(t, "the first is not heard of any more", page, page.says("stale cluster-1, refused cluster-2"))
+	server.terminate(t)
+	server = serve()
+	eventually(t, "after a restart it still is the first's", page, page.says("stale cluster-1, refused cluster-2"))
+	first = running(t, addr, health1, kubeconfig1, "REGION_TTL=5s")
+	eventually(t, "the first speaks again", page, page.says("fresh cluster-1, refused cluster-2"))
+	second.terminate(t)
+	eventually(t, "the second has given up", page, page.says("fresh cluster-1"))
+
+	server.terminate(t)
+	first.kill()
+	server = serve()
+	eventually(t, "after a restart it is stale until it is renewed", page, page.says("stale cluster-1"))
+	first = running(t, addr, health1, kubeconfig1, "REGION_TTL=5s")
+	eventually(t, "which it is", page, page.says("fresh cluster-1"))
+	if first.terminate(t); first.failed != nil {
+		t.Errorf("%v\n%s", first.failed, first.out)
+	}
+	server.kill()
+}
+
+// TestAReplayThatStaysKeepsItsRegionsFresh, which is what the demo shows.
+func TestAReplayThatStaysKeepsItsRegionsFresh(t *testing.T) {
+	addr := freeAddr(t)
+	flowServer(t, addr)
+	page := follow(t, addr, "demo")
+	player := spawn(t, []string{"FLOW_SERVER_URL=http://" + addr, "FLOW_ID=demo", "REGION_TTL=5s", "LOG_LEVEL=warn"}, adapterBinary,
+		"replay", "--stay", "--speed", "max", "fsn1="+recordings+"kit-fsn1.jsonl")
+	eventually(t, "all has been played", player.out, func() bool { return player.out.String() == "replayed\n" })
+	eventually(t, "its region is fresh", page, page.says("fresh replay-fsn1"))
+	if player.terminate(t); player.failed != nil {
+		t.Errorf("%v\n%s", player.failed, player.out)
+	}
+	eventually(t, "it is not heard of any more", page, page.says("stale replay-fsn1"))
+}

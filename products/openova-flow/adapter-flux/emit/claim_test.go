@@ -1,0 +1,288 @@
+package emit
+
+import (
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// claimed runs a test against the real server in fake time.
+func claimed(t *testing.T, f func(t *testing.T, s *realServer)) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &realServer{}
+		s.restart()
+		f(t, s)
+	})
+}
+
+// region is what the server says of region r1, nil when it is not claimed.
+func (s *realServer) region(t *testing.T) *hub.Region {
+	t.Helper()
+	reader, err := s.hub.Follow("F", 0, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	_, data, _ := strings.Cut(string(reader.Take().Frames[0]), "data: ")
+	var all hub.Regions
+	if err := json.Unmarshal([]byte(data), &all); err != nil {
+		t.Fatal(err)
+	}
+	if r, ok := all.Regions["r1"]; ok {
+		return &r
+	}
+	return nil
+}
+
+// calls are requests in their order, as method and end of the path.
+type calls struct {
+	mu   sync.Mutex
+	list []string
+}
+
+func (c *calls) note(req *http.Request, _ []byte) *fault {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.list = append(c.list, req.Method+" "+strings.TrimPrefix(req.URL.Path, "/v1/flows/F"))
+	return nil
+}
+
+func (c *calls) take() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := c.list
+	c.list = nil
+	return out
+}
+
+func TestTheRegionIsClaimedBeforeAnythingIsSent(t *testing.T) {
+	claimed(t, func(t *testing.T, s *realServer) {
+		g := newRig(t, s)
+		var seen calls
+		g.breaks(seen.note)
+		g.em.Lead(1)
+		g.run()
+		g.settle(time.Minute)
+		if got := seen.take(); len(got) != 0 {
+			t.Errorf("before it is loaded: %v", got)
+		}
+		g.em.Loaded()
+		g.change(g.region.is("", "running"), g.region.is("a", "running"))
+		g.drain()
+		if got := strings.Join(seen.take(), ", "); got != "PUT /regions/r1, GET /snapshot, POST /events" {
+			t.Errorf("it says %s", got)
+		}
+		if lease := g.all()[0].header.Get("Flow-Lease"); lease == "" {
+			t.Error("the POST carries no lease")
+		}
+		if r := s.region(t); r == nil || r.Cluster != "uid-ours" || r.State != hub.RegionFresh {
+			t.Errorf("%+v", r)
+		}
+		g.settle(DefaultTTL / 3 * 6)
+		if got := strings.Join(seen.take(), ", "); got != strings.TrimSuffix(strings.Repeat("PUT /regions/r1, ", 6), ", ") {
+			t.Errorf("in a quiet minute: %s", got)
+		}
+		for range 20 {
+			g.change(g.region.is("a", time.Now().String()))
+			g.settle(time.Second)
+		}
+		for _, call := range seen.take() {
+			if call != "POST /events" {
+				t.Errorf("%s beside POSTs that renew as well", call)
+			}
+		}
+		_ = g.stop()
+	})
+}
+
+func TestARegionThatAnotherClusterHasSilencesUs(t *testing.T) {
+	claimed(t, func(t *testing.T, s *realServer) {
+		g := newRig(t, s)
+		theirs := hub.Claim{FlowID: "F", Region: "r1", Cluster: "uid-theirs"}
+		claim := func() {
+			if _, err := s.hub.Claim(theirs); err != nil {
+				t.Fatal(err)
+			}
+		}
+		claim()
+		g.region.fold(g.region.is("", "running"), g.region.is("a", "running"))
+		g.lead()
+		for range 60 { // they renew
+			g.settle(10 * time.Second)
+			claim()
+			if r := s.region(t); r.Refused == nil || r.Refused.Cluster != "uid-ours" {
+				t.Fatalf("the server does not say that we try: %+v", r)
+			}
+		}
+		g.settle(time.Hour) // they do not, and nobody gave the region to us
+		if n := len(g.all()); n != 0 {
+			t.Errorf("%d POSTs", n)
+		}
+		g.readyIs("uid-theirs")
+		g.readyIs("uid-ours")
+		if g.log.count("another cluster") != 1 || g.log.count("cluster=uid-theirs own=uid-ours") != 1 || testutil.ToFloat64(g.em.metrics.conflict) != 1 {
+			t.Errorf("the conflict is not in the log once with both, or not in the metric: %v", g.log.lines)
+		}
+		g.direct(t, http.MethodDelete, "/regions/r1", "")
+		g.settle(DefaultTTL)
+		g.same()
+		g.readyIs("")
+		if testutil.ToFloat64(g.em.metrics.conflict) != 0 {
+			t.Error("the metric says that there is still a conflict")
+		}
+
+		g.direct(t, http.MethodDelete, "/regions/r1", "") // and they take it over later
+		claim()
+		before := len(g.applied())
+		g.change(g.region.is("a", "failed"))
+		g.settle(time.Minute)
+		g.readyIs("uid-theirs")
+		if len(g.applied()) != before || g.log.count("another cluster") != 2 {
+			t.Errorf("%d POSTs into another cluster's region", len(g.applied())-before)
+		}
+		if err := g.stop(); err == nil {
+			t.Error("Run says that all was sent")
+		}
+	})
+}
+
+// TestALostLeaseIsClaimedAgainAndTheSamePostRepeated has the region deleted on the server while the emitter is quiet.
+func TestALostLeaseIsClaimedAgainAndTheSamePostRepeated(t *testing.T) {
+	claimed(t, func(t *testing.T, s *realServer) {
+		g := newRig(t, s)
+		g.lead()
+		g.change(g.region.is("a", "running"))
+		g.drain()
+		g.settle(time.Second)
+		if _, err := s.hub.DeleteRegion("F", "r1"); err != nil {
+			t.Fatal(err)
+		}
+		var seen calls
+		g.breaks(seen.note)
+		before := len(g.all())
+		g.change(g.region.is("a", "succeeded"))
+		g.drain()
+		if got := strings.Join(seen.take(), ", "); got != "POST /events, PUT /regions/r1, POST /events" {
+			t.Errorf("it says %s", got)
+		}
+		posts := g.all()[before:]
+		if posts[0].body != posts[1].body || posts[0].header.Get("Flow-Emitter") != posts[1].header.Get("Flow-Emitter") || posts[0].header.Get("Flow-Lease") == posts[1].header.Get("Flow-Lease") {
+			t.Errorf("%+v", posts)
+		}
+		if n := testutil.ToFloat64(g.em.metrics.posts.WithLabelValues("unleased")); n != 1 {
+			t.Errorf("%v are counted", n)
+		}
+		_ = g.stop()
+	})
+}
+
+// TestALeaseThatNeverHoldsIsNoLoop has every POST be refused for its lease.
+func TestALeaseThatNeverHoldsIsNoLoop(t *testing.T) {
+	claimed(t, func(t *testing.T, s *realServer) {
+		g := newRig(t, s)
+		g.breaks(func(req *http.Request, _ []byte) *fault {
+			if req.Method != http.MethodPost {
+				return nil
+			}
+			return &fault{status: 409, header: map[string]string{"Content-Type": "application/problem+json"}, body: `{"field":"Flow-Lease"}`}
+		})
+		g.lead()
+		g.change(g.region.is("a", "running"))
+		g.settle(10 * time.Minute)
+		if n := len(g.all()); n < 20 || n > 120 {
+			t.Errorf("%d POSTs in ten minutes", n)
+		}
+		g.readyIs("claim of the region is lost")
+		g.breaks(nil)
+		g.drain()
+		g.readyIs("")
+		_ = g.stop()
+	})
+}
+
+// TestWhatIsNotTakenIsNotSaidToBeFresh has the server refuse POSTs, and take everything else.
+func TestWhatIsNotTakenIsNotSaidToBeFresh(t *testing.T) {
+	claimed(t, func(t *testing.T, s *realServer) {
+		g := newRig(t, s)
+		g.lead()
+		g.change(g.region.is("a", "running"))
+		g.drain()
+		broken := func(req *http.Request, _ []byte) *fault {
+			if req.Method == http.MethodPost {
+				return &fault{status: http.StatusServiceUnavailable}
+			}
+			return nil
+		}
+		g.breaks(broken)
+		g.change(g.region.is("a", "succeeded"))
+		g.settle(5 * time.Minute)
+		if heard := time.Since(time.UnixMilli(s.region(t).Heard)); heard < 4*time.Minute {
+			t.Errorf("what the region shows is five minutes old, and it was heard of %s ago", heard)
+		}
+		g.breaks(nil)
+		g.drain()
+		if heard := time.Since(time.UnixMilli(s.region(t).Heard)); heard > time.Second {
+			t.Errorf("it was heard of %s ago", heard)
+		}
+		_ = g.stop()
+	})
+}
+
+func TestAServerThatWasAwayIsToldAgain(t *testing.T) {
+	claimed(t, func(t *testing.T, s *realServer) {
+		g := newRig(t, s)
+		g.lead()
+		g.change(g.region.is("a", "running"))
+		g.drain()
+		s.restart()
+		if s.region(t) != nil {
+			t.Error("a server that lost everything knows the region")
+		}
+		g.settle(10 * time.Second)
+		if r := s.region(t); r == nil || r.State != hub.RegionFresh {
+			t.Errorf("%+v", r)
+		}
+		g.same()
+		g.readyIs("")
+		_ = g.stop()
+	})
+}
+
+// TestATokenThatMayNotClaim has claims refused for good.
+func TestATokenThatMayNotClaim(t *testing.T) {
+	claimed(t, func(t *testing.T, s *realServer) {
+		g := newRig(t, s)
+		broken := func(req *http.Request, _ []byte) *fault {
+			if req.Method == http.MethodPut {
+				return &fault{status: http.StatusForbidden, header: map[string]string{"Content-Type": "application/problem+json"}, body: `{"field":"region"}`}
+			}
+			return nil
+		}
+		g.breaks(broken)
+		g.change(g.region.is("a", "running"))
+		g.lead()
+		g.settle(10 * time.Minute)
+		g.readyIs("does not let the token claim this region")
+		if n := g.log.count("does not let the token"); n != 1 || len(g.all()) != 0 {
+			t.Errorf("%d lines, %d POSTs", n, len(g.all()))
+		}
+		g.breaks(nil)
+		g.drain()
+		g.readyIs("")
+		g.breaks(broken) // the right is taken away
+		g.settle(10 * time.Minute)
+		g.readyIs("does not let the token claim this region")
+		if n := g.log.count("does not let the token"); n != 2 {
+			t.Errorf("%d lines", n)
+		}
+		_ = g.stop()
+	})
+}

@@ -270,7 +270,7 @@ func (s *Server) findFlow(parts []string) (route, bool) {
 		}
 	}
 	read, remove := (*auth.Grant).CheckRead, (*auth.Grant).CheckDelete
-	write := func(*auth.Grant, string) error { return nil } // post checks by itself: what it refuses is counted as refused messages too; so does claimRegion, which knows the region
+	later := func(*auth.Grant, string) error { return nil } // the handler checks, which knows of more: messages, a region
 	rt := route{name: "none"}
 	if valid {
 		rt.flowID = id
@@ -281,7 +281,7 @@ func (s *Server) findFlow(parts []string) (route, bool) {
 	case 3:
 		switch rt.name = parts[2]; rt.name {
 		case "events":
-			rt.get, rt.post = with(read, s.events), with(write, s.post)
+			rt.get, rt.post = with(read, s.events), with(later, s.post)
 		case "snapshot":
 			rt.get = with(read, s.snapshot)
 		case "stream":
@@ -300,7 +300,7 @@ func (s *Server) findFlow(parts []string) (route, bool) {
 				withRegion(w, r, g, id, parts[3], f)
 			}
 		}
-		rt.name, rt.put, rt.del = "region", with(write, region(s.claimRegion)), with(remove, region(s.deleteRegion))
+		rt.name, rt.put, rt.del = "region", with(later, region(s.claimRegion)), with(remove, region(s.deleteRegion))
 	default:
 		return rt, false
 	}

@@ -152,7 +152,7 @@ type env struct {
 
 func start(t testing.TB, hc hub.Config, ac httpapi.Config) *env {
 	t.Helper()
-	h := hub.New(hc)
+	h := newHub(t, hc)
 	api := httpapi.New(h, ac)
 	api.SetReady(true)
 	srv := httptest.NewUnstartedServer(api)

@@ -1,0 +1,224 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"github.com/openova-io/openova/products/openova-flow/server-jetstream/natslog"
+	"github.com/openova-io/openova/products/openova-flow/server-jetstream/natsserver"
+	"github.com/openova-io/openova/products/openova-flow/server/app"
+	"github.com/openova-io/openova/products/openova-flow/server/cli"
+)
+
+// config is what can be set besides what every server has.
+type config struct {
+	url                                          string
+	credsFile, user, passwordFile, natsTokenFile string
+	caFile, certFile, keyFile                    string
+	dataDir                                      string
+	sync                                         time.Duration // 0: always
+	name                                         string
+	replicas                                     int
+}
+
+func (c *config) settings() []cli.Setting {
+	text := func(to *string) func(string) error {
+		return func(v string) error { *to = v; return nil }
+	}
+	file := func(to *string) func(string) error {
+		return func(v string) error {
+			*to = v
+			f, err := os.Open(v)
+			if err != nil {
+				return err
+			}
+			return f.Close()
+		}
+	}
+	return []cli.Setting{
+		{Env: "NATS_URL", Allowed: "URLs such as nats://nats-0:4222, tls:// or wss:// too, with commas between; none: a NATS server in the process, with its files in FLOW_SERVER_DATA_DIR", Help: "the NATS servers, with JetStream, that keep the flows", Set: c.setURL},
+		{Env: "NATS_CREDS_FILE", Allowed: "a file that nsc has made, with a user's JWT and seed; none: no credentials", Help: "who the server is to NATS", Set: file(&c.credsFile)},
+		{Env: "NATS_USER", Allowed: "a name, with NATS_PASSWORD_FILE; none: none", Help: "who the server is to NATS", Set: text(&c.user)},
+		{Env: "NATS_PASSWORD_FILE", Allowed: "a file with the password of NATS_USER and nothing else; none: none", Help: "the user's password; read again at each connection", Set: file(&c.passwordFile)},
+		{Env: "NATS_TOKEN_FILE", Allowed: "a file with a token and nothing else; none: none", Help: "who the server is to NATS; read again at each connection", Set: file(&c.natsTokenFile)},
+		{Env: "NATS_CA_FILE", Allowed: "a file with PEM certificates; none: those of the system", Help: "who may have signed the certificates of the NATS servers", Set: file(&c.caFile)},
+		{Env: "NATS_CERT_FILE", Allowed: "a file with a PEM certificate, with NATS_KEY_FILE; none: no certificate is shown", Help: "the server's certificate to NATS; read again at each connection", Set: file(&c.certFile)},
+		{Env: "NATS_KEY_FILE", Allowed: "a file with a PEM private key, with NATS_CERT_FILE; none: none", Help: "the certificate's key", Set: file(&c.keyFile)},
+		{Env: "FLOW_SERVER_DATA_DIR", Allowed: "a directory of this server alone; must be set when NATS_URL is not", Help: "where the NATS server in the process keeps its files", Set: text(&c.dataDir)},
+		{Env: "FLOW_SERVER_SYNC", Default: "always", Allowed: "always, or a duration from 10ms to 1h", Help: "when the NATS server in the process syncs what it wrote to disk: always is before a change is acknowledged; with a duration, a power cut loses what was acknowledged since, and the end of the process still loses nothing", Set: c.setSync},
+		{Env: "FLOW_SERVER_STREAM_NAME", Default: "openova-flow", Allowed: "1 to 32 of a-z 0-9 and -, starting with a letter", Help: "prefix of the names of stream, subjects and bucket; servers of one name are replicas of each other", Set: c.setName},
+		{Env: "FLOW_SERVER_STREAM_REPLICAS", Default: "1", Allowed: "1, 3 or 5; 1 when NATS_URL is not set", Help: "NATS servers that have a copy of the stream and the bucket", Set: c.setReplicas},
+	}
+}
+
+func (c *config) setURL(v string) error {
+	c.url = v
+	for one := range strings.SplitSeq(v, ",") {
+		u, err := url.Parse(strings.TrimSpace(one))
+		if err != nil || u.Host == "" || u.User != nil || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+			return errors.New("no such URL")
+		}
+	}
+	return nil
+}
+
+func (c *config) setSync(v string) error {
+	if v == "always" {
+		c.sync = 0
+		return nil
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d < 10*time.Millisecond || d > time.Hour {
+		return errors.New("out of range")
+	}
+	c.sync = d
+	return nil
+}
+
+func (c *config) setName(v string) error {
+	c.name = v
+	if len(v) > 32 || v[0] < 'a' || v[0] > 'z' || strings.Trim(v, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
+		return errors.New("no such name")
+	}
+	return nil
+}
+
+func (c *config) setReplicas(v string) error {
+	c.replicas = strings.Index("-1-3-5", v)
+	if len(v) != 1 || c.replicas < 0 || v == "-" {
+		return errors.New("no such number")
+	}
+	return nil
+}
+
+// check holds settings to each other.
+func (c *config) check(a *app.Config) error {
+	ways := 0
+	for _, set := range []bool{c.credsFile != "", c.user != "", c.natsTokenFile != ""} {
+		if set {
+			ways++
+		}
+	}
+	switch {
+	case a.StateFile != "":
+		return errors.New("FLOW_SERVER_STATE_FILE is set, but this program keeps flows in JetStream; unset it")
+	case (c.user == "") != (c.passwordFile == ""):
+		return errors.New("NATS_USER and NATS_PASSWORD_FILE go together; set both or neither")
+	case (c.certFile == "") != (c.keyFile == ""):
+		return errors.New("NATS_CERT_FILE and NATS_KEY_FILE go together; set both or neither")
+	case ways > 1:
+		return errors.New("NATS_CREDS_FILE, NATS_USER and NATS_TOKEN_FILE are ways to say one thing; set one of them")
+	case c.url == "" && c.dataDir == "":
+		return errors.New("neither NATS_URL nor FLOW_SERVER_DATA_DIR is set: name the NATS servers that keep the flows, or a directory to keep them in")
+	case c.url == "" && ways+len(c.caFile)+len(c.certFile) > 0:
+		return errors.New("there are credentials or certificates for NATS, and NATS_URL is not set; set it, or unset them")
+	case c.url == "" && c.replicas != 1:
+		return fmt.Errorf("FLOW_SERVER_STREAM_REPLICAS is %d, which needs as many NATS servers; set NATS_URL, or 1", c.replicas)
+	}
+	return nil
+}
+
+// prepare connects to NATS, one in the process when there is no other, and makes the log.
+func (c *config) prepare(ctx context.Context, a *app.Config) (release func(), err error) {
+	if err := c.check(a); err != nil {
+		return nil, err
+	}
+	var conn *nats.Conn
+	stop := func() {}
+	if c.url == "" {
+		conn, stop, err = c.embed(ctx, a)
+	} else {
+		conn, err = c.connect(a.Logger)
+	}
+	if err != nil {
+		return nil, err
+	}
+	release = func() {
+		conn.Close()
+		stop()
+	}
+	log, err := natslog.New(natslog.Config{Conn: conn, Name: c.name, Replicas: c.replicas, RingCapacity: a.Hub.RingCapacity, RingBytes: a.Hub.RingBytes, Logger: a.Logger})
+	if err != nil {
+		release()
+		return nil, err
+	}
+	a.Log = log
+	return release, nil
+}
+
+// maxPayload is the greatest that NATS takes.
+const maxPayload = 64 << 20
+
+func (c *config) embed(ctx context.Context, a *app.Config) (*nats.Conn, func(), error) {
+	if err := os.MkdirAll(c.dataDir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("FLOW_SERVER_DATA_DIR is %q, which can't be made: %w", c.dataDir, err)
+	}
+	unlock, err := lock(filepath.Join(c.dataDir, "lock"))
+	if err != nil {
+		return nil, nil, fmt.Errorf("FLOW_SERVER_DATA_DIR is %q, which can't be used: %w", c.dataDir, err)
+	}
+	s, err := natsserver.Start(ctx, natsserver.Config{Dir: c.dataDir, SyncInterval: c.sync, Logger: a.Logger,
+		MaxPayload: int32(min(a.HTTP.MaxBatchBytes+a.HTTP.MaxBatchBytes/8+1<<20, maxPayload))})
+	if err != nil {
+		unlock()
+		return nil, nil, fmt.Errorf("FLOW_SERVER_DATA_DIR is %q, which can't be used: %w", c.dataDir, err)
+	}
+	stop := func() { s.Stop(); unlock() }
+	conn, err := s.Connect()
+	if err != nil {
+		stop()
+		return nil, nil, fmt.Errorf("connect to NATS in the process: %w", err)
+	}
+	return conn, stop, nil
+}
+
+func (c *config) connect(log *slog.Logger) (*nats.Conn, error) {
+	options := []nats.Option{
+		nats.Name("openova-flow-server-jetstream"), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
+		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(250*time.Millisecond, 250*time.Millisecond), nats.Timeout(3 * time.Second),
+		nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2), nats.IgnoreAuthErrorAbort(),
+		nats.ReconnectBufSize(-1), // what can't be sent now is refused, and not kept to be sent when nobody waits for it any more
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			if err != nil {
+				log.Warn("the connection to NATS is lost", "err", err)
+			}
+		}),
+		nats.ReconnectHandler(func(conn *nats.Conn) { log.Info("connected to NATS", "server", conn.ConnectedServerName()) }),
+	}
+	secret := func(file string) string {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			log.Error("a secret for NATS can't be read", "err", err)
+		}
+		return strings.TrimSpace(string(b))
+	}
+	switch {
+	case c.credsFile != "":
+		options = append(options, nats.UserCredentials(c.credsFile))
+	case c.user != "":
+		options = append(options, nats.UserInfoHandler(func() (string, string) { return c.user, secret(c.passwordFile) }))
+	case c.natsTokenFile != "":
+		options = append(options, nats.TokenHandler(func() string { return secret(c.natsTokenFile) }))
+	}
+	if c.caFile != "" {
+		options = append(options, nats.RootCAs(c.caFile))
+	}
+	if c.certFile != "" {
+		options = append(options, nats.ClientCert(c.certFile, c.keyFile))
+	}
+	conn, err := nats.Connect(c.url, options...)
+	if err != nil {
+		return nil, fmt.Errorf("NATS_URL is %q, which can't be connected to: %w", c.url, err)
+	}
+	return conn, nil
+}

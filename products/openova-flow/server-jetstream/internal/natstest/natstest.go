@@ -1,0 +1,165 @@
+// Package natstest runs NATS servers as processes of their own, for tests.
+package natstest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Cluster is NATS servers with JetStream that are one cluster.
+type Cluster struct {
+	t     testing.TB
+	dir   string
+	nodes []*node
+}
+
+type node struct {
+	client, route int
+	mu            sync.Mutex
+	cmd           *exec.Cmd
+}
+
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "natstest")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "nats-server")
+	out, err := exec.Command("go", "build", "-o", program, "github.com/nats-io/nats-server/v2").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("build nats-server: %w: %s", err, out)
+	}
+	return program, nil
+})
+
+// Start starts n servers and waits until JetStream takes orders. They end with the test.
+func Start(t testing.TB, n int) *Cluster {
+	t.Helper()
+	if _, err := build(); err != nil {
+		t.Fatal(err)
+	}
+	c := &Cluster{t: t, dir: t.TempDir()}
+	for range n {
+		c.nodes = append(c.nodes, &node{client: freePort(t), route: freePort(t)})
+	}
+	for i := range n {
+		c.StartNode(i)
+	}
+	t.Cleanup(func() {
+		for i := range n {
+			c.Kill(i)
+		}
+	})
+	c.awaitLeader()
+	return c
+}
+
+func freePort(t testing.TB) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
+
+// StartNode starts a server, again after Kill.
+func (c *Cluster) StartNode(i int) {
+	c.t.Helper()
+	var routes []string
+	for _, n := range c.nodes {
+		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", n.route))
+	}
+	cluster := ""
+	if len(c.nodes) > 1 {
+		cluster = fmt.Sprintf("cluster { name: test, listen: \"127.0.0.1:%d\", routes: [%s] }\n", c.nodes[i].route, strings.Join(routes, ", "))
+	}
+	conf := filepath.Join(c.dir, fmt.Sprintf("n%d.conf", i))
+	text := fmt.Sprintf("server_name: n%d\nlisten: \"127.0.0.1:%d\"\nclient_advertise: \"127.0.0.1:%d\"\njetstream { store_dir: %q, sync_interval: \"1m\" }\n%s",
+		i, c.nodes[i].client, c.nodes[i].client, filepath.Join(c.dir, fmt.Sprintf("n%d", i)), cluster)
+	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	program, _ := build()
+	log, err := os.OpenFile(filepath.Join(c.dir, fmt.Sprintf("n%d.log", i)), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	defer log.Close()
+	cmd := exec.Command(program, "-c", conf)
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		c.t.Fatal(err)
+	}
+	c.nodes[i].mu.Lock()
+	c.nodes[i].cmd = cmd
+	c.nodes[i].mu.Unlock()
+}
+
+// Kill ends a server at once (SIGKILL).
+func (c *Cluster) Kill(i int) {
+	n := c.nodes[i]
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.cmd != nil {
+		_ = n.cmd.Process.Signal(syscall.SIGKILL)
+		_ = n.cmd.Wait()
+		n.cmd = nil
+	}
+}
+
+// Addr is where a server listens.
+func (c *Cluster) Addr(i int) string { return fmt.Sprintf("127.0.0.1:%d", c.nodes[i].client) }
+
+// URL names all servers.
+func (c *Cluster) URL() string {
+	var all []string
+	for i := range c.nodes {
+		all = append(all, "nats://"+c.Addr(i))
+	}
+	return strings.Join(all, ",")
+}
+
+// Connect returns a connection of the test's own.
+func (c *Cluster) Connect() *nats.Conn {
+	c.t.Helper()
+	conn, err := nats.Connect(c.URL(), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(conn.Close)
+	return conn
+}
+
+func (c *Cluster) awaitLeader() {
+	c.t.Helper()
+	conn := c.Connect()
+	for end := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		answer, err := conn.Request("$JS.API.INFO", nil, time.Second)
+		if err == nil && !strings.Contains(string(answer.Data), `"error"`) && len(c.nodes) == 1 {
+			return
+		}
+		if err == nil && !strings.Contains(string(answer.Data), `"error"`) {
+			answer, err = conn.Request("$JS.API.STREAM.CREATE.PROBE", fmt.Appendf(nil, `{"name":"PROBE","subjects":["probe"],"num_replicas":%d,"storage":"memory"}`, len(c.nodes)), 2*time.Second)
+			if err == nil && !strings.Contains(string(answer.Data), `"error"`) {
+				_, _ = conn.Request("$JS.API.STREAM.DELETE.PROBE", nil, 2*time.Second)
+				return
+			}
+		}
+		if time.Now().After(end) {
+			log, _ := os.ReadFile(filepath.Join(c.dir, "n0.log"))
+			c.t.Fatalf("JetStream takes no orders: %v\n%s", err, log)
+		}
+	}
+}

@@ -1,0 +1,37 @@
+package httpapi_test
+
+import (
+	"strconv"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// TestAfterARestart starts a second server where the first one was: one that keeps its flows resumes, one that does not has another
+// incarnation and a snapshot.
+func TestAfterARestart(t *testing.T) {
+	first := start(t, hub.Config{}, httpapi.Config{})
+	a := first.do("POST", "/v1/flows/F/events", upsert(node("a", "running")), "Content-Type", asJSON)
+	seq := seqOf(t, a)
+	first.post(upsert(node("b", "running")))
+	whole := first.snapshot()
+
+	second := start(t, hub.Config{}, httpapi.Config{})
+	if !durable {
+		if got := second.do("GET", "/v1/flows/F/snapshot", ""); got.status != 404 {
+			t.Fatalf("%d %s", got.status, got.body)
+		}
+		second.post(upsert(node("a", "running")))
+		second.post(upsert(node("b", "running")))
+	} else if got := second.snapshot(); got != whole {
+		t.Errorf("it has\n%s\nwant\n%s", got, whole)
+	}
+	if got := second.do("GET", "/v1/flows/F/snapshot", "").header.Get("Flow-Incarnation"); (got == a.header.Get("Flow-Incarnation")) != durable {
+		t.Errorf("incarnation %s, was %s", got, a.header.Get("Flow-Incarnation"))
+	}
+	v := second.watch("/v1/flows/F/stream", "Last-Event-ID", strconv.FormatInt(seq, 10))
+	if f := v.message(); (f.event != "snapshot") != durable || f.id <= seq {
+		t.Errorf("%+v", f)
+	}
+}

@@ -83,7 +83,7 @@ func (c *Cluster) StartNode(i int) {
 	}
 	cluster := ""
 	if len(c.nodes) > 1 {
-		cluster = fmt.Sprintf("cluster { name: test, listen: \"127.0.0.1:%d\", routes: [%s] }\n", c.nodes[i].route, strings.Join(routes, ", "))
+		cluster = fmt.Sprintf("cluster { name: test, no_advertise: true, listen: \"127.0.0.1:%d\", routes: [%s] }\n", c.nodes[i].route, strings.Join(routes, ", "))
 	}
 	conf := filepath.Join(c.dir, fmt.Sprintf("n%d.conf", i))
 	text := fmt.Sprintf("server_name: n%d\nlisten: \"127.0.0.1:%d\"\nclient_advertise: \"127.0.0.1:%d\"\njetstream { store_dir: %q, sync_interval: \"1m\" }\n%s",

@@ -1,0 +1,137 @@
+package truth
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// within bounds every wait of these tests; reaching it is a failure.
+const within = 90 * time.Second
+
+var build = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "truth")
+	if err != nil {
+		return "", err
+	}
+	program := filepath.Join(dir, "openova-flow-server-jetstream")
+	out, err := exec.Command("go", "build", "-o", program, "../cmd/openova-flow-server-jetstream").CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("%w: %s", err, out)
+	}
+	return program, nil
+})
+
+// process is the real server as a process of its own, that may be ended and started again.
+type process struct {
+	t    testing.TB
+	args []string
+	env  []string
+	addr string
+	cmd  *exec.Cmd
+	log  *logged
+}
+
+type logged struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (l *logged) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Buffer.Write(b)
+}
+
+func (l *logged) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.Buffer.String()
+}
+
+func newProcess(t testing.TB, env []string, args ...string) *process {
+	t.Helper()
+	if _, err := build(); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p := &process{t: t, args: args, env: env, addr: l.Addr().String(), log: new(logged)}
+	t.Cleanup(func() {
+		p.kill()
+		if t.Failed() {
+			t.Logf("the server said:\n%s", p.log.String())
+		}
+	})
+	return p
+}
+
+func (p *process) start() {
+	p.t.Helper()
+	program, _ := build()
+	p.cmd = exec.Command(program, append([]string{"--listen-addr=" + p.addr, "--drain-delay=0s"}, p.args...)...)
+	p.cmd.Env = append(os.Environ(), p.env...)
+	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
+	if err := p.cmd.Start(); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// kill ends it with SIGKILL.
+func (p *process) kill() { p.end(syscall.SIGKILL) }
+
+// stop ends it in order.
+func (p *process) stop() { p.end(syscall.SIGTERM) }
+
+func (p *process) end(s syscall.Signal) {
+	if p.cmd != nil {
+		_ = p.cmd.Process.Signal(s)
+		_ = p.cmd.Wait()
+		p.cmd = nil
+	}
+}
+
+func (p *process) url(path string) string { return "http://" + p.addr + path }
+
+func (p *process) ready() {
+	p.t.Helper()
+	for end := time.Now().Add(within); ; time.Sleep(5 * time.Millisecond) {
+		resp, err := http.Get(p.url("/readyz"))
+		if err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		if time.Now().After(end) {
+			p.t.Fatalf("not ready: %v\n%s", err, p.log.String())
+		}
+	}
+}
+
+func get(t testing.TB, url string) (string, http.Header) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("GET %s: %s %v %s", url, resp.Status, err, body)
+	}
+	return strings.TrimSpace(string(body)), resp.Header
+}

@@ -1,0 +1,265 @@
+package truth
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server-jetstream/internal/natstest"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+var long = flag.Bool("long", false, "5,000 messages a second and every failure twice, instead of a short form of the same")
+
+// TestReplicasTellTheTruthThroughFailures posts at a steady rate into a cluster of three NATS servers and three replicas, all of them
+// processes, which are ended, cut off and restarted meanwhile. In the end what was acknowledged, what each replica says and what each viewer
+// has folded are the same.
+func TestReplicasTellTheTruthThroughFailures(t *testing.T) {
+	const emitters, flows, viewers, batch = 8, 20, 200, 25
+	perSecond, pause, rounds := 1000, 1500*time.Millisecond, 1
+	if *long {
+		perSecond, pause, rounds = 5000, 4*time.Second, 2
+	}
+	cluster := natstest.Start(t, 3)
+	var replicas []*process
+	var wires []*wire
+	var urls []string
+	for range 3 {
+		w := newWire(t, cluster.Addr(0), cluster.Addr(1), cluster.Addr(2))
+		p := newProcess(t, []string{"NATS_URL=" + w.url()}, "--stream-replicas=3", "--ring-capacity=1024")
+		p.start()
+		replicas, wires, urls = append(replicas, p), append(wires, w), append(urls, p.url(""))
+	}
+	for _, p := range replicas {
+		p.ready()
+	}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 300}}
+	defer client.CloseIdleConnections()
+	var ids []string
+	for i := range flows {
+		ids = append(ids, fmt.Sprintf("prod.%02d:x", i))
+	}
+	watching, stopWatching := context.WithCancel(t.Context())
+	posting, stopPosting := context.WithCancel(t.Context())
+	defer stopWatching()
+	defer stopPosting()
+	var posted, watched sync.WaitGroup
+	var all []*emitter
+	for i := range emitters {
+		e := &emitter{number: i, flows: ids, urls: urls, client: client, batch: batch, every: time.Second * emitters * batch / time.Duration(perSecond)}
+		all = append(all, e)
+		posted.Go(func() {
+			if err := e.run(posting, rand.New(rand.NewPCG(uint64(i), 3))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	var seen []*viewer
+	for i := range viewers {
+		v := &viewer{flowID: ids[i%flows], urls: urls, client: client}
+		seen = append(seen, v)
+		watched.Go(func() { v.run(watching, rand.New(rand.NewPCG(uint64(i), 7))) })
+	}
+
+	began := time.Now()
+	for round := range rounds {
+		chaos(t, cluster, replicas, wires, pause, round)
+	}
+	time.Sleep(pause)
+	stopPosting()
+	posted.Wait()
+	took := time.Since(began)
+
+	want := make(map[string]string) // what was acknowledged
+	for _, id := range ids {
+		want[id] = acknowledged(id, all)
+	}
+	for i, p := range replicas {
+		for _, id := range ids {
+			eventually(t, fmt.Sprintf("replica %d has what was acknowledged of %s", i, id), func() bool {
+				return elementsOf(t, id, snapshotOf(p, id)) == want[id]
+			})
+			onceEach(t, p, id)
+		}
+	}
+	heads := make(map[string]string)
+	for _, id := range ids {
+		heads[id] = snapshotOf(replicas[0], id)
+		for i := range replicas {
+			if got := snapshotOf(replicas[i], id); got != heads[id] {
+				t.Errorf("replica %d says of %s\n%s\nreplica 0\n%s", i, id, got, heads[id])
+			}
+		}
+	}
+	for i, v := range seen {
+		eventually(t, fmt.Sprintf("viewer %d has folded what %s is", i, v.flowID), func() bool { return v.has(heads[v.flowID]) })
+	}
+	stopWatching()
+	watched.Wait()
+	report(t, all, seen, took)
+}
+
+// chaos lets each failure happen once.
+func chaos(t *testing.T, cluster *natstest.Cluster, replicas []*process, wires []*wire, pause time.Duration, round int) {
+	t.Helper()
+	conn := cluster.Connect()
+	defer conn.Close()
+	one := round % 3
+
+	time.Sleep(pause)
+	t.Log("a replica is killed")
+	replicas[one].kill()
+	time.Sleep(pause)
+	replicas[one].start()
+
+	time.Sleep(pause)
+	t.Log("a NATS server is killed")
+	cluster.Kill(one)
+	time.Sleep(pause)
+	cluster.StartNode(one)
+
+	time.Sleep(pause)
+	t.Log("the stream's leader moves")
+	eventually(t, "the leader moved", func() bool {
+		answer, err := conn.Request("$JS.API.STREAM.LEADER.STEPDOWN.OPENOVA_FLOW", nil, 2*time.Second)
+		return err == nil && strings.Contains(string(answer.Data), `"success":true`)
+	})
+
+	time.Sleep(pause)
+	t.Log("a replica is cut off from NATS")
+	cut := (one + 1) % 3
+	wires[cut].setCut(true)
+	eventually(t, "it says so", func() bool {
+		resp, err := http.Get(replicas[cut].url("/readyz"))
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusServiceUnavailable
+	})
+	time.Sleep(pause)
+	wires[cut].setCut(false)
+
+	for i, p := range replicas {
+		time.Sleep(pause / 2)
+		t.Log("replica", i, "restarts")
+		p.stop()
+		p.start()
+		p.ready()
+	}
+}
+
+func eventually(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(within); !is(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it is not so that " + what)
+		}
+	}
+}
+
+func snapshotOf(p *process, id string) string {
+	text, _ := get(p.t, p.url("/v1/flows/"+id+"/snapshot"))
+	return text
+}
+
+// elementsOf is a snapshot without what the server says of the flow itself.
+func elementsOf(t testing.TB, id, text string) string {
+	m, err := flow.Decode(id, []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return elements(m)
+}
+
+func elements(m *flow.Message) string {
+	m.Sort()
+	var b strings.Builder
+	for _, n := range m.Nodes {
+		b.WriteString(n.JSON() + "\n")
+	}
+	for _, r := range m.Relationships {
+		b.WriteString(r.JSON() + "\n")
+	}
+	return b.String()
+}
+
+// acknowledged is what the emitters' POSTs to a flow fold to. Each writes what is its own, so their order among each other is nothing.
+func acknowledged(id string, all []*emitter) string {
+	sum := &flow.Message{Type: flow.TypeSnapshot}
+	for _, e := range all {
+		if s := e.folded[id]; s != nil {
+			m := s.Collect()
+			sum.Nodes = append(sum.Nodes, m.Nodes...)
+			sum.Relationships = append(sum.Relationships, m.Relationships...)
+		}
+	}
+	return elements(sum)
+}
+
+// has reports whether the viewer has folded exactly a snapshot.
+func (v *viewer) has(snapshot string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.state != nil && v.state.Snapshot().JSON() == snapshot
+}
+
+// onceEach checks that no message is in the ring twice. Each has a number of its own in it.
+func onceEach(t *testing.T, p *process, id string) {
+	t.Helper()
+	var held struct {
+		Events []struct {
+			Seq     int64
+			Message json.RawMessage
+		}
+	}
+	text, _ := get(t, p.url("/v1/flows/"+id+"/events"))
+	if err := json.Unmarshal([]byte(text), &held); err != nil {
+		t.Fatal(err)
+	}
+	seen := map[string]bool{}
+	last := int64(0)
+	for _, e := range held.Events {
+		m := string(e.Message)
+		if strings.Contains(m, `"nr":`) && seen[m] || e.Seq <= last {
+			t.Errorf("%s: number %d after %d, or applied twice: %s", id, e.Seq, last, m)
+		}
+		seen[m], last = true, e.Seq
+	}
+}
+
+func report(t *testing.T, all []*emitter, seen []*viewer, took time.Duration) {
+	var messages int64
+	var repeats, frames, snapshots, resumes int
+	var latencies []time.Duration
+	longest := time.Duration(0)
+	for _, e := range all {
+		messages += e.messages.Load()
+		repeats += e.repeats
+		longest = max(longest, e.longest)
+		latencies = append(latencies, e.latencies...)
+	}
+	for _, v := range seen {
+		if v.fault != nil {
+			t.Error(v.fault)
+		}
+		frames += v.frames
+		snapshots += v.snapshots
+		resumes += v.resumes
+	}
+	slices.Sort(latencies)
+	t.Logf("%d messages acknowledged in %s (%.0f a second), POSTs repeated %d times; acknowledged after %s (median), %s (99 of 100), %s (longest)",
+		messages, took.Round(time.Second), float64(messages)/took.Seconds(), repeats, latencies[len(latencies)/2], latencies[len(latencies)*99/100], longest)
+	t.Logf("%d viewers: %d frames, resumed %d times, took a snapshot in place of what was missed %d times", len(seen), frames, resumes, snapshots)
+	if resumes == 0 {
+		t.Error("no viewer ever resumed")
+	}
+}

@@ -1,0 +1,121 @@
+package truth
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// emitter posts batches of its own region into all flows, and folds what was acknowledged. A POST that gets no answer, or a 503, goes to
+// whichever replica again, as it was.
+type emitter struct {
+	number    int
+	flows     []string
+	urls      []string
+	client    *http.Client
+	batch     int
+	every     time.Duration // between POSTs
+	folded    map[string]*flow.State
+	last      map[string]int64
+	messages  atomic.Int64
+	repeats   int
+	longest   time.Duration // from the first attempt to the acknowledgement
+	latencies []time.Duration
+}
+
+func (e *emitter) run(ctx context.Context, r *rand.Rand) error {
+	e.folded, e.last = map[string]*flow.State{}, map[string]int64{}
+	next := time.Now()
+	for n := 1; ; n++ {
+		next = next.Add(e.every)
+		if behind := time.Since(next); behind > 5*time.Second { // what could not be sent in time is not made up for
+			next = next.Add(behind)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(time.Until(next)):
+		}
+		id := e.flows[n%len(e.flows)]
+		body := e.body(r, id, n)
+		began := time.Now()
+		seq, err := e.post(r, id, body, n)
+		if err != nil {
+			return err
+		}
+		took := time.Since(began)
+		e.longest = max(e.longest, took)
+		e.latencies = append(e.latencies, took)
+		if seq <= e.last[id] {
+			return fmt.Errorf("%s: number %d after %d", id, seq, e.last[id])
+		}
+		e.last[id] = seq
+		messages, err := flow.DecodeBatch(id, []byte(body), 0)
+		if err != nil {
+			return err
+		}
+		if e.folded[id] == nil {
+			e.folded[id] = flow.NewState(id, 0)
+		}
+		for _, m := range messages {
+			e.folded[id].Apply(m)
+		}
+		e.messages.Add(int64(len(messages)))
+	}
+}
+
+func (e *emitter) body(r *rand.Rand, id string, n int) string {
+	node := func() string { return fmt.Sprintf("r%d/n%d", e.number, r.IntN(25)) }
+	lines := make([]string, e.batch)
+	for i := range lines {
+		switch r.IntN(12) {
+		case 0:
+			lines[i] = fmt.Sprintf(`{"type":"delete-nodes","ids":[%q],"nr":"%d-%d-%d"}`, node(), e.number, n, i)
+		case 1:
+			lines[i] = fmt.Sprintf(`{"type":"upsert-rels","relationships":[{"fromId":%q,"toId":%q,"type":"finish-to-start"}],"nr":"%d-%d-%d"}`, node(), node(), e.number, n, i)
+		case 2:
+			lines[i] = fmt.Sprintf(`{"type":"delete-rels","pairs":[{"fromId":%q,"toId":%q,"type":"finish-to-start"}],"nr":"%d-%d-%d"}`, node(), node(), e.number, n, i)
+		default:
+			status := []string{"pending", "running", "succeeded", "failed"}[r.IntN(4)]
+			lines[i] = fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":%q,"label":"node","status":%q,"region":"r%d","startedAt":1790000000000,"meta":{"kind":"HelmRelease","nr":"%d-%d-%d"}}]}`, node(), id, status, e.number, e.number, n, i)
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (e *emitter) post(r *rand.Rand, id, body string, n int) (int64, error) {
+	for end := time.Now().Add(within); ; e.repeats++ {
+		if time.Now().After(end) {
+			return 0, fmt.Errorf("%s: POST %d is never taken", id, n)
+		}
+		// The test's end does not end a request: what is not answered is not known.
+		req, err := http.NewRequest(http.MethodPost, e.urls[r.IntN(len(e.urls))]+"/v1/flows/"+id+"/events", strings.NewReader(body))
+		if err != nil {
+			return 0, err
+		}
+		req.Header.Set("Content-Type", "application/x-ndjson")
+		req.Header.Set("Flow-Emitter", fmt.Sprintf("emitter-%d;epoch=1;n=%d", e.number, n))
+		resp, err := e.client.Do(req)
+		if err == nil {
+			answer, err := io.ReadAll(resp.Body)
+			resp.Body.Close()
+			var seq int64
+			if err == nil && resp.StatusCode == http.StatusOK {
+				if _, err := fmt.Sscanf(string(answer), `{"seq":%d}`, &seq); err == nil {
+					return seq, nil
+				}
+			}
+			if err == nil && resp.StatusCode != http.StatusServiceUnavailable {
+				return 0, fmt.Errorf("%s: POST %d: %s %s", id, n, resp.Status, answer)
+			}
+		}
+		time.Sleep(time.Duration(20+r.IntN(100)) * time.Millisecond)
+	}
+}

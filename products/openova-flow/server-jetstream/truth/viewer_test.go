@@ -1,0 +1,132 @@
+package truth
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// viewer follows a flow at whichever replica, and folds what it gets.
+type viewer struct {
+	flowID string
+	urls   []string
+	client *http.Client
+
+	mu        sync.Mutex
+	state     *flow.State
+	last      atomic.Int64
+	snapshots int // after the first
+	resumes   int
+	frames    int
+	fault     error
+}
+
+// run follows until ctx ends, and leaves one replica for another now and then.
+func (v *viewer) run(ctx context.Context, r *rand.Rand) {
+	for ctx.Err() == nil {
+		one, cancel := context.WithTimeout(ctx, time.Duration(2000+r.IntN(6000))*time.Millisecond)
+		err := v.follow(one, v.urls[r.IntN(len(v.urls))])
+		cancel()
+		if err != nil {
+			v.mu.Lock()
+			v.fault = err
+			v.mu.Unlock()
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(r.IntN(200)) * time.Millisecond):
+		}
+	}
+}
+
+// follow reads one stream until it ends. Only what no stream may do is an error.
+func (v *viewer) follow(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/flows/"+v.flowID+"/stream", nil)
+	if err != nil {
+		return err
+	}
+	resuming := v.last.Load() > 0
+	if resuming {
+		req.Header.Set("Last-Event-ID", strconv.FormatInt(v.last.Load(), 10))
+	}
+	resp, err := v.client.Do(req)
+	if err != nil {
+		return nil
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil
+	}
+	in := bufio.NewReader(resp.Body)
+	first := true
+	for {
+		id, event, data, err := frame(in)
+		if err != nil {
+			return nil
+		}
+		if event == "heartbeat" || event == "regions" {
+			continue
+		}
+		if err := v.take(id, event, data, first && resuming); err != nil {
+			return fmt.Errorf("%s at %s: %w", v.flowID, url, err)
+		}
+		first = false
+	}
+}
+
+func frame(in *bufio.Reader) (id int64, event, data string, err error) {
+	for {
+		line, err := in.ReadString('\n')
+		if err != nil {
+			return 0, "", "", err
+		}
+		name, value, _ := strings.Cut(strings.TrimSuffix(line, "\n"), ": ")
+		switch name {
+		case "":
+			return id, event, data, nil
+		case "id":
+			id, _ = strconv.ParseInt(value, 10, 64)
+		case "event":
+			event = value
+		case "data":
+			data = value
+		}
+	}
+}
+
+func (v *viewer) take(id int64, event, data string, resumed bool) error {
+	m, err := flow.Decode(v.flowID, []byte(data))
+	if err != nil {
+		return fmt.Errorf("%s %d: %w", event, id, err)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	last := v.last.Load()
+	snapshot := m.Type == flow.TypeSnapshot
+	if id < last || id == last && !snapshot {
+		return fmt.Errorf("%s has number %d after %d", event, id, last)
+	}
+	switch {
+	case snapshot && v.state != nil:
+		v.snapshots++
+	case resumed:
+		v.resumes++
+	}
+	if snapshot {
+		v.state = flow.NewState(v.flowID, 0)
+	}
+	v.state.Apply(m)
+	v.frames++
+	v.last.Store(id)
+	return nil
+}

@@ -1,5 +1,6 @@
 # What people type here. `make help` lists it.
 SERVER  := products/openova-flow/server
+JETSTREAM := products/openova-flow/server-jetstream
 ADAPTER := products/openova-flow/adapter-flux
 WEB     := products/openova-flow
 FANOUT  := bench/fanout
@@ -17,13 +18,14 @@ FANOUT_FLAGS ?=
 export GOWORK := off
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-go test-web e2e infra page fmt lint fuzz bench bench-fanout images push-images release-binaries release-check charts clean
+.PHONY: help build demo test test-go test-web jetstream e2e infra page fmt lint fuzz bench bench-fanout images push-images release-binaries release-check charts clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
 build: ## build the binaries into bin/
 	cd $(SERVER) && $(GO) build -trimpath -o ../../../bin/ ./cmd/...
+	cd $(JETSTREAM) && $(GO) build -trimpath -o ../../../bin/ ./cmd/...
 	cd $(ADAPTER) && $(GO) build -trimpath -o ../../../bin/ ./cmd/openova-flow-adapter-flux
 
 demo: build ## play a recorded bootstrap of two regions into a server, and say what to look at
@@ -33,6 +35,7 @@ test: test-go test-web ## pass all tests
 
 test-go: ## pass the Go tests, with the race detector; those of the charts, the bootstrap kit and the images too
 	cd $(SERVER) && $(GO) test -race ./...
+	cd $(JETSTREAM) && $(GO) test -race -timeout 30m ./...
 	cd $(ADAPTER) && $(GO) test -race ./...
 	cd tools/bootstrapdeps && $(GO) test -race ./...
 	cd tools/release && $(GO) test -count=1 .
@@ -45,6 +48,10 @@ test-web: $(WEB)/node_modules/.package-lock.json ## pass the tests of the canvas
 
 $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 	cd $(WEB) && npm ci
+
+jetstream: ## prove replicas on a NATS cluster: the whole contract on three servers, and 5,000 messages a second while everything fails twice
+	cd $(JETSTREAM) && $(GO) test -count=1 -timeout 30m ./conformance -run OnACluster -nodes 3
+	cd $(JETSTREAM) && $(GO) test -count=1 -timeout 30m -v ./truth -run Truth -long
 
 e2e: ## prove it on two real API servers
 	cd test/e2e && $(GO) test ./truth && $(GO) test -count=1 -timeout 20m
@@ -62,7 +69,7 @@ fmt: ## format the Go code
 lint: ## vet, staticcheck, formatting, and the workflows
 	@test -z "$$(gofmt -l products test tools bench)" || { echo "not formatted, run make fmt:"; gofmt -l products test tools bench; exit 1; }
 	cd tools && $(GO) tool actionlint ../.github/workflows/*.yml
-	@for module in $(SERVER) $(ADAPTER) tools/bootstrapdeps tools/release test/install test/install/live test/e2e $(FANOUT); do \
+	@for module in $(SERVER) $(JETSTREAM) $(ADAPTER) tools/bootstrapdeps tools/release test/install test/install/live test/e2e $(FANOUT); do \
 		echo "vet and staticcheck $$module"; \
 		(cd $$module && $(GO) vet ./... && $(GO) tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./...) || exit 1; \
 	done

@@ -2,6 +2,8 @@ package conformance
 
 import (
 	"encoding/json"
+	"flag"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -10,6 +12,8 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/internal/natstest"
 )
+
+var nodes = flag.Int("nodes", 1, "NATS servers of the cluster, 1 or 3; 3 take minutes more")
 
 // suites are the packages whose tests are the contract.
 var suites = []string{"github.com/openova-io/openova/products/openova-flow/server/httpapi"}
@@ -56,9 +60,6 @@ func TestTheContractHoldsInEmbeddedMode(t *testing.T) {
 }
 
 func TestTheContractHoldsOnACluster(t *testing.T) {
-	if testing.Short() {
-		t.Skip("the cluster takes minutes; -short leaves it to make jetstream")
-	}
-	c := natstest.Start(t, 3)
-	runSuites(t, "FLOW_TEST_NATS_URL="+c.URL(), "FLOW_TEST_REPLICAS=3")
+	c := natstest.Start(t, *nodes)
+	runSuites(t, "FLOW_TEST_NATS_URL="+c.URL(), fmt.Sprint("FLOW_TEST_REPLICAS=", *nodes))
 }

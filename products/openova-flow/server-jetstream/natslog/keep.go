@@ -68,9 +68,9 @@ func (k *keeper) applied(h *hub.Hub, flowID string, seq uint64, bytes int, mine 
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.flows[flowID]
-	if h.Incarnation(flowID) == hub.NoIncarnation {
+	if !h.Known(flowID) {
 		if t != nil && mine {
-			go k.forget(flowID, seq)
+			k.idle.Go(func() { k.forget(flowID, seq) })
 		}
 		if t != nil && t.changed != nil {
 			close(t.changed)

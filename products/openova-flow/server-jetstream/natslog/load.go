@@ -58,7 +58,7 @@ func (f *feeder) restore(ctx context.Context, flowID string, m mark, t *tail) er
 	if err != nil {
 		return err
 	}
-	f.hub.Restore(&hub.SavedState{Flows: []*hub.Checkpoint{c}})
+	f.hub.Replace(c)
 	t.restored, t.first = m.Seq, m.First
 	return nil
 }
@@ -158,7 +158,7 @@ func (f *feeder) bridge(ctx context.Context, seq uint64) error {
 		if have := f.hub.Incarnation(flowID); have != hub.NoIncarnation && have != c.Incarnation {
 			f.hub.Apply(hub.Entry{Seq: int64(seq) - 1, Command: hub.Command{Kind: hub.KindDelete, Post: hub.Post{FlowID: flowID}}})
 		}
-		f.hub.Restore(&hub.SavedState{Flows: []*hub.Checkpoint{c}})
+		f.hub.Replace(c)
 		t := &tail{restored: newest.Seq, first: newest.First}
 		t.cover(h)
 		l.mu.Lock()

@@ -111,7 +111,7 @@ func (l *Log) Append(c hub.Command) (hub.Outcome, error) {
 	case <-ctx.Done():
 		return none, unavailable("the log has taken none of %d changes for %s; try again", maxInFlight, l.cfg.Timeout)
 	}
-	if err := l.keep.pace(ctx, c.Post.FlowID); err != nil {
+	if err := l.keep.pace(ctx, c.FlowID()); err != nil {
 		return none, err
 	}
 	return l.publish(ctx, c, data)
@@ -144,7 +144,7 @@ func (l *Log) publish(ctx context.Context, c hub.Command, data []byte) (hub.Outc
 	if id == "" {
 		id = mine
 	}
-	msg := nats.NewMsg(l.subjectOf(c.Post.FlowID))
+	msg := nats.NewMsg(l.subjectOf(c.FlowID()))
 	msg.Data = data
 	msg.Header.Set(tokenHeader, mine)
 	ack, err := l.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithRetryAttempts(8), jetstream.WithRetryWait(250*time.Millisecond))

@@ -304,3 +304,43 @@ func TestWhatIsTooLargeIsSaidSo(t *testing.T) {
 		}
 	}
 }
+
+// TestClaimsHoldAtAllReplicas claims regions at one replica and speaks for them at another.
+func TestClaimsHoldAtAllReplicas(t *testing.T) {
+	s := startNATS(t, t.TempDir())
+	one, two := start(t, s, hub.Config{}), start(t, s, hub.Config{})
+	first, err := one.Claim(hub.Claim{FlowID: "F", Region: "r1", Cluster: "a", TTL: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := two.Claim(hub.Claim{FlowID: "F", Region: "r1", Cluster: "a", TTL: time.Hour})
+	if err != nil || again.ID != first.ID {
+		t.Errorf("it gets %v, %v; it has %v", again, err, first)
+	}
+	var taken *hub.ClaimError
+	for _, admin := range []bool{false, true} {
+		if _, err := two.Claim(hub.Claim{FlowID: "F", Region: "r1", Cluster: "b", Admin: admin}); !errors.As(err, &taken) || taken.Cluster != "a" {
+			t.Errorf("another cluster: %v", err)
+		}
+	}
+	p := hub.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "F", "a", "running")}, Lease: first.ID}
+	if _, err := two.Ingest(p); err != nil {
+		t.Error(err)
+	}
+	three := start(t, s, hub.Config{})
+	if _, err := three.Ingest(p); err != nil {
+		t.Errorf("after a start: %v", err)
+	}
+	p.Lease = "another"
+	var none *hub.LeaseError
+	if _, err := three.Ingest(p); !errors.As(err, &none) {
+		t.Errorf("with no such lease: %v", err)
+	}
+	if _, err := three.Delete("F"); err != nil {
+		t.Fatal(err)
+	}
+	one.sync(t)
+	if _, err := one.Claim(hub.Claim{FlowID: "F", Region: "r1", Cluster: "b"}); err != nil {
+		t.Errorf("after DELETE: %v", err)
+	}
+}

@@ -92,6 +92,27 @@ func (h *Hub) Load(s *SavedState) {
 	}
 }
 
+// Replace makes a flow exactly what a checkpoint says, whatever it is now. It is for who follows a Log: the checkpoint has what came up to
+// some entry, and what comes after is applied to it.
+func (h *Hub) Replace(c *Checkpoint) {
+	for {
+		t := h.ensure(c.FlowID)
+		t.mu.Lock()
+		if !t.gone {
+			if c.Incarnation != NoIncarnation {
+				t.restore(c, false)
+			} else {
+				t.restoreClaims(c.claims, false)
+				t.spoken = c.heard
+				t.heard.Store(c.heard)
+			}
+			t.mu.Unlock()
+			return
+		}
+		t.mu.Unlock()
+	}
+}
+
 // restore makes a flow what a checkpoint says; later tells that the whole hub is, by now, not further than that.
 func (h *Hub) restore(c *Checkpoint, anew, later bool) {
 	for {

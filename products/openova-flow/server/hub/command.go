@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -37,6 +38,9 @@ type Command struct {
 	// none. It is not encoded.
 	ID string
 }
+
+// FlowID returns the flow that the command is for, nothing when it is for none.
+func (c Command) FlowID() string { return cmp.Or(c.Post.FlowID, c.Claim.FlowID) }
 
 // header is all of a command but its messages.
 type header struct {

@@ -106,7 +106,7 @@ func numbered(first int64, under *place) func() (int64, *place) {
 
 func (h *Hub) applyPost(p Post, e Entry, under *place) (Receipt, error) {
 	b := batch{first: FirstOf(e.Seq), at: e.At, birth: e.Birth, messages: p.Messages, regions: p.Regions, stamp: p.Stamp, digest: p.Digest, place: under}
-	if !h.known(p.FlowID) {
+	if !h.Known(p.FlowID) {
 		if err := p.unmet(); err != nil {
 			return Receipt{Incarnation: NoIncarnation}, err
 		}
@@ -190,11 +190,11 @@ func (h *Hub) foresee(p Post) (r Receipt, done bool, err error) {
 
 // changeByLog has a command put into the log, if there is a flow for it.
 func (h *Hub) changeByLog(c Command) (removed int, err error) {
-	if !h.known(c.Post.FlowID) {
+	if !h.Known(c.Post.FlowID) {
 		if err := h.cfg.Log.Sync(); err != nil {
 			return 0, err
 		}
-		if !h.known(c.Post.FlowID) {
+		if !h.Known(c.Post.FlowID) {
 			return 0, nil
 		}
 	}
@@ -202,8 +202,8 @@ func (h *Hub) changeByLog(c Command) (removed int, err error) {
 	return out.Removed, err
 }
 
-// known reports whether there is anything of a flow: its state, or claims of its regions.
-func (h *Hub) known(flowID string) (known bool) {
+// Known reports whether there is anything of a flow: its state, or claims of its regions.
+func (h *Hub) Known(flowID string) (known bool) {
 	h.with(flowID, func(*topic) { known = true })
 	return known
 }

@@ -5,6 +5,7 @@ package viewer
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
 	"github.com/openova-io/openova/test/e2e/truth"
 )
 
@@ -28,12 +30,32 @@ type Viewer struct {
 	snapshots int
 	series    map[string][]string
 	edges     map[truth.Edge]bool
+	regions   map[string]hub.Region
 	wrong     []string
 }
 
 // New returns a Viewer of a flow at the server of this base URL.
 func New(server, flowID string) *Viewer {
 	return &Viewer{server: server, flow: flowID, state: flow.NewState(flowID, 0), series: map[string][]string{}, edges: map[truth.Edge]bool{}}
+}
+
+// Region is what the server said last of a region; false: nothing.
+func (v *Viewer) Region(name string) (hub.Region, bool) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	r, ok := v.regions[name]
+	return r, ok
+}
+
+func (v *Viewer) hear(data string) {
+	var said hub.Regions
+	if err := json.Unmarshal([]byte(data), &said); err != nil || said.Regions == nil {
+		v.fault("regions: %v", err)
+		return
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.regions = said.Regions
 }
 
 // OnNode makes the viewer call f for each node that a message other than a snapshot brings, with the time when it came.
@@ -64,6 +86,7 @@ func (v *Viewer) connect(ctx context.Context) {
 		return
 	}
 	v.mu.Lock()
+	v.regions = nil // what was said of them holds no longer than the connection
 	if v.lastID > 0 {
 		req.Header.Set("Last-Event-ID", strconv.FormatInt(v.lastID, 10))
 	}
@@ -89,7 +112,11 @@ func (v *Viewer) connect(ctx context.Context) {
 		case "data":
 			data = value
 		case "":
-			if event != "heartbeat" && event != "regions" {
+			switch event {
+			case "heartbeat":
+			case "regions":
+				v.hear(data)
+			default:
 				v.frame(id, event, data)
 			}
 			id, event, data = 0, "", ""

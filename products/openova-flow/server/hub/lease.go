@@ -67,7 +67,7 @@ type claim struct {
 	since                  int64 // since when it is renewed in time
 	lapsed                 int64 // since when it is not
 	stale                  bool
-	loaded                 bool // nobody has renewed it since the hub started
+	loaded                 int64 // when the hub started with it; 0: it has been renewed since
 	refused                *attempt
 	scheduled              int64 // when the hub looks at it next; 0: not at all
 
@@ -165,7 +165,7 @@ func (t *topic) claim(q Claim, now int64, lease string) (Lease, error) {
 	case t.claims()[at].cluster == q.Cluster:
 	default:
 		c := t.claims()[at]
-		expired := c.loaded || now >= c.expires()
+		expired := now >= max(c.heard, c.loaded)+c.ttl // nobody could renew it before the hub started
 		if !expired || !q.Admin {
 			t.refuseClaim(c, q.Cluster, now, now+ttl.Milliseconds())
 			return Lease{}, &ClaimError{Region: c.region, Cluster: c.cluster, Heard: c.heard, Expired: expired}
@@ -199,9 +199,9 @@ func (t *topic) renew(c *claim, now int64) {
 	if c == nil {
 		return
 	}
-	late, said := c.loaded || now >= c.expires(), c.stale
+	late, said := c.loaded != 0 || now >= c.expires(), c.stale
 	if late { // whether or not the hub has found so yet
-		c.since, c.loaded = now, false
+		c.since, c.loaded = now, 0
 	}
 	c.heard = now
 	t.hub.changes.Add(1)

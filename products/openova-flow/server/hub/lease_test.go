@@ -418,6 +418,24 @@ func TestVersionsTellOfRegions(t *testing.T) {
 	})
 }
 
+// TestWhatChangesBeforeOneWaitsIsNotMissed has regions change between a reader's having all and its waiting for more.
+func TestWhatChangesBeforeOneWaitsIsNotMissed(t *testing.T) {
+	for name, selection := range map[string][]hub.Selection{"one flow": nil, "many flows": {all}} {
+		h := hub.New(hub.Config{})
+		ingest(t, h, upsert(t, "n", "x"))
+		v := tell(t, h, selection...)
+		for v.reader.Take().Frames != nil {
+		}
+		if _, err := h.Claim(hub.Claim{FlowID: "F", Region: "fsn1", Cluster: "one"}); err != nil {
+			t.Fatal(err)
+		}
+		if v.reader.Await(&v.waiter) {
+			t.Errorf("%s: it waits, though there is something", name)
+		}
+		want(t, v, "fsn1 fresh one 0/0")
+	}
+}
+
 // TestAdoptingMissesNoRegions has a reader take what another one took, when regions have changed since.
 func TestAdoptingMissesNoRegions(t *testing.T) {
 	for name, follow := range map[string]func(h *hub.Hub) *teller{
@@ -495,5 +513,13 @@ func TestClaimsAreSaved(t *testing.T) {
 		mustClaim(t, h, "hel1", "two")
 		soon.Load(save(t, h))
 		want(t, tell(t, soon), "fsn1 stale one 70/100, hel1 stale two 0/0")
+		other := hub.Claim{FlowID: "F", Region: "fsn1", Cluster: "three", Admin: true}
+		if _, err := soon.Claim(other); !errors.As(err, new(*hub.ClaimError)) {
+			t.Errorf("who had it could not renew it before the start: %v", err)
+		}
+		wait(ttl)
+		if _, err := soon.Claim(other); err != nil {
+			t.Error(err)
+		}
 	})
 }

@@ -124,7 +124,7 @@ type savedClaim struct {
 	TTL     int64  `json:"ttl"`
 	Heard   int64  `json:"heard"`
 	Since   int64  `json:"since"`
-	Loaded  bool   `json:"loaded"`
+	Loaded  int64  `json:"loaded,omitempty"`
 }
 
 // savedClaims returns the claims as they are, without who else tries. t.mu is held, for reading at least.
@@ -142,8 +142,12 @@ func (t *topic) savedClaims() []savedClaim {
 func (t *topic) restoreClaims(saved []savedClaim, anew bool) {
 	t.dropClaims()
 	for _, s := range saved {
-		c := &claim{topic: t, region: s.Region, cluster: s.Cluster, lease: s.Lease, ttl: s.TTL, heard: s.Heard, since: s.Since, loaded: s.Loaded || anew, index: -1}
-		if now := t.hub.nowMs(); c.loaded || now >= c.expires() {
+		c := &claim{topic: t, region: s.Region, cluster: s.Cluster, lease: s.Lease, ttl: s.TTL, heard: s.Heard, since: s.Since, loaded: s.Loaded, index: -1}
+		now := t.hub.nowMs()
+		if anew {
+			c.loaded = now
+		}
+		if c.loaded != 0 || now >= c.expires() {
 			c.stale, c.lapsed = true, min(now, c.expires())
 		}
 		at, _ := t.findClaim(c.region)

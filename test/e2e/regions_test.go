@@ -1,0 +1,80 @@
+package e2e
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/test/e2e/plane"
+)
+
+// region reports whether the viewer was told that a region is in a state and of a cluster, and who is refused.
+func (s *stage) region(name, state, cluster, refused string) func() bool {
+	return func() bool {
+		r, ok := s.viewer.Region(name)
+		if !ok || r.State != state || r.Cluster != cluster {
+			return false
+		}
+		return r.Refused == nil && refused == "" || r.Refused != nil && r.Refused.Cluster == refused
+	}
+}
+
+// uid is the identity of the region's cluster.
+func (r *region) uid() string {
+	r.stage.t.Helper()
+	ns, err := r.api.Do(r.stage.ctx, http.MethodGet, "/api/v1/namespaces/kube-system", "", nil)
+	r.stage.must(err)
+	return ns["metadata"].(plane.Object)["uid"].(string)
+}
+
+func TestTwoClustersClaimOneRegion(t *testing.T) {
+	scenario(t, "two clusters that claim one region, the adapter killed with -9, the server restarted empty", func(t *testing.T) string {
+		s := newStage(t)
+		s.small()
+		fsn, hel := s.regions["fsn1"], s.regions["hel1"]
+		one, two := fsn.uid(), hel.uid()
+		first := fsn.startAdapter("REGION_TTL=5s").ready()
+		s.until("fsn1 is spoken for", soon, s.region("fsn1", hub.RegionFresh, one, ""))
+		second := hel.startAdapter("REGION_KEY=fsn1", "REGION_TTL=5s", "LEADER_ELECTION=false") // it has no right to a Lease of that name
+		s.until("the second is refused", soon, s.region("fsn1", hub.RegionFresh, one, two))
+		s.until("the second says so", soon, func() bool {
+			why, err := get(second.health + "/readyz")
+			return err != nil && strings.Contains(why, one) && strings.Contains(why, two) && second.metric("flow_adapter_cluster_conflict") == 1
+		})
+		for _, n := range s.snapshot().Nodes {
+			if n.ID == "fsn1" && !strings.Contains(string(n.Meta), one) {
+				t.Errorf("the region's node is %s", n.JSON())
+			}
+		}
+		second.Kill()
+		other := hel.startAdapter("REGION_TTL=5s").ready()
+		s.until("hel1 is spoken for by the second", soon, s.region("hel1", hub.RegionFresh, two, ""))
+		s.converge()
+
+		began := time.Now()
+		first.Kill()
+		s.until("fsn1 is not heard of any more", soon, s.region("fsn1", hub.RegionStale, one, ""))
+		took := time.Since(began)
+		if took > 5*time.Second+soon/10 {
+			t.Errorf("with a TTL of 5 s it took %s", took)
+		}
+		if r, _ := s.viewer.Region("hel1"); r.State != hub.RegionFresh {
+			t.Errorf("hel1 is %+v", r)
+		}
+
+		s.server.Kill()
+		s.startServer()
+		s.until("hel1 is spoken for again", soon, s.region("hel1", hub.RegionFresh, two, ""))
+		if r, ok := s.viewer.Region("fsn1"); ok {
+			t.Errorf("nobody has spoken for fsn1, and it is %+v", r)
+		}
+		fsn.startAdapter("REGION_TTL=5s").ready()
+		s.until("fsn1 is spoken for again", soon, s.region("fsn1", hub.RegionFresh, one, ""))
+		s.converge()
+		s.honest()
+		other.ready()
+		return "not heard of any more " + took.Round(100*time.Millisecond).String() + " after the kill"
+	})
+}

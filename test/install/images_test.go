@@ -14,7 +14,7 @@ import (
 // TestImagesAreMadeOfWhatIsThere runs what each Dockerfile builds with, as far as that goes without a container, and holds the rest of it
 // to what the charts expect of an image.
 func TestImagesAreMadeOfWhatIsThere(t *testing.T) {
-	for folder, program := range map[string]string{"openova-flow-server": "openova-flow-server", "openova-flow-emitter": "openova-flow-adapter-flux", "openova-flow-proxy": "openova-flow-proxy"} {
+	for folder, program := range map[string]string{"openova-flow-server": "openova-flow-server", "openova-flow-server-jetstream": "openova-flow-server-jetstream", "openova-flow-emitter": "openova-flow-adapter-flux", "openova-flow-proxy": "openova-flow-proxy"} {
 		t.Run(folder, func(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join("../../platform", folder, "Dockerfile"))
 			if err != nil {

@@ -54,6 +54,20 @@ var byValue = map[string][]refusal{
 		{"flowServer.corsOrigins={https://a.example.com/}", `flowServer.corsOrigins has "https://a.example.com/": set it to origins in lower case without a path, such as https://console.example.com.`},
 		{"flowServer.corsOrigins={*}", `flowServer.corsOrigins has "*": set it to`},
 		{"flowServer.persistence.existingClaim=a", `flowServer.persistence.existingClaim is set while flowServer.persistence.enabled is false: turn that on, or leave the claim out.`},
+		{"flowServer.mode=embedded,flowServer.persistence.size=1Mi", `flowServer.persistence.size is "1Mi": set it to at least 64Mi.`},
+		{"flowServer.mode=embedded,flowServer.persistence.sync=5ms", `flowServer.persistence.sync is "5ms": set it to always, or to a whole number of ms, s or m from 10ms to 59m, such as 1s.`},
+		{"flowServer.mode=embedded,flowServer.persistence.sync=0m", `flowServer.persistence.sync is "0m": set it to`},
+		{"flowServer.nats.url=nats://a", `flowServer.nats names a NATS while flowServer.mode is "memory": set that to jetstream, or leave url and Secrets of flowServer.nats out.`},
+		{"flowServer.mode=embedded,flowServer.nats.credentials.existingSecret=a", `flowServer.nats names a NATS while flowServer.mode is "embedded": set that to jetstream`},
+		{"flowServer.mode=jetstream", `flowServer.nats.url has "": set it to nats://host:4222 or tls://host:4222, with commas between several servers, such as nats://nats.nats.svc.cluster.local:4222.`},
+		{"flowServer.mode=jetstream,flowServer.nats.url=nats:4222", `flowServer.nats.url has "nats:4222": set it to`},
+		{jetstream + `\,nats://b/c`, `flowServer.nats.url has "nats://b/c": set it to`},
+		{jetstream + `\,nats://me:secret@b`, `flowServer.nats.url has "nats://…@b": set it to`},
+		{jetstream + ":99999", `flowServer.nats.url has "nats://a:99999": set it to`},
+		{jetstream + ",flowServer.persistence.enabled=true", `flowServer.persistence is for the modes memory and embedded, and in mode jetstream the flows are in NATS: set flowServer.persistence.enabled to false`},
+		{jetstream + ",flowServer.persistence.existingClaim=a", `flowServer.persistence is for the modes memory and embedded`},
+		{jetstream + ",flowServer.nats.credentials.existingSecret=s,flowServer.nats.credentials.key=a/b", `flowServer.nats.credentials.key is "a/b": set it to the key of the Secret that holds the credentials file, such as nats.creds.`},
+		{jetstream + ",flowServer.nats.tls.clientCertificate=true", `flowServer.nats.tls.clientCertificate is true while flowServer.nats.tls.existingSecret is empty: set that to the name of a Secret with ca.crt, tls.crt and tls.key.`},
 		{"flowServer.serviceMonitor.enabled=true", `flowServer.serviceMonitor.token.existingSecret is empty, and without a token the server gives no metrics: set it to the name of a Secret with a token whose scope is read.`},
 		{"flowServer.serviceMonitor.enabled=true,flowServer.serviceMonitor.token.existingSecret=s,flowServer.serviceMonitor.token.key=", `flowServer.serviceMonitor.token.key is "": set it to the key of the Secret that holds the token.`},
 		{route + "flowServer.tls.existingSecret=tls", `flowServer.tls.existingSecret is set while flowServer.httpRoute.enabled is true`},
@@ -99,6 +113,8 @@ var byValue = map[string][]refusal{
 
 const route = "flowServer.httpRoute.enabled=true,flowServer.httpRoute.hostname=flow.example.com,flowServer.httpRoute.gateway.name=gw,"
 
+const jetstream = "flowServer.mode=jetstream,flowServer.nats.url=nats://a"
+
 const insecure = "flowServer.insecure=true,flowServer.tokens.existingSecret=,"
 
 func TestEveryRequiredValueFailsTheRenderWithASentence(t *testing.T) {
@@ -134,7 +150,14 @@ func TestSchemaRefusals(t *testing.T) {
 			{"flowServer.insecure=yes", "/flowServer/insecure"},
 			{"flowServer.tokens=null", "tokens"},
 			{"flowServer.corsOrigins=https://a", "/flowServer/corsOrigins"},
-			{"flowServer.persistence.size=1Gi", "size"},
+			{"flowServer.mode=disk", "/flowServer/mode"},
+			{"flowServer.mode=embedded,flowServer.replicas=2", "/flowServer/replicas"},
+			{jetstream + ",flowServer.replicas=0", "/flowServer/replicas"},
+			{jetstream + ",flowServer.replicas=11", "/flowServer/replicas"},
+			{jetstream + ",flowServer.nats.streamName=Flow", "/flowServer/nats/streamName"},
+			{jetstream + ",flowServer.nats.streamReplicas=2", "/flowServer/nats/streamReplicas"},
+			{"flowServer.nats.password=secret", "password"},
+			{"flowServer.persistence.size=lots", "/flowServer/persistence/size"},
 			{"flowServer.persistence.existingClaim=A", "/flowServer/persistence/existingClaim"},
 			{"flowServer.networkPolicy.egress={a}", "/flowServer/networkPolicy/egress/0"},
 			{"flowServer.serviceMonitor.token.value=secret", "value"},
@@ -176,8 +199,10 @@ func TestANameThatAServiceCantHaveFailsTheRender(t *testing.T) {
 }
 
 func TestOneServerEvenWithoutTheSchema(t *testing.T) {
-	_, err := render(load(t, server), values(t, "flowServer.replicas=2"), "flow", false)
-	if err == nil || !strings.Contains(err.Error(), "flowServer.replicas is 2: set it to 1, since the state of a flow is in the memory of one server.") {
-		t.Error(err)
+	for _, mode := range []string{"memory", "embedded"} {
+		_, err := render(load(t, server), values(t, "flowServer.replicas=2,flowServer.mode="+mode), "flow", false)
+		if want := "flowServer.replicas is 2: set it to 1, since in mode " + mode + " the state of a flow is in the memory of one server, or set flowServer.mode to jetstream."; err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
 	}
 }

@@ -4,7 +4,10 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -25,6 +28,7 @@ var foreign = map[string]bool{"HTTPRoute": true, "ServiceMonitor": true, "PodMon
 func TestManifestsAreOfTheirTypes(t *testing.T) {
 	types := map[string]func() any{
 		"apps/v1/Deployment":                              func() any { return new(appsv1.Deployment) },
+		"apps/v1/StatefulSet":                             func() any { return new(appsv1.StatefulSet) },
 		"apps/v1/DaemonSet":                               func() any { return new(appsv1.DaemonSet) },
 		"v1/Service":                                      func() any { return new(corev1.Service) },
 		"v1/ServiceAccount":                               func() any { return new(corev1.ServiceAccount) },
@@ -161,23 +165,24 @@ func TestProgramsTakeWhatIsRendered(t *testing.T) {
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	modules := map[string]string{"openova-flow-server": "server", "openova-flow-server-jetstream": "server-jetstream", "openova-flow-adapter-flux": "adapter-flux"}
+	binaries := map[string]string{}
 	for _, tt := range []struct {
-		chart, module, program string
-		args                   []string
-		extreme                []string
-		said                   string
+		chart   string
+		args    []string
+		extreme []string
+		said    string
 	}{
 		// The settings are read before anything else; then there is nothing to reach.
-		{server, "server", "openova-flow-server", []string{"healthcheck", "--listen-addr=127.0.0.1:1"}, []string{
-			"flowServer.settings.ringCapacity=1,flowServer.settings.ringBytes=1024,flowServer.settings.maxMessageBytes=1024,flowServer.settings.maxBatchBytes=1024,flowServer.settings.maxIngestBytes=1048576,flowServer.settings.maxFlows=1,flowServer.settings.maxNodes=1,flowServer.settings.maxRelationships=1,flowServer.settings.maxMetaBytes=1,flowServer.settings.maxStateBytes=1048576,flowServer.settings.maxSubscribers=1,flowServer.settings.maxEmitters=1,flowServer.settings.idleTimeout=1m,flowServer.settings.writeTimeout=1s,flowServer.settings.readTimeout=1s,flowServer.settings.drainDelay=0s",
-			"flowServer.settings.ringCapacity=1048576,flowServer.settings.ringBytes=1073741824,flowServer.settings.maxMessageBytes=67108864,flowServer.settings.maxBatchBytes=1073741824,flowServer.settings.maxIngestBytes=1099511627776,flowServer.settings.maxFlows=1073741824,flowServer.settings.maxNodes=1073741824,flowServer.settings.maxRelationships=1073741824,flowServer.settings.maxMetaBytes=16777216,flowServer.settings.maxStateBytes=1125899906842624,flowServer.resources.limits.memory=2Pi,flowServer.settings.maxSubscribers=1073741824,flowServer.settings.maxEmitters=1073741824,flowServer.settings.idleTimeout=87600h,flowServer.settings.writeTimeout=1h,flowServer.settings.readTimeout=60m,flowServer.settings.drainDelay=5s",
+		{server, []string{"healthcheck", "--listen-addr=127.0.0.1:1"}, []string{
+			"flowServer.settings.ringCapacity=1,flowServer.settings.ringBytes=1024,flowServer.settings.maxMessageBytes=1024,flowServer.settings.maxBatchBytes=1024,flowServer.settings.maxIngestBytes=1048576,flowServer.settings.maxFlows=1,flowServer.settings.maxNodes=1,flowServer.settings.maxRelationships=1,flowServer.settings.maxMetaBytes=1,flowServer.settings.maxStateBytes=1048576,flowServer.settings.maxSubscribers=1,flowServer.settings.maxEmitters=1,flowServer.settings.maxRegions=1,flowServer.settings.idleTimeout=1m,flowServer.settings.writeTimeout=1s,flowServer.settings.readTimeout=1s,flowServer.settings.drainDelay=0s",
+			"flowServer.settings.ringCapacity=1048576,flowServer.settings.ringBytes=1073741824,flowServer.settings.maxMessageBytes=67108864,flowServer.settings.maxBatchBytes=1073741824,flowServer.settings.maxIngestBytes=1099511627776,flowServer.settings.maxFlows=1073741824,flowServer.settings.maxNodes=1073741824,flowServer.settings.maxRelationships=1073741824,flowServer.settings.maxMetaBytes=16777216,flowServer.settings.maxStateBytes=1125899906842624,flowServer.resources.limits.memory=2Pi,flowServer.settings.maxSubscribers=1073741824,flowServer.settings.maxEmitters=1073741824,flowServer.settings.maxRegions=1048576,flowServer.settings.idleTimeout=87600h,flowServer.settings.writeTimeout=1h,flowServer.settings.readTimeout=60m,flowServer.settings.drainDelay=5s",
 		}, "not reachable"},
-		{emitter, "adapter-flux", "openova-flow-adapter-flux", []string{"run", "--leader-election=false", "--kubeconfig=" + filepath.Join(dir, "none")}, []string{
+		{emitter, []string{"run", "--leader-election=false", "--kubeconfig=" + filepath.Join(dir, "none")}, []string{
 			"flowEmitter.settings.emitInterval=1ms,flowEmitter.settings.postTimeout=10ms,flowEmitter.flowServerUrl=http://a,flowEmitter.flowId=.,flowEmitter.regionKey=a",
 			"flowEmitter.settings.emitInterval=1m,flowEmitter.settings.postTimeout=10m,flowEmitter.flowServerUrl=https://a.b-c:65535/d/,flowEmitter.flowId=" + strings.Repeat(":", 128) + ",flowEmitter.regionKey=a-1",
 		}, "no way to a cluster is known"},
 	} {
-		binary := compile(t, dir, tt.module, tt.program)
 		sets := ciFiles(t, tt.chart)
 		for i, s := range tt.extreme {
 			sets["extreme "+string(rune('0'+i))] = values(t, s)
@@ -191,12 +196,19 @@ func TestProgramsTakeWhatIsRendered(t *testing.T) {
 				if o.Spec["template"] == nil {
 					continue
 				}
-				cmd := exec.Command(binary, tt.args...)
+				image, _, _ := strings.Cut(path.Base(at(o.Spec, "template.spec.containers.0.image").(string)), ":")
+				if name == "everything" { // an image of somebody's own
+					image = map[string]string{server: "openova-flow-server", emitter: "openova-flow-adapter-flux"}[tt.chart]
+				}
+				if binaries[image] == "" {
+					binaries[image] = compile(t, dir, modules[image], image)
+				}
+				cmd := exec.Command(binaries[image], tt.args...)
 				cmd.Env = environment(t, o, file)
 				out, err := cmd.CombinedOutput()
 				var exit *exec.ExitError
 				if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), tt.said) {
-					t.Errorf("%s with %s: %v\n%s", tt.program, name, err, out)
+					t.Errorf("%s with %s: %v\n%s", image, name, err, out)
 				}
 			}
 		}
@@ -214,4 +226,39 @@ func compile(t *testing.T, dir, module, program string) string {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return binary
+}
+
+// TestEverySettingIsInTheChart finds settings of the programs that no value of a chart leads to.
+func TestEverySettingIsInTheChart(t *testing.T) {
+	// The chart knows NATS by credentials files and certificates alone.
+	left := map[string]bool{"NATS_USER": true, "NATS_PASSWORD_FILE": true, "NATS_TOKEN_FILE": true}
+	dir := t.TempDir()
+	var env []string
+	for _, v := range ciFiles(t, server) {
+		files, err := render(load(t, server), v, "flow", true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range objects(t, files) {
+			list, _ := at(o.Spec, "template.spec.containers.0.env").([]any)
+			for _, e := range list {
+				env = append(env, at(e, "name").(string))
+			}
+		}
+	}
+	for program, module := range map[string]string{"openova-flow-server": "server", "openova-flow-server-jetstream": "server-jetstream"} {
+		help, err := exec.Command(compile(t, dir, module, program), "help").CombinedOutput()
+		if err != nil {
+			t.Fatal(err)
+		}
+		known := regexp.MustCompile(`\(((FLOW_SERVER|NATS)_[A-Z_]+)[,)]`).FindAllStringSubmatch(string(help), -1)
+		if len(known) < 20 {
+			t.Errorf("%s has only %v", program, known)
+		}
+		for _, setting := range known {
+			if !slices.Contains(env, setting[1]) && !left[setting[1]] {
+				t.Errorf("%s of %s is in no render: give it a value, and a file in ci a word of it", setting[1], program)
+			}
+		}
+	}
 }

@@ -39,7 +39,7 @@ func TestArchiveOfThisSystemRuns(t *testing.T) {
 	if err := os.CopyFS(root, unpacked); err != nil {
 		t.Fatal(err)
 	}
-	for program, argument := range map[string]string{"openova-flow-server": "version", "openova-flow-adapter-flux": "version", "openova-flow-proxy": "-h"} {
+	for program, argument := range map[string]string{"openova-flow-server": "version", "openova-flow-server-jetstream": "version", "openova-flow-adapter-flux": "version", "openova-flow-proxy": "-h"} {
 		text, err := exec.Command(filepath.Join(root, name, program), argument).CombinedOutput()
 		if err != nil || argument == "version" && string(text) != testVersion+"\n" {
 			t.Errorf("%s %s: %v\n%s", program, argument, err, text)

@@ -121,7 +121,7 @@ func TestLayoutsAreWhole(t *testing.T) {
 
 // TestImagesAreWhatTheirDockerfilesMake reads the Dockerfiles, so that both ways lead to the same image.
 func TestImagesAreWhatTheirDockerfilesMake(t *testing.T) {
-	folders := map[string]string{"openova-flow-server": "openova-flow-server", "openova-flow-adapter-flux": "openova-flow-emitter", "openova-flow-proxy": "openova-flow-proxy"}
+	folders := map[string]string{"openova-flow-server": "openova-flow-server", "openova-flow-server-jetstream": "openova-flow-server-jetstream", "openova-flow-adapter-flux": "openova-flow-emitter", "openova-flow-proxy": "openova-flow-proxy"}
 	eachImage(t, func(t *testing.T, p program, on platform, image v1.Image) {
 		text, err := os.ReadFile(filepath.Join("../../platform", folders[p.name], "Dockerfile"))
 		if err != nil {
@@ -314,14 +314,16 @@ func sbomsOf(t *testing.T, p program) map[v1.Hash]*cdx.BOM {
 
 func TestEachImageHasAnSBOMOfWhatIsInIt(t *testing.T) {
 	needed := map[string]string{
-		"openova-flow-server":       `^(/etc/ssl/certs/ca-certificates\.crt|pkg:golang/std@1\.\S+|pkg:npm/(clsx|esm-env|svelte)@[0-9.]+)$`,
-		"openova-flow-adapter-flux": `^(/etc/ssl/certs/ca-certificates\.crt|pkg:golang/\S+@v?[0-9]\S+)$`,
-		"openova-flow-proxy":        `^(/etc/ssl/certs/ca-certificates\.crt|pkg:golang/std@1\.\S+)$`,
+		"openova-flow-server":           `^(/etc/ssl/certs/ca-certificates\.crt|pkg:golang/std@1\.\S+|pkg:npm/(clsx|esm-env|svelte)@[0-9.]+)$`,
+		"openova-flow-server-jetstream": `^(/etc/ssl/certs/ca-certificates\.crt|pkg:golang/\S+@v?[0-9]\S+|pkg:npm/(clsx|esm-env|svelte)@[0-9.]+)$`,
+		"openova-flow-adapter-flux":     `^(/etc/ssl/certs/ca-certificates\.crt|pkg:golang/\S+@v?[0-9]\S+)$`,
+		"openova-flow-proxy":            `^(/etc/ssl/certs/ca-certificates\.crt|pkg:golang/std@1\.\S+)$`,
 	}
 	has := map[string][]string{
-		"openova-flow-server":       {"std", "svelte", caFile},
-		"openova-flow-adapter-flux": {"std", "k8s.io/client-go", "github.com/openova-io/openova/products/openova-flow/server", caFile},
-		"openova-flow-proxy":        {"std", caFile},
+		"openova-flow-server":           {"std", "svelte", caFile},
+		"openova-flow-server-jetstream": {"std", "svelte", "github.com/nats-io/nats-server/v2", "github.com/openova-io/openova/products/openova-flow/server", caFile},
+		"openova-flow-adapter-flux":     {"std", "k8s.io/client-go", "github.com/openova-io/openova/products/openova-flow/server", caFile},
+		"openova-flow-proxy":            {"std", caFile},
 	}
 	eachImage(t, func(t *testing.T, p program, on platform, image v1.Image) {
 		digest, err := image.Digest()

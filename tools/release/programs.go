@@ -21,6 +21,14 @@ var programs = []program{
 		npm:         []string{"clsx", "esm-env", "svelte"},
 	},
 	{
+		name:        "openova-flow-server-jetstream",
+		module:      "products/openova-flow/server-jetstream",
+		description: "Folds the deployment flow of all clusters into one, keeps it in NATS JetStream and streams it",
+		env:         []string{"FLOW_SERVER_LISTEN_ADDR=:8080"},
+		port:        "8080",
+		npm:         []string{"clsx", "esm-env", "svelte"},
+	},
+	{
 		name:        "openova-flow-adapter-flux",
 		module:      "products/openova-flow/adapter-flux",
 		description: "Reports the Flux releases of a cluster to a flow server",

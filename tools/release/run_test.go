@@ -177,7 +177,7 @@ func checkConfined(t *testing.T, process *os.Process, image v1.Image) {
 }
 
 func TestImagesSayTheirVersion(t *testing.T) {
-	for _, name := range []string{"openova-flow-server", "openova-flow-adapter-flux"} {
+	for _, name := range []string{"openova-flow-server", "openova-flow-server-jetstream", "openova-flow-adapter-flux"} {
 		image := here(t, name)
 		if said, _, code := once(t, start(t, image, unpack(t, image), nil, "version")); code != 0 || said != testVersion+"\n" {
 			t.Errorf("%s version says %q and ends with %d", name, said, code)

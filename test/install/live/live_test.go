@@ -31,7 +31,7 @@ var definitions = map[string]string{
 
 // plurals are the kinds that are applied.
 var plurals = map[string]string{
-	"CustomResourceDefinition": "customresourcedefinitions", "Namespace": "namespaces", "Deployment": "deployments", "DaemonSet": "daemonsets",
+	"CustomResourceDefinition": "customresourcedefinitions", "Namespace": "namespaces", "Deployment": "deployments", "DaemonSet": "daemonsets", "StatefulSet": "statefulsets",
 	"Service": "services", "ServiceAccount": "serviceaccounts", "NetworkPolicy": "networkpolicies", "PodDisruptionBudget": "poddisruptionbudgets",
 	"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings", "Role": "roles", "RoleBinding": "rolebindings",
 	"HTTPRoute": "httproutes", "ServiceMonitor": "servicemonitors", "PodMonitor": "podmonitors", "HelmRelease": "helmreleases", "HelmRepository": "helmrepositories",

@@ -51,6 +51,21 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default (include "flow-server.fullname" .) .Values.flowServer.serviceAccount.name -}}
 {{- end -}}
 
+{{/* The program that a mode needs, which is the name of its image too. */}}
+{{- define "flow-server.program" -}}
+{{- ternary "openova-flow-server" "openova-flow-server-jetstream" (eq .Values.flowServer.mode "memory") -}}
+{{- end -}}
+
+{{/* What runs the pods. */}}
+{{- define "flow-server.kind" -}}
+{{- ternary "StatefulSet" "Deployment" (eq .Values.flowServer.mode "embedded") -}}
+{{- end -}}
+
+{{/* A pattern of host, or host:port. */}}
+{{- define "flow-server.host" -}}
+[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?
+{{- end -}}
+
 {{/* The whole image reference. */}}
 {{- define "flow-server.image" -}}
 {{- $image := .Values.flowServer.image -}}
@@ -61,13 +76,13 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if eq $tag "latest" -}}
 {{- fail (printf "flowServer.image.tag is \"latest\", which is another image tomorrow: set it to a version, such as %s." .Chart.AppVersion) -}}
 {{- end -}}
-{{- $host := "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*(:(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3}))?" -}}
+{{- $host := include "flow-server.host" . -}}
 {{- $path := "(/[a-z0-9]+((\\.|__?|-+)[a-z0-9]+)*)" -}}
 {{- $registry := default "harbor.openova.io" .Values.global.imageRegistry -}}
 {{- if not (regexMatch (printf "^%s%s*$" $host $path) $registry) -}}
 {{- fail (printf "global.imageRegistry is %q: set it to a host such as registry.example.com, without https:// and without a slash at its end." $registry) -}}
 {{- end -}}
-{{- $repository := default (printf "%s/proxy-ghcr/openova-io/openova/openova-flow-server" $registry) $image.repository -}}
+{{- $repository := default (printf "%s/proxy-ghcr/openova-io/openova/%s" $registry (include "flow-server.program" .)) $image.repository -}}
 {{- if or (not (regexMatch (printf "^%s%s+$" $host $path) $repository)) (gt (len $repository) 255) -}}
 {{- fail (printf "flowServer.image.repository is %q: set it to the image's whole name without tag, such as registry.example.com/openova/openova-flow-server, or leave it empty." $repository) -}}
 {{- end -}}
@@ -92,12 +107,46 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $value -}}
 {{- end -}}
 
+{{/* Where the flows are. */}}
+{{- define "flow-server.validateStore" -}}
+{{- $v := .Values.flowServer -}}
+{{- if and (eq $v.mode "memory") $v.persistence.existingClaim (not $v.persistence.enabled) -}}
+{{- fail "flowServer.persistence.existingClaim is set while flowServer.persistence.enabled is false: turn that on, or leave the claim out." -}}
+{{- end -}}
+{{- if and (eq $v.mode "embedded") (lt (int64 (include "flow-server.bytes" $v.persistence.size)) 67108864) -}}
+{{- fail (printf "flowServer.persistence.size is %q: set it to at least 64Mi." $v.persistence.size) -}}
+{{- end -}}
+{{- if and (ne $v.persistence.sync "always") (not (regexMatch "^([1-9][0-9]{1,5}ms|[1-9][0-9]{0,2}s|[1-5]?[1-9]m|[1-5]0m)$" $v.persistence.sync)) -}}
+{{- fail (printf "flowServer.persistence.sync is %q: set it to always, or to a whole number of ms, s or m from 10ms to 59m, such as 1s." $v.persistence.sync) -}}
+{{- end -}}
+{{- if and (ne $v.mode "jetstream") (or $v.nats.url $v.nats.credentials.existingSecret $v.nats.tls.existingSecret) -}}
+{{- fail (printf "flowServer.nats names a NATS while flowServer.mode is %q: set that to jetstream, or leave url and Secrets of flowServer.nats out." $v.mode) -}}
+{{- end -}}
+{{- if eq $v.mode "jetstream" -}}
+{{- if or $v.persistence.enabled $v.persistence.existingClaim -}}
+{{- fail "flowServer.persistence is for the modes memory and embedded, and in mode jetstream the flows are in NATS: set flowServer.persistence.enabled to false and flowServer.persistence.existingClaim to nothing." -}}
+{{- end -}}
+{{- range splitList "," (default "" $v.nats.url) -}}
+{{- if not (regexMatch (printf "^(nats|tls)://%s$" (include "flow-server.host" $)) .) -}}
+{{- fail (printf "flowServer.nats.url has %q: set it to nats://host:4222 or tls://host:4222, with commas between several servers, such as nats://nats.nats.svc.cluster.local:4222." (regexReplaceAll "//[^/@]*@" . "//…@")) -}}
+{{- end -}}
+{{- end -}}
+{{- if and $v.nats.credentials.existingSecret (not (regexMatch "^[A-Za-z0-9_][A-Za-z0-9._-]*$" (default "" $v.nats.credentials.key))) -}}
+{{- fail (printf "flowServer.nats.credentials.key is %q: set it to the key of the Secret that holds the credentials file, such as nats.creds." (default "" $v.nats.credentials.key)) -}}
+{{- end -}}
+{{- if and $v.nats.tls.clientCertificate (not $v.nats.tls.existingSecret) -}}
+{{- fail "flowServer.nats.tls.clientCertificate is true while flowServer.nats.tls.existingSecret is empty: set that to the name of a Secret with ca.crt, tls.crt and tls.key." -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What values can be wrong together, and what the server would refuse at its start. */}}
 {{- define "flow-server.validate" -}}
 {{- $v := .Values.flowServer -}}
-{{- if ne (toString $v.replicas) "1" -}}
-{{- fail (printf "flowServer.replicas is %v: set it to 1, since the state of a flow is in the memory of one server." $v.replicas) -}}
+{{- if and (ne $v.mode "jetstream") (ne (toString $v.replicas) "1") -}}
+{{- fail (printf "flowServer.replicas is %v: set it to 1, since in mode %s the state of a flow is in the memory of one server, or set flowServer.mode to jetstream." $v.replicas $v.mode) -}}
 {{- end -}}
+{{- include "flow-server.validateStore" . -}}
 {{- $_ := include "flow-server.checkLabels" (dict "root" . "name" "podLabels" "value" $v.podLabels) -}}
 {{- $_ := include "flow-server.checkLabels" (dict "root" . "name" "serviceMonitor.labels" "value" $v.serviceMonitor.labels) -}}
 {{- $memory := dig "limits" "memory" "" (default dict $v.resources) -}}
@@ -138,9 +187,6 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if not (regexMatch "^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$" .) -}}
 {{- fail (printf "flowServer.corsOrigins has %q: set it to origins in lower case without a path, such as https://console.example.com." .) -}}
 {{- end -}}
-{{- end -}}
-{{- if and $v.persistence.existingClaim (not $v.persistence.enabled) -}}
-{{- fail "flowServer.persistence.existingClaim is set while flowServer.persistence.enabled is false: turn that on, or leave the claim out." -}}
 {{- end -}}
 {{- if $v.serviceMonitor.enabled -}}
 {{- if not (or $v.insecure $v.serviceMonitor.token.existingSecret) -}}

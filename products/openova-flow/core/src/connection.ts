@@ -90,7 +90,9 @@ export class Stream implements Connection {
   }
 
   retryNow(): void {
-    if (this.#cancelRetry !== null && this.#now() - this.#attemptedAt >= 1000) this.#try();
+    if (this.#cancelRetry === null || this.#now() - this.#attemptedAt < 1000) return;
+    this.#try();
+    if (this.#state.kind === "forbidden") this.#set({ kind: "connecting", since: this.#now() });
   }
 
   close(): void {

@@ -1,5 +1,6 @@
 import { times } from "./display.js";
 import type { FlowGraph, GraphEdge } from "./graph.js";
+import { knownUntil } from "./regions.js";
 import type { FlowNode } from "./types.js";
 
 export interface CriticalPath {
@@ -50,18 +51,19 @@ function longest(graph: FlowGraph, node: FlowNode, chains: ReadonlyMap<string, C
   let via: GraphEdge | null = null;
   let free: number | null = null;
   let held = false;
+  const until = knownUntil(graph.state.regions, node.region, now);
   for (const e of graph.in(node.id)) {
     if (!orders(e)) continue;
     const from = graph.nodes.get(e.from);
     if (from?.status !== "succeeded") held = true;
     if (from === undefined || !chains.has(e.from) || !cameBefore(from, node)) continue;
-    free = Math.max(free ?? -Infinity, from.endedAt ?? now);
+    free = Math.max(free ?? -Infinity, from.endedAt ?? until);
     if (via === null || total(chains.get(e.from)) > total(chains.get(via.from))) via = e;
   }
   const before = via === null ? undefined : chains.get(via.from);
-  const begun = node.startedAt ?? (node.status === "succeeded" || node.status === "failed" || held ? null : now);
+  const begun = node.startedAt ?? (node.status === "succeeded" || node.status === "failed" || held ? null : until);
   return {
-    working: (before?.working ?? 0) + times(node, now).workingMs,
+    working: (before?.working ?? 0) + times(node, now, graph.state.regions).workingMs,
     waiting: (before?.waiting ?? 0) + (free === null || begun === null ? 0 : Math.max(0, begun - free)),
     via,
   };

@@ -1,3 +1,4 @@
+import { knownUntil, lastHeard, type Regions } from "./regions.js";
 import type { ChartMeta, FlowNode, FluxMeta, NodeMeta, SourceMeta } from "./types.js";
 
 /** Worst first. */
@@ -18,6 +19,8 @@ export type DisplayState = (typeof DISPLAY_STATES)[number];
 export interface DisplayContext {
   readonly nodes: { has(id: string): boolean };
   readonly unconfirmed?: ReadonlySet<string>;
+  /** Nodes of a stale region are unconfirmed. */
+  readonly regions?: Regions;
   readonly now: number;
 }
 /** How long a reason that usually passes must last before it counts as broken. */
@@ -119,6 +122,7 @@ export function displayChangesAt(node: FlowNode, context: DisplayContext): numbe
 function classify(node: FlowNode, context: DisplayContext): { display: DisplayState; until: number } {
   const meta = metaOf(node);
   const now = context.now;
+  if (lastHeard(context.regions, node.region) !== undefined) return at("unconfirmed");
   if (meta.deletingSince !== undefined) return at("terminating");
   if (context.unconfirmed?.has(node.id)) return at("unconfirmed");
   if (node.status === "failed") return at("broken");
@@ -169,8 +173,9 @@ export interface NodeTimes {
   readonly waitingMs: number;
   readonly workingMs: number;
 }
-/** Waiting split from working, of the present run, up to `now`. */
-export function times(node: FlowNode, now: number): NodeTimes {
+/** Waiting split from working, of the present run, up to `now`; of a region that is stale in `regions`, up to when it was last heard of. */
+export function times(node: FlowNode, at: number, regions?: Regions): NodeTimes {
+  const now = knownUntil(regions, node.region, at);
   const { waitingSince } = metaOf(node);
   const { startedAt, endedAt, status } = node;
   // One that waits again after a run of its own does not work, and when that run ended is not told.

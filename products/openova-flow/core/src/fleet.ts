@@ -1,5 +1,6 @@
 import type { ManyEvent } from "./many.js";
-import { emptyState, fold, type FlowState } from "./state.js";
+import { NO_REGIONS, type Regions } from "./regions.js";
+import { emptyState, fold, withRegions, type FlowState } from "./state.js";
 
 /**
  * All flows as a page follows them. Feed it from `connectMany`. Incarnations decide nothing here: a flow of another incarnation always
@@ -9,6 +10,9 @@ export class FleetStore {
   readonly #clock: () => number;
   /** A flow is null until a snapshot of it has come. */
   #flows: Map<string, FlowState | null> | null = null;
+  /** By flow. Told apart from the states, at times before them. */
+  #regions = new Map<string, Regions>();
+  #incarnations: ReadonlyMap<string, string> = new Map();
   #changed = new Set<string>();
   #seq: number | undefined;
   #clockOffset: number | null = null;
@@ -41,19 +45,22 @@ export class FleetStore {
   receive(event: ManyEvent): void {
     switch (event.type) {
       case "heartbeat":
-        // A heartbeat is late by its way here, so the greatest offset is the truest.
-        this.#clockOffset = Math.max(this.#clockOffset ?? -Infinity, event.at - this.#clock());
-        return;
+        return this.#setClock(event.at);
       case "flows":
         return this.#keep(event.flows);
+      case "regions":
+        this.#setClock(event.at);
+        return this.#setRegions(event.flowId, event.regions);
     }
     const { flowId } = event;
     const flows = (this.#flows ??= new Map());
-    if (event.type === "deleted") flows.delete(flowId);
-    else if (event.type === "unreadable") flows.set(flowId, null);
+    if (event.type === "deleted") {
+      flows.delete(flowId);
+      this.#regions.delete(flowId);
+    } else if (event.type === "unreadable") flows.set(flowId, null);
     else {
       const before = flows.get(flowId) ?? null;
-      if (event.message.type === "snapshot") flows.set(flowId, fold(before ?? emptyState(flowId), event.message));
+      if (event.message.type === "snapshot") flows.set(flowId, fold(before ?? withRegions(emptyState(flowId), this.#regions.get(flowId) ?? NO_REGIONS), event.message));
       // Without the state before it a message says nothing.
       else if (before !== null) flows.set(flowId, fold(before, event.message));
     }
@@ -61,7 +68,24 @@ export class FleetStore {
     this.#seq = event.seq ?? this.#seq;
   }
 
+  /** What the server says is late by its way here, so the greatest offset is the truest. */
+  #setClock(at: number): void {
+    this.#clockOffset = Math.max(this.#clockOffset ?? -Infinity, at - this.#clock());
+  }
+
+  #setRegions(flowId: string, regions: Regions): void {
+    if (regions.size === 0) this.#regions.delete(flowId);
+    else this.#regions.set(flowId, regions);
+    const state = this.#flows?.get(flowId) ?? null;
+    if (state === null) return;
+    this.#flows?.set(flowId, withRegions(state, regions));
+    this.#changed.add(flowId);
+  }
+
   #keep(named: ReadonlyMap<string, string>): void {
+    // The server that began anew has its own word of the regions, or none.
+    for (const id of [...this.#regions.keys()]) if (this.#incarnations.get(id) !== named.get(id)) this.#setRegions(id, NO_REGIONS);
+    this.#incarnations = named;
     const before = this.#flows;
     this.#flows = new Map();
     for (const id of named.keys()) {

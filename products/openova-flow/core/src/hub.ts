@@ -13,7 +13,8 @@ export class Hub {
   readonly #tell: (word: HubWord) => void;
   #state: FlowState;
   #seq = 0;
-  #heartbeat: StreamEvent | null = null;
+  #heartbeat: (StreamEvent & { readonly type: "heartbeat" }) | null = null;
+  #regions: StreamEvent | null = null;
 
   constructor(options: HubOptions, tell: (word: HubWord) => void) {
     this.#tell = tell;
@@ -37,8 +38,11 @@ export class Hub {
   /** Brings one tab up to date. */
   welcome(tab: string): void {
     if (this.#heartbeat !== null) this.#tell({ from: "hub", to: tab, event: this.#heartbeat });
+    if (this.#regions !== null) this.#tell({ from: "hub", to: tab, event: this.#regions });
     const snapshot = toSnapshot(this.#state);
     if (snapshot !== null) this.#tell({ from: "hub", to: tab, event: { type: "message", seq: this.#seq, message: snapshot } });
+    // Who was refused may have signed in and then opened this tab: it is to hear the next verdict, not the last.
+    if (this.#connection.state.kind === "forbidden") this.#connection.retryNow();
     this.#tell({ from: "hub", to: tab, state: this.#connection.state });
   }
 
@@ -50,8 +54,13 @@ export class Hub {
   }
 
   #remember(event: StreamEvent): void {
-    if (event.type === "heartbeat") this.#heartbeat = event;
+    if (event.type === "heartbeat") {
+      // What another server process had heard is not what this one has.
+      if (this.#heartbeat !== null && this.#heartbeat.incarnation !== event.incarnation) this.#regions = null;
+      this.#heartbeat = event;
+    } else if (event.type === "regions") this.#regions = event;
     else if (event.type === "deleted") {
+      this.#regions = null;
       this.#state = emptyState(this.#state.flowId);
       this.#heartbeat = null;
     } else {

@@ -26,6 +26,7 @@ export * from "./log.js";
 export * from "./many.js";
 export * from "./problems.js";
 export * from "./progress.js";
+export { knownUntil, lastHeard, NO_REGIONS, sayLastHeard, staleRegions, type RegionLease, type Regions } from "./regions.js";
 export { blockedBy, blocks, upstream, type Blocker } from "./queries.js";
 export * from "./rollouts.js";
 export * from "./search.js";
@@ -42,7 +43,7 @@ export {
   type SharedVia,
 } from "./shared.js";
 export { connect, SseParser, type Connection, type ConnectionState, type ConnectOptions, type SseFrame, type StreamEvent, type StreamOptions } from "./sse.js";
-export { compareBytes, emptyState, fold, foldAll, relKey, toSnapshot, type FlowState } from "./state.js";
+export { compareBytes, emptyState, fold, foldAll, relKey, toSnapshot, withRegions, type FlowState } from "./state.js";
 export * from "./store.js";
 export * from "./types.js";
 export { decode, validate, type Validated, type ValidationError } from "./validate.js";

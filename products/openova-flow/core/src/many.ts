@@ -1,5 +1,6 @@
 import { seqOf, Stream, type Connection, type StreamOptions } from "./connection.js";
 import type { SseFrame } from "./sse-parser.js";
+import { parseRegions, type Regions } from "./regions.js";
 import { parseHeartbeat } from "./sse.js";
 import type { FlowMessage } from "./types.js";
 import { decode, type ValidationError } from "./validate.js";
@@ -11,6 +12,8 @@ export type ManyEvent =
   | { readonly type: "message"; readonly flowId: string; readonly seq: number | undefined; readonly message: FlowMessage }
   /** A snapshot that breaks the contract. Until the next one of that flow nothing is known of it. */
   | { readonly type: "unreadable"; readonly flowId: string; readonly seq: number | undefined; readonly error: ValidationError }
+  /** Who holds the regions of a flow: all of it, on each connection and whenever it changes. An older server never tells. */
+  | { readonly type: "regions"; readonly flowId: string; readonly at: number; readonly regions: Regions }
   | { readonly type: "deleted"; readonly flowId: string; readonly seq: number | undefined }
   | { readonly type: "heartbeat"; readonly seq: number; readonly at: number };
 
@@ -34,12 +37,18 @@ function read({ onEvent }: ConnectManyOptions, frame: SseFrame, stream: Stream):
   if (slash === -1) return readOwn(onEvent, frame, stream);
   const flowId = frame.event.slice(0, slash);
   const seq = seqOf(frame);
-  if (frame.event.slice(slash + 1) === "deleted") {
+  const type = frame.event.slice(slash + 1);
+  if (type === "regions") {
+    const told = parseRegions(frame.data);
+    if (told !== null) onEvent({ type: "regions", flowId, ...told });
+    return;
+  }
+  if (type === "deleted") {
     stream.lastSeq = seq ?? stream.lastSeq;
     return onEvent({ type: "deleted", flowId, seq });
   }
   const got = decode(flowId, frame.data);
-  if (!got.ok && frame.event !== `${flowId}/snapshot`) return stream.unreadable(got.error);
+  if (!got.ok && type !== "snapshot") return stream.unreadable(got.error);
   stream.lastSeq = seq ?? stream.lastSeq;
   // To ask again would bring the same snapshot, and all others with it: the flows that can be read go on.
   onEvent(got.ok ? { type: "message", flowId, seq, message: got.message } : { type: "unreadable", flowId, seq, error: got.error });

@@ -3,6 +3,7 @@ import { displayState, metaOf, missingDependencies, type DisplayContext, type Di
 import { explain } from "./explain.js";
 import type { FlowGraph } from "./graph.js";
 import { blocks } from "./queries.js";
+import { knownUntil, lastHeard, NO_REGIONS, sayLastHeard, type RegionLease } from "./regions.js";
 import { compareBytes } from "./state.js";
 import type { FlowNode, FluxMeta } from "./types.js";
 
@@ -23,7 +24,16 @@ export interface Problem {
   /** Downstream nodes that are not ready, nearest first. */
   readonly blocks: readonly string[];
   readonly since?: number;
+  /** When its region was last heard of, where that is no longer so: all the rest is as it was then. */
+  readonly heard?: number;
 }
+
+/** The reason of a problem that is a region which is not heard of any more; its `since` is when it last was. */
+export const REGION_SILENT = "RegionSilent";
+/** The reason of a problem that is a second cluster which claims a region. */
+export const CLUSTER_REFUSED = "ClusterRefused";
+/** How long a region may be stale before that is a problem: a server that began anew is heard of again by then. */
+const SILENT_AFTER_MS = 15_000;
 
 const CYCLE = "DependencyCycle";
 /** How long a deletion may take before it counts as stuck. */
@@ -43,7 +53,7 @@ interface Finding {
 
 /** What is wrong, one entry for each root cause, worst first; empty when all is well. */
 export function problems(graph: FlowGraph, now: number): readonly Problem[] {
-  const context = { nodes: graph.nodes, unconfirmed: graph.state.unconfirmed, now };
+  const context = { nodes: graph.nodes, unconfirmed: graph.state.unconfirmed, regions: graph.state.regions, now };
   const byCause = new Map<string, Finding[]>();
   for (const id of graph.leaves) {
     const found = inspect(graph, graph.nodes.get(id) as FlowNode, context);
@@ -52,7 +62,31 @@ export function problems(graph: FlowGraph, now: number): readonly Problem[] {
     if (same === undefined) byCause.set(found.cause, [found]);
     else same.push(found);
   }
-  return [...byCause.values()].map((f) => toProblem(graph, f)).sort(worstFirst);
+  return [...[...byCause.values()].map((f) => toProblem(graph, f)), ...troubledRegions(graph, now)].sort(worstFirst);
+}
+
+function troubledRegions(graph: FlowGraph, now: number): readonly Problem[] {
+  return [...graph.state.regions].flatMap(([region, lease]) => {
+    const found: Problem[] = [];
+    const base = { id: region, ids: [region], label: graph.nodes.get(region)?.label ?? region, region: "", message: "", blocks: [] };
+    if (lease.state === "stale" && now - lease.since > SILENT_AFTER_MS) {
+      const sentence = `${base.label} was ${sayLastHeard(lease.heard, now)}, and what is shown of it is from then. Check that its adapter runs and that it reaches this server.`;
+      const command = "kubectl get pods -A -l app.kubernetes.io/name=openova-flow-emitter";
+      found.push({ ...base, display: "unconfirmed", reason: REGION_SILENT, sentence, command, since: lease.heard });
+    }
+    if (lease.refused !== undefined) found.push({ ...base, display: "broken", reason: CLUSTER_REFUSED, sentence: refusal(base.label, lease, lease.refused.cluster), command: WHICH_CLUSTER });
+    return found;
+  });
+}
+
+/** Tells which of two clusters one is at. */
+const WHICH_CLUSTER = "kubectl get namespace kube-system -o jsonpath='{.metadata.uid}'";
+
+function refusal(region: string, lease: RegionLease, refused: string): string {
+  const one = `${region} is held by cluster ${lease.cluster}${lease.state === "stale" ? ", which is not heard of any more" : ""}. Cluster ${refused} claims it too and is refused.`;
+  return lease.state === "fresh"
+    ? `${one} Give one of the two another REGION_KEY; the command says which cluster is which.`
+    : `${one} If it takes the place of the first, let an admin delete the region, which it then gets; else give it another REGION_KEY. The command says which cluster is which.`;
 }
 
 function worstFirst(a: Problem, b: Problem): number {
@@ -69,8 +103,10 @@ function neverEnds(p: Problem): boolean {
   return p.display === "broken" || p.reason === CYCLE;
 }
 
-function inspect(graph: FlowGraph, node: FlowNode, context: DisplayContext): Finding | null {
+function inspect(graph: FlowGraph, node: FlowNode, present: DisplayContext): Finding | null {
   const meta = metaOf(node);
+  // What was wrong when its region was last heard of has not gone since, as far as anybody knows.
+  const context = { ...present, regions: NO_REGIONS, now: knownUntil(present.regions, node.region, present.now) };
   const display = displayState(node, context);
   switch (display) {
     case "broken":
@@ -181,6 +217,7 @@ function toProblem(graph: FlowGraph, found: readonly Finding[]): Problem {
   const own = new Set(ids);
   const held = new Set(ids.flatMap((id) => unready(graph, id)).filter((id) => !own.has(id)));
   const since = found.reduce<number | undefined>((least, f) => (f.since === undefined || (least ?? f.since) < f.since ? least : f.since), undefined);
+  const heard = lastHeard(graph.state.regions, first.node.region);
   return {
     id: first.node.id,
     ids,
@@ -193,5 +230,6 @@ function toProblem(graph: FlowGraph, found: readonly Finding[]): Problem {
     ...(first.command === undefined ? {} : { command: first.command }),
     blocks: [...held],
     ...(since === undefined ? {} : { since }),
+    ...(heard === undefined ? {} : { heard }),
   };
 }

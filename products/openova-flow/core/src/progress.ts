@@ -53,7 +53,7 @@ function isUnreadyKustomization(node: FlowNode): boolean {
 }
 
 function contextOf(graph: FlowGraph, now: number): DisplayContext {
-  return { nodes: graph.nodes, unconfirmed: graph.state.unconfirmed, now };
+  return { nodes: graph.nodes, unconfirmed: graph.state.unconfirmed, regions: graph.state.regions, now };
 }
 
 export function flowProgress(graph: FlowGraph, now: number): Progress {

@@ -29,7 +29,7 @@ const WORST_FIRST: readonly Blocker["display"][] = [
 /** The earliest unfinished or failed nodes upstream of `id`, worst first. Empty for one that has succeeded or waits for nothing. */
 export function blockedBy(graph: FlowGraph, id: string, now: number): readonly Blocker[] {
   if (graph.nodes.get(id)?.status === "succeeded") return [];
-  const context = { nodes: graph.nodes, unconfirmed: graph.state.unconfirmed, now };
+  const context = { nodes: graph.nodes, unconfirmed: graph.state.unconfirmed, regions: graph.state.regions, now };
   /** The next node on the way to `id`. */
   const towards = new Map<string, string>();
   const found: Blocker[] = [];

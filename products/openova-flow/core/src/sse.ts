@@ -1,3 +1,4 @@
+import { parseRegions, type Regions } from "./regions.js";
 import { seqOf, Stream, type Connection, type StreamOptions } from "./connection.js";
 import type { SseFrame } from "./sse-parser.js";
 import type { FlowMessage } from "./types.js";
@@ -9,6 +10,8 @@ export { SseParser, type SseFrame } from "./sse-parser.js";
 export type StreamEvent =
   | { readonly type: "message"; readonly seq: number; readonly message: FlowMessage }
   | { readonly type: "heartbeat"; readonly seq: number; readonly at: number; readonly incarnation: string }
+  /** Who holds the regions: all of it, on each connection and whenever it changes. An older server never tells. */
+  | { readonly type: "regions"; readonly at: number; readonly regions: Regions }
   /** The flow was deleted at the server. */
   | { readonly type: "deleted" };
 
@@ -28,6 +31,11 @@ function read({ flowId, onEvent }: ConnectOptions, frame: SseFrame, stream: Stre
     if (beat === null) return;
     if (stream.state.kind !== "gone" || beat.seq > 0) stream.live();
     return onEvent(beat);
+  }
+  if (frame.event === "regions") {
+    const told = parseRegions(frame.data);
+    if (told !== null) onEvent({ type: "regions", ...told });
+    return;
   }
   if (frame.event === "deleted") {
     onEvent({ type: "deleted" });

@@ -1,4 +1,5 @@
 import { PersistentMap, type Draft } from "./persistent.js";
+import { NO_REGIONS, type Regions } from "./regions.js";
 import type { FlowInstance, FlowMessage, FlowNode, FullSnapshot, RelKey, Relationship } from "./types.js";
 
 /**
@@ -14,6 +15,8 @@ export interface FlowState {
   readonly rels: ReadonlyMap<string, Relationship>;
   /** Nodes kept from before the server was restarted and not heard of since. */
   readonly unconfirmed: ReadonlySet<string>;
+  /** Which clusters hold the regions, and which have fallen silent. The server tells it beside the messages; no message changes it. */
+  readonly regions: Regions;
   /** Differs between any two states that a message lies between. For comparing only. */
   readonly version: number;
   /** Two states with the same number have the same node ids, regions and edges. For comparing only. */
@@ -34,6 +37,7 @@ export function emptyState(flowId: string): FlowState {
     nodes: new PersistentMap<FlowNode>(),
     rels: new PersistentMap<Relationship>(),
     unconfirmed: NONE,
+    regions: NO_REGIONS,
     version: ++lastStamp,
     topologyVersion: ++lastStamp,
     regionTopology: new Map(),
@@ -50,6 +54,11 @@ export function foldAll(state: FlowState, messages: Iterable<FlowMessage>): Flow
   const edit = new Edit(state);
   for (const message of messages) edit.apply(message);
   return edit.done();
+}
+
+/** The state with another word of its regions; its messages, and so its topology, stay what they are. */
+export function withRegions(state: FlowState, regions: Regions): FlowState {
+  return state.regions === regions || (state.regions.size === 0 && regions.size === 0) ? state : { ...state, regions, version: ++lastStamp };
 }
 
 /** Collects changes to a state. */
@@ -150,6 +159,7 @@ export class Edit {
       nodes: this.#nodes.done(),
       rels: this.#rels.done(),
       unconfirmed: this.#unconfirmed ?? this.#from.unconfirmed,
+      regions: this.#from.regions,
       version: ++lastStamp,
       topologyVersion,
       regionTopology,

@@ -1,6 +1,7 @@
 import { EventLog } from "./log.js";
 import type { ConnectionState, StreamEvent } from "./sse.js";
-import { emptyState, fold, type FlowState } from "./state.js";
+import { NO_REGIONS, type Regions } from "./regions.js";
+import { emptyState, fold, withRegions, type FlowState } from "./state.js";
 import type { FlowMessage } from "./types.js";
 import { beginRestart, expireRestart, foldRestart, type Restart } from "./unconfirmed.js";
 
@@ -71,10 +72,13 @@ export class FlowStore {
   receive(event: StreamEvent): void {
     switch (event.type) {
       case "heartbeat":
-        // A heartbeat is late by its way here, so the greatest offset is the truest.
-        this.#clockOffset = Math.max(this.#clockOffset ?? -Infinity, event.at - this.#clock());
+        this.#setClock(event.at);
         // Number 0 says that there is no such flow.
         this.#heardOf(event.seq === 0 ? "" : event.incarnation);
+        break;
+      case "regions":
+        this.#setClock(event.at);
+        this.#setRegions(event.regions);
         break;
       case "deleted":
         this.#state = emptyState(this.flowId);
@@ -109,10 +113,23 @@ export class FlowStore {
     return () => this.#listeners.delete(fn);
   }
 
+  /** What the server says is late by its way here, so the greatest offset is the truest. */
+  #setClock(at: number): void {
+    this.#clockOffset = Math.max(this.#clockOffset ?? -Infinity, at - this.#clock());
+  }
+
+  #setRegions(regions: Regions): void {
+    this.#state = withRegions(this.#state, regions);
+    if (this.#restart !== null) this.#restart = { ...this.#restart, shown: this.#state };
+  }
+
   #heardOf(incarnation: string): void {
     const known = this.#incarnation;
     this.#incarnation = incarnation;
-    if (known === "" || known === incarnation || this.#state.nodes.size === 0) return;
+    if (known === "" || known === incarnation) return;
+    // The server that began anew has its own word of the regions, or none.
+    this.#setRegions(NO_REGIONS);
+    if (this.#state.nodes.size === 0) return;
     this.#settle(beginRestart(this.#state, this.#clock(), this.#unconfirmedMs));
   }
 

@@ -212,6 +212,49 @@ describe("connectShared", () => {
     expect(heard).toEqual(["heartbeat", "message", undefined]);
   });
 
+  it("lets a tab that comes late know who holds the regions, and forgets what another server had heard", async () => {
+    const lease = { state: "stale", since: 2, heard: 1, cluster: "uid-1" };
+    const told = `event: regions\ndata: ${JSON.stringify({ at: 0, regions: { a: lease } })}\n\n`;
+    for (const transports of [worker().transports, bus()]) {
+      const first = tab(transports);
+      await settle();
+      server.last.send(heartbeat(5, 0) + told + frame(5, snapshot("a")));
+      await settle();
+      const second = tab(transports);
+      await settle();
+      expect([first, second].map((t) => [...t.store.state.regions])).toEqual(Array(2).fill([["a", lease]]));
+      server.last.send(heartbeat(6, 0, "i2") + frame(6, snapshot("a")));
+      await settle();
+      const third = tab(transports);
+      await settle();
+      expect([first, second, third].map((t) => [...t.store.state.regions])).toEqual(Array(3).fill([]));
+      for (const t of [first, second, third]) t.connection.close();
+      await settle();
+    }
+  });
+
+  it("asks again for a tab that comes after a refusal, as it may have signed in since, and tells it no old verdict", async () => {
+    for (const transports of [worker().transports, bus()]) {
+      server.answer = () => ({ status: 401 });
+      const first = tab(transports);
+      await settle();
+      // Too soon after the last attempt that is the verdict.
+      const hasty = tab(transports);
+      await settle();
+      expect([first.states.at(-1), hasty.states]).toEqual(["forbidden", ["forbidden"]]);
+      await clock.advance(5000);
+      server.answer = () => "stream";
+      const second = tab(transports);
+      await settle();
+      expect(new Set(second.states)).toEqual(new Set(["connecting"]));
+      server.last.send(heartbeat(5, 0) + frame(5, snapshot("a")));
+      await settle();
+      expect([first, hasty, second].map((t) => t.states.at(-1))).toEqual(["live", "live", "live"]);
+      for (const t of [first, hasty, second]) t.connection.close();
+      await settle();
+    }
+  });
+
   it("folds nothing before it has been welcomed", async () => {
     const b = new Bus();
     const leader = b.join();

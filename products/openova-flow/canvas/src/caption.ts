@@ -4,6 +4,8 @@ import { duration } from "./text.js";
 /** What a caption needs besides the node. */
 export interface CaptionContext {
   readonly now: number;
+  /** What it was when its region was last heard of, where that is no longer so. */
+  readonly was?: DisplayState | undefined;
   label(id: string): string | undefined;
 }
 
@@ -14,6 +16,8 @@ const doing: Readonly<Record<string, string>> = {
   uninstall: "uninstalling",
   test: "testing",
 };
+
+const words: Readonly<Partial<Record<DisplayState, string>>> = { terminating: "being deleted", "not-started": "not started" };
 
 /** The last part of an id such as `fsn1/bp-cert-manager`, for a node that is not there to tell its label. */
 function shortId(id: string): string {
@@ -34,7 +38,7 @@ export function caption(node: FlowNode, display: DisplayState, context: CaptionC
     case "terminating":
       return meta.deletingSince === undefined ? "deleting" : `deleting for ${duration(context.now - meta.deletingSince)}`;
     case "unconfirmed":
-      return "not heard of again";
+      return context.was === undefined ? "not heard of again" : `was ${words[context.was] ?? context.was}`;
     case "broken": {
       const absent = meta.waitingFor?.find((id) => context.label(id) === undefined);
       if (node.status !== "failed" && absent !== undefined) return `needs ${shortId(absent)}: missing`;

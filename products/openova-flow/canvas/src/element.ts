@@ -84,6 +84,7 @@ export class OpenovaFlowElement extends HTMLElement {
         this.#renderer.touch(i);
         this.#emphasisOld = true;
       },
+      noted: (region, tone) => this.#renderer.note(region, tone),
     });
   }
 
@@ -499,7 +500,7 @@ export class OpenovaFlowElement extends HTMLElement {
     const region = regions[nearest(boxes, at, direction)];
     if (region === undefined) return;
     this.#choose({ id: region.containerId ?? region.name, kind: "region" });
-    this.#say(`${region.label}, ${region.counts[scene.readyIndex]!} of ${region.total} ready`);
+    this.#say(`${region.label}, ${[region.note.text, `${region.counts[scene.readyIndex]!} of ${region.total} ready`].filter((t) => t !== "").join(", ")}`);
     this.#reveal(region);
   }
 

@@ -1,4 +1,4 @@
-import { buildGraph, type DisplayContext, type FlowGraph, type FlowState, type LayoutClient, type LayoutResult } from "@openova/flow-core";
+import { buildGraph, type DisplayContext, type FlowGraph, type FlowState, type LayoutClient, type LayoutResult, type Regions } from "@openova/flow-core";
 import { haunt } from "./ghosts.js";
 import { Scene } from "./scene.js";
 
@@ -10,6 +10,8 @@ export interface ModelHooks {
   scene(scene: Scene): void;
   /** A node of the scene looks different. */
   touched(index: number): void;
+  /** Something else is said of a region of the scene; `tone`: in another tone too. */
+  noted(region: number, tone: boolean): void;
 }
 
 /**
@@ -29,6 +31,7 @@ export class Model {
   /** Grows when what is under way is no longer wanted. */
   #epoch = 0;
   #unconfirmed: ReadonlySet<string> | null = null;
+  #regions: Regions | null = null;
 
   constructor(hooks: ModelHooks) {
     this.#hooks = hooks;
@@ -47,7 +50,7 @@ export class Model {
   }
 
   #context(state: FlowState): DisplayContext {
-    return { nodes: state.nodes, unconfirmed: state.unconfirmed, now: this.#hooks.now() };
+    return { nodes: state.nodes, unconfirmed: state.unconfirmed, regions: state.regions, now: this.#hooks.now() };
   }
 
   /** Takes over a state. With `changed` only those nodes are looked at, unless the topology is another. Resolves once its scene is there. */
@@ -62,9 +65,10 @@ export class Model {
     } else if (this.#scene !== null) {
       const context = this.#context(state);
       this.#scene.update(state.nodes, context, state.topologyVersion === this.#shown ? changed : undefined, this.#hooks.touched);
-      if (this.#unconfirmed !== state.unconfirmed) this.#scene.reconsider(context, this.#hooks.touched);
+      if (this.#unconfirmed !== state.unconfirmed || this.#regions !== state.regions) this.#reconsider(this.#scene, context);
     }
     this.#unconfirmed = state.unconfirmed;
+    this.#regions = state.regions;
     if (state.topologyVersion !== this.#shown) await this.#arranged();
   }
 
@@ -93,9 +97,16 @@ export class Model {
       this.#shown = graph.state.topologyVersion;
       const now = this.#state;
       this.#scene = new Scene(graph, layout, haunted.ghosts, this.#context(graph.state));
-      if (now !== graph.state) this.#scene.update(now.nodes, this.#context(now), undefined, () => undefined);
+      if (now !== graph.state) {
+        this.#scene.update(now.nodes, this.#context(now), undefined, () => undefined);
+        this.#scene.reconsider(this.#context(now), () => undefined, () => undefined);
+      }
       this.#hooks.scene(this.#scene);
     }
+  }
+
+  #reconsider(scene: Scene, context: DisplayContext): void {
+    scene.reconsider(context, this.#hooks.touched, this.#hooks.noted);
   }
 
   #drop(): void {
@@ -105,7 +116,7 @@ export class Model {
 
   /** Lets time pass: states that depend on the clock are looked at again. */
   tick(): void {
-    if (this.#scene !== null && this.#state !== null) this.#scene.reconsider(this.#context(this.#state), this.#hooks.touched);
+    if (this.#scene !== null && this.#state !== null) this.#reconsider(this.#scene, this.#context(this.#state));
   }
 
   /** Ends the worker. What is shown stays, and the next state starts another. */

@@ -2,7 +2,7 @@ import type { Rect } from "./camera.js";
 import { font, snap, textSize, type Pen } from "./pen.js";
 import { STATES, type Scene, type SceneRegion } from "./scene.js";
 import type { TextFitter } from "./text.js";
-import { stateOrder, type StateName } from "./theme.js";
+import { stateOrder, type StateName, type Theme } from "./theme.js";
 import { isTile, onScreen, screenRect, visibleRegions, type View } from "./view.js";
 
 const column = new Map<StateName, number>(stateOrder.map((s) => [s, STATES.indexOf(s)]));
@@ -19,19 +19,28 @@ const broken = STATES.indexOf("broken");
 export function paintFrames(pen: Pen, view: View): void {
   const { c, theme } = pen;
   const k = view.camera.k;
-  c.fillStyle = theme.lane;
-  c.strokeStyle = theme.laneBorder;
   c.lineWidth = 1;
   for (const region of visibleRegions(view)) {
     if (isTile(region, k)) continue;
     const r = snapped(screenRect(view, region), pen.dpr);
+    c.fillStyle = theme.lane;
     c.beginPath();
     c.roundRect(r.x + 0.5, r.y + 0.5, r.w - 1, r.h - 1, Math.min(12 * k, 12));
     c.fill();
-    c.stroke();
+    strokeFrame(pen, region, theme.laneBorder);
   }
   paintGroups(pen, view);
 }
+
+/** Strokes the outline that has been drawn: dashed for a region that is not heard of, in the colour of what is wrong with it. */
+function strokeFrame({ c, theme }: Pen, region: SceneRegion, color: string): void {
+  c.strokeStyle = region.note.tone === "none" ? color : toneOf(theme, region);
+  if (region.note.tone === "silent") c.setLineDash([5, 4]);
+  c.stroke();
+  c.setLineDash([]);
+}
+
+const toneOf = (theme: Theme, region: SceneRegion): string => (region.note.tone === "refused" ? theme.failure : theme.warning);
 
 /** The part of the screen that `paintRegion` draws on for a region: the whole tile, or its title. Nothing else is drawn there. */
 export function regionFace(view: View, region: SceneRegion, text: TextFitter, dpr: number): Rect | undefined {
@@ -112,10 +121,12 @@ function paintTitle(pen: Pen, region: SceneRegion, plan: TitlePlan, r: Rect): vo
   const name = text.fit(region.label, plan.w - 2 * inset, size, 650);
   const width = text.width(name, size, 650);
   const small = Math.max(9, size - 2);
-  const done = `${region.counts[ready]!}/${region.total}`;
+  const silent = region.note.tone === "silent";
+  // Of a region that is not heard of nobody knows how much of it is ready.
+  const done = silent ? "" : `${region.counts[ready]!}/${region.total}`;
   const doneWidth = text.width(done, small, 500);
   const x = r.x + (stacked ? inset : inset + width + 10);
-  const counted = x + doneWidth + inset <= r.x + plan.w;
+  const counted = !silent && x + doneWidth + inset <= r.x + plan.w;
   // Edges and the frame pass below a title, not through it.
   c.fillStyle = theme.lane;
   c.fillRect(r.x + inset - 4, y - size, width + (counted && !stacked ? doneWidth + 10 : 0) + 8, size + 3);
@@ -124,14 +135,39 @@ function paintTitle(pen: Pen, region: SceneRegion, plan: TitlePlan, r: Rect): vo
   c.font = font(pen, size, 650);
   c.fillStyle = theme.text;
   c.fillText(name, r.x + inset, y);
-  if (!counted) return;
-  c.font = font(pen, small, 500);
-  c.fillStyle = theme.muted;
-  c.fillText(done, x, stacked ? y + 13 : y);
-  const barX = x + doneWidth + (stacked ? 7 : 12);
-  const room = r.x + plan.w - (stacked ? 2 : inset) - barX;
+  if (counted) {
+    c.font = font(pen, small, 500);
+    c.fillStyle = theme.muted;
+    c.fillText(done, x, stacked ? y + 13 : y);
+  } else if (!silent) return;
+  const end = r.x + plan.w - (stacked ? 2 : inset);
+  const noteX = counted ? x + doneWidth + 12 : x;
+  const noted = paintNote(pen, region, noteX, stacked ? y + 13 : y, end - noteX, small, theme.lane);
+  const barX = noted > 0 ? noteX + noted + 12 : x + doneWidth + (stacked ? 7 : 12);
+  const room = end - barX;
   const h = stacked || plan.kind === "legend" ? 4 : 5;
   if (room >= 24) paintBar(pen, region, { x: barX, y: stacked ? y + 7.5 : top + plan.h / 2 - h / 2, w: Math.min(room, plan.kind === "strip" ? 160 : 64), h });
+}
+
+/** Writes what is said of a region, from a baseline on, with a mark before it, on a ground that hides lines. Answers how wide that came out; 0 for nothing. */
+function paintNote(pen: Pen, region: SceneRegion, x: number, y: number, room: number, size: number, ground?: string): number {
+  const { c, theme, text } = pen;
+  const { text: said, tone } = region.note;
+  const mark = size + 2;
+  if (tone === "none" || room < mark) return 0;
+  const color = toneOf(theme, region);
+  const line = text.fit(said, room - mark - 3, size, 600);
+  const width = line === "" ? mark : mark + 3 + text.width(line, size, 600);
+  if (ground !== undefined) {
+    c.fillStyle = ground;
+    c.fillRect(x - 3, y - size, width + 6, size + 3);
+  }
+  pen.glyph(tone === "silent" ? "unconfirmed" : "broken", x + mark / 2, y - size * 0.36, mark, color);
+  c.font = font(pen, size, 600);
+  c.fillStyle = color;
+  c.textAlign = "left";
+  if (line !== "") c.fillText(line, x + mark + 3, y);
+  return width;
 }
 
 function paintGroups(pen: Pen, view: View): void {
@@ -257,12 +293,11 @@ function paintTile(pen: Pen, region: SceneRegion, r: Rect, have: TileParts): voi
   const plan = planTile(r, have);
   const troubled = region.counts[broken]! > 0;
   c.fillStyle = theme.surface;
-  c.strokeStyle = troubled ? theme.states.broken.soft : theme.laneBorder;
   c.lineWidth = 1;
   c.beginPath();
   c.roundRect(r.x + 0.5, r.y + 0.5, r.w - 1, r.h - 1, Math.min(6, r.h / 5));
   c.fill();
-  c.stroke();
+  strokeFrame(pen, region, troubled ? theme.states.broken.soft : theme.laneBorder);
   paintBar(pen, region, plan.bar);
   if (plan.name === 0) return;
   const { x, w } = plan.bar;
@@ -272,7 +307,7 @@ function paintTile(pen: Pen, region: SceneRegion, r: Rect, have: TileParts): voi
   const full = text.width(region.label, plan.name, 600);
   c.textBaseline = "alphabetic";
   // The name matters more than the count, which the bar shows as well.
-  if (have.count && full + countWidth <= w) {
+  if (have.count && full + countWidth <= w && region.note.tone !== "silent") {
     c.font = font(pen, countSize(plan), 400);
     c.fillStyle = theme.muted;
     c.textAlign = "right";
@@ -282,7 +317,9 @@ function paintTile(pen: Pen, region: SceneRegion, r: Rect, have: TileParts): voi
   c.font = font(pen, plan.name, 600);
   c.fillStyle = theme.text;
   c.fillText(text.fit(region.label, w, plan.name, 600), x, base);
-  if (plan.states > 0) tileStates(pen, region, plan);
+  if (plan.states <= 0) return;
+  if (region.note.tone !== "silent") tileStates(pen, region, plan);
+  else paintNote(pen, region, x, snap(plan.states + 3.8, pen.dpr), w, 10);
 }
 
 /** What is not ready, as glyph and number, as far as there is room. */

@@ -212,6 +212,12 @@ export class Renderer {
     if (this.#mapWanted) this.#redraw(MAP);
   }
 
+  /** Something else is said of a region. Its frame is drawn anew when that is in another tone. */
+  note(region: number, tone: boolean): void {
+    this.#staleRegions.add(region);
+    this.#redraw(tone ? GROUND : 0);
+  }
+
   /** Writes the captions anew that count time, of what is on screen. */
   tick(now: number): void {
     const view = this.view();

@@ -1,10 +1,11 @@
 import {
-  DISPLAY_STATES, displayState,
-  type DisplayContext, type DisplayState, type FlowGraph, type FlowNode, type LayoutResult,
+  DISPLAY_STATES, displayState, lastHeard, NO_REGIONS,
+  type DisplayContext, type DisplayState, type FlowGraph, type FlowNode, type LayoutResult, type Regions,
 } from "@openova/flow-core";
 import type { Rect } from "./camera.js";
 import { caption, captionTicks } from "./caption.js";
 import type { Ghost } from "./ghosts.js";
+import { noNote, noteOf, type RegionNote } from "./region-note.js";
 import { ACROSS, collectEdges, type SceneEdges } from "./scene-edges.js";
 import { SpatialIndex } from "./spatial.js";
 
@@ -34,6 +35,8 @@ export interface SceneRegion {
   /** Number of nodes by index into STATES; stand-ins do not count. */
   readonly counts: Uint32Array;
   total: number;
+  /** What is to be said of the region as a whole. */
+  note: RegionNote;
 }
 
 export interface SceneGroup {
@@ -74,6 +77,7 @@ export class Scene {
   readonly #nodes: (FlowNode | undefined)[];
   readonly #captions: (string | undefined)[];
   #now: number;
+  #known: Regions = NO_REGIONS;
 
   constructor(graph: FlowGraph, layout: LayoutResult, ghosts: ReadonlyMap<string, Ghost>, context: DisplayContext) {
     this.graph = graph;
@@ -120,6 +124,7 @@ export class Scene {
     this.bounds = { x: 0, y: 0, w: layout.width, h: layout.height };
     for (let i = 0; i < n; i++) this.#assign(i, graph.nodes.get(this.ids[i]!), context);
     this.#recount();
+    this.#annotate(context, () => undefined);
     this.prefix = commonPrefix(graph, this.ids.slice(0, this.count));
   }
 
@@ -163,6 +168,7 @@ export class Scene {
         x: rect.x, y: rect.y, w: rect.w, h: rect.h,
         counts: new Uint32Array(STATES.length),
         total: 0,
+        note: noNote,
       };
     });
   }
@@ -237,14 +243,28 @@ export class Scene {
     }
   }
 
-  /** Looks again at all nodes whose state depends on more than themselves: the clock, the set of unconfirmed nodes. */
-  reconsider(context: DisplayContext, changed: (index: number) => void): void {
+  /**
+   * Looks again at all nodes whose state depends on more than themselves (the clock, the set of unconfirmed nodes, their region), and at
+   * what is said of the regions. Calls `noted` for each region of which something else is said.
+   */
+  reconsider(context: DisplayContext, changed: (index: number) => void, noted: (region: number, tone: boolean) => void): void {
     this.#now = context.now;
+    this.#annotate(context, noted);
     for (let i = 0; i < this.ids.length; i++) {
       const node = this.#nodes[i];
       if (node === undefined) continue;
       if (STATES[this.state[i]!] !== displayState(node, context)) this.#replace(i, node, context, changed);
     }
+  }
+
+  /** Tells with each region whose note changed whether its tone did too. */
+  #annotate(context: DisplayContext, noted: (region: number, tone: boolean) => void): void {
+    this.#known = context.regions ?? NO_REGIONS;
+    this.regions.forEach((r, i) => {
+      const before = r.note;
+      r.note = noteOf(this.#known.get(r.name), context.now);
+      if (r.note.text !== before.text) noted(i, r.note.tone !== before.tone);
+    });
   }
 
   #replace(i: number, node: FlowNode | undefined, context: DisplayContext, changed: (index: number) => void): void {
@@ -268,7 +288,9 @@ export class Scene {
   #caption(i: number): string {
     const node = this.#nodes[i];
     if (node !== undefined) {
-      return caption(node, STATES[this.state[i]!]!, { now: this.#now, label: (id) => this.graph.nodes.get(id)?.label });
+      const heard = lastHeard(this.#known, node.region);
+      const was = heard === undefined ? undefined : displayState(node, { nodes: this.graph.nodes, now: heard });
+      return caption(node, STATES[this.state[i]!]!, { now: this.#now, was, label: (id) => this.graph.nodes.get(id)?.label });
     }
     const ghost = this.ghosts.get(this.ids[i]!);
     return ghost?.kind === "external" ? `in ${ghost.flowId}` : "does not exist";
@@ -287,8 +309,8 @@ export class Scene {
   description(i: number): string {
     const s = this.state[i]!;
     const state = s < STATES.length ? STATES[s]!.replace("-", " ") : s === EXTERNAL ? "in another flow" : "missing";
-    const region = this.regions[this.region[i]!]?.label ?? "";
-    return [this.labels[i]!, region, state, this.caption(i)].filter((part) => part !== "").join(", ");
+    const region = this.regions[this.region[i]!];
+    return [this.labels[i]!, region?.label ?? "", state, this.caption(i), region?.note.text ?? ""].filter((part) => part !== "").join(", ");
   }
 
   regionRect(id: string): Rect | undefined {

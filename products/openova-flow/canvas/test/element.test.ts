@@ -6,7 +6,8 @@ import type { FlowMessage } from "@openova/flow-core";
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Bench } from "./page/page.js";
-import { fleet } from "./support/fleet.js";
+import { dark, light } from "../src/theme.js";
+import { fleet, fleetNow } from "./support/fleet.js";
 import { buildPage, launch, serve, strictPolicy } from "./support/browser.js";
 
 declare const bench: Bench;
@@ -26,6 +27,8 @@ function stream(req: IncomingMessage, res: ServerResponse): boolean {
   return true;
 }
 const push = (flow: string, seq: number, message: FlowMessage): void => void streams.get(flow)!.write(`id: ${seq}\nevent: ${message.type}\ndata: ${JSON.stringify(message)}\n\n`);
+
+const tell = (flow: string, regions: unknown): void => void streams.get(flow)!.write(`event: regions\ndata: ${JSON.stringify({ at: 1, regions })}\n\n`);
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "flow-canvas-"));
@@ -548,6 +551,48 @@ describe("a connection of its own", () => {
     expect(await events(page, "connection")).toContainEqual(expect.objectContaining({ kind: "live" }));
     await page.evaluate(() => bench.element!.remove());
     await expect.poll(() => streams.size).toBe(0);
+  });
+
+  test.each(["light", "dark"] as const)("says of a region that is not heard of since when, in %s, counts on without another layout, and recovers", async (scheme) => {
+    const page = await open({ colorScheme: scheme });
+    await page.evaluate(() => bench.make({ src: "prefix", flow: "fleet" }));
+    await expect.poll(() => streams.has("fleet")).toBe(true);
+    const now = fleetNow + 1_000_000;
+    await page.evaluate((t) => (bench.element!.clock = () => (globalThis as unknown as { t?: number }).t ?? t), now);
+    push("fleet", 5, fleet({ regions: 2, perRegion: 12 }));
+    await expect.poll(() => page.evaluate(() => bench.element!.boxOf("hz-fsn-1/bp-cilium") !== undefined)).toBe(true);
+    const said = (): Promise<string> => page.evaluate(async () => {
+      await bench.drawn();
+      const texts = new DOMParser().parseFromString(await bench.element!.exportSVG({ scope: "view" }), "image/svg+xml").querySelectorAll("text");
+      return [...texts].map((t) => t.textContent).join("\n");
+    });
+    const place = (): Promise<unknown> => page.evaluate(() => bench.element!.boxOf("hz-fsn-1/bp-cilium"));
+    /** Pixels of the ground in the colour of a warning: the frame of a region that is not heard of. */
+    const warned = (): Promise<number> => page.evaluate(async (color) => {
+      await bench.drawn();
+      const canvas = bench.element!.shadowRoot!.querySelector<HTMLCanvasElement>("canvas.ground")!;
+      const { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
+      let n = 0;
+      for (let i = 0; i < data.length; i += 4) if (((data[i]! << 16) | (data[i + 1]! << 8) | data[i + 2]!) === color) n++;
+      return n;
+    }, parseInt((scheme === "light" ? light : dark).warning.slice(1), 16));
+    const before = await place();
+    expect(await said()).not.toMatch(/last heard/);
+    expect(await warned()).toBe(0);
+    const lease = { state: "stale", since: now - 210_000, heard: now - 240_000, cluster: "uid-1" };
+    tell("fleet", { "hz-fsn-1": lease });
+    await expect.poll(said).toMatch(/last heard 4 min ago/);
+    expect(await said()).toMatch(/was (ready|working|waiting)/);
+    expect(await warned()).toBeGreaterThan(200);
+    await page.evaluate((t) => ((globalThis as unknown as { t?: number }).t = t), now + 60_000);
+    await expect.poll(said).toMatch(/last heard 5 min ago/);
+    tell("fleet", { "hz-fsn-1": { ...lease, state: "fresh", refused: { cluster: "uid-2", at: now } } });
+    await expect.poll(said).toMatch(/a second cluster is refused/);
+    expect(await said()).not.toMatch(/last heard|was ready/);
+    tell("fleet", { "hz-fsn-1": { ...lease, state: "fresh" } });
+    await expect.poll(said).not.toMatch(/second cluster/);
+    expect(await warned()).toBe(0);
+    expect(await place()).toEqual(before);
   });
 
   test("is given up for a state from outside", async () => {

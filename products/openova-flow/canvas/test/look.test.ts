@@ -70,7 +70,7 @@ describe("colours", () => {
   });
   test("text on lanes and paths on lanes can be seen", () => {
     for (const t of themes) {
-      for (const c of [t.text, t.muted]) expect(contrast(c, t.lane)).toBeGreaterThanOrEqual(4.5);
+      for (const c of [t.text, t.muted, t.warning, t.failure]) expect(contrast(c, t.lane)).toBeGreaterThanOrEqual(4.5);
       for (const c of [t.blockedBy, t.blocks, t.critical, t.focus, t.failure, t.warning]) expect(contrast(c, t.lane)).toBeGreaterThanOrEqual(3);
     }
   });

@@ -1,12 +1,12 @@
-import { buildGraph, emptyState, fold, layout, type FlowGraph, type FlowState, type LayoutResult } from "@openova/flow-core";
+import { buildGraph, emptyState, fold, layout, withRegions, type FlowGraph, type FlowState, type LayoutResult, type Regions } from "@openova/flow-core";
 import { describe, expect, test } from "vitest";
 import { Model } from "../src/model.js";
 import type { Scene } from "../src/scene.js";
 import { fleet, fleetNow } from "./support/fleet.js";
 
 /** A layout client whose answers come when the test says so. */
-function harness(): { model: Model; scenes: Scene[]; touched: string[]; pending: (() => void)[]; closed: () => number } {
-  const scenes: Scene[] = [], touched: string[] = [], pending: (() => void)[] = [];
+function harness(): { model: Model; scenes: Scene[]; touched: string[]; noted: string[]; pending: (() => void)[]; closed: () => number } {
+  const scenes: Scene[] = [], touched: string[] = [], noted: string[] = [], pending: (() => void)[] = [];
   let closed = 0;
   const model: Model = new Model({
     now: () => fleetNow,
@@ -16,8 +16,9 @@ function harness(): { model: Model; scenes: Scene[]; touched: string[]; pending:
     }),
     scene: (s) => scenes.push(s),
     touched: (i) => touched.push(model.scene!.ids[i]!),
+    noted: (r) => noted.push(model.scene!.regions[r]!.name),
   });
-  return { model, scenes, touched, pending, closed: () => closed };
+  return { model, scenes, touched, noted, pending, closed: () => closed };
 }
 const start = (): FlowState => fold(emptyState("fleet"), fleet({ regions: 1, perRegion: 6 }));
 const grown = (state: FlowState, id: string): FlowState => fold(state, { type: "upsert-nodes", nodes: [{ id, flowId: "fleet", label: id, status: "pending", region: "hz-fsn-1" }] });
@@ -35,6 +36,23 @@ describe("the model", () => {
     const id = h.scenes[0]!.ids[0]!;
     await h.model.apply(fold(state, { type: "upsert-nodes", nodes: [{ ...state.nodes.get(id)!, status: "failed" }] }));
     expect([h.scenes.length, h.pending.length, h.touched]).toEqual([1, 0, [id]]);
+  });
+
+  test("a region that falls silent, and is heard again, needs no layout", async () => {
+    const h = harness();
+    const state = start();
+    const done = h.model.apply(state);
+    const silent: Regions = new Map([["hz-fsn-1", { state: "stale", since: fleetNow, heard: fleetNow - 240_000, cluster: "uid-1" }]]);
+    // Told while the layout is under way.
+    void h.model.apply(withRegions(state, silent));
+    h.pending.shift()!();
+    await done;
+    expect(h.scenes.map((s) => [s.regions[0]!.note.text, s.caption(0).slice(0, 4)])).toEqual([["last heard 4 min ago", "was "]]);
+    await h.model.apply(state);
+    expect(h.noted).toEqual(["hz-fsn-1"]);
+    expect(h.touched).toHaveLength(7);
+    expect(h.scenes[0]!.caption(0)).not.toMatch(/^was/);
+    expect([h.scenes.length, h.pending.length]).toEqual([1, 0]);
   });
 
   test("a flow that grows faster than it is laid out is shown growing, with the newest statuses", async () => {

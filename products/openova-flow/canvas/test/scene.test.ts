@@ -1,4 +1,4 @@
-import { buildGraph, emptyState, fold, layout, type FlowNode, type FlowState, type SnapshotMessage } from "@openova/flow-core";
+import { buildGraph, emptyState, fold, layout, type FlowNode, type FlowState, type RegionLease, type Regions, type SnapshotMessage } from "@openova/flow-core";
 import { describe, expect, test } from "vitest";
 import { caption } from "../src/caption.js";
 import { emphasise, highlightOf, matches } from "../src/emphasis.js";
@@ -116,9 +116,39 @@ describe("a scene", () => {
     const scene = sceneOf(state);
     expect(STATES[scene.state[0]!]).not.toBe("broken");
     const touched: number[] = [];
-    scene.reconsider({ nodes: state.nodes, now: fleetNow + 61_000 }, (i) => touched.push(i));
+    scene.reconsider({ nodes: state.nodes, now: fleetNow + 61_000 }, (i) => touched.push(i), () => undefined);
     expect(touched).toEqual([0]);
     expect(STATES[scene.state[0]!]).toBe("broken");
+  });
+
+  test("a region that is not heard of says since when, and its nodes what they were; then it is as before", () => {
+    const state = stateOf(small([
+      { id: "a", region: "r1", status: "running", startedAt: fleetNow - 5000, meta: { action: "upgrade" } }, { id: "b", region: "r1" },
+      { id: "c", region: "r1", status: "failed" }, { id: "d", region: "r2", status: "running", startedAt: fleetNow - 5000 },
+    ]));
+    const scene = sceneOf(state);
+    const noted: [string, boolean][] = [];
+    const touched: string[] = [];
+    const see = (regions: Regions, now: number): void => {
+      noted.length = touched.length = 0;
+      scene.reconsider({ ...state, regions, now }, (i) => touched.push(scene.ids[i]!), (r, tone) => noted.push([scene.regions[r]!.name, tone]));
+    };
+    const lease: RegionLease = { state: "stale", since: fleetNow, heard: fleetNow - 30_000, cluster: "uid-1" };
+    see(new Map([["r1", lease], ["elsewhere", lease]]), fleetNow + 10_000);
+    expect([touched, noted]).toEqual([["a", "b", "c"], [["r1", true]]]);
+    const captions = (): string[] => ["a", "b", "c"].map((id) => scene.caption(scene.index.get(id)!));
+    expect(captions()).toEqual(["was working", "was ready", "was broken"]);
+    expect(scene.description(scene.index.get("a")!)).toBe("a, r1, unconfirmed, was working, last heard 40 s ago");
+    // Nothing of it counts time any more but the note, which is not in another tone for that.
+    expect(["a", "d"].map((id) => scene.retime(scene.index.get(id)!, fleetNow + 60_000))).toEqual([false, true]);
+    see(new Map([["r1", lease]]), fleetNow + 210_000);
+    expect([touched, noted, scene.regions[0]!.note.text]).toEqual([[], [["r1", false]], "last heard 4 min ago"]);
+    see(new Map([["r1", lease]]), fleetNow + 211_000);
+    expect(noted).toEqual([]);
+    see(new Map([["r1", { ...lease, state: "fresh" as const, refused: { cluster: "uid-2", at: 1 } }]]), fleetNow + 212_000);
+    expect([touched, noted, scene.regions[0]!.note]).toEqual([["a", "b", "c"], [["r1", true]], { text: "a second cluster is refused", tone: "refused" }]);
+    see(new Map(), fleetNow + 213_000);
+    expect([noted, scene.regions[0]!.note.text, scene.caption(scene.index.get("b")!)]).toEqual([[["r1", true]], "", "ready"]);
   });
 
   test("what all names begin with can be left out", () => {

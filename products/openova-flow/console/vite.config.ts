@@ -15,7 +15,7 @@ const withoutEffects: Plugin = {
 };
 
 const BASE =
-  /svelte\/src\/|clsx|vite\/preload-helper|console\/src\/(App|parts\/Face|lib\/(nav|route|theme|format))|canvas\/src\/glyphs|core\/src\/(display|state|persistent|progress|adjacency|graph|queries|api|rollouts|web|types)\.ts$/;
+  /svelte\/src\/|clsx|vite\/preload-helper|console\/src\/(App|parts\/Face|lib\/(guard|nav|route|theme|format))|canvas\/src\/glyphs|core\/src\/(display|state|persistent|progress|regions|adjacency|graph|queries|api|rollouts|web|types)\.ts$/;
 
 /** Relative URLs throughout, so that the page works under any prefix. */
 export default defineConfig({
@@ -39,7 +39,7 @@ export default defineConfig({
         codeSplitting: {
           includeDependenciesRecursively: false,
           groups: [
-            { name: "stream", test: /core\/src\/(sse|sse-parser|validate)\.ts$/, priority: 2 },
+            { name: "stream", test: /core\/src\/(sse|sse-parser|parse-regions|validate)\.ts$/, priority: 2 },
             { name: "lists", test: /svelte\/src\/internal\/client\/dom\/(blocks\/each|elements\/bindings\/input)\.js$/, priority: 2 },
             { name: "base", test: BASE, priority: 1 },
           ],

@@ -17,8 +17,6 @@ const doing: Readonly<Record<string, string>> = {
   test: "testing",
 };
 
-const words: Readonly<Partial<Record<DisplayState, string>>> = { terminating: "being deleted", "not-started": "not started" };
-
 /** The last part of an id such as `fsn1/bp-cert-manager`, for a node that is not there to tell its label. */
 function shortId(id: string): string {
   return id.slice(id.lastIndexOf("/") + 1) || id;
@@ -38,7 +36,7 @@ export function caption(node: FlowNode, display: DisplayState, context: CaptionC
     case "terminating":
       return meta.deletingSince === undefined ? "deleting" : `deleting for ${duration(context.now - meta.deletingSince)}`;
     case "unconfirmed":
-      return context.was === undefined ? "not heard of again" : `was ${words[context.was] ?? context.was}`;
+      return context.was === undefined ? "not heard of again" : `was ${context.was.replace("-", " ")}`;
     case "broken": {
       const absent = meta.waitingFor?.find((id) => context.label(id) === undefined);
       if (node.status !== "failed" && absent !== undefined) return `needs ${shortId(absent)}: missing`;

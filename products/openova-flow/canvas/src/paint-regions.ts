@@ -152,11 +152,12 @@ function paintTitle(pen: Pen, region: SceneRegion, plan: TitlePlan, r: Rect): vo
 /** Writes what is said of a region, from a baseline on, with a mark before it, on a ground that hides lines. Answers how wide that came out; 0 for nothing. */
 function paintNote(pen: Pen, region: SceneRegion, x: number, y: number, room: number, size: number, ground?: string): number {
   const { c, theme, text } = pen;
-  const { text: said, tone } = region.note;
+  const { text: long, short, tone } = region.note;
   const mark = size + 2;
   if (tone === "none" || room < mark) return 0;
   const color = toneOf(theme, region);
-  const line = text.fit(said, room - mark - 3, size, 600);
+  const left = room - mark - 3;
+  const line = [long, short].find((t) => text.width(t, size, 600) <= left) ?? "";
   const width = line === "" ? mark : mark + 3 + text.width(line, size, 600);
   if (ground !== undefined) {
     c.fillStyle = ground;

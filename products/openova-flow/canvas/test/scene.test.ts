@@ -146,7 +146,7 @@ describe("a scene", () => {
     see(new Map([["r1", lease]]), fleetNow + 211_000);
     expect(noted).toEqual([]);
     see(new Map([["r1", { ...lease, state: "fresh" as const, refused: { cluster: "uid-2", at: 1 } }]]), fleetNow + 212_000);
-    expect([touched, noted, scene.regions[0]!.note]).toEqual([["a", "b", "c"], [["r1", true]], { text: "a second cluster is refused", tone: "refused" }]);
+    expect([touched, noted, scene.regions[0]!.note]).toEqual([["a", "b", "c"], [["r1", true]], { text: "a second cluster is refused", short: "refused", tone: "refused" }]);
     see(new Map(), fleetNow + 213_000);
     expect([noted, scene.regions[0]!.note.text, scene.caption(scene.index.get("b")!)]).toEqual([[["r1", true]], "", "ready"]);
   });

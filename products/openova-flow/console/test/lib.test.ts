@@ -1,6 +1,6 @@
-import { emptyState, fold, type DisplayState, type FlowNode, type LogEntry, type Progress, type Rollout, type RolloutProgress } from "@openova/flow-core";
+import { emptyState, fold, type DisplayState, type FlowNode, type LogEntry, type Progress, type RegionLease, type Rollout, type RolloutProgress } from "@openova/flow-core";
 import { describe, expect, it } from "vitest";
-import { announcement } from "../src/lib/announce.ts";
+import { announcement, regionNews } from "../src/lib/announce.ts";
 import { steps } from "../src/lib/changes.ts";
 import { ago, duration, percent } from "../src/lib/format.ts";
 import { inOrder, ticks, toBar, total } from "../src/lib/gantt.ts";
@@ -8,13 +8,43 @@ import { headline } from "../src/lib/headline.ts";
 import { matrix } from "../src/lib/matrix.ts";
 import { outline } from "../src/lib/outline.ts";
 import { formatRoute, HOME, parseRoute } from "../src/lib/route.ts";
-import { sorted, toRow, versionOf } from "../src/lib/rows.ts";
+import { sorted, toRow, versionOf, wasOf } from "../src/lib/rows.ts";
 import { runs } from "../src/lib/runs.ts";
 
 function node(id: string, more: Partial<FlowNode> = {}): FlowNode {
   const [region = "", label = id] = id.split("/");
   return { id, flowId: "f", label, status: "succeeded", region, ...more };
 }
+
+const lease = (state: "fresh" | "stale", heard: number, refused?: string): RegionLease => ({ state, since: heard, heard, cluster: "uid-1", ...(refused === undefined ? {} : { refused: { cluster: refused, at: heard } }) });
+
+describe("a region that is not heard of", () => {
+  const regions = new Map([["r", lease("stale", 61_000)]]);
+  it("has releases that were something, and have worked until then", () => {
+    const row = toRow(node("r/a", { status: "running", startedAt: 1000, meta: { reason: "Progressing" } }), "unconfirmed", 500_000, (id) => id, regions);
+    expect(row).toMatchObject({ what: "was working; Progressing", workedMs: 60_000 });
+    expect(wasOf(node("s/a"), regions)).toBe("");
+    expect(wasOf(node("r/a", { meta: { deletingSince: 5 } }), regions)).toBe("was being deleted");
+  });
+
+  it("is no difference between regions", () => {
+    const nodes = [node("r/a"), node("s/a"), node("t/a", { status: "failed" })];
+    const displays = new Map<string, DisplayState>([["r/a", "unconfirmed"], ["s/a", "ready"]]);
+    expect(matrix(nodes.slice(0, 2), displays, ["r", "s"])[0]).toMatchObject({ differs: false });
+    expect(matrix(nodes, new Map([...displays, ["t/a", "broken"]]), ["r", "s", "t"])[0]).toMatchObject({ differs: true });
+  });
+
+  it("is news when it falls silent, comes back or is claimed twice, and not at the first look", () => {
+    const at = (...all: [string, RegionLease][]): ReadonlyMap<string, RegionLease> => new Map(all);
+    expect(regionNews(at(), at(["r", lease("stale", 1)]))).toBe("");
+    expect(regionNews(at(["r", lease("fresh", 1)]), at(["r", lease("stale", 1)]))).toBe("Region r is not heard of any more.");
+    expect(regionNews(at(["r", lease("stale", 1)]), at(["r", lease("fresh", 1)]))).toBe("Region r is heard of again.");
+    expect(regionNews(at(["r", lease("fresh", 1)]), at(["r", lease("fresh", 2, "uid-2")]))).toBe("A second cluster claims region r and is refused.");
+    expect(regionNews(at(["r", lease("fresh", 2, "uid-2")]), at(["r", lease("fresh", 9, "uid-2")]))).toBe("");
+    const many = (state: "fresh" | "stale") => at(...["a", "b", "c", "d", "e"].map((n): [string, RegionLease] => [n, lease(state, 1)]));
+    expect(regionNews(many("fresh"), many("stale"))).toMatch(/^Region a .* Region c is not heard of any more\. 2 more changes of regions\.$/);
+  });
+});
 
 describe("a link", () => {
   it("comes back as the route that it was made of", () => {

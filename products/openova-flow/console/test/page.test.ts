@@ -243,7 +243,7 @@ describe("faces", () => {
   });
 
   it.each([
-    ["forbidden", 403, /You may not see this flow .* Sign in again/],
+    ["forbidden", 403, /You may not see bootstrap .* Sign in as another/],
     ["failing", 500, /The server cannot be reached .* Check that openova-flow-server runs/],
   ] as const)("says what to do when the flow is %s", async (_, status, text) => {
     const v = await visit(browser, `${server.url}?flow=bootstrap`, {
@@ -259,7 +259,7 @@ describe("faces", () => {
   });
 
   it.each([
-    [403, /You may not see these flows .* Sign in again/],
+    [403, /You may not see the flows of this server .* Sign in as another/],
     [503, /The server cannot be reached .* tries again by itself/],
   ] as const)("says what to do when the fleet answers %i", async (status, text) => {
     const v = await visit(browser, server.url, {

@@ -26,7 +26,7 @@ export * from "./log.js";
 export * from "./many.js";
 export * from "./problems.js";
 export * from "./progress.js";
-export { knownUntil, lastHeard, NO_REGIONS, sayLastHeard, staleRegions, type RegionLease, type Regions } from "./regions.js";
+export { allKnownUntil, knownUntil, lastHeard, NO_REGIONS, REGION_SILENT, sayLastHeard, staleRegions, type RegionLease, type Regions } from "./regions.js";
 export { blockedBy, blocks, upstream, type Blocker } from "./queries.js";
 export * from "./rollouts.js";
 export * from "./search.js";

@@ -1,6 +1,7 @@
 import { seqOf, Stream, type Connection, type StreamOptions } from "./connection.js";
 import type { SseFrame } from "./sse-parser.js";
-import { parseRegions, type Regions } from "./regions.js";
+import { parseRegions } from "./parse-regions.js";
+import type { Regions } from "./regions.js";
 import { parseHeartbeat } from "./sse.js";
 import type { FlowMessage } from "./types.js";
 import { decode, type ValidationError } from "./validate.js";

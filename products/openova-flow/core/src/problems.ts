@@ -3,7 +3,7 @@ import { displayState, metaOf, missingDependencies, type DisplayContext, type Di
 import { explain } from "./explain.js";
 import type { FlowGraph } from "./graph.js";
 import { blocks } from "./queries.js";
-import { knownUntil, lastHeard, NO_REGIONS, sayLastHeard, type RegionLease } from "./regions.js";
+import { knownUntil, lastHeard, NO_REGIONS, REGION_SILENT, sayLastHeard, type RegionLease } from "./regions.js";
 import { compareBytes } from "./state.js";
 import type { FlowNode, FluxMeta } from "./types.js";
 
@@ -28,10 +28,6 @@ export interface Problem {
   readonly heard?: number;
 }
 
-/** The reason of a problem that is a region which is not heard of any more; its `since` is when it last was. */
-export const REGION_SILENT = "RegionSilent";
-/** The reason of a problem that is a second cluster which claims a region. */
-export const CLUSTER_REFUSED = "ClusterRefused";
 /** How long a region may be stale before that is a problem: a server that began anew is heard of again by then. */
 const SILENT_AFTER_MS = 15_000;
 
@@ -74,7 +70,7 @@ function troubledRegions(graph: FlowGraph, now: number): readonly Problem[] {
       const command = "kubectl get pods -A -l app.kubernetes.io/name=openova-flow-emitter";
       found.push({ ...base, display: "unconfirmed", reason: REGION_SILENT, sentence, command, since: lease.heard });
     }
-    if (lease.refused !== undefined) found.push({ ...base, display: "broken", reason: CLUSTER_REFUSED, sentence: refusal(base.label, lease, lease.refused.cluster), command: WHICH_CLUSTER });
+    if (lease.refused !== undefined) found.push({ ...base, display: "broken", reason: "ClusterRefused", sentence: refusal(base.label, lease, lease.refused.cluster), command: WHICH_CLUSTER });
     return found;
   });
 }

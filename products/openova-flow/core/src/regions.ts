@@ -18,28 +18,6 @@ export type Regions = ReadonlyMap<string, RegionLease>;
 /** No claims; also of a server that knows none. */
 export const NO_REGIONS: Regions = new Map();
 
-/** The data of a `regions` event; null when it is none. A region that cannot be read is left out. */
-export function parseRegions(data: string): { readonly at: number; readonly regions: Regions } | null {
-  try {
-    const { at, regions } = JSON.parse(data) as { at?: unknown; regions?: unknown };
-    if (typeof at !== "number" || typeof regions !== "object" || regions === null) return null;
-    return { at, regions: new Map(Object.entries(regions).flatMap(([name, lease]) => (isLease(lease) ? [[name, lease] as const] : []))) };
-  } catch {
-    return null;
-  }
-}
-
-function isLease(value: unknown): value is RegionLease {
-  const v = value as Partial<RegionLease> | null;
-  return (
-    (v?.state === "fresh" || v?.state === "stale") &&
-    typeof v.since === "number" &&
-    typeof v.heard === "number" &&
-    typeof v.cluster === "string" &&
-    (v.refused === undefined || (typeof v.refused?.cluster === "string" && typeof v.refused.at === "number"))
-  );
-}
-
 /** When a region was last heard of, if that is no longer so; undefined for one that is fresh, or of which nothing is known. */
 export function lastHeard(regions: Regions | undefined, region: string | undefined): number | undefined {
   const lease = regions?.get(region ?? "");
@@ -49,6 +27,11 @@ export function lastHeard(regions: Regions | undefined, region: string | undefin
 /** Up to when a region is known at `now`: what a stale one does may have ended since it was last heard of. */
 export function knownUntil(regions: Regions | undefined, region: string | undefined, now: number): number {
   return Math.min(now, lastHeard(regions, region) ?? now);
+}
+
+/** Up to when anything is known of some regions together: `now` while one of them is heard of, else when the last of them was. */
+export function allKnownUntil(regions: Regions, names: readonly string[], now: number): number {
+  return names.length === 0 ? now : Math.max(...names.map((name) => knownUntil(regions, name, now)));
 }
 
 /** The regions that are stale, by name. */
@@ -62,3 +45,6 @@ export function sayLastHeard(heard: number, now: number): string {
   const [n, unit] = s < 60 ? [s, "s"] : s < 3600 ? [s / 60, "min"] : s < 86_400 ? [s / 3600, "h"] : [s / 86_400, "d"];
   return `last heard ${Math.floor(n)} ${unit} ago`;
 }
+
+/** The reason of a problem that is a region which is not heard of any more; its `since` is when it last was. */
+export const REGION_SILENT = "RegionSilent";

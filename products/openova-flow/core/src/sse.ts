@@ -1,4 +1,5 @@
-import { parseRegions, type Regions } from "./regions.js";
+import { parseRegions } from "./parse-regions.js";
+import type { Regions } from "./regions.js";
 import { seqOf, Stream, type Connection, type StreamOptions } from "./connection.js";
 import type { SseFrame } from "./sse-parser.js";
 import type { FlowMessage } from "./types.js";

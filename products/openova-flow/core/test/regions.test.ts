@@ -4,7 +4,7 @@ import {
   type FlowMessage, type FlowState, type RegionLease, type Regions,
 } from "../src/index.js";
 import { connect, connectMany, type ManyEvent, type StreamEvent } from "../src/index.js";
-import { parseRegions } from "../src/regions.js";
+import { parseRegions } from "../src/parse-regions.js";
 import { Clock, FakeServer, frame, heartbeat, settle } from "./clock.js";
 import { edge, node, stateOf } from "./flow.js";
 

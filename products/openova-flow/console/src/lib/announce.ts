@@ -1,4 +1,4 @@
-import type { DisplayState } from "@openova/flow-core";
+import type { DisplayState, Regions } from "@openova/flow-core";
 import { plural, WORDS } from "./format.js";
 
 /** States that are named one by one, since a person may have to act. */
@@ -28,4 +28,15 @@ export function announcement(
   });
   if (gone > 0) parts.push(`${plural(gone, "release")} removed`);
   return parts.length === 0 ? "" : `${parts.join("; ")}.`;
+}
+
+/** Which regions fell silent, came back, or were claimed by a second cluster between two looks; empty when none. */
+export function regionNews(before: Regions, after: Regions): string {
+  const news = [...after].flatMap(([name, lease]) => {
+    const then = before.get(name);
+    const said = then === undefined || then.state === lease.state ? [] : [lease.state === "stale" ? `Region ${name} is not heard of any more.` : `Region ${name} is heard of again.`];
+    if (lease.refused !== undefined && then?.refused?.cluster !== lease.refused.cluster) said.push(`A second cluster claims region ${name} and is refused.`);
+    return said;
+  });
+  return news.slice(0, NAMED_AT_MOST).concat(news.length > NAMED_AT_MOST ? [`${plural(news.length - NAMED_AT_MOST, "more change")} of regions.`] : []).join(" ");
 }

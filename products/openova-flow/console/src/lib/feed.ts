@@ -1,4 +1,5 @@
 import { connectSharedLazily, FlowStore, type Port, type SharedConnection } from "@openova/flow-core";
+import { guardedFetch, unknown } from "./guard.js";
 
 export interface Feed {
   readonly store: FlowStore;
@@ -12,8 +13,13 @@ export function openFeed(url: string, flowId: string): Feed {
   const connection = connectSharedLazily({
     url,
     flowId,
+    fetch: guardedFetch,
     onEvent: (event) => store.receive(event),
-    onState: (state) => store.setConnection(state),
+    onState: (state) => {
+      store.setConnection(state);
+      // Another tab, or a worker, may be who was told.
+      if (state.kind === "forbidden" && state.status === 401) unknown();
+    },
     transports: {
       ...(typeof SharedWorker === "undefined" ? {} : { sharedWorker }),
       ...(typeof BroadcastChannel === "undefined" ? {} : { broadcast: (name: string) => new BroadcastChannel(name) }),

@@ -1,8 +1,11 @@
 import { ApiError, connectMany, createApi, validate, type Api, type Connection, type FleetStore, type FlowSummary, type ManyEvent } from "@openova/flow-core";
+import { guardedFetch } from "./guard.js";
 
 export interface FleetTrouble {
   readonly kind: "forbidden" | "away" | "error";
   readonly text: string;
+  /** Of the answer; 0 where there was none. */
+  readonly status: number;
   /** By the store's clock. */
   readonly nextAttemptAt: number;
 }
@@ -46,7 +49,7 @@ export class FleetFeed {
 
   constructor(options: FleetFeedOptions) {
     this.#options = options;
-    this.#api = createApi({ url: options.url });
+    this.#api = createApi({ url: options.url, fetch: guardedFetch });
   }
 
   start(): void {
@@ -55,6 +58,7 @@ export class FleetFeed {
     const options = this.#options;
     this.#stream = connectMany({
       url: options.url,
+      fetch: guardedFetch,
       lastEventId: options.store.seq,
       onEvent: (event) => {
         options.onEvent(event);
@@ -151,7 +155,7 @@ export class FleetFeed {
   }
 
   async #load(flowId: string, signal: AbortSignal): Promise<void> {
-    const response = await fetch(new URL(`v1/flows/${flowId}/snapshot`, this.#options.url), { signal, cache: "no-cache" });
+    const response = await guardedFetch(new URL(`v1/flows/${flowId}/snapshot`, this.#options.url).href, { headers: {}, signal, cache: "no-cache", credentials: "same-origin" });
     if (!response.ok) throw new Error(`the server answered ${response.status}`);
     const read = validate(flowId, await response.json());
     if (!read.ok) throw new Error(`${read.error.field} ${read.error.message}`);
@@ -161,7 +165,7 @@ export class FleetFeed {
 
 function troubleOf(e: unknown, nextAttemptAt: number): FleetTrouble {
   if (e instanceof ApiError) {
-    return { kind: e.status === 401 || e.status === 403 ? "forbidden" : "error", text: e.message, nextAttemptAt };
+    return { kind: e.status === 401 || e.status === 403 ? "forbidden" : "error", text: e.message, status: e.status, nextAttemptAt };
   }
-  return { kind: "away", text: e instanceof Error ? e.message : String(e), nextAttemptAt };
+  return { kind: "away", status: 0, text: e instanceof Error ? e.message : String(e), nextAttemptAt };
 }

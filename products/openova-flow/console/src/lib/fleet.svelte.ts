@@ -4,6 +4,7 @@ import {
   currentRollout,
   FleetStore,
   flowProgress,
+  NO_REGIONS,
   rolloutProgress,
   type Api,
   type FlowGraph,
@@ -12,8 +13,10 @@ import {
   type ManyEvent,
   type Problem,
   type Progress,
+  type Regions,
   type Rollout,
 } from "@openova/flow-core";
+import { guardedFetch } from "./guard.js";
 import { FleetFeed, type FleetTrouble } from "./fleet-feed.js";
 import { baseUrl, nav } from "./nav.svelte.js";
 import { throttled } from "./schedule.js";
@@ -24,6 +27,8 @@ export interface FleetEntry {
   /** Null until it is known. */
   readonly nodes: number | null;
   readonly regions: readonly string[];
+  /** Who holds them, as far as is known. */
+  readonly leases: Regions;
   readonly changedAt: number | null;
   /** Null until it has been looked for. */
   readonly problems: readonly Problem[] | null;
@@ -72,7 +77,7 @@ const byName = new Intl.Collator("en").compare;
  * what is in view first, however much comes.
  */
 export class FleetModel {
-  readonly #api: Api = createApi({ url: baseUrl });
+  readonly #api: Api = createApi({ url: baseUrl, fetch: guardedFetch });
   readonly #abort = new AbortController();
   readonly #store = new FleetStore();
   readonly #feed: FleetFeed;
@@ -239,6 +244,7 @@ export class FleetModel {
       ...entryOf(state.flowId, watched),
       nodes: state.nodes.size,
       regions: regionsOf(state),
+      leases: state.regions,
       problems,
       detail: rollouts === null ? null : { rollout, progress: rollout === null ? whole : rolloutProgress(graph, rollout, now, rollouts.slice(1)) },
     };
@@ -287,6 +293,7 @@ function entryOf(id: string, { listed, changedAt }: Watched): FleetEntry {
     id,
     nodes: listed === null ? null : Object.values(listed.counts).reduce((a, b) => a + b, 0),
     regions: listed?.regions ?? [],
+    leases: NO_REGIONS,
     changedAt: changedAt === 0 ? null : changedAt,
     problems: null,
     detail: null,

@@ -1,4 +1,5 @@
 import {
+  allKnownUntil,
   buildGraph,
   createApi,
   criticalPath,
@@ -8,6 +9,8 @@ import {
   matcher,
   progressByRegion,
   rolloutProgress,
+  staleRegions,
+  withRegions,
   type Api,
   type ConnectionState,
   type DisplayContext,
@@ -17,11 +20,12 @@ import {
   type FlowState,
   type LogEntry,
   type Problem,
+  type Regions,
   type Rollout,
 } from "@openova/flow-core";
 import { untrack } from "svelte";
+import { guardedFetch } from "./guard.js";
 import { openFeed, type Feed } from "./feed.js";
-import { headline } from "./headline.js";
 import { baseUrl, nav } from "./nav.svelte.js";
 import { filterOf } from "./route.js";
 import { throttled } from "./schedule.js";
@@ -35,7 +39,7 @@ const LARGE = 3000;
 /** One flow as the page shows it: live, or at an instant of its past. */
 export class FlowModel {
   readonly flowId: string;
-  readonly api: Api = createApi({ url: baseUrl });
+  readonly api: Api = createApi({ url: baseUrl, fetch: guardedFetch });
   readonly #feed: Feed;
   readonly #stop: (() => void)[] = [];
   readonly #abort = new AbortController();
@@ -60,14 +64,18 @@ export class FlowModel {
   readonly clock = $derived(this.at ?? (this.#live.nodes.size > LARGE ? Math.floor(this.now / 5000) * 5000 + 5000 : this.now));
   readonly state: FlowState = $derived.by(() => {
     void this.#logVersion;
-    return this.at === null ? this.#live : (this.#feed.store.log.stateAt(this.at) ?? this.#live);
+    return this.at === null ? this.#live : withRegions(this.#feed.store.log.stateAt(this.at) ?? this.#live, staleAt(this.#live.regions, this.at));
   });
   readonly graph: FlowGraph = $derived.by(() => (this.#before = buildGraph(this.state, untrack(() => this.#before))));
-  readonly context: DisplayContext = $derived({ nodes: this.state.nodes, unconfirmed: this.state.unconfirmed, now: this.clock });
+  readonly context: DisplayContext = $derived({ nodes: this.state.nodes, unconfirmed: this.state.unconfirmed, regions: this.state.regions, now: this.clock });
   /** Every node that is no container, by id. */
   readonly leaves: readonly FlowNode[] = $derived(this.graph.leaves.map((id) => this.graph.nodes.get(id) as FlowNode));
   readonly displays: ReadonlyMap<string, DisplayState> = $derived(new Map(this.leaves.map((n) => [n.id, displayState(n, this.context)])));
   readonly regions: readonly string[] = $derived([...progressByRegion(this.graph, this.clock).keys()].filter((r) => r !== ""));
+  /** Those that are not heard of any more. */
+  readonly silent: readonly string[] = $derived(staleRegions(this.state.regions));
+  /** The time up to which anything is known: once nobody is heard of, nothing goes on that could be counted. */
+  readonly #knownClock = $derived(allKnownUntil(this.state.regions, this.regions, this.clock));
   readonly families: readonly string[] = $derived([...new Set(this.leaves.map((n) => n.family ?? ""))].filter((f) => f !== "").sort());
   readonly filter = $derived(filterOf(nav.route));
   readonly isFiltered = $derived(
@@ -87,37 +95,30 @@ export class FlowModel {
     this.rollouts.find((r) => r.id === nav.route.rollout) ?? currentRollout(this.rollouts, this.at ?? Infinity),
   );
   /** The rollout as it was at the instant. */
-  readonly #rolloutThen: Rollout | null = $derived.by(() => {
+  readonly rolloutThen: Rollout | null = $derived.by(() => {
     const r = this.rollout;
     if (r === null || this.at === null || r.endedAt === undefined || r.endedAt <= this.at) return r;
     const { endedAt: _, ...open } = r;
     return open;
   });
   readonly rolloutProgress = $derived(
-    this.#rolloutThen === null
+    this.rolloutThen === null
       ? null
       : rolloutProgress(
           this.graph,
-          this.#rolloutThen,
-          this.clock,
+          this.rolloutThen,
+          this.#knownClock,
           this.rollouts.filter((r) => r !== this.rollout),
         ),
   );
   readonly wholeProgress = $derived(flowProgress(this.graph, this.clock));
-  readonly headline = $derived(
-    headline(
-      this.wholeProgress,
-      this.#rolloutThen === null || this.rolloutProgress === null ? null : { it: this.#rolloutThen, progress: this.rolloutProgress },
-      this.clock,
-    ),
-  );
   readonly critical = $derived(
-    this.#rolloutThen === null
+    this.rolloutThen === null
       ? null
       : criticalPath(
           this.graph,
-          this.#rolloutThen.endedAt ?? this.clock,
-          this.#rolloutThen.members.map((m) => m.id),
+          this.rolloutThen.endedAt ?? this.#knownClock,
+          this.rolloutThen.members.map((m) => m.id),
         ),
   );
   readonly selected: FlowNode | null = $derived(nav.route.node === null ? null : (this.graph.nodes.get(nav.route.node) ?? null));
@@ -242,6 +243,11 @@ export class FlowModel {
       // The stream tells of a server that is away; what was known of rollouts stays until it is back.
     }
   }
+}
+
+/** The claims that are stale now and were so already at an instant; of others nobody kept what was known then. */
+function staleAt(regions: Regions, at: number): Regions {
+  return new Map([...regions].filter(([, lease]) => lease.state === "stale" && lease.since <= at));
 }
 
 type FlowLog = Feed["store"]["log"];

@@ -1,4 +1,4 @@
-import type { DisplayState } from "@openova/flow-core";
+import type { DisplayState, Progress } from "@openova/flow-core";
 
 /** Words for display states. */
 export const WORDS: Readonly<Record<DisplayState, string>> = {
@@ -52,6 +52,11 @@ export function percent(fraction: number): string {
   if (fraction <= 0) return "0%";
   if (fraction >= 1) return "100%";
   return `${Math.min(99, Math.max(1, Math.round(fraction * 100)))}%`;
+}
+
+/** How much is done: never 100% while anything is not. */
+export function share(progress: Progress): string {
+  return percent(progress.complete ? 1 : Math.min(progress.fraction, 0.99));
 }
 
 /** The last part of an id, for what is not there to tell its label. */

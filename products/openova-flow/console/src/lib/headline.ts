@@ -1,5 +1,5 @@
 import type { Progress, Rollout, RolloutProgress } from "@openova/flow-core";
-import { ago, dateTime, duration, percent, plural } from "./format.js";
+import { ago, dateTime, duration, plural, share } from "./format.js";
 
 export interface Headline {
   /** The share that is done: never 100% while anything is not. */
@@ -19,8 +19,7 @@ export function headline(whole: Progress, rollout: { readonly it: Rollout; reado
   const p = rollout?.progress ?? whole;
   const kustomizations = p.kustomizationsNotReady;
   const but = kustomizations > 0 ? `${plural(kustomizations, "Kustomization")} not ready` : "";
-  const share = percent(p.complete ? 1 : Math.min(p.fraction, 0.99));
-  const base = { percent: p.total === 0 ? "–" : share, done: `${p.done}/${p.total}`, but };
+  const base = { percent: p.total === 0 ? "–" : share(p), done: `${p.done}/${p.total}`, but };
   if (rollout === null) return { ...base, outcome: p.total === 0 ? "empty" : p.complete ? "all ready" : "", tone: p.complete ? "good" : "plain", time: "" };
   const { it, progress } = rollout;
   const took = duration(progress.elapsedMs);

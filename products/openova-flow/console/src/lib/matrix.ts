@@ -29,11 +29,12 @@ export function matrix(nodes: readonly FlowNode[], displays: ReadonlyMap<string,
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([label, list]) => {
       const version = most(list.map(versionOf));
-      const state = most(list.map((n) => displays.get(n.id) ?? "working"));
+      // Of what is unconfirmed nobody knows whether it differs.
+      const state = most(list.map((n) => displays.get(n.id) ?? "working").filter((d) => d !== "unconfirmed"));
       const cells = new Map<string, Cell>();
       for (const node of list) {
         const display = displays.get(node.id) ?? "working";
-        const cell = { node, display, version: versionOf(node), otherVersion: versionOf(node) !== version, otherState: display !== state };
+        const cell = { node, display, version: versionOf(node), otherVersion: versionOf(node) !== version, otherState: display !== "unconfirmed" && display !== state };
         const there = cells.get(node.region ?? "");
         // Two of one name in a region share its cell: the one that is not as the others shows.
         if (there === undefined || (!there.otherState && cell.otherState)) cells.set(node.region ?? "", cell);

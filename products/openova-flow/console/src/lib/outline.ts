@@ -4,6 +4,7 @@ import type { DisplayState, FlowNode } from "@openova/flow-core";
 export interface OutlineRow {
   readonly key: string;
   readonly level: 1 | 2;
+  readonly region: string;
   readonly label: string;
   /** The node that the line stands for; null for a region that has no node of its own. */
   readonly id: string | null;
@@ -49,6 +50,7 @@ export function outline(input: OutlineInput): readonly OutlineRow[] {
     rows.push({
       key: `region ${region}`,
       level: 1,
+      region,
       label: region === "" ? "no region" : region,
       id: input.regionIds.get(region) ?? null,
       position: i + 1,
@@ -58,7 +60,7 @@ export function outline(input: OutlineInput): readonly OutlineRow[] {
     });
     if (!isOpen) return;
     const sorted = nodes.sort((a, b) => compare(a.label, b.label) || compare(a.id, b.id));
-    sorted.forEach((n, j) => rows.push({ key: n.id, level: 2, label: n.label, id: n.id, position: j + 1, size: sorted.length }));
+    sorted.forEach((n, j) => rows.push({ key: n.id, level: 2, region, label: n.label, id: n.id, position: j + 1, size: sorted.length }));
   });
   return rows;
 }

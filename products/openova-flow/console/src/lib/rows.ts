@@ -1,4 +1,5 @@
-import { metaOf, times, type DisplayState, type FlowNode } from "@openova/flow-core";
+import { displayState, lastHeard, metaOf, times, type DisplayState, type FlowNode, type Regions } from "@openova/flow-core";
+import { WORDS } from "./format.js";
 
 export const COLUMNS = ["state", "release", "region", "family", "version", "what", "started", "waited", "worked", "attempts"] as const;
 export type Column = (typeof COLUMNS)[number];
@@ -18,11 +19,19 @@ export interface Row {
 /** Worst first: what a person looks for stands on top. */
 const RANK: readonly DisplayState[] = ["broken", "terminating", "suspended", "working", "waiting", "not-started", "unconfirmed", "ready"];
 
-export function toRow(node: FlowNode, display: DisplayState, now: number, label: (id: string) => string): Row {
+export function toRow(node: FlowNode, display: DisplayState, now: number, label: (id: string) => string, regions?: Regions): Row {
   const meta = metaOf(node);
-  const { waitingMs, workingMs } = times(node, now);
-  return { node, display, version: versionOf(node), what: whatOf(node, display, label), waitedMs: waitingMs, workedMs: workingMs, attempts: meta.attempts ?? 0 };
+  const { waitingMs, workingMs } = times(node, now, regions);
+  return { node, display, version: versionOf(node), what: [wasOf(node, regions), whatOf(node, display, label)].filter((t) => t !== "").join("; "), waitedMs: waitingMs, workedMs: workingMs, attempts: meta.attempts ?? 0 };
 }
+
+/** What it was when its region was last heard of, where that is no longer so; else empty. */
+export function wasOf(node: FlowNode, regions: Regions | undefined): string {
+  const heard = lastHeard(regions, node.region);
+  return heard === undefined ? "" : `was ${WORDS[displayState(node, { nodes: EVERYTHING, now: heard })]}`;
+}
+
+const EVERYTHING = { has: (): boolean => true };
 
 /** The version that is deployed, and the one that is wanted where that is another. */
 export function versionOf(node: FlowNode): string {

@@ -1,0 +1,190 @@
+import AxeBuilder from "@axe-core/playwright";
+import type { RegionLease } from "@openova/flow-core";
+import type {} from "@openova/flow-canvas";
+import type { Browser, Locator, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { launch, says, visit, type Visit, type VisitOptions } from "./support/browser.ts";
+import { Relay } from "./support/relay.ts";
+import { replay } from "./support/replay.ts";
+import { Server } from "./support/server.ts";
+
+const A = "6f1c2a1e-4b7d-4e11-9d55-0b6f0f6f7a10";
+const B = "c0ffee00-77aa-4c2e-8a0e-1d2e3f405162";
+const VIEWS = ["graph", "timeline", "table", "matrix", "rollouts"] as const;
+
+let browser: Browser;
+let server: Server;
+let relay: Relay;
+let visits: Visit[];
+
+beforeAll(async () => {
+  browser = await launch();
+  server = await Server.start();
+  await replay(server, ["kit-fsn1", "kit-hel1"], { until: 70_000, endsAt: Date.now() - 240_000 });
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.kill();
+});
+beforeEach(async () => {
+  relay = await Relay.before(server);
+  visits = [];
+});
+afterEach(async () => {
+  for (const v of visits) await v.close();
+  relay.close();
+  for (const v of visits) expect(v.faults).toEqual([]);
+});
+
+async function open(query: string, options: VisitOptions = {}): Promise<Page> {
+  const v = await visit(browser, `${relay.url}${query}`, options);
+  visits.push(v);
+  return v.page;
+}
+const fresh = (cluster = A): RegionLease => ({ state: "fresh", since: Date.now() - 900_000, heard: Date.now(), cluster });
+const silent = (forMs: number): RegionLease => ({ state: "stale", since: Date.now() - forMs + 30_000, heard: Date.now() - forMs, cluster: A });
+const header = (page: Page): Locator => page.locator("header").first();
+const banner = (page: Page): Locator => page.getByRole("region", { name: "Regions that are not heard of" });
+const row = (page: Page, name: string): Locator => page.getByRole("treeitem").filter({ hasText: name }).first();
+const unconfirmed = (page: Page): Locator => page.getByRole("group", { name: "Filter by state" }).getByRole("button", { name: /^unconfirmed:/ });
+
+describe("a region that falls silent", () => {
+  it("is said to be, wherever it is shown, and is as before once it is heard of again", async () => {
+    relay.tell("bootstrap", { fsn1: fresh(B), hel1: fresh() });
+    const page = await open("?flow=bootstrap");
+    await says(header(page), /live/);
+    expect(await banner(page).count()).toBe(0);
+    relay.tell("bootstrap", { fsn1: fresh(B), hel1: silent(245_000) });
+    await says(banner(page), /^ ?hel1 was last heard 4 min ago\. What you see of it is from then\.$/);
+    await says(header(page), /1 of 2 regions live/);
+    await row(page, "fsn1").click();
+    await says(row(page, "hel1"), /last heard 4 min ago/);
+    await expect.poll(() => unconfirmed(page).getAttribute("aria-label")).toBe("unconfirmed: 23");
+    await says(page.getByRole("region", { name: /What is wrong/ }), /hel1: RegionSilent .* hel1 was last heard 4 min ago, and what is shown of it is from then/);
+    await says(page.getByRole("region", { name: /What is wrong/ }), /hel1\/bp-powerdns: InstallFailed .*last heard 4 min ago/);
+    const views = page.getByRole("navigation", { name: "Views" });
+    await views.getByRole("link", { name: "Matrix" }).click();
+    await says(page.locator("thead"), /hel1 ?last heard 4 min ago/);
+    // What is not known of one region is no difference between the two.
+    await says(page.getByRole("button", { name: /Only what differs/ }), /differs: 1$/);
+    await views.getByRole("link", { name: "Table" }).click();
+    await unconfirmed(page).click();
+    await says(page.locator("tbody"), /unconfirmed .*hel1 ?last heard 4 min ago .*was (working|waiting)/);
+    const worked = (): Promise<string> => page.locator("tbody tr", { hasText: "was working" }).first().locator("td").nth(8).innerText();
+    const before = await worked();
+    expect(before).toMatch(/^\d+(s|m \d\ds)$/);
+    const elapsed = await page.locator("header .time").innerText();
+    await expect.poll(() => page.locator("header .time").innerText()).not.toBe(elapsed);
+    expect(await worked()).toBe(before);
+    await unconfirmed(page).click();
+    await views.getByRole("link", { name: "Timeline" }).click();
+    await says(page.locator("main"), /hel1 ?last heard 4 min ago/);
+    relay.tell("bootstrap", { fsn1: fresh(B), hel1: fresh() });
+    await expect.poll(() => banner(page).count()).toBe(0);
+    await says(header(page), /live/);
+    expect(await header(page).innerText()).not.toMatch(/regions/);
+    await expect.poll(() => unconfirmed(page).count()).toBe(0);
+  });
+
+  it("counts on by itself, and says so of a release and of the region in the details", async () => {
+    relay.tell("bootstrap", { hel1: silent(57_000) });
+    const page = await open("?flow=bootstrap&node=hel1/bp-harbor");
+    await says(banner(page), /hel1 was last heard 5\d s ago/);
+    await says(page.locator("#details"), /hel1 was last heard \d+ (s|min) ago, and this was waiting\. Below is how it was then\./);
+    await says(banner(page), /hel1 was last heard 1 min ago/);
+    await page.goto(`${relay.url}?flow=bootstrap&node=hel1`);
+    await says(page.locator("#details"), /\d+ of 23 were ready Last heard \d min ago, at \d\d:\d\d:\d\d\. What is shown of it is from then\. Held by cluster 6f1c2a1e/);
+  });
+
+  it("is told politely to who listens", async () => {
+    relay.tell("bootstrap", { fsn1: fresh(B), hel1: fresh() });
+    const page = await open("?flow=bootstrap");
+    await says(row(page, "fsn1"), /fsn1/);
+    await page.waitForFunction(() => document.querySelector("#announcer") !== null);
+    await page.waitForTimeout(4500);
+    relay.tell("bootstrap", { fsn1: fresh(B), hel1: silent(40_000) });
+    await says(page.locator("#announcer"), /^Region hel1 is not heard of any more\. 23 releases unconfirmed\.$/);
+    relay.tell("bootstrap", { fsn1: { ...fresh(B), refused: { cluster: A, at: Date.now() } }, hel1: fresh() });
+    await says(page.locator("#announcer"), /^A second cluster claims region fsn1 and is refused\. Region hel1 is heard of again\. /);
+  });
+
+  it("was silent already at an instant since then, and not before", async () => {
+    relay.tell("bootstrap", { hel1: silent(31_000) });
+    const page = await open("?flow=bootstrap&view=table");
+    await says(header(page), /1 of 2 regions live/);
+    const go = (at: number): Promise<void> => page.evaluate((t) => {
+      history.pushState(null, "", `?flow=bootstrap&view=table&at=${t}`);
+      dispatchEvent(new PopStateEvent("popstate"));
+    }, at);
+    await go(Date.now());
+    await says(header(page), /at \d\d:\d\d:\d\d/);
+    await expect.poll(() => unconfirmed(page).getAttribute("aria-label")).toBe("unconfirmed: 23");
+    await go(Date.now() - 60_000);
+    await expect.poll(() => unconfirmed(page).count()).toBe(0);
+  });
+
+  it("is told in the fleet, and the flow has something wrong", async () => {
+    relay.tell("bootstrap", { hel1: silent(245_000) });
+    const page = await open("");
+    const card = page.getByRole("article");
+    await says(card, /hel1 last heard 4 min ago/);
+    await says(card, /23 unconfirmed/);
+    await says(page.locator("h1"), /1 with something wrong/);
+    relay.tell("bootstrap", { hel1: fresh() });
+    await expect.poll(() => card.innerText()).not.toMatch(/last heard|unconfirmed/);
+  });
+});
+
+describe("a second cluster in a region", () => {
+  it("is wrong: which one holds it, which is refused, and what to do", async () => {
+    relay.tell("bootstrap", { hel1: { ...fresh(), refused: { cluster: B, at: Date.now() } } });
+    const page = await open("?flow=bootstrap");
+    const wrong = page.getByRole("region", { name: /What is wrong/ });
+    await says(wrong, new RegExp(`hel1: ClusterRefused hel1 is held by cluster ${A}\\. Cluster ${B} claims it too and is refused\\. Give one of the two another REGION_KEY`));
+    await says(wrong, /kubectl get namespace kube-system/);
+    await wrong.getByRole("link", { name: /hel1: ClusterRefused/ }).click();
+    await says(page.locator("#details"), new RegExp(`ClusterRefused: .*${B}.* Held by cluster ${A}`));
+    await page.goto(relay.url);
+    await says(page.getByRole("article"), /hel1: ClusterRefused/);
+  });
+
+  it("is told of a region that has no node of its own", async () => {
+    relay.tell("bootstrap", { elsewhere: { ...fresh(), refused: { cluster: B, at: Date.now() } } });
+    const page = await open("?flow=bootstrap&node=elsewhere");
+    await says(page.locator("#details"), new RegExp(`elsewhere .*ClusterRefused: .* Held by cluster ${A}`));
+  });
+});
+
+describe("tabs of one browser", () => {
+  it("hear the same of regions, the one that comes late too", async () => {
+    relay.tell("bootstrap", { hel1: silent(245_000) });
+    const first = await open("?flow=bootstrap");
+    await says(banner(first), /hel1 was last heard 4 min ago/);
+    const second = await visits[0]!.context.newPage();
+    await second.goto(`${relay.url}?flow=bootstrap`);
+    await says(banner(second), /hel1 was last heard 4 min ago/);
+    relay.tell("bootstrap", { hel1: fresh() });
+    for (const page of [first, second]) await expect.poll(() => banner(page).count()).toBe(0);
+  });
+});
+
+describe("accessibility", () => {
+  for (const scheme of ["light", "dark"] as const) {
+    it.each(["", ...VIEWS.map((v) => `?flow=bootstrap&view=${v}&node=hel1`)])(`has no violation in ${scheme} while a region is silent and a cluster refused: %s`, async (query) => {
+      relay.tell("bootstrap", { fsn1: { ...fresh(B), refused: { cluster: A, at: Date.now() } }, hel1: silent(245_000) });
+      const page = await open(query, { scheme });
+      await says(page.locator("body"), query === "" ? /last heard 4 min ago/ : /Held by cluster/);
+      const result = await new AxeBuilder({ page }).analyze();
+      expect(result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target.join(" ")} ${n.any.map((a) => a.message).join(" ")}`).join(" | ")}`)).toEqual([]);
+    });
+  }
+
+  it.each([320, 390])("keeps to a width of %i", async (width) => {
+    relay.tell("bootstrap", { hel1: silent(245_000) });
+    for (const query of ["", "?flow=bootstrap", "?flow=bootstrap&view=matrix"]) {
+      const page = await open(query, { width, height: 780 });
+      await says(page.locator("body"), /last heard 4 min ago/);
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+    }
+  });
+});

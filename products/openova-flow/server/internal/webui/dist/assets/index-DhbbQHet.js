@@ -1,1 +1,0 @@
-import{ft as e,l as t}from"./base-DR37Xfox.js";var n=document.getElementById(`app`);n!==null&&e(t,{target:n});

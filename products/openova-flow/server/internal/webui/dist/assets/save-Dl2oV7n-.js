@@ -1,0 +1,1 @@
+async function e(e,n,r){t(r===`png`?await e.exportPNG():new Blob([await e.exportSVG()],{type:`image/svg+xml`}),`${n}.${r}`)}function t(e,t){let n=URL.createObjectURL(e),r=document.createElement(`a`);r.href=n,r.download=t,r.click(),setTimeout(()=>URL.revokeObjectURL(n),1e4)}export{e as save};

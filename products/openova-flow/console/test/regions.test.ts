@@ -168,6 +168,37 @@ describe("tabs of one browser", () => {
   });
 });
 
+describe("the real server's word", () => {
+  it("shows a region that stops renewing, the cluster that is refused meanwhile, and that it renews again", async () => {
+    const own = await Server.start();
+    let v: Visit | undefined;
+    try {
+      await replay(own, ["kit-fsn1"], { until: 60_000 });
+      expect(await own.claim("bootstrap", "fsn1", A, 5)).toBe(200);
+      v = await visit(browser, `${own.url}?flow=bootstrap`);
+      const { page } = v;
+      await says(header(page), /live/);
+      await says(banner(page), /fsn1 was last heard \d+ s ago/);
+      await says(header(page), /no region live/);
+      await expect.poll(() => unconfirmed(page).getAttribute("aria-label")).toBe("unconfirmed: 24");
+      expect(await own.claim("bootstrap", "fsn1", B, 3600)).toBe(409);
+      await says(page.getByRole("region", { name: /What is wrong/ }), new RegExp(`fsn1 is held by cluster ${A}, which is not heard of any more\\. Cluster ${B} claims it too`));
+      expect(await own.claim("bootstrap", "fsn1", A, 3600)).toBe(200);
+      await expect.poll(() => banner(page).count()).toBe(0);
+      await expect.poll(() => unconfirmed(page).count()).toBe(0);
+      await says(page.getByRole("region", { name: /What is wrong/ }), new RegExp(`fsn1 is held by cluster ${A}\\. Cluster ${B} claims it too`));
+      expect(await own.claim("bootstrap", "fsn1", A, 5)).toBe(200);
+      await page.goto(own.url);
+      await says(page.getByRole("article"), /fsn1: ClusterRefused/);
+      await says(page.getByRole("article"), /fsn1 last heard \d+ s ago/);
+    } finally {
+      await v?.close();
+      await own.kill();
+    }
+    expect(v?.faults).toEqual([]);
+  });
+});
+
 describe("accessibility", () => {
   for (const scheme of ["light", "dark"] as const) {
     it.each(["", ...VIEWS.map((v) => `?flow=bootstrap&view=${v}&node=hel1`)])(`has no violation in ${scheme} while a region is silent and a cluster refused: %s`, async (query) => {

@@ -67,7 +67,9 @@ export async function visit(browser: Browser, url: string, options: VisitOptions
 export async function says(locator: Locator, text: RegExp, timeout = 15_000): Promise<void> {
   const until = Date.now() + timeout;
   for (let said = ""; ; ) {
-    said = (await locator.allInnerTexts()).join(" ").replace(/\s+/g, " ");
+    // A page that goes elsewhere meanwhile says nothing for a moment.
+    const texts = await locator.allInnerTexts().catch((e: unknown) => (/context was destroyed/.test(String(e)) ? [] : Promise.reject(e as Error)));
+    said = texts.join(" ").replace(/\s+/g, " ");
     if (text.test(said)) return;
     if (Date.now() > until) throw new Error(`waited for ${text}; it says: ${said.slice(0, 400)}`);
     await new Promise((resolve) => setTimeout(resolve, 50));

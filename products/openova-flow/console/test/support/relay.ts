@@ -47,6 +47,8 @@ export class Relay {
   #pass(real: Server, req: IncomingMessage, res: ServerResponse): void {
     const headers = { ...req.headers, host: new URL(real.url).host };
     delete headers["accept-encoding"];
+    // The server refuses pages of other origins, and this is one.
+    delete headers.origin;
     const onward = request(new URL((req.url ?? "/").slice(1), real.url), { method: req.method, headers }, (answer) => {
       res.writeHead(answer.statusCode ?? 502, answer.headers);
       const stream = /\/v1\/(?:flows\/([^/]+)\/)?stream/.exec(req.url ?? "");

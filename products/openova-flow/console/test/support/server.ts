@@ -32,16 +32,20 @@ export class Server {
   readonly url: string;
   readonly #port: number;
   readonly #basePath: string;
+  readonly #env: Readonly<Record<string, string>>;
+  /** What `post` shows of itself, where the server asks for that. */
+  token = "";
   #process: ChildProcess | null = null;
 
-  private constructor(port: number, basePath: string) {
+  private constructor(port: number, basePath: string, env: Readonly<Record<string, string>>) {
     this.#port = port;
     this.#basePath = basePath;
+    this.#env = env;
     this.url = `http://127.0.0.1:${port}${basePath}`;
   }
 
-  static async start(basePath = "/"): Promise<Server> {
-    const server = new Server(await freePort(), basePath);
+  static async start(basePath = "/", env: Readonly<Record<string, string>> = {}): Promise<Server> {
+    const server = new Server(await freePort(), basePath, env);
     await server.start();
     return server;
   }
@@ -49,7 +53,7 @@ export class Server {
   /** Starts it (again), on the same port and with nothing of before. */
   async start(): Promise<void> {
     const child = spawn(build(), [], {
-      env: { ...process.env, FLOW_SERVER_LISTEN_ADDR: `127.0.0.1:${this.#port}`, FLOW_SERVER_BASE_PATH: this.#basePath },
+      env: { ...process.env, ...this.#env, FLOW_SERVER_LISTEN_ADDR: `127.0.0.1:${this.#port}`, FLOW_SERVER_BASE_PATH: this.#basePath },
       stdio: ["ignore", "ignore", "pipe"],
     });
     this.#process = child;
@@ -76,9 +80,24 @@ export class Server {
   async post(flow: string, lines: readonly string[]): Promise<void> {
     const response = await fetch(`${this.url}v1/flows/${flow}/events`, {
       method: "POST",
-      headers: { "content-type": "application/x-ndjson" },
+      headers: { "content-type": "application/x-ndjson", ...this.#authorization() },
       body: lines.join("\n"),
     });
     if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
+  }
+
+  /** Claims a region for a cluster; answers the status, 409 where another has it. */
+  async claim(flow: string, region: string, cluster: string, ttlSeconds: number): Promise<number> {
+    const response = await fetch(`${this.url}v1/flows/${flow}/regions/${encodeURIComponent(region)}`, {
+      method: "PUT",
+      headers: { "content-type": "application/json", ...this.#authorization() },
+      body: JSON.stringify({ cluster, ttlSeconds }),
+    });
+    await response.arrayBuffer();
+    return response.status;
+  }
+
+  #authorization(): Record<string, string> {
+    return this.token === "" ? {} : { authorization: `Bearer ${this.token}` };
   }
 }

@@ -1,0 +1,173 @@
+import AxeBuilder from "@axe-core/playwright";
+import { createHash } from "node:crypto";
+import { mkdtempSync, renameSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { launch, says, visit, type Visit, type VisitOptions } from "./support/browser.ts";
+import { replay } from "./support/replay.ts";
+import { Server } from "./support/server.ts";
+
+interface Caller {
+  readonly name: string;
+  readonly token: string;
+  readonly scopes: readonly string[];
+  readonly flows: readonly string[];
+}
+const caller = (name: string, scopes: readonly string[], flows: readonly string[]): Caller => ({ name, token: `${name}-${"0123456789abcdef".repeat(3)}`, scopes, flows });
+const root = caller("root", ["admin"], ["*"]);
+const alice = caller("alice", ["read"], ["bootstrap"]);
+const alice2 = { ...alice, token: `new-${alice.token}` };
+
+const file = join(mkdtempSync(join(tmpdir(), "openova-flow-access-")), "tokens.json");
+function letIn(...callers: readonly Caller[]): void {
+  const tokens = callers.map(({ token, ...rest }) => ({ ...rest, sha256: createHash("sha256").update(token).digest("hex") }));
+  writeFileSync(`${file}.new`, JSON.stringify({ tokens }), { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+}
+
+let browser: Browser;
+/** Behind a prefix, as behind a gateway. */
+let server: Server;
+let visits: Visit[] = [];
+
+beforeAll(async () => {
+  browser = await launch();
+  letIn(root, alice);
+  server = await Server.start("/sovereign/", { FLOW_SERVER_TOKENS_FILE: file });
+  server.token = root.token;
+  await replay(server, ["kit-fsn1"]);
+  await replay(server, ["scenarios"], { flow: "scenarios" });
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.kill();
+});
+/** That it is refused is what a page is told here, and the browser logs it. */
+afterEach(async () => {
+  for (const v of visits) await v.close();
+  for (const v of visits) expect(v.faults.filter((f) => !/status of 40[13]/.test(f))).toEqual([]);
+  visits = [];
+  letIn(root, alice);
+  await expect.poll(() => known(alice), { timeout: 15_000 }).toBe(true);
+});
+
+async function open(query: string, options: VisitOptions & { readonly at?: Server } = {}): Promise<Page> {
+  const v = await visit(browser, `${(options.at ?? server).url}${query}`, options);
+  visits.push(v);
+  return v.page;
+}
+/** The server has read the file. */
+async function known({ token }: Caller): Promise<boolean> {
+  return (await fetch(`${server.url}v1/me`, { headers: { authorization: `Bearer ${token}` } })).ok;
+}
+async function signIn(page: Page, as: Caller): Promise<void> {
+  await page.getByLabel("Token").fill(as.token);
+  await page.getByRole("button", { name: "Sign in" }).click();
+}
+const where = (page: Page): string => new URL(page.url()).pathname + new URL(page.url()).search;
+
+describe("who is not signed in", () => {
+  it("signs in, comes to where it wanted to go, is told who it is, and signs out", async () => {
+    const page = await open("?flow=bootstrap&view=table");
+    expect(where(page)).toMatch(/^\/sovereign\/sign-in\?next=/);
+    await signIn(page, alice);
+    await says(page.locator("tbody"), /bp-cilium/);
+    expect(where(page)).toBe("/sovereign/?flow=bootstrap&view=table");
+    const who = page.locator("summary[aria-label='Signed in as alice']");
+    await who.click();
+    await says(page.locator("header details"), /Signed in as alice/);
+    await page.keyboard.press("Escape");
+    expect(await page.getByRole("button", { name: "Sign out" }).isVisible()).toBe(false);
+    await who.click();
+    await page.getByRole("button", { name: "Sign out" }).click();
+    await says(page.locator("form"), /Token/);
+    expect(new URL(page.url()).searchParams.get("next")).toBe("./?flow=bootstrap&view=table");
+    await page.goto(`${server.url}?flow=bootstrap`);
+    expect(where(page)).toMatch(/sign-in/);
+  });
+
+  it.each([["a flow", "?flow=bootstrap&view=table", /bp-cilium/], ["the fleet", "?q=boot", /24 ready/]] as const)(
+    "is led to sign in when its credential ends while it looks at %s, and back",
+    async (_, query, shows) => {
+      const page = await open(query);
+      await signIn(page, alice);
+      await says(page.locator("main"), shows);
+      letIn(root, alice2);
+      await says(page.locator("form"), /Token/, 40_000);
+      expect(new URL(page.url()).searchParams.get("next")).toBe(`./${query}`);
+      await expect.poll(() => known(alice2)).toBe(true);
+      await signIn(page, alice2);
+      await says(page.locator("main"), shows);
+      expect(where(page)).toBe(`/sovereign/${query}`);
+    },
+  );
+
+  it("is not sent to and fro by a gateway that refuses what the server allows", async () => {
+    const open401 = await Server.start();
+    try {
+      let loads = 0;
+      const page = await open("?flow=bootstrap", {
+        at: open401,
+        setup: async (page) => {
+          page.on("framenavigated", () => loads++);
+          await page.addInitScript(() => Reflect.deleteProperty(globalThis, "SharedWorker"));
+          await page.route("**/v1/**", (route) => route.fulfill({ status: 401, contentType: "application/problem+json", body: '{"title":"No"}' }));
+        },
+      });
+      await says(page.locator("main"), /Sign in to see bootstrap .* does not know you/);
+      expect(await page.getByRole("link", { name: "Sign in" }).getAttribute("href")).toMatch(/\/sign-in\?next=/);
+      expect(loads).toBeLessThan(6);
+    } finally {
+      for (const v of visits) await v.context.close();
+      await open401.kill();
+    }
+  });
+});
+
+describe("who may not see a flow", () => {
+  it("is told as whom it asked, and may ask as another", async () => {
+    const page = await open("?flow=scenarios");
+    await signIn(page, alice);
+    await says(page.locator("main"), /You may not see scenarios You are signed in as alice, who may not see it\./);
+    await page.getByRole("button", { name: "Sign in as another" }).click();
+    await signIn(page, root);
+    await says(page.locator("main"), /deadrepo|PNG/);
+    expect(where(page)).toBe("/sovereign/?flow=scenarios");
+  });
+
+  it("sees the others in the fleet", async () => {
+    const page = await open("");
+    await signIn(page, alice);
+    await says(page.locator("h1"), /^1 flow/);
+    await says(page.getByRole("article"), /bootstrap/);
+  });
+});
+
+describe("a server that lets everybody in", () => {
+  it("says of nobody that they are signed in", async () => {
+    const own = await Server.start();
+    try {
+      const page = await open("", { at: own });
+      await says(page.locator("main"), /No flow yet/);
+      expect(await page.locator("header details").count()).toBe(0);
+    } finally {
+      for (const v of visits) await v.context.close();
+      await own.kill();
+    }
+  });
+});
+
+describe("accessibility", () => {
+  it.each(["light", "dark"] as const)("has no violation in the menu and in what is refused, on a phone too, in %s", async (scheme) => {
+    const page = await open("?flow=scenarios", { scheme, width: 390, height: 780 });
+    await signIn(page, alice);
+    await says(page.locator("main"), /signed in as alice/);
+    await page.locator("summary[aria-label='Signed in as alice']").click();
+    await says(page.locator("header details"), /Sign out/);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+    const result = await new AxeBuilder({ page }).analyze();
+    expect(result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).join(" | ")}`)).toEqual([]);
+  });
+});

@@ -9,6 +9,9 @@ GO      := go
 DEMO_ADDR  ?= 127.0.0.1:8080
 DEMO_SPEED ?= 10
 FUZZ_TIME  ?= 60s
+EQUIVALENCE      ?= 5000000
+EQUIVALENCE_TIME ?= 10m
+EQUIVALENCE_SEED ?= 1
 # What images, charts and binaries are a release of, and where images go.
 VERSION    ?= dev
 REGISTRY   ?= ghcr.io/openova-io/openova
@@ -18,7 +21,7 @@ FANOUT_FLAGS ?=
 export GOWORK := off
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-go test-web jetstream e2e infra page fmt lint fuzz bench bench-fanout images push-images release-binaries release-check charts clean
+.PHONY: help build demo test test-go test-web jetstream e2e infra page fmt lint fuzz bench bench-fanout equivalence images push-images release-binaries release-check charts clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -73,6 +76,9 @@ lint: ## vet, staticcheck, formatting, and the workflows
 		echo "vet and staticcheck $$module"; \
 		(cd $$module && $(GO) vet ./... && $(GO) tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./...) || exit 1; \
 	done
+
+equivalence: $(WEB)/node_modules/.package-lock.json ## hold both folds and a plain one to each other on EQUIVALENCE random sequences, for EQUIVALENCE_TIME (10m) at most
+	cd $(WEB)/core && EQUIVALENCE=$(EQUIVALENCE) EQUIVALENCE_TIME=$(EQUIVALENCE_TIME) EQUIVALENCE_SEED=$(EQUIVALENCE_SEED) npx vitest run test/equivalence.test.ts
 
 fuzz: ## run every fuzz target for FUZZ_TIME (60s) each
 	scripts/fuzz.sh $(FUZZ_TIME)

@@ -1,0 +1,83 @@
+import { execFileSync, spawn } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { emptyState, fold, foldAll, toSnapshot, validate, type FlowMessage } from "../src/index.js";
+import { pathOf } from "./files.js";
+
+// Go makes random sequences, folds them twice, with its own fold and with a slow and plain one, and writes them with what they come to.
+// `make equivalence` runs far more of them than a test has time for.
+const COUNT = Number(process.env["EQUIVALENCE"] ?? 20_000);
+const SEED = Number(process.env["EQUIVALENCE_SEED"] ?? 1);
+/** As Go reads a duration. */
+const TIME = process.env["EQUIVALENCE_TIME"] ?? "2m";
+
+interface Step {
+  readonly messages: readonly unknown[];
+  readonly snapshot: unknown;
+}
+
+let folder: string;
+let program: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "openova-flow-equivalence-"));
+  program = join(folder, "flow.test");
+  execFileSync("go", ["test", "-c", "-o", program, "./flow"], { cwd: pathOf("server"), stdio: "inherit", env: { ...process.env, GOWORK: "off" } });
+}, 300_000);
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** What is wrong with the fold of a sequence; empty for nothing. */
+function held(steps: readonly Step[]): string {
+  let one = emptyState("F");
+  let whole = emptyState("F");
+  for (const [i, { messages, snapshot }] of steps.entries()) {
+    const valid: FlowMessage[] = [];
+    for (const m of messages) {
+      const read = validate("F", m);
+      if (!read.ok) return `step ${i}: refused: ${read.error.field} ${read.error.message}`;
+      valid.push(read.message);
+      one = fold(one, read.message);
+    }
+    whole = foldAll(whole, valid);
+    const wanted = JSON.stringify(snapshot);
+    for (const [how, state] of [["message by message", one], ["request by request", whole]] as const) {
+      const got = JSON.stringify(toSnapshot(state));
+      if (got !== wanted) return `step ${i}, ${how}:\n got ${got}\nwant ${wanted}`;
+    }
+  }
+  return "";
+}
+
+it("ends where Go's fold and the plain one do", async () => {
+  const go = spawn(program, ["-test.run=^TestEquivalence$", `-equivalence.count=${COUNT}`, `-equivalence.seed=${SEED}`, `-equivalence.for=${TIME}`, "-equivalence.out", "-test.timeout=0"], {
+    cwd: pathOf("server/flow"),
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  let said = "";
+  const ended = new Promise<number | null>((resolve) => go.once("exit", resolve));
+  let sequences = 0;
+  let messages = 0;
+  let wrong = "";
+  for await (const line of createInterface({ input: go.stdout })) {
+    if (!line.startsWith("{")) {
+      said += `${line}\n`;
+      continue;
+    }
+    const { seed, steps } = JSON.parse(line) as { seed: number; steps: readonly Step[] };
+    const fault = held(steps);
+    if (fault !== "") {
+      wrong = `sequence ${seed}, ${fault}`;
+      go.kill();
+      break;
+    }
+    sequences++;
+    for (const step of steps) messages += step.messages.length;
+  }
+  const code = await ended;
+  expect(wrong).toBe("");
+  expect({ code, said: code === 0 ? "" : said }).toEqual({ code: 0, said: "" });
+  console.log(`${sequences.toLocaleString("en-GB")} sequences of ${messages.toLocaleString("en-GB")} messages, from seed ${SEED} on`);
+  expect(sequences).toBeGreaterThan(1000);
+}, 24 * 3_600_000);

@@ -35,7 +35,7 @@ type Config struct {
 	// for each, so a stream outlives what it was allowed by. Required.
 	Authorize func(r *http.Request, flowID string) error
 
-	// AllowIngest lets POST events pass besides what reads.
+	// AllowIngest lets POST events pass besides what reads, and the claims of regions that emitters make.
 	AllowIngest bool
 
 	// Token returns the bearer token for upstream. It is called for each request; nil sends none.
@@ -119,22 +119,27 @@ func New(cfg Config) (*Handler, error) {
 // Close ends the open streams and refuses new ones, so that http.Server.Shutdown need not wait for them.
 func (h *Handler) Close() { h.close() }
 
-// resources are what a flow has, and whether it may be written.
-var resources = map[string]struct{ ingest bool }{"snapshot": {}, "stream": {}, "events": {ingest: true}, "rollouts": {}}
+// resources are what a flow has, and how it may be read and written.
+var resources = map[string]struct{ read, write []string }{
+	"snapshot": {read: reading}, "stream": {read: reading}, "rollouts": {read: reading},
+	"events": {reading, []string{http.MethodPost}}, "regions": {write: []string{http.MethodPut}},
+}
+
+var reading = []string{http.MethodGet, http.MethodHead}
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	flowID, resource, ok := parsePath(r.URL.EscapedPath())
-	if !ok {
+	flowID, resource, region, ok := parsePath(r.URL.EscapedPath())
+	allowed := slices.Clone(resources[resource].read)
+	if h.cfg.AllowIngest {
+		allowed = append(allowed, resources[resource].write...)
+	}
+	if !ok || len(allowed) == 0 {
 		writeProblem(w, http.StatusNotFound, "there is nothing at this path")
 		return
 	}
 	if !httpapi.ValidFlowID(flowID) {
 		writeProblem(w, http.StatusBadRequest, "a flow id has 1 to 128 characters of A-Z a-z 0-9 . _ : -")
 		return
-	}
-	allowed := []string{http.MethodGet, http.MethodHead}
-	if resources[resource].ingest && h.cfg.AllowIngest {
-		allowed = append(allowed, http.MethodPost)
 	}
 	if !slices.Contains(allowed, r.Method) {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
@@ -159,32 +164,39 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	out := &deadlineWriter{w, http.NewResponseController(w), h.cfg.WriteTimeout}
 	defer out.clear()
-	h.reverse.ServeHTTP(out, h.rewrite(r.WithContext(ctx), flowID, resource))
+	h.reverse.ServeHTTP(out, h.rewrite(r.WithContext(ctx), flowID, resource, region))
 }
 
-// parsePath takes /v1/flows/{flowId}/{resource} apart. It works on the escaped path, so that a slash in an id stays in it.
-func parsePath(path string) (flowID, resource string, ok bool) {
+// parsePath takes /v1/flows/{flowId}/{resource} apart, where the resource is regions with the region after it. It works on the escaped
+// path, so that a slash in an id stays in it.
+func parsePath(path string) (flowID, resource, region string, ok bool) {
 	rest, ok := strings.CutPrefix(path, "/v1/flows/")
-	escaped, resource, found := strings.Cut(rest, "/")
+	escaped, rest, found := strings.Cut(rest, "/")
+	resource, rest, more := strings.Cut(rest, "/")
 	_, known := resources[resource]
-	flowID, err := url.PathUnescape(escaped)
-	return flowID, resource, ok && found && known && err == nil
+	flowID, err1 := url.PathUnescape(escaped)
+	region, err2 := url.PathUnescape(rest)
+	one := more == (resource == "regions") && !strings.Contains(rest, "/") && more == (region != "")
+	return flowID, resource, region, ok && found && known && one && err1 == nil && err2 == nil
 }
 
 // requestHeaders and parameters are all that a caller's request may carry upstream.
 var (
-	requestHeaders = []string{"Accept", "Content-Type", "Content-Encoding", "If-None-Match", "Last-Event-Id", "Flow-If-Incarnation", "Flow-Emitter"}
+	requestHeaders = []string{"Accept", "Content-Type", "Content-Encoding", "If-None-Match", "Last-Event-Id", "Flow-If-Incarnation", "Flow-Emitter", "Flow-Lease"}
 	parameters     = []string{"lastEventId", "after", "limit"}
 )
 
 // rewrite makes the request for upstream of what the caller asks.
-func (h *Handler) rewrite(r *http.Request, flowID, resource string) *http.Request {
+func (h *Handler) rewrite(r *http.Request, flowID, resource, region string) *http.Request {
 	out := r.Clone(r.Context())
 	base := h.cfg.Upstream
 	u := url.URL{Scheme: base.Scheme, Host: base.Host, Path: strings.TrimSuffix(base.Path, "/")}
 	prefix := strings.TrimSuffix(base.EscapedPath(), "/")
 	// A dot is escaped so that no gateway on the way takes the flows "." and ".." for steps in the path.
 	u.Path, u.RawPath = u.Path+"/v1/flows/"+flowID+"/"+resource, prefix+"/v1/flows/"+strings.ReplaceAll(url.PathEscape(flowID), ".", "%2E")+"/"+resource
+	if region != "" {
+		u.Path, u.RawPath = u.Path+"/"+region, u.RawPath+"/"+strings.ReplaceAll(url.PathEscape(region), ".", "%2E")
+	}
 	query, asked := url.Values{}, r.URL.Query()
 	for _, name := range parameters {
 		if values, ok := asked[name]; ok {

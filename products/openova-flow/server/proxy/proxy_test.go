@@ -269,6 +269,12 @@ func TestReadingAndIngest(t *testing.T) {
 		{"a flow that is not there", "GET", flows + "G/snapshot", "", 404, "application/problem+json"},
 		{"the list of flows is not served", "GET", strings.TrimSuffix(flows, "/"), "", 404, "nothing at this path"},
 		{"nor is what is beside the resources", "GET", flows + "F/regions", "", 404, "nothing at this path"},
+		{"a region is claimed", "PUT", flows + "F/regions/fsn1", `{"cluster":"one"}`, 200, `"lease":`},
+		{"one with a slash too", "PUT", flows + "F/regions/a%2Fb", `{"cluster":"one"}`, 200, `"lease":`},
+		{"by one cluster", "PUT", flows + "F/regions/fsn1", `{"cluster":"two"}`, 409, `"holder":"one"`},
+		{"without AllowIngest none is claimed", "PUT", readOnly + "F/regions/fsn1", `{"cluster":"one"}`, 404, "nothing at this path"},
+		{"regions are never deleted", "DELETE", flows + "F/regions/fsn1", "", 405, "PUT"},
+		{"nor is what is below a region", "PUT", flows + "F/regions/fsn1/x", `{"cluster":"one"}`, 404, "nothing at this path"},
 		{"nor below them", "GET", flows + "F/events/x", "", 404, "nothing at this path"},
 		{"a slash in an id stays in it", "GET", flows + "a%2Fb/snapshot", "", 400, "a flow id has"},
 		{"an id of dots is no step in a path", "GET", flows + "%2E%2E/snapshot", "", 404, "application/problem+json"},
@@ -278,6 +284,10 @@ func TestReadingAndIngest(t *testing.T) {
 		if resp.StatusCode != tt.status || !strings.Contains(all, tt.want) {
 			t.Errorf("%s: %s %s", tt.name, resp.Status, all)
 		}
+	}
+	resp, body = do(t, "POST", flows+"F/events", good, "Content-Type", "application/json", "Flow-Lease", "none of it")
+	if resp.StatusCode != 409 || !strings.Contains(body, `"field":"Flow-Lease"`) {
+		t.Errorf("a lease does not pass: %s %s", resp.Status, body)
 	}
 }
 

@@ -71,7 +71,7 @@ var settings = []setting{
 		}
 		return nil
 	}},
-	{"FLOW_PROXY_ALLOW_INGEST", "false", "true or false", "whether POST events passes", func(c *config, v string) (err error) {
+	{"FLOW_PROXY_ALLOW_INGEST", "false", "true or false", "whether POST events passes, and PUT of a region with it", func(c *config, v string) (err error) {
 		c.allowIngest, err = strconv.ParseBool(v)
 		return err
 	}},

@@ -391,9 +391,7 @@ func (m *merge) await(r *Reader, w *Waiter) bool {
 	return true
 }
 
-func (m *merge) newest() int64 { return m.seen.Load() }
-
-func (m *merge) revision() int64 { return m.rev.Load() }
+func (m *merge) newest() (number, revision int64) { return m.seen.Load(), m.rev.Load() }
 
 func (m *merge) cancel(w *Waiter) { m.waiters.remove(w) }
 

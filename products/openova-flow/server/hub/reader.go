@@ -26,8 +26,7 @@ type source interface {
 	take(r *Reader) Delivery
 	await(r *Reader, w *Waiter) bool
 	cancel(w *Waiter)
-	newest() int64
-	revision() int64
+	newest() (number, revision int64) // of the last message, and of what is said of the regions
 	head() (seq int64, incarnation string)
 	leave()
 }
@@ -95,7 +94,10 @@ func (r *Reader) Take() Delivery { return r.from.take(r) }
 // Adopt takes what another reader of the same source has taken, when this one is at the same place and nothing newer is there, and
 // reports whether it did.
 func (r *Reader) Adopt(d Delivery) bool {
-	if d.source != r.from || r.fresh || r.cursor != d.after || d.upTo != r.from.newest() || r.rev != r.from.revision() {
+	if d.source != r.from || r.fresh || r.cursor != d.after {
+		return false
+	}
+	if number, revision := r.from.newest(); d.upTo != number || r.rev != revision {
 		return false
 	}
 	r.cursor = d.upTo
@@ -189,9 +191,7 @@ func (t *topic) await(r *Reader, w *Waiter) bool {
 	return true
 }
 
-func (t *topic) newest() int64 { return t.seen.Load() }
-
-func (t *topic) revision() int64 { return t.rev.Load() }
+func (t *topic) newest() (number, revision int64) { return t.seen.Load(), t.rev.Load() }
 
 func (t *topic) cancel(w *Waiter) { t.waiters.remove(w) }
 

@@ -1,0 +1,175 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+var update = flag.Bool("update", false, "write the README's table anew")
+
+const within = 60 * time.Second
+
+func env(pairs ...string) func(string) string {
+	return func(name string) string {
+		for i := 0; i < len(pairs); i += 2 {
+			if pairs[i] == name {
+				return pairs[i+1]
+			}
+		}
+		return ""
+	}
+}
+
+func TestBadSettingsNameTheVariableAndWhatIsAllowed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		env  []string
+		want string
+	}{
+		{nil, "neither NATS_URL nor FLOW_SERVER_DATA_DIR is set"},
+		{[]string{"NATS_URL", "nats-0"}, `NATS_URL is "nats-0"; allowed: URLs`},
+		{[]string{"NATS_URL", "http://nats-0:4222"}, `NATS_URL is "http://nats-0:4222"; allowed: URLs`},
+		{[]string{"NATS_URL", "nats://me:secret@nats-0:4222"}, `allowed: URLs`},
+		{[]string{"NATS_CREDS_FILE", "/not/there"}, `NATS_CREDS_FILE is "/not/there"; allowed: a file`},
+		{[]string{"NATS_URL", "nats://127.0.0.1:1", "NATS_USER", "me"}, "NATS_USER and NATS_PASSWORD_FILE go together"},
+		{[]string{"NATS_URL", "nats://127.0.0.1:1", "NATS_CERT_FILE", file}, "NATS_CERT_FILE and NATS_KEY_FILE go together"},
+		{[]string{"NATS_URL", "nats://127.0.0.1:1", "NATS_USER", "me", "NATS_PASSWORD_FILE", file, "NATS_TOKEN_FILE", file}, "set one of them"},
+		{[]string{"FLOW_SERVER_DATA_DIR", t.TempDir(), "NATS_TOKEN_FILE", file}, "NATS_URL is not set"},
+		{[]string{"FLOW_SERVER_DATA_DIR", t.TempDir(), "FLOW_SERVER_STREAM_REPLICAS", "3"}, "FLOW_SERVER_STREAM_REPLICAS is 3, which needs as many NATS servers"},
+		{[]string{"FLOW_SERVER_STREAM_REPLICAS", "2"}, `FLOW_SERVER_STREAM_REPLICAS is "2"; allowed: 1, 3 or 5`},
+		{[]string{"FLOW_SERVER_STREAM_REPLICAS", "-"}, `FLOW_SERVER_STREAM_REPLICAS is "-"; allowed: 1, 3 or 5`},
+		{[]string{"FLOW_SERVER_STREAM_NAME", "a.b"}, `FLOW_SERVER_STREAM_NAME is "a.b"; allowed`},
+		{[]string{"FLOW_SERVER_SYNC", "never"}, `FLOW_SERVER_SYNC is "never"; allowed: always`},
+		{[]string{"FLOW_SERVER_DATA_DIR", t.TempDir(), "FLOW_SERVER_STATE_FILE", filepath.Join(t.TempDir(), "state")}, "FLOW_SERVER_STATE_FILE is set, but this program keeps flows in JetStream"},
+		{[]string{"FLOW_SERVER_DATA_DIR", filepath.Join(file, "below")}, "FLOW_SERVER_DATA_DIR is"},
+	} {
+		err := server().Run(t.Context(), []string{"--listen-addr=127.0.0.1:0"}, env(tt.env...), io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%v: %v, want %s", tt.env, err, tt.want)
+		}
+	}
+}
+
+// TestREADME holds the README's table to the code.
+func TestREADME(t *testing.T) {
+	const path, begin, end = "../../../../../README.md", "<!-- jetstream-config -->\n", "<!-- /jetstream-config -->"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	b.WriteString("| variable | flag | default | what it sets | allowed |\n|---|---|---|---|---|\n")
+	var c config
+	for _, s := range c.settings() {
+		def := "none"
+		if s.Default != "" {
+			def = "`" + s.Default + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | `--%s` | %s | %s | %s |\n", s.Env, s.Flag(), def, s.Help, s.Allowed)
+	}
+	before, rest, ok1 := bytes.Cut(text, []byte(begin))
+	table, after, ok2 := bytes.Cut(rest, []byte(end))
+	if !ok1 || !ok2 {
+		t.Fatal("the README has no place for the table")
+	}
+	if string(table) == b.String() {
+		return
+	}
+	if !*update {
+		t.Fatal("the README's table is not that of the code; go test ./cmd/openova-flow-server-jetstream -run README -update")
+	}
+	if err := os.WriteFile(path, []byte(string(before)+begin+b.String()+end+string(after)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// output is what a server says, while it says it.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) find(pattern string) []string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return regexp.MustCompile(pattern).FindStringSubmatch(o.b.String())
+}
+
+// launch runs the program until stop, and returns where it listens, once it is ready.
+func launch(t *testing.T, args ...string) (url string, stop func() error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	var said output
+	go func() {
+		done <- server().Run(ctx, append([]string{"--listen-addr=127.0.0.1:0", "--drain-delay=0s"}, args...), env(), io.Discard, &said)
+	}()
+	t.Cleanup(cancel)
+	for end := time.Now().Add(within); ; time.Sleep(5 * time.Millisecond) {
+		if m := said.find(`url=(http://[^/]+)/`); m != nil {
+			if resp, err := http.Get(m[1] + "/readyz"); err == nil {
+				resp.Body.Close()
+				if resp.StatusCode == http.StatusOK {
+					return m[1], func() error { cancel(); return <-done }
+				}
+			}
+		}
+		select {
+		case err := <-done:
+			t.Fatalf("it ended: %v", err)
+		default:
+		}
+		if time.Now().After(end) {
+			t.Fatalf("it does not get ready: %s", said.b.String())
+		}
+	}
+}
+
+func TestADirectoryIsOneServersAndIsKept(t *testing.T) {
+	dir := t.TempDir()
+	url, stop := launch(t, "--data-dir="+dir, "--sync=1m")
+	resp, err := http.Post(url+"/v1/flows/F/events", "application/json", strings.NewReader(`{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"l","status":"x"}]}`))
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatal(resp, err)
+	}
+	resp.Body.Close()
+	err = server().Run(t.Context(), []string{"--listen-addr=127.0.0.1:0", "--data-dir=" + dir}, env(), io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "another server has it") {
+		t.Errorf("a second server: %v", err)
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+	url, stop = launch(t, "--data-dir="+dir, "--sync=1m")
+	again, err := http.Get(url + "/v1/flows/F/snapshot")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer again.Body.Close()
+	if again.StatusCode != http.StatusOK || again.Header.Get("Flow-Incarnation") != resp.Header.Get("Flow-Incarnation") {
+		t.Errorf("%s, incarnation %s, was %s", again.Status, again.Header.Get("Flow-Incarnation"), resp.Header.Get("Flow-Incarnation"))
+	}
+	if err := stop(); err != nil {
+		t.Fatal(err)
+	}
+}

@@ -34,10 +34,7 @@ func (e *emitter) run(ctx context.Context, r *rand.Rand) error {
 	e.folded, e.last = map[string]*flow.State{}, map[string]int64{}
 	next := time.Now()
 	for n := 1; ; n++ {
-		next = next.Add(e.every)
-		if behind := time.Since(next); behind > 5*time.Second { // what could not be sent in time is not made up for
-			next = next.Add(behind)
-		}
+		next = next.Add(e.every) // what could not be sent in time is made up for
 		select {
 		case <-ctx.Done():
 			return nil

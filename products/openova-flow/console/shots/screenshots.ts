@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { launch, visit, type VisitOptions } from "../test/support/browser.ts";
 import { postEnvironment } from "../test/support/fleet.ts";
+import { Relay } from "../test/support/relay.ts";
 import { replay } from "../test/support/replay.ts";
 import { Server } from "../test/support/server.ts";
 
@@ -34,6 +35,8 @@ const SHOTS: readonly Shot[] = [
   ...both("table", "?flow=three-hundred&view=table"),
   ...both("matrix", "?flow=three-hundred&view=matrix"),
   ...both("rollouts", "?flow=bootstrap&view=rollouts"),
+  ...both("silent-region", "?flow=production&node=hel1"),
+  { name: "phone-silent-region-light", query: "?flow=production", scheme: "light", ...PHONE },
   { name: "timeline-10000-dark", query: "?flow=ten-thousand&view=timeline", scheme: "dark" },
   { name: "critical-path-dark", query: "?flow=bootstrap&trace=critical", scheme: "dark" },
   { name: "time-travel-dark", query: "?flow=bootstrap&at=AT", scheme: "dark" },
@@ -50,6 +53,7 @@ it("makes the pictures", async () => {
   const only = process.env["ONLY"]?.split(",");
   const browser = await launch();
   const server = await Server.start();
+  const relay = await Relay.before(server);
   try {
     await postEnvironment(server, "omantel-prod", 60);
     await postEnvironment(server, "three-hundred", 300);
@@ -64,9 +68,11 @@ it("makes the pictures", async () => {
       if (until === 104_000) middle = Date.now();
       await new Promise((resolve) => setTimeout(resolve, 400));
     }
+    const heard = Date.now() - 250_000;
+    relay.tell("production", { hel1: { state: "stale", since: heard + 30_000, heard, cluster: "6f1c2a1e-4b7d-4e11-9d55-0b6f0f6f7a10" } });
     for (const shot of SHOTS) {
       if (only !== undefined && !only.some((o) => shot.name.startsWith(o))) continue;
-      const v = await visit(browser, `${server.url}${shot.query.replace("AT", String(middle))}`, { ...DESK, ...shot });
+      const v = await visit(browser, `${(shot.name.includes("silent") ? relay : server).url}${shot.query.replace("AT", String(middle))}`, { ...DESK, ...shot });
       await v.page.waitForTimeout(shot.query.includes("ten-thousand") ? 6000 : 2500);
       for (const key of shot.keys ?? []) {
         await v.page.keyboard.press(key);
@@ -78,6 +84,7 @@ it("makes the pictures", async () => {
     }
   } finally {
     await browser.close();
+    relay.close();
     await server.kill();
   }
 });

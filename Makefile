@@ -12,6 +12,7 @@ FUZZ_TIME  ?= 60s
 EQUIVALENCE      ?= 5000000
 EQUIVALENCE_TIME ?= 10m
 EQUIVALENCE_SEED ?= 1
+SOAK_TIME  ?= 20m
 # What images, charts and binaries are a release of, and where images go.
 VERSION    ?= dev
 REGISTRY   ?= ghcr.io/openova-io/openova
@@ -21,7 +22,7 @@ FANOUT_FLAGS ?=
 export GOWORK := off
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-go test-web jetstream e2e infra page fmt lint fuzz bench bench-fanout equivalence images push-images release-binaries release-check charts clean
+.PHONY: help build demo test test-go test-web jetstream e2e infra page fmt lint fuzz soak bench bench-fanout equivalence images push-images release-binaries release-check charts clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -82,6 +83,9 @@ equivalence: $(WEB)/node_modules/.package-lock.json ## hold both folds and a pla
 
 fuzz: ## run every fuzz target for FUZZ_TIME (60s) each
 	scripts/fuzz.sh $(FUZZ_TIME)
+
+soak: ## leave the server under load for SOAK_TIME (20m), restarts and stalled viewers included
+	cd $(FANOUT) && $(GO) run ./cmd/soak -time $(SOAK_TIME)
 
 bench: ## run the Go benchmarks, then the fan-out beside others
 	cd $(SERVER) && $(GO) test -run '^$$' -bench . -benchmem ./...

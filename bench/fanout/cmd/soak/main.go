@@ -1,0 +1,47 @@
+// Command soak leaves the server under load for a while and fails on whatever it does wrong.
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/openova-io/openova/bench/fanout/soak"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "soak: "+err.Error())
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context) error {
+	duration := flag.Duration("time", 20*time.Minute, "how long")
+	rate := flag.Int("rate", 2000, "messages a second")
+	viewers := flag.Int("viewers", 500, "how many follow")
+	program := flag.String("server", "", "the server's binary; none: it is built")
+	flag.Parse()
+	if *program == "" {
+		dir, err := os.MkdirTemp("", "soak")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		*program = filepath.Join(dir, "openova-flow-server")
+		build := exec.CommandContext(ctx, "go", "build", "-o", *program, "github.com/openova-io/openova/products/openova-flow/server/cmd/openova-flow-server")
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("build the server: %w\n%s", err, out)
+		}
+	}
+	return soak.Run(ctx, soak.Config{Program: *program, Time: *duration, Rate: *rate, Flows: 10, Viewers: *viewers, Ring: 4096, Pause: 45 * time.Second,
+		WriteTimeout: 30 * time.Second, DeleteOneIn: 5000, Log: os.Stdout})
+}

@@ -1,0 +1,243 @@
+package soak
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+const (
+	nodesOfAFlow = 300
+	tickID       = "tick" // the node that tells the count of the last message
+	perRequest   = 5      // messages
+)
+
+// publisher is the one emitter of a flow. It knows what the flow must be.
+type publisher struct {
+	run    *run
+	flowID string
+	rand   *rand.Rand
+
+	state       *flow.State // what the server has confirmed
+	incarnation string
+	n           int64        // of Flow-Emitter
+	count       int64        // messages made, and "k" of the last
+	lossy       *atomic.Bool // the server may have lost what it confirmed
+}
+
+func newPublisher(r *run, i int) *publisher {
+	id := fmt.Sprint("flow", i)
+	return &publisher{run: r, flowID: id, rand: rand.New(rand.NewPCG(uint64(i), 5)), state: flow.NewState(id, 0), incarnation: "none", lossy: new(atomic.Bool)}
+}
+
+// publish posts at a rate until ctx ends. It returns why the server is wrong.
+func (p *publisher) publish(ctx context.Context, rate int) error {
+	began, made := time.Now(), 0
+	for ctx.Err() == nil {
+		due := int(time.Since(began).Seconds() * float64(rate))
+		if due-made < perRequest {
+			pause(ctx, time.Duration(perRequest)*time.Second/time.Duration(rate))
+			continue
+		}
+		made += perRequest
+		var err error
+		switch p.rand.IntN(p.run.DeleteOneIn) {
+		case 0:
+			err = p.deleteFlow()
+		case 1, 2, 3:
+			err = p.deleteRegion(fmt.Sprint("r", p.rand.IntN(3)))
+		default:
+			err = p.post(p.request())
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.flowID, err)
+		}
+	}
+	return nil
+}
+
+func (p *publisher) node() string {
+	i := p.rand.IntN(nodesOfAFlow)
+	status := []string{"pending", "running", "succeeded", "failed"}[p.rand.IntN(4)]
+	return fmt.Sprintf(`{"id":"r%d/n%d","flowId":%q,"label":"n%[2]d","status":%q,"region":"r%[1]d","startedAt":%d,"meta":{"x":"%s"}}`,
+		i%3, i, p.flowID, status, time.Now().UnixMilli(), strings.Repeat("x", p.rand.IntN(200)))
+}
+
+func (p *publisher) id() string {
+	i := p.rand.IntN(nodesOfAFlow)
+	return fmt.Sprintf("r%d/n%d", i%3, i)
+}
+
+func (p *publisher) tick() string {
+	return fmt.Sprintf(`{"id":%q,"flowId":%q,"label":"tick","status":"running","meta":{"k":%d}}`, tickID, p.flowID, p.count)
+}
+
+// request makes the next messages. Each has its count, and the last one sets the tick to its own.
+func (p *publisher) request() []string {
+	var lines []string
+	if p.state.NodeCount() == 0 {
+		p.count++
+		lines = append(lines, fmt.Sprintf(`{"type":"upsert-flow","k":%d,"flow":{"id":%q,"status":"running","startedAt":1}}`, p.count, p.flowID))
+	}
+	for len(lines) < perRequest {
+		p.count++
+		switch k := p.rand.IntN(12); {
+		case len(lines) == perRequest-1:
+			lines = append(lines, fmt.Sprintf(`{"type":"upsert-nodes","k":%d,"nodes":[%s]}`, p.count, p.tick()))
+		case k == 0:
+			lines = append(lines, fmt.Sprintf(`{"type":"delete-nodes","k":%d,"ids":[%q]}`, p.count, p.id()))
+		case k == 1:
+			lines = append(lines, fmt.Sprintf(`{"type":"delete-rels","k":%d,"pairs":[{"fromId":%q,"toId":%q,"type":"finish-to-start"}]}`, p.count, p.id(), p.id()))
+		case k < 4:
+			lines = append(lines, fmt.Sprintf(`{"type":"upsert-rels","k":%d,"relationships":[{"fromId":%q,"toId":%q,"type":"finish-to-start"}]}`, p.count, p.id(), p.id()))
+		default:
+			lines = append(lines, fmt.Sprintf(`{"type":"upsert-nodes","k":%d,"nodes":[%s]}`, p.count, p.node()))
+		}
+	}
+	return lines
+}
+
+// post sends a request until it is confirmed. When the server has begun anew, it first gets what it should have.
+func (p *publisher) post(lines []string) error {
+	body := []byte(strings.Join(lines, "\n"))
+	p.n++
+	for {
+		status, incarnation, text := p.send(http.MethodPost, "/events", body)
+		switch status {
+		case http.StatusOK:
+			p.run.stats.messages.Add(int64(len(lines)))
+			p.incarnation = incarnation
+			return p.apply(lines)
+		case http.StatusPreconditionFailed:
+			if err := p.resync(incarnation); err != nil {
+				return err
+			}
+			p.n++
+		case 0, http.StatusServiceUnavailable, http.StatusTooManyRequests:
+			p.run.stats.repeated.Add(1)
+			time.Sleep(50 * time.Millisecond)
+		default:
+			return fmt.Errorf("a POST is answered %d %s", status, text)
+		}
+	}
+}
+
+func (p *publisher) apply(lines []string) error {
+	for _, line := range lines {
+		m, err := flow.Decode(p.flowID, []byte(line))
+		if err != nil {
+			return err
+		}
+		p.state.Apply(m)
+	}
+	return nil
+}
+
+// resync looks at what the server has after it began anew. Unless it was killed, that is all that it ever confirmed.
+func (p *publisher) resync(incarnation string) error {
+	p.run.stats.resynced.Add(1)
+	want := p.state.Snapshot().JSON()
+	status, _, text := p.send(http.MethodGet, "/snapshot", nil)
+	if !p.lossy.Swap(false) && (status != http.StatusOK || text != want) && (status != http.StatusNotFound || p.state.NodeCount() > 0) {
+		return fmt.Errorf("after a planned restart the server has %d %.300s, and not what it confirmed, %.300s", status, text, want)
+	}
+	p.incarnation = incarnation
+	if p.state.NodeCount() == 0 {
+		return nil
+	}
+	for {
+		p.n++
+		status, incarnation, text := p.send(http.MethodPost, "/events", []byte(want))
+		switch status {
+		case http.StatusOK, http.StatusPreconditionFailed: // in the latter case it began anew once more, and what follows finds that
+			p.incarnation = incarnation
+			return nil
+		case 0:
+			time.Sleep(50 * time.Millisecond)
+		default:
+			return fmt.Errorf("a snapshot is answered %d %s", status, text)
+		}
+	}
+}
+
+func (p *publisher) deleteFlow() error {
+	if err := p.remove(""); err != nil {
+		return err
+	}
+	p.run.stats.deleted.Add(1)
+	p.state, p.incarnation = flow.NewState(p.flowID, 0), "none"
+	return nil
+}
+
+func (p *publisher) deleteRegion(region string) error {
+	if err := p.remove("/regions/" + region); err != nil {
+		return err
+	}
+	p.run.stats.regionsDeleted.Add(1)
+	var ids []string
+	p.state.EachNode(func(n flow.Node) bool {
+		if n.Region == region {
+			ids = append(ids, n.ID)
+		}
+		return true
+	})
+	if len(ids) > 0 {
+		p.state.Apply(flow.DeleteNodes(ids...))
+	}
+	return nil
+}
+
+func (p *publisher) remove(path string) error {
+	for {
+		status, _, text := p.send(http.MethodDelete, path, nil)
+		switch status {
+		case http.StatusNoContent:
+			return nil
+		case 0:
+			time.Sleep(50 * time.Millisecond)
+		default:
+			return fmt.Errorf("a DELETE is answered %d %s", status, text)
+		}
+	}
+}
+
+// send makes a request. Status 0 means that there was no answer.
+func (p *publisher) send(method, path string, body []byte) (status int, incarnation, text string) {
+	req, err := http.NewRequest(method, p.run.url+"/v1/flows/"+p.flowID+path, bytes.NewReader(body))
+	if err != nil {
+		return -1, "", err.Error()
+	}
+	if method == http.MethodPost {
+		req.Header.Set("Content-Type", "application/x-ndjson")
+		req.Header.Set("Flow-If-Incarnation", p.incarnation)
+		req.Header.Set("Flow-Emitter", fmt.Sprintf("soak;epoch=1;n=%d", p.n))
+	}
+	resp, err := p.run.client.Do(req)
+	if err != nil {
+		return 0, "", err.Error()
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, "", err.Error()
+	}
+	return resp.StatusCode, resp.Header.Get("Flow-Incarnation"), string(answer)
+}
+
+// check holds what the server has in the end against what it confirmed.
+func (p *publisher) check() (string, error) {
+	status, _, text := p.send(http.MethodGet, "/snapshot", nil)
+	if want := p.state.Snapshot().JSON(); status != http.StatusOK || text != want {
+		return "", errors.New(p.flowID + ": in the end the server has not what it confirmed")
+	}
+	return text, nil
+}

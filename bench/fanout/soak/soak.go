@@ -1,0 +1,257 @@
+package soak
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Config says what load, and for how long. There is no default.
+type Config struct {
+	Program      string        // the server
+	Time         time.Duration // how long the load lasts
+	Rate         int           // messages a second, of all flows
+	Flows        int
+	Viewers      int           // a fiftieth of them follow all flows
+	Ring         int           // messages that the server holds for each flow
+	Pause        time.Duration // the longest that a viewer stalls or stays away
+	WriteTimeout time.Duration // how long the server waits for a viewer that takes nothing
+	DeleteOneIn  int           // requests: so often a flow is deleted, and three times as often a region
+	Log          io.Writer     // how it goes
+}
+
+type run struct {
+	Config
+	addr, url, stateFile string
+	client, viewers      *http.Client
+	server               *server
+	publishers           []*publisher
+	live                 []sample
+	stats                stats
+}
+
+type stats struct {
+	messages, repeated, resynced, deleted, regionsDeleted, restarts   atomic.Int64
+	delivered, connections, resumes, snapshots, stalls, left, settled atomic.Int64
+}
+
+// Run puts the load on a server that it starts, restarts and ends, and prints what happened. An error says what the server did wrong.
+func Run(ctx context.Context, cfg Config) (err error) {
+	dir, err := os.MkdirTemp("", "soak")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	r := &run{Config: cfg, stateFile: filepath.Join(dir, "flows.state"), client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
+		viewers: &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Control: smallBuffer}).DialContext}}}
+	if r.addr, err = freeAddress(); err != nil {
+		return err
+	}
+	r.url = "http://" + r.addr
+	if err := r.start(); err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = r.server.cmd.Process.Kill()
+			<-r.server.done
+			err = fmt.Errorf("%w\nthe server's last words:\n%s", err, &r.server.tail)
+		}
+	}()
+	goroutines, err := r.metric("openova_flow_goroutines")
+	if err != nil {
+		return err
+	}
+	began := time.Now()
+	if err := r.load(ctx); err != nil {
+		return err
+	}
+	r.client.CloseIdleConnections()
+	if err := r.quiet(goroutines); err != nil {
+		return err
+	}
+	if err := r.stop(syscall.SIGTERM); err != nil {
+		return err
+	}
+	r.report()
+	return r.flat(began)
+}
+
+func freeAddress() (string, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// smallBuffer lets little lie in the kernel, so that a viewer that stalls is one.
+func smallBuffer(_, _ string, c syscall.RawConn) error {
+	var failed error
+	err := c.Control(func(fd uintptr) {
+		failed = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_RCVBUF, 8<<10)
+	})
+	return errors.Join(err, failed)
+}
+
+// load runs publishers, viewers and restarts until the time is up, and holds what all have in the end against each other.
+func (r *run) load(ctx context.Context) error {
+	ctx, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	var viewing, publishing sync.WaitGroup
+	defer viewing.Wait()
+	defer fail(nil)
+	check := func(err error) {
+		if err != nil {
+			fail(err)
+		}
+	}
+	posting, stop := context.WithTimeout(ctx, r.Time)
+	defer stop()
+	for i := range r.Flows {
+		p := newPublisher(r, i)
+		r.publishers = append(r.publishers, p)
+		publishing.Go(func() { check(p.publish(posting, r.Rate/r.Flows)) })
+	}
+	calm := make(chan struct{})
+	var viewers []*viewer
+	for i := range r.Viewers {
+		v := &viewer{run: r, rand: rand.New(rand.NewPCG(uint64(i), 6)), flows: map[string]*seen{}}
+		if i%50 != 0 {
+			v.flowID = r.publishers[i%r.Flows].flowID
+		}
+		viewers = append(viewers, v)
+		viewing.Go(func() { check(v.view(ctx, calm)) })
+	}
+	check(r.restarts(posting))
+	publishing.Wait()
+	close(calm)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	for _, p := range r.publishers {
+		snapshot, err := p.check()
+		if err != nil {
+			return err
+		}
+		if err := r.settle(ctx, viewers, p.flowID, snapshot); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restarts ends the server at fixed parts of the time, so that in each quarter which is compared most is one process'.
+func (r *run) restarts(ctx context.Context) error {
+	began := time.Now()
+	for _, next := range []struct {
+		part float64
+		with syscall.Signal
+	}{{0.08, syscall.SIGTERM}, {0.16, syscall.SIGKILL}, {0.22, syscall.SIGTERM}, {0.52, syscall.SIGTERM}, {0.6, syscall.SIGKILL}, {0.68, syscall.SIGTERM}} {
+		for at := time.Duration(next.part * float64(r.Time)); time.Since(began) < at; {
+			if pause(ctx, min(time.Minute, at-time.Since(began))); ctx.Err() != nil {
+				return nil
+			}
+			fmt.Fprintf(r.Log, "%s: %d messages, %d delivered, %d MiB\n", time.Since(began).Round(time.Second), r.stats.messages.Load(), r.stats.delivered.Load(), r.resident())
+		}
+		if err := r.restart(next.with); err != nil {
+			return err
+		}
+	}
+	<-ctx.Done()
+	return nil
+}
+
+// settle waits until every viewer has all of a flow.
+func (r *run) settle(ctx context.Context, viewers []*viewer, flowID, snapshot string) error {
+	deadline := time.Now().Add(time.Minute)
+	for i, v := range viewers {
+		if v.flowID != "" && v.flowID != flowID {
+			continue
+		}
+		for !v.has(flowID, snapshot) {
+			if time.Now().After(deadline) {
+				return fmt.Errorf("viewer %d of %q has not the state of %s, a minute after the last message", i, v.flowID, flowID)
+			}
+			if pause(ctx, 20*time.Millisecond); ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+		}
+		r.stats.settled.Add(1)
+	}
+	return nil
+}
+
+// quiet waits until the server has let go of all that the load made it start.
+func (r *run) quiet(goroutines int64) error {
+	deadline := time.Now().Add(time.Minute)
+	for {
+		now, err := r.metric("openova_flow_goroutines")
+		if err != nil {
+			return err
+		}
+		streams, err := r.metric("openova_flow_subscribers")
+		if err != nil {
+			return err
+		}
+		if now <= goroutines && streams == 0 {
+			fmt.Fprintf(r.Log, "goroutines: %d before, %d after\n", goroutines, now)
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("a minute after the last viewer went the server has %d streams and %d goroutines, %d before", streams, now, goroutines)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+}
+
+func (r *run) report() {
+	s := &r.stats
+	fmt.Fprintf(r.Log, "posted: %d messages (%d POSTs repeated, %d times the server had begun anew); deleted: %d flows, %d regions; restarts: %d\n",
+		s.messages.Load(), s.repeated.Load(), s.resynced.Load(), s.deleted.Load(), s.regionsDeleted.Load(), s.restarts.Load())
+	fmt.Fprintf(r.Log, "viewers: %d connections, %d stalls, %d went; %d frames folded; %d resumed without a snapshot, %d snapshots in place of messages or by who resyncs; %d states compared in the end\n",
+		s.connections.Load(), s.stalls.Load(), s.left.Load(), s.delivered.Load(), s.resumes.Load(), s.snapshots.Load(), s.settled.Load())
+}
+
+// flat holds what was live after collections in the last quarter of the time against the second.
+func (r *run) flat(began time.Time) error {
+	median := func(from, to float64) int64 {
+		var live []int64
+		for _, s := range r.live {
+			if part := s.at.Sub(began).Seconds() / r.Time.Seconds(); part >= from && part < to {
+				live = append(live, s.mib)
+			}
+		}
+		slices.Sort(live)
+		if len(live) == 0 {
+			return 0
+		}
+		return live[len(live)/2]
+	}
+	second, last := median(0.25, 0.5), median(0.75, 1)
+	fmt.Fprintf(r.Log, "live after collections, median: %d MiB in the second quarter, %d MiB in the last (%d collections)\n", second, last, len(r.live))
+	if second == 0 || last > second+second/5+2 {
+		return fmt.Errorf("memory is not flat: %d MiB live in the second quarter, %d MiB in the last", second, last)
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}

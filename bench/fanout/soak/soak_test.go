@@ -1,0 +1,46 @@
+//go:build linux
+
+package soak
+
+import (
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// TestTenSecondsOfIt does in ten seconds, with a small ring, what make soak does in twenty minutes.
+func TestTenSecondsOfIt(t *testing.T) {
+	program := filepath.Join(t.TempDir(), "openova-flow-server")
+	if out, err := exec.Command("go", "build", "-o", program, "github.com/openova-io/openova/products/openova-flow/server/cmd/openova-flow-server").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	err := Run(t.Context(), Config{Program: program, Time: 10 * time.Second, Rate: 500, Flows: 4, Viewers: 60, Ring: 100, Pause: 3 * time.Second,
+		WriteTimeout: time.Second, DeleteOneIn: 60, Log: t.Output()})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestWhatIsMissingIsSeen holds the checks to their word.
+func TestWhatIsMissingIsSeen(t *testing.T) {
+	s := &seen{count: 4}
+	if err := s.follows(`{"type":"delete-nodes","k":5,"ids":["a"]}`, false); err != nil || s.count != 5 {
+		t.Errorf("%d, %v", s.count, err)
+	}
+	if err := s.follows(`{"type":"delete-nodes","ids":["made by the server"]}`, false); err != nil || s.count != 5 {
+		t.Errorf("%d, %v", s.count, err)
+	}
+	if s.follows(`{"type":"delete-nodes","k":7,"ids":["a"]}`, true) == nil {
+		t.Error("a gap")
+	}
+	if s.follows(`{"type":"delete-nodes","k":5,"ids":["a"]}`, false) == nil {
+		t.Error("a repetition")
+	}
+	v := &viewer{run: &run{}, flowID: "F", flows: map[string]*seen{}, last: 9}
+	for _, f := range []frame{{"9", "snapshot", ""}, {"10", "upsert-nodes", `{"type":"delete-nodes","ids":["a"]}`}, {"11", "snapshot", "{}"}} {
+		if v.take(f, new(bool)) == nil {
+			t.Errorf("%v is taken", f)
+		}
+	}
+}

@@ -20,6 +20,9 @@ const (
 	afterData
 )
 
+// maxChunk is more than any chunk has; what says more is no body, and read no further.
+const maxChunk = 1 << 40
+
 // strip removes the framing of chunks in place.
 func (d *body) strip(b []byte) []byte {
 	if !d.chunked {
@@ -32,6 +35,8 @@ func (d *body) strip(b []byte) []byte {
 			c := b[i]
 			i++
 			switch {
+			case d.left > maxChunk:
+				d.ended = true
 			case c >= '0' && c <= '9':
 				d.left = d.left<<4 | int(c-'0')
 			case c|0x20 >= 'a' && c|0x20 <= 'f':

@@ -3,7 +3,9 @@
 package load
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -70,4 +72,31 @@ func TestQuantilesAreWithinOnePercent(t *testing.T) {
 			t.Fatalf("%d is in step %d, which ends at %d", v, s, stepEnd(s))
 		}
 	}
+}
+
+// FuzzFramesInPieces: a body and its frames come out the same in one piece and cut anywhere.
+func FuzzFramesInPieces(f *testing.F) {
+	f.Add([]byte("id: 5\nevent: a\ndata: {}\n\n: x\n\ndata: y\n\n"), 7, false)
+	f.Add([]byte("1a\r\nid: 5\nevent: a\ndata: {}\n\n\r\n0\r\n\r\n"), 3, true)
+	f.Fuzz(func(t *testing.T, data []byte, at int, chunked bool) {
+		at = max(0, min(at, len(data)))
+		read := func(pieces ...[]byte) (frames []string) {
+			d, left := body{chunked: chunked}, []byte(nil)
+			for _, p := range pieces {
+				left = append(left, d.strip(bytes.Clone(p))...)
+				for {
+					fr, rest, ok := cutFrame(left)
+					if !ok {
+						break
+					}
+					frames = append(frames, fmt.Sprintf("%d %s %s", fr.id, fr.event, fr.data))
+					left = rest
+				}
+			}
+			return frames
+		}
+		if whole, cut := read(data), read(data[:at], data[at:]); !slices.Equal(whole, cut) {
+			t.Fatalf("%q, cut at %d, gives %q and not %q", data, at, cut, whole)
+		}
+	})
 }

@@ -5,6 +5,9 @@ import (
 	"crypto/elliptic"
 	"crypto/rsa"
 	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 )
@@ -138,6 +141,44 @@ func FuzzKeySet(f *testing.F) {
 				}
 			default:
 				t.Fatalf("a key of type %T", public)
+			}
+		}
+	})
+}
+
+// FuzzCredential: headers of any kind give a credential that fits them or are refused, and nothing prints what they hold.
+func FuzzCredential(f *testing.F) {
+	f.Add("Bearer abc", "", "")
+	f.Add("", CookieName+"=abc; "+CookieName+"=def", "10.0.0.1:80")
+	f.Add("bearer  a=b", "x="+CookieName, "[::1%eth0]:5")
+	f.Fuzz(func(t *testing.T, authorization, cookie, peer string) {
+		r := &http.Request{Header: http.Header{"Authorization": {authorization}, "Cookie": {cookie}, "X-User": {"u"}}, RemoteAddr: peer}
+		if authorization == "" {
+			r.Header.Del("Authorization")
+		}
+		proxy := &proxyEntry{header: "X-User", peers: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}
+		c, err := credentialOf(r, proxy)
+		if err != nil {
+			if c != (Credential{}) {
+				t.Fatal("a credential beside an error")
+			}
+			return
+		}
+		switch {
+		case authorization != "":
+			if c.kind != kindBearer || !strings.HasSuffix(authorization, c.token.Value()) || strings.ContainsAny(c.token.Value(), " \r\n\t,;\"") {
+				t.Fatalf("%q gives %q", authorization, c.token.Value())
+			}
+			if token := c.token.Value(); len(token) > 12 && strings.Contains(fmt.Sprintf("%v %+v %#v", c, c, c), token) {
+				t.Fatal("the token is printed")
+			}
+		case c.kind == kindProxy:
+			if !strings.HasPrefix(peer, "10.") && !strings.HasPrefix(strings.ToLower(peer), "[::ffff:") {
+				t.Fatalf("%q is trusted", peer)
+			}
+		case c.kind == kindCookie:
+			if strings.Count(cookie, CookieName) < 1 {
+				t.Fatalf("%q gives a credential", cookie)
 			}
 		}
 	})

@@ -3,6 +3,7 @@ package flow_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"testing"
 	"unicode/utf8"
 
@@ -93,4 +94,67 @@ func agreesWithEncodingJSON(t *testing.T, m *flow.Message, data []byte) {
 			t.Fatalf("id %d read as %q, encoding/json says %q", i, m.IDs[i], id)
 		}
 	}
+}
+
+// FuzzBatch holds a batch to its lines: it is taken when each of them is, and refused with the number of the first that is not.
+func FuzzBatch(f *testing.F) {
+	f.Add([]byte("{\"type\":\"delete-nodes\",\"ids\":[\"a\"]}\n\n{\"type\":\"x\"}"), 100)
+	f.Add([]byte("\r\n{\"type\":\"delete-nodes\",\"ids\":[\"a\"]}\r\n"), 10)
+	f.Fuzz(func(t *testing.T, data []byte, limit int) {
+		limit = max(limit, 0)
+		got, err := flow.DecodeBatch("F", data, limit)
+		var want []string
+		refused := 0
+		for i, line := range bytes.Split(data, []byte{'\n'}) {
+			if len(bytes.TrimSpace(line)) == 0 {
+				continue
+			}
+			m, err := flow.Decode("F", line)
+			if err != nil || limit > 0 && len(line) > limit {
+				refused = i + 1
+				break
+			}
+			want = append(want, m.JSON())
+		}
+		if (err != nil) != (refused > 0 || len(want) == 0) {
+			t.Fatalf("%v; line %d is refused alone", err, refused)
+		}
+		if err != nil {
+			if e := new(flow.Error); !errors.As(err, &e) || e.Line != refused {
+				t.Fatalf("%v; line %d is refused alone", err, refused)
+			}
+			return
+		}
+		for i, m := range got {
+			if m.JSON() != want[i] {
+				t.Fatalf("message %d is %s, alone it is %s", i, m.JSON(), want[i])
+			}
+		}
+	})
+}
+
+// FuzzFields holds the walk over an object to encoding/json.
+func FuzzFields(f *testing.F) {
+	f.Add([]byte(`{"a":{"b":[1,"}"]},"c\u0061":"\"","d":null}`))
+	f.Fuzz(func(t *testing.T, meta []byte) {
+		node := append(append([]byte(`{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"l","status":"s","meta":`), meta...), "}]}"...)
+		m, err := flow.Decode("F", node)
+		if err != nil || len(m.Nodes) != 1 || m.Nodes[0].Meta == "" {
+			return
+		}
+		var want map[string]json.RawMessage
+		if err := json.Unmarshal([]byte(m.Nodes[0].Meta), &want); err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		flow.EachField(m.Nodes[0].Meta, func(key, value string) {
+			n++
+			if string(want[key]) != value {
+				t.Fatalf("%q is %s, encoding/json says %s", key, value, want[key])
+			}
+		})
+		if n != len(want) {
+			t.Fatalf("%d fields, encoding/json says %d", n, len(want))
+		}
+	})
 }

@@ -104,9 +104,11 @@ func DecodeCommand(data []byte) (c Command, err error) {
 		c.Post.Regions = *h.Regions
 	}
 	if len(h.Emitter) > 0 {
-		if n, err := hex.Decode(c.Post.Digest[:], []byte(h.Digest)); err != nil || n != len(c.Post.Digest) {
-			return c, fmt.Errorf("the digest of a command has %d bytes: %w", n, err)
+		digest, err := hex.DecodeString(h.Digest)
+		if err != nil || len(digest) != len(c.Post.Digest) {
+			return c, fmt.Errorf("the digest of a command is %q, which is none", h.Digest)
 		}
+		copy(c.Post.Digest[:], digest)
 	}
 	if c.Post.Messages, err = flow.DecodeBatch(h.FlowID, rest, 0); err != nil {
 		return c, fmt.Errorf("read the messages of a command: %w", err)

@@ -1,0 +1,161 @@
+package httpapi
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// FuzzFlowEmitter: what is read of the header, written again, is read as the same.
+func FuzzFlowEmitter(f *testing.F) {
+	f.Add("fsn1;epoch=3;n=7")
+	f.Add(" a b ; epoch=-1 ;n=+5")
+	f.Fuzz(func(t *testing.T, value string) {
+		s, err := parseStamp(http.Header{headerEmitter: {value}})
+		if err != nil {
+			if s != (hub.Stamp{}) {
+				t.Fatal("a stamp beside an error")
+			}
+			return
+		}
+		if len(s.Name) < 1 || len(s.Name) > 128 || strings.Contains(s.Name, ";") {
+			t.Fatalf("the name %q", s.Name)
+		}
+		again, err := parseStamp(http.Header{headerEmitter: {fmt.Sprintf("%s;epoch=%d;n=%d", s.Name, s.Epoch, s.N)}})
+		if err != nil || again != s {
+			t.Fatalf("%q is read as %+v and then as %+v, %v", value, s, again, err)
+		}
+	})
+}
+
+// FuzzLastEventID: the header wins, empty is absent, and what is no number can't be resumed from.
+func FuzzLastEventID(f *testing.F) {
+	f.Add("5", "7")
+	f.Add("", "-1")
+	f.Add("1e3", "")
+	f.Fuzz(func(t *testing.T, header, query string) {
+		r := &http.Request{Header: http.Header{"Last-Event-Id": {header}}, URL: &url.URL{RawQuery: url.Values{"lastEventId": {query}}.Encode()}}
+		seq, resume := lastEventID(r)
+		text := header
+		if text == "" {
+			text = query
+		}
+		want, err := strconv.ParseInt(text, 10, 64)
+		if err != nil {
+			want = -1
+		}
+		if text == "" {
+			want = 0
+		}
+		if seq != want || resume != (text != "") {
+			t.Fatalf("%q and %q are read as %d, %v", header, query, seq, resume)
+		}
+	})
+}
+
+// FuzzIfNoneMatch holds a list of tags to what each of them says alone.
+func FuzzIfNoneMatch(f *testing.F) {
+	etag := `"17-abc-0"`
+	f.Add(`W/"17-abc-0", "x"`, `*`)
+	f.Add(`"17-abc-0-gzip"`, ``)
+	f.Fuzz(func(t *testing.T, first, second string) {
+		if got, want := matches([]string{first, second}, etag), matches([]string{first}, etag) || matches([]string{second}, etag); got != want {
+			t.Fatalf("%q and %q: %v", first, second, got)
+		}
+		if !matches([]string{first, etag}, etag) || !matches([]string{first + "," + etag}, etag) {
+			t.Fatalf("%q hides the tag", first)
+		}
+		if matches([]string{first}, etag) && !strings.Contains(first, "*") && !strings.Contains(first, "17-abc-0") {
+			t.Fatalf("%q matches", first)
+		}
+	})
+}
+
+// FuzzAcceptEncoding: gzip is sent only to who names it or everything, and never to who gives it the weight 0.
+func FuzzAcceptEncoding(f *testing.F) {
+	f.Add("gzip;q=0, *")
+	f.Add("br, X-GZIP ; q=0.5")
+	f.Fuzz(func(t *testing.T, value string) {
+		accepted := acceptsGzip([]string{value})
+		if accepted && !strings.Contains(strings.ToLower(value), "gzip") && !strings.Contains(value, "*") {
+			t.Fatalf("%q accepts gzip", value)
+		}
+		if acceptsGzip([]string{"gzip;q=0", value}) || acceptsGzip([]string{"gzip; q=0.000", value}) || !acceptsGzip([]string{"gzip", value}) {
+			t.Fatalf("%q changes what was said of gzip before it", value)
+		}
+		if first, _, _ := strings.Cut(value, ","); acceptsGzip([]string{first + ",identity"}) != acceptsGzip([]string{first}) {
+			t.Fatalf("%q: another coding changes it", value)
+		}
+	})
+}
+
+// FuzzLocalPath: whatever is asked for, a browser stays on the server.
+func FuzzLocalPath(f *testing.F) {
+	for _, next := range []string{"./?flow=a#b", "//evil.example/", `/\evil.example`, "/\t/evil.example", "https:evil.example", "./..//evil.example", "javascript:alert(1)"} {
+		f.Add(next)
+	}
+	base, _ := url.Parse("https://flow.example/sovereign/sign-in")
+	f.Fuzz(func(t *testing.T, next string) {
+		path := localPath(next)
+		u, err := base.Parse(path)
+		if err != nil || u.Scheme != "https" || u.Host != "flow.example" || u.User != nil {
+			t.Fatalf("%q leads to %v, %v", next, u, err)
+		}
+		// Browsers drop tabs and line breaks, and take a backslash for a slash.
+		if seen := strings.NewReplacer("\t", "", "\n", "", "\r", "", `\`, "/").Replace(path); strings.HasPrefix(strings.TrimLeft(seen, " "), "//") {
+			t.Fatalf("%q leads to %q", next, seen)
+		}
+	})
+}
+
+// FuzzRequest gives the whole surface requests of any kind: it answers each, with what it may answer, and does not fall over.
+func FuzzRequest(f *testing.F) {
+	for _, s := range [][4]string{
+		{"GET", "/v1/flows/F/snapshot", `"x"`, ""},
+		{"POST", "/v1/flows/F/events", "e;epoch=1;n=1", `{"type":"delete-nodes","ids":["a"]}`},
+		{"PUT", "/v1/flows/F/regions/a%2Fb", "", `{"cluster":"c","ttlSeconds":30}`},
+		{"DELETE", "/v1/flows/../regions/%ff", "", ""},
+		{"POST", "/sign-in", "", "token=a&next=.%2F"},
+		{"GET", "/v1/flows/F/events?after=-1&limit=9999999999999999999", "", ""},
+		{"GET", "/v1/stream?flow=%00", "", ""},
+		{"OPTIONS", "/v1/me", "", ""},
+	} {
+		f.Add(s[0], s[1], s[2], s[3])
+	}
+	h := hub.New(hub.Config{MaxFlows: 4, MaxNodes: 50, RingCapacity: 8})
+	api := New(h, Config{Logger: slog.New(slog.DiscardHandler)})
+	h.Close() // streams end at once
+	f.Fuzz(func(t *testing.T, method, target, header, body string) {
+		u, err := url.ParseRequestURI(target)
+		if err != nil || !strings.HasPrefix(target, "/") || strings.ContainsAny(method, " \t\r\n") || method == "" {
+			return
+		}
+		r := httptest.NewRequest("GET", "/", strings.NewReader(body))
+		r.Method, r.URL, r.RequestURI = method, u, target
+		for _, name := range []string{headerEmitter, headerIfIncarnation, headerLease, "If-None-Match", "Accept-Encoding", "Last-Event-ID", "Authorization", "Cookie", "Origin", "Accept"} {
+			if header != "" {
+				r.Header.Set(name, header)
+			}
+		}
+		for _, contentType := range []string{typeJSON, typeNDJSON, "application/x-www-form-urlencoded", header} {
+			r.Header.Set("Content-Type", contentType)
+			r.Body = io.NopCloser(strings.NewReader(body))
+			w := httptest.NewRecorder()
+			api.ServeHTTP(w, r)
+			if w.Code >= 500 && w.Code != http.StatusServiceUnavailable || w.Code < 200 {
+				t.Fatalf("%s %q is answered %d %s", method, target, w.Code, w.Body)
+			}
+			if w.Code >= 400 && w.Body.Len() > 0 && !strings.HasPrefix(w.Header().Get("Content-Type"), "application/problem+json") && u.Path != "/sign-in" {
+				t.Fatalf("%s %q is refused as %s", method, target, w.Header().Get("Content-Type"))
+			}
+		}
+	})
+}

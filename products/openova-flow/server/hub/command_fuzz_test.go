@@ -1,0 +1,27 @@
+package hub_test
+
+import (
+	"bytes"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// FuzzCommand: a command that is read is written again as what is read as the same.
+func FuzzCommand(f *testing.F) {
+	f.Add(hub.Command{Kind: hub.KindPost, Post: hub.Post{FlowID: "F", Regions: []string{}, Stamp: hub.Stamp{Name: "e\xff", Epoch: 1, N: 2}, Messages: []*flow.Message{upsert(f, "a", "x")}}}.Encode())
+	f.Add(hub.Command{Kind: hub.KindIdle, Post: hub.Post{FlowID: "F", IfIncarnation: "i"}, SilentSince: 5}.Encode())
+	f.Add([]byte(`{"kind":"post","flow":"F","emitter":"ZQ==","digest":"` + string(bytes.Repeat([]byte("ab"), 40)) + `"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := hub.DecodeCommand(data)
+		if err != nil {
+			return
+		}
+		text := c.Encode()
+		again, err := hub.DecodeCommand(text)
+		if err != nil || !bytes.Equal(again.Encode(), text) {
+			t.Fatalf("%q is written as %q, %v", data, text, err)
+		}
+	})
+}

@@ -97,25 +97,6 @@ func FuzzAcceptEncoding(f *testing.F) {
 	})
 }
 
-// FuzzLocalPath: whatever is asked for, a browser stays on the server.
-func FuzzLocalPath(f *testing.F) {
-	for _, next := range []string{"./?flow=a#b", "//evil.example/", `/\evil.example`, "/\t/evil.example", "https:evil.example", "./..//evil.example", "javascript:alert(1)"} {
-		f.Add(next)
-	}
-	base, _ := url.Parse("https://flow.example/sovereign/sign-in")
-	f.Fuzz(func(t *testing.T, next string) {
-		path := localPath(next)
-		u, err := base.Parse(path)
-		if err != nil || u.Scheme != "https" || u.Host != "flow.example" || u.User != nil {
-			t.Fatalf("%q leads to %v, %v", next, u, err)
-		}
-		// Browsers drop tabs and line breaks, and take a backslash for a slash.
-		if seen := strings.NewReplacer("\t", "", "\n", "", "\r", "", `\`, "/").Replace(path); strings.HasPrefix(strings.TrimLeft(seen, " "), "//") {
-			t.Fatalf("%q leads to %q", next, seen)
-		}
-	})
-}
-
 // FuzzRequest gives the whole surface requests of any kind: it answers each, with what it may answer, and does not fall over.
 func FuzzRequest(f *testing.F) {
 	for _, s := range [][4]string{

@@ -28,7 +28,7 @@ func FuzzAnswer(f *testing.F) {
 	f.Fuzz(func(t *testing.T, status int, contentType, retry, body string) {
 		c := &client{base: "http://server/v1/flows/F", timeout: time.Minute, transport: answering{status,
 			http.Header{"Content-Type": {contentType}, "Retry-After": {retry}}, body}}
-		a, err := c.post(t.Context(), &batch{}, "e;epoch=1;n=1")
+		a, err := c.post(t.Context(), &batch{}, "e;epoch=1;n=1", "")
 		if a.retryAfter < 0 || a.retryAfter > maxRetryAfter {
 			t.Fatalf("%q: wait for %s", retry, a.retryAfter)
 		}

@@ -23,8 +23,8 @@ type Config struct {
 // Server is one that runs.
 type Server struct{ server *server.Server }
 
-// startWait is how long it may take to read its files.
-const startWait = 5 * time.Minute
+// startWait is how long a server that has read its files may take until it can be connected to.
+const startWait = 2 * time.Second
 
 // Start starts a server and returns once it can be connected to.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
@@ -42,16 +42,24 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("start NATS: %w", err)
 	}
 	s.SetLoggerV2(logger{cfg.Logger}, false, false, false)
-	go s.Start()
+	started := make(chan struct{})
+	go func() { defer close(started); s.Start() }()
 	for !s.ReadyForConnections(100 * time.Millisecond) {
-		if !s.Running() && ctx.Err() != nil || ctx.Err() != nil {
+		select {
+		case <-ctx.Done():
 			s.Shutdown()
 			return nil, ctx.Err()
+		case <-started:
+			if !s.ReadyForConnections(startWait) {
+				s.Shutdown()
+				return nil, errors.New("NATS does not start; the log says why")
+			}
+		default:
 		}
 	}
 	if !s.JetStreamEnabled() {
 		s.Shutdown()
-		return nil, errors.New("NATS has started without JetStream; see the log for why its directory can't be used")
+		return nil, errors.New("NATS has started without JetStream; the log says why")
 	}
 	return &Server{s}, nil
 }

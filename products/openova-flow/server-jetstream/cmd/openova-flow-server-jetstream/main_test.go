@@ -36,6 +36,10 @@ func TestBadSettingsNameTheVariableAndWhatIsAllowed(t *testing.T) {
 	if err := os.WriteFile(file, []byte("x\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	spoiled := t.TempDir()
+	if err := os.WriteFile(filepath.Join(spoiled, "jetstream"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	for _, tt := range []struct {
 		env  []string
 		want string
@@ -56,6 +60,7 @@ func TestBadSettingsNameTheVariableAndWhatIsAllowed(t *testing.T) {
 		{[]string{"FLOW_SERVER_SYNC", "never"}, `FLOW_SERVER_SYNC is "never"; allowed: always`},
 		{[]string{"FLOW_SERVER_DATA_DIR", t.TempDir(), "FLOW_SERVER_STATE_FILE", filepath.Join(t.TempDir(), "state")}, "FLOW_SERVER_STATE_FILE is set, but this program keeps flows in JetStream"},
 		{[]string{"FLOW_SERVER_DATA_DIR", filepath.Join(file, "below")}, "FLOW_SERVER_DATA_DIR is"},
+		{[]string{"FLOW_SERVER_DATA_DIR", spoiled}, "FLOW_SERVER_DATA_DIR is"},
 	} {
 		err := server().Run(t.Context(), []string{"--listen-addr=127.0.0.1:0"}, env(tt.env...), io.Discard, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {

@@ -22,7 +22,7 @@ FANOUT_FLAGS ?=
 export GOWORK := off
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-go test-web jetstream e2e infra page fmt lint fuzz soak bench bench-fanout equivalence images push-images release-binaries release-check charts clean
+.PHONY: help build demo test test-go test-web jetstream e2e infra page fmt lint fuzz soak bench bench-fanout bench-durable equivalence images push-images release-binaries release-check charts clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -94,6 +94,10 @@ bench: ## run the Go benchmarks, then the fan-out beside others
 
 bench-fanout: ## print the fan-out beside a plain one and the raw limit, and which targets it meets
 	cd $(FANOUT) && $(GO) run ./cmd/fanout -check $(FANOUT_FLAGS)
+
+bench-durable: build ## print what keeping flows in JetStream costs, beside keeping them in memory
+	cd $(JETSTREAM) && $(GO) build -o ../../../bin/ github.com/nats-io/nats-server/v2
+	cd $(FANOUT) && $(GO) run ./cmd/durable
 
 RELEASE := cd tools/release && $(GO) run .
 

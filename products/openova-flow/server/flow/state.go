@@ -141,6 +141,7 @@ func (s *State) vertex(id string) *vertex {
 			s.vertices = make(map[string]*vertex)
 		}
 		s.vertices[strings.Clone(id)] = v
+		s.bytes += vertexCost
 	}
 	return v
 }
@@ -184,7 +185,14 @@ func (s *State) deleteNode(id string) {
 		s.bytes -= v.node.size()
 		s.nodes--
 	}
-	delete(s.vertices, id)
+	s.drop(id)
+}
+
+func (s *State) drop(id string) {
+	if s.vertices[id] != nil {
+		delete(s.vertices, id)
+		s.bytes -= vertexCost
+	}
 }
 
 func (s *State) putRels(m *Message) {
@@ -251,7 +259,7 @@ func (s *State) deleteRel(e *edge) {
 // forget drops a vertex that is no node and that nothing names any more.
 func (s *State) forget(v *vertex, id string) {
 	if !v.present && len(v.out) == 0 && len(v.in) == 0 {
-		delete(s.vertices, id)
+		s.drop(id)
 	}
 }
 
@@ -281,11 +289,15 @@ func (s *State) RelCount() int { return len(s.rels) }
 // Bytes returns about how much memory the elements take: their bytes as JSON and a fixed cost for each.
 func (s *State) Bytes() int64 { return s.bytes }
 
-const elementCost = 400 // bytes of maps, indexes and headers for one element, about
+// Bytes of maps, indexes and headers, about.
+const (
+	vertexCost = 350 // for an id that is a node or that a relationship names
+	edgeCost   = 300
+)
 
-func (n *Node) size() int64 { return int64(len(n.raw)) + elementCost }
+func (n *Node) size() int64 { return int64(len(n.raw)) }
 
-func (r *Relationship) size() int64 { return int64(len(r.raw)) + elementCost }
+func (r *Relationship) size() int64 { return int64(len(r.raw)) + edgeCost }
 
 // EachNode calls f for each node, in no order, until f returns false.
 func (s *State) EachNode(f func(Node) bool) {

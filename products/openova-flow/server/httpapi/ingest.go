@@ -87,7 +87,7 @@ func (s *Server) roomFor(contentType string, body []byte) (room int64, p problem
 	if room > s.cfg.MaxIngestBytes {
 		return 0, problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("a batch may have %d lines; send fewer at a time", s.cfg.MaxIngestBytes/perMessage)}
 	}
-	if !s.reserve(room) {
+	if !s.reserve(room, len(body) <= firstRoom) {
 		return 0, s.busy()
 	}
 	return room, problem{}
@@ -131,7 +131,7 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 	if r.ContentLength >= 0 {
 		want = min(r.ContentLength, firstRoom)
 	}
-	if !s.reserve(want) {
+	if !s.reserve(want, true) {
 		return nil, "", s.busy()
 	}
 	body = make([]byte, 0, want)
@@ -143,7 +143,7 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 			if left := r.ContentLength - int64(len(body)); left > 0 {
 				more = min(more, left)
 			}
-			if !s.reserve(more) {
+			if !s.reserve(more, int64(cap(body))+more <= firstRoom) {
 				return body, "", s.busy()
 			}
 			grown := make([]byte, len(body), int64(cap(body))+more)
@@ -168,9 +168,14 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 	}
 }
 
-// reserve counts bytes in flight, unless that would go past the limit.
-func (s *Server) reserve(n int64) bool {
-	if s.ingest.Add(n) > s.cfg.MaxIngestBytes {
+// reserve counts bytes in flight, unless that would go past the limit. Bodies that are small have an eighth more, so that the large ones do not
+// keep them out.
+func (s *Server) reserve(n int64, small bool) bool {
+	limit := s.cfg.MaxIngestBytes
+	if small {
+		limit += limit / 8
+	}
+	if s.ingest.Add(n) > limit {
 		s.ingest.Add(-n)
 		return false
 	}

@@ -167,7 +167,7 @@ func (h *Hub) admits(p Post, t *topic) error {
 	if (t == nil || t.state == nil) && s.Flows.Load() >= int64(h.cfg.MaxFlows) {
 		return &LimitError{Server: true, Detail: fmt.Sprintf("the server holds %d flows, which is its limit", h.cfg.MaxFlows)}
 	}
-	if s.StateBytes.Load()+s.RingBytes.Load() >= h.cfg.MaxStateBytes {
+	if h.full(t) {
 		return &LimitError{Server: true, Detail: fmt.Sprintf("the flows of the server take %d bytes, which is its limit", h.cfg.MaxStateBytes)}
 	}
 	if t != nil && t.accounted.state+t.accounted.bytes >= h.cfg.MaxFlowBytes {
@@ -184,6 +184,16 @@ func (h *Hub) admits(p Post, t *topic) error {
 		state = t.state
 	}
 	return h.sizeFits(p.Messages, state)
+}
+
+// full reports whether there is no room left for a flow. At the limit of all flows, one that takes less than its share of it goes on, until a
+// quarter more is taken: whoever fills the server stops others from beginning, and not from going on. t is nil, or its lock is held.
+func (h *Hub) full(t *topic) bool {
+	taken, limit := h.Stats.StateBytes.Load()+h.Stats.RingBytes.Load(), h.cfg.MaxStateBytes
+	if taken < limit {
+		return false
+	}
+	return t == nil || t.state == nil || taken >= limit+limit/4 || t.accounted.state+t.accounted.bytes >= limit/max(h.Stats.Flows.Load(), 1)
 }
 
 func (h *Hub) metaFits(messages []*flow.Message) error {

@@ -209,6 +209,9 @@ func (t *topic) drop(number func() (int64, *place)) {
 	t.changed(p)
 }
 
+// perEmitter is about how many bytes the last word of an emitter takes, its name included.
+const perEmitter = 400
+
 // account brings the hub's sums up to date with this topic.
 func (t *topic) account() {
 	now := account{state: perClaim * int64(len(t.claims()))}
@@ -220,7 +223,7 @@ func (t *topic) account() {
 		}
 	}
 	if t.state != nil {
-		now.state += t.state.Bytes() + t.ring.overhead()
+		now.state += t.state.Bytes() + t.ring.overhead() + t.rollouts.Bytes() + perEmitter*int64(len(t.emitters))
 		if t.tail != nil {
 			now.state += t.tail.Bytes()
 		}

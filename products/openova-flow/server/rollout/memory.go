@@ -50,6 +50,9 @@ func Resume(m Memory, g interface {
 }) *Tracker {
 	t := NewTracker()
 	t.past = slices.Clip(m.Past)
+	for _, r := range t.past {
+		t.kept += len(r.Members)
+	}
 	g.EachNode(func(n flow.Node) bool {
 		now := newTrack(&n, g)
 		now.container = false

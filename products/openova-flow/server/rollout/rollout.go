@@ -69,6 +69,7 @@ type Tracker struct {
 	faultFrom             int64             // no active one counts as broken before that
 	open                  *tally
 	past                  []Rollout // ended, oldest first
+	kept                  int       // members of past
 	unreadyKustomizations int
 }
 
@@ -330,13 +331,24 @@ func (t *Tracker) end() {
 	r.AlreadyBroken = slices.Sorted(maps.Keys(t.open.broken))
 	t.open = nil
 	t.past = append(t.past, r)
-	members := 0
+	t.kept = 0
 	for i := len(t.past) - 1; i >= 0; i-- {
-		if members += len(t.past[i].Members); members > keepMembers && i < len(t.past)-1 || len(t.past)-i > Keep {
+		if n := len(t.past[i].Members); t.kept+n > keepMembers && i < len(t.past)-1 || len(t.past)-i > Keep {
 			t.past = slices.Clone(t.past[i+1:]) // what was handed out is not moved about
 			break
 		}
+		t.kept += len(t.past[i].Members)
 	}
+}
+
+// Bytes returns about how much memory the tracker takes.
+func (t *Tracker) Bytes() int64 {
+	const perNode, perMember = 350, 250
+	members := t.kept
+	if t.open != nil {
+		members += len(t.open.Members)
+	}
+	return int64(perNode*len(t.nodes) + perMember*members)
 }
 
 func (t *Tracker) outcome(o *tally) string {

@@ -114,7 +114,7 @@ func (s *Server) toSignIn(w http.ResponseWriter, r *http.Request, err error) {
 func localPath(next string) string {
 	u, err := url.Parse(next)
 	switch {
-	case err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || strings.Contains(next, `\`):
+	case err != nil || u.Scheme != "" || u.Host != "" || u.User != nil || strings.ContainsFunc(next, func(c rune) bool { return c < ' ' || c == '\\' }):
 	case strings.HasPrefix(next, "./"), strings.HasPrefix(next, "/") && !strings.HasPrefix(next, "//"):
 		return next
 	}

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"runtime"
@@ -261,4 +262,41 @@ func BenchmarkSnapshot10000(b *testing.B) {
 			s.JSON()
 		}
 	})
+}
+
+// TestAFullServerStopsWhoFillsItAndNobodyElse fills the hub by a few flows while a small one goes on.
+func TestAFullServerStopsWhoFillsItAndNobodyElse(t *testing.T) {
+	h := hub.New(hub.Config{MaxStateBytes: 1 << 20, MaxFlowBytes: 400 << 10, RingBytes: 4 << 10})
+	post := func(id string, i int) error {
+		m, err := flow.Decode(id, fmt.Appendf(nil, `{"type":"upsert-nodes","nodes":[{"id":"n%d","flowId":%q,"label":"l","status":"s","meta":{"x":"%s"}}]}`, i, id, strings.Repeat("x", 2000)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = h.Ingest(hub.Post{FlowID: id, Messages: []*flow.Message{m}})
+		return err
+	}
+	if err := post("small", 0); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 1000 {
+		for f := range 5 {
+			_ = post(fmt.Sprint("large", f), i)
+		}
+	}
+	for i := range 20 {
+		if err := post("small", i%5); err != nil {
+			t.Fatalf("the small flow: %v", err)
+		}
+	}
+	for _, id := range []string{"large0", "another"} {
+		if err := post(id, 5000); !errors.As(err, new(*hub.LimitError)) {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+	for i := range 1000 { // small no more
+		_ = post("small", i)
+	}
+	if taken := h.Stats.StateBytes.Load() + h.Stats.RingBytes.Load(); taken > 1<<20+1<<18+100<<10 {
+		t.Errorf("%d bytes are taken", taken)
+	}
 }

@@ -22,7 +22,7 @@ FANOUT_FLAGS ?=
 export GOWORK := off
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-go test-web jetstream e2e infra page fmt lint fuzz soak bench bench-fanout bench-durable equivalence images push-images release-binaries release-check charts clean
+.PHONY: help build demo test test-go test-web jetstream e2e infra page fmt lint vulncheck fuzz soak bench bench-fanout bench-durable equivalence images push-images release-binaries release-check charts clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -80,6 +80,12 @@ lint: ## vet, staticcheck, formatting, and the workflows
 
 equivalence: $(WEB)/node_modules/.package-lock.json ## hold both folds and a plain one to each other on EQUIVALENCE random sequences, for EQUIVALENCE_TIME (10m) at most
 	cd $(WEB)/core && EQUIVALENCE=$(EQUIVALENCE) EQUIVALENCE_TIME=$(EQUIVALENCE_TIME) EQUIVALENCE_SEED=$(EQUIVALENCE_SEED) npx vitest run test/equivalence.test.ts
+
+# What looks for known vulnerabilities; it asks vuln.go.dev.
+GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+
+vulncheck: ## look for known vulnerabilities in what the binaries reach
+	@for module in $(SERVER) $(JETSTREAM) $(ADAPTER); do echo "govulncheck $$module"; (cd $$module && $(GO) run $(GOVULNCHECK) ./...) || exit 1; done
 
 fuzz: ## run every fuzz target for FUZZ_TIME (60s) each
 	scripts/fuzz.sh $(FUZZ_TIME)

@@ -39,14 +39,14 @@ func (e *Emitter) Run(ctx context.Context) error {
 	r := &runner{Emitter: e, client: newClient(e.cfg), log: e.cfg.Logger, net: net, seeded: e.cfg.Seed == nil, n: time.Now().UnixMilli()}
 	defer r.client.close()
 	r.begin(nil)
-	for closing := false; net.Err() == nil; r.sleep(ctx, r.step()) {
-		if ctx.Err() != nil && !closing {
-			closing = true
+	for net.Err() == nil {
+		if ctx.Err() != nil && !r.ending {
 			r.hurry()
 		}
-		if closing && !r.mayFlush() {
+		if r.ending && !r.mayFlush() {
 			break
 		}
+		r.sleep(ctx, r.step())
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -65,6 +65,7 @@ type runner struct {
 	seeded bool
 	n      int64     // of the newest POST
 	posted time.Time // when the last POST began
+	ending bool      // what is left goes out, whatever the interval
 
 	term        *term
 	incarnation string // of the flow; none: there is none; empty: not known
@@ -87,7 +88,7 @@ type runner struct {
 
 // begin starts a term, or the time without one.
 func (r *runner) begin(t *term) {
-	*r = runner{Emitter: r.Emitter, client: r.client, log: r.log, net: r.net, seeded: r.seeded, n: r.n, posted: r.posted,
+	*r = runner{Emitter: r.Emitter, client: r.client, log: r.log, net: r.net, seeded: r.seeded, n: r.n, posted: r.posted, ending: r.ending,
 		term: t, cause: "leading", lim: limits{message: r.cfg.MaxMessage, batch: r.cfg.MaxBatch}}
 	if t != nil {
 		r.log.Info("this process speaks for the region", "epoch", t.epoch)
@@ -131,6 +132,9 @@ func (r *runner) send(now time.Time) time.Duration {
 	var b *batch
 	var due time.Time
 	wait := r.posted.Add(r.cfg.Interval).Sub(now)
+	if r.ending {
+		wait = 0
+	}
 	r.with(func(o *outbox) {
 		due = o.release(now)
 		if wait <= 0 {
@@ -188,9 +192,9 @@ func (r *runner) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// hurry forgets how long to wait, unless the server asked for it.
+// hurry begins the end: it forgets how long to wait, unless the server asked for it.
 func (r *runner) hurry() {
-	r.attempt = 0
+	r.ending, r.attempt = true, 0
 	if !r.told {
 		r.notBefore = time.Time{}
 	}

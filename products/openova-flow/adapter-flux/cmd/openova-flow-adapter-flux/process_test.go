@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -39,7 +40,7 @@ func kubeconfigOf(t *testing.T, s *apitest.Server) string {
 }
 
 // write does to the API server what the recorded events say.
-func write(t *testing.T, s *apitest.Server, file string) {
+func write(t *testing.T, s *apitest.Server, file string) (events int) {
 	t.Helper()
 	f, err := os.Open(recordings + file + ".jsonl")
 	if err != nil {
@@ -53,8 +54,9 @@ func write(t *testing.T, s *apitest.Server, file string) {
 	for r := recording.NewReader(f); ; {
 		e, err := r.Next()
 		if err != nil {
-			return // io.EOF: other tests read these files whole
+			return events // io.EOF: other tests read these files whole
 		}
+		events++
 		gvr := resource[e.Object.GetKind()].Resource
 		if e.Type == mapping.Deleted {
 			s.Delete(gvr, e.Object.GetNamespace(), e.Object.GetName(), false)
@@ -62,6 +64,17 @@ func write(t *testing.T, s *apitest.Server, file string) {
 			s.Put(gvr, e.Object.Object)
 		}
 	}
+}
+
+// total is the sum over all labels of a metric.
+func total(metrics, name string) (sum int) {
+	for line := range strings.Lines(metrics) {
+		if labelled, value, _ := strings.Cut(line, "} "); strings.HasPrefix(labelled, name+"{") {
+			n, _ := strconv.Atoi(strings.TrimSpace(value))
+			sum += n
+		}
+	}
+	return sum
 }
 
 // running starts the adapter; extra variables win.
@@ -124,12 +137,12 @@ func TestSIGTERM(t *testing.T) {
 		k8s, kubeconfig := cluster(t)
 		addr, health := freeAddr(t), freeAddr(t)
 		flowServer(t, addr)
-		adapter := running(t, addr, health, kubeconfig, "EMIT_INTERVAL=3s")
+		adapter := running(t, addr, health, kubeconfig, "EMIT_INTERVAL=1m")
 		eventually(t, "ready", adapter.out, ready(health))
-		write(t, k8s, "kit-hel1")
+		written := write(t, k8s, "kit-hel1")
 		eventually(t, "all of it is folded", adapter.out, func() bool {
 			_, m := get("http://" + health + "/metrics")
-			return strings.Contains(m, `flow_adapter_events_total{kind="HelmRelease",type="DELETED"} 1`) && strings.Contains(m, "flow_adapter_queue_length 0")
+			return total(m, "flow_adapter_events_total") == written && strings.Contains(m, "flow_adapter_queue_length 0")
 		})
 		if got := len(snapshot(t, addr, "env-1").Nodes); got > 1 {
 			t.Fatalf("%d nodes are there already: the interval did not hold them back", got)

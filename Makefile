@@ -22,17 +22,23 @@ FANOUT_FLAGS ?=
 export GOWORK := off
 
 .DEFAULT_GOAL := help
-.PHONY: help build demo test test-go test-web jetstream e2e infra page fmt lint vulncheck fuzz soak bench bench-fanout bench-durable equivalence images push-images release-binaries release-check charts clean
+.PHONY: help build build-server build-adapter build-jetstream demo test test-go test-web jetstream e2e infra page fmt lint vulncheck fuzz soak bench bench-fanout bench-durable equivalence images push-images release-binaries release-check charts clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
-build: ## build the binaries into bin/
+build: build-server build-adapter build-jetstream ## build the binaries into bin/
+
+build-server:
 	cd $(SERVER) && $(GO) build -trimpath -o ../../../bin/ ./cmd/...
-	cd $(JETSTREAM) && $(GO) build -trimpath -o ../../../bin/ ./cmd/...
+
+build-adapter:
 	cd $(ADAPTER) && $(GO) build -trimpath -o ../../../bin/ ./cmd/openova-flow-adapter-flux
 
-demo: build ## play a recorded bootstrap of two regions into a server, and say what to look at
+build-jetstream:
+	cd $(JETSTREAM) && $(GO) build -trimpath -o ../../../bin/ ./cmd/...
+
+demo: build-server build-adapter ## play a recorded bootstrap of two regions into a server, and say what to look at
 	@DEMO_ADDR=$(DEMO_ADDR) DEMO_SPEED=$(DEMO_SPEED) scripts/demo.sh
 
 test: test-go test-web ## pass all tests

@@ -8,3 +8,13 @@ func (l *Log) Hold() (release func()) {
 
 // Bridged returns how many times a flow went on from a checkpoint because the hub was away too long.
 func (l *Log) Bridged() int64 { return l.bridged.Load() }
+
+// Reading reports whether the log has begun to read the stream.
+func (l *Log) Reading() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.flows) > 0
+}
+
+// Reloaded returns how many flows were loaded a second time because the stream dropped entries of them meanwhile.
+func (l *Log) Reloaded() int64 { return l.reloaded.Load() }

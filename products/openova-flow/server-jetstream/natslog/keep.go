@@ -13,8 +13,9 @@ import (
 )
 
 const (
-	keepers   = 2 // checkpoints that are written at once
-	keepMarks = 6 // checkpoints of a flow that are kept: of a quarter of the ring each, they reach over all of it
+	keepers   = 2           // checkpoints that are written at once
+	writeWait = time.Minute // how long writing one may take
+	keepMarks = 6           // checkpoints of a flow that are kept: of a quarter of the ring each, they reach over all of it
 )
 
 // tail is what a log knows of a flow: what of it is in the hub, and what of that is in a checkpoint. Guarded by Log.mu, but for what does
@@ -69,7 +70,8 @@ func (k *keeper) applied(h *hub.Hub, flowID string, seq uint64, bytes int, mine 
 	defer l.mu.Unlock()
 	t := l.flows[flowID]
 	if !h.Known(flowID) {
-		if t != nil && mine {
+		// Who starts does it again, as whoever ended the flow may have been ended before it did.
+		if t != nil && (mine || !l.loaded.Load() && t.begun < seq) {
 			k.idle.Go(func() { k.forget(flowID, seq) })
 		}
 		if t != nil && t.changed != nil {
@@ -186,7 +188,7 @@ func (k *keeper) checkpoint(ctx context.Context, h *hub.Hub, flowID string) {
 	if c == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, writeWait)
 	defer cancel()
 	written, err := k.write(ctx, c, m)
 	if err != nil {

@@ -101,6 +101,7 @@ func (f *feeder) finish(ctx context.Context) error {
 // again loads a flow from its newest checkpoint and all that the stream has after it, while nobody reads it yet.
 func (f *feeder) again(ctx context.Context, flowID string) error {
 	l := f.log
+	l.reloaded.Add(1)
 	h, err := l.keep.get(ctx, flowID)
 	if err != nil || len(h.Marks) == 0 {
 		return errors.Join(err, errors.New("a flow has lost entries and has no checkpoint"))

@@ -41,6 +41,7 @@ type Log struct {
 	inFlight chan struct{}
 	tokens   atomic.Int64
 	bridged  atomic.Int64 // flows that went on from a checkpoint
+	reloaded atomic.Int64 // flows that were loaded a second time
 
 	mu      sync.Mutex
 	applied uint64                // the last entry that is in the hub

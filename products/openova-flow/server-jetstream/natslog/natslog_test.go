@@ -48,6 +48,14 @@ type replica struct {
 
 func start(t *testing.T, s *natsserver.Server, cfg hub.Config) *replica {
 	t.Helper()
+	r := begin(t, s, cfg, func(*natslog.Log) {})
+	eventually(t, "loaded", func() bool { return r.log.Status().Loaded })
+	return r
+}
+
+// begin starts a replica and does not wait until it has loaded anything.
+func begin(t *testing.T, s *natsserver.Server, cfg hub.Config, before func(*natslog.Log)) *replica {
+	t.Helper()
 	conn, err := s.Connect()
 	if err != nil {
 		t.Fatal(err)
@@ -60,6 +68,7 @@ func start(t *testing.T, s *natsserver.Server, cfg hub.Config) *replica {
 	r := &replica{Hub: hub.New(cfg), log: log, conn: conn}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
+	before(log)
 	go func() { done <- log.Run(ctx, r.Hub) }()
 	var once sync.Once
 	r.stop = func() {
@@ -72,7 +81,6 @@ func start(t *testing.T, s *natsserver.Server, cfg hub.Config) *replica {
 		})
 	}
 	t.Cleanup(r.stop)
-	eventually(t, "loaded", func() bool { return log.Status().Loaded })
 	return r
 }
 
@@ -220,6 +228,52 @@ func TestADurableRingResumes(t *testing.T) {
 	}
 }
 
+// many posts n times from each of 16 to a flow. Of 600 the stream does not keep all.
+func many(t *testing.T, r *replica, flowID string, n int) {
+	t.Helper()
+	var wg sync.WaitGroup
+	for w := range 16 {
+		wg.Go(func() {
+			for i := range n {
+				p := hub.Post{FlowID: flowID, Messages: []*flow.Message{upsert(t, flowID, fmt.Sprint("n", w, "-", i%5), fmt.Sprint("s", i))}}
+				if _, err := r.Ingest(p); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+// TestWhatTheStreamDropsWhileItIsLoadedIsNotMissing has the stream drop entries of a flow that a replica has begun to load, and another flow
+// deleted.
+func TestWhatTheStreamDropsWhileItIsLoadedIsNotMissing(t *testing.T) {
+	s := startNATS(t, t.TempDir())
+	cfg := hub.Config{RingCapacity: 8}
+	here := start(t, s, cfg)
+	for _, id := range []string{"A", "F", "G"} {
+		for i := range 5 {
+			post(t, here, id, fmt.Sprint("first-", i), "running")
+		}
+	}
+	many(t, here, "F", 200) // more than is read ahead
+	var release func()
+	late := begin(t, s, cfg, func(l *natslog.Log) { release = l.Hold() })
+	eventually(t, "reading", late.log.Reading)
+	many(t, here, "F", 600)
+	if _, err := here.Delete("G"); err != nil {
+		t.Fatal(err)
+	}
+	post(t, here, "G", "second", "running")
+	release()
+	eventually(t, "loaded", func() bool { return late.log.Status().Loaded })
+	same(t, late, here, false)
+	if late.log.Reloaded() == 0 {
+		t.Error("nothing was loaded again: the stream has dropped nothing meanwhile, and this test tests nothing")
+	}
+}
+
 // TestOneThatWasAwayTooLongGoesOnFromCheckpoints keeps a replica from its log until the stream has dropped what it did not see.
 func TestOneThatWasAwayTooLongGoesOnFromCheckpoints(t *testing.T) {
 	s := startNATS(t, t.TempDir())
@@ -237,18 +291,7 @@ func TestOneThatWasAwayTooLongGoesOnFromCheckpoints(t *testing.T) {
 	defer reader.Close()
 	reader.Take()
 	release := away.log.Hold()
-	var wg sync.WaitGroup
-	for w := range 16 {
-		wg.Go(func() {
-			for i := range 600 {
-				if _, err := here.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "F", fmt.Sprint("n", w, "-", i%5), fmt.Sprint("s", i))}}); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
+	many(t, here, "F", 600)
 	post(t, here, "G", "a", "failed")
 	if _, err := here.Delete("H"); err != nil {
 		t.Fatal(err)

@@ -18,6 +18,9 @@ const (
 	retryWait  = 250 * time.Millisecond // between attempts of what failed
 	probeEvery = time.Second            // how often JetStream is asked whether it is there
 	probeWait  = 2 * time.Second        // and how long it may take to say so
+	awayAfter  = 2                      // failures after which it counts as away
+	goneAfter  = 5                      // answers that there is no stream after which that is believed
+	listWait   = time.Minute            // how long finding out what there is to load may take
 	flushWait  = 3 * time.Second        // how long the last checkpoints may take
 
 	heartbeat = time.Second // silence of the stream after twice which its reading starts anew
@@ -70,22 +73,32 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// probe finds out whether JetStream takes changes, until ctx ends.
+// probe finds out whether JetStream takes changes, until ctx ends. One answer that fails to come, or says that there is no such stream, may
+// be a server's that is just starting or busy.
 func (l *Log) probe(ctx context.Context) error {
+	failed, gone := 0, 0
 	for sleep(ctx, probeEvery) {
 		bounded, cancel := context.WithTimeout(ctx, probeWait)
 		s, err := l.js.Stream(bounded, l.streamName())
 		cancel()
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			return nil
-		}
-		if err == nil && s.CachedInfo().Config.Metadata[identityKey] != l.identity || errors.Is(err, jetstream.ErrStreamNotFound) {
-			return fmt.Errorf("stream %s is not the one that this server has followed: it was made anew; start the server again", l.streamName())
-		}
-		if err == nil {
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			gone++
+		case err == nil && s.CachedInfo().Config.Metadata[identityKey] != l.identity:
+			gone = goneAfter
+		case err == nil:
+			failed, gone = 0, 0
 			if l.trouble.Swap(nil) != nil {
 				l.cfg.Logger.Info("the log takes changes again")
 			}
+			continue
+		}
+		if gone >= goneAfter {
+			return fmt.Errorf("stream %s is not the one that this server has followed: it was deleted or made anew; start the server again", l.streamName())
+		}
+		if failed++; failed < awayAfter {
 			continue
 		}
 		trouble := fmt.Errorf("JetStream does not answer: %s", reason(err))
@@ -141,7 +154,7 @@ type feeder struct {
 // begin finds out what there is to load.
 func (f *feeder) begin(ctx context.Context) error {
 	l := f.log
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
+	ctx, cancel := context.WithTimeout(ctx, listWait)
 	defer cancel()
 	heads, err := l.keep.list(ctx)
 	if err != nil {

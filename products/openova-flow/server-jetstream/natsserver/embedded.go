@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -79,8 +80,15 @@ func (s *Server) Stop() {
 type logger struct{ to *slog.Logger }
 
 func (l logger) Noticef(format string, v ...any) { l.to.Debug("nats: " + fmt.Sprintf(format, v...)) }
-func (l logger) Warnf(format string, v ...any)   { l.to.Warn("nats: " + fmt.Sprintf(format, v...)) }
 func (l logger) Errorf(format string, v ...any)  { l.to.Error("nats: " + fmt.Sprintf(format, v...)) }
 func (l logger) Fatalf(format string, v ...any)  { l.to.Error("nats: " + fmt.Sprintf(format, v...)) }
-func (l logger) Debugf(string, ...any)           {}
-func (l logger) Tracef(string, ...any)           {}
+
+func (l logger) Warnf(format string, v ...any) {
+	if strings.HasPrefix(format, "Maximum payloads over") { // of connections; here there is none
+		return
+	}
+	l.to.Warn("nats: " + fmt.Sprintf(format, v...))
+}
+
+func (l logger) Debugf(string, ...any) {}
+func (l logger) Tracef(string, ...any) {}

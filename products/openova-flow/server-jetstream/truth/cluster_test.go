@@ -23,10 +23,10 @@ var long = flag.Bool("long", false, "5,000 messages a second and every failure t
 // processes, which are ended, cut off and restarted meanwhile. In the end what was acknowledged, what each replica says and what each viewer
 // has folded are the same.
 func TestReplicasTellTheTruthThroughFailures(t *testing.T) {
-	const emitters, flows, viewers, batch = 8, 20, 200, 25
-	perSecond, pause, rounds := 1000, 1500*time.Millisecond, 1
+	const emitters, flows, viewers = 8, 20, 200
+	perSecond, batch, pause, rounds := 1000, 25, 1500*time.Millisecond, 1
 	if *long {
-		perSecond, pause, rounds = 5000, 4*time.Second, 2
+		perSecond, batch, pause, rounds = 5000, 50, 4*time.Second, 2
 	}
 	cluster := natstest.Start(t, 3)
 	var replicas []*process
@@ -54,7 +54,7 @@ func TestReplicasTellTheTruthThroughFailures(t *testing.T) {
 	var posted, watched sync.WaitGroup
 	var all []*emitter
 	for i := range emitters {
-		e := &emitter{number: i, flows: ids, urls: urls, client: client, batch: batch, every: time.Second * emitters * batch / time.Duration(perSecond)}
+		e := &emitter{number: i, flows: ids, urls: urls, client: client, batch: batch, every: time.Second * time.Duration(emitters*batch) / time.Duration(perSecond)}
 		all = append(all, e)
 		posted.Go(func() {
 			if err := e.run(posting, rand.New(rand.NewPCG(uint64(i), 3))); err != nil {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -183,6 +184,8 @@ func (c *config) embed(ctx context.Context, a *app.Config) (*nats.Conn, func(), 
 }
 
 func (c *config) connect(log *slog.Logger) (*nats.Conn, error) {
+	var told atomic.Value
+	told.Store("")
 	options := []nats.Option{
 		nats.Name("openova-flow-server-jetstream"), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
 		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(250*time.Millisecond, 250*time.Millisecond), nats.Timeout(3 * time.Second),
@@ -191,6 +194,11 @@ func (c *config) connect(log *slog.Logger) (*nats.Conn, error) {
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
 				log.Warn("the connection to NATS is lost", "err", err)
+			}
+		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
+			if text := err.Error(); text != told.Swap(text) { // tried all the time, and told when it changes
+				log.Warn("no connection to NATS", "err", err)
 			}
 		}),
 		nats.ReconnectHandler(func(conn *nats.Conn) { log.Info("connected to NATS", "server", conn.ConnectedServerName()) }),

@@ -20,6 +20,7 @@ import (
 type Cluster struct {
 	t     testing.TB
 	dir   string
+	extra string // further lines of each server's configuration
 	nodes []*node
 }
 
@@ -45,10 +46,18 @@ var build = sync.OnceValues(func() (string, error) {
 // Start starts n servers and waits until JetStream takes orders. They end with the test.
 func Start(t testing.TB, n int) *Cluster {
 	t.Helper()
+	c := StartWith(t, n, "")
+	c.awaitLeader()
+	return c
+}
+
+// StartWith starts n servers with further lines of configuration, and waits for nothing.
+func StartWith(t testing.TB, n int, extra string) *Cluster {
+	t.Helper()
 	if _, err := build(); err != nil {
 		t.Fatal(err)
 	}
-	c := &Cluster{t: t, dir: t.TempDir()}
+	c := &Cluster{t: t, dir: t.TempDir(), extra: extra}
 	for range n {
 		c.nodes = append(c.nodes, &node{client: freePort(t), route: freePort(t)})
 	}
@@ -60,7 +69,6 @@ func Start(t testing.TB, n int) *Cluster {
 			c.Kill(i)
 		}
 	})
-	c.awaitLeader()
 	return c
 }
 
@@ -86,8 +94,8 @@ func (c *Cluster) StartNode(i int) {
 		cluster = fmt.Sprintf("cluster { name: test, no_advertise: true, listen: \"127.0.0.1:%d\", routes: [%s] }\n", c.nodes[i].route, strings.Join(routes, ", "))
 	}
 	conf := filepath.Join(c.dir, fmt.Sprintf("n%d.conf", i))
-	text := fmt.Sprintf("server_name: n%d\nlisten: \"127.0.0.1:%d\"\nclient_advertise: \"127.0.0.1:%d\"\njetstream { store_dir: %q, sync_interval: \"1m\" }\n%s",
-		i, c.nodes[i].client, c.nodes[i].client, filepath.Join(c.dir, fmt.Sprintf("n%d", i)), cluster)
+	text := fmt.Sprintf("server_name: n%d\nlisten: \"127.0.0.1:%d\"\nclient_advertise: \"127.0.0.1:%d\"\njetstream { store_dir: %q, sync_interval: \"1m\" }\n%s%s\n",
+		i, c.nodes[i].client, c.nodes[i].client, filepath.Join(c.dir, fmt.Sprintf("n%d", i)), cluster, c.extra)
 	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 		c.t.Fatal(err)
 	}

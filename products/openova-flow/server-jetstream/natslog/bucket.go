@@ -20,6 +20,8 @@ import (
 const (
 	headPrefix = "h."
 	dataPrefix = "d."
+
+	barrierPrefix = "b." // written, to read what was written before
 )
 
 // head lists the checkpoints of a flow, oldest first.
@@ -48,35 +50,47 @@ func decodeHead(e jetstream.KeyValueEntry) (flowID string, h head, err error) {
 	return flowID, h, nil
 }
 
-// list returns the heads of all flows.
+// list returns the heads of all flows as they are now, or later. A server that answers may be behind the others, so what it says counts
+// only once it has what was just written.
 func (k *keeper) list(ctx context.Context) (map[string]head, error) {
-	w, err := k.log.bucket.Watch(ctx, headPrefix+">")
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	barrier := barrierPrefix + k.log.name
+	revision, err := k.log.bucket.Put(ctx, barrier, nil)
+	if err != nil {
+		return nil, err
+	}
+	w, err := k.log.bucket.WatchFiltered(ctx, []string{headPrefix + ">", barrier})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = w.Stop() }()
 	all := make(map[string]head)
-	for {
+	for reached, listed := false, false; !reached || !listed; {
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case e, ok := <-w.Updates():
-			if !ok {
+			switch {
+			case !ok:
 				return nil, errors.New("the list of checkpoints ended early")
+			case e == nil:
+				listed = true
+			case e.Key() == barrier:
+				reached = reached || e.Revision() >= revision
+			default:
+				flowID, h, err := decodeHead(e)
+				if err != nil {
+					return nil, err
+				}
+				all[flowID] = h
 			}
-			if e == nil {
-				return all, nil
-			}
-			flowID, h, err := decodeHead(e)
-			if err != nil {
-				return nil, err
-			}
-			all[flowID] = h
 		}
 	}
+	return all, k.purge(ctx, barrier)
 }
 
-// get returns the head of a flow, an empty one when there is none.
+// get returns the head of a flow, an empty one when there is none. It may be one that has been replaced.
 func (k *keeper) get(ctx context.Context, flowID string) (h head, err error) {
 	e, err := k.log.bucket.Get(ctx, headPrefix+token(flowID))
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
@@ -162,12 +176,12 @@ func (h *head) add(m mark) (dropped []mark) {
 }
 
 // purge removes keys without leaving a trace of each.
-func (k *keeper) purge(ctx context.Context, keys string) error {
+func (k *keeper) purge(ctx context.Context, keys string, options ...jetstream.StreamPurgeOpt) error {
 	s, err := k.log.js.Stream(ctx, "KV_"+k.log.bucketName())
 	if err != nil {
 		return err
 	}
-	return s.Purge(ctx, jetstream.WithPurgeSubject("$KV."+k.log.bucketName()+"."+keys))
+	return s.Purge(ctx, append(options, jetstream.WithPurgeSubject("$KV."+k.log.bucketName()+"."+keys))...)
 }
 
 // read returns a checkpoint.
@@ -213,5 +227,9 @@ func (k *keeper) drop(ctx context.Context, flowID string, seq uint64) error {
 	if err != nil || len(h.Marks) == 0 || h.Marks[len(h.Marks)-1].Seq > seq {
 		return err
 	}
-	return errors.Join(k.purge(ctx, headPrefix+token(flowID)), k.purge(ctx, dataPrefix+token(flowID)+".>"))
+	err = k.purge(ctx, headPrefix+token(flowID), jetstream.WithPurgeSequence(h.revision+1)) // and no later one
+	for _, m := range h.Marks {
+		err = errors.Join(err, k.purge(ctx, m.Data+">"))
+	}
+	return err
 }

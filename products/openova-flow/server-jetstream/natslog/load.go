@@ -28,18 +28,20 @@ func (f *feeder) meet(ctx context.Context, flowID string, seq uint64) error {
 	if known == nil {
 		f.load.met[flowID] = true
 		t := &tail{first: seq, begun: seq}
-		h := f.load.heads[flowID]
-		if marks := h.Marks; flowID != "" && len(marks) > 0 && seq > marks[len(marks)-1].First {
-			for i, m := range marks {
-				// All that the stream has dropped is older than this entry, and in the newest checkpoint.
-				if m.Seq+1 < seq && i < len(marks)-1 {
-					continue
-				}
-				if err := f.restore(ctx, flowID, m, t); err != nil {
-					return err
-				}
-				break
+		h, err := f.restore(ctx, flowID, f.load.heads[flowID], t, func(marks []mark) (mark, bool) {
+			if flowID == "" || len(marks) == 0 || seq <= marks[len(marks)-1].First {
+				return mark{}, false
 			}
+			// All that the stream has dropped is older than this entry, and in the newest checkpoint.
+			for _, m := range marks {
+				if m.Seq+1 >= seq {
+					return m, true
+				}
+			}
+			return marks[len(marks)-1], true
+		})
+		if err != nil {
+			return err
 		}
 		t.cover(h)
 		l.mu.Lock()
@@ -52,15 +54,43 @@ func (f *feeder) meet(ctx context.Context, flowID string, seq uint64) error {
 	return nil
 }
 
-// restore gives the hub a checkpoint.
-func (f *feeder) restore(ctx context.Context, flowID string, m mark, t *tail) error {
-	c, err := f.log.keep.read(ctx, flowID, m)
-	if err != nil {
-		return err
+// restore gives the hub the checkpoint that is chosen from those of a flow, if one is, and returns the head that it is listed in: between
+// the listing and the reading it may have been replaced by newer ones, or dropped with its flow.
+func (f *feeder) restore(ctx context.Context, flowID string, h head, t *tail, choose func([]mark) (mark, bool)) (head, error) {
+	for attempt := 0; ; attempt++ {
+		m, ok := choose(h.Marks)
+		if !ok {
+			return h, nil
+		}
+		c, err := f.log.keep.read(ctx, flowID, m)
+		if err == nil {
+			if have := f.hub.Incarnation(flowID); have != hub.NoIncarnation && have != c.Incarnation {
+				f.hub.Apply(hub.Entry{Seq: int64(max(f.log.applied, f.before, 1)), Command: hub.Command{Kind: hub.KindDelete, Post: hub.Post{FlowID: flowID}}})
+			}
+			f.hub.Replace(c)
+			t.restored, t.first = m.Seq, m.First
+			return h, nil
+		}
+		if !errors.Is(err, jetstream.ErrKeyNotFound) || attempt == readAttempts {
+			return h, err
+		}
+		if !sleep(ctx, retryWait/10) {
+			return h, ctx.Err()
+		}
+		if h, err = f.log.keep.get(ctx, flowID); err != nil {
+			return h, err
+		}
 	}
-	f.hub.Replace(c)
-	t.restored, t.first = m.Seq, m.First
-	return nil
+}
+
+// readAttempts is how many times a checkpoint is looked for that is listed and not there.
+const readAttempts = 200
+
+func newest(marks []mark) (mark, bool) {
+	if len(marks) == 0 {
+		return mark{}, false
+	}
+	return marks[len(marks)-1], true
 }
 
 // finish ends loading: from here on the hub answers.
@@ -82,7 +112,8 @@ func (f *feeder) finish(ctx context.Context) error {
 	for flowID, h := range f.load.heads { // the stream has nothing of them
 		if !f.load.met[flowID] && len(h.Marks) > 0 {
 			t := &tail{}
-			if err := f.restore(ctx, flowID, h.Marks[len(h.Marks)-1], t); err != nil {
+			h, err := f.restore(ctx, flowID, h, t, newest)
+			if err != nil {
 				return err
 			}
 			t.cover(h)
@@ -102,14 +133,14 @@ func (f *feeder) finish(ctx context.Context) error {
 func (f *feeder) again(ctx context.Context, flowID string) error {
 	l := f.log
 	l.reloaded.Add(1)
-	h, err := l.keep.get(ctx, flowID)
-	if err != nil || len(h.Marks) == 0 {
-		return errors.Join(err, errors.New("a flow has lost entries and has no checkpoint"))
+	heads, err := l.keep.list(ctx)
+	if err != nil {
+		return err
 	}
 	f.hub.Apply(hub.Entry{Seq: int64(l.applied), Command: hub.Command{Kind: hub.KindDelete, Post: hub.Post{FlowID: flowID}}})
 	t := &tail{}
-	newest := h.Marks[len(h.Marks)-1]
-	if err := f.restore(ctx, flowID, newest, t); err != nil {
+	h, err := f.restore(ctx, flowID, heads[flowID], t, newest)
+	if err != nil {
 		return err
 	}
 	t.cover(h)
@@ -117,7 +148,7 @@ func (f *feeder) again(ctx context.Context, flowID string) error {
 	l.flows[flowID] = t
 	l.mu.Unlock()
 	upTo := l.applied
-	for seq := newest.Seq + 1; seq <= upTo; {
+	for seq := t.restored + 1; seq <= upTo; {
 		m, err := l.stream.GetMsg(ctx, seq, jetstream.WithGetMsgSubject(l.subjectOf(flowID)))
 		if errors.Is(err, jetstream.ErrMsgNotFound) || err == nil && m.Sequence > upTo {
 			break
@@ -144,23 +175,19 @@ func (f *feeder) bridge(ctx context.Context, seq uint64) error {
 		return err
 	}
 	restored := int64(0)
+	f.before = seq - 1 // an entry that is not there: its number is free
 	for flowID, h := range heads {
-		if len(h.Marks) == 0 {
-			continue
-		}
-		newest := h.Marks[len(h.Marks)-1]
-		if newest.Seq <= l.applied {
-			continue
-		}
-		c, err := l.keep.read(ctx, flowID, newest)
+		t := &tail{}
+		h, err := f.restore(ctx, flowID, h, t, func(marks []mark) (mark, bool) {
+			m, ok := newest(marks)
+			return m, ok && m.Seq > l.applied
+		})
 		if err != nil {
 			return err
 		}
-		if have := f.hub.Incarnation(flowID); have != hub.NoIncarnation && have != c.Incarnation {
-			f.hub.Apply(hub.Entry{Seq: int64(seq) - 1, Command: hub.Command{Kind: hub.KindDelete, Post: hub.Post{FlowID: flowID}}})
+		if t.restored == 0 {
+			continue
 		}
-		f.hub.Replace(c)
-		t := &tail{restored: newest.Seq, first: newest.First}
 		t.cover(h)
 		l.mu.Lock()
 		l.flows[flowID] = t

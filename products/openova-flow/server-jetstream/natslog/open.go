@@ -76,8 +76,9 @@ func (l *Log) streamConfig() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: l.streamName(), Description: "the changes of all flows, in order", Subjects: []string{l.cfg.Name + ".log.*"},
 		Storage: jetstream.FileStorage, Replicas: l.cfg.Replicas, Discard: jetstream.DiscardOld,
-		MaxMsgsPerSubject: int64(l.cfg.held()), Duplicates: 2 * time.Minute, AllowDirect: true,
-		Metadata: map[string]string{identityKey: hex.EncodeToString(b[:])},
+		MaxMsgsPerSubject: int64(l.cfg.held()), Duplicates: 2 * time.Minute,
+		AllowDirect: false, // a server that is behind would say that an entry is not there
+		Metadata:    map[string]string{identityKey: hex.EncodeToString(b[:])},
 		// Numbers start from the clock, as those of a server without a log do: they go up even when the stream is made anew.
 		FirstSeq: uint64(time.Now().UnixMicro()) >> 15,
 	}

@@ -145,10 +145,11 @@ func fatal(format string, args ...any) error { return &fatalError{fmt.Errorf(for
 
 // feeder is the one that applies entries.
 type feeder struct {
-	log  *Log
-	hub  *hub.Hub
-	upTo uint64 // what is in the log when it starts
-	load loading
+	log    *Log
+	hub    *hub.Hub
+	upTo   uint64 // what is in the log when it starts
+	before uint64 // the entry before the one that is to be applied
+	load   loading
 }
 
 // begin finds out what there is to load.

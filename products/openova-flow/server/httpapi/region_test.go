@@ -167,6 +167,24 @@ func TestPostsCarryALease(t *testing.T) {
 	}
 }
 
+func TestALeaseOfAnotherRegionIsNotForABoundToken(t *testing.T) {
+	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
+	put := e.do("PUT", "/v1/flows/F/regions/r1", `{"cluster":"one"}`, append(ofR1.bearer(), "Content-Type", asJSON)...)
+	var lease struct{ Lease string }
+	if err := json.Unmarshal([]byte(put.body), &lease); err != nil || lease.Lease == "" {
+		t.Fatal(put.body, err)
+	}
+	for who, want := range map[*entry]int{&ofR1: 200, &ofR2: 409, &adminR1: 200, &writer: 200, &admin: 200} {
+		region := "r1"
+		if who == &ofR2 {
+			region = "r2"
+		}
+		if a := e.as(*who, "POST", "/v1/flows/F/events", upsertOf("F", region+"/b", region), "Flow-Lease", lease.Lease); a.status != want {
+			t.Errorf("%s: %d %s", who.name, a.status, a.body)
+		}
+	}
+}
+
 // TestRegionsOnStreams has many readers of both kinds: each is told of each change once.
 func TestRegionsOnStreams(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {

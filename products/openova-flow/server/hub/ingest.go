@@ -84,13 +84,13 @@ func (h *Hub) ingest(t *topic, apply func() (Receipt, error)) (r Receipt, err er
 
 func (h *Hub) ingestLocked(t *topic, p Post) (Receipt, error) {
 	if last := t.repeated(p); last != nil {
-		t.renew(t.leased(p.Lease), h.nowMs())
+		t.renew(t.leased(p), h.nowMs())
 		return last.receipt, nil
 	}
 	if err := cmp.Or(t.conditions(p), h.admits(p, t)); err != nil {
 		return Receipt{Incarnation: t.incarnation}, err
 	}
-	t.renew(t.leased(p.Lease), h.nowMs())
+	t.renew(t.leased(p), h.nowMs())
 	if t.state == nil && onlyDeletes(p.Messages) {
 		return h.nothing(p), nil
 	}
@@ -137,7 +137,7 @@ func (t *topic) conditions(p Post) error {
 	if last := t.emitters[p.Stamp.Name]; p.Stamp.Name != "" && last != nil && !p.Stamp.newerThan(last.stamp) {
 		return &EmitterError{Got: p.Stamp, Last: last.stamp}
 	}
-	if p.Lease != "" && t.leased(p.Lease) == nil {
+	if p.Lease != "" && t.leased(p) == nil {
 		return &LeaseError{}
 	}
 	return nil

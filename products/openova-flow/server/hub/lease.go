@@ -243,10 +243,10 @@ func (t *topic) findClaim(region string) (at int, found bool) {
 	return slices.BinarySearchFunc(t.claims(), region, func(c *claim, r string) int { return strings.Compare(c.region, r) })
 }
 
-// leased returns the claim that has a lease, or nil. t.mu is held.
-func (t *topic) leased(lease string) *claim {
+// leased returns the claim that has the lease of a request, or nil: one that is bound to regions has none of others. t.mu is held.
+func (t *topic) leased(p Post) *claim {
 	for _, c := range t.claims() {
-		if c.lease == lease {
+		if c.lease == p.Lease && (p.Regions == nil || slices.Contains(p.Regions, c.region)) {
 			return c
 		}
 	}

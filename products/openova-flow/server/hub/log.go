@@ -118,13 +118,13 @@ func (h *Hub) applyPost(p Post, e Entry, under *place) (Receipt, error) {
 		t := h.ensure(p.FlowID)
 		r, err, again := h.ingest(t, func() (Receipt, error) {
 			if last := t.repeated(p); last != nil {
-				t.renew(t.leased(p.Lease), e.At)
+				t.renew(t.leased(p), e.At)
 				return last.receipt, nil
 			}
 			if err := t.conditions(p); err != nil {
 				return Receipt{Incarnation: t.incarnation}, err
 			}
-			t.renew(t.leased(p.Lease), e.At)
+			t.renew(t.leased(p), e.At)
 			if t.state == nil && onlyDeletes(p.Messages) {
 				return Receipt{Seq: b.last(), Incarnation: NoIncarnation}, nil
 			}

@@ -161,12 +161,16 @@ func TestFastStreamsAreCounted(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		conn, _ := e.raw(streamF)
-		if m := e.do("GET", "/metrics", "").body; !strings.Contains(m, "\nopenova_flow_subscribers 1\n") {
+		many, _ := e.raw("/v1/stream")
+		if m := e.do("GET", "/metrics", "").body; !strings.Contains(m, "\nopenova_flow_subscribers 2\n") {
 			t.Error("an open stream is not counted")
 		}
 		conn.Close()
-		until(t, "the stream is counted as answered", func() bool {
-			return strings.Contains(e.do("GET", "/metrics", "").body, `openova_flow_http_requests_total{route="stream",method="GET",code="200"} 1`)
-		})
+		many.Close()
+		for _, route := range []string{"stream", "streams"} {
+			until(t, route+" is counted as answered", func() bool {
+				return strings.Contains(e.do("GET", "/metrics", "").body, `openova_flow_http_requests_total{route="`+route+`",method="GET",code="200"} 1`)
+			})
+		}
 	})
 }

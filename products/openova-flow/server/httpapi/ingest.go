@@ -135,7 +135,6 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 		return nil, "", s.busy()
 	}
 	body = make([]byte, 0, want)
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.ReadTimeout))
 	in := http.MaxBytesReader(w, r.Body, limit)
 	for {
 		if len(body) == cap(body) {
@@ -155,7 +154,7 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 		var over *http.MaxBytesError
 		switch {
 		case errors.Is(err, io.EOF):
-			return body, contentType, problem{} // net/http sets the deadline of the next request
+			return body, contentType, problem{}
 		case errors.As(err, &over):
 			return body, "", tooLarge
 		case errors.Is(err, os.ErrDeadlineExceeded):
@@ -163,7 +162,7 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 		case err != nil:
 			return body, "", problem{Status: http.StatusBadRequest, Detail: "the body ended early: " + err.Error()}
 		case r.ContentLength >= 0 && int64(len(body)) == r.ContentLength:
-			return body, contentType, problem{} // net/http sets the deadline of the next request
+			return body, contentType, problem{}
 		}
 	}
 }

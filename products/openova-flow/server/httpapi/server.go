@@ -146,6 +146,9 @@ func (rt route) handler(method string) handler {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	cw := &countingWriter{ResponseWriter: w, timeout: s.cfg.WriteTimeout}
 	secure(w.Header(), r)
+	if r.ContentLength != 0 { // net/http reads what of a body nobody wants, before it answers; it sets the deadline of the next request
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.ReadTimeout))
+	}
 	name := "none"
 	if inside, ok := s.inside(r); ok {
 		name = s.answer(cw, inside)

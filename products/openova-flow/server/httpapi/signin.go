@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
 )
@@ -45,7 +44,6 @@ func (s *Server) signInPage(w http.ResponseWriter, r *http.Request) {
 
 // signIn takes the token of the form over into a cookie.
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.ReadTimeout))
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
 		writeProblem(w, problem{Status: http.StatusBadRequest, Detail: "post the form of GET /sign-in, as application/x-www-form-urlencoded with token and next"})

@@ -349,7 +349,7 @@ func TestRefusalsAreCountedAndLoggedWithoutTokens(t *testing.T) {
 		e.do("GET", "/v1/flows", "", "Authorization", "Bearer very-secret")
 	}
 	e.do("GET", "/v1/flows", "")
-	e.as(reader, "DELETE", "/v1/flows/F", "")
+	e.as(reader, "DELETE", "/v1/flows/F", "") // is told, though others who are not known fill the log
 	e.as(admin, "DELETE", "/v1/flows/F/regions/r2", "")
 	e.as(writer, "DELETE", "/v1/flows/F", "")
 	e.as(writer, "DELETE", "/v1/flows/F", "")
@@ -363,6 +363,8 @@ func TestRefusalsAreCountedAndLoggedWithoutTokens(t *testing.T) {
 	log := e.log.String()
 	for _, want := range []string{
 		`msg="access refused" refusal.reason=region refusal.name=of-r1 refusal.field=nodes[0].id refusal.line=1 method=POST route=events flow=F peer=127.0.0.1`,
+		`msg="access refused" refusal.reason=scope refusal.name=reader method=DELETE route=flow flow=F peer=127.0.0.1`,
+		`msg="access refused" refusal.reason=unknown refusal.name="" method=GET route=flows`,
 		`msg="region deleted" by=admin flow=F region=r2 nodes=1`,
 		`msg="flow deleted" by=writer flow=F existed=true`,
 		`msg="flow deleted" by=writer flow=F existed=false`,

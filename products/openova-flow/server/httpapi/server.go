@@ -80,7 +80,8 @@ type Server struct {
 	history  chan struct{} // a place for each answer about the past that is being made
 	metrics  metrics
 	refusals logLimiter
-	denials  logLimiter
+	denials  map[auth.Reason]*logLimiter // one for each, so that who is not known keeps nobody out of the log
+	endings  logLimiter
 	fan      *fan
 }
 
@@ -90,6 +91,10 @@ const maxHistories = 8
 // New returns a Server over a hub. It is not ready until SetReady(true).
 func New(h *hub.Hub, cfg Config) *Server {
 	s := &Server{cfg: cfg.withDefaults(), hub: h, metrics: newMetrics(), history: make(chan struct{}, maxHistories)}
+	s.denials = make(map[auth.Reason]*logLimiter)
+	for _, reason := range auth.Reasons {
+		s.denials[reason] = new(logLimiter)
+	}
 	s.fan = newFan(s)
 	return s
 }

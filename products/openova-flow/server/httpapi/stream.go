@@ -61,7 +61,7 @@ func (s *Server) leave(reader *hub.Reader, session *auth.Session) {
 	session.Close()
 	if err := session.Err(); err != nil {
 		s.metrics.revoked.Add(1)
-		if missed, ok := s.denials.allow(time.Now()); ok {
+		if missed, ok := s.endings.allow(time.Now()); ok {
 			s.cfg.Logger.Info("stream ended with what its credential allows", "refusal", err, "unlogged", missed)
 		}
 	}

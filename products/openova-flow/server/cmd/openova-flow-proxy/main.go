@@ -22,8 +22,10 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/proxy"
 )
 
-// shutdownTimeout bounds how long requests in flight may take to finish.
-const shutdownTimeout = 5 * time.Second
+const (
+	shutdownTimeout = 5 * time.Second  // how long requests in flight may take to finish
+	bodyTimeout     = 30 * time.Second // how long the body of a request may take to arrive
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -71,10 +73,20 @@ func under(prefix string, flows http.Handler) http.Handler {
 	})
 }
 
+// timed gives the body of a request so long to arrive. net/http reads one that nobody wants, too, before it answers.
+func timed(limit time.Duration, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 {
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(limit))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 // serve serves until ctx ends; then streams end and requests in flight finish.
 func serve(ctx context.Context, listener net.Listener, h http.Handler, closeStreams func(), log *slog.Logger) error {
 	srv := &http.Server{
-		Handler:           h,
+		Handler:           timed(bodyTimeout, h),
 		ReadHeaderTimeout: 10 * time.Second,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,

@@ -110,6 +110,34 @@ func TestStreamOfManyRefusals(t *testing.T) {
 	}
 }
 
+func TestNamedSelectionsKeepNobodyFromAllFlows(t *testing.T) {
+	e := guard(t, hub.Config{}, httpapi.Config{}, "")
+	open := func(who entry, path string) int {
+		req, _ := http.NewRequest("GET", e.url+path, nil)
+		req.Header.Set("Authorization", who.bearer()[1])
+		resp, err := e.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp.StatusCode
+	}
+	full := 0
+	for i := range 130 {
+		if open(reader, fmt.Sprintf("/v1/stream?flow=f%d", i)) == http.StatusServiceUnavailable {
+			full++
+		}
+	}
+	if full == 0 {
+		t.Error("as many selections as one likes may be named")
+	}
+	for _, who := range []entry{onlyF, admin} {
+		if got := open(who, "/v1/stream"); got != http.StatusOK {
+			t.Errorf("all flows of %s: %d", who.name, got)
+		}
+	}
+}
+
 func TestSnapshotsAreCompressedForWhoeverTakesIt(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	e.post(upsert(node("a", strings.Repeat("x", 1000))))

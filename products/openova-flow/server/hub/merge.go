@@ -13,10 +13,12 @@ import (
 type Selection struct {
 	Key   string                   // selections with equal keys have the same flows
 	Match func(flowID string) bool // must always answer the same
+	Named bool                     // by who asks, who may name any: so that these keep out no others there may be fewer of them
 }
 
 const (
-	maxMerges    = 128     // selections that are followed at one moment
+	maxMerges    = 128     // selections that are followed at one moment, and
+	maxNamed     = 96      // how many of them may be named
 	mergeEntries = 4096    // messages that a merge holds for its readers, and
 	mergeBytes   = 1 << 20 // bytes of their frames; what it has lost is still in the rings of the flows
 )
@@ -60,7 +62,7 @@ func (s *merges) enter(h *Hub, sel Selection) (*merge, error) {
 	s.mu.Lock()
 	m := s.byKey[sel.Key]
 	if m == nil {
-		if len(s.byKey) == maxMerges {
+		if len(s.byKey) == maxMerges || sel.Named && s.named() == maxNamed {
 			s.mu.Unlock()
 			return nil, &LimitError{Server: true, Detail: "the server is followed by as many different selections of flows as it can"}
 		}
@@ -75,6 +77,16 @@ func (s *merges) enter(h *Hub, sel Selection) (*merge, error) {
 	s.mu.Unlock()
 	m.once.Do(m.attach)
 	return m, nil
+}
+
+// named is how many of the selections are. s.mu is held.
+func (s *merges) named() (n int) {
+	for _, m := range s.byKey {
+		if m.selection.Named {
+			n++
+		}
+	}
+	return n
 }
 
 // join makes a flow that comes to be part of the merges that select it. t.mu is held.

@@ -12,10 +12,38 @@ import (
 
 // loading is what a log knows while it loads.
 type loading struct {
-	heads map[string]head // the checkpoints that there were when it started
-	late  map[string]bool // flows that have got an entry since
-	met   map[string]bool // flows that the stream has an entry of
-	since time.Time
+	heads  map[string]head // the checkpoints that there were when it started
+	late   map[string]bool // flows that have got an entry since
+	met    map[string]bool // flows that the stream has an entry of
+	target uint64          // the entry to read up to
+	since  time.Time
+}
+
+// arrive ends loading once it is time; pending is how many entries there are still to read, as far as the server says that hands them out.
+// What the stream drops before it is read shows only by the entries that came for it. So all is read that has come by the time when what
+// there was at first has been read. What is dropped of that in turn is a gap, as there is nothing else that was dropped before.
+func (f *feeder) arrive(ctx context.Context, pending uint64) error {
+	l := f.log
+	for !l.loaded.Load() {
+		if l.applied < f.load.target {
+			if pending > 0 {
+				return nil
+			}
+			_, err := l.stream.GetMsg(ctx, l.applied+1, jetstream.WithGetMsgSubject(l.cfg.Name+".log.*"))
+			if !errors.Is(err, jetstream.ErrMsgNotFound) {
+				return err // there is more, or it is not known: that server is behind
+			}
+		}
+		if f.gapless {
+			return f.finish(ctx)
+		}
+		info, err := l.stream.Info(ctx)
+		if err != nil {
+			return err
+		}
+		f.gapless, f.load.target = true, info.State.LastSeq
+	}
+	return nil
 }
 
 // meet prepares for the first entry of a flow that the stream has, which is number seq: the hub gets the oldest checkpoint of it after
@@ -110,7 +138,7 @@ func (f *feeder) finish(ctx context.Context) error {
 		delete(f.load.late, flowID)
 	}
 	for flowID, h := range f.load.heads { // the stream has nothing of them
-		if !f.load.met[flowID] && len(h.Marks) > 0 {
+		if !f.load.met[flowID] && l.flows[flowID] == nil && len(h.Marks) > 0 {
 			t := &tail{}
 			h, err := f.restore(ctx, flowID, h, t, newest)
 			if err != nil {

@@ -145,11 +145,12 @@ func fatal(format string, args ...any) error { return &fatalError{fmt.Errorf(for
 
 // feeder is the one that applies entries.
 type feeder struct {
-	log    *Log
-	hub    *hub.Hub
-	upTo   uint64 // what is in the log when it starts
-	before uint64 // the entry before the one that is to be applied
-	load   loading
+	log     *Log
+	hub     *hub.Hub
+	upTo    uint64 // what is in the log when it starts
+	before  uint64 // the entry before the one that is to be applied
+	gapless bool   // from here on an entry that is not there was dropped since
+	load    loading
 }
 
 // begin finds out what there is to load.
@@ -165,14 +166,11 @@ func (f *feeder) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.load = loading{heads: heads, since: time.Now(), late: make(map[string]bool), met: make(map[string]bool)}
+	f.load = loading{heads: heads, target: info.State.LastSeq, since: time.Now(), late: make(map[string]bool), met: make(map[string]bool)}
 	f.upTo = info.State.LastSeq
 	l.mu.Lock()
 	l.applied = max(info.State.FirstSeq, 1) - 1
 	l.mu.Unlock()
-	if info.State.Msgs == 0 {
-		return f.finish(ctx)
-	}
 	return nil
 }
 
@@ -189,8 +187,8 @@ func (f *feeder) read(ctx context.Context) error {
 		return err
 	}
 	defer messages.Stop()
-	if info := c.CachedInfo(); info != nil && info.NumPending == 0 && !l.loaded.Load() {
-		if err := f.finish(ctx); err != nil {
+	if info := c.CachedInfo(); info != nil {
+		if err := f.arrive(ctx, info.NumPending); err != nil {
 			return err
 		}
 	}
@@ -206,10 +204,8 @@ func (f *feeder) read(ctx context.Context) error {
 		if err := f.take(ctx, m, meta); err != nil {
 			return err
 		}
-		if !l.loaded.Load() && (meta.Sequence.Stream >= f.upTo || meta.NumPending == 0) {
-			if err := f.finish(ctx); err != nil {
-				return err
-			}
+		if err := f.arrive(ctx, meta.NumPending); err != nil {
+			return err
 		}
 	}
 }
@@ -221,14 +217,15 @@ func (f *feeder) take(ctx context.Context, m jetstream.Msg, meta *jetstream.MsgM
 		return nil
 	}
 	flowID := l.flowOfSubject(m.Subject())
-	if l.loaded.Load() {
-		if seq > l.applied+1 {
-			if err := f.bridge(ctx, seq); err != nil {
-				return err
-			}
+	if f.gapless && seq > l.applied+1 {
+		if err := f.bridge(ctx, seq); err != nil {
+			return err
 		}
-	} else if err := f.meet(ctx, flowID, seq); err != nil {
-		return err
+	}
+	if !l.loaded.Load() {
+		if err := f.meet(ctx, flowID, seq); err != nil {
+			return err
+		}
 	}
 	return f.apply(m, meta, flowID)
 }

@@ -18,11 +18,16 @@ import (
 // The bucket has two kinds of keys: the head of a flow, which lists its checkpoints and is only replaced by compare-and-set, and the data
 // of a checkpoint, written once, before the head lists it, in as many pieces as payloads need.
 const (
-	headPrefix = "h."
-	dataPrefix = "d."
+	headKind = "h."
+	dataKind = "d."
 
 	barrierPrefix = "b." // written, to read what was written before
 )
+
+// keys is what the keys of a kind begin with. Those of another stream of this name are others: what came after them is lost with it.
+func (l *Log) keys(kind string) string { return kind + l.identity + "." }
+
+func (l *Log) headOf(flowID string) string { return l.keys(headKind) + token(flowID) }
 
 // head lists the checkpoints of a flow, oldest first.
 type head struct {
@@ -39,7 +44,7 @@ type mark struct {
 }
 
 func decodeHead(e jetstream.KeyValueEntry) (flowID string, h head, err error) {
-	flowID = flowOf(strings.TrimPrefix(e.Key(), headPrefix))
+	flowID = flowOf(e.Key()[strings.LastIndexByte(e.Key(), '.')+1:])
 	h.revision = e.Revision()
 	if e.Operation() != jetstream.KeyValuePut {
 		return flowID, h, nil
@@ -60,7 +65,7 @@ func (k *keeper) list(ctx context.Context) (map[string]head, error) {
 	if err != nil {
 		return nil, err
 	}
-	w, err := k.log.bucket.WatchFiltered(ctx, []string{headPrefix + ">", barrier})
+	w, err := k.log.bucket.WatchFiltered(ctx, []string{k.log.keys(headKind) + ">", barrier})
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +97,7 @@ func (k *keeper) list(ctx context.Context) (map[string]head, error) {
 
 // get returns the head of a flow, an empty one when there is none. It may be one that has been replaced.
 func (k *keeper) get(ctx context.Context, flowID string) (h head, err error) {
-	e, err := k.log.bucket.Get(ctx, headPrefix+token(flowID))
+	e, err := k.log.bucket.Get(ctx, k.log.headOf(flowID))
 	if errors.Is(err, jetstream.ErrKeyNotFound) {
 		return head{}, nil
 	}
@@ -112,7 +117,8 @@ func (k *keeper) write(ctx context.Context, c *hub.Checkpoint, m mark) (head, er
 	if err := errors.Join(out.Write(c), out.Close(c.Seq), z.Close()); err != nil {
 		return head{}, err
 	}
-	m.Data = fmt.Sprintf("%s%s.%d.%s.", dataPrefix, token(c.FlowID), m.Seq, l.name)
+	// No two writes share a key, nor two of one entry: the one that is not listed is dropped.
+	m.Data = fmt.Sprintf("%s%s.%d.%s-%d.", l.keys(dataKind), token(c.FlowID), m.Seq, l.name, l.tokens.Add(1))
 	for piece := range slices.Chunk(data.Bytes(), int(l.cfg.Conn.MaxPayload())-headRoom) {
 		if _, err := l.bucket.Put(ctx, m.Data+fmt.Sprint(m.Pieces), piece); err != nil {
 			return head{}, err
@@ -133,9 +139,9 @@ func (k *keeper) write(ctx context.Context, c *hub.Checkpoint, m mark) (head, er
 			return head{}, err
 		}
 		if h.revision == 0 {
-			h.revision, err = l.bucket.Create(ctx, headPrefix+token(c.FlowID), text)
+			h.revision, err = l.bucket.Create(ctx, l.headOf(c.FlowID), text)
 		} else {
-			h.revision, err = l.bucket.Update(ctx, headPrefix+token(c.FlowID), text, h.revision)
+			h.revision, err = l.bucket.Update(ctx, l.headOf(c.FlowID), text, h.revision)
 		}
 		if errors.Is(err, jetstream.ErrKeyExists) || isConflict(err) {
 			continue // another replica was first: see what holds now
@@ -227,7 +233,7 @@ func (k *keeper) drop(ctx context.Context, flowID string, seq uint64) error {
 	if err != nil || len(h.Marks) == 0 || h.Marks[len(h.Marks)-1].Seq > seq {
 		return err
 	}
-	err = k.purge(ctx, headPrefix+token(flowID), jetstream.WithPurgeSequence(h.revision+1)) // and no later one
+	err = k.purge(ctx, k.log.headOf(flowID), jetstream.WithPurgeSequence(h.revision+1)) // and no later one
 	for _, m := range h.Marks {
 		err = errors.Join(err, k.purge(ctx, m.Data+">"))
 	}

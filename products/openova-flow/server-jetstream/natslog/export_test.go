@@ -1,5 +1,11 @@
 package natslog
 
+import (
+	"context"
+
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
 // Hold keeps entries from being applied until the function that it returns is called, and what has been read is read again then.
 func (l *Log) Hold() (release func()) {
 	l.keep.step.Lock()
@@ -18,3 +24,8 @@ func (l *Log) Reading() bool {
 
 // Reloaded returns how many flows were loaded a second time because the stream dropped entries of them meanwhile.
 func (l *Log) Reloaded() int64 { return l.reloaded.Load() }
+
+// Checkpoint writes the state of a flow down, as a keeper does.
+func (l *Log) Checkpoint(h *hub.Hub, flowID string) {
+	l.keep.checkpoint(context.Background(), h, flowID)
+}

@@ -220,7 +220,7 @@ func (k *keeper) watch(ctx context.Context) error {
 }
 
 func (k *keeper) follow(ctx context.Context) error {
-	w, err := k.log.bucket.Watch(ctx, headPrefix+">", jetstream.UpdatesOnly())
+	w, err := k.log.bucket.Watch(ctx, k.log.keys(headKind)+">", jetstream.UpdatesOnly())
 	if err != nil {
 		return err
 	}

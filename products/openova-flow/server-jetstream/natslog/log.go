@@ -34,6 +34,7 @@ type Log struct {
 	stream   jetstream.Stream // set by Run, before it has loaded anything
 	bucket   jetstream.KeyValue
 	identity string // of the stream: two streams of one name are not the same log
+	missed   int    // how many times the bucket was not there though it should be
 
 	loaded   atomic.Bool
 	started  chan struct{}         // closed when stream and bucket are there

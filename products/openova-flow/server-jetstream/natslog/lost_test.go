@@ -1,10 +1,17 @@
 package natslog_test
 
 import (
+	"context"
 	"fmt"
+	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/natslog"
+	"github.com/openova-io/openova/products/openova-flow/server-jetstream/natsserver"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
@@ -33,4 +40,151 @@ func TestWhatIsDroppedJustBeforeItIsReadIsNotMissing(t *testing.T) {
 	release()
 	eventually(t, "loaded", func() bool { return late.log.Status().Loaded })
 	same(t, late, here, false)
+}
+
+// admin is somebody with rights to all of JetStream.
+func admin(t *testing.T, s *natsserver.Server) jetstream.JetStream {
+	t.Helper()
+	conn, err := s.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	js, err := jetstream.New(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+// TestCheckpointsOfAnotherStreamAreNotTaken deletes the stream and leaves its checkpoints: what came after them is lost, so no flow may come
+// back as if nothing was.
+func TestCheckpointsOfAnotherStreamAreNotTaken(t *testing.T) {
+	s := startNATS(t, t.TempDir())
+	cfg := hub.Config{RingCapacity: 8}
+	r := start(t, s, cfg)
+	var first hub.Receipt
+	for i := range 4 {
+		first = post(t, r, "F", fmt.Sprint(i), "running")
+	}
+	r.stop()
+	js := admin(t, s)
+	if err := js.DeleteStream(t.Context(), "OPENOVA_FLOW"); err != nil {
+		t.Fatal(err)
+	}
+	r = start(t, s, cfg)
+	if got := r.Incarnation("F"); got != hub.NoIncarnation {
+		t.Errorf("flow F is there, as incarnation %s, though what came since may be lost", got)
+	}
+	if second := post(t, r, "F", "a", "running"); second.Incarnation == first.Incarnation {
+		t.Errorf("it goes on as %v, was %v", second, first)
+	}
+	r.stop()
+	bucket, err := js.KeyValue(t.Context(), "openova-flow-checkpoints")
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := bucket.Keys(t.Context())
+	if err != nil || len(keys) != 2 {
+		t.Errorf("there are %v, %v; want one checkpoint", keys, err)
+	}
+}
+
+// TestWithoutItsCheckpointsAStreamIsNotUsed deletes the bucket: what the stream has dropped was there alone.
+func TestWithoutItsCheckpointsAStreamIsNotUsed(t *testing.T) {
+	s := startNATS(t, t.TempDir())
+	js := admin(t, s)
+	run := func() (string, error) {
+		conn, err := s.Connect()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		log, err := natslog.New(natslog.Config{Conn: conn, RingCapacity: 1, Logger: quiet(t)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), within)
+		defer cancel()
+		h := hub.New(hub.Config{RingCapacity: 1, Log: log})
+		went := make(chan error, 1)
+		go func() { went <- log.Run(ctx, h) }()
+		eventually(t, "loaded or ended", func() bool { return log.Status().Loaded || len(went) > 0 })
+		if log.Status().Loaded {
+			many(t, &replica{Hub: h, log: log}, "F", 300)
+			if err := js.DeleteKeyValue(ctx, "openova-flow-checkpoints"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return h.Incarnation("F"), <-went
+	}
+	if _, err := run(); err == nil || !strings.Contains(err.Error(), "bucket openova-flow-checkpoints is not the one") {
+		t.Errorf("while it is used: %v", err)
+	}
+	incarnation, err := run()
+	if err == nil || !strings.Contains(err.Error(), "bucket openova-flow-checkpoints is not there") || incarnation != hub.NoIncarnation {
+		t.Errorf("at the start: %v, F is %s", err, incarnation)
+	}
+	if err := js.DeleteStream(t.Context(), "OPENOVA_FLOW"); err != nil {
+		t.Fatal(err)
+	}
+	post(t, start(t, s, hub.Config{}), "F", "a", "running")
+}
+
+// TestLimitsThatLoseEntriesAreLifted sets limits on the stream, as somebody may who looks after disks: before a replica starts, and while it runs.
+func TestLimitsThatLoseEntriesAreLifted(t *testing.T) {
+	s := startNATS(t, t.TempDir())
+	r := start(t, s, hub.Config{})
+	post(t, r, "F", "a", "running")
+	js := admin(t, s)
+	limit := func() {
+		stream, err := js.Stream(t.Context(), "OPENOVA_FLOW")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := stream.CachedInfo().Config
+		cfg.MaxAge, cfg.MaxBytes, cfg.MaxMsgs = time.Hour, 1<<30, 1<<20
+		if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	lifted := func() bool {
+		stream, err := js.Stream(t.Context(), "OPENOVA_FLOW")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := stream.CachedInfo().Config
+		return cfg.MaxAge == 0 && cfg.MaxBytes == -1 && cfg.MaxMsgs == -1
+	}
+	limit()
+	eventually(t, "lifted while a replica runs", lifted)
+	r.stop()
+	limit()
+	r = start(t, s, hub.Config{})
+	if !lifted() {
+		t.Error("a replica starts with a stream that may lose what it needs")
+	}
+	post(t, r, "F", "a", "failed")
+}
+
+// TestTwoThatWriteOneCheckpointLeaveIt has two keepers write down the same state of a flow at once.
+func TestTwoThatWriteOneCheckpointLeaveIt(t *testing.T) {
+	s := startNATS(t, t.TempDir())
+	r := start(t, s, hub.Config{})
+	for range 3 {
+		post(t, r, "F", "a", "running")
+	}
+	var wg sync.WaitGroup
+	for range 2 {
+		wg.Go(func() { r.log.Checkpoint(r.Hub, "F") })
+	}
+	wg.Wait()
+	stream, err := admin(t, s).Stream(t.Context(), "OPENOVA_FLOW")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context()); err != nil { // all of it is in the checkpoint
+		t.Fatal(err)
+	}
+	same(t, start(t, s, hub.Config{}), r, false)
 }

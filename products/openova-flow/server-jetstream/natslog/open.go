@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -39,9 +40,11 @@ func (l *Log) open(ctx context.Context) error {
 func (l *Log) tryOpen(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
+	made := false
 	stream, err := l.js.Stream(ctx, l.streamName())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		stream, err = l.js.CreateStream(ctx, l.streamConfig())
+		made = err == nil
 		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another replica was first
 			stream, err = l.js.Stream(ctx, l.streamName())
 		}
@@ -49,25 +52,80 @@ func (l *Log) tryOpen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	cfg := stream.CachedInfo().Config
-	if l.identity = cfg.Metadata[identityKey]; l.identity == "" {
+	if l.identity = stream.CachedInfo().Config.Metadata[identityKey]; l.identity == "" {
 		return fatal("stream %s was made by something else: it has no %s in its metadata; name another", l.streamName(), identityKey)
 	}
-	if cfg.Replicas != l.cfg.Replicas || cfg.MaxMsgsPerSubject < int64(l.cfg.held()) {
-		cfg.Replicas = l.cfg.Replicas
-		cfg.MaxMsgsPerSubject = max(cfg.MaxMsgsPerSubject, int64(l.cfg.held()))
+	cfg, changed := l.lossless(stream.CachedInfo().Config)
+	if changed || cfg.Replicas != l.cfg.Replicas || cfg.AllowDirect {
+		cfg.Replicas, cfg.AllowDirect = l.cfg.Replicas, false
 		if stream, err = l.js.UpdateStream(ctx, cfg); err != nil {
 			return err
 		}
 	}
-	bucket, err := l.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: l.bucketName(), Description: "the folded state of each flow", Storage: jetstream.FileStorage, Replicas: l.cfg.Replicas, History: 1})
+	bucket, err := l.openBucket(ctx, stream.CachedInfo())
 	if err != nil {
 		return err
+	}
+	if made {
+		if err := l.clear(ctx, bucket); err != nil {
+			l.cfg.Logger.Warn("checkpoints of a stream that is gone are not dropped", "err", err)
+		}
 	}
 	l.stream, l.bucket = stream, bucket
 	l.trouble.Store(nil)
 	return nil
+}
+
+// lossless returns the settings of a stream without what makes it drop entries by itself that may be in no checkpoint, and whether anything of
+// that was set. To bound its size is no harm if it then takes nothing more.
+func (l *Log) lossless(cfg jetstream.StreamConfig) (jetstream.StreamConfig, bool) {
+	was := cfg
+	cfg.MaxAge, cfg.DiscardNewPerSubject = 0, false
+	cfg.MaxMsgsPerSubject = max(cfg.MaxMsgsPerSubject, int64(l.cfg.held()))
+	if cfg.Discard == jetstream.DiscardOld {
+		cfg.MaxMsgs, cfg.MaxBytes = -1, -1
+	}
+	changed := cfg.MaxAge != was.MaxAge || cfg.DiscardNewPerSubject != was.DiscardNewPerSubject || cfg.MaxMsgsPerSubject != was.MaxMsgsPerSubject ||
+		cfg.MaxMsgs != was.MaxMsgs || cfg.MaxBytes != was.MaxBytes
+	if changed {
+		l.cfg.Logger.Warn("the stream's limits would drop what is in no checkpoint, and are lifted", "stream", cfg.Name, "maxAge", was.MaxAge,
+			"maxBytes", was.MaxBytes, "maxMsgs", was.MaxMsgs, "maxMsgsPerSubject", was.MaxMsgsPerSubject)
+	}
+	return cfg, changed
+}
+
+// openBucket makes the bucket where there is none. Beside a stream that has dropped entries there must be one: what they did is there alone.
+func (l *Log) openBucket(ctx context.Context, stream *jetstream.StreamInfo) (jetstream.KeyValue, error) {
+	first, state := max(stream.Config.FirstSeq, 1), stream.State
+	_, err := l.js.KeyValue(ctx, l.bucketName())
+	if errors.Is(err, jetstream.ErrBucketNotFound) && state.LastSeq+1 > first+state.Msgs {
+		if l.missed++; l.missed < goneAfter { // a server that is just starting may say so
+			return nil, err
+		}
+		return nil, fatal("bucket %s is not there, and stream %s has dropped entries that are in its checkpoints: restore the bucket, "+
+			"or delete the stream too, and emitters send all they have anew", l.bucketName(), l.streamName())
+	}
+	return l.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
+		Bucket: l.bucketName(), Description: "the folded state of each flow", Storage: jetstream.FileStorage, Replicas: l.cfg.Replicas, History: 1})
+}
+
+// clear drops the checkpoints of streams that had this name before.
+func (l *Log) clear(ctx context.Context, bucket jetstream.KeyValue) error {
+	keys, err := bucket.ListKeysFiltered(ctx, headKind+">", dataKind+">")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = keys.Stop() }()
+	others := make(map[string]bool)
+	for key := range keys.Keys() {
+		if parts := strings.SplitN(key, ".", 3); len(parts) == 3 && parts[1] != l.identity {
+			others[parts[0]+"."+parts[1]] = true
+		}
+	}
+	for prefix := range others {
+		err = errors.Join(err, l.keep.purge(ctx, prefix+".>"))
+	}
+	return err
 }
 
 func (l *Log) streamConfig() jetstream.StreamConfig {
@@ -79,7 +137,8 @@ func (l *Log) streamConfig() jetstream.StreamConfig {
 		MaxMsgsPerSubject: int64(l.cfg.held()), Duplicates: 2 * time.Minute,
 		AllowDirect: false, // a server that is behind would say that an entry is not there
 		Metadata:    map[string]string{identityKey: hex.EncodeToString(b[:])},
-		// Numbers start from the clock, as those of a server without a log do: they go up even when the stream is made anew.
+		// Numbers start from the clock, as those of a server without a log do: they go up even when the stream is made anew, unless it took
+		// more than 30 entries a second ever since.
 		FirstSeq: uint64(time.Now().UnixMicro()) >> 15,
 	}
 }

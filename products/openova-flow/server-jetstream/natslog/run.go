@@ -80,23 +80,33 @@ func (l *Log) probe(ctx context.Context) error {
 	for sleep(ctx, probeEvery) {
 		bounded, cancel := context.WithTimeout(ctx, probeWait)
 		s, err := l.js.Stream(bounded, l.streamName())
+		if err == nil {
+			if _, missing := l.js.KeyValue(bounded, l.bucketName()); errors.Is(missing, jetstream.ErrBucketNotFound) {
+				err = missing
+			}
+		}
 		cancel()
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, jetstream.ErrStreamNotFound):
+		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrBucketNotFound):
 			gone++
 		case err == nil && s.CachedInfo().Config.Metadata[identityKey] != l.identity:
 			gone = goneAfter
 		case err == nil:
 			failed, gone = 0, 0
+			if cfg, changed := l.lossless(s.CachedInfo().Config); changed {
+				if _, err := l.js.UpdateStream(ctx, cfg); err != nil {
+					l.cfg.Logger.Warn("the stream's limits stay", "err", err)
+				}
+			}
 			if l.trouble.Swap(nil) != nil {
 				l.cfg.Logger.Info("the log takes changes again")
 			}
 			continue
 		}
 		if gone >= goneAfter {
-			return fmt.Errorf("stream %s is not the one that this server has followed: it was deleted or made anew; start the server again", l.streamName())
+			return fmt.Errorf("stream %s or bucket %s is not the one that this server has followed: it was deleted or made anew; start the server again", l.streamName(), l.bucketName())
 		}
 		if failed++; failed < awayAfter {
 			continue

@@ -92,7 +92,7 @@ func acceptsGzip(values []string) bool {
 }
 
 // events answers with the messages that are still held.
-func (s *Server) events(w http.ResponseWriter, r *http.Request, _ *auth.Grant, flowID string) {
+func (s *Server) events(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
 	query := r.URL.Query()
 	after, ok1 := queryInt(query, "after", 0)
 	limit, ok2 := queryInt(query, "limit", 0)
@@ -104,14 +104,16 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, _ *auth.Grant, f
 		writeProblem(w, problem{Status: http.StatusBadRequest, Field: field, Detail: "after is a sequence number (0 or more), limit a number of messages (1 or more)"})
 		return
 	}
-	select {
-	case s.history <- struct{}{}:
-		defer func() { <-s.history }()
-	default:
+	each := maxHistories / 2
+	if !s.cfg.Auth.Guarded() { // everybody is one caller
+		each = maxHistories
+	}
+	if !s.history.take(g.Name(), each, maxHistories) {
 		w.Header().Set(headerIncarnation, s.hub.Incarnation(flowID))
 		writeProblem(w, problem{Status: http.StatusServiceUnavailable, retryAfter: 1, Detail: "the server is answering others about their past, as many as it can at once"})
 		return
 	}
+	defer s.history.give(g.Name())
 	history, err := s.hub.History(flowID, after, int(min(limit, 1<<30)))
 	w.Header().Set(headerIncarnation, history.Incarnation)
 	if err != nil {

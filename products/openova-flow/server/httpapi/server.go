@@ -75,9 +75,9 @@ type Server struct {
 	cfg      Config
 	hub      *hub.Hub
 	ready    atomic.Bool
-	opened   atomic.Int64  // streams, ever
-	ingest   atomic.Int64  // bytes of bodies in flight
-	history  chan struct{} // a place for each answer about the past that is being made
+	opened   atomic.Int64 // streams, ever
+	ingest   atomic.Int64 // bytes of bodies in flight
+	history  places       // for answers about the past that are being made
 	metrics  metrics
 	refusals logLimiter
 	denials  map[auth.Reason]*logLimiter // one for each, so that who is not known keeps nobody out of the log
@@ -90,7 +90,7 @@ const maxHistories = 8
 
 // New returns a Server over a hub. It is not ready until SetReady(true).
 func New(h *hub.Hub, cfg Config) *Server {
-	s := &Server{cfg: cfg.withDefaults(), hub: h, metrics: newMetrics(), history: make(chan struct{}, maxHistories)}
+	s := &Server{cfg: cfg.withDefaults(), hub: h, metrics: newMetrics()}
 	s.denials = make(map[auth.Reason]*logLimiter)
 	for _, reason := range auth.Reasons {
 		s.denials[reason] = new(logLimiter)

@@ -38,9 +38,22 @@ type head struct {
 // mark is one checkpoint.
 type mark struct {
 	Seq    uint64 `json:"seq"`   // the entry of the log that it is current to
+	Last   uint64 `json:"last"`  // the last entry of the flow up to there
 	First  uint64 `json:"first"` // the entry before which there is nothing of the flow
 	Data   string `json:"data"`  // prefix of the keys of its data
 	Pieces int    `json:"pieces"`
+
+	// What the ring got from First up to it: messages, and their bytes.
+	Messages int64 `json:"messages"`
+	Bytes    int64 `json:"bytes"`
+}
+
+// oldest is the entry that the oldest checkpoint is current to, 0 when there is none.
+func (h head) oldest() uint64 {
+	if len(h.Marks) == 0 {
+		return 0
+	}
+	return h.Marks[0].Seq
 }
 
 func decodeHead(e jetstream.KeyValueEntry) (flowID string, h head, err error) {
@@ -130,8 +143,12 @@ func (k *keeper) write(ctx context.Context, c *hub.Checkpoint, m mark) (head, er
 		if err != nil {
 			return head{}, err
 		}
-		dropped := h.add(m)
+		was := h.oldest()
+		dropped := h.add(m, l.cfg)
 		if dropped == nil {
+			if slices.ContainsFunc(h.Marks, func(o mark) bool { return o.Data == m.Data }) {
+				return h, nil // it was taken, and the answer got lost
+			}
 			return h, k.purge(ctx, m.Data+">")
 		}
 		text, err := json.Marshal(h)
@@ -154,6 +171,10 @@ func (k *keeper) write(ctx context.Context, c *hub.Checkpoint, m mark) (head, er
 				return h, err
 			}
 		}
+		// What is before the oldest is of use to nobody, but for one entry: as long as that is there, nothing after it is missing.
+		if was != 0 && h.oldest() != was {
+			return h, l.stream.Purge(ctx, jetstream.WithPurgeSubject(l.subjectOf(c.FlowID)), jetstream.WithPurgeSequence(h.Marks[0].Last))
+		}
 		return h, nil
 	}
 }
@@ -163,21 +184,35 @@ func isConflict(err error) bool {
 	return errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence
 }
 
-// add lists a checkpoint and returns those that are not kept any more, nil when there is one already that is as new.
-func (h *head) add(m mark) (dropped []mark) {
+// add lists a checkpoint and returns those that are not kept any more, nil when there is one already that is as new. What is kept reaches
+// over the ring, and no further apart than a checkpoint is due.
+func (h *head) add(m mark, cfg Config) (dropped []mark) {
 	dropped = []mark{}
 	if n := len(h.Marks); n > 0 && h.Marks[n-1].Seq >= m.Seq {
 		return nil
 	}
-	kept := h.Marks[:0:0]
-	for i, old := range h.Marks {
-		if old.Seq < m.First || len(h.Marks)-i >= keepMarks { // of a flow that was deleted, or too old
-			dropped = append(dropped, old)
+	marks := append(slices.Clone(h.Marks), m)
+	apart := func(i, j int, messages, bytes int) bool {
+		return marks[j].Messages-marks[i].Messages >= int64(messages) || marks[j].Bytes-marks[i].Bytes >= int64(bytes)
+	}
+	drop := func(i int) {
+		dropped = append(dropped, marks[i])
+		marks = slices.Delete(marks, i, i+1)
+	}
+	for len(marks) > 1 && marks[0].Seq < m.First { // of a flow that was deleted
+		drop(0)
+	}
+	for len(marks) > 2 && apart(1, len(marks)-1, cfg.RingCapacity, cfg.RingBytes) {
+		drop(0)
+	}
+	for i := 1; i < len(marks)-1; {
+		if apart(i-1, i+1, cfg.everyEntries()+1, cfg.everyBytes()+1) {
+			i++
 		} else {
-			kept = append(kept, old)
+			drop(i)
 		}
 	}
-	h.Marks = append(kept, m)
+	h.Marks = marks
 	return dropped
 }
 

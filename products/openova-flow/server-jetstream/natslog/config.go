@@ -48,7 +48,7 @@ const (
 	spare = 16 * maxInFlight
 )
 
-// held is how many entries of a flow the stream keeps.
+// held is how many entries of a flow the stream keeps at most. Those that no ring needs are purged sooner.
 func (c Config) held() int { return 2*c.RingCapacity + spare }
 
 // everyEntries and everyBytes are after how much a flow gets a checkpoint.

@@ -2,6 +2,7 @@ package natslog
 
 import (
 	"context"
+	"testing"
 
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
@@ -28,4 +29,13 @@ func (l *Log) Reloaded() int64 { return l.reloaded.Load() }
 // Checkpoint writes the state of a flow down, as a keeper does.
 func (l *Log) Checkpoint(h *hub.Hub, flowID string) {
 	l.keep.checkpoint(context.Background(), h, flowID)
+}
+
+// Held returns how many entries the stream has.
+func (l *Log) Held(t *testing.T) uint64 {
+	info, err := l.stream.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.State.Msgs
 }

@@ -15,7 +15,6 @@ import (
 const (
 	keepers   = 2           // checkpoints that are written at once
 	writeWait = time.Minute // how long writing one may take
-	keepMarks = 6           // checkpoints of a flow that are kept: of a quarter of the ring each, they reach over all of it
 )
 
 // tail is what a log knows of a flow: what of it is in the hub, and what of that is in a checkpoint. Guarded by Log.mu, but for what does
@@ -23,9 +22,12 @@ const (
 type tail struct {
 	begun    uint64 // the first entry that this log has seen of it; 0: none
 	first    uint64 // there is nothing of the flow before this entry
+	last     uint64 // the last entry of it that is in the hub
 	restored uint64 // entries up to this one are not applied: they are in the checkpoint that the flow began from
 	seqs     []uint64
 	bytes    int           // of the entries in seqs
+	messages int64         // that the ring had got when the flow was restored
+	size     int64         // their bytes
 	covered  uint64        // the newest checkpoint is current to this entry
 	changed  chan struct{} // closed when covered changes; nil: nobody waits
 	queued   bool
@@ -84,6 +86,7 @@ func (k *keeper) applied(h *hub.Hub, flowID string, seq uint64, bytes int, mine 
 		t = &tail{first: seq, begun: seq}
 		l.flows[flowID] = t
 	}
+	t.last = seq
 	if seq <= t.covered {
 		return
 	}
@@ -176,13 +179,15 @@ func (k *keeper) checkpoint(ctx context.Context, h *hub.Hub, flowID string) {
 	m := mark{Seq: l.applied}
 	if t != nil {
 		t.queued = false
-		m.First = t.first
+		m.First, m.Last, m.Messages, m.Bytes = t.first, t.last, t.messages, t.size
 	}
 	nothing := t == nil || len(t.seqs) == 0
 	l.mu.Unlock()
 	var c *hub.Checkpoint
 	if !nothing {
 		c = h.Checkpoint(flowID)
+		messages, bytes := h.Pushed(flowID)
+		m.Messages, m.Bytes = m.Messages+messages, m.Bytes+bytes
 	}
 	k.step.Unlock()
 	if c == nil {

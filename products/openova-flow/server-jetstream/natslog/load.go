@@ -96,7 +96,7 @@ func (f *feeder) restore(ctx context.Context, flowID string, h head, t *tail, ch
 				f.hub.Apply(hub.Entry{Seq: int64(max(f.log.applied, f.before, 1)), Command: hub.Command{Kind: hub.KindDelete, Post: hub.Post{FlowID: flowID}}})
 			}
 			f.hub.Replace(c)
-			t.restored, t.first = m.Seq, m.First
+			t.restored, t.last, t.first, t.messages, t.size = m.Seq, m.Last, m.First, m.Messages, m.Bytes
 			return h, nil
 		}
 		if !errors.Is(err, jetstream.ErrKeyNotFound) || attempt == readAttempts {
@@ -189,7 +189,7 @@ func (f *feeder) again(ctx context.Context, flowID string) error {
 			return fatal("entry %d of the log: %w", m.Sequence, err)
 		}
 		f.hub.Apply(hub.Entry{Seq: int64(m.Sequence), At: m.Time.UnixMilli(), Birth: l.birth(m.Sequence), Command: c})
-		seq = m.Sequence + 1
+		t.last, seq = m.Sequence, m.Sequence+1
 	}
 	return nil
 }

@@ -204,6 +204,46 @@ func TestReplicasAreTheSameAndSoIsOneThatStartsLater(t *testing.T) {
 	}
 }
 
+// TestManyRestartsLeaveTheRingWhole writes a checkpoint at each of many restarts: they must not push out the one that reaches back.
+func TestManyRestartsLeaveTheRingWhole(t *testing.T) {
+	s := startNATS(t, t.TempDir())
+	cfg := hub.Config{RingCapacity: 40}
+	var first hub.Receipt
+	for i := range 30 {
+		r := start(t, s, cfg)
+		got := post(t, r, "F", "a", fmt.Sprint("s", i))
+		if i == 0 {
+			first = got
+		}
+		r.stop()
+	}
+	r := start(t, s, cfg)
+	history, err := r.History("F", 0, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A message and what the server derived from it, then 29 messages; after the first ten or so the status of the flow stays.
+	if n := len(history.Events); n < 30 || history.Events[0].Seq != first.Seq {
+		t.Errorf("the ring has %d messages, from %d on; the first was %d", n, history.Oldest, first.Seq)
+	}
+	for i := range 300 {
+		post(t, r, "F", "a", fmt.Sprint("t", i))
+	}
+	same(t, start(t, s, cfg), r, true)
+}
+
+// TestTheStreamKeepsOfAFlowWhatItsRingNeeds posts large messages: the ring is full by its bytes long before it is by their number.
+func TestTheStreamKeepsOfAFlowWhatItsRingNeeds(t *testing.T) {
+	s := startNATS(t, t.TempDir())
+	cfg := hub.Config{RingBytes: 256 << 10}
+	r := start(t, s, cfg)
+	for i := range 300 {
+		post(t, r, "F", "a", fmt.Sprint(i, strings.Repeat("x", 10_000)))
+	}
+	eventually(t, "purged", func() bool { return r.log.Held(t) < 80 })
+	same(t, start(t, s, cfg), r, true)
+}
+
 // TestADurableRingResumes restarts NATS and the hub: who was there gets what came since, and no snapshot.
 func TestADurableRingResumes(t *testing.T) {
 	dir := t.TempDir()
@@ -250,7 +290,7 @@ func many(t *testing.T, r *replica, flowID string, n int) {
 // deleted.
 func TestWhatTheStreamDropsWhileItIsLoadedIsNotMissing(t *testing.T) {
 	s := startNATS(t, t.TempDir())
-	cfg := hub.Config{RingCapacity: 8}
+	cfg := hub.Config{RingCapacity: 3000}
 	here := start(t, s, cfg)
 	for _, id := range []string{"A", "F", "G"} {
 		for i := range 5 {

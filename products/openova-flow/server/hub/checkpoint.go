@@ -155,6 +155,7 @@ func (t *topic) restore(c *Checkpoint, anew bool) {
 		t.heard.Store(t.hub.nowMs())
 	}
 	t.ring = ring{maxEntries: t.hub.cfg.RingCapacity, maxBytes: t.hub.cfg.RingBytes, evicted: t.last}
+	t.pushed = pushed{}
 	name := t.incarnation
 	t.named.Store(&name)
 	t.snap.Store(nil)

@@ -202,6 +202,12 @@ func (h *Hub) changeByLog(c Command) (removed int, err error) {
 	return out.Removed, err
 }
 
+// Pushed returns how many messages the ring of a flow has got since the flow began here or was restored, and their bytes.
+func (h *Hub) Pushed(flowID string) (messages, bytes int64) {
+	h.with(flowID, func(t *topic) { messages, bytes = t.pushed.messages, t.pushed.bytes })
+	return messages, bytes
+}
+
 // Known reports whether there is anything of a flow: its state, or claims of its regions.
 func (h *Hub) Known(flowID string) (known bool) {
 	h.with(flowID, func(*topic) { known = true })

@@ -26,6 +26,7 @@ type topic struct {
 	born        int64 // number of the first message of this incarnation
 	last        int64 // number of the last one
 	updatedAt   int64
+	pushed      pushed
 	spoken      int64 // when an emitter spoke for it without a message, as far as the log says
 	emitters    map[string]*lastWord
 	claimed     *claimed // nil: nobody has claimed a region of it; the flow need not exist
@@ -129,7 +130,12 @@ func (t *topic) changed(p *place) {
 	t.hub.merges.settle()
 }
 
+// pushed is how many messages a topic has put into its ring since it began or was restored, and their bytes.
+type pushed struct{ messages, bytes int64 }
+
 func (t *topic) push(seq, at int64, m *flow.Message) {
+	t.pushed.messages++
+	t.pushed.bytes += int64(len(m.JSON()))
 	push(&t.ring, entry{seq: seq, at: at}, string(m.Type), m.JSON(), t.forget)
 }
 

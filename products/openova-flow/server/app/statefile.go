@@ -30,11 +30,28 @@ func CheckStateFile(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return errors.New("it is there and is no file")
 	}
+	path = behindLinks(path)
 	f, err := os.CreateTemp(filepath.Dir(path), tempPattern(path))
 	if err != nil {
 		return fmt.Errorf("its directory can't be written to: %w", err)
 	}
 	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// behindLinks returns where a path leads that may be a symbolic link, to a file that need not be there yet: putting a file in its place
+// would put it in place of the link.
+func behindLinks(path string) string {
+	for range 40 { // as many as Linux follows
+		to, err := os.Readlink(path)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(to) {
+			to = filepath.Join(filepath.Dir(path), to)
+		}
+		path = to
+	}
+	return path
 }
 
 // tempPattern names the files that a state file is written as before it takes its place.
@@ -43,6 +60,7 @@ func tempPattern(path string) string { return filepath.Base(path) + ".*.tmp" }
 // load makes the flows of the file again in a hub that has none. A file that can't be used is set aside: the server starts empty, and
 // the emitters fill it.
 func (f *stateFile) load() {
+	f.path = behindLinks(f.path)
 	began, clock := time.Now(), f.hub.Number()
 	f.removeLeftovers()
 	state, err := readState(f.path)

@@ -2,9 +2,11 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -107,5 +109,32 @@ func TestLeftoversAreRemovedAndNothingElse(t *testing.T) {
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 4 {
 		t.Errorf("%v is left, %v", left, err)
+	}
+}
+
+func TestAStateFileThatIsALinkIsWrittenWhereItLeads(t *testing.T) {
+	dir := t.TempDir()
+	behind, path := filepath.Join(dir, "volume", "flows.state"), filepath.Join(dir, "flows.state")
+	if err := errors.Join(os.Mkdir(filepath.Dir(behind), 0o755), os.Symlink(behind, path)); err != nil {
+		t.Fatal(err)
+	}
+	for nodes := range 3 { // first the link leads nowhere yet
+		h := hub.New(hub.Config{})
+		f := &stateFile{path: path, hub: h, log: slog.New(slog.DiscardHandler)}
+		f.load()
+		if got := h.Stats.Nodes.Load(); got != int64(nodes) {
+			t.Errorf("%d nodes are loaded, want %d", got, nodes)
+		}
+		put(t, h, strings.Repeat("n", nodes+1))
+		f.save()
+		if n := nodesOf(t, behind); n != nodes+1 {
+			t.Errorf("%d nodes are saved, want %d", n, nodes+1)
+		}
+	}
+	if err := os.RemoveAll(filepath.Dir(behind)); err != nil {
+		t.Fatal(err)
+	}
+	if CheckStateFile(path) == nil {
+		t.Error("a directory that is not there is not noticed behind a link")
 	}
 }

@@ -191,7 +191,9 @@ func (p Program) parse(args []string, getenv func(string) string, stderr io.Writ
 		if value == "" {
 			continue
 		}
-		if err := s.set(&c, value); err != nil {
+		if err := s.set(&c, value); errors.Is(err, ErrSecret) {
+			return c, fmt.Errorf("%s %w; allowed: %s", name, err, s.allowed)
+		} else if err != nil {
 			return c, fmt.Errorf("%s is %q; allowed: %s", name, value, s.allowed)
 		}
 	}

@@ -32,8 +32,11 @@ type Program struct {
 type Setting struct {
 	Env, Default, Allowed, Help string
 
-	Set func(value string) error // takes a value, the default too unless that is empty
+	Set func(value string) error // takes a value, the default too unless that is empty; see ErrSecret
 }
+
+// ErrSecret is the error of a Setting's Set for a value that must not be repeated.
+var ErrSecret = errors.New("seems to hold a secret, so it is not shown here")
 
 // Flag is the name of its flag.
 func (s Setting) Flag() string { return setting{env: s.Env}.flag() }

@@ -47,7 +47,7 @@ func (c *config) settings() []cli.Setting {
 		}
 	}
 	return []cli.Setting{
-		{Env: "NATS_URL", Allowed: "URLs such as nats://nats-0:4222, tls:// or wss:// too, with commas between; none: a NATS server in the process, with its files in FLOW_SERVER_DATA_DIR", Help: "the NATS servers, with JetStream, that keep the flows", Set: c.setURL},
+		{Env: "NATS_URL", Allowed: "URLs such as nats://nats-0:4222, tls:// or wss:// too, with commas between and no user in them; none: a NATS server in the process, with its files in FLOW_SERVER_DATA_DIR", Help: "the NATS servers, with JetStream, that keep the flows", Set: c.setURL},
 		{Env: "NATS_CREDS_FILE", Allowed: "a file that nsc has made, with a user's JWT and seed; none: no credentials", Help: "who the server is to NATS", Set: file(&c.credsFile)},
 		{Env: "NATS_USER", Allowed: "a name, with NATS_PASSWORD_FILE; none: none", Help: "who the server is to NATS", Set: text(&c.user)},
 		{Env: "NATS_PASSWORD_FILE", Allowed: "a file with the password of NATS_USER and nothing else; none: none", Help: "the user's password; read again at each connection", Set: file(&c.passwordFile)},
@@ -64,9 +64,12 @@ func (c *config) settings() []cli.Setting {
 
 func (c *config) setURL(v string) error {
 	c.url = v
+	if strings.Contains(v, "@") { // who the server is stands in files alone: a URL is seen by everybody, and logged
+		return cli.ErrSecret
+	}
 	for one := range strings.SplitSeq(v, ",") {
 		u, err := url.Parse(strings.TrimSpace(one))
-		if err != nil || u.Host == "" || u.User != nil || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+		if err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
 			return errors.New("no such URL")
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -39,6 +40,7 @@ type Log struct {
 	loaded   atomic.Bool
 	started  chan struct{}         // closed when stream and bucket are there
 	trouble  atomic.Pointer[error] // why no change can be taken
+	stuck    atomic.Uint64         // while this is the last entry that is in the hub, the hub does not get on
 	inFlight chan struct{}
 	tokens   atomic.Int64
 	bridged  atomic.Int64 // flows that went on from a checkpoint
@@ -48,6 +50,9 @@ type Log struct {
 	applied uint64                // the last entry that is in the hub
 	reached []reach               // who waits for applied to go on
 	pending map[string]*published // by token
+	asked   *question             // the one that is sent next
+
+	asking sync.Mutex // held while a question is being answered
 
 	flows map[string]*tail // by flow id; guarded by mu
 	keep  keeper
@@ -87,8 +92,17 @@ func (l *Log) Status() hub.LogStatus {
 		s.Err = errors.New("there is no connection to NATS")
 	} else if err := l.trouble.Load(); err != nil {
 		s.Err = *err
+	} else if at := l.stuck.Load(); at != 0 && at == l.position() {
+		s.Err = errors.New("this server does not get on with reading it")
 	}
 	return s
+}
+
+// position returns the last entry that is in the hub.
+func (l *Log) position() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.applied
 }
 
 func unavailable(format string, args ...any) error {
@@ -190,15 +204,46 @@ func (l *Log) Sync() error {
 	if err := l.ready(ctx); err != nil {
 		return err
 	}
+	l.mu.Lock()
+	q := l.asked
+	if q == nil {
+		q = &question{done: make(chan struct{})}
+		l.asked = q
+		go l.ask(q)
+	}
+	l.mu.Unlock()
+	select {
+	case <-q.done:
+	case <-ctx.Done():
+		return unavailable("the log does not say how far it is; try again")
+	}
+	if q.err != nil {
+		return unavailable("the log does not say how far it is (%v); try again", reason(q.err))
+	}
+	return l.wait(ctx, q.last)
+}
+
+// question is one to the stream: how far it is. All who ask it before it is sent share it, since many viewers come back at once.
+type question struct {
+	done chan struct{}
+	last uint64
+	err  error
+}
+
+// ask sends a question once the one before it has been answered.
+func (l *Log) ask(q *question) {
+	l.asking.Lock()
+	defer l.asking.Unlock()
+	l.mu.Lock()
+	l.asked = nil
+	l.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Timeout)
+	defer cancel()
+	defer close(q.done)
 	info, err := l.js.Stream(ctx, l.streamName())
-	if err != nil {
-		return unavailable("the log does not say how far it is (%v); try again", reason(err))
+	if q.err = err; err == nil && info.CachedInfo().State.Msgs > 0 {
+		q.last = info.CachedInfo().State.LastSeq
 	}
-	state := info.CachedInfo().State
-	if state.Msgs == 0 {
-		return nil
-	}
-	return l.wait(ctx, state.LastSeq)
 }
 
 // wait waits until an entry has been applied.
@@ -215,6 +260,9 @@ func (l *Log) wait(ctx context.Context, seq uint64) error {
 	case <-r.done:
 		return nil
 	case <-ctx.Done():
+		l.mu.Lock()
+		l.reached = slices.DeleteFunc(l.reached, func(o reach) bool { return o == r })
+		l.mu.Unlock()
 		return unavailable("this server is behind its log; try again")
 	}
 }

@@ -188,3 +188,52 @@ func TestTwoThatWriteOneCheckpointLeaveIt(t *testing.T) {
 	}
 	same(t, start(t, s, hub.Config{}), r, false)
 }
+
+// TestOneThatDoesNotFollowSaysSo keeps a replica from what another one takes.
+func TestOneThatDoesNotFollowSaysSo(t *testing.T) {
+	s := startNATS(t, t.TempDir())
+	here, away := start(t, s, hub.Config{}), start(t, s, hub.Config{})
+	release := away.log.Hold()
+	post(t, here, "F", "a", "running")
+	eventually(t, "said", func() bool { return away.log.Status().Err != nil })
+	if err := here.log.Status().Err; err != nil {
+		t.Errorf("of the one that follows: %v", err)
+	}
+	release()
+	eventually(t, "taken back", func() bool { return away.log.Status().Err == nil })
+	same(t, away, here, true)
+}
+
+// TestManyThatComeBackAtOnceAskOnce counts what a thousand viewers ask of JetStream that know more than a replica.
+func TestManyThatComeBackAtOnceAskOnce(t *testing.T) {
+	s := startNATS(t, t.TempDir())
+	r := start(t, s, hub.Config{})
+	first := post(t, r, "F", "a", "running")
+	conn, err := s.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	questions, err := conn.SubscribeSync("$JS.API.STREAM.INFO.OPENOVA_FLOW")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 1000 {
+		wg.Go(func() {
+			reader, err := r.Follow("F", first.Seq+1<<20, true)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			reader.Close()
+		})
+	}
+	wg.Wait()
+	if err := conn.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if n, _, err := questions.Pending(); err != nil || n > 100 {
+		t.Errorf("JetStream was asked %d times, %v", n, err)
+	}
+}

@@ -338,6 +338,7 @@ func TestOneThatWasAwayTooLongGoesOnFromCheckpoints(t *testing.T) {
 	}
 	post(t, here, "H", "b", "failed")
 	release()
+	eventually(t, "getting on", func() bool { return away.log.Status().Err == nil })
 	same(t, away, here, false)
 	if away.log.Bridged() == 0 || here.log.Bridged() != 0 {
 		t.Errorf("%d flows of the one that was away went on from checkpoints, %d of the other", away.log.Bridged(), here.log.Bridged())

@@ -20,6 +20,7 @@ const (
 	probeWait  = 2 * time.Second        // and how long it may take to say so
 	awayAfter  = 2                      // failures after which it counts as away
 	goneAfter  = 5                      // answers that there is no stream after which that is believed
+	stuckAfter = 5                      // times that nothing was applied after which a server counts as stuck
 	listWait   = time.Minute            // how long finding out what there is to load may take
 	flushWait  = 3 * time.Second        // how long the last checkpoints may take
 
@@ -73,50 +74,99 @@ func sleep(ctx context.Context, d time.Duration) bool {
 	}
 }
 
-// probe finds out whether JetStream takes changes, until ctx ends. One answer that fails to come, or says that there is no such stream, may
-// be a server's that is just starting or busy.
+// probe finds out whether changes can be taken, until ctx ends. One answer that fails to come, or says that there is no such stream, may be a
+// server's that is just starting or busy.
 func (l *Log) probe(ctx context.Context) error {
 	failed, gone := 0, 0
+	var here progress
 	for sleep(ctx, probeEvery) {
-		bounded, cancel := context.WithTimeout(ctx, probeWait)
-		s, err := l.js.Stream(bounded, l.streamName())
-		if err == nil {
-			if _, missing := l.js.KeyValue(bounded, l.bucketName()); errors.Is(missing, jetstream.ErrBucketNotFound) {
-				err = missing
-			}
-		}
-		cancel()
+		state, err := l.look(ctx)
+		var trouble error
 		switch {
 		case ctx.Err() != nil:
 			return nil
-		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrBucketNotFound):
-			gone++
-		case err == nil && s.CachedInfo().Config.Metadata[identityKey] != l.identity:
-			gone = goneAfter
 		case err == nil:
 			failed, gone = 0, 0
-			if cfg, changed := l.lossless(s.CachedInfo().Config); changed {
-				if _, err := l.js.UpdateStream(ctx, cfg); err != nil {
-					l.cfg.Logger.Warn("the stream's limits stay", "err", err)
-				}
-			}
-			if l.trouble.Swap(nil) != nil {
-				l.cfg.Logger.Info("the log takes changes again")
-			}
-			continue
+			here.look(ctx, l, state.LastSeq)
+		case errors.Is(err, errAnother):
+			gone = goneAfter
+		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrBucketNotFound):
+			gone++
 		}
 		if gone >= goneAfter {
 			return fmt.Errorf("stream %s or bucket %s is not the one that this server has followed: it was deleted or made anew; start the server again", l.streamName(), l.bucketName())
 		}
-		if failed++; failed < awayAfter {
-			continue
+		if err != nil {
+			if failed++; failed < awayAfter {
+				continue
+			}
+			trouble = fmt.Errorf("JetStream does not answer: %s", reason(err))
 		}
-		trouble := fmt.Errorf("JetStream does not answer: %s", reason(err))
-		if l.trouble.Swap(&trouble) == nil {
-			l.cfg.Logger.Warn("the log takes no changes", "err", err)
-		}
+		l.tell(trouble)
 	}
 	return nil
+}
+
+var errAnother = errors.New("it is another stream")
+
+// look asks JetStream for the stream and the bucket, and lifts limits on the stream that lose entries.
+func (l *Log) look(ctx context.Context) (state jetstream.StreamState, err error) {
+	ctx, cancel := context.WithTimeout(ctx, probeWait)
+	defer cancel()
+	s, err := l.js.Stream(ctx, l.streamName())
+	if err != nil {
+		return state, err
+	}
+	info := s.CachedInfo()
+	if info.Config.Metadata[identityKey] != l.identity {
+		return state, errAnother
+	}
+	if _, err := l.js.KeyValue(ctx, l.bucketName()); errors.Is(err, jetstream.ErrBucketNotFound) {
+		return state, err
+	}
+	if cfg, changed := l.lossless(info.Config); changed {
+		if _, err := l.js.UpdateStream(ctx, cfg); err != nil {
+			l.cfg.Logger.Warn("the stream's limits stay", "err", err)
+		}
+	}
+	return info.State, nil
+}
+
+// tell notes why no change can be taken, nil when it can, and says in the log when that changes.
+func (l *Log) tell(trouble error) {
+	if trouble == nil {
+		if l.trouble.Swap(nil) != nil {
+			l.cfg.Logger.Info("the log takes changes again")
+		}
+	} else if l.trouble.Swap(&trouble) == nil {
+		l.cfg.Logger.Warn("the log takes no changes", "err", trouble)
+	}
+}
+
+// progress is how far a log was when it was last looked at.
+type progress struct {
+	applied uint64
+	times   int // it has been there, with something to apply
+}
+
+// look finds out whether nothing has been applied for a while though there is something: a server that does not follow must not answer as if
+// it did.
+func (p *progress) look(ctx context.Context, l *Log, last uint64) {
+	applied := l.position()
+	if p.times++; applied != p.applied || applied >= last || !l.loaded.Load() {
+		p.applied, p.times = applied, 0
+	}
+	if p.times != stuckAfter {
+		return
+	}
+	p.times = 0
+	_, err := l.stream.GetMsg(ctx, applied+1, jetstream.WithGetMsgSubject(l.cfg.Name+".log.*"))
+	if errors.Is(err, jetstream.ErrMsgNotFound) { // somebody has taken out the last ones
+		return
+	}
+	if l.stuck.Swap(applied) != applied {
+		l.cfg.Logger.Warn("this server does not get on with reading the log", "applied", applied, "last", last)
+	}
 }
 
 // feed applies entries in their order until ctx ends.

@@ -368,7 +368,7 @@ func (m *merge) take(r *Reader) Delivery {
 		begun := m.start(r)
 		m.mu.Unlock()
 		if begun == nil {
-			return Delivery{}
+			return Delivery{Waits: true}
 		}
 		return Delivery{Frames: begun.frames(&r.hub.Stats)}
 	}
@@ -392,15 +392,23 @@ func (m *merge) await(r *Reader, w *Waiter) bool {
 	defer m.mu.Unlock()
 	m.marks.Lock()
 	defer m.marks.Unlock()
-	if len(m.dirty) > 0 || len(m.unsaid) > 0 || !r.fresh && (r.rev != m.rev.Load() || r.cursor < m.position && len(m.ring.after(r.cursor)) > 0) {
+	if len(m.dirty) > 0 || len(m.unsaid) > 0 || m.has(r) {
 		return false
 	}
 	m.waiters.add(w)
-	if m.position < m.wanted && m.hold(m.wanted) { // settled since somebody asked
+	if wanted := max(m.wanted, r.waits); m.position < wanted && m.hold(wanted) { // settled since somebody asked
 		m.waiters.remove(w)
 		return false
 	}
 	return true
+}
+
+// has reports whether there is something for r to take. m.mu is held.
+func (m *merge) has(r *Reader) bool {
+	if r.waits > 0 {
+		return m.position >= r.waits
+	}
+	return !r.fresh && (r.rev != m.rev.Load() || r.cursor < m.position && len(m.ring.after(r.cursor)) > 0)
 }
 
 func (m *merge) newest() (number, revision int64) { return m.seen.Load(), m.rev.Load() }

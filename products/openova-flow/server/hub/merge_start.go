@@ -33,6 +33,7 @@ func (m *merge) start(r *Reader) *start {
 		}
 		if m.position < until {
 			if !m.hold(until) {
+				r.waits = until
 				return nil
 			}
 			m.pull()
@@ -52,7 +53,7 @@ func (m *merge) start(r *Reader) *start {
 		s.upTo = m.position
 		s.before, s.after = m.allRegions(s.flows)
 		r.rev = m.rev.Load()
-		r.start, r.fresh, r.missed, r.cursor = nil, false, false, m.position
+		r.start, r.waits, r.fresh, r.missed, r.cursor = nil, 0, false, false, m.position
 		return s
 	}
 }

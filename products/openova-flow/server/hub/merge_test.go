@@ -279,3 +279,28 @@ func TestSelectionsAreBounded(t *testing.T) {
 		t.Errorf("%d readers are left", n)
 	}
 }
+
+// TestWhoWaitsForNumbersIsNotForgotten has a reader wait, for a request that is under way elsewhere, before it can begin. The request ends
+// before the reader has said that it wants to be woken, and another reader is the one that finds so.
+func TestWhoWaitsForNumbersIsNotForgotten(t *testing.T) {
+	h := hub.New(hub.Config{})
+	ingest(t, h, upsert(t, "a", "running"))
+	other := follow(t, h, "other", all, 0, false)
+	other.reader.Take()
+	done := hub.Hold(h)
+	ingest(t, h, upsert(t, "b", "running"))
+	late := follow(t, h, "late", all, 0, false)
+	if d := late.reader.Take(); !d.Waits || d.Frames != nil {
+		t.Fatalf("it does not wait for the request: %v", d)
+	}
+	done()
+	if d := other.reader.Take(); d.Frames == nil {
+		t.Fatal("the other one finds nothing")
+	}
+	if late.reader.Await(&late.waiter) {
+		t.Fatal("it sleeps, though it could begin")
+	}
+	if d := late.reader.Take(); d.Frames == nil {
+		t.Error("it does not begin")
+	}
+}

@@ -18,6 +18,7 @@ type Reader struct {
 	fresh  bool   // it takes what things are now next, not what has changed
 	missed bool   // it came with a number
 	start  *start // what it takes first, from several flows, while that is made
+	waits  int64  // the number that has to settle before it can be made; 0: none
 	closed bool
 }
 
@@ -35,6 +36,7 @@ type source interface {
 type Delivery struct {
 	Frames [][]byte // finished frames, shared: not to be changed
 	More   bool     // there is more to take at once
+	Waits  bool     // there is something to take, but not before numbers settle
 	Ended  bool     // the flow was deleted; nothing follows
 
 	source   source // with after and upTo: what another reader that is at the same place may take as well
@@ -106,7 +108,8 @@ func (r *Reader) Adopt(d Delivery) bool {
 }
 
 // Await is for a reader that has just had nothing to take: it arranges for w to be woken when there may be something. It returns
-// false when there is already. Of readers of one source, those that had nothing later than r have nothing either when r has not.
+// false when there is already. Of readers of one source, those that had nothing later than r have nothing either when r has not; but
+// for those whose Delivery said that it Waits: of these, when the first has to wait on, w is woken when any of them need not.
 func (r *Reader) Await(w *Waiter) bool { return r.from.await(r, w) }
 
 // Cancel ends what Await arranged at the reader's source.

@@ -97,6 +97,9 @@ func TestReplicasTellTheTruthThroughFailures(t *testing.T) {
 			if got := snapshotOf(replicas[i], id); got != heads[id] {
 				t.Errorf("replica %d says of %s\n%s\nreplica 0\n%s", i, id, got, heads[id])
 			}
+			if got, want := versionOf(replicas[i], id), versionOf(replicas[0], id); got != want {
+				t.Errorf("replica %d has %s as %s, replica 0 as %s", i, id, got, want)
+			}
 		}
 	}
 	for i, v := range seen {
@@ -169,6 +172,12 @@ func eventually(t *testing.T, what string, is func() bool) {
 func snapshotOf(p *process, id string) string {
 	text, _ := get(p.t, p.url("/v1/flows/"+id+"/snapshot"))
 	return text
+}
+
+// versionOf is the incarnation and the ETag, which has the number.
+func versionOf(p *process, id string) string {
+	_, header := get(p.t, p.url("/v1/flows/"+id+"/snapshot"))
+	return header.Get("Flow-Incarnation") + " " + header.Get("ETag")
 }
 
 // elementsOf is a snapshot without what the server says of the flow itself.

@@ -31,6 +31,7 @@ func TestWithoutItsLogAServerReadsOnAndSaysSo(t *testing.T) {
 	}
 	cluster.StartNode(0)
 	p.ready()
+	closed := false // whether the answer ended the connection
 	post := func(id string) (int, http.Header, string) {
 		body := `{"type":"upsert-nodes","nodes":[{"id":"` + id + `","flowId":"F","label":"l","status":"running"}]}`
 		req, err := http.NewRequest(http.MethodPost, p.url("/v1/flows/F/events"), strings.NewReader(body))
@@ -45,6 +46,7 @@ func TestWithoutItsLogAServerReadsOnAndSaysSo(t *testing.T) {
 		}
 		defer resp.Body.Close()
 		answer, _ := io.ReadAll(resp.Body)
+		closed = resp.Close
 		return resp.StatusCode, resp.Header, string(answer)
 	}
 	if code, _, answer := post("1"); code != 200 {
@@ -83,6 +85,9 @@ func TestWithoutItsLogAServerReadsOnAndSaysSo(t *testing.T) {
 	code, header, answer := post("2")
 	if code != 503 || header.Get("Retry-After") == "" || header.Get("Content-Type") != "application/problem+json" {
 		t.Errorf("a POST meanwhile: %d %v %s", code, header, answer)
+	}
+	if !closed {
+		t.Error("who repeats it comes to the same replica again")
 	}
 	if snapshot, _ := get(t, p.url("/v1/flows/F/snapshot")); !strings.Contains(snapshot, `"id":"1"`) {
 		t.Errorf("%s", snapshot)

@@ -22,6 +22,7 @@ type problem struct {
 	Holder string `json:"holder,omitempty"` // the cluster that has the region which another one claims
 
 	retryAfter int    // seconds
+	elsewhere  bool   // another replica may do it: the connection ends, so that the next one goes to whichever
 	challenge  string // WWW-Authenticate
 }
 
@@ -78,7 +79,7 @@ func problemOf(err error) problem {
 		}
 		return p
 	case errors.As(err, &away):
-		return problem{Status: http.StatusServiceUnavailable, Detail: err.Error(), retryAfter: retryAfterLog}
+		return problem{Status: http.StatusServiceUnavailable, Detail: err.Error(), retryAfter: retryAfterLog, elsewhere: true}
 	case errors.As(err, &large):
 		return problem{Status: http.StatusRequestEntityTooLarge, Detail: err.Error()}
 	case errors.Is(err, hub.ErrNoFlow):
@@ -93,6 +94,9 @@ func writeProblem(w http.ResponseWriter, p problem) {
 		w.Header().Set("Retry-After", strconv.Itoa(p.retryAfter))
 	}
 	h := w.Header()
+	if p.elsewhere {
+		h.Set("Connection", "close")
+	}
 	if p.challenge != "" {
 		h.Set("WWW-Authenticate", p.challenge)
 	}

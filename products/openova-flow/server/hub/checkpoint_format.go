@@ -12,6 +12,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
@@ -54,6 +55,7 @@ type stateFlow struct {
 
 type stateEmitter struct {
 	Name        string `json:"name"`
+	Raw         []byte `json:"raw,omitempty"` // the name when it is not UTF-8, which a header's bytes need not be
 	Epoch       int64  `json:"epoch"`
 	N           int64  `json:"n"`
 	Digest      string `json:"digest"`
@@ -126,7 +128,11 @@ func (s *StateWriter) Write(c *Checkpoint) error {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.emitters)) {
 		w := c.emitters[name]
-		s.object(stateEmitter{Name: name, Epoch: w.stamp.Epoch, N: w.stamp.N, Digest: hex.EncodeToString(w.digest[:]), Seq: w.receipt.Seq, Incarnation: w.receipt.Incarnation})
+		var raw []byte
+		if !utf8.ValidString(name) {
+			raw = []byte(name)
+		}
+		s.object(stateEmitter{Name: name, Raw: raw, Epoch: w.stamp.Epoch, N: w.stamp.N, Digest: hex.EncodeToString(w.digest[:]), Seq: w.receipt.Seq, Incarnation: w.receipt.Incarnation})
 	}
 	for _, r := range past {
 		s.object(r)
@@ -322,6 +328,9 @@ func (c *Checkpoint) readEmitter(text string) error {
 	var e stateEmitter
 	if err := json.Unmarshal([]byte(text), &e); err != nil {
 		return err
+	}
+	if e.Raw != nil {
+		e.Name = string(e.Raw)
 	}
 	w := &lastWord{stamp: Stamp{Name: e.Name, Epoch: e.Epoch, N: e.N}, receipt: Receipt{Seq: e.Seq, Incarnation: e.Incarnation}}
 	digest, err := hex.DecodeString(e.Digest)

@@ -376,3 +376,22 @@ func FuzzReadState(f *testing.F) {
 		}
 	})
 }
+
+// TestANameThatIsNotUTF8IsKept: what a header may have, a saved state has.
+func TestANameThatIsNotUTF8IsKept(t *testing.T) {
+	one := hub.New(hub.Config{})
+	p := hub.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "a", "x")}, Stamp: hub.Stamp{Name: "e\xff", N: 2}}
+	first, err := one.Ingest(p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := hub.ReadState(bytes.NewReader(savedBy(t, one)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := hub.New(hub.Config{})
+	two.Restore(s)
+	if again, err := two.Ingest(p); err != nil || again != first {
+		t.Errorf("a repeat is answered with %v, %v; it was %v", again, err, first)
+	}
+}

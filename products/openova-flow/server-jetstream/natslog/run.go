@@ -172,12 +172,19 @@ func (p *progress) look(ctx context.Context, l *Log, last uint64) {
 // feed applies entries in their order until ctx ends.
 func (l *Log) feed(ctx context.Context, h *hub.Hub) error {
 	f := &feeder{log: l, hub: h}
+	told, at := "", uint64(0)
+	tell := func(what string, err error) { // it is tried all the time, and told when something changes
+		if text := fmt.Sprint(what, err); text != told || l.position() != at {
+			told, at = text, l.position()
+			l.cfg.Logger.Warn(what, "err", err)
+		}
+	}
 	for {
 		err := f.begin(ctx)
 		if err == nil {
 			break
 		}
-		l.cfg.Logger.Warn("the log can't be read yet", "err", err)
+		tell("the log can't be read yet", err)
 		if !sleep(ctx, retryWait) {
 			return nil
 		}
@@ -191,7 +198,7 @@ func (l *Log) feed(ctx context.Context, h *hub.Hub) error {
 		case errors.As(err, &fatal):
 			return fatal.error
 		}
-		l.cfg.Logger.Warn("reading the log starts anew", "err", err)
+		tell("reading the log starts anew", err)
 		if !sleep(ctx, retryWait) {
 			return nil
 		}

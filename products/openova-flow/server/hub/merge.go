@@ -30,7 +30,7 @@ const (
 //
 // The first frame after it starts, or starts anew because it fell behind, is `flows`, the flows that there are, with
 // their incarnations. A frame that nothing may be resumed from, since what came before it is not yet complete, has no number, nor has one
-// about the regions of a flow.
+// about the regions of a flow. So what comes before the snapshot of a flow that came to be before it has none either.
 func (h *Hub) FollowMany(s Selection, lastSeq int64, resume bool) (*Reader, error) {
 	if err := h.catchUp(lastSeq); err != nil {
 		return nil, err
@@ -155,6 +155,7 @@ type member struct {
 	topic  *topic
 	merged int64
 	fresh  *snapshot // what is to be merged first
+	since  int64     // the number of the last such snapshot: who has less has nothing of the flow
 	joins  bool      // what of its regions is unsaid is said with that
 	rev    int64     // of the merge, when its regions last changed
 	at     *list.Element
@@ -249,8 +250,13 @@ func (m *merge) pull() {
 		if !ok {
 			continue
 		}
+		whole := wholeFrom(round)
 		for _, it := range round {
-			push(&m.ring, entry{seq: it.seq}, it.flow+"/"+it.kind, it.text(), nil)
+			number := it.seq
+			if number < whole {
+				number = 0
+			}
+			push(&m.ring, entry{seq: it.seq}, number, it.flow+"/"+it.kind, it.text(), nil)
 		}
 		m.position = settled
 		if len(round) > 0 {
@@ -260,6 +266,17 @@ func (m *merge) pull() {
 			return
 		}
 	}
+}
+
+// wholeFrom returns the greatest number of a snapshot among items. What comes before that is not to be resumed from: it is newer than
+// a part of what the snapshot holds and comes before it.
+func wholeFrom(items []item) (number int64) {
+	for _, it := range items {
+		if it.snapshot != nil {
+			number = max(number, it.seq)
+		}
+	}
+	return number
 }
 
 // hold asks to be woken when a request is done, unless number until is settled already; it then reports true.
@@ -283,7 +300,7 @@ func (m *merge) capture(t *topic) {
 	if known != nil && known.topic == t {
 		now = known
 	}
-	now.merged, now.fresh = t.last, t.snapshot()
+	now.merged, now.since, now.fresh = t.last, t.last, t.snapshot()
 	if known != now {
 		m.forgetRegions(known)
 	}

@@ -77,7 +77,7 @@ func (m *merge) begin(r *Reader) *start {
 		}
 		s.flows[id], s.heads[id] = t.incarnation, t.last
 		s.until = max(s.until, t.last)
-		if t.holds(r.cursor) {
+		if t.holds(r.cursor) && r.cursor >= known.since {
 			for _, e := range t.ring.after(r.cursor) {
 				s.items = append(s.items, item{seq: e.seq, flow: id, kind: e.kind(), message: e.text()})
 			}
@@ -106,7 +106,7 @@ func (s *start) frames(stats *Stats) [][]byte {
 	out = append(out, s.before...)
 	for i, it := range s.items {
 		number := it.seq
-		if it.snapshot != nil || it.seq < s.whole {
+		if it.snapshot != nil || it.seq < s.whole || it.frame != nil && !hasNumber(it.frame) {
 			number = 0
 		}
 		if number == 0 && i == len(s.items)-1 {
@@ -123,7 +123,7 @@ func (s *start) frames(stats *Stats) [][]byte {
 			continue
 		case it.frame == nil:
 			out = append(out, appendFrame(nil, number, it.flow+"/"+it.kind, it.message))
-		case number == it.seq:
+		case number == it.seq && hasNumber(it.frame):
 			out = append(out, it.frame)
 		default:
 			out = append(out, renumbered(it.frame, number))
@@ -133,9 +133,15 @@ func (s *start) frames(stats *Stats) [][]byte {
 	return append(out, s.after...)
 }
 
+// hasNumber reports whether a finished frame has a number.
+func hasNumber(frame []byte) bool { return bytes.HasPrefix(frame, []byte("id: ")) }
+
 // renumbered is a finished frame with another number, without one when that is 0.
 func renumbered(frame []byte, number int64) []byte {
-	_, rest, _ := bytes.Cut(frame, []byte{'\n'})
+	rest := frame
+	if hasNumber(frame) {
+		_, rest, _ = bytes.Cut(frame, []byte{'\n'})
+	}
 	if number == 0 {
 		return rest
 	}

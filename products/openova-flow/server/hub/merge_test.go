@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -302,5 +303,59 @@ func TestWhoWaitsForNumbersIsNotForgotten(t *testing.T) {
 	}
 	if d := late.reader.Take(); d.Frames == nil {
 		t.Error("it does not begin")
+	}
+}
+
+// TestAFlowThatCameToBeWhileNobodyLooked has one come to be, other flows write a lot, and the first one again, before anybody looks. Its
+// snapshot then comes late among the others' messages. Who has some of those and not the snapshot has nothing of the flow, and must get
+// it, whether it comes back by number or falls behind.
+func TestAFlowThatCameToBeWhileNobodyLooked(t *testing.T) {
+	for _, name := range []string{"comes back", "falls behind"} {
+		t.Run(name, func(t *testing.T) {
+			h, count := hub.New(hub.Config{}), map[string]int{}
+			post := func(id string, size int) {
+				count[id]++
+				m, err := flow.Decode(id, fmt.Appendf(nil, `{"type":"upsert-nodes","nodes":[{"id":"c","flowId":%q,"label":"c","status":"%d","meta":{"x":%q}}]}`, id, count[id], strings.Repeat("x", size)))
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := h.Ingest(hub.Post{FlowID: id, Messages: []*flow.Message{m}}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			fill := func(n int) {
+				for range n {
+					post("b", 50<<10)
+				}
+			}
+			post("a", 0)
+			post("b", 0)
+			v := follow(t, h, name, all, 0, false)
+			v.drain()
+			_, _ = h.Delete("a")
+			post("a", 0)
+			fill(8)
+			post("a", 0)
+			post("b", 0)
+			numbered := maps.Clone(v.counts) // as of the number that it has
+			for _, frame := range bytes.SplitAfter(bytes.Join(v.reader.Take().Frames, nil), []byte("\n\n")) {
+				if len(frame) > 0 {
+					v.read(string(frame))
+				}
+			}
+			if v.counts["a"] == count["a"] {
+				t.Fatal("all of it came at one time")
+			}
+			if name == "comes back" {
+				v.counts = numbered
+				v.reconnect(h, all)
+			} else {
+				fill(25)
+			}
+			v.drain()
+			if fmt.Sprint(v.counts) != fmt.Sprint(count) {
+				t.Errorf("it has %v, want %v", v.counts, count)
+			}
+		})
 	}
 }

@@ -63,11 +63,11 @@ func (r *ring) overhead() int64 {
 	return perEntry * int64(len(r.live()))
 }
 
-// push adds an entry with its frame, and hands those that it pushes out to drop, oldest first.
-func push[T string | []byte](r *ring, e entry, event string, text T, drop func(entry)) {
+// push adds an entry with its frame, which has a number unless that is 0, and hands those that it pushes out to drop, oldest first.
+func push[T string | []byte](r *ring, e entry, number int64, event string, text T, drop func(entry)) {
 	seg := r.room(len(text) + len(event) + 48)
 	from := len(seg.buf)
-	seg.buf = appendFrame(seg.buf, e.seq, event, text)
+	seg.buf = appendFrame(seg.buf, number, event, text)
 	e.seg, e.from, e.to = seg, int32(from), int32(len(seg.buf))
 	e.data = e.to - int32(len(text)) - 2
 	r.entries = append(r.entries, e)

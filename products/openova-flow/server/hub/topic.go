@@ -136,7 +136,7 @@ type pushed struct{ messages, bytes int64 }
 func (t *topic) push(seq, at int64, m *flow.Message) {
 	t.pushed.messages++
 	t.pushed.bytes += int64(len(m.JSON()))
-	push(&t.ring, entry{seq: seq, at: at}, string(m.Type), m.JSON(), t.forget)
+	push(&t.ring, entry{seq: seq, at: at}, seq, string(m.Type), m.JSON(), t.forget)
 }
 
 // forget folds a message that leaves the ring into the state before it.

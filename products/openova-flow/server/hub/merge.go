@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/list"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -155,7 +156,8 @@ type member struct {
 	topic  *topic
 	merged int64
 	fresh  *snapshot // what is to be merged first
-	since  int64     // the number of the last such snapshot: who has less has nothing of the flow
+	after  int64     // what such a snapshot is in place of comes after this number, and
+	since  int64     // is up to this one: who is between them lacks it
 	joins  bool      // what of its regions is unsaid is said with that
 	rev    int64     // of the merge, when its regions last changed
 	at     *list.Element
@@ -215,6 +217,7 @@ type item struct {
 	flow, kind string
 	message    []byte
 	snapshot   *snapshot
+	after      int64 // of a snapshot: what it is in place of comes after this number
 	frame      []byte
 }
 
@@ -250,13 +253,9 @@ func (m *merge) pull() {
 		if !ok {
 			continue
 		}
-		whole := wholeFrom(round)
-		for _, it := range round {
-			number := it.seq
-			if number < whole {
-				number = 0
-			}
-			push(&m.ring, entry{seq: it.seq}, number, it.flow+"/"+it.kind, it.text(), nil)
+		numbers := numbersOf(round)
+		for i, it := range round {
+			push(&m.ring, entry{seq: it.seq}, numbers[i], it.flow+"/"+it.kind, it.text(), nil)
 		}
 		m.position = settled
 		if len(round) > 0 {
@@ -268,15 +267,20 @@ func (m *merge) pull() {
 	}
 }
 
-// wholeFrom returns the greatest number of a snapshot among items. What comes before that is not to be resumed from: it is newer than
-// a part of what the snapshot holds and comes before it.
-func wholeFrom(items []item) (number int64) {
-	for _, it := range items {
-		if it.snapshot != nil {
-			number = max(number, it.seq)
+// numbersOf returns the numbers that items, in their order, go out with; 0 for one that is not to be resumed from, since a snapshot that
+// comes after it holds what is older.
+func numbersOf(items []item) []int64 {
+	numbers := make([]int64, len(items))
+	complete := int64(math.MaxInt64) // up to where all that comes later is not missing before
+	for i := len(items) - 1; i >= 0; i-- {
+		if items[i].seq <= complete {
+			numbers[i] = items[i].seq
+		}
+		if items[i].snapshot != nil {
+			complete = min(complete, items[i].after)
 		}
 	}
-	return number
+	return numbers
 }
 
 // hold asks to be woken when a request is done, unless number until is settled already; it then reports true.
@@ -296,9 +300,12 @@ func (m *merge) capture(t *topic) {
 	if t.deleted || known != nil && known.topic == t && known.merged >= t.ring.evicted {
 		return
 	}
-	now := &member{topic: t, joins: true}
+	now := &member{topic: t, joins: true, merged: t.born - 1}
 	if known != nil && known.topic == t {
 		now = known
+	}
+	if now.fresh == nil {
+		now.after = now.merged
 	}
 	now.merged, now.since, now.fresh = t.last, t.last, t.snapshot()
 	if known != now {
@@ -366,7 +373,7 @@ func (m *merge) newsOf(t *topic, settled int64) (n news, ok bool) {
 	}
 	n.upTo = known.merged
 	if known.fresh != nil {
-		n.items = append(n.items, item{seq: known.merged, flow: t.id, kind: "snapshot", snapshot: known.fresh})
+		n.items = append(n.items, item{seq: known.merged, flow: t.id, kind: "snapshot", snapshot: known.fresh, after: known.after})
 	}
 	for _, e := range t.ring.after(known.merged) {
 		if n.more = e.seq > settled; n.more {

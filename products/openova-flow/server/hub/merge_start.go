@@ -77,7 +77,7 @@ func (m *merge) begin(r *Reader) *start {
 		}
 		s.flows[id], s.heads[id] = t.incarnation, t.last
 		s.until = max(s.until, t.last)
-		if t.holds(r.cursor) && r.cursor >= known.since {
+		if t.holds(r.cursor) && (r.cursor <= known.after || r.cursor >= known.since) {
 			for _, e := range t.ring.after(r.cursor) {
 				s.items = append(s.items, item{seq: e.seq, flow: id, kind: e.kind(), message: e.text()})
 			}

@@ -92,6 +92,12 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, reader *hub.Read
 		return
 	}
 	r.Header = nil // net/http holds on to the request for as long as the stream is open, which needs nothing of it
+	s.pump(r.Context(), &out, reader, session)
+}
+
+// pump writes what a reader reads. It is apart from what writes the headers, which takes net/http the most stack of all: with both in one
+// frame, each stream would keep twice as much.
+func (s *Server) pump(ctx context.Context, out *streamWriter, reader *hub.Reader, session *auth.Session) {
 	// Whatever happens wakes by one channel: each further one that a goroutine waits for costs an idle reader some hundred bytes.
 	woken := make(chan struct{}, 1)
 	waiter := hub.Waiter{Wake: func() {
@@ -135,7 +141,7 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, reader *hub.Read
 			}
 			select {
 			case <-woken:
-			case <-r.Context().Done():
+			case <-ctx.Done():
 				return
 			}
 			continue

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -57,6 +58,10 @@ func (t *topic) regionsFrame() *regionsFrame {
 		if f := t.claimed.told.Load(); f != nil && f.rev == rev && now-f.at < regionsFor && now >= f.at {
 			return f
 		}
+	}
+	if len(t.claims()) == 0 { // the most readers by far; encoding in general takes a larger stack, which each of them would keep
+		data := append(strconv.AppendInt([]byte(`{"at":`), now, 10), `,"regions":{}}`...)
+		return &regionsFrame{rev: rev, at: now, data: data, frame: appendFrame(nil, 0, "regions", string(data))}
 	}
 	all := Regions{At: now, Regions: make(map[string]Region, len(t.claims()))}
 	for _, c := range t.claims() {

@@ -2,35 +2,24 @@ package truth
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server-jetstream/internal/natstest"
 )
 
 // within bounds every wait of these tests; reaching it is a failure.
 const within = 90 * time.Second
 
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "truth")
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(dir, "openova-flow-server-jetstream")
-	out, err := exec.Command("go", "build", "-o", program, "../cmd/openova-flow-server-jetstream").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w: %s", err, out)
-	}
-	return program, nil
-})
+var build = natstest.Program("../cmd/openova-flow-server-jetstream")
 
 // process is the real server as a process of its own, that may be ended and started again.
 type process struct {

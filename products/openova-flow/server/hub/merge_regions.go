@@ -82,5 +82,5 @@ func (n *member) regionsFrame() (frame []byte, incarnation string) {
 	if t.deleted {
 		return nil, NoIncarnation
 	}
-	return appendFrame(nil, 0, t.id+"/regions", string(t.regionsFrame().data)), t.incarnation
+	return appendFrame(nil, 0, t.id+"/regions", t.regionsFrame().data), t.incarnation
 }

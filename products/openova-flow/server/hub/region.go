@@ -59,9 +59,17 @@ func (t *topic) regionsFrame() *regionsFrame {
 			return f
 		}
 	}
+	data := t.regionsJSON(now)
+	f := &regionsFrame{rev: rev, at: now, data: data, frame: appendFrame(nil, 0, "regions", data)}
+	if t.claimed != nil {
+		t.claimed.told.Store(f)
+	}
+	return f
+}
+
+func (t *topic) regionsJSON(now int64) []byte {
 	if len(t.claims()) == 0 { // the most readers by far; encoding in general takes a larger stack, which each of them would keep
-		data := append(strconv.AppendInt([]byte(`{"at":`), now, 10), `,"regions":{}}`...)
-		return &regionsFrame{rev: rev, at: now, data: data, frame: appendFrame(nil, 0, "regions", string(data))}
+		return append(strconv.AppendInt([]byte(`{"at":`), now, 10), `,"regions":{}}`...)
 	}
 	all := Regions{At: now, Regions: make(map[string]Region, len(t.claims()))}
 	for _, c := range t.claims() {
@@ -75,11 +83,7 @@ func (t *topic) regionsFrame() *regionsFrame {
 		all.Regions[c.region] = r
 	}
 	data, _ := json.Marshal(all) // strings and numbers always marshal
-	f := &regionsFrame{rev: rev, at: now, data: data, frame: appendFrame(nil, 0, "regions", string(data))}
-	if t.claimed != nil {
-		t.claimed.told.Store(f)
-	}
-	return f
+	return data
 }
 
 // regionsChanged tells whoever follows the topic that what is said of its regions has changed. t.mu is held.

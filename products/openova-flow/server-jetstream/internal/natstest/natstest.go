@@ -30,18 +30,23 @@ type node struct {
 	cmd           *exec.Cmd
 }
 
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "natstest")
-	if err != nil {
-		return "", err
-	}
-	program := filepath.Join(dir, "nats-server")
-	out, err := exec.Command("go", "build", "-o", program, "github.com/nats-io/nats-server/v2").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("build nats-server: %w: %s", err, out)
-	}
-	return program, nil
-})
+// Program returns a function that builds a Go program, once, and returns where it is.
+func Program(pkg string) func() (string, error) {
+	return sync.OnceValues(func() (string, error) {
+		dir, err := os.MkdirTemp("", "natstest")
+		if err != nil {
+			return "", err
+		}
+		program := filepath.Join(dir, "program")
+		out, err := exec.Command("go", "build", "-o", program, pkg).CombinedOutput()
+		if err != nil {
+			return "", fmt.Errorf("build %s: %w: %s", pkg, err, out)
+		}
+		return program, nil
+	})
+}
+
+var build = Program("github.com/nats-io/nats-server/v2")
 
 // Start starts n servers and waits until JetStream takes orders. They end with the test.
 func Start(t testing.TB, n int) *Cluster {

@@ -10,14 +10,6 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
 )
 
-// handler answers a request of a caller that is known.
-type handler func(w http.ResponseWriter, r *http.Request, g *auth.Grant)
-
-// open is a handler that does not need to know the caller.
-func open(f http.HandlerFunc) handler {
-	return func(w http.ResponseWriter, r *http.Request, _ *auth.Grant) { f(w, r) }
-}
-
 // deny answers a caller that may not do what it asks, counts that and says so in the log.
 func (s *Server) deny(w http.ResponseWriter, r *http.Request, err error) {
 	s.noteRefusal(r, err)
@@ -32,9 +24,9 @@ func (s *Server) noteRefusal(r *http.Request, err error) {
 	}
 	s.metrics.denied[refusal.Reason].Add(1)
 	if missed, ok := s.denials[refusal.Reason].allow(time.Now()); ok {
-		rt, _ := s.find(r)
+		rt, at := s.find(r)
 		peer, _, _ := net.SplitHostPort(r.RemoteAddr)
-		s.cfg.Logger.Warn("access refused", "refusal", refusal, "method", methodLabel(r.Method), "route", rt.name, "flow", rt.flowID, "peer", peer, "unlogged", missed)
+		s.cfg.Logger.Warn("access refused", "refusal", refusal, "method", methodLabel(r.Method), "route", rt.name, "flow", at.flowID, "peer", peer, "unlogged", missed)
 	}
 }
 
@@ -97,7 +89,7 @@ func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != ""
 }
 
-func preflight(w http.ResponseWriter, rt route) {
+func preflight(w http.ResponseWriter, rt *route) {
 	h := w.Header()
 	h.Set("Access-Control-Allow-Methods", rt.allow())
 	h.Set("Access-Control-Allow-Headers", allowedHeaders)

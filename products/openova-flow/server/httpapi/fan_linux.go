@@ -50,10 +50,9 @@ func (f *fan) take(w http.ResponseWriter, r *http.Request, reader *hub.Reader, s
 	}
 	defer conn.Close()
 	rt, _ := f.server.find(r)
-	route := rt.name // and not the rest, for as long as the stream is open
 	finish := func() {
 		f.server.leave(reader, session)
-		f.server.metrics.request(route, http.MethodGet, http.StatusOK)
+		f.server.metrics.request(rt.name, http.MethodGet, http.StatusOK)
 	}
 	fd, err := duplicate(tcp)
 	if err != nil {

@@ -31,6 +31,8 @@ const (
 	perMessage = 512      // bytes that a message takes besides its own, about
 )
 
+var isJSON = []string{typeJSON} // shared and never changed
+
 // post takes one message, or many, one a line.
 func (s *Server) post(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
 	if err := g.CheckWrite(flowID, nil); err != nil { // before anything is read
@@ -67,15 +69,15 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, g *auth.Grant, flo
 			post.Digest = sha256.Sum256(body)
 		}
 		receipt, err = s.hub.Ingest(post)
-		w.Header().Set(headerIncarnation, receipt.Incarnation)
+		w.Header()[headerIncarnation] = []string{receipt.Incarnation}
 	}
 	if err != nil {
 		s.noteRefusal(r, err)
 		s.refuse(w, r, flowID, problemOf(err))
 		return
 	}
-	w.Header().Set("Content-Type", typeJSON)
-	_, _ = io.WriteString(w, `{"seq":`+strconv.FormatInt(receipt.Seq, 10)+"}\n")
+	w.Header()["Content-Type"] = isJSON
+	_, _ = w.Write(append(strconv.AppendInt([]byte(`{"seq":`), receipt.Seq, 10), "}\n"...))
 }
 
 // roomFor counts what the messages of a batch take in memory besides their bytes, which for many tiny ones is most.
@@ -121,10 +123,9 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 	if contentType == typeNDJSON {
 		limit = s.cfg.MaxBatchBytes
 	}
-	tooLarge := problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("the body may have %d bytes as %s; send less at a time", limit, contentType)}
 	if r.ContentLength > limit {
 		w.Header().Set("Connection", "close")
-		return nil, "", tooLarge
+		return nil, "", tooLarge(limit, contentType)
 	}
 	// What is declared is taken on trust only so far: memory is given as bytes arrive.
 	want := int64(4 << 10)
@@ -135,7 +136,10 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 		return nil, "", s.busy()
 	}
 	body = make([]byte, 0, want)
-	in := http.MaxBytesReader(w, r.Body, limit)
+	in := r.Body
+	if r.ContentLength < 0 {
+		in = http.MaxBytesReader(w, in, limit)
+	}
 	for {
 		if len(body) == cap(body) {
 			more := int64(max(cap(body), 512))
@@ -156,7 +160,7 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 		case errors.Is(err, io.EOF):
 			return body, contentType, problem{}
 		case errors.As(err, &over):
-			return body, "", tooLarge
+			return body, "", tooLarge(limit, contentType)
 		case errors.Is(err, os.ErrDeadlineExceeded):
 			return body, "", problem{Status: http.StatusRequestTimeout, Detail: fmt.Sprintf("the body did not arrive within %s", s.cfg.ReadTimeout)}
 		case err != nil:
@@ -165,6 +169,10 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 			return body, contentType, problem{}
 		}
 	}
+}
+
+func tooLarge(limit int64, contentType string) problem {
+	return problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("the body may have %d bytes as %s; send less at a time", limit, contentType)}
 }
 
 // reserve counts bytes in flight, unless that would go past the limit. Bodies that are small have an eighth more, so that the large ones do not

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"time"
 	"unicode/utf8"
 
@@ -18,19 +17,6 @@ const (
 	maxCluster = 128     // bytes of a cluster's identity
 	maxClaim   = 4 << 10 // bytes of a claim
 )
-
-// regionHandler answers a request of a caller about a region of a flow.
-type regionHandler func(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID, region string)
-
-// withRegion passes on a region that comes percent-encoded in the path.
-func withRegion(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID, escaped string, f regionHandler) {
-	region, err := url.PathUnescape(escaped)
-	if err != nil || region == "" || !utf8.ValidString(region) {
-		writeProblem(w, problem{Status: http.StatusBadRequest, Field: "region", Detail: "a region is not empty, and percent-encoded in the path"})
-		return
-	}
-	f(w, r, g, flowID, region)
-}
 
 // claimRequest is the body of a claim.
 type claimRequest struct {

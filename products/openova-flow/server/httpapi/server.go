@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -83,6 +82,9 @@ type Server struct {
 	denials  map[auth.Reason]*logLimiter // one for each, so that who is not known keeps nobody out of the log
 	endings  logLimiter
 	fan      *fan
+
+	routes, ofFlow map[string]*route // by path, and those of a flow by what follows its id
+	page           *route            // of what else there is, when there is a page
 }
 
 // maxHistories is how many answers about the past may be under way at once; each holds a copy of what a flow still holds.
@@ -96,6 +98,7 @@ func New(h *hub.Hub, cfg Config) *Server {
 		s.denials[reason] = new(logLimiter)
 	}
 	s.fan = newFan(s)
+	s.lay()
 	return s
 }
 
@@ -105,48 +108,6 @@ func (s *Server) SetReady(ready bool) { s.ready.Store(ready) }
 // Shutdown waits until the streams that were taken away from net/http have ended, which they do by themselves once the hub is closed.
 // When ctx is done first it cuts them off. It is for after http.Server.Shutdown.
 func (s *Server) Shutdown(ctx context.Context) { s.fan.shutdown(ctx) }
-
-// route is one place of the API: its name in metrics, and a handler for each method.
-type route struct {
-	name   string
-	flowID string  // as it stands in the path; empty when there is none, or none that is valid
-	public bool    // it is for everybody, known or not
-	get    handler // HEAD too
-	post   handler
-	put    handler
-	del    handler
-}
-
-func (rt route) allow() string {
-	var methods []string
-	if rt.get != nil {
-		methods = append(methods, "GET", "HEAD")
-	}
-	if rt.post != nil {
-		methods = append(methods, "POST")
-	}
-	if rt.put != nil {
-		methods = append(methods, "PUT")
-	}
-	if rt.del != nil {
-		methods = append(methods, "DELETE")
-	}
-	return strings.Join(methods, ", ")
-}
-
-func (rt route) handler(method string) handler {
-	switch method {
-	case http.MethodGet, http.MethodHead:
-		return rt.get
-	case http.MethodPost:
-		return rt.post
-	case http.MethodPut:
-		return rt.put
-	case http.MethodDelete:
-		return rt.del
-	}
-	return nil
-}
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	cw := &countingWriter{ResponseWriter: w, timeout: s.cfg.WriteTimeout}
@@ -191,7 +152,7 @@ func (s *Server) inside(r *http.Request) (*http.Request, bool) {
 
 // answer answers a request and returns the name of its route.
 func (s *Server) answer(w *countingWriter, r *http.Request) (name string) {
-	rt, ok := s.find(r)
+	rt, at := s.find(r)
 	shared := s.share(w.Header(), r)
 	if err := s.reachable(r); err != nil {
 		s.deny(w, r, err)
@@ -199,7 +160,7 @@ func (s *Server) answer(w *countingWriter, r *http.Request) (name string) {
 	}
 	handle := rt.handler(r.Method)
 	switch {
-	case !ok:
+	case rt == &nowhere:
 		writeProblem(w, problem{Status: http.StatusNotFound, Detail: "there is nothing at this path; GET / with Accept: application/json describes what there is"})
 	case shared && isPreflight(r):
 		preflight(w, rt)
@@ -207,7 +168,7 @@ func (s *Server) answer(w *countingWriter, r *http.Request) (name string) {
 		w.Header().Set("Allow", rt.allow())
 		writeProblem(w, problem{Status: http.StatusMethodNotAllowed, Detail: "allowed here: " + rt.allow()})
 	case rt.public:
-		handle(w, r, nil)
+		handle(w, r, nil, at)
 	default:
 		g, err := s.cfg.Auth.Authenticate(r)
 		switch {
@@ -216,118 +177,10 @@ func (s *Server) answer(w *countingWriter, r *http.Request) (name string) {
 		case strings.HasPrefix(r.URL.Path, "/v1/") && !s.hub.LogStatus().Loaded:
 			writeProblem(w, problem{Status: http.StatusServiceUnavailable, Detail: "the server is loading its flows", retryAfter: 1})
 		default:
-			handle(w, r, g)
+			handle(w, r, g, at)
 		}
 	}
 	return rt.name
-}
-
-// find resolves a path by hand: net/http's mux cleans paths, which would turn the valid flow ids "." and ".." into something else.
-func (s *Server) find(r *http.Request) (route, bool) {
-	path := r.URL.EscapedPath()
-	switch path {
-	case "/healthz":
-		return route{name: "healthz", public: true, get: open(s.healthz)}, true
-	case "/readyz":
-		return route{name: "readyz", public: true, get: open(s.readyz)}, true
-	case "/metrics":
-		return route{name: "metrics", get: s.serveMetrics}, true
-	case "/v1/me":
-		return route{name: "me", get: s.me}, true
-	case "/v1/flows":
-		return route{name: "flows", get: s.list}, true
-	case "/v1/stream":
-		return route{name: "streams", get: s.streamMany}, true
-	case "/sign-in":
-		return route{name: "sign-in", public: true, get: open(s.signInPage), post: open(s.signIn)}, true
-	case "/sign-out":
-		return route{name: "sign-out", public: true, post: open(s.signOut)}, true
-	case "/":
-		return route{name: "page", public: true, get: open(s.root)}, true
-	}
-	if rest, ok := strings.CutPrefix(path, "/v1/"); ok {
-		return s.findFlow(strings.Split(rest, "/"))
-	}
-	if s.cfg.Page != nil { // what the page is built of is no secret: everybody has it
-		return route{name: "page", public: true, get: open(s.cfg.Page.ServeHTTP)}, true
-	}
-	return route{name: "none"}, false
-}
-
-// flowHandler answers a request of a caller about a flow.
-type flowHandler func(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string)
-
-func (s *Server) findFlow(parts []string) (route, bool) {
-	if len(parts) < 2 || parts[0] != "flows" {
-		return route{name: "none"}, false
-	}
-	id, err := url.PathUnescape(parts[1])
-	valid := err == nil && ValidFlowID(id)
-	// with has a handler answer those who pass a check.
-	with := func(check func(*auth.Grant, string) error, f flowHandler) handler {
-		return func(w http.ResponseWriter, r *http.Request, g *auth.Grant) {
-			if !valid {
-				writeProblem(w, problem{Status: http.StatusBadRequest, Field: "flowId", Detail: "a flow id has 1 to 128 characters of A-Z a-z 0-9 . _ : -"})
-				return
-			}
-			if err := check(g, id); err != nil {
-				s.deny(w, r, err)
-				return
-			}
-			f(w, r, g, id)
-		}
-	}
-	read, remove := (*auth.Grant).CheckRead, (*auth.Grant).CheckDelete
-	later := func(*auth.Grant, string) error { return nil } // the handler checks, which knows of more: messages, a region
-	rt := route{name: "none"}
-	if valid {
-		rt.flowID = id
-	}
-	switch len(parts) {
-	case 2:
-		rt.name, rt.del = "flow", with(remove, s.deleteFlow)
-	case 3:
-		switch rt.name = parts[2]; rt.name {
-		case "events":
-			rt.get, rt.post = with(read, s.events), with(later, s.post)
-		case "snapshot":
-			rt.get = with(read, s.snapshot)
-		case "stream":
-			rt.get = with(read, s.stream)
-		case "rollouts":
-			rt.get = with(read, s.rollouts)
-		default:
-			return route{name: "none"}, false
-		}
-	case 4:
-		if parts[2] != "regions" {
-			return route{name: "none"}, false
-		}
-		region := func(f regionHandler) flowHandler {
-			return func(w http.ResponseWriter, r *http.Request, g *auth.Grant, id string) {
-				withRegion(w, r, g, id, parts[3], f)
-			}
-		}
-		rt.name, rt.put, rt.del = "region", with(later, region(s.claimRegion)), with(remove, region(s.deleteRegion))
-	default:
-		return rt, false
-	}
-	return rt, true
-}
-
-// ValidFlowID reports whether id may be a flow's.
-func ValidFlowID(id string) bool {
-	if len(id) < 1 || len(id) > 128 {
-		return false
-	}
-	for _, c := range []byte(id) {
-		switch {
-		case c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '.', c == '_', c == ':', c == '-':
-		default:
-			return false
-		}
-	}
-	return true
 }
 
 // countingWriter remembers the status for the metrics. A large answer goes out under a deadline that moves with progress, so that

@@ -22,17 +22,18 @@ type facts struct {
 	deleting        bool
 }
 
-func readFacts(meta flow.Object) (f facts) {
+// readFacts reads the facts of a node, of which those before are likely to still hold.
+func readFacts(meta flow.Object, before *facts) (f facts) {
 	flow.EachField(meta, func(key, value string) {
 		switch key {
 		case "kind":
-			f.kind = text(value)
+			f.kind = text(value, before.kind)
 		case "versionApplied":
-			f.applied = text(value)
+			f.applied = text(value, before.applied)
 		case "versionWanted":
-			f.wanted = text(value)
+			f.wanted = text(value, before.wanted)
 		case "reason":
-			f.reason = text(value)
+			f.reason = text(value, before.reason)
 		case "reasonSince":
 			f.reasonSince, _ = strconv.ParseInt(value, 10, 64)
 		case "waitingFor":
@@ -52,16 +53,29 @@ func readFacts(meta flow.Object) (f facts) {
 }
 
 // text returns the string that a JSON text stands for, empty when it is no string.
-func text(value string) (s string) {
+func text(value, before string) (s string) {
 	if strings.HasPrefix(value, `"`) && !strings.Contains(value, `\`) { // the walk has checked it, and there is nothing to resolve
-		return strings.Clone(value[1 : len(value)-1]) // what is kept must not keep all of meta
+		return keep(value[1:len(value)-1], before)
 	}
 	_ = json.Unmarshal([]byte(value), &s)
 	return s
 }
 
-func newTrack(n *flow.Node, g Graph) *track {
-	t := &track{id: strings.Clone(n.ID), label: strings.Clone(n.Label), region: strings.Clone(n.Region), status: strings.Clone(n.Status), startedAt: n.StartedAt, endedAt: n.EndedAt, facts: readFacts(n.Meta)}
+// keep returns s without the message that it is part of, which what is kept must not keep: the one before if they are equal.
+func keep(s, before string) string {
+	if s == before {
+		return before
+	}
+	return strings.Clone(s)
+}
+
+// newTrack returns what is known of a node; before is what was, nil when nothing was.
+func newTrack(n *flow.Node, g Graph, before *track) *track {
+	if before == nil {
+		before = new(track)
+	}
+	t := &track{id: keep(n.ID, before.id), label: keep(n.Label, before.label), region: keep(n.Region, before.region), status: keep(n.Status, before.status),
+		startedAt: n.StartedAt, endedAt: n.EndedAt, facts: readFacts(n.Meta, &before.facts)}
 	t.container = t.kind == "Region" || g.IsContainer(n.ID)
 	t.waits = t.waits && t.status != flow.StatusSucceeded && t.status != flow.StatusFailed
 	return t

@@ -54,7 +54,7 @@ func Resume(m Memory, g interface {
 		t.kept += len(r.Members)
 	}
 	g.EachNode(func(n flow.Node) bool {
-		now := newTrack(&n, g)
+		now := newTrack(&n, g, nil)
 		now.container = false
 		t.nodes[now.id] = now
 		if now.unready() {

@@ -101,14 +101,17 @@ func NewTracker() *Tracker {
 func (t *Tracker) Observe(g Graph, arrival int64, put []flow.Node, deleted []string) {
 	fresh := make([]*track, len(put))
 	var started []*track
-	from := make(map[string]string)
+	var from map[string]string
 	for i := range put {
-		now := newTrack(&put[i], g)
+		was := t.nodes[put[i].ID]
+		now := newTrack(&put[i], g, was)
 		fresh[i] = now
-		was := t.nodes[now.id]
 		if ms, ok := now.startedAt.Get(); ok && !now.container && (was == nil || was.startedAt.IsZero() || ms > was.startedAt.Ms()) {
 			started = append(started, now)
 			if was != nil {
+				if from == nil {
+					from = make(map[string]string)
+				}
 				from[now.id] = was.applied
 			}
 		}
@@ -179,12 +182,16 @@ func (t *Tracker) forget(id string, arrival int64) {
 	}
 }
 
-func (t *Tracker) isMember(id string) bool {
-	if t.open == nil {
-		return false
+func (t *Tracker) isMember(id string) bool { return t.part(id) != nil }
+
+// part returns the part of a node in the open rollout, nil when it has none.
+func (t *Tracker) part(id string) *Member {
+	if t.open != nil {
+		if i, ok := t.open.index[id]; ok {
+			return &t.open.Members[i]
+		}
 	}
-	_, ok := t.open.index[id]
-	return ok
+	return nil
 }
 
 // begin takes the start of a run.
@@ -230,10 +237,10 @@ func (t *Tracker) update(n *track, arrival int64) {
 	} else {
 		t.stop(n, arrival)
 	}
-	if !t.isMember(n.id) {
+	m := t.part(n.id)
+	if m == nil {
 		return
 	}
-	m := t.open.member(n)
 	m.Status, m.StartedAt, m.EndedAt = n.status, n.startedAt, n.endedAt
 	if !n.waitingSince.IsZero() {
 		m.WaitingSince = n.waitingSince

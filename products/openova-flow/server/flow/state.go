@@ -263,6 +263,9 @@ func (s *State) forget(v *vertex, id string) {
 	}
 }
 
+// ID returns the flow's id.
+func (s *State) ID() string { return s.flowID }
+
 // Flow returns the FlowInstance.
 func (s *State) Flow() Instance { return s.flow }
 

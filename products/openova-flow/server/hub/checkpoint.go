@@ -140,7 +140,7 @@ func (t *topic) restore(c *Checkpoint, anew bool) {
 		t.hub.Stats.Flows.Add(1)
 		t.hub.merges.join(t)
 	}
-	t.state, t.tail = c.image.State(c.FlowID), c.image.State(c.FlowID)
+	t.state, t.past = c.image.State(c.FlowID), past{state: c.image.State(c.FlowID)}
 	t.rollouts = rollout.Resume(c.rollouts, t.state)
 	t.emitters = maps.Clone(c.emitters)
 	t.restoreClaims(c.claims, anew)

@@ -23,6 +23,7 @@ type entry struct {
 	seq, at        int64
 	seg            *segment
 	from, data, to int32 // where its frame, and the message in it, stand in seg.buf
+	id, idLen      int32 // where in the message the id stands of the one node that it puts; idLen 0: it does something else
 }
 
 func (e *entry) frame() []byte { return e.seg.buf[e.from:e.to] }
@@ -36,9 +37,15 @@ func (e *entry) kind() string {
 // text returns the message as it came. It is shared and must not be changed.
 func (e *entry) text() []byte { return e.seg.buf[e.data : e.to-2 : e.to-2] }
 
+// node returns the id of the one node that the message puts, nothing when it does something else.
+func (e *entry) node() []byte { return e.text()[e.id : e.id+e.idLen] }
+
 // message decodes the message, of flow flowID.
-func (e *entry) message(flowID string) *flow.Message {
-	m, err := flow.Decode(flowID, e.text())
+func (e *entry) message(flowID string) *flow.Message { return decoded(flowID, e.text()) }
+
+// decoded decodes a message that was applied.
+func decoded(flowID string, text []byte) *flow.Message {
+	m, err := flow.Decode(flowID, text)
 	if err != nil {
 		panic("hub: a message that was applied is refused: " + err.Error())
 	}

@@ -137,9 +137,9 @@ func (h *Hub) History(flowID string, after int64, limit int) (History, error) {
 	if t == nil {
 		return History{Incarnation: NoIncarnation}, ErrNoFlow
 	}
-	t.mu.RLock()
+	t.mu.Lock()
 	if t.state == nil {
-		t.mu.RUnlock()
+		t.mu.Unlock()
 		return History{Incarnation: NoIncarnation}, ErrNoFlow
 	}
 	live := t.ring.live()
@@ -157,12 +157,12 @@ func (h *Hub) History(flowID string, after int64, limit int) (History, error) {
 		out.Oldest = live[0].seq
 	}
 	born := t.state.Arrival()
-	tail := t.tail
-	if tail == nil {
-		tail = flow.NewState(flowID, born)
+	if t.past.fold(); t.past.state == nil {
+		t.past.state = t.nothing()
 	}
-	base := tail.Collect()
-	t.mu.RUnlock()
+	base := t.past.state.Collect()
+	t.account()
+	t.mu.Unlock()
 
 	if len(before) > 0 {
 		state := flow.NewState(flowID, born)

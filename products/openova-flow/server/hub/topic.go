@@ -19,7 +19,7 @@ type topic struct {
 	deleted     bool // gone because the flow was deleted
 	waits       bool // it is counted as one that has claims and no state
 	state       *flow.State
-	tail        *flow.State // the state just before the first message of the ring; nil while that is nothing
+	past        past // the state just before the first message of the ring
 	ring        ring
 	rollouts    *rollout.Tracker
 	incarnation string
@@ -136,16 +136,16 @@ type pushed struct{ messages, bytes int64 }
 func (t *topic) push(seq, at int64, m *flow.Message) {
 	t.pushed.messages++
 	t.pushed.bytes += int64(len(m.JSON()))
-	push(&t.ring, entry{seq: seq, at: at}, seq, string(m.Type), m.JSON(), t.forget)
+	e := entry{seq: seq, at: at}
+	e.id, e.idLen = soleNode(m)
+	push(&t.ring, e, seq, string(m.Type), m.JSON(), t.forget)
 }
 
-// forget folds a message that leaves the ring into the state before it.
-func (t *topic) forget(e entry) {
-	if t.tail == nil {
-		t.tail = flow.NewState(t.id, t.state.Arrival())
-	}
-	t.tail.Apply(e.message(t.id))
-}
+// forget takes a message that leaves the ring.
+func (t *topic) forget(e entry) { t.past.add(e, t.nothing) }
+
+// nothing is the state before the first message.
+func (t *topic) nothing() *flow.State { return flow.NewState(t.id, t.state.Arrival()) }
 
 // settled reduces what a batch put and deleted to what holds after it.
 func (t *topic) settled(put []flow.Node, deleted []string) ([]flow.Node, []string) {
@@ -203,7 +203,7 @@ func (t *topic) create(b batch) {
 func (t *topic) drop(number func() (int64, *place)) {
 	t.gone, t.deleted = true, true
 	t.hub.Stats.Flows.Add(-1)
-	t.state, t.tail, t.rollouts, t.emitters = nil, nil, nil, nil
+	t.state, t.past, t.rollouts, t.emitters = nil, past{}, nil, nil
 	t.dropClaims()
 	t.incarnation = NoIncarnation
 	t.named.Store(nil)
@@ -229,10 +229,7 @@ func (t *topic) account() {
 		}
 	}
 	if t.state != nil {
-		now.state += t.state.Bytes() + t.ring.overhead() + t.rollouts.Bytes() + perEmitter*int64(len(t.emitters))
-		if t.tail != nil {
-			now.state += t.tail.Bytes()
-		}
+		now.state += t.state.Bytes() + t.past.size() + t.ring.overhead() + t.rollouts.Bytes() + perEmitter*int64(len(t.emitters))
 		now.nodes, now.rels = int64(t.state.NodeCount()), int64(t.state.RelCount())
 		now.entries, now.bytes = int64(len(t.ring.live())), int64(t.ring.bytes)
 	}

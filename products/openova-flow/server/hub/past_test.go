@@ -1,0 +1,68 @@
+package hub_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// What has left the ring is folded late, and must come to what is folded at once: with more nodes than may wait, with messages too long to,
+// with ids that are escaped, and with what must not be done before or after.
+func TestThePastIsWhatWasSent(t *testing.T) {
+	for seed := range uint64(4) {
+		r := rand.New(rand.NewPCG(seed, 9))
+		h := hub.New(hub.Config{RingCapacity: 8})
+		ids := []int{3, 40, 3000, 1500}[seed]
+		id := func() string { return fmt.Sprintf(`n\u00e9%d`, r.IntN(ids)) }
+		node := func(n int) string {
+			name := id()
+			if r.IntN(50) > 0 {
+				name = strings.ReplaceAll(name, `\u00e9`, "é")
+			}
+			return fmt.Sprintf(`{"id":"%s","flowId":"F","label":"l","status":"s%d","meta":{"x":"%s"}}`, name, n, strings.Repeat("x", r.IntN(20)*r.IntN(20)*r.IntN(20)))
+		}
+		want, sent := flow.NewState("F", 0), []*flow.Message(nil)
+		for i := range 5000 {
+			text := `{"type":"upsert-nodes","nodes":[` + node(i) + `]}`
+			switch r.IntN(40) {
+			case 0:
+				text = `{"type":"upsert-nodes","nodes":[` + node(i) + `,` + node(i) + `]}`
+			case 1:
+				text = `{"type":"delete-nodes","ids":["` + id() + `"]}`
+			case 2:
+				text = `{"type":"upsert-rels","relationships":[{"fromId":"` + id() + `","toId":"` + id() + `","type":"contains"}]}`
+			case 3:
+				text = `{"type":"delete-rels","pairs":[{"fromId":"` + id() + `","toId":"` + id() + `","type":"contains"}]}`
+			case 4:
+				text = fmt.Sprintf(`{"type":"upsert-flow","flow":{"id":"F","status":"s%d","startedAt":1}}`, i)
+			case 5:
+				if r.IntN(30) == 0 {
+					text = `{"type":"snapshot","flow":{"id":"F","status":"s","startedAt":1},"nodes":[` + node(i) + `],"relationships":[]}`
+				}
+			}
+			if i == 0 { // nothing is derived of a flow that an emitter has told of
+				text = `{"type":"upsert-flow","flow":{"id":"F","status":"s","startedAt":1}}`
+			}
+			m := decode(t, text)
+			ingest(t, h, m)
+			sent = append(sent, m)
+			if i%500 != 499 {
+				continue
+			}
+			past, err := h.History("F", 0, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for ; len(sent) > len(past.Events); sent = sent[1:] {
+				want.Apply(sent[0])
+			}
+			if got := string(past.Base); got != want.Snapshot().JSON() {
+				t.Fatalf("seed %d: after %d messages the past is\n%.2000s\nwant\n%.2000s", seed, i+1, got, want.Snapshot().JSON())
+			}
+		}
+	}
+}

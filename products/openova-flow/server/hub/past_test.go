@@ -16,19 +16,19 @@ func TestThePastIsWhatWasSent(t *testing.T) {
 	for seed := range uint64(4) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		h := hub.New(hub.Config{RingCapacity: 8})
-		ids := []int{3, 40, 3000, 1500}[seed]
+		ids, kinds, long := []int{3, 40, 3000, 1500}[seed], []int{40, 40, 8000, 100}[seed], []int{20, 20, 10, 20}[seed]
 		id := func() string { return fmt.Sprintf(`n\u00e9%d`, r.IntN(ids)) }
 		node := func(n int) string {
 			name := id()
-			if r.IntN(50) > 0 {
+			if r.IntN(2000) > 0 {
 				name = strings.ReplaceAll(name, `\u00e9`, "é")
 			}
-			return fmt.Sprintf(`{"id":"%s","flowId":"F","label":"l","status":"s%d","meta":{"x":"%s"}}`, name, n, strings.Repeat("x", r.IntN(20)*r.IntN(20)*r.IntN(20)))
+			return fmt.Sprintf(`{"id":"%s","flowId":"F","label":"l","status":"s%d","meta":{"x":"%s"}}`, name, n, strings.Repeat("x", r.IntN(long)*r.IntN(long)*r.IntN(long)))
 		}
 		want, sent := flow.NewState("F", 0), []*flow.Message(nil)
 		for i := range 5000 {
 			text := `{"type":"upsert-nodes","nodes":[` + node(i) + `]}`
-			switch r.IntN(40) {
+			switch r.IntN(kinds) {
 			case 0:
 				text = `{"type":"upsert-nodes","nodes":[` + node(i) + `,` + node(i) + `]}`
 			case 1:
@@ -50,7 +50,7 @@ func TestThePastIsWhatWasSent(t *testing.T) {
 			m := decode(t, text)
 			ingest(t, h, m)
 			sent = append(sent, m)
-			if i%500 != 499 {
+			if i%1250 != 1249 {
 				continue
 			}
 			past, err := h.History("F", 0, 0)

@@ -70,11 +70,11 @@ func keep(s, before string) string {
 }
 
 // newTrack returns what is known of a node; before is what was, nil when nothing was.
-func newTrack(n *flow.Node, g Graph, before *track) *track {
+func newTrack(n *flow.Node, g Graph, before *track) track {
 	if before == nil {
-		before = new(track)
+		before = &track{}
 	}
-	t := &track{id: keep(n.ID, before.id), label: keep(n.Label, before.label), region: keep(n.Region, before.region), status: keep(n.Status, before.status),
+	t := track{id: keep(n.ID, before.id), label: keep(n.Label, before.label), region: keep(n.Region, before.region), status: keep(n.Status, before.status),
 		startedAt: n.StartedAt, endedAt: n.EndedAt, facts: readFacts(n.Meta, &before.facts)}
 	t.container = t.kind == "Region" || g.IsContainer(n.ID)
 	t.waits = t.waits && t.status != flow.StatusSucceeded && t.status != flow.StatusFailed

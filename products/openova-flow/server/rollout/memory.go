@@ -56,7 +56,7 @@ func Resume(m Memory, g interface {
 	g.EachNode(func(n flow.Node) bool {
 		now := newTrack(&n, g, nil)
 		now.container = false
-		t.nodes[now.id] = now
+		t.nodes[now.id] = &now
 		if now.unready() {
 			t.unreadyKustomizations++
 		}

@@ -99,13 +99,17 @@ func NewTracker() *Tracker {
 // Observe takes the nodes that a request has put and the ids that it has deleted, after they were folded into g.
 // arrival is when the request arrived.
 func (t *Tracker) Observe(g Graph, arrival int64, put []flow.Node, deleted []string) {
-	fresh := make([]*track, len(put))
-	var started []*track
+	var fresh, started []*track
 	var from map[string]string
 	for i := range put {
 		was := t.nodes[put[i].ID]
-		now := newTrack(&put[i], g, was)
-		fresh[i] = now
+		known := newTrack(&put[i], g, was)
+		if len(put) == 1 && was != nil && *was == known && !known.waits { // nothing new, unless it has come to wait for somebody else
+			continue
+		}
+		now := new(track)
+		*now = known
+		fresh = append(fresh, now)
 		if ms, ok := now.startedAt.Get(); ok && !now.container && (was == nil || was.startedAt.IsZero() || ms > was.startedAt.Ms()) {
 			started = append(started, now)
 			if was != nil {

@@ -156,6 +156,16 @@ func TestWhatWaitsForSomethingElseIsNoMember(t *testing.T) {
 	b.want(4*second+minute, "2-4 succeeded [a=succeeded] broken before: stalled")
 }
 
+func TestWhatWaitsJoinsOnceItIsKnownForWhat(t *testing.T) {
+	b := newBench(t)
+	b.put(second, node("a", "running", second, 0))
+	for range 2 { // the same twice, and between them comes what it waits for
+		b.put(2*second, node("w", "running", 0, 0, waits))
+		b.depends("a", "w")
+	}
+	b.want(3*second, "1-open running [a=running, w=running]")
+}
+
 func TestAFaultOfItsInputHoldsNoRolloutOpenForLongerThanAMinute(t *testing.T) {
 	b := newBench(t)
 	b.put(second, node("a", "running", second, 0, `"reason":"SourceNotReady","reasonSince":1000`))

@@ -83,7 +83,11 @@ func (t *topic) apply(b batch) {
 		}
 		t.state.Apply(m)
 		t.push(last, b.at, m)
-		put = append(put, m.Nodes...)
+		if put == nil {
+			put = slices.Clip(m.Nodes) // which is all there is, mostly
+		} else {
+			put = append(put, m.Nodes...)
+		}
 		deleted = append(deleted, m.IDs...)
 		t.hub.Stats.Messages[slices.Index(MessageTypes[:], m.Type)].Add(1)
 	}
@@ -235,12 +239,19 @@ func (t *topic) account() {
 	}
 	was := t.accounted
 	s := &t.hub.Stats
-	s.Nodes.Add(now.nodes - was.nodes)
-	s.Relationships.Add(now.rels - was.rels)
-	s.StateBytes.Add(now.state - was.state)
-	s.RingEntries.Add(now.entries - was.entries)
-	s.RingBytes.Add(now.bytes - was.bytes)
+	move(&s.Nodes, was.nodes, now.nodes)
+	move(&s.Relationships, was.rels, now.rels)
+	move(&s.StateBytes, was.state, now.state)
+	move(&s.RingEntries, was.entries, now.entries)
+	move(&s.RingBytes, was.bytes, now.bytes)
 	t.accounted = now
+}
+
+// move brings a part of a sum from what it was to what it is now. Processors share the sums, so what has not changed is not written.
+func move(sum *atomic.Int64, was, now int64) {
+	if was != now {
+		sum.Add(now - was)
+	}
 }
 
 func (t *topic) summary() (Summary, bool) {

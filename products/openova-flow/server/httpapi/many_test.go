@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
@@ -186,4 +187,47 @@ func gunzip(t *testing.T, a answer) string {
 		t.Fatal(err)
 	}
 	return string(body)
+}
+
+// A start of thousands of small frames, and some large ones, goes out in lots that a slow reader takes in pieces of any size.
+func TestAStartOfManyFramesArrivesWholeAndInOrder(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, mode string) {
+		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
+		var first int64
+		for _, id := range []string{"a", "b", "c"} {
+			first = e.postTo(id, nodeOf(id, "n", "s0"))
+		}
+		var want []string
+		for i := range 60 {
+			id := []string{"a", "b", "c"}[i%3]
+			var lines []string
+			for n := range 50 {
+				size := 1000
+				if n == 7 && i%20 == 0 {
+					size = 200_000
+				}
+				lines = append(lines, nodeOf(id, fmt.Sprint("n", i, "-", n), strings.Repeat("x", size+n)))
+			}
+			e.do("POST", "/v1/flows/"+id+"/events", strings.Join(lines, "\n"), "Content-Type", asNDJSON)
+			want = append(want, lines...)
+		}
+		_, in := e.raw("/v1/stream", fmt.Sprint("Last-Event-ID: ", first))
+		p := parser{in}
+		for at, last := 0, int64(0); at < len(want); {
+			f, err := p.next()
+			if err != nil {
+				t.Fatalf("after %d messages: %v", at, err)
+			}
+			if !strings.HasSuffix(f.event, "/upsert-nodes") || strings.Contains(f.data, `"id":"n"`) {
+				continue
+			}
+			if f.data != want[at] || f.id >= 0 && f.id <= last {
+				t.Fatalf("message %d is %d %.80s, want %.80s", at, f.id, f.data, want[at])
+			}
+			at, last = at+1, max(last, f.id)
+			if at%500 == 0 {
+				time.Sleep(5 * time.Millisecond) // it falls behind
+			}
+		}
+	})
 }

@@ -10,8 +10,9 @@ import (
 )
 
 const (
-	clientsAtOnce = 64      // written to before other groups have their turn
-	readAtMost    = 4 << 10 // of what a client sends at one time; nothing of it is wanted
+	clientsAtOnce = 64       // written to before other groups have their turn
+	readAtMost    = 4 << 10  // of what a client sends at one time; nothing of it is wanted
+	lotAtMost     = 64 << 10 // bytes of small frames in one write: what a socket's buffer has room for, about
 )
 
 // shard is one goroutine that writes to its clients, and another that waits for their sockets.
@@ -37,8 +38,9 @@ type shard struct {
 	now     time.Duration
 	began   time.Time
 	clients int
-	forced  bool // whoever comes is turned away
-	scratch []byte
+	forced  bool   // whoever comes is turned away
+	scratch []byte // for what clients send
+	joined  []byte // for frames that are written as one
 }
 
 type slot struct {
@@ -55,6 +57,7 @@ type client struct {
 	group   *group
 	finish  func()
 	pending [][]byte // what it has not taken yet: if any, it is in no list of its group
+	taken   int      // of the first of them it has so many bytes
 
 	list       *list // of its group, that it is in
 	prev, next *client
@@ -336,24 +339,12 @@ func (s *shard) advance(c *client) {
 func (s *shard) flush(c *client) {
 	written, err := 0, error(nil)
 	for len(c.pending) > 0 && err == nil {
-		frame := c.pending[0]
-		for len(frame) > 0 {
-			n := 0
-			if n, err = syscall.Write(c.fd, frame); err == syscall.EINTR {
-				err = nil
-				continue
-			}
-			if err != nil {
-				break
-			}
+		n := 0
+		if n, err = syscall.Write(c.fd, s.lot(c)); err == nil {
+			c.took(n)
 			written += n
-			frame = frame[n:]
-		}
-		switch {
-		case len(frame) == 0:
-			c.pending = c.pending[1:]
-		case len(frame) < len(c.pending[0]): // the list is shared with others
-			c.pending = append([][]byte{frame}, c.pending[1:]...)
+		} else if err == syscall.EINTR {
+			err = nil
 		}
 	}
 	s.fan.server.metrics.streamBytes.Add(int64(written))
@@ -374,6 +365,35 @@ func (s *shard) flush(c *client) {
 			c.group.todo.add(c)
 			s.queue(c.group)
 		}
+	}
+}
+
+// lot returns what a client gets with the next write: one frame, or several beside each other where they are small. It holds until the next.
+func (s *shard) lot(c *client) []byte {
+	first := c.pending[0][c.taken:]
+	if len(c.pending) == 1 || len(first) >= lotAtMost {
+		return first
+	}
+	s.joined = append(s.joined[:0], first...)
+	for _, frame := range c.pending[1:] {
+		s.joined = append(s.joined, frame[:min(len(frame), lotAtMost-len(s.joined))]...)
+		if len(s.joined) == lotAtMost {
+			break
+		}
+	}
+	return s.joined
+}
+
+// took notes that a client has taken n bytes more of what is pending for it.
+func (c *client) took(n int) {
+	for len(c.pending) > 0 {
+		left := len(c.pending[0]) - c.taken
+		if n < left {
+			c.taken += n
+			return
+		}
+		n -= left
+		c.pending, c.taken = c.pending[1:], 0
 	}
 }
 

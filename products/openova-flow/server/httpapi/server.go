@@ -111,21 +111,30 @@ func (s *Server) Shutdown(ctx context.Context) { s.fan.shutdown(ctx) }
 
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	cw := &countingWriter{ResponseWriter: w, timeout: s.cfg.WriteTimeout}
-	secure(w.Header(), r)
-	if r.ContentLength != 0 { // net/http reads what of a body nobody wants, before it answers; it sets the deadline of the next request
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.ReadTimeout))
-	}
-	name := "none"
-	if inside, ok := s.inside(r); ok {
-		name = s.answer(cw, inside)
-	} else if r.URL.Path+"/" == s.cfg.BasePath {
-		http.Redirect(cw, r, s.cfg.BasePath, http.StatusPermanentRedirect)
-	} else {
-		writeProblem(cw, problem{Status: http.StatusNotFound, Detail: "everything is served under " + s.cfg.BasePath})
+	name := s.enter(cw, r)
+	if cw.reader != nil {
+		s.run(cw, r)
 	}
 	if !cw.handedOver {
 		s.metrics.request(name, r.Method, cw.status())
 	}
+}
+
+// enter answers a request, but for a stream that is left in w, and returns the name of its route.
+func (s *Server) enter(w *countingWriter, r *http.Request) (name string) {
+	secure(w.Header(), r)
+	if r.ContentLength != 0 { // net/http reads what of a body nobody wants, before it answers; it sets the deadline of the next request
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.ReadTimeout))
+	}
+	if inside, ok := s.inside(r); ok {
+		return s.answer(w, inside)
+	}
+	if r.URL.Path+"/" == s.cfg.BasePath {
+		http.Redirect(w, r, s.cfg.BasePath, http.StatusPermanentRedirect)
+	} else {
+		writeProblem(w, problem{Status: http.StatusNotFound, Detail: "everything is served under " + s.cfg.BasePath})
+	}
+	return nowhere.name
 }
 
 // inside returns a request as it is without the base path. Health and metrics are at the root besides, where kubelet and Prometheus look.
@@ -191,6 +200,10 @@ type countingWriter struct {
 	code    int
 
 	handedOver bool // the connection belongs to the fan, which counts the request when it ends
+
+	// A stream that is to be run: its reader, and the caller's session. It is run from a shallow stack, which it keeps.
+	reader  *hub.Reader
+	session *auth.Session
 }
 
 func (w *countingWriter) Write(b []byte) (int, error) {

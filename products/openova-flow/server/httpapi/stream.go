@@ -67,32 +67,43 @@ func (s *Server) leave(reader *hub.Reader, session *auth.Session) {
 	}
 }
 
-// follow streams what a reader reads, until its end or that of the session, and closes both.
+// Headers of every stream. The lists are shared and never changed.
+var (
+	isEventStream = []string{"text/event-stream"}
+	noStore       = []string{"no-store, no-transform"}
+	unbuffered    = []string{"no"} // nginx would hold frames back
+	closes        = []string{"close"}
+)
+
+// follow begins a stream of what a reader reads, until its end or that of the session. Both are closed then.
 func (s *Server) follow(w http.ResponseWriter, r *http.Request, reader *hub.Reader, session *auth.Session) {
 	h := w.Header()
-	h.Set("Content-Type", "text/event-stream")
-	h.Set("Cache-Control", "no-store, no-transform")
-	h.Set("X-Accel-Buffering", "no") // nginx would hold frames back
+	h["Content-Type"], h["Cache-Control"], h["X-Accel-Buffering"] = isEventStream, noStore, unbuffered
 	if r.Method == http.MethodHead {
 		s.leave(reader, session)
 		return
 	}
 	if r.ProtoMajor == 1 {
-		h.Set("Connection", "close") // its deadlines are for nothing that comes after
+		h["Connection"] = closes // its deadlines are for nothing that comes after
 		limitSendBuffer(connOf(r.Context()))
 	}
 	s.opened.Add(1)
-	if s.fan.take(w, r, reader, session) {
-		w.(*countingWriter).handedOver = true
+	cw := w.(*countingWriter)
+	if cw.handedOver = s.fan.take(w, r, reader, session); !cw.handedOver {
+		cw.reader, cw.session = reader, session
+	}
+}
+
+// run runs a stream through net/http.
+func (s *Server) run(w *countingWriter, r *http.Request) {
+	defer s.leave(w.reader, w.session)
+	out := streamWriter{w: w.ResponseWriter, rc: http.NewResponseController(w.ResponseWriter), timeout: s.cfg.WriteTimeout, shared: r.ProtoMajor > 1, metrics: &s.metrics}
+	if out.write(w.reader.Heartbeat()) != nil {
 		return
 	}
-	defer s.leave(reader, session)
-	out := streamWriter{w: w, rc: http.NewResponseController(w), timeout: s.cfg.WriteTimeout, shared: r.ProtoMajor > 1, metrics: &s.metrics}
-	if out.write(reader.Heartbeat()) != nil {
-		return
-	}
-	r.Header = nil // net/http holds on to the request for as long as the stream is open, which needs nothing of it
-	s.pump(r.Context(), &out, reader, session)
+	// net/http holds on to the request for as long as the stream is open, which needs nothing of it.
+	r.Method, r.Header, r.URL, r.RequestURI, r.Host, r.RemoteAddr = http.MethodGet, nil, nil, "", "", ""
+	s.pump(r.Context(), &out, w.reader, w.session)
 }
 
 // pump writes what a reader reads. It is apart from what writes the headers, which takes net/http the most stack of all: with both in one

@@ -25,7 +25,7 @@ func Run(server Server, s Scenario) (Result, error) {
 	if err != nil {
 		return Result{}, fmt.Errorf("server address: %w", err)
 	}
-	if _, err := RaiseFiles(s.Readers + s.Stalled + s.Publishers); err != nil {
+	if _, err := RaiseFiles(s.Connections()); err != nil {
 		return Result{}, err
 	}
 	run := rand.IntN(1_000_000)
@@ -94,8 +94,21 @@ func (m *measurement) fanout(addr netip.AddrPort, run int) error {
 	return nil
 }
 
+// ahead is how many readers are there before the memory of idle ones is measured: the first have a server take some for good, and give
+// back what starting took.
+const ahead = 1000
+
 func (m *measurement) idle(addr netip.AddrPort, run int) error {
 	first := len(m.publisher.accepted)
+	early, err := newReaders(addr, readersConfig{flow: m.server.Flow, run: run, readers: ahead, messages: first})
+	if err != nil {
+		return err
+	}
+	defer early.close()
+	if err := early.connect(connectWithin(ahead)); err != nil {
+		return err
+	}
+	time.Sleep(m.scenario.Hold)
 	if err := m.connect(addr, readersConfig{flow: m.server.Flow, run: run, readers: m.scenario.Readers, messages: first}); err != nil {
 		return err
 	}

@@ -35,6 +35,15 @@ type Scenario struct {
 	Quiet      time.Duration `json:"quiet,omitempty"`  // gives up on what is missing when nothing came for so long; 5 s
 }
 
+// Connections is how many connections there are at once.
+func (s Scenario) Connections() int {
+	n := s.Readers + s.Stalled + max(1, s.Publishers)
+	if s.Kind == Idle {
+		n += ahead
+	}
+	return n
+}
+
 func (s Scenario) withDefaults() Scenario {
 	if s.Size == 0 {
 		s.Size = 400

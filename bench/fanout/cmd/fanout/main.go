@@ -148,8 +148,8 @@ func (m *measured) all(ctx context.Context, o options, servers []server, log io.
 		if o.rounds > 0 {
 			rounds = o.rounds
 		}
-		others := s.load.Stalled + max(1, s.load.Publishers)
-		if possible, err := load.RaiseFiles(s.load.Readers + others); err != nil {
+		others := s.load.Connections() - s.load.Readers
+		if possible, err := load.RaiseFiles(s.load.Connections()); err != nil {
 			if possible <= others {
 				return wrong, err
 			}

@@ -18,12 +18,15 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
+// Names of headers, in their canonical form.
 const (
 	headerIncarnation   = "Flow-Incarnation"
 	headerIfIncarnation = "Flow-If-Incarnation"
 	headerEmitter       = "Flow-Emitter"
 	headerLease         = "Flow-Lease"
+)
 
+const (
 	typeJSON   = "application/json"
 	typeNDJSON = "application/x-ndjson"
 
@@ -64,7 +67,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, g *auth.Grant, flo
 	var receipt hub.Receipt
 	if err == nil {
 		stamp.Name = g.Emitter(stamp.Name)
-		post := hub.Post{FlowID: flowID, Messages: messages, Regions: g.Regions(), IfIncarnation: r.Header.Get(headerIfIncarnation), Stamp: stamp, Lease: r.Header.Get(headerLease)}
+		post := hub.Post{FlowID: flowID, Messages: messages, Regions: g.Regions(), IfIncarnation: header(r, headerIfIncarnation), Stamp: stamp, Lease: header(r, headerLease)}
 		if stamp.Name != "" {
 			post.Digest = sha256.Sum256(body)
 		}
@@ -78,6 +81,14 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, g *auth.Grant, flo
 	}
 	w.Header()["Content-Type"] = isJSON
 	_, _ = w.Write(append(strconv.AppendInt([]byte(`{"seq":`), receipt.Seq, 10), "}\n"...))
+}
+
+// header returns the first value of a header, whose name is in its canonical form: finding that out for each request takes its time.
+func header(r *http.Request, name string) string {
+	if values := r.Header[name]; len(values) > 0 {
+		return values[0]
+	}
+	return ""
 }
 
 // roomFor counts what the messages of a batch take in memory besides their bytes, which for many tiny ones is most.
@@ -109,14 +120,14 @@ func (s *Server) decode(flowID, contentType string, body []byte) ([]*flow.Messag
 // body reads the body of a POST within its limits, which are checked before a byte of it is read where its length is declared.
 // What it returns counts as bytes in flight until the caller takes its capacity off again.
 func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, contentType string, p problem) {
-	contentType = r.Header.Get("Content-Type")
+	contentType = header(r, "Content-Type")
 	if contentType != typeJSON && contentType != typeNDJSON { // seldom: there are parameters, or capitals
 		contentType, _, _ = mime.ParseMediaType(contentType)
 	}
 	if contentType != typeJSON && contentType != typeNDJSON {
 		return nil, "", problem{Status: http.StatusUnsupportedMediaType, Field: "Content-Type", Detail: "send one message as application/json, or many, one a line, as application/x-ndjson"}
 	}
-	if e := r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
+	if e := header(r, "Content-Encoding"); e != "" && e != "identity" {
 		return nil, "", problem{Status: http.StatusUnsupportedMediaType, Field: "Content-Encoding", Detail: "send the body without a content encoding"}
 	}
 	limit := s.cfg.MaxMessageBytes
@@ -220,7 +231,7 @@ func emitterName(r *http.Request) string {
 
 // parseStamp reads Flow-Emitter: <name>;epoch=<int>;n=<int>. Without the header the stamp is zero.
 func parseStamp(h http.Header) (hub.Stamp, error) {
-	values := h.Values(headerEmitter)
+	values := h[headerEmitter]
 	if len(values) == 0 {
 		return hub.Stamp{}, nil
 	}

@@ -211,6 +211,9 @@ func TestLoopbackAlone(t *testing.T) {
 		{"127.0.0.1.evil.example", "", "", "GET", Host},
 		{"10.0.0.1", "", "", "GET", Host},
 		{"0.0.0.0", "", "", "GET", Host},
+		{"[::1%25lo]:8080", "", "", "GET", Host}, // no browser sends a zone
+		{"[::1%25lo]", "", "", "GET", Host},
+		{"[::1%lo]:8080", "", "", "GET", Host},
 		{"", "", "", "GET", Host},
 	} {
 		r := httptest.NewRequest(tt.method, "/v1/flows", nil)

@@ -23,7 +23,7 @@ func checkOrigin(r *http.Request) error {
 // *Refusal. The name in Host keeps out pages whose own name has been pointed at this machine; Origin keeps out all other pages, but those
 // of the origins that are listed, as browsers send them.
 func CheckLoopback(r *http.Request, origins ...string) error {
-	if ip, err := netip.ParseAddrPort(r.Host); (err != nil || !ip.Addr().IsLoopback()) && !IsLoopback(hostname(r.Host)) {
+	if !isLoopbackAddr(r.Host) && !IsLoopback(hostname(r.Host)) {
 		return &Refusal{Reason: Host, Detail: "without tokens the server answers only to localhost and loopback addresses"}
 	}
 	all := r.Header["Origin"]
@@ -37,6 +37,12 @@ func CheckLoopback(r *http.Request, origins ...string) error {
 		}
 	}
 	return checkOrigin(r)
+}
+
+// isLoopbackAddr reports whether host is a loopback address with a port, as in most requests, and takes little to find out.
+func isLoopbackAddr(host string) bool {
+	a, err := netip.ParseAddrPort(host)
+	return err == nil && a.Addr().IsLoopback() && a.Addr().Zone() == ""
 }
 
 // hostname is a Host header without its port and brackets.

@@ -133,6 +133,14 @@ func (s *State) putNode(n Node) {
 	s.bytes += n.size()
 }
 
+// Hollow drops what a node holds besides its id, if there is one of that id. It is for who puts the node before anybody asks for it; its
+// relationships stay.
+func (s *State) Hollow(id string) {
+	if v := s.vertices[id]; v != nil && v.present {
+		s.putNode(Node{ID: id})
+	}
+}
+
 func (s *State) vertex(id string) *vertex {
 	v := s.vertices[id]
 	if v == nil {

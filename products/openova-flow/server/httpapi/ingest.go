@@ -148,7 +148,7 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 	}
 	body = make([]byte, 0, want)
 	in := r.Body
-	if r.ContentLength < 0 {
+	if r.ContentLength < 0 { // else net/http ends it at the length that is declared
 		in = http.MaxBytesReader(w, in, limit)
 	}
 	for {
@@ -176,7 +176,7 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 			return body, "", problem{Status: http.StatusRequestTimeout, Detail: fmt.Sprintf("the body did not arrive within %s", s.cfg.ReadTimeout)}
 		case err != nil:
 			return body, "", problem{Status: http.StatusBadRequest, Detail: "the body ended early: " + err.Error()}
-		case r.ContentLength >= 0 && int64(len(body)) == r.ContentLength:
+		case r.ContentLength >= 0 && int64(len(body)) >= r.ContentLength:
 			return body, contentType, problem{}
 		}
 	}

@@ -339,11 +339,15 @@ func (s *shard) advance(c *client) {
 func (s *shard) flush(c *client) {
 	written, err := 0, error(nil)
 	for len(c.pending) > 0 && err == nil {
-		n := 0
-		if n, err = syscall.Write(c.fd, s.lot(c)); err == nil {
+		n, lot := 0, s.lot(c)
+		switch n, err = syscall.Write(c.fd, lot); err {
+		case nil:
 			c.took(n)
 			written += n
-		} else if err == syscall.EINTR {
+			if n < len(lot) { // its buffer is full, and the poller tells when it is not
+				err = syscall.EAGAIN
+			}
+		case syscall.EINTR:
 			err = nil
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strconv"
 	"sync"
 	"time"
@@ -94,6 +95,9 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, reader *hub.Read
 	}
 }
 
+// noURL is that of a request whose own is not kept. It is shared and never changed.
+var noURL = new(url.URL)
+
 // run runs a stream through net/http.
 func (s *Server) run(w *countingWriter, r *http.Request) {
 	defer s.leave(w.reader, w.session)
@@ -102,7 +106,7 @@ func (s *Server) run(w *countingWriter, r *http.Request) {
 		return
 	}
 	// net/http holds on to the request for as long as the stream is open, which needs nothing of it.
-	r.Method, r.Header, r.URL, r.RequestURI, r.Host, r.RemoteAddr = http.MethodGet, nil, nil, "", "", ""
+	r.Header, r.URL, r.RequestURI, r.Host = nil, noURL, "", ""
 	s.pump(r.Context(), &out, w.reader, w.session)
 }
 

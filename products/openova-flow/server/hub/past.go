@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
@@ -15,7 +16,7 @@ const (
 // past is the state just before the first message of a flow's ring. Each message that leaves the ring goes into it, and hardly anybody asks
 // for it, so a message that puts one node, as most do, is not decoded before it must be: the next of that node makes it needless.
 type past struct {
-	state *flow.State      // nil while that is nothing
+	state *flow.State      // nil while that is nothing; of a node that is in late it holds that it is there, and no more
 	late  map[string]*late // by node: what is newer than state
 	bytes int64            // of late, about
 }
@@ -23,23 +24,15 @@ type past struct {
 // late is a message that puts one node.
 type late struct{ text []byte }
 
-// add takes the message of an entry that leaves the ring. begin makes a state with nothing in it.
-func (p *past) add(e entry, begin func() *flow.State) {
+// add takes the message of an entry that leaves the ring. nothing makes a state with nothing in it.
+func (p *past) add(e entry, nothing func() *flow.State) {
 	if p.state == nil {
-		p.state = begin()
+		p.state = nothing()
 	}
 	if node := e.node(); len(node) > 0 && len(e.text()) <= maxLateText {
 		l := p.late[string(node)]
 		if l == nil {
-			if len(p.late) == maxLate {
-				p.fold()
-			}
-			if p.late == nil {
-				p.late = make(map[string]*late)
-			}
-			l = new(late)
-			p.late[string(node)] = l
-			p.bytes += perLate
+			l = p.await(string(node))
 		}
 		before := cap(l.text)
 		l.text = append(l.text[:0], e.text()...)
@@ -55,12 +48,38 @@ func (p *past) add(e entry, begin func() *flow.State) {
 	p.state.Apply(m)
 }
 
+// await makes room for a message that puts a node.
+func (p *past) await(node string) *late {
+	if len(p.late) == maxLate {
+		p.fold()
+	}
+	if p.late == nil {
+		p.late = make(map[string]*late)
+	}
+	l := new(late)
+	p.late[node] = l
+	p.bytes += perLate + int64(len(node))
+	p.state.Hollow(node)
+	return l
+}
+
 // fold brings the state up to date.
 func (p *past) fold() {
 	for _, l := range p.late {
 		p.state.Apply(decoded(p.state.ID(), l.text))
 	}
 	p.late, p.bytes = nil, 0
+}
+
+// collect returns what the state is made of: a snapshot, and messages to apply to it. They share nothing with later changes.
+func (p *past) collect(nothing func() *flow.State) (base *flow.Message, texts [][]byte) {
+	if p.state == nil {
+		return nothing().Collect(), nil
+	}
+	for _, l := range p.late {
+		texts = append(texts, bytes.Clone(l.text))
+	}
+	return p.state.Collect(), texts
 }
 
 // size returns about how much memory it takes.
@@ -71,8 +90,8 @@ func (p *past) size() int64 {
 	return p.state.Bytes() + p.bytes
 }
 
-// soleNode returns where in the message the id stands of the node that it puts, if that is all it does: its place and its length, 0 when
-// it does more or the id is spelled with escapes.
+// soleNode returns where in a message the bytes of the id stand, anywhere, of the node that it puts, if that is all that it does: their place
+// and their number, which is 0 if it does more, or the id stands there with escapes only.
 func soleNode(m *flow.Message) (at, length int32) {
 	if m.Type != flow.TypeUpsertNodes || len(m.Nodes) != 1 {
 		return 0, 0

@@ -66,3 +66,22 @@ func TestThePastIsWhatWasSent(t *testing.T) {
 		}
 	}
 }
+
+// A node whose messages leave the ring one after the other is held twice, as it is and as it was, and not a third time as what was before that.
+func TestThePastHoldsANodeOnce(t *testing.T) {
+	const nodes, size = 200, 1000
+	h := hub.New(hub.Config{RingCapacity: 8})
+	var all []string
+	for i := range nodes {
+		all = append(all, fmt.Sprintf(`{"id":"n%d","flowId":"F","label":"l","status":"x","meta":{"x":"%s"}}`, i, strings.Repeat("x", size)))
+	}
+	ingest(t, h, decode(t, `{"type":"snapshot","flow":{"id":"F","status":"s","startedAt":1},"nodes":[`+strings.Join(all, ",")+`],"relationships":[]}`))
+	for range 3 {
+		for _, node := range all {
+			ingest(t, h, decode(t, `{"type":"upsert-nodes","nodes":[`+node+`]}`))
+		}
+	}
+	if got, most := h.Stats.StateBytes.Load(), int64(nodes*(2*size+1500)); got > most {
+		t.Errorf("%d nodes of %d bytes take %d bytes, want %d at most", nodes, size, got, most)
+	}
+}

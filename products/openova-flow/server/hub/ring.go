@@ -23,7 +23,7 @@ type entry struct {
 	seq, at        int64
 	seg            *segment
 	from, data, to int32 // where its frame, and the message in it, stand in seg.buf
-	id, idLen      int32 // where in the message the id stands of the one node that it puts; idLen 0: it does something else
+	id, idLen      int32 // where in the message the bytes of the id stand of the one node that it puts; idLen 0: not said
 }
 
 func (e *entry) frame() []byte { return e.seg.buf[e.from:e.to] }
@@ -37,7 +37,7 @@ func (e *entry) kind() string {
 // text returns the message as it came. It is shared and must not be changed.
 func (e *entry) text() []byte { return e.seg.buf[e.data : e.to-2 : e.to-2] }
 
-// node returns the id of the one node that the message puts, nothing when it does something else.
+// node returns the id of the one node that the message puts, nothing when that is not said.
 func (e *entry) node() []byte { return e.text()[e.id : e.id+e.idLen] }
 
 // message decodes the message, of flow flowID.

@@ -137,9 +137,9 @@ func (h *Hub) History(flowID string, after int64, limit int) (History, error) {
 	if t == nil {
 		return History{Incarnation: NoIncarnation}, ErrNoFlow
 	}
-	t.mu.Lock()
+	t.mu.RLock()
 	if t.state == nil {
-		t.mu.Unlock()
+		t.mu.RUnlock()
 		return History{Incarnation: NoIncarnation}, ErrNoFlow
 	}
 	live := t.ring.live()
@@ -157,16 +157,15 @@ func (h *Hub) History(flowID string, after int64, limit int) (History, error) {
 		out.Oldest = live[0].seq
 	}
 	born := t.state.Arrival()
-	if t.past.fold(); t.past.state == nil {
-		t.past.state = t.nothing()
-	}
-	base := t.past.state.Collect()
-	t.account()
-	t.mu.Unlock()
+	base, late := t.past.collect(t.nothing)
+	t.mu.RUnlock()
 
-	if len(before) > 0 {
+	if len(late)+len(before) > 0 {
 		state := flow.NewState(flowID, born)
 		state.Apply(base)
+		for _, text := range late {
+			state.Apply(decoded(flowID, text))
+		}
 		for _, e := range before {
 			state.Apply(e.message(flowID))
 			out.BaseSeq = e.seq

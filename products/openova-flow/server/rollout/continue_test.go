@@ -98,6 +98,37 @@ func TestATrackerThatIsTakenUpAgainGoesOnAsItWouldHave(t *testing.T) {
 	}
 }
 
+func TestANodeThatIsPutAsItWasChangesNothing(t *testing.T) {
+	again := 0
+	for seed := range uint64(100) {
+		r := rand.New(rand.NewPCG(seed, 13))
+		b := newBench(t)
+		at := second
+		for step := range 60 {
+			at += r.Int64N(2 * minute)
+			randomStep(r, at, b)
+			nodes := b.state.Snapshot().Nodes
+			if len(nodes) == 0 {
+				continue
+			}
+			n := nodes[r.IntN(len(nodes))]
+			if n.Status == flow.StatusRunning || n.Status == flow.StatusPending { // such a one may wait
+				continue
+			}
+			b.put(at, n)
+			before := b.track.Memory()
+			b.put(at, n)
+			if after := b.track.Memory(); !reflect.DeepEqual(before, after) {
+				t.Fatalf("seed %d, step %d: %s again\n%+v\nbefore\n%+v", seed, step, n.ID, after, before)
+			}
+			again++
+		}
+	}
+	if again == 0 {
+		t.Error("nothing was put again")
+	}
+}
+
 func TestAMemoryThatFitsNoFlowIsHarmless(t *testing.T) {
 	b := newBench(t)
 	b.put(second, node("a", "running", second, 0))

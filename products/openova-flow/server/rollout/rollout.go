@@ -104,7 +104,8 @@ func (t *Tracker) Observe(g Graph, arrival int64, put []flow.Node, deleted []str
 	for i := range put {
 		was := t.nodes[put[i].ID]
 		known := newTrack(&put[i], g, was)
-		if len(put) == 1 && was != nil && *was == known && !known.waits { // nothing new, unless it has come to wait for somebody else
+		// Alone and as it was it changes nothing, unless it has come to wait for somebody else. Among others it may follow itself.
+		if len(put) == 1 && was != nil && *was == known && !known.waits {
 			continue
 		}
 		now := new(track)

@@ -93,7 +93,7 @@ GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 vulncheck: ## look for known vulnerabilities in what the binaries reach
 	@for module in $(SERVER) $(JETSTREAM) $(ADAPTER); do echo "govulncheck $$module"; (cd $$module && $(GO) run $(GOVULNCHECK) ./...) || exit 1; done
 
-fuzz: ## run every fuzz target for FUZZ_TIME (60s) each
+fuzz: ## run every fuzz target for FUZZ_TIME (60s) each, from the corpus in test/fuzz; FUZZ_KEEP=1 adds to it
 	scripts/fuzz.sh $(FUZZ_TIME)
 
 soak: ## leave the server under load for SOAK_TIME (20m), restarts and stalled viewers included

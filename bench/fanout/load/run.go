@@ -10,9 +10,17 @@ import (
 	"time"
 )
 
-// connectWithin bounds how long readers may take to connect: a minute, and a millisecond each.
-func connectWithin(readers int) time.Duration {
-	return time.Minute + time.Duration(readers)*time.Millisecond
+// connected returns readers that have connected, which may take a minute, and a millisecond each.
+func connected(addr netip.AddrPort, c readersConfig) (*readers, error) {
+	rs, err := newReaders(addr, c)
+	if err != nil {
+		return nil, err
+	}
+	if err := rs.connect(time.Minute + time.Duration(c.readers)*time.Millisecond); err != nil {
+		rs.close()
+		return nil, err
+	}
+	return rs, nil
 }
 
 // Run does a scenario to a server. An error means that it could not be done; what the server did wrong is in the result.
@@ -100,14 +108,11 @@ const ahead = 1000
 
 func (m *measurement) idle(addr netip.AddrPort, run int) error {
 	first := len(m.publisher.accepted)
-	early, err := newReaders(addr, readersConfig{flow: m.server.Flow, run: run, readers: ahead, messages: first})
+	early, err := connected(addr, readersConfig{flow: m.server.Flow, run: run, readers: ahead, messages: first})
 	if err != nil {
 		return err
 	}
 	defer early.close()
-	if err := early.connect(connectWithin(ahead)); err != nil {
-		return err
-	}
 	time.Sleep(m.scenario.Hold)
 	if err := m.connect(addr, readersConfig{flow: m.server.Flow, run: run, readers: m.scenario.Readers, messages: first}); err != nil {
 		return err
@@ -131,15 +136,12 @@ func (m *measurement) replay(addr netip.AddrPort, run int) error {
 	if err != nil {
 		return err
 	}
-	m.readers, err = newReaders(addr, readersConfig{flow: m.server.Flow, run: run, readers: s.Readers, messages: first + s.Messages, measured: first,
+	m.readers, err = connected(addr, readersConfig{flow: m.server.Flow, run: run, readers: s.Readers, messages: first + s.Messages, measured: first,
 		after: m.publisher.accepted[0]})
 	if err != nil {
 		return err
 	}
 	defer m.readers.close()
-	if err := m.readers.connect(connectWithin(s.Readers)); err != nil {
-		return err
-	}
 	m.readers.await(m.head(), s.Quiet)
 	if err := m.settle(began); err != nil {
 		return err
@@ -154,12 +156,8 @@ func (m *measurement) connect(addr netip.AddrPort, c readersConfig) (err error) 
 	if err != nil {
 		return err
 	}
-	if m.readers, err = newReaders(addr, c); err != nil {
-		return err
-	}
 	began := time.Now()
-	if err := m.readers.connect(connectWithin(c.readers)); err != nil {
-		m.readers.close()
+	if m.readers, err = connected(addr, c); err != nil {
 		return err
 	}
 	m.result.ConnectSeconds = time.Since(began).Seconds()

@@ -204,7 +204,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, p place) {
 		}
 		from = s.version
 		if initial {
-			send("BOOKMARK", s.bookmark(p, map[string]any{"k8s.io/initial-events-end": "true"}))
+			send("BOOKMARK", s.bookmark(p, from, map[string]any{"k8s.io/initial-events-end": "true"}))
 		}
 	} else if from < s.compacted {
 		message := fmt.Sprintf("too old resource version: %d (%d)", from, s.compacted)
@@ -228,8 +228,8 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, p place) {
 		case <-changed:
 		case <-end:
 			s.mu.Lock()
-			send("BOOKMARK", s.bookmark(p, nil))
-			s.mu.Unlock()
+			defer s.mu.Unlock()
+			send("BOOKMARK", s.bookmark(p, from, nil)) // what changed meanwhile is for the next watch
 			return
 		case <-cut:
 			_, _ = io.WriteString(w, `{"type":"MODIFIED","object":{"apiVersion":"`)
@@ -241,8 +241,8 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, p place) {
 	}
 }
 
-func (s *Server) bookmark(p place, annotations map[string]any) map[string]any {
-	m := map[string]any{"resourceVersion": strconv.Itoa(s.version)}
+func (s *Server) bookmark(p place, version int, annotations map[string]any) map[string]any {
+	m := map[string]any{"resourceVersion": strconv.Itoa(version)}
 	if annotations != nil {
 		m["annotations"] = annotations
 	}

@@ -165,13 +165,13 @@ func (s *Server) finish(c *chan struct{}) {
 	*c = make(chan struct{})
 }
 
-// Compact forgets all versions so far: a watch that wants to go on from one of them gets a 410 in an error event.
+// Compact forgets all versions so far: a watch that wants to go on from one of them gets a 410 in an error event. Running watches lose
+// nothing.
 func (s *Server) Compact() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.version++
 	s.compacted = s.version
-	s.log = nil
 }
 
 // Requests returns how many requests came whose method, path and query hold all the parts.

@@ -53,7 +53,7 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	list := func(name, usage string, to *[]string) {
 		flags.Func(name, usage, func(s string) error { *to = append(*to, strings.Split(s, ",")...); return nil })
 	}
-	list("servers", "of limit, plain, portable and fast, with commas between; all", &o.servers)
+	list("servers", "of limit, floor, plain, portable and fast, with commas between; all but floor", &o.servers)
 	list("only", "scenarios, with commas between; all", &o.only)
 	list("also", "name=binary: another build of the server to measure beside the others; may be repeated", &o.also)
 	flags.StringVar(&o.record, "json", "", "a file to append a JSON line of each run to")
@@ -171,7 +171,7 @@ func (m *measured) all(ctx context.Context, o options, servers []server, log io.
 
 // one does a scenario to a server, unless it is none for that.
 func (m *measured) one(ctx context.Context, s scenario, round int, server server, log io.Writer) (wrong []string, err error) {
-	if s.oursOnly && !server.ours || s.resumes && !server.resumes {
+	if s.oursOnly && !server.ours || s.resumes && !server.resumes || server.waits && s.name != idle {
 		return nil, nil
 	}
 	if server.name == portable && s.portable > 0 {

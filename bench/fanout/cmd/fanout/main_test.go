@@ -19,11 +19,11 @@ func TestEveryServerDeliversEachMessageOnce(t *testing.T) {
 	t.Chdir("../..")
 	record := filepath.Join(t.TempDir(), "runs.jsonl")
 	var out, log bytes.Buffer
-	if err := run(t.Context(), []string{"-quick", "-json", record}, &out, &log); err != nil {
+	if err := run(t.Context(), []string{"-quick", "-servers", "limit,floor,plain,portable,fast", "-json", record}, &out, &log); err != nil {
 		t.Fatalf("%v\n%s", err, log.String())
 	}
 	var table bytes.Buffer
-	if err := run(t.Context(), []string{"-from", record, "-check"}, &table, &log); err != nil || !strings.Contains(table.String(), "| | limit | plain | portable | fast |") {
+	if err := run(t.Context(), []string{"-from", record, "-check"}, &table, &log); err != nil || !strings.Contains(table.String(), "| | limit | floor | plain | portable | fast |") {
 		t.Errorf("the record shows as %v\n%s", err, table.String())
 	}
 	file, err := os.Open(record)
@@ -51,8 +51,8 @@ func TestEveryServerDeliversEachMessageOnce(t *testing.T) {
 		}
 	}
 	for _, s := range scenarios(true) {
-		for _, server := range []string{limit, plain, portable, fast} {
-			left := s.oursOnly && server != portable && server != fast || s.resumes && server == limit
+		for _, server := range []string{limit, floor, plain, portable, fast} {
+			left := s.oursOnly && server != portable && server != fast || s.resumes && server == limit || server == floor && s.name != idle
 			if done[s.name+" of "+server] == left {
 				t.Errorf("%s of %s: run is %v", s.name, server, !left)
 			}
@@ -93,7 +93,7 @@ func TestTableAndTargets(t *testing.T) {
 func TestWhatIsNotThereIsNamed(t *testing.T) {
 	for _, tt := range []struct{ args, says string }{
 		{"-only nothing", "there are ingest, 1-to-100"},
-		{"-servers nothing", "there are limit, plain, portable and fast"},
+		{"-servers nothing", "there are limit, floor, plain, portable and fast"},
 		{"-also nothing", "name=binary"},
 		{"-quick -check", "small numbers meet no target"},
 	} {

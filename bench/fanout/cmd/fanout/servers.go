@@ -19,6 +19,7 @@ import (
 
 const (
 	limit    = "limit"
+	floor    = "floor" // measured only when asked for, and only with idle readers
 	plain    = "plain"
 	portable = "portable"
 	fast     = "fast"
@@ -37,10 +38,11 @@ type server struct {
 	env     []string
 	ours    bool
 	resumes bool
+	waits   bool // delivers nothing
 	args    func(addr string) []string
 }
 
-// build builds the servers that were asked for, all when none was, and adds the builds that are there already.
+// build builds the servers that were asked for, all that deliver when none was, and adds the builds that are there already.
 func build(ctx context.Context, dir string, asked, also []string) ([]server, error) {
 	listen := func(addr string) []string { return []string{"-listen", addr} }
 	ours := func(name, binary, mode string) server {
@@ -51,18 +53,22 @@ func build(ctx context.Context, dir string, asked, also []string) ([]server, err
 	binary := func(name string) string { return filepath.Join(dir, name) }
 	all := []server{
 		{name: limit, binary: binary("limit"), args: listen},
+		{name: floor, binary: binary("floor"), args: listen, waits: true},
 		{name: plain, binary: binary("plain"), args: listen, resumes: true},
 		ours(portable, binary("openova-flow-server"), "portable"),
 		ours(fast, binary("openova-flow-server"), "auto"),
 	}
 	for _, name := range asked {
 		if !slices.ContainsFunc(all, func(s server) bool { return s.name == name }) {
-			return nil, fmt.Errorf("%q is no server; there are limit, plain, portable and fast", name)
+			return nil, fmt.Errorf("%q is no server; there are limit, floor, plain, portable and fast", name)
 		}
 	}
-	if len(asked) > 0 {
-		all = slices.DeleteFunc(all, func(s server) bool { return !slices.Contains(asked, s.name) })
-	}
+	all = slices.DeleteFunc(all, func(s server) bool {
+		if len(asked) == 0 {
+			return s.waits
+		}
+		return !slices.Contains(asked, s.name)
+	})
 	for _, a := range also {
 		name, path, ok := strings.Cut(a, "=")
 		if !ok {
@@ -70,7 +76,7 @@ func build(ctx context.Context, dir string, asked, also []string) ([]server, err
 		}
 		all = append(all, ours(name, path, "auto"))
 	}
-	for _, b := range []struct{ in, what string }{{".", "./limit"}, {".", "./plain"}, {serverModule, "./cmd/openova-flow-server"}} {
+	for _, b := range []struct{ in, what string }{{".", "./limit"}, {".", "./floor"}, {".", "./plain"}, {serverModule, "./cmd/openova-flow-server"}} {
 		if err := goBuild(ctx, b.in, dir, b.what); err != nil {
 			return nil, err
 		}

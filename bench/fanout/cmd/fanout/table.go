@@ -64,7 +64,7 @@ func (m *measured) loads() map[string]load.Scenario {
 
 // servers returns the names of those measured: the known ones first, in their order.
 func (m *measured) servers() []string {
-	names := []string{limit, plain, portable, fast}
+	names := []string{limit, floor, plain, portable, fast}
 	for _, r := range m.runs {
 		if !slices.Contains(names, r.Server) {
 			names = append(names, r.Server)

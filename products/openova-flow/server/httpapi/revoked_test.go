@@ -1,8 +1,11 @@
 package httpapi_test
 
 import (
+	"bufio"
 	"fmt"
+	"io"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -101,6 +104,42 @@ func testARevokedReaderThatTakesNothingIsCut(t *testing.T, mode string) {
 	}
 	e.write([]entry{admin, writer}, "")
 	until(t, "the stuck stream has ended", func() bool { return e.hub.Stats.Subscribers.Load() == 0 })
+}
+
+// TestAConnectionIsOfUseAfterItsStream: net/http keeps it, and no deadline of the stream is left on it.
+func TestAConnectionIsOfUseAfterItsStream(t *testing.T) {
+	for name, end := range map[string]func(*guarded){
+		"deleted": func(e *guarded) { e.as(admin, "DELETE", "/v1/flows/F", "") },
+		"revoked": func(e *guarded) { e.write([]entry{admin, writer}, "") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := guard(t, hub.Config{}, httpapi.Config{StreamMode: httpapi.StreamPortable, WriteTimeout: time.Second}, "").filled()
+			conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			in := bufio.NewReader(conn)
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-reader\r\n\r\n", streamF)
+			stream, err := http.ReadResponse(in, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := stream.Body.Read(make([]byte, 1)); err != nil {
+				t.Fatal(err)
+			}
+			end(e)
+			if _, err := io.Copy(io.Discard, stream.Body); err != nil || stream.Close {
+				t.Fatalf("the stream ended with %v, and the connection with it: %t", err, stream.Close)
+			}
+			time.Sleep(2 * time.Second) // until every deadline there was has passed
+			fmt.Fprint(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+			if next, err := http.ReadResponse(in, nil); err != nil || next.StatusCode != 200 {
+				t.Errorf("the request after it: %v %v", next, err)
+			}
+		})
+	}
 }
 
 // TestCallersWithEqualRightsShareAStream: the number of different selections is bounded, and that of callers is not.

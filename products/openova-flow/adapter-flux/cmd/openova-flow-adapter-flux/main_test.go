@@ -89,19 +89,20 @@ func (p *process) kill() {
 	<-p.ended
 }
 
-// terminate sends SIGTERM and returns how long the end took.
-func (p *process) terminate(t *testing.T) time.Duration {
+// grace is how long Kubernetes gives a process to end, if nothing else is said, before it kills it.
+const grace = 30 * time.Second
+
+// terminate sends SIGTERM and waits for the end.
+func (p *process) terminate(t *testing.T) {
 	t.Helper()
-	began := time.Now()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	select {
 	case <-p.ended:
-	case <-time.After(20 * time.Second):
-		t.Fatalf("still there 20 s after SIGTERM:\n%s", p.out)
+	case <-time.After(grace):
+		t.Fatalf("still there %v after SIGTERM:\n%s", grace, p.out)
 	}
-	return time.Since(began)
 }
 
 // wait waits for the end.

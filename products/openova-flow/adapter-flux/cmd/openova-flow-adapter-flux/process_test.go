@@ -125,9 +125,8 @@ func TestTheAdapterBringsAClusterToTheServerAndKeepsItThere(t *testing.T) {
 	eventually(t, "the server that came back has the truth", adapter.out, isTrue)
 	eventually(t, "ready again", adapter.out, ready(health))
 
-	took := adapter.terminate(t)
-	if adapter.failed != nil || took > 5*time.Second {
-		t.Errorf("after SIGTERM it ended with %v after %v:\n%s", adapter.failed, took, adapter.out)
+	if adapter.terminate(t); adapter.failed != nil {
+		t.Errorf("after SIGTERM it ended with %v:\n%s", adapter.failed, adapter.out)
 	}
 }
 
@@ -147,9 +146,8 @@ func TestSIGTERM(t *testing.T) {
 		if got := len(snapshot(t, addr, "env-1").Nodes); got > 1 {
 			t.Fatalf("%d nodes are there already: the interval did not hold them back", got)
 		}
-		took := adapter.terminate(t)
-		if adapter.failed != nil || took > 6*time.Second {
-			t.Errorf("it ended with %v after %v:\n%s", adapter.failed, took, adapter.out)
+		if adapter.terminate(t); adapter.failed != nil {
+			t.Errorf("it ended with %v:\n%s", adapter.failed, adapter.out)
 		}
 		got, want := statuses(snapshot(t, addr, "env-1").Nodes), map[string]string{}
 		for id, status := range truth(t, "hel1", "kit-hel1") {
@@ -168,8 +166,8 @@ func TestSIGTERM(t *testing.T) {
 			code, why := get("http://" + health + "/readyz")
 			return code == http.StatusServiceUnavailable && strings.Contains(why, "refused")
 		})
-		if took := adapter.terminate(t); adapter.failed != nil || took > 8*time.Second {
-			t.Errorf("it ended with %v after %v:\n%s", adapter.failed, took, adapter.out)
+		if adapter.terminate(t); adapter.failed != nil {
+			t.Errorf("it ended with %v:\n%s", adapter.failed, adapter.out)
 		}
 	})
 	t.Run("while the cluster is away", func(t *testing.T) {
@@ -181,8 +179,8 @@ func TestSIGTERM(t *testing.T) {
 			code, why := get("http://" + health + "/readyz")
 			return code == http.StatusServiceUnavailable && strings.Contains(why, "the API server refuses connections: cannot discover helmreleases.helm.toolkit.fluxcd.io")
 		})
-		if took := adapter.terminate(t); adapter.failed != nil || took > 3*time.Second {
-			t.Errorf("it ended with %v after %v:\n%s", adapter.failed, took, adapter.out)
+		if adapter.terminate(t); adapter.failed != nil {
+			t.Errorf("it ended with %v:\n%s", adapter.failed, adapter.out)
 		}
 	})
 }
@@ -206,8 +204,8 @@ func TestTheOtherPodTakesOver(t *testing.T) {
 	first.terminate(t)
 	stopped := time.Now()
 	eventually(t, "the second leads", second.out, func() bool { return leads(health2) })
-	if took := time.Since(stopped); took > 10*time.Second {
-		t.Errorf("took over after %v", took)
+	if took := time.Since(stopped); took >= 15*time.Second {
+		t.Errorf("took over after %v: when the Lease had run out", took)
 	}
 	write(t, k8s, "kit-fsn1")
 	want := truth(t, "fsn1", "kit-fsn1")

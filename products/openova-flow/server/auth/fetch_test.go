@@ -2,10 +2,12 @@ package auth
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"io"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -135,7 +137,7 @@ func TestAnUnknownKidFetchesAtMostOnceAMinute(t *testing.T) {
 			time.Sleep(time.Second)
 		}
 		for path, asked := range s.asked {
-			if n := asked.Load(); n < 8 || n > 10 {
+			if n := asked.Load(); n < 8 || n > 9 {
 				t.Errorf("%s was asked for %d times in 9 minutes", path, n)
 			}
 		}
@@ -303,6 +305,7 @@ func TestKeysOverHTTPS(t *testing.T) {
 	defer srv.Close()
 	p := newPlace(t)
 	p.put("ca.pem", pemOf(srv.Certificate()))
+	p.put("other.pem", pemOf(otherCA(t)))
 	p.put("empty.pem", "")
 	tests := []struct {
 		name, path, ca string
@@ -310,7 +313,8 @@ func TestKeysOverHTTPS(t *testing.T) {
 		log            string
 	}{
 		{"by the CA", "/keys", "ca.pem", "", ""},
-		{"a CA that is not the system's", "/keys", "", Key, "certificate signed by unknown authority"},
+		{"a CA that is not the system's", "/keys?secret=leaked", "", Key, "certificate signed by unknown authority"},
+		{"another CA", "/keys", "other.pem", Key, "certificate signed by unknown authority"},
 		{"no CA in its file", "/keys", "empty.pem", Key, "holds no PEM certificate"},
 		{"no CA file", "/keys", "none.pem", Key, "no such file"},
 		{"elsewhere", "/moved", "ca.pem", Key, "the answer is 302"},
@@ -335,6 +339,17 @@ func TestKeysOverHTTPS(t *testing.T) {
 			}
 		})
 	}
+}
+
+// otherCA is a CA that has signed nothing.
+func otherCA(t *testing.T) *x509.Certificate {
+	t.Helper()
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, fsn1().ec.Public(), fsn1().ec)
+	must(t, err)
+	c, err := x509.ParseCertificate(der)
+	must(t, err)
+	return c
 }
 
 func pemOf(c *x509.Certificate) string {

@@ -23,7 +23,7 @@ func (s *Server) noteRefusal(r *http.Request, err error) {
 		return
 	}
 	s.metrics.denied[refusal.Reason].Add(1)
-	if missed, ok := s.denials[refusal.Reason].allow(time.Now()); ok {
+	if missed, ok := s.denials[refusal.Reason].allow(refusal.Name, time.Now()); ok {
 		rt, at := s.find(r)
 		peer, _, _ := net.SplitHostPort(r.RemoteAddr)
 		s.cfg.Logger.Warn("access refused", "refusal", refusal, "method", methodLabel(r.Method), "route", rt.name, "flow", at.flowID, "peer", peer, "unlogged", missed)

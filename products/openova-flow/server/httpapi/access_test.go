@@ -380,3 +380,32 @@ func TestRefusalsAreCountedAndLoggedWithoutTokens(t *testing.T) {
 		t.Errorf("a refusal is told twice:\n%s", log)
 	}
 }
+
+// TestNobodyKeepsAnotherOutOfTheLog has one caller refused again and again just before others are, for the same reason.
+func TestNobodyKeepsAnotherOutOfTheLog(t *testing.T) {
+	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
+	claim := func(who entry, region, cluster string) {
+		t.Helper()
+		e.do("PUT", "/v1/flows/F/regions/"+region, `{"cluster":"`+cluster+`"}`, append(who.bearer(), "Content-Type", asJSON)...)
+	}
+	for range 3 {
+		e.as(ofR1, "POST", "/v1/flows/F/events", upsertOf("F", "r2/b", "r2"))
+		e.as(ofR1, "POST", "/v1/flows/F/events", "no message")
+	}
+	e.as(ofR2, "POST", "/v1/flows/F/events", upsertOf("F", "r1/b", "r1"))
+	e.as(ofR2, "POST", "/v1/flows/F/events", "no message")
+	claim(ofR2, "r2", "one")
+	claim(ofR2, "r2", "two")
+	log := e.log.String()
+	for _, want := range []string{
+		`msg="access refused" refusal.reason=region refusal.name=of-r1 `,
+		`msg="access refused" refusal.reason=region refusal.name=of-r2 `,
+		`msg="message refused" by=of-r1 `,
+		`msg="message refused" by=of-r2 `,
+		`msg="claim of a region refused" by=of-r2 flow=F region=r2 cluster=two holder=one`,
+	} {
+		if !strings.Contains(log, want) {
+			t.Errorf("no %s in\n%s", want, log)
+		}
+	}
+}

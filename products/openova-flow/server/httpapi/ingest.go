@@ -45,19 +45,19 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, g *auth.Grant, flo
 	}
 	stamp, err := parseStamp(r.Header)
 	if err != nil {
-		s.refuse(w, r, flowID, problem{Status: http.StatusBadRequest, Field: headerEmitter, Detail: err.Error()})
+		s.refuse(w, r, g, flowID, problem{Status: http.StatusBadRequest, Field: headerEmitter, Detail: err.Error()})
 		return
 	}
 	body, contentType, p := s.body(w, r)
 	defer s.ingest.Add(-int64(cap(body)))
 	if p.Status != 0 {
-		s.refuse(w, r, flowID, p)
+		s.refuse(w, r, g, flowID, p)
 		return
 	}
 	room, p := s.roomFor(contentType, body)
 	defer s.ingest.Add(-room)
 	if p.Status != 0 {
-		s.refuse(w, r, flowID, p)
+		s.refuse(w, r, g, flowID, p)
 		return
 	}
 	messages, err := s.decode(flowID, contentType, body)
@@ -76,7 +76,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, g *auth.Grant, flo
 	}
 	if err != nil {
 		s.noteRefusal(r, err)
-		s.refuse(w, r, flowID, problemOf(err))
+		s.refuse(w, r, g, flowID, problemOf(err))
 		return
 	}
 	w.Header()["Content-Type"] = isJSON
@@ -206,7 +206,7 @@ func (s *Server) busy() problem {
 }
 
 // refuse answers a POST that is not applied, counts it and says so in the log, never with its content.
-func (s *Server) refuse(w http.ResponseWriter, r *http.Request, flowID string, p problem) {
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string, p problem) {
 	s.metrics.refused(p.Status)
 	if w.Header().Get(headerIncarnation) == "" {
 		w.Header().Set(headerIncarnation, s.hub.Incarnation(flowID))
@@ -215,8 +215,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, flowID string, p
 		writeProblem(w, p)
 		return
 	}
-	if missed, ok := s.refusals.allow(time.Now()); ok {
-		s.cfg.Logger.Warn("message refused", "flow", flowID, "status", p.Status, "field", p.Field, "line", p.Line, "emitter", emitterName(r), "unlogged", missed)
+	if missed, ok := s.refusals.allow(g.Name(), time.Now()); ok {
+		s.cfg.Logger.Warn("message refused", "by", g.Name(), "flow", flowID, "status", p.Status, "field", p.Field, "line", p.Line, "emitter", emitterName(r), "unlogged", missed)
 	}
 	writeProblem(w, p)
 }

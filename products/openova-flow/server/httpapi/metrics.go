@@ -257,3 +257,31 @@ func (l *logLimiter) allow(now time.Time) (missed int, ok bool) {
 	missed, l.missed, l.last = l.missed, 0, now
 	return missed, true
 }
+
+// maxLimited is how many callers have a limiter of their own. All of a tokens file do; a proxy may name any number of users.
+const maxLimited = 4096
+
+// logLimiters are a logLimiter for each caller, so that none keeps another out of the log. Those that are not known share one.
+type logLimiters struct {
+	mu sync.Mutex
+	by map[string]*logLimiter // by name
+}
+
+func (l *logLimiters) allow(caller string, now time.Time) (missed int, ok bool) {
+	return l.of(caller).allow(now)
+}
+
+func (l *logLimiters) of(caller string) *logLimiter {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.by == nil {
+		l.by = make(map[string]*logLimiter)
+	}
+	if l.by[caller] == nil && len(l.by) >= maxLimited {
+		caller = ""
+	}
+	if l.by[caller] == nil {
+		l.by[caller] = new(logLimiter)
+	}
+	return l.by[caller]
+}

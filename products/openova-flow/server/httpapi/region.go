@@ -43,7 +43,7 @@ func (s *Server) claimRegion(w http.ResponseWriter, r *http.Request, g *auth.Gra
 	lease, err := s.hub.Claim(claim)
 	w.Header().Set(headerIncarnation, s.hub.Incarnation(flowID))
 	if err != nil {
-		s.refuseClaim(w, claim, err)
+		s.refuseClaim(w, g, claim, err)
 		return
 	}
 	writeJSON(w, map[string]any{"lease": lease.ID, "ttlSeconds": int64(lease.TTL / time.Second), "expiresAt": lease.ExpiresAt})
@@ -86,11 +86,11 @@ func (s *Server) readClaim(w http.ResponseWriter, r *http.Request) (hub.Claim, p
 }
 
 // refuseClaim answers a claim that is not granted, and says so in the log, which an emitter that goes on trying does not flood.
-func (s *Server) refuseClaim(w http.ResponseWriter, claim hub.Claim, err error) {
+func (s *Server) refuseClaim(w http.ResponseWriter, g *auth.Grant, claim hub.Claim, err error) {
 	var other *hub.ClaimError
 	if errors.As(err, &other) {
-		if missed, ok := s.refusals.allow(time.Now()); ok {
-			s.cfg.Logger.Warn("claim of a region refused", "flow", claim.FlowID, "region", claim.Region, "cluster", claim.Cluster, "holder", other.Cluster, "expired", other.Expired, "unlogged", missed)
+		if missed, ok := s.claims.allow(g.Name(), time.Now()); ok {
+			s.cfg.Logger.Warn("claim of a region refused", "by", g.Name(), "flow", claim.FlowID, "region", claim.Region, "cluster", claim.Cluster, "holder", other.Cluster, "expired", other.Expired, "unlogged", missed)
 		}
 	}
 	writeProblem(w, problemOf(err))

@@ -78,8 +78,9 @@ type Server struct {
 	ingest   atomic.Int64 // bytes of bodies in flight
 	history  places       // for answers about the past that are being made
 	metrics  metrics
-	refusals logLimiter
-	denials  map[auth.Reason]*logLimiter // one for each, so that who is not known keeps nobody out of the log
+	refusals logLimiters // of messages
+	claims   logLimiters // that were refused
+	denials  map[auth.Reason]*logLimiters
 	endings  logLimiter
 	fan      *fan
 
@@ -93,9 +94,9 @@ const maxHistories = 8
 // New returns a Server over a hub. It is not ready until SetReady(true).
 func New(h *hub.Hub, cfg Config) *Server {
 	s := &Server{cfg: cfg.withDefaults(), hub: h, metrics: newMetrics()}
-	s.denials = make(map[auth.Reason]*logLimiter)
+	s.denials = make(map[auth.Reason]*logLimiters)
 	for _, reason := range auth.Reasons {
-		s.denials[reason] = new(logLimiter)
+		s.denials[reason] = new(logLimiters)
 	}
 	s.fan = newFan(s)
 	s.lay()

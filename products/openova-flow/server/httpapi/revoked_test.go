@@ -217,3 +217,48 @@ func TestAStreamOverHTTP2Ends(t *testing.T) {
 	}
 	e.hub.Close()
 }
+
+// TestAFlowThatACallerMayReadSinceIsWhole has a caller that followed all its flows come back with a number of before it got another one, of
+// which the number says nothing: an open stream has ended for that, or nothing was open.
+func TestAFlowThatACallerMayReadSinceIsWhole(t *testing.T) {
+	for name, open := range map[string]bool{"an open stream ends": true, "nothing is open": false} {
+		t.Run(name, func(t *testing.T) {
+			e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
+			v := e.watch("/v1/stream", ofR1.bearer()...)
+			var number int64
+			for number < 1 {
+				number = v.message().id
+			}
+			again := func() (next int64, got string) {
+				v := e.watch("/v1/stream", append(ofR1.bearer(), "Last-Event-ID", fmt.Sprint(number))...)
+				defer v.cancel()
+				for next < 1 {
+					f := v.message()
+					next, got = f.id, got+f.event+" "
+				}
+				return next, got
+			}
+			if !open {
+				v.cancel()
+				v.ended()
+			}
+			more := ofR1
+			more.flows = []string{"F", "other"}
+			e.write([]entry{more, admin}, "")
+			until(t, "the new file to be read", func() bool { return e.as(ofR1, "GET", "/v1/flows/other/snapshot", "").status == 200 })
+			e.as(admin, "POST", "/v1/flows/other/events", upsertOf("other", "r1/b", "r1"))
+			for range 2 { // the second with the same number as the first
+				if _, got := again(); !strings.Contains(got, "other/snapshot") {
+					t.Errorf("it gets %s", got)
+				}
+			}
+			news := func() { e.as(admin, "POST", "/v1/flows/F/events", upsertOf("F", "r1/b", "r1")) }
+			news()
+			number, _ = again()
+			news()
+			if _, got := again(); strings.Contains(got, "snapshot") {
+				t.Errorf("what has not changed since is not resumed: %s", got)
+			}
+		})
+	}
+}

@@ -82,6 +82,7 @@ type Server struct {
 	claims   logLimiters // that were refused
 	denials  map[auth.Reason]*logLimiters
 	endings  logLimiter
+	readable readable
 	fan      *fan
 
 	routes, ofFlow map[string]*route // by path, and those of a flow by what follows its id

@@ -16,12 +16,16 @@ const maxNamedFlows = 256
 // streamMany follows several flows by one connection: those that are named by ?flow=, or all that the caller may read. The event of a
 // frame is the flow's id, a slash and the message's type.
 func (s *Server) streamMany(w http.ResponseWriter, r *http.Request, g *auth.Grant) {
-	selection, need, err := s.selectionOf(r.URL.Query()["flow"], g)
+	ids := r.URL.Query()["flow"]
+	selection, need, err := s.selectionOf(ids, g)
 	if err != nil {
 		s.deny(w, r, err)
 		return
 	}
 	last, resume := lastEventID(r)
+	if len(ids) == 0 && last <= s.readable.since(g, s.hub.Number()) {
+		resume = false
+	}
 	reader, err := s.hub.FollowMany(selection, last, resume)
 	if err != nil {
 		writeProblem(w, problemOf(err))
@@ -37,12 +41,13 @@ func (s *Server) selectionOf(ids []string, g *auth.Grant) (hub.Selection, func(*
 		return hub.Selection{}, nil, err
 	}
 	if len(ids) == 0 {
-		readable := strings.Join(g.Readable(), "|")
+		readable := readableBy(g)
 		need := func(now *auth.Grant) error {
 			if err := now.CheckReader(); err != nil {
 				return err
 			}
-			if strings.Join(now.Readable(), "|") != readable {
+			if readableBy(now) != readable {
+				s.readable.since(now, s.hub.Number()) // before the stream ends, and its caller comes back
 				return &auth.Refusal{Reason: auth.Flow, Name: now.Name(), Detail: "the flows that the credential is for have changed"}
 			}
 			return nil

@@ -208,6 +208,10 @@ func TestLoopbackAlone(t *testing.T) {
 		{"evil.example", "", "", "GET", Host},
 		{"evil.example:8080", "http://evil.example:8080", "same-origin", "GET", Host}, // whose name points here
 		{"localhost.evil.example", "", "", "GET", Host},
+		{"evil.example.localhost", "", "", "GET", Host},
+		{"localhost.", "", "", "GET", Host},
+		{"localhost:8080:8080", "", "", "GET", Host},
+		{"127.1", "", "", "GET", Host},
 		{"127.0.0.1.evil.example", "", "", "GET", Host},
 		{"10.0.0.1", "", "", "GET", Host},
 		{"0.0.0.0", "", "", "GET", Host},
@@ -226,6 +230,15 @@ func TestLoopbackAlone(t *testing.T) {
 		}
 		if err := CheckLoopback(r, "http://listed.example"); reason(t, err) != tt.want {
 			t.Errorf("%s %q from %q: %v, want %q", tt.method, tt.host, tt.origin, err, tt.want)
+		}
+	}
+	for _, good := range []string{"http://localhost:8080", "http://listed.example"} {
+		for _, two := range [][]string{{good, "https://evil.example"}, {"https://evil.example", good}} {
+			r := httptest.NewRequest("GET", "/v1/flows", nil)
+			r.Host, r.Header["Origin"] = "localhost:8080", two
+			if err := CheckLoopback(r, "http://listed.example"); reason(t, err) != Origin {
+				t.Errorf("from %v: %v", two, err)
+			}
 		}
 	}
 }

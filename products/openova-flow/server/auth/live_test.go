@@ -186,6 +186,12 @@ func TestAProxyThatIsNotTrustedAnyMoreEndsItsUsersStreams(t *testing.T) {
 		s := a.Open(g, reading("x"))
 		goesOn(t, s, time.Minute)
 		endsInTime(t, s, Unknown, func() { p.file(object{"proxy": proxyOf("10.0.0.2")}) })
+		// What was named by a header that is not the proxy's any more was named by anybody.
+		p.file(object{"proxy": proxyOf("10.0.0.0/8")})
+		time.Sleep(time.Minute)
+		g, err = a.Authenticate(r)
+		must(t, err)
+		endsInTime(t, a.Open(g, reading("x")), Unknown, func() { p.file(object{"proxy": proxyOf("10.0.0.0/8").with(object{"header": "X-User"})}) })
 	})
 }
 

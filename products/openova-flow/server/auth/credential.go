@@ -181,3 +181,16 @@ func (a *Authority) Check(ctx context.Context, c Credential) (*Grant, error) {
 	}
 	return g, nil
 }
+
+// Again says what who has a grant may do now: the grant, while nothing has changed. It is for what begins long before it is done, such as a
+// request whose body takes its time. The error is a *Refusal.
+func (a *Authority) Again(ctx context.Context, g *Grant) (*Grant, error) {
+	if !a.Guarded() || g.generation == a.generation.Load() && g.holds(time.Now()) {
+		return g, nil
+	}
+	now, err := a.Check(ctx, g.credential)
+	if refusal, ok := err.(*Refusal); ok {
+		refusal.Name = g.name // a token that was revoked has no name any more, but it had one
+	}
+	return now, err
+}

@@ -60,6 +60,11 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, g *auth.Grant, flo
 		s.refuse(w, r, g, flowID, p)
 		return
 	}
+	if g, err = s.cfg.Auth.Again(r.Context(), g); err != nil {
+		s.metrics.refused(problemOf(err).Status)
+		s.deny(w, r, err)
+		return
+	}
 	messages, err := s.decode(flowID, contentType, body)
 	if err == nil {
 		err = g.CheckWrite(flowID, messages)

@@ -38,6 +38,14 @@ func (s *Server) claimRegion(w http.ResponseWriter, r *http.Request, g *auth.Gra
 		writeProblem(w, p)
 		return
 	}
+	g, err := s.cfg.Auth.Again(r.Context(), g)
+	if err == nil {
+		err = g.CheckClaim(flowID, region)
+	}
+	if err != nil {
+		s.deny(w, r, err)
+		return
+	}
 	claim.FlowID, claim.Region = flowID, region
 	claim.Admin = s.cfg.Auth.Guarded() && g.CanAdmin(flowID) // where everybody is one, no two emitters would be kept apart
 	lease, err := s.hub.Claim(claim)

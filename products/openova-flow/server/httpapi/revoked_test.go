@@ -262,3 +262,51 @@ func TestAFlowThatACallerMayReadSinceIsWhole(t *testing.T) {
 		})
 	}
 }
+
+// TestABodyThatEndsAfterItsTokenIsRevokedDoesNothing begins requests before, and sends what is left of them after.
+func TestABodyThatEndsAfterItsTokenIsRevokedDoesNothing(t *testing.T) {
+	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
+	type request struct {
+		who                      entry
+		method, path, body, want string
+	}
+	requests := []request{
+		{ofR1, "POST", "/v1/flows/F/events", upsertOf("F", "r1/late", "r1"), "HTTP/1.1 401 "},
+		{ofR1, "PUT", "/v1/flows/F/regions/r1", `{"cluster":"late"}`, "HTTP/1.1 401 "},
+		{ofR2, "POST", "/v1/flows/F/events", upsertOf("F", "r2/late", "r2"), "HTTP/1.1 403 "},
+		{ofR2, "PUT", "/v1/flows/F/regions/r2", `{"cluster":"late"}`, "HTTP/1.1 403 "},
+		{writer, "POST", "/v1/flows/F/events", upsertOf("F", "r3/late", "r3"), "HTTP/1.1 200 "},
+	}
+	var conns []net.Conn
+	for _, r := range requests {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		conns = append(conns, conn)
+		fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-%s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+			r.method, r.path, r.who.name, len(r.body), r.body[:10])
+	}
+	until(t, "the bodies to be read", func() bool {
+		return !strings.Contains(e.as(admin, "GET", "/metrics", "").body, "openova_flow_ingest_bytes 0\n")
+	})
+	narrowed := ofR2
+	narrowed.regions = []string{"r4"}
+	e.write([]entry{narrowed, writer, admin}, "")
+	until(t, "the new file to be read", func() bool { return e.as(ofR1, "GET", "/v1/me", "").status == 401 })
+	for i, r := range requests {
+		fmt.Fprint(conns[i], r.body[10:])
+		answer := make([]byte, len(r.want))
+		_ = conns[i].SetReadDeadline(time.Now().Add(within))
+		if _, err := io.ReadFull(conns[i], answer); err != nil || string(answer) != r.want {
+			t.Errorf("%s %s of %s: %q, %v", r.method, r.path, r.who.name, answer, err)
+		}
+	}
+	if state := e.as(admin, "GET", "/v1/flows/F/snapshot", "").body; strings.Contains(state, "r1/late") || strings.Contains(state, "r2/late") || !strings.Contains(state, "r3/late") {
+		t.Error(state)
+	}
+	if log := e.log.String(); !strings.Contains(log, "refusal.reason=unknown refusal.name=of-r1 ") || strings.Contains(log, "message refused") {
+		t.Errorf("the log is\n%s", log)
+	}
+}

@@ -8,7 +8,8 @@ import (
 )
 
 func TestRegionOfAnID(t *testing.T) {
-	for id, want := range map[string]string{"fsn1": "fsn1", "fsn1/a": "fsn1", "fsn1/a/b": "fsn1", "fsn1/": "fsn1", "/a": "", "": "", "fsn1-b/a": "fsn1-b"} {
+	for id, want := range map[string]string{"fsn1": "fsn1", "fsn1/a": "fsn1", "fsn1/a/b": "fsn1", "fsn1/": "fsn1", "/a": "", "": "", "fsn1-b/a": "fsn1-b",
+		"fsn1:a": "fsn1:a", "fsn1\\a": "fsn1\\a", "fsn1%2Fa": "fsn1%2Fa", "FSN1/a": "FSN1", " fsn1/a": " fsn1", "fsn1.a/b": "fsn1.a"} {
 		if got := flow.RegionOf(id); got != want {
 			t.Errorf("the region of %q is %q, want %q", id, got, want)
 		}

@@ -68,7 +68,7 @@ var byValue = map[string][]refusal{
 		{jetstream + ",flowServer.persistence.existingClaim=a", `flowServer.persistence is for the modes memory and embedded`},
 		{jetstream + ",flowServer.nats.credentials.existingSecret=s,flowServer.nats.credentials.key=a/b", `flowServer.nats.credentials.key is "a/b": set it to the key of the Secret that holds the credentials file, such as nats.creds.`},
 		{jetstream + ",flowServer.nats.tls.clientCertificate=true", `flowServer.nats.tls.clientCertificate is true while flowServer.nats.tls.existingSecret is empty: set that to the name of a Secret with ca.crt, tls.crt and tls.key.`},
-		{"flowServer.serviceMonitor.enabled=true", `flowServer.serviceMonitor.token.existingSecret is empty, and without a token the server gives no metrics: set it to the name of a Secret with a token whose scope is read.`},
+		{"flowServer.serviceMonitor.enabled=true", `flowServer.serviceMonitor.token.existingSecret is empty, and without a token the server gives no metrics: set it to the name of a Secret with a token whose scope is read and whose flows are *.`},
 		{"flowServer.serviceMonitor.enabled=true,flowServer.serviceMonitor.token.existingSecret=s,flowServer.serviceMonitor.token.key=", `flowServer.serviceMonitor.token.key is "": set it to the key of the Secret that holds the token.`},
 		{route + "flowServer.tls.existingSecret=tls", `flowServer.tls.existingSecret is set while flowServer.httpRoute.enabled is true`},
 	},

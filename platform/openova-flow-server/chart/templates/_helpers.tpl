@@ -190,7 +190,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- if $v.serviceMonitor.enabled -}}
 {{- if not (or $v.insecure $v.serviceMonitor.token.existingSecret) -}}
-{{- fail "flowServer.serviceMonitor.token.existingSecret is empty, and without a token the server gives no metrics: set it to the name of a Secret with a token whose scope is read." -}}
+{{- fail "flowServer.serviceMonitor.token.existingSecret is empty, and without a token the server gives no metrics: set it to the name of a Secret with a token whose scope is read and whose flows are *." -}}
 {{- end -}}
 {{- if and $v.serviceMonitor.token.existingSecret (not (regexMatch "^[A-Za-z0-9_][A-Za-z0-9._-]*$" (default "" $v.serviceMonitor.token.key))) -}}
 {{- fail (printf "flowServer.serviceMonitor.token.key is %q: set it to the key of the Secret that holds the token." (default "" $v.serviceMonitor.token.key)) -}}

@@ -105,6 +105,17 @@ func (g *Grant) CheckReader() error {
 	return nil
 }
 
+// CheckReadAll returns nil when the caller may read all flows, else a *Refusal.
+func (g *Grant) CheckReadAll() error {
+	if err := g.CheckReader(); err != nil {
+		return err
+	}
+	if g.Readable()[0] != "*" {
+		return g.refuse(Flow, "this is of all flows, and the credential is for some; its entry has to name * as a flow")
+	}
+	return nil
+}
+
 // CheckAdmin returns nil when the caller may do everything with a flow, else a *Refusal.
 func (g *Grant) CheckAdmin(flowID string) error { return g.check(scopeAdmin, "admin", flowID) }
 

@@ -102,6 +102,9 @@ func TestWhatIsReadable(t *testing.T) {
 		if got := strings.Join(g.Readable(), " "); got != tt.want {
 			t.Errorf("%v of %v: %q", tt.scopes, tt.flows, got)
 		}
+		if (g.CheckReadAll() == nil) != (tt.want == "*") {
+			t.Errorf("%v %v: %v", tt.scopes, tt.flows, g.CheckReadAll())
+		}
 		if (g.CheckReader() == nil) != (tt.want != "") {
 			t.Errorf("%v: %v", tt.scopes, g.CheckReader())
 		}

@@ -163,7 +163,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"GET", "/v1/flows/no-such-flow/snapshot", but(404, notOther)}, // who may not read it is not told whether it is there
 		{"HEAD", "/v1/stream", but(200, noReader)},
 		{"GET", "/v1/flows", but(200, noReader)},
-		{"GET", "/metrics", but(200, noReader)},
+		{"GET", "/metrics", but(200, notOther)}, // they are sums over all flows
 		{"GET", "/v1/me", but(200, nil)},
 		{"GET", "/", but(200, nil)},
 		{"GET", "/healthz", but(200, list{"nobody": 200})},

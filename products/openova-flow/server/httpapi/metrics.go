@@ -110,9 +110,9 @@ func increment[K comparable](m *metrics, counters map[K]*atomic.Int64, key K) {
 	c.Add(1)
 }
 
-// serveMetrics writes the Prometheus text exposition format 0.0.4. Nothing in it is of a single flow, so it is for whoever may read some.
+// serveMetrics writes the Prometheus text exposition format 0.0.4. It has sums over all flows, so it is for whoever may read them all.
 func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request, g *auth.Grant) {
-	if err := g.CheckReader(); err != nil {
+	if err := g.CheckReadAll(); err != nil {
 		s.deny(w, r, err)
 		return
 	}

@@ -10,6 +10,7 @@ type Session struct {
 	a     *Authority
 	need  func(*Grant) error
 	ended chan struct{}
+	name  string // of the caller, when it was opened
 
 	grant *Grant // only look uses it
 
@@ -24,12 +25,15 @@ func (a *Authority) Open(g *Grant, need func(*Grant) error) *Session {
 	if !a.Guarded() {
 		return nil
 	}
-	s := &Session{a: a, need: need, ended: make(chan struct{}), grant: g}
+	s := &Session{a: a, need: need, ended: make(chan struct{}), name: g.name, grant: g}
 	a.mu.Lock()
 	a.sessions[s] = struct{}{}
 	a.mu.Unlock()
 	return s
 }
+
+// Caller is the name of the grant that the session was opened with.
+func (s *Session) Caller() string { return s.name }
 
 // Then has f called once when the session ends, at once when it has ended already. It is called by Run and must not block. Whoever waits
 // for much by one channel, or has no goroutine to wait, needs no other.

@@ -11,6 +11,31 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
+// TestNobodyHasAllStreams has one caller open as many as it can, of one flow and of many.
+func TestNobodyHasAllStreams(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, mode string) {
+		e := guard(t, hub.Config{MaxSubscribers: 16}, httpapi.Config{StreamMode: mode}, "").filled()
+		var open []*viewer
+		for i := range 14 {
+			open = append(open, e.watch([]string{streamF, "/v1/stream", "/v1/stream?flow=team-a"}[i%3], onlyF.bearer()...))
+		}
+		for _, path := range []string{streamF, "/v1/stream", "/v1/flows/team-a/stream"} {
+			if status, h := e.headers("GET", path, onlyF.bearer()...); status != http.StatusTooManyRequests || h.Get("Retry-After") == "" {
+				t.Errorf("%s: %d %v", path, status, h)
+			}
+			e.as(onlyF, "HEAD", path, "")
+		}
+		e.watch("/v1/flows/other/stream", reader.bearer()...)
+		e.watch("/v1/stream", admin.bearer()...)
+		if status, _ := e.headers("GET", streamF, admin.bearer()...); status != http.StatusServiceUnavailable {
+			t.Errorf("more than all: %d", status)
+		}
+		open[0].cancel()
+		until(t, "a place to be free", func() bool { return e.as(onlyF, "HEAD", streamF, "").status == http.StatusOK })
+		e.watch(streamF, onlyF.bearer()...)
+	})
+}
+
 func TestWhoReadsThePastSlowlyKeepsNobodyElseFromIt(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "")
 	const past = "/v1/flows/F/events"

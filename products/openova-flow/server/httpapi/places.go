@@ -2,7 +2,7 @@ package httpapi
 
 import "sync"
 
-// places are for what takes much memory while it is under way. Each caller has some of them at most: who takes a long time over it
+// places are for what takes much memory while it is under way, or of which there is only so much. Each caller has some of them at most: who takes a long time over it
 // keeps out nobody else.
 type places struct {
 	mu    sync.Mutex

@@ -3,7 +3,9 @@ package httpapi
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
@@ -47,7 +49,7 @@ func connOf(ctx context.Context) net.Conn {
 // flow is deleted, the caller may no longer read it or the server shuts down.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
 	last, resume := lastEventID(r)
-	reader, err := s.hub.Follow(flowID, last, resume)
+	reader, err := s.read(g, func() (*hub.Reader, error) { return s.hub.Follow(flowID, last, resume) })
 	if err != nil {
 		writeProblem(w, problemOf(err))
 		return
@@ -56,10 +58,29 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, g *auth.Grant, f
 	s.follow(w, r, reader, s.cfg.Auth.Open(g, func(g *auth.Grant) error { return g.CheckRead(flowID) }))
 }
 
+// read returns a reader for a caller, unless that has as many as one may have: an eighth of all is left to others.
+func (s *Server) read(g *auth.Grant, follow func() (*hub.Reader, error)) (*hub.Reader, error) {
+	if !s.cfg.Auth.Guarded() { // everybody is one caller
+		return follow()
+	}
+	all := s.hub.MaxSubscribers()
+	if each := all - all/8; !s.streams.take(g.Name(), each, math.MaxInt) {
+		return nil, problem{Status: http.StatusTooManyRequests, retryAfter: retryAfterLimit, Detail: fmt.Sprintf("the caller has %d streams open, which is the limit of one", each)}
+	}
+	reader, err := follow()
+	if err != nil {
+		s.streams.give(g.Name())
+	}
+	return reader, err
+}
+
 // leave ends what follow was given, and says so when it was for the caller's credential.
 func (s *Server) leave(reader *hub.Reader, session *auth.Session) {
 	reader.Close()
 	session.Close()
+	if session != nil {
+		s.streams.give(session.Caller())
+	}
 	if err := session.Err(); err != nil {
 		s.metrics.revoked.Add(1)
 		if missed, ok := s.endings.allow(time.Now()); ok {

@@ -26,7 +26,7 @@ func (s *Server) streamMany(w http.ResponseWriter, r *http.Request, g *auth.Gran
 	if len(ids) == 0 && last <= s.readable.since(g, s.hub.Number()) {
 		resume = false
 	}
-	reader, err := s.hub.FollowMany(selection, last, resume)
+	reader, err := s.read(g, func() (*hub.Reader, error) { return s.hub.FollowMany(selection, last, resume) })
 	if err != nil {
 		writeProblem(w, problemOf(err))
 		return

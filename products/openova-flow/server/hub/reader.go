@@ -72,6 +72,9 @@ func (h *Hub) Follow(flowID string, lastSeq int64, resume bool) (*Reader, error)
 	}
 }
 
+// MaxSubscribers is how many readers there may be.
+func (h *Hub) MaxSubscribers() int { return h.cfg.MaxSubscribers }
+
 func (h *Hub) admitReader() error {
 	if h.Stats.Subscribers.Add(1) > int64(h.cfg.MaxSubscribers) {
 		h.Stats.Subscribers.Add(-1)

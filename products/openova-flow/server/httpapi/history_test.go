@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -34,6 +35,39 @@ func TestNobodyHasAllStreams(t *testing.T) {
 		until(t, "a place to be free", func() bool { return e.as(onlyF, "HEAD", streamF, "").status == http.StatusOK })
 		e.watch(streamF, onlyF.bearer()...)
 	})
+}
+
+// TestNobodyHasAllBytesInFlight has one caller begin as many large bodies as it may, and then small ones.
+func TestNobodyHasAllBytesInFlight(t *testing.T) {
+	e := guard(t, hub.Config{}, httpapi.Config{MaxMessageBytes: 1 << 20, MaxBatchBytes: 1 << 20, MaxIngestBytes: 8 << 20}, "").filled()
+	begin := func(size int) {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { conn.Close() })
+		fmt.Fprintf(conn, "POST /v1/flows/F/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-of-r1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
+			size, strings.Repeat(" ", size-1))
+	}
+	refused := func() bool {
+		return strings.Contains(e.as(admin, "GET", "/metrics", "").body, `openova_flow_messages_refused_total{code="503"}`)
+	}
+	for range 12 {
+		begin(1 << 20)
+	}
+	until(t, "large bodies to be refused", refused)
+	for range 160 {
+		begin(64 << 10)
+	}
+	until(t, "they stay", func() bool {
+		return e.as(ofR1, "POST", "/v1/flows/F/events", upsertOf("F", "r1/x", "r1")).status == 503
+	})
+	large := upsertOf("F", "r2/x", "r2") + strings.Repeat(" ", 900<<10)
+	for _, body := range []string{upsertOf("F", "r2/x", "r2"), large} {
+		if a := e.as(ofR2, "POST", "/v1/flows/F/events", body); a.status != 200 {
+			t.Errorf("%d bytes of another: %d %s", len(body), a.status, a.body)
+		}
+	}
 }
 
 func TestWhoReadsThePastSlowlyKeepsNobodyElseFromIt(t *testing.T) {

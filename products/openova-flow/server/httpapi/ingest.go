@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"os"
@@ -48,14 +49,14 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, g *auth.Grant, flo
 		s.refuse(w, r, g, flowID, problem{Status: http.StatusBadRequest, Field: headerEmitter, Detail: err.Error()})
 		return
 	}
-	body, contentType, p := s.body(w, r)
-	defer s.ingest.Add(-int64(cap(body)))
+	body, contentType, p := s.body(w, r, g)
+	defer s.ingest.give(g.Name(), int64(cap(body)))
 	if p.Status != 0 {
 		s.refuse(w, r, g, flowID, p)
 		return
 	}
-	room, p := s.roomFor(contentType, body)
-	defer s.ingest.Add(-room)
+	room, p := s.roomFor(contentType, body, g)
+	defer s.ingest.give(g.Name(), room)
 	if p.Status != 0 {
 		s.refuse(w, r, g, flowID, p)
 		return
@@ -97,7 +98,7 @@ func header(r *http.Request, name string) string {
 }
 
 // roomFor counts what the messages of a batch take in memory besides their bytes, which for many tiny ones is most.
-func (s *Server) roomFor(contentType string, body []byte) (room int64, p problem) {
+func (s *Server) roomFor(contentType string, body []byte, g *auth.Grant) (room int64, p problem) {
 	if contentType != typeNDJSON {
 		return 0, problem{}
 	}
@@ -105,7 +106,7 @@ func (s *Server) roomFor(contentType string, body []byte) (room int64, p problem
 	if room > s.cfg.MaxIngestBytes {
 		return 0, problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("a batch may have %d lines; send fewer at a time", s.cfg.MaxIngestBytes/perMessage)}
 	}
-	if !s.reserve(room, len(body) <= firstRoom) {
+	if !s.reserve(g, room, len(body) <= firstRoom) {
 		return 0, s.busy()
 	}
 	return room, problem{}
@@ -124,7 +125,7 @@ func (s *Server) decode(flowID, contentType string, body []byte) ([]*flow.Messag
 
 // body reads the body of a POST within its limits, which are checked before a byte of it is read where its length is declared.
 // What it returns counts as bytes in flight until the caller takes its capacity off again.
-func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, contentType string, p problem) {
+func (s *Server) body(w http.ResponseWriter, r *http.Request, g *auth.Grant) (body []byte, contentType string, p problem) {
 	contentType = header(r, "Content-Type")
 	if contentType != typeJSON && contentType != typeNDJSON { // seldom: there are parameters, or capitals
 		contentType, _, _ = mime.ParseMediaType(contentType)
@@ -148,7 +149,7 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 	if r.ContentLength >= 0 {
 		want = min(r.ContentLength, firstRoom)
 	}
-	if !s.reserve(want, true) {
+	if !s.reserve(g, want, true) {
 		return nil, "", s.busy()
 	}
 	body = make([]byte, 0, want)
@@ -162,7 +163,7 @@ func (s *Server) body(w http.ResponseWriter, r *http.Request) (body []byte, cont
 			if left := r.ContentLength - int64(len(body)); left > 0 {
 				more = min(more, left)
 			}
-			if !s.reserve(more, int64(cap(body))+more <= firstRoom) {
+			if !s.reserve(g, more, int64(cap(body))+more <= firstRoom) {
 				return body, "", s.busy()
 			}
 			grown := make([]byte, len(body), int64(cap(body))+more)
@@ -192,22 +193,22 @@ func tooLarge(limit int64, contentType string) problem {
 }
 
 // reserve counts bytes in flight, unless that would go past the limit. Bodies that are small have an eighth more, so that the large ones do not
-// keep them out.
-func (s *Server) reserve(n int64, small bool) bool {
+// keep them out. One caller leaves an eighth to others, where there is room for two of its batches at once besides.
+func (s *Server) reserve(g *auth.Grant, n int64, small bool) bool {
 	limit := s.cfg.MaxIngestBytes
+	each := max(limit-limit/8, min(limit, 2*s.cfg.MaxBatchBytes))
+	if !s.cfg.Auth.Guarded() { // everybody is one caller
+		each = math.MaxInt64
+	}
 	if small {
 		limit += limit / 8
 	}
-	if s.ingest.Add(n) > limit {
-		s.ingest.Add(-n)
-		return false
-	}
-	return true
+	return s.ingest.take(g.Name(), n, each, limit)
 }
 
 func (s *Server) busy() problem {
 	return problem{Status: http.StatusServiceUnavailable, retryAfter: 1,
-		Detail: fmt.Sprintf("the server is reading %d bytes of other requests, which is its limit", s.cfg.MaxIngestBytes)}
+		Detail: fmt.Sprintf("requests that the server is reading, of the caller or of all, are at the limit; that of all is %d bytes", s.cfg.MaxIngestBytes)}
 }
 
 // refuse answers a POST that is not applied, counts it and says so in the log, never with its content.

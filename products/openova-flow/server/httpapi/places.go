@@ -2,34 +2,43 @@ package httpapi
 
 import "sync"
 
-// places are for what takes much memory while it is under way, or of which there is only so much. Each caller has some of them at most: who takes a long time over it
-// keeps out nobody else.
+// places are for what there is only so much of. Each caller has some of them at most: who takes many, or a long time over them, keeps out
+// nobody else.
 type places struct {
 	mu    sync.Mutex
-	taken map[string]int // by caller
-	all   int
+	taken map[string]int64 // by caller
+	all   int64
 }
 
-// take takes a place, unless the caller has all that one may have, or all together have all that there are.
-func (p *places) take(caller string, each, all int) bool {
+// take takes n places, unless the caller would have more than one may have, or all together more than there are.
+func (p *places) take(caller string, n, each, all int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.all == all || p.taken[caller] == each {
+	if p.all+n > all || p.taken[caller]+n > each {
 		return false
 	}
 	if p.taken == nil {
-		p.taken = make(map[string]int)
+		p.taken = make(map[string]int64)
 	}
-	p.taken[caller]++
-	p.all++
+	p.taken[caller] += n
+	p.all += n
 	return true
 }
 
-func (p *places) give(caller string) {
+func (p *places) give(caller string, n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.all--
-	if p.taken[caller]--; p.taken[caller] == 0 {
+	p.all -= n
+	if left := p.taken[caller] - n; left > 0 {
+		p.taken[caller] = left
+	} else {
 		delete(p.taken, caller)
 	}
+}
+
+// total is how many are taken.
+func (p *places) total() int64 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.all
 }

@@ -104,16 +104,16 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, g *auth.Grant, f
 		writeProblem(w, problem{Status: http.StatusBadRequest, Field: field, Detail: "after is a sequence number (0 or more), limit a number of messages (1 or more)"})
 		return
 	}
-	each := maxHistories / 2
+	each := int64(maxHistories / 2)
 	if !s.cfg.Auth.Guarded() { // everybody is one caller
 		each = maxHistories
 	}
-	if !s.history.take(g.Name(), each, maxHistories) {
+	if !s.history.take(g.Name(), 1, each, maxHistories) {
 		w.Header().Set(headerIncarnation, s.hub.Incarnation(flowID))
 		writeProblem(w, problem{Status: http.StatusServiceUnavailable, retryAfter: 1, Detail: "the server is answering others about their past, as many as it can at once"})
 		return
 	}
-	defer s.history.give(g.Name())
+	defer s.history.give(g.Name(), 1)
 	history, err := s.hub.History(flowID, after, int(min(limit, 1<<30)))
 	w.Header().Set(headerIncarnation, history.Incarnation)
 	if err != nil {

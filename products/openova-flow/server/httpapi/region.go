@@ -30,7 +30,7 @@ func (s *Server) claimRegion(w http.ResponseWriter, r *http.Request, g *auth.Gra
 		s.deny(w, r, err)
 		return
 	}
-	claim, p := s.readClaim(w, r)
+	claim, p := s.readClaim(w, r, g)
 	if p.Status == 0 && len(region) > maxRegion {
 		p = problem{Status: http.StatusBadRequest, Field: "region", Detail: fmt.Sprintf("a region that is claimed may have %d bytes", maxRegion)}
 	}
@@ -58,9 +58,9 @@ func (s *Server) claimRegion(w http.ResponseWriter, r *http.Request, g *auth.Gra
 }
 
 // readClaim reads and checks the body of a claim.
-func (s *Server) readClaim(w http.ResponseWriter, r *http.Request) (hub.Claim, problem) {
-	body, contentType, p := s.body(w, r)
-	defer s.ingest.Add(-int64(cap(body)))
+func (s *Server) readClaim(w http.ResponseWriter, r *http.Request, g *auth.Grant) (hub.Claim, problem) {
+	body, contentType, p := s.body(w, r, g)
+	defer s.ingest.give(g.Name(), int64(cap(body)))
 	switch {
 	case p.Status != 0:
 		return hub.Claim{}, p

@@ -75,7 +75,7 @@ type Server struct {
 	hub      *hub.Hub
 	ready    atomic.Bool
 	opened   atomic.Int64 // streams, ever
-	ingest   atomic.Int64 // bytes of bodies in flight
+	ingest   places       // bytes of bodies in flight
 	history  places       // for answers about the past that are being made
 	streams  places       // for those that are open, where there is access control
 	metrics  metrics

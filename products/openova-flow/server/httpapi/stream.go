@@ -63,13 +63,13 @@ func (s *Server) read(g *auth.Grant, follow func() (*hub.Reader, error)) (*hub.R
 	if !s.cfg.Auth.Guarded() { // everybody is one caller
 		return follow()
 	}
-	all := s.hub.MaxSubscribers()
-	if each := all - all/8; !s.streams.take(g.Name(), each, math.MaxInt) {
+	all := int64(s.hub.MaxSubscribers())
+	if each := all - all/8; !s.streams.take(g.Name(), 1, each, math.MaxInt64) {
 		return nil, problem{Status: http.StatusTooManyRequests, retryAfter: retryAfterLimit, Detail: fmt.Sprintf("the caller has %d streams open, which is the limit of one", each)}
 	}
 	reader, err := follow()
 	if err != nil {
-		s.streams.give(g.Name())
+		s.streams.give(g.Name(), 1)
 	}
 	return reader, err
 }
@@ -79,7 +79,7 @@ func (s *Server) leave(reader *hub.Reader, session *auth.Session) {
 	reader.Close()
 	session.Close()
 	if session != nil {
-		s.streams.give(session.Caller())
+		s.streams.give(session.Caller(), 1)
 	}
 	if err := session.Err(); err != nil {
 		s.metrics.revoked.Add(1)

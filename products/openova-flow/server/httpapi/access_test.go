@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -378,6 +379,76 @@ func TestRefusalsAreCountedAndLoggedWithoutTokens(t *testing.T) {
 	}
 	if strings.Contains(log, "message refused") {
 		t.Errorf("a refusal is told twice:\n%s", log)
+	}
+}
+
+// TestEveryRefusalIsCountedAndLogged has one of each place that refuses, each at a server of its own.
+func TestEveryRefusalIsCountedAndLogged(t *testing.T) {
+	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<!doctype html>") })
+	cookie := func(who entry) []string { return []string{"Cookie", auth.CookieName + "=secret-" + who.name} }
+	elsewhere := []string{"Sec-Fetch-Site", "cross-site"}
+	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
+	for _, tt := range []struct {
+		method, path, body string
+		header             []string
+		status             int
+		reason, name       string
+	}{
+		{"GET", "/v1/flows", "", nil, 401, "no_credential", `""`},
+		{"GET", "/v1/flows", "", writer.bearer(), 403, "scope", "writer"},
+		{"GET", "/metrics", "", writer.bearer(), 403, "scope", "writer"},
+		{"GET", "/metrics", "", onlyF.bearer(), 403, "flow", "only-f"},
+		{"GET", "/v1/stream", "", writer.bearer(), 403, "scope", "writer"},
+		{"GET", "/v1/stream?flow=F&flow=other", "", onlyF.bearer(), 403, "flow", "only-f"},
+		{"GET", "/v1/flows/other/stream", "", onlyF.bearer(), 403, "flow", "only-f"},
+		{"POST", "/v1/flows/F/events", upsertOf("F", "r1/x", "r1"), reader.bearer(), 403, "scope", "reader"},
+		{"POST", "/v1/flows/F/events", upsertOf("F", "r1/x", "r1"), append(ofR2.bearer(), "Content-Type", asJSON), 403, "region", "of-r2"},
+		{"POST", "/v1/flows/F/events", upsertOf("F", "r1/x", "r1"), append(cookie(ofR1), elsewhere...), 403, "origin", "of-r1"},
+		{"PUT", "/v1/flows/F/regions/r1", `{"cluster":"c"}`, append(ofR2.bearer(), "Content-Type", asJSON), 403, "region", "of-r2"},
+		{"DELETE", "/v1/flows/F", "", ofR1.bearer(), 403, "region", "of-r1"},
+		{"DELETE", "/v1/flows/F/regions/r1", "", ofR1.bearer(), 403, "region", "of-r1"},
+		{"GET", "/", "", []string{"Accept", asJSON}, 401, "no_credential", `""`},
+		{"GET", "/", "", []string{"Accept", "text/html", "Cookie", auth.CookieName + "=secret-other"}, 303, "unknown", `""`},
+		{"POST", "/sign-in", "token=secret-other", form, 401, "unknown", `""`},
+		{"POST", "/sign-in", "token=secret-reader", append(form, elsewhere...), 403, "origin", `""`},
+		{"POST", "/sign-out", "", elsewhere, 403, "origin", `""`},
+	} {
+		t.Run(tt.method+" "+tt.path+" "+tt.reason, func(t *testing.T) {
+			e := guard(t, hub.Config{}, httpapi.Config{Page: page}, "")
+			e.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+			if a := e.do(tt.method, tt.path, tt.body, tt.header...); a.status != tt.status {
+				t.Errorf("%d, want %d: %s", a.status, tt.status, a.body)
+			}
+			if metrics := e.as(reader, "GET", "/metrics", "").body; !strings.Contains(metrics, fmt.Sprintf("access_refused_total{reason=%q} 1\n", tt.reason)) {
+				t.Errorf("it is not counted:\n%s", metrics)
+			}
+			if log := e.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "refusal.reason="+tt.reason+" refusal.name="+tt.name+" ") {
+				t.Errorf("the log is\n%s", log)
+			}
+		})
+	}
+	for reason, change := range map[string]func(*http.Request){
+		"host":   func(r *http.Request) { r.Host = "rebound.example" },
+		"origin": func(r *http.Request) { r.Header.Set("Origin", "https://evil.example") },
+	} {
+		log := &lockedLog{}
+		e := start(t, hub.Config{}, httpapi.Config{Loopback: true, Logger: slog.New(slog.NewTextHandler(log, nil))})
+		r, err := http.NewRequest("GET", e.url+"/v1/flows", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(r)
+		resp, err := e.client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 403 || !strings.Contains(log.String(), "refusal.reason="+reason) {
+			t.Errorf("%s: %d and\n%s", reason, resp.StatusCode, log)
+		}
+		if metrics := e.do("GET", "/metrics", "").body; !strings.Contains(metrics, fmt.Sprintf("access_refused_total{reason=%q} 1\n", reason)) {
+			t.Errorf("it is not counted:\n%s", metrics)
+		}
 	}
 }
 

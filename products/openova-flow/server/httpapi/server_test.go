@@ -454,6 +454,17 @@ func TestLimits(t *testing.T) {
 		e.post(upsert(node("a", "x")))
 		e.post(`{"type":"delete-nodes","ids":["a"]}`)
 	})
+	t.Run("emitters", func(t *testing.T) {
+		e := start(t, hub.Config{MaxEmitters: 1}, httpapi.Config{})
+		post := func(stamp string) answer {
+			return e.do("POST", "/v1/flows/F/events", upsert(node("a", "x")), "Content-Type", asJSON, "Flow-Emitter", stamp)
+		}
+		seqOf(t, post("one;epoch=1;n=1"))
+		if a := post("two;epoch=1;n=1"); isProblem(t, a, 429).Detail == "" || a.header.Get("Retry-After") == "" {
+			t.Errorf("%v", a.header)
+		}
+		seqOf(t, post("one;epoch=1;n=2"))
+	})
 	t.Run("subscribers", func(t *testing.T) {
 		e := start(t, hub.Config{MaxSubscribers: 1}, httpapi.Config{})
 		v := e.watch("/v1/flows/F/stream")

@@ -265,16 +265,41 @@ func BenchmarkSnapshot10000(b *testing.B) {
 }
 
 // TestAFullServerStopsWhoFillsItAndNobodyElse fills the hub by a few flows while a small one goes on.
-func TestAFullServerStopsWhoFillsItAndNobodyElse(t *testing.T) {
-	h := hub.New(hub.Config{MaxStateBytes: 1 << 20, MaxFlowBytes: 400 << 10, RingBytes: 4 << 10})
-	post := func(id string, i int) error {
-		m, err := flow.Decode(id, fmt.Appendf(nil, `{"type":"upsert-nodes","nodes":[{"id":"n%d","flowId":%q,"label":"l","status":"s","meta":{"x":"%s"}}]}`, i, id, strings.Repeat("x", 2000)))
-		if err != nil {
+// postLarge posts node i of a flow, of some 2 KB.
+func postLarge(t *testing.T, h *hub.Hub, id string, i int) error {
+	t.Helper()
+	m, err := flow.Decode(id, fmt.Appendf(nil, `{"type":"upsert-nodes","nodes":[{"id":"n%d","flowId":%q,"label":"l","status":"s","meta":{"x":"%s"}}]}`, i, id, strings.Repeat("x", 2000)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.Ingest(hub.Post{FlowID: id, Messages: []*flow.Message{m}})
+	return err
+}
+
+// TestFlowsBelowTheirShareTakeAQuarterMoreTogether has small flows grow once a large one has filled the server.
+func TestFlowsBelowTheirShareTakeAQuarterMoreTogether(t *testing.T) {
+	h := hub.New(hub.Config{MaxStateBytes: 1 << 20, RingBytes: 4 << 10})
+	grow := func(id string) {
+		for i := 0; i < 1000 && postLarge(t, h, id, i) == nil; i++ {
+		}
+	}
+	for f := range 8 {
+		if err := postLarge(t, h, fmt.Sprint("small", f), 0); err != nil {
 			t.Fatal(err)
 		}
-		_, err = h.Ingest(hub.Post{FlowID: id, Messages: []*flow.Message{m}})
-		return err
 	}
+	grow("large")
+	for f := range 8 {
+		grow(fmt.Sprint("small", f))
+	}
+	if taken := h.Stats.StateBytes.Load() + h.Stats.RingBytes.Load(); taken < 1<<20+1<<18 || taken > 1<<20+1<<18+10<<10 {
+		t.Errorf("%d bytes are taken", taken)
+	}
+}
+
+func TestAFullServerStopsWhoFillsItAndNobodyElse(t *testing.T) {
+	h := hub.New(hub.Config{MaxStateBytes: 1 << 20, MaxFlowBytes: 400 << 10, RingBytes: 4 << 10})
+	post := func(id string, i int) error { return postLarge(t, h, id, i) }
 	if err := post("small", 0); err != nil {
 		t.Fatal(err)
 	}

@@ -307,6 +307,24 @@ func TestAShorterTTLCountsAtOnce(t *testing.T) {
 	})
 }
 
+func TestClaimsAreNotWithoutLimitInAllFlowsTogether(t *testing.T) {
+	bubble(t, hub.Config{MaxStateBytes: 32 << 10}, func(t *testing.T, h *hub.Hub) {
+		claim := func(i int) error {
+			_, err := h.Claim(hub.Claim{FlowID: fmt.Sprint("F", i), Region: "r", Cluster: "c"})
+			return err
+		}
+		made := 0
+		for ; made < 1000 && claim(made) == nil; made++ {
+		}
+		if err := claim(made); !errors.As(err, new(*hub.LimitError)) || made < 10 {
+			t.Errorf("after %d: %v", made, err)
+		}
+		if err := claim(0); err != nil {
+			t.Errorf("what there is can't be renewed: %v", err)
+		}
+	})
+}
+
 func TestClaimsMakeNoFlow(t *testing.T) {
 	bubble(t, hub.Config{MaxFlows: 2, MaxRegions: 2, IdleTimeout: time.Hour}, func(t *testing.T, h *hub.Hub) {
 		lease := mustClaim(t, h, "fsn1", "one")

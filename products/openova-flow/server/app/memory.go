@@ -20,16 +20,20 @@ import (
 // may take 12 MiB, and as much as is live beyond 36 MiB, instead of as much as is live: a small server stays small, and a large one
 // does not spend its time collecting.
 func TuneMemory(getenv func(string) string, log *slog.Logger) {
-	switch limit, ok := cgroupLimit(os.DirFS("/")); {
+	limitMemory(os.DirFS("/"), getenv, log)
+	if getenv("GOGC") == "" {
+		new(pace).follow()
+	}
+}
+
+func limitMemory(root fs.FS, getenv func(string) string, log *slog.Logger) {
+	switch limit, ok := cgroupLimit(root); {
 	case getenv("GOMEMLIMIT") != "":
 		log.Info("memory limit", "from", "GOMEMLIMIT", "bytes", debug.SetMemoryLimit(-1))
 	case ok:
 		soft := limit / 10 * 9
 		debug.SetMemoryLimit(soft)
 		log.Info("memory limit", "from", "control group", "bytes", soft, "of", limit)
-	}
-	if getenv("GOGC") == "" {
-		new(pace).follow()
 	}
 }
 

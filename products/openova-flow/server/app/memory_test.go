@@ -1,6 +1,9 @@
 package app
 
 import (
+	"io/fs"
+	"log/slog"
+	"runtime/debug"
 	"testing"
 	"testing/fstest"
 )
@@ -31,6 +34,27 @@ func TestTheMemoryLimitOfTheControlGroup(t *testing.T) {
 				t.Errorf("%d, %v; want %d", got, ok, tt.want)
 			}
 		})
+	}
+}
+
+func TestTheProcessKeepsToTheLimitThatItIsGiven(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(before)
+	limited := fstest.MapFS{"proc/self/cgroup": {Data: []byte("0::/\n")}, "sys/fs/cgroup/memory.max": {Data: []byte("1000000000\n")}}
+	for _, tt := range []struct {
+		name, env string
+		root      fs.FS
+		want      int64
+	}{
+		{"of the control group", "", limited, 900_000_000},
+		{"GOMEMLIMIT, which the runtime has taken", "800MB", limited, 700_000_000},
+		{"none", "", fstest.MapFS{}, 700_000_000},
+	} {
+		debug.SetMemoryLimit(700_000_000)
+		limitMemory(tt.root, func(string) string { return tt.env }, slog.New(slog.DiscardHandler))
+		if got := debug.SetMemoryLimit(-1); got != tt.want {
+			t.Errorf("%s: %d, want %d", tt.name, got, tt.want)
+		}
 	}
 }
 

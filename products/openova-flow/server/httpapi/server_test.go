@@ -473,6 +473,18 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%v", a.header)
 		}
 	})
+	t.Run("lines in flight", func(t *testing.T) {
+		e := start(t, hub.Config{}, httpapi.Config{MaxMessageBytes: 1 << 10, MaxBatchBytes: 1 << 20, MaxIngestBytes: 1 << 20})
+		for lines, want := range map[int]int{1000: 200, 1990: 503, 2100: 413} { // which take 512 bytes each besides their own
+			body := strings.Repeat(`{"type":"delete-nodes","ids":["none"]}`+"\n", lines)
+			if a := e.do("POST", "/v1/flows/F/events", body, "Content-Type", asNDJSON); a.status != want {
+				t.Errorf("%d lines: %d %s", lines, a.status, a.body)
+			}
+		}
+		if a := e.do("GET", "/metrics", ""); !strings.Contains(a.body, "openova_flow_ingest_bytes 0\n") {
+			t.Errorf("%s", a.body)
+		}
+	})
 	t.Run("bodies in flight", func(t *testing.T) {
 		e := start(t, hub.Config{}, httpapi.Config{MaxIngestBytes: 10})
 		a := e.do("POST", "/v1/flows/F/events", upsert(node("a", "x")), "Content-Type", asJSON)

@@ -149,8 +149,14 @@ func TestAnExpiredTokenEndsItsStreams(t *testing.T) {
 		s := a.Open(g, reading("prod-1"))
 		goesOn(t, s, 599*time.Second)
 		accepted(t, a, token, "cluster-fsn1")
+		if again, err := a.Again(t.Context(), g); again != g || err != nil {
+			t.Errorf("%v, %v", again, err)
+		}
 		endsInTime(t, s, Expired, func() { time.Sleep(time.Until(g.Expires())) })
 		refused(t, a, token, Expired)
+		if _, err := a.Again(t.Context(), g); reason(t, err) != Expired || err.(*Refusal).Name != "cluster-fsn1" {
+			t.Errorf("what had begun goes on: %v", err)
+		}
 	})
 }
 

@@ -21,10 +21,7 @@ type reads struct {
 
 // since returns the greatest number that a caller can't resume after, given what it may read now and the hub's last number.
 func (l *readable) since(g *auth.Grant, last int64) int64 {
-	caller, patterns := g.Name(), readableBy(g)
-	if g.SignedIn() == "proxy" { // whose users may all read the same
-		caller = "user:"
-	}
+	caller, patterns := kind(g.Name()), readableBy(g)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	was, known := l.by[caller]
@@ -41,6 +38,24 @@ func (l *readable) since(g *auth.Grant, last int64) int64 {
 	was.patterns = patterns
 	l.by[caller] = was
 	return was.after
+}
+
+// changed notes that a stream of a caller has ended with what it was allowed by: what it had by then was of flows that may be others since.
+func (l *readable) changed(name string, last int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if was, known := l.by[kind(name)]; known {
+		was.after = last
+		l.by[kind(name)] = was
+	}
+}
+
+// kind is a caller, or for a proxy's users, who may all read the same, what all their names begin with.
+func kind(name string) string {
+	if strings.HasPrefix(name, "user:") {
+		return "user:"
+	}
+	return name
 }
 
 // readableBy names the flows that a caller may read: callers for whom it is equal share streams of all flows.

@@ -47,7 +47,6 @@ func (s *Server) selectionOf(ids []string, g *auth.Grant) (hub.Selection, func(*
 				return err
 			}
 			if readableBy(now) != readable {
-				s.readable.since(now, s.hub.Number()) // before the stream ends, and its caller comes back
 				return &auth.Refusal{Reason: auth.Flow, Name: now.Name(), Detail: "the flows that the credential is for have changed"}
 			}
 			return nil

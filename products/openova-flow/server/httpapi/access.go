@@ -52,15 +52,13 @@ var (
 	onlyTLS    = []string{"max-age=31536000"}
 )
 
-func secure(h http.Header, r *http.Request) {
+// Secure sets the headers that keep browsers from taking an answer for more than it is.
+func Secure(h http.Header) {
 	h["X-Content-Type-Options"] = nosniff
 	h["Referrer-Policy"] = noReferrer
 	h["Content-Security-Policy"] = nothing
 	h["Cross-Origin-Opener-Policy"] = sameOrigin
 	h["Cross-Origin-Resource-Policy"] = sameOrigin
-	if r.TLS != nil {
-		h["Strict-Transport-Security"] = onlyTLS
-	}
 }
 
 const (

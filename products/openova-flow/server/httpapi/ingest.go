@@ -50,13 +50,13 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, g *auth.Grant, flo
 		return
 	}
 	body, contentType, p := s.body(w, r, g)
-	defer s.ingest.give(g.Name(), int64(cap(body)))
+	defer s.release(g, int64(cap(body)))
 	if p.Status != 0 {
 		s.refuse(w, r, g, flowID, p)
 		return
 	}
 	room, p := s.roomFor(contentType, body, g)
-	defer s.ingest.give(g.Name(), room)
+	defer s.release(g, room)
 	if p.Status != 0 {
 		s.refuse(w, r, g, flowID, p)
 		return
@@ -197,13 +197,22 @@ func tooLarge(limit int64, contentType string) problem {
 func (s *Server) reserve(g *auth.Grant, n int64, small bool) bool {
 	limit := s.cfg.MaxIngestBytes
 	each := max(limit-limit/8, min(limit, 2*s.cfg.MaxBatchBytes))
-	if !s.cfg.Auth.Guarded() { // everybody is one caller
-		each = math.MaxInt64
-	}
 	if small {
 		limit += limit / 8
 	}
-	return s.ingest.take(g.Name(), n, each, limit)
+	if s.ingest.Add(n) > limit || s.cfg.Auth.Guarded() && !s.bodies.take(g.Name(), n, each, math.MaxInt64) {
+		s.ingest.Add(-n)
+		return false
+	}
+	return true
+}
+
+// release takes off what reserve has counted.
+func (s *Server) release(g *auth.Grant, n int64) {
+	s.ingest.Add(-n)
+	if s.cfg.Auth.Guarded() {
+		s.bodies.give(g.Name(), n)
+	}
 }
 
 func (s *Server) busy() problem {

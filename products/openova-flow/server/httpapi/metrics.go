@@ -204,7 +204,7 @@ func (s *Server) samples(name string) []sample {
 	case "region_claims_refused_total":
 		return one(st.ClaimsRefused.Load())
 	case "ingest_bytes":
-		return one(s.ingest.total())
+		return one(s.ingest.Load())
 	case "goroutines":
 		return one(int64(runtime.NumGoroutine()))
 	case "heap_bytes":

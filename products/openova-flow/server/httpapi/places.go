@@ -35,10 +35,3 @@ func (p *places) give(caller string, n int64) {
 		delete(p.taken, caller)
 	}
 }
-
-// total is how many are taken.
-func (p *places) total() int64 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.all
-}

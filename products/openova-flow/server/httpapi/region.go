@@ -60,7 +60,7 @@ func (s *Server) claimRegion(w http.ResponseWriter, r *http.Request, g *auth.Gra
 // readClaim reads and checks the body of a claim.
 func (s *Server) readClaim(w http.ResponseWriter, r *http.Request, g *auth.Grant) (hub.Claim, problem) {
 	body, contentType, p := s.body(w, r, g)
-	defer s.ingest.give(g.Name(), int64(cap(body)))
+	defer s.release(g, int64(cap(body)))
 	switch {
 	case p.Status != 0:
 		return hub.Claim{}, p

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -75,7 +76,8 @@ type Server struct {
 	hub      *hub.Hub
 	ready    atomic.Bool
 	opened   atomic.Int64 // streams, ever
-	ingest   places       // bytes of bodies in flight
+	ingest   atomic.Int64 // bytes of bodies in flight
+	bodies   places       // the same, where there is access control
 	history  places       // for answers about the past that are being made
 	streams  places       // for those that are open, where there is access control
 	metrics  metrics
@@ -83,7 +85,7 @@ type Server struct {
 	claims   logLimiters // that were refused
 	denials  map[auth.Reason]*logLimiters
 	endings  logLimiter
-	readable readable
+	rights   rights
 	fan      *fan
 
 	routes, ofFlow map[string]*route // by path, and those of a flow by what follows its id
@@ -125,7 +127,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // enter answers a request, but for a stream that is left in w, and returns the name of its route.
 func (s *Server) enter(w *countingWriter, r *http.Request) (name string) {
-	secure(w.Header(), r)
+	Secure(w.Header())
+	if r.TLS != nil {
+		w.Header()["Strict-Transport-Security"] = onlyTLS
+	}
 	if r.ContentLength != 0 { // net/http reads what of a body nobody wants, before it answers; it sets the deadline of the next request
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.ReadTimeout))
 	}
@@ -172,6 +177,8 @@ func (s *Server) answer(w *countingWriter, r *http.Request) (name string) {
 	}
 	handle := rt.handler(r.Method)
 	switch {
+	case !validQuery(r.URL.RawQuery): // of which net/url would leave out a part, and with it what keeps an answer small
+		writeProblem(w, problem{Status: http.StatusBadRequest, Field: "query", Detail: "the query is name=value, percent-encoded, with & between"})
 	case rt == &nowhere:
 		writeProblem(w, problem{Status: http.StatusNotFound, Detail: "there is nothing at this path; GET / with Accept: application/json describes what there is"})
 	case shared && isPreflight(r):
@@ -193,6 +200,14 @@ func (s *Server) answer(w *countingWriter, r *http.Request) (name string) {
 		}
 	}
 	return rt.name
+}
+
+func validQuery(query string) bool {
+	if query == "" {
+		return true
+	}
+	_, err := url.ParseQuery(query)
+	return err == nil
 }
 
 // countingWriter remembers the status for the metrics. A large answer goes out under a deadline that moves with progress, so that

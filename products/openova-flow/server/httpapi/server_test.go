@@ -92,6 +92,8 @@ func TestRefusals(t *testing.T) {
 		{"emitter header", "POST", "/v1/flows/F/events", upsert(node("a", "x")), []string{"Content-Type", asJSON, "Flow-Emitter", "me;epoch=x;n=1"}, 400, "Flow-Emitter", 0},
 		{"emitter header without name", "POST", "/v1/flows/F/events", upsert(node("a", "x")), []string{"Content-Type", asJSON, "Flow-Emitter", ";epoch=1;n=1"}, 400, "Flow-Emitter", 0},
 		{"after", "GET", "/v1/flows/F/events?after=x", "", nil, 400, "after", 0},
+		{"a query that would be left out", "GET", "/v1/stream?flow=F;flow=other", "", nil, 400, "query", 0},
+		{"a query that is not encoded", "GET", "/v1/flows/F/stream?lastEventId=%zz", "", nil, 400, "query", 0},
 		{"negative after", "GET", "/v1/flows/F/events?after=-1", "", nil, 400, "after", 0},
 		{"limit", "GET", "/v1/flows/F/events?limit=0", "", nil, 400, "limit", 0},
 		{"unknown flow's snapshot", "GET", "/v1/flows/never/snapshot", "", nil, 404, "", 0},

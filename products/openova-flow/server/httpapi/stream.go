@@ -82,7 +82,6 @@ func (s *Server) leave(reader *hub.Reader, session *auth.Session) {
 		s.streams.give(session.Caller(), 1)
 	}
 	if err := session.Err(); err != nil {
-		s.readable.changed(session.Caller(), s.hub.Number())
 		s.metrics.revoked.Add(1)
 		if missed, ok := s.endings.allow(time.Now()); ok {
 			s.cfg.Logger.Info("stream ended with what its credential allows", "refusal", err, "unlogged", missed)

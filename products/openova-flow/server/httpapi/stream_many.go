@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
@@ -23,7 +24,7 @@ func (s *Server) streamMany(w http.ResponseWriter, r *http.Request, g *auth.Gran
 		return
 	}
 	last, resume := lastEventID(r)
-	if len(ids) == 0 && last <= s.readable.since(g, s.hub.Number()) {
+	if len(ids) == 0 && !s.rights.asOf(last, s.cfg.Auth, s.hub) { // it may read flows now of which it had nothing then
 		resume = false
 	}
 	reader, err := s.read(g, func() (*hub.Reader, error) { return s.hub.FollowMany(selection, last, resume) })
@@ -34,6 +35,27 @@ func (s *Server) streamMany(w http.ResponseWriter, r *http.Request, g *auth.Gran
 	s.follow(w, r, reader, s.cfg.Auth.Open(g, need))
 }
 
+// rights is since when callers may read what they may read.
+type rights struct {
+	mu         sync.Mutex
+	generation uint64 // of the Authority
+	settled    bool
+	number     int64 // no stream by other rights has a greater one
+}
+
+// asOf reports whether the rights of all callers are what they were when a number was given out. At the start nobody knows what was so before.
+func (r *rights) asOf(number int64, a *auth.Authority, h *hub.Hub) bool {
+	if !a.Guarded() { // everybody may read everything, always
+		return true
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if generation, settled := a.Generation(); !r.settled || generation != r.generation {
+		r.generation, r.settled, r.number = generation, settled, h.Number()
+	}
+	return number > r.number
+}
+
 // selectionOf returns the flows that a caller asks for, all of which it must be allowed to read, and what says of a later grant of it
 // whether the stream may go on. Callers that get the same flows share what is made of them.
 func (s *Server) selectionOf(ids []string, g *auth.Grant) (hub.Selection, func(*auth.Grant) error, error) {
@@ -41,12 +63,12 @@ func (s *Server) selectionOf(ids []string, g *auth.Grant) (hub.Selection, func(*
 		return hub.Selection{}, nil, err
 	}
 	if len(ids) == 0 {
-		readable := readableBy(g)
+		readable := strings.Join(g.Readable(), "|")
 		need := func(now *auth.Grant) error {
 			if err := now.CheckReader(); err != nil {
 				return err
 			}
-			if readableBy(now) != readable {
+			if strings.Join(now.Readable(), "|") != readable {
 				return &auth.Refusal{Reason: auth.Flow, Name: now.Name(), Detail: "the flows that the credential is for have changed"}
 			}
 			return nil

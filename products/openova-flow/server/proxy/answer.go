@@ -8,10 +8,13 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
 )
 
 // answerHeaders is all that comes back from upstream.
-var answerHeaders = []string{"Content-Type", "Content-Length", "Etag", "Cache-Control", "Flow-Incarnation", "Retry-After", "Allow", "X-Accel-Buffering", "X-Content-Type-Options"}
+var answerHeaders = []string{"Content-Type", "Content-Length", "Etag", "Cache-Control", "Flow-Incarnation", "Retry-After", "Allow", "X-Accel-Buffering",
+	"X-Content-Type-Options", "Referrer-Policy", "Content-Security-Policy", "Cross-Origin-Opener-Policy", "Cross-Origin-Resource-Policy"}
 
 // answerError is an answer of upstream that is not for the caller.
 type answerError struct{ status int }
@@ -68,9 +71,9 @@ func refuse(w http.ResponseWriter, err error) {
 
 func writeProblem(w http.ResponseWriter, status int, detail string) {
 	h := w.Header()
+	httpapi.Secure(h)
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": detail})
 }

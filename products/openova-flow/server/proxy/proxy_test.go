@@ -22,6 +22,7 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/server/app"
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
 	"github.com/openova-io/openova/products/openova-flow/server/proxy"
 )
 
@@ -326,12 +327,15 @@ func TestAuthorizeDecidesPerFlow(t *testing.T) {
 
 func TestOnlyWhatIsKnownPassesEitherWay(t *testing.T) {
 	var got *http.Request
+	secured := http.Header{}
+	httpapi.Secure(secured)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got = r
 		w.Header().Set("Set-Cookie", "upstream=1")
 		w.Header().Set("Server", "internal")
 		w.Header().Set("Location", "http://"+r.Host+"/")
 		w.Header().Set("X-Backend", r.Host)
+		httpapi.Secure(w.Header())
 		w.Header().Set("ETag", `"e"`)
 		w.Header().Set("Trailer", "X-Trailer")
 		_, _ = io.WriteString(w, "{}")
@@ -358,8 +362,14 @@ func TestOnlyWhatIsKnownPassesEitherWay(t *testing.T) {
 		t.Error("upstream did not get", want)
 	}
 	for name := range resp.Header {
-		if !slices.Contains([]string{"Content-Type", "Etag", "Content-Length", "Date"}, name) {
+		if _, secure := secured[name]; !secure && !slices.Contains([]string{"Content-Type", "Etag", "Content-Length", "Date"}, name) {
 			t.Errorf("the caller got %s: %q", name, resp.Header[name])
+		}
+	}
+	refused, _ := do(t, "GET", flows+"F.1/nothing", "")
+	for name, values := range secured {
+		if !slices.Equal(resp.Header[name], values) || !slices.Equal(refused.Header[name], values) {
+			t.Errorf("%s is %q, and %q where the proxy answers itself; want %q", name, resp.Header[name], refused.Header[name], values)
 		}
 	}
 	if len(resp.Trailer) != 0 || resp.Header.Get("ETag") != `"e"` {

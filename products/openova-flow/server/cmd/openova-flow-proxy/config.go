@@ -55,7 +55,7 @@ var settings = []setting{
 		}
 		return nil
 	}},
-	{"FLOW_PROXY_LISTEN_ADDR", "127.0.0.1:8082", "host:port; an empty host means every address", "where to listen", func(c *config, v string) error {
+	{"FLOW_PROXY_LISTEN_ADDR", "127.0.0.1:8082", "host:port; an empty host means every address", "where to listen; on a loopback address only requests to that or localhost are answered", func(c *config, v string) error {
 		_, port, err := net.SplitHostPort(v)
 		if err != nil {
 			return err

@@ -19,6 +19,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/proxy"
 )
 
@@ -58,7 +59,23 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 	if err != nil {
 		return fmt.Errorf("FLOW_PROXY_LISTEN_ADDR is %q, which can't be listened on: %w", cfg.listenAddr, err)
 	}
-	return serve(ctx, listener, under(cfg.prefix, flows), flows.Close, log)
+	handler := under(cfg.prefix, flows)
+	if addr, ok := listener.Addr().(*net.TCPAddr); ok && addr.IP.IsLoopback() {
+		handler = onlyLocal(handler)
+	}
+	return serve(ctx, listener, handler, flows.Close, log)
+}
+
+// onlyLocal answers this machine's own programs and pages only. Who reaches the proxy needs no credential, so a page elsewhere whose name has
+// been pointed at this machine would read what the proxy's own lets it read.
+func onlyLocal(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if auth.CheckLoopback(r) != nil {
+			http.Error(w, "on a loopback address the proxy answers only to localhost and loopback addresses, and to no page of another origin", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // under serves flows under a prefix, and health at the root.

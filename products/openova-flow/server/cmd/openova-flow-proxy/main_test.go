@@ -114,6 +114,23 @@ func TestServesAndStops(t *testing.T) {
 			t.Error(path, resp.Status)
 		}
 	}
+	for _, tt := range []struct{ host, origin string }{{"console.example.com", ""}, {"console.example.com:8082", "http://console.example.com:8082"}, {"", "https://elsewhere.example.com"}} {
+		req, err := http.NewRequest("GET", base+"/api/v1/flows/prod-1/stream", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if req.Host = tt.host; tt.origin != "" {
+			req.Header.Set("Origin", tt.origin)
+		}
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != 403 {
+			t.Errorf("to %q from %q: %s", tt.host, tt.origin, resp.Status)
+		}
+	}
 	var open *bufio.Reader
 	for _, want := range []string{"first", "second"} {
 		write(t, token, want)

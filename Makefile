@@ -20,9 +20,13 @@ REGISTRY   ?= ghcr.io/openova-io/openova
 FANOUT_FLAGS ?=
 
 export GOWORK := off
+# All that is built is built as a release is, so that packages are compiled once. The race detector needs cgo.
+export CGO_ENABLED := 0
+export GOFLAGS := $(strip $(shell $(GO) env GOFLAGS) -trimpath)
+RACE := CGO_ENABLED=1 $(GO) test -race
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-server build-adapter build-jetstream demo test test-go test-web jetstream e2e infra page fmt lint vulncheck fuzz soak bench bench-fanout bench-durable equivalence images push-images release-binaries release-check charts clean
+.PHONY: help build build-server build-adapter build-jetstream demo test test-go test-server test-jetstream test-adapter test-fanout test-release test-install test-web e2e-tools jetstream e2e infra page fmt lint vulncheck fuzz soak bench bench-fanout bench-durable equivalence images push-images release-binaries release-check charts clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -30,27 +34,41 @@ help: ## list the targets
 build: build-server build-adapter build-jetstream ## build the binaries into bin/
 
 build-server:
-	cd $(SERVER) && $(GO) build -trimpath -o ../../../bin/ ./cmd/...
+	cd $(SERVER) && $(GO) build -o ../../../bin/ ./cmd/...
 
 build-adapter:
-	cd $(ADAPTER) && $(GO) build -trimpath -o ../../../bin/ ./cmd/openova-flow-adapter-flux
+	cd $(ADAPTER) && $(GO) build -o ../../../bin/ ./cmd/openova-flow-adapter-flux
 
 build-jetstream:
-	cd $(JETSTREAM) && $(GO) build -trimpath -o ../../../bin/ ./cmd/...
+	cd $(JETSTREAM) && $(GO) build -o ../../../bin/ ./cmd/...
 
 demo: build-server build-adapter ## play a recorded bootstrap of two regions into a server, and say what to look at
 	@DEMO_ADDR=$(DEMO_ADDR) DEMO_SPEED=$(DEMO_SPEED) scripts/demo.sh
 
 test: test-go test-web ## pass all tests
 
-test-go: ## pass the Go tests, with the race detector; those of the charts, the bootstrap kit and the images too
-	cd $(SERVER) && $(GO) test -race ./...
-	cd $(JETSTREAM) && $(GO) test -race -timeout 30m ./...
-	cd $(ADAPTER) && $(GO) test -race ./...
-	cd tools/bootstrapdeps && $(GO) test -race ./...
+# Much of a test is waiting, so that two take turns at the processors; the long ones begin first.
+test-go: ## pass the Go tests, most of them with the race detector: two targets at a time, each shown when it is done
+	@$(MAKE) --no-print-directory -j2 -Otarget test-release test-jetstream test-adapter test-server test-install test-fanout
+
+test-server: ## those of the server
+	cd $(SERVER) && $(RACE) ./...
+
+test-jetstream: ## those of the server that keeps its flows in JetStream
+	cd $(JETSTREAM) && $(RACE) -timeout 30m ./...
+
+test-adapter: ## those of the adapter
+	cd $(ADAPTER) && $(RACE) ./...
+
+test-fanout: ## those of the benchmarks
+	cd $(FANOUT) && $(RACE) ./...
+
+test-release: ## those of images and archives
 	cd tools/release && $(GO) test -count=1 -timeout 20m .
+
+test-install: ## those of the charts and the bootstrap kit
+	cd tools/bootstrapdeps && $(GO) test ./...
 	cd test/install && $(GO) test .
-	cd $(FANOUT) && $(GO) test -race ./...
 
 test-web: $(WEB)/node_modules/.package-lock.json ## pass the tests of the canvas and the page, in a real browser
 	scripts/chromium.sh
@@ -62,6 +80,10 @@ $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 jetstream: ## prove replicas on a NATS cluster: the whole contract on three servers, and 5,000 messages a second while everything fails twice
 	cd $(JETSTREAM) && $(GO) test -count=1 -timeout 30m ./conformance -run OnACluster -nodes 3
 	cd $(JETSTREAM) && $(GO) test -count=1 -timeout 30m -v ./truth -run Truth -long
+
+e2e-tools: ## build what e2e and infra need into a folder of the user's cache, or OPENOVA_FLOW_E2E_CACHE, unless it is there
+	cd test/e2e && $(GO) test -count=1 -timeout 20m -run '^$$' .
+	scripts/infra-tools.sh
 
 e2e: ## prove it on two real API servers
 	cd test/e2e && $(GO) test ./truth && $(GO) test -count=1 -timeout 20m
@@ -126,7 +148,7 @@ release-check: ## hold the versions in charts and kit to VERSION
 	$(RELEASE) check --root ../.. --version $(VERSION)
 
 bin/helm: tools/helm/go.mod
-	cd tools/helm && $(GO) build -trimpath -o ../../bin/helm helm.sh/helm/v3/cmd/helm
+	cd tools/helm && $(GO) build -o ../../bin/helm helm.sh/helm/v3/cmd/helm
 
 charts: bin/helm ## pack the charts into bin/charts, in the version that they name or in VERSION
 	rm -rf bin/charts

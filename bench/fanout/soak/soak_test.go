@@ -3,6 +3,7 @@
 package soak
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -12,7 +13,9 @@ import (
 // TestTenSecondsOfIt does in ten seconds, with a small ring, what make soak does in twenty minutes.
 func TestTenSecondsOfIt(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "openova-flow-server")
-	if out, err := exec.Command("go", "build", "-o", program, "github.com/openova-io/openova/products/openova-flow/server/cmd/openova-flow-server").CombinedOutput(); err != nil {
+	build := exec.Command("go", "build", "-o", program, "github.com/openova-io/openova/products/openova-flow/server/cmd/openova-flow-server")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as a release is
+	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	err := Run(t.Context(), Config{Program: program, Time: 10 * time.Second, Rate: 500, Flows: 4, Viewers: 60, Ring: 100, Pause: 3 * time.Second,

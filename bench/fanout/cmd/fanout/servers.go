@@ -87,7 +87,7 @@ func build(ctx context.Context, dir string, asked, also []string) ([]server, err
 func goBuild(ctx context.Context, in, to, what string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", to+string(filepath.Separator), what)
 	cmd.Dir = in
-	cmd.Env = append(os.Environ(), "GOWORK=off")
+	cmd.Env = append(os.Environ(), "GOWORK=off", "CGO_ENABLED=0")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s in %s: %w\n%s", what, in, err, out)
 	}

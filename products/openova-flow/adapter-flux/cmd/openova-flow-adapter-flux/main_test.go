@@ -31,6 +31,7 @@ func TestMain(m *testing.M) {
 	}
 	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), ".",
 		"github.com/openova-io/openova/products/openova-flow/server/cmd/openova-flow-server")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as a release is
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
 		os.Exit(1)

@@ -38,8 +38,9 @@ func Program(pkg string) func() (string, error) {
 			return "", err
 		}
 		program := filepath.Join(dir, "program")
-		out, err := exec.Command("go", "build", "-o", program, pkg).CombinedOutput()
-		if err != nil {
+		build := exec.Command("go", "build", "-o", program, pkg)
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as a release is
+		if out, err := build.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("build %s: %w: %s", pkg, err, out)
 		}
 		return program, nil

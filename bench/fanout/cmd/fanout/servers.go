@@ -77,6 +77,9 @@ func build(ctx context.Context, dir string, asked, also []string) ([]server, err
 		all = append(all, ours(name, path, "auto"))
 	}
 	for _, b := range []struct{ in, what string }{{".", "./limit"}, {".", "./floor"}, {".", "./plain"}, {serverModule, "./cmd/openova-flow-server"}} {
+		if !slices.ContainsFunc(all, func(s server) bool { return filepath.Base(s.binary) == filepath.Base(b.what) }) {
+			continue
+		}
 		if err := goBuild(ctx, b.in, dir, b.what); err != nil {
 			return nil, err
 		}

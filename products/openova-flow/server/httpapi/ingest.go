@@ -103,8 +103,8 @@ func (s *Server) roomFor(contentType string, body []byte, g *auth.Grant) (room i
 		return 0, problem{}
 	}
 	room = perMessage * int64(bytes.Count(body, []byte{'\n'})+1)
-	if room > s.cfg.MaxIngestBytes {
-		return 0, problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("a batch may have %d lines; send fewer at a time", s.cfg.MaxIngestBytes/perMessage)}
+	if most := s.ingestOfOne() - int64(cap(body)); room > most { // which waiting does not change
+		return 0, problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("a batch of so many bytes may have %d lines; send fewer at a time", most/perMessage)}
 	}
 	if !s.reserve(g, room, len(body) <= firstRoom) {
 		return 0, s.busy()
@@ -192,15 +192,24 @@ func tooLarge(limit int64, contentType string) problem {
 	return problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("the body may have %d bytes as %s; send less at a time", limit, contentType)}
 }
 
+// ingestOfOne is how many bytes of bodies in flight one caller may have: it leaves an eighth to others, where there is room for two of its
+// batches at once besides.
+func (s *Server) ingestOfOne() int64 {
+	limit := s.cfg.MaxIngestBytes
+	if !s.cfg.Auth.Guarded() { // everybody is one caller
+		return limit
+	}
+	return max(limit-limit/8, min(limit, 2*s.cfg.MaxBatchBytes))
+}
+
 // reserve counts bytes in flight, unless that would go past the limit. Bodies that are small have an eighth more, so that the large ones do not
-// keep them out. One caller leaves an eighth to others, where there is room for two of its batches at once besides.
+// keep them out.
 func (s *Server) reserve(g *auth.Grant, n int64, small bool) bool {
 	limit := s.cfg.MaxIngestBytes
-	each := max(limit-limit/8, min(limit, 2*s.cfg.MaxBatchBytes))
 	if small {
 		limit += limit / 8
 	}
-	if s.ingest.Add(n) > limit || s.cfg.Auth.Guarded() && !s.bodies.take(g.Name(), n, each, math.MaxInt64) {
+	if s.ingest.Add(n) > limit || s.cfg.Auth.Guarded() && !s.bodies.take(g.Name(), n, s.ingestOfOne(), math.MaxInt64) {
 		s.ingest.Add(-n)
 		return false
 	}
@@ -209,6 +218,9 @@ func (s *Server) reserve(g *auth.Grant, n int64, small bool) bool {
 
 // release takes off what reserve has counted.
 func (s *Server) release(g *auth.Grant, n int64) {
+	if n == 0 {
+		return
+	}
 	s.ingest.Add(-n)
 	if s.cfg.Auth.Guarded() {
 		s.bodies.give(g.Name(), n)

@@ -84,7 +84,7 @@ type Server struct {
 	refusals logLimiters // of messages
 	claims   logLimiters // that were refused
 	denials  map[auth.Reason]*logLimiters
-	endings  logLimiter
+	endings  logLimiters // of streams
 	rights   rights
 	fan      *fan
 
@@ -177,7 +177,7 @@ func (s *Server) answer(w *countingWriter, r *http.Request) (name string) {
 	}
 	handle := rt.handler(r.Method)
 	switch {
-	case !validQuery(r.URL.RawQuery): // of which net/url would leave out a part, and with it what keeps an answer small
+	case !rt.public && !validQuery(r.URL.RawQuery): // of which net/url would leave out a part, and with it what keeps an answer small
 		writeProblem(w, problem{Status: http.StatusBadRequest, Field: "query", Detail: "the query is name=value, percent-encoded, with & between"})
 	case rt == &nowhere:
 		writeProblem(w, problem{Status: http.StatusNotFound, Detail: "there is nothing at this path; GET / with Accept: application/json describes what there is"})

@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -477,15 +478,33 @@ func TestLimits(t *testing.T) {
 	})
 	t.Run("lines in flight", func(t *testing.T) {
 		e := start(t, hub.Config{}, httpapi.Config{MaxMessageBytes: 1 << 10, MaxBatchBytes: 1 << 20, MaxIngestBytes: 1 << 20})
-		for lines, want := range map[int]int{1000: 200, 1990: 503, 2100: 413} { // which take 512 bytes each besides their own
+		holds := func(bytes string) func() bool {
+			return func() bool {
+				return strings.Contains(e.do("GET", "/metrics", "").body, "openova_flow_ingest_bytes "+bytes+"\n")
+			}
+		}
+		send := func(lines, want int) { // which take 512 bytes each besides their own
+			t.Helper()
 			body := strings.Repeat(`{"type":"delete-nodes","ids":["none"]}`+"\n", lines)
 			if a := e.do("POST", "/v1/flows/F/events", body, "Content-Type", asNDJSON); a.status != want {
 				t.Errorf("%d lines: %d %s", lines, a.status, a.body)
 			}
 		}
-		if a := e.do("GET", "/metrics", ""); !strings.Contains(a.body, "openova_flow_ingest_bytes 0\n") {
-			t.Errorf("%s", a.body)
+		send(1500, 200)
+		send(1990, 413) // they would never fit
+		send(2100, 413)
+		until(t, "nothing is held", holds("0"))
+		conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
 		}
+		defer conn.Close()
+		fmt.Fprintf(conn, "POST /v1/flows/F/events HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: 524288\r\n\r\n%s", asNDJSON, strings.Repeat(" ", 500_000))
+		until(t, "another's bytes are held", holds("524288"))
+		send(1500, 503) // they would fit without
+		conn.Close()
+		until(t, "nothing is held", holds("0"))
+		send(1500, 200)
 	})
 	t.Run("bodies in flight", func(t *testing.T) {
 		e := start(t, hub.Config{}, httpapi.Config{MaxIngestBytes: 10})

@@ -51,6 +51,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, g *auth.Grant, f
 	last, resume := lastEventID(r)
 	reader, err := s.read(g, func() (*hub.Reader, error) { return s.hub.Follow(flowID, last, resume) })
 	if err != nil {
+		w.Header().Set(headerIncarnation, s.hub.Incarnation(flowID))
 		writeProblem(w, problemOf(err))
 		return
 	}
@@ -64,7 +65,7 @@ func (s *Server) read(g *auth.Grant, follow func() (*hub.Reader, error)) (*hub.R
 		return follow()
 	}
 	all := int64(s.hub.MaxSubscribers())
-	if each := all - all/8; !s.streams.take(g.Name(), 1, each, math.MaxInt64) {
+	if each := max(1, all-max(1, all/8)); !s.streams.take(g.Name(), 1, each, math.MaxInt64) {
 		return nil, problem{Status: http.StatusTooManyRequests, retryAfter: retryAfterLimit, Detail: fmt.Sprintf("the caller has %d streams open, which is the limit of one", each)}
 	}
 	reader, err := follow()
@@ -83,7 +84,7 @@ func (s *Server) leave(reader *hub.Reader, session *auth.Session) {
 	}
 	if err := session.Err(); err != nil {
 		s.metrics.revoked.Add(1)
-		if missed, ok := s.endings.allow(time.Now()); ok {
+		if missed, ok := s.endings.allow(session.Caller(), time.Now()); ok {
 			s.cfg.Logger.Info("stream ended with what its credential allows", "refusal", err, "unlogged", missed)
 		}
 	}

@@ -23,16 +23,28 @@ func (s *Server) streamMany(w http.ResponseWriter, r *http.Request, g *auth.Gran
 		s.deny(w, r, err)
 		return
 	}
+	session := s.cfg.Auth.Open(g, need)
+	// From here on a change of rights ends the session before it is settled; one that came just before is found now.
+	if now, err := s.cfg.Auth.Again(r.Context(), g); err != nil || now != g {
+		session.Close()
+		if err != nil {
+			s.deny(w, r, err)
+			return
+		}
+		s.streamMany(w, r, now)
+		return
+	}
 	last, resume := lastEventID(r)
 	if len(ids) == 0 && !s.rights.asOf(last, s.cfg.Auth, s.hub) { // it may read flows now of which it had nothing then
-		resume = false
+		last = -1
 	}
 	reader, err := s.read(g, func() (*hub.Reader, error) { return s.hub.FollowMany(selection, last, resume) })
 	if err != nil {
+		session.Close()
 		writeProblem(w, problemOf(err))
 		return
 	}
-	s.follow(w, r, reader, s.cfg.Auth.Open(g, need))
+	s.follow(w, r, reader, session)
 }
 
 // rights is since when callers may read what they may read.
@@ -43,10 +55,14 @@ type rights struct {
 	number     int64 // no stream by other rights has a greater one
 }
 
-// asOf reports whether the rights of all callers are what they were when a number was given out. At the start nobody knows what was so before.
+// asOf reports whether the rights of all callers are what they were when a number was given out. Nobody knows what was so before the start, and
+// what is so at another replica.
 func (r *rights) asOf(number int64, a *auth.Authority, h *hub.Hub) bool {
 	if !a.Guarded() { // everybody may read everything, always
 		return true
+	}
+	if h.Replicated() {
+		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

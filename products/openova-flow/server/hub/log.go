@@ -35,6 +35,9 @@ func (h *Hub) LogStatus() LogStatus {
 	return h.cfg.Log.Status()
 }
 
+// Replicated reports whether other hubs may give out the same numbers, since there is a Log.
+func (h *Hub) Replicated() bool { return h.cfg.Log != nil }
+
 // Entry is a command that has its place in a log.
 type Entry struct {
 	Seq     int64  // its number in the log, at least 1, each greater than the one before, below 2^38

@@ -20,6 +20,7 @@ import (
 type config struct {
 	listenAddr  string
 	upstream    *url.URL
+	hosts       []string
 	prefix      string
 	flows       []string
 	allowIngest bool
@@ -55,7 +56,7 @@ var settings = []setting{
 		}
 		return nil
 	}},
-	{"FLOW_PROXY_LISTEN_ADDR", "127.0.0.1:8082", "host:port; an empty host means every address", "where to listen; on a loopback address only requests to that or localhost are answered", func(c *config, v string) error {
+	{"FLOW_PROXY_LISTEN_ADDR", "127.0.0.1:8082", "host:port; an empty host means every address", "where to listen; on a loopback address only requests to that, to localhost and to hosts are answered", func(c *config, v string) error {
 		_, port, err := net.SplitHostPort(v)
 		if err != nil {
 			return err
@@ -63,6 +64,16 @@ var settings = []setting{
 		c.listenAddr = v
 		_, err = strconv.ParseUint(port, 10, 16)
 		return err
+	}},
+	{"FLOW_PROXY_HOSTS", "", "names without ports, with commas between", "names that a server on the same machine passes requests on for, as they are in Host", func(c *config, v string) error {
+		for _, host := range strings.Split(v, ",") {
+			host = strings.ToLower(strings.TrimSpace(host))
+			if host == "" || strings.ContainsAny(host, ":/*") {
+				return errors.New("no such name")
+			}
+			c.hosts = append(c.hosts, host)
+		}
+		return nil
 	}},
 	{"FLOW_PROXY_PREFIX", "/", "a path that starts and ends with /", "what flows are served under: PREFIXv1/flows/…", func(c *config, v string) error {
 		c.prefix = v

@@ -12,14 +12,17 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
 	"github.com/openova-io/openova/products/openova-flow/server/proxy"
 )
 
@@ -61,17 +64,19 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 	}
 	handler := under(cfg.prefix, flows)
 	if addr, ok := listener.Addr().(*net.TCPAddr); ok && addr.IP.IsLoopback() {
-		handler = onlyLocal(handler)
+		handler = onlyLocal(cfg.hosts, handler)
 	}
 	return serve(ctx, listener, handler, flows.Close, log)
 }
 
-// onlyLocal answers this machine's own programs and pages only. Who reaches the proxy needs no credential, so a page elsewhere whose name has
-// been pointed at this machine would read what the proxy's own lets it read.
-func onlyLocal(next http.Handler) http.Handler {
+// onlyLocal answers this machine's own programs and pages, and requests to hosts that are listed. Who reaches the proxy needs no credential, so a
+// page elsewhere whose name has been pointed at this machine would read what the proxy's own lets it read.
+func onlyLocal(hosts []string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if auth.CheckLoopback(r) != nil {
-			http.Error(w, "on a loopback address the proxy answers only to localhost and loopback addresses, and to no page of another origin", http.StatusForbidden)
+		host := strings.ToLower((&url.URL{Host: r.Host}).Hostname())
+		if r.URL.Path != "/healthz" && !slices.Contains(hosts, host) && auth.CheckLoopback(r) != nil {
+			httpapi.Secure(w.Header())
+			http.Error(w, "on a loopback address the proxy answers only to localhost, loopback addresses and the hosts in FLOW_PROXY_HOSTS, and to no page of another origin", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)

@@ -46,6 +46,7 @@ func TestBadSettingsNameTheVariableTheValueAndWhatIsAllowed(t *testing.T) {
 		{good, []string{"--flows=a,,b"}, `--flows is "a,,b"; allowed: flow ids`},
 		{good, []string{"--flows=[a"}, `--flows is "[a"; allowed: flow ids`},
 		{good, []string{"--listen-addr=8080"}, `--listen-addr is "8080"; allowed: host:port`},
+		{good, []string{"--hosts=a.example.com:80"}, `--hosts is "a.example.com:80"; allowed: names`},
 		{good, []string{"--prefix=api"}, `--prefix is "api"; allowed: a path`},
 		{good, []string{"--allow-ingest=yes"}, `--allow-ingest is "yes"; allowed: true or false`},
 		{good, []string{"--token-file=/not/there"}, `--token-file is "/not/there"; allowed: a file with a bearer token`},
@@ -92,7 +93,7 @@ func TestServesAndStops(t *testing.T) {
 	logs, stderr := io.Pipe()
 	done := make(chan error, 1)
 	go func() {
-		err := run(ctx, []string{"--listen-addr=127.0.0.1:0", "--prefix=/api/", "--flows=prod-*"},
+		err := run(ctx, []string{"--listen-addr=127.0.0.1:0", "--prefix=/api/", "--hosts=a.example.com, Flows.example.com", "--flows=prod-*"},
 			env("FLOW_PROXY_UPSTREAM_URL", upstream.URL, "FLOW_PROXY_CA_FILE", ca, "FLOW_PROXY_TOKEN_FILE", token), stderr)
 		stderr.Close()
 		done <- err
@@ -114,8 +115,17 @@ func TestServesAndStops(t *testing.T) {
 			t.Error(path, resp.Status)
 		}
 	}
-	for _, tt := range []struct{ host, origin string }{{"console.example.com", ""}, {"console.example.com:8082", "http://console.example.com:8082"}, {"", "https://elsewhere.example.com"}} {
-		req, err := http.NewRequest("GET", base+"/api/v1/flows/prod-1/stream", nil)
+	for _, tt := range []struct {
+		host, origin, path string
+		want               int
+	}{
+		{"console.example.com", "", "/api/v1/flows/prod-1/stream", 403},
+		{"console.example.com:8082", "http://console.example.com:8082", "/api/v1/flows/prod-1/stream", 403},
+		{"", "https://elsewhere.example.com", "/api/v1/flows/prod-1/stream", 403},
+		{"console.example.com", "", "/healthz", 200},
+		{"flows.example.com:8082", "", "/api/v1/flows/prod-1/stream", 200},
+	} {
+		req, err := http.NewRequest("GET", base+tt.path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -127,8 +137,8 @@ func TestServesAndStops(t *testing.T) {
 			t.Fatal(err)
 		}
 		resp.Body.Close()
-		if resp.StatusCode != 403 {
-			t.Errorf("to %q from %q: %s", tt.host, tt.origin, resp.Status)
+		if resp.StatusCode != tt.want {
+			t.Errorf("%s to %q from %q: %s", tt.path, tt.host, tt.origin, resp.Status)
 		}
 	}
 	var open *bufio.Reader

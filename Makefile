@@ -21,9 +21,10 @@ FANOUT_FLAGS ?=
 
 export GOWORK := off
 # All that is built is built as a release is, without cgo and without paths, so that packages are compiled once. The race detector needs cgo.
+GIVEN := $(filter-out -trimpath,$(or $(GOFLAGS),$(shell $(GO) env GOFLAGS 2> /dev/null)))
 export CGO_ENABLED := 0
-override export GOFLAGS := $(strip $(filter-out -trimpath,$(or $(GOFLAGS),$(shell $(GO) env GOFLAGS 2> /dev/null))) -trimpath)
-RACE := CGO_ENABLED=1 $(GO) test -race
+override export GOFLAGS := $(strip $(GIVEN) -trimpath)
+RACE := CGO_ENABLED=1 GOFLAGS="$(GIVEN)" $(GO) test -race
 
 .DEFAULT_GOAL := help
 .PHONY: help build build-server build-adapter build-jetstream demo test test-go test-server test-jetstream test-adapter test-fanout test-release test-install test-web e2e-tools jetstream e2e infra page fmt lint vulncheck fuzz soak bench bench-fanout bench-durable equivalence images push-images release-binaries release-check charts clean

@@ -13,7 +13,7 @@ import (
 // TestTenSecondsOfIt does in ten seconds, with a small ring, what make soak does in twenty minutes.
 func TestTenSecondsOfIt(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "openova-flow-server")
-	build := exec.Command("go", "build", "-o", program, "github.com/openova-io/openova/products/openova-flow/server/cmd/openova-flow-server")
+	build := exec.Command("go", "build", "-trimpath", "-o", program, "github.com/openova-io/openova/products/openova-flow/server/cmd/openova-flow-server")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as a release is
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)

@@ -34,8 +34,8 @@ func runSuites(t *testing.T, env ...string) {
 	if err := os.WriteFile(file, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"test", "-count=1", "-timeout=20m", "-v", "-overlay=" + file}, suites...)...)
-	cmd.Env = append(os.Environ(), env...)
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"test", "-trimpath", "-count=1", "-timeout=20m", "-v", "-overlay=" + file}, suites...)...)
+	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...) // as what is released is built, which is compiled already
 	out, err := cmd.CombinedOutput()
 	passed := strings.Count(string(out), "\n--- PASS: ")
 	if err != nil || passed < 30 {

@@ -29,7 +29,7 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		panic(err)
 	}
-	build := exec.Command("go", "build", "-o", dir+string(filepath.Separator), ".",
+	build := exec.Command("go", "build", "-trimpath", "-o", dir+string(filepath.Separator), ".",
 		"github.com/openova-io/openova/products/openova-flow/server/cmd/openova-flow-server")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as a release is
 	if out, err := build.CombinedOutput(); err != nil {

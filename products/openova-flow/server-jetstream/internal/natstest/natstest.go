@@ -38,7 +38,7 @@ func Program(pkg string) func() (string, error) {
 			return "", err
 		}
 		program := filepath.Join(dir, "program")
-		build := exec.Command("go", "build", "-o", program, pkg)
+		build := exec.Command("go", "build", "-trimpath", "-o", program, pkg)
 		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as a release is
 		if out, err := build.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("build %s: %w: %s", pkg, err, out)

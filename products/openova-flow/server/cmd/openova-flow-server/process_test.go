@@ -44,7 +44,7 @@ type program struct {
 func command(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	binary.once.Do(func() {
-		build := exec.Command("go", "build", "-o", binary.path, ".")
+		build := exec.Command("go", "build", "-trimpath", "-o", binary.path, ".")
 		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as a release is
 		if out, err := build.CombinedOutput(); err != nil {
 			binary.err = fmt.Errorf("%w\n%s", err, out)

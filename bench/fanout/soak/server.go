@@ -2,6 +2,7 @@ package soak
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,16 @@ import (
 	"syscall"
 	"time"
 )
+
+// Build builds the server as it is in a release.
+func Build(ctx context.Context, program string) error {
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, "github.com/openova-io/openova/products/openova-flow/server/cmd/openova-flow-server")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("build the server: %w\n%s", err, out)
+	}
+	return nil
+}
 
 // server is the program under load, and what its collections of garbage have left.
 type server struct {

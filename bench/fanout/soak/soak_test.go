@@ -3,8 +3,6 @@
 package soak
 
 import (
-	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -13,10 +11,8 @@ import (
 // TestTenSecondsOfIt does in ten seconds, with a small ring, what make soak does in twenty minutes.
 func TestTenSecondsOfIt(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "openova-flow-server")
-	build := exec.Command("go", "build", "-trimpath", "-o", program, "github.com/openova-io/openova/products/openova-flow/server/cmd/openova-flow-server")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as a release is
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	if err := Build(t.Context(), program); err != nil {
+		t.Fatal(err)
 	}
 	err := Run(t.Context(), Config{Program: program, Time: 10 * time.Second, Rate: 500, Flows: 4, Viewers: 60, Ring: 100, Pause: 3 * time.Second,
 		WriteTimeout: time.Second, DeleteOneIn: 60, Log: t.Output()})

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
@@ -37,9 +36,8 @@ func run(ctx context.Context) error {
 		}
 		defer os.RemoveAll(dir)
 		*program = filepath.Join(dir, "openova-flow-server")
-		build := exec.CommandContext(ctx, "go", "build", "-o", *program, "github.com/openova-io/openova/products/openova-flow/server/cmd/openova-flow-server")
-		if out, err := build.CombinedOutput(); err != nil {
-			return fmt.Errorf("build the server: %w\n%s", err, out)
+		if err := soak.Build(ctx, *program); err != nil {
+			return err
 		}
 	}
 	return soak.Run(ctx, soak.Config{Program: *program, Time: *duration, Rate: *rate, Flows: 10, Viewers: *viewers, Ring: 4096, Pause: 45 * time.Second,

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -25,11 +24,7 @@ func TestABodyThatDoesNotArriveHoldsNoConnection(t *testing.T) {
 		{"GET /healthz", 200}, {"POST /v1/flows/F/events", 401}, {"PUT /v1/nothing", 404}, {"PATCH /v1/flows", 405}, {"POST /sign-out", 303}, {"POST /sign-in", 400},
 	} {
 		for _, body := range []string{"Content-Length: 10", "Transfer-Encoding: chunked"} {
-			conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
+			conn := e.dial()
 			_ = conn.SetReadDeadline(time.Now().Add(within))
 			fmt.Fprintf(conn, "%s HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n%s\r\n\r\n", tt.request, body)
 			in := bufio.NewReader(conn)

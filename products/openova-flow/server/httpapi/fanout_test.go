@@ -109,10 +109,7 @@ func (e *env) readAll(readers int, last int) (have func(n int)) {
 
 func (e *env) stuckConn() net.Conn {
 	e.t.Helper()
-	conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
-	if err != nil {
-		e.t.Fatal(err)
-	}
+	conn := e.dial()
 	_ = conn.(*net.TCPConn).SetReadBuffer(256 << 10)
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", streamF)
 	if _, err := conn.Read(make([]byte, 1)); err != nil { // the answer begins: the reader is there

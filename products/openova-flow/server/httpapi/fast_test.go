@@ -16,14 +16,21 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// raw opens a stream over a connection of its own and reads the answer's head. The headers are whole lines.
-func (e *env) raw(path string, header ...string) (*net.TCPConn, *bufio.Reader) {
+// dial connects to the server, for as long as the test takes.
+func (e *env) dial() net.Conn {
 	e.t.Helper()
 	conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
 	if err != nil {
 		e.t.Fatal(err)
 	}
 	e.t.Cleanup(func() { conn.Close() })
+	return conn
+}
+
+// raw opens a stream over a connection of its own and reads the answer's head. The headers are whole lines.
+func (e *env) raw(path string, header ...string) (*net.TCPConn, *bufio.Reader) {
+	e.t.Helper()
+	conn := e.dial()
 	_ = conn.SetReadDeadline(time.Now().Add(within))
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n", path, strings.Join(append(header, ""), "\r\n"))
 	in := bufio.NewReader(conn)

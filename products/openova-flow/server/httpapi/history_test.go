@@ -3,7 +3,6 @@ package httpapi_test
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -41,11 +40,7 @@ func TestNobodyHasAllStreams(t *testing.T) {
 func TestNobodyHasAllBytesInFlight(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{MaxMessageBytes: 1 << 20, MaxBatchBytes: 1 << 20, MaxIngestBytes: 8 << 20}, "").filled()
 	begin := func(size int) {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { conn.Close() })
+		conn := e.dial()
 		fmt.Fprintf(conn, "POST /v1/flows/F/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-of-r1\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
 			size, strings.Repeat(" ", size-1))
 	}

@@ -89,11 +89,7 @@ func TestARevokedReaderThatTakesNothingIsCut(t *testing.T) {
 func testARevokedReaderThatTakesNothingIsCut(t *testing.T, mode string) {
 	t.Parallel()
 	e := guard(t, hub.Config{RingBytes: 64 << 20}, httpapi.Config{StreamMode: mode, WriteTimeout: time.Hour}, "")
-	conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := e.dial()
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-reader\r\n\r\n", streamF)
 	if _, err := conn.Read(make([]byte, 1)); err != nil {
 		t.Fatal(err)
@@ -115,11 +111,7 @@ func TestAConnectionIsOfUseAfterItsStream(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			e := guard(t, hub.Config{}, httpapi.Config{StreamMode: httpapi.StreamPortable, WriteTimeout: time.Second}, "").filled()
-			conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer conn.Close()
+			conn := e.dial()
 			in := bufio.NewReader(conn)
 			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-reader\r\n\r\n", streamF)
 			stream, err := http.ReadResponse(in, nil)
@@ -284,11 +276,7 @@ func TestABodyThatEndsAfterItsTokenIsRevokedDoesNothing(t *testing.T) {
 	}
 	var conns []net.Conn
 	for _, r := range requests {
-		conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
+		conn := e.dial()
 		conns = append(conns, conn)
 		fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-%s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
 			r.method, r.path, r.who.name, len(r.body), r.body[:10])

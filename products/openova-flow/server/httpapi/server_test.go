@@ -3,7 +3,6 @@ package httpapi_test
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -494,11 +493,7 @@ func TestLimits(t *testing.T) {
 		send(1990, 413) // they would never fit
 		send(2100, 413)
 		until(t, "nothing is held", holds("0"))
-		conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close()
+		conn := e.dial()
 		fmt.Fprintf(conn, "POST /v1/flows/F/events HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: 524288\r\n\r\n%s", asNDJSON, strings.Repeat(" ", 500_000))
 		until(t, "another's bytes are held", holds("524288"))
 		send(1500, 503) // they would fit without

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -306,11 +305,7 @@ func TestStuckReaderIsCutOff(t *testing.T) { onBothPaths(t, testStuckReaderIsCut
 
 func testStuckReaderIsCutOff(t *testing.T, mode string) {
 	e := start(t, hub.Config{RingBytes: 64 << 20}, httpapi.Config{StreamMode: mode, WriteTimeout: 300 * time.Millisecond})
-	conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
+	conn := e.dial()
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", streamF)
 	big := upsert(node("a", strings.Repeat("x", 500_000)))
 	deadline := time.Now().Add(within)

@@ -264,7 +264,6 @@ func BenchmarkSnapshot10000(b *testing.B) {
 	})
 }
 
-// TestAFullServerStopsWhoFillsItAndNobodyElse fills the hub by a few flows while a small one goes on.
 // postLarge posts node i of a flow, of some 2 KB.
 func postLarge(t *testing.T, h *hub.Hub, id string, i int) error {
 	t.Helper()
@@ -297,6 +296,7 @@ func TestFlowsBelowTheirShareTakeAQuarterMoreTogether(t *testing.T) {
 	}
 }
 
+// TestAFullServerStopsWhoFillsItAndNobodyElse fills the hub by a few flows while a small one goes on.
 func TestAFullServerStopsWhoFillsItAndNobodyElse(t *testing.T) {
 	h := hub.New(hub.Config{MaxStateBytes: 1 << 20, MaxFlowBytes: 400 << 10, RingBytes: 4 << 10})
 	post := func(id string, i int) error { return postLarge(t, h, id, i) }

@@ -90,8 +90,8 @@ func (p *process) kill() {
 	<-p.ended
 }
 
-// grace is how long Kubernetes gives a process to end, if nothing else is said, before it kills it.
-const grace = 30 * time.Second
+// grace is how long the chart gives the adapter to end (terminationGracePeriodSeconds) before Kubernetes kills it.
+const grace = 15 * time.Second
 
 // terminate sends SIGTERM and waits for the end.
 func (p *process) terminate(t *testing.T) {

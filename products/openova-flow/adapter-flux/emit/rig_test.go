@@ -185,7 +185,7 @@ func (g *rig) settle(d time.Duration) {
 	synctest.Wait()
 }
 
-// drain waits until all is confirmed.
+// drain waits until all is confirmed, counted and logged.
 func (g *rig) drain() {
 	g.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
@@ -193,6 +193,7 @@ func (g *rig) drain() {
 	if err := g.em.Drained(ctx); err != nil {
 		g.Fatalf("not drained: %v", err)
 	}
+	synctest.Wait()
 }
 
 // same fails unless the server has exactly the state of the region, but for the nodes named.

@@ -38,7 +38,9 @@ func TestOverSocketsWithTLSAndToken(t *testing.T) {
 	for i := range 200 {
 		g.change(g.region.is(fmt.Sprint("n", i%20), fmt.Sprint("s", i)), g.region.contained(fmt.Sprint("n", i%20)))
 	}
-	g.drain()
+	if err := g.em.Drained(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	g.same()
 	g.readyIs("")
 	if err := g.stop(); err != nil {

@@ -126,11 +126,7 @@ func start(t *testing.T, client dynamic.Interface, discovery watch.Discovery, ch
 		Logger:     slog.New(slog.NewTextHandler(r.log, nil)),
 		FirstRetry: 5 * time.Millisecond, MaxRetry: 20 * time.Millisecond, Recheck: 30 * time.Millisecond, SettleAfter: 50 * time.Millisecond,
 	}
-	if change != nil {
-		change(&cfg)
-	}
-	cluster := mapping.NewCluster(mapping.Config{FlowID: flowID, Region: "r", Namespaces: cfg.Namespaces})
-	r.pump = watch.NewPump(watch.PumpConfig{Fold: cluster, Sink: r, Logger: cfg.Logger})
+	var cluster *mapping.Cluster
 	cfg.OnInfo = func(i watch.Info) {
 		info := mapping.RegionInfo{ClusterUID: i.ClusterUID}
 		for _, g := range i.Gaps {
@@ -138,6 +134,11 @@ func start(t *testing.T, client dynamic.Interface, discovery watch.Discovery, ch
 		}
 		r.pump.Do(func() []mapping.Change { return cluster.SetInfo(info) })
 	}
+	if change != nil {
+		change(&cfg)
+	}
+	cluster = mapping.NewCluster(mapping.Config{FlowID: flowID, Region: "r", Namespaces: cfg.Namespaces})
+	r.pump = watch.NewPump(watch.PumpConfig{Fold: cluster, Sink: r, Logger: cfg.Logger})
 	r.watcher = watch.New(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup

@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -172,6 +173,33 @@ func TestTheClusterIsIdentified(t *testing.T) {
 	done(t, r.watcher.Complete(), "complete")
 	if _, meta := r.node("r"); meta["clusterUID"] != "cluster-1" || meta["notWatched"] != nil {
 		t.Errorf("meta: %v", meta)
+	}
+}
+
+// Whoever waits for Complete finds the cluster's identity folded, also when that was the last thing to come.
+func TestCompleteComesBehindTheIdentity(t *testing.T) {
+	s := server(t, releases, charts)
+	over := s.Fail(-1, apitest.Unauthorized, func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/kube-system") })
+	var folded atomic.Bool
+	fold := make(chan struct{})
+	r := onServer(t, s.Config(), func(c *watch.Config) {
+		c.OnInfo = func(i watch.Info) {
+			if i.ClusterUID != "" {
+				<-fold
+				folded.Store(true)
+			}
+		}
+	})
+	eventually(t, func() bool { return len(r.watcher.Problems()) == 1 }, func() any { return r.watcher.Problems() })
+	over()
+	done(t, r.watcher.Identified(), "identified")
+	if r.watcher.ClusterUID() == "" || closed(r.watcher.Complete()) {
+		t.Errorf("UID %q, complete: %t, with the identity not folded", r.watcher.ClusterUID(), closed(r.watcher.Complete()))
+	}
+	close(fold)
+	done(t, r.watcher.Complete(), "complete")
+	if !folded.Load() {
+		t.Error("complete, and the identity is not folded")
 	}
 }
 

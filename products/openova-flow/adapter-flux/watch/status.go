@@ -57,6 +57,7 @@ type board struct {
 	metrics     *Metrics
 	settleAfter time.Duration
 	changed     func(Info) // called with the mutex held, in order
+	completed   func()     // likewise; closes complete behind the last Info
 	identified  chan struct{}
 	complete    chan struct{}
 
@@ -64,6 +65,7 @@ type board struct {
 	targets []*target
 	uid     string
 	told    *Info
+	isWhole bool
 }
 
 // outcome notes how a request went.
@@ -130,7 +132,7 @@ func (b *board) tell(t *target) {
 	}
 }
 
-// review tells a changed Info and closes identified and complete when it is time.
+// review tells a changed Info, and when it is time that the cluster is identified and what was folded is complete.
 func (b *board) review() {
 	for _, t := range b.targets {
 		if t.kind == identity && t.settled(time.Now(), b.settleAfter) {
@@ -147,8 +149,9 @@ func (b *board) review() {
 		b.told = &info
 		b.changed(info)
 	}
-	if b.whole() {
-		closeOnce(b.complete)
+	if !b.isWhole && b.whole() {
+		b.isWhole = true
+		b.completed()
 	}
 }
 

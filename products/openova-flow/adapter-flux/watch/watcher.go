@@ -102,6 +102,7 @@ func (w *Watcher) Run(ctx context.Context, q *Queue) {
 	cluster := &target{kind: identity, namespace: metav1.NamespaceSystem, problems: map[string]Problem{}}
 	w.board.mu.Lock()
 	w.board.changed = func(i Info) { q.Call(func() { w.cfg.OnInfo(i) }) }
+	w.board.completed = func() { q.Call(func() { close(w.board.complete) }) }
 	follow := w.board.targets
 	w.board.targets = append(follow[:len(follow):len(follow)], cluster)
 	w.board.mu.Unlock()

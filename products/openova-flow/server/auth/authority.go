@@ -260,9 +260,9 @@ func (p *policy) verify(token string, sum [sha256.Size]byte, now time.Time, fetc
 		return nil, time.Time{}, refusal
 	}
 	outOfTime := c.checkTime(now)
-	t, keys, refusal := verifiedBy(fitting, c)
+	t, keys, unknown, refusal := verifiedBy(fitting, c)
 	if t == nil && outOfTime == nil && fetch != nil {
-		t, keys, refusal = verifiedAfter(fetch, fitting, c, refusal)
+		t, keys, refusal = verifiedAfter(fetch, unknown, c, refusal)
 	}
 	switch {
 	case t == nil:
@@ -297,38 +297,37 @@ func (p *policy) fitting(c *claims) (list []*trusted, refusal *Refusal) {
 	return list, refusal
 }
 
-// verifiedBy is the first of the entries one of whose keys verifies a token, with the key set that it is in.
-func verifiedBy(entries []*trusted, c *claims) (*trusted, *keySet, *Refusal) {
-	refusal := &Refusal{Reason: Key, Detail: "the key that the token names is not known"}
+// verifiedBy is the first of the entries one of whose keys verifies a token, with the key set that it is in; else it says which entries do
+// not know the token's key.
+func verifiedBy(entries []*trusted, c *claims) (t *trusted, in *keySet, unknown []*trusted, refusal *Refusal) {
+	refusal = &Refusal{Reason: Key, Detail: "the key that the token names is not known"}
 	for _, t := range entries {
 		set := t.keys.current()
 		keys, known := set.candidates(c)
-		if slices.ContainsFunc(keys, c.verifies) {
-			return t, set, nil
-		}
-		if known {
+		switch {
+		case slices.ContainsFunc(keys, c.verifies):
+			return t, set, nil, nil
+		case known:
 			refusal = &Refusal{Reason: Signature, Detail: "the token's signature is wrong"}
+		default:
+			unknown = append(unknown, t)
 		}
 	}
-	return nil, nil, refusal
+	return nil, nil, unknown, refusal
 }
 
-// verifiedAfter is verifiedBy once the keys have been fetched of those entries that do not know the token's. It waits for no fetch after
-// the one that brings the key: an entry whose URL does not answer holds up no other.
-func verifiedAfter(fetch func(*keyring), entries []*trusted, c *claims, refusal *Refusal) (*trusted, *keySet, *Refusal) {
-	var asked int
-	fetched := make(chan *trusted, len(entries))
-	for _, t := range entries {
-		if _, known := t.keys.current().candidates(c); !known {
-			asked++
-			go func() {
-				fetch(t.keys)
-				fetched <- t
-			}()
-		}
+// verifiedAfter is verifiedBy once the keys have been fetched of those entries that did not know the token's; another request may have
+// fetched them meanwhile. It waits for no fetch after the one that brings the key: an entry whose URL does not answer holds up no other.
+func verifiedAfter(fetch func(*keyring), unknown []*trusted, c *claims, refusal *Refusal) (*trusted, *keySet, *Refusal) {
+	fetched := make(chan *trusted, len(unknown))
+	for _, t := range unknown {
+		go func() {
+			fetch(t.keys)
+			fetched <- t
+		}()
 	}
-	for range asked {
-		t, keys, why := verifiedBy([]*trusted{<-fetched}, c)
+	for range unknown {
+		t, keys, _, why := verifiedBy([]*trusted{<-fetched}, c)
 		if t != nil {
 			return t, keys, nil
 		}

@@ -168,6 +168,30 @@ func TestNothingElseFetches(t *testing.T) {
 	})
 }
 
+// Another request's fetch may bring the key just after a token was held against the keys without it.
+func TestAKeyThatComesMeanwhileIsFound(t *testing.T) {
+	none := &keySet{}
+	ring := &keyring{changed: func() {}}
+	ring.set.Store(none)
+	entry := &trusted{keys: ring}
+	c, refusal := parseJWT(fsn1().token(t, goodClaims()))
+	if refusal != nil {
+		t.Fatal(refusal)
+	}
+	_, _, unknown, refusal := verifiedBy([]*trusted{entry}, c)
+	if refusal == nil || refusal.Reason != Key || len(unknown) != 1 {
+		t.Fatalf("%v, %d entries do not know the key", refusal, len(unknown))
+	}
+	keys, err := parseJWKS([]byte(fsn1().jwks(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring.put(keys)
+	if found, _, refusal := verifiedAfter(func(*keyring) {}, unknown, c, refusal); found != entry {
+		t.Errorf("refused: %v", refusal)
+	}
+}
+
 func TestManyWaitForOneFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})

@@ -209,11 +209,19 @@ func (s *Server) reserve(g *auth.Grant, n int64, small bool) bool {
 	if small {
 		limit += limit / 8
 	}
-	if s.ingest.Add(n) > limit || s.cfg.Auth.Guarded() && !s.bodies.take(g.Name(), n, s.ingestOfOne(), math.MaxInt64) {
-		s.ingest.Add(-n)
+	if s.cfg.Auth.Guarded() && !s.bodies.take(g.Name(), n, s.ingestOfOne(), math.MaxInt64) {
 		return false
 	}
-	return true
+	// What is refused is not counted for a moment either: others would be refused for it.
+	for taken := s.ingest.Load(); taken+n <= limit; taken = s.ingest.Load() {
+		if s.ingest.CompareAndSwap(taken, taken+n) {
+			return true
+		}
+	}
+	if s.cfg.Auth.Guarded() {
+		s.bodies.give(g.Name(), n)
+	}
+	return false
 }
 
 // release takes off what reserve has counted.

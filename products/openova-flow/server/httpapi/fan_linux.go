@@ -62,8 +62,8 @@ func (f *fan) take(w http.ResponseWriter, r *http.Request, reader *hub.Reader, s
 	c := &client{fd: fd, reader: reader, finish: finish, pending: [][]byte{head, reader.Heartbeat()}}
 	s := f.shards[int(f.turn.Add(1))%len(f.shards)]
 	if !s.add(c) {
-		_ = syscall.Close(fd)
 		finish()
+		_ = syscall.Close(fd)
 		return true
 	}
 	if session != nil {

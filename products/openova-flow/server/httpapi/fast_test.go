@@ -181,3 +181,27 @@ func TestFastStreamsAreCounted(t *testing.T) {
 		}
 	})
 }
+
+// TestAStreamIsCountedBeforeItEnds has the server end streams: whoever sees that finds them gone, and counted.
+func TestAStreamIsCountedBeforeItEnds(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, mode string) {
+		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "").filled()
+		for n := range 20 {
+			e.fill("F")
+			v := e.watch(streamF, reader.bearer()...)
+			v.message()
+			e.as(admin, "DELETE", "/v1/flows/F", "")
+			if f := v.message(); f.event != "deleted" {
+				t.Fatalf("%+v", f)
+			}
+			v.ended()
+			if left := e.hub.Stats.Subscribers.Load(); left != 0 {
+				t.Fatalf("%d streams are left", left)
+			}
+			want := fmt.Sprintf("openova_flow_http_requests_total{route=\"stream\",method=\"GET\",code=\"200\"} %d\n", n+1)
+			if m := e.as(admin, "GET", "/metrics", "").body; !strings.Contains(m, want) {
+				t.Fatalf("no %s in\n%s", want, m)
+			}
+		}
+	})
+}

@@ -451,7 +451,6 @@ func (s *shard) drop(c *client) {
 	if c.timeline != nil {
 		c.timeline.remove(c)
 	}
-	_ = syscall.Close(c.fd)
 	s.slots[c.slot].client = nil
 	s.slots[c.slot].generation++
 	s.vacant = append(s.vacant, c.slot)
@@ -460,5 +459,6 @@ func (s *shard) drop(c *client) {
 		c.reader.Cancel(&g.waiter)
 		delete(s.groups, c.reader.Source())
 	}
-	c.finish()
+	c.finish() // before the client can know
+	_ = syscall.Close(c.fd)
 }

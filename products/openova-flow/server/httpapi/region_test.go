@@ -194,7 +194,7 @@ func TestALeaseOfAnotherRegionIsNotForABoundToken(t *testing.T) {
 // TestRegionsOnStreams has many readers of both kinds: each is told of each change once.
 func TestRegionsOnStreams(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
-		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
+		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, Heartbeat: time.Hour}) // however long opening them all takes
 		e.post(upsert(node("n", "x")))
 		var viewers []*viewer
 		prefix := func(i int) string { return [2]string{"", "F/"}[i%2] }

@@ -366,38 +366,32 @@ func TestClaimsMakeNoFlow(t *testing.T) {
 }
 
 func TestDeletionDropsClaims(t *testing.T) {
-	h := hub.New(hub.Config{})
-	waiting, many, prompt := tell(t, h), tell(t, h, all), tell(t, h, all)
-	mustClaimNow := func() hub.Lease {
-		l, err := h.Claim(hub.Claim{FlowID: "F", Region: "fsn1", Cluster: "one"})
-		if err != nil {
-			t.Fatal(err)
+	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
+		waiting, many, prompt := tell(t, h), tell(t, h, all), tell(t, h, all)
+		first := mustClaim(t, h, "fsn1", "one")
+		want(t, waiting, "fsn1 fresh one 0/0")
+		h.Delete("F") // there is no flow, but its claims go
+		want(t, waiting, "")
+		if second := mustClaim(t, h, "fsn1", "one"); second.ID == first.ID {
+			t.Error("the lease outlived its claim")
 		}
-		return l
-	}
-	first := mustClaimNow()
-	want(t, waiting, "fsn1 fresh one 0/0")
-	h.Delete("F") // there is no flow, but its claims go
-	want(t, waiting, "")
-	if second := mustClaimNow(); second.ID == first.ID {
-		t.Error("the lease outlived its claim")
-	}
-	want(t, waiting, "fsn1 fresh one 0/0")
-	ingest(t, h, upsert(t, "n", "x"))
-	want(t, many, "fsn1 fresh one 0/0")
-	want(t, prompt, "fsn1 fresh one 0/0")
-	h.Delete("F")
-	if events, _ := waiting.frames(); len(events) > 1 {
-		t.Errorf("after its end: %v", events)
-	}
-	if events, _ := prompt.frames(); fmt.Sprint(events) != "[F/deleted]" {
-		t.Errorf("after its end: %v", events)
-	}
-	ingest(t, h, upsert(t, "n", "x"))
-	events, regions := many.frames()
-	if fmt.Sprint(events) != "[F/deleted F/snapshot F/regions]" || len(regions[0].Regions) != 0 {
-		t.Errorf("of one that comes to be again: %v %v", events, regions)
-	}
+		want(t, waiting, "fsn1 fresh one 0/0")
+		ingest(t, h, upsert(t, "n", "x"))
+		want(t, many, "fsn1 fresh one 0/0")
+		want(t, prompt, "fsn1 fresh one 0/0")
+		h.Delete("F")
+		if events, _ := waiting.frames(); len(events) > 1 {
+			t.Errorf("after its end: %v", events)
+		}
+		if events, _ := prompt.frames(); fmt.Sprint(events) != "[F/deleted]" {
+			t.Errorf("after its end: %v", events)
+		}
+		ingest(t, h, upsert(t, "n", "x"))
+		events, regions := many.frames()
+		if fmt.Sprint(events) != "[F/deleted F/snapshot F/regions]" || len(regions[0].Regions) != 0 {
+			t.Errorf("of one that comes to be again: %v %v", events, regions)
+		}
+	})
 }
 
 func TestVersionsTellOfRegions(t *testing.T) {
@@ -439,48 +433,48 @@ func TestVersionsTellOfRegions(t *testing.T) {
 // TestWhatChangesBeforeOneWaitsIsNotMissed has regions change between a reader's having all and its waiting for more.
 func TestWhatChangesBeforeOneWaitsIsNotMissed(t *testing.T) {
 	for name, selection := range map[string][]hub.Selection{"one flow": nil, "many flows": {all}} {
-		h := hub.New(hub.Config{})
-		ingest(t, h, upsert(t, "n", "x"))
-		v := tell(t, h, selection...)
-		for v.reader.Take().Frames != nil {
-		}
-		if _, err := h.Claim(hub.Claim{FlowID: "F", Region: "fsn1", Cluster: "one"}); err != nil {
-			t.Fatal(err)
-		}
-		if v.reader.Await(&v.waiter) {
-			t.Errorf("%s: it waits, though there is something", name)
-		}
-		want(t, v, "fsn1 fresh one 0/0")
+		t.Run(name, func(t *testing.T) {
+			bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
+				ingest(t, h, upsert(t, "n", "x"))
+				v := tell(t, h, selection...)
+				for v.reader.Take().Frames != nil {
+				}
+				mustClaim(t, h, "fsn1", "one")
+				if v.reader.Await(&v.waiter) {
+					t.Error("it waits, though there is something")
+				}
+				want(t, v, "fsn1 fresh one 0/0")
+			})
+		})
 	}
 }
 
 // TestAdoptingMissesNoRegions has a reader take what another one took, when regions have changed since.
 func TestAdoptingMissesNoRegions(t *testing.T) {
-	for name, follow := range map[string]func(h *hub.Hub) *teller{
-		"one flow":   func(h *hub.Hub) *teller { return tell(t, h) },
-		"many flows": func(h *hub.Hub) *teller { return tell(t, h, all) },
+	for name, follow := range map[string]func(t *testing.T, h *hub.Hub) *teller{
+		"one flow":   func(t *testing.T, h *hub.Hub) *teller { return tell(t, h) },
+		"many flows": func(t *testing.T, h *hub.Hub) *teller { return tell(t, h, all) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := hub.New(hub.Config{})
-			ingest(t, h, upsert(t, "n", "x"))
-			first, second := follow(h), follow(h)
-			first.frames()
-			second.frames()
-			ingest(t, h, upsert(t, "n", "y"))
-			d := first.reader.Take()
-			if _, err := h.Claim(hub.Claim{FlowID: "F", Region: "fsn1", Cluster: "one"}); err != nil {
-				t.Fatal(err)
-			}
-			adopted := second.reader.Adopt(d)
-			want(t, first, "fsn1 fresh one 0/0")
-			want(t, second, "fsn1 fresh one 0/0")
-			if adopted && name == "one flow" {
-				t.Error("it goes to the end of those who have all, though it has not")
-			}
-			ingest(t, h, upsert(t, "n", "z"))
-			if d := first.reader.Take(); !second.reader.Adopt(d) {
-				t.Error("who has all may adopt")
-			}
+			bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
+				ingest(t, h, upsert(t, "n", "x"))
+				first, second := follow(t, h), follow(t, h)
+				first.frames()
+				second.frames()
+				ingest(t, h, upsert(t, "n", "y"))
+				d := first.reader.Take()
+				mustClaim(t, h, "fsn1", "one")
+				adopted := second.reader.Adopt(d)
+				want(t, first, "fsn1 fresh one 0/0")
+				want(t, second, "fsn1 fresh one 0/0")
+				if adopted && name == "one flow" {
+					t.Error("it goes to the end of those who have all, though it has not")
+				}
+				ingest(t, h, upsert(t, "n", "z"))
+				if d := first.reader.Take(); !second.reader.Adopt(d) {
+					t.Error("who has all may adopt")
+				}
+			})
 		})
 	}
 }

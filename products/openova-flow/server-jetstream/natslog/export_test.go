@@ -2,7 +2,13 @@ package natslog
 
 import (
 	"context"
+	"slices"
+	"strconv"
 	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
@@ -29,6 +35,37 @@ func (l *Log) Reloaded() int64 { return l.reloaded.Load() }
 // Checkpoint writes the state of a flow down, as a keeper does.
 func (l *Log) Checkpoint(h *hub.Hub, flowID string) {
 	l.keep.checkpoint(context.Background(), h, flowID)
+}
+
+// Behind reports whether the stream has an entry that has not been applied.
+func (l *Log) Behind(t *testing.T) bool {
+	info, err := l.stream.Info(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info.State.LastSeq > l.position()
+}
+
+// Lost is what publishing a command comes to when JetStream has taken it already, and the answer to that was lost. It calls waiting once it waits for
+// the entry to be applied.
+func (l *Log) Lost(t *testing.T, c hub.Command, waiting func()) (hub.Outcome, error) {
+	mine := l.name + "-" + strconv.FormatInt(l.tokens.Load()+1, 10) // which is taken next
+	msg := nats.NewMsg(l.subjectOf(c.FlowID()))
+	msg.Data = c.Encode()
+	msg.Header.Set(tokenHeader, mine)
+	ack, err := l.js.PublishMsg(t.Context(), msg, jetstream.WithMsgID(mine))
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for ok := false; !ok; time.Sleep(time.Millisecond) {
+			l.mu.Lock()
+			ok = slices.ContainsFunc(l.reached, func(r reach) bool { return r.seq == ack.Sequence })
+			l.mu.Unlock()
+		}
+		waiting()
+	}()
+	return l.publish(t.Context(), c, msg.Data)
 }
 
 // Held returns how many entries the stream has.

@@ -369,6 +369,23 @@ func TestWithoutJetStreamNothingIsTakenAndNothingIsLost(t *testing.T) {
 	}
 }
 
+// TestAnAnswerThatIsLostIsNoRepeat has JetStream take a change, and answer the client's own second attempt that it has it already: whoever
+// made the change is told what came of it, and not that somebody has made the same before, after which it would be made again.
+func TestAnAnswerThatIsLostIsNoRepeat(t *testing.T) {
+	r := start(t, startNATS(t, t.TempDir()), hub.Config{})
+	for i := range 50 {
+		release := r.log.Hold() // at an entry before, so that it is not applied before somebody waits for it
+		before := make(chan hub.Receipt, 1)
+		go func() { before <- post(t, r, "F", "before", fmt.Sprint(i)) }()
+		eventually(t, "taken", func() bool { return r.log.Behind(t) })
+		c := hub.Command{Kind: hub.KindPost, Post: hub.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "F", "a", fmt.Sprint(i))}}}
+		out, err := r.log.Lost(t, c, release)
+		if err != nil || out.Receipt.Seq <= (<-before).Seq {
+			t.Fatalf("attempt %d: %v, %v", i, out, err)
+		}
+	}
+}
+
 func TestWhatIsTooLargeIsSaidSo(t *testing.T) {
 	r := start(t, startNATS(t, t.TempDir()), hub.Config{})
 	var messages []*flow.Message

@@ -320,12 +320,12 @@ func (f *feeder) apply(m jetstream.Msg, meta *jetstream.MsgMetadata, flowID stri
 	}
 	l.keep.step.Lock()
 	out := f.hub.Apply(hub.Entry{Seq: int64(seq), At: meta.Timestamp.UnixMilli(), Birth: l.birth(seq), Command: c})
-	l.advance(seq)
 	l.keep.applied(f.hub, flowID, seq, len(m.Data()), p != nil)
-	l.keep.step.Unlock()
 	if p != nil {
-		p.outcome <- out
+		p.outcome <- out // before it is said that the entry is applied: who is answered that it was there already looks for it then
 	}
+	l.advance(seq)
+	l.keep.step.Unlock()
 	return nil
 }
 

@@ -100,7 +100,7 @@ func TestWithoutItsCheckpointsAStreamIsNotUsed(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		log, err := natslog.New(natslog.Config{Conn: conn, RingCapacity: 1, Logger: quiet(t)})
+		log, err := natslog.New(natslog.Config{Conn: conn, RingCapacity: 1, Timeout: within, Logger: quiet(t)})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -60,7 +60,7 @@ func begin(t *testing.T, s *natsserver.Server, cfg hub.Config, before func(*nats
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := natslog.New(natslog.Config{Conn: conn, RingCapacity: cfg.RingCapacity, RingBytes: cfg.RingBytes, Logger: quiet(t)})
+	log, err := natslog.New(natslog.Config{Conn: conn, RingCapacity: cfg.RingCapacity, RingBytes: cfg.RingBytes, Timeout: within, Logger: quiet(t)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -105,11 +105,6 @@ func TestErrorsOfTheConnectionSayWhichAndWhatToChange(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = silent.Close() })
-	closed, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = closed.Close()
 
 	for name, c := range map[string]struct {
 		url, ca, says string
@@ -122,7 +117,7 @@ func TestErrorsOfTheConnectionSayWhichAndWhatToChange(t *testing.T) {
 		"no TLS there":            {strings.Replace(plain.URL, "http:", "https:", 1), trusted, "does not speak TLS"},
 		"CA file without one":     {good.URL, file("empty.pem", "nothing"), "CA file cannot be used"},
 		"no CA file":              {good.URL, filepath.Join(dir, "absent"), "CA file cannot be used"},
-		"nobody listens":          {"http://" + closed.Addr().String(), "", "refuses connections"},
+		"nobody listens":          {"http://127.0.0.1:1", "", "refuses connections"},
 		"nobody answers":          {"http://" + silent.Addr().String(), "", "did not answer in time"},
 		"no such host":            {"http://flow.invalid", "", "DNS"},
 	} {

@@ -104,8 +104,12 @@ func TestTheAdapterBringsAClusterToTheServerAndKeepsItThere(t *testing.T) {
 	}
 	eventually(t, "the server has the truth", adapter.out, isTrue)
 
-	_, metrics := get("http://" + health + "/metrics")
-	for _, name := range []string{`flow_adapter_events_total{kind="HelmRelease",type="MODIFIED"}`, "flow_adapter_queue_length 0", "flow_adapter_leader 1",
+	var metrics string
+	eventually(t, "all of it is folded", adapter.out, func() bool {
+		_, metrics = get("http://" + health + "/metrics")
+		return strings.Contains(metrics, "\nflow_adapter_queue_length 0\n")
+	})
+	for _, name := range []string{`flow_adapter_events_total{kind="HelmRelease",type="MODIFIED"}`, "flow_adapter_leader 1",
 		"flow_adapter_mapping_errors_total 0", "flow_adapter_posts_total", "flow_adapter_build_info"} {
 		if !strings.Contains(metrics, name) {
 			t.Errorf("no %s in the metrics", name)
@@ -138,6 +142,7 @@ func TestSIGTERM(t *testing.T) {
 		flowServer(t, addr)
 		adapter := running(t, addr, health, kubeconfig, "EMIT_INTERVAL=1m")
 		eventually(t, "ready", adapter.out, ready(health))
+		eventually(t, "the region's own node is sent, and the interval begins", adapter.out, func() bool { return snapshot(t, addr, "env-1") != nil })
 		written := write(t, k8s, "kit-hel1")
 		eventually(t, "all of it is folded", adapter.out, func() bool {
 			_, m := get("http://" + health + "/metrics")

@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/openova-io/openova/bench/fanout/free"
 )
 
 // Config says what load, and for how long. There is no default.
@@ -55,7 +57,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	defer os.RemoveAll(dir)
 	r := &run{Config: cfg, stateFile: filepath.Join(dir, "flows.state"), client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 		viewers: &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Control: smallBuffer}).DialContext}}}
-	if r.addr, err = freeAddress(); err != nil {
+	if r.addr, err = free.Addr(); err != nil {
 		return err
 	}
 	r.url = "http://" + r.addr
@@ -86,14 +88,6 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	r.report()
 	return r.flat(began)
-}
-
-func freeAddress() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }
 
 // smallBuffer lets little lie in the kernel, so that a viewer that stalls is one. With less still, loopback would wait for its timers.

@@ -14,6 +14,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/openova-io/openova/bench/fanout/free"
 	"github.com/openova-io/openova/bench/fanout/load"
 )
 
@@ -115,7 +116,7 @@ type process struct {
 }
 
 func start(ctx context.Context, s server) (*process, error) {
-	addr, err := freeAddr()
+	addr, err := free.Addr()
 	if err != nil {
 		return nil, err
 	}
@@ -155,12 +156,4 @@ func (p *process) end() error {
 		return err
 	}
 	return <-p.done
-}
-
-func freeAddr() (string, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	return l.Addr().String(), l.Close()
 }

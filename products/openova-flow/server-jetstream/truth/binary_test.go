@@ -2,8 +2,8 @@ package truth
 
 import (
 	"bytes"
+	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -53,12 +53,7 @@ func newProcess(t testing.TB, env []string, args ...string) *process {
 	if _, err := build(); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	p := &process{t: t, args: args, env: env, addr: l.Addr().String(), log: new(logged)}
+	p := &process{t: t, args: args, env: env, addr: fmt.Sprintf("127.0.0.1:%d", natstest.FreePort(t)), log: new(logged)}
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {

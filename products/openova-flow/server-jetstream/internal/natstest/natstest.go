@@ -3,12 +3,14 @@ package natstest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -65,7 +67,7 @@ func StartWith(t testing.TB, n int, extra string) *Cluster {
 	}
 	c := &Cluster{t: t, dir: t.TempDir(), extra: extra}
 	for range n {
-		c.nodes = append(c.nodes, &node{client: freePort(t), route: freePort(t)})
+		c.nodes = append(c.nodes, &node{client: FreePort(t), route: FreePort(t)})
 	}
 	for i := range n {
 		c.StartNode(i)
@@ -78,14 +80,22 @@ func StartWith(t testing.TB, n int, extra string) *Cluster {
 	return c
 }
 
-func freePort(t testing.TB) int {
+// given is the last port that FreePort has returned, or where it begins.
+var given = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
+
+// FreePort is one on loopback that nobody listens on, and none of those that the kernel gives to whoever asks for any: it is listened on later,
+// and again after a restart.
+func FreePort(t testing.TB) int {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 1000 {
+		port := 20_000 + int(given.Add(1)%12_000)
+		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
+			l.Close()
+			return port
+		}
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
+	t.Fatal("no port is free")
+	return 0
 }
 
 // StartNode starts a server, again after Kill.

@@ -29,14 +29,15 @@ type publisher struct {
 
 	state       *flow.State // what the server has confirmed
 	incarnation string
-	n           int64        // of Flow-Emitter
-	count       int64        // messages made, and "k" of the last
-	lossy       *atomic.Bool // the server may have lost what it confirmed
+	n           int64         // of Flow-Emitter
+	count       int64         // messages made, and "k" of the last
+	kills       *atomic.Int64 // of the server, which may have lost what it confirmed each time
+	mended      int64         // how many of them the server has been told again after
 }
 
 func newPublisher(r *run, i int) *publisher {
 	id := fmt.Sprint("flow", i)
-	return &publisher{run: r, flowID: id, rand: rand.New(rand.NewPCG(uint64(i), 5)), state: flow.NewState(id, 0), incarnation: "none", lossy: new(atomic.Bool)}
+	return &publisher{run: r, flowID: id, rand: rand.New(rand.NewPCG(uint64(i), 5)), state: flow.NewState(id, 0), incarnation: "none", kills: new(atomic.Int64)}
 }
 
 // publish posts at a rate until ctx ends. It returns why the server is wrong.
@@ -59,6 +60,11 @@ func (p *publisher) publish(ctx context.Context, rate int) error {
 			err = p.post(p.request())
 		}
 		if err != nil {
+			return fmt.Errorf("%s: %w", p.flowID, err)
+		}
+	}
+	if p.state.NodeCount() == 0 { // so that there is a state to compare in the end
+		if err := p.post(p.request()); err != nil {
 			return fmt.Errorf("%s: %w", p.flowID, err)
 		}
 	}
@@ -145,22 +151,28 @@ func (p *publisher) apply(lines []string) error {
 // resync looks at what the server has after it began anew. Unless it was killed, that is all that it ever confirmed.
 func (p *publisher) resync(incarnation string) error {
 	p.run.stats.resynced.Add(1)
-	want := p.state.Snapshot().JSON()
+	want, kills := p.state.Snapshot().JSON(), p.kills.Load()
 	status, _, text := p.send(http.MethodGet, "/snapshot", nil)
-	if !p.lossy.Swap(false) && (status != http.StatusOK || text != want) && (status != http.StatusNotFound || p.state.NodeCount() > 0) {
+	if kills == p.mended && (status != http.StatusOK || text != want) && (status != http.StatusNotFound || p.state.NodeCount() > 0) {
 		return fmt.Errorf("after a planned restart the server has %d %.300s, and not what it confirmed, %.300s", status, text, want)
 	}
-	p.incarnation = incarnation
-	if p.state.NodeCount() == 0 {
+	if p.state.NodeCount() == 0 { // it was deleted, and the server killed before that was saved
+		if err := p.remove(""); err != nil {
+			return err
+		}
+		p.incarnation, p.mended = "none", kills
 		return nil
 	}
+	p.incarnation = incarnation
 	for {
 		p.n++
 		status, incarnation, text := p.send(http.MethodPost, "/events", []byte(want))
 		switch status {
-		case http.StatusOK, http.StatusPreconditionFailed: // in the latter case it began anew once more, and what follows finds that
-			p.incarnation = incarnation
+		case http.StatusOK:
+			p.incarnation, p.mended = incarnation, kills
 			return nil
+		case http.StatusPreconditionFailed: // it began anew once more
+			return p.resync(incarnation)
 		case 0:
 			time.Sleep(50 * time.Millisecond)
 		default:

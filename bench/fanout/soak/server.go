@@ -114,13 +114,13 @@ func (s *server) read(out io.Reader) {
 
 // restart ends the program with a signal and starts it again.
 func (r *run) restart(with syscall.Signal) error {
-	if with == syscall.SIGKILL {
-		for _, p := range r.publishers {
-			p.lossy.Store(true)
-		}
-	}
 	if err := r.stop(with); err != nil {
 		return err
+	}
+	if with == syscall.SIGKILL { // not before, or a publisher might take it for the restart before this one
+		for _, p := range r.publishers {
+			p.kills.Add(1)
+		}
 	}
 	r.stats.restarts.Add(1)
 	return r.start()

@@ -221,9 +221,12 @@ func (r *run) report() {
 		s.connections.Load(), s.stalls.Load(), s.left.Load(), s.delivered.Load(), s.resumes.Load(), s.snapshots.Load(), s.settled.Load())
 }
 
-// flat holds what was live after collections in the last quarter of the time against the second.
+// enough is of how many collections a quarter of the time must know what was live, for the median to say something.
+const enough = 10
+
+// flat holds what was live after collections in the last quarter of the time against the second. A short load has too few collections to say.
 func (r *run) flat(began time.Time) error {
-	median := func(from, to float64) int64 {
+	median := func(from, to float64) (mib int64, of int) {
 		var live []int64
 		for _, s := range r.live {
 			if part := s.at.Sub(began).Seconds() / r.Time.Seconds(); part >= from && part < to {
@@ -232,13 +235,18 @@ func (r *run) flat(began time.Time) error {
 		}
 		slices.Sort(live)
 		if len(live) == 0 {
-			return 0
+			return 0, 0
 		}
-		return live[len(live)/2]
+		return live[len(live)/2], len(live)
 	}
-	second, last := median(0.25, 0.5), median(0.75, 1)
-	fmt.Fprintf(r.Log, "live after collections, median: %d MiB in the second quarter, %d MiB in the last (%d collections)\n", second, last, len(r.live))
-	if second == 0 || last > second+second/5+2 {
+	second, before := median(0.25, 0.5)
+	last, after := median(0.75, 1)
+	fmt.Fprintf(r.Log, "live after collections, median: %d MiB in the second quarter (of %d), %d MiB in the last (of %d)\n", second, before, last, after)
+	switch {
+	case min(before, after) < enough && r.Time < time.Minute:
+	case min(before, after) < enough:
+		return fmt.Errorf("there were %d and %d collections in the second and the last quarter, too few to say that memory is flat", before, after)
+	case last > second+second/5+2:
 		return fmt.Errorf("memory is not flat: %d MiB live in the second quarter, %d MiB in the last", second, last)
 	}
 	return nil

@@ -110,7 +110,7 @@ func TestAConnectionIsOfUseAfterItsStream(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := guard(t, hub.Config{}, httpapi.Config{StreamMode: httpapi.StreamPortable, WriteTimeout: time.Second}, "").filled()
+			e := guard(t, hub.Config{}, httpapi.Config{StreamMode: httpapi.StreamPortable, WriteTimeout: 4 * time.Second}, "").filled()
 			conn := e.dial()
 			in := bufio.NewReader(conn)
 			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-reader\r\n\r\n", streamF)
@@ -125,7 +125,7 @@ func TestAConnectionIsOfUseAfterItsStream(t *testing.T) {
 			if _, err := io.Copy(io.Discard, stream.Body); err != nil || stream.Close {
 				t.Fatalf("the stream ended with %v, and the connection with it: %t", err, stream.Close)
 			}
-			time.Sleep(2 * time.Second) // until every deadline there was has passed
+			time.Sleep(5 * time.Second) // until every deadline there was has passed
 			fmt.Fprint(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
 			if next, err := http.ReadResponse(in, nil); err != nil || next.StatusCode != 200 {
 				t.Errorf("the request after it: %v %v", next, err)

@@ -3,5 +3,6 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   resolve: { conditions: ["openova-source"] },
   ssr: { resolve: { conditions: ["openova-source"] } },
-  test: { include: ["test/**/*.test.ts"], environment: "node", testTimeout: 30_000, hookTimeout: 60_000 },
+  // A loaded machine stands still for seconds: only what never comes may end one of these.
+  test: { include: ["test/**/*.test.ts"], environment: "node", testTimeout: 240_000, hookTimeout: 240_000, expect: { poll: { timeout: 60_000 } } },
 });

@@ -3,5 +3,13 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   resolve: { conditions: ["openova-source"] },
   ssr: { resolve: { conditions: ["openova-source"] } },
-  test: { include: ["test/**/*.test.ts"], environment: "node", testTimeout: 60_000, hookTimeout: 180_000, fileParallelism: false },
+  // A loaded machine stands still for seconds: only what never comes may end one of these.
+  test: {
+    include: ["test/**/*.test.ts"],
+    environment: "node",
+    testTimeout: 300_000,
+    hookTimeout: 600_000,
+    expect: { poll: { timeout: 60_000 } },
+    fileParallelism: false,
+  },
 });

@@ -43,6 +43,7 @@ afterAll(async () => {
 
 async function open(options: BrowserContextOptions = {}): Promise<Page> {
   context = await browser.newContext({ viewport: { width: 1200, height: 800 }, reducedMotion: "reduce", ...options });
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   page.on("console", (m) => {
     if ((m.type() === "error" || m.type() === "warning") && !m.text().includes("willReadFrequently")) problems.push(m.text());
@@ -309,7 +310,7 @@ describe("selection", () => {
     const bright = (): Promise<boolean> => page.evaluate(async () => /<text[^>]*fill="#[0-9a-f]{6}">egg</.test(await bench.element!.exportSVG()));
     expect(await bright()).toBe(false);
     await page.evaluate(() => bench.send({ type: "upsert-nodes", nodes: [{ ...bench.current().nodes.get("egg")!, status: "failed" }] }));
-    await expect.poll(bright, { timeout: 5000 }).toBe(true);
+    await expect.poll(bright).toBe(true);
   });
 
   test("a filter dims, and null ends it", async () => {
@@ -849,7 +850,7 @@ describe("life", () => {
     await expect.poll(async () => {
       await cdp.send("HeapProfiler.collectGarbage");
       return page.evaluate(() => (globalThis as unknown as { refs: WeakRef<Element>[] }).refs.filter((r) => r.deref() !== undefined).length);
-    }, { timeout: 10_000 }).toBe(0);
+    }).toBe(0);
   });
 
   test("stripes move only while something that works is seen, and stand still with reduced motion", async () => {

@@ -50,7 +50,7 @@ afterEach(async () => {
   for (const v of visits) expect(v.faults.filter((f) => !/status of 40[13]/.test(f))).toEqual([]);
   visits = [];
   letIn(root, alice);
-  await expect.poll(() => known(alice), { timeout: 15_000 }).toBe(true);
+  await expect.poll(() => known(alice)).toBe(true);
 });
 
 async function open(query: string, options: VisitOptions & { readonly at?: Server } = {}): Promise<Page> {
@@ -95,7 +95,7 @@ describe("who is not signed in", () => {
       await signIn(page, alice);
       await says(page.locator("main"), shows);
       letIn(root, alice2);
-      await says(page.locator("form"), /Token/, 40_000);
+      await says(page.locator("form"), /Token/);
       expect(new URL(page.url()).searchParams.get("next")).toBe(`./${query}`);
       await expect.poll(() => known(alice2)).toBe(true);
       await signIn(page, alice2);

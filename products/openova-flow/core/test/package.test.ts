@@ -98,7 +98,7 @@ it("is small, and smaller for who uses less", async () => {
   console.log(`gzipped: everything ${all} bytes, the reducer alone ${fold} bytes`);
   expect(all).toBeLessThan(24_000);
   expect(fold).toBeLessThan(2_500);
-}, 60_000);
+}, 120_000);
 
 async function serve(stream: (response: ServerResponse) => void): Promise<{ server: Server; url: string }> {
   const server = createServer((_, response) => stream(response));

@@ -25,6 +25,7 @@ export function chromePath(): string {
 export function launch(args: readonly string[] = []): Promise<Browser> {
   return chromium.launch({
     executablePath: chromePath(),
+    timeout: 120_000,
     args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync", ...args],
   });
 }

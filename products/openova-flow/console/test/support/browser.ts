@@ -13,6 +13,7 @@ export async function launch(): Promise<Browser> {
   }
   return chromium.launch({
     executablePath,
+    timeout: 120_000,
     args: ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
   });
 }
@@ -42,6 +43,7 @@ export async function visit(browser: Browser, url: string, options: VisitOptions
     reducedMotion: options.reducedMotion ?? "reduce",
     locale: "en-GB",
   });
+  context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   const faults: string[] = [];
   const origin = new URL(url).origin;
@@ -64,8 +66,8 @@ export async function visit(browser: Browser, url: string, options: VisitOptions
 }
 
 /** Waits until a locator's text matches. */
-export async function says(locator: Locator, text: RegExp, timeout = 15_000): Promise<void> {
-  const until = Date.now() + timeout;
+export async function says(locator: Locator, text: RegExp): Promise<void> {
+  const until = Date.now() + 60_000;
   for (let said = ""; ; ) {
     // A page that goes elsewhere meanwhile says nothing for a moment.
     const texts = await locator.allInnerTexts().catch((e: unknown) => (/context was destroyed/.test(String(e)) ? [] : Promise.reject(e as Error)));

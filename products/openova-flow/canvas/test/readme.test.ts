@@ -27,6 +27,12 @@ test("the example of the README runs as it stands", async () => {
   const problems: string[] = [];
   page.on("pageerror", (e) => problems.push(String(e)));
   page.on("console", (m) => m.type() === "error" && problems.push(m.text()));
+  // What the example does after two seconds it does when it has been seen as it was before.
+  await page.addInitScript(() => {
+    const { setTimeout: after } = globalThis;
+    const later = (fn: () => void, ms?: number): unknown => (ms === 2000 ? Object.assign(globalThis, { later: fn }) : after(fn, ms));
+    Object.assign(globalThis, { setTimeout: later });
+  });
   await page.goto(server.url);
   const drawn = (): Promise<string> => page.evaluate(() => {
     const el = document.querySelector("openova-flow")!;
@@ -34,6 +40,7 @@ test("the example of the README runs as it stands", async () => {
   });
   // How much of it fits into the card is up to the fonts of the machine.
   await expect.poll(drawn).toMatch(/waiting for cert-mana(ger<|…)/);
-  await expect.poll(drawn, { timeout: 10_000 }).toMatch(/>ready<|>\d+s</);
+  await page.evaluate("later()");
+  await expect.poll(drawn).toMatch(/>ready<|>\d+s</);
   expect(problems).toEqual([]);
 });

@@ -295,10 +295,16 @@ describe("keyboard alone", () => {
     expect(await page.evaluate(() => document.querySelector("openova-flow")?.selected)).toBe("fsn1/bp-cilium");
     const active = await tree(page).getAttribute("aria-activedescendant");
     await says(page.locator(`#${active}`), /bp-cilium/);
-    // A letter goes to the next release of that name.
-    await page.keyboard.type("graf");
+    // Letters go to the next release of that name, also where the page was busy when they were typed.
+    const cdp = await page.context().newCDPSession(page);
+    const at = Date.now() / 1000;
+    for (const [i, key] of [..."graf"].entries()) {
+      for (const type of ["keyDown", "keyUp"] as const) await cdp.send("Input.dispatchKeyEvent", { type, key, timestamp: at + i * 0.2 });
+      if (key === "g") await page.evaluate((until) => { while (performance.now() < until); }, await page.evaluate(() => performance.now() + 1100));
+    }
     await says(page.locator(`#${await tree(page).getAttribute("aria-activedescendant")}`), /bp-grafana/);
 
+    await drawn(page);
     await page.locator("openova-flow").focus();
     await page.keyboard.press("ArrowRight");
     await expect.poll(() => page.url()).not.toContain("node=fsn1/bp-cilium");

@@ -1,0 +1,1 @@
+import{Ct as e,d as t}from"./base-lwZYb4tb.js";var n=document.getElementById(`app`);n!==null&&e(t,{target:n});

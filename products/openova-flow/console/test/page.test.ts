@@ -2,7 +2,7 @@ import AxeBuilder from "@axe-core/playwright";
 import type {} from "@openova/flow-canvas";
 import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
-import { launch, says, visit, type Visit, type VisitOptions } from "./support/browser.ts";
+import { launch, says, visit, whole, type Visit, type VisitOptions } from "./support/browser.ts";
 import { postEnvironment } from "./support/fleet.ts";
 import { replay } from "./support/replay.ts";
 import { Server } from "./support/server.ts";
@@ -339,6 +339,7 @@ describe("accessibility", () => {
     it.each(["", ...VIEWS.map((v) => `?flow=scenarios&view=${v}&node=scenarios/demo2/slowbase`), "?flow=bootstrap&view=matrix", "?flow=nowhere"])(`has no violation in ${scheme}: %s`, async (query) => {
       const page = await open(query, { scheme });
       await says(page.locator("body"), query === "" ? /InstallFailed/ : query.includes("nowhere") ? /is empty/ : query.includes("scenarios") ? /Commands/ : /bp-cilium/);
+      await whole(page);
       const result = await new AxeBuilder({ page }).analyze();
       expect(result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target.join(" ")} ${n.any.map((a) => a.message).join(" ")}`).join(" | ")}`)).toEqual([]);
     });
@@ -349,6 +350,7 @@ describe("accessibility", () => {
     await says(tree(page), /bp-cilium/);
     await page.keyboard.press("?");
     await says(page.getByRole("dialog"), /Everywhere/);
+    await whole(page);
     const result = await new AxeBuilder({ page }).analyze();
     expect(result.violations.map((v) => v.id)).toEqual([]);
   });

@@ -3,7 +3,7 @@ import type { RegionLease } from "@openova/flow-core";
 import type {} from "@openova/flow-canvas";
 import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { launch, says, visit, type Visit, type VisitOptions } from "./support/browser.ts";
+import { launch, says, visit, whole, type Visit, type VisitOptions } from "./support/browser.ts";
 import { Relay } from "./support/relay.ts";
 import { replay } from "./support/replay.ts";
 import { Server } from "./support/server.ts";
@@ -205,6 +205,7 @@ describe("accessibility", () => {
       relay.tell("bootstrap", { fsn1: { ...fresh(B), refused: { cluster: A, at: Date.now() } }, hel1: silent(245_000) });
       const page = await open(query, { scheme });
       await says(page.locator("body"), query === "" ? /last heard 4 min ago/ : /Held by cluster/);
+      await whole(page);
       const result = await new AxeBuilder({ page }).analyze();
       expect(result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target.join(" ")} ${n.any.map((a) => a.message).join(" ")}`).join(" | ")}`)).toEqual([]);
     });

@@ -65,6 +65,11 @@ export async function visit(browser: Browser, url: string, options: VisitOptions
   return { page, context, faults, close: () => context.close() };
 }
 
+/** Waits until every part of a page that is loaded by itself is there. */
+export async function whole(page: Page): Promise<void> {
+  await page.waitForFunction(() => [...document.querySelectorAll("[role=status]")].every((e) => e.textContent !== "Loading"));
+}
+
 /** Waits until a locator's text matches. */
 export async function says(locator: Locator, text: RegExp): Promise<void> {
   const until = Date.now() + 60_000;

@@ -36,6 +36,22 @@ async function open(options: VisitOptions = {}, allowed: RegExp | null = null): 
   visits.push({ ...v, close: () => v.close().then(() => expect(v.faults.filter((f) => allowed?.test(f) !== true)).toEqual([])) });
   return v.page;
 }
+/**
+ * The page as it is over the stream from its first moment on. Its time stands until the stream is there, as it would poll meanwhile, and
+ * rightly so, where that takes more than 1.5 s.
+ */
+async function openLive(): Promise<Page> {
+  const page = await open({
+    setup: async (page) => {
+      const now = Date.now();
+      await page.clock.install({ time: now - 600_000 });
+      await page.clock.pauseAt(now);
+    },
+  });
+  await says(page.locator("h1"), /^1 flow/);
+  await page.clock.resume();
+  return page;
+}
 const node = (flow: string, label: string, status: string, meta: Record<string, unknown> = {}): string =>
   JSON.stringify({ type: "upsert-nodes", nodes: [{ id: `r1/${label}`, flowId: flow, label, region: "r1", status, startedAt: Date.now() - 1000, meta: { kind: "HelmRelease", ...meta } }] });
 const count = (path: RegExp): number => asked.filter((p) => path.test(p)).length;
@@ -47,7 +63,7 @@ async function streams(): Promise<number> {
 describe("the fleet over one stream", () => {
   it("shows a flow that comes, changes and goes, without a poll", async () => {
     await server.post("first", [node("first", "a", "succeeded")]);
-    const page = await open();
+    const page = await openLive();
     const card = page.getByRole("article").filter({ hasText: "second" });
     await says(page.getByRole("article"), /first .*1 ready/);
     await server.post("second", [node("second", "a", "running"), node("second", "b", "pending")]);
@@ -68,7 +84,7 @@ describe("the fleet over one stream", () => {
 
   it("holds no connection while nobody sees it, and resumes when it is seen again", async () => {
     await server.post("a", [node("a", "x", "running")]);
-    const page = await open();
+    const page = await openLive();
     await says(page.getByRole("article"), /1 working/);
     const see = (state: string): Promise<void> =>
       page.evaluate((to) => {

@@ -65,9 +65,23 @@ export async function visit(browser: Browser, url: string, options: VisitOptions
   return { page, context, faults, close: () => context.close() };
 }
 
+/** An instant as the page writes it: with its day, where midnight lies between. */
+export const AT = /at (\d+ \w+ (\d+ )?)?\d\d:\d\d:\d\d/;
+
 /** Waits until every part of a page that is loaded by itself is there. */
 export async function whole(page: Page): Promise<void> {
   await page.waitForFunction(() => [...document.querySelectorAll("[role=status]")].every((e) => e.textContent !== "Loading"));
+}
+
+/** Lets the page have its first look at a flow, which is what changes are told from. Answers everything that it tells from then on. */
+export async function listenTo(page: Page): Promise<() => Promise<string>> {
+  await page.locator("#announcer").evaluate((announcer) => {
+    const heard: string[] = [];
+    new MutationObserver(() => heard.push(announcer.textContent)).observe(announcer, { childList: true, characterData: true, subtree: true });
+    Object.assign(globalThis, { heard });
+  });
+  await page.clock.fastForward(4000);
+  return () => page.evaluate(() => (globalThis as unknown as { heard: string[] }).heard.join("\n"));
 }
 
 /** Waits until a locator's text matches. */

@@ -48,7 +48,7 @@ export async function visit(browser: Browser, url: string, options: VisitOptions
   const faults: string[] = [];
   const origin = new URL(url).origin;
   page.on("console", (m) => {
-    if (m.type() === "error" || m.type() === "warning") faults.push(`console ${m.type()}: ${m.text()}`);
+    if (m.type() === "error" || m.type() === "warning") faults.push(`console ${m.type()}: ${m.text()} ${m.location().url}`);
   });
   page.on("pageerror", (e) => faults.push(`error: ${e.stack ?? e.message}`));
   context.on("request", (r) => {

@@ -107,6 +107,8 @@ describe("the fleet over one stream", () => {
     await replay(server, ["kit-fsn1"]);
     const page = await open({}, /net::ERR_/);
     await says(page.getByRole("article"), /24 ready/);
+    // A script that the page had not got yet would be missing from it.
+    await says(page.locator("h1"), /wrong$/);
     await server.kill();
     await says(page.getByRole("status"), /The server cannot be reached. What you see is from before/);
     await says(page.getByRole("article"), /24 ready/);

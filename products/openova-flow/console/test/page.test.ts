@@ -217,6 +217,10 @@ describe("a server that is killed", () => {
     const v = await visit(browser, `${own.url}?flow=bootstrap`);
     const { page } = v;
     await says(header(page), /live/);
+    // A script that the page had not got yet would be missing from it.
+    await whole(page);
+    await drawn(page);
+    await says(page.getByRole("region", { name: /What is wrong/ }), /bp-/);
     await page.evaluate(() => (document.body.dataset["same"] = "yes"));
     await own.kill();
     await says(page.getByRole("status"), /Not connected for .* What you see is from then/);

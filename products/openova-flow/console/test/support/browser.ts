@@ -50,7 +50,7 @@ export async function visit(browser: Browser, url: string, options: VisitOptions
   page.on("console", (m) => {
     if (m.type() === "error" || m.type() === "warning") faults.push(`console ${m.type()}: ${m.text()} ${m.location().url}`);
   });
-  page.on("pageerror", (e) => faults.push(`error: ${e.stack ?? e.message}`));
+  page.on("pageerror", (e) => faults.push(`error: ${e.message} ${e.stack ?? ""}`));
   context.on("request", (r) => {
     if (!r.url().startsWith(origin) && !/^(data|blob):/.test(r.url())) faults.push(`another origin: ${r.url()}`);
   });

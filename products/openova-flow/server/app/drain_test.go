@@ -5,50 +5,23 @@ import (
 	"context"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/internal/pipenet"
 )
-
-// pipes is a listener on loopback whose connections are net.Pipes, which fake time understands.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (p *pipes) Close() error   { close(p.done); return nil }
-func (p *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
-
-func (p *pipes) dial(context.Context, string, string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case p.conns <- there:
-		return here, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
 
 func TestWhileItDrainsItIsAliveAndNotReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const delay = 2 * time.Second
-		l := &pipes{make(chan net.Conn), make(chan struct{})}
+		l := pipenet.Listen()
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		served := make(chan error, 1)
 		go func() { served <- Serve(ctx, l, Config{DrainDelay: delay, Logger: slog.New(slog.DiscardHandler)}) }()
-		client := &http.Client{Transport: &http.Transport{DialContext: l.dial}}
+		client := &http.Client{Transport: &http.Transport{DialContext: l.Dial}}
 		defer client.CloseIdleConnections()
 		get := func(path string) *http.Response {
 			t.Helper()

@@ -5,10 +5,8 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
-	"errors"
 	"io"
 	"math/big"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -17,40 +15,13 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/internal/pipenet"
 )
-
-// pipes is a listener whose connections are net.Pipes, which a synctest bubble understands.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-}
-
-func (p *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-p.conns:
-		return c, nil
-	case <-p.done:
-		return nil, net.ErrClosed
-	}
-}
-func (p *pipes) Close() error   { close(p.done); return nil }
-func (p *pipes) Addr() net.Addr { return &net.IPAddr{} }
-
-func (p *pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case p.conns <- there:
-		return here, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-p.done:
-		return nil, errors.New("connection refused")
-	}
-}
 
 // keyServer serves the key sets of the clusters, each under its name.
 type keyServer struct {
-	pipes
+	*pipenet.Listener
 	mu    sync.Mutex
 	sets  map[string]string
 	hangs map[string]bool
@@ -58,13 +29,13 @@ type keyServer struct {
 }
 
 func newKeyServer(t *testing.T, sets map[string]string) *keyServer {
-	s := &keyServer{pipes: pipes{make(chan net.Conn), make(chan struct{})}, sets: sets, hangs: map[string]bool{}, asked: map[string]*atomic.Int64{}}
+	s := &keyServer{Listener: pipenet.Listen(), sets: sets, hangs: map[string]bool{}, asked: map[string]*atomic.Int64{}}
 	for name := range sets {
 		s.asked["/"+name] = new(atomic.Int64)
 	}
 	srv := &http.Server{Handler: s}
 	var wg sync.WaitGroup
-	wg.Go(func() { _ = srv.Serve(&s.pipes) })
+	wg.Go(func() { _ = srv.Serve(s.Listener) })
 	t.Cleanup(func() {
 		_ = srv.Close()
 		wg.Wait()
@@ -109,9 +80,9 @@ func fetching(t *testing.T, s *keyServer) (*Authority, *place) {
 	}
 	p.file(object{"trust": entries})
 	a := p.load()
-	a.dial = s.dial
+	a.dial = s.Dial
 	for _, e := range a.policy.Load().trust {
-		e.keys.dial = s.dial
+		e.keys.dial = s.Dial
 	}
 	return a, p
 }

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
@@ -29,15 +28,14 @@ type publisher struct {
 
 	state       *flow.State // what the server has confirmed
 	incarnation string
-	n           int64         // of Flow-Emitter
-	count       int64         // messages made, and "k" of the last
-	kills       *atomic.Int64 // of the server, which may have lost what it confirmed each time
-	mended      int64         // how many of them the server has been told again after
+	n           int64 // of Flow-Emitter
+	count       int64 // messages made, and "k" of the last
+	mended      int64 // how many kills of the server it has been told everything again after
 }
 
 func newPublisher(r *run, i int) *publisher {
 	id := fmt.Sprint("flow", i)
-	return &publisher{run: r, flowID: id, rand: rand.New(rand.NewPCG(uint64(i), 5)), state: flow.NewState(id, 0), incarnation: "none", kills: new(atomic.Int64)}
+	return &publisher{run: r, flowID: id, rand: rand.New(rand.NewPCG(uint64(i), 5)), state: flow.NewState(id, 0), incarnation: "none"}
 }
 
 // publish posts at a rate until ctx ends. It returns why the server is wrong.
@@ -151,7 +149,7 @@ func (p *publisher) apply(lines []string) error {
 // resync looks at what the server has after it began anew. Unless it was killed, that is all that it ever confirmed.
 func (p *publisher) resync(incarnation string) error {
 	p.run.stats.resynced.Add(1)
-	want, kills := p.state.Snapshot().JSON(), p.kills.Load()
+	want, kills := p.state.Snapshot().JSON(), p.run.kills.Load()
 	status, _, text := p.send(http.MethodGet, "/snapshot", nil)
 	if kills == p.mended && (status != http.StatusOK || text != want) && (status != http.StatusNotFound || p.state.NodeCount() > 0) {
 		return fmt.Errorf("after a planned restart the server has %d %.300s, and not what it confirmed, %.300s", status, text, want)

@@ -118,9 +118,7 @@ func (r *run) restart(with syscall.Signal) error {
 		return err
 	}
 	if with == syscall.SIGKILL { // not before, or a publisher might take it for the restart before this one
-		for _, p := range r.publishers {
-			p.kills.Add(1)
-		}
+		r.kills.Add(1)
 	}
 	r.stats.restarts.Add(1)
 	return r.start()

@@ -299,7 +299,7 @@ func (p *policy) fitting(c *claims) (list []*trusted, refusal *Refusal) {
 
 // verifiedBy is the first of the entries one of whose keys verifies a token, with the key set that it is in; else it says which entries do
 // not know the token's key.
-func verifiedBy(entries []*trusted, c *claims) (t *trusted, in *keySet, unknown []*trusted, refusal *Refusal) {
+func verifiedBy(entries []*trusted, c *claims) (by *trusted, in *keySet, unknown []*trusted, refusal *Refusal) {
 	refusal = &Refusal{Reason: Key, Detail: "the key that the token names is not known"}
 	for _, t := range entries {
 		set := t.keys.current()

@@ -141,9 +141,8 @@ func TestNothingElseFetches(t *testing.T) {
 
 // Another request's fetch may bring the key just after a token was held against the keys without it.
 func TestAKeyThatComesMeanwhileIsFound(t *testing.T) {
-	none := &keySet{}
 	ring := &keyring{changed: func() {}}
-	ring.set.Store(none)
+	ring.set.Store(&keySet{})
 	entry := &trusted{keys: ring}
 	c, refusal := parseJWT(fsn1().token(t, goodClaims()))
 	if refusal != nil {

@@ -1,0 +1,59 @@
+// Package terminal makes text of unknown origin safe to print: on a terminal, in a log file and in the log of a CI job.
+package terminal
+
+import (
+	"strconv"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const ellipsis = "…"
+
+// Text returns s as one line of at most limit bytes that does nothing but show itself. Printable characters stay as they are, so most texts
+// come back unchanged. Everything else is escaped as strconv.Quote escapes it, without the quotes: control characters and escape
+// sequences, line breaks, bidirectional controls, invisible characters, invalid UTF-8. A colon at the start and the second of two number
+// signs are escaped too: CI systems run lines such as "::error::" and "##vso[task.setvariable]" as commands.
+//
+// What does not fit ends in an ellipsis, never within a character or an escape. What Text returned, it returns unchanged for the same limit.
+func Text(s string, limit int) string {
+	var b strings.Builder
+	fits := 0 // how much of b leaves room for the ellipsis
+	last, blank := ' ', true // blank: only spaces so far
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		shown := s[i : i+size]
+		switch {
+		case r == utf8.RuneError && size == 1:
+			shown = escapeByte(s[i])
+		case r == ':' && blank, r == '#' && last == '#':
+			shown = escapeByte(s[i])
+		case !visible(r):
+			quoted := strconv.QuoteRuneToASCII(r)
+			shown = quoted[1 : len(quoted)-1]
+		}
+		if b.Len()+len(shown) > limit {
+			if limit < len(ellipsis) {
+				return ""
+			}
+			return b.String()[:fits] + ellipsis
+		}
+		b.WriteString(shown)
+		if b.Len() <= limit-len(ellipsis) {
+			fits = b.Len()
+		}
+		last, blank = r, blank && r == ' '
+		i += size
+	}
+	return b.String()
+}
+
+// visible reports whether a terminal shows r, and as nothing but itself. Some letters and marks are printable to Go and have no shape.
+func visible(r rune) bool {
+	return strconv.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
+}
+
+func escapeByte(b byte) string {
+	const digits = "0123456789abcdef"
+	return string([]byte{'\\', 'x', digits[b>>4], digits[b&15]})
+}

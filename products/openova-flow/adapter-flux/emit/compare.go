@@ -25,8 +25,8 @@ func ownNodes(region string, nodes []flow.Node) []flow.Node {
 
 func inRegion(region, id string) bool { return id == region || strings.HasPrefix(id, region+"/") }
 
-// ownImage returns what of a snapshot belongs to the region: its nodes, and the relationships that its nodes say of themselves,
-// which are those that lead to them, and that they are contained in something.
+// ownImage returns what of a snapshot belongs to the region: its nodes, and the relationships that lead to its nodes, or contain one of them in
+// another. What lies in two regions is left alone: the server refuses it from either (flow.OwnersOf).
 func ownImage(flowID, region string, snapshot *flow.Message) *image {
 	m := newImage()
 	foreign := map[string]bool{} // the nodes, and whether they belong to another region
@@ -38,12 +38,16 @@ func ownImage(flowID, region string, snapshot *flow.Message) *image {
 		m.set(key{node: n.ID}, n.JSON())
 	}
 	for _, r := range snapshot.Relationships {
-		owner, in := r.ToID, r.ToFlowID
+		in := r.ToFlowID
 		if r.Type == flow.Contains {
-			owner, in = r.FromID, r.FromFlowID
+			in = r.FromFlowID
 		}
-		_, own := m.values[key{node: owner}]
-		if (own || inRegion(region, owner) && !foreign[owner]) && (in == "" || in == flowID) {
+		own := in == "" || in == flowID
+		for _, id := range flow.OwnersOf(r.Key()) {
+			_, there := m.values[key{node: id}]
+			own = own && (there || inRegion(region, id) && !foreign[id])
+		}
+		if own {
 			m.set(key{rel: r.Key()}, r.JSON())
 		}
 	}

@@ -69,13 +69,13 @@ func (g *Grant) foreign(flowID string, m *flow.Message) (field, detail string) {
 		}
 	}
 	for i := range m.Relationships {
-		if k := m.Relationships[i].Key(); !g.OwnsRel(k) {
-			return fmt.Sprintf("relationships[%d].%s", i, owningField(k)), g.notOwn(flow.OwnerOf(k))
+		if field, id := g.foreignEnd(m.Relationships[i].Key()); field != "" {
+			return fmt.Sprintf("relationships[%d].%s", i, field), g.notOwn(id)
 		}
 	}
 	for i, k := range m.Pairs {
-		if !g.OwnsRel(k) {
-			return fmt.Sprintf("pairs[%d].%s", i, owningField(k)), g.notOwn(flow.OwnerOf(k))
+		if field, id := g.foreignEnd(k); field != "" {
+			return fmt.Sprintf("pairs[%d].%s", i, field), g.notOwn(id)
 		}
 	}
 	return "", ""
@@ -91,7 +91,20 @@ func (g *Grant) OwnsNode(id string) bool {
 }
 
 // OwnsRel reports whether a relationship of that key is the caller's to write.
-func (g *Grant) OwnsRel(k flow.RelKey) bool { return g.OwnsNode(flow.OwnerOf(k)) }
+func (g *Grant) OwnsRel(k flow.RelKey) bool {
+	return !g.Bound() || flow.RelInRegions(k, g.rights.regions)
+}
+
+// foreignEnd returns the end that makes a relationship another's, and the field that names it; field is empty when the caller owns it.
+func (g *Grant) foreignEnd(k flow.RelKey) (field, id string) {
+	if g.OwnsRel(k) {
+		return "", ""
+	}
+	if k.Type == flow.Contains && !g.OwnsNode(k.FromID) {
+		return "fromId", k.FromID
+	}
+	return "toId", k.ToID
+}
 
 // Emitter is the name under which to keep what an emitter of the caller has said: that which it gives itself, but in the room of the
 // caller's regions.
@@ -100,13 +113,6 @@ func (g *Grant) Emitter(name string) string {
 		return name
 	}
 	return strings.Join(g.rights.regions, ",") + "/" + name
-}
-
-func owningField(k flow.RelKey) string {
-	if k.Type == flow.Contains {
-		return "fromId"
-	}
-	return "toId"
 }
 
 // short quotes what came from outside, and bounds it.

@@ -44,7 +44,9 @@ func TestABoundCallerWritesOnlyWhatIsItsOwn(t *testing.T) {
 		{"waits for another's", rel("hel1/a", "fsn1/b", flow.FinishToStart), ""},
 		{"makes another wait", rel("fsn1/a", "hel1/b", flow.FinishToStart), "relationships[1].toId"},
 		{"triggers another", rel("fsn1/a", "hel1/b", flow.Triggers), "relationships[1].toId"},
-		{"is contained in another", rel("fsn1/a", "root", flow.Contains), ""},
+		{"is contained in its own", rel("fsn1/a", "fsn1", flow.Contains), ""},
+		{"is contained in another region's", rel("fsn1/a", "hel1/cilium", flow.Contains), "relationships[1].toId"},
+		{"is contained in what is of no region", rel("fsn1/a", "root", flow.Contains), "relationships[1].toId"},
 		{"puts another into its own", rel("hel1/a", "fsn1", flow.Contains), "relationships[1].fromId"},
 		{"deletes its own", flow.DeleteNodes("fsn1/a", "fsn1"), ""},
 		{"deletes another's", flow.DeleteNodes("fsn1/a", "hel1/a"), "ids[1]"},
@@ -52,7 +54,9 @@ func TestABoundCallerWritesOnlyWhatIsItsOwn(t *testing.T) {
 		{"deletes nothing", flow.DeleteNodes(""), "ids[0]"},
 		{"deletes its wait", unrel("hel1/a", "fsn1/b", flow.FinishToStart), ""},
 		{"deletes another's wait", unrel("fsn1/a", "hel1/b", flow.FinishToStart), "pairs[0].toId"},
-		{"deletes its place", unrel("fsn1/a", "root", flow.Contains), ""},
+		{"deletes its place", unrel("fsn1/a", "fsn1", flow.Contains), ""},
+		{"deletes its place in another region", unrel("fsn1/a", "hel1/cilium", flow.Contains), "pairs[0].toId"},
+		{"deletes its place in what is of no region", unrel("fsn1/a", "root", flow.Contains), "pairs[0].toId"},
 		{"deletes another's place", unrel("hel1/a", "fsn1", flow.Contains), "pairs[0].fromId"},
 		{"upsert-flow", flow.UpsertFlow(flow.Instance{}), "type"},
 		{"snapshot", &flow.Message{Type: flow.TypeSnapshot, Flow: &flow.Instance{}}, "type"},
@@ -145,7 +149,7 @@ func TestWhatADeletionPutsBack(t *testing.T) {
 		return flow.Relationship{FromID: from, ToID: to, Type: typ}
 	}
 	own := []flow.Relationship{rel("fsn1/a", "fsn1", flow.Contains), rel("fsn1/b", "fsn1/a", flow.FinishToStart), rel("hel1/b", "fsn1/a", flow.Triggers)}
-	foreign := []flow.Relationship{rel("fsn1/a", "hel1/a", flow.FinishToStart), rel("hel1/a", "fsn1/a", flow.Contains)}
+	foreign := []flow.Relationship{rel("fsn1/a", "hel1/a", flow.FinishToStart), rel("hel1/a", "fsn1/a", flow.Contains), rel("fsn1/a", "hel1/a", flow.Contains)}
 	server.Apply(flow.UpsertNodes(flow.Node{ID: "fsn1/a", FlowID: "F"}, flow.Node{ID: "fsn1", FlowID: "F"}, flow.Node{ID: "hel1/a", FlowID: "F"}))
 	server.Apply(flow.UpsertRels(append(own, foreign...)...))
 	receiver := flow.NewState("F", 1)

@@ -34,13 +34,13 @@
 // # What a bound caller may write
 //
 // A caller bound to region R owns the ids R and R/…. A node that it puts has such an id, and R as its region. A relationship belongs to
-// its toId, one of type contains to its fromId. What it deletes must be its own, whether it is there or not. Snapshot, upsert-flow and
+// its toId; one of type contains to both of its ends, which must both be the caller's. What it deletes must be its own, whether it is there or not. Snapshot, upsert-flow and
 // DELETE are not for it, unless it has the scope admin.
 //
 // By the contract delete-nodes removes every relationship that touches the node, those of other regions among them, and every receiver
 // of the message folds it so. A bound caller may not reach that far. So package hub, which applies its messages, puts back, after the last
 // of them and within the same request, an ordinary upsert-rels with the relationships that were removed and are not the caller's
-// (flow.OwnerOf). Their ends dangle until the node comes back. Since a bound caller can't write those relationships itself, it does not
+// (flow.RelInRegions). Their ends dangle until the node comes back. Since a bound caller can't write those relationships itself, it does not
 // matter where in the request they were removed.
 //
 // What is kept for an emitter's name must be kept for Grant.Emitter of it, or else a bound caller could outrun another region's epochs.

@@ -1,6 +1,9 @@
 package flow
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // RegionOf returns the region that an id belongs to: the id itself, or what comes before its first slash.
 func RegionOf(id string) string {
@@ -8,10 +11,21 @@ func RegionOf(id string) string {
 	return region
 }
 
-// OwnerOf returns the id that decides whose a relationship is: that of who waits, or of who is contained.
-func OwnerOf(k RelKey) string {
+// OwnersOf returns the ids that decide which region a relationship belongs to: its toId, whose node waits; of a contains both ends, since
+// it says what the one is and what the other is part of.
+func OwnersOf(k RelKey) []string {
 	if k.Type == Contains {
-		return k.FromID
+		return []string{k.FromID, k.ToID}
 	}
-	return k.ToID
+	return []string{k.ToID}
+}
+
+// RelInRegions reports whether a relationship belongs to the given regions: all of its owners are in one of them.
+func RelInRegions(k RelKey, regions []string) bool {
+	for _, id := range OwnersOf(k) {
+		if !slices.Contains(regions, RegionOf(id)) {
+			return false
+		}
+	}
+	return true
 }

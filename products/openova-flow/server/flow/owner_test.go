@@ -16,14 +16,35 @@ func TestRegionOfAnID(t *testing.T) {
 	}
 }
 
-func TestARelationshipBelongsToWhoWaitsOrIsContained(t *testing.T) {
+func TestOwners_OfContainsAreBothEndsElseTheDependent(t *testing.T) {
 	for _, typ := range []flow.RelType{flow.FinishToStart, flow.StartToStart, flow.FinishToFinish, flow.StartToFinish, flow.Triggers} {
-		if got := flow.OwnerOf(flow.RelKey{FromID: "from", ToID: "to", Type: typ}); got != "to" {
-			t.Errorf("%s: %s", typ, got)
+		if got := flow.OwnersOf(flow.RelKey{FromID: "from", ToID: "to", Type: typ}); !slices.Equal(got, []string{"to"}) {
+			t.Errorf("%s: %q", typ, got)
 		}
 	}
-	if got := flow.OwnerOf(flow.RelKey{FromID: "from", ToID: "to", Type: flow.Contains}); got != "from" {
-		t.Errorf("contains: %s", got)
+	if got := flow.OwnersOf(flow.RelKey{FromID: "from", ToID: "to", Type: flow.Contains}); !slices.Equal(got, []string{"from", "to"}) {
+		t.Errorf("contains: %q", got)
+	}
+}
+
+func TestRelInRegions_NeedsEachOwnerInOneOfThem(t *testing.T) {
+	for _, tt := range []struct {
+		from, to string
+		typ      flow.RelType
+		regions  []string
+		want     bool
+	}{
+		{"hel1/a", "fsn1/b", flow.FinishToStart, []string{"fsn1"}, true},
+		{"fsn1/a", "hel1/b", flow.FinishToStart, []string{"fsn1"}, false},
+		{"fsn1/a", "fsn1", flow.Contains, []string{"fsn1"}, true},
+		{"fsn1/a", "hel1/b", flow.Contains, []string{"fsn1"}, false},
+		{"hel1/b", "fsn1/a", flow.Contains, []string{"fsn1"}, false},
+		{"fsn1/a", "hel1/b", flow.Contains, []string{"hel1", "fsn1"}, true},
+		{"fsn1/a", "fsn1", flow.Contains, nil, false},
+	} {
+		if k := (flow.RelKey{FromID: tt.from, ToID: tt.to, Type: tt.typ}); flow.RelInRegions(k, tt.regions) != tt.want {
+			t.Errorf("%v in %q: %t", k, tt.regions, !tt.want)
+		}
 	}
 }
 

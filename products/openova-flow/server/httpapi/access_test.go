@@ -221,6 +221,8 @@ func TestABoundTokenWritesItsRegionAlone(t *testing.T) {
 		{`{"type":"delete-nodes","ids":["r1/a","r2/a"]}`, "ids[1]", 1},
 		{`{"type":"upsert-rels","relationships":[{"fromId":"r1/a","toId":"r2/a","type":"finish-to-start"}]}`, "relationships[0].toId", 1},
 		{`{"type":"delete-rels","pairs":[{"fromId":"r2/a","toId":"r1","type":"contains"}]}`, "pairs[0].fromId", 1},
+		{`{"type":"upsert-rels","relationships":[{"fromId":"r1/a","toId":"r1","type":"contains"},{"fromId":"r1/a","toId":"r2/a","type":"contains"}]}`, "relationships[1].toId", 1},
+		{`{"type":"delete-rels","pairs":[{"fromId":"r1/a","toId":"r2/a","type":"contains"}]}`, "pairs[0].toId", 1},
 		{`{"type":"upsert-flow","flow":{"id":"F","status":"x","startedAt":1}}`, "type", 1},
 		{`{"type":"snapshot","flow":{"id":"F","status":"x","startedAt":1}}`, "type", 1},
 	} {

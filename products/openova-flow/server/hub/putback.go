@@ -1,8 +1,6 @@
 package hub
 
 import (
-	"slices"
-
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
@@ -21,7 +19,7 @@ func (p *putBack) before(s *flow.State, m *flow.Message) {
 	case flow.TypeDeleteNodes:
 		for _, id := range m.IDs {
 			s.EachRelOf(id, func(r flow.Relationship) {
-				if k := r.Key(); !slices.Contains(p.regions, flow.RegionOf(flow.OwnerOf(k))) {
+				if k := r.Key(); !flow.RelInRegions(k, p.regions) {
 					if p.removed == nil {
 						p.removed = make(map[flow.RelKey]flow.Relationship)
 					}

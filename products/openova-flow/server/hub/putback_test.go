@@ -115,7 +115,7 @@ func TestBoundCallersNeverTakeFromOthers(t *testing.T) {
 				default:
 					gone := id(region)
 					for k := range want {
-						if own := flow.RegionOf(flow.OwnerOf(k)) == region; own && (k.FromID == gone || k.ToID == gone) {
+						if own := flow.RelInRegions(k, []string{region}); own && (k.FromID == gone || k.ToID == gone) {
 							delete(want, k)
 						}
 					}

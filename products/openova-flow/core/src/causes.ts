@@ -1,12 +1,16 @@
+import { commandLine } from "./shell.js";
+
 /** What a message of Helm, Flux or the API server boils down to. */
 export interface Cause {
   /** A clause without a full stop. */
   readonly why: string;
+  /** Absent too where what the message names is unfit for a shell. */
   readonly command?: string;
 }
 type Groups = readonly string[];
-type Rule = readonly [pattern: RegExp, why: (g: Groups) => string, command?: (g: Groups) => string];
+type Rule = readonly [pattern: RegExp, why: (g: Groups) => string, command?: (g: Groups) => string | undefined];
 
+const part = (g: Groups, i: number): string => g[i] ?? "";
 const lower = (s: string | undefined): string => (s ?? "").toLowerCase();
 
 // The first that matches wins: what names an object goes before what names only a kind of trouble.
@@ -14,7 +18,7 @@ const RULES: readonly Rule[] = [
   [
     /timeout waiting for: \[(\w+)\/([\w.-]+)\/([\w.-]+) status: '(\w+)'/,
     (g) => `${g[1]} ${g[2]}/${g[3]} did not become ready in time (it is ${g[4]})`,
-    (g) => `kubectl -n ${g[2]} describe ${lower(g[1])} ${g[3]}`,
+    (g) => commandLine`kubectl -n ${part(g, 2)} describe ${lower(g[1])} ${part(g, 3)}`,
   ],
   [
     /execution error at \(([^)]+)\): (.+)/,
@@ -33,45 +37,45 @@ const RULES: readonly Rule[] = [
   [
     /could not resolve (ConfigMap|Secret) chart values reference '([^'/]+)\/([^']+)' with key '([^']+)': .* not found/,
     (g) => `${g[1]} ${g[2]}/${g[3]}, which should hold its values, does not exist`,
-    (g) => `kubectl -n ${g[2]} get ${lower(g[1])} ${g[3]}`,
+    (g) => commandLine`kubectl -n ${part(g, 2)} get ${lower(g[1])} ${part(g, 3)}`,
   ],
   [
     /could not resolve (ConfigMap|Secret) chart values reference '([^'/]+)\/([^']+)' with key '([^']+)'/,
     (g) => `${g[1]} ${g[2]}/${g[3]} has no usable key ${g[4]}`,
-    (g) => `kubectl -n ${g[2]} describe ${lower(g[1])} ${g[3]}`,
+    (g) => commandLine`kubectl -n ${part(g, 2)} describe ${lower(g[1])} ${part(g, 3)}`,
   ],
   [
     /could not get Source object: (\w+)[\w.]* "([^"]+)" not found/,
     (g) => `${g[1]} ${g[2]}, which it names as its source, does not exist`,
-    (g) => `kubectl get ${lower(g[1])} -A`,
+    (g) => commandLine`kubectl get ${lower(g[1])} -A`,
   ],
   [
     /no artifact available for (\w+) source '([^']+)'/,
     (g) => `${g[1]} ${g[2]} has never been fetched`,
-    (g) => `flux get sources all -A | grep -w ${g[2]}`,
+    () => commandLine`flux get sources all -A`,
   ],
-  [/no chart name found|no chart version found|chart .* not found in/, () => "its repository has no chart of that name and version", () => "flux get sources chart -A"],
+  [/no chart name found|no chart version found|chart .* not found in/, () => "its repository has no chart of that name and version", () => commandLine`flux get sources chart -A`],
   [/latest generation of object has not been reconciled/, () => "the source is new and has not been looked at yet"],
   [
     /(?:unable to get|dependency) '([^'/]+)\/([^']+)'.*not found/,
     (g) => `${g[1]}/${g[2]} does not exist`,
-    (g) => `kubectl -n ${g[1]} get helmrelease ${g[2]}`,
+    (g) => commandLine`kubectl -n ${part(g, 1)} get helmrelease ${part(g, 2)}`,
   ],
   [
     /dependency '([^'/]+)\/([^']+)' is not ready/,
     (g) => `${g[1]}/${g[2]} is not ready`,
-    (g) => `kubectl -n ${g[1]} describe helmrelease ${g[2]}`,
+    (g) => commandLine`kubectl -n ${part(g, 1)} describe helmrelease ${part(g, 2)}`,
   ],
   [
     /failed calling webhook "([^"]+)"/,
     (g) => `the admission webhook ${g[1]} does not answer`,
-    () => "kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations",
+    () => commandLine`kubectl get validatingwebhookconfigurations,mutatingwebhookconfigurations`,
   ],
   [/admission webhook "([^"]+)" denied the request: (.+)/, (g) => `the admission webhook ${g[1]} refused it: ${shorten(g[2])}`],
-  [/no matches for kind "([^"]+)" in version "([^"]+)"/, (g) => `the cluster does not know ${g[1]} of ${g[2]}; its CRD is not installed`, () => "kubectl get crds"],
-  [/User "([^"]+)" cannot (\w+) resource "([^"]+)"/, (g) => `${g[1]} may not ${g[2]} ${g[3]}`, (g) => `kubectl auth can-i ${g[2]} ${g[3]} --as=${g[1]}`],
-  [/exceeded quota: ([\w.-]+)/, (g) => `the quota ${g[1]} is used up`, () => "kubectl get resourcequota -A"],
-  [/namespaces? "([^"]+)" not found/, (g) => `the namespace ${g[1]} does not exist`, (g) => `kubectl get namespace ${g[1]}`],
+  [/no matches for kind "([^"]+)" in version "([^"]+)"/, (g) => `the cluster does not know ${g[1]} of ${g[2]}; its CRD is not installed`, () => commandLine`kubectl get crds`],
+  [/User "([^"]+)" cannot (\w+) resource "([^"]+)"/, (g) => `${g[1]} may not ${g[2]} ${g[3]}`, (g) => commandLine`kubectl auth can-i ${part(g, 2)} ${part(g, 3)} --as=${part(g, 1)}`],
+  [/exceeded quota: ([\w.-]+)/, (g) => `the quota ${g[1]} is used up`, () => commandLine`kubectl get resourcequota -A`],
+  [/namespaces? "([^"]+)" not found/, (g) => `the namespace ${g[1]} does not exist`, (g) => commandLine`kubectl get namespace ${part(g, 1)}`],
   [/field is immutable/, () => "a field changes that cannot be changed in place; the object must be replaced"],
   [/invalid ownership metadata|cannot be imported into the current release/, () => "an object of that name exists and belongs to something else"],
   [/another operation .* is in progress/, () => "another Helm operation holds the release"],
@@ -83,7 +87,7 @@ const RULES: readonly Rule[] = [
   [/\b403\b|[Ff]orbidden/, () => "access was refused"],
   [/\b404\b|manifest unknown|MANIFEST_UNKNOWN/, () => "it is not in the registry or repository"],
   [/\b429\b|[Tt]oo [Mm]any [Rr]equests/, () => "the other side asked for fewer requests"],
-  [/etcdserver: request timed out|the server is currently unable to handle the request/, () => "the API server was overloaded", () => "kubectl get --raw='/readyz?verbose'"],
+  [/etcdserver: request timed out|the server is currently unable to handle the request/, () => "the API server was overloaded", () => commandLine`kubectl get --raw=/readyz?verbose`],
   [/context deadline exceeded|would exceed context deadline|timed out waiting|i\/o timeout/, () => "it did not finish in time"],
 ];
 
@@ -91,7 +95,9 @@ const RULES: readonly Rule[] = [
 export function causeOf(message: string): Cause | null {
   for (const [pattern, why, command] of RULES) {
     const g = pattern.exec(message);
-    if (g !== null) return command === undefined ? { why: why(g) } : { why: why(g), command: command(g) };
+    if (g === null) continue;
+    const line = command?.(g);
+    return line === undefined ? { why: why(g) } : { why: why(g), command: line };
   }
   return null;
 }

@@ -1,4 +1,5 @@
 import { metaOf } from "./display.js";
+import { commandLine } from "./shell.js";
 import type { FlowNode, FluxMeta } from "./types.js";
 
 /** A Flux object as the command line names it. */
@@ -23,43 +24,48 @@ export function subjectOf(meta: FluxMeta, name: string): Subject {
   };
 }
 
-/** Commands by purpose. */
+/** Commands by purpose; undefined for an object that no command can safely name. */
 export const COMMANDS = {
-  look: (o: Subject) => `kubectl -n ${o.namespace} describe ${o.resource} ${o.name}`,
-  get: (o: Subject) => `kubectl -n ${o.namespace} get ${o.resource} ${o.name}`,
-  events: (o: Subject) => `kubectl -n ${o.namespace} events --for ${o.resource}/${o.name}`,
-  retry: (o: Subject) => `flux reconcile ${o.flux} ${o.name} -n ${o.namespace}${o.flux === "helmrelease" ? " --reset" : ""}`,
-  resume: (o: Subject) => `flux resume ${o.flux} ${o.name} -n ${o.namespace}`,
-  logs: (o: Subject) => `flux logs --kind=${o.kind} --name=${o.name} --namespace=${o.namespace}`,
-  history: (o: Subject) => `flux debug helmrelease ${o.name} -n ${o.namespace} --show-history`,
-  values: (o: Subject) => `flux debug helmrelease ${o.name} -n ${o.namespace} --show-values`,
-  tree: (o: Subject) => `flux tree kustomization ${o.name} -n ${o.namespace}`,
-  source: (o: Subject) => `flux get sources all -n ${o.namespace}`,
-  deps: (o: Subject) => `kubectl -n ${o.namespace} get ${o.resource}`,
-  dependsOn: (o: Subject) => `kubectl -n ${o.namespace} get ${o.resource} ${o.name} -o jsonpath='{.spec.dependsOn}'`,
-  controller: () => "kubectl -n flux-system logs deployment/helm-controller --tail=100",
-} satisfies Record<string, (o: Subject) => string>;
+  look: (o: Subject) => commandLine`kubectl -n ${o.namespace} describe ${o.resource} ${o.name}`,
+  get: (o: Subject) => commandLine`kubectl -n ${o.namespace} get ${o.resource} ${o.name}`,
+  events: (o: Subject) => commandLine`kubectl -n ${o.namespace} events --for ${o.resource}/${o.name}`,
+  retry: (o: Subject) =>
+    o.flux === "helmrelease" ? commandLine`flux reconcile ${o.flux} ${o.name} -n ${o.namespace} --reset` : commandLine`flux reconcile ${o.flux} ${o.name} -n ${o.namespace}`,
+  resume: (o: Subject) => commandLine`flux resume ${o.flux} ${o.name} -n ${o.namespace}`,
+  logs: (o: Subject) => commandLine`flux logs --kind=${o.kind} --name=${o.name} --namespace=${o.namespace}`,
+  history: (o: Subject) => commandLine`flux debug helmrelease ${o.name} -n ${o.namespace} --show-history`,
+  values: (o: Subject) => commandLine`flux debug helmrelease ${o.name} -n ${o.namespace} --show-values`,
+  tree: (o: Subject) => commandLine`flux tree kustomization ${o.name} -n ${o.namespace}`,
+  source: (o: Subject) => commandLine`flux get sources all -n ${o.namespace}`,
+  deps: (o: Subject) => commandLine`kubectl -n ${o.namespace} get ${o.resource}`,
+  dependsOn: (o: Subject) => commandLine`kubectl -n ${o.namespace} get ${o.resource} ${o.name} -o jsonpath={.spec.dependsOn}`,
+  controller: () => commandLine`kubectl -n flux-system logs deployment/helm-controller --tail=100`,
+} satisfies Record<string, (o: Subject) => string | undefined>;
 
 export interface Command {
   readonly title: string;
   readonly command: string;
 }
 
-/** Commands that a person may copy for a node: look, events, logs, retry, resume. Empty for what is no Flux object. */
+/**
+ * Commands that a person may copy for a node: look, events, logs, retry, resume. Empty for what is no Flux object, and for one whose name
+ * or namespace no shell should be given.
+ */
 export function commandsFor(node: FlowNode): readonly Command[] {
   const meta = metaOf(node);
   if (meta.kind !== "HelmRelease" && meta.kind !== "Kustomization") return [];
   const o = subjectOf(meta, node.label);
-  return [
-    { title: "Show it", command: COMMANDS.look(o) },
-    { title: "Its events", command: COMMANDS.events(o) },
-    { title: "The controller's log", command: COMMANDS.logs(o) },
+  const all: readonly (readonly [title: string, command: string | undefined])[] = [
+    ["Show it", COMMANDS.look(o)],
+    ["Its events", COMMANDS.events(o)],
+    ["The controller's log", COMMANDS.logs(o)],
     ...(meta.kind === "HelmRelease"
-      ? [
-          { title: "Its values", command: COMMANDS.values(o) },
-          { title: "Its release history", command: COMMANDS.history(o) },
-        ]
-      : [{ title: "What it applied", command: COMMANDS.tree(o) }]),
-    meta.suspended ? { title: "Resume it", command: COMMANDS.resume(o) } : { title: "Try again now", command: COMMANDS.retry(o) },
+      ? ([
+          ["Its values", COMMANDS.values(o)],
+          ["Its release history", COMMANDS.history(o)],
+        ] as const)
+      : ([["What it applied", COMMANDS.tree(o)]] as const)),
+    meta.suspended ? ["Resume it", COMMANDS.resume(o)] : ["Try again now", COMMANDS.retry(o)],
   ];
+  return all.flatMap(([title, command]) => (command === undefined ? [] : [{ title, command }]));
 }

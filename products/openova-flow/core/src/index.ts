@@ -31,6 +31,7 @@ export { blockedBy, blocks, upstream, type Blocker } from "./queries.js";
 export * from "./rollouts.js";
 export * from "./search.js";
 export { segments, type Segment } from "./segments.js";
+export { shellCommand } from "./shell.js";
 export { connectShared } from "./own.js";
 export {
   connectSharedLazily,

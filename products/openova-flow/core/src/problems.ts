@@ -4,6 +4,7 @@ import { explain } from "./explain.js";
 import type { FlowGraph } from "./graph.js";
 import { blocks } from "./queries.js";
 import { knownUntil, lastHeard, NO_REGIONS, REGION_SILENT, sayLastHeard, type RegionLease } from "./regions.js";
+import { commandLine } from "./shell.js";
 import { compareBytes } from "./state.js";
 import type { FlowNode, FluxMeta } from "./types.js";
 
@@ -67,16 +68,20 @@ function troubledRegions(graph: FlowGraph, now: number): readonly Problem[] {
     const base = { id: region, ids: [region], label: graph.nodes.get(region)?.label ?? region, region: "", message: "", blocks: [] };
     if (lease.state === "stale" && now - lease.since > SILENT_AFTER_MS) {
       const sentence = `${base.label} was ${sayLastHeard(lease.heard, now)}, and what is shown of it is from then. Check that its adapter runs and that it reaches this server.`;
-      const command = "kubectl get pods -A -l app.kubernetes.io/name=openova-flow-emitter";
-      found.push({ ...base, display: "unconfirmed", reason: REGION_SILENT, sentence, command, since: lease.heard });
+      found.push({ ...base, display: "unconfirmed", reason: REGION_SILENT, sentence, ...given(EMITTERS), since: lease.heard });
     }
-    if (lease.refused !== undefined) found.push({ ...base, display: "broken", reason: "ClusterRefused", sentence: refusal(base.label, lease, lease.refused.cluster), command: WHICH_CLUSTER });
+    if (lease.refused !== undefined) found.push({ ...base, display: "broken", reason: "ClusterRefused", sentence: refusal(base.label, lease, lease.refused.cluster), ...given(WHICH_CLUSTER) });
     return found;
   });
 }
 
 /** Tells which of two clusters one is at. */
-const WHICH_CLUSTER = "kubectl get namespace kube-system -o jsonpath='{.metadata.uid}'";
+const WHICH_CLUSTER = commandLine`kubectl get namespace kube-system -o jsonpath={.metadata.uid}`;
+const EMITTERS = commandLine`kubectl get pods -A -l app.kubernetes.io/name=openova-flow-emitter`;
+
+function given(command: string | undefined): { readonly command?: string } {
+  return command === undefined ? {} : { command };
+}
 
 function refusal(region: string, lease: RegionLease, refused: string): string {
   const one = `${region} is held by cluster ${lease.cluster}${lease.state === "stale" ? ", which is not heard of any more" : ""}. Cluster ${refused} claims it too and is refused.`;
@@ -223,7 +228,7 @@ function toProblem(graph: FlowGraph, found: readonly Finding[]): Problem {
     reason: first.reason,
     message: first.message,
     sentence: first.sentence,
-    ...(first.command === undefined ? {} : { command: first.command }),
+    ...given(first.command),
     blocks: [...held],
     ...(since === undefined ? {} : { since }),
     ...(heard === undefined ? {} : { heard }),

@@ -11,7 +11,7 @@ import (
 
 const (
 	clientsAtOnce = 64       // written to before other groups have their turn
-	readAtMost    = 4 << 10  // of what a client sends at one time; nothing of it is wanted
+	sentAtMost    = 16 << 10 // bytes that a client may send on its stream; nothing of it is wanted
 	lotAtMost     = 64 << 10 // bytes of small frames in one write: what a socket's buffer has room for, about
 )
 
@@ -58,6 +58,7 @@ type client struct {
 	finish  func()
 	pending [][]byte // what it has not taken yet: if any, it is in no list of its group
 	taken   int      // of the first of them it has so many bytes
+	sent    int      // bytes that it has sent on its stream
 
 	list       *list // of its group, that it is in
 	prev, next *client
@@ -86,7 +87,7 @@ func newShard(f *fan) (*shard, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &shard{fan: f, poller: p, signal: make(chan struct{}, 1), groups: make(map[any]*group), began: time.Now(), scratch: make([]byte, readAtMost)}, nil
+	return &shard{fan: f, poller: p, signal: make(chan struct{}, 1), groups: make(map[any]*group), began: time.Now(), scratch: make([]byte, 4<<10)}, nil
 }
 
 // add takes a client, unless the shard has ended.
@@ -273,9 +274,10 @@ func (s *shard) react(c *client, flags uint32) {
 	}
 }
 
-// listen reads what a client sends, which is not wanted, and reports whether the client is still there.
+// listen reads what a client sends, and reports whether the client may stay. It may send next to nothing: reading would take the shard's
+// time from the other clients.
 func (s *shard) listen(c *client) bool {
-	for {
+	for c.sent <= sentAtMost {
 		n, err := syscall.Read(c.fd, s.scratch)
 		switch {
 		case err == syscall.EAGAIN:
@@ -283,8 +285,11 @@ func (s *shard) listen(c *client) bool {
 		case err == syscall.EINTR:
 		case err != nil || n == 0:
 			return false
+		default:
+			c.sent += n
 		}
 	}
+	return false
 }
 
 // serve writes to some clients of a group what they have not taken yet.

@@ -8,7 +8,6 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"net/url"
 	"strconv"
 	"sync"
 	"time"
@@ -118,9 +117,6 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, reader *hub.Read
 	}
 }
 
-// noURL is that of a request whose own is not kept. It is shared and never changed.
-var noURL = new(url.URL)
-
 // run runs a stream through net/http.
 func (s *Server) run(w *countingWriter, r *http.Request) {
 	defer s.leave(w.reader, w.session)
@@ -128,8 +124,6 @@ func (s *Server) run(w *countingWriter, r *http.Request) {
 	if out.write(w.reader.Heartbeat()) != nil {
 		return
 	}
-	// net/http holds on to the request for as long as the stream is open, which needs nothing of it.
-	r.Header, r.URL, r.RequestURI, r.Host = nil, noURL, "", ""
 	s.pump(r.Context(), &out, w.reader, w.session)
 }
 

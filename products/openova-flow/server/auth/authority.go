@@ -3,7 +3,6 @@ package auth
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"fmt"
 	"log/slog"
 	"net"
@@ -160,7 +159,7 @@ func (a *Authority) changed() { a.generation.Add(1) }
 
 // policy is what is decided by: a file that was read, and what it has verified.
 type policy struct {
-	tokens []tokenEntry
+	tokens map[[sha256.Size]byte]*tokenEntry // by the SHA-256 of the token: a caller can't steer that, so no lookup tells it anything
 	trust  []trusted
 	proxy  *proxyEntry
 	cache  cache
@@ -178,7 +177,10 @@ func (a *Authority) newPolicy(data []byte) (*policy, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &policy{tokens: c.tokens, proxy: c.proxy}
+	p := &policy{tokens: make(map[[sha256.Size]byte]*tokenEntry, len(c.tokens)), proxy: c.proxy}
+	for i := range c.tokens {
+		p.tokens[c.tokens[i].sum] = &c.tokens[i]
+	}
 	old := a.policy.Load().trust
 	for _, e := range c.trust {
 		e.source.file, e.source.caFile = a.relative(e.source.file), a.relative(e.source.caFile)
@@ -221,7 +223,7 @@ func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Refusal)
 	}
 	token := c.token.Value()
 	sum := sha256.Sum256([]byte(token))
-	if t := p.token(sum); t != nil {
+	if t := p.tokens[sum]; t != nil {
 		g.name, g.rights = t.name, t.rights
 		return g, nil
 	}
@@ -236,16 +238,6 @@ func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Refusal)
 	return g, nil
 }
 
-// token finds the entry of a token. It takes as long whichever it is, and when it is none.
-func (p *policy) token(sum [sha256.Size]byte) (found *tokenEntry) {
-	for i := range p.tokens {
-		if subtle.ConstantTimeCompare(p.tokens[i].sum[:], sum[:]) == 1 {
-			found = &p.tokens[i]
-		}
-	}
-	return found
-}
-
 // verify finds the trust entry of a JSON Web Token: the first that its claims fit and whose own keys verify it.
 func (p *policy) verify(token string, sum [sha256.Size]byte, now time.Time, fetch func(*keyring)) (*trusted, time.Time, *Refusal) {
 	if v, ok := p.cache.get(sum, now); ok {
@@ -255,9 +247,22 @@ func (p *policy) verify(token string, sum [sha256.Size]byte, now time.Time, fetc
 	if refusal != nil {
 		return nil, time.Time{}, refusal
 	}
-	fitting, refusal := p.fitting(c)
+	t, keys, refusal := p.verifyClaims(c, now, fetch)
 	if refusal != nil {
+		refusal.unverified = c
 		return nil, time.Time{}, refusal
+	}
+	p.cache.put(sum, verified{entry: t, keys: keys, expires: c.expires}, now)
+	return t, c.expires, nil
+}
+
+func (p *policy) verifyClaims(c *claims, now time.Time, fetch func(*keyring)) (*trusted, *keySet, *Refusal) {
+	fitting, refusal := p.fitting(c)
+	switch {
+	case refusal != nil:
+		return nil, nil, refusal
+	case !c.hasKID && len(fitting) > 1:
+		return nil, nil, unnamedKey("entries of trust")
 	}
 	outOfTime := c.checkTime(now)
 	t, keys, unknown, refusal := verifiedBy(fitting, c)
@@ -266,13 +271,17 @@ func (p *policy) verify(token string, sum [sha256.Size]byte, now time.Time, fetc
 	}
 	switch {
 	case t == nil:
-		return nil, time.Time{}, refusal
+		return nil, nil, refusal
 	case outOfTime != nil:
 		outOfTime.Name = t.name
-		return nil, time.Time{}, outOfTime
+		return nil, nil, outOfTime
 	}
-	p.cache.put(sum, verified{entry: t, keys: keys, expires: c.expires}, now)
-	return t, c.expires, nil
+	return t, keys, nil
+}
+
+// unnamedKey refuses a token without a kid where that would have to be tried with more than one key.
+func unnamedKey(what string) *Refusal {
+	return &Refusal{Reason: Key, Detail: "the token names no key (kid), and several " + what + " fit it; have its issuer name the key"}
 }
 
 // fitting are the entries that issuer, audience and subject of a token are those of.
@@ -298,22 +307,48 @@ func (p *policy) fitting(c *claims) (list []*trusted, refusal *Refusal) {
 }
 
 // verifiedBy is the first of the entries one of whose keys verifies a token, with the key set that it is in; else it says which entries do
-// not know the token's key.
+// not know the token's key. The keys that the token names are tried first, those without a kid after them, and maxVerifications in all.
 func verifiedBy(entries []*trusted, c *claims) (by *trusted, in *keySet, unknown []*trusted, refusal *Refusal) {
 	refusal = &Refusal{Reason: Key, Detail: "the key that the token names is not known"}
+	var named, unnamed []candidate
 	for _, t := range entries {
 		set := t.keys.current()
-		keys, known := set.candidates(c)
+		exact, others := set.candidates(c)
 		switch {
-		case slices.ContainsFunc(keys, c.verifies):
-			return t, set, nil, nil
-		case known:
+		case !c.hasKID && len(others) > 1:
+			return nil, nil, nil, unnamedKey("keys")
+		case len(exact) > 0, !c.hasKID && len(others) > 0:
 			refusal = &Refusal{Reason: Signature, Detail: "the token's signature is wrong"}
 		default:
 			unknown = append(unknown, t)
 		}
+		for _, k := range exact {
+			named = append(named, candidate{t, set, k})
+		}
+		for _, k := range others {
+			unnamed = append(unnamed, candidate{t, set, k})
+		}
+	}
+	for _, try := range append(named, unnamed...) {
+		if !c.fits(try.key) {
+			continue
+		}
+		if c.tried == maxVerifications {
+			return nil, nil, nil, &Refusal{Reason: Key, Detail: fmt.Sprintf("more than %d keys may have signed the token; give each key a kid of its own", maxVerifications)}
+		}
+		c.tried++
+		if c.verifies(try.key) {
+			return try.entry, try.set, nil, nil
+		}
 	}
 	return nil, nil, unknown, refusal
+}
+
+// candidate is a key that may have signed a token, with its entry.
+type candidate struct {
+	entry *trusted
+	set   *keySet
+	key   key
 }
 
 // verifiedAfter is verifiedBy once the keys have been fetched of those entries that did not know the token's; another request may have

@@ -29,7 +29,21 @@ func BenchmarkCheck(b *testing.B) {
 			}
 		})
 	}
-	for _, n := range []int{10, 1000} {
+	for _, n := range []int{1, 100} {
+		a := trusting(b, n, func(i int) []object { return []object{newCluster(fmt.Sprint("key", i)).rsaJWK()} })
+		attacker := newCluster("attacker")
+		for name, header := range map[string]object{"without kid": {"alg": "RS256"}, "of a known kid": {"alg": "RS256", "kid": "key0"}, "of an unknown kid": {"alg": "RS256", "kid": "x"}} {
+			token := sealed(b, header, goodClaims(), attacker.rs256)
+			b.Run(fmt.Sprintf("forged %s, clusters %d", name, n), func(b *testing.B) {
+				for b.Loop() {
+					if _, err := checkToken(a, token); err == nil {
+						b.Fatal("accepted")
+					}
+				}
+			})
+		}
+	}
+	for _, n := range []int{10, 10_000} {
 		b.Run(fmt.Sprintf("opaque of %d", n), func(b *testing.B) {
 			b.ReportAllocs()
 			p := newPlace(b)

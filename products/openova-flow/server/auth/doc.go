@@ -8,8 +8,11 @@
 //   - An open Session ends within five seconds of its credential being revoked, expiring, or losing what the session needs.
 //   - The keys of a trust entry verify tokens for that entry alone. Clusters often share an issuer's name, so a token belongs to the
 //     entry whose own key verifies it.
+//   - One request verifies at most eight signatures, whatever its token says: by the keys that the token names (kid) first, then by keys
+//     without a kid, which RFC 7517 allows. A token that names no key is refused where several entries, or several keys of one, fit it.
 //   - No lock is held while anything is fetched, and a fetch delays only tokens that may be verified by the keys it brings.
-//   - Nothing that this package logs, returns as an error or prints holds a token. A token that has no name has none in the log.
+//   - Nothing that this package logs, returns as an error or prints holds a token. A token that has no name has none in the log; of a JSON
+//     Web Token that is refused the log has the issuer, audience, subject and kid that it claims.
 //
 // # The file
 //

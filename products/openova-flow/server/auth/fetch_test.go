@@ -131,7 +131,7 @@ func TestNothingElseFetches(t *testing.T) {
 		refused(t, a, next.token(t, claims.with(object{"aud": "x"})), Audience)
 		refused(t, a, next.token(t, claims.with(object{"sub": "x"})), Subject)
 		refused(t, a, next.token(t, claims.with(object{"exp": 5})), Key)
-		refused(t, a, sealed(t, object{"alg": "RS256"}, claims, next.rs256), Signature)
+		refused(t, a, sealed(t, object{"alg": "RS256"}, claims, next.rs256), Key)
 		refused(t, a, sealed(t, object{"alg": "HS256", "kid": "x"}, claims, next.rs256), Algorithm)
 		if n := s.asked["/fsn1"].Load(); n != before {
 			t.Errorf("asked for %d times more", n-before)

@@ -29,19 +29,18 @@ type keySet struct {
 	keys []key
 }
 
-// candidates are the keys that may have signed a token: those of its kid and those without one; all of them when the token has none.
-// known is false when the set has no key of the token's kid, so that a newer set might.
-func (s *keySet) candidates(c *claims) (keys []key, known bool) {
-	known = !c.hasKID
+// candidates are the keys that may have signed a token: those of its kid, and others. Others are those without a kid, or of a token without one all that
+// fit its algorithm.
+func (s *keySet) candidates(c *claims) (named, others []key) {
 	for _, k := range s.keys {
-		if c.hasKID && k.kid == c.kid {
-			known = true
-		}
-		if !c.hasKID || k.kid == c.kid || k.kid == "" {
-			keys = append(keys, k)
+		switch {
+		case c.hasKID && k.kid != "" && k.kid == c.kid:
+			named = append(named, k)
+		case c.hasKID && k.kid == "", !c.hasKID && c.fits(k):
+			others = append(others, k)
 		}
 	}
-	return keys, known
+	return named, others
 }
 
 // parseJWKS reads a JSON Web Key Set (RFC 7517). Keys that do not sign with RS256 or ES256, weak ones and broken ones are left out.

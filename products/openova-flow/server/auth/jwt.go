@@ -17,6 +17,8 @@ const (
 	maxToken = 16 << 10
 	// clockSkew is how far the clock of an issuer may be ahead. Nothing makes up for one that is behind: a token ends when it says.
 	clockSkew = 60 * time.Second
+	// maxVerifications is how many keys one request has tried with its token. Whoever asks needs no credential to make the server verify.
+	maxVerifications = 8
 )
 
 // The signatures that are accepted. What a header may say besides (none, and HS256, whose secret would be the public key) is refused
@@ -36,6 +38,7 @@ type claims struct {
 
 	digest    [sha256.Size]byte // of what is signed
 	signature []byte
+	tried     int // keys
 }
 
 func malformed(detail string) *Refusal { return &Refusal{Reason: Malformed, Detail: detail} }
@@ -166,6 +169,17 @@ func (c *claims) checkTime(now time.Time) *Refusal {
 		return &Refusal{Reason: NotYet, Detail: "the token is not valid yet"}
 	}
 	return nil
+}
+
+// fits reports whether a key signs in the way that the token says it is signed.
+func (c *claims) fits(k key) bool {
+	switch k.public.(type) {
+	case *rsa.PublicKey:
+		return c.algorithm == rs256
+	case *ecdsa.PublicKey:
+		return c.algorithm == es256
+	}
+	return false
 }
 
 // verifies reports whether the key signed the token. The key decides how: it never verifies in a way that is not its own, whatever

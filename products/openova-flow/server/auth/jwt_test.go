@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -8,7 +9,10 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/json"
 	"encoding/pem"
+	"fmt"
+	"log/slog"
 	"math/big"
 	"slices"
 	"strings"
@@ -24,7 +28,7 @@ func TestATokenIsItsOwnClustersAlone(t *testing.T) {
 			t.Errorf("the token of %s is for the regions %v", name, g.Regions())
 		}
 		accepted(t, a, sealed(t, object{"alg": "ES256", "kid": c.kid + "-ec"}, goodClaims(), c.es256), "cluster-"+name)
-		accepted(t, a, sealed(t, object{"alg": "RS256"}, goodClaims(), c.rs256), "cluster-"+name)
+		refused(t, a, sealed(t, object{"alg": "RS256"}, goodClaims(), c.rs256), Key) // it names no key, and either cluster's fits
 	}
 	// A kid only says where to look.
 	refused(t, a, sealed(t, object{"alg": "RS256", "kid": "hel1-key"}, goodClaims(), fsn1().rs256), Signature)
@@ -140,7 +144,7 @@ func TestForgeries(t *testing.T) {
 		{"kid that is a number", sealed(t, header(object{"kid": 7}), claims, c.rs256), Malformed},
 		{"kid null", sealedRaw(`{"alg":"RS256","kid":null}`, claims, t, c), Malformed},
 		{"a known kid and another key", sealed(t, c.header(), claims, attacker.rs256), Signature},
-		{"no kid and another key", sealed(t, object{"alg": "RS256"}, claims, attacker.rs256), Signature},
+		{"no kid where two entries fit", sealed(t, object{"alg": "RS256"}, claims, attacker.rs256), Key},
 		{"its own key in the header", sealed(t, object{"alg": "RS256", "kid": "attacker", "jwk": attacker.rsaJWK()}, claims, attacker.rs256), Key},
 		{"its own key in the header, known kid", sealed(t, header(object{"jwk": attacker.rsaJWK()}), claims, attacker.rs256), Signature},
 		{"the other cluster's key by this one's kid", sealed(t, c.header(), claims, hel1().rs256), Signature},
@@ -195,6 +199,104 @@ func TestKeysAreNeverPooled(t *testing.T) {
 	refused(t, a, hel1().token(t, goodClaims()), Key)
 	refused(t, a, sealed(t, object{"alg": "RS256"}, goodClaims(), hel1().rs256), Signature)
 	accepted(t, a, hel1().token(t, goodClaims().with(object{"aud": "another"})), "cluster-hel1")
+}
+
+// trusting trusts n clusters that call themselves the same, each by a key set of its own.
+func trusting(t testing.TB, n int, keys func(i int) []object) *Authority {
+	p := newPlace(t)
+	var trust []object
+	for i := range n {
+		region := fmt.Sprint("r", i)
+		p.put(region+".json", keySetOf(t, append([]object{}, keys(i)...)...))
+		trust = append(trust, trustOf(region))
+	}
+	p.file(object{"trust": trust})
+	return p.load()
+}
+
+func TestToken_WithoutKidIsVerifiedOnlyByASingleFittingKey(t *testing.T) {
+	second := newCluster("second")
+	noKID := object{"alg": "RS256"}
+	token := sealed(t, noKID, goodClaims(), fsn1().rs256)
+	one := func(keys ...object) *Authority { return trusting(t, 1, func(int) []object { return keys }) }
+	accepted(t, one(fsn1().rsaJWK(), fsn1().ecJWK(t)), token, "cluster-r0") // the other key signs in another way
+	refused(t, one(second.rsaJWK(), second.ecJWK(t)), token, Signature)
+	refused(t, one(fsn1().rsaJWK(), second.rsaJWK()), token, Key)
+	refused(t, one(), token, Key)
+	refused(t, trusting(t, 2, func(i int) []object { return [][]object{{fsn1().rsaJWK()}, {hel1().ecJWK(t)}}[i] }), token, Key)
+}
+
+// TestToken_KidMayBeThatOfNoKey holds to RFC 7517, section 4.5: a key need not have a kid, and then it may be that of any token.
+func TestToken_KidMayBeThatOfNoKey(t *testing.T) {
+	unnamed := fsn1().rsaJWK().with(object{"kid": nil})
+	a := trusting(t, 2, func(i int) []object { return [][]object{{unnamed}, {hel1().rsaJWK()}}[i] })
+	for _, kid := range []string{"anything", "", hel1().kid} {
+		accepted(t, a, sealed(t, object{"alg": "RS256", "kid": kid}, goodClaims(), fsn1().rs256), "cluster-r0")
+	}
+	accepted(t, a, hel1().token(t, goodClaims()), "cluster-r1")
+	refused(t, a, sealed(t, object{"alg": "RS256", "kid": "anything"}, goodClaims(), hel1().rs256), Key)
+	refused(t, a, sealed(t, object{"alg": "RS256", "kid": hel1().kid}, goodClaims(), newCluster("x").rs256), Signature)
+}
+
+func TestToken_VerificationsOfOneRequestAreBounded(t *testing.T) {
+	unnamed := hel1().rsaJWK().with(object{"kid": nil})
+	tried := func(a *Authority, token string) (int, error) {
+		c, refusal := parseJWT(token)
+		if refusal != nil {
+			t.Fatal(refusal)
+		}
+		_, _, refusal = a.policy.Load().verifyClaims(c, time.Now(), func(*keyring) {})
+		if refusal == nil {
+			return c.tried, nil
+		}
+		return c.tried, refusal
+	}
+	a := trusting(t, 50, func(int) []object { return []object{unnamed, hel1().rsaJWK().with(object{"kid": "all"})} })
+	for kid, want := range map[string]Reason{"all": Key, "none": Key} {
+		n, err := tried(a, sealed(t, object{"alg": "RS256", "kid": kid}, goodClaims(), fsn1().rs256))
+		if n != maxVerifications || reason(t, err) != want {
+			t.Errorf("kid %s: %d keys are tried, then %v", kid, n, err)
+		}
+	}
+	if n, err := tried(a, sealed(t, object{"alg": "RS256"}, goodClaims(), fsn1().rs256)); n != 0 || reason(t, err) != Key {
+		t.Errorf("without a kid %d keys are tried, then %v", n, err)
+	}
+	last := trusting(t, 50, func(i int) []object {
+		if i == 49 {
+			return []object{fsn1().rsaJWK()}
+		}
+		return []object{unnamed}
+	})
+	if n, err := tried(last, fsn1().token(t, goodClaims())); n != 1 || err != nil { // the key that it names comes before those without a name
+		t.Errorf("%d keys are tried, then %v", n, err)
+	}
+}
+
+func TestRefusal_LogSaysWhomTheTokenIsFrom(t *testing.T) {
+	a := twoClusters(t)
+	claims := goodClaims().with(object{"iss": "https://kubernetes.default.svc.cluster.local\x1b\u009b", "sub": strings.Repeat("s", 300), "aud": []string{"one", "two"}})
+	_, err := checkToken(a, fsn1().token(t, claims))
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Warn("access refused", "refusal", err)
+	var line struct {
+		Refusal struct {
+			Reason, Detail string
+			Unverified     struct{ Iss, Aud, Sub, Kid string }
+		}
+	}
+	must(t, json.Unmarshal(log.Bytes(), &line))
+	got := line.Refusal.Unverified
+	if got.Iss != `https://kubernetes.default.svc.cluster.local\x1b\u009b` || got.Aud != "one two" || len(got.Sub) > 210 || !strings.HasPrefix(got.Sub, "sss") || got.Kid != "fsn1-key" {
+		t.Errorf("%+v", got)
+	}
+	if r := line.Refusal; r.Reason != string(Issuer) || r.Detail == "" {
+		t.Errorf("%+v", r)
+	}
+	log.Reset()
+	_, err = checkToken(a, "ofl_secret")
+	if slog.New(slog.NewJSONHandler(&log, nil)).Warn("access refused", "refusal", err); strings.Contains(log.String(), "unverified") || strings.Contains(log.String(), "secret") {
+		t.Errorf("%s", log.String())
+	}
 }
 
 func TestTwoServiceAccountsOfOneCluster(t *testing.T) {

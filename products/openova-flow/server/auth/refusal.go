@@ -3,6 +3,7 @@ package auth
 import (
 	"log/slog"
 	"strconv"
+	"strings"
 )
 
 // Reason is why a caller is turned away, in one word that fits a metric's label.
@@ -39,6 +40,8 @@ type Refusal struct {
 	Field  string // of the message, such as nodes[3].region; empty when it is not about an element
 	Line   int    // of the batch, from 1; 0 when there is none
 	Detail string // what is wrong, for a person
+
+	unverified *claims // of the token, for the log alone: whoever sent it may have made them up
 }
 
 func (r *Refusal) Error() string {
@@ -69,7 +72,7 @@ func (r *Refusal) Challenge() string {
 	return `Bearer realm="openova-flow", error="invalid_token"`
 }
 
-// LogValue is what a log says of a refusal: never more than who and why.
+// LogValue is what a log says of a refusal: who, why, and of a JSON Web Token whom it says that it is from. It has nothing that lets anybody in.
 func (r *Refusal) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("reason", string(r.Reason)), slog.String("name", r.Name)}
 	if r.Field != "" {
@@ -78,5 +81,20 @@ func (r *Refusal) LogValue() slog.Value {
 	if r.Line > 0 {
 		attrs = append(attrs, slog.Int("line", r.Line))
 	}
+	attrs = append(attrs, slog.String("detail", r.Detail))
+	if c := r.unverified; c != nil {
+		attrs = append(attrs, slog.Group("unverified", "iss", printable(c.issuer), "aud", printable(strings.Join(c.audience, " ")), "sub", printable(c.subject), "kid", printable(c.kid)))
+	}
 	return slog.GroupValue(attrs...)
+}
+
+// printable is what came from outside as a log may have it: cut, and escaped where it is not plain text.
+func printable(s string) string {
+	const most = 200
+	cut := ""
+	if len(s) > most {
+		s, cut = s[:most], "…"
+	}
+	quoted := strconv.Quote(s)
+	return quoted[1:len(quoted)-1] + cut
 }

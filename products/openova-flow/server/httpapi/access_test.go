@@ -365,9 +365,9 @@ func TestRefusalsAreCountedAndLoggedWithoutTokens(t *testing.T) {
 	}
 	log := e.log.String()
 	for _, want := range []string{
-		`msg="access refused" refusal.reason=region refusal.name=of-r1 refusal.field=nodes[0].id refusal.line=1 method=POST route=events flow=F peer=127.0.0.1`,
-		`msg="access refused" refusal.reason=scope refusal.name=reader method=DELETE route=flow flow=F peer=127.0.0.1`,
-		`msg="access refused" refusal.reason=unknown refusal.name="" method=GET route=flows`,
+		`msg="access refused" refusal.reason=region refusal.name=of-r1 refusal.field=nodes[0].id refusal.line=1 refusal.detail=`,
+		`msg="access refused" refusal.reason=scope refusal.name=reader refusal.detail="this needs the scope ingest" method=DELETE route=flow flow=F peer=127.0.0.1`,
+		`msg="access refused" refusal.reason=unknown refusal.name="" refusal.detail="the token is not known" method=GET route=flows`,
 		`msg="region deleted" by=admin flow=F region=r2 nodes=1`,
 		`msg="flow deleted" by=writer flow=F existed=true`,
 		`msg="flow deleted" by=writer flow=F existed=false`,

@@ -84,7 +84,7 @@ func TestHangUpIsNoticed(t *testing.T) {
 		half, _ := e.raw(streamF)
 		reset, _ := e.raw(streamF)
 		stays, in := e.raw(streamF)
-		fmt.Fprint(stays, strings.Repeat("what nobody wants ", 1000))
+		fmt.Fprint(stays, strings.Repeat("what nobody wants ", 500))
 		whole.Close()
 		_ = half.CloseWrite()
 		_ = reset.SetLinger(0)

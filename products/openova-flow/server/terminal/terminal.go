@@ -18,7 +18,7 @@ const ellipsis = "…"
 // What does not fit ends in an ellipsis, never within a character or an escape. What Text returned, it returns unchanged for the same limit.
 func Text(s string, limit int) string {
 	var b strings.Builder
-	fits := 0 // how much of b leaves room for the ellipsis
+	fits := 0                // how much of b leaves room for the ellipsis
 	last, blank := ' ', true // blank: only spaces so far
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])

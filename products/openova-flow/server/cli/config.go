@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/url"
 	"os"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/server/app"
 	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/internal/settings"
 )
 
 // config is everything that can be set.
@@ -25,33 +25,21 @@ type config struct {
 	app        app.Config
 }
 
-// setting is one environment variable and the flag of the same name.
-type setting struct {
+// common is a Setting that every server has.
+type common struct {
 	env, def, allowed, help string
 	set                     func(*config, string) error
 }
 
-func (s setting) flag() string {
-	return strings.ReplaceAll(strings.ToLower(strings.TrimPrefix(s.env, "FLOW_SERVER_")), "_", "-")
-}
-
-// settings is the one place that says what can be set of every server; help and documentation come from it.
-var settings = []setting{
+// commonSettings is the one place that says what can be set of every server; help and documentation come from it.
+var commonSettings = []common{
 	{"FLOW_SERVER_LISTEN_ADDR", "127.0.0.1:8080", "host:port; an empty host means every address", "where to listen", func(c *config, v string) error {
-		_, port, err := net.SplitHostPort(v)
-		if err != nil {
-			return err
-		}
 		c.listenAddr = v
-		_, err = strconv.ParseUint(port, 10, 16)
-		return err
+		return settings.CheckListen(v)
 	}},
 	{"FLOW_SERVER_BASE_PATH", "/", "a path that starts and ends with /", "prefix that everything is served under, behind a gateway that does not strip it", func(c *config, v string) error {
 		c.app.HTTP.BasePath = v
-		if !strings.HasPrefix(v, "/") || !strings.HasSuffix(v, "/") || strings.Contains(v, "//") {
-			return errors.New("no such path")
-		}
-		return nil
+		return settings.CheckBasePath(v)
 	}},
 	{"FLOW_SERVER_TLS_CERT_FILE", "", "a file with a PEM certificate chain, with FLOW_SERVER_TLS_KEY_FILE; none: no TLS", "certificate; read again when the file changes", func(c *config, v string) error {
 		c.app.TLSCertFile = v
@@ -68,7 +56,7 @@ var settings = []setting{
 	{"FLOW_SERVER_INSECURE", "false", "true or false", "without a tokens file, listen on other addresses than loopback too: whoever reaches the server may then read and write everything", func(c *config, v string) error {
 		c.app.Insecure = v == "true"
 		if v != "true" && v != "false" {
-			return errors.New("neither")
+			return ErrNotAllowed
 		}
 		return nil
 	}},
@@ -101,14 +89,14 @@ var settings = []setting{
 	{"FLOW_SERVER_STREAM_MODE", "auto", "auto or portable", "how streams are written: auto takes HTTP/1.1 connections without TLS away from net/http on Linux, portable never does", func(c *config, v string) error {
 		c.app.HTTP.StreamMode = v
 		if v != httpapi.StreamAuto && v != httpapi.StreamPortable {
-			return errors.New("no such mode")
+			return ErrNotAllowed
 		}
 		return nil
 	}},
 	{"FLOW_SERVER_LOG_FORMAT", "text", "text or json", "format of the log", func(c *config, v string) error {
 		c.logFormat = v
 		if v != "text" && v != "json" {
-			return errors.New("no such format")
+			return ErrNotAllowed
 		}
 		return nil
 	}},
@@ -117,22 +105,22 @@ var settings = []setting{
 	}},
 }
 
-func number(env string, def, low, high int64, help string, set func(*config, int64)) setting {
-	return setting{env, strconv.FormatInt(def, 10), fmt.Sprintf("an integer from %d to %d", low, high), help, func(c *config, v string) error {
+func number(env string, def, low, high int64, help string, set func(*config, int64)) common {
+	return common{env, strconv.FormatInt(def, 10), fmt.Sprintf("an integer from %d to %d", low, high), help, func(c *config, v string) error {
 		n, err := strconv.ParseInt(v, 10, 64)
 		if err != nil || n < low || n > high {
-			return errors.New("out of range")
+			return ErrNotAllowed
 		}
 		set(c, n)
 		return nil
 	}}
 }
 
-func duration(env, def string, low, high time.Duration, help string, set func(*config, time.Duration)) setting {
-	return setting{env, def, fmt.Sprintf("a duration such as 90s or 72h, from %s to %s", low, high), help, func(c *config, v string) error {
+func duration(env, def string, low, high time.Duration, help string, set func(*config, time.Duration)) common {
+	return common{env, def, fmt.Sprintf("a duration such as 90s or 72h, from %s to %s", low, high), help, func(c *config, v string) error {
 		d, err := time.ParseDuration(v)
 		if err != nil || d < low || d > high {
-			return errors.New("out of range")
+			return ErrNotAllowed
 		}
 		set(c, d)
 		return nil
@@ -145,7 +133,7 @@ func parseOrigins(list string) (origins []string, err error) {
 		origin = strings.TrimSpace(origin)
 		u, err := url.Parse(origin)
 		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || origin != u.Scheme+"://"+strings.ToLower(u.Host) {
-			return nil, errors.New("no origin")
+			return nil, fmt.Errorf("%q is no origin", origin)
 		}
 		origins = append(origins, origin)
 	}
@@ -160,42 +148,14 @@ func readable(path string) error {
 	return f.Close()
 }
 
-// parse takes flags, else the environment, else defaults. The error names the variable, its value and what is allowed.
+// parse takes flags, else the environment, else defaults.
 func (p Program) parse(args []string, getenv func(string) string, stderr io.Writer) (config, error) {
 	var c config
-	fs := flag.NewFlagSet(p.Name, flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
-	settings := p.settings()
-	values := make([]*string, len(settings))
-	for i, s := range settings {
-		values[i] = fs.String(s.flag(), "", s.help)
-	}
-	if err := fs.Parse(args); err != nil {
+	if err := settings.Parse(p.settings(&c), args, getenv); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			p.usage(stderr)
 		}
 		return c, err
-	}
-	if fs.NArg() > 0 {
-		return c, fmt.Errorf("unexpected argument %q; settings are flags such as --listen-addr=:8080", fs.Arg(0))
-	}
-	given := map[string]bool{}
-	fs.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	for i, s := range settings {
-		name, value := s.env, getenv(s.env)
-		if given[s.flag()] {
-			name, value = "--"+s.flag(), *values[i]
-		} else if value == "" {
-			value = s.def
-		}
-		if value == "" {
-			continue
-		}
-		if err := s.set(&c, value); errors.Is(err, ErrSecret) {
-			return c, fmt.Errorf("%s %w; allowed: %s", name, err, s.allowed)
-		} else if err != nil {
-			return c, fmt.Errorf("%s is %q; allowed: %s", name, value, s.allowed)
-		}
 	}
 	if (c.app.TLSCertFile == "") != (c.app.TLSKeyFile == "") {
 		return c, errors.New("FLOW_SERVER_TLS_CERT_FILE and FLOW_SERVER_TLS_KEY_FILE go together; set both or neither")
@@ -210,17 +170,4 @@ func (p Program) parse(args []string, getenv func(string) string, stderr io.Writ
 		return c, fmt.Errorf("FLOW_SERVER_MAX_INGEST_BYTES is %d; allowed: at least FLOW_SERVER_MAX_BATCH_BYTES, which is %d", c.app.HTTP.MaxIngestBytes, c.app.HTTP.MaxBatchBytes)
 	}
 	return c, nil
-}
-
-// settingsText lists the settings for help.
-func settingsText(settings []setting) string {
-	var b strings.Builder
-	for _, s := range settings {
-		fmt.Fprintf(&b, "  --%s (%s", s.flag(), s.env)
-		if s.def != "" {
-			b.WriteString(", default " + s.def)
-		}
-		fmt.Fprintf(&b, ")\n        %s; allowed: %s\n", s.help, s.allowed)
-	}
-	return b.String()
 }

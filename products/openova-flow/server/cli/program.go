@@ -10,10 +10,11 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"slices"
 	"syscall"
 
 	"github.com/openova-io/openova/products/openova-flow/server/app"
+	"github.com/openova-io/openova/products/openova-flow/server/internal/settings"
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 // Program is one that serves flows.
@@ -29,33 +30,24 @@ type Program struct {
 }
 
 // Setting is one environment variable, and the flag of the same name.
-type Setting struct {
-	Env, Default, Allowed, Help string
+type Setting = settings.Setting
 
-	Set func(value string) error // takes a value, the default too unless that is empty; see ErrSecret
-}
+// The errors of a Setting's Set that leave out the cause, or the value.
+var (
+	ErrNotAllowed = settings.ErrNotAllowed
+	ErrSecret     = settings.ErrSecret
+)
 
-// ErrSecret is the error of a Setting's Set for a value that must not be repeated.
-var ErrSecret = errors.New("seems to hold a secret, so it is not shown here")
+// All returns every setting of the program. Their Set is for show.
+func (p Program) All() []Setting { return p.settings(new(config)) }
 
-// Flag is the name of its flag.
-func (s Setting) Flag() string { return setting{env: s.Env}.flag() }
-
-// All returns every setting of the program.
-func (p Program) All() []Setting {
+// settings returns every setting of the program; those that every server has set c.
+func (p Program) settings(c *config) []Setting {
 	var all []Setting
-	for _, s := range p.settings() {
-		all = append(all, Setting{Env: s.env, Default: s.def, Allowed: s.allowed, Help: s.help})
+	for _, s := range commonSettings {
+		all = append(all, Setting{Env: s.env, Default: s.def, Allowed: s.allowed, Help: s.help, Set: func(v string) error { return s.set(c, v) }})
 	}
-	return all
-}
-
-func (p Program) settings() []setting {
-	all := slices.Clone(settings)
-	for _, s := range p.Settings {
-		all = append(all, setting{s.Env, s.Default, s.Allowed, s.Help, func(_ *config, v string) error { return s.Set(v) }})
-	}
-	return all
+	return append(all, p.Settings...)
 }
 
 // Main runs the program of this process, and ends the process.
@@ -69,7 +61,7 @@ func (p Program) Main() {
 	case errors.As(err, &exit):
 		os.Exit(int(exit))
 	default:
-		fmt.Fprintln(os.Stderr, p.Name+": "+err.Error())
+		terminal.PrintError(os.Stderr, p.Name, err)
 		os.Exit(2)
 	}
 }
@@ -108,6 +100,22 @@ func (p Program) Run(ctx context.Context, args []string, getenv func(string) str
 	return fmt.Errorf("%q is no command; there are serve (the default), healthcheck, token, wait, version and help", command)
 }
 
+// parseFlags parses the flags of a command, and says on stderr what is wrong with them, or what there are.
+func parseFlags(fs *flag.FlagSet, args []string, stderr io.Writer) error {
+	fs.SetOutput(io.Discard) // the flag package repeats what it was given as it came
+	err := fs.Parse(args)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, flag.ErrHelp) {
+		terminal.PrintError(stderr, fs.Name(), err)
+	}
+	fs.SetOutput(stderr)
+	fmt.Fprintf(stderr, "Flags of %s:\n", fs.Name())
+	fs.PrintDefaults()
+	return err
+}
+
 // version returns the release version, else what the Go toolchain recorded.
 func (p Program) version() string {
 	if p.Version != "" {
@@ -131,5 +139,5 @@ func (p Program) usage(w io.Writer) {
   %[1]s version
 
 `, p.Name, p.Does)
-	_, _ = w.Write([]byte(settingsText(p.settings())))
+	_, _ = io.WriteString(w, settings.Usage(p.All()))
 }

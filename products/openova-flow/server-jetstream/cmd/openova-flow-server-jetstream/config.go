@@ -69,8 +69,11 @@ func (c *config) setURL(v string) error {
 	}
 	for one := range strings.SplitSeq(v, ",") {
 		u, err := url.Parse(strings.TrimSpace(one))
-		if err != nil || u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
-			return errors.New("no such URL")
+		if err != nil {
+			return err
+		}
+		if u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
+			return fmt.Errorf("%q is no URL of a NATS server", one)
 		}
 	}
 	return nil
@@ -83,7 +86,7 @@ func (c *config) setSync(v string) error {
 	}
 	d, err := time.ParseDuration(v)
 	if err != nil || d < 10*time.Millisecond || d > time.Hour {
-		return errors.New("out of range")
+		return cli.ErrNotAllowed
 	}
 	c.sync = d
 	return nil
@@ -92,17 +95,18 @@ func (c *config) setSync(v string) error {
 func (c *config) setName(v string) error {
 	c.name = v
 	if len(v) > 32 || v[0] < 'a' || v[0] > 'z' || strings.Trim(v, "abcdefghijklmnopqrstuvwxyz0123456789-") != "" {
-		return errors.New("no such name")
+		return cli.ErrNotAllowed
 	}
 	return nil
 }
 
 func (c *config) setReplicas(v string) error {
-	c.replicas = strings.Index("-1-3-5", v)
-	if len(v) != 1 || c.replicas < 0 || v == "-" {
-		return errors.New("no such number")
+	switch v {
+	case "1", "3", "5":
+		c.replicas = int(v[0] - '0')
+		return nil
 	}
-	return nil
+	return cli.ErrNotAllowed
 }
 
 // check holds settings to each other.

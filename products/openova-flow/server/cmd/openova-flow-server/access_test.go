@@ -149,11 +149,11 @@ func TestBadAccessSettings(t *testing.T) {
 		env  []string
 		want string
 	}{
-		{[]string{"FLOW_SERVER_TOKENS_FILE", "/not/there"}, `FLOW_SERVER_TOKENS_FILE is "/not/there"; allowed: a JSON file`},
+		{[]string{"FLOW_SERVER_TOKENS_FILE", "/not/there"}, `invalid FLOW_SERVER_TOKENS_FILE "/not/there": open /not/there: no such file or directory`},
 		{[]string{"FLOW_SERVER_TOKENS_FILE", bad}, `tokens[0] (x)`},
 		{[]string{"FLOW_SERVER_TOKENS_FILE", good, "FLOW_SERVER_INSECURE", "true"}, `say opposite things`},
-		{[]string{"FLOW_SERVER_INSECURE", "yes"}, `FLOW_SERVER_INSECURE is "yes"; allowed: true or false`},
-		{[]string{"FLOW_SERVER_CORS_ORIGINS", "*"}, `FLOW_SERVER_CORS_ORIGINS is "*"; allowed: origins such as`},
+		{[]string{"FLOW_SERVER_INSECURE", "yes"}, `invalid FLOW_SERVER_INSECURE "yes"`},
+		{[]string{"FLOW_SERVER_CORS_ORIGINS", "*"}, `invalid FLOW_SERVER_CORS_ORIGINS "*"`},
 		{[]string{"FLOW_SERVER_CORS_ORIGINS", "https://a.example,https://b.example/path"}, `allowed: origins such as`},
 		{[]string{"FLOW_SERVER_CORS_ORIGINS", "https://A.example"}, `allowed: origins such as`},
 		{[]string{"FLOW_SERVER_CORS_ORIGINS", "null"}, `allowed: origins such as`},

@@ -1,0 +1,113 @@
+// Package settings reads what a program can be set to from its flags and its environment.
+package settings
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
+)
+
+// Setting is one environment variable, and the flag of the same name.
+type Setting struct {
+	Env, Default, Allowed, Help string
+
+	// Set takes a value, the default too unless that is empty. Its error becomes part of the message; see ErrNotAllowed and ErrSecret.
+	Set func(value string) error
+}
+
+var (
+	// ErrNotAllowed is the error of a Set for a value of which there is no more to say than what is allowed.
+	ErrNotAllowed = errors.New("not allowed")
+	// ErrSecret is the error of a Set for a value that must not be repeated.
+	ErrSecret = errors.New("seems to hold a secret, so it is not shown here")
+)
+
+// Flag is the name of its flag.
+func (s Setting) Flag() string {
+	name := strings.TrimPrefix(strings.TrimPrefix(s.Env, "FLOW_SERVER_"), "FLOW_PROXY_")
+	return strings.ReplaceAll(strings.ToLower(name), "_", "-")
+}
+
+// Parse sets each of all from its flag in args, else from the environment, else to its default. An empty value leaves it as it is.
+// The error names the variable or flag, its value, the cause and what is allowed. It is flag.ErrHelp when help is asked for.
+func Parse(all []Setting, args []string, getenv func(string) string) error {
+	fs := flag.NewFlagSet("", flag.ContinueOnError)
+	fs.SetOutput(io.Discard)
+	given := map[string]string{}
+	for _, s := range all {
+		fs.Func(s.Flag(), s.Help, func(v string) error { given[s.Flag()] = v; return nil })
+	}
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if fs.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %q; settings are flags such as --listen-addr=:8080", fs.Arg(0))
+	}
+	for _, s := range all {
+		name, value := s.Env, getenv(s.Env)
+		if v, ok := given[s.Flag()]; ok {
+			name, value = "--"+s.Flag(), v
+		} else if value == "" {
+			value = s.Default
+		}
+		if value == "" {
+			continue
+		}
+		if err := s.Set(value); err != nil {
+			return invalid(s, name, value, err)
+		}
+	}
+	return nil
+}
+
+const shownBytes = 200 // of a value that is not allowed
+
+func invalid(s Setting, name, value string, err error) error {
+	value = terminal.Text(value, shownBytes)
+	switch {
+	case errors.Is(err, ErrSecret):
+		return fmt.Errorf("invalid %s: %w; allowed: %s", name, err, s.Allowed)
+	case errors.Is(err, ErrNotAllowed):
+		return fmt.Errorf("invalid %s %q; allowed: %s", name, value, s.Allowed)
+	}
+	return fmt.Errorf("invalid %s %q: %w; allowed: %s", name, value, err, s.Allowed)
+}
+
+// Usage lists the settings for help.
+func Usage(all []Setting) string {
+	var b strings.Builder
+	for _, s := range all {
+		fmt.Fprintf(&b, "  --%s (%s", s.Flag(), s.Env)
+		if s.Default != "" {
+			b.WriteString(", default " + s.Default)
+		}
+		fmt.Fprintf(&b, ")\n        %s; allowed: %s\n", s.Help, s.Allowed)
+	}
+	return b.String()
+}
+
+// CheckListen checks an address to listen on.
+func CheckListen(address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return err
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return fmt.Errorf("port %q is no number from 0 to 65535", port)
+	}
+	return nil
+}
+
+// CheckBasePath checks a path that everything is served under.
+func CheckBasePath(path string) error {
+	if !strings.HasPrefix(path, "/") || !strings.HasSuffix(path, "/") || strings.Contains(path, "//") {
+		return ErrNotAllowed
+	}
+	return nil
+}

@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 // healthcheck asks the server of this configuration whether it is ready, for containers that have no shell.
@@ -37,12 +39,12 @@ func (p Program) healthcheck(ctx context.Context, args []string, getenv func(str
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	resp, err := client.Do(req)
 	if err != nil {
-		fmt.Fprintln(stderr, p.Name+": not reachable:", err)
+		terminal.PrintError(stderr, p.Name, fmt.Errorf("not reachable: %w", err))
 		return ExitCode(1)
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		fmt.Fprintln(stderr, p.Name+": not ready:", resp.Status)
+		terminal.PrintError(stderr, p.Name, fmt.Errorf("not ready: %s", resp.Status))
 		return ExitCode(1)
 	}
 	return nil

@@ -9,6 +9,7 @@ import (
 	"net"
 
 	"github.com/openova-io/openova/products/openova-flow/server/app"
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 func (p Program) serve(ctx context.Context, cfg config, getenv func(string) string, stderr io.Writer) error {
@@ -38,7 +39,7 @@ func (p Program) serve(ctx context.Context, cfg config, getenv func(string) stri
 }
 
 func newLogger(cfg config, w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: cfg.logLevel}
+	options := &slog.HandlerOptions{Level: cfg.logLevel, ReplaceAttr: terminal.Attr}
 	if cfg.logFormat == "json" {
 		return slog.New(slog.NewJSONHandler(w, options))
 	}

@@ -20,16 +20,15 @@ func token(args []string, stdout, stderr io.Writer) error {
 	made := auth.NewToken()
 	e := auth.Entry{SHA256: auth.Hash(made)}
 	fs := flag.NewFlagSet("token new", flag.ContinueOnError)
-	fs.SetOutput(stderr)
 	fs.StringVar(&e.Name, "name", "token-"+e.SHA256[:8], "what the log calls its `bearer`")
 	scopes := fs.String("scopes", "read", "`list` of read, ingest and admin, with commas between")
 	flows := fs.String("flows", "*", "`list` of flow ids, in which * stands for any run of characters")
 	regions := fs.String("regions", "", "`list` of the regions that it may write; none: all")
-	if err := fs.Parse(args[1:]); err != nil {
+	if err := parseFlags(fs, args[1:], stderr); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
 		}
-		return ExitCode(2) // the flag package has said why
+		return ExitCode(2)
 	}
 	if fs.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %q", fs.Arg(0))

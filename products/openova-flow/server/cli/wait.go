@@ -17,6 +17,7 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 // Exit codes of wait.
@@ -38,7 +39,6 @@ type waiting struct {
 func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	w := waiting{poll: time.Second}
 	fs := flag.NewFlagSet("wait", flag.ContinueOnError)
-	fs.SetOutput(stderr)
 	fs.StringVar(&w.url, "url", "", "base `URL` of the server (required)")
 	fs.StringVar(&w.flow, "flow", "", "`id` of the flow (required)")
 	fs.StringVar(&w.region, "region", "", "wait for this region only")
@@ -46,14 +46,14 @@ func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	fs.DurationVar(&w.timeout, "timeout", 30*time.Minute, "how long to wait")
 	fs.DurationVar(&w.settle, "settle", 10*time.Second, "how long a result must stand: a failed release may be retried, a succeeded one may be followed by another")
 	fs.StringVar(&w.tokenFile, "token-file", "", "`file` with a bearer token")
-	if err := fs.Parse(args); err != nil {
+	if err := parseFlags(fs, args, stderr); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
 		}
-		return ExitCode(3) // the flag package has said why
+		return ExitCode(3)
 	}
 	if err := w.validate(*since); err != nil {
-		fmt.Fprintln(stderr, "wait: "+err.Error())
+		terminal.PrintError(stderr, "wait", err)
 		return ExitCode(3)
 	}
 	return w.run(ctx, stdout, stderr)
@@ -62,11 +62,11 @@ func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 func (w *waiting) validate(since string) error {
 	u, err := url.Parse(w.url)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return fmt.Errorf("--url is %q; allowed: an absolute http or https URL", w.url)
+		return fmt.Errorf("invalid --url %q; allowed: an absolute http or https URL", terminal.Text(w.url, shownName))
 	}
 	w.url = strings.TrimSuffix(w.url, "/")
 	if !httpapi.ValidFlowID(w.flow) {
-		return fmt.Errorf("--flow is %q; allowed: 1 to 128 characters of A-Z a-z 0-9 . _ : -", w.flow)
+		return fmt.Errorf("invalid --flow %q; allowed: 1 to 128 characters of A-Z a-z 0-9 . _ : -", terminal.Text(w.flow, shownName))
 	}
 	switch since {
 	case "":
@@ -74,7 +74,7 @@ func (w *waiting) validate(since string) error {
 		w.since = time.Now()
 	default:
 		if w.since, err = time.Parse(time.RFC3339, since); err != nil {
-			return fmt.Errorf("--since is %q; allowed: now, or an instant such as 2006-01-02T15:04:05Z", since)
+			return fmt.Errorf("invalid --since %q; allowed: now, or an instant such as 2006-01-02T15:04:05Z", terminal.Text(since, shownName))
 		}
 	}
 	return nil
@@ -101,7 +101,7 @@ func (w *waiting) run(ctx context.Context, stdout, stderr io.Writer) error {
 			now.unconfirmed = true
 			if ctx.Err() == nil && err.Error() != lastErr {
 				lastErr = err.Error()
-				fmt.Fprintln(stderr, "wait: "+lastErr+"; trying again")
+				terminal.PrintError(stderr, "wait", fmt.Errorf("%w; trying again", err))
 			}
 		case state != nil:
 			etag, heard, lastErr = tag, true, ""
@@ -163,7 +163,7 @@ func (w *waiting) fetch(ctx context.Context, client *http.Client, etag string) (
 	default:
 		var p struct{ Detail string }
 		_ = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&p) // what is no problem document says nothing
-		return nil, "", fmt.Errorf("the server answers %s: %s", resp.Status, cmp.Or(p.Detail, "and does not say why"))
+		return nil, "", fmt.Errorf("the server answers %s: %s", terminal.Text(resp.Status, shownName), cmp.Or(terminal.Text(p.Detail, shownMessage), "and does not say why"))
 	}
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
@@ -289,16 +289,28 @@ func (a assessment) line() string {
 	return line
 }
 
+// Bytes shown of what a flow or a server says.
+const (
+	shownName    = 256 // ids, reasons, statuses
+	shownMessage = 1 << 10
+)
+
+// print writes one line about n. What the flow says of it is anybody's text.
+func (n waitNode) print(w io.Writer, what, more string) {
+	message := ""
+	if n.message != "" {
+		message = ": " + terminal.Text(n.message, shownMessage)
+	}
+	fmt.Fprintf(w, "%s: %s: %s%s%s\n", what, terminal.Text(n.ID, shownName), terminal.Text(cmp.Or(n.reason, n.Status), shownName), more, message)
+}
+
 func (a assessment) printFailed(w io.Writer) {
 	for _, n := range a.failed {
-		fmt.Fprintf(w, "failed: %s: %s", n.ID, cmp.Or(n.reason, n.Status))
+		blocks := ""
 		if n.blocks > 0 {
-			fmt.Fprintf(w, ", blocks %d", n.blocks)
+			blocks = fmt.Sprintf(", blocks %d", n.blocks)
 		}
-		if n.message != "" {
-			fmt.Fprintf(w, ": %s", n.message)
-		}
-		fmt.Fprintln(w)
+		n.print(w, "failed", blocks)
 	}
 }
 
@@ -315,10 +327,6 @@ func (a assessment) printOpen(w io.Writer, heard bool) {
 	}
 	a.printFailed(w)
 	for _, n := range a.open {
-		fmt.Fprintf(w, "timed out waiting for: %s: %s", n.ID, cmp.Or(n.reason, n.Status))
-		if n.message != "" {
-			fmt.Fprintf(w, ": %s", n.message)
-		}
-		fmt.Fprintln(w)
+		n.print(w, "timed out waiting for", "")
 	}
 }

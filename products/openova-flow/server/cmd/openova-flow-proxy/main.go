@@ -24,6 +24,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
 	"github.com/openova-io/openova/products/openova-flow/server/proxy"
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 const (
@@ -36,7 +37,7 @@ func main() {
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	err := run(ctx, os.Args[1:], os.Getenv, os.Stderr)
 	if err != nil && !errors.Is(err, flag.ErrHelp) {
-		fmt.Fprintln(os.Stderr, "openova-flow-proxy: "+err.Error())
+		terminal.PrintError(os.Stderr, "openova-flow-proxy", err)
 		os.Exit(2)
 	}
 }
@@ -46,7 +47,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 	if err != nil {
 		return err
 	}
-	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	log := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{ReplaceAttr: terminal.Attr}))
 	flows, err := proxy.New(proxy.Config{
 		Upstream:    cfg.upstream,
 		Authorize:   cfg.authorize,

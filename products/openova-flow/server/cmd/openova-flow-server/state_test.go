@@ -222,6 +222,10 @@ func TestAStateFileThatCanNotBeWrittenStopsTheStart(t *testing.T) {
 			t.Errorf("%s: %v %s", path, err, out)
 		}
 	}
+	out, err := command(t, "--state-file="+filepath.Join(dir, "\n::error::\x1b[2J", "x")).CombinedOutput()
+	if err == nil || strings.Count(string(out), "\n") != 1 || strings.Contains(string(out), "\x1b") {
+		t.Errorf("the path is shown as it is: %v %q", err, out)
+	}
 	if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
 		t.Errorf("it leaves %v behind, %v", left, err)
 	}

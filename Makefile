@@ -27,7 +27,7 @@ override export GOFLAGS := $(strip $(GIVEN) -trimpath)
 RACE := CGO_ENABLED=1 GOFLAGS="$(GIVEN)" $(GO) test -race
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-server build-adapter build-jetstream demo test test-go test-server test-jetstream test-adapter test-fanout test-release test-install test-web e2e-tools jetstream e2e infra page fmt lint vulncheck fuzz soak bench bench-fanout bench-durable equivalence images push-images release-binaries release-check charts clean
+.PHONY: help build build-server build-adapter build-jetstream demo test test-go test-server test-jetstream test-adapter test-fanout test-release test-install test-web e2e-tools jetstream matrix e2e infra page fmt lint vulncheck fuzz soak bench bench-fanout bench-durable equivalence images push-images release-binaries release-check charts clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -81,6 +81,10 @@ $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 jetstream: ## prove replicas on a NATS cluster: the whole contract on three servers, and 5,000 messages a second while everything fails twice
 	cd $(JETSTREAM) && $(GO) test -count=1 -timeout 30m ./conformance -run OnACluster -nodes 3
 	cd $(JETSTREAM) && $(GO) test -count=1 -timeout 30m -v ./truth -run Truth -long
+
+matrix: ## send the whole authorization matrix, of which the tests send a part, to both servers
+	cd $(SERVER) && $(GO) test -count=1 -timeout 30m -v ./internal/matrix -run Matrix -full
+	cd $(JETSTREAM) && $(GO) test -count=1 -timeout 30m -v ./conformance -run Matrix -full
 
 e2e-tools: ## build what e2e and infra need into a folder of the user's cache, or OPENOVA_FLOW_E2E_CACHE, unless it is there
 	cd test/e2e && $(GO) run ./plane/kit

@@ -13,19 +13,32 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/internal/natstest"
 )
 
-var nodes = flag.Int("nodes", 1, "NATS servers of the cluster, 1 or 3; 3 take minutes more")
+var (
+	nodes = flag.Int("nodes", 1, "NATS servers of the cluster, 1 or 3; 3 take minutes more")
+	full  = flag.Bool("full", false, "send every request of the authorization matrix")
+)
 
-// suites are the packages whose tests are the contract.
-var suites = []string{"github.com/openova-io/openova/products/openova-flow/server/httpapi"}
+// suite is a package of the core server whose tests hold for this one too. Only the file that makes a hub or its log is another.
+type suite struct {
+	folder        string // in the core server's module
+	file, overlay string
+	tests         int // at least so many must pass
+	args          []string
+}
 
-// runSuites runs the core server's tests with hubs on a log. Only the file that makes a hub is another.
-func runSuites(t *testing.T, env ...string) {
+var (
+	contract = suite{folder: "httpapi", file: "hub_test.go", overlay: "hub_test.go.overlay", tests: 30}
+	matrix   = suite{folder: "internal/matrix", file: "log_test.go", overlay: "matrix_log_test.go.overlay", tests: 2}
+)
+
+// run runs the tests of a suite over a log.
+func (s suite) run(t *testing.T, env ...string) {
 	here, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
 	overlay, err := json.Marshal(map[string]any{"Replace": map[string]string{
-		filepath.Join(here, "../../server/httpapi/hub_test.go"): filepath.Join(here, "hub_test.go.overlay"),
+		filepath.Join(here, "../../server", s.folder, s.file): filepath.Join(here, s.overlay),
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -34,14 +47,20 @@ func runSuites(t *testing.T, env ...string) {
 	if err := os.WriteFile(file, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"test", "-trimpath", "-count=1", "-timeout=20m", "-v", "-overlay=" + file}, suites...)...)
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"test", "-trimpath", "-count=1", "-timeout=20m", "-v", "-overlay=" + file,
+		"github.com/openova-io/openova/products/openova-flow/server/" + s.folder}, s.args...)...)
 	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...) // as what is released is built, which is compiled already
 	out, err := cmd.CombinedOutput()
 	passed := strings.Count(string(out), "\n--- PASS: ")
-	if err != nil || passed < 30 {
+	if err != nil || passed < s.tests {
 		t.Fatalf("%v, %d tests passed\n%s", err, passed, failures(string(out)))
 	}
 	t.Logf("%d tests passed", passed)
+	for line := range strings.Lines(string(out)) {
+		if strings.Contains(line, " requests, ") {
+			t.Log(strings.TrimSpace(line))
+		}
+	}
 }
 
 // failures leaves out what passed.
@@ -56,10 +75,19 @@ func failures(out string) string {
 }
 
 func TestTheContractHoldsInEmbeddedMode(t *testing.T) {
-	runSuites(t, "FLOW_TEST_DATA_DIR="+t.TempDir())
+	contract.run(t, "FLOW_TEST_DATA_DIR="+t.TempDir())
+}
+
+// TestConformance_MatrixHoldsInEmbeddedMode holds the authorization of the whole server to its documentation. Replicas decide nothing of it.
+func TestConformance_MatrixHoldsInEmbeddedMode(t *testing.T) {
+	s := matrix
+	if *full {
+		s.args = []string{"-full"}
+	}
+	s.run(t, "FLOW_TEST_DATA_DIR="+t.TempDir())
 }
 
 func TestTheContractHoldsOnACluster(t *testing.T) {
 	c := natstest.Start(t, *nodes)
-	runSuites(t, "FLOW_TEST_NATS_URL="+c.URL(), fmt.Sprint("FLOW_TEST_REPLICAS=", *nodes))
+	contract.run(t, "FLOW_TEST_NATS_URL="+c.URL(), fmt.Sprint("FLOW_TEST_REPLICAS=", *nodes))
 }

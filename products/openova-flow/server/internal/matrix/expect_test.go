@@ -1,0 +1,258 @@
+package matrix
+
+import (
+	"path"
+	"slices"
+	"strings"
+)
+
+// class is what kind of answer a request gets. An oracle may name several where the documentation does not say which check comes first.
+type class uint16
+
+const (
+	done        class = 1 << iota // 200, 204, 303
+	malformed                     // 400, 413, 415: the request cannot be read
+	unknown                       // 401: the server does not know the caller
+	forbidden                     // 403: the caller may not do this
+	absent                        // 404: no such path, or no such flow
+	wrongMethod                   // 405
+	conflict                      // 409: another cluster has the region
+)
+
+// expect is the oracle: it says what a request is answered.
+func expect(q *request) class {
+	if q.odd != nil {
+		return expectOdd(q)
+	}
+	who := q.credential.as
+	asked := verb(q.method) + " " + q.route
+	switch {
+	case !routeExists(q.route):
+		return absent
+	case public[asked] != nil:
+		return public[asked](q)
+	case rules[asked] == nil:
+		return wrongMethod // "A wrong method is 405", whoever asks
+	case who == nil:
+		return unknown
+	case q.credential.ambient && q.credential.foreignPage && changes(q.method):
+		return forbidden // "Writes with a cookie, or by a proxy's header, from a page of another origin are 403"
+	}
+	return rules[asked](q)
+}
+
+// public is what everybody may ask for: "/healthz, /readyz, the sign-in page, the files the page is built of".
+var public = map[string]func(*request) class{
+	"GET /healthz":       always(done),
+	"GET /readyz":        always(done),
+	"GET /favicon.svg":   always(done),        // a file of the page
+	"GET /sign-in":       always(done),        // the form, or 303 for a caller who has signed in
+	"POST /sign-in":      sameOrigin(unknown), // these requests carry no token in the form
+	"POST /sign-out":     sameOrigin(done),
+	"GET / as a browser": always(done), // the page, or 303 to the sign-in page
+	"GET /no-such-file":  always(absent),
+}
+
+// rules are the table of docs/api.md, "Access". HEAD is answered as GET.
+var rules = map[string]func(*request) class{
+	"GET /":      always(done), // any credential that is known
+	"GET /v1/me": always(done),
+	"GET /metrics": func(q *request) class {
+		return only(q.credential.as.has("read") && slices.Contains(q.credential.as.flows, "*"))
+	},
+
+	"GET /v1/flows":              readSome, // answers hold only the flows that the caller may read
+	"GET /v1/stream":             readSome,
+	"GET /v1/stream?flow={flow}": func(q *request) class { return only(q.credential.as.may("read", q.flow)) },
+	"GET /v1/stream?flow=own&flow={flow}": func(q *request) class {
+		return only(q.credential.as.may("read", ownFlow) && q.credential.as.may("read", q.flow))
+	},
+
+	"GET {flow}/snapshot": readFlow,
+	"GET {flow}/events":   readFlow,
+	"GET {flow}/rollouts": readFlow,
+	"GET {flow}/stream":   func(q *request) class { return only(q.credential.as.may("read", q.flow)) }, // waits for a flow that does not exist
+
+	"POST {flow}/events":          write,
+	"PUT {flow}/regions/{region}": claim,
+	"DELETE {flow}":               remove,
+	"DELETE {flow}/regions/{region}": func(q *request) class {
+		if !q.region.valid {
+			return remove(q)&forbidden | malformed
+		}
+		return remove(q)
+	},
+}
+
+// write is "ingest of that flow, and what the token's regions own".
+func write(q *request) class {
+	who, w := q.credential.as, q.write
+	allowed := who.may("ingest", q.flow)
+	for _, m := range w.messages {
+		allowed = allowed && who.mayWrite(q.flow, m)
+	}
+	switch {
+	case !w.broken:
+		return only(allowed)
+	case allowed:
+		return malformed
+	}
+	return malformed | forbidden
+}
+
+// mayWrite is what "A region's token writes only what that region owns" means for one message.
+func (who *principal) mayWrite(flow string, m message) bool {
+	if who.regions == nil {
+		return true
+	}
+	if m.kind == "snapshot" || m.kind == "upsert-flow" {
+		return who.may("admin", flow) // they concern all regions
+	}
+	for _, n := range m.nodes { // a node has an id of the region, and that region
+		if !who.owns(n.id) || n.region != regionOf(n.id) {
+			return false
+		}
+	}
+	for _, id := range m.ids {
+		if !who.owns(id) {
+			return false
+		}
+	}
+	for _, e := range slices.Concat(m.edges, m.pairs) {
+		if !who.ownsEdge(e) {
+			return false
+		}
+	}
+	return true
+}
+
+// owns: a token of region fsn1 owns the ids fsn1 and fsn1/…
+func (who *principal) owns(id string) bool { return slices.Contains(who.regions, regionOf(id)) }
+
+// ownsEdge: an edge belongs to its toId; a contains edge is for a token that owns both ends.
+func (who *principal) ownsEdge(e edge) bool {
+	return who.owns(e.to) && (e.kind != "contains" || who.owns(e.from))
+}
+
+func regionOf(id string) string { return strings.SplitN(id, "/", 2)[0] }
+
+// claim is "ingest of that flow, by a token that has the region among its own, or none". The cluster that holds a claim keeps it, while it
+// renews it, also against an admin.
+func claim(q *request) class {
+	who := q.credential.as
+	allowed := who.may("ingest", q.flow) && (who.regions == nil || slices.Contains(who.regions, q.region.name))
+	switch {
+	case !q.region.valid && allowed:
+		return malformed
+	case !q.region.valid:
+		return malformed | forbidden
+	case !allowed:
+		return forbidden
+	case exists(q.flow) && slices.Contains(claimedRegions, q.region.name) && q.cluster != clusterOf(q.flow, q.region.name):
+		return conflict
+	}
+	return done
+}
+
+// remove is "ingest of that flow by a token without regions, or admin".
+func remove(q *request) class {
+	who := q.credential.as
+	return only(who.may("admin", q.flow) || who.may("ingest", q.flow) && who.regions == nil)
+}
+
+// readFlow is "read of that flow". Who may not read a flow gets 403 whether it exists or not.
+func readFlow(q *request) class {
+	if q.credential.as.may("read", q.flow) && !exists(q.flow) {
+		return absent
+	}
+	return only(q.credential.as.may("read", q.flow))
+}
+
+func readSome(q *request) class { return only(q.credential.as.has("read")) }
+
+// expectOdd: an unusual spelling of a path or an unknown header gives nothing that the plain request would not give.
+func expectOdd(q *request) class {
+	plain := *q
+	plain.odd = nil
+	if q.odd.same {
+		return expect(&plain)
+	}
+	refusals := malformed | forbidden | absent | wrongMethod
+	if q.credential.as == nil {
+		refusals = malformed | unknown | absent | wrongMethod
+	}
+	return expect(&plain)&done | refusals
+}
+
+// mayShow reports whether an answer may hold strings of a flow: only the callers who may read it see any.
+func mayShow(q *request, flow string) bool {
+	return q.credential.as != nil && q.credential.as.may("read", flow)
+}
+
+// mayShowIncarnation: a caller who writes to a flow is told its incarnation too.
+func mayShowIncarnation(q *request, flow string) bool {
+	return mayShow(q, flow) || q.credential.as != nil && q.credential.as.may("ingest", flow)
+}
+
+// mayShowHolder: a claim that is refused names the cluster that holds the region.
+func mayShowHolder(q *request, flow string) bool {
+	return mayShow(q, flow) || q.flow == flow && expect(q) == conflict
+}
+
+// may reports whether a caller has a scope for a flow.
+func (who *principal) may(scope, flow string) bool {
+	return who.has(scope) && slices.ContainsFunc(who.flows, func(pattern string) bool { return fits(pattern, flow) })
+}
+
+// has: the scope admin has the others in it.
+func (who *principal) has(scope string) bool {
+	return slices.Contains(who.scopes, scope) || slices.Contains(who.scopes, "admin")
+}
+
+// fits: a pattern is a flow id in which * stands for any run of characters.
+func fits(pattern, flow string) bool {
+	ok, err := path.Match(pattern, flow) // a flow id has no slash, and neither has any other character of path.Match
+	return ok && err == nil
+}
+
+func only(allowed bool) class {
+	if allowed {
+		return done
+	}
+	return forbidden
+}
+
+func always(c class) func(*request) class { return func(*request) class { return c } }
+
+// sameOrigin: a page of another origin signs nobody in or out.
+func sameOrigin(c class) func(*request) class {
+	return func(q *request) class {
+		if q.credential.foreignPage {
+			return forbidden
+		}
+		return c
+	}
+}
+
+func verb(method string) string {
+	if method == "HEAD" {
+		return "GET"
+	}
+	return method
+}
+
+func changes(method string) bool { return method != "GET" && method != "HEAD" && method != "OPTIONS" }
+
+func routeExists(route string) bool {
+	for name := range rules {
+		if _, r, _ := strings.Cut(name, " "); r == route {
+			return true
+		}
+	}
+	for name := range public {
+		if _, r, _ := strings.Cut(name, " "); r == route {
+			return true
+		}
+	}
+	return false
+}

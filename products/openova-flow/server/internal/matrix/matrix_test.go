@@ -1,0 +1,338 @@
+package matrix
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+var full = flag.Bool("full", false, "send every request of the matrix")
+
+// share: without -full one request in so many is sent, always the same ones, and of those that are answered 401 or 405, which are most, one
+// in eight times as many.
+const share = 8
+
+// report is what a run of the matrix has found.
+type report struct {
+	mu         sync.Mutex
+	sent       int
+	statuses   map[int]int
+	refusals   int      // that the logs tell of
+	mismatches []string // answers of another class than the oracle's
+	leaks      []string // answers and logs with what the caller may not see
+	harms      []string // changes that the caller may not make
+}
+
+func (r *report) add(list *[]string, format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*list = append(*list, fmt.Sprintf(format, args...))
+}
+
+// show fails the test for what was found.
+func (r *report) show(t *testing.T) {
+	t.Helper()
+	for what, list := range map[string][]string{"mismatches": r.mismatches, "leaks": r.leaks, "harms": r.harms} {
+		for _, line := range list[:min(len(list), 20)] {
+			t.Errorf("%s: %s", what, line)
+		}
+		if len(list) > 0 {
+			t.Errorf("%d %s", len(list), what)
+		}
+	}
+}
+
+// world is the two servers that a part of the matrix goes to: one trusts the test's address as a proxy's, one another address.
+type world struct {
+	near, afar *server
+	report     *report
+}
+
+func newWorld(t testing.TB, r *report, change func(string, object)) *world {
+	return &world{near: start(t, "127.0.0.1", change), afar: start(t, "10.9.8.7", change), report: r}
+}
+
+// sendAll sends cells one after the other.
+func (w *world) sendAll(cells []*request) {
+	since := 0 // cells since the flows were last looked at
+	for i, q := range cells {
+		s := w.near
+		if q.credential.afar {
+			s = w.afar
+		}
+		if w.send(s, q) {
+			continue
+		}
+		if since++; since == 100 || i == len(cells)-1 {
+			w.lookAt(w.near, "one of the %d requests up to %s", since, q.name)
+			w.lookAt(w.afar, "one of the %d requests up to %s", since, q.name)
+			since = 0
+		}
+	}
+	w.searchLog(w.near)
+	w.searchLog(w.afar)
+}
+
+// lookAt reports flows that were changed by requests that were not done.
+func (w *world) lookAt(s *server, format string, args ...any) {
+	if list := s.changed(); list != nil {
+		w.report.add(&w.report.harms, "%v changed by "+format, append([]any{list}, args...)...)
+	}
+}
+
+// send sends one cell and judges the answer. It reports whether the flow was planted anew, since the request has changed it.
+func (w *world) send(s *server, q *request) (again bool) {
+	header, body := q.header(), q.body()
+	a := s.send(q.method, q.target(), header, body)
+	w.report.mu.Lock()
+	w.report.sent++
+	w.report.statuses[a.status]++
+	w.report.mu.Unlock()
+	want := expect(q)
+	if want&classOf(a.status) == 0 {
+		w.report.add(&w.report.mismatches, "%s: %d, want %v: %.200q", q.name, a.status, want, a.body)
+	}
+	for _, fault := range faults(q, a) {
+		w.report.add(&w.report.mismatches, "%s: %d: %s", q.name, a.status, fault)
+	}
+	for _, leak := range leaks(s, q, a, q.target()+strings.Join(header, "\n")+body) {
+		w.report.add(&w.report.leaks, "%s: %d has %s", q.name, a.status, leak)
+	}
+	if a.status >= 300 && a.status != 409 || !q.mayChange() { // of a claim that is refused the streams tell
+		return false
+	}
+	who := q.credential.as
+	switch {
+	case a.status < 300 && want&done == 0:
+		w.lookAt(s, "%s", q.name)
+	case a.status < 300 && who.regions != nil && !who.may("admin", q.flow):
+		w.checkForeign(s, q, who)
+	}
+	s.plant(q.flow)
+	return true
+}
+
+// checkForeign checks that a bound caller's write has left alone what is not its own, and what that makes of the flow.
+func (w *world) checkForeign(s *server, q *request, who *principal) {
+	foreign, status := s.notOf(who, q.flow)
+	var want []string
+	if exists(q.flow) {
+		want = s.plantedNotOf(who, q.flow)
+		if status != "failed" && !who.owns("hel1/failed") {
+			w.report.add(&w.report.harms, "%s: the flow, in which a release of another region has failed, is %s", q.name, status)
+		}
+	}
+	if !slices.Equal(foreign, want) {
+		gone := slices.DeleteFunc(slices.Clone(want), func(s string) bool { return slices.Contains(foreign, s) })
+		more := slices.DeleteFunc(foreign, func(s string) bool { return slices.Contains(want, s) })
+		w.report.add(&w.report.harms, "%s: of what is not the caller's it takes away %v and adds %v", q.name, gone, more)
+	}
+}
+
+// classOf is the class of a status; 0: one that no request may get.
+func classOf(status int) class {
+	switch status {
+	case 200, 204, 303:
+		return done
+	case 400, 413, 415:
+		return malformed
+	case 401:
+		return unknown
+	case 403:
+		return forbidden
+	case 404:
+		return absent
+	case 405:
+		return wrongMethod
+	case 409:
+		return conflict
+	}
+	return 0
+}
+
+func (c class) String() string {
+	var names []string
+	for i, name := range []string{"done", "malformed", "unknown", "forbidden", "absent", "wrong method", "conflict"} {
+		if c&(1<<i) != 0 {
+			names = append(names, name)
+		}
+	}
+	return strings.Join(names, " or ")
+}
+
+// faults are what every answer of a class must have, or must not.
+func faults(q *request, a answer) (list []string) {
+	fault := func(ok bool, text string) {
+		if !ok {
+			list = append(list, text)
+		}
+	}
+	contentType, get := a.header.Get("Content-Type"), a.header.Get
+	fromLibrary := a.status == 400 && strings.HasPrefix(contentType, "text/plain") // what cannot be read as an HTTP request
+	if fromLibrary {
+		return nil
+	}
+	fault(get("X-Content-Type-Options") == "nosniff" && get("Content-Security-Policy") != "" && get("Referrer-Policy") != "" && get("Cross-Origin-Resource-Policy") == "same-origin", "a header that keeps browsers safe is missing")
+	fault((get("Www-Authenticate") != "") == (a.status == 401), "WWW-Authenticate is for 401 and for nothing else")
+	fault((get("Allow") != "") == (a.status == 405), "Allow is for 405 and for nothing else")
+	fault(get("Access-Control-Allow-Origin") == "" || q.credential.listedPage && get("Access-Control-Allow-Origin") == listedOrigin, "a page may read it whose origin is not listed")
+	fault(get("Access-Control-Allow-Credentials") == "", "pages of other origins may send the cookie")
+	fault(get("Set-Cookie") == "" || q.route == "/sign-out", "it sets a cookie")
+	if a.status >= 400 && q.method != "HEAD" && q.route != "/sign-in" {
+		fault(contentType == "application/problem+json", "it is no problem document but "+contentType)
+	}
+	if a.status == 303 {
+		location := get("Location")
+		fault(strings.HasPrefix(location, "./"), "it leads to "+location)
+	}
+	return list
+}
+
+// leaks are the strings of an answer that the caller may not see and has not sent itself.
+func leaks(s *server, q *request, a answer, sent string) (list []string) {
+	var b bytes.Buffer
+	_ = a.header.Write(&b)
+	text := b.String() + a.body
+	for _, flow := range flows {
+		shown := text
+		if mayShowHolder(q, flow) {
+			for _, region := range claimedRegions {
+				shown = strings.ReplaceAll(shown, clusterOf(flow, region), "")
+			}
+		}
+		for _, one := range []struct {
+			what, text string
+			allowed    bool
+		}{
+			{"the content of ", canary(flow), mayShow(q, flow)},
+			{"the name of ", flow, mayShow(q, flow) || flow == ownFlow && mayShow(q, justOutside)},
+			{"the incarnation of ", s.incarnations[flow], mayShowIncarnation(q, flow) || !exists(flow)},
+		} {
+			if !one.allowed && strings.Contains(shown, one.text) && !strings.Contains(sent, one.text) {
+				list = append(list, one.what+flow)
+			}
+		}
+	}
+	for _, secret := range secrets {
+		if strings.Contains(text, secret) {
+			list = append(list, "a secret")
+		}
+	}
+	return list
+}
+
+// searchLog checks that a log has no token and nothing of what is posted. It names flows, regions, callers and clusters.
+func (w *world) searchLog(s *server) {
+	log := s.log.String()
+	for _, flow := range flows {
+		for _, region := range claimedRegions {
+			log = strings.ReplaceAll(log, clusterOf(flow, region), "")
+		}
+	}
+	unwanted := append(slices.Clone(secrets), payload)
+	for _, flow := range flows {
+		unwanted = append(unwanted, canary(flow))
+	}
+	for _, text := range unwanted {
+		if at := strings.Index(log, text); at >= 0 {
+			w.report.add(&w.report.leaks, "the log has %.12s…: %q", text, log[max(0, at-200):at])
+		}
+	}
+	w.report.mu.Lock()
+	defer w.report.mu.Unlock()
+	w.report.refusals += strings.Count(log, "access refused")
+}
+
+// oneIn reports whether a request is one of the one in n that are sent.
+func oneIn(n uint32, q *request) bool {
+	h := fnv.New32a()
+	h.Write([]byte(q.name))
+	return h.Sum32()%n == 0
+}
+
+func TestMatrix_EveryAnswerIsAsDocumented(t *testing.T) {
+	all := cells()
+	var some []*request
+	for _, q := range all {
+		n := uint32(share)
+		if c := expect(q); c == unknown || c == wrongMethod {
+			n *= 8
+		}
+		if *full || oneIn(n, q) {
+			some = append(some, q)
+		}
+	}
+	r := &report{statuses: map[int]int{}}
+	const worlds = 4
+	t.Run("worlds", func(t *testing.T) {
+		for i := range worlds {
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				t.Parallel()
+				var part []*request
+				for j := i; j < len(some); j += worlds {
+					part = append(part, some[j])
+				}
+				newWorld(t, r, nil).sendAll(part)
+			})
+		}
+	})
+	r.show(t)
+	for _, status := range []int{200, 204, 303, 400, 401, 403, 404, 405, 409, 415} {
+		if r.statuses[status] == 0 {
+			t.Errorf("no answer is %d, so that the matrix is not what it was", status)
+		}
+	}
+	if r.sent != len(some) || r.refusals == 0 {
+		t.Errorf("%d of %d requests were sent, and the logs tell of %d refusals", r.sent, len(some), r.refusals)
+	}
+	t.Logf("%d of %d requests, answers by status: %v", r.sent, len(all), r.statuses)
+}
+
+// TestMatrix_FindsWidenedCredentials is the control: a server whose tokens file gives a caller more than the oracle knows of must be found
+// out, by the answers, by what they show, and by what is changed.
+func TestMatrix_FindsWidenedCredentials(t *testing.T) {
+	type entries map[string]object // by name, what is other in them; nil takes a member away
+	all := cells()
+	for _, tt := range []struct {
+		name         string
+		entries      entries
+		credential   string // whose requests are sent
+		shows, harms bool   // what must be found besides answers of another class
+	}{
+		{"a bound token is not bound", entries{"of-fsn1": {"regions": nil}}, "bearer of of-fsn1", false, true},
+		{"a bound token has another region", entries{"of-fsn1": {"regions": []string{"fsn1", "hel1"}}}, "bearer of of-fsn1", false, true},
+		{"a bound token has the region of another", entries{"of-two": {"regions": []string{"hel1"}}}, "bearer of of-two", false, true},
+		{"a bound token is an admin's", entries{"of-fsn1-blind": {"scopes": []string{"admin"}}}, "bearer of of-fsn1-blind", true, true},
+		{"a bound admin is not bound", entries{"admin-of-fsn1": {"regions": nil}}, "bearer of admin-of-fsn1", false, true},
+		{"a bound token of all flows is not bound", entries{"of-hel1": {"regions": nil}}, "bearer of of-hel1", false, true},
+		{"a read token ingests", entries{"reader": {"scopes": []string{"read", "ingest"}}}, "bearer of reader", false, true},
+		{"a read token reads all flows", entries{"reader": {"flows": everything}}, "bearer of reader", true, false},
+		{"a pattern is wider by a character", entries{"reader": {"flows": []string{"team-a7*"}}}, "bearer of reader", true, false},
+		{"an ingest token reads", entries{"writer": {"scopes": []string{"read", "ingest"}}}, "bearer of writer", true, false},
+		{"another audience is trusted", entries{"cluster-fsn1": {"audience": "api"}}, "account, another audience", true, true},
+		{"another subject is trusted", entries{"cluster-fsn1": {"subject": "system:serviceaccount:default:default"}}, "account, another subject", true, true},
+		{"clusters have each other's keys", entries{"cluster-fsn1": {"jwksFile": "hel1.json"}, "cluster-hel1": {"jwksFile": "fsn1.json"}}, "account, RS256", false, true},
+		{"a proxy is trusted everywhere", entries{"user:ann": {"peers": []string{"127.0.0.1"}}}, "proxy's user from afar", true, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			var some []*request
+			for _, q := range all {
+				if q.credential.name == tt.credential && expect(q) != wrongMethod && oneIn(4, q) {
+					some = append(some, q)
+				}
+			}
+			r := &report{statuses: map[int]int{}}
+			newWorld(t, r, func(name string, entry object) { entry.change(tt.entries[name]) }).sendAll(some)
+			t.Logf("%d requests: %d mismatches, %d leaks, %d harms", r.sent, len(r.mismatches), len(r.leaks), len(r.harms))
+			if len(r.mismatches) == 0 || tt.shows && len(r.leaks) == 0 || tt.harms && len(r.harms) == 0 {
+				t.Error("the matrix has not found it")
+			}
+		})
+	}
+}

@@ -137,6 +137,8 @@ func TestRefusalsNameTheField(t *testing.T) {
 		{"lag with fraction", rel(`,"lag":1.0`), "relationships[0].lag", "without fraction"},
 		{"integer beyond", node(`,"startedAt":9007199254740992`), "nodes[0].startedAt", "beyond"},
 		{"integer far beyond", node(`,"endedAt":-99999999999999999999`), "nodes[0].endedAt", "beyond"},
+		{"integer below", node(`,"startedAt":-9007199254740992`), "nodes[0].startedAt", ""},
+		{"lag below any integer", rel(`,"lag":-9007199254740992`), "relationships[0].lag", "beyond"},
 		{"meta of text", node(`,"meta":"x"`), "nodes[0].meta", "must be an object"},
 		{"duplicate in meta", node(`,"meta":{"a":{"b":1,"\u0062":2}}`), "nodes[0].meta.a.b", "twice"},
 		{"duplicate among many keys", node(`,"meta":` + manyKeys(100, "k7")), "nodes[0].meta.k7", "twice"},

@@ -81,8 +81,8 @@ func (r *rollup) status() string {
 }
 
 // Derive works out the FlowInstance of a flow that no emitter has described. When it has changed, Derive makes it the state's
-// and returns it, as an upsert-flow message that others fold to the same; else it returns nil. A node that a present node is
-// contained in is no leaf. arrival is when the change arrived, in Unix milliseconds.
+// and returns it, as an upsert-flow message that others fold to the same; else it returns nil. A container
+// (IsContainer) is no leaf. arrival is when the change arrived, in Unix milliseconds.
 func (s *State) Derive(arrival int64) *Message {
 	if s.owned {
 		return nil

@@ -2,6 +2,7 @@ package flow_test
 
 import (
 	"bufio"
+	"encoding/json"
 	"flag"
 	"fmt"
 	"math/rand/v2"
@@ -49,7 +50,7 @@ func foldSequence(seed uint64, line *strings.Builder) error {
 	g := &sequencer{Rand: rand.New(rand.NewPCG(seed, 3))}
 	const born = 7
 	s, want := flow.NewState("F", born), newPlain("F", born)
-	fmt.Fprintf(line, `{"seed":%d,"steps":[{"messages":[%s],"snapshot":%[2]s}`, seed, s.Snapshot().JSON())
+	fmt.Fprintf(line, `{"seed":%d,"steps":[{"messages":[%s],"snapshot":%[2]s,"leaves":[]}`, seed, s.Snapshot().JSON())
 	g.owned = g.one(2)
 	for step := range 1 + g.IntN(5) {
 		arrival := int64(100 + step)
@@ -77,7 +78,20 @@ func foldSequence(seed uint64, line *strings.Builder) error {
 		if got != text || own != derived {
 			return fmt.Errorf("after step %d, %s\n got %s and says %q\nwant %s and %q", step, strings.Join(batch, "\n"), got, own, text, derived)
 		}
-		fmt.Fprintf(line, `],"snapshot":%s}`, got)
+		leaves := []string{}
+		for _, n := range want.nodes { // in order, since the snapshot was made
+			if !s.IsContainer(n.ID) {
+				leaves = append(leaves, n.ID)
+			}
+		}
+		if plain := want.leaves(); !slices.Equal(leaves, plain) {
+			return fmt.Errorf("after step %d, %s\n the leaves are %q\nwant %q", step, strings.Join(batch, "\n"), leaves, plain)
+		}
+		ids, err := json.Marshal(leaves)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(line, `],"snapshot":%s,"leaves":%s}`, got, ids)
 	}
 	line.WriteString("]}\n")
 	return nil

@@ -35,7 +35,7 @@ type plainKey struct{ FromID, ToID, Type string }
 
 type plainNode struct {
 	raw                string
-	ID, Status         string
+	ID, Status, Region string
 	StartedAt, EndedAt *int64
 }
 
@@ -130,7 +130,7 @@ func (s *plain) derive(arrival int64) {
 	}
 	begun := false
 	for _, n := range s.nodes {
-		if s.contains(n.ID) {
+		if s.contains(n) {
 			continue
 		}
 		status := n.Status
@@ -167,13 +167,25 @@ func (s *plain) derive(arrival int64) {
 	s.flow = fmt.Sprintf(`{"id":%s,"status":%s,"startedAt":%d%s}`, quoted(s.flowID), quoted(worst), started, end)
 }
 
-// contains reports whether an existing node is contained in the one with this id.
-func (s *plain) contains(id string) bool {
+// contains reports whether an existing node of the same region is contained in this one.
+func (s *plain) contains(container plainNode) bool {
 	local := func(flow string) bool { return flow == "" || flow == s.flowID }
 	return slices.ContainsFunc(s.rels, func(r plainRel) bool {
-		return r.Type == "contains" && r.ToID == id && local(r.ToFlowID) && local(r.FromFlowID) &&
-			slices.ContainsFunc(s.nodes, func(n plainNode) bool { return n.ID == r.FromID })
+		return r.Type == "contains" && r.ToID == container.ID && local(r.ToFlowID) && local(r.FromFlowID) &&
+			slices.ContainsFunc(s.nodes, func(n plainNode) bool { return n.ID == r.FromID && n.Region == container.Region })
 	})
+}
+
+// leaves returns the ids of the nodes that contain none, in order.
+func (s *plain) leaves() []string {
+	ids := []string{}
+	for _, n := range s.nodes {
+		if !s.contains(n) {
+			ids = append(ids, n.ID)
+		}
+	}
+	slices.Sort(ids)
+	return ids
 }
 
 func read(data []byte, into any) {

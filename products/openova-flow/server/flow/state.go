@@ -26,7 +26,7 @@ type State struct {
 type vertex struct {
 	node     Node
 	present  bool
-	children int     // present nodes that this one contains
+	children int     // present nodes of its region that this node contains
 	out, in  []*edge // relationships from and to this id
 }
 
@@ -115,22 +115,27 @@ func (s *State) putNodes(m *Message) {
 
 func (s *State) putNode(n Node) {
 	v := s.vertex(n.ID)
-	leaf := v.children == 0
-	if v.present {
+	s.bytes += n.size()
+	if v.present && v.node.Region == n.Region {
 		s.bytes -= v.node.size()
-		if leaf {
+		if v.children == 0 {
 			s.leaves.replace(&v.node, &n)
 		}
+		v.node = n
+		return
+	}
+	// What contains what depends on the region. Without its edges v is a leaf, if it is there.
+	s.countContains(v, -1)
+	if v.present {
+		s.bytes -= v.node.size()
+		s.leaves.remove(&v.node)
 	} else {
-		s.containedChanged(v, 1)
 		v.present = true
 		s.nodes++
-		if leaf = v.children == 0; leaf {
-			s.leaves.add(&n)
-		}
 	}
 	v.node = n
-	s.bytes += n.size()
+	s.leaves.add(&v.node)
+	s.countContains(v, 1)
 }
 
 // Hollow drops what a node holds besides its id, if there is one of that id. It is for who puts the node before anybody asks for it; its
@@ -154,11 +159,16 @@ func (s *State) vertex(id string) *vertex {
 	return v
 }
 
-// containedChanged tells the containers of v, which has just come (delta 1) or gone (-1).
-func (s *State) containedChanged(v *vertex, delta int) {
+// countContains adds delta to the children of each container for an edge of v that makes one.
+func (s *State) countContains(v *vertex, delta int) {
 	for _, e := range v.out {
-		if e.rel.Type == Contains && e.to != nil {
+		if e.contains() {
 			s.addChildren(e.to, delta)
+		}
+	}
+	for _, e := range v.in {
+		if e.contains() && e.from != v {
+			s.addChildren(v, delta)
 		}
 	}
 }
@@ -166,7 +176,7 @@ func (s *State) containedChanged(v *vertex, delta int) {
 func (s *State) addChildren(v *vertex, delta int) {
 	wasLeaf := v.children == 0
 	v.children += delta
-	if isLeaf := v.children == 0; v.present && wasLeaf != isLeaf {
+	if isLeaf := v.children == 0; wasLeaf != isLeaf {
 		if isLeaf {
 			s.leaves.add(&v.node)
 		} else {
@@ -187,9 +197,7 @@ func (s *State) deleteNode(id string) {
 		s.deleteRel(v.in[len(v.in)-1])
 	}
 	if v.present {
-		if v.children == 0 {
-			s.leaves.remove(&v.node)
-		}
+		s.leaves.remove(&v.node)
 		s.bytes -= v.node.size()
 		s.nodes--
 	}
@@ -237,9 +245,10 @@ func (s *State) putRel(r Relationship) {
 	}
 }
 
-// contains reports whether e makes the present node that it comes from a child of the id that it goes to.
+// contains reports whether e makes its from node a child of its to node. Both must be there and in one region: over two regions it would
+// take a node out of the count of a region that did not say so.
 func (e *edge) contains() bool {
-	return e.rel.Type == Contains && e.from != nil && e.from.present && e.to != nil
+	return e.rel.Type == Contains && e.from != nil && e.from.present && e.to != nil && e.to.present && e.from.node.Region == e.to.node.Region
 }
 
 func (s *State) deleteRel(e *edge) {
@@ -386,7 +395,7 @@ func (s *State) Successors(id string, typ RelType, f func(Node)) {
 	}
 }
 
-// IsContainer reports whether a present node is contained in id.
+// IsContainer reports whether there is a node of that id in which a node of the same region is contained.
 func (s *State) IsContainer(id string) bool {
 	v := s.vertices[id]
 	return v != nil && v.children > 0

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
@@ -55,8 +56,8 @@ func (s *model) apply(m *flow.Message) {
 
 func local(flowID string) bool { return flowID == "" || flowID == "F" }
 
-func (s *model) has(id string) bool {
-	return slices.ContainsFunc(s.nodes, func(n flow.Node) bool { return n.ID == id })
+func (s *model) has(id, region string) bool {
+	return slices.ContainsFunc(s.nodes, func(n flow.Node) bool { return n.ID == id && n.Region == region })
 }
 
 func (s *model) derive(arrival int64) {
@@ -66,7 +67,7 @@ func (s *model) derive(arrival int64) {
 	var leaves []flow.Node
 	for _, n := range s.nodes {
 		if !slices.ContainsFunc(s.rels, func(r flow.Relationship) bool {
-			return r.Type == flow.Contains && r.ToID == n.ID && local(r.ToFlowID) && local(r.FromFlowID) && s.has(r.FromID)
+			return r.Type == flow.Contains && r.ToID == n.ID && local(r.ToFlowID) && local(r.FromFlowID) && s.has(r.FromID, n.Region)
 		}) {
 			leaves = append(leaves, n)
 		}
@@ -110,6 +111,7 @@ func randomMessage(r *rand.Rand, owned bool) *flow.Message {
 	id := func() string { return fmt.Sprintf("n%d", r.IntN(8)) }
 	node := func() flow.Node {
 		n := flow.Node{ID: id(), FlowID: "F", Label: "l", Status: []string{"pending", "running", "succeeded", "succeeded", "failed", "odd"}[r.IntN(6)]}
+		n.Region = []string{"", "r1", "r1", "r1", "r2"}[r.IntN(5)]
 		if r.IntN(2) == 0 {
 			n.StartedAt = flow.At(r.Int64N(50))
 		}
@@ -200,6 +202,52 @@ func TestFoldEqualsModel(t *testing.T) {
 	}
 }
 
+// TestState_ContainsOverTwoRegionsMakesNoContainer puts nodes and the relationship in each order, and moves nodes between regions.
+func TestState_ContainsOverTwoRegionsMakesNoContainer(t *testing.T) {
+	child := func(region string) *flow.Message {
+		return flow.UpsertNodes(flow.Node{ID: "a", FlowID: "F", Label: "a", Status: "succeeded", Region: region})
+	}
+	parent := func(region string) *flow.Message {
+		return flow.UpsertNodes(flow.Node{ID: "b", FlowID: "F", Label: "b", Status: "failed", Region: region})
+	}
+	edge := flow.UpsertRels(flow.Relationship{FromID: "a", ToID: "b", Type: flow.Contains})
+	for _, tt := range []struct {
+		name      string
+		messages  []*flow.Message
+		container bool
+	}{
+		{"nodes, then edge", []*flow.Message{child("r1"), parent("r2"), edge}, false},
+		{"edge first", []*flow.Message{edge, child("r1"), parent("r2")}, false},
+		{"edge, container, contained", []*flow.Message{edge, parent("r2"), child("r1")}, false},
+		{"one without a region", []*flow.Message{child(""), edge, parent("r2")}, false},
+		{"snapshot", []*flow.Message{{Type: flow.TypeSnapshot, Flow: &flow.Instance{ID: "F", Status: "x", StartedAt: flow.At(1)},
+			Nodes: append(child("r1").Nodes, parent("r2").Nodes...), Relationships: edge.Relationships}}, false},
+		{"one region", []*flow.Message{edge, child("r1"), parent("r1")}, true},
+		{"both without a region", []*flow.Message{child(""), parent(""), edge}, true},
+		{"the contained moves away", []*flow.Message{edge, child("r1"), parent("r1"), child("r2")}, false},
+		{"the contained moves in", []*flow.Message{edge, child("r2"), parent("r1"), child("r1")}, true},
+		{"the container moves away", []*flow.Message{edge, child("r1"), parent("r1"), parent("r2")}, false},
+		{"the container moves in", []*flow.Message{edge, child("r1"), parent("r2"), parent("r1")}, true},
+		{"the contained goes", []*flow.Message{edge, child("r1"), parent("r1"), flow.DeleteNodes("a")}, false},
+		{"it moves, and the edge goes", []*flow.Message{edge, child("r1"), parent("r1"), child("r2"), flow.DeleteRels(edge.Relationships[0].Key())}, false},
+	} {
+		s := flow.NewState("F", 1)
+		for _, m := range tt.messages {
+			s.Apply(m)
+		}
+		if s.IsContainer("b") != tt.container || s.IsContainer("a") {
+			t.Errorf("%s: b is a container: %t, a: %t", tt.name, s.IsContainer("b"), s.IsContainer("a"))
+		}
+		want := flow.StatusFailed
+		if tt.container {
+			want = flow.StatusSucceeded
+		}
+		if s.Derive(2); tt.name != "snapshot" && s.Flow().Status != want {
+			t.Errorf("%s: the flow is %s, want %s", tt.name, s.Flow().Status, want)
+		}
+	}
+}
+
 func TestUnknownFieldsOfANodeAreStored(t *testing.T) {
 	node := `{"id":"a","flowId":"F","label":"a","status":"x","progress":0.5}`
 	big := `{"type":"upsert-nodes","pad":"` + strings.Repeat("x", 5000) + `","nodes":[` + node + `]}`
@@ -207,6 +255,37 @@ func TestUnknownFieldsOfANodeAreStored(t *testing.T) {
 	s.Apply(decode(t, big))
 	if got := s.Snapshot().JSON(); !strings.Contains(got, node) || len(got) > 500 {
 		t.Errorf("snapshot is %s", got)
+	}
+}
+
+// TestState_KeepsNoLargerMessageAlive compares addresses: no text that the state hands out may lie within the bytes of the message.
+func TestState_KeepsNoLargerMessageAlive(t *testing.T) {
+	for _, element := range []string{
+		`"type":"upsert-nodes","nodes":[{"id":"r1/a","flowId":"F","label":"l","status":"odd","region":"r1","family":"f","meta":{"k":"v"},"future":"x"}]`,
+		`"type":"upsert-rels","relationships":[{"fromId":"r1/a","toId":"r1/b","type":"contains","fromFlowId":"F","toFlowId":"G","condition":"always","future":"x"}]`,
+		`"type":"upsert-flow","flow":{"id":"F","status":"odd","startedAt":1,"definitionId":"d","parentFlowId":"p","triggeredBy":[{"flowId":"G","when":"always"}],"meta":{"k":"v"}}`,
+	} {
+		m := decode(t, `{"pad":"`+strings.Repeat("x", 5000)+`",`+element+`}`)
+		first := uintptr(unsafe.Pointer(unsafe.StringData(m.JSON())))
+		s := flow.NewState("F", 1)
+		s.Apply(m)
+		f := s.Flow()
+		texts := []string{f.ID, f.Status, f.DefinitionID, f.ParentFlowID, string(f.Meta), f.JSON()}
+		for _, by := range f.TriggeredBy {
+			texts = append(texts, by.FlowID, by.When)
+		}
+		s.EachNode(func(n flow.Node) bool {
+			texts = append(texts, n.ID, n.FlowID, n.Label, n.Status, n.Region, n.Family, string(n.Meta), n.JSON())
+			return true
+		})
+		for _, r := range s.Snapshot().Relationships {
+			texts = append(texts, r.FromID, r.ToID, string(r.Type), r.FromFlowID, r.ToFlowID, string(r.Condition), r.JSON())
+		}
+		for _, text := range texts {
+			if at := uintptr(unsafe.Pointer(unsafe.StringData(text))); text != "" && at >= first && at < first+uintptr(len(m.JSON())) {
+				t.Errorf("%s: %q lies in the message of %d bytes", m.Type, text, len(m.JSON()))
+			}
+		}
 	}
 }
 

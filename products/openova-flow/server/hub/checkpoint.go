@@ -134,13 +134,20 @@ func (h *Hub) restore(c *Checkpoint, anew, later bool) {
 	}
 }
 
+// state puts the flow's state together. The FlowInstance is derived again: a version that counts the leaves in another way may have written it.
+func (c *Checkpoint) state() *flow.State {
+	s := c.image.State(c.FlowID)
+	s.Derive(c.updatedAt)
+	return s
+}
+
 // restore makes the topic what the checkpoint says. t.mu is held.
 func (t *topic) restore(c *Checkpoint, anew bool) {
 	if t.state == nil {
 		t.hub.Stats.Flows.Add(1)
 		t.hub.merges.join(t)
 	}
-	t.state, t.past = c.image.State(c.FlowID), past{state: c.image.State(c.FlowID)}
+	t.state, t.past = c.state(), past{state: c.state()}
 	t.rollouts = rollout.Resume(c.rollouts, t.state)
 	t.emitters = maps.Clone(c.emitters)
 	t.restoreClaims(c.claims, anew)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -311,6 +312,49 @@ func TestADamagedStateIsRefusedWhole(t *testing.T) {
 	newer := bytes.Replace(whole, []byte(`{"openovaFlowState":1}`), []byte(`{"openovaFlowState":2}`), 1)
 	if _, err := hub.ReadState(bytes.NewReader(newer)); !errors.Is(err, hub.ErrNewerState) {
 		t.Errorf("of a newer version: %v", err)
+	}
+}
+
+// resealed returns a saved state with one text of it replaced, under the checksum of that.
+func resealed(t *testing.T, state []byte, old, now string) *hub.SavedState {
+	t.Helper()
+	body, _, ok := bytes.Cut(state, []byte(`{"sha256":`))
+	if !ok || bytes.Count(body, []byte(old)) != 1 {
+		t.Fatalf("%q is not once in %s", old, state)
+	}
+	body = bytes.Replace(body, []byte(old), []byte(now), 1)
+	s, err := hub.ReadState(bytes.NewReader(fmt.Appendf(body, "{\"sha256\":\"%x\"}\n", sha256.Sum256(body))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// TestLoad_StateOfAVersionThatLetForeignContainsHideANode has the status that such a version derived, and the container that it saw.
+func TestLoad_StateOfAVersionThatLetForeignContainsHideANode(t *testing.T) {
+	at := time.UnixMilli(10_000)
+	old := hub.New(hub.Config{Now: func() time.Time { return at }})
+	ingest(t, old, decode(t, rels("fsn1/a hel1/b contains")), decode(t, `{"type":"upsert-nodes","nodes":[
+		{"id":"fsn1/a","flowId":"F","label":"a","status":"succeeded","region":"fsn1","startedAt":9000,"endedAt":9500},
+		{"id":"hel1/b","flowId":"F","label":"b","status":"failed","region":"hel1"}]}`))
+	text := bytes.Replace(savedBy(t, old), []byte(`"groups":[]`), []byte(`"containers":["hel1/b"]`), 1)
+	s := resealed(t, text, `{"id":"F","status":"failed","startedAt":9000}`, `{"id":"F","status":"succeeded","startedAt":9000,"endedAt":9500}`)
+	for name, take := range map[string]func(*hub.Hub){"Load": func(h *hub.Hub) { h.Load(s) }, "Restore": func(h *hub.Hub) { h.Restore(s) }} {
+		h := hub.New(hub.Config{Now: func() time.Time { return at }})
+		take(h)
+		if now, err := h.Snapshot("F"); err != nil || !strings.Contains(string(now.JSON()), `"flow":{"id":"F","status":"failed","startedAt":9000}`) {
+			t.Errorf("%s: the snapshot is %s, %v", name, now.JSON(), err)
+		}
+		past, err := h.History("F", 0, 0)
+		if err != nil || !strings.Contains(string(past.Base), `"status":"failed","startedAt":9000}`) {
+			t.Errorf("%s: the history begins with %s, %v", name, past.Base, err)
+		}
+		// A rollout that begins later lists what had failed before it: the release of hel1 is no container.
+		ingest(t, h, decode(t, `{"type":"upsert-nodes","nodes":[{"id":"fsn1/c","flowId":"F","label":"c","status":"running","region":"fsn1","startedAt":9000000}]}`))
+		rollouts, _, err := h.Rollouts("F")
+		if err != nil || len(rollouts) == 0 || !slices.Equal(rollouts[0].AlreadyBroken, []string{"hel1/b"}) {
+			t.Errorf("%s: the rollouts are %+v, %v", name, rollouts, err)
+		}
 	}
 }
 

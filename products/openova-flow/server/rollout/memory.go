@@ -10,10 +10,10 @@ import (
 // Memory is what a Tracker knows that the nodes of its flow do not tell. With them it makes the same tracker again. It goes through
 // encoding/json unharmed, and it shares nothing with later changes of the tracker.
 type Memory struct {
-	Containers []string  `json:"containers,omitempty"` // ids of the nodes that counted as containers when they were put
-	Active     []string  `json:"active,omitempty"`     // ids of the nodes that work
-	Open       *Open     `json:"open,omitempty"`       // the rollout that has not ended
-	Past       []Rollout `json:"past,omitempty"`       // those that have, oldest first
+	Containers []string  `json:"groups"`           // ids of the nodes that counted as containers when they were put; nil: not known
+	Active     []string  `json:"active,omitempty"` // ids of the nodes that work
+	Open       *Open     `json:"open,omitempty"`   // the rollout that has not ended
+	Past       []Rollout `json:"past,omitempty"`   // those that have, oldest first
 }
 
 // Open is a rollout that has not ended.
@@ -26,7 +26,7 @@ type Open struct {
 
 // Memory returns what the tracker knows.
 func (t *Tracker) Memory() Memory {
-	m := Memory{Past: slices.Clip(t.past)}
+	m := Memory{Containers: []string{}, Past: slices.Clip(t.past)}
 	for id, n := range t.nodes {
 		if n.container {
 			m.Containers = append(m.Containers, id)
@@ -43,7 +43,8 @@ func (t *Tracker) Memory() Memory {
 }
 
 // Resume returns the tracker of a flow whose nodes are those of g, as it was when it had memory m. What m says of nodes that are not
-// there is left out.
+// there is left out. A memory without containers takes those of g: an earlier version wrote them under another key, and counted a contains over
+// two regions.
 func Resume(m Memory, g interface {
 	Graph
 	EachNode(f func(flow.Node) bool)
@@ -55,7 +56,7 @@ func Resume(m Memory, g interface {
 	}
 	g.EachNode(func(n flow.Node) bool {
 		now := newTrack(&n, g, nil)
-		now.container = false
+		now.container = now.container && m.Containers == nil
 		t.nodes[now.id] = &now
 		if now.unready() {
 			t.unreadyKustomizations++

@@ -307,7 +307,7 @@ func (t *Tracker) joinWaiting(g Graph, id string) {
 func (o *tally) member(n *track) *Member {
 	i, ok := o.index[n.id]
 	if !ok {
-		if i = len(o.Members); i == keepMembers {
+		if i = len(o.Members); i >= keepMembers {
 			return nil
 		}
 		o.index[n.id] = i
@@ -345,7 +345,7 @@ func (t *Tracker) end() {
 	t.past = append(t.past, r)
 	t.kept = 0
 	for i := len(t.past) - 1; i >= 0; i-- {
-		if n := len(t.past[i].Members); t.kept+n > keepMembers && i < len(t.past)-1 || len(t.past)-i > Keep {
+		if n := len(t.past[i].Members); t.kept+n > keepMembers || len(t.past)-i > Keep {
 			t.past = slices.Clone(t.past[i+1:]) // what was handed out is not moved about
 			break
 		}

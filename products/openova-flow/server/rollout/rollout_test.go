@@ -242,6 +242,45 @@ func TestALongChainThatWaitsJoinsAtOnce(t *testing.T) {
 	}
 }
 
+func TestTracker_FailedNodeIsNoMemberByWhatItWaitedFor(t *testing.T) {
+	b := newBench(t)
+	b.depends("a", "b")
+	b.put(second, node("b", "failed", 0, 0, waits))
+	b.put(2*second, node("a", "running", 2*second, 0))
+	b.put(3*second, node("b", "failed", 0, 0, waits, `"n":1`))
+	b.put(4*second, node("a", "succeeded", 2*second, 4*second))
+	b.want(4*second+minute, "2-4 succeeded [a=succeeded] broken before: b")
+}
+
+// TestTracker_ForeignContainsTakesNoNodeOut has a region say that a release of another one contains a release of its own.
+func TestTracker_ForeignContainsTakesNoNodeOut(t *testing.T) {
+	in := func(region string, n flow.Node) flow.Node {
+		n.Region = region
+		return n
+	}
+	b := newBench(t)
+	b.state.Apply(flow.UpsertRels(flow.Relationship{FromID: "fsn1/a", ToID: "hel1/cilium", Type: flow.Contains}))
+	b.put(second, in("fsn1", node("fsn1/a", "succeeded", second, 2*second)), in("hel1", node("hel1/cilium", "running", second, 0)))
+	b.put(9*second, in("hel1", node("hel1/cilium", "failed", second, 9*second)))
+	b.want(9*second+minute, "1-9 failed [fsn1/a=succeeded, hel1/cilium=failed]")
+}
+
+// TestTracker_RolloutAboveTheLimitOfMembersIsKeptWithoutTheRest has one rollout take all the members that are kept, and then one more.
+func TestTracker_RolloutAboveTheLimitOfMembersIsKeptWithoutTheRest(t *testing.T) {
+	const most = 50_000
+	b := newBench(t)
+	nodes := make([]flow.Node, most+1)
+	for i := range nodes {
+		nodes[i] = node(fmt.Sprint("n", i), "succeeded", second, 2*second)
+	}
+	b.put(2*second, nodes...)
+	if got := b.track.Rollouts(2*second + minute); len(got) != 1 || len(got[0].Members) != most {
+		t.Fatalf("%d rollouts of %d nodes", len(got), most+1)
+	}
+	b.put(day, node("n0", "succeeded", day, day+second))
+	b.want(day+2*minute, "86400-86401 succeeded [n0=succeeded]")
+}
+
 func TestOnlySoManyAreKept(t *testing.T) {
 	b := newBench(t)
 	for i := range int64(rollout.Keep + 50) {

@@ -16,8 +16,19 @@ export interface GraphEdge {
   /** That end should be a node of this flow and is not there. */
   readonly danglingFrom: boolean;
   readonly danglingTo: boolean;
-  /** Part of a cycle: both ends are in one strongly connected component. */
+  /**
+   * Part of a cycle: both ends are in one strongly connected component; for an edge within a region, in one of that region's own edges.
+   * Without the cyclic edges there is no cycle.
+   */
   readonly cyclic: boolean;
+}
+
+/** A cycle that edges of several regions make together. No region can be told to be at fault, so it is no member's own. */
+export interface CycleAcross {
+  /** The nodes that lie on it, in byte order. */
+  readonly ids: readonly string[];
+  /** Its edges from one region to another; each belongs to the region that it leads to. In the order of their ends. */
+  readonly edges: readonly GraphEdge[];
 }
 
 /** What depends on the topology alone. */
@@ -27,9 +38,11 @@ export interface Adjacency {
   readonly in: ReadonlyMap<string, readonly GraphEdge[]>;
   readonly parent: ReadonlyMap<string, string>;
   readonly children: ReadonlyMap<string, readonly string[]>;
+  /** Ids of the nodes that lie on a cycle within their region. */
   readonly cyclic: ReadonlySet<string>;
-  /** The members of each cycle, in byte order, by the id of each of them. */
+  /** The members of each such cycle, in byte order, by the id of each of them. */
   readonly cycles: ReadonlyMap<string, readonly string[]>;
+  readonly cyclesAcross: readonly CycleAcross[];
 }
 
 type MutableEdge = { -readonly [K in keyof GraphEdge]: GraphEdge[K] };
@@ -53,15 +66,49 @@ export function buildAdjacency(state: FlowState): Adjacency {
   for (const list of out.values()) if (list.length > 1) list.sort((a, b) => order(a.to, b.to) || order(a.type, b.type));
   for (const list of into.values()) if (list.length > 1) list.sort((a, b) => order(a.from, b.from) || order(a.type, b.type));
   for (const list of children.values()) list.sort(order);
-  const component = components(state, out);
+  const whole = components(state, out, () => true);
+  const within = components(state, out, (e) => inOneRegion(state, e.from, e.to));
   const cyclic = new Set<string>();
+  const across: MutableEdge[] = [];
   for (const e of edges) {
     if (e.danglingFrom || e.danglingTo || e.fromFlowId !== undefined || e.toFlowId !== undefined) continue;
+    const own = inOneRegion(state, e.from, e.to);
+    const component = own ? within : whole;
     if (component.get(e.from) !== component.get(e.to)) continue;
     e.cyclic = true;
-    cyclic.add(e.from).add(e.to);
+    if (own) cyclic.add(e.from).add(e.to);
+    else across.push(e);
   }
-  return { edges, out, in: into, parent, children, cyclic, cycles: cyclesOf(cyclic, component) };
+  return { edges, out, in: into, parent, children, cyclic, cycles: cyclesOf(cyclic, within), cyclesAcross: cyclesAcrossOf(across, whole) };
+}
+
+/** Whether two nodes that are there are in the same region, or both in none. */
+function inOneRegion(state: FlowState, a: string, b: string): boolean {
+  return (state.nodes.get(a)?.region ?? "") === (state.nodes.get(b)?.region ?? "");
+}
+
+function cyclesAcrossOf(across: readonly GraphEdge[], component: ReadonlyMap<string, number>): readonly CycleAcross[] {
+  const cycles = new Map<number, GraphEdge[]>();
+  for (const e of across) {
+    const c = component.get(e.from) as number;
+    const list = cycles.get(c);
+    if (list === undefined) cycles.set(c, [e]);
+    else list.push(e);
+  }
+  if (cycles.size === 0) return [];
+  const members = new Map<number, string[]>();
+  for (const [id, c] of component) {
+    if (!cycles.has(c)) continue;
+    const list = members.get(c);
+    if (list === undefined) members.set(c, [id]);
+    else list.push(id);
+  }
+  return [...cycles]
+    .map(([c, list]) => ({
+      ids: (members.get(c) ?? []).sort(compareBytes),
+      edges: list.sort((a, b) => compareBytes(a.to, b.to) || compareBytes(a.from, b.from) || compareBytes(a.type, b.type)),
+    }))
+    .sort((a, b) => compareBytes(a.ids[0] ?? "", b.ids[0] ?? ""));
 }
 
 function cyclesOf(cyclic: ReadonlySet<string>, component: ReadonlyMap<string, number>): ReadonlyMap<string, readonly string[]> {
@@ -85,6 +132,8 @@ function order(a: string, b: string): number {
 function addContained(state: FlowState, rel: Relationship, parent: Map<string, string>, children: Map<string, string[]>): void {
   if (!isOwnEnd(rel.fromFlowId, state.flowId) || !isOwnEnd(rel.toFlowId, state.flowId)) return;
   if (!state.nodes.has(rel.fromId) || !state.nodes.has(rel.toId)) return;
+  // Over two regions it would take a node out of the count of a region that did not say so.
+  if (!inOneRegion(state, rel.fromId, rel.toId)) return;
   push(children, rel.toId, rel.fromId);
   const known = parent.get(rel.fromId);
   if (known === undefined || compareBytes(rel.toId, known) < 0) parent.set(rel.fromId, rel.toId);
@@ -126,8 +175,8 @@ interface Visit {
   next: number;
 }
 
-/** The strongly connected component of each node that has edges (Tarjan, without recursion: chains may be 10,000 long). */
-function components(state: FlowState, out: ReadonlyMap<string, readonly GraphEdge[]>): ReadonlyMap<string, number> {
+/** The strongly connected component, by the edges that count, of each node that has edges (Tarjan, without recursion: chains may be 10,000 long). */
+function components(state: FlowState, out: ReadonlyMap<string, readonly GraphEdge[]>, counts: (e: GraphEdge) => boolean): ReadonlyMap<string, number> {
   const visits = new Map<string, Visit>();
   const component = new Map<string, number>();
   const open: Visit[] = [];
@@ -144,7 +193,7 @@ function components(state: FlowState, out: ReadonlyMap<string, readonly GraphEdg
     for (let at = calls.at(-1); at !== undefined; at = calls.at(-1)) {
       const e = at.edges[at.next++];
       if (e !== undefined) {
-        if (e.danglingTo || e.toFlowId !== undefined) continue;
+        if (e.danglingTo || e.toFlowId !== undefined || !counts(e)) continue;
         const to = visits.get(e.to);
         if (to === undefined) enter(e.to);
         else if (to.component === -1) at.low = Math.min(at.low, to.index);

@@ -1,9 +1,9 @@
-import { buildAdjacency, type Adjacency, type GraphEdge } from "./adjacency.js";
+import { buildAdjacency, type Adjacency, type CycleAcross, type GraphEdge } from "./adjacency.js";
 import { metaOf } from "./display.js";
 import { compareBytes, type FlowState } from "./state.js";
 import type { FlowNode } from "./types.js";
 
-export type { GraphEdge } from "./adjacency.js";
+export type { CycleAcross, GraphEdge } from "./adjacency.js";
 
 /** A flow as a graph. The adjacency is shared between graphs of one topology. */
 export interface FlowGraph {
@@ -16,13 +16,15 @@ export interface FlowGraph {
   /** Edges that leave, edges that enter a node, in a fixed order. Empty for an id that has none. */
   out(id: string): readonly GraphEdge[];
   in(id: string): readonly GraphEdge[];
-  /** The container of a node; the one with the least id where there are several. */
+  /** The container of a node, in its region; the one with the least id where there are several. */
   readonly parent: ReadonlyMap<string, string>;
   readonly children: ReadonlyMap<string, readonly string[]>;
-  /** Ids of the nodes that lie on a cycle. */
+  /** Ids of the nodes that lie on a cycle of edges within their region. */
   readonly cyclic: ReadonlySet<string>;
-  /** The members of the cycle that a node lies on, in byte order; empty for one that lies on none. */
+  /** The members of the cycle within its region that a node lies on, in byte order; empty for one that lies on none. */
   cycleOf(id: string): readonly string[];
+  /** Cycles that edges of several regions make together. */
+  readonly cyclesAcross: readonly CycleAcross[];
   /** True for what holds others: a node with children, or a node of kind Region. */
   isContainer(id: string): boolean;
   /** Ids of all nodes that are no container, in byte order. */
@@ -63,6 +65,9 @@ class Graph implements FlowGraph {
   }
   get cyclic(): ReadonlySet<string> {
     return this.adjacency.cyclic;
+  }
+  get cyclesAcross(): readonly CycleAcross[] {
+    return this.adjacency.cyclesAcross;
   }
   get leaves(): readonly string[] {
     return (this.#leaves ??= [...this.state.nodes.keys()].filter((id) => !this.isContainer(id)).sort(compareBytes));

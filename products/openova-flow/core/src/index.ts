@@ -18,7 +18,7 @@ export { commandsFor, type Command } from "./commands.js";
 export { explain, type Explanation } from "./explain.js";
 export { criticalPath, type CriticalPath } from "./critical.js";
 export * from "./fleet.js";
-export { buildGraph, type FlowGraph, type GraphEdge } from "./graph.js";
+export { buildGraph, type CycleAcross, type FlowGraph, type GraphEdge } from "./graph.js";
 export { createLayoutClient, type LayoutClient, type WorkerLike } from "./layout/client.js";
 export type { GroupBox, LayoutOptions, LayoutResult, NodeBox, Rect } from "./layout/index.js";
 export { layout } from "./layout/whole.js";

@@ -59,7 +59,47 @@ export function problems(graph: FlowGraph, now: number): readonly Problem[] {
     if (same === undefined) byCause.set(found.cause, [found]);
     else same.push(found);
   }
-  return [...[...byCause.values()].map((f) => toProblem(graph, f)), ...troubledRegions(graph, now)].sort(worstFirst);
+  return [...[...byCause.values()].map((f) => toProblem(graph, f)), ...cyclesAcross(graph, now), ...troubledRegions(graph, now)].sort(worstFirst);
+}
+
+/** How many edges of a cycle over regions its sentence names. */
+const NAMED_EDGES = 4;
+
+/**
+ * A cycle over regions is one problem, of no region: which of its edges closed it cannot be told, so it names those between the regions and who
+ * declares each. It counts only while each region says that a node of its own on the cycle waits: by edges alone a region could hold up another.
+ */
+function cyclesAcross(graph: FlowGraph, now: number): readonly Problem[] {
+  const context = { nodes: graph.nodes, unconfirmed: graph.state.unconfirmed, regions: graph.state.regions, now };
+  const regionOf = (id: string): string => graph.nodes.get(id)?.region ?? "";
+  const labelOf = (id: string): string => graph.nodes.get(id)?.label ?? id;
+  return graph.cyclesAcross.flatMap(({ ids, edges }) => {
+    const waiting = ids.filter((id) => {
+      const node = graph.nodes.get(id) as FlowNode;
+      return !graph.isContainer(id) && displayState(node, { ...context, regions: NO_REGIONS, now: knownUntil(context.regions, node.region, now) }) === "waiting";
+    });
+    const regions = [...new Set(ids.map(regionOf))].sort(compareBytes);
+    const first = waiting.find((id) => !graph.cyclic.has(id));
+    if (first === undefined || regions.some((region) => !waiting.some((id) => regionOf(id) === region))) return [];
+    const declared = edges.slice(0, NAMED_EDGES).map((e) => `${regionOf(e.to) || "no region"} declares that ${labelOf(e.to)} waits for ${labelOf(e.from)}`);
+    const more = edges.length > declared.length ? `, and ${edges.length - declared.length} more edges` : "";
+    const held = new Set(waiting.flatMap((id) => unready(graph, id)).filter((id) => !ids.includes(id)));
+    const since = waiting.map((id) => metaOf(graph.nodes.get(id) as FlowNode).waitingSince).filter((ms) => ms !== undefined);
+    return [
+      {
+        id: first,
+        ids: waiting,
+        label: regions.map((region) => region || "no region").join(" and "),
+        region: "",
+        display: "waiting" as const,
+        reason: CYCLE,
+        message: "",
+        sentence: `Releases of ${regions.length} regions wait for each other; none can ever start: ${declared.join(", ")}${more}.`,
+        blocks: [...held],
+        ...(since.length === 0 ? {} : { since: Math.min(...since) }),
+      },
+    ];
+  });
 }
 
 function troubledRegions(graph: FlowGraph, now: number): readonly Problem[] {
@@ -131,7 +171,7 @@ function broken(node: FlowNode, meta: FluxMeta, context: DisplayContext): Findin
     return {
       node,
       display: "broken",
-      cause: `missing ${first}`,
+      cause: `missing ${region} ${first}`,
       reason: "DependencyNotReady",
       message: meta.message ?? "",
       sentence: `${node.label} waits for ${first}, which does not exist.`,

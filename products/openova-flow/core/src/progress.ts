@@ -116,7 +116,7 @@ function estimate(
     const display = displayState(node, context);
     if (display === "ready") continue;
     const known = usual.get(node.label);
-    if (known === undefined || graph.cyclic.has(id)) return null;
+    if (known === undefined || graph.in(id).some((e) => e.cyclic)) return null;
     if (display !== "working" && display !== "waiting" && display !== "not-started") return null;
     const remaining = known - (display === "working" ? now - (node.startedAt ?? now) : 0);
     // Over its usual time there is no saying when it ends.
@@ -127,7 +127,7 @@ function estimate(
   const ends = new Map<string, number>();
   const stack = [...left.keys()];
   for (let id = stack.at(-1); id !== undefined; id = stack.at(-1)) {
-    const before = graph.in(id).filter((e) => e.type === "finish-to-start" && left.has(e.from)).map((e) => e.from);
+    const before = graph.in(id).filter((e) => !e.cyclic && e.type === "finish-to-start" && left.has(e.from)).map((e) => e.from);
     const open = before.filter((b) => !ends.has(b));
     if (open.length > 0) {
       stack.push(...open);

@@ -63,6 +63,12 @@ export function blockedBy(graph: FlowGraph, id: string, now: number): readonly B
     }
   }
   if (found.length === 0) for (const at of queue) if (graph.cyclic.has(at)) report(at, "cycle");
+  if (found.length === 0) {
+    // A cycle over regions holds each of them by what the others declare.
+    const region = graph.nodes.get(id)?.region ?? "";
+    const across = new Set(graph.cyclesAcross.flatMap((c) => c.ids));
+    for (const at of queue) if (across.has(at) && (graph.nodes.get(at)?.region ?? "") !== region) report(at, "cycle");
+  }
   return found.sort((a, b) => WORST_FIRST.indexOf(a.display) - WORST_FIRST.indexOf(b.display) || a.path.length - b.path.length);
 }
 

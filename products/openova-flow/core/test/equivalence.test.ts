@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, expect, it } from "vitest";
-import { emptyState, fold, foldAll, toSnapshot, validate, type FlowMessage } from "../src/index.js";
+import { buildGraph, emptyState, fold, foldAll, toSnapshot, validate, type FlowMessage } from "../src/index.js";
 import { pathOf } from "./files.js";
 
 // Go makes random sequences, folds them twice, with its own fold and with a slow and plain one, and writes them with what they come to.
@@ -17,6 +17,8 @@ const TIME = process.env["EQUIVALENCE_TIME"] ?? "2m";
 interface Step {
   readonly messages: readonly unknown[];
   readonly snapshot: unknown;
+  /** Ids of the nodes that contain none. */
+  readonly leaves: readonly string[];
 }
 
 let folder: string;
@@ -32,7 +34,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 function held(steps: readonly Step[]): string {
   let one = emptyState("F");
   let whole = emptyState("F");
-  for (const [i, { messages, snapshot }] of steps.entries()) {
+  for (const [i, { messages, snapshot, leaves }] of steps.entries()) {
     const valid: FlowMessage[] = [];
     for (const m of messages) {
       const read = validate("F", m);
@@ -45,6 +47,8 @@ function held(steps: readonly Step[]): string {
     for (const [how, state] of [["message by message", one], ["request by request", whole]] as const) {
       const got = JSON.stringify(toSnapshot(state));
       if (got !== wanted) return `step ${i}, ${how}:\n got ${got}\nwant ${wanted}`;
+      const mine = JSON.stringify(buildGraph(state).leaves);
+      if (mine !== JSON.stringify(leaves)) return `step ${i}, ${how}: the leaves of ${wanted}\n are ${mine}\nwant ${JSON.stringify(leaves)}`;
     }
   }
   return "";

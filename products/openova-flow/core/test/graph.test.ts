@@ -54,6 +54,38 @@ describe("buildGraph", () => {
     expect(g.edges.filter((e) => e.cyclic).map((e) => e.from + e.to)).toEqual(["bc", "cb", "ee"]);
   });
 
+  it("makes no container of an edge over two regions", () => {
+    const of = (id: string, region?: string): FlowNode => node(id, "failed", {}, region === undefined ? {} : { region });
+    const contains = (from: string, to: string): Relationship => edge(from, to, { type: "contains" });
+    const g = graphOf(
+      [of("fsn1/a", "fsn1"), of("fsn1/group", "fsn1"), of("hel1/cilium", "hel1"), of("root"), of("leaf", "")],
+      [contains("fsn1/a", "hel1/cilium"), contains("fsn1/a", "fsn1/group"), contains("fsn1/a", "root"), contains("leaf", "root")],
+    );
+    expect(g.leaves).toEqual(["fsn1/a", "hel1/cilium", "leaf"]);
+    expect([...g.parent]).toEqual([["fsn1/a", "fsn1/group"], ["leaf", "root"]]);
+    expect(g.isContainer("hel1/cilium")).toBe(false);
+  });
+
+  it("orders all nodes without the cyclic edges, and keeps a region's own order out of cycles over regions", () => {
+    for (let seed = 0; seed < 200; seed++) {
+      const r = new Random(seed);
+      const ids = Array.from({ length: 3 + r.below(9) }, (_, i) => `r${i % 3}/n${i}`);
+      const region = (id: string): string => id.slice(0, 2);
+      const g = graphOf(ids.map((id) => node(id, "running", {}, { region: region(id) })), Array.from({ length: r.below(20) }, () => edge(r.pick(ids), r.pick(ids))));
+      const own = graphOf(ids.map((id) => node(id, "running", {}, { region: region(id) })), g.edges.filter((e) => region(e.from) === region(e.to)).map((e) => e.rel));
+      expect([...g.cyclic].sort()).toEqual([...own.cyclic].sort());
+      const left = graphOf(ids.map((id) => node(id)), g.edges.filter((e) => !e.cyclic).map((e) => e.rel));
+      expect([...left.cyclic]).toEqual([]);
+      for (const e of g.edges) {
+        const onCycle = e.from === e.to || blocks(g, e.to).includes(e.from);
+        if (region(e.from) !== region(e.to)) expect(e.cyclic).toBe(onCycle);
+      }
+      const across = g.edges.filter((e) => e.cyclic && region(e.from) !== region(e.to));
+      expect(g.cyclesAcross.flatMap((c) => c.edges).map((e) => e.key).sort()).toEqual(across.map((e) => e.key).sort());
+      for (const c of g.cyclesAcross) for (const id of c.ids) expect(c.ids.filter((to) => to !== id && !blocks(g, id).includes(to))).toEqual([]);
+    }
+  });
+
   it("agrees with reachability about cycles on random graphs", () => {
     for (let seed = 0; seed < 100; seed++) {
       const r = new Random(seed);

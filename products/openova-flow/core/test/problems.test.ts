@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { commandsFor, explain, metaOf, problems, type FlowNode, type Problem } from "../src/index.js";
+import { blockedBy, commandsFor, criticalPath, explain, metaOf, problems, type FlowGraph, type FlowNode, type Problem } from "../src/index.js";
 import { cpuMs, golden, pathOf } from "./files.js";
 import { edge, graphOf, node, recordedAt } from "./flow.js";
 
@@ -35,6 +35,59 @@ describe("problems", () => {
     expect(found.map((p) => p.ids.join("+")).sort()).toEqual(["a+b", "c", "d+e", "f"]);
     expect(found.find((p) => p.id === "a")?.sentence).toBe("a waits for a source that is not ready: the host name of its source does not resolve.");
     expect(found.find((p) => p.id === "d")).toMatchObject({ since: 5, sentence: "d waits for gone, which does not exist." });
+  });
+
+  it("keeps what waits for one missing dependency apart by region", () => {
+    const astray = (id: string, region: string): FlowNode => node(id, "running", { waitingFor: ["hel1/gone"], waitingSince: 5 }, { region });
+    const found = problems(graphOf([astray("fsn1/a", "fsn1"), astray("hel1/b", "hel1"), astray("hel1/c", "hel1")]), now);
+    expect(found.map((p) => [p.region, p.ids])).toEqual([
+      ["fsn1", ["fsn1/a"]],
+      ["hel1", ["hel1/b", "hel1/c"]],
+    ]);
+  });
+
+  describe("a cycle over regions", () => {
+    const of = (id: string, status = "running", waits = true): FlowNode =>
+      node(id, status, waits ? { reason: "DependencyNotReady", waitingSince: 5 } : {}, { region: id.split("/")[0] as string });
+    const hel1 = [of("hel1/app"), of("hel1/web"), of("hel1/last")];
+    const declared = [edge("fsn1/shared", "hel1/app"), edge("hel1/app", "hel1/web"), edge("hel1/web", "hel1/last")];
+    const closing = edge("hel1/web", "fsn1/shared");
+    const shown = (g: FlowGraph): unknown => ({
+      problems: problems(g, now).filter((p) => p.region === "hel1"),
+      cycles: hel1.map((n) => g.cycleOf(n.id)),
+      own: g.edges.filter((e) => e.from.startsWith("hel1") && e.to.startsWith("hel1")).map((e) => e.cyclic),
+      path: criticalPath(g, now, hel1.map((n) => n.id)),
+    });
+
+    it("is nothing that a region can make of another's releases by declaring an edge", () => {
+      for (const shared of [of("fsn1/shared"), of("fsn1/shared", "running", false), of("fsn1/shared", "succeeded", false)]) {
+        const before = graphOf([shared, ...hel1], declared);
+        const after = graphOf([shared, ...hel1], [...declared, closing]);
+        expect(shown(after)).toEqual(shown(before));
+        expect(blockedBy(after, "hel1/app", now).map((b) => b.id)).toEqual(blockedBy(before, "hel1/app", now).map((b) => b.id));
+      }
+    });
+
+    it("is one problem of no region once both say that they wait, and names who declares what", () => {
+      const found = problems(graphOf([of("fsn1/shared"), ...hel1], [...declared, closing]), now);
+      expect(found.map((p) => [p.region, p.label, p.reason, p.display, p.ids, p.blocks, p.since])).toEqual([
+        ["", "fsn1 and hel1", "DependencyCycle", "waiting", ["fsn1/shared", "hel1/app", "hel1/web"], ["hel1/last"], 5],
+      ]);
+      expect(found[0]?.sentence).toContain("fsn1 declares that fsn1/shared waits for hel1/web, hel1 declares that hel1/app waits for fsn1/shared");
+    });
+
+    it("is none while a region says that its part works", () => {
+      expect(problems(graphOf([of("fsn1/shared", "running", false), ...hel1], [...declared, closing]), now)).toEqual([]);
+    });
+
+    it("is none of its own where a region waits in a cycle by itself", () => {
+      const found = problems(graphOf([of("fsn1/shared"), of("fsn1/b"), ...hel1], [...declared, closing, edge("fsn1/shared", "fsn1/b"), edge("fsn1/b", "fsn1/shared")]), now);
+      expect(found.map((p) => [p.region, p.ids])).toEqual([
+        ["fsn1", ["fsn1/b", "fsn1/shared"]],
+        ["", ["fsn1/b", "fsn1/shared", "hel1/app", "hel1/web"]],
+      ]);
+      expect(new Set(found.map((p) => p.id)).size).toBe(2);
+    });
   });
 
   it("tells what hangs in deletion, what holds others suspended, and what waits for itself", () => {

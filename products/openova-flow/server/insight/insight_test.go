@@ -1,0 +1,102 @@
+package insight_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/insight"
+)
+
+// outcome is all that is told of a graph, without what is empty.
+type outcome struct {
+	States   map[string]insight.State `json:"states"`
+	Marks    map[string][]string      `json:"marks"`
+	HeldBy   map[string][]string      `json:"heldBy"`
+	Roots    map[string][]string      `json:"roots"`
+	Problems []problem                `json:"problems"`
+	Open     []string                 `json:"open"`
+	Verdict  string                   `json:"verdict"`
+	Final    bool                     `json:"final"`
+}
+
+type problem struct {
+	IDs      []string `json:"ids"`
+	Blocks   []string `json:"blocks"`
+	Class    string   `json:"class"`
+	Sentence string   `json:"sentence,omitempty"` // compared where a vector has it
+	Command  []string `json:"command,omitempty"`
+}
+
+func everything(*flow.Node) bool { return true }
+
+func outcomeOf(m *flow.Message, now int64, heard map[string]int64) outcome {
+	v := insight.Read(m).At(now, heard)
+	o := outcome{States: map[string]insight.State{}, Marks: map[string][]string{}, HeldBy: map[string][]string{}, Roots: map[string][]string{}, Problems: []problem{}, Open: []string{}}
+	put := func(in map[string][]string, id string, list []string) {
+		if len(list) > 0 {
+			in[id] = list
+		}
+	}
+	for _, n := range m.Nodes {
+		o.States[n.ID] = v.State(n.ID)
+		put(o.Marks, n.ID, v.Marks(n.ID))
+		put(o.HeldBy, n.ID, v.HeldBy(n.ID))
+		put(o.Roots, n.ID, v.Roots(n.ID))
+	}
+	d := v.Verdict(everything)
+	for _, p := range d.Problems {
+		o.Problems = append(o.Problems, problem{IDs: p.IDs, Blocks: append([]string{}, p.Blocks...), Class: p.Class, Sentence: p.Sentence, Command: p.Command})
+	}
+	o.Open = append(o.Open, d.Open...)
+	o.Verdict, o.Final = d.Result, d.Final
+	return o
+}
+
+// TestVectors holds the package to expectations written by hand, which the package core is held to as well.
+func TestVectors(t *testing.T) {
+	files, err := filepath.Glob("testdata/vectors/*.json")
+	if err != nil || len(files) < 20 {
+		t.Fatalf("%d vectors, %v", len(files), err)
+	}
+	for _, file := range files {
+		t.Run(filepath.Base(file), func(t *testing.T) {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var vector struct {
+				Now      int64
+				Heard    map[string]int64
+				Snapshot json.RawMessage
+				Expect   outcome
+			}
+			if err := json.Unmarshal(text, &vector); err != nil {
+				t.Fatal(err)
+			}
+			m, err := flow.Decode("F", vector.Snapshot)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, want := outcomeOf(m, vector.Now, vector.Heard), vector.Expect
+			for i := range got.Problems {
+				if i < len(want.Problems) {
+					if want.Problems[i].Sentence == "" {
+						got.Problems[i].Sentence = ""
+					}
+					if want.Problems[i].Command == nil {
+						got.Problems[i].Command = nil
+					}
+				}
+			}
+			if !reflect.DeepEqual(got, want) {
+				g, _ := json.MarshalIndent(got, "", " ")
+				w, _ := json.MarshalIndent(want, "", " ")
+				t.Errorf("got %s\nwant %s", g, w)
+			}
+		})
+	}
+}

@@ -1,0 +1,317 @@
+package insight
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// Problem is one root cause.
+type Problem struct {
+	ID       string    // the root
+	IDs      []string  // the root, then all that is not ready only because of it without waiting; of a cycle all its members
+	Label    string    // of the root
+	Region   string    // of the root
+	State    State     // of the root
+	Class    string    // stable, for programs
+	Sentence string    // what is wrong, for a person
+	Command  []string  // argv of the command to run next; nil when there is none
+	Since    flow.Time // since when
+	Blocks   []string  // what waits behind IDs, nearest first
+	Marks    []string  // of the root
+	Final    bool      // nothing changes without a person
+}
+
+// maxSteps bounds what Problems spends on finding what is behind roots: each gets its share of these steps, but at least leastSteps. What is
+// farther away than that, in flows far larger than real ones, is left out.
+const (
+	maxSteps   = 2_000_000
+	leastSteps = 100
+)
+
+// finding is a problem before it is known what is behind it.
+type finding struct {
+	root   int32
+	class  string
+	since  flow.Time
+	others []int32 // on the cycle, in order; or waiting for the root's revision
+}
+
+// Problems returns what is wrong, one problem for each root cause: broken ones and cycles first, then those that block more, then
+// the older ones.
+func (v *View) Problems() []Problem {
+	found := v.findings()
+	s := &search{View: v, needed: v.neededBy(), seen: make([]int32, len(v.nodes))}
+	all := make([]Problem, 0, len(found))
+	for i := range found {
+		s.steps = max(leastSteps, maxSteps/len(found))
+		all = append(all, s.problem(&found[i]))
+	}
+	rank := func(p *Problem) int {
+		if p.State == Broken || p.Class == "dependency-cycle" || p.Class == "dependency-on-itself" {
+			return 0
+		}
+		return 1
+	}
+	slices.SortFunc(all, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(rank(&a), rank(&b)), cmp.Compare(len(b.Blocks), len(a.Blocks)), cmp.Compare(a.Since.Ms(), b.Since.Ms()), cmp.Compare(a.ID, b.ID))
+	})
+	return all
+}
+
+func (v *View) findings() []finding {
+	var found []finding
+	revisions := make(map[int32]int) // by root, where in found
+	for at := range v.nodes {
+		i, n := int32(at), &v.nodes[at]
+		if n.node == nil || !n.member {
+			continue
+		}
+		s := v.segments[i]
+		switch {
+		case v.missing[i]:
+			found = append(found, finding{root: i, class: "dependency-missing", since: s.Since})
+		case v.onCycle[i] != none:
+			members := v.cycle[v.onCycle[i]]
+			if members[0] != i {
+				continue
+			}
+			class := "dependency-cycle"
+			if len(members) == 1 {
+				class = "dependency-on-itself"
+			}
+			found = append(found, finding{root: i, class: class, since: s.Since, others: members})
+		case v.allReady[i] && v.over(i, v.later(i)):
+			switch {
+			case s.Class == classRevision:
+				d := append(slices.Clone(n.named), n.needs...)[0]
+				at, ok := revisions[d]
+				if !ok {
+					at = len(found)
+					revisions[d] = at
+					found = append(found, finding{root: d, class: classRevision, since: v.later(i)})
+				}
+				found[at].others = append(found[at].others, i)
+			case s.has(MarkReadyExpr):
+				found = append(found, finding{root: i, class: "ready-expr", since: v.later(i)})
+			default:
+				found = append(found, finding{root: i, class: "dependency-ready", since: v.later(i)})
+			}
+		case v.states[i] == Suspended && !v.satisfied[i] && len(v.blamedBy[i]) > 0:
+			found = append(found, finding{root: i, class: "suspended", since: s.Since})
+		case v.states[i] == Suspended && s.has(MarkNotObserved) && v.over(i, s.Since):
+			found = append(found, finding{root: i, class: "suspended-not-observed", since: s.Since})
+		case (v.states[i] == Broken || v.states[i] == Terminating) && s.Problem && v.root[i]:
+			found = append(found, finding{root: i, since: s.Since})
+		}
+	}
+	return found
+}
+
+// neededBy returns which waiting nodes need each id that is not satisfied.
+func (v *View) neededBy() [][]int32 {
+	needed := make([][]int32, len(v.nodes))
+	for i := range v.nodes {
+		if v.waits[i] {
+			for _, d := range v.nodes[i].needs {
+				if !v.satisfied[d] {
+					needed[d] = append(needed[d], int32(i))
+				}
+			}
+		}
+	}
+	return needed
+}
+
+// search finds what is behind roots.
+type search struct {
+	*View
+	needed [][]int32 // which waiting nodes need each id that is not satisfied
+	seen   []int32   // the walk on which each id was met last
+	walk   int32
+	steps  int // how many a walk may take
+	left   int // how many this one may
+}
+
+// start begins a walk from some ids.
+func (v *search) start(from []int32) {
+	v.walk++
+	v.left = v.steps
+	for _, i := range from {
+		v.meet(i)
+	}
+}
+
+// step reports whether the walk may take another step.
+func (v *search) step() bool {
+	v.left--
+	return v.left >= 0
+}
+
+// meet reports whether an id is met for the first time on this walk.
+func (v *search) meet(i int32) bool {
+	if v.seen[i] == v.walk {
+		return false
+	}
+	v.seen[i] = v.walk
+	return true
+}
+
+func (v *search) problem(f *finding) Problem {
+	n := v.nodes[f.root].node
+	cause := []int32{f.root}
+	nearest := []int32(nil) // what waits for the root though it is satisfied
+	switch f.class {
+	case "dependency-cycle":
+		cause = f.others
+	case classRevision:
+		nearest = f.others
+	}
+	ids := v.victims(cause, f.root)
+	p := Problem{ID: n.ID, Label: n.Label, Region: n.Region, State: v.states[f.root], Class: f.class, Since: f.since,
+		Marks: v.Marks(n.ID), Final: v.segments[f.root].Final || v.states[f.root] == Suspended}
+	p.Blocks = v.blocked(ids, nearest)
+	for _, i := range ids {
+		p.IDs = append(p.IDs, v.ids[i])
+	}
+	if s := v.segments[f.root]; f.class == "" {
+		p.Class, p.Sentence, p.Command = s.Class, s.Sentence, s.Command
+	} else {
+		v.describe(&p, f)
+		if f.class == "suspended" && len(s.Command) > 0 {
+			p.Command = s.Command
+		}
+	}
+	return p
+}
+
+// victims returns the root, then in order what has no other cause than one in cause, though it does not wait.
+func (v *search) victims(cause []int32, root int32) []int32 {
+	var ids []int32
+	v.start(cause)
+	queue := slices.Clone(cause)
+	for at := 0; at < len(queue); at++ {
+		i := queue[at]
+		isCause := at < len(cause)
+		if i != root && v.nodes[i].member && (isCause || !v.waits[i]) {
+			ids = append(ids, i)
+		}
+		if v.onCycle[i] != none && !isCause {
+			continue
+		}
+		for _, b := range v.blamedBy[i] {
+			if !v.step() {
+				break
+			}
+			if !(v.root[b] && v.onCycle[b] == none) && v.meet(b) {
+				queue = append(queue, b)
+			}
+		}
+	}
+	slices.Sort(ids)
+	return slices.Insert(ids, 0, root)
+}
+
+// blocked returns what waits behind some nodes, without them: nearest first, in order where equally near.
+func (v *search) blocked(ids, nearest []int32) []string {
+	v.start(ids)
+	var names []string
+	level := ids
+	for len(level) > 0 {
+		var next []int32
+		for _, w := range nearest {
+			if v.meet(w) {
+				next = append(next, w)
+			}
+		}
+		nearest = nil
+		for _, i := range level {
+			for _, w := range v.needed[i] {
+				if !v.step() {
+					break
+				}
+				if v.meet(w) {
+					next = append(next, w)
+				}
+			}
+		}
+		slices.Sort(next)
+		level = next
+		for _, i := range next {
+			if v.nodes[i].member {
+				names = append(names, v.ids[i])
+			}
+		}
+	}
+	return names
+}
+
+// describe says what only the graph tells.
+func (v *View) describe(p *Problem, f *finding) {
+	n := &v.nodes[f.root]
+	values := map[string]string{"name": p.Label}
+	var flux []string
+	if o, ok := objectOf(p.Region, p.ID); ok && n.judgement.judged {
+		values["namespace"], values["object"], values["resource"] = o.namespace, o.name, kinds[o.kind].Resource
+		flux = kinds[o.kind].Flux
+	}
+	t := sentences[f.class]
+	switch f.class {
+	case "dependency-missing":
+		t = v.describeMissing(n, values)
+	case "dependency-cycle", classRevision:
+		values["names"] = v.labels(f.others)
+	case "ready-expr", "dependency-ready":
+		held := n.named
+		if len(held) == 0 {
+			held = n.needs
+		}
+		values["names"] = v.labels(held)
+	}
+	p.Sentence, p.Command = t.sentence(values), t.command(values, flux)
+}
+
+// describeMissing adds what is known of the first need that does not exist.
+func (v *View) describeMissing(n *vertex, values map[string]string) template {
+	list := append(slices.Clone(n.named), n.needs...)
+	missing := v.ids[list[slices.IndexFunc(list, func(i int32) bool { return !v.exists(i) && slices.Contains(n.needs, i) })]]
+	values["missing"] = missing
+	t := sentences["dependency-missing"]
+	o, ok := objectOf(n.node.Region, missing)
+	if !ok || !n.judgement.judged {
+		return t
+	}
+	values["missing"] = o.kind + " " + o.namespace + "/" + o.name
+	values["missingKind"], values["missingNamespace"], values["missingName"], values["missingResource"] = o.kind, o.namespace, o.name, kinds[o.kind].Resource
+	kind, ids := o.ofOtherKind(n.node.Region)
+	for _, id := range ids {
+		if i, ok := v.index[id]; ok && v.exists(i) {
+			values["otherKind"] = kind
+			return sentences["dependency-missing-other-kind"]
+		}
+	}
+	return t
+}
+
+// labels names some nodes, the first five of them in byte order of their ids.
+func (v *View) labels(list []int32) string {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	const most = 5
+	var names []string
+	for _, i := range list[:min(most, len(list))] {
+		name := v.ids[i]
+		if v.exists(i) {
+			name = v.nodes[i].node.Label
+		}
+		names = append(names, name)
+	}
+	text := strings.Join(names, ", ")
+	if len(list) > most {
+		text += fmt.Sprintf(" and %d more", len(list)-most)
+	}
+	return text
+}

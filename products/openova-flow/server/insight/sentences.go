@@ -1,0 +1,110 @@
+package insight
+
+import (
+	_ "embed"
+	"encoding/json"
+	"strings"
+)
+
+// sentencesFile has the sentences about what only the graph tells, and the commands that go with them. The package core has the same file.
+//
+//go:embed sentences.json
+var sentencesFile []byte
+
+// template is a sentence and a command with placeholders such as {name}.
+type template struct {
+	Sentence string   `json:"sentence"`
+	Command  []string `json:"command"`
+}
+
+// kindWords is what command lines call a kind.
+type kindWords struct {
+	Resource string   `json:"resource"`
+	Flux     []string `json:"flux"`
+}
+
+var sentences, kinds = readSentences()
+
+func readSentences() (map[string]template, map[string]kindWords) {
+	var file struct {
+		Classes map[string]template
+		Kinds   map[string]kindWords
+	}
+	if err := json.Unmarshal(sentencesFile, &file); err != nil {
+		panic("insight: sentences.json: " + err.Error())
+	}
+	return file.Classes, file.Kinds
+}
+
+func (t template) sentence(values map[string]string) string { return fill(t.Sentence, values) }
+
+// command returns the argv, nil when a value for it is not known. A part {flux} becomes several arguments.
+func (t template) command(values map[string]string, flux []string) []string {
+	var argv []string
+	for _, part := range t.Command {
+		if part == "{flux}" {
+			if len(flux) == 0 {
+				return nil
+			}
+			argv = append(argv, flux...)
+			continue
+		}
+		if strings.HasPrefix(part, "{") {
+			value := values[strings.Trim(part, "{}")]
+			if value == "" || strings.HasPrefix(value, "-") { // it would be an option
+				return nil
+			}
+			part = value
+		}
+		argv = append(argv, part)
+	}
+	return argv
+}
+
+// fill puts values in the place of placeholders. What a value has in braces stays.
+func fill(text string, values map[string]string) string {
+	var b strings.Builder
+	for {
+		before, rest, ok := strings.Cut(text, "{")
+		b.WriteString(before)
+		if !ok {
+			return b.String()
+		}
+		var key string
+		key, text, _ = strings.Cut(rest, "}")
+		b.WriteString(values[key])
+	}
+}
+
+// object is a Flux object that an id names.
+type object struct{ kind, namespace, name string }
+
+// objectOf reads an id of the Flux adapter: <region>/<Kind>/<namespace>/<name>, <region>/<namespace>/<name> of a HelmRelease, or
+// <region>/<name> of one in flux-system.
+func objectOf(region, id string) (o object, ok bool) {
+	rest, ok := strings.CutPrefix(id, region+"/")
+	if !ok || region == "" {
+		return o, false
+	}
+	switch parts := strings.Split(rest, "/"); len(parts) {
+	case 1:
+		return object{"HelmRelease", "flux-system", parts[0]}, true
+	case 2:
+		return object{"HelmRelease", parts[0], parts[1]}, true
+	case 3:
+		return object{parts[0], parts[1], parts[2]}, true
+	}
+	return o, false
+}
+
+// ids returns the ids that the adapter may give an object of that name and another of the two kinds which others depend on.
+func (o object) ofOtherKind(region string) (kind string, ids []string) {
+	if o.kind == "HelmRelease" {
+		return "Kustomization", []string{region + "/Kustomization/" + o.namespace + "/" + o.name}
+	}
+	ids = []string{region + "/" + o.namespace + "/" + o.name}
+	if o.namespace == "flux-system" {
+		ids = append(ids, region+"/"+o.name)
+	}
+	return "HelmRelease", ids
+}

@@ -1,0 +1,440 @@
+package insight
+
+import (
+	"slices"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// Grace is how long, in milliseconds, what a healthy flow passes through may last before it is a problem.
+const Grace = 60_000
+
+// View is a graph as it is at an instant.
+type View struct {
+	*Graph
+	clocks    []int64
+	segments  []*Segment
+	states    []State
+	missing   []bool // broken by a need that does not exist
+	satisfied []bool // nobody has to wait for it
+	waits     []bool // it waits for needs
+	allReady  []bool // it waits though all of its needs are satisfied
+	cycle     [][]int32
+	onCycle   []int32   // the cycle that a node is on, or none
+	blames    [][]int32 // what each blames, of cycles as well as of others
+	blamedBy  [][]int32
+	root      []bool
+	open      []bool
+	stale     []bool // marked source-stale
+	outdated  []bool // a dependent says that its revision is old
+}
+
+// At returns the graph as it is at an instant. heard has, of each stale region, when it was last seen; nil when that is not known.
+func (g *Graph) At(now int64, heard map[string]int64) *View {
+	n := len(g.nodes)
+	v := &View{Graph: g, clocks: make([]int64, n), segments: make([]*Segment, n), states: make([]State, n),
+		missing: make([]bool, n), satisfied: make([]bool, n), waits: make([]bool, n), allReady: make([]bool, n),
+		blames: make([][]int32, n), blamedBy: make([][]int32, n), root: make([]bool, n), open: make([]bool, n),
+		stale: make([]bool, n), outdated: make([]bool, n)}
+	for i := range g.nodes {
+		if g.nodes[i].node == nil {
+			continue
+		}
+		v.clocks[i] = now
+		if last, ok := heard[g.nodes[i].node.Region]; ok {
+			v.clocks[i] = min(now, last)
+		}
+		s := g.nodes[i].judgement.At(v.clocks[i])
+		v.segments[i], v.states[i] = s, s.State
+		v.satisfied[i] = s.State == Ready || s.State == Suspended && s.Gate == GatePass && !s.has(MarkNotObserved) && !s.has(MarkOldRevision)
+	}
+	v.findRoutine()
+	v.findWaiting()
+	v.findCycles()
+	v.findBlame()
+	v.findMarks()
+	v.findOpen()
+	return v
+}
+
+func (s *Segment) has(mark string) bool { return slices.Contains(s.Marks, mark) }
+
+// over reports whether an instant was more than Grace ago by a node's clock. An unknown one was not.
+func (v *View) over(i int32, since flow.Time) bool {
+	ms, ok := since.Get()
+	return ok && v.clocks[i]-ms > Grace
+}
+
+// within reports whether an instant was up to Grace ago by a node's clock. An unknown one was not.
+func (v *View) within(i int32, since flow.Time) bool {
+	ms, ok := since.Get()
+	return ok && v.clocks[i]-ms <= Grace
+}
+
+func (v *View) exists(i int32) bool { return v.nodes[i].node != nil }
+
+// findRoutine finds the nodes that only take a routine look: they are ready.
+func (v *View) findRoutine() {
+	left := make([]int32, len(v.nodes)) // of readyWhile, how many are not satisfied
+	wanted := make([][]int32, len(v.nodes))
+	var ready []int32
+	for i := range v.nodes {
+		if n := &v.nodes[i]; n.node != nil && v.states[i] == Waiting && len(n.readyWhile) > 0 {
+			for _, r := range n.readyWhile {
+				if !v.satisfied[r] {
+					left[i]++
+					wanted[r] = append(wanted[r], int32(i))
+				}
+			}
+			if left[i] == 0 {
+				ready = append(ready, int32(i))
+			}
+		}
+	}
+	for len(ready) > 0 {
+		i := ready[len(ready)-1]
+		ready = ready[:len(ready)-1]
+		v.states[i], v.satisfied[i] = Ready, true
+		for _, w := range wanted[i] {
+			if left[w]--; left[w] == 0 {
+				ready = append(ready, w)
+			}
+		}
+	}
+}
+
+// findWaiting finds who waits for needs, and who does so in vain.
+func (v *View) findWaiting() {
+	for i := range v.nodes {
+		n := &v.nodes[i]
+		if n.node == nil || len(n.needs) == 0 {
+			continue
+		}
+		all, lost := true, false
+		for _, d := range n.needs {
+			all = all && v.satisfied[d]
+			lost = lost || !v.exists(d)
+		}
+		switch v.states[i] {
+		case Waiting:
+			if lost && v.over(int32(i), v.segments[i].Since) {
+				v.states[i], v.missing[i] = Broken, true
+				continue
+			}
+			v.waits[i], v.allReady[i] = true, all
+		case NotStarted:
+			v.waits[i] = !n.judgement.judged && !all
+		}
+	}
+}
+
+// findCycles finds the waiting nodes that wait for each other.
+func (v *View) findCycles() {
+	v.onCycle = make([]int32, len(v.nodes))
+	needs := make([][]int32, len(v.nodes))
+	loops := make([]bool, len(v.nodes))
+	for i := range v.nodes {
+		v.onCycle[i] = none
+		if !v.waits[i] {
+			continue
+		}
+		for _, d := range v.nodes[i].needs {
+			if v.waits[d] {
+				needs[i] = append(needs[i], d)
+				loops[i] = loops[i] || d == int32(i)
+			}
+		}
+	}
+	component, count := components(len(v.nodes), v.waits, needs)
+	members := make([][]int32, count)
+	for i, c := range component {
+		if c != none {
+			members[c] = append(members[c], int32(i))
+		}
+	}
+	for _, list := range members {
+		if len(list) > 1 || loops[list[0]] {
+			for _, i := range list {
+				v.onCycle[i] = int32(len(v.cycle))
+			}
+			v.cycle = append(v.cycle, list)
+		}
+	}
+}
+
+// findBlame finds what each node blames, and so the roots.
+func (v *View) findBlame() {
+	for i := range v.nodes {
+		if !v.exists(int32(i)) {
+			v.root[i] = true
+			continue
+		}
+		for _, d := range v.blamed(int32(i)) {
+			if d == int32(i) || v.onCycle[i] != none && v.onCycle[d] == v.onCycle[i] {
+				continue
+			}
+			v.blames[i] = append(v.blames[i], d)
+			v.blamedBy[d] = append(v.blamedBy[d], int32(i))
+		}
+		v.root[i] = !v.satisfied[i] && (len(v.blames[i]) == 0 || v.onCycle[i] != none)
+	}
+	v.rootTheRootless()
+}
+
+func (v *View) blamed(i int32) []int32 {
+	n := &v.nodes[i]
+	var list []int32
+	switch state := v.states[i]; {
+	case v.waits[i]:
+		for _, d := range n.needs {
+			if !v.satisfied[d] {
+				list = append(list, d)
+			}
+		}
+	case v.missing[i]: // it is broken by what it waits for, and a root by itself
+	case state == Broken || state == Working || state == Terminating || state == NotStarted:
+		for _, c := range n.checks {
+			if v.exists(c) && !v.satisfied[c] && c != i && slices.Contains(troubled, v.states[c]) {
+				list = append(list, c)
+			}
+		}
+		if len(list) == 0 && n.judgement.blamesSource && n.source != none && !v.satisfied[n.source] {
+			list = append(list, n.source)
+		}
+	}
+	return list
+}
+
+// troubled are the states that a node which checks the health of another is a victim of.
+var troubled = []State{Broken, Suspended, Terminating, Waiting}
+
+// rootTheRootless makes one node a root of each set of nodes that blame only each other.
+func (v *View) rootTheRootless() {
+	rooted := v.behind(v.root)
+	rootless := make([]bool, len(v.nodes))
+	found := false
+	for i := range v.nodes {
+		rootless[i] = v.exists(int32(i)) && !v.satisfied[i] && !rooted[i]
+		found = found || rootless[i]
+	}
+	if !found {
+		return
+	}
+	component, count := components(len(v.nodes), rootless, v.blames)
+	leaves := make([]bool, count) // it blames another set
+	best := make([]int32, count)
+	for c := range best {
+		best[c] = none
+	}
+	guilty := func(i int32) int {
+		switch {
+		case v.states[i] == Broken && v.segments[i].Problem:
+			return 0
+		case !v.waits[i]:
+			return 1
+		}
+		return 2
+	}
+	for i, c := range component {
+		if c == none {
+			continue
+		}
+		for _, d := range v.blames[i] {
+			leaves[c] = leaves[c] || component[d] != c
+		}
+		if best[c] == none || guilty(int32(i)) < guilty(best[c]) {
+			best[c] = int32(i)
+		}
+	}
+	for c, i := range best {
+		if !leaves[c] {
+			v.root[i], v.blames[i] = true, nil
+		}
+	}
+}
+
+// behind returns the nodes from which one in set can be reached over what they blame, those in set too. It does not go through a cycle.
+func (v *View) behind(set []bool) []bool {
+	reached := make([]bool, len(v.nodes))
+	var queue []int32
+	for i, in := range set {
+		if in {
+			reached[i] = true
+			queue = append(queue, int32(i))
+		}
+	}
+	for len(queue) > 0 {
+		i := queue[len(queue)-1]
+		queue = queue[:len(queue)-1]
+		if v.onCycle[i] != none && !set[i] {
+			continue
+		}
+		for _, b := range v.blamedBy[i] {
+			if !reached[b] {
+				reached[b] = true
+				queue = append(queue, b)
+			}
+		}
+	}
+	return reached
+}
+
+// findMarks finds the marks that follow from the graph.
+func (v *View) findMarks() {
+	for i := range v.nodes {
+		n := &v.nodes[i]
+		if n.node == nil {
+			continue
+		}
+		if s := n.source; v.states[i] == Ready && s != none && !v.satisfied[s] && v.over(s, v.segments[s].Since) {
+			v.stale[i] = true
+		}
+		if v.states[i] == Waiting && v.segments[i].Class == classRevision {
+			for _, d := range n.named {
+				v.outdated[d] = v.exists(d)
+			}
+		}
+	}
+}
+
+// later returns when the last of what node i waits for became ready, or it began to wait if that was later.
+func (v *View) later(i int32) flow.Time {
+	last := v.segments[i].Since
+	for _, d := range v.nodes[i].needs {
+		if s := v.segments[d]; s != nil && !s.Since.IsZero() && (last.IsZero() || s.Since.Ms() > last.Ms()) {
+			last = s.Since
+		}
+	}
+	return last
+}
+
+// findOpen finds the nodes at which something goes on by itself.
+func (v *View) findOpen() {
+	source := make([]bool, len(v.nodes))
+	for i := range v.nodes {
+		if !v.exists(int32(i)) || v.satisfied[i] || v.onCycle[i] != none || v.missing[i] {
+			continue
+		}
+		switch {
+		case v.allReady[i]:
+			source[i] = v.within(int32(i), v.later(int32(i)))
+		case v.root[i]:
+			source[i] = v.segments[i].Gate == GateWait
+		}
+	}
+	behind := v.behind(source)
+	for i := range v.nodes {
+		switch {
+		case !v.exists(int32(i)) || v.satisfied[i] || v.onCycle[i] != none:
+		case v.root[i]:
+			v.open[i] = source[i]
+		default:
+			v.open[i] = behind[i] && v.segments[i].Gate == GateWait || v.waitsForWhatMayCome(int32(i))
+		}
+	}
+}
+
+// waitsForWhatMayCome reports whether a node waits for a need that does not exist, and not for long yet.
+func (v *View) waitsForWhatMayCome(i int32) bool {
+	return v.waits[i] && v.within(i, v.segments[i].Since) && slices.ContainsFunc(v.nodes[i].needs, func(d int32) bool { return !v.exists(d) })
+}
+
+// State returns the state of a node, empty when it does not exist.
+func (v *View) State(id string) State {
+	if i, ok := v.index[id]; ok {
+		return v.states[i]
+	}
+	return ""
+}
+
+// Marks returns the marks of a node, in byte order.
+func (v *View) Marks(id string) []string {
+	i, ok := v.index[id]
+	if !ok || !v.exists(i) {
+		return nil
+	}
+	marks := slices.Clone(v.segments[i].Marks)
+	if v.stale[i] {
+		marks = append(marks, MarkSourceStale)
+	}
+	if v.outdated[i] {
+		marks = append(marks, MarkOldRevision)
+	}
+	slices.Sort(marks)
+	return slices.Compact(marks)
+}
+
+// HeldBy returns what keeps a node that waits from going on, in byte order; nothing for one that does not wait.
+func (v *View) HeldBy(id string) []string {
+	i, ok := v.index[id]
+	if !ok || !v.waits[i] && !v.missing[i] {
+		return nil
+	}
+	n := &v.nodes[i]
+	var from []int32
+	for _, d := range n.needs {
+		if !v.satisfied[d] {
+			from = append(from, d)
+		}
+	}
+	found := v.rootsBehind(from, i)
+	if len(found) == 0 && v.allReady[i] {
+		found = n.named
+		if len(found) == 0 {
+			found = n.needs
+		}
+	}
+	return v.names(found)
+}
+
+// Roots returns the roots of a node, in byte order; nothing for one that is ready.
+func (v *View) Roots(id string) []string {
+	i, ok := v.index[id]
+	switch {
+	case !ok || !v.exists(i) || v.satisfied[i]:
+		return nil
+	case v.waits[i] && !v.root[i] || v.onCycle[i] != none:
+		return v.HeldBy(id)
+	}
+	return v.names(v.rootsBehind([]int32{i}, none))
+}
+
+// rootsBehind returns the roots that can be reached from some nodes, which it overwrites, without except.
+func (v *View) rootsBehind(from []int32, except int32) []int32 {
+	seen := make(map[int32]bool)
+	roots := make(map[int32]bool)
+	for queue := from; len(queue) > 0; {
+		i := queue[len(queue)-1]
+		queue = queue[:len(queue)-1]
+		switch {
+		case seen[i]:
+		case v.onCycle[i] != none:
+			for _, m := range v.cycle[v.onCycle[i]] {
+				seen[m], roots[m] = true, true
+			}
+		case v.root[i]:
+			seen[i], roots[i] = true, true
+		default:
+			seen[i] = true
+			queue = append(queue, v.blames[i]...)
+		}
+	}
+	if except != none && (v.onCycle[except] == none || len(v.cycle[v.onCycle[except]]) > 1) {
+		delete(roots, except) // only who needs itself is held by itself
+	}
+	list := make([]int32, 0, len(roots))
+	for i := range roots {
+		list = append(list, i)
+	}
+	return list
+}
+
+func (v *View) names(list []int32) []string {
+	list = slices.Clone(list)
+	slices.Sort(list)
+	names := make([]string, len(list))
+	for i, at := range list {
+		names[i] = v.ids[at]
+	}
+	return names
+}

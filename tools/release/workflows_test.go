@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -39,6 +41,125 @@ func TestActionsArePinnedByDigest(t *testing.T) {
 		}
 		if !strings.Contains(string(text), "\npermissions: {}\n") {
 			t.Errorf("%s gives its jobs rights that they don't ask for: begin with permissions: {}", file)
+		}
+	}
+}
+
+// job is one of a workflow, as text.
+type job struct{ name, text string }
+
+func (j job) has(parts ...string) bool {
+	for _, part := range parts {
+		if strings.Contains(j.text, part) {
+			return true
+		}
+	}
+	return false
+}
+
+// needs are the jobs that it waits for.
+func (j job) needs() []string {
+	m := regexp.MustCompile(`(?m)^    needs: \[?([\w, -]+)\]?$`).FindStringSubmatch(j.text)
+	if m == nil {
+		return nil
+	}
+	return strings.Split(strings.ReplaceAll(m[1], " ", ""), ",")
+}
+
+// jobsOf takes the jobs of a workflow apart.
+func jobsOf(t *testing.T, file string) map[string]job {
+	t.Helper()
+	text, err := os.ReadFile("../../.github/workflows/" + file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, ok := bytes.Cut(text, []byte("\njobs:\n"))
+	if !ok {
+		t.Fatal("no jobs in ", file)
+	}
+	jobs := map[string]job{}
+	for _, m := range regexp.MustCompile(`(?m)^  ([\w-]+):\n((?:    .*\n|\n)*)`).FindAllStringSubmatch(string(text), -1) {
+		jobs[m[1]] = job{m[1], m[2]}
+	}
+	return jobs
+}
+
+func TestRelease_TakesOnlyCommitsOfMain(t *testing.T) {
+	jobs := jobsOf(t, "release.yml")
+	if first := jobs["version"]; !first.has("run: git merge-base --is-ancestor \"$GITHUB_SHA\" refs/remotes/origin/main\n") || !first.has("fetch-depth: 0") || first.needs() != nil {
+		t.Error("the first job does not look for the commit in main")
+	}
+	for name, j := range jobs {
+		var seen []string
+		for todo := []string{name}; len(todo) > 0; todo = todo[1:] {
+			if !slices.Contains(seen, todo[0]) {
+				seen = append(seen, todo[0])
+				todo = append(todo, jobs[todo[0]].needs()...)
+			}
+		}
+		if !slices.Contains(seen, "version") {
+			t.Errorf("the job %s does not wait for it", j.name)
+		}
+	}
+}
+
+func TestRelease_SignsInAJobThatRunsNothingOfTheRelease(t *testing.T) {
+	jobs := jobsOf(t, "release.yml")
+	rights := map[string][]string{
+		"version": {"contents: read"},
+		"gate":    {"contents: read"},
+		"build":   {"contents: read"},
+		"push":    {"contents: read", "packages: write"},
+		"sign":    {"id-token: write", "packages: write"},
+		"publish": {"contents: write"},
+	}
+	for name, j := range jobs {
+		var got []string
+		for _, m := range regexp.MustCompile(`(?m)^      ((?:[a-z-]+): (?:read|write))(?: #.*)?$`).FindAllStringSubmatch(j.text, -1) {
+			got = append(got, m[1])
+		}
+		if !slices.Equal(got, rights[name]) {
+			t.Errorf("the job %s has the rights %q, want %q", name, got, rights[name])
+		}
+		if j.has(": write") && !j.has("\n    environment: release\n") {
+			t.Errorf("the job %s may write, and is not in the environment whose reviewers are asked", name)
+		}
+		if (name == "sign" || name == "publish") && (j.has("actions/checkout", "setup-go", "make ", "go run", "scripts/") || !j.has("sha256sum --check --strict <<<\"$SHA256  ") || !j.has("SHA256: ${{ needs.build.outputs.sha256 }}")) {
+			t.Errorf("the job %s runs code of the release, or takes what was built without its digest", name)
+		}
+	}
+	if len(jobs) != len(rights) {
+		t.Errorf("there are %d jobs", len(jobs))
+	}
+}
+
+func TestWorkflows_GiveNothingAway(t *testing.T) {
+	for _, file := range []string{"release.yml", "ci.yml"} {
+		text, err := os.ReadFile("../../.github/workflows/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, bad := range []string{"pull_request_target", "workflow_run", "self-hosted", "inherit", "secrets.", "write-all", "GITHUB_ENV", "GITHUB_PATH", "continue-on-error"} {
+			if strings.Contains(string(text), bad) {
+				t.Errorf("%s has %s", file, bad)
+			}
+		}
+		for name, j := range jobsOf(t, file) {
+			if !j.has("\n    uses: ./") && !j.has("    timeout-minutes: ") {
+				t.Errorf("%s: the job %s has no timeout", file, name)
+			}
+			if n := strings.Count(j.text, "actions/checkout@"); n != strings.Count(j.text, "persist-credentials: false") {
+				t.Errorf("%s: the job %s leaves the token in the checkout", file, name)
+			}
+			if n := strings.Count(j.text, "actions/setup-go@"); n != strings.Count(j.text, " cache: false")+strings.Count(j.text, " cache: ${{ github.ref_type != 'tag' }}") {
+				t.Errorf("%s: the job %s reads a cache in a release", file, name)
+			}
+			// A run is one line, or what is deeper than it.
+			for _, m := range regexp.MustCompile(`(?m)^( +)(?:- )?run: (.*\n(?:^          .*\n)*)`).FindAllStringSubmatch(j.text, -1) {
+				if strings.Contains(m[2], "${{") {
+					t.Errorf("%s: the job %s puts an expression into a script: %s", file, name, m[2])
+				}
+			}
 		}
 	}
 }

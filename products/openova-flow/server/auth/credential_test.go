@@ -184,9 +184,9 @@ func TestSignInsThatAreRefused(t *testing.T) {
 
 func TestLoopbackAlone(t *testing.T) {
 	for _, tt := range []struct {
-		host, origin, site string
-		method             string
-		want               Reason
+		host, origin, fetch string // fetch: of Sec-Fetch-Site, -Mode and -Dest
+		method              string
+		want                Reason
 	}{
 		{"localhost:8080", "", "", "GET", ""},
 		{"LOCALHOST", "", "", "GET", ""},
@@ -195,7 +195,15 @@ func TestLoopbackAlone(t *testing.T) {
 		{"[::1]:8080", "", "", "GET", ""},
 		{"[::1]", "", "", "GET", ""},
 		{"localhost:8080", "http://localhost:8080", "same-origin", "POST", ""},
-		{"localhost:8080", "", "cross-site", "GET", ""}, // a link
+		{"localhost:8080", "", "cross-site navigate document", "GET", ""}, // a link
+		{"localhost:8080", "", "same-site navigate document", "GET", ""},
+		{"localhost:8080", "", "none navigate document", "GET", ""}, // typed
+		{"localhost:8080", "", "same-origin cors empty", "GET", ""},
+		{"localhost:8080", "", "cross-site no-cors empty", "GET", Origin}, // without Origin
+		{"localhost:8080", "", "same-site no-cors image", "GET", Origin},
+		{"localhost:8080", "", "cross-site navigate iframe", "GET", Origin},
+		{"localhost:8080", "", "cross-site", "GET", Origin},
+		{"localhost:8080", "", "cross-site navigate document", "DELETE", Origin},
 		{"localhost:8080", "http://localhost:3000", "same-site", "GET", Origin},
 		{"localhost:8080", "https://evil.example", "", "GET", Origin},
 		{"localhost:8080", "http://localhost:8080.evil.example", "", "GET", Origin},
@@ -225,8 +233,8 @@ func TestLoopbackAlone(t *testing.T) {
 		if tt.origin != "" {
 			r.Header.Set("Origin", tt.origin)
 		}
-		if tt.site != "" {
-			r.Header.Set("Sec-Fetch-Site", tt.site)
+		for i, value := range strings.Fields(tt.fetch) {
+			r.Header.Set([]string{"Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest"}[i], value)
 		}
 		if err := CheckLoopback(r, "http://listed.example"); reason(t, err) != tt.want {
 			t.Errorf("%s %q from %q: %v, want %q", tt.method, tt.host, tt.origin, err, tt.want)

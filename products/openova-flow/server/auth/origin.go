@@ -21,7 +21,8 @@ func checkOrigin(r *http.Request) error {
 
 // CheckLoopback returns nil for a request that this machine's own programs and pages make of a server without access control, else a
 // *Refusal. The name in Host keeps out pages whose own name has been pointed at this machine; Origin keeps out all other pages, but those
-// of the origins that are listed, as browsers send them.
+// of the origins that are listed, as browsers send them. Browsers send no Origin with a GET whose answer the page may not read; what they say
+// of the page by Sec-Fetch-Site keeps those out too, but not a link that a person follows.
 func CheckLoopback(r *http.Request, origins ...string) error {
 	if !isLoopbackAddr(r.Host) && !IsLoopback(hostname(r.Host)) {
 		return &Refusal{Reason: Host, Detail: "without tokens the server answers only to localhost and loopback addresses"}
@@ -36,7 +37,15 @@ func CheckLoopback(r *http.Request, origins ...string) error {
 			return &Refusal{Reason: Origin, Detail: "a page of another origin may not ask this server"}
 		}
 	}
+	if site := r.Header.Get("Sec-Fetch-Site"); (site == "cross-site" || site == "same-site") && !followsLink(r) {
+		return &Refusal{Reason: Origin, Detail: "a page of another origin may not ask this server"}
+	}
 	return checkOrigin(r)
+}
+
+// followsLink reports whether a browser says that it makes the request to show the answer as a page of its own.
+func followsLink(r *http.Request) bool {
+	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 }
 
 // isLoopbackAddr reports whether host is a loopback address with a port, as in most requests, and takes little to find out.

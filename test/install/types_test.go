@@ -179,7 +179,7 @@ func TestProgramsTakeWhatIsRendered(t *testing.T) {
 			"flowServer.settings.ringCapacity=1048576,flowServer.settings.ringBytes=1073741824,flowServer.settings.maxMessageBytes=67108864,flowServer.settings.maxBatchBytes=1073741824,flowServer.settings.maxIngestBytes=1099511627776,flowServer.settings.maxFlows=1073741824,flowServer.settings.maxNodes=1073741824,flowServer.settings.maxRelationships=1073741824,flowServer.settings.maxMetaBytes=16777216,flowServer.settings.maxStateBytes=1125899906842624,flowServer.resources.limits.memory=2Pi,flowServer.settings.maxSubscribers=1073741824,flowServer.settings.maxEmitters=1073741824,flowServer.settings.maxRegions=1048576,flowServer.settings.idleTimeout=87600h,flowServer.settings.writeTimeout=1h,flowServer.settings.readTimeout=60m,flowServer.settings.drainDelay=5s",
 		}, "not reachable"},
 		{emitter, []string{"run", "--leader-election=false", "--kubeconfig=" + filepath.Join(dir, "none")}, []string{
-			"flowEmitter.settings.emitInterval=1ms,flowEmitter.settings.postTimeout=10ms,flowEmitter.flowServerUrl=http://a,flowEmitter.flowId=.,flowEmitter.regionKey=a",
+			"flowEmitter.settings.emitInterval=1ms,flowEmitter.settings.postTimeout=10ms,flowEmitter.flowServerUrl=http://a,flowEmitter.flowId=-,flowEmitter.regionKey=a",
 			"flowEmitter.settings.emitInterval=1m,flowEmitter.settings.postTimeout=10m,flowEmitter.flowServerUrl=https://a.b-c:65535/d/,flowEmitter.flowId=" + strings.Repeat(":", 128) + ",flowEmitter.regionKey=a-1",
 		}, "no way to a cluster is known"},
 	} {

@@ -39,6 +39,7 @@ func TestInputsAreRefusedWithASentence(t *testing.T) {
 		{"label of 63", inputs{"sovereign_fqdn": long(63) + ".com"}, ""},
 		{"address", inputs{"sovereign_fqdn": "10.0.0.1"}, fqdn},
 		{"no deployment", inputs{"deployment_id": ""}, flow},
+		{"deployment of dots", inputs{"deployment_id": ".."}, flow},
 		{"deployment with a slash", inputs{"deployment_id": "prod/eu"}, flow},
 		{"deployment that is a pattern", inputs{"deployment_id": "prod-*"}, flow},
 		{"deployment of 129", inputs{"deployment_id": long(129)}, flow},

@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strings"
 	"time"
 
@@ -73,8 +72,6 @@ type Config struct {
 	Transport  http.RoundTripper     // nil: one of its own. CAFile is for that alone
 }
 
-var validFlowID = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
-
 // Validate reports everything that is wrong with c, in the names of its fields.
 func (c Config) Validate() error {
 	var errs []error
@@ -87,8 +84,8 @@ func (c Config) Validate() error {
 	case u.RawQuery != "" || u.Fragment != "":
 		wrong("URL must have no query and no fragment")
 	}
-	if !validFlowID.MatchString(c.FlowID) {
-		wrong("FlowID %q must be 1 to 128 characters of A-Z a-z 0-9 . _ : -", c.FlowID)
+	if !flow.ValidID(c.FlowID) {
+		wrong("FlowID %q must be %s", c.FlowID, flow.IDSyntax)
 	}
 	if c.Region == "" {
 		wrong("Region must not be empty")

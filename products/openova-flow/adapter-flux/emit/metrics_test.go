@@ -80,6 +80,7 @@ func TestConfigThatCannotWorkIsRefusedByName(t *testing.T) {
 		"password in the URL": {func(c *Config) { c.URL = "https://me:secret@flow" }, "user or password"},
 		"query in the URL":    {func(c *Config) { c.URL = "https://flow?x=1" }, "query"},
 		"flow id":             {func(c *Config) { c.FlowID = "a/b" }, "FlowID"},
+		"flow id of dots":     {func(c *Config) { c.FlowID = ".." }, "FlowID"},
 		"no region":           {func(c *Config) { c.Region = "" }, "Region"},
 		"no source":           {func(c *Config) { c.Source = nil }, "Source"},
 		"negative":            {func(c *Config) { c.Interval = -1 }, "Interval"},

@@ -47,5 +47,5 @@ export { connect, SseParser, type Connection, type ConnectionState, type Connect
 export { compareBytes, emptyState, fold, foldAll, relKey, toSnapshot, withRegions, type FlowState } from "./state.js";
 export * from "./store.js";
 export * from "./types.js";
-export { decode, validate, type Validated, type ValidationError } from "./validate.js";
+export { decode, isFlowId, validate, type Validated, type ValidationError } from "./validate.js";
 export type { ByteReader, Fetch, FetchInit, FetchResponse, Timers } from "./web.js";

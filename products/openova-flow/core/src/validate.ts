@@ -10,6 +10,13 @@ export type Validated =
   | { readonly ok: false; readonly error: ValidationError };
 
 const MAX_DEPTH = 64;
+/** What a Date can hold, in milliseconds before and after 1970. */
+const MAX_TIME = 8.64e15;
+
+/** Whether `id` may be a flow's. It stands in URL paths, where `.` and `..` would be steps. */
+export function isFlowId(id: string): boolean {
+  return /^[A-Za-z0-9._:-]{1,128}$/.test(id) && id !== "." && id !== "..";
+}
 
 /** Parses and validates one message that is posted to flow `flowId`. What JSON.parse hides, such as duplicate keys, passes. */
 export function decode(flowId: string, text: string): Validated {
@@ -87,8 +94,12 @@ const nonEmpty: Check = (v) => {
 const ownFlow: Check = (v, flowId) => {
   if (v !== flowId) refuse("", `must be the flow that it is posted to, ${JSON.stringify(flowId)}`);
 };
-const integer: Check = (v) => {
-  if (!Number.isSafeInteger(v)) refuse("", "must be an integer within 2^53-1 of 0");
+const instant: Check = (v) => {
+  if (!Number.isSafeInteger(v) || Math.abs(v as number) > MAX_TIME) refuse("", "must be an integer within 8.64e15 of 0");
+};
+const instantFrom0: Check = (v) => {
+  instant(v, "");
+  if ((v as number) < 0) refuse("", "must be 0 or more");
 };
 const natural: Check = (v) => {
   if (!Number.isSafeInteger(v) || (v as number) < 0) refuse("", "must be an integer, 0 or more");
@@ -127,8 +138,8 @@ const flow = shape(
     parentFlowId: text,
     triggeredBy: listOf(shaped(trigger), true),
     status: nonEmpty,
-    startedAt: natural,
-    endedAt: integer,
+    startedAt: instantFrom0,
+    endedAt: instant,
     meta: object,
   },
   ["id", "status", "startedAt"],
@@ -141,8 +152,8 @@ const node = shape(
     status: nonEmpty,
     family: text,
     region: text,
-    startedAt: integer,
-    endedAt: integer,
+    startedAt: instant,
+    endedAt: instant,
     meta: object,
   },
   ["id", "flowId", "label", "status"],

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { decode, validate } from "../src/index.js";
+import { decode, isFlowId, validate } from "../src/index.js";
 import { filesIn } from "./files.js";
 
 const vectors = "server/flow/testdata/vectors";
@@ -27,6 +27,10 @@ describe("decode", () => {
     ["refuses null for a field of a trigger", { type: "upsert-flow", flow: { ...flow, triggeredBy: [{ flowId: null, when: "always" }] } }, "flow.triggeredBy[0].flowId"],
     ["refuses null for optional fields", nodes({ ...node, meta: null }), "nodes[0].meta"],
     ["refuses integers beyond what is exact", nodes({ ...node, startedAt: 2 ** 53 }), "nodes[0].startedAt"],
+    ["refuses an instant that no date is", nodes({ ...node, endedAt: 8.64e15 + 1 }), "nodes[0].endedAt"],
+    ["refuses one long ago", nodes({ ...node, startedAt: -8.64e15 - 1 }), "nodes[0].startedAt"],
+    ["refuses one of a flow", { type: "upsert-flow", flow: { ...flow, startedAt: 8.64e15 + 1 } }, "flow.startedAt"],
+    ["refuses an end of a flow", { type: "upsert-flow", flow: { ...flow, endedAt: -8.64e15 - 1 } }, "flow.endedAt"],
     ["refuses a fraction", rels({ ...rel, lag: 1.5 }), "relationships[0].lag"],
     ["refuses a pair without a type", { type: "delete-rels", pairs: [{ fromId: "a", toId: "b" }] }, "pairs[0].type"],
     ["refuses null in a used list", { type: "snapshot", flow, nodes: null }, "nodes"],
@@ -36,7 +40,7 @@ describe("decode", () => {
   });
 
   it.each([
-    ["a negative time of a node", nodes({ ...node, startedAt: -1, endedAt: -(2 ** 53 - 1) })],
+    ["a negative time of a node", nodes({ ...node, startedAt: -1, endedAt: -8.64e15 })],
     ["empty strings where only presence is asked", rels({ ...rel, fromId: "", toFlowId: "" })],
     ["whatever stands in fields that the variant does not use", { type: "delete-nodes", ids: [""], nodes: null, flow: 3, pairs: "x" }],
     ["other cases within meta", nodes({ ...node, meta: { ID: 1, Status: null } })],
@@ -56,4 +60,9 @@ describe("decode", () => {
     expect(validate("F", nested(64)).ok).toBe(false);
     expect(validate("F", nested(20_000 / 4)).ok).toBe(false);
   });
+});
+
+describe("isFlowId", () => {
+  it.each(["a", "a:b", "A-_.9", "...", ".a", "z".repeat(128)])("takes %s", (id) => expect(isFlowId(id)).toBe(true));
+  it.each(["", ".", "..", "a/b", "../x", "%2e", "a b", "a\n", "é", "z".repeat(129)])("refuses %j", (id) => expect(isFlowId(id)).toBe(false));
 });

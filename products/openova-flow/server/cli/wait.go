@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
-	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
@@ -65,8 +64,8 @@ func (w *waiting) validate(since string) error {
 		return fmt.Errorf("invalid --url %q; allowed: an absolute http or https URL", terminal.Text(w.url, shownName))
 	}
 	w.url = strings.TrimSuffix(w.url, "/")
-	if !httpapi.ValidFlowID(w.flow) {
-		return fmt.Errorf("invalid --flow %q; allowed: 1 to 128 characters of A-Z a-z 0-9 . _ : -", terminal.Text(w.flow, shownName))
+	if !flow.ValidID(w.flow) {
+		return fmt.Errorf("invalid --flow %q; allowed: %s", terminal.Text(w.flow, shownName), flow.IDSyntax)
 	}
 	switch since {
 	case "":

@@ -13,6 +13,15 @@ var ErrTooLarge = errors.New("message too large")
 // lines. maxMessage bounds a message in bytes; 0 means no bound. The first message that is refused refuses all: the error is an
 // *Error with its line, and wraps ErrTooLarge for a message over the bound. A batch without a message is refused.
 func DecodeBatch(flowID string, data []byte, maxMessage int) ([]*Message, error) {
+	return decodeBatch(flowID, data, maxMessage, Decode)
+}
+
+// DecodeStoredBatch reads messages that were accepted before, as DecodeStored does.
+func DecodeStoredBatch(flowID string, data []byte) ([]*Message, error) {
+	return decodeBatch(flowID, data, 0, DecodeStored)
+}
+
+func decodeBatch(flowID string, data []byte, maxMessage int, decode func(string, []byte) (*Message, error)) ([]*Message, error) {
 	var messages []*Message
 	for line := 1; len(data) > 0; line++ {
 		var text []byte
@@ -23,7 +32,7 @@ func DecodeBatch(flowID string, data []byte, maxMessage int) ([]*Message, error)
 		if maxMessage > 0 && len(text) > maxMessage {
 			return nil, &Error{Line: line, tooLarge: true, Msg: "a message may have " + strconv.Itoa(maxMessage) + " bytes, this one has " + strconv.Itoa(len(text))}
 		}
-		m, err := Decode(flowID, text)
+		m, err := decode(flowID, text)
 		if err != nil {
 			var e *Error
 			if errors.As(err, &e) {

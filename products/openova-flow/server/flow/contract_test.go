@@ -178,7 +178,8 @@ func TestAcceptedAndKept(t *testing.T) {
 		{"case matters not inside meta", `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","meta":{"ID":1,"id":2}}]}`, ""},
 		{"null and fractions in meta and unknown fields", `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","meta":{"n":null,"f":1e3},"p":null}]}`, ""},
 		{"space goes, text stays", " {\n\t\"type\" : \"delete-nodes\" ,\r\n \"ids\" : [ \"a \\\" b\\\\\" , \"\\u00e9\" ] } \n", `{"type":"delete-nodes","ids":["a \" b\\","\u00e9"]}`},
-		{"extreme integers", `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","startedAt":-9007199254740991,"endedAt":9007199254740991}]}`, ""},
+		{"extreme instants", `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","startedAt":-8640000000000000,"endedAt":8640000000000000}]}`, ""},
+		{"extreme integer", `{"type":"upsert-rels","relationships":[{"fromId":"a","toId":"b","type":"triggers","lag":9007199254740991}]}`, ""},
 		{"paired surrogates", `{"type":"delete-nodes","ids":["\ud83d\ude00"]}`, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -9,6 +9,9 @@ import (
 // MaxInteger is the largest integer, and -MaxInteger the smallest, that a field may hold: what a float64 holds exactly.
 const MaxInteger = 1<<53 - 1
 
+// MaxTime is the latest instant, and -MaxTime the earliest, that a field may hold, in Unix milliseconds: what a date of JavaScript can be.
+const MaxTime = 8_640_000_000_000_000
+
 // Message is one FlowMessage. Of its fields only those are set that its Type uses.
 type Message struct {
 	Type          Type
@@ -35,14 +38,23 @@ func Decode(flowID string, data []byte) (*Message, error) {
 	if !utf8.Valid(data) {
 		return nil, refuse("", "not valid UTF-8")
 	}
-	return decodeString(flowID, string(data))
+	return decodeString(flowID, string(data), false)
 }
 
-func decodeString(flowID, s string) (*Message, error) {
+// DecodeStored reads one FlowMessage that was accepted before, perhaps by an earlier version, whose instants could be as great as other
+// integers. Apart from that it is Decode.
+func DecodeStored(flowID string, data []byte) (*Message, error) {
+	if !utf8.Valid(data) {
+		return nil, refuse("", "not valid UTF-8")
+	}
+	return decodeString(flowID, string(data), true)
+}
+
+func decodeString(flowID, s string, stored bool) (*Message, error) {
 	s = strings.Trim(s, " \t\r\n")
-	m, spaced, err := parse(flowID, s)
+	m, spaced, err := parse(flowID, s, stored)
 	if err == nil && spaced {
-		m, _, err = parse(flowID, compact(s))
+		m, _, err = parse(flowID, compact(s), stored)
 	}
 	return m, err
 }
@@ -50,10 +62,10 @@ func decodeString(flowID, s string) (*Message, error) {
 // decoders are kept for reuse: their list of keys is the one thing of decoding that does not end up in the message.
 var decoders = sync.Pool{New: func() any { return &decoder{scanner: scanner{keys: make([]string, 0, 2*manyKeys)}} }}
 
-func parse(flowID, s string) (m *Message, spaced bool, err error) {
+func parse(flowID, s string, stored bool) (m *Message, spaced bool, err error) {
 	d := decoders.Get().(*decoder)
 	d.scanner = scanner{s: s, keys: d.keys[:0]}
-	d.flowID = flowID
+	d.flowID, d.stored = flowID, stored
 	m, err = d.message()
 	spaced = d.space
 	if cap(d.keys) == 2*manyKeys { // a list that had to grow is not kept
@@ -71,6 +83,7 @@ func parse(flowID, s string) (m *Message, spaced bool, err error) {
 type decoder struct {
 	scanner
 	flowID string
+	stored bool   // it was accepted before
 	one    []Node // room for the first node
 }
 

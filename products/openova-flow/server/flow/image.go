@@ -49,7 +49,7 @@ func element(flowID, text string, read func(*decoder) error) error {
 	if !utf8.ValidString(text) {
 		return refuse("", "not valid UTF-8")
 	}
-	d := decoder{scanner: scanner{s: text}, flowID: flowID}
+	d := decoder{scanner: scanner{s: text}, flowID: flowID, stored: true}
 	if err := read(&d); err != nil {
 		return err
 	}

@@ -98,7 +98,7 @@ func (m *Message) detach(raw string) (string, bool) {
 
 // reread decodes an element again, from a copy of its bytes, so that its fields refer to the copy.
 func reread(flowID, raw string, read func(*decoder) error) {
-	d := decoder{scanner: scanner{s: raw}, flowID: flowID}
+	d := decoder{scanner: scanner{s: raw}, flowID: flowID, stored: true}
 	if err := read(&d); err != nil {
 		panic("flow: an element that was decoded before is refused: " + err.Error())
 	}

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
 // route is one place of the API: its name in metrics, and a handler for each method.
@@ -52,7 +53,7 @@ func (s *Server) aboutFlow(check func(*auth.Grant, string) error, f flowHandler)
 func (s *Server) checked(check func(*auth.Grant, string) error, f handler) handler {
 	return func(w http.ResponseWriter, r *http.Request, g *auth.Grant, at target) {
 		if at.flowID == "" {
-			writeProblem(w, problem{Status: http.StatusBadRequest, Field: "flowId", Detail: "a flow id has 1 to 128 characters of A-Z a-z 0-9 . _ : -"})
+			writeProblem(w, problem{Status: http.StatusBadRequest, Field: "flowId", Detail: "a flow id has " + flow.IDSyntax})
 			return
 		}
 		if check != nil {
@@ -106,7 +107,7 @@ func (s *Server) lay() {
 	}
 }
 
-// find resolves a path by hand: net/http's mux cleans paths, which would turn the valid flow ids "." and ".." into something else.
+// find resolves a path by hand: net/http's mux cleans paths, which would turn an id such as "a//b", which is refused, into another path.
 func (s *Server) find(r *http.Request) (rt *route, at target) {
 	path := r.URL.EscapedPath()
 	if rt = s.routes[path]; rt != nil {
@@ -126,7 +127,7 @@ func (s *Server) find(r *http.Request) (rt *route, at target) {
 	if rt = s.ofFlow[rest]; rt == nil {
 		return &nowhere, target{}
 	}
-	if id, err := url.PathUnescape(escaped); err == nil && ValidFlowID(id) {
+	if id, err := url.PathUnescape(escaped); err == nil && flow.ValidID(id) {
 		at.flowID = id
 	}
 	return rt, at
@@ -169,19 +170,4 @@ func (rt *route) handler(method string) handler {
 		return rt.del
 	}
 	return nil
-}
-
-// ValidFlowID reports whether id may be a flow's.
-func ValidFlowID(id string) bool {
-	if len(id) < 1 || len(id) > 128 {
-		return false
-	}
-	for _, c := range []byte(id) {
-		switch {
-		case c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '.', c == '_', c == ':', c == '-':
-		default:
-			return false
-		}
-	}
-	return true
 }

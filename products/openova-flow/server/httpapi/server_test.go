@@ -87,6 +87,10 @@ func TestRefusals(t *testing.T) {
 		{"message of a batch too large", "POST", "/v1/flows/F/events", upsert(node("a", "x")) + "\n" + upsert(node("a", long)), []string{"Content-Type", asNDJSON}, 413, "", 2},
 		{"bad flow id", "POST", "/v1/flows/a%20b/events", upsert(node("a", "x")), []string{"Content-Type", asJSON}, 400, "flowId", 0},
 		{"slash in a flow id", "GET", "/v1/flows/a%2Fb/snapshot", "", nil, 400, "flowId", 0},
+		{"flow id of a dot", "POST", "/v1/flows/%2E/events", upsert(node("a", "x")), []string{"Content-Type", asJSON}, 400, "flowId", 0},
+		{"flow id of two dots", "GET", "/v1/flows/%2E%2E/snapshot", "", nil, 400, "flowId", 0},
+		{"flow ids of dots in a list", "GET", "/v1/stream?flow=F&flow=..", "", nil, 400, "flow[1]", 0},
+		{"another flow's dots in a message", "POST", "/v1/flows/F/events", strings.ReplaceAll(upsert(node("a", "x")), `"F"`, `".."`), []string{"Content-Type", asJSON}, 400, "nodes[0].flowId", 0},
 		{"empty flow id", "GET", "/v1/flows//snapshot", "", nil, 400, "flowId", 0},
 		{"long flow id", "GET", "/v1/flows/" + strings.Repeat("a", 129) + "/snapshot", "", nil, 400, "flowId", 0},
 		{"emitter header", "POST", "/v1/flows/F/events", upsert(node("a", "x")), []string{"Content-Type", asJSON, "Flow-Emitter", "me;epoch=x;n=1"}, 400, "Flow-Emitter", 0},
@@ -182,7 +186,7 @@ func TestSnapshot(t *testing.T) {
 
 func TestOddFlowIDs(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
-	for _, id := range []string{"..", ".", "a:b", "A-_.9", strings.Repeat("z", 128)} {
+	for _, id := range []string{"...", ".a", "a:b", "A-_.9", strings.Repeat("z", 128)} {
 		// A client's library cleans dots out of a path before it is sent, so they are escaped.
 		path := "/v1/flows/" + strings.ReplaceAll(id, ".", "%2E")
 		message := strings.ReplaceAll(upsert(node("a", "running")), `"F"`, `"`+id+`"`)

@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
@@ -95,8 +96,8 @@ func (s *Server) selectionOf(ids []string, g *auth.Grant) (hub.Selection, func(*
 		return hub.Selection{}, nil, problem{Status: http.StatusBadRequest, Field: "flow", Detail: fmt.Sprintf("a stream may name %d flows; name none to follow all", maxNamedFlows)}
 	}
 	for i, id := range ids {
-		if !ValidFlowID(id) {
-			return hub.Selection{}, nil, problem{Status: http.StatusBadRequest, Field: fmt.Sprintf("flow[%d]", i), Detail: "a flow id has 1 to 128 characters of A-Z a-z 0-9 . _ : -"}
+		if !flow.ValidID(id) {
+			return hub.Selection{}, nil, problem{Status: http.StatusBadRequest, Field: fmt.Sprintf("flow[%d]", i), Detail: "a flow id has " + flow.IDSyntax}
 		}
 	}
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))

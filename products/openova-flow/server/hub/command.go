@@ -110,7 +110,7 @@ func DecodeCommand(data []byte) (c Command, err error) {
 		}
 		copy(c.Post.Digest[:], digest)
 	}
-	if c.Post.Messages, err = flow.DecodeBatch(h.FlowID, rest, 0); err != nil {
+	if c.Post.Messages, err = flow.DecodeStoredBatch(h.FlowID, rest); err != nil {
 		return c, fmt.Errorf("read the messages of a command: %w", err)
 	}
 	return c, nil

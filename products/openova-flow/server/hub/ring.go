@@ -45,7 +45,7 @@ func (e *entry) message(flowID string) *flow.Message { return decoded(flowID, e.
 
 // decoded decodes a message that was applied.
 func decoded(flowID string, text []byte) *flow.Message {
-	m, err := flow.Decode(flowID, text)
+	m, err := flow.DecodeStored(flowID, text)
 	if err != nil {
 		panic("hub: a message that was applied is refused: " + err.Error())
 	}

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
 // What Authorize returns, wrapped or not, to be answered with 401 or 404. Any other error is answered with 403. The error's text
@@ -137,8 +137,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeProblem(w, http.StatusNotFound, "there is nothing at this path")
 		return
 	}
-	if !httpapi.ValidFlowID(flowID) {
-		writeProblem(w, http.StatusBadRequest, "a flow id has 1 to 128 characters of A-Z a-z 0-9 . _ : -")
+	if !flow.ValidID(flowID) {
+		writeProblem(w, http.StatusBadRequest, "a flow id has "+flow.IDSyntax)
 		return
 	}
 	if !slices.Contains(allowed, r.Method) {
@@ -192,7 +192,7 @@ func (h *Handler) rewrite(r *http.Request, flowID, resource, region string) *htt
 	base := h.cfg.Upstream
 	u := url.URL{Scheme: base.Scheme, Host: base.Host, Path: strings.TrimSuffix(base.Path, "/")}
 	prefix := strings.TrimSuffix(base.EscapedPath(), "/")
-	// A dot is escaped so that no gateway on the way takes the flows "." and ".." for steps in the path.
+	// A dot is escaped so that no gateway on the way takes the regions "." and ".." for steps in the path.
 	u.Path, u.RawPath = u.Path+"/v1/flows/"+flowID+"/"+resource, prefix+"/v1/flows/"+strings.ReplaceAll(url.PathEscape(flowID), ".", "%2E")+"/"+resource
 	if region != "" {
 		u.Path, u.RawPath = u.Path+"/"+region, u.RawPath+"/"+strings.ReplaceAll(url.PathEscape(region), ".", "%2E")

@@ -18,6 +18,7 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/openova-io/openova/products/openova-flow/server/app"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
 )
 
@@ -35,7 +36,9 @@ func (c config) views(server string, given func(flag string) bool) []config {
 	}
 	if c.flowID == "" {
 		flowID := regexp.MustCompile(`[^A-Za-z0-9._:-]+`).ReplaceAllString(strings.Join(names, "-"), "-")
-		c.flowID = flowID[:min(len(flowID), 128)]
+		if c.flowID = flowID[:min(len(flowID), 128)]; !flow.ValidID(c.flowID) { // a context can be called ".."
+			c.flowID = "local"
+		}
 	}
 	if !given("namespaces") {
 		c.namespaces = nil

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch/apitest"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
 func TestContextsNameTheFlowAndTheRegions(t *testing.T) {
@@ -24,12 +26,13 @@ func TestContextsNameTheFlowAndTheRegions(t *testing.T) {
 		"Prod/a,prod-a":                         {"Prod-a-prod-a", []string{"prod-a", "prod-a-2"}},
 		"arn:aws:eks:eu-west-1:12:cluster/shop": {"arn:aws:eks:eu-west-1:12:cluster-shop", []string{"arn-aws-eks-eu-west-1-12-cluster-shop"}},
 		"_":                                     {"_", []string{"primary"}},
+		"..":                                    {"local", []string{"primary"}},
 	} {
 		var regions []string
 		views := config{context: contexts, region: "primary", namespaces: []string{"flux-system"}}.views("http://here", none)
 		for _, v := range views {
 			regions = append(regions, v.region)
-			if v.flowID != want.flow || !validFlowID.MatchString(v.flowID) || !validRegion.MatchString(v.region) {
+			if v.flowID != want.flow || !flow.ValidID(v.flowID) || !validRegion.MatchString(v.region) {
 				t.Errorf("%s: flow %q region %q, want flow %q", contexts, v.flowID, v.region, want.flow)
 			}
 			if v.namespaces != nil || v.leaderElection || v.server != "http://here" {

@@ -14,6 +14,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
 // config is what the settings say, checked.
@@ -57,7 +59,6 @@ var (
 	sending     = []string{"run", "replay"}
 	inCluster   = []string{"run", "record"}
 	runOnly     = []string{"run"}
-	validFlowID = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
 	validRegion = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
 	validSpace  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 )
@@ -67,8 +68,8 @@ var settings = []setting{
 	{"FLOW_SERVER_URL", "flow-server-url", "", "required", "an absolute URL, http://host or https://host, without user, query and fragment",
 		"The flow server to report to.", sending,
 		func(c *config, v string) error { c.server = v; return check(validURL(v)) }},
-	{"FLOW_ID", "flow-id", "", "required", "1 to 128 characters of A-Z a-z 0-9 . _ : -", "The flow that this cluster is a part of.", sending,
-		func(c *config, v string) error { c.flowID = v; return check(validFlowID.MatchString(v)) }},
+	{"FLOW_ID", "flow-id", "", "required", flow.IDSyntax, "The flow that this cluster is a part of.", sending,
+		func(c *config, v string) error { c.flowID = v; return check(flow.ValidID(v)) }},
 	{"REGION_KEY", "region-key", "primary", "", "lower-case letters, digits and -, beginning and ending with a letter or digit",
 		"The name of this cluster in the flow: the first part of the ids of its nodes.", runOnly,
 		func(c *config, v string) error { c.region = v; return check(validRegion.MatchString(v)) }},

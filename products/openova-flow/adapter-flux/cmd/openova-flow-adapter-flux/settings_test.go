@@ -5,6 +5,8 @@ import (
 	"os"
 	"strings"
 	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
 var update = flag.Bool("update", false, "write the README's table anew")
@@ -24,7 +26,7 @@ func TestABadSettingIsNamedWithItsValueAndWhatIsAllowed(t *testing.T) {
 		{"FLOW_SERVER_URL", "flow:8080", `FLOW_SERVER_URL is "flow:8080": it must be an absolute URL`},
 		{"FLOW_SERVER_URL", "ftp://flow", `FLOW_SERVER_URL is "ftp://flow"`},
 		{"FLOW_SERVER_URL", "http://", `FLOW_SERVER_URL is "http://"`},
-		{"FLOW_ID", "", "FLOW_ID is not set: it must be 1 to 128 characters of A-Z a-z 0-9 . _ : -"},
+		{"FLOW_ID", "", "FLOW_ID is not set: it must be " + flow.IDSyntax},
 		{"FLOW_ID", "a/b", `FLOW_ID is "a/b": it must be 1 to 128`},
 		{"FLOW_ID", strings.Repeat("x", 129), `FLOW_ID is "xxx`},
 		{"REGION_KEY", "a/b", `REGION_KEY is "a/b": it must be lower-case letters`},

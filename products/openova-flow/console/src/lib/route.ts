@@ -1,4 +1,4 @@
-import { DISPLAY_STATES, type DisplayState, type Filter } from "@openova/flow-core";
+import { DISPLAY_STATES, isFlowId, type DisplayState, type Filter } from "@openova/flow-core";
 
 export const VIEWS = ["graph", "timeline", "table", "matrix", "rollouts"] as const;
 export type View = (typeof VIEWS)[number];
@@ -42,7 +42,7 @@ export function parseRoute(search: string): Route {
   const view = VIEWS.find((v) => v === p.get("view"));
   const trace = p.get("trace");
   return {
-    flow: text(p.get("flow")),
+    flow: flowId(p.get("flow")),
     view: view ?? "graph",
     node: text(p.get("node")),
     query: p.get("q") ?? "",
@@ -86,6 +86,11 @@ export function filterOf(route: Route): Filter {
 /** The list with `value` put in or taken out. */
 export function toggled<T>(list: readonly T[], value: T): readonly T[] {
   return list.includes(value) ? list.filter((v) => v !== value) : [...list, value];
+}
+
+/** A link from elsewhere does not lead to another path of the server. */
+function flowId(value: string | null): string | null {
+  return value !== null && isFlowId(value) ? value : null;
 }
 
 function text(value: string | null): string | null {

@@ -1,0 +1,19 @@
+package flow
+
+// IDSyntax says in words which flow ids ValidID takes, for messages and for help.
+const IDSyntax = "1 to 128 characters of A-Z a-z 0-9 . _ : -, but not . and not .."
+
+// ValidID reports whether id may be a flow's. An id stands in URL paths, where "." and ".." would be steps.
+func ValidID(id string) bool {
+	if len(id) < 1 || len(id) > 128 || id == "." || id == ".." {
+		return false
+	}
+	for _, c := range []byte(id) {
+		switch {
+		case c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '.', c == '_', c == ':', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}

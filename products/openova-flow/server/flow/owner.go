@@ -20,6 +20,13 @@ func OwnersOf(k RelKey) []string {
 	return []string{k.ToID}
 }
 
+// RegionOfRel returns the region that a relationship belongs to, and whether it belongs to one: its owners may be in different regions.
+func RegionOfRel(k RelKey) (region string, ok bool) {
+	owners := OwnersOf(k)
+	region = RegionOf(owners[0])
+	return region, RelInRegions(k, []string{region})
+}
+
 // RelInRegions reports whether a relationship belongs to the given regions: all of its owners are in one of them.
 func RelInRegions(k RelKey, regions []string) bool {
 	for _, id := range OwnersOf(k) {

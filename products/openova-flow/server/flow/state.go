@@ -15,7 +15,9 @@ type State struct {
 	owned    bool // an emitter has said what the flow is
 	vertices map[string]*vertex
 	rels     map[RelKey]*edge
-	nodes    int // vertices that are present
+	areas    map[string]*area // by region
+	changes  int64            // to what areas hold, ever
+	nodes    int              // vertices that are present
 	bytes    int64
 	leaves   rollup
 	arrival  int64 // of the first event
@@ -28,6 +30,8 @@ type vertex struct {
 	present  bool
 	children int     // present nodes of its region that this node contains
 	out, in  []*edge // relationships from and to this id
+	area     *area   // of the node, while it is present
+	iArea    int32   // position in area.nodes
 }
 
 type edge struct {
@@ -35,6 +39,8 @@ type edge struct {
 	from, to *vertex // nil for an end in another flow
 	iOut     int32   // position in from.out
 	iIn      int32   // position in to.in
+	area     *area   // nil for one that belongs to no region
+	iArea    int32   // position in area.rels
 }
 
 // NewState returns the state of a flow that comes to be at instant arrival (Unix milliseconds): pending, with nothing in it.
@@ -46,7 +52,7 @@ func NewState(flowID string, arrival int64) *State {
 }
 
 func (s *State) reset() {
-	s.vertices, s.rels = nil, nil
+	s.vertices, s.rels, s.areas = nil, nil, nil
 	s.nodes = 0
 	s.bytes = int64(len(s.flow.raw))
 	s.leaves = rollup{}
@@ -133,6 +139,13 @@ func (s *State) putNode(n Node) {
 		v.present = true
 		s.nodes++
 	}
+	if v.area != nil && v.area.region != n.Region {
+		s.leaveNode(v)
+	}
+	if v.area == nil {
+		s.enterNode(v, n.Region)
+	}
+	s.touch(v.area)
 	v.node = n
 	s.leaves.add(&v.node)
 	s.countContains(v, 1)
@@ -200,6 +213,7 @@ func (s *State) deleteNode(id string) {
 		s.leaves.remove(&v.node)
 		s.bytes -= v.node.size()
 		s.nodes--
+		s.leaveNode(v)
 	}
 	s.drop(id)
 }
@@ -230,6 +244,9 @@ func (s *State) putRel(r Relationship) {
 	}
 	s.rels[r.Key()] = e
 	s.bytes += r.size()
+	if region, ok := RegionOfRel(r.Key()); ok {
+		s.enterRel(e, region)
+	}
 	if r.FromFlowID == "" || r.FromFlowID == s.flowID {
 		e.from = s.vertex(r.FromID)
 		e.iOut = int32(len(e.from.out))
@@ -257,6 +274,9 @@ func (s *State) deleteRel(e *edge) {
 	}
 	delete(s.rels, e.rel.Key())
 	s.bytes -= e.rel.size()
+	if e.area != nil {
+		s.leaveRel(e)
+	}
 	if v := e.from; v != nil {
 		last := v.out[len(v.out)-1]
 		v.out[e.iOut], last.iOut = last, e.iOut
@@ -311,8 +331,9 @@ func (s *State) Bytes() int64 { return s.bytes }
 
 // Bytes of maps, indexes and headers, about.
 const (
-	vertexCost = 350 // for an id that is a node or that a relationship names
-	edgeCost   = 300
+	vertexCost = 375 // for an id that is a node or that a relationship names
+	edgeCost   = 325
+	areaCost   = 200 // for a region that has nodes or relationships
 )
 
 func (n *Node) size() int64 { return int64(len(n.raw)) }

@@ -152,6 +152,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 	}{
 		{"GET", "/v1/flows/F/snapshot", but(200, noReader)},
 		{"HEAD", "/v1/flows/F/snapshot", but(200, noReader)},
+		{"GET", "/v1/flows/F/snapshot?region=r1", but(200, noReader)},
+		{"GET", "/v1/flows/other/snapshot?region=r1", but(200, notOther)},
 		{"GET", "/v1/flows/F/events", but(200, noReader)},
 		{"GET", "/v1/flows/F/rollouts", but(200, noReader)},
 		{"HEAD", "/v1/flows/F/stream", but(200, noReader)},

@@ -6,12 +6,13 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// snapshot answers with the folded state, or 304.
+// snapshot answers with the folded state, or that of one region, or 304.
 func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
 	if r.Header.Get(headerEmitter) != "" && g.CanIngest(flowID) {
 		s.hub.Heard(flowID)
@@ -20,6 +21,10 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, g *auth.Grant,
 	h := w.Header()
 	h.Set("Cache-Control", "no-cache")
 	h.Add("Vary", "Accept-Encoding")
+	if query := r.URL.Query(); query.Has("region") {
+		s.regionSnapshot(w, r, flowID, query["region"], zipped)
+		return
+	}
 	if asked := r.Header.Values("If-None-Match"); len(asked) > 0 { // most who ask have it already: they wait for nobody
 		if v := s.hub.Version(flowID); v.Incarnation != hub.NoIncarnation && matches(asked, etagOf(v, zipped)) {
 			h.Set(headerIncarnation, v.Incarnation)
@@ -36,23 +41,57 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, g *auth.Grant,
 	}
 	h.Set("ETag", etagOf(snap.Version, zipped))
 	h.Set("Content-Type", typeJSON)
+	writeSnapshot(w, snap, zipped)
+}
+
+// regionSnapshot answers with what of the folded state belongs to one region.
+func (s *Server) regionSnapshot(w http.ResponseWriter, r *http.Request, flowID string, regions []string, zipped bool) {
+	if len(regions) != 1 || regions[0] == "" || !utf8.ValidString(regions[0]) {
+		writeProblem(w, problem{Status: http.StatusBadRequest, Field: "region", Detail: "name one region, percent-encoded, or leave the parameter out for all"})
+		return
+	}
+	snap, err := s.hub.RegionSnapshot(flowID, regions[0])
+	h := w.Header()
+	h.Set(headerIncarnation, snap.Incarnation)
+	if err != nil {
+		writeProblem(w, problemOf(err))
+		return
+	}
+	etag := entityTag(snap.Incarnation+"-"+snap.Tag(), zipped)
+	h.Set("ETag", etag)
+	if matches(r.Header.Values("If-None-Match"), etag) {
+		w.WriteHeader(http.StatusNotModified)
+		return
+	}
+	h.Set("Content-Type", typeJSON)
+	writeSnapshot(w, snap, zipped)
+}
+
+// writeSnapshot sends the body of a snapshot, which must not be changed.
+func writeSnapshot(w http.ResponseWriter, snap interface {
+	JSON() []byte
+	Gzip() []byte
+}, zipped bool) {
 	body := snap.JSON
 	if zipped {
-		h.Set("Content-Encoding", "gzip")
+		w.Header().Set("Content-Encoding", "gzip")
 		body = snap.Gzip
 	}
-	h.Set("Content-Length", strconv.Itoa(len(body())))
+	w.Header().Set("Content-Length", strconv.Itoa(len(body())))
 	_, _ = w.Write(body())
 }
 
-// etagOf is the entity tag of a snapshot, and of what streams say of its regions; what is encoded otherwise is another entity
-// (RFC 9110, section 8.8.3.3).
+// etagOf is the entity tag of a snapshot, and of what streams say of its regions.
 func etagOf(v hub.Version, zipped bool) string {
-	etag := `"` + v.Incarnation + "-" + strconv.FormatInt(v.Seq, 10) + "-" + strconv.FormatInt(v.Regions, 10)
+	return entityTag(v.Incarnation+"-"+strconv.FormatInt(v.Seq, 10)+"-"+strconv.FormatInt(v.Regions, 10), zipped)
+}
+
+// entityTag quotes a tag; what is encoded otherwise is another entity (RFC 9110, section 8.8.3.3).
+func entityTag(tag string, zipped bool) string {
 	if zipped {
-		etag += "-gzip"
+		tag += "-gzip"
 	}
-	return etag + `"`
+	return `"` + tag + `"`
 }
 
 // matches reports whether If-None-Match names etag (RFC 9110, section 13.1.2; the comparison is weak). It does too when it names the
@@ -226,7 +265,7 @@ func describe(version string) any {
 		Endpoints     []endpoint `json:"endpoints"`
 	}{"openova-flow-server", version, 1, []endpoint{
 		{"POST", "/v1/flows/{flowId}/events", "fold one message (application/json) or many, one a line (application/x-ndjson)"},
-		{"GET", "/v1/flows/{flowId}/snapshot", "the folded state; ETag and If-None-Match"},
+		{"GET", "/v1/flows/{flowId}/snapshot", "the folded state, with ?region=R that of one region; ETag and If-None-Match"},
 		{"GET", "/v1/flows/{flowId}/stream", "Server-Sent Events; Last-Event-ID or ?lastEventId= resumes"},
 		{"GET", "/v1/flows/{flowId}/events?after=N&limit=M", "the messages still held, and the state before the first of them"},
 		{"GET", "/v1/flows/{flowId}/rollouts", "the rollouts, newest first"},

@@ -115,6 +115,13 @@ func view(t *testing.T, h *hub.Hub, after int64) string {
 	history, _ := h.History("F", after, 0)
 	history.Oldest = 0
 	fmt.Fprintf(&b, "%d %s %s\n", s.Seq, incarnation, s.JSON())
+	for _, region := range []string{"r0", "r1"} {
+		part, err := h.RegionSnapshot("F", region)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "%s %s %s\n", region, part.Incarnation, part.Tag())
+	}
 	for _, v := range []any{h.List(nil), rollouts, history} {
 		if err := out.Encode(v); err != nil {
 			t.Fatal(err)

@@ -1,8 +1,6 @@
 package hub
 
 import (
-	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"sync"
 
@@ -26,11 +24,7 @@ type snapshot struct {
 func (s *snapshot) gzip() []byte {
 	s.zip.Do(func() {
 		s.encode()
-		var b bytes.Buffer
-		w, _ := gzip.NewWriterLevel(&b, gzip.BestSpeed) // a level that there is
-		_, _ = w.Write(s.json)                          // to memory, like Close: it cannot fail
-		_ = w.Close()
-		s.zipped = b.Bytes()
+		s.zipped = zipped(s.json)
 	})
 	return s.zipped
 }

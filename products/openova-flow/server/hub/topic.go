@@ -42,6 +42,8 @@ type topic struct {
 	rev    atomic.Int64           // tells what is said of the regions apart; changed with mu held
 	snap   atomic.Pointer[snapshot]
 	snapMu sync.Mutex
+
+	regionSnaps regionSnapshots
 }
 
 // account is what of Stats stems from one topic.
@@ -213,6 +215,7 @@ func (t *topic) drop(number func() (int64, *place)) {
 	t.named.Store(nil)
 	t.ring = ring{}
 	t.snap.Store(nil)
+	t.regionSnaps.drop()
 	t.account()
 	last, p := number()
 	t.last = last

@@ -183,7 +183,7 @@ func parsePath(path string) (flowID, resource, region string, ok bool) {
 // requestHeaders and parameters are all that a caller's request may carry upstream.
 var (
 	requestHeaders = []string{"Accept", "Content-Type", "Content-Encoding", "If-None-Match", "Last-Event-Id", "Flow-If-Incarnation", "Flow-Emitter", "Flow-Lease"}
-	parameters     = []string{"lastEventId", "after", "limit"}
+	parameters     = []string{"lastEventId", "after", "limit", "region"}
 )
 
 // rewrite makes the request for upstream of what the caller asks.

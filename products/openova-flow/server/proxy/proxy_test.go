@@ -256,6 +256,9 @@ func TestReadingAndIngest(t *testing.T) {
 		t.Error(again.Status)
 	}
 	good := `{"type":"upsert-nodes","nodes":[{"id":"p","flowId":"F","label":"x","status":"running"}]}`
+	if part, body := do(t, "GET", flows+"F/snapshot?region=r%2F1", ""); part.StatusCode != 200 || strings.Contains(body, `"id":"a"`) || part.Header.Get("ETag") == resp.Header.Get("ETag") {
+		t.Error("the parameter region does not pass", part.Status, body)
+	}
 	for _, tt := range []struct {
 		name, method, url, body string
 		status                  int

@@ -19,13 +19,15 @@ import (
 
 const (
 	maxAnswer     = 64 << 10 // bytes read of an answer that is no snapshot
-	maxSnapshot   = 512 << 20
+	maxHeader     = 64 << 10 // bytes read of the head of any answer
 	maxRetryAfter = 5 * time.Minute
 )
 
 // client speaks HTTP to the server. It is not safe for concurrent use.
 type client struct {
 	base      string // of the flow, without a slash at its end
+	flowID    string
+	region    string
 	agent     string
 	tokenFile string
 	caFile    string
@@ -40,6 +42,8 @@ func newClient(cfg Config) *client {
 	}
 	return &client{
 		base:      strings.TrimRight(cfg.URL, "/") + "/v1/flows/" + cfg.FlowID,
+		flowID:    cfg.FlowID,
+		region:    cfg.Region,
 		agent:     "openova-flow-adapter-flux/" + cfg.Version,
 		tokenFile: cfg.TokenFile, caFile: cfg.CAFile,
 		timeout: cfg.PostTimeout, transport: cfg.Transport,
@@ -71,7 +75,7 @@ type problem struct {
 func (c *client) claim(ctx context.Context, region, cluster string, ttl time.Duration) (lease string, a answer, err error) {
 	body, _ := json.Marshal(map[string]any{"cluster": cluster, "ttlSeconds": int64(ttl / time.Second)}) // a string and a number always marshal
 	h := http.Header{"Content-Type": {"application/json"}}
-	a, err = c.do(ctx, http.MethodPut, "/regions/"+url.PathEscape(region), h, body, c.timeout, maxAnswer)
+	a, err = c.do(ctx, http.MethodPut, "/regions/"+url.PathEscape(region), h, body, c.timeout, nil)
 	if err != nil || a.status != http.StatusOK {
 		return "", a, err
 	}
@@ -95,7 +99,7 @@ func (c *client) post(ctx context.Context, b *batch, emitter, lease string) (ans
 	if lease != "" {
 		h.Set("Flow-Lease", lease)
 	}
-	a, err := c.do(ctx, http.MethodPost, "/events", h, b.body, c.timeout, maxAnswer)
+	a, err := c.do(ctx, http.MethodPost, "/events", h, b.body, c.timeout, nil)
 	if err != nil || a.status != http.StatusOK {
 		return a, err
 	}
@@ -108,21 +112,35 @@ func (c *client) post(ctx context.Context, b *batch, emitter, lease string) (ans
 	return a, nil
 }
 
-// snapshot asks for the folded state, or, with an etag, only for as much as tells whether it changed.
-func (c *client) snapshot(ctx context.Context, etag, emitter string) (answer, error) {
+// snapshot asks for what of the folded state belongs to the region; with an etag, unless it is still that.
+func (c *client) snapshot(ctx context.Context, etag, emitter string) (p part, a answer, err error) {
+	// A snapshot may be large; a server that is there but slow must not keep us from it for ever.
+	a, err = c.get(ctx, etag, emitter, 3*c.timeout, func(body io.Reader) (err error) {
+		p, err = readPart(c.flowID, c.region, body)
+		return err
+	})
+	return p, a, err
+}
+
+// look asks only for as much as tells whether that has changed.
+func (c *client) look(ctx context.Context, etag, emitter string) (answer, error) {
+	return c.get(ctx, etag, emitter, c.timeout, func(io.Reader) error { return nil })
+}
+
+func (c *client) get(ctx context.Context, etag, emitter string, timeout time.Duration, read func(io.Reader) error) (answer, error) {
 	h := http.Header{"Accept": {"application/json"}}
 	if emitter != "" {
 		h.Set("Flow-Emitter", emitter)
 	}
-	if etag == "" {
-		// A snapshot may be large; a server that is there but slow must not keep us from it for ever.
-		return c.do(ctx, http.MethodGet, "/snapshot", h, nil, 3*c.timeout, maxSnapshot)
+	if etag != "" {
+		h.Set("If-None-Match", etag)
 	}
-	h.Set("If-None-Match", etag)
-	return c.do(ctx, http.MethodGet, "/snapshot", h, nil, c.timeout, 0)
+	return c.do(ctx, http.MethodGet, "/snapshot?region="+url.QueryEscape(c.region), h, nil, timeout, read)
 }
 
-func (c *client) do(ctx context.Context, method, path string, h http.Header, body []byte, timeout time.Duration, limit int64) (answer, error) {
+// do makes a request. read reads the body of an answer that is 200; nil: it is put into the answer, as that of any other is. None of them
+// may be read as a whole: the server decides how long it is.
+func (c *client) do(ctx context.Context, method, path string, h http.Header, body []byte, timeout time.Duration, read func(io.Reader) error) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, c.base+path, bytes.NewReader(body))
@@ -151,10 +169,13 @@ func (c *client) do(ctx context.Context, method, path string, h http.Header, bod
 		location:    res.Header.Get("Location"),
 		retryAfter:  retryAfter(res.Header.Get("Retry-After"), time.Now()),
 	}
-	if a.status != http.StatusOK {
-		limit = maxAnswer
+	if a.status == http.StatusOK && read != nil {
+		if err := read(res.Body); err != nil {
+			return answer{}, err
+		}
+		return a, nil
 	}
-	if a.body, err = io.ReadAll(io.LimitReader(res.Body, max(limit, maxAnswer))); err != nil && limit > 0 {
+	if a.body, err = io.ReadAll(io.LimitReader(res.Body, maxAnswer)); err != nil {
 		return answer{}, fmt.Errorf("reading the answer: %w", err)
 	}
 	if strings.HasPrefix(res.Header.Get("Content-Type"), "application/problem+json") {
@@ -207,6 +228,7 @@ func newTransport(pool *x509.CertPool) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	t.ForceAttemptHTTP2 = true
+	t.MaxResponseHeaderBytes = maxHeader
 	return t
 }
 

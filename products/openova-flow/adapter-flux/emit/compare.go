@@ -6,50 +6,19 @@ import (
 	"encoding/json"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// ownNodes returns the nodes of a snapshot that belong to the region.
-func ownNodes(region string, nodes []flow.Node) []flow.Node {
-	var own []flow.Node
-	for _, n := range nodes {
-		if n.Region == region || n.Region == "" && inRegion(region, n.ID) {
-			own = append(own, n)
-		}
-	}
-	return own
-}
-
-func inRegion(region, id string) bool { return id == region || strings.HasPrefix(id, region+"/") }
-
-// ownImage returns what of a snapshot belongs to the region: its nodes, and the relationships that lead to its nodes, or contain one of them in
-// another. What lies in two regions is left alone: the server refuses it from either (flow.OwnersOf).
-func ownImage(flowID, region string, snapshot *flow.Message) *image {
+// image returns the part of a snapshot as an image.
+func (p part) image() *image {
 	m := newImage()
-	foreign := map[string]bool{} // the nodes, and whether they belong to another region
-	for _, n := range snapshot.Nodes {
-		foreign[n.ID] = true
-	}
-	for _, n := range ownNodes(region, snapshot.Nodes) {
-		foreign[n.ID] = false
+	for _, n := range p.nodes {
 		m.set(key{node: n.ID}, n.JSON())
 	}
-	for _, r := range snapshot.Relationships {
-		in := r.ToFlowID
-		if r.Type == flow.Contains {
-			in = r.FromFlowID
-		}
-		own := in == "" || in == flowID
-		for _, id := range flow.OwnersOf(r.Key()) {
-			_, there := m.values[key{node: id}]
-			own = own && (there || inRegion(region, id) && !foreign[id])
-		}
-		if own {
-			m.set(key{rel: r.Key()}, r.JSON())
-		}
+	for _, r := range p.rels {
+		m.set(key{rel: r.Key()}, r.JSON())
 	}
 	return m
 }

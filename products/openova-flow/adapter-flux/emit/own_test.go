@@ -1,27 +1,73 @@
 package emit
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-func TestOwnImage_LeavesContainsOverTwoRegionsAlone(t *testing.T) {
-	contains := func(from, to string) flow.Relationship {
-		return flow.Relationship{FromID: from, ToID: to, Type: flow.Contains}
+// ownNodes returns the nodes of a region.
+func ownNodes(region string, nodes []flow.Node) []flow.Node {
+	return slices.DeleteFunc(slices.Clone(nodes), func(n flow.Node) bool { return n.Region != region })
+}
+
+func inRegion(region, id string) bool { return flow.RegionOf(id) == region }
+
+func TestReadPart_KeepsWhatIsTheRegions(t *testing.T) {
+	const text = ` {"relationships":[{"fromId":"r1/a","toId":"r1","type":"contains"}, {"fromId":"r1/a","toId":"r2/b","type":"contains"},
+		{"fromId":"r2/b","toId":"r1/a","type":"contains"},{"fromId":"r1/b","toId":"r1","type":"contains","fromFlowId":"other"},
+		{"fromId":"r2/b","toId":"r1/a","type":"finish-to-start","toFlowId":"F"},{"fromId":"r1/a","toId":"r2/b","type":"finish-to-start"},
+		{"fromId":"x","toId":"r1/z","type":"triggers","toFlowId":"other"}],
+		"type" : "snapshot", "unknown": [1,{"a":"b"}], "flow":{"id":"F","status":"running","startedAt":0},
+		"nodes":[{"id":"r1/a","flowId":"F","label":"a","status":"x","region":"r1","meta":{"b" : [ "a b" ]}},{"id":"r2/b","flowId":"F","label":"b","status":"x","region":"r2"},
+		{"id":"r1/c","flowId":"F","label":"c","status":"x"},{"id":"r1x/d","flowId":"F","label":"d","status":"x"},{"id":"r1/e","flowId":"F","label":"e","status":"x","region":"r2"}]}
+	`
+	got, err := readPart("F", "r1", strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
 	}
-	own, out, in, away := contains("r1/a", "r1"), contains("r1/a", "r2/b"), contains("r2/b", "r1/a"), contains("r1/b", "r1")
-	away.FromFlowID = "other"
-	got := ownImage("F", "r1", &flow.Message{Type: flow.TypeSnapshot,
-		Nodes:         []flow.Node{{ID: "r1/a", Region: "r1"}, {ID: "r2/b", Region: "r2"}},
-		Relationships: []flow.Relationship{own, out, in, away},
-	})
-	for _, tt := range []struct {
-		rel  flow.Relationship
-		want bool
-	}{{own, true}, {out, false}, {in, false}, {away, false}} {
-		if _, there := got.values[key{rel: tt.rel.Key()}]; there != tt.want {
-			t.Errorf("%v is the region's: %t", tt.rel.Key(), there)
+	var all []string
+	for _, n := range got.nodes {
+		all = append(all, n.JSON())
+	}
+	for _, r := range got.rels {
+		all = append(all, r.JSON())
+	}
+	want := []string{
+		`{"id":"r1/a","flowId":"F","label":"a","status":"x","region":"r1","meta":{"b":["a b"]}}`,
+		`{"id":"r1/c","flowId":"F","label":"c","status":"x"}`,
+		`{"fromId":"r1/a","toId":"r1","type":"contains"}`,
+		`{"fromId":"r2/b","toId":"r1/a","type":"finish-to-start","toFlowId":"F"}`,
+	}
+	if !slices.Equal(all, want) {
+		t.Errorf("got\n%s\nwant\n%s", strings.Join(all, "\n"), strings.Join(want, "\n"))
+	}
+	if len(got.image().values) != 4 {
+		t.Error(got.image().values)
+	}
+}
+
+func TestReadPart_RefusesWhatIsNoSnapshot(t *testing.T) {
+	const instance = `"flow":{"id":"F","status":"x","startedAt":0}`
+	for name, text := range map[string]string{
+		"nothing":            "",
+		"a page":             "<html>",
+		"a number":           "7",
+		"an array":           "[]",
+		"cut":                `{"type":"snapshot",` + instance + `,"nodes":[`,
+		"another type":       `{"type":"upsert-flow",` + instance + `}`,
+		"no type":            `{` + instance + `}`,
+		"no flow":            `{"type":"snapshot","nodes":[]}`,
+		"another flow":       `{"type":"snapshot","flow":{"id":"G","status":"x","startedAt":0}}`,
+		"nodes are no array": `{"type":"snapshot",` + instance + `,"nodes":{}}`,
+		"a node is none":     `{"type":"snapshot",` + instance + `,"nodes":[{"id":"r1/a","region":"r1"}]}`,
+		"an edge is none":    `{"type":"snapshot",` + instance + `,"relationships":[{"fromId":"a","toId":"r1","type":"finish-to-start","lag":-1}]}`,
+		"more follows":       `{"type":"snapshot",` + instance + `} {}`,
+	} {
+		if p, err := readPart("F", "r1", strings.NewReader(text)); err != errNotASnapshot || len(p.nodes)+len(p.rels) > 0 {
+			t.Errorf("%s: %+v %v", name, p, err)
 		}
 	}
 }

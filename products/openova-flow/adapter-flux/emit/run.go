@@ -69,7 +69,8 @@ type runner struct {
 
 	term        *term
 	incarnation string // of the flow; none: there is none; empty: not known
-	etag        string
+	etag        string // of the region's snapshot, when the server was last looked at
+	comparedTag string // the same, when it was last compared; empty once something was confirmed since
 	cause       string // of the next comparison
 	compareAt   time.Time
 	checkAt     time.Time

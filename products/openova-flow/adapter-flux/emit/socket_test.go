@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -95,12 +96,12 @@ func BenchmarkCompare10000Releases(b *testing.B) {
 	o := newOutbox(DefaultBacklog)
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		m, err := flow.Decode("F", []byte(text))
+		p, err := readPart("F", "r1", strings.NewReader(text))
 		if err != nil {
 			b.Fatal(err)
 		}
 		o.beginCompare()
-		if n := o.compare(ownImage("F", "r1", m), nodes, rels, time.Time{}); n != 0 {
+		if n := o.compare(p.image(), nodes, rels, time.Time{}); n != 0 {
 			b.Fatalf("%d differences", n)
 		}
 	}

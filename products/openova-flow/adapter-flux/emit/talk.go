@@ -21,12 +21,12 @@ const (
 
 // seed hands the nodes that the server has to whoever maps.
 func (r *runner) seed() {
-	snapshot, _, ok := r.snapshot()
+	own, _, ok := r.snapshot("")
 	if !ok {
 		return
 	}
-	previous := ownNodes(r.cfg.Region, snapshot.Nodes)
-	if r.heldBy(snapshot) != "" {
+	previous := own.nodes
+	if r.heldBy(previous) != "" {
 		previous = nil
 	}
 	r.succeeded()
@@ -34,61 +34,71 @@ func (r *runner) seed() {
 	r.cfg.Seed(previous)
 }
 
-// snapshot gets the folded state of the flow; that of a flow that does not exist is empty.
-func (r *runner) snapshot() (*flow.Message, answer, bool) {
-	var a answer
+// snapshot gets what of the folded state belongs to the region, nothing when the server's is still that of the etag; that of a flow that
+// does not exist is empty.
+func (r *runner) snapshot(etag string) (own part, a answer, ok bool) {
 	counts, err := r.request(func(ctx context.Context) (err error) {
-		a, err = r.client.snapshot(ctx, "", r.name(r.n))
+		own, a, err = r.client.snapshot(ctx, etag, r.name(r.n))
 		return err
 	})
 	switch {
 	case !counts:
+	case unreadable(err):
+		r.failed("snapshot", err, 0)
 	case err != nil:
 		r.failed("unanswered", unanswered(err), 0)
 	case a.status == http.StatusNotFound && a.isProblem:
 		a.incarnation = none
-		return &flow.Message{}, a, true
-	case a.status != http.StatusOK:
-		r.failed(fmt.Sprint(a.status), refused(a), a.retryAfter)
+		return part{}, a, true
+	case a.status == http.StatusOK, a.status == http.StatusNotModified && etag != "":
+		return own, a, true
 	default:
-		m, err := flow.Decode(r.cfg.FlowID, a.body)
-		if err == nil && m.Type == flow.TypeSnapshot {
-			return m, a, true
-		}
-		r.failed("snapshot", errNotASnapshot, 0)
+		r.failed(fmt.Sprint(a.status), refused(a), a.retryAfter)
 	}
-	return nil, a, false
+	return part{}, a, false
 }
 
 // heldBy returns the UID of another cluster that the region's node is from.
-func (r *runner) heldBy(snapshot *flow.Message) string {
-	uid := clusterUID(r.cfg.Region, snapshot.Nodes)
+func (r *runner) heldBy(own []flow.Node) string {
+	uid := clusterUID(r.cfg.Region, own)
 	if r.cfg.ClusterUID == "" || uid == r.cfg.ClusterUID {
 		return ""
 	}
 	return uid
 }
 
-// compare gets the snapshot, and puts what differs from the Source into the outbox.
+// compare gets the server's state of the region, and puts what differs from the Source into the outbox.
 func (r *runner) compare() {
-	snapshot, a, ok := r.snapshot()
+	etag := ""
+	if !r.with(func(o *outbox) {
+		if o.compared {
+			etag = r.comparedTag
+		}
+	}) {
+		return
+	}
+	part, a, ok := r.snapshot(etag)
 	if !ok {
 		return
 	}
+	same := a.status == http.StatusNotModified
 	now := time.Now()
 	r.checkAt, r.compareAt = now.Add(checkPeriod), now.Add(comparePeriod)
-	if r.lease == "" && r.meetsRival(r.heldBy(snapshot)) { // a server without claims
+	if r.lease == "" && !same && r.meetsRival(r.heldBy(part.nodes)) { // a server without claims
 		return
 	}
-	r.etag, r.incarnation = a.etag, a.incarnation
+	r.etag, r.comparedTag, r.incarnation = a.etag, a.etag, a.incarnation
 	r.lim.batch = r.cfg.MaxBatch
 	if !r.with((*outbox).beginCompare) {
 		return
 	}
 	nodes, rels := r.cfg.Source.State()
-	own := ownImage(r.cfg.FlowID, r.cfg.Region, snapshot)
+	own := part.image()
 	differs, pending := 0, 0
 	if !r.with(func(o *outbox) {
+		if same {
+			own = o.confirmed.clone()
+		}
 		differs = o.compare(own, nodes, rels, now)
 		pending = o.pending()
 	}) {
@@ -133,7 +143,7 @@ func (r *runner) check() {
 	}
 	var a answer
 	counts, err := r.request(func(ctx context.Context) (err error) {
-		a, err = r.client.snapshot(ctx, etag, r.name(r.n))
+		a, err = r.client.look(ctx, etag, r.name(r.n))
 		return err
 	})
 	if !counts {
@@ -242,6 +252,7 @@ func (r *runner) answered(b *batch, a answer, err error) string {
 func (r *runner) confirmed(b *batch, a answer) {
 	now := time.Now()
 	r.lost, r.stale, r.unleased, r.lim.single = 0, 0, 0, false
+	r.comparedTag = ""
 	r.checkAt = now.Add(checkPeriod)
 	if r.lease != "" {
 		r.claimAt = now.Add(r.cfg.TTL / 3)

@@ -81,7 +81,7 @@ func serve(t *testing.T, cert tls.Certificate) *httptest.Server {
 
 // ask makes one request of a client over real sockets.
 func ask(c *client) error {
-	_, err := c.snapshot(context.Background(), "", "")
+	_, _, err := c.snapshot(context.Background(), "", "")
 	if err != nil {
 		return unanswered(err)
 	}

@@ -16,6 +16,11 @@ var (
 	errNotASnapshot = errors.New("the flow server's snapshot cannot be read; check the URL of the flow server, and that its version fits this one's")
 )
 
+// unreadable reports whether err says what is wrong with a snapshot.
+func unreadable(err error) bool {
+	return errors.Is(err, errNotASnapshot) || errors.Is(err, errElementTooLarge) || errors.Is(err, errPartTooLarge)
+}
+
 // fileError is a file that we are told to use and cannot.
 type fileError struct {
 	what string

@@ -13,7 +13,7 @@ import (
 // version of each to whether it changed.
 func TestState_RegionIsAPartOfTheSnapshot(t *testing.T) {
 	regions := []string{"fsn1", "hel1", "", "a", "b", "nobody's"}
-	for seed := range uint64(300) {
+	for seed := range uint64(100) {
 		g := &sequencer{Rand: rand.New(rand.NewPCG(seed, 5))}
 		g.owned = g.one(2)
 		s := flow.NewState("F", 7)

@@ -1,0 +1,195 @@
+package emit
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// Limits of a snapshot that is read. What belongs to other regions is passed over, whatever its size.
+const (
+	maxElement = 2 << 20  // bytes between two elements: one of ours has DefaultMaxMessage at most
+	maxPart    = 64 << 20 // bytes of our own elements, each with perElement besides
+	perElement = 1 << 10  // bytes that an element takes besides its text while it is compared, about
+)
+
+var (
+	errElementTooLarge = fmt.Errorf("the flow server's snapshot has an element of more than %d bytes; check the URL of the flow server, and what stands in between", maxElement)
+	errPartTooLarge    = fmt.Errorf("the flow server's snapshot of the region is larger than this program can hold, some %d bytes; delete what of it this cluster does not have", maxPart)
+)
+
+// part is what of a snapshot belongs to the region.
+type part struct {
+	nodes []flow.Node
+	rels  []flow.Relationship
+}
+
+// readPart reads a snapshot message of flow flowID. It keeps what belongs to the region and nothing else, so it does not matter whether the
+// server answered with one region or, as an older one does, with all. Its error, if it is not the reader's, says what is wrong with the
+// snapshot.
+func readPart(flowID, region string, body io.Reader) (part, error) {
+	in := &rationed{r: body}
+	p := partReader{d: json.NewDecoder(in), in: in, flowID: flowID, region: region}
+	err := p.message()
+	switch {
+	case err == nil:
+		return p.part, nil
+	case errors.Is(err, errElementTooLarge), errors.Is(err, errPartTooLarge):
+		return part{}, err
+	case in.err != nil && in.err != io.EOF:
+		return part{}, fmt.Errorf("reading the answer: %w", in.err)
+	}
+	return part{}, errNotASnapshot
+}
+
+// rationed reads at most maxElement bytes between two calls of refill.
+type rationed struct {
+	r    io.Reader
+	read int
+	err  error
+}
+
+func (r *rationed) refill() { r.read = 0 }
+
+func (r *rationed) Read(b []byte) (n int, err error) {
+	if r.read >= maxElement {
+		return 0, errElementTooLarge
+	}
+	n, err = r.r.Read(b[:min(len(b), maxElement-r.read)])
+	r.read += n
+	r.err = err
+	return n, err
+}
+
+type partReader struct {
+	part
+	d              *json.Decoder
+	in             *rationed
+	flowID, region string
+	raw            json.RawMessage // of the present element; reused
+	kept           int
+}
+
+func (p *partReader) message() error {
+	if err := p.expect(json.Delim('{')); err != nil {
+		return err
+	}
+	typed, flowed := false, false
+	for p.d.More() {
+		key, err := p.d.Token()
+		if err != nil {
+			return err
+		}
+		p.in.refill()
+		switch key {
+		case "nodes":
+			err = p.each(p.node)
+		case "relationships":
+			err = p.each(p.relationship)
+		default:
+			if err = p.d.Decode(&p.raw); err != nil {
+				break
+			}
+			switch key {
+			case "type":
+				typed = string(p.raw) == `"snapshot"`
+			case "flow":
+				flowed = true
+				_, err = flow.DecodeInstance(p.flowID, compacted(p.raw))
+			}
+		}
+		if err != nil {
+			return err
+		}
+		p.in.refill()
+	}
+	if err := p.expect(json.Delim('}')); err != nil {
+		return err
+	}
+	if _, err := p.d.Token(); err != io.EOF || !typed || !flowed {
+		return errNotASnapshot
+	}
+	return nil
+}
+
+func (p *partReader) expect(want json.Delim) error {
+	got, err := p.d.Token()
+	if err == nil && got != want {
+		err = errNotASnapshot
+	}
+	return err
+}
+
+// each reads an array, and calls f for each of its elements, which is then in p.raw.
+func (p *partReader) each(f func() error) error {
+	if err := p.expect(json.Delim('[')); err != nil {
+		return err
+	}
+	for p.d.More() {
+		if err := p.d.Decode(&p.raw); err != nil {
+			return err
+		}
+		p.in.refill()
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return p.expect(json.Delim(']'))
+}
+
+func (p *partReader) node() error {
+	var head struct {
+		ID     string `json:"id"`
+		Region string `json:"region"`
+	}
+	if err := json.Unmarshal(p.raw, &head); err != nil {
+		return err
+	}
+	if head.Region != p.region && (head.Region != "" || flow.RegionOf(head.ID) != p.region) {
+		return nil
+	}
+	n, err := flow.DecodeNode(p.flowID, compacted(p.raw))
+	p.nodes = append(p.nodes, n)
+	return errors.Join(err, p.keep())
+}
+
+func (p *partReader) relationship() error {
+	var head struct {
+		flow.RelKey
+		FromFlowID string `json:"fromFlowId"`
+		ToFlowID   string `json:"toFlowId"`
+	}
+	if err := json.Unmarshal(p.raw, &head); err != nil {
+		return err
+	}
+	in := head.ToFlowID
+	if head.Type == flow.Contains {
+		in = head.FromFlowID
+	}
+	if !flow.RelInRegions(head.RelKey, []string{p.region}) || in != "" && in != p.flowID {
+		return nil
+	}
+	r, err := flow.DecodeRelationship(compacted(p.raw))
+	p.rels = append(p.rels, r)
+	return errors.Join(err, p.keep())
+}
+
+// keep counts the present element.
+func (p *partReader) keep() error {
+	if p.kept += len(p.raw) + perElement; p.kept > maxPart {
+		return errPartTooLarge
+	}
+	return nil
+}
+
+// compacted returns a copy of valid JSON without its insignificant white space.
+func compacted(raw []byte) string {
+	var b bytes.Buffer
+	b.Grow(len(raw))
+	_ = json.Compact(&b, raw) // it was decoded before
+	return b.String()
+}

@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch/apitest"
-
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 

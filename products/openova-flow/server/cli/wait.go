@@ -11,11 +11,11 @@ import (
 	"net/http"
 	"net/url"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/insight"
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
@@ -34,7 +34,7 @@ type waiting struct {
 	poll              time.Duration
 }
 
-// wait blocks until every release of a flow has succeeded, something has failed for good, or the time is up.
+// wait blocks until package insight's verdict on a flow stands, or the time is up.
 func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	w := waiting{poll: time.Second}
 	fs := flag.NewFlagSet("wait", flag.ContinueOnError)
@@ -85,7 +85,8 @@ func (w *waiting) run(ctx context.Context, stdout, stderr io.Writer) error {
 	client := &http.Client{Timeout: 30 * time.Second}
 	var (
 		etag, lastLine, lastErr string
-		now                     = assessment{}
+		graph                   *insight.Graph
+		now                     assessment
 		heard                   bool
 		verdict                 string
 		stood                   time.Time
@@ -97,28 +98,32 @@ func (w *waiting) run(ctx context.Context, stdout, stderr io.Writer) error {
 		switch {
 		case err != nil:
 			verdict, etag, heard = "", "", heard && !errors.Is(err, errNoFlow) // what is not confirmed any more does not count
-			now.unconfirmed = true
 			if ctx.Err() == nil && err.Error() != lastErr {
 				lastErr = err.Error()
 				terminal.PrintError(stderr, "wait", fmt.Errorf("%w; trying again", err))
 			}
 		case state != nil:
 			etag, heard, lastErr = tag, true, ""
-			now = assess(state, w.region, w.since)
+			graph = insight.Read(state)
+		}
+		if graph != nil {
+			now = assess(graph.At(time.Now().UnixMilli(), nil), w.region, w.since)
 		}
 		if heard && now.line() != lastLine {
 			lastLine = now.line()
 			fmt.Fprintln(stdout, lastLine)
 		}
-		if v := now.verdict(); v != verdict && !now.unconfirmed {
+		if v := now.result(); v != verdict && err == nil {
 			verdict, stood = v, time.Now()
 		}
-		if heard && verdict != "" && time.Since(stood) >= w.settle {
-			if verdict == flow.StatusFailed {
+		if heard && err == nil && (time.Since(stood) >= w.settle || now.verdict.Final) {
+			switch verdict {
+			case insight.Failed:
 				now.printFailed(stdout)
 				return waitFailed
+			case insight.Passed:
+				return nil
 			}
-			return nil
 		}
 		select {
 		case <-ctx.Done():
@@ -176,109 +181,56 @@ var errNoFlow = errors.New("does not exist (yet)")
 
 // assessment is how far a flow, or a region of it, is.
 type assessment struct {
-	total, done  int
-	failed, open []waitNode
-	suspended    int
-	started      bool // a run has started since the instant that is waited from
-	blocked      bool // nothing that is open can go on: all of it waits for what failed
-	unconfirmed  bool // the server could not be asked since
+	view                                             *insight.View
+	verdict                                          insight.Verdict
+	total, done, working, waiting, failed, suspended int  // auxiliary nodes are not among them
+	started                                          bool // a run has started since the instant that is waited from
 }
 
-type waitNode struct {
-	flow.Node
-	reason, message string
-	waits           bool
-	blocks          int
-}
-
-// assess looks at the leaves of a snapshot: regions and other containers follow from them.
-func assess(m *flow.Message, region string, since time.Time) assessment {
-	state := flow.NewState(m.Flow.ID, 0)
-	state.Apply(m)
-	a := assessment{started: since.IsZero()}
-	var sinceMs int64
-	if !since.IsZero() {
-		sinceMs = since.UnixMilli()
-	}
-	working := 0
-	for _, n := range m.Nodes {
-		if state.IsContainer(n.ID) || region != "" && n.Region != region {
-			continue
+// assess judges a region of a flow, or all of it, without what had failed before an instant. Instants count by whole seconds, as Kubernetes has them.
+func assess(v *insight.View, region string, since time.Time) assessment {
+	a := assessment{view: v, started: since.IsZero()}
+	before := func(at flow.Time) bool { return !since.IsZero() && !at.IsZero() && at.Ms()/1000 < since.Unix() }
+	a.verdict = v.Verdict(func(n *flow.Node) bool {
+		state := v.State(n.ID)
+		switch {
+		case region != "" && n.Region != region:
+			return false
+		case v.Auxiliary(n.ID):
+			return state != insight.Broken || !before(v.Since(n.ID))
 		}
-		facts := map[string]string{}
-		flow.EachField(n.Meta, func(key, value string) { facts[key] = value })
-		if facts["kind"] == `"Region"` {
-			continue
+		a.started = a.started || !n.StartedAt.IsZero() && !before(n.StartedAt)
+		if state == insight.Broken && (before(n.EndedAt) || n.EndedAt.IsZero() && before(v.Since(n.ID))) {
+			return false
 		}
 		a.total++
-		if n.StartedAt.Ms() >= sinceMs && !n.StartedAt.IsZero() {
-			a.started = true
-		}
-		wn := waitNode{Node: n, reason: text(facts["reason"]), message: text(facts["message"])}
-		wn.waits = facts["waitingFor"] != "" && facts["waitingFor"] != "[]" || wn.reason == "DependencyNotReady"
-		switch {
-		case n.Status == flow.StatusSucceeded:
+		switch state {
+		case insight.Ready:
 			a.done++
-		case facts["suspended"] == "true":
+		case insight.Waiting:
+			a.waiting++
+		case insight.Broken:
+			a.failed++
+		case insight.Suspended:
 			a.suspended++
-		case n.Status == flow.StatusFailed:
-			if ended, ok := n.EndedAt.Get(); ok && ended < sinceMs {
-				a.total-- // it failed before what is waited for
-				continue
-			}
-			wn.blocks = downstream(state, n.ID)
-			a.failed = append(a.failed, wn)
 		default:
-			if !wn.waits {
-				working++
-			}
-			a.open = append(a.open, wn)
+			a.working++
 		}
-	}
-	a.blocked = working == 0
-	slices.SortStableFunc(a.failed, func(x, y waitNode) int { return cmp.Compare(y.blocks, x.blocks) })
+		return true
+	})
 	return a
 }
 
-// text returns the string that a JSON text stands for, empty when it is none, on one line.
-func text(value string) (s string) {
-	_ = json.Unmarshal([]byte(value), &s)
-	return strings.Join(strings.Fields(s), " ")
-}
-
-// downstream counts what can't start before id has succeeded.
-func downstream(state *flow.State, id string) int {
-	seen := map[string]bool{id: true}
-	for queue := []string{id}; len(queue) > 0; queue = queue[1:] {
-		state.Successors(queue[0], flow.FinishToStart, func(n flow.Node) {
-			if !seen[n.ID] {
-				seen[n.ID] = true
-				queue = append(queue, n.ID)
-			}
-		})
+// result is the verdict, but nothing has passed of which there is nothing, or no run since it is waited for.
+func (a assessment) result() string {
+	if a.verdict.Result == insight.Passed && (a.total == 0 || !a.started) {
+		return insight.Pending
 	}
-	return len(seen) - 1
-}
-
-// verdict is succeeded, failed or, while it goes on, empty. It has failed once nothing is left that could still go on.
-func (a assessment) verdict() string {
-	switch {
-	case len(a.failed) > 0 && a.blocked:
-		return flow.StatusFailed
-	case a.total > 0 && a.started && len(a.open) == 0 && len(a.failed) == 0:
-		return flow.StatusSucceeded
-	}
-	return ""
+	return a.verdict.Result
 }
 
 func (a assessment) line() string {
-	waits := 0
-	for _, n := range a.open {
-		if n.waits {
-			waits++
-		}
-	}
-	line := fmt.Sprintf("%d of %d done, %d working, %d waiting, %d failed", a.done, a.total, len(a.open)-waits, waits, len(a.failed))
+	line := fmt.Sprintf("%d of %d done, %d working, %d waiting, %d failed", a.done, a.total, a.working, a.waiting, a.failed)
 	if a.suspended > 0 {
 		line += fmt.Sprintf(", %d suspended", a.suspended)
 	}
@@ -288,28 +240,36 @@ func (a assessment) line() string {
 	return line
 }
 
-// Bytes shown of what a flow or a server says.
 const (
+	// Bytes shown of what a flow or a server says.
 	shownName    = 256 // ids, reasons, statuses
 	shownMessage = 1 << 10
+	// shownLines is how many problems, and how many nodes that are waited for, get a line.
+	shownLines = 50
 )
 
-// print writes one line about n. What the flow says of it is anybody's text.
-func (n waitNode) print(w io.Writer, what, more string) {
-	message := ""
-	if n.message != "" {
-		message = ": " + terminal.Text(n.message, shownMessage)
+func (a assessment) printFailed(w io.Writer) {
+	for _, p := range a.verdict.Problems[:min(shownLines, len(a.verdict.Problems))] {
+		line := "failed: " + terminal.Text(p.ID, shownName) + ": " + terminal.Text(cmp.Or(p.Sentence, p.Class, string(p.State)), shownMessage)
+		if len(p.Blocks) > 0 {
+			line += fmt.Sprintf(" Blocks %d.", len(p.Blocks))
+		}
+		if command, ok := terminal.Shell(p.Command); ok {
+			line += " Run: " + command
+		}
+		fmt.Fprintln(w, line)
 	}
-	fmt.Fprintf(w, "%s: %s: %s%s%s\n", what, terminal.Text(n.ID, shownName), terminal.Text(cmp.Or(n.reason, n.Status), shownName), more, message)
+	printMore(w, len(a.verdict.Problems))
+	for _, id := range a.verdict.Unfit {
+		if a.view.State(id) == insight.Suspended {
+			fmt.Fprintf(w, "failed: %s: It is suspended, and not as it should be.\n", terminal.Text(id, shownName))
+		}
+	}
 }
 
-func (a assessment) printFailed(w io.Writer) {
-	for _, n := range a.failed {
-		blocks := ""
-		if n.blocks > 0 {
-			blocks = fmt.Sprintf(", blocks %d", n.blocks)
-		}
-		n.print(w, "failed", blocks)
+func printMore(w io.Writer, of int) {
+	if of > shownLines {
+		fmt.Fprintf(w, "and %d more\n", of-shownLines)
 	}
 }
 
@@ -325,7 +285,20 @@ func (a assessment) printOpen(w io.Writer, heard bool) {
 		fmt.Fprintln(w, "timed out: no run has started since the instant given")
 	}
 	a.printFailed(w)
-	for _, n := range a.open {
-		n.print(w, "timed out waiting for", "")
+	for _, ids := range [][]string{a.verdict.Open, a.verdict.Unfit} {
+		for _, id := range ids[:min(shownLines, len(ids))] {
+			if a.view.State(id) == insight.Suspended { // it has a line already
+				continue
+			}
+			line := "timed out waiting for: " + terminal.Text(id, shownName) + ": " + string(a.view.State(id))
+			if marks := a.view.Marks(id); len(marks) > 0 {
+				line += " (" + terminal.Text(strings.Join(marks, ", "), shownName) + ")"
+			}
+			if held := a.view.HeldBy(id); len(held) > 0 {
+				line += ", held by " + terminal.Text(strings.Join(held, ", "), shownMessage)
+			}
+			fmt.Fprintln(w, line)
+		}
+		printMore(w, len(ids))
 	}
 }

@@ -15,7 +15,7 @@ type Verdict struct {
 	Final    bool      // failed, and nothing changes without a person: there is no use in seeing whether it stays so
 	Problems []Problem // those that concern what counts
 	Open     []string  // ids at which something goes on by itself, in byte order
-	Waiting  []string  // ids of what is not ready and not open, and no problem's root, in byte order
+	Unfit    []string  // ids of what is not as it should be besides: neither open nor a problem's root, in byte order
 }
 
 // Verdict judges those of the members that count. A problem concerns them when its root, or what it blocks or takes along, counts. With
@@ -24,6 +24,7 @@ func (v *View) Verdict(counts func(*flow.Node) bool) Verdict {
 	var d Verdict
 	d.Result = Pending
 	counted := make(map[string]bool)
+	var unfit []string
 	passed, failed := true, false
 	for i := range v.nodes {
 		n := &v.nodes[i]
@@ -35,6 +36,9 @@ func (v *View) Verdict(counts func(*flow.Node) bool) Verdict {
 		asItShouldBe := v.states[i] == Ready || v.states[i] == Suspended && s.Gate == GatePass
 		if !asItShouldBe || v.stale[i] || v.outdated[i] || s.has(MarkNotObserved) || s.has(MarkOldRevision) || s.has(MarkSourceStale) {
 			passed = false
+			if !v.open[i] {
+				unfit = append(unfit, n.node.ID)
+			}
 		}
 		failed = failed || v.states[i] == Suspended && !asItShouldBe
 		if v.open[i] {
@@ -49,9 +53,9 @@ func (v *View) Verdict(counts func(*flow.Node) bool) Verdict {
 			d.Final = d.Final || p.Final
 		}
 	}
-	for i := range v.nodes {
-		if id := v.ids[i]; counted[id] && !v.satisfied[i] && !v.open[i] && !roots[id] {
-			d.Waiting = append(d.Waiting, id)
+	for _, id := range unfit {
+		if !roots[id] {
+			d.Unfit = append(d.Unfit, id)
 		}
 	}
 	switch failed = failed || len(d.Problems) > 0; {

@@ -347,6 +347,20 @@ func (v *View) State(id string) State {
 	return ""
 }
 
+// Since returns since when a node has its state with this cause, by its own judgement.
+func (v *View) Since(id string) flow.Time {
+	if i, ok := v.index[id]; ok && v.exists(i) {
+		return v.segments[i].Since
+	}
+	return flow.Time{}
+}
+
+// Auxiliary reports whether a node stands beside the rollout, as a source does.
+func (v *View) Auxiliary(id string) bool {
+	i, ok := v.index[id]
+	return ok && v.exists(i) && v.nodes[i].judgement.auxiliary
+}
+
 // Marks returns the marks of a node, in byte order.
 func (v *View) Marks(id string) []string {
 	i, ok := v.index[id]

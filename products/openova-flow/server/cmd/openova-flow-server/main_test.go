@@ -441,8 +441,17 @@ func TestWait(t *testing.T) {
 		nodeJSON("r1/b", "r1", "running", `,"meta":{"reason":"DependencyNotReady","waitingFor":["r1/a"],"message":"dependency 'x/a' is not ready"}`),
 		nodeJSON("r1/c", "r1", "running", `,"meta":{"reason":"DependencyNotReady","waitingFor":["r1/b"]}`),
 		nodeJSON("r2/a", "r2", "succeeded", `,"startedAt":5000,"endedAt":6000`),
-		nodeJSON("r2/s", "r2", "running", `,"meta":{"suspended":true}`),
+		nodeJSON("r2/s", "r2", "succeeded", `,"meta":{"suspended":true}`),
 		nodeJSON("r3/a", "r3", "running", `,"startedAt":5000,"meta":{"reason":"Progressing"}`),
+		nodeJSON("r4/s", "r4", "running", `,"meta":{"suspended":true}`),
+		nodeJSON("r5/source", "r5", "failed", `,"meta":{"auxiliary":true,"judgement":{"state":"broken","since":1000,"problem":true,"cause":{"class":"fetch-failed","sentence":"source can not be read.\u001b[2J"},"command":["flux","get","it's\u001b"]}}`),
+		nodeJSON("r5/a", "r5", "succeeded", `,"startedAt":5000,"meta":{"judgement":{"state":"ready","gate":"pass","source":"r5/source"}}`),
+		nodeJSON("r6/a", "r6", "failed", `,"startedAt":4999,"endedAt":4999`),
+		nodeJSON("r6/b", "r6", "failed", `,"startedAt":1000,"endedAt":3999`),
+		nodeJSON("r6/c", "r6", "succeeded", `,"startedAt":5000`),
+		nodeJSON("r7/a", "r7", "running", `,"meta":{"judgement":{"state":"broken","since":1000,"problem":true,"gate":"wait","marks":["retrying"],"cause":{"class":"install-failed","sentence":"a could not be installed."}}}`),
+		nodeJSON("r7/b", "r7", "running", `,"meta":{"judgement":{"state":"waiting","since":1000,"gate":"wait","needs":["r7/a"]}}`),
+		nodeJSON("r8/a", "r8", "failed", `,"meta":{"judgement":{"state":"broken","since":1000,"problem":true,"final":true,"cause":{"class":"given-up","sentence":"a was given up."},"command":["flux","reconcile","helmrelease","a","-n","it's"]}}`),
 	}, ",") + `]}` + "\n" + `{"type":"upsert-rels","relationships":[{"fromId":"r1/a","toId":"r1/b","type":"finish-to-start"},{"fromId":"r1/b","toId":"r1/c","type":"finish-to-start"}]}`
 	for _, tt := range []struct {
 		name string
@@ -451,11 +460,19 @@ func TestWait(t *testing.T) {
 		says []string
 	}{
 		{"succeeded", []string{"--region=r2"}, 0, []string{"1 of 2 done, 0 working, 0 waiting, 0 failed, 1 suspended"}},
-		{"failed, and what it blocks", []string{"--region=r1"}, 1, []string{"0 of 3 done, 0 working, 2 waiting, 1 failed", "failed: r1/a: InstallFailed, blocks 2: no such chart"}},
-		{"timed out, and what it waits for", []string{"--region=r3", "--timeout=50ms"}, 2, []string{"timed out waiting for: r3/a: Progressing"}},
-		{"something still works, so it has not failed yet", []string{"--timeout=50ms"}, 2, []string{"1 of 6 done", "failed: r1/a", "timed out waiting for: r3/a"}},
+		{"failed, and what it blocks", []string{"--region=r1"}, 1, []string{"0 of 3 done, 0 working, 2 waiting, 1 failed", "failed: r1/a: r1/a: InstallFailed: no such chart Blocks 2."}},
+		{"timed out, and what it waits for", []string{"--region=r3", "--timeout=50ms"}, 2, []string{"timed out waiting for: r3/a: working"}},
+		{"something still works, so it has not failed yet", []string{"--timeout=50ms"}, 2, []string{"3 of 14 done", "failed: r1/a", "timed out waiting for: r3/a"}},
 		{"no run since", []string{"--region=r2", "--since=2020-01-01T00:00:00Z", "--timeout=50ms"}, 2, []string{"no run has started"}},
 		{"a run since, what failed before is not counted", []string{"--region=r2", "--since=1970-01-01T00:00:04Z"}, 0, []string{"1 of 2 done"}},
+		{"suspended, and not ready", []string{"--region=r4"}, 1, []string{"0 of 1 done", "1 suspended", "failed: r4/s"}},
+		{"a source that is dead, though what comes from it is ready", []string{"--region=r5"}, 1, []string{"1 of 1 done", `failed: r5/source: source can not be read.\x1b[2J` + "\n"}},
+		{"what failed before, in whole seconds", []string{"--region=r6", "--since=1970-01-01T00:00:04.999Z"}, 1, []string{"1 of 2 done", "failed: r6/a"}},
+		{"what failed before a second", []string{"--region=r6", "--since=1970-01-01T00:00:05Z"}, 0, []string{"1 of 1 done"}},
+		{"a failure that is tried again, and what it holds", []string{"--region=r7", "--timeout=50ms"}, 2,
+			[]string{"1 waiting, 1 failed", "failed: r7/a: a could not be installed. Blocks 1.", "timed out waiting for: r7/a: broken (retrying)", "timed out waiting for: r7/b: waiting, held by r7/a"}},
+		{"a final failure needs no settling", []string{"--region=r8", "--settle=1h", "--timeout=50ms"}, 1, []string{`failed: r8/a: a was given up. Run: flux reconcile helmrelease a -n 'it'\''s'`}},
+		{"another failure does", []string{"--region=r1", "--settle=1h", "--timeout=50ms"}, 2, []string{"failed: r1/a"}},
 		{"no such flow", []string{"--flow=G", "--timeout=50ms"}, 2, []string{"no state of this flow"}},
 		{"nothing reported", []string{"--region=nowhere", "--timeout=50ms"}, 2, []string{"nothing has been reported"}},
 	} {

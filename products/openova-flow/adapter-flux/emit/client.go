@@ -15,12 +15,15 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 const (
 	maxAnswer     = 64 << 10 // bytes read of an answer that is no snapshot
 	maxHeader     = 64 << 10 // bytes read of the head of any answer
 	maxRetryAfter = 5 * time.Minute
+	saidBytes     = 300 // shown of a text of the server
 )
 
 // client speaks HTTP to the server. It is not safe for concurrent use.
@@ -69,6 +72,13 @@ type problem struct {
 	Field  string `json:"field"`
 	Line   int    `json:"line"`
 	Holder string `json:"holder"`
+}
+
+// cut makes what the server says short and safe to print: it ends up in logs, in /readyz and on terminals.
+func (p *problem) cut() {
+	for _, text := range []*string{&p.Title, &p.Detail, &p.Field, &p.Holder} {
+		*text = terminal.Text(*text, saidBytes)
+	}
 }
 
 // claim asks for the lease of the region.
@@ -166,7 +176,7 @@ func (c *client) do(ctx context.Context, method, path string, h http.Header, bod
 		status:      res.StatusCode,
 		incarnation: res.Header.Get("Flow-Incarnation"),
 		etag:        res.Header.Get("ETag"),
-		location:    res.Header.Get("Location"),
+		location:    terminal.Text(res.Header.Get("Location"), saidBytes),
 		retryAfter:  retryAfter(res.Header.Get("Retry-After"), time.Now()),
 	}
 	if a.status == http.StatusOK && read != nil {
@@ -180,6 +190,7 @@ func (c *client) do(ctx context.Context, method, path string, h http.Header, bod
 	}
 	if strings.HasPrefix(res.Header.Get("Content-Type"), "application/problem+json") {
 		a.isProblem = json.Unmarshal(a.body, &a.problem) == nil
+		a.problem.cut()
 	}
 	return a, nil
 }

@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"encoding/json"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 func TestOneRefusedNodeDoesNotHoldUpTheRest(t *testing.T) {
@@ -349,5 +352,40 @@ func TestElementWithTooMuchMetaIsNamedAndTheRestGoes(t *testing.T) {
 		g.drain()
 		g.same()
 		_ = g.stop()
+	})
+}
+
+func TestHostileAnswer_IsLoggedCutAndEscaped(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		hostile := "x\n::error::FAKE\x1b[2J\u009b2J\u202e ##[error]x" + strings.Repeat("d", 50_000)
+		document, err := json.Marshal(map[string]any{"title": hostile, "detail": hostile, "field": hostile, "holder": hostile, "line": 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, answer := range []*fault{
+			{status: 503, header: map[string]string{"Content-Type": "application/problem+json"}, body: string(document)},
+			{status: 302, header: map[string]string{"Location": "http://x/" + strings.Repeat("\u009b\u202e", 5000)}},
+			{status: 400, header: map[string]string{"Content-Type": "application/problem+json"}, body: string(document)},
+		} {
+			g := newRig(t, b)
+			g.breaks(func(*http.Request, []byte) *fault { return answer })
+			g.lead()
+			g.change(g.region.is("a", "running"))
+			g.settle(time.Minute)
+			said := append([]string{}, g.log.lines...)
+			if err := g.em.Ready(); err != nil {
+				said = append(said, err.Error())
+			}
+			_ = g.stop()
+			if len(said) == 0 {
+				t.Errorf("%d: nothing is said", answer.status)
+			}
+			for _, text := range said {
+				if text = strings.TrimSuffix(text, "\n"); len(text) > 1000 || terminal.Text(text, len(text)) != text {
+					t.Errorf("%d: %d bytes: %.300q", answer.status, len(text), text)
+				}
+			}
+			g.breaks(nil)
+		}
 	})
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 // health answers whether the process lives, whether it is ready, and what it counted.
@@ -55,7 +57,9 @@ func (h *health) ready(w http.ResponseWriter, _ *http.Request) {
 		why = append(why, "the adapter is stopping")
 	}
 	for _, r := range reasons {
-		why = append(why, r()...)
+		for _, reason := range r() {
+			why = append(why, terminal.Text(reason, sentenceBytes))
+		}
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	if len(why) > 0 {

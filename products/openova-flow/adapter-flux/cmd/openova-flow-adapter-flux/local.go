@@ -20,6 +20,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/app"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 // local reports whether a person wants to see clusters with nothing else set up: contexts are named, and no server.
@@ -160,6 +161,9 @@ func openPage(ctx context.Context, page string, getenv func(string) (string, boo
 	}
 }
 
+// sentenceBytes is how long a sentence for a person may be.
+const sentenceBytes = 1 << 10
+
 // speaker writes sentences for a person, each once in a row for each region.
 type speaker struct {
 	w    io.Writer
@@ -173,7 +177,7 @@ func (s *speaker) lines(region string, sentences []string) {
 	defer s.mu.Unlock()
 	text := ""
 	for _, l := range sentences {
-		text += region + ": " + l + "\n"
+		text += terminal.Text(region+": "+l, sentenceBytes) + "\n"
 	}
 	if s.last == nil {
 		s.last = map[string]string{}

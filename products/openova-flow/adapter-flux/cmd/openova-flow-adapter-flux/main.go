@@ -10,6 +10,8 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"syscall"
+
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 // version is set at link time; what Go knows of the build stands in for it otherwise.
@@ -21,7 +23,7 @@ func main() {
 	// A second signal ends the process at once.
 	context.AfterFunc(ctx, stop)
 	if err := run(ctx, os.Args[1:], os.LookupEnv, os.Stdin, os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "openova-flow-adapter-flux:", err)
+		terminal.PrintError(os.Stderr, "openova-flow-adapter-flux", err)
 		stop()
 		os.Exit(1)
 	}

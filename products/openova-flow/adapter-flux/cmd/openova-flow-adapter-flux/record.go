@@ -15,6 +15,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/recording"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 func recordCommand(ctx context.Context, args []string, getenv func(string) (string, bool), s std) (err error) {
@@ -44,7 +45,7 @@ func recordCommand(ctx context.Context, args []string, getenv func(string) (stri
 	logger := c.logger(s.err)
 	klog.SetSlogLogger(logger)
 	watcher := watch.New(watch.Config{Client: k8s.dynamic, Discovery: k8s.discovery, Namespaces: c.namespaces, KeepValues: true, Logger: logger})
-	return record(ctx, watcher, out, *redacted)
+	return record(ctx, watcher, terminal.JSONWriter(out), *redacted)
 }
 
 // record writes what the watcher delivers until ctx is done or out takes no more.

@@ -16,6 +16,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 // replayConfig is a config and what only replay has.
@@ -247,7 +248,7 @@ type printer struct {
 // Put implements watch.Sink.
 func (p *printer) Put(changes []mapping.Change) {
 	for _, c := range changes {
-		if _, err := io.WriteString(p.out, message(c).JSON()+"\n"); err != nil {
+		if _, err := io.WriteString(p.out, terminal.JSON(message(c).JSON())+"\n"); err != nil {
 			p.failed(fmt.Errorf("printing: %w", err))
 			return
 		}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 // config is what the settings say, checked.
@@ -223,14 +224,14 @@ func (r *reader) read(args []string, optional ...string) (config, error) {
 		case err != nil && *value == "" && s.shown == "required":
 			wrong = append(wrong, fmt.Errorf("%s is not set: it must be %s", name, s.allowed))
 		case err != nil:
-			wrong = append(wrong, fmt.Errorf("%s is %q: it must be %s", name, *value, s.allowed))
+			wrong = append(wrong, fmt.Errorf("%s is %q: it must be %s", name, terminal.Text(*value, 200), s.allowed))
 		}
 	}
 	return c, errors.Join(wrong...)
 }
 
 func (c config) logger(w io.Writer) *slog.Logger {
-	options := &slog.HandlerOptions{Level: c.logLevel}
+	options := &slog.HandlerOptions{Level: c.logLevel, ReplaceAttr: terminal.Attr}
 	if c.logFormat == "text" {
 		return slog.New(slog.NewTextHandler(w, options))
 	}

@@ -61,11 +61,11 @@ func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 func (w *waiting) validate(since string) error {
 	u, err := url.Parse(w.url)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-		return fmt.Errorf("invalid --url %q; allowed: an absolute http or https URL", terminal.Text(w.url, shownName))
+		return fmt.Errorf("invalid --url %.200q; allowed: an absolute http or https URL", w.url)
 	}
 	w.url = strings.TrimSuffix(w.url, "/")
 	if !flow.ValidID(w.flow) {
-		return fmt.Errorf("invalid --flow %q; allowed: %s", terminal.Text(w.flow, shownName), flow.IDSyntax)
+		return fmt.Errorf("invalid --flow %.200q; allowed: %s", w.flow, flow.IDSyntax)
 	}
 	switch since {
 	case "":
@@ -73,7 +73,7 @@ func (w *waiting) validate(since string) error {
 		w.since = time.Now()
 	default:
 		if w.since, err = time.Parse(time.RFC3339, since); err != nil {
-			return fmt.Errorf("invalid --since %q; allowed: now, or an instant such as 2006-01-02T15:04:05Z", terminal.Text(since, shownName))
+			return fmt.Errorf("invalid --since %.200q; allowed: now, or an instant such as 2006-01-02T15:04:05Z", since)
 		}
 	}
 	return nil

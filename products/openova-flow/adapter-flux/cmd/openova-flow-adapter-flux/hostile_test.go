@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"errors"
 	"log/slog"
 	"net/http/httptest"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
@@ -63,34 +63,14 @@ func TestAdapter_LogsAreSafeToPrint(t *testing.T) {
 	}
 }
 
-func TestDryRun_PrintsAHostileRecordingAsSafeJSON(t *testing.T) {
+func TestDryRun_PrintsHostileTextAsSafeJSON(t *testing.T) {
 	text := "\u009b2J\u202e\u200b\u3164 ##[error]x \x1b[2J"
-	event, err := json.Marshal(map[string]any{"type": "ADDED", "object": map[string]any{
-		"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease",
-		"metadata": map[string]any{"name": "a", "namespace": "flux-system", "uid": "1", "generation": 1, "creationTimestamp": "2026-01-01T00:00:00Z"},
-		"status": map[string]any{"observedGeneration": 1, "conditions": []any{map[string]any{
-			"type": "Ready", "status": "False", "reason": "InstallFailed", "message": text, "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1}}},
-	}})
-	if err != nil {
-		t.Fatal(err)
+	var out strings.Builder
+	(&printer{out: &out}).Put([]mapping.Change{{Node: &flow.Node{ID: "r/a", FlowID: "F", Label: text, Status: "failed"}}})
+	checkPrinted(t, out.String(), 1, "{")
+	if nodes := fold(t, "F", out.String()).Snapshot().Nodes; len(nodes) != 1 || nodes[0].Label != text {
+		t.Errorf("not the same node: %+v", nodes)
 	}
-	printed := dryRun(t, nil, string(event)+"\n", "r=-")
-	checkPrinted(t, printed, strings.Count(printed, "\n"), "{")
-	for _, n := range fold(t, "replay", printed).Snapshot().Nodes {
-		if n.ID == "r/flux-system/a" {
-			var message string
-			flow.EachField(n.Meta, func(key, value string) {
-				if key == "message" {
-					_ = json.Unmarshal([]byte(value), &message)
-				}
-			})
-			if !strings.Contains(message, "\u009b2J\u202e") {
-				t.Errorf("the message is another: %q", message)
-			}
-			return
-		}
-	}
-	t.Errorf("no node in %s", printed)
 }
 
 // TestAdapter_EndsWithALineForEachError runs the binary, since only main prints its errors.

@@ -224,7 +224,7 @@ func (r *reader) read(args []string, optional ...string) (config, error) {
 		case err != nil && *value == "" && s.shown == "required":
 			wrong = append(wrong, fmt.Errorf("%s is not set: it must be %s", name, s.allowed))
 		case err != nil:
-			wrong = append(wrong, fmt.Errorf("%s is %q: it must be %s", name, terminal.Text(*value, 200), s.allowed))
+			wrong = append(wrong, fmt.Errorf("%s is %.200q: it must be %s", name, *value, s.allowed))
 		}
 	}
 	return c, errors.Join(wrong...)

@@ -9,8 +9,6 @@ import (
 	"net"
 	"strconv"
 	"strings"
-
-	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 // Setting is one environment variable, and the flag of the same name.
@@ -66,17 +64,14 @@ func Parse(all []Setting, args []string, getenv func(string) string) error {
 	return nil
 }
 
-const shownBytes = 200 // of a value that is not allowed
-
 func invalid(s Setting, name, value string, err error) error {
-	value = terminal.Text(value, shownBytes)
 	switch {
 	case errors.Is(err, ErrSecret):
 		return fmt.Errorf("invalid %s: %w; allowed: %s", name, err, s.Allowed)
 	case errors.Is(err, ErrNotAllowed):
-		return fmt.Errorf("invalid %s %q; allowed: %s", name, value, s.Allowed)
+		return fmt.Errorf("invalid %s %.200q; allowed: %s", name, value, s.Allowed)
 	}
-	return fmt.Errorf("invalid %s %q: %w; allowed: %s", name, value, err, s.Allowed)
+	return fmt.Errorf("invalid %s %.200q: %w; allowed: %s", name, value, err, s.Allowed)
 }
 
 // Usage lists the settings for help.

@@ -62,8 +62,9 @@ func TestParse_ErrorKeepsNameValueCauseAndWhatIsAllowed(t *testing.T) {
 	}{
 		{"cause", open, file, fs.ErrNotExist, []string{"FLOW_SERVER_FILE", `"` + file + `"`, "a file"}, nil, 1000},
 		{"no more to say", func(string) error { return ErrNotAllowed }, "x", nil, []string{"FLOW_SERVER_FILE", `"x"`, "a file"}, []string{ErrNotAllowed.Error()}, 1000},
+		{"address without host", func(string) error { return ErrNotAllowed }, ":99999", nil, []string{`":99999"`}, nil, 1000},
 		{"secret", func(string) error { return ErrSecret }, "hunter2", ErrSecret, []string{"FLOW_SERVER_FILE", "a file"}, []string{"hunter2"}, 1000},
-		{"long and hostile", func(string) error { return ErrNotAllowed }, "\x1b[2J" + strings.Repeat("x", 5000), nil, []string{"FLOW_SERVER_FILE", "…", "a file"}, []string{"\x1b"}, 400},
+		{"long and hostile", func(string) error { return ErrNotAllowed }, "\x1b[2J" + strings.Repeat("x", 5000), nil, []string{"FLOW_SERVER_FILE", "xxx", "a file"}, []string{"\x1b"}, 400},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			err := Parse(all(c.set), nil, getenv(map[string]string{"FLOW_SERVER_FILE": c.value}))

@@ -48,10 +48,15 @@ func within(field string, err error) error {
 		e.Field = field + "." + e.Field
 	}
 	// A field name is the sender's own text; what is echoed of it stays short.
-	if len(e.Field) > maxFieldEcho {
-		e.Field = strings.ToValidUTF8(e.Field[:maxFieldEcho], "") + "…"
-	}
+	e.Field = cutField(e.Field)
 	return e
+}
+
+func cutField(field string) string {
+	if len(field) <= maxFieldEcho {
+		return field
+	}
+	return strings.ToValidUTF8(field[:maxFieldEcho], "") + "…"
 }
 
 const maxFieldEcho = 200

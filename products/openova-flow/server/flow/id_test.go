@@ -55,3 +55,16 @@ func TestDecodeStored_KeepsInstantsOfEarlierVersions(t *testing.T) {
 		t.Error("what no version accepted is accepted")
 	}
 }
+
+func TestDecode_ErrorsEchoLittleOfAKey(t *testing.T) {
+	key := strings.Repeat("x", 100_000)
+	for _, message := range []string{
+		`{"KEY":1,"KEY":2}`,
+		`{"type":"upsert-nodes","nodes":[{"KEY":1,"KEY":2}]}`,
+		`{"type":"upsert-nodes","nodes":[{"meta":{"KEY":1,"KEY":2}}]}`,
+	} {
+		if _, err := flow.Decode("F", []byte(strings.ReplaceAll(message, "KEY", key))); err == nil || len(err.Error()) > 512 {
+			t.Errorf("%.60s: %.100v", message, err)
+		}
+	}
+}

@@ -132,7 +132,7 @@ func (p *scanner) remember(key string, o *object) error {
 		p.keys = append(p.keys, key)
 	}
 	if duplicate {
-		return &Error{Field: key, Msg: "appears twice in one object"}
+		return &Error{Field: cutField(key), Msg: "appears twice in one object"}
 	}
 	return nil
 }

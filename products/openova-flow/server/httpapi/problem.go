@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
@@ -90,6 +91,7 @@ func problemOf(err error) problem {
 
 func writeProblem(w http.ResponseWriter, p problem) {
 	p.Type, p.Title = "about:blank", http.StatusText(p.Status)
+	p.Detail, p.Field, p.Holder = cut(p.Detail, maxDetail), cut(p.Field, maxEcho), cut(p.Holder, maxEcho)
 	if p.retryAfter > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(p.retryAfter))
 	}
@@ -104,4 +106,18 @@ func writeProblem(w http.ResponseWriter, p problem) {
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(p.Status)
 	_ = json.NewEncoder(w).Encode(p) // a client that has gone needs no answer
+}
+
+// Bytes of what a problem document or a log line repeats of a request, at most.
+const (
+	maxDetail = 600
+	maxEcho   = 256
+)
+
+// cut returns the beginning of s where s has more than limit bytes.
+func cut(s string, limit int) string {
+	if len(s) <= limit {
+		return s
+	}
+	return strings.ToValidUTF8(s[:limit], "") + "…"
 }

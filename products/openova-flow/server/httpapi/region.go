@@ -111,6 +111,6 @@ func (s *Server) deleteRegion(w http.ResponseWriter, _ *http.Request, g *auth.Gr
 		writeProblem(w, problemOf(err))
 		return
 	}
-	s.audit("region deleted", g, "flow", flowID, "region", region, "nodes", n)
+	s.audit("region deleted", g, "flow", flowID, "region", cut(region, maxEcho), "nodes", n)
 	w.WriteHeader(http.StatusNoContent)
 }

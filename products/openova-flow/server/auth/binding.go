@@ -106,10 +106,10 @@ func (g *Grant) foreignEnd(k flow.RelKey) (field, id string) {
 	return "toId", k.ToID
 }
 
-// Emitter is the name under which to keep what an emitter of the caller has said: that which it gives itself, but in the room of the
-// caller's regions.
+// Emitter is the name under which to keep what an emitter of the caller has said: the caller's regions, a slash, and the name that it gives
+// itself. Without regions it is the name alone, after a slash if there is one in it, so that it is no bound caller's.
 func (g *Grant) Emitter(name string) string {
-	if name == "" || !g.Bound() {
+	if name == "" || !g.Bound() && !strings.Contains(name, "/") {
 		return name
 	}
 	return strings.Join(g.rights.regions, ",") + "/" + name

@@ -135,7 +135,8 @@ func TestEmittersOfOtherRegionsAreOthers(t *testing.T) {
 	if len(names) != 4 || fsn.Emitter("adapter") != "fsn1/adapter" || both.Emitter("adapter") != "fsn1,hel1/adapter" {
 		t.Errorf("the names are %v", names)
 	}
-	if grantOf(t, nil).Emitter("adapter") != "adapter" || fsn.Emitter("") != "" {
+	if free := grantOf(t, nil); free.Emitter("adapter") != "adapter" || free.Emitter("fsn1/adapter") != "/fsn1/adapter" || free.Emitter("/adapter") != "//adapter" ||
+		fsn.Emitter("") != "" || free.Emitter("") != "" {
 		t.Error("a name is made where none is needed")
 	}
 }

@@ -76,7 +76,7 @@ var commonSettings = []common{
 	number("FLOW_SERVER_MAX_FLOW_BYTES", 256<<20, 1<<20, 1<<40, "bytes that the state and ring of a flow take, about", func(c *config, n int64) { c.app.Hub.MaxFlowBytes = n }),
 	number("FLOW_SERVER_MAX_STATE_BYTES", 2<<30, 1<<20, 1<<50, "bytes that the states and rings of all flows take, about", func(c *config, n int64) { c.app.Hub.MaxStateBytes = n }),
 	number("FLOW_SERVER_MAX_SUBSCRIBERS", 20_000, 1, 1<<30, "open streams", func(c *config, n int64) { c.app.Hub.MaxSubscribers = int(n) }),
-	number("FLOW_SERVER_MAX_EMITTERS", 1024, 1, 1<<30, "emitter names that a flow remembers", func(c *config, n int64) { c.app.Hub.MaxEmitters = int(n) }),
+	number("FLOW_SERVER_MAX_EMITTERS", 1024, 1, 1<<30, "emitter names that a flow remembers, for each set of regions that tokens are bound to", func(c *config, n int64) { c.app.Hub.MaxEmitters = int(n) }),
 	number("FLOW_SERVER_MAX_REGIONS", 256, 1, 1<<20, "regions of a flow that are claimed", func(c *config, n int64) { c.app.Hub.MaxRegions = int(n) }),
 	duration("FLOW_SERVER_IDLE_TIMEOUT", "72h", time.Minute, 10*365*24*time.Hour, "how long a flow stays without a message and without a word from an emitter", func(c *config, d time.Duration) { c.app.Hub.IdleTimeout = d }),
 	{"FLOW_SERVER_STATE_FILE", "", "a file in a directory that the server may write to; none: nothing is kept", "keeps the flows over a restart: written every minute and on shutdown, read at the start", func(c *config, v string) error {

@@ -285,6 +285,49 @@ func TestABoundTokenCannotOutrunAnothersEpochs(t *testing.T) {
 	}
 }
 
+// TestFlowEmitter_NamesCountWithinTheRegionsOfTheToken has a token use up its names. Another region's adapter and one without regions go on, and
+// the other way round.
+func TestFlowEmitter_NamesCountWithinTheRegionsOfTheToken(t *testing.T) {
+	for _, order := range [][]entry{{ofR1, ofR2, writer}, {writer, ofR1, ofR2}} {
+		e := guard(t, hub.Config{MaxEmitters: 2}, httpapi.Config{}, "").filled()
+		for _, who := range order {
+			region := "r9"
+			if len(who.regions) > 0 {
+				region = who.regions[0]
+			}
+			for i, want := range []int{200, 200, 429} {
+				stamp := fmt.Sprintf("r1/e%d;epoch=1;n=1", i)
+				if a := e.as(who, "POST", "/v1/flows/F/events", upsertOf("F", region+"/x", region), "Flow-Emitter", stamp); a.status != want {
+					t.Errorf("%s, name %d: %d %s", who.name, i, a.status, a.body)
+				}
+			}
+			if a := e.as(who, "POST", "/v1/flows/F/events", upsertOf("F", region+"/x", region), "Flow-Emitter", "r1/e0;epoch=1;n=2"); a.status != 200 {
+				t.Errorf("%s, a name that is known: %d %s", who.name, a.status, a.body)
+			}
+		}
+	}
+}
+
+// TestFlowEmitter_TokenWithoutRegionsCannotOutrunABoundOne uses the name that the server keeps for the bound token's emitter.
+func TestFlowEmitter_TokenWithoutRegionsCannotOutrunABoundOne(t *testing.T) {
+	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
+	for _, step := range []struct {
+		who   entry
+		stamp string
+		want  int
+	}{
+		{ofR1, "adapter;epoch=1;n=1", 200},
+		{writer, "r1/adapter;epoch=9000000000000000;n=1", 200},
+		{writer, "/adapter;epoch=9000000000000000;n=1", 200},
+		{ofR1, "adapter;epoch=1;n=2", 200},
+		{writer, "r1/adapter;epoch=9000000000000000;n=0", 409},
+	} {
+		if a := e.as(step.who, "POST", "/v1/flows/F/events", upsertOf("F", "r1/x", "r1"), "Flow-Emitter", step.stamp); a.status != step.want {
+			t.Errorf("%s as %s: %d %s", step.who.name, step.stamp, a.status, a.body)
+		}
+	}
+}
+
 // TestOnlyWhoMayWriteKeepsAFlow: a reader that calls itself an emitter does not.
 func TestOnlyWhoMayWriteKeepsAFlow(t *testing.T) {
 	var mu sync.Mutex

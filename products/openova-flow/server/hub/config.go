@@ -17,7 +17,7 @@ type Config struct {
 	MaxFlowBytes     int64         // bytes of the state and ring of a flow, about; 256 MiB
 	MaxStateBytes    int64         // bytes of the states and rings of all flows, about; 2 GiB
 	MaxSubscribers   int           // streams; 20,000
-	MaxEmitters      int           // names in Flow-Emitter that a flow remembers; 1,024
+	MaxEmitters      int           // names in Flow-Emitter that a flow remembers of callers with the same regions; 1,024
 	MaxRegions       int           // regions of a flow that are claimed; 256
 	IdleTimeout      time.Duration // how long a flow stays without a message and without a word from an emitter; 72 h
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"fmt"
+	"strings"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
@@ -13,7 +14,7 @@ type Digest = [sha256.Size]byte
 
 // Stamp says who sends a request and in what order (Flow-Emitter). The zero Stamp says nothing.
 type Stamp struct {
-	Name     string
+	Name     string // of a caller bound to regions it begins with these and a slash (auth.Grant.Emitter): names are limited for each set of them
 	Epoch, N int64
 }
 
@@ -173,8 +174,8 @@ func (h *Hub) admits(p Post, t *topic) error {
 	if t != nil && t.accounted.state+t.accounted.bytes >= h.cfg.MaxFlowBytes {
 		return &LimitError{Detail: fmt.Sprintf("the flow takes %d bytes, which is the limit of one", h.cfg.MaxFlowBytes)}
 	}
-	if t != nil && p.Stamp.Name != "" && t.emitters[p.Stamp.Name] == nil && len(t.emitters) >= h.cfg.MaxEmitters {
-		return &LimitError{Detail: fmt.Sprintf("the flow knows %d emitters, which is the limit", h.cfg.MaxEmitters)}
+	if t != nil && p.Stamp.Name != "" && t.emitters[p.Stamp.Name] == nil && t.emittersLike(p.Stamp) >= h.cfg.MaxEmitters {
+		return &LimitError{Field: "Flow-Emitter", Detail: fmt.Sprintf("the flow knows %d emitters of the caller's regions, which is the limit", h.cfg.MaxEmitters)}
 	}
 	if err := h.metaFits(p.Messages); err != nil {
 		return err
@@ -184,6 +185,25 @@ func (h *Hub) admits(p Post, t *topic) error {
 		state = t.state
 	}
 	return h.sizeFits(p.Messages, state)
+}
+
+// regions returns what an emitter's name begins with: the regions of its caller, nothing for a caller without regions.
+func (s Stamp) regions() string {
+	regions, _, bound := strings.Cut(s.Name, "/")
+	if !bound {
+		return ""
+	}
+	return regions
+}
+
+// emittersLike counts the emitters of callers with the same regions. t.mu is held.
+func (t *topic) emittersLike(s Stamp) (n int) {
+	for _, last := range t.emitters {
+		if last.stamp.regions() == s.regions() {
+			n++
+		}
+	}
+	return n
 }
 
 // full reports whether there is no room left for a flow. At the limit of all flows, one that takes less than its share of it goes on, until a

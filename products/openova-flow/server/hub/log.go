@@ -69,7 +69,7 @@ type Outcome struct {
 // Apply makes the change of an entry. Entries come in their order, from one goroutine at a time. What it does depends on the
 // entries that were applied before and on nothing else: not on limits, the clock or who reads.
 func (h *Hub) Apply(e Entry) (out Outcome) {
-	under := h.numbers.open()
+	under := h.numbers.openEntry()
 	h.numbers.last.Store(FirstOf(e.Seq+1) - 1)
 	defer func() {
 		under.done()

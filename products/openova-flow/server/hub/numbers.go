@@ -10,6 +10,7 @@ import (
 type numbers struct {
 	last   atomic.Int64
 	places [64]place
+	entry  place // of the entry of a Log that is being applied
 }
 
 // place holds a lower bound of the numbers that a request under way has or will get; 0 when it is free.
@@ -28,7 +29,22 @@ func (n *numbers) open() *place {
 	}
 }
 
+// openEntry marks an entry of a Log as under way, before it gets its numbers. Entries come one at a time and their place is no other request's, so
+// done may end it more than once.
+func (n *numbers) openEntry() *place {
+	n.entry.from.Store(n.last.Load() + 1)
+	return &n.entry
+}
+
 func (p *place) done() { p.from.Store(0) }
+
+// below returns number, or less where the place holds a request that may get it.
+func (p *place) below(number int64) int64 {
+	if from := p.from.Load(); from != 0 {
+		return min(number, from-1)
+	}
+	return number
+}
 
 // take returns the first of count numbers.
 func (n *numbers) take(count int64) int64 { return n.last.Add(count) - count + 1 }
@@ -44,9 +60,7 @@ func (n *numbers) raise(to int64) {
 func (n *numbers) settled() int64 {
 	least := n.last.Load()
 	for i := range n.places {
-		if from := n.places[i].from.Load(); from != 0 {
-			least = min(least, from-1)
-		}
+		least = n.places[i].below(least)
 	}
-	return least
+	return n.entry.below(least)
 }

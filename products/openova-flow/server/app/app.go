@@ -79,7 +79,10 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 
 	state := &stateFile{path: cfg.StateFile, hub: h, log: log}
 	if state.path != "" {
-		state.load()
+		if err := state.load(); err != nil {
+			listener.Close()
+			return err
+		}
 		defer state.save() // once nothing changes any more
 	}
 	var wg sync.WaitGroup

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -57,47 +58,75 @@ func behindLinks(path string) string {
 // tempPattern names the files that a state file is written as before it takes its place.
 func tempPattern(path string) string { return filepath.Base(path) + ".*.tmp" }
 
-// load makes the flows of the file again in a hub that has none. A file that can't be used is set aside: the server starts empty, and
-// the emitters fill it.
-func (f *stateFile) load() {
+// load makes the flows of the file again in a hub that has none. A state that is damaged, or from a newer version, is set aside: the server starts
+// empty, and the emitters fill it. Of any other file the error says what to do: it is somebody else's, and stays as it is.
+func (f *stateFile) load() error {
+	named := f.path
 	f.path = behindLinks(f.path)
 	began, clock := time.Now(), f.hub.Number()
 	f.removeLeftovers()
-	state, err := readState(f.path)
+	state, err := f.read()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
+		return nil
 	case err != nil:
-		f.setAside(err)
-	default:
-		f.hub.Load(state)
-		f.log.Info("state loaded", "file", f.path, "flows", len(state.Flows), "took", time.Since(began).Round(time.Millisecond))
-		if f.hub.Number() > clock+int64(len(state.Flows)) { // the clock would not keep another start from giving the same numbers again
-			f.save()
-		}
+		return f.unusable(named, err)
 	}
+	f.hub.Load(state)
+	f.log.Info("state loaded", "file", f.path, "flows", len(state.Flows), "took", time.Since(began).Round(time.Millisecond))
+	if f.hub.Number() > clock+int64(len(state.Flows)) { // the clock would not keep another start from giving the same numbers again
+		f.save()
+	}
+	return nil
 }
 
-func readState(path string) (*hub.SavedState, error) {
-	in, err := os.Open(path)
+var errForeign = errors.New("it does not begin as a state of flows does")
+
+// read reads the file, but nothing that is no file, which could have no end or not even a beginning.
+func (f *stateFile) read() (*hub.SavedState, error) {
+	info, err := os.Lstat(f.path)
 	if err != nil {
 		return nil, err
 	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%w: it is no regular file", errForeign)
+	}
+	in, err := os.Open(f.path)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errForeign, err)
+	}
 	defer in.Close()
-	return hub.ReadState(in)
+	if opened, err := in.Stat(); err != nil || !os.SameFile(info, opened) {
+		return nil, fmt.Errorf("%w: it was replaced meanwhile", errForeign)
+	}
+	buffered := bufio.NewReaderSize(in, 64<<10)
+	if begin, _ := buffered.Peek(64); !hub.BeginsState(begin) { // an error shows when it is read
+		return nil, errForeign
+	}
+	return f.hub.ReadState(buffered)
 }
 
-// setAside renames the file, so that it is neither lost nor read again. What was set aside before for the same reason gives way.
-func (f *stateFile) setAside(reason error) {
-	f.hub.Stats.StatesSetAside.Add(1)
+// unusable sets a state aside that can't be used. It returns an error for what is not this server's to rename, or not here.
+func (f *stateFile) unusable(named string, reason error) error {
+	const move = "move it away, or name another file in FLOW_SERVER_STATE_FILE"
+	switch {
+	case errors.Is(reason, errForeign):
+		return fmt.Errorf("%s is no state that this server has saved: %w; %s", f.path, reason, move)
+	case errors.Is(reason, hub.ErrLargeState):
+		return fmt.Errorf("state %s can't be read: %w; raise FLOW_SERVER_MAX_STATE_BYTES and FLOW_SERVER_MAX_FLOW_BYTES, or %s", f.path, reason, move)
+	case filepath.Dir(f.path) != filepath.Dir(named):
+		return fmt.Errorf("state %s can't be used, and is behind the symbolic link %s, through which nothing is set aside: %w; %s", f.path, named, reason, move)
+	}
 	to := f.path + ".damaged"
 	if errors.Is(reason, hub.ErrNewerState) {
 		to = f.path + ".newer"
 	}
-	if err := os.Rename(f.path, to); err != nil {
-		f.log.Error("state can't be used and can't be set aside; starting without it", "file", f.path, "err", errors.Join(reason, err))
-		return
+	if err := os.Rename(f.path, to); err != nil { // what was set aside before for the same reason gives way
+		return fmt.Errorf("state %s can't be used: %w, and can't be set aside: %w; %s", f.path, reason, err, move)
 	}
+	f.hub.Stats.StatesSetAside.Add(1)
 	f.log.Error("state can't be used and is set aside; starting without it", "file", f.path, "as", to, "err", reason)
+	return nil
 }
 
 // removeLeftovers removes what a process that was killed had begun to write.

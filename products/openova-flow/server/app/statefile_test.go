@@ -6,7 +6,10 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -24,11 +27,11 @@ func put(t *testing.T, h *hub.Hub, id string) {
 
 func nodesOf(t *testing.T, path string) int {
 	t.Helper()
-	s, err := readState(path)
+	h := hub.New(hub.Config{})
+	s, err := (&stateFile{path: path, hub: h}).read()
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := hub.New(hub.Config{})
 	h.Load(s)
 	return int(h.Stats.Nodes.Load())
 }
@@ -39,7 +42,9 @@ func TestWhatHasChangedIsSavedEveryMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New(hub.Config{})
 		f := &stateFile{path: path, hub: h, log: slog.New(slog.DiscardHandler)}
-		f.load()
+		if err := f.load(); err != nil {
+			t.Fatal(err)
+		}
 		ctx, stop := context.WithCancel(t.Context())
 		defer stop()
 		go f.run(ctx)
@@ -83,7 +88,9 @@ func TestNumbersGoUpThoughTheClockDoesNot(t *testing.T) {
 	for i := range 4 {
 		h := hub.New(hub.Config{Now: func() time.Time { return now }})
 		f := &stateFile{path: path, hub: h, log: slog.New(slog.DiscardHandler)}
-		f.load()
+		if err := f.load(); err != nil {
+			t.Fatal(err)
+		}
 		if i == 0 {
 			put(t, h, "a")
 			f.save()
@@ -105,7 +112,9 @@ func TestLeftoversAreRemovedAndNothingElse(t *testing.T) {
 		}
 	}
 	f := &stateFile{path: filepath.Join(dir, "s"), hub: hub.New(hub.Config{}), log: slog.New(slog.DiscardHandler)}
-	f.load()
+	if err := f.load(); err != nil {
+		t.Fatal(err)
+	}
 	left, err := os.ReadDir(dir)
 	if err != nil || len(left) != 4 {
 		t.Errorf("%v is left, %v", left, err)
@@ -121,7 +130,9 @@ func TestAStateFileThatIsALinkIsWrittenWhereItLeads(t *testing.T) {
 	for nodes := range 3 { // first the link leads nowhere yet
 		h := hub.New(hub.Config{})
 		f := &stateFile{path: path, hub: h, log: slog.New(slog.DiscardHandler)}
-		f.load()
+		if err := f.load(); err != nil {
+			t.Fatal(err)
+		}
 		if got := h.Stats.Nodes.Load(); got != int64(nodes) {
 			t.Errorf("%d nodes are loaded, want %d", got, nodes)
 		}
@@ -136,5 +147,88 @@ func TestAStateFileThatIsALinkIsWrittenWhereItLeads(t *testing.T) {
 	}
 	if CheckStateFile(path) == nil {
 		t.Error("a directory that is not there is not noticed behind a link")
+	}
+}
+
+// TestLoad_UnusableFiles has a start meet files of all kinds. Only a state that this server may have saved is renamed.
+func TestLoad_UnusableFiles(t *testing.T) {
+	whole := filepath.Join(t.TempDir(), "whole")
+	h := hub.New(hub.Config{})
+	put(t, h, "a")
+	(&stateFile{path: whole, hub: h, log: slog.New(slog.DiscardHandler)}).save()
+	text, err := os.ReadFile(whole)
+	if err != nil {
+		t.Fatal(err)
+	}
+	flipped := func(at int) []byte {
+		b := slices.Clone(text)
+		b[at] ^= 1
+		return b
+	}
+	write := func(b []byte) func(path string) error {
+		return func(path string) error { return os.WriteFile(path, b, 0o600) }
+	}
+	sparse := func(begin []byte) func(path string) error {
+		return func(path string) error { return errors.Join(write(begin)(path), os.Truncate(path, 6<<30)) }
+	}
+	behind := func(b []byte) func(path string) error {
+		return func(path string) error {
+			target := filepath.Join(filepath.Dir(path), "elsewhere", "file")
+			return errors.Join(os.Mkdir(filepath.Dir(target), 0o755), write(b)(target), os.Symlink(target, path))
+		}
+	}
+	for name, tt := range map[string]struct {
+		make func(path string) error
+		as   string // "": the start ends
+	}{
+		"truncated":                  {write(text[:len(text)-30]), ".damaged"},
+		"truncated at the beginning": {write(text[:9]), ".damaged"},
+		"empty":                      {write(nil), ".damaged"},
+		"a bit flipped":              {write(flipped(len(text) / 2)), ".damaged"},
+		"the last bit flipped":       {write(flipped(len(text) - 3)), ".damaged"},
+		"newer":                      {write([]byte(strings.Replace(string(text), `State":1`, `State":2`, 1))), ".newer"},
+		"more follows":               {write(append(slices.Clone(text), "more"...)), ".damaged"},
+		"the first bit flipped":      {write(flipped(0)), ""},
+		"foreign":                    {write([]byte("root:x:0:0\n")), ""},
+		"sparse":                     {sparse(nil), ""},
+		"sparse after a beginning":   {sparse(text[:60]), ""},
+		"directory":                  {func(path string) error { return os.Mkdir(path, 0o755) }, ""},
+		"fifo":                       {func(path string) error { return syscall.Mkfifo(path, 0o600) }, ""},
+		"device behind a link":       {func(path string) error { return os.Symlink("/dev/zero", path) }, ""},
+		"loop":                       {func(path string) error { return os.Symlink(path, path) }, ""},
+		"foreign behind a link":      {behind([]byte("root:x:0:0\n")), ""},
+		"damaged behind a link":      {behind(text[:len(text)-30]), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "s")
+			if err := tt.make(path); err != nil {
+				t.Fatal(err)
+			}
+			before, err := os.Lstat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var m runtime.MemStats
+			runtime.ReadMemStats(&m)
+			allocated := m.TotalAlloc
+			f := &stateFile{path: path, hub: hub.New(hub.Config{MaxFlowBytes: 1 << 20, MaxStateBytes: 4 << 20}), log: slog.New(slog.DiscardHandler)}
+			err = f.load()
+			runtime.ReadMemStats(&m)
+			if n := m.TotalAlloc - allocated; n > 16<<20 {
+				t.Errorf("the start takes %d bytes for it", n)
+			}
+			if tt.as == "" {
+				if after, lost := os.Lstat(path); err == nil || lost != nil || !os.SameFile(before, after) {
+					t.Errorf("load: %v; then %v, %v", err, after, lost)
+				}
+				if left, _ := os.ReadDir(filepath.Dir(path)); len(left) > 2 || f.hub.Stats.StatesSetAside.Load() != 0 {
+					t.Errorf("%v is there", left)
+				}
+				return
+			}
+			if after, lost := os.Lstat(path + tt.as); err != nil || lost != nil || !os.SameFile(before, after) || f.hub.Stats.StatesSetAside.Load() != 1 {
+				t.Errorf("load: %v; then %v, %v", err, after, lost)
+			}
+		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"hash"
 	"io"
 	"maps"
+	"math"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -28,8 +29,17 @@ const stateVersion = 1
 // ErrNewerState is the error of a saved state that a later version of this program has written.
 var ErrNewerState = errors.New("it was written by a newer version of the server")
 
-// maxStateLine bounds one line of a saved state, so that a damaged one can't take all memory.
-const maxStateLine = 256 << 20
+// ErrLargeState is the error of a saved state that takes more than the reader allows.
+var ErrLargeState = errors.New("it is larger than the limits of this server allow")
+
+// maxStateLine bounds one line of a saved state: no message may be larger.
+const maxStateLine = 64 << 20
+
+// BeginsState reports whether a file that begins so may be a saved state, or what is left of one.
+func BeginsState(begin []byte) bool {
+	const head = `{"openovaFlowState":`
+	return string(begin[:min(len(begin), len(head))]) == head[:min(len(begin), len(head))]
+}
 
 type stateHead struct {
 	Version int `json:"openovaFlowState"`
@@ -170,8 +180,15 @@ type SavedState struct {
 
 // ReadState reads what a StateWriter wrote, all of r, or nothing. The error says what is wrong, and in which line; it is ErrNewerState
 // when that is the version.
-func ReadState(r io.Reader) (*SavedState, error) {
-	in := &stateReader{in: bufio.NewReaderSize(r, 64<<10), sum: sha256.New()}
+func ReadState(r io.Reader) (*SavedState, error) { return readState(r, maxStateLine, math.MaxInt64) }
+
+// ReadState is ReadState of what this hub could have saved. What is larger is ErrLargeState, and read no further than it takes to know.
+func (h *Hub) ReadState(r io.Reader) (*SavedState, error) {
+	return readState(r, min(maxStateLine, h.cfg.MaxFlowBytes), h.cfg.MaxStateBytes+h.cfg.MaxStateBytes/4)
+}
+
+func readState(r io.Reader, line, all int64) (*SavedState, error) {
+	in := &stateReader{in: bufio.NewReaderSize(r, 64<<10), sum: sha256.New(), most: line, left: all}
 	s, err := in.state()
 	if err != nil && !errors.Is(err, ErrNewerState) {
 		return nil, fmt.Errorf("line %d: %w", in.lines, err)
@@ -183,6 +200,8 @@ type stateReader struct {
 	in    *bufio.Reader
 	sum   hash.Hash
 	lines int
+	most  int64 // bytes of a line
+	left  int64 // bytes that may still come
 }
 
 // line returns the next line, and adds it to the sum.
@@ -191,9 +210,13 @@ func (s *stateReader) line() (string, error) {
 	var line []byte
 	for {
 		part, err := s.in.ReadSlice('\n')
-		if line = append(line, part...); len(line) > maxStateLine {
-			return "", fmt.Errorf("it has more than %d bytes", maxStateLine)
+		if s.left -= int64(len(part)); s.left < 0 {
+			return "", ErrLargeState
 		}
+		if int64(len(line)+len(part)) > s.most {
+			return "", fmt.Errorf("%w: a line may have %d bytes", ErrLargeState, s.most)
+		}
+		line = append(line, part...)
 		switch {
 		case err == nil:
 			s.sum.Write(line)

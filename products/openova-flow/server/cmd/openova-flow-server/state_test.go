@@ -176,18 +176,11 @@ func TestAStateFileThatCanNotBeUsedIsSetAside(t *testing.T) {
 		"truncated": {string(text[:len(text)-30]), ".damaged"},
 		"damaged":   {strings.Replace(string(text), "running", "runninG", 1), ".damaged"},
 		"empty":     {"", ".damaged"},
-		"something": {"\x7fELF", ".damaged"},
 		"newer":     {strings.Replace(string(text), `State":1`, `State":2`, 1), ".newer"},
-		"loop":      {"", ".damaged"}, // can't be opened
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(dir, name)
-			if name == "loop" {
-				err = os.Symlink(path, path)
-			} else {
-				err = os.WriteFile(path, []byte(tt.content), 0o600)
-			}
-			if err != nil {
+			if err := os.WriteFile(path, []byte(tt.content), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			p := withState(t, path)

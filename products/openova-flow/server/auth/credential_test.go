@@ -251,6 +251,45 @@ func TestLoopbackAlone(t *testing.T) {
 	}
 }
 
+func TestLoopback_RequestOfAForeignPageIsRefused(t *testing.T) {
+	const host, listed = "localhost:8080", "http://listed.example"
+	for _, tt := range []struct {
+		what, method string
+		header       map[string]string
+		want         Reason
+	}{
+		{"a program", "GET", nil, ""},
+		{"the page itself", "GET", map[string]string{"Sec-Fetch-Site": "same-origin", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Referer": "http://" + host + "/"}, ""},
+		{"a bookmark", "GET", map[string]string{"Sec-Fetch-Site": "none", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, ""},
+		{"a link elsewhere", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document", "Referer": "https://evil.example/"}, ""},
+		{"a link on another port", "GET", map[string]string{"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, ""},
+		{"a listed origin", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "cors", "Sec-Fetch-Dest": "empty", "Origin": listed}, ""},
+		{"fetch with no-cors", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "empty"}, Origin},
+		{"an image", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}, Origin},
+		{"another port", "GET", map[string]string{"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"}, Origin},
+		{"a frame", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}, Origin},
+		{"no mode is said", "HEAD", map[string]string{"Sec-Fetch-Site": "cross-site"}, Origin},
+		{"a site that there is not", "GET", map[string]string{"Sec-Fetch-Site": "Same-Origin"}, Origin},
+		{"a form", "POST", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, Origin},
+		{"Origin alone", "GET", map[string]string{"Origin": "https://evil.example"}, Origin},
+		{"Referer alone", "GET", map[string]string{"Referer": "https://evil.example/x", "Accept": "*/*"}, Origin},
+		{"Referer of another port", "GET", map[string]string{"Referer": "http://localhost:3000/", "Accept": "image/png"}, Origin},
+		{"Referer that can't be read", "GET", map[string]string{"Referer": "%zz"}, Origin},
+		{"Referer of a link", "GET", map[string]string{"Referer": "https://evil.example/x", "Accept": "text/html,*/*"}, ""},
+		{"Referer of a form", "POST", map[string]string{"Referer": "https://evil.example/x", "Accept": "text/html,*/*"}, Origin},
+		{"Referer of the page itself", "GET", map[string]string{"Referer": "http://" + host + "/?flow=F"}, ""},
+		{"Referer of a listed origin", "GET", map[string]string{"Referer": listed + "/x"}, ""},
+	} {
+		r := httptest.NewRequest(tt.method, "http://"+host+"/v1/flows", nil)
+		for name, value := range tt.header {
+			r.Header.Set(name, value)
+		}
+		if err := CheckLoopback(r, listed); reason(t, err) != tt.want {
+			t.Errorf("%s: %v, want %q", tt.what, err, tt.want)
+		}
+	}
+}
+
 func TestWithoutAccessControl(t *testing.T) {
 	a := Unguarded()
 	r := httptest.NewRequest("POST", "/", nil)

@@ -207,6 +207,16 @@ func TestWithoutTokensOnlyThisMachineIsAnswered(t *testing.T) {
 				conn.Close()
 			}
 		}
+		for _, site := range []string{"cross-site", "same-site"} {
+			for path, want := range map[string]int{"/v1/flows": 403, streamF: 403, "/v1/stream": 403, "/v1/flows/F/snapshot": 403, "/": 403} {
+				if status, _ := e.headers("GET", path, "Sec-Fetch-Site", site, "Sec-Fetch-Mode", "no-cors", "Sec-Fetch-Dest", "empty"); status != want {
+					t.Errorf("%s by a page that is %s: %d", path, site, status)
+				}
+			}
+			if status, _ := e.headers("GET", "/", "Sec-Fetch-Site", site, "Sec-Fetch-Mode", "navigate", "Sec-Fetch-Dest", "document"); status != 200 {
+				t.Errorf("a link from a page that is %s: %d", site, status)
+			}
+		}
 		if a := e.do("POST", "/v1/flows/F/events", upsert(node("a", "x")), "Content-Type", asJSON, "Sec-Fetch-Site", "cross-site"); a.status != 403 {
 			t.Errorf("a form elsewhere writes: %d", a.status)
 		}

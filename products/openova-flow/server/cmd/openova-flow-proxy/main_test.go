@@ -145,6 +145,24 @@ func TestServesAndStops(t *testing.T) {
 			t.Errorf("%s to %q from %q: %s", tt.path, tt.host, tt.origin, resp.Status)
 		}
 	}
+	for _, site := range []string{"cross-site", "same-site"} {
+		for mode, want := range map[string]int{"no-cors": 403, "navigate": 200} {
+			req, err := http.NewRequest("GET", base+"/api/v1/flows/prod-1/stream", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Header.Set("Sec-Fetch-Site", site)
+			req.Header.Set("Sec-Fetch-Mode", mode)
+			req.Header.Set("Sec-Fetch-Dest", "document")
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if resp.Body.Close(); resp.StatusCode != want {
+				t.Errorf("%s, %s: %s", site, mode, resp.Status)
+			}
+		}
+	}
 	var open *bufio.Reader
 	for _, want := range []string{"first", "second"} {
 		write(t, token, want)

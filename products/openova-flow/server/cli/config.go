@@ -69,6 +69,7 @@ var commonSettings = []common{
 	number("FLOW_SERVER_MAX_MESSAGE_BYTES", 1<<20, 1<<10, 64<<20, "bytes of one message", func(c *config, n int64) { c.app.HTTP.MaxMessageBytes = n }),
 	number("FLOW_SERVER_MAX_BATCH_BYTES", 16<<20, 1<<10, 1<<30, "bytes of one NDJSON body", func(c *config, n int64) { c.app.HTTP.MaxBatchBytes = n }),
 	number("FLOW_SERVER_MAX_INGEST_BYTES", 128<<20, 1<<20, 1<<40, "bytes of all bodies being read at one moment", func(c *config, n int64) { c.app.HTTP.MaxIngestBytes = n }),
+	number("FLOW_SERVER_MAX_ANSWER_BYTES", 256<<20, 1<<20, 1<<40, "bytes of all large answers and deliveries that readers have not taken yet", func(c *config, n int64) { c.app.HTTP.MaxAnswerBytes = n }),
 	number("FLOW_SERVER_MAX_FLOWS", 10_000, 1, 1<<30, "flows", func(c *config, n int64) { c.app.Hub.MaxFlows = int(n) }),
 	number("FLOW_SERVER_MAX_NODES", 20_000, 1, 1<<30, "nodes of a flow", func(c *config, n int64) { c.app.Hub.MaxNodes = int(n) }),
 	number("FLOW_SERVER_MAX_RELATIONSHIPS", 100_000, 1, 1<<30, "relationships of a flow", func(c *config, n int64) { c.app.Hub.MaxRelationships = int(n) }),

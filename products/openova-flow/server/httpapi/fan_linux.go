@@ -35,7 +35,7 @@ func newFan(s *Server) *fan { return &fan{server: s, force: make(chan struct{})}
 
 // take hands a stream's connection over, with the headers of w. It reports false, and leaves the connection alone, when that is not
 // possible. The reader and the session are the fan's then.
-func (f *fan) take(w http.ResponseWriter, r *http.Request, reader *hub.Reader, session *auth.Session) bool {
+func (f *fan) take(w http.ResponseWriter, r *http.Request, who string, reader *hub.Reader, session *auth.Session) bool {
 	tcp, ok := connOf(r.Context()).(*net.TCPConn)
 	if !ok || r.ProtoMajor != 1 || r.TLS != nil || f.server.cfg.StreamMode == StreamPortable {
 		return false
@@ -59,7 +59,7 @@ func (f *fan) take(w http.ResponseWriter, r *http.Request, reader *hub.Reader, s
 		finish()
 		return true
 	}
-	c := &client{fd: fd, reader: reader, finish: finish, pending: [][]byte{head, reader.Heartbeat()}}
+	c := &client{fd: fd, who: who, reader: reader, finish: finish, pending: [][]byte{head, reader.Heartbeat()}}
 	s := f.shards[int(f.turn.Add(1))%len(f.shards)]
 	if !s.add(c) {
 		finish()

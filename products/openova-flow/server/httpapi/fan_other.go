@@ -15,6 +15,8 @@ type fan struct{}
 
 func newFan(*Server) *fan { return nil }
 
-func (*fan) take(http.ResponseWriter, *http.Request, *hub.Reader, *auth.Session) bool { return false }
+func (*fan) take(http.ResponseWriter, *http.Request, string, *hub.Reader, *auth.Session) bool {
+	return false
+}
 
 func (*fan) shutdown(context.Context) {}

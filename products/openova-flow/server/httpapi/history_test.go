@@ -1,11 +1,14 @@
 package httpapi_test
 
 import (
-	"context"
+	"bufio"
 	"fmt"
+	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
@@ -65,32 +68,85 @@ func TestNobodyHasAllBytesInFlight(t *testing.T) {
 	}
 }
 
-func TestWhoReadsThePastSlowlyKeepsNobodyElseFromIt(t *testing.T) {
-	e := guard(t, hub.Config{}, httpapi.Config{}, "")
-	const past = "/v1/flows/F/events"
-	meta := strings.Repeat("x", 60<<10)
-	for i := range 120 { // more than sockets take by themselves
-		e.as(admin, "POST", past, fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"n%d","flowId":"F","label":"l","status":"x","meta":{"m":"%s"}}]}`, i, meta))
+// slowly asks for an answer and reads no more than its head.
+func (e *env) slowly(path string, header ...string) *http.Response {
+	e.t.Helper()
+	conn := e.dial().(*net.TCPConn)
+	_ = conn.SetReadBuffer(4096)
+	_ = conn.SetReadDeadline(time.Now().Add(within))
+	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n%s\r\n", path, strings.Join(append(header, ""), "\r\n"))
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		e.t.Fatal(err)
 	}
-	slow := 0
-	for status := http.StatusOK; status == http.StatusOK; slow++ {
-		if slow > 20 {
-			t.Fatal("as many answers about the past as one likes are under way at once")
-		}
-		ctx, cancel := context.WithCancel(context.Background())
-		defer cancel()
-		req, _ := http.NewRequestWithContext(ctx, "GET", e.url+past, nil)
-		req.Header.Set("Authorization", reader.bearer()[1])
-		resp, err := e.client.Do(req) // and reads no more than the head
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer resp.Body.Close()
-		status = resp.StatusCode
-	}
-	for _, who := range []entry{admin, onlyF} {
-		if a := e.as(who, "GET", past, ""); a.status != http.StatusOK {
-			t.Errorf("%d of another are under way or refused, %s: %d %s", slow, who.name, a.status, a.body)
+	return resp
+}
+
+// past fills the ring of flow F with n messages of 60 KiB.
+func (e *env) past(n int, header ...string) {
+	for i := range n {
+		message := fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"n%d","flowId":"F","label":"l","status":"x","meta":{"m":"%s"}}]}`, i, strings.Repeat("x", 60<<10))
+		if a := e.do("POST", "/v1/flows/F/events", message, append(header, "Content-Type", asJSON)...); a.status != 200 {
+			e.t.Fatal(a.status, a.body)
 		}
 	}
+}
+
+// TestEvents_SlowReadersRefuseNobodyElse has two callers ask for the past of a flow again and again and take nothing of it.
+func TestEvents_SlowReadersRefuseNobodyElse(t *testing.T) {
+	e := guard(t, hub.Config{}, httpapi.Config{MaxAnswerBytes: 24 << 20}, "").filled()
+	e.past(90, admin.bearer()...)
+	for range 4 {
+		for _, who := range []entry{reader, admin} {
+			for range 6 {
+				if resp := e.slowly("/v1/flows/F/events", "Authorization: "+who.bearer()[1]); resp.StatusCode != 200 && (resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "") {
+					t.Errorf("%s is answered %d, %v", who.name, resp.StatusCode, resp.Header)
+				}
+			}
+		}
+		for _, path := range []string{"/v1/flows/F/events", "/v1/flows/F/snapshot", "/v1/flows/F/rollouts", "/v1/flows"} {
+			if a := e.as(onlyF, "GET", path, ""); a.status != http.StatusOK {
+				t.Errorf("another caller: %s %d %s", path, a.status, a.body)
+			}
+		}
+	}
+}
+
+// TestEvents_CallerThatIsFullIsServedAgainAfterASecond has one caller, as everybody of one address is without tokens.
+func TestEvents_CallerThatIsFullIsServedAgainAfterASecond(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{MaxAnswerBytes: 24 << 20})
+	e.past(90)
+	for range 12 {
+		resp := e.slowly("/v1/flows/F/events")
+		if resp.StatusCode != 200 && (resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "1" || resp.Header.Get("Content-Type") != "application/problem+json") {
+			t.Errorf("%d %v", resp.StatusCode, resp.Header)
+		}
+	}
+	until(t, "the oldest answers to give way", func() bool { return e.do("GET", "/v1/flows/F/events", "").status == 200 })
+}
+
+// TestAnswers_SlowReadersAreBoundedInMemory has many connections ask for a state that changes between them, and take nothing of it.
+func TestAnswers_SlowReadersAreBoundedInMemory(t *testing.T) {
+	onBothPaths(t, func(t *testing.T, mode string) {
+		for _, path := range []string{"/v1/flows/F/snapshot", "/v1/flows/F/events", streamF, "/v1/stream"} {
+			t.Run(path, func(t *testing.T) {
+				const limit = 24 << 20
+				e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, MaxAnswerBytes: limit})
+				e.past(60)
+				live := func() int64 {
+					runtime.GC()
+					var m runtime.MemStats
+					runtime.ReadMemStats(&m)
+					return int64(m.HeapAlloc)
+				}
+				before := live()
+				for i := range 30 {
+					e.slowly(path)
+					e.post(upsert(node(fmt.Sprint("changed", i), "x")))
+				}
+				const most = limit + 16<<20 // the newest state, and what is being made, besides
+				until(t, "30 slow readers to take no more than the limit", func() bool { return live()-before <= most })
+			})
+		}
+	})
 }

@@ -49,6 +49,8 @@ var Metrics = []Metric{
 	{"openova_flow_regions", "gauge", "Claimed regions of all flows, by state: fresh or stale."},
 	{"openova_flow_region_claims_refused_total", "counter", "Claims of a region that another cluster has."},
 	{"openova_flow_ingest_bytes", "gauge", "Bytes of request bodies being read or applied."},
+	{"openova_flow_answer_bytes", "gauge", "Bytes of large answers and deliveries that readers have not taken yet."},
+	{"openova_flow_answers_cut_total", "counter", "Large answers and deliveries cut off because others needed their room."},
 	{"openova_flow_tokens_file_failing", "gauge", "1 while the tokens file can't be read, so that an older one is in force."},
 	{"openova_flow_goroutines", "gauge", "Goroutines of the process."},
 	{"openova_flow_heap_bytes", "gauge", "Bytes of live and not yet collected heap objects."},
@@ -205,6 +207,12 @@ func (s *Server) samples(name string) []sample {
 		return one(st.ClaimsRefused.Load())
 	case "ingest_bytes":
 		return one(s.ingest.Load())
+	case "answer_bytes":
+		bytes, _ := s.answers.counted()
+		return one(bytes)
+	case "answers_cut_total":
+		_, cuts := s.answers.counted()
+		return one(cuts)
 	case "goroutines":
 		return one(int64(runtime.NumGoroutine()))
 	case "heap_bytes":

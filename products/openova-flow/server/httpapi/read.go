@@ -1,7 +1,9 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -22,7 +24,7 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, g *auth.Grant,
 	h.Set("Cache-Control", "no-cache")
 	h.Add("Vary", "Accept-Encoding")
 	if query := r.URL.Query(); query.Has("region") {
-		s.regionSnapshot(w, r, flowID, query["region"], zipped)
+		s.regionSnapshot(w, r, g, flowID, query["region"], zipped)
 		return
 	}
 	if asked := r.Header.Values("If-None-Match"); len(asked) > 0 { // most who ask have it already: they wait for nobody
@@ -33,52 +35,81 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, g *auth.Grant,
 			return
 		}
 	}
-	snap, err := s.hub.Snapshot(flowID)
-	h.Set(headerIncarnation, snap.Incarnation)
+	var version hub.Version
+	var body []byte
+	var err error
+	if !s.making(r, g, func() {
+		var snap hub.Snapshot
+		snap, err = s.hub.Snapshot(flowID)
+		if version = snap.Version; err == nil {
+			body = bodyOf(snap, zipped)
+		}
+	}) {
+		return
+	}
+	h.Set(headerIncarnation, version.Incarnation)
 	if err != nil {
 		writeProblem(w, problemOf(err))
 		return
 	}
-	h.Set("ETag", etagOf(snap.Version, zipped))
+	h.Set("ETag", etagOf(version, zipped))
 	h.Set("Content-Type", typeJSON)
-	writeSnapshot(w, snap, zipped)
+	s.sendSnapshot(w, r, g, body, zipped)
 }
 
 // regionSnapshot answers with what of the folded state belongs to one region.
-func (s *Server) regionSnapshot(w http.ResponseWriter, r *http.Request, flowID string, regions []string, zipped bool) {
+func (s *Server) regionSnapshot(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string, regions []string, zipped bool) {
 	if len(regions) != 1 || regions[0] == "" || !utf8.ValidString(regions[0]) {
 		writeProblem(w, problem{Status: http.StatusBadRequest, Field: "region", Detail: "name one region, percent-encoded, or leave the parameter out for all"})
 		return
 	}
-	snap, err := s.hub.RegionSnapshot(flowID, regions[0])
+	var snap hub.RegionSnapshot
+	var etag string
+	var body []byte
+	var err error
+	if !s.making(r, g, func() {
+		if snap, err = s.hub.RegionSnapshot(flowID, regions[0]); err != nil {
+			return
+		}
+		etag = entityTag(snap.Incarnation+"-"+snap.Tag(), zipped)
+		if !matches(r.Header.Values("If-None-Match"), etag) {
+			body = bodyOf(snap, zipped)
+		}
+	}) {
+		return
+	}
 	h := w.Header()
 	h.Set(headerIncarnation, snap.Incarnation)
 	if err != nil {
 		writeProblem(w, problemOf(err))
 		return
 	}
-	etag := entityTag(snap.Incarnation+"-"+snap.Tag(), zipped)
 	h.Set("ETag", etag)
-	if matches(r.Header.Values("If-None-Match"), etag) {
+	if body == nil {
 		w.WriteHeader(http.StatusNotModified)
 		return
 	}
 	h.Set("Content-Type", typeJSON)
-	writeSnapshot(w, snap, zipped)
+	s.sendSnapshot(w, r, g, body, zipped)
 }
 
-// writeSnapshot sends the body of a snapshot, which must not be changed.
-func writeSnapshot(w http.ResponseWriter, snap interface {
+// bodyOf returns the body of a snapshot, which must not be changed.
+func bodyOf(snap interface {
 	JSON() []byte
 	Gzip() []byte
-}, zipped bool) {
-	body := snap.JSON
+}, zipped bool) []byte {
+	if zipped {
+		return snap.Gzip()
+	}
+	return snap.JSON()
+}
+
+func (s *Server) sendSnapshot(w http.ResponseWriter, r *http.Request, g *auth.Grant, body []byte, zipped bool) {
 	if zipped {
 		w.Header().Set("Content-Encoding", "gzip")
-		body = snap.Gzip
 	}
-	w.Header().Set("Content-Length", strconv.Itoa(len(body())))
-	_, _ = w.Write(body())
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	s.send(w, r, g, body)
 }
 
 // etagOf is the entity tag of a snapshot, and of what streams say of its regions.
@@ -143,23 +174,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, g *auth.Grant, f
 		writeProblem(w, problem{Status: http.StatusBadRequest, Field: field, Detail: "after is a sequence number (0 or more), limit a number of messages (1 or more)"})
 		return
 	}
-	each := int64(maxHistories / 2)
-	if !s.cfg.Auth.Guarded() { // everybody is one caller
-		each = maxHistories
-	}
-	if !s.history.take(g.Name(), 1, each, maxHistories) {
-		w.Header().Set(headerIncarnation, s.hub.Incarnation(flowID))
-		writeProblem(w, problem{Status: http.StatusServiceUnavailable, retryAfter: 1, Detail: "the server is answering others about their past, as many as it can at once"})
-		return
-	}
-	defer s.history.give(g.Name(), 1)
-	history, err := s.hub.History(flowID, after, int(min(limit, 1<<30)))
-	w.Header().Set(headerIncarnation, history.Incarnation)
-	if err != nil {
-		writeProblem(w, problemOf(err))
-		return
-	}
-	writeJSON(w, history)
+	s.answerJSON(w, r, g, func() (any, string, error) {
+		history, err := s.hub.History(flowID, after, int(min(limit, 1<<30)))
+		return history, history.Incarnation, err
+	})
 }
 
 func queryInt(query url.Values, name string, def int64) (int64, bool) {
@@ -177,17 +195,39 @@ func (s *Server) list(w http.ResponseWriter, r *http.Request, g *auth.Grant) {
 		s.deny(w, r, err)
 		return
 	}
-	writeJSON(w, map[string]any{"flows": s.hub.List(g.CanRead)})
+	s.answerJSON(w, r, g, func() (any, string, error) { return map[string]any{"flows": s.hub.List(g.CanRead)}, "", nil })
 }
 
-func (s *Server) rollouts(w http.ResponseWriter, _ *http.Request, _ *auth.Grant, flowID string) {
-	list, incarnation, err := s.hub.Rollouts(flowID)
-	w.Header().Set(headerIncarnation, incarnation)
+func (s *Server) rollouts(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
+	s.answerJSON(w, r, g, func() (any, string, error) {
+		list, incarnation, err := s.hub.Rollouts(flowID)
+		return map[string]any{"rollouts": list}, incarnation, err
+	})
+}
+
+// answerJSON answers with what f makes, as JSON: a value, and the incarnation of the flow that it is about, if it is about one.
+func (s *Server) answerJSON(w http.ResponseWriter, r *http.Request, g *auth.Grant, f func() (v any, incarnation string, err error)) {
+	var body bytes.Buffer
+	var incarnation string
+	var err error
+	if !s.making(r, g, func() {
+		var v any
+		if v, incarnation, err = f(); err == nil {
+			err = encodeJSON(&body, v)
+		}
+	}) {
+		return
+	}
+	if incarnation != "" {
+		w.Header().Set(headerIncarnation, incarnation)
+	}
 	if err != nil {
 		writeProblem(w, problemOf(err))
 		return
 	}
-	writeJSON(w, map[string]any{"rollouts": list})
+	w.Header().Set("Content-Type", typeJSON)
+	w.Header().Set("Cache-Control", "no-store")
+	s.send(w, r, g, body.Bytes())
 }
 
 func (s *Server) deleteFlow(w http.ResponseWriter, _ *http.Request, g *auth.Grant, flowID string) {
@@ -287,7 +327,11 @@ func describe(version string) any {
 func writeJSON(w http.ResponseWriter, v any) {
 	w.Header().Set("Content-Type", typeJSON)
 	w.Header().Set("Cache-Control", "no-store")
+	_ = encodeJSON(w, v) // only a client that has gone makes this fail
+}
+
+func encodeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
-	_ = e.Encode(v) // only a client that has gone makes this fail
+	return e.Encode(v)
 }

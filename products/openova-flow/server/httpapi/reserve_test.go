@@ -1,9 +1,13 @@
 package httpapi
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
@@ -39,4 +43,38 @@ func TestWhatIsRefusedTakesNoRoom(t *testing.T) {
 	}
 	close(done)
 	large.Wait()
+}
+
+// TestReserve_CallerGetsItsBytesBackWhenTheServerIsFull is refused for the bytes of others as often as it takes to use up its own share.
+func TestReserve_CallerGetsItsBytesBackWhenTheServerIsFull(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tokens.json")
+	entries := fmt.Sprintf(`{"tokens":[{"name":"one","sha256":%q,"scopes":["ingest"],"flows":["*"]},{"name":"two","sha256":%q,"scopes":["ingest"],"flows":["*"]}]}`, auth.Hash("one"), auth.Hash("two"))
+	if err := os.WriteFile(path, []byte(entries), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	a, err := auth.Load(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(hub.New(hub.Config{}), Config{Auth: a, MaxIngestBytes: 1000, MaxBatchBytes: 100})
+	caller := func(name string) *auth.Grant {
+		g, err := a.Check(t.Context(), auth.Bearer(name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	one, two := caller("one"), caller("two")
+	if !s.reserve(one, 800, false) {
+		t.Fatal("there is no room at all")
+	}
+	for range 10 {
+		if s.reserve(two, 300, false) {
+			t.Fatal("there is room for what is too much")
+		}
+	}
+	s.release(one, 800)
+	if !s.reserve(two, 800, false) {
+		t.Error("what was refused counts as the caller's")
+	}
 }

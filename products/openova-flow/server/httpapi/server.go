@@ -19,6 +19,7 @@ type Config struct {
 	MaxMessageBytes int64         // of one message; 1 MiB
 	MaxBatchBytes   int64         // of one NDJSON body; 16 MiB
 	MaxIngestBytes  int64         // of all bodies being read and applied at one moment; 128 MiB
+	MaxAnswerBytes  int64         // of all large answers and deliveries that readers have not taken yet; 256 MiB
 	StreamMode      string        // StreamAuto or StreamPortable; StreamAuto
 	Heartbeat       time.Duration // longest silence of a stream; 15 s
 	WriteTimeout    time.Duration // how long a stream may take no bytes before it is cut; 30 s
@@ -42,6 +43,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxIngestBytes == 0 {
 		c.MaxIngestBytes = 128 << 20
+	}
+	if c.MaxAnswerBytes == 0 {
+		c.MaxAnswerBytes = 256 << 20
 	}
 	if c.Heartbeat == 0 {
 		c.Heartbeat = 15 * time.Second
@@ -75,11 +79,13 @@ type Server struct {
 	cfg      Config
 	hub      *hub.Hub
 	ready    atomic.Bool
-	opened   atomic.Int64 // streams, ever
-	ingest   atomic.Int64 // bytes of bodies in flight
-	bodies   places       // the same, where there is access control
-	history  places       // for answers about the past that are being made
-	streams  places       // for those that are open, where there is access control
+	opened   atomic.Int64  // streams, ever
+	ingest   atomic.Int64  // bytes of bodies in flight
+	bodies   places        // the same, where there is access control
+	turns    turns         // of those who have answers made
+	answers  *answers      // that are being written
+	slowest  time.Duration // bytes a second that a reader has to take; slowest
+	streams  places        // for those that are open, where there is access control
 	metrics  metrics
 	refusals logLimiters // of messages
 	claims   logLimiters // that were refused
@@ -92,16 +98,14 @@ type Server struct {
 	page           *route            // of what else there is, when there is a page
 }
 
-// maxHistories is how many answers about the past may be under way at once; each holds a copy of what a flow still holds.
-const maxHistories = 8
-
 // New returns a Server over a hub. It is not ready until SetReady(true).
 func New(h *hub.Hub, cfg Config) *Server {
-	s := &Server{cfg: cfg.withDefaults(), hub: h, metrics: newMetrics()}
+	s := &Server{cfg: cfg.withDefaults(), hub: h, metrics: newMetrics(), slowest: slowest}
 	s.denials = make(map[auth.Reason]*logLimiters)
 	for _, reason := range auth.Reasons {
 		s.denials[reason] = new(logLimiters)
 	}
+	s.answers = newAnswers(s.cfg.MaxAnswerBytes)
 	s.fan = newFan(s)
 	s.lay()
 	return s
@@ -219,7 +223,8 @@ type countingWriter struct {
 
 	handedOver bool // the connection belongs to the fan, which counts the request when it ends
 
-	// A stream that is to be run: its reader, and the caller's session. It is run from a shallow stack, which it keeps.
+	// A stream that is to be run: whose it is, its reader, and the caller's session. It is run from a shallow stack, which it keeps.
+	who     string
 	reader  *hub.Reader
 	session *auth.Session
 }
@@ -228,8 +233,8 @@ func (w *countingWriter) Write(b []byte) (int, error) {
 	if len(b) <= writeAtMost {
 		return w.ResponseWriter.Write(b)
 	}
-	rc := http.NewResponseController(w.ResponseWriter)
-	n, err := writeMoving(w.ResponseWriter, rc, w.timeout, b)
+	out := deadline{rc: http.NewResponseController(w.ResponseWriter)}
+	n, err := writeMoving(w.ResponseWriter, &out, w.timeout, w.timeout+time.Duration(len(b))*time.Second/slowest, b)
 	if errors.Is(err, http.ErrNotSupported) { // a writer without a connection, as in a test
 		m, err := w.ResponseWriter.Write(b[n:])
 		return n + m, err

@@ -56,9 +56,12 @@ type client struct {
 	reader  *hub.Reader
 	group   *group
 	finish  func()
-	pending [][]byte // what it has not taken yet: if any, it is in no list of its group
-	taken   int      // of the first of them it has so many bytes
-	sent    int      // bytes that it has sent on its stream
+	pending [][]byte      // what it has not taken yet: if any, it is in no list of its group
+	taken   int           // of the first of them it has so many bytes
+	sent    int           // bytes that it has sent on its stream
+	who     string        // whose it is
+	held    *holding      // of what is pending, once it was not taken at once
+	until   time.Duration // when all that is pending has to be taken; 0: it was not written yet, or taken at once
 
 	list       *list // of its group, that it is in
 	prev, next *client
@@ -362,6 +365,10 @@ func (s *shard) flush(c *client) {
 		if c.list != nil {
 			c.list.remove(c)
 		}
+		if !s.holds(c) {
+			s.drop(c)
+			return
+		}
 		if written > 0 || c.timeline != &s.stalls {
 			s.stalls.add(c, s.now+s.fan.server.cfg.WriteTimeout)
 		}
@@ -369,12 +376,29 @@ func (s *shard) flush(c *client) {
 		s.drop(c)
 	default:
 		c.pending = nil
+		c.release()
 		s.beats.add(c, s.now+s.fan.server.cfg.Heartbeat)
 		if c.list == nil {
 			c.group.todo.add(c)
 			s.queue(c.group)
 		}
 	}
+}
+
+// holds counts what a client has not taken at once, and reports whether it may go on taking that.
+func (s *shard) holds(c *client) (ok bool) {
+	if c.until == 0 {
+		server := s.fan.server
+		c.until = s.now + server.allowance(sizeOf(c.pending))
+		c.held, ok = server.answers.take(c.who, c.pending, func() { s.expel(c) })
+		return ok
+	}
+	return s.now < c.until
+}
+
+func (c *client) release() {
+	c.held.release()
+	c.held, c.until = nil, 0
 }
 
 // lot returns what a client gets with the next write: one frame, or several beside each other where they are small. It holds until the next.
@@ -449,6 +473,7 @@ func (s *shard) endAll(atOnce bool) {
 
 // drop ends a client.
 func (s *shard) drop(c *client) {
+	c.release()
 	g := c.group
 	if c.list != nil {
 		c.list.remove(c)

@@ -55,7 +55,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, g *auth.Grant, f
 		return
 	}
 	w.Header().Set(headerIncarnation, reader.Incarnation())
-	s.follow(w, r, reader, s.cfg.Auth.Open(g, func(g *auth.Grant) error { return g.CheckRead(flowID) }))
+	s.follow(w, r, s.caller(r, g), reader, s.cfg.Auth.Open(g, func(g *auth.Grant) error { return g.CheckRead(flowID) }))
 }
 
 // read returns a reader for a caller, unless that has as many as one may have: an eighth of all is left to others.
@@ -97,7 +97,7 @@ var (
 )
 
 // follow begins a stream of what a reader reads, until its end or that of the session. Both are closed then.
-func (s *Server) follow(w http.ResponseWriter, r *http.Request, reader *hub.Reader, session *auth.Session) {
+func (s *Server) follow(w http.ResponseWriter, r *http.Request, who string, reader *hub.Reader, session *auth.Session) {
 	h := w.Header()
 	// Each of the two header maps that net/http keeps for as long as a stream is open takes half a KiB more from the ninth header on. This
 	// one is about what a browser shows as a page, which a stream is not.
@@ -112,24 +112,24 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, reader *hub.Read
 	}
 	s.opened.Add(1)
 	cw := w.(*countingWriter)
-	if cw.handedOver = s.fan.take(w, r, reader, session); !cw.handedOver {
-		cw.reader, cw.session = reader, session
+	if cw.handedOver = s.fan.take(w, r, who, reader, session); !cw.handedOver {
+		cw.who, cw.reader, cw.session = who, reader, session
 	}
 }
 
 // run runs a stream through net/http.
 func (s *Server) run(w *countingWriter, r *http.Request) {
 	defer s.leave(w.reader, w.session)
-	out := streamWriter{w: w.ResponseWriter, rc: http.NewResponseController(w.ResponseWriter), timeout: s.cfg.WriteTimeout, shared: r.ProtoMajor > 1, metrics: &s.metrics}
+	out := streamWriter{deadline: deadline{rc: http.NewResponseController(w.ResponseWriter)}, w: w.ResponseWriter, timeout: s.cfg.WriteTimeout, shared: r.ProtoMajor > 1, metrics: &s.metrics}
 	if out.write(w.reader.Heartbeat()) != nil {
 		return
 	}
-	s.pump(r.Context(), &out, w.reader, w.session)
+	s.pump(r.Context(), &out, w.who, w.reader, w.session)
 }
 
 // pump writes what a reader reads. It is apart from what writes the headers, which takes net/http the most stack of all: with both in one
 // frame, each stream would keep twice as much.
-func (s *Server) pump(ctx context.Context, out *streamWriter, reader *hub.Reader, session *auth.Session) {
+func (s *Server) pump(ctx context.Context, out *streamWriter, who string, reader *hub.Reader, session *auth.Session) {
 	// Whatever happens wakes by one channel: each further one that a goroutine waits for costs an idle reader some hundred bytes.
 	woken := make(chan struct{}, 1)
 	waiter := hub.Waiter{Wake: func() {
@@ -158,7 +158,7 @@ func (s *Server) pump(ctx context.Context, out *streamWriter, reader *hub.Reader
 			_ = out.write(deletedFrame)
 			return
 		case d.Frames != nil:
-			err = out.write(d.Frames...)
+			err = s.deliver(out, who, d.Frames)
 		case now.Sub(last) >= s.cfg.Heartbeat:
 			err = out.write(reader.Heartbeat())
 		case !reader.Await(&waiter):
@@ -183,6 +183,23 @@ func (s *Server) pump(ctx context.Context, out *streamWriter, reader *hub.Reader
 		}
 		last = time.Now()
 	}
+}
+
+// deliver writes what a reader has taken, which counts among the answers meanwhile.
+func (s *Server) deliver(out *streamWriter, who string, frames [][]byte) error {
+	held, ok := s.answers.take(who, frames, out.cutNow)
+	if !ok {
+		return errCut
+	}
+	defer held.release()
+	return out.writeWithin(s.allowance(sizeOf(frames)), frames...)
+}
+
+func sizeOf(frames [][]byte) (n int) {
+	for _, f := range frames {
+		n += len(f)
+	}
+	return n
 }
 
 // closing reports whether streams are to end.
@@ -223,12 +240,17 @@ func lastEventID(r *http.Request) (seq int64, resume bool) {
 
 // streamWriter writes frames under a deadline that moves with progress.
 type streamWriter struct {
+	deadline
 	w       http.ResponseWriter
-	rc      *http.ResponseController
 	timeout time.Duration
 	shared  bool // the connection has other streams (HTTP/2)
 	set     time.Time
 	metrics *metrics
+}
+
+// deadline is that by which what is being written has to be taken.
+type deadline struct {
+	rc *http.ResponseController
 
 	mu   sync.Mutex
 	over bool // nothing more is written, and no deadline set
@@ -239,10 +261,18 @@ const slack = time.Second
 
 var errCut = errors.New("the stream was cut")
 
-func (o *streamWriter) write(frames ...[]byte) error {
+func (o *streamWriter) write(frames ...[]byte) error { return o.writeWithin(0, frames...) }
+
+// writeWithin writes frames. All of them have to be taken within a time, unless that is 0.
+func (o *streamWriter) writeWithin(all time.Duration, frames ...[]byte) error {
+	began := time.Now()
 	for _, b := range frames {
 		for len(b) > 0 {
-			if now := time.Now(); now.Sub(o.set) > min(slack, o.timeout/8) {
+			now := time.Now()
+			if all > 0 && now.Sub(began) > all {
+				return errCut
+			}
+			if now.Sub(o.set) > min(slack, o.timeout/8) {
 				if err := o.until(now.Add(o.timeout + min(slack, o.timeout/8))); err != nil {
 					return err
 				}
@@ -264,7 +294,7 @@ func (o *streamWriter) write(frames ...[]byte) error {
 	return o.until(time.Time{})
 }
 
-func (o *streamWriter) until(deadline time.Time) error {
+func (o *deadline) until(deadline time.Time) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.over {
@@ -274,26 +304,36 @@ func (o *streamWriter) until(deadline time.Time) error {
 }
 
 // cut ends what is being written within a second, and all that would follow. Any goroutine may call it.
-func (o *streamWriter) cut() {
+func (o *deadline) cut() { o.stop(slack) }
+
+// cutNow is cut without the second.
+func (o *deadline) cutNow() { o.stop(0) }
+
+func (o *deadline) stop(within time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if !o.over {
 		o.over = true
-		_ = o.rc.SetWriteDeadline(time.Now().Add(slack))
+		_ = o.rc.SetWriteDeadline(time.Now().Add(within))
 	}
 }
 
 // end makes cut do nothing from now on: what it would cut belongs to somebody else once the handler has returned.
-func (o *streamWriter) end() {
+func (o *deadline) end() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.over = true
 }
 
-// writeMoving writes b piece by piece, each under a deadline of its own, so that only who takes no bytes is cut.
-func writeMoving(w io.Writer, rc *http.ResponseController, timeout time.Duration, b []byte) (written int, err error) {
-	for len(b) > 0 {
-		if err := rc.SetWriteDeadline(time.Now().Add(timeout)); err != nil {
+// writeMoving writes b piece by piece, each under a deadline of its own and all of them within a time, so that who takes no bytes is cut, and who takes
+// too few.
+func writeMoving(w io.Writer, out *deadline, each, all time.Duration, b []byte) (written int, err error) {
+	for end := time.Now().Add(all); len(b) > 0; {
+		until := time.Now().Add(each)
+		if until.After(end) {
+			until = end
+		}
+		if err := out.until(until); err != nil {
 			return written, err
 		}
 		n, err := w.Write(b[:min(len(b), writeAtMost)])

@@ -45,7 +45,7 @@ func (s *Server) streamMany(w http.ResponseWriter, r *http.Request, g *auth.Gran
 		writeProblem(w, problemOf(err))
 		return
 	}
-	s.follow(w, r, reader, session)
+	s.follow(w, r, s.caller(r, g), reader, session)
 }
 
 // rights is since when callers may read what they may read.

@@ -76,7 +76,7 @@ func unended(t *testing.T, url string) net.Conn {
 // TestOverEveryLimitAtOnce drives a server over each of its limits while another flow goes on as if nothing were.
 func TestOverEveryLimitAtOnce(t *testing.T) {
 	p := spawn(t, command(t, "--max-flows=20", "--max-nodes=500", "--max-relationships=500", "--max-meta-bytes=1024", "--max-emitters=4", "--max-subscribers=60",
-		"--max-flow-bytes=2097152", "--max-state-bytes=16777216", "--max-message-bytes=65536", "--max-batch-bytes=1048576", "--max-ingest-bytes=4194304",
+		"--max-flow-bytes=2097152", "--max-state-bytes=16777216", "--max-message-bytes=65536", "--max-batch-bytes=1048576", "--max-ingest-bytes=4194304", "--max-answer-bytes=4194304",
 		"--ring-bytes=1048576", "--log-level=info"))
 	const messages = 400
 	post(t, p.url, `{"type":"upsert-nodes","nodes":[`+nodeJSON("n0", "", "running", "")+`]}`)
@@ -180,7 +180,7 @@ func TestOverEveryLimitAtOnce(t *testing.T) {
 	if len(slow) != 8 {
 		t.Errorf("%d of 8 slow bodies", len(slow))
 	}
-	const bound = 64<<20 + 16<<20*5/2 + 4*4<<20 + 60*32<<10 + 20*2<<20 // as the README has it
+	const bound = 64<<20 + 16<<20*5/2 + 4*4<<20 + 3*4<<20 + 60*160<<10 + 20*2<<20 // as the README has it
 	most := p.memory("VmHWM")
 	t.Logf("%d messages in %s, the slowest took %s; refused: %v; memory at most %.1f MiB of %.1f", messages, time.Since(began).Round(time.Millisecond), longest.Round(time.Millisecond), a.over, float64(most)/(1<<20), float64(bound)/(1<<20))
 	if most > bound {
@@ -188,5 +188,48 @@ func TestOverEveryLimitAtOnce(t *testing.T) {
 	}
 	if resp, _ := get(t, http.DefaultClient, p.url+"/readyz"); resp.StatusCode != 200 {
 		t.Errorf("afterwards it is %s", resp.Status)
+	}
+}
+
+// TestSlowReaders_ProcessKeepsToTheReadmesFormula has many connections ask for what is large, and changes between them, and read nothing.
+func TestSlowReaders_ProcessKeepsToTheReadmesFormula(t *testing.T) {
+	const state, answers, connections = 64 << 20, 16 << 20, 90
+	p := spawn(t, command(t, fmt.Sprint("--max-state-bytes=", state), fmt.Sprint("--max-answer-bytes=", answers), "--max-ingest-bytes=4194304", "--max-batch-bytes=4194304", "--ring-bytes=1048576"))
+	message := func(i, nodes int) string {
+		var list []string
+		for j := range nodes {
+			list = append(list, nodeJSON(fmt.Sprintf("n%d-%d", i, j), "", "running", `,"meta":{"x":"`+strings.Repeat("x", 3_000)+`"}`))
+		}
+		return `{"type":"upsert-nodes","nodes":[` + strings.Join(list, ",") + `]}`
+	}
+	for i := range 30 { // a state of 9 MB
+		post(t, p.url, message(i, 100))
+	}
+	refused := 0
+	for i := range connections {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.(*net.TCPConn).SetReadBuffer(4096)
+		path := []string{"/v1/flows/F/snapshot", "/v1/flows/F/stream", "/v1/flows/F/events"}[i%3]
+		_, _ = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n", path)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		switch {
+		case err != nil:
+			t.Fatal(err)
+		case resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "":
+			refused++
+		case resp.StatusCode != http.StatusOK:
+			t.Errorf("%s: %s", path, resp.Status)
+		}
+		post(t, p.url, message(i%30, 1))
+	}
+	const bound = 64<<20 + state*5/2 + 4*4<<20 + 3*answers + connections*160<<10
+	most := p.memory("VmHWM")
+	t.Logf("%d of %d are refused; memory at most %.1f MiB of %.1f", refused, connections, float64(most)/(1<<20), float64(bound)/(1<<20))
+	if most > bound {
+		t.Errorf("the process took %d bytes, more than %d", most, int64(bound))
 	}
 }

@@ -128,6 +128,7 @@ func (s *State) putNode(n Node) {
 			s.leaves.replace(&v.node, &n)
 		}
 		v.node = n
+		s.touch(v.area)
 		return
 	}
 	// What contains what depends on the region. Without its edges v is a leaf, if it is there.

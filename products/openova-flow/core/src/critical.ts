@@ -34,12 +34,12 @@ export function criticalPath(graph: FlowGraph, now: number, ids?: Iterable<strin
   const edgeKeys: string[] = [];
   const end = last === null ? undefined : chains.get(last);
   for (let id = last; id !== null; ) {
-    path.unshift(id);
+    path.push(id);
     const via: GraphEdge | null = chains.get(id)?.via ?? null;
-    if (via !== null) edgeKeys.unshift(via.key);
+    if (via !== null) edgeKeys.push(via.key);
     id = via === null ? null : via.from;
   }
-  return { ids: path, edgeKeys, durationMs: total(end), workingMs: end?.working ?? 0, waitingMs: end?.waiting ?? 0 };
+  return { ids: path.reverse(), edgeKeys: edgeKeys.reverse(), durationMs: total(end), workingMs: end?.working ?? 0, waitingMs: end?.waiting ?? 0 };
 }
 
 function total(chain: Chain | undefined): number {

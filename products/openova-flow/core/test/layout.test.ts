@@ -213,6 +213,58 @@ describe("layout", () => {
   });
 });
 
+/** `count` containers, each within the next, with a release in the innermost; `isRing` puts the outermost into the innermost. */
+function nested(count: number, isRing = false): FlowGraph {
+  const ids = Array.from({ length: count }, (_, i) => `fsn1/${i}`);
+  const nodes = [...ids, "fsn1/card"].map((id) => node(id, "pending", {}, { region: "fsn1" }));
+  const rels = ids.slice(1).map((id, i) => edge(ids[i] as string, id, { type: "contains" }));
+  if (isRing) rels.push(edge(ids.at(-1) as string, "fsn1/0", { type: "contains" }));
+  return graphOf(nodes, [...rels, edge("fsn1/card", "fsn1/0", { type: "contains" })]);
+}
+
+describe("layout of deep containers", () => {
+  it.each([
+    ["28 deep", 28, false, 28],
+    ["32 deep", 32, false, 32],
+    ["33 deep", 33, false, 32],
+    ["20,000 deep", 20_000, false, 32],
+    ["a ring of 28", 28, true, 28],
+    ["a ring of 20,000", 20_000, true, 32],
+  ])("shows all of %s, and nests no deeper than 32", (_, count, isRing, deepest) => {
+    const graph = nested(count, isRing);
+    let result: LayoutResult | undefined;
+    expect(cpuMs(() => (result = layout(graph)))).toBeLessThan(10_000);
+    const { groups, nodes, regions } = result as LayoutResult;
+    expect(groups.size).toBe(count);
+    expect([...nodes.keys()]).toEqual(["fsn1/card"]);
+    expect(Math.max(...[...groups.values()].map((g) => g.depth))).toBe(deepest);
+    for (const box of [...groups.values(), ...nodes.values()]) expect(within(box, regions.get("fsn1") as Rect)).toBe(true);
+    expect(layout(graph)).toEqual(result);
+  });
+
+  it("draws what is too deep beside the frame that it lies in", () => {
+    const { groups, nodes } = layout(nested(40));
+    const boxOf = (i: number): Rect => groups.get(`fsn1/${i}`) as Rect;
+    // 39 is the outermost; 8 is 32 deep, and 7 to 0 stand beside it in 9.
+    for (const i of [8, 7, 0]) expect(within(boxOf(i), boxOf(9)), String(i)).toBe(true);
+    expect(overlap(boxOf(0), boxOf(8))).toBe(false);
+    expect(within(nodes.get("fsn1/card") as Rect, boxOf(0))).toBe(true);
+  });
+
+  it("sees what changes at any depth", () => {
+    for (const count of [20, 60]) {
+      const before = nested(count);
+      const old = layout(before);
+      const grown = buildGraph(foldAll(before.state, [
+        { type: "upsert-nodes", nodes: [node("fsn1/new", "pending", {}, { region: "fsn1" })] },
+        { type: "upsert-rels", relationships: [edge("fsn1/new", "fsn1/0", { type: "contains" })] },
+      ]));
+      expect(layout(grown, old).nodes.has("fsn1/new")).toBe(true);
+      expect(layout(grown, old)).toEqual(layout(grown));
+    }
+  });
+});
+
 /** A worker in this thread that answers when told to. */
 class SlowWorker implements WorkerLike {
   readonly requests: LayoutRequest[] = [];

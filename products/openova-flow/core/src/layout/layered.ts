@@ -157,7 +157,7 @@ function placeLayers(layers: readonly number[][], { x, y }: BlockLayout, o: Bloc
   if (layers.length === 0) return { width: 0, height: 0 };
   const rowCount = rowsFor(layers, o);
   const rowHeight = o.nodeHeight + GAP_ROW;
-  const tallest = Math.min(rowCount, Math.max(...layers.map((l) => l.length)));
+  const tallest = Math.min(rowCount, tallestOf(layers));
   let left = 0;
   for (const nodes of layers) {
     const columns = Math.ceil(nodes.length / rowCount);
@@ -176,9 +176,13 @@ function placeLayers(layers: readonly number[][], { x, y }: BlockLayout, o: Bloc
   return { width: left - GAP_LAYER, height: tallest * rowHeight - GAP_ROW };
 }
 
+function tallestOf(layers: readonly number[][]): number {
+  return layers.reduce((most, l) => Math.max(most, l.length), 0);
+}
+
 /** The least number of rows with which the block is no wider than its aspect allows. */
 function rowsFor(layers: readonly number[][], o: BlockOptions): number {
-  const tallest = Math.max(...layers.map((l) => l.length));
+  const tallest = tallestOf(layers);
   const fits = (r: number): boolean => {
     const columns = layers.reduce((sum, l) => sum + Math.ceil(l.length / r), 0);
     return columns * (o.nodeWidth + GAP_COLUMN) + layers.length * (GAP_LAYER - GAP_COLUMN) <= o.aspect * r * (o.nodeHeight + GAP_ROW);

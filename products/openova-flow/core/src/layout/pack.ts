@@ -10,7 +10,7 @@ export interface Spot {
 /** Rows of boxes in the given order, aiming at a width-to-height ratio. */
 export function shelves(boxes: readonly Box[], gap: number, aspect: number): { spots: Spot[]; w: number; h: number } {
   const area = boxes.reduce((sum, b) => sum + (b.w + gap) * (b.h + gap), 0);
-  const limit = Math.max(Math.sqrt(area * aspect), ...boxes.map((b) => b.w));
+  const limit = boxes.reduce((widest, b) => Math.max(widest, b.w), Math.sqrt(area * aspect));
   const spots: Spot[] = [];
   let x = 0;
   let y = 0;

@@ -58,19 +58,40 @@ function push(map: Map<string, string[]>, key: string, id: string): void {
   else list.push(id);
 }
 
+/**
+ * How deep frames lie within each other. A container further down is drawn flat: beside the frame of this depth that it lies in, not
+ * within it. So whoever walks over frames may recurse.
+ */
+export const MAX_DEPTH = 32;
+
 function planRegion(graph: FlowGraph, region: string, members: Members): RegionPlan {
-  const done = new Set<string>();
+  const within = frameTree(members);
   const frameOf = (id: string): Frame => {
-    done.add(id);
     const ids = (members.cards.get(id) ?? []).sort(compareBytes);
-    const inner = (members.groups.get(id) ?? []).filter((g) => !done.has(g)).sort(compareBytes);
-    return { id, ids, block: blockOf(graph, ids), frames: inner.map(frameOf) };
+    return { id, ids, block: blockOf(graph, ids), frames: (within.get(id) ?? []).map(frameOf) };
   };
-  let frame = frameOf("");
-  // Groups that contain each other hang from nothing; they are shown all the same.
-  const astray = members.top.sort(compareBytes).flatMap((id) => (done.has(id) ? [] : [frameOf(id)]));
-  if (astray.length > 0) frame = { ...frame, frames: [...frame.frames, ...astray] };
+  const frame = frameOf("");
   return { region, frame, signature: signatureOf(frame) };
+}
+
+/** The groups that are drawn directly within each group; "" is the region. Each group is in one list, and no deeper than MAX_DEPTH. */
+function frameTree(members: Members): ReadonlyMap<string, readonly string[]> {
+  const tree = new Map<string, string[]>();
+  const done = new Set<string>();
+  const descend = (roots: readonly string[]): void => {
+    const open = roots.map((id) => ({ id, above: "", depth: 1 }));
+    for (const { id, above, depth } of open) {
+      if (done.has(id)) continue;
+      done.add(id);
+      push(tree, above, id);
+      const isDeepest = depth === MAX_DEPTH;
+      for (const g of (members.groups.get(id) ?? []).sort(compareBytes)) open.push({ id: g, above: isDeepest ? above : id, depth: isDeepest ? depth : depth + 1 });
+    }
+  };
+  descend((members.groups.get("") ?? []).sort(compareBytes));
+  // Groups that contain each other hang from nothing; they are shown all the same.
+  for (const id of members.top.sort(compareBytes)) if (!done.has(id)) descend([id]);
+  return tree;
 }
 
 function blockOf(graph: FlowGraph, ids: readonly string[]): Block {
@@ -87,10 +108,22 @@ function blockOf(graph: FlowGraph, ids: readonly string[]): Block {
 }
 
 function signatureOf(frame: Frame): string {
-  return JSON.stringify([frame.id, frame.ids, frame.block.edges.join(), frame.frames.map(signatureOf)]);
+  // A flat list: JSON in a string in JSON would double its backslashes at every depth.
+  return JSON.stringify(flatten(frame).map((f) => [f.id, f.ids, f.block.edges.join(), f.frames.length]));
+}
+
+/** A frame and all within it, each before what lies in it. */
+function flatten(frame: Frame): readonly Frame[] {
+  const all: Frame[] = [];
+  const add = (f: Frame): void => {
+    all.push(f);
+    f.frames.forEach(add);
+  };
+  add(frame);
+  return all;
 }
 
 /** The blocks of frames in the order in which `layouts` are handed to who builds them. */
 export function blocksOf(frame: Frame): readonly Block[] {
-  return [frame.block, ...frame.frames.flatMap(blocksOf)];
+  return flatten(frame).map((f) => f.block);
 }

@@ -27,7 +27,7 @@ override export GOFLAGS := $(strip $(GIVEN) -trimpath)
 RACE := CGO_ENABLED=1 GOFLAGS="$(GIVEN)" $(GO) test -race
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-server build-adapter build-jetstream demo test test-go test-server test-jetstream test-adapter test-fanout test-release test-install test-web e2e-tools jetstream matrix e2e infra page fmt lint vulncheck fuzz soak bench bench-fanout bench-durable equivalence images push-images release-binaries release-check charts clean
+.PHONY: help build build-server build-adapter build-jetstream demo test test-go test-server test-jetstream test-adapter test-fanout test-release test-install test-web e2e-tools jetstream matrix e2e infra page fmt lint vulncheck fuzz fuzz-page soak bench bench-fanout bench-durable equivalence images push-images release-binaries release-check charts clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -122,6 +122,12 @@ vulncheck: ## look for known vulnerabilities in what the binaries reach
 
 fuzz: ## run every fuzz target for FUZZ_TIME (60s) each, from the corpus in test/fuzz; FUZZ_KEEP=1 adds to it
 	scripts/fuzz.sh $(FUZZ_TIME)
+
+FUZZ_PAGE_TIME ?= 300
+
+fuzz-page: $(WEB)/node_modules/.package-lock.json ## open random hostile flows in a real browser for FUZZ_PAGE_TIME (300) seconds, then large ones; FUZZ_PAGE_SEED=n begins with one
+	scripts/chromium.sh
+	cd $(WEB) && FUZZ_PAGE_TIME=$(FUZZ_PAGE_TIME) npm run fuzz -w console
 
 soak: ## leave the server under load for SOAK_TIME (20m), restarts and stalled viewers included
 	cd $(FANOUT) && $(GO) run ./cmd/soak -time $(SOAK_TIME)

@@ -1,4 +1,4 @@
-import { blockedBy, blocks, criticalPath, upstream, type FlowGraph, type FlowNode } from "@openova/flow-core";
+import { blockedBy, blockingChains, blocks, criticalPath, upstream, type FlowGraph, type FlowNode } from "@openova/flow-core";
 import type { Scene } from "./scene.js";
 import type { Emphasis } from "./view.js";
 
@@ -16,7 +16,7 @@ export type Filter = ((node: FlowNode) => boolean) | Iterable<string>;
 /** What blocks a node, what it blocks, and the longest chain that leads to it. */
 export function highlightOf(graph: FlowGraph, id: string, now: number): Highlight {
   return {
-    blockedBy: blockedBy(graph, id, now).map((b) => [b.id, ...b.path]),
+    blockedBy: blockingChains(blockedBy(graph, id, now)),
     blocks: blocks(graph, id),
     critical: criticalPath(graph, now, [id, ...upstream(graph, id)]).ids,
   };

@@ -431,9 +431,10 @@ export class Renderer {
     const { scene, camera } = view;
     const nodes = visibleNodes(view).filter((i) => scene.state[i] === WORKING);
     const regions: number[] = [];
+    const index = new Map(scene.regions.map((r, i) => [r, i]));
     for (const region of visibleRegions(view)) {
       if (region.counts[WORKING]! === 0) continue;
-      if (isTile(region, camera.k) || planTitle(view, region, this.text) !== undefined) regions.push(scene.regions.indexOf(region));
+      if (isTile(region, camera.k) || planTitle(view, region, this.text) !== undefined) regions.push(index.get(region)!);
     }
     return { nodes, regions };
   }

@@ -15,6 +15,9 @@ export const EXTERNAL = STATES.length + 1;
 export const WORKING = STATES.indexOf("working");
 const stateIndex = new Map<string, number>(STATES.map((s, i) => [s, i]));
 
+/** More regions than this are too small for titles on their frames, and too many to look above each. */
+const manyRegions = 2000;
+
 export interface SceneRegion {
   readonly name: string;
   readonly label: string;
@@ -150,11 +153,18 @@ export class Scene {
     for (let e = 0; e < edges.count; e++) {
       if ((edges.flags[e]! & ACROSS) === 0) inner[this.region[edges.from[e]!]!]?.push(e);
     }
+    const groups = new Map<string, Rect[]>();
+    for (const g of this.layout.groups.values()) {
+      const list = groups.get(g.region);
+      if (list === undefined) groups.set(g.region, [g]);
+      else list.push(g);
+    }
     return names.map((name, r) => {
       const rect = this.layout.regions.get(name)!;
+      const within = groups.get(name) ?? [];
       let top = rect.y + rect.h;
       for (const i of members[r]!) top = Math.min(top, this.y[i]!);
-      for (const g of this.layout.groups.values()) if (g.region === name) top = Math.min(top, g.y);
+      for (const g of within) top = Math.min(top, g.y);
       const node = this.graph.nodes.get(name);
       return {
         name,
@@ -163,8 +173,8 @@ export class Scene {
         nodes: Uint32Array.from(members[r]!),
         edges: Uint32Array.from(inner[r]!),
         band: top - rect.y,
-        headroom: this.#headroom(rect),
-        corner: this.#corner(rect, members[r]!, name),
+        headroom: names.length > manyRegions ? 0 : this.#headroom(rect),
+        corner: this.#corner(rect, members[r]!, within),
         x: rect.x, y: rect.y, w: rect.w, h: rect.h,
         counts: new Uint32Array(STATES.length),
         total: 0,
@@ -182,9 +192,9 @@ export class Scene {
     return room;
   }
 
-  #corner(rect: Rect, members: readonly number[], name: string): (readonly [number, number])[] {
+  #corner(rect: Rect, members: readonly number[], groups: readonly Rect[]): (readonly [number, number])[] {
     const boxes: (readonly [number, number])[] = members.map((i) => [this.x[i]! - rect.x, this.y[i]! - rect.y]);
-    for (const g of this.layout.groups.values()) if (g.region === name) boxes.push([g.x - rect.x, g.y - rect.y]);
+    for (const g of groups) boxes.push([g.x - rect.x, g.y - rect.y]);
     boxes.sort((a, b) => a[0] - b[0]);
     const steps: [number, number][] = [];
     let depth = rect.h;

@@ -2,7 +2,7 @@ import { emptyState, fold, type DisplayState, type FlowNode, type LogEntry, type
 import { describe, expect, it } from "vitest";
 import { announcement, regionNews } from "../src/lib/announce.ts";
 import { steps } from "../src/lib/changes.ts";
-import { ago, duration, percent } from "../src/lib/format.ts";
+import { ago, dateTime, duration, percent } from "../src/lib/format.ts";
 import { inOrder, ticks, toBar, total } from "../src/lib/gantt.ts";
 import { headline } from "../src/lib/headline.ts";
 import { matrix } from "../src/lib/matrix.ts";
@@ -210,7 +210,22 @@ describe("the matrix", () => {
   });
 });
 
+describe("an instant that no date can be", () => {
+  it.each([8.64e15 + 1, -9_007_199_254_740_991, 1e300, NaN, Infinity])("is written without a fault: %s", (at) => {
+    expect(dateTime(at, 0)).toBe("no date");
+    expect(dateTime(0, at)).not.toBe("");
+    expect(duration(at)).not.toBe("");
+    expect(formatRoute({ ...HOME, flow: "f", at })).toBe("?flow=f");
+  });
+});
+
 describe("the outline", () => {
+  it("has a line of its own for a release that is called as a region's line is", () => {
+    const two = [node("region a", { region: "a" }), node("a/x")];
+    const keys = outline({ nodes: two, displays: new Map(), regionIds: new Map(), toggled: new Set() }).map((r) => r.key);
+    expect(new Set(keys).size).toBe(keys.length);
+  });
+
   const nodes = [node("b/2"), node("a/2"), node("a/1")];
   const displays = new Map<string, DisplayState>([["a/1", "broken"], ["a/2", "ready"], ["b/2", "ready"]]);
   const rows = (toggled: string[]) => outline({ nodes: [...nodes], displays, regionIds: new Map([["a", "a"]]), toggled: new Set(toggled) });
@@ -219,7 +234,7 @@ describe("the outline", () => {
     expect(rows([])[0]?.counts?.get("broken")).toBe(1);
   });
   it("hides the releases of a closed region", () => {
-    expect(rows(["a"]).map((r) => r.key)).toEqual(["region a", "region b", "b/2"]);
+    expect(rows(["a"]).map((r) => r.key)).toEqual(["region a", "region b", "node b/2"]);
   });
   it("starts closed when there are many", () => {
     const many = Array.from({ length: 400 }, (_, i) => node(`r/${i}`));

@@ -91,8 +91,12 @@ const RULES: readonly Rule[] = [
   [/context deadline exceeded|would exceed context deadline|timed out waiting|i\/o timeout/, () => "it did not finish in time"],
 ];
 
+/** As much of a message is looked at: some patterns take the square of its length. */
+const READ = 4096;
+
 /** The cause that a message names; null when the message is not known. */
-export function causeOf(message: string): Cause | null {
+export function causeOf(whole: string): Cause | null {
+  const message = whole.slice(0, READ);
   for (const [pattern, why, command] of RULES) {
     const g = pattern.exec(message);
     if (g === null) continue;

@@ -27,7 +27,7 @@ export * from "./many.js";
 export * from "./problems.js";
 export * from "./progress.js";
 export { allKnownUntil, knownUntil, lastHeard, NO_REGIONS, REGION_SILENT, sayLastHeard, staleRegions, type RegionLease, type Regions } from "./regions.js";
-export { blockedBy, blocks, upstream, type Blocker } from "./queries.js";
+export { blockedBy, blockingChains, blocks, upstream, type Blocker } from "./queries.js";
 export * from "./rollouts.js";
 export * from "./search.js";
 export { segments, type Segment } from "./segments.js";

@@ -2,7 +2,7 @@ import { COMMANDS, subjectOf } from "./commands.js";
 import { displayState, metaOf, missingDependencies, type DisplayContext, type DisplayState } from "./display.js";
 import { explain } from "./explain.js";
 import type { FlowGraph } from "./graph.js";
-import { blocks } from "./queries.js";
+import { downstream } from "./queries.js";
 import { knownUntil, lastHeard, NO_REGIONS, REGION_SILENT, sayLastHeard, type RegionLease } from "./regions.js";
 import { commandLine } from "./shell.js";
 import { compareBytes } from "./state.js";
@@ -10,8 +10,10 @@ import type { FlowNode, FluxMeta } from "./types.js";
 
 /** One root cause. */
 export interface Problem {
-  /** The node that it shows on, the first of `ids`. */
+  /** The node or region that it shows on, the first of `ids`. Two problems may show on one. */
   readonly id: string;
+  /** Differs between any two problems of a flow, and stays while the problem does. */
+  readonly key: string;
   /** Every node that shows the same cause, for instance all that use one dead repository. */
   readonly ids: readonly string[];
   readonly label: string;
@@ -24,6 +26,8 @@ export interface Problem {
   readonly command?: string;
   /** Downstream nodes that are not ready, nearest first. */
   readonly blocks: readonly string[];
+  /** There may be more of them: a flow with many problems and many edges is not looked at to the end for each. */
+  readonly blocksMore?: true;
   readonly since?: number;
   /** When its region was last heard of, where that is no longer so: all the rest is as it was then. */
   readonly heard?: number;
@@ -33,6 +37,10 @@ export interface Problem {
 const SILENT_AFTER_MS = 15_000;
 
 const CYCLE = "DependencyCycle";
+/** How many edges are looked at for all problems together, and for each of them at least, to tell what they block. */
+const LOOKS = 200_000;
+const LEAST_LOOKS = 10;
+
 /** How long a deletion may take before it counts as stuck. */
 const STUCK_AFTER_MS = 300_000;
 
@@ -59,7 +67,7 @@ export function problems(graph: FlowGraph, now: number): readonly Problem[] {
     if (same === undefined) byCause.set(found.cause, [found]);
     else same.push(found);
   }
-  return [...[...byCause.values()].map((f) => toProblem(graph, f)), ...cyclesAcross(graph, now), ...troubledRegions(graph, now)].sort(worstFirst);
+  return [...[...byCause.values()].map((f) => toProblem(graph, f, looksFor(byCause.size))), ...cyclesAcross(graph, now), ...troubledRegions(graph, now)].sort(worstFirst);
 }
 
 /** How many edges of a cycle over regions its sentence names. */
@@ -83,11 +91,13 @@ function cyclesAcross(graph: FlowGraph, now: number): readonly Problem[] {
     if (first === undefined || regions.some((region) => !waiting.some((id) => regionOf(id) === region))) return [];
     const declared = edges.slice(0, NAMED_EDGES).map((e) => `${regionOf(e.to) || "no region"} declares that ${labelOf(e.to)} waits for ${labelOf(e.from)}`);
     const more = edges.length > declared.length ? `, and ${edges.length - declared.length} more edges` : "";
-    const held = new Set(waiting.flatMap((id) => unready(graph, id)).filter((id) => !ids.includes(id)));
+    const own = new Set(ids);
+    const after = downstream(graph, waiting, looksFor(graph.cyclesAcross.length));
     const since = waiting.map((id) => metaOf(graph.nodes.get(id) as FlowNode).waitingSince).filter((ms) => ms !== undefined);
     return [
       {
         id: first,
+        key: `cycles across ${ids[0]}`,
         ids: waiting,
         label: regions.map((region) => region || "no region").join(" and "),
         region: "",
@@ -95,22 +105,28 @@ function cyclesAcross(graph: FlowGraph, now: number): readonly Problem[] {
         reason: CYCLE,
         message: "",
         sentence: `Releases of ${regions.length} regions wait for each other; none can ever start: ${declared.join(", ")}${more}.`,
-        blocks: [...held],
-        ...(since.length === 0 ? {} : { since: Math.min(...since) }),
+        blocks: after.ids.filter((id) => !own.has(id) && isUnready(graph, id)),
+        ...(after.more ? { blocksMore: true as const } : {}),
+        ...(since.length === 0 ? {} : { since: since.reduce((least, ms) => Math.min(least, ms)) }),
       },
     ];
   });
+}
+
+function looksFor(each: number): number {
+  return Math.max(LEAST_LOOKS, Math.floor(LOOKS / each));
 }
 
 function troubledRegions(graph: FlowGraph, now: number): readonly Problem[] {
   return [...graph.state.regions].flatMap(([region, lease]) => {
     const found: Problem[] = [];
     const base = { id: region, ids: [region], label: graph.nodes.get(region)?.label ?? region, region: "", message: "", blocks: [] };
+    const key = (reason: string): string => `region ${reason} ${region}`;
     if (lease.state === "stale" && now - lease.since > SILENT_AFTER_MS) {
       const sentence = `${base.label} was ${sayLastHeard(lease.heard, now)}, and what is shown of it is from then. Check that its adapter runs and that it reaches this server.`;
-      found.push({ ...base, display: "unconfirmed", reason: REGION_SILENT, sentence, ...given(EMITTERS), since: lease.heard });
+      found.push({ ...base, key: key(REGION_SILENT), display: "unconfirmed", reason: REGION_SILENT, sentence, ...given(EMITTERS), since: lease.heard });
     }
-    if (lease.refused !== undefined) found.push({ ...base, display: "broken", reason: "ClusterRefused", sentence: refusal(base.label, lease, lease.refused.cluster), ...given(WHICH_CLUSTER) });
+    if (lease.refused !== undefined) found.push({ ...base, key: key("ClusterRefused"), display: "broken", reason: "ClusterRefused", sentence: refusal(base.label, lease, lease.refused.cluster), ...given(WHICH_CLUSTER) });
     return found;
   });
 }
@@ -155,7 +171,7 @@ function inspect(graph: FlowGraph, node: FlowNode, present: DisplayContext): Fin
     case "terminating":
       return terminating(node, meta, context.now);
     case "suspended":
-      return node.status === "succeeded" || unready(graph, node.id).length === 0 ? null : suspended(node, meta);
+      return node.status === "succeeded" || !holdsSomebodyUp(graph, node.id) ? null : suspended(node, meta);
     case "waiting":
       return graph.cyclic.has(node.id) ? cycle(graph, node, meta) : null;
     default:
@@ -248,19 +264,25 @@ function nameOf(id: string): string {
   return id.slice(id.lastIndexOf("/") + 1);
 }
 
-function unready(graph: FlowGraph, id: string): readonly string[] {
-  return blocks(graph, id).filter((b) => graph.nodes.get(b)?.status !== "succeeded" && !graph.isContainer(b));
+function isUnready(graph: FlowGraph, id: string): boolean {
+  return graph.nodes.get(id)?.status !== "succeeded" && !graph.isContainer(id);
 }
 
-function toProblem(graph: FlowGraph, found: readonly Finding[]): Problem {
+/** Whether anybody who is not ready comes after a node; true as well where that takes too long to tell. */
+function holdsSomebodyUp(graph: FlowGraph, id: string): boolean {
+  const after = downstream(graph, [id], looksFor(graph.leaves.length));
+  return after.more || after.ids.some((b) => isUnready(graph, b));
+}
+
+function toProblem(graph: FlowGraph, found: readonly Finding[], looks: number): Problem {
   const first = found[0] as Finding;
   const ids = found.map((f) => f.node.id);
-  const own = new Set(ids);
-  const held = new Set(ids.flatMap((id) => unready(graph, id)).filter((id) => !own.has(id)));
+  const after = downstream(graph, ids, looks);
   const since = found.reduce<number | undefined>((least, f) => (f.since === undefined || (least ?? f.since) < f.since ? least : f.since), undefined);
   const heard = lastHeard(graph.state.regions, first.node.region);
   return {
     id: first.node.id,
+    key: first.cause,
     ids,
     label: first.node.label,
     region: first.node.region ?? "",
@@ -269,7 +291,8 @@ function toProblem(graph: FlowGraph, found: readonly Finding[]): Problem {
     message: first.message,
     sentence: first.sentence,
     ...given(first.command),
-    blocks: [...held],
+    blocks: after.ids.filter((id) => isUnready(graph, id)),
+    ...(after.more ? { blocksMore: true as const } : {}),
     ...(since === undefined ? {} : { since }),
     ...(heard === undefined ? {} : { heard }),
   };

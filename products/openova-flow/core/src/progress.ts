@@ -127,16 +127,26 @@ function estimate(
   const ends = new Map<string, number>();
   const stack = [...left.keys()];
   for (let id = stack.at(-1); id !== undefined; id = stack.at(-1)) {
+    if (ends.has(id)) {
+      stack.pop();
+      continue;
+    }
     const before = graph.in(id).filter((e) => !e.cyclic && e.type === "finish-to-start" && left.has(e.from)).map((e) => e.from);
     const open = before.filter((b) => !ends.has(b));
     if (open.length > 0) {
-      stack.push(...open);
+      for (const b of open) stack.push(b);
       continue;
     }
     stack.pop();
-    ends.set(id, Math.max(now, ...before.map((b) => ends.get(b) as number)) + (left.get(id) as number));
+    ends.set(id, latest(now, before.map((b) => ends.get(b) as number)) + (left.get(id) as number));
   }
-  return Math.max(...ends.values());
+  return latest(now, ends.values());
+}
+
+function latest(least: number, instants: Iterable<number>): number {
+  let most = least;
+  for (const at of instants) if (at > most) most = at;
+  return most;
 }
 
 /** The median working time of each release, by label, over all regions and rollouts in which it succeeded. */

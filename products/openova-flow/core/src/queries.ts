@@ -9,7 +9,7 @@ export interface Blocker {
   readonly display: DisplayState | "missing" | "cycle";
   readonly reason: string;
   readonly message: string;
-  /** Ids from the blocker's first dependent to the blocked node itself. */
+  /** Ids from the blocker's first dependent to the blocked node itself. Made anew each time it is read: of many blockers use `blockingChains`. */
   readonly path: readonly string[];
 }
 
@@ -30,8 +30,9 @@ const WORST_FIRST: readonly Blocker["display"][] = [
 export function blockedBy(graph: FlowGraph, id: string, now: number): readonly Blocker[] {
   if (graph.nodes.get(id)?.status === "succeeded") return [];
   const context = { nodes: graph.nodes, unconfirmed: graph.state.unconfirmed, regions: graph.state.regions, now };
-  /** The next node on the way to `id`. */
+  /** The next node on the way to `id`, and how far that is. */
   const towards = new Map<string, string>();
+  const distance = new Map([[id, 0]]);
   const found: Blocker[] = [];
   const report = (at: string, display: Blocker["display"]): void => {
     const node = graph.nodes.get(at);
@@ -42,8 +43,13 @@ export function blockedBy(graph: FlowGraph, id: string, now: number): readonly B
       display,
       reason: meta.stalledReason ?? meta.reason ?? "",
       message: meta.message ?? meta.stalledMessage ?? "",
-      path: pathTo(id, at, towards),
+      get path() {
+        const path: string[] = [];
+        for (let next = towards.get(at); next !== undefined; next = towards.get(next)) path.push(next);
+        return path;
+      },
     });
+    ways.set(found.at(-1) as Blocker, towards);
   };
   const queue = [id];
   const seen = new Set(queue);
@@ -59,6 +65,7 @@ export function blockedBy(graph: FlowGraph, id: string, now: number): readonly B
       if (seen.has(e.from)) continue;
       seen.add(e.from);
       towards.set(e.from, at);
+      distance.set(e.from, (distance.get(at) as number) + 1);
       queue.push(e.from);
     }
   }
@@ -69,16 +76,24 @@ export function blockedBy(graph: FlowGraph, id: string, now: number): readonly B
     const across = new Set(graph.cyclesAcross.flatMap((c) => c.ids));
     for (const at of queue) if (across.has(at) && (graph.nodes.get(at)?.region ?? "") !== region) report(at, "cycle");
   }
-  return found.sort((a, b) => WORST_FIRST.indexOf(a.display) - WORST_FIRST.indexOf(b.display) || a.path.length - b.path.length);
+  return found.sort((a, b) => WORST_FIRST.indexOf(a.display) - WORST_FIRST.indexOf(b.display) || (distance.get(a.id) as number) - (distance.get(b.id) as number));
 }
 
-function pathTo(id: string, from: string, towards: ReadonlyMap<string, string>): readonly string[] {
-  const path: string[] = [];
-  for (let at = towards.get(from); at !== undefined; at = towards.get(at)) {
-    path.push(at);
-    if (at === id) break;
-  }
-  return path;
+/** The next node on the way from each blocker. */
+const ways = new WeakMap<Blocker, ReadonlyMap<string, string>>();
+
+/** The ways of blockers that one call of `blockedBy` gave, each from the blocker on, up to where it joins one before it: no step is there twice. */
+export function blockingChains(blockers: readonly Blocker[]): readonly (readonly string[])[] {
+  const seen = new Set<string>();
+  return blockers.map((b) => {
+    const chain: string[] = [];
+    for (let at: string | undefined = b.id; at !== undefined; at = ways.get(b)?.get(at)) {
+      chain.push(at);
+      if (seen.has(at)) break;
+      seen.add(at);
+    }
+    return chain;
+  });
 }
 
 /** Whether an edge keeps its `to` from going on. What lies in another flow is not known and holds nothing. */
@@ -99,17 +114,25 @@ function holds(graph: FlowGraph, e: GraphEdge): boolean {
 
 /** All ids downstream of `id`, nearest first, without `id`. */
 export function blocks(graph: FlowGraph, id: string): readonly string[] {
-  return reach(id, (at) => graph.out(at).filter((e) => !e.danglingTo && e.toFlowId === undefined).map((e) => e.to));
+  return downstream(graph, [id], Infinity).ids;
+}
+
+/** The ids downstream of any of some, nearest first, without these, as far as looking at `most` edges tells; `more`: there may be others. */
+export function downstream(graph: FlowGraph, from: readonly string[], most: number): { readonly ids: readonly string[]; readonly more: boolean } {
+  const seen = new Set(from);
+  let left = most;
+  for (const at of seen) {
+    for (const e of graph.out(at)) {
+      if (left-- <= 0) return { ids: [...seen].slice(from.length), more: true };
+      if (!e.danglingTo && e.toFlowId === undefined) seen.add(e.to);
+    }
+  }
+  return { ids: [...seen].slice(from.length), more: false };
 }
 
 /** All ids upstream of `id`, nearest first, without `id`. */
 export function upstream(graph: FlowGraph, id: string): readonly string[] {
-  return reach(id, (at) => graph.in(at).filter((e) => !e.danglingFrom && e.fromFlowId === undefined).map((e) => e.from));
-}
-
-function reach(id: string, next: (at: string) => readonly string[]): readonly string[] {
   const seen = new Set([id]);
-  for (const at of seen) for (const to of next(at)) seen.add(to);
-  seen.delete(id);
-  return [...seen];
+  for (const at of seen) for (const e of graph.in(at)) if (!e.danglingFrom && e.fromFlowId === undefined) seen.add(e.from);
+  return [...seen].slice(1);
 }

@@ -31,7 +31,7 @@ export function knownUntil(regions: Regions | undefined, region: string | undefi
 
 /** Up to when anything is known of some regions together: `now` while one of them is heard of, else when the last of them was. */
 export function allKnownUntil(regions: Regions, names: readonly string[], now: number): number {
-  return names.length === 0 ? now : Math.max(...names.map((name) => knownUntil(regions, name, now)));
+  return names.length === 0 ? now : names.reduce((latest, name) => Math.max(latest, knownUntil(regions, name, now)), -Infinity);
 }
 
 /** The regions that are stale, by name. */

@@ -114,6 +114,7 @@ describe("a second cluster that is refused", () => {
 
   it("may take the place of one that is gone", () => {
     expect(say(stale(1000, { refused })).map((p) => p.reason)).toEqual(["ClusterRefused", "RegionSilent"]);
+    expect(new Set(say(stale(1000, { refused })).map((p) => p.key)).size).toBe(2);
     expect(say(stale(1000, { refused }))[0]?.sentence).toMatch(/held by cluster uid-1, which is not heard of any more\. Cluster uid-2 .* let an admin delete the region, which it then gets/);
   });
 });

@@ -20,11 +20,11 @@ export function steps(changes: readonly NodeChange[]): readonly Step[] {
   for (const { seq, at, node } of changes) {
     const text = isFirst && node !== null ? told(node) : difference(before, node);
     const display = node === null ? null : displayState(node, { nodes: EVERYTHING, now: at });
-    if (isFirst || text !== "" || display !== out[0]?.display) out.unshift({ seq, at, display, text });
+    if (isFirst || text !== "" || display !== out.at(-1)?.display) out.push({ seq, at, display, text });
     before = node;
     isFirst = false;
   }
-  return out;
+  return out.reverse();
 }
 
 function told(node: FlowNode): string {

@@ -31,13 +31,10 @@ const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 const year = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 
-export function clockTime(ms: number): string {
-  return clock.format(ms);
-}
-
-/** With the day, unless that is the day of `now`. */
+/** With the day, unless that is the day of `now`. Never throws: what no date can be is said to be none. */
 export function dateTime(ms: number, now: number): string {
   const date = new Date(ms);
+  if (Number.isNaN(date.getTime())) return "no date";
   const today = new Date(now);
   if (date.toDateString() === today.toDateString()) return clock.format(ms);
   return `${(date.getFullYear() === today.getFullYear() ? day : year).format(ms)} ${clock.format(ms)}`;

@@ -46,8 +46,8 @@ export function toBar(member: RolloutMember, known: Runs | undefined, display: D
     display,
     waiting,
     working,
-    begin: Math.min(...spans.map((s) => s.from)),
-    end: Math.max(...spans.map((s) => s.to)),
+    begin: spans.reduce((first, s) => Math.min(first, s.from), Infinity),
+    end: spans.reduce((last, s) => Math.max(last, s.to), -Infinity),
   };
 }
 

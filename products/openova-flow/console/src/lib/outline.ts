@@ -60,7 +60,7 @@ export function outline(input: OutlineInput): readonly OutlineRow[] {
     });
     if (!isOpen) return;
     const sorted = nodes.sort((a, b) => compare(a.label, b.label) || compare(a.id, b.id));
-    sorted.forEach((n, j) => rows.push({ key: n.id, level: 2, region, label: n.label, id: n.id, position: j + 1, size: sorted.length }));
+    sorted.forEach((n, j) => rows.push({ key: `node ${n.id}`, level: 2, region, label: n.label, id: n.id, position: j + 1, size: sorted.length }));
   });
   return rows;
 }

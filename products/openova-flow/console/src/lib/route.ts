@@ -69,7 +69,7 @@ export function formatRoute(route: Route): string {
   if (route.rollout !== null) p.set("rollout", route.rollout);
   if (route.node !== null) p.set("node", route.node);
   if (route.trace !== null) p.set("trace", route.trace);
-  if (route.at !== null) p.set("at", new Date(route.at).toISOString());
+  if (route.at !== null && isDate(route.at)) p.set("at", new Date(route.at).toISOString());
   // These mean nothing in a query and are easier to read as they are.
   return `?${p.toString().replace(/%2F/g, "/").replace(/%3A/g, ":").replace(/%2C/g, ",")}`;
 }
@@ -109,5 +109,9 @@ function isDisplay(value: string): value is DisplayState {
 function instant(value: string | null): number | null {
   if (value === null || value === "") return null;
   const ms = /^\d+$/.test(value) ? Number(value) : Date.parse(value);
-  return Number.isSafeInteger(ms) && Math.abs(ms) <= 8.64e15 ? ms : null;
+  return Number.isSafeInteger(ms) && isDate(ms) ? ms : null;
+}
+
+function isDate(ms: number): boolean {
+  return Math.abs(ms) <= 8.64e15;
 }

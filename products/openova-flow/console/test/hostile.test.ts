@@ -1,0 +1,49 @@
+import type { Browser } from "playwright-core";
+import { afterAll, beforeAll, expect, it } from "vitest";
+import { launch, visit, whole } from "./support/browser.ts";
+import { CASES, mixture, post, survey } from "./support/hostile.ts";
+import { Relay } from "./support/relay.ts";
+import { Server } from "./support/server.ts";
+
+let browser: Browser;
+let server: Server;
+beforeAll(async () => {
+  [browser, server] = await Promise.all([launch(), Server.start()]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.kill();
+});
+
+it.each(Object.entries(CASES).map(([name, make], i) => [name, make, i] as const))("survives %s", async (_, make, i) => {
+  const flow = `case-${i}`;
+  const hostile = make();
+  await post(server, flow, hostile);
+  const { faults } = await survey(browser, server.url, flow, [hostile.nodes[0]?.id ?? ""]);
+  expect(faults).toEqual([]);
+});
+
+it("survives some of everything", async () => {
+  const hostile = mixture(1);
+  await post(server, "mixture", hostile);
+  const { faults } = await survey(browser, server.url, "mixture", hostile.nodes.slice(0, 2).map((n) => n.id));
+  expect(faults).toEqual([]);
+});
+
+it("shows both of two problems of one region, and all the rest beside them", async () => {
+  const flow = "claims";
+  await post(server, flow, { nodes: [{ id: "fsn1/a", label: "a", status: "running", region: "fsn1" }, { id: "hel1/b", label: "b", status: "failed", region: "hel1", meta: { kind: "HelmRelease", reason: "InstallFailed" } }], rels: [] });
+  const relay = await Relay.before(server);
+  const at = Date.now() - 600_000;
+  relay.tell(flow, { fsn1: { state: "stale", since: at, heard: at, cluster: "A", refused: { cluster: "B", at } } });
+  const v = await visit(browser, `${relay.url}?flow=${flow}`);
+  try {
+    await whole(v.page);
+    await expect.poll(() => v.page.locator("section[aria-labelledby=wrong] li").allInnerTexts().then((t) => t.map((s) => /ClusterRefused|RegionSilent|InstallFailed/.exec(s)?.[0]).sort())).toEqual(["ClusterRefused", "InstallFailed", "RegionSilent"]);
+    expect(await v.page.locator("#outline [role=treeitem]").count()).toBe(4);
+    expect(v.faults).toEqual([]);
+  } finally {
+    await v.close();
+    relay.close();
+  }
+});

@@ -1,0 +1,174 @@
+import type { Browser } from "playwright-core";
+import { visit, whole } from "./browser.ts";
+import type { Server } from "./server.ts";
+
+// Flows as somebody would make them who wants the page to fail, and a visitor who opens all there is of one.
+
+type Node = Record<string, unknown> & { id: string };
+type Rel = Record<string, unknown>;
+export interface Hostile {
+  readonly nodes: readonly Node[];
+  readonly rels: readonly Rel[];
+}
+
+/** The least and the greatest instant that a date can be. */
+const END = 8_640_000_000_000_000;
+
+export class Dice {
+  #s: number;
+  constructor(seed: number) {
+    this.#s = seed;
+  }
+  below(n: number): number {
+    this.#s = (Math.imul(this.#s, 1664525) + 1013904223) >>> 0;
+    return Math.floor((this.#s / 2 ** 32) * n);
+  }
+  pick<T>(list: readonly T[]): T {
+    return list[this.below(list.length)] as T;
+  }
+}
+
+const TEXTS = [
+  "__proto__", "constructor", "toString", "region r", "node a", "\u0000", "\u0001\u0002\u007f\u009b2J", "a\nb\r\tc", "\u202eabc\u2066", "<img src=x onerror=alert(1)>", "{{x}}", "x; id", "$(id)", "`id`", "-rf", "%00%2f..%2f",
+  "\u{1f600}".repeat(50), "a".repeat(3000), " ", "\u0301".repeat(400), "日本語", "a/b/c", "/", "", "undefined", "null", "NaN", "../..", "fsn1", "bp-", "-",
+];
+const STATUSES = ["pending", "running", "succeeded", "failed", "__proto__", "odd", " "];
+const INSTANTS = [-END, END, -END + 1, 0, -1, 1, END - 1, 1_700_000_000_000, 4_000_000_000_000];
+const TYPES = ["contains", "finish-to-start", "start-to-start", "finish-to-finish", "start-to-finish", "triggers"];
+const WRONG: readonly unknown[] = [0, -1, 1e308, true, false, "", "x", [], {}, [[]], [{}], { a: 1 }, ["a", 1], { name: 1, ready: [] }, [{ kind: "K", why: "y" }, { kind: "K", why: "z" }], "a".repeat(2000), Array.from({ length: 300 }, (_, i) => `gone/${i}`)];
+const META = ["kind", "namespace", "ready", "reason", "message", "reasonSince", "stalled", "stalledReason", "stalledMessage", "waitingFor", "waitingSince", "suspended", "deletingSince", "finalizers", "chart", "source", "versionWanted", "versionApplied", "revision", "path", "helmRevision", "action", "attempts", "failures", "generation", "startedAtIsLowerBound", "appliedBy", "namespaces", "clusterUID", "notWatched", "__proto__"];
+
+function node(id: string, rest: Record<string, unknown> = {}): Node {
+  return { id, label: id, status: "running", ...rest };
+}
+const rel = (fromId: string, toId: string, type = "finish-to-start"): Rel => ({ fromId, toId, type });
+const many = <T>(n: number, make: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => make(i));
+
+/** Each is one way to be hostile. */
+export const CASES: Readonly<Record<string, () => Hostile>> = {
+  "28 containers within each other": () => ({ nodes: many(28, (i) => node(`fsn1/${i}`, { region: "fsn1" })), rels: many(27, (i) => rel(`fsn1/${i}`, `fsn1/${i + 1}`, "contains")) }),
+  "a ring of 28 containers": () => ({ nodes: [...many(28, (i) => node(`fsn1/${i}`, { region: "fsn1" })), node("fsn1/card", { region: "fsn1" })], rels: [...many(28, (i) => rel(`fsn1/${i}`, `fsn1/${(i + 1) % 28}`, "contains")), rel("fsn1/card", "fsn1/3", "contains")] }),
+  "3,000 containers within each other": () => ({ nodes: many(3000, (i) => node(`fsn1/${i}`, { region: "fsn1" })), rels: many(2999, (i) => rel(`fsn1/${i}`, `fsn1/${i + 1}`, "contains")) }),
+  "a clique": () => ({ nodes: many(90, (i) => node(`n${i}`, { status: "failed" })), rels: many(90, (a) => many(90, (b) => rel(`n${a}`, `n${b}`))).flat() }),
+  "2,000 regions": () => ({ nodes: many(2000, (i) => node(`r${i}/x`, { region: `r${i}`, label: "x" })), rels: many(1999, (i) => rel(`r${i}/x`, `r${i + 1}/x`)) }),
+  "names that mean something elsewhere": () => {
+    const ids = TEXTS.filter((t) => t !== "");
+    return {
+      nodes: ids.map((t, i) => node(t, { label: t, region: TEXTS[(i * 7) % TEXTS.length], family: t, status: "failed", startedAt: 1_700_000_000_000, meta: { kind: "HelmRelease", namespace: t, reason: t, message: t, versionApplied: t, waitingFor: [t] } })),
+      rels: ids.map((t, i) => rel(t, ids[(i + 3) % ids.length] as string, TYPES[i % TYPES.length])),
+    };
+  },
+  "equal names": () => ({ nodes: many(40, (i) => node(`same/${i}`, { label: "same", region: i % 2 === 0 ? "a" : "b", startedAt: 1_700_000_000_000, meta: { kind: "HelmRelease", waitingSince: 1_600_000_000_000 } })), rels: [] }),
+  "instants at the ends of time": () => ({
+    nodes: INSTANTS.map((at, i) => node(`t${i}`, { status: STATUSES[i % 4], startedAt: at, ...(i % 3 === 0 ? {} : { endedAt: INSTANTS[(i * 5) % INSTANTS.length] }), meta: { kind: "HelmRelease", reason: "SourceNotReady", reasonSince: at, waitingSince: at, ...(i % 4 === 0 ? { deletingSince: at } : {}) } })),
+    rels: many(INSTANTS.length - 1, (i) => rel(`t${i}`, `t${i + 1}`)),
+  }),
+  "instants in meta that no date can be": () => ({
+    nodes: [9e15, -9e15, 1.5, 1e300].map((at, i) => node(`m${i}`, { status: "failed", startedAt: 1, meta: { kind: "HelmRelease", reason: "InstallFailed", reasonSince: at, waitingSince: at, ...(i % 2 === 0 ? { deletingSince: at } : {}) } })),
+    rels: [],
+  }),
+  "meta of the wrong types": () => ({ nodes: many(META.length * 4, (i) => node(`w${i}`, { status: STATUSES[i % 4], meta: { kind: "HelmRelease", ...Object.fromEntries(META.map((m, k) => [m, WRONG[(i + k * 3) % WRONG.length]])) } })), rels: many(40, (i) => rel(`w${i}`, `w${i + 1}`)) }),
+  "a region that lists what it does not watch twice": () => ({
+    nodes: [node("fsn1", { region: "fsn1", meta: { kind: "Region", namespaces: ["*"], notWatched: [{ kind: "K", why: "a" }, { kind: "K", why: "b" }, { why: 1 }] } }), node("fsn1/a", { region: "fsn1" })],
+    rels: [rel("fsn1/a", "fsn1", "contains")],
+  }),
+};
+
+/** Some of everything, by a seed. */
+export function mixture(seed: number): Hostile {
+  const d = new Dice(seed);
+  const ids = [...new Set(many(1 + d.below(150), () => (d.below(3) === 0 ? d.pick(TEXTS) || "x" : `${d.pick(TEXTS)}/${d.below(60)}`)))];
+  const regions = many(1 + d.below(12), () => d.pick(TEXTS));
+  const maybe = (name: string, value: unknown): Record<string, unknown> => (d.below(2) === 0 ? {} : { [name]: value });
+  const nodes = ids.map((id) =>
+    node(id, {
+      label: d.pick(TEXTS) || "x",
+      status: d.pick(STATUSES),
+      ...maybe("region", d.pick(regions)),
+      ...maybe("family", d.pick(TEXTS)),
+      ...maybe("startedAt", d.pick(INSTANTS)),
+      ...maybe("endedAt", d.pick(INSTANTS)),
+      ...maybe("meta", Object.fromEntries(META.filter(() => d.below(3) === 0).map((m) => [m, d.below(2) === 0 ? d.pick(WRONG) : d.pick<unknown>([d.pick(TEXTS), d.pick(INSTANTS), "HelmRelease", "Region", [d.pick(ids)]])]))),
+    }),
+  );
+  const rels = many(d.below(300), () => ({ ...rel(d.pick([...ids, "gone"]), d.pick([...ids, "lost"]), d.pick(TYPES)), ...maybe("condition", d.pick(["on-success", "on-failure", "always"])), ...(d.below(8) === 0 ? { toFlowId: d.pick(TEXTS) } : {}), ...(d.below(8) === 0 ? { lag: d.below(1e9) } : {}) }));
+  return { nodes, rels };
+}
+
+/** Posts a flow in messages that the server takes. */
+export async function post(server: Server, flow: string, { nodes, rels }: Hostile): Promise<void> {
+  const lines: string[] = [];
+  const batch = (list: readonly unknown[], line: (part: readonly unknown[]) => unknown): void => {
+    for (let i = 0; i < list.length; i += 200) lines.push(JSON.stringify(line(list.slice(i, i + 200))));
+  };
+  batch(nodes, (part) => ({ type: "upsert-nodes", nodes: part.map((n) => ({ ...(n as Node), flowId: flow })) }));
+  batch(rels, (part) => ({ type: "upsert-rels", relationships: part }));
+  for (let i = 0; i < lines.length; i += 20) await server.post(flow, lines.slice(i, i + 20));
+}
+
+const VIEWS = ["graph", "timeline", "table", "matrix", "rollouts"];
+
+export interface Survey {
+  readonly faults: readonly string[];
+  /** The longest task of the page's own thread, by what was open. */
+  readonly longest: Readonly<Record<string, number>>;
+}
+
+/** Opens every view and panel of a flow, and the details of some nodes. Answers what the page must not have done. */
+export async function survey(browser: Browser, url: string, flow: string, ids: readonly string[], options: { readonly width?: number } = {}): Promise<Survey> {
+  const v = await visit(browser, `${url}?flow=${flow}`, {
+    ...options,
+    setup: async (page) => {
+      await page.addInitScript(() => {
+        const all: { start: number; ms: number }[] = [];
+        Object.assign(globalThis, { tasks: all });
+        new PerformanceObserver((list) => list.getEntries().forEach((e) => all.push({ start: e.startTime, ms: e.duration }))).observe({ type: "longtask", buffered: true });
+      });
+    },
+  });
+  const { page } = v;
+  const longest: Record<string, number> = {};
+  const seen = async (what: string): Promise<void> => {
+    await whole(page);
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 50)))));
+    const text = await page.locator("body").innerText();
+    for (const bad of ["This part could not be drawn", "Something went wrong on this page", "could not be loaded"]) if (text.includes(bad)) v.faults.push(`${what}: ${bad}`);
+    longest[what] = Math.max(longest[what] ?? 0, await page.evaluate(() => (globalThis as unknown as { tasks: { ms: number }[] }).tasks.splice(0).reduce((most, t) => Math.max(most, t.ms), 0)));
+  };
+  const go = (change: Readonly<Record<string, string>>): Promise<void> =>
+    page.evaluate((query) => {
+      history.pushState(null, "", `?${query}`);
+      dispatchEvent(new PopStateEvent("popstate"));
+    }, new URLSearchParams({ flow, ...change }).toString());
+  try {
+    await page.waitForSelector("nav[aria-label=Views]");
+    await page.waitForSelector("main[aria-label]");
+    await seen("graph at first");
+    for (const view of VIEWS) {
+      await go({ view });
+      await seen(view);
+    }
+    for (const id of ids) {
+      await go({ view: "table", node: id });
+      await page.waitForSelector("#details");
+      await page.locator("#details summary").first().click({ timeout: 1000 }).catch(() => undefined);
+      await seen("details");
+      await go({ node: id, trace: "blocked" });
+      await seen("graph with details");
+    }
+    await go({ q: ids[0]?.slice(0, 8) ?? "a", state: "broken,working", trace: "critical" });
+    await seen("filtered");
+    await page.keyboard.press("?");
+    await page.waitForSelector("dialog[open]");
+    await page.keyboard.press("Escape");
+    await seen("help");
+    await page.goto(url);
+    await page.waitForSelector("article");
+    await seen("fleet");
+  } catch (e) {
+    v.faults.push(`${flow}: ${e instanceof Error ? e.message : String(e)}`);
+  } finally {
+    await v.close();
+  }
+  return { faults: v.faults, longest };
+}

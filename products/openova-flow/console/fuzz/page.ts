@@ -1,7 +1,7 @@
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { launch } from "../test/support/browser.ts";
-import { Dice, mixture, post, survey, type Hostile } from "../test/support/hostile.ts";
+import { CASES, Dice, mixture, post, survey, type Hostile } from "../test/support/hostile.ts";
 import { Server } from "../test/support/server.ts";
 
 let browser: Browser;
@@ -16,6 +16,14 @@ afterAll(async () => {
 
 const SECONDS = Number(process.env["FUZZ_PAGE_TIME"] ?? "60");
 const FIRST = Number(process.env["FUZZ_PAGE_SEED"] ?? Date.now() % 1_000_000);
+
+it.each(Object.keys(CASES))("survives %s", async (name) => {
+  const flow = `case-${Object.keys(CASES).indexOf(name)}`;
+  const hostile = (CASES[name] as () => Hostile)();
+  await post(server, flow, hostile);
+  const { faults } = await survey(browser, server.url, flow, [hostile.nodes[0]?.id ?? ""]);
+  expect(faults).toEqual([]);
+});
 
 it("survives random flows", async () => {
   const until = Date.now() + SECONDS * 1000;

@@ -1,7 +1,7 @@
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { launch, visit, whole } from "./support/browser.ts";
-import { CASES, mixture, post, survey } from "./support/hostile.ts";
+import { CASES, post, survey, type Hostile } from "./support/hostile.ts";
 import { Relay } from "./support/relay.ts";
 import { Server } from "./support/server.ts";
 
@@ -15,18 +15,14 @@ afterAll(async () => {
   await server?.kill();
 });
 
-it.each(Object.entries(CASES).map(([name, make], i) => [name, make, i] as const))("survives %s", async (_, make, i) => {
-  const flow = `case-${i}`;
-  const hostile = make();
+// A few of the ways to be hostile: all of them, and mixtures, are `make fuzz-page`.
+const HERE = ["a ring of 28 containers", "names that mean something elsewhere", "instants at the ends of time", "a region that lists what it does not watch twice"];
+
+it.each(HERE)("survives %s", async (name) => {
+  const flow = `case-${HERE.indexOf(name)}`;
+  const hostile = (CASES[name] as () => Hostile)();
   await post(server, flow, hostile);
   const { faults } = await survey(browser, server.url, flow, [hostile.nodes[0]?.id ?? ""]);
-  expect(faults).toEqual([]);
-});
-
-it("survives some of everything", async () => {
-  const hostile = mixture(1);
-  await post(server, "mixture", hostile);
-  const { faults } = await survey(browser, server.url, "mixture", hostile.nodes.slice(0, 2).map((n) => n.id));
   expect(faults).toEqual([]);
 });
 

@@ -99,7 +99,7 @@ export function mixture(seed: number): Hostile {
 export async function post(server: Server, flow: string, { nodes, rels }: Hostile): Promise<void> {
   const lines: string[] = [];
   const batch = (list: readonly unknown[], line: (part: readonly unknown[]) => unknown): void => {
-    for (let i = 0; i < list.length; i += 200) lines.push(JSON.stringify(line(list.slice(i, i + 200))));
+    for (let i = 0; i < list.length; i += 25) lines.push(JSON.stringify(line(list.slice(i, i + 25))));
   };
   batch(nodes, (part) => ({ type: "upsert-nodes", nodes: part.map((n) => ({ ...(n as Node), flowId: flow })) }));
   batch(rels, (part) => ({ type: "upsert-rels", relationships: part }));

@@ -30,11 +30,11 @@ func TestReplicasTellTheTruthThroughFailures(t *testing.T) {
 	}
 	cluster := natstest.Start(t, 3)
 	var replicas []*process
-	var wires []*wire
+	var wires []*natstest.Wire
 	var urls []string
 	for range 3 {
-		w := newWire(t, cluster.Addr(0), cluster.Addr(1), cluster.Addr(2))
-		p := newProcess(t, []string{"NATS_URL=" + w.url()}, "--stream-replicas=3", "--ring-capacity=1024")
+		w := natstest.NewWire(t, cluster.Addr(0), cluster.Addr(1), cluster.Addr(2))
+		p := newProcess(t, []string{"NATS_URL=" + w.URL()}, "--stream-replicas=3", "--ring-capacity=1024")
 		p.start()
 		replicas, wires, urls = append(replicas, p), append(wires, w), append(urls, p.url(""))
 	}
@@ -111,7 +111,7 @@ func TestReplicasTellTheTruthThroughFailures(t *testing.T) {
 }
 
 // chaos lets each failure happen once.
-func chaos(t *testing.T, cluster *natstest.Cluster, replicas []*process, wires []*wire, pause time.Duration, round int) {
+func chaos(t *testing.T, cluster *natstest.Cluster, replicas []*process, wires []*natstest.Wire, pause time.Duration, round int) {
 	t.Helper()
 	conn := cluster.Connect()
 	defer conn.Close()
@@ -139,7 +139,7 @@ func chaos(t *testing.T, cluster *natstest.Cluster, replicas []*process, wires [
 	time.Sleep(pause)
 	t.Log("a replica is cut off from NATS")
 	cut := (one + 1) % 3
-	wires[cut].setCut(true)
+	wires[cut].Cut(true)
 	eventually(t, "it says so", func() bool {
 		resp, err := http.Get(replicas[cut].url("/readyz"))
 		if err != nil {
@@ -149,7 +149,7 @@ func chaos(t *testing.T, cluster *natstest.Cluster, replicas []*process, wires [
 		return resp.StatusCode == http.StatusServiceUnavailable
 	})
 	time.Sleep(pause)
-	wires[cut].setCut(false)
+	wires[cut].Cut(false)
 
 	for i, p := range replicas {
 		time.Sleep(pause / 2)

@@ -24,6 +24,7 @@ type Cluster struct {
 	dir   string
 	extra string // further lines of each server's configuration
 	nodes []*node
+	wires map[[2]int]*Wire // by which the first node makes its routes to the second; nil: routes are direct
 }
 
 type node struct {
@@ -69,15 +70,68 @@ func StartWith(t testing.TB, n int, extra string) *Cluster {
 	for range n {
 		c.nodes = append(c.nodes, &node{client: FreePort(t), route: FreePort(t)})
 	}
+	c.startAll()
+	return c
+}
+
+// StartRouted is Start, and each route goes through a Wire: see Cut and Stall.
+func StartRouted(t testing.TB, n int) *Cluster {
+	t.Helper()
+	if _, err := build(); err != nil {
+		t.Fatal(err)
+	}
+	c := &Cluster{t: t, dir: t.TempDir(), wires: make(map[[2]int]*Wire)}
+	for range n {
+		c.nodes = append(c.nodes, &node{client: FreePort(t), route: FreePort(t)})
+	}
 	for i := range n {
+		for j := range n {
+			if i != j {
+				c.wires[[2]int{i, j}] = NewWire(t, fmt.Sprintf("127.0.0.1:%d", c.nodes[j].route))
+			}
+		}
+	}
+	c.startAll()
+	c.awaitLeader()
+	return c
+}
+
+func (c *Cluster) startAll() {
+	c.t.Helper()
+	for i := range c.nodes {
 		c.StartNode(i)
 	}
-	t.Cleanup(func() {
-		for i := range n {
+	c.t.Cleanup(func() {
+		for i := range c.nodes {
 			c.Kill(i)
 		}
 	})
-	return c
+}
+
+// Cut ends the routes between two nodes of StartRouted and lets none be made, or lets them again.
+func (c *Cluster) Cut(i, j int, cut bool) {
+	c.wires[[2]int{i, j}].Cut(cut)
+	c.wires[[2]int{j, i}].Cut(cut)
+}
+
+// Stall lets nothing pass from one node of StartRouted to another while their connections stay, or ends that.
+func (c *Cluster) Stall(from, to int, stall bool) {
+	c.wires[[2]int{from, to}].Stall(ToServer, stall)
+	c.wires[[2]int{to, from}].Stall(ToClient, stall)
+}
+
+// Leader returns the node that leads a stream, -1 when there is none.
+func (c *Cluster) Leader(conn *nats.Conn, stream string) int {
+	answer, err := conn.Request("$JS.API.STREAM.INFO."+stream, nil, 2*time.Second)
+	if err != nil {
+		return -1
+	}
+	for i := range c.nodes {
+		if strings.Contains(string(answer.Data), fmt.Sprintf(`"leader":"n%d"`, i)) {
+			return i
+		}
+	}
+	return -1
 }
 
 // given is the last port that FreePort has returned, or where it begins.
@@ -102,12 +156,19 @@ func FreePort(t testing.TB) int {
 func (c *Cluster) StartNode(i int) {
 	c.t.Helper()
 	var routes []string
-	for _, n := range c.nodes {
-		routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", n.route))
+	for j, n := range c.nodes {
+		if w := c.wires[[2]int{i, j}]; w != nil {
+			routes = append(routes, w.URL())
+		} else if c.wires == nil {
+			routes = append(routes, fmt.Sprintf("nats://127.0.0.1:%d", n.route))
+		}
 	}
-	cluster := ""
+	cluster, advertise := "", ""
+	if c.wires != nil {
+		advertise = `advertise: "127.0.0.1:1",` // servers tell each other where they are in spite of no_advertise, and would go around the wires
+	}
 	if len(c.nodes) > 1 {
-		cluster = fmt.Sprintf("cluster { name: test, no_advertise: true, listen: \"127.0.0.1:%d\", routes: [%s] }\n", c.nodes[i].route, strings.Join(routes, ", "))
+		cluster = fmt.Sprintf("cluster { name: test, no_advertise: true, %s listen: \"127.0.0.1:%d\", routes: [%s] }\n", advertise, c.nodes[i].route, strings.Join(routes, ", "))
 	}
 	conf := filepath.Join(c.dir, fmt.Sprintf("n%d.conf", i))
 	text := fmt.Sprintf("server_name: n%d\nlisten: \"127.0.0.1:%d\"\nclient_advertise: \"127.0.0.1:%d\"\njetstream { store_dir: %q, sync_interval: \"1m\" }\n%s%s\n",
@@ -142,6 +203,9 @@ func (c *Cluster) Kill(i int) {
 		n.cmd = nil
 	}
 }
+
+// Dir is where a server has its files.
+func (c *Cluster) Dir(i int) string { return filepath.Join(c.dir, fmt.Sprintf("n%d", i)) }
 
 // Addr is where a server listens.
 func (c *Cluster) Addr(i int) string { return fmt.Sprintf("127.0.0.1:%d", c.nodes[i].client) }

@@ -34,6 +34,11 @@ func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, g *auth.Grant,
 			w.WriteHeader(http.StatusNotModified)
 			return
 		}
+		if err := s.hub.CatchUp(seen(asked)); err != nil {
+			h.Set(headerIncarnation, s.hub.Incarnation(flowID))
+			writeProblem(w, problemOf(err))
+			return
+		}
 	}
 	var version hub.Version
 	var body []byte
@@ -138,6 +143,19 @@ func matches(values []string, etag string) bool {
 	return false
 }
 
+// seen returns the greatest sequence number in the tags of If-None-Match, 0 when there is none.
+func seen(values []string) (number int64) {
+	for _, v := range values {
+		for _, tag := range strings.Split(v, ",") {
+			if parts := strings.Split(strings.Trim(bare(strings.TrimSpace(tag)), `"`), "-"); len(parts) == 3 { // as etagOf makes them
+				n, _ := strconv.ParseInt(parts[1], 10, 64)
+				number = max(number, n)
+			}
+		}
+	}
+	return number
+}
+
 func bare(etag string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(strings.TrimPrefix(etag, "W/"), `"`), "-gzip")
 }
@@ -172,6 +190,11 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, g *auth.Grant, f
 			field = "limit"
 		}
 		writeProblem(w, problem{Status: http.StatusBadRequest, Field: field, Detail: "after is a sequence number (0 or more), limit a number of messages (1 or more)"})
+		return
+	}
+	if err := s.hub.CatchUp(after); err != nil {
+		w.Header().Set(headerIncarnation, s.hub.Incarnation(flowID))
+		writeProblem(w, problemOf(err))
 		return
 	}
 	s.answerJSON(w, r, g, func() (any, string, error) {

@@ -15,7 +15,8 @@ type Log interface {
 	// *TooLargeError, the command may still be applied later; a Post with a Stamp may then be repeated. It fails with ErrRepeated
 	// when the log has a command of the same ID already; this hub has then applied that one.
 	Append(Command) (Outcome, error)
-	// Sync waits until this hub has applied all that was in the log when it was called, or fails with an *UnavailableError.
+	// Sync waits until this hub has applied all that anybody was told to be in the log when it was called, or fails with an
+	// *UnavailableError when that is not known for certain.
 	Sync() error
 	// Status says how far this hub and the log are apart.
 	Status() LogStatus
@@ -217,8 +218,8 @@ func (h *Hub) Known(flowID string) (known bool) {
 	return known
 }
 
-// catchUp makes sure that this hub has what a client has seen at another one.
-func (h *Hub) catchUp(number int64) error {
+// CatchUp makes sure that this hub has what a client has seen at another one of the Log, or fails with an *UnavailableError.
+func (h *Hub) CatchUp(number int64) error {
 	if h.cfg.Log == nil || number <= h.numbers.last.Load() {
 		return nil
 	}

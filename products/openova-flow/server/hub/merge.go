@@ -33,7 +33,7 @@ const (
 // their incarnations. A frame that nothing may be resumed from, since what came before it is not yet complete, has no number, nor has one
 // about the regions of a flow. So what comes before the snapshot of a flow that came to be before it has none either.
 func (h *Hub) FollowMany(s Selection, lastSeq int64, resume bool) (*Reader, error) {
-	if err := h.catchUp(lastSeq); err != nil {
+	if err := h.CatchUp(lastSeq); err != nil {
 		return nil, err
 	}
 	if err := h.admitReader(); err != nil {

@@ -49,7 +49,7 @@ type Delivery struct {
 // was lost; without, and otherwise, it starts from a snapshot. It fails with a *LimitError when there are too many readers, and with an
 // *UnavailableError when the number is from another hub of the Log, which this one can't catch up with.
 func (h *Hub) Follow(flowID string, lastSeq int64, resume bool) (*Reader, error) {
-	if err := h.catchUp(lastSeq); err != nil {
+	if err := h.CatchUp(lastSeq); err != nil {
 		return nil, err
 	}
 	if err := h.admitReader(); err != nil {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -21,6 +22,8 @@ const (
 	headKind = "h."
 	dataKind = "d."
 
+	lossKind = "x." // of a note that the stream has lost entries
+
 	barrierPrefix = "b." // written, to read what was written before
 )
 
@@ -29,10 +32,13 @@ func (l *Log) keys(kind string) string { return kind + l.identity + "." }
 
 func (l *Log) headOf(flowID string) string { return l.keys(headKind) + token(flowID) }
 
-// head lists the checkpoints of a flow, oldest first.
+// head lists the checkpoints of a flow, oldest first. That of a flow that was deleted lists none. It is written over the one before: when NATS
+// recovers after a kill, a purged key may have an earlier revision again, and a revision that is written last is the newest.
 type head struct {
 	Marks    []mark `json:"checkpoints"`
+	Ended    uint64 `json:"ended,omitempty"` // the entry that ended the flow last
 	revision uint64
+	created  time.Time
 }
 
 // mark is one checkpoint.
@@ -42,6 +48,8 @@ type mark struct {
 	First  uint64 `json:"first"` // the entry before which there is nothing of the flow
 	Data   string `json:"data"`  // prefix of the keys of its data
 	Pieces int    `json:"pieces"`
+
+	Entries int64 `json:"entries,omitempty"` // of the flow, from First up to it; 0: not known
 
 	// What the ring got from First up to it: messages, and their bytes.
 	Messages int64 `json:"messages"`
@@ -58,7 +66,7 @@ func (h head) oldest() uint64 {
 
 func decodeHead(e jetstream.KeyValueEntry) (flowID string, h head, err error) {
 	flowID = flowOf(e.Key()[strings.LastIndexByte(e.Key(), '.')+1:])
-	h.revision = e.Revision()
+	h.revision, h.created = e.Revision(), e.Created()
 	if e.Operation() != jetstream.KeyValuePut {
 		return flowID, h, nil
 	}
@@ -188,7 +196,7 @@ func isConflict(err error) bool {
 // over the ring, and no further apart than a checkpoint is due.
 func (h *head) add(m mark, cfg Config) (dropped []mark) {
 	dropped = []mark{}
-	if n := len(h.Marks); n > 0 && h.Marks[n-1].Seq >= m.Seq {
+	if n := len(h.Marks); n > 0 && h.Marks[n-1].Seq >= m.Seq || m.Seq <= h.Ended {
 		return nil
 	}
 	marks := append(slices.Clone(h.Marks), m)
@@ -225,7 +233,9 @@ func (k *keeper) purge(ctx context.Context, keys string, options ...jetstream.St
 	return s.Purge(ctx, append(options, jetstream.WithPurgeSubject("$KV."+k.log.bucketName()+"."+keys))...)
 }
 
-// read returns a checkpoint.
+var errUnreadable = errors.New("the data is damaged")
+
+// read returns a checkpoint. It fails with ErrKeyNotFound or errUnreadable when that can't be read by trying again.
 func (k *keeper) read(ctx context.Context, flowID string, m mark) (*hub.Checkpoint, error) {
 	var data bytes.Buffer
 	for i := range m.Pieces {
@@ -237,14 +247,17 @@ func (k *keeper) read(ctx context.Context, flowID string, m mark) (*hub.Checkpoi
 	}
 	z, err := gzip.NewReader(&data)
 	if err != nil {
-		return nil, fatal("checkpoint %d of flow %s: %w", m.Seq, flowID, err)
+		return nil, fmt.Errorf("checkpoint %d of flow %s: %w: %w", m.Seq, flowID, errUnreadable, err)
 	}
 	s, err := hub.ReadState(z)
-	if err != nil {
+	if errors.Is(err, hub.ErrNewerState) {
 		return nil, fatal("checkpoint %d of flow %s: %w", m.Seq, flowID, err)
 	}
+	if err != nil {
+		return nil, fmt.Errorf("checkpoint %d of flow %s: %w: %w", m.Seq, flowID, errUnreadable, err)
+	}
 	if len(s.Flows) != 1 || s.Flows[0].FlowID != flowID {
-		return nil, fatal("checkpoint %d of flow %s is of something else", m.Seq, flowID)
+		return nil, fmt.Errorf("checkpoint %d of flow %s: %w: it is of another flow", m.Seq, flowID, errUnreadable)
 	}
 	return s.Flows[0], nil
 }
@@ -262,15 +275,43 @@ func (k *keeper) forget(flowID string, seq uint64) {
 	}
 }
 
-// drop removes the checkpoints of a flow that are older than an entry.
+// drop replaces the head of a flow that entry seq has ended by one that lists nothing, and removes the data.
 func (k *keeper) drop(ctx context.Context, flowID string, seq uint64) error {
-	h, err := k.get(ctx, flowID)
-	if err != nil || len(h.Marks) == 0 || h.Marks[len(h.Marks)-1].Seq > seq {
+	for {
+		h, err := k.get(ctx, flowID)
+		if err != nil || len(h.Marks) == 0 || h.Marks[len(h.Marks)-1].Seq > seq {
+			return err
+		}
+		text, err := json.Marshal(head{Marks: []mark{}, Ended: max(seq, h.Ended)})
+		if err != nil {
+			return err
+		}
+		if _, err = k.log.bucket.Update(ctx, k.log.headOf(flowID), text, h.revision); isConflict(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, m := range h.Marks {
+			err = errors.Join(err, k.purge(ctx, m.Data+">"))
+		}
 		return err
 	}
-	err = k.purge(ctx, k.log.headOf(flowID), jetstream.WithPurgeSequence(h.revision+1)) // and no later one
-	for _, m := range h.Marks {
-		err = errors.Join(err, k.purge(ctx, m.Data+">"))
+}
+
+// endedKept is how long the head of a flow that was deleted is kept.
+const endedKept = 24 * time.Hour
+
+// sweep removes heads of flows that were deleted long ago. NATS may bring back an earlier revision of one: its data is gone, and the stream has
+// the entry that ended the flow, so who loads it passes over it.
+func (k *keeper) sweep(ctx context.Context, heads map[string]head) {
+	for flowID, h := range heads {
+		if h.revision == 0 || len(h.Marks) > 0 || h.created.IsZero() || time.Since(h.created) < endedKept {
+			continue
+		}
+		if err := k.purge(ctx, k.log.headOf(flowID), jetstream.WithPurgeSequence(h.revision+1)); err != nil { // and no later one
+			k.log.cfg.Logger.Warn("head of a deleted flow not removed", "flow", flowID, "err", err)
+			return
+		}
 	}
-	return err
 }

@@ -16,6 +16,10 @@ type Config struct {
 	RingBytes    int           // as the hub's; 8 MiB
 	Timeout      time.Duration // how long Append and Sync may take; 5 s
 	Logger       *slog.Logger  // slog.Default()
+
+	Acknowledged   uint64           // an entry that is known to have been acknowledged: a stream that ends before it is damaged
+	OnAcknowledged func(seq uint64) // called, from any goroutine, when an entry has been acknowledged and before anybody is told
+	Hopeless       func() error     // asked while JetStream takes no changes; an error ends the log
 }
 
 func (c Config) withDefaults() Config {

@@ -10,4 +10,5 @@
 //     follows it fills the ring, so that readers resume where they were.
 //   - A hub that was away so long that the stream has dropped what it had not seen goes on from a checkpoint, and its readers get a
 //     snapshot, like any that fell behind the ring.
+//   - What was acknowledged and is not there when a hub starts, in the stream or in checkpoints, ends Run with a *DamagedError.
 package natslog

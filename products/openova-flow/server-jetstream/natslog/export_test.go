@@ -68,6 +68,13 @@ func (l *Log) Lost(t *testing.T, c hub.Command, waiting func()) (hub.Outcome, er
 	return l.publish(t.Context(), c, msg.Data)
 }
 
+// Await waits until this log has applied what another has.
+func (l *Log) Await(t *testing.T, other *Log) {
+	if err := l.wait(t.Context(), other.position()); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // Held returns how many entries the stream has.
 func (l *Log) Held(t *testing.T) uint64 {
 	info, err := l.stream.Info(t.Context())

@@ -23,6 +23,7 @@ type tail struct {
 	begun    uint64 // the first entry that this log has seen of it; 0: none
 	first    uint64 // there is nothing of the flow before this entry
 	last     uint64 // the last entry of it that is in the hub
+	count    int64  // entries of it up to last; -1: not known
 	restored uint64 // entries up to this one are not applied: they are in the checkpoint that the flow began from
 	seqs     []uint64
 	bytes    int           // of the entries in seqs
@@ -73,7 +74,7 @@ func (k *keeper) applied(h *hub.Hub, flowID string, seq uint64, bytes int, mine 
 	t := l.flows[flowID]
 	if !h.Known(flowID) {
 		// Who starts does it again, as whoever ended the flow may have been ended before it did.
-		if t != nil && (mine || !l.loaded.Load() && t.begun < seq) {
+		if t != nil && (mine || !l.loaded.Load() && (t.begun < seq || t.restored > 0)) {
 			k.idle.Go(func() { k.forget(flowID, seq) })
 		}
 		if t != nil && t.changed != nil {
@@ -87,6 +88,9 @@ func (k *keeper) applied(h *hub.Hub, flowID string, seq uint64, bytes int, mine 
 		l.flows[flowID] = t
 	}
 	t.last = seq
+	if t.count >= 0 {
+		t.count++
+	}
 	if seq <= t.covered {
 		return
 	}
@@ -179,7 +183,7 @@ func (k *keeper) checkpoint(ctx context.Context, h *hub.Hub, flowID string) {
 	m := mark{Seq: l.applied}
 	if t != nil {
 		t.queued = false
-		m.First, m.Last, m.Messages, m.Bytes = t.first, t.last, t.messages, t.size
+		m.First, m.Last, m.Entries, m.Messages, m.Bytes = t.first, t.last, max(t.count, 0), t.messages, t.size
 	}
 	nothing := t == nil || len(t.seqs) == 0
 	l.mu.Unlock()

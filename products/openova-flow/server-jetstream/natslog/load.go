@@ -1,6 +1,7 @@
 package natslog
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -12,10 +13,11 @@ import (
 
 // loading is what a log knows while it loads.
 type loading struct {
-	heads  map[string]head // the checkpoints that there were when it started
-	late   map[string]bool // flows that have got an entry since
-	met    map[string]bool // flows that the stream has an entry of
-	target uint64          // the entry to read up to
+	heads  map[string]head   // the checkpoints that there were when it started
+	late   map[string]bool   // flows that have got an entry since
+	met    map[string]bool   // flows that the stream has an entry of
+	ended  map[string]uint64 // the last entry read that ended a flow
+	target uint64            // the entry to read up to
 	since  time.Time
 }
 
@@ -55,7 +57,7 @@ func (f *feeder) meet(ctx context.Context, flowID string, seq uint64) error {
 	l.mu.Unlock()
 	if known == nil {
 		f.load.met[flowID] = true
-		t := &tail{first: seq, begun: seq}
+		t := &tail{first: seq, begun: seq, last: f.load.heads[flowID].Ended}
 		h, err := f.restore(ctx, flowID, f.load.heads[flowID], t, func(marks []mark) (mark, bool) {
 			if flowID == "" || len(marks) == 0 || seq <= marks[len(marks)-1].First {
 				return mark{}, false
@@ -83,24 +85,55 @@ func (f *feeder) meet(ctx context.Context, flowID string, seq uint64) error {
 }
 
 // restore gives the hub the checkpoint that is chosen from those of a flow, if one is, and returns the head that it is listed in: between
-// the listing and the reading it may have been replaced by newer ones, or dropped with its flow.
+// the listing and the reading it may have been replaced by newer ones, or dropped with its flow. In place of one that can't be read a newer
+// one is taken: what came in between is in it.
 func (f *feeder) restore(ctx context.Context, flowID string, h head, t *tail, choose func([]mark) (mark, bool)) (head, error) {
+	var unreadable error
+	from := uint64(0) // older ones are not looked at
 	for attempt := 0; ; attempt++ {
-		m, ok := choose(h.Marks)
+		marks := h.Marks
+		for len(marks) > 0 && marks[0].Seq < from {
+			marks = marks[1:]
+		}
+		m, ok := choose(marks)
+		if !ok && unreadable != nil {
+			return h, f.log.damaged("no checkpoint of flow %s can be read: %w", flowID, unreadable)
+		}
 		if !ok {
 			return h, nil
 		}
 		c, err := f.log.keep.read(ctx, flowID, m)
 		if err == nil {
+			if unreadable != nil {
+				f.log.cfg.Logger.Error("checkpoint unreadable, continuing from a newer one", "flow", flowID, "err", unreadable)
+			}
 			if have := f.hub.Incarnation(flowID); have != hub.NoIncarnation && have != c.Incarnation {
 				f.hub.Apply(hub.Entry{Seq: int64(max(f.log.applied, f.before, 1)), Command: hub.Command{Kind: hub.KindDelete, Post: hub.Post{FlowID: flowID}}})
 			}
 			f.hub.Replace(c)
 			t.restored, t.last, t.first, t.messages, t.size = m.Seq, m.Last, m.First, m.Messages, m.Bytes
+			if t.count = m.Entries; t.count == 0 {
+				t.count = -1
+			}
 			return h, nil
 		}
-		if !errors.Is(err, jetstream.ErrKeyNotFound) || attempt == readAttempts {
+		gone := errors.Is(err, jetstream.ErrKeyNotFound)
+		if !gone && !errors.Is(err, errUnreadable) {
 			return h, err
+		}
+		if gone && attempt == 0 {
+			ended, err := f.endedAfter(ctx, flowID, h.Marks[len(h.Marks)-1].Seq)
+			if err != nil {
+				return h, err
+			}
+			if ended {
+				f.log.cfg.Logger.Warn("checkpoints of a deleted flow passed over", "flow", flowID)
+				return head{Ended: h.Ended, revision: h.revision}, nil
+			}
+		}
+		if !gone || attempt >= readAttempts {
+			unreadable, from = cmp.Or(unreadable, err), m.Seq+1
+			continue
 		}
 		if !sleep(ctx, retryWait/10) {
 			return h, ctx.Err()
@@ -113,6 +146,34 @@ func (f *feeder) restore(ctx context.Context, flowID string, h head, t *tail, ch
 
 // readAttempts is how many times a checkpoint is looked for that is listed and not there.
 const readAttempts = 200
+
+// endedAfter reports whether the stream has an entry after seq that ended a flow: then no checkpoint up to seq is of use.
+func (f *feeder) endedAfter(ctx context.Context, flowID string, seq uint64) (bool, error) {
+	l := f.log
+	for next := seq + 1; ; {
+		m, err := l.stream.GetMsg(ctx, next, jetstream.WithGetMsgSubject(l.subjectOf(flowID)))
+		if errors.Is(err, jetstream.ErrMsgNotFound) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		c, err := hub.DecodeCommand(m.Data)
+		if err != nil {
+			return false, fatal("entry %d of the log: %w", m.Sequence, err)
+		}
+		if c.Kind == hub.KindDelete {
+			return true, nil
+		}
+		if c.Kind == hub.KindIdle && next == seq+1 { // it may end nothing, unless what was before it was dropped with the flow
+			first, err := l.stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(l.subjectOf(flowID)))
+			if err != nil || first.Sequence == m.Sequence {
+				return err == nil, err
+			}
+		}
+		next = m.Sequence + 1
+	}
+}
 
 func newest(marks []mark) (mark, bool) {
 	if len(marks) == 0 {
@@ -150,7 +211,18 @@ func (f *feeder) finish(ctx context.Context) error {
 			l.mu.Unlock()
 		}
 	}
+	for flowID, h := range f.load.heads { // the stream has lost the newest entries of them
+		m, ok := newest(h.Marks)
+		t := l.flows[flowID]
+		if !ok || f.load.ended[flowID] > m.Seq || t == nil || t.last >= m.Last {
+			continue
+		}
+		if err := f.mend(ctx, flowID, m.Last); err != nil {
+			return err
+		}
+	}
 	f.hub.Restore(&hub.SavedState{Number: hub.FirstOf(int64(l.applied)+1) - 1})
+	l.keep.sweep(ctx, f.load.heads)
 	l.loaded.Store(true)
 	l.cfg.Logger.Info("flows loaded", "flows", f.hub.Stats.Flows.Load(), "took", time.Since(f.load.since).Round(time.Millisecond))
 	f.load = loading{}
@@ -190,6 +262,9 @@ func (f *feeder) again(ctx context.Context, flowID string) error {
 		}
 		f.hub.Apply(hub.Entry{Seq: int64(m.Sequence), At: m.Time.UnixMilli(), Birth: l.birth(m.Sequence), Command: c})
 		t.last, seq = m.Sequence, m.Sequence+1
+		if t.count >= 0 {
+			t.count++
+		}
 	}
 	return nil
 }
@@ -226,5 +301,37 @@ func (f *feeder) bridge(ctx context.Context, seq uint64) error {
 		l.bridged.Add(restored)
 		l.cfg.Logger.Warn("this server was behind what the log keeps, and goes on from checkpoints", "flows", restored)
 	}
+	return nil
+}
+
+// mend is for an entry of a flow that the stream does not have any more: it was dropped while this hub loaded, or is lost. The flow goes on from
+// the oldest checkpoint that has it. What is dropped is in one before.
+func (f *feeder) mend(ctx context.Context, flowID string, missing uint64) error {
+	l := f.log
+	heads, err := l.keep.list(ctx)
+	if err != nil {
+		return err
+	}
+	l.reloaded.Add(1)
+	t := &tail{}
+	h, err := f.restore(ctx, flowID, heads[flowID], t, func(marks []mark) (mark, bool) {
+		for _, m := range marks {
+			if m.Seq >= missing {
+				return m, true
+			}
+		}
+		return mark{}, false
+	})
+	if err != nil {
+		return err
+	}
+	if t.restored == 0 {
+		return l.damaged("entries of flow %s are missing in the stream, up to number %d, and no checkpoint has them", flowID, missing)
+	}
+	l.cfg.Logger.Warn("entries missing in the stream, continuing from a checkpoint", "flow", flowID, "missing", missing, "checkpoint", t.restored)
+	t.cover(h)
+	l.mu.Lock()
+	l.flows[flowID] = t
+	l.mu.Unlock()
 	return nil
 }

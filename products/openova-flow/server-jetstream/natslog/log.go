@@ -21,6 +21,7 @@ import (
 
 const (
 	tokenHeader = "Openova-Flow-Token" // by which the log that published an entry knows it again
+	afterHeader = "Openova-Flow-After" // what of the flow was in the hub of the log that published the entry: see tail.after
 	identityKey = "openova-flow-identity"
 	// headRoom is what an entry takes of the greatest payload besides its own bytes: its headers.
 	headRoom = 512
@@ -43,8 +44,11 @@ type Log struct {
 	stuck    atomic.Uint64         // while this is the last entry that is in the hub, the hub does not get on
 	inFlight chan struct{}
 	tokens   atomic.Int64
-	bridged  atomic.Int64 // flows that went on from a checkpoint
-	reloaded atomic.Int64 // flows that were loaded a second time
+
+	unanswered atomic.Int64 // changes in a row that got no answer
+	broken     chan error
+	bridged    atomic.Int64 // flows that went on from a checkpoint
+	reloaded   atomic.Int64 // flows that were loaded a second time
 
 	mu      sync.Mutex
 	applied uint64                // the last entry that is in the hub
@@ -72,7 +76,7 @@ type published struct {
 
 // New returns a Log that nothing can be appended to before Run.
 func New(cfg Config) (*Log, error) {
-	l := &Log{cfg: cfg.withDefaults(), started: make(chan struct{}), inFlight: make(chan struct{}, maxInFlight),
+	l := &Log{cfg: cfg.withDefaults(), started: make(chan struct{}), broken: make(chan error, 1), inFlight: make(chan struct{}, maxInFlight),
 		pending: make(map[string]*published), flows: make(map[string]*tail)}
 	js, err := jetstream.New(l.cfg.Conn)
 	if err != nil {
@@ -148,8 +152,12 @@ func (l *Log) ready(ctx context.Context) error {
 func (l *Log) publish(ctx context.Context, c hub.Command, data []byte) (hub.Outcome, error) {
 	mine := l.name + "-" + strconv.FormatInt(l.tokens.Add(1), 10)
 	p := &published{command: c, outcome: make(chan hub.Outcome, 1)}
+	msg := nats.NewMsg(l.subjectOf(c.FlowID()))
 	l.mu.Lock()
 	l.pending[mine] = p
+	if after := l.flows[c.FlowID()].after(); after != "" {
+		msg.Header.Set(afterHeader, after)
+	}
 	l.mu.Unlock()
 	defer func() {
 		l.mu.Lock()
@@ -160,10 +168,9 @@ func (l *Log) publish(ctx context.Context, c hub.Command, data []byte) (hub.Outc
 	if id == "" {
 		id = mine
 	}
-	msg := nats.NewMsg(l.subjectOf(c.FlowID()))
 	msg.Data = data
 	msg.Header.Set(tokenHeader, mine)
-	ack, err := l.js.PublishMsg(ctx, msg, jetstream.WithMsgID(id), jetstream.WithRetryAttempts(8), jetstream.WithRetryWait(250*time.Millisecond))
+	ack, err := l.send(ctx, msg, jetstream.WithMsgID(id))
 	if err != nil {
 		return hub.Outcome{}, unavailable("it is not known whether the log has taken the change (%v); try again", reason(err))
 	}
@@ -186,6 +193,36 @@ func (l *Log) publish(ctx context.Context, c hub.Command, data []byte) (hub.Outc
 	}
 }
 
+// send publishes an entry and returns once a quorum of JetStream has it.
+func (l *Log) send(ctx context.Context, msg *nats.Msg, options ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
+	applied := l.position()
+	ack, err := l.js.PublishMsg(ctx, msg, append(options, jetstream.WithRetryAttempts(8), jetstream.WithRetryWait(250*time.Millisecond))...)
+	if err != nil {
+		l.unanswered.Add(1)
+		return nil, err
+	}
+	l.unanswered.Store(0)
+	if !ack.Duplicate && l.loaded.Load() && ack.Sequence <= applied {
+		l.condemn(ack.Sequence, applied)
+		return nil, errors.New("the stream has lost entries")
+	}
+	if l.cfg.OnAcknowledged != nil {
+		l.cfg.OnAcknowledged(ack.Sequence)
+	}
+	return ack, nil
+}
+
+// number publishes an entry that changes nothing, and returns its number: all that was acknowledged before has a lower one.
+func (l *Log) number(ctx context.Context) (uint64, error) {
+	msg := nats.NewMsg(l.subjectOf(""))
+	msg.Data = hub.Command{Kind: hub.KindNumber}.Encode()
+	ack, err := l.send(ctx, msg)
+	if err != nil {
+		return 0, err
+	}
+	return ack.Sequence, nil
+}
+
 // reason says what a failure means, shortly.
 func reason(err error) string {
 	switch {
@@ -197,7 +234,8 @@ func reason(err error) string {
 	return strings.TrimPrefix(err.Error(), "nats: ")
 }
 
-// Sync waits until this hub has applied all that is in the log now.
+// Sync waits until this hub has applied all that was acknowledged by now, at whichever replica. It has the log take an entry for that: a server
+// that was the stream's leader before it was cut off would say what it knows, and not know what others have taken since.
 func (l *Log) Sync() error {
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Timeout)
 	defer cancel()
@@ -223,7 +261,7 @@ func (l *Log) Sync() error {
 	return l.wait(ctx, q.last)
 }
 
-// question is one to the stream: how far it is. All who ask it before it is sent share it, since many viewers come back at once.
+// question is one to the log: how far it is. All who ask it before it is sent share it, since many viewers come back at once.
 type question struct {
 	done chan struct{}
 	last uint64
@@ -240,10 +278,7 @@ func (l *Log) ask(q *question) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Timeout)
 	defer cancel()
 	defer close(q.done)
-	info, err := l.js.Stream(ctx, l.streamName())
-	if q.err = err; err == nil && info.CachedInfo().State.Msgs > 0 {
-		q.last = info.CachedInfo().State.LastSeq
-	}
+	q.last, q.err = l.number(ctx)
 }
 
 // wait waits until an entry has been applied.

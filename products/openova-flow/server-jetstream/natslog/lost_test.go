@@ -214,7 +214,7 @@ func TestManyThatComeBackAtOnceAskOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	questions, err := conn.SubscribeSync("$JS.API.STREAM.INFO.OPENOVA_FLOW")
+	questions, err := conn.SubscribeSync("openova-flow.log.=n")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,9 +67,16 @@ func (l *Log) tryOpen(ctx context.Context) error {
 		return err
 	}
 	if made {
-		if err := l.clear(ctx, bucket); err != nil {
+		others, err := l.clear(ctx, bucket)
+		if err != nil {
 			l.cfg.Logger.Warn("checkpoints of a stream that is gone are not dropped", "err", err)
 		}
+		if others || l.cfg.Acknowledged > 0 {
+			l.cfg.Logger.Error("the stream is gone, flows begin anew and emitters send all they have", "stream", l.streamName())
+		}
+	}
+	if made {
+		l.cfg.Acknowledged = 0 // of a stream that is no more
 	}
 	l.stream, l.bucket = stream, bucket
 	l.trouble.Store(nil)
@@ -109,11 +116,11 @@ func (l *Log) openBucket(ctx context.Context, stream *jetstream.StreamInfo) (jet
 		Bucket: l.bucketName(), Description: "the folded state of each flow", Storage: jetstream.FileStorage, Replicas: l.cfg.Replicas, History: 1})
 }
 
-// clear drops the checkpoints of streams that had this name before.
-func (l *Log) clear(ctx context.Context, bucket jetstream.KeyValue) error {
+// clear drops the checkpoints of streams that had this name before, and reports whether there are any.
+func (l *Log) clear(ctx context.Context, bucket jetstream.KeyValue) (found bool, err error) {
 	keys, err := bucket.ListKeysFiltered(ctx, headKind+">", dataKind+">")
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = keys.Stop() }()
 	others := make(map[string]bool)
@@ -125,7 +132,7 @@ func (l *Log) clear(ctx context.Context, bucket jetstream.KeyValue) error {
 	for prefix := range others {
 		err = errors.Join(err, l.keep.purge(ctx, prefix+".>"))
 	}
-	return err
+	return len(others) > 0, err
 }
 
 func (l *Log) streamConfig() jetstream.StreamConfig {
@@ -139,7 +146,7 @@ func (l *Log) streamConfig() jetstream.StreamConfig {
 		Metadata:    map[string]string{identityKey: hex.EncodeToString(b[:])},
 		// Numbers start from the clock, as those of a server without a log do: they go up even when the stream is made anew, unless it took
 		// more than 30 entries a second ever since.
-		FirstSeq: uint64(time.Now().UnixMicro()) >> 15,
+		FirstSeq: max(uint64(time.Now().UnixMicro())>>15, l.cfg.Acknowledged+1),
 	}
 }
 

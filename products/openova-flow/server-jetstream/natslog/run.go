@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -23,6 +25,10 @@ const (
 	stuckAfter = 5                      // times that nothing was applied after which a server counts as stuck
 	listWait   = time.Minute            // how long finding out what there is to load may take
 	flushWait  = 3 * time.Second        // how long the last checkpoints may take
+
+	silentAfter   = 4 * time.Second  // after which a server that the stream's leader has not heard of counts as away
+	hopelessAfter = 5                // changes in a row that were not taken after which it is asked whether there is hope
+	shortFor      = 30 * time.Second // how long a stream may seem to end before its checkpoints: a leader that is cut off may say so
 
 	heartbeat = time.Second // silence of the stream after twice which its reading starts anew
 )
@@ -44,6 +50,7 @@ func (l *Log) Run(ctx context.Context, h *hub.Hub) error {
 		func() error { return l.probe(work) },
 		func() error { return l.keep.watch(work) },
 		func() error { return l.feed(work, h) },
+		func() error { return l.awaitBroken(work) },
 	} {
 		working.Go(func() {
 			if err := f(); err != nil {
@@ -77,17 +84,22 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // probe finds out whether changes can be taken, until ctx ends. One answer that fails to come, or says that there is no such stream, may be a
 // server's that is just starting or busy.
 func (l *Log) probe(ctx context.Context) error {
-	failed, gone := 0, 0
+	failed, gone, refused, lonely := 0, 0, 0, 0
 	var here progress
 	for sleep(ctx, probeEvery) {
-		state, err := l.look(ctx)
+		info, err := l.look(ctx)
 		var trouble error
 		switch {
 		case ctx.Err() != nil:
 			return nil
 		case err == nil:
 			failed, gone = 0, 0
-			here.look(ctx, l, state.LastSeq)
+			here.look(ctx, l, info.State.LastSeq)
+			if err := quorum(info.Cluster); err == nil {
+				lonely = 0
+			} else if lonely++; lonely >= awayAfter {
+				trouble = err
+			}
 		case errors.Is(err, errAnother):
 			gone = goneAfter
 		case errors.Is(err, jetstream.ErrStreamNotFound), errors.Is(err, jetstream.ErrBucketNotFound):
@@ -102,34 +114,110 @@ func (l *Log) probe(ctx context.Context) error {
 			}
 			trouble = fmt.Errorf("JetStream does not answer: %s", reason(err))
 		}
+		if trouble == nil && l.unanswered.Load() >= awayAfter { // STREAM.INFO is answered by a server that takes nothing, too
+			if err := l.tryToChange(ctx); err != nil {
+				trouble = fmt.Errorf("JetStream takes no changes: %s", reason(err))
+				if refused++; refused >= hopelessAfter && l.cfg.Hopeless != nil {
+					if err := l.cfg.Hopeless(); err != nil {
+						return err
+					}
+				}
+			} else {
+				refused = 0
+			}
+		}
 		l.tell(trouble)
 	}
 	return nil
 }
 
+// tryToChange publishes an entry that changes nothing.
+func (l *Log) tryToChange(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, probeWait)
+	defer cancel()
+	_, err := l.number(ctx)
+	return err
+}
+
+// quorum finds out from what the stream's leader says whether it has heard of a majority lately: one that is cut off answers questions for
+// 10 s and more, and takes nothing.
+func quorum(c *jetstream.ClusterInfo) error {
+	if c == nil || len(c.Replicas) == 0 {
+		return nil
+	}
+	here := 1
+	for _, p := range c.Replicas {
+		if !p.Offline && p.Active < silentAfter {
+			here++
+		}
+	}
+	if all := len(c.Replicas) + 1; here <= all/2 {
+		return fmt.Errorf("the stream's leader hears of %d of its %d servers", here, all)
+	}
+	return nil
+}
+
+// DamagedError says that the stream or its checkpoints have lost something that was acknowledged.
+type DamagedError struct{ Err error }
+
+func (e *DamagedError) Error() string {
+	return "the log is damaged, acknowledged messages are lost: " + e.Err.Error()
+}
+
+func (e *DamagedError) Unwrap() error { return e.Err }
+
+func (l *Log) damaged(format string, args ...any) error {
+	return &fatalError{&DamagedError{fmt.Errorf("%w; restore stream %s and bucket %s from one backup, or delete both, and emitters send all they have anew",
+		fmt.Errorf(format, args...), l.streamName(), l.bucketName())}}
+}
+
+// awaitBroken returns what condemn was called with.
+func (l *Log) awaitBroken(ctx context.Context) error {
+	select {
+	case err := <-l.broken:
+		return err
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+// condemn ends the log, since the stream gave a new entry a number that it had given before: what came after that is lost. No server starts
+// with this stream again.
+func (l *Log) condemn(seq, applied uint64) {
+	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Timeout)
+	defer cancel()
+	if _, err := l.bucket.Put(ctx, l.keys(lossKind)+"lost", fmt.Appendf(nil, "a new entry got number %d after %d had been given out", seq, applied)); err != nil {
+		l.cfg.Logger.Error("loss not noted in the bucket", "err", err)
+	}
+	select {
+	case l.broken <- l.damaged("a new entry got number %d after %d had been given out", seq, applied).(*fatalError).error:
+	default:
+	}
+}
+
 var errAnother = errors.New("it is another stream")
 
 // look asks JetStream for the stream and the bucket, and lifts limits on the stream that lose entries.
-func (l *Log) look(ctx context.Context) (state jetstream.StreamState, err error) {
+func (l *Log) look(ctx context.Context) (*jetstream.StreamInfo, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeWait)
 	defer cancel()
 	s, err := l.js.Stream(ctx, l.streamName())
 	if err != nil {
-		return state, err
+		return nil, err
 	}
 	info := s.CachedInfo()
 	if info.Config.Metadata[identityKey] != l.identity {
-		return state, errAnother
+		return nil, errAnother
 	}
 	if _, err := l.js.KeyValue(ctx, l.bucketName()); errors.Is(err, jetstream.ErrBucketNotFound) {
-		return state, err
+		return nil, err
 	}
 	if cfg, changed := l.lossless(info.Config); changed {
 		if _, err := l.js.UpdateStream(ctx, cfg); err != nil {
 			l.cfg.Logger.Warn("the stream's limits stay", "err", err)
 		}
 	}
-	return info.State, nil
+	return info, nil
 }
 
 // tell notes why no change can be taken, nil when it can, and says in the log when that changes.
@@ -184,6 +272,9 @@ func (l *Log) feed(ctx context.Context, h *hub.Hub) error {
 		if err == nil {
 			break
 		}
+		if fatal := new(fatalError); errors.As(err, &fatal) {
+			return fatal.error
+		}
 		tell("the log can't be read yet", err)
 		if !sleep(ctx, retryWait) {
 			return nil
@@ -218,6 +309,7 @@ type feeder struct {
 	before  uint64 // the entry before the one that is to be applied
 	gapless bool   // from here on an entry that is not there was dropped since
 	load    loading
+	short   time.Time // since when the stream seems to end too early
 }
 
 // begin finds out what there is to load.
@@ -233,12 +325,44 @@ func (f *feeder) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	f.load = loading{heads: heads, target: info.State.LastSeq, since: time.Now(), late: make(map[string]bool), met: make(map[string]bool)}
+	if err := f.whole(ctx, heads, info); err != nil {
+		return err
+	}
+	f.load = loading{heads: heads, target: info.State.LastSeq, since: time.Now(), late: make(map[string]bool), met: make(map[string]bool), ended: make(map[string]uint64)}
 	f.upTo = info.State.LastSeq
 	l.mu.Lock()
 	l.applied = max(info.State.FirstSeq, 1) - 1
 	l.mu.Unlock()
 	return nil
+}
+
+// whole fails when the stream has lost its end.
+func (f *feeder) whole(ctx context.Context, heads map[string]head, info *jetstream.StreamInfo) error {
+	l := f.log
+	note, err := l.bucket.Get(ctx, l.keys(lossKind)+"lost")
+	if err == nil {
+		return l.damaged("%s", note.Value())
+	}
+	if !errors.Is(err, jetstream.ErrKeyNotFound) {
+		return err
+	}
+	known := l.cfg.Acknowledged
+	for _, h := range heads {
+		known = max(known, h.Ended)
+		if n := len(h.Marks); n > 0 {
+			known = max(known, h.Marks[n-1].Seq)
+		}
+	}
+	if info.State.LastSeq >= known {
+		return nil
+	}
+	if f.short.IsZero() {
+		f.short = time.Now()
+	}
+	if clustered := info.Cluster != nil && len(info.Cluster.Replicas) > 0; clustered && time.Since(f.short) < shortFor {
+		return fmt.Errorf("the stream ends with entry %d, and %d was acknowledged", info.State.LastSeq, known)
+	}
+	return l.damaged("the stream ends with entry %d, and %d was acknowledged", info.State.LastSeq, known)
 }
 
 // read applies entries until that fails.
@@ -294,11 +418,11 @@ func (f *feeder) take(ctx context.Context, m jetstream.Msg, meta *jetstream.MsgM
 			return err
 		}
 	}
-	return f.apply(m, meta, flowID)
+	return f.apply(ctx, m, meta, flowID)
 }
 
 // apply makes the change of an entry, unless a checkpoint has it, and tells who waits for it.
-func (f *feeder) apply(m jetstream.Msg, meta *jetstream.MsgMetadata, flowID string) error {
+func (f *feeder) apply(ctx context.Context, m jetstream.Msg, meta *jetstream.MsgMetadata, flowID string) error {
 	l, seq := f.log, meta.Sequence.Stream
 	mine := m.Headers().Get(tokenHeader)
 	l.mu.Lock()
@@ -308,6 +432,12 @@ func (f *feeder) apply(m jetstream.Msg, meta *jetstream.MsgMetadata, flowID stri
 	if known != nil && seq <= known.restored {
 		l.advance(seq)
 		return nil
+	}
+	if missing := f.missing(m.Headers().Get(afterHeader), flowID, known); missing > 0 && !ends(m.Data()) {
+		if err := f.mend(ctx, flowID, missing); err != nil {
+			return err
+		}
+		return f.apply(ctx, m, meta, flowID)
 	}
 	var c hub.Command
 	if p != nil {
@@ -326,7 +456,59 @@ func (f *feeder) apply(m jetstream.Msg, meta *jetstream.MsgMetadata, flowID stri
 	}
 	l.advance(seq)
 	l.keep.step.Unlock()
+	if !l.loaded.Load() {
+		switch c.Kind {
+		case hub.KindDelete:
+			f.load.ended[flowID] = seq
+		case hub.KindIdle: // what was before it is gone, and it may have ended nothing
+			f.load.ended[flowID] = max(f.load.ended[flowID], seq-1)
+		}
+	}
 	return nil
+}
+
+// ends reports whether an entry may end a flow. When one has, what came before it is dropped.
+func ends(data []byte) bool {
+	c, err := hub.DecodeCommand(data)
+	return err == nil && (c.Kind == hub.KindDelete || c.Kind == hub.KindIdle)
+}
+
+// after says in an entry's header which entry of its flow was the last in the hub of whoever published it, and how many there were up to that.
+func (t *tail) after() string {
+	if t == nil || t.last == 0 {
+		return ""
+	}
+	return strconv.FormatUint(t.last, 10) + " " + strconv.FormatInt(t.count, 10)
+}
+
+// missing returns an entry of a flow that is in the stream no more though no checkpoint that this hub began from has it, or the last one
+// before which there must be some; 0 when there is none. What whoever published a later entry had, this hub must have too.
+func (f *feeder) missing(header, flowID string, t *tail) uint64 {
+	first, rest, ok := strings.Cut(header, " ")
+	if !ok {
+		return 0
+	}
+	after, err1 := strconv.ParseUint(first, 10, 64)
+	count, err2 := strconv.ParseInt(rest, 10, 64)
+	if err1 != nil || err2 != nil {
+		return 0
+	}
+	if t == nil {
+		if !f.log.loaded.Load() && after > f.load.ended[flowID] {
+			return after
+		}
+		return 0
+	}
+	if after > t.last {
+		return after
+	}
+	if after == t.last && count >= 0 {
+		if t.count >= 0 && t.count != count {
+			return after
+		}
+		t.count = count
+	}
+	return 0
 }
 
 // advance notes that an entry is in the hub.

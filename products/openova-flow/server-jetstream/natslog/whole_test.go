@@ -67,8 +67,9 @@ func TestReplicasAreTheSameInAllThatIsKept(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	replicas[0].sync(t) // takes a number, which is in what is saved
 	kept := func(one *replica) string {
-		one.sync(t)
+		one.log.Await(t, replicas[0].log)
 		var b bytes.Buffer
 		if err := one.Save(&b); err != nil {
 			t.Fatal(err)

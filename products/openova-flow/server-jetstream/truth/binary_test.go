@@ -23,12 +23,13 @@ var build = natstest.Program("../cmd/openova-flow-server-jetstream")
 
 // process is the real server as a process of its own, that may be ended and started again.
 type process struct {
-	t    testing.TB
-	args []string
-	env  []string
-	addr string
-	cmd  *exec.Cmd
-	log  *logged
+	t     testing.TB
+	args  []string
+	env   []string
+	addr  string
+	cmd   *exec.Cmd
+	ended chan struct{} // closed once cmd has ended
+	log   *logged
 }
 
 type logged struct {
@@ -72,6 +73,9 @@ func (p *process) start() {
 	if err := p.cmd.Start(); err != nil {
 		p.t.Fatal(err)
 	}
+	cmd, ended := p.cmd, make(chan struct{})
+	p.ended = ended
+	go func() { _ = cmd.Wait(); close(ended) }()
 }
 
 // kill ends it with SIGKILL.
@@ -83,7 +87,7 @@ func (p *process) stop() { p.end(syscall.SIGTERM) }
 func (p *process) end(s syscall.Signal) {
 	if p.cmd != nil {
 		_ = p.cmd.Process.Signal(s)
-		_ = p.cmd.Wait()
+		<-p.ended
 		p.cmd = nil
 	}
 }

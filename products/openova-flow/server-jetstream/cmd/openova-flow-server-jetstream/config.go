@@ -141,53 +141,69 @@ func (c *config) prepare(ctx context.Context, a *app.Config) (release func(), er
 	if err := c.check(a); err != nil {
 		return nil, err
 	}
-	var conn *nats.Conn
-	stop := func() {}
+	cfg := natslog.Config{Name: c.name, Replicas: c.replicas, RingCapacity: a.Hub.RingCapacity, RingBytes: a.Hub.RingBytes, Logger: a.Logger}
 	if c.url == "" {
-		conn, stop, err = c.embed(ctx, a)
-	} else {
-		conn, err = c.connect(a.Logger)
+		return c.embed(ctx, a, cfg)
 	}
-	if err != nil {
+	if cfg.Conn, err = c.connect(a.Logger); err != nil {
 		return nil, err
 	}
-	release = func() {
-		conn.Close()
-		stop()
-	}
-	log, err := natslog.New(natslog.Config{Conn: conn, Name: c.name, Replicas: c.replicas, RingCapacity: a.Hub.RingCapacity, RingBytes: a.Hub.RingBytes, Logger: a.Logger})
+	log, err := natslog.New(cfg)
 	if err != nil {
-		release()
+		cfg.Conn.Close()
 		return nil, err
 	}
 	a.Log = log
-	return release, nil
+	return cfg.Conn.Close, nil
 }
 
 // maxPayload is the greatest that NATS takes.
 const maxPayload = 64 << 20
 
-func (c *config) embed(ctx context.Context, a *app.Config) (*nats.Conn, func(), error) {
+// embed starts NATS in the process.
+func (c *config) embed(ctx context.Context, a *app.Config, cfg natslog.Config) (_ func(), err error) {
 	if err := os.MkdirAll(c.dataDir, 0o700); err != nil {
-		return nil, nil, fmt.Errorf("FLOW_SERVER_DATA_DIR is %q, which can't be made: %w", c.dataDir, err)
+		return nil, fmt.Errorf("FLOW_SERVER_DATA_DIR is %q, which can't be made: %w", c.dataDir, err)
 	}
-	unlock, err := lock(filepath.Join(c.dataDir, "lock"))
+	var undo []func()
+	release := func() {
+		for _, f := range slices.Backward(undo) {
+			f()
+		}
+	}
+	defer func() {
+		if err != nil {
+			release()
+		}
+	}()
+	unlock, err := lock(c.dataDir)
 	if err != nil {
-		return nil, nil, fmt.Errorf("FLOW_SERVER_DATA_DIR is %q, which can't be used: %w", c.dataDir, err)
+		return nil, fmt.Errorf("FLOW_SERVER_DATA_DIR is %q, which can't be used: %w", c.dataDir, err)
 	}
+	undo = append(undo, unlock)
+	w, err := openWatermark(filepath.Join(c.dataDir, "acknowledged"))
+	if err != nil {
+		return nil, fmt.Errorf("FLOW_SERVER_DATA_DIR is %q, which can't be used: %w", c.dataDir, err)
+	}
+	undo = append(undo, w.close)
+	kept := &embedded{dir: c.dataDir, log: a.Logger}
+	undo = append(undo, kept.setAside)
 	s, err := natsserver.Start(ctx, natsserver.Config{Dir: c.dataDir, SyncInterval: c.sync, Logger: a.Logger,
 		MaxPayload: int32(min(a.HTTP.MaxBatchBytes+a.HTTP.MaxBatchBytes/8+1<<20, maxPayload))})
 	if err != nil {
-		unlock()
-		return nil, nil, fmt.Errorf("FLOW_SERVER_DATA_DIR is %q, which can't be used: %w", c.dataDir, err)
+		return nil, fmt.Errorf("FLOW_SERVER_DATA_DIR is %q, which can't be used: %w", c.dataDir, err)
 	}
-	stop := func() { s.Stop(); unlock() }
-	conn, err := s.Connect()
-	if err != nil {
-		stop()
-		return nil, nil, fmt.Errorf("connect to NATS in the process: %w", err)
+	undo = append(undo, s.Stop)
+	if cfg.Conn, err = s.Connect(); err != nil {
+		return nil, fmt.Errorf("connect to NATS in the process: %w", err)
 	}
-	return conn, stop, nil
+	undo = append(undo, cfg.Conn.Close)
+	cfg.Acknowledged, cfg.OnAcknowledged, cfg.Hopeless = w.seq, w.raise, kept.hopeless
+	if kept.Log, err = natslog.New(cfg); err != nil {
+		return nil, err
+	}
+	a.Log = kept
+	return release, nil
 }
 
 func (c *config) connect(log *slog.Logger) (*nats.Conn, error) {

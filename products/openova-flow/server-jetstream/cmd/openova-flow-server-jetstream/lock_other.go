@@ -5,10 +5,12 @@ package main
 import (
 	"errors"
 	"os"
+	"path/filepath"
 )
 
 // lock keeps a second process out of a directory: a file that is open can't be removed here.
-func lock(file string) (unlock func(), err error) {
+func lock(dir string) (unlock func(), err error) {
+	file := filepath.Join(dir, "lock")
 	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, errors.New("another server has it")
 	}

@@ -162,9 +162,12 @@ func TestADirectoryIsOneServersAndIsKept(t *testing.T) {
 		t.Fatal(resp, err)
 	}
 	resp.Body.Close()
-	err = server().Run(t.Context(), []string{"--listen-addr=127.0.0.1:0", "--data-dir=" + dir}, env(), io.Discard, io.Discard)
-	if err == nil || !strings.Contains(err.Error(), "another server has it") {
-		t.Errorf("a second server: %v", err)
+	for range 2 {
+		err = server().Run(t.Context(), []string{"--listen-addr=127.0.0.1:0", "--data-dir=" + dir}, env(), io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), "another server has it") {
+			t.Errorf("a second server: %v", err)
+		}
+		_ = os.Remove(filepath.Join(dir, "lock")) // by somebody who means well; where a file that is open can't be removed, nothing happens
 	}
 	if err := stop(); err != nil {
 		t.Fatal(err)

@@ -1,0 +1,199 @@
+package natslog_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/openova-io/openova/products/openova-flow/server-jetstream/natslog"
+	"github.com/openova-io/openova/products/openova-flow/server-jetstream/natsserver"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// failing runs a log on a stream that it must not start with, and returns what Run says.
+func failing(t *testing.T, s *natsserver.Server, cfg hub.Config) error {
+	t.Helper()
+	conn, err := s.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	log, err := natslog.New(natslog.Config{Conn: conn, RingCapacity: cfg.RingCapacity, Timeout: within, Logger: quiet(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Log = log
+	ctx, cancel := context.WithTimeout(t.Context(), within)
+	defer cancel()
+	return log.Run(ctx, hub.New(cfg))
+}
+
+// TestLog_DeletedMessagesAreMissed has an administrator delete a message of the stream.
+func TestLog_DeletedMessagesAreMissed(t *testing.T) {
+	cfg := hub.Config{RingCapacity: 40} // a checkpoint after 10
+	remove := func(t *testing.T, s *natsserver.Server, r hub.Receipt) {
+		stream, err := admin(t, s).Stream(t.Context(), "OPENOVA_FLOW")
+		if err == nil {
+			err = stream.DeleteMsg(t.Context(), uint64(hub.EntryOf(r.Seq)))
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Run("in a checkpoint", func(t *testing.T) {
+		s := startNATS(t, t.TempDir())
+		r := start(t, s, cfg)
+		post(t, r, "F", "a", "running")
+		gone := post(t, r, "F", "b", "running")
+		post(t, r, "F", "c", "running")
+		r.log.Checkpoint(r.Hub, "F")
+		post(t, r, "F", "d", "running")
+		remove(t, s, gone)
+		late := start(t, s, cfg)
+		same(t, late, r, false)
+	})
+	for name, after := range map[string]int{"one after it": 1, "several after it": 4} {
+		t.Run("in none, "+name, func(t *testing.T) {
+			s := startNATS(t, t.TempDir())
+			r := start(t, s, cfg)
+			post(t, r, "F", "a", "running")
+			gone := post(t, r, "F", "b", "running")
+			for range after {
+				post(t, r, "F", "c", "running")
+			}
+			remove(t, s, gone)
+			if err := failing(t, s, cfg); !errors.As(err, new(*natslog.DamagedError)) {
+				t.Errorf("a replica starts with %v", err)
+			}
+		})
+	}
+}
+
+// TestLog_HeadOfADeletedFlowThatIsBackIsPassedOver has the list of a flow's checkpoints back whose data was removed when the flow was deleted, as
+// NATS may after a kill.
+func TestLog_HeadOfADeletedFlowThatIsBackIsPassedOver(t *testing.T) {
+	for name, again := range map[string]bool{"deleted": false, "made again": true} {
+		t.Run(name, func(t *testing.T) {
+			s := startNATS(t, t.TempDir())
+			cfg := hub.Config{RingCapacity: 16}
+			r := start(t, s, cfg)
+			post(t, r, "G", "a", "running")
+			for range 3 {
+				post(t, r, "F", "a", "running")
+			}
+			r.log.Checkpoint(r.Hub, "F")
+			bucket, err := admin(t, s).KeyValue(t.Context(), "openova-flow-checkpoints")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var key string
+			eventually(t, "listed", func() bool {
+				keys, err := bucket.ListKeysFiltered(t.Context(), "h.*.F")
+				if err != nil {
+					t.Fatal(err)
+				}
+				for k := range keys.Keys() {
+					key = k
+				}
+				return key != ""
+			})
+			head, err := bucket.Get(t.Context(), key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := r.Delete("F"); err != nil {
+				t.Fatal(err)
+			}
+			eventually(t, "dropped", func() bool {
+				keys, err := bucket.ListKeysFiltered(t.Context(), "d.*.F.>")
+				if err != nil {
+					t.Fatal(err)
+				}
+				n := 0
+				for range keys.Keys() {
+					n++
+				}
+				return n == 0
+			})
+			if again {
+				post(t, r, "F", "b", "running")
+			}
+			if _, err := bucket.Put(t.Context(), key, head.Value()); err != nil {
+				t.Fatal(err)
+			}
+			same(t, start(t, s, cfg), r, true)
+		})
+	}
+}
+
+// TestLog_StreamThatTakesNothingIsTrouble fills the stream up to a limit beyond which it takes nothing. Questions it answers as ever.
+func TestLog_StreamThatTakesNothingIsTrouble(t *testing.T) {
+	s := startNATS(t, t.TempDir())
+	var asked atomic.Bool
+	hopeless := errors.New("no hope")
+	conn, err := s.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	log, err := natslog.New(natslog.Config{Conn: conn, Logger: quiet(t), Hopeless: func() error {
+		if asked.Swap(true) {
+			return hopeless
+		}
+		return nil
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := hub.New(hub.Config{Log: log})
+	done := make(chan error, 1)
+	go func() { done <- log.Run(t.Context(), h) }()
+	eventually(t, "loaded", func() bool { return log.Status().Loaded })
+	js := admin(t, s)
+	limit := func(n int64) {
+		stream, err := js.Stream(t.Context(), "OPENOVA_FLOW")
+		if err != nil {
+			t.Fatal(err)
+		}
+		cfg := stream.CachedInfo().Config
+		cfg.MaxMsgs, cfg.Discard = n, jetstream.DiscardNew
+		if _, err := js.UpdateStream(t.Context(), cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ingest := func() error {
+		_, err := h.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "F", "a", "running")}})
+		return err
+	}
+	if err := ingest(); err != nil {
+		t.Fatal(err)
+	}
+	limit(1)
+	var away *hub.UnavailableError
+	for range 2 {
+		if err := ingest(); !errors.As(err, &away) {
+			t.Errorf("a change that is not taken: %v", err)
+		}
+	}
+	eventually(t, "said", func() bool { return log.Status().Err != nil })
+	limit(100)
+	eventually(t, "taken back", func() bool { return log.Status().Err == nil })
+	if err := ingest(); err != nil {
+		t.Errorf("a change after that: %v", err)
+	}
+	limit(1)
+	for range 2 {
+		_ = ingest()
+	}
+	select {
+	case err := <-done:
+		if !errors.Is(err, hopeless) {
+			t.Errorf("it ends with %v", err)
+		}
+	case <-t.Context().Done():
+	}
+}

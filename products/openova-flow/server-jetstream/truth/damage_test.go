@@ -1,0 +1,184 @@
+package truth
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	streamFiles = "jetstream/$G/streams/OPENOVA_FLOW"
+	bucketFiles = "jetstream/$G/streams/KV_openova-flow-checkpoints"
+)
+
+// damaged is what becomes of a server's files. Each fails when it changes nothing.
+var damaged = []struct {
+	name  string
+	whole bool // nothing that was acknowledged is lost
+	do    func(dir string) error
+}{
+	{"nothing", true, func(string) error { return nil }},
+	{"byte flipped early in the stream", false, flip(streamFiles, 0.05)},
+	{"byte flipped in the middle of the stream", false, flip(streamFiles, 0.5)},
+	{"byte flipped late in the stream", false, flip(streamFiles, 0.93)},
+	{"byte flipped early in the bucket", false, flip(bucketFiles, 0.05)},
+	{"byte flipped in the middle of the bucket", false, flip(bucketFiles, 0.5)},
+	{"byte flipped late in the bucket", false, flip(bucketFiles, 0.93)},
+	{"stream cut to a half", false, block(streamFiles, func(b []byte) []byte { return b[:len(b)/2] })},
+	{"bucket cut to a half", false, block(bucketFiles, func(b []byte) []byte { return b[:len(b)/2] })},
+	{"stream zeroed", false, block(streamFiles, func(b []byte) []byte { return make([]byte, len(b)) })},
+	{"bucket zeroed", false, block(bucketFiles, func(b []byte) []byte { return make([]byte, len(b)) })},
+	{"block of the stream deleted", false, gone(streamFiles + "/msgs/*.blk")},
+	{"block of the bucket deleted", false, gone(bucketFiles + "/msgs/*.blk")},
+	{"stream deleted", false, gone(streamFiles)},
+	{"bucket deleted", false, gone(bucketFiles)},
+	{"stream's meta.inf deleted", false, gone(streamFiles + "/meta.inf")},
+	{"stream's meta.sum deleted", false, gone(streamFiles + "/meta.sum")},
+	{"bucket's meta.inf deleted", false, gone(bucketFiles + "/meta.inf")},
+	{"all files of NATS deleted", false, gone("jetstream")},
+	{"indexes deleted", true, func(dir string) error {
+		return errors.Join(os.RemoveAll(filepath.Join(dir, streamFiles, "msgs/index.db")), os.RemoveAll(filepath.Join(dir, bucketFiles, "msgs/index.db")))
+	}},
+	// A power cut leaves of a record that was being written a part: it was not acknowledged.
+	{"half a record after the stream's end", true, half(streamFiles)},
+	{"half a record after the bucket's end", true, half(bucketFiles)},
+}
+
+// block changes the last block of a stream.
+func block(files string, change func([]byte) []byte) func(string) error {
+	return func(dir string) error {
+		all, _ := filepath.Glob(filepath.Join(dir, files, "msgs/*.blk"))
+		if len(all) == 0 {
+			return fmt.Errorf("no block in %s", files)
+		}
+		name := all[len(all)-1]
+		b, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(name, change(b), 0o600)
+	}
+}
+
+func flip(files string, at float64) func(string) error {
+	return block(files, func(b []byte) []byte {
+		b[int(at*float64(len(b)))] ^= 0x20
+		return b
+	})
+}
+
+// half writes the beginning of the last block's first record at its end.
+func half(files string) func(string) error {
+	return block(files, func(b []byte) []byte { return append(b, b[:40]...) })
+}
+
+func gone(pattern string) func(string) error {
+	return func(dir string) error {
+		all, err := filepath.Glob(filepath.Join(dir, pattern))
+		if err == nil && len(all) == 0 {
+			err = fmt.Errorf("no %s", pattern)
+		}
+		for _, name := range all {
+			err = errors.Join(err, os.RemoveAll(name))
+		}
+		return err
+	}
+}
+
+// TestServer_DamagedFilesLoseNothingInSilence changes the files of a killed server. Then a flow has all that was acknowledged, or the log says
+// at level ERROR, or the server as it refuses to start, that it has not, and the flow is another incarnation, so that its emitters send all
+// anew. No number that was given out comes again.
+func TestServer_DamagedFilesLoseNothingInSilence(t *testing.T) {
+	const flows, posts = 3, 100
+	base := t.TempDir()
+	first := newProcess(t, nil, "--data-dir="+base, "--sync=1m", "--ring-capacity=16")
+	first.start()
+	first.ready()
+	id := func(i int) string { return fmt.Sprint("f", i%flows) }
+	body := func(i int) string {
+		return fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"n%d","flowId":%q,"label":"l","status":"s"}]}`, i, id(i))
+	}
+	var greatest int64
+	for i := range flows * posts {
+		greatest = max(greatest, postUntilTaken(t, first, id(i), body(i), fmt.Sprintf("e;epoch=1;n=%d", i+1)))
+	}
+	was := map[string]string{}
+	for i := range flows {
+		_, header := get(t, first.url("/v1/flows/"+id(i)+"/snapshot"))
+		was[id(i)] = header.Get("Flow-Incarnation")
+	}
+	first.kill()
+	for _, tt := range damaged {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "data")
+			if err := os.CopyFS(dir, os.DirFS(base)); err != nil {
+				t.Fatal(err)
+			}
+			if err := tt.do(dir); err != nil {
+				t.Fatal(err)
+			}
+			p := newProcess(t, nil, "--data-dir="+dir, "--sync=1m", "--ring-capacity=16")
+			starts := 0
+			for ready := false; !ready; starts++ {
+				if starts == 2 { // refuses, and goes on refusing: somebody has to decide
+					if tt.whole || !strings.Contains(p.log.String(), "restore") {
+						t.Errorf("it does not start, and the log does not say what to do")
+					}
+					return
+				}
+				p.start()
+				ready = p.readyOrEnds()
+			}
+			said := strings.Contains(p.log.String(), "level=ERROR") || starts > 1
+			if tt.whole && said {
+				t.Error("it finds damage where there is none")
+			}
+			for i := range flows {
+				resp, err := http.Get(p.url("/v1/flows/" + id(i) + "/snapshot"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				var text bytes.Buffer
+				_, _ = text.ReadFrom(resp.Body)
+				resp.Body.Close()
+				have, same := strings.Count(text.String(), `"label"`), resp.Header.Get("Flow-Incarnation") == was[id(i)]
+				if have != posts && (same || !said) {
+					t.Errorf("%s has %d of %d messages; incarnation the same: %v, said so: %v", id(i), have, posts, same, said)
+				}
+				if tt.whole && !same {
+					t.Errorf("%s is another incarnation", id(i))
+				}
+				if n := postUntilTaken(t, p, id(i), body(i), fmt.Sprintf("other;epoch=1;n=%d", i+1)); n <= greatest {
+					t.Errorf("%s: number %d after %d", id(i), n, greatest)
+				}
+			}
+		})
+	}
+}
+
+// readyOrEnds waits until the server is ready, or has ended.
+func (p *process) readyOrEnds() bool {
+	p.t.Helper()
+	for end := time.Now().Add(within); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		select {
+		case <-p.ended:
+			p.cmd = nil
+			return false
+		default:
+		}
+		if resp, err := http.Get(p.url("/readyz")); err == nil {
+			resp.Body.Close()
+			if resp.StatusCode == http.StatusOK {
+				return true
+			}
+		}
+	}
+	p.t.Fatalf("neither ready nor ended:\n%s", p.log.String())
+	return false
+}

@@ -48,6 +48,7 @@ func statusOf(t *testing.T, method, url string, header ...string) (code int, ret
 // TestReplica_CutOffWithTheLeaderAnswersNothingOld cuts the stream's leader off together with its replica. Until it steps down, 10 s and more, it
 // answers what the stream was: nobody who knows more may be answered by that.
 func TestReplica_CutOffWithTheLeaderAnswersNothingOld(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	c, replicas := routed(t)
 	node := func(id, n string) string {
 		return fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":%q,"label":"l","status":"s"}]}`, n, id)
@@ -132,6 +133,7 @@ func TestReplica_CutOffWithTheLeaderAnswersNothingOld(t *testing.T) {
 
 // TestReplicas_WithoutAMajorityAreNotReady cuts all routes, so that a leader stays that nobody hears.
 func TestReplicas_WithoutAMajorityAreNotReady(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	c, replicas := routed(t)
 	for i := range 3 {
 		c.Cut(i, (i+1)%3, true)

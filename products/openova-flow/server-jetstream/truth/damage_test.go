@@ -95,6 +95,7 @@ func gone(pattern string) func(string) error {
 // at level ERROR, or the server as it refuses to start, that it has not, and the flow is another incarnation, so that its emitters send all
 // anew. No number that was given out comes again.
 func TestServer_DamagedFilesLoseNothingInSilence(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	const flows, posts = 3, 100
 	base := t.TempDir()
 	first := newProcess(t, nil, "--data-dir="+base, "--sync=1m", "--ring-capacity=16")

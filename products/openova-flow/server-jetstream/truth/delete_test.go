@@ -49,6 +49,7 @@ func remove(t testing.TB, p *process, flowID string) {
 
 // TestServer_KilledAfterDeleteStarts deletes a flow that has checkpoints while another goes on, and kills server and NATS soon after.
 func TestServer_KilledAfterDeleteStarts(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	for kind, open := range stores() {
 		for _, ring := range []int{4, 16, 256, 4096} {
 			trials := 1

@@ -13,6 +13,7 @@ import (
 // TestServer_NATSThatLostItsEndIsNotFollowed gives NATS files of an earlier moment while a server runs: what it takes next gets numbers that were
 // given out. The server ends, and none starts with that stream again.
 func TestServer_NATSThatLostItsEndIsNotFollowed(t *testing.T) {
+	t.Parallel() // most of it is waiting
 	c := natstest.Start(t, 1)
 	p := newProcess(t, []string{"NATS_URL=" + c.URL()})
 	p.start()

@@ -1,0 +1,128 @@
+package truth
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// TestReplicas_TwoFailuresAtOnceTakeNothingBack lets two parties fail at once, or a route in one direction alone, while emitters post to any
+// replica and viewers leave one for another. Nothing that was acknowledged is lost, and no viewer is answered with less than it has.
+func TestReplicas_TwoFailuresAtOnceTakeNothingBack(t *testing.T) {
+	t.Parallel() // most of it is waiting
+	const emitters, flows, viewers = 4, 4, 24
+	pause := 7 * time.Second // longer than a majority takes to have another leader
+	if *long {
+		pause = 20 * time.Second
+	}
+	c, replicas := routed(t)
+	var urls, ids []string
+	for _, p := range replicas {
+		urls = append(urls, p.url(""))
+	}
+	for i := range flows {
+		ids = append(ids, fmt.Sprint("f", i))
+	}
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}, Timeout: 20 * time.Second}
+	defer client.CloseIdleConnections()
+	watching, stopWatching := context.WithCancel(t.Context())
+	posting, stopPosting := context.WithCancel(t.Context())
+	defer stopWatching()
+	defer stopPosting()
+	var posted, watched sync.WaitGroup
+	var all []*emitter
+	for i := range emitters {
+		e := &emitter{number: i, flows: ids, urls: urls, client: client, batch: 5, every: 100 * time.Millisecond}
+		all = append(all, e)
+		posted.Go(func() {
+			if err := e.run(posting, rand.New(rand.NewPCG(uint64(i), 13))); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	streams := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}} // which have no end
+	defer streams.CloseIdleConnections()
+	var seen []*viewer
+	for i := range viewers {
+		v := &viewer{flowID: ids[i%flows], urls: urls, client: streams}
+		seen = append(seen, v)
+		watched.Go(func() { v.run(watching, rand.New(rand.NewPCG(uint64(i), 17))) })
+	}
+
+	conn := c.Connect()
+	defer conn.Close()
+	began := time.Now()
+	for _, f := range []struct {
+		name string
+		set  func(leader int, on bool)
+	}{
+		{"the leader is cut off, with its replica", func(leader int, on bool) {
+			c.Cut(leader, (leader+1)%3, on)
+			c.Cut(leader, (leader+2)%3, on)
+		}},
+		{"the leader is cut off from one, and the other is killed with its replica", func(leader int, on bool) {
+			c.Cut(leader, (leader+1)%3, on)
+			if other := (leader + 2) % 3; on {
+				c.Kill(other)
+				replicas[other].kill()
+			} else {
+				c.StartNode(other)
+				replicas[other].start()
+			}
+		}},
+		{"the leader's connections stay, and carry nothing", func(leader int, on bool) {
+			for i := range 3 {
+				if i != leader {
+					c.Stall(leader, i, on)
+					c.Stall(i, leader, on)
+				}
+			}
+		}},
+		{"the leader hears and is not heard", func(leader int, on bool) {
+			c.Stall(leader, (leader+1)%3, on)
+			c.Stall(leader, (leader+2)%3, on)
+		}},
+		{"the leader is heard and does not hear", func(leader int, on bool) {
+			c.Stall((leader+1)%3, leader, on)
+			c.Stall((leader+2)%3, leader, on)
+		}},
+	} {
+		time.Sleep(pause / 7)
+		leader := -1
+		eventually(t, "the stream has a leader", func() bool { leader = c.Leader(conn, "OPENOVA_FLOW"); return leader >= 0 })
+		t.Log(f.name)
+		f.set(leader, true)
+		time.Sleep(pause)
+		f.set(leader, false)
+		for _, p := range replicas {
+			p.ready()
+		}
+	}
+	stopPosting()
+	posted.Wait()
+	took := time.Since(began)
+
+	heads := make(map[string]string)
+	for _, id := range ids {
+		want := acknowledged(id, all)
+		for i, p := range replicas {
+			eventually(t, fmt.Sprintf("replica %d has what was acknowledged of %s", i, id), func() bool { return elementsOf(t, id, snapshotOf(p, id)) == want })
+			onceEach(t, p, id)
+		}
+		heads[id] = snapshotOf(replicas[0], id)
+		if versions := []string{versionOf(replicas[0], id), versionOf(replicas[1], id), versionOf(replicas[2], id)}; len(slices.Compact(versions)) != 1 {
+			t.Errorf("%s is %v", id, versions)
+		}
+	}
+	for i, v := range seen {
+		eventually(t, fmt.Sprintf("viewer %d has folded what %s is", i, v.flowID), func() bool { return v.has(heads[v.flowID]) })
+	}
+	stopWatching()
+	watched.Wait()
+	report(t, all, seen, took)
+}

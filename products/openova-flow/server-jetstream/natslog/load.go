@@ -217,13 +217,14 @@ func (f *feeder) finish(ctx context.Context) error {
 		if !ok || f.load.ended[flowID] > m.Seq || t == nil || t.last >= m.Last {
 			continue
 		}
-		if err := f.mend(ctx, flowID, m.Last); err != nil {
+		if _, err := f.mend(ctx, flowID, m.Last); err != nil {
 			return err
 		}
 	}
 	f.hub.Restore(&hub.SavedState{Number: hub.FirstOf(int64(l.applied)+1) - 1})
-	l.keep.sweep(ctx, f.load.heads)
 	l.loaded.Store(true)
+	heads := f.load.heads
+	l.keep.idle.Go(func() { l.keep.sweep(ctx, heads) })
 	l.cfg.Logger.Info("flows loaded", "flows", f.hub.Stats.Flows.Load(), "took", time.Since(f.load.since).Round(time.Millisecond))
 	f.load = loading{}
 	return nil
@@ -261,10 +262,15 @@ func (f *feeder) again(ctx context.Context, flowID string) error {
 			return fatal("entry %d of the log: %w", m.Sequence, err)
 		}
 		f.hub.Apply(hub.Entry{Seq: int64(m.Sequence), At: m.Time.UnixMilli(), Birth: l.birth(m.Sequence), Command: c})
-		t.last, seq = m.Sequence, m.Sequence+1
-		if t.count >= 0 {
+		seq = m.Sequence + 1
+		l.mu.Lock()
+		t.last = m.Sequence
+		if !f.hub.Known(flowID) {
+			t.count = 0
+		} else if t.count >= 0 {
 			t.count++
 		}
+		l.mu.Unlock()
 	}
 	return nil
 }
@@ -305,12 +311,12 @@ func (f *feeder) bridge(ctx context.Context, seq uint64) error {
 }
 
 // mend is for an entry of a flow that the stream does not have any more: it was dropped while this hub loaded, or is lost. The flow goes on from
-// the oldest checkpoint that has it. What is dropped is in one before.
-func (f *feeder) mend(ctx context.Context, flowID string, missing uint64) error {
+// the oldest checkpoint that has it, which is current to the entry that is returned. What is dropped is in one before.
+func (f *feeder) mend(ctx context.Context, flowID string, missing uint64) (restored uint64, err error) {
 	l := f.log
 	heads, err := l.keep.list(ctx)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	l.reloaded.Add(1)
 	t := &tail{}
@@ -323,15 +329,15 @@ func (f *feeder) mend(ctx context.Context, flowID string, missing uint64) error 
 		return mark{}, false
 	})
 	if err != nil {
-		return err
+		return 0, err
 	}
 	if t.restored == 0 {
-		return l.damaged("entries of flow %s are missing in the stream, up to number %d, and no checkpoint has them", flowID, missing)
+		return 0, l.damaged("entries of flow %s are missing in the stream, up to number %d, and no checkpoint has them", flowID, missing)
 	}
 	l.cfg.Logger.Warn("entries missing in the stream, continuing from a checkpoint", "flow", flowID, "missing", missing, "checkpoint", t.restored)
 	t.cover(h)
 	l.mu.Lock()
 	l.flows[flowID] = t
 	l.mu.Unlock()
-	return nil
+	return t.restored, nil
 }

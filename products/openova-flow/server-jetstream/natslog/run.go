@@ -186,12 +186,13 @@ func (l *Log) awaitBroken(ctx context.Context) error {
 func (l *Log) condemn(seq, applied uint64) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Timeout)
 	defer cancel()
-	if _, err := l.bucket.Put(ctx, l.keys(lossKind)+"lost", fmt.Appendf(nil, "a new entry got number %d after %d had been given out", seq, applied)); err != nil {
+	what := fmt.Sprintf("a new entry got number %d after %d had been given out", seq, applied)
+	if _, err := l.bucket.PutString(ctx, l.keys(lossKind)+"lost", what); err != nil {
 		l.cfg.Logger.Error("loss not noted in the bucket", "err", err)
 	}
 	select {
-	case l.broken <- l.damaged("a new entry got number %d after %d had been given out", seq, applied).(*fatalError).error:
-	default:
+	case l.broken <- l.damaged("%s", what):
+	default: // it ends already
 	}
 }
 
@@ -434,10 +435,14 @@ func (f *feeder) apply(ctx context.Context, m jetstream.Msg, meta *jetstream.Msg
 		return nil
 	}
 	if missing := f.missing(m.Headers().Get(afterHeader), flowID, known); missing > 0 && !ends(m.Data()) {
-		if err := f.mend(ctx, flowID, missing); err != nil {
+		restored, err := f.mend(ctx, flowID, missing)
+		if err != nil {
 			return err
 		}
-		return f.apply(ctx, m, meta, flowID)
+		if seq <= restored {
+			l.advance(seq)
+			return nil
+		}
 	}
 	var c hub.Command
 	if p != nil {

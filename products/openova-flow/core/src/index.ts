@@ -18,6 +18,7 @@ export { commandsFor, type Command } from "./commands.js";
 export { explain, type Explanation } from "./explain.js";
 export { criticalPath, type CriticalPath } from "./critical.js";
 export * from "./fleet.js";
+export { isFlowId } from "./flow-id.js";
 export { buildGraph, type CycleAcross, type FlowGraph, type GraphEdge } from "./graph.js";
 export { createLayoutClient, type LayoutClient, type WorkerLike } from "./layout/client.js";
 export type { GroupBox, LayoutOptions, LayoutResult, NodeBox, Rect } from "./layout/index.js";
@@ -47,5 +48,5 @@ export { connect, SseParser, type Connection, type ConnectionState, type Connect
 export { compareBytes, emptyState, fold, foldAll, relKey, toSnapshot, withRegions, type FlowState } from "./state.js";
 export * from "./store.js";
 export * from "./types.js";
-export { decode, isFlowId, validate, type Validated, type ValidationError } from "./validate.js";
+export { decode, validate, type Validated, type ValidationError } from "./validate.js";
 export type { ByteReader, Fetch, FetchInit, FetchResponse, Timers } from "./web.js";

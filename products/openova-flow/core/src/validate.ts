@@ -13,11 +13,6 @@ const MAX_DEPTH = 64;
 /** What a Date can hold, in milliseconds before and after 1970. */
 const MAX_TIME = 8.64e15;
 
-/** Whether `id` may be a flow's. It stands in URL paths, where `.` and `..` would be steps. */
-export function isFlowId(id: string): boolean {
-  return /^[A-Za-z0-9._:-]{1,128}$/.test(id) && id !== "." && id !== "..";
-}
-
 /** Parses and validates one message that is posted to flow `flowId`. What JSON.parse hides, such as duplicate keys, passes. */
 export function decode(flowId: string, text: string): Validated {
   let value: unknown;

@@ -1,2 +1,2 @@
-// What is wrong, loaded once the graph is there.
-export { problems } from "@openova/flow-core";
+// What is wrong and what a filter lets through, loaded once the graph is there.
+export { matcher, problems } from "@openova/flow-core";

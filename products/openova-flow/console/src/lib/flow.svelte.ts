@@ -6,7 +6,6 @@ import {
   currentRollout,
   displayState,
   flowProgress,
-  matcher,
   progressByRegion,
   rolloutProgress,
   staleRegions,
@@ -81,15 +80,15 @@ export class FlowModel {
   readonly isFiltered = $derived(
     nav.route.query.trim() !== "" || nav.route.displays.length + nav.route.regions.length + nav.route.families.length > 0 || nav.route.rollout !== null,
   );
+  #diagnosis = $state.raw<typeof import("./diagnosis.js") | null>(null);
   /** What search and filters let through: the same for every view. */
   readonly selection: readonly FlowNode[] = $derived.by(() => {
-    if (!this.isFiltered) return this.leaves;
-    const passes = matcher(this.filter, this.context);
+    if (!this.isFiltered || this.#diagnosis === null) return this.leaves;
+    const passes = this.#diagnosis.matcher(this.filter, this.context);
     const members = nav.route.rollout === null || this.rollout === null ? null : new Set(this.rollout.members.map((m) => m.id));
     return this.leaves.filter((n) => passes(n) && (members === null || members.has(n.id)));
   });
-  #diagnose = $state.raw<((graph: FlowGraph, now: number) => readonly Problem[]) | null>(null);
-  readonly problems: readonly Problem[] = $derived(this.#diagnose?.(this.graph, this.clock) ?? []);
+  readonly problems: readonly Problem[] = $derived(this.#diagnosis?.problems(this.graph, this.clock) ?? []);
   /** The rollout that is looked at: the one in the link, else the one of the instant, else the current or last. */
   readonly rollout: Rollout | null = $derived(
     this.rollouts.find((r) => r.id === nav.route.rollout) ?? currentRollout(this.rollouts, this.at ?? Infinity),
@@ -144,7 +143,7 @@ export class FlowModel {
     const second = setInterval(() => this.#second(rollouts.ask), 1000);
     this.#stop.push(() => clearInterval(second));
     if (this.at !== null) void this.loadHistory();
-    void import("./diagnosis.js").then((m) => (this.#diagnose = m.problems));
+    void import("./diagnosis.js").then((m) => (this.#diagnosis = m));
     this.#flush();
   }
 

@@ -332,6 +332,7 @@ func describe(version string) any {
 		{"GET", "/v1/flows/{flowId}/stream", "Server-Sent Events; Last-Event-ID or ?lastEventId= resumes"},
 		{"GET", "/v1/flows/{flowId}/events?after=N&limit=M", "the messages still held, and the state before the first of them"},
 		{"GET", "/v1/flows/{flowId}/rollouts", "the rollouts, newest first"},
+		{"GET", "/v1/flows/{flowId}/problems", "what is wrong now, one entry for each root cause, with ?region=R in that region; application/json, text/plain or text/markdown"},
 		{"DELETE", "/v1/flows/{flowId}", "end the flow"},
 		{"PUT", "/v1/flows/{flowId}/regions/{region}", "claim a region for a cluster, or renew that"},
 		{"DELETE", "/v1/flows/{flowId}/regions/{region}", "remove a region's nodes and what touches them, and its claim"},

@@ -100,6 +100,7 @@ func (s *Server) lay() {
 		"/snapshot": {name: "snapshot", get: s.aboutFlow(read, s.snapshot)},
 		"/stream":   {name: "stream", get: s.aboutFlow(read, s.stream)},
 		"/rollouts": {name: "rollouts", get: s.aboutFlow(read, s.rollouts)},
+		"/problems": {name: "problems", get: s.aboutFlow(read, s.problems)},
 		"/regions/": {name: "region", put: s.aboutRegion(nil, s.claimRegion), del: s.aboutRegion(remove, s.deleteRegion)},
 	}
 	if s.cfg.Page != nil { // what the page is built of is no secret: everybody has it

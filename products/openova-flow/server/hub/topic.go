@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"weak"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
@@ -41,6 +42,7 @@ type topic struct {
 	named  atomic.Pointer[string] // incarnation, for who does not hold mu; nil while there is none
 	rev    atomic.Int64           // tells what is said of the regions apart; changed with mu held
 	snap   atomic.Pointer[snapshot]
+	judged atomic.Pointer[weak.Pointer[judged]]
 	snapMu sync.Mutex
 
 	regionSnaps regionSnapshots

@@ -1,5 +1,5 @@
-// Package proxy lets a Go service serve flows under its own origin: an http.Handler that passes snapshot, stream, events and
-// rollouts of single flows on to a flow server and, where ingest is allowed, what emitters send.
+// Package proxy lets a Go service serve flows under its own origin: an http.Handler that passes snapshot, stream, events, rollouts and
+// problems of single flows on to a flow server and, where ingest is allowed, what emitters send.
 //
 //	flows, err := proxy.New(proxy.Config{Upstream: server, Authorize: mayRead})
 //	mux.Handle("/sovereign/api/", http.StripPrefix("/sovereign/api", flows))

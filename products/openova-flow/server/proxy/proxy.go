@@ -121,7 +121,7 @@ func (h *Handler) Close() { h.close() }
 
 // resources are what a flow has, and how it may be read and written.
 var resources = map[string]struct{ read, write []string }{
-	"snapshot": {read: reading}, "stream": {read: reading}, "rollouts": {read: reading},
+	"snapshot": {read: reading}, "stream": {read: reading}, "rollouts": {read: reading}, "problems": {read: reading},
 	"events": {reading, []string{http.MethodPost}}, "regions": {write: []string{http.MethodPut}},
 }
 

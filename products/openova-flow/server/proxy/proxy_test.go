@@ -270,6 +270,7 @@ func TestReadingAndIngest(t *testing.T) {
 		{"flows are never deleted", "DELETE", flows + "F/events", "", 405, "GET, HEAD, POST"},
 		{"the messages that are held", "GET", flows + "F/events?after=0&limit=1", "", 200, `"head":`},
 		{"the rollouts", "GET", flows + "F/rollouts", "", 200, `"rollouts":`},
+		{"the problems", "GET", flows + "F/problems?region=r%2F1", "", 200, `"problems":`},
 		{"a flow that is not there", "GET", flows + "G/snapshot", "", 404, "application/problem+json"},
 		{"the list of flows is not served", "GET", strings.TrimSuffix(flows, "/"), "", 404, "nothing at this path"},
 		{"nor is what is beside the resources", "GET", flows + "F/regions", "", 404, "nothing at this path"},

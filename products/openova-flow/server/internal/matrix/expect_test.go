@@ -71,6 +71,7 @@ var rules = map[string]func(*request) class{
 	"GET {flow}/snapshot": readFlow,
 	"GET {flow}/events":   readFlow,
 	"GET {flow}/rollouts": readFlow,
+	"GET {flow}/problems": readFlow,
 	"GET {flow}/stream":   func(q *request) class { return only(q.credential.as.may("read", q.flow)) }, // waits for a flow that does not exist
 
 	"POST {flow}/events":          write,

@@ -93,7 +93,7 @@ var serverRoutes = []string{"/", "/ as a browser", "/healthz", "/readyz", "/metr
 	"/v1/me", "/v1/flows", "/v1/stream", "/v1/nothing"}
 
 // flowRoutes are about one flow.
-var flowRoutes = []string{"{flow}", "{flow}/events", "{flow}/snapshot", "{flow}/stream", "{flow}/rollouts", "{flow}/regions/{region}",
+var flowRoutes = []string{"{flow}", "{flow}/events", "{flow}/snapshot", "{flow}/stream", "{flow}/rollouts", "{flow}/problems", "{flow}/regions/{region}",
 	"{flow}/regions", "{flow}/nothing", "/v1/stream?flow={flow}", "/v1/stream?flow=own&flow={flow}"}
 
 // target is what the request line has.

@@ -1,0 +1,74 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// inTrouble is a broken release with hostile text and two that wait behind it, one in another region, and one that is ready.
+const inTrouble = `{"type":"upsert-nodes","nodes":[
+{"id":"r1/a","flowId":"F","label":"a","status":"failed","region":"r1","meta":{"judgement":{"state":"broken","since":1000,"problem":true,"marks":["retrying"],"cause":{"class":"install-failed","sentence":"a *failed*.\u001b[2J <img src=x>\n# b"},"command":["flux","get","it's"]}}},
+{"id":"r1/b","flowId":"F","label":"b","status":"running","region":"r1","meta":{"judgement":{"state":"waiting","gate":"wait","needs":["r1/a"]}}},
+{"id":"r2/c","flowId":"F","label":"c","status":"running","region":"r2","meta":{"judgement":{"state":"waiting","gate":"wait","needs":["r1/b"]}}},
+{"id":"r3/d","flowId":"F","label":"d","status":"succeeded","region":"r3"}]}`
+
+func TestProblems_ListsRootCausesWithWhatTheyBlock(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	e.post(strings.ReplaceAll(inTrouble, "\n", ""))
+	get := func(query string) (a struct {
+		At       int64
+		Verdict  string
+		Problems []map[string]any
+	}) {
+		t.Helper()
+		answer := e.do("GET", "/v1/flows/F/problems"+query, "")
+		if err := json.Unmarshal([]byte(answer.body), &a); err != nil || answer.status != 200 || answer.header.Get("Content-Type") != "application/json" || answer.header.Get("Flow-Incarnation") == "" {
+			t.Fatalf("%d %v %s", answer.status, answer.header, answer.body)
+		}
+		return a
+	}
+	a := get("")
+	if a.Verdict != "failed" || a.At == 0 || len(a.Problems) != 1 {
+		t.Fatalf("%+v", a)
+	}
+	want := `{"blocked":2,"blocks":["r1/b","r2/c"],"class":"install-failed","command":["flux","get","it's"],"id":"r1/a","ids":["r1/a"],"label":"a","marks":["retrying"],"region":"r1","since":1000}`
+	delete(a.Problems[0], "sentence")
+	if got, _ := json.Marshal(a.Problems[0]); string(got) != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	for region, verdict := range map[string]string{"r2": "failed", "r3": "passed", "r4": "pending"} {
+		if a := get("?region=" + region); a.Verdict != verdict || (len(a.Problems) > 0) != (verdict == "failed") {
+			t.Errorf("%s: %+v", region, a)
+		}
+	}
+	e.post(`{"type":"upsert-nodes","nodes":[{"id":"r1/a","flowId":"F","label":"a","status":"succeeded","region":"r1"}]}`)
+	if a := get(""); a.Verdict != "pending" || len(a.Problems) != 0 {
+		t.Errorf("once it has recovered: %+v", a)
+	}
+}
+
+func TestProblems_AreTextThatDoesNothingButShowItself(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	e.post(strings.ReplaceAll(inTrouble, "\n", ""))
+	for accept, want := range map[string][]string{
+		"text/plain":            {"failed at ", `1. a *failed*.\x1b[2J <img src=x>\n# b`, "blocks 2: r1/b, r2/c", `run: flux get 'it'\''s'`},
+		"text/markdown, */*":    {`1. a \*failed\*\.\\x1b\[2J \<img src=x\>\\n\# b`, `       flux get 'it'\''s'`},
+		"text/plain;q=1.0, */*": {"1. a"},
+	} {
+		a := e.do("GET", "/v1/flows/F/problems", "", "Accept", accept)
+		kind, _, _ := strings.Cut(strings.TrimSuffix(accept, ", */*"), ";")
+		if a.status != 200 || a.header.Get("Content-Type") != kind+"; charset=utf-8" || !slices.Contains(a.header.Values("Vary"), "Accept") {
+			t.Errorf("%d %v", a.status, a.header)
+		}
+		for _, text := range want {
+			if !strings.Contains(a.body, text) {
+				t.Errorf("%s has no %q:\n%s", accept, text, a.body)
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@ package insight
 
 import (
 	"encoding/json"
+	"iter"
 	"math"
 	"slices"
 	"strconv"
@@ -113,14 +114,25 @@ func (j *Judgement) At(clock int64) *Segment {
 	return s
 }
 
+// Segments yields the segments in time order, each with the instant from which it holds. The first holds since ever.
+func (j *Judgement) Segments() iter.Seq2[int64, *Segment] {
+	return func(yield func(int64, *Segment) bool) {
+		if !yield(math.MinInt64, &j.base) {
+			return
+		}
+		for i := range j.then {
+			if !yield(j.then[i].at, &j.then[i]) {
+				return
+			}
+		}
+	}
+}
+
 // Auxiliary reports whether the node stands beside the rollout, as a source does.
 func (j *Judgement) Auxiliary() bool { return j.auxiliary }
 
 // Kind returns the node's meta.kind.
 func (j *Judgement) Kind() string { return j.kind }
-
-// Waits reports whether a segment waits for other nodes.
-func (j *Judgement) Waits(s *Segment) bool { return s.State == Waiting && len(j.needs) > 0 }
 
 func (j *Judgement) read(object string) {
 	var base Segment

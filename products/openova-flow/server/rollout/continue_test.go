@@ -42,7 +42,8 @@ func randomStep(r *rand.Rand, at int64, benches ...*bench) {
 			ended = started + r.Int64N(minute)
 		}
 		meta := []string{`"kind":"HelmRelease"`, `"kind":"Kustomization"`, waits, version("1", "2"), `"suspended":true`,
-			fmt.Sprintf(`"reason":"SourceNotReady","reasonSince":%d`, max(1, at-r.Int64N(2*minute)))}
+			fmt.Sprintf(`"judgement":{"state":"working","then":[{"at":%d,"state":"broken"}]}`, max(1, at+r.Int64N(2*minute)-minute)),
+			`"judgement":{"state":"broken","gate":"wait"}`, `"judgement":{"state":"terminating"}`, `"auxiliary":true`}
 		nodes = append(nodes, node(pick(), status, started, ended, meta[r.IntN(len(meta))]))
 	}
 	for _, b := range benches {

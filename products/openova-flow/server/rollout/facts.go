@@ -1,55 +1,71 @@
 package rollout
 
 import (
+	"cmp"
 	"encoding/json"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/insight"
 )
 
-// facts is what a node's meta says that decides whether it works. The keys are those that the Flux adapter writes; a node of
-// another emitter, without them, is judged by its status alone.
+// facts is what a node's meta says that decides its part in rollouts. Whether it works comes from its judgement (package insight).
 type facts struct {
 	kind            string
 	applied, wanted string // chart versions
-	reason          string
-	reasonSince     int64
 	waits           bool
 	waitingSince    flow.Time
 	suspended       bool
 	deleting        bool
+	auxiliary       bool
+	worksUntil      int64 // from then on it does not work, if nothing else comes; idle if it does not work at all
 }
 
+// idle is the worksUntil of a node that does not work.
+const idle = math.MinInt64
+
 // readFacts reads the facts of a node, of which those before are likely to still hold.
-func readFacts(meta flow.Object, before *facts) (f facts) {
-	flow.EachField(meta, func(key, value string) {
+func readFacts(n *flow.Node, before *facts) (f facts) {
+	j := insight.Judge(n)
+	f.kind, f.auxiliary = keep(j.Kind(), before.kind), j.Auxiliary()
+	now := j.At(math.MinInt64)
+	f.waits = now.State == insight.Waiting
+	f.suspended = now.State == insight.Suspended || slices.Contains(now.Marks, "suspended")
+	f.deleting = now.State == insight.Terminating
+	f.worksUntil = worksUntil(n.Status, j)
+	flow.EachField(n.Meta, func(key, value string) {
 		switch key {
-		case "kind":
-			f.kind = text(value, before.kind)
 		case "versionApplied":
 			f.applied = text(value, before.applied)
 		case "versionWanted":
 			f.wanted = text(value, before.wanted)
-		case "reason":
-			f.reason = text(value, before.reason)
-		case "reasonSince":
-			f.reasonSince, _ = strconv.ParseInt(value, 10, 64)
-		case "waitingFor":
-			f.waits = f.waits || value != "[]"
 		case "waitingSince":
 			if ms, err := strconv.ParseInt(value, 10, 64); err == nil {
 				f.waitingSince = flow.At(ms)
 			}
-		case "suspended":
-			f.suspended = value == "true"
-		case "deletingSince":
-			f.deleting = true
 		}
 	})
-	f.waits = f.waits || f.reason == "DependencyNotReady"
 	return f
+}
+
+// worksUntil returns until when a node works: its status is that it runs, and by its judgement it works, or has failed and is tried again.
+func worksUntil(status string, j *insight.Judgement) int64 {
+	until := int64(idle)
+	if flow.Worst(status) != flow.StatusRunning {
+		return until
+	}
+	for at, s := range j.Segments() {
+		switch {
+		case s.State == insight.Working, s.State == insight.Broken && s.Gate == insight.GateWait && !s.Final:
+			until = math.MaxInt64
+		case until == math.MaxInt64:
+			until = at
+		}
+	}
+	return until
 }
 
 // text returns the string that a JSON text stands for, empty when it is no string.
@@ -75,8 +91,8 @@ func newTrack(n *flow.Node, g Graph, before *track) track {
 		before = &track{}
 	}
 	t := track{id: keep(n.ID, before.id), label: keep(n.Label, before.label), region: keep(n.Region, before.region), status: keep(n.Status, before.status),
-		startedAt: n.StartedAt, endedAt: n.EndedAt, facts: readFacts(n.Meta, &before.facts)}
-	t.container = t.kind == "Region" || g.IsContainer(n.ID)
+		startedAt: n.StartedAt, endedAt: n.EndedAt, facts: readFacts(n, &before.facts)}
+	t.container = t.kind == "Region" || t.auxiliary || g.IsContainer(n.ID)
 	t.waits = t.waits && t.status != flow.StatusSucceeded && t.status != flow.StatusFailed
 	return t
 }
@@ -86,23 +102,15 @@ func (n *track) unready() bool {
 	return n.kind == "Kustomization" && n.status != flow.StatusSucceeded && !n.suspended
 }
 
-// works reports whether the node works, or at least did until what it reports had lasted too long.
-func (n *track) works() bool {
-	return flow.Worst(n.status) == flow.StatusRunning && !n.waits && !n.suspended && !n.deleting
-}
+// worksAt reports whether the node works at an instant, if nothing else comes until then.
+func (n *track) worksAt(at int64) bool { return at < n.worksUntil }
 
-// worksAt reports whether a node that works still does so at an instant.
-func (n *track) worksAt(at int64) bool { return at < n.brokenFrom() }
-
-// brokenFrom returns from when on a node that reports a fault of its input counts as broken and not as working.
-func (n *track) brokenFrom() int64 {
-	switch n.reason {
-	case "SourceNotReady", "ArtifactFailed", "ValuesError", "ChartMutateError":
-		if n.reasonSince > 0 {
-			return n.reasonSince + Quiet.Milliseconds()
-		}
+// versionTo returns the version that the node's run leads to: what was installed, once it was; before, what is asked for, a range too.
+func (n *track) versionTo() string {
+	if n.status == flow.StatusSucceeded {
+		return cmp.Or(n.applied, n.wanted)
 	}
-	return math.MaxInt64
+	return cmp.Or(n.wanted, n.applied)
 }
 
 func rolloutID(start int64, node string) string {

@@ -74,7 +74,7 @@ func Resume(m Memory, g interface {
 				t.active = make(map[string]*track)
 			}
 			t.active[id] = n
-			t.faultFrom = min(t.faultFrom, n.brokenFrom())
+			t.idleFrom = min(t.idleFrom, n.worksUntil)
 		}
 	}
 	if m.Open != nil {

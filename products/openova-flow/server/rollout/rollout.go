@@ -66,7 +66,7 @@ type Graph interface {
 type Tracker struct {
 	nodes                 map[string]*track
 	active                map[string]*track // nodes that work
-	faultFrom             int64             // no active one counts as broken before that
+	idleFrom              int64             // all active ones work until then
 	open                  *tally
 	past                  []Rollout // ended, oldest first
 	kept                  int       // members of past
@@ -93,7 +93,7 @@ type tally struct {
 
 // NewTracker returns a tracker of a flow that has no nodes yet.
 func NewTracker() *Tracker {
-	return &Tracker{nodes: make(map[string]*track), faultFrom: math.MaxInt64}
+	return &Tracker{nodes: make(map[string]*track), idleFrom: math.MaxInt64}
 }
 
 // Observe takes the nodes that a request has put and the ids that it has deleted, after they were folded into g.
@@ -111,7 +111,7 @@ func (t *Tracker) Observe(g Graph, arrival int64, put []flow.Node, deleted []str
 		now := new(track)
 		*now = known
 		fresh = append(fresh, now)
-		if ms, ok := now.startedAt.Get(); ok && !now.container && (was == nil || was.startedAt.IsZero() || ms > was.startedAt.Ms()) {
+		if ms, ok := now.startedAt.Get(); ok && !now.container && !now.deleting && (was == nil || was.startedAt.IsZero() || ms > was.startedAt.Ms()) {
 			started = append(started, now)
 			if was != nil {
 				if from == nil {
@@ -182,7 +182,7 @@ func (t *Tracker) forget(id string, arrival int64) {
 	}
 	t.stop(was, arrival)
 	delete(t.nodes, id)
-	if t.isMember(id) && !was.container && was.status != flow.StatusSucceeded && was.status != flow.StatusFailed {
+	if m := t.part(id); m != nil && !was.container && m.Status != flow.StatusSucceeded && m.Status != flow.StatusFailed {
 		t.open.lost = true
 	}
 }
@@ -233,24 +233,24 @@ func (t *Tracker) begin(g Graph, n *track, versionFrom string, arrival int64) {
 
 // update brings what is known of a node into the open rollout.
 func (t *Tracker) update(n *track, arrival int64) {
-	if n.works() && n.worksAt(arrival) {
+	if n.worksAt(arrival) {
 		if t.active == nil {
 			t.active = make(map[string]*track)
 		}
 		t.active[n.id] = n
-		t.faultFrom = min(t.faultFrom, n.brokenFrom())
+		t.idleFrom = min(t.idleFrom, n.worksUntil)
 	} else {
 		t.stop(n, arrival)
 	}
 	m := t.part(n.id)
-	if m == nil {
+	if m == nil || n.deleting && m.Status == flow.StatusSucceeded { // that it goes away does not undo its run
 		return
 	}
 	m.Status, m.StartedAt, m.EndedAt = n.status, n.startedAt, n.endedAt
 	if !n.waitingSince.IsZero() {
 		m.WaitingSince = n.waitingSince
 	}
-	m.VersionTo = cmp.Or(n.wanted, n.applied, m.VersionTo)
+	m.VersionTo = cmp.Or(n.versionTo(), m.VersionTo)
 	if ms, ok := n.endedAt.Get(); ok {
 		t.open.lastEnd = max(t.open.lastEnd, ms)
 	}
@@ -270,21 +270,21 @@ func (t *Tracker) stop(n *track, arrival int64) {
 	}
 }
 
-// settle takes those out of the active that, as of an instant, have reported a fault of their input for too long.
+// settle takes those out of the active that, by their own judgement, do not work any more as of an instant.
 func (t *Tracker) settle(at int64) {
-	if at < t.faultFrom {
+	if at < t.idleFrom {
 		return
 	}
-	t.faultFrom = math.MaxInt64
+	t.idleFrom = math.MaxInt64
 	for id, n := range t.active {
 		if n.worksAt(at) {
-			t.faultFrom = min(t.faultFrom, n.brokenFrom())
+			t.idleFrom = min(t.idleFrom, n.worksUntil)
 			continue
 		}
 		delete(t.active, id)
 		if t.open != nil {
-			t.open.quietAt = max(t.open.quietAt, n.brokenFrom())
-			t.open.lastEnd = max(t.open.lastEnd, n.brokenFrom())
+			t.open.quietAt = max(t.open.quietAt, n.worksUntil)
+			t.open.lastEnd = max(t.open.lastEnd, n.worksUntil)
 		}
 	}
 }
@@ -312,7 +312,7 @@ func (o *tally) member(n *track) *Member {
 		}
 		o.index[n.id] = i
 		o.Members = append(o.Members, Member{ID: n.id, Label: n.label, Region: n.region, Status: n.status,
-			StartedAt: n.startedAt, EndedAt: n.endedAt, WaitingSince: n.waitingSince, VersionTo: n.wanted})
+			StartedAt: n.startedAt, EndedAt: n.endedAt, WaitingSince: n.waitingSince, VersionTo: n.versionTo()})
 	}
 	return &o.Members[i]
 }

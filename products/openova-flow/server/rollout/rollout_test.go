@@ -166,12 +166,58 @@ func TestWhatWaitsJoinsOnceItIsKnownForWhat(t *testing.T) {
 	b.want(3*second, "1-open running [a=running, w=running]")
 }
 
-func TestAFaultOfItsInputHoldsNoRolloutOpenForLongerThanAMinute(t *testing.T) {
+func TestTracker_JudgementEndsTheWorkOfANode(t *testing.T) {
 	b := newBench(t)
-	b.put(second, node("a", "running", second, 0, `"reason":"SourceNotReady","reasonSince":1000`))
+	b.put(second, node("a", "running", second, 0, `"judgement":{"state":"working","gate":"wait","then":[{"at":30000,"state":"broken","problem":true,"gate":"wait"},{"at":61000,"state":"broken","problem":true}]}`))
 	b.want(61*second-1, "1-open running [a=running]")
 	b.want(2*minute, "1-open running [a=running]")
 	b.want(2*minute+second, "1-61 incomplete [a=running]")
+}
+
+func TestTracker_WhatIsBrokenForGoodHoldsNoRolloutOpen(t *testing.T) {
+	b := newBench(t)
+	b.put(second, node("a", "running", second, 0, `"judgement":{"state":"working","gate":"wait"}`))
+	b.put(5*second, node("a", "running", second, 0, `"judgement":{"state":"broken","problem":true,"final":true,"gate":"wait"}`))
+	b.want(2*minute, "1-5 incomplete [a=running]")
+}
+
+func TestTracker_WaitingByJudgementJoinsAndDoesNotWork(t *testing.T) {
+	b := newBench(t)
+	b.depends("a", "w")
+	b.put(second, node("a", "running", second, 0, `"judgement":{"state":"working"}`), node("w", "running", 0, 0, `"judgement":{"state":"waiting","needs":["a"]}`))
+	b.put(2*second, node("a", "succeeded", second, 2*second, `"judgement":{"state":"ready"}`))
+	b.want(2*minute, "1-2 incomplete [a=succeeded, w=running]")
+}
+
+func TestTracker_AuxiliaryNodesAreNoMembers(t *testing.T) {
+	b := newBench(t)
+	source := func(status string, at int64) flow.Node {
+		return node("source", status, at, 0, `"auxiliary":true,"judgement":{"state":"working"}`)
+	}
+	b.put(second, source("running", second))
+	b.want(2 * second)
+	b.put(2*second, node("a", "running", 2*second, 0), source("failed", second))
+	b.put(3*second, node("a", "succeeded", 2*second, 3*second), source("running", 3*second))
+	b.want(2*minute, "2-3 succeeded [a=succeeded]")
+}
+
+func TestTracker_DeletionAfterSuccessSpoilsNoRollout(t *testing.T) {
+	b := newBench(t)
+	b.put(second, node("a", "running", second, 0), node("b", "running", second, 0))
+	b.put(2*second, node("b", "succeeded", second, 2*second))
+	b.put(3*second, node("b", "running", 3*second, 0, `"deletingSince":3000,"judgement":{"state":"terminating","gate":"wait"}`))
+	b.remove(4*second, "b")
+	b.put(5*second, node("a", "succeeded", second, 5*second))
+	b.want(2*minute, "1-5 succeeded [a=succeeded, b=succeeded]")
+}
+
+func TestTracker_NamesTheVersionThatWasInstalled(t *testing.T) {
+	b := newBench(t)
+	b.put(second, node("a", "succeeded", 0, 0, version("1.0.0", "1.x")))
+	b.put(2*second, node("a", "running", 2*second, 0, version("1.0.0", "1.x")))
+	b.want(2*second, "2-open running [a=running 1.0.0→1.x]")
+	b.put(3*second, node("a", "succeeded", 2*second, 3*second, version("1.0.7", "1.x")))
+	b.want(2*minute, "2-3 succeeded [a=succeeded 1.0.0→1.0.7]")
 }
 
 func TestKustomizationsThatAreNotReadyKeepARolloutIncomplete(t *testing.T) {

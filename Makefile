@@ -12,6 +12,7 @@ FUZZ_TIME  ?= 60s
 EQUIVALENCE      ?= 5000000
 EQUIVALENCE_TIME ?= 10m
 EQUIVALENCE_SEED ?= 1
+INSIGHT          ?= 100000
 SOAK_TIME  ?= 20m
 # What images, charts and binaries are a release of, and where images go.
 VERSION    ?= dev
@@ -27,7 +28,7 @@ override export GOFLAGS := $(strip $(GIVEN) -trimpath)
 RACE := CGO_ENABLED=1 GOFLAGS="$(GIVEN)" $(GO) test -race
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-server build-adapter build-jetstream demo test test-go test-server test-jetstream test-adapter test-fanout test-release test-install test-web e2e-tools jetstream matrix e2e infra page fmt lint vulncheck fuzz fuzz-page soak bench bench-fanout bench-durable equivalence images push-images release-binaries release-check charts clean
+.PHONY: help build build-server build-adapter build-jetstream demo test test-go test-server test-jetstream test-adapter test-fanout test-release test-install test-web e2e-tools jetstream matrix e2e infra page fmt lint vulncheck fuzz fuzz-page soak bench bench-fanout bench-durable equivalence insight images push-images release-binaries release-check charts clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -113,6 +114,9 @@ lint: ## vet, staticcheck, formatting, and the workflows
 
 equivalence: $(WEB)/node_modules/.package-lock.json ## hold both folds and a plain one to each other on EQUIVALENCE random sequences, for EQUIVALENCE_TIME (10m) at most
 	cd $(WEB)/core && EQUIVALENCE=$(EQUIVALENCE) EQUIVALENCE_TIME=$(EQUIVALENCE_TIME) EQUIVALENCE_SEED=$(EQUIVALENCE_SEED) npx vitest run test/equivalence.test.ts
+
+insight: ## hold what is said of a flow to a plain implementation on INSIGHT (100,000) random graphs
+	cd $(SERVER) && $(GO) test -count=1 -timeout 0 ./insight -run RandomGraphs -args -insight.count=$(INSIGHT)
 
 # What looks for known vulnerabilities; it asks vuln.go.dev.
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0

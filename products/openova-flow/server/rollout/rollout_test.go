@@ -209,6 +209,8 @@ func TestTracker_DeletionAfterSuccessSpoilsNoRollout(t *testing.T) {
 	b.remove(4*second, "b")
 	b.put(5*second, node("a", "succeeded", second, 5*second))
 	b.want(2*minute, "1-5 succeeded [a=succeeded, b=succeeded]")
+	b.put(3*minute, node("a", "running", 3*minute, 0, `"deletingSince":180000,"judgement":{"state":"terminating"}`))
+	b.want(3*minute, "1-5 succeeded [a=succeeded, b=succeeded]")
 }
 
 func TestTracker_NamesTheVersionThatWasInstalled(t *testing.T) {

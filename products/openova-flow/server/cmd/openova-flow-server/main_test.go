@@ -446,7 +446,7 @@ func TestWait(t *testing.T) {
 		nodeJSON("r4/s", "r4", "running", `,"meta":{"suspended":true}`),
 		nodeJSON("r5/source", "r5", "failed", `,"meta":{"auxiliary":true,"judgement":{"state":"broken","since":1000,"problem":true,"cause":{"class":"fetch-failed","sentence":"source can not be read.\u001b[2J"},"command":["flux","get","it's\u001b"]}}`),
 		nodeJSON("r5/a", "r5", "succeeded", `,"startedAt":5000,"meta":{"judgement":{"state":"ready","gate":"pass","source":"r5/source"}}`),
-		nodeJSON("r6/a", "r6", "failed", `,"startedAt":4999,"endedAt":4999`),
+		nodeJSON("r6/a", "r6", "failed", `,"startedAt":4500,"endedAt":4500`),
 		nodeJSON("r6/b", "r6", "failed", `,"startedAt":1000,"endedAt":3999`),
 		nodeJSON("r6/c", "r6", "succeeded", `,"startedAt":5000`),
 		nodeJSON("r7/a", "r7", "running", `,"meta":{"judgement":{"state":"broken","since":1000,"problem":true,"gate":"wait","marks":["retrying"],"cause":{"class":"install-failed","sentence":"a could not be installed."}}}`),

@@ -10,7 +10,6 @@ export interface Cause {
 type Groups = readonly string[];
 type Rule = readonly [pattern: RegExp, why: (g: Groups) => string, command?: (g: Groups) => string | undefined];
 
-const part = (g: Groups, i: number): string => g[i] ?? "";
 const lower = (s: string | undefined): string => (s ?? "").toLowerCase();
 
 // The first that matches wins: what names an object goes before what names only a kind of trouble.
@@ -18,7 +17,7 @@ const RULES: readonly Rule[] = [
   [
     /timeout waiting for: \[(\w+)\/([\w.-]+)\/([\w.-]+) status: '(\w+)'/,
     (g) => `${g[1]} ${g[2]}/${g[3]} did not become ready in time (it is ${g[4]})`,
-    (g) => commandLine`kubectl -n ${part(g, 2)} describe ${lower(g[1])} ${part(g, 3)}`,
+    (g) => commandLine`kubectl -n ${g[2]} describe ${lower(g[1])} ${g[3]}`,
   ],
   [
     /execution error at \(([^)]+)\): (.+)/,
@@ -37,12 +36,12 @@ const RULES: readonly Rule[] = [
   [
     /could not resolve (ConfigMap|Secret) chart values reference '([^'/]+)\/([^']+)' with key '([^']+)': .* not found/,
     (g) => `${g[1]} ${g[2]}/${g[3]}, which should hold its values, does not exist`,
-    (g) => commandLine`kubectl -n ${part(g, 2)} get ${lower(g[1])} ${part(g, 3)}`,
+    (g) => commandLine`kubectl -n ${g[2]} get ${lower(g[1])} ${g[3]}`,
   ],
   [
     /could not resolve (ConfigMap|Secret) chart values reference '([^'/]+)\/([^']+)' with key '([^']+)'/,
     (g) => `${g[1]} ${g[2]}/${g[3]} has no usable key ${g[4]}`,
-    (g) => commandLine`kubectl -n ${part(g, 2)} describe ${lower(g[1])} ${part(g, 3)}`,
+    (g) => commandLine`kubectl -n ${g[2]} describe ${lower(g[1])} ${g[3]}`,
   ],
   [
     /could not get Source object: (\w+)[\w.]* "([^"]+)" not found/,
@@ -59,12 +58,12 @@ const RULES: readonly Rule[] = [
   [
     /(?:unable to get|dependency) '([^'/]+)\/([^']+)'.*not found/,
     (g) => `${g[1]}/${g[2]} does not exist`,
-    (g) => commandLine`kubectl -n ${part(g, 1)} get helmrelease ${part(g, 2)}`,
+    (g) => commandLine`kubectl -n ${g[1]} get helmrelease ${g[2]}`,
   ],
   [
     /dependency '([^'/]+)\/([^']+)' is not ready/,
     (g) => `${g[1]}/${g[2]} is not ready`,
-    (g) => commandLine`kubectl -n ${part(g, 1)} describe helmrelease ${part(g, 2)}`,
+    (g) => commandLine`kubectl -n ${g[1]} describe helmrelease ${g[2]}`,
   ],
   [
     /failed calling webhook "([^"]+)"/,
@@ -73,9 +72,9 @@ const RULES: readonly Rule[] = [
   ],
   [/admission webhook "([^"]+)" denied the request: (.+)/, (g) => `the admission webhook ${g[1]} refused it: ${shorten(g[2])}`],
   [/no matches for kind "([^"]+)" in version "([^"]+)"/, (g) => `the cluster does not know ${g[1]} of ${g[2]}; its CRD is not installed`, () => commandLine`kubectl get crds`],
-  [/User "([^"]+)" cannot (\w+) resource "([^"]+)"/, (g) => `${g[1]} may not ${g[2]} ${g[3]}`, (g) => commandLine`kubectl auth can-i ${part(g, 2)} ${part(g, 3)} --as=${part(g, 1)}`],
+  [/User "([^"]+)" cannot (\w+) resource "([^"]+)"/, (g) => `${g[1]} may not ${g[2]} ${g[3]}`, (g) => commandLine`kubectl auth can-i ${g[2]} ${g[3]} --as=${g[1]}`],
   [/exceeded quota: ([\w.-]+)/, (g) => `the quota ${g[1]} is used up`, () => commandLine`kubectl get resourcequota -A`],
-  [/namespaces? "([^"]+)" not found/, (g) => `the namespace ${g[1]} does not exist`, (g) => commandLine`kubectl get namespace ${part(g, 1)}`],
+  [/namespaces? "([^"]+)" not found/, (g) => `the namespace ${g[1]} does not exist`, (g) => commandLine`kubectl get namespace ${g[1]}`],
   [/field is immutable/, () => "a field changes that cannot be changed in place; the object must be replaced"],
   [/invalid ownership metadata|cannot be imported into the current release/, () => "an object of that name exists and belongs to something else"],
   [/another operation .* is in progress/, () => "another Helm operation holds the release"],

@@ -30,7 +30,7 @@ export const COMMANDS = {
   get: (o: Subject) => commandLine`kubectl -n ${o.namespace} get ${o.resource} ${o.name}`,
   events: (o: Subject) => commandLine`kubectl -n ${o.namespace} events --for ${o.resource}/${o.name}`,
   retry: (o: Subject) =>
-    o.flux === "helmrelease" ? commandLine`flux reconcile ${o.flux} ${o.name} -n ${o.namespace} --reset` : commandLine`flux reconcile ${o.flux} ${o.name} -n ${o.namespace}`,
+    o.kind === "HelmRelease" ? commandLine`flux reconcile helmrelease ${o.name} -n ${o.namespace} --reset` : commandLine`flux reconcile kustomization ${o.name} -n ${o.namespace}`,
   resume: (o: Subject) => commandLine`flux resume ${o.flux} ${o.name} -n ${o.namespace}`,
   logs: (o: Subject) => commandLine`flux logs --kind=${o.kind} --name=${o.name} --namespace=${o.namespace}`,
   history: (o: Subject) => commandLine`flux debug helmrelease ${o.name} -n ${o.namespace} --show-history`,
@@ -55,17 +55,14 @@ export function commandsFor(node: FlowNode): readonly Command[] {
   const meta = metaOf(node);
   if (meta.kind !== "HelmRelease" && meta.kind !== "Kustomization") return [];
   const o = subjectOf(meta, node.label);
-  const all: readonly (readonly [title: string, command: string | undefined])[] = [
-    ["Show it", COMMANDS.look(o)],
-    ["Its events", COMMANDS.events(o)],
-    ["The controller's log", COMMANDS.logs(o)],
+  const all = {
+    "Show it": COMMANDS.look(o),
+    "Its events": COMMANDS.events(o),
+    "The controller's log": COMMANDS.logs(o),
     ...(meta.kind === "HelmRelease"
-      ? ([
-          ["Its values", COMMANDS.values(o)],
-          ["Its release history", COMMANDS.history(o)],
-        ] as const)
-      : ([["What it applied", COMMANDS.tree(o)]] as const)),
-    meta.suspended ? ["Resume it", COMMANDS.resume(o)] : ["Try again now", COMMANDS.retry(o)],
-  ];
-  return all.flatMap(([title, command]) => (command === undefined ? [] : [{ title, command }]));
+      ? { "Its values": COMMANDS.values(o), "Its release history": COMMANDS.history(o) }
+      : { "What it applied": COMMANDS.tree(o) }),
+    ...(meta.suspended ? { "Resume it": COMMANDS.resume(o) } : { "Try again now": COMMANDS.retry(o) }),
+  };
+  return Object.entries(all).flatMap(([title, command]) => (command === undefined ? [] : [{ title, command }]));
 }

@@ -67,7 +67,7 @@ export function problems(graph: FlowGraph, now: number): readonly Problem[] {
     if (same === undefined) byCause.set(found.cause, [found]);
     else same.push(found);
   }
-  return [...[...byCause.values()].map((f) => toProblem(graph, f, looksFor(byCause.size))), ...cyclesAcross(graph, now), ...troubledRegions(graph, now)].sort(worstFirst);
+  return [...[...byCause.values()].map((f) => toProblem(graph, f, byCause.size)), ...cyclesAcross(graph, now), ...troubledRegions(graph, now)].sort(worstFirst);
 }
 
 /** How many edges of a cycle over regions its sentence names. */
@@ -91,8 +91,6 @@ function cyclesAcross(graph: FlowGraph, now: number): readonly Problem[] {
     if (first === undefined || regions.some((region) => !waiting.some((id) => regionOf(id) === region))) return [];
     const declared = edges.slice(0, NAMED_EDGES).map((e) => `${regionOf(e.to) || "no region"} declares that ${labelOf(e.to)} waits for ${labelOf(e.from)}`);
     const more = edges.length > declared.length ? `, and ${edges.length - declared.length} more edges` : "";
-    const own = new Set(ids);
-    const after = downstream(graph, waiting, looksFor(graph.cyclesAcross.length));
     const since = waiting.map((id) => metaOf(graph.nodes.get(id) as FlowNode).waitingSince).filter((ms) => ms !== undefined);
     return [
       {
@@ -105,16 +103,11 @@ function cyclesAcross(graph: FlowGraph, now: number): readonly Problem[] {
         reason: CYCLE,
         message: "",
         sentence: `Releases of ${regions.length} regions wait for each other; none can ever start: ${declared.join(", ")}${more}.`,
-        blocks: after.ids.filter((id) => !own.has(id) && isUnready(graph, id)),
-        ...(after.more ? { blocksMore: true as const } : {}),
+        ...heldBy(graph, ids, graph.cyclesAcross.length),
         ...(since.length === 0 ? {} : { since: since.reduce((least, ms) => Math.min(least, ms)) }),
       },
     ];
   });
-}
-
-function looksFor(each: number): number {
-  return Math.max(LEAST_LOOKS, Math.floor(LOOKS / each));
 }
 
 function troubledRegions(graph: FlowGraph, now: number): readonly Problem[] {
@@ -124,20 +117,16 @@ function troubledRegions(graph: FlowGraph, now: number): readonly Problem[] {
     const key = (reason: string): string => `region ${reason} ${region}`;
     if (lease.state === "stale" && now - lease.since > SILENT_AFTER_MS) {
       const sentence = `${base.label} was ${sayLastHeard(lease.heard, now)}, and what is shown of it is from then. Check that its adapter runs and that it reaches this server.`;
-      found.push({ ...base, key: key(REGION_SILENT), display: "unconfirmed", reason: REGION_SILENT, sentence, ...given(EMITTERS), since: lease.heard });
+      found.push({ ...base, key: key(REGION_SILENT), display: "unconfirmed", reason: REGION_SILENT, sentence, command: EMITTERS, since: lease.heard });
     }
-    if (lease.refused !== undefined) found.push({ ...base, key: key("ClusterRefused"), display: "broken", reason: "ClusterRefused", sentence: refusal(base.label, lease, lease.refused.cluster), ...given(WHICH_CLUSTER) });
+    if (lease.refused !== undefined) found.push({ ...base, key: key("ClusterRefused"), display: "broken", reason: "ClusterRefused", sentence: refusal(base.label, lease, lease.refused.cluster), command: WHICH_CLUSTER });
     return found;
   });
 }
 
 /** Tells which of two clusters one is at. */
-const WHICH_CLUSTER = commandLine`kubectl get namespace kube-system -o jsonpath={.metadata.uid}`;
-const EMITTERS = commandLine`kubectl get pods -A -l app.kubernetes.io/name=openova-flow-emitter`;
-
-function given(command: string | undefined): { readonly command?: string } {
-  return command === undefined ? {} : { command };
-}
+const WHICH_CLUSTER = commandLine`kubectl get namespace kube-system -o jsonpath={.metadata.uid}` as string;
+const EMITTERS = commandLine`kubectl get pods -A -l app.kubernetes.io/name=openova-flow-emitter` as string;
 
 function refusal(region: string, lease: RegionLease, refused: string): string {
   const one = `${region} is held by cluster ${lease.cluster}${lease.state === "stale" ? ", which is not heard of any more" : ""}. Cluster ${refused} claims it too and is refused.`;
@@ -171,7 +160,7 @@ function inspect(graph: FlowGraph, node: FlowNode, present: DisplayContext): Fin
     case "terminating":
       return terminating(node, meta, context.now);
     case "suspended":
-      return node.status === "succeeded" || !holdsSomebodyUp(graph, node.id) ? null : suspended(node, meta);
+      return node.status === "succeeded" || heldBy(graph, [node.id], graph.leaves.length).blocks.length === 0 ? null : suspended(node, meta);
     case "waiting":
       return graph.cyclic.has(node.id) ? cycle(graph, node, meta) : null;
     default:
@@ -264,20 +253,16 @@ function nameOf(id: string): string {
   return id.slice(id.lastIndexOf("/") + 1);
 }
 
-function isUnready(graph: FlowGraph, id: string): boolean {
-  return graph.nodes.get(id)?.status !== "succeeded" && !graph.isContainer(id);
+/** Who is not ready and comes after some nodes, with the share of what may be looked at that is each one's of `count` questions. */
+function heldBy(graph: FlowGraph, ids: readonly string[], count: number): Pick<Problem, "blocks" | "blocksMore"> {
+  const { ids: after, more } = downstream(graph, ids, Math.max(LEAST_LOOKS, LOOKS / count));
+  const blocks = after.filter((id) => graph.nodes.get(id)?.status !== "succeeded" && !graph.isContainer(id));
+  return more ? { blocks, blocksMore: true } : { blocks };
 }
 
-/** Whether anybody who is not ready comes after a node; true as well where that takes too long to tell. */
-function holdsSomebodyUp(graph: FlowGraph, id: string): boolean {
-  const after = downstream(graph, [id], looksFor(graph.leaves.length));
-  return after.more || after.ids.some((b) => isUnready(graph, b));
-}
-
-function toProblem(graph: FlowGraph, found: readonly Finding[], looks: number): Problem {
+function toProblem(graph: FlowGraph, found: readonly Finding[], problemCount: number): Problem {
   const first = found[0] as Finding;
   const ids = found.map((f) => f.node.id);
-  const after = downstream(graph, ids, looks);
   const since = found.reduce<number | undefined>((least, f) => (f.since === undefined || (least ?? f.since) < f.since ? least : f.since), undefined);
   const heard = lastHeard(graph.state.regions, first.node.region);
   return {
@@ -290,9 +275,8 @@ function toProblem(graph: FlowGraph, found: readonly Finding[], looks: number): 
     reason: first.reason,
     message: first.message,
     sentence: first.sentence,
-    ...given(first.command),
-    blocks: after.ids.filter((id) => isUnready(graph, id)),
-    ...(after.more ? { blocksMore: true as const } : {}),
+    ...(first.command === undefined ? {} : { command: first.command }),
+    ...heldBy(graph, ids, problemCount),
     ...(since === undefined ? {} : { since }),
     ...(heard === undefined ? {} : { heard }),
   };

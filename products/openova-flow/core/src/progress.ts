@@ -138,15 +138,10 @@ function estimate(
       continue;
     }
     stack.pop();
-    ends.set(id, latest(now, before.map((b) => ends.get(b) as number)) + (left.get(id) as number));
+    const begin = before.reduce((latest, b) => Math.max(latest, ends.get(b) as number), now);
+    ends.set(id, begin + (left.get(id) as number));
   }
-  return latest(now, ends.values());
-}
-
-function latest(least: number, instants: Iterable<number>): number {
-  let most = least;
-  for (const at of instants) if (at > most) most = at;
-  return most;
+  return [...ends.values()].reduce((latest, end) => Math.max(latest, end));
 }
 
 /** The median working time of each release, by label, over all regions and rollouts in which it succeeded. */

@@ -44,9 +44,7 @@ export function blockedBy(graph: FlowGraph, id: string, now: number): readonly B
       reason: meta.stalledReason ?? meta.reason ?? "",
       message: meta.message ?? meta.stalledMessage ?? "",
       get path() {
-        const path: string[] = [];
-        for (let next = towards.get(at); next !== undefined; next = towards.get(next)) path.push(next);
-        return path;
+        return wayFrom(at, towards, new Set()).slice(1);
       },
     });
     ways.set(found.at(-1) as Blocker, towards);
@@ -85,15 +83,18 @@ const ways = new WeakMap<Blocker, ReadonlyMap<string, string>>();
 /** The ways of blockers that one call of `blockedBy` gave, each from the blocker on, up to where it joins one before it: no step is there twice. */
 export function blockingChains(blockers: readonly Blocker[]): readonly (readonly string[])[] {
   const seen = new Set<string>();
-  return blockers.map((b) => {
-    const chain: string[] = [];
-    for (let at: string | undefined = b.id; at !== undefined; at = ways.get(b)?.get(at)) {
-      chain.push(at);
-      if (seen.has(at)) break;
-      seen.add(at);
-    }
-    return chain;
-  });
+  return blockers.map((b) => wayFrom(b.id, ways.get(b) as ReadonlyMap<string, string>, seen));
+}
+
+/** The way from an id up to its end, or to what is seen. What it passes is seen then. */
+function wayFrom(from: string, towards: ReadonlyMap<string, string>, seen: Set<string>): readonly string[] {
+  const way: string[] = [];
+  for (let at: string | undefined = from; at !== undefined; at = towards.get(at)) {
+    way.push(at);
+    if (seen.has(at)) break;
+    seen.add(at);
+  }
+  return way;
 }
 
 /** Whether an edge keeps its `to` from going on. What lies in another flow is not known and holds nothing. */

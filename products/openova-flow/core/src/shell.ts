@@ -1,17 +1,13 @@
 /** What every shell takes as it stands after the name of a program. */
-const PLAIN = /^[A-Za-z0-9._:/@,-][A-Za-z0-9._:/@,=-]*$/;
+const PLAIN = /^(?!=)[\w.:/@,=-]+$/;
 /** The name of a program: what it is found by, never an assignment. */
-const PROGRAM = /^[A-Za-z0-9._/][A-Za-z0-9._/-]*$/;
+const PROGRAM = /^(?!-)[\w./-]+$/;
 const OPTION = /^--?[A-Za-z0-9][A-Za-z0-9-]*(=|$)/;
-/** A name and an equals sign, which stay outside of the quotes, since they are easier to read so. */
-const KEY = /^[A-Za-z0-9-]+=/;
 /**
- * Control characters (C0, C1, line ends), those that are not seen or turn the direction of text, unpaired surrogates, and what Unicode
- * has not assigned. A terminal obeys some of them before a shell sees them, so quotes do not help.
+ * An argument without control characters (C0, C1, line ends), those that are not seen or turn the direction of text, unpaired surrogates, and what Unicode
+ * has not assigned. A terminal obeys some of them before a shell sees them, so quotes do not help. What is longer names nothing that a cluster has.
  */
-const UNSEEN = /[\p{C}\p{Zl}\p{Zp}]/u;
-/** An argument longer than this names nothing that a cluster has. */
-const MOST = 1024;
+const FIT = /^[^\p{C}\p{Zl}\p{Zp}]{0,1024}$/u;
 
 /**
  * The line that makes a POSIX shell run exactly `argv`, for a person to copy: what is not plain is in single quotes. Undefined where no
@@ -21,30 +17,22 @@ const MOST = 1024;
 export function shellCommand(argv: readonly string[]): string | undefined {
   const [program, ...rest] = argv;
   if (program === undefined || !PROGRAM.test(program)) return undefined;
-  if (argv.some((a) => a.length > MOST || UNSEEN.test(a) || (a.startsWith("-") && !OPTION.test(a)))) return undefined;
+  if (argv.some((a) => !FIT.test(a) || (a.startsWith("-") && !OPTION.test(a)))) return undefined;
   return [program, ...rest.map(quoted)].join(" ");
 }
 
 function quoted(argument: string): string {
   if (PLAIN.test(argument)) return argument;
-  const key = KEY.exec(argument)?.[0] ?? "";
-  return `${key}'${argument.slice(key.length).replaceAll("'", "'\\''")}'`;
+  // A name and an equals sign stay outside of the quotes: they are easier to read so.
+  return `${argument.replaceAll("'", "'\\''").replace(/^([A-Za-z0-9-]+=)?/, "$&'")}'`;
 }
 
 /**
  * The command line of a template. Its text is split at spaces into arguments; each value is data, and never more than a part of one
- * argument. Undefined where `shellCommand` has none, and where data is empty or begins with `-`.
+ * argument. Undefined where `shellCommand` has none, and where data is absent, empty or begins with `-`.
  */
-export function commandLine(text: readonly string[], ...data: readonly string[]): string | undefined {
-  const argv = [""];
-  let isRefused = false;
-  text.forEach((part, i) => {
-    const [first = "", ...more] = part.split(" ");
-    argv.push(argv.pop() + first, ...more);
-    const value = data[i];
-    if (value === undefined) return;
-    if (value === "" || value.startsWith("-")) isRefused = true;
-    argv.push(argv.pop() + value);
-  });
-  return isRefused ? undefined : shellCommand(argv);
+export function commandLine(text: readonly string[], ...data: readonly (string | undefined)[]): string | undefined {
+  if (data.some((value) => value === undefined || value === "" || value.startsWith("-"))) return undefined;
+  let next = 0;
+  return shellCommand(text.join("\0").split(" ").map((word) => word.replace(/\0/g, () => data[next++] as string)));
 }

@@ -84,8 +84,8 @@ function frameTree(members: Members): ReadonlyMap<string, readonly string[]> {
       if (done.has(id)) continue;
       done.add(id);
       push(tree, above, id);
-      const isDeepest = depth === MAX_DEPTH;
-      for (const g of (members.groups.get(id) ?? []).sort(compareBytes)) open.push({ id: g, above: isDeepest ? above : id, depth: isDeepest ? depth : depth + 1 });
+      const place = depth < MAX_DEPTH ? { above: id, depth: depth + 1 } : { above, depth };
+      for (const g of (members.groups.get(id) ?? []).sort(compareBytes)) open.push({ id: g, ...place });
     }
   };
   descend((members.groups.get("") ?? []).sort(compareBytes));

@@ -18,6 +18,7 @@ const (
 
 // Event is one version of one object, as a watch delivered it. The object is not modified.
 type Event struct {
+	At     flow.Time // when the watch delivered it; absent when nobody knows
 	Type   EventType
 	Object *unstructured.Unstructured
 }

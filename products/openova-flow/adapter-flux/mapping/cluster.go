@@ -10,18 +10,32 @@ import (
 )
 
 const (
-	kindHelmRelease   = "HelmRelease"
-	kindKustomization = "Kustomization"
+	kindHelmRelease       = "HelmRelease"
+	kindKustomization     = "Kustomization"
+	kindHelmChart         = "HelmChart"
+	kindOCIRepository     = "OCIRepository"
+	kindHelmRepository    = "HelmRepository"
+	kindGitRepository     = "GitRepository"
+	kindBucket            = "Bucket"
+	kindExternalArtifact  = "ExternalArtifact"
+	kindArtifactGenerator = "ArtifactGenerator"
+	kindResourceSet       = "ResourceSet"
+	kindFluxInstance      = "FluxInstance"
 )
 
 // groups are the API groups of the kinds that are mapped.
 var groups = map[string]string{
-	kindHelmRelease:    "helm.toolkit.fluxcd.io",
-	kindKustomization:  "kustomize.toolkit.fluxcd.io",
-	kindHelmChart:      "source.toolkit.fluxcd.io",
-	kindOCIRepository:  "source.toolkit.fluxcd.io",
-	kindHelmRepository: "source.toolkit.fluxcd.io",
-	kindGitRepository:  "source.toolkit.fluxcd.io",
+	kindHelmRelease:       "helm.toolkit.fluxcd.io",
+	kindKustomization:     "kustomize.toolkit.fluxcd.io",
+	kindHelmChart:         "source.toolkit.fluxcd.io",
+	kindOCIRepository:     "source.toolkit.fluxcd.io",
+	kindHelmRepository:    "source.toolkit.fluxcd.io",
+	kindGitRepository:     "source.toolkit.fluxcd.io",
+	kindBucket:            "source.toolkit.fluxcd.io",
+	kindExternalArtifact:  "source.toolkit.fluxcd.io",
+	kindArtifactGenerator: "source.extensions.fluxcd.io",
+	kindResourceSet:       "fluxcd.controlplane.io",
+	kindFluxInstance:      "fluxcd.controlplane.io",
 }
 
 // Cluster is the state of one region, folded from events. It is for one goroutine.
@@ -34,15 +48,17 @@ type Cluster struct {
 	users     map[key]map[key]bool    // which entries a chart or source is part of
 	needed    map[string]map[key]bool // which entries depend on the node of this id
 	seeds     map[string]flow.Node
+	makers    map[key]key             // the ArtifactGenerator that makes an ExternalArtifact
 	members   rollup
 	region    *flow.Node // as last given out
+	now       flow.Time  // when the event that is being folded was seen
 }
 
 // NewCluster returns the state of a region of which nothing is known yet.
 func NewCluster(c Config) *Cluster {
 	return &Cluster{
 		config: c, about: RegionInfo{}.meta(c), entries: map[key]*entry{}, artifacts: map[key]artifact{}, charts: map[key]key{},
-		users: map[key]map[key]bool{}, needed: map[string]map[key]bool{}, seeds: map[string]flow.Node{},
+		users: map[key]map[key]bool{}, makers: map[key]key{}, needed: map[string]map[key]bool{}, seeds: map[string]flow.Node{},
 	}
 }
 
@@ -92,14 +108,31 @@ func (c *Cluster) Apply(ev Event) ([]Change, error) {
 	if o, err = parse(ev.Object); err != nil {
 		return nil, err
 	}
+	c.now = seen(ev.At, o)
+	var changes []Change
 	if o.kind != kindHelmRelease && o.kind != kindKustomization {
-		return c.rollUp(c.setArtifact(o.key, readArtifact(o, c.artifacts[o.key]))), nil
+		changes = c.setArtifact(o.key, readArtifact(o, c.artifacts[o.key]))
 	}
-	changes, err := c.set(o)
-	if err != nil {
-		return nil, err
+	if o.kind != kindHelmChart {
+		more, err := c.set(o)
+		if err != nil {
+			return nil, err
+		}
+		changes = append(more, changes...)
 	}
 	return c.rollUp(changes), nil
+}
+
+// seen is when a version of an object was seen; where nobody says, the newest instant that it shows.
+func seen(at flow.Time, o object) flow.Time {
+	if !at.IsZero() {
+		return at
+	}
+	at = o.meta.time("creationTimestamp")
+	for _, c := range o.conditions {
+		at = later(at, c.since)
+	}
+	return at
 }
 
 // State returns the region as it is now: its nodes by id, its relationships by key.
@@ -108,7 +141,7 @@ func (c *Cluster) State() ([]flow.Node, []flow.Relationship) {
 	var edges []flow.Relationship
 	for _, e := range c.entries {
 		nodes = append(nodes, *e.node)
-		edges = append(edges, e.edges(c.config.Region)...)
+		edges = append(edges, e.linked...)
 	}
 	slices.SortFunc(nodes, func(a, b flow.Node) int { return strings.Compare(a.ID, b.ID) })
 	slices.SortFunc(edges, func(a, b flow.Relationship) int {
@@ -124,16 +157,13 @@ func (c *Cluster) set(o object) ([]Change, error) {
 	if old == nil {
 		past = c.seed(o)
 	} else if old.uid != o.uid {
-		past = &entry{} // made again: another life
+		past = newEntry() // made again: another life
 	}
-	read := c.config.release
-	if o.kind == kindKustomization {
-		read = c.config.kustomization
-	}
-	e, err := read(o, past)
+	e, err := c.config.read(o, past)
 	if err != nil {
 		return nil, err
 	}
+	e.facts.remember(past.memory(), c.now)
 	var changes []Change
 	if old != nil && old.uid != e.uid {
 		changes = c.remove(o.key)
@@ -142,54 +172,74 @@ func (c *Cluster) set(o object) ([]Change, error) {
 	delete(c.seeds, e.id)
 	c.entries[o.key] = e
 	if old != nil {
-		e.node, e.uses = old.node, old.uses
+		e.node, e.uses, e.linked = old.node, old.uses, old.linked
+		e.facts.behindSince, e.facts.wanted = old.facts.behindSince, old.facts.wanted
+	} else {
+		e.facts.behindSince = past.facts.behindSince
 	}
+	changes = append(changes, c.generates(o, e)...)
 	changes = append(changes, c.refresh(o.key)...)
-	return append(changes, c.link(o.key, old, e)...), nil
+	changes = append(changes, c.link(o.key)...)
+	if old == nil { // the edges from a source come with it
+		for _, user := range sorted(c.users[o.key]) {
+			changes = append(changes, c.link(user)...)
+		}
+	}
+	return changes, nil
 }
 
 // seed is the past of an object that is new here: what a server still holds of the same life of it.
 func (c *Cluster) seed(o object) *entry {
-	id := c.config.ReleaseID(o.namespace, o.name)
-	if o.kind == kindKustomization {
-		id = c.config.KustomizationID(o.namespace, o.name)
-	}
-	if n, ok := c.seeds[id]; ok {
+	if n, ok := c.seeds[c.config.id(o.key)]; ok {
 		return fromNode(n, o.uid)
 	}
-	return &entry{}
+	return newEntry()
 }
 
-// link brings the edges from what was asked for to what is.
-func (c *Cluster) link(k key, old, now *entry) []Change {
-	if old != nil && slices.Equal(old.deps, now.deps) {
+// link brings the edges of an entry from what was given out to what is.
+func (c *Cluster) link(k key) []Change {
+	e := c.entries[k]
+	if e == nil {
 		return nil
 	}
-	var before, gone []flow.Relationship
+	before, after := e.linked, c.edges(e)
+	if slices.EqualFunc(before, after, func(a, b flow.Relationship) bool { return a.Key() == b.Key() }) {
+		return nil
+	}
+	e.linked = after
 	var changes []Change
-	if old != nil {
-		before = old.edges(c.config.Region)
-	}
-	after := now.edges(c.config.Region)
 	for _, r := range before {
-		if !slices.ContainsFunc(after, func(a flow.Relationship) bool { return a.Key() == r.Key() }) {
-			gone = append(gone, r)
+		if key := r.Key(); !slices.ContainsFunc(after, func(a flow.Relationship) bool { return a.Key() == key }) {
+			changes = append(changes, Change{DeleteEdge: &key})
+			drop(c.needed, r.FromID, k)
 		}
-	}
-	for _, r := range gone {
-		key := r.Key()
-		changes = append(changes, Change{DeleteEdge: &key})
-		drop(c.needed, r.FromID, k)
 	}
 	for _, r := range after {
 		if !slices.ContainsFunc(before, func(b flow.Relationship) bool { return b.Key() == r.Key() }) {
 			changes = append(changes, Change{Edge: &r})
 		}
-	}
-	for _, dep := range now.deps {
-		join(c.needed, dep, k)
+		if r.Type != flow.Contains {
+			join(c.needed, r.FromID, k)
+		}
 	}
 	return changes
+}
+
+// edges are the relationships that the entry asks for: its region, its dependencies, those whose health it waits for, its source once that was seen.
+func (c *Cluster) edges(e *entry) []flow.Relationship {
+	all := []flow.Relationship{{FromID: e.id, ToID: c.config.Region, Type: flow.Contains}}
+	for _, dep := range e.deps {
+		all = append(all, dependency(dep, e.id))
+	}
+	for _, check := range e.members {
+		if check != e.id && !slices.Contains(e.deps, check) {
+			all = append(all, flow.Relationship{FromID: check, ToID: e.id, Type: flow.FinishToFinish})
+		}
+	}
+	if source, ok := c.entries[c.sourceOf(e)]; ok && !slices.Contains(e.deps, source.id) {
+		all = append(all, dependency(source.id, e.id))
+	}
+	return all
 }
 
 // remove takes an object out. The edges of those that still depend on it hold, and are given out again after its node has gone, because a
@@ -197,23 +247,55 @@ func (c *Cluster) link(k key, old, now *entry) []Change {
 func (c *Cluster) remove(k key) []Change {
 	e := c.entries[k]
 	if e == nil {
-		if _, ok := c.artifacts[k]; ok {
-			return c.setArtifact(k, artifact{})
-		}
-		return nil
+		return c.setArtifact(k, artifact{})
 	}
 	delete(c.entries, k)
-	c.members.add(e.node, -1)
-	for _, dep := range e.deps {
-		drop(c.needed, dep, k)
+	c.count(e, -1)
+	for _, r := range e.linked {
+		drop(c.needed, r.FromID, k)
 	}
 	c.use(k, e, nil)
 	changes := []Change{{DeleteNode: e.id}}
 	for _, user := range sorted(c.needed[e.id]) {
-		r := dependency(e.id, c.entries[user].id)
-		changes = append(changes, Change{Edge: &r})
+		changes = append(changes, c.link(user)...) // an edge from a source goes with it
+		for _, r := range c.entries[user].linked {
+			if r.FromID == e.id {
+				changes = append(changes, Change{Edge: &r})
+			}
+		}
+	}
+	for made, by := range c.makers {
+		if by == k {
+			delete(c.makers, made)
+		}
+	}
+	return append(changes, c.setArtifact(k, artifact{})...)
+}
+
+// generates notes which ExternalArtifacts an ArtifactGenerator makes.
+func (c *Cluster) generates(o object, e *entry) []Change {
+	if o.kind != kindArtifactGenerator {
+		return nil
+	}
+	var changes []Change
+	for _, item := range o.spec.list("artifacts") {
+		m, _ := item.(map[string]any)
+		if name := fields(m).string("name"); name != "" {
+			made := key{kindExternalArtifact, o.namespace, name}
+			c.makers[made] = o.key
+			for _, user := range sorted(c.users[made]) {
+				changes = append(changes, c.refresh(user)...)
+			}
+		}
 	}
 	return changes
+}
+
+// count adds an entry to the region's roll-up, or takes it out. What stands beside the rollout does not count.
+func (c *Cluster) count(e *entry, by int) {
+	if !e.auxiliary {
+		c.members.add(e.node, by)
+	}
 }
 
 // setArtifact folds a new verdict on a chart or source into the entries that use it. The zero artifact is none.
@@ -246,22 +328,32 @@ func (c *Cluster) setArtifact(k key, a artifact) []Change {
 	return changes
 }
 
+// sourceOf is the source that an entry comes from; for a release by spec.chart, the one of its chart.
+func (c *Cluster) sourceOf(e *entry) key {
+	if e.source == (key{}) {
+		return c.artifacts[c.chartOf(e)].source
+	}
+	return e.source
+}
+
+// chartOf is the HelmChart that a release takes its chart from.
+func (c *Cluster) chartOf(e *entry) key {
+	if own, ok := c.charts[e.key]; ok && e.chart != nil {
+		if _, there := c.artifacts[e.chartKey]; !there {
+			return own
+		}
+	}
+	return e.chartKey
+}
+
 // refresh makes the node of an entry anew, from it and from the artifacts that it uses.
 func (c *Cluster) refresh(k key) []Change {
 	e := c.entries[k]
 	if e == nil {
 		return nil
 	}
-	chartKey, sourceKey := e.chartKey, e.source
-	if own, ok := c.charts[k]; ok && e.chart != nil {
-		if _, there := c.artifacts[chartKey]; !there {
-			chartKey = own
-		}
-	}
+	chartKey, sourceKey := c.chartOf(e), c.sourceOf(e)
 	chart, charted := c.artifacts[chartKey]
-	if sourceKey == (key{}) {
-		sourceKey = chart.source
-	}
 	c.use(k, e, []key{chartKey, sourceKey})
 
 	about := maps.Clone(e.chart)
@@ -278,16 +370,37 @@ func (c *Cluster) refresh(k key) []Change {
 		put(from, "kind", sourceKey.kind)
 		put(from, "namespace", sourceKey.namespace)
 		put(from, "name", sourceKey.name)
-		c.artifacts[sourceKey].describe(from)
 	}
+	c.judge(e, chart, sourceKey)
 	n := e.render(c.config, about, from)
 	if equal(e.node, n) {
 		return nil
 	}
-	c.members.add(e.node, -1)
-	c.members.add(n, 1)
+	if e.node != nil {
+		c.count(e, -1)
+	}
 	e.node = n
+	c.count(e, 1)
 	return []Change{{Node: n}}
+}
+
+// judge gives an entry's facts what others show: its chart, its source, and since when that is ahead of it.
+func (c *Cluster) judge(e *entry, chart artifact, sourceKey key) {
+	f := e.facts
+	f.chart, f.source, f.sourceID = chart, c.artifacts[sourceKey], ""
+	if sourceKey != (key{}) {
+		f.sourceID = c.config.id(sourceKey)
+		if maker, ok := c.makers[sourceKey]; ok && f.source.ready.status == "" {
+			f.sourceID = c.config.id(maker) // what is not there yet is its maker's
+		}
+	}
+	f.wanted = f.ahead()
+	switch {
+	case f.wanted == "":
+		f.behindSince = flow.Time{}
+	case f.behindSince.IsZero():
+		f.behindSince = c.now
+	}
 }
 
 // use notes which artifacts an entry is made from.

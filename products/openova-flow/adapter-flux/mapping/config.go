@@ -38,3 +38,22 @@ func (c Config) ReleaseID(namespace, name string) string {
 func (c Config) KustomizationID(namespace, name string) string {
 	return c.Region + "/Kustomization/" + namespace + "/" + name
 }
+
+// id is the node id of an object.
+func (c Config) id(k key) string {
+	if k.kind == kindHelmRelease {
+		return c.ReleaseID(k.namespace, k.name)
+	}
+	return c.Region + "/" + k.kind + "/" + k.namespace + "/" + k.name
+}
+
+// read reads an object of a kind that becomes a node.
+func (c Config) read(o object, past *entry) (*entry, error) {
+	switch o.kind {
+	case kindHelmRelease:
+		return c.release(o, past)
+	case kindKustomization:
+		return c.kustomization(o, past)
+	}
+	return c.beside(o, past)
+}

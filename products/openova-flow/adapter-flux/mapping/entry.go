@@ -11,6 +11,7 @@ import (
 
 // entry is one release or Kustomization of the region: what of its newest version counts, and what of its past does.
 type entry struct {
+	key
 	id, uid string
 	label   string
 	family  string
@@ -26,10 +27,20 @@ type entry struct {
 	chartKey key            // the HelmChart that its artifact comes from
 	source   key            // the OCIRepository, HelmRepository or GitRepository that it comes from
 	deps     []string       // node ids, each once, in the order of spec.dependsOn
+	members  []string       // node ids of what a Kustomization applied and waits for
 
-	uses []key      // the charts and sources that the node was last made from
-	node *flow.Node // as last given out; nil before
+	auxiliary bool // it stands beside the rollout: a source, or what makes others
+	facts     *facts
+
+	uses   []key               // the charts and sources that the node was last made from
+	linked []flow.Relationship // as last given out
+	node   *flow.Node          // as last given out; nil before
 }
+
+func newEntry() *entry { return &entry{facts: &facts{}} }
+
+// memory is what is carried on from an entry to the next version of its object.
+func (e *entry) memory() *facts { return e.facts }
 
 // remember carries on what the previous version, or the node that a server still holds, knows and the object does not.
 func (e *entry) remember(past *entry, ready condition) {
@@ -92,6 +103,8 @@ func (e *entry) render(c Config, chart, source map[string]any) *flow.Node {
 	put(m, "reasonSince", e.reasonSince)
 	put(m, "waitingSince", e.waitingSince)
 	put(m, "runGeneration", e.run.gen)
+	put(m, "auxiliary", e.auxiliary)
+	e.facts.write(m)
 	if len(chart) > 0 {
 		m["chart"] = chart
 	}
@@ -122,15 +135,6 @@ func encode(m map[string]any) flow.Object {
 func equal(a, b *flow.Node) bool {
 	return a != nil && b != nil && a.ID == b.ID && a.Label == b.Label && a.Status == b.Status && a.Family == b.Family &&
 		a.StartedAt == b.StartedAt && a.EndedAt == b.EndedAt && a.Meta == b.Meta
-}
-
-// edges are the relationships that the entry's own object asks for.
-func (e *entry) edges(region string) []flow.Relationship {
-	all := []flow.Relationship{{FromID: e.id, ToID: region, Type: flow.Contains}}
-	for _, dep := range e.deps {
-		all = append(all, dependency(dep, e.id))
-	}
-	return all
 }
 
 func dependency(from, to string) flow.Relationship {

@@ -1,6 +1,8 @@
 package mapping
 
 import (
+	"regexp"
+	"strings"
 	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
@@ -34,29 +36,88 @@ func (c Config) kustomization(o object, past *entry) (*entry, error) {
 		return nil, err
 	}
 	ready := o.conditions["Ready"]
-	applied := o.status.string("lastAppliedRevision")
+	f := commonFacts(o)
+	f.deps, f.exprs = deps, expressed(o)
+	f.applied, f.attempted, f.path = o.status.string("lastAppliedRevision"), o.status.string("lastAttemptedRevision"), o.spec.string("path")
+	f.named = waitingFor(o, ready, c.KustomizationID)
+	f.routine = f.wasReady(past)
+	f.limit = duration(o.spec, "timeout", max(f.interval-30_000, 30_000))
+	if d, ok := parseAfter(withTimeout, f.reconciling.message); ok {
+		f.limit = d
+	}
+	f.retryInterval = duration(o.spec, "retryInterval", f.interval)
+	c.kustomizationChecks(o, f)
 	if ready.status == "Unknown" && past.ready.status == "True" && !o.stalled() &&
-		o.observed == o.generation && applied == o.status.string("lastAttemptedRevision") {
+		o.observed == o.generation && f.applied == f.attempted {
 		ready = past.ready
 	}
+	f.routine = f.routine && f.applied == f.attempted
 	e := &entry{
-		id: c.KustomizationID(o.namespace, o.name), uid: o.uid, label: o.name, family: family(o),
-		status: kustomizationStatus(o, ready), deps: deps, meta: commonMeta(o, ready),
+		key: o.key, id: c.KustomizationID(o.namespace, o.name), uid: o.uid, label: o.name, family: family(o), facts: f,
+		status: kustomizationStatus(o, ready), deps: deps, members: c.waitedFor(o), meta: commonMeta(o, ready),
 	}
 	e.remember(past, ready)
 	e.run = past.run.next(kustomizationEvidence(o, ready, e.status))
-	if ids := waitingFor(o, ready, c.KustomizationID); len(ids) > 0 {
-		e.meta["waitingFor"] = ids
+	if len(f.named) > 0 {
+		e.meta["waitingFor"] = f.named
 	}
 	put(e.meta, "startedAtIsLowerBound", e.run.lowerBound)
 	put(e.meta, "appliedBy", c.appliedBy(o, e.id))
-	put(e.meta, "revision", applied)
-	put(e.meta, "path", o.spec.string("path"))
+	put(e.meta, "revision", f.applied)
+	put(e.meta, "path", f.path)
+	kubeConfig := o.spec.object("kubeConfig")
+	f.remote = orElse(kubeConfig.object("secretRef").string("name"), kubeConfig.object("configMapRef").string("name"))
+	put(e.meta, "targetCluster", f.remote)
+	put(e.meta, "targetNamespace", o.spec.string("targetNamespace"))
 	if ref := o.spec.object("sourceRef"); ref.string("name") != "" {
 		e.source = key{ref.string("kind"), orElse(ref.string("namespace"), o.namespace), ref.string("name")}
 	}
 	return e, nil
 }
+
+// waitedFor are the nodes among what the Kustomization applied that it waits for: all with spec.wait, else those of spec.healthChecks.
+func (c Config) waitedFor(o object) []string {
+	if o.spec.bool("wait") {
+		return c.inventory(o)
+	}
+	ids, _ := c.healthChecks(o)
+	return ids
+}
+
+// healthChecks are spec.healthChecks: the ids of those that are nodes, the names of the others.
+func (c Config) healthChecks(o object) (ids, others []string) {
+	for _, item := range o.spec.list("healthChecks") {
+		m, _ := item.(map[string]any)
+		ref := fields(m)
+		k := key{ref.string("kind"), orElse(ref.string("namespace"), o.namespace), ref.string("name")}
+		if k.kind == kindHelmRelease || k.kind == kindKustomization {
+			ids = append(ids, c.id(k))
+		} else if k.name != "" {
+			others = append(others, k.kind+" "+k.namespace+"/"+k.name)
+		}
+	}
+	return ids, others
+}
+
+// kustomizationChecks reads whose health the Kustomization waits for now, or what its failed check names.
+func (c Config) kustomizationChecks(o object, f *facts) {
+	_, f.unknown = c.healthChecks(o)
+	message := f.ready.message
+	if f.ready.status == "Unknown" {
+		if strings.HasPrefix(f.reconciling.message, "Running health checks") {
+			f.checks = c.waitedFor(o)
+		}
+		return
+	}
+	if f.ready.reason == "HealthCheckFailed" || f.ready.reason == "ReconciliationFailed" {
+		for _, m := range unhealthy.FindAllStringSubmatch(message, -1) {
+			f.checks = append(f.checks, c.id(key{m[1], m[2], m[3]}))
+		}
+	}
+}
+
+// unhealthy finds the nodes in the list of a health check's message.
+var unhealthy = regexp.MustCompile(`\b(HelmRelease|Kustomization)/([\w.-]+)/([\w.-]+) status:`)
 
 // kustomizationEvidence reads what a Kustomization shows of the controller's work: Ready, and status.history, whose newest entry says when this
 // revision first came to this outcome. Controllers before Flux 2.7 keep no history.

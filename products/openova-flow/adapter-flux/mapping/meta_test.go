@@ -71,10 +71,7 @@ func TestReleaseMeta(t *testing.T) {
 		"chart": map[string]any{
 			"name": "a", "version": "2.0.0", "ready": "True", "reason": "ChartPullSucceeded", "message": "pulled", "revision": "2.0.0",
 		},
-		"source": map[string]any{
-			"kind": "HelmRepository", "name": "charts", "namespace": "flux-system",
-			"ready": "True", "reason": "Succeeded", "message": "stored", "revision": "sha256:1",
-		},
+		"source": map[string]any{"kind": "HelmRepository", "name": "charts", "namespace": "flux-system"},
 		"versionWanted": "2.0.0", "versionApplied": "1.0.0", "revision": "2.0.0", "helmRevision": 7, "action": "upgrade",
 		"attempts": 2, "failures": 2, "installFailures": 1, "upgradeFailures": 1, "generation": 4, "observedGeneration": 3,
 		"runGeneration": 3, "startedAtIsLowerBound": true, "appliedBy": "fsn1/Kustomization/flux-system/apps",
@@ -93,23 +90,23 @@ func TestKustomizationMeta(t *testing.T) {
 		"kind": "Kustomization", "namespace": "flux-system", "uid": "k-1",
 		"ready": "False", "reason": "DependencyNotReady", "reasonSince": ms(7 * 60), "stalled": true, "stalledReason": "InvalidCELExpression",
 		"waitingFor": []string{"fsn1/Kustomization/flux-system/infra"}, "waitingSince": ms(7 * 60), "suspended": true,
-		"revision": "main@sha1:1", "path": "./apps", "source": map[string]any{
-			"kind": "GitRepository", "name": "fleet", "namespace": "flux-system",
-			"ready": "False", "reason": "GitOperationFailed", "message": "no route", "revision": "main@sha1:1",
-		},
+		"revision": "main@sha1:1", "path": "./apps", "source": map[string]any{"kind": "GitRepository", "name": "fleet", "namespace": "flux-system"},
 		"generation": 2, "observedGeneration": 1, "appliedBy": "fsn1/Kustomization/flux-system/flux-system",
 	})
 	if n.Label != "apps" || n.Status != "failed" {
 		t.Errorf("label %q, status %q", n.Label, n.Status)
 	}
-	wantEdges(t, w.edges(), "fsn1/Kustomization/flux-system/infra finish-to-start fsn1/Kustomization/flux-system/apps")
+	wantEdges(t, w.edges(), "fsn1/GitRepository/flux-system/fleet finish-to-start fsn1/Kustomization/flux-system/apps",
+		"fsn1/Kustomization/flux-system/infra finish-to-start fsn1/Kustomization/flux-system/apps")
 }
 
 func TestMetaLeavesOutWhatIsNotThere(t *testing.T) {
 	w := newWorld(t)
 	w.put(object(t, `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a"},"spec":{}}`))
-	if got := string(w.must("fsn1//bp-a").Meta); got != `{"kind":"HelmRelease"}` {
-		t.Errorf("meta is %s", got)
+	got := meta(t, w.must("fsn1//bp-a"))
+	delete(got, "judgement")
+	if len(got) != 1 || got["kind"] != "HelmRelease" {
+		t.Errorf("meta is %v", got)
 	}
 }
 
@@ -149,10 +146,28 @@ func TestWaitingForAMissingDependency(t *testing.T) {
 func TestMetaPageNamesEveryKey(t *testing.T) {
 	w := newWorld(t)
 	w.take(w.SetInfo(mapping.RegionInfo{ClusterUID: "c", NotWatched: []mapping.NotWatched{{Kind: "Kustomization", Why: "no rights"}}}))
-	for _, o := range []string{fullChart, full, fullSource, earlierKustomization, fullKustomization, fullGit} {
-		w.put(object(t, "%s", o))
+	judged := map[string]string{}
+	sections := map[string][]string{
+		"Release": {"fsn1/bp-a"}, "Kustomization": {"fsn1/Kustomization/flux-system/apps"}, "Region": {"fsn1"},
+		"Source": {"fsn1/GitRepository/flux-system/fleet", "fsn1/HelmRepository/flux-system/charts"},
 	}
-	sections := map[string]string{"Release": "fsn1/bp-a", "Kustomization": "fsn1/Kustomization/flux-system/apps", "Region": "fsn1"}
+	written := map[string]map[string]string{"Judgement": judged}
+	for _, o := range pageObjects {
+		w.put(object(t, "%s", o))
+		for title, ids := range sections {
+			if written[title] == nil {
+				written[title] = map[string]string{}
+			}
+			for _, id := range ids {
+				if n := w.node(id); n != nil {
+					m := meta(t, *n)
+					judgementTypes(judged, m["judgement"])
+					delete(m, "judgement")
+					types(written[title], "", m)
+				}
+			}
+		}
+	}
 	page, err := os.ReadFile("../../../../docs/meta.md")
 	if err != nil {
 		t.Fatal(err)
@@ -161,13 +176,11 @@ func TestMetaPageNamesEveryKey(t *testing.T) {
 	seen := map[string]bool{}
 	for _, part := range strings.Split(string(page), "\n## ")[1:] {
 		title, body, _ := strings.Cut(part, "\n")
-		id, ok := sections[title]
-		if !ok {
+		if written[title] == nil {
 			continue
 		}
 		seen[title] = true
-		written := map[string]string{}
-		types(written, "", meta(t, w.must(id)))
+		written := written[title]
 		documented := map[string]string{}
 		for _, m := range row.FindAllStringSubmatch(body, -1) {
 			documented[m[1]] = m[2]
@@ -183,8 +196,53 @@ func TestMetaPageNamesEveryKey(t *testing.T) {
 			}
 		}
 	}
-	if len(seen) != len(sections) {
+	if len(seen) != len(written) {
 		t.Errorf("the page has the sections %v", slices.Sorted(maps.Keys(seen)))
+	}
+}
+
+// pageObjects show, one after the other, everything that is ever written.
+var pageObjects = []string{
+	fullChart, full, fullSource, earlierKustomization, fullKustomization, fullGit,
+	// a change that is not taken up, a source that has moved on
+	strings.NewReplacer(`"uid":"k-1","generation":1`, `"uid":"k-1","generation":2`).Replace(earlierKustomization),
+	strings.NewReplacer(`"status":"False","reason":"GitOperationFailed","message":"no route"`, `"status":"True","reason":"Succeeded","message":"","lastTransitionTime":"2026-03-01T12:00:00Z"`, "main@sha1:1", "main@sha1:2").Replace(fullGit),
+	strings.NewReplacer(`"spec":{},`, `"spec":{"sourceRef":{"kind":"GitRepository","name":"fleet"}},`, `"observedGeneration":1,"history"`, `"observedGeneration":1,"lastAppliedRevision":"main@sha1:1","history"`).Replace(earlierKustomization),
+	strings.NewReplacer(`"spec":{},`, `"spec":{"targetNamespace":"t","kubeConfig":{"secretRef":{"name":"spoke"}}},`, `"status":"True","reason":"ReconciliationSucceeded"`,
+		`"status":"False","reason":"HealthCheckFailed","message":"timeout waiting for: [HelmRelease/a/b status: 'Failed']"`).Replace(earlierKustomization),
+	strings.NewReplacer(`"deletionTimestamp":"2026-03-01T12:10:00Z",`, "", `"suspend":true,`, "", `"type":"Stalled","status":"True"`, `"type":"Stalled","status":"False"`).Replace(full),
+	strings.NewReplacer(`"deletionTimestamp":"2026-03-01T12:10:00Z",`, "", `"suspend":true,`, `"suspend":true,"targetNamespace":"t","releaseName":"r","driftDetection":{"mode":"warn"},"kubeConfig":{"secretRef":{"name":"spoke"}},`,
+		`"type":"Stalled","status":"True"`, `"type":"Drifted","status":"True"`, `"status":"False","reason":"DependencyNotReady"`, `"status":"True","reason":"UpgradeSucceeded"`).Replace(full),
+	strings.NewReplacer(`"deletionTimestamp":"2026-03-01T12:10:00Z",`, "", `"suspend":true,`, `"upgrade":{"remediation":{"retries":3}},`, `"type":"Stalled","status":"True","reason":"RetriesExceeded","message":"gave up"`,
+		`"type":"Reconciling","status":"True","reason":"ProgressingWithRetry","message":"retrying after 5m0s"`, `"reason":"DependencyNotReady","message":"dependency 'flux-system/bp-b' is not ready"`,
+		`"reason":"UpgradeFailed","message":"timeout waiting for: [Deployment/a/b status: 'InProgress']"`).Replace(full),
+	strings.NewReplacer(`"deletionTimestamp":"2026-03-01T12:10:00Z",`, "", `"suspend":true,`, "", `"type":"Stalled","status":"True"`, `"type":"Stalled","status":"False"`,
+		`"status":"False","reason":"DependencyNotReady","message":"dependency 'flux-system/bp-b' is not ready"`, `"status":"Unknown","reason":"Progressing","message":"Running 'upgrade' action with timeout of 5m0s"`).Replace(full),
+	strings.NewReplacer(`"deletionTimestamp":"2026-03-01T12:10:00Z",`, "", `"suspend":true,`, "", `"type":"Stalled","status":"True"`, `"type":"Stalled","status":"False"`,
+		`"reason":"DependencyNotReady","message":"dependency 'flux-system/bp-b' is not ready"`, `"reason":"SourceNotReady","message":"HelmChart 'flux-system/x' is not ready: no artifact available for HelmRepository source 'charts'"`).Replace(full),
+	strings.NewReplacer(`"uid":"s-1","generation":1`, `"uid":"s-1","generation":2,"deletionTimestamp":"2026-03-01T12:10:00Z","finalizers":["finalizers.fluxcd.io"]`, `"url":"https://example.com"`, `"suspend":true`,
+		`"status":{"artifact"`, `"status":{"observedGeneration":1,"artifact"`, `"message":"stored"`, `"message":"stored","lastTransitionTime":"2026-03-01T12:00:00Z"`).Replace(fullSource),
+	// given up; a look at what was ready; a chart that has moved on; a failure at a revision
+	strings.NewReplacer(`"deletionTimestamp":"2026-03-01T12:10:00Z",`, "", `"suspend":true,`, "").Replace(full),
+	strings.NewReplacer(`"deletionTimestamp":"2026-03-01T12:10:00Z",`, "", `"suspend":true,`, "", `"type":"Stalled"`, `"type":"Released"`, `"reason":"RetriesExceeded","message":"gave up","lastTransitionTime":"2026-03-01T12:06:00Z"`,
+		`"reason":"UpgradeSucceeded","message":"","lastTransitionTime":"2026-03-01T12:06:00Z"`, `"uid":"u-1"`, `"uid":"u-2"`).Replace(full),
+	strings.NewReplacer(`"deletionTimestamp":"2026-03-01T12:10:00Z",`, "", `"suspend":true,`, "", `"type":"Stalled","status":"True"`, `"type":"Stalled","status":"False"`,
+		`"status":"False","reason":"DependencyNotReady"`, `"status":"True","reason":"UpgradeSucceeded"`, `"lastAttemptedRevision":"2.0.0"`, `"lastAttemptedRevision":"1.0.0"`).Replace(full),
+	strings.NewReplacer(`"spec":{},`, `"spec":{"path":"./apps"},`, `"observedGeneration":1,"history"`, `"observedGeneration":1,"lastAttemptedRevision":"main@sha1:2","history"`, `"status":"True","reason":"ReconciliationSucceeded"`,
+		`"status":"False","reason":"BuildFailed","message":"no"`).Replace(earlierKustomization),
+}
+
+// judgementTypes lists the keys of a judgement and of all that follows it.
+func judgementTypes(into map[string]string, judgement any) {
+	m, ok := judgement.(map[string]any)
+	if !ok {
+		return
+	}
+	types(into, "", m)
+	then, _ := m["then"].([]any)
+	for _, turn := range then {
+		t, _ := turn.(map[string]any)
+		types(into, "", t)
 	}
 }
 
@@ -198,7 +256,7 @@ func types(into map[string]string, prefix string, m map[string]any) {
 			into[prefix+k] = "true"
 		case float64:
 			into[prefix+k] = "integer"
-			if strings.HasSuffix(k, "Since") {
+			if strings.HasSuffix(k, "Since") || slices.Contains([]string{"since", "at", "nextTry"}, k) {
 				into[prefix+k] = "time"
 			}
 		case []any:

@@ -1,7 +1,9 @@
 package mapping
 
 import (
+	"maps"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -22,21 +24,70 @@ func (c Config) release(o object, past *entry) (*entry, error) {
 		return nil, err
 	}
 	ready := o.conditions["Ready"]
+	f := commonFacts(o)
+	f.deps, f.exprs = deps, expressed(o)
+	f.attempted, f.digest = o.status.string("lastAttemptedRevision"), o.status.string("lastAttemptedRevisionDigest")
+	f.named = waitingFor(o, ready, c.ReleaseID)
+	f.routine = f.wasReady(past)
+	shown := o
+	if f.routine && ready.status == "Unknown" && past.ready.status == "True" && strings.HasPrefix(ready.message, "Fulfilling prerequisites") {
+		ready = past.ready // its controller looks at it again and has done nothing
+		shown.conditions = maps.Clone(o.conditions)
+		shown.conditions["Ready"] = ready
+	}
 	e := &entry{
-		id: c.ReleaseID(o.namespace, o.name), uid: o.uid, label: o.name, family: family(o),
-		status: releaseStatus(o.conditions), deps: deps, meta: commonMeta(o, ready),
+		key: o.key, id: c.ReleaseID(o.namespace, o.name), uid: o.uid, label: o.name, family: family(o), facts: f,
+		status: releaseStatus(shown.conditions), deps: deps, meta: commonMeta(o, ready),
 	}
 	e.remember(past, ready)
-	e.run = past.run.next(releaseEvidence(o, e.status))
+	e.run = past.run.next(releaseEvidence(shown, e.status))
 	put(e.meta, "attempts", e.run.attempts)
 	put(e.meta, "startedAtIsLowerBound", e.run.lowerBound)
 	put(e.meta, "appliedBy", c.appliedBy(o, e.id))
-	if ids := waitingFor(o, ready, c.ReleaseID); len(ids) > 0 {
-		e.meta["waitingFor"] = ids
+	if len(f.named) > 0 {
+		e.meta["waitingFor"] = f.named
 	}
 	c.releaseChart(o, e)
 	c.releaseHistory(o, e)
+	c.releaseFacts(o, e)
 	return e, nil
+}
+
+// releaseFacts reads what a release is judged by: its limits, retries, target.
+func (c Config) releaseFacts(o object, e *entry) {
+	f := e.facts
+	past := history(o)
+	f.installed = slices.ContainsFunc(past, func(s snapshot) bool { return s.status == "deployed" })
+	f.action = action(f.ready.message)
+	if f.action == "" {
+		f.action = action(f.reconciling.message)
+	}
+	if f.action == "" {
+		f.action = orElse(o.status.string("lastAttemptedReleaseAction"), "install")
+	}
+	of := o.spec.object(f.action)
+	f.limit = duration(of, "timeout", duration(o.spec, "timeout", 5*60_000))
+	if d, ok := parseAfter(withTimeout, f.ready.message); ok {
+		f.limit = d
+	} else if d, ok := parseAfter(withTimeout, f.reconciling.message); ok {
+		f.limit = d
+	}
+	f.retryInterval = longestBackoff
+	if f.action == "install" || f.action == "upgrade" {
+		f.tries = e.run.attempts
+		if retries, ok := of.object("remediation").int("retries"); ok && retries >= 0 {
+			f.most = retries + 1
+		}
+	}
+	kubeConfig := o.spec.object("kubeConfig")
+	f.remote = orElse(kubeConfig.object("secretRef").string("name"), kubeConfig.object("configMapRef").string("name"))
+	put(e.meta, "targetCluster", f.remote)
+	put(e.meta, "targetNamespace", o.spec.string("targetNamespace"))
+	put(e.meta, "releaseName", o.spec.string("releaseName"))
+	put(e.meta, "driftDetection", o.spec.object("driftDetection").string("mode"))
+	if f.drifted.status == "True" {
+		put(e.meta, "drift", words(f.drifted.message, 600))
+	}
 }
 
 // releaseChart reads where the chart comes from: spec.chart.spec, or spec.chartRef.
@@ -60,8 +111,14 @@ func (c Config) releaseChart(o object, e *entry) {
 			e.source = key{ref.string("kind"), space, ref.string("name")}
 		}
 		e.chartKey = key{kindHelmChart, space, o.namespace + "-" + o.name}
-		if space, name, ok := strings.Cut(o.status.string("helmChart"), "/"); ok {
-			e.chartKey = key{kindHelmChart, space, name}
+		switch part := strings.Split(o.status.string("helmChart"), "/"); {
+		case spec.string("kind") == kindOCIRepository: // helm-controller makes one for the release, and no HelmChart
+			e.chartKey, e.source = key{}, key{kindOCIRepository, o.namespace, o.namespace + "-" + o.name}
+			if len(part) == 3 {
+				e.source = key{part[0], part[1], part[2]}
+			}
+		case len(part) == 2:
+			e.chartKey = key{kindHelmChart, part[0], part[1]}
 		}
 	}
 	put(e.meta, "versionWanted", wanted)

@@ -11,7 +11,7 @@ import (
 func fromNode(n flow.Node, uid string) *entry {
 	var m fields
 	if json.Unmarshal([]byte(n.Meta), &m) != nil || m.string("uid") != uid {
-		return &entry{}
+		return newEntry()
 	}
 	ms := func(name string) flow.Time {
 		if v, ok := m.int(name); ok {
@@ -20,7 +20,7 @@ func fromNode(n flow.Node, uid string) *entry {
 		return flow.Time{}
 	}
 	e := &entry{
-		uid: uid, reason: m.string("reason"), reasonSince: ms("reasonSince"), waitingSince: ms("waitingSince"),
+		uid: uid, facts: remembered(m), reason: m.string("reason"), reasonSince: ms("reasonSince"), waitingSince: ms("waitingSince"),
 		ready: condition{status: m.string("ready"), reason: m.string("reason"), message: m.string("message"), since: n.EndedAt},
 	}
 	if n.StartedAt.IsZero() && n.EndedAt.IsZero() {

@@ -1,19 +1,12 @@
 package mapping
 
-// The kinds of source.toolkit.fluxcd.io/v1 that releases and Kustomizations come from.
-const (
-	kindHelmChart      = "HelmChart"
-	kindOCIRepository  = "OCIRepository"
-	kindHelmRepository = "HelmRepository"
-	kindGitRepository  = "GitRepository"
-)
-
 // artifact is the newest verdict on a HelmChart or a source.
 type artifact struct {
 	uid        string
 	generation int64
 	ready      condition
 	revision   string    // status.artifact.revision
+	digest     string    // status.artifact.digest
 	owner      key       // of a HelmChart: the HelmRelease that it was made for
 	source     key       // of a HelmChart: where it is pulled from
 	chart      [2]string // of a HelmChart: its name and version
@@ -24,7 +17,7 @@ type artifact struct {
 func readArtifact(o object, past artifact) artifact {
 	a := artifact{
 		uid: o.uid, generation: o.generation, ready: o.conditions["Ready"],
-		revision: o.status.object("artifact").string("revision"),
+		revision: o.status.object("artifact").string("revision"), digest: o.status.object("artifact").string("digest"),
 	}
 	if a.ready.status == "Unknown" && past.ready.status != "" && past.uid == a.uid && past.generation == a.generation {
 		a.ready = past.ready

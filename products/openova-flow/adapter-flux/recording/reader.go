@@ -123,7 +123,7 @@ func mapped(all []Event, at flow.Time, t mapping.EventType, object map[string]an
 	if !mapping.Maps(apiVersion, kind) {
 		return all
 	}
-	return append(all, Event{At: at, Event: mapping.Event{Type: t, Object: u}})
+	return append(all, Event{At: at, Event: mapping.Event{At: at, Type: t, Object: u}})
 }
 
 func instant(v any) (flow.Time, error) {

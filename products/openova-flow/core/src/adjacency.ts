@@ -23,14 +23,6 @@ export interface GraphEdge {
   readonly cyclic: boolean;
 }
 
-/** A cycle that edges of several regions make together. No region can be told to be at fault, so it is no member's own. */
-export interface CycleAcross {
-  /** The nodes that lie on it, in byte order. */
-  readonly ids: readonly string[];
-  /** Its edges from one region to another; each belongs to the region that it leads to. In the order of their ends. */
-  readonly edges: readonly GraphEdge[];
-}
-
 /** What depends on the topology alone. */
 export interface Adjacency {
   readonly edges: readonly GraphEdge[];
@@ -42,7 +34,6 @@ export interface Adjacency {
   readonly cyclic: ReadonlySet<string>;
   /** The members of each such cycle, in byte order, by the id of each of them. */
   readonly cycles: ReadonlyMap<string, readonly string[]>;
-  readonly cyclesAcross: readonly CycleAcross[];
 }
 
 type MutableEdge = { -readonly [K in keyof GraphEdge]: GraphEdge[K] };
@@ -66,10 +57,12 @@ export function buildAdjacency(state: FlowState): Adjacency {
   for (const list of out.values()) if (list.length > 1) list.sort((a, b) => order(a.to, b.to) || order(a.type, b.type));
   for (const list of into.values()) if (list.length > 1) list.sort((a, b) => order(a.from, b.from) || order(a.type, b.type));
   for (const list of children.values()) list.sort(order);
-  const whole = components(state, out, () => true);
-  const within = components(state, out, (e) => inOneRegion(state, e.from, e.to));
+  const next = (id: string, counts: (e: GraphEdge) => boolean): readonly string[] =>
+    (out.get(id) ?? []).filter((e) => !e.danglingTo && e.toFlowId === undefined && counts(e)).map((e) => e.to);
+  const starts = [...out.keys()].filter((id) => state.nodes.has(id));
+  const whole = components(starts, (id) => next(id, () => true));
+  const within = components(starts, (id) => next(id, (e) => inOneRegion(state, e.from, e.to)));
   const cyclic = new Set<string>();
-  const across: MutableEdge[] = [];
   for (const e of edges) {
     if (e.danglingFrom || e.danglingTo || e.fromFlowId !== undefined || e.toFlowId !== undefined) continue;
     const own = inOneRegion(state, e.from, e.to);
@@ -77,9 +70,8 @@ export function buildAdjacency(state: FlowState): Adjacency {
     if (component.get(e.from) !== component.get(e.to)) continue;
     e.cyclic = true;
     if (own) cyclic.add(e.from).add(e.to);
-    else across.push(e);
   }
-  return { edges, out, in: into, parent, children, cyclic, cycles: cyclesOf(cyclic, within), cyclesAcross: cyclesAcrossOf(across, whole) };
+  return { edges, out, in: into, parent, children, cyclic, cycles: cyclesOf(cyclic, within) };
 }
 
 /** Whether two nodes that are there are in the same region, or both in none. */
@@ -87,31 +79,7 @@ function inOneRegion(state: FlowState, a: string, b: string): boolean {
   return (state.nodes.get(a)?.region ?? "") === (state.nodes.get(b)?.region ?? "");
 }
 
-function cyclesAcrossOf(across: readonly GraphEdge[], component: ReadonlyMap<string, number>): readonly CycleAcross[] {
-  const cycles = new Map<number, GraphEdge[]>();
-  for (const e of across) {
-    const c = component.get(e.from) as number;
-    const list = cycles.get(c);
-    if (list === undefined) cycles.set(c, [e]);
-    else list.push(e);
-  }
-  if (cycles.size === 0) return [];
-  const members = new Map<number, string[]>();
-  for (const [id, c] of component) {
-    if (!cycles.has(c)) continue;
-    const list = members.get(c);
-    if (list === undefined) members.set(c, [id]);
-    else list.push(id);
-  }
-  return [...cycles]
-    .map(([c, list]) => ({
-      ids: (members.get(c) ?? []).sort(compareBytes),
-      edges: list.sort((a, b) => compareBytes(a.to, b.to) || compareBytes(a.from, b.from) || compareBytes(a.type, b.type)),
-    }))
-    .sort((a, b) => compareBytes(a.ids[0] ?? "", b.ids[0] ?? ""));
-}
-
-function cyclesOf(cyclic: ReadonlySet<string>, component: ReadonlyMap<string, number>): ReadonlyMap<string, readonly string[]> {
+export function cyclesOf(cyclic: Iterable<string>, component: ReadonlyMap<string, number>): ReadonlyMap<string, readonly string[]> {
   const members = new Map<number, string[]>();
   const cycles = new Map<string, readonly string[]>();
   for (const id of [...cyclic].sort(compareBytes)) {
@@ -167,7 +135,7 @@ function push<V>(map: Map<string, V[]>, key: string, value: V): void {
 /** How far the search for components has come with a node. */
 interface Visit {
   readonly id: string;
-  readonly edges: readonly GraphEdge[];
+  readonly ahead: readonly string[];
   readonly index: number;
   low: number;
   /** The component once it is known, -1 before. */
@@ -175,27 +143,26 @@ interface Visit {
   next: number;
 }
 
-/** The strongly connected component, by the edges that count, of each node that has edges (Tarjan, without recursion: chains may be 10,000 long). */
-function components(state: FlowState, out: ReadonlyMap<string, readonly GraphEdge[]>, counts: (e: GraphEdge) => boolean): ReadonlyMap<string, number> {
+/** The strongly connected component of each node that is reached from `starts` (Tarjan, without recursion: chains may be 10,000 long). */
+export function components(starts: readonly string[], next: (id: string) => readonly string[]): ReadonlyMap<string, number> {
   const visits = new Map<string, Visit>();
   const component = new Map<string, number>();
   const open: Visit[] = [];
   const calls: Visit[] = [];
   let found = 0;
   const enter = (id: string): void => {
-    const visit = { id, edges: out.get(id) ?? [], index: visits.size, low: visits.size, component: -1, next: 0 };
+    const visit = { id, ahead: next(id), index: visits.size, low: visits.size, component: -1, next: 0 };
     visits.set(id, visit);
     open.push(visit);
     calls.push(visit);
   };
-  for (const root of out.keys()) {
-    if (!visits.has(root) && state.nodes.has(root)) enter(root);
+  for (const root of starts) {
+    if (!visits.has(root)) enter(root);
     for (let at = calls.at(-1); at !== undefined; at = calls.at(-1)) {
-      const e = at.edges[at.next++];
-      if (e !== undefined) {
-        if (e.danglingTo || e.toFlowId !== undefined || !counts(e)) continue;
-        const to = visits.get(e.to);
-        if (to === undefined) enter(e.to);
+      const id = at.ahead[at.next++];
+      if (id !== undefined) {
+        const to = visits.get(id);
+        if (to === undefined) enter(id);
         else if (to.component === -1) at.low = Math.min(at.low, to.index);
         continue;
       }

@@ -27,7 +27,6 @@ export function subjectOf(meta: FluxMeta, name: string): Subject {
 /** Commands by purpose; undefined for an object that no command can safely name. */
 export const COMMANDS = {
   look: (o: Subject) => commandLine`kubectl -n ${o.namespace} describe ${o.resource} ${o.name}`,
-  get: (o: Subject) => commandLine`kubectl -n ${o.namespace} get ${o.resource} ${o.name}`,
   events: (o: Subject) => commandLine`kubectl -n ${o.namespace} events --for ${o.resource}/${o.name}`,
   retry: (o: Subject) =>
     o.kind === "HelmRelease" ? commandLine`flux reconcile helmrelease ${o.name} -n ${o.namespace} --reset` : commandLine`flux reconcile kustomization ${o.name} -n ${o.namespace}`,
@@ -36,10 +35,6 @@ export const COMMANDS = {
   history: (o: Subject) => commandLine`flux debug helmrelease ${o.name} -n ${o.namespace} --show-history`,
   values: (o: Subject) => commandLine`flux debug helmrelease ${o.name} -n ${o.namespace} --show-values`,
   tree: (o: Subject) => commandLine`flux tree kustomization ${o.name} -n ${o.namespace}`,
-  source: (o: Subject) => commandLine`flux get sources all -n ${o.namespace}`,
-  deps: (o: Subject) => commandLine`kubectl -n ${o.namespace} get ${o.resource}`,
-  dependsOn: (o: Subject) => commandLine`kubectl -n ${o.namespace} get ${o.resource} ${o.name} -o jsonpath={.spec.dependsOn}`,
-  controller: () => commandLine`kubectl -n flux-system logs deployment/helm-controller --tail=100`,
 } satisfies Record<string, (o: Subject) => string | undefined>;
 
 export interface Command {

@@ -1,3 +1,4 @@
+import { GRACE_MS, judgedAt, judgementOf, nextTurn } from "./judgement.js";
 import { knownUntil, lastHeard, type Regions } from "./regions.js";
 import type { ChartMeta, FlowNode, FluxMeta, NodeMeta, SourceMeta } from "./types.js";
 
@@ -17,22 +18,18 @@ export type DisplayState = (typeof DISPLAY_STATES)[number];
 
 /** What a display state depends on besides the node. A FlowState plus `now` is one. */
 export interface DisplayContext {
-  readonly nodes: { has(id: string): boolean };
+  readonly nodes: { has(id: string): boolean; get?(id: string): FlowNode | undefined };
   readonly unconfirmed?: ReadonlySet<string>;
   /** Nodes of a stale region are unconfirmed. */
   readonly regions?: Regions;
   readonly now: number;
 }
-/** How long a reason that usually passes must last before it counts as broken. */
-export const BROKEN_AFTER_MS = 60_000;
-
 export type DisplayCounts = Readonly<Record<DisplayState, number>>;
 
-/** Reasons that come up in passing on nearly every install, and mean trouble only when they stay. */
-const TRANSIENT_REASONS: ReadonlySet<string> = new Set(["SourceNotReady", "ArtifactFailed", "ValuesError", "ChartMutateError"]);
-
-type Kind = "string" | "number" | "boolean" | "strings" | "part" | "notWatched";
+type Kind = "any" | "string" | "number" | "boolean" | "strings" | "part" | "notWatched";
 const KINDS: Readonly<Record<keyof FluxMeta, Kind>> = {
+  judgement: "any",
+  auxiliary: "boolean",
   kind: "string",
   namespace: "string",
   uid: "string",
@@ -91,6 +88,8 @@ export function metaOf(node: FlowNode): FluxMeta {
 
 function readAs(kind: Kind, value: unknown): unknown {
   switch (kind) {
+    case "any":
+      return value;
     case "strings":
       return Array.isArray(value) ? value.filter((v) => typeof v === "string") : undefined;
     case "part":
@@ -119,39 +118,39 @@ export function displayChangesAt(node: FlowNode, context: DisplayContext): numbe
   return classify(node, context).until;
 }
 
-function classify(node: FlowNode, context: DisplayContext): { display: DisplayState; until: number } {
-  const meta = metaOf(node);
-  const now = context.now;
-  if (lastHeard(context.regions, node.region) !== undefined) return at("unconfirmed");
-  if (meta.deletingSince !== undefined) return at("terminating");
-  if (context.unconfirmed?.has(node.id)) return at("unconfirmed");
-  if (node.status === "failed") return at("broken");
-  if (meta.suspended) return at("suspended");
-  if (node.status === "succeeded") return at("ready");
-  if (isWaiting(meta)) {
-    return missingDependencies(node, context).length > 0 ? brokenAfter(meta.waitingSince ?? meta.reasonSince, now, "waiting") : at("waiting");
+interface Classified {
+  readonly display: DisplayState;
+  readonly until: number;
+}
+
+function classify(node: FlowNode, context: DisplayContext): Classified {
+  if (lastHeard(context.regions, node.region) !== undefined) return { display: "unconfirmed", until: Infinity };
+  const judgement = judgementOf(node);
+  const { state, since } = judgedAt(judgement, context.now);
+  const until = nextTurn(judgement, context.now);
+  if (context.unconfirmed?.has(node.id) && state !== "terminating") return { display: "unconfirmed", until };
+  if (state !== "waiting") return { display: state, until };
+  if (isLookedAt(node, context)) return { display: "ready", until };
+  if (since === undefined || judgement.needs.every((id) => context.nodes.has(id))) return { display: "waiting", until };
+  return context.now - since > GRACE_MS ? { display: "broken", until } : { display: "waiting", until: Math.min(until, since + GRACE_MS + 1) };
+}
+
+/** Whether a node that waits is only looked at again: all that it depends on is ready. One that is met again on the way is not. */
+function isLookedAt(node: FlowNode, context: DisplayContext): boolean {
+  const queue = [node], seen = new Set([node.id]);
+  for (let i = 0; i < queue.length; i++) {
+    const judgement = judgementOf(queue[i] as FlowNode);
+    const { state } = judgedAt(judgement, context.now);
+    if (state === "ready") continue;
+    if (state !== "waiting" || judgement.readyWhile.length === 0) return false;
+    for (const id of judgement.readyWhile) {
+      const from = context.nodes.get?.(id);
+      if (from === undefined || id === node.id) return false;
+      if (!seen.has(id)) queue.push(from);
+      seen.add(id);
+    }
   }
-  const otherwise = node.status === "pending" ? "not-started" : "working";
-  if (meta.reason !== undefined && TRANSIENT_REASONS.has(meta.reason)) return brokenAfter(meta.reasonSince, now, otherwise);
-  return at(otherwise);
-}
-
-function at(display: DisplayState): { display: DisplayState; until: number } {
-  return { display, until: Infinity };
-}
-
-function brokenAfter(since: number | undefined, now: number, before: DisplayState): { display: DisplayState; until: number } {
-  if (since === undefined) return at(before);
-  return now - since > BROKEN_AFTER_MS ? at("broken") : { display: before, until: since + BROKEN_AFTER_MS + 1 };
-}
-
-function isWaiting(meta: FluxMeta): boolean {
-  return meta.reason === "DependencyNotReady" || (meta.waitingFor?.length ?? 0) > 0;
-}
-
-/** The dependencies that a node says it waits for and that are no nodes of its flow. */
-export function missingDependencies(node: FlowNode, context: Pick<DisplayContext, "nodes">): readonly string[] {
-  return (metaOf(node).waitingFor ?? []).filter((id) => !context.nodes.has(id));
+  return true;
 }
 
 /** Nothing goes on and nothing is waited for: ready, broken or suspended. */

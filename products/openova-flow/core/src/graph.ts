@@ -1,9 +1,9 @@
-import { buildAdjacency, type Adjacency, type CycleAcross, type GraphEdge } from "./adjacency.js";
+import { buildAdjacency, type Adjacency, type GraphEdge } from "./adjacency.js";
 import { metaOf } from "./display.js";
 import { compareBytes, type FlowState } from "./state.js";
 import type { FlowNode } from "./types.js";
 
-export type { CycleAcross, GraphEdge } from "./adjacency.js";
+export type { GraphEdge } from "./adjacency.js";
 
 /** A flow as a graph. The adjacency is shared between graphs of one topology. */
 export interface FlowGraph {
@@ -23,11 +23,11 @@ export interface FlowGraph {
   readonly cyclic: ReadonlySet<string>;
   /** The members of the cycle within its region that a node lies on, in byte order; empty for one that lies on none. */
   cycleOf(id: string): readonly string[];
-  /** Cycles that edges of several regions make together. */
-  readonly cyclesAcross: readonly CycleAcross[];
   /** True for what holds others: a node with children, or a node of kind Region. */
   isContainer(id: string): boolean;
-  /** Ids of all nodes that are no container, in byte order. */
+  /** True for what stands beside the rollout, such as a source: it is no member of rollouts and does not count in progress. */
+  isAuxiliary(id: string): boolean;
+  /** Ids of all nodes that are neither, in byte order. */
   readonly leaves: readonly string[];
 }
 
@@ -66,11 +66,8 @@ class Graph implements FlowGraph {
   get cyclic(): ReadonlySet<string> {
     return this.adjacency.cyclic;
   }
-  get cyclesAcross(): readonly CycleAcross[] {
-    return this.adjacency.cyclesAcross;
-  }
   get leaves(): readonly string[] {
-    return (this.#leaves ??= [...this.state.nodes.keys()].filter((id) => !this.isContainer(id)).sort(compareBytes));
+    return (this.#leaves ??= [...this.state.nodes.keys()].filter((id) => !this.isContainer(id) && !this.isAuxiliary(id)).sort(compareBytes));
   }
 
   out(id: string): readonly GraphEdge[] {
@@ -86,6 +83,10 @@ class Graph implements FlowGraph {
     if (this.adjacency.children.has(id)) return true;
     const node = this.state.nodes.get(id);
     return node !== undefined && metaOf(node).kind === "Region";
+  }
+  isAuxiliary(id: string): boolean {
+    const node = this.state.nodes.get(id);
+    return node !== undefined && metaOf(node).auxiliary === true;
   }
   /** The same graph with the present values of its nodes. */
   with(state: FlowState): Graph {

@@ -1,13 +1,11 @@
 export * from "./api.js";
 export {
-  BROKEN_AFTER_MS,
   countByDisplay,
   DISPLAY_STATES,
   displayChangesAt,
   displayState,
   isSettled,
   metaOf,
-  missingDependencies,
   times,
   type DisplayContext,
   type DisplayCounts,
@@ -15,11 +13,12 @@ export {
   type NodeTimes,
 } from "./display.js";
 export { commandsFor, type Command } from "./commands.js";
-export { explain, type Explanation } from "./explain.js";
 export { criticalPath, type CriticalPath } from "./critical.js";
 export * from "./fleet.js";
 export { isFlowId } from "./flow-id.js";
-export { buildGraph, type CycleAcross, type FlowGraph, type GraphEdge } from "./graph.js";
+export { buildGraph, type FlowGraph, type GraphEdge } from "./graph.js";
+export { Insight, type Root, type Verdict } from "./insight.js";
+export { GRACE_MS, judgedAt, judgementOf, nextTurn, type Judged, type Judgement } from "./judgement.js";
 export { createLayoutClient, type LayoutClient, type WorkerLike } from "./layout/client.js";
 export type { GroupBox, LayoutOptions, LayoutResult, NodeBox, Rect } from "./layout/index.js";
 export { layout } from "./layout/whole.js";
@@ -28,11 +27,11 @@ export * from "./many.js";
 export * from "./problems.js";
 export * from "./progress.js";
 export { allKnownUntil, knownUntil, lastHeard, NO_REGIONS, REGION_SILENT, sayLastHeard, staleRegions, type RegionLease, type Regions } from "./regions.js";
-export { blockedBy, blockingChains, blocks, upstream, type Blocker } from "./queries.js";
+export { blockedBy, blockingChains, blocks, marks, upstream, type Blocker } from "./queries.js";
 export * from "./rollouts.js";
 export * from "./search.js";
 export { segments, type Segment } from "./segments.js";
-export { shellCommand } from "./shell.js";
+export { offeredCommand, shellCommand } from "./shell.js";
 export { connectShared } from "./own.js";
 export {
   connectSharedLazily,

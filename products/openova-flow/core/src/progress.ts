@@ -75,7 +75,7 @@ export function progressByRegion(graph: FlowGraph, now: number): ReadonlyMap<str
     const region = node.region ?? "";
     let tally = tallies.get(region);
     if (tally === undefined) tallies.set(region, (tally = new Tally()));
-    if (!graph.isContainer(id)) tally.add(node, context);
+    if (!graph.isContainer(id) && !graph.isAuxiliary(id)) tally.add(node, context);
   }
   return new Map([...tallies].sort(([a], [b]) => compareBytes(a, b)).map(([region, tally]) => [region, tally.done()]));
 }

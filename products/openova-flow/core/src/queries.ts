@@ -1,5 +1,6 @@
-import { displayState, metaOf, type DisplayState } from "./display.js";
-import type { FlowGraph, GraphEdge } from "./graph.js";
+import type { DisplayState } from "./display.js";
+import type { FlowGraph } from "./graph.js";
+import { Insight } from "./insight.js";
 
 /** What keeps a node from going on. */
 export interface Blocker {
@@ -26,55 +27,43 @@ const WORST_FIRST: readonly Blocker["display"][] = [
   "ready",
 ];
 
-/** The earliest unfinished or failed nodes upstream of `id`, worst first. Empty for one that has succeeded or waits for nothing. */
+/** What keeps a node from going on, worst first. Empty for one that has begun or waits for nothing. */
 export function blockedBy(graph: FlowGraph, id: string, now: number): readonly Blocker[] {
-  if (graph.nodes.get(id)?.status === "succeeded") return [];
-  const context = { nodes: graph.nodes, unconfirmed: graph.state.unconfirmed, regions: graph.state.regions, now };
-  /** The next node on the way to `id`, and how far that is. */
-  const towards = new Map<string, string>();
-  const distance = new Map([[id, 0]]);
-  const found: Blocker[] = [];
-  const report = (at: string, display: Blocker["display"]): void => {
-    const node = graph.nodes.get(at);
-    const meta = node === undefined ? {} : metaOf(node);
-    found.push({
+  const insight = new Insight(graph, now);
+  const held = insight.heldBy(id);
+  if (held.length === 0) return [];
+  const { towards, distance } = waysTo(insight, id);
+  const found = held.map((at): Blocker => {
+    const judged = insight.at(at);
+    const blocker: Blocker = {
       id: at,
-      label: node?.label ?? at,
-      display,
-      reason: meta.stalledReason ?? meta.reason ?? "",
-      message: meta.message ?? meta.stalledMessage ?? "",
+      label: graph.nodes.get(at)?.label ?? at,
+      display: insight.cycleOf(at).length > 0 ? "cycle" : (judged?.state ?? "missing"),
+      reason: judged?.class ?? "",
+      message: judged?.sentence ?? "",
       get path() {
         return wayFrom(at, towards, new Set()).slice(1);
       },
-    });
-    ways.set(found.at(-1) as Blocker, towards);
-  };
-  const queue = [id];
-  const seen = new Set(queue);
-  for (let i = 0; i < queue.length; i++) {
-    const at = queue[i] as string;
-    const node = graph.nodes.get(at);
-    const display = node === undefined ? "missing" : displayState(node, context);
-    const held = node === undefined ? [] : graph.in(at).filter((e) => holds(graph, e));
-    const root = held.length === 0 || display === "broken" || display === "suspended" || display === "terminating" || display === "working";
-    if (at !== id && root) report(at, display);
-    if (at !== id && display === "working") continue;
-    for (const e of held) {
-      if (seen.has(e.from)) continue;
-      seen.add(e.from);
-      towards.set(e.from, at);
-      distance.set(e.from, (distance.get(at) as number) + 1);
-      queue.push(e.from);
+    };
+    ways.set(blocker, towards);
+    return blocker;
+  });
+  const far = (b: Blocker): number => distance.get(b.id) ?? 0;
+  return found.sort((a, b) => WORST_FIRST.indexOf(a.display) - WORST_FIRST.indexOf(b.display) || far(a) - far(b));
+}
+
+/** The next node on the way to `id` from each node that it waits for, directly or not, and how far that is. */
+function waysTo(insight: Insight, id: string): { readonly towards: ReadonlyMap<string, string>; readonly distance: ReadonlyMap<string, number> } {
+  const towards = new Map<string, string>();
+  const distance = new Map([[id, 0]]);
+  for (const [at, steps] of distance) {
+    for (const from of insight.behind(at)) {
+      if (distance.has(from)) continue;
+      distance.set(from, steps + 1);
+      towards.set(from, at);
     }
   }
-  if (found.length === 0) for (const at of queue) if (graph.cyclic.has(at)) report(at, "cycle");
-  if (found.length === 0) {
-    // A cycle over regions holds each of them by what the others declare.
-    const region = graph.nodes.get(id)?.region ?? "";
-    const across = new Set(graph.cyclesAcross.flatMap((c) => c.ids));
-    for (const at of queue) if (across.has(at) && (graph.nodes.get(at)?.region ?? "") !== region) report(at, "cycle");
-  }
-  return found.sort((a, b) => WORST_FIRST.indexOf(a.display) - WORST_FIRST.indexOf(b.display) || (distance.get(a.id) as number) - (distance.get(b.id) as number));
+  return { towards, distance };
 }
 
 /** The next node on the way from each blocker. */
@@ -97,20 +86,9 @@ function wayFrom(from: string, towards: ReadonlyMap<string, string>, seen: Set<s
   return way;
 }
 
-/** Whether an edge keeps its `to` from going on. What lies in another flow is not known and holds nothing. */
-function holds(graph: FlowGraph, e: GraphEdge): boolean {
-  if (e.type === "triggers" || e.fromFlowId !== undefined) return false;
-  const from = graph.nodes.get(e.from);
-  if (from === undefined) return true;
-  if (e.type === "start-to-start" || e.type === "start-to-finish") return from.status === "pending" && from.startedAt === undefined;
-  switch (e.condition) {
-    case "on-failure":
-      return from.status !== "failed";
-    case "always":
-      return from.status !== "failed" && from.status !== "succeeded";
-    default:
-      return from.status !== "succeeded";
-  }
+/** Marks beside the display state, such as `retrying`, `overdue`, `drift` or `old-revision`. */
+export function marks(graph: FlowGraph, id: string, now: number): readonly string[] {
+  return new Insight(graph, now).marks(id);
 }
 
 /** All ids downstream of `id`, nearest first, without `id`. */

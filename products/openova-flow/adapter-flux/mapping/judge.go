@@ -1,0 +1,551 @@
+package mapping
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+const (
+	// grace is longer than anything that a healthy install passes through, in milliseconds. Waiting is looked at again every 30 s.
+	grace = 60_000
+	// longestBackoff is the longest pause of helm-controller between two tries.
+	longestBackoff = 15 * 60_000
+	// longestPickUp bounds how long a controller may take to look at a change.
+	longestPickUp = 10 * 60_000
+	// stuckDeletion is how long a deletion may take.
+	stuckDeletion = 5 * 60_000
+)
+
+// badEnds are the reasons of a Ready=False that mean that an attempt has ended badly. Any other one may pass by itself within grace.
+var badEnds = map[string]bool{
+	"InstallFailed": true, "UpgradeFailed": true, "TestFailed": true, "RollbackFailed": true, "RollbackSucceeded": true,
+	"UninstallFailed": true, "UninstallSucceeded": true, "RetriesExhausted": true,
+	"BuildFailed": true, "ReconciliationFailed": true, "PruneFailed": true, "HealthCheckFailed": true,
+}
+
+// underWay are the reasons of a Ready=False that is no fault.
+var underWay = map[string]bool{"Progressing": true, "ProgressingWithRetry": true, "HealthCheckCanceled": true}
+
+// facts are what an object is judged by. Durations are in milliseconds.
+type facts struct {
+	subject
+	generation, observed int64
+	hasObserved          bool
+	created, deletedAt   flow.Time
+	finalizers           []string
+	suspended, static    bool
+
+	ready, reconciling, stalled, released, drifted condition
+
+	interval, retryInterval, limit int64
+	installed                      bool   // Helm has a deployed version
+	applied, attempted             string // revisions
+	action                         string // the Helm action at hand
+	remote                         string // the Secret or ConfigMap with the kubeconfig of another cluster
+	path                           string
+	tries, most                    int64
+
+	deps, named []string // node ids: spec.dependsOn, and those that the message names
+	exprs       bool     // a dependency has a readyExpr
+	checks      []string // node ids whose health is waited for
+	unknown     []string // objects of other kinds whose health is waited for
+	sourceID    string
+
+	digest       string    // of the chart that was attempted last
+
+	readyGeneration int64 // the newest generation that was seen Ready, and its revision
+	readyRevision   string
+	readySince      flow.Time
+	routine         bool // it was ready at this generation and revision, and is looked at again
+	failure      failure
+	changedSince flow.Time // since when the generation is ahead of the observed one
+	behindSince  flow.Time // since when the source has another revision than the object
+
+	chart, source artifact // as last seen
+	wanted        string // the revision that the source has, while the object is behind
+}
+
+// failure is the bad end or the fault that an object has come to, over all tries at the same generation and revision.
+type failure struct {
+	since           flow.Time
+	reason, message string
+	generation      int64
+	revision        string
+}
+
+// is reports whether there is a failure.
+func (f failure) is() bool { return f.reason != "" }
+
+// judge says what the object is at an instant. The first rule that applies decides.
+func (f *facts) judge(c *clock) judgement {
+	j := f.state(c)
+	if f.remote != "" {
+		j.marks = append(j.marks, "remote:"+f.remote)
+	}
+	if f.drifted.status == "True" {
+		j.marks = append(j.marks, "drift")
+	}
+	return j
+}
+
+func (f *facts) state(c *clock) judgement {
+	ready, reason := f.ready.status, f.ready.reason
+	switch {
+	case !f.deletedAt.IsZero():
+		return f.terminating(c)
+	case f.stalled.status == "True" && ready != "True", ready == "False" && badEnds[reason]:
+		return f.broken(c)
+	case f.suspended:
+		return f.suspension()
+	case ready == "True" && f.outdated():
+		return f.stale(c)
+	case ready == "True", f.static:
+		return judgement{state: stateReady, since: f.readySince, gate: gatePass, cause: cause{class: class(reason), sentence: f.sentence(reason)}}
+	case ready == "Unknown" && reason == "Progressing" && f.routine && !runsAction(f.ready.message):
+		return f.look(c)
+	case ready == "False" && reason == "DependencyNotReady":
+		return f.waiting()
+	case ready == "False" && !underWay[reason]:
+		return f.faulty(c)
+	case ready != "" && f.failure.is():
+		return f.retried(c)
+	case ready != "":
+		return f.working(c)
+	}
+	return f.notStarted(c)
+}
+
+func (f *facts) terminating(c *clock) judgement {
+	j := judgement{state: stateTerminating, since: f.deletedAt, gate: gateWait, cause: cause{class: "terminating", sentence: f.label + " is being deleted.", command: f.describe()}}
+	if f.suspended {
+		j.marks, j.gate, j.cause.command = []string{"suspended"}, "", f.resume()
+	}
+	if c.past(f.deletedAt, stuckDeletion) {
+		j.problem, j.gate, j.cause.class = true, "", "deletion-stuck"
+		j.cause.sentence = f.label + " has been going away for over five minutes"
+		if len(f.finalizers) > 0 {
+			j.cause.sentence += ", held by " + strings.Join(f.finalizers, ", ")
+		}
+		if f.ready.status == "False" && f.ready.reason != "UninstallSucceeded" {
+			why := explain(f.subject, f.ready.reason, f.ready.message)
+			j.cause.object = why.object
+			j.cause.sentence += ": " + why.why()
+		}
+		j.cause.sentence += "."
+	}
+	return j
+}
+
+// broken is for what has ended badly, or was given up.
+func (f *facts) broken(c *clock) judgement {
+	since, reason, message := f.failure.since, f.ready.reason, f.ready.message
+	if since.IsZero() {
+		since = f.ready.since
+	}
+	stalled := f.stalled.status == "True"
+	if stalled && (f.ready.status == "" || f.ready.status == "Unknown") {
+		reason, message = f.stalled.reason, f.stalled.message
+	}
+	if reason == "RollbackSucceeded" || reason == "UninstallSucceeded" { // Released says why it was taken back
+		if f.released.status == "False" {
+			message = f.released.message
+		}
+	}
+	why := explain(f.subject, reason, message)
+	j := judgement{state: stateBroken, since: since, problem: true, attempts: f.tries, of: f.most, cause: why.toCause(reason)}
+	switch {
+	case f.suspended:
+		j.marks, j.final = []string{"suspended"}, true
+		j.cause.sentence += " It is suspended, so nothing goes on before it is resumed."
+		j.cause.command = f.resume()
+	case stalled:
+		j.final = true
+		j.cause.sentence += f.givenUp()
+		if why.command == nil {
+			j.cause.command = f.reset(why)
+		}
+	default:
+		f.plan(c, &j, why, later(f.ready.since, f.reconciling.since))
+	}
+	return j
+}
+
+// retried is for a try that is under way after a failure at the same generation and revision.
+func (f *facts) retried(c *clock) judgement {
+	why := explain(f.subject, f.failure.reason, f.failure.message)
+	if !badEnds[f.failure.reason] && !c.past(f.failure.since, grace) {
+		return f.working(c)
+	}
+	j := judgement{state: stateBroken, since: f.failure.since, problem: true, attempts: f.tries, of: f.most, cause: why.toCause(f.failure.reason), limit: f.limit}
+	if c.past(f.ready.since, f.limit+grace) {
+		j.marks = []string{"overdue"}
+		j.cause.sentence += " The try that is under way takes longer than its limit of " + span(f.limit) + "."
+		f.stillWorking(c, &j, why.helps())
+		return j
+	}
+	j.marks = []string{"retrying"}
+	j.cause.sentence += " Flux is trying again" + f.try() + "."
+	if why.helps() {
+		j.gate = gateWait
+	}
+	return j
+}
+
+// stillWorking lets a gate wait longer than the page does: Helm gives each hook the whole limit anew, and a gate can't take its answer back.
+func (f *facts) stillWorking(c *clock, j *judgement, helps bool) {
+	if f.kind == kindHelmRelease && helps && !c.past(f.ready.since, 3*f.limit+grace) {
+		j.gate = gateWait
+	}
+}
+
+// plan adds when Flux tries again after a failure, and since when it should have.
+func (f *facts) plan(c *clock, j *judgement, why explanation, failed flow.Time) {
+	rc := f.reconciling
+	acting := runsAction(rc.message)
+	if rc.status != "True" || !(rc.reason == "ProgressingWithRetry" || acting || after(rc.since, f.ready.since)) {
+		return
+	}
+	due, stated := f.retryInterval, false
+	if d, ok := parseAfter(retryingAfter, rc.message); ok {
+		due, stated = d, true
+	} else if acting {
+		due = 0
+	}
+	if stated {
+		j.nextTry = flow.At(failed.Ms() + due)
+	}
+	if c.past(failed, due+f.limit+grace) {
+		j.marks = []string{"overdue"}
+		j.cause.sentence += " Flux should have tried again, and has not."
+		return
+	}
+	j.marks = []string{"retrying"}
+	switch {
+	case stated:
+		j.cause.sentence += " Flux tries again " + span(due) + " after it failed" + f.try() + "."
+	case acting:
+		j.cause.sentence += " Flux is at it: " + action(rc.message) + " is under way."
+	default:
+		j.cause.sentence += " Flux tries again" + f.try() + "."
+	}
+	if why.helps() {
+		j.gate = gateWait
+	}
+}
+
+func (f *facts) suspension() judgement {
+	j := judgement{state: stateSuspended, since: f.ready.since, cause: cause{class: "suspended", sentence: f.label + " is suspended.", command: f.resume()}}
+	// Suspending raises observedGeneration, so its absence proves nothing here.
+	if f.hasObserved && f.observed > 0 && f.generation > f.observed {
+		j.marks, j.since = append(j.marks, "not-observed"), f.changedSince
+		j.cause.sentence = f.label + " is suspended and has a change that waits."
+	}
+	if f.wanted != "" {
+		j.marks = append(j.marks, "old-revision")
+		j.cause.sentence = f.label + " is suspended at " + short(f.current()) + "; its source has " + short(f.wanted) + "."
+	}
+	if f.ready.status == "True" && len(j.marks) == 0 {
+		j.gate = gatePass
+	}
+	return j
+}
+
+// outdated reports whether Ready speaks of an older generation, or of an older revision than the source has.
+func (f *facts) outdated() bool {
+	return f.generation > f.observed && f.hasObserved || f.wanted != ""
+}
+
+// stale is for Ready=True that does not speak of what is asked for now. kstatus calls that in progress, and Flux starts no dependent on it.
+func (f *facts) stale(c *clock) judgement {
+	unobserved := f.generation > f.observed && f.hasObserved
+	since := f.behindSince
+	if unobserved {
+		since = f.changedSince
+	}
+	acting := f.reconciling.status == "True" || unobserved && f.ready.generation == f.generation
+	j := judgement{state: stateWaiting, since: since, gate: gateWait, cause: cause{class: "old-revision", command: f.reconcile()}}
+	j.cause.sentence = f.label + " is at " + short(f.current()) + " and has not taken up " + short(f.wanted) + " of its source yet."
+	if f.wanted != "" {
+		j.marks = append(j.marks, "old-revision")
+	}
+	if unobserved {
+		j.cause.class, j.cause.sentence = "not-observed", f.label+" has a change that its controller has not looked at yet."
+		if !acting || f.reconciling.status != "True" && c.past(since, grace) {
+			j.marks = append(j.marks, "not-observed")
+		}
+	}
+	allowed := f.pickUp()
+	if acting {
+		j.state, j.limit, allowed = stateWorking, f.limit, f.limit+grace
+		if unobserved && f.ready.generation == f.generation && f.reconciling.status != "True" {
+			j.cause.sentence = f.label + " is done, but its controller has not recorded that it looked at this change; what depends on it stays locked."
+		} else {
+			j.cause.sentence = f.label + " takes up a change."
+		}
+	}
+	if c.past(since, allowed) {
+		j.state, j.problem, j.gate = stateBroken, true, ""
+		if acting && f.reconciling.status == "True" {
+			j.marks = append(j.marks, "overdue")
+			j.cause.sentence = f.label + " takes up a change for longer than its limit of " + span(f.limit) + "."
+		}
+	}
+	return j
+}
+
+// look is for what was ready and is looked at again, as controllers do at every interval.
+func (f *facts) look(c *clock) judgement {
+	j := judgement{state: stateReady, since: f.readySince, gate: gatePass, cause: cause{class: "routine", sentence: f.label + " is ready; its controller looks at it again."}}
+	if c.past(f.ready.since, f.limit+grace) {
+		j.state, j.since, j.problem, j.marks, j.limit, j.gate = stateBroken, f.ready.since, true, []string{"overdue"}, f.limit, ""
+		j.cause = cause{class: "overdue", command: f.force(), sentence: f.label + " was ready, and its controller has been looking at it again for longer than its limit of " + span(f.limit) + "."}
+	}
+	return j
+}
+
+func (f *facts) waiting() judgement {
+	j := judgement{state: stateWaiting, since: f.ready.since, cause: explain(f.subject, f.ready.reason, f.ready.message).toCause(f.ready.reason)}
+	if j.cause.command == nil {
+		j.cause.command = f.dependsOn()
+	}
+	switch {
+	case strings.Contains(f.ready.message, "readyExpr"), strings.Contains(f.ready.message, "CEL expression"):
+		j.cause.class, j.marks = "dependency-expr", []string{"ready-expr"}
+	case strings.Contains(f.ready.message, "revision is not up to date"):
+		j.cause.class = "dependency-revision"
+	}
+	return j
+}
+
+// plainlyWaits reports whether it waits in the words that a routine look finds too.
+func (f *facts) plainlyWaits() bool {
+	return f.routine && f.ready.reason == "DependencyNotReady" && strings.HasSuffix(f.ready.message, "is not ready")
+}
+
+// faulty is for a Ready=False that may pass by itself, until it has stood for grace.
+func (f *facts) faulty(c *clock) judgement {
+	why := f.explain()
+	since := f.failure.since
+	if since.IsZero() {
+		since = f.ready.since
+	}
+	j := judgement{state: stateWorking, since: since, gate: gateWait, cause: why.toCause(f.ready.reason)}
+	if c.past(since, grace) {
+		j.state, j.problem, j.gate = stateBroken, true, ""
+		f.plan(c, &j, why, later(f.ready.since, f.reconciling.since))
+	}
+	return j
+}
+
+func (f *facts) working(c *clock) judgement {
+	j := judgement{state: stateWorking, since: f.ready.since, limit: f.limit, gate: gateWait, attempts: f.tries, of: f.most, cause: cause{class: class(f.ready.reason), sentence: f.doing()}}
+	if c.past(f.ready.since, f.limit+grace) {
+		j.state, j.problem, j.marks, j.gate = stateBroken, true, []string{"overdue"}, ""
+		j.cause = f.overdue()
+		f.stillWorking(c, &j, true)
+	}
+	return j
+}
+
+func (f *facts) notStarted(c *clock) judgement {
+	j := judgement{state: stateNotStarted, since: f.created, gate: gateWait, cause: cause{class: "not-started", sentence: f.label + " has not been looked at by its controller yet."}}
+	if c.past(f.created, f.pickUp()) {
+		j.state, j.problem, j.gate = stateBroken, true, ""
+		j.cause.class, j.cause.command = "not-picked-up", f.controller()
+		j.cause.sentence = f.label + " was made and its controller has not looked at it. Check that the controller runs and serves this object."
+	}
+	return j
+}
+
+// pickUp is how long a controller may take to look at a change: a queue of minutes is normal, a longer one is worth a line.
+func (f *facts) pickUp() int64 { return min(f.interval, longestPickUp) + grace }
+
+func (f *facts) current() string {
+	if f.kind == kindHelmRelease {
+		return f.attempted
+	}
+	return f.applied
+}
+
+// remember carries on what earlier versions of the object showed and this one does not. at is when this version was seen.
+func (f *facts) remember(past *facts, at flow.Time) {
+	if f.created.IsZero() {
+		f.created = past.created
+	}
+	if f.created.IsZero() {
+		f.created = at
+	}
+	if f.generation > f.observed && f.hasObserved && (f.ready.status == "True" || f.suspended) {
+		f.changedSince = past.changedSince
+		if f.changedSince.IsZero() {
+			f.changedSince = at
+		}
+	}
+	switch {
+	case f.ready.status == "True" && past.readySince.IsZero():
+		f.readySince = f.ready.since
+	case f.ready.status == "True", f.routine: // a look that found nothing changes nothing
+		f.readySince = past.readySince
+	}
+	f.stand(past.failure)
+}
+
+// wasReady reports whether the object was Ready at its present generation and revision, and tells facts that come after that.
+func (f *facts) wasReady(past *entry) bool {
+	f.readyGeneration, f.readyRevision = past.facts.readyGeneration, past.facts.readyRevision
+	if f.ready.status == "True" {
+		f.readyGeneration, f.readyRevision = f.conditionGeneration(f.ready), f.current()
+		return false
+	}
+	if f.released.status == "True" && f.conditionGeneration(f.released) == f.generation && f.readyGeneration == 0 {
+		f.readyGeneration, f.readyRevision = f.generation, f.current() // not seen, but the object still shows it
+	}
+	return f.readyGeneration != 0 && f.readyGeneration == f.generation && f.readyRevision == f.current() && f.stalled.status != "True"
+}
+
+// conditionGeneration is the generation that a condition speaks of.
+func (f *facts) conditionGeneration(c condition) int64 {
+	if c.generation != 0 {
+		return c.generation
+	}
+	return f.generation
+}
+
+// ahead is the revision that the source has and the object has not taken up; empty when there is none, or nobody knows.
+func (f *facts) ahead() string {
+	current, from := f.current(), f.source
+	if current == "" || f.ready.status != "True" {
+		return ""
+	}
+	switch {
+	case f.kind == kindKustomization:
+	case f.kind != kindHelmRelease:
+		return ""
+	case f.chart.ready.status != "":
+		from = f.chart
+		current, _, _ = strings.Cut(current, "+")
+		wanted, _, _ := strings.Cut(from.revision, "+")
+		if from.ready.status == "True" && wanted != "" && wanted != current {
+			return wanted
+		}
+		return ""
+	default: // by chartRef: the chart's own version may be another than the tag
+		_, digest, _ := strings.Cut(from.revision, "@")
+		if f.digest == "" || digest == "" || digest == f.digest || from.ready.status != "True" {
+			return ""
+		}
+		return from.revision
+	}
+	if from.ready.status == "True" && from.revision != "" && from.revision != current {
+		return from.revision
+	}
+	return ""
+}
+
+// stand gives the failure that the object has come to: one of now, or one of before at the same generation and revision that is tried again.
+func (f *facts) stand(before failure) {
+	generation := f.conditionGeneration(f.ready)
+	if before.generation != generation || before.revision != f.attempted && f.attempted != "" && before.revision != "" {
+		before = failure{}
+	}
+	ready := f.ready
+	switch {
+	case ready.status == "True", ready.status == "", ready.reason == "DependencyNotReady":
+	case f.stalled.status == "True", ready.status == "False" && !underWay[ready.reason]:
+		f.failure = failure{before.since, ready.reason, ready.message, generation, f.attempted}
+		if !before.is() || badEnds[ready.reason] != badEnds[before.reason] { // a fault of the input is another thing than a try that failed
+			f.failure.since = ready.since
+		}
+	case before.is() && !badEnds[before.reason] && f.beyondInput():
+	default:
+		f.failure = before
+	}
+}
+
+// beyondInput reports whether the work under way has got past what its input can spoil.
+func (f *facts) beyondInput() bool {
+	return runsAction(f.ready.message) || f.ready.reason == "AwaitingTests" || strings.HasPrefix(f.reconciling.message, "Running health checks") ||
+		strings.HasPrefix(f.reconciling.message, "Detecting drift")
+}
+
+var (
+	withTimeout   = regexp.MustCompile(`with (?:a )?timeout of ([0-9hms.µn]+)`)
+	retryingAfter = regexp.MustCompile(`retrying after ([0-9hms.µn]+)`)
+	running       = regexp.MustCompile(`Running '(\w+)' action`)
+)
+
+func runsAction(message string) bool { return running.MatchString(message) }
+
+// action names the Helm action that a message says is running.
+func action(message string) string {
+	if m := running.FindStringSubmatch(message); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// parseAfter returns the milliseconds of the duration that a pattern finds in a message.
+func parseAfter(pattern *regexp.Regexp, message string) (int64, bool) {
+	m := pattern.FindStringSubmatch(message)
+	if m == nil {
+		return 0, false
+	}
+	d, err := time.ParseDuration(m[1])
+	return d.Milliseconds(), err == nil
+}
+
+// span writes milliseconds as Flux's specs do: 5m, 29m30s.
+func span(ms int64) string {
+	s := (time.Duration(ms) * time.Millisecond).String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
+}
+
+// short cuts the digest of a revision, as Git does.
+func short(revision string) string {
+	if before, digest, ok := strings.Cut(revision, ":"); ok && len(digest) > 12 {
+		return before + ":" + digest[:12]
+	}
+	return revision
+}
+
+// duration reads a duration field of a spec, in milliseconds.
+func duration(f fields, name string, fallback int64) int64 {
+	d, err := time.ParseDuration(f.string(name))
+	if err != nil || d <= 0 {
+		return fallback
+	}
+	return d.Milliseconds()
+}
+
+// commonFacts are those that every Flux object has.
+func commonFacts(o object) *facts {
+	f := &facts{
+		subject:    subject{kind: o.kind, namespace: o.namespace, name: o.name, label: o.name},
+		generation: o.generation, observed: o.observed, hasObserved: o.hasObserved,
+		created: o.meta.time("creationTimestamp"), deletedAt: o.deletedAt, finalizers: o.finalizers, suspended: o.spec.bool("suspend"),
+		ready: o.conditions["Ready"], reconciling: o.conditions["Reconciling"], stalled: o.conditions["Stalled"], released: o.conditions["Released"], drifted: o.conditions["Drifted"],
+		interval: duration(o.spec, "interval", longestPickUp),
+	}
+	for _, c := range []*condition{&f.ready, &f.reconciling, &f.stalled, &f.released} {
+		c.message = clip(c.message)
+	}
+	return f
+}
+
+// expressed reports whether a dependency has a readyExpr.
+func expressed(o object) bool {
+	return slices.ContainsFunc(o.spec.list("dependsOn"), func(item any) bool {
+		m, _ := item.(map[string]any)
+		return fields(m).string("readyExpr") != ""
+	})
+}

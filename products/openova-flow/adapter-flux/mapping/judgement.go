@@ -1,0 +1,110 @@
+package mapping
+
+import (
+	"math"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// The states of a judgement.
+const (
+	stateReady       = "ready"
+	stateWorking     = "working"
+	stateWaiting     = "waiting"
+	stateBroken      = "broken"
+	stateSuspended   = "suspended"
+	stateTerminating = "terminating"
+	stateNotStarted  = "not-started"
+)
+
+// What a gate makes of a judgement.
+const (
+	gatePass = "pass" // as it should be
+	gateWait = "wait" // something goes on by itself
+)
+
+// judgement says what one object is at an instant, in the words of docs/meta.md, section Judgement.
+type judgement struct {
+	state        string
+	marks        []string
+	since        flow.Time
+	cause        cause
+	attempts, of int64
+	nextTry      flow.Time
+	limit        int64 // milliseconds
+	problem      bool
+	final        bool
+	gate         string
+}
+
+// cause is why an object is in its state.
+type cause struct {
+	class    string   // stable, for programs
+	object   string   // Kind/namespace/name of what is at the bottom, if the message names one
+	sentence string   // for a person, with the object's own name
+	command  []string // what to run next; empty when nothing helps
+}
+
+// fields returns the judgement as meta has it. Values that say nothing are left out.
+func (j judgement) fields() map[string]any {
+	m := map[string]any{"state": j.state}
+	if len(j.marks) > 0 {
+		m["marks"] = j.marks
+	}
+	put(m, "since", j.since)
+	c := map[string]any{}
+	put(c, "class", j.cause.class)
+	put(c, "object", j.cause.object)
+	put(c, "sentence", clip(j.cause.sentence))
+	if len(c) > 0 {
+		m["cause"] = c
+	}
+	if len(j.cause.command) > 0 {
+		m["command"] = j.cause.command
+	}
+	put(m, "attempts", j.attempts)
+	put(m, "of", j.of)
+	put(m, "nextTry", j.nextTry)
+	put(m, "limit", j.limit)
+	put(m, "problem", j.problem)
+	put(m, "final", j.final)
+	put(m, "gate", j.gate)
+	return m
+}
+
+// clock is the instant that is judged, and notes when the judgement may change next.
+type clock struct{ now, next int64 }
+
+// past reports whether at lies before the instant that is judged. An absent at never does.
+func (c *clock) past(at flow.Time, plus int64) bool {
+	if at.IsZero() {
+		return false
+	}
+	turn := at.Ms() + plus
+	if c.now > turn {
+		return true
+	}
+	c.next = min(c.next, turn+1)
+	return false
+}
+
+// course judges an object at every instant: the judgement before all others, and those that follow when nothing else comes.
+func course(judge func(*clock) judgement) map[string]any {
+	c := &clock{now: math.MinInt64, next: math.MaxInt64}
+	base := judge(c).fields()
+	last := string(encode(base))
+	var then []any
+	for c.next != math.MaxInt64 {
+		c.now, c.next = c.next, math.MaxInt64
+		m := judge(c).fields()
+		if text := string(encode(m)); text != last {
+			last = text
+			m["at"] = c.now
+			then = append(then, m)
+		}
+	}
+	if len(then) > 0 {
+		base["then"] = then
+	}
+	return base
+}

@@ -1,0 +1,313 @@
+package mapping
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+// subject names an object for people and command lines.
+type subject struct{ kind, namespace, name, label string }
+
+// resource is what kubectl calls the kind; in full where other API groups have a kind of that name.
+func (s subject) resource() string {
+	switch s.kind {
+	case kindKustomization, kindBucket:
+		return strings.ToLower(s.kind) + "s." + groups[s.kind]
+	}
+	return strings.ToLower(s.kind)
+}
+
+// cli is what the flux command calls the kind; nil for one that it does not know.
+func (s subject) cli() []string {
+	switch s.kind {
+	case kindHelmRelease, kindKustomization:
+		return []string{strings.ToLower(s.kind)}
+	case kindGitRepository, kindOCIRepository, kindHelmRepository:
+		return []string{"source", strings.ToLower(strings.TrimSuffix(s.kind, "Repository"))}
+	case kindBucket:
+		return []string{"source", "bucket"}
+	}
+	return nil
+}
+
+func (s subject) kubectl(args ...string) []string {
+	return append([]string{"kubectl", "-n", s.namespace}, args...)
+}
+
+func (s subject) describe() []string { return s.kubectl("describe", s.resource(), s.name) }
+
+func (s subject) dependsOn() []string {
+	return s.kubectl("get", s.resource(), s.name, "-o", "jsonpath={.spec.dependsOn}")
+}
+
+func (s subject) flux(verb string, flags ...string) []string {
+	cli := s.cli()
+	if cli == nil {
+		return s.describe()
+	}
+	return append(append(append([]string{"flux", verb}, cli...), s.name, "-n", s.namespace), flags...)
+}
+
+func (s subject) resume() []string    { return s.flux("resume") }
+func (s subject) reconcile() []string { return s.flux("reconcile") }
+
+// force makes the controller act although nothing has changed.
+func (s subject) force() []string {
+	if s.kind == kindHelmRelease {
+		return s.flux("reconcile", "--force")
+	}
+	return s.flux("reconcile")
+}
+
+// reset is for what Flux has given up; it does not help where the same input can only fail again.
+func (s subject) reset(why explanation) []string {
+	if s.kind == kindHelmRelease && why.helps() {
+		return s.flux("reconcile", "--reset")
+	}
+	return s.describe()
+}
+
+// controller shows what the controller of the kind says.
+func (s subject) controller() []string {
+	name := "source-controller"
+	switch s.kind {
+	case kindHelmRelease:
+		name = "helm-controller"
+	case kindKustomization:
+		name = "kustomize-controller"
+	case kindResourceSet, kindFluxInstance:
+		name = "flux-operator"
+	case kindArtifactGenerator:
+		name = "source-watcher"
+	}
+	return []string{"kubectl", "-n", "flux-system", "logs", "deployment/" + name, "--tail=100"}
+}
+
+// reasons is what a reason of Ready or Stalled says of an object, as a clause after its name.
+var reasons = map[string]string{
+	"InstallSucceeded": "is installed", "UpgradeSucceeded": "is upgraded", "TestSucceeded": "is installed and its tests passed", "ReconciliationSucceeded": "is applied",
+	"Succeeded": "is fetched", "ChartPullSucceeded": "has its chart",
+	"RollbackSucceeded": "failed to upgrade and was rolled back", "UninstallSucceeded": "failed and was uninstalled", "InstallFailed": "failed to install", "UpgradeFailed": "failed to upgrade",
+	"TestFailed": "is deployed, but its tests failed", "RollbackFailed": "could not be rolled back", "UninstallFailed": "could not be uninstalled",
+	"RetriesExceeded": "failed as often as it may", "RetriesExhausted": "failed as often as it may",
+	"ArtifactFailed": "cannot load its source", "SourceNotReady": "has a source that is not ready", "DependencyNotReady": "waits for a dependency", "ValuesError": "cannot put its values together",
+	"ChartMutateError": "cannot change the chart's metadata as its spec asks", "RESTClientError": "cannot reach its target cluster", "FactoryError": "cannot be deployed: Helm could not be set up for it",
+	"ConfigFactoryErr": "cannot be deployed: Helm could not be set up for it", "ResourceManagerError": "cannot reach its target cluster",
+	"StateError": "has a release state that cannot be read from its target cluster", "ReconcileError": "could not be reconciled", "MissingRollbackTarget": "failed, and there is no earlier release to roll back to",
+	"PendingRelease": "is locked by a Helm operation that did not end", "AccessDenied": "refers to another namespace, which this cluster does not allow",
+	"HealthCheckCanceled": "changed while its health was being checked; the check was cancelled and is to start again", "HealthCheckFailed": "was applied, but is not healthy",
+	"InvalidCELExpression": "has an expression that is not valid", "InitFailed": "could not be set up", "GetLastReleaseFailed": "has a release history that could not be read",
+	"ReconciliationFailed": "could not be applied", "BuildFailed": "cannot be built", "PruneFailed": "could not remove what is no longer in its source", "FeatureGateDisabled": "needs a feature that is not enabled in its controller",
+	"DirectoryCreationFailed": "could not be unpacked by its controller", "InvalidChartReference": "names a chart that its repository does not offer", "NoSourceArtifact": "has a source that has fetched nothing yet",
+	"GitOperationFailed": "cannot be fetched", "AuthenticationFailed": "cannot be fetched", "OCIArtifactPullFailed": "cannot be fetched", "BucketOperationFailed": "cannot be fetched", "IndexationFailed": "cannot be fetched",
+	"FetchFailed": "cannot be fetched", "StorageOperationFailed": "could not be stored by its controller", "VerificationError": "has a signature that does not verify", "URLInvalid": "has a URL that is not valid",
+}
+
+// explanation is what a reason and a message come to.
+type explanation struct {
+	subject
+	reason, message string
+	clause          string // after the name; empty for a reason that is not known
+	cause           string // what the message names, a clause; empty when it is not known
+	object          string // Kind/namespace/name that it names
+	command         []string
+	hopeless        bool // the same input can only fail again
+}
+
+// explain reads a reason and a message. The message is of the controller's, Helm's or the API server's making.
+func explain(s subject, reason, message string) explanation {
+	e := explanation{subject: s, reason: reason, message: message, clause: reasons[reason]}
+	for _, p := range patterns {
+		if g := p.pattern.FindStringSubmatch(message); g != nil {
+			e.cause = p.why(g)
+			if p.object != nil {
+				e.object = p.object(g)
+			}
+			if p.command != nil {
+				e.command = p.command(g)
+			}
+			e.hopeless = p.hopeless
+			break
+		}
+	}
+	e.hopeless = e.hopeless || reason == "BuildFailed"
+	return e
+}
+
+// ownFault reports whether a source failure is the object's own: its path, its chart's name or version.
+func (e explanation) ownFault() bool {
+	return strings.Contains(e.message, "kustomization path not found") || strings.Contains(e.message, "chart with version matching") || strings.Contains(e.message, "no chart name found")
+}
+
+// helps reports whether another try of the same input may pass.
+func (e explanation) helps() bool { return !e.hopeless }
+
+// why is what the message comes to: the cause that it names, else its own words, cut.
+func (e explanation) why() string {
+	if e.cause != "" {
+		return e.cause
+	}
+	return words(e.message, 200)
+}
+
+// sentence says it with the object's name.
+func (e explanation) sentence() string {
+	clause, why := e.clause, e.why()
+	if clause == "" {
+		clause = "reports " + e.reason
+	}
+	said := e.label + " " + clause
+	if why != "" {
+		said += ": " + why
+	}
+	return strings.TrimRight(said, ". ") + "."
+}
+
+// cause is the explanation as a judgement has it. class is the reason's.
+func (e explanation) toCause(reason string) cause {
+	command := e.command
+	if command == nil {
+		command = e.describe()
+	}
+	return cause{class: class(reason), object: e.object, sentence: e.sentence(), command: command}
+}
+
+// class makes a reason a class: InstallFailed is install-failed, RESTClientError rest-client-error.
+func class(reason string) string {
+	var b strings.Builder
+	runes := []rune(reason)
+	for i, r := range runes {
+		upper := unicode.IsUpper(r)
+		if upper && i > 0 && (!unicode.IsUpper(runes[i-1]) || i+1 < len(runes) && unicode.IsLower(runes[i+1])) {
+			b.WriteByte('-')
+		}
+		b.WriteRune(unicode.ToLower(r))
+	}
+	return b.String()
+}
+
+// words puts a message on one line and cuts it between two words where there is a gap near enough.
+func words(s string, most int) string {
+	s = temporary.ReplaceAllString(strings.Join(strings.Fields(s), " "), "")
+	s = jsonText.ReplaceAllString(s, "…")
+	if len(s) <= most {
+		return s
+	}
+	runes := []rune(s)
+	if len(runes) <= most {
+		return s
+	}
+	cut := string(runes[:most-2])
+	if gap := strings.LastIndexByte(cut, ' '); gap > most/2 {
+		cut = cut[:gap]
+	}
+	return strings.TrimRight(cut, ` ,;:.("'`) + " …"
+}
+
+var (
+	temporary = regexp.MustCompile(`/tmp/[A-Za-z]+-\d+/?`) // a controller's folder, another one at each try
+	jsonText  = regexp.MustCompile(`\{".*\}`)
+)
+
+// sentence says what a reason of success means.
+func (f *facts) sentence(reason string) string {
+	clause := reasons[reason]
+	if clause == "" {
+		clause = "is ready"
+	}
+	return f.label + " " + clause + "."
+}
+
+// givenUp says that Flux tries no more.
+func (f *facts) givenUp() string {
+	said := " Flux has given up on it"
+	if m := attempts.FindStringSubmatch(f.stalled.message); m != nil {
+		said += " after " + m[1] + " " + plural(m[1] == "1", "try", "tries")
+	}
+	if f.stalled.reason == "MissingRollbackTarget" {
+		said += ": there is no earlier release to roll back to"
+	}
+	return said + "."
+}
+
+var attempts = regexp.MustCompile(`after (\d+) attempt`)
+
+func plural(one bool, singular, many string) string {
+	if one {
+		return singular
+	}
+	return many
+}
+
+// try counts the tries.
+func (f *facts) try() string {
+	switch {
+	case f.tries == 0:
+		return ""
+	case f.most > 0:
+		return fmt.Sprintf(" (try %d of %d)", f.tries, f.most)
+	}
+	return fmt.Sprintf(" (try %d)", f.tries)
+}
+
+// explain reads what Ready says, with what is known of the chart and the source behind it.
+func (f *facts) explain() explanation {
+	reason, message := f.ready.reason, f.ready.message
+	if reason != "SourceNotReady" && reason != "ArtifactFailed" {
+		return explain(f.subject, reason, message)
+	}
+	if f.kind == kindHelmRelease && f.chart.ready.status == "True" && reason == "SourceNotReady" {
+		e := explain(f.subject, reason, "")
+		e.clause, e.command = "has its chart "+f.chart.revision+", but its controller has not looked at it again since the chart was not ready", f.reconcile()
+		return e
+	}
+	if f.chart.ready.status == "False" {
+		if e := explain(f.subject, reason, f.chart.ready.message); e.cause != "" {
+			return e
+		}
+	}
+	return explain(f.subject, reason, message)
+}
+
+// doing says what is under way.
+func (f *facts) doing() string {
+	switch {
+	case runsAction(f.ready.message):
+		return f.label + ": " + action(f.ready.message) + " is under way."
+	case f.ready.reason == "AwaitingTests":
+		return f.label + " is deployed and waits for its tests."
+	case f.ready.reason == "HealthCheckCanceled":
+		return f.label + " " + reasons["HealthCheckCanceled"] + "."
+	case strings.HasPrefix(f.reconciling.message, "Running health checks"):
+		return f.label + " is applied; its health is being checked" + f.health() + "."
+	case f.ready.message == "correcting cluster drift":
+		return f.label + " differs from what was deployed, and is put back."
+	}
+	return f.label + " is being worked on."
+}
+
+// health names what a health check waits for and nobody else shows.
+func (f *facts) health() string {
+	if len(f.unknown) == 0 {
+		return ""
+	}
+	return " (" + strings.Join(f.unknown[:min(3, len(f.unknown))], ", ") + ")"
+}
+
+// overdue is for work that takes longer than Flux gives it.
+func (f *facts) overdue() cause {
+	limit := " for longer than its limit of " + span(f.limit)
+	switch {
+	case f.ready.reason == "HealthCheckCanceled":
+		return cause{class: "overdue", command: f.reconcile(), sentence: f.label + "'s health check was cancelled for a newer revision, and the next one has not started."}
+	case runsAction(f.ready.message) && f.installed:
+		return cause{class: "overdue", command: f.force(), sentence: f.label + " is installed, but its controller says" + limit + " that " + action(f.ready.message) + " is under way."}
+	case runsAction(f.ready.message):
+		return cause{class: "overdue", command: f.force(), sentence: f.label + ": " + action(f.ready.message) + " is under way" + limit + "."}
+	case strings.HasPrefix(f.reconciling.message, "Running health checks"):
+		return cause{class: "overdue", command: f.describe(), sentence: f.label + " is applied; its health" + f.health() + " is being checked" + limit + "."}
+	}
+	return cause{class: "overdue", command: f.force(), sentence: f.label + " is under way" + limit + "."}
+}

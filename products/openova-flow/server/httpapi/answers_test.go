@@ -140,6 +140,31 @@ func (t *turns) waiting() (n int) {
 	return n
 }
 
+// TestAnswers_LargeBodyThroughWriterWithoutDeadlines has the server behind a handler that wraps its writer and cannot be unwrapped.
+func TestAnswers_LargeBodyThroughWriterWithoutDeadlines(t *testing.T) {
+	h := hub.New(hub.Config{})
+	defer h.Close()
+	n := flow.Node{ID: "a", FlowID: "F", Label: strings.Repeat("l", 3*writeAtMost), Status: "s"}
+	if _, err := h.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{flow.UpsertNodes(n)}}); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := h.Snapshot("F")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := New(h, Config{})
+	for path, want := range map[string]string{"/v1/flows/F/snapshot": string(snap.JSON()), "/v1/flows/F/events": n.Label} {
+		w := httptest.NewRecorder() // has no deadlines
+		s.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		if got := w.Body.String(); w.Code != 200 || !strings.Contains(got, want) {
+			t.Errorf("%s: %d, %d bytes without the %d that it has to have", path, w.Code, len(got), len(want))
+		}
+	}
+	if bytes, _ := s.answers.counted(); bytes != 0 {
+		t.Errorf("%d bytes are still held", bytes)
+	}
+}
+
 // TestAnswers_TricklingReaderIsCut has a reader take a little now and then, for longer than the whole may take.
 func TestAnswers_TricklingReaderIsCut(t *testing.T) {
 	for _, mode := range []string{StreamAuto, StreamPortable} {

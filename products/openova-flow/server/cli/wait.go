@@ -169,13 +169,19 @@ func (w *waiting) fetch(ctx context.Context, client *http.Client, etag string) (
 		_ = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&p) // what is no problem document says nothing
 		return nil, "", fmt.Errorf("the server answers %s: %s", terminal.Text(resp.Status, shownName), cmp.Or(terminal.Text(p.Detail, shownMessage), "and does not say why"))
 	}
-	body, err := io.ReadAll(resp.Body)
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxSnapshot+1))
 	if err != nil {
 		return nil, "", err
+	}
+	if len(body) > maxSnapshot {
+		return nil, "", fmt.Errorf("the server's snapshot has more than %d bytes; wait for one region with --region, or keep the flow smaller", maxSnapshot)
 	}
 	m, err := flow.Decode(w.flow, body)
 	return m, resp.Header.Get("ETag"), err
 }
+
+// maxSnapshot is how many bytes of a snapshot wait reads: more than the limits of a server let a flow have.
+const maxSnapshot = 512 << 20
 
 var errNoFlow = errors.New("does not exist (yet)")
 

@@ -194,7 +194,7 @@ func (s *Segment) read(object string) bool {
 				}
 			})
 		case "command":
-			s.Command = texts(value)
+			s.Command = offered(texts(value))
 		case "problem":
 			s.Problem = value == "true"
 		case "final":

@@ -27,6 +27,9 @@ var badEnds = map[string]bool{
 	"BuildFailed": true, "ReconciliationFailed": true, "PruneFailed": true, "HealthCheckFailed": true,
 }
 
+// givesUpOnTries are the reasons of Stalled after which a reset makes Flux try again. What else has stalled needs a change.
+var givesUpOnTries = map[string]bool{"RetriesExceeded": true, "RetriesExhausted": true, "MissingRollbackTarget": true}
+
 // underWay are the reasons of a Ready=False that is no fault.
 var underWay = map[string]bool{"Progressing": true, "ProgressingWithRetry": true, "HealthCheckCanceled": true}
 
@@ -165,7 +168,7 @@ func (f *facts) broken(c *clock) judgement {
 	case stalled:
 		j.final = true
 		j.cause.sentence += f.givenUp()
-		if why.command == nil {
+		if why.command == nil && givesUpOnTries[f.stalled.reason] {
 			j.cause.command = f.reset(why)
 		}
 	default:

@@ -43,7 +43,11 @@ func health(ending string) func([]string) string {
 		if n := strings.Count(g[5], "status:"); n > 0 {
 			more = fmt.Sprintf(" and %d more", n)
 		}
-		return fmt.Sprintf("%s %s/%s%s %s (it is %s)", g[1], g[2], g[3], more, ending, g[4])
+		said := fmt.Sprintf("%s %s/%s%s %s", g[1], g[2], g[3], more, ending)
+		if g[4] == "Failed" {
+			return said
+		}
+		return said + " (it is " + g[4] + ")"
 	}
 }
 

@@ -97,17 +97,23 @@ var patterns = []pattern{
 		why: func(g []string) string { return "its path " + g[1] + " does not exist in its source" }},
 	{pattern: regexp.MustCompile(`no files found for pattern '([^']+)'`), why: func(g []string) string { return "no file of its sources matches " + g[1] }},
 	{pattern: regexp.MustCompile(`no '([^']+)' chart with version matching '([^']+)' found`),
-		why: func(g []string) string { return fmt.Sprintf("its repository has no chart %s of version %s", g[1], g[2]) }},
+		why: func(g []string) string {
+			return fmt.Sprintf("its repository has no chart %s of version %s", g[1], g[2])
+		}},
 	{pattern: regexp.MustCompile(`no chart name found|no chart version found|chart .* not found in`), why: says("its repository has no chart of that name and version"), command: argv("flux", "get", "sources", "chart", "-A")},
 	{pattern: regexp.MustCompile(`(?:could not get Source object: )?\b(GitRepository|OCIRepository|HelmRepository|HelmChart|Bucket|ExternalArtifact)[\w.]* "([^"]+)" not found`),
 		command: func(g []string) []string { return []string{"kubectl", "get", strings.ToLower(g[1]), "-A"} },
-		why:     func(g []string) string { return fmt.Sprintf("%s %s, which it names as its source, does not exist", g[1], g[2]) }},
+		why: func(g []string) string {
+			return fmt.Sprintf("%s %s, which it names as its source, does not exist", g[1], g[2])
+		}},
 	{pattern: regexp.MustCompile(`no artifact available for (\w+) source '([^']+)'`), command: argv("flux", "get", "sources", "all", "-A"),
 		why: func(g []string) string { return fmt.Sprintf("%s %s has never been fetched", g[1], g[2]) }},
 	{pattern: regexp.MustCompile(`Source artifact not found`), why: says("its source has never been fetched"), command: argv("flux", "get", "sources", "all", "-A")},
 	{pattern: regexp.MustCompile(`latest generation of object has not been reconciled`), why: says("the source has just changed and has not been fetched yet")},
 	{pattern: regexp.MustCompile(`failed to evaluate (?:the )?(?:CEL expression|dependency [\w./-]+).*?'(.+?)'+(?::|$)`),
-		why: func(g []string) string { return "the readyExpr of a dependency cannot be evaluated: " + words(g[1], 120) }},
+		why: func(g []string) string {
+			return "the readyExpr of a dependency cannot be evaluated: " + words(g[1], 120)
+		}},
 	{pattern: regexp.MustCompile(`(?:unable to get|dependency) '([^'/]+)/([^']+)'.*not found`), why: func(g []string) string { return g[1] + "/" + g[2] + " does not exist" }},
 	{pattern: regexp.MustCompile(`dependency ([\w./-]+) not found`), why: func(g []string) string { return g[1] + " does not exist" }},
 	{pattern: regexp.MustCompile(`dependency '([^'/]+)/([^']+)' is not ready according to readyExpr`), why: func(g []string) string { return g[1] + "/" + g[2] + " does not meet its readyExpr" }},

@@ -48,7 +48,7 @@ type Cluster struct {
 	users     map[key]map[key]bool    // which entries a chart or source is part of
 	needed    map[string]map[key]bool // which entries depend on the node of this id
 	seeds     map[string]flow.Node
-	makers    map[key]key             // the ArtifactGenerator that makes an ExternalArtifact
+	makers    map[key]key // the ArtifactGenerator that makes an ExternalArtifact
 	members   rollup
 	region    *flow.Node // as last given out
 	now       flow.Time  // when the event that is being folded was seen

@@ -30,6 +30,16 @@ var badEnds = map[string]bool{
 // givesUpOnTries are the reasons of Stalled after which a reset makes Flux try again. What else has stalled needs a change.
 var givesUpOnTries = map[string]bool{"RetriesExceeded": true, "RetriesExhausted": true, "MissingRollbackTarget": true}
 
+// endedBadly reports whether a reason means that an attempt has ended badly. A source has no attempts: it is fetched or made again and again, so
+// each of its faults has grace.
+func (f *facts) endedBadly(reason string) bool {
+	switch f.kind {
+	case kindHelmRelease, kindKustomization, kindResourceSet, kindFluxInstance:
+		return badEnds[reason]
+	}
+	return false
+}
+
 // underWay are the reasons of a Ready=False that is no fault.
 var underWay = map[string]bool{"Progressing": true, "ProgressingWithRetry": true, "HealthCheckCanceled": true}
 
@@ -58,18 +68,18 @@ type facts struct {
 	unknown     []string // objects of other kinds whose health is waited for
 	sourceID    string
 
-	digest       string    // of the chart that was attempted last
+	digest string // of the chart that was attempted last
 
 	readyGeneration int64 // the newest generation that was seen Ready, and its revision
 	readyRevision   string
 	readySince      flow.Time
 	routine         bool // it was ready at this generation and revision, and is looked at again
-	failure      failure
-	changedSince flow.Time // since when the generation is ahead of the observed one
-	behindSince  flow.Time // since when the source has another revision than the object
+	failure         failure
+	changedSince    flow.Time // since when the generation is ahead of the observed one
+	behindSince     flow.Time // since when the source has another revision than the object
 
 	chart, source artifact // as last seen
-	wanted        string // the revision that the source has, while the object is behind
+	wanted        string   // the revision that the source has, while the object is behind
 }
 
 // failure is the bad end or the fault that an object has come to, over all tries at the same generation and revision.
@@ -100,7 +110,7 @@ func (f *facts) state(c *clock) judgement {
 	switch {
 	case !f.deletedAt.IsZero():
 		return f.terminating(c)
-	case f.stalled.status == "True" && ready != "True", ready == "False" && badEnds[reason]:
+	case f.stalled.status == "True" && ready != "True", ready == "False" && f.endedBadly(reason):
 		return f.broken(c)
 	case f.suspended:
 		return f.suspension()
@@ -180,7 +190,7 @@ func (f *facts) broken(c *clock) judgement {
 // retried is for a try that is under way after a failure at the same generation and revision.
 func (f *facts) retried(c *clock) judgement {
 	why := explain(f.subject, f.failure.reason, f.failure.message)
-	if !badEnds[f.failure.reason] && !c.past(f.failure.since, grace) {
+	if !f.endedBadly(f.failure.reason) && !c.past(f.failure.since, grace) {
 		return f.working(c)
 	}
 	j := judgement{state: stateBroken, since: f.failure.since, problem: true, attempts: f.tries, of: f.most, cause: why.toCause(f.failure.reason), limit: f.limit}
@@ -460,10 +470,10 @@ func (f *facts) stand(before failure) {
 	case ready.status == "True", ready.status == "", ready.reason == "DependencyNotReady":
 	case f.stalled.status == "True", ready.status == "False" && !underWay[ready.reason]:
 		f.failure = failure{before.since, ready.reason, ready.message, generation, f.attempted}
-		if !before.is() || badEnds[ready.reason] != badEnds[before.reason] { // a fault of the input is another thing than a try that failed
+		if !before.is() || f.endedBadly(ready.reason) != f.endedBadly(before.reason) { // a fault of the input is another thing than a try that failed
 			f.failure.since = ready.since
 		}
-	case before.is() && !badEnds[before.reason] && f.beyondInput():
+	case before.is() && !f.endedBadly(before.reason) && f.beyondInput():
 	default:
 		f.failure = before
 	}

@@ -71,7 +71,7 @@ func TestReleaseMeta(t *testing.T) {
 		"chart": map[string]any{
 			"name": "a", "version": "2.0.0", "ready": "True", "reason": "ChartPullSucceeded", "message": "pulled", "revision": "2.0.0",
 		},
-		"source": map[string]any{"kind": "HelmRepository", "name": "charts", "namespace": "flux-system"},
+		"source":        map[string]any{"kind": "HelmRepository", "name": "charts", "namespace": "flux-system"},
 		"versionWanted": "2.0.0", "versionApplied": "1.0.0", "revision": "2.0.0", "helmRevision": 7, "action": "upgrade",
 		"attempts": 2, "failures": 2, "installFailures": 1, "upgradeFailures": 1, "generation": 4, "observedGeneration": 3,
 		"runGeneration": 3, "startedAtIsLowerBound": true, "appliedBy": "fsn1/Kustomization/flux-system/apps",

@@ -23,6 +23,9 @@ var recordings = []struct{ file, region string }{
 	{"kit-fsn1", "fsn1"},
 	{"kit-hel1", "hel1"},
 	{"scenarios", "scenarios"},
+	{"real-a-bootstrap", "real"},
+	{"real-b-scenarios", "real"},
+	{"real-d-kustomizations", "real"},
 }
 
 var read = map[string][]recording.Event{}
@@ -286,26 +289,32 @@ func sameState(t *testing.T, got, want *flow.State) {
 func TestGolden(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
-			var b bytes.Buffer
-			for _, s := range play(t, rec.file, rec.region).sent {
-				if _, err := flow.Decode("bootstrap", []byte(s.message.JSON())); err != nil {
-					t.Fatalf("the contract refuses %s: %v", s.message.JSON(), err)
-				}
-				fmt.Fprintf(&b, "{\"at\":%d,\"message\":%s}\n", s.at, s.message.JSON())
-			}
-			path := "../testdata/golden/" + rec.file + ".events.jsonl"
-			if *update {
-				if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
-					t.Fatal(err)
-				}
-			}
-			want, err := os.ReadFile(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			compareLines(t, b.Bytes(), want)
+			golden(t, play(t, rec.file, rec.region), rec.file+".events.jsonl")
 		})
 	}
+}
+
+// golden compares every message of a replay with a golden file, or writes it.
+func golden(t *testing.T, r *replay, file string) {
+	t.Helper()
+	var b bytes.Buffer
+	for _, s := range r.sent {
+		if _, err := flow.Decode("bootstrap", []byte(s.message.JSON())); err != nil {
+			t.Fatalf("the contract refuses %s: %v", s.message.JSON(), err)
+		}
+		fmt.Fprintf(&b, "{\"at\":%d,\"message\":%s}\n", s.at, s.message.JSON())
+	}
+	path := "../testdata/golden/" + file
+	if *update {
+		if err := os.WriteFile(path, b.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	compareLines(t, b.Bytes(), want)
 }
 
 func compareLines(t *testing.T, got, want []byte) {

@@ -22,7 +22,12 @@ export interface Recorded {
 
 /** What the Flux adapter makes of a recording of real controllers. */
 export function golden(name: string): readonly Recorded[] {
-  const text = readFileSync(pathOf(`adapter-flux/testdata/golden/${name}.events.jsonl`), "utf8");
+  return goldenFile(`${name}.events.jsonl`);
+}
+
+/** The messages of a file in the adapter's folder of golden files. */
+export function goldenFile(name: string): readonly Recorded[] {
+  const text = readFileSync(pathOf(`adapter-flux/testdata/golden/${name}`), "utf8");
   return text
     .split("\n")
     .filter((line) => line !== "")

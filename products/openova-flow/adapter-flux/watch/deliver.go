@@ -17,7 +17,7 @@ type cached struct {
 }
 
 // lighten makes a cached of an object, without what nobody reads.
-func lighten(keepValues bool) cache.TransformFunc {
+func lighten(keepUnread bool) cache.TransformFunc {
 	return func(obj any) (any, error) {
 		u, ok := obj.(*unstructured.Unstructured)
 		if !ok {
@@ -25,7 +25,8 @@ func lighten(keepValues bool) cache.TransformFunc {
 		}
 		unstructured.RemoveNestedField(u.Object, "metadata", "managedFields")
 		unstructured.RemoveNestedField(u.Object, "metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration")
-		if !keepValues {
+		if !keepUnread {
+			unstructured.RemoveNestedField(u.Object, "metadata", "annotations")
 			unstructured.RemoveNestedField(u.Object, "spec", "values")
 		}
 		return &cached{metav1.ObjectMeta{Namespace: u.GetNamespace(), Name: u.GetName(), UID: u.GetUID(), ResourceVersion: u.GetResourceVersion()}, u}, nil

@@ -44,10 +44,3 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		c.Collect(ch)
 	}
 }
-
-// QueueLength returns a gauge of what waits in q.
-func QueueLength(q *Queue) prometheus.Collector {
-	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "flow_adapter_queue_length", Help: "Object versions that wait to be folded.",
-	}, func() float64 { return float64(q.Len()) })
-}

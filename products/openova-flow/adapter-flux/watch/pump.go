@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
@@ -31,7 +32,16 @@ type Pump struct {
 	metrics *Metrics
 
 	mu sync.Mutex // guards fold
+
+	// The objects that were logged as skipped since then. Only Run uses them.
+	skipped      map[objectKey]bool
+	skippedSince time.Time
 }
+
+const (
+	maxVersions = 16          // of one object that wait to be folded: more than a release goes through while a whole cluster is folded
+	skipAgain   = time.Minute // after which an object that is skipped is logged again
+)
 
 // PumpConfig says between what a Pump stands.
 type PumpConfig struct {
@@ -46,7 +56,7 @@ func NewPump(cfg PumpConfig) *Pump {
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics()
 	}
-	return &Pump{fold: cfg.Fold, sink: cfg.Sink, logger: cfg.Logger, metrics: cfg.Metrics}
+	return &Pump{Queue: Queue{MaxVersions: maxVersions}, fold: cfg.Fold, sink: cfg.Sink, logger: cfg.Logger, metrics: cfg.Metrics}
 }
 
 // Run folds until ctx is done, and then what was queued by that time. Run once.
@@ -55,12 +65,23 @@ func (p *Pump) Run(ctx context.Context) {
 		p.Do(func() []mapping.Change {
 			changes, err := p.fold.Apply(e)
 			if err != nil {
-				p.metrics.mappingErrors.Inc()
-				p.logger.Warn("object skipped", "kind", e.Object.GetKind(), "namespace", e.Object.GetNamespace(), "name", e.Object.GetName(), "err", err)
+				p.skip(keyOf(e), err)
 			}
 			return changes
 		})
 	})
+}
+
+// skip counts a version that could not be read, and logs it, each object once a minute.
+func (p *Pump) skip(object objectKey, err error) {
+	p.metrics.mappingErrors.Inc()
+	if now := time.Now(); p.skipped == nil || now.Sub(p.skippedSince) >= skipAgain {
+		p.skipped, p.skippedSince = map[objectKey]bool{}, now
+	}
+	if !p.skipped[object] {
+		p.skipped[object] = true
+		p.logger.Warn("object skipped", "kind", object.kind, "namespace", object.namespace, "name", object.name, "err", err)
+	}
 }
 
 // Do calls fn, which may change the fold, while nothing else uses it, and hands what it returns to the sink. Call it before Run starts or

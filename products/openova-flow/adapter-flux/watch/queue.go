@@ -1,27 +1,48 @@
 package watch
 
 import (
+	"container/list"
 	"context"
+	"slices"
 	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 )
 
-// Queue holds what was watched until it is folded: first in, first out, without a bound. The zero value is an empty queue.
+// Queue holds what was watched until it is folded: first in, first out. The zero value is an empty queue without a bound.
 type Queue struct {
-	mu    sync.Mutex
-	items []item
-	wake  chan struct{}
+	// MaxVersions is how many versions of one object may wait, 2 at least; 0 for any number. When there are more, the second oldest is
+	// dropped: the oldest keeps the object's turn, and the newest is what the object is. Set it before the queue is used.
+	MaxVersions int
+
+	mu      sync.Mutex
+	items   list.List // of item
+	waiting map[objectKey][]*list.Element
+	dropped uint64
+	wake    chan struct{}
 }
 
 // item is an event, or a function to call when all before it are handled.
 type item struct {
-	event mapping.Event
-	call  func()
+	object objectKey
+	event  mapping.Event
+	call   func()
+}
+
+// objectKey names an object, whichever life of it.
+type objectKey struct{ kind, namespace, name string }
+
+func keyOf(e mapping.Event) objectKey {
+	if e.Object == nil {
+		return objectKey{}
+	}
+	return objectKey{e.Object.GetKind(), e.Object.GetNamespace(), e.Object.GetName()}
 }
 
 // Push appends an event. It never blocks.
-func (q *Queue) Push(e mapping.Event) { q.push(item{event: e}) }
+func (q *Queue) Push(e mapping.Event) { q.push(item{object: keyOf(e), event: e}) }
 
 // Call has fn called by Run, after all that is in the queue now.
 func (q *Queue) Call(fn func()) { q.push(item{call: fn}) }
@@ -42,31 +63,53 @@ func (q *Queue) Flush(ctx context.Context) error {
 func (q *Queue) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return len(q.items)
+	return q.items.Len()
+}
+
+// Dropped is the number of versions that were dropped for newer ones of the same object.
+func (q *Queue) Dropped() uint64 {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.dropped
 }
 
 // Run hands the events to handle, one after the other, until ctx is done and what was queued by then is handled. Only one Run at a time.
 func (q *Queue) Run(ctx context.Context, handle func(mapping.Event)) {
-	for done := false; !done; {
+	for ctx.Err() == nil {
+		if q.next(handle) {
+			continue
+		}
 		select {
 		case <-q.woken():
 		case <-ctx.Done():
-			done = true
-		}
-		for _, it := range q.take() {
-			if it.call != nil {
-				it.call()
-			} else {
-				handle(it.event)
-			}
 		}
 	}
+	for range q.Len() { // and not until it is empty: what is pushed meanwhile could keep it from ending
+		q.next(handle)
+	}
+}
+
+// next handles the oldest item, and reports whether there was one.
+func (q *Queue) next(handle func(mapping.Event)) bool {
+	it, ok := q.pop()
+	switch {
+	case !ok:
+		return false
+	case it.call != nil:
+		it.call()
+	default:
+		handle(it.event)
+	}
+	return true
 }
 
 func (q *Queue) push(it item) {
 	wake := q.woken()
 	q.mu.Lock()
-	q.items = append(q.items, it)
+	at := q.items.PushBack(it)
+	if it.call == nil && q.MaxVersions > 0 {
+		q.bound(it.object, at)
+	}
 	q.mu.Unlock()
 	select {
 	case wake <- struct{}{}:
@@ -74,12 +117,34 @@ func (q *Queue) push(it item) {
 	}
 }
 
-func (q *Queue) take() []item {
+// bound notes the newest version of an object that waits, and drops one when there are too many. q.mu is held.
+func (q *Queue) bound(object objectKey, newest *list.Element) {
+	if q.waiting == nil {
+		q.waiting = map[objectKey][]*list.Element{}
+	}
+	versions := append(q.waiting[object], newest)
+	if len(versions) > max(q.MaxVersions, 2) {
+		q.items.Remove(versions[1])
+		versions = slices.Delete(versions, 1, 2)
+		q.dropped++
+	}
+	q.waiting[object] = versions
+}
+
+func (q *Queue) pop() (item, bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	items := q.items
-	q.items = nil
-	return items
+	first := q.items.Front()
+	if first == nil {
+		return item{}, false
+	}
+	it := q.items.Remove(first).(item)
+	if versions := q.waiting[it.object]; it.call == nil && len(versions) > 1 {
+		q.waiting[it.object] = slices.Delete(versions, 0, 1)
+	} else if it.call == nil {
+		delete(q.waiting, it.object)
+	}
+	return it, true
 }
 
 func (q *Queue) woken() chan struct{} {
@@ -89,4 +154,16 @@ func (q *Queue) woken() chan struct{} {
 		q.wake = make(chan struct{}, 1)
 	}
 	return q.wake
+}
+
+// QueueMetrics returns what is to be known of q.
+func QueueMetrics(q *Queue) []prometheus.Collector {
+	return []prometheus.Collector{
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Name: "flow_adapter_queue_length", Help: "Object versions that wait to be folded.",
+		}, func() float64 { return float64(q.Len()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{
+			Name: "flow_adapter_queue_dropped_total", Help: "Object versions that were not folded because newer ones of the same object waited.",
+		}, func() float64 { return float64(q.Dropped()) }),
+	}
 }

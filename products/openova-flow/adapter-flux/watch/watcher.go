@@ -21,7 +21,7 @@ type Config struct {
 	Discovery  Discovery
 	Namespaces []string // empty for all
 	Kinds      []Kind   // default: Kinds; the first is the one that a flow consists of
-	KeepValues bool     // keep spec.values of the objects, which the mapping does not read
+	KeepUnread bool     // keep what of the objects the mapping does not read: annotations and spec.values
 	Logger     *slog.Logger
 	Metrics    *Metrics // default: counted and shown nowhere
 
@@ -182,7 +182,7 @@ func (w *Watcher) inform(ctx context.Context, q *Queue, t *target) {
 	informer := dynamicinformer.NewFilteredDynamicSharedInformerFactory(client, 0, t.namespace, nil).ForResource(t.kind.Resource).Informer()
 	// The errors are those that the observed client told already. Setters fail only on an informer that runs.
 	_ = informer.SetWatchErrorHandlerWithContext(func(context.Context, *cache.Reflector, error) {})
-	_ = informer.SetTransform(lighten(w.cfg.KeepValues))
+	_ = informer.SetTransform(lighten(w.cfg.KeepUnread))
 	registration, err := informer.AddEventHandler(handler(t.kind, q, w.cfg.Metrics))
 	if err != nil {
 		w.cfg.Logger.Error("cannot add a handler to an informer", "kind", t.kind.Name, "err", err)

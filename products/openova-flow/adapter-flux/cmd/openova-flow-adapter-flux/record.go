@@ -44,7 +44,7 @@ func recordCommand(ctx context.Context, args []string, getenv func(string) (stri
 	}
 	logger := c.logger(s.err)
 	klog.SetSlogLogger(logger)
-	watcher := watch.New(watch.Config{Client: k8s.dynamic, Discovery: k8s.discovery, Namespaces: c.namespaces, KeepValues: true, Logger: logger})
+	watcher := watch.New(watch.Config{Client: k8s.dynamic, Discovery: k8s.discovery, Namespaces: c.namespaces, KeepUnread: true, Logger: logger})
 	return record(ctx, watcher, terminal.JSONWriter(out), *redacted)
 }
 

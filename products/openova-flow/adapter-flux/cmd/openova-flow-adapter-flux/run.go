@@ -91,7 +91,8 @@ func newAdapter(c config, k8s clients, logger *slog.Logger) *adapter {
 			a.missing(inWords(i))
 		},
 	})
-	a.registry.MustRegister(a.metrics, watch.QueueLength(&a.pump.Queue), collectors.NewGoCollector(),
+	a.registry.MustRegister(watch.QueueMetrics(&a.pump.Queue)...)
+	a.registry.MustRegister(a.metrics, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	a.health = newHealth(a.registry, a.watcher.Problems)
 	return a

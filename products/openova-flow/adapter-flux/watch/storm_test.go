@@ -1,0 +1,143 @@
+package watch_test
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"k8s.io/client-go/dynamic"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// gated is a fold that stops at the first version of an object named storm until it is let go, and notes what it folds.
+type gated struct {
+	watch.Fold
+	once    sync.Once
+	reached chan struct{}
+	open    chan struct{}
+
+	mu     sync.Mutex
+	folded []mapping.Event
+}
+
+func (g *gated) Apply(e mapping.Event) ([]mapping.Change, error) {
+	if e.Object.GetName() == "storm" {
+		g.once.Do(func() { close(g.reached) })
+		<-g.open
+	}
+	g.mu.Lock()
+	g.folded = append(g.folded, e)
+	g.mu.Unlock()
+	return g.Fold.Apply(e)
+}
+
+func (g *gated) all() []mapping.Event {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.folded
+}
+
+func TestWatch_StormOnOneObjectDelaysNoOther(t *testing.T) {
+	const updates = 3000
+	s := server(t, releases)
+	client, err := dynamic.NewForConfig(s.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	discovery, err := watch.NewAPIDiscovery(s.Config())
+	if err != nil {
+		t.Fatal(err)
+	}
+	end := &held{state: flow.NewState(flowID, 0)}
+	fold := &gated{Fold: mapping.NewCluster(mapping.Config{FlowID: flowID, Region: "r"}), reached: make(chan struct{}), open: make(chan struct{})}
+	log := slog.New(slog.DiscardHandler)
+	pump := watch.NewPump(watch.PumpConfig{Fold: fold, Sink: end, Logger: log})
+	watcher := watch.New(watch.Config{Client: client, Discovery: discovery, Kinds: watch.Kinds[:1], Logger: log})
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() { watcher.Run(ctx, &pump.Queue) })
+	wg.Go(func() { pump.Run(ctx) })
+	defer wg.Wait()
+	defer cancel()
+
+	storm := func(i int, ready string) map[string]any {
+		o := release("flux-system", "storm", "1", ready)
+		m := o["metadata"].(map[string]any)
+		m["annotations"] = map[string]any{"note": strings.Repeat("x", 1000)}
+		m["generation"] = int64(i)
+		return o
+	}
+	s.Put(releases.Resource, release("flux-system", "calm", "2", "False"))
+	eventually(t, func() bool { return len(fold.all()) == 1 }, func() any { return fold.all() })
+	s.Put(releases.Resource, storm(1, ""))
+	done(t, fold.reached, "the storm begins")
+	for i := range updates {
+		s.Put(releases.Resource, storm(2+i, "False"))
+	}
+	s.Put(releases.Resource, storm(updates+2, "True"))
+	s.Put(releases.Resource, release("flux-system", "calm", "2", "True"))
+	waits := func() int { return int(pump.Queue.Dropped()) + pump.Queue.Len() }
+	eventually(t, func() bool { return waits() == updates+2 }, func() any { return waits() })
+	if n := pump.Queue.Len(); n > 17 {
+		t.Errorf("%d versions of two objects wait", n)
+	}
+	close(fold.open)
+	eventually(t, func() bool { return end.statuses()["r/calm"] == "succeeded" }, func() any { return end.statuses() })
+	between := 0
+	for _, e := range fold.all() {
+		if e.Object.GetName() == "storm" {
+			between++
+		}
+		if len(e.Object.GetAnnotations()) > 0 {
+			t.Fatal("annotations, which nobody reads, are kept")
+		}
+	}
+	if between > 17 { // one that was being folded, and those that waited
+		t.Errorf("%d versions of one object were folded before the other's change", between)
+	}
+	if _, m := end.node("r/storm"); end.statuses()["r/storm"] != "succeeded" || m["generation"] != float64(updates+2) {
+		t.Errorf("the storm ended as %v", m)
+	}
+}
+
+// refusing is a fold that can read nothing.
+type refusing struct{ watch.Fold }
+
+func (refusing) Apply(e mapping.Event) ([]mapping.Change, error) {
+	return nil, fmt.Errorf("version %s is not what it should be", e.Object.GetResourceVersion())
+}
+
+func TestPump_ObjectThatIsSkippedOftenIsLoggedOnceAMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lines := &logged{}
+		pump := watch.NewPump(watch.PumpConfig{Fold: refusing{}, Logger: slog.New(slog.NewTextHandler(lines, nil))})
+		ctx, cancel := context.WithCancel(context.Background())
+		var wg sync.WaitGroup
+		wg.Go(func() { pump.Run(ctx) })
+		for i := range int64(3 * 60) {
+			for range 50 {
+				e := versioned("a", i)
+				e.Object.SetResourceVersion(fmt.Sprint(i))
+				pump.Queue.Push(e)
+				pump.Queue.Push(versioned("b", i))
+				synctest.Wait()
+			}
+			time.Sleep(time.Second)
+		}
+		cancel()
+		wg.Wait()
+		for _, name := range []string{"a", "b"} {
+			if n := lines.lines("object skipped", "name="+name); n != 3 {
+				t.Errorf("%d lines about %s in three minutes", n, name)
+			}
+		}
+	})
+}

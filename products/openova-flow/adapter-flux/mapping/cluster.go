@@ -207,15 +207,16 @@ func (c *Cluster) link(k key) []Change {
 		return nil
 	}
 	e.linked = after
+	had, has := keysOf(before), keysOf(after)
 	var changes []Change
 	for _, r := range before {
-		if key := r.Key(); !slices.ContainsFunc(after, func(a flow.Relationship) bool { return a.Key() == key }) {
+		if key := r.Key(); !has[key] {
 			changes = append(changes, Change{DeleteEdge: &key})
 			drop(c.needed, r.FromID, k)
 		}
 	}
 	for _, r := range after {
-		if !slices.ContainsFunc(before, func(b flow.Relationship) bool { return b.Key() == r.Key() }) {
+		if !had[r.Key()] {
 			changes = append(changes, Change{Edge: &r})
 		}
 		if r.Type != flow.Contains {
@@ -225,18 +226,29 @@ func (c *Cluster) link(k key) []Change {
 	return changes
 }
 
+// keysOf is the set of the keys of relationships.
+func keysOf(rels []flow.Relationship) map[flow.RelKey]bool {
+	keys := make(map[flow.RelKey]bool, len(rels))
+	for _, r := range rels {
+		keys[r.Key()] = true
+	}
+	return keys
+}
+
 // edges are the relationships that the entry asks for: its region, its dependencies, those whose health it waits for, its source once that was seen.
 func (c *Cluster) edges(e *entry) []flow.Relationship {
 	all := []flow.Relationship{{FromID: e.id, ToID: c.config.Region, Type: flow.Contains}}
+	needed := make(map[string]bool, len(e.deps))
 	for _, dep := range e.deps {
+		needed[dep] = true
 		all = append(all, dependency(dep, e.id))
 	}
 	for _, check := range e.members {
-		if check != e.id && !slices.Contains(e.deps, check) {
+		if check != e.id && !needed[check] {
 			all = append(all, flow.Relationship{FromID: check, ToID: e.id, Type: flow.FinishToFinish})
 		}
 	}
-	if source, ok := c.entries[c.sourceOf(e)]; ok && !slices.Contains(e.deps, source.id) {
+	if source, ok := c.entries[c.sourceOf(e)]; ok && !needed[source.id] {
 		all = append(all, dependency(source.id, e.id))
 	}
 	return all

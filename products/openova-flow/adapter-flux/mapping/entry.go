@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"maps"
-	"slices"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
@@ -147,22 +146,19 @@ func dependencies(o object, id func(namespace, name string) string) ([]string, e
 	if !there || raw == nil {
 		return nil, nil
 	}
-	list, ok := raw.([]any)
-	if !ok {
+	if _, ok := raw.([]any); !ok {
 		return nil, o.malformed("spec.dependsOn", "a list")
 	}
 	var ids []string
-	for _, item := range list {
+	for _, item := range o.spec.list("dependsOn") {
 		m, _ := item.(map[string]any)
 		ref := fields(m)
 		if ref.string("name") == "" {
 			continue
 		}
-		if dep := id(orElse(ref.string("namespace"), o.namespace), ref.string("name")); !slices.Contains(ids, dep) {
-			ids = append(ids, dep)
-		}
+		ids = append(ids, id(orElse(ref.string("namespace"), o.namespace), ref.string("name")))
 	}
-	return ids, nil
+	return union(ids, nil), nil
 }
 
 // appliedBy is the node id of the Kustomization that applied the object, by the labels that kustomize-controller sets.

@@ -12,6 +12,18 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
+// What of an object is read. Real objects stay far below; a hostile one must not take the time of the others.
+const (
+	maxList       = 4096     // entries of a list
+	maxConditions = 64       // entries of status.conditions
+	maxRead       = 32 << 10 // bytes of a condition's message, as Kubernetes allows
+	maxFinalizers = 16
+	maxName       = 317 // bytes of a finalizer or reason: a DNS name, a slash and a label
+)
+
+// maxShown is how many entries of a list go into a node.
+const maxShown = 256
+
 // fields is a JSON object of unknown content. Its methods answer the zero value for what is absent or of another type.
 type fields map[string]any
 
@@ -30,9 +42,10 @@ func (f fields) bool(name string) bool {
 	return b
 }
 
+// list returns the first entries of a list, maxList at most.
 func (f fields) list(name string) []any {
 	l, _ := f[name].([]any)
-	return l
+	return l[:min(len(l), maxList)]
 }
 
 // int reads an integer however the decoder has typed it.
@@ -118,8 +131,8 @@ func parse(u *unstructured.Unstructured) (object, error) {
 	o.deletedAt = o.meta.time("deletionTimestamp")
 	o.labels = o.meta.object("labels")
 	for _, f := range o.meta.list("finalizers") {
-		if s, ok := f.(string); ok {
-			o.finalizers = append(o.finalizers, s)
+		if s, ok := f.(string); ok && len(o.finalizers) < maxFinalizers {
+			o.finalizers = append(o.finalizers, cut(s, maxName))
 		}
 	}
 	if o.spec = top.object("spec"); o.spec == nil {
@@ -143,8 +156,8 @@ func (o object) readConditions() (conditions, error) {
 	if !ok {
 		return nil, o.malformed("status.conditions", "a list")
 	}
-	all := make(conditions, len(list))
-	for i, entry := range list {
+	all := conditions{}
+	for i, entry := range list[:min(len(list), maxConditions)] {
 		c, ok := entry.(map[string]any)
 		if !ok {
 			return nil, o.malformed(fmt.Sprintf("status.conditions[%d]", i), "an object")
@@ -152,7 +165,7 @@ func (o object) readConditions() (conditions, error) {
 		f := fields(c)
 		generation, _ := f.int("observedGeneration")
 		all[f.string("type")] = condition{
-			status: f.string("status"), reason: f.string("reason"), message: f.string("message"),
+			status: f.string("status"), reason: cut(f.string("reason"), maxName), message: cut(f.string("message"), maxRead),
 			since: f.time("lastTransitionTime"), generation: generation,
 		}
 	}
@@ -170,13 +183,15 @@ func (o object) stalled() bool { return o.conditions.is("Stalled") && !o.conditi
 const maxMessage = 4 << 10
 
 // clip cuts a message at maxMessage bytes, between two characters.
-func clip(s string) string {
-	if len(s) <= maxMessage {
+func clip(s string) string { return cut(s, maxMessage) }
+
+// cut returns at most n bytes of s, cut between two characters.
+func cut(s string, n int) string {
+	if len(s) <= n {
 		return s
 	}
-	cut := maxMessage
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
 	}
-	return s[:cut]
+	return s[:n]
 }

@@ -48,7 +48,7 @@ func remembered(m fields) *facts {
 
 func putList(m map[string]any, name string, ids []string) {
 	if len(ids) > 0 {
-		m[name] = ids
+		m[name] = ids[:min(len(ids), maxShown)]
 	}
 }
 

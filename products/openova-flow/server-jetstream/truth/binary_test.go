@@ -24,6 +24,7 @@ var build = natstest.Program("../cmd/openova-flow-server-jetstream")
 // process is the real server as a process of its own, that may be ended and started again.
 type process struct {
 	t     testing.TB
+	build func() (string, error)
 	args  []string
 	env   []string
 	addr  string
@@ -54,7 +55,7 @@ func newProcess(t testing.TB, env []string, args ...string) *process {
 	if _, err := build(); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, args: args, env: env, addr: fmt.Sprintf("127.0.0.1:%d", natstest.FreePort(t)), log: new(logged)}
+	p := &process{t: t, build: build, args: args, env: env, addr: fmt.Sprintf("127.0.0.1:%d", natstest.FreePort(t)), log: new(logged)}
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
@@ -66,7 +67,10 @@ func newProcess(t testing.TB, env []string, args ...string) *process {
 
 func (p *process) start() {
 	p.t.Helper()
-	program, _ := build()
+	program, err := p.build()
+	if err != nil {
+		p.t.Fatal(err)
+	}
 	p.cmd = exec.Command(program, append([]string{"--listen-addr=" + p.addr, "--drain-delay=0s"}, p.args...)...)
 	p.cmd.Env = append(os.Environ(), p.env...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log

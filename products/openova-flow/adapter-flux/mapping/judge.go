@@ -80,6 +80,8 @@ type facts struct {
 
 	chart, source artifact // as last seen
 	wanted        string   // the revision that the source has, while the object is behind
+
+	said explanation // the last one
 }
 
 // failure is the bad end or the fault that an object has come to, over all tries at the same generation and revision.
@@ -144,7 +146,7 @@ func (f *facts) terminating(c *clock) judgement {
 			j.cause.sentence += ", held by " + strings.Join(f.finalizers, ", ")
 		}
 		if f.ready.status == "False" && f.ready.reason != "UninstallSucceeded" {
-			why := explain(f.subject, f.ready.reason, f.ready.message)
+			why := f.read(f.ready.reason, f.ready.message)
 			j.cause.object = why.object
 			j.cause.sentence += ": " + why.why()
 		}
@@ -168,7 +170,7 @@ func (f *facts) broken(c *clock) judgement {
 			message = f.released.message
 		}
 	}
-	why := explain(f.subject, reason, message)
+	why := f.read(reason, message)
 	j := judgement{state: stateBroken, since: since, problem: true, attempts: f.tries, of: f.most, cause: why.toCause(reason)}
 	switch {
 	case f.suspended:
@@ -189,7 +191,7 @@ func (f *facts) broken(c *clock) judgement {
 
 // retried is for a try that is under way after a failure at the same generation and revision.
 func (f *facts) retried(c *clock) judgement {
-	why := explain(f.subject, f.failure.reason, f.failure.message)
+	why := f.read(f.failure.reason, f.failure.message)
 	if !f.endedBadly(f.failure.reason) && !c.past(f.failure.since, grace) {
 		return f.working(c)
 	}
@@ -321,7 +323,7 @@ func (f *facts) look(c *clock) judgement {
 }
 
 func (f *facts) waiting() judgement {
-	j := judgement{state: stateWaiting, since: f.ready.since, cause: explain(f.subject, f.ready.reason, f.ready.message).toCause(f.ready.reason)}
+	j := judgement{state: stateWaiting, since: f.ready.since, cause: f.read(f.ready.reason, f.ready.message).toCause(f.ready.reason)}
 	if j.cause.command == nil {
 		j.cause.command = f.dependsOn()
 	}

@@ -3,6 +3,7 @@ package mapping
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 )
@@ -121,12 +122,12 @@ func explain(s subject, reason, message string) explanation {
 	e := explanation{subject: s, reason: reason, message: message, clause: reasons[reason]}
 	for _, p := range patterns {
 		if g := p.pattern.FindStringSubmatch(message); g != nil {
-			e.cause = p.why(g)
+			e.cause = words(p.why(g), 400)
 			if p.object != nil {
-				e.object = p.object(g)
+				e.object = words(p.object(g), 3*longestName)
 			}
 			if p.command != nil {
-				e.command = p.command(g)
+				e.command = trusted(p.command(g), g)
 			}
 			e.hopeless = p.hopeless
 			break
@@ -134,6 +135,29 @@ func explain(s subject, reason, message string) explanation {
 	}
 	e.hopeless = e.hopeless || reason == "BuildFailed"
 	return e
+}
+
+// read explains a reason and a message, and does not match the same ones twice in a row: an object is judged at several instants.
+func (f *facts) read(reason, message string) explanation {
+	if f.said.kind == "" || f.said.reason != reason || f.said.message != message {
+		f.said = explain(f.subject, reason, message)
+	}
+	return f.said
+}
+
+// longestName is how many bytes a Kubernetes name may have.
+const longestName = 253
+
+// trusted returns a command unless a name in it cannot be one: the message may be of anybody's making, and must neither make an option of a name nor
+// a screenful of a command.
+func trusted(argv, fromMessage []string) []string {
+	for _, a := range argv {
+		if len(a) > longestName || strings.ContainsFunc(a, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }) ||
+			strings.HasPrefix(a, "-") && slices.ContainsFunc(fromMessage, func(g string) bool { return strings.EqualFold(g, a) }) {
+			return nil
+		}
+	}
+	return argv
 }
 
 // ownFault reports whether a source failure is the object's own: its path, its chart's name or version.
@@ -207,8 +231,8 @@ func words(s string, most int) string {
 }
 
 var (
-	temporary = regexp.MustCompile(`/tmp/[A-Za-z]+-\d+/?`) // a controller's folder, another one at each try
-	jsonText  = regexp.MustCompile(`\{".*\}`)
+	temporary = regexp.MustCompile(`/tmp/[^/\s:'",]*/?`)  // a controller's folder, another one at each try
+	jsonText  = regexp.MustCompile(`\{\\?".*\}|\{\\?".*`) // to its end, or to where the message was cut
 )
 
 // sentence says what a reason of success means.
@@ -256,7 +280,7 @@ func (f *facts) try() string {
 func (f *facts) explain() explanation {
 	reason, message := f.ready.reason, f.ready.message
 	if reason != "SourceNotReady" && reason != "ArtifactFailed" {
-		return explain(f.subject, reason, message)
+		return f.read(reason, message)
 	}
 	if f.kind == kindHelmRelease && f.chart.ready.status == "True" && reason == "SourceNotReady" {
 		e := explain(f.subject, reason, "")
@@ -264,11 +288,11 @@ func (f *facts) explain() explanation {
 		return e
 	}
 	if f.chart.ready.status == "False" {
-		if e := explain(f.subject, reason, f.chart.ready.message); e.cause != "" {
+		if e := f.read(reason, f.chart.ready.message); e.cause != "" {
 			return e
 		}
 	}
-	return explain(f.subject, reason, message)
+	return f.read(reason, message)
 }
 
 // doing says what is under way.

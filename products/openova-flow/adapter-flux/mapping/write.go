@@ -93,7 +93,7 @@ func (f *facts) blamesSource() bool {
 	case f.ready.status == "True", f.failure.reason != "SourceNotReady" && f.failure.reason != "ArtifactFailed":
 		return false
 	}
-	return !explain(f.subject, f.failure.reason, f.failure.message).ownFault()
+	return !f.read(f.failure.reason, f.failure.message).ownFault()
 }
 
 // union lists the members of both, each once, in order.

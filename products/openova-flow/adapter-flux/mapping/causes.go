@@ -93,7 +93,7 @@ var patterns = []pattern{
 		}},
 	{pattern: regexp.MustCompile(`could not resolve (ConfigMap|Secret) chart values reference '([^'/]+)/([^']+)' with key '([^']+)'`), object: names(1, 2, 3), command: described(1, 2, 3),
 		why: func(g []string) string { return fmt.Sprintf("%s %s/%s has no usable key %s", g[1], g[2], g[3], g[4]) }},
-	{pattern: regexp.MustCompile(`kustomization path not found: .*?(?:/tmp/[A-Za-z]+-\d+/?)?([^/\s:][^\s:]*)?: no such file`), hopeless: true,
+	{pattern: regexp.MustCompile(`kustomization path not found: .*?(?:/tmp/[^/\s:]+/?)?([^/\s:][^\s:]*)?: no such file`), hopeless: true,
 		why: func(g []string) string { return "its path " + g[1] + " does not exist in its source" }},
 	{pattern: regexp.MustCompile(`no files found for pattern '([^']+)'`), why: func(g []string) string { return "no file of its sources matches " + g[1] }},
 	{pattern: regexp.MustCompile(`no '([^']+)' chart with version matching '([^']+)' found`),

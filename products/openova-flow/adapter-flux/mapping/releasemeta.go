@@ -112,7 +112,7 @@ func (c Config) releaseChart(o object, e *entry) {
 		}
 		e.chartKey = key{kindHelmChart, space, o.namespace + "-" + o.name}
 		switch part := strings.Split(o.status.string("helmChart"), "/"); {
-		case spec.string("kind") == kindOCIRepository: // helm-controller makes one for the release, and no HelmChart
+		case o.spec.object("chart").string("kind") == kindOCIRepository: // helm-controller makes one for the release, and no HelmChart
 			e.chartKey, e.source = key{}, key{kindOCIRepository, o.namespace, o.namespace + "-" + o.name}
 			if len(part) == 3 {
 				e.source = key{part[0], part[1], part[2]}

@@ -3,9 +3,11 @@ package natslog_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -73,6 +75,41 @@ func TestLog_DeletedMessagesAreMissed(t *testing.T) {
 				t.Errorf("a replica starts with %v", err)
 			}
 		})
+	}
+}
+
+// TestLog_DeletedConcurrentMessageIsMissed has an administrator delete one of several messages that were published at once: none of them says that
+// another came before it, and only the next one knows how many there were.
+func TestLog_DeletedConcurrentMessageIsMissed(t *testing.T) {
+	s := startNATS(t, t.TempDir())
+	cfg := hub.Config{RingCapacity: 40} // a checkpoint after 10
+	r := start(t, s, cfg)
+	post(t, r, "F", "a", "running")
+	release := r.log.Hold()
+	var wg sync.WaitGroup
+	receipts := make(chan hub.Receipt, 3)
+	for i := range cap(receipts) {
+		wg.Go(func() { receipts <- post(t, r, "F", fmt.Sprint("b", i), "running") })
+	}
+	eventually(t, "taken", func() bool { return r.log.Held(t) == uint64(1+cap(receipts)) })
+	release()
+	wg.Wait()
+	post(t, r, "F", "c", "running")
+	first := <-receipts
+	for range cap(receipts) - 1 {
+		if other := <-receipts; other.Seq < first.Seq {
+			first = other
+		}
+	}
+	stream, err := admin(t, s).Stream(t.Context(), "OPENOVA_FLOW")
+	if err == nil {
+		err = stream.DeleteMsg(t.Context(), uint64(hub.EntryOf(first.Seq)))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := failing(t, s, cfg); !errors.As(err, new(*natslog.DamagedError)) {
+		t.Errorf("a replica starts with %v", err)
 	}
 }
 
@@ -181,6 +218,9 @@ func TestLog_StreamThatTakesNothingIsTrouble(t *testing.T) {
 	eventually(t, "taken back", func() bool { return log.Status().Err == nil })
 	if err := ingest(); err != nil {
 		t.Errorf("a change after that: %v", err)
+	}
+	if n := log.Unanswered(); n != 0 {
+		t.Errorf("after a change that was taken %d in a row were not", n)
 	}
 	limit(1)
 	for range 2 {

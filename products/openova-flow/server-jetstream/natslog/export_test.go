@@ -32,6 +32,9 @@ func (l *Log) Reading() bool {
 // Reloaded returns how many flows were loaded a second time because the stream dropped entries of them meanwhile.
 func (l *Log) Reloaded() int64 { return l.reloaded.Load() }
 
+// Unanswered returns how many changes in a row were not taken.
+func (l *Log) Unanswered() int64 { return l.unanswered.Load() }
+
 // Checkpoint writes the state of a flow down, as a keeper does.
 func (l *Log) Checkpoint(h *hub.Hub, flowID string) {
 	l.keep.checkpoint(context.Background(), h, flowID)

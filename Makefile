@@ -81,7 +81,7 @@ $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 
 jetstream: ## prove replicas on a NATS cluster: the whole contract on three servers, 5,000 messages a second while everything fails twice, and two failures at once
 	cd $(JETSTREAM) && $(GO) test -count=1 -timeout 30m ./conformance -run OnACluster -nodes 3
-	cd $(JETSTREAM) && $(GO) test -count=1 -timeout 30m -v ./truth -run 'Truth|TwoFailures|KilledAfterDelete' -long
+	cd $(JETSTREAM) && $(GO) test -count=1 -timeout 30m -v ./truth -run 'Truth|TwoFailures|KilledAfterDelete|KilledAtRandom|PowerCut' -long
 
 matrix: ## send the whole authorization matrix, of which the tests send a part, to both servers
 	cd $(SERVER) && $(GO) test -count=1 -timeout 30m -v ./internal/matrix -run Matrix -full

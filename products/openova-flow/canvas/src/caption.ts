@@ -1,4 +1,4 @@
-import { metaOf, type DisplayState, type FlowNode } from "@openova/flow-core";
+import { judgedAt, judgementOf, metaOf, type DisplayState, type FlowNode } from "@openova/flow-core";
 import { duration } from "./text.js";
 
 /** What a caption needs besides the node. */
@@ -40,7 +40,9 @@ export function caption(node: FlowNode, display: DisplayState, context: CaptionC
     case "broken": {
       const absent = meta.waitingFor?.find((id) => context.label(id) === undefined);
       if (node.status !== "failed" && absent !== undefined) return `needs ${shortId(absent)}: missing`;
-      return meta.reason ?? "failed";
+      // What time alone has broken, such as what is overdue: its reason is that of the work that should be over.
+      const { class: cause } = judgedAt(judgementOf(node), context.now);
+      return node.status !== "failed" && cause !== "" ? cause.replaceAll("-", " ") : (meta.reason ?? "failed");
     }
     case "suspended":
       return "suspended";

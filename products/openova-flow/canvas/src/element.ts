@@ -2,7 +2,8 @@ import {
   createLayoutClient, type FlowState,
 } from "@openova/flow-core";
 import { fitted, noPadding, opened, panned, revealed, zoomedAt, type Camera, type Padding } from "./camera.js";
-import { emphasise, highlightOf, matches, type Filter, type Highlight } from "./emphasis.js";
+import { emphasise, matches, type Filter, type Highlight } from "./emphasis.js";
+import type { highlightOf } from "./highlight.js";
 import type { ExportOptions, ExportSource } from "./export.js";
 import type { FlowCanvasEvents, SelectKind, ViewDetail } from "./events.js";
 import type { Follower } from "./follow.js";
@@ -57,6 +58,9 @@ export class OpenovaFlowElement extends HTMLElement {
   #selected: string | null = null;
   #hovered: Hit | null = null;
   #highlight: Highlight | null | undefined;
+  /** Makes the highlight of a selected node. Loaded with the first selection: a flow is first shown without any. */
+  #suggest: typeof highlightOf | null = null;
+  #isLoading = false;
   #filter: Filter | null = null;
   #wanted: { id: string; animate: boolean } | null = null;
   #injected = false;
@@ -284,7 +288,7 @@ export class OpenovaFlowElement extends HTMLElement {
   }
 
   #settle(): void {
-    if (this.#pending !== null || this.#model.busy) return;
+    if (this.#pending !== null || this.#model.busy || this.#isLoading) return;
     for (const done of this.#waiters.splice(0)) done();
   }
 
@@ -352,8 +356,20 @@ export class OpenovaFlowElement extends HTMLElement {
     if (id === null) this.removeAttribute("selected");
     else if (this.getAttribute("selected") !== id) this.setAttribute("selected", id);
     this.#highlight = undefined;
+    void this.#model.ask(id).then(() => this.#settle());
+    if (id !== null && this.#suggest === null && !this.#isLoading) this.#loadSuggest();
     this.#emphasise();
     this.#point();
+  }
+
+  #loadSuggest(): void {
+    this.#isLoading = true;
+    // Without it the selection is shown all the same, and the next one tries again.
+    void import("./highlight.js").then((m) => void (this.#suggest = m.highlightOf), () => undefined).then(() => {
+      this.#isLoading = false;
+      this.#emphasise();
+      this.#settle();
+    });
   }
 
   /** Dims what a predicate refuses, or what is not among the ids; null shows all. */
@@ -386,7 +402,7 @@ export class OpenovaFlowElement extends HTMLElement {
     const i = this.#index(this.#selected);
     const graph = this.#model.graph;
     let highlight: Highlight | null = this.#highlight ?? null;
-    if (this.#highlight === undefined && i >= 0 && graph !== null && graph.nodes.has(scene.ids[i]!)) highlight = highlightOf(graph, scene.ids[i]!, this.#now());
+    if (this.#highlight === undefined && this.#suggest !== null && i >= 0 && graph !== null && graph.nodes.has(scene.ids[i]!)) highlight = this.#suggest(graph, scene.ids[i]!, this.#now());
     this.#renderer.setEmphasis(emphasise(scene, i, highlight, this.#filter === null ? null : matches(scene, this.#filter)));
   }
 

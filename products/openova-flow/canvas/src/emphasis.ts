@@ -1,4 +1,4 @@
-import { blockedBy, blockingChains, blocks, criticalPath, upstream, type FlowGraph, type FlowNode } from "@openova/flow-core";
+import type { FlowNode } from "@openova/flow-core";
 import type { Scene } from "./scene.js";
 import type { Emphasis } from "./view.js";
 
@@ -12,15 +12,6 @@ export interface Highlight {
 }
 
 export type Filter = ((node: FlowNode) => boolean) | Iterable<string>;
-
-/** What blocks a node, what it blocks, and the longest chain that leads to it. */
-export function highlightOf(graph: FlowGraph, id: string, now: number): Highlight {
-  return {
-    blockedBy: blockingChains(blockedBy(graph, id, now)),
-    blocks: blocks(graph, id),
-    critical: criticalPath(graph, now, [id, ...upstream(graph, id)]).ids,
-  };
-}
 
 /** One bit a node: the filter lets it through. Stand-ins pass no filter. */
 export function matches(scene: Scene, filter: Filter): Uint8Array {

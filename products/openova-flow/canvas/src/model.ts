@@ -1,6 +1,12 @@
 import { buildGraph, type DisplayContext, type FlowGraph, type FlowState, type LayoutClient, type LayoutResult, type Regions } from "@openova/flow-core";
+import { Auxiliary, without } from "./auxiliary.js";
 import { haunt } from "./ghosts.js";
 import { Scene } from "./scene.js";
+
+interface Drawn {
+  readonly topology: number;
+  readonly hidden: readonly string[];
+}
 
 export interface ModelHooks {
   readonly now: () => number;
@@ -25,8 +31,10 @@ export class Model {
   #graph: FlowGraph | null = null;
   #layout: LayoutResult | null = null;
   #scene: Scene | null = null;
-  /** Topology of the scene. */
-  #shown: number | null = null;
+  /** What the scene was made of: the topology, and what was left out. */
+  #shown: Drawn | null = null;
+  readonly #auxiliary = new Auxiliary();
+  #asked: string | null = null;
   #work: Promise<void> | null = null;
   /** Grows when what is under way is no longer wanted. */
   #epoch = 0;
@@ -64,16 +72,33 @@ export class Model {
       this.#shown = null;
     } else if (this.#scene !== null) {
       const context = this.#context(state);
-      this.#scene.update(state.nodes, context, state.topologyVersion === this.#shown ? changed : undefined, this.#hooks.touched);
+      this.#scene.update(state.nodes, context, state.topologyVersion === this.#shown?.topology ? changed : undefined, this.#hooks.touched);
       if (this.#unconfirmed !== state.unconfirmed || this.#regions !== state.regions) this.#reconsider(this.#scene, context);
     }
     this.#unconfirmed = state.unconfirmed;
     this.#regions = state.regions;
-    if (state.topologyVersion !== this.#shown) await this.#arranged();
+    await this.#arranged();
   }
 
-  #arranged(): Promise<void> {
+  /** Draws a node although it would be left out; null for none. Resolves once the scene is there. */
+  async ask(id: string | null): Promise<void> {
+    this.#asked = id;
+    await this.#rearranged();
+  }
+
+  /** What is to be drawn now. */
+  #drawn(graph: FlowGraph): Drawn {
+    return { topology: graph.topologyVersion, hidden: this.#auxiliary.hidden(graph, this.#hooks.now(), this.#asked) };
+  }
+
+  /** Does nothing before the first layout and after `close`: the next state begins it. */
+  async #rearranged(): Promise<void> {
+    if (this.#client !== null) await this.#arranged();
+  }
+
+  async #arranged(): Promise<void> {
     if (this.#work !== null) return this.#work;
+    if (this.graph === null || isSame(this.#drawn(this.graph), this.#shown)) return;
     const work = this.#arrange().finally(() => {
       if (this.#work === work) this.#work = null;
     });
@@ -86,18 +111,20 @@ export class Model {
    */
   async #arrange(): Promise<void> {
     const epoch = this.#epoch;
-    while (this.#state !== null && this.#state.topologyVersion !== this.#shown) {
-      const graph = this.graph!;
+    for (let whole = this.graph; whole !== null; whole = this.graph) {
+      const drawn = this.#drawn(whole);
+      if (isSame(drawn, this.#shown)) return;
+      const graph = without(whole, drawn.hidden);
       const haunted = haunt(graph);
       const laidOut = haunted.state === graph.state ? graph : buildGraph(haunted.state);
       this.#client ??= this.#hooks.layoutClient();
       const layout = await this.#client.layout(laidOut, this.#layout);
       if (epoch !== this.#epoch) return;
       this.#layout = layout;
-      this.#shown = graph.state.topologyVersion;
-      const now = this.#state;
-      this.#scene = new Scene(graph, layout, haunted.ghosts, this.#context(graph.state));
-      if (now !== graph.state) {
+      this.#shown = drawn;
+      const now = this.#state as FlowState;
+      this.#scene = new Scene(graph, layout, haunted.ghosts, this.#context(whole.state));
+      if (now !== whole.state) {
         this.#scene.update(now.nodes, this.#context(now), undefined, () => undefined);
         this.#scene.reconsider(this.#context(now), () => undefined, () => undefined);
       }
@@ -116,7 +143,9 @@ export class Model {
 
   /** Lets time pass: states that depend on the clock are looked at again. */
   tick(): void {
-    if (this.#scene !== null && this.#state !== null) this.#reconsider(this.#scene, this.#context(this.#state));
+    if (this.#scene === null || this.#state === null) return;
+    this.#reconsider(this.#scene, this.#context(this.#state));
+    void this.#rearranged();
   }
 
   /** Ends the worker. What is shown stays, and the next state starts another. */
@@ -125,4 +154,8 @@ export class Model {
     this.#client?.close();
     this.#client = null;
   }
+}
+
+function isSame(a: Drawn, b: Drawn | null): boolean {
+  return a.topology === b?.topology && a.hidden.length === b.hidden.length && a.hidden.every((id, i) => id === b.hidden[i]);
 }

@@ -35,7 +35,7 @@ export interface SceneRegion {
   y: number;
   w: number;
   h: number;
-  /** Number of nodes by index into STATES; stand-ins do not count. */
+  /** Number of nodes by index into STATES; neither stand-ins count nor what stands beside the rollout. */
   readonly counts: Uint32Array;
   total: number;
   /** What is to be said of the region as a whole. */
@@ -229,7 +229,7 @@ export class Scene {
   #count(i: number, by: number): void {
     const r = this.regions[this.region[i]!];
     const s = this.state[i]!;
-    if (r === undefined || i >= this.count || s >= STATES.length) return;
+    if (r === undefined || i >= this.count || s >= STATES.length || this.graph.isAuxiliary(this.ids[i]!)) return;
     r.counts[s]! += by;
     r.total += by;
   }

@@ -1,15 +1,15 @@
-import { buildGraph, emptyState, fold, layout, withRegions, type FlowGraph, type FlowState, type LayoutResult, type Regions } from "@openova/flow-core";
+import { buildGraph, emptyState, fold, foldAll, layout, withRegions, type FlowGraph, type FlowNode, type FlowState, type LayoutResult, type Regions } from "@openova/flow-core";
 import { describe, expect, test } from "vitest";
 import { Model } from "../src/model.js";
 import type { Scene } from "../src/scene.js";
 import { fleet, fleetNow } from "./support/fleet.js";
 
 /** A layout client whose answers come when the test says so. */
-function harness(): { model: Model; scenes: Scene[]; touched: string[]; noted: string[]; pending: (() => void)[]; closed: () => number } {
+function harness(): { clock: (at: number) => void; model: Model; scenes: Scene[]; touched: string[]; noted: string[]; pending: (() => void)[]; closed: () => number } {
   const scenes: Scene[] = [], touched: string[] = [], noted: string[] = [], pending: (() => void)[] = [];
-  let closed = 0;
+  let closed = 0, now = fleetNow;
   const model: Model = new Model({
-    now: () => fleetNow,
+    now: () => now,
     layoutClient: () => ({
       layout: (graph: FlowGraph, previous?: LayoutResult | null) => new Promise((resolve) => pending.push(() => resolve(layout(graph, previous)))),
       close: () => void closed++,
@@ -18,7 +18,7 @@ function harness(): { model: Model; scenes: Scene[]; touched: string[]; noted: s
     touched: (i) => touched.push(model.scene!.ids[i]!),
     noted: (r) => noted.push(model.scene!.regions[r]!.name),
   });
-  return { model, scenes, touched, noted, pending, closed: () => closed };
+  return { clock: (at) => void (now = at), model, scenes, touched, noted, pending, closed: () => closed };
 }
 const start = (): FlowState => fold(emptyState("fleet"), fleet({ regions: 1, perRegion: 6 }));
 const grown = (state: FlowState, id: string): FlowState => fold(state, { type: "upsert-nodes", nodes: [{ id, flowId: "fleet", label: id, status: "pending", region: "hz-fsn-1" }] });
@@ -109,5 +109,76 @@ describe("the model", () => {
     expect(h.model.graph!.state).toBe(state);
     expect(h.model.graph).toBe(h.model.graph);
     expect(h.model.graph!.leaves).toEqual(buildGraph(state).leaves);
+  });
+
+  describe("a source", () => {
+    const SOURCE = "hz-fsn-1/GitRepository/flux-system/fleet";
+    const source = (state: "ready" | "broken", then: readonly object[] = []): FlowNode => ({
+      id: SOURCE, flowId: "fleet", label: "fleet", region: "hz-fsn-1", status: state === "ready" ? "succeeded" : "failed",
+      meta: { kind: "GitRepository", auxiliary: true, judgement: { state, cause: { class: state, sentence: "" }, then } },
+    });
+    const sourced = (node: FlowNode): FlowState => {
+      const state = start();
+      const user = [...state.nodes.keys()].find((id) => id.includes("/"))!;
+      return foldAll(state, [{ type: "upsert-nodes", nodes: [node] }, { type: "upsert-rels", relationships: [{ fromId: SOURCE, toId: user, type: "finish-to-start" }] }]);
+    };
+    const put = (state: FlowState, node: FlowNode): FlowState => fold(state, { type: "upsert-nodes", nodes: [node] });
+    const drawn = (scene: Scene): readonly [boolean, number] => [scene.index.has(SOURCE), scene.edges.key.filter((k) => k.includes(SOURCE)).length];
+    const laid = async (h: ReturnType<typeof harness>, work: Promise<void>): Promise<void> => {
+      h.pending.shift()?.();
+      await work;
+    };
+
+    test("that is ready is not drawn, nor its edges; one that is broken is, and goes again", async () => {
+      const h = harness();
+      const state = sourced(source("ready"));
+      await laid(h, h.model.apply(state));
+      expect(drawn(h.scenes[0]!)).toEqual([false, 0]);
+      expect(h.scenes[0]!.regions[0]!.total).toBe(6);
+      await laid(h, h.model.apply(put(state, source("broken"))));
+      expect(drawn(h.scenes[1]!)).toEqual([true, 1]);
+      expect(h.scenes[1]!.regions[0]!.total).toBe(6);
+      await laid(h, h.model.apply(put(state, source("ready"))));
+      expect(drawn(h.scenes[2]!)).toEqual([false, 0]);
+    });
+
+    test("is drawn while it is asked for, in the flow as it is now", async () => {
+      const h = harness();
+      const state = sourced(source("ready"));
+      await laid(h, h.model.apply(state));
+      await laid(h, h.model.ask(SOURCE));
+      await h.model.apply(put(state, { ...source("ready"), label: "renamed" }));
+      expect([drawn(h.scenes[1]!), h.scenes[1]!.labels[h.scenes[1]!.index.get(SOURCE)!]]).toEqual([[true, 1], "renamed"]);
+      await laid(h, h.model.ask(null));
+      expect([h.scenes.length, drawn(h.scenes[2]!)]).toEqual([3, [false, 0]]);
+    });
+
+    test("that time alone breaks is drawn from then on", async () => {
+      const h = harness();
+      await laid(h, h.model.apply(sourced(source("ready", [{ at: fleetNow + 1, state: "broken", cause: { class: "overdue", sentence: "" } }]))));
+      h.model.tick();
+      expect(h.pending).toHaveLength(0);
+      h.clock(fleetNow + 1);
+      h.model.tick();
+      h.pending.shift()!();
+      await turn();
+      expect(h.scenes.map((s) => drawn(s)[0])).toEqual([false, true]);
+    });
+
+    test("of a region that is stale stays as it was, without another layout", async () => {
+      const h = harness();
+      const state = sourced(source("ready"));
+      await laid(h, h.model.apply(state));
+      await h.model.apply(withRegions(state, new Map([["hz-fsn-1", { state: "stale", since: fleetNow, heard: fleetNow - 240_000, cluster: "uid-1" }]])));
+      expect([h.scenes.length, h.pending.length]).toEqual([1, 0]);
+    });
+
+    test("that is asked for after closing starts no layout", async () => {
+      const h = harness();
+      await laid(h, h.model.apply(sourced(source("ready"))));
+      h.model.close();
+      await h.model.ask(SOURCE);
+      expect([h.scenes.length, h.pending.length, h.model.busy]).toEqual([1, 0, false]);
+    });
   });
 });

@@ -1,7 +1,8 @@
 import { buildGraph, emptyState, fold, layout, type FlowNode, type FlowState, type RegionLease, type Regions, type SnapshotMessage } from "@openova/flow-core";
 import { describe, expect, test } from "vitest";
 import { caption } from "../src/caption.js";
-import { emphasise, highlightOf, matches } from "../src/emphasis.js";
+import { emphasise, matches } from "../src/emphasis.js";
+import { highlightOf } from "../src/highlight.js";
 import { externalId, haunt } from "../src/ghosts.js";
 import { hitAt } from "../src/hit.js";
 import { levelAt } from "../src/lod.js";
@@ -112,7 +113,7 @@ describe("a scene", () => {
   });
 
   test("time alone can break a release, and is noticed", () => {
-    const state = stateOf(small([{ id: "a", status: "pending", meta: { reason: "SourceNotReady", reasonSince: fleetNow } }]));
+    const state = stateOf(small([{ id: "a", status: "running", meta: { judgement: { state: "working", then: [{ at: fleetNow + 60_001, state: "broken" }] } } }]));
     const scene = sceneOf(state);
     expect(STATES[scene.state[0]!]).not.toBe("broken");
     const touched: number[] = [];

@@ -64,6 +64,11 @@ const KINDS: Readonly<Record<keyof FluxMeta, Kind>> = {
   namespaces: "strings",
   clusterUID: "string",
   notWatched: "notWatched",
+  targetCluster: "string",
+  targetNamespace: "string",
+  releaseName: "string",
+  driftDetection: "string",
+  drift: "string",
 };
 
 const cache = new WeakMap<NodeMeta, FluxMeta>();

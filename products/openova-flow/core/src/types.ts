@@ -151,6 +151,12 @@ export interface FluxMeta {
   readonly namespaces?: readonly string[];
   readonly clusterUID?: string;
   readonly notWatched?: readonly { readonly kind: string; readonly why: string }[];
+  /** The Secret or ConfigMap with the kubeconfig of another cluster that it is applied to. */
+  readonly targetCluster?: string;
+  readonly targetNamespace?: string;
+  readonly releaseName?: string;
+  readonly driftDetection?: string;
+  readonly drift?: string;
 }
 
 export interface ChartMeta {

@@ -15,7 +15,7 @@ const withoutEffects: Plugin = {
 };
 
 const BASE =
-  /svelte\/src\/|clsx|vite\/preload-helper|console\/src\/(App|parts\/(Face|Guarded)|lib\/(guard|nav|route|theme|format|schedule))|canvas\/src\/glyphs|core\/src\/(display|flow-id|state|persistent|progress|regions|adjacency|graph|queries|api|rollouts|web|types)\.ts$/;
+  /svelte\/src\/|clsx|vite\/preload-helper|console\/src\/(App|parts\/(Face|Guarded)|lib\/(guard|nav|route|theme|format|schedule))|canvas\/src\/glyphs|core\/src\/(display|judgement|flow-id|state|persistent|progress|regions|adjacency|graph|api|rollouts|web|types)\.ts$/;
 
 /** Relative URLs throughout, so that the page works under any prefix. */
 export default defineConfig({

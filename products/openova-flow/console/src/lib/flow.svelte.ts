@@ -2,7 +2,6 @@ import {
   allKnownUntil,
   buildGraph,
   createApi,
-  criticalPath,
   currentRollout,
   displayState,
   flowProgress,
@@ -69,6 +68,8 @@ export class FlowModel {
   readonly context: DisplayContext = $derived({ nodes: this.state.nodes, unconfirmed: this.state.unconfirmed, regions: this.state.regions, now: this.clock });
   /** Every node that is no container, by id. */
   readonly leaves: readonly FlowNode[] = $derived(this.graph.leaves.map((id) => this.graph.nodes.get(id) as FlowNode));
+  /** The leaves and what stands beside the rollout, such as sources. */
+  readonly searchable: readonly FlowNode[] = $derived([...this.graph.nodes.values()].filter((n) => !this.graph.isContainer(n.id)));
   readonly displays: ReadonlyMap<string, DisplayState> = $derived(new Map(this.leaves.map((n) => [n.id, displayState(n, this.context)])));
   readonly regions: readonly string[] = $derived([...progressByRegion(this.graph, this.clock).keys()].filter((r) => r !== ""));
   /** Those that are not heard of any more. */
@@ -88,6 +89,7 @@ export class FlowModel {
     const members = nav.route.rollout === null || this.rollout === null ? null : new Set(this.rollout.members.map((m) => m.id));
     return this.leaves.filter((n) => passes(n) && (members === null || members.has(n.id)));
   });
+  readonly #insight = $derived(this.#diagnosis === null ? null : new this.#diagnosis.Insight(this.graph, this.clock));
   readonly problems: readonly Problem[] = $derived(this.#diagnosis?.problems(this.graph, this.clock) ?? []);
   /** The rollout that is looked at: the one in the link, else the one of the instant, else the current or last. */
   readonly rollout: Rollout | null = $derived(
@@ -112,9 +114,9 @@ export class FlowModel {
   );
   readonly wholeProgress = $derived(flowProgress(this.graph, this.clock));
   readonly critical = $derived(
-    this.rolloutThen === null
+    this.rolloutThen === null || this.#diagnosis === null
       ? null
-      : criticalPath(
+      : this.#diagnosis.criticalPath(
           this.graph,
           this.rolloutThen.endedAt ?? this.#knownClock,
           this.rolloutThen.members.map((m) => m.id),
@@ -173,6 +175,17 @@ export class FlowModel {
   displayOf(id: string): DisplayState | null {
     const node = this.graph.nodes.get(id);
     return node === undefined ? null : (this.displays.get(id) ?? displayState(node, this.context));
+  }
+
+  /** What is to be said of a node beside its state. */
+  marksOf(id: string): readonly string[] {
+    const marks = this.#insight?.marks(id) ?? [];
+    return this.displayOf(id) === "suspended" ? marks.filter((m) => m !== "suspended") : marks;
+  }
+
+  /** The chains of ids that lead from what blocks a node to it. */
+  chainsTo(id: string): readonly (readonly string[])[] {
+    return this.#diagnosis === null ? [] : this.#diagnosis.blockingChains(this.#diagnosis.blockedBy(this.graph, id, this.clock));
   }
 
   /** What can be travelled in; null while nothing is known. */

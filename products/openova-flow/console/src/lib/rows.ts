@@ -1,4 +1,4 @@
-import { displayState, lastHeard, metaOf, times, type DisplayState, type FlowNode, type Regions } from "@openova/flow-core";
+import { displayState, judgedAt, judgementOf, knownUntil, lastHeard, metaOf, times, type DisplayState, type FlowNode, type Regions } from "@openova/flow-core";
 import { WORDS } from "./format.js";
 
 export const COLUMNS = ["state", "release", "region", "family", "version", "what", "started", "waited", "worked", "attempts"] as const;
@@ -22,7 +22,7 @@ const RANK: readonly DisplayState[] = ["broken", "terminating", "suspended", "wo
 export function toRow(node: FlowNode, display: DisplayState, now: number, label: (id: string) => string, regions?: Regions): Row {
   const meta = metaOf(node);
   const { waitingMs, workingMs } = times(node, now, regions);
-  return { node, display, version: versionOf(node), what: [wasOf(node, regions), whatOf(node, display, label)].filter((t) => t !== "").join("; "), waitedMs: waitingMs, workedMs: workingMs, attempts: meta.attempts ?? 0 };
+  return { node, display, version: versionOf(node), what: [wasOf(node, regions), whatOf(node, display, label, knownUntil(regions, node.region, now))].filter((t) => t !== "").join("; "), waitedMs: waitingMs, workedMs: workingMs, attempts: meta.attempts ?? 0 };
 }
 
 /** What it was when its region was last heard of, where that is no longer so; else empty. */
@@ -40,13 +40,21 @@ export function versionOf(node: FlowNode): string {
   return versionApplied ?? versionWanted ?? revision ?? "";
 }
 
-function whatOf(node: FlowNode, display: DisplayState, label: (id: string) => string): string {
+function whatOf(node: FlowNode, display: DisplayState, label: (id: string) => string, at: number): string {
   const meta = metaOf(node);
   if (display === "waiting") return meta.waitingFor === undefined ? "waiting" : `waits for ${meta.waitingFor.map(label).join(", ")}`;
   if (display === "suspended") return "suspended";
   if (display === "ready") return "";
   if (display === "terminating") return meta.finalizers === undefined ? "being deleted" : `being deleted, held by ${meta.finalizers.join(", ")}`;
+  const judgement = judgementOf(node);
+  // The line begins with its name already.
+  if (judgement.isJudged) return withoutName(judgedAt(judgement, at).sentence, node.label);
   return [meta.stalledReason ?? meta.reason, meta.message].filter((t) => t !== undefined).join(": ");
+}
+
+function withoutName(sentence: string, name: string): string {
+  const rest = sentence.startsWith(name) ? /^(?:: | )(.*)$/s.exec(sentence.slice(name.length)) : null;
+  return rest?.[1] ?? sentence;
 }
 
 export function sorted(rows: readonly Row[], column: Column, isDown: boolean): readonly Row[] {

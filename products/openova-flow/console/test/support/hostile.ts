@@ -36,7 +36,10 @@ const STATUSES = ["pending", "running", "succeeded", "failed", "__proto__", "odd
 const INSTANTS = [-END, END, -END + 1, 0, -1, 1, END - 1, 1_700_000_000_000, 4_000_000_000_000];
 const TYPES = ["contains", "finish-to-start", "start-to-start", "finish-to-finish", "start-to-finish", "triggers"];
 const WRONG: readonly unknown[] = [0, -1, 1e308, true, false, "", "x", [], {}, [[]], [{}], { a: 1 }, ["a", 1], { name: 1, ready: [] }, [{ kind: "K", why: "y" }, { kind: "K", why: "z" }], "a".repeat(2000), Array.from({ length: 300 }, (_, i) => `gone/${i}`)];
-const META = ["kind", "namespace", "ready", "reason", "message", "reasonSince", "stalled", "stalledReason", "stalledMessage", "waitingFor", "waitingSince", "suspended", "deletingSince", "finalizers", "chart", "source", "versionWanted", "versionApplied", "revision", "path", "helmRevision", "action", "attempts", "failures", "generation", "startedAtIsLowerBound", "appliedBy", "namespaces", "clusterUID", "notWatched", "__proto__"];
+const META = ["kind", "namespace", "ready", "reason", "message", "reasonSince", "stalled", "stalledReason", "stalledMessage", "waitingFor", "waitingSince", "suspended", "deletingSince", "finalizers", "chart", "source", "versionWanted", "versionApplied", "revision", "path", "helmRevision", "action", "attempts", "failures", "generation", "startedAtIsLowerBound", "appliedBy", "namespaces", "clusterUID", "notWatched", "auxiliary", "targetCluster", "targetNamespace", "releaseName", "driftDetection", "drift", "judgement", "__proto__"];
+const JUDGED = ["state", "marks", "since", "cause", "command", "attempts", "of", "nextTry", "limit", "problem", "final", "gate", "then", "needs", "named", "readyWhile", "source", "blamesSource", "checks"];
+const STATES = ["ready", "working", "waiting", "broken", "suspended", "terminating", "not-started"];
+const MARKS = ["retrying", "overdue", "not-observed", "old-revision", "drift", "ready-expr", "suspended", "remote:x", "remote:", "retrying"];
 
 function node(id: string, rest: Record<string, unknown> = {}): Node {
   return { id, label: id, status: "running", ...rest };
@@ -68,6 +71,14 @@ export const CASES: Readonly<Record<string, () => Hostile>> = {
     rels: [],
   }),
   "meta of the wrong types": () => ({ nodes: many(META.length * 4, (i) => node(`w${i}`, { status: STATUSES[i % 4], meta: { kind: "HelmRelease", ...Object.fromEntries(META.map((m, k) => [m, WRONG[(i + k * 3) % WRONG.length]])) } })), rels: many(40, (i) => rel(`w${i}`, `w${i + 1}`)) }),
+  "judgements of the wrong types": () => ({
+    nodes: many(JUDGED.length * 4, (i) => node(`j${i}`, { status: STATUSES[i % 4], region: "r", meta: { kind: "HelmRelease", auxiliary: i % 5 === 0, judgement: { ...Object.fromEntries(JUDGED.map((m, k) => [m, WRONG[(i + k * 3) % WRONG.length]])), state: STATES[i % STATES.length] } } })),
+    rels: many(40, (i) => rel(`j${i}`, `j${i + 1}`)),
+  }),
+  "judgements that name each other": () => ({
+    nodes: many(60, (i) => node(`j${i}`, { region: "r", meta: { auxiliary: i % 4 === 0, judgement: { state: STATES[i % STATES.length], marks: MARKS, since: 0, cause: { class: "x", sentence: TEXTS[i % TEXTS.length] }, problem: true, blamesSource: true, ...Object.fromEntries(["needs", "named", "readyWhile", "checks"].map((k) => [k, [`j${(i + 1) % 60}`, `j${(i * 7) % 60}`, "gone"]])), source: `j${(i + 4) % 60}` } } })),
+    rels: [],
+  }),
   "a region that lists what it does not watch twice": () => ({
     nodes: [node("fsn1", { region: "fsn1", meta: { kind: "Region", namespaces: ["*"], notWatched: [{ kind: "K", why: "a" }, { kind: "K", why: "b" }, { why: 1 }] } }), node("fsn1/a", { region: "fsn1" })],
     rels: [rel("fsn1/a", "fsn1", "contains")],
@@ -79,6 +90,7 @@ export function mixture(seed: number): Hostile {
   const d = new Dice(seed);
   const ids = [...new Set(many(1 + d.below(150), () => (d.below(3) === 0 ? d.pick(TEXTS) || "x" : `${d.pick(TEXTS)}/${d.below(60)}`)))];
   const regions = many(1 + d.below(12), () => d.pick(TEXTS));
+  const judgement = (): unknown => ({ state: d.pick(STATES), marks: [d.pick(MARKS), d.pick(TEXTS), d.pick(MARKS)], cause: { class: d.pick(TEXTS), sentence: d.pick(TEXTS) }, problem: d.below(2) === 0, ...Object.fromEntries(["since", "nextTry", "limit", "attempts", "of"].filter(() => d.below(2) === 0).map((k) => [k, d.pick(INSTANTS)])), ...Object.fromEntries(["needs", "readyWhile", "checks"].filter(() => d.below(2) === 0).map((k) => [k, [d.pick(ids), d.pick(ids)]])), source: d.pick(ids), blamesSource: d.below(2) === 0, then: [{ at: d.pick(INSTANTS), state: d.pick(STATES), problem: true }] });
   const maybe = (name: string, value: unknown): Record<string, unknown> => (d.below(2) === 0 ? {} : { [name]: value });
   const nodes = ids.map((id) =>
     node(id, {
@@ -88,12 +100,15 @@ export function mixture(seed: number): Hostile {
       ...maybe("family", d.pick(TEXTS)),
       ...maybe("startedAt", d.pick(INSTANTS)),
       ...maybe("endedAt", d.pick(INSTANTS)),
-      ...maybe("meta", Object.fromEntries(META.filter(() => d.below(3) === 0).map((m) => [m, d.below(2) === 0 ? d.pick(WRONG) : d.pick<unknown>([d.pick(TEXTS), d.pick(INSTANTS), "HelmRelease", "Region", [d.pick(ids)]])]))),
+      ...maybe("meta", { ...maybe("judgement", judgement()), ...maybe("auxiliary", true), ...Object.fromEntries(META.filter(() => d.below(3) === 0).map((m) => [m, d.below(2) === 0 ? d.pick(WRONG) : d.pick<unknown>([d.pick(TEXTS), d.pick(INSTANTS), "HelmRelease", "Region", [d.pick(ids)]])])) }),
     }),
   );
   const rels = many(d.below(300), () => ({ ...rel(d.pick([...ids, "gone"]), d.pick([...ids, "lost"]), d.pick(TYPES)), ...maybe("condition", d.pick(["on-success", "on-failure", "always"])), ...(d.below(8) === 0 ? { toFlowId: d.pick(TEXTS) } : {}), ...(d.below(8) === 0 ? { lag: d.below(1e9) } : {}) }));
   return { nodes, rels };
 }
+
+/** What the server takes in one request is 1 MiB. */
+const MOST_BYTES = 1_000_000;
 
 /** Posts a flow in messages that the server takes. */
 export async function post(server: Server, flow: string, { nodes, rels }: Hostile): Promise<void> {
@@ -103,7 +118,17 @@ export async function post(server: Server, flow: string, { nodes, rels }: Hostil
   };
   batch(nodes, (part) => ({ type: "upsert-nodes", nodes: part.map((n) => ({ ...(n as Node), flowId: flow })) }));
   batch(rels, (part) => ({ type: "upsert-rels", relationships: part }));
-  for (let i = 0; i < lines.length; i += 20) await server.post(flow, lines.slice(i, i + 20));
+  let part: string[] = [], size = 0;
+  for (const line of lines) {
+    const bytes = Buffer.byteLength(line) + 1;
+    if (part.length > 0 && size + bytes > MOST_BYTES) {
+      await server.post(flow, part);
+      [part, size] = [[], 0];
+    }
+    part.push(line);
+    size += bytes;
+  }
+  await server.post(flow, part);
 }
 
 const VIEWS = ["graph", "timeline", "table", "matrix", "rollouts"];

@@ -22,7 +22,7 @@ function read(names: readonly Recording[], flow: string): readonly Event[] {
   return all.sort((a, b) => a.t - b.t);
 }
 
-const TIMES: ReadonlySet<string> = new Set(["startedAt", "endedAt", "reasonSince", "waitingSince", "deletingSince"]);
+const TIMES: ReadonlySet<string> = new Set(["startedAt", "endedAt", "reasonSince", "waitingSince", "deletingSince", "readySince", "changedSince", "behindSince", "since", "at", "nextTry"]);
 
 function shifted(value: unknown, by: number): unknown {
   if (Array.isArray(value)) return value.map((v) => shifted(v, by));

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -160,6 +161,26 @@ func TestWorkflows_GiveNothingAway(t *testing.T) {
 					t.Errorf("%s: the job %s puts an expression into a script: %s", file, name, m[2])
 				}
 			}
+		}
+	}
+}
+
+// TestReleaseTagIsAVersion holds the first step of a release to refuse a tag that make and the shell would take for more than a version: whoever
+// may push one could else have a commit of main built into something else.
+func TestReleaseTagIsAVersion(t *testing.T) {
+	_, steps, _ := strings.Cut(jobsOf(t, "release.yml")["version"].text, "    steps:\n")
+	m := regexp.MustCompile(`^(?: +#.*\n)* +- name: .*\n +run: '(.*)'\n`).FindStringSubmatch(steps)
+	if m == nil {
+		t.Fatal("the first step of the job version checks no tag")
+	}
+	for tag, ok := range map[string]bool{
+		"v0.1.0": true, "v12.0.3": true, "v1.0.0-rc.1": true,
+		"v1.0.0;id": false, "v1.0.0$$(id)": false, "v1.0.0`id`": false, "v1.0.0|id": false, "v1.0.0-$(MAKE)": false, "v1.0.0&id": false, "v1.0": false, "v": false, "v1.0.0-": false,
+	} {
+		cmd := exec.Command("bash", "-e", "-o", "pipefail", "-c", m[1])
+		cmd.Env = append(os.Environ(), "GITHUB_REF_NAME="+tag)
+		if err := cmd.Run(); (err == nil) != ok {
+			t.Errorf("%s: %v", tag, err)
 		}
 	}
 }

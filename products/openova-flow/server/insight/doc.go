@@ -22,6 +22,8 @@
 //   - A root is a node that blames nothing, and a missing need. Members of a cycle are roots of whatever blames one of them. Of nodes
 //     that blame only each other, and not in a cycle, one is the root: the least that is broken with a problem, else the least that does not wait.
 //
+// A dependency whose revision is said to be old is one of the region that says so: no region makes a release of another outdated.
+//
 // Only members have problems and count for a verdict: nodes that are no containers. A container is a node of kind Region, and one
 // that a node of its own region is contained in.
 package insight

@@ -445,7 +445,7 @@ func (p *plain) marks(id string) []string {
 		list = append(list, "source-stale")
 	}
 	for _, other := range p.ids() {
-		if p.state(other) == "waiting" && p.segment(other).Cause.Class == "dependency-revision" && slices.Contains(p.nodes[other].Meta.Judgement.Named, id) {
+		if p.state(other) == "waiting" && p.segment(other).Cause.Class == "dependency-revision" && slices.Contains(p.nodes[other].Meta.Judgement.Named, id) && p.nodes[other].Region == p.nodes[id].Region {
 			list = append(list, "old-revision")
 		}
 	}
@@ -493,9 +493,10 @@ func (p *plain) problems() []plainProblem {
 				add(id, "dependency-cycle", c, nil, s.Since)
 			}
 		case p.allReady(id) && p.over(id, p.later(id)):
+			own := slices.DeleteFunc(append(slices.Clone(j.Named), j.Needs...), func(d string) bool { return !p.exists(d) || p.nodes[d].Region != p.nodes[id].Region })
 			switch {
-			case s.Cause.Class == "dependency-revision":
-				d := append(slices.Clone(j.Named), j.Needs...)[0]
+			case s.Cause.Class == "dependency-revision" && len(own) > 0:
+				d := own[0]
 				revisions[d] = append(revisions[d], id)
 			case slices.Contains(s.Marks, "ready-expr"):
 				add(id, "ready-expr", []string{id}, nil, p.later(id))

@@ -85,9 +85,9 @@ func (v *View) findings() []finding {
 			}
 			found = append(found, finding{root: i, class: class, since: s.Since, others: members})
 		case v.allReady[i] && v.over(i, v.later(i)):
+			d := v.outdatedBy(i)
 			switch {
-			case s.Class == classRevision:
-				d := append(slices.Clone(n.named), n.needs...)[0]
+			case d != none:
 				at, ok := revisions[d]
 				if !ok {
 					at = len(found)
@@ -109,6 +109,20 @@ func (v *View) findings() []finding {
 		}
 	}
 	return found
+}
+
+// outdatedBy returns the node that has another revision than a waiting one says that it waits for, or none. It is one of the same region: no
+// region says of a node of another what is wrong with that.
+func (v *View) outdatedBy(i int32) int32 {
+	n := &v.nodes[i]
+	if v.segments[i].Class == classRevision {
+		for _, d := range append(slices.Clone(n.named), n.needs...) {
+			if v.exists(d) && v.nodes[d].node.Region == n.node.Region {
+				return d
+			}
+		}
+	}
+	return none
 }
 
 // neededBy returns which waiting nodes need each id that is not satisfied.

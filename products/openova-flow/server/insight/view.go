@@ -291,7 +291,7 @@ func (v *View) findMarks() {
 		}
 		if v.states[i] == Waiting && v.segments[i].Class == classRevision {
 			for _, d := range n.named {
-				v.outdated[d] = v.exists(d)
+				v.outdated[d] = v.outdated[d] || v.exists(d) && v.nodes[d].node.Region == n.node.Region
 			}
 		}
 	}

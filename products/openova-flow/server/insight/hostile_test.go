@@ -1,0 +1,36 @@
+package insight_test
+
+import (
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/insight"
+)
+
+// verdictOf judges region r2 of two nodes: one that waits, with the given fields of its judgement, and r2/b, which is ready.
+func verdictOf(t *testing.T, waits, region string) insight.Verdict {
+	t.Helper()
+	m, err := flow.Decode("F", []byte(`{"type":"upsert-nodes","nodes":[
+{"id":"r1/a","flowId":"F","label":"a","status":"running","region":"r1","meta":{"judgement":{"state":"waiting","since":0,"cause":{"class":"dependency-revision"},`+waits+`}}},
+{"id":"r2/b","flowId":"F","label":"b","status":"succeeded","region":"r2"}]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return insight.Read(m).At(1_000_000, nil).Verdict(func(n *flow.Node) bool { return n.Region == region })
+}
+
+func TestVerdict_NoRegionMakesAReleaseOfAnotherOutdated(t *testing.T) {
+	const waits = `"needs":["r2/b"],"named":["r2/b"]`
+	if d := verdictOf(t, waits, "r2"); d.Result != insight.Passed || len(d.Problems) > 0 {
+		t.Errorf("the region that is as it should be: %+v", d)
+	}
+	if d := verdictOf(t, waits, "r1"); d.Result != insight.Failed || len(d.Problems) != 1 || d.Problems[0].ID != "r1/a" {
+		t.Errorf("the region that waits: %+v", d)
+	}
+}
+
+func TestVerdict_SurvivesANamedNeedThatDoesNotExist(t *testing.T) {
+	if d := verdictOf(t, `"needs":["r2/b"],"named":["r1/gone"]`, "r1"); len(d.Problems) != 1 || d.Problems[0].ID != "r1/a" {
+		t.Errorf("%+v", d)
+	}
+}

@@ -148,13 +148,14 @@ export class Insight {
       } else if (this.#isStuck(id) && this.#clock(node) - this.#stuckSince(id, judged) > GRACE_MS) {
         const needs = this.needs(id);
         const named = judgementOf(node).named[0] ?? (needs[0] as string);
-        if (judged.class === "dependency-revision") byRevision.set(named, id);
+        const behind = judged.class === "dependency-revision" ? this.#outdatedBy(id) : undefined;
+        if (behind !== undefined) byRevision.set(behind, id);
         else add(id, judged.class === "dependency-expr" ? { class: judged.class, ...words("held-by-expression", { name: node.label, dependency: this.#label(named) }) } : { class: "dependencies-ready", ...words("dependencies-ready", { name: node.label }) });
       }
     }
     for (const ids of missing.values()) add(ids.sort(compareBytes)[0] as string, { ids });
     for (const [id, waiter] of byRevision) {
-      if (this.graph.nodes.has(id)) add(id, { class: "old-revision", ...words("held-by-revision", { name: this.#label(id), waiting: this.#label(waiter) }) });
+      add(id, { class: "old-revision", ...words("held-by-revision", { name: this.#label(id), waiting: this.#label(waiter) }) });
     }
     const looks = Math.max(LEAST_LOOKS, Math.floor(LOOKS / roots.length));
     return roots.map((r) => ({ ...r, ...this.#behind(r.ids, looks) })).sort(worstFirst);
@@ -367,8 +368,13 @@ export class Insight {
   }
 
   #isNamedForItsRevision(waiter: string, id: string): boolean {
-    const node = this.graph.nodes.get(waiter);
-    return node !== undefined && this.at(waiter)?.class === "dependency-revision" && this.#isHeld(waiter) && judgementOf(node).named.includes(id);
+    return this.at(waiter)?.class === "dependency-revision" && this.#isHeld(waiter) && this.#outdatedBy(waiter) === id;
+  }
+
+  /** What has another revision than a node waits for. It is of the same region: none says what is wrong with a node of another. */
+  #outdatedBy(waiter: string): string | undefined {
+    const { named } = judgementOf(this.graph.nodes.get(waiter) as FlowNode);
+    return [...named, ...this.needs(waiter)].find((d) => this.graph.nodes.has(d) && this.#regionOf(d) === this.#regionOf(waiter));
   }
 
   /** Whether something goes on at a node that a gate waits for. What only suffers from others is as open as they are. */

@@ -24,11 +24,19 @@ type outcome struct {
 }
 
 type problem struct {
-	IDs      []string `json:"ids"`
-	Blocks   []string `json:"blocks"`
-	Class    string   `json:"class"`
-	Sentence string   `json:"sentence,omitempty"` // compared where a vector has it
+	IDs    []string `json:"ids"`
+	Blocks []string `json:"blocks"`
+	Class  string   `json:"class"`
+	said
+}
+
+// said is compared where a vector has it.
+type said struct {
+	Sentence string   `json:"sentence,omitempty"`
 	Command  []string `json:"command,omitempty"`
+	Region   string   `json:"region,omitempty"`
+	Label    string   `json:"label,omitempty"`
+	Since    int64    `json:"since,omitempty"`
 }
 
 func everything(*flow.Node) bool { return true }
@@ -49,7 +57,7 @@ func outcomeOf(m *flow.Message, now int64, heard map[string]int64) outcome {
 	}
 	d := v.Verdict(everything)
 	for _, p := range d.Problems {
-		o.Problems = append(o.Problems, problem{IDs: p.IDs, Blocks: append([]string{}, p.Blocks...), Class: p.Class, Sentence: p.Sentence, Command: p.Command})
+		o.Problems = append(o.Problems, problem{IDs: p.IDs, Blocks: append([]string{}, p.Blocks...), Class: p.Class, said: said{p.Sentence, p.Command, p.Region, p.Label, p.Since.Ms()}})
 	}
 	o.Open = append(o.Open, d.Open...)
 	o.Verdict, o.Final = d.Result, d.Final
@@ -84,11 +92,15 @@ func TestVectors(t *testing.T) {
 			got, want := outcomeOf(m, vector.Now, vector.Heard), vector.Expect
 			for i := range got.Problems {
 				if i < len(want.Problems) {
-					if want.Problems[i].Sentence == "" {
+					has := want.Problems[i].said
+					if has.Sentence == "" {
 						got.Problems[i].Sentence = ""
 					}
-					if want.Problems[i].Command == nil {
+					if has.Command == nil {
 						got.Problems[i].Command = nil
+					}
+					if has.Label == "" {
+						got.Problems[i].Region, got.Problems[i].Label, got.Problems[i].Since = "", "", 0
 					}
 				}
 			}

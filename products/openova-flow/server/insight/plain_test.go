@@ -89,7 +89,9 @@ func plainOutcome(snapshot []byte, now int64, heard map[string]int64) outcome {
 		p.cycles[id] = p.cycle(id)
 	}
 	for _, id := range p.ids() {
-		p.blames[id] = slices.DeleteFunc(p.blamed(id), func(d string) bool { return d == id || slices.Contains(p.cycles[id], d) })
+		p.blames[id] = slices.DeleteFunc(p.blamed(id), func(d string) bool {
+			return d == id || slices.Contains(p.cycles[id], d) && slices.Equal(p.cycles[id], p.cycles[d])
+		})
 		p.roots[id] = !p.satisfied(id) && (len(p.blames[id]) == 0 || len(p.cycles[id]) > 0)
 	}
 	p.rootRest()
@@ -284,15 +286,29 @@ func (p *plain) waitsFor(id string) []string {
 	return slices.DeleteFunc(p.unsatisfied(p.needs(id)), func(d string) bool { return !p.waits(d) })
 }
 
+// cycle returns the cycle of its region that a node is on, else that over regions.
 func (p *plain) cycle(id string) []string {
-	var members []string
-	after := reach(id, p.waitsFor)
-	for _, other := range p.ids() {
-		if after[other] && reach(other, p.waitsFor)[id] {
-			members = append(members, other)
+	among := func(next func(string) []string) (members []string) {
+		after := reach(id, next)
+		for _, other := range p.ids() {
+			if after[other] && reach(other, next)[id] {
+				members = append(members, other)
+			}
 		}
+		return members
 	}
-	return members
+	own := among(func(id string) []string {
+		return slices.DeleteFunc(p.waitsFor(id), func(d string) bool { return p.nodes[d].Region != p.nodes[id].Region })
+	})
+	if len(own) > 0 {
+		return own
+	}
+	return among(p.waitsFor)
+}
+
+// across reports whether a cycle is over several regions.
+func (p *plain) across(cycle []string) bool {
+	return slices.ContainsFunc(cycle, func(id string) bool { return p.nodes[id].Region != p.nodes[cycle[0]].Region })
 }
 
 func (p *plain) blamed(id string) []string {
@@ -358,6 +374,11 @@ func keys(set map[string]bool) []string {
 
 // causes returns the roots of what some nodes blame.
 func (p *plain) causes(of ...string) map[string]bool {
+	return p.causesFor(func(string) bool { return true }, of...)
+}
+
+// causesFor is causes where of a cycle over regions only some members count.
+func (p *plain) causesFor(counts func(string) bool, of ...string) map[string]bool {
 	found := map[string]bool{}
 	for _, id := range of {
 		set := reach(id, p.further)
@@ -366,7 +387,9 @@ func (p *plain) causes(of ...string) map[string]bool {
 			switch {
 			case len(p.cycles[o]) > 0:
 				for _, m := range p.cycles[o] {
-					found[m] = true
+					if !p.across(p.cycles[o]) || counts(m) {
+						found[m] = true
+					}
 				}
 			case p.roots[o] || !p.exists(o):
 				found[o] = true
@@ -389,7 +412,7 @@ func (p *plain) heldBy(id string) []string {
 		slices.Sort(list)
 		return slices.Compact(list)
 	}
-	found := p.causes(p.unsatisfied(j.Needs)...)
+	found := p.causesFor(func(m string) bool { return p.nodes[m].Region != p.nodes[id].Region }, p.unsatisfied(j.Needs)...)
 	if len(p.cycles[id]) != 1 {
 		delete(found, id)
 	}
@@ -430,7 +453,7 @@ func (p *plain) open(id string) bool {
 		return p.within(id, p.later(id))
 	}
 	waits := p.segment(id).Gate == "wait"
-	if p.roots[id] {
+	if p.roots[id] || waits && p.state(id) != "broken" && !p.waits(id) {
 		return waits
 	}
 	if p.waits(id) && !p.all(p.needs(id), p.exists) && p.within(id, p.segment(id).Since) {
@@ -485,12 +508,29 @@ func (p *plain) problems() []plainProblem {
 		s, j := p.segment(id), p.nodes[id].Meta.Judgement
 		switch c := p.cycles[id]; {
 		case p.lost(id):
-			add(id, "dependency-missing", []string{id}, nil, s.Since)
-		case len(c) == 1:
-			add(id, "dependency-on-itself", c, nil, s.Since)
-		case len(c) > 1:
-			if c[0] == id {
-				add(id, "dependency-cycle", c, nil, s.Since)
+			var group []string
+			since := s.Since
+			for _, o := range p.ids() {
+				if p.member(o) && p.lost(o) && p.nodes[o].Region == p.nodes[id].Region && p.missed(o) == p.missed(id) {
+					group, since = append(group, o), earliest(since, p.segment(o).Since)
+				}
+			}
+			if group[0] == id {
+				add(id, "dependency-missing", group, nil, since)
+			}
+		case len(c) > 0:
+			// Those of it that are on a cycle of their region are told of there.
+			own := slices.DeleteFunc(slices.Clone(c), func(m string) bool { return !slices.Equal(p.cycles[m], c) || !p.member(m) })
+			since := s.Since
+			for _, m := range c {
+				since = earliest(since, p.segment(m).Since)
+			}
+			switch {
+			case own[0] != id:
+			case len(c) == 1:
+				add(id, "dependency-on-itself", c, nil, since)
+			default:
+				add(id, "dependency-cycle", c, nil, since)
 			}
 		case p.allReady(id) && p.over(id, p.later(id)):
 			own := slices.DeleteFunc(append(slices.Clone(j.Named), j.Needs...), func(d string) bool { return !p.exists(d) || p.nodes[d].Region != p.nodes[id].Region })
@@ -524,6 +564,24 @@ func (p *plain) problems() []plainProblem {
 		return cmp.Or(len(b.Blocks)-len(a.Blocks), cmp.Compare(a.since, b.since), cmp.Compare(a.IDs[0], b.IDs[0]))
 	})
 	return all
+}
+
+// missed returns the first need that does not exist.
+func (p *plain) missed(id string) string {
+	j := p.nodes[id].Meta.Judgement
+	for _, d := range append(slices.Clone(j.Named), p.needs(id)...) {
+		if !p.exists(d) && slices.Contains(p.needs(id), d) {
+			return d
+		}
+	}
+	return ""
+}
+
+func earliest(a, b *int64) *int64 {
+	if a == nil || b != nil && *b < *a {
+		return b
+	}
+	return a
 }
 
 func (p *plain) blocked(ids, nearest []string) []string {

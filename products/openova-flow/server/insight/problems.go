@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
@@ -12,9 +13,9 @@ import (
 // Problem is one root cause.
 type Problem struct {
 	ID       string    // the root
-	IDs      []string  // the root, then all that is not ready only because of it without waiting; of a cycle all its members
-	Label    string    // of the root
-	Region   string    // of the root
+	IDs      []string  // the root, then all that is not ready only because of it without waiting; all that is on the cycle, or misses the same
+	Label    string    // of the root; of a cycle over regions these regions
+	Region   string    // of the root; of a cycle over regions none
 	State    State     // of the root
 	Class    string    // stable, for programs
 	Sentence string    // what is wrong, for a person
@@ -37,7 +38,8 @@ type finding struct {
 	root   int32
 	class  string
 	since  flow.Time
-	others []int32 // on the cycle, in order; or waiting for the root's revision
+	others []int32 // on the cycle or missing the same, in order; or waiting for the root's revision
+	across bool    // a cycle over regions
 }
 
 // Problems returns what is wrong, one problem for each root cause: broken ones and cycles first, then those that block more, then
@@ -65,6 +67,12 @@ func (v *View) Problems() []Problem {
 func (v *View) findings() []finding {
 	var found []finding
 	revisions := make(map[int32]int) // by root, where in found
+	type need struct {
+		region string
+		id     int32
+	}
+	missing := make(map[need]int) // where in found
+	told := make([]bool, len(v.cycle))
 	for at := range v.nodes {
 		i, n := int32(at), &v.nodes[at]
 		if n.node == nil || !n.member {
@@ -73,17 +81,28 @@ func (v *View) findings() []finding {
 		s := v.segments[i]
 		switch {
 		case v.missing[i]:
-			found = append(found, finding{root: i, class: "dependency-missing", since: s.Since})
+			key := need{n.node.Region, v.missingNeed(i)}
+			at, ok := missing[key]
+			if !ok {
+				at = len(found)
+				missing[key] = at
+				found = append(found, finding{root: i, class: "dependency-missing", since: s.Since})
+			}
+			found[at].others = append(found[at].others, i)
+			found[at].since = earlier(found[at].since, s.Since)
 		case v.onCycle[i] != none:
-			members := v.cycle[v.onCycle[i]]
-			if members[0] != i {
+			if told[v.onCycle[i]] {
 				continue
 			}
-			class := "dependency-cycle"
-			if len(members) == 1 {
-				class = "dependency-on-itself"
+			told[v.onCycle[i]] = true
+			f := finding{root: i, class: "dependency-cycle", others: v.cycle[v.onCycle[i]], across: v.across[v.onCycle[i]]}
+			if len(f.others) == 1 {
+				f.class = "dependency-on-itself"
 			}
-			found = append(found, finding{root: i, class: class, since: s.Since, others: members})
+			for _, m := range f.others {
+				f.since = earlier(f.since, v.segments[m].Since)
+			}
+			found = append(found, f)
 		case v.allReady[i] && v.over(i, v.later(i)):
 			d := v.outdatedBy(i)
 			switch {
@@ -123,6 +142,14 @@ func (v *View) outdatedBy(i int32) int32 {
 		}
 	}
 	return none
+}
+
+// earlier returns the earlier of two instants, the known one if one is not.
+func earlier(a, b flow.Time) flow.Time {
+	if a.IsZero() || !b.IsZero() && b.Ms() < a.Ms() {
+		return b
+	}
+	return a
 }
 
 // neededBy returns which waiting nodes need each id that is not satisfied.
@@ -179,7 +206,7 @@ func (v *search) problem(f *finding) Problem {
 	cause := []int32{f.root}
 	nearest := []int32(nil) // what waits for the root though it is satisfied
 	switch f.class {
-	case "dependency-cycle":
+	case "dependency-cycle", "dependency-missing":
 		cause = f.others
 	case classRevision:
 		nearest = f.others
@@ -187,6 +214,9 @@ func (v *search) problem(f *finding) Problem {
 	ids := v.victims(cause, f.root)
 	p := Problem{ID: n.ID, Label: n.Label, Region: n.Region, State: v.states[f.root], Class: f.class, Since: f.since,
 		Marks: v.Marks(n.ID), Final: v.segments[f.root].Final || v.states[f.root] == Suspended}
+	if f.across {
+		p.Region, p.Label = "", strings.Join(v.regions(f.others), " and ")
+	}
 	p.Blocks = v.blocked(ids, nearest)
 	for _, i := range ids {
 		p.IDs = append(p.IDs, v.ids[i])
@@ -266,17 +296,23 @@ func (v *search) blocked(ids, nearest []int32) []string {
 // describe says what only the graph tells.
 func (v *View) describe(p *Problem, f *finding) {
 	n := &v.nodes[f.root]
-	values := map[string]string{"name": p.Label}
+	values := map[string]string{"name": n.node.Label}
 	var flux []string
-	if o, ok := objectOf(p.Region, p.ID); ok && n.judgement.judged {
+	if o, ok := objectOf(n.node.Region, p.ID); ok && n.judgement.judged {
 		values["namespace"], values["object"], values["resource"] = o.namespace, o.name, kinds[o.kind].Resource
 		flux = kinds[o.kind].Flux
 	}
 	t := sentences[f.class]
 	switch f.class {
 	case "dependency-missing":
-		t = v.describeMissing(n, values)
-	case "dependency-cycle", classRevision:
+		t = v.describeMissing(f.root, values)
+	case "dependency-cycle":
+		values["names"] = v.labels(f.others)
+		if f.across {
+			t = sentences["dependency-cycle-across"]
+			values["regions"], values["edges"] = strconv.Itoa(len(v.regions(f.others))), v.declared(f.others)
+		}
+	case classRevision:
 		values["names"] = v.labels(f.others)
 	case "ready-expr", "dependency-ready":
 		held := n.named
@@ -289,9 +325,8 @@ func (v *View) describe(p *Problem, f *finding) {
 }
 
 // describeMissing adds what is known of the first need that does not exist.
-func (v *View) describeMissing(n *vertex, values map[string]string) template {
-	list := append(slices.Clone(n.named), n.needs...)
-	missing := v.ids[list[slices.IndexFunc(list, func(i int32) bool { return !v.exists(i) && slices.Contains(n.needs, i) })]]
+func (v *View) describeMissing(root int32, values map[string]string) template {
+	n, missing := &v.nodes[root], v.ids[v.missingNeed(root)]
 	values["missing"] = missing
 	t := sentences["dependency-missing"]
 	o, ok := objectOf(n.node.Region, missing)
@@ -308,6 +343,45 @@ func (v *View) describeMissing(n *vertex, values map[string]string) template {
 		}
 	}
 	return t
+}
+
+// missingNeed returns the first need of a node that does not exist, those that are named before others.
+func (v *View) missingNeed(i int32) int32 {
+	n := &v.nodes[i]
+	list := append(slices.Clone(n.named), n.needs...)
+	return list[slices.IndexFunc(list, func(d int32) bool { return !v.exists(d) && slices.Contains(n.needs, d) })]
+}
+
+// regions returns the regions of some nodes, each once, in byte order.
+func (v *View) regions(list []int32) []string {
+	names := make([]string, len(list))
+	for i, at := range list {
+		names[i] = cmp.Or(v.region(at), "no region")
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// declared says which region declares what of a cycle over regions. Which of them closed it is not known.
+func (v *View) declared(members []int32) string {
+	const most = 4
+	on := make(map[int32]bool, len(members))
+	for _, i := range members {
+		on[i] = true
+	}
+	var said []string
+	for _, i := range members {
+		for _, d := range v.nodes[i].needs {
+			if on[d] && v.region(d) != v.region(i) {
+				said = append(said, cmp.Or(v.region(i), "no region")+" declares that "+v.nodes[i].node.Label+" waits for "+v.nodes[d].node.Label)
+			}
+		}
+	}
+	text := strings.Join(said[:min(most, len(said))], ", ")
+	if len(said) > most {
+		text += fmt.Sprintf(", and %d more", len(said)-most)
+	}
+	return text
 }
 
 // labels names some nodes, the first five of them in byte order of their ids.

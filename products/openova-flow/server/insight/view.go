@@ -21,6 +21,7 @@ type View struct {
 	allReady  []bool // it waits though all of its needs are satisfied
 	cycle     [][]int32
 	onCycle   []int32   // the cycle that a node is on, or none
+	across    []bool    // of each cycle, whether it is over several regions
 	blames    [][]int32 // what each blames, of cycles as well as of others
 	blamedBy  [][]int32
 	root      []bool
@@ -128,11 +129,11 @@ func (v *View) findWaiting() {
 	}
 }
 
-// findCycles finds the waiting nodes that wait for each other.
+// findCycles finds the waiting nodes that wait for each other: those of one region first, since nobody else can end or make them.
 func (v *View) findCycles() {
-	v.onCycle = make([]int32, len(v.nodes))
-	needs := make([][]int32, len(v.nodes))
-	loops := make([]bool, len(v.nodes))
+	n := len(v.nodes)
+	v.onCycle = make([]int32, n)
+	own, all := make([][]int32, n), make([][]int32, n)
 	for i := range v.nodes {
 		v.onCycle[i] = none
 		if !v.waits[i] {
@@ -140,12 +141,22 @@ func (v *View) findCycles() {
 		}
 		for _, d := range v.nodes[i].needs {
 			if v.waits[d] {
-				needs[i] = append(needs[i], d)
-				loops[i] = loops[i] || d == int32(i)
+				all[i] = append(all[i], d)
+				if v.region(d) == v.region(int32(i)) {
+					own[i] = append(own[i], d)
+				}
 			}
 		}
 	}
-	component, count := components(len(v.nodes), v.waits, needs)
+	v.addCycles(own, false)
+	v.addCycles(all, true)
+}
+
+func (v *View) region(i int32) string { return v.nodes[i].node.Region }
+
+// addCycles adds the cycles over some edges; those across regions have members in several.
+func (v *View) addCycles(next [][]int32, across bool) {
+	component, count := components(len(v.nodes), v.waits, next)
 	members := make([][]int32, count)
 	for i, c := range component {
 		if c != none {
@@ -153,12 +164,16 @@ func (v *View) findCycles() {
 		}
 	}
 	for _, list := range members {
-		if len(list) > 1 || loops[list[0]] {
-			for _, i := range list {
+		if len(list) == 1 && !slices.Contains(next[list[0]], list[0]) ||
+			across && !slices.ContainsFunc(list, func(i int32) bool { return v.region(i) != v.region(list[0]) }) {
+			continue
+		}
+		for _, i := range list {
+			if v.onCycle[i] == none {
 				v.onCycle[i] = int32(len(v.cycle))
 			}
-			v.cycle = append(v.cycle, list)
 		}
+		v.cycle, v.across = append(v.cycle, list), append(v.across, across)
 	}
 }
 
@@ -329,10 +344,13 @@ func (v *View) findOpen() {
 		case v.root[i]:
 			v.open[i] = source[i]
 		default:
-			v.open[i] = behind[i] && v.segments[i].Gate == GateWait || v.waitsForWhatMayCome(int32(i))
+			v.open[i] = (behind[i] || v.goesOn(int32(i))) && v.segments[i].Gate == GateWait || v.waitsForWhatMayCome(int32(i))
 		}
 	}
 }
+
+// goesOn reports whether a node has work of its own, whatever it blames.
+func (v *View) goesOn(i int32) bool { return !v.waits[i] && v.states[i] != Broken }
 
 // waitsForWhatMayCome reports whether a node waits for a need that does not exist, and not for long yet.
 func (v *View) waitsForWhatMayCome(i int32) bool {
@@ -423,8 +441,13 @@ func (v *View) rootsBehind(from []int32, except int32) []int32 {
 		switch {
 		case seen[i]:
 		case v.onCycle[i] != none:
-			for _, m := range v.cycle[v.onCycle[i]] {
-				seen[m], roots[m] = true, true
+			c := v.onCycle[i]
+			for _, m := range v.cycle[c] {
+				seen[m] = seen[m] || v.onCycle[m] == c
+				// What another region adds to a region's own part does not hold that part.
+				if !v.across[c] || except == none || v.region(m) != v.region(except) {
+					roots[m] = true
+				}
 			}
 		case v.root[i]:
 			seen[i], roots[i] = true, true

@@ -76,7 +76,7 @@ func TestManifestsAreOfTheirTypes(t *testing.T) {
 func TestRights(t *testing.T) {
 	lease := watch.LeaseName("bootstrap", "primary")
 	const (
-		flux     = "get list watch of helm.toolkit.fluxcd.io: helmreleases; get list watch of source.toolkit.fluxcd.io: helmcharts helmrepositories ocirepositories gitrepositories; get list watch of kustomize.toolkit.fluxcd.io: kustomizations"
+		flux     = "get list watch of helm.toolkit.fluxcd.io: helmreleases; get list watch of source.toolkit.fluxcd.io: helmcharts helmrepositories ocirepositories gitrepositories buckets externalartifacts; get list watch of kustomize.toolkit.fluxcd.io: kustomizations; get list watch of source.extensions.fluxcd.io: artifactgenerators; get list watch of fluxcd.controlplane.io: resourcesets fluxinstances"
 		identity = "get of : namespaces named kube-system"
 	)
 	election := "create of coordination.k8s.io: leases; get update of coordination.k8s.io: leases named " + lease

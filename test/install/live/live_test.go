@@ -235,13 +235,14 @@ func givesRights(t *testing.T, admin *plane.Client) {
 		{"apps", "delete", kustomize, "kustomizations", "", false, false},
 	}
 	for _, verb := range []string{"get", "list", "watch"} {
-		for group, resources := range map[string][]string{helm: {"helmreleases"}, source: {"helmcharts", "helmrepositories", "ocirepositories", "gitrepositories"}, kustomize: {"kustomizations"}} {
+		for group, resources := range map[string][]string{helm: {"helmreleases"}, source: {"helmcharts", "helmrepositories", "ocirepositories", "gitrepositories", "buckets", "externalartifacts"}, kustomize: {"kustomizations"},
+			"source.extensions.fluxcd.io": {"artifactgenerators"}, "fluxcd.controlplane.io": {"resourcesets", "fluxinstances"}} {
 			for _, r := range resources {
 				questions = append(questions, question{"", verb, group, r, "", true, false}, question{"default", verb, group, r, "", true, false},
 					question{"apps", verb, group, r, "", true, true}, question{"flux-system", verb, group, r, "", true, true})
 			}
 		}
-		questions = append(questions, question{"apps", verb, source, "buckets", "", false, false})
+		questions = append(questions, question{"apps", verb, "notification.toolkit.fluxcd.io", "receivers", "", false, false})
 	}
 	for _, render := range []string{"namespaces", "defaults"} {
 		for _, o := range read(t, "../testdata/openova-flow-emitter/"+render+".golden.yaml") {

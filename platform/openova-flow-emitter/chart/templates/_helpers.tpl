@@ -62,10 +62,16 @@ openova-flow-adapter-flux-{{ printf "%s/%s" .Values.flowEmitter.flowId .Values.f
   resources: [helmreleases]
   verbs: [get, list, watch]
 - apiGroups: [source.toolkit.fluxcd.io]
-  resources: [helmcharts, helmrepositories, ocirepositories, gitrepositories]
+  resources: [helmcharts, helmrepositories, ocirepositories, gitrepositories, buckets, externalartifacts]
   verbs: [get, list, watch]
 - apiGroups: [kustomize.toolkit.fluxcd.io]
   resources: [kustomizations]
+  verbs: [get, list, watch]
+- apiGroups: [source.extensions.fluxcd.io]
+  resources: [artifactgenerators]
+  verbs: [get, list, watch]
+- apiGroups: [fluxcd.controlplane.io]
+  resources: [resourcesets, fluxinstances]
   verbs: [get, list, watch]
 {{- end -}}
 

@@ -132,6 +132,9 @@ func TestWhatIsOptionalIsNotedAndWatchedOnceItCanBe(t *testing.T) {
 		t.Errorf("clusterUID: %v", meta["clusterUID"])
 	}
 	for _, k := range watch.Kinds[2:] {
+		if k.Beside {
+			continue
+		}
 		if n := r.log.lines("not watched", "kind="+k.Name); n != 1 {
 			t.Errorf("%d log lines about %s, want 1", n, k.Name)
 		}
@@ -143,6 +146,33 @@ func TestWhatIsOptionalIsNotedAndWatchedOnceItCanBe(t *testing.T) {
 		"metadata": map[string]any{"name": "apps", "namespace": "flux-system", "uid": "k1", "generation": int64(1)}, "spec": map[string]any{"path": "./apps"},
 	})
 	eventually(t, isStatus(r, "r/Kustomization/flux-system/apps", "pending"), func() any { return r.statuses() })
+}
+
+// A cluster without the kinds that stand beside a rollout lacks nothing; rights on them that are missing are told of.
+func TestGaps_KindsBesideNeedRightsOnly(t *testing.T) {
+	kinds := map[string]watch.Kind{}
+	for _, k := range watch.Kinds {
+		kinds[k.Name] = k
+	}
+	bucket, set := kinds["Bucket"], kinds["ResourceSet"]
+	s := server(t, releases, charts, bucket, set)
+	s.Fail(-1, apitest.Forbidden("list", "buckets", "source.toolkit.fluxcd.io", `in the namespace "flux-system"`), func(r *http.Request) bool {
+		return strings.HasSuffix(r.URL.Path, "/buckets")
+	})
+	r := onServer(t, s.Config(), func(c *watch.Config) {
+		c.Kinds = []watch.Kind{releases, charts, bucket, set, kinds["ArtifactGenerator"], kinds["FluxInstance"]}
+	})
+	done(t, r.watcher.Complete(), "complete")
+	_, meta := r.node("r")
+	want := []any{map[string]any{"kind": "Bucket", "why": "no right to list buckets.source.toolkit.fluxcd.io in namespace flux-system"}}
+	if got := meta["notWatched"]; !reflect.DeepEqual(got, want) {
+		t.Errorf("not watched: %v, want %v", got, want)
+	}
+	s.Put(set.Resource, map[string]any{
+		"apiVersion": "fluxcd.controlplane.io/v1", "kind": "ResourceSet",
+		"metadata": map[string]any{"name": "apps", "namespace": "flux-system", "uid": "k1", "generation": int64(1)}, "spec": map[string]any{},
+	})
+	eventually(t, isStatus(r, "r/ResourceSet/flux-system/apps", "running"), func() any { return r.statuses() })
 }
 
 // Without an answer nothing is sent, so the process is not ready, whatever else it sees.

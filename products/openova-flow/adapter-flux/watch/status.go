@@ -125,6 +125,8 @@ func (b *board) tell(t *target) {
 		log.Info("problem is over", "was", string(before))
 	case now.Class == Expired:
 		log.Info("watch has to list again", "class", string(now.Class), "why", now.Text)
+	case t.kind.Beside && now.Class != Forbidden:
+		log.Debug("kind is not watched", "class", string(now.Class), "why", now.Text)
 	case t.kind.Required:
 		log.Warn("cannot watch", "class", string(now.Class), "why", now.Text)
 	default:
@@ -181,7 +183,7 @@ func (b *board) whole() bool {
 func (b *board) gaps() []Gap {
 	var gaps []Gap
 	for _, t := range b.targets {
-		if p, ok := t.problem(); ok && p.Class.lasting() {
+		if p, ok := t.problem(); ok && p.Class.lasting() && !(t.kind.Beside && p.Class != Forbidden) {
 			gaps = append(gaps, Gap{t.kind.Name, p.Class, p.Text})
 		}
 	}

@@ -119,7 +119,7 @@ func inWords(i watch.Info) []string {
 		lines = append(lines, what+g.Why)
 	}
 	for _, k := range watch.Kinds {
-		if !absent[k.Name] {
+		if !absent[k.Name] && !k.Beside {
 			return lines
 		}
 	}

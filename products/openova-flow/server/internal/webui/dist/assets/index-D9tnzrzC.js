@@ -1,1 +1,0 @@
-import{Ct as e,d as t}from"./base-lwZYb4tb.js";var n=document.getElementById(`app`);n!==null&&e(t,{target:n});

@@ -1,1 +1,0 @@
-function e(e,t){let n,r=-1/0,i=!1;return{ask(){if(i||n!==void 0)return;let a=Math.max(0,r+t()-performance.now());n=setTimeout(()=>{n=void 0,r=performance.now(),e()},a)},stop(){i=!0,clearTimeout(n)}}}export{e as t};

@@ -46,6 +46,8 @@ export const GRACE_MS = 60_000;
 const STUCK_AFTER_MS = 300_000;
 /** More instants than any adapter sends. */
 const MOST_TURNS = 16;
+/** More ids than any adapter names in a list. */
+const MOST_REFS = 256;
 
 const cache = new WeakMap<FlowNode, Judgement>();
 
@@ -158,7 +160,7 @@ function isState(value: unknown): value is JudgedState {
 }
 
 function strings(value: unknown): readonly string[] {
-  return Array.isArray(value) ? value.filter((v) => typeof v === "string") : [];
+  return Array.isArray(value) ? value.slice(0, MOST_REFS).filter((v) => typeof v === "string") : [];
 }
 
 function text(value: unknown): string {

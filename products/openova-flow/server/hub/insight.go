@@ -20,6 +20,8 @@ func (h *Hub) Insight(flowID string) (v *insight.View, now int64, incarnation st
 	if t == nil {
 		return nil, 0, NoIncarnation, ErrNoFlow
 	}
+	t.judging.Lock() // who asks meanwhile has the same graph
+	defer t.judging.Unlock()
 	t.mu.RLock()
 	if t.state == nil {
 		t.mu.RUnlock()

@@ -37,13 +37,14 @@ type topic struct {
 	waiters waiters
 	merges  []*merge // streams of several flows that this one is part of
 
-	heard  atomic.Int64           // when an emitter last spoke for it
-	seen   atomic.Int64           // last, for who does not hold mu
-	named  atomic.Pointer[string] // incarnation, for who does not hold mu; nil while there is none
-	rev    atomic.Int64           // tells what is said of the regions apart; changed with mu held
-	snap   atomic.Pointer[snapshot]
-	judged atomic.Pointer[weak.Pointer[judged]]
-	snapMu sync.Mutex
+	heard   atomic.Int64           // when an emitter last spoke for it
+	seen    atomic.Int64           // last, for who does not hold mu
+	named   atomic.Pointer[string] // incarnation, for who does not hold mu; nil while there is none
+	rev     atomic.Int64           // tells what is said of the regions apart; changed with mu held
+	snap    atomic.Pointer[snapshot]
+	judged  atomic.Pointer[weak.Pointer[judged]]
+	judging sync.Mutex // held while the graph is read; before mu
+	snapMu  sync.Mutex
 
 	regionSnaps regionSnapshots
 }

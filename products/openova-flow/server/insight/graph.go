@@ -28,6 +28,10 @@ type vertex struct {
 
 const none = -1
 
+// maxAllRefs is how many ids all judgements of a flow may name: many times what the relationships of a large one are. What comes after that names none,
+// so that reading a flow costs no more memory than the flow's own limits let it have.
+const maxAllRefs = 1 << 20
+
 // Read reads a snapshot. Of nodes with one id the last counts.
 func Read(m *flow.Message) *Graph {
 	nodes := make(map[string]*flow.Node, len(m.Nodes))
@@ -35,8 +39,13 @@ func Read(m *flow.Message) *Graph {
 		nodes[m.Nodes[i].ID] = &m.Nodes[i]
 	}
 	judgements := make(map[string]*Judgement, len(nodes))
-	for id, n := range nodes {
-		judgements[id] = Judge(n)
+	left := maxAllRefs
+	for i := range m.Nodes {
+		j := Judge(&m.Nodes[i])
+		if left -= j.refs(); left < 0 {
+			j.needs, j.named, j.readyWhile, j.checks = nil, nil, nil, nil
+		}
+		judgements[m.Nodes[i].ID] = j
 	}
 	containers := make(map[string]bool)
 	own := func(flowID string) bool { return flowID == "" || m.Flow != nil && flowID == m.Flow.ID }

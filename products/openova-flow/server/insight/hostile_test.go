@@ -1,6 +1,9 @@
 package insight_test
 
 import (
+	"runtime"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
@@ -27,6 +30,25 @@ func TestVerdict_NoRegionMakesAReleaseOfAnotherOutdated(t *testing.T) {
 	if d := verdictOf(t, waits, "r1"); d.Result != insight.Failed || len(d.Problems) != 1 || d.Problems[0].ID != "r1/a" {
 		t.Errorf("the region that waits: %+v", d)
 	}
+}
+
+// A judgement may name many ids at little cost to its sender.
+func TestRead_BoundsWhatJudgementsName(t *testing.T) {
+	meta := flow.Object(`{"judgement":{"state":"waiting","since":0,"needs":[` + strings.Repeat(`"n0",`, 10_000) + `"n0"]}}`)
+	m := &flow.Message{Type: flow.TypeSnapshot, Flow: &flow.Instance{ID: "F"}}
+	for i := range 300 {
+		m.Nodes = append(m.Nodes, flow.Node{ID: "n" + strconv.Itoa(i), FlowID: "F", Label: "n", Status: "running", Meta: meta})
+	}
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	g := insight.Read(m)
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 16<<20 { // 3 million ids would be 60 MB
+		t.Errorf("%d bytes are kept", grown)
+	}
+	runtime.KeepAlive(g)
 }
 
 func TestVerdict_SurvivesANamedNeedThatDoesNotExist(t *testing.T) {

@@ -76,6 +76,8 @@ type Judgement struct {
 const (
 	// maxSegments is how many `then` of a judgement count.
 	maxSegments = 16
+	// maxRefs is how many ids a list of a judgement may name. An adapter sends no more.
+	maxRefs = 256
 	// deletionLimit is how long the deletion of a node without a judgement may take, in milliseconds.
 	deletionLimit = 5 * 60 * 1000
 )
@@ -126,6 +128,11 @@ func (j *Judgement) Segments() iter.Seq2[int64, *Segment] {
 			}
 		}
 	}
+}
+
+// refs returns how many ids the judgement names.
+func (j *Judgement) refs() int {
+	return len(j.needs) + len(j.named) + len(j.readyWhile) + len(j.checks)
 }
 
 // Auxiliary reports whether the node stands beside the rollout, as a source does.
@@ -296,9 +303,10 @@ func text(value string) (s string) {
 }
 
 // texts returns the strings of a JSON array, without what is no string; nil when it is no array.
+// texts returns the strings of a list, of the first maxRefs elements.
 func texts(value string) []string {
 	var list []string
-	for _, e := range elements(value, math.MaxInt) {
+	for _, e := range elements(value, maxRefs) {
 		if e[0] == '"' {
 			list = append(list, text(string(e)))
 		}
@@ -306,12 +314,21 @@ func texts(value string) []string {
 	return list
 }
 
+// elements returns the first elements of a list, and reads no further.
 func elements(value string, most int) []json.RawMessage {
-	var list []json.RawMessage
-	if !strings.HasPrefix(value, "[") || json.Unmarshal([]byte(value), &list) != nil {
+	d := json.NewDecoder(strings.NewReader(value))
+	if t, err := d.Token(); err != nil || t != json.Delim('[') {
 		return nil
 	}
-	return list[:min(len(list), most)]
+	var list []json.RawMessage
+	for len(list) < most && d.More() {
+		var e json.RawMessage
+		if d.Decode(&e) != nil {
+			return nil
+		}
+		list = append(list, e)
+	}
+	return list
 }
 
 // integer reads a JSON number that is an integer of at most 2^53-1, however it is written.

@@ -498,6 +498,8 @@ func (f *feeder) missing(header, flowID string, t *tail) uint64 {
 	if err1 != nil || err2 != nil {
 		return 0
 	}
+	f.log.mu.Lock() // what publishes reads the tail
+	defer f.log.mu.Unlock()
 	if t == nil {
 		if !f.log.loaded.Load() && after > f.load.ended[flowID] {
 			return after

@@ -97,7 +97,7 @@ func (l *Log) probe(ctx context.Context) error {
 			here.look(ctx, l, info.State.LastSeq)
 			if err := quorum(info.Cluster); err == nil {
 				lonely = 0
-			} else if lonely++; lonely >= awayAfter {
+			} else if lonely++; lonely >= awayAfter || l.trouble.Load() != nil { // one look does not end trouble
 				trouble = err
 			}
 		case errors.Is(err, errAnother):
@@ -114,7 +114,7 @@ func (l *Log) probe(ctx context.Context) error {
 			}
 			trouble = fmt.Errorf("JetStream does not answer: %s", reason(err))
 		}
-		if trouble == nil && l.unanswered.Load() >= awayAfter { // STREAM.INFO is answered by a server that takes nothing, too
+		if trouble == nil && (l.unanswered.Load() >= awayAfter || l.trouble.Load() != nil) { // STREAM.INFO is answered by a server that takes nothing, too
 			if err := l.tryToChange(ctx); err != nil {
 				trouble = fmt.Errorf("JetStream takes no changes: %s", reason(err))
 				if refused++; refused >= hopelessAfter && l.cfg.Hopeless != nil {
@@ -142,6 +142,9 @@ func (l *Log) tryToChange(ctx context.Context) error {
 // quorum finds out from what the stream's leader says whether it has heard of a majority lately: one that is cut off answers questions for
 // 10 s and more, and takes nothing.
 func quorum(c *jetstream.ClusterInfo) error {
+	if c != nil && c.Leader == "" {
+		return errors.New("the stream has no leader")
+	}
 	if c == nil || len(c.Replicas) == 0 {
 		return nil
 	}

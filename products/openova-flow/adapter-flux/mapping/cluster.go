@@ -163,7 +163,7 @@ func (c *Cluster) set(o object) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.facts.remember(past.memory(), c.now)
+	e.facts.remember(past.facts, c.now)
 	var changes []Change
 	if old != nil && old.uid != e.uid {
 		changes = c.remove(o.key)

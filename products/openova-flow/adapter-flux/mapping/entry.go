@@ -38,9 +38,6 @@ type entry struct {
 
 func newEntry() *entry { return &entry{facts: &facts{}} }
 
-// memory is what is carried on from an entry to the next version of its object.
-func (e *entry) memory() *facts { return e.facts }
-
 // remember carries on what the previous version, or the node that a server still holds, knows and the object does not.
 func (e *entry) remember(past *entry, ready condition) {
 	e.ready, e.reason = ready, ready.reason

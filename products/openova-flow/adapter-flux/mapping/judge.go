@@ -2,7 +2,6 @@ package mapping
 
 import (
 	"regexp"
-	"slices"
 	"strings"
 	"time"
 
@@ -63,7 +62,6 @@ type facts struct {
 	tries, most                    int64
 
 	deps, named []string // node ids: spec.dependsOn, and those that the message names
-	exprs       bool     // a dependency has a readyExpr
 	checks      []string // node ids whose health is waited for
 	unknown     []string // objects of other kinds whose health is waited for
 	sourceID    string
@@ -555,12 +553,4 @@ func commonFacts(o object) *facts {
 		c.message = clip(c.message)
 	}
 	return f
-}
-
-// expressed reports whether a dependency has a readyExpr.
-func expressed(o object) bool {
-	return slices.ContainsFunc(o.spec.list("dependsOn"), func(item any) bool {
-		m, _ := item.(map[string]any)
-		return fields(m).string("readyExpr") != ""
-	})
 }

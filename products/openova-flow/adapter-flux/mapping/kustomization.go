@@ -37,7 +37,7 @@ func (c Config) kustomization(o object, past *entry) (*entry, error) {
 	}
 	ready := o.conditions["Ready"]
 	f := commonFacts(o)
-	f.deps, f.exprs = deps, expressed(o)
+	f.deps = deps
 	f.applied, f.attempted, f.path = o.status.string("lastAppliedRevision"), o.status.string("lastAttemptedRevision"), o.spec.string("path")
 	f.named = waitingFor(o, ready, c.KustomizationID)
 	f.routine = f.wasReady(past)

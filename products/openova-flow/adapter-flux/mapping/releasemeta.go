@@ -25,7 +25,7 @@ func (c Config) release(o object, past *entry) (*entry, error) {
 	}
 	ready := o.conditions["Ready"]
 	f := commonFacts(o)
-	f.deps, f.exprs = deps, expressed(o)
+	f.deps = deps
 	f.attempted, f.digest = o.status.string("lastAttemptedRevision"), o.status.string("lastAttemptedRevisionDigest")
 	f.named = waitingFor(o, ready, c.ReleaseID)
 	f.routine = f.wasReady(past)

@@ -127,10 +127,18 @@ func keysOf(t *testing.T, s *natsserver.Server, filter string) []string {
 	return slices.Collect(maps.Keys(info.State.Subjects))
 }
 
-// TestLog_HeadOfADeletedFlowThatIsBackIsPassedOver has the list of a flow's checkpoints back whose data was removed when the flow was deleted, as
-// NATS may after a kill.
-func TestLog_HeadOfADeletedFlowThatIsBackIsPassedOver(t *testing.T) {
-	for name, again := range map[string]bool{"deleted": false, "made again": true} {
+// TestLog_CheckpointOfADeletedFlowThatIsBackIsPassedOver has a checkpoint back that was removed when its flow was deleted, as NATS may after a kill, or
+// as there is when the kill came before the removal: its place in the list alone, or its data too.
+func TestLog_CheckpointOfADeletedFlowThatIsBackIsPassedOver(t *testing.T) {
+	for name, c := range map[string]struct {
+		keys  []string // that are back
+		again bool     // the flow was made again
+	}{
+		"list of a flow that is gone":         {keys: []string{"h.*.F"}},
+		"list of a flow that was made again":  {keys: []string{"h.*.F"}, again: true},
+		"whole of a flow that is gone":        {keys: []string{"d.*.F.>", "h.*.F"}},
+		"whole of a flow that was made again": {keys: []string{"d.*.F.>", "h.*.F"}, again: true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			s := startNATS(t, t.TempDir())
 			cfg := hub.Config{RingCapacity: 16}
@@ -144,22 +152,35 @@ func TestLog_HeadOfADeletedFlowThatIsBackIsPassedOver(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			key := strings.TrimPrefix(keysOf(t, s, "h.*.F")[0], "$KV.openova-flow-checkpoints.")
-			head, err := bucket.Get(t.Context(), key)
-			if err != nil {
-				t.Fatal(err)
+			var back []jetstream.KeyValueEntry
+			for _, filter := range c.keys {
+				for _, subject := range keysOf(t, s, filter) {
+					entry, err := bucket.Get(t.Context(), strings.TrimPrefix(subject, "$KV.openova-flow-checkpoints."))
+					if err != nil {
+						t.Fatal(err)
+					}
+					back = append(back, entry)
+				}
 			}
 			if _, err := r.Delete("F"); err != nil {
 				t.Fatal(err)
 			}
 			eventually(t, "dropped", func() bool { return len(keysOf(t, s, "d.*.F.>")) == 0 })
-			if again {
+			if c.again {
 				post(t, r, "F", "b", "running")
+				post(t, r, "F", "c", "running")
 			}
-			if _, err := bucket.Put(t.Context(), key, head.Value()); err != nil {
-				t.Fatal(err)
+			for _, entry := range back {
+				if _, err := bucket.Put(t.Context(), entry.Key(), entry.Value()); err != nil {
+					t.Fatal(err)
+				}
 			}
-			same(t, start(t, s, cfg), r, true)
+			late := start(t, s, cfg)
+			same(t, late, r, true)
+			if c.again {
+				post(t, late, "F", "d", "running")
+				same(t, start(t, s, cfg), late, true)
+			}
 		})
 	}
 }

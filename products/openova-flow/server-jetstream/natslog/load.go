@@ -57,7 +57,7 @@ func (f *feeder) meet(ctx context.Context, flowID string, seq uint64) error {
 	l.mu.Unlock()
 	if known == nil {
 		f.load.met[flowID] = true
-		t := &tail{first: seq, begun: seq, last: f.load.heads[flowID].Ended}
+		t := &tail{first: seq, begun: seq, last: max(f.load.heads[flowID].Ended, f.load.ended[flowID])}
 		h, err := f.restore(ctx, flowID, f.load.heads[flowID], t, func(marks []mark) (mark, bool) {
 			if flowID == "" || len(marks) == 0 || seq <= marks[len(marks)-1].First {
 				return mark{}, false
@@ -89,7 +89,7 @@ func (f *feeder) meet(ctx context.Context, flowID string, seq uint64) error {
 // one is taken: what came in between is in it.
 func (f *feeder) restore(ctx context.Context, flowID string, h head, t *tail, choose func([]mark) (mark, bool)) (head, error) {
 	var unreadable error
-	from := uint64(0) // older ones are not looked at
+	from := f.load.ended[flowID] + 1 // older ones are of no use: of the flow before it was deleted, or unreadable
 	for attempt := 0; ; attempt++ {
 		marks := h.Marks
 		for len(marks) > 0 && marks[0].Seq < from {

@@ -132,6 +132,9 @@ func TestJudgement_RestartOfTheControllerMakesNoNewFailure(t *testing.T) {
 		if n.Status != versions[0].Status && n.Status != flow.StatusRunning {
 			t.Errorf("kc is %s", n.Status)
 		}
+		if n.Status == flow.StatusFailed && n.EndedAt != versions[0].EndedAt {
+			t.Errorf("kc ended at %v, and before the start of the controller at %v", n.EndedAt, versions[0].EndedAt)
+		}
 		if j := segmentAt(t, n, noon+6*hour); j["state"] != "broken" || int64(j["since"].(float64)) != noon {
 			t.Errorf("kc is %v since %v", j["state"], j["since"])
 		}

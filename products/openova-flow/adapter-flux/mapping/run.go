@@ -36,6 +36,7 @@ type run struct {
 	outcome    string
 	stalled    bool
 	attempts   int64
+	gaveUp     flow.Time // when the controller stalled with it
 }
 
 // next folds one version of the object into the run. Folding the same version again changes nothing.
@@ -88,6 +89,12 @@ func (r run) conclude(e evidence) run {
 		if after(r.start, r.end) { // an action's condition that is older than the run says nothing of its end
 			r.end = later(e.since, r.start)
 		}
+	}
+	if e.outcome == flow.StatusFailed && e.stalled {
+		if !r.gaveUp.IsZero() && !after(e.began, r.gaveUp) { // a controller that starts gives up anew without having tried
+			r.end = r.gaveUp
+		}
+		r.gaveUp = r.end
 	}
 	r.attempts = max(r.attempts, e.failures)
 	r.worked = later(r.worked, e.began)

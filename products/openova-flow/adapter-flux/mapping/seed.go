@@ -32,5 +32,8 @@ func fromNode(n flow.Node, uid string) *entry {
 	if n.Status == flow.StatusSucceeded || n.Status == flow.StatusFailed {
 		e.run.outcome = n.Status
 	}
+	if n.Status == flow.StatusFailed && e.run.stalled {
+		e.run.gaveUp = n.EndedAt
+	}
 	return e
 }

@@ -124,6 +124,46 @@ func TestJudgement_OlderGenerationIsNotReady(t *testing.T) {
 	}
 }
 
+// A failure says what Flux does about it, and a pipeline waits only where that can help.
+func TestJudgement_FailureSaysWhatFluxDoesAboutIt(t *testing.T) {
+	rollback := "Running 'rollback' action with timeout of 5m0s"
+	for name, want := range map[string]struct {
+		reconciling, says, mark, gate string
+		nextTry                       float64
+	}{
+		"one-of-four-attempts": {says: "Flux tries again (try 1 of 4).", mark: "retrying", gate: "wait"},
+		"retry-on-failure":     {says: "Flux tries again 5m after it failed.", mark: "retrying", gate: "wait", nextTry: noon + 300_000},
+		"tests-failed-at-rest": {reconciling: rollback, says: "Flux is at it: rollback is under way.", mark: "retrying", gate: "wait"},
+		"rolled-back-at-rest":  {says: "Flux has given up on it after 2 tries."},
+		"missing-rollback":     {says: "Flux has given up on it: there is no earlier release to roll back to."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newReplay(t, "r1")
+			for _, ev := range events(t, "../replays/reasons") {
+				if ev.Object.GetName() != name {
+					continue
+				}
+				ev.Object = ev.Object.DeepCopy()
+				if want.reconciling != "" {
+					status := ev.Object.Object["status"].(map[string]any)
+					status["conditions"] = append(status["conditions"].([]any), map[string]any{"type": "Reconciling", "status": "True", "reason": "Progressing",
+						"message": want.reconciling, "lastTransitionTime": "2026-11-23T12:00:00Z", "observedGeneration": int64(1)})
+				}
+				r.apply(ev)
+			}
+			versions := r.nodes["r1/"+name]
+			j := segmentAt(t, versions[len(versions)-1], noon+30_000)
+			sentence := j["cause"].(map[string]any)["sentence"].(string)
+			marks, _ := j["marks"].([]any)
+			gate, _ := j["gate"].(string)
+			next, _ := j["nextTry"].(float64)
+			if !strings.HasSuffix(sentence, want.says) || gate != want.gate || next != want.nextTry || want.mark != "" != slices.Contains(marks, any(want.mark)) {
+				t.Errorf("it is %v", j)
+			}
+		})
+	}
+}
+
 // A controller that starts takes Stalled away and puts it back: the failure is still the one of before.
 func TestJudgement_RestartOfTheControllerMakesNoNewFailure(t *testing.T) {
 	r, _ := later(t, "stalled-restart", hour)

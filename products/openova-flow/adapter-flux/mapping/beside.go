@@ -24,12 +24,11 @@ func (c Config) beside(o object, past *entry) (*entry, error) {
 		held = past.ready
 	}
 	e := &entry{
-		key: o.key, id: c.id(o.key), uid: o.uid, label: o.name, family: family(o), auxiliary: true, facts: f,
+		key: o.key, id: c.id(o.key), uid: o.uid, label: o.name, family: family(o), auxiliary: true, facts: f, applier: appliedBy(o),
 		status: besideStatus(o, held, f.static), meta: commonMeta(o, held), deps: f.deps,
 	}
 	e.remember(past, held)
 	put(e.meta, "revision", o.status.object("artifact").string("revision"))
-	put(e.meta, "appliedBy", c.appliedBy(o, e.id))
 	e.run = run{exists: true, start: f.created, end: held.since}
 	if f.static {
 		e.run.end = f.created

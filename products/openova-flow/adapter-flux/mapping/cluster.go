@@ -46,6 +46,7 @@ type Cluster struct {
 	artifacts map[key]artifact
 	charts    map[key]key             // the HelmChart that names this release as its owner
 	users     map[key]map[key]bool    // which entries a chart or source is part of
+	applied   map[key]map[key]bool    // which entries carry the labels of this Kustomization
 	needed    map[string]map[key]bool // which entries depend on the node of this id
 	seeds     map[string]flow.Node
 	makers    map[key]key // the ArtifactGenerator that makes an ExternalArtifact
@@ -58,7 +59,7 @@ type Cluster struct {
 func NewCluster(c Config) *Cluster {
 	return &Cluster{
 		config: c, about: RegionInfo{}.meta(c), entries: map[key]*entry{}, artifacts: map[key]artifact{}, charts: map[key]key{},
-		users: map[key]map[key]bool{}, makers: map[key]key{}, needed: map[string]map[key]bool{}, seeds: map[string]flow.Node{},
+		users: map[key]map[key]bool{}, applied: map[key]map[key]bool{}, makers: map[key]key{}, needed: map[string]map[key]bool{}, seeds: map[string]flow.Node{},
 	}
 }
 
@@ -180,6 +181,7 @@ func (c *Cluster) set(o object) ([]Change, error) {
 	changes = append(changes, c.generates(o, e)...)
 	changes = append(changes, c.refresh(o.key)...)
 	changes = append(changes, c.link(o.key)...)
+	changes = append(changes, c.moveBetween(old, e)...)
 	if old == nil { // the edges from a source come with it
 		for _, user := range sorted(c.users[o.key]) {
 			changes = append(changes, c.link(user)...)
@@ -243,7 +245,7 @@ func (c *Cluster) edges(e *entry) []flow.Relationship {
 		needed[dep] = true
 		all = append(all, dependency(dep, e.id))
 	}
-	for _, check := range e.members {
+	for _, check := range c.waitedFor(e) {
 		if check != e.id && !needed[check] {
 			all = append(all, flow.Relationship{FromID: check, ToID: e.id, Type: flow.FinishToFinish})
 		}
@@ -252,6 +254,43 @@ func (c *Cluster) edges(e *entry) []flow.Relationship {
 		all = append(all, dependency(source.id, e.id))
 	}
 	return all
+}
+
+// waitedFor are the nodes that a Kustomization waits for: those that it names, and with spec.wait those that carry its labels, since its
+// inventory comes only after it has applied everything.
+func (c *Cluster) waitedFor(e *entry) []string {
+	if !e.waits || len(c.applied[e.key]) == 0 {
+		return e.members
+	}
+	all := slices.Clone(e.members)
+	for _, k := range sorted(c.applied[e.key]) {
+		all = append(all, c.entries[k].id)
+	}
+	return union(all, nil)
+}
+
+// moveBetween tells the Kustomizations that applied an entry before and now. Either entry may be nil. A source is nothing that a rollout waits for.
+func (c *Cluster) moveBetween(old, now *entry) []Change {
+	var from, to key
+	var id string
+	if old != nil {
+		from, id = old.applier, old.id
+		drop(c.applied, from, old.key)
+	}
+	if now != nil && !now.auxiliary && now.applier != (key{}) {
+		to, id = now.applier, now.id
+		join(c.applied, to, now.key)
+	}
+	if from == to {
+		return nil
+	}
+	var changes []Change
+	for _, by := range []key{from, to} {
+		if e := c.entries[by]; e != nil && e.waits && !slices.Contains(e.members, id) {
+			changes = append(append(changes, c.refresh(by)...), c.link(by)...)
+		}
+	}
+	return changes
 }
 
 // remove takes an object out. The edges of those that still depend on it hold, and are given out again after its node has gone, because a
@@ -267,7 +306,7 @@ func (c *Cluster) remove(k key) []Change {
 		drop(c.needed, r.FromID, k)
 	}
 	c.use(k, e, nil)
-	changes := []Change{{DeleteNode: e.id}}
+	changes := append([]Change{{DeleteNode: e.id}}, c.moveBetween(e, nil)...)
 	for _, user := range sorted(c.needed[e.id]) {
 		changes = append(changes, c.link(user)...) // an edge from a source goes with it
 		for _, r := range c.entries[user].linked {
@@ -405,6 +444,9 @@ func (c *Cluster) judge(e *entry, chart artifact, sourceKey key) {
 		if maker, ok := c.makers[sourceKey]; ok && f.source.ready.status == "" {
 			f.sourceID = c.config.id(maker) // what is not there yet is its maker's
 		}
+	}
+	if f.checking {
+		f.checks = c.waitedFor(e)
 	}
 	f.wanted = f.ahead()
 	switch {

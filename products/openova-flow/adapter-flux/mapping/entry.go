@@ -26,7 +26,9 @@ type entry struct {
 	chartKey key            // the HelmChart that its artifact comes from
 	source   key            // the OCIRepository, HelmRepository or GitRepository that it comes from
 	deps     []string       // node ids, each once, in the order of spec.dependsOn
-	members  []string       // node ids of what a Kustomization applied and waits for
+	applier  key            // the Kustomization that applied it, by its labels
+	members  []string       // node ids of what a Kustomization waits for, by its inventory or its health checks
+	waits    bool           // a Kustomization that waits for all that it applied
 
 	auxiliary bool // it stands beside the rollout: a source, or what makes others
 	facts     *facts
@@ -100,6 +102,9 @@ func (e *entry) render(c Config, chart, source map[string]any) *flow.Node {
 	put(m, "waitingSince", e.waitingSince)
 	put(m, "runGeneration", e.run.gen)
 	put(m, "auxiliary", e.auxiliary)
+	if e.applier != (key{}) {
+		m["appliedBy"] = c.id(e.applier)
+	}
 	e.facts.write(m)
 	if len(chart) > 0 {
 		m["chart"] = chart
@@ -158,17 +163,14 @@ func dependencies(o object, id func(namespace, name string) string) ([]string, e
 	return union(ids, nil), nil
 }
 
-// appliedBy is the node id of the Kustomization that applied the object, by the labels that kustomize-controller sets.
+// appliedBy is the Kustomization that applied the object, by the labels that kustomize-controller sets; the zero key when there is none.
 // One that applies itself, as the first of a cluster does, has nobody above it.
-func (c Config) appliedBy(o object, id string) string {
-	name := o.labels.string("kustomize.toolkit.fluxcd.io/name")
-	if name == "" {
-		return ""
+func appliedBy(o object) key {
+	by := key{kindKustomization, orElse(o.labels.string("kustomize.toolkit.fluxcd.io/namespace"), o.namespace), o.labels.string("kustomize.toolkit.fluxcd.io/name")}
+	if by.name == "" || by == o.key {
+		return key{}
 	}
-	if by := c.KustomizationID(orElse(o.labels.string("kustomize.toolkit.fluxcd.io/namespace"), o.namespace), name); by != id {
-		return by
-	}
-	return ""
+	return by
 }
 
 func orElse(s, fallback string) string {

@@ -62,6 +62,7 @@ type facts struct {
 	tries, most                    int64
 
 	deps, named []string // node ids: spec.dependsOn, and those that the message names
+	checking    bool     // it waits for the health of what it applied
 	checks      []string // node ids whose health is waited for
 	unknown     []string // objects of other kinds whose health is waited for
 	sourceID    string

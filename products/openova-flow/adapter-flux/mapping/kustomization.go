@@ -54,7 +54,7 @@ func (c Config) kustomization(o object, past *entry) (*entry, error) {
 	f.routine = f.routine && f.applied == f.attempted
 	e := &entry{
 		key: o.key, id: c.KustomizationID(o.namespace, o.name), uid: o.uid, label: o.name, family: family(o), facts: f,
-		status: kustomizationStatus(o, ready), deps: deps, members: c.waitedFor(o), meta: commonMeta(o, ready),
+		status: kustomizationStatus(o, ready), deps: deps, applier: appliedBy(o), members: c.waitedFor(o), waits: o.spec.bool("wait"), meta: commonMeta(o, ready),
 	}
 	e.remember(past, ready)
 	e.run = past.run.next(kustomizationEvidence(o, ready, e.status))
@@ -62,7 +62,6 @@ func (c Config) kustomization(o object, past *entry) (*entry, error) {
 		e.meta["waitingFor"] = f.named
 	}
 	put(e.meta, "startedAtIsLowerBound", e.run.lowerBound)
-	put(e.meta, "appliedBy", c.appliedBy(o, e.id))
 	put(e.meta, "revision", f.applied)
 	put(e.meta, "path", f.path)
 	kubeConfig := o.spec.object("kubeConfig")
@@ -75,7 +74,7 @@ func (c Config) kustomization(o object, past *entry) (*entry, error) {
 	return e, nil
 }
 
-// waitedFor are the nodes among what the Kustomization applied that it waits for: all with spec.wait, else those of spec.healthChecks.
+// waitedFor are the nodes that the Kustomization itself names of those that it waits for: its inventory with spec.wait, else spec.healthChecks.
 func (c Config) waitedFor(o object) []string {
 	if o.spec.bool("wait") {
 		return c.inventory(o)
@@ -105,7 +104,7 @@ func (c Config) kustomizationChecks(o object, f *facts) {
 	message := f.ready.message
 	if f.ready.status == "Unknown" {
 		if strings.HasPrefix(f.reconciling.message, "Running health checks") {
-			f.checks = c.waitedFor(o)
+			f.checking = true
 		}
 		return
 	}

@@ -1,10 +1,12 @@
 package mapping_test
 
 import (
+	"fmt"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
@@ -51,6 +53,41 @@ func TestKustomizationThatAppliesItself(t *testing.T) {
 	k := kustomization(t, 1, "", "")
 	w.put(set(k, map[string]any{"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}, "metadata", "labels"))
 	wantMeta(t, w.must("fsn1/Kustomization/flux-system/apps"), map[string]any{"appliedBy": nil})
+}
+
+// What carries the labels of a Kustomization that waits for all that it applied holds it, from the first version on and as long as it carries them.
+func TestKustomizationWaitsForWhatCarriesItsLabels(t *testing.T) {
+	labelled := func(name, by string) *unstructured.Unstructured {
+		return set(release(t, name), map[string]any{"kustomize.toolkit.fluxcd.io/name": by, "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}, "metadata", "labels")
+	}
+	waiting := func(name string, wait bool) *unstructured.Unstructured {
+		k := set(kustomization(t, 1, "", ""), wait, "spec", "wait")
+		k.SetName(name)
+		return k
+	}
+	const toApps, toInfra = "fsn1/app finish-to-finish fsn1/Kustomization/flux-system/apps", "fsn1/app finish-to-finish fsn1/Kustomization/flux-system/infra"
+	w := newWorld(t)
+	for i, step := range []struct {
+		event mapping.EventType
+		put   *unstructured.Unstructured
+		want  []string
+	}{
+		{mapping.Added, labelled("app", "apps"), nil},
+		{mapping.Added, waiting("apps", true), []string{toApps}},
+		{mapping.Added, waiting("infra", true), []string{toApps}},
+		{mapping.Modified, labelled("app", "infra"), []string{toInfra}},
+		{mapping.Modified, labelled("app", ""), nil},
+		{mapping.Modified, labelled("app", "apps"), []string{toApps}},
+		{mapping.Modified, waiting("apps", false), nil},
+		{mapping.Modified, waiting("apps", true), []string{toApps}},
+		{mapping.Deleted, labelled("app", "apps"), nil},
+		{mapping.Added, labelled("app", "apps"), []string{toApps}},
+	} {
+		w.event(step.event, step.put)
+		if t.Run(fmt.Sprint("step ", i+1), func(t *testing.T) { wantEdges(t, w.edges(), step.want...) }); t.Failed() {
+			return
+		}
+	}
 }
 
 // A new revision is work; looking again at the one that is applied is none.

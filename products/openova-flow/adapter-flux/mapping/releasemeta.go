@@ -37,13 +37,12 @@ func (c Config) release(o object, past *entry) (*entry, error) {
 	}
 	e := &entry{
 		key: o.key, id: c.ReleaseID(o.namespace, o.name), uid: o.uid, label: o.name, family: family(o), facts: f,
-		status: releaseStatus(shown.conditions), deps: deps, meta: commonMeta(o, ready),
+		status: releaseStatus(shown.conditions), deps: deps, applier: appliedBy(o), meta: commonMeta(o, ready),
 	}
 	e.remember(past, ready)
 	e.run = past.run.next(releaseEvidence(shown, e.status))
 	put(e.meta, "attempts", e.run.attempts)
 	put(e.meta, "startedAtIsLowerBound", e.run.lowerBound)
-	put(e.meta, "appliedBy", c.appliedBy(o, e.id))
 	if len(f.named) > 0 {
 		e.meta["waitingFor"] = f.named
 	}

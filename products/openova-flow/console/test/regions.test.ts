@@ -61,7 +61,7 @@ describe("a region that falls silent", () => {
     await says(row(page, "hel1"), /last heard 4 min ago/);
     await expect.poll(() => unconfirmed(page).getAttribute("aria-label")).toBe("unconfirmed: 23");
     await says(page.getByRole("region", { name: /What is wrong/ }), /hel1: RegionSilent .* hel1 was last heard 4 min ago, and what is shown of it is from then/);
-    await says(page.getByRole("region", { name: /What is wrong/ }), /hel1\/bp-powerdns: InstallFailed .*last heard 4 min ago/);
+    await says(page.getByRole("region", { name: /What is wrong/ }), /hel1\/bp-powerdns: install-failed .*last heard 4 min ago/);
     const views = page.getByRole("navigation", { name: "Views" });
     await views.getByRole("link", { name: "Matrix" }).click();
     await says(page.locator("thead"), /hel1 ?last heard 4 min ago/);

@@ -59,7 +59,7 @@ type Config struct {
 	TokenFile string // a bearer token, read for every request; empty: none
 	CAFile    string // PEM certificates to trust in place of the system's, read for every request; empty: the system's
 
-	Interval    time.Duration // the least time between two POSTs; 0: DefaultInterval
+	Interval    time.Duration // the least time between two POSTs under load, a tenth of it else; 0: DefaultInterval
 	PostTimeout time.Duration // 0: DefaultPostTimeout
 	Backlog     int           // how many changes wait in order before they are collapsed; 0: DefaultBacklog
 	MaxMessage  int           // bytes; 0: DefaultMaxMessage

@@ -2,6 +2,7 @@ package emit
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
@@ -50,29 +52,139 @@ func TestWhatIsConfirmedIsNotSentAgain(t *testing.T) {
 	})
 }
 
-func TestPostsAreAtLeastTheIntervalApartAndBatched(t *testing.T) {
+// steady puts n changes at a steady rate and returns how long each took to reach the server, sorted.
+func steady(g *rig, n int, every time.Duration) (lags []time.Duration) {
+	begun := len(g.all())
+	start := time.Now()
+	for i := range n {
+		g.change(g.region.is(fmt.Sprint("n", i%1000), fmt.Sprint(every, i)))
+		g.settle(every)
+	}
+	g.drain()
+	put := start
+	for _, p := range g.all()[begun:] {
+		for range strings.Count(p.body, `"status"`) {
+			lags = append(lags, p.at.Sub(put))
+			put = put.Add(every)
+		}
+	}
+	slices.Sort(lags)
+	return lags
+}
+
+func TestRun_SteadyChangesArriveWithinATenthOfTheInterval(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
+		defer g.stop()
 		g.settle(time.Second)
-		for i := range 100 {
+		for _, every := range []time.Duration{10 * time.Millisecond, 3 * time.Millisecond, time.Second} {
+			lags := steady(g, 600, every)
+			if len(lags) != 600 {
+				t.Fatalf("%d of 600 changes arrived, one every %v", len(lags), every)
+			}
+			if p50, most := lags[300], lags[599]; p50 > DefaultInterval*3/40 || most > DefaultInterval/10 {
+				t.Errorf("one change every %v: median %v, at most %v", every, p50, most)
+			}
+		}
+	})
+}
+
+func TestRun_StormIsSentOnceAnInterval(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		defer g.stop()
+		g.settle(time.Second)
+		before := len(g.all())
+		if got := len(steady(g, 4000, time.Millisecond)); got != 4000 {
+			t.Errorf("%d of 4000 changes arrived", got)
+		}
+		// The pause after a POST follows what was in it, so a storm takes a few POSTs to be one.
+		if n := len(g.all()) - before; n > 20+8 {
+			t.Errorf("%d POSTs in four seconds", n)
+		}
+		g.settle(time.Second)
+		at := time.Now()
+		g.change(g.region.is("a", "calm"))
+		g.settle(0)
+		if last := g.all()[len(g.all())-1]; last.at != at {
+			t.Errorf("after the storm a single change waits %v", last.at.Sub(at))
+		}
+	})
+}
+
+func TestRun_PostsAreATenthOfTheIntervalApart(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		defer g.stop()
+		g.settle(time.Second)
+		for i := range 500 {
 			g.change(g.region.is("a", "s"+strings.Repeat("x", i)))
-			g.settle(10 * time.Millisecond)
+			g.settle(time.Millisecond)
 		}
 		g.drain()
 		posts := g.all()
 		for i := range posts[1:] {
-			if d := posts[i+1].at.Sub(posts[i].at); d < DefaultInterval {
+			if d := posts[i+1].at.Sub(posts[i].at); d < DefaultInterval/10 {
 				t.Errorf("POST %d came %v after the one before", i+1, d)
 			}
 		}
-		if len(posts) > 7 {
-			t.Errorf("%d POSTs in one second", len(posts))
+		if got := g.statuses(t, "r1/a"); len(got) != 500 {
+			t.Errorf("%d of 500 transitions arrived", len(got))
 		}
-		if got := g.statuses(t, "r1/a"); len(got) != 100 {
-			t.Errorf("%d of 100 transitions arrived", len(got))
+	})
+}
+
+func TestRun_WhatComesDuringAPostGoesWithTheNext(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		defer g.stop()
+		g.change(g.region.is("a", "0"))
+		g.drain()
+		g.settle(time.Second)
+		before, at := len(g.all()), time.Now()
+		g.breaks(func(req *http.Request, _ []byte) *fault {
+			if req.Method == http.MethodPost {
+				time.Sleep(time.Second)
+			}
+			return nil
+		})
+		for i := range 10 {
+			g.change(g.region.is("a", fmt.Sprint(1+i)))
+			g.settle(time.Millisecond)
 		}
-		_ = g.stop()
+		g.drain()
+		posts := g.all()[before:]
+		if len(posts) != 2 || strings.Count(posts[1].body, `"status"`) != 9 {
+			t.Fatalf("%d POSTs, want one and the rest together: %v", len(posts), posts)
+		}
+		if d := time.Since(at); d != 2*time.Second {
+			t.Errorf("two POSTs of a second each took %v", d)
+		}
+	})
+}
+
+func TestRun_PauseOutlastsAChangeOfLeader(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		defer g.stop()
+		var many []mapping.Change
+		for i := range 100 {
+			many = append(many, g.region.is(fmt.Sprint("n", i), "running"))
+		}
+		g.change(many...)
+		g.drain()
+		g.em.Resign()
+		g.em.Lead(2)
+		g.change(g.region.is("a", "running"))
+		g.drain()
+		if p := g.all(); len(p) != 2 || p[1].at.Sub(p[0].at) != DefaultInterval {
+			t.Errorf("%d POSTs, the last %v after the first", len(p), p[len(p)-1].at.Sub(p[0].at))
+		}
 	})
 }
 

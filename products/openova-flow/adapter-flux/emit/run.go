@@ -63,9 +63,10 @@ type runner struct {
 	log    *slog.Logger
 	net    context.Context // ends when nothing may be sent any more
 	seeded bool
-	n      int64     // of the newest POST
-	posted time.Time // when the last POST began
-	ending bool      // what is left goes out, whatever the interval
+	n      int64         // of the newest POST
+	posted time.Time     // when the last POST began
+	pause  time.Duration // from then to the next
+	ending bool          // what is left goes out, whatever the interval
 
 	term        *term
 	incarnation string // of the flow; none: there is none; empty: not known
@@ -89,7 +90,7 @@ type runner struct {
 
 // begin starts a term, or the time without one.
 func (r *runner) begin(t *term) {
-	*r = runner{Emitter: r.Emitter, client: r.client, log: r.log, net: r.net, seeded: r.seeded, n: r.n, posted: r.posted, ending: r.ending,
+	*r = runner{Emitter: r.Emitter, client: r.client, log: r.log, net: r.net, seeded: r.seeded, n: r.n, posted: r.posted, pause: r.pause, ending: r.ending,
 		term: t, cause: "leading", lim: limits{message: r.cfg.MaxMessage, batch: r.cfg.MaxBatch}}
 	if t != nil {
 		r.log.Info("this process speaks for the region", "epoch", t.epoch)
@@ -132,7 +133,7 @@ func (r *runner) step() time.Duration {
 func (r *runner) send(now time.Time) time.Duration {
 	var b *batch
 	var due time.Time
-	wait := r.posted.Add(r.cfg.Interval).Sub(now)
+	wait := r.posted.Add(r.pause).Sub(now)
 	if r.ending {
 		wait = 0
 	}
@@ -159,6 +160,12 @@ func (r *runner) send(now time.Time) time.Duration {
 		next = r.claimAt
 	}
 	return next.Sub(now)
+}
+
+// pauseAfter is the time from one POST to the next: the interval after one with a hundred changes, a tenth of it after one with ten or fewer. So
+// a few hundred changes a second arrive at once, and of a storm each POST takes along a whole interval.
+func pauseAfter(changes int, interval time.Duration) time.Duration {
+	return interval * time.Duration(min(max(changes, 10), 100)) / 100
 }
 
 func (r *runner) waiting() bool {

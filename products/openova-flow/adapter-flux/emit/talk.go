@@ -186,7 +186,7 @@ func (r *runner) post(b *batch) {
 		r.n = max(r.n+1, time.Now().UnixMilli())
 		b.n, b.condition = r.n, r.incarnation
 	}
-	r.posted = time.Now()
+	r.posted, r.pause = time.Now(), pauseAfter(len(b.changes), r.cfg.Interval)
 	var a answer
 	counts, err := r.request(func(ctx context.Context) (err error) {
 		a, err = r.client.post(ctx, b, r.name(b.n), r.lease)

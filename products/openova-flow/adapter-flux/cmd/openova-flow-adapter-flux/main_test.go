@@ -71,7 +71,7 @@ func (o *output) String() string {
 }
 
 // spawn starts a program in an environment of nothing but env. It is killed at the end of the test.
-func spawn(t *testing.T, env []string, binary string, args ...string) *process {
+func spawn(t testing.TB, env []string, binary string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(binary, args...), out: &output{}, ended: make(chan struct{})}
 	p.cmd.Env = env
@@ -96,7 +96,7 @@ func (p *process) kill() {
 const grace = 15 * time.Second
 
 // terminate sends SIGTERM and waits for the end.
-func (p *process) terminate(t *testing.T) {
+func (p *process) terminate(t testing.TB) {
 	t.Helper()
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func (p *process) terminate(t *testing.T) {
 }
 
 // wait waits for the end.
-func (p *process) wait(t *testing.T) {
+func (p *process) wait(t testing.TB) {
 	t.Helper()
 	select {
 	case <-p.ended:
@@ -123,7 +123,7 @@ var given = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32
 
 // freeAddr is a loopback address that nobody listens on. Its port is none of those that the kernel gives to whoever asks for any: it is listened on
 // later, and again after a restart.
-func freeAddr(t *testing.T) string {
+func freeAddr(t testing.TB) string {
 	t.Helper()
 	for range 1000 {
 		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+given.Add(1)%12_000))
@@ -137,7 +137,7 @@ func freeAddr(t *testing.T) string {
 }
 
 // flowServer starts a flow server and returns when it is ready.
-func flowServer(t *testing.T, addr string) *process {
+func flowServer(t testing.TB, addr string) *process {
 	t.Helper()
 	p := spawn(t, []string{"FLOW_SERVER_LISTEN_ADDR=" + addr}, serverBinary)
 	eventually(t, "the flow server is ready", p.out, func() bool {
@@ -162,7 +162,7 @@ func get(url string) (int, string) {
 }
 
 // snapshot is the folded state that a server has, nil when it has none.
-func snapshot(t *testing.T, addr, flowID string) *flow.Message {
+func snapshot(t testing.TB, addr, flowID string) *flow.Message {
 	t.Helper()
 	code, body := get("http://" + addr + "/v1/flows/" + flowID + "/snapshot")
 	if code != http.StatusOK {
@@ -184,7 +184,7 @@ func statuses(nodes []flow.Node) map[string]string {
 }
 
 // eventually waits until ok; state is shown when it never is.
-func eventually(t *testing.T, what string, state fmt.Stringer, ok func() bool) {
+func eventually(t testing.TB, what string, state fmt.Stringer, ok func() bool) {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
 	tick := time.NewTicker(20 * time.Millisecond)

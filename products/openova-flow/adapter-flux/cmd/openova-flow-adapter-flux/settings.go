@@ -76,7 +76,7 @@ var settings = []setting{
 		func(c *config, v string) error { c.region = v; return check(validRegion.MatchString(v)) }},
 	{"NAMESPACE_FILTER", "namespaces", "flux-system", "", "names of namespaces with commas between, or empty for all namespaces",
 		"The namespaces to watch. Set to nothing: all of them.", all, setNamespaces},
-	{"EMIT_INTERVAL", "emit-interval", "200ms", "", "a duration such as 200ms, from 1ms to 1m", "The least time between two POSTs; what comes in between is sent together.", sending,
+	{"EMIT_INTERVAL", "emit-interval", "200ms", "", "a duration such as 200ms, from 1ms to 1m", "The least time between two POSTs while much changes, a tenth of it while little does; what comes in between is sent together.", sending,
 		func(c *config, v string) error { return setDuration(&c.interval, v, time.Millisecond, time.Minute) }},
 	{"POST_TIMEOUT", "post-timeout", "10s", "", "a duration such as 10s, from 10ms to 10m", "How long to wait for the answer to a POST.", sending,
 		func(c *config, v string) error {

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
+)
+
+// numbered finds the numbers of the changes in the messages of conditions.
+var numbered = regexp.MustCompile(`change (\d+)`)
+
+// arrivals are when each change was first seen.
+type arrivals struct {
+	mu sync.Mutex
+	at map[int]time.Time
+}
+
+func (a *arrivals) see(text string) {
+	now := time.Now()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, m := range numbered.FindAllStringSubmatch(text, -1) {
+		n, _ := strconv.Atoi(m[1])
+		if _, again := a.at[n]; !again {
+			a.at[n] = now
+		}
+	}
+}
+
+func (a *arrivals) count() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return len(a.at)
+}
+
+// String is for the failure of a wait.
+func (a *arrivals) String() string { return fmt.Sprint(a.count(), " changes were seen") }
+
+// since returns the times from when the changes were made, sorted.
+func (a *arrivals) since(made []time.Time) []time.Duration {
+	var lags []time.Duration
+	for n, at := range a.at {
+		lags = append(lags, at.Sub(made[n]))
+	}
+	slices.Sort(lags)
+	return lags
+}
+
+// object is release i with the message of a change.
+func object(i int, ready, message string) map[string]any {
+	return map[string]any{
+		"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease",
+		"metadata": map[string]any{"namespace": "flux-system", "name": fmt.Sprintf("app-%04d", i), "uid": fmt.Sprint("uid-", i), "generation": 1},
+		"spec":     map[string]any{"interval": "5m"},
+		"status": map[string]any{"observedGeneration": 1, "conditions": []any{
+			map[string]any{"type": "Ready", "status": ready, "reason": "Progressing", "message": message, "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1},
+		}},
+	}
+}
+
+// BenchmarkRun_LagBesideAWatch changes 1,000 releases at a steady rate and measures how long a change takes to a viewer of the flow server's
+// stream, and, beside it, to a watch of the API server. An operation is one change.
+func BenchmarkRun_LagBesideAWatch(b *testing.B) {
+	for _, rate := range []int{1, 100, 1000} {
+		b.Run(fmt.Sprintf("changes=%d/s", rate), func(b *testing.B) { lagBesideAWatch(b, time.Second/time.Duration(rate)) })
+	}
+}
+
+func lagBesideAWatch(b *testing.B, every time.Duration) {
+	const releases = 1000
+	k8s, kubeconfig := cluster(b)
+	resource := watch.Kinds[0].Resource
+	for i := range releases {
+		k8s.Put(resource, object(i, "True", "at rest"))
+	}
+	addr, health := freeAddr(b), freeAddr(b)
+	flowServer(b, addr)
+	adapter := running(b, addr, health, kubeconfig, "EMIT_INTERVAL=")
+	eventually(b, "all releases are there", adapter.out, func() bool {
+		m := snapshot(b, addr, "env-1")
+		return m != nil && len(m.Nodes) == releases+1
+	})
+	ctx, cancel := context.WithCancel(b.Context())
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+
+	watched, viewed := &arrivals{at: map[int]time.Time{}}, &arrivals{at: map[int]time.Time{}}
+	client, err := dynamic.NewForConfig(k8s.Config())
+	if err != nil {
+		b.Fatal(err)
+	}
+	direct, err := client.Resource(resource).Watch(ctx, metav1.ListOptions{ResourceVersion: k8s.Version()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	wg.Go(func() {
+		for e := range direct.ResultChan() {
+			if u, ok := e.Object.(*unstructured.Unstructured); ok {
+				conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
+				watched.see(fmt.Sprint(conditions))
+			}
+		}
+	})
+	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/v1/flows/env-1/stream", nil)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		b.Fatal(err)
+	}
+	begun := make(chan struct{})
+	wg.Go(func() {
+		defer res.Body.Close()
+		in := bufio.NewReaderSize(res.Body, 1<<20)
+		first := sync.OnceFunc(func() { close(begun) })
+		for {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				return
+			}
+			if strings.HasPrefix(line, "data: ") {
+				viewed.see(line)
+			}
+			if strings.HasPrefix(line, "event: snapshot") {
+				first()
+			}
+		}
+	})
+	<-begun
+
+	posts := func() int {
+		_, m := get("http://" + health + "/metrics")
+		return total(m, "flow_adapter_posts_total")
+	}
+	before := posts()
+	made := make([]time.Time, b.N)
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	b.ResetTimer()
+	for n := range b.N {
+		<-tick.C
+		made[n] = time.Now()
+		k8s.Put(resource, object(n%releases, []string{"Unknown", "True"}[n/releases%2], fmt.Sprint("change ", n)))
+	}
+	eventually(b, "the watch and the viewer have seen every change", viewed, func() bool { return watched.count() == b.N && viewed.count() == b.N })
+	b.StopTimer()
+	b.ReportMetric(float64(posts()-before)/b.Elapsed().Seconds(), "POSTs/s")
+	for _, who := range []struct {
+		name string
+		*arrivals
+	}{{"watch", watched}, {"viewer", viewed}} {
+		lags := who.since(made)
+		for _, q := range []int{50, 99} {
+			b.ReportMetric(float64(lags[(len(lags)-1)*q/100].Microseconds())/1000, fmt.Sprintf("%s-p%d-ms", who.name, q))
+		}
+	}
+	b.ReportMetric(0, "ns/op") // the rate, which is given
+}

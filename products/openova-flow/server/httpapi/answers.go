@@ -16,6 +16,7 @@ const (
 	leastTurn  = time.Second // for which an answer does not give way to a caller that has as much
 	leastShare = 1 << 10     // bytes from which on it is worth to know that several answers share them
 	atOnce     = 4           // answers that are made at one moment
+	oneAtOnce  = atOnce / 2  // of those, for one caller
 	retryFull  = 1           // seconds after which there may be room for an answer
 )
 
@@ -29,8 +30,8 @@ func (s *Server) caller(r *http.Request, g *auth.Grant) string {
 }
 
 // answers counts the bytes of large answers and deliveries that readers have not taken yet. Bytes that several have in common count once, and once
-// for each caller. When there is no room for more, the caller that has most loses the answer that it has had for longest: at once to a caller that
-// has less, and after a second to any. So slow readers, however many callers they are, keep nobody out.
+// for each caller. When there is no room for more, the caller that has most, of equals the one whose answer is the oldest, loses its oldest answer: at once to
+// a caller that has less, and after a second to any. So slow readers, however many callers they are, keep nobody out.
 type answers struct {
 	limit int64
 
@@ -96,6 +97,9 @@ type holder struct {
 	held   queue.List // of *holding, the oldest first
 }
 
+// oldest is the answer that the caller has had for longest. It has one, or it is no holder.
+func (c *holder) oldest() *holding { return c.held.Front().Value.(*holding) }
+
 // holding is what one answer keeps in memory. A nil holding is that of a small one.
 type holding struct {
 	answers *answers
@@ -158,7 +162,7 @@ func (a *answers) take(caller string, body [][]byte, cut func()) (*holding, bool
 func (a *answers) victim(h *holding) *holding {
 	most, name := (*holder)(nil), ""
 	for n, c := range a.callers {
-		if most == nil || c.bytes > most.bytes {
+		if most == nil || c.bytes > most.bytes || c.bytes == most.bytes && c.oldest().began.Before(most.oldest().began) {
 			most, name = c, n
 		}
 	}
@@ -169,7 +173,7 @@ func (a *answers) victim(h *holding) *holding {
 	if own := a.callers[h.caller]; own != nil {
 		wants = own.bytes + own.shared.lack(h)
 	}
-	oldest := most.held.Front().Value.(*holding)
+	oldest := most.oldest()
 	if name != h.caller && most.bytes >= wants || h.began.Sub(oldest.began) >= leastTurn {
 		return oldest
 	}
@@ -239,19 +243,21 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, g *auth.Grant, bod
 
 // making has f make an answer, when it is the caller's turn. It reports false when the client has gone before.
 func (s *Server) making(r *http.Request, g *auth.Grant, f func()) bool {
-	if !s.turns.take(r.Context().Done(), s.caller(r, g)) {
+	caller := s.caller(r, g)
+	if !s.turns.take(r.Context().Done(), caller) {
 		return false
 	}
-	defer s.turns.give()
+	defer s.turns.give(caller)
 	f()
 	return true
 }
 
-// turns lets few in at once. The others wait: each caller in a line of its own, and the lines have their turn one after the other, so that a caller
-// which asks for much waits for itself.
+// turns lets few in at once, and of one caller at most half of them. The others wait: each caller in a line of its own, and the lines have their turn
+// one after the other. So a caller that asks for much waits for itself, and others have room beside it.
 type turns struct {
 	mu    sync.Mutex
-	taken int
+	taken map[string]int // by caller
+	all   int
 	lines []*line // those in which somebody waits, by whose turn it is
 }
 
@@ -263,8 +269,8 @@ type line struct {
 // take waits for a turn, and reports false when done is closed before. A turn that was taken is given back by give.
 func (t *turns) take(done <-chan struct{}, caller string) bool {
 	t.mu.Lock()
-	if t.taken < atOnce {
-		t.taken++
+	if t.free(caller) {
+		t.add(caller)
 		t.mu.Unlock()
 		return true
 	}
@@ -277,9 +283,21 @@ func (t *turns) take(done <-chan struct{}, caller string) bool {
 	case <-done:
 	}
 	if !t.leave(caller, turn) { // it came meanwhile
-		t.give()
+		t.give(caller)
 	}
 	return false
+}
+
+// free reports whether there is a turn for a caller. t.mu is held.
+func (t *turns) free(caller string) bool { return t.all < atOnce && t.taken[caller] < oneAtOnce }
+
+// add counts a turn of a caller. t.mu is held.
+func (t *turns) add(caller string) {
+	if t.taken == nil {
+		t.taken = make(map[string]int)
+	}
+	t.taken[caller]++
+	t.all++
 }
 
 // lineOf returns the line of a caller. t.mu is held.
@@ -314,19 +332,25 @@ func (t *turns) leave(caller string, turn chan struct{}) bool {
 	return false
 }
 
-// give passes a turn on.
-func (t *turns) give() {
+// give passes a turn on, to the first line whose caller has less than its share.
+func (t *turns) give(caller string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if len(t.lines) == 0 {
-		t.taken--
+	t.all--
+	if t.taken[caller]--; t.taken[caller] == 0 {
+		delete(t.taken, caller)
+	}
+	for i, l := range t.lines {
+		if !t.free(l.caller) {
+			continue
+		}
+		t.lines = append(t.lines[:i], t.lines[i+1:]...)
+		turn := l.waiting[0]
+		if l.waiting = l.waiting[1:]; len(l.waiting) > 0 {
+			t.lines = append(t.lines, l)
+		}
+		t.add(l.caller)
+		close(turn)
 		return
 	}
-	l := t.lines[0]
-	t.lines = t.lines[1:]
-	turn := l.waiting[0]
-	if l.waiting = l.waiting[1:]; len(l.waiting) > 0 {
-		t.lines = append(t.lines, l)
-	}
-	close(turn)
 }

@@ -87,11 +87,60 @@ func TestAnswers_SharedBytesOfAnotherLength(t *testing.T) {
 	}
 }
 
-func TestAnswers_CallerIsServedInTurn(t *testing.T) {
+// never is the end of a request whose client stays.
+var never = make(chan struct{})
+
+// TestTurns_CallerWithItsShareDelaysNobody has a caller ask for much more than its share, and others come.
+func TestTurns_CallerWithItsShareDelaysNobody(t *testing.T) {
+	synctest.Test(t, testCallerWithItsShareDelaysNobody)
+}
+
+func testCallerWithItsShareDelaysNobody(t *testing.T) {
 	var s turns
-	never := make(chan struct{})
-	for range atOnce {
-		s.take(never, "much")
+	took := make(map[string]int)
+	take := func(caller string) {
+		go func() {
+			if s.take(t.Context().Done(), caller) {
+				took[caller]++
+			}
+		}()
+		synctest.Wait()
+	}
+	for range 10 {
+		take("much")
+	}
+	if took["much"] != oneAtOnce {
+		t.Errorf("one caller has %d turns of %d, want %d", took["much"], atOnce, oneAtOnce)
+	}
+	take("little")
+	take("other")
+	if took["little"] != 1 || took["other"] != 1 {
+		t.Errorf("others have to wait for one: %v", took)
+	}
+	s.give("other")
+	synctest.Wait()
+	if took["much"] != oneAtOnce {
+		t.Errorf("a turn that another gave back goes to a caller that has its share: %v", took)
+	}
+	take("other")
+	if took["other"] != 2 {
+		t.Errorf("a turn that was given back is lost: %v", took)
+	}
+	take("little")
+	take("late")
+	s.give("much")
+	synctest.Wait()
+	s.give("much")
+	synctest.Wait()
+	if took["little"] != 2 || took["late"] != 0 || took["much"] != oneAtOnce+1 {
+		t.Errorf("the lines do not have their turn one after the other: %v", took)
+	}
+}
+
+func TestTurns_LinesAreServedOneAfterTheOther(t *testing.T) {
+	var s turns
+	for _, caller := range []string{"much", "much", "full", "full"} {
+		s.take(never, caller)
 	}
 	order := make(chan string)
 	wait := func(caller string, done chan struct{}) {
@@ -116,18 +165,44 @@ func TestAnswers_CallerIsServedInTurn(t *testing.T) {
 		time.Sleep(time.Millisecond)
 	}
 	got := ""
-	for range 4 {
-		s.give()
+	for _, caller := range []string{"much", "much", "much", "little"} {
+		s.give(caller)
 		got += <-order + " "
 	}
 	if got != "much little much much " {
 		t.Errorf("the turns were %s", got)
 	}
-	for range atOnce {
-		s.give()
+	for _, caller := range []string{"much", "much", "full", "full"} {
+		s.give(caller)
 	}
-	if s.taken != 0 || len(s.lines) != 0 {
-		t.Errorf("%d are taken, %v wait", s.taken, s.lines)
+	if s.all != 0 || len(s.taken) != 0 || len(s.lines) != 0 {
+		t.Errorf("%d are taken, %v, and %v wait", s.all, s.taken, s.lines)
+	}
+}
+
+// TestAnswers_OldestOfEqualsGivesWay has callers that have as much as each other, of whom the one that came last is honest.
+func TestAnswers_OldestOfEqualsGivesWay(t *testing.T) { synctest.Test(t, testOldestOfEqualsGivesWay) }
+
+func testOldestOfEqualsGivesWay(t *testing.T) {
+	const callers = 8
+	a := newAnswers(callers * 300 << 10)
+	var cut []string
+	take := func(caller string) {
+		if _, ok := a.take(caller, [][]byte{make([]byte, 300<<10)}, func() { cut = append(cut, caller) }); !ok {
+			t.Errorf("%s is refused", caller)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	want := ""
+	for i := range callers {
+		take(fmt.Sprint("slow-", (i+3)%callers)) // in no order of their names
+		want += fmt.Sprint("slow-", (i+3)%callers, " ")
+	}
+	for i := range callers {
+		take(fmt.Sprint("late-", i))
+	}
+	if got := strings.Join(cut, " ") + " "; got != want {
+		t.Errorf("the answers that gave way were %s; want the oldest first: %s", got, want)
 	}
 }
 

@@ -1,12 +1,10 @@
 package insight
 
 import (
-	"encoding/json"
 	"iter"
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
@@ -84,17 +82,23 @@ const (
 
 // Judge returns the judgement in a node's meta, or the one that follows from its status. What has a wrong type counts as absent, and a
 // judgement without a known state too.
-func Judge(n *flow.Node) *Judgement {
+func Judge(n *flow.Node) *Judgement { return judge(n, false) }
+
+// Outline returns the same without what only people read or what names other nodes: of a segment it has the instant, the state, the gate and whether
+// it is final; and the marks of the first one. It costs a few passes over the meta, whatever that is.
+func Outline(n *flow.Node) *Judgement { return judge(n, true) }
+
+func judge(n *flow.Node, outline bool) *Judgement {
 	j := &Judgement{}
-	var meta plainMeta
+	meta := plainMeta{outline: outline}
 	flow.EachField(n.Meta, func(key, value string) {
 		switch key {
 		case "kind":
-			j.kind = text(value)
+			j.kind = flow.Text(value)
 		case "auxiliary":
 			j.auxiliary = value == "true"
 		case "judgement":
-			j.read(value)
+			j.read(value, outline)
 		default:
 			meta.read(key, value)
 		}
@@ -141,82 +145,94 @@ func (j *Judgement) Auxiliary() bool { return j.auxiliary }
 // Kind returns the node's meta.kind.
 func (j *Judgement) Kind() string { return j.kind }
 
-func (j *Judgement) read(object string) {
-	var base Segment
-	if !base.read(object) {
-		return
-	}
-	j.judged, j.base = true, base
+func (j *Judgement) read(object string, outline bool) {
+	read := Judgement{base: Segment{at: noInstant}, kind: j.kind, auxiliary: j.auxiliary, judged: true}
 	flow.EachField(flow.Object(object), func(key, value string) {
-		switch key {
-		case "then":
+		switch {
+		case key == "then":
 			for _, one := range elements(value, maxSegments) {
-				var s Segment
-				if s.read(string(one)) && s.at != noInstant {
-					j.then = append(j.then, s)
+				s := Segment{at: noInstant}
+				flow.EachField(flow.Object(one), func(key, value string) { s.read(key, value, outline) })
+				if s.State != "" && s.at != noInstant {
+					read.then = append(read.then, s)
 				}
 			}
-		case "needs":
-			j.needs = texts(value)
-		case "named":
-			j.named = texts(value)
-		case "readyWhile":
-			j.readyWhile = texts(value)
-		case "checks":
-			j.checks = texts(value)
-		case "source":
-			j.source = text(value)
-		case "blamesSource":
-			j.blamesSource = value == "true"
+		case key == "marks":
+			read.base.Marks = texts(value)
+		case outline:
+			read.base.read(key, value, outline)
+		case key == "needs":
+			read.needs = texts(value)
+		case key == "named":
+			read.named = texts(value)
+		case key == "readyWhile":
+			read.readyWhile = texts(value)
+		case key == "checks":
+			read.checks = texts(value)
+		case key == "source":
+			read.source = flow.Text(value)
+		case key == "blamesSource":
+			read.blamesSource = value == "true"
+		default:
+			read.base.read(key, value, outline)
 		}
 	})
+	if read.base.State != "" {
+		*j = read
+	}
 }
 
 const noInstant = math.MaxInt64
 
-// read reports whether the object has a known state.
-func (s *Segment) read(object string) bool {
-	s.at = noInstant
-	flow.EachField(flow.Object(object), func(key, value string) {
-		switch key {
-		case "at":
-			if ms, ok := integer(value); ok {
-				s.at = ms
-			}
-		case "state":
-			if state := State(text(value)); slices.Contains(states, state) {
-				s.State = state
-			}
-		case "marks":
-			s.Marks = texts(value)
-		case "since":
-			s.Since = instant(value)
-		case "cause":
-			flow.EachField(flow.Object(value), func(key, value string) {
-				switch key {
-				case "class":
-					s.Class = text(value)
-				case "sentence":
-					s.Sentence = text(value)
-				}
-			})
-		case "command":
-			s.Command = offered(texts(value))
-		case "problem":
-			s.Problem = value == "true"
-		case "final":
-			s.Final = value == "true"
-		case "gate":
-			if gate := text(value); gate == GatePass || gate == GateWait {
-				s.Gate = gate
-			}
+// read reads a field of the segment.
+func (s *Segment) read(key, value string, outline bool) {
+	switch key {
+	case "at":
+		if ms, ok := integer(value); ok {
+			s.at = ms
 		}
-	})
-	return s.State != ""
+		return
+	case "state":
+		if state := State(flow.Text(value)); slices.Contains(states, state) {
+			s.State = state
+		}
+		return
+	case "final":
+		s.Final = value == "true"
+		return
+	case "gate":
+		if gate := flow.Text(value); gate == GatePass || gate == GateWait {
+			s.Gate = gate
+		}
+		return
+	}
+	if outline {
+		return
+	}
+	switch key {
+	case "marks":
+		s.Marks = texts(value)
+	case "since":
+		s.Since = instant(value)
+	case "cause":
+		flow.EachField(flow.Object(value), func(key, value string) {
+			switch key {
+			case "class":
+				s.Class = flow.Text(value)
+			case "sentence":
+				s.Sentence = flow.Text(value)
+			}
+		})
+	case "command":
+		s.Command = offered(texts(value))
+	case "problem":
+		s.Problem = value == "true"
+	}
 }
 
 // plainMeta is what counts of the meta of a node without a judgement.
 type plainMeta struct {
+	outline         bool // who waits for whom and what was said do not count
 	reason, message string
 	deletingSince   flow.Time
 	waitingSince    flow.Time
@@ -228,9 +244,11 @@ type plainMeta struct {
 func (m *plainMeta) read(key, value string) {
 	switch key {
 	case "reason":
-		m.reason = text(value)
+		m.reason = flow.Text(value)
 	case "message":
-		m.message = text(value)
+		if !m.outline {
+			m.message = flow.Text(value)
+		}
 	case "deletingSince":
 		m.deletingSince = instant(value)
 	case "waitingSince":
@@ -290,44 +308,23 @@ func failure(label, reason, message string) string {
 	return said
 }
 
-// text returns the string that a JSON text stands for, empty when it is no string.
-func text(value string) (s string) {
-	if !strings.HasPrefix(value, `"`) {
-		return ""
-	}
-	if !strings.Contains(value, `\`) { // nothing to resolve
-		return value[1 : len(value)-1]
-	}
-	_ = json.Unmarshal([]byte(value), &s)
-	return s
-}
-
-// texts returns the strings of a JSON array, without what is no string; nil when it is no array.
-// texts returns the strings of a list, of the first maxRefs elements.
-func texts(value string) []string {
+// texts returns the strings of a JSON array, of its first maxRefs elements; nil when it is no array.
+func texts(array string) []string {
 	var list []string
-	for _, e := range elements(value, maxRefs) {
+	for _, e := range elements(array, maxRefs) {
 		if e[0] == '"' {
-			list = append(list, text(string(e)))
+			list = append(list, flow.Text(e))
 		}
 	}
 	return list
 }
 
-// elements returns the first elements of a list, and reads no further.
-func elements(value string, most int) []json.RawMessage {
-	d := json.NewDecoder(strings.NewReader(value))
-	if t, err := d.Token(); err != nil || t != json.Delim('[') {
-		return nil
-	}
-	var list []json.RawMessage
-	for len(list) < most && d.More() {
-		var e json.RawMessage
-		if d.Decode(&e) != nil {
-			return nil
-		}
-		list = append(list, e)
-	}
+// elements returns the first elements of a JSON array, and reads no further.
+func elements(array string, most int) (list []string) {
+	flow.EachElement(array, func(value string) bool {
+		list = append(list, value)
+		return len(list) < most
+	})
 	return list
 }
 

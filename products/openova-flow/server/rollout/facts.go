@@ -2,7 +2,6 @@ package rollout
 
 import (
 	"cmp"
-	"encoding/json"
 	"math"
 	"slices"
 	"strconv"
@@ -29,7 +28,7 @@ const idle = math.MinInt64
 
 // readFacts reads the facts of a node, of which those before are likely to still hold.
 func readFacts(n *flow.Node, before *facts) (f facts) {
-	j := insight.Judge(n)
+	j := insight.Outline(n)
 	f.kind, f.auxiliary = keep(j.Kind(), before.kind), j.Auxiliary()
 	now := j.At(math.MinInt64)
 	f.waits = now.State == insight.Waiting
@@ -39,9 +38,9 @@ func readFacts(n *flow.Node, before *facts) (f facts) {
 	flow.EachField(n.Meta, func(key, value string) {
 		switch key {
 		case "versionApplied":
-			f.applied = text(value, before.applied)
+			f.applied = keep(flow.Text(value), before.applied)
 		case "versionWanted":
-			f.wanted = text(value, before.wanted)
+			f.wanted = keep(flow.Text(value), before.wanted)
 		case "waitingSince":
 			if ms, err := strconv.ParseInt(value, 10, 64); err == nil {
 				f.waitingSince = flow.At(ms)
@@ -66,15 +65,6 @@ func worksUntil(status string, j *insight.Judgement) int64 {
 		}
 	}
 	return until
-}
-
-// text returns the string that a JSON text stands for, empty when it is no string.
-func text(value, before string) (s string) {
-	if strings.HasPrefix(value, `"`) && !strings.Contains(value, `\`) { // the walk has checked it, and there is nothing to resolve
-		return keep(value[1:len(value)-1], before)
-	}
-	_ = json.Unmarshal([]byte(value), &s)
-	return s
 }
 
 // keep returns s without the message that it is part of, which what is kept must not keep: the one before if they are equal.

@@ -1,0 +1,94 @@
+package rollout_test
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/rollout"
+)
+
+// dear are texts of a node's meta, of about one size, that make whoever judges the node work as much as they can.
+func dear(size int) map[string]string {
+	const begin, end = `{"judgement":{"state":"working",`, `}}`
+	filled := func(before, one, after string) string {
+		n := (size - len(before) - len(after)) / (len(one) + 1)
+		return before + strings.TrimSuffix(strings.Repeat(one+",", n), ",") + after
+	}
+	text := func(before, after string) string {
+		return before + strings.Repeat(`\u0061`, (size-len(before)-len(after))/6) + after
+	}
+	each := func(key, one string) string {
+		n := (size/16 - 50) / (len(one) + 1)
+		segment := fmt.Sprintf(`{"at":1,"state":"working","%s":[%s]},`, key, strings.TrimSuffix(strings.Repeat(one+",", n), ","))
+		return begin + `"then":[` + strings.TrimSuffix(strings.Repeat(segment, 16), ",") + `]` + end
+	}
+	return map[string]string{
+		"segments":        filled(begin+`"then":[`, `{"at":1,"state":"working"}`, `]`+end),
+		"empty segments":  filled(begin+`"then":[`, `{}`, `]`+end),
+		"numbers":         filled(begin+`"then":[`, `1`, `]`+end),
+		"needs":           filled(begin+`"needs":[`, `"a"`, `]`+end),
+		"marks":           filled(begin+`"marks":[`, `"\u0061"`, `]`+end),
+		"commands":        each("command", `"--as=a"`),
+		"marks of each":   each("marks", `"a"`),
+		"escapes of each": each("marks", `"\u0061"`),
+		"sentence":        text(begin+`"cause":{"class":"c","sentence":"`, `"}`+end),
+		"state":           text(`{"judgement":{"state":"`, `"`+end),
+		"gate":            text(begin+`"gate":"`, `"`+end),
+		"nested":          begin + `"then":[{"at":1,"state":"working","cause":` + strings.Repeat(`{"a":`, 40) + filled(`[`, `1`, `]`) + strings.Repeat(`}`, 40) + `}]` + end,
+		"waiting for":     filled(`{"waitingFor":[`, `"a"`, `]}`),
+		"reason":          text(`{"reason":"`, `"}`),
+		"message":         text(`{"message":"`, `"}`),
+		"kind":            text(`{"kind":"`, `"}`),
+		"version":         text(`{"versionWanted":"`, `"}`),
+	}
+}
+
+// meaningless returns a meta of the same bytes in which nothing counts.
+func meaningless(meta string) string { return `{"x` + meta[len(`{"x`):] }
+
+func message(t testing.TB, meta string) []byte {
+	return fmt.Appendf(nil, `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"running","startedAt":1,"meta":%s}]}`, meta)
+}
+
+// TestObserve_JudgementsCostLittle counts what is made of nodes whose judgements are as dear as they can be, at each of their messages.
+func TestObserve_JudgementsCostLittle(t *testing.T) {
+	for name, meta := range dear(15 << 10) {
+		m, err := flow.Decode("F", message(t, meta))
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		state, track := flow.NewState("F", 0), rollout.NewTracker()
+		state.Apply(m)
+		if n := testing.AllocsPerRun(10, func() { track.Observe(state, 1, m.Nodes, nil) }); n > 400 {
+			t.Errorf("%s: %g allocations", name, n)
+		}
+	}
+}
+
+// BenchmarkIngest decodes, folds and observes a message about one node, whose meta is dear to judge or means nothing.
+func BenchmarkIngest(b *testing.B) {
+	metas := dear(15 << 10)
+	for _, name := range slices.Sorted(maps.Keys(metas)) {
+		for _, kind := range []string{"nothing", "judged"} {
+			text := message(b, metas[name])
+			if kind == "nothing" {
+				text = message(b, meaningless(metas[name]))
+			}
+			state, track := flow.NewState("F", 0), rollout.NewTracker()
+			b.Run(name+"/"+kind, func(b *testing.B) {
+				for range b.N {
+					m, err := flow.Decode("F", text)
+					if err != nil {
+						b.Fatal(err)
+					}
+					state.Apply(m)
+					track.Observe(state, 1, m.Nodes, nil)
+				}
+			})
+		}
+	}
+}

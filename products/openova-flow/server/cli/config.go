@@ -49,7 +49,7 @@ var commonSettings = []common{
 		c.app.TLSKeyFile = v
 		return readable(v)
 	}},
-	{"FLOW_SERVER_TOKENS_FILE", "", "a JSON file as the README's section on access has it; none: only loopback may be listened on", "who may read and write what; read again when the file changes", func(c *config, v string) error {
+	{"FLOW_SERVER_TOKENS_FILE", "", "a JSON file as docs/access.md has it; none: only loopback may be listened on", "who may read and write what; read again when the file changes", func(c *config, v string) error {
 		c.app.TokensFile = v
 		return readable(v)
 	}},

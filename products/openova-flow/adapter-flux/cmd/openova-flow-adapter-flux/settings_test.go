@@ -9,7 +9,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-var update = flag.Bool("update", false, "write the README's table anew")
+var update = flag.Bool("update", false, "write the table of the documentation anew")
 
 // good is an environment in which run would start, were it not for the kubeconfig that is not there.
 func good(name, value string) map[string]string {
@@ -151,25 +151,25 @@ func TestHelpNamesEverySetting(t *testing.T) {
 	}
 }
 
-func TestTheReadmeHasTheTableOfSettings(t *testing.T) {
-	const readme, begin, end = "../../../../../README.md", "<!-- adapter-config -->\n", "<!-- /adapter-config -->"
-	text, err := os.ReadFile(readme)
+func TestDocs_TableOfSettings(t *testing.T) {
+	const page, begin, end = "../../../../../docs/configuration.md", "<!-- adapter-config -->\n", "<!-- /adapter-config -->"
+	text, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)
 	}
 	before, rest, ok := strings.Cut(string(text), begin)
 	table, after, closed := strings.Cut(rest, end)
 	if !ok || !closed {
-		t.Fatalf("README.md has no section between %q and %q", begin, end)
+		t.Fatalf("docs/configuration.md has no section between %q and %q", begin, end)
 	}
 	want, _, err := call(t, nil, "", "help", "--markdown")
 	if *update {
-		if err := os.WriteFile(readme, []byte(before+begin+want+end+after), 0o644); err != nil {
+		if err := os.WriteFile(page, []byte(before+begin+want+end+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 		return
 	}
 	if err != nil || strings.TrimSpace(table) != strings.TrimSpace(want) {
-		t.Errorf("the table in README.md is not what help --markdown prints; run this test with -update. It prints:\n%s", want)
+		t.Errorf("the table in docs/configuration.md is not what help --markdown prints; run this test with -update. It prints:\n%s", want)
 	}
 }

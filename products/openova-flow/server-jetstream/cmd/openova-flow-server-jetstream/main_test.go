@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "write the README's table anew")
+var update = flag.Bool("update", false, "write the table of the documentation anew")
 
 const within = 60 * time.Second
 
@@ -73,9 +73,9 @@ func TestBadSettingsNameTheVariableAndWhatIsAllowed(t *testing.T) {
 	}
 }
 
-// TestREADME holds the README's table to the code.
-func TestREADME(t *testing.T) {
-	const path, begin, end = "../../../../../README.md", "<!-- jetstream-config -->\n", "<!-- /jetstream-config -->"
+// TestDocs_Table holds the table of docs/configuration.md to the code.
+func TestDocs_Table(t *testing.T) {
+	const path, begin, end = "../../../../../docs/configuration.md", "<!-- jetstream-config -->\n", "<!-- /jetstream-config -->"
 	text, err := os.ReadFile(path)
 	if err != nil {
 		t.Fatal(err)
@@ -93,13 +93,13 @@ func TestREADME(t *testing.T) {
 	before, rest, ok1 := bytes.Cut(text, []byte(begin))
 	table, after, ok2 := bytes.Cut(rest, []byte(end))
 	if !ok1 || !ok2 {
-		t.Fatal("the README has no place for the table")
+		t.Fatal("docs/configuration.md has no place for the table")
 	}
 	if string(table) == b.String() {
 		return
 	}
 	if !*update {
-		t.Fatal("the README's table is not that of the code; go test ./cmd/openova-flow-server-jetstream -run README -update")
+		t.Fatal("the table of docs/configuration.md is not that of the code; go test ./cmd/openova-flow-server-jetstream -run Docs -update")
 	}
 	if err := os.WriteFile(path, []byte(string(before)+begin+b.String()+end+string(after)), 0o644); err != nil {
 		t.Fatal(err)

@@ -215,9 +215,9 @@ func TestTokensOverTheirLife(t *testing.T) {
 	}
 }
 
-// TestREADMEAccess runs the README's commands that make tokens, and reads the file that it shows.
-func TestREADMEAccess(t *testing.T) {
-	text, err := os.ReadFile("../../../../../README.md")
+// TestDocs_Access runs the commands of docs/access.md that make tokens, and reads the file that it shows.
+func TestDocs_Access(t *testing.T) {
+	text, err := os.ReadFile(docs("access.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -231,7 +231,7 @@ func TestREADMEAccess(t *testing.T) {
 	_, rest, _ := strings.Cut(string(text), "<!-- access-example -->\n```json\n")
 	example, _, ok := strings.Cut(rest, "```")
 	if !ok || made != 2 {
-		t.Fatalf("the README has no example where it is looked for, or %d commands", made)
+		t.Fatalf("docs/access.md has no example where it is looked for, or %d commands", made)
 	}
 	path := filepath.Join(t.TempDir(), "tokens.json")
 	if err := os.WriteFile(path, []byte(example), 0o600); err != nil {

@@ -21,6 +21,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -32,7 +33,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-var update = flag.Bool("update", false, "write the README's tables anew")
+var update = flag.Bool("update", false, "write the tables of the documentation anew")
 
 const within = 30 * time.Second
 
@@ -75,7 +76,7 @@ func TestBadSettingsNameTheVariableTheValueAndWhatIsAllowed(t *testing.T) {
 	}
 }
 
-// settingsTable is the README's table of settings.
+// settingsTable is the table of settings in docs/configuration.md.
 func settingsTable() string {
 	var b strings.Builder
 	b.WriteString("| variable | flag | default | what it sets | allowed |\n|---|---|---|---|---|\n")
@@ -89,47 +90,93 @@ func settingsTable() string {
 	return b.String()
 }
 
-// TestREADME holds the README's tables to the code.
-func TestREADME(t *testing.T) {
-	const path = "../../../../../README.md"
+// TestDocs_Tables holds the tables of docs/configuration.md and docs/metrics.md to the code.
+func TestDocs_Tables(t *testing.T) {
 	metrics := "| metric | type | what it tells |\n|---|---|---|\n"
 	for _, m := range httpapi.Metrics {
 		metrics += fmt.Sprintf("| `%s` | %s | %s |\n", m.Name, m.Type, m.Help)
 	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := string(text)
-	for name, table := range map[string]string{"server-config": settingsTable(), "server-metrics": metrics} {
-		section := regexp.MustCompile(`(?s)(<!-- ` + name + ` -->\n).*?(<!-- /` + name + ` -->)`)
-		if !section.MatchString(want) {
-			t.Fatalf("the README has no section %s", name)
+	for name, table := range map[string]string{"configuration": settingsTable(), "metrics": metrics} {
+		path, section := docs(name+".md"), regexp.MustCompile(`(?s)(<!-- server-\w+ -->\n).*?(<!-- /server-\w+ -->)`)
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
 		}
-		want = section.ReplaceAllString(want, "${1}"+strings.ReplaceAll(table, "$", "$$")+"${2}")
-	}
-	if want == string(text) {
-		return
-	}
-	if !*update {
-		t.Fatal("the README's tables are not what the code says; run go test ./cmd/openova-flow-server -run README -update")
-	}
-	if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
-		t.Fatal(err)
+		if n := len(section.FindAll(text, -1)); n != 1 {
+			t.Fatalf("%s has %d sections", path, n)
+		}
+		want := section.ReplaceAllString(string(text), "${1}"+strings.ReplaceAll(table, "$", "$$")+"${2}")
+		if want == string(text) {
+			continue
+		}
+		if !*update {
+			t.Errorf("the table of %s is not what the code says; run go test ./cmd/openova-flow-server -run Docs -update", path)
+			continue
+		}
+		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
-// TestREADMEExamples runs the README's examples of the API as they stand, but for the address, with curl's errors as failures.
-func TestREADMEExamples(t *testing.T) {
-	text, err := os.ReadFile("../../../../../README.md")
+// docs is the path of a page of the documentation.
+func docs(page string) string { return "../../../../../docs/" + page }
+
+// TestDocs_Links follows every link between the pages of the documentation.
+func TestDocs_Links(t *testing.T) {
+	root := "../../../../../"
+	pages, err := filepath.Glob(root + "docs/*.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(text), "\n## API\n")
-	_, rest, _ = strings.Cut(rest, "```sh\n")
+	for _, page := range []string{"README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "bench/README.md"} {
+		pages = append(pages, root+page)
+	}
+	anchors := func(page string) []string {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []string
+		for _, heading := range regexp.MustCompile("(?m)^#+ (.*)$").FindAllStringSubmatch(string(text), -1) {
+			plain := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(heading[1]), "")
+			all = append(all, strings.ReplaceAll(plain, " ", "-"))
+		}
+		return all
+	}
+	for _, page := range pages {
+		text, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, link := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(string(text), -1) {
+			path, anchor, _ := strings.Cut(link[1], "#")
+			if strings.Contains(path, "://") {
+				continue
+			}
+			to := page
+			if path != "" {
+				to = filepath.Join(filepath.Dir(page), path)
+			}
+			if _, err := os.Stat(to); err != nil {
+				t.Errorf("%s links to %s, which is not there", page, link[1])
+			} else if anchor != "" && !slices.Contains(anchors(to), anchor) {
+				t.Errorf("%s links to %s, which has no such heading", page, link[1])
+			}
+		}
+	}
+}
+
+// TestDocs_APIExamples runs the examples of docs/api.md as they stand, but for the address, with curl's errors as failures.
+func TestDocs_APIExamples(t *testing.T) {
+	text, err := os.ReadFile(docs("api.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(text), "```sh\n")
 	script, _, ok := strings.Cut(rest, "```")
 	if !ok || strings.Count(script, "curl ") < 8 {
-		t.Fatalf("the README has no examples where they are looked for: %q", script)
+		t.Fatalf("docs/api.md has no examples where they are looked for: %q", script)
 	}
 	p := launch(t)
 	demo := strings.ReplaceAll(`{"type":"upsert-nodes","nodes":[`+nodeJSON("fsn1", "fsn1", "running", "")+`]}`, `"flowId":"F"`, `"flowId":"bootstrap"`)

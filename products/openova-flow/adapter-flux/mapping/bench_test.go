@@ -2,6 +2,7 @@ package mapping_test
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -50,4 +51,19 @@ func BenchmarkApply(b *testing.B) {
 			}
 		})
 	}
+}
+
+// What the state of a region takes in the heap, all that its objects shared with it included.
+func BenchmarkCluster_Memory(b *testing.B) {
+	const n = 5000
+	var before, after runtime.MemStats
+	for b.Loop() {
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		c, _ := grown(b, n)
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		runtime.KeepAlive(c)
+	}
+	b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/n, "heap-B/release")
 }

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// claims reports whether the region has to be claimed now, or that renewed. While the server does not take what it is sent, the claim
-// is not renewed: what it shows of the region is not what is.
-func (r *runner) claims(now time.Time, troubled bool) bool {
-	return r.cfg.ClusterUID != "" && !now.Before(r.claimAt) && (r.lease == "" || !troubled)
+// claims reports whether the region has to be claimed now, or that renewed. While the server does not take what it is sent, or the cluster
+// cannot be seen, the claim is not renewed: what it shows of the region may not be true.
+func (r *runner) claims(now time.Time, untrue bool) bool {
+	return r.cfg.ClusterUID != "" && !now.Before(r.claimAt) && (r.lease == "" || !untrue)
 }
 
 // claim claims the region, or renews that.

@@ -286,3 +286,59 @@ func TestATokenThatMayNotClaim(t *testing.T) {
 		_ = g.stop()
 	})
 }
+
+func TestSetBlind_ClaimIsRenewedOnlyWhileTheClusterIsSeen(t *testing.T) {
+	claimed(t, func(t *testing.T, s *realServer) {
+		g := newRig(t, s)
+		g.lead()
+		defer g.stop()
+		g.change(g.region.is("a", "running"))
+		g.drain()
+		var seen calls
+		g.breaks(seen.note)
+		renewed := func() (n int) {
+			for _, call := range seen.take() {
+				if !strings.HasPrefix(call, "GET ") {
+					n++
+				}
+			}
+			return n
+		}
+		g.settle(DefaultTTL)
+		if n := renewed(); n != 3 {
+			t.Errorf("renewed %d times in %v with the cluster in sight", n, DefaultTTL)
+		}
+		g.em.SetBlind(true)
+		g.em.SetBlind(true)
+		g.settle(time.Hour)
+		if n := renewed(); n != 0 {
+			t.Errorf("renewed %d times with the cluster out of sight", n)
+		}
+		g.em.SetBlind(false)
+		synctest.Wait()
+		if n := renewed(); n != 1 {
+			t.Errorf("renewed %d times at once when the cluster was in sight again", n)
+		}
+		if g.log.count("not renewed") != 1 || g.log.count("seen again") != 1 {
+			t.Errorf("log:\n%v", g.log.lines)
+		}
+	})
+}
+
+func TestSetBlind_EmptiedServerGetsTheRegionAndOneClaim(t *testing.T) {
+	claimed(t, func(t *testing.T, s *realServer) {
+		g := newRig(t, s)
+		g.lead()
+		defer g.stop()
+		g.change(g.region.is("a", "running"))
+		g.drain()
+		g.em.SetBlind(true)
+		g.settle(time.Hour)
+		s.restart()
+		g.settle(time.Minute)
+		g.same()
+		if r := s.region(t); r == nil || r.Heard > time.Now().Add(-DefaultTTL).UnixMilli() {
+			t.Errorf("the region is %+v, want one claim and no renewal", r)
+		}
+	})
+}

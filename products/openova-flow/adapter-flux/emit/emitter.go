@@ -25,6 +25,7 @@ type Emitter struct {
 	term    *term
 	trouble trouble
 	rival   string        // the cluster that has our region on the server
+	blind   bool          // what the Source knows may be old
 	moved   chan struct{} // closed when something that Drained waits for may have come
 }
 
@@ -114,6 +115,23 @@ func (e *Emitter) resignLocked() {
 	e.term, e.trouble, e.rival = nil, trouble{}, ""
 	e.metrics.conflict.Set(0)
 	e.box.reset()
+}
+
+// SetBlind says whether what the Source knows may be old, as its cluster cannot be seen. While it may, the claim of the region is not renewed, so
+// that the server shows the region as stale; what was put is sent.
+func (e *Emitter) SetBlind(blind bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.blind == blind {
+		return
+	}
+	e.blind = blind
+	if blind {
+		e.cfg.Logger.Warn("cluster cannot be seen, claim of the region is not renewed")
+	} else {
+		e.cfg.Logger.Info("cluster can be seen again, claim of the region is renewed")
+	}
+	e.moveLocked()
 }
 
 // Ready returns nil when all is well, else what is wrong and what to change. A process that does not lead is ready once it is

@@ -101,7 +101,7 @@ func (r *runner) begin(t *term) {
 func (r *runner) step() time.Duration {
 	r.mu.Lock()
 	t, loaded, compared, rival := r.Emitter.term, r.loaded, r.box.compared, r.rival != ""
-	under, troubled := r.box.sent != nil, r.trouble.err != nil
+	under, untrue := r.box.sent != nil, r.trouble.err != nil || r.blind
 	r.mu.Unlock()
 	if t != r.term {
 		r.begin(t)
@@ -117,7 +117,7 @@ func (r *runner) step() time.Duration {
 		return never
 	case rival && now.Before(r.checkAt):
 		return r.checkAt.Sub(now)
-	case r.claims(now, troubled):
+	case r.claims(now, untrue):
 		r.claim()
 		return 0
 	case !compared || !under && !now.Before(r.compareAt):

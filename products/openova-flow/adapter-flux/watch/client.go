@@ -2,7 +2,6 @@ package watch
 
 import (
 	"context"
-	"errors"
 	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,15 +13,17 @@ import (
 )
 
 // observed is a dynamic client that tells the outcome of every list and watch, error events of a running watch included. A reflector's
-// own error handler hears of no 429, of no refused connection while it watches, and of no error event.
+// own error handler hears of no 429, of no refused connection while it watches, and of no error event. What gets no answer is repeated here,
+// as a reflector would wait longer each time, for up to half a minute, some of that without looking at its context.
 type observed struct {
 	dynamic.Interface
+	gate    *gate
 	outcome func(verb string, err error) // err is nil when it went well
 }
 
 func (o observed) Resource(r schema.GroupVersionResource) dynamic.NamespaceableResourceInterface {
 	inner := o.Interface.Resource(r)
-	return observedResource{inner, inner, o.outcome}
+	return observedResource{inner, inner, o}
 }
 
 // IsWatchListSemanticsUnSupported passes on what a reflector asks of its client.
@@ -33,30 +34,53 @@ func (o observed) IsWatchListSemanticsUnSupported() bool {
 
 type observedResource struct {
 	dynamic.ResourceInterface
-	all     dynamic.NamespaceableResourceInterface
-	outcome func(verb string, err error)
+	all    dynamic.NamespaceableResourceInterface
+	client observed
 }
 
 func (r observedResource) Namespace(namespace string) dynamic.ResourceInterface {
-	return observedResource{r.all.Namespace(namespace), r.all, r.outcome}
+	return observedResource{r.all.Namespace(namespace), r.all, r.client}
 }
 
-func (r observedResource) List(ctx context.Context, opts metav1.ListOptions) (*unstructured.UnstructuredList, error) {
-	list, err := r.ResourceInterface.List(ctx, opts)
-	r.outcome("list", err)
+func (r observedResource) List(ctx context.Context, opts metav1.ListOptions) (list *unstructured.UnstructuredList, err error) {
+	err = r.client.answered(ctx, func() error {
+		list, err = r.ResourceInterface.List(ctx, opts)
+		r.client.outcome("list", err)
+		return err
+	})
 	return list, err
 }
 
-func (r observedResource) Watch(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
-	w, err := r.ResourceInterface.Watch(ctx, opts)
-	if err != nil && opts.SendInitialEvents != nil {
-		return nil, untilList(err)
-	}
-	r.outcome("watch", err)
+func (r observedResource) Watch(ctx context.Context, opts metav1.ListOptions) (w watch.Interface, err error) {
+	err = r.client.answered(ctx, func() error {
+		w, err = r.ResourceInterface.Watch(ctx, opts)
+		if err == nil || opts.SendInitialEvents == nil || classOf(err).away() { // else a list follows, whose outcome counts
+			r.client.outcome("watch", err)
+		}
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	return tellErrors(w, r.outcome), nil
+	return tellErrors(w, r.client.outcome), nil
+}
+
+// answered makes a request until it is answered, or ctx is done.
+func (o observed) answered(ctx context.Context, request func() error) error {
+	for {
+		answered := o.gate.next()
+		err := request()
+		if err == nil {
+			o.gate.open()
+			return nil
+		}
+		if !classOf(err).away() {
+			return err
+		}
+		if !o.gate.wait(ctx, answered) {
+			return ctx.Err()
+		}
+	}
 }
 
 // told is a watch whose error events are told on their way.
@@ -90,14 +114,4 @@ func (t *told) ResultChan() <-chan watch.Event { return t.events }
 func (t *told) Stop() {
 	t.stop.Do(func() { close(t.stopped) })
 	t.inner.Stop()
-}
-
-// untilList makes a reflector that could not stream its initial list go on to an ordinary list at once, whose outcome then counts. On a
-// 429 and on a refused connection it would otherwise sit out its backoff without looking at its context, and stopping could take half
-// a minute. An expired version it handles well.
-func untilList(err error) error {
-	if apierrors.IsGone(err) || apierrors.IsResourceExpired(err) {
-		return err
-	}
-	return errors.New(err.Error())
 }

@@ -28,11 +28,20 @@ const (
 	TLS          Class = "tls"
 	Refused      Class = "refused" // nobody listens
 	Unreachable  Class = "unreachable"
+	Unavailable  Class = "unavailable" // 5xx
 	Other        Class = "other"
 )
 
 // lasting reports whether a person has to change something in the cluster.
 func (c Class) lasting() bool { return c == NotServed || c == OtherVersion || c == Forbidden }
+
+// away reports whether there was no real answer. Such a request is repeated as it is.
+func (c Class) away() bool {
+	return c == Refused || c == Unreachable || c == Unavailable || c == Throttled
+}
+
+// blinds reports whether what was seen before may no longer be so. A kind that went, and a version that expired, are answers.
+func (c Class) blinds() bool { return c.away() || c == Unauthorized || c == TLS || c == Other }
 
 // Problem is what stands between the adapter and one kind in one namespace.
 type Problem struct {
@@ -80,6 +89,7 @@ func classOf(err error) Class {
 		record  tls.RecordHeaderError
 		unknown x509.UnknownAuthorityError
 		network net.Error
+		status  apierrors.APIStatus
 	)
 	switch {
 	case apierrors.IsForbidden(err):
@@ -92,6 +102,8 @@ func classOf(err error) Class {
 		return Expired
 	case apierrors.IsTooManyRequests(err):
 		return Throttled
+	case errors.As(err, &status) && status.Status().Code >= 500:
+		return Unavailable
 	case errors.As(err, &cert), errors.As(err, &alert), errors.As(err, &record), errors.As(err, &unknown):
 		return TLS
 	case strings.Contains(err.Error(), "tls: "), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):

@@ -13,6 +13,7 @@ import (
 type Info struct {
 	ClusterUID string // of the namespace kube-system; empty when it may not be read
 	Gaps       []Gap  // what is not watched, in a stable order
+	Blind      bool   // the API server does not tell what becomes of the required kinds: what was seen before may no longer be so
 }
 
 // Gap is a kind that is not watched, for a reason that does not pass by itself.
@@ -146,8 +147,11 @@ func (b *board) review() {
 			return
 		}
 	}
-	info := Info{b.uid, b.gaps()}
-	if b.told == nil || b.told.ClusterUID != info.ClusterUID || !slices.Equal(b.told.Gaps, info.Gaps) {
+	info := Info{ClusterUID: b.uid, Gaps: b.gaps()}
+	for _, t := range b.targets {
+		info.Blind = info.Blind || t.kind.Required && t.class.blinds()
+	}
+	if b.told == nil || b.told.ClusterUID != info.ClusterUID || b.told.Blind != info.Blind || !slices.Equal(b.told.Gaps, info.Gaps) {
 		b.told = &info
 		b.changed(info)
 	}

@@ -39,6 +39,7 @@ type Watcher struct {
 	cfg   Config
 	board *board
 	turn  chan struct{} // held by the informer that takes its initial list
+	gate  *gate
 }
 
 // turnTime is how long one initial list may keep the others waiting.
@@ -69,7 +70,7 @@ func New(cfg Config) *Watcher {
 			b.targets = append(b.targets, &target{kind: k, namespace: ns, problems: map[string]Problem{}})
 		}
 	}
-	return &Watcher{cfg, b, make(chan struct{}, 1)}
+	return &Watcher{cfg, b, make(chan struct{}, 1), newGate(min(time.Second, cfg.MaxRetry))}
 }
 
 func setDefault(d *time.Duration, value time.Duration) {
@@ -122,14 +123,22 @@ func (w *Watcher) Run(ctx context.Context, q *Queue) {
 // await calls ask until nothing stands in the way, and reports whether that is so; otherwise ctx is done.
 func (w *Watcher) await(ctx context.Context, t *target, ask func(context.Context, *target) (verb string, p *Problem)) bool {
 	for delay := w.cfg.FirstRetry; ; delay = min(2*delay, w.cfg.MaxRetry) {
+		answered := w.gate.next()
 		verb, p := ask(ctx, t)
 		if ctx.Err() != nil {
 			return false
 		}
 		if p == nil {
+			w.gate.open()
 			return true
 		}
 		w.board.note(t, verb, p)
+		if p.Class.away() {
+			if !w.gate.wait(ctx, answered) {
+				return false
+			}
+			continue
+		}
 		pause := delay
 		if !t.kind.Required && p.Class.lasting() && delay > w.cfg.SettleAfter {
 			pause = w.cfg.Recheck
@@ -174,7 +183,7 @@ func (w *Watcher) identify(ctx context.Context, t *target) (string, *Problem) {
 
 // inform runs an informer on t.
 func (w *Watcher) inform(ctx context.Context, q *Queue, t *target) {
-	client := observed{w.cfg.Client, func(verb string, err error) {
+	client := observed{w.cfg.Client, w.gate, func(verb string, err error) {
 		if ctx.Err() == nil {
 			w.board.outcome(t, verb, err)
 		}

@@ -166,3 +166,27 @@ func TestAReplayThatStaysKeepsItsRegionsFresh(t *testing.T) {
 	}
 	eventually(t, "it is not heard of any more", page, page.says("stale replay-fsn1"))
 }
+
+func TestRegion_IsStaleWhileItsAPIServerIsAway(t *testing.T) {
+	k8s, kubeconfig := identified(t, "cluster-1")
+	k8s.Put(watch.Kinds[0].Resource, object(1, "Unknown", "before"))
+	addr, health := freeAddr(t), freeAddr(t)
+	flowServer(t, addr)
+	page := follow(t, addr, "env-1")
+	adapter := running(t, addr, health, kubeconfig, "REGION_TTL=5s")
+	eventually(t, "its region is fresh", page, page.says("fresh cluster-1"))
+	eventually(t, "all is there", adapter.out, ready(health))
+	back := k8s.Fail(-1, apitest.Answer{Status: http.StatusServiceUnavailable, PlainText: true, Body: "no backend"}, func(*http.Request) bool { return true })
+	k8s.Cut()
+	eventually(t, "it is stale", page, page.says("stale cluster-1"))
+	if code, why := get("http://" + health + "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(why, "cannot watch helmreleases") {
+		t.Errorf("readyz is %d: %s", code, why)
+	}
+	k8s.Put(watch.Kinds[0].Resource, object(1, "True", "after"))
+	back()
+	eventually(t, "it is fresh again", page, page.says("fresh cluster-1"))
+	eventually(t, "what changed meanwhile is there", adapter.out, func() bool {
+		m := snapshot(t, addr, "env-1")
+		return m != nil && statuses(m.Nodes)["fsn1/app-0001"] == "succeeded"
+	})
+}

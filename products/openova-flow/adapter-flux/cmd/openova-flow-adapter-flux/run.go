@@ -89,6 +89,7 @@ func newAdapter(c config, k8s clients, logger *slog.Logger) *adapter {
 		OnInfo: func(i watch.Info) {
 			a.pump.Do(func() []mapping.Change { return a.cluster.SetInfo(regionInfo(i)) })
 			a.missing(inWords(i))
+			a.sink.emitter.SetBlind(i.Blind)
 		},
 	})
 	a.registry.MustRegister(watch.QueueMetrics(&a.pump.Queue)...)

@@ -1,0 +1,124 @@
+package watch_test
+
+import (
+	"net/url"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	apiwatch "k8s.io/apimachinery/pkg/watch"
+	clienttesting "k8s.io/client-go/testing"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/recording"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
+)
+
+// outage makes a fake client's cluster go away and come back.
+type outage struct {
+	mu       sync.Mutex
+	err      error  // of every request, nil while the cluster is there
+	only     string // the resource that is away; empty: all
+	open     []apiwatch.Interface
+	requests int // without an answer
+}
+
+// begin breaks the open watches and fails every request from now on, those of one resource alone when it is named.
+func (o *outage) begin(err error, only string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.err, o.only, o.requests = err, only, 0
+	for _, w := range o.open {
+		w.Stop()
+	}
+	o.open = nil
+}
+
+func (o *outage) end() { o.begin(nil, "") }
+
+// refuse counts a request and returns its error.
+func (o *outage) refuse(a clienttesting.Action) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.only != "" && o.only != a.GetResource().Resource {
+		return nil
+	}
+	if o.err != nil {
+		o.requests++
+	}
+	return o.err
+}
+
+func (o *outage) unanswered() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.requests
+}
+
+func TestWatch_IsCurrentWithinTwoSecondsOfAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client, o := fakeClient(), &outage{}
+		client.PrependReactor("*", "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
+			err := o.refuse(a)
+			return err != nil, nil, err
+		})
+		client.PrependWatchReactor("*", func(a clienttesting.Action) (bool, apiwatch.Interface, error) {
+			if err := o.refuse(a); err != nil {
+				return true, nil, err
+			}
+			w, err := client.Tracker().Watch(a.GetResource(), a.GetNamespace())
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.open = append(o.open, w)
+			return true, w, err
+		})
+		var blind []bool
+		r := start(t, client, everything{}, func(c *watch.Config) {
+			c.Kinds, c.FirstRetry, c.MaxRetry = watch.Kinds, 500*time.Millisecond, 10*time.Second
+			c.OnInfo = func(i watch.Info) { blind = append(blind, i.Blind) }
+		})
+		defer r.stop()
+		o.begin(&url.Error{Op: "Get", URL: "https://k8s", Err: syscall.ECONNREFUSED}, "")
+		time.Sleep(time.Minute)
+		o.end()
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if !closed(r.watcher.Complete()) {
+			t.Error("not complete two seconds after the API server's first answer")
+		}
+		change := func(typ mapping.EventType, ready string) {
+			track(t, client, recording.Event{Event: mapping.Event{Type: typ, Object: &unstructured.Unstructured{Object: release("flux-system", "a", "1", ready)}}})
+			synctest.Wait()
+		}
+		change(mapping.Added, "True")
+		o.begin(apierrors.NewServiceUnavailable("no backend"), "")
+		time.Sleep(10 * time.Minute)
+		synctest.Wait()
+		if n := o.unanswered(); n > 20*60+len(watch.Kinds) {
+			t.Errorf("%d requests in ten minutes to a server that answers none", n)
+		}
+		if len(r.watcher.Problems()) == 0 || len(blind) == 0 || !blind[len(blind)-1] {
+			t.Errorf("problems %q, blind %v", r.watcher.Problems(), blind)
+		}
+		o.end()
+		time.Sleep(2 * time.Second)
+		change(mapping.Modified, "False")
+		if got := r.statuses()["r/a"]; got != "failed" {
+			t.Errorf("two seconds after the API server is back the release is %q:\n%s", got, r.log)
+		}
+		if problems := r.watcher.Problems(); len(problems) > 0 || blind[len(blind)-1] {
+			t.Errorf("problems %q, blind %v", problems, blind)
+		}
+		o.begin(apierrors.NewServiceUnavailable("no backend"), "kustomizations")
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if blind[len(blind)-1] {
+			t.Error("blind without a kind that is not required")
+		}
+	})
+}

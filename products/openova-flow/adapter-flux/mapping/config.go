@@ -2,8 +2,8 @@ package mapping
 
 import "slices"
 
-// defaultHome is the namespace that Flux and the releases of a bootstrap live in.
-const defaultHome = "flux-system"
+// home is the namespace whose releases have ids without it: that of Flux and of a bootstrap. It depends on no setting, so neither does an id.
+const home = "flux-system"
 
 // Config says what a Cluster maps into.
 type Config struct {
@@ -17,18 +17,9 @@ func (c Config) Watches(namespace string) bool {
 	return len(c.Namespaces) == 0 || slices.Contains(c.Namespaces, namespace)
 }
 
-// Home is the namespace whose releases have ids without it: the namespace that is watched when it is one, else flux-system
-// when that is watched, else the first of them.
-func (c Config) Home() string {
-	if len(c.Namespaces) == 0 || slices.Contains(c.Namespaces, defaultHome) {
-		return defaultHome
-	}
-	return c.Namespaces[0]
-}
-
-// ReleaseID is the node id of a HelmRelease: region/name in the home namespace, region/namespace/name in any other.
+// ReleaseID is the node id of a HelmRelease: region/name in flux-system, region/namespace/name in any other namespace.
 func (c Config) ReleaseID(namespace, name string) string {
-	if namespace == c.Home() {
+	if namespace == home {
 		return c.Region + "/" + name
 	}
 	return c.Region + "/" + namespace + "/" + name

@@ -182,10 +182,10 @@ func TestIDsNameTheNamespaceOutsideOfHome(t *testing.T) {
 	}{
 		{nil, "flux-system", "hel1/x"},
 		{nil, "shop", "hel1/shop/x"},
-		{[]string{"shop"}, "shop", "hel1/x"},
+		{[]string{"shop"}, "shop", "hel1/shop/x"},
 		{[]string{"shop", "flux-system"}, "flux-system", "hel1/x"},
 		{[]string{"shop", "flux-system"}, "shop", "hel1/shop/x"},
-		{[]string{"shop", "data"}, "shop", "hel1/x"},
+		{[]string{"shop", "data"}, "shop", "hel1/shop/x"},
 		{[]string{"shop", "data"}, "data", "hel1/data/x"},
 	} {
 		config := mapping.Config{Region: "hel1", Namespaces: c.namespaces}

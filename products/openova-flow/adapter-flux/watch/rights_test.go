@@ -61,7 +61,7 @@ func TestARightInOneNamespaceButNotInTheOther(t *testing.T) {
 	})
 	r := onServer(t, s.Config(), func(c *watch.Config) { c.Namespaces = []string{"a", "b"} })
 	done(t, r.watcher.Complete(), "what may be seen is complete")
-	eventually(t, isStatus(r, "r/one", "succeeded"), func() any { return r.statuses() })
+	eventually(t, isStatus(r, "r/a/one", "succeeded"), func() any { return r.statuses() })
 	want := []string{"no right to list helmreleases.helm.toolkit.fluxcd.io in namespace b"}
 	if got := r.watcher.Problems(); !slices.Equal(got, want) {
 		t.Errorf("problems: %q, want %q", got, want)

@@ -41,9 +41,6 @@ func (c config) views(server string, given func(flag string) bool) []config {
 			c.flowID = "local"
 		}
 	}
-	if !given("namespaces") {
-		c.namespaces = nil
-	}
 	c.server, c.leaderElection, c.healthAddr = server, false, ""
 	var all []config
 	taken := map[string]bool{}

@@ -28,7 +28,7 @@ func TestContextsNameTheFlowAndTheRegions(t *testing.T) {
 		"..":                                    {"local", []string{"primary"}},
 	} {
 		var regions []string
-		views := config{context: contexts, region: "primary", namespaces: []string{"flux-system"}}.views("http://here", none)
+		views := config{context: contexts, region: "primary"}.views("http://here", none)
 		for _, v := range views {
 			regions = append(regions, v.region)
 			if v.flowID != want.flow || !flow.ValidID(v.flowID) || !validRegion.MatchString(v.region) {

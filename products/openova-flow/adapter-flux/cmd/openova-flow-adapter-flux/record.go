@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -44,12 +46,21 @@ func recordCommand(ctx context.Context, args []string, getenv func(string) (stri
 	}
 	logger := c.logger(s.err)
 	klog.SetSlogLogger(logger)
-	watcher := watch.New(watch.Config{Client: k8s.dynamic, Discovery: k8s.discovery, Namespaces: c.namespaces, KeepUnread: true, Logger: logger})
-	return record(ctx, watcher, terminal.JSONWriter(out), *redacted)
+	var gaps []watch.Gap
+	watcher := watch.New(watch.Config{
+		Client: k8s.dynamic, Discovery: k8s.discovery, Namespaces: c.namespaces, KeepUnread: true, Logger: logger,
+		OnInfo: func(i watch.Info) { gaps = i.Gaps },
+	})
+	written, err := record(ctx, watcher, terminal.JSONWriter(out), *redacted)
+	for _, g := range gaps {
+		logger.Warn("kind is not in the recording", "kind", g.Kind, "why", g.Why)
+	}
+	logger.Info("recorded", "events", written, "namespaces", cmp.Or(strings.Join(c.namespaces, ","), "all"))
+	return err
 }
 
-// record writes what the watcher delivers until ctx is done or out takes no more.
-func record(ctx context.Context, watcher *watch.Watcher, out io.Writer, redacted bool) error {
+// record writes what the watcher delivers until ctx is done or out takes no more, and returns how many events it wrote.
+func record(ctx context.Context, watcher *watch.Watcher, out io.Writer, redacted bool) (written int, failed error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var watching part
@@ -58,7 +69,6 @@ func record(ctx context.Context, watcher *watch.Watcher, out io.Writer, redacted
 	defer watching.stop()
 
 	writer := recording.NewWriter(out)
-	var failed error
 	queue.Run(ctx, func(e mapping.Event) {
 		if failed != nil {
 			return
@@ -69,9 +79,11 @@ func record(ctx context.Context, watcher *watch.Watcher, out io.Writer, redacted
 		if failed = writer.Write(recording.Event{At: flow.At(time.Now().UnixMilli()), Event: e}); failed != nil {
 			failed = fmt.Errorf("writing the recording: %w", failed)
 			cancel()
+			return
 		}
+		written++
 	})
-	return failed
+	return written, failed
 }
 
 // redact returns a copy of u in which every value under spec.values is another; names and shape stay.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"maps"
+	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch/apitest"
 )
 
 func TestWhatIsRecordedReplaysToTheSameEnd(t *testing.T) {
@@ -19,7 +21,7 @@ func TestWhatIsRecordedReplaysToTheSameEnd(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "out.jsonl")
 	began := time.Now().UnixMilli()
 	recorder := spawn(t, []string{"KUBECONFIG=" + kubeconfig}, adapterBinary, "record", "-o", path)
-	eventually(t, "all kinds are watched", recorder.out, func() bool { return k8s.Requests("watch=", "flux-system") >= len(watch.Kinds) })
+	eventually(t, "all kinds are watched", recorder.out, func() bool { return k8s.Requests("watch=") >= len(watch.Kinds) })
 	write(t, k8s, "kit-hel1")
 	want := truth(t, "r", "kit-hel1")
 	content := func() string { b, _ := os.ReadFile(path); return string(b) }
@@ -37,6 +39,28 @@ func TestWhatIsRecordedReplaysToTheSameEnd(t *testing.T) {
 		var e struct{ At int64 }
 		if err := json.Unmarshal([]byte(line), &e); err != nil || e.At < began || e.At > time.Now().UnixMilli() {
 			t.Fatalf("at is %d (%v) in %s", e.At, err, line)
+		}
+	}
+}
+
+func TestRecord_SaysWhatIsNotInIt(t *testing.T) {
+	k8s, kubeconfig := cluster(t)
+	k8s.Fail(-1, apitest.Forbidden("list", "kustomizations", "kustomize.toolkit.fluxcd.io", `in the namespace "apps"`), func(r *http.Request) bool {
+		return strings.HasSuffix(r.URL.Path, "/kustomizations")
+	})
+	k8s.Put(watch.Kinds[0].Resource, object(1, "True", "one"))
+	for _, c := range []struct{ filter, namespaces string }{{"", "all"}, {"flux-system,apps", "flux-system,apps"}} {
+		path := filepath.Join(t.TempDir(), "out.jsonl")
+		recorder := spawn(t, []string{"KUBECONFIG=" + kubeconfig, "NAMESPACE_FILTER=" + c.filter}, adapterBinary, "record", "-o", path)
+		eventually(t, "it is written, and what is missing known", recorder.out, func() bool {
+			b, _ := os.ReadFile(path)
+			return len(b) > 0 && strings.Contains(recorder.out.String(), "kind is not watched")
+		})
+		recorder.terminate(t)
+		for _, want := range []string{`"kind is not in the recording","kind":"Kustomization","why":"no right to list`, `"recorded","events":1,"namespaces":"` + c.namespaces + `"`} {
+			if !strings.Contains(recorder.out.String(), want) {
+				t.Errorf("no %s in:\n%s", want, recorder.out)
+			}
 		}
 	}
 }

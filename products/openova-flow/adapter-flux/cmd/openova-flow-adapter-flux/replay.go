@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"math"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -142,10 +144,12 @@ func replay(ctx context.Context, c replayConfig, tapes []*tape, stdout io.Writer
 			return context.Cause(ctx)
 		}
 	}
+	filter, leftOut := mapping.Config{Namespaces: c.namespaces}, map[string]int{}
 	p := player{
 		tapes: tapes, speed: c.speed, rebase: c.rebase,
 		play: func(ctx context.Context, t *tape, e mapping.Event) error {
-			if !stages[t.region].watches(c.namespaces, e) {
+			if ns := e.Object.GetNamespace(); !filter.Watches(ns) {
+				leftOut[ns]++
 				return nil
 			}
 			queue := &stages[t.region].pump.Queue
@@ -165,6 +169,10 @@ func replay(ctx context.Context, c replayConfig, tapes []*tape, stdout io.Writer
 		if err := st.drained(ctx); err != nil {
 			return err
 		}
+	}
+	for _, ns := range slices.Sorted(maps.Keys(leftOut)) {
+		logger.Warn("namespace is not watched, its events were left out", "namespace", ns, "events", leftOut[ns])
+		p.played -= leftOut[ns]
 	}
 	logger.Info("replayed", "events", p.played, "regions", len(order))
 	if c.stay {
@@ -232,11 +240,6 @@ func (st *stage) drained(ctx context.Context) error {
 		return fmt.Errorf("the flow server refused %v changes for good; the log says which", n)
 	}
 	return nil
-}
-
-// watches reports whether a watch with this filter would have delivered the event.
-func (st *stage) watches(namespaces []string, e mapping.Event) bool {
-	return mapping.Config{Namespaces: namespaces}.Watches(e.Object.GetNamespace())
 }
 
 // printer prints changes as messages, one a line.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"os"
@@ -130,10 +131,10 @@ func TestFlowIDAndNamespaceFilterHoldInAReplay(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{"by default", nil, nil, []string{"r", "r/x"}},
+		{"by default", nil, nil, []string{"r", "r/apps/x", "r/other/x", "r/x"}},
 		{"empty is all", map[string]string{"NAMESPACE_FILTER": ""}, nil, []string{"r", "r/apps/x", "r/other/x", "r/x"}},
-		{"one that is home then", map[string]string{"NAMESPACE_FILTER": "apps"}, nil, []string{"r", "r/x"}},
-		{"a list", map[string]string{"NAMESPACE_FILTER": "apps,other"}, nil, []string{"r", "r/other/x", "r/x"}},
+		{"one", map[string]string{"NAMESPACE_FILTER": "apps"}, nil, []string{"r", "r/apps/x"}},
+		{"a list", map[string]string{"NAMESPACE_FILTER": "apps,other"}, nil, []string{"r", "r/apps/x", "r/other/x"}},
 		{"by flag", nil, []string{"--namespaces", ""}, []string{"r", "r/apps/x", "r/other/x", "r/x"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -144,6 +145,23 @@ func TestFlowIDAndNamespaceFilterHoldInAReplay(t *testing.T) {
 				t.Errorf("got %q, want %q", ids, c.want)
 			}
 		})
+	}
+}
+
+func TestReplay_SaysWhatTheFilterLeftOut(t *testing.T) {
+	line := `{"type":"ADDED","object":{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"x","namespace":"%s","uid":"1"},"spec":{}}}` + "\n"
+	in := fmt.Sprintf(line, "apps") + fmt.Sprintf(line, "other") + fmt.Sprintf(line, "other") + fmt.Sprintf(line, "flux-system")
+	_, errs, err := call(t, map[string]string{"NAMESPACE_FILTER": "apps"}, in, "replay", "--dry-run", "--speed", "max", "r=-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"namespace":"other","events":2`, `"namespace":"flux-system","events":1`, `"msg":"replayed","events":1,`} {
+		if !strings.Contains(errs, want) {
+			t.Errorf("no %s in:\n%s", want, errs)
+		}
+	}
+	if strings.Contains(errs, `"namespace":"apps"`) {
+		t.Errorf("what was played is said to be left out:\n%s", errs)
 	}
 }
 

@@ -74,8 +74,8 @@ var settings = []setting{
 	{"REGION_KEY", "region-key", "primary", "", "lower-case letters, digits and -, beginning and ending with a letter or digit",
 		"The name of this cluster in the flow: the first part of the ids of its nodes.", runOnly,
 		func(c *config, v string) error { c.region = v; return check(validRegion.MatchString(v)) }},
-	{"NAMESPACE_FILTER", "namespaces", "flux-system", "", "names of namespaces with commas between, or empty for all namespaces",
-		"The namespaces to watch. Set to nothing: all of them.", all, setNamespaces},
+	{"NAMESPACE_FILTER", "namespaces", "", "all", "names of namespaces with commas between, or empty for all namespaces",
+		"The namespaces to watch.", all, setNamespaces},
 	{"EMIT_INTERVAL", "emit-interval", "200ms", "", "a duration such as 200ms, from 1ms to 1m", "The least time between two POSTs while much changes, a tenth of it while little does; what comes in between is sent together.", sending,
 		func(c *config, v string) error { return setDuration(&c.interval, v, time.Millisecond, time.Minute) }},
 	{"POST_TIMEOUT", "post-timeout", "10s", "", "a duration such as 10s, from 10ms to 10m", "How long to wait for the answer to a POST.", sending,
@@ -182,8 +182,7 @@ func newReader(command string, getenv func(string) (string, bool)) *reader {
 			continue
 		}
 		value := s.fallback
-		// An empty variable is one that is not set, but for the namespaces, where it says all.
-		if v, ok := getenv(s.env); ok && s.env != "" && (v != "" || s.env == "NAMESPACE_FILTER") {
+		if v, ok := getenv(s.env); ok && s.env != "" && v != "" {
 			value = v
 		}
 		r.values[s.flag] = r.String(s.flag, value, s.what)
@@ -197,7 +196,7 @@ func (r *reader) given(flagName string) (yes bool) {
 	for _, s := range settings {
 		if s.flag == flagName && s.env != "" {
 			v, ok := r.getenv(s.env)
-			yes = yes || ok && (v != "" || s.env == "NAMESPACE_FILTER")
+			yes = yes || ok && v != ""
 		}
 	}
 	return yes

@@ -89,7 +89,7 @@ func TestDefaultsAndPrecedence(t *testing.T) {
 	}
 	env := good("REGION_KEY", "")
 	c := read(env)
-	if c.region != "primary" || len(c.namespaces) != 1 || c.namespaces[0] != "flux-system" || c.interval.String() != "200ms" || c.postTimeout.String() != "10s" || c.leaderElection {
+	if c.region != "primary" || len(c.namespaces) != 0 || c.interval.String() != "200ms" || c.postTimeout.String() != "10s" || c.leaderElection {
 		t.Errorf("defaults: %+v", c)
 	}
 	env["NAMESPACE_FILTER"] = ""

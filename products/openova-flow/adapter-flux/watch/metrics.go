@@ -35,12 +35,20 @@ func (m *Metrics) Leading(yes bool) {
 	}
 }
 
+func (m *Metrics) all() []prometheus.Collector {
+	return []prometheus.Collector{m.events, m.watchErrors, m.mappingErrors, m.leading}
+}
+
 // Describe implements prometheus.Collector.
-func (m *Metrics) Describe(ch chan<- *prometheus.Desc) { prometheus.DescribeByCollect(m, ch) }
+func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, c := range m.all() {
+		c.Describe(ch)
+	}
+}
 
 // Collect implements prometheus.Collector.
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
-	for _, c := range []prometheus.Collector{m.events, m.watchErrors, m.mappingErrors, m.leading} {
+	for _, c := range m.all() {
 		c.Collect(ch)
 	}
 }

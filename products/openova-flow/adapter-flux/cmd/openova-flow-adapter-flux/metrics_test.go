@@ -1,0 +1,70 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/emit"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
+)
+
+// described notes what is registered.
+type described struct {
+	prometheus.Registerer
+	rows []string
+}
+
+var description = regexp.MustCompile(`fqName: "([^"]+)", help: "([^"]+)".*variableLabels: {([^}]*)}`)
+
+func (d *described) Register(c prometheus.Collector) error {
+	descs := make(chan *prometheus.Desc, 100)
+	c.Describe(descs)
+	close(descs)
+	for desc := range descs {
+		m := description.FindStringSubmatch(desc.String())
+		labels := ""
+		if m[3] != "" {
+			labels = "`" + strings.ReplaceAll(m[3], ",", "`, `") + "`"
+		}
+		d.rows = append(d.rows, fmt.Sprintf("| `%s` | %s | %s |\n", m[1], labels, m[2]))
+	}
+	return nil
+}
+
+// TestDocs_TableOfMetrics holds the adapter's table of docs/metrics.md to what is registered.
+func TestDocs_TableOfMetrics(t *testing.T) {
+	var d described
+	for _, c := range append(watch.QueueMetrics(&watch.Queue{}), watch.NewMetrics()) {
+		_ = d.Register(c) // never fails
+	}
+	if _, err := emit.New(emit.Config{URL: "http://127.0.0.1", FlowID: "f", Region: "r", Source: watch.NewPump(watch.PumpConfig{}), Name: "n", ClusterUID: "c", Registerer: &d}); err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(d.rows)
+	const page, begin, end = "../../../../../docs/metrics.md", "<!-- adapter-metrics -->\n", "<!-- /adapter-metrics -->"
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, opened := strings.Cut(string(text), begin)
+	table, after, closed := strings.Cut(rest, end)
+	if !opened || !closed || len(d.rows) < 15 {
+		t.Fatalf("docs/metrics.md has no section between %q and %q, or there are %d metrics", begin, end, len(d.rows))
+	}
+	want := "| metric | labels | what it tells |\n|---|---|---|\n" + strings.Join(d.rows, "")
+	if table == want {
+		return
+	}
+	if !*update {
+		t.Fatalf("the table in docs/metrics.md is not what is registered; run this test with -update. It is:\n%s", want)
+	}
+	if err := os.WriteFile(page, []byte(before+begin+want+end+after), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}

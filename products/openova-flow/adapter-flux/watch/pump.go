@@ -39,7 +39,8 @@ type Pump struct {
 }
 
 const (
-	maxVersions = 16          // of one object that wait to be folded: more than a release goes through while a whole cluster is folded
+	maxVersions = 16          // of one object that wait to be folded, once
+	room        = 512         // items wait: about 50 ms of folding, so that a storm delays nothing and a busy machine loses no transition
 	skipAgain   = time.Minute // after which an object that is skipped is logged again
 )
 
@@ -56,7 +57,7 @@ func NewPump(cfg PumpConfig) *Pump {
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics()
 	}
-	return &Pump{Queue: Queue{MaxVersions: maxVersions}, fold: cfg.Fold, sink: cfg.Sink, logger: cfg.Logger, metrics: cfg.Metrics}
+	return &Pump{Queue: Queue{MaxVersions: maxVersions, Room: room}, fold: cfg.Fold, sink: cfg.Sink, logger: cfg.Logger, metrics: cfg.Metrics}
 }
 
 // Run folds until ctx is done, and then what was queued by that time. Run once.

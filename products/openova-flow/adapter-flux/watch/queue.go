@@ -13,9 +13,10 @@ import (
 
 // Queue holds what was watched until it is folded: first in, first out. The zero value is an empty queue without a bound.
 type Queue struct {
-	// MaxVersions is how many versions of one object may wait, 2 at least; 0 for any number. When there are more, the second oldest is
-	// dropped: the oldest keeps the object's turn, and the newest is what the object is. Set it before the queue is used.
-	MaxVersions int
+	// MaxVersions is how many versions of one object may wait, 2 at least; 0 for any number. When there are more, and more than Room items wait
+	// in all, the second oldest is dropped: the oldest keeps the object's turn, and the newest is what the object is. Set both before the
+	// queue is used.
+	MaxVersions, Room int
 
 	mu      sync.Mutex
 	items   list.List // of item
@@ -123,7 +124,7 @@ func (q *Queue) bound(object objectKey, newest *list.Element) {
 		q.waiting = map[objectKey][]*list.Element{}
 	}
 	versions := append(q.waiting[object], newest)
-	if len(versions) > max(q.MaxVersions, 2) {
+	if len(versions) > max(q.MaxVersions, 2) && q.items.Len() > q.Room {
 		q.items.Remove(versions[1])
 		versions = slices.Delete(versions, 1, 2)
 		q.dropped++

@@ -128,6 +128,22 @@ func TestQueue_StormOnOneObjectDropsItsMiddleVersions(t *testing.T) {
 	}
 }
 
+// While few items wait nothing is dropped, however many versions of one object they are.
+func TestQueue_KeepsAllVersionsWhileThereIsRoom(t *testing.T) {
+	q := watch.Queue{MaxVersions: 3, Room: 10}
+	for i := range int64(10) {
+		q.Push(versioned("a", i))
+	}
+	if q.Len() != 10 || q.Dropped() != 0 {
+		t.Errorf("%d wait, %d were dropped", q.Len(), q.Dropped())
+	}
+	q.Push(versioned("b", 0))
+	q.Push(versioned("a", 10))
+	if want := []string{"a0", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9", "b0", "a10"}; !slices.Equal(handled(&q), want) || q.Dropped() != 1 {
+		t.Errorf("%d were dropped", q.Dropped())
+	}
+}
+
 func TestQueue_DistinctObjectsAreCountedApart(t *testing.T) {
 	q := watch.Queue{MaxVersions: 2}
 	for i := range int64(3) {

@@ -35,7 +35,6 @@ type Setting = settings.Setting
 // The errors of a Setting's Set that leave out the cause, or the value.
 var (
 	ErrNotAllowed = settings.ErrNotAllowed
-	ErrSecret     = settings.ErrSecret
 )
 
 // All returns every setting of the program. Their Set is for show.
@@ -97,7 +96,7 @@ func (p Program) Run(ctx context.Context, args []string, getenv func(string) str
 		p.usage(stdout)
 		return nil
 	}
-	return fmt.Errorf("%q is no command; there are serve (the default), healthcheck, token, wait, version and help", command)
+	return fmt.Errorf("%s is no command; there are serve (the default), healthcheck, token, wait, version and help", terminal.Argument(command))
 }
 
 // parseFlags parses the flags of a command, and says on stderr what is wrong with them, or what there are.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 // token makes a token. Its first line on stdout is the token, which is written nowhere else; the second is the entry for the tokens file,
@@ -31,7 +32,7 @@ func token(args []string, stdout, stderr io.Writer) error {
 		return ExitCode(2)
 	}
 	if fs.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q", fs.Arg(0))
+		return fmt.Errorf("unexpected argument %s", terminal.Argument(fs.Arg(0)))
 	}
 	e.Scopes, e.Flows, e.Regions = split(*scopes), split(*flows), split(*regions)
 	if err := e.Validate(); err != nil {

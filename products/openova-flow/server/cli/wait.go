@@ -60,7 +60,10 @@ func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 
 func (w *waiting) validate(since string) error {
 	u, err := url.Parse(w.url)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+	switch {
+	case terminal.Secret(w.url):
+		return errors.New("invalid --url: it " + terminal.HiddenSecret + "; allowed: an absolute http or https URL, without user, query and fragment")
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return fmt.Errorf("invalid --url %.200q; allowed: an absolute http or https URL", w.url)
 	}
 	w.url = strings.TrimSuffix(w.url, "/")
@@ -154,6 +157,9 @@ func (w *waiting) fetch(ctx context.Context, client *http.Client, etag string) (
 		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
 	}
 	resp, err := client.Do(req)
+	if u := new(url.Error); errors.As(err, &u) { // its text has the URL, which may be one that the server has redirected to
+		return nil, "", fmt.Errorf("get the flow from %s: %w", req.URL.Host, u.Err)
+	}
 	if err != nil {
 		return nil, "", err
 	}

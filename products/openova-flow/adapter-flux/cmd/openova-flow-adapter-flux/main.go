@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, getenv func(string) (string, bool),
 	case "help":
 		err = help(args, stdout)
 	default:
-		err = fmt.Errorf("unknown command %q: run, record, replay, version and help are there", command)
+		err = fmt.Errorf("unknown command %s: run, record, replay, version and help are there", terminal.Argument(command))
 	}
 	if errors.Is(err, errHelp) {
 		return help(nil, stdout)

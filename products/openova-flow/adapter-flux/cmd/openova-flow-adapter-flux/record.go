@@ -29,7 +29,7 @@ func recordCommand(ctx context.Context, args []string, getenv func(string) (stri
 		return err
 	}
 	if r.NArg() > 0 {
-		return fmt.Errorf("record takes no arguments, only flags: %q is one too many", r.Arg(0))
+		return fmt.Errorf("record takes no arguments, only flags: %s is one too many", terminal.Argument(r.Arg(0)))
 	}
 	k8s, err := connect(c)
 	if err != nil {

@@ -85,9 +85,9 @@ func openTapes(args []string, stdin io.Reader) (tapes []*tape, err error) {
 		region, path, ok := strings.Cut(arg, "=")
 		switch {
 		case !ok || path == "":
-			errs = append(errs, fmt.Errorf("%q is no recording: it must be REGION=FILE", arg))
+			errs = append(errs, fmt.Errorf("%s is no recording: it must be REGION=FILE", terminal.Argument(arg)))
 		case !validRegion.MatchString(region):
-			errs = append(errs, fmt.Errorf("the region in %q must be lower-case letters, digits and -, beginning and ending with a letter or digit", arg))
+			errs = append(errs, fmt.Errorf("the region in %s must be lower-case letters, digits and -, beginning and ending with a letter or digit", terminal.Argument(arg)))
 		case path == "-" && stdinUsed:
 			errs = append(errs, fmt.Errorf("%q: stdin can be only one of the recordings", arg))
 		case path == "-":

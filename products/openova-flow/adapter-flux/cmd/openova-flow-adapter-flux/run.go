@@ -19,6 +19,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 // seedWait is how long the mapping waits at the start for what the server knows of the region. With it, times go on where they were.
@@ -36,7 +37,7 @@ func runCommand(ctx context.Context, args []string, getenv func(string) (string,
 		return err
 	}
 	if r.NArg() > 0 {
-		return fmt.Errorf("run takes no arguments, only flags: %q is one too many", r.Arg(0))
+		return fmt.Errorf("run takes no arguments, only flags: %s is one too many", terminal.Argument(r.Arg(0)))
 	}
 	if local {
 		return runLocal(ctx, c, r, s)

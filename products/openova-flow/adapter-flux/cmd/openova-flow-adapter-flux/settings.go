@@ -222,8 +222,8 @@ func (r *reader) read(args []string, optional ...string) (config, error) {
 		switch err := s.set(&c, *value); {
 		case err != nil && *value == "" && s.shown == "required":
 			wrong = append(wrong, fmt.Errorf("%s is not set: it must be %s", name, s.allowed))
-		case err != nil && s.env == "FLOW_SERVER_URL" && strings.ContainsAny(*value, "@?#"): // a password, maybe, or a token
-			wrong = append(wrong, fmt.Errorf("%s seems to hold a secret, so it is not shown here: it must be %s", name, s.allowed))
+		case err != nil && terminal.Secret(*value):
+			wrong = append(wrong, fmt.Errorf("%s %s: it must be %s", name, terminal.HiddenSecret, s.allowed))
 		case err != nil:
 			wrong = append(wrong, fmt.Errorf("%s is %.200q: it must be %s", name, *value, s.allowed))
 		}

@@ -69,6 +69,31 @@ func TestABadURLIsNotShownWhereItMayHoldASecret(t *testing.T) {
 	}
 }
 
+// TestSettings_ErrorsRepeatNoSecret gives each setting, and each command, a URL with what no error may repeat.
+func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
+	for _, value := range []string{"https://me:hidden@host", "https://host/?token=hidden", "https://host/#hidden", "me:hidden@host:4222", "nats://a:1,tls://hidden@host:2",
+		"https://me:hidden@host:x", "https://host:443?hidden", "ftp://me:hid den@host/hidden", "https://me:%%hidden@host", "https://me%3Ahidden%40host", "\x00https://hidden@host",
+		"http:host?hidden", "https://[hidden@host", "HTTPS://HOST?hidden"} {
+		for _, s := range settings {
+			if err := s.set(new(config), value); err == nil && s.env == "FLOW_SERVER_URL" {
+				t.Errorf("%s takes %q", s.env, value)
+			}
+			env := good("FLOW_SERVER_URL", "http://127.0.0.1:1")
+			env[s.env] = value
+			_, err := newReader("run", func(name string) (string, bool) { v, ok := env[name]; return v, ok }).read(nil)
+			if err != nil && strings.Contains(err.Error(), "hidden") {
+				t.Errorf("%s %q: %v", s.env, value, err)
+			}
+		}
+		for _, args := range [][]string{{value}, {"run", value}, {"record", value}, {"replay", value}, {"run", "--flow-server-url=" + value}, {"run", "--flow-server-url", value, value}} {
+			out, stderr, err := call(t, good("FLOW_ID", "F"), "", args...)
+			if strings.Contains(out+stderr, "hidden") || err == nil || strings.Contains(err.Error(), "hidden") {
+				t.Errorf("%q: %v: %s", args, err, out+stderr)
+			}
+		}
+	}
+}
+
 func TestAllBadSettingsAreToldAtOnce(t *testing.T) {
 	_, _, err := call(t, map[string]string{"REGION_KEY": "X"}, "", "run")
 	for _, name := range []string{"FLOW_SERVER_URL", "FLOW_ID", "REGION_KEY"} {

@@ -19,6 +19,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/natsserver"
 	"github.com/openova-io/openova/products/openova-flow/server/app"
 	"github.com/openova-io/openova/products/openova-flow/server/cli"
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 // config is what can be set besides what every server has.
@@ -64,8 +65,8 @@ func (c *config) settings() []cli.Setting {
 
 func (c *config) setURL(v string) error {
 	c.url = v
-	if strings.Contains(v, "@") { // who the server is stands in files alone: a URL is seen by everybody, and logged
-		return cli.ErrSecret
+	if terminal.Secret(v) { // who the server is stands in files alone: a URL is seen by everybody, and logged
+		return cli.ErrNotAllowed
 	}
 	for one := range strings.SplitSeq(v, ",") {
 		u, err := url.Parse(strings.TrimSpace(one))

@@ -31,9 +31,6 @@ type config struct {
 func (c *config) settings() []settings.Setting {
 	return []settings.Setting{
 		{Env: "FLOW_PROXY_UPSTREAM_URL", Allowed: "an absolute URL, http://host or https://host, without user, query and fragment", Help: "the flow server; required", Set: func(v string) (err error) {
-			if strings.Contains(v, "@") { // a password, maybe, which the errors of net/url repeat
-				return settings.ErrSecret
-			}
 			if c.upstream, err = url.Parse(v); err != nil {
 				return err
 			}

@@ -6,25 +6,25 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"strconv"
 	"strings"
+
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 // Setting is one environment variable, and the flag of the same name.
 type Setting struct {
 	Env, Default, Allowed, Help string
 
-	// Set takes a value, the default too unless that is empty. Its error becomes part of the message; see ErrNotAllowed and ErrSecret.
+	// Set takes a value, the default too unless that is empty. Its error becomes part of the message, see ErrNotAllowed, unless
+	// the value may hold a secret (terminal.Secret).
 	Set func(value string) error
 }
 
-var (
-	// ErrNotAllowed is the error of a Set for a value of which there is no more to say than what is allowed.
-	ErrNotAllowed = errors.New("not allowed")
-	// ErrSecret is the error of a Set for a value that must not be repeated.
-	ErrSecret = errors.New("seems to hold a secret, so it is not shown here")
-)
+// ErrNotAllowed is the error of a Set for a value of which there is no more to say than what is allowed.
+var ErrNotAllowed = errors.New("not allowed")
 
 // Flag is the name of its flag.
 func (s Setting) Flag() string {
@@ -35,17 +35,17 @@ func (s Setting) Flag() string {
 // Parse sets each of all from its flag in args, else from the environment, else to its default. An empty value leaves it as it is.
 // The error names the variable or flag, its value, the cause and what is allowed. It is flag.ErrHelp when help is asked for.
 func Parse(all []Setting, args []string, getenv func(string) string) error {
-	fs := flag.NewFlagSet("", flag.ContinueOnError)
-	fs.SetOutput(io.Discard)
+	flags := flag.NewFlagSet("", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
 	given := map[string]string{}
 	for _, s := range all {
-		fs.Func(s.Flag(), s.Help, func(v string) error { given[s.Flag()] = v; return nil })
+		flags.Func(s.Flag(), s.Help, func(v string) error { given[s.Flag()] = v; return nil })
 	}
-	if err := fs.Parse(args); err != nil {
+	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	if fs.NArg() > 0 {
-		return fmt.Errorf("unexpected argument %q; settings are flags such as --listen-addr=:8080", fs.Arg(0))
+	if flags.NArg() > 0 {
+		return fmt.Errorf("unexpected argument %s; settings are flags such as --listen-addr=:8080", terminal.Argument(flags.Arg(0)))
 	}
 	for _, s := range all {
 		name, value := s.Env, getenv(s.Env)
@@ -65,9 +65,12 @@ func Parse(all []Setting, args []string, getenv func(string) string) error {
 }
 
 func invalid(s Setting, name, value string, err error) error {
+	var file *fs.PathError
 	switch {
-	case errors.Is(err, ErrSecret):
-		return fmt.Errorf("invalid %s: %w; allowed: %s", name, err, s.Allowed)
+	case terminal.Secret(value) && errors.As(err, &file):
+		return fmt.Errorf("invalid %s: it %s: %w; allowed: %s", name, terminal.HiddenSecret, file.Err, s.Allowed)
+	case terminal.Secret(value):
+		return fmt.Errorf("invalid %s: it %s; allowed: %s", name, terminal.HiddenSecret, s.Allowed)
 	case errors.Is(err, ErrNotAllowed):
 		return fmt.Errorf("invalid %s %.200q; allowed: %s", name, value, s.Allowed)
 	}

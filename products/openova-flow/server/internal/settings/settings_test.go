@@ -39,6 +39,9 @@ func TestParse_FlagWinsOverEnvironmentOverDefault(t *testing.T) {
 	if err := Parse(all, []string{"-h"}, getenv(nil)); !errors.Is(err, flag.ErrHelp) {
 		t.Error(err)
 	}
+	if err := Parse(all, []string{"https://u:hunter2@host"}, getenv(nil)); err == nil || strings.Contains(err.Error(), "hunter2") {
+		t.Errorf("an argument that may hold a secret: %v", err)
+	}
 	for _, args := range [][]string{{"--three"}, {"four"}} {
 		if err := Parse(all, args, getenv(nil)); err == nil {
 			t.Errorf("%v: no error", args)
@@ -63,7 +66,8 @@ func TestParse_ErrorKeepsNameValueCauseAndWhatIsAllowed(t *testing.T) {
 		{"cause", open, file, fs.ErrNotExist, []string{"FLOW_SERVER_FILE", `"` + file + `"`, "a file"}, nil, 1000},
 		{"no more to say", func(string) error { return ErrNotAllowed }, "x", nil, []string{"FLOW_SERVER_FILE", `"x"`, "a file"}, []string{ErrNotAllowed.Error()}, 1000},
 		{"address without host", func(string) error { return ErrNotAllowed }, ":99999", nil, []string{`":99999"`}, nil, 1000},
-		{"secret", func(string) error { return ErrSecret }, "hunter2", ErrSecret, []string{"FLOW_SERVER_FILE", "a file"}, []string{"hunter2"}, 1000},
+		{"secret", func(v string) error { return errors.New(v) }, "http://u:hunter2@host", nil, []string{"FLOW_SERVER_FILE", "a file"}, []string{"hunter2"}, 1000},
+		{"secret in a file's name", open, file + "@hunter2", fs.ErrNotExist, []string{"FLOW_SERVER_FILE", "a file"}, []string{"hunter2"}, 1000},
 		{"long and hostile", func(string) error { return ErrNotAllowed }, "\x1b[2J" + strings.Repeat("x", 5000), nil, []string{"FLOW_SERVER_FILE", "xxx", "a file"}, []string{"\x1b"}, 400},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -1,0 +1,47 @@
+package cli
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/internal/settings"
+)
+
+// TestSettings_ErrorsRepeatNoSecret gives each setting a URL with what no error may repeat, as whoever takes one setting for another does.
+func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
+	for _, value := range []string{"https://me:hidden@host", "https://host/?token=hidden", "https://host/#hidden", "me:hidden@host:4222", "nats://a:1,tls://hidden@host:2",
+		"https://me:hidden@host:x", "https://host:443?hidden", "ftp://me:hid den@host/hidden", "https://me:%%hidden@host", "https://me%3Ahidden%40host", "\x00https://hidden@host",
+		"http:host?hidden", "https://[hidden@host", "HTTPS://HOST?hidden"} {
+		for _, s := range (Program{}).All() {
+			err := settings.Parse([]settings.Setting{s}, nil, func(string) string { return value })
+			if err != nil && strings.Contains(err.Error(), "hidden") {
+				t.Errorf("%s %q: %v", s.Env, value, err)
+			}
+			if err == nil && s.Env == "FLOW_SERVER_CORS_ORIGINS" {
+				t.Errorf("%s takes %q", s.Env, value)
+			}
+		}
+		for _, args := range [][]string{{"wait", "--flow=F", "--url=" + value}, {value}, {"serve", value}, {"token", value}, {"token", "new", value}} {
+			var out, errors bytes.Buffer
+			err := (Program{Name: "p"}).Run(t.Context(), args, func(string) string { return "" }, &out, &errors)
+			if text := out.String() + errors.String(); err == nil || strings.Contains(text, "hidden") || strings.Contains(err.Error(), "hidden") {
+				t.Errorf("%q: %v, %s", args, err, text)
+			}
+		}
+	}
+}
+
+// TestWait_ShowsNoURLThatItIsSentTo has a server redirect to where nobody answers.
+func TestWait_ShowsNoURLThatItIsSentTo(t *testing.T) {
+	srv := httptest.NewServer(http.RedirectHandler("http://me:hidden@127.0.0.1:1/?hidden", http.StatusFound))
+	defer srv.Close()
+	var errs bytes.Buffer
+	err := (Program{Name: "p"}).Run(t.Context(), []string{"wait", "--flow=F", "--timeout=1ms", "--url=" + srv.URL}, func(string) string { return "" }, io.Discard, &errs)
+	if err == nil || strings.Contains(errs.String(), "hidden") || !strings.Contains(errs.String(), srv.Listener.Addr().String()) {
+		t.Errorf("%v, %s", err, &errs)
+	}
+}

@@ -17,6 +17,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 // Names of headers, in their canonical form.
@@ -240,7 +241,8 @@ func (s *Server) busy() problem {
 		Detail: fmt.Sprintf("requests that the server is reading, of the caller or of all, are at the limit; that of all is %d bytes", s.cfg.MaxIngestBytes)}
 }
 
-// refuse answers a POST that is not applied, counts it and says so in the log, never with its content.
+// refuse answers a POST that is not applied, counts it and says in the log what is wrong with it. That may repeat a name of the message, cut, and never
+// more of it.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string, p problem) {
 	s.metrics.refused(p.Status)
 	if w.Header().Get(headerIncarnation) == "" {
@@ -251,7 +253,8 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, g *auth.Grant, f
 		return
 	}
 	if missed, ok := s.refusals.allow(g.Name(), time.Now()); ok {
-		s.cfg.Logger.Warn("message refused", "by", g.Name(), "flow", flowID, "status", p.Status, "field", p.Field, "line", p.Line, "emitter", emitterName(r), "unlogged", missed)
+		s.cfg.Logger.Warn("message refused", "by", g.Name(), "flow", flowID, "status", p.Status, "field", terminal.Text(p.Field, maxEcho), "line", p.Line, "detail", terminal.Text(p.Detail, maxEcho),
+			"emitter", emitterName(r), "unlogged", missed)
 	}
 	writeProblem(w, p)
 }

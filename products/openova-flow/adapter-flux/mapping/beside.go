@@ -53,7 +53,7 @@ func (c Config) anyDependencies(o object) []string {
 	for _, item := range o.spec.list("dependsOn") {
 		m, _ := item.(map[string]any)
 		ref := fields(m)
-		if k := (key{ref.string("kind"), orElse(ref.string("namespace"), o.namespace), ref.string("name")}); k.name != "" && Maps(ref.string("apiVersion"), k.kind) && k.kind != kindHelmChart {
+		if k := (key{ref.string("kind"), orElse(ref.string("namespace"), o.namespace), ref.string("name")}); k.name != "" && c.Watches(k.namespace) && Maps(ref.string("apiVersion"), k.kind) && k.kind != kindHelmChart {
 			ids = append(ids, c.id(k))
 		}
 	}

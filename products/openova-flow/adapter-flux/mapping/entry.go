@@ -142,25 +142,30 @@ func dependency(from, to string) flow.Relationship {
 	return flow.Relationship{FromID: from, ToID: to, Type: flow.FinishToStart, Condition: flow.OnSuccess}
 }
 
-// dependencies are the node ids of spec.dependsOn, each once. A namespace that is not named is the object's own.
-func dependencies(o object, id func(namespace, name string) string) ([]string, error) {
+// dependencies are the node ids of those in spec.dependsOn that are watched, each once, and the others, as namespace/name. A namespace that is not
+// named is the object's own.
+func (c Config) dependencies(o object) (ids, unwatched []string, err error) {
 	raw, there := o.spec["dependsOn"]
 	if !there || raw == nil {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if _, ok := raw.([]any); !ok {
-		return nil, o.malformed("spec.dependsOn", "a list")
+		return nil, nil, o.malformed("spec.dependsOn", "a list")
 	}
-	var ids []string
 	for _, item := range o.spec.list("dependsOn") {
 		m, _ := item.(map[string]any)
 		ref := fields(m)
 		if ref.string("name") == "" {
 			continue
 		}
-		ids = append(ids, id(orElse(ref.string("namespace"), o.namespace), ref.string("name")))
+		k := key{o.kind, orElse(ref.string("namespace"), o.namespace), ref.string("name")}
+		if c.Watches(k.namespace) {
+			ids = append(ids, c.id(k))
+		} else {
+			unwatched = append(unwatched, k.namespace+"/"+k.name)
+		}
 	}
-	return union(ids, nil), nil
+	return union(ids, nil), union(unwatched, nil), nil
 }
 
 // appliedBy is the Kustomization that applied the object, by the labels that kustomize-controller sets; the zero key when there is none.

@@ -31,7 +31,7 @@ func kustomizationStatus(o object, ready condition) string {
 // At every interval its controller says Ready=Unknown/Progressing for a moment, also when the revision is the one that is applied.
 // Nothing happens then, so the Ready of before stands until there is another verdict.
 func (c Config) kustomization(o object, past *entry) (*entry, error) {
-	deps, err := dependencies(o, c.KustomizationID)
+	deps, unwatched, err := c.dependencies(o)
 	if err != nil {
 		return nil, err
 	}
@@ -39,7 +39,7 @@ func (c Config) kustomization(o object, past *entry) (*entry, error) {
 	f := commonFacts(o)
 	f.deps = deps
 	f.applied, f.attempted, f.path = o.status.string("lastAppliedRevision"), o.status.string("lastAttemptedRevision"), o.spec.string("path")
-	f.named = waitingFor(o, ready, c.KustomizationID)
+	f.named = c.waitingFor(o, ready)
 	f.routine = f.wasReady(past)
 	f.limit = duration(o.spec, "timeout", max(f.interval-30_000, 30_000))
 	if d, ok := parseAfter(withTimeout, f.reconciling.message); ok {
@@ -60,6 +60,9 @@ func (c Config) kustomization(o object, past *entry) (*entry, error) {
 	e.run = past.run.next(kustomizationEvidence(o, ready, e.status))
 	if len(f.named) > 0 {
 		e.meta["waitingFor"] = f.named
+	}
+	if len(unwatched) > 0 {
+		e.meta["dependsOnUnwatched"] = unwatched
 	}
 	put(e.meta, "startedAtIsLowerBound", e.run.lowerBound)
 	put(e.meta, "revision", f.applied)

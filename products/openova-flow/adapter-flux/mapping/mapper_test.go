@@ -1,6 +1,7 @@
 package mapping_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -195,6 +196,61 @@ func TestIDsNameTheNamespaceOutsideOfHome(t *testing.T) {
 	}
 	if got := (mapping.Config{Region: "hel1"}).KustomizationID("flux-system", "apps"); got != "hel1/Kustomization/flux-system/apps" {
 		t.Errorf("the Kustomization is %q", got)
+	}
+}
+
+// What the filter leaves out is not known to be missing: it is no node that one could wait for.
+func TestCluster_DependenciesThatAreNotWatchedAreNamedAsSuch(t *testing.T) {
+	for _, kind := range []string{"HelmRelease", "Kustomization"} {
+		c := mapping.NewCluster(mapping.Config{FlowID: "f", Region: "r", Namespaces: []string{"flux-system"}})
+		u := release(t, "app", cond{"Ready", "False", "DependencyNotReady", "dependency 'infra/db' is not ready", 1, 1})
+		if kind == "Kustomization" {
+			u.SetAPIVersion("kustomize.toolkit.fluxcd.io/v1")
+			u.SetKind(kind)
+		}
+		set(u, []any{map[string]any{"name": "db", "namespace": "infra"}, map[string]any{"name": "here"}, map[string]any{"name": ""}, map[string]any{"name": "db", "namespace": "infra"}}, "spec", "dependsOn")
+		changes, err := c.Apply(mapping.Event{Type: mapping.Added, Object: u})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var edges []string
+		for _, change := range changes {
+			if change.Edge != nil && change.Edge.Type != flow.Contains {
+				edges = append(edges, change.Edge.FromID)
+			}
+			if change.Node == nil || change.Node.ID == "r" {
+				continue
+			}
+			var m struct {
+				DependsOnUnwatched, WaitingFor []string
+				Judgement                      struct{ Needs, Named []string }
+			}
+			if err := json.Unmarshal([]byte(change.Node.Meta), &m); err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(m.DependsOnUnwatched, []string{"infra/db"}) || m.WaitingFor != nil || len(m.Judgement.Needs) != 1 || m.Judgement.Named != nil {
+				t.Errorf("%s: %s", kind, change.Node.Meta)
+			}
+		}
+		if len(edges) != 1 || strings.Contains(edges[0], "infra") {
+			t.Errorf("%s: edges from %q", kind, edges)
+		}
+	}
+}
+
+func TestCluster_ResourceSetHasNoEdgeFromWhatIsNotWatched(t *testing.T) {
+	w := newWorld(t, "flux-system")
+	w.put(object(t, `{"apiVersion":"fluxcd.controlplane.io/v1","kind":"ResourceSet","metadata":{"name":"apps","namespace":"flux-system","uid":"1"},"spec":{"dependsOn":[
+		{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","name":"db","namespace":"infra"},
+		{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","name":"here","namespace":"flux-system"}]}}`))
+	var from []string
+	for _, r := range w.held.Snapshot().Relationships {
+		if r.Type != flow.Contains {
+			from = append(from, r.FromID)
+		}
+	}
+	if !slices.Equal(from, []string{"fsn1/here"}) {
+		t.Errorf("edges from %q", from)
 	}
 }
 

@@ -19,7 +19,7 @@ func family(o object) string {
 
 // release reads a HelmRelease (helm.toolkit.fluxcd.io/v2).
 func (c Config) release(o object, past *entry) (*entry, error) {
-	deps, err := dependencies(o, c.ReleaseID)
+	deps, unwatched, err := c.dependencies(o)
 	if err != nil {
 		return nil, err
 	}
@@ -27,7 +27,7 @@ func (c Config) release(o object, past *entry) (*entry, error) {
 	f := commonFacts(o)
 	f.deps = deps
 	f.attempted, f.digest = o.status.string("lastAttemptedRevision"), o.status.string("lastAttemptedRevisionDigest")
-	f.named = waitingFor(o, ready, c.ReleaseID)
+	f.named = c.waitingFor(o, ready)
 	f.routine = f.wasReady(past)
 	shown := o
 	if f.routine && ready.status == "Unknown" && past.ready.status == "True" && strings.HasPrefix(ready.message, "Fulfilling prerequisites") {
@@ -45,6 +45,9 @@ func (c Config) release(o object, past *entry) (*entry, error) {
 	put(e.meta, "startedAtIsLowerBound", e.run.lowerBound)
 	if len(f.named) > 0 {
 		e.meta["waitingFor"] = f.named
+	}
+	if len(unwatched) > 0 {
+		e.meta["dependsOnUnwatched"] = unwatched
 	}
 	c.releaseChart(o, e)
 	c.releaseHistory(o, e)
@@ -146,7 +149,8 @@ func (c Config) releaseHistory(o object, e *entry) {
 // waits finds the dependencies that a DependencyNotReady names.
 var waits = regexp.MustCompile(`dependency '([^']+)'|'([^']+)' dependency`)
 
-func waitingFor(o object, ready condition, id func(namespace, name string) string) []string {
+// waitingFor are the node ids of the dependencies that the message names, of those that are watched.
+func (c Config) waitingFor(o object, ready condition) []string {
 	if ready.status != "False" || ready.reason != "DependencyNotReady" {
 		return nil
 	}
@@ -156,7 +160,9 @@ func waitingFor(o object, ready condition, id func(namespace, name string) strin
 		if !ok {
 			space, name = o.namespace, space
 		}
-		ids = append(ids, id(space, name))
+		if c.Watches(space) {
+			ids = append(ids, c.id(key{o.kind, space, name}))
+		}
 	}
 	return ids
 }

@@ -41,6 +41,7 @@ const KINDS: Readonly<Record<keyof FluxMeta, Kind>> = {
   stalledReason: "string",
   stalledMessage: "string",
   waitingFor: "strings",
+  dependsOnUnwatched: "strings",
   waitingSince: "number",
   suspended: "boolean",
   deletingSince: "number",

@@ -128,6 +128,7 @@ export interface FluxMeta {
   readonly stalledReason?: string;
   readonly stalledMessage?: string;
   readonly waitingFor?: readonly string[];
+  readonly dependsOnUnwatched?: readonly string[];
   readonly waitingSince?: number;
   readonly suspended?: boolean;
   readonly deletingSince?: number;

@@ -51,6 +51,8 @@ type Leader struct {
 	told     Class              // of the problem that was logged last, "" when there was none
 	epoch    int64              // of the Lease as this process wrote it last, as its holder
 	held     bool               // it was the holder at some time of this term
+
+	notBefore time.Time // when this process can have taken the Lease at the earliest
 }
 
 // NewLeader returns a Leader that does not take part yet.
@@ -148,22 +150,41 @@ func (l *Leader) change(leading bool) {
 	l.cfg.Changed(e, leading)
 }
 
-// epoch orders the leaders: by the Lease's transitions, and by its creation before that, because they begin at 0 again when somebody
-// deletes the Lease. It stays below 2^53.
-func epoch(lease *coordinationv1.Lease) int64 {
-	var transitions int64
-	if t := lease.Spec.LeaseTransitions; t != nil {
-		transitions = int64(*t)
+// Epoch is the epoch of who speaks since an instant: the time in units of 2^-20 s, which stays below 2^53. A process without an election uses its
+// start, one with an election when it took the Lease, so that either can follow the other.
+func Epoch(since time.Time) int64 {
+	return max(since.Unix(), 0)<<20 + int64(since.Nanosecond())<<20/int64(time.Second)
+}
+
+// afterOthers moves the time at which this process took the Lease behind that of the holder before, whose clock may have been ahead.
+func (l *Leader) afterOthers(lease *coordinationv1.Lease) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if holds(lease, l.cfg.Identity) && lease.Spec.AcquireTime != nil {
+		at := lease.Spec.AcquireTime.Truncate(time.Microsecond) // as precise as a Lease is
+		if at.Before(l.notBefore) {
+			at = l.notBefore
+		}
+		lease.Spec.AcquireTime = &metav1.MicroTime{Time: at}
 	}
-	return max(lease.CreationTimestamp.Unix(), 0)<<20 + min(transitions, 1<<20-1)
+}
+
+func holds(lease *coordinationv1.Lease, identity string) bool {
+	return lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity == identity
 }
 
 // seen notes how a request for the Lease went, and its epoch when it is now this process's own.
 func (l *Leader) seen(verb string, lease *coordinationv1.Lease, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err == nil && verb != "get" && lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity == l.cfg.Identity {
-		l.epoch, l.held = epoch(lease), true // not kept itself: the elector goes on writing to it
+	if err == nil && lease.Spec.AcquireTime != nil { // the Lease itself is not kept: the elector goes on writing to it
+		at := lease.Spec.AcquireTime.Time
+		switch {
+		case !holds(lease, l.cfg.Identity):
+			l.notBefore = at.Add(time.Microsecond)
+		case verb != "get":
+			l.notBefore, l.epoch, l.held = at, Epoch(at), true
+		}
 	}
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
 		err = nil // somebody else was faster, or nobody was there yet
@@ -214,12 +235,14 @@ func (s seenLease) Get(ctx context.Context, name string, o metav1.GetOptions) (*
 }
 
 func (s seenLease) Create(ctx context.Context, l *coordinationv1.Lease, o metav1.CreateOptions) (*coordinationv1.Lease, error) {
+	s.leader.afterOthers(l)
 	lease, err := s.LeaseInterface.Create(ctx, l, o)
 	s.leader.seen("create", lease, err)
 	return lease, err
 }
 
 func (s seenLease) Update(ctx context.Context, l *coordinationv1.Lease, o metav1.UpdateOptions) (*coordinationv1.Lease, error) {
+	s.leader.afterOthers(l)
 	lease, err := s.LeaseInterface.Update(ctx, l, o)
 	s.leader.seen("update", lease, err)
 	return lease, err

@@ -192,6 +192,65 @@ func TestTheEpochGrowsWhenTheLeaseIsMadeAgain(t *testing.T) {
 	})
 }
 
+func TestEpoch_GrowsWithTimeAndStaysAnExactJSONNumber(t *testing.T) {
+	start := time.Date(2026, 11, 30, 23, 59, 59, 999_999_000, time.UTC)
+	for _, later := range []time.Duration{time.Microsecond, time.Millisecond, time.Second, 100 * 365 * 24 * time.Hour} {
+		if a, b := watch.Epoch(start), watch.Epoch(start.Add(later)); b <= a || b >= 1<<53 {
+			t.Errorf("%d, and %v later %d", a, later, b)
+		}
+	}
+}
+
+// A process without an election may follow one with it, and the other way round.
+func TestLeader_EpochIsOfTheSameSchemeAsWithoutALease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := stamped()
+		with := candidacy(t, client, "pod-1")
+		pass(time.Minute)
+		with.stop()
+		without := watch.Epoch(time.Now())
+		if without <= with.now().epoch {
+			t.Errorf("without a Lease %d after %d", without, with.now().epoch)
+		}
+		pass(time.Minute)
+		again := candidacy(t, client, "pod-2")
+		pass(time.Minute)
+		if got := again.now(); !got.leads || got.epoch <= without {
+			t.Errorf("with a Lease again: leads %v, epoch %d after %d", got.leads, got.epoch, without)
+		}
+	})
+}
+
+// The next one's clock is behind.
+func TestLeader_EpochGrowsThoughTheNextOnesClockIsBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := stamped()
+		leases, name := client.CoordinationV1().Leases("flux-system"), watch.LeaseName(flowID, "r")
+		first := candidacy(t, client, "pod-1")
+		pass(time.Minute)
+		lease, err := leases.Get(t.Context(), name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		first.stop()
+		ahead := metav1.NewMicroTime(time.Now().Add(time.Hour).Truncate(time.Microsecond))
+		lease.Spec.AcquireTime = &ahead
+		if _, err := leases.Update(t.Context(), lease, metav1.UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		second := candidacy(t, client, "pod-2")
+		pass(time.Minute)
+		if got := second.now(); !got.leads || got.epoch <= watch.Epoch(ahead.Time) {
+			t.Errorf("leads %v, epoch %d after %d", got.leads, got.epoch, watch.Epoch(ahead.Time))
+		}
+		epoch := second.now().epoch
+		pass(time.Minute)
+		if lease, err = leases.Get(t.Context(), name, metav1.GetOptions{}); err != nil || watch.Epoch(lease.Spec.AcquireTime.Time) != epoch {
+			t.Errorf("after some renewals the Lease says %v (%v), the leader %d", lease.Spec.AcquireTime, err, epoch)
+		}
+	})
+}
+
 func TestAdaptersOfOtherFlowsAndRegionsDoNotCompete(t *testing.T) {
 	seen := map[string]bool{}
 	for _, flow := range []string{"a", "b"} {

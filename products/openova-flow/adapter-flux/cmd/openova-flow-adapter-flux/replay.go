@@ -213,7 +213,7 @@ func newStage(c replayConfig, region string, printer *printer, logger *slog.Logg
 func (st *stage) start() {
 	st.folding.start(st.pump.Run)
 	if st.emitter != nil {
-		st.emitter.Lead(time.Now().UnixMilli())
+		st.emitter.Lead(watch.Epoch(time.Now()))
 		st.emitter.Loaded()
 		st.sending.start(func(ctx context.Context) { _ = st.emitter.Run(ctx) })
 	}

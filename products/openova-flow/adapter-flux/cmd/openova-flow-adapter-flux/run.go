@@ -208,7 +208,7 @@ func (a *adapter) run(ctx context.Context, listener net.Listener) error {
 func (a *adapter) lead(ctx context.Context, emitter *emit.Emitter) {
 	if !a.config.leaderElection {
 		a.metrics.Leading(true)
-		emitter.Lead(time.Now().UnixMilli()) // greater than that of any process before, less than that of any Lease
+		emitter.Lead(watch.Epoch(time.Now()))
 		<-ctx.Done()
 		return
 	}

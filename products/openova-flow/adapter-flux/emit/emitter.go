@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -40,6 +41,8 @@ type term struct {
 type trouble struct {
 	kind string // changes when it is worth another line in the log
 	err  error
+
+	unanswered time.Time // since when no request was answered; zero: the last one was
 }
 
 // New returns an Emitter that does nothing until Run. It fails when cfg is not valid or its metrics are registered already.
@@ -132,6 +135,24 @@ func (e *Emitter) SetBlind(blind bool) {
 		e.cfg.Logger.Info("cluster can be seen again, claim of the region is renewed")
 	}
 	e.moveLocked()
+}
+
+// Unanswered returns since when the server has answered no request of this process, which leads; zero when it answers, or this process does not lead.
+func (e *Emitter) Unanswered() time.Time {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.trouble.unanswered
+}
+
+// Reaches asks the server for an answer, and returns nil when there is one, whatever it says.
+func (e *Emitter) Reaches(ctx context.Context) error {
+	c := newClient(e.cfg)
+	defer c.close()
+	a, err := c.look(ctx, `"`+none+`"`, "")
+	if err == nil && a.status >= http.StatusInternalServerError {
+		err = refused(a)
+	}
+	return err
 }
 
 // Ready returns nil when all is well, else what is wrong and what to change. A process that does not lead is ready once it is

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -281,5 +282,40 @@ func TestDrainedSaysWhatStandsInTheWay(t *testing.T) {
 		g.drain()
 		_ = g.stop()
 		synctest.Wait()
+	})
+}
+
+func TestUnanswered_IsSinceTheFirstRequestWithoutAnAnswer(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		defer g.stop()
+		g.change(g.region.is("a", "pending"))
+		g.drain()
+		if !g.em.Unanswered().IsZero() || g.em.Reaches(t.Context()) != nil {
+			t.Errorf("unanswered since %v, %v", g.em.Unanswered(), g.em.Reaches(t.Context()))
+		}
+		g.breaks(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
+		at := time.Now()
+		g.change(g.region.is("a", "running"))
+		g.settle(time.Hour)
+		if since := g.em.Unanswered(); since.Before(at) || since.After(at.Add(DefaultInterval)) || g.em.Reaches(t.Context()) == nil {
+			t.Errorf("unanswered since %v, want %v", since, at)
+		}
+		g.breaks(func(*http.Request, []byte) *fault { return &fault{status: http.StatusForbidden} })
+		g.settle(time.Minute)
+		if !g.em.Unanswered().IsZero() || g.em.Reaches(t.Context()) != nil {
+			t.Error("a refusal is an answer")
+		}
+		g.breaks(func(*http.Request, []byte) *fault { return &fault{status: http.StatusBadGateway} })
+		if g.em.Reaches(t.Context()) == nil {
+			t.Error("a gateway without a server is none")
+		}
+		g.breaks(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
+		g.settle(time.Minute)
+		g.em.Resign()
+		if !g.em.Unanswered().IsZero() {
+			t.Error("who does not lead has nothing to deliver")
+		}
 	})
 }

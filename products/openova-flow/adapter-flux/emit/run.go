@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 )
@@ -266,7 +267,14 @@ func (r *runner) failed(kind string, err error, retryAfter time.Duration) {
 	news := false
 	r.with(func(*outbox) {
 		news = r.trouble.kind != kind
-		r.trouble = trouble{kind: kind, err: err}
+		since := r.trouble.unanswered
+		switch unanswered := strings.HasSuffix(kind, "unanswered"); {
+		case !unanswered:
+			since = time.Time{}
+		case since.IsZero():
+			since = time.Now()
+		}
+		r.trouble = trouble{kind: kind, err: err, unanswered: since}
 	})
 	if news {
 		r.log.Warn("the flow server does not take what it is sent", "err", err)

@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -31,9 +32,14 @@ type LeaderConfig struct {
 	// Changed is called, one call at a time, when this process begins or ceases to lead. The epoch grows with every change of leader.
 	Changed func(epoch int64, leading bool)
 
+	// Undelivered reports, while this process leads, whether another one should take over that can deliver. Reaches reports whether this
+	// process could. Default: a Lease is kept as long as it can be renewed.
+	Undelivered func() bool
+	Reaches     func(context.Context) bool
+
 	LeaseDuration time.Duration // default 15 s: how long after a leader's last word another one takes over
 	RenewDeadline time.Duration // default 10 s: how long a leader that cannot renew goes on
-	RetryPeriod   time.Duration // default 2 s
+	RetryPeriod   time.Duration // default 750 ms: how often it is renewed, and, up to 2.2 times as long, looked whether it is free
 }
 
 // LeaseName is the name of the Lease for a region of a flow: adapters of other flows or regions in the same cluster do not compete with it.
@@ -59,9 +65,12 @@ type Leader struct {
 func NewLeader(cfg LeaderConfig) *Leader {
 	setDefault(&cfg.LeaseDuration, 15*time.Second)
 	setDefault(&cfg.RenewDeadline, 10*time.Second)
-	setDefault(&cfg.RetryPeriod, 2*time.Second)
+	setDefault(&cfg.RetryPeriod, 750*time.Millisecond)
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics()
+	}
+	if cfg.Undelivered == nil || cfg.Reaches == nil {
+		cfg.Undelivered, cfg.Reaches = func() bool { return false }, func(context.Context) bool { return true }
 	}
 	cfg.Identity += "_" + rand.Text()[:10]
 	return &Leader{cfg: cfg, problems: map[string]Problem{}}
@@ -156,11 +165,41 @@ func Epoch(since time.Time) int64 {
 	return max(since.Unix(), 0)<<20 + int64(since.Nanosecond())<<20/int64(time.Second)
 }
 
-// afterOthers moves the time at which this process took the Lease behind that of the holder before, whose clock may have been ahead.
-func (l *Leader) afterOthers(lease *coordinationv1.Lease) {
+// undelivered is the annotation of a Lease whose holder does not reach the flow server, and leaves it to whoever does.
+const undelivered = "openova.io/undelivered"
+
+// reachTime is how long a process that could take over waits for the flow server's answer.
+const reachTime = 2 * time.Second
+
+// offered returns the Lease as free when its holder leaves it to others and this process is one that can deliver.
+func (l *Leader) offered(ctx context.Context, lease *coordinationv1.Lease) *coordinationv1.Lease {
+	if _, offers := lease.Annotations[undelivered]; !offers || holds(lease, l.cfg.Identity) {
+		return lease
+	}
+	ctx, cancel := context.WithTimeout(ctx, reachTime)
+	defer cancel()
+	if !l.cfg.Reaches(ctx) {
+		return lease
+	}
+	l.cfg.Logger.Info("leader does not reach the flow server, taking over", "lease", l.cfg.Name, "leader", *cmp.Or(lease.Spec.HolderIdentity, new(string)))
+	lease = lease.DeepCopy()
+	lease.Spec.HolderIdentity = new(string)
+	return lease
+}
+
+// fill completes a Lease that is about to be written with this process as its holder: whether it leaves the Lease to others, and the time at
+// which it took it, which is after that of the holder before, whose clock may have been ahead.
+func (l *Leader) fill(lease *coordinationv1.Lease) {
+	if !holds(lease, l.cfg.Identity) {
+		return
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if holds(lease, l.cfg.Identity) && lease.Spec.AcquireTime != nil {
+	delete(lease.Annotations, undelivered)
+	if l.held && l.cfg.Undelivered() {
+		metav1.SetMetaDataAnnotation(&lease.ObjectMeta, undelivered, "true")
+	}
+	if lease.Spec.AcquireTime != nil {
 		at := lease.Spec.AcquireTime.Truncate(time.Microsecond) // as precise as a Lease is
 		if at.Before(l.notBefore) {
 			at = l.notBefore
@@ -183,7 +222,7 @@ func (l *Leader) seen(verb string, lease *coordinationv1.Lease, err error) {
 		case !holds(lease, l.cfg.Identity):
 			l.notBefore = at.Add(time.Microsecond)
 		case verb != "get":
-			l.notBefore, l.epoch, l.held = at, Epoch(at), true
+			l.epoch, l.held = Epoch(at), true
 		}
 	}
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
@@ -231,18 +270,21 @@ type seenLease struct {
 func (s seenLease) Get(ctx context.Context, name string, o metav1.GetOptions) (*coordinationv1.Lease, error) {
 	lease, err := s.LeaseInterface.Get(ctx, name, o)
 	s.leader.seen("get", lease, err)
+	if err == nil {
+		lease = s.leader.offered(ctx, lease)
+	}
 	return lease, err
 }
 
 func (s seenLease) Create(ctx context.Context, l *coordinationv1.Lease, o metav1.CreateOptions) (*coordinationv1.Lease, error) {
-	s.leader.afterOthers(l)
+	s.leader.fill(l)
 	lease, err := s.LeaseInterface.Create(ctx, l, o)
 	s.leader.seen("create", lease, err)
 	return lease, err
 }
 
 func (s seenLease) Update(ctx context.Context, l *coordinationv1.Lease, o metav1.UpdateOptions) (*coordinationv1.Lease, error) {
-	s.leader.afterOthers(l)
+	s.leader.fill(l)
 	lease, err := s.LeaseInterface.Update(ctx, l, o)
 	s.leader.seen("update", lease, err)
 	return lease, err

@@ -3,6 +3,7 @@ package watch_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -44,9 +45,9 @@ func (c *candidate) now() said {
 	return c.said
 }
 
-func candidacy(t *testing.T, client *fake.Clientset, name string) *candidate {
+func candidacy(t *testing.T, client *fake.Clientset, name string, change ...func(*watch.LeaderConfig)) *candidate {
 	c := &candidate{log: &logged{}}
-	c.leader = watch.NewLeader(watch.LeaderConfig{
+	cfg := watch.LeaderConfig{
 		Client: client.CoordinationV1(), Namespace: "flux-system", Name: watch.LeaseName(flowID, "r"), Identity: name,
 		Logger: slog.New(slog.NewTextHandler(c.log, nil)),
 		Changed: func(epoch int64, leading bool) {
@@ -57,7 +58,11 @@ func candidacy(t *testing.T, client *fake.Clientset, name string) *candidate {
 			}
 			c.epoch, c.leads = epoch, leading
 		},
-	})
+	}
+	for _, f := range change {
+		f(&cfg)
+	}
+	c.leader = watch.NewLeader(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {
@@ -80,13 +85,30 @@ func pass(d time.Duration) {
 	synctest.Wait()
 }
 
-// stamped gives created objects a creation time, as an API server does.
+// stamped gives created objects a creation time, and refuses an update of another version than the newest, as an API server does.
 func stamped() *fake.Clientset {
 	client := fake.NewClientset()
+	version := 0
+	var mu sync.Mutex
 	client.PrependReactor("create", "leases", func(a k8stesting.Action) (bool, runtime.Object, error) {
 		o := a.(k8stesting.CreateAction).GetObject().(metav1.Object)
 		o.SetCreationTimestamp(metav1.Now())
 		return false, nil, nil
+	})
+	client.PrependReactor("update", "leases", func(a k8stesting.Action) (bool, runtime.Object, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		o := a.(k8stesting.UpdateAction).GetObject().(metav1.Object)
+		now, err := client.Tracker().Get(a.GetResource(), a.GetNamespace(), o.GetName())
+		if err != nil {
+			return true, nil, err
+		}
+		if now.(metav1.Object).GetResourceVersion() != o.GetResourceVersion() {
+			return true, nil, apierrors.NewConflict(a.GetResource().GroupResource(), o.GetName(), errors.New("not the newest"))
+		}
+		version++
+		o.SetResourceVersion(fmt.Sprint("v", version))
+		return true, o.(runtime.Object), client.Tracker().Update(a.GetResource(), o.(runtime.Object), a.GetNamespace())
 	})
 	return client
 }
@@ -105,7 +127,7 @@ func TestTheNextOneSpeaksAtOnceWhenTheLeaderStops(t *testing.T) {
 		if first.now().leads {
 			t.Error("it leads after it has stopped")
 		}
-		pass(5 * time.Second)
+		pass(2 * time.Second)
 		if !second.now().leads || second.now().epoch <= first.now().epoch {
 			t.Errorf("second leads: %v, epoch %d after %d", second.now().leads, second.now().epoch, first.now().epoch)
 		}
@@ -228,11 +250,11 @@ func TestLeader_EpochGrowsThoughTheNextOnesClockIsBehind(t *testing.T) {
 		leases, name := client.CoordinationV1().Leases("flux-system"), watch.LeaseName(flowID, "r")
 		first := candidacy(t, client, "pod-1")
 		pass(time.Minute)
+		first.stop()
 		lease, err := leases.Get(t.Context(), name, metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		first.stop()
 		ahead := metav1.NewMicroTime(time.Now().Add(time.Hour).Truncate(time.Microsecond))
 		lease.Spec.AcquireTime = &ahead
 		if _, err := leases.Update(t.Context(), lease, metav1.UpdateOptions{}); err != nil {
@@ -247,6 +269,69 @@ func TestLeader_EpochGrowsThoughTheNextOnesClockIsBehind(t *testing.T) {
 		pass(time.Minute)
 		if lease, err = leases.Get(t.Context(), name, metav1.GetOptions{}); err != nil || watch.Epoch(lease.Spec.AcquireTime.Time) != epoch {
 			t.Errorf("after some renewals the Lease says %v (%v), the leader %d", lease.Spec.AcquireTime, err, epoch)
+		}
+	})
+}
+
+func TestLeader_LeavesTheLeaseToOneThatCanDeliver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := stamped()
+		var cut, reaches [3]atomic.Bool
+		var asked atomic.Int64
+		pod := func(i int) *candidate {
+			return candidacy(t, client, fmt.Sprint("pod-", i), func(c *watch.LeaderConfig) {
+				c.Undelivered = cut[i].Load
+				c.Reaches = func(context.Context) bool { asked.Add(1); return reaches[i].Load() }
+			})
+		}
+		first := pod(0)
+		pass(time.Minute)
+		second, third := pod(1), pod(2)
+		pass(time.Minute)
+		if asked.Load() != 0 {
+			t.Error("others asked the flow server though the leader delivers")
+		}
+		cut[0].Store(true)
+		pass(2 * time.Minute)
+		if !first.now().leads || first.now().terms != 1 {
+			t.Error("the leader gave the Lease up though nobody else can deliver")
+		}
+		reaches[2].Store(true)
+		pass(3 * time.Second)
+		if got := third.now(); !got.leads || got.epoch <= first.now().epoch || second.now().leads {
+			t.Errorf("three seconds after it can deliver the third leads: %v, epoch %d after %d", got.leads, got.epoch, first.now().epoch)
+		}
+		pass(10 * time.Second)
+		if first.now().leads {
+			t.Error("the one before leads too")
+		}
+		cut[0].Store(false)
+		reaches[0].Store(true)
+		pass(2 * time.Minute)
+		if third.now().terms != 1 || first.now().leads {
+			t.Error("a leader that delivers lost the Lease")
+		}
+	})
+}
+
+func TestLeader_ThatRecoversKeepsTheLease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := stamped()
+		var cut, reaches atomic.Bool
+		with := func(c *watch.LeaderConfig) {
+			c.Undelivered, c.Reaches = cut.Load, func(context.Context) bool { return reaches.Load() }
+		}
+		first := candidacy(t, client, "pod-1", with)
+		pass(time.Minute)
+		second := candidacy(t, client, "pod-2", with)
+		cut.Store(true)
+		pass(time.Minute)
+		cut.Store(false)
+		pass(time.Minute)
+		reaches.Store(true)
+		pass(time.Minute)
+		if !first.now().leads || second.now().terms != 0 {
+			t.Error("it lost the Lease")
 		}
 	})
 }

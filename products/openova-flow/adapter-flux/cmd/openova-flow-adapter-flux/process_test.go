@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -223,4 +226,31 @@ func TestTheOtherPodTakesOver(t *testing.T) {
 		m := snapshot(t, addr, "env-1")
 		return m != nil && maps.Equal(statuses(m.Nodes), want)
 	})
+}
+
+// The way of one pod to the flow server breaks, that of the other does not.
+func TestRun_AnotherPodTakesOverFromOneThatDoesNotReachTheServer(t *testing.T) {
+	k8s, kubeconfig := cluster(t)
+	addr, health1, health2 := freeAddr(t), freeAddr(t), freeAddr(t)
+	flowServer(t, addr)
+	way := httptest.NewServer(httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: addr}))
+	defer way.Close()
+	leads := func(health string) bool {
+		_, m := get("http://" + health + "/metrics")
+		return strings.Contains(m, "\nflow_adapter_leader 1")
+	}
+	first := running(t, strings.TrimPrefix(way.URL, "http://"), health1, kubeconfig, "LEADER_ELECTION=true", "POD_NAME=one", "REGION_TTL=5s")
+	eventually(t, "the first leads", first.out, func() bool { return leads(health1) })
+	second := running(t, addr, health2, kubeconfig, "LEADER_ELECTION=true", "POD_NAME=two", "REGION_TTL=5s")
+	eventually(t, "the second is ready to take over", second.out, ready(health2))
+	way.CloseClientConnections()
+	way.Close()
+	eventually(t, "the second leads", second.out, func() bool { return leads(health2) })
+	write(t, k8s, "kit-fsn1")
+	want := truth(t, "fsn1", "kit-fsn1")
+	eventually(t, "the second reports", second.out, func() bool {
+		m := snapshot(t, addr, "env-1")
+		return m != nil && maps.Equal(statuses(m.Nodes), want)
+	})
+	eventually(t, "the first leads no more", first.out, func() bool { return !leads(health1) })
 }

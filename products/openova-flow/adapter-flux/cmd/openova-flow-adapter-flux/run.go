@@ -215,6 +215,11 @@ func (a *adapter) lead(ctx context.Context, emitter *emit.Emitter) {
 	leader := watch.NewLeader(watch.LeaderConfig{
 		Client: a.clients.leases, Namespace: a.config.podNamespace, Name: watch.LeaseName(a.config.flowID, a.config.region),
 		Identity: a.config.identity(), Logger: a.logger, Metrics: a.metrics,
+		Undelivered: func() bool {
+			since := emitter.Unanswered()
+			return !since.IsZero() && time.Since(since) >= a.config.ttl // three renewals of the claim
+		},
+		Reaches: func(ctx context.Context) bool { return emitter.Reaches(ctx) == nil },
 		Changed: func(epoch int64, leading bool) {
 			if leading {
 				emitter.Lead(epoch)

@@ -43,7 +43,7 @@ func TestLog_DeletedMessagesAreMissed(t *testing.T) {
 	remove := func(t *testing.T, s *natsserver.Server, r hub.Receipt) {
 		stream, err := admin(t, s).Stream(t.Context(), "OPENOVA_FLOW")
 		if err == nil {
-			err = stream.DeleteMsg(t.Context(), uint64(hub.EntryOf(r.Seq)))
+			err = stream.DeleteMsg(t.Context(), uint64(r.Seq/hub.FirstOf(1)))
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -103,7 +103,7 @@ func TestLog_DeletedConcurrentMessageIsMissed(t *testing.T) {
 	}
 	stream, err := admin(t, s).Stream(t.Context(), "OPENOVA_FLOW")
 	if err == nil {
-		err = stream.DeleteMsg(t.Context(), uint64(hub.EntryOf(first.Seq)))
+		err = stream.DeleteMsg(t.Context(), uint64(first.Seq/hub.FirstOf(1)))
 	}
 	if err != nil {
 		t.Fatal(err)

@@ -134,25 +134,6 @@ func TestAConnectionIsOfUseAfterItsStream(t *testing.T) {
 	}
 }
 
-// TestCallersWithEqualRightsShareAStream: the number of different selections is bounded, and that of callers is not.
-func TestCallersWithEqualRightsShareAStream(t *testing.T) {
-	onBothPaths(t, func(t *testing.T, mode string) {
-		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "").filled()
-		for range 70 { // 140 streams of two selections
-			e.raw("/v1/stream", "Authorization: Bearer secret-reader")
-			e.raw("/v1/stream", "Authorization: Bearer secret-admin")
-		}
-		e.raw("/v1/stream", "Authorization: Bearer secret-only-f")
-		for i := range 96 {
-			e.raw(fmt.Sprintf("/v1/stream?flow=F&flow=f%d", i), "Authorization: Bearer secret-reader")
-			e.raw(fmt.Sprintf("/v1/stream?flow=f%d&flow=F", i), "Authorization: Bearer secret-admin")
-		}
-		if a := e.as(reader, "GET", "/v1/stream?flow=one-more", ""); a.status != 503 {
-			t.Errorf("%d: equal selections are not told apart from others by this test", a.status)
-		}
-	})
-}
-
 // TestAStreamOfAllFlowsHasThoseOfTheCaller, also those that come to be later.
 func TestAStreamOfAllFlowsHasThoseOfTheCaller(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {

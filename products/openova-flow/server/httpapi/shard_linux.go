@@ -77,7 +77,6 @@ type group struct {
 	waiter hub.Waiter
 	todo   list // those that may have something to take
 	idle   list // those that have all, in the order in which they found so
-	held   list // those that have to wait until numbers settle
 	size   int
 	queued bool         // it is in work
 	last   hub.Delivery // what one of them took last: the next one is likely to be at the same place
@@ -245,19 +244,11 @@ func (g *group) wake() {
 
 // sleeps reports whether there is nothing for any client, and then arranges for the group to be woken when there may be.
 func (g *group) sleeps() bool {
-	for _, l := range []*list{&g.idle, &g.held} {
-		if l.first != nil && !l.first.reader.Await(&g.waiter) {
-			return false
-		}
-	}
-	return true
+	return g.idle.first == nil || g.idle.first.reader.Await(&g.waiter)
 }
 
 // retry has all clients look again.
-func (g *group) retry() {
-	g.todo.takeAll(&g.idle)
-	g.todo.takeAll(&g.held)
-}
+func (g *group) retry() { g.todo.takeAll(&g.idle) }
 
 func (s *shard) queue(g *group) {
 	if !g.queued && g.size > 0 {
@@ -327,8 +318,6 @@ func (s *shard) advance(c *client) {
 	case d.Ended:
 		c.pending, c.ending = [][]byte{deletedFrame}, true
 		s.flush(c)
-	case d.Waits:
-		g.held.add(c)
 	case d.Frames == nil:
 		g.idle.add(c)
 	default:

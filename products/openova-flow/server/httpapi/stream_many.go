@@ -110,5 +110,5 @@ func (s *Server) selectionOf(ids []string, g *auth.Grant) (hub.Selection, func(*
 		return nil
 	}
 	match := func(id string) bool { _, found := slices.BinarySearch(ids, id); return found }
-	return hub.Selection{Key: "=" + strings.Join(ids, ","), Match: match, Named: true}, need, need(g)
+	return hub.Selection{Key: "=" + strings.Join(ids, ","), Match: match, Flows: ids}, need, need(g)
 }

@@ -66,18 +66,23 @@ func (h *Hub) Save(w io.Writer) error {
 }
 
 // Number returns the greatest sequence number that was given out.
-func (h *Hub) Number() int64 { return h.numbers.last.Load() }
+func (h *Hub) Number() int64 { return h.last.Load() }
 
 // Restore makes the flows of a saved state exactly what they were, their incarnations and numbers included. It is for replicas of one
 // log: who restores must go on with what came after, and the hub must not have given out greater numbers of its own. A flow that is
 // there already is replaced, unless it is as far or further. Limits are not looked at.
 func (h *Hub) Restore(s *SavedState) {
-	later := s.Number >= h.numbers.last.Load()
-	h.numbers.raise(s.Number)
+	h.order.Lock()
+	defer h.order.Unlock()
+	later := s.Number >= h.last.Load()
+	h.raise(s.Number)
 	for _, c := range s.Flows {
 		h.restore(c, false, later)
 	}
 }
+
+// raise makes every sequence number from now on greater than one that was given out before, or elsewhere. h.order is held.
+func (h *Hub) raise(to int64) { h.last.Store(max(h.last.Load(), to)) }
 
 // unsaved is how many numbers may have been given out after a state was saved: more than a server takes in a minute.
 const unsaved = 1 << 30
@@ -86,7 +91,9 @@ const unsaved = 1 << 30
 // a new incarnation, by which emitters know, and a number above all that were given out, which no reader can resume below. Each counts as
 // heard now, since nobody could speak for it meanwhile, and each of its regions as stale. Limits are not looked at.
 func (h *Hub) Load(s *SavedState) {
-	h.numbers.raise(s.Number + unsaved)
+	h.order.Lock()
+	defer h.order.Unlock()
+	h.raise(s.Number + unsaved)
 	for _, c := range s.Flows {
 		h.restore(c, true, true)
 	}
@@ -95,42 +102,30 @@ func (h *Hub) Load(s *SavedState) {
 // Replace makes a flow exactly what a checkpoint says, whatever it is now. It is for who follows a Log: the checkpoint has what came up to
 // some entry, and what comes after is applied to it.
 func (h *Hub) Replace(c *Checkpoint) {
-	for {
-		t := h.ensure(c.FlowID)
-		t.mu.Lock()
-		if !t.gone {
-			if c.Incarnation != NoIncarnation {
-				t.restore(c, false)
-			} else {
-				t.restoreClaims(c.claims, false)
-				t.spoken = c.heard
-				t.heard.Store(c.heard)
-			}
-			t.mu.Unlock()
-			return
-		}
-		t.mu.Unlock()
+	h.order.Lock()
+	defer h.order.Unlock()
+	t := h.lock(c.FlowID)
+	defer h.unlock(t)
+	if c.Incarnation != NoIncarnation {
+		t.restore(c, false)
+		return
 	}
+	t.restoreClaims(c.claims, false)
+	t.spoken = c.heard
+	t.heard.Store(c.heard)
 }
 
-// restore makes a flow what a checkpoint says; later tells that the whole hub is, by now, not further than that.
+// restore makes a flow what a checkpoint says; later tells that the whole hub is, by now, not further than that. h.order is held.
 func (h *Hub) restore(c *Checkpoint, anew, later bool) {
-	for {
-		t := h.ensure(c.FlowID)
-		t.mu.Lock()
-		if !t.gone {
-			switch {
-			case c.Incarnation != NoIncarnation && (t.state == nil || c.Seq > t.last):
-				t.restore(c, anew)
-			case later || len(t.claims()) == 0: // claims are renewed without a number
-				t.restoreClaims(c.claims, anew)
-				t.spoken = max(t.spoken, c.heard)
-				t.heard.Store(max(t.heard.Load(), c.heard))
-			}
-			t.mu.Unlock()
-			return
-		}
-		t.mu.Unlock()
+	t := h.lock(c.FlowID)
+	defer h.unlock(t)
+	switch {
+	case c.Incarnation != NoIncarnation && (t.state == nil || c.Seq > t.last):
+		t.restore(c, anew)
+	case later || len(t.claims()) == 0: // claims are renewed without a number
+		t.restoreClaims(c.claims, anew)
+		t.spoken = max(t.spoken, c.heard)
+		t.heard.Store(max(t.heard.Load(), c.heard))
 	}
 }
 
@@ -141,23 +136,21 @@ func (c *Checkpoint) state() *flow.State {
 	return s
 }
 
-// restore makes the topic what the checkpoint says. t.mu is held.
+// restore makes the topic what the checkpoint says. h.order and t.mu are held.
 func (t *topic) restore(c *Checkpoint, anew bool) {
 	if t.state == nil {
 		t.hub.Stats.Flows.Add(1)
-		t.hub.merges.join(t)
 	}
-	t.state, t.past = c.state(), past{state: c.state()}
+	t.state, t.past = c.state(), c.state()
 	t.rollouts = rollout.Resume(c.rollouts, t.state)
 	t.emitters = maps.Clone(c.emitters)
 	t.restoreClaims(c.claims, anew)
 	t.incarnation, t.born, t.last, t.updatedAt = c.Incarnation, c.born, c.Seq, c.updatedAt
 	t.heard.Store(c.heard)
 	t.spoken = c.heard
-	p := t.hub.numbers.open()
 	if anew {
 		t.incarnation = newIncarnation()
-		t.born = t.hub.numbers.take(1)
+		t.born = t.hub.last.Add(1)
 		t.last = t.born
 		t.heard.Store(t.hub.nowMs())
 	}
@@ -167,5 +160,8 @@ func (t *topic) restore(c *Checkpoint, anew bool) {
 	t.named.Store(&name)
 	t.snap.Store(nil)
 	t.account()
-	t.changed(p)
+	t.hub.restored.Store(max(t.hub.restored.Load(), t.last))
+	begin := t.hub.journal.end
+	t.publishWhole()
+	t.changed(begin)
 }

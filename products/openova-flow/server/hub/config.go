@@ -10,6 +10,8 @@ import (
 type Config struct {
 	RingCapacity     int           // messages held for each flow; 4096
 	RingBytes        int           // bytes of frames held for each flow; 8 MiB
+	JournalEntries   int           // changes of all flows held for readers of several; 16,384
+	JournalBytes     int           // bytes of their frames; 8 MiB
 	MaxFlows         int           // flows; 10,000
 	MaxNodes         int           // nodes of a flow; 20,000
 	MaxRelationships int           // relationships of a flow; 100,000
@@ -33,6 +35,8 @@ func (c Config) withDefaults() Config {
 	}
 	def(&c.RingCapacity, 4096)
 	def(&c.RingBytes, 8<<20)
+	def(&c.JournalEntries, 16<<10)
+	def(&c.JournalBytes, 8<<20)
 	def(&c.MaxFlows, 10_000)
 	def(&c.MaxNodes, 20_000)
 	def(&c.MaxRelationships, 100_000)

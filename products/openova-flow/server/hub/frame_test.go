@@ -17,6 +17,6 @@ func BenchmarkFrame(b *testing.B) {
 	b.ReportAllocs()
 	b.SetBytes(int64(len(m.JSON())))
 	for seq := int64(1); b.Loop(); seq++ {
-		push(&r, entry{seq: seq}, seq, string(m.Type), m.JSON(), nil)
+		r.push(seq, 0, string(m.Type), m.JSON(), func(entry) {})
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -19,16 +20,19 @@ const NoIncarnation = "none"
 
 // Hub is many flows. Its methods may be called from any goroutine.
 type Hub struct {
-	cfg     Config
-	numbers numbers
-	changes atomic.Int64
-	topics  sync.Map   // flow id → *topic
-	mu      sync.Mutex // held to add a topic to topics or to take one out
-	merges  merges
-	lapses  lapses
-	done    chan struct{}
-	close   sync.Once
-	Stats   Stats
+	cfg        Config
+	order      sync.Mutex   // held while a change gets its numbers and is applied; locked before all others
+	last       atomic.Int64 // the greatest sequence number that was given out; written with order held
+	restored   atomic.Int64 // the greatest sequence number of a restored flow; greater than last while the log has not come so far
+	changes    atomic.Int64
+	topics     sync.Map   // flow id → *topic
+	mu         sync.Mutex // held to add a topic to topics or to take one out
+	journal    journal
+	selections selections
+	lapses     lapses
+	done       chan struct{}
+	close      sync.Once
+	Stats      Stats
 }
 
 // Stats counts what a Hub did. Every field may be read at any time.
@@ -57,8 +61,9 @@ var MessageTypes = [6]flow.Type{flow.TypeSnapshot, flow.TypeUpsertFlow, flow.Typ
 // New returns a hub without flows.
 func New(cfg Config) *Hub {
 	h := &Hub{cfg: cfg.withDefaults(), done: make(chan struct{}), lapses: lapses{earlier: make(chan struct{}, 1)}}
+	h.journal.maxEntries, h.journal.maxBytes = h.cfg.JournalEntries, h.cfg.JournalBytes
 	if cfg.Log == nil {
-		h.numbers.last.Store(h.cfg.Now().UnixMicro())
+		h.last.Store(h.cfg.Now().UnixMicro())
 	}
 	return h
 }
@@ -71,7 +76,7 @@ func (h *Hub) Close() {
 			v.(*topic).waiters.wake()
 			return true
 		})
-		h.merges.wake()
+		h.selections.wake()
 	})
 }
 
@@ -98,8 +103,29 @@ func (h *Hub) ensure(flowID string) *topic {
 		return t
 	}
 	t := newTopic(h, flowID)
-	h.topics.Store(flowID, t)
+	h.selections.store(t)
 	return t
+}
+
+// lock returns the topic of a flow, made when there is none, with its lock held. unlock releases it.
+func (h *Hub) lock(flowID string) *topic {
+	for {
+		t := h.ensure(flowID)
+		t.mu.Lock()
+		if !t.gone {
+			return t
+		}
+		t.mu.Unlock()
+	}
+}
+
+// unlock releases the lock of a topic, and takes the topic out when it is empty.
+func (h *Hub) unlock(t *topic) {
+	empty := t.empty() && !t.gone
+	t.mu.Unlock()
+	if empty {
+		h.release(t)
+	}
 }
 
 // release takes a topic out that is empty.
@@ -117,21 +143,19 @@ func (h *Hub) release(t *topic) {
 // Delete ends a flow: its readers are told, its state and the claims of its regions are dropped. It reports whether there was one. Only
 // with a Log it can fail.
 func (h *Hub) Delete(flowID string) (bool, error) {
-	if h.cfg.Log != nil {
-		n, err := h.changeByLog(Command{Kind: KindDelete, Post: Post{FlowID: flowID}})
-		return n > 0, err
-	}
-	return h.remove(flowID, func(*topic) bool { return true }, h.number) > 0, nil
+	out, err := h.removal(Command{Kind: KindDelete, Post: Post{FlowID: flowID}})
+	return out.Removed > 0, err
 }
 
-// number takes a number for something that is no message. The place is done with once that is visible.
-func (h *Hub) number() (int64, *place) {
-	p := h.numbers.open()
-	return h.numbers.take(1), p
+// DeleteRegion removes the nodes of a region, and what touches them, by an ordinary delete-nodes message, and drops the claim of the
+// region. It returns the number of nodes. Only with a Log it can fail.
+func (h *Hub) DeleteRegion(flowID, region string) (int, error) {
+	out, err := h.removal(Command{Kind: KindDeleteRegion, Post: Post{FlowID: flowID}, Region: region})
+	return out.Removed, err
 }
 
-// remove ends a flow, if condition holds for it, and returns how many that were.
-func (h *Hub) remove(flowID string, condition func(*topic) bool, number func() (int64, *place)) int {
+// remove ends a flow with a sequence number, if condition holds for it, and returns how many flows that were. h.order is held.
+func (h *Hub) remove(flowID string, seq int64, condition func(*topic) bool) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	t := h.topic(flowID)
@@ -152,24 +176,8 @@ func (h *Hub) remove(flowID string, condition func(*topic) bool, number func() (
 		return 0
 	}
 	h.topics.Delete(flowID)
-	t.drop(number)
+	t.drop(seq)
 	return 1
-}
-
-// DeleteRegion removes the nodes of a region, and what touches them, by an ordinary delete-nodes message, and drops the claim of the
-// region. It returns the number of nodes. Only with a Log it can fail.
-func (h *Hub) DeleteRegion(flowID, region string) (n int, err error) {
-	if h.cfg.Log != nil {
-		return h.changeByLog(Command{Kind: KindDeleteRegion, Post: Post{FlowID: flowID}, Region: region})
-	}
-	h.with(flowID, func(t *topic) {
-		t.dropClaim(region)
-		if ids := t.idsOf(region); len(ids) > 0 {
-			n = len(ids)
-			t.apply(h.sequence(Post{FlowID: flowID, Messages: []*flow.Message{flow.DeleteNodes(ids...)}}))
-		}
-	})
-	return n, nil
 }
 
 // with calls f with what there is of a flow, locked: its state, or only claims.
@@ -178,37 +186,11 @@ func (h *Hub) with(flowID string, f func(*topic)) {
 	if t == nil {
 		return
 	}
-	defer t.releaseIfEmpty()
 	t.mu.Lock()
-	defer t.mu.Unlock()
+	defer h.unlock(t)
 	if !t.gone && (t.state != nil || len(t.claims()) > 0) {
 		f(t)
 	}
-}
-
-// batch is a request with its numbers: all that apply needs to know.
-type batch struct {
-	first    int64  // number of the first message; the next ones follow, and extra more are for what the hub adds
-	at       int64  // Unix milliseconds
-	birth    string // the incarnation of a flow that comes to be with it
-	messages []*flow.Message
-	regions  []string // that the caller is bound to; nil: to none
-	stamp    Stamp
-	digest   Digest
-	place    *place // held until it is applied; nil when its numbers come from elsewhere
-}
-
-// last is the number of the last message.
-func (b batch) last() int64 { return b.first + int64(len(b.messages)) - 1 }
-
-// extra is how many messages the hub may add to a request: an upsert-rels that puts back, and a derived upsert-flow.
-const extra = 2
-
-// sequence gives a request its numbers and the instant of its arrival. What it returns must be applied.
-func (h *Hub) sequence(p Post) batch {
-	place := h.numbers.open()
-	return batch{first: h.numbers.take(int64(len(p.Messages)) + extra), at: h.nowMs(), messages: p.Messages, regions: p.Regions,
-		stamp: p.Stamp, digest: p.Digest, place: place}
 }
 
 func newIncarnation() string {
@@ -302,16 +284,29 @@ func (h *Hub) Run(ctx context.Context) {
 	}
 }
 
-// dropIdle drops what nobody has spoken for in a long time, claims of regions of flows that never came to be among it.
+// dropIdle drops what nobody has spoken for in a long time, claims of regions of flows that never came to be among it. The other hubs of a
+// log learn from it of flows that emitters have spoken for to this hub only.
 func (h *Hub) dropIdle() {
 	limit := h.nowMs() - h.cfg.IdleTimeout.Milliseconds()
-	if h.cfg.Log != nil {
-		h.dropIdleByLog(limit)
-		return
-	}
-	idle := func(t *topic) bool { return t.updatedAt < limit && t.heard.Load() < limit && !t.renewed() }
-	h.topics.Range(func(id, _ any) bool {
-		h.Stats.Dropped.Add(int64(h.remove(id.(string), idle, h.number)))
+	var commands []Command
+	h.topics.Range(func(_, v any) bool {
+		t := v.(*topic)
+		t.mu.RLock()
+		defer t.mu.RUnlock()
+		spoke, heard := t.spokeAt(), t.heard.Load()
+		switch p := (Post{FlowID: t.id, IfIncarnation: t.incarnation}); {
+		case t.state == nil && len(t.claims()) == 0:
+		case spoke < limit && heard < limit && !t.renewed():
+			commands = append(commands, Command{Kind: KindIdle, Post: p, SilentSince: spoke})
+		case h.Replicated() && heard-spoke > h.cfg.IdleTimeout.Milliseconds()/4:
+			commands = append(commands, Command{Kind: KindHeard, Post: p, SilentSince: spoke})
+		}
 		return true
 	})
+	for _, c := range commands {
+		c.ID = repeatID(c.Kind, c.Post.FlowID, c.Post.IfIncarnation, c.SilentSince)
+		if _, err := h.change(c); err != nil && !errors.Is(err, ErrRepeated) {
+			return // the log is away; there is time
+		}
+	}
 }

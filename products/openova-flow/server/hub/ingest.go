@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"cmp"
 	"crypto/sha256"
 	"fmt"
 	"strings"
@@ -50,57 +49,13 @@ func (h *Hub) Ingest(p Post) (Receipt, error) {
 	if h.cfg.Log != nil {
 		return h.ingestByLog(p)
 	}
-	for {
-		t := h.topic(p.FlowID)
-		if t == nil {
-			if err := cmp.Or(p.unmet(), h.admits(p, nil)); err != nil {
-				return Receipt{Incarnation: NoIncarnation}, err
-			}
-			if onlyDeletes(p.Messages) {
-				return h.nothing(p), nil
-			}
-			t = h.ensure(p.FlowID)
-		}
-		if r, err, again := h.ingest(t, func() (Receipt, error) { return h.ingestLocked(t, p) }); !again {
-			return r, err
-		}
+	h.order.Lock()
+	defer h.order.Unlock()
+	if r, _, err := h.foresee(p); err != nil {
+		return r, err
 	}
-}
-
-// ingest calls apply with a topic locked, or says that the topic has gone and must be looked up again.
-func (h *Hub) ingest(t *topic, apply func() (Receipt, error)) (r Receipt, err error, again bool) {
-	t.mu.Lock()
-	if t.gone {
-		t.mu.Unlock()
-		return r, nil, true
-	}
-	r, err = apply()
-	empty := t.empty()
-	t.mu.Unlock()
-	if empty {
-		h.release(t)
-	}
-	return r, err, false
-}
-
-func (h *Hub) ingestLocked(t *topic, p Post) (Receipt, error) {
-	if last := t.repeated(p); last != nil {
-		t.renew(t.leased(p), h.nowMs())
-		return last.receipt, nil
-	}
-	if err := cmp.Or(t.conditions(p), h.admits(p, t)); err != nil {
-		return Receipt{Incarnation: t.incarnation}, err
-	}
-	t.renew(t.leased(p), h.nowMs())
-	if t.state == nil && onlyDeletes(p.Messages) {
-		return h.nothing(p), nil
-	}
-	b := h.sequence(p)
-	if t.state == nil {
-		b.birth = newIncarnation()
-	}
-	t.apply(b)
-	return Receipt{Seq: b.last(), Incarnation: t.incarnation}, nil
+	out := h.apply(h.next(Command{Kind: KindPost, Post: p}))
+	return out.Receipt, out.Err
 }
 
 // repeated returns the last word of the emitter when a request is an exact repeat of it. t.mu is held.
@@ -142,12 +97,6 @@ func (t *topic) conditions(p Post) error {
 		return &LeaseError{}
 	}
 	return nil
-}
-
-// nothing is the answer to deletions in a flow that does not exist.
-func (h *Hub) nothing(p Post) Receipt {
-	n := int64(len(p.Messages))
-	return Receipt{Seq: h.numbers.take(n) + n - 1, Incarnation: NoIncarnation}
 }
 
 func onlyDeletes(messages []*flow.Message) bool {

@@ -131,33 +131,18 @@ func (h *Hub) Claim(q Claim) (Lease, error) {
 	if err := h.admitsClaim(q); err != nil {
 		return Lease{}, err
 	}
-	if h.cfg.Log != nil { // renewals and refusals too: all hubs are to know when a cluster spoke last, and who else tries
-		out, err := h.cfg.Log.Append(Command{Kind: KindClaim, Claim: q})
-		return out.Lease, cmp.Or(err, out.Err)
-	}
-	return h.claim(q, h.nowMs(), newIncarnation())
+	// Renewals and refusals are changes too: all hubs of a log are to know when a cluster spoke last, and who else tries.
+	out, err := h.change(Command{Kind: KindClaim, Claim: q})
+	return out.Lease, cmp.Or(err, out.Err)
 }
 
-// claim takes a claim in; lease is what it gets if it is new.
-func (h *Hub) claim(q Claim, now int64, lease string) (Lease, error) {
-	for {
-		t := h.ensure(q.FlowID)
-		t.mu.Lock()
-		if !t.gone {
-			defer t.mu.Unlock()
-			return t.claim(q, now, lease)
-		}
-		t.mu.Unlock()
-	}
-}
-
-// claim takes a claim in. t.mu is held.
-func (t *topic) claim(q Claim, now int64, lease string) (Lease, error) {
+// claim takes a claim in; lease makes what it gets if it is new. h.order and t.mu are held.
+func (t *topic) claim(q Claim, now int64, lease func() string) (Lease, error) {
 	ttl := cmp.Or(q.TTL, DefaultTTL)
 	at, found := t.findClaim(q.Region)
 	switch {
 	case !found:
-		c := &claim{topic: t, region: q.Region, cluster: q.Cluster, lease: lease, ttl: ttl.Milliseconds(), since: now, heard: now, index: -1}
+		c := &claim{topic: t, region: q.Region, cluster: q.Cluster, lease: lease(), ttl: ttl.Milliseconds(), since: now, heard: now, index: -1}
 		t.addClaim(at, c)
 		t.hub.countClaim(c, 1)
 		t.account()
@@ -170,7 +155,7 @@ func (t *topic) claim(q Claim, now int64, lease string) (Lease, error) {
 			t.refuseClaim(c, q.Cluster, now, now+ttl.Milliseconds())
 			return Lease{}, &ClaimError{Region: c.region, Cluster: c.cluster, Heard: c.heard, Expired: expired}
 		}
-		c.cluster, c.lease, c.since, c.refused = q.Cluster, lease, now, nil
+		c.cluster, c.lease, c.since, c.refused = q.Cluster, lease(), now, nil
 		defer t.regionsChanged()
 	}
 	c := t.claims()[at]
@@ -375,6 +360,8 @@ func (l *lapses) take(now int64) (due []*claim) {
 
 // lapse looks at the claims that are due.
 func (h *Hub) lapse() {
+	h.order.Lock()
+	defer h.order.Unlock()
 	now := h.nowMs()
 	for _, c := range h.lapses.take(now) {
 		c.topic.mu.Lock()

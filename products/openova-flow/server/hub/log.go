@@ -4,8 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-
-	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
 // Log puts the changes of one or more hubs into one order, so that all of them come to the same. A hub that has one (Config.Log) is
@@ -56,9 +54,6 @@ const MaxEntryMessages = 1<<entryBits - 8
 // FirstOf returns the first of the numbers that entry seq of a Log may give to messages.
 func FirstOf(seq int64) int64 { return seq << entryBits }
 
-// EntryOf returns the entry of a Log that gave a number to a message.
-func EntryOf(number int64) int64 { return number >> entryBits }
-
 // Outcome is what a hub made of a command.
 type Outcome struct {
 	Receipt Receipt
@@ -69,76 +64,10 @@ type Outcome struct {
 
 // Apply makes the change of an entry. Entries come in their order, from one goroutine at a time. What it does depends on the
 // entries that were applied before and on nothing else: not on limits, the clock or who reads.
-func (h *Hub) Apply(e Entry) (out Outcome) {
-	under := h.numbers.openEntry()
-	h.numbers.last.Store(FirstOf(e.Seq+1) - 1)
-	defer func() {
-		under.done()
-		h.merges.settle()
-	}()
-	first, p := FirstOf(e.Seq), e.Command.Post
-	switch e.Command.Kind {
-	case KindPost:
-		out.Receipt, out.Err = h.applyPost(p, e, under)
-	case KindNumber:
-		out.Receipt = Receipt{Seq: first, Incarnation: NoIncarnation}
-	case KindDelete:
-		out.Removed = h.remove(p.FlowID, func(*topic) bool { return true }, numbered(first, under))
-	case KindIdle:
-		idle := func(t *topic) bool { return t.incarnation == p.IfIncarnation && t.spokeAt() == e.Command.SilentSince }
-		out.Removed = h.remove(p.FlowID, idle, numbered(first, under))
-		h.Stats.Dropped.Add(int64(out.Removed))
-	case KindHeard:
-		h.with(p.FlowID, func(t *topic) { t.spoken = e.At })
-	case KindClaim:
-		out.Lease, out.Err = h.claim(e.Command.Claim, e.At, e.Birth)
-	case KindDeleteRegion:
-		h.with(p.FlowID, func(t *topic) {
-			t.dropClaim(e.Command.Region)
-			if ids := t.idsOf(e.Command.Region); len(ids) > 0 {
-				out.Removed = len(ids)
-				t.apply(batch{first: first, at: e.At, place: under, messages: []*flow.Message{flow.DeleteNodes(ids...)}})
-			}
-		})
-	}
-	return out
-}
-
-func numbered(first int64, under *place) func() (int64, *place) {
-	return func() (int64, *place) { return first, under }
-}
-
-func (h *Hub) applyPost(p Post, e Entry, under *place) (Receipt, error) {
-	b := batch{first: FirstOf(e.Seq), at: e.At, birth: e.Birth, messages: p.Messages, regions: p.Regions, stamp: p.Stamp, digest: p.Digest, place: under}
-	if !h.Known(p.FlowID) {
-		if err := p.unmet(); err != nil {
-			return Receipt{Incarnation: NoIncarnation}, err
-		}
-		if onlyDeletes(p.Messages) {
-			return Receipt{Seq: b.last(), Incarnation: NoIncarnation}, nil
-		}
-	}
-	for {
-		t := h.ensure(p.FlowID)
-		r, err, again := h.ingest(t, func() (Receipt, error) {
-			if last := t.repeated(p); last != nil {
-				t.renew(t.leased(p), e.At)
-				return last.receipt, nil
-			}
-			if err := t.conditions(p); err != nil {
-				return Receipt{Incarnation: t.incarnation}, err
-			}
-			t.renew(t.leased(p), e.At)
-			if t.state == nil && onlyDeletes(p.Messages) {
-				return Receipt{Seq: b.last(), Incarnation: NoIncarnation}, nil
-			}
-			t.apply(b)
-			return Receipt{Seq: b.last(), Incarnation: t.incarnation}, nil
-		})
-		if !again {
-			return r, err
-		}
-	}
+func (h *Hub) Apply(e Entry) Outcome {
+	h.order.Lock()
+	defer h.order.Unlock()
+	return h.apply(change{Command: e.Command, at: e.At, first: FirstOf(e.Seq), last: FirstOf(e.Seq+1) - 1, birth: func() string { return e.Birth }})
 }
 
 // ingestByLog has a request put into the log. Limits are this hub's own and are checked before: what is in the log is applied.
@@ -192,20 +121,6 @@ func (h *Hub) foresee(p Post) (r Receipt, done bool, err error) {
 	return r, false, cmp.Or(t.conditions(p), h.admits(p, t))
 }
 
-// changeByLog has a command put into the log, if there is a flow for it.
-func (h *Hub) changeByLog(c Command) (removed int, err error) {
-	if !h.Known(c.Post.FlowID) {
-		if err := h.cfg.Log.Sync(); err != nil {
-			return 0, err
-		}
-		if !h.Known(c.Post.FlowID) {
-			return 0, nil
-		}
-	}
-	out, err := h.cfg.Log.Append(c)
-	return out.Removed, err
-}
-
 // Pushed returns how many messages the ring of a flow has got since the flow began here or was restored, and their bytes.
 func (h *Hub) Pushed(flowID string) (messages, bytes int64) {
 	h.with(flowID, func(t *topic) { messages, bytes = t.pushed.messages, t.pushed.bytes })
@@ -220,34 +135,8 @@ func (h *Hub) Known(flowID string) (known bool) {
 
 // CatchUp makes sure that this hub has what a client has seen at another one of the Log, or fails with an *UnavailableError.
 func (h *Hub) CatchUp(number int64) error {
-	if h.cfg.Log == nil || number <= h.numbers.last.Load() {
+	if h.cfg.Log == nil || number <= h.last.Load() {
 		return nil
 	}
 	return h.cfg.Log.Sync()
-}
-
-// dropIdleByLog has flows dropped that nobody speaks for, and tells the other hubs of those that somebody does speak for, though only
-// to this one.
-func (h *Hub) dropIdleByLog(limit int64) {
-	var commands []Command
-	h.topics.Range(func(_, v any) bool {
-		t := v.(*topic)
-		t.mu.RLock()
-		defer t.mu.RUnlock()
-		spoke, heard := t.spokeAt(), t.heard.Load()
-		switch p := (Post{FlowID: t.id, IfIncarnation: t.incarnation}); {
-		case t.state == nil && len(t.claims()) == 0:
-		case spoke < limit && heard < limit && !t.renewed():
-			commands = append(commands, Command{Kind: KindIdle, Post: p, SilentSince: spoke})
-		case heard-spoke > h.cfg.IdleTimeout.Milliseconds()/4:
-			commands = append(commands, Command{Kind: KindHeard, Post: p, SilentSince: spoke})
-		}
-		return true
-	})
-	for _, c := range commands {
-		c.ID = repeatID(c.Kind, c.Post.FlowID, c.Post.IfIncarnation, c.SilentSince)
-		if _, err := h.cfg.Log.Append(c); err != nil && !errors.Is(err, ErrRepeated) {
-			return // the log is away; there is time
-		}
-	}
 }

@@ -224,10 +224,10 @@ func TestEntriesHaveOnlySoManyMessages(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 	r, err := h.Ingest(hub.Post{FlowID: "F", Messages: messages[1:]})
-	if err != nil || hub.EntryOf(r.Seq) != 1 {
+	if err != nil || r.Seq >= hub.FirstOf(2) {
 		t.Errorf("%v %v", r, err)
 	}
-	if s, _ := h.Snapshot("F"); hub.EntryOf(s.Seq) != 1 {
+	if s, _ := h.Snapshot("F"); s.Seq >= hub.FirstOf(2) {
 		t.Errorf("the derived message has number %d, of another entry", s.Seq)
 	}
 }

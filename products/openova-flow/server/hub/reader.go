@@ -13,12 +13,11 @@ const deliverAtMost = 256 << 10
 type Reader struct {
 	hub    *Hub
 	from   source
-	cursor int64  // the last number it has
-	rev    int64  // what it was told of the regions last, or of how many; noRegions: nothing
-	fresh  bool   // it takes what things are now next, not what has changed
-	missed bool   // it came with a number
-	start  *start // what it takes first, from several flows, while that is made
-	waits  int64  // the number that has to settle before it can be made; 0: none
+	at     int64 // the sequence number that it has; of several flows, its position in the journal
+	cursor int64 // of several flows, the sequence number that it has
+	rev    int64 // of one flow, what it was told of the regions last; noRegions: nothing
+	fresh  bool  // it takes what things are now next, not what has changed
+	missed bool  // it came with a number
 	closed bool
 }
 
@@ -27,7 +26,7 @@ type source interface {
 	take(r *Reader) Delivery
 	await(r *Reader, w *Waiter) bool
 	cancel(w *Waiter)
-	newest() (number, revision int64) // of the last message, and of what is said of the regions
+	newest() (place, revision int64) // where a reader is that has all, and of what is said of the regions
 	head() (seq int64, incarnation string)
 	leave()
 }
@@ -36,13 +35,14 @@ type source interface {
 type Delivery struct {
 	Frames [][]byte // finished frames, shared: not to be changed
 	More   bool     // there is more to take at once
-	Waits  bool     // there is something to take, but not before numbers settle
 	Ended  bool     // the flow was deleted; nothing follows
 
 	source   source // with after and upTo: what another reader that is at the same place may take as well
 	after    int64
 	upTo     int64
+	cursor   int64
 	messages int64
+	keep     *Delivery // the one that other readers find, while anybody holds this one
 }
 
 // Follow returns a Reader of a flow. With lastSeq, the number of the last message it has, it resumes there if nothing between
@@ -55,21 +55,14 @@ func (h *Hub) Follow(flowID string, lastSeq int64, resume bool) (*Reader, error)
 	if err := h.admitReader(); err != nil {
 		return nil, err
 	}
-	for {
-		t := h.ensure(flowID)
-		t.mu.Lock()
-		if t.gone {
-			t.mu.Unlock()
-			continue
-		}
-		t.readers++
-		r := &Reader{hub: h, from: t, rev: noRegions, fresh: true, missed: resume}
-		if resume && t.holds(lastSeq) {
-			r.fresh, r.cursor = false, lastSeq
-		}
-		t.mu.Unlock()
-		return r, nil
+	t := h.lock(flowID)
+	defer h.unlock(t)
+	t.readers++
+	r := &Reader{hub: h, from: t, rev: noRegions, fresh: true, missed: resume}
+	if resume && t.gave(lastSeq) {
+		r.fresh, r.at = false, lastSeq
 	}
+	return r, nil
 }
 
 // MaxSubscribers is how many readers there may be.
@@ -99,20 +92,19 @@ func (r *Reader) Take() Delivery { return r.from.take(r) }
 // Adopt takes what another reader of the same source has taken, when this one is at the same place and nothing newer is there, and
 // reports whether it did.
 func (r *Reader) Adopt(d Delivery) bool {
-	if d.source != r.from || r.fresh || r.cursor != d.after {
+	if d.source != r.from || r.fresh || r.at != d.after {
 		return false
 	}
 	if number, revision := r.from.newest(); d.upTo != number || r.rev != revision {
 		return false
 	}
-	r.cursor = d.upTo
+	r.at, r.cursor = d.upTo, d.cursor
 	r.hub.Stats.Frames.Add(d.messages)
 	return true
 }
 
 // Await is for a reader that has just had nothing to take: it arranges for w to be woken when there may be something. It returns
-// false when there is already. Of readers of one source, those that had nothing later than r have nothing either when r has not; but
-// for those whose Delivery said that it Waits: of these, when the first has to wait on, w is woken when any of them need not.
+// false when there is already. When r has nothing, no reader of the same source has that had nothing later than r.
 func (r *Reader) Await(w *Waiter) bool { return r.from.await(r, w) }
 
 // Cancel ends what Await arranged at the reader's source.
@@ -142,10 +134,9 @@ func (r *Reader) Heartbeat() []byte {
 	return append(b, "}\n\n"...)
 }
 
-// holds reports whether the ring has every message after seq of the flow's present incarnation. A number of another flow, greater
-// than the head, is as good as the head: numbers are the hub's. t.mu is held.
-func (t *topic) holds(seq int64) bool {
-	return t.state != nil && seq >= t.born && seq >= t.ring.evicted && seq <= t.hub.numbers.last.Load()
+// gave reports whether seq was given to a message of the flow's present incarnation and the ring has every message after it. t.mu is held.
+func (t *topic) gave(seq int64) bool {
+	return t.state != nil && seq >= t.born && (seq == t.ring.evicted || t.ring.has(seq))
 }
 
 func (t *topic) take(r *Reader) Delivery {
@@ -159,12 +150,12 @@ func (t *topic) take(r *Reader) Delivery {
 		r.rev = rev
 		regions = [][]byte{t.regions()}
 	}
-	if t.state == nil || !r.fresh && r.cursor >= t.last {
+	if t.state == nil || !r.fresh && r.at >= t.last {
 		t.mu.RUnlock()
 		return Delivery{Frames: regions}
 	}
 	stats := &r.hub.Stats
-	if r.fresh || r.cursor < t.ring.evicted {
+	if r.fresh || r.at < t.ring.evicted {
 		s := t.snapshot()
 		t.mu.RUnlock()
 		s.encode()
@@ -172,16 +163,16 @@ func (t *topic) take(r *Reader) Delivery {
 		if r.missed || !r.fresh {
 			stats.Resyncs.Add(1)
 		}
-		r.fresh, r.missed, r.cursor = false, false, s.head
+		r.fresh, r.missed, r.at = false, false, s.head
 		return Delivery{Frames: append(regions, s.frame)}
 	}
-	entries := t.ring.after(r.cursor)
+	entries := t.ring.after(r.at)
 	out, n := frames(entries, deliverAtMost)
-	d := Delivery{Frames: out, More: n < len(entries), source: t, after: r.cursor, upTo: entries[n-1].seq, messages: int64(n)}
+	d := Delivery{Frames: out, More: n < len(entries), source: t, after: r.at, upTo: entries[n-1].seq, messages: int64(n)}
 	if regions != nil { // which another reader may have already
 		d.Frames, d.source = append(regions, out...), nil
 	}
-	r.cursor = d.upTo
+	r.at = d.upTo
 	t.mu.RUnlock()
 	stats.Frames.Add(int64(n))
 	return d
@@ -190,14 +181,14 @@ func (t *topic) take(r *Reader) Delivery {
 func (t *topic) await(r *Reader, w *Waiter) bool {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if t.deleted || r.rev != t.rev.Load() || t.state != nil && (r.fresh || r.cursor < t.last) {
+	if t.deleted || r.rev != t.rev.Load() || t.state != nil && (r.fresh || r.at < t.last) {
 		return false
 	}
 	t.waiters.add(w)
 	return true
 }
 
-func (t *topic) newest() (number, revision int64) { return t.seen.Load(), t.rev.Load() }
+func (t *topic) newest() (place, revision int64) { return t.seen.Load(), t.rev.Load() }
 
 func (t *topic) cancel(w *Waiter) { t.waiters.remove(w) }
 
@@ -210,9 +201,5 @@ func (t *topic) head() (int64, string) {
 func (t *topic) leave() {
 	t.mu.Lock()
 	t.readers--
-	empty := t.empty() && !t.gone
-	t.mu.Unlock()
-	if empty {
-		t.hub.release(t)
-	}
+	t.hub.unlock(t)
 }

@@ -86,7 +86,7 @@ func (t *topic) regionsJSON(now int64) []byte {
 	return data
 }
 
-// regionsChanged tells whoever follows the topic that what is said of its regions has changed. t.mu is held.
+// regionsChanged tells whoever follows the topic that what is said of its regions has changed. h.order and t.mu are held.
 func (t *topic) regionsChanged() {
 	rev := t.digestRegions()
 	if rev == t.rev.Load() {
@@ -94,13 +94,10 @@ func (t *topic) regionsChanged() {
 	}
 	t.rev.Store(rev)
 	t.hub.changes.Add(1)
-	for _, m := range t.merges {
-		m.markRegions(t)
-	}
+	begin := t.hub.journal.end
+	t.publishRegions()
 	t.waiters.wake()
-	for _, m := range t.merges {
-		m.waiters.wake()
-	}
+	t.announce(begin)
 }
 
 // digestRegions returns a number that tells what is said of the regions apart, but for when somebody was heard or tried last: at least 0,

@@ -1,7 +1,8 @@
 package hub
 
 import (
-	"bytes"
+	"cmp"
+	"slices"
 	"sort"
 	"strconv"
 
@@ -23,29 +24,16 @@ type entry struct {
 	seq, at        int64
 	seg            *segment
 	from, data, to int32 // where its frame, and the message in it, stand in seg.buf
-	id, idLen      int32 // where in the message the bytes of the id stand of the one node that it puts; idLen 0: not said
 }
 
 func (e *entry) frame() []byte { return e.seg.buf[e.from:e.to] }
 
-// kind returns the event of the frame.
-func (e *entry) kind() string {
-	_, rest, _ := bytes.Cut(e.seg.buf[e.from:e.data], []byte("event: "))
-	return string(rest[:len(rest)-len("\ndata: ")])
-}
-
 // text returns the message as it came. It is shared and must not be changed.
 func (e *entry) text() []byte { return e.seg.buf[e.data : e.to-2 : e.to-2] }
 
-// node returns the id of the one node that the message puts, nothing when that is not said.
-func (e *entry) node() []byte { return e.text()[e.id : e.id+e.idLen] }
-
 // message decodes the message, of flow flowID.
-func (e *entry) message(flowID string) *flow.Message { return decoded(flowID, e.text()) }
-
-// decoded decodes a message that was applied.
-func decoded(flowID string, text []byte) *flow.Message {
-	m, err := flow.DecodeStored(flowID, text)
+func (e *entry) message(flowID string) *flow.Message {
+	m, err := flow.DecodeStored(flowID, e.text())
 	if err != nil {
 		panic("hub: a message that was applied is refused: " + err.Error())
 	}
@@ -70,20 +58,18 @@ func (r *ring) overhead() int64 {
 	return perEntry * int64(len(r.live()))
 }
 
-// push adds an entry with its frame, which has a number unless that is 0, and hands those that it pushes out to drop, oldest first.
-func push[T string | []byte](r *ring, e entry, number int64, event string, text T, drop func(entry)) {
+// push adds a message with its frame and returns its entry. It hands the entries that it pushes out to drop, oldest first.
+func (r *ring) push(seq, at int64, event, text string, drop func(entry)) entry {
 	seg := r.room(len(text) + len(event) + 48)
 	from := len(seg.buf)
-	seg.buf = appendFrame(seg.buf, number, event, text)
-	e.seg, e.from, e.to = seg, int32(from), int32(len(seg.buf))
+	seg.buf = appendFrame(seg.buf, seq, event, text)
+	e := entry{seq: seq, at: at, seg: seg, from: int32(from), to: int32(len(seg.buf))}
 	e.data = e.to - int32(len(text)) - 2
 	r.entries = append(r.entries, e)
 	r.bytes += len(seg.buf) - from
 	for len(r.live()) > r.maxEntries || r.bytes > r.maxBytes {
 		e := &r.entries[r.start]
-		if drop != nil {
-			drop(*e)
-		}
+		drop(*e)
 		r.bytes -= int(e.to - e.from)
 		r.evicted = e.seq
 		*e = entry{}
@@ -93,6 +79,7 @@ func push[T string | []byte](r *ring, e entry, number int64, event string, text 
 		r.entries = append(r.entries[:0:0], r.live()...)
 		r.start = 0
 	}
+	return e
 }
 
 // room returns a segment with room for n bytes: the newest one, or a new one that is larger while there is traffic.
@@ -106,6 +93,12 @@ func (r *ring) room(n int) *segment {
 		size = min(2*cap(last.buf), maxSegment)
 	}
 	return &segment{buf: make([]byte, 0, max(size, n))}
+}
+
+// has reports whether there is an entry with a sequence number.
+func (r *ring) has(seq int64) bool {
+	_, found := slices.BinarySearchFunc(r.live(), seq, func(e entry, seq int64) int { return cmp.Compare(e.seq, seq) })
+	return found
 }
 
 // after returns the entries with numbers above seq.

@@ -151,15 +151,16 @@ func (h *Hub) History(flowID string, after int64, limit int) (History, error) {
 		out.Oldest = live[0].seq
 	}
 	born := t.state.Arrival()
-	base, late := t.past.collect(t.nothing)
+	past := t.past
+	if past == nil {
+		past = t.nothing()
+	}
+	base := past.Collect()
 	t.mu.RUnlock()
 
-	if len(late)+len(before) > 0 {
+	if len(before) > 0 {
 		state := flow.NewState(flowID, born)
 		state.Apply(base)
-		for _, text := range late {
-			state.Apply(decoded(flowID, text))
-		}
 		for _, e := range before {
 			state.Apply(e.message(flowID))
 			out.BaseSeq = e.seq

@@ -20,7 +20,7 @@ type topic struct {
 	deleted     bool // gone because the flow was deleted
 	waits       bool // it is counted as one that has claims and no state
 	state       *flow.State
-	past        past // the state just before the first message of the ring
+	past        *flow.State // just before the first message of the ring; nil while the ring has had all
 	ring        ring
 	rollouts    *rollout.Tracker
 	incarnation string
@@ -34,8 +34,9 @@ type topic struct {
 	readers     int
 	accounted   account
 
-	waiters waiters
-	merges  []*merge // streams of several flows that this one is part of
+	waiters   waiters
+	regionsAt int64                        // position of the last event about its regions; guarded by the journal
+	follows   atomic.Pointer[[]*selection] // the selections that have the flow; the list is never changed
 
 	heard   atomic.Int64           // when an emitter last spoke for it
 	seen    atomic.Int64           // last, for who does not hold mu
@@ -59,35 +60,31 @@ func newTopic(h *Hub, id string) *topic {
 // empty reports whether there is nothing for which the topic has to stay. t.mu is held.
 func (t *topic) empty() bool { return t.state == nil && t.readers == 0 && len(t.claims()) == 0 }
 
-// releaseIfEmpty takes the topic out when it need not stay. t.mu is not held.
-func (t *topic) releaseIfEmpty() {
-	t.mu.Lock()
-	empty := t.empty() && !t.gone
-	t.mu.Unlock()
-	if empty {
-		t.hub.release(t)
+// apply folds the messages of a change, frames them and wakes the readers. h.order and t.mu are held.
+func (t *topic) apply(c change) {
+	begin, created, p := t.hub.journal.end, t.state == nil, c.Post
+	if created {
+		t.create(c)
 	}
-}
-
-// apply folds a batch, frames it and wakes the readers. t.mu is held.
-func (t *topic) apply(b batch) {
-	if t.state == nil {
-		t.create(b)
-	}
-	last := b.first
+	last := c.first
 	var put []flow.Node
 	var deleted []string
-	back := putBack{regions: b.regions}
-	for i, m := range b.messages {
-		last = b.first + int64(i)
-		if b.regions != nil {
+	back := putBack{regions: p.Regions}
+	push := func(m *flow.Message) {
+		if e := t.push(last, c.at, m); !created {
+			t.publish(e.event(t))
+		}
+	}
+	for i, m := range p.Messages {
+		last = c.first + int64(i)
+		if p.Regions != nil {
 			back.before(t.state, m)
 		}
 		if m.Type == flow.TypeSnapshot {
 			put, deleted = nil, append(deleted, t.nodeIDs()...)
 		}
 		t.state.Apply(m)
-		t.push(last, b.at, m)
+		push(m)
 		if put == nil {
 			put = slices.Clip(m.Nodes) // which is all there is, mostly
 		} else {
@@ -99,59 +96,56 @@ func (t *topic) apply(b batch) {
 	if m := back.message(t.state); m != nil {
 		last++
 		t.state.Apply(m)
-		t.push(last, b.at, m)
+		push(m)
 		t.hub.Stats.PutBack.Add(int64(len(m.Relationships)))
 	}
-	if m := t.state.Derive(b.at); m != nil {
+	if m := t.state.Derive(c.at); m != nil {
 		last++
-		t.push(last, b.at, m)
+		push(m)
 		t.hub.Stats.Derived.Add(1)
 	}
 	put, deleted = t.settled(put, deleted)
-	t.rollouts.Observe(t.state, b.at, put, deleted)
-	t.last, t.updatedAt = last, b.at
-	if b.stamp.Name != "" {
+	t.rollouts.Observe(t.state, c.at, put, deleted)
+	t.last, t.updatedAt = last, c.at
+	if p.Stamp.Name != "" {
 		if t.emitters == nil {
 			t.emitters = make(map[string]*lastWord)
 		}
-		t.emitters[b.stamp.Name] = &lastWord{stamp: b.stamp, digest: b.digest, receipt: Receipt{Seq: b.last(), Incarnation: t.incarnation}}
+		t.emitters[p.Stamp.Name] = &lastWord{stamp: p.Stamp, digest: p.Digest, receipt: Receipt{Seq: c.lastMessage(), Incarnation: t.incarnation}}
 	}
-	t.heard.Store(b.at)
+	t.heard.Store(c.at)
 	t.snap.Store(nil)
 	t.account()
-	t.changed(b.place)
+	if created {
+		t.publishWhole()
+	}
+	t.changed(begin)
 }
 
-// changed tells whoever follows the topic that it has changed, and that the request which did it is done. t.mu is held.
-func (t *topic) changed(p *place) {
+// changed tells whoever follows the topic that it has changed; its events stand in the journal from position begin on. h.order and t.mu are held.
+func (t *topic) changed(begin int64) {
 	t.seen.Store(t.last)
 	t.hub.changes.Add(1)
-	for _, m := range t.merges {
-		m.mark(t)
-	}
-	if p != nil {
-		p.done()
-	}
 	t.waiters.wake()
-	for _, m := range t.merges {
-		m.waiters.wake()
-	}
-	t.hub.merges.settle()
+	t.announce(begin)
 }
 
 // pushed is how many messages a topic has put into its ring since it began or was restored, and their bytes.
 type pushed struct{ messages, bytes int64 }
 
-func (t *topic) push(seq, at int64, m *flow.Message) {
+func (t *topic) push(seq, at int64, m *flow.Message) entry {
 	t.pushed.messages++
 	t.pushed.bytes += int64(len(m.JSON()))
-	e := entry{seq: seq, at: at}
-	e.id, e.idLen = soleNode(m)
-	push(&t.ring, e, seq, string(m.Type), m.JSON(), t.forget)
+	return t.ring.push(seq, at, string(m.Type), m.JSON(), t.forget)
 }
 
 // forget takes a message that leaves the ring.
-func (t *topic) forget(e entry) { t.past.add(e, t.nothing) }
+func (t *topic) forget(e entry) {
+	if t.past == nil {
+		t.past = t.nothing()
+	}
+	t.past.Apply(e.message(t.id))
+}
 
 // nothing is the state before the first message.
 func (t *topic) nothing() *flow.State { return flow.NewState(t.id, t.state.Arrival()) }
@@ -198,21 +192,21 @@ func (t *topic) nodeIDs() []string {
 	return ids
 }
 
-func (t *topic) create(b batch) {
-	t.state = flow.NewState(t.id, b.at)
+func (t *topic) create(c change) {
+	t.state = flow.NewState(t.id, c.at)
 	t.ring = ring{maxEntries: t.hub.cfg.RingCapacity, maxBytes: t.hub.cfg.RingBytes}
 	t.rollouts = rollout.NewTracker()
-	t.incarnation, t.born = b.birth, b.first
-	t.named.Store(&b.birth)
+	birth := c.birth()
+	t.incarnation, t.born = birth, c.first
+	t.named.Store(&birth)
 	t.hub.Stats.Flows.Add(1)
-	t.hub.merges.join(t)
 }
 
-// drop ends the flow, which takes a number. h.mu and t.mu are held.
-func (t *topic) drop(number func() (int64, *place)) {
+// drop ends the flow, which takes a sequence number. h.order, h.mu and t.mu are held.
+func (t *topic) drop(seq int64) {
 	t.gone, t.deleted = true, true
 	t.hub.Stats.Flows.Add(-1)
-	t.state, t.past, t.rollouts, t.emitters = nil, past{}, nil, nil
+	t.state, t.past, t.rollouts, t.emitters = nil, nil, nil, nil
 	t.dropClaims()
 	t.incarnation = NoIncarnation
 	t.named.Store(nil)
@@ -220,9 +214,10 @@ func (t *topic) drop(number func() (int64, *place)) {
 	t.snap.Store(nil)
 	t.regionSnaps.drop()
 	t.account()
-	last, p := number()
-	t.last = last
-	t.changed(p)
+	t.last = seq
+	begin := t.hub.journal.end
+	t.publish(event{kind: deletedEvent, seq: seq})
+	t.changed(begin)
 }
 
 // perEmitter is about how many bytes the last word of an emitter takes, its name included.
@@ -239,7 +234,10 @@ func (t *topic) account() {
 		}
 	}
 	if t.state != nil {
-		now.state += t.state.Bytes() + t.past.size() + t.ring.overhead() + t.rollouts.Bytes() + perEmitter*int64(len(t.emitters))
+		now.state += t.state.Bytes() + t.ring.overhead() + t.rollouts.Bytes() + perEmitter*int64(len(t.emitters))
+		if t.past != nil {
+			now.state += t.past.Bytes()
+		}
 		now.nodes, now.rels = int64(t.state.NodeCount()), int64(t.state.RelCount())
 		now.entries, now.bytes = int64(len(t.ring.live())), int64(t.ring.bytes)
 	}

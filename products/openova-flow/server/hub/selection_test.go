@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ type fleetViewer struct {
 	name   string
 	reader *hub.Reader
 	counts map[string]int
+	known  map[string]int // counts as of id
 	id     int64
 	woken  chan struct{}
 	waiter hub.Waiter
@@ -73,6 +75,9 @@ func (v *fleetViewer) drain() {
 }
 
 func (v *fleetViewer) read(frame string) {
+	if strings.HasPrefix(frame, "id: ") {
+		defer func() { v.known = maps.Clone(v.counts) }()
+	}
 	lines := strings.Split(frame, "\n")
 	if number, ok := strings.CutPrefix(lines[0], "id: "); ok {
 		id, err := strconv.ParseInt(number, 10, 64)
@@ -249,63 +254,6 @@ func TestManyFlowsStartWithWhatThereIs(t *testing.T) {
 	}
 }
 
-func TestSelectionsAreBounded(t *testing.T) {
-	h := hub.New(hub.Config{})
-	var readers []*hub.Reader
-	for i := 0; ; i++ {
-		r, err := h.FollowMany(hub.Selection{Key: fmt.Sprint(i), Match: all.Match}, 0, false)
-		if err != nil {
-			if _, ok := err.(*hub.LimitError); !ok || i < 100 {
-				t.Fatalf("selection %d: %v", i, err)
-			}
-			break
-		}
-		readers = append(readers, r)
-	}
-	if again, err := h.FollowMany(hub.Selection{Key: "0", Match: all.Match}, 0, false); err != nil {
-		t.Errorf("a selection that is followed already: %v", err)
-	} else {
-		again.Close()
-	}
-	readers[0].Close()
-	if r, err := h.FollowMany(hub.Selection{Key: "new", Match: all.Match}, 0, false); err != nil {
-		t.Errorf("after one has gone: %v", err)
-	} else {
-		r.Close()
-	}
-	for _, r := range readers {
-		r.Close()
-	}
-	if n := h.Stats.Subscribers.Load(); n != 0 {
-		t.Errorf("%d readers are left", n)
-	}
-}
-
-// TestWhoWaitsForNumbersIsNotForgotten has a reader wait, for a request that is under way elsewhere, before it can begin. The request ends
-// before the reader has said that it wants to be woken, and another reader is the one that finds so.
-func TestWhoWaitsForNumbersIsNotForgotten(t *testing.T) {
-	h := hub.New(hub.Config{})
-	ingest(t, h, upsert(t, "a", "running"))
-	other := follow(t, h, "other", all, 0, false)
-	other.reader.Take()
-	done := hub.Hold(h)
-	ingest(t, h, upsert(t, "b", "running"))
-	late := follow(t, h, "late", all, 0, false)
-	if d := late.reader.Take(); !d.Waits || d.Frames != nil {
-		t.Fatalf("it does not wait for the request: %v", d)
-	}
-	done()
-	if d := other.reader.Take(); d.Frames == nil {
-		t.Fatal("the other one finds nothing")
-	}
-	if late.reader.Await(&late.waiter) {
-		t.Fatal("it sleeps, though it could begin")
-	}
-	if d := late.reader.Take(); d.Frames == nil {
-		t.Error("it does not begin")
-	}
-}
-
 // TestAFlowThatCameToBeWhileNobodyLooked has one come to be, other flows write a lot, and the first one again, before anybody looks. Its
 // snapshot then comes late among the others' messages. Who has some of those and not the snapshot has nothing of the flow, and must get
 // it, whether it comes back by number or falls behind.
@@ -337,7 +285,6 @@ func TestAFlowThatCameToBeWhileNobodyLooked(t *testing.T) {
 			fill(8)
 			post("a", 0)
 			post("b", 0)
-			numbered := maps.Clone(v.counts) // as of the number that it has
 			for _, frame := range bytes.SplitAfter(bytes.Join(v.reader.Take().Frames, nil), []byte("\n\n")) {
 				if len(frame) > 0 {
 					v.read(string(frame))
@@ -347,7 +294,7 @@ func TestAFlowThatCameToBeWhileNobodyLooked(t *testing.T) {
 				t.Fatal("all of it came at one time")
 			}
 			if name == "comes back" {
-				v.counts = numbered
+				v.counts = v.known
 				v.reconnect(h, all)
 			} else {
 				fill(25)
@@ -358,4 +305,224 @@ func TestAFlowThatCameToBeWhileNobodyLooked(t *testing.T) {
 			}
 		})
 	}
+}
+
+// events takes all there is and returns the events of the frames, those with an id marked by a star.
+func events(r *hub.Reader) (list []string) {
+	for d := r.Take(); d.Frames != nil; d = r.Take() {
+		for _, frame := range strings.SplitAfter(string(bytes.Join(d.Frames, nil)), "\n\n") {
+			star := ""
+			if strings.HasPrefix(frame, "id: ") {
+				star = "*"
+				_, frame, _ = strings.Cut(frame, "\n")
+			}
+			if name, found := strings.CutPrefix(frame, "event: "); found {
+				name, _, _ = strings.Cut(name, "\n")
+				list = append(list, name+star)
+			}
+		}
+	}
+	return list
+}
+
+func followMany(t *testing.T, h *hub.Hub, s hub.Selection, last int64, resume bool) *hub.Reader {
+	t.Helper()
+	r, err := h.FollowMany(s, last, resume)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	return r
+}
+
+func named(ids ...string) hub.Selection {
+	return hub.Selection{Key: "=" + strings.Join(ids, ","), Match: func(id string) bool { return slices.Contains(ids, id) }, Flows: ids}
+}
+
+// putNodes posts nodes to a flow that an emitter owns, so that nothing is derived.
+func putNodes(t testing.TB, h *hub.Hub, id string, nodes ...string) hub.Receipt {
+	t.Helper()
+	list := []flow.Node{}
+	for _, n := range nodes {
+		list = append(list, flow.Node{ID: n, FlowID: id, Label: n, Status: "x"})
+	}
+	messages := []*flow.Message{flow.UpsertNodes(list...)}
+	if h.Incarnation(id) == hub.NoIncarnation {
+		m, err := flow.Decode(id, fmt.Appendf(nil, `{"type":"upsert-flow","flow":{"id":%q,"status":"x","startedAt":1}}`, id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		messages = append([]*flow.Message{m}, messages...)
+	}
+	r, err := h.Ingest(hub.Post{FlowID: id, Messages: messages})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func expect(t *testing.T, what string, got []string, want ...string) {
+	t.Helper()
+	if fmt.Sprint(got) != fmt.Sprint(want) {
+		t.Errorf("%s: it gets %.500v, want %v", what, got, want)
+	}
+}
+
+// TestFollowMany_LargeNewFlowRestartsNobody has a flow come to be that is larger than all that the journal may hold.
+func TestFollowMany_LargeNewFlowRestartsNobody(t *testing.T) {
+	h := hub.New(hub.Config{JournalBytes: 64 << 10})
+	for i := range 50 {
+		putNodes(t, h, fmt.Sprint("f", i), "n")
+	}
+	r := followMany(t, h, all, 0, false)
+	r.Take()
+	var nodes []string
+	for i := range 5000 {
+		nodes = append(nodes, fmt.Sprint("node-", i))
+	}
+	putNodes(t, h, "large", nodes...)
+	putNodes(t, h, "f1", "n")
+	expect(t, "after a large flow", events(r), "large/snapshot*", "large/regions", "f1/upsert-nodes*")
+}
+
+// TestFollowMany_QuietSelectionKeepsItsPosition has a journal lose what is of no concern to a selection, and then what is.
+func TestFollowMany_QuietSelectionKeepsItsPosition(t *testing.T) {
+	h := hub.New(hub.Config{JournalEntries: 16})
+	for _, id := range []string{"a", "b", "busy"} {
+		putNodes(t, h, id, "n")
+	}
+	others := followMany(t, h, all, 0, false)
+	others.Take()
+	r := followMany(t, h, named("a", "b"), 0, false)
+	r.Take()
+	busy := func() {
+		for range 100 {
+			putNodes(t, h, "busy", "n")
+		}
+	}
+	busy()
+	putNodes(t, h, "a", "n")
+	expect(t, "after much of another flow", events(r), "a/upsert-nodes*")
+	busy()
+	putNodes(t, h, "a", "n")
+	busy()
+	putNodes(t, h, "b", "n")
+	expect(t, "behind, from the rings", events(r), "flows", "a/regions", "b/regions", "a/upsert-nodes*", "b/upsert-nodes*")
+	for range 20 {
+		putNodes(t, h, "b", "n")
+	}
+	if got := events(r); len(got) != 23 || got[3] != "b/upsert-nodes*" {
+		t.Errorf("behind what a ring has: %v", got)
+	}
+}
+
+// TestFollowMany_SelectionsAreNotLimited has more selections than anybody would want, each of which gets what is its own.
+func TestFollowMany_SelectionsAreNotLimited(t *testing.T) {
+	h := hub.New(hub.Config{})
+	var readers []*hub.Reader
+	for i := range 2000 {
+		r := followMany(t, h, named(fmt.Sprint("f", i)), 0, false)
+		expect(t, "at first", events(r), "flows")
+		readers = append(readers, r)
+	}
+	same := followMany(t, h, named("f7"), 0, false)
+	if same.Source() != readers[7].Source() {
+		t.Error("equal selections are not shared")
+	}
+	for i := range 2000 {
+		putNodes(t, h, fmt.Sprint("f", i), "n")
+	}
+	for i, r := range readers {
+		expect(t, "each", events(r), fmt.Sprintf("f%d/snapshot*", i), fmt.Sprintf("f%d/regions", i))
+		r.Close()
+	}
+	woken := false
+	w := hub.Waiter{Wake: func() { woken = true }}
+	events(same)
+	if !same.Await(&w) {
+		t.Fatal("it has something to take")
+	}
+	putNodes(t, h, "f7", "n")
+	if expect(t, "one that stays", events(same), "f7/upsert-nodes*"); !woken {
+		t.Error("one that stays is not woken")
+	}
+}
+
+// TestFollowMany_DeletedFlowMadeAgain has readers that have the flow, and one that begins after.
+func TestFollowMany_DeletedFlowMadeAgain(t *testing.T) {
+	h := hub.New(hub.Config{})
+	putNodes(t, h, "a", "n")
+	putNodes(t, h, "b", "n")
+	r := followMany(t, h, all, 0, false)
+	r.Take()
+	last := putNodes(t, h, "b", "n")
+	_, _ = h.Delete("a")
+	putNodes(t, h, "a", "m")
+	expect(t, "one that follows", events(r), "b/upsert-nodes*", "a/deleted*", "a/snapshot*", "a/regions")
+	if got := events(followMany(t, h, all, last.Seq, true)); len(got) != 4 || got[0] != "flows" || got[3] != "a/snapshot*" {
+		t.Errorf("one that comes back gets %v", got)
+	}
+	gone, _ := h.Delete("b")
+	if got := events(r); !gone || len(got) != 1 || got[0] != "b/deleted*" {
+		t.Errorf("then %v", got)
+	}
+}
+
+// TestResume_NumbersOfAnotherLife has a hub begin after the clock was set back, so that its numbers go beyond those of the hub before.
+func TestResume_NumbersOfAnotherLife(t *testing.T) {
+	clock := time.UnixMilli(1_790_000_000_000)
+	now := func() time.Time { clock = clock.Add(3 * time.Microsecond); return clock }
+	before := hub.New(hub.Config{Now: now})
+	putNodes(t, before, "F", "n")
+	old := putNodes(t, before, "F", "n").Seq
+	clock = clock.Add(-5 * time.Millisecond)
+	h := hub.New(hub.Config{Now: now})
+	putNodes(t, h, "F", "other")
+	for h.Number() <= old+10 {
+		putNodes(t, h, "another", "n")
+	}
+	given := putNodes(t, h, "F", "n").Seq
+	putNodes(t, h, "F", "n")
+	one := func(seq int64) []string {
+		r, err := h.Follow("F", seq, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		return events(r)
+	}
+	expect(t, "one flow, a number of before", one(old), "regions", "snapshot*")
+	expect(t, "one flow, a number of this hub", one(given), "regions", "upsert-nodes*")
+	F := named("F")
+	expect(t, "several, a number of before", events(followMany(t, h, F, old, true)), "flows", "F/regions", "F/snapshot*")
+	expect(t, "several, a number of this hub", events(followMany(t, h, F, given, true)), "flows", "F/regions", "F/upsert-nodes*")
+	expect(t, "several, a number of another flow", events(followMany(t, h, F, given-1, true)), "flows", "F/regions", "F/snapshot*")
+}
+
+// TestFollowMany_FlowAheadOfItsLog has a checkpoint of one flow restored that is ahead of the log's other entries: nothing may be resumed from until
+// they have come.
+func TestFollowMany_FlowAheadOfItsLog(t *testing.T) {
+	log := &shared{}
+	ahead, first := log.hub(hub.Config{})
+	h, second := log.hub(hub.Config{})
+	putNodes(t, ahead, "a", "n")
+	putNodes(t, ahead, "b", "n")
+	if err := second.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	r := followMany(t, h, all, 0, false)
+	events(r)
+	putNodes(t, ahead, "b", "n")
+	putNodes(t, ahead, "a", "n")
+	h.Replace(ahead.Checkpoint("a"))
+	expect(t, "what is ahead", events(r), "a/snapshot", "a/regions")
+	if got := events(followMany(t, h, all, 0, false)); strings.Contains(fmt.Sprint(got), "*") {
+		t.Errorf("one that begins gets %v", got)
+	}
+	h.Apply(log.entries[2])
+	expect(t, "what is before it", events(r), "b/upsert-nodes")
+	putNodes(t, ahead, "b", "n")
+	h.Apply(log.entries[4])
+	expect(t, "what is after it", events(r), "b/upsert-nodes*")
+	_ = first
 }

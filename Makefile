@@ -104,9 +104,10 @@ page: $(WEB)/node_modules/.package-lock.json ## build the page into the server
 fmt: ## format the Go code
 	gofmt -w products test tools bench
 
-lint: ## vet, staticcheck, formatting, and the workflows
+lint: $(WEB)/node_modules/.package-lock.json ## vet, staticcheck, formatting, ESLint, and the workflows
 	@test -z "$$(gofmt -l products test tools bench)" || { echo "not formatted, run make fmt:"; gofmt -l products test tools bench; exit 1; }
 	cd tools && $(GO) tool actionlint ../.github/workflows/*.yml
+	cd $(WEB) && npm run --silent lint
 	@for module in $(SERVER) $(JETSTREAM) $(ADAPTER) tools/bootstrapdeps tools/release test/install test/install/live test/e2e $(FANOUT); do \
 		echo "vet and staticcheck $$module"; \
 		(cd $$module && $(GO) vet ./... && $(GO) tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./...) || exit 1; \

@@ -1,0 +1,220 @@
+package fluxapi
+
+import (
+	"bufio"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// apis are the folders of the API modules, with the status types that the adapter watches objects of.
+var apis = []struct {
+	module, folder string
+	statuses       []string
+}{
+	{"github.com/fluxcd/helm-controller/api", "v2", []string{"HelmReleaseStatus"}},
+	{"github.com/fluxcd/kustomize-controller/api", "v1", []string{"KustomizationStatus"}},
+	{"github.com/fluxcd/source-controller/api", "v1", []string{
+		"BucketStatus", "ExternalArtifactStatus", "GitRepositoryStatus", "HelmChartStatus", "HelmRepositoryStatus", "OCIRepositoryStatus",
+	}},
+	{"github.com/fluxcd/pkg/apis/meta", ".", nil},
+}
+
+const mapping = "../../products/openova-flow/adapter-flux/mapping"
+
+// source is what packages declare.
+type source struct {
+	constants map[string]string          // value by name
+	structs   map[string]*ast.StructType // by name
+	literals  map[string]bool            // string literals
+}
+
+func read(t *testing.T, s *source, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool {
+		return !strings.HasSuffix(e.Name(), ".go") || strings.HasSuffix(e.Name(), "_test.go")
+	})
+	if len(entries) == 0 {
+		t.Fatalf("%s has no Go files", dir)
+	}
+	for _, e := range entries {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(dir, e.Name()), nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(file, s.visit)
+	}
+}
+
+func (s *source) visit(n ast.Node) bool {
+	switch n := n.(type) {
+	case *ast.ValueSpec:
+		for i, name := range n.Names {
+			if i < len(n.Values) {
+				if v, ok := text(n.Values[i]); ok {
+					s.constants[name.Name] = v
+				}
+			}
+		}
+	case *ast.TypeSpec:
+		if st, ok := n.Type.(*ast.StructType); ok {
+			s.structs[n.Name.Name] = st
+		}
+	case *ast.BasicLit:
+		if v, ok := text(n); ok {
+			s.literals[v] = true
+		}
+	}
+	return true
+}
+
+func text(e ast.Expr) (string, bool) {
+	lit, ok := e.(*ast.BasicLit)
+	if !ok || lit.Kind != token.STRING {
+		return "", false
+	}
+	v, err := strconv.Unquote(lit.Value)
+	return v, err == nil
+}
+
+// fields adds the JSON paths of a struct's fields, and of the structs in it.
+func (s *source) fields(st *ast.StructType, path string, into map[string]bool) {
+	for _, f := range st.Fields.List {
+		tag := ""
+		if f.Tag != nil {
+			raw, _ := strconv.Unquote(f.Tag.Value)
+			tag = reflect.StructTag(raw).Get("json")
+		}
+		name, _, _ := strings.Cut(tag, ",")
+		inner := s.structs[typeName(f.Type)]
+		switch {
+		case name == "-":
+		case name == "" && inner != nil: // inline
+			s.fields(inner, path, into)
+		case name == "":
+		default:
+			into[path+"."+name] = true
+			// What conditions, inventories and artifacts hold is the same everywhere.
+			if inner != nil && strings.Count(path, ".") < 3 {
+				s.fields(inner, path+"."+name, into)
+			}
+		}
+	}
+}
+
+// typeName is the name of the type that an expression is, points to, or has as elements.
+func typeName(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name
+	case *ast.StarExpr:
+		return typeName(e.X)
+	case *ast.ArrayType:
+		return typeName(e.Elt)
+	case *ast.MapType:
+		return typeName(e.Value)
+	case *ast.SelectorExpr:
+		return e.Sel.Name
+	}
+	return ""
+}
+
+// leftOut reads what is left out on purpose: a name and why.
+func leftOut(t *testing.T) map[string]string {
+	t.Helper()
+	f, err := os.Open("leftout.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	out := map[string]string{}
+	for lines := bufio.NewScanner(f); lines.Scan(); {
+		line := strings.TrimSpace(lines.Text())
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		name, why, _ := strings.Cut(line, " ")
+		if why = strings.TrimSpace(why); why == "" || out[name] != "" {
+			t.Errorf("leftout.txt: %q is there twice, or does not say why", name)
+		}
+		out[name] = why
+	}
+	return out
+}
+
+func newSource() *source {
+	return &source{constants: map[string]string{}, structs: map[string]*ast.StructType{}, literals: map[string]bool{}}
+}
+
+// TestMapping_KnowsEveryConditionReasonAndStatusField fails on what a newer Flux has and the mapping does not know. Read it in the mapping, or say
+// in leftout.txt why it is not read.
+func TestMapping_KnowsEveryConditionReasonAndStatusField(t *testing.T) {
+	read1 := func(dir string) *source {
+		s := newSource()
+		read(t, s, dir)
+		return s
+	}
+	mapped := read1(mapping).literals
+	names := map[string]bool{} // of conditions and reasons by value, of fields by path
+	shared := newSource()
+	var packages []*source
+	for _, api := range apis {
+		dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", api.module).Output()
+		if err != nil {
+			t.Fatalf("%s: %v", api.module, err)
+		}
+		s := read1(filepath.Join(strings.TrimSpace(string(dir)), api.folder))
+		maps.Copy(shared.structs, s.structs)
+		packages = append(packages, s)
+		for name, value := range s.constants {
+			if strings.HasSuffix(name, "Reason") || strings.HasSuffix(name, "Condition") {
+				names[value] = true
+			}
+		}
+	}
+	for i, api := range apis {
+		s := &source{structs: maps.Clone(shared.structs)}
+		maps.Copy(s.structs, packages[i].structs)
+		for _, status := range api.statuses {
+			if s.structs[status] == nil {
+				t.Fatalf("%s has no %s", api.module, status)
+			}
+			s.fields(s.structs[status], status, names)
+		}
+	}
+	if len(names) < 100 {
+		t.Fatalf("only %d names were found", len(names))
+	}
+	left, used := leftOut(t), map[string]bool{}
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		last := name[strings.LastIndex(name, ".")+1:]
+		as := name
+		if last != name {
+			as = "*." + last
+		}
+		_, out := left[as]
+		used[as] = true
+		if known := mapped[last]; known == out {
+			t.Errorf("%s: mapped is %t, %s in leftout.txt is %t", name, known, as, out)
+		}
+	}
+	for name := range left {
+		if !used[name] {
+			t.Errorf("leftout.txt: Flux has no %s", name)
+		}
+	}
+}

@@ -26,6 +26,8 @@
 //     source if it is not satisfied. Itself it does not blame.
 //   - A root is a node that blames nothing, and a missing need. Members of a cycle are roots of whatever blames one of them. Of nodes
 //     that blame only each other, and not in a cycle, one is the root: the least that is broken with a problem, else the least that does not wait.
+//   - A problem has besides its root the rest of its cycle or what misses the same, and the victims: what does not wait and has one of these
+//     among its roots. Problems are in this order: broken ones and cycles, those that block more, the older, by root.
 //
 // A dependency whose revision is said to be old is one of the region that says so: no region makes a release of another outdated.
 //

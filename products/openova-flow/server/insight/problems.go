@@ -13,7 +13,7 @@ import (
 // Problem is one root cause.
 type Problem struct {
 	ID       string    // the root
-	IDs      []string  // the root, then all that is not ready only because of it without waiting; all that is on the cycle, or misses the same
+	IDs      []string  // the root; then, in byte order, all on its cycle or that misses the same, and what does not wait and has one of these among its roots
 	Label    string    // of the root; of a cycle over regions these regions
 	Region   string    // of the root; of a cycle over regions none
 	State    State     // of the root
@@ -232,25 +232,35 @@ func (v *search) problem(f *finding) Problem {
 	return p
 }
 
-// victims returns the root, then in order what has no other cause than one in cause, though it does not wait.
+// victims returns the root, then in order the rest of cause and what does not wait and has one of cause among its roots.
 func (v *search) victims(cause []int32, root int32) []int32 {
 	var ids []int32
 	v.start(cause)
 	queue := slices.Clone(cause)
+	for _, i := range cause { // a root of whatever blames another member of a cycle over regions
+		if c := v.crosses[i]; c != none {
+			for _, m := range v.cycle[c] {
+				if v.onCycle[m] == c && v.meet(m) {
+					queue = append(queue, m)
+				}
+			}
+		}
+	}
+	starts := len(queue)
 	for at := 0; at < len(queue); at++ {
 		i := queue[at]
 		isCause := at < len(cause)
 		if i != root && v.nodes[i].member && (isCause || !v.waits[i]) {
 			ids = append(ids, i)
 		}
-		if v.onCycle[i] != none && !isCause {
+		if v.onCycle[i] != none && at >= starts {
 			continue
 		}
 		for _, b := range v.blamedBy[i] {
 			if !v.step() {
 				break
 			}
-			if !(v.root[b] && v.onCycle[b] == none) && v.meet(b) {
+			if v.meet(b) {
 				queue = append(queue, b)
 			}
 		}

@@ -82,8 +82,9 @@ const graphNow = 1_000_000
 // graphs makes small graphs in which every rule is met often.
 type graphs struct{ *rand.Rand }
 
-// In byte order, and such that another order shows; objects of the adapter and others, and some that are never nodes.
-var graphIDs = []string{"r1/a", "r1/B", "r1/Kustomization/flux-system/a", "r1/Kustomization/apps/b", "r1/apps/b", "r2/a", "r2/é", "r2/\U0001f680", "r2/\uffff", "plain", "r1", "r1/gone", "r1/apps/gone"}
+// In byte order, and such that another order shows; objects of the adapter and others, and two that are never nodes, one of
+// which no command takes for a name.
+var graphIDs = []string{"r1/a", "r1/B", "r1/Kustomization/flux-system/a", "r1/Kustomization/apps/b", "r1/apps/b", "r2/a", "r2/é", "r2/\U0001f680", "r2/\uffff", "plain", "r1", "r1/gone", "r1/apps/-gone"}
 
 func (g *graphs) one(in int) bool { return g.IntN(in) == 0 }
 
@@ -110,7 +111,7 @@ func (g *graphs) heard() map[string]int64 {
 
 func (g *graphs) snapshot() string {
 	calm := g.one(4) // most is as it should be
-	nodes, rels := []any{}, []any{}
+	nodes, rels := []map[string]any{}, []any{}
 	for _, id := range graphIDs[:len(graphIDs)-2] {
 		if g.one(3) {
 			continue
@@ -118,6 +119,11 @@ func (g *graphs) snapshot() string {
 		nodes = append(nodes, g.node(id, calm))
 	}
 	g.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
+	if g.one(20) && len(nodes) > 1 { // wait for each other, often over regions, which is seldom by itself
+		for i, n := range nodes[:2] {
+			n["meta"] = map[string]any{"judgement": map[string]any{"state": "waiting", "since": g.instant(), "needs": []any{nodes[1-i]["id"], g.id()}}}
+		}
+	}
 	seen := map[string]bool{}
 	for range g.IntN(8) {
 		r := map[string]any{"fromId": g.id(), "toId": g.id(), "type": []string{"finish-to-start", "finish-to-start", "start-to-start", "finish-to-finish", "start-to-finish", "triggers", "contains"}[g.IntN(7)]}
@@ -238,6 +244,9 @@ func (g *graphs) segment(calm bool) map[string]any {
 		s["gate"] = "pass"
 	} else if g.one(2) {
 		s["gate"] = "wait"
+	}
+	if g.one(4) {
+		s["command"] = [][]string{{"kubectl", "-n", "a", "get", "pods"}, {"flux", "resume", "helmrelease", "a"}, {"sh", "-c", "true"}, {"kubectl", "-n"}, {}}[g.IntN(5)]
 	}
 	if state == "broken" || state == "terminating" {
 		s["cause"] = map[string]any{"class": "install-failed", "sentence": "It failed."}

@@ -21,6 +21,7 @@ type View struct {
 	allReady  []bool // it waits though all of its needs are satisfied
 	cycle     [][]int32
 	onCycle   []int32   // the cycle that a node is on, or none
+	crosses   []int32   // the cycle over regions of which a node is a member besides, or none
 	across    []bool    // of each cycle, whether it is over several regions
 	blames    [][]int32 // what each blames, of cycles as well as of others
 	blamedBy  [][]int32
@@ -132,10 +133,10 @@ func (v *View) findWaiting() {
 // findCycles finds the waiting nodes that wait for each other: those of one region first, since nobody else can end or make them.
 func (v *View) findCycles() {
 	n := len(v.nodes)
-	v.onCycle = make([]int32, n)
+	v.onCycle, v.crosses = make([]int32, n), make([]int32, n)
 	own, all := make([][]int32, n), make([][]int32, n)
 	for i := range v.nodes {
-		v.onCycle[i] = none
+		v.onCycle[i], v.crosses[i] = none, none
 		if !v.waits[i] {
 			continue
 		}
@@ -171,6 +172,8 @@ func (v *View) addCycles(next [][]int32, across bool) {
 		for _, i := range list {
 			if v.onCycle[i] == none {
 				v.onCycle[i] = int32(len(v.cycle))
+			} else {
+				v.crosses[i] = int32(len(v.cycle))
 			}
 		}
 		v.cycle, v.across = append(v.cycle, list), append(v.across, across)

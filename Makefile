@@ -16,6 +16,7 @@ EQUIVALENCE      ?= 5000000
 EQUIVALENCE_TIME ?= 10m
 EQUIVALENCE_SEED ?= 1
 INSIGHT          ?= 100000
+INSIGHT_SEED     ?= 1
 SOAK_TIME  ?= 20m
 # What images, charts and binaries are a release of, and where images go.
 VERSION    ?= dev
@@ -121,8 +122,8 @@ lint: $(WEB)/node_modules/.package-lock.json ## vet, staticcheck, formatting, ES
 equivalence: $(WEB)/node_modules/.package-lock.json ## hold both folds and a plain one to each other on EQUIVALENCE random sequences, for EQUIVALENCE_TIME (10m) at most
 	cd $(WEB)/core && EQUIVALENCE=$(EQUIVALENCE) EQUIVALENCE_TIME=$(EQUIVALENCE_TIME) EQUIVALENCE_SEED=$(EQUIVALENCE_SEED) npx vitest run test/equivalence.test.ts
 
-insight: ## hold what is said of a flow to a plain implementation on INSIGHT (100,000) random graphs
-	cd $(SERVER) && $(GO) test -count=1 -timeout 0 ./insight -run RandomGraphs -args -insight.count=$(INSIGHT)
+insight: $(WEB)/node_modules/.package-lock.json ## hold what Go, TypeScript and a plain implementation say of a flow to each other on INSIGHT (100,000) random graphs
+	cd $(WEB)/core && INSIGHT=$(INSIGHT) INSIGHT_SEED=$(INSIGHT_SEED) npx vitest run test/insight.test.ts
 
 # What looks for known vulnerabilities; it asks vuln.go.dev.
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0

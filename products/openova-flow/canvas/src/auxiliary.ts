@@ -15,7 +15,7 @@ export class Auxiliary {
       this.#ids = [...graph.nodes.keys()].filter((id) => graph.isAuxiliary(id) && !graph.isContainer(id));
     }
     // A region that is stale, or of which a server that began anew has not heard yet, says nothing against its sources.
-    const isReady = (node: FlowNode): boolean => displayState(node, { nodes: graph.nodes, now: knownUntil(graph.state.regions, node.region, now) }) === "ready";
+    const isReady = (node: FlowNode): boolean => displayState(node, { graph, nodes: graph.nodes, now: knownUntil(graph.state.regions, node.region, now) }) === "ready";
     return this.#ids.filter((id) => id !== asked && isReady(graph.nodes.get(id) as FlowNode));
   }
 }

@@ -1,10 +1,10 @@
-import { blockedBy, blockingChains, blocks, criticalPath, upstream, type FlowGraph } from "@openova/flow-core";
+import { blockingChains, blocks, criticalPath, upstream, type FlowGraph } from "@openova/flow-core";
 import type { Highlight } from "./emphasis.js";
 
 /** What blocks a node, what it blocks, and the longest chain that leads to it. */
 export function highlightOf(graph: FlowGraph, id: string, now: number): Highlight {
   return {
-    blockedBy: blockingChains(blockedBy(graph, id, now)),
+    blockedBy: blockingChains(graph, id, now),
     blocks: blocks(graph, id),
     critical: criticalPath(graph, now, [id, ...upstream(graph, id)]).ids,
   };

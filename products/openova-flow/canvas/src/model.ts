@@ -58,7 +58,7 @@ export class Model {
   }
 
   #context(state: FlowState): DisplayContext {
-    return { nodes: state.nodes, unconfirmed: state.unconfirmed, regions: state.regions, now: this.#hooks.now() };
+    return { graph: this.graph ?? undefined, nodes: state.nodes, unconfirmed: state.unconfirmed, regions: state.regions, now: this.#hooks.now() };
   }
 
   /** Takes over a state. With `changed` only those nodes are looked at, unless the topology is another. Resolves once its scene is there. */

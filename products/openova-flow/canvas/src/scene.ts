@@ -299,7 +299,7 @@ export class Scene {
     const node = this.#nodes[i];
     if (node !== undefined) {
       const heard = lastHeard(this.#known, node.region);
-      const was = heard === undefined ? undefined : displayState(node, { nodes: this.graph.nodes, now: heard });
+      const was = heard === undefined ? undefined : displayState(node, { graph: this.graph, nodes: this.graph.nodes, now: heard });
       return caption(node, STATES[this.state[i]!]!, { now: this.#now, was, label: (id) => this.graph.nodes.get(id)?.label });
     }
     const ghost = this.ghosts.get(this.ids[i]!);

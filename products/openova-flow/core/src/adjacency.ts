@@ -30,10 +30,6 @@ export interface Adjacency {
   readonly in: ReadonlyMap<string, readonly GraphEdge[]>;
   readonly parent: ReadonlyMap<string, string>;
   readonly children: ReadonlyMap<string, readonly string[]>;
-  /** Ids of the nodes that lie on a cycle within their region. */
-  readonly cyclic: ReadonlySet<string>;
-  /** The members of each such cycle, in byte order, by the id of each of them. */
-  readonly cycles: ReadonlyMap<string, readonly string[]>;
 }
 
 type MutableEdge = { -readonly [K in keyof GraphEdge]: GraphEdge[K] };
@@ -62,34 +58,17 @@ export function buildAdjacency(state: FlowState): Adjacency {
   const starts = [...out.keys()].filter((id) => state.nodes.has(id));
   const whole = components(starts, (id) => next(id, () => true));
   const within = components(starts, (id) => next(id, (e) => inOneRegion(state, e.from, e.to)));
-  const cyclic = new Set<string>();
   for (const e of edges) {
     if (e.danglingFrom || e.danglingTo || e.fromFlowId !== undefined || e.toFlowId !== undefined) continue;
-    const own = inOneRegion(state, e.from, e.to);
-    const component = own ? within : whole;
-    if (component.get(e.from) !== component.get(e.to)) continue;
-    e.cyclic = true;
-    if (own) cyclic.add(e.from).add(e.to);
+    const component = inOneRegion(state, e.from, e.to) ? within : whole;
+    e.cyclic = component.get(e.from) === component.get(e.to);
   }
-  return { edges, out, in: into, parent, children, cyclic, cycles: cyclesOf(cyclic, within) };
+  return { edges, out, in: into, parent, children };
 }
 
 /** Whether two nodes that are there are in the same region, or both in none. */
 function inOneRegion(state: FlowState, a: string, b: string): boolean {
   return (state.nodes.get(a)?.region ?? "") === (state.nodes.get(b)?.region ?? "");
-}
-
-export function cyclesOf(cyclic: Iterable<string>, component: ReadonlyMap<string, number>): ReadonlyMap<string, readonly string[]> {
-  const members = new Map<number, string[]>();
-  const cycles = new Map<string, readonly string[]>();
-  for (const id of [...cyclic].sort(compareBytes)) {
-    const c = component.get(id) as number;
-    let list = members.get(c);
-    if (list === undefined) members.set(c, (list = []));
-    list.push(id);
-    cycles.set(id, list);
-  }
-  return cycles;
 }
 
 /** Any fixed order does here, and this is the fastest. */
@@ -126,56 +105,47 @@ function toEdge(state: FlowState, key: string, rel: Relationship): MutableEdge {
   return edge;
 }
 
-function push<V>(map: Map<string, V[]>, key: string, value: V): void {
+export function push<K, V>(map: Map<K, V[]>, key: K, value: V): void {
   const list = map.get(key);
   if (list === undefined) map.set(key, [value]);
   else list.push(value);
 }
 
 /** How far the search for components has come with a node. */
-interface Visit {
-  readonly id: string;
-  readonly ahead: readonly string[];
+interface Visit<T> {
+  readonly of: T;
+  readonly ahead: readonly T[];
   readonly index: number;
   low: number;
-  /** The component once it is known, -1 before. */
-  component: number;
   next: number;
 }
 
-/** The strongly connected component of each node that is reached from `starts` (Tarjan, without recursion: chains may be 10,000 long). */
-export function components(starts: readonly string[], next: (id: string) => readonly string[]): ReadonlyMap<string, number> {
-  const visits = new Map<string, Visit>();
-  const component = new Map<string, number>();
-  const open: Visit[] = [];
-  const calls: Visit[] = [];
-  let found = 0;
-  const enter = (id: string): void => {
-    const visit = { id, ahead: next(id), index: visits.size, low: visits.size, component: -1, next: 0 };
-    visits.set(id, visit);
-    open.push(visit);
+/** The members of the strongly connected component of each node that is reached from `starts` (Tarjan, without recursion: chains may be 10,000 long). */
+export function components<T>(starts: readonly T[], next: (of: T) => readonly T[]): ReadonlyMap<T, readonly T[]> {
+  const visits = new Map<T, Visit<T>>(), component = new Map<T, T[]>();
+  const open: T[] = [], calls: Visit<T>[] = [];
+  const enter = (of: T): void => {
+    const visit = { of, ahead: next(of), index: visits.size, low: visits.size, next: 0 };
+    visits.set(of, visit);
+    open.push(of);
     calls.push(visit);
   };
-  for (const root of starts) {
-    if (!visits.has(root)) enter(root);
+  for (const start of starts) {
+    if (!visits.has(start)) enter(start);
     for (let at = calls.at(-1); at !== undefined; at = calls.at(-1)) {
-      const id = at.ahead[at.next++];
-      if (id !== undefined) {
-        const to = visits.get(id);
-        if (to === undefined) enter(id);
-        else if (to.component === -1) at.low = Math.min(at.low, to.index);
+      if (at.next < at.ahead.length) {
+        const to = at.ahead[at.next++] as T;
+        const visit = visits.get(to);
+        if (visit === undefined) enter(to);
+        else if (!component.has(to)) at.low = Math.min(at.low, visit.index);
         continue;
       }
       calls.pop();
       const caller = calls.at(-1);
       if (caller !== undefined) caller.low = Math.min(caller.low, at.low);
       if (at.low !== at.index) continue;
-      for (let member = open.pop(); member !== undefined; member = open.pop()) {
-        member.component = found;
-        component.set(member.id, found);
-        if (member === at) break;
-      }
-      found++;
+      const members = open.splice(open.lastIndexOf(at.of));
+      for (const m of members) component.set(m, members);
     }
   }
   return component;

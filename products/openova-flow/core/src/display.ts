@@ -1,20 +1,8 @@
-import { GRACE_MS, judgedAt, judgementOf, nextTurn } from "./judgement.js";
+import { DISPLAY_STATES, fields, GRACE_MS, judgedAt, judgementOf, nextTurn, satisfied, type DisplayState, type Fields } from "./judgement.js";
 import { knownUntil, lastHeard, type Regions } from "./regions.js";
 import type { ChartMeta, FlowNode, FluxMeta, NodeMeta, SourceMeta } from "./types.js";
 
-/** Worst first. */
-export const DISPLAY_STATES = [
-  "broken",
-  "terminating",
-  "waiting",
-  "working",
-  "not-started",
-  "suspended",
-  "unconfirmed",
-  "ready",
-] as const;
-/** What a person sees: computed from wire status and meta. */
-export type DisplayState = (typeof DISPLAY_STATES)[number];
+export { DISPLAY_STATES, type DisplayState };
 
 /** What a display state depends on besides the node. A FlowState plus `now` is one. */
 export interface DisplayContext {
@@ -22,6 +10,8 @@ export interface DisplayContext {
   readonly unconfirmed?: ReadonlySet<string>;
   /** Nodes of a stale region are unconfirmed. */
   readonly regions?: Regions;
+  /** Tells what a node waits for of which that is only known from edges. */
+  readonly graph?: { needs(node: FlowNode): readonly string[] } | undefined;
   readonly now: number;
 }
 export type DisplayCounts = Readonly<Record<DisplayState, number>>;
@@ -99,19 +89,15 @@ function readAs(kind: Kind, value: unknown): unknown {
     case "strings":
       return Array.isArray(value) ? value.filter((v) => typeof v === "string") : undefined;
     case "part":
-      return isObject(value) ? strings(value) : undefined;
+      return fields(value) && strings(fields(value));
     case "notWatched":
-      return Array.isArray(value) ? value.filter(isObject).map((v) => ({ kind: "", why: "", ...strings(v) })) : undefined;
+      return Array.isArray(value) ? value.filter(fields).map((v) => ({ kind: "", why: "", ...strings(v) })) : undefined;
     default:
       return typeof value === kind ? value : undefined;
   }
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-function strings(value: Record<string, unknown>): ChartMeta & SourceMeta {
+function strings(value: Fields = {}): ChartMeta & SourceMeta {
   return Object.fromEntries(Object.entries(value).filter(([, v]) => typeof v === "string"));
 }
 
@@ -136,27 +122,11 @@ function classify(node: FlowNode, context: DisplayContext): Classified {
   const until = nextTurn(judgement, context.now);
   if (context.unconfirmed?.has(node.id) && state !== "terminating") return { display: "unconfirmed", until };
   if (state !== "waiting") return { display: state, until };
-  if (isLookedAt(node, context)) return { display: "ready", until };
-  if (since === undefined || judgement.needs.every((id) => context.nodes.has(id))) return { display: "waiting", until };
+  const nodeOf = (id: string): FlowNode | undefined => (id === node.id ? node : context.nodes.get?.(id));
+  if (judgement.readyWhile.length > 0 && satisfied([node.id], nodeOf, (n) => knownUntil(context.regions, n.region, context.now)).has(node.id)) return { display: "ready", until };
+  const needs = context.graph?.needs(node) ?? judgement.needs;
+  if (since === undefined || needs.every((id) => context.nodes.has(id))) return { display: "waiting", until };
   return context.now - since > GRACE_MS ? { display: "broken", until } : { display: "waiting", until: Math.min(until, since + GRACE_MS + 1) };
-}
-
-/** Whether a node that waits is only looked at again: all that it depends on is ready. One that is met again on the way is not. */
-function isLookedAt(node: FlowNode, context: DisplayContext): boolean {
-  const queue = [node], seen = new Set([node.id]);
-  for (let i = 0; i < queue.length; i++) {
-    const judgement = judgementOf(queue[i] as FlowNode);
-    const { state } = judgedAt(judgement, context.now);
-    if (state === "ready") continue;
-    if (state !== "waiting" || judgement.readyWhile.length === 0) return false;
-    for (const id of judgement.readyWhile) {
-      const from = context.nodes.get?.(id);
-      if (from === undefined || id === node.id) return false;
-      if (!seen.has(id)) queue.push(from);
-      seen.add(id);
-    }
-  }
-  return true;
 }
 
 /** Nothing goes on and nothing is waited for: ready, broken or suspended. */
@@ -166,12 +136,6 @@ export function isSettled(display: DisplayState): boolean {
 
 export function noCounts(): Record<DisplayState, number> {
   return Object.fromEntries(DISPLAY_STATES.map((d) => [d, 0])) as Record<DisplayState, number>;
-}
-
-export function countByDisplay(nodes: Iterable<FlowNode>, context: DisplayContext): DisplayCounts {
-  const counts = noCounts();
-  for (const n of nodes) counts[displayState(n, context)]++;
-  return counts;
 }
 
 export interface NodeTimes {

@@ -1,7 +1,8 @@
 import { buildAdjacency, type Adjacency, type GraphEdge } from "./adjacency.js";
 import { metaOf } from "./display.js";
+import { judgementOf } from "./judgement.js";
 import { compareBytes, type FlowState } from "./state.js";
-import type { FlowNode } from "./types.js";
+import type { FlowNode, FluxMeta } from "./types.js";
 
 export type { GraphEdge } from "./adjacency.js";
 
@@ -19,20 +20,17 @@ export interface FlowGraph {
   /** The container of a node, in its region; the one with the least id where there are several. */
   readonly parent: ReadonlyMap<string, string>;
   readonly children: ReadonlyMap<string, readonly string[]>;
-  /** Ids of the nodes that lie on a cycle of edges within their region. */
-  readonly cyclic: ReadonlySet<string>;
-  /** The members of the cycle within its region that a node lies on, in byte order; empty for one that lies on none. */
-  cycleOf(id: string): readonly string[];
   /** True for what holds others: a node with children, or a node of kind Region. */
   isContainer(id: string): boolean;
   /** True for what stands beside the rollout, such as a source: it is no member of rollouts and does not count in progress. */
   isAuxiliary(id: string): boolean;
+  /** The ids that a node waits for while it waits: those of its judgement, else the origins of the edges that hold it. */
+  needs(node: FlowNode): readonly string[];
   /** Ids of all nodes that are neither, in byte order. */
   readonly leaves: readonly string[];
 }
 
 const NO_EDGES: readonly GraphEdge[] = [];
-const NO_IDS: readonly string[] = [];
 
 class Graph implements FlowGraph {
   readonly state: FlowState;
@@ -63,11 +61,8 @@ class Graph implements FlowGraph {
   get children(): ReadonlyMap<string, readonly string[]> {
     return this.adjacency.children;
   }
-  get cyclic(): ReadonlySet<string> {
-    return this.adjacency.cyclic;
-  }
   get leaves(): readonly string[] {
-    return (this.#leaves ??= [...this.state.nodes.keys()].filter((id) => !this.isContainer(id) && !this.isAuxiliary(id)).sort(compareBytes));
+    return (this.#leaves ??= [...this.nodes.keys()].filter((id) => !this.isContainer(id) && !this.isAuxiliary(id)).sort(compareBytes));
   }
 
   out(id: string): readonly GraphEdge[] {
@@ -76,17 +71,30 @@ class Graph implements FlowGraph {
   in(id: string): readonly GraphEdge[] {
     return this.adjacency.in.get(id) ?? NO_EDGES;
   }
-  cycleOf(id: string): readonly string[] {
-    return this.adjacency.cycles.get(id) ?? NO_IDS;
-  }
   isContainer(id: string): boolean {
-    if (this.adjacency.children.has(id)) return true;
-    const node = this.state.nodes.get(id);
-    return node !== undefined && metaOf(node).kind === "Region";
+    return this.children.has(id) || this.#meta(id).kind === "Region";
   }
   isAuxiliary(id: string): boolean {
-    const node = this.state.nodes.get(id);
-    return node !== undefined && metaOf(node).auxiliary === true;
+    return this.#meta(id).auxiliary === true;
+  }
+  #meta(id: string): FluxMeta {
+    const node = this.nodes.get(id);
+    return node === undefined ? {} : metaOf(node);
+  }
+  needs(node: FlowNode): readonly string[] {
+    const { isJudged, needs } = judgementOf(node);
+    if (isJudged || needs.length > 0 || node.status === "succeeded" || this.children.has(node.id)) return needs;
+    return [...new Set(this.in(node.id).filter((e) => this.#holds(e)).map((e) => e.from))].sort(compareBytes);
+  }
+  /** Whether an edge keeps its `to` from going on. What lies in another flow is not known and holds nothing. */
+  #holds({ from: id, fromFlowId, type, condition }: GraphEdge): boolean {
+    if (type === "triggers" || fromFlowId !== undefined) return false;
+    const from = this.nodes.get(id);
+    if (from === undefined) return true;
+    if (this.isAuxiliary(id)) return false;
+    if (type.startsWith("start-to-")) return from.status === "pending" && from.startedAt === undefined;
+    if (condition === "on-failure") return from.status !== "failed";
+    return from.status !== "succeeded" && !(condition === "always" && from.status === "failed");
   }
   /** The same graph with the present values of its nodes. */
   with(state: FlowState): Graph {

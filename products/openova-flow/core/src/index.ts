@@ -1,6 +1,5 @@
 export * from "./api.js";
 export {
-  countByDisplay,
   DISPLAY_STATES,
   displayChangesAt,
   displayState,
@@ -17,7 +16,7 @@ export { criticalPath, type CriticalPath } from "./critical.js";
 export * from "./fleet.js";
 export { isFlowId } from "./flow-id.js";
 export { buildGraph, type FlowGraph, type GraphEdge } from "./graph.js";
-export { Insight, type Root, type Verdict } from "./insight.js";
+export { Insight, insightOf, type Root, type Verdict } from "./insight.js";
 export { GRACE_MS, judgedAt, judgementOf, nextTurn, type Judged, type Judgement } from "./judgement.js";
 export { createLayoutClient, type LayoutClient, type WorkerLike } from "./layout/client.js";
 export type { GroupBox, LayoutOptions, LayoutResult, NodeBox, Rect } from "./layout/index.js";

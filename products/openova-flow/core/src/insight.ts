@@ -1,481 +1,504 @@
-import { components, cyclesOf } from "./adjacency.js";
-import type { FlowGraph, GraphEdge } from "./graph.js";
-import { GRACE_MS, judgedAt, judgementOf, type Judged, type JudgedState } from "./judgement.js";
+import { components, push } from "./adjacency.js";
+import type { FlowGraph } from "./graph.js";
+import { GRACE_MS, judgedAt, judgementOf, satisfied, type Judged, type Judgement, type JudgedState } from "./judgement.js";
 import { knownUntil } from "./regions.js";
-import { SENTENCES, type SentenceName } from "./sentences.js";
+import { SENTENCES } from "./sentences.js";
+import { isOffered } from "./shell.js";
 import { compareBytes } from "./state.js";
 import type { FlowNode } from "./types.js";
 
 /** A root cause: what is wrong at one place, and what comes of it. */
 export interface Root {
-  /** The root first, then what shows the same cause. */
+  readonly id: string;
+  /** The root; then, in byte order, all on its cycle or that misses the same, and what does not wait and has one of these among its roots. */
   readonly ids: readonly string[];
-  readonly class: string;
+  /** Of the root; of a cycle over regions these regions. */
+  readonly label: string;
+  /** Empty for a cycle over regions. */
+  readonly region: string;
+  readonly display: JudgedState;
+  /** The class of the cause: stable, for programs. */
+  readonly reason: string;
   readonly sentence: string;
+  /** As arguments. */
   readonly command?: readonly string[];
-  readonly since?: number | undefined;
-  readonly state: JudgedState;
-  /** What waits behind it, nearest first. */
+  readonly since?: number;
+  /** What waits behind `ids`, nearest first. */
   readonly blocks: readonly string[];
   /** There may be more: not every edge was looked at. */
-  readonly blocksMore: boolean;
+  readonly blocksMore?: true;
+  /** Nothing changes without a person. */
   readonly final: boolean;
-  readonly isCycle: boolean;
-  /** A cycle over regions: of none of them. */
-  readonly isAcross: boolean;
-}
-
-interface Cycles {
-  readonly own: ReadonlyMap<string, readonly string[]>;
-  readonly across: ReadonlyMap<string, readonly string[]>;
 }
 
 export type Verdict = "passed" | "failed" | "pending";
 
-/** How many edges of a cycle over regions its sentence names. */
-const NAMED_EDGES = 4;
-/** How many edges are looked at for all problems together, and for each of them at least, to tell what they block. */
-const LOOKS = 200_000;
-const LEAST_LOOKS = 10;
-/** How many nodes are walked through in all to find causes: nobody has as many, unless they are made to be dear. */
-const MOST_STEPS = 200_000;
-const NONE: readonly string[] = [];
-/** What a node that fails its health check is in, if that is why. */
-const BAD: ReadonlySet<JudgedState> = new Set(["broken", "suspended", "terminating", "waiting"]);
-const NOT_AS_ASKED: ReadonlySet<string> = new Set(["not-observed", "old-revision", "source-stale"]);
+interface Cycle {
+  readonly members: readonly Vertex[];
+  readonly isAcross: boolean;
+}
 
-/** What the judgements of a graph's nodes come to together, at one instant. Made for one question or for many; answers are kept. */
+/** A node at the instant; or an id that nodes wait for and that does not exist. */
+interface Vertex {
+  readonly id: string;
+  readonly node: FlowNode | undefined;
+  readonly judgement: Judgement;
+  readonly own: Judged;
+  readonly clock: number;
+  readonly region: string;
+  readonly label: string;
+  /** No container. */
+  readonly isMember: boolean;
+  readonly isSatisfied: boolean;
+  state: JudgedState | undefined;
+  /** Its place in byte order of the ids. */
+  order: number;
+  needs: readonly Vertex[];
+  named: readonly Vertex[];
+  checks: readonly Vertex[];
+  source?: Vertex | undefined;
+  /** Broken by a need that does not exist. */
+  isLost: boolean;
+  /** For needs. */
+  waits: boolean;
+  /** Though all of its needs are satisfied. */
+  isStuck: boolean;
+  cycle?: Cycle;
+  /** The cycle over regions that it is a member of besides. */
+  crosses?: Cycle;
+  blames: readonly Vertex[];
+  readonly blamedBy: Vertex[];
+  readonly neededBy: Vertex[];
+  isRoot: boolean;
+  /** A dependent says that its revision is old. */
+  isOutdated: boolean;
+}
+
+/** A root cause before it is known what comes of it. */
+interface Finding {
+  readonly root: Vertex;
+  /** Undefined: as the root's own judgement has it. */
+  readonly reason: Reason | undefined;
+  /** On the cycle, or missing the same, in byte order; or waiting for the root's revision. */
+  readonly others: readonly Vertex[];
+  readonly isAcross: boolean;
+  readonly since: number | undefined;
+}
+type Reason = keyof typeof SENTENCES.classes;
+
+/** How many edges are looked at for each of two questions about each problem: its share of all, but at least a few. */
+const STEPS = 2_000_000;
+const LEAST_STEPS = 100;
+/** How many edges of a cycle over regions, and how many nodes, a sentence names. */
+const NAMED_EDGES = 4;
+const NAMED_NODES = 5;
+const NONE: readonly string[] = [];
+const REVISION = "dependency-revision";
+const HOME = "flux-system";
+const BLAMES: ReadonlySet<string | undefined> = new Set(["broken", "working", "terminating", "not-started"]);
+/** What a node is a victim of that checks the health of another. */
+const TROUBLED: ReadonlySet<string | undefined> = new Set(["broken", "suspended", "terminating", "waiting"]);
+const NOT_AS_ASKED: ReadonlySet<string> = new Set(["not-observed", "old-revision", "source-stale"]);
+const NO_JUDGEMENT = judgementOf({ id: "", flowId: "", label: "", status: "" });
+
+const kept = new WeakMap<FlowGraph, Insight>();
+
+/** What a graph comes to at an instant; made once for questions that follow each other. */
+export function insightOf(graph: FlowGraph, now: number): Insight {
+  let insight = kept.get(graph);
+  if (insight?.now !== now) kept.set(graph, (insight = new Insight(graph, now)));
+  return insight;
+}
+
+/** What is wrong in a flow at an instant, what holds what, and whether a pipeline may go on: as the package `insight` of the server describes it. */
 export class Insight {
-  readonly graph: FlowGraph;
   readonly now: number;
-  #steps = 0;
-  readonly #judged = new Map<string, Judged>();
-  #cycles: Cycles | undefined;
-  #dependents: ReadonlyMap<string, readonly string[]> | undefined;
+  /** In byte order of the ids. */
+  readonly #all: readonly Vertex[];
+  readonly #byId = new Map<string, Vertex>();
 
   constructor(graph: FlowGraph, now: number) {
-    this.graph = graph;
     this.now = now;
-  }
-
-  /** What a node is, with what depends on other nodes. Undefined for an id that is no node. */
-  at(id: string): Judged | undefined {
-    const node = this.graph.nodes.get(id);
-    if (node === undefined) return undefined;
-    return this.#judged.get(id) ?? this.#resolve(id);
-  }
-
-  state(id: string): JudgedState | undefined {
-    return this.at(id)?.state;
-  }
-
-  /** The ids that a node waits for. */
-  needs(id: string): readonly string[] {
-    const node = this.graph.nodes.get(id);
-    if (node === undefined) return NONE;
-    const judgement = judgementOf(node);
-    if (judgement.isJudged) return this.#waits(id) ? judgement.needs : NONE;
-    if (node.status === "succeeded" || this.graph.isContainer(id)) return NONE;
-    return [...new Set([...judgement.needs, ...this.graph.in(id).filter((e) => holds(this.graph, e)).map((e) => e.from)])];
-  }
-
-  /** What a node waits for in the end: the missing, the cycle, the root causes behind what it needs. In byte order. */
-  heldBy(id: string): readonly string[] {
-    const needs = this.needs(id);
-    if (needs.length === 0) return NONE;
-    const found = this.#walk(needs, id);
-    if (found.size === 0) {
-      const open = needs.filter((d) => !this.#isReady(d));
-      const node = this.graph.nodes.get(id) as FlowNode;
-      const named = judgementOf(node).named;
-      for (const d of open.length > 0 ? open : named.length > 0 ? named : needs) found.add(d);
+    const { nodes } = graph;
+    const clockOf = (node: FlowNode | undefined): number => knownUntil(graph.state.regions, node?.region, now);
+    const fine = satisfied(nodes.keys(), (id) => nodes.get(id), clockOf);
+    const add = (id: string): Vertex => {
+      const node = nodes.get(id);
+      const judgement = node === undefined ? NO_JUDGEMENT : judgementOf(node);
+      const clock = clockOf(node), own = judgedAt(judgement, clock), isSatisfied = fine.has(id);
+      const v: Vertex = {
+        id, node, judgement, own, clock, region: node?.region ?? "", label: node?.label ?? id, isMember: node !== undefined && !graph.isContainer(id), isSatisfied,
+        state: node === undefined ? undefined : isSatisfied && own.state === "waiting" ? "ready" : own.state,
+        order: 0, needs: [], named: [], checks: [], isLost: false, waits: false, isStuck: false,
+        blames: [], blamedBy: [], neededBy: [], isRoot: false, isOutdated: false,
+      };
+      this.#byId.set(id, v);
+      return v;
+    };
+    const refs = (ids: readonly string[]): readonly Vertex[] => [...new Set(ids)].map((id) => this.#byId.get(id) ?? add(id));
+    for (const v of refs([...nodes.keys()])) {
+      const { source = "", named, checks } = v.judgement;
+      v.needs = refs(graph.needs(v.node as FlowNode));
+      v.named = refs(named);
+      v.checks = refs(checks);
+      if (nodes.has(source)) v.source = this.#byId.get(source);
     }
-    return [...found].sort(compareBytes);
-  }
-
-  /** The nodes that are the cause of how a node is: itself, unless others are. Empty for one that is ready. */
-  roots(id: string): readonly string[] {
-    if (this.#isReady(id)) return NONE;
-    if (this.#isHeld(id)) {
-      const held = this.heldBy(id);
-      return held.length > 0 && !this.#isStuck(id) ? held : [id];
+    this.#all = [...this.#byId.values()].sort((a, b) => compareBytes(a.id, b.id));
+    this.#all.forEach((v, i) => (v.order = i));
+    this.#findWaiting();
+    this.#addCycles((v) => v.needs.filter((d) => d.waits && d.region === v.region), false);
+    this.#addCycles((v) => v.needs.filter((d) => d.waits), true);
+    this.#findBlame();
+    for (const v of this.#all) {
+      if (v.state === "waiting" && v.own.class === REVISION) for (const d of v.named) d.isOutdated ||= d.node !== undefined && d.region === v.region;
     }
-    const found = this.#walk([id], "");
-    return found.size > 0 ? [...found].sort(compareBytes) : [id];
   }
 
+  #findWaiting(): void {
+    for (const v of this.#all) {
+      if (v.needs.length === 0) continue;
+      const isAll = v.needs.every((d) => d.isSatisfied);
+      v.isLost = v.state === "waiting" && v.needs.some((d) => d.node === undefined) && age(v) > GRACE_MS;
+      v.waits = v.state === "waiting" ? !v.isLost : v.state === "not-started" && !v.judgement.isJudged && !isAll;
+      v.isStuck = v.waits && isAll;
+      if (v.isLost) v.state = "broken";
+      if (v.waits) for (const d of v.needs) if (!d.isSatisfied) d.neededBy.push(v);
+    }
+  }
+
+  #addCycles(next: (v: Vertex) => readonly Vertex[], isAcross: boolean): void {
+    for (const members of parts(this.#all.filter((v) => v.waits), next)) {
+      const first = members[0] as Vertex;
+      if (isAcross ? members.every((m) => m.region === first.region) : members.length === 1 && !first.needs.includes(first)) continue;
+      const cycle = { members, isAcross };
+      for (const m of members) {
+        if (m.cycle === undefined) m.cycle = cycle;
+        else m.crosses = cycle;
+      }
+    }
+  }
+
+  #findBlame(): void {
+    for (const v of this.#all) {
+      v.blames = blamed(v).filter((d) => d !== v && (v.cycle === undefined || d.cycle !== v.cycle));
+      for (const d of v.blames) d.blamedBy.push(v);
+      v.isRoot = !v.isSatisfied && (v.blames.length === 0 || v.cycle !== undefined);
+    }
+    // Of nodes that blame only each other one is a root.
+    const rooted = behind(this.#all.filter((v) => v.isRoot));
+    for (const each of parts(this.#all.filter((v) => !v.isSatisfied && !rooted.has(v)), (v) => v.blames)) {
+      const set = new Set(each);
+      if (each.some((v) => v.blames.some((d) => !set.has(d)))) continue;
+      const root = each.find((v) => v.state === "broken" && v.own.problem) ?? each.find((v) => !v.waits) ?? (each[0] as Vertex);
+      root.isRoot = true;
+      root.blames = [];
+    }
+  }
+
+  /** What a node is, and the class of the cause; undefined for an id that is no node. */
+  at(id: string): { readonly state: JudgedState; readonly reason: string } | undefined {
+    const v = this.#byId.get(id);
+    return v?.state === undefined ? undefined : { state: v.state, reason: v.isLost ? "dependency-missing" : v.own.class };
+  }
+
+  /** The ids of the cycle of waiting nodes that a node lies on, in byte order: that of its region, else one over regions. Empty for one that lies on none. */
+  cycleOf(id: string): readonly string[] {
+    return names(this.#byId.get(id)?.cycle?.members ?? []);
+  }
+
+  /** In byte order. */
   marks(id: string): readonly string[] {
-    const node = this.graph.nodes.get(id);
-    const judged = this.at(id);
-    if (node === undefined || judged === undefined) return NONE;
-    const marks = [...judged.marks];
-    if (judged.state === "ready" && this.#isSourceStale(node)) marks.push("source-stale");
-    if (!marks.includes("old-revision") && this.graph.out(id).some((e) => this.#isNamedForItsRevision(e.to, id))) marks.push("old-revision");
-    return marks;
+    const v = this.#byId.get(id);
+    if (v?.node === undefined) return NONE;
+    const marks = new Set(v.own.marks);
+    if (v.state === "ready" && v.source !== undefined && !v.source.isSatisfied && age(v.source) > GRACE_MS) marks.add("source-stale");
+    if (v.isOutdated) marks.add("old-revision");
+    return [...marks].sort(compareBytes);
+  }
+
+  /** What keeps a node that waits from going on: what is missing, the cycle, the root causes. In byte order. */
+  heldBy(id: string): readonly string[] {
+    const v = this.#byId.get(id);
+    if (v === undefined || (!v.waits && !v.isLost)) return NONE;
+    if (v.isStuck) return names(v.named.length > 0 ? v.named : v.needs);
+    return names(rootsBehind(v.needs.filter((d) => !d.isSatisfied), v));
+  }
+
+  /** The nodes and missing ids that are the cause of how a node is: itself, unless others are. In byte order; empty for one that nobody has to wait for. */
+  roots(id: string): readonly string[] {
+    const v = this.#byId.get(id);
+    if (v?.node === undefined || v.isSatisfied) return NONE;
+    return (v.waits && !v.isRoot) || v.cycle !== undefined ? this.heldBy(id) : names(rootsBehind([v]));
+  }
+
+  /** What a node waits for next, or blames. */
+  behind(id: string): readonly string[] {
+    const v = this.#byId.get(id);
+    return v === undefined ? NONE : (v.waits || v.isLost ? v.needs : v.blames).map((d) => d.id);
   }
 
   /** What is wrong, worst first. */
   problems(): readonly Root[] {
-    const victims = this.#victims();
-    const roots: Root[] = [];
-    const add = (id: string, part: Partial<Root>): void => {
-      const judged = this.at(id) as Judged;
-      const own = part.ids ?? [id];
-      const ids = [...own, ...(victims.get(id) ?? []).filter((v) => !own.includes(v))];
-      const { command, since } = judged;
-      roots.push({
-        class: judged.class, sentence: judged.sentence, ...(command === undefined ? {} : { command }), ...(since === undefined ? {} : { since }),
-        state: judged.state, final: judged.final, isCycle: false, isAcross: false, ...part, ids, blocks: NONE, blocksMore: false,
-      });
-    };
-    const holders = this.#holders();
-    const byRevision = new Map<string, string>(), missing = new Map<string, string[]>();
-    for (const [id, node] of this.graph.nodes) {
-      if (this.graph.isContainer(id)) continue;
-      const judged = this.at(id) as Judged;
-      const cycle = this.cycleOf(id);
-      if (cycle.length > 0) {
-        const isAcross = !this.#bothCycles().own.has(id);
-        if (isAcross ? cycle.find((m) => !this.#bothCycles().own.has(m)) === id : cycle[0] === id) add(id, { ids: isAcross ? [id, ...cycle.filter((m) => m !== id)] : cycle, isCycle: true, isAcross, class: "dependency-cycle", since: this.#since(cycle), ...this.#cycleWords(cycle) });
-      } else if (judged.state === "suspended") {
-        const unobserved = judged.marks.includes("not-observed") && judged.since !== undefined && this.#clock(node) - judged.since > GRACE_MS;
-        if (holders.has(id) || victims.has(id)) add(id, { class: "suspended", final: true, ...words("suspended-holder", { name: node.label }) });
-        else if (unobserved) add(id, { class: "suspended", final: true });
-      } else if (judged.class === "dependency-missing" && judged.state === "broken") {
-        push(missing, `${node.region} ${judgementOf(node).needs.find((d) => !this.graph.nodes.has(d))}`, id);
-      } else if (judged.problem) {
-        if (this.roots(id).includes(id)) add(id, {});
-      } else if (this.#isStuck(id) && this.#clock(node) - this.#stuckSince(id, judged) > GRACE_MS) {
-        const needs = this.needs(id);
-        const named = judgementOf(node).named[0] ?? (needs[0] as string);
-        const behind = judged.class === "dependency-revision" ? this.#outdatedBy(id) : undefined;
-        if (behind !== undefined) byRevision.set(behind, id);
-        else add(id, judged.class === "dependency-expr" ? { class: judged.class, ...words("held-by-expression", { name: node.label, dependency: this.#label(named) }) } : { class: "dependencies-ready", ...words("dependencies-ready", { name: node.label }) });
-      }
+    const found = this.#findings();
+    const steps = Math.max(LEAST_STEPS, Math.floor(STEPS / found.length));
+    return found.map((f) => this.#root(f, steps)).sort(worstFirst);
+  }
+
+  /** What a gate concludes of the nodes that count, and at which of them something goes on by itself, in byte order. */
+  verdict(counts: (node: FlowNode) => boolean = () => true): { readonly verdict: Verdict; readonly final: boolean; readonly open: readonly string[] } {
+    const counted = this.#all.filter((v) => v.isMember && counts(v.node as FlowNode));
+    const ids = new Set(names(counted));
+    const problems = this.problems().filter((p) => [...p.ids, ...p.blocks].some((id) => ids.has(id)));
+    const isOpen = this.#open();
+    const open = names(counted.filter((v) => isOpen.has(v)));
+    const isBad = problems.length > 0 || counted.some((v) => v.state === "suspended" && v.own.gate !== "pass");
+    const isGood = counted.every((v) => v.isSatisfied && !this.marks(v.id).some((m) => NOT_AS_ASKED.has(m)));
+    const verdict = counted.length === 0 ? "pending" : isBad && open.length === 0 ? "failed" : isGood && !isBad ? "passed" : "pending";
+    return { verdict, final: verdict === "failed" && problems.some((p) => p.final), open };
+  }
+
+  /** Where something goes on by itself. */
+  #open(): ReadonlySet<Vertex> {
+    const able = this.#all.filter((v) => v.node !== undefined && !v.isSatisfied && v.cycle === undefined);
+    const source = new Set(able.filter((v) => !v.isLost && (v.isStuck ? age(v, later(v)) <= GRACE_MS : v.isRoot && v.own.gate === "wait")));
+    const after = behind([...source]);
+    const goesOn = (v: Vertex): boolean => (after.has(v) || (!v.waits && v.state !== "broken")) && v.own.gate === "wait";
+    const mayCome = (v: Vertex): boolean => v.waits && age(v) <= GRACE_MS && v.needs.some((d) => d.node === undefined);
+    return new Set(able.filter((v) => (v.isRoot ? source.has(v) : goesOn(v) || mayCome(v))));
+  }
+
+  #findings(): readonly Finding[] {
+    const found: Finding[] = [], missing = new Map<string, Vertex[]>(), byRevision = new Map<Vertex, Vertex[]>(), cycles = new Map<Cycle, Vertex>();
+    const add = (root: Vertex, since: number | undefined, reason?: Reason, others: readonly Vertex[] = [], isAcross = false): void => void found.push({ root, reason, since, others, isAcross });
+    for (const v of this.#all) {
+      if (!v.isMember) continue;
+      const { own, cycle } = v;
+      if (v.isLost) push(missing, `${v.region.length} ${v.region}${missingNeed(v).id}`, v);
+      else if (cycle !== undefined) cycles.set(cycle, cycles.get(cycle) ?? v);
+      else if (v.isStuck && age(v, later(v)) > GRACE_MS) {
+        const outdated = own.class === REVISION ? [...v.named, ...v.needs].find((d) => d.node !== undefined && d.region === v.region) : undefined;
+        if (outdated !== undefined) push(byRevision, outdated, v);
+        else add(v, later(v), own.marks.includes("ready-expr") ? "ready-expr" : "dependency-ready");
+      } else if (v.state === "suspended") {
+        if (!v.isSatisfied && v.blamedBy.length > 0) add(v, own.since, "suspended");
+        else if (own.marks.includes("not-observed") && age(v) > GRACE_MS) add(v, own.since, "suspended-not-observed");
+      } else if ((v.state === "broken" || v.state === "terminating") && own.problem && v.isRoot) add(v, own.since, v.judgement.isJudged || v.state === "broken" ? undefined : "terminating");
     }
-    for (const ids of missing.values()) add(ids.sort(compareBytes)[0] as string, { ids });
-    for (const [id, waiter] of byRevision) {
-      add(id, { class: "old-revision", ...words("held-by-revision", { name: this.#label(id), waiting: this.#label(waiter) }) });
-    }
-    const looks = Math.max(LEAST_LOOKS, Math.floor(LOOKS / roots.length));
-    return roots.map((r) => ({ ...r, ...this.#behind(r.ids, looks) })).sort(worstFirst);
-  }
-
-  /** What a gate concludes of all nodes, or of those of one region. */
-  verdict(region?: string): { readonly verdict: Verdict; readonly final: boolean } {
-    const problems = this.problems().filter((p) => region === undefined || this.graph.nodes.get(p.ids[0] as string)?.region === region);
-    let isGood = problems.length === 0, isOpen = false, isStuck = problems.length > 0;
-    for (const [id, node] of this.graph.nodes) {
-      if (this.graph.isContainer(id) || (region !== undefined && node.region !== region)) continue;
-      const judged = this.at(id) as Judged;
-      const isIn = judged.state === "ready" || (judged.state === "suspended" && judged.gate === "pass");
-      if (!isIn || this.marks(id).some((m) => NOT_AS_ASKED.has(m))) isGood = false;
-      if (judged.state === "suspended" && judged.gate !== "pass") isStuck = true;
-      isOpen ||= this.#isOpen(id);
-    }
-    const verdict = isGood ? "passed" : isStuck && !isOpen ? "failed" : "pending";
-    return { verdict, final: verdict === "failed" && problems.some((p) => p.final) };
-  }
-
-  #clock(node: FlowNode): number {
-    return knownUntil(this.graph.state.regions, node.region, this.now);
-  }
-
-  #isReady(id: string): boolean {
-    return this.state(id) === "ready";
-  }
-
-  /** Waits for dependencies, or is broken because one of them does not exist. */
-  #waits(id: string): boolean {
-    const node = this.graph.nodes.get(id) as FlowNode;
-    return judgedAt(judgementOf(node), this.#clock(node)).state === "waiting" && !this.#isReady(id);
-  }
-
-  #isHeld(id: string): boolean {
-    const state = this.state(id);
-    const isOpen = state === "waiting" || (state === "not-started" && !judgementOf(this.graph.nodes.get(id) as FlowNode).isJudged);
-    return isOpen && this.needs(id).length > 0;
-  }
-
-  /** Waits although all that it needs is ready. */
-  #isStuck(id: string): boolean {
-    if (this.state(id) !== "waiting") return false;
-    const needs = this.needs(id);
-    return needs.length > 0 && needs.every((d) => this.#isReady(d));
-  }
-
-  #stuckSince(id: string, judged: Judged): number {
-    let since = judged.since ?? -Infinity;
-    for (const d of this.needs(id)) since = Math.max(since, this.at(d)?.since ?? -Infinity);
-    return since;
-  }
-
-  /** What a node is at its own clock, before it is known how others are. */
-  #own(id: string): Judged {
-    const node = this.graph.nodes.get(id) as FlowNode;
-    return judgedAt(judgementOf(node), this.#clock(node));
-  }
-
-  #resolve(id: string): Judged {
-    // Depth first along readyWhile, without recursion. What is met again on the way is not ready.
-    const path: string[] = [id];
-    const open = new Set(path);
-    for (let at = path.at(-1); at !== undefined; at = path.at(-1)) {
-      const node = this.graph.nodes.get(at) as FlowNode;
-      const own = this.#own(at);
-      const judgement = judgementOf(node);
-      if (own.state === "waiting" && judgement.readyWhile.length > 0) {
-        const ahead = judgement.readyWhile.find((d) => this.graph.nodes.has(d) && !this.#judged.has(d) && !open.has(d));
-        if (ahead !== undefined) {
-          path.push(ahead);
-          open.add(ahead);
-          continue;
-        }
-        if (judgement.readyWhile.every((d) => this.#judged.get(d)?.state === "ready")) {
-          this.#judged.set(at, { ...own, state: "ready", gate: "pass", problem: false, marks: own.marks });
-          open.delete(path.pop() as string);
-          continue;
-        }
-      }
-      this.#judged.set(at, this.#withMissing(node, own));
-      open.delete(path.pop() as string);
-    }
-    return this.#judged.get(id) as Judged;
-  }
-
-  #withMissing(node: FlowNode, own: Judged): Judged {
-    if (own.state !== "waiting" || own.since === undefined || this.#clock(node) - own.since <= GRACE_MS) return own;
-    const missing = judgementOf(node).needs.find((d) => !this.graph.nodes.has(d));
-    if (missing === undefined) return own;
-    const { gate: _, ...rest } = own;
-    return { ...rest, state: "broken", problem: true, class: "dependency-missing", ...this.#missingWords(node, missing) };
-  }
-
-  /** Walks from what a node needs to what is the cause in the end. */
-  #walk(from: Iterable<string>, origin: string): Set<string> {
-    const found = new Set<string>(), seen = new Set<string>([origin]), queue = [...from];
-    for (let i = 0; i < queue.length && this.#steps < MOST_STEPS; i++) {
-      this.#steps++;
-      const d = queue[i] as string;
-      const cycle = this.cycleOf(d);
-      if (cycle.length > 0) {
-        const isAcross = !this.#bothCycles().own.has(d) && origin !== "";
-        // Over regions each is held by what the others declare: what a foreign edge adds to its own part holds nothing.
-        for (const m of cycle) if ((m !== origin || cycle.length === 1) && !(isAcross && this.#regionOf(m) === this.#regionOf(origin))) found.add(m);
-        continue;
-      }
-      if (seen.has(d)) continue;
-      seen.add(d);
-      const node = this.graph.nodes.get(d);
-      if (node === undefined) {
-        found.add(d);
-        continue;
-      }
-      const state = this.state(d) as JudgedState;
-      if (state === "ready") continue;
-      const judgement = judgementOf(node);
-      if (this.#isHeld(d)) {
-        if (this.#isStuck(d)) found.add(d);
-        else queue.push(...this.needs(d));
-        continue;
-      }
-      const bad = judgement.checks.filter((c) => BAD.has(this.state(c) as JudgedState));
-      const isSourceBad = judgement.blamesSource && judgement.source !== undefined && this.graph.nodes.has(judgement.source) && !this.#isReady(judgement.source);
-      if (bad.length > 0) queue.push(...bad);
-      else if (isSourceBad) queue.push(judgement.source as string);
-      else found.add(d);
-    }
+    for (const others of missing.values()) add(others[0] as Vertex, extreme(others, Math.min), "dependency-missing", others);
+    for (const [{ members, isAcross }, root] of cycles) add(root, extreme(members, Math.min), members.length === 1 ? "dependency-on-itself" : "dependency-cycle", members, isAcross);
+    for (const [root, others] of byRevision) add(root, later(others[0] as Vertex), REVISION, others);
     return found;
   }
 
-  /** What a node waits for next: what it needs, the bad ones among what it checks, its source if that is to blame. */
-  behind(id: string): readonly string[] {
-    const node = this.graph.nodes.get(id);
-    if (node === undefined || this.#isReady(id)) return NONE;
-    const needs = this.needs(id);
-    if (needs.length > 0) return needs;
-    const { checks, blamesSource, source } = judgementOf(node);
-    return blamesSource && source !== undefined ? [...checks, source] : checks;
+  #root({ root, reason, since, others, isAcross }: Finding, steps: number): Root {
+    const isRevision = reason === REVISION;
+    const ids = [root, ...victims(isRevision || others.length === 0 ? [root] : others, root, steps)];
+    const own: Words = isOffered(root.own.command ?? NONE) ? root.own : { sentence: root.own.sentence };
+    const words = reason === undefined ? own : this.#words(root, reason, others, isAcross);
+    const { command = words.command } = reason === "suspended" ? own : words;
+    return {
+      id: root.id,
+      ids: ids.map((v) => v.id),
+      label: isAcross ? regionsOf(others).join(" and ") : root.label,
+      region: isAcross ? "" : root.region,
+      display: root.state as JudgedState,
+      reason: reason ?? root.own.class,
+      sentence: words.sentence,
+      ...(command === undefined ? {} : { command }),
+      ...(since === undefined ? {} : { since }),
+      // What waits for another revision waits for the root, though that is satisfied.
+      ...blocked(ids, isRevision ? others : [], steps),
+      final: root.own.final || root.state === "suspended",
+    };
   }
 
-  /** By root: the nodes that are as they are because of it, and do not just wait. */
-  #victims(): ReadonlyMap<string, readonly string[]> {
-    const all = new Map<string, string[]>();
-    for (const [id, node] of this.graph.nodes) {
-      const { checks, blamesSource } = judgementOf(node);
-      if ((checks.length === 0 && !blamesSource) || this.graph.isContainer(id) || this.#isReady(id) || this.#isHeld(id)) continue;
-      for (const root of this.roots(id)) if (root !== id) push(all, root, id);
+  #words(root: Vertex, reason: Reason, others: readonly Vertex[], isAcross: boolean): Words {
+    const on = root.judgement.isJudged ? objectOf(root.region, root.id) : undefined;
+    const values: Values = { name: root.label, namespace: on?.namespace, object: on?.name, ...kindOf(on?.kind) };
+    if (isAcross) return said("dependency-cycle-across", { ...values, regions: `${regionsOf(others).length}`, edges: declared(others) });
+    if (reason !== "dependency-missing") return said(reason, { ...values, names: labels(others.length > 0 ? others : root.named.length > 0 ? root.named : root.needs) });
+    const missing = missingNeed(root).id;
+    const object = root.judgement.isJudged ? objectOf(root.region, missing) : undefined;
+    if (object === undefined) return said(reason, { ...values, missing });
+    const { kind, namespace, name } = object;
+    const otherKind = kind === "HelmRelease" ? "Kustomization" : "HelmRelease";
+    const ids = kind === "HelmRelease" ? [`Kustomization/${namespace}/${name}`] : [`${namespace}/${name}`, ...(namespace === HOME ? [name] : [])];
+    const isOther = ids.some((id) => this.#byId.get(`${root.region}/${id}`)?.node !== undefined);
+    return said(isOther ? "dependency-missing-other-kind" : reason, {
+      ...values, missing: `${kind} ${namespace}/${name}`, missingKind: kind, missingNamespace: namespace, missingName: name, missingResource: kindOf(kind)?.resource, otherKind,
+    });
+  }
+}
+
+/** In order, without the root: the rest of the cause, and what does not wait and has one of it among its roots. */
+function victims(cause: readonly Vertex[], root: Vertex, steps: number): readonly Vertex[] {
+  const own = new Set(cause), found: Vertex[] = [];
+  // A root of whatever blames another member of a cycle over regions.
+  const starts = new Set([...cause, ...cause.flatMap(({ crosses }) => crosses?.members.filter((m) => m.cycle === crosses) ?? [])]);
+  let left = steps;
+  const reached = new Set(starts);
+  for (const v of reached) {
+    if (v !== root && v.isMember && (own.has(v) || !v.waits)) found.push(v);
+    if (v.cycle !== undefined && !starts.has(v)) continue;
+    for (const b of v.blamedBy) {
+      if (--left < 0) break;
+      reached.add(b);
     }
-    for (const ids of all.values()) ids.sort(compareBytes);
-    return all;
   }
+  return found.sort(inOrder);
+}
 
-  /** All that somebody is held by. */
-  #holders(): ReadonlySet<string> {
-    const held = [...this.graph.nodes.keys()].filter((id) => !this.graph.isContainer(id) && this.#isHeld(id) && !this.#isStuck(id));
-    return this.#walk(new Set(held.flatMap((id) => this.needs(id))), "");
-  }
-
-  /** What waits behind some nodes, nearest first, as far as looking at `most` edges tells. */
-  #behind(ids: readonly string[], most: number): Pick<Root, "blocks" | "blocksMore"> {
-    const dependents = (this.#dependents ??= this.#reverse());
-    const seen = new Set(ids);
-    let left = most;
-    for (const at of seen) {
-      for (const to of dependents.get(at) ?? NONE) {
-        if (left-- <= 0) return { blocks: [...seen].slice(ids.length), blocksMore: true };
-        seen.add(to);
+/** What waits behind some nodes and what is `nearest` to them, nearest first, in order where equally near. */
+function blocked(ids: readonly Vertex[], nearest: readonly Vertex[], steps: number): Pick<Root, "blocks" | "blocksMore"> {
+  const seen = new Set(ids), blocks: string[] = [];
+  let left = steps;
+  for (let level = ids, next = new Set(nearest); level.length > 0; next = new Set()) {
+    for (const v of level) {
+      for (const w of v.neededBy) {
+        if (--left < 0) break;
+        next.add(w);
       }
     }
-    return { blocks: [...seen].slice(ids.length), blocksMore: false };
-  }
-
-  #reverse(): ReadonlyMap<string, readonly string[]> {
-    const all = new Map<string, string[]>();
-    for (const id of [...this.graph.nodes.keys()].sort(compareBytes)) {
-      for (const d of this.needs(id)) if (!this.#isReady(d)) push(all, d, id);
+    level = [...next].filter((w) => !seen.has(w)).sort(inOrder);
+    for (const w of level) {
+      seen.add(w);
+      if (w.isMember) blocks.push(w.id);
     }
-    return all;
   }
-
-  /** The cycle of waiting nodes that a node lies on, in byte order: that of its region, else one over regions. Empty for one that lies on none. */
-  cycleOf(id: string): readonly string[] {
-    const { own, across } = this.#bothCycles();
-    return own.get(id) ?? across.get(id) ?? NONE;
-  }
-
-  #bothCycles(): Cycles {
-    if (this.#cycles === undefined) {
-      const held = [...this.graph.nodes.keys()].filter((n) => this.#isHeld(n));
-      const next = (n: string): readonly string[] => this.needs(n).filter((d) => this.graph.nodes.has(d) && this.#isHeld(d));
-      const own = cyclesAmong(held, (n) => next(n).filter((d) => this.#regionOf(d) === this.#regionOf(n)));
-      const across = cyclesAmong(held, next);
-      this.#cycles = { own, across: new Map([...across].filter(([, members]) => new Set(members.map((m) => this.#regionOf(m))).size > 1)) };
-    }
-    return this.#cycles;
-  }
-
-  #regionOf(id: string): string {
-    return this.graph.nodes.get(id)?.region ?? "";
-  }
-
-  #isSourceStale(node: FlowNode): boolean {
-    const { source } = judgementOf(node);
-    const from = source === undefined ? undefined : this.graph.nodes.get(source);
-    if (from === undefined) return false;
-    const judged = this.at(from.id) as Judged;
-    return judged.state !== "ready" && judged.since !== undefined && this.#clock(from) - judged.since > GRACE_MS;
-  }
-
-  #isNamedForItsRevision(waiter: string, id: string): boolean {
-    return this.at(waiter)?.class === "dependency-revision" && this.#isHeld(waiter) && this.#outdatedBy(waiter) === id;
-  }
-
-  /** What has another revision than a node waits for. It is of the same region: none says what is wrong with a node of another. */
-  #outdatedBy(waiter: string): string | undefined {
-    const { named } = judgementOf(this.graph.nodes.get(waiter) as FlowNode);
-    return [...named, ...this.needs(waiter)].find((d) => this.graph.nodes.has(d) && this.#regionOf(d) === this.#regionOf(waiter));
-  }
-
-  /** Whether something goes on at a node that a gate waits for. What only suffers from others is as open as they are. */
-  #isOpen(id: string): boolean {
-    const judged = this.at(id) as Judged;
-    if (judged.gate === "wait" && judged.state !== "broken") return true;
-    if (judged.gate === "wait") {
-      const roots = this.roots(id).filter((r) => r !== id);
-      return roots.length === 0 || roots.some((r) => this.at(r)?.gate === "wait" || this.#isStuck(r));
-    }
-    if (judged.state !== "waiting") return false;
-    const node = this.graph.nodes.get(id) as FlowNode;
-    const needs = this.needs(id);
-    const isMissing = needs.some((d) => !this.graph.nodes.has(d));
-    if (isMissing) return judged.since !== undefined && this.#clock(node) - judged.since <= GRACE_MS;
-    return this.#isStuck(id) && this.#clock(node) - this.#stuckSince(id, judged) <= GRACE_MS;
-  }
-
-  #since(ids: readonly string[]): number | undefined {
-    const all = ids.flatMap((id) => this.at(id)?.since ?? []);
-    return all.length === 0 ? undefined : Math.min(...all);
-  }
-
-  #label(id: string): string {
-    return this.graph.nodes.get(id)?.label ?? id;
-  }
-
-  #cycleWords(cycle: readonly string[]): Pick<Root, "sentence"> {
-    const regionOf = (id: string): string => this.#regionOf(id);
-    const regions = new Set(cycle.map(regionOf));
-    if (regions.size > 1) {
-      // Which region closed the cycle is not known, so the sentence says what each declares.
-      const across = cycle.flatMap((id) => this.needs(id).filter((d) => cycle.includes(d) && regionOf(d) !== regionOf(id)).map((d) => `${regionOf(id) || "no region"} declares that ${this.#label(id)} waits for ${this.#label(d)}`));
-      const more = across.length > NAMED_EDGES ? `, and ${across.length - NAMED_EDGES} more` : "";
-      return words("cycle-across", { regions: String(regions.size), edges: across.slice(0, NAMED_EDGES).join(", ") + more });
-    }
-    if (cycle.length === 1) return words("self-cycle", { name: this.#label(cycle[0] as string) });
-    const named = cycle.slice(0, 5).map((id) => this.#label(id));
-    return words("cycle", { names: named.join(", ") + (cycle.length > 5 ? ` and ${cycle.length - 5} more` : "") });
-  }
-
-  #missingWords(node: FlowNode, missing: string): { sentence: string; command: readonly string[] } {
-    const meta = node.meta ?? {};
-    const kind = typeof meta["kind"] === "string" ? meta["kind"] : "HelmRelease";
-    const { namespace, name } = placeOf(missing);
-    const other = [`${node.region}/Kustomization/${namespace}/${name}`, `${node.region}/${namespace}/${name}`, `${node.region}/${name}`].find((id) => id !== missing && this.graph.nodes.has(id));
-    const values = { name: node.label, missing: `${namespace}/${name}` };
-    const command = ["kubectl", "-n", namespace, "get", kind.toLowerCase(), name];
-    if (other === undefined) return { ...words("dependency-missing", values), command };
-    const otherKind = this.graph.nodes.get(other)?.meta?.["kind"];
-    return { ...words("dependency-of-another-kind", { ...values, kind, other: typeof otherKind === "string" ? otherKind : "node" }), command };
-  }
+  return left < 0 ? { blocks, blocksMore: true } : { blocks };
 }
 
-/** The namespace and name in a node id as the Flux adapter makes them. */
-function placeOf(id: string): { namespace: string; name: string } {
-  const part = id.split("/");
-  return part.length < 3 ? { namespace: "flux-system", name: part.at(-1) as string } : { namespace: part.at(-2) as string, name: part.at(-1) as string };
-}
-
-function words(name: SentenceName, values: Readonly<Record<string, string>>): { sentence: string } {
-  return { sentence: SENTENCES[name].replace(/\{(\w+)\}/g, (_, key: string) => values[key] ?? "") };
-}
-
-function push(map: Map<string, string[]>, key: string, value: string): void {
-  const list = map.get(key);
-  if (list === undefined) map.set(key, [value]);
-  else list.push(value);
-}
-
-function worstFirst(a: Root, b: Root): number {
+/** Worst first: broken and cycles, what blocks more, the older. */
+export function worstFirst(a: Rank, b: Rank): number {
   return (
     Number(neverEnds(b)) - Number(neverEnds(a)) ||
     b.blocks.length - a.blocks.length ||
     (a.since ?? 0) - (b.since ?? 0) ||
-    compareBytes(a.ids[0] as string, b.ids[0] as string)
+    compareBytes(a.id, b.id)
   );
 }
 
-function neverEnds(r: Root): boolean {
-  return r.state === "broken" || r.isCycle;
+interface Rank {
+  readonly id: string;
+  readonly display: string;
+  readonly reason: string;
+  readonly blocks: readonly string[];
+  readonly since?: number;
 }
 
-/** Whether an edge keeps its `to` from going on. What lies in another flow is not known and holds nothing. */
-function holds(graph: FlowGraph, e: GraphEdge): boolean {
-  if (e.type === "triggers" || e.fromFlowId !== undefined) return false;
-  const from = graph.nodes.get(e.from);
-  if (from === undefined) return true;
-  if (e.type === "start-to-start" || e.type === "start-to-finish") return from.status === "pending" && from.startedAt === undefined;
-  switch (e.condition) {
-    case "on-failure":
-      return from.status !== "failed";
-    case "always":
-      return from.status !== "failed" && from.status !== "succeeded";
-    default:
-      return from.status !== "succeeded";
+/** Not just slow or held on purpose. */
+function neverEnds({ display, reason }: Rank): boolean {
+  return display === "broken" || reason === "dependency-cycle" || reason === "dependency-on-itself";
+}
+
+/** The strongly connected components of some nodes, each in order. */
+function parts(nodes: readonly Vertex[], next: (v: Vertex) => readonly Vertex[]): readonly (readonly Vertex[])[] {
+  return [...new Set(components(nodes, next).values())].map((members) => [...members].sort(inOrder));
+}
+
+function blamed(v: Vertex): readonly Vertex[] {
+  if (v.waits) return v.needs.filter((d) => !d.isSatisfied);
+  if (v.isLost || !BLAMES.has(v.state)) return [];
+  const bad = v.checks.filter((c) => c !== v && !c.isSatisfied && TROUBLED.has(c.state));
+  if (bad.length > 0 || !v.judgement.blamesSource || v.source === undefined || v.source.isSatisfied) return bad;
+  return [v.source];
+}
+
+/** Some nodes and those that blame one of them, directly or not. It does not go through a cycle. */
+function behind(starts: readonly Vertex[]): ReadonlySet<Vertex> {
+  const given = new Set(starts), reached = new Set(starts);
+  for (const v of reached) if (v.cycle === undefined || given.has(v)) for (const b of v.blamedBy) reached.add(b);
+  return reached;
+}
+
+/** The roots of some nodes, but `except`. */
+function rootsBehind(from: readonly Vertex[], except?: Vertex): ReadonlySet<Vertex> {
+  const roots = new Set<Vertex>(), told = new Set<Cycle>(), seen = new Set(from);
+  for (const v of seen) {
+    const { cycle } = v;
+    if (cycle === undefined) {
+      if (v.isRoot) roots.add(v);
+      else for (const d of v.blames) seen.add(d);
+    } else if (!told.has(cycle)) {
+      told.add(cycle);
+      // What another region adds to a region's own part of a cycle does not hold that part.
+      for (const m of cycle.members) if (!cycle.isAcross || m.region !== except?.region) roots.add(m);
+    }
   }
+  // Only who needs itself is held by itself.
+  if (except !== undefined && except.cycle?.members.length !== 1) roots.delete(except);
+  return roots;
 }
 
-/** The cycles among nodes, by member: components of more than one, and nodes that lead to themselves. */
-function cyclesAmong(ids: readonly string[], next: (id: string) => readonly string[]): ReadonlyMap<string, readonly string[]> {
-  const component = components(ids, next);
-  return cyclesOf(ids.filter((id) => next(id).some((d) => component.get(d) === component.get(id))), component);
+function inOrder(a: Vertex, b: Vertex): number {
+  return a.order - b.order;
+}
+
+function names(list: Iterable<Vertex>): readonly string[] {
+  return [...list].sort(inOrder).map((v) => v.id);
+}
+
+/** How long ago an instant was by a node's clock; NaN, which is neither more nor less than anything, for one that is not known. */
+function age(v: Vertex, since = v.own.since): number {
+  return v.clock - (since ?? NaN);
+}
+
+/** When the last of what a node waits for became ready, or it began to wait if that was later. */
+function later(v: Vertex): number | undefined {
+  return extreme([v, ...v.needs], Math.max);
+}
+
+function extreme(list: readonly Vertex[], of: (a: number, b: number) => number): number | undefined {
+  return list.reduce((found: number | undefined, { own: { since } }) => (found === undefined ? since : of(found, since ?? found)), undefined);
+}
+
+/** The first need that does not exist, those that are named before others. */
+function missingNeed(v: Vertex): Vertex {
+  return [...v.named, ...v.needs].find((d) => d.node === undefined && v.needs.includes(d)) as Vertex;
+}
+
+interface Words {
+  readonly sentence: string;
+  readonly command?: readonly string[];
+}
+
+type Values = Readonly<Record<string, string | readonly string[] | undefined>>;
+
+/** The sentence and the command of a class; no command where a value of it is not known, or would be an option. */
+function said(name: Reason, values: Values): Words {
+  const { sentence: text, command: parts }: { sentence: string; command?: readonly string[] } = SENTENCES.classes[name];
+  const sentence = text.replace(/\{(\w+)\}/g, (_, key: string) => `${values[key] ?? ""}`);
+  const filled = parts?.map((part) => (part.startsWith("{") ? [values[part.slice(1, -1)] ?? ""].flat() : part));
+  const isWhole = filled?.every((part) => typeof part === "string" || part.every((value) => value !== "" && !value.startsWith("-")));
+  return filled !== undefined && isWhole === true ? { sentence, command: filled.flat() } : { sentence };
+}
+
+/** Reads an id of the Flux adapter: <region>/<Kind>/<namespace>/<name>, <region>/<namespace>/<name> of a HelmRelease, <region>/<name> of one at home. */
+function objectOf(region: string, id: string): { readonly kind: string; readonly namespace: string; readonly name: string } | undefined {
+  if (region === "" || !id.startsWith(`${region}/`)) return undefined;
+  const [name = "", namespace = HOME, kind = "HelmRelease", ...more] = id.slice(region.length + 1).split("/").reverse();
+  return more.length > 0 ? undefined : { kind, namespace, name };
+}
+
+/** What command lines call a kind. */
+function kindOf(kind = ""): { readonly resource: string; readonly flux: readonly string[] } | undefined {
+  return Object.hasOwn(SENTENCES.kinds, kind) ? SENTENCES.kinds[kind as keyof typeof SENTENCES.kinds] : undefined;
+}
+
+/** The regions of some nodes, each once, in byte order. */
+function regionsOf(list: readonly Vertex[]): readonly string[] {
+  return [...new Set(list.map((v) => v.region || "no region"))].sort(compareBytes);
+}
+
+/** Which region declares what of a cycle over regions. Which of them closed it is not known. */
+function declared(members: readonly Vertex[]): string {
+  const on = new Set(members);
+  const all = members.flatMap((v) => v.needs.filter((d) => on.has(d) && d.region !== v.region).map((d) => `${v.region || "no region"} declares that ${v.label} waits for ${d.label}`));
+  const more = all.length > NAMED_EDGES ? `, and ${all.length - NAMED_EDGES} more` : "";
+  return all.slice(0, NAMED_EDGES).join(", ") + more;
+}
+
+function labels(list: readonly Vertex[]): string {
+  const more = list.length > NAMED_NODES ? ` and ${list.length - NAMED_NODES} more` : "";
+  return [...list].sort(inOrder).slice(0, NAMED_NODES).map((v) => v.label).join(", ") + more;
 }

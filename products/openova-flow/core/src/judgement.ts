@@ -1,3 +1,4 @@
+import { push } from "./adjacency.js";
 import type { FlowNode, NodeMeta } from "./types.js";
 
 /** What an object is by itself at an instant, as `docs/meta.md` has it. */
@@ -23,8 +24,12 @@ export interface Judged {
   readonly gate?: "pass" | "wait";
 }
 
-export const JUDGED_STATES = ["ready", "working", "waiting", "broken", "suspended", "terminating", "not-started"] as const;
-export type JudgedState = (typeof JUDGED_STATES)[number];
+/** Worst first. */
+export const DISPLAY_STATES = ["broken", "terminating", "waiting", "working", "not-started", "suspended", "unconfirmed", "ready"] as const;
+/** What a person sees: computed from wire status and meta. */
+export type DisplayState = (typeof DISPLAY_STATES)[number];
+/** What can be judged; whether it is confirmed the stream tells. */
+export type JudgedState = Exclude<DisplayState, "unconfirmed">;
 
 /** The judgement of a node: what it is, what becomes of it by itself, and the nodes that it refers to. */
 export interface Judgement extends Judged {
@@ -48,6 +53,8 @@ const STUCK_AFTER_MS = 300_000;
 const MOST_TURNS = 16;
 /** More ids than any adapter names in a list. */
 const MOST_REFS = 256;
+const NUMBERS = ["since", "attempts", "of", "nextTry", "limit"] as const;
+const NONE: readonly string[] = [];
 
 const cache = new WeakMap<FlowNode, Judgement>();
 
@@ -83,13 +90,13 @@ function whole(sent: Fields): Judgement {
     then: then.flatMap((t: unknown) => {
       const turn = fields(t);
       const at = turn?.["at"];
-      return turn !== undefined && typeof at === "number" && isState(turn["state"]) ? [{ ...judged(turn), at }] : [];
+      return turn !== undefined && isInstant(at) && isState(turn["state"]) ? [{ ...judged(turn), at }] : [];
     }),
     needs: strings(sent["needs"]),
     named: strings(sent["named"]),
     readyWhile: strings(sent["readyWhile"]),
     checks: strings(sent["checks"]),
-    ...optional("source", sent["source"], "string"),
+    ...(typeof sent["source"] === "string" ? { source: sent["source"] } : {}),
     blamesSource: sent["blamesSource"] === true,
     isJudged: true,
   };
@@ -105,11 +112,7 @@ function judged(sent: Fields): Judged {
     class: text(cause["class"]),
     sentence: text(cause["sentence"]),
     ...(command.length === 0 ? {} : { command }),
-    ...optional("since", sent["since"], "number"),
-    ...optional("attempts", sent["attempts"], "number"),
-    ...optional("of", sent["of"], "number"),
-    ...optional("nextTry", sent["nextTry"], "number"),
-    ...optional("limit", sent["limit"], "number"),
+    ...Object.fromEntries(NUMBERS.flatMap((key) => (isInstant(sent[key]) ? [[key, sent[key]]] : []))),
     problem: sent["problem"] === true,
     final: sent["final"] === true,
     ...(gate === "pass" || gate === "wait" ? { gate } : {}),
@@ -120,43 +123,74 @@ function judged(sent: Fields): Judged {
 function obvious(node: FlowNode): Judgement {
   const meta: NodeMeta = node.meta ?? {};
   const { status, label } = node;
-  const isOver = status === "succeeded" || status === "failed";
+  const time = (key: string): number | undefined => (isInstant(meta[key]) ? meta[key] : undefined);
+  const is = (state: JudgedState, since: number | undefined, rest: Partial<Judgement>): Judgement => ({
+    state, marks: NONE, class: "", sentence: "", problem: false, final: false, then: [], needs: NONE, named: NONE, readyWhile: NONE, checks: NONE, blamesSource: false, isJudged: false,
+    ...(since === undefined ? {} : { since }), ...rest,
+  });
   const waitingFor = strings(meta["waitingFor"]);
   const reason = text(meta["reason"]);
-  const since = node.endedAt ?? number(meta["reasonSince"]) ?? node.startedAt;
-  const base = { marks: [], problem: false, final: false, class: reason || status, sentence: said(node, reason, text(meta["message"])), ...optional("since", since, "number") };
-  const refs = { then: [], needs: [], named: [], readyWhile: [], checks: [], blamesSource: false, isJudged: false };
-  const deleting = number(meta["deletingSince"]);
+  const deleting = time("deletingSince");
   if (deleting !== undefined) {
-    const going: Judged = { ...base, state: "terminating", since: deleting, sentence: `${label} is being deleted.`, gate: "wait" };
-    const { gate: _, ...stuck } = going;
-    const held = strings(meta["finalizers"]);
-    const sentence = `${label} has been going away for over five minutes${held.length > 0 ? `, held by ${held.join(", ")}` : ""}.`;
-    return { ...going, ...refs, then: [{ ...stuck, at: deleting + STUCK_AFTER_MS + 1, problem: true, class: "deletion-stuck", sentence }] };
+    const late = { ...is("terminating", deleting, { class: "terminating", problem: true }), at: deleting + STUCK_AFTER_MS + 1 };
+    return is("terminating", deleting, { class: "terminating", gate: "wait", then: [late] });
   }
-  if (status === "failed") return { ...base, ...refs, state: "broken", problem: true };
-  if (meta["suspended"] === true) return { ...base, ...refs, state: "suspended", sentence: `${label} is suspended.`, command: ["flux", "resume", (text(meta["kind"]) || "HelmRelease").toLowerCase(), label, "-n", text(meta["namespace"]) || "flux-system"], ...(status === "succeeded" ? { gate: "pass" } : {}) };
-  if (!isOver && (reason === "DependencyNotReady" || waitingFor.length > 0)) {
-    const since = number(meta["waitingSince"]) ?? number(meta["reasonSince"]);
-    return { ...base, ...refs, state: "waiting", needs: waitingFor, named: waitingFor, ...optional("since", since, "number") };
-  }
-  if (status === "succeeded") return { ...base, ...refs, state: "ready", gate: "pass" };
-  return { ...base, ...refs, state: status === "pending" ? "not-started" : "working", gate: "wait" };
+  if (status === "failed") return is("broken", node.endedAt, { class: "failed", problem: true, sentence: failure(label, reason, text(meta["message"])) });
+  if (meta["suspended"] === true) return is("suspended", undefined, { class: "suspended", ...(status === "succeeded" ? { gate: "pass" } : {}) });
+  if (status === "succeeded") return is("ready", node.endedAt, { gate: "pass" });
+  if (reason === "DependencyNotReady" || waitingFor.length > 0) return is("waiting", time("waitingSince") ?? time("reasonSince"), { gate: "wait", needs: waitingFor, named: waitingFor });
+  return status === "pending" ? is("not-started", undefined, { gate: "wait" }) : is("working", node.startedAt, { gate: "wait" });
 }
 
-function said(node: FlowNode, reason: string, message: string): string {
-  const words = [reason, message].filter((s) => s !== "");
-  return words.length === 0 ? `${node.label} ${node.status === "failed" ? "failed" : `is ${node.status}`}.` : `${node.label}: ${words.join(": ")}`;
+function failure(label: string, ...said: readonly string[]): string {
+  const words = said.filter((s) => s !== "");
+  return words.length === 0 ? `${label} failed.` : [label, ...words].join(": ");
 }
 
-type Fields = Readonly<Record<string, unknown>>;
+/** Whether nobody has to wait for what is so: it is ready, or suspended as it should be. */
+function isSatisfied(is: Judged): boolean {
+  return is.state === "ready" || (is.state === "suspended" && is.gate === "pass" && !is.marks.includes("not-observed") && !is.marks.includes("old-revision"));
+}
 
-function fields(value: unknown): Fields | undefined {
+/**
+ * Which of some nodes, and of those that they are ready with, nobody has to wait for. One that waits is among them while all of its `readyWhile` are: it only
+ * takes a routine look.
+ */
+export function satisfied(ids: Iterable<string>, nodeOf: (id: string) => FlowNode | undefined, clockOf: (node: FlowNode) => number): ReadonlySet<string> {
+  const left = new Map<string, number>(), wanted = new Map<string, string[]>();
+  const seen = new Set(ids), found = new Set<string>();
+  for (const id of seen) {
+    const node = nodeOf(id);
+    if (node === undefined) continue;
+    const judgement = judgementOf(node);
+    const own = judgedAt(judgement, clockOf(node));
+    const readyWhile = new Set(own.state === "waiting" ? judgement.readyWhile : NONE);
+    if (isSatisfied(own)) found.add(id);
+    left.set(id, readyWhile.size);
+    for (const other of readyWhile) {
+      seen.add(other);
+      push(wanted, other, id);
+    }
+  }
+  for (const id of found) {
+    for (const by of wanted.get(id) ?? NONE) {
+      const n = (left.get(by) as number) - 1;
+      left.set(by, n);
+      if (n === 0) found.add(by);
+    }
+  }
+  return found;
+}
+
+export type Fields = Readonly<Record<string, unknown>>;
+
+/** The value if it is an object. */
+export function fields(value: unknown): Fields | undefined {
   return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as Fields) : undefined;
 }
 
 function isState(value: unknown): value is JudgedState {
-  return (JUDGED_STATES as readonly unknown[]).includes(value);
+  return value !== "unconfirmed" && (DISPLAY_STATES as readonly unknown[]).includes(value);
 }
 
 function strings(value: unknown): readonly string[] {
@@ -167,10 +201,7 @@ function text(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-function number(value: unknown): number | undefined {
-  return typeof value === "number" ? value : undefined;
-}
-
-function optional<K extends string, T extends "string" | "number">(key: K, value: unknown, type: T): { readonly [P in K]?: T extends "string" ? string : number } {
-  return (typeof value === type ? { [key]: value } : {}) as { readonly [P in K]?: T extends "string" ? string : number };
+/** A whole number that is as exact here as in any other language. */
+function isInstant(value: unknown): value is number {
+  return Number.isSafeInteger(value);
 }

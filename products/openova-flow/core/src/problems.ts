@@ -1,9 +1,8 @@
 import { metaOf, type DisplayState } from "./display.js";
 import type { FlowGraph } from "./graph.js";
-import { Insight, type Root } from "./insight.js";
+import { insightOf, worstFirst, type Root } from "./insight.js";
 import { lastHeard, REGION_SILENT, sayLastHeard, type RegionLease } from "./regions.js";
 import { commandLine, offeredCommand } from "./shell.js";
-import { compareBytes } from "./state.js";
 import type { FlowNode } from "./types.js";
 
 /** One root cause. */
@@ -12,7 +11,7 @@ export interface Problem {
   readonly id: string;
   /** Differs between any two problems of a flow, and stays while the problem does. */
   readonly key: string;
-  /** Every node that shows the same cause, for instance all that use one dead repository. */
+  /** First `id`, then every node that shows the same cause, for instance all that use one dead repository. */
   readonly ids: readonly string[];
   readonly label: string;
   readonly region: string;
@@ -36,7 +35,7 @@ const SILENT_AFTER_MS = 15_000;
 
 /** What is wrong, one entry for each root cause, worst first; empty when all is well. */
 export function problems(graph: FlowGraph, now: number): readonly Problem[] {
-  const found = new Insight(graph, now).problems().map((root) => toProblem(graph, root));
+  const found = insightOf(graph, now).problems().map((root) => toProblem(graph, root));
   return [...found, ...troubledRegions(graph, now)].sort(worstFirst);
 }
 
@@ -69,38 +68,15 @@ function refusal(region: string, lease: RegionLease, refused: string): string {
     : `${one} If it takes the place of the first, let an admin delete the region, which it then gets; else give it another REGION_KEY. The command says which cluster is which.`;
 }
 
-function worstFirst(a: Problem, b: Problem): number {
-  return (
-    Number(neverEnds(b)) - Number(neverEnds(a)) ||
-    b.blocks.length - a.blocks.length ||
-    (a.since ?? 0) - (b.since ?? 0) ||
-    compareBytes(a.id, b.id)
-  );
-}
-
-/** Not just slow or held on purpose. */
-function neverEnds(p: Problem): boolean {
-  return p.display === "broken" || p.reason === "dependency-cycle";
-}
-
 function toProblem(graph: FlowGraph, root: Root): Problem {
-  const id = root.ids[0] as string;
-  const node = graph.nodes.get(id) as FlowNode;
+  const { command, final: _, ...rest } = root;
+  const node = graph.nodes.get(root.id) as FlowNode;
   const heard = lastHeard(graph.state.regions, node.region);
   return {
-    id,
-    key: `${root.class} ${id}`,
-    ids: root.isAcross ? [...root.ids].sort(compareBytes) : root.ids,
-    label: root.isAcross ? [...new Set(root.ids.map((m) => graph.nodes.get(m)?.region || "no region"))].sort(compareBytes).join(" and ") : node.label,
-    region: root.isAcross ? "" : (node.region ?? ""),
-    display: root.state,
-    reason: root.class,
+    ...rest,
+    key: `${root.reason} ${root.id}`,
     message: metaOf(node).message ?? "",
-    sentence: root.sentence,
-    ...given(root.command === undefined ? undefined : offeredCommand(root.command)),
-    blocks: root.blocks,
-    ...(root.blocksMore ? { blocksMore: true as const } : {}),
-    ...(root.since === undefined ? {} : { since: root.since }),
+    ...given(command === undefined ? undefined : offeredCommand(command)),
     ...(heard === undefined ? {} : { heard }),
   };
 }

@@ -1,3 +1,4 @@
+import { push } from "./adjacency.js";
 import { displayState, metaOf, noCounts, type DisplayContext, type DisplayCounts } from "./display.js";
 import type { FlowGraph } from "./graph.js";
 import { memberIds, type Rollout } from "./rollouts.js";
@@ -53,7 +54,7 @@ function isUnreadyKustomization(node: FlowNode): boolean {
 }
 
 function contextOf(graph: FlowGraph, now: number): DisplayContext {
-  return { nodes: graph.nodes, unconfirmed: graph.state.unconfirmed, regions: graph.state.regions, now };
+  return { graph, nodes: graph.nodes, unconfirmed: graph.state.unconfirmed, regions: graph.state.regions, now };
 }
 
 export function flowProgress(graph: FlowGraph, now: number): Progress {
@@ -150,9 +151,7 @@ function usualDurations(history: readonly Rollout[]): ReadonlyMap<string, number
   for (const r of history) {
     for (const m of r.members) {
       if (m.status !== "succeeded" || m.startedAt === undefined || m.endedAt === undefined) continue;
-      const list = all.get(m.label);
-      if (list === undefined) all.set(m.label, [m.endedAt - m.startedAt]);
-      else list.push(m.endedAt - m.startedAt);
+      push(all, m.label, m.endedAt - m.startedAt);
     }
   }
   return new Map([...all].map(([label, list]) => [label, list.sort((a, b) => a - b)[list.length >> 1] as number]));

@@ -54,10 +54,6 @@ export interface Filter {
   readonly families?: ReadonlySet<string>;
 }
 
-export function isEmptyFilter(filter: Filter): boolean {
-  return wordsOf(filter.query ?? "").length === 0 && !filter.displays?.size && !filter.regions?.size && !filter.families?.size;
-}
-
 /** A predicate for a filter: every part that is given must hold. An empty set is as none. */
 export function matcher(filter: Filter, context: DisplayContext): (node: FlowNode) => boolean {
   const words = wordsOf(filter.query ?? "");

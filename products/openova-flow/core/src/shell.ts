@@ -44,13 +44,13 @@ const VERBS: ReadonlyMap<string, readonly string[]> = new Map([
 ]);
 const OPTIONS = /^(-n|-A|-o|--for|--reset|--force|--with-source|--tail=\d{1,6}|--raw=\/readyz\?verbose|--as=[^-].*)$/;
 
-/**
- * The line of a command that came with a flow's data, as `shellCommand` makes it. Undefined besides for all that is not among the few programs,
- * verbs and options that an adapter offers: whoever may write a node could else hand a person any command.
- */
+/** Whether a command is one that an adapter offers: whoever may write a node could else hand a person any command. */
+export function isOffered([program = "", ...rest]: readonly string[]): boolean {
+  const verb = rest[rest[0] === "-n" ? 2 : 0] ?? "";
+  return VERBS.get(program)?.includes(verb) === true && !rest.some((a) => a.startsWith("-") && !OPTIONS.test(a));
+}
+
+/** The line of a command that came with a flow's data, as `shellCommand` makes it; undefined besides for one that no adapter offers. */
 export function offeredCommand(argv: readonly string[]): string | undefined {
-  const [program = "", ...rest] = argv;
-  if (rest.some((a) => a.startsWith("-") && !OPTIONS.test(a))) return undefined;
-  const at = rest[0] === "-n" ? 2 : 0;
-  return VERBS.get(program)?.includes(rest[at] ?? "") === true ? shellCommand(argv) : undefined;
+  return isOffered(argv) ? shellCommand(argv) : undefined;
 }

@@ -3,7 +3,6 @@ import {
   currentRollout,
   EventLog,
   flowProgress,
-  isEmptyFilter,
   matcher,
   memberIds,
   parseRollouts,
@@ -132,8 +131,6 @@ describe("search", () => {
     expect(labels({ regions: new Set(["hel1"]), query: "bp" })).toEqual(["bp-manager"]);
     expect(labels({ families: new Set(["security"]) })).toEqual(["bp-cert-manager"]);
     expect(labels({ displays: new Set() })).toHaveLength(4);
-    expect(isEmptyFilter({ query: " ", regions: new Set() })).toBe(true);
-    expect(isEmptyFilter({ regions: new Set(["x"]) })).toBe(false);
   });
 });
 

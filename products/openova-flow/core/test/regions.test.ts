@@ -84,7 +84,7 @@ describe("the nodes of a stale region", () => {
   it("keep what was wrong with them, and the region itself is wrong once that lasts", () => {
     const found = problems(buildGraph(state), NOW);
     expect(found.map((p) => [p.id, p.reason, p.heard])).toEqual([
-      ["a/broken", "InstallFailed", HEARD], ["b/broken", "InstallFailed", undefined], ["a", "RegionSilent", undefined],
+      ["a/broken", "failed", HEARD], ["b/broken", "failed", undefined], ["a", "RegionSilent", undefined],
     ]);
     expect(found[2]).toMatchObject({ display: "unconfirmed", since: HEARD, sentence: expect.stringMatching(/^a was last heard 4 min ago, .* Check that its adapter runs/) as string });
     expect(problems(buildGraph(state), HEARD + 30_000 + 15_000).map((p) => p.id)).not.toContain("a");

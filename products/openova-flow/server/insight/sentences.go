@@ -6,7 +6,8 @@ import (
 	"strings"
 )
 
-// sentencesFile has the sentences about what only the graph tells, and the commands that go with them. The package core has the same file.
+// sentencesFile has the sentences about what only the graph tells, and the commands that go with them. The package core has a copy that a test
+// holds to it.
 //
 //go:embed sentences.json
 var sentencesFile []byte

@@ -1,2 +1,2 @@
 // What is wrong, what blocks what, and what a filter lets through: loaded once the graph is there.
-export { blockedBy, blockingChains, criticalPath, Insight, matcher, problems } from "@openova/flow-core";
+export { blockingChains, criticalPath, insightOf, matcher, problems } from "@openova/flow-core";

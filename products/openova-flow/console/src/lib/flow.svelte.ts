@@ -65,7 +65,7 @@ export class FlowModel {
     return this.at === null ? this.#live : withRegions(this.#feed.store.log.stateAt(this.at) ?? this.#live, staleAt(this.#live.regions, this.at));
   });
   readonly graph: FlowGraph = $derived.by(() => (this.#before = buildGraph(this.state, untrack(() => this.#before))));
-  readonly context: DisplayContext = $derived({ nodes: this.state.nodes, unconfirmed: this.state.unconfirmed, regions: this.state.regions, now: this.clock });
+  readonly context: DisplayContext = $derived({ graph: this.graph, nodes: this.state.nodes, unconfirmed: this.state.unconfirmed, regions: this.state.regions, now: this.clock });
   /** Every node that is no container, by id. */
   readonly leaves: readonly FlowNode[] = $derived(this.graph.leaves.map((id) => this.graph.nodes.get(id) as FlowNode));
   /** The leaves and what stands beside the rollout, such as sources. */
@@ -89,7 +89,7 @@ export class FlowModel {
     const members = nav.route.rollout === null || this.rollout === null ? null : new Set(this.rollout.members.map((m) => m.id));
     return this.leaves.filter((n) => passes(n) && (members === null || members.has(n.id)));
   });
-  readonly #insight = $derived(this.#diagnosis === null ? null : new this.#diagnosis.Insight(this.graph, this.clock));
+  readonly #insight = $derived(this.#diagnosis?.insightOf(this.graph, this.clock));
   readonly problems: readonly Problem[] = $derived(this.#diagnosis?.problems(this.graph, this.clock) ?? []);
   /** The rollout that is looked at: the one in the link, else the one of the instant, else the current or last. */
   readonly rollout: Rollout | null = $derived(
@@ -185,7 +185,7 @@ export class FlowModel {
 
   /** The chains of ids that lead from what blocks a node to it. */
   chainsTo(id: string): readonly (readonly string[])[] {
-    return this.#diagnosis === null ? [] : this.#diagnosis.blockingChains(this.#diagnosis.blockedBy(this.graph, id, this.clock));
+    return this.#diagnosis === null ? [] : this.#diagnosis.blockingChains(this.graph, id, this.clock);
   }
 
   /** What can be travelled in; null while nothing is known. */

@@ -1,3 +1,4 @@
+import { push } from "../adjacency.js";
 import { metaOf } from "../display.js";
 import type { FlowGraph } from "../graph.js";
 import { compareBytes } from "../state.js";
@@ -50,12 +51,6 @@ function sortIn(graph: FlowGraph, id: string, region: string, members: Members):
     members.top.push(id);
     push(members.groups, within, id);
   } else push(members.cards, within, id);
-}
-
-function push(map: Map<string, string[]>, key: string, id: string): void {
-  const list = map.get(key);
-  if (list === undefined) map.set(key, [id]);
-  else list.push(id);
 }
 
 /**

@@ -2,8 +2,10 @@ package httpapi
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -27,7 +29,7 @@ type problemsAnswer struct {
 	At       int64       `json:"at"`
 	Verdict  string      `json:"verdict"`
 	Problems []rootCause `json:"problems"`
-	Omitted  int         `json:"omitted,omitempty"` // problems beyond maxProblems
+	Omitted  int         `json:"omitted,omitempty"` // those beyond maxProblems, see firstOfEach
 }
 
 type rootCause struct {
@@ -100,7 +102,7 @@ func preferred(accept string) string {
 
 func answerOf(d insight.Verdict, now int64) problemsAnswer {
 	a := problemsAnswer{At: now, Verdict: d.Result, Problems: []rootCause{}, Omitted: max(0, len(d.Problems)-maxProblems)}
-	for _, p := range d.Problems[:min(maxProblems, len(d.Problems))] {
+	for _, p := range firstOfEach(d.Problems, maxProblems) {
 		a.Problems = append(a.Problems, rootCause{ID: p.ID, IDs: some(p.IDs), Label: p.Label, Region: p.Region, Class: p.Class,
 			Sentence: cut(p.Sentence, maxProblemText), Command: p.Command, Since: p.Since, Blocks: some(p.Blocks), Blocked: len(p.Blocks), Marks: some(p.Marks)})
 	}
@@ -152,6 +154,27 @@ func (a problemsAnswer) text(markdown bool) string {
 		fmt.Fprintf(&b, "\nand %d more\n", a.Omitted)
 	}
 	return b.String()
+}
+
+// firstOfEach returns so many of some problems at most, in their order: of each region the first ones, as many as of any other that has more. So no
+// region takes another's out of the list.
+func firstOfEach(problems []insight.Problem, most int) []insight.Problem {
+	if len(problems) <= most {
+		return problems
+	}
+	places, ranks, met := make([]int, len(problems)), make([]int, len(problems)), make(map[string]int)
+	for i := range problems {
+		places[i], ranks[i] = i, met[problems[i].Region]
+		met[problems[i].Region]++
+	}
+	slices.SortStableFunc(places, func(a, b int) int { return cmp.Compare(ranks[a], ranks[b]) })
+	places = places[:most]
+	slices.Sort(places)
+	listed := make([]insight.Problem, most)
+	for i, place := range places {
+		listed[i] = problems[place]
+	}
+	return listed
 }
 
 // listed names the first of some ids.

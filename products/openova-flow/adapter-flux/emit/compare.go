@@ -57,6 +57,7 @@ func (o *outbox) compare(server *image, nodes []flow.Node, rels []flow.Relations
 			delete(o.held, k)
 		}
 	}
+	o.skip(server)
 	o.confirmed, o.want = server, server.clone()
 	o.log = slices.DeleteFunc(o.log, func(c change) bool { return !o.want.apply(c) })
 	n := o.correct(target, now)

@@ -22,6 +22,7 @@ type Emitter struct {
 
 	mu      sync.Mutex
 	box     *outbox
+	standby standby // while this process does not lead
 	loaded  bool
 	term    *term
 	trouble trouble
@@ -55,11 +56,11 @@ func New(cfg Config) (*Emitter, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	return &Emitter{cfg: cfg, metrics: m, wake: make(chan struct{}, 1), moved: make(chan struct{}), box: newOutbox(cfg.Backlog)}, nil
+	return &Emitter{cfg: cfg, metrics: m, wake: make(chan struct{}, 1), moved: make(chan struct{}), box: newOutbox(cfg.Backlog), standby: newStandby(newImage())}, nil
 }
 
-// Put takes what changed, in order. It waits for nothing but other calls. What is put while this process does not lead, or before
-// Loaded, is not kept: the Source knows it.
+// Put takes what changed, in order. It waits for nothing but other calls. What is put while this process does not lead is kept for a minute, what
+// is put before Loaded by one that leads is not: the Source knows it.
 func (e *Emitter) Put(changes []mapping.Change) {
 	now := time.Now()
 	steps := make([]change, len(changes))
@@ -68,7 +69,13 @@ func (e *Emitter) Put(changes []mapping.Change) {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.term == nil || !e.loaded {
+	if e.term == nil {
+		for _, c := range steps {
+			e.standby.put(c, e.cfg.Backlog)
+		}
+		return
+	}
+	if !e.loaded {
 		return
 	}
 	collapsed := e.box.collapsed
@@ -88,8 +95,8 @@ func (e *Emitter) Loaded() {
 	e.moveLocked()
 }
 
-// Lead says that this process speaks for the region from now on. The epoch must be greater than that of whoever led before. What
-// was put before is not sent again as it came: the server is compared with the Source first.
+// Lead says that this process speaks for the region from now on. The epoch must be greater than that of whoever led before. The
+// server is compared with the Source first; of what was put in the last minute, the transitions that it has not seen are sent.
 func (e *Emitter) Lead(epoch int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -99,6 +106,8 @@ func (e *Emitter) Lead(epoch int64) {
 	e.resignLocked()
 	ctx, cancel := context.WithCancel(context.Background())
 	e.term = &term{epoch: epoch, ctx: ctx, cancel: cancel}
+	e.box.follow(e.standby)
+	e.standby = newStandby(nil)
 	e.moveLocked()
 }
 
@@ -117,6 +126,11 @@ func (e *Emitter) resignLocked() {
 	e.term.cancel()
 	e.term, e.trouble, e.rival = nil, trouble{}, ""
 	e.metrics.conflict.Set(0)
+	base := newImage() // not known, so that nothing is taken for seen
+	if e.box.compared {
+		base = e.box.want
+	}
+	e.standby = newStandby(base)
 	e.box.reset()
 }
 

@@ -22,6 +22,9 @@ type outbox struct {
 	compared  bool         // with the server, since it was reset
 	since     map[key]bool // put since a comparison began; true: deleted. nil when none is under way
 	collapsed int          // changes that collapsing took out, ever
+
+	base *image // the region before the log, as this process saw it when it did not lead; nil once the server was compared
+	kept int    // how many of the log were put then
 }
 
 // hold is an element that the server would not take as it is. It is not sent again before its time, or before it changes.
@@ -43,6 +46,7 @@ func (o *outbox) reset() {
 	o.confirmed, o.want = newImage(), newImage()
 	o.sent, o.log, o.limit = nil, nil, o.backlog
 	o.compared, o.since = false, nil
+	o.base = nil
 }
 
 func (o *outbox) put(c change) {

@@ -61,6 +61,8 @@ export class Stream implements Connection {
   #state: ConnectionState;
   /** What the next attempt resumes after; undefined is from nothing. */
   lastSeq: number | undefined;
+  /** What follows the number in the ids of the stream. */
+  mark = "";
   /** Attempts since the last stable connection. */
   #attempt = 0;
   #attemptedAt = 0;
@@ -120,7 +122,7 @@ export class Stream implements Connection {
       headers: {
         ...this.#options.headers?.(),
         Accept: "text/event-stream",
-        ...(this.lastSeq === undefined ? {} : { "Last-Event-ID": String(this.lastSeq) }),
+        ...(this.lastSeq === undefined ? {} : { "Last-Event-ID": `${this.lastSeq}${this.mark}` }),
       },
       signal: abort.signal,
       cache: "no-store",

@@ -1,4 +1,4 @@
-import { seqOf, Stream, type Connection, type StreamOptions } from "./connection.js";
+import { Stream, type Connection, type StreamOptions } from "./connection.js";
 import type { SseFrame } from "./sse-parser.js";
 import { parseRegions } from "./parse-regions.js";
 import type { Regions } from "./regions.js";
@@ -37,7 +37,9 @@ function read({ onEvent }: ConnectManyOptions, frame: SseFrame, stream: Stream):
   const slash = frame.event.indexOf("/");
   if (slash === -1) return readOwn(onEvent, frame, stream);
   const flowId = frame.event.slice(0, slash);
-  const seq = seqOf(frame);
+  const [, digits, mark = ""] = /^(\d+)(\.[\da-f]+)?$/.exec(frame.id ?? "") ?? [];
+  const seq = digits === undefined ? undefined : Number(digits);
+  if (seq !== undefined) stream.mark = mark;
   const type = frame.event.slice(slash + 1);
   if (type === "regions") {
     const told = parseRegions(frame.data);

@@ -59,6 +59,18 @@ describe("connectMany", () => {
     expect(server.last).toMatchObject({ url: "/base/v1/stream?flow=a&flow=b:c", headers: { "Last-Event-ID": "7" } });
   });
 
+  it("sends an id back with its mark, which is no part of the number", async () => {
+    open();
+    await settle();
+    server.last.send(heartbeat(5, 77) + flows("a") + of("a", snapshotOf("a", "n"), 5).replace("id: 5", "id: 5.0a1b2c"));
+    await settle();
+    expect(events.at(-1)).toMatchObject({ type: "message", seq: 5 });
+    expect(await resumed()).toBe("5.0a1b2c");
+    server.last.send(heartbeat(6, 78) + flows("a") + of("a", change("a", "n", "failed"), 6));
+    await settle();
+    expect(await resumed()).toBe("6");
+  });
+
   it("goes live with the first heartbeat and passes on what comes, by flow", async () => {
     const connection = open();
     await settle();

@@ -29,8 +29,6 @@ type Authority struct {
 
 	policy     atomic.Pointer[policy]
 	generation atomic.Uint64 // goes up after each change of what is decided
-	looked     uint64        // generation that the sessions were held to last; only look uses it
-	settled    atomic.Uint64 // generation that all sessions are held to
 	seen       string        // what the file held when it was last read, or the error of that; only read uses it
 	failing    atomic.Bool
 
@@ -146,12 +144,6 @@ func (a *Authority) readMain() error {
 	a.changed()
 	a.log.Info("the tokens file was read again", "file", a.path, "tokens", len(p.tokens), "trust", len(p.trust))
 	return nil
-}
-
-// Generation counts the changes of what callers may do. It is settled when no session goes on by what was so before the last of them.
-func (a *Authority) Generation() (generation uint64, settled bool) {
-	generation = a.generation.Load()
-	return generation, a.settled.Load() == generation
 }
 
 // changed is called after what is decided by has changed, so that who sees the new generation decides by the new.

@@ -130,10 +130,6 @@ func (a *Authority) look(now time.Time) {
 		}
 		s.grant = have.grant
 	}
-	if a.looked == generation { // what was opened just then, by a grant from before, has ended this time
-		a.settled.Store(generation)
-	}
-	a.looked = generation
 }
 
 // holds reports whether the grant has not ended by itself.

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -18,6 +19,7 @@ type State struct {
 	areas    map[string]*area // by region
 	changes  int64            // to what areas hold, ever
 	nodes    int              // vertices that are present
+	statuses map[string]int   // of them, by status
 	bytes    int64
 	leaves   rollup
 	arrival  int64 // of the first event
@@ -53,7 +55,7 @@ func NewState(flowID string, arrival int64) *State {
 
 func (s *State) reset() {
 	s.vertices, s.rels, s.areas = nil, nil, nil
-	s.nodes = 0
+	s.nodes, s.statuses = 0, nil
 	s.bytes = int64(len(s.flow.raw))
 	s.leaves = rollup{}
 }
@@ -122,6 +124,12 @@ func (s *State) putNodes(m *Message) {
 func (s *State) putNode(n Node) {
 	v := s.vertex(n.ID)
 	s.bytes += n.size()
+	if !v.present || v.node.Status != n.Status {
+		if v.present {
+			s.count(v.node.Status, -1)
+		}
+		s.count(n.Status, 1)
+	}
 	if v.present && v.node.Region == n.Region {
 		s.bytes -= v.node.size()
 		if v.children == 0 {
@@ -152,12 +160,20 @@ func (s *State) putNode(n Node) {
 	s.countContains(v, 1)
 }
 
-// Hollow drops what a node holds besides its id, if there is one of that id. It is for who puts the node before anybody asks for it; its
-// relationships stay.
-func (s *State) Hollow(id string) {
-	if v := s.vertices[id]; v != nil && v.present {
-		s.putNode(Node{ID: id})
+// count adds delta to the number of nodes with a status.
+func (s *State) count(status string, delta int) {
+	n := s.statuses[status] + delta
+	if n == 0 {
+		delete(s.statuses, status)
+		return
 	}
+	if s.statuses == nil {
+		s.statuses = make(map[string]int)
+	}
+	if delta > 0 && n == 1 {
+		status = strings.Clone(status) // the message may go before the last node with it
+	}
+	s.statuses[status] = n
 }
 
 func (s *State) vertex(id string) *vertex {
@@ -212,6 +228,7 @@ func (s *State) deleteNode(id string) {
 	}
 	if v.present {
 		s.leaves.remove(&v.node)
+		s.count(v.node.Status, -1)
 		s.bytes -= v.node.size()
 		s.nodes--
 		s.leaveNode(v)
@@ -323,6 +340,26 @@ func (s *State) HasRel(k RelKey) bool { return s.rels[k] != nil }
 
 // NodeCount returns the number of nodes.
 func (s *State) NodeCount() int { return s.nodes }
+
+// Statuses returns how many nodes there are by status.
+func (s *State) Statuses() map[string]int {
+	if s.statuses == nil {
+		return map[string]int{}
+	}
+	return maps.Clone(s.statuses)
+}
+
+// Regions returns the regions that have nodes, in order; the empty one is none.
+func (s *State) Regions() []string {
+	regions := []string{}
+	for region, a := range s.areas {
+		if region != "" && len(a.nodes) > 0 {
+			regions = append(regions, region)
+		}
+	}
+	slices.Sort(regions)
+	return regions
+}
 
 // RelCount returns the number of relationships.
 func (s *State) RelCount() int { return len(s.rels) }

@@ -2,6 +2,7 @@ package flow_test
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -185,6 +186,18 @@ func TestFoldEqualsModel(t *testing.T) {
 			}
 			if s.NodeCount() != len(want.nodes) || s.RelCount() != len(want.rels) {
 				t.Fatalf("seed %d step %d: counts %d nodes and %d relationships", seed, step, s.NodeCount(), s.RelCount())
+			}
+			statuses, regions := map[string]int{}, []string{}
+			s.EachNode(func(n flow.Node) bool {
+				statuses[n.Status]++
+				if n.Region != "" && !slices.Contains(regions, n.Region) {
+					regions = append(regions, n.Region)
+				}
+				return true
+			})
+			slices.Sort(regions)
+			if !maps.Equal(s.Statuses(), statuses) || !slices.Equal(s.Regions(), regions) {
+				t.Fatalf("seed %d step %d: it has %v in %v, want %v in %v", seed, step, s.Statuses(), s.Regions(), statuses, regions)
 			}
 		}
 		var ids []string

@@ -43,7 +43,7 @@ func FuzzLastEventID(f *testing.F) {
 	f.Add("1e3", "")
 	f.Fuzz(func(t *testing.T, header, query string) {
 		r := &http.Request{Header: http.Header{"Last-Event-Id": {header}}, URL: &url.URL{RawQuery: url.Values{"lastEventId": {query}}.Encode()}}
-		seq, resume := lastEventID(r)
+		seq, resume := lastEventID(r, "")
 		text := header
 		if text == "" {
 			text = query

@@ -34,4 +34,11 @@ func TestAfterARestart(t *testing.T) {
 	if f := v.message(); (f.event != "snapshot") != durable || f.id <= seq {
 		t.Errorf("%+v", f)
 	}
+	all := second.watch("/v1/stream", "Last-Event-ID", strconv.FormatInt(seq, 10))
+	if f := all.message(); f.event != "flows" {
+		t.Errorf("%+v", f)
+	}
+	if f := all.message(); (f.event != "F/snapshot") != durable || f.id <= seq {
+		t.Errorf("all flows: %+v", f)
+	}
 }

@@ -90,7 +90,6 @@ type Server struct {
 	claims   logLimiters // that were refused
 	denials  map[auth.Reason]*logLimiters
 	endings  logLimiters // of streams
-	rights   rights
 	fan      *fan
 
 	routes, ofFlow map[string]*route // by path, and those of a flow by what follows its id

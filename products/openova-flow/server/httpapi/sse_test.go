@@ -22,7 +22,8 @@ import (
 const within = 60 * time.Second
 
 type frame struct {
-	id    int64 // -1: none
+	id    int64  // -1: none
+	mark  string // after the number, where the caller may not read all flows
 	event string
 	data  string
 }
@@ -43,9 +44,11 @@ func (p parser) next() (frame, error) {
 		case line == "":
 			return f, nil
 		case name == "id":
-			if f.id, err = strconv.ParseInt(value, 10, 64); err != nil {
-				return f, err
+			digits, mark, marked := strings.Cut(value, ".")
+			if f.id, err = strconv.ParseInt(digits, 10, 64); err != nil || marked && mark == "" {
+				return f, fmt.Errorf("id %q: %w", value, err)
 			}
+			f.mark = value[len(digits):]
 		case name == "event":
 			f.event = value
 		case name == "data" && f.data == "":

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -47,7 +48,7 @@ func connOf(ctx context.Context) net.Conn {
 // stream follows a flow by Server-Sent Events (WHATWG HTML, section 9.2) until the client goes, takes no bytes for too long, the
 // flow is deleted, the caller may no longer read it or the server shuts down.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
-	last, resume := lastEventID(r)
+	last, resume := lastEventID(r, "")
 	reader, err := s.read(g, func() (*hub.Reader, error) { return s.hub.Follow(flowID, last, resume) })
 	if err != nil {
 		w.Header().Set(headerIncarnation, s.hub.Incarnation(flowID))
@@ -221,9 +222,9 @@ func limitSendBuffer(c net.Conn) {
 	}
 }
 
-// lastEventID reads where a client was. The header wins over the query; an empty one is none. What is no number can't be
-// resumed from, and is told apart from none only by that the client then gets its state anew.
-func lastEventID(r *http.Request) (seq int64, resume bool) {
+// lastEventID reads where a client was: a sequence number and the mark of the stream. The header wins over the query; an empty one is none. What is
+// anything else can't be resumed from: the client gets its state anew.
+func lastEventID(r *http.Request, mark string) (seq int64, resume bool) {
 	text := r.Header.Get("Last-Event-ID")
 	if text == "" {
 		text = r.URL.Query().Get("lastEventId")
@@ -231,8 +232,9 @@ func lastEventID(r *http.Request) (seq int64, resume bool) {
 	if text == "" {
 		return 0, false
 	}
-	seq, err := strconv.ParseInt(text, 10, 64)
-	if err != nil {
+	digits, marked := strings.CutSuffix(text, mark)
+	seq, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil || !marked {
 		seq = -1
 	}
 	return seq, true

@@ -1,11 +1,12 @@
 package httpapi
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
-	"sync"
 
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
@@ -24,53 +25,23 @@ func (s *Server) streamMany(w http.ResponseWriter, r *http.Request, g *auth.Gran
 		s.deny(w, r, err)
 		return
 	}
-	session := s.cfg.Auth.Open(g, need)
-	// From here on a change of rights ends the session before it is settled; one that came just before is found now.
-	if now, err := s.cfg.Auth.Again(r.Context(), g); err != nil || now != g {
-		session.Close()
-		if err != nil {
-			s.deny(w, r, err)
-			return
-		}
-		s.streamMany(w, r, now)
-		return
-	}
-	last, resume := lastEventID(r)
-	if len(ids) == 0 && !s.rights.asOf(last, s.cfg.Auth, s.hub) { // it may read flows now of which it had nothing then
-		last = -1
-	}
+	last, resume := lastEventID(r, selection.Mark)
 	reader, err := s.read(g, func() (*hub.Reader, error) { return s.hub.FollowMany(selection, last, resume) })
 	if err != nil {
-		session.Close()
 		writeProblem(w, problemOf(err))
 		return
 	}
-	s.follow(w, r, s.caller(r, g), reader, session)
+	s.follow(w, r, s.caller(r, g), reader, s.cfg.Auth.Open(g, need))
 }
 
-// rights is since when callers may read what they may read.
-type rights struct {
-	mu         sync.Mutex
-	generation uint64 // of the Authority
-	settled    bool
-	number     int64 // no stream by other rights has a greater one
-}
-
-// asOf reports whether the rights of all callers are what they were when a number was given out. Nobody knows what was so before the start, and
-// what is so at another replica.
-func (r *rights) asOf(number int64, a *auth.Authority, h *hub.Hub) bool {
-	if !a.Guarded() { // everybody may read everything, always
-		return true
+// markOf ends the ids of a stream of all flows that a caller may read, so that none of them resumes once these are others, at whatever replica: the caller
+// would have nothing of the flows that are new to it. The streams of callers that may read all flows have no mark.
+func markOf(readable []string) string {
+	if slices.Equal(readable, []string{"*"}) {
+		return ""
 	}
-	if h.Replicated() {
-		return false
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if generation, settled := a.Generation(); !r.settled || generation != r.generation {
-		r.generation, r.settled, r.number = generation, settled, h.Number()
-	}
-	return number > r.number
+	sum := sha256.Sum256([]byte(strings.Join(readable, "|")))
+	return "." + hex.EncodeToString(sum[:6])
 }
 
 // selectionOf returns the flows that a caller asks for, all of which it must be allowed to read, and what says of a later grant of it
@@ -90,7 +61,7 @@ func (s *Server) selectionOf(ids []string, g *auth.Grant) (hub.Selection, func(*
 			}
 			return nil
 		}
-		return hub.Selection{Key: readable, Match: g.CanRead}, need, nil
+		return hub.Selection{Key: readable, Match: g.CanRead, Mark: markOf(g.Readable())}, need, nil
 	}
 	if len(ids) > maxNamedFlows {
 		return hub.Selection{}, nil, problem{Status: http.StatusBadRequest, Field: "flow", Detail: fmt.Sprintf("a stream may name %d flows; name none to follow all", maxNamedFlows)}

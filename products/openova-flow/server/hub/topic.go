@@ -265,17 +265,6 @@ func (t *topic) summary() (Summary, bool) {
 		return Summary{}, false
 	}
 	f := t.state.Flow()
-	s := Summary{ID: t.id, Status: f.Status, StartedAt: f.StartedAt, EndedAt: f.EndedAt, Counts: map[string]int{}, Regions: []string{},
-		Seq: t.last, UpdatedAt: t.updatedAt, Incarnation: t.incarnation}
-	regions := map[string]bool{}
-	t.state.EachNode(func(n flow.Node) bool {
-		s.Counts[n.Status]++
-		if n.Region != "" && !regions[n.Region] {
-			regions[n.Region] = true
-			s.Regions = append(s.Regions, n.Region)
-		}
-		return true
-	})
-	slices.Sort(s.Regions)
-	return s, true
+	return Summary{ID: t.id, Status: f.Status, StartedAt: f.StartedAt, EndedAt: f.EndedAt, Counts: t.state.Statuses(), Regions: t.state.Regions(),
+		Seq: t.last, UpdatedAt: t.updatedAt, Incarnation: t.incarnation}, true
 }

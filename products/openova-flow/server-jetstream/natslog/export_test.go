@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 
@@ -85,4 +86,26 @@ func (l *Log) Held(t *testing.T) uint64 {
 		t.Fatal(err)
 	}
 	return info.State.Msgs
+}
+
+// AskWithoutPause has each question sent as soon as the one before has been answered.
+func (l *Log) AskWithoutPause() { l.pause = func() {} }
+
+// Pause makes the pause after the next question last until end is called; paused says that it has begun. Later ones take no time.
+func (l *Log) Pause() (paused chan struct{}, end func()) {
+	paused = make(chan struct{})
+	ended := make(chan struct{})
+	var once sync.Once
+	l.pause = func() {
+		once.Do(func() { close(paused) })
+		<-ended
+	}
+	return paused, sync.OnceFunc(func() { close(ended) })
+}
+
+// Asking reports whether somebody waits for a question to be sent.
+func (l *Log) Asking() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked != nil
 }

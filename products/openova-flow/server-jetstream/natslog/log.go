@@ -25,6 +25,9 @@ const (
 	identityKey = "openova-flow-identity"
 	// headRoom is what an entry takes of the greatest payload besides its own bytes: its headers.
 	headRoom = 512
+	// askEvery is the least time between two questions to the log, each of which is an entry: who may only read can have them asked. The stream keeps
+	// as many of them as of a flow. To purge them sooner would leave gaps, which a replica that is a little behind can't tell from a flow's.
+	askEvery = 50 * time.Millisecond
 )
 
 // Log is a hub.Log on a JetStream stream. Run feeds the hub.
@@ -56,7 +59,8 @@ type Log struct {
 	pending map[string]*published // by token
 	asked   *question             // the one that is sent next
 
-	asking sync.Mutex // held while a question is being answered
+	asking sync.Mutex // held while a question is being answered, and for a pause after that
+	pause  func()
 
 	flows map[string]*tail // by flow id; guarded by mu
 	keep  keeper
@@ -84,6 +88,7 @@ func New(cfg Config) (*Log, error) {
 	}
 	var b [9]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
+	l.pause = func() { time.Sleep(askEvery) }
 	l.js, l.name = js, hex.EncodeToString(b[:])
 	l.keep.init(l)
 	return l, nil
@@ -268,7 +273,7 @@ type question struct {
 	err  error
 }
 
-// ask sends a question once the one before it has been answered.
+// ask sends a question once the one before it has been answered, and a pause is over.
 func (l *Log) ask(q *question) {
 	l.asking.Lock()
 	defer l.asking.Unlock()
@@ -277,8 +282,9 @@ func (l *Log) ask(q *question) {
 	l.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Timeout)
 	defer cancel()
-	defer close(q.done)
 	q.last, q.err = l.number(ctx)
+	close(q.done)
+	l.pause()
 }
 
 // wait waits until an entry has been applied.

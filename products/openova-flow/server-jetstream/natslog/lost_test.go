@@ -237,3 +237,53 @@ func TestManyThatComeBackAtOnceAskOnce(t *testing.T) {
 		t.Errorf("JetStream was asked %d times, %v", n, err)
 	}
 }
+
+// TestSync_StreamKeepsFewQuestions has somebody ask again and again after what nobody has given out.
+func TestSync_StreamKeepsFewQuestions(t *testing.T) {
+	s := startNATS(t, t.TempDir())
+	cfg := hub.Config{RingCapacity: 1} // 4098 entries of a subject are held
+	r := start(t, s, cfg)
+	r.log.AskWithoutPause()
+	first := post(t, r, "F", "a", "running")
+	for range 4500 {
+		reader, err := r.Follow("F", first.Seq+1<<40, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		reader.Close()
+	}
+	if n := r.log.Held(t); n > 4150 {
+		t.Errorf("the stream has %d entries", n)
+	}
+	same(t, start(t, s, cfg), r, true)
+}
+
+// TestSync_ThoseOfOnePauseShareAQuestion has many ask, each once the one before waits, while no question may be sent.
+func TestSync_ThoseOfOnePauseShareAQuestion(t *testing.T) {
+	r := start(t, startNATS(t, t.TempDir()), hub.Config{})
+	first := post(t, r, "F", "a", "running")
+	paused, end := r.log.Pause()
+	r.sync(t)
+	<-paused
+	before := r.log.Held(t)
+	var wg sync.WaitGroup
+	for i := range 100 {
+		wg.Go(func() {
+			reader, err := r.Follow("F", first.Seq+1<<40, true)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			reader.Close()
+		})
+		eventually(t, "asked", func() bool { return r.log.Asking() || i > 0 })
+	}
+	if n := r.log.Held(t) - before; n != 0 {
+		t.Errorf("%d questions were sent in the pause", n)
+	}
+	end()
+	wg.Wait()
+	if n := r.log.Held(t) - before; n == 0 || n > 3 {
+		t.Errorf("%d questions were sent for a hundred that asked", n)
+	}
+}

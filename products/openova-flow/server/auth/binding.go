@@ -90,14 +90,14 @@ func (g *Grant) OwnsNode(id string) bool {
 	return !g.Bound() || slices.Contains(g.rights.regions, flow.RegionOf(id))
 }
 
-// OwnsRel reports whether a relationship of that key is the caller's to write.
-func (g *Grant) OwnsRel(k flow.RelKey) bool {
+// ownsRel reports whether a relationship of that key is the caller's to write.
+func (g *Grant) ownsRel(k flow.RelKey) bool {
 	return !g.Bound() || flow.RelInRegions(k, g.rights.regions)
 }
 
 // foreignEnd returns the end that makes a relationship another's, and the field that names it; field is empty when the caller owns it.
 func (g *Grant) foreignEnd(k flow.RelKey) (field, id string) {
-	if g.OwnsRel(k) {
+	if g.ownsRel(k) {
 		return "", ""
 	}
 	if k.Type == flow.Contains && !g.OwnsNode(k.FromID) {

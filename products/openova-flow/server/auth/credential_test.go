@@ -142,8 +142,8 @@ func TestSignIn(t *testing.T) {
 	if c.Name != "__Host-openova-flow" || !c.HttpOnly || !c.Secure || c.SameSite != http.SameSiteStrictMode || c.Path != "/" || c.Domain != "" {
 		t.Errorf("the cookie is %v", c)
 	}
-	if !c.Expires.Equal(g.Expires()) || g.Expires().IsZero() {
-		t.Errorf("the cookie ends at %v, the token at %v", c.Expires, g.Expires())
+	if !c.Expires.Equal(g.expires) || g.expires.IsZero() {
+		t.Errorf("the cookie ends at %v, the token at %v", c.Expires, g.expires)
 	}
 	r := httptest.NewRequest("GET", "/", nil)
 	r.AddCookie(c)

@@ -51,9 +51,6 @@ func (g *Grant) Name() string { return g.name }
 // Regions are those that what the caller writes must belong to, nil when it may write everything.
 func (g *Grant) Regions() []string { return slices.Clone(g.rights.regions) }
 
-// Expires is when the grant ends by itself, zero when it does not.
-func (g *Grant) Expires() time.Time { return g.expires }
-
 // Scopes are what the caller may do: of read, ingest and admin, in that order. The scope admin has the others in it.
 func (g *Grant) Scopes() (names []string) {
 	for _, name := range []string{"read", "ingest", "admin"} {
@@ -115,9 +112,6 @@ func (g *Grant) CheckReadAll() error {
 	}
 	return nil
 }
-
-// CheckAdmin returns nil when the caller may do everything with a flow, else a *Refusal.
-func (g *Grant) CheckAdmin(flowID string) error { return g.check(scopeAdmin, "admin", flowID) }
 
 // CheckDelete returns nil when the caller may delete a flow, or a region of it, else a *Refusal.
 func (g *Grant) CheckDelete(flowID string) error {

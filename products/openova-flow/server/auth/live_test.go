@@ -174,7 +174,7 @@ func TestAnExpiredTokenEndsItsStreams(t *testing.T) {
 		if again, err := a.Again(t.Context(), g); again != g || err != nil {
 			t.Errorf("%v, %v", again, err)
 		}
-		endsInTime(t, s, Expired, func() { time.Sleep(time.Until(g.Expires())) })
+		endsInTime(t, s, Expired, func() { time.Sleep(time.Until(g.expires)) })
 		refused(t, a, token, Expired)
 		if _, err := a.Again(t.Context(), g); reason(t, err) != Expired || err.(*Refusal).Name != "cluster-fsn1" {
 			t.Errorf("what had begun goes on: %v", err)

@@ -9,8 +9,8 @@ import (
 // MaxInteger is the largest integer, and -MaxInteger the smallest, that a field may hold: what a float64 holds exactly.
 const MaxInteger = 1<<53 - 1
 
-// MaxTime is the latest instant, and -MaxTime the earliest, that a field may hold, in Unix milliseconds: what a date of JavaScript can be.
-const MaxTime = 8_640_000_000_000_000
+// maxTime is the latest instant, and -maxTime the earliest, that a field may hold, in Unix milliseconds: what a date of JavaScript can be.
+const maxTime = 8_640_000_000_000_000
 
 // Message is one FlowMessage. Of its fields only those are set that its Type uses.
 type Message struct {

@@ -39,7 +39,7 @@ func (d *decoder) flowRef() (string, error) {
 
 func (d *decoder) time() (Time, error) {
 	ms, err := d.integer()
-	if err == nil && !d.stored && (ms > MaxTime || ms < -MaxTime) {
+	if err == nil && !d.stored && (ms > maxTime || ms < -maxTime) {
 		err = refuse("", "is beyond ±8.64e15 milliseconds, which no date is")
 	}
 	return At(ms), err

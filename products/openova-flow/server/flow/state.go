@@ -387,15 +387,6 @@ func (s *State) EachNode(f func(Node) bool) {
 	}
 }
 
-// EachRel calls f for each relationship, in no order, until f returns false.
-func (s *State) EachRel(f func(Relationship) bool) {
-	for _, e := range s.rels {
-		if !f(e.rel) {
-			return
-		}
-	}
-}
-
 // EachRelOf calls f once for each relationship that goes when the node of that id is deleted, in no order. f must not change the state.
 func (s *State) EachRelOf(id string, f func(Relationship)) {
 	v := s.vertices[id]

@@ -206,7 +206,9 @@ func TestFoldEqualsModel(t *testing.T) {
 			ids = append(ids, fmt.Sprintf("n%d", i))
 		}
 		var pairs []flow.RelKey
-		s.EachRel(func(e flow.Relationship) bool { pairs = append(pairs, e.Key()); return true })
+		for _, e := range s.Snapshot().Relationships {
+			pairs = append(pairs, e.Key())
+		}
 		s.Apply(flow.DeleteNodes(ids...))
 		s.Apply(flow.DeleteRels(pairs...))
 		if n := s.Bytes(); n != 0 && n != int64(len(s.Flow().JSON())) || s.NodeCount() != 0 || s.RelCount() != 0 {

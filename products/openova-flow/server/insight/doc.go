@@ -13,14 +13,14 @@
 //     Nodes that need each other for that are not.
 //   - Needs are what a waiting node waits for: `needs`; for a node without a judgement what waitingFor names, else the origins of the
 //     incoming relationships that hold it. A relationship that leaves the flow, a `contains`, a `triggers` and one of an auxiliary node hold nothing.
-//   - A waiting node one of whose needs does not exist is broken (class dependency-missing) once that has lasted for over Grace.
+//   - A waiting node one of whose needs does not exist is broken (class dependency-missing) once that has lasted for over grace.
 //   - A node waits when its state is waiting and it has needs, or when it has no judgement, has not started and one of its needs is not satisfied.
 //   - A cycle is a strongly connected set of waiting nodes over their unsatisfied needs; a node that needs itself is one. Cycles within a
 //     region come first: a node is on that of its region, else on one over regions. To hold a node counts of a cycle over regions only what
 //     is in other regions than the node's: what another region adds does not hold a region's own part.
 //   - Waiting nodes of one region that miss the same need are one problem, as the members of a cycle are; its root is the least.
 //   - A node is open when something goes on there by itself. With gate `wait` one that neither waits for needs nor is broken is open,
-//     whatever its roots; any other is as open as its roots. A wait is open within Grace for a need that does not exist, or when all are satisfied.
+//     whatever its roots; any other is as open as its roots. A wait is open within grace for a need that does not exist, or when all are satisfied.
 //   - A node blames: if it waits, its unsatisfied and missing needs; if it is broken, working, terminating or not started, those of its
 //     `checks` that are broken, suspended but not satisfied, terminating or waiting, and if there are none and it blames its source, that
 //     source if it is not satisfied. Itself it does not blame.

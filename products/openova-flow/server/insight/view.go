@@ -6,8 +6,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// Grace is how long, in milliseconds, what a healthy flow passes through may last before it is a problem.
-const Grace = 60_000
+// grace is how long, in milliseconds, what a healthy flow passes through may last before it is a problem.
+const grace = 60_000
 
 // View is a graph as it is at an instant.
 type View struct {
@@ -61,16 +61,16 @@ func (g *Graph) At(now int64, heard map[string]int64) *View {
 
 func (s *Segment) has(mark string) bool { return slices.Contains(s.Marks, mark) }
 
-// over reports whether an instant was more than Grace ago by a node's clock. An unknown one was not.
+// over reports whether an instant was more than grace ago by a node's clock. An unknown one was not.
 func (v *View) over(i int32, since flow.Time) bool {
 	ms, ok := since.Get()
-	return ok && v.clocks[i]-ms > Grace
+	return ok && v.clocks[i]-ms > grace
 }
 
-// within reports whether an instant was up to Grace ago by a node's clock. An unknown one was not.
+// within reports whether an instant was up to grace ago by a node's clock. An unknown one was not.
 func (v *View) within(i int32, since flow.Time) bool {
 	ms, ok := since.Get()
-	return ok && v.clocks[i]-ms <= Grace
+	return ok && v.clocks[i]-ms <= grace
 }
 
 func (v *View) exists(i int32) bool { return v.nodes[i].node != nil }

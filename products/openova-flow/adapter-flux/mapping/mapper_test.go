@@ -254,6 +254,25 @@ func TestCluster_ResourceSetHasNoEdgeFromWhatIsNotWatched(t *testing.T) {
 	}
 }
 
+func TestCluster_PostsNoSecretThatAMessageQuotes(t *testing.T) {
+	w := newWorld(t)
+	for _, kind := range []string{"HelmRelease", "Kustomization", "GitRepository"} {
+		u := release(t, "app", cond{"Ready", "False", "InstallFailed", "failed to fetch https://user:hunter22@example.com/x?token=hunter22: password=hunter22", 1, 1},
+			cond{"Stalled", "True", "RetriesExceeded", "gave up: bearer hunter22hunter22", 1, 1})
+		u.SetKind(kind)
+		u.SetAPIVersion(map[string]string{"HelmRelease": "helm.toolkit.fluxcd.io/v2", "Kustomization": "kustomize.toolkit.fluxcd.io/v1", "GitRepository": "source.toolkit.fluxcd.io/v1"}[kind])
+		changes := w.put(u)
+		if text := mapping.Messages(changes); len(text) == 0 {
+			t.Fatal("nothing is sent")
+		}
+		for _, m := range mapping.Messages(changes) {
+			if strings.Contains(m.JSON(), "hunter") {
+				t.Errorf("%s: %s", kind, m.JSON())
+			}
+		}
+	}
+}
+
 func TestWatches(t *testing.T) {
 	all, some := mapping.Config{}, mapping.Config{Namespaces: []string{"shop", "data"}}
 	if !all.Watches("anything") || !some.Watches("data") || some.Watches("flux-system") {

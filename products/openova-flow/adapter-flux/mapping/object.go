@@ -9,6 +9,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/redact"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
@@ -165,7 +166,7 @@ func (o object) readConditions() (conditions, error) {
 		f := fields(c)
 		generation, _ := f.int("observedGeneration")
 		all[f.string("type")] = condition{
-			status: f.string("status"), reason: cut(f.string("reason"), maxName), message: cut(f.string("message"), maxRead),
+			status: f.string("status"), reason: cut(f.string("reason"), maxName), message: redact.Text(cut(f.string("message"), maxRead)),
 			since: f.time("lastTransitionTime"), generation: generation,
 		}
 	}

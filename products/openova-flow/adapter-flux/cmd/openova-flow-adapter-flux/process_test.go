@@ -254,3 +254,22 @@ func TestRun_AnotherPodTakesOverFromOneThatDoesNotReachTheServer(t *testing.T) {
 	})
 	eventually(t, "the first leads no more", first.out, func() bool { return !leads(health1) })
 }
+
+func TestRun_HealthCanBeOff(t *testing.T) {
+	k8s, kubeconfig := cluster(t)
+	addr := freeAddr(t)
+	flowServer(t, addr)
+	adapter := running(t, addr, "off", kubeconfig)
+	write(t, k8s, "kit-fsn1")
+	want := truth(t, "fsn1", "kit-fsn1")
+	eventually(t, "the server has the truth", adapter.out, func() bool {
+		m := snapshot(t, addr, "env-1")
+		return m != nil && maps.Equal(statuses(m.Nodes), want)
+	})
+	if !strings.Contains(adapter.out.String(), `"health":"off"`) {
+		t.Errorf("log:\n%s", adapter.out)
+	}
+	if adapter.terminate(t); adapter.failed != nil {
+		t.Error(adapter.failed)
+	}
+}

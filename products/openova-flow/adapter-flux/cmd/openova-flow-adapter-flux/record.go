@@ -10,11 +10,11 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/klog/v2"
 
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/recording"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/redact"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
@@ -23,7 +23,7 @@ import (
 func recordCommand(ctx context.Context, args []string, getenv func(string) (string, bool), s std) (err error) {
 	r := newReader("record", getenv)
 	path := r.String("o", "", "the file to write, stdout when empty")
-	redacted := r.Bool("redact", false, "leave out every value under spec.values")
+	redacted := r.Bool("redact", false, "leave out what may be secret: values, substitutes, patches, annotations, and what of them messages quote")
 	c, err := r.read(args)
 	if err != nil {
 		return err
@@ -74,7 +74,7 @@ func record(ctx context.Context, watcher *watch.Watcher, out io.Writer, redacted
 			return
 		}
 		if redacted {
-			e.Object = redact(e.Object)
+			e.Object = redact.Object(e.Object)
 		}
 		if failed = writer.Write(recording.Event{At: flow.At(time.Now().UnixMilli()), Event: e}); failed != nil {
 			failed = fmt.Errorf("writing the recording: %w", failed)
@@ -84,33 +84,4 @@ func record(ctx context.Context, watcher *watch.Watcher, out io.Writer, redacted
 		written++
 	})
 	return written, failed
-}
-
-// redact returns a copy of u in which every value under spec.values is another; names and shape stay.
-func redact(u *unstructured.Unstructured) *unstructured.Unstructured {
-	values, found, _ := unstructured.NestedFieldNoCopy(u.Object, "spec", "values")
-	if !found {
-		return u
-	}
-	u = u.DeepCopy()
-	u.Object["spec"].(map[string]any)["values"] = blank(values)
-	return u
-}
-
-func blank(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		out := make(map[string]any, len(v))
-		for k, item := range v {
-			out[k] = blank(item)
-		}
-		return out
-	case []any:
-		out := make([]any, len(v))
-		for i, item := range v {
-			out[i] = blank(item)
-		}
-		return out
-	}
-	return "REDACTED"
 }

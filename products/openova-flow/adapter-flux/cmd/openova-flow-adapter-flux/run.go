@@ -46,16 +46,20 @@ func runCommand(ctx context.Context, args []string, getenv func(string) (string,
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", c.healthAddr)
-	if err != nil {
-		return fmt.Errorf("HEALTH_LISTEN_ADDR is %q: %w", c.healthAddr, err)
+	var listener net.Listener
+	health := "off"
+	if c.healthAddr != "" {
+		if listener, err = net.Listen("tcp", c.healthAddr); err != nil {
+			return fmt.Errorf("HEALTH_LISTEN_ADDR is %q: %w; name another address, or off", c.healthAddr, err)
+		}
+		health = listener.Addr().String()
 	}
 	if _, set := getenv("GOGC"); !set {
 		debug.SetGCPercent(50) // most of what is ever allocated are the initial lists, and little of it stays
 	}
 	logger := c.logger(s.err)
 	klog.SetSlogLogger(logger)
-	logger.Info("started", "version", buildVersion(), "flow", c.flowID, "region", c.region, "server", c.server, "health", listener.Addr().String())
+	logger.Info("started", "version", buildVersion(), "flow", c.flowID, "region", c.region, "server", c.server, "health", health)
 	err = newAdapter(c, k8s, logger).run(ctx, listener)
 	logger.Info("stopped")
 	return err

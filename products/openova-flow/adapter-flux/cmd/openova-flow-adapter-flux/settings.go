@@ -91,8 +91,7 @@ var settings = []setting{
 		func(c *config, v string) error { c.tokenFile = v; return nil }},
 	{"FLOW_CA_FILE", "flow-ca-file", "", "the system's", "the path of a file", "A file of PEM certificates that may have signed that of the flow server. It is read anew for each request.", sending,
 		func(c *config, v string) error { c.caFile = v; return nil }},
-	{"HEALTH_LISTEN_ADDR", "health-listen-addr", ":8081", "", "host:port or :port", "Where /healthz, /readyz and /metrics are.", runOnly,
-		func(c *config, v string) error { c.healthAddr = v; return check(validListen(v)) }},
+	{"HEALTH_LISTEN_ADDR", "health-listen-addr", "", ":8081 in a cluster, else 127.0.0.1:8081", "host:port, :port or off", "Where /healthz, /readyz and /metrics are.", runOnly, setHealth},
 	{"LEADER_ELECTION", "leader-election", "", "true in a cluster, else false", "true or false",
 		"Whether a Lease decides which one of several adapters in the cluster speaks.", runOnly, setLeaderElection},
 	{"POD_NAMESPACE", "pod-namespace", "flux-system", "", "the name of a namespace", "Where the Lease is.", runOnly,
@@ -150,6 +149,20 @@ func setNamespaces(c *config, v string) error {
 		}
 	}
 	return nil
+}
+
+func setHealth(c *config, v string) error {
+	switch {
+	case v == "off":
+		c.healthAddr = ""
+		return nil
+	case v == "" && c.inCluster:
+		v = ":8081"
+	case v == "":
+		v = "127.0.0.1:8081"
+	}
+	c.healthAddr = v
+	return check(validListen(v))
 }
 
 func setLeaderElection(c *config, v string) error {

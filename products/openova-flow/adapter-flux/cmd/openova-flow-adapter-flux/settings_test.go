@@ -117,6 +117,15 @@ func TestDefaultsAndPrecedence(t *testing.T) {
 	if c.region != "primary" || len(c.namespaces) != 0 || c.interval.String() != "200ms" || c.postTimeout.String() != "10s" || c.leaderElection {
 		t.Errorf("defaults: %+v", c)
 	}
+	for _, h := range []struct{ given, host, want string }{
+		{"", "", "127.0.0.1:8081"}, {"", "10.0.0.1", ":8081"}, {"off", "", ""}, {"off", "10.0.0.1", ""}, {":9", "", ":9"},
+	} {
+		env["HEALTH_LISTEN_ADDR"], env["KUBERNETES_SERVICE_HOST"] = h.given, h.host
+		if c := read(env); c.healthAddr != h.want {
+			t.Errorf("HEALTH_LISTEN_ADDR=%s, in a cluster %t: %q, want %q", h.given, h.host != "", c.healthAddr, h.want)
+		}
+	}
+	delete(env, "KUBERNETES_SERVICE_HOST")
 	env["NAMESPACE_FILTER"] = ""
 	if c := read(env); len(c.namespaces) != 0 {
 		t.Errorf("an empty filter is all namespaces, got %q", c.namespaces)

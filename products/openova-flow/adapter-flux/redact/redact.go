@@ -1,0 +1,169 @@
+// Package redact takes secrets out of texts and objects that leave a cluster. It does no I/O.
+package redact
+
+import (
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"html"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// Mark stands where something was taken out.
+const Mark = "REDACTED"
+
+// leastSecret is the length from which a value is searched in other texts: shorter ones are words and numbers that stand everywhere.
+const leastSecret = 6
+
+// patterns find secrets by how they look, with what to put in their place. A text without any of the hints, in lower case, has none.
+var patterns = []struct {
+	hints []string
+	find  *regexp.Regexp
+	put   string
+}{
+	{[]string{"private key-----"}, regexp.MustCompile(`(?s)-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)`), Mark},
+	{[]string{"@"}, regexp.MustCompile(`\b([A-Za-z][A-Za-z0-9+.-]*://)(?:[^\s/@:"'<>]*:[^\s/@"'<>]+|[^\s/@:"'<>]{8,})@`), "${1}" + Mark + "@"},
+	{[]string{"bearer", "basic"}, regexp.MustCompile(`(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{8,}`), "${1} " + Mark},
+	{[]string{"eyj"}, regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`), Mark},
+	{[]string{"akia", "asia"}, regexp.MustCompile(`\b(?:AKIA|ASIA)[A-Z0-9]{16}\b`), Mark},
+	{[]string{"gh", "glpat", "xox"}, regexp.MustCompile(`\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\bglpat-[A-Za-z0-9_-]{16,}|\bxox[a-z]-[A-Za-z0-9-]{10,}`), Mark},
+	{[]string{"pass", "secret", "api", "access", "private"}, regexp.MustCompile(`(?i)((?:pass(?:word|wd|phrase)|client[-_]?secret|api[-_]?key|access[-_]?key|private[-_]?key)[\\"']*\s*[:=]\s*[\\"']*)[^\s"'\\,;&})\]]+`), "${1}" + Mark},
+	{[]string{"token", "secret", "sig", "x-amz"}, regexp.MustCompile(`(?i)((?:token|secret|sig|signature|x-amz-[a-z-]+)(?:=|[\\"']+\s*:\s*[\\"']+))[^\s"'\\,;&})\]]+`), "${1}" + Mark},
+}
+
+// Text returns s without what looks like a secret: credentials in URLs, bearer tokens, private keys, values of names such as password.
+func Text(s string) string {
+	lower := strings.ToLower(s)
+	for _, p := range patterns {
+		if slices.ContainsFunc(p.hints, func(hint string) bool { return strings.Contains(lower, hint) }) {
+			s = p.find.ReplaceAllString(s, p.put)
+		}
+	}
+	return s
+}
+
+// hidden are the fields under spec whose values may be secrets: what a user gives to charts, patches and templates.
+var hidden = []string{"values", "postBuild", "patches", "patchesStrategicMerge", "patchesJson6902", "postRenderers", "inputs", "resources", "resourcesTemplate", "defaultValues"}
+
+// Object returns a copy of u in which every value that a user gave to charts, patches and templates, and every annotation but Flux's own, is
+// Mark, as is each of these values wherever else it stands, plain or encoded, and what looks like a secret. Names and shape stay.
+func Object(u *unstructured.Unstructured) *unstructured.Unstructured {
+	u = u.DeepCopy()
+	var secrets []string
+	hide := func(m map[string]any, keep func(key string) bool) {
+		for k, v := range m {
+			if !keep(k) {
+				m[k] = blank(v, &secrets)
+			}
+		}
+	}
+	if spec, ok := u.Object["spec"].(map[string]any); ok {
+		hide(spec, func(k string) bool { return !slices.Contains(hidden, k) })
+		if inner, ok := spec["kustomize"].(map[string]any); ok { // of a FluxInstance
+			hide(inner, func(string) bool { return false })
+		}
+		if common, ok := spec["commonMetadata"].(map[string]any); ok {
+			hide(common, func(k string) bool { return k != "annotations" })
+		}
+	}
+	if meta, ok := u.Object["metadata"].(map[string]any); ok {
+		if annotations, ok := meta["annotations"].(map[string]any); ok {
+			hide(annotations, func(k string) bool { return strings.Contains(k, "fluxcd.io/") })
+		}
+	}
+	open := map[string]bool{Mark: true}
+	shown(u.Object["metadata"], open)
+	shown(u.Object["spec"], open)
+	secrets = slices.DeleteFunc(secrets, func(s string) bool { return open[s] })
+	u.Object = scan("", u.Object, replacer(secrets)).(map[string]any)
+	return u
+}
+
+// shown notes every string in v: what stands openly as a name is none that a message must not show.
+func shown(v any, into map[string]bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, item := range v {
+			shown(item, into)
+		}
+	case []any:
+		for _, item := range v {
+			shown(item, into)
+		}
+	case string:
+		into[v] = true
+	}
+}
+
+// blank replaces every value in v by Mark, and adds those that can be told from other words to secrets.
+func blank(v any, secrets *[]string) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(v))
+		for k, item := range v {
+			out[k] = blank(item, secrets)
+		}
+		return out
+	case []any:
+		out := make([]any, len(v))
+		for i, item := range v {
+			out[i] = blank(item, secrets)
+		}
+		return out
+	case string:
+		for line := range strings.Lines(v) { // of a message only lines are quoted
+			for _, s := range []string{strings.TrimSpace(line), strings.TrimSpace(line[strings.IndexAny(line, ":=")+1:])} {
+				if s = strings.Trim(s, `"'`); len(s) >= leastSecret {
+					*secrets = append(*secrets, s)
+				}
+			}
+		}
+	}
+	return Mark
+}
+
+// replacer replaces the secrets in every form in which a text may have them.
+func replacer(secrets []string) *strings.Replacer {
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // one may be a part of another
+	var pairs []string
+	for _, s := range slices.Compact(secrets) {
+		quoted, _ := json.Marshal(s) // a string always marshals
+		for _, form := range []string{
+			s, strings.Trim(string(quoted), `"`), url.QueryEscape(s), url.PathEscape(s), html.EscapeString(s), hex.EncodeToString([]byte(s)),
+			base64.StdEncoding.EncodeToString([]byte(s)), base64.RawStdEncoding.EncodeToString([]byte(s)), base64.URLEncoding.EncodeToString([]byte(s)), base64.RawURLEncoding.EncodeToString([]byte(s)),
+		} {
+			pairs = append(pairs, form, Mark)
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
+
+// texts are the fields that hold what somebody wrote, and may quote a value.
+var texts = []string{"message", "description", "url"}
+
+// scan takes out of every string in v, which is the field of that name, what looks like a secret, and out of texts the known ones.
+func scan(field string, v any, known *strings.Replacer) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for k, item := range v {
+			v[k] = scan(k, item, known)
+		}
+		return v
+	case []any:
+		for i, item := range v {
+			v[i] = scan(field, item, known)
+		}
+		return v
+	case string:
+		if slices.Contains(texts, field) {
+			v = known.Replace(v)
+		}
+		return Text(v)
+	}
+	return v
+}

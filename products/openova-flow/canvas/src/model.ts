@@ -58,7 +58,8 @@ export class Model {
   }
 
   #context(state: FlowState): DisplayContext {
-    return { graph: this.graph ?? undefined, nodes: state.nodes, unconfirmed: state.unconfirmed, regions: state.regions, now: this.#hooks.now() };
+    // The graph is made only when a node asks: while nodes and edges come, no scene needs it yet.
+    return { graph: { needs: (node) => this.graph?.needs(node) ?? [] }, nodes: state.nodes, unconfirmed: state.unconfirmed, regions: state.regions, now: this.#hooks.now() };
   }
 
   /** Takes over a state. With `changed` only those nodes are looked at, unless the topology is another. Resolves once its scene is there. */

@@ -124,7 +124,7 @@ function classify(node: FlowNode, context: DisplayContext): Classified {
   if (state !== "waiting") return { display: state, until };
   const nodeOf = (id: string): FlowNode | undefined => (id === node.id ? node : context.nodes.get?.(id));
   if (judgement.readyWhile.length > 0 && satisfied([node.id], nodeOf, (n) => knownUntil(context.regions, n.region, context.now)).has(node.id)) return { display: "ready", until };
-  const needs = context.graph?.needs(node) ?? judgement.needs;
+  const needs = judgement.isJudged ? judgement.needs : (context.graph?.needs(node) ?? judgement.needs);
   if (since === undefined || needs.every((id) => context.nodes.has(id))) return { display: "waiting", until };
   return context.now - since > GRACE_MS ? { display: "broken", until } : { display: "waiting", until: Math.min(until, since + GRACE_MS + 1) };
 }

@@ -74,17 +74,12 @@ interface Vertex {
   isOutdated: boolean;
 }
 
-/** A root cause before it is known what comes of it. */
-interface Finding {
-  readonly root: Vertex;
-  /** Undefined: as the root's own judgement has it. */
-  readonly reason: Reason | undefined;
-  /** On the cycle, or missing the same, in byte order; or waiting for the root's revision. */
-  readonly others: readonly Vertex[];
-  readonly isAcross: boolean;
-  readonly since: number | undefined;
-}
 type Reason = keyof typeof SENTENCES.classes;
+/**
+ * A root cause. Without a reason it is as the root's own judgement has it. The others, in byte order, are on its cycle, miss the same, or wait for
+ * another revision of it.
+ */
+type Cause = readonly [root: Vertex, since: number | undefined, reason?: Reason | undefined, others?: readonly Vertex[], isAcross?: boolean];
 
 /** How many edges are looked at for each of two questions about each problem: its share of all, but at least a few. */
 const STEPS = 2_000_000;
@@ -99,7 +94,6 @@ const BLAMES: ReadonlySet<string | undefined> = new Set(["broken", "working", "t
 /** What a node is a victim of that checks the health of another. */
 const TROUBLED: ReadonlySet<string | undefined> = new Set(["broken", "suspended", "terminating", "waiting"]);
 const NOT_AS_ASKED: ReadonlySet<string> = new Set(["not-observed", "old-revision", "source-stale"]);
-const NO_JUDGEMENT = judgementOf({ id: "", flowId: "", label: "", status: "" });
 
 const kept = new WeakMap<FlowGraph, Insight>();
 
@@ -120,14 +114,14 @@ export class Insight {
   constructor(graph: FlowGraph, now: number) {
     this.now = now;
     const { nodes } = graph;
-    const clockOf = (node: FlowNode | undefined): number => knownUntil(graph.state.regions, node?.region, now);
+    const clockOf = (node: FlowNode): number => knownUntil(graph.state.regions, node.region, now);
     const fine = satisfied(nodes.keys(), (id) => nodes.get(id), clockOf);
     const add = (id: string): Vertex => {
       const node = nodes.get(id);
-      const judgement = node === undefined ? NO_JUDGEMENT : judgementOf(node);
-      const clock = clockOf(node), own = judgedAt(judgement, clock), isSatisfied = fine.has(id);
+      const some = node ?? { id, flowId: "", label: id, status: "" };
+      const judgement = judgementOf(some), clock = clockOf(some), own = judgedAt(judgement, clock), isSatisfied = fine.has(id);
       const v: Vertex = {
-        id, node, judgement, own, clock, region: node?.region ?? "", label: node?.label ?? id, isMember: node !== undefined && !graph.isContainer(id), isSatisfied,
+        id, node, judgement, own, clock, region: some.region ?? "", label: some.label, isMember: node !== undefined && !graph.isContainer(id), isSatisfied,
         state: node === undefined ? undefined : isSatisfied && own.state === "waiting" ? "ready" : own.state,
         order: 0, needs: [], named: [], checks: [], isLost: false, waits: false, isStuck: false,
         blames: [], blamedBy: [], neededBy: [], isRoot: false, isOutdated: false,
@@ -241,7 +235,7 @@ export class Insight {
   problems(): readonly Root[] {
     const found = this.#findings();
     const steps = Math.max(LEAST_STEPS, Math.floor(STEPS / found.length));
-    return found.map((f) => this.#root(f, steps)).sort(worstFirst);
+    return found.map((root) => root(steps)).sort(worstFirst);
   }
 
   /** What a gate concludes of the nodes that count, and at which of them something goes on by itself, in byte order. */
@@ -267,9 +261,10 @@ export class Insight {
     return new Set(able.filter((v) => (v.isRoot ? source.has(v) : goesOn(v) || mayCome(v))));
   }
 
-  #findings(): readonly Finding[] {
-    const found: Finding[] = [], missing = new Map<string, Vertex[]>(), byRevision = new Map<Vertex, Vertex[]>(), cycles = new Map<Cycle, Vertex>();
-    const add = (root: Vertex, since: number | undefined, reason?: Reason, others: readonly Vertex[] = [], isAcross = false): void => void found.push({ root, reason, since, others, isAcross });
+  /** The root causes, each once it is known how many steps it may take. */
+  #findings(): readonly ((steps: number) => Root)[] {
+    const found: ((steps: number) => Root)[] = [], missing = new Map<string, Vertex[]>(), byRevision = new Map<Vertex, Vertex[]>(), cycles = new Map<Cycle, Vertex>();
+    const add = (...cause: Cause): void => void found.push((steps) => this.#root(steps, ...cause));
     for (const v of this.#all) {
       if (!v.isMember) continue;
       const { own, cycle } = v;
@@ -290,7 +285,7 @@ export class Insight {
     return found;
   }
 
-  #root({ root, reason, since, others, isAcross }: Finding, steps: number): Root {
+  #root(steps: number, root: Vertex, since: number | undefined, reason?: Reason, others: readonly Vertex[] = [], isAcross = false): Root {
     const isRevision = reason === REVISION;
     const ids = [root, ...victims(isRevision || others.length === 0 ? [root] : others, root, steps)];
     const own: Words = isOffered(root.own.command ?? NONE) ? root.own : { sentence: root.own.sentence };

@@ -34,24 +34,22 @@ export function blockingChains(graph: FlowGraph, id: string, now: number): reado
 /** The blockers of a node, and the next node on the way to it from each that it waits for, directly or not. */
 function blocking(graph: FlowGraph, id: string, now: number): readonly [readonly Blocker[], ReadonlyMap<string, string>] {
   const insight = insightOf(graph, now);
-  const held = insight.heldBy(id);
-  const towards = new Map<string, string>(), distance = new Map([[id, 0]]);
-  if (held.length === 0) return [[], towards];
-  for (const [at, steps] of distance) {
+  const held = new Set(insight.heldBy(id));
+  const towards = new Map<string, string>(), near = new Set([id]);
+  if (held.size === 0) return [[], towards];
+  for (const at of near) {
     for (const from of insight.behind(at)) {
-      if (distance.has(from)) continue;
-      distance.set(from, steps + 1);
-      towards.set(from, at);
+      if (!near.has(from)) towards.set(from, at);
+      near.add(from);
     }
   }
-  const found = held.map((at): Blocker => {
+  const found = [...new Set([...near, ...held])].filter((at) => held.has(at)).map((at): Blocker => {
     const { state = "missing", reason = "" } = insight.at(at) ?? {};
     return { id: at, display: insight.cycleOf(at).length > 0 ? "cycle" : state, reason };
   });
-  const far = (b: Blocker): number => distance.get(b.id) ?? 0;
   // What is missing and what lies on a cycle is in no state, and comes first.
   const rank = (b: Blocker): number => (DISPLAY_STATES as readonly string[]).indexOf(b.display);
-  return [found.sort((a, b) => rank(a) - rank(b) || far(a) - far(b)), towards];
+  return [found.sort((a, b) => rank(a) - rank(b)), towards];
 }
 
 /** Marks beside the display state, such as `retrying`, `overdue`, `drift` or `old-revision`. */

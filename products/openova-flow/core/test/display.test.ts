@@ -1,6 +1,5 @@
 import { describe, expect, it } from "vitest";
 import {
-  GRACE_MS,
   DISPLAY_STATES,
   displayChangesAt,
   displayState,
@@ -9,6 +8,7 @@ import {
   times,
   type FlowNode,
 } from "../src/index.js";
+import { GRACE_MS } from "../src/judgement.js";
 import { node, recordedAt } from "./flow.js";
 
 const now = 1_000_000;

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { blockingChains, buildGraph, displayState, emptyState, fold, Insight, insightOf, lastHeard, marks, problems, REGION_SILENT, validate, withRegions, type FlowGraph, type FlowNode, type Problem, type Regions, type Root } from "../src/index.js";
+import { blockingChains, buildGraph, displayState, emptyState, fold, insightOf, lastHeard, marks, problems, REGION_SILENT, validate, withRegions, type FlowGraph, type FlowNode, type Problem, type Regions, type Root } from "../src/index.js";
 import { SENTENCES } from "../src/sentences.js";
 import { filesIn, pathOf } from "./files.js";
 import { graphOf as flowOf, node } from "./flow.js";
@@ -44,7 +44,7 @@ function graphOf({ heard = {}, snapshot }: Question): FlowGraph {
 }
 
 function told(graph: FlowGraph, now: number): Told {
-  const insight = new Insight(graph, now);
+  const insight = insightOf(graph, now);
   const ids = [...graph.nodes.keys()];
   const all = (of: (id: string) => readonly string[]): Record<string, readonly string[]> => Object.fromEntries(ids.map((id) => [id, of(id)] as const).filter(([, list]) => list.length > 0));
   return {

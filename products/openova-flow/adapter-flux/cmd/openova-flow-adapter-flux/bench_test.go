@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -168,4 +169,63 @@ func lagBesideAWatch(b *testing.B, every time.Duration) {
 		}
 	}
 	b.ReportMetric(0, "ns/op") // the rate, which is given
+}
+
+// BenchmarkRun_MemoryBesideFleet measures the most memory that the adapter's process takes, with its own releases and beside the nodes that other
+// regions have in the same flow.
+func BenchmarkRun_MemoryBesideFleet(b *testing.B) {
+	for _, n := range []struct{ own, foreign int }{{1, 0}, {1, 20_000}, {1, 50_000}, {1000, 0}, {5000, 0}, {5000, 50_000}} {
+		b.Run(fmt.Sprintf("own=%d,foreign=%d", n.own, n.foreign), func(b *testing.B) {
+			for b.Loop() {
+				b.ReportMetric(float64(memoryBesideFleet(b, n.own, n.foreign))/1024, "peak-MiB")
+			}
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// memoryBesideFleet returns the most KiB that were resident.
+func memoryBesideFleet(b *testing.B, own, foreign int) int {
+	k8s, kubeconfig := cluster(b)
+	for i := range own {
+		k8s.Put(watch.Kinds[0].Resource, object(i, "True", "at rest"))
+	}
+	addr, health := freeAddr(b), freeAddr(b)
+	server := spawn(b, []string{"FLOW_SERVER_LISTEN_ADDR=" + addr, "FLOW_SERVER_MAX_NODES=100000"}, serverBinary)
+	defer server.kill()
+	eventually(b, "the flow server is ready", server.out, func() bool {
+		code, _ := get("http://" + addr + "/readyz")
+		return code == http.StatusOK
+	})
+	for from := 0; from < foreign; from += 1000 {
+		var nodes []string
+		for i := range 1000 {
+			nodes = append(nodes, fmt.Sprintf(`{"id":"other/app-%d","flowId":"env-1","label":"app","status":"running","region":"other","meta":{"message":%q}}`, from+i, strings.Repeat("x", 800)))
+		}
+		res, err := http.Post("http://"+addr+"/v1/flows/env-1/events", "application/json", strings.NewReader(`{"type":"upsert-nodes","nodes":[`+strings.Join(nodes, ",")+`]}`))
+		if err != nil {
+			b.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusOK {
+			b.Fatalf("the server answers %s", res.Status)
+		}
+	}
+	adapter := running(b, addr, health, kubeconfig)
+	defer adapter.kill()
+	eventually(b, "all is there", adapter.out, func() bool {
+		code, body := get("http://" + addr + "/v1/flows/env-1/snapshot?region=fsn1")
+		return code == http.StatusOK && strings.Count(body, `"kind":"HelmRelease"`) == own
+	})
+	eventually(b, "ready", adapter.out, ready(health))
+	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", adapter.cmd.Process.Pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(raw), "VmHWM:")
+	var kib int
+	if _, err := fmt.Sscan(rest, &kib); err != nil {
+		b.Fatal(err)
+	}
+	return kib
 }

@@ -40,9 +40,8 @@ export function caption(node: FlowNode, display: DisplayState, context: CaptionC
     case "broken": {
       const absent = meta.waitingFor?.find((id) => context.label(id) === undefined);
       if (node.status !== "failed" && absent !== undefined) return `needs ${shortId(absent)}: missing`;
-      // What time alone has broken, such as what is overdue: its reason is that of the work that should be over.
       const { class: cause } = judgedAt(judgementOf(node), context.now);
-      return node.status !== "failed" && cause !== "" ? cause.replaceAll("-", " ") : (meta.reason ?? "failed");
+      return cause === "" || cause === "failed" ? (meta.reason ?? "failed") : cause.replaceAll("-", " ");
     }
     case "suspended":
       return "suspended";

@@ -63,7 +63,7 @@ describe("the fleet", () => {
     const page = await open("");
     const card = page.getByRole("article").filter({ hasText: "scenarios" }).first();
     await says(card, /blocks 1/);
-    await says(card, /install-failed/);
+    await says(card, /install failed/);
     await says(page.getByRole("article").filter({ hasText: "fsn1, hel1" }), /46 ready/);
     await page.getByRole("link", { name: "bootstrap" }).click();
     await says(header(page), /bootstrap/);
@@ -103,7 +103,7 @@ describe("a flow", () => {
     const page = await open("?flow=scenarios");
     const list = page.getByRole("region", { name: /What is wrong/ });
     for (const name of ["nochart", "deadrepo", "badvalues", "chartref-missing", "dep-missing"]) await says(list, new RegExp(`scenarios/${name}: \\w+`));
-    await says(list.getByRole("listitem").first(), /slowbase: install-failed blocks 1/);
+    await says(list.getByRole("listitem").first(), /slowbase: install failed blocks 1/);
     expect(await list.getByRole("button", { name: /^Copy: (kubectl|flux) / }).count()).toBeGreaterThan(5);
   });
 
@@ -342,7 +342,7 @@ describe("accessibility", () => {
   for (const scheme of ["light", "dark"] as const) {
     it.each(["", ...VIEWS.map((v) => `?flow=scenarios&view=${v}&node=scenarios/demo2/slowbase`), "?flow=bootstrap&view=matrix", "?flow=nowhere"])(`has no violation in ${scheme}: %s`, async (query) => {
       const page = await open(query, { scheme });
-      await says(page.locator("body"), query === "" ? /install-failed/ : query.includes("nowhere") ? /is empty/ : query.includes("scenarios") ? /Commands/ : /bp-cilium/);
+      await says(page.locator("body"), query === "" ? /install failed/ : query.includes("nowhere") ? /is empty/ : query.includes("scenarios") ? /Commands/ : /bp-cilium/);
       await whole(page);
       const result = await new AxeBuilder({ page }).analyze();
       expect(result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target.join(" ")} ${n.any.map((a) => a.message).join(" ")}`).join(" | ")}`)).toEqual([]);

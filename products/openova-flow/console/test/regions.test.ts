@@ -60,8 +60,8 @@ describe("a region that falls silent", () => {
     await row(page, "fsn1").click();
     await says(row(page, "hel1"), /last heard 4 min ago/);
     await expect.poll(() => unconfirmed(page).getAttribute("aria-label")).toBe("unconfirmed: 23");
-    await says(page.getByRole("region", { name: /What is wrong/ }), /hel1: RegionSilent .* hel1 was last heard 4 min ago, and what is shown of it is from then/);
-    await says(page.getByRole("region", { name: /What is wrong/ }), /hel1\/bp-powerdns: install-failed .*last heard 4 min ago/);
+    await says(page.getByRole("region", { name: /What is wrong/ }), /hel1: region silent .* hel1 was last heard 4 min ago, and what is shown of it is from then/);
+    await says(page.getByRole("region", { name: /What is wrong/ }), /hel1\/bp-powerdns: install failed .*last heard 4 min ago/);
     const views = page.getByRole("navigation", { name: "Views" });
     await views.getByRole("link", { name: "Matrix" }).click();
     await says(page.locator("thead"), /hel1 ?last heard 4 min ago/);
@@ -143,18 +143,18 @@ describe("a second cluster in a region", () => {
     relay.tell("bootstrap", { hel1: { ...fresh(), refused: { cluster: B, at: Date.now() } } });
     const page = await open("?flow=bootstrap");
     const wrong = page.getByRole("region", { name: /What is wrong/ });
-    await says(wrong, new RegExp(`hel1: ClusterRefused hel1 is held by cluster ${A}\\. Cluster ${B} claims it too and is refused\\. Give one of the two another REGION_KEY`));
+    await says(wrong, new RegExp(`hel1: cluster refused hel1 is held by cluster ${A}\\. Cluster ${B} claims it too and is refused\\. Give one of the two another REGION_KEY`));
     await says(wrong, /kubectl get namespace kube-system/);
-    await wrong.getByRole("link", { name: /hel1: ClusterRefused/ }).click();
-    await says(page.locator("#details"), new RegExp(`ClusterRefused: .*${B}.* Held by cluster ${A}`));
+    await wrong.getByRole("link", { name: /hel1: cluster refused/ }).click();
+    await says(page.locator("#details"), new RegExp(`cluster refused: .*${B}.* Held by cluster ${A}`));
     await page.goto(relay.url);
-    await says(page.getByRole("article"), /hel1: ClusterRefused/);
+    await says(page.getByRole("article"), /hel1: cluster refused/);
   });
 
   it("is told of a region that has no node of its own", async () => {
     relay.tell("bootstrap", { elsewhere: { ...fresh(), refused: { cluster: B, at: Date.now() } } });
     const page = await open("?flow=bootstrap&node=elsewhere");
-    await says(page.locator("#details"), new RegExp(`elsewhere .*ClusterRefused: .* Held by cluster ${A}`));
+    await says(page.locator("#details"), new RegExp(`elsewhere .*cluster refused: .* Held by cluster ${A}`));
   });
 });
 
@@ -192,7 +192,7 @@ describe("the real server's word", () => {
       await says(page.getByRole("region", { name: /What is wrong/ }), new RegExp(`fsn1 is held by cluster ${A}\\. Cluster ${B} claims it too`));
       expect(await own.claim("bootstrap", "fsn1", A, 5)).toBe(200);
       await page.goto(own.url);
-      await says(page.getByRole("article"), /fsn1: ClusterRefused/);
+      await says(page.getByRole("article"), /fsn1: cluster refused/);
       await says(page.getByRole("article"), /fsn1 last heard \d+ s ago/);
     } finally {
       await v?.close();

@@ -48,7 +48,7 @@ function troubledRegions(graph: FlowGraph, now: number): readonly Problem[] {
       const sentence = `${base.label} was ${sayLastHeard(lease.heard, now)}, and what is shown of it is from then. Check that its adapter runs and that it reaches this server.`;
       found.push({ ...base, key: key(REGION_SILENT), display: "unconfirmed", reason: REGION_SILENT, sentence, ...given(EMITTERS), since: lease.heard });
     }
-    if (lease.refused !== undefined) found.push({ ...base, key: key("ClusterRefused"), display: "broken", reason: "ClusterRefused", sentence: refusal(base.label, lease, lease.refused.cluster), ...given(WHICH_CLUSTER) });
+    if (lease.refused !== undefined) found.push({ ...base, key: key("cluster-refused"), display: "broken", reason: "cluster-refused", sentence: refusal(base.label, lease, lease.refused.cluster), ...given(WHICH_CLUSTER) });
     return found;
   });
 }

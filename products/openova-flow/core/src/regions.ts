@@ -47,4 +47,4 @@ export function sayLastHeard(heard: number, now: number): string {
 }
 
 /** The reason of a problem that is a region which is not heard of any more; its `since` is when it last was. */
-export const REGION_SILENT = "RegionSilent";
+export const REGION_SILENT = "region-silent";

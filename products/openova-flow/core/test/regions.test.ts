@@ -84,7 +84,7 @@ describe("the nodes of a stale region", () => {
   it("keep what was wrong with them, and the region itself is wrong once that lasts", () => {
     const found = problems(buildGraph(state), NOW);
     expect(found.map((p) => [p.id, p.reason, p.heard])).toEqual([
-      ["a/broken", "failed", HEARD], ["b/broken", "failed", undefined], ["a", "RegionSilent", undefined],
+      ["a/broken", "failed", HEARD], ["b/broken", "failed", undefined], ["a", "region-silent", undefined],
     ]);
     expect(found[2]).toMatchObject({ display: "unconfirmed", since: HEARD, sentence: expect.stringMatching(/^a was last heard 4 min ago, .* Check that its adapter runs/) as string });
     expect(problems(buildGraph(state), HEARD + 30_000 + 15_000).map((p) => p.id)).not.toContain("a");
@@ -107,13 +107,13 @@ describe("a second cluster that is refused", () => {
 
   it("is something wrong that names both and says what to do", () => {
     expect(say(fresh({ refused }))).toMatchObject([{
-      id: "a", label: "a", display: "broken", reason: "ClusterRefused", command: "kubectl get namespace kube-system -o jsonpath='{.metadata.uid}'",
+      id: "a", label: "a", display: "broken", reason: "cluster-refused", command: "kubectl get namespace kube-system -o jsonpath='{.metadata.uid}'",
       sentence: "a is held by cluster uid-1. Cluster uid-2 claims it too and is refused. Give one of the two another REGION_KEY; the command says which cluster is which.",
     }]);
   });
 
   it("may take the place of one that is gone", () => {
-    expect(say(stale(1000, { refused })).map((p) => p.reason)).toEqual(["ClusterRefused", "RegionSilent"]);
+    expect(say(stale(1000, { refused })).map((p) => p.reason)).toEqual(["cluster-refused", "region-silent"]);
     expect(new Set(say(stale(1000, { refused })).map((p) => p.key)).size).toBe(2);
     expect(say(stale(1000, { refused }))[0]?.sentence).toMatch(/held by cluster uid-1, which is not heard of any more\. Cluster uid-2 .* let an admin delete the region, which it then gets/);
   });

@@ -60,3 +60,6 @@ export function share(progress: Progress): string {
 export function shortId(id: string): string {
   return id.slice(id.lastIndexOf("/") + 1) || id;
 }
+
+/** The class of a problem as words. */
+export const words = (name: string): string => name.replaceAll("-", " ");

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 // The bucket has two kinds of keys: the head of a flow, which lists its checkpoints and is only replaced by compare-and-set, and the data
@@ -134,7 +135,7 @@ func (k *keeper) write(ctx context.Context, c *hub.Checkpoint, m mark) (head, er
 	l := k.log
 	var data bytes.Buffer
 	z := gzip.NewWriter(&data)
-	out := hub.NewStateWriter(z)
+	out := record.NewStateWriter(z)
 	if err := errors.Join(out.Write(c), out.Close(c.Seq), z.Close()); err != nil {
 		return head{}, err
 	}
@@ -249,8 +250,8 @@ func (k *keeper) read(ctx context.Context, flowID string, m mark) (*hub.Checkpoi
 	if err != nil {
 		return nil, fmt.Errorf("checkpoint %d of flow %s: %w: %w", m.Seq, flowID, errUnreadable, err)
 	}
-	s, err := hub.ReadState(z)
-	if errors.Is(err, hub.ErrNewerState) {
+	s, err := record.ReadState(z)
+	if errors.Is(err, record.ErrNewerState) {
 		return nil, fatal("checkpoint %d of flow %s: %w", m.Seq, flowID, err)
 	}
 	if err != nil {

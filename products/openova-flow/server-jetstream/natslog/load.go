@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 // loading is what a log knows while it loads.
@@ -158,7 +159,7 @@ func (f *feeder) endedAfter(ctx context.Context, flowID string, seq uint64) (boo
 		if err != nil {
 			return false, err
 		}
-		c, err := hub.DecodeCommand(m.Data)
+		c, err := record.DecodeCommand(m.Data)
 		if err != nil {
 			return false, fatal("entry %d of the log: %w", m.Sequence, err)
 		}
@@ -257,7 +258,7 @@ func (f *feeder) again(ctx context.Context, flowID string) error {
 		if err != nil {
 			return err
 		}
-		c, err := hub.DecodeCommand(m.Data)
+		c, err := record.DecodeCommand(m.Data)
 		if err != nil {
 			return fatal("entry %d of the log: %w", m.Sequence, err)
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 const (
@@ -452,7 +453,7 @@ func (f *feeder) apply(ctx context.Context, m jetstream.Msg, meta *jetstream.Msg
 		c = p.command
 	} else {
 		var err error
-		if c, err = hub.DecodeCommand(m.Data()); err != nil {
+		if c, err = record.DecodeCommand(m.Data()); err != nil {
 			return fatal("entry %d of the log: %w", seq, err)
 		}
 	}
@@ -477,7 +478,7 @@ func (f *feeder) apply(ctx context.Context, m jetstream.Msg, meta *jetstream.Msg
 
 // ends reports whether an entry may end a flow. When one has, what came before it is dropped.
 func ends(data []byte) bool {
-	c, err := hub.DecodeCommand(data)
+	c, err := record.DecodeCommand(data)
 	return err == nil && (c.Kind == hub.KindDelete || c.Kind == hub.KindIdle)
 }
 

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 // saveEvery is how often a state that has changed is written.
@@ -100,7 +101,7 @@ func (f *stateFile) read() (*hub.SavedState, error) {
 		return nil, fmt.Errorf("%w: it was replaced meanwhile", errForeign)
 	}
 	buffered := bufio.NewReaderSize(in, 64<<10)
-	if begin, _ := buffered.Peek(64); !hub.BeginsState(begin) { // an error shows when it is read
+	if begin, _ := buffered.Peek(64); !record.BeginsState(begin) { // an error shows when it is read
 		return nil, errForeign
 	}
 	return f.hub.ReadState(buffered)
@@ -112,13 +113,13 @@ func (f *stateFile) unusable(named string, reason error) error {
 	switch {
 	case errors.Is(reason, errForeign):
 		return fmt.Errorf("%s is no state that this server has saved: %w; %s", f.path, reason, move)
-	case errors.Is(reason, hub.ErrLargeState):
+	case errors.Is(reason, record.ErrLargeState):
 		return fmt.Errorf("state %s can't be read: %w; raise FLOW_SERVER_MAX_STATE_BYTES and FLOW_SERVER_MAX_FLOW_BYTES, or %s", f.path, reason, move)
 	case filepath.Dir(f.path) != filepath.Dir(named):
 		return fmt.Errorf("state %s can't be used, and is behind the symbolic link %s, through which nothing is set aside: %w; %s", f.path, named, reason, move)
 	}
 	to := f.path + ".damaged"
-	if errors.Is(reason, hub.ErrNewerState) {
+	if errors.Is(reason, record.ErrNewerState) {
 		to = f.path + ".newer"
 	}
 	if err := os.Rename(f.path, to); err != nil { // what was set aside before for the same reason gives way

@@ -349,6 +349,31 @@ func (s *State) Statuses() map[string]int {
 	return maps.Clone(s.statuses)
 }
 
+// NodeIDs returns the ids of the nodes, in no order.
+func (s *State) NodeIDs() []string {
+	ids := make([]string, 0, s.nodes)
+	for _, v := range s.vertices {
+		if v.present {
+			ids = append(ids, v.node.ID)
+		}
+	}
+	return ids
+}
+
+// RegionNodeIDs returns the ids of the nodes of a region, in order.
+func (s *State) RegionNodeIDs(region string) []string {
+	a := s.areas[region]
+	if a == nil {
+		return nil
+	}
+	ids := make([]string, 0, len(a.nodes))
+	for _, v := range a.nodes {
+		ids = append(ids, v.node.ID)
+	}
+	slices.Sort(ids)
+	return ids
+}
+
 // Regions returns the regions that have nodes, in order; the empty one is none.
 func (s *State) Regions() []string {
 	regions := []string{}

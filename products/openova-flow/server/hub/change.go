@@ -66,7 +66,10 @@ func (h *Hub) apply(c change) (out Outcome) {
 	case KindDeleteRegion:
 		h.with(p.FlowID, func(t *topic) {
 			t.dropClaim(c.Region)
-			if ids := t.idsOf(c.Region); len(ids) > 0 {
+			if t.state == nil {
+				return
+			}
+			if ids := t.state.RegionNodeIDs(c.Region); len(ids) > 0 {
 				out.Removed = len(ids)
 				c.Post.Messages = []*flow.Message{flow.DeleteNodes(ids...)}
 				t.apply(c)
@@ -83,7 +86,7 @@ func (h *Hub) applyPost(c change) (Receipt, error) {
 	defer h.unlock(t)
 	if last := t.repeated(p); last != nil {
 		t.renew(t.leased(p), c.at)
-		return last.receipt, nil
+		return last.Receipt, nil
 	}
 	if err := t.conditions(p); err != nil {
 		return Receipt{Incarnation: t.incarnation}, err

@@ -6,23 +6,9 @@ import (
 	"slices"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
-
-// Checkpoint is the complete state of a flow at one instant, taken apart. A flow that is made of it again answers and does the same as
-// the first with every later message; only what the ring held is gone, so that a reader which is behind gets a snapshot. Of a flow that
-// does not exist it has the claims of its regions; its incarnation is then NoIncarnation.
-type Checkpoint struct {
-	FlowID      string
-	Incarnation string
-	Seq         int64 // number of the last message in it
-
-	born, updatedAt, heard int64
-	image                  flow.Image
-	rollouts               rollout.Memory
-	emitters               map[string]*lastWord
-	claims                 []savedClaim
-}
 
 // Checkpoint returns the state of a flow, nil when there is nothing of it. It holds the flow's lock only to collect.
 func (h *Hub) Checkpoint(flowID string) *Checkpoint {
@@ -40,12 +26,12 @@ func (h *Hub) Checkpoint(flowID string) *Checkpoint {
 		heard = t.spoken // what only this hub has heard is not the log's
 	}
 	if t.state == nil {
-		return &Checkpoint{FlowID: t.id, Incarnation: NoIncarnation, heard: heard, claims: t.savedClaims()}
+		return &Checkpoint{FlowID: t.id, Incarnation: NoIncarnation, Heard: heard, Claims: t.savedClaims()}
 	}
 	return &Checkpoint{
 		FlowID: t.id, Incarnation: t.incarnation, Seq: t.last,
-		born: t.born, updatedAt: t.updatedAt, heard: heard,
-		image: t.state.Image(), rollouts: t.rollouts.Memory(), emitters: maps.Clone(t.emitters), claims: t.savedClaims(),
+		Born: t.born, UpdatedAt: t.updatedAt, Heard: heard,
+		Image: t.state.Image(), Rollouts: t.rollouts.Memory(), Emitters: maps.Clone(t.emitters), Claims: t.savedClaims(),
 	}
 }
 
@@ -54,7 +40,7 @@ func (h *Hub) Save(w io.Writer) error {
 	var ids []string
 	h.topics.Range(func(id, _ any) bool { ids = append(ids, id.(string)); return true })
 	slices.Sort(ids)
-	out := NewStateWriter(w)
+	out := record.NewStateWriter(w)
 	for _, id := range ids {
 		if c := h.Checkpoint(id); c != nil {
 			if err := out.Write(c); err != nil {
@@ -63,6 +49,11 @@ func (h *Hub) Save(w io.Writer) error {
 		}
 	}
 	return out.Close(h.Number())
+}
+
+// ReadState is record.ReadState of what this hub could have saved. What is larger is ErrLargeState, and read no further than it takes to know.
+func (h *Hub) ReadState(r io.Reader) (*SavedState, error) {
+	return record.ReadLimitedState(r, h.cfg.MaxFlowBytes, h.cfg.MaxStateBytes+h.cfg.MaxStateBytes/4)
 }
 
 // Number returns the greatest sequence number that was given out.
@@ -84,16 +75,13 @@ func (h *Hub) Restore(s *SavedState) {
 // raise makes every sequence number from now on greater than one that was given out before, or elsewhere. h.order is held.
 func (h *Hub) raise(to int64) { h.last.Store(max(h.last.Load(), to)) }
 
-// unsaved is how many numbers may have been given out after a state was saved: more than a server takes in a minute.
-const unsaved = 1 << 30
-
 // Load is for a hub without flows: it makes those of a saved state again. What was confirmed since they were saved is gone, so each gets
 // a new incarnation, by which emitters know, and a number above all that were given out, which no reader can resume below. Each counts as
 // heard now, since nobody could speak for it meanwhile, and each of its regions as stale. Limits are not looked at.
 func (h *Hub) Load(s *SavedState) {
 	h.order.Lock()
 	defer h.order.Unlock()
-	h.raise(s.Number + unsaved)
+	h.raise(s.Number + record.Unsaved)
 	for _, c := range s.Flows {
 		h.restore(c, true, true)
 	}
@@ -110,9 +98,9 @@ func (h *Hub) Replace(c *Checkpoint) {
 		t.restore(c, false)
 		return
 	}
-	t.restoreClaims(c.claims, false)
-	t.spoken = c.heard
-	t.heard.Store(c.heard)
+	t.restoreClaims(c.Claims, false)
+	t.spoken = c.Heard
+	t.heard.Store(c.Heard)
 }
 
 // restore makes a flow what a checkpoint says; later tells that the whole hub is, by now, not further than that. h.order is held.
@@ -123,16 +111,16 @@ func (h *Hub) restore(c *Checkpoint, anew, later bool) {
 	case c.Incarnation != NoIncarnation && (t.state == nil || c.Seq > t.last):
 		t.restore(c, anew)
 	case later || len(t.claims()) == 0: // claims are renewed without a number
-		t.restoreClaims(c.claims, anew)
-		t.spoken = max(t.spoken, c.heard)
-		t.heard.Store(max(t.heard.Load(), c.heard))
+		t.restoreClaims(c.Claims, anew)
+		t.spoken = max(t.spoken, c.Heard)
+		t.heard.Store(max(t.heard.Load(), c.Heard))
 	}
 }
 
-// state puts the flow's state together. The FlowInstance is derived again: a version that counts the leaves in another way may have written it.
-func (c *Checkpoint) state() *flow.State {
-	s := c.image.State(c.FlowID)
-	s.Derive(c.updatedAt)
+// stateOf puts a flow's state together. The FlowInstance is derived again: a version that counts the leaves in another way may have written it.
+func stateOf(c *Checkpoint) *flow.State {
+	s := c.Image.State(c.FlowID)
+	s.Derive(c.UpdatedAt)
 	return s
 }
 
@@ -141,13 +129,13 @@ func (t *topic) restore(c *Checkpoint, anew bool) {
 	if t.state == nil {
 		t.hub.Stats.Flows.Add(1)
 	}
-	t.state, t.past = c.state(), c.state()
-	t.rollouts = rollout.Resume(c.rollouts, t.state)
-	t.emitters = maps.Clone(c.emitters)
-	t.restoreClaims(c.claims, anew)
-	t.incarnation, t.born, t.last, t.updatedAt = c.Incarnation, c.born, c.Seq, c.updatedAt
-	t.heard.Store(c.heard)
-	t.spoken = c.heard
+	t.state, t.past = stateOf(c), stateOf(c)
+	t.rollouts = rollout.Resume(c.Rollouts, t.state)
+	t.emitters = maps.Clone(c.Emitters)
+	t.restoreClaims(c.Claims, anew)
+	t.incarnation, t.born, t.last, t.updatedAt = c.Incarnation, c.Born, c.Seq, c.UpdatedAt
+	t.heard.Store(c.Heard)
+	t.spoken = c.Heard
 	if anew {
 		t.incarnation = newIncarnation()
 		t.born = t.hub.last.Add(1)

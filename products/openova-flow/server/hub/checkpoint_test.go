@@ -15,12 +15,13 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 // save writes a hub's state and reads it again.
 func save(t testing.TB, h *hub.Hub) *hub.SavedState {
 	t.Helper()
-	s, err := hub.ReadState(bytes.NewReader(savedBy(t, h)))
+	s, err := record.ReadState(bytes.NewReader(savedBy(t, h)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,24 +301,24 @@ func savedText(t testing.TB) []byte {
 
 func TestADamagedStateIsRefusedWhole(t *testing.T) {
 	whole := savedText(t)
-	if s, err := hub.ReadState(bytes.NewReader(whole)); err != nil || len(s.Flows) != 3 {
+	if s, err := record.ReadState(bytes.NewReader(whole)); err != nil || len(s.Flows) != 3 {
 		t.Fatal(err)
 	}
 	for n := range whole {
-		if _, err := hub.ReadState(bytes.NewReader(whole[:n])); err == nil {
+		if _, err := record.ReadState(bytes.NewReader(whole[:n])); err == nil {
 			t.Fatalf("cut off after %d of %d bytes it is taken", n, len(whole))
 		}
 		flipped := bytes.Clone(whole)
 		flipped[n] ^= 1
-		if _, err := hub.ReadState(bytes.NewReader(flipped)); err == nil {
+		if _, err := record.ReadState(bytes.NewReader(flipped)); err == nil {
 			t.Fatalf("with byte %d changed it is taken", n)
 		}
 	}
-	if _, err := hub.ReadState(bytes.NewReader(append(bytes.Clone(whole), '\n'))); err == nil {
+	if _, err := record.ReadState(bytes.NewReader(append(bytes.Clone(whole), '\n'))); err == nil {
 		t.Error("with more behind its end it is taken")
 	}
 	newer := bytes.Replace(whole, []byte(`{"openovaFlowState":1}`), []byte(`{"openovaFlowState":2}`), 1)
-	if _, err := hub.ReadState(bytes.NewReader(newer)); !errors.Is(err, hub.ErrNewerState) {
+	if _, err := record.ReadState(bytes.NewReader(newer)); !errors.Is(err, record.ErrNewerState) {
 		t.Errorf("of a newer version: %v", err)
 	}
 }
@@ -330,7 +331,7 @@ func resealed(t *testing.T, state []byte, old, now string) *hub.SavedState {
 		t.Fatalf("%q is not once in %s", old, state)
 	}
 	body = bytes.Replace(body, []byte(old), []byte(now), 1)
-	s, err := hub.ReadState(bytes.NewReader(fmt.Appendf(body, "{\"sha256\":\"%x\"}\n", sha256.Sum256(body))))
+	s, err := record.ReadState(bytes.NewReader(fmt.Appendf(body, "{\"sha256\":\"%x\"}\n", sha256.Sum256(body))))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -373,7 +374,7 @@ func FuzzReadState(f *testing.F) {
 		if sum { // the checksum would hide all that is behind it
 			data = fmt.Appendf(data, "{\"sha256\":\"%x\"}\n", sha256.Sum256(data))
 		}
-		s, err := hub.ReadState(bytes.NewReader(data))
+		s, err := record.ReadState(bytes.NewReader(data))
 		if err != nil {
 			if s != nil {
 				t.Fatal("a state beside an error")
@@ -382,7 +383,7 @@ func FuzzReadState(f *testing.F) {
 		}
 		write := func(s *hub.SavedState) string {
 			var b bytes.Buffer
-			out := hub.NewStateWriter(&b)
+			out := record.NewStateWriter(&b)
 			for _, c := range s.Flows {
 				if err := out.Write(c); err != nil {
 					t.Fatal(err)
@@ -394,7 +395,7 @@ func FuzzReadState(f *testing.F) {
 			return b.String()
 		}
 		text := write(s)
-		again, err := hub.ReadState(strings.NewReader(text))
+		again, err := record.ReadState(strings.NewReader(text))
 		if err != nil {
 			t.Fatalf("what is written is refused: %v\n%s", err, text)
 		}
@@ -421,7 +422,7 @@ func FuzzReadState(f *testing.F) {
 					t.Fatal(err)
 				}
 			}
-			if _, err := hub.ReadState(bytes.NewReader(savedBy(t, h))); err != nil {
+			if _, err := record.ReadState(bytes.NewReader(savedBy(t, h))); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -436,7 +437,7 @@ func TestANameThatIsNotUTF8IsKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := hub.ReadState(bytes.NewReader(savedBy(t, one)))
+	s, err := record.ReadState(bytes.NewReader(savedBy(t, one)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 // FuzzCommand: a command that is read is written again as what is read as the same.
@@ -14,12 +15,12 @@ func FuzzCommand(f *testing.F) {
 	f.Add(hub.Command{Kind: hub.KindIdle, Post: hub.Post{FlowID: "F", IfIncarnation: "i"}, SilentSince: 5}.Encode())
 	f.Add([]byte(`{"kind":"post","flow":"F","emitter":"ZQ==","digest":"` + string(bytes.Repeat([]byte("ab"), 40)) + `"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		c, err := hub.DecodeCommand(data)
+		c, err := record.DecodeCommand(data)
 		if err != nil {
 			return
 		}
 		text := c.Encode()
-		again, err := hub.DecodeCommand(text)
+		again, err := record.DecodeCommand(text)
 		if err != nil || !bytes.Equal(again.Encode(), text) {
 			t.Fatalf("%q is written as %q, %v", data, text, err)
 		}

@@ -15,9 +15,6 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
-// NoIncarnation stands for the incarnation of a flow that does not exist.
-const NoIncarnation = "none"
-
 // Hub is many flows. Its methods may be called from any goroutine.
 type Hub struct {
 	cfg        Config
@@ -271,7 +268,9 @@ func (h *Hub) Run(ctx context.Context) {
 	due := time.NewTimer(time.Hour)
 	defer due.Stop()
 	for {
+		h.order.Lock()
 		due.Reset(h.lapses.wait(h.nowMs()))
+		h.order.Unlock()
 		select {
 		case <-ctx.Done():
 			return
@@ -298,7 +297,7 @@ func (h *Hub) dropIdle() {
 		case t.state == nil && len(t.claims()) == 0:
 		case spoke < limit && heard < limit && !t.renewed():
 			commands = append(commands, Command{Kind: KindIdle, Post: p, SilentSince: spoke})
-		case h.Replicated() && heard-spoke > h.cfg.IdleTimeout.Milliseconds()/4:
+		case h.cfg.Log != nil && heard-spoke > h.cfg.IdleTimeout.Milliseconds()/4:
 			commands = append(commands, Command{Kind: KindHeard, Post: p, SilentSince: spoke})
 		}
 		return true

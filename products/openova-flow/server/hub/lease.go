@@ -6,29 +6,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// How long a claim of a region may be good for without being renewed.
-const (
-	MinTTL     = 5 * time.Second
-	DefaultTTL = 30 * time.Second
-	MaxTTL     = time.Hour
-)
-
 // perClaim is about how many bytes a claim takes, what its region and cluster are called included.
 const perClaim = 1024
-
-// Claim is a request for the lease of a region of a flow, whether the flow exists or not: that one cluster, and no other, speaks for it.
-type Claim struct {
-	FlowID  string
-	Region  string        // not empty
-	Cluster string        // the identity of who claims; not empty
-	TTL     time.Duration // from MinTTL to MaxTTL; 0: DefaultTTL
-	Admin   bool          // the claim of another identity may be taken over once it has expired
-}
 
 // Lease is the answer to a Claim.
 type Lease struct {
@@ -71,7 +54,7 @@ type claim struct {
 	refused                *attempt
 	scheduled              int64 // when the hub looks at it next; 0: not at all
 
-	due   int64 // guarded by lapses.mu, like index: its place in the heap
+	due   int64 // guarded by the hub's order, like index: its place in the heap
 	index int
 }
 
@@ -301,8 +284,7 @@ func (h *Hub) admitsClaim(q Claim) error {
 
 // lapses is the claims by when time changes something about them. A renewal only moves a claim's end, which is looked at when it
 // would have come: so a claim costs its hub one look for each TTL, and nothing when nobody claims anything.
-type lapses struct {
-	mu      sync.Mutex // taken with a topic's lock held: no topic is locked under it
+type lapses struct { // guarded by the hub's order
 	claims  lapseHeap
 	earlier chan struct{} // the first of them has changed
 }
@@ -314,8 +296,6 @@ func (l *lapses) schedule(c *claim) {
 		return
 	}
 	c.scheduled = next
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	c.due = next
 	if c.index < 0 {
 		heap.Push(&l.claims, c)
@@ -331,8 +311,6 @@ func (l *lapses) schedule(c *claim) {
 }
 
 func (l *lapses) remove(c *claim) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if c.index >= 0 {
 		heap.Remove(&l.claims, c.index)
 	}
@@ -340,8 +318,6 @@ func (l *lapses) remove(c *claim) {
 
 // wait is how long nothing is due.
 func (l *lapses) wait(now int64) time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if len(l.claims) == 0 {
 		return time.Hour
 	}
@@ -350,8 +326,6 @@ func (l *lapses) wait(now int64) time.Duration {
 
 // take takes the claims out that are due.
 func (l *lapses) take(now int64) (due []*claim) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	for len(l.claims) > 0 && l.claims[0].due <= now {
 		due = append(due, heap.Pop(&l.claims).(*claim))
 	}

@@ -2,6 +2,8 @@ package hub
 
 import (
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 )
@@ -33,9 +35,6 @@ func (h *Hub) LogStatus() LogStatus {
 	}
 	return h.cfg.Log.Status()
 }
-
-// Replicated reports whether other hubs may give out the same numbers, since there is a Log.
-func (h *Hub) Replicated() bool { return h.cfg.Log != nil }
 
 // Entry is a command that has its place in a log.
 type Entry struct {
@@ -110,12 +109,12 @@ func (h *Hub) ingestByLog(p Post) (Receipt, error) {
 func (h *Hub) foresee(p Post) (r Receipt, done bool, err error) {
 	t := h.topic(p.FlowID)
 	if t == nil {
-		return Receipt{Incarnation: NoIncarnation}, false, cmp.Or(p.unmet(), h.admits(p, nil))
+		t = newTopic(h, p.FlowID)
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	if last := t.repeated(p); last != nil {
-		return last.receipt, true, nil
+		return last.Receipt, true, nil
 	}
 	r.Incarnation = t.incarnation
 	return r, false, cmp.Or(t.conditions(p), h.admits(p, t))
@@ -139,4 +138,10 @@ func (h *Hub) CatchUp(number int64) error {
 		return nil
 	}
 	return h.cfg.Log.Sync()
+}
+
+// repeatID is the same for requests that say the same of the same thing.
+func repeatID(parts ...any) string {
+	sum := sha256.Sum256(fmt.Appendf(nil, "%q", parts))
+	return hex.EncodeToString(sum[:16])
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 // shared is a log in memory that several hubs follow, each when it is told to. Commands go through their encoding.
@@ -46,7 +47,7 @@ func (e *end) Append(c hub.Command) (hub.Outcome, error) {
 		e.log.mu.Unlock()
 		return hub.Outcome{}, errAway
 	}
-	c, err := hub.DecodeCommand(c.Encode())
+	c, err := record.DecodeCommand(c.Encode())
 	if err != nil {
 		e.log.mu.Unlock()
 		return hub.Outcome{}, err
@@ -70,7 +71,7 @@ func (e *end) Sync() error {
 	}
 	for ; e.applied < len(e.log.entries); e.applied++ {
 		entry := e.log.entries[e.applied]
-		entry.Command, _ = hub.DecodeCommand(entry.Command.Encode()) // no hub shares memory with another
+		entry.Command, _ = record.DecodeCommand(entry.Command.Encode()) // no hub shares memory with another
 		e.results = append(e.results, e.hub.Apply(entry))
 	}
 	return nil

@@ -6,7 +6,8 @@ import (
 	"hash/fnv"
 	"slices"
 	"strconv"
-	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 // noRegions is what stands for the regions with a reader that has been told nothing of the regions yet.
@@ -122,22 +123,11 @@ func (t *topic) renewed() bool {
 	return slices.ContainsFunc(t.claims(), func(c *claim) bool { return !c.stale })
 }
 
-// savedClaim is a claim in a saved state. Times are milliseconds.
-type savedClaim struct {
-	Region  string `json:"region"`
-	Cluster string `json:"cluster"`
-	Lease   string `json:"lease"`
-	TTL     int64  `json:"ttl"`
-	Heard   int64  `json:"heard"`
-	Since   int64  `json:"since"`
-	Loaded  int64  `json:"loaded,omitempty"`
-}
-
 // savedClaims returns the claims as they are, without who else tries. t.mu is held, for reading at least.
-func (t *topic) savedClaims() []savedClaim {
-	out := make([]savedClaim, 0, len(t.claims()))
+func (t *topic) savedClaims() []record.SavedClaim {
+	out := make([]record.SavedClaim, 0, len(t.claims()))
 	for _, c := range t.claims() {
-		out = append(out, savedClaim{c.region, c.cluster, c.lease, c.ttl, c.heard, c.since, c.loaded})
+		out = append(out, record.SavedClaim{Region: c.region, Cluster: c.cluster, Lease: c.lease, TTL: c.ttl, Heard: c.heard, Since: c.since, Loaded: c.loaded})
 	}
 	return out
 }
@@ -145,7 +135,7 @@ func (t *topic) savedClaims() []savedClaim {
 // restoreClaims puts saved claims in place of those that there are: as they were, or, after a start, as stale until they are renewed.
 // Who else tries will try again.
 // t.mu is held.
-func (t *topic) restoreClaims(saved []savedClaim, anew bool) {
+func (t *topic) restoreClaims(saved []record.SavedClaim, anew bool) {
 	t.dropClaims()
 	for _, s := range saved {
 		c := &claim{topic: t, region: s.Region, cluster: s.Cluster, lease: s.Lease, ttl: s.TTL, heard: s.Heard, since: s.Since, loaded: s.Loaded, index: -1}
@@ -165,18 +155,4 @@ func (t *topic) restoreClaims(saved []savedClaim, anew bool) {
 		t.account()
 		t.regionsChanged()
 	}
-}
-
-// readClaim takes in one line of a saved state.
-func (c *Checkpoint) readClaim(text string) error {
-	var s savedClaim
-	if err := json.Unmarshal([]byte(text), &s); err != nil {
-		return err
-	}
-	again := slices.ContainsFunc(c.claims, func(o savedClaim) bool { return o.Region == s.Region || o.Lease == s.Lease })
-	if ttl := time.Duration(s.TTL) * time.Millisecond; s.Region == "" || s.Cluster == "" || s.Lease == "" || ttl < MinTTL || ttl > MaxTTL || again {
-		return fmt.Errorf("the claim of region %q is none", s.Region)
-	}
-	c.claims = append(c.claims, s)
-	return nil
 }

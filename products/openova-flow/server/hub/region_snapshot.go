@@ -1,8 +1,6 @@
 package hub
 
 import (
-	"bytes"
-	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"sync"
@@ -21,44 +19,13 @@ type regionSnapshots struct {
 	kept  map[string]*regionSnapshot
 }
 
-// regionSnapshot is what of a flow belongs to one region, encoded once for all who ask for it.
+// regionSnapshot is what of a flow belongs to one region.
 type regionSnapshot struct {
+	snapshot
 	version int64  // flow.State.RegionVersion
 	flow    string // the FlowInstance as JSON
-	once    sync.Once
-	message *flow.Message // unsorted; nil once it is encoded
-	json    []byte
+	tagged  sync.Once
 	tag     string
-
-	zip    sync.Once
-	zipped []byte
-}
-
-func (s *regionSnapshot) encode() {
-	s.once.Do(func() {
-		s.message.Sort()
-		s.json = []byte(s.message.JSON())
-		s.message = nil
-		sum := sha256.Sum256(s.json)
-		s.tag = hex.EncodeToString(sum[:16])
-	})
-}
-
-func (s *regionSnapshot) gzip() []byte {
-	s.zip.Do(func() {
-		s.encode()
-		s.zipped = zipped(s.json)
-	})
-	return s.zipped
-}
-
-// zipped returns b compressed (RFC 1952).
-func zipped(b []byte) []byte {
-	var out bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&out, gzip.BestSpeed) // a level that there is
-	_, _ = w.Write(b)                                 // to memory, like Close: it cannot fail
-	_ = w.Close()
-	return out.Bytes()
 }
 
 // of returns the snapshot of a region of s, which must not change meanwhile. Encoding is left for later.
@@ -72,7 +39,7 @@ func (c *regionSnapshots) of(s *flow.State, region string) *regionSnapshot {
 	if have := c.kept[region]; have != nil && have.version == version && have.flow == instance {
 		return have
 	}
-	made := &regionSnapshot{version: version, flow: instance, message: s.CollectRegion(region)}
+	made := &regionSnapshot{version: version, flow: instance, snapshot: snapshot{message: s.CollectRegion(region)}}
 	if version == 0 { // anybody can name regions that there are not
 		delete(c.kept, region)
 		return made
@@ -105,7 +72,10 @@ type RegionSnapshot struct {
 
 // Tag tells one answer of JSON from another, within an incarnation of the flow. All hubs of a log have the same for the same state.
 func (s RegionSnapshot) Tag() string {
-	s.shared.encode()
+	s.shared.tagged.Do(func() {
+		sum := sha256.Sum256(s.JSON())
+		s.shared.tag = hex.EncodeToString(sum[:16])
+	})
 	return s.shared.tag
 }
 

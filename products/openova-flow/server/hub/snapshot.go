@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"sync"
 
@@ -21,10 +23,15 @@ type snapshot struct {
 	zipped []byte
 }
 
+// gzip returns the JSON compressed (RFC 1952).
 func (s *snapshot) gzip() []byte {
 	s.zip.Do(func() {
 		s.encode()
-		s.zipped = zipped(s.json)
+		var out bytes.Buffer
+		w, _ := gzip.NewWriterLevel(&out, gzip.BestSpeed) // a level that there is
+		_, _ = w.Write(s.json)                            // to memory, like Close: it cannot fail
+		_ = w.Close()
+		s.zipped = out.Bytes()
 	})
 	return s.zipped
 }

@@ -7,6 +7,7 @@ import (
 	"weak"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
@@ -29,7 +30,7 @@ type topic struct {
 	updatedAt   int64
 	pushed      pushed
 	spoken      int64 // when an emitter spoke for it without a message, as far as the log says
-	emitters    map[string]*lastWord
+	emitters    map[string]*record.LastWord
 	claimed     *claimed // nil: nobody has claimed a region of it; the flow need not exist
 	readers     int
 	accounted   account
@@ -69,7 +70,7 @@ func (t *topic) apply(c change) {
 	last := c.first
 	var put []flow.Node
 	var deleted []string
-	back := putBack{regions: p.Regions}
+	back := flow.PutBack{Regions: p.Regions}
 	push := func(m *flow.Message) {
 		if e := t.push(last, c.at, m); !created {
 			t.publish(e.event(t))
@@ -78,10 +79,10 @@ func (t *topic) apply(c change) {
 	for i, m := range p.Messages {
 		last = c.first + int64(i)
 		if p.Regions != nil {
-			back.before(t.state, m)
+			back.Before(t.state, m)
 		}
 		if m.Type == flow.TypeSnapshot {
-			put, deleted = nil, append(deleted, t.nodeIDs()...)
+			put, deleted = nil, append(deleted, t.state.NodeIDs()...)
 		}
 		t.state.Apply(m)
 		push(m)
@@ -93,7 +94,7 @@ func (t *topic) apply(c change) {
 		deleted = append(deleted, m.IDs...)
 		t.hub.Stats.Messages[slices.Index(MessageTypes[:], m.Type)].Add(1)
 	}
-	if m := back.message(t.state); m != nil {
+	if m := back.Message(t.state); m != nil {
 		last++
 		t.state.Apply(m)
 		push(m)
@@ -109,9 +110,9 @@ func (t *topic) apply(c change) {
 	t.last, t.updatedAt = last, c.at
 	if p.Stamp.Name != "" {
 		if t.emitters == nil {
-			t.emitters = make(map[string]*lastWord)
+			t.emitters = make(map[string]*record.LastWord)
 		}
-		t.emitters[p.Stamp.Name] = &lastWord{stamp: p.Stamp, digest: p.Digest, receipt: Receipt{Seq: c.lastMessage(), Incarnation: t.incarnation}}
+		t.emitters[p.Stamp.Name] = &record.LastWord{Stamp: p.Stamp, Digest: p.Digest, Receipt: Receipt{Seq: c.lastMessage(), Incarnation: t.incarnation}}
 	}
 	t.heard.Store(c.at)
 	t.snap.Store(nil)
@@ -170,27 +171,6 @@ func (t *topic) settled(put []flow.Node, deleted []string) ([]flow.Node, []strin
 
 // spokeAt returns when somebody last spoke for the flow, as far as all hubs of a log know. t.mu is held.
 func (t *topic) spokeAt() int64 { return max(t.updatedAt, t.spoken) }
-
-// idsOf returns the ids of the nodes of a region, in order. t.mu is held.
-func (t *topic) idsOf(region string) (ids []string) {
-	if t.state == nil {
-		return nil
-	}
-	t.state.EachNode(func(n flow.Node) bool {
-		if n.Region == region {
-			ids = append(ids, n.ID)
-		}
-		return true
-	})
-	slices.Sort(ids)
-	return ids
-}
-
-func (t *topic) nodeIDs() []string {
-	ids := make([]string, 0, t.state.NodeCount())
-	t.state.EachNode(func(n flow.Node) bool { ids = append(ids, n.ID); return true })
-	return ids
-}
 
 func (t *topic) create(c change) {
 	t.state = flow.NewState(t.id, c.at)

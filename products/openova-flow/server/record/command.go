@@ -1,4 +1,4 @@
-package hub
+package record
 
 import (
 	"bytes"
@@ -11,6 +11,61 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
+
+// NoIncarnation stands for the incarnation of a flow that does not exist.
+const NoIncarnation = "none"
+
+// Digest tells the bodies of requests apart: their SHA-256.
+type Digest = [sha256.Size]byte
+
+// Stamp says who sends a request and in what order (Flow-Emitter). The zero Stamp says nothing.
+type Stamp struct {
+	Name     string // of a caller bound to regions it begins with these and a slash (auth.Grant.Emitter): names are limited for each set of them
+	Epoch, N int64
+}
+
+// NewerThan reports whether s comes after o, of the same name.
+func (s Stamp) NewerThan(o Stamp) bool { return s.Epoch > o.Epoch || s.Epoch == o.Epoch && s.N > o.N }
+
+// LastWord is the last request that was applied for an emitter's name.
+type LastWord struct {
+	Stamp   Stamp
+	Digest  Digest
+	Receipt Receipt
+}
+
+// Post is a request to fold messages, at least one, into a flow.
+type Post struct {
+	FlowID        string
+	Messages      []*flow.Message
+	Regions       []string // that the caller is bound to: relationships of others outlive its deletions; nil: none
+	IfIncarnation string   // apply only to this incarnation; NoIncarnation: only if there is no flow; empty: to any
+	Stamp         Stamp
+	Digest        Digest // of the body; needed only with a Stamp
+	Lease         string // of a region of the flow, which it renews when it is applied; empty: of none
+}
+
+// Receipt is the answer to a Post.
+type Receipt struct {
+	Seq         int64  // number of its last message
+	Incarnation string // of the flow after it, NoIncarnation when there is none
+}
+
+// How long a claim of a region may be good for without being renewed.
+const (
+	MinTTL     = 5 * time.Second
+	DefaultTTL = 30 * time.Second
+	MaxTTL     = time.Hour
+)
+
+// Claim is a request for the lease of a region of a flow, whether the flow exists or not: that one cluster, and no other, speaks for it.
+type Claim struct {
+	FlowID  string
+	Region  string        // not empty
+	Cluster string        // the identity of who claims; not empty
+	TTL     time.Duration // from MinTTL to MaxTTL; 0: DefaultTTL
+	Admin   bool          // the claim of another identity may be taken over once it has expired
+}
 
 // Kind tells commands apart.
 type Kind string
@@ -26,7 +81,7 @@ const (
 	KindNumber       Kind = "number"        // nothing, but it takes a number: the answer to deletions in a flow that does not exist
 )
 
-// Command is a change of a hub, as a Log carries it.
+// Command is a change of a hub, as a hub.Log carries it.
 type Command struct {
 	Kind        Kind
 	Post        Post   // of KindPost; of the others FlowID, and of KindIdle and KindHeard IfIncarnation
@@ -114,10 +169,4 @@ func DecodeCommand(data []byte) (c Command, err error) {
 		return c, fmt.Errorf("read the messages of a command: %w", err)
 	}
 	return c, nil
-}
-
-// repeatID is the same for requests that say the same of the same thing.
-func repeatID(parts ...any) string {
-	sum := sha256.Sum256(fmt.Appendf(nil, "%q", parts))
-	return hex.EncodeToString(sum[:16])
 }

@@ -1,4 +1,4 @@
-package hub
+package record
 
 import (
 	"bufio"
@@ -13,6 +13,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
@@ -116,17 +117,17 @@ func (s *StateWriter) object(v any) {
 // Write writes one flow.
 func (s *StateWriter) Write(c *Checkpoint) error {
 	if c.Incarnation == NoIncarnation {
-		s.object(stateFlow{Flow: c.FlowID, Incarnation: NoIncarnation, Heard: c.heard, Claims: len(c.claims)})
+		s.object(stateFlow{Flow: c.FlowID, Incarnation: NoIncarnation, Heard: c.Heard, Claims: len(c.Claims)})
 		s.claims(c)
 		return s.err
 	}
-	m := *c.image.Snapshot
+	m := *c.Image.Snapshot
 	m.Nodes, m.Relationships = slices.Clone(m.Nodes), slices.Clone(m.Relationships)
 	m.Sort()
-	past := c.rollouts.Past
-	head := stateFlow{Flow: c.FlowID, Incarnation: c.Incarnation, Born: c.born, Last: c.Seq, UpdatedAt: c.updatedAt, Heard: c.heard,
-		Arrival: c.image.Arrival, DoneAt: c.image.DoneAt, Owned: c.image.Owned,
-		Nodes: len(m.Nodes), Relationships: len(m.Relationships), Emitters: len(c.emitters), PastRollouts: len(past), Claims: len(c.claims), Rollouts: c.rollouts}
+	past := c.Rollouts.Past
+	head := stateFlow{Flow: c.FlowID, Incarnation: c.Incarnation, Born: c.Born, Last: c.Seq, UpdatedAt: c.UpdatedAt, Heard: c.Heard,
+		Arrival: c.Image.Arrival, DoneAt: c.Image.DoneAt, Owned: c.Image.Owned,
+		Nodes: len(m.Nodes), Relationships: len(m.Relationships), Emitters: len(c.Emitters), PastRollouts: len(past), Claims: len(c.Claims), Rollouts: c.Rollouts}
 	head.Rollouts.Past = nil
 	s.object(head)
 	s.line(m.Flow.JSON())
@@ -136,13 +137,13 @@ func (s *StateWriter) Write(c *Checkpoint) error {
 	for _, r := range m.Relationships {
 		s.line(r.JSON())
 	}
-	for _, name := range slices.Sorted(maps.Keys(c.emitters)) {
-		w := c.emitters[name]
+	for _, name := range slices.Sorted(maps.Keys(c.Emitters)) {
+		w := c.Emitters[name]
 		var raw []byte
 		if !utf8.ValidString(name) {
 			raw = []byte(name)
 		}
-		s.object(stateEmitter{Name: name, Raw: raw, Epoch: w.stamp.Epoch, N: w.stamp.N, Digest: hex.EncodeToString(w.digest[:]), Seq: w.receipt.Seq, Incarnation: w.receipt.Incarnation})
+		s.object(stateEmitter{Name: name, Raw: raw, Epoch: w.Stamp.Epoch, N: w.Stamp.N, Digest: hex.EncodeToString(w.Digest[:]), Seq: w.Receipt.Seq, Incarnation: w.Receipt.Incarnation})
 	}
 	for _, r := range past {
 		s.object(r)
@@ -153,7 +154,7 @@ func (s *StateWriter) Write(c *Checkpoint) error {
 
 // claims ends a flow.
 func (s *StateWriter) claims(c *Checkpoint) {
-	for _, r := range c.claims {
+	for _, r := range c.Claims {
 		s.object(r)
 	}
 	s.flows++
@@ -172,6 +173,37 @@ func (s *StateWriter) Close(number int64) error {
 	return s.err
 }
 
+// Unsaved is how many numbers may have been given out after a state was saved: more than a server takes in a minute.
+const Unsaved = 1 << 30
+
+// Checkpoint is the complete state of a flow at one instant, taken apart. A flow that is made of it again answers and does the same as
+// the first with every later message; only what the ring held is gone, so that a reader which is behind gets a snapshot. Of a flow that
+// does not exist it has the claims of its regions; its incarnation is then NoIncarnation. Times are Unix milliseconds.
+type Checkpoint struct {
+	FlowID      string
+	Incarnation string
+	Seq         int64 // sequence number of the last message in it
+
+	Born      int64 // sequence number of the first message of the incarnation
+	UpdatedAt int64
+	Heard     int64 // when an emitter was last heard of
+	Image     flow.Image
+	Rollouts  rollout.Memory
+	Emitters  map[string]*LastWord // by name
+	Claims    []SavedClaim
+}
+
+// SavedClaim is a claim in a saved state. Times are milliseconds.
+type SavedClaim struct {
+	Region  string `json:"region"`
+	Cluster string `json:"cluster"`
+	Lease   string `json:"lease"`
+	TTL     int64  `json:"ttl"`
+	Heard   int64  `json:"heard"`
+	Since   int64  `json:"since"`
+	Loaded  int64  `json:"loaded,omitempty"`
+}
+
 // SavedState is what a StateWriter wrote.
 type SavedState struct {
 	Number int64 // the greatest that was given out
@@ -180,15 +212,14 @@ type SavedState struct {
 
 // ReadState reads what a StateWriter wrote, all of r, or nothing. The error says what is wrong, and in which line; it is ErrNewerState
 // when that is the version.
-func ReadState(r io.Reader) (*SavedState, error) { return readState(r, maxStateLine, math.MaxInt64) }
-
-// ReadState is ReadState of what this hub could have saved. What is larger is ErrLargeState, and read no further than it takes to know.
-func (h *Hub) ReadState(r io.Reader) (*SavedState, error) {
-	return readState(r, min(maxStateLine, h.cfg.MaxFlowBytes), h.cfg.MaxStateBytes+h.cfg.MaxStateBytes/4)
+func ReadState(r io.Reader) (*SavedState, error) {
+	return ReadLimitedState(r, maxStateLine, math.MaxInt64)
 }
 
-func readState(r io.Reader, line, all int64) (*SavedState, error) {
-	in := &stateReader{in: bufio.NewReaderSize(r, 64<<10), sum: sha256.New(), most: line, left: all}
+// ReadLimitedState is ReadState of a state that has lines of so many bytes at most, and as many in all. What is larger is ErrLargeState, and read no
+// further than it takes to know.
+func ReadLimitedState(r io.Reader, line, all int64) (*SavedState, error) {
+	in := &stateReader{in: bufio.NewReaderSize(r, 64<<10), sum: sha256.New(), most: min(line, maxStateLine), left: all}
 	s, err := in.state()
 	if err != nil && !errors.Is(err, ErrNewerState) {
 		return nil, fmt.Errorf("line %d: %w", in.lines, err)
@@ -288,12 +319,12 @@ func (s *stateReader) foot(line string, out *SavedState) error {
 	if _, err := s.in.ReadByte(); !errors.Is(err, io.EOF) {
 		return errors.New("more follows the end")
 	}
-	if out.Number = foot.Number; out.Number < 0 || out.Number > flow.MaxInteger-unsaved {
+	if out.Number = foot.Number; out.Number < 0 || out.Number > flow.MaxInteger-Unsaved {
 		return fmt.Errorf("number %d is beyond what there may be", out.Number)
 	}
 	for _, c := range out.Flows {
-		if c.Seq > out.Number || c.born > c.Seq {
-			return fmt.Errorf("flow %q has numbers from %d to %d, the greatest of all is said to be %d", c.FlowID, c.born, c.Seq, out.Number)
+		if c.Seq > out.Number || c.Born > c.Seq {
+			return fmt.Errorf("flow %q has numbers from %d to %d, the greatest of all is said to be %d", c.FlowID, c.Born, c.Seq, out.Number)
 		}
 	}
 	return nil
@@ -302,8 +333,8 @@ func (s *stateReader) foot(line string, out *SavedState) error {
 func (s *stateReader) flow(head stateFlow) (*Checkpoint, error) {
 	m := &flow.Message{Type: flow.TypeSnapshot, Flow: new(flow.Instance)}
 	c := &Checkpoint{FlowID: head.Flow, Incarnation: head.Incarnation, Seq: head.Last,
-		born: head.Born, updatedAt: head.UpdatedAt, heard: head.Heard, rollouts: head.Rollouts,
-		image: flow.Image{Snapshot: m, Owned: head.Owned, Arrival: head.Arrival, DoneAt: head.DoneAt}}
+		Born: head.Born, UpdatedAt: head.UpdatedAt, Heard: head.Heard, Rollouts: head.Rollouts,
+		Image: flow.Image{Snapshot: m, Owned: head.Owned, Arrival: head.Arrival, DoneAt: head.DoneAt}}
 	parts := []struct {
 		lines int
 		read  func(text string) error
@@ -323,14 +354,14 @@ func (s *stateReader) flow(head stateFlow) (*Checkpoint, error) {
 		{head.PastRollouts, func(text string) error {
 			var r rollout.Rollout
 			err := json.Unmarshal([]byte(text), &r)
-			c.rollouts.Past = append(c.rollouts.Past, r)
+			c.Rollouts.Past = append(c.Rollouts.Past, r)
 			return err
 		}},
 		{head.Claims, c.readClaim},
 	}
 	if c.Incarnation == NoIncarnation {
 		parts = parts[len(parts)-1:]
-		c = &Checkpoint{FlowID: c.FlowID, Incarnation: NoIncarnation, heard: c.heard}
+		c = &Checkpoint{FlowID: c.FlowID, Incarnation: NoIncarnation, Heard: c.Heard}
 		parts[0].read = c.readClaim
 	}
 	for _, part := range parts {
@@ -355,15 +386,29 @@ func (c *Checkpoint) readEmitter(text string) error {
 	if e.Raw != nil {
 		e.Name = string(e.Raw)
 	}
-	w := &lastWord{stamp: Stamp{Name: e.Name, Epoch: e.Epoch, N: e.N}, receipt: Receipt{Seq: e.Seq, Incarnation: e.Incarnation}}
+	w := &LastWord{Stamp: Stamp{Name: e.Name, Epoch: e.Epoch, N: e.N}, Receipt: Receipt{Seq: e.Seq, Incarnation: e.Incarnation}}
 	digest, err := hex.DecodeString(e.Digest)
-	if err != nil || len(digest) != len(w.digest) {
+	if err != nil || len(digest) != len(w.Digest) {
 		return fmt.Errorf("the digest of emitter %q is none", e.Name)
 	}
-	copy(w.digest[:], digest)
-	if c.emitters == nil {
-		c.emitters = make(map[string]*lastWord)
+	copy(w.Digest[:], digest)
+	if c.Emitters == nil {
+		c.Emitters = make(map[string]*LastWord)
 	}
-	c.emitters[e.Name] = w
+	c.Emitters[e.Name] = w
+	return nil
+}
+
+// readClaim takes in one line of a saved state.
+func (c *Checkpoint) readClaim(text string) error {
+	var s SavedClaim
+	if err := json.Unmarshal([]byte(text), &s); err != nil {
+		return err
+	}
+	again := slices.ContainsFunc(c.Claims, func(o SavedClaim) bool { return o.Region == s.Region || o.Lease == s.Lease })
+	if ttl := time.Duration(s.TTL) * time.Millisecond; s.Region == "" || s.Cluster == "" || s.Lease == "" || ttl < MinTTL || ttl > MaxTTL || again {
+		return fmt.Errorf("the claim of region %q is none", s.Region)
+	}
+	c.Claims = append(c.Claims, s)
 	return nil
 }

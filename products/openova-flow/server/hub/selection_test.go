@@ -127,7 +127,7 @@ func (v *fleetViewer) read(frame string) {
 // in the order of the numbers, or a snapshot in place of what it missed.
 func TestManyFlowsAsOne(t *testing.T) {
 	for seed := range uint64(20) {
-		h := hub.New(hub.Config{RingCapacity: 20 + int(seed)*20})
+		h := hub.New(hub.Config{RingCapacity: 20 + int(seed)*20, JournalEntries: 4 << (seed % 10)})
 		some := hub.Selection{Key: "some", Match: func(id string) bool { return id == "f1" || id == "f3" }}
 		var writers, viewers sync.WaitGroup
 		written := make(chan struct{})
@@ -497,6 +497,42 @@ func TestResume_NumbersOfAnotherLife(t *testing.T) {
 	expect(t, "several, a number of before", events(followMany(t, h, F, old, true)), "flows", "F/regions", "F/snapshot*")
 	expect(t, "several, a number of this hub", events(followMany(t, h, F, given, true)), "flows", "F/regions", "F/upsert-nodes*")
 	expect(t, "several, a number of another flow", events(followMany(t, h, F, given-1, true)), "flows", "F/regions", "F/snapshot*")
+}
+
+// TestFollowMany_RegionsAreSaidOnce has the regions of a flow change several times before anybody looks.
+func TestFollowMany_RegionsAreSaidOnce(t *testing.T) {
+	h := hub.New(hub.Config{})
+	putNodes(t, h, "a", "n")
+	r := followMany(t, h, all, 0, false)
+	r.Take()
+	for _, region := range []string{"r1", "r2", "r3"} {
+		if _, err := h.Claim(hub.Claim{FlowID: "a", Region: region, Cluster: "c"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	putNodes(t, h, "a", "n")
+	expect(t, "after three claims", events(r), "a/regions", "a/upsert-nodes*")
+}
+
+// TestFollowMany_ResumedWhereOneRingLostSomething has a reader come back that gets one flow from its ring and the other as a snapshot, which has what is
+// newer: until all of it is there nothing may be resumed from.
+func TestFollowMany_ResumedWhereOneRingLostSomething(t *testing.T) {
+	h := hub.New(hub.Config{RingCapacity: 4})
+	putNodes(t, h, "a", "n")
+	last := putNodes(t, h, "b", "n")
+	putNodes(t, h, "b", "n")
+	putNodes(t, h, "b", "n")
+	for range 10 {
+		putNodes(t, h, "a", "n")
+	}
+	r := followMany(t, h, all, last.Seq, true)
+	got := events(r)
+	if len(got) != 6 {
+		t.Fatalf("it gets %v", got)
+	}
+	expect(t, "on coming back", got[3:], "a/snapshot", "b/upsert-nodes", "b/upsert-nodes*")
+	putNodes(t, h, "b", "n")
+	expect(t, "then", events(r), "b/upsert-nodes*")
 }
 
 // TestFollowMany_FlowAheadOfItsLog has a checkpoint of one flow restored that is ahead of the log's other entries: nothing may be resumed from until

@@ -470,6 +470,17 @@ func (s *State) Successors(id string, typ RelType, f func(Node)) {
 	}
 }
 
+// Predecessors calls f with the id of each node, whether it is there or not, from which a relationship of that type leads to id.
+func (s *State) Predecessors(id string, typ RelType, f func(id string)) {
+	if v := s.vertices[id]; v != nil {
+		for _, e := range v.in {
+			if e.rel.Type == typ {
+				f(e.rel.FromID)
+			}
+		}
+	}
+}
+
 // IsContainer reports whether there is a node of that id in which a node of the same region is contained.
 func (s *State) IsContainer(id string) bool {
 	v := s.vertices[id]

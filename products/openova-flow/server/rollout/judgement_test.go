@@ -92,3 +92,49 @@ func BenchmarkIngest(b *testing.B) {
 		}
 	}
 }
+
+// counted counts what a tracker asks of a flow's state.
+type counted struct {
+	*flow.State
+	asked int
+}
+
+func (c *counted) Successors(id string, typ flow.RelType, f func(flow.Node)) {
+	c.State.Successors(id, typ, func(n flow.Node) { c.asked++; f(n) })
+	c.asked++
+}
+
+func (c *counted) Predecessors(id string, typ flow.RelType, f func(string)) {
+	c.State.Predecessors(id, typ, func(id string) { c.asked++; f(id) })
+	c.asked++
+}
+
+// TestObserve_WaitingNodeCostsWhatItWaitsFor puts a node that waits into a rollout of many members, each with a node behind it.
+func TestObserve_WaitingNodeCostsWhatItWaitsFor(t *testing.T) {
+	b := newBench(t)
+	var members []flow.Node
+	for i := range 1000 {
+		members = append(members, node(fmt.Sprint("m", i), "running", second, 0))
+		b.depends(fmt.Sprint("m", i), fmt.Sprint("m", (i+1)%1000))
+	}
+	b.put(second, members...)
+	b.depends("m7", "direct")
+	b.depends("direct", "behind")
+	b.depends("m8", "done")
+	b.put(2*second, node("behind", "pending", 0, 0, waits), node("m8", "succeeded", second, 2*second))
+	for i, n := range []flow.Node{node("alone", "pending", 0, 0, waits), node("direct", "pending", 0, 0, waits), node("direct", "pending", 0, 0, waits), node("done", "pending", 0, 0, waits)} {
+		g := &counted{State: b.state}
+		b.state.Apply(flow.UpsertNodes(n))
+		b.track.Observe(g, 3*second, []flow.Node{n}, nil)
+		if g.asked > 20 {
+			t.Errorf("put %d asks for %d neighbours", i, g.asked)
+		}
+	}
+	var joined []string
+	for _, m := range b.track.Rollouts(3 * second)[0].Members[1000:] {
+		joined = append(joined, m.ID)
+	}
+	if fmt.Sprint(joined) != "[direct behind]" {
+		t.Errorf("there joined %v", joined)
+	}
+}

@@ -59,6 +59,7 @@ type Member struct {
 // Graph is what a Tracker asks of the flow's state. It may answer in any order.
 type Graph interface {
 	Successors(id string, typ flow.RelType, f func(flow.Node))
+	Predecessors(id string, typ flow.RelType, f func(id string))
 	IsContainer(id string) bool
 }
 
@@ -141,19 +142,26 @@ func (t *Tracker) Observe(g Graph, arrival int64, put []flow.Node, deleted []str
 			t.begin(g, n, from[n.id], arrival)
 		}
 	}
-	waiting := false
+	var before map[int]bool // members that one waits for which may have to join
 	for _, n := range fresh {
-		if t.nodes[n.id] == n && !n.container {
-			t.update(n, arrival)
-			waiting = waiting || n.waits && !t.isMember(n.id)
+		if t.nodes[n.id] != n || n.container {
+			continue
 		}
-	}
-	if waiting && t.open != nil {
-		for _, m := range slices.Clone(t.open.Members) {
-			if n := t.nodes[m.ID]; n != nil && n.status != flow.StatusSucceeded {
-				t.joinWaiting(g, m.ID)
+		t.update(n, arrival)
+		if t.open == nil || !n.waits || t.isMember(n.id) {
+			continue
+		}
+		g.Predecessors(n.id, flow.FinishToStart, func(id string) {
+			if i, ok := t.open.index[id]; ok && t.nodes[id] != nil && t.nodes[id].status != flow.StatusSucceeded {
+				if before == nil {
+					before = make(map[int]bool)
+				}
+				before[i] = true
 			}
-		}
+		})
+	}
+	for _, i := range slices.Sorted(maps.Keys(before)) {
+		t.joinWaiting(g, t.open.Members[i].ID)
 	}
 }
 
@@ -293,11 +301,15 @@ func (t *Tracker) settle(at int64) {
 func (t *Tracker) joinWaiting(g Graph, id string) {
 	for queue := []string{id}; len(queue) > 0; queue = queue[1:] {
 		var next []string
-		g.Successors(queue[0], flow.FinishToStart, func(n flow.Node) { next = append(next, n.ID) })
+		g.Successors(queue[0], flow.FinishToStart, func(s flow.Node) {
+			if n := t.nodes[s.ID]; n != nil && n.waits && !n.container && !t.isMember(n.id) {
+				next = append(next, n.id)
+			}
+		})
 		slices.Sort(next) // the graph has them in no order
 		for _, id := range next {
-			if n := t.nodes[id]; n != nil && n.waits && !n.container && !t.isMember(n.id) && t.open.member(n) != nil {
-				queue = append(queue, n.id)
+			if t.open.member(t.nodes[id]) != nil {
+				queue = append(queue, id)
 			}
 		}
 	}

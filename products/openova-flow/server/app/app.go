@@ -90,7 +90,6 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 	background, stopBackground := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopBackground()
 	wg.Go(func() { h.Run(background) })
-	wg.Go(func() { api.Run(background) })
 	if state.path != "" {
 		wg.Go(func() { state.run(background) })
 	}

@@ -78,7 +78,6 @@ type Server struct {
 	cfg      Config
 	hub      *hub.Hub
 	ready    atomic.Bool
-	opened   atomic.Int64  // streams, ever
 	ingest   atomic.Int64  // bytes of bodies in flight
 	bodies   places        // the same, where there is access control
 	turns    turns         // of those who have answers made

@@ -111,7 +111,6 @@ func (s *Server) follow(w http.ResponseWriter, r *http.Request, who string, read
 	if r.ProtoMajor == 1 {
 		limitSendBuffer(connOf(r.Context()))
 	}
-	s.opened.Add(1)
 	cw := w.(*countingWriter)
 	if cw.handedOver = s.fan.take(w, r, who, reader, session); !cw.handedOver {
 		cw.who, cw.reader, cw.session = who, reader, session

@@ -176,7 +176,7 @@ func (c *client) do(ctx context.Context, method, path string, h http.Header, bod
 		status:      res.StatusCode,
 		incarnation: res.Header.Get("Flow-Incarnation"),
 		etag:        res.Header.Get("ETag"),
-		location:    terminal.Text(res.Header.Get("Location"), saidBytes),
+		location:    terminal.Text(shownURL(res.Header.Get("Location")), saidBytes),
 		retryAfter:  retryAfter(res.Header.Get("Retry-After"), time.Now()),
 	}
 	if a.status == http.StatusOK && read != nil {
@@ -260,4 +260,13 @@ func retryAfter(v string, now time.Time) time.Duration {
 		d = at.Sub(now)
 	}
 	return min(max(d, 0), maxRetryAfter)
+}
+
+// shownURL returns a URL without its user, query and fragment, which may hold a secret; nothing when it is no URL.
+func shownURL(text string) string {
+	u, err := url.Parse(text)
+	if err != nil {
+		return ""
+	}
+	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }

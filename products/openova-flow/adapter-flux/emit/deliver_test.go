@@ -345,6 +345,11 @@ func TestAnswerThatIsNotTheServersConfirmsNothing(t *testing.T) {
 		})
 		g.settle(time.Minute)
 		g.readyIs("redirects")
+		g.breaks(func(req *http.Request, _ []byte) *fault {
+			return &fault{status: 302, header: map[string]string{"Location": "https://me:hidden@login/in?hidden#hidden"}}
+		})
+		g.settle(time.Minute)
+		g.readyIs(`redirects to "https://login/in"; `)
 		g.breaks(nil)
 		g.drain()
 		g.same()

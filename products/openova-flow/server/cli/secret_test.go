@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -35,13 +36,26 @@ func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 	}
 }
 
+// saying is what a command writes; ended is called once it has written something.
+type saying struct {
+	bytes.Buffer
+	ended func()
+}
+
+func (s *saying) Write(b []byte) (int, error) {
+	defer s.ended()
+	return s.Buffer.Write(b)
+}
+
 // TestWait_ShowsNoURLThatItIsSentTo has a server redirect to where nobody answers.
 func TestWait_ShowsNoURLThatItIsSentTo(t *testing.T) {
 	srv := httptest.NewServer(http.RedirectHandler("http://me:hidden@127.0.0.1:1/?hidden", http.StatusFound))
 	defer srv.Close()
-	var errs bytes.Buffer
-	err := (Program{Name: "p"}).Run(t.Context(), []string{"wait", "--flow=F", "--timeout=1ms", "--url=" + srv.URL}, func(string) string { return "" }, io.Discard, &errs)
-	if err == nil || strings.Contains(errs.String(), "hidden") || !strings.Contains(errs.String(), srv.Listener.Addr().String()) {
-		t.Errorf("%v, %s", err, &errs)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	said := &saying{ended: cancel}
+	err := (Program{Name: "p"}).Run(ctx, []string{"wait", "--flow=F", "--timeout=1m", "--url=" + srv.URL}, func(string) string { return "" }, io.Discard, said)
+	if err == nil || strings.Contains(said.String(), "hidden") || !strings.Contains(said.String(), srv.Listener.Addr().String()) {
+		t.Errorf("%v, %s", err, said)
 	}
 }

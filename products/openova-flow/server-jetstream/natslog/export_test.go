@@ -102,10 +102,3 @@ func (l *Log) Pause() (paused chan struct{}, end func()) {
 	}
 	return paused, sync.OnceFunc(func() { close(ended) })
 }
-
-// Asking reports whether somebody waits for a question to be sent.
-func (l *Log) Asking() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.asked != nil
-}

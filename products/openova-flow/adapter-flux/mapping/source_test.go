@@ -165,3 +165,40 @@ func TestSourceThatIsLeftIsForgotten(t *testing.T) {
 		t.Errorf("it comes from %s, want %s", got, want)
 	}
 }
+
+func TestArtifact_LabelsNameAReleaseOfAnotherNamespace(t *testing.T) {
+	w := newWorld(t)
+	w.put(release(t, "bp-a"))
+	w.put(set(artifact(t, "HelmChart", "charts", "odd", "True", "ChartPullSucceeded"),
+		map[string]any{"helm.toolkit.fluxcd.io/name": "bp-a", "helm.toolkit.fluxcd.io/namespace": "flux-system"}, "metadata", "labels"))
+	if got := chartOf(t, w, "fsn1/bp-a"); got != "bp-a@1.0.0 True/ChartPullSucceeded rev-1" {
+		t.Errorf("the chart is %s", got)
+	}
+}
+
+func TestArtifact_OneMadeAgainHasNoVerdictOfTheOneBefore(t *testing.T) {
+	w := newWorld(t)
+	w.put(release(t, "bp-a"))
+	w.put(artifact(t, "HelmChart", "flux-system", "flux-system-bp-a", "False", "Failed"))
+	again := artifact(t, "HelmChart", "flux-system", "flux-system-bp-a", "Unknown", "Progressing")
+	w.put(again)
+	before := chartOf(t, w, "fsn1/bp-a")
+	again.SetUID("another")
+	w.put(again)
+	if after := chartOf(t, w, "fsn1/bp-a"); before != "bp-a@1.0.0 False/Failed rev-1" || after != "bp-a@1.0.0 Unknown/Progressing rev-1" {
+		t.Errorf("the chart is %s, made again %s", before, after)
+	}
+}
+
+func TestRelease_ThatIsReadyHasNotStalled(t *testing.T) {
+	w := newWorld(t)
+	for _, c := range []struct {
+		ready   string
+		stalled any
+	}{{"True", nil}, {"False", true}} {
+		w.put(release(t, "bp-a", cond{"Ready", c.ready, "UpgradeFailed", "m", 2, 1}, cond{"Stalled", "True", "RetriesExceeded", "gave up", 1, 1}))
+		if got := meta(t, w.must("fsn1/bp-a"))["stalled"]; got != c.stalled {
+			t.Errorf("Ready %s beside Stalled: stalled is %v", c.ready, got)
+		}
+	}
+}

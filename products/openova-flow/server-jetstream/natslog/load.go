@@ -109,7 +109,7 @@ func (f *feeder) restore(ctx context.Context, flowID string, h head, t *tail, ch
 				f.log.cfg.Logger.Error("checkpoint unreadable, continuing from a newer one", "flow", flowID, "err", unreadable)
 			}
 			if have := f.hub.Incarnation(flowID); have != hub.NoIncarnation && have != c.Incarnation {
-				f.hub.Apply(hub.Entry{Seq: int64(max(f.log.applied, f.before, 1)), Command: hub.Command{Kind: hub.KindDelete, Post: hub.Post{FlowID: flowID}}})
+				f.hub.Apply(hub.Entry{Seq: int64(max(f.log.applied, f.before, 1)), Command: hub.Command{Kind: record.KindDelete, Post: hub.Post{FlowID: flowID}}})
 			}
 			f.hub.Replace(c)
 			t.restored, t.last, t.first, t.messages, t.size = m.Seq, m.Last, m.First, m.Messages, m.Bytes
@@ -163,10 +163,10 @@ func (f *feeder) endedAfter(ctx context.Context, flowID string, seq uint64) (boo
 		if err != nil {
 			return false, fatal("entry %d of the log: %w", m.Sequence, err)
 		}
-		if c.Kind == hub.KindDelete {
+		if c.Kind == record.KindDelete {
 			return true, nil
 		}
-		if c.Kind == hub.KindIdle && next == seq+1 { // it may end nothing, unless what was before it was dropped with the flow
+		if c.Kind == record.KindIdle && next == seq+1 { // it may end nothing, unless what was before it was dropped with the flow
 			first, err := l.stream.GetMsg(ctx, 1, jetstream.WithGetMsgSubject(l.subjectOf(flowID)))
 			if err != nil || first.Sequence == m.Sequence {
 				return err == nil, err
@@ -239,7 +239,7 @@ func (f *feeder) again(ctx context.Context, flowID string) error {
 	if err != nil {
 		return err
 	}
-	f.hub.Apply(hub.Entry{Seq: int64(l.applied), Command: hub.Command{Kind: hub.KindDelete, Post: hub.Post{FlowID: flowID}}})
+	f.hub.Apply(hub.Entry{Seq: int64(l.applied), Command: hub.Command{Kind: record.KindDelete, Post: hub.Post{FlowID: flowID}}})
 	t := &tail{}
 	h, err := f.restore(ctx, flowID, heads[flowID], t, newest)
 	if err != nil {

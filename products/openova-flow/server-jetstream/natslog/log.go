@@ -17,6 +17,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 const (
@@ -220,7 +221,7 @@ func (l *Log) send(ctx context.Context, msg *nats.Msg, options ...jetstream.Publ
 // number publishes an entry that changes nothing, and returns its number: all that was acknowledged before has a lower one.
 func (l *Log) number(ctx context.Context) (uint64, error) {
 	msg := nats.NewMsg(l.subjectOf(""))
-	msg.Data = hub.Command{Kind: hub.KindNumber}.Encode()
+	msg.Data = hub.Command{Kind: record.KindNumber}.Encode()
 	ack, err := l.send(ctx, msg)
 	if err != nil {
 		return 0, err

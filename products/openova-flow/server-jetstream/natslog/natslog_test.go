@@ -19,6 +19,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/natsserver"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 // within bounds every wait of these tests; reaching it is a failure.
@@ -378,7 +379,7 @@ func TestAnAnswerThatIsLostIsNoRepeat(t *testing.T) {
 		before := make(chan hub.Receipt, 1)
 		go func() { before <- post(t, r, "F", "before", fmt.Sprint(i)) }()
 		eventually(t, "taken", func() bool { return r.log.Behind(t) })
-		c := hub.Command{Kind: hub.KindPost, Post: hub.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "F", "a", fmt.Sprint(i))}}}
+		c := hub.Command{Kind: record.KindPost, Post: hub.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "F", "a", fmt.Sprint(i))}}}
 		out, err := r.log.Lost(t, c, release)
 		if err != nil || out.Receipt.Seq <= (<-before).Seq {
 			t.Fatalf("attempt %d: %v, %v", i, out, err)

@@ -467,9 +467,9 @@ func (f *feeder) apply(ctx context.Context, m jetstream.Msg, meta *jetstream.Msg
 	l.keep.step.Unlock()
 	if !l.loaded.Load() {
 		switch c.Kind {
-		case hub.KindDelete:
+		case record.KindDelete:
 			f.load.ended[flowID] = seq
-		case hub.KindIdle: // what was before it is gone, and it may have ended nothing
+		case record.KindIdle: // what was before it is gone, and it may have ended nothing
 			f.load.ended[flowID] = max(f.load.ended[flowID], seq-1)
 		}
 	}
@@ -479,7 +479,7 @@ func (f *feeder) apply(ctx context.Context, m jetstream.Msg, meta *jetstream.Msg
 // ends reports whether an entry may end a flow. When one has, what came before it is dropped.
 func ends(data []byte) bool {
 	c, err := record.DecodeCommand(data)
-	return err == nil && (c.Kind == hub.KindDelete || c.Kind == hub.KindIdle)
+	return err == nil && (c.Kind == record.KindDelete || c.Kind == record.KindIdle)
 }
 
 // after says in an entry's header which entry of its flow was the last in the hub of whoever published it, and how many there were up to that.

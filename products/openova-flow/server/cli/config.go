@@ -66,6 +66,8 @@ var commonSettings = []common{
 	}},
 	number("FLOW_SERVER_RING_CAPACITY", 4096, 1, 1<<20, "messages of a flow held for resume", func(c *config, n int64) { c.app.Hub.RingCapacity = int(n) }),
 	number("FLOW_SERVER_RING_BYTES", 8<<20, 1<<10, 1<<30, "bytes of a flow's messages held for resume", func(c *config, n int64) { c.app.Hub.RingBytes = int(n) }),
+	number("FLOW_SERVER_JOURNAL_ENTRIES", 16<<10, 16, 1<<20, "changes of all flows held for streams of several", func(c *config, n int64) { c.app.Hub.JournalEntries = int(n) }),
+	number("FLOW_SERVER_JOURNAL_BYTES", 8<<20, 1<<10, 1<<30, "bytes of their messages", func(c *config, n int64) { c.app.Hub.JournalBytes = int(n) }),
 	number("FLOW_SERVER_MAX_MESSAGE_BYTES", 1<<20, 1<<10, 64<<20, "bytes of one message", func(c *config, n int64) { c.app.HTTP.MaxMessageBytes = n }),
 	number("FLOW_SERVER_MAX_BATCH_BYTES", 16<<20, 1<<10, 1<<30, "bytes of one NDJSON body", func(c *config, n int64) { c.app.HTTP.MaxBatchBytes = n }),
 	number("FLOW_SERVER_MAX_INGEST_BYTES", 128<<20, 1<<20, 1<<40, "bytes of all bodies being read at one moment", func(c *config, n int64) { c.app.HTTP.MaxIngestBytes = n }),

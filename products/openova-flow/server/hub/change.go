@@ -2,6 +2,7 @@ package hub
 
 import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 // change is a command with its place in the order of all changes: what becomes of it depends on this, on the changes before it and on nothing else.
@@ -47,23 +48,23 @@ func (h *Hub) removal(c Command) (Outcome, error) {
 func (h *Hub) apply(c change) (out Outcome) {
 	p := c.Post
 	switch c.Kind {
-	case KindPost:
+	case record.KindPost:
 		out.Receipt, out.Err = h.applyPost(c)
-	case KindNumber:
+	case record.KindNumber:
 		out.Receipt = Receipt{Seq: c.first, Incarnation: NoIncarnation}
-	case KindDelete:
+	case record.KindDelete:
 		out.Removed = h.remove(p.FlowID, c.first, func(*topic) bool { return true })
-	case KindIdle:
+	case record.KindIdle:
 		idle := func(t *topic) bool { return t.incarnation == p.IfIncarnation && t.spokeAt() == c.SilentSince }
 		out.Removed = h.remove(p.FlowID, c.first, idle)
 		h.Stats.Dropped.Add(int64(out.Removed))
-	case KindHeard:
+	case record.KindHeard:
 		h.with(p.FlowID, func(t *topic) { t.spoken = c.at })
-	case KindClaim:
+	case record.KindClaim:
 		t := h.lock(c.Claim.FlowID)
 		out.Lease, out.Err = t.claim(c.Claim, c.at, c.birth)
 		h.unlock(t)
-	case KindDeleteRegion:
+	case record.KindDeleteRegion:
 		h.with(p.FlowID, func(t *topic) {
 			t.dropClaim(c.Region)
 			if t.state == nil {

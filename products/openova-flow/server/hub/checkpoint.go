@@ -143,7 +143,7 @@ func (t *topic) restore(c *Checkpoint, anew bool) {
 		t.heard.Store(t.hub.nowMs())
 	}
 	t.ring = ring{maxEntries: t.hub.cfg.RingCapacity, maxBytes: t.hub.cfg.RingBytes, evicted: t.last}
-	t.pushed = pushed{}
+	t.pushed.messages, t.pushed.bytes = 0, 0
 	name := t.incarnation
 	t.named.Store(&name)
 	t.snap.Store(nil)

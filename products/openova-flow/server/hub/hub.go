@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
@@ -140,14 +141,14 @@ func (h *Hub) release(t *topic) {
 // Delete ends a flow: its readers are told, its state and the claims of its regions are dropped. It reports whether there was one. Only
 // with a Log it can fail.
 func (h *Hub) Delete(flowID string) (bool, error) {
-	out, err := h.removal(Command{Kind: KindDelete, Post: Post{FlowID: flowID}})
+	out, err := h.removal(Command{Kind: record.KindDelete, Post: Post{FlowID: flowID}})
 	return out.Removed > 0, err
 }
 
 // DeleteRegion removes the nodes of a region, and what touches them, by an ordinary delete-nodes message, and drops the claim of the
 // region. It returns the number of nodes. Only with a Log it can fail.
 func (h *Hub) DeleteRegion(flowID, region string) (int, error) {
-	out, err := h.removal(Command{Kind: KindDeleteRegion, Post: Post{FlowID: flowID}, Region: region})
+	out, err := h.removal(Command{Kind: record.KindDeleteRegion, Post: Post{FlowID: flowID}, Region: region})
 	return out.Removed, err
 }
 
@@ -296,9 +297,9 @@ func (h *Hub) dropIdle() {
 		switch p := (Post{FlowID: t.id, IfIncarnation: t.incarnation}); {
 		case t.state == nil && len(t.claims()) == 0:
 		case spoke < limit && heard < limit && !t.renewed():
-			commands = append(commands, Command{Kind: KindIdle, Post: p, SilentSince: spoke})
+			commands = append(commands, Command{Kind: record.KindIdle, Post: p, SilentSince: spoke})
 		case h.cfg.Log != nil && heard-spoke > h.cfg.IdleTimeout.Milliseconds()/4:
-			commands = append(commands, Command{Kind: KindHeard, Post: p, SilentSince: spoke})
+			commands = append(commands, Command{Kind: record.KindHeard, Post: p, SilentSince: spoke})
 		}
 		return true
 	})

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
@@ -19,7 +20,7 @@ func (h *Hub) Ingest(p Post) (Receipt, error) {
 	if r, _, err := h.foresee(p); err != nil {
 		return r, err
 	}
-	out := h.apply(h.next(Command{Kind: KindPost, Post: p}))
+	out := h.apply(h.next(Command{Kind: record.KindPost, Post: p}))
 	return out.Receipt, out.Err
 }
 
@@ -46,12 +47,7 @@ func (t *topic) conditions(p Post) error {
 }
 
 func onlyDeletes(messages []*flow.Message) bool {
-	for _, m := range messages {
-		if m.Type != flow.TypeDeleteNodes && m.Type != flow.TypeDeleteRels {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(messages, func(m *flow.Message) bool { return m.Type != flow.TypeDeleteNodes && m.Type != flow.TypeDeleteRels })
 }
 
 // admits checks the limits. t.mu is held.

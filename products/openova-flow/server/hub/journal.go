@@ -47,6 +47,11 @@ func (e *entry) event(t *topic) event {
 	return event{topic: t, kind: messageEvent, seq: e.seq, frame: e.frame(), data: e.data - e.from}
 }
 
+// outdated reports whether a later event of the flow makes up for this one, at a position. j.mu is held.
+func (e *event) outdated(position int64) bool {
+	return e.topic.ended && e.kind != deletedEvent || e.kind == regionsEvent && e.topic.regionsAt != position
+}
+
 // oldest is the position of the oldest event. j.mu or h.order is held.
 func (j *journal) oldest() int64 { return j.end - int64(len(j.list)-j.start) }
 
@@ -82,8 +87,16 @@ func (t *topic) publish(e event) {
 	e.partial = e.seq < restored || e.seq == restored && t.hub.last.Load() < restored
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if e.kind == regionsEvent {
+	switch e.kind {
+	case regionsEvent:
 		t.regionsAt = j.end
+	case deletedEvent:
+		t.ended = true
+		for i := j.start; i < len(j.list); i++ {
+			if j.list[i].topic == t {
+				j.list[i].snapshot = nil
+			}
+		}
 	}
 	j.push(e)
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 // perClaim is about how many bytes a claim takes, what its region and cluster are called included.
@@ -115,7 +117,7 @@ func (h *Hub) Claim(q Claim) (Lease, error) {
 		return Lease{}, err
 	}
 	// Renewals and refusals are changes too: all hubs of a log are to know when a cluster spoke last, and who else tries.
-	out, err := h.change(Command{Kind: KindClaim, Claim: q})
+	out, err := h.change(Command{Kind: record.KindClaim, Claim: q})
 	return out.Lease, cmp.Or(err, out.Err)
 }
 

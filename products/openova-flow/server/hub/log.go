@@ -6,6 +6,8 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 // Log puts the changes of one or more hubs into one order, so that all of them come to the same. A hub that has one (Config.Log) is
@@ -56,7 +58,7 @@ func FirstOf(seq int64) int64 { return seq << entryBits }
 // Outcome is what a hub made of a command.
 type Outcome struct {
 	Receipt Receipt
-	Lease   Lease // of KindClaim
+	Lease   Lease // of record.KindClaim
 	Err     error // *IncarnationError, *EmitterError, *LeaseError or *ClaimError: it was refused
 	Removed int   // nodes of a region that were removed, or 1 for a flow
 }
@@ -84,9 +86,9 @@ func (h *Hub) ingestByLog(p Post) (Receipt, error) {
 	if done || err != nil {
 		return r, err
 	}
-	c := Command{Kind: KindPost, Post: p}
+	c := Command{Kind: record.KindPost, Post: p}
 	if r.Incarnation == NoIncarnation && onlyDeletes(p.Messages) && p.Lease == "" {
-		c = Command{Kind: KindNumber}
+		c = Command{Kind: record.KindNumber}
 	}
 	if p.Stamp.Name != "" {
 		c.ID = repeatID(p.FlowID, r.Incarnation, p.IfIncarnation, p.Stamp, p.Digest)

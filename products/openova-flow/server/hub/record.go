@@ -15,16 +15,8 @@ type (
 	SavedState = record.SavedState
 )
 
-// The kinds of commands, and other constants of package record.
+// Constants of package record.
 const (
-	KindPost         = record.KindPost
-	KindDelete       = record.KindDelete
-	KindDeleteRegion = record.KindDeleteRegion
-	KindIdle         = record.KindIdle
-	KindHeard        = record.KindHeard
-	KindClaim        = record.KindClaim
-	KindNumber       = record.KindNumber
-
 	NoIncarnation = record.NoIncarnation
 	MinTTL        = record.MinTTL
 	DefaultTTL    = record.DefaultTTL

@@ -182,7 +182,7 @@ func (s *selection) next(r *Reader) (d Delivery, ok bool) {
 	var events []event
 	size := 0
 	for _, e := range j.from(at)[:d.upTo-at] {
-		if at++; !s.Match(e.topic.id) || e.kind == regionsEvent && e.topic.regionsAt != at-1 {
+		if at++; !s.Match(e.topic.id) || e.outdated(at-1) {
 			continue
 		}
 		events = append(events, e)
@@ -276,14 +276,11 @@ func (s *selection) begin(r *Reader) Delivery {
 	}
 	for i, e := range c.events {
 		seq := e.seq
-		if e.kind == snapshotEvent || seq < whole {
+		switch newest := i == len(c.events)-1; {
+		case behind, !newest && (e.kind == snapshotEvent || seq < whole):
 			seq = 0
-		}
-		if i == len(c.events)-1 {
+		case newest:
 			seq = last
-		}
-		if behind {
-			seq = 0
 		}
 		out.event(seq, e)
 		if e.kind != snapshotEvent {
@@ -329,7 +326,7 @@ func (s *selection) capture(cursor int64) (c capture, ok bool) {
 	}
 	c.end = j.end
 	for _, e := range j.from(from) {
-		if e.kind != regionsEvent && s.Match(e.topic.id) {
+		if e.kind != regionsEvent && s.Match(e.topic.id) && !e.outdated(0) {
 			c.add(e)
 		}
 	}

@@ -478,6 +478,38 @@ func TestFollowMany_SelectionsThatAreGoneCostNothing(t *testing.T) {
 	runtime.KeepAlive(h)
 }
 
+// TestFollowMany_DeletedFlowsKeepNoMemory has large flows come and go while a reader takes nothing.
+func TestFollowMany_DeletedFlowsKeepNoMemory(t *testing.T) {
+	h := hub.New(hub.Config{})
+	putNodes(t, h, "a", "n")
+	r := followMany(t, h, all, 0, false)
+	events(r)
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for range 100 {
+		m, err := flow.Decode("b", []byte(`{"type":"upsert-nodes","nodes":[{"id":"n","flowId":"b","label":"`+strings.Repeat("x", 400<<10)+`","status":"x"}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := h.Ingest(hub.Post{FlowID: "b", Messages: []*flow.Message{m}}); err != nil {
+			t.Fatal(err)
+		}
+		_, _ = h.Delete("b")
+	}
+	if after := heap(); after > before+16<<20 {
+		t.Errorf("the heap goes from %d to %d bytes", before, after)
+	}
+	putNodes(t, h, "b", "n")
+	if got := events(r); len(got) < 3 || fmt.Sprint(got[len(got)-3:]) != "[b/deleted* b/snapshot* b/regions]" || strings.Contains(fmt.Sprint(got[:len(got)-3]), "snapshot") {
+		t.Errorf("it gets %v", got)
+	}
+}
+
 // TestFollowMany_ChangeBeforeAwaitIsNotMissed has a flow of the selection, and one that is none of it, change after a reader found nothing.
 func TestFollowMany_ChangeBeforeAwaitIsNotMissed(t *testing.T) {
 	h := hub.New(hub.Config{})

@@ -28,15 +28,16 @@ type topic struct {
 	born        int64 // number of the first message of this incarnation
 	last        int64 // number of the last one
 	updatedAt   int64
-	pushed      pushed
-	spoken      int64 // when an emitter spoke for it without a message, as far as the log says
+	pushed      struct{ messages, bytes int64 } // into the ring, since the flow began or was restored
+	spoken      int64                           // when an emitter spoke for it without a message, as far as the log says
 	emitters    map[string]*record.LastWord
 	claimed     *claimed // nil: nobody has claimed a region of it; the flow need not exist
 	readers     int
 	accounted   account
 
 	waiters   waiters
-	regionsAt int64                        // position of the last event about its regions; guarded by the journal
+	regionsAt int64                        // position of the last event about its regions; guarded by the journal, like:
+	ended     bool                         // of its events only the last one counts
 	follows   atomic.Pointer[[]*selection] // the selections that have the flow; the list is never changed
 
 	heard   atomic.Int64           // when an emitter last spoke for it
@@ -130,9 +131,6 @@ func (t *topic) changed(begin int64) {
 	t.waiters.wake()
 	t.announce(begin)
 }
-
-// pushed is how many messages a topic has put into its ring since it began or was restored, and their bytes.
-type pushed struct{ messages, bytes int64 }
 
 func (t *topic) push(seq, at int64, m *flow.Message) entry {
 	t.pushed.messages++

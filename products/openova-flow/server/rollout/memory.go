@@ -37,7 +37,7 @@ func (t *Tracker) Memory() Memory {
 	if t.open != nil {
 		m.Open = &Open{Rollout: t.open.Rollout, Lost: t.open.lost, LastEnd: t.open.lastEnd, QuietAt: t.open.quietAt}
 		m.Open.Members = slices.Clone(t.open.Members)
-		m.Open.AlreadyBroken = slices.Sorted(maps.Keys(t.open.broken))
+		m.Open.AlreadyBroken = slices.Clone(t.open.broken)
 	}
 	return m
 }
@@ -52,7 +52,7 @@ func Resume(m Memory, g interface {
 	t := NewTracker()
 	t.past = slices.Clip(m.Past)
 	for _, r := range t.past {
-		t.kept += len(r.Members)
+		t.kept += r.bytes()
 	}
 	g.EachNode(func(n flow.Node) bool {
 		now := newTrack(&n, g, nil)
@@ -84,13 +84,11 @@ func Resume(m Memory, g interface {
 }
 
 func (o *Open) tally() *tally {
-	t := &tally{Rollout: o.Rollout, index: make(map[string]int), broken: make(map[string]bool), lost: o.Lost, lastEnd: o.LastEnd, quietAt: o.QuietAt}
+	t := &tally{Rollout: o.Rollout, index: make(map[string]int), broken: slices.Sorted(slices.Values(o.AlreadyBroken)), lost: o.Lost, lastEnd: o.LastEnd, quietAt: o.QuietAt}
 	t.Members, t.AlreadyBroken = slices.Clone(o.Members), nil
 	for i, m := range t.Members {
 		t.index[m.ID] = i
-	}
-	for _, id := range o.AlreadyBroken {
-		t.broken[id] = true
+		t.bytes += m.bytes()
 	}
 	return t
 }

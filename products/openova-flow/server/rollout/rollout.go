@@ -21,8 +21,12 @@ const (
 	Quiet = 60 * time.Second
 	// Keep is how many rollouts of a flow are kept.
 	Keep = 200
-	// keepMembers bounds the members of all rollouts kept, so that a huge flow keeps fewer rollouts.
+	// keepMembers bounds the members of a rollout.
 	keepMembers = 50_000
+	// keepBytes bounds what the rollouts that have ended take, but for the newest, so that a huge flow keeps fewer.
+	keepBytes = 12 << 20
+	// A rollout lists so many as broken before it: in all, and of each region, so that none takes another's out of the list.
+	keepBroken, keepBrokenOfRegion = 2000, 200
 )
 
 // Outcomes of a rollout.
@@ -40,7 +44,7 @@ type Rollout struct {
 	EndedAt       flow.Time `json:"endedAt,omitzero"` // absent while it is open
 	Outcome       string    `json:"outcome"`
 	Members       []Member  `json:"members"`       // releases that ran or waited in it, in the order in which they joined
-	AlreadyBroken []string  `json:"alreadyBroken"` // ids of nodes that had failed before it began and did not run in it
+	AlreadyBroken []string  `json:"alreadyBroken"` // ids of nodes that had failed before it began and did not run in it; the first keepBrokenOfRegion of each region
 }
 
 // Member is a node's part in a rollout.
@@ -70,7 +74,8 @@ type Tracker struct {
 	idleFrom              int64             // all active ones work until then
 	open                  *tally
 	past                  []Rollout // ended, oldest first
-	kept                  int       // members of past
+	kept                  int64     // bytes of past
+	failed                []*track  // see failing; nil: not looked for since the nodes changed
 	unreadyKustomizations int
 }
 
@@ -85,11 +90,12 @@ type track struct {
 // tally is the open rollout.
 type tally struct {
 	Rollout
-	index   map[string]int  // member by node id
-	broken  map[string]bool // what AlreadyBroken will list
-	lost    bool            // a member was deleted before it had finished
-	lastEnd int64           // when the last work ended, by the nodes' clocks where they say
-	quietAt int64           // arrival of what ended the last work
+	index   map[string]int // member by node id
+	broken  []string       // what AlreadyBroken will list, in order
+	bytes   int64          // of the members
+	lost    bool           // a member was deleted before it had finished
+	lastEnd int64          // when the last work ended, by the nodes' clocks where they say
+	quietAt int64          // arrival of what ended the last work
 }
 
 // NewTracker returns a tracker of a flow that has no nodes yet.
@@ -131,6 +137,7 @@ func (t *Tracker) Observe(g Graph, arrival int64, put []flow.Node, deleted []str
 		t.closeIfQuiet(arrival)
 	}
 
+	t.failed = nil
 	for _, now := range fresh {
 		t.know(now, arrival)
 	}
@@ -216,20 +223,23 @@ func (t *Tracker) begin(g Graph, n *track, versionFrom string, arrival int64) {
 	if t.open == nil {
 		t.open = &tally{
 			Rollout: Rollout{ID: rolloutID(start, n.id), StartedAt: start, Outcome: Running},
-			index:   make(map[string]int), broken: make(map[string]bool), lastEnd: start, quietAt: arrival,
+			index:   make(map[string]int), lastEnd: start, quietAt: arrival,
 		}
-		for _, other := range t.nodes {
-			if other != n && !other.container && other.status == flow.StatusFailed && other.startedAt.Ms() < start {
-				t.open.broken[other.id] = true
+		for _, other := range t.failing() {
+			if other != n && other.startedAt.Ms() < start {
+				t.open.broken = append(t.open.broken, other.id)
 			}
 		}
 	}
 	t.open.StartedAt = min(t.open.StartedAt, start)
 	t.open.lastEnd = max(t.open.lastEnd, start)
-	delete(t.open.broken, n.id)
+	if at, found := slices.BinarySearch(t.open.broken, n.id); found {
+		t.open.broken = slices.Delete(t.open.broken, at, at+1)
+	}
 	if m := t.open.member(n); m != nil {
 		if m.VersionFrom == "" {
 			m.VersionFrom = versionFrom
+			t.open.bytes += int64(len(versionFrom))
 		}
 		if ms, ran := m.StartedAt.Get(); ran && ms < start { // it waited for the run before
 			m.WaitingSince = flow.Time{}
@@ -237,6 +247,28 @@ func (t *Tracker) begin(g Graph, n *track, versionFrom string, arrival int64) {
 	}
 	t.update(n, arrival)
 	t.joinWaiting(g, n.id)
+}
+
+// failing returns the nodes that have failed, in the order of their ids: of each region the first ones, and so many in all. A request may begin
+// many rollouts, all of which may list them.
+func (t *Tracker) failing() []*track {
+	if t.failed != nil {
+		return t.failed
+	}
+	all := []*track{}
+	for _, n := range t.nodes {
+		if !n.container && n.status == flow.StatusFailed {
+			all = append(all, n)
+		}
+	}
+	slices.SortFunc(all, func(a, b *track) int { return cmp.Compare(a.id, b.id) })
+	listed := make(map[string]int)
+	all = slices.DeleteFunc(all, func(n *track) bool {
+		listed[n.region]++
+		return listed[n.region] > keepBrokenOfRegion
+	})
+	t.failed = all[:min(keepBroken, len(all))]
+	return t.failed
 }
 
 // update brings what is known of a node into the open rollout.
@@ -254,11 +286,13 @@ func (t *Tracker) update(n *track, arrival int64) {
 	if m == nil || n.deleting && m.Status == flow.StatusSucceeded { // that it goes away does not undo its run
 		return
 	}
+	t.open.bytes -= m.bytes()
 	m.Status, m.StartedAt, m.EndedAt = n.status, n.startedAt, n.endedAt
 	if !n.waitingSince.IsZero() {
 		m.WaitingSince = n.waitingSince
 	}
 	m.VersionTo = cmp.Or(n.versionTo(), m.VersionTo)
+	t.open.bytes += m.bytes()
 	if ms, ok := n.endedAt.Get(); ok {
 		t.open.lastEnd = max(t.open.lastEnd, ms)
 	}
@@ -325,6 +359,7 @@ func (o *tally) member(n *track) *Member {
 		o.index[n.id] = i
 		o.Members = append(o.Members, Member{ID: n.id, Label: n.label, Region: n.region, Status: n.status,
 			StartedAt: n.startedAt, EndedAt: n.endedAt, WaitingSince: n.waitingSince, VersionTo: n.versionTo()})
+		o.bytes += o.Members[i].bytes()
 	}
 	return &o.Members[i]
 }
@@ -352,27 +387,47 @@ func (t *Tracker) end() {
 	r := t.open.Rollout
 	r.EndedAt = flow.At(t.open.lastEnd)
 	r.Outcome = t.outcome(t.open)
-	r.AlreadyBroken = slices.Sorted(maps.Keys(t.open.broken))
+	r.AlreadyBroken = t.open.broken
 	t.open = nil
 	t.past = append(t.past, r)
-	t.kept = 0
-	for i := len(t.past) - 1; i >= 0; i-- {
-		if n := len(t.past[i].Members); t.kept+n > keepMembers || len(t.past)-i > Keep {
-			t.past = slices.Clone(t.past[i+1:]) // what was handed out is not moved about
+	t.kept += r.bytes()
+	drop := max(0, len(t.past)-Keep)
+	for i := range len(t.past) - 1 {
+		if i >= drop && t.kept <= keepBytes {
 			break
 		}
-		t.kept += len(t.past[i].Members)
+		t.kept -= t.past[i].bytes()
+		drop = i + 1
 	}
+	if drop > 0 {
+		t.past = slices.Clone(t.past[drop:]) // what was handed out is not moved about
+	}
+}
+
+// bytes is about how much memory a rollout takes.
+func (r *Rollout) bytes() (n int64) {
+	for i := range r.Members {
+		n += r.Members[i].bytes()
+	}
+	for _, id := range r.AlreadyBroken {
+		n += int64(len(id)) + 16
+	}
+	return n
+}
+
+// bytes is about how much memory a member takes. Its texts may be those of a node that is gone.
+func (m *Member) bytes() int64 {
+	return 250 + int64(len(m.ID)+len(m.Label)+len(m.Region)+len(m.Status)+len(m.VersionFrom)+len(m.VersionTo))
 }
 
 // Bytes returns about how much memory the tracker takes.
 func (t *Tracker) Bytes() int64 {
-	const perNode, perMember = 350, 250
-	members := t.kept
+	const perNode = 350
+	n := perNode*int64(len(t.nodes)) + t.kept
 	if t.open != nil {
-		members += len(t.open.Members)
+		n += t.open.bytes
 	}
-	return int64(perNode*len(t.nodes) + perMember*members)
+	return n
 }
 
 func (t *Tracker) outcome(o *tally) string {
@@ -401,7 +456,7 @@ func (t *Tracker) Rollouts(now int64) []Rollout {
 	all := make([]Rollout, 0, len(c.past)+1)
 	if c.open != nil {
 		r := c.open.Rollout
-		r.AlreadyBroken = slices.Sorted(maps.Keys(c.open.broken))
+		r.AlreadyBroken = slices.Clone(c.open.broken)
 		all = append(all, r)
 	}
 	for _, r := range slices.Backward(c.past) {

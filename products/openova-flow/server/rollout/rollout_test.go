@@ -340,6 +340,77 @@ func TestOnlySoManyAreKept(t *testing.T) {
 	}
 }
 
+// TestTracker_ListsSoManyAsBrokenBefore has one region fail in more nodes than are listed, before rollouts that come at once.
+func TestTracker_ListsSoManyAsBrokenBefore(t *testing.T) {
+	const ofRegion = 200
+	b := newBench(t)
+	in := func(region string, n flow.Node) flow.Node {
+		n.Region = region
+		return n
+	}
+	nodes := []flow.Node{in("hel1", node("hel1/z", "failed", second, 2*second))}
+	for i := range ofRegion + 50 {
+		nodes = append(nodes, in("fsn1", node(fmt.Sprintf("fsn1/%03d", i), "failed", second, 2*second)))
+	}
+	b.put(2*second, nodes...)
+	b.put(9*day, node("c", "succeeded", day, day+second), node("fsn1/000", "succeeded", 2*day, 2*day+second), node("d", "succeeded", 3*day, 3*day+second))
+	got := b.track.Rollouts(10 * day)
+	if len(got) != 4 {
+		t.Fatalf("%d rollouts", len(got))
+	}
+	want := []string{}
+	for i := range ofRegion {
+		want = append(want, fmt.Sprintf("fsn1/%03d", i+1))
+	}
+	want = append(want, "hel1/z")
+	for i := range 3 {
+		if !slices.Equal(got[i].AlreadyBroken, want) {
+			t.Errorf("rollout %d lists %d: %q", i, len(got[i].AlreadyBroken), got[i].AlreadyBroken)
+		}
+	}
+	nodes = nil
+	for i := range 3000 {
+		nodes = append(nodes, in(fmt.Sprint("r", i), node(fmt.Sprintf("r%d/x", i), "failed", second, 2*second)))
+	}
+	b.put(20*day, append(nodes, node("e", "succeeded", 20*day, 20*day+second))...)
+	if got := b.track.Rollouts(21 * day); len(got[0].AlreadyBroken) != 2000 {
+		t.Errorf("%d are listed", len(got[0].AlreadyBroken))
+	}
+}
+
+// TestTracker_CountsAndBoundsTheTextsOfWhatIsGone has nodes with long texts run, each in a rollout of its own, and go.
+func TestTracker_CountsAndBoundsTheTextsOfWhatIsGone(t *testing.T) {
+	const most, size, runs = 12 << 20, 1 << 18, 100
+	b := newBench(t)
+	bytesOf := func() (n int64) {
+		for _, r := range b.track.Rollouts(1000 * day) {
+			for _, m := range r.Members {
+				n += int64(len(m.ID) + len(m.Label) + len(m.VersionFrom) + len(m.VersionTo) + len(m.Status) + len(m.Region))
+			}
+			for _, id := range r.AlreadyBroken {
+				n += int64(len(id))
+			}
+		}
+		return n
+	}
+	long := strings.Repeat("x", size)
+	for i := range int64(runs) {
+		id, at := fmt.Sprint(i, long), (i+1)*day
+		b.put(at, node(id, "running", at, 0))
+		b.put(at+second, node(id, "failed", at, at+second, version(long, long)))
+		b.remove(at+2*second, id)
+		if n, has := b.track.Bytes(), bytesOf(); n < has || n > has+(1<<20) {
+			t.Fatalf("run %d: it counts %d bytes, and has %d", i, n, has)
+		}
+		if again := rollout.Resume(b.track.Memory(), b.state); again.Bytes() != b.track.Bytes() {
+			t.Fatalf("run %d: taken up again it counts %d bytes, before %d", i, again.Bytes(), b.track.Bytes())
+		}
+	}
+	if n := bytesOf(); n < most/2 || n > most+4*size {
+		t.Errorf("%d bytes are kept", n)
+	}
+}
+
 // TestRecordedBootstrap plays what the Flux adapter made of a recorded bootstrap of 24 releases.
 func TestRecordedBootstrap(t *testing.T) {
 	f, err := os.Open("../../adapter-flux/testdata/golden/kit-fsn1.events.jsonl")

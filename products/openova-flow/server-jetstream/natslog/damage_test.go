@@ -185,6 +185,40 @@ func TestLog_CheckpointOfADeletedFlowThatIsBackIsPassedOver(t *testing.T) {
 	}
 }
 
+// TestLog_EntriesOfADeletedFlowAreNotMissed has entries back of a flow that was deleted, but not all, as NATS may after a power cut.
+func TestLog_EntriesOfADeletedFlowAreNotMissed(t *testing.T) {
+	for name, again := range map[string]bool{"gone": false, "made again": true} {
+		t.Run(name, func(t *testing.T) {
+			s := startNATS(t, t.TempDir())
+			r := start(t, s, hub.Config{})
+			post(t, r, "G", "a", "running")
+			stream, err := admin(t, s).Stream(t.Context(), "OPENOVA_FLOW")
+			if err != nil {
+				t.Fatal(err)
+			}
+			cfg := stream.CachedInfo().Config
+			cfg.DenyPurge = true // so that what was before the deletion stays
+			if _, err := admin(t, s).UpdateStream(t.Context(), cfg); err != nil {
+				t.Fatal(err)
+			}
+			lost := post(t, r, "F", "a", "running")
+			for i := range 3 {
+				post(t, r, "F", fmt.Sprint("b", i), "running")
+			}
+			if _, err := r.Delete("F"); err != nil {
+				t.Fatal(err)
+			}
+			if again {
+				post(t, r, "F", "c", "running")
+			}
+			if err := stream.DeleteMsg(t.Context(), uint64(lost.Seq/hub.FirstOf(1))); err != nil {
+				t.Fatal(err)
+			}
+			same(t, start(t, s, hub.Config{}), r, true)
+		})
+	}
+}
+
 // TestLog_StreamThatTakesNothingIsTrouble fills the stream up to a limit beyond which it takes nothing. Questions it answers as ever.
 func TestLog_StreamThatTakesNothingIsTrouble(t *testing.T) {
 	s := startNATS(t, t.TempDir())

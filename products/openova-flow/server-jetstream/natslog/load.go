@@ -312,7 +312,8 @@ func (f *feeder) bridge(ctx context.Context, seq uint64) error {
 }
 
 // mend is for an entry of a flow that the stream does not have any more: it was dropped while this hub loaded, or is lost. The flow goes on from
-// the oldest checkpoint that has it, which is current to the entry that is returned. What is dropped is in one before.
+// the oldest checkpoint that has it, which is current to the entry that is returned. What is dropped is in one before, or the flow was deleted
+// after it: then nothing is missed, and 0 is returned.
 func (f *feeder) mend(ctx context.Context, flowID string, missing uint64) (restored uint64, err error) {
 	l := f.log
 	heads, err := l.keep.list(ctx)
@@ -333,7 +334,20 @@ func (f *feeder) mend(ctx context.Context, flowID string, missing uint64) (resto
 		return 0, err
 	}
 	if t.restored == 0 {
-		return 0, l.damaged("entries of flow %s are missing in the stream, up to number %d, and no checkpoint has them", flowID, missing)
+		ended, err := f.endedAfter(ctx, flowID, missing)
+		if err != nil {
+			return 0, err
+		}
+		if !ended {
+			return 0, l.damaged("entries of flow %s are missing in the stream, up to number %d, and no checkpoint has them", flowID, missing)
+		}
+		l.cfg.Logger.Warn("missing entries of a deleted flow passed over", "flow", flowID, "missing", missing)
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if known := l.flows[flowID]; known != nil {
+			known.last, known.count = max(known.last, missing), -1
+		}
+		return 0, nil
 	}
 	l.cfg.Logger.Warn("entries missing in the stream, continuing from a checkpoint", "flow", flowID, "missing", missing, "checkpoint", t.restored)
 	t.cover(h)

@@ -87,6 +87,7 @@ const LEAST_STEPS = 100;
 /** How many edges of a cycle over regions, and how many nodes, a sentence names. */
 const NAMED_EDGES = 4;
 const NAMED_NODES = 5;
+const NAME = 512; // UTF-16 code units
 const NONE: readonly string[] = [];
 const REVISION = "dependency-revision";
 const HOME = "flux-system";
@@ -488,12 +489,15 @@ function regionsOf(list: readonly Vertex[]): readonly string[] {
 /** Which region declares what of a cycle over regions. Which of them closed it is not known. */
 function declared(members: readonly Vertex[]): string {
   const on = new Set(members);
-  const all = members.flatMap((v) => v.needs.filter((d) => on.has(d) && d.region !== v.region).map((d) => `${v.region || "no region"} declares that ${v.label} waits for ${d.label}`));
+  const all = members.flatMap((v) => v.needs.filter((d) => on.has(d) && d.region !== v.region).map((d) => `${short(v.region || "no region")} declares that ${short(v.label)} waits for ${short(d.label)}`));
   const more = all.length > NAMED_EDGES ? `, and ${all.length - NAMED_EDGES} more` : "";
   return all.slice(0, NAMED_EDGES).join(", ") + more;
 }
 
 function labels(list: readonly Vertex[]): string {
   const more = list.length > NAMED_NODES ? ` and ${list.length - NAMED_NODES} more` : "";
-  return [...list].sort(inOrder).slice(0, NAMED_NODES).map((v) => v.label).join(", ") + more;
+  return [...list].sort(inOrder).slice(0, NAMED_NODES).map((v) => short(v.label)).join(", ") + more;
 }
+
+/** A name as a sentence has it that names several: many sentences may have the same one, and what no cluster calls anything is cut. */
+const short = (name: string): string => name.slice(0, NAME);

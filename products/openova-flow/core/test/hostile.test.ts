@@ -84,3 +84,20 @@ describe("a flow made to be dear", () => {
   });
 
 });
+
+describe("sentences that name nodes with long labels", () => {
+  const long = "ä".repeat(512); // as much as is left of a name
+  const waiting = (id: string, label: string, needs: readonly string[], rest: object = {}): FlowNode => ({ ...node(id, "running", { judgement: { state: "waiting", since: 1, needs, ...rest } } as object, { region: id.split("/")[0] as string }), label });
+  const sentences = (nodes: readonly FlowNode[]): readonly string[] => problems(buildGraph(fold(emptyState("F"), { type: "snapshot", flow: { id: "F", status: "running", startedAt: 0 }, nodes, relationships: [] })), now).map((p) => p.sentence);
+  it("cut them in a list of names", () => {
+    const ready = (id: string, label: string): FlowNode => ({ ...node(id, "succeeded", {}, { region: "r" }), label });
+    const found = sentences([ready("r/a", long), ready("r/b", `${long}x`), waiting("r/w", "w", ["r/a", "r/b"], { marks: ["ready-expr"] })]);
+    expect(found).toHaveLength(1);
+    expect(found[0]).toContain(`(${long}, ${long})`);
+  });
+  it("cut them in a cycle over regions", () => {
+    const found = sentences([waiting("r/a", `${long}a`, ["r2/b"]), waiting("r2/b", `${long}b`, ["r/a"])]);
+    expect(found).toHaveLength(1);
+    expect(found[0]).toContain(`r declares that ${long} waits for ${long}, `);
+  });
+});

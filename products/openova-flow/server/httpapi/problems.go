@@ -19,9 +19,10 @@ import (
 // What of the problems of a flow an answer has. Real flows have a handful.
 const (
 	maxProblems     = 500
-	maxProblemIDs   = 200  // of ids and of blocks
-	maxProblemText  = 2000 // bytes of a sentence
-	shownProblemIDs = 10   // in text
+	maxProblemIDs   = 200      // of ids and of blocks
+	maxProblemNames = 32 << 10 // bytes of the ids, and of the blocks, beyond which no more are listed
+	maxProblemText  = 2000     // bytes of a sentence
+	shownProblemIDs = 10       // in text
 )
 
 // problemsAnswer is what is wrong in a flow.
@@ -103,15 +104,22 @@ func preferred(accept string) string {
 func answerOf(d insight.Verdict, now int64) problemsAnswer {
 	a := problemsAnswer{At: now, Verdict: d.Result, Problems: []rootCause{}, Omitted: max(0, len(d.Problems)-maxProblems)}
 	for _, p := range firstOfEach(d.Problems, maxProblems) {
-		a.Problems = append(a.Problems, rootCause{ID: p.ID, IDs: some(p.IDs), Label: p.Label, Region: p.Region, Class: p.Class,
-			Sentence: cut(p.Sentence, maxProblemText), Command: p.Command, Since: p.Since, Blocks: some(p.Blocks), Blocked: len(p.Blocks), Marks: some(p.Marks)})
+		a.Problems = append(a.Problems, rootCause{ID: p.ID, IDs: some(p.IDs, 1), Label: p.Label, Region: p.Region, Class: p.Class,
+			Sentence: cut(p.Sentence, maxProblemText), Command: p.Command, Since: p.Since, Blocks: some(p.Blocks, 0), Blocked: len(p.Blocks), Marks: some(p.Marks, 0)})
 	}
 	return a
 }
 
-// some returns the first of a list, never nil.
-func some(list []string) []string {
-	return append([]string{}, list[:min(maxProblemIDs, len(list))]...)
+// some returns the first of a list, so many of them in any case; never nil. Many problems may list the same ids, however long those are.
+func some(list []string, always int) []string {
+	first, size := []string{}, 0
+	for _, s := range list[:min(maxProblemIDs, len(list))] {
+		if size += len(s); size > maxProblemNames && len(first) >= always {
+			break
+		}
+		first = append(first, s)
+	}
+	return first
 }
 
 // text returns the answer for a person at a terminal, or as Markdown. What a flow says is escaped: it does nothing but show itself.

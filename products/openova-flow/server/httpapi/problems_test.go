@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -83,5 +84,48 @@ func TestProblems_OfferNoCommandThatAnAdapterWouldNot(t *testing.T) {
 		if a := e.do("GET", "/v1/flows/F/problems", "", "Accept", "text/plain"); strings.Contains(a.body, "run:") {
 			t.Errorf("%s: %s", command, a.body)
 		}
+	}
+}
+
+// TestProblems_HaveSoManyBytesOfIDs has many roots block the same nodes, whose ids are long.
+func TestProblems_HaveSoManyBytesOfIDs(t *testing.T) {
+	const roots, blocked, size, most = 100, 20, 5_000, 32 << 10
+	e := start(t, hub.Config{}, httpapi.Config{})
+	var nodes, names []string
+	for i := range roots {
+		names = append(names, fmt.Sprintf(`"r1/%d"`, i))
+		nodes = append(nodes, fmt.Sprintf(`{"id":"r1/%d","flowId":"F","label":"a","status":"failed","region":"r1"}`, i))
+	}
+	e.post(`{"type":"upsert-nodes","nodes":[` + strings.Join(nodes, ",") + `]}`)
+	waits := func(id string) {
+		e.post(fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":"F","label":"a","status":"running","region":"r1","meta":{"judgement":{"state":"waiting","needs":[%s]}}}]}`, id, strings.Join(names, ",")))
+	}
+	check := func(listed int) {
+		t.Helper()
+		a := e.do("GET", "/v1/flows/F/problems", "")
+		if a.status != 200 || len(a.body) > roots*(most+1000) {
+			t.Fatalf("%d, %d bytes", a.status, len(a.body))
+		}
+		var got struct {
+			Problems []struct{ IDs, Blocks []string }
+		}
+		if err := json.Unmarshal([]byte(a.body), &got); err != nil || len(got.Problems) != roots {
+			t.Fatalf("%v, %d problems", err, len(got.Problems))
+		}
+		for _, p := range got.Problems {
+			if len(p.IDs) != 1 || len(p.Blocks) != listed {
+				t.Errorf("%d and %d ids", len(p.IDs), len(p.Blocks))
+			}
+		}
+	}
+	for i := range blocked {
+		waits(fmt.Sprintf("r1/w%02d%s", i, strings.Repeat("x", size)))
+	}
+	check(most / size)
+	waits("r1/a" + strings.Repeat("x", 2*most)) // comes first
+	check(0)
+	e.post(fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":"F","label":"a","status":"failed","region":"r2"}]}`, "r2/"+strings.Repeat("x", 2*most)))
+	if a := e.do("GET", "/v1/flows/F/problems?region=r2", ""); !strings.Contains(a.body, `"ids":["r2/xxx`) {
+		t.Errorf("a root with a long id: %.200s", a.body)
 	}
 }

@@ -1,6 +1,7 @@
 package insight_test
 
 import (
+	"fmt"
 	"runtime"
 	"strconv"
 	"strings"
@@ -54,5 +55,33 @@ func TestRead_BoundsWhatJudgementsName(t *testing.T) {
 func TestVerdict_SurvivesANamedNeedThatDoesNotExist(t *testing.T) {
 	if d := verdictOf(t, `"needs":["r2/b"],"named":["r1/gone"]`, "r1"); len(d.Problems) != 1 || d.Problems[0].ID != "r1/a" {
 		t.Errorf("%+v", d)
+	}
+}
+
+// Many sentences may name the same nodes, whose labels may be long.
+func TestProblems_CutsTheNamesThatASentenceLists(t *testing.T) {
+	const most = 512 // characters of a name
+	long := strings.Repeat("ä", most)
+	for name, c := range map[string]struct {
+		nodes []string
+		want  string
+	}{
+		"ready-expr": {[]string{
+			`{"id":"r/a","label":"LONG","region":"r","status":"succeeded","flowId":"F"}`, `{"id":"r/b","label":"LONGx","region":"r","status":"succeeded","flowId":"F"}`,
+			`{"id":"r/w","label":"w","region":"r","status":"running","flowId":"F","meta":{"judgement":{"state":"waiting","since":1,"needs":["r/a","r/b"],"marks":["ready-expr"]}}}`,
+		}, "(LONG, LONG)"},
+		"a cycle": {[]string{
+			`{"id":"r/a","label":"LONGa","region":"r","status":"running","flowId":"F","meta":{"judgement":{"state":"waiting","since":1,"needs":["r2/b"]}}}`,
+			`{"id":"r2/b","label":"LONGb","region":"r2","status":"running","flowId":"F","meta":{"judgement":{"state":"waiting","since":1,"needs":["r/a"]}}}`,
+		}, "r declares that LONG waits for LONG, "},
+	} {
+		m, err := flow.Decode("F", []byte(strings.ReplaceAll(fmt.Sprintf(`{"type":"upsert-nodes","nodes":[%s]}`, strings.Join(c.nodes, ",")), "LONG", long)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		all := insight.Read(m).At(1_000_000, nil).Problems()
+		if len(all) != 1 || !strings.Contains(all[0].Sentence, strings.ReplaceAll(c.want, "LONG", long)) {
+			t.Errorf("%s: %d problems: %+v", name, len(all), all)
+		}
 	}
 }

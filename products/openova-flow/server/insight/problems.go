@@ -380,16 +380,20 @@ func (v *View) declared(members []int32) string {
 		on[i] = true
 	}
 	var said []string
+	all := 0
 	for _, i := range members {
 		for _, d := range v.nodes[i].needs {
-			if on[d] && v.region(d) != v.region(i) {
-				said = append(said, cmp.Or(v.region(i), "no region")+" declares that "+v.nodes[i].node.Label+" waits for "+v.nodes[d].node.Label)
+			if !on[d] || v.region(d) == v.region(i) {
+				continue
+			}
+			if all++; all <= most {
+				said = append(said, short(cmp.Or(v.region(i), "no region"))+" declares that "+short(v.nodes[i].node.Label)+" waits for "+short(v.nodes[d].node.Label))
 			}
 		}
 	}
-	text := strings.Join(said[:min(most, len(said))], ", ")
-	if len(said) > most {
-		text += fmt.Sprintf(", and %d more", len(said)-most)
+	text := strings.Join(said, ", ")
+	if all > most {
+		text += fmt.Sprintf(", and %d more", all-most)
 	}
 	return text
 }
@@ -405,11 +409,23 @@ func (v *View) labels(list []int32) string {
 		if v.exists(i) {
 			name = v.nodes[i].node.Label
 		}
-		names = append(names, name)
+		names = append(names, short(name))
 	}
 	text := strings.Join(names, ", ")
 	if len(list) > most {
 		text += fmt.Sprintf(" and %d more", len(list)-most)
 	}
 	return text
+}
+
+// short returns a name as a sentence has it that names several: many sentences may have the same one, and what no cluster calls anything is cut.
+func short(name string) string {
+	const most = 512 // characters
+	characters := 0
+	for at := range name {
+		if characters++; characters > most {
+			return name[:at]
+		}
+	}
+	return name
 }

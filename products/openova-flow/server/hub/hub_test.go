@@ -325,3 +325,32 @@ func TestAFullServerStopsWhoFillsItAndNobodyElse(t *testing.T) {
 		t.Errorf("%d bytes are taken", taken)
 	}
 }
+
+// TestIngest_RefusesToMoveNodesToAndFro has a request change the region of a node as often as may be, and once more.
+func TestIngest_RefusesToMoveNodesToAndFro(t *testing.T) {
+	const rels, most = 50_000, 4 << 20
+	h := hub.New(hub.Config{})
+	var list []flow.Relationship
+	for i := range rels {
+		list = append(list, flow.Relationship{FromID: fmt.Sprint(i), ToID: "a", Type: flow.Contains})
+	}
+	moves := func(id func(i int) string, times int) []*flow.Message {
+		var messages []*flow.Message
+		for i := range times + 1 {
+			messages = append(messages, flow.UpsertNodes(flow.Node{ID: id(i), FlowID: "F", Label: "a", Status: "running", Region: fmt.Sprint("r", i%2)}))
+		}
+		return messages
+	}
+	one := func(int) string { return "a" }
+	ingest(t, h, flow.UpsertRels(list...))
+	ingest(t, h, moves(one, most/rels)...)
+	ingest(t, h, moves(func(i int) string { return fmt.Sprint(i) }, 1000)...) // each node once
+	var limit *hub.LimitError
+	if _, err := h.Ingest(hub.Post{FlowID: "F", Messages: moves(one, most/rels+1)}); !errors.As(err, &limit) || limit.Field != "nodes[0].region" {
+		t.Errorf("%v", err)
+	}
+	limit = nil
+	if _, err := h.Ingest(hub.Post{FlowID: "G", Messages: append([]*flow.Message{flow.UpsertRels(list...)}, moves(one, most/rels+1)...)}); !errors.As(err, &limit) {
+		t.Errorf("with the relationships in the same request: %v", err)
+	}
+}

@@ -71,9 +71,46 @@ func (h *Hub) admits(p Post, t *topic) error {
 	if err := h.metaFits(p.Messages); err != nil {
 		return err
 	}
+	if err := movesFit(p.Messages, t.state); err != nil {
+		return err
+	}
 	if m, field := t.state.Exceeds(p.Messages, h.cfg.MaxNodes, h.cfg.MaxRelationships); m != nil {
 		most := map[string]int{"nodes": h.cfg.MaxNodes, "relationships": h.cfg.MaxRelationships}[field]
 		return &LimitError{Line: m.Line, Field: field, Detail: fmt.Sprintf("a flow may have %d %s", most, field)}
+	}
+	return nil
+}
+
+// maxMoves bounds how often a request may change the regions of nodes that it has put already, times the relationships that there are: each time costs
+// as many steps as the node has of them, while all who write to any flow wait.
+const maxMoves = 4 << 20
+
+// movesFit checks that a request does not move nodes to and fro between regions. One that could not do so at much cost is not looked at. state may be nil.
+func movesFit(messages []*flow.Message, state *flow.State) error {
+	nodes, rels := 0, 0
+	if state != nil {
+		rels = state.RelCount()
+	}
+	for _, m := range messages {
+		nodes += len(m.Nodes)
+		rels += len(m.Relationships)
+	}
+	if nodes*rels <= maxMoves {
+		return nil
+	}
+	regions := make(map[string]string, nodes)
+	moves := 0
+	for _, m := range messages {
+		for i := range m.Nodes {
+			n := &m.Nodes[i]
+			if was, known := regions[n.ID]; known && was != n.Region {
+				moves++
+			}
+			regions[n.ID] = n.Region
+			if moves*rels > maxMoves {
+				return &LimitError{Line: m.Line, Field: fmt.Sprintf("nodes[%d].region", i), Detail: "a request may not change the regions of nodes over and over where there are so many relationships"}
+			}
+		}
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ type Reader struct {
 	from   source
 	at     int64 // the sequence number that it has; of several flows, its position in the journal
 	cursor int64 // of several flows, the sequence number that it has
+	told   int64 // of several flows, the one that it came with
 	rev    int64 // of one flow, what it was told of the regions last; noRegions: nothing
 	fresh  bool  // it takes what things are now next, not what has changed
 	missed bool  // it came with a number
@@ -98,7 +99,7 @@ func (r *Reader) Adopt(d Delivery) bool {
 	if number, revision := r.from.newest(); d.upTo != number || r.rev != revision {
 		return false
 	}
-	r.at, r.cursor = d.upTo, d.cursor
+	r.at, r.cursor = d.upTo, max(r.cursor, d.cursor)
 	r.hub.Stats.Frames.Add(d.messages)
 	return true
 }

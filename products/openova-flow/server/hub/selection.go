@@ -36,6 +36,9 @@ func (h *Hub) FollowMany(s Selection, lastSeq int64, resume bool) (*Reader, erro
 	}
 	shared := h.selections.enter(h, s)
 	r := &Reader{hub: h, from: shared, fresh: true, missed: resume}
+	if resume && lastSeq <= h.last.Load() {
+		r.told = lastSeq
+	}
 	if resume && shared.gave(lastSeq) {
 		r.cursor = lastSeq
 	}
@@ -281,6 +284,9 @@ func (s *selection) begin(r *Reader) Delivery {
 			seq = 0
 		case newest:
 			seq = last
+		}
+		if seq <= max(r.cursor, r.told) { // the client has a greater one, of a flow that is deleted since
+			seq = 0
 		}
 		out.event(seq, e)
 		if e.kind != snapshotEvent {

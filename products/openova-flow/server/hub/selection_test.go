@@ -679,3 +679,34 @@ func TestFollowMany_FlowAheadOfItsLog(t *testing.T) {
 	expect(t, "what is after it", events(r), "b/upsert-nodes*")
 	_ = first
 }
+
+// The sequence numbers of a stream go up also where the last one was that of a deletion of which nobody knows any more.
+func TestFollowMany_SequenceNumbersOnlyGoUp(t *testing.T) {
+	h := hub.New(hub.Config{JournalEntries: 1})
+	post := func(id string) {
+		if _, err := h.Ingest(hub.Post{FlowID: id, Messages: []*flow.Message{flow.UpsertNodes(flow.Node{ID: "c", FlowID: id, Label: "c", Status: "1"})}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	remove := func(id string) {
+		if _, err := h.Delete(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	post("a")
+	v := follow(t, h, "the viewer", all, 0, false)
+	defer func() { v.reader.Close() }()
+	v.drain()
+	post("b")
+	v.drain()
+	remove("b")
+	v.drain()
+	before := v.id
+	post("c")
+	remove("c")
+	v.reconnect(h, all)
+	v.drain()
+	if v.id != before || fmt.Sprint(v.counts) != fmt.Sprint(countsOf(t, h, all)) {
+		t.Errorf("it has %v at %d, after %d", v.counts, v.id, before)
+	}
+}

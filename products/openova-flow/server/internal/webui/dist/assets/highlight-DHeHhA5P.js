@@ -1,1 +1,0 @@
-import{i as e,n as t,r as n,t as r}from"./queries-CtJKyVdo.js";import{t as i}from"./critical-Cu-TEBBs.js";function a(a,o,s){return{blockedBy:t(r(a,o,s)),blocks:n(a,o),critical:i(a,s,[o,...e(a,o)]).ids}}export{a as highlightOf};

@@ -1,1 +1,0 @@
-import{Et as e,p as t}from"./base-DZMQv9Gz.js";var n=document.getElementById(`app`);n!==null&&e(t,{target:n});

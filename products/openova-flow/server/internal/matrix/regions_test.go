@@ -162,10 +162,9 @@ func flood(n int) string {
 
 // regionsWorld is a whole server with a token for each of two regions, and one that reads.
 type regionsWorld struct {
-	t     *testing.T
-	url   string
-	dir   string
-	lease string
+	t   *testing.T
+	url string
+	dir string
 }
 
 func startRegions(t *testing.T) *regionsWorld {

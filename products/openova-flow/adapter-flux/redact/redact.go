@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -32,6 +33,8 @@ var patterns = []struct {
 	{[]string{"eyj"}, regexp.MustCompile(`\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*`), Mark},
 	{[]string{"akia", "asia"}, regexp.MustCompile(`\b(?:AKIA|ASIA)[A-Z0-9]{16}\b`), Mark},
 	{[]string{"gh", "glpat", "xox"}, regexp.MustCompile(`\bgh[pousr]_[A-Za-z0-9]{20,}|\bgithub_pat_[A-Za-z0-9_]{20,}|\bglpat-[A-Za-z0-9_-]{16,}|\bxox[a-z]-[A-Za-z0-9-]{10,}`), Mark},
+	{[]string{"ofl_", "hvs.", "npm_", "dckr_pat_", "sk_live_", "aiza", "age-secret-key-"}, regexp.MustCompile(`\b(?:ofl_|hvs\.|npm_|dckr_pat_|sk_live_|AIza|AGE-SECRET-KEY-)[A-Za-z0-9_-]{16,}`), Mark},
+	{[]string{"pass", "secret", "api", "access", "private"}, regexp.MustCompile(`(?i)((?:pass(?:word|wd|phrase)|client[-_]?secret|api[-_]?key|access[-_]?key|private[-_]?key)["']?\s*[:=]\s*)(?:'[^'\n]+'|"[^"\n]+")`), "${1}" + Mark},
 	{[]string{"pass", "secret", "api", "access", "private"}, regexp.MustCompile(`(?i)((?:pass(?:word|wd|phrase)|client[-_]?secret|api[-_]?key|access[-_]?key|private[-_]?key)[\\"']*\s*[:=]\s*[\\"']*)[^\s"'\\,;&})\]]+`), "${1}" + Mark},
 	{[]string{"token", "secret", "sig", "x-amz"}, regexp.MustCompile(`(?i)((?:token|secret|sig|signature|x-amz-[a-z-]+)(?:=|[\\"']+\s*:\s*[\\"']+))[^\s"'\\,;&})\]]+`), "${1}" + Mark},
 }
@@ -115,6 +118,10 @@ func blank(v any, secrets *[]string) any {
 			out[i] = blank(item, secrets)
 		}
 		return out
+	case int64:
+		return blank(strconv.FormatInt(v, 10), secrets)
+	case float64:
+		return blank(strconv.FormatFloat(v, 'f', -1, 64), secrets)
 	case string:
 		for line := range strings.Lines(v) { // of a message only lines are quoted
 			for _, s := range []string{strings.TrimSpace(line), strings.TrimSpace(line[strings.IndexAny(line, ":=")+1:])} {
@@ -134,7 +141,7 @@ func replacer(secrets []string) *strings.Replacer {
 	for _, s := range slices.Compact(secrets) {
 		quoted, _ := json.Marshal(s) // a string always marshals
 		for _, form := range []string{
-			s, strings.Trim(string(quoted), `"`), url.QueryEscape(s), url.PathEscape(s), html.EscapeString(s), hex.EncodeToString([]byte(s)),
+			s, inQuotes(string(quoted)), inQuotes(strconv.Quote(s)), inQuotes(strconv.QuoteToASCII(s)), strings.ReplaceAll(s, "'", "''"), url.QueryEscape(s), url.PathEscape(s), html.EscapeString(s), hex.EncodeToString([]byte(s)),
 			base64.StdEncoding.EncodeToString([]byte(s)), base64.RawStdEncoding.EncodeToString([]byte(s)), base64.URLEncoding.EncodeToString([]byte(s)), base64.RawURLEncoding.EncodeToString([]byte(s)),
 		} {
 			pairs = append(pairs, form, Mark)
@@ -167,3 +174,6 @@ func scan(field string, v any, known *strings.Replacer) any {
 	}
 	return v
 }
+
+// inQuotes returns what is within the first and the last byte.
+func inQuotes(s string) string { return s[1 : len(s)-1] }

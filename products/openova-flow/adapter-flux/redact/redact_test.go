@@ -6,19 +6,21 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-const planted = `hun&ter"2/+é`
+const planted = `hun&ter"2/+'é`
 
 // forms are how a text may have a secret.
 func forms(s string) map[string]string {
 	quoted, _ := json.Marshal(s)
 	return map[string]string{
 		"plain": s, "JSON": strings.Trim(string(quoted), `"`), "query": url.QueryEscape(s), "path": url.PathEscape(s), "hex": hex.EncodeToString([]byte(s)),
+		"Go": strings.Trim(strconv.Quote(s), `"`), "Go in ASCII": strings.Trim(strconv.QuoteToASCII(s), `"`), "YAML": strings.ReplaceAll(s, "'", "''"),
 		"base64": base64.StdEncoding.EncodeToString([]byte(s)), "raw URL base64": base64.RawURLEncoding.EncodeToString([]byte(s)),
 	}
 }
@@ -79,6 +81,12 @@ func TestObject_KeepsNamesShapeAndFluxAnnotations(t *testing.T) {
 	if w, _ := json.Marshal(want.Object); string(got) != string(w) {
 		t.Errorf("got  %s\nwant %s", got, w)
 	}
+	numbers := read(t, `{"spec":{"values":{"pin":987654321,"rate":1234567.5,"whole":7654321,"port":5432}},"status":{"conditions":[{"message":"987654321 and 1234567.5 are no strings, nor is 7654321 or 5432"}]}}`)
+	numbers.Object["spec"].(map[string]any)["values"].(map[string]any)["whole"] = int64(7654321) // as the client reads it
+	got, _ = json.Marshal(Object(numbers).Object["status"])
+	if w := `{"conditions":[{"message":"REDACTED and REDACTED are no strings, nor is REDACTED or 5432"}]}`; string(got) != w {
+		t.Errorf("got %s", got)
+	}
 	Object(&unstructured.Unstructured{Object: map[string]any{}})
 	Object(read(t, `{"spec":[],"metadata":1}`))
 }
@@ -89,14 +97,14 @@ func TestText(t *testing.T) {
 		"failed to fetch https://user:" + s + "@example.com/charts", "ssh://" + s + "@git.example.com/x", "oci://u:" + s + "@r/x: 401",
 		"GET https://x/y?token=" + s + "&a=b: 403", "https://x/?X-Amz-Signature=" + s, "https://blob/?sv=1&sig=" + s,
 		"Authorization: Bearer " + s + "x", "authorization: basic " + s, "password=" + s, "password: " + s + ", user: x", `{"password": "` + s + `"}`,
-		`{\"password\":\"` + s + `\"}`, "DB_PASSWORD=" + s, "client_secret=" + s, "apiKey: '" + s + "'", `{"token":"` + s + `"}`,
+		`{\"password\":\"` + s + `\"}`, "DB_PASSWORD=" + s, "password: 'with spaces " + s + "'", `"password": "with spaces ` + s + `"`, "client_secret=" + s, "apiKey: '" + s + "'", `{"token":"` + s + `"}`,
 		"-----BEGIN RSA PRIVATE KEY-----\n" + s + "\n-----END RSA PRIVATE KEY-----", "-----BEGIN PRIVATE KEY-----\n" + s,
 	} {
 		if got := Text("before " + with); strings.Contains(got, s) || !strings.Contains(got, Mark) || !strings.HasPrefix(got, "before ") {
 			t.Errorf("%q became %q", with, got)
 		}
 	}
-	for _, with := range []string{"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-_", "AKIAIOSFODNN7EXAMPLE", "ghp_0123456789abcdefghijABCDEFGHIJ", "github_pat_0123456789abcdefghij_x", "glpat-0123456789abcdefghij", "xoxb-0123456789-abc"} {
+	for _, with := range []string{"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc-_", "AKIAIOSFODNN7EXAMPLE", "ghp_0123456789abcdefghijABCDEFGHIJ", "github_pat_0123456789abcdefghij_x", "glpat-0123456789abcdefghij", "ofl_0123456789abcdefghijABCDEFGHIJ-_0123456789a", "hvs.0123456789abcdefghij", "npm_0123456789abcdefghij", "dckr_pat_0123456789abcdefghij", "sk_live_0123456789abcdefghij", "AIza0123456789abcdefghij", "AGE-SECRET-KEY-1ABCDEFGHIJKLMNOPQRST", "xoxb-0123456789-abc"} {
 		if got := Text("is " + with + " valid"); got != "is "+Mark+" valid" {
 			t.Errorf("%q became %q", with, got)
 		}

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -135,6 +136,10 @@ func (s *Server) enter(w *countingWriter, r *http.Request) (name string) {
 	if r.ContentLength != 0 { // net/http reads what of a body nobody wants, before it answers; it sets the deadline of the next request
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.ReadTimeout))
 	}
+	if lines := headerLines(r); lines > maxHeaderLines {
+		writeProblem(w, problem{Status: http.StatusRequestHeaderFieldsTooLarge, Detail: fmt.Sprintf("a request may have %d header lines, this one has %d", maxHeaderLines, lines)})
+		return nowhere.name
+	}
 	if inside, ok := s.inside(r); ok {
 		return s.answer(w, inside)
 	}
@@ -144,6 +149,17 @@ func (s *Server) enter(w *countingWriter, r *http.Request) (name string) {
 		writeProblem(w, problem{Status: http.StatusNotFound, Detail: "everything is served under " + s.cfg.BasePath})
 	}
 	return nowhere.name
+}
+
+// maxHeaderLines is how many lines the headers of a request may have. Each short one takes ten times its text in memory, for as long as a stream of
+// the portable path is open.
+const maxHeaderLines = 128
+
+func headerLines(r *http.Request) (n int) {
+	for _, values := range r.Header {
+		n += len(values)
+	}
+	return n
 }
 
 // inside returns a request as it is without the base path. Health and metrics are at the root besides, where kubelet and Prometheus look.

@@ -521,6 +521,20 @@ func TestLimits(t *testing.T) {
 	})
 }
 
+// A request whose headers have many lines is answered at once: a stream would keep them.
+func TestServer_ManyHeaderLinesAreRefused(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	for lines, want := range map[int]int{100: 200, 200: 431} {
+		var headers []string
+		for i := range lines {
+			headers = append(headers, fmt.Sprint("X-", i), "1")
+		}
+		if a := e.do("GET", "/v1/flows", "", headers...); a.status != want {
+			t.Errorf("%d lines: %d", lines, a.status)
+		}
+	}
+}
+
 func TestHealthAndDescription(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{Version: "v1.2.3", Page: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("the page")) })})
 	if a := e.do("GET", "/healthz", ""); a.status != 200 {

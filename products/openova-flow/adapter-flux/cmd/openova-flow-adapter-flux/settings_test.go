@@ -186,24 +186,32 @@ func TestHelpNamesEverySetting(t *testing.T) {
 }
 
 func TestDocs_TableOfSettings(t *testing.T) {
-	const page, begin, end = "../../../../../docs/configuration.md", "<!-- adapter-config -->\n", "<!-- /adapter-config -->"
-	text, err := os.ReadFile(page)
+	want, _, err := call(t, nil, "", "help", "--markdown")
 	if err != nil {
 		t.Fatal(err)
 	}
-	before, rest, ok := strings.Cut(string(text), begin)
-	table, after, closed := strings.Cut(rest, end)
-	if !ok || !closed {
-		t.Fatalf("docs/configuration.md has no section between %q and %q", begin, end)
+	holdTable(t, "configuration.md", "adapter-config", strings.TrimSpace(want)+"\n")
+}
+
+// holdTable holds the table of a page of docs/, which stands between comments of that name, to what the code says, or writes it anew.
+func holdTable(t *testing.T, page, name, want string) {
+	t.Helper()
+	path, begin, end := "../../../../../docs/"+page, "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
 	}
-	want, _, err := call(t, nil, "", "help", "--markdown")
-	if *update {
-		if err := os.WriteFile(page, []byte(before+begin+want+end+after), 0o644); err != nil {
+	before, rest, opened := strings.Cut(string(text), begin)
+	table, after, closed := strings.Cut(rest, end)
+	switch {
+	case !opened || !closed:
+		t.Fatalf("%s has no section between %q and %q", path, begin, end)
+	case table == want:
+	case !*update:
+		t.Fatalf("the table in %s is not what the code says; run this test with -update. It is:\n%s", path, want)
+	default:
+		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		return
-	}
-	if err != nil || strings.TrimSpace(table) != strings.TrimSpace(want) {
-		t.Errorf("the table in docs/configuration.md is not what help --markdown prints; run this test with -update. It prints:\n%s", want)
 	}
 }

@@ -10,13 +10,12 @@ import (
 	"testing"
 
 	"github.com/openova-io/openova/products/openova-flow/server/internal/settings"
+	"github.com/openova-io/openova/products/openova-flow/server/terminal/terminaltest"
 )
 
 // TestSettings_ErrorsRepeatNoSecret gives each setting a URL with what no error may repeat, as whoever takes one setting for another does.
 func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
-	for _, value := range []string{"https://me:hidden@host", "https://host/?token=hidden", "https://host/#hidden", "me:hidden@host:4222", "nats://a:1,tls://hidden@host:2",
-		"https://me:hidden@host:x", "https://host:443?hidden", "ftp://me:hid den@host/hidden", "https://me:%%hidden@host", "https://me%3Ahidden%40host", "\x00https://hidden@host",
-		"http:host?hidden", "https://[hidden@host", "HTTPS://HOST?hidden"} {
+	for _, value := range terminaltest.SecretURLs {
 		for _, s := range (Program{}).All() {
 			err := settings.Parse([]settings.Setting{s}, nil, func(string) string { return value })
 			if err != nil && strings.Contains(err.Error(), "hidden") {

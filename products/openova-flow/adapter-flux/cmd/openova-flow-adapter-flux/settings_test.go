@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/terminal/terminaltest"
 )
 
 var update = flag.Bool("update", false, "write the table of the documentation anew")
@@ -71,9 +72,7 @@ func TestABadURLIsNotShownWhereItMayHoldASecret(t *testing.T) {
 
 // TestSettings_ErrorsRepeatNoSecret gives each setting, and each command, a URL with what no error may repeat.
 func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
-	for _, value := range []string{"https://me:hidden@host", "https://host/?token=hidden", "https://host/#hidden", "me:hidden@host:4222", "nats://a:1,tls://hidden@host:2",
-		"https://me:hidden@host:x", "https://host:443?hidden", "ftp://me:hid den@host/hidden", "https://me:%%hidden@host", "https://me%3Ahidden%40host", "\x00https://hidden@host",
-		"http:host?hidden", "https://[hidden@host", "HTTPS://HOST?hidden"} {
+	for _, value := range terminaltest.SecretURLs {
 		for _, s := range settings {
 			if err := s.set(new(config), value); err == nil && s.env == "FLOW_SERVER_URL" {
 				t.Errorf("%s takes %q", s.env, value)

@@ -196,6 +196,15 @@ func TestWhatIsGoneCostsNothing(t *testing.T) {
 	}
 }
 
+// heap returns the bytes of what is live.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
 // TestTrafficDoesNotGrowMemory overwrites one small flow many times, with a reader that never takes.
 func TestTrafficDoesNotGrowMemory(t *testing.T) {
 	h := hub.New(hub.Config{RingCapacity: 100})
@@ -204,12 +213,6 @@ func TestTrafficDoesNotGrowMemory(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer reader.Close()
-	heap := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
 	fill := func(n int) {
 		for i := range n {
 			ingest(t, h, upsert(t, fmt.Sprint(i%50), strings.Repeat("x", 500)+fmt.Sprint(i)))

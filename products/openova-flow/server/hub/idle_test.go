@@ -25,13 +25,6 @@ func TestIdleFlowsCostLittle(t *testing.T) {
 		}
 		put(m)
 	}
-	heap := func() int64 {
-		runtime.GC()
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
 	before := heap()
 	states := make([]*flow.State, flows)
 	held := make([]*flow.Message, flows)

@@ -455,12 +455,6 @@ func TestFollowMany_SelectionsAreNotLimited(t *testing.T) {
 func TestFollowMany_SelectionsThatAreGoneCostNothing(t *testing.T) {
 	h := hub.New(hub.Config{})
 	putNodes(t, h, "a", "n")
-	heap := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
 	before := heap()
 	for i := range 5000 {
 		s := named("a")
@@ -484,12 +478,6 @@ func TestFollowMany_DeletedFlowsKeepNoMemory(t *testing.T) {
 	putNodes(t, h, "a", "n")
 	r := followMany(t, h, all, 0, false)
 	events(r)
-	heap := func() uint64 {
-		runtime.GC()
-		var m runtime.MemStats
-		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
-	}
 	before := heap()
 	for range 100 {
 		m, err := flow.Decode("b", []byte(`{"type":"upsert-nodes","nodes":[{"id":"n","flowId":"b","label":"`+strings.Repeat("x", 400<<10)+`","status":"x"}]}`))

@@ -165,7 +165,7 @@ func Epoch(since time.Time) int64 {
 	return max(since.Unix(), 0)<<20 + int64(since.Nanosecond())<<20/int64(time.Second)
 }
 
-// undelivered is the annotation of a Lease whose holder does not reach the flow server, and leaves it to whoever does.
+// undelivered is the annotation of a Lease whose holder cannot reach the flow server and offers the Lease to others.
 const undelivered = "openova.io/undelivered"
 
 // reachTime is how long a process that could take over waits for the flow server's answer.

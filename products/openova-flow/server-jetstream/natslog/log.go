@@ -26,8 +26,8 @@ const (
 	identityKey = "openova-flow-identity"
 	// headRoom is what an entry takes of the greatest payload besides its own bytes: its headers.
 	headRoom = 512
-	// askEvery is the least time between two questions to the log, each of which is an entry: who may only read can have them asked. The stream keeps
-	// as many of them as of a flow. To purge them sooner would leave gaps, which a replica that is a little behind can't tell from a flow's.
+	// askEvery is the least time between two questions to the log. Each is an entry, and a read-only caller can trigger one. The stream keeps as many
+	// of them as of a flow; purging them sooner would leave gaps that a slow replica cannot tell from missing entries of a flow.
 	askEvery = 50 * time.Millisecond
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal/terminaltest"
 )
 
-// TestSettings_ErrorsRepeatNoSecret gives each setting a URL with what no error may repeat, as whoever takes one setting for another does.
+// TestSettings_ErrorsRepeatNoSecret gives each setting a URL with a secret, as if it were mistaken for another setting.
 func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 	for _, value := range terminaltest.SecretURLs {
 		for _, s := range (Program{}).All() {

@@ -284,8 +284,8 @@ func (h *Hub) Run(ctx context.Context) {
 	}
 }
 
-// dropIdle drops what nobody has spoken for in a long time, claims of regions of flows that never came to be among it. The other hubs of a
-// log learn from it of flows that emitters have spoken for to this hub only.
+// dropIdle drops flows without a message or a renewal since the idle timeout, and claims of flows that never came to be. With a log it also tells
+// the other hubs of renewals that came to this hub alone.
 func (h *Hub) dropIdle() {
 	limit := h.nowMs() - h.cfg.IdleTimeout.Milliseconds()
 	var commands []Command

@@ -15,7 +15,7 @@ type Reader struct {
 	from   source
 	at     int64 // the sequence number that it has; of several flows, its position in the journal
 	cursor int64 // of several flows, the sequence number that it has
-	told   int64 // of several flows, the one that it came with
+	told   int64 // of several flows, the sequence number that the client came with
 	rev    int64 // of one flow, what it was told of the regions last; noRegions: nothing
 	fresh  bool  // it takes what things are now next, not what has changed
 	missed bool  // it came with a number

@@ -87,7 +87,7 @@ func (t *topic) regionsJSON(now int64) []byte {
 	return data
 }
 
-// regionsChanged tells whoever follows the topic that what is said of its regions has changed. h.order and t.mu are held.
+// regionsChanged notifies subscribers when the state of the claims has changed. h.order and t.mu are held.
 func (t *topic) regionsChanged() {
 	rev := t.digestRegions()
 	if rev == t.rev.Load() {

@@ -124,8 +124,8 @@ func (v *fleetViewer) read(frame string) {
 	v.counts[id] = n
 }
 
-// TestManyFlowsAsOne has writers and viewers race: whoever follows, comes back or falls behind gets each message of each flow once,
-// in the order of the numbers, or a snapshot in place of what it missed.
+// TestManyFlowsAsOne has writers and subscribers race. A subscriber that starts, reconnects or falls behind gets each message of each flow once,
+// in the order of the sequence numbers, or a snapshot in place of what it missed.
 func TestManyFlowsAsOne(t *testing.T) {
 	for seed := range uint64(20) {
 		h := hub.New(hub.Config{RingCapacity: 20 + int(seed)*20, JournalEntries: 4 << (seed % 10)})

@@ -32,15 +32,17 @@ type Log interface {
 // Config says how to serve. The zero value of a field means its default.
 type Config struct {
 	Hub         hub.Config
-	HTTP        httpapi.Config // its Page, Auth, Loopback and Logger are set by Serve
+	HTTP        httpapi.Config // Serve sets Page, Auth, Loopback and Logger: what is in them is lost
 	TokensFile  string         // who may do what (package auth); none: everybody may do everything, so only loopback is served
 	Insecure    bool           // without a tokens file, serve whoever reaches the listener
 	TLSCertFile string         // PEM certificate chain; none: no TLS. Read again when it changes
 	TLSKeyFile  string         // its key
 	StateFile   string         // keeps the flows over a restart; see CheckStateFile. None: nothing is kept
 	Log         Log            // orders what changes flows and keeps it; not together with StateFile. None: in memory
-	DrainDelay  time.Duration  // how long readiness is off before connections are closed; none
-	Logger      *slog.Logger   // slog.Default()
+	// FrameAncestors are the pages that may show this one in a frame: "none", or "self" and origins such as https://*.example.com. Default: "self".
+	FrameAncestors []string
+	DrainDelay     time.Duration // how long readiness is off before connections are closed; none
+	Logger         *slog.Logger  // slog.Default()
 }
 
 // Serve serves on a listener until ctx ends, then drains: readiness off first, streams end at a frame's boundary, requests in flight
@@ -61,7 +63,7 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 		cfg.Hub.Log = cfg.Log
 	}
 	h := hub.New(cfg.Hub)
-	cfg.HTTP.Logger, cfg.HTTP.Page = log, webui.Handler()
+	cfg.HTTP.Logger, cfg.HTTP.Page = log, webui.Handler(cfg.FrameAncestors)
 	api := httpapi.New(h, cfg.HTTP)
 	srv := newServer(api, log)
 	srv.RegisterOnShutdown(h.Close)
@@ -117,7 +119,7 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	if err := srv.Shutdown(bounded); err != nil {
-		log.Warn("requests were cut off", "err", err)
+		log.Warn("shutdown timed out, requests cut off", "err", err)
 		_ = srv.Close()
 	}
 	api.Shutdown(bounded)
@@ -150,7 +152,7 @@ func (c *Config) guard(addr net.Addr) (err error) {
 	}
 	c.HTTP.Auth = auth.Unguarded()
 	if c.Insecure {
-		c.Logger.Warn("there is no access control: whoever reaches this server may read and write everything", "addr", addr.String())
+		c.Logger.Warn("serving without access control: everybody may read and write everything", "addr", addr.String())
 		return nil
 	}
 	c.HTTP.Loopback = true

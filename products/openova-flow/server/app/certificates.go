@@ -24,7 +24,7 @@ type fileStamp struct {
 	size     int64
 }
 
-// recheck is how often the files are looked at, at most.
+// recheck is the minimum time between two checks of the files.
 const recheck = time.Second
 
 func (c *certificates) stat() (s [2]fileStamp, err error) {
@@ -38,7 +38,7 @@ func (c *certificates) stat() (s [2]fileStamp, err error) {
 	return s, nil
 }
 
-// load reads the pair when the files have changed. Until both fit together the old pair stays.
+// load reads the pair if the files have changed. Until the two match, the previous pair stays in use.
 func (c *certificates) load() error {
 	stamp, err := c.stat()
 	if err != nil || stamp == c.stamp {

@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/internal/pipenet"
 )
 
-func TestWhileItDrainsItIsAliveAndNotReady(t *testing.T) {
+func TestServe_DrainsAliveAndNotReady(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const delay = 2 * time.Second
 		l := pipenet.Listen()

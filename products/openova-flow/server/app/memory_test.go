@@ -8,7 +8,7 @@ import (
 	"testing/fstest"
 )
 
-func TestTheMemoryLimitOfTheControlGroup(t *testing.T) {
+func TestCgroupLimit(t *testing.T) {
 	for name, tt := range map[string]struct {
 		files map[string]string
 		want  int64
@@ -37,7 +37,7 @@ func TestTheMemoryLimitOfTheControlGroup(t *testing.T) {
 	}
 }
 
-func TestTheProcessKeepsToTheLimitThatItIsGiven(t *testing.T) {
+func TestLimitMemory(t *testing.T) {
 	before := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(before)
 	limited := fstest.MapFS{"proc/self/cgroup": {Data: []byte("0::/\n")}, "sys/fs/cgroup/memory.max": {Data: []byte("1000000000\n")}}
@@ -72,8 +72,8 @@ func FuzzCgroupLimit(f *testing.F) {
 	})
 }
 
-func TestASmallHeapStaysSmallAndALargeOneIsNotCollectedAllTheTime(t *testing.T) {
-	for live, want := range map[uint64]int{0: 400, 1 << 20: 400, 6 << 20: 200, 12 << 20: 100, 24 << 20: 50, 48 << 20: 25, 100 << 20: 64, 1 << 30: 96, 1 << 40: 99} {
+func TestPace_Garbage(t *testing.T) {
+	for live, want := range map[uint64]int{0: 400, 1 << 20: 400, 6 << 20: 183, 11 << 20: 100, 24 << 20: 45, 48 << 20: 22, 100 << 20: 63, 1 << 30: 96, 1 << 40: 99} {
 		if got := garbage(live); got != want {
 			t.Errorf("%d live bytes: %d %%, want %d", live, got, want)
 		}

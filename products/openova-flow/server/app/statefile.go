@@ -84,7 +84,7 @@ func (f *stateFile) load() error {
 var errForeign = errors.New("it does not begin as a state of flows does")
 
 // read reads the file, but nothing that is no file, which could have no end or not even a beginning.
-func (f *stateFile) read() (*hub.SavedState, error) {
+func (f *stateFile) read() (*record.SavedState, error) {
 	info, err := os.Lstat(f.path)
 	if err != nil {
 		return nil, err
@@ -126,7 +126,7 @@ func (f *stateFile) unusable(named string, reason error) error {
 		return fmt.Errorf("state %s can't be used: %w, and can't be set aside: %w; %s", f.path, reason, err, move)
 	}
 	f.hub.Stats.StatesSetAside.Add(1)
-	f.log.Error("state can't be used and is set aside; starting without it", "file", f.path, "as", to, "err", reason)
+	f.log.Error("state file not usable, starting without it", "file", f.path, "as", to, "err", reason)
 	return nil
 }
 
@@ -139,7 +139,7 @@ func (f *stateFile) removeLeftovers() {
 		middle, ok := strings.CutPrefix(e.Name(), before)
 		if middle, ok2 := strings.CutSuffix(middle, after); ok && ok2 && strings.Trim(middle, "0123456789") == "" {
 			if err := os.Remove(filepath.Join(dir, e.Name())); err != nil {
-				f.log.Warn("a leftover can't be removed", "file", e.Name(), "err", err)
+				f.log.Warn("temporary state file not removed", "file", e.Name(), "err", err)
 			}
 		}
 	}

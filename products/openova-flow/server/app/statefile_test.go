@@ -16,11 +16,12 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 func put(t *testing.T, h *hub.Hub, id string) {
 	t.Helper()
-	if _, err := h.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{flow.UpsertNodes(flow.Node{ID: id, FlowID: "F", Label: id, Status: "running"})}}); err != nil {
+	if _, err := h.Ingest(record.Post{FlowID: "F", Messages: []*flow.Message{flow.UpsertNodes(flow.Node{ID: id, FlowID: "F", Label: id, Status: "running"})}}); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -36,7 +37,7 @@ func nodesOf(t *testing.T, path string) int {
 	return int(h.Stats.Nodes.Load())
 }
 
-func TestWhatHasChangedIsSavedEveryMinute(t *testing.T) {
+func TestStateFile_SavesChangesEveryMinute(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "d")
 	path := filepath.Join(dir, "flows.state")
 	synctest.Test(t, func(t *testing.T) {
@@ -80,8 +81,8 @@ func TestWhatHasChangedIsSavedEveryMinute(t *testing.T) {
 	})
 }
 
-// TestNumbersGoUpThoughTheClockDoesNot has a server end without a last word, again and again, at one instant.
-func TestNumbersGoUpThoughTheClockDoesNot(t *testing.T) {
+// TestStateFile_NumbersIncreaseWhenTheClockDoesNot has a server end without a last word, again and again, at one instant.
+func TestStateFile_NumbersIncreaseWhenTheClockDoesNot(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "flows.state")
 	now := time.UnixMilli(1_000_000)
 	last := int64(0)
@@ -104,7 +105,7 @@ func TestNumbersGoUpThoughTheClockDoesNot(t *testing.T) {
 	}
 }
 
-func TestLeftoversAreRemovedAndNothingElse(t *testing.T) {
+func TestStateFile_RemovesOnlyItsLeftovers(t *testing.T) {
 	dir := t.TempDir()
 	for _, name := range []string{"s.123.tmp", "s.x.tmp", "s.tmp", "t.123.tmp", "s.1.tmp.old"} {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
@@ -121,7 +122,7 @@ func TestLeftoversAreRemovedAndNothingElse(t *testing.T) {
 	}
 }
 
-func TestAStateFileThatIsALinkIsWrittenWhereItLeads(t *testing.T) {
+func TestStateFile_FollowsASymbolicLink(t *testing.T) {
 	dir := t.TempDir()
 	behind, path := filepath.Join(dir, "volume", "flows.state"), filepath.Join(dir, "flows.state")
 	if err := errors.Join(os.Mkdir(filepath.Dir(behind), 0o755), os.Symlink(behind, path)); err != nil {

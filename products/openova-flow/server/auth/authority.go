@@ -17,26 +17,26 @@ import (
 const (
 	maxFile   = 4 << 20
 	readEvery = 2 * time.Second
-	lookEvery = time.Second // at the sessions
+	lookEvery = time.Second // interval of checks whether sessions have ended
 )
 
-// Authority decides who a caller is. Its methods may be called from any goroutine.
+// Authority decides who a caller is. It is safe for concurrent use.
 type Authority struct {
 	path string
 	log  *slog.Logger
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	open *Grant // of everybody, when there is no access control
+	open *Grant // grant of every caller if there is no access control
 
 	policy     atomic.Pointer[policy]
-	generation atomic.Uint64 // goes up after each change of what is decided
-	seen       string        // what the file held when it was last read, or the error of that; only read uses it
+	generation atomic.Uint64 // increases after each change of policy or keys
+	seen       string        // content of the file at the last read, or the error; used only by read
 	failing    atomic.Bool
 
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
 }
 
-// Unguarded returns an Authority for a server without access control: everybody may do everything.
+// Unguarded returns an Authority for a server without access control: every caller may do everything.
 func Unguarded() *Authority {
 	return &Authority{open: &Grant{name: "anonymous", rights: rights{scopes: scopeAll, flows: []string{"*"}}}}
 }
@@ -44,8 +44,8 @@ func Unguarded() *Authority {
 // Guarded reports whether there is access control.
 func (a *Authority) Guarded() bool { return a.open == nil }
 
-// Load returns an Authority over a file, or says what is wrong with it. It starts nothing: Run keeps it up to date. Keys that have to be
-// fetched are, by Run or when the first token needs them. Without a logger it uses slog.Default.
+// Load returns an Authority for a tokens file. It starts no goroutine: call Run to keep it up to date. Keys with a URL are fetched by
+// Run, or when a token first needs them. If log is nil, it uses slog.Default.
 func Load(path string, log *slog.Logger) (*Authority, error) {
 	if log == nil {
 		log = slog.Default()
@@ -70,7 +70,7 @@ func Load(path string, log *slog.Logger) (*Authority, error) {
 	return a, nil
 }
 
-// Failing reports whether the file can't be read at present, so that an older one is in force.
+// Failing reports whether the file can't be read at the moment, so that its previous version is in force.
 func (a *Authority) Failing() bool { return a.failing.Load() }
 
 // Run reads the files again when they change, fetches keys and ends sessions, until ctx ends.
@@ -104,19 +104,19 @@ func (a *Authority) Run(ctx context.Context) {
 	}
 }
 
-// read takes over what has changed in the files.
+// read applies changes of the files.
 func (a *Authority) read() {
 	if err := a.readMain(); err != nil {
-		a.log.Error("the tokens file was not read; what it held before stays in force", "file", a.path, "err", err)
+		a.log.Error("tokens file not reloaded, keeping previous content", "file", a.path, "err", err)
 	}
 	a.readKeys(a.policy.Load())
 }
 
-// readKeys reads the key sets that are in files. One that can't be read harms its own entry alone.
+// readKeys reads the key sets that are in files. An unreadable one affects only its own entry.
 func (a *Authority) readKeys(p *policy) {
 	for _, t := range p.trust {
 		if err := t.keys.load(); err != nil {
-			a.log.Error("a key set was not read; the keys that there are stay", "name", t.name, "err", err)
+			a.log.Error("key set not reloaded, keeping previous keys", "entry", t.name, "err", err)
 		}
 	}
 }
@@ -142,16 +142,16 @@ func (a *Authority) readMain() error {
 	a.readKeys(p)
 	a.policy.Store(p)
 	a.changed()
-	a.log.Info("the tokens file was read again", "file", a.path, "tokens", len(p.tokens), "trust", len(p.trust))
+	a.log.Info("tokens file reloaded", "file", a.path, "tokens", len(p.tokens), "trust", len(p.trust))
 	return nil
 }
 
-// changed is called after what is decided by has changed, so that who sees the new generation decides by the new.
+// changed must be called after a change of policy or keys, so that readers of the new generation get the new policy.
 func (a *Authority) changed() { a.generation.Add(1) }
 
-// policy is what is decided by: a file that was read, and what it has verified.
+// policy is a parsed file, and the tokens that were verified with it.
 type policy struct {
-	tokens map[[sha256.Size]byte]*tokenEntry // by the SHA-256 of the token: a caller can't steer that, so no lookup tells it anything
+	tokens map[[sha256.Size]byte]*tokenEntry // by the SHA-256 of the token, so that the time of a lookup reveals nothing about tokens
 	trust  []trusted
 	proxy  *proxyEntry
 	cache  cache
@@ -163,7 +163,7 @@ type trusted struct {
 	keys *keyring
 }
 
-// newPolicy makes a policy of the content of the file. Entries that have the same keys as before keep those that were fetched.
+// newPolicy parses the content of the file. Entries with the same keys as before keep the fetched ones.
 func (a *Authority) newPolicy(data []byte) (*policy, error) {
 	c, err := parseConfig(data)
 	if err != nil {
@@ -188,7 +188,7 @@ func (a *Authority) newPolicy(data []byte) (*policy, error) {
 	return p, nil
 }
 
-// relative is a path that the file names, as seen from the file.
+// relative resolves a path in the tokens file, relative to the file's folder.
 func (a *Authority) relative(path string) string {
 	if path == "" || filepath.IsAbs(path) {
 		return path
@@ -196,16 +196,17 @@ func (a *Authority) relative(path string) string {
 	return filepath.Join(filepath.Dir(a.path), path)
 }
 
-// check decides. fetch is called for keys that are wanted and not there; nil leaves it at those that are there.
+// check returns the grant of a credential. It calls fetch for keyrings that lack the key of a token; if fetch is nil, it
+// fetches nothing.
 func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Refusal) {
 	if !a.Guarded() {
 		return a.open, nil
 	}
-	g := &Grant{credential: c, generation: a.generation.Load()} // before the policy is looked at
+	g := &Grant{credential: c, generation: a.generation.Load()} // the generation must be read before the policy
 	p := a.policy.Load()
 	switch c.kind {
 	case kindNone:
-		return nil, &Refusal{Reason: NoCredential, Detail: "a token is needed, as Authorization: Bearer or by signing in"}
+		return nil, &Refusal{Reason: NoCredential, Detail: "no credential: send Authorization: Bearer TOKEN, or sign in"}
 	case kindProxy:
 		if p.proxy == nil || p.proxy.header != c.header || !p.proxy.trusts(c.peer) {
 			return nil, &Refusal{Reason: Unknown, Name: "user:" + c.user, Detail: "the proxy is not trusted"}
@@ -220,7 +221,7 @@ func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Refusal)
 		return g, nil
 	}
 	if len(p.trust) == 0 || strings.Count(token, ".") != 2 {
-		return nil, &Refusal{Reason: Unknown, Detail: "the token is not known"}
+		return nil, &Refusal{Reason: Unknown, Detail: "unknown token: compare it with the entries of the tokens file"}
 	}
 	t, expires, refusal := p.verify(token, sum, time.Now(), fetch)
 	if refusal != nil {
@@ -230,7 +231,8 @@ func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Refusal)
 	return g, nil
 }
 
-// verify finds the trust entry of a JSON Web Token: the first that its claims fit and whose own keys verify it.
+// verify returns the trust entry of a JSON Web Token: the first one that matches its claims and whose own keys
+// verify it.
 func (p *policy) verify(token string, sum [sha256.Size]byte, now time.Time, fetch func(*keyring)) (*trusted, time.Time, *Refusal) {
 	if v, ok := p.cache.get(sum, now); ok {
 		return v.entry, v.expires, nil
@@ -271,12 +273,12 @@ func (p *policy) verifyClaims(c *claims, now time.Time, fetch func(*keyring)) (*
 	return t, keys, nil
 }
 
-// unnamedKey refuses a token without a kid where that would have to be tried with more than one key.
+// unnamedKey is the refusal of a token without a kid for which several keys would have to be tried.
 func unnamedKey(what string) *Refusal {
 	return &Refusal{Reason: Key, Detail: "the token names no key (kid), and several " + what + " fit it; have its issuer name the key"}
 }
 
-// fitting are the entries that issuer, audience and subject of a token are those of.
+// fitting returns the entries that match issuer, audience and subject of a token.
 func (p *policy) fitting(c *claims) (list []*trusted, refusal *Refusal) {
 	refusal = &Refusal{Reason: Issuer, Detail: "the token's issuer is not trusted"}
 	for i := range p.trust {
@@ -298,8 +300,8 @@ func (p *policy) fitting(c *claims) (list []*trusted, refusal *Refusal) {
 	return list, refusal
 }
 
-// verifiedBy is the first of the entries one of whose keys verifies a token, with the key set that it is in; else it says which entries do
-// not know the token's key. The keys that the token names are tried first, those without a kid after them, and maxVerifications in all.
+// verifiedBy returns the first entry with a key that verifies the token, and its key set; otherwise the entries that do not have the
+// token's key. It tries the keys that the token names first, then those without a kid, at most maxVerifications in all.
 func verifiedBy(entries []*trusted, c *claims) (by *trusted, in *keySet, unknown []*trusted, refusal *Refusal) {
 	refusal = &Refusal{Reason: Key, Detail: "the key that the token names is not known"}
 	var named, unnamed []candidate
@@ -343,8 +345,8 @@ type candidate struct {
 	key   key
 }
 
-// verifiedAfter is verifiedBy once the keys have been fetched of those entries that did not know the token's; another request may have
-// fetched them meanwhile. It waits for no fetch after the one that brings the key: an entry whose URL does not answer holds up no other.
+// verifiedAfter fetches the keys of the entries in unknown, unless another request has done so, and tries again. It returns as soon as
+// one fetch brings the key, so an entry whose URL does not answer does not delay the others.
 func verifiedAfter(fetch func(*keyring), unknown []*trusted, c *claims, refusal *Refusal) (*trusted, *keySet, *Refusal) {
 	fetched := make(chan *trusted, len(unknown))
 	for _, t := range unknown {

@@ -46,7 +46,7 @@ func BenchmarkCheck(b *testing.B) {
 	for _, n := range []int{10, 10_000} {
 		b.Run(fmt.Sprintf("opaque of %d", n), func(b *testing.B) {
 			b.ReportAllocs()
-			p := newPlace(b)
+			p := newTokensDir(b)
 			var tokens []object
 			for i := range n {
 				tokens = append(tokens, tokenOf(fmt.Sprint("t", i), fmt.Sprint(i)))
@@ -92,7 +92,7 @@ func BenchmarkCheckWrite(b *testing.B) {
 	}
 }
 
-func TestTheCacheIsBounded(t *testing.T) {
+func TestCache_IsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var c cache
 		entry := &trusted{keys: new(keyring)}

@@ -8,8 +8,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// CheckWrite returns nil when the caller may write these messages to a flow, else a *Refusal that names the first element that it
-// may not.
+// CheckWrite returns nil if the caller may write the messages to a flow, otherwise a *Refusal that names the first element that
+// it may not write.
 func (g *Grant) CheckWrite(flowID string, messages []*flow.Message) error {
 	if err := g.check(scopeIngest, "ingest", flowID); err != nil {
 		return err
@@ -25,7 +25,7 @@ func (g *Grant) CheckWrite(flowID string, messages []*flow.Message) error {
 	return nil
 }
 
-// CheckClaim returns nil when the caller may speak for a region of a flow, else a *Refusal.
+// CheckClaim returns nil if the caller may claim a region of a flow, otherwise a *Refusal.
 func (g *Grant) CheckClaim(flowID, region string) error {
 	if err := g.check(scopeIngest, "ingest", flowID); err != nil {
 		return err
@@ -36,13 +36,14 @@ func (g *Grant) CheckClaim(flowID, region string) error {
 	return nil
 }
 
-// Bound reports whether the caller may write only what belongs to its regions.
+// Bound reports whether the caller may write only elements of its regions.
 func (g *Grant) Bound() bool { return g.rights.regions != nil }
 
-// confined reports whether what concerns all regions is not for the caller.
+// confined reports whether the caller must not change what concerns all regions.
 func (g *Grant) confined(flowID string) bool { return g.Bound() && !g.CanAdmin(flowID) }
 
-// foreign names the first field of a message that is not the caller's and says why; detail is empty when all is.
+// foreign returns the first field of a message that the caller must not write, and the reason; detail is empty
+// if there is none.
 func (g *Grant) foreign(flowID string, m *flow.Message) (field, detail string) {
 	switch m.Type {
 	case flow.TypeUpsertNodes, flow.TypeDeleteNodes, flow.TypeUpsertRels, flow.TypeDeleteRels:
@@ -85,17 +86,18 @@ func (g *Grant) notOwn(id string) string {
 	return fmt.Sprintf("%s does not belong to the regions of the token (%s)", short(id), strings.Join(g.rights.regions, ", "))
 }
 
-// OwnsNode reports whether a node of that id is the caller's to write, whether it is there or not.
+// OwnsNode reports whether the caller may write a node with this id, existing or not.
 func (g *Grant) OwnsNode(id string) bool {
 	return !g.Bound() || slices.Contains(g.rights.regions, flow.RegionOf(id))
 }
 
-// ownsRel reports whether a relationship of that key is the caller's to write.
+// ownsRel reports whether the caller may write a relationship with this key.
 func (g *Grant) ownsRel(k flow.RelKey) bool {
 	return !g.Bound() || flow.RelInRegions(k, g.rights.regions)
 }
 
-// foreignEnd returns the end that makes a relationship another's, and the field that names it; field is empty when the caller owns it.
+// foreignEnd returns the end of a relationship that belongs to another region, and its field; field is empty if the caller may write
+// it.
 func (g *Grant) foreignEnd(k flow.RelKey) (field, id string) {
 	if g.ownsRel(k) {
 		return "", ""
@@ -106,8 +108,8 @@ func (g *Grant) foreignEnd(k flow.RelKey) (field, id string) {
 	return "toId", k.ToID
 }
 
-// Emitter is the name under which to keep what an emitter of the caller has said: the caller's regions, a slash, and the name that it gives
-// itself. Without regions it is the name alone, after a slash if there is one in it, so that it is no bound caller's.
+// Emitter returns the name under which the hub stores an emitter of the caller: the caller's regions, a slash, and the name in Flow-Emitter. For a caller
+// without regions it is the name alone, after a slash if it contains one, so that it can't equal that of a bound caller.
 func (g *Grant) Emitter(name string) string {
 	if name == "" || !g.Bound() && !strings.Contains(name, "/") {
 		return name
@@ -115,7 +117,7 @@ func (g *Grant) Emitter(name string) string {
 	return strings.Join(g.rights.regions, ",") + "/" + name
 }
 
-// short quotes what came from outside, and bounds it.
+// short quotes and shortens untrusted text.
 func short(s string) string {
 	if len(s) > 80 {
 		s = strings.ToValidUTF8(s[:80], "") + "…"

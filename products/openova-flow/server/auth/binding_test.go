@@ -11,7 +11,7 @@ func bound(t testing.TB, scopes []string, regions ...string) *Grant {
 	return grantOf(t, object{"scopes": scopes, "regions": regions})
 }
 
-func TestABoundCallerWritesOnlyWhatIsItsOwn(t *testing.T) {
+func TestCheckWrite_BoundCallerWritesOnlyItsRegion(t *testing.T) {
 	node := func(id, region string) *flow.Message {
 		return flow.UpsertNodes(flow.Node{ID: "fsn1", Region: "fsn1"}, flow.Node{ID: id, Region: region})
 	}
@@ -43,6 +43,7 @@ func TestABoundCallerWritesOnlyWhatIsItsOwn(t *testing.T) {
 		{"waits for its own", rel("fsn1/a", "fsn1/b", flow.FinishToStart), ""},
 		{"waits for another's", rel("hel1/a", "fsn1/b", flow.FinishToStart), ""},
 		{"makes another wait", rel("fsn1/a", "hel1/b", flow.FinishToStart), "relationships[1].toId"},
+		{"makes another wait for another", rel("hel1/a", "hel1/b", flow.FinishToStart), "relationships[1].toId"},
 		{"triggers another", rel("fsn1/a", "hel1/b", flow.Triggers), "relationships[1].toId"},
 		{"is contained in its own", rel("fsn1/a", "fsn1", flow.Contains), ""},
 		{"is contained in another region's", rel("fsn1/a", "hel1/cilium", flow.Contains), "relationships[1].toId"},
@@ -84,14 +85,14 @@ func TestABoundCallerWritesOnlyWhatIsItsOwn(t *testing.T) {
 	}
 }
 
-func TestARefusalNamesTheElement(t *testing.T) {
+func TestCheckWrite_NamesTheElement(t *testing.T) {
 	err := bound(t, []string{"ingest"}, "hel1", "fsn1").CheckWrite("F", []*flow.Message{flow.DeleteNodes(strings.Repeat("ü", 100))})
 	if want := `ids[0]: "` + strings.Repeat("ü", 40) + `…" does not belong to the regions of the token (fsn1, hel1)`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 }
 
-func TestACallerOfTwoRegionsDoesNotMixThem(t *testing.T) {
+func TestCheckWrite_KeepsTwoRegionsApart(t *testing.T) {
 	g := bound(t, []string{"ingest"}, "fsn1", "hel1")
 	for _, n := range []flow.Node{{ID: "fsn1/a", Region: "fsn1"}, {ID: "hel1/a", Region: "hel1"}} {
 		if err := g.CheckWrite("F", []*flow.Message{flow.UpsertNodes(n)}); err != nil {
@@ -103,7 +104,7 @@ func TestACallerOfTwoRegionsDoesNotMixThem(t *testing.T) {
 	}
 }
 
-func TestWhatConcernsAllRegions(t *testing.T) {
+func TestCheckWrite_RefusesWhatConcernsAllRegions(t *testing.T) {
 	whole := []*flow.Message{flow.UpsertFlow(flow.Instance{}), {Type: flow.TypeSnapshot, Flow: &flow.Instance{}}}
 	for _, tt := range []struct {
 		name string
@@ -126,7 +127,7 @@ func TestWhatConcernsAllRegions(t *testing.T) {
 	}
 }
 
-func TestEmittersOfOtherRegionsAreOthers(t *testing.T) {
+func TestEmitter_DiffersByRegions(t *testing.T) {
 	fsn, hel, both := bound(t, []string{"ingest"}, "fsn1"), bound(t, []string{"ingest"}, "hel1"), bound(t, []string{"ingest"}, "hel1", "fsn1")
 	names := map[string]bool{"adapter": true}
 	for _, g := range []*Grant{fsn, hel, both} {
@@ -141,9 +142,9 @@ func TestEmittersOfOtherRegionsAreOthers(t *testing.T) {
 	}
 }
 
-// TestWhatADeletionPutsBack holds the package's word on deletions to the fold: who follows it as the contract says, and who receives the
+// TestCheckWrite_DeletionsPutBackForeignRelationships holds the package's word on deletions to the fold: who follows it as the contract says, and who receives the
 // messages, both lose nothing of another region.
-func TestWhatADeletionPutsBack(t *testing.T) {
+func TestCheckWrite_DeletionsPutBackForeignRelationships(t *testing.T) {
 	g := bound(t, []string{"ingest"}, "fsn1")
 	server := flow.NewState("F", 1)
 	rel := func(from, to string, typ flow.RelType) flow.Relationship {

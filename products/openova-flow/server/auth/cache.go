@@ -6,24 +6,23 @@ import (
 	"time"
 )
 
-// maxVerified bounds a cache. Clusters send a token each, for hours.
+// maxVerified limits the entries of a cache. Each cluster sends one token for hours.
 const maxVerified = 4096
 
-// verified is a token whose signature has been verified by a key of that set.
+// verified is a token that a key of the set has verified.
 type verified struct {
 	entry   *trusted
 	keys    *keySet
 	expires time.Time
 }
 
-// cache remembers what was verified, by the SHA-256 of the token, so that not every request costs a verification. The zero cache is
-// empty.
+// cache has the verified tokens by their SHA-256, so that a token is not verified for every request. The zero value is empty.
 type cache struct {
 	mu sync.Mutex
 	m  map[[sha256.Size]byte]verified
 }
 
-// get returns what was put for a token, unless the token has expired or the keys of its entry are others since.
+// get returns the entry of a token, unless the token has expired or the keys of its trust entry have changed.
 func (c *cache) get(sum [sha256.Size]byte, now time.Time) (verified, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// config is what the file says.
+// config is the content of the tokens file.
 type config struct {
 	tokens []tokenEntry
 	trust  []trustEntry
@@ -32,7 +32,8 @@ type trustEntry struct {
 	rights                          rights
 }
 
-// keySource is where the keys of a trust entry are: in a file, or at a URL whose certificate the CA file vouches for.
+// keySource is where the keys of a trust entry come from: a file, or a URL whose certificate is verified with the CA
+// file.
 type keySource struct{ file, url, caFile string }
 
 type proxyEntry struct {
@@ -41,7 +42,8 @@ type proxyEntry struct {
 	rights rights
 }
 
-// parseConfig reads the file. Its errors name the entry, the field and what is allowed, and hold no values.
+// parseConfig parses the tokens file. Its errors name the entry, the field and the allowed values, but no
+// value of the file, which may be a secret.
 func parseConfig(data []byte) (*config, error) {
 	v, err := parseJSON(data)
 	if err != nil {
@@ -81,10 +83,10 @@ func parseConfig(data []byte) (*config, error) {
 
 type configParser struct {
 	reader
-	names map[string]string // of entries → where
+	names map[string]string // path of each entry, by name
 }
 
-// entry reads what all named entries have. Its path names the entry from then on.
+// entry reads the fields that all named entries have. named is the path with the name, for later errors.
 func (p *configParser) entry(path string, m map[string]any) (name, named string, r rights) {
 	name = p.need(path, m, "name")
 	switch {
@@ -126,12 +128,13 @@ func (p *configParser) trust(path string, v any) (t trustEntry) {
 	return t
 }
 
-// sameTokens reports whether two entries cannot be told apart by a token.
+// sameTokens reports whether a token could match both entries.
 func (t *trustEntry) sameTokens(o *trustEntry) bool {
 	return t.issuer == o.issuer && t.audience == o.audience && t.subject == o.subject && t.source == o.source
 }
 
-// fetchable reports whether keys may be fetched from there. Who could change them on the way could be anybody.
+// fetchable reports whether keys may be fetched from a URL. Whoever could change them on the way could
+// authenticate as anybody.
 func fetchable(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.User != nil || u.Fragment != "" || u.Host == "" {
@@ -177,7 +180,7 @@ func parsePeer(text string) (netip.Prefix, error) {
 	return peer, nil
 }
 
-// rights reads what an entry gives.
+// rights reads the permissions of an entry.
 func (p *configParser) rights(path string, m map[string]any) (r rights) {
 	names := p.texts(path, m, "scopes")
 	if names == nil {
@@ -215,8 +218,8 @@ func isAlnum(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
 }
 
-// made reports whether s has 1 to 128 characters, letters and digits or of more.
-func made(s, more string) bool {
+// validIdent reports whether s is 1 to 128 letters, digits and characters of more.
+func validIdent(s, more string) bool {
 	for i := range len(s) {
 		if !isAlnum(s[i]) && strings.IndexByte(more, s[i]) < 0 {
 			return false
@@ -225,13 +228,13 @@ func made(s, more string) bool {
 	return len(s) >= 1 && len(s) <= 128
 }
 
-// validName keeps tokens out of the log: one that stands where a name belongs is not taken for a name.
-func validName(s string) bool { return made(s, "._-") && !strings.HasPrefix(s, tokenPrefix) }
+// validName rejects names that look like tokens, so that a misplaced token does not get into the log.
+func validName(s string) bool { return validIdent(s, "._-") && !strings.HasPrefix(s, tokenPrefix) }
 
-func validPattern(s string) bool { return made(s, "._:-*") }
+func validPattern(s string) bool { return validIdent(s, "._:-*") }
 
 func validRegion(s string) bool {
-	return made(s, "-") && s == strings.ToLower(s) && s[0] != '-' && s[len(s)-1] != '-'
+	return validIdent(s, "-") && s == strings.ToLower(s) && s[0] != '-' && s[len(s)-1] != '-'
 }
 
 func validHeader(s string) bool {
@@ -239,10 +242,10 @@ func validHeader(s string) bool {
 	case "Authorization", "Cookie", "Host", "Origin", "Connection":
 		return false
 	}
-	return made(s, "-_")
+	return validIdent(s, "-_")
 }
 
-// IsLoopback reports whether a host, without port, is this machine by its name.
+// IsLoopback reports whether a host without port names this machine.
 func IsLoopback(host string) bool {
 	if strings.EqualFold(host, "localhost") {
 		return true

@@ -14,7 +14,7 @@ func proxyOf(peers ...string) object {
 	return object{"peers": peers, "header": "X-Forwarded-User", "scopes": []string{"read"}, "flows": []string{"*"}}
 }
 
-func TestConfigs(t *testing.T) {
+func TestParseConfig(t *testing.T) {
 	tokens := func(more object) object { return object{"tokens": []object{tokenOf("a", "1").with(more)}} }
 	trust := func(more object) object { return object{"trust": []object{trustOf("fsn1").with(more)}} }
 	proxy := func(more object) object { return object{"proxy": proxyOf("10.0.0.7").with(more)} }
@@ -112,8 +112,8 @@ func TestConfigs(t *testing.T) {
 	}
 }
 
-func TestLoadSaysWhatIsWrong(t *testing.T) {
-	p := newPlace(t)
+func TestLoad_NamesWhatIsWrong(t *testing.T) {
+	p := newTokensDir(t)
 	loading := func(want string) {
 		t.Helper()
 		if _, err := Load(p.path("tokens.json"), nil); err == nil || !strings.Contains(err.Error(), want) {

@@ -9,7 +9,7 @@ import (
 	"unique"
 )
 
-// CookieName is the cookie that a browser signs in with. Its prefix makes browsers accept it only with Secure and for this host alone.
+// CookieName is the cookie of a signed-in browser. Because of its prefix, browsers accept it only with Secure and for this host.
 const CookieName = "__Host-openova-flow"
 
 const (
@@ -17,12 +17,12 @@ const (
 	maxUser   = 128  // bytes
 )
 
-// Credential is what a request shows of who makes it. It never prints what it holds.
+// Credential is the credential of a request. It never prints its secret.
 type Credential struct {
 	kind   kind
-	token  unique.Handle[string] // compares as the token does, and prints as an address wherever it is in
-	user   string                // as a proxy names it
-	header string                // in which it does
+	token  unique.Handle[string] // compares as the token does, but prints as an address, also within other values
+	user   string                // from a proxy
+	header string                // the header with the user
 	peer   netip.Addr
 }
 
@@ -30,32 +30,32 @@ type kind uint8
 
 const (
 	kindNone   kind = iota
-	kindBearer      // of the Authorization header
+	kindBearer      // from the Authorization header
 	kindCookie
 	kindProxy
 )
 
-// String says what kind of credential it is.
+// String returns the kind of credential.
 func (c Credential) String() string {
 	return [...]string{"no credential", "a bearer token", "a cookie", "a proxy's user"}[c.kind]
 }
 
-// signedIn is the same in one word: none, bearer, cookie or proxy.
+// signedIn returns the kind in one word: none, bearer, cookie or proxy.
 func (c Credential) signedIn() string {
 	return [...]string{"none", "bearer", "cookie", "proxy"}[c.kind]
 }
 
-// GoString is String, so that %#v is as silent.
+// GoString returns the same as String, so that %#v prints no secret.
 func (c Credential) GoString() string { return c.String() }
 
 // Bearer is the Credential of a token.
 func Bearer(token string) Credential { return Credential{kind: kindBearer, token: unique.Make(token)} }
 
-// ambient reports whether a browser adds the credential by itself, whichever page makes the request.
+// ambient reports whether the browser adds the credential by itself, whichever page makes the request.
 func (c Credential) ambient() bool { return c.kind == kindCookie || c.kind == kindProxy }
 
-// credentialOf takes the credential out of a request: the Authorization header, else the user that a trusted proxy names, else the
-// cookie. What can't be read is refused, not passed over.
+// credentialOf returns the credential of a request: from the Authorization header, otherwise the user that a trusted proxy names, otherwise
+// the cookie. A malformed one is an error; the next is not tried.
 func credentialOf(r *http.Request, proxy *proxyEntry) (Credential, error) {
 	if values := r.Header.Values("Authorization"); len(values) > 0 {
 		token, ok := bearerToken(values[0])
@@ -83,7 +83,7 @@ func credentialOf(r *http.Request, proxy *proxyEntry) (Credential, error) {
 	return Credential{}, nil
 }
 
-// bearerToken reads the value of an Authorization header (RFC 6750).
+// bearerToken parses the value of an Authorization header (RFC 6750).
 func bearerToken(value string) (token string, ok bool) {
 	scheme, token, _ := strings.Cut(value, " ")
 	token = strings.TrimLeft(token, " ")
@@ -99,7 +99,7 @@ func bearerToken(value string) (token string, ok bool) {
 	return token, body != ""
 }
 
-// peerOf is the address that the connection comes from, whatever the headers say.
+// peerOf returns the remote address of the connection, without regard to headers.
 func peerOf(r *http.Request) netip.Addr {
 	a, _ := netip.ParseAddrPort(r.RemoteAddr)
 	return a.Addr().Unmap().WithZone("")
@@ -114,9 +114,9 @@ func (p *proxyEntry) trusts(peer netip.Addr) bool {
 	return false
 }
 
-// SignIn makes a token that holds the cookie of the browser that sends it. The cookie is the token itself: so it is revoked where the
-// token is, outlives a restart of the server, and needs no key of the server's own. No script can read it, no other site makes the
-// browser send it, and it goes when the browser ends or the token expires. Browsers take it over https, and most of them from localhost.
+// SignIn checks a token and sets it as a cookie. Since the cookie is the token itself, revoking the token revokes the cookie, and the
+// cookie survives a restart of the server and needs no key. Scripts can't read it, other sites can't make the browser send it, and it
+// ends with the browser session or the token. Browsers accept it over https, most of them also from localhost.
 func (a *Authority) SignIn(w http.ResponseWriter, r *http.Request, token string) (*Grant, error) {
 	if err := checkOrigin(r); err != nil {
 		return nil, err
@@ -138,7 +138,7 @@ func (a *Authority) SignIn(w http.ResponseWriter, r *http.Request, token string)
 	return g, nil
 }
 
-// SignOut makes the browser forget the cookie.
+// SignOut deletes the cookie.
 func (a *Authority) SignOut(w http.ResponseWriter, r *http.Request) error {
 	if err := checkOrigin(r); err != nil {
 		return err
@@ -153,8 +153,8 @@ func cookie(value string, expires time.Time) *http.Cookie {
 	return &http.Cookie{Name: CookieName, Value: value, Path: "/", Expires: expires, HttpOnly: true, Secure: true, SameSite: http.SameSiteStrictMode}
 }
 
-// Authenticate says who makes a request. The error is a *Refusal. A request that a browser might make for a page of another origin, with
-// a credential that it adds by itself, is refused when it would change something.
+// Authenticate returns the grant of the caller of a request. The error is a *Refusal. A request that changes something is denied if a page of another origin
+// may have caused it and the browser adds the credential by itself.
 func (a *Authority) Authenticate(r *http.Request) (*Grant, error) {
 	if !a.Guarded() {
 		return a.open, nil
@@ -172,8 +172,7 @@ func (a *Authority) Authenticate(r *http.Request) (*Grant, error) {
 	return g, err
 }
 
-// Check says who comes with a credential. It waits for ctx, and for five seconds at most, when keys have to be fetched first. The error
-// is a *Refusal.
+// Check returns the grant of a credential. If keys have to be fetched, it waits up to five seconds, or until ctx ends. The error is a *Refusal.
 func (a *Authority) Check(ctx context.Context, c Credential) (*Grant, error) {
 	g, refusal := a.check(c, func(k *keyring) { k.fetch(ctx, context.WithoutCancel(ctx)) })
 	if refusal != nil {
@@ -182,15 +181,15 @@ func (a *Authority) Check(ctx context.Context, c Credential) (*Grant, error) {
 	return g, nil
 }
 
-// Again says what who has a grant may do now: the grant, while nothing has changed. It is for what begins long before it is done, such as a
-// request whose body takes its time. The error is a *Refusal.
+// Again checks the credential of a grant again and returns the new grant, for a request whose body took time to arrive. The error is a
+// *Refusal.
 func (a *Authority) Again(ctx context.Context, g *Grant) (*Grant, error) {
 	if !a.Guarded() || g.generation == a.generation.Load() && g.holds(time.Now()) {
 		return g, nil
 	}
 	now, err := a.Check(ctx, g.credential)
 	if refusal, ok := err.(*Refusal); ok {
-		refusal.Name = g.name // a token that was revoked has no name any more, but it had one
+		refusal.Name = g.name // a revoked token has no name any more
 	}
 	return now, err
 }

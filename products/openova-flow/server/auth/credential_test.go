@@ -12,15 +12,15 @@ const (
 	otherToken  = "ofl_other"
 )
 
-// browser is an Authority with two tokens and a proxy at 10.0.0.0/8.
+// browser is an Authority with two tokens and a proxy at 10.0.0.0/8, fd00::/8 and 172.16.0.9.
 func browser(t testing.TB) *Authority {
 	t.Helper()
-	p := newPlace(t)
-	p.file(object{"tokens": []object{tokenOf("reader", readerToken), tokenOf("other", otherToken)}, "proxy": proxyOf("10.0.0.0/8", "fd00::/8")})
+	p := newTokensDir(t)
+	p.file(object{"tokens": []object{tokenOf("reader", readerToken), tokenOf("other", otherToken)}, "proxy": proxyOf("10.0.0.0/8", "fd00::/8", "::ffff:172.16.0.9")})
 	return p.load()
 }
 
-func TestWhoMakesARequest(t *testing.T) {
+func TestAuthenticate_Caller(t *testing.T) {
 	a := browser(t)
 	cookie := CookieName + "=" + readerToken
 	long := strings.Repeat("x", maxUser+1)
@@ -53,6 +53,8 @@ func TestWhoMakesARequest(t *testing.T) {
 		{"a user from the proxy", "10.1.2.3:1", http.Header{"X-Forwarded-User": {"ann"}}, "user:ann"},
 		{"a user from the proxy over IPv6", "[fd00::7]:1", http.Header{"X-Forwarded-User": {"ann"}}, "user:ann"},
 		{"a user from the proxy as a mapped address", "[::ffff:10.1.2.3]:1", http.Header{"X-Forwarded-User": {"ann"}}, "user:ann"},
+		{"a user from the proxy whose address is listed as a mapped one", "172.16.0.9:1", http.Header{"X-Forwarded-User": {"ann"}}, "user:ann"},
+		{"a user from beside it", "172.16.0.8:1", http.Header{"X-Forwarded-User": {"ann"}}, "no_credential"},
 		{"a user from elsewhere", "192.0.2.1:1", http.Header{"X-Forwarded-User": {"ann"}}, "no_credential"},
 		{"a user from elsewhere that says otherwise", "192.0.2.1:1", http.Header{"X-Forwarded-User": {"ann"}, "X-Forwarded-For": {"10.1.2.3"}, "X-Real-Ip": {"10.1.2.3"}, "Forwarded": {"for=10.1.2.3"}}, "no_credential"},
 		{"a user from nowhere", "@", http.Header{"X-Forwarded-User": {"ann"}}, "no_credential"},
@@ -83,7 +85,7 @@ func TestWhoMakesARequest(t *testing.T) {
 	}
 }
 
-func TestWhatTheProxysUsersMayDo(t *testing.T) {
+func TestAuthenticate_RightsOfProxyUsers(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.RemoteAddr = "10.0.0.1:1"
 	r.Header.Set("X-Forwarded-User", "ann")
@@ -94,7 +96,7 @@ func TestWhatTheProxysUsersMayDo(t *testing.T) {
 	}
 }
 
-func TestAnotherPageCannotUseWhatTheBrowserAdds(t *testing.T) {
+func TestAuthenticate_RefusesCrossOriginChanges(t *testing.T) {
 	a := browser(t)
 	tests := []struct {
 		name, method string
@@ -157,7 +159,7 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
-func TestSignInsThatAreRefused(t *testing.T) {
+func TestSignIn_Refuses(t *testing.T) {
 	a := browser(t)
 	for token, want := range map[string]Reason{
 		"": NoCredential, " \n": NoCredential, "x": Unknown, "a b": Malformed, "a;b": Malformed, readerToken + "\x00": Malformed, "ü": Malformed,
@@ -182,7 +184,7 @@ func TestSignInsThatAreRefused(t *testing.T) {
 	}
 }
 
-func TestLoopbackAlone(t *testing.T) {
+func TestCheckLoopback(t *testing.T) {
 	for _, tt := range []struct {
 		host, origin, fetch string // fetch: of Sec-Fetch-Site, -Mode and -Dest
 		method              string
@@ -249,6 +251,11 @@ func TestLoopbackAlone(t *testing.T) {
 			}
 		}
 	}
+	r := httptest.NewRequest("GET", "/v1/flows", nil)
+	r.Host, r.Header["Sec-Fetch-Site"] = "localhost:8080", []string{"same-origin", "cross-site"}
+	if err := CheckLoopback(r); reason(t, err) != Origin {
+		t.Errorf("with Sec-Fetch-Site twice: %v", err)
+	}
 }
 
 func TestLoopback_RequestOfAForeignPageIsRefused(t *testing.T) {
@@ -290,7 +297,7 @@ func TestLoopback_RequestOfAForeignPageIsRefused(t *testing.T) {
 	}
 }
 
-func TestWithoutAccessControl(t *testing.T) {
+func TestUnguarded_AllowsEverything(t *testing.T) {
 	a := Unguarded()
 	r := httptest.NewRequest("POST", "/", nil)
 	r.Header.Set("Authorization", "whatever")
@@ -302,7 +309,7 @@ func TestWithoutAccessControl(t *testing.T) {
 	s := a.Open(g, func(*Grant) error { return nil })
 	s.Then(func() { t.Error("the session ends") })
 	s.Close()
-	if s.Err() != nil || s.Ended() != nil {
+	if s.Err() != nil {
 		t.Error("the session has ended")
 	}
 	if strings.Join(g.Scopes(), " ") != "read ingest admin" || g.SignedIn() != "none" || a.Guarded() {
@@ -310,7 +317,7 @@ func TestWithoutAccessControl(t *testing.T) {
 	}
 }
 
-func TestChallenges(t *testing.T) {
+func TestRefusal_Challenge(t *testing.T) {
 	for _, r := range Reasons {
 		refusal := Refusal{Reason: r}
 		switch r {

@@ -55,6 +55,10 @@ func (s *keyServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if set == "" {
 		w.WriteHeader(http.StatusServiceUnavailable)
 	}
+	if location, redirects := strings.CutPrefix(set, "Location: "); redirects {
+		w.Header().Set("Location", location)
+		w.WriteHeader(http.StatusFound)
+	}
 	_, _ = io.WriteString(w, set)
 }
 
@@ -71,9 +75,9 @@ func (s *keyServer) hang(name string, hangs bool) {
 }
 
 // fetching is an Authority that trusts both clusters by keys from the server.
-func fetching(t *testing.T, s *keyServer) (*Authority, *place) {
+func fetching(t *testing.T, s *keyServer) (*Authority, *tokensDir) {
 	t.Helper()
-	p := newPlace(t)
+	p := newTokensDir(t)
 	var entries []object
 	for _, name := range []string{"fsn1", "hel1"} {
 		entries = append(entries, trustOf(name).with(object{"jwksFile": nil, "jwksURL": "http://127.0.0.1/" + name}))
@@ -87,7 +91,7 @@ func fetching(t *testing.T, s *keyServer) (*Authority, *place) {
 	return a, p
 }
 
-func TestKeysAreFetchedWhenTheyAreWanted(t *testing.T) {
+func TestFetch_WhenATokenNeedsTheKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
 		a, _ := fetching(t, s) // it does not run: the first token fetches
@@ -96,7 +100,7 @@ func TestKeysAreFetchedWhenTheyAreWanted(t *testing.T) {
 	})
 }
 
-func TestAnUnknownKidFetchesAtMostOnceAMinute(t *testing.T) {
+func TestFetch_UnknownKidAtMostOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
 		a, _ := fetching(t, s)
@@ -119,7 +123,7 @@ func TestAnUnknownKidFetchesAtMostOnceAMinute(t *testing.T) {
 	})
 }
 
-func TestNothingElseFetches(t *testing.T) {
+func TestFetch_NotForOtherTokens(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
 		a, _ := fetching(t, s)
@@ -140,7 +144,7 @@ func TestNothingElseFetches(t *testing.T) {
 }
 
 // Another request's fetch may bring the key just after a token was held against the keys without it.
-func TestAKeyThatComesMeanwhileIsFound(t *testing.T) {
+func TestFetch_FindsAKeyThatArrivedMeanwhile(t *testing.T) {
 	ring := &keyring{changed: func() {}}
 	ring.set.Store(&keySet{})
 	entry := &trusted{keys: ring}
@@ -162,7 +166,7 @@ func TestAKeyThatComesMeanwhileIsFound(t *testing.T) {
 	}
 }
 
-func TestManyWaitForOneFetch(t *testing.T) {
+func TestFetch_ManyRequestsShareOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
 		a, _ := fetching(t, s)
@@ -182,7 +186,7 @@ func TestManyWaitForOneFetch(t *testing.T) {
 	})
 }
 
-func TestAClusterThatDoesNotAnswerHoldsUpNoOther(t *testing.T) {
+func TestFetch_SlowClusterDelaysNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
 		s.hang("hel1", true)
@@ -213,14 +217,14 @@ func TestAClusterThatDoesNotAnswerHoldsUpNoOther(t *testing.T) {
 	})
 }
 
-func TestWhatCannotBeFetchedLeavesTheKeys(t *testing.T) {
+func TestFetch_FailureKeepsPreviousKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
 		a, p := fetching(t, s)
 		running(t, a)
 		token := fsn1().token(t, goodClaims().with(object{"exp": time.Now().Unix() + 100000}))
 		session := a.Open(accepted(t, a, token, "cluster-fsn1"), reading("prod-1"))
-		for _, set := range []string{"", "leaked-secret", `{"keys":1}`, strings.Repeat("leaked", maxKeySet)} {
+		for _, set := range []string{"", "leaked-secret", "Location: http://127.0.0.1/%zz?leaked", `{"keys":1}`, strings.Repeat("leaked", maxKeySet)} {
 			s.serve("fsn1", set)
 			goesOn(t, session, 20*time.Minute)
 			accepted(t, a, token, "cluster-fsn1")
@@ -228,13 +232,13 @@ func TestWhatCannotBeFetchedLeavesTheKeys(t *testing.T) {
 		s.serve("fsn1", fsn1().jwks(t))
 		s.hang("fsn1", true)
 		goesOn(t, session, 20*time.Minute)
-		if log := p.log.String(); strings.Contains(log, "leaked") || !strings.Contains(log, "keys were not fetched") {
+		if log := p.log.String(); strings.Contains(log, "leaked") || !strings.Contains(log, "level=ERROR") || !strings.Contains(log, "entry=cluster") {
 			t.Errorf("the log is:\n%s", log)
 		}
 	})
 }
 
-func TestAFailedFetchIsTriedAgainAMinuteLater(t *testing.T) {
+func TestFetch_RetriesAfterAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(t, map[string]string{"fsn1": "", "hel1": hel1().jwks(t)})
 		a, _ := fetching(t, s)
@@ -246,7 +250,7 @@ func TestAFailedFetchIsTriedAgainAMinuteLater(t *testing.T) {
 	})
 }
 
-func TestKeysThatAreTakenAwayAreForgotten(t *testing.T) {
+func TestFetch_ForgetsRemovedKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
 		a, _ := fetching(t, s)
@@ -255,7 +259,7 @@ func TestKeysThatAreTakenAwayAreForgotten(t *testing.T) {
 		session := a.Open(accepted(t, a, token, "cluster-fsn1"), reading("prod-1"))
 		s.serve("fsn1", keySetOf(t, newCluster("next").rsaJWK()))
 		select {
-		case <-session.Ended():
+		case <-ended(session):
 		case <-time.After(fetchEvery + within):
 			t.Error("the session goes on")
 		}
@@ -263,7 +267,7 @@ func TestKeysThatAreTakenAwayAreForgotten(t *testing.T) {
 	})
 }
 
-func TestReloadKeepsWhatWasFetched(t *testing.T) {
+func TestReload_KeepsFetchedKeys(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
 		a, p := fetching(t, s)
@@ -280,8 +284,8 @@ func TestReloadKeepsWhatWasFetched(t *testing.T) {
 	})
 }
 
-// TestKeysOverHTTPS fetches over a real socket.
-func TestKeysOverHTTPS(t *testing.T) {
+// TestFetch_HTTPS fetches over a real socket.
+func TestFetch_HTTPS(t *testing.T) {
 	srv := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/keys":
@@ -297,7 +301,7 @@ func TestKeysOverHTTPS(t *testing.T) {
 		}
 	}))
 	defer srv.Close()
-	p := newPlace(t)
+	p := newTokensDir(t)
 	p.put("ca.pem", pemOf(srv.Certificate()))
 	p.put("other.pem", pemOf(otherCA(t)))
 	p.put("empty.pem", "")

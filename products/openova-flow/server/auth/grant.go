@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// scopes are what a caller may do, as bits.
+// scopes are permissions, as bits.
 type scopes uint8
 
 const (
@@ -29,29 +29,31 @@ func scopeOf(name string) (s scopes, ok bool) {
 	return 0, false
 }
 
-// rights are what an entry of the file gives.
+// rights are the permissions of an entry of the file.
 type rights struct {
 	scopes  scopes
 	flows   []string // patterns
 	regions []string // nil: unbound
 }
 
-// Grant is a caller that is known, and what it may do. It does not change; a Session tells when it has ceased to hold.
+// Grant is an authenticated caller and its permissions. It is immutable. A Session tells when it is no longer
+// valid.
 type Grant struct {
 	name       string
 	rights     rights
-	expires    time.Time // zero: never by itself
+	expires    time.Time // zero: never
 	credential Credential
 	generation uint64
 }
 
-// Name is the caller's, for logs: that of its entry in the file, or user: and what a proxy calls it.
+// Name returns the caller's name for logs: the name of its entry in the file, or "user:" and the user that a
+// proxy names.
 func (g *Grant) Name() string { return g.name }
 
-// Regions are those that what the caller writes must belong to, nil when it may write everything.
+// Regions returns the regions that the caller is bound to, nil if it may write all.
 func (g *Grant) Regions() []string { return slices.Clone(g.rights.regions) }
 
-// Scopes are what the caller may do: of read, ingest and admin, in that order. The scope admin has the others in it.
+// Scopes returns the scopes of the caller, in the order read, ingest, admin. admin includes the others.
 func (g *Grant) Scopes() (names []string) {
 	for _, name := range []string{"read", "ingest", "admin"} {
 		if s, _ := scopeOf(name); g.rights.scopes&s == s {
@@ -61,11 +63,11 @@ func (g *Grant) Scopes() (names []string) {
 	return names
 }
 
-// SignedIn says by what the caller is known: bearer, cookie or proxy; none where there is no access control.
+// SignedIn returns how the caller authenticated: bearer, cookie or proxy; none without access control.
 func (g *Grant) SignedIn() string { return g.credential.signedIn() }
 
-// Readable are the patterns of the flows that the caller may read, sorted; only * when it may read all. Callers for whom they
-// are equal may read the same.
+// Readable returns the patterns of the flows that the caller may read, sorted; only * if it may read all. Callers with equal patterns may read the
+// same flows.
 func (g *Grant) Readable() []string {
 	if g.rights.scopes&scopeRead == 0 {
 		return nil
@@ -91,10 +93,10 @@ func (g *Grant) can(s scopes, flowID string) bool {
 	return g.rights.scopes&s != 0 && slices.ContainsFunc(g.rights.flows, func(p string) bool { return matches(p, flowID) })
 }
 
-// CheckRead returns nil when the caller may read a flow, else a *Refusal. It does not matter whether there is such a flow.
+// CheckRead returns nil if the caller may read a flow, existing or not, otherwise a *Refusal.
 func (g *Grant) CheckRead(flowID string) error { return g.check(scopeRead, "read", flowID) }
 
-// CheckReader returns nil when the caller may read some flow, whichever, else a *Refusal.
+// CheckReader returns nil if the caller may read any flow, otherwise a *Refusal.
 func (g *Grant) CheckReader() error {
 	if g.rights.scopes&scopeRead == 0 {
 		return g.refuse(Scope, "this needs the scope read")
@@ -102,7 +104,7 @@ func (g *Grant) CheckReader() error {
 	return nil
 }
 
-// CheckReadAll returns nil when the caller may read all flows, else a *Refusal.
+// CheckReadAll returns nil if the caller may read all flows, otherwise a *Refusal.
 func (g *Grant) CheckReadAll() error {
 	if err := g.CheckReader(); err != nil {
 		return err
@@ -113,7 +115,7 @@ func (g *Grant) CheckReadAll() error {
 	return nil
 }
 
-// CheckDelete returns nil when the caller may delete a flow, or a region of it, else a *Refusal.
+// CheckDelete returns nil if the caller may delete a flow, or a region of it, otherwise a *Refusal.
 func (g *Grant) CheckDelete(flowID string) error {
 	if err := g.check(scopeIngest, "ingest", flowID); err != nil {
 		return err
@@ -131,17 +133,17 @@ func (g *Grant) check(s scopes, name, flowID string) error {
 	case g.rights.scopes&s == 0:
 		return g.refuse(Scope, "this needs the scope "+name)
 	}
-	return g.refuse(Flow, "the credential is not for this flow")
+	return g.refuse(Flow, "the credential allows no access to this flow; its entry in the tokens file lists the allowed flows")
 }
 
 func (g *Grant) refuse(r Reason, detail string) *Refusal {
 	return &Refusal{Reason: r, Name: g.name, Detail: detail}
 }
 
-// matches reports whether a flow id fits a pattern, in which * stands for any run of characters.
+// matches reports whether a flow id matches a pattern, in which * stands for any characters.
 func matches(pattern, id string) bool {
 	p, i := 0, 0
-	star, from := -1, 0 // the last * and how much of id comes before what it stands for and one more try
+	star, from := -1, 0 // the last *, and how much of id precedes its next try
 	for i < len(id) {
 		switch {
 		case p < len(pattern) && pattern[p] == '*':

@@ -11,7 +11,7 @@ import (
 	"testing/quick"
 )
 
-func TestPatterns(t *testing.T) {
+func TestPattern_Matches(t *testing.T) {
 	for _, tt := range []struct {
 		pattern, id string
 		want        bool
@@ -28,8 +28,8 @@ func TestPatterns(t *testing.T) {
 	}
 }
 
-// TestPatternsAgreeWithRegexp holds matches to another way of deciding the same, on short words of two letters.
-func TestPatternsAgreeWithRegexp(t *testing.T) {
+// TestPattern_AgreesWithRegexp holds matches to another way of deciding the same, on short words of two letters.
+func TestPattern_AgreesWithRegexp(t *testing.T) {
 	word := func(n uint16, letters string) (s string) {
 		for ; n > 0; n /= uint16(len(letters)) {
 			s += letters[n%uint16(len(letters)) : n%uint16(len(letters))+1]
@@ -53,7 +53,7 @@ func grantOf(t testing.TB, more object) *Grant {
 	return &Grant{name: c.tokens[0].name, rights: c.tokens[0].rights, credential: Bearer("1")}
 }
 
-func TestScopes(t *testing.T) {
+func TestGrant_Scopes(t *testing.T) {
 	for _, tt := range []struct {
 		scopes              []string
 		read, ingest, admin bool
@@ -88,7 +88,7 @@ func TestScopes(t *testing.T) {
 	}
 }
 
-func TestWhatIsReadable(t *testing.T) {
+func TestGrant_Readable(t *testing.T) {
 	for _, tt := range []struct {
 		scopes, flows []string
 		want          string
@@ -114,19 +114,22 @@ func TestWhatIsReadable(t *testing.T) {
 	}
 }
 
-func TestAnEntryIsHeldToTheFile(t *testing.T) {
+func TestEntry_Validate(t *testing.T) {
 	good := Entry{Name: "a", SHA256: Hash("x"), Scopes: []string{"ingest"}, Flows: []string{"*"}, Regions: []string{"fsn1"}}
 	if err := good.Validate(); err != nil {
 		t.Error(err)
 	}
 	bad := good
 	bad.Scopes = []string{"write"}
-	if err := bad.Validate(); err == nil || !strings.Contains(err.Error(), "allowed are read, ingest, admin") {
-		t.Errorf("%v", err)
+	err := bad.Validate()
+	for _, scope := range []string{"read", "ingest", "admin"} {
+		if err == nil || !strings.Contains(err.Error(), scope) {
+			t.Errorf("%v does not name %s", err, scope)
+		}
 	}
 }
 
-func TestTokensAreNew(t *testing.T) {
+func TestNewToken_IsUnique(t *testing.T) {
 	a, b := NewToken(), NewToken()
 	if a == b || len(a) != 47 || !strings.HasPrefix(a, "ofl_") {
 		t.Errorf("%s and %s are no two tokens", a, b)
@@ -139,9 +142,9 @@ func TestTokensAreNew(t *testing.T) {
 	}
 }
 
-func TestNothingPrintsAToken(t *testing.T) {
+func TestCredential_PrintsNoToken(t *testing.T) {
 	const secret = "ofl_secretsecret"
-	p := newPlace(t)
+	p := newTokensDir(t)
 	p.file(object{"tokens": []object{tokenOf("a", secret)}})
 	a := p.load()
 	g := accepted(t, a, secret, "a")

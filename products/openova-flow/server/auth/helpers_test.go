@@ -36,7 +36,7 @@ type cluster struct {
 	ec  *ecdsa.PrivateKey
 }
 
-// Two clusters that call themselves the same.
+// Two clusters with the same issuer.
 var (
 	fsn1 = sync.OnceValue(func() *cluster { return newCluster("fsn1-key") })
 	hel1 = sync.OnceValue(func() *cluster { return newCluster("hel1-key") })
@@ -54,7 +54,7 @@ func newCluster(kid string) *cluster {
 	return &cluster{kid, r, e}
 }
 
-// jwks is the cluster's key set; the EC key's kid ends in -ec.
+// jwks returns the cluster's key set; the kid of the EC key ends in -ec.
 func (c *cluster) jwks(t testing.TB) string { return keySetOf(t, c.rsaJWK(), c.ecJWK(t)) }
 
 func (c *cluster) rsaJWK() object {
@@ -75,7 +75,7 @@ func keySetOf(t testing.TB, keys ...object) string {
 
 type object map[string]any
 
-// with is the object with other values; nil takes a key away.
+// with returns a copy of the object with the fields of more; a nil value removes the field.
 func (o object) with(more object) object {
 	o = maps.Clone(o)
 	for k, v := range more {
@@ -102,7 +102,7 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// goodClaims are those of a token that the entry of testFile accepts.
+// goodClaims returns the claims of a token that the entries of trustOf accept.
 func goodClaims() object {
 	now := time.Now().Unix()
 	return object{"iss": testIssuer, "sub": testSubject, "aud": []string{"openova-flow"}, "exp": now + 3600, "nbf": now, "iat": now}
@@ -110,13 +110,13 @@ func goodClaims() object {
 
 func (c *cluster) header() object { return object{"alg": "RS256", "kid": c.kid} }
 
-// token is one that the cluster signs with RS256.
+// token returns a token with these claims that the cluster has signed with RS256.
 func (c *cluster) token(t testing.TB, claims object) string {
 	t.Helper()
 	return sealed(t, c.header(), claims, c.rs256)
 }
 
-// sealed is a token of any header and claims that sign has signed.
+// sealed returns a token with any header and claims, signed by sign.
 func sealed(t testing.TB, header, claims any, sign func(input []byte) []byte) string {
 	t.Helper()
 	input := b64([]byte(asJSON(t, header))) + "." + b64([]byte(asJSON(t, claims)))
@@ -151,7 +151,7 @@ func hs256(secret []byte) func([]byte) []byte {
 
 func unsigned([]byte) []byte { return nil }
 
-// trustOf is the trust entry of a region whose keys are in a file beside the tokens file.
+// trustOf returns the trust entry of a region. Its keys are in <region>.json, beside the tokens file.
 func trustOf(region string) object {
 	return object{"name": "cluster-" + region, "issuer": testIssuer, "audience": "openova-flow", "subject": testSubject, "jwksFile": region + ".json",
 		"scopes": []string{"read", "ingest"}, "flows": []string{"prod-*"}, "regions": []string{region}}
@@ -161,41 +161,41 @@ func tokenOf(name, token string) object {
 	return object{"name": name, "sha256": Hash(token), "scopes": []string{"read"}, "flows": []string{"*"}}
 }
 
-// place is a folder with a tokens file and what it names.
-type place struct {
+// tokensDir is a temporary folder with a tokens file and the key files that it names.
+type tokensDir struct {
 	t   testing.TB
 	dir string
 	log lockedBuffer
 }
 
-func newPlace(t testing.TB) *place { return &place{t: t, dir: t.TempDir()} }
+func newTokensDir(t testing.TB) *tokensDir { return &tokensDir{t: t, dir: t.TempDir()} }
 
-func (p *place) path(name string) string { return filepath.Join(p.dir, name) }
+func (p *tokensDir) path(name string) string { return filepath.Join(p.dir, name) }
 
-// put writes a file at once: who reads it sees all of it or what was there before.
-func (p *place) put(name, content string) {
+// put replaces a file atomically: a reader sees the old content or the new one.
+func (p *tokensDir) put(name, content string) {
 	p.t.Helper()
 	must(p.t, os.WriteFile(p.path(name+".new"), []byte(content), 0o600))
 	must(p.t, os.Rename(p.path(name+".new"), p.path(name)))
 }
 
 // file writes the tokens file.
-func (p *place) file(v any) {
+func (p *tokensDir) file(v any) {
 	p.t.Helper()
 	p.put("tokens.json", asJSON(p.t, v))
 }
 
-func (p *place) load() *Authority {
+func (p *tokensDir) load() *Authority {
 	p.t.Helper()
 	a, err := Load(p.path("tokens.json"), slog.New(slog.NewTextHandler(&p.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
 	must(p.t, err)
 	return a
 }
 
-// twoClusters trusts both clusters, each by its own keys.
+// twoClusters returns an Authority that trusts fsn1 and hel1, each with its own keys.
 func twoClusters(t testing.TB) *Authority {
 	t.Helper()
-	p := newPlace(t)
+	p := newTokensDir(t)
 	p.put("fsn1.json", fsn1().jwks(t))
 	p.put("hel1.json", hel1().jwks(t))
 	p.file(object{"trust": []object{trustOf("fsn1"), trustOf("hel1")}})
@@ -219,7 +219,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-// reason is why err turns a caller away, empty when it is nil.
+// reason returns the reason of a denial, or an empty one if err is nil. It fails the test on any other error.
 func reason(t testing.TB, err error) Reason {
 	t.Helper()
 	if err == nil {
@@ -236,7 +236,7 @@ func checkToken(a *Authority, token string) (*Grant, error) {
 	return a.Check(context.Background(), Bearer(token))
 }
 
-// accepted checks that a token is that of the caller of that name.
+// accepted checks that a token is accepted as that of the principal with this name, and returns its grant.
 func accepted(t testing.TB, a *Authority, token, name string) *Grant {
 	t.Helper()
 	g, err := checkToken(a, token)
@@ -249,7 +249,7 @@ func accepted(t testing.TB, a *Authority, token, name string) *Grant {
 	return g
 }
 
-// refused checks that a token is turned away for that reason, and that neither the error nor its log value repeats any of it.
+// refused checks that a token is denied for this reason, and that neither the error, its log value nor its challenge repeats a part of the token.
 func refused(t testing.TB, a *Authority, token string, want Reason) {
 	t.Helper()
 	g, err := checkToken(a, token)

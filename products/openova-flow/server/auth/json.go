@@ -10,10 +10,10 @@ import (
 	"unicode/utf8"
 )
 
-const maxDepth = 16 // of what is read here nothing comes near it
+const maxDepth = 16 // far more than any valid input has
 
-// parseJSON reads one JSON value: objects as map[string]any, numbers as json.Number. It refuses what readers of JSON disagree about:
-// duplicate keys and broken UTF-8. Its errors hold nothing of the data but the names of keys.
+// parseJSON parses one JSON value: objects as map[string]any, numbers as json.Number. It rejects duplicate keys and invalid UTF-8,
+// which parsers treat differently. Its errors contain names of keys, but no values.
 func parseJSON(data []byte) (any, error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("not valid UTF-8")
@@ -26,7 +26,7 @@ func parseJSON(data []byte) (any, error) {
 	return parseValue(d, 0)
 }
 
-// notJSON says where data ceases to be JSON.
+// notJSON returns an error with the position at which data is not JSON.
 func notJSON(data []byte) error {
 	var syntax *json.SyntaxError
 	var v json.RawMessage
@@ -78,8 +78,8 @@ func parseValue(d *json.Decoder, depth int) (any, error) {
 	return t, nil
 }
 
-// reader takes values out of parsed JSON and keeps the first thing that is wrong. It repeats no values: one may be a secret in the
-// wrong place.
+// reader reads fields of parsed JSON and keeps the first error. Errors contain no values, since a value may be a secret in the
+// wrong field.
 type reader struct{ err error }
 
 func (r *reader) fail(path, format string, args ...any) {
@@ -88,7 +88,7 @@ func (r *reader) fail(path, format string, args ...any) {
 	}
 }
 
-// object is v as an object that has no other than these keys.
+// object returns v as an object, which may have only these keys.
 func (r *reader) object(path string, v any, keys ...string) map[string]any {
 	m, ok := v.(map[string]any)
 	if !ok {
@@ -103,7 +103,7 @@ func (r *reader) object(path string, v any, keys ...string) map[string]any {
 	return m
 }
 
-// text is the string of a key, empty when the key is not there.
+// text returns the string of a key, empty if it is absent.
 func (r *reader) text(path string, m map[string]any, key string) string {
 	v, there := m[key]
 	s, ok := v.(string)
@@ -113,7 +113,7 @@ func (r *reader) text(path string, m map[string]any, key string) string {
 	return s
 }
 
-// need is the string of a key that must be there.
+// need returns the string of a required key.
 func (r *reader) need(path string, m map[string]any, key string) string {
 	if _, there := m[key]; !there {
 		r.fail(path+"."+key, "is missing")
@@ -121,7 +121,7 @@ func (r *reader) need(path string, m map[string]any, key string) string {
 	return r.text(path, m, key)
 }
 
-// texts are the strings of a key, nil when it is not there; there is at least one, and none twice.
+// texts returns the strings of a key, nil if it is absent. An empty list and duplicates are errors.
 func (r *reader) texts(path string, m map[string]any, key string) []string {
 	v, there := m[key]
 	if !there {
@@ -146,7 +146,7 @@ func (r *reader) texts(path string, m map[string]any, key string) []string {
 	return texts
 }
 
-// list are the elements of a key, nil when it is not there.
+// list returns the elements of a key, nil if it is absent.
 func (r *reader) list(path string, m map[string]any, key string) []any {
 	v, there := m[key]
 	list, ok := v.([]any)

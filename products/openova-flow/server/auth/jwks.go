@@ -14,23 +14,23 @@ const (
 	maxKeySet = 1 << 20 // bytes
 	maxKeys   = 100
 	minRSA    = 2048 // bits
-	maxRSA    = 8192 // bits; verifying takes longer the more there are
+	maxRSA    = 8192 // bits; verification takes longer with more
 )
 
 // key is one public key of a trust entry: an *rsa.PublicKey or, on P-256, an *ecdsa.PublicKey.
 type key struct {
-	kid    string // empty when it has none
+	kid    string // empty if absent
 	public crypto.PublicKey
 }
 
-// keySet is the keys that a trust entry has. It never changes.
+// keySet has the keys of a trust entry. It is immutable.
 type keySet struct {
 	raw  string
 	keys []key
 }
 
-// candidates are the keys that may have signed a token: those of its kid, and others. Others are those without a kid, or of a token without one all that
-// fit its algorithm.
+// candidates returns the keys that may have signed a token: those with its kid, and others. Others are the keys without a kid; for a token without a
+// kid, all keys with its algorithm.
 func (s *keySet) candidates(c *claims) (named, others []key) {
 	for _, k := range s.keys {
 		switch {
@@ -43,7 +43,8 @@ func (s *keySet) candidates(c *claims) (named, others []key) {
 	return named, others
 }
 
-// parseJWKS reads a JSON Web Key Set (RFC 7517). Keys that do not sign with RS256 or ES256, weak ones and broken ones are left out.
+// parseJWKS parses a JSON Web Key Set (RFC 7517). It omits invalid and weak keys, and those for other algorithms than RS256 and
+// ES256.
 func parseJWKS(data []byte) (*keySet, error) {
 	if len(data) > maxKeySet {
 		return nil, errors.New("a key set may have 1 MiB")
@@ -116,13 +117,13 @@ func parseEC(m map[string]any) *ecdsa.PublicKey {
 		return nil
 	}
 	public, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), slices.Concat([]byte{4}, x, y))
-	if err != nil { // not on the curve
+	if err != nil { // not a point on the curve
 		return nil
 	}
 	return public
 }
 
-// member is the number of a key, nil when it is not there or not base64url.
+// member returns the decoded number of a field, nil if it is absent or not base64url.
 func member(m map[string]any, name string) []byte {
 	text, _ := m[name].(string)
 	b, err := decodeBase64(text)

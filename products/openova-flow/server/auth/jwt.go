@@ -15,35 +15,37 @@ import (
 
 const (
 	maxToken = 16 << 10
-	// clockSkew is how far the clock of an issuer may be ahead. Nothing makes up for one that is behind: a token ends when it says.
+	// clockSkew is how far an issuer's clock may be ahead. There is no tolerance for a clock that is behind: a token expires at its
+	// time.
 	clockSkew = 60 * time.Second
-	// maxVerifications is how many keys one request has tried with its token. Whoever asks needs no credential to make the server verify.
+	// maxVerifications limits the keys that one request tries with its token, since callers without a valid credential can cause
+	// verifications.
 	maxVerifications = 8
 )
 
-// The signatures that are accepted. What a header may say besides (none, and HS256, whose secret would be the public key) is refused
-// before any key is looked at.
+// The accepted signature algorithms. Any other in a header, such as none, or HS256 with the public key as its secret, is rejected
+// before a key is used.
 const (
 	rs256 = "RS256"
 	es256 = "ES256"
 )
 
-// claims are a token that has been taken apart. Nothing of it is to be believed before verifies.
+// claims is a parsed token. Do not trust it before verifies returns true.
 type claims struct {
 	algorithm, kid            string
 	hasKID                    bool
 	issuer, subject           string
 	audience                  []string
-	expires, notBefore, since time.Time // zero when absent; expires never is
+	expires, notBefore, since time.Time // zero if absent; expires is always set
 
-	digest    [sha256.Size]byte // of what is signed
+	digest    [sha256.Size]byte // of the signed part
 	signature []byte
-	tried     int // keys
+	tried     int // number of keys
 }
 
 func malformed(detail string) *Refusal { return &Refusal{Reason: Malformed, Detail: detail} }
 
-// parseJWT takes a JSON Web Token in its compact form apart (RFC 7515, RFC 7519).
+// parseJWT parses a JSON Web Token in compact form (RFC 7515, RFC 7519).
 func parseJWT(token string) (*claims, *Refusal) {
 	if len(token) > maxToken {
 		return nil, malformed("the token is too long")
@@ -70,7 +72,8 @@ func parseJWT(token string) (*claims, *Refusal) {
 	return c, nil
 }
 
-// decodeBase64 reads base64url without padding. The standard decoder skips line breaks, which would give a token many spellings.
+// decodeBase64 decodes base64url without padding. It rejects line breaks, which the standard decoder skips: a token must have
+// only one spelling.
 func decodeBase64(s string) ([]byte, error) {
 	if strings.ContainsAny(s, "\r\n") {
 		return nil, base64.CorruptInputError(0)
@@ -147,20 +150,20 @@ func audience(v any) ([]string, bool) {
 	return nil, false
 }
 
-// numericDate reads seconds since 1970. Fractions are cut off.
+// numericDate parses seconds since 1970, without fractions.
 func numericDate(v any) (time.Time, bool) {
 	n, ok := v.(json.Number)
 	if !ok {
 		return time.Time{}, false
 	}
 	seconds, err := strconv.ParseFloat(n.String(), 64)
-	if err != nil || seconds < 1 || seconds > 1<<38 { // the year 10680, well within what time can hold
+	if err != nil || seconds < 1 || seconds > 1<<38 { // the year 10680, within the range of time.Time
 		return time.Time{}, false
 	}
 	return time.Unix(int64(seconds), 0), true
 }
 
-// checkTime returns a *Refusal unless the token holds at an instant.
+// checkTime returns a *Refusal unless the token is valid at an instant.
 func (c *claims) checkTime(now time.Time) *Refusal {
 	switch latest := now.Add(clockSkew); {
 	case !now.Before(c.expires):
@@ -171,7 +174,7 @@ func (c *claims) checkTime(now time.Time) *Refusal {
 	return nil
 }
 
-// fits reports whether a key signs in the way that the token says it is signed.
+// fits reports whether a key has the token's algorithm.
 func (c *claims) fits(k key) bool {
 	switch k.public.(type) {
 	case *rsa.PublicKey:
@@ -182,8 +185,7 @@ func (c *claims) fits(k key) bool {
 	return false
 }
 
-// verifies reports whether the key signed the token. The key decides how: it never verifies in a way that is not its own, whatever
-// the token says.
+// verifies reports whether the key signed the token. The key's own algorithm is used, whatever the token says.
 func (c *claims) verifies(k key) bool {
 	switch public := k.public.(type) {
 	case *rsa.PublicKey:

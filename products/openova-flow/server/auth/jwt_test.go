@@ -17,10 +17,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
-func TestATokenIsItsOwnClustersAlone(t *testing.T) {
+func TestToken_BelongsToItsClusterAlone(t *testing.T) {
 	a := twoClusters(t)
 	for name, c := range map[string]*cluster{"fsn1": fsn1(), "hel1": hel1()} {
 		g := accepted(t, a, c.token(t, goodClaims()), "cluster-"+name)
@@ -28,13 +29,13 @@ func TestATokenIsItsOwnClustersAlone(t *testing.T) {
 			t.Errorf("the token of %s is for the regions %v", name, g.Regions())
 		}
 		accepted(t, a, sealed(t, object{"alg": "ES256", "kid": c.kid + "-ec"}, goodClaims(), c.es256), "cluster-"+name)
-		refused(t, a, sealed(t, object{"alg": "RS256"}, goodClaims(), c.rs256), Key) // it names no key, and either cluster's fits
+		refused(t, a, sealed(t, object{"alg": "RS256"}, goodClaims(), c.rs256), Key) // it has no kid, and keys of both clusters could have signed it
 	}
-	// A kid only says where to look.
+	// A kid only selects a key.
 	refused(t, a, sealed(t, object{"alg": "RS256", "kid": "hel1-key"}, goodClaims(), fsn1().rs256), Signature)
 }
 
-func TestTokensThatAreAccepted(t *testing.T) {
+func TestToken_Accepted(t *testing.T) {
 	a := twoClusters(t)
 	now := time.Now().Unix()
 	for name, claims := range map[string]object{
@@ -53,7 +54,7 @@ func TestTokensThatAreAccepted(t *testing.T) {
 	})
 }
 
-func TestClaimsThatAreRefused(t *testing.T) {
+func TestToken_RefusedClaims(t *testing.T) {
 	a := twoClusters(t)
 	now := time.Now().Unix()
 	tests := map[string]struct {
@@ -69,6 +70,9 @@ func TestClaimsThatAreRefused(t *testing.T) {
 		"audiences that are no string": {object{"aud": []any{"openova-flow", 1}}, Malformed},
 		"another subject":              {object{"sub": "system:serviceaccount:default:default"}, Subject},
 		"a subject that begins alike":  {object{"sub": testSubject + "x"}, Subject},
+		"a subject as long":            {object{"sub": strings.ToUpper(testSubject)}, Subject},
+		"an issuer as long":            {object{"iss": strings.ToUpper(testIssuer)}, Issuer},
+		"an audience as long":          {object{"aud": []string{"OPENOVA-FLOW"}}, Audience},
 		"no subject":                   {object{"sub": nil}, Malformed},
 		"expired a second ago":         {object{"exp": now - 1}, Expired},
 		"expired long ago":             {object{"exp": 1}, Expired},
@@ -86,8 +90,22 @@ func TestClaimsThatAreRefused(t *testing.T) {
 	}
 }
 
-// TestForgeries holds the verifier to what has broken others.
-func TestForgeries(t *testing.T) {
+// TestToken_EndsAtItsExpiry checks a cached token and a new one at their expiry.
+func TestToken_EndsAtItsExpiry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := twoClusters(t)
+		claims := goodClaims().with(object{"exp": time.Now().Unix() + 10})
+		known, unknown := fsn1().token(t, claims), hel1().token(t, claims)
+		time.Sleep(10*time.Second - time.Nanosecond)
+		accepted(t, a, known, "cluster-fsn1")
+		time.Sleep(time.Nanosecond)
+		refused(t, a, known, Expired)
+		refused(t, a, unknown, Expired)
+	})
+}
+
+// TestToken_Forgeries tries attacks that have worked on other verifiers.
+func TestToken_Forgeries(t *testing.T) {
 	a := twoClusters(t)
 	c, claims := fsn1(), goodClaims()
 	good := c.token(t, claims)
@@ -175,35 +193,35 @@ func TestForgeries(t *testing.T) {
 	accepted(t, a, good, "cluster-fsn1")
 }
 
-// sealedRaw is a token whose header is that text.
+// sealedRaw returns a token with this header.
 func sealedRaw(header string, claims object, t testing.TB, c *cluster) string {
 	input := b64([]byte(header)) + "." + b64([]byte(asJSON(t, claims)))
 	return input + "." + b64(c.rs256([]byte(input)))
 }
 
-// nextInAlphabet is the base64url digit after c. At the end of 256 bytes the last digit has four bits that stand for nothing.
+// nextInAlphabet returns the base64url digit after c. The last digit of 256 bytes has four unused bits.
 func nextInAlphabet(c byte) string {
 	const digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 	return string(digits[(strings.IndexByte(digits, c)+1)%len(digits)])
 }
 
-func TestKeysAreNeverPooled(t *testing.T) {
-	p := newPlace(t)
+func TestToken_KeysAreNotPooled(t *testing.T) {
+	p := newTokensDir(t)
 	p.put("fsn1.json", fsn1().jwks(t))
 	p.put("hel1.json", hel1().jwks(t))
 	other := trustOf("hel1")
 	other["audience"] = "another"
 	p.file(object{"trust": []object{trustOf("fsn1"), other}})
 	a := p.load()
-	// Both clusters are trusted, and the audience is that of fsn1's entry, but only hel1's key fits.
+	// Both clusters are trusted, and the token has the audience of fsn1's entry, but the key of hel1.
 	refused(t, a, hel1().token(t, goodClaims()), Key)
 	refused(t, a, sealed(t, object{"alg": "RS256"}, goodClaims(), hel1().rs256), Signature)
 	accepted(t, a, hel1().token(t, goodClaims().with(object{"aud": "another"})), "cluster-hel1")
 }
 
-// trusting trusts n clusters that call themselves the same, each by a key set of its own.
+// trusting returns an Authority that trusts n clusters with the same issuer, each with its own key set.
 func trusting(t testing.TB, n int, keys func(i int) []object) *Authority {
-	p := newPlace(t)
+	p := newTokensDir(t)
 	var trust []object
 	for i := range n {
 		region := fmt.Sprint("r", i)
@@ -219,14 +237,14 @@ func TestToken_WithoutKidIsVerifiedOnlyByASingleFittingKey(t *testing.T) {
 	noKID := object{"alg": "RS256"}
 	token := sealed(t, noKID, goodClaims(), fsn1().rs256)
 	one := func(keys ...object) *Authority { return trusting(t, 1, func(int) []object { return keys }) }
-	accepted(t, one(fsn1().rsaJWK(), fsn1().ecJWK(t)), token, "cluster-r0") // the other key signs in another way
+	accepted(t, one(fsn1().rsaJWK(), fsn1().ecJWK(t)), token, "cluster-r0") // the other key has another algorithm
 	refused(t, one(second.rsaJWK(), second.ecJWK(t)), token, Signature)
 	refused(t, one(fsn1().rsaJWK(), second.rsaJWK()), token, Key)
 	refused(t, one(), token, Key)
 	refused(t, trusting(t, 2, func(i int) []object { return [][]object{{fsn1().rsaJWK()}, {hel1().ecJWK(t)}}[i] }), token, Key)
 }
 
-// TestToken_KidMayBeThatOfNoKey holds to RFC 7517, section 4.5: a key need not have a kid, and then it may be that of any token.
+// TestToken_KidMayBeThatOfNoKey tests RFC 7517, section 4.5: a key without a kid may have signed a token with any kid.
 func TestToken_KidMayBeThatOfNoKey(t *testing.T) {
 	unnamed := fsn1().rsaJWK().with(object{"kid": nil})
 	a := trusting(t, 2, func(i int) []object { return [][]object{{unnamed}, {hel1().rsaJWK()}}[i] })
@@ -267,7 +285,7 @@ func TestToken_VerificationsOfOneRequestAreBounded(t *testing.T) {
 		}
 		return []object{unnamed}
 	})
-	if n, err := tried(last, fsn1().token(t, goodClaims())); n != 1 || err != nil { // the key that it names comes before those without a name
+	if n, err := tried(last, fsn1().token(t, goodClaims())); n != 1 || err != nil { // the key that it names is tried before keys without a kid
 		t.Errorf("%d keys are tried, then %v", n, err)
 	}
 }
@@ -299,8 +317,8 @@ func TestRefusal_LogSaysWhomTheTokenIsFrom(t *testing.T) {
 	}
 }
 
-func TestTwoServiceAccountsOfOneCluster(t *testing.T) {
-	p := newPlace(t)
+func TestToken_TwoServiceAccountsOfOneCluster(t *testing.T) {
+	p := newTokensDir(t)
 	p.put("fsn1.json", fsn1().jwks(t))
 	second := trustOf("fsn1").with(object{"name": "second", "subject": "system:serviceaccount:a:b"})
 	p.file(object{"trust": []object{trustOf("fsn1"), second}})
@@ -309,14 +327,14 @@ func TestTwoServiceAccountsOfOneCluster(t *testing.T) {
 	accepted(t, a, fsn1().token(t, goodClaims().with(object{"sub": "system:serviceaccount:a:b"})), "second")
 }
 
-func TestAnExpiredTokenIsCalledByItsName(t *testing.T) {
+func TestToken_ExpiredHasItsName(t *testing.T) {
 	_, err := checkToken(twoClusters(t), hel1().token(t, goodClaims().with(object{"exp": time.Now().Unix() - 10})))
 	if r, ok := err.(*Refusal); !ok || r.Name != "cluster-hel1" {
 		t.Errorf("%#v has not the name cluster-hel1", err)
 	}
 }
 
-func TestKeySets(t *testing.T) {
+func TestParseJWKS(t *testing.T) {
 	c := fsn1()
 	weak, err := rsa.GenerateKey(rand.Reader, 1024)
 	must(t, err)
@@ -334,6 +352,8 @@ func TestKeySets(t *testing.T) {
 		"key_ops with verify":     {rsaKey.with(object{"key_ops": []string{"sign", "verify"}}), 1},
 		"key_ops without verify":  {rsaKey.with(object{"key_ops": []string{"encrypt"}}), 0},
 		"for encryption":          {rsaKey.with(object{"use": "enc"}), 0},
+		"for an unknown use":      {rsaKey.with(object{"use": "tls"}), 0},
+		"for a use of no string":  {rsaKey.with(object{"use": 1}), 0},
 		"RSA for another alg":     {rsaKey.with(object{"alg": "RS512"}), 0},
 		"RSA for ES256":           {rsaKey.with(object{"alg": "ES256"}), 0},
 		"a symmetric key":         {object{"kty": "oct", "kid": "x", "k": b64([]byte("secret"))}, 0},

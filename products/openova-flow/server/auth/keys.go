@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -19,44 +18,44 @@ import (
 
 const (
 	fetchTimeout = 5 * time.Second
-	fetchAtMost  = time.Minute      // between the beginnings of two fetches from one URL
-	fetchEvery   = 10 * time.Minute // so that keys that were taken away are forgotten
+	fetchAtMost  = time.Minute      // minimum time between the starts of two fetches from one URL
+	fetchEvery   = 10 * time.Minute // so that removed keys are no longer accepted
 )
 
-// keyring is where the keys of one trust entry come from, and those that it has. It belongs to that entry alone.
+// keyring has the keys of one trust entry, and their source.
 type keyring struct {
-	name    string // of the entry
+	name    string // of the trust entry
 	source  keySource
 	log     *slog.Logger
 	dial    func(ctx context.Context, network, addr string) (net.Conn, error)
-	changed func() // called after the keys have changed
+	changed func() // called after a change of the keys
 	set     atomic.Pointer[keySet]
 
-	seen string // what the file held when it was last read, or the error of that; only load uses it
+	seen string // content of the file at the last load, or the error; used only by load
 
 	mu     sync.Mutex
-	begun  time.Time     // when the last fetch began
-	failed bool          // it brought nothing
-	flight chan struct{} // closed when the fetch under way is over; nil when there is none
+	begun  time.Time     // start of the last fetch
+	failed bool          // the last fetch failed
+	flight chan struct{} // closed at the end of the running fetch; nil if none is running
 }
 
-// current is never nil.
+// current returns the key set, which is never nil.
 func (k *keyring) current() *keySet { return k.set.Load() }
 
-// put takes a key set over when it is another.
+// put replaces the key set if it has changed.
 func (k *keyring) put(s *keySet) {
 	if k.current().raw == s.raw {
 		return
 	}
 	if len(s.keys) == 0 {
-		k.log.Warn("a key set has no key for RS256 or ES256", "name", k.name)
+		k.log.Warn("key set has no key for RS256 or ES256", "entry", k.name)
 	}
 	k.set.Store(s)
 	k.changed()
 }
 
-// load reads the file when the keys are in one. It returns and logs nothing when the file is as it was at the last time. What can't be
-// read leaves the keys that there are.
+// load reads the keys from the file, if they come from one and it has changed. On an error the previous keys stay, and the error is returned only
+// once.
 func (k *keyring) load() error {
 	if k.source.file == "" {
 		return nil
@@ -77,7 +76,7 @@ func (k *keyring) load() error {
 	return nil
 }
 
-// once returns err unless that is what was seen at the last time too.
+// once returns err unless the previous call had the same.
 func (k *keyring) once(seen string, err error) error {
 	if k.seen == seen {
 		return nil
@@ -100,8 +99,8 @@ func (k *keyring) due(now time.Time) bool {
 	return k.flight == nil && (k.begun.IsZero() || now.Sub(k.begun) >= every)
 }
 
-// fetch brings the keys from the URL, unless that was tried less than a minute ago. When another fetch is under way it waits for that
-// one, or for the end of wait; one that it begins itself ends with work.
+// fetch fetches the keys from the URL, at most once a minute. If another fetch is running, it waits for that until wait ends. Its own fetch is canceled
+// when work ends.
 func (k *keyring) fetch(wait, work context.Context) {
 	if k.source.url == "" {
 		return
@@ -135,11 +134,20 @@ func (k *keyring) fetch(wait, work context.Context) {
 	defer cancel()
 	s, err := k.get(bounded)
 	if err != nil {
-		k.log.Error("keys were not fetched; those of before stay", "name", k.name, "err", err)
+		k.log.Error("JWKS fetch failed, keeping previous keys", "entry", k.name, "host", k.host(), "err", err)
 		return
 	}
 	failed = false
 	k.put(s)
+}
+
+// host returns the host of the URL, since the query may have a secret.
+func (k *keyring) host() string {
+	u, err := url.Parse(k.source.url)
+	if err != nil {
+		return ""
+	}
+	return u.Host
 }
 
 func (k *keyring) get(ctx context.Context) (*keySet, error) {
@@ -155,19 +163,14 @@ func (k *keyring) get(ctx context.Context) (*keySet, error) {
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
-	// Keys come from where the file says and from nowhere else.
-	client := http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, k.source.url, nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
-	res, err := client.Do(req)
+	// Not http.Client: it would follow redirects, and its errors contain the URL, whose query may have a secret.
+	res, err := transport.RoundTrip(req)
 	if err != nil {
-		var u *url.Error
-		if errors.As(err, &u) { // its text has the URL, which may have a secret in its query
-			err = u.Err
-		}
 		return nil, err
 	}
 	defer res.Body.Close()
@@ -181,7 +184,7 @@ func (k *keyring) get(ctx context.Context) (*keySet, error) {
 	return parseJWKS(data)
 }
 
-// readFile reads a file that may have so many bytes.
+// readFile reads a file of at most limit bytes.
 func readFile(name string, limit int64) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {

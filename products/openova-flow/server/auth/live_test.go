@@ -32,13 +32,20 @@ func reading(flowID string) func(*Grant) error {
 	return func(g *Grant) error { return g.CheckRead(flowID) }
 }
 
+// ended returns a channel that is closed when a session ends.
+func ended(s *Session) <-chan struct{} {
+	c := make(chan struct{})
+	s.Then(func() { close(c) })
+	return c
+}
+
 // endsInTime checks that a session ends soon enough after change, for that reason.
 func endsInTime(t *testing.T, s *Session, want Reason, change func()) {
 	t.Helper()
 	change()
 	changed := time.Now()
 	select {
-	case <-s.Ended():
+	case <-ended(s):
 	case <-time.After(time.Minute):
 		t.Fatal("the session goes on")
 	}
@@ -56,15 +63,15 @@ func endsInTime(t *testing.T, s *Session, want Reason, change func()) {
 func goesOn(t *testing.T, s *Session, d time.Duration) {
 	t.Helper()
 	select {
-	case <-s.Ended():
+	case <-ended(s):
 		t.Fatalf("the session has ended: %v", s.Err())
 	case <-time.After(d):
 	}
 }
 
-func TestARevokedTokenEndsItsStreams(t *testing.T) {
+func TestSession_EndsWhenRevoked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPlace(t)
+		p := newTokensDir(t)
 		p.file(object{"tokens": []object{tokenOf("a", "1"), tokenOf("b", "2")}})
 		a := p.load()
 		running(t, a)
@@ -80,9 +87,9 @@ func TestARevokedTokenEndsItsStreams(t *testing.T) {
 	})
 }
 
-func TestANarrowedTokenEndsTheStreamsThatItNoMoreFits(t *testing.T) {
+func TestSession_EndsWhenNarrowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPlace(t)
+		p := newTokensDir(t)
 		p.file(object{"tokens": []object{tokenOf("a", "1")}})
 		a := p.load()
 		running(t, a)
@@ -95,36 +102,37 @@ func TestANarrowedTokenEndsTheStreamsThatItNoMoreFits(t *testing.T) {
 	})
 }
 
-// TestASessionTellsThatItHasEnded has it told once, whoever asks first.
-func TestASessionTellsThatItHasEnded(t *testing.T) {
+// TestSession_ThenIsCalledOnce has it told once, whoever asks first.
+func TestSession_ThenIsCalledOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPlace(t)
+		p := newTokensDir(t)
 		p.file(object{"tokens": []object{tokenOf("a", "1"), tokenOf("b", "2")}})
 		a := p.load()
 		running(t, a)
 		s := a.Open(accepted(t, a, "1", "a"), reading("x"))
-		var told atomic.Int64
+		var calls atomic.Int64
 		s.Then(func() {
 			if s.Err() == nil {
-				t.Error("told before it has ended")
+				t.Error("called before the session has ended")
 			}
-			told.Add(1)
+			calls.Add(1)
 		})
-		endsInTime(t, s, Unknown, func() { p.file(object{"tokens": []object{tokenOf("b", "2")}}) })
-		goesOn(t, a.Open(accepted(t, a, "2", "b"), reading("x")), time.Hour)
-		if n := told.Load(); n != 1 {
-			t.Errorf("told %d times", n)
+		p.file(object{"tokens": []object{tokenOf("b", "2")}})
+		time.Sleep(within)
+		if n := calls.Load(); n != 1 || reason(t, s.Err()) != Unknown {
+			t.Errorf("called %d times, for %v", n, s.Err())
 		}
-		s.Then(func() { told.Add(1) })
-		if n := told.Load(); n != 2 {
-			t.Error("who asks after the end is not told")
+		goesOn(t, a.Open(accepted(t, a, "2", "b"), reading("x")), time.Hour)
+		s.Then(func() { calls.Add(1) })
+		if n := calls.Load(); n != 2 {
+			t.Errorf("called %d times, with one call after the end", n)
 		}
 	})
 }
 
-func TestASessionIsLookedAtOnceForEachChange(t *testing.T) {
+func TestSession_IsCheckedOncePerChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPlace(t)
+		p := newTokensDir(t)
 		p.file(object{"tokens": []object{tokenOf("a", "1")}})
 		a := p.load()
 		running(t, a)
@@ -143,7 +151,7 @@ func TestASessionIsLookedAtOnceForEachChange(t *testing.T) {
 // TestSession_OpenedByAnOldGrantEnds opens a session by a grant from before the file changed, after the sessions were looked at.
 func TestSession_OpenedByAnOldGrantEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPlace(t)
+		p := newTokensDir(t)
 		p.file(object{"tokens": []object{tokenOf("a", "1"), tokenOf("b", "2")}})
 		a := p.load()
 		running(t, a)
@@ -162,7 +170,7 @@ func TestSession_OpenedByAnOldGrantEnds(t *testing.T) {
 	})
 }
 
-func TestAnExpiredTokenEndsItsStreams(t *testing.T) {
+func TestSession_EndsWhenExpired(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := twoClusters(t)
 		running(t, a)
@@ -182,9 +190,9 @@ func TestAnExpiredTokenEndsItsStreams(t *testing.T) {
 	})
 }
 
-func TestAKeyThatIsTakenAwayEndsItsStreams(t *testing.T) {
+func TestSession_EndsWhenItsKeyIsRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPlace(t)
+		p := newTokensDir(t)
 		p.put("fsn1.json", fsn1().jwks(t))
 		p.put("hel1.json", hel1().jwks(t))
 		p.file(object{"trust": []object{trustOf("fsn1"), trustOf("hel1")}})
@@ -199,9 +207,9 @@ func TestAKeyThatIsTakenAwayEndsItsStreams(t *testing.T) {
 	})
 }
 
-func TestAProxyThatIsNotTrustedAnyMoreEndsItsUsersStreams(t *testing.T) {
+func TestSession_EndsWhenItsProxyIsRemoved(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPlace(t)
+		p := newTokensDir(t)
 		p.file(object{"proxy": proxyOf("10.0.0.0/8")})
 		a := p.load()
 		running(t, a)
@@ -223,10 +231,10 @@ func TestAProxyThatIsNotTrustedAnyMoreEndsItsUsersStreams(t *testing.T) {
 	})
 }
 
-// TestAChangeBetweenCheckAndOpenIsNotMissed opens a session with a grant of before the change.
-func TestAChangeBetweenCheckAndOpenIsNotMissed(t *testing.T) {
+// TestSession_OpenMissesNoChange opens a session with a grant of before the change.
+func TestSession_OpenMissesNoChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPlace(t)
+		p := newTokensDir(t)
 		p.file(object{"tokens": []object{tokenOf("a", "1"), tokenOf("b", "2")}})
 		a := p.load()
 		running(t, a)
@@ -237,9 +245,9 @@ func TestAChangeBetweenCheckAndOpenIsNotMissed(t *testing.T) {
 	})
 }
 
-func TestWhatCannotBeReadLeavesWhatWas(t *testing.T) {
+func TestReload_FailureKeepsPreviousContent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPlace(t)
+		p := newTokensDir(t)
 		p.put("fsn1.json", fsn1().jwks(t))
 		good := object{"tokens": []object{tokenOf("a", "1")}, "trust": []object{trustOf("fsn1")}}
 		p.file(good)
@@ -262,10 +270,10 @@ func TestWhatCannotBeReadLeavesWhatWas(t *testing.T) {
 		goesOn(t, s, time.Hour)
 		accepted(t, a, "1", "a")
 		log := p.log.String()
-		if n := strings.Count(log, "the tokens file was not read"); n != 4 {
+		if n := strings.Count(log, "level=ERROR msg=\"tokens file "); n != 4 {
 			t.Errorf("%d lines about the tokens file, want one for each change:\n%s", n, log)
 		}
-		if n := strings.Count(log, "a key set was not read"); n != 4 {
+		if n := strings.Count(log, "level=ERROR msg=\"key set "); n != 4 {
 			t.Errorf("%d lines about the key set, want one for each change:\n%s", n, log)
 		}
 		if strings.Contains(log, "leaked") {
@@ -285,10 +293,25 @@ func TestWhatCannotBeReadLeavesWhatWas(t *testing.T) {
 	})
 }
 
-// TestAFileBehindALinkIsReadAgain changes a file as Kubernetes does that of a mounted Secret.
-func TestAFileBehindALinkIsReadAgain(t *testing.T) {
+// TestReload_FollowsSymbolicLinks changes a file as Kubernetes does that of a mounted Secret.
+// TestReload_OtherKeysUnderTheSameName names another file of keys in an entry. The new keys have the kids of the old ones.
+func TestReload_OtherKeysUnderTheSameName(t *testing.T) {
+	p := newTokensDir(t)
+	next := newCluster("fsn1-key")
+	p.put("fsn1.json", fsn1().jwks(t))
+	p.put("next.json", next.jwks(t))
+	p.file(object{"trust": []object{trustOf("fsn1")}})
+	a := p.load()
+	accepted(t, a, fsn1().token(t, goodClaims()), "cluster-fsn1")
+	p.file(object{"trust": []object{trustOf("fsn1").with(object{"jwksFile": "next.json"})}})
+	a.read()
+	refused(t, a, fsn1().token(t, goodClaims()), Signature)
+	accepted(t, a, next.token(t, goodClaims()), "cluster-fsn1")
+}
+
+func TestReload_FollowsSymbolicLinks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := newPlace(t)
+		p := newTokensDir(t)
 		version := func(name, token string) {
 			must(t, os.Mkdir(p.path(name), 0o700))
 			p.put(name+"/tokens.json", asJSON(t, object{"tokens": []object{tokenOf("a", token)}}))
@@ -305,8 +328,8 @@ func TestAFileBehindALinkIsReadAgain(t *testing.T) {
 	})
 }
 
-// TestEverythingAtOnce is for the race detector.
-func TestEverythingAtOnce(t *testing.T) {
+// TestAuthority_ConcurrentUse is for the race detector.
+func TestAuthority_ConcurrentUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
 		a, p := fetching(t, s)
@@ -314,7 +337,7 @@ func TestEverythingAtOnce(t *testing.T) {
 		entry := trustOf("fsn1").with(object{"jwksFile": nil, "jwksURL": "http://127.0.0.1/fsn1"})
 		tokens := []string{"1", "2", fsn1().token(t, goodClaims()), newCluster("next").token(t, goodClaims())}
 		var wg sync.WaitGroup
-		var ended atomic.Int64
+		var revoked atomic.Int64
 		for i := range 40 {
 			wg.Go(func() {
 				for range 50 {
@@ -325,8 +348,8 @@ func TestEverythingAtOnce(t *testing.T) {
 					}
 					session := a.Open(g, reading("prod-1"))
 					select {
-					case <-session.Ended():
-						ended.Add(1)
+					case <-ended(session):
+						revoked.Add(1)
 					case <-time.After(10 * time.Second):
 					}
 					session.Close()
@@ -340,8 +363,8 @@ func TestEverythingAtOnce(t *testing.T) {
 			}
 		})
 		wg.Wait()
-		if ended.Load() == 0 || len(a.sessions) > 0 {
-			t.Errorf("%d sessions ended, %d are left", ended.Load(), len(a.sessions))
+		if revoked.Load() == 0 || len(a.sessions) > 0 {
+			t.Errorf("%d sessions ended, %d are left", revoked.Load(), len(a.sessions))
 		}
 	})
 }

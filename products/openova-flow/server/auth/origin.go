@@ -11,7 +11,8 @@ import (
 
 var crossOrigin = http.NewCrossOriginProtection()
 
-// checkOrigin refuses what a page of another origin would change with a credential that the browser adds by itself.
+// checkOrigin rejects a request that changes something, comes from a page of another origin, and has a credential
+// that the browser added by itself.
 func checkOrigin(r *http.Request) error {
 	if crossOrigin.Check(r) != nil {
 		return &Refusal{Reason: Origin, Detail: "a page of another origin may not do this"}
@@ -19,9 +20,9 @@ func checkOrigin(r *http.Request) error {
 	return nil
 }
 
-// CheckLoopback returns nil for a request that this machine's own programs and pages make of a server without access control, else a
-// *Refusal. The name in Host keeps out pages whose own name has been pointed at this machine. All other pages are kept out by what browsers say
-// of where a request is from, but those of the origins that are listed, as browsers send them. A link to the server may be followed from anywhere.
+// CheckLoopback returns nil for a request from this machine's own programs and pages to a server without access control, otherwise a *Refusal. It
+// checks Host, against pages whose own name resolves to this machine, and the headers with which browsers name the page that makes a request.
+// Pages of the listed origins are allowed. Links to the server may be followed from anywhere.
 func CheckLoopback(r *http.Request, origins ...string) error {
 	if !isLoopbackAddr(r.Host) && !IsLoopback(hostname(r.Host)) {
 		return &Refusal{Reason: Host, Detail: "without tokens the server answers only to localhost and loopback addresses"}
@@ -45,8 +46,8 @@ func foreignPage() *Refusal {
 	return &Refusal{Reason: Origin, Detail: "a page of another origin may not ask this server"}
 }
 
-// fromElsewhere reports whether a browser says that a page of another origin, listed or not, makes a request. Those that do not send Sec-Fetch-Site (the
-// Fetch Metadata standard) may send Referer; programs send neither.
+// fromElsewhere reports whether a browser says that a page of another origin makes the request: with Sec-Fetch-Site (the Fetch Metadata standard), or
+// without it with a Referer that is not of a listed origin. Programs send neither.
 func fromElsewhere(r *http.Request, origins []string) bool {
 	if site := r.Header["Sec-Fetch-Site"]; len(site) > 0 {
 		return len(site) > 1 || site[0] != "same-origin" && site[0] != "none"
@@ -56,7 +57,7 @@ func fromElsewhere(r *http.Request, origins []string) bool {
 	return referer != "" && (err != nil || !sameHost(referer, r.Host) && !slices.Contains(origins, u.Scheme+"://"+u.Host))
 }
 
-// followsLink reports whether a browser wants to show the answer as a page of its own, which the page that it comes from can't read.
+// followsLink reports whether the browser will show the response as a page of its own, which the linking page can't read.
 func followsLink(r *http.Request) bool {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		return false
@@ -67,19 +68,19 @@ func followsLink(r *http.Request) bool {
 	return r.Header.Get("Sec-Fetch-Mode") == "navigate" && r.Header.Get("Sec-Fetch-Dest") == "document"
 }
 
-// sameHost reports whether a URL is one of a host, by http or https.
+// sameHost reports whether an http or https URL has this host.
 func sameHost(text, host string) bool {
 	u, err := url.Parse(text)
 	return err == nil && strings.EqualFold(u.Host, host) && (u.Scheme == "http" || u.Scheme == "https")
 }
 
-// isLoopbackAddr reports whether host is a loopback address with a port, as in most requests, and takes little to find out.
+// isLoopbackAddr reports whether host is a loopback address with a port. It is a fast path for most requests.
 func isLoopbackAddr(host string) bool {
 	a, err := netip.ParseAddrPort(host)
 	return err == nil && a.Addr().IsLoopback() && a.Addr().Zone() == ""
 }
 
-// hostname is a Host header without its port and brackets.
+// hostname returns a Host header without port and brackets.
 func hostname(host string) string {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		return h

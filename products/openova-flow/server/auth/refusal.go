@@ -6,42 +6,42 @@ import (
 	"strings"
 )
 
-// Reason is why a caller is turned away, in one word that fits a metric's label.
+// Reason is the reason of a denial, as a label of metrics.
 type Reason string
 
-// All reasons. Those up to Signature mean that the server does not know who calls.
+// All reasons. Those up to Signature mean that the caller is unknown.
 const (
-	NoCredential Reason = "no_credential" // none was sent
-	Malformed    Reason = "malformed"     // one that can't be read, or two
-	Unknown      Reason = "unknown"       // a token that the file does not have, or a user from a peer that it does not list
-	Algorithm    Reason = "algorithm"     // signed in a way that is not accepted
+	NoCredential Reason = "no_credential" // the request has none
+	Malformed    Reason = "malformed"     // it can't be parsed, or there are two
+	Unknown      Reason = "unknown"       // the token is not in the file, or the user comes from a peer that is not a trusted proxy
+	Algorithm    Reason = "algorithm"     // the signature algorithm is not accepted
 	Issuer       Reason = "issuer"
 	Audience     Reason = "audience"
 	Subject      Reason = "subject"
-	Key          Reason = "key"       // no key that may have signed it is known
-	Signature    Reason = "signature" // no key of the entry verifies it
+	Key          Reason = "key"       // the key of the token is unknown
+	Signature    Reason = "signature" // no key of the entry verifies the token
 	Expired      Reason = "expired"
 	NotYet       Reason = "not_yet_valid"
 	Scope        Reason = "scope"
 	Flow         Reason = "flow"
 	Region       Reason = "region"
-	Origin       Reason = "origin" // a page of another origin
-	Host         Reason = "host"   // a name that is not this machine's
+	Origin       Reason = "origin" // the request comes from a page of another origin
+	Host         Reason = "host"   // the Host header does not name this machine
 )
 
-// Reasons is every Reason, for who counts them.
+// Reasons has every Reason, for metrics.
 var Reasons = [...]Reason{NoCredential, Malformed, Unknown, Algorithm, Issuer, Audience, Subject, Key, Signature, Expired, NotYet, Scope,
 	Flow, Region, Origin, Host}
 
-// Refusal is the error that turns a caller away.
+// Refusal is the error for a denied caller.
 type Refusal struct {
 	Reason Reason
-	Name   string // of the caller, empty when it is not known
-	Field  string // of the message, such as nodes[3].region; empty when it is not about an element
-	Line   int    // of the batch, from 1; 0 when there is none
+	Name   string // of the caller; empty if unknown
+	Field  string // of the message, such as nodes[3].region; empty if it is not about an element
+	Line   int    // of the batch, from 1; 0 without a batch
 	Detail string // what is wrong, for a person
 
-	unverified *claims // of the token, for the log alone: whoever sent it may have made them up
+	unverified *claims // claims of the token, only for the log: they may be forged
 }
 
 func (r *Refusal) Error() string {
@@ -55,7 +55,7 @@ func (r *Refusal) Error() string {
 	return text
 }
 
-// Unauthenticated reports whether another credential is called for (401). Otherwise the caller may not do what it asks (403).
+// Unauthenticated reports whether another credential is needed (401). Otherwise the caller lacks a permission (403).
 func (r *Refusal) Unauthenticated() bool {
 	switch r.Reason {
 	case Scope, Flow, Region, Origin, Host:
@@ -64,7 +64,7 @@ func (r *Refusal) Unauthenticated() bool {
 	return true
 }
 
-// Challenge is the WWW-Authenticate header of an answer to a caller that is not known (RFC 6750).
+// Challenge returns the WWW-Authenticate header for an unauthenticated caller (RFC 6750).
 func (r *Refusal) Challenge() string {
 	if r.Reason == NoCredential {
 		return `Bearer realm="openova-flow"`
@@ -72,7 +72,7 @@ func (r *Refusal) Challenge() string {
 	return `Bearer realm="openova-flow", error="invalid_token"`
 }
 
-// LogValue is what a log says of a refusal: who, why, and of a JSON Web Token whom it says that it is from. It has nothing that lets anybody in.
+// LogValue returns the refusal for a log: caller, reason and the unverified claims of a JSON Web Token, but no secret.
 func (r *Refusal) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("reason", string(r.Reason)), slog.String("name", r.Name)}
 	if r.Field != "" {
@@ -88,7 +88,7 @@ func (r *Refusal) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
-// printable is what came from outside as a log may have it: cut, and escaped where it is not plain text.
+// printable shortens and escapes untrusted text for a log.
 func printable(s string) string {
 	const most = 200
 	cut := ""

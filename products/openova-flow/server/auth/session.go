@@ -5,38 +5,38 @@ import (
 	"time"
 )
 
-// Session watches over a grant for as long as something that it allows goes on, such as a stream. A nil Session never ends.
+// Session checks a grant repeatedly while something that it allows is in progress, such as a stream. A nil
+// Session never ends.
 type Session struct {
-	a     *Authority
-	need  func(*Grant) error
-	ended chan struct{}
-	name  string // of the caller, when it was opened
+	a    *Authority
+	need func(*Grant) error
+	name string // of the caller at the start
 
-	grant *Grant // only look uses it
+	grant *Grant // used only by look
 
 	mu   sync.Mutex
 	then func()
-	err  error // set before ended is closed
+	err  error
 }
 
-// Open watches over a grant until Close. need says whether a grant of the same credential still does; it is called by Run and must not
-// block. Where there is no access control nothing ends, and the Session is nil.
+// Open checks a grant repeatedly until Close. need returns an error if a later grant of the same credential no longer allows the work; Run calls it,
+// and it must not block. Without access control the Session is nil.
 func (a *Authority) Open(g *Grant, need func(*Grant) error) *Session {
 	if !a.Guarded() {
 		return nil
 	}
-	s := &Session{a: a, need: need, ended: make(chan struct{}), name: g.name, grant: g}
+	s := &Session{a: a, need: need, name: g.name, grant: g}
 	a.mu.Lock()
 	a.sessions[s] = struct{}{}
 	a.mu.Unlock()
 	return s
 }
 
-// Caller is the name of the grant that the session was opened with.
+// Caller returns the name of the grant at the start of the session.
 func (s *Session) Caller() string { return s.name }
 
-// Then has f called once when the session ends, at once when it has ended already. It is called by Run and must not block. Whoever waits
-// for much by one channel, or has no goroutine to wait, needs no other.
+// Then sets the function that is called once when the session ends, or now if it has ended. It replaces the previous one. Run calls f, which must
+// not block.
 func (s *Session) Then(f func()) {
 	if s == nil {
 		return
@@ -52,15 +52,7 @@ func (s *Session) Then(f func()) {
 	}
 }
 
-// Ended is closed, by Run, when the credential no longer allows what the session needs.
-func (s *Session) Ended() <-chan struct{} {
-	if s == nil {
-		return nil
-	}
-	return s.ended
-}
-
-// Err is why the session has ended, nil while it has not.
+// Err returns why the session has ended, nil if it has not.
 func (s *Session) Err() error {
 	if s == nil {
 		return nil
@@ -70,7 +62,7 @@ func (s *Session) Err() error {
 	return s.err
 }
 
-// Close ends the watch. Ended stays as it is.
+// Close ends the checks: the function of Then is not called any more, and Err does not change.
 func (s *Session) Close() {
 	if s == nil {
 		return
@@ -84,15 +76,14 @@ func (s *Session) end(err error) {
 	s.mu.Lock()
 	then := s.then
 	s.err, s.then = err, nil
-	close(s.ended)
 	s.mu.Unlock()
 	if then != nil {
 		then()
 	}
 }
 
-// look ends the sessions whose credential does not do any more. While nothing has changed it costs a comparison for each; after a change
-// each credential is checked once, however many sessions it has.
+// look ends the sessions whose credential no longer suffices. Without changes it costs a comparison for each session; after a change,
+// each credential is checked once for all of its sessions.
 func (a *Authority) look(now time.Time) {
 	generation := a.generation.Load()
 	var due []*Session
@@ -120,7 +111,7 @@ func (a *Authority) look(now time.Time) {
 			err = s.need(have.grant)
 		} else {
 			refusal := *have.refusal
-			refusal.Name = s.grant.name // a token that was revoked has no name any more, but it had one
+			refusal.Name = s.grant.name // a revoked token has no name any more
 			err = &refusal
 		}
 		if err != nil {
@@ -132,5 +123,5 @@ func (a *Authority) look(now time.Time) {
 	}
 }
 
-// holds reports whether the grant has not ended by itself.
+// holds reports whether the grant has not expired.
 func (g *Grant) holds(now time.Time) bool { return g.expires.IsZero() || now.Before(g.expires) }

@@ -8,23 +8,23 @@ import (
 	"encoding/json"
 )
 
-// tokenPrefix makes tokens of this server easy to find where they have leaked to.
+// tokenPrefix makes leaked tokens of this server easy to find.
 const tokenPrefix = "ofl_"
 
-// NewToken makes a token of 256 random bits. What goes into the file is its Hash.
+// NewToken returns a random token of 256 bits. The tokens file has its Hash.
 func NewToken() string {
 	var b [32]byte
 	_, _ = rand.Read(b[:]) // never fails
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// Hash returns what the file has in place of a token: its SHA-256 in hex digits.
+// Hash returns the SHA-256 of a token in hexadecimal digits, which the tokens file has.
 func Hash(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])
 }
 
-// Entry is what the file says of a token.
+// Entry is a token's entry in the tokens file.
 type Entry struct {
 	Name    string   `json:"name"`
 	SHA256  string   `json:"sha256"` // its Hash
@@ -33,7 +33,7 @@ type Entry struct {
 	Regions []string `json:"regions,omitempty"`
 }
 
-// Validate returns nil when a file may have the entry, else what is wrong with it.
+// Validate returns nil if the entry is valid in a tokens file, otherwise an error.
 func (e Entry) Validate() error {
 	data, err := json.Marshal(map[string]any{"tokens": []Entry{e}})
 	if err == nil {

@@ -1,7 +1,10 @@
 package cli
 
 import (
+	"errors"
 	"io"
+	"io/fs"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -17,7 +20,7 @@ func env(pairs ...string) func(string) string {
 	}
 }
 
-func TestDefaultsAreAllowed(t *testing.T) {
+func TestParse_Defaults(t *testing.T) {
 	c, err := new(Program).parse(nil, env(), io.Discard)
 	if err != nil || c.listenAddr != "127.0.0.1:8080" || c.app.Hub.RingCapacity != 4096 {
 		t.Fatalf("%+v %v", c, err)
@@ -28,8 +31,45 @@ func TestDefaultsAreAllowed(t *testing.T) {
 	}
 }
 
-func TestOrigins(t *testing.T) {
+func TestParseOrigins(t *testing.T) {
 	if got, err := parseOrigins("https://a.example, http://localhost:5173"); err != nil || strings.Join(got, " ") != "https://a.example http://localhost:5173" {
 		t.Errorf("%v %v", got, err)
+	}
+}
+
+func TestParse_FrameAncestors(t *testing.T) {
+	for value, want := range map[string]string{"": "self", "none": "none", "self, https://*.example.com,http://grafana:3000": "self https://*.example.com http://grafana:3000"} {
+		c, err := new(Program).parse(nil, env("FLOW_SERVER_FRAME_ANCESTORS", value), io.Discard)
+		if got := strings.Join(c.app.FrameAncestors, " "); err != nil || got != want {
+			t.Errorf("%q: %q, %v, want %q", value, got, err, want)
+		}
+	}
+}
+
+func TestParse_ErrorsKeepTheCause(t *testing.T) {
+	for _, c := range []struct {
+		env, value string
+		cause      error
+	}{
+		{"FLOW_SERVER_TOKENS_FILE", "/nonexistent", fs.ErrNotExist},
+		{"FLOW_SERVER_TLS_CERT_FILE", "/nonexistent", fs.ErrNotExist},
+		{"FLOW_SERVER_TLS_KEY_FILE", "/nonexistent", fs.ErrNotExist},
+		{"FLOW_SERVER_MAX_FLOWS", "many", strconv.ErrSyntax},
+		{"FLOW_SERVER_MAX_FLOWS", "99999999999999999999", strconv.ErrRange},
+	} {
+		_, err := new(Program).parse(nil, env(c.env, c.value), io.Discard)
+		if !errors.Is(err, c.cause) || !strings.Contains(err.Error(), c.env) {
+			t.Errorf("%s=%s: %v", c.env, c.value, err)
+		}
+	}
+	for env, value := range map[string]string{"FLOW_SERVER_IDLE_TIMEOUT": "90", "FLOW_SERVER_CORS_ORIGINS": "http://a b", "FLOW_SERVER_LOG_LEVEL": "loud", "FLOW_SERVER_COMMIT_URL_TEMPLATE": "http://git.example.com/{commit}"} {
+		for _, s := range new(Program).All() {
+			if s.Env != env {
+				continue
+			}
+			if err := s.Set(value); err == nil || errors.Is(err, ErrNotAllowed) {
+				t.Errorf("%s=%s: %v", env, value, err)
+			}
+		}
 	}
 }

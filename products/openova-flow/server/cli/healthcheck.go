@@ -12,7 +12,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// healthcheck asks the server of this configuration whether it is ready, for containers that have no shell.
+// healthcheck asks the server with these settings whether it is ready. It is for probes in containers without
+// a shell.
 func (p Program) healthcheck(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
 	cfg, err := p.parse(args, getenv, stderr)
 	if err != nil {
@@ -35,7 +36,7 @@ func (p Program) healthcheck(ctx context.Context, args []string, getenv func(str
 	if err != nil {
 		return err
 	}
-	// The certificate is for the name that others use, not for loopback; nothing secret is sent.
+	// The certificate names the public host, not loopback. No secret is sent.
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
 	resp, err := client.Do(req)
 	if err != nil {

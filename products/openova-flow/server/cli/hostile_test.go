@@ -21,7 +21,7 @@ import (
 
 const hostile = "x\n::error file=a,line=1::FAKE\n\x1b]0;title\a\x1b[2J\u009b2J\u202e\u200b ##[error]x"
 
-// checkPrinted fails unless text has so many lines, each of which begins with one of the words and is safe to print.
+// checkPrinted fails unless text has this number of lines, each safe to print and beginning with one of the words.
 func checkPrinted(t *testing.T, text string, lines int, begins ...string) {
 	t.Helper()
 	if got := strings.Count(text, "\n"); got != lines {
@@ -39,7 +39,7 @@ func checkPrinted(t *testing.T, text string, lines int, begins ...string) {
 	}
 }
 
-// waitInFakeTime runs wait against a server, which stop ends together with its listener.
+// waitInFakeTime runs wait against a server. stop ends the server and its listener.
 func waitInFakeTime(t *testing.T, serve func(net.Listener) (stop func())) (out, errs string, err error) {
 	synctest.Test(t, func(t *testing.T) {
 		listener := pipenet.Listen()
@@ -91,7 +91,7 @@ func TestWait_PrintsHostileNodesAsText(t *testing.T) {
 	}
 }
 
-// answer serves each request the same bytes.
+// answer answers each request with the same bytes.
 func answer(response string) func(net.Listener) (stop func()) {
 	serve := func(conn net.Conn) {
 		defer conn.Close()

@@ -1,4 +1,4 @@
-// Package cli is what the server's programs have in common: their commands, their settings and how they end.
+// Package cli has the commands and the settings that the server programs share.
 package cli
 
 import (
@@ -17,30 +17,29 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// Program is one that serves flows.
+// Program is a server program.
 type Program struct {
-	Name    string // of the binary
-	Does    string // one sentence for help
-	Version string // of the release; empty: what the Go toolchain recorded
+	Name    string // name of the binary
+	Does    string // one sentence for its help
+	Version string // release version; empty: the version that the Go toolchain recorded
 
-	Settings []Setting // besides those that every server has
+	Settings []Setting // in addition to those of every server
 
-	// Prepare completes the configuration just before serving, and returns what to do once serving has ended. It may be nil.
+	// Prepare completes the configuration before serving starts. The returned release, which may be nil, runs after serving has
+	// ended.
 	Prepare func(context.Context, *app.Config) (release func(), err error)
 }
 
-// Setting is one environment variable, and the flag of the same name.
+// Setting is an environment variable and the flag with the same name.
 type Setting = settings.Setting
 
-// The errors of a Setting's Set that leave out the cause, or the value.
-var (
-	ErrNotAllowed = settings.ErrNotAllowed
-)
+// ErrNotAllowed is the error of Setting.Set for a value when the allowed values explain enough.
+var ErrNotAllowed = settings.ErrNotAllowed
 
-// All returns every setting of the program. Their Set is for show.
+// All returns every setting of the program, for documentation: do not call their Set.
 func (p Program) All() []Setting { return p.settings(new(config)) }
 
-// settings returns every setting of the program; those that every server has set c.
+// settings returns every setting of the program. Settings of every server store their value in c.
 func (p Program) settings(c *config) []Setting {
 	var all []Setting
 	for _, s := range commonSettings {
@@ -49,7 +48,7 @@ func (p Program) settings(c *config) []Setting {
 	return append(all, p.Settings...)
 }
 
-// Main runs the program of this process, and ends the process.
+// Main runs the program and exits the process.
 func (p Program) Main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
@@ -65,12 +64,12 @@ func (p Program) Main() {
 	}
 }
 
-// ExitCode ends the process with a code of its own, everything having been said already.
+// ExitCode is an error that ends the process with this code, and without an error message.
 type ExitCode int
 
 func (c ExitCode) Error() string { return fmt.Sprintf("exit code %d", int(c)) }
 
-// Run runs a command with its flags, serve when there is none, until it is done or ctx ends.
+// Run runs a command until it is done or ctx ends. args[0] is the command, serve by default.
 func (p Program) Run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) error {
 	command := "serve"
 	if len(args) > 0 && args[0] != "" && args[0][0] != '-' {
@@ -99,9 +98,9 @@ func (p Program) Run(ctx context.Context, args []string, getenv func(string) str
 	return fmt.Errorf("%s is no command; there are serve (the default), healthcheck, token, wait, version and help", terminal.Argument(command))
 }
 
-// parseFlags parses the flags of a command, and says on stderr what is wrong with them, or what there are.
+// parseFlags parses the flags of a command. It writes errors and help to stderr.
 func parseFlags(fs *flag.FlagSet, args []string, stderr io.Writer) error {
-	fs.SetOutput(io.Discard) // the flag package repeats what it was given as it came
+	fs.SetOutput(io.Discard) // errors of the flag package repeat their input unescaped
 	err := fs.Parse(args)
 	if err == nil {
 		return nil
@@ -115,7 +114,7 @@ func parseFlags(fs *flag.FlagSet, args []string, stderr io.Writer) error {
 	return err
 }
 
-// version returns the release version, else what the Go toolchain recorded.
+// version returns the release version, or the version that the Go toolchain recorded.
 func (p Program) version() string {
 	if p.Version != "" {
 		return p.Version
@@ -133,8 +132,8 @@ func (p Program) usage(w io.Writer) {
   %[1]s healthcheck         exit 0 when the server on FLOW_SERVER_LISTEN_ADDR is ready
   %[1]s token new [--name N] [--scopes read,ingest] [--flows prod-*] [--regions fsn1]
                                           print a new token, and the entry for FLOW_SERVER_TOKENS_FILE
-  %[1]s wait --url U --flow F [--region R] [--since T] [--timeout D]
-                                          wait until all has succeeded: exit 0; failed: 1; timed out: 2
+  %[1]s wait --url U --flow F [--revision REV] [--region R] [--timeout D]
+                                          wait until a revision, or everything, is out and ready: exit 0; failed: 1; timed out: 2
   %[1]s version
 
 `, p.Name, p.Does)

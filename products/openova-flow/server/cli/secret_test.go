@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal/terminaltest"
 )
 
-// TestSettings_ErrorsRepeatNoSecret gives each setting a URL with a secret, as if it were mistaken for another setting.
+// TestSettings_ErrorsRepeatNoSecret sets each setting to a URL with a secret, as after a mix-up of two settings.
 func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 	for _, value := range terminaltest.SecretURLs {
 		for _, s := range (Program{}).All() {
@@ -35,7 +35,7 @@ func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 	}
 }
 
-// saying is what a command writes; ended is called once it has written something.
+// saying collects the output of a command and calls ended at the first write.
 type saying struct {
 	bytes.Buffer
 	ended func()
@@ -46,8 +46,8 @@ func (s *saying) Write(b []byte) (int, error) {
 	return s.Buffer.Write(b)
 }
 
-// TestWait_ShowsNoURLThatItIsSentTo has a server redirect to where nobody answers.
-func TestWait_ShowsNoURLThatItIsSentTo(t *testing.T) {
+// TestWait_HidesTheURLOfARedirect redirects wait to an address that does not answer.
+func TestWait_HidesTheURLOfARedirect(t *testing.T) {
 	srv := httptest.NewServer(http.RedirectHandler("http://me:hidden@127.0.0.1:1/?hidden", http.StatusFound))
 	defer srv.Close()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -12,8 +12,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// token makes a token. Its first line on stdout is the token, which is written nowhere else; the second is the entry for the tokens file,
-// which has only its hash.
+// token runs the command `token new`, which creates a token. It prints two lines to stdout: the token, which is stored nowhere, and its entry for the
+// tokens file, which has only the hash.
 func token(args []string, stdout, stderr io.Writer) error {
 	if len(args) == 0 || args[0] != "new" {
 		return errors.New("token has one command: token new")
@@ -47,7 +47,7 @@ func token(args []string, stdout, stderr io.Writer) error {
 	return err
 }
 
-// split takes a list with commas apart.
+// split splits a comma-separated list and trims its parts.
 func split(list string) (parts []string) {
 	for part := range strings.SplitSeq(list, ",") {
 		if part = strings.TrimSpace(part); part != "" {

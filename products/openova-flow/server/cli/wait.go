@@ -8,309 +8,303 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/gate"
 	"github.com/openova-io/openova/products/openova-flow/server/insight"
+	"github.com/openova-io/openova/products/openova-flow/server/internal/reportpage"
+	"github.com/openova-io/openova/products/openova-flow/server/revision"
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 // Exit codes of wait.
 const (
-	waitFailed   = ExitCode(1)
-	waitTimedOut = ExitCode(2)
+	waitFailed      = ExitCode(1)
+	waitTimedOut    = ExitCode(2)
+	waitMisused     = ExitCode(3)
+	waitInterrupted = ExitCode(130)
 )
 
-// waiting is what wait is asked for.
+// recordTime limits how long wait gets the recording for a report, after its answer. A wait that was interrupted gets none.
+const recordTime = 30 * time.Second
+
+// waiting has the flags of wait.
 type waiting struct {
-	url, flow, region string
-	since             time.Time
-	timeout, settle   time.Duration
-	tokenFile         string
-	poll              time.Duration
+	follower gate.Follower
+	ask      gate.Ask
+	timeout  time.Duration
+	output   string // text or json
+	reports  []report
+	page     *os.File // of --report; nil: none
 }
 
-// wait blocks until package insight's verdict on a flow stands, or the time is up.
+// report is a file that the answer is written to.
+type report struct {
+	file  *os.File
+	write func(a *gate.Answer, w io.Writer, flowID string) error
+}
+
+// wait blocks until the requested state is reached, has failed, or the time is up.
 func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
-	w := waiting{poll: time.Second}
+	var w waiting
 	fs := flag.NewFlagSet("wait", flag.ContinueOnError)
-	fs.StringVar(&w.url, "url", "", "base `URL` of the server (required)")
-	fs.StringVar(&w.flow, "flow", "", "`id` of the flow (required)")
-	fs.StringVar(&w.region, "region", "", "wait for this region only")
-	since := fs.String("since", "", "an `instant` (RFC 3339, or `now`): wait for a run that starts then or later, and do not count what failed before it")
+	fs.StringVar(&w.follower.URL, "url", "", "base `URL` of the server (required)")
+	fs.StringVar(&w.follower.Flow, "flow", "", "`id` of the flow (required)")
+	fs.StringVar(&w.ask.Region, "region", "", "wait for this region only")
+	fs.Func("revision", "wait for this `revision`: a commit (7 digits or more), branch@sha1:commit, an OCI digest or tag, or with --release a chart version", func(v string) error {
+		w.ask.Revision = v
+		_, err := revision.ParseName(v) // reject an empty revision too: it comes from an unset variable
+		return err
+	})
+	repo := fs.String("repo", "", "`folder` of a Git repository, which tells what comes after the revision (default: the working directory if it is in one)")
+	fs.Func("kustomization", "wait for this Kustomization and what it applies, as `NAMESPACE/NAME`; repeatable", func(v string) error {
+		n, err := gate.ParseName(v)
+		w.ask.Kustomizations = append(w.ask.Kustomizations, n)
+		return err
+	})
+	fs.Func("release", "wait for this release, as `NAMESPACE/NAME`, or for a chart version, as NAMESPACE/NAME=VERSION; repeatable", func(v string) error {
+		r, err := gate.ParseRelease(v)
+		w.ask.Releases = append(w.ask.Releases, r)
+		return err
+	})
+	since := fs.String("since", "", "an `instant` (RFC 3339, or `now`): wait for a run that begins then or later; what a revision or version is asked of needs none")
 	fs.DurationVar(&w.timeout, "timeout", 30*time.Minute, "how long to wait")
-	fs.DurationVar(&w.settle, "settle", 10*time.Second, "how long a result must stand: a failed release may be retried, a succeeded one may be followed by another")
-	fs.StringVar(&w.tokenFile, "token-file", "", "`file` with a bearer token")
+	fs.DurationVar(&w.follower.Settle, "settle", gate.DefaultSettle, "how long a result must stand; a success with --revision or a version 1s at most")
+	tokenFile := fs.String("token-file", "", "`file` with a bearer token")
+	fs.StringVar(&w.output, "output", "text", "text, or json: one object at the end, and progress on stderr")
+	junit := fs.String("junit", "", "`file` for a JUnit report")
+	markdown := fs.String("markdown", "", "`file` to which a summary in Markdown is appended")
+	page := fs.String("report", "", "`file` for a report as one HTML page, which has the recording in it and needs no network")
 	if err := parseFlags(fs, args, stderr); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
 		}
-		return ExitCode(3)
+		return waitMisused
 	}
-	if err := w.validate(*since); err != nil {
+	err := w.validate(*since, *repo)
+	if fs.NArg() > 0 {
+		err = fmt.Errorf("unexpected argument %.200q: every argument of wait is a flag", fs.Arg(0))
+	}
+	if err == nil {
+		err = w.open(*junit, os.O_TRUNC, (*gate.Answer).WriteJUnit)
+	}
+	if err == nil {
+		err = w.open(*markdown, os.O_APPEND, (*gate.Answer).WriteMarkdown)
+	}
+	if err == nil && *page != "" {
+		w.page, err = os.Create(*page)
+	}
+	if err != nil {
 		terminal.PrintError(stderr, "wait", err)
-		return ExitCode(3)
+		return waitMisused
+	}
+	if *tokenFile != "" {
+		token := ""
+		w.follower.Token = func() (string, error) {
+			text, err := os.ReadFile(*tokenFile)
+			token = cmp.Or(strings.TrimSpace(string(text)), token) // read once, since it may be a pipe
+			return token, err
+		}
 	}
 	return w.run(ctx, stdout, stderr)
 }
 
-func (w *waiting) validate(since string) error {
-	u, err := url.Parse(w.url)
+func (w *waiting) validate(since, repo string) error {
+	u, err := url.Parse(w.follower.URL)
 	switch {
-	case terminal.Secret(w.url):
+	case terminal.Secret(w.follower.URL):
 		return errors.New("invalid --url: it " + terminal.HiddenSecret + "; allowed: an absolute http or https URL, without user, query and fragment")
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
-		return fmt.Errorf("invalid --url %.200q; allowed: an absolute http or https URL", w.url)
+		return fmt.Errorf("invalid --url %.200q; allowed: an absolute http or https URL", w.follower.URL)
 	}
-	w.url = strings.TrimSuffix(w.url, "/")
-	if !flow.ValidID(w.flow) {
-		return fmt.Errorf("invalid --flow %.200q; allowed: %s", w.flow, flow.IDSyntax)
+	w.follower.URL = strings.TrimSuffix(w.follower.URL, "/")
+	if !flow.ValidID(w.follower.Flow) {
+		return fmt.Errorf("invalid --flow %.200q; allowed: %s", w.follower.Flow, flow.IDSyntax)
 	}
 	switch since {
 	case "":
 	case "now":
-		w.since = time.Now()
+		w.ask.SinceStart = true
 	default:
-		if w.since, err = time.Parse(time.RFC3339, since); err != nil {
+		if w.ask.Since, err = time.Parse(time.RFC3339, since); err != nil {
 			return fmt.Errorf("invalid --since %.200q; allowed: now, or an instant such as 2006-01-02T15:04:05Z", since)
 		}
+	}
+	if !slices.Contains([]string{"text", "json"}, w.output) {
+		return fmt.Errorf("invalid --output %.200q; allowed: text, json", w.output)
+	}
+	if err := w.ask.Validate(); err != nil {
+		return err
+	}
+	if w.ask.Revision == "" && repo == "" {
+		return nil
+	}
+	w.ask.Repository, err = gate.OpenRepository(cmp.Or(repo, "."))
+	if repo == "" {
+		return nil // without a repository, only the exact revision counts
+	}
+	return err
+}
+
+// open creates the file of a report, if path is set.
+func (w *waiting) open(path string, mode int, write func(*gate.Answer, io.Writer, string) error) error {
+	if path == "" {
+		return nil
+	}
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|mode, 0o666)
+	if err != nil {
+		return err
+	}
+	w.reports = append(w.reports, report{f, write})
+	return nil
+}
+
+func (w *waiting) run(parent context.Context, stdout, stderr io.Writer) error {
+	began := time.Now()
+	ctx, cancel := context.WithTimeout(parent, w.timeout)
+	defer cancel()
+	p := &progress{out: stdout, errs: stderr, inPlace: isTerminal(stdout)}
+	if w.output == "json" {
+		p.out, p.inPlace = stderr, isTerminal(stderr)
+	}
+	w.follower.OnAnswer = p.show
+	a, err := w.follower.Follow(ctx, gate.New(w.ask))
+	p.end()
+	exit := ExitCode(0)
+	switch {
+	case err == nil && a.Result == insight.Failed:
+		exit = waitFailed
+	case errors.Is(err, context.DeadlineExceeded):
+		exit = waitTimedOut
+	case err != nil:
+		exit = waitInterrupted
+	}
+	if a == nil {
+		a = &gate.Answer{At: time.Now().UnixMilli(), Result: insight.Pending, Revision: w.ask.Revision}
+		if exit == waitTimedOut {
+			fmt.Fprintln(p.out, "timed out: the server returned no state of this flow; check --url, --flow and the last error")
+		}
+	} else if exit == waitFailed || exit == waitTimedOut {
+		_ = a.WriteText(p.out, exit == waitTimedOut) // there is nowhere to report a failed write
+	}
+	if err := errors.Join(w.report(a, exit, stdout), w.writePage(parent, a, exit, began)); err != nil {
+		terminal.PrintError(stderr, "wait", err)
+		exit = cmp.Or(exit, waitMisused)
+	}
+	if exit != 0 {
+		return exit
 	}
 	return nil
 }
 
-func (w *waiting) run(ctx context.Context, stdout, stderr io.Writer) error {
-	ctx, cancel := context.WithTimeout(ctx, w.timeout)
+// report writes the machine-readable outputs.
+func (w *waiting) report(a *gate.Answer, exit ExitCode, stdout io.Writer) error {
+	var failures []error
+	for _, r := range w.reports {
+		failures = append(failures, r.write(a, r.file, w.follower.Flow), r.file.Close())
+	}
+	if w.output == "json" {
+		e := json.NewEncoder(stdout)
+		e.SetIndent("", "  ")
+		failures = append(failures, e.Encode(struct {
+			Flow string `json:"flow"`
+			Exit int    `json:"exit"`
+			*gate.Answer
+		}{w.follower.Flow, int(exit), a}))
+	}
+	return errors.Join(failures...)
+}
+
+// writePage writes the report as a page. A recording that the server does not give is named in it.
+func (w *waiting) writePage(ctx context.Context, a *gate.Answer, exit ExitCode, began time.Time) error {
+	if w.page == nil {
+		return nil
+	}
+	c := reportpage.Content{Flow: w.follower.Flow, Exit: int(exit), Began: began.UnixMilli(), Ended: time.Now().UnixMilli(), Region: w.ask.Region, Line: a.Line(), Answer: a}
+	ctx, cancel := context.WithTimeout(ctx, recordTime)
 	defer cancel()
-	client := &http.Client{Timeout: 30 * time.Second}
-	var (
-		etag, lastLine, lastErr string
-		graph                   *insight.Graph
-		now                     assessment
-		heard                   bool
-		verdict                 string
-		stood                   time.Time
-	)
-	tick := time.NewTicker(w.poll)
-	defer tick.Stop()
-	for {
-		state, tag, err := w.fetch(ctx, client, etag)
-		switch {
-		case err != nil:
-			verdict, etag, heard = "", "", heard && !errors.Is(err, errNoFlow) // what is not confirmed any more does not count
-			if ctx.Err() == nil && err.Error() != lastErr {
-				lastErr = err.Error()
-				terminal.PrintError(stderr, "wait", fmt.Errorf("%w; trying again", err))
-			}
-		case state != nil:
-			etag, heard, lastErr = tag, true, ""
-			graph = insight.Read(state)
-		}
-		if graph != nil {
-			now = assess(graph.At(time.Now().UnixMilli(), nil), w.region, w.since)
-		}
-		if heard && now.line() != lastLine {
-			lastLine = now.line()
-			fmt.Fprintln(stdout, lastLine)
-		}
-		if v := now.result(); v != verdict && err == nil {
-			verdict, stood = v, time.Now()
-		}
-		if heard && err == nil && (time.Since(stood) >= w.settle || now.verdict.Final) {
-			switch verdict {
-			case insight.Failed:
-				now.printFailed(stdout)
-				return waitFailed
-			case insight.Passed:
-				return nil
-			}
-		}
-		select {
-		case <-ctx.Done():
-			if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				return ExitCode(130)
-			}
-			now.printOpen(stdout, heard)
-			return waitTimedOut
-		case <-tick.C:
-		}
+	var err error
+	if c.Recording, err = w.follower.Record(ctx, 0); err != nil {
+		c.NoRecord = terminal.Text(err.Error(), 1<<10)
 	}
+	return errors.Join(reportpage.Write(w.page, c), w.page.Close())
 }
 
-// fetch gets the snapshot, nil when it has not changed.
-func (w *waiting) fetch(ctx context.Context, client *http.Client, etag string) (*flow.Message, string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, w.url+"/v1/flows/"+w.flow+"/snapshot", nil)
+// progress prints answers as they arrive: one line for each change, or on a terminal a line that is updated
+// in place.
+type progress struct {
+	out, errs       io.Writer
+	inPlace         bool
+	before          *gate.Answer
+	line, lastError string
+	hinted          string
+}
+
+func (p *progress) show(a *gate.Answer, err error) {
 	if err != nil {
-		return nil, "", err
-	}
-	if etag != "" {
-		req.Header.Set("If-None-Match", etag)
-	}
-	if w.tokenFile != "" {
-		token, err := os.ReadFile(w.tokenFile)
-		if err != nil {
-			return nil, "", err
+		if text := err.Error(); text != p.lastError {
+			p.lastError = text
+			p.end()
+			terminal.PrintError(p.errs, "wait", fmt.Errorf("%w; trying again", err))
 		}
-		req.Header.Set("Authorization", "Bearer "+strings.TrimSpace(string(token)))
-	}
-	resp, err := client.Do(req)
-	if u := new(url.Error); errors.As(err, &u) { // its text has the URL, which may be one that the server has redirected to
-		return nil, "", fmt.Errorf("get the flow from %s: %w", req.URL.Host, u.Err)
-	}
-	if err != nil {
-		return nil, "", err
-	}
-	defer resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusNotModified:
-		return nil, etag, nil
-	case http.StatusNotFound:
-		return nil, "", fmt.Errorf("flow %s: %w", w.flow, errNoFlow)
-	case http.StatusOK:
-	default:
-		var p struct{ Detail string }
-		_ = json.NewDecoder(io.LimitReader(resp.Body, 64<<10)).Decode(&p) // what is no problem document says nothing
-		return nil, "", fmt.Errorf("the server answers %s: %s", terminal.Text(resp.Status, shownName), cmp.Or(terminal.Text(p.Detail, shownMessage), "and does not say why"))
-	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxSnapshot+1))
-	if err != nil {
-		return nil, "", err
-	}
-	if len(body) > maxSnapshot {
-		return nil, "", fmt.Errorf("the server's snapshot has more than %d bytes; wait for one region with --region, or keep the flow smaller", maxSnapshot)
-	}
-	m, err := flow.Decode(w.flow, body)
-	return m, resp.Header.Get("ETag"), err
-}
-
-// maxSnapshot is how many bytes of a snapshot wait reads: more than the limits of a server let a flow have.
-const maxSnapshot = 512 << 20
-
-var errNoFlow = errors.New("does not exist (yet)")
-
-// assessment is how far a flow, or a region of it, is.
-type assessment struct {
-	view                                             *insight.View
-	verdict                                          insight.Verdict
-	total, done, working, waiting, failed, suspended int  // auxiliary nodes are not among them
-	started                                          bool // a run has started since the instant that is waited from
-}
-
-// assess judges a region of a flow, or all of it, without what had failed before an instant. Instants count by whole seconds, as Kubernetes has them.
-func assess(v *insight.View, region string, since time.Time) assessment {
-	a := assessment{view: v, started: since.IsZero()}
-	before := func(at flow.Time) bool { return !since.IsZero() && !at.IsZero() && at.Ms()/1000 < since.Unix() }
-	a.verdict = v.Verdict(func(n *flow.Node) bool {
-		state := v.State(n.ID)
-		switch {
-		case region != "" && n.Region != region:
-			return false
-		case v.Auxiliary(n.ID):
-			return state != insight.Broken || !before(v.Since(n.ID))
-		}
-		a.started = a.started || !n.StartedAt.IsZero() && !before(n.StartedAt)
-		if state == insight.Broken && (before(n.EndedAt) || n.EndedAt.IsZero() && before(v.Since(n.ID))) {
-			return false
-		}
-		a.total++
-		switch state {
-		case insight.Ready:
-			a.done++
-		case insight.Waiting:
-			a.waiting++
-		case insight.Broken:
-			a.failed++
-		case insight.Suspended:
-			a.suspended++
-		default:
-			a.working++
-		}
-		return true
-	})
-	return a
-}
-
-// result is the verdict, but nothing has passed of which there is nothing, or no run since it is waited for.
-func (a assessment) result() string {
-	if a.verdict.Result == insight.Passed && (a.total == 0 || !a.started) {
-		return insight.Pending
-	}
-	return a.verdict.Result
-}
-
-func (a assessment) line() string {
-	line := fmt.Sprintf("%d of %d done, %d working, %d waiting, %d failed", a.done, a.total, a.working, a.waiting, a.failed)
-	if a.suspended > 0 {
-		line += fmt.Sprintf(", %d suspended", a.suspended)
-	}
-	if !a.started {
-		line += "; no run has started yet"
-	}
-	return line
-}
-
-const (
-	// Bytes shown of what a flow or a server says.
-	shownName    = 256 // ids, reasons, statuses
-	shownMessage = 1 << 10
-	// shownLines is how many problems, and how many nodes that are waited for, get a line.
-	shownLines = 50
-)
-
-func (a assessment) printFailed(w io.Writer) {
-	for _, p := range a.verdict.Problems[:min(shownLines, len(a.verdict.Problems))] {
-		line := "failed: " + terminal.Text(p.ID, shownName) + ": " + terminal.Text(cmp.Or(p.Sentence, p.Class, string(p.State)), shownMessage)
-		if len(p.Blocks) > 0 {
-			line += fmt.Sprintf(" Blocks %d.", len(p.Blocks))
-		}
-		if command, ok := terminal.Shell(p.Command); ok {
-			line += " Run: " + command
-		}
-		fmt.Fprintln(w, line)
-	}
-	printMore(w, len(a.verdict.Problems))
-	for _, id := range a.verdict.Unfit {
-		if a.view.State(id) == insight.Suspended {
-			fmt.Fprintf(w, "failed: %s: It is suspended, and not as it should be.\n", terminal.Text(id, shownName))
-		}
-	}
-}
-
-func printMore(w io.Writer, of int) {
-	if of > shownLines {
-		fmt.Fprintf(w, "and %d more\n", of-shownLines)
-	}
-}
-
-func (a assessment) printOpen(w io.Writer, heard bool) {
-	if !heard {
-		fmt.Fprintln(w, "timed out: the server gave no state of this flow")
 		return
 	}
-	if a.total == 0 {
-		fmt.Fprintln(w, "timed out: nothing has been reported yet")
-	}
-	if !a.started {
-		fmt.Fprintln(w, "timed out: no run has started since the instant given")
-	}
-	a.printFailed(w)
-	for _, ids := range [][]string{a.verdict.Open, a.verdict.Unfit} {
-		for _, id := range ids[:min(shownLines, len(ids))] {
-			if a.view.State(id) == insight.Suspended { // it has a line already
-				continue
-			}
-			line := "timed out waiting for: " + terminal.Text(id, shownName) + ": " + string(a.view.State(id))
-			if marks := a.view.Marks(id); len(marks) > 0 {
-				line += " (" + terminal.Text(strings.Join(marks, ", "), shownName) + ")"
-			}
-			if held := a.view.HeldBy(id); len(held) > 0 {
-				line += ", held by " + terminal.Text(strings.Join(held, ", "), shownMessage)
-			}
-			fmt.Fprintln(w, line)
+	p.lastError = ""
+	if !p.inPlace {
+		for _, line := range a.Changes(p.before) {
+			fmt.Fprintln(p.out, "changed: "+line)
 		}
-		printMore(w, len(ids))
 	}
+	p.before = a
+	if line := a.Line(); line != p.line {
+		p.line = line
+		if p.inPlace {
+			fmt.Fprint(p.out, "\r\x1b[2K"+terminal.Text(line, 79))
+			return
+		}
+		fmt.Fprintln(p.out, line)
+	}
+	p.hint(a)
+}
+
+// hint prints, once for each set of sources without the revision, the commands that make them fetch it now.
+func (p *progress) hint(a *gate.Answer) {
+	var lines []string
+	key := ""
+	for i := range a.Sources {
+		if s := &a.Sources[i]; !s.Has {
+			key += s.ID + " " + s.Revision + "\n"
+			lines = append(lines, s.Hint(a.At))
+		}
+	}
+	if key == p.hinted || p.inPlace {
+		return
+	}
+	p.hinted = key
+	for _, line := range lines {
+		fmt.Fprintln(p.out, "waiting for: "+line)
+	}
+}
+
+// end finishes the line that is updated in place.
+func (p *progress) end() {
+	if p.inPlace && p.line != "" {
+		p.line = ""
+		fmt.Fprintln(p.out)
+	}
+}
+
+// isTerminal reports whether w is a terminal.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
 }

@@ -2,29 +2,30 @@ package flow
 
 import "strings"
 
-// area is what of a State belongs to one region: the nodes that name it, and the relationships that RegionOfRel gives it.
+// area holds the elements of a State that belong to one region: the nodes that name the region, and the relationships
+// that RegionOfRel assigns to it.
 type area struct {
 	region  string
 	nodes   []*vertex
 	rels    []*edge
-	version int64 // State.changes when it last changed
+	version int64 // value of State.changes at the last change of this area
 }
 
-// area returns the area of a region, made when there is none.
+// area returns the area of a region, and creates it if there is none.
 func (s *State) area(region string) *area {
 	a := s.areas[region]
 	if a == nil {
 		if s.areas == nil {
 			s.areas = make(map[string]*area)
 		}
-		a = &area{region: strings.Clone(region)} // the text of the node may go before the area does
+		a = &area{region: strings.Clone(region)} // copied, since the message that holds this text may be freed before the area
 		s.areas[a.region] = a
 		s.bytes += a.size()
 	}
 	return a
 }
 
-// touch notes that an area has changed, and drops it when nothing is left in it.
+// touch records a change of an area, and removes the area if it is empty.
 func (s *State) touch(a *area) {
 	s.changes++
 	if a.version = s.changes; len(a.nodes) == 0 && len(a.rels) == 0 {
@@ -68,8 +69,8 @@ func (s *State) leaveRel(e *edge) {
 	s.touch(a)
 }
 
-// RegionVersion returns a number that is another whenever the nodes or relationships of a region may have changed; 0 while it has none.
-// Numbers of different states do not compare.
+// RegionVersion returns a number that changes whenever the nodes or relationships of a region may have changed; 0 for a region without
+// any. Do not compare numbers of different states.
 func (s *State) RegionVersion(region string) int64 {
 	if a := s.areas[region]; a != nil {
 		return a.version
@@ -77,9 +78,9 @@ func (s *State) RegionVersion(region string) int64 {
 	return 0
 }
 
-// CollectRegion returns what of the state belongs to a region as a snapshot message that shares nothing with later changes: the
-// FlowInstance, the nodes that name the region, and the relationships that RegionOfRel gives it, in no order. It costs the number of
-// these elements, whatever else there is.
+// CollectRegion returns the elements of one region as a snapshot message: the FlowInstance, the nodes that name the region, and the
+// relationships that RegionOfRel assigns to it, unordered. The message shares no memory with the state. The cost depends on the
+// region's elements only, not on the size of the flow.
 func (s *State) CollectRegion(region string) *Message {
 	f := s.flow
 	m := &Message{Type: TypeSnapshot, Flow: &f}

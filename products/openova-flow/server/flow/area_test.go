@@ -9,9 +9,9 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// TestState_RegionIsAPartOfTheSnapshot holds what is kept of regions to what a walk over all elements finds, on random sequences, and the
-// version of each to whether it changed.
-func TestState_RegionIsAPartOfTheSnapshot(t *testing.T) {
+// TestState_CollectRegionEqualsASearch compares CollectRegion with a search over all elements, on random sequences, and checks that
+// RegionVersion changes exactly when the result does.
+func TestState_CollectRegionEqualsASearch(t *testing.T) {
 	regions := []string{"fsn1", "hel1", "", "a", "b", "nobody's"}
 	for seed := range uint64(100) {
 		g := &sequencer{Rand: rand.New(rand.NewPCG(seed, 5))}
@@ -41,7 +41,7 @@ func TestState_RegionIsAPartOfTheSnapshot(t *testing.T) {
 				if got.JSON() != want.JSON() {
 					t.Fatalf("sequence %d, %q after %s\n got %s\nwant %s", seed, region, batch, got.JSON(), want.JSON())
 				}
-				got.Flow = &flow.Instance{ID: "F"} // which the version does not tell of
+				got.Flow = &flow.Instance{ID: "F"} // RegionVersion does not cover the FlowInstance
 				version, had := s.RegionVersion(region), versions[region]
 				if (version == 0) != (len(got.Nodes)+len(got.Relationships) == 0) || had != 0 && version == had && got.JSON() != was[region] {
 					t.Fatalf("sequence %d, %q has version %d after %d: %s, before %s", seed, region, version, had, got.JSON(), was[region])
@@ -52,8 +52,8 @@ func TestState_RegionIsAPartOfTheSnapshot(t *testing.T) {
 	}
 }
 
-// TestState_RegionsThatAreGoneTakeNoMemory counts bytes of as many regions as there are nodes.
-func TestState_RegionsThatAreGoneTakeNoMemory(t *testing.T) {
+// TestState_EmptyRegionsFreeTheirMemory counts the bytes of as many regions as there are nodes.
+func TestState_EmptyRegionsFreeTheirMemory(t *testing.T) {
 	s := flow.NewState("F", 7)
 	empty := s.Bytes()
 	var ids []string

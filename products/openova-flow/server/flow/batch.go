@@ -6,17 +6,17 @@ import (
 	"strconv"
 )
 
-// ErrTooLarge is the error of a batch in which one message is over the limit.
+// ErrTooLarge is the error of a batch with a message over the size limit.
 var ErrTooLarge = errors.New("message too large")
 
-// DecodeBatch reads messages, one a line (NDJSON), that are posted to flow flowID. Blank lines are skipped, but they count as
-// lines. maxMessage bounds a message in bytes; 0 means no bound. The first message that is refused refuses all: the error is an
-// *Error with its line, and wraps ErrTooLarge for a message over the bound. A batch without a message is refused.
+// DecodeBatch decodes messages posted to flow flowID, one per line (NDJSON). Blank lines are skipped but counted. maxMessage is
+// the limit of one message in bytes; 0 means no limit. A batch without messages is an error. One invalid message makes the
+// whole batch invalid: the error is then an *Error with the line, and wraps ErrTooLarge if the message is over the limit.
 func DecodeBatch(flowID string, data []byte, maxMessage int) ([]*Message, error) {
 	return decodeBatch(flowID, data, maxMessage, Decode)
 }
 
-// DecodeStoredBatch reads messages that were accepted before, as DecodeStored does.
+// DecodeStoredBatch decodes messages that were accepted before, as DecodeStored does.
 func DecodeStoredBatch(flowID string, data []byte) ([]*Message, error) {
 	return decodeBatch(flowID, data, 0, DecodeStored)
 }

@@ -30,7 +30,7 @@ func vectors(t testing.TB, dir string) map[string][]byte {
 	return all
 }
 
-func TestValidVectorsRoundTrip(t *testing.T) {
+func TestVectors_ValidRoundTrip(t *testing.T) {
 	for name, data := range vectors(t, "valid") {
 		t.Run(name, func(t *testing.T) {
 			m, err := flow.Decode("F", data)
@@ -51,7 +51,7 @@ func TestValidVectorsRoundTrip(t *testing.T) {
 	}
 }
 
-// rebuild makes a message from fields alone, as a producer does.
+// rebuild copies a message without its original bytes, as Go code builds one.
 func rebuild(m *flow.Message) *flow.Message {
 	out := &flow.Message{Type: m.Type, IDs: m.IDs, Pairs: m.Pairs}
 	if f := m.Flow; f != nil {
@@ -81,7 +81,7 @@ func sameJSON(t testing.TB, a, b string) bool {
 	return reflect.DeepEqual(va, vb)
 }
 
-func TestInvalidVectorsAreRefused(t *testing.T) {
+func TestVectors_InvalidAreRejected(t *testing.T) {
 	for _, dir := range []string{"invalid", "invalid-bytes"} {
 		for name, data := range vectors(t, dir) {
 			t.Run(dir+"/"+name, func(t *testing.T) {
@@ -108,7 +108,7 @@ func manyKeys(n int, last string) string {
 	return b.String() + `"` + last + `":0}`
 }
 
-func TestRefusalsNameTheField(t *testing.T) {
+func TestDecode_ErrorsNameTheField(t *testing.T) {
 	node := func(extra string) string {
 		return `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x"` + extra + `}]}`
 	}
@@ -170,7 +170,7 @@ func TestRefusalsNameTheField(t *testing.T) {
 	}
 }
 
-func TestAcceptedAndKept(t *testing.T) {
+func TestDecode_AcceptsAndKeeps(t *testing.T) {
 	for _, tt := range []struct{ name, in, out string }{
 		{"unused fields decide nothing", `{"type":"delete-nodes","ids":["a"],"nodes":5,"flow":null}`, ""},
 		{"unused field before type", `{"nodes":"junk","type":"delete-nodes","ids":["a"]}`, ""},
@@ -198,7 +198,7 @@ func TestAcceptedAndKept(t *testing.T) {
 	}
 }
 
-func TestBatch(t *testing.T) {
+func TestDecodeBatch(t *testing.T) {
 	const a, b = `{"type":"delete-nodes","ids":["a"]}`, `{"type":"delete-nodes","ids":["b"]}`
 	ms, err := flow.DecodeBatch("F", []byte("\n"+a+"\r\n\n  \n"+b), 0)
 	if err != nil || len(ms) != 2 || ms[1].IDs[0] != "b" {

@@ -6,13 +6,14 @@ import (
 	"unicode/utf8"
 )
 
-// MaxInteger is the largest integer, and -MaxInteger the smallest, that a field may hold: what a float64 holds exactly.
+// MaxInteger and -MaxInteger are the largest and the smallest integer of a field. A float64 holds these and all between
+// exactly.
 const MaxInteger = 1<<53 - 1
 
-// maxTime is the latest instant, and -maxTime the earliest, that a field may hold, in Unix milliseconds: what a date of JavaScript can be.
+// maxTime and -maxTime are the latest and the earliest instant of a field, in Unix milliseconds: the range of a JavaScript Date.
 const maxTime = 8_640_000_000_000_000
 
-// Message is one FlowMessage. Of its fields only those are set that its Type uses.
+// Message is one FlowMessage. Only the fields that its Type uses are set.
 type Message struct {
 	Type          Type
 	Flow          *Instance      // snapshot, upsert-flow
@@ -21,19 +22,19 @@ type Message struct {
 	IDs           []string       // delete-nodes
 	Pairs         []RelKey       // delete-rels
 
-	Line int // the line of the batch it came in, from 1; 0 for a message that came alone
+	Line int // line in its batch, from 1; 0 if the message did not come in a batch
 
 	raw string
 }
 
-// decoded is a message with room for the node of one that has one, as most do.
+// decoded is a message and space for one node in a single allocation, since most messages have one node.
 type decoded struct {
 	Message
 	one [1]Node
 }
 
-// Decode reads one FlowMessage that is posted to flow flowID. The error, if any, is an *Error; the message is then nil.
-// The result does not refer to data.
+// Decode decodes one FlowMessage posted to flow flowID. On failure the message is nil and the error is an *Error. The
+// message does not refer to data.
 func Decode(flowID string, data []byte) (*Message, error) {
 	if !utf8.Valid(data) {
 		return nil, refuse("", "not valid UTF-8")
@@ -41,8 +42,8 @@ func Decode(flowID string, data []byte) (*Message, error) {
 	return decodeString(flowID, string(data), false)
 }
 
-// DecodeStored reads one FlowMessage that was accepted before, perhaps by an earlier version, whose instants could be as great as other
-// integers. Apart from that it is Decode.
+// DecodeStored decodes one FlowMessage that was accepted before, perhaps by an earlier version that allowed any integer up to
+// MaxInteger as an instant. Otherwise it is the same as Decode.
 func DecodeStored(flowID string, data []byte) (*Message, error) {
 	if !utf8.Valid(data) {
 		return nil, refuse("", "not valid UTF-8")
@@ -59,7 +60,7 @@ func decodeString(flowID, s string, stored bool) (*Message, error) {
 	return m, err
 }
 
-// decoders are kept for reuse: their list of keys is the one thing of decoding that does not end up in the message.
+// decoders are reused, because only their list of keys does not become part of a message.
 var decoders = sync.Pool{New: func() any { return &decoder{scanner: scanner{keys: make([]string, 0, 2*manyKeys)}} }}
 
 func parse(flowID, s string, stored bool) (m *Message, spaced bool, err error) {
@@ -68,7 +69,7 @@ func parse(flowID, s string, stored bool) (m *Message, spaced bool, err error) {
 	d.flowID, d.stored = flowID, stored
 	m, err = d.message()
 	spaced = d.space
-	if cap(d.keys) == 2*manyKeys { // a list that had to grow is not kept
+	if cap(d.keys) == 2*manyKeys { // drop a list that has grown
 		clear(d.keys[:cap(d.keys)])
 		d.s, d.flowID, d.one = "", "", nil
 		decoders.Put(d)
@@ -79,15 +80,15 @@ func parse(flowID, s string, stored bool) (m *Message, spaced bool, err error) {
 	return m, spaced, nil
 }
 
-// decoder reads the objects of the contract.
+// decoder decodes the objects of the contract.
 type decoder struct {
 	scanner
 	flowID string
-	stored bool   // it was accepted before
-	one    []Node // room for the first node
+	stored bool   // decode as DecodeStored does
+	one    []Node // space for the first node
 }
 
-// Top-level fields, as bits.
+// Bits for the top-level fields.
 const (
 	hasFlow = 1 << iota
 	hasNodes
@@ -112,7 +113,7 @@ func fieldBit(name string) int {
 	return 0
 }
 
-// typeBits gives the fields that a type uses and those of them that must be there.
+// typeBits returns the fields that a type uses, and those of them that are required.
 func typeBits(t Type) (used, required int) {
 	switch t {
 	case TypeSnapshot:
@@ -138,7 +139,7 @@ func (d *decoder) message() (*Message, error) {
 	m := &room.Message
 	d.one = room.one[:0]
 	var used, required, seen, early int
-	var earlyAt [5]int // where fields stand that came before the type that says whether they count
+	var earlyAt [5]int // offsets of fields that came before the type, which decides whether they count
 	o, err := d.begin()
 	if err != nil {
 		return nil, err
@@ -204,7 +205,7 @@ func (d *decoder) messageType() (Type, error) {
 	}
 	for _, t := range messageTypes {
 		if name == string(t) {
-			return t, nil // and not the sender's text, which would keep all of the message in memory
+			return t, nil // not a part of the input, which would keep the whole message in memory
 		}
 	}
 	return "", refuse("", quoteShort(name)+" is no message type; allowed are snapshot, upsert-flow, upsert-nodes, upsert-rels, delete-nodes, delete-rels")
@@ -220,7 +221,7 @@ func bitIndex(bit int) int {
 	return i
 }
 
-// part reads one of the fields that the type of m uses.
+// part decodes one of the fields that the type of m uses.
 func (d *decoder) part(m *Message, bit int) error {
 	if bit == hasFlow {
 		m.Flow = new(Instance)
@@ -248,7 +249,7 @@ func (d *decoder) part(m *Message, bit int) error {
 	}
 }
 
-// element reads one element of an array that the type of m uses.
+// element decodes one element of an array that the type of m uses.
 func (d *decoder) element(m *Message, bit int) error {
 	switch bit {
 	case hasNodes:

@@ -1,6 +1,12 @@
 package flow
 
-// fields reads an object of the contract: field reads the value of each key into the object.
+import (
+	"strconv"
+	"strings"
+)
+
+// fields decodes an object of the contract. It calls field for each key, which decodes the value into the
+// object.
 func fields[T any](d *decoder, into *T, field func(d *decoder, into *T, key string) error) error {
 	if d.peek() != '{' {
 		return d.wrong("an object")
@@ -90,7 +96,8 @@ var triggerFields = []string{"flowId", "when"}
 func (d *decoder) trigger(t *Trigger) error {
 	read := named{}
 	err := fields(d, &read, triggerField)
-	switch *t = read.Trigger; {
+	*t = read.Trigger
+	switch {
 	case err != nil:
 		return err
 	case !read.flow:
@@ -101,7 +108,7 @@ func (d *decoder) trigger(t *Trigger) error {
 	return nil
 }
 
-// named is a trigger while it is read, and whether its flow was named: a flow's id may be empty there, but must not be absent.
+// named is a trigger during decoding, and whether it had a flow id: the id may be empty, but not absent.
 type named struct {
 	Trigger
 	flow bool
@@ -227,14 +234,14 @@ func (d *decoder) pair(k *RelKey) error {
 	return read.missing()
 }
 
-// keyed is an object with a relationship's key in it, while it is read.
+// keyed is an object that contains a relationship's key, during decoding.
 type keyed[T any] struct {
 	keySeen
 	key   RelKey
 	value T
 }
 
-// keySeen tells which parts of a relationship's key were there.
+// keySeen records which parts of a relationship's key were present.
 type keySeen struct{ from, to, typ bool }
 
 func (s keySeen) missing() error {
@@ -249,7 +256,7 @@ func (s keySeen) missing() error {
 	return nil
 }
 
-// keyField reads one part of a relationship's key.
+// keyField decodes one part of a relationship's key.
 func (d *decoder) keyField(name string, key *RelKey, seen *keySeen) (err error) {
 	switch name {
 	case "fromId":
@@ -275,4 +282,103 @@ func (d *decoder) relType() (RelType, error) {
 		return t, nil
 	}
 	return "", refuse("", quoteShort(name)+" is no relationship type; allowed are contains, finish-to-start, start-to-start, finish-to-finish, start-to-finish, triggers")
+}
+
+// unknown decodes a field that v1 does not define, and keeps it. A known field in another case (nodeid) is an error: as an
+// unknown field its value would be lost silently.
+func (d *decoder) unknown(key string, known []string) error {
+	for _, name := range known {
+		if strings.EqualFold(key, name) {
+			return refuse("", "is the field "+name+" in another case; names match exactly")
+		}
+	}
+	_, err := d.skip()
+	return err
+}
+
+func (d *decoder) text(want string, nonEmpty bool) (string, error) {
+	if d.peek() != '"' {
+		return "", d.wrong(want)
+	}
+	s, err := d.str()
+	if err == nil && nonEmpty && s == "" {
+		return "", refuse("", "must be "+want+", not an empty one")
+	}
+	return s, err
+}
+
+// flowRef decodes a flow id that must equal the one in the URL.
+func (d *decoder) flowRef() (string, error) {
+	id, err := d.text("the flow id of the URL", true)
+	if err == nil && id != d.flowID {
+		return "", refuse("", quoteShort(id)+" is not the flow that it is posted to, "+strconv.Quote(d.flowID))
+	}
+	return id, err
+}
+
+func (d *decoder) time() (Time, error) {
+	ms, err := d.integer()
+	if err == nil && !d.stored && (ms > maxTime || ms < -maxTime) {
+		err = refuse("", "is beyond ±8.64e15 milliseconds, which no date is")
+	}
+	return At(ms), err
+}
+
+func (d *decoder) integer() (int64, error) {
+	if c := d.peek(); c != '-' && (c < '0' || c > '9') {
+		return 0, d.wrong("an integer")
+	}
+	text, integer, err := d.number()
+	if err != nil {
+		return 0, err
+	}
+	if !integer {
+		return 0, refuse("", "must be an integer without fraction or exponent")
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n > MaxInteger || n < -MaxInteger {
+		return 0, refuse("", "is beyond ±(2^53 - 1)")
+	}
+	return n, nil
+}
+
+func (d *decoder) meta() (Object, error) {
+	if d.peek() != '{' {
+		return "", d.wrong("an object")
+	}
+	s, err := d.skip()
+	return Object(s), err
+}
+
+// wrong returns the error for a value of the wrong type, or for a missing value.
+func (d *decoder) wrong(want string) error {
+	got := "nothing"
+	switch c := d.peek(); {
+	case c == 0 && d.pos >= len(d.s):
+		return d.unexpected(want)
+	case c == '{':
+		got = "an object"
+	case c == '[':
+		got = "an array"
+	case c == '"':
+		got = "a string"
+	case c == 't' || c == 'f':
+		got = "a boolean"
+	case c == 'n':
+		got = "null"
+	case c == '-' || c >= '0' && c <= '9':
+		got = "a number"
+	default:
+		return d.unexpected(want)
+	}
+	return refuse("", "must be "+want+", not "+got)
+}
+
+// quoteShort quotes input for an error message, and shortens it.
+func quoteShort(s string) string {
+	const most = 60
+	if len(s) > most {
+		s = strings.ToValidUTF8(s[:most], "") + "…"
+	}
+	return strconv.Quote(s)
 }

@@ -1,6 +1,6 @@
 package flow
 
-// Classes of status, worst first: how a container's status follows from those of its leaves.
+// Classes of status, worst first. A container's status is the worst class among its leaves.
 const (
 	classFailed = iota
 	classRunning
@@ -23,8 +23,8 @@ func classOf(status string) int {
 	return classRunning
 }
 
-// Worst returns the worst of some statuses: failed > running > pending > succeeded, others counting as running. It is pending
-// when there are none.
+// Worst returns the worst of the statuses: failed > running > pending > succeeded. Any other status counts as running. It
+// returns pending if there are none.
 func Worst(statuses ...string) string {
 	worst := classes
 	for _, s := range statuses {
@@ -36,11 +36,12 @@ func Worst(statuses ...string) string {
 	return classStatus[worst]
 }
 
-// rollup sums up the leaves. The extremes are found anew only when the leaf that held one goes.
+// rollup summarizes the leaves. The extremes are computed again only after a leaf with an extreme value is
+// removed.
 type rollup struct {
 	count       [classes]int
-	first, last Time // least startedAt, greatest endedAt
-	stale       bool // first and last must be found anew
+	first, last Time // earliest startedAt, latest endedAt
+	stale       bool // first and last must be computed again
 }
 
 func (r *rollup) add(n *Node) {
@@ -60,7 +61,7 @@ func (r *rollup) remove(n *Node) {
 	}
 }
 
-// replace is remove and add; the extremes stay known when the times are the same, as they nearly always are.
+// replace is remove followed by add. It keeps the extremes if the times are equal, which is the usual case.
 func (r *rollup) replace(old, n *Node) {
 	if old.StartedAt == n.StartedAt && old.EndedAt == n.EndedAt {
 		r.count[classOf(old.Status)]--
@@ -80,9 +81,9 @@ func (r *rollup) status() string {
 	return StatusPending
 }
 
-// Derive works out the FlowInstance of a flow that no emitter has described. When it has changed, Derive makes it the state's
-// and returns it, as an upsert-flow message that others fold to the same; else it returns nil. A container
-// (IsContainer) is no leaf. arrival is when the change arrived, in Unix milliseconds.
+// Derive computes the FlowInstance of a flow that no emitter has described. If it has changed, Derive stores it in the state
+// and returns it as an upsert-flow message, so that subscribers fold the same; otherwise it returns nil. Containers
+// (IsContainer) are not leaves. arrival is when the change arrived, in Unix milliseconds.
 func (s *State) Derive(arrival int64) *Message {
 	if s.owned {
 		return nil

@@ -1,10 +1,9 @@
-// Package flow is the FlowMessage contract, version 1: what a message is, which messages are valid, and how they fold into the
-// state of a flow.
+// Package flow implements version 1 of the FlowMessage contract: what a message is, which messages are valid, and how messages
+// fold into the state of a flow. It performs no I/O, reads no clock and imports only the standard library.
 //
-// It performs no I/O, reads no clock and imports nothing but the standard library. Decode refuses whatever the contract refuses,
-// byte by byte: encoding/json matches field names without regard to case, lets the last of two equal keys win and repairs broken
-// UTF-8, so it cannot be used for that.
+// Decode rejects exactly what the contract forbids. encoding/json can't do that: it ignores the case of field names, accepts
+// duplicate keys and replaces invalid UTF-8.
 //
-// Values decoded from bytes keep those bytes. A message, a node, a relationship or a flow therefore goes out as it came in,
-// unknown fields included, only put on one line.
+// Decoded values keep their bytes. A message, a node, a relationship or a flow is therefore sent on as it was received,
+// including unknown fields; only white space between tokens is removed.
 package flow

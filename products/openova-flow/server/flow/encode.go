@@ -9,22 +9,22 @@ import (
 // UpsertFlow returns an upsert-flow message.
 func UpsertFlow(f Instance) *Message { return &Message{Type: TypeUpsertFlow, Flow: &f} }
 
-// UpsertNodes returns an upsert-nodes message. The contract asks for at least one node.
+// UpsertNodes returns an upsert-nodes message. The contract requires at least one node.
 func UpsertNodes(nodes ...Node) *Message { return &Message{Type: TypeUpsertNodes, Nodes: nodes} }
 
-// UpsertRels returns an upsert-rels message. The contract asks for at least one relationship.
+// UpsertRels returns an upsert-rels message. The contract requires at least one relationship.
 func UpsertRels(rels ...Relationship) *Message {
 	return &Message{Type: TypeUpsertRels, Relationships: rels}
 }
 
-// DeleteNodes returns a delete-nodes message. The contract asks for at least one id.
+// DeleteNodes returns a delete-nodes message. The contract requires at least one id.
 func DeleteNodes(ids ...string) *Message { return &Message{Type: TypeDeleteNodes, IDs: ids} }
 
-// DeleteRels returns a delete-rels message. The contract asks for at least one pair.
+// DeleteRels returns a delete-rels message. The contract requires at least one pair.
 func DeleteRels(pairs ...RelKey) *Message { return &Message{Type: TypeDeleteRels, Pairs: pairs} }
 
-// JSON returns the message on one line: the bytes it was decoded from, or, for one built in Go, its fields. A message, node,
-// relationship or flow that was decoded must not be changed and encoded again; build a new one.
+// JSON returns the message on one line: its original bytes if it was decoded, otherwise its encoded fields. Do not change a
+// decoded message, node, relationship or flow and then encode it: the change would be lost. Build a new one.
 func (m *Message) JSON() string {
 	if m.raw != "" {
 		return m.raw
@@ -62,7 +62,7 @@ func writeList[T any](b *strings.Builder, name string, list []T, text func(T) st
 	b.WriteByte(']')
 }
 
-// JSON returns the flow on one line: the bytes it was decoded from, or its fields.
+// JSON returns the flow on one line: its original bytes if it was decoded, otherwise its encoded fields.
 func (f Instance) JSON() string {
 	if f.raw != "" {
 		return f.raw
@@ -70,8 +70,8 @@ func (f Instance) JSON() string {
 	return encode(f)
 }
 
-// JSON returns the node on one line: the bytes it was decoded from, or its fields. Two nodes that were built in Go with equal
-// fields, and equal bytes of Meta, have equal JSON.
+// JSON returns the node on one line: its original bytes if it was decoded, otherwise its encoded fields. Two nodes built in
+// Go with equal fields and equal bytes of Meta have equal JSON.
 func (n Node) JSON() string {
 	if n.raw != "" {
 		return n.raw
@@ -79,7 +79,8 @@ func (n Node) JSON() string {
 	return encode(n)
 }
 
-// JSON returns the relationship on one line: the bytes it was decoded from, or its fields.
+// JSON returns the relationship on one line: its original bytes if it was decoded, otherwise its encoded
+// fields.
 func (r Relationship) JSON() string {
 	if r.raw != "" {
 		return r.raw
@@ -87,8 +88,8 @@ func (r Relationship) JSON() string {
 	return encode(r)
 }
 
-// encode marshals v without the escapes that only HTML needs. The types of this package always marshal, unless a Meta that was
-// set in Go is not JSON: that is a programming error.
+// encode marshals v without HTML escapes. The types of this package always marshal, except when Go code has set a Meta that is
+// not JSON, which is a programming error.
 func encode(v any) string {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)

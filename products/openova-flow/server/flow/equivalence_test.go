@@ -23,7 +23,7 @@ var (
 	equivalenceOut   = flag.Bool("equivalence.out", false, "write the sequences to standard output, one a line, with what the folds come to; another fold can be held to them")
 )
 
-// TestEquivalence holds the fold to a third one, which is slow and plain, on random sequences of requests.
+// TestEquivalence compares the fold with a simple and slow implementation, on random sequences of requests.
 func TestEquivalence(t *testing.T) {
 	out := bufio.NewWriterSize(os.Stdout, 1<<16)
 	var line strings.Builder
@@ -44,8 +44,8 @@ func TestEquivalence(t *testing.T) {
 	}
 }
 
-// foldSequence folds one sequence both ways, compares after each request, and writes what a reader of the stream gets: the messages of
-// each request, the server's own among them, and the snapshot that they lead to.
+// foldSequence folds one sequence with both implementations and compares them after each request. It writes what a subscriber
+// receives: the messages of each request, those of the server among them, and the resulting snapshot.
 func foldSequence(seed uint64, line *strings.Builder) error {
 	g := &sequencer{Rand: rand.New(rand.NewPCG(seed, 3))}
 	const born = 7
@@ -79,7 +79,7 @@ func foldSequence(seed uint64, line *strings.Builder) error {
 			return fmt.Errorf("after step %d, %s\n got %s and says %q\nwant %s and %q", step, strings.Join(batch, "\n"), got, own, text, derived)
 		}
 		leaves := []string{}
-		for _, n := range want.nodes { // in order, since the snapshot was made
+		for _, n := range want.nodes { // sorted, as in a snapshot
 			if !s.IsContainer(n.ID) {
 				leaves = append(leaves, n.ID)
 			}
@@ -97,20 +97,20 @@ func foldSequence(seed uint64, line *strings.Builder) error {
 	return nil
 }
 
-// sequencer makes valid messages that hit each other's elements often.
+// sequencer makes random valid messages, many of which concern the same elements.
 type sequencer struct {
 	*rand.Rand
-	owned bool // an emitter says what the flow is
+	owned bool // an emitter describes the flow
 }
 
-// Few, so that messages meet; odd, so that order, keys and encodings are tried.
+// Few ids, so that messages concern the same elements; unusual ones, to test order, keys and encodings.
 var oddIDs = []string{"a", "b", "B", "fsn1", "fsn1/x y", "hel1", "ü", "é", "e\u0301", "\U0001f680", "\uffff", "\ue000", "z\x00", "10", "9", "__proto__", "constructor", "<&>", "\u2028", `"\`}
 
 func (g *sequencer) one(in int) bool { return g.IntN(in) == 0 }
 
 func pick[T any](g *sequencer, list []T) T { return list[g.IntN(len(list))] }
 
-// batch is a request of one to four messages, or one or two more.
+// batch returns the lines of one request.
 func (g *sequencer) batch() []string {
 	var batch []string
 	for range 1 + g.IntN(4) {
@@ -119,7 +119,7 @@ func (g *sequencer) batch() []string {
 	return batch
 }
 
-// message is one message, or two lines for what is made again at once.
+// message returns one message, or two of which the second restores what the first removed.
 func (g *sequencer) message() string {
 	switch k := g.IntN(24); {
 	case k == 0 && g.owned:
@@ -146,7 +146,7 @@ func (g *sequencer) message() string {
 	}
 }
 
-// object puts the type before or after the rest, and at times a field that the variant or the contract does not know.
+// object puts the type before or after the other fields, and sometimes adds an unknown field.
 func (g *sequencer) object(kind, rest string) string {
 	parts := []string{`"type":"` + kind + `"`, rest}
 	if g.one(6) {
@@ -201,7 +201,7 @@ func (g *sequencer) key() string {
 		pick(g, []string{"contains", "contains", "finish-to-start", "finish-to-start", "start-to-start", "finish-to-finish", "start-to-finish", "triggers"}))
 }
 
-// end is an id that a relationship may name: that of a node, one that is no node's, or none.
+// end returns an id for a relationship: of a node, of no node, or empty.
 func (g *sequencer) end() string {
 	if g.one(16) {
 		return pick(g, []string{`""`, `"nowhere"`})
@@ -209,9 +209,9 @@ func (g *sequencer) end() string {
 	return g.id()
 }
 
-// id writes one of the ids in one of the ways in which JSON can.
+// id returns the JSON of a random id, in one of several encodings.
 func (g *sequencer) id() string {
-	// Half of them come from a few, or in short sequences nothing would meet.
+	// Half of the ids are among the first five, otherwise few messages would concern the same element.
 	id := oddIDs[g.IntN(5)]
 	if g.one(2) {
 		id = pick(g, oddIDs)

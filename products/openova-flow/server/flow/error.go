@@ -7,16 +7,16 @@ import (
 	"strings"
 )
 
-// Error says why a message is refused.
+// Error describes an invalid message.
 type Error struct {
-	Field string // the offending field, such as nodes[3].status; empty when it is the message as a whole
-	Line  int    // the line of a batch, from 1; 0 when there is no batch
-	Msg   string // what is wrong and what is allowed
+	Field string // invalid field, such as nodes[3].status; empty if the message as a whole is invalid
+	Line  int    // line in the batch, from 1; 0 without a batch
+	Msg   string // what is wrong, and which values are allowed
 
 	tooLarge bool
 }
 
-// Is makes errors.Is(err, ErrTooLarge) true for a message over the bound.
+// Is makes errors.Is(err, ErrTooLarge) true for a message over the size limit.
 func (e *Error) Is(target error) bool { return target == ErrTooLarge && e.tooLarge }
 
 func (e *Error) Error() string {
@@ -33,7 +33,7 @@ func (e *Error) Error() string {
 
 func refuse(field, msg string) error { return &Error{Field: field, Msg: msg} }
 
-// within puts the field that an error names inside of another field.
+// within adds the name of the enclosing field to the field of an error.
 func within(field string, err error) error {
 	var e *Error
 	if err == nil || !errors.As(err, &e) {
@@ -47,7 +47,7 @@ func within(field string, err error) error {
 	default:
 		e.Field = field + "." + e.Field
 	}
-	// A field name is the sender's own text; what is echoed of it stays short.
+	// A field name is input, so the part of it that an error repeats is limited.
 	e.Field = cutField(e.Field)
 	return e
 }

@@ -2,9 +2,8 @@ package flow
 
 import "strings"
 
-// EachField calls f for each field of a JSON object, in the order in which they stand, with the text of its value. It is a way
-// to read a few fields of a node's Meta without decoding all of it: what stands in the values is passed over and not checked again, since
-// what a message brought has been. Of an object that is not valid JSON there is no telling which fields there are.
+// EachField calls f for each field of a JSON object, in order, with the text of its value. It reads a few fields of a node's Meta without
+// decoding all of it. Values are not validated again, since Decode has done that. If object is not valid JSON, the result is undefined.
 func EachField(object Object, f func(key, value string)) {
 	w := walk{s: string(object)}
 	for more := w.is('{'); more; more = w.is(',') {
@@ -20,8 +19,8 @@ func EachField(object Object, f func(key, value string)) {
 	}
 }
 
-// EachElement calls f with the text of each element of a JSON array, in their order, until f returns false. It reads like EachField does, no
-// further than it is asked to, and finds nothing in what is no array.
+// EachElement calls f with the text of each element of a JSON array, in order, until f returns false. Like EachField it does not validate.
+// It does not call f if array is not a JSON array.
 func EachElement(array string, f func(value string) bool) {
 	w := walk{s: array}
 	for more := w.is('['); more; more = w.is(',') {
@@ -31,7 +30,8 @@ func EachElement(array string, f func(value string) bool) {
 	}
 }
 
-// Text returns what a JSON string means, empty for any other value. Where nothing is escaped it is a part of value.
+// Text returns the decoded value of a JSON string, empty for any other JSON. Without escapes it is a substring of
+// value.
 func Text(value string) string {
 	if len(value) < 2 || value[0] != '"' {
 		return ""
@@ -44,7 +44,15 @@ func Text(value string) string {
 	return text
 }
 
-// walk goes through JSON that is known to be valid. Of any other it makes something, and ends.
+// Keep returns before if s is equal to it, otherwise a copy of s. It is for a text that outlives the message it is part of, which would stay in memory with it.
+func Keep(s, before string) string {
+	if s == before {
+		return before
+	}
+	return strings.Clone(s)
+}
+
+// walk scans JSON that is known to be valid. On any other input it terminates, with an undefined result.
 type walk struct {
 	s   string
 	pos int
@@ -56,7 +64,7 @@ func (w *walk) space() {
 	}
 }
 
-// is passes over c, after white space, and reports whether it stood there.
+// is skips white space and then c, and reports whether c was there.
 func (w *walk) is(c byte) bool {
 	w.space()
 	if w.pos == len(w.s) || w.s[w.pos] != c {
@@ -66,13 +74,13 @@ func (w *walk) is(c byte) bool {
 	return true
 }
 
-// key reads a key and the colon after it.
+// key scans a key and the colon after it.
 func (w *walk) key() (string, bool) {
 	text := w.value()
 	return Text(text), text != "" && text[0] == '"' && w.is(':')
 }
 
-// value passes over a value and returns its text, empty where there is none.
+// value scans a value and returns its text, empty if there is none.
 func (w *walk) value() string {
 	w.space()
 	start := w.pos
@@ -104,7 +112,7 @@ func (w *walk) value() string {
 	return w.s[start:]
 }
 
-// text passes over a string. A quote ends it unless the backslashes before it are odd in number.
+// text scans a string. It ends at a quote with an even number of backslashes before it.
 func (w *walk) text() {
 	start := w.pos
 	for w.pos++; ; {

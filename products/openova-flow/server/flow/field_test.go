@@ -8,7 +8,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// fields walks a JSON text as far as objects and arrays go, and returns what json.Unmarshal would, with scalars as their texts.
+// fields decodes JSON with EachField and EachElement. The result has the form that json.Unmarshal returns, but scalars are
+// their texts.
 func fields(text string) any {
 	switch text[0] {
 	case '{':
@@ -23,7 +24,7 @@ func fields(text string) any {
 	return text
 }
 
-// texts has the scalars of what json.Unmarshal made as they stand in the text.
+// texts decodes JSON with json.Unmarshal, and replaces scalars by their texts.
 func texts(t testing.TB, text []byte) any {
 	var object map[string]json.RawMessage
 	if json.Unmarshal(text, &object) == nil && object != nil {
@@ -50,7 +51,7 @@ var walked = []string{
 	`[ "a" , "b" ]`, `[false,true,null,0,-0]`, `{"a":{"b":{"c":["\\"]}}}`,
 }
 
-func TestEachField_FindsWhatJSONHas(t *testing.T) {
+func TestEachField_EqualsEncodingJSON(t *testing.T) {
 	for _, text := range walked {
 		if got, want := fields(trimmed(text)), texts(t, []byte(trimmed(text))); !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: %#v, want %#v", text, got, want)
@@ -63,8 +64,8 @@ func TestEachField_FindsWhatJSONHas(t *testing.T) {
 	}
 }
 
-// TestEachField_EndsOnAnything has texts that are no JSON: the walk ends, whatever it finds.
-func TestEachField_EndsOnAnything(t *testing.T) {
+// TestEachField_TerminatesOnInvalidJSON checks only that the functions return.
+func TestEachField_TerminatesOnInvalidJSON(t *testing.T) {
 	for _, text := range walked {
 		for i := range text {
 			for _, broken := range []string{text[:i], text[i:], text[:i] + text[i+1:], text[:i] + `"` + text[i:], text[:i] + `\` + text[i:]} {

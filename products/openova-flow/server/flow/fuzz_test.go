@@ -10,8 +10,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// FuzzDecode holds the decoder to encoding/json: what it accepts is JSON with the same meaning, and what it lets out is one
-// line that it takes in again unchanged.
+// FuzzDecode compares the decoder with encoding/json: accepted input is JSON with the same meaning, and its output is one
+// line that decodes to the same output again.
 func FuzzDecode(f *testing.F) {
 	for _, dir := range []string{"valid", "invalid", "invalid-bytes"} {
 		for _, data := range vectors(f, dir) {
@@ -59,7 +59,7 @@ func agreesWithEncodingJSON(t *testing.T, m *flow.Message, data []byte) {
 		Relationships []flow.Relationship
 		IDs           []string
 	}
-	// Fields that the variant does not use may hold anything, so each is read alone.
+	// Unused fields may have any value, so each field is decoded separately.
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(data, &fields); err != nil {
 		t.Fatal(err)
@@ -96,7 +96,8 @@ func agreesWithEncodingJSON(t *testing.T, m *flow.Message, data []byte) {
 	}
 }
 
-// FuzzBatch holds a batch to its lines: it is taken when each of them is, and refused with the number of the first that is not.
+// FuzzBatch compares a batch with its lines: it is valid if all lines are, and otherwise the error has the number of the first
+// invalid line.
 func FuzzBatch(f *testing.F) {
 	f.Add([]byte("{\"type\":\"delete-nodes\",\"ids\":[\"a\"]}\n\n{\"type\":\"x\"}"), 100)
 	f.Add([]byte("\r\n{\"type\":\"delete-nodes\",\"ids\":[\"a\"]}\r\n"), 10)
@@ -133,7 +134,7 @@ func FuzzBatch(f *testing.F) {
 	})
 }
 
-// FuzzFields holds the walk over an object to encoding/json.
+// FuzzFields compares EachField with encoding/json.
 func FuzzFields(f *testing.F) {
 	f.Add([]byte(`{"a":{"b":[1,"}"]},"c\u0061":"\"","d":null}`))
 	f.Fuzz(func(t *testing.T, meta []byte) {

@@ -1,9 +1,10 @@
 package flow
 
-// IDSyntax says in words which flow ids ValidID takes, for messages and for help.
+// IDSyntax describes the flow ids that ValidID accepts, for error messages and help.
 const IDSyntax = "1 to 128 characters of A-Z a-z 0-9 . _ : -, but not . and not .."
 
-// ValidID reports whether id may be a flow's. An id stands in URL paths, where "." and ".." would be steps.
+// ValidID reports whether id is a valid flow id. Ids are part of URL paths, where "." and ".." have a meaning
+// of their own.
 func ValidID(id string) bool {
 	if len(id) < 1 || len(id) > 128 || id == "." || id == ".." {
 		return false

@@ -20,7 +20,8 @@ func TestValidID(t *testing.T) {
 	}
 }
 
-// TestDecode_InstantsAreDates holds each field that has an instant to the bounds, on both sides of them.
+// TestDecode_InstantsAreDates tests values at both bounds, inside and outside, in each field that holds an
+// instant.
 func TestDecode_InstantsAreDates(t *testing.T) {
 	for message, least := range map[string]string{
 		`{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","startedAt":T}]}`: "-8640000000000000",
@@ -37,10 +38,10 @@ func TestDecode_InstantsAreDates(t *testing.T) {
 	}
 }
 
-// TestDecodeStored_KeepsInstantsOfEarlierVersions folds, takes apart and reads again a node that a version before accepted.
+// TestDecodeStored_KeepsInstantsOfEarlierVersions decodes, folds and restores a node that an earlier version accepted.
 func TestDecodeStored_KeepsInstantsOfEarlierVersions(t *testing.T) {
 	node := `{"id":"a","flowId":"F","label":"a","status":"x","startedAt":-9007199254740991}`
-	padding := `,"unknown":"` + strings.Repeat("x", 2000) + `"` // so that the state copies the node out of its message
+	padding := `,"unknown":"` + strings.Repeat("x", 2000) + `"` // makes the state copy the node out of its message
 	messages, err := flow.DecodeStoredBatch("F", []byte(`{"type":"upsert-nodes","nodes":[`+node+`]`+padding+`}`))
 	if err != nil {
 		t.Fatal(err)
@@ -56,7 +57,7 @@ func TestDecodeStored_KeepsInstantsOfEarlierVersions(t *testing.T) {
 	}
 }
 
-func TestDecode_ErrorsEchoLittleOfAKey(t *testing.T) {
+func TestDecode_ErrorsLimitFieldNames(t *testing.T) {
 	key := strings.Repeat("x", 100_000)
 	for _, message := range []string{
 		`{"KEY":1,"KEY":2}`,
@@ -65,6 +66,22 @@ func TestDecode_ErrorsEchoLittleOfAKey(t *testing.T) {
 	} {
 		if _, err := flow.Decode("F", []byte(strings.ReplaceAll(message, "KEY", key))); err == nil || len(err.Error()) > 512 {
 			t.Errorf("%.60s: %.100v", message, err)
+		}
+	}
+}
+
+func TestDecode_LimitsIntegers(t *testing.T) {
+	node := `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","startedAt":N}]}` // a stored message, so that the narrower bounds of instants do not apply
+	lag := `{"type":"upsert-rels","relationships":[{"fromId":"a","toId":"b","type":"triggers","lag":N}]}`
+	for _, tt := range []struct {
+		message, n string
+		ok         bool
+	}{
+		{node, "9007199254740991", true}, {node, "9007199254740992", false}, {node, "-9007199254740991", true}, {node, "-9007199254740992", false},
+		{node, "99999999999999999999", false}, {lag, "9007199254740991", true}, {lag, "9007199254740992", false}, {lag, "-1", false},
+	} {
+		if _, err := flow.DecodeStored("F", []byte(strings.Replace(tt.message, "N}", tt.n+"}", 1))); (err == nil) != tt.ok {
+			t.Errorf("%s: %v", tt.n, err)
 		}
 	}
 }

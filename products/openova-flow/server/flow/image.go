@@ -2,44 +2,44 @@ package flow
 
 import "unicode/utf8"
 
-// Image is a State taken apart. It shares nothing with later changes of the state.
+// Image is the complete content of a State. It shares no memory with the state.
 type Image struct {
-	Snapshot *Message // the FlowInstance, the nodes and the relationships, in no order
-	Owned    bool     // an emitter has said what the flow is; else its instance is derived
+	Snapshot *Message // the FlowInstance, the nodes and the relationships, unordered
+	Owned    bool     // an emitter has described the flow; otherwise its instance is derived
 	Arrival  int64    // of the first event, Unix milliseconds
-	DoneAt   int64    // arrival of what made the derived status succeeded, Unix milliseconds
+	DoneAt   int64    // arrival of the change that made the derived status succeeded, Unix milliseconds
 }
 
-// Image returns the state taken apart. It costs the number of elements, not their bytes.
+// Image returns the content of the state. The cost depends on the number of elements, not on their bytes.
 func (s *State) Image() Image {
 	return Image{Snapshot: s.Collect(), Owned: s.owned, Arrival: s.arrival, DoneAt: s.doneAt}
 }
 
-// State puts a state together again. It and the one that the image is of fold everything alike from then on.
+// State restores a state. It folds later messages exactly as the original does.
 func (i Image) State(flowID string) *State {
 	s := NewState(flowID, i.Arrival)
 	s.Apply(i.Snapshot)
 	s.owned, s.doneAt = i.Owned, i.DoneAt
-	if !s.owned { // what is derived has no bytes of its own
+	if !s.owned { // a derived instance has no original bytes
 		s.bytes -= int64(len(s.flow.raw))
 		s.flow.raw = ""
 	}
 	return s
 }
 
-// DecodeInstance reads what Instance.JSON returned, of flow flowID. The error, if any, is an *Error.
+// DecodeInstance decodes the result of Instance.JSON, for flow flowID. The error, if any, is an *Error.
 func DecodeInstance(flowID, text string) (f Instance, err error) {
 	err = element(flowID, text, func(d *decoder) error { return d.instance(&f) })
 	return f, err
 }
 
-// DecodeNode reads what Node.JSON returned, of a node of flow flowID. The error, if any, is an *Error.
+// DecodeNode decodes the result of Node.JSON, for a node of flow flowID. The error, if any, is an *Error.
 func DecodeNode(flowID, text string) (n Node, err error) {
 	err = element(flowID, text, func(d *decoder) error { return d.node(&n) })
 	return n, err
 }
 
-// DecodeRelationship reads what Relationship.JSON returned. The error, if any, is an *Error.
+// DecodeRelationship decodes the result of Relationship.JSON. The error, if any, is an *Error.
 func DecodeRelationship(text string) (r Relationship, err error) {
 	err = element("", text, func(d *decoder) error { return d.relationship(&r) })
 	return r, err

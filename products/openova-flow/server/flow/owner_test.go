@@ -7,7 +7,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-func TestRegionOfAnID(t *testing.T) {
+func TestRegionOf(t *testing.T) {
 	for id, want := range map[string]string{"fsn1": "fsn1", "fsn1/a": "fsn1", "fsn1/a/b": "fsn1", "fsn1/": "fsn1", "/a": "", "": "", "fsn1-b/a": "fsn1-b",
 		"fsn1:a": "fsn1:a", "fsn1\\a": "fsn1\\a", "fsn1%2Fa": "fsn1%2Fa", "FSN1/a": "FSN1", " fsn1/a": " fsn1", "fsn1.a/b": "fsn1.a"} {
 		if got := flow.RegionOf(id); got != want {
@@ -16,7 +16,7 @@ func TestRegionOfAnID(t *testing.T) {
 	}
 }
 
-func TestOwners_OfContainsAreBothEndsElseTheDependent(t *testing.T) {
+func TestOwnersOf_ContainsHasTwo(t *testing.T) {
 	for _, typ := range []flow.RelType{flow.FinishToStart, flow.StartToStart, flow.FinishToFinish, flow.StartToFinish, flow.Triggers} {
 		if got := flow.OwnersOf(flow.RelKey{FromID: "from", ToID: "to", Type: typ}); !slices.Equal(got, []string{"to"}) {
 			t.Errorf("%s: %q", typ, got)
@@ -27,7 +27,7 @@ func TestOwners_OfContainsAreBothEndsElseTheDependent(t *testing.T) {
 	}
 }
 
-func TestRelInRegions_NeedsEachOwnerInOneOfThem(t *testing.T) {
+func TestRelInRegions_RequiresAllOwners(t *testing.T) {
 	for _, tt := range []struct {
 		from, to string
 		typ      flow.RelType
@@ -48,7 +48,7 @@ func TestRelInRegions_NeedsEachOwnerInOneOfThem(t *testing.T) {
 	}
 }
 
-func TestRelationshipsOfAnID(t *testing.T) {
+func TestState_EachRelOf(t *testing.T) {
 	s := flow.NewState("F", 0)
 	rel := func(from, to string) flow.Relationship {
 		return flow.Relationship{FromID: from, ToID: to, Type: flow.FinishToStart}
@@ -56,7 +56,7 @@ func TestRelationshipsOfAnID(t *testing.T) {
 	away := rel("a", "z")
 	away.ToFlowID = "G"
 	elsewhere := rel("z", "a")
-	elsewhere.ToFlowID = "G" // its a is another flow's
+	elsewhere.ToFlowID = "G" // its `a` is a node of another flow
 	s.Apply(flow.UpsertRels(rel("a", "b"), rel("b", "a"), rel("a", "a"), rel("b", "c"), away, elsewhere))
 	var got []string
 	s.EachRelOf("a", func(r flow.Relationship) { got = append(got, r.FromID+r.ToID) })

@@ -9,13 +9,13 @@ import (
 	"strings"
 )
 
-// plain is the fold as section 2 of the contract words it, over JSON as it came, with nothing of this package: two lists that are
-// searched from end to end, and a FlowInstance that is worked out anew from them after each request.
+// plain is the fold as section 2 of the contract defines it, implemented without this package: two lists with linear search, and
+// a FlowInstance that is derived again after each request.
 type plain struct {
 	flowID string
 	born   int64
 	flow   string
-	status string // of a flow that no emitter owns
+	status string // of a flow that no emitter has described
 	owned  bool
 	done   int64
 	nodes  []plainNode
@@ -49,7 +49,7 @@ func newPlain(flowID string, born int64) *plain {
 	return &plain{flowID: flowID, born: born, status: "pending", flow: fmt.Sprintf(`{"id":%s,"status":"pending","startedAt":%d}`, quoted(flowID), born)}
 }
 
-// request folds the messages of a request, and returns the FlowInstance that the server then says of its own, empty for none.
+// request folds the messages of a request. It returns the FlowInstance that the server then sends, empty if it sends none.
 func (s *plain) request(arrival int64, messages []string) string {
 	for _, m := range messages {
 		s.apply(m)
@@ -119,7 +119,7 @@ func (s *plain) putRels(all []json.RawMessage) {
 	}
 }
 
-// derive gives a flow that no emitter has spoken for the FlowInstance that its leaves come to.
+// derive computes the FlowInstance from the leaves, unless an emitter has described the flow.
 func (s *plain) derive(arrival int64) {
 	if s.owned {
 		return
@@ -176,7 +176,7 @@ func (s *plain) contains(container plainNode) bool {
 	})
 }
 
-// leaves returns the ids of the nodes that contain none, in order.
+// leaves returns the ids of the nodes that contain no others, sorted.
 func (s *plain) leaves() []string {
 	ids := []string{}
 	for _, n := range s.nodes {

@@ -1,16 +1,16 @@
 package flow
 
-// PutBack holds what the deletions of a caller that is bound to regions remove and that is not its own: by the contract a node takes every
-// relationship that touches it along, those of other regions among them.
+// PutBack restores relationships that a deletion removes but that its caller does not own. By the contract, deleting a node deletes all of
+// its relationships. A caller that is bound to regions must not delete those of other regions.
 type PutBack struct {
 	Regions []string // of the caller
 	removed map[RelKey]Relationship
 }
 
-// Before notes what a message is about to remove from a state.
+// Before records what a message is about to remove from a state. Call it before Apply.
 func (p *PutBack) Before(s *State, m *Message) {
 	switch m.Type {
-	case TypeSnapshot: // says what there is, all of it
+	case TypeSnapshot: // a snapshot replaces everything
 		clear(p.removed)
 	case TypeDeleteNodes:
 		for _, id := range m.IDs {
@@ -26,7 +26,7 @@ func (p *PutBack) Before(s *State, m *Message) {
 	}
 }
 
-// Message is what puts it back, in the order of the keys; nil when there is nothing.
+// Message returns the message that restores the relationships, ordered by key; nil if there are none.
 func (p *PutBack) Message(s *State) *Message {
 	var rels []Relationship
 	for k, r := range p.removed {

@@ -8,20 +8,20 @@ import (
 	"unicode/utf8"
 )
 
-// maxDepth is how deep arrays and objects may nest; the message object itself is the first level.
+// maxDepth is the maximum nesting of arrays and objects. The message itself is level 1.
 const maxDepth = 64
 
-// manyKeys is the number of keys of one object from which a map finds duplicates faster than comparing each with each.
+// manyKeys is the number of keys of an object from which a map finds duplicates faster than comparing all pairs.
 const manyKeys = 24
 
-// scanner reads JSON (RFC 8259) from a string that is valid UTF-8. What it returns are substrings of that string wherever no
-// escape has to be resolved, so reading allocates next to nothing.
+// scanner reads JSON (RFC 8259) from a string of valid UTF-8. It returns substrings of the input unless they have escapes,
+// so it rarely allocates.
 type scanner struct {
 	s     string
 	pos   int
 	depth int
-	space bool     // insignificant white space was seen
-	keys  []string // the keys of all objects that are open, innermost last
+	space bool     // there was insignificant white space
+	keys  []string // keys of all open objects, the innermost last
 }
 
 func (p *scanner) syntax(format string, args ...any) error {
@@ -36,7 +36,7 @@ func (p *scanner) unexpected(want string) error {
 	return p.syntax("%q where %s is expected", r, want)
 }
 
-// peek skips white space and returns the next byte, 0 at the end.
+// peek skips white space and returns the next byte, or 0 at the end.
 func (p *scanner) peek() byte {
 	for p.pos < len(p.s) {
 		switch c := p.s[p.pos]; c {
@@ -59,11 +59,11 @@ func (p *scanner) open() error {
 	return nil
 }
 
-// object is an object that is being read.
+// object is an object during scanning.
 type object struct {
-	base int                 // where its keys start in scanner.keys
-	n    int                 // keys read
-	seen map[string]struct{} // its keys, once there are many
+	base int                 // index of its first key in scanner.keys
+	n    int                 // number of keys so far
+	seen map[string]struct{} // its keys; nil up to manyKeys keys
 }
 
 // begin reads the opening brace of an object.
@@ -74,8 +74,8 @@ func (p *scanner) begin() (object, error) {
 	return object{base: len(p.keys)}, p.open()
 }
 
-// next reads the next key of an object, with the scanner then before its value, which the caller reads. It reports false, having
-// read the closing brace, when there is none. Duplicate keys are refused.
+// next reads the next key of an object and the colon. The caller then reads the value. At the end of the object, next reads the
+// closing brace and ok is false. Duplicate keys are an error.
 func (p *scanner) next(o *object) (key string, ok bool, err error) {
 	c := p.peek()
 	if c == '}' {
@@ -108,7 +108,7 @@ func (p *scanner) next(o *object) (key string, ok bool, err error) {
 	return key, true, nil
 }
 
-// remember notes a key of an object, and refuses one that it has already.
+// remember records a key of an object. A key that it already has is an error.
 func (p *scanner) remember(key string, o *object) error {
 	mine := p.keys[o.base:]
 	duplicate := false
@@ -145,8 +145,8 @@ func (p *scanner) beginArray() error {
 	return p.open()
 }
 
-// more reports whether an array of which i elements were read has another one, which the caller then reads. When it has not, the
-// closing bracket has been read.
+// more reports whether an array has an element after the first i. The caller then reads it. At the end of the array, more reads
+// the closing bracket and returns false.
 func (p *scanner) more(i int) (bool, error) {
 	c := p.peek()
 	switch {
@@ -163,7 +163,7 @@ func (p *scanner) more(i int) (bool, error) {
 	return true, nil
 }
 
-// skip reads any value, checks it and returns its bytes.
+// skip reads any value, validates it and returns its bytes.
 func (p *scanner) skip() (string, error) {
 	c := p.peek()
 	start := p.pos
@@ -231,7 +231,7 @@ func (p *scanner) literal(word string) error {
 	return nil
 }
 
-// number reads a number and says whether it is written as an integer.
+// number reads a number and reports whether it has the form of an integer.
 func (p *scanner) number() (text string, integer bool, err error) {
 	start := p.pos
 	if p.at() == '-' {
@@ -278,7 +278,7 @@ func (p *scanner) digits() bool {
 	return p.pos > start
 }
 
-// str reads a string, the scanner being on its opening quote, and returns what it means.
+// str reads a string, from its opening quote, and returns its decoded value.
 func (p *scanner) str() (string, error) {
 	p.pos++
 	start := p.pos
@@ -297,7 +297,7 @@ func (p *scanner) str() (string, error) {
 	return "", p.unexpected("the end of a string")
 }
 
-// escaped reads on in a string that has an escape at the scanner's position.
+// escaped reads the rest of a string that begins at start and has an escape at the scanner's position.
 func (p *scanner) escaped(start int) (string, error) {
 	var b strings.Builder
 	b.WriteString(p.s[start:p.pos])
@@ -323,7 +323,7 @@ func (p *scanner) escaped(start int) (string, error) {
 	return "", p.unexpected("the end of a string")
 }
 
-// escape reads one escape sequence, a surrogate pair included.
+// escape reads one escape sequence, or two that form a surrogate pair.
 func (p *scanner) escape() (rune, error) {
 	p.pos++
 	c := p.at()
@@ -383,7 +383,7 @@ func (p *scanner) hex4() (rune, error) {
 	return r, nil
 }
 
-// compact returns s, which is valid JSON, without its insignificant white space.
+// compact returns s, which is valid JSON, without insignificant white space.
 func compact(s string) string {
 	var b strings.Builder
 	b.Grow(len(s))

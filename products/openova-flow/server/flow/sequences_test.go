@@ -14,7 +14,8 @@ import (
 
 var update = flag.Bool("update", false, "write the files under testdata anew")
 
-// sequence is a run of messages and what they fold into. Go and TypeScript each write some, and both fold all of them.
+// sequence is a list of messages and the snapshot that they fold into. The Go and TypeScript tests each generate some,
+// and both fold all.
 type sequence struct {
 	FlowID   string            `json:"flowId"`
 	Messages []json.RawMessage `json:"messages"`

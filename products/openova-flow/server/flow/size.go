@@ -1,19 +1,30 @@
 package flow
 
-// Exceeds returns the first message that would bring a state over so many nodes or relationships, and the field, "nodes" or "relationships"; nil when none
-// would. The state may be nil: there is nothing yet. The common case, far below, costs one addition per message; near the limits it is worked out which
-// keys are new. Relationships that go because a node of theirs is deleted in the same request are not counted off.
+import "fmt"
+
+// maxMoves limits how often one request may change the regions of its nodes again, multiplied by the number of relationships: each such change takes a
+// step for each relationship of the node.
+const maxMoves = 4 << 20
+
+// Exceeds returns the first message that would bring a state over maxNodes or maxRels, and the field: "nodes" or "relationships". It also returns a
+// message that exceeds maxMoves, with its field. It returns nil if there is none. A nil state is empty. Far below the limits it costs one addition per
+// message; near them it counts the new keys. Relationships that are removed with a node of the same request still count.
 func (s *State) Exceeds(messages []*Message, maxNodes, maxRels int) (*Message, string) {
 	if s == nil {
 		s = new(State)
 	}
 	nodes, rels := s.NodeCount(), s.RelCount()
-	moreNodes, moreRels := nodes, rels
+	put, moreRels := 0, rels
 	for _, m := range messages {
-		moreNodes += len(m.Nodes)
+		put += len(m.Nodes)
 		moreRels += len(m.Relationships)
 	}
-	if moreNodes <= maxNodes && moreRels <= maxRels {
+	if put*moreRels > maxMoves {
+		if m, field := movesToAndFro(messages, maxMoves/moreRels); m != nil {
+			return m, field
+		}
+	}
+	if nodes+put <= maxNodes && moreRels <= maxRels {
 		return nil, ""
 	}
 	nodeSet := keySet[string]{n: nodes, base: func(id string) bool { _, ok := s.Node(id); return ok }}
@@ -44,7 +55,26 @@ func (s *State) Exceeds(messages []*Message, maxNodes, maxRels int) (*Message, s
 	return nil, ""
 }
 
-// keySet is a set of keys on top of another that is not touched.
+// movesToAndFro returns the message with which the number of changed regions, of nodes that earlier messages have put, exceeds most, and its field.
+func movesToAndFro(messages []*Message, most int) (*Message, string) {
+	regions := make(map[string]string)
+	moves := 0
+	for _, m := range messages {
+		for i := range m.Nodes {
+			n := &m.Nodes[i]
+			if was, known := regions[n.ID]; known && was != n.Region {
+				moves++
+			}
+			regions[n.ID] = n.Region
+			if moves > most {
+				return m, fmt.Sprintf("nodes[%d].region", i)
+			}
+		}
+	}
+	return nil, ""
+}
+
+// keySet adds and removes keys on top of a map that it does not change.
 type keySet[K comparable] struct {
 	n       int
 	base    func(K) bool

@@ -7,32 +7,32 @@ import (
 	"strings"
 )
 
-// State is what the messages of one flow fold into. It is not safe for concurrent use.
+// State is the result of folding the messages of one flow. It is not safe for concurrent use.
 //
-// Memory is bounded by what is there now: deleted nodes leave nothing behind, and a node never keeps a larger message alive.
+// Memory is bounded by the present elements: deleted nodes use none, and a node never keeps a larger message in memory.
 type State struct {
 	flowID   string
 	flow     Instance
-	owned    bool // an emitter has said what the flow is
+	owned    bool // an emitter has described the flow
 	vertices map[string]*vertex
 	rels     map[RelKey]*edge
 	areas    map[string]*area // by region
-	changes  int64            // to what areas hold, ever
-	nodes    int              // vertices that are present
-	statuses map[string]int   // of them, by status
+	changes  int64            // number of changes of areas so far
+	nodes    int              // vertices with a node
+	statuses map[string]int   // number of nodes by status
 	bytes    int64
 	leaves   rollup
 	arrival  int64 // of the first event
-	doneAt   int64 // arrival of what made the derived status succeeded
+	doneAt   int64 // arrival of the change that made the derived status succeeded
 }
 
-// vertex is a node, or only an end that a relationship names.
+// vertex is a node, or an id that only relationships name.
 type vertex struct {
 	node     Node
 	present  bool
-	children int     // present nodes of its region that this node contains
+	children int     // nodes of its region that this node contains
 	out, in  []*edge // relationships from and to this id
-	area     *area   // of the node, while it is present
+	area     *area   // of the node; nil without a node
 	iArea    int32   // position in area.nodes
 }
 
@@ -45,7 +45,7 @@ type edge struct {
 	iArea    int32   // position in area.rels
 }
 
-// NewState returns the state of a flow that comes to be at instant arrival (Unix milliseconds): pending, with nothing in it.
+// NewState returns the state of a new, empty, pending flow. arrival is when it was created, in Unix milliseconds.
 func NewState(flowID string, arrival int64) *State {
 	s := &State{flowID: flowID, arrival: arrival}
 	s.reset()
@@ -96,7 +96,8 @@ func (s *State) setFlow(m *Message) {
 	s.owned = true
 }
 
-// detach returns a copy of raw, the bytes of an element of m, when keeping the element would keep a much larger message.
+// detach copies raw, the bytes of an element of m, if keeping raw would keep a much larger message in memory. It reports
+// whether it copied.
 func (m *Message) detach(raw string) (string, bool) {
 	if raw == "" || len(m.raw) <= 2*len(raw)+512 {
 		return "", false
@@ -104,7 +105,7 @@ func (m *Message) detach(raw string) (string, bool) {
 	return strings.Clone(raw), true
 }
 
-// reread decodes an element again, from a copy of its bytes, so that its fields refer to the copy.
+// reread decodes an element again from a copy of its bytes, so that its fields refer to the copy.
 func reread(flowID, raw string, read func(*decoder) error) {
 	d := decoder{scanner: scanner{s: raw}, flowID: flowID, stored: true}
 	if err := read(&d); err != nil {
@@ -139,7 +140,7 @@ func (s *State) putNode(n Node) {
 		s.touch(v.area)
 		return
 	}
-	// What contains what depends on the region. Without its edges v is a leaf, if it is there.
+	// The region decides which nodes contain others. Without its edges, v is a leaf if it has a node.
 	s.countContains(v, -1)
 	if v.present {
 		s.bytes -= v.node.size()
@@ -171,7 +172,7 @@ func (s *State) count(status string, delta int) {
 		s.statuses = make(map[string]int)
 	}
 	if delta > 0 && n == 1 {
-		status = strings.Clone(status) // the message may go before the last node with it
+		status = strings.Clone(status) // the message may be freed before the last node with this status
 	}
 	s.statuses[status] = n
 }
@@ -189,7 +190,7 @@ func (s *State) vertex(id string) *vertex {
 	return v
 }
 
-// countContains adds delta to the children of each container for an edge of v that makes one.
+// countContains adds delta to the children of each container, for each edge of v that makes one.
 func (s *State) countContains(v *vertex, delta int) {
 	for _, e := range v.out {
 		if e.contains() {
@@ -280,8 +281,8 @@ func (s *State) putRel(r Relationship) {
 	}
 }
 
-// contains reports whether e makes its from node a child of its to node. Both must be there and in one region: over two regions it would
-// take a node out of the count of a region that did not say so.
+// contains reports whether e makes its from node a child of its to node. Both must exist and be in one region. Otherwise one region
+// could turn a leaf of another into a container, and so remove it from the status of the flow.
 func (e *edge) contains() bool {
 	return e.rel.Type == Contains && e.from != nil && e.from.present && e.to != nil && e.to.present && e.from.node.Region == e.to.node.Region
 }
@@ -311,7 +312,7 @@ func (s *State) deleteRel(e *edge) {
 	}
 }
 
-// forget drops a vertex that is no node and that nothing names any more.
+// forget removes a vertex without a node and without relationships.
 func (s *State) forget(v *vertex, id string) {
 	if !v.present && len(v.out) == 0 && len(v.in) == 0 {
 		s.drop(id)
@@ -324,10 +325,10 @@ func (s *State) ID() string { return s.flowID }
 // Flow returns the FlowInstance.
 func (s *State) Flow() Instance { return s.flow }
 
-// Arrival returns when the flow came to be, in Unix milliseconds.
+// Arrival returns when the flow was created, in Unix milliseconds.
 func (s *State) Arrival() int64 { return s.arrival }
 
-// Node returns the node of an id, and whether there is one.
+// Node returns the node with an id, and whether it exists.
 func (s *State) Node(id string) (Node, bool) {
 	if v := s.vertices[id]; v != nil && v.present {
 		return v.node, true
@@ -335,13 +336,13 @@ func (s *State) Node(id string) (Node, bool) {
 	return Node{}, false
 }
 
-// HasRel reports whether there is a relationship of that key.
+// HasRel reports whether there is a relationship with this key.
 func (s *State) HasRel(k RelKey) bool { return s.rels[k] != nil }
 
 // NodeCount returns the number of nodes.
 func (s *State) NodeCount() int { return s.nodes }
 
-// Statuses returns how many nodes there are by status.
+// Statuses returns the number of nodes by status.
 func (s *State) Statuses() map[string]int {
 	if s.statuses == nil {
 		return map[string]int{}
@@ -349,7 +350,7 @@ func (s *State) Statuses() map[string]int {
 	return maps.Clone(s.statuses)
 }
 
-// NodeIDs returns the ids of the nodes, in no order.
+// NodeIDs returns the ids of the nodes, unordered.
 func (s *State) NodeIDs() []string {
 	ids := make([]string, 0, s.nodes)
 	for _, v := range s.vertices {
@@ -360,7 +361,7 @@ func (s *State) NodeIDs() []string {
 	return ids
 }
 
-// RegionNodeIDs returns the ids of the nodes of a region, in order.
+// RegionNodeIDs returns the ids of the nodes of a region, sorted.
 func (s *State) RegionNodeIDs(region string) []string {
 	a := s.areas[region]
 	if a == nil {
@@ -374,7 +375,7 @@ func (s *State) RegionNodeIDs(region string) []string {
 	return ids
 }
 
-// Regions returns the regions that have nodes, in order; the empty one is none.
+// Regions returns the regions that have nodes, sorted, without the empty region.
 func (s *State) Regions() []string {
 	regions := []string{}
 	for region, a := range s.areas {
@@ -389,21 +390,21 @@ func (s *State) Regions() []string {
 // RelCount returns the number of relationships.
 func (s *State) RelCount() int { return len(s.rels) }
 
-// Bytes returns about how much memory the elements take: their bytes as JSON and a fixed cost for each.
+// Bytes returns the approximate memory of the elements: their JSON and a fixed cost for each.
 func (s *State) Bytes() int64 { return s.bytes }
 
-// Bytes of maps, indexes and headers, about.
+// Approximate bytes of maps, indexes and headers.
 const (
-	vertexCost = 375 // for an id that is a node or that a relationship names
+	vertexCost = 375 // for an id with a node or a relationship
 	edgeCost   = 325
-	areaCost   = 200 // for a region that has nodes or relationships
+	areaCost   = 200 // for a region with nodes or relationships
 )
 
 func (n *Node) size() int64 { return int64(len(n.raw)) }
 
 func (r *Relationship) size() int64 { return int64(len(r.raw)) + edgeCost }
 
-// EachNode calls f for each node, in no order, until f returns false.
+// EachNode calls f for each node, unordered, until f returns false.
 func (s *State) EachNode(f func(Node) bool) {
 	for _, v := range s.vertices {
 		if v.present && !f(v.node) {
@@ -412,7 +413,7 @@ func (s *State) EachNode(f func(Node) bool) {
 	}
 }
 
-// EachRelOf calls f once for each relationship that goes when the node of that id is deleted, in no order. f must not change the state.
+// EachRelOf calls f once for each relationship of a node, unordered. These are removed with the node. f must not change the state.
 func (s *State) EachRelOf(id string, f func(Relationship)) {
 	v := s.vertices[id]
 	if v == nil {
@@ -428,15 +429,15 @@ func (s *State) EachRelOf(id string, f func(Relationship)) {
 	}
 }
 
-// Snapshot returns the state as a snapshot message that shares nothing with later changes: nodes by id, relationships by key.
-// Collect and Message.Sort do the same in two steps, of which only the first needs the state.
+// Snapshot returns the state as a snapshot message: nodes sorted by id, relationships by key. It shares no memory with the
+// state. Collect and Message.Sort do the same in two steps; only the first reads the state.
 func (s *State) Snapshot() *Message {
 	m := s.Collect()
 	m.Sort()
 	return m
 }
 
-// Collect returns the state as a snapshot message whose elements are in no order.
+// Collect returns the state as an unordered snapshot message that shares no memory with the state.
 func (s *State) Collect() *Message {
 	f := s.flow
 	m := &Message{Type: TypeSnapshot, Flow: &f, Nodes: make([]Node, 0, s.nodes), Relationships: make([]Relationship, 0, len(s.rels))}
@@ -451,7 +452,7 @@ func (s *State) Collect() *Message {
 	return m
 }
 
-// Sort puts the nodes of a message in the order of their ids and its relationships in the order of their keys.
+// Sort sorts the nodes of a message by id and its relationships by key.
 func (m *Message) Sort() {
 	slices.SortFunc(m.Nodes, func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
 	slices.SortFunc(m.Relationships, func(a, b Relationship) int {
@@ -459,7 +460,7 @@ func (m *Message) Sort() {
 	})
 }
 
-// Successors calls f for each present node of this flow to which a relationship of that type leads from id.
+// Successors calls f for each existing node of this flow to which a relationship of this type leads from id.
 func (s *State) Successors(id string, typ RelType, f func(Node)) {
 	if v := s.vertices[id]; v != nil {
 		for _, e := range v.out {
@@ -470,7 +471,7 @@ func (s *State) Successors(id string, typ RelType, f func(Node)) {
 	}
 }
 
-// Predecessors calls f with the id of each node, whether it is there or not, from which a relationship of that type leads to id.
+// Predecessors calls f with the id of each node, existing or not, from which a relationship of this type leads to id.
 func (s *State) Predecessors(id string, typ RelType, f func(id string)) {
 	if v := s.vertices[id]; v != nil {
 		for _, e := range v.in {
@@ -481,7 +482,7 @@ func (s *State) Predecessors(id string, typ RelType, f func(id string)) {
 	}
 }
 
-// IsContainer reports whether there is a node of that id in which a node of the same region is contained.
+// IsContainer reports whether the node with this id contains a node of its own region.
 func (s *State) IsContainer(id string) bool {
 	v := s.vertices[id]
 	return v != nil && v.children > 0

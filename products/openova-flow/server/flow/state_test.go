@@ -21,7 +21,7 @@ func decode(t testing.TB, text string) *flow.Message {
 	return m
 }
 
-// model is the fold as the contract tells it, slow and plain: two lists, searched from end to end.
+// model is the fold as the contract defines it: two lists with linear search.
 type model struct {
 	nodes []flow.Node
 	rels  []flow.Relationship
@@ -160,7 +160,7 @@ func randomMessage(r *rand.Rand, owned bool) *flow.Message {
 	return m
 }
 
-func TestFoldEqualsModel(t *testing.T) {
+func TestState_EqualsModel(t *testing.T) {
 	for seed := range uint64(400) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		s, want := flow.NewState("F", 7), &model{born: 7, flow: flow.Instance{ID: "F", Status: flow.StatusPending, StartedAt: flow.At(7)}}
@@ -217,8 +217,8 @@ func TestFoldEqualsModel(t *testing.T) {
 	}
 }
 
-// TestState_ContainsOverTwoRegionsMakesNoContainer puts nodes and the relationship in each order, and moves nodes between regions.
-func TestState_ContainsOverTwoRegionsMakesNoContainer(t *testing.T) {
+// TestState_ContainsAcrossRegionsMakesNoContainer applies nodes and relationship in every order, and moves nodes between regions.
+func TestState_ContainsAcrossRegionsMakesNoContainer(t *testing.T) {
 	child := func(region string) *flow.Message {
 		return flow.UpsertNodes(flow.Node{ID: "a", FlowID: "F", Label: "a", Status: "succeeded", Region: region})
 	}
@@ -263,7 +263,7 @@ func TestState_ContainsOverTwoRegionsMakesNoContainer(t *testing.T) {
 	}
 }
 
-func TestUnknownFieldsOfANodeAreStored(t *testing.T) {
+func TestState_KeepsUnknownFields(t *testing.T) {
 	node := `{"id":"a","flowId":"F","label":"a","status":"x","progress":0.5}`
 	big := `{"type":"upsert-nodes","pad":"` + strings.Repeat("x", 5000) + `","nodes":[` + node + `]}`
 	s := flow.NewState("F", 1)
@@ -273,7 +273,7 @@ func TestUnknownFieldsOfANodeAreStored(t *testing.T) {
 	}
 }
 
-// TestState_KeepsNoLargerMessageAlive compares addresses: no text that the state hands out may lie within the bytes of the message.
+// TestState_KeepsNoLargerMessageAlive compares addresses: no string in the state may be part of the message.
 func TestState_KeepsNoLargerMessageAlive(t *testing.T) {
 	for _, element := range []string{
 		`"type":"upsert-nodes","nodes":[{"id":"r1/a","flowId":"F","label":"l","status":"odd","region":"r1","family":"f","meta":{"k":"v"},"future":"x"}]`,
@@ -304,7 +304,7 @@ func TestState_KeepsNoLargerMessageAlive(t *testing.T) {
 	}
 }
 
-func TestTimesOfADerivedFlow(t *testing.T) {
+func TestDerive_Times(t *testing.T) {
 	s := flow.NewState("F", 1000)
 	steps := []struct {
 		arrival   int64
@@ -339,7 +339,7 @@ func BenchmarkDecode400(b *testing.B) {
 	}
 }
 
-// BenchmarkFold puts messages of one node each into a flow of 1,000 nodes.
+// BenchmarkFold applies messages with one node each to a flow of 1,000 nodes.
 func BenchmarkFold(b *testing.B) {
 	messages := make([]*flow.Message, 1000)
 	for i := range messages {

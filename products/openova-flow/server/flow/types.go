@@ -5,13 +5,13 @@ import (
 	"strconv"
 )
 
-// SchemaVersion is the version of the FlowMessage schema that this package speaks.
+// SchemaVersion is the version of the FlowMessage schema that this package implements.
 const SchemaVersion = 1
 
-// Type is the discriminator of a Message.
+// Type is the type of a Message.
 type Type string
 
-// The message variants. There are no others.
+// All types of messages.
 const (
 	TypeSnapshot    Type = "snapshot"
 	TypeUpsertFlow  Type = "upsert-flow"
@@ -21,7 +21,7 @@ const (
 	TypeDeleteRels  Type = "delete-rels"
 )
 
-// Statuses that producers of this project write. Statuses are open strings: any other non-empty one is valid too.
+// Statuses that this project's emitters use. Any other non-empty string is valid too.
 const (
 	StatusPending   = "pending"
 	StatusRunning   = "running"
@@ -32,7 +32,7 @@ const (
 // RelType is the kind of a Relationship.
 type RelType string
 
-// The relationship types. In all of them From is the predecessor, but in Contains, where From is the child and To its container.
+// All types of relationships. From is the predecessor, except in Contains, where From is the child and To its container.
 const (
 	Contains       RelType = "contains"
 	FinishToStart  RelType = "finish-to-start"
@@ -42,35 +42,35 @@ const (
 	Triggers       RelType = "triggers"
 )
 
-// Condition says on which outcome of its predecessor a relationship lets its successor go.
+// Condition is the outcome of the predecessor on which a relationship lets its successor start.
 type Condition string
 
-// The conditions. The empty Condition is "absent".
+// All conditions. The empty Condition means absent.
 const (
 	OnSuccess Condition = "on-success"
 	OnFailure Condition = "on-failure"
 	Always    Condition = "always"
 )
 
-// Time is an optional instant in Unix milliseconds. Its zero value is "absent"; the instant 0 is At(0).
+// Time is an optional instant in Unix milliseconds. The zero value means absent; the instant 0 is At(0).
 type Time struct {
 	ms  int64
 	set bool
 }
 
-// At returns the instant of ms Unix milliseconds.
+// At returns the instant ms, in Unix milliseconds.
 func At(ms int64) Time { return Time{ms: ms, set: true} }
 
-// Get returns the instant in Unix milliseconds, and whether there is one.
+// Get returns the instant in Unix milliseconds, and whether it is present.
 func (t Time) Get() (ms int64, ok bool) { return t.ms, t.set }
 
-// Ms returns the instant in Unix milliseconds, 0 when it is absent.
+// Ms returns the instant in Unix milliseconds, or 0 if it is absent.
 func (t Time) Ms() int64 { return t.ms }
 
 // IsZero reports whether the instant is absent. encoding/json's omitzero uses it.
 func (t Time) IsZero() bool { return !t.set }
 
-// MarshalJSON writes the instant as an integer, null when it is absent.
+// MarshalJSON writes the instant as an integer, or null if it is absent.
 func (t Time) MarshalJSON() ([]byte, error) {
 	if !t.set {
 		return []byte("null"), nil
@@ -78,7 +78,7 @@ func (t Time) MarshalJSON() ([]byte, error) {
 	return strconv.AppendInt(nil, t.ms, 10), nil
 }
 
-// UnmarshalJSON reads an integer. The rules of the contract are Decode's to check, not this method's.
+// UnmarshalJSON reads an integer. It does not check the range; Decode does.
 func (t *Time) UnmarshalJSON(b []byte) error {
 	if err := json.Unmarshal(b, &t.ms); err != nil {
 		return err
@@ -87,10 +87,10 @@ func (t *Time) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Object is a JSON object as it came, on one line; empty when absent. What it means is not this package's concern.
+// Object is the original bytes of a JSON object, on one line; empty if absent. This package does not interpret it.
 type Object string
 
-// MarshalJSON writes the object as it is, null when it is absent.
+// MarshalJSON writes the object unchanged, or null if it is absent.
 func (o Object) MarshalJSON() ([]byte, error) {
 	if o == "" {
 		return []byte("null"), nil
@@ -98,13 +98,13 @@ func (o Object) MarshalJSON() ([]byte, error) {
 	return []byte(o), nil
 }
 
-// UnmarshalJSON keeps the object as it is.
+// UnmarshalJSON keeps the object unchanged.
 func (o *Object) UnmarshalJSON(b []byte) error {
 	*o = Object(b)
 	return nil
 }
 
-// Trigger names a flow whose outcome set this one off. FlowID may name a flow that the server has never seen.
+// Trigger names another flow whose outcome starts this one. The server need not know FlowID.
 type Trigger struct {
 	FlowID string `json:"flowId"`
 	When   string `json:"when"` // success, failure or always
@@ -124,7 +124,8 @@ type Instance struct {
 	raw string
 }
 
-// Node is one vertex of a flow: in the Flux adapter a release, a Kustomization or a region. Its key is ID within the flow.
+// Node is one vertex of a flow. In the Flux adapter it is a release, a Kustomization, a source or a region. ID is its key
+// within the flow.
 type Node struct {
 	ID        string `json:"id"`
 	FlowID    string `json:"flowId"`
@@ -139,15 +140,15 @@ type Node struct {
 	raw string
 }
 
-// RelKey is what identifies a relationship within a flow.
+// RelKey is the key of a relationship within a flow.
 type RelKey struct {
 	FromID string  `json:"fromId"`
 	ToID   string  `json:"toId"`
 	Type   RelType `json:"type"`
 }
 
-// Relationship is one edge. FromFlowID and ToFlowID are there only on an edge that leaves the flow. Lag is in seconds.
-// Either end may be a node that is not there (yet).
+// Relationship is one edge. FromFlowID and ToFlowID are set only on an edge between flows. Lag is in seconds. Either
+// end may be a node that does not exist (yet).
 type Relationship struct {
 	FromID     string    `json:"fromId"`
 	ToID       string    `json:"toId"`
@@ -160,5 +161,5 @@ type Relationship struct {
 	raw string
 }
 
-// Key returns what identifies r within its flow.
+// Key returns the key of r within its flow.
 func (r Relationship) Key() RelKey { return RelKey{r.FromID, r.ToID, r.Type} }

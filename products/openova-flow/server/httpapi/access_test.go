@@ -140,7 +140,7 @@ func but(status int, others map[string]int) map[string]int {
 	return m
 }
 
-func TestWhoMayDoWhat(t *testing.T) {
+func TestAccess_EachCallerOnEachRoute(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	nobody := entry{name: "nobody"}
 	type list = map[string]int
@@ -156,12 +156,16 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"GET", "/v1/flows/other/snapshot?region=r1", but(200, notOther)},
 		{"GET", "/v1/flows/F/events", but(200, noReader)},
 		{"GET", "/v1/flows/F/rollouts", but(200, noReader)},
+		{"GET", "/v1/flows/F/revisions", but(200, noReader)},
 		{"GET", "/v1/flows/F/problems", but(200, noReader)},
+		{"GET", "/v1/flows/F/regions", but(200, noReader)},
 		{"HEAD", "/v1/flows/F/stream", but(200, noReader)},
 		{"GET", "/v1/flows/other/snapshot", but(200, notOther)},
 		{"GET", "/v1/flows/other/events", but(200, notOther)},
 		{"GET", "/v1/flows/other/rollouts", but(200, notOther)},
+		{"GET", "/v1/flows/other/revisions", but(200, notOther)},
 		{"GET", "/v1/flows/other/problems", but(200, notOther)},
+		{"GET", "/v1/flows/other/regions", but(200, notOther)},
 		{"HEAD", "/v1/flows/other/stream", but(200, notOther)},
 		{"HEAD", "/v1/stream?flow=F&flow=other", but(200, notOther)},
 		{"HEAD", "/v1/stream?flow=F", but(200, noReader)},
@@ -212,8 +216,8 @@ func TestWhoMayDoWhat(t *testing.T) {
 	}
 }
 
-// TestABoundTokenWritesItsRegionAlone is about what the answer says; every kind of breach is in package auth.
-func TestABoundTokenWritesItsRegionAlone(t *testing.T) {
+// TestAccess_BoundTokenWritesOnlyItsRegions is about what the answer says; every kind of breach is in package auth.
+func TestAccess_BoundTokenWritesOnlyItsRegions(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	before := e.as(reader, "GET", "/v1/flows/F/snapshot", "").body
 	for _, tt := range []struct {
@@ -246,8 +250,8 @@ func TestABoundTokenWritesItsRegionAlone(t *testing.T) {
 	}
 }
 
-// TestADeletionOfABoundTokenLeavesWhatIsNotItsOwn deletes a node that another region waits for.
-func TestADeletionOfABoundTokenLeavesWhatIsNotItsOwn(t *testing.T) {
+// TestAccess_DeletionByBoundTokenKeepsForeignRelationships deletes a node that another region waits for.
+func TestAccess_DeletionByBoundTokenKeepsForeignRelationships(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	foreign := `{"fromId":"r1/a","toId":"r2/a","type":"finish-to-start"}`
 	for _, step := range []struct {
@@ -268,8 +272,8 @@ func TestADeletionOfABoundTokenLeavesWhatIsNotItsOwn(t *testing.T) {
 	}
 }
 
-// TestABoundTokenCannotOutrunAnothersEpochs has one cluster's token use the other one's name with an epoch that nothing is newer than.
-func TestABoundTokenCannotOutrunAnothersEpochs(t *testing.T) {
+// TestFlowEmitter_BoundTokenCannotOutrunAnothersEpochs has one cluster's token use the other one's name with an epoch that nothing is newer than.
+func TestFlowEmitter_BoundTokenCannotOutrunAnothersEpochs(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	for _, step := range []struct {
 		who           entry
@@ -333,8 +337,8 @@ func TestFlowEmitter_TokenWithoutRegionsCannotOutrunABoundOne(t *testing.T) {
 	}
 }
 
-// TestOnlyWhoMayWriteKeepsAFlow: a reader that calls itself an emitter does not.
-func TestOnlyWhoMayWriteKeepsAFlow(t *testing.T) {
+// TestSnapshot_OnlyWritersKeepAFlowFromBeingDropped: a reader that calls itself an emitter does not.
+func TestSnapshot_OnlyWritersKeepAFlowFromBeingDropped(t *testing.T) {
 	var mu sync.Mutex
 	clock := time.Now()
 	now := func() time.Time { mu.Lock(); defer mu.Unlock(); return clock }
@@ -359,7 +363,7 @@ func TestOnlyWhoMayWriteKeepsAFlow(t *testing.T) {
 	}
 }
 
-func TestListsShowWhatTheCallerMayRead(t *testing.T) {
+func TestList_ShowsFlowsTheCallerMayRead(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	for _, tt := range []struct {
 		who  entry
@@ -379,7 +383,7 @@ func TestListsShowWhatTheCallerMayRead(t *testing.T) {
 	}
 }
 
-func TestACallerIsToldWhoItIs(t *testing.T) {
+func TestMe_ReportsTheCaller(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "")
 	open := start(t, hub.Config{}, httpapi.Config{})
 	for want, a := range map[string]answer{
@@ -394,8 +398,8 @@ func TestACallerIsToldWhoItIs(t *testing.T) {
 	}
 }
 
-// TestRefusalsAreCountedAndLoggedWithoutTokens has the audit lines too.
-func TestRefusalsAreCountedAndLoggedWithoutTokens(t *testing.T) {
+// TestDenials_AreCountedAndLoggedWithoutTokens has the audit lines too.
+func TestDenials_AreCountedAndLoggedWithoutTokens(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	e.as(ofR1, "POST", "/v1/flows/F/events", upsertOf("F", "r2/b", "r2"))
 	for range 3 {
@@ -416,8 +420,8 @@ func TestRefusalsAreCountedAndLoggedWithoutTokens(t *testing.T) {
 	log := e.log.String()
 	for _, want := range []string{
 		`msg="access refused" refusal.reason=region refusal.name=of-r1 refusal.field=nodes[0].id refusal.line=1 refusal.detail=`,
-		`msg="access refused" refusal.reason=scope refusal.name=reader refusal.detail="this needs the scope ingest" method=DELETE route=flow flow=F peer=127.0.0.1`,
-		`msg="access refused" refusal.reason=unknown refusal.name="" refusal.detail="the token is not known" method=GET route=flows`,
+		`msg="access refused" refusal.reason=scope refusal.name=reader `,
+		`msg="access refused" refusal.reason=unknown refusal.name="" `,
 		`msg="region deleted" by=admin flow=F region=r2 nodes=1`,
 		`msg="flow deleted" by=writer flow=F existed=true`,
 		`msg="flow deleted" by=writer flow=F existed=false`,
@@ -434,8 +438,8 @@ func TestRefusalsAreCountedAndLoggedWithoutTokens(t *testing.T) {
 	}
 }
 
-// TestEveryRefusalIsCountedAndLogged has one of each place that refuses, each at a server of its own.
-func TestEveryRefusalIsCountedAndLogged(t *testing.T) {
+// TestDenials_EachIsCountedAndLogged has one of each place that refuses, each at a server of its own.
+func TestDenials_EachIsCountedAndLogged(t *testing.T) {
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<!doctype html>") })
 	cookie := func(who entry) []string { return []string{"Cookie", auth.CookieName + "=secret-" + who.name} }
 	elsewhere := []string{"Sec-Fetch-Site", "cross-site"}
@@ -504,8 +508,8 @@ func TestEveryRefusalIsCountedAndLogged(t *testing.T) {
 	}
 }
 
-// TestNobodyKeepsAnotherOutOfTheLog has one caller refused again and again just before others are, for the same reason.
-func TestNobodyKeepsAnotherOutOfTheLog(t *testing.T) {
+// TestDenials_CallerCannotKeepAnotherOutOfTheLog has one caller refused again and again just before others are, for the same reason.
+func TestDenials_CallerCannotKeepAnotherOutOfTheLog(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	claim := func(who entry, region, cluster string) {
 		t.Helper()
@@ -525,7 +529,7 @@ func TestNobodyKeepsAnotherOutOfTheLog(t *testing.T) {
 		`msg="access refused" refusal.reason=region refusal.name=of-r2 `,
 		`msg="message refused" by=of-r1 `,
 		`msg="message refused" by=of-r2 `,
-		`msg="claim of a region refused" by=of-r2 flow=F region=r2 cluster=two holder=one`,
+		`msg="region claim refused" by=of-r2 flow=F region=r2 cluster=two holder=one`,
 	} {
 		if !strings.Contains(log, want) {
 			t.Errorf("no %s in\n%s", want, log)

@@ -12,7 +12,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// discard is a ResponseWriter that costs next to nothing.
+// discard is a ResponseWriter with almost no cost.
 type discard struct {
 	header http.Header
 	code   int
@@ -22,12 +22,12 @@ func (d *discard) Header() http.Header         { return d.header }
 func (d *discard) WriteHeader(code int)        { d.code = code }
 func (d *discard) Write(b []byte) (int, error) { return len(b), nil }
 
-// BenchmarkPost is a POST of one 400-byte message without the network: what the server adds to net/http.
+// BenchmarkPost posts one 400-byte message without a network: the cost of the server beyond net/http.
 func BenchmarkPost(b *testing.B) {
 	benchmarkPost(b, httpapi.New(hub.New(hub.Config{}), httpapi.Config{}))
 }
 
-// BenchmarkPostWithToken is the same with a token that is bound to the region, one of seven that the server knows.
+// BenchmarkPostWithToken is the same with one of seven tokens, which is bound to the region.
 func BenchmarkPostWithToken(b *testing.B) {
 	e := guard(b, hub.Config{}, httpapi.Config{}, "")
 	benchmarkPost(b, e.api, ofR1.bearer()...)
@@ -55,7 +55,7 @@ func benchmarkPost(b *testing.B, api http.Handler, header ...string) {
 	}
 }
 
-// BenchmarkSnapshot10000 gets the snapshot of a flow of 10,000 nodes, which nobody changes, over a socket.
+// BenchmarkSnapshot10000 gets the snapshot of an unchanged flow of 10,000 nodes over a socket.
 func BenchmarkSnapshot10000(b *testing.B) {
 	e := start(b, hub.Config{}, httpapi.Config{})
 	for i := range 100 {

@@ -13,9 +13,9 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestABodyThatDoesNotArriveHoldsNoConnection is about requests whose body nobody wants, known callers or not: net/http reads it before it
+// TestBody_LateBodyHoldsNoConnection is about requests whose body nobody wants, known callers or not: net/http reads it before it
 // answers.
-func TestABodyThatDoesNotArriveHoldsNoConnection(t *testing.T) {
+func TestBody_LateBodyHoldsNoConnection(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{ReadTimeout: 100 * time.Millisecond}, "")
 	for _, tt := range []struct {
 		request string

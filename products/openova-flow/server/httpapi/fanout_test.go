@@ -19,14 +19,14 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// load posts messages to one flow, one request after the other.
+// load posts messages to one flow, one request at a time.
 type load struct {
 	e   *env
 	n   int
 	pad string
 }
 
-// post sends some messages in one request and returns how long that took.
+// post sends messages in one request and returns the duration.
 func (l *load) post(messages int) time.Duration {
 	var body strings.Builder
 	for range messages {
@@ -47,11 +47,12 @@ func (l *load) post(messages int) time.Duration {
 	return took
 }
 
-// window is so many messages that none leaves the ring, of 4,096, before everybody who is no more than two windows behind has it.
+// window is a number of messages such that the ring of 4,096 still has everything that a reader needs which is up to two windows
+// behind.
 const window = 1000
 
-// readAll follows the stream with a strict parser until message number last, a multiple of window, and reports the first thing that is
-// wrong. What it returns waits until every reader has message n, a multiple of window, or has failed.
+// readAll follows the stream with a strict parser until message number last, a multiple of window, and reports the first error. The
+// returned function waits until every reader has message n, a multiple of window, or has failed.
 func (e *env) readAll(readers int, last int) (have func(n int)) {
 	marks := make([]sync.WaitGroup, last/window+1)
 	for i := range marks {
@@ -86,7 +87,7 @@ func (e *env) readAll(readers int, last int) (have func(n int)) {
 						e.t.Errorf("reader %d: a snapshot in place of message %d", i, want)
 						return
 					}
-					marks[0].Done() // what is posted from now on is not in its snapshot
+					marks[0].Done() // later messages are not in its snapshot
 					passed = 1
 				default:
 					if !strings.Contains(f.data, fmt.Sprintf(`"n":%d,`, want)) {
@@ -112,20 +113,20 @@ func (e *env) stuckConn() net.Conn {
 	conn := e.dial()
 	_ = conn.(*net.TCPConn).SetReadBuffer(256 << 10)
 	fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", streamF)
-	if _, err := conn.Read(make([]byte, 1)); err != nil { // the answer begins: the reader is there
+	if _, err := conn.Read(make([]byte, 1)); err != nil { // the answer begins: the reader is subscribed
 		e.t.Fatal(err)
 	}
 	return conn
 }
 
-// TestStuckReaderCostsNobodyAnything has 50 subscribers follow 20,000 messages, one of which never reads.
-func TestStuckReaderCostsNobodyAnything(t *testing.T) {
-	onBothPaths(t, testStuckReaderCostsNobodyAnything)
+// TestStream_StuckSubscriberCostsOthersNothing has 50 subscribers follow 20,000 messages. One of them never reads.
+func TestStream_StuckSubscriberCostsOthersNothing(t *testing.T) {
+	onBothPaths(t, testStuckSubscriberCostsOthersNothing)
 }
 
-func testStuckReaderCostsNobodyAnything(t *testing.T, mode string) {
+func testStuckSubscriberCostsOthersNothing(t *testing.T, mode string) {
 	const messages = 20_000
-	// The stuck one is to be found behind, not cut off.
+	// The stuck subscriber must be behind, not disconnected.
 	e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, WriteTimeout: within * 5})
 	e.post(`{"type":"upsert-flow","flow":{"id":"F","status":"x","startedAt":1}}`)
 	stuck := e.stuckConn()
@@ -133,7 +134,7 @@ func testStuckReaderCostsNobodyAnything(t *testing.T, mode string) {
 	have := e.readAll(49, messages)
 	l := &load{e: e, pad: strings.Repeat("x", 500)}
 	for l.n < messages {
-		if l.n%window == 0 { // whatever else this machine does, those who read are not to fall behind
+		if l.n%window == 0 { // readers must not fall behind because of other load on the machine
 			have(max(l.n-2*window, 0))
 		}
 		l.post(10)
@@ -142,7 +143,7 @@ func testStuckReaderCostsNobodyAnything(t *testing.T, mode string) {
 	if t.Failed() {
 		return
 	}
-	// Now it reads: what the sockets held, then a snapshot in place of what the ring does not hold any more, then the rest.
+	// Now it reads: the content of the sockets, then a snapshot in place of what the ring no longer has, then the rest.
 	state := &folded{}
 	in := bufio.NewReader(io.MultiReader(strings.NewReader("H"), stuck))
 	resp, err := http.ReadResponse(in, nil)
@@ -171,12 +172,12 @@ func testStuckReaderCostsNobodyAnything(t *testing.T, mode string) {
 	}
 }
 
-// TestStuckReaderDelaysNoPost compares the 99th percentile of POST with and without a reader that never reads, 49 others
-// reading. Short blocks of the two alternate, so that whatever else the machine does falls on both alike; the more noise, the more
-// blocks are measured before a verdict.
-func TestStuckReaderDelaysNoPost(t *testing.T) { onBothPaths(t, testStuckReaderDelaysNoPost) }
+// TestMeasure_StuckSubscriberDelaysNoPost compares the 99th percentile of POST with and without a subscriber that never reads,
+// beside 49 that do. Short blocks of both alternate, so that other load affects both equally; the more noise, the more blocks are
+// measured.
+func TestMeasure_StuckSubscriberDelaysNoPost(t *testing.T) { onBothPaths(t, measureStuckSubscriber) }
 
-func testStuckReaderDelaysNoPost(t *testing.T, mode string) {
+func measureStuckSubscriber(t *testing.T, mode string) {
 	const block, blocks, rounds = 10, 250, 20
 	type side struct {
 		l    *load
@@ -200,7 +201,7 @@ func testStuckReaderDelaysNoPost(t *testing.T, mode string) {
 		return &side{l: &load{e: e, pad: strings.Repeat("x", 500)}}
 	}
 	with, without := newSide(true), newSide(false)
-	for range 1024 { // the stuck one's sockets fill up, and it falls behind the ring
+	for range 1024 { // the stuck subscriber's sockets fill up, and it falls behind the ring
 		with.l.post(16)
 	}
 	p99 := func(s *side) time.Duration {
@@ -226,11 +227,13 @@ func testStuckReaderDelaysNoPost(t *testing.T, mode string) {
 	}
 }
 
-// TestManyReadersManyWriters has readers come, stall, leave and resume while writers post, delete and remake the flow; whoever
-// follows to the end has what the snapshot says.
-func TestManyReadersManyWriters(t *testing.T) { onBothPaths(t, testManyReadersManyWriters) }
+// TestStream_ConcurrentSubscribersAndWriters has subscribers connect, stall, disconnect and resume while writers post, delete and create the
+// flow. Those that follow to the end must have the state of the snapshot.
+func TestStream_ConcurrentSubscribersAndWriters(t *testing.T) {
+	onBothPaths(t, testConcurrentSubscribersAndWriters)
+}
 
-func testManyReadersManyWriters(t *testing.T, mode string) {
+func testConcurrentSubscribersAndWriters(t *testing.T, mode string) {
 	e := start(t, hub.Config{RingCapacity: 64}, httpapi.Config{StreamMode: mode})
 	var writers, readers sync.WaitGroup
 	stop := make(chan struct{})

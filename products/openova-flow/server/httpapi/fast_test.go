@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -51,7 +52,7 @@ func until(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-func TestFastStreamsHaveNoGoroutine(t *testing.T) {
+func TestStream_FastStreamsHaveNoGoroutine(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux has the fast path")
 	}
@@ -77,7 +78,7 @@ func TestFastStreamsHaveNoGoroutine(t *testing.T) {
 	grown(httpapi.StreamAuto)
 }
 
-func TestHangUpIsNoticed(t *testing.T) {
+func TestStream_HangUpIsNoticed(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		whole, _ := e.raw(streamF)
@@ -104,7 +105,7 @@ func TestHangUpIsNoticed(t *testing.T) {
 	})
 }
 
-func TestHeartbeatsOnASocket(t *testing.T) {
+func TestStream_HeartbeatsOnASocket(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, Heartbeat: 30 * time.Millisecond})
 		seq := e.post(`{"type":"upsert-flow","flow":{"id":"F","status":"x","startedAt":1}}`)
@@ -122,8 +123,8 @@ func TestHeartbeatsOnASocket(t *testing.T) {
 	})
 }
 
-// TestShutdownEndsAtAFrame has a stream end in the middle of a lot that is being written: what arrives is whole frames.
-func TestShutdownEndsAtAFrame(t *testing.T) {
+// TestShutdown_StreamsEndAtAFrame has a stream end in the middle of a lot that is being written: what arrives is whole frames.
+func TestShutdown_StreamsEndAtAFrame(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		e.post(upsert(node("a", strings.Repeat("x", 900_000))))
@@ -148,9 +149,9 @@ func TestShutdownEndsAtAFrame(t *testing.T) {
 	})
 }
 
-// TestShutdownDoesNotWaitForTheStuck has a reader that takes nothing when the server is told to stop.
-func TestShutdownDoesNotWaitForTheStuck(t *testing.T) {
-	e := start(t, hub.Config{}, httpapi.Config{})
+// TestShutdown_DoesNotWaitForStuckSubscribers has a reader that takes nothing when the server is told to stop.
+func TestShutdown_DoesNotWaitForStuckSubscribers(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{WriteTimeout: within}) // after which it would be disconnected anyway
 	e.stuckConn()
 	for range 20 {
 		e.post(upsert(node("a", strings.Repeat("x", 900_000))))
@@ -158,13 +159,17 @@ func TestShutdownDoesNotWaitForTheStuck(t *testing.T) {
 	e.hub.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), 50*time.Millisecond)
 	defer cancel()
+	began := time.Now()
 	e.api.Shutdown(ctx)
+	if took := time.Since(began); took > within/2 {
+		t.Errorf("Shutdown took %s", took)
+	}
 	if n := e.hub.Stats.Subscribers.Load(); n != 0 {
 		t.Errorf("%d streams are left", n)
 	}
 }
 
-func TestFastStreamsAreCounted(t *testing.T) {
+func TestMetrics_StreamsAreCounted(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		conn, _ := e.raw(streamF)
@@ -182,8 +187,8 @@ func TestFastStreamsAreCounted(t *testing.T) {
 	})
 }
 
-// TestAStreamIsCountedBeforeItEnds has the server end streams: whoever sees that finds them gone, and counted.
-func TestAStreamIsCountedBeforeItEnds(t *testing.T) {
+// TestMetrics_StreamIsCountedBeforeItsClientSeesTheEnd has the server end streams: whoever sees that finds them gone, and counted.
+func TestMetrics_StreamIsCountedBeforeItsClientSeesTheEnd(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "").filled()
 		for n := range 20 {
@@ -202,6 +207,34 @@ func TestAStreamIsCountedBeforeItEnds(t *testing.T) {
 			if m := e.as(admin, "GET", "/metrics", "").body; !strings.Contains(m, want) {
 				t.Fatalf("no %s in\n%s", want, m)
 			}
+		}
+	})
+}
+
+// Of what subscribers get only a message that came while they were up to date has a lag: not a snapshot, and not the past that one resumes with.
+func TestMetrics_DeliveryLag(t *testing.T) {
+	const metric = "openova_flow_delivery_lag_seconds_count "
+	onBothPaths(t, func(t *testing.T, mode string) {
+		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
+		first := e.post(upsert(node("a", "running")))
+		e.post(upsert(node("b", "running")))
+		resumed := []string{"Last-Event-ID", strconv.FormatInt(first, 10)}
+		viewers := []*viewer{e.watch(streamF), e.watch("/v1/stream"), e.watch(streamF, resumed...), e.watch("/v1/stream", resumed...)}
+		follow := func(until string) {
+			for _, v := range viewers {
+				for !strings.Contains(v.message().data, until) {
+				}
+			}
+		}
+		follow(`"id":"b"`)
+		if m := e.do("GET", "/metrics", "").body; !strings.Contains(m, metric+"0\n") {
+			t.Fatalf("the past has a lag:\n%s", m)
+		}
+		e.post(upsert(node("c", "running")))
+		follow(`"id":"c"`)
+		until(t, "each delivery has a lag", func() bool { return strings.Contains(e.do("GET", "/metrics", "").body, metric+"4\n") })
+		if m := e.do("GET", "/metrics", "").body; !strings.Contains(m, `openova_flow_delivery_lag_seconds_bucket{le="10"} 4`) {
+			t.Errorf("a lag of more than 10 s:\n%s", m)
 		}
 	})
 }

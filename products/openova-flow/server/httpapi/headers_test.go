@@ -58,7 +58,7 @@ func (e *env) headers(method, path string, header ...string) (int, http.Header) 
 	return resp.StatusCode, resp.Header
 }
 
-func TestSecurityHeadersAreOnEveryAnswer(t *testing.T) {
+func TestSecurityHeaders_OnEveryAnswer(t *testing.T) {
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<!doctype html>") })
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode, Page: page, BasePath: "/base/"}, "").filledUnder("/base")
@@ -66,7 +66,7 @@ func TestSecurityHeadersAreOnEveryAnswer(t *testing.T) {
 		for _, tt := range []struct{ method, path string }{
 			{"GET", "/base/"}, {"GET", "/base/assets/x.js"}, {"GET", "/base"}, {"GET", "/elsewhere"}, {"GET", "/base/v1/nothing"}, {"GET", "/healthz"}, {"GET", "/base/readyz"},
 			{"GET", "/metrics"}, {"GET", "/base/v1/me"}, {"GET", "/base/v1/flows"}, {"GET", "/base/v1/stream"}, {"GET", "/base/v1/flows/F/stream"}, {"HEAD", "/base/v1/flows/F/stream"},
-			{"GET", "/base/v1/flows/F/snapshot"}, {"GET", "/base/v1/flows/F/events"}, {"GET", "/base/v1/flows/F/rollouts"}, {"POST", "/base/v1/flows/F/events"},
+			{"GET", "/base/v1/flows/F/snapshot"}, {"GET", "/base/v1/flows/F/events"}, {"GET", "/base/v1/flows/F/rollouts"}, {"GET", "/base/v1/flows/F/revisions"}, {"POST", "/base/v1/flows/F/events"},
 			{"PATCH", "/base/v1/flows/F/events"}, {"OPTIONS", "/base/v1/flows/F/events"}, {"DELETE", "/base/v1/flows/G"}, {"DELETE", "/base/v1/flows/F/regions/x"},
 			{"GET", "/base/sign-in"}, {"POST", "/base/sign-in"}, {"POST", "/base/sign-out"}, {"GET", "/base/v1/flows/a%20b/snapshot"},
 		} {
@@ -99,7 +99,7 @@ func (g *guarded) filledUnder(prefix string) *guarded {
 	return g
 }
 
-func TestOverTLSBrowsersAreToldToStayThere(t *testing.T) {
+func TestSecurityHeaders_StrictTransportSecurityOverTLS(t *testing.T) {
 	api := httpapi.New(hub.New(hub.Config{}), httpapi.Config{})
 	srv := httptest.NewTLSServer(api)
 	defer srv.Close()
@@ -115,7 +115,7 @@ func TestOverTLSBrowsersAreToldToStayThere(t *testing.T) {
 	}
 }
 
-func TestPagesElsewhereReadNothingUnlessTheyAreListed(t *testing.T) {
+func TestCORS_OnlyListedOriginsReadAnswers(t *testing.T) {
 	const listed = "https://console.example.com"
 	ask := []string{"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,last-event-id,flow-emitter"}
 	onBothPaths(t, func(t *testing.T, mode string) {
@@ -150,6 +150,12 @@ func TestPagesElsewhereReadNothingUnlessTheyAreListed(t *testing.T) {
 				}
 			}
 		}
+		if _, h := e.headers("GET", "/v1/flows", append(reader.bearer(), "Origin", listed, "Origin", "https://evil.example")...); h.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("with two origins: allowed is %q", h.Get("Access-Control-Allow-Origin"))
+		}
+		if status, _ := e.headers("OPTIONS", "/v1/flows", "Origin", listed); status != 405 {
+			t.Errorf("OPTIONS that is no preflight request: %d", status)
+		}
 		// A refusal can be read too, or else nobody is told what to change.
 		if status, h := e.headers("GET", "/v1/flows", "Origin", listed); status != 401 || h.Get("Access-Control-Allow-Origin") != listed {
 			t.Errorf("%d %v", status, h)
@@ -161,8 +167,8 @@ func TestPagesElsewhereReadNothingUnlessTheyAreListed(t *testing.T) {
 	}
 }
 
-// TestWithoutTokensOnlyThisMachineIsAnswered asks over sockets as a page would whose name has been pointed here, and as any other page.
-func TestWithoutTokensOnlyThisMachineIsAnswered(t *testing.T) {
+// TestLoopback_OnlyThisMachineIsAnswered asks over sockets as a page would whose name has been pointed here, and as any other page.
+func TestLoopback_OnlyThisMachineIsAnswered(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, Loopback: true, Origins: []string{"http://localhost:5173"}})
 		addr := strings.TrimPrefix(e.url, "http://")
@@ -206,6 +212,11 @@ func TestWithoutTokensOnlyThisMachineIsAnswered(t *testing.T) {
 				}
 				conn.Close()
 			}
+		}
+		conn := e.dial()
+		fmt.Fprint(conn, "OPTIONS /v1/flows HTTP/1.1\r\nHost: rebound.example\r\nOrigin: http://localhost:5173\r\nAccess-Control-Request-Method: POST\r\n\r\n")
+		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || resp.StatusCode != 403 || resp.Header.Get("Access-Control-Allow-Origin") != "" {
+			t.Errorf("a preflight request by another name: %+v, %v", resp, err)
 		}
 		for _, site := range []string{"cross-site", "same-site"} {
 			for path, want := range map[string]int{"/v1/flows": 403, streamF: 403, "/v1/stream": 403, "/v1/flows/F/snapshot": 403, "/": 403} {

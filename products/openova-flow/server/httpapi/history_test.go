@@ -14,8 +14,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestNobodyHasAllStreams has one caller open as many as it can, of one flow and of many.
-func TestNobodyHasAllStreams(t *testing.T) {
+// TestQuota_NoCallerTakesAllStreams has one caller open as many as it can, of one flow and of many.
+func TestQuota_NoCallerTakesAllStreams(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := guard(t, hub.Config{MaxSubscribers: 16}, httpapi.Config{StreamMode: mode}, "").filled()
 		var open []*viewer
@@ -33,14 +33,28 @@ func TestNobodyHasAllStreams(t *testing.T) {
 		if status, _ := e.headers("GET", streamF, admin.bearer()...); status != http.StatusServiceUnavailable {
 			t.Errorf("more than all: %d", status)
 		}
+		refused := func(who entry) (lines []string) {
+			for line := range strings.Lines(e.log.String()) {
+				if strings.Contains(line, `msg="stream refused" by=`+who.name+" ") {
+					lines = append(lines, line)
+				}
+			}
+			return lines
+		}
+		if lines := refused(onlyF); len(lines) == 0 || len(lines) > 5 || !strings.Contains(lines[0], "status=429") || !strings.Contains(lines[0], "unlogged=0") {
+			t.Errorf("six refused streams are logged as %q, want one line a second", lines)
+		}
+		if lines := refused(admin); len(lines) != 1 || !strings.Contains(lines[0], "status=503") {
+			t.Errorf("the stream above the server's limit is logged as %q", lines)
+		}
 		open[0].cancel()
 		until(t, "a place to be free", func() bool { return e.as(onlyF, "HEAD", streamF, "").status == http.StatusOK })
 		e.watch(streamF, onlyF.bearer()...)
 	})
 }
 
-// TestNobodyHasAllBytesInFlight has one caller begin as many large bodies as it may, and then small ones.
-func TestNobodyHasAllBytesInFlight(t *testing.T) {
+// TestQuota_NoCallerTakesAllBytesInFlight has one caller begin as many large bodies as it may, and then small ones.
+func TestQuota_NoCallerTakesAllBytesInFlight(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{MaxMessageBytes: 1 << 20, MaxBatchBytes: 1 << 20, MaxIngestBytes: 8 << 20}, "").filled()
 	begin := func(size int) {
 		conn := e.dial()
@@ -104,7 +118,7 @@ func TestEvents_SlowReadersRefuseNobodyElse(t *testing.T) {
 				}
 			}
 		}
-		for _, path := range []string{"/v1/flows/F/events", "/v1/flows/F/snapshot", "/v1/flows/F/rollouts", "/v1/flows"} {
+		for _, path := range []string{"/v1/flows/F/events", "/v1/flows/F/snapshot", "/v1/flows/F/rollouts", "/v1/flows/F/revisions", "/v1/flows"} {
 			if a := e.as(onlyF, "GET", path, ""); a.status != http.StatusOK {
 				t.Errorf("another caller: %s %d %s", path, a.status, a.body)
 			}
@@ -125,8 +139,8 @@ func TestEvents_CallerThatIsFullIsServedAgainAfterASecond(t *testing.T) {
 	until(t, "the oldest answers to give way", func() bool { return e.do("GET", "/v1/flows/F/events", "").status == 200 })
 }
 
-// TestAnswers_SlowReadersAreBoundedInMemory has many connections ask for a state that changes between them, and take nothing of it.
-func TestAnswers_SlowReadersAreBoundedInMemory(t *testing.T) {
+// TestMeasure_HeapWithSlowReaders has many connections ask for a state that changes between them, and take nothing of it.
+func TestMeasure_HeapWithSlowReaders(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		for _, path := range []string{"/v1/flows/F/snapshot", "/v1/flows/F/events", streamF, "/v1/stream"} {
 			t.Run(path, func(t *testing.T) {

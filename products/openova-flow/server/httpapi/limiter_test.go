@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-func TestCallersWithALimiterAreBounded(t *testing.T) {
+func TestLogLimiters_AreBounded(t *testing.T) {
 	var l logLimiters
 	now := time.Now()
 	for i := range 2 * maxLimited {

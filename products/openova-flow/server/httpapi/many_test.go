@@ -16,7 +16,7 @@ func nodeOf(flowID, id, status string) string {
 	return upsert(strings.Replace(node(id, status), `"flowId":"F"`, `"flowId":"`+flowID+`"`, 1))
 }
 
-func TestStreamOfManyFlows(t *testing.T) {
+func TestStreamMany_NamedFlows(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		e.postTo("a", nodeOf("a", "n", "running"))
@@ -27,17 +27,17 @@ func TestStreamOfManyFlows(t *testing.T) {
 			t.Error("an incarnation is a flow's")
 		}
 		if f := v.next(); f.event != "heartbeat" || strings.Contains(f.data, "incarnation") {
-			t.Errorf("first comes %+v", f)
+			t.Errorf("the first frame is %+v, want a heartbeat without incarnation", f)
 		}
 		if f := v.next(); f.event != "flows" || f.id != -1 || !strings.Contains(f.data, `"a":"`) || !strings.Contains(f.data, `"b":"`) || strings.Contains(f.data, "other") {
-			t.Errorf("then %+v", f)
+			t.Errorf("the second frame is %+v, want flows without id, with a and b", f)
 		}
 		if ra, rb := v.next().event, v.next().event; ra+rb != "a/regionsb/regions" && ra+rb != "b/regionsa/regions" {
-			t.Errorf("then %s and %s", ra, rb)
+			t.Errorf("then come %s and %s, want a/regions and b/regions in either order", ra, rb)
 		}
 		one, two := v.next(), v.next()
 		if one.id != -1 || two.id < b || fmt.Sprint(one.event, two.event) != "a/snapshotb/snapshot" && fmt.Sprint(one.event, two.event) != "b/snapshota/snapshot" {
-			t.Errorf("then %+v and %+v", one, two)
+			t.Errorf("then come %+v and %+v, want the snapshots of a and b, and an id, at least %d, only at the last", one, two, b)
 		}
 		a := e.postTo("a", nodeOf("a", "n", "succeeded"))
 		e.postTo("other", nodeOf("other", "n", "failed"))
@@ -72,7 +72,7 @@ func TestStreamOfManyFlows(t *testing.T) {
 	})
 }
 
-func TestStreamOfAllFlows(t *testing.T) {
+func TestStreamMany_AllFlows(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		v := e.watch("/v1/stream")
@@ -91,7 +91,7 @@ func TestStreamOfAllFlows(t *testing.T) {
 	})
 }
 
-func TestStreamOfManyRefusals(t *testing.T) {
+func TestStreamMany_RefusedRequests(t *testing.T) {
 	e := start(t, hub.Config{MaxSubscribers: 1}, httpapi.Config{})
 	if p := isProblem(t, e.do("GET", "/v1/stream?flow=a&flow=b/c", ""), 400); p.Field != "flow[1]" {
 		t.Errorf("%+v", p)
@@ -137,7 +137,7 @@ func TestStreamMany_SelectionsKeepNobodyOut(t *testing.T) {
 	}
 }
 
-func TestSnapshotsAreCompressedForWhoeverTakesIt(t *testing.T) {
+func TestSnapshot_CompressedWhereAccepted(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	e.post(upsert(node("a", strings.Repeat("x", 1000))))
 	plain := e.do("GET", "/v1/flows/F/snapshot", "", "Accept-Encoding", "identity")
@@ -188,7 +188,7 @@ func gunzip(t *testing.T, a answer) string {
 }
 
 // A start of thousands of small frames, and some large ones, goes out in lots that a slow reader takes in pieces of any size.
-func TestAStartOfManyFramesArrivesWholeAndInOrder(t *testing.T) {
+func TestStreamMany_LargeStartArrivesWholeAndInOrder(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		var first int64

@@ -13,24 +13,25 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/insight"
+	"github.com/openova-io/openova/products/openova-flow/server/internal/web"
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// What of the problems of a flow an answer has. Real flows have a handful.
+// Limits of an answer. Real flows have a handful of problems.
 const (
 	maxProblems     = 500
-	maxProblemIDs   = 200      // of ids and of blocks
-	maxProblemNames = 32 << 10 // bytes of the ids, and of the blocks, beyond which no more are listed
+	maxProblemIDs   = 200      // entries of ids, and of blocks
+	maxProblemNames = 32 << 10 // bytes of ids, and of blocks, after which no more are listed
 	maxProblemText  = 2000     // bytes of a sentence
 	shownProblemIDs = 10       // in text
 )
 
-// problemsAnswer is what is wrong in a flow.
+// problemsAnswer is the answer as JSON.
 type problemsAnswer struct {
 	At       int64       `json:"at"`
 	Verdict  string      `json:"verdict"`
 	Problems []rootCause `json:"problems"`
-	Omitted  int         `json:"omitted,omitempty"` // those beyond maxProblems, see firstOfEach
+	Omitted  int         `json:"omitted,omitempty"` // problems that are not listed
 }
 
 type rootCause struct {
@@ -43,11 +44,11 @@ type rootCause struct {
 	Command  []string  `json:"command,omitempty"`
 	Since    flow.Time `json:"since,omitzero"`
 	Blocks   []string  `json:"blocks"`
-	Blocked  int       `json:"blocked"` // how many, also where blocks is cut
+	Blocked  int       `json:"blocked"` // how many nodes, also when blocks is cut
 	Marks    []string  `json:"marks"`
 }
 
-// problems answers with what is wrong in a flow now, or in one region of it: root causes first those that matter most.
+// problems answers with what is wrong in a flow now, or in one of its regions: the root causes, the most important first.
 func (s *Server) problems(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
 	region, query := "", r.URL.Query()
 	if query.Has("region") {
@@ -56,65 +57,42 @@ func (s *Server) problems(w http.ResponseWriter, r *http.Request, g *auth.Grant,
 			return
 		}
 	}
-	kind := preferred(r.Header.Get("Accept"))
-	var body bytes.Buffer
-	incarnation := ""
-	var err error
-	if !s.making(r, g, func() {
-		var view *insight.View
-		var now int64
-		if view, now, incarnation, err = s.hub.Insight(flowID); err != nil {
-			return
+	kind := cmp.Or(web.FirstAccepted(r.Header.Values("Accept"), typeJSON, "text/plain", "text/markdown"), typeJSON)
+	s.answer(w, r, g, func() ([]byte, error) {
+		view, now, incarnation, err := s.hub.Insight(flowID)
+		h := w.Header()
+		h.Set(headerIncarnation, incarnation)
+		if err != nil {
+			return nil, err
 		}
 		answer := answerOf(view.Verdict(func(n *flow.Node) bool { return region == "" || n.Region == region }), now)
-		if kind == typeJSON {
-			err = encodeJSON(&body, answer)
-			return
+		h.Set("Cache-Control", "no-store")
+		h.Add("Vary", "Accept")
+		if kind != typeJSON {
+			h.Set("Content-Type", kind+"; charset=utf-8")
+			return []byte(answer.text(kind == "text/markdown")), nil
 		}
-		body.WriteString(answer.text(kind == "text/markdown"))
-	}) {
-		return
-	}
-	w.Header().Set(headerIncarnation, incarnation)
-	if err != nil {
-		writeProblem(w, problemOf(err))
-		return
-	}
-	if kind != typeJSON {
-		kind += "; charset=utf-8"
-	}
-	w.Header().Set("Content-Type", kind)
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Add("Vary", "Accept")
-	s.send(w, r, g, body.Bytes())
-}
-
-// preferred returns the first type of an Accept header that problems come in, JSON when it names none.
-func preferred(accept string) string {
-	for part := range strings.SplitSeq(accept, ",") {
-		kind, _, _ := strings.Cut(part, ";")
-		switch kind = strings.TrimSpace(kind); kind {
-		case typeJSON, "text/plain", "text/markdown":
-			return kind
-		}
-	}
-	return typeJSON
+		h.Set("Content-Type", typeJSON)
+		var body bytes.Buffer
+		err = encodeJSON(&body, answer)
+		return body.Bytes(), err
+	})
 }
 
 func answerOf(d insight.Verdict, now int64) problemsAnswer {
 	a := problemsAnswer{At: now, Verdict: d.Result, Problems: []rootCause{}, Omitted: max(0, len(d.Problems)-maxProblems)}
-	for _, p := range firstOfEach(d.Problems, maxProblems) {
-		a.Problems = append(a.Problems, rootCause{ID: p.ID, IDs: some(p.IDs, 1), Label: p.Label, Region: p.Region, Class: p.Class,
-			Sentence: cut(p.Sentence, maxProblemText), Command: p.Command, Since: p.Since, Blocks: some(p.Blocks, 0), Blocked: len(p.Blocks), Marks: some(p.Marks, 0)})
+	for _, p := range fairShare(d.Problems, maxProblems) {
+		a.Problems = append(a.Problems, rootCause{ID: p.ID, IDs: firstIDs(p.IDs, 1), Label: p.Label, Region: p.Region, Class: p.Class,
+			Sentence: web.Cut(p.Sentence, maxProblemText), Command: p.Command, Since: p.Since, Blocks: firstIDs(p.Blocks, 0), Blocked: len(p.Blocks), Marks: firstIDs(p.Marks, 0)})
 	}
 	return a
 }
 
-// some returns the first of a list, so many of them in any case; never nil. Many problems may list the same ids, however long those are.
-func some(list []string, always int) []string {
+// firstIDs returns the first ids, within maxProblemIDs and maxProblemNames but at least atLeast of them; never nil. Many problems may list the same long ids.
+func firstIDs(ids []string, atLeast int) []string {
 	first, size := []string{}, 0
-	for _, s := range list[:min(maxProblemIDs, len(list))] {
-		if size += len(s); size > maxProblemNames && len(first) >= always {
+	for _, s := range ids[:min(maxProblemIDs, len(ids))] {
+		if size += len(s); size > maxProblemNames && len(first) >= atLeast {
 			break
 		}
 		first = append(first, s)
@@ -122,14 +100,13 @@ func some(list []string, always int) []string {
 	return first
 }
 
-// text returns the answer for a person at a terminal, or as Markdown. What a flow says is escaped: it does nothing but show itself.
+// text returns the answer for a terminal, or as Markdown. Text of the flow is escaped.
 func (a problemsAnswer) text(markdown bool) string {
 	show := func(s string, most int) string {
-		s = terminal.Text(s, most)
 		if markdown {
-			s = markdownEscapes.Replace(s)
+			return terminal.Markdown(s, most)
 		}
-		return s
+		return terminal.Text(s, most)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s at %s, problems: %d\n", a.Verdict, time.UnixMilli(a.At).UTC().Format(time.RFC3339), len(a.Problems)+a.Omitted)
@@ -153,7 +130,7 @@ func (a problemsAnswer) text(markdown bool) string {
 		}
 		if line, ok := terminal.Shell(p.Command); ok {
 			if markdown {
-				line = "\n\n       " + line // an indented block of the item, in which nothing has a meaning
+				line = "\n\n       " + line // an indented code block
 			}
 			fmt.Fprintf(&b, "   run: %s\n", line)
 		}
@@ -164,28 +141,27 @@ func (a problemsAnswer) text(markdown bool) string {
 	return b.String()
 }
 
-// firstOfEach returns so many of some problems at most, in their order: of each region the first ones, as many as of any other that has more. So no
-// region takes another's out of the list.
-func firstOfEach(problems []insight.Problem, most int) []insight.Problem {
+// fairShare returns at most so many problems, in their order, taken from the regions in turns: no region pushes another's out of the list.
+func fairShare(problems []insight.Problem, most int) []insight.Problem {
 	if len(problems) <= most {
 		return problems
 	}
-	places, ranks, met := make([]int, len(problems)), make([]int, len(problems)), make(map[string]int)
+	indices, ranks, seen := make([]int, len(problems)), make([]int, len(problems)), make(map[string]int)
 	for i := range problems {
-		places[i], ranks[i] = i, met[problems[i].Region]
-		met[problems[i].Region]++
+		indices[i], ranks[i] = i, seen[problems[i].Region]
+		seen[problems[i].Region]++
 	}
-	slices.SortStableFunc(places, func(a, b int) int { return cmp.Compare(ranks[a], ranks[b]) })
-	places = places[:most]
-	slices.Sort(places)
+	slices.SortStableFunc(indices, func(a, b int) int { return cmp.Compare(ranks[a], ranks[b]) })
+	indices = indices[:most]
+	slices.Sort(indices)
 	listed := make([]insight.Problem, most)
-	for i, place := range places {
-		listed[i] = problems[place]
+	for i, index := range indices {
+		listed[i] = problems[index]
 	}
 	return listed
 }
 
-// listed names the first of some ids.
+// listed returns the first ids as text, and how many more there are.
 func listed(ids []string, of int) string {
 	text := strings.Join(ids[:min(shownProblemIDs, len(ids))], ", ")
 	if of > shownProblemIDs {
@@ -193,12 +169,3 @@ func listed(ids []string, of int) string {
 	}
 	return text
 }
-
-// markdownEscapes takes their meaning from characters that Markdown or HTML gives one.
-var markdownEscapes = func() *strings.Replacer {
-	var pairs []string
-	for _, c := range "\\`*_{}[]()<>#+-!|~&:@." {
-		pairs = append(pairs, string(c), "\\"+string(c))
-	}
-	return strings.NewReplacer(pairs...)
-}()

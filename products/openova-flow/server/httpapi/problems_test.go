@@ -11,7 +11,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// inTrouble is a broken release with hostile text and two that wait behind it, one in another region, and one that is ready.
+// inTrouble is a broken release with hostile text, two releases that wait for it, one of them in another region, and a ready
+// one.
 const inTrouble = `{"type":"upsert-nodes","nodes":[
 {"id":"r1/a","flowId":"F","label":"a","status":"failed","region":"r1","meta":{"judgement":{"state":"broken","since":1000,"problem":true,"marks":["retrying"],"cause":{"class":"install-failed","sentence":"a *failed*.\u001b[2J <img src=x>\n# b"},"command":["flux","get","it's"]}}},
 {"id":"r1/b","flowId":"F","label":"b","status":"running","region":"r1","meta":{"judgement":{"state":"waiting","gate":"wait","needs":["r1/a"]}}},
@@ -87,7 +88,7 @@ func TestProblems_OfferNoCommandThatAnAdapterWouldNot(t *testing.T) {
 	}
 }
 
-// TestProblems_HaveSoManyBytesOfIDs has many roots block the same nodes, whose ids are long.
+// TestProblems_HaveSoManyBytesOfIDs has many root causes that block the same nodes, whose ids are long.
 func TestProblems_HaveSoManyBytesOfIDs(t *testing.T) {
 	const roots, blocked, size, most = 100, 20, 5_000, 32 << 10
 	e := start(t, hub.Config{}, httpapi.Config{})
@@ -122,7 +123,7 @@ func TestProblems_HaveSoManyBytesOfIDs(t *testing.T) {
 		waits(fmt.Sprintf("r1/w%02d%s", i, strings.Repeat("x", size)))
 	}
 	check(most / size)
-	waits("r1/a" + strings.Repeat("x", 2*most)) // comes first
+	waits("r1/a" + strings.Repeat("x", 2*most)) // is first in the list
 	check(0)
 	e.post(fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":"F","label":"a","status":"failed","region":"r2"}]}`, "r2/"+strings.Repeat("x", 2*most)))
 	if a := e.do("GET", "/v1/flows/F/problems?region=r2", ""); !strings.Contains(a.body, `"ids":["r2/xxx`) {

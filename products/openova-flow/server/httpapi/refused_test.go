@@ -8,7 +8,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestRefused_LogSaysWhatIsWrong has one line name the mistake, however hostile or long what was sent is.
+// TestRefused_LogSaysWhatIsWrong expects one log line that names the mistake, even for hostile or long input.
 func TestRefused_LogSaysWhatIsWrong(t *testing.T) {
 	long := strings.Repeat("x", 5000)
 	for name, c := range map[string]struct {
@@ -41,5 +41,14 @@ func TestRefused_LogSaysWhatIsWrong(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestRefused_PreconditionIsNoWarning sends a request for another incarnation, as every emitter does when a flow was created meanwhile.
+func TestRefused_PreconditionIsNoWarning(t *testing.T) {
+	e := guard(t, hub.Config{}, httpapi.Config{}, "")
+	a := e.do("POST", "/v1/flows/F/events", upsertOf("F", "r1/a", "r1"), append(ofR1.bearer(), "Content-Type", asJSON, "Flow-If-Incarnation", "another")...)
+	if log := e.log.String(); a.status != 412 || strings.Contains(log, "level=WARN") || !strings.Contains(log, "level=INFO") || !strings.Contains(log, "status=412") {
+		t.Errorf("%d and\n%s", a.status, log)
 	}
 }

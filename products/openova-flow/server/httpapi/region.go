@@ -9,7 +9,9 @@ import (
 	"unicode/utf8"
 
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
-	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/claims"
+	"github.com/openova-io/openova/products/openova-flow/server/internal/web"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 const (
@@ -24,22 +26,39 @@ type claimRequest struct {
 	TTLSeconds *int64 `json:"ttlSeconds"`
 }
 
+// regions answers with the claims of a flow's regions, in the format of the event `regions` of a stream.
+func (s *Server) regions(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
+	data, incarnation, err := s.hub.Regions(flowID)
+	w.Header().Set(headerIncarnation, incarnation)
+	if err != nil {
+		writeProblem(w, problemOf(err))
+		return
+	}
+	w.Header().Set("Content-Type", typeJSON)
+	w.Header().Set("Cache-Control", "no-store")
+	s.send(w, r, g, data)
+}
+
 // claimRegion gives a cluster the lease of a region, or renews it.
-func (s *Server) claimRegion(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID, region string) {
+func (s *Server) claimRegion(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
+	region, err := regionOf(r)
+	if err != nil {
+		writeProblem(w, problemOf(err))
+		return
+	}
 	if err := g.CheckClaim(flowID, region); err != nil {
 		s.deny(w, r, err)
 		return
 	}
-	claim, p := s.readClaim(w, r, g)
-	if p.Status == 0 && len(region) > maxRegion {
-		p = problem{Status: http.StatusBadRequest, Field: "region", Detail: fmt.Sprintf("a region that is claimed may have %d bytes", maxRegion)}
+	claim, err := s.readClaim(w, r, g)
+	if err == nil && len(region) > maxRegion {
+		err = problem{Status: http.StatusBadRequest, Field: "region", Detail: fmt.Sprintf("the name of a region that is claimed may have %d bytes", maxRegion)}
 	}
-	if p.Status != 0 {
-		writeProblem(w, p)
+	if err != nil {
+		writeProblem(w, problemOf(err))
 		return
 	}
-	g, err := s.cfg.Auth.Again(r.Context(), g)
-	if err == nil {
+	if g, err = s.cfg.Auth.Again(r.Context(), g); err == nil { // permissions may have changed while the body was read
 		err = g.CheckClaim(flowID, region)
 	}
 	if err != nil {
@@ -47,7 +66,7 @@ func (s *Server) claimRegion(w http.ResponseWriter, r *http.Request, g *auth.Gra
 		return
 	}
 	claim.FlowID, claim.Region = flowID, region
-	claim.Admin = s.cfg.Auth.Guarded() && g.CanAdmin(flowID) // where everybody is one, no two emitters would be kept apart
+	claim.Admin = s.cfg.Auth.Guarded() && g.CanAdmin(flowID) // without authentication every emitter would be an admin and could take over claims
 	lease, err := s.hub.Claim(claim)
 	w.Header().Set(headerIncarnation, s.hub.Incarnation(flowID))
 	if err != nil {
@@ -57,20 +76,30 @@ func (s *Server) claimRegion(w http.ResponseWriter, r *http.Request, g *auth.Gra
 	writeJSON(w, map[string]any{"lease": lease.ID, "ttlSeconds": int64(lease.TTL / time.Second), "expiresAt": lease.ExpiresAt})
 }
 
-// readClaim reads and checks the body of a claim.
-func (s *Server) readClaim(w http.ResponseWriter, r *http.Request, g *auth.Grant) (hub.Claim, problem) {
-	body, contentType, p := s.body(w, r, g)
-	defer s.release(g, int64(cap(body)))
-	switch {
-	case p.Status != 0:
-		return hub.Claim{}, p
-	case contentType != typeJSON:
-		return hub.Claim{}, problem{Status: http.StatusUnsupportedMediaType, Field: "Content-Type", Detail: "send the claim as application/json"}
-	case len(body) > maxClaim:
-		return hub.Claim{}, problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("a claim may have %d bytes", maxClaim)}
+// regionOf returns the region in the path of a request.
+func regionOf(r *http.Request) (string, error) {
+	region := r.PathValue("region")
+	if !utf8.ValidString(region) {
+		return "", problem{Status: http.StatusBadRequest, Field: "region", Detail: "a region is not empty, and percent-encoded UTF-8 in the path"}
 	}
-	bad := func(field, detail string) (hub.Claim, problem) {
-		return hub.Claim{}, problem{Status: http.StatusBadRequest, Field: field, Detail: detail}
+	return region, nil
+}
+
+// readClaim reads and checks the body of a claim.
+func (s *Server) readClaim(w http.ResponseWriter, r *http.Request, g *auth.Grant) (claim record.Claim, err error) {
+	memory := s.reserve(g)
+	defer memory.release()
+	body, contentType, err := s.readBody(w, r, memory)
+	switch {
+	case err != nil:
+		return claim, err
+	case contentType != typeJSON:
+		return claim, problem{Status: http.StatusUnsupportedMediaType, Field: "Content-Type", Detail: "send the claim as application/json"}
+	case len(body) > maxClaim:
+		return claim, problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("a claim may have %d bytes", maxClaim)}
+	}
+	bad := func(field, detail string) (record.Claim, error) {
+		return record.Claim{}, problem{Status: http.StatusBadRequest, Field: field, Detail: detail}
 	}
 	var q claimRequest
 	if err := json.Unmarshal(body, &q); err != nil {
@@ -83,34 +112,38 @@ func (s *Server) readClaim(w http.ResponseWriter, r *http.Request, g *auth.Grant
 	if q.Cluster == "" || len(q.Cluster) > maxCluster || !utf8.Valid(body) {
 		return bad("cluster", fmt.Sprintf("the cluster's identity, the UID of its namespace kube-system, has 1 to %d bytes of UTF-8", maxCluster))
 	}
-	ttl := hub.DefaultTTL
+	ttl := record.DefaultTTL
 	if q.TTLSeconds != nil {
-		if *q.TTLSeconds < int64(hub.MinTTL/time.Second) || *q.TTLSeconds > int64(hub.MaxTTL/time.Second) {
-			return bad("ttlSeconds", fmt.Sprintf("allowed: an integer from %d to %d", int64(hub.MinTTL/time.Second), int64(hub.MaxTTL/time.Second)))
+		if *q.TTLSeconds < int64(record.MinTTL/time.Second) || *q.TTLSeconds > int64(record.MaxTTL/time.Second) {
+			return bad("ttlSeconds", fmt.Sprintf("allowed: an integer from %d to %d", int64(record.MinTTL/time.Second), int64(record.MaxTTL/time.Second)))
 		}
 		ttl = time.Duration(*q.TTLSeconds) * time.Second
 	}
-	return hub.Claim{Cluster: q.Cluster, TTL: ttl}, problem{}
+	return record.Claim{Cluster: q.Cluster, TTL: ttl}, nil
 }
 
-// refuseClaim answers a claim that is not granted, and says so in the log, which an emitter that goes on trying does not flood.
-func (s *Server) refuseClaim(w http.ResponseWriter, g *auth.Grant, claim hub.Claim, err error) {
-	var other *hub.ClaimError
+// refuseClaim answers a claim that is not granted, and logs it, at most once a second for each caller.
+func (s *Server) refuseClaim(w http.ResponseWriter, g *auth.Grant, claim record.Claim, err error) {
+	var other *claims.HeldError
 	if errors.As(err, &other) {
 		if missed, ok := s.claims.allow(g.Name(), time.Now()); ok {
-			s.cfg.Logger.Warn("claim of a region refused", "by", g.Name(), "flow", claim.FlowID, "region", claim.Region, "cluster", claim.Cluster, "holder", other.Cluster, "expired", other.Expired, "unlogged", missed)
+			s.cfg.Logger.Warn("region claim refused", "by", g.Name(), "flow", claim.FlowID, "region", claim.Region, "cluster", claim.Cluster, "holder", other.Cluster, "expired", other.Expired, "unlogged", missed)
 		}
 	}
 	writeProblem(w, problemOf(err))
 }
 
 // deleteRegion removes the nodes of a region and drops its claim.
-func (s *Server) deleteRegion(w http.ResponseWriter, _ *http.Request, g *auth.Grant, flowID, region string) {
-	n, err := s.hub.DeleteRegion(flowID, region)
+func (s *Server) deleteRegion(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
+	region, err := regionOf(r)
+	n := 0
+	if err == nil {
+		n, err = s.hub.DeleteRegion(flowID, region)
+	}
 	if err != nil {
 		writeProblem(w, problemOf(err))
 		return
 	}
-	s.audit("region deleted", g, "flow", flowID, "region", cut(region, maxEcho), "nodes", n)
+	s.audit("region deleted", g, "flow", flowID, "region", web.Cut(region, web.MaxEcho), "nodes", n)
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -2,6 +2,7 @@ package httpapi_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,8 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openova-io/openova/products/openova-flow/server/claims"
 	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 func (e *env) claim(region, body string) answer {
@@ -42,7 +45,7 @@ func (e *env) lease(region, cluster string) string {
 // told is what a frame says of the regions, without times.
 func told(t testing.TB, f frame) string {
 	t.Helper()
-	var r hub.Regions
+	var r claims.Regions
 	if err := json.Unmarshal([]byte(f.data), &r); err != nil || f.id != -1 || r.Regions == nil || r.At == 0 {
 		t.Fatalf("%+v: %v", f, err)
 	}
@@ -58,7 +61,7 @@ func told(t testing.TB, f frame) string {
 	return out
 }
 
-func TestClaimsOverHTTP(t *testing.T) {
+func TestClaim_OverHTTP(t *testing.T) {
 	e := start(t, hub.Config{MaxRegions: 2}, httpapi.Config{})
 	lease := e.lease("fsn1", "one")
 	if a := e.do("GET", "/v1/flows/F/snapshot", ""); a.status != 404 {
@@ -111,14 +114,16 @@ func TestClaimsOverHTTP(t *testing.T) {
 			t.Errorf("no %s", want)
 		}
 	}
-	if v := e.watch(streamF); v.next().event != "heartbeat" || told(t, v.next()) != "regions fsn1 fresh one refused two a/b fresh two" {
-		t.Error("the stream says something else")
+	v := e.watch(streamF)
+	first := v.next().event
+	if second := told(t, v.next()); first != "heartbeat" || second != "regions fsn1 fresh one refused two a/b fresh two" {
+		t.Errorf("the stream begins with %s and %q, want heartbeat and regions with both claims", first, second)
 	}
 }
 
-// TestAnExpiredClaimIsTakenOverByAnAdmin has a clock that is moved, and a server with and one without access control. What a log says of
+// TestClaim_ExpiredIsTakenOverByAdmin has a clock that is moved, and a server with and one without access control. What a log says of
 // the time no clock of the hub moves: there the claim expires when it does.
-func TestAnExpiredClaimIsTakenOverByAnAdmin(t *testing.T) {
+func TestClaim_ExpiredIsTakenOverByAdmin(t *testing.T) {
 	var later atomic.Int64
 	cfg := hub.Config{Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}
 	claim := func(e *env, cluster string, who *entry) answer {
@@ -134,7 +139,12 @@ func TestAnExpiredClaimIsTakenOverByAnAdmin(t *testing.T) {
 	}
 	isProblem(t, claim(e.env, "two", &admin), 409)
 	later.Store(int64(6 * time.Second))
-	for end := time.Now().Add(within); !strings.Contains(isProblem(t, claim(open, "two", nil), 409).Detail, "ceased to renew"); time.Sleep(20 * time.Millisecond) {
+	expired := func() bool {
+		_, err := open.hub.Claim(record.Claim{FlowID: "F", Region: "r1", Cluster: "two", TTL: 5 * time.Second})
+		var refused *claims.HeldError
+		return errors.As(err, &refused) && refused.Expired
+	}
+	for end := time.Now().Add(within); !expired(); time.Sleep(20 * time.Millisecond) {
 		if !durable || time.Now().After(end) {
 			t.Fatal("it does not expire")
 		}
@@ -154,7 +164,7 @@ func TestAnExpiredClaimIsTakenOverByAnAdmin(t *testing.T) {
 	}
 }
 
-func TestPostsCarryALease(t *testing.T) {
+func TestClaim_PostsCarryTheLease(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	lease := e.lease("fsn1", "one")
 	e.post(upsert(node("n", "x")), "Flow-Lease", lease)
@@ -173,7 +183,7 @@ func TestPostsCarryALease(t *testing.T) {
 	}
 }
 
-func TestALeaseOfAnotherRegionIsNotForABoundToken(t *testing.T) {
+func TestClaim_BoundTokenCannotUseAnotherRegionsLease(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	put := e.do("PUT", "/v1/flows/F/regions/r1", `{"cluster":"one"}`, append(ofR1.bearer(), "Content-Type", asJSON)...)
 	var lease struct{ Lease string }
@@ -191,8 +201,8 @@ func TestALeaseOfAnotherRegionIsNotForABoundToken(t *testing.T) {
 	}
 }
 
-// TestRegionsOnStreams has many readers of both kinds: each is told of each change once.
-func TestRegionsOnStreams(t *testing.T) {
+// TestRegions_OnStreams has many readers of both kinds: each is told of each change once.
+func TestRegions_OnStreams(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, Heartbeat: time.Hour}) // however long opening them all takes
 		e.post(upsert(node("n", "x")))
@@ -202,7 +212,7 @@ func TestRegionsOnStreams(t *testing.T) {
 			v := e.watch([2]string{streamF, "/v1/stream?flow=F"}[i%2])
 			viewers = append(viewers, v)
 			if f := v.next(); f.event != "heartbeat" {
-				t.Fatalf("%+v", f)
+				t.Fatalf("stream %d begins with %+v, want heartbeat", i, f)
 			}
 			if i%2 == 1 {
 				v.next() // flows
@@ -242,7 +252,7 @@ func TestRegionsOnStreams(t *testing.T) {
 	})
 }
 
-func TestRegionsChangeTheETag(t *testing.T) {
+func TestRegions_ChangeTheETag(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	e.post(upsert(node("n", "x")))
 	tag := func() string { return e.do("GET", "/v1/flows/F/snapshot", "").header.Get("ETag") }
@@ -263,5 +273,27 @@ func TestRegionsChangeTheETag(t *testing.T) {
 	}
 	if fmt.Sprint(tag()) != after {
 		t.Error("a renewal changed it")
+	}
+}
+
+func TestRegions_AreWhatStreamsSay(t *testing.T) {
+	e := start(t, hub.Config{}, httpapi.Config{})
+	if a := e.do("GET", "/v1/flows/F/regions", ""); a.status != 404 {
+		t.Errorf("%d of a flow that does not exist", a.status)
+	}
+	e.post(upsert(node("n", "x")))
+	read := func() claims.Regions {
+		var got claims.Regions
+		if err := json.Unmarshal([]byte(e.do("GET", "/v1/flows/F/regions", "").body), &got); err != nil {
+			t.Fatal(err)
+		}
+		return got
+	}
+	if got := read(); len(got.Regions) != 0 || got.At == 0 {
+		t.Errorf("%+v without claims", got)
+	}
+	e.lease("fsn1", "one")
+	if got := read().Regions["fsn1"]; got.State != claims.Fresh || got.Cluster != "one" || got.Heard == 0 {
+		t.Errorf("%+v", got)
 	}
 }

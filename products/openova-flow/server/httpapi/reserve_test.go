@@ -11,10 +11,10 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestWhatIsRefusedTakesNoRoom has large bodies be refused all the time, and small ones come beside them, for which there is room.
-func TestWhatIsRefusedTakesNoRoom(t *testing.T) {
+// TestReserve_RefusedBodiesTakeNoMemory has large bodies be refused all the time, and small ones come beside them, for which there is room.
+func TestReserve_RefusedBodiesTakeNoMemory(t *testing.T) {
 	s := New(hub.New(hub.Config{}), Config{MaxIngestBytes: 1000})
-	if !s.reserve(nil, 1000, false) {
+	if s.reserve(new(auth.Grant)).grow(1000, false) != nil {
 		t.Fatal("there is no room at all")
 	}
 	var large sync.WaitGroup
@@ -27,7 +27,7 @@ func TestWhatIsRefusedTakesNoRoom(t *testing.T) {
 					return
 				default:
 				}
-				if s.reserve(nil, 500, false) {
+				if s.reserve(new(auth.Grant)).grow(500, false) == nil {
 					t.Error("there is room for what is too much")
 					return
 				}
@@ -35,11 +35,12 @@ func TestWhatIsRefusedTakesNoRoom(t *testing.T) {
 		})
 	}
 	for i := range 20_000 {
-		if !s.reserve(nil, 100, true) {
+		small := s.reserve(new(auth.Grant))
+		if small.grow(100, true) != nil {
 			t.Errorf("small body %d is refused for large ones that are refused too", i)
 			break
 		}
-		s.release(nil, 100)
+		small.release()
 	}
 	close(done)
 	large.Wait()
@@ -65,16 +66,17 @@ func TestReserve_CallerGetsItsBytesBackWhenTheServerIsFull(t *testing.T) {
 		return g
 	}
 	one, two := caller("one"), caller("two")
-	if !s.reserve(one, 800, false) {
+	first := s.reserve(one)
+	if first.grow(800, false) != nil {
 		t.Fatal("there is no room at all")
 	}
 	for range 10 {
-		if s.reserve(two, 300, false) {
+		if s.reserve(two).grow(300, false) == nil {
 			t.Fatal("there is room for what is too much")
 		}
 	}
-	s.release(one, 800)
-	if !s.reserve(two, 800, false) {
+	first.release()
+	if s.reserve(two).grow(800, false) != nil {
 		t.Error("what was refused counts as the caller's")
 	}
 }

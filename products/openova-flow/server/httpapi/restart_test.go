@@ -8,9 +8,9 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestAfterARestart starts a second server where the first one was: one that keeps its flows resumes, one that does not has another
-// incarnation and a snapshot.
-func TestAfterARestart(t *testing.T) {
+// TestRestart_StreamsGoOn replaces a server by a second one. With its flows, streams resume; without, there is another incarnation and a
+// snapshot.
+func TestRestart_StreamsGoOn(t *testing.T) {
 	first := start(t, hub.Config{}, httpapi.Config{})
 	a := first.do("POST", "/v1/flows/F/events", upsert(node("a", "running")), "Content-Type", asJSON)
 	seq := seqOf(t, a)

@@ -15,8 +15,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestStreamsEndWithWhatTheirCredentialAllows changes the tokens file under open streams. How soon they end is in package auth.
-func TestStreamsEndWithWhatTheirCredentialAllows(t *testing.T) {
+// TestRevoked_StreamsEnd changes the tokens file under open streams. How soon they end is in package auth.
+func TestRevoked_StreamsEnd(t *testing.T) {
 	onBothPaths(t, testStreamsEndWithWhatTheirCredentialAllows)
 }
 
@@ -73,7 +73,7 @@ func testStreamsEndWithWhatTheirCredentialAllows(t *testing.T, mode string) {
 			t.Errorf("no %s in\n%s", want, metrics)
 		}
 	}
-	if log := e.log.String(); !strings.Contains(log, "stream ended with what its credential allows") || !strings.Contains(log, "refusal.name=") {
+	if log := e.log.String(); !strings.Contains(log, "stream closed: credential revoked or narrowed") || !strings.Contains(log, "refusal.name=") {
 		t.Errorf("nothing of it is in the log:\n%s", log)
 	}
 	if a := e.as(reader, "GET", streamF, ""); a.status != 401 {
@@ -81,8 +81,8 @@ func testStreamsEndWithWhatTheirCredentialAllows(t *testing.T, mode string) {
 	}
 }
 
-// TestARevokedReaderThatTakesNothingIsCut: a stream that is stuck in a write ends too, though it might be stuck for an hour.
-func TestARevokedReaderThatTakesNothingIsCut(t *testing.T) {
+// TestRevoked_StuckSubscriberIsDisconnected: a stream that is stuck in a write ends too, though it might be stuck for an hour.
+func TestRevoked_StuckSubscriberIsDisconnected(t *testing.T) {
 	onBothPaths(t, testARevokedReaderThatTakesNothingIsCut)
 }
 
@@ -102,8 +102,8 @@ func testARevokedReaderThatTakesNothingIsCut(t *testing.T, mode string) {
 	until(t, "the stuck stream has ended", func() bool { return e.hub.Stats.Subscribers.Load() == 0 })
 }
 
-// TestAConnectionIsOfUseAfterItsStream: net/http keeps it, and no deadline of the stream is left on it.
-func TestAConnectionIsOfUseAfterItsStream(t *testing.T) {
+// TestStream_ConnectionIsReusedAfterItsStream: net/http keeps it, and no deadline of the stream is left on it.
+func TestStream_ConnectionIsReusedAfterItsStream(t *testing.T) {
 	for name, end := range map[string]func(*guarded){
 		"deleted": func(e *guarded) { e.as(admin, "DELETE", "/v1/flows/F", "") },
 		"revoked": func(e *guarded) { e.write([]entry{admin, writer}, "") },
@@ -134,8 +134,8 @@ func TestAConnectionIsOfUseAfterItsStream(t *testing.T) {
 	}
 }
 
-// TestAStreamOfAllFlowsHasThoseOfTheCaller, also those that come to be later.
-func TestAStreamOfAllFlowsHasThoseOfTheCaller(t *testing.T) {
+// TestStreamMany_HasTheFlowsOfTheCaller, also those that come to be later.
+func TestStreamMany_HasTheFlowsOfTheCaller(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "").filled()
 		v := e.watch("/v1/stream", onlyF.bearer()...)
@@ -163,8 +163,8 @@ func TestAStreamOfAllFlowsHasThoseOfTheCaller(t *testing.T) {
 	})
 }
 
-// TestAStreamOverHTTP2Ends, and the other streams of its connection go on.
-func TestAStreamOverHTTP2Ends(t *testing.T) {
+// TestRevoked_HTTP2StreamEnds, and the other streams of its connection go on.
+func TestRevoked_HTTP2StreamEnds(t *testing.T) {
 	t.Parallel()
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	srv := httptest.NewUnstartedServer(e.api)
@@ -191,9 +191,9 @@ func TestAStreamOverHTTP2Ends(t *testing.T) {
 	e.hub.Close()
 }
 
-// TestAFlowThatACallerMayReadSinceIsWhole has a caller that followed all its flows come back with an id from before it got another one, of
+// TestStreamMany_NewlyReadableFlowIsWhole has a caller that followed all its flows come back with an id from before it got another one, of
 // which the id says nothing: an open stream has ended for that, or nothing was open. An id from after that resumes.
-func TestAFlowThatACallerMayReadSinceIsWhole(t *testing.T) {
+func TestStreamMany_NewlyReadableFlowIsWhole(t *testing.T) {
 	for name, open := range map[string]bool{"an open stream ends": true, "nothing is open": false} {
 		t.Run(name, func(t *testing.T) {
 			e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
@@ -249,8 +249,8 @@ func TestAFlowThatACallerMayReadSinceIsWhole(t *testing.T) {
 	}
 }
 
-// TestABodyThatEndsAfterItsTokenIsRevokedDoesNothing begins requests before, and sends what is left of them after.
-func TestABodyThatEndsAfterItsTokenIsRevokedDoesNothing(t *testing.T) {
+// TestRevoked_BodyThatEndsLaterIsNotApplied begins requests before, and sends what is left of them after.
+func TestRevoked_BodyThatEndsLaterIsNotApplied(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	type request struct {
 		who                      entry

@@ -17,7 +17,7 @@ import (
 //go:embed signin.html
 var signInHTML string
 
-// signInPolicy lets the page have its own style and its own form, and nothing else: no script at all.
+// signInPolicy allows the page its own style and its own form, and no script.
 var signInPolicy = func() string {
 	_, style, _ := strings.Cut(signInHTML, "<style>")
 	style, _, _ = strings.Cut(style, "</style>")
@@ -26,13 +26,12 @@ var signInPolicy = func() string {
 		"'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 }()
 
-const maxForm = 64 << 10 // bytes of what is posted to sign in
+const maxForm = 64 << 10 // bytes of the form
 
-// start is where whoever signs in goes when it is not said: the page, as seen from beside it. The server may be served under a prefix that
-// it does not know of, so its own pages name each other that way.
-const start = "./"
+// pagePath is the page, relative to /sign-in. The server may be behind a prefix that it does not know, so links between its pages are relative.
+const pagePath = "./"
 
-// signInPage shows the form. Who is known already goes on at once.
+// signInPage shows the form, or redirects a caller that is signed in already.
 func (s *Server) signInPage(w http.ResponseWriter, r *http.Request) {
 	next := localPath(r.URL.Query().Get("next"))
 	if _, err := s.cfg.Auth.Authenticate(r); err == nil {
@@ -42,7 +41,7 @@ func (s *Server) signInPage(w http.ResponseWriter, r *http.Request) {
 	writeSignIn(w, http.StatusOK, next, "")
 }
 
-// signIn takes the token of the form over into a cookie.
+// signIn sets a cookie with the token of the form.
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
@@ -56,10 +55,10 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	g, err := s.cfg.Auth.SignIn(w, r, r.PostForm.Get("token"))
 	if err != nil {
-		s.noteRefusal(r, err)
+		s.noteDenial(w, r, err)
 		p := problemOf(err)
-		if p.challenge != "" {
-			w.Header().Set("WWW-Authenticate", p.challenge)
+		if p.Challenge != "" {
+			w.Header().Set("WWW-Authenticate", p.Challenge)
 		}
 		writeSignIn(w, p.Status, next, p.Detail)
 		return
@@ -73,13 +72,13 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	seeOther(w, next)
 }
 
-// droppedByBrowser reports whether a browser says that it has the page from where it takes no Secure cookie.
+// droppedByBrowser reports whether the browser will drop a Secure cookie: it has the page by plain http from another machine.
 func droppedByBrowser(r *http.Request) bool {
 	u, err := url.Parse(r.Header.Get("Origin"))
 	return err == nil && u.Scheme == "http" && !auth.IsLoopback(u.Hostname())
 }
 
-// signOut has the browser forget the cookie.
+// signOut deletes the cookie.
 func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {
 	if err := s.cfg.Auth.SignOut(w, r); err != nil {
 		s.deny(w, r, err)
@@ -88,17 +87,17 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {
 	seeOther(w, "./sign-in")
 }
 
-// toSignIn sends a browser to sign in and then back to where it wanted to go.
+// toSignIn redirects a browser to the form, and from there back to the page.
 func (s *Server) toSignIn(w http.ResponseWriter, r *http.Request, err error) {
 	var refusal *auth.Refusal
 	if errors.As(err, &refusal) && refusal.Reason != auth.NoCredential {
-		s.noteRefusal(r, err)
+		s.noteDenial(w, r, err)
 	}
-	next := start
+	next := pagePath
 	if r.URL.RawQuery != "" {
 		next += "?" + r.URL.RawQuery
 	}
-	if r.Header.Get("Sec-Fetch-Site") == "cross-site" { // a link from elsewhere, with which the cookie is not sent even where there is one
+	if r.Header.Get("Sec-Fetch-Site") == "cross-site" { // a link on another site: the browser does not send the cookie, so reload from here
 		h := w.Header()
 		h.Set("Content-Type", "text/html; charset=utf-8")
 		h.Set("Cache-Control", "no-store")
@@ -108,7 +107,7 @@ func (s *Server) toSignIn(w http.ResponseWriter, r *http.Request, err error) {
 	seeOther(w, "./sign-in?next="+url.QueryEscape(next))
 }
 
-// localPath is where to go next, as it was asked for; the page when that would lead to another place than this server.
+// localPath returns next when it leads to this server, else the page.
 func localPath(next string) string {
 	u, err := url.Parse(next)
 	switch {
@@ -116,7 +115,7 @@ func localPath(next string) string {
 	case strings.HasPrefix(next, "./"), strings.HasPrefix(next, "/") && !strings.HasPrefix(next, "//"):
 		return next
 	}
-	return start
+	return pagePath
 }
 
 func seeOther(w http.ResponseWriter, location string) {
@@ -130,7 +129,7 @@ func writeSignIn(w http.ResponseWriter, status int, next, wrong string) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", signInPolicy)
-	h.Set("Referrer-Policy", "same-origin") // with less the form would come from an origin that is not said
+	h.Set("Referrer-Policy", "same-origin") // with no-referrer the browser would post the form with Origin: null
 	if wrong != "" {
 		wrong = `<p role="alert">` + html.EscapeString(strings.ToUpper(wrong[:1])+wrong[1:]) + `.</p>`
 	}

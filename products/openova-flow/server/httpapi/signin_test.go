@@ -44,7 +44,7 @@ func cookieOf(t testing.TB, a answer) string {
 	return c.Name + "=" + c.Value
 }
 
-func TestSigningInAndOut(t *testing.T) {
+func TestSignIn_AndOut(t *testing.T) {
 	e := browse(t, "")
 	asked := e.do("GET", "/?flow=F&x=1", "", "Accept", "text/html,*/*", "Sec-Fetch-Site", "none")
 	location := asked.header.Get("Location")
@@ -60,7 +60,7 @@ func TestSigningInAndOut(t *testing.T) {
 		t.Fatalf("next is %v", next)
 	}
 	wrong := e.post("/sign-in", url.Values{"token": {"wrong"}, "next": {"./?flow=F"}}, "Origin", e.url)
-	if wrong.status != 401 || wrong.header.Get("Set-Cookie") != "" || !strings.Contains(wrong.body, `role="alert">The token is not known.`) || !strings.Contains(wrong.body, `value="./?flow=F"`) {
+	if wrong.status != 401 || wrong.header.Get("Set-Cookie") != "" || !strings.Contains(wrong.body, `role="alert">Unknown token`) || !strings.Contains(wrong.body, `value="./?flow=F"`) {
 		t.Errorf("%d %v\n%s", wrong.status, wrong.header, wrong.body)
 	}
 	in := e.post("/sign-in", url.Values{"token": {" secret-only-f\n"}, "next": {html.UnescapeString(next[1])}}, "Origin", e.url, "Sec-Fetch-Site", "same-origin")
@@ -74,8 +74,8 @@ func TestSigningInAndOut(t *testing.T) {
 	if a := e.do("GET", "/sign-in?next=/x", "", "Cookie", cookie); a.status != 303 || a.header.Get("Location") != "/x" {
 		t.Errorf("who is signed in signs in: %d %v", a.status, a.header)
 	}
-	if v := e.watch(streamF, "Cookie", cookie); v.next().event != "heartbeat" {
-		t.Error("no stream")
+	if f := e.watch(streamF, "Cookie", cookie).next(); f.event != "heartbeat" {
+		t.Errorf("the stream begins with %+v, want heartbeat", f)
 	}
 	out := e.post("/sign-out", nil, "Origin", e.url, "Cookie", cookie)
 	if out.status != 303 || out.header.Get("Location") != "./sign-in" || !strings.Contains(out.header.Get("Set-Cookie"), "Max-Age=0") {
@@ -86,7 +86,7 @@ func TestSigningInAndOut(t *testing.T) {
 	}
 }
 
-func TestWhoIsSentToSignIn(t *testing.T) {
+func TestSignIn_WhoIsRedirected(t *testing.T) {
 	e := browse(t, "")
 	const pages = "text/html,application/xhtml+xml"
 	for _, tt := range []struct {
@@ -114,8 +114,8 @@ func TestWhoIsSentToSignIn(t *testing.T) {
 	}
 }
 
-// TestNextLeadsNowhereElse asks for what might lead to another server.
-func TestNextLeadsNowhereElse(t *testing.T) {
+// TestSignIn_NextStaysOnThisServer asks for what might lead to another server.
+func TestSignIn_NextStaysOnThisServer(t *testing.T) {
 	e := browse(t, "")
 	for next, want := range map[string]string{
 		"":                          "./",
@@ -147,8 +147,8 @@ func TestNextLeadsNowhereElse(t *testing.T) {
 	}
 }
 
-// TestThePolicyFitsTheSignInPage: no script at all, and only the style that is there.
-func TestThePolicyFitsTheSignInPage(t *testing.T) {
+// TestSignIn_PolicyFitsThePage: no script at all, and only the style that is there.
+func TestSignIn_PolicyFitsThePage(t *testing.T) {
 	a := browse(t, "").do("GET", "/sign-in", "")
 	styles := regexp.MustCompile(`(?s)<style>(.*?)</style>`).FindAllStringSubmatch(a.body, -1)
 	if len(styles) != 1 || strings.Contains(a.body, "<script") || strings.Contains(a.body, "style=") || regexp.MustCompile(`\son[a-z]+=`).MatchString(a.body) {
@@ -166,8 +166,8 @@ func TestThePolicyFitsTheSignInPage(t *testing.T) {
 	}
 }
 
-// TestNoPageElsewhereWritesWithACookie has all that a browser may say of where a request comes from.
-func TestNoPageElsewhereWritesWithACookie(t *testing.T) {
+// TestCookie_OtherOriginsCannotWrite has all that a browser may say of where a request comes from.
+func TestCookie_OtherOriginsCannotWrite(t *testing.T) {
 	e := browse(t, `,"proxy":{"peers":["127.0.0.1"],"header":"X-User","scopes":["admin"],"flows":["*"]}`)
 	message := upsertOf("F", "r1/csrf", "r1")
 	for _, credential := range [][]string{{"Cookie", auth.CookieName + "=secret-admin"}, {"X-User", "ann"}} {
@@ -200,8 +200,8 @@ func TestNoPageElsewhereWritesWithACookie(t *testing.T) {
 	}
 }
 
-// TestAUserOfAProxy also has the page that is behind it.
-func TestAUserOfAProxy(t *testing.T) {
+// TestProxy_UserIsTheCaller also has the page that is behind it.
+func TestProxy_UserIsTheCaller(t *testing.T) {
 	e := browse(t, `,"proxy":{"peers":["127.0.0.1"],"header":"X-User","scopes":["read"],"flows":["F"]}`)
 	if a := e.do("GET", "/v1/me", "", "X-User", "ann"); strings.TrimSpace(a.body) != `{"name":"user:ann","scopes":["read"],"signedIn":"proxy"}` {
 		t.Errorf("%s", a.body)
@@ -217,8 +217,8 @@ func TestAUserOfAProxy(t *testing.T) {
 	}
 }
 
-// TestWhereACookieIsDroppedThatIsSaid: a browser that came over http to another machine keeps no Secure cookie, and would ask again and again.
-func TestWhereACookieIsDroppedThatIsSaid(t *testing.T) {
+// TestSignIn_SaysWhenTheBrowserDropsTheCookie: a browser that came over http to another machine keeps no Secure cookie, and would ask again and again.
+func TestSignIn_SaysWhenTheBrowserDropsTheCookie(t *testing.T) {
 	e := browse(t, "")
 	a := e.do("POST", "/sign-in", "token=secret-reader", "Content-Type", "application/x-www-form-urlencoded", "Origin", "http://flow.example", "Sec-Fetch-Site", "same-origin")
 	if a.status != 400 || a.header.Get("Set-Cookie") != "" || !strings.Contains(a.body, "only over https") {
@@ -226,7 +226,7 @@ func TestWhereACookieIsDroppedThatIsSaid(t *testing.T) {
 	}
 }
 
-func TestWithoutAccessControlThereIsNothingToSignInTo(t *testing.T) {
+func TestSignIn_WithoutAccessControl(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	e.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	if a := e.do("GET", "/sign-in?next=/x", ""); a.status != 303 || a.header.Get("Location") != "/x" {
@@ -237,7 +237,7 @@ func TestWithoutAccessControlThereIsNothingToSignInTo(t *testing.T) {
 	}
 }
 
-func TestWhatIsPostedToSignInIsBounded(t *testing.T) {
+func TestSignIn_BodyIsBounded(t *testing.T) {
 	e := browse(t, "")
 	for _, body := range []string{"token=" + strings.Repeat("x", 1<<20), "%zz"} {
 		if a := e.do("POST", "/sign-in", body, "Content-Type", "application/x-www-form-urlencoded"); a.status != 400 {

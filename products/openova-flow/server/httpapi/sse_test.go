@@ -64,6 +64,7 @@ type viewer struct {
 	t      testing.TB
 	header http.Header
 	frames chan frame
+	err    error // why the stream ended, once frames is closed
 	cancel context.CancelFunc
 }
 
@@ -94,6 +95,7 @@ func (e *env) watch(path string, header ...string) *viewer {
 		for {
 			f, err := p.next()
 			if err != nil {
+				v.err = err
 				return
 			}
 			v.frames <- f
@@ -108,7 +110,7 @@ func (v *viewer) next() frame {
 	select {
 	case f, ok := <-v.frames:
 		if !ok {
-			v.t.Fatal("the stream ended")
+			v.t.Fatalf("the stream ended: %v", v.err)
 		}
 		return f
 	case <-time.After(within):

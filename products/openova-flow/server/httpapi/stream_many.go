@@ -13,11 +13,11 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// maxNamedFlows is how many flows one stream may name. One that names none has all.
+// maxNamedFlows is how many flows one stream may name.
 const maxNamedFlows = 256
 
-// streamMany follows several flows by one connection: those that are named by ?flow=, or all that the caller may read. The event of a
-// frame is the flow's id, a slash and the message's type.
+// streamMany answers with a stream of several flows: those that ?flow= names, or all that the caller may read. The event of a frame is
+// <flow id>/<message type>.
 func (s *Server) streamMany(w http.ResponseWriter, r *http.Request, g *auth.Grant) {
 	ids := r.URL.Query()["flow"]
 	selection, need, err := s.selectionOf(ids, g)
@@ -26,16 +26,16 @@ func (s *Server) streamMany(w http.ResponseWriter, r *http.Request, g *auth.Gran
 		return
 	}
 	last, resume := lastEventID(r, selection.Mark)
-	reader, err := s.read(g, func() (*hub.Reader, error) { return s.hub.FollowMany(selection, last, resume) })
+	reader, err := s.subscribe(r, g, func() (*hub.Reader, error) { return s.hub.FollowMany(selection, last, resume) })
 	if err != nil {
 		writeProblem(w, problemOf(err))
 		return
 	}
-	s.follow(w, r, s.caller(r, g), reader, s.cfg.Auth.Open(g, need))
+	s.writeStream(w, r, s.caller(r, g), reader, s.cfg.Auth.Open(g, need))
 }
 
-// markOf ends the ids of a stream of all flows that a caller may read, so that none of them resumes once these are others, at whatever replica: the caller
-// would have nothing of the flows that are new to it. The streams of callers that may read all flows have no mark.
+// markOf returns the end of the event ids of a stream of all flows that a caller may read: a hash of its patterns. When these change, the ids resume
+// nothing at any replica, because the caller lacks the state of the flows that are new to it. A caller that may read all flows needs no mark.
 func markOf(readable []string) string {
 	if slices.Equal(readable, []string{"*"}) {
 		return ""
@@ -44,8 +44,8 @@ func markOf(readable []string) string {
 	return "." + hex.EncodeToString(sum[:6])
 }
 
-// selectionOf returns the flows that a caller asks for, all of which it must be allowed to read, and what says of a later grant of it
-// whether the stream may go on. Callers that get the same flows share what is made of them.
+// selectionOf returns the selection that a caller asks for, and a check whether a later grant of it still allows the stream. It fails when the caller may not
+// read one of the flows. Callers with equal selections share frames.
 func (s *Server) selectionOf(ids []string, g *auth.Grant) (hub.Selection, func(*auth.Grant) error, error) {
 	if err := g.CheckReader(); err != nil {
 		return hub.Selection{}, nil, err

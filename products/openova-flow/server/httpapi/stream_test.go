@@ -21,7 +21,7 @@ import (
 
 const streamF = "/v1/flows/F/stream"
 
-func TestNewSubscriberGetsASnapshotThenEachMessage(t *testing.T) {
+func TestStream_SnapshotThenEachMessage(t *testing.T) {
 	onBothPaths(t, testNewSubscriberGetsASnapshotThenEachMessage)
 }
 
@@ -30,17 +30,17 @@ func testNewSubscriberGetsASnapshotThenEachMessage(t *testing.T, mode string) {
 	e.post(upsert(node("a", "pending")))
 	v := e.watch(streamF)
 	if f := v.next(); f.event != "heartbeat" || f.id != -1 {
-		t.Errorf("first comes %+v", f)
+		t.Errorf("the first frame is %+v, want a heartbeat without id", f)
 	}
 	if v.header.Get("Flow-Incarnation") == "" || v.header.Get("Flow-Incarnation") == "none" {
 		t.Errorf("headers %v", v.header)
 	}
 	if f := v.next(); f.event != "regions" || f.id != -1 {
-		t.Errorf("then %+v", f)
+		t.Errorf("the second frame is %+v, want regions without id", f)
 	}
 	snapshot := v.next()
-	if snapshot.event != "snapshot" || snapshot.data != e.snapshot() {
-		t.Errorf("then %+v", snapshot)
+	if want := e.snapshot(); snapshot.event != "snapshot" || snapshot.data != want {
+		t.Errorf("the third frame is %+v, want snapshot\n%s", snapshot, want)
 	}
 	batch := " { \"type\":\"upsert-nodes\", \"nodes\":[" + node("b", "running") + "],\"extra\":\"kept\" }\n" + upsert(node("c", "failed"))
 	last := seqOf(t, e.do("POST", "/v1/flows/F/events", batch, "Content-Type", asNDJSON))
@@ -56,7 +56,7 @@ func testNewSubscriberGetsASnapshotThenEachMessage(t *testing.T, mode string) {
 	}
 }
 
-func TestOwnedFlowsAreNotDerived(t *testing.T) { onBothPaths(t, testOwnedFlowsAreNotDerived) }
+func TestStream_OwnedFlowsAreNotDerived(t *testing.T) { onBothPaths(t, testOwnedFlowsAreNotDerived) }
 
 func testOwnedFlowsAreNotDerived(t *testing.T, mode string) {
 	e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
@@ -77,7 +77,7 @@ func testOwnedFlowsAreNotDerived(t *testing.T, mode string) {
 	}
 }
 
-func TestResume(t *testing.T) { onBothPaths(t, testResume) }
+func TestStream_Resume(t *testing.T) { onBothPaths(t, testResume) }
 
 func testResume(t *testing.T, mode string) {
 	e := start(t, hub.Config{RingCapacity: 10}, httpapi.Config{StreamMode: mode})
@@ -153,15 +153,15 @@ func testResume(t *testing.T, mode string) {
 	})
 }
 
-func TestStreamOfAFlowThatDoesNotExistYet(t *testing.T) {
-	onBothPaths(t, testStreamOfAFlowThatDoesNotExistYet)
+func TestStream_FlowThatDoesNotExistYet(t *testing.T) {
+	onBothPaths(t, testFlowThatDoesNotExistYet)
 }
 
-func testStreamOfAFlowThatDoesNotExistYet(t *testing.T, mode string) {
+func testFlowThatDoesNotExistYet(t *testing.T, mode string) {
 	e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 	v := e.watch(streamF, "Last-Event-ID", "12345")
 	if f := v.next(); f.event != "heartbeat" || !strings.Contains(f.data, `"seq":0,`) || v.header.Get("Flow-Incarnation") != "none" {
-		t.Fatalf("%+v %v", f, v.header)
+		t.Fatalf("the first frame is %+v, want a heartbeat with seq 0; Flow-Incarnation is %q, want none", f, v.header.Get("Flow-Incarnation"))
 	}
 	e.do("DELETE", "/v1/flows/F", "")
 	e.post(`{"type":"delete-nodes","ids":["a"]}`)
@@ -171,9 +171,9 @@ func testStreamOfAFlowThatDoesNotExistYet(t *testing.T, mode string) {
 	}
 }
 
-func TestDeletedEndsTheStream(t *testing.T) { onBothPaths(t, testDeletedEndsTheStream) }
+func TestStream_EndsWithDeletion(t *testing.T) { onBothPaths(t, testEndsWithDeletion) }
 
-func testDeletedEndsTheStream(t *testing.T, mode string) {
+func testEndsWithDeletion(t *testing.T, mode string) {
 	e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 	e.post(upsert(node("a", "running")))
 	v := e.watch(streamF)
@@ -185,7 +185,7 @@ func testDeletedEndsTheStream(t *testing.T, mode string) {
 	v.ended()
 }
 
-func TestStreamsEndOnShutdown(t *testing.T) { onBothPaths(t, testStreamsEndOnShutdown) }
+func TestShutdown_StreamsEnd(t *testing.T) { onBothPaths(t, testStreamsEndOnShutdown) }
 
 func testStreamsEndOnShutdown(t *testing.T, mode string) {
 	e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
@@ -217,7 +217,7 @@ func (s *sink) Write(b []byte) (int, error) {
 func (s *sink) FlushError() error                { return nil }
 func (s *sink) SetWriteDeadline(time.Time) error { return nil }
 
-func TestHeartbeatEvery15SecondsOfSilence(t *testing.T) {
+func TestStream_HeartbeatAfter15SecondsOfSilence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New(hub.Config{})
 		api := httpapi.New(h, httpapi.Config{})
@@ -263,7 +263,7 @@ func TestHeartbeatEvery15SecondsOfSilence(t *testing.T) {
 	})
 }
 
-func TestIdleFlowsAreDroppedOnlyWhenNobodySpeaksForThem(t *testing.T) {
+func TestIdle_FlowsAreKeptByTheirEmitters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New(hub.Config{})
 		api := httpapi.New(h, httpapi.Config{})
@@ -300,8 +300,8 @@ func TestIdleFlowsAreDroppedOnlyWhenNobodySpeaksForThem(t *testing.T) {
 	})
 }
 
-// TestStuckReaderIsCutOff has a reader take nothing: its connection ends, and with it all that it cost.
-func TestStuckReaderIsCutOff(t *testing.T) { onBothPaths(t, testStuckReaderIsCutOff) }
+// TestStream_StuckSubscriberIsDisconnected has a reader take nothing: its connection ends, and with it all that it cost.
+func TestStream_StuckSubscriberIsDisconnected(t *testing.T) { onBothPaths(t, testStuckReaderIsCutOff) }
 
 func testStuckReaderIsCutOff(t *testing.T, mode string) {
 	e := start(t, hub.Config{RingBytes: 64 << 20}, httpapi.Config{StreamMode: mode, WriteTimeout: 300 * time.Millisecond})

@@ -5,37 +5,39 @@ import (
 	"maps"
 	"slices"
 
+	"github.com/openova-io/openova/products/openova-flow/server/claims"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/record"
+	"github.com/openova-io/openova/products/openova-flow/server/revision"
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
-// Checkpoint returns the state of a flow, nil when there is nothing of it. It holds the flow's lock only to collect.
-func (h *Hub) Checkpoint(flowID string) *Checkpoint {
+// Checkpoint returns all that restores a flow, nil for an unknown flow. The flow's lock is held only while it is collected, not while it is encoded.
+func (h *Hub) Checkpoint(flowID string) *record.Checkpoint {
 	t := h.topic(flowID)
 	if t == nil {
 		return nil
 	}
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if t.state == nil && len(t.claims()) == 0 {
+	if t.state == nil && t.claimed.Len() == 0 {
 		return nil
 	}
 	heard := t.heard.Load()
 	if h.cfg.Log != nil {
-		heard = t.spoken // what only this hub has heard is not the log's
+		heard = t.renewedAt // checkpoints of a log must not contain renewals that only this hub knows
 	}
 	if t.state == nil {
-		return &Checkpoint{FlowID: t.id, Incarnation: NoIncarnation, Heard: heard, Claims: t.savedClaims()}
+		return &record.Checkpoint{FlowID: t.id, Incarnation: record.NoIncarnation, Heard: heard, Claims: t.claimed.Saved()}
 	}
-	return &Checkpoint{
+	return &record.Checkpoint{
 		FlowID: t.id, Incarnation: t.incarnation, Seq: t.last,
 		Born: t.born, UpdatedAt: t.updatedAt, Heard: heard,
-		Image: t.state.Image(), Rollouts: t.rollouts.Memory(), Emitters: maps.Clone(t.emitters), Claims: t.savedClaims(),
+		Image: t.state.Image(), Rollouts: t.rollouts.Memory(), Revisions: t.revisions.Memory(), Emitters: maps.Clone(t.emitters), Claims: t.claimed.Saved(),
 	}
 }
 
-// Save writes all flows to w, each as it is when its turn comes, by their ids. It holds one of them in memory at a time.
+// Save writes a checkpoint of each flow to w, by id, one after the other: they may be from different times. It holds one in memory at a time.
 func (h *Hub) Save(w io.Writer) error {
 	var ids []string
 	h.topics.Range(func(id, _ any) bool { ids = append(ids, id.(string)); return true })
@@ -51,91 +53,66 @@ func (h *Hub) Save(w io.Writer) error {
 	return out.Close(h.Number())
 }
 
-// ReadState is record.ReadState of what this hub could have saved. What is larger is ErrLargeState, and read no further than it takes to know.
-func (h *Hub) ReadState(r io.Reader) (*SavedState, error) {
+// ReadState reads what Save wrote. It stops with ErrLargeState at a file that is larger than this hub's limits allow.
+func (h *Hub) ReadState(r io.Reader) (*record.SavedState, error) {
 	return record.ReadLimitedState(r, h.cfg.MaxFlowBytes, h.cfg.MaxStateBytes+h.cfg.MaxStateBytes/4)
 }
 
-// Number returns the greatest sequence number that was given out.
+// Number returns the greatest sequence number assigned so far.
 func (h *Hub) Number() int64 { return h.last.Load() }
 
-// Restore makes the flows of a saved state exactly what they were, their incarnations and numbers included. It is for replicas of one
-// log: who restores must go on with what came after, and the hub must not have given out greater numbers of its own. A flow that is
-// there already is replaced, unless it is as far or further. Limits are not looked at.
-func (h *Hub) Restore(s *SavedState) {
+// Raise makes all later sequence numbers greater than number, which was assigned before a restart or by another hub of the log.
+func (h *Hub) Raise(number int64) {
 	h.order.Lock()
 	defer h.order.Unlock()
-	later := s.Number >= h.last.Load()
-	h.raise(s.Number)
+	h.last.Store(max(h.last.Load(), number))
+}
+
+// Load restores the flows of a saved state in a hub without flows. Messages confirmed after the save are lost. So each flow gets a new incarnation,
+// which makes emitters compare and send again, and a sequence number above all assigned ones, below which no reader can resume. Each flow counts as
+// active now, since no emitter could reach it meanwhile, and each of its regions is stale. Limits are not checked.
+func (h *Hub) Load(s *record.SavedState) {
+	h.Raise(s.Number + record.Unsaved)
 	for _, c := range s.Flows {
-		h.restore(c, false, later)
+		h.restore(c, true)
 	}
 }
 
-// raise makes every sequence number from now on greater than one that was given out before, or elsewhere. h.order is held.
-func (h *Hub) raise(to int64) { h.last.Store(max(h.last.Load(), to)) }
+// Replace sets a flow to a checkpoint, with its incarnation and sequence numbers, whatever its present state. It is for a hub with a Log: the
+// checkpoint contains all entries of the flow up to some entry; later ones are then applied to it. Limits are not checked.
+func (h *Hub) Replace(c *record.Checkpoint) { h.restore(c, false) }
 
-// Load is for a hub without flows: it makes those of a saved state again. What was confirmed since they were saved is gone, so each gets
-// a new incarnation, by which emitters know, and a number above all that were given out, which no reader can resume below. Each counts as
-// heard now, since nobody could speak for it meanwhile, and each of its regions as stale. Limits are not looked at.
-func (h *Hub) Load(s *SavedState) {
-	h.order.Lock()
-	defer h.order.Unlock()
-	h.raise(s.Number + record.Unsaved)
-	for _, c := range s.Flows {
-		h.restore(c, true, true)
-	}
-}
-
-// Replace makes a flow exactly what a checkpoint says, whatever it is now. It is for who follows a Log: the checkpoint has what came up to
-// some entry, and what comes after is applied to it.
-func (h *Hub) Replace(c *Checkpoint) {
+func (h *Hub) restore(c *record.Checkpoint, anew bool) {
 	h.order.Lock()
 	defer h.order.Unlock()
 	t := h.lock(c.FlowID)
 	defer h.unlock(t)
-	if c.Incarnation != NoIncarnation {
-		t.restore(c, false)
+	if c.Incarnation != record.NoIncarnation {
+		t.restore(c, anew)
 		return
 	}
-	t.restoreClaims(c.Claims, false)
-	t.spoken = c.Heard
+	t.replaceClaims(claims.Restore(c.Claims, t.hub.nowMs(), anew))
+	t.renewedAt = c.Heard
 	t.heard.Store(c.Heard)
 }
 
-// restore makes a flow what a checkpoint says; later tells that the whole hub is, by now, not further than that. h.order is held.
-func (h *Hub) restore(c *Checkpoint, anew, later bool) {
-	t := h.lock(c.FlowID)
-	defer h.unlock(t)
-	switch {
-	case c.Incarnation != NoIncarnation && (t.state == nil || c.Seq > t.last):
-		t.restore(c, anew)
-	case later || len(t.claims()) == 0: // claims are renewed without a number
-		t.restoreClaims(c.Claims, anew)
-		t.spoken = max(t.spoken, c.Heard)
-		t.heard.Store(max(t.heard.Load(), c.Heard))
-	}
-}
-
-// stateOf puts a flow's state together. The FlowInstance is derived again: a version that counts the leaves in another way may have written it.
-func stateOf(c *Checkpoint) *flow.State {
+// stateOf returns the folded state in a checkpoint. It derives the FlowInstance again, because another version may have derived it differently.
+func stateOf(c *record.Checkpoint) *flow.State {
 	s := c.Image.State(c.FlowID)
 	s.Derive(c.UpdatedAt)
 	return s
 }
 
-// restore makes the topic what the checkpoint says. h.order and t.mu are held.
-func (t *topic) restore(c *Checkpoint, anew bool) {
-	if t.state == nil {
-		t.hub.Stats.Flows.Add(1)
-	}
+// restore sets the topic to the checkpoint; anew: with a new incarnation and number, as Load does. h.order and t.mu are held.
+func (t *topic) restore(c *record.Checkpoint, anew bool) {
 	t.state, t.past = stateOf(c), stateOf(c)
 	t.rollouts = rollout.Resume(c.Rollouts, t.state)
+	t.revisions = revision.Resume(c.Revisions, t.state, c.UpdatedAt)
 	t.emitters = maps.Clone(c.Emitters)
-	t.restoreClaims(c.Claims, anew)
+	t.replaceClaims(claims.Restore(c.Claims, t.hub.nowMs(), anew))
 	t.incarnation, t.born, t.last, t.updatedAt = c.Incarnation, c.Born, c.Seq, c.UpdatedAt
 	t.heard.Store(c.Heard)
-	t.spoken = c.Heard
+	t.renewedAt = c.Heard
 	if anew {
 		t.incarnation = newIncarnation()
 		t.born = t.hub.last.Add(1)
@@ -145,8 +122,9 @@ func (t *topic) restore(c *Checkpoint, anew bool) {
 	t.ring = ring{maxEntries: t.hub.cfg.RingCapacity, maxBytes: t.hub.cfg.RingBytes, evicted: t.last}
 	t.pushed.messages, t.pushed.bytes = 0, 0
 	name := t.incarnation
-	t.named.Store(&name)
+	t.headIncarnation.Store(&name)
 	t.snap.Store(nil)
+	t.regionSnaps.drop()
 	t.account()
 	t.hub.restored.Store(max(t.hub.restored.Load(), t.last))
 	begin := t.hub.journal.end

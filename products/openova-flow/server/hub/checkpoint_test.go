@@ -16,10 +16,11 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 	"github.com/openova-io/openova/products/openova-flow/server/record"
+	"github.com/openova-io/openova/products/openova-flow/server/revision"
 )
 
 // save writes a hub's state and reads it again.
-func save(t testing.TB, h *hub.Hub) *hub.SavedState {
+func save(t testing.TB, h *hub.Hub) *record.SavedState {
 	t.Helper()
 	s, err := record.ReadState(bytes.NewReader(savedBy(t, h)))
 	if err != nil {
@@ -37,15 +38,36 @@ func savedBy(t testing.TB, h *hub.Hub) []byte {
 	return b.Bytes()
 }
 
-// life is a random life of a flow: what happens next, as requests.
-type life struct {
+// randomFlow makes random requests to a flow.
+type randomFlow struct {
 	*rand.Rand
 	now int64 // Unix milliseconds
 }
 
-func (l *life) id() string { return fmt.Sprintf("r%d/n%d", l.IntN(2), l.IntN(6)) }
+func (l *randomFlow) id() string {
+	if l.IntN(5) == 0 {
+		return fmt.Sprintf("r%d/GitRepository/n/s%d", l.IntN(2), l.IntN(2))
+	}
+	return fmt.Sprintf("r%d/n%d", l.IntN(2), l.IntN(6))
+}
 
-func (l *life) message() string {
+// revised makes the meta of a source, or of what follows one.
+func (l *randomFlow) revised(started int64) string {
+	revision := fmt.Sprintf("main@sha1:%040d", l.IntN(4))
+	source := fmt.Sprintf(`"source":{"kind":"GitRepository","namespace":"n","name":"s%d"}`, l.IntN(2))
+	switch l.IntN(3) {
+	case 0:
+		return fmt.Sprintf(`,"meta":{"kind":%q,"namespace":"n","url":%q,"ref":%q,"revision":%q,"originRevision":%q,"updatedAt":%d,"ready":"True","generation":%d,"observedGeneration":1}`,
+			[]string{"GitRepository", "GitRepository", "OCIRepository"}[l.IntN(3)], []string{"", "https://h/p"}[l.IntN(2)], []string{"branch main", "branch dev"}[l.IntN(2)], revision, []string{"", "a", "b"}[l.IntN(3)], started, 1+l.IntN(2))
+	case 1:
+		return fmt.Sprintf(`,"meta":{"kind":"Kustomization","attemptedRevision":%q,"revision":"main@sha1:%040d",%s}`, revision, l.IntN(4), source)
+	}
+	generation := 1 + l.IntN(4)
+	return fmt.Sprintf(`,"meta":{"kind":"HelmRelease","appliedBy":%q,"generation":%d,"observedGeneration":%d,"changedSince":%d,"chart":{"sourceRevision":%q},%s}`,
+		l.id(), generation, generation-l.IntN(2), l.now, []string{"", revision}[l.IntN(2)], source)
+}
+
+func (l *randomFlow) message() string {
 	switch l.IntN(14) {
 	case 0:
 		return fmt.Sprintf(`{"type":"delete-nodes","ids":[%q,%q]}`, l.id(), l.id())
@@ -67,7 +89,7 @@ func (l *life) message() string {
 	return fmt.Sprintf(`{"type":"upsert-nodes","nodes":[%s,%s]}`, l.node(), l.node())
 }
 
-func (l *life) node() string {
+func (l *randomFlow) node() string {
 	status := []string{"pending", "running", "running", "succeeded", "succeeded", "failed"}[l.IntN(6)]
 	id := l.id()
 	text := fmt.Sprintf(`{"id":%q,"flowId":"F","label":"l","status":%q,"region":%q`, id, status, id[:2])
@@ -80,12 +102,13 @@ func (l *life) node() string {
 	}
 	meta := []string{"", `,"meta":{"kind":"Kustomization"}`, `,"meta":{"waitingFor":["x"]}`, fmt.Sprintf(`,"meta":{"reason":"SourceNotReady","reasonSince":%d}`, started),
 		`,"meta":{"versionApplied":"1","versionWanted":"2"},"unknown":null`}
+	meta = append(meta, l.revised(started), l.revised(started), l.revised(started))
 	return text + meta[l.IntN(len(meta))] + "}"
 }
 
 // post makes the next request, which may repeat the last one, come too late, or be meant for another incarnation.
-func (l *life) post(t *testing.T, incarnation string, stamps map[string]int64) hub.Post {
-	p := hub.Post{FlowID: "F"}
+func (l *randomFlow) post(t *testing.T, incarnation string, stamps map[string]int64) record.Post {
+	p := record.Post{FlowID: "F"}
 	for range 1 + l.IntN(3) {
 		p.Messages = append(p.Messages, decode(t, l.message()))
 	}
@@ -97,7 +120,7 @@ func (l *life) post(t *testing.T, incarnation string, stamps map[string]int64) h
 	}
 	if name := fmt.Sprint("e", l.IntN(4)); name != "e0" {
 		stamps[name] += l.Int64N(3)
-		p.Stamp = hub.Stamp{Name: name, Epoch: stamps[name] / 10, N: stamps[name] % 10}
+		p.Stamp = record.Stamp{Name: name, Epoch: stamps[name] / 10, N: stamps[name] % 10}
 		p.Digest[0] = byte(l.IntN(2))
 	}
 	return p
@@ -123,7 +146,11 @@ func view(t *testing.T, h *hub.Hub, after int64) string {
 		}
 		fmt.Fprintf(&b, "%s %s %s\n", region, part.Incarnation, part.Tag())
 	}
-	for _, v := range []any{h.List(nil), rollouts, history} {
+	revisions, err := h.Revisions("F", nil, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range []any{h.List(nil), rollouts, revisions, history} {
 		if err := out.Encode(v); err != nil {
 			t.Fatal(err)
 		}
@@ -131,22 +158,22 @@ func view(t *testing.T, h *hub.Hub, after int64) string {
 	return b.String()
 }
 
-// TestAFlowThatIsRestoredGoesOnAsItWouldHave gives two hubs the same requests. One of them is put together anew, now and then, from
+// TestReplace_RestoredFlowBehavesAsTheOriginal gives two hubs the same requests. One of them is put together anew, now and then, from
 // what the other or itself has saved.
-func TestAFlowThatIsRestoredGoesOnAsItWouldHave(t *testing.T) {
+func TestReplace_RestoredFlowBehavesAsTheOriginal(t *testing.T) {
 	for seed := range uint64(60) {
-		l := &life{Rand: rand.New(rand.NewPCG(seed, 21)), now: 1_000_000}
+		l := &randomFlow{Rand: rand.New(rand.NewPCG(seed, 21)), now: 1_000_000}
 		clock := func() time.Time { return time.UnixMilli(l.now) }
-		restored := func(s *hub.SavedState) *hub.Hub {
+		restored := func(s *record.SavedState) *hub.Hub {
 			at := l.now
 			l.now = 1_000_000 // numbers start as those of the other did
 			h := hub.New(hub.Config{Now: clock, RingCapacity: 20, MaxEmitters: 2})
 			l.now = at
-			h.Restore(s)
+			restore(h, s)
 			return h
 		}
-		plain, stamps := restored(new(hub.SavedState)), map[string]int64{}
-		again := restored(new(hub.SavedState))
+		plain, stamps := restored(new(record.SavedState)), map[string]int64{}
+		again := restored(new(record.SavedState))
 		since := again.Number() // what is in both rings
 		for step := range 120 {
 			l.now += l.Int64N(60_000)
@@ -167,7 +194,7 @@ func TestAFlowThatIsRestoredGoesOnAsItWouldHave(t *testing.T) {
 				was := plain.Incarnation("F")
 				r1, err1 := plain.Ingest(p)
 				r2, err2 := again.Ingest(p)
-				if was == hub.NoIncarnation { // it may have come to be: under another name in each
+				if was == record.NoIncarnation { // it may have come to be: under another name in each
 					again = restored(save(t, plain))
 					since = again.Number()
 				} else if r1 != r2 || !reflect.DeepEqual(err1, err2) {
@@ -187,14 +214,22 @@ func TestAFlowThatIsRestoredGoesOnAsItWouldHave(t *testing.T) {
 	}
 }
 
-func TestALoadedFlowIsAnotherIncarnationWithGreaterNumbers(t *testing.T) {
+// restore makes the flows of a state exactly what they were.
+func restore(h *hub.Hub, s *record.SavedState) {
+	h.Raise(s.Number)
+	for _, c := range s.Flows {
+		h.Replace(c)
+	}
+}
+
+func TestLoad_StartsNewIncarnationWithGreaterNumbers(t *testing.T) {
 	now := time.UnixMilli(9_000_000_000)
 	clock := func() time.Time { return now }
 	h := hub.New(hub.Config{Now: clock})
 	first := ingest(t, h, upsert(t, "a", "running"))
 	for range 5 {
 		h.Delete("gone") // numbers are given out for what is not in a flow, too
-		if _, err := h.Ingest(hub.Post{FlowID: "G", Messages: []*flow.Message{flow.DeleteNodes("x")}}); err != nil {
+		if _, err := h.Ingest(record.Post{FlowID: "G", Messages: []*flow.Message{flow.DeleteNodes("x")}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -207,10 +242,10 @@ func TestALoadedFlowIsAnotherIncarnationWithGreaterNumbers(t *testing.T) {
 	if err != nil || !bytes.Contains(snapshot.JSON(), []byte(`"id":"a"`)) {
 		t.Fatalf("%s %v", snapshot.JSON(), err)
 	}
-	if snapshot.Seq <= s.Number || snapshot.Incarnation == first.Incarnation || snapshot.Incarnation == hub.NoIncarnation {
+	if snapshot.Seq <= s.Number || snapshot.Incarnation == first.Incarnation || snapshot.Incarnation == record.NoIncarnation {
 		t.Errorf("number %d of incarnation %q; before there were numbers up to %d", snapshot.Seq, snapshot.Incarnation, s.Number)
 	}
-	if _, err := h.Ingest(hub.Post{FlowID: "F", IfIncarnation: first.Incarnation, Messages: []*flow.Message{upsert(t, "b", "running")}}); !errors.As(err, new(*hub.IncarnationError)) {
+	if _, err := h.Ingest(record.Post{FlowID: "F", IfIncarnation: first.Incarnation, Messages: []*flow.Message{upsert(t, "b", "running")}}); !errors.As(err, new(*hub.IncarnationError)) {
 		t.Errorf("what was confirmed before is taken for known: %v", err)
 	}
 	r, err := h.Follow("F", first.Seq, true)
@@ -234,13 +269,13 @@ func TestALoadedFlowIsAnotherIncarnationWithGreaterNumbers(t *testing.T) {
 	}
 }
 
-// TestAReplicaIsRestoredUnderItsReaders has a replica that fell behind take a checkpoint of another.
-func TestAReplicaIsRestoredUnderItsReaders(t *testing.T) {
+// TestReplace_WakesReadersWithASnapshot has a replica that fell behind take a checkpoint of another.
+func TestReplace_WakesReadersWithASnapshot(t *testing.T) {
 	start := time.UnixMilli(1_000_000) // the replicas of a log count alike
 	cfg := hub.Config{Now: func() time.Time { return start }}
 	h, behind := hub.New(cfg), hub.New(cfg)
 	ingest(t, h, upsert(t, "a", "running"))
-	behind.Restore(save(t, h))
+	restore(behind, save(t, h))
 	one, _ := behind.Follow("F", 0, false)
 	all, _ := behind.FollowMany(hub.Selection{Key: "*", Match: func(string) bool { return true }}, 0, false)
 	f := follower{reader: one}
@@ -252,10 +287,8 @@ func TestAReplicaIsRestoredUnderItsReaders(t *testing.T) {
 			t.Fatal("there is something already")
 		}
 	}
-	older := save(t, h)
 	ingest(t, h, upsert(t, "b", "running"))
-	behind.Restore(save(t, h))
-	behind.Restore(older) // is late, and changes nothing
+	restore(behind, save(t, h))
 	if woken != 2 {
 		t.Errorf("%d of 2 readers were woken", woken)
 	}
@@ -286,20 +319,44 @@ func savedText(t testing.TB) []byte {
 				t.Fatal(err)
 			}
 			now = now.Add(5 * time.Minute)
-			if _, err := h.Ingest(hub.Post{FlowID: id, Messages: []*flow.Message{m}, Stamp: hub.Stamp{Name: "e", N: int64(i)}}); err != nil {
+			if _, err := h.Ingest(record.Post{FlowID: id, Messages: []*flow.Message{m}, Stamp: record.Stamp{Name: "e", N: int64(i)}}); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 	for _, id := range []string{"F", "waiting"} {
-		if _, err := h.Claim(hub.Claim{FlowID: id, Region: "r1", Cluster: "one"}); err != nil {
+		if _, err := h.Claim(record.Claim{FlowID: id, Region: "r1", Cluster: "one"}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	return savedBy(t, h)
 }
 
-func TestADamagedStateIsRefusedWhole(t *testing.T) {
+func TestCheckpoint_KeepsTheRegionsOfEmitters(t *testing.T) {
+	h := hub.New(hub.Config{})
+	lease, err := h.Claim(record.Claim{FlowID: "F", Region: "r1", Cluster: "one"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	post := record.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "a", "running")}, Stamp: record.Stamp{Name: "e", Epoch: 9}, Lease: lease.ID}
+	if _, err := h.Ingest(post); err != nil {
+		t.Fatal(err)
+	}
+	restored := hub.New(hub.Config{})
+	restore(restored, save(t, h))
+	post.Stamp.Epoch, post.Lease = 1, ""
+	if _, err := restored.Ingest(post); !errors.As(err, new(*hub.EmitterError)) {
+		t.Fatalf("%v", err)
+	}
+	if _, err := restored.DeleteRegion("F", "r1"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := restored.Ingest(post); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestReadState_RefusesDamage(t *testing.T) {
 	whole := savedText(t)
 	if s, err := record.ReadState(bytes.NewReader(whole)); err != nil || len(s.Flows) != 3 {
 		t.Fatal(err)
@@ -324,7 +381,7 @@ func TestADamagedStateIsRefusedWhole(t *testing.T) {
 }
 
 // resealed returns a saved state with one text of it replaced, under the checksum of that.
-func resealed(t *testing.T, state []byte, old, now string) *hub.SavedState {
+func resealed(t *testing.T, state []byte, old, now string) *record.SavedState {
 	t.Helper()
 	body, _, ok := bytes.Cut(state, []byte(`{"sha256":`))
 	if !ok || bytes.Count(body, []byte(old)) != 1 {
@@ -347,7 +404,7 @@ func TestLoad_StateOfAVersionThatLetForeignContainsHideANode(t *testing.T) {
 		{"id":"hel1/b","flowId":"F","label":"b","status":"failed","region":"hel1"}]}`))
 	text := bytes.Replace(savedBy(t, old), []byte(`"groups":[]`), []byte(`"containers":["hel1/b"]`), 1)
 	s := resealed(t, text, `{"id":"F","status":"failed","startedAt":9000}`, `{"id":"F","status":"succeeded","startedAt":9000,"endedAt":9500}`)
-	for name, take := range map[string]func(*hub.Hub){"Load": func(h *hub.Hub) { h.Load(s) }, "Restore": func(h *hub.Hub) { h.Restore(s) }} {
+	for name, take := range map[string]func(*hub.Hub){"Load": func(h *hub.Hub) { h.Load(s) }, "Restore": func(h *hub.Hub) { restore(h, s) }} {
 		h := hub.New(hub.Config{Now: func() time.Time { return at }})
 		take(h)
 		if now, err := h.Snapshot("F"); err != nil || !strings.Contains(string(now.JSON()), `"flow":{"id":"F","status":"failed","startedAt":9000}`) {
@@ -381,7 +438,7 @@ func FuzzReadState(f *testing.F) {
 			}
 			return
 		}
-		write := func(s *hub.SavedState) string {
+		write := func(s *record.SavedState) string {
 			var b bytes.Buffer
 			out := record.NewStateWriter(&b)
 			for _, c := range s.Flows {
@@ -402,12 +459,12 @@ func FuzzReadState(f *testing.F) {
 		if now := write(again); now != text {
 			t.Fatalf("read and written again it is\n%s\nit was\n%s", now, text)
 		}
-		for _, take := range []func(*hub.Hub){func(h *hub.Hub) { h.Restore(s) }, func(h *hub.Hub) { h.Load(s) }} {
+		for _, take := range []func(*hub.Hub){func(h *hub.Hub) { restore(h, s) }, func(h *hub.Hub) { h.Load(s) }} {
 			h := hub.New(hub.Config{})
 			take(h)
 			exist := 0
 			for _, c := range s.Flows {
-				if c.Incarnation != hub.NoIncarnation {
+				if c.Incarnation != record.NoIncarnation {
 					exist++
 				}
 			}
@@ -415,10 +472,13 @@ func FuzzReadState(f *testing.F) {
 				t.Fatalf("%d flows of %d", got, exist)
 			}
 			for _, c := range s.Flows {
-				if _, err := h.Ingest(hub.Post{FlowID: c.FlowID, Messages: []*flow.Message{flow.DeleteNodes("a"), flow.UpsertNodes(flow.Node{ID: "b", FlowID: c.FlowID, Label: "b", Status: "running"})}}); err != nil {
+				if _, err := h.Ingest(record.Post{FlowID: c.FlowID, Messages: []*flow.Message{flow.DeleteNodes("a"), flow.UpsertNodes(flow.Node{ID: "b", FlowID: c.FlowID, Label: "b", Status: "running"})}}); err != nil {
 					t.Fatal(err)
 				}
 				if _, _, err := h.Rollouts(c.FlowID); err != nil {
+					t.Fatal(err)
+				}
+				if _, err := h.Revisions(c.FlowID, nil, 1000); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -429,10 +489,34 @@ func FuzzReadState(f *testing.F) {
 	})
 }
 
-// TestANameThatIsNotUTF8IsKept: what a header may have, a saved state has.
-func TestANameThatIsNotUTF8IsKept(t *testing.T) {
+// A state of a version that kept no revisions begins with those that its nodes show, and a version that keeps none reads what this one writes.
+func TestLoad_StateWithoutRevisions(t *testing.T) {
 	one := hub.New(hub.Config{})
-	p := hub.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "a", "x")}, Stamp: hub.Stamp{Name: "e\xff", N: 2}}
+	ingest(t, one, decode(t, `{"type":"upsert-nodes","nodes":[{"id":"r/GitRepository/n/s","flowId":"F","label":"s","status":"succeeded","region":"r",
+		"meta":{"kind":"GitRepository","namespace":"n","revision":"main@sha1:0123456","updatedAt":1790000000000}}]}`))
+	c := one.Checkpoint("F")
+	c.Revisions = revision.Memory{}
+	var b bytes.Buffer
+	out := record.NewStateWriter(&b)
+	if err := errors.Join(out.Write(c), out.Close(one.Number())); err != nil || strings.Contains(b.String(), `"revisions"`) {
+		t.Fatalf("%v, %s", err, &b)
+	}
+	s, err := record.ReadState(&b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := hub.New(hub.Config{})
+	restore(two, s)
+	want, _ := one.Revisions("F", nil, 10)
+	if got, err := two.Revisions("F", nil, 10); err != nil || len(got.Revisions) != 1 || !reflect.DeepEqual(got.Revisions, want.Revisions) {
+		t.Errorf("it has %+v, %v; want %+v", got.Revisions, err, want.Revisions)
+	}
+}
+
+// TestCheckpoint_KeepsEmitterNamesThatAreNotUTF8: what a header may have, a saved state has.
+func TestCheckpoint_KeepsEmitterNamesThatAreNotUTF8(t *testing.T) {
+	one := hub.New(hub.Config{})
+	p := record.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "a", "x")}, Stamp: record.Stamp{Name: "e\xff", N: 2}}
 	first, err := one.Ingest(p)
 	if err != nil {
 		t.Fatal(err)
@@ -442,7 +526,7 @@ func TestANameThatIsNotUTF8IsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	two := hub.New(hub.Config{})
-	two.Restore(s)
+	restore(two, s)
 	if again, err := two.Ingest(p); err != nil || again != first {
 		t.Errorf("a repeat is answered with %v, %v; it was %v", again, err, first)
 	}

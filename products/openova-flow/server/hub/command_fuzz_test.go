@@ -5,14 +5,13 @@ import (
 	"testing"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
-	"github.com/openova-io/openova/products/openova-flow/server/hub"
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 // FuzzCommand: a command that is read is written again as what is read as the same.
 func FuzzCommand(f *testing.F) {
-	f.Add(hub.Command{Kind: record.KindPost, Post: hub.Post{FlowID: "F", Regions: []string{}, Stamp: hub.Stamp{Name: "e\xff", Epoch: 1, N: 2}, Messages: []*flow.Message{upsert(f, "a", "x")}}}.Encode())
-	f.Add(hub.Command{Kind: record.KindIdle, Post: hub.Post{FlowID: "F", IfIncarnation: "i"}, SilentSince: 5}.Encode())
+	f.Add(record.Command{Kind: record.KindPost, Post: record.Post{FlowID: "F", Regions: []string{}, Stamp: record.Stamp{Name: "e\xff", Epoch: 1, N: 2}, Messages: []*flow.Message{upsert(f, "a", "x")}}}.Encode())
+	f.Add(record.Command{Kind: record.KindIdle, Post: record.Post{FlowID: "F", IfIncarnation: "i"}, SilentSince: 5}.Encode())
 	f.Add([]byte(`{"kind":"post","flow":"F","emitter":"ZQ==","digest":"` + string(bytes.Repeat([]byte("ab"), 40)) + `"}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c, err := record.DecodeCommand(data)

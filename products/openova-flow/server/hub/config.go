@@ -1,58 +1,53 @@
 package hub
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// Config bounds a Hub. The zero value of a field means its default.
+// Config bounds a Hub. The zero value of a field means its default (withDefaults).
 type Config struct {
-	RingCapacity     int           // messages held for each flow; 4096
-	RingBytes        int           // bytes of frames held for each flow; 8 MiB
-	JournalEntries   int           // changes of all flows held for readers of several; 16,384
-	JournalBytes     int           // bytes of their frames; 8 MiB
-	MaxFlows         int           // flows; 10,000
-	MaxNodes         int           // nodes of a flow; 20,000
-	MaxRelationships int           // relationships of a flow; 100,000
-	MaxMetaBytes     int           // bytes of a node's meta; 64 KiB
-	MaxFlowBytes     int64         // bytes of the state and ring of a flow, about; 256 MiB
-	MaxStateBytes    int64         // bytes of the states and rings of all flows, about; 2 GiB
-	MaxSubscribers   int           // streams; 20,000
-	MaxEmitters      int           // names in Flow-Emitter that a flow remembers of callers with the same regions; 1,024
-	MaxRegions       int           // regions of a flow that are claimed; 256
-	IdleTimeout      time.Duration // how long a flow stays without a message and without a word from an emitter; 72 h
+	RingCapacity     int           // messages held for each flow
+	RingBytes        int           // bytes of frames held for each flow
+	JournalEntries   int           // changes of all flows held for readers of several
+	JournalBytes     int           // bytes of their frames
+	MaxFlows         int           // flows
+	MaxNodes         int           // nodes of a flow
+	MaxRelationships int           // relationships of a flow
+	MaxMetaBytes     int           // bytes of a node's meta
+	MaxFlowBytes     int64         // bytes of the state and ring of a flow, about
+	MaxStateBytes    int64         // bytes of the states and rings of all flows, about
+	MaxSubscribers   int           // streams
+	MaxEmitters      int           // names in Flow-Emitter that a flow remembers of callers with the same regions
+	MaxRegions       int           // regions of a flow that are claimed
+	IdleTimeout      time.Duration // how long a flow stays without a message or a renewal
 
-	Now func() time.Time // the clock; time.Now
+	Now func() time.Time // the clock
 	Log Log              // what orders the changes of this hub and others; none: it orders its own
 }
 
+// DefaultConfig returns a Config with each field at its default.
+func DefaultConfig() Config { return Config{}.withDefaults() }
+
 func (c Config) withDefaults() Config {
-	def := func(v *int, d int) {
-		if *v == 0 {
-			*v = d
-		}
-	}
-	def(&c.RingCapacity, 4096)
-	def(&c.RingBytes, 8<<20)
-	def(&c.JournalEntries, 16<<10)
-	def(&c.JournalBytes, 8<<20)
-	def(&c.MaxFlows, 10_000)
-	def(&c.MaxNodes, 20_000)
-	def(&c.MaxRelationships, 100_000)
-	def(&c.MaxMetaBytes, 64<<10)
-	def(&c.MaxSubscribers, 20_000)
-	def(&c.MaxEmitters, 1024)
-	def(&c.MaxRegions, 256)
-	if c.MaxFlowBytes == 0 {
-		c.MaxFlowBytes = 256 << 20
-	}
-	if c.MaxStateBytes == 0 {
-		c.MaxStateBytes = 2 << 30
-	}
-	if c.IdleTimeout == 0 {
-		c.IdleTimeout = 72 * time.Hour
-	}
+	c.RingCapacity = cmp.Or(c.RingCapacity, 4096)
+	c.RingBytes = cmp.Or(c.RingBytes, 8<<20)
+	c.JournalEntries = cmp.Or(c.JournalEntries, 16<<10)
+	c.JournalBytes = cmp.Or(c.JournalBytes, 8<<20)
+	c.MaxFlows = cmp.Or(c.MaxFlows, 10_000)
+	c.MaxNodes = cmp.Or(c.MaxNodes, 20_000)
+	c.MaxRelationships = cmp.Or(c.MaxRelationships, 100_000)
+	c.MaxMetaBytes = cmp.Or(c.MaxMetaBytes, 64<<10)
+	c.MaxFlowBytes = cmp.Or(c.MaxFlowBytes, 256<<20)
+	c.MaxStateBytes = cmp.Or(c.MaxStateBytes, 2<<30)
+	c.MaxSubscribers = cmp.Or(c.MaxSubscribers, 20_000)
+	c.MaxEmitters = cmp.Or(c.MaxEmitters, 1024)
+	c.MaxRegions = cmp.Or(c.MaxRegions, 256)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, 72*time.Hour)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -77,7 +72,7 @@ func (e *IncarnationError) Error() string {
 }
 
 // EmitterError refuses a request that is not newer than what the emitter of that name sent last.
-type EmitterError struct{ Got, Last Stamp }
+type EmitterError struct{ Got, Last record.Stamp }
 
 func (e *EmitterError) Error() string {
 	return fmt.Sprintf("emitter %q has sent epoch %d, n %d; epoch %d, n %d is not newer", e.Last.Name, e.Last.Epoch, e.Last.N, e.Got.Epoch, e.Got.N)

@@ -1,17 +1,16 @@
-// Package hub is the engine: for each flow its folded state, a ring of the last messages as finished Server-Sent Events frames,
-// and the readers that follow it.
+// Package hub is the engine. For each flow it has the folded state, a ring of the last messages as encoded Server-Sent Events frames, and the readers of
+// subscribers.
 //
-// What it promises:
+// Guarantees:
 //
-//   - A request is applied as one: whoever looks sees all of its messages or none.
-//   - A change gets its sequence numbers and is applied under one lock: whatever has a number is applied, and all before it is. The numbers only go up, and,
-//     without a Log, never lag behind the clock in microseconds.
-//   - A request of a caller that is bound to regions removes nothing of other regions: the relationships that its deleted nodes take
-//     along and that are not its own (flow.RelInRegions) are put back by an ordinary upsert-rels, after its last message and within it.
-//   - A reader is a cursor. It gets every message after its cursor, in order, each once, or one snapshot frame in place of what
-//     the ring no longer holds. There is no queue per reader: a slow one costs neither memory nor anybody's time.
-//   - What a change does depends on its place in the order and the changes before it, and on nothing else. With a Log (Config.Log) that is the order of the
-//     log, so that hubs that follow one log are the same.
+//   - All messages of a request are applied together: a reader sees all of them or none.
+//   - Sequence numbers are assigned and changes are applied under one lock. So if a number exists, its change and all earlier ones are applied. Numbers only
+//     increase and, without a Log, are at least the time in microseconds.
+//   - A caller that is bound to regions can't remove relationships of other regions (flow.RelInRegions): the hub restores those that its deleted nodes take
+//     along, with an upsert-rels after the last message of the same request.
+//   - A reader is a cursor. It gets every message after its cursor, once and in order, or a snapshot frame if the ring no longer has all of them. There is no
+//     queue for each reader, so a slow one costs no memory and delays nobody.
+//   - The effect of a change depends only on the changes before it. With a Log (Config.Log) the order is that of the log, so hubs on the same log are equal.
 //
-// No lock is held while a snapshot is encoded or anything is written to a network.
+// No lock is held while a snapshot is encoded or data is written to a network.
 package hub

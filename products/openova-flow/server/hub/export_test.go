@@ -1,5 +1,7 @@
 package hub
 
+import "weak"
+
 // DropIdle makes one pass of Run.
 func DropIdle(h *Hub) { h.dropIdle() }
 
@@ -9,4 +11,10 @@ func KeptRegions(h *Hub, flowID string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return len(c.kept)
+}
+
+// Kept returns a function that reports whether what the hub has of a flow now is still in memory.
+func Kept(h *Hub, flowID string) func() bool {
+	t := weak.Make(h.topic(flowID))
+	return func() bool { return t.Value() != nil }
 }

@@ -11,46 +11,48 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/openova-io/openova/products/openova-flow/server/claims"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/internal/prom"
 	"github.com/openova-io/openova/products/openova-flow/server/record"
-	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
-// Hub is many flows. Its methods may be called from any goroutine.
+// Hub holds the flows of a server. Its methods may be called from any goroutine.
 type Hub struct {
 	cfg        Config
-	order      sync.Mutex   // held while a change gets its numbers and is applied; locked before all others
-	last       atomic.Int64 // the greatest sequence number that was given out; written with order held
-	restored   atomic.Int64 // the greatest sequence number of a restored flow; greater than last while the log has not come so far
+	order      sync.Mutex   // held while a change gets its sequence numbers and is applied; locked before all other locks
+	last       atomic.Int64 // the greatest sequence number assigned; written with order held
+	restored   atomic.Int64 // the greatest sequence number of a restored flow; greater than last until the log's entries up to it are applied
 	changes    atomic.Int64
 	topics     sync.Map   // flow id → *topic
-	mu         sync.Mutex // held to add a topic to topics or to take one out
+	mu         sync.Mutex // held to add a topic to topics or to remove one
 	journal    journal
 	selections selections
-	lapses     lapses
 	done       chan struct{}
 	close      sync.Once
 	Stats      Stats
 }
 
-// Stats counts what a Hub did. Every field may be read at any time.
+// Stats has the counters and gauges of a Hub. Every field may be read at any time; /metrics of package httpapi serves them.
 type Stats struct {
-	Flows, Nodes, Relationships, StateBytes, RingEntries, RingBytes, Subscribers atomic.Int64 // what there is now
-	RegionsFresh, RegionsStale                                                   atomic.Int64 // claims that are renewed, and that are not
+	Flows, Nodes, Relationships, StateBytes, RingEntries, RingBytes, Subscribers atomic.Int64 // gauges
+	RegionsFresh, RegionsStale                                                   atomic.Int64 // gauges of claims
 
-	Messages  [6]atomic.Int64 // applied, by flow.Type in the order of MessageTypes
+	Apply *prom.Histogram // time to apply a change
+
+	Messages  [6]atomic.Int64 // messages applied, by flow.Type in the order of MessageTypes
 	Derived   atomic.Int64    // upsert-flow messages that the hub made itself
-	PutBack   atomic.Int64    // relationships that the hub put back after deletions by who may not remove them
-	Frames    atomic.Int64    // handed to readers
-	Snapshots atomic.Int64    // snapshot frames handed to readers
-	Resyncs   atomic.Int64    // snapshot frames in place of messages that a reader had missed
-	Dropped   atomic.Int64    // flows dropped because nobody spoke for them
+	PutBack   atomic.Int64    // foreign relationships restored after a deletion by a caller bound to regions
+	Frames    atomic.Int64    // messages handed to readers, without snapshots
+	Snapshots atomic.Int64    // snapshot frames handed to readers; GET /snapshot is not counted
+	Resyncs   atomic.Int64    // those of them that replaced messages which had left the ring
+	Dropped   atomic.Int64    // flows dropped after the idle timeout
 
-	Saves, SaveFailures, SavedAt, StatesSetAside atomic.Int64 // of whoever keeps the hub in a file; SavedAt in Unix seconds
+	Saves, SaveFailures, SavedAt, StatesSetAside atomic.Int64 // written by package app, which saves the hub to a file; SavedAt in Unix seconds
 
-	ClaimsRefused atomic.Int64 // claims of a region that another cluster has
+	ClaimsRefused atomic.Int64 // claims of a region that another cluster holds
 
-	waiting atomic.Int64 // flows that do not exist and have claims
+	waiting atomic.Int64 // topics without a flow, kept for their claims
 }
 
 // MessageTypes is the order of Stats.Messages.
@@ -58,7 +60,9 @@ var MessageTypes = [6]flow.Type{flow.TypeSnapshot, flow.TypeUpsertFlow, flow.Typ
 
 // New returns a hub without flows.
 func New(cfg Config) *Hub {
-	h := &Hub{cfg: cfg.withDefaults(), done: make(chan struct{}), lapses: lapses{earlier: make(chan struct{}, 1)}}
+	h := &Hub{cfg: cfg.withDefaults(), done: make(chan struct{})}
+	h.Stats.Apply = prom.NewHistogram(5*time.Microsecond, 10*time.Microsecond, 25*time.Microsecond, 50*time.Microsecond, 100*time.Microsecond, 250*time.Microsecond,
+		500*time.Microsecond, time.Millisecond, 5*time.Millisecond, 25*time.Millisecond, 100*time.Millisecond, time.Second)
 	h.journal.maxEntries, h.journal.maxBytes = h.cfg.JournalEntries, h.cfg.JournalBytes
 	if cfg.Log == nil {
 		h.last.Store(h.cfg.Now().UnixMicro())
@@ -66,7 +70,7 @@ func New(cfg Config) *Hub {
 	return h
 }
 
-// Close ends all streams: Done closes, and then whoever waits is woken. Ingest and reads go on working, so that requests in flight finish.
+// Close ends all streams: it closes Done, then wakes all waiters. Ingest and reads continue to work, so that requests in flight finish.
 func (h *Hub) Close() {
 	h.close.Do(func() {
 		close(h.done)
@@ -78,81 +82,26 @@ func (h *Hub) Close() {
 	})
 }
 
-// Done is closed when streams are to end.
+// Done is closed by Close.
 func (h *Hub) Done() <-chan struct{} { return h.done }
 
 func (h *Hub) nowMs() int64 { return h.cfg.Now().UnixMilli() }
 
-func (h *Hub) topic(flowID string) *topic {
-	if t, ok := h.topics.Load(flowID); ok {
-		return t.(*topic)
-	}
-	return nil
-}
-
-// ensure returns the topic of a flow, made when there is none.
-func (h *Hub) ensure(flowID string) *topic {
-	if t := h.topic(flowID); t != nil {
-		return t
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if t := h.topic(flowID); t != nil {
-		return t
-	}
-	t := newTopic(h, flowID)
-	h.selections.store(t)
-	return t
-}
-
-// lock returns the topic of a flow, made when there is none, with its lock held. unlock releases it.
-func (h *Hub) lock(flowID string) *topic {
-	for {
-		t := h.ensure(flowID)
-		t.mu.Lock()
-		if !t.gone {
-			return t
-		}
-		t.mu.Unlock()
-	}
-}
-
-// unlock releases the lock of a topic, and takes the topic out when it is empty.
-func (h *Hub) unlock(t *topic) {
-	empty := t.empty() && !t.gone
-	t.mu.Unlock()
-	if empty {
-		h.release(t)
-	}
-}
-
-// release takes a topic out that is empty.
-func (h *Hub) release(t *topic) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.empty() && !t.gone {
-		t.gone = true
-		h.topics.Delete(t.id)
-	}
-}
-
-// Delete ends a flow: its readers are told, its state and the claims of its regions are dropped. It reports whether there was one. Only
-// with a Log it can fail.
+// Delete deletes a flow with the claims of its regions, and ends its readers. It reports whether the flow existed. It fails only with a Log.
 func (h *Hub) Delete(flowID string) (bool, error) {
-	out, err := h.removal(Command{Kind: record.KindDelete, Post: Post{FlowID: flowID}})
+	out, err := h.removal(record.Command{Kind: record.KindDelete, Post: record.Post{FlowID: flowID}})
 	return out.Removed > 0, err
 }
 
-// DeleteRegion removes the nodes of a region, and what touches them, by an ordinary delete-nodes message, and drops the claim of the
-// region. It returns the number of nodes. Only with a Log it can fail.
+// DeleteRegion removes the nodes of a region and their relationships, with an ordinary delete-nodes message, and drops the region's claim. It
+// returns the number of nodes. It fails only with a Log.
 func (h *Hub) DeleteRegion(flowID, region string) (int, error) {
-	out, err := h.removal(Command{Kind: record.KindDeleteRegion, Post: Post{FlowID: flowID}, Region: region})
+	out, err := h.removal(record.Command{Kind: record.KindDeleteRegion, Post: record.Post{FlowID: flowID}, Region: region})
 	return out.Removed, err
 }
 
-// remove ends a flow with a sequence number, if condition holds for it, and returns how many flows that were. h.order is held.
+// remove deletes a flow if condition holds for it, with seq as the number of the deletion. It returns the number of deleted flows, 0 or 1. h.order is
+// held.
 func (h *Hub) remove(flowID string, seq int64, condition func(*topic) bool) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -166,7 +115,7 @@ func (h *Hub) remove(flowID string, seq int64, condition func(*topic) bool) int 
 		return 0
 	}
 	if t.state == nil {
-		t.dropClaims()
+		t.replaceClaims(claims.Set{})
 		if t.empty() {
 			t.gone = true
 			h.topics.Delete(flowID)
@@ -178,7 +127,7 @@ func (h *Hub) remove(flowID string, seq int64, condition func(*topic) bool) int 
 	return 1
 }
 
-// with calls f with what there is of a flow, locked: its state, or only claims.
+// with calls f with the locked topic of a flow that exists or has claims.
 func (h *Hub) with(flowID string, f func(*topic)) {
 	t := h.topic(flowID)
 	if t == nil {
@@ -186,7 +135,7 @@ func (h *Hub) with(flowID string, f func(*topic)) {
 	}
 	t.mu.Lock()
 	defer h.unlock(t)
-	if !t.gone && (t.state != nil || len(t.claims()) > 0) {
+	if !t.gone && (t.state != nil || t.claimed.Len() > 0) {
 		f(t)
 	}
 }
@@ -226,32 +175,22 @@ func (h *Hub) List(match func(flowID string) bool) []Summary {
 	return list
 }
 
-// Rollouts returns the rollouts of a flow, newest first.
-func (h *Hub) Rollouts(flowID string) ([]rollout.Rollout, string, error) {
-	t := h.topic(flowID)
-	if t == nil {
-		return nil, NoIncarnation, ErrNoFlow
-	}
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	if t.state == nil {
-		return nil, NoIncarnation, ErrNoFlow
-	}
-	return t.rollouts.Rollouts(h.nowMs()), t.incarnation, nil
+// FlowIDs returns the ids of the flows, in byte order.
+func (h *Hub) FlowIDs() (ids []string) {
+	h.topics.Range(func(id, v any) bool {
+		if v.(*topic).headIncarnation.Load() != nil {
+			ids = append(ids, id.(string))
+		}
+		return true
+	})
+	slices.Sort(ids)
+	return ids
 }
 
 // Incarnation returns the present incarnation of a flow, NoIncarnation when it does not exist.
-func (h *Hub) Incarnation(flowID string) string {
-	t := h.topic(flowID)
-	if t == nil {
-		return NoIncarnation
-	}
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	return t.incarnation
-}
+func (h *Hub) Incarnation(flowID string) string { return h.Version(flowID).Incarnation }
 
-// Heard notes that an emitter speaks for a flow though it has nothing to send, so that the flow is not dropped as idle.
+// Heard records that an emitter of a flow is active without posting, so that the flow is not dropped as idle.
 func (h *Hub) Heard(flowID string) {
 	if t := h.topic(flowID); t != nil {
 		t.heard.Store(h.nowMs())
@@ -259,54 +198,47 @@ func (h *Hub) Heard(flowID string) {
 	}
 }
 
-// Changes returns a number that is another whenever what Save writes would be.
+// Changes returns a number that changes whenever the output of Save would.
 func (h *Hub) Changes() int64 { return h.changes.Load() }
 
-// Run lets claims lapse that are not renewed, and drops flows that nobody speaks for any more, until ctx ends.
+// Run drops flows that are idle for longer than the idle timeout, until ctx ends.
 func (h *Hub) Run(ctx context.Context) {
 	tick := time.NewTicker(min(time.Minute, max(h.cfg.IdleTimeout/4, time.Millisecond)))
 	defer tick.Stop()
-	due := time.NewTimer(time.Hour)
-	defer due.Stop()
 	for {
-		h.order.Lock()
-		due.Reset(h.lapses.wait(h.nowMs()))
-		h.order.Unlock()
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 			h.dropIdle()
-		case <-h.lapses.earlier:
-		case <-due.C:
-			h.lapse()
 		}
 	}
 }
 
-// dropIdle drops flows without a message or a renewal since the idle timeout, and claims of flows that never came to be. With a log it also tells
-// the other hubs of renewals that came to this hub alone.
+// dropIdle drops flows without a message or a renewal within the idle timeout, and expired claims of flows that were never created. With a Log it
+// also passes renewals that only this hub got to the other hubs.
 func (h *Hub) dropIdle() {
 	limit := h.nowMs() - h.cfg.IdleTimeout.Milliseconds()
-	var commands []Command
+	var commands []record.Command
 	h.topics.Range(func(_, v any) bool {
 		t := v.(*topic)
 		t.mu.RLock()
 		defer t.mu.RUnlock()
-		spoke, heard := t.spokeAt(), t.heard.Load()
-		switch p := (Post{FlowID: t.id, IfIncarnation: t.incarnation}); {
-		case t.state == nil && len(t.claims()) == 0:
-		case spoke < limit && heard < limit && !t.renewed():
-			commands = append(commands, Command{Kind: record.KindIdle, Post: p, SilentSince: spoke})
-		case h.cfg.Log != nil && heard-spoke > h.cfg.IdleTimeout.Milliseconds()/4:
-			commands = append(commands, Command{Kind: record.KindHeard, Post: p, SilentSince: spoke})
+		logged, heard := t.lastActivity(), t.heard.Load()
+		renewed, _ := t.claimed.Count()
+		switch p := (record.Post{FlowID: t.id, IfIncarnation: t.incarnation}); {
+		case t.state == nil && t.claimed.Len() == 0:
+		case logged < limit && heard < limit && renewed == 0:
+			commands = append(commands, record.Command{Kind: record.KindIdle, Post: p, SilentSince: logged})
+		case h.cfg.Log != nil && heard-logged > h.cfg.IdleTimeout.Milliseconds()/4:
+			commands = append(commands, record.Command{Kind: record.KindHeard, Post: p, SilentSince: logged})
 		}
 		return true
 	})
 	for _, c := range commands {
 		c.ID = repeatID(c.Kind, c.Post.FlowID, c.Post.IfIncarnation, c.SilentSince)
 		if _, err := h.change(c); err != nil && !errors.Is(err, ErrRepeated) {
-			return // the log is away; there is time
+			return // the log is unavailable: the next tick tries again
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 func decode(t testing.TB, text string) *flow.Message {
@@ -27,9 +28,9 @@ func upsert(t testing.TB, id, status string) *flow.Message {
 	return decode(t, fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":"F","label":"l","status":%q}]}`, id, status))
 }
 
-func ingest(t testing.TB, h *hub.Hub, messages ...*flow.Message) hub.Receipt {
+func ingest(t testing.TB, h *hub.Hub, messages ...*flow.Message) record.Receipt {
 	t.Helper()
-	r, err := h.Ingest(hub.Post{FlowID: "F", Messages: messages})
+	r, err := h.Ingest(record.Post{FlowID: "F", Messages: messages})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,9 +77,9 @@ func (f *follower) drain(t *testing.T) (snapshots, messages int) {
 	}
 }
 
-// TestReadersAtTheirOwnPace has readers take at random moments from small rings, by number and by bytes: each one that has caught
+// TestReader_FoldsToTheStateAtAnyPace has readers take at random moments from small rings, by number and by bytes: each one that has caught
 // up has the folded state, and so does one that resumes anywhere.
-func TestReadersAtTheirOwnPace(t *testing.T) {
+func TestReader_FoldsToTheStateAtAnyPace(t *testing.T) {
 	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 3))
 		h := hub.New(hub.Config{RingCapacity: 1 + r.IntN(40), RingBytes: 300 + r.IntN(4000)})
@@ -139,7 +140,7 @@ func TestReadersAtTheirOwnPace(t *testing.T) {
 	}
 }
 
-func TestWithinTheRingNothingIsSnapshot(t *testing.T) {
+func TestReader_ResumesWithinTheRingWithoutSnapshot(t *testing.T) {
 	h := hub.New(hub.Config{RingCapacity: 100})
 	owned := decode(t, `{"type":"upsert-flow","flow":{"id":"F","status":"x","startedAt":1}}`)
 	ingest(t, h, owned)
@@ -163,7 +164,7 @@ func TestWithinTheRingNothingIsSnapshot(t *testing.T) {
 	}
 }
 
-func TestWhatIsGoneCostsNothing(t *testing.T) {
+func TestHub_DeletedFlowsFreeTheirMemory(t *testing.T) {
 	h := hub.New(hub.Config{})
 	reader, err := h.Follow("F", 0, false)
 	if err != nil {
@@ -182,7 +183,7 @@ func TestWhatIsGoneCostsNothing(t *testing.T) {
 	}
 	reader.Close()
 	reader.Close()
-	if _, err := h.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{flow.DeleteNodes("a")}}); err != nil {
+	if _, err := h.Ingest(record.Post{FlowID: "F", Messages: []*flow.Message{flow.DeleteNodes("a")}}); err != nil {
 		t.Fatal(err)
 	}
 	s := &h.Stats
@@ -205,8 +206,8 @@ func heap() int64 {
 	return int64(m.HeapAlloc)
 }
 
-// TestTrafficDoesNotGrowMemory overwrites one small flow many times, with a reader that never takes.
-func TestTrafficDoesNotGrowMemory(t *testing.T) {
+// TestMeasure_HeapUnderTraffic overwrites one small flow many times, with a reader that never takes.
+func TestMeasure_HeapUnderTraffic(t *testing.T) {
 	h := hub.New(hub.Config{RingCapacity: 100})
 	reader, err := h.Follow("F", 0, false)
 	if err != nil {
@@ -235,7 +236,7 @@ func BenchmarkIngest(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		if _, err := h.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{m}}); err != nil {
+		if _, err := h.Ingest(record.Post{FlowID: "F", Messages: []*flow.Message{m}}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -274,12 +275,12 @@ func postLarge(t *testing.T, h *hub.Hub, id string, i int) error {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = h.Ingest(hub.Post{FlowID: id, Messages: []*flow.Message{m}})
+	_, err = h.Ingest(record.Post{FlowID: id, Messages: []*flow.Message{m}})
 	return err
 }
 
-// TestFlowsBelowTheirShareTakeAQuarterMoreTogether has small flows grow once a large one has filled the server.
-func TestFlowsBelowTheirShareTakeAQuarterMoreTogether(t *testing.T) {
+// TestIngest_FlowsBelowTheirShareMayExceedTheLimitByAQuarter has small flows grow once a large one has filled the server.
+func TestIngest_FlowsBelowTheirShareMayExceedTheLimitByAQuarter(t *testing.T) {
 	h := hub.New(hub.Config{MaxStateBytes: 1 << 20, RingBytes: 4 << 10})
 	grow := func(id string) {
 		for i := 0; i < 1000 && postLarge(t, h, id, i) == nil; i++ {
@@ -299,8 +300,8 @@ func TestFlowsBelowTheirShareTakeAQuarterMoreTogether(t *testing.T) {
 	}
 }
 
-// TestAFullServerStopsWhoFillsItAndNobodyElse fills the hub by a few flows while a small one goes on.
-func TestAFullServerStopsWhoFillsItAndNobodyElse(t *testing.T) {
+// TestIngest_FullServerRefusesOnlyLargeAndNewFlows fills the hub by a few flows while a small one goes on.
+func TestIngest_FullServerRefusesOnlyLargeAndNewFlows(t *testing.T) {
 	h := hub.New(hub.Config{MaxStateBytes: 1 << 20, MaxFlowBytes: 400 << 10, RingBytes: 4 << 10})
 	post := func(id string, i int) error { return postLarge(t, h, id, i) }
 	if err := post("small", 0); err != nil {
@@ -349,11 +350,34 @@ func TestIngest_RefusesToMoveNodesToAndFro(t *testing.T) {
 	ingest(t, h, moves(one, most/rels)...)
 	ingest(t, h, moves(func(i int) string { return fmt.Sprint(i) }, 1000)...) // each node once
 	var limit *hub.LimitError
-	if _, err := h.Ingest(hub.Post{FlowID: "F", Messages: moves(one, most/rels+1)}); !errors.As(err, &limit) || limit.Field != "nodes[0].region" {
+	if _, err := h.Ingest(record.Post{FlowID: "F", Messages: moves(one, most/rels+1)}); !errors.As(err, &limit) || limit.Field != "nodes[0].region" {
 		t.Errorf("%v", err)
 	}
 	limit = nil
-	if _, err := h.Ingest(hub.Post{FlowID: "G", Messages: append([]*flow.Message{flow.UpsertRels(list...)}, moves(one, most/rels+1)...)}); !errors.As(err, &limit) {
+	if _, err := h.Ingest(record.Post{FlowID: "G", Messages: append([]*flow.Message{flow.UpsertRels(list...)}, moves(one, most/rels+1)...)}); !errors.As(err, &limit) {
 		t.Errorf("with the relationships in the same request: %v", err)
+	}
+}
+
+func TestRing_IsBoundedByBytesAndByMessages(t *testing.T) {
+	for name, tt := range map[string]struct {
+		cfg                       hub.Config
+		leastEntries, mostEntries int64
+	}{
+		"bytes":    {hub.Config{RingBytes: 4000}, 2, 20},
+		"messages": {hub.Config{RingCapacity: 7}, 7, 7},
+	} {
+		h := hub.New(tt.cfg)
+		first := ingest(t, h, upsert(t, "a", "running")).Seq
+		for range 50 {
+			ingest(t, h, upsert(t, "a", strings.Repeat("x", 300)))
+		}
+		entries, bytes := h.Stats.RingEntries.Load(), h.Stats.RingBytes.Load()
+		if entries < tt.leastEntries || entries > tt.mostEntries || tt.cfg.RingBytes > 0 && bytes > int64(tt.cfg.RingBytes) {
+			t.Errorf("%s: it holds %d messages of %d bytes", name, entries, bytes)
+		}
+		if past, err := h.History("F", 0, 0); err != nil || past.Oldest <= first || int64(len(past.Events)) != entries || past.BaseSeq < first {
+			t.Errorf("%s: from %d on, %d messages, %v", name, past.Oldest, len(past.Events), err)
+		}
 	}
 }

@@ -7,11 +7,12 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// TestIdleFlowsCostLittle compares what 10,000 flows of one node take in a hub with what their folded states, and the message that
-// each holds for resume, take alone.
-func TestIdleFlowsCostLittle(t *testing.T) {
+// TestMeasure_IdleFlowSize compares the memory of 10,000 flows with one node each in a hub with that of their folded states and of
+// the messages kept for resume.
+func TestMeasure_IdleFlowSize(t *testing.T) {
 	const flows, nodes, most = 10_000, 1, 2048
 	fill := func(id string, put func(m *flow.Message)) {
 		var list []flow.Node
@@ -45,7 +46,7 @@ func TestIdleFlowsCostLittle(t *testing.T) {
 	for i := range flows {
 		id := fmt.Sprint("f", i)
 		fill(id, func(m *flow.Message) {
-			if _, err := h.Ingest(hub.Post{FlowID: id, Messages: []*flow.Message{m}}); err != nil {
+			if _, err := h.Ingest(record.Post{FlowID: id, Messages: []*flow.Message{m}}); err != nil {
 				t.Fatal(err)
 			}
 		})
@@ -55,5 +56,24 @@ func TestIdleFlowsCostLittle(t *testing.T) {
 	t.Logf("a flow takes %d bytes in the hub, its state and message alone %d", inHub/flows, alone/flows)
 	if more := (inHub - alone) / flows; more > most {
 		t.Errorf("a flow takes %d bytes besides them, more than %d", more, most)
+	}
+}
+
+// TestApply_IdleAfterARenewal has a log put a renewal between the look at an idle flow and the command that drops it.
+func TestApply_IdleAfterARenewal(t *testing.T) {
+	h := hub.New(hub.Config{})
+	entry := func(seq int64, c record.Command) hub.Outcome {
+		return h.Apply(hub.Entry{Seq: seq, At: 1000 * seq, Birth: "i", Command: c})
+	}
+	entry(1, record.Command{Kind: record.KindPost, Post: record.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "a", "running")}}})
+	entry(2, record.Command{Kind: record.KindClaim, Claim: record.Claim{FlowID: "F", Region: "r", Cluster: "c"}})
+	idle := func(since int64) record.Command {
+		return record.Command{Kind: record.KindIdle, Post: record.Post{FlowID: "F", IfIncarnation: "i"}, SilentSince: since}
+	}
+	if out := entry(3, idle(1000)); out.Removed != 0 {
+		t.Error("a flow with a renewed claim was dropped")
+	}
+	if out := entry(4, idle(2000)); out.Removed != 1 {
+		t.Error("a flow that was silent since its last renewal was not dropped")
 	}
 }

@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// journal is the order over all flows: the last changes of those that a selection has. A position counts the events that were before it, ever.
+// journal holds the last changes of all flows that are in a selection, in order. A position is the number of events ever pushed before it.
 type journal struct {
 	maxEntries, maxBytes int
 
-	// Written with h.order held too, so that whoever holds that need not lock to read. Nothing is locked while it is held.
+	// A writer holds h.order and mu, so a reader needs only one of them. No other lock is taken while mu is held.
 	mu    sync.RWMutex
 	list  []event // oldest first, from start on
 	start int
@@ -22,32 +22,33 @@ type event struct {
 	topic    *topic
 	kind     eventKind
 	seq      int64
-	frame    []byte    // of a message, as in the ring: shared, it never changes
-	data     int32     // where the message begins in it
-	snapshot *snapshot // of a flow that came to be; encoded when somebody takes it
-	partial  bool      // nothing may be resumed from it: a restored flow is ahead of it
+	at       int64     // when the message was applied, Unix milliseconds
+	frame    []byte    // of a message; shared with the ring, never changed
+	data     int32     // offset of the message in frame, in bytes
+	snapshot *snapshot // of a created or restored flow; encoded by the first reader that takes it
+	partial  bool      // sent without an id, since nothing may be resumed from it: a restored flow is ahead of it
 }
 
 type eventKind uint8
 
 const (
 	messageEvent  eventKind = iota
-	snapshotEvent           // the flow came to be, or was restored
+	snapshotEvent           // the flow was created or restored
 	deletedEvent
-	regionsEvent // what is said of its regions changed; without a sequence number, and as good as gone once there is a later one of the flow
+	regionsEvent // the state of its regions changed; has no sequence number, and a later one of the flow replaces it
 )
 
-// perEvent is about how many bytes of a stream an event takes besides a message.
+// perEvent is the approximate number of bytes of an event without its message.
 const perEvent = 64
 
 func (e *event) size() int { return perEvent + len(e.frame) }
 
 // event returns the event of a message. t.mu is held.
 func (e *entry) event(t *topic) event {
-	return event{topic: t, kind: messageEvent, seq: e.seq, frame: e.frame(), data: e.data - e.from}
+	return event{topic: t, kind: messageEvent, seq: e.seq, at: e.at, frame: e.frame(), data: e.data - e.from}
 }
 
-// outdated reports whether a later event of the flow makes up for this one, at a position. j.mu is held.
+// outdated reports whether a later event of the flow replaces this one, which is at the given position. j.mu is held.
 func (e *event) outdated(position int64) bool {
 	return e.topic.ended && e.kind != deletedEvent || e.kind == regionsEvent && e.topic.regionsAt != position
 }
@@ -55,12 +56,12 @@ func (e *event) outdated(position int64) bool {
 // oldest is the position of the oldest event. j.mu or h.order is held.
 func (j *journal) oldest() int64 { return j.end - int64(len(j.list)-j.start) }
 
-// from returns the events from a position on. It must not be less than oldest. j.mu or h.order is held.
+// from returns the events from a position on, which must be at least oldest. j.mu or h.order is held.
 func (j *journal) from(position int64) []event {
 	return j.list[len(j.list)-int(j.end-position):]
 }
 
-// push adds an event. j.mu and h.order are held.
+// push appends an event and drops the oldest beyond the limits. j.mu and h.order are held.
 func (j *journal) push(e event) {
 	j.list = append(j.list, e)
 	j.end++
@@ -76,7 +77,7 @@ func (j *journal) push(e event) {
 	}
 }
 
-// publish puts an event of the flow into the journal, when somebody follows it among others. h.order and t.mu are held.
+// publish appends an event of the flow to the journal, if the flow is in a selection. h.order and t.mu are held.
 func (t *topic) publish(e event) {
 	if t.follows.Load() == nil {
 		return
@@ -101,7 +102,7 @@ func (t *topic) publish(e event) {
 	j.push(e)
 }
 
-// publishWhole says that there is a flow, and what is known of its regions. h.order and t.mu are held.
+// publishWhole publishes the snapshot of a new or restored flow, and its regions. h.order and t.mu are held.
 func (t *topic) publishWhole() {
 	if t.follows.Load() != nil {
 		s := t.snapshot()
@@ -110,15 +111,15 @@ func (t *topic) publishWhole() {
 	}
 }
 
-// publishRegions says that something has changed of the regions of a flow. h.order and t.mu are held.
+// publishRegions publishes a change of the regions' state. h.order and t.mu are held.
 func (t *topic) publishRegions() {
 	if t.state != nil {
 		t.publish(event{kind: regionsEvent})
 	}
 }
 
-// announce tells the selections that have the flow that its events stand in the journal, from position begin on, and wakes their readers. h.order
-// and t.mu are held.
+// announce makes the flow's events from position begin on visible to the selections with the flow, by moving their ends, and wakes their readers.
+// h.order and t.mu are held.
 func (t *topic) announce(begin int64) {
 	j := &t.hub.journal
 	if begin == j.end {
@@ -141,7 +142,7 @@ func (t *topic) announce(begin int64) {
 	}
 }
 
-// follow adds a selection to those that have the flow, unless it is nil, and drops those that have no readers any more.
+// follow adds s, if it is not nil, to the selections that the flow publishes to, and removes those without readers.
 func (t *topic) follow(s *selection) {
 	for {
 		was := t.follows.Load()

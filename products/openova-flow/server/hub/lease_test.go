@@ -6,19 +6,22 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/openova-io/openova/products/openova-flow/server/claims"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 const ttl = 30 * time.Second
 
-// teller follows the regions of a flow as a page does.
-type teller struct {
+// regionWatcher follows the regions of a flow as a page does.
+type regionWatcher struct {
 	t      *testing.T
 	reader *hub.Reader
 	event  string
@@ -26,10 +29,10 @@ type teller struct {
 	woken  int
 }
 
-// tell follows flow F, or with a selection all flows.
-func tell(t *testing.T, h *hub.Hub, s ...hub.Selection) *teller {
+// watchRegions follows flow F, or the flows of a selection if there is one.
+func watchRegions(t *testing.T, h *hub.Hub, s ...hub.Selection) *regionWatcher {
 	t.Helper()
-	v := &teller{t: t, event: "regions"}
+	v := &regionWatcher{t: t, event: "regions"}
 	var err error
 	if len(s) == 0 {
 		v.reader, err = h.Follow("F", 0, false)
@@ -45,8 +48,8 @@ func tell(t *testing.T, h *hub.Hub, s ...hub.Selection) *teller {
 	return v
 }
 
-// frames takes all there is and then waits for more, as who writes a stream does.
-func (v *teller) frames() (events []string, regions []hub.Regions) {
+// frames takes all frames and then registers for more, like the handler of a stream. It returns the event names, and the content of the region frames.
+func (v *regionWatcher) frames() (events []string, regions []claims.Regions) {
 	v.t.Helper()
 	for {
 		d := v.reader.Take()
@@ -63,7 +66,7 @@ func (v *teller) frames() (events []string, regions []hub.Regions) {
 			if strings.HasPrefix(string(frame), "id:") {
 				v.t.Errorf("%s has a number", frame)
 			}
-			var r hub.Regions
+			var r claims.Regions
 			if err := json.Unmarshal([]byte(data), &r); err != nil {
 				v.t.Fatalf("%s: %v", frame, err)
 			}
@@ -75,9 +78,9 @@ func (v *teller) frames() (events []string, regions []hub.Regions) {
 	}
 }
 
-// says is what one frame says since the last call: each region's state, cluster, who is refused, and for how long in seconds the
-// state lasts and nothing was heard. It fails when there are more.
-func (v *teller) says() string {
+// summary describes the region frame since the last call: for each region its state, its cluster, the age of the state and of the last contact
+// as age/age, and the refused cluster with the age of its refusal, all ages in seconds. More than one frame is an error.
+func (v *regionWatcher) summary() string {
 	v.t.Helper()
 	_, all := v.frames()
 	switch len(all) {
@@ -102,7 +105,7 @@ func (v *teller) says() string {
 	return strings.Join(out, ", ")
 }
 
-// bubble runs a test in fake time with a hub that runs.
+// bubble runs a test in fake time, with a running hub.
 func bubble(t *testing.T, cfg hub.Config, test func(t *testing.T, h *hub.Hub)) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New(cfg)
@@ -115,9 +118,9 @@ func bubble(t *testing.T, cfg hub.Config, test func(t *testing.T, h *hub.Hub)) {
 	})
 }
 
-func mustClaim(t *testing.T, h *hub.Hub, region, cluster string) hub.Lease {
+func mustClaim(t *testing.T, h *hub.Hub, region, cluster string) claims.Lease {
 	t.Helper()
-	l, err := h.Claim(hub.Claim{FlowID: "F", Region: region, Cluster: cluster, TTL: ttl})
+	l, err := h.Claim(record.Claim{FlowID: "F", Region: region, Cluster: cluster, TTL: ttl})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,10 +130,10 @@ func mustClaim(t *testing.T, h *hub.Hub, region, cluster string) hub.Lease {
 	return l
 }
 
-func refusedClaim(t *testing.T, h *hub.Hub, region, cluster string) *hub.ClaimError {
+func refusedClaim(t *testing.T, h *hub.Hub, region, cluster string) *claims.HeldError {
 	t.Helper()
-	_, err := h.Claim(hub.Claim{FlowID: "F", Region: region, Cluster: cluster, TTL: ttl})
-	var refused *hub.ClaimError
+	_, err := h.Claim(record.Claim{FlowID: "F", Region: region, Cluster: cluster, TTL: ttl})
+	var refused *claims.HeldError
 	if !errors.As(err, &refused) {
 		t.Fatalf("%v is no refusal", err)
 	}
@@ -142,20 +145,20 @@ func wait(d time.Duration) {
 	synctest.Wait()
 }
 
-func want(t *testing.T, v *teller, text string) {
+func want(t *testing.T, v *regionWatcher, text string) {
 	t.Helper()
-	if got := v.says(); got != text {
-		t.Errorf("it says %q, want %q", got, text)
+	if got := v.summary(); got != text {
+		t.Errorf("regions are %q, want %q", got, text)
 	}
 }
 
-// TestRegionsLapse follows a claim through its life, by one flow's stream and by that of many.
-func TestRegionsLapse(t *testing.T) {
+// TestClaim_ExpiresAndIsRenewed checks what the stream of one flow and the merged stream report of a claim until it is dropped.
+func TestClaim_ExpiresAndIsRenewed(t *testing.T) {
 	for name, selection := range map[string][]hub.Selection{"one flow": nil, "many flows": {all}} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
 				ingest(t, h, upsert(t, "n", "running"))
-				v := tell(t, h, selection...)
+				v := watchRegions(t, h, selection...)
 				want(t, v, "")
 				lease := mustClaim(t, h, "fsn1", "one")
 				if v.woken != 1 {
@@ -181,7 +184,7 @@ func TestRegionsLapse(t *testing.T) {
 				if fresh := h.Stats.RegionsFresh.Load(); fresh != 2 {
 					t.Errorf("%d fresh", fresh)
 				}
-				late := tell(t, h, selection...)
+				late := watchRegions(t, h, selection...)
 				wait(5 * time.Second)
 				want(t, late, "fsn1 fresh one 5/5, hel1 fresh two 15/15")
 				h.DeleteRegion("F", "fsn1")
@@ -193,9 +196,9 @@ func TestRegionsLapse(t *testing.T) {
 	}
 }
 
-func TestRegionsComeBeforeTheSnapshot(t *testing.T) {
+func TestReader_RegionsComeBeforeTheSnapshot(t *testing.T) {
 	h := hub.New(hub.Config{})
-	early := tell(t, h)
+	early := watchRegions(t, h)
 	if events, regions := early.frames(); fmt.Sprint(events) != "[regions]" || len(regions[0].Regions) != 0 {
 		t.Errorf("of a flow that does not exist: %v %v", events, regions)
 	}
@@ -203,10 +206,10 @@ func TestRegionsComeBeforeTheSnapshot(t *testing.T) {
 	if events, _ := early.frames(); fmt.Sprint(events) != "[snapshot]" {
 		t.Errorf("when it comes to be: %v", events)
 	}
-	if events, _ := tell(t, h).frames(); fmt.Sprint(events) != "[regions snapshot]" {
+	if events, _ := watchRegions(t, h).frames(); fmt.Sprint(events) != "[regions snapshot]" {
 		t.Errorf("on connecting: %v", events)
 	}
-	if events, _ := tell(t, h, all).frames(); fmt.Sprint(events) != "[flows F/regions F/snapshot]" {
+	if events, _ := watchRegions(t, h, all).frames(); fmt.Sprint(events) != "[flows F/regions F/snapshot]" {
 		t.Errorf("of many: %v", events)
 	}
 	h.Delete("F")
@@ -215,9 +218,9 @@ func TestRegionsComeBeforeTheSnapshot(t *testing.T) {
 	}
 }
 
-func TestAnotherClusterIsRefused(t *testing.T) {
+func TestClaim_RefusesAnotherCluster(t *testing.T) {
 	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
-		v := tell(t, h)
+		v := watchRegions(t, h)
 		want(t, v, "")
 		first := mustClaim(t, h, "fsn1", "one")
 		want(t, v, "fsn1 fresh one 0/0")
@@ -227,10 +230,10 @@ func TestAnotherClusterIsRefused(t *testing.T) {
 		}
 		want(t, v, "fsn1 fresh one 10/10 refused two 0")
 		wait(10 * time.Second)
-		refusedClaim(t, h, "fsn1", "two") // goes on trying: no change
+		refusedClaim(t, h, "fsn1", "two") // a repeated attempt changes nothing
 		refusedClaim(t, h, "fsn1", "three")
 		want(t, v, "nothing")
-		wait(10 * time.Second) // the claim has ended
+		wait(10 * time.Second) // the claim has expired
 		want(t, v, "fsn1 stale one 0/30 refused two 10")
 		if e := refusedClaim(t, h, "fsn1", "two"); !e.Expired {
 			t.Errorf("%+v", e)
@@ -242,26 +245,26 @@ func TestAnotherClusterIsRefused(t *testing.T) {
 		if n := h.Stats.ClaimsRefused.Load(); n != 4 {
 			t.Errorf("%d are counted", n)
 		}
-		taken, err := h.Claim(hub.Claim{FlowID: "F", Region: "fsn1", Cluster: "two", Admin: true})
-		if err != nil || taken.ID == first.ID || taken.TTL != hub.DefaultTTL {
+		taken, err := h.Claim(record.Claim{FlowID: "F", Region: "fsn1", Cluster: "two", Admin: true})
+		if err != nil || taken.ID == first.ID || taken.TTL != record.DefaultTTL {
 			t.Errorf("an admin takes it over: %+v %v", taken, err)
 		}
 		want(t, v, "fsn1 fresh two 0/0")
-		if _, err := h.Claim(hub.Claim{FlowID: "F", Region: "fsn1", Cluster: "one", Admin: true}); err == nil {
+		if _, err := h.Claim(record.Claim{FlowID: "F", Region: "fsn1", Cluster: "one", Admin: true}); err == nil {
 			t.Error("even an admin takes over no claim that is renewed")
 		}
-		if _, err := h.Ingest(hub.Post{FlowID: "F", Lease: first.ID, Messages: []*flow.Message{upsert(t, "n", "x")}}); !errors.As(err, new(*hub.LeaseError)) {
+		if _, err := h.Ingest(record.Post{FlowID: "F", Lease: first.ID, Messages: []*flow.Message{upsert(t, "n", "x")}}); !errors.As(err, new(*hub.LeaseError)) {
 			t.Errorf("with the lease of who had it: %v", err)
 		}
 	})
 }
 
-func TestALeaseIsRenewedByWhatItCarries(t *testing.T) {
+func TestIngest_RenewsTheClaimOfItsLease(t *testing.T) {
 	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
 		lease := mustClaim(t, h, "fsn1", "one")
-		v := tell(t, h)
+		v := watchRegions(t, h)
 		want(t, v, "fsn1 fresh one 0/0")
-		post := hub.Post{FlowID: "F", Lease: lease.ID, Stamp: hub.Stamp{Name: "e", N: 1}, Messages: []*flow.Message{upsert(t, "n", "x")}}
+		post := record.Post{FlowID: "F", Lease: lease.ID, Stamp: record.Stamp{Name: "e", N: 1}, Messages: []*flow.Message{upsert(t, "n", "x")}}
 		for range 3 { // the first one, and exact repeats of it
 			wait(20 * time.Second)
 			if _, err := h.Ingest(post); err != nil {
@@ -271,7 +274,7 @@ func TestALeaseIsRenewedByWhatItCarries(t *testing.T) {
 		want(t, v, "nothing")
 		wait(ttl)
 		want(t, v, "fsn1 stale one 0/30")
-		deletion := hub.Post{FlowID: "F", Lease: lease.ID, Messages: []*flow.Message{flow.DeleteNodes("n")}}
+		deletion := record.Post{FlowID: "F", Lease: lease.ID, Messages: []*flow.Message{flow.DeleteNodes("n")}}
 		if _, err := h.Ingest(deletion); err != nil {
 			t.Fatal(err)
 		}
@@ -282,7 +285,7 @@ func TestALeaseIsRenewedByWhatItCarries(t *testing.T) {
 			t.Errorf("with no lease of the flow: %v, %+v after %+v", err, h.Version("F"), before)
 		}
 		post.FlowID = "G"
-		if _, err := h.Ingest(post); !errors.As(err, new(*hub.LeaseError)) || h.Version("G").Incarnation != hub.NoIncarnation {
+		if _, err := h.Ingest(post); !errors.As(err, new(*hub.LeaseError)) || h.Version("G").Incarnation != record.NoIncarnation {
 			t.Errorf("in a flow that does not exist: %v", err)
 		}
 		h.DeleteRegion("F", "fsn1")
@@ -292,25 +295,25 @@ func TestALeaseIsRenewedByWhatItCarries(t *testing.T) {
 	})
 }
 
-// TestAShorterTTLCountsAtOnce has an emitter change its mind.
-func TestAShorterTTLCountsAtOnce(t *testing.T) {
+// TestClaim_ShorterTTLAppliesAtOnce renews a claim with a shorter TTL.
+func TestClaim_ShorterTTLAppliesAtOnce(t *testing.T) {
 	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
-		v := tell(t, h)
-		for _, ttl := range []time.Duration{hub.MaxTTL, hub.MinTTL} {
-			if _, err := h.Claim(hub.Claim{FlowID: "F", Region: "fsn1", Cluster: "one", TTL: ttl}); err != nil {
+		v := watchRegions(t, h)
+		for _, ttl := range []time.Duration{record.MaxTTL, record.MinTTL} {
+			if _, err := h.Claim(record.Claim{FlowID: "F", Region: "fsn1", Cluster: "one", TTL: ttl}); err != nil {
 				t.Fatal(err)
 			}
 		}
 		want(t, v, "fsn1 fresh one 0/0")
-		wait(hub.MinTTL)
+		wait(record.MinTTL)
 		want(t, v, "fsn1 stale one 0/5")
 	})
 }
 
-func TestClaimsAreNotWithoutLimitInAllFlowsTogether(t *testing.T) {
+func TestClaim_LimitsFlowsThatDoNotExist(t *testing.T) {
 	bubble(t, hub.Config{MaxStateBytes: 32 << 10}, func(t *testing.T, h *hub.Hub) {
 		claim := func(i int) error {
-			_, err := h.Claim(hub.Claim{FlowID: fmt.Sprint("F", i), Region: "r", Cluster: "c"})
+			_, err := h.Claim(record.Claim{FlowID: fmt.Sprint("F", i), Region: "r", Cluster: "c"})
 			return err
 		}
 		made := 0
@@ -325,35 +328,35 @@ func TestClaimsAreNotWithoutLimitInAllFlowsTogether(t *testing.T) {
 	})
 }
 
-func TestClaimsMakeNoFlow(t *testing.T) {
+func TestClaim_CreatesNoFlow(t *testing.T) {
 	bubble(t, hub.Config{MaxFlows: 2, MaxRegions: 2, IdleTimeout: time.Hour}, func(t *testing.T, h *hub.Hub) {
 		lease := mustClaim(t, h, "fsn1", "one")
 		mustClaim(t, h, "hel1", "two")
 		limited := func(flowID, region string) bool {
-			_, err := h.Claim(hub.Claim{FlowID: flowID, Region: region, Cluster: "c"})
+			_, err := h.Claim(record.Claim{FlowID: flowID, Region: region, Cluster: "c"})
 			return errors.As(err, new(*hub.LimitError))
 		}
 		if !limited("F", "nbg1") || limited("G", "a") || !limited("H", "a") {
 			t.Error("claims are not bounded")
 		}
-		if len(h.List(nil)) != 0 || h.Version("F").Incarnation != hub.NoIncarnation || h.Stats.StateBytes.Load() == 0 {
+		if len(h.List(nil)) != 0 || h.Version("F").Incarnation != record.NoIncarnation || h.Stats.StateBytes.Load() == 0 {
 			t.Errorf("%v", h.List(nil))
 		}
 		h.Delete("G")
 		if limited("H", "a") {
 			t.Error("a claim that was dropped still counts")
 		}
-		if _, err := h.Ingest(hub.Post{FlowID: "F", Lease: lease.ID, Messages: []*flow.Message{upsert(t, "n", "x")}}); err != nil {
+		if _, err := h.Ingest(record.Post{FlowID: "F", Lease: lease.ID, Messages: []*flow.Message{upsert(t, "n", "x")}}); err != nil {
 			t.Fatal(err)
 		}
 		if limited("G", "a") {
 			t.Error("a flow that has come to be counts as one that has not")
 		}
-		v := tell(t, h)
+		v := watchRegions(t, h)
 		want(t, v, "fsn1 fresh one 0/0, hel1 fresh two 0/0")
 		for range 12 {
 			wait(10 * time.Minute)
-			mustClaim(t, h, "fsn1", "one") // as good as a message
+			mustClaim(t, h, "fsn1", "one") // a claim keeps the flow, like a message
 		}
 		if len(h.List(nil)) != 1 || limited("J", "a") || limited("K", "a") {
 			t.Error("a flow that is spoken for is gone, or one that is not spoken for and never came to be is not")
@@ -365,12 +368,12 @@ func TestClaimsMakeNoFlow(t *testing.T) {
 	})
 }
 
-func TestDeletionDropsClaims(t *testing.T) {
+func TestDelete_DropsClaims(t *testing.T) {
 	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
-		waiting, many, prompt := tell(t, h), tell(t, h, all), tell(t, h, all)
+		waiting, many, prompt := watchRegions(t, h), watchRegions(t, h, all), watchRegions(t, h, all)
 		first := mustClaim(t, h, "fsn1", "one")
 		want(t, waiting, "fsn1 fresh one 0/0")
-		h.Delete("F") // there is no flow, but its claims go
+		h.Delete("F") // the flow does not exist, but its claims are dropped
 		want(t, waiting, "")
 		if second := mustClaim(t, h, "fsn1", "one"); second.ID == first.ID {
 			t.Error("the lease outlived its claim")
@@ -394,7 +397,7 @@ func TestDeletionDropsClaims(t *testing.T) {
 	})
 }
 
-func TestVersionsTellOfRegions(t *testing.T) {
+func TestVersion_ChangesWithRegions(t *testing.T) {
 	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
 		ingest(t, h, upsert(t, "n", "x"))
 		before := h.Version("F")
@@ -430,13 +433,13 @@ func TestVersionsTellOfRegions(t *testing.T) {
 	})
 }
 
-// TestWhatChangesBeforeOneWaitsIsNotMissed has regions change between a reader's having all and its waiting for more.
-func TestWhatChangesBeforeOneWaitsIsNotMissed(t *testing.T) {
+// TestReader_AwaitMissesNoRegions changes the regions after a reader has taken all frames and before it waits for more.
+func TestReader_AwaitMissesNoRegions(t *testing.T) {
 	for name, selection := range map[string][]hub.Selection{"one flow": nil, "many flows": {all}} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
 				ingest(t, h, upsert(t, "n", "x"))
-				v := tell(t, h, selection...)
+				v := watchRegions(t, h, selection...)
 				for v.reader.Take().Frames != nil {
 				}
 				mustClaim(t, h, "fsn1", "one")
@@ -449,11 +452,11 @@ func TestWhatChangesBeforeOneWaitsIsNotMissed(t *testing.T) {
 	}
 }
 
-// TestAdoptingMissesNoRegions has a reader take what another one took, when regions have changed since.
-func TestAdoptingMissesNoRegions(t *testing.T) {
-	for name, follow := range map[string]func(t *testing.T, h *hub.Hub) *teller{
-		"one flow":   func(t *testing.T, h *hub.Hub) *teller { return tell(t, h) },
-		"many flows": func(t *testing.T, h *hub.Hub) *teller { return tell(t, h, all) },
+// TestReader_AdoptMissesNoRegions changes the regions after one reader has taken frames and before another reader adopts them.
+func TestReader_AdoptMissesNoRegions(t *testing.T) {
+	for name, follow := range map[string]func(t *testing.T, h *hub.Hub) *regionWatcher{
+		"one flow":   func(t *testing.T, h *hub.Hub) *regionWatcher { return watchRegions(t, h) },
+		"many flows": func(t *testing.T, h *hub.Hub) *regionWatcher { return watchRegions(t, h, all) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
@@ -479,21 +482,21 @@ func TestAdoptingMissesNoRegions(t *testing.T) {
 	}
 }
 
-// TestClaimsAreSaved has a replica go on with the claims as they were, and a server that starts with them as stale.
-func TestClaimsAreSaved(t *testing.T) {
+// TestCheckpoint_KeepsClaims checks that a replica restores the claims unchanged, and that a server that loads its state file has them as stale.
+func TestCheckpoint_KeepsClaims(t *testing.T) {
 	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
 		ingest(t, h, upsert(t, "n", "x"))
 		mustClaim(t, h, "fsn1", "one")
 		wait(ttl)
 		lease := mustClaim(t, h, "hel1", "two")
 		wait(10 * time.Second)
-		claim := hub.Claim{FlowID: "waiting", Region: "fsn1", Cluster: "one"}
+		claim := record.Claim{FlowID: "waiting", Region: "fsn1", Cluster: "one"}
 		waiting, err := h.Claim(claim)
 		if err != nil {
 			t.Fatal(err)
 		}
 		state := save(t, h)
-		bubbled := func(state *hub.SavedState, take func(h *hub.Hub, s *hub.SavedState), expect, then string) {
+		bubbled := func(state *record.SavedState, take func(h *hub.Hub, s *record.SavedState), expect, then string) {
 			t.Helper()
 			again := hub.New(hub.Config{})
 			ctx, cancel := context.WithCancel(t.Context())
@@ -501,7 +504,7 @@ func TestClaimsAreSaved(t *testing.T) {
 			go func() { defer close(ran); again.Run(ctx) }()
 			defer func() { cancel(); <-ran }()
 			take(again, state)
-			v := tell(t, again)
+			v := watchRegions(t, again)
 			want(t, v, expect)
 			if r := again.Stats.RegionsFresh.Load() + again.Stats.RegionsStale.Load(); r != 3 || len(again.List(nil)) != 1 {
 				t.Errorf("%d regions are counted, %v", r, again.List(nil))
@@ -517,21 +520,77 @@ func TestClaimsAreSaved(t *testing.T) {
 			wait(ttl)
 			want(t, v, then)
 		}
-		bubbled(state, (*hub.Hub).Restore, "fsn1 stale one 10/40, hel1 fresh two 10/10", "fsn1 stale one 40/70, hel1 stale two 0/30")
+		bubbled(state, restore, "fsn1 stale one 10/40, hel1 fresh two 10/10", "fsn1 stale one 40/70, hel1 stale two 0/30")
 		bubbled(state, (*hub.Hub).Load, "fsn1 stale one 40/70, hel1 stale two 10/40", "fsn1 stale one 70/100, hel1 stale two 0/30")
-		h.Restore(state) // what is there is as far
-		want(t, tell(t, h), "fsn1 stale one 70/100, hel1 stale two 40/70")
 		soon := hub.New(hub.Config{})
 		mustClaim(t, h, "hel1", "two")
 		soon.Load(save(t, h))
-		want(t, tell(t, soon), "fsn1 stale one 70/100, hel1 stale two 0/0")
-		other := hub.Claim{FlowID: "F", Region: "fsn1", Cluster: "three", Admin: true}
-		if _, err := soon.Claim(other); !errors.As(err, new(*hub.ClaimError)) {
+		want(t, watchRegions(t, soon), "fsn1 stale one 70/100, hel1 stale two 0/0")
+		other := record.Claim{FlowID: "F", Region: "fsn1", Cluster: "three", Admin: true}
+		if _, err := soon.Claim(other); !errors.As(err, new(*claims.HeldError)) {
 			t.Errorf("who had it could not renew it before the start: %v", err)
 		}
 		wait(ttl)
 		if _, err := soon.Claim(other); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+func TestRun_KeepsAFlowWhoseClaimHasNotExpired(t *testing.T) {
+	bubble(t, hub.Config{IdleTimeout: time.Minute}, func(t *testing.T, h *hub.Hub) {
+		ingest(t, h, upsert(t, "a", "running"))
+		if _, err := h.Claim(record.Claim{FlowID: "F", Region: "fsn1", Cluster: "one", TTL: time.Hour}); err != nil {
+			t.Fatal(err)
+		}
+		wait(50 * time.Minute)
+		if n := len(h.List(nil)); n != 1 {
+			t.Errorf("%d flows", n)
+		}
+		wait(20 * time.Minute)
+		if n := len(h.List(nil)); n != 0 {
+			t.Errorf("%d flows after the claim has expired", n)
+		}
+	})
+}
+
+// TestClaim_DroppedClaimKeepsNothing checks that the timer of a claim that is dropped long before it expires does not keep the flow in memory.
+func TestClaim_DroppedClaimKeepsNothing(t *testing.T) {
+	h := hub.New(hub.Config{})
+	if _, err := h.Claim(record.Claim{FlowID: "F", Region: "fsn1", Cluster: "one", TTL: record.MaxTTL}); err != nil {
+		t.Fatal(err)
+	}
+	kept := hub.Kept(h, "F")
+	if runtime.GC(); !kept() {
+		t.Fatal("the claim is gone")
+	}
+	if _, err := h.DeleteRegion("F", "fsn1"); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); kept(); runtime.GC() { // the runtime removes stopped timers from its heap lazily
+		if time.Now().After(deadline) {
+			t.Fatal("the timer of the dropped claim keeps its flow in memory")
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// TestChanges_CountsRenewals checks that a renewal counts as a change, by a claim or by a POST: Save writes its time.
+func TestChanges_CountsRenewals(t *testing.T) {
+	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
+		lease := mustClaim(t, h, "fsn1", "one")
+		for name, renew := range map[string]func(){
+			"claim": func() { mustClaim(t, h, "fsn1", "one") },
+			"request": func() { // a POST that changes nothing else: the flow does not exist
+				if _, err := h.Ingest(record.Post{FlowID: "F", Lease: lease.ID, Messages: []*flow.Message{flow.DeleteNodes("x")}}); err != nil {
+					t.Fatal(err)
+				}
+			},
+		} {
+			before := h.Changes()
+			if renew(); h.Changes() == before {
+				t.Errorf("a renewal by a %s is no change", name)
+			}
 		}
 	})
 }

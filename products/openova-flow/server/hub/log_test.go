@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/openova-io/openova/products/openova-flow/server/claims"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 	"github.com/openova-io/openova/products/openova-flow/server/record"
@@ -41,7 +42,7 @@ func (s *shared) hub(cfg hub.Config) (*hub.Hub, *end) {
 
 var errAway = &hub.UnavailableError{Detail: "the log is away"}
 
-func (e *end) Append(c hub.Command) (hub.Outcome, error) {
+func (e *end) Append(c record.Command) (hub.Outcome, error) {
 	e.log.mu.Lock()
 	if e.log.away {
 		e.log.mu.Unlock()
@@ -79,9 +80,9 @@ func (e *end) Sync() error {
 
 func (e *end) Status() hub.LogStatus { return hub.LogStatus{Loaded: true} }
 
-// TestHubsOnOneLogAreTheSame posts, deletes and repeats at random at several hubs of one log, of which some apply later than others
+// TestLog_HubsOnOneLogAreTheSame posts, deletes and repeats at random at several hubs of one log, of which some apply later than others
 // and have smaller limits: all give the same answers, numbers, incarnations, frames and states.
-func TestHubsOnOneLogAreTheSame(t *testing.T) {
+func TestLog_HubsOnOneLogAreTheSame(t *testing.T) {
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		log := &shared{}
@@ -98,8 +99,8 @@ func TestHubsOnOneLogAreTheSame(t *testing.T) {
 		f := &follower{reader: reader}
 		for step := range 200 {
 			h := hubs[r.IntN(3)]
-			p := hub.Post{FlowID: []string{"F", "G.a:b", "H"}[r.IntN(3)]}
-			claim := hub.Claim{FlowID: p.FlowID, Region: fmt.Sprint("r", r.IntN(2)), Cluster: fmt.Sprint(r.IntN(2)), TTL: hub.MinTTL, Admin: r.IntN(2) == 0}
+			p := record.Post{FlowID: []string{"F", "G.a:b", "H"}[r.IntN(3)]}
+			claim := record.Claim{FlowID: p.FlowID, Region: fmt.Sprint("r", r.IntN(2)), Cluster: fmt.Sprint(r.IntN(2)), TTL: record.MinTTL, Admin: r.IntN(2) == 0}
 			switch r.IntN(16) {
 			case 12, 13, 14, 15:
 				_, err = h.Claim(claim)
@@ -123,7 +124,7 @@ func TestHubsOnOneLogAreTheSame(t *testing.T) {
 					p.Messages = append(p.Messages, flow.UpsertRels(flow.Relationship{FromID: fmt.Sprint("n", r.IntN(12)), ToID: fmt.Sprint("n", r.IntN(12)), Type: flow.FinishToStart}))
 				}
 				if r.IntN(2) == 0 {
-					p.Stamp = hub.Stamp{Name: "e\xff", Epoch: int64(step / 50), N: int64(r.IntN(50))}
+					p.Stamp = record.Stamp{Name: "e\xff", Epoch: int64(step / 50), N: int64(r.IntN(50))}
 					p.Digest[0] = byte(step)
 				}
 				if lease, err := h.Claim(claim); err == nil && r.IntN(2) == 0 {
@@ -135,7 +136,7 @@ func TestHubsOnOneLogAreTheSame(t *testing.T) {
 				if r.IntN(3) == 0 {
 					p.IfIncarnation = hubs[r.IntN(3)].Incarnation(p.FlowID)
 				}
-				var first, again hub.Receipt
+				var first, again record.Receipt
 				if first, err = h.Ingest(p); err == nil && p.Stamp.Name != "" {
 					if again, err = hubs[r.IntN(3)].Ingest(p); again != first {
 						t.Fatalf("a repeat gets %v, first was %v", again, first)
@@ -145,7 +146,7 @@ func TestHubsOnOneLogAreTheSame(t *testing.T) {
 			var refused *hub.LimitError
 			var stale *hub.EmitterError
 			var other *hub.IncarnationError
-			var claimed *hub.ClaimError
+			var claimed *claims.HeldError
 			var left *hub.LeaseError
 			if err != nil && !errors.As(err, &claimed) && !errors.As(err, &left) && !errors.As(err, &refused) && !errors.As(err, &stale) && !errors.As(err, &other) {
 				t.Fatal(err)
@@ -181,12 +182,12 @@ func TestHubsOnOneLogAreTheSame(t *testing.T) {
 	}
 }
 
-func TestWhatAnotherHubOfTheLogHasSeenIsNoGap(t *testing.T) {
+func TestLog_CursorOfAnotherHubLeavesNoGap(t *testing.T) {
 	log := &shared{}
 	ahead, _ := log.hub(hub.Config{})
 	behind, _ := log.hub(hub.Config{})
 	m := flow.UpsertNodes(flow.Node{ID: "n", FlowID: "F", Label: "n", Status: "x"})
-	r, err := ahead.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{m}})
+	r, err := ahead.Ingest(record.Post{FlowID: "F", Messages: []*flow.Message{m}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +196,7 @@ func TestWhatAnotherHubOfTheLogHasSeenIsNoGap(t *testing.T) {
 	if _, err := behind.Follow("F", r.Seq, true); !errors.As(err, &away) {
 		t.Errorf("a hub that is behind its client goes back: %v", err)
 	}
-	if _, err := behind.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{m}}); !errors.As(err, &away) {
+	if _, err := behind.Ingest(record.Post{FlowID: "F", Messages: []*flow.Message{m}}); !errors.As(err, &away) {
 		t.Errorf("without its log: %v", err)
 	}
 	log.away = false
@@ -208,12 +209,12 @@ func TestWhatAnotherHubOfTheLogHasSeenIsNoGap(t *testing.T) {
 	if len(d.Frames) != 2 || !strings.Contains(string(d.Frames[1]), "upsert-flow") {
 		t.Errorf("it resumes with %s", d.Frames)
 	}
-	if _, err := behind.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{m}, IfIncarnation: ahead.Incarnation("F")}); err != nil {
+	if _, err := behind.Ingest(record.Post{FlowID: "F", Messages: []*flow.Message{m}, IfIncarnation: ahead.Incarnation("F")}); err != nil {
 		t.Error(err)
 	}
 }
 
-func TestEntriesHaveOnlySoManyMessages(t *testing.T) {
+func TestLog_LimitsMessagesOfAnEntry(t *testing.T) {
 	h, _ := (&shared{}).hub(hub.Config{})
 	m := flow.UpsertNodes(flow.Node{ID: "n", FlowID: "F", Label: "n", Status: "x"})
 	messages := make([]*flow.Message, hub.MaxEntryMessages+1)
@@ -221,10 +222,10 @@ func TestEntriesHaveOnlySoManyMessages(t *testing.T) {
 		messages[i] = m
 	}
 	var large *hub.TooLargeError
-	if _, err := h.Ingest(hub.Post{FlowID: "F", Messages: messages}); !errors.As(err, &large) || !strings.Contains(large.Detail, fmt.Sprint(hub.MaxEntryMessages)) {
+	if _, err := h.Ingest(record.Post{FlowID: "F", Messages: messages}); !errors.As(err, &large) || !strings.Contains(large.Detail, fmt.Sprint(hub.MaxEntryMessages)) {
 		t.Errorf("%v", err)
 	}
-	r, err := h.Ingest(hub.Post{FlowID: "F", Messages: messages[1:]})
+	r, err := h.Ingest(record.Post{FlowID: "F", Messages: messages[1:]})
 	if err != nil || r.Seq >= hub.FirstOf(2) {
 		t.Errorf("%v %v", r, err)
 	}
@@ -233,14 +234,14 @@ func TestEntriesHaveOnlySoManyMessages(t *testing.T) {
 	}
 }
 
-// TestIdleIsWhatAllHubsCallIdle has an emitter speak, without a message, to one of two hubs only.
-func TestIdleIsWhatAllHubsCallIdle(t *testing.T) {
+// TestLog_FlowIsIdleOnlyIfItIsAtAllHubs has an emitter speak, without a message, to one of two hubs only.
+func TestLog_FlowIsIdleOnlyIfItIsAtAllHubs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &shared{now: time.Now}
 		one, first := log.hub(hub.Config{IdleTimeout: time.Hour})
 		two, second := log.hub(hub.Config{IdleTimeout: time.Hour})
 		m := flow.UpsertNodes(flow.Node{ID: "n", FlowID: "F", Label: "n", Status: "x"})
-		if _, err := one.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{m}}); err != nil {
+		if _, err := one.Ingest(record.Post{FlowID: "F", Messages: []*flow.Message{m}}); err != nil {
 			t.Fatal(err)
 		}
 		pass := func() {
@@ -254,16 +255,27 @@ func TestIdleIsWhatAllHubsCallIdle(t *testing.T) {
 		pass()
 		time.Sleep(50 * time.Minute)
 		pass()
-		if one.Incarnation("F") == hub.NoIncarnation || two.Incarnation("F") == hub.NoIncarnation {
+		if one.Incarnation("F") == record.NoIncarnation || two.Incarnation("F") == record.NoIncarnation {
 			t.Error("dropped, though one of them was spoken to")
 		}
 		time.Sleep(50 * time.Minute)
 		pass()
-		if one.Incarnation("F") != hub.NoIncarnation || two.Incarnation("F") != hub.NoIncarnation {
+		if one.Incarnation("F") != record.NoIncarnation || two.Incarnation("F") != record.NoIncarnation {
 			t.Error("nobody has spoken for an hour, and it is there")
 		}
 		if n := one.Stats.Dropped.Load(); n != 1 {
 			t.Errorf("%d dropped", n)
 		}
 	})
+}
+
+// What only one hub has heard is not the log's: the checkpoints of hubs that have applied the same are the same.
+func TestCheckpoint_HasNothingThatOnlyOneHubHasHeard(t *testing.T) {
+	h, _ := new(shared).hub(hub.Config{})
+	ingest(t, h, upsert(t, "a", "running"))
+	before := h.Checkpoint("F")
+	h.Heard("F")
+	if after := h.Checkpoint("F"); after.Heard != before.Heard || !reflect.DeepEqual(after, before) {
+		t.Errorf("%+v, before %+v", after, before)
+	}
 }

@@ -12,7 +12,7 @@ import (
 
 // What has left the ring is folded late, and must come to what is folded at once: with more nodes than may wait, with messages too long to,
 // with ids that are escaped, and with what must not be done before or after.
-func TestThePastIsWhatWasSent(t *testing.T) {
+func TestHistory_IsWhatWasSent(t *testing.T) {
 	for seed := range uint64(4) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		h := hub.New(hub.Config{RingCapacity: 8})
@@ -68,7 +68,7 @@ func TestThePastIsWhatWasSent(t *testing.T) {
 }
 
 // A node whose messages leave the ring one after the other is held twice, as it is and as it was, and not a third time as what was before that.
-func TestThePastHoldsANodeOnce(t *testing.T) {
+func TestHistory_BaseHoldsANodeOnce(t *testing.T) {
 	const nodes, size = 200, 1000
 	h := hub.New(hub.Config{RingCapacity: 8})
 	var all []string

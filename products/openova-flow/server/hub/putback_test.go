@@ -8,11 +8,12 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-func bound(t testing.TB, h *hub.Hub, region string, texts ...string) hub.Receipt {
+func bound(t testing.TB, h *hub.Hub, region string, texts ...string) record.Receipt {
 	t.Helper()
-	p := hub.Post{FlowID: "F", Regions: []string{region}}
+	p := record.Post{FlowID: "F", Regions: []string{region}}
 	for _, text := range texts {
 		p.Messages = append(p.Messages, decode(t, text))
 	}
@@ -32,9 +33,9 @@ func rels(list ...string) string {
 	return `{"type":"upsert-rels","relationships":[` + strings.Join(out, ",") + `]}`
 }
 
-// TestDeletionsOfABoundCallerPutBackWhatIsNotItsOwn looks at the frames: the caller's messages, then what comes back as it came, unknown
-// fields included and in the order of the keys, then the derived flow; and the answer has the number of the caller's own last message.
-func TestDeletionsOfABoundCallerPutBackWhatIsNotItsOwn(t *testing.T) {
+// TestIngest_PutsBackForeignRelationshipsOfBoundCallers checks the frames of a batch: the caller's messages, then the foreign relationships that
+// are put back, sorted by key and with their unknown fields, then the derived flow. The receipt has the sequence number of the caller's last message.
+func TestIngest_PutsBackForeignRelationshipsOfBoundCallers(t *testing.T) {
 	h := hub.New(hub.Config{})
 	ingest(t, h, upsert(t, "r1/a", "running"), upsert(t, "r1/d", "failed"), upsert(t, "r1/b", "running"), upsert(t, "r2/a", "running"),
 		decode(t, rels("r1/a r2/a finish-to-start", "r1/a r2/Z triggers", "r2/a r1/a contains", "r2/a r1/a triggers", "r1/a r1/b finish-to-start", "r1/a r1 contains")))
@@ -64,7 +65,7 @@ func TestDeletionsOfABoundCallerPutBackWhatIsNotItsOwn(t *testing.T) {
 	}
 }
 
-func TestWhoIsNotBoundPutsNothingBack(t *testing.T) {
+func TestIngest_PutsNothingBackForUnboundCallers(t *testing.T) {
 	h := hub.New(hub.Config{})
 	ingest(t, h, upsert(t, "r1/a", "running"), decode(t, rels("r1/a r2/a finish-to-start")))
 	ingest(t, h, flow.DeleteNodes("r1/a"))
@@ -73,8 +74,8 @@ func TestWhoIsNotBoundPutsNothingBack(t *testing.T) {
 	}
 }
 
-// TestASnapshotOfABoundAdminIsTheWholeTruth: what it leaves out was meant to go.
-func TestASnapshotOfABoundAdminIsTheWholeTruth(t *testing.T) {
+// TestIngest_PutsNothingBackAfterASnapshot checks that relationships that a snapshot leaves out stay deleted.
+func TestIngest_PutsNothingBackAfterASnapshot(t *testing.T) {
 	h := hub.New(hub.Config{})
 	ingest(t, h, upsert(t, "r1/a", "running"), decode(t, rels("r1/a r2/a finish-to-start")))
 	bound(t, h, "r1", `{"type":"delete-nodes","ids":["r1/a"]}`, `{"type":"snapshot","flow":{"id":"F","status":"x","startedAt":1}}`)
@@ -83,9 +84,10 @@ func TestASnapshotOfABoundAdminIsTheWholeTruth(t *testing.T) {
 	}
 }
 
-// TestBoundCallersNeverTakeFromOthers has two bound callers write and delete what is theirs at random. A model that knows nothing of
-// deletions across regions says which relationships there are; a follower, and the past rebuilt from the ring, agree with the server.
-func TestBoundCallersNeverTakeFromOthers(t *testing.T) {
+// TestIngest_BoundCallersRemoveNothingForeign has two bound callers upsert and delete their own elements at random. The server must have the
+// relationships of a model in which a deletion removes only the caller's own. A follower's state and the state rebuilt from the ring must equal the
+// server's.
+func TestIngest_BoundCallersRemoveNothingForeign(t *testing.T) {
 	for seed := range uint64(30) {
 		h := hub.New(hub.Config{RingCapacity: 7})
 		r, err := h.Follow("F", 0, false)
@@ -129,7 +131,7 @@ func TestBoundCallersNeverTakeFromOthers(t *testing.T) {
 			viewer.drain(t)
 			s, err := h.Snapshot("F")
 			if err != nil {
-				continue // nothing but deletions so far
+				continue // only deletions so far, so there is no flow
 			}
 			now := decode(t, string(s.JSON()))
 			for _, r := range now.Relationships {

@@ -2,53 +2,56 @@ package hub
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"sync"
 )
 
-// deliverAtMost is about how many bytes one Take hands out.
+// deliverAtMost is the approximate number of bytes after which one Take stops.
 const deliverAtMost = 256 << 10
 
-// Reader follows one flow, whether the flow exists yet or not, or several as one. It is a cursor, used by one goroutine at a time.
-// Close it.
+// Reader is the cursor of a subscriber in one flow, which need not exist yet, or in a selection. One goroutine at a time may use it. It must be closed.
 type Reader struct {
-	hub    *Hub
-	from   source
-	at     int64 // the sequence number that it has; of several flows, its position in the journal
-	cursor int64 // of several flows, the sequence number that it has
-	told   int64 // of several flows, the sequence number that the client came with
-	rev    int64 // of one flow, what it was told of the regions last; noRegions: nothing
-	fresh  bool  // it takes what things are now next, not what has changed
-	missed bool  // it came with a number
-	closed bool
+	hub           *Hub
+	from          source
+	at            int64 // for one flow, the cursor; for a selection, a position in the journal
+	cursor        int64 // for a selection, the cursor
+	clientSeq     int64 // for a selection, the sequence number that the client sent
+	rev           int64 // for one flow, claimed.rev at the last regions frame; noRegions: none yet
+	needsSnapshot bool  // the next frame is a snapshot instead of messages
+	resumes       bool  // the client sent a cursor, and has got no snapshot since
+	live          bool  // it was up to date once, so messages from then on count for the delivery lag
+	closed        bool
 }
 
-// source is what a Reader reads: one flow, or several as one.
+// source is what a Reader reads: a topic or a selection.
 type source interface {
 	take(r *Reader) Delivery
 	await(r *Reader, w *Waiter) bool
 	cancel(w *Waiter)
-	newest() (place, revision int64) // where a reader is that has all, and of what is said of the regions
+	newest() (at, rev int64) // at and rev of a Reader that is up to date
 	head() (seq int64, incarnation string)
 	leave()
 }
 
-// Delivery is what a Reader takes at one time. At most one of Frames and Ended is set.
+// Delivery is the result of one Take. At most one of Frames and Ended is set.
 type Delivery struct {
-	Frames [][]byte // finished frames, shared: not to be changed
-	More   bool     // there is more to take at once
-	Ended  bool     // the flow was deleted; nothing follows
+	Frames [][]byte // complete frames; shared with other readers, so do not change them
+	More   bool     // the next Take returns frames too
+	Ended  bool     // the flow was deleted: end the stream
+	Since  int64    // when the oldest message was applied, Unix milliseconds; 0 for snapshots and for messages before the reader was up to date
 
-	source   source // with after and upTo: what another reader that is at the same place may take as well
+	source   source // another reader of source at position after may adopt the delivery, and is at upTo then
 	after    int64
 	upTo     int64
 	cursor   int64
 	messages int64
-	keep     *Delivery // the one that other readers find, while anybody holds this one
+	keep     *Delivery // keeps selection.latest alive while a reader holds a copy
 }
 
-// Follow returns a Reader of a flow. With lastSeq, the number of the last message it has, it resumes there if nothing between
-// was lost; without, and otherwise, it starts from a snapshot. It fails with a *LimitError when there are too many readers, and with an
-// *UnavailableError when the number is from another hub of the Log, which this one can't catch up with.
+// Follow returns a Reader of a flow. With resume, lastSeq is the number of the last message that the client has: the reader continues after it if the
+// ring has all later messages. Otherwise it starts with a snapshot. Follow fails with a *LimitError if there are too many readers, and with an
+// *UnavailableError if lastSeq is from another hub of the Log and this one can't catch up.
 func (h *Hub) Follow(flowID string, lastSeq int64, resume bool) (*Reader, error) {
 	if err := h.CatchUp(lastSeq); err != nil {
 		return nil, err
@@ -59,26 +62,26 @@ func (h *Hub) Follow(flowID string, lastSeq int64, resume bool) (*Reader, error)
 	t := h.lock(flowID)
 	defer h.unlock(t)
 	t.readers++
-	r := &Reader{hub: h, from: t, rev: noRegions, fresh: true, missed: resume}
+	r := &Reader{hub: h, from: t, rev: noRegions, needsSnapshot: true, resumes: resume}
 	if resume && t.gave(lastSeq) {
-		r.fresh, r.at = false, lastSeq
+		r.needsSnapshot, r.at = false, lastSeq
 	}
 	return r, nil
 }
 
-// MaxSubscribers is how many readers there may be.
+// MaxSubscribers is the limit for open readers.
 func (h *Hub) MaxSubscribers() int { return h.cfg.MaxSubscribers }
 
 func (h *Hub) admitReader() error {
 	if h.Stats.Subscribers.Add(1) > int64(h.cfg.MaxSubscribers) {
 		h.Stats.Subscribers.Add(-1)
 		return &LimitError{Server: true,
-			Detail: fmt.Sprintf("the server has %d streams open, which is its limit", h.cfg.MaxSubscribers)}
+			Detail: fmt.Sprintf("there are %d open streams, which is the limit of the server", h.cfg.MaxSubscribers)}
 	}
 	return nil
 }
 
-// Close ends the reading. It may be called more than once. It does not cancel a Waiter.
+// Close ends the reader. It may be called more than once. It does not cancel a Waiter.
 func (r *Reader) Close() {
 	if !r.closed {
 		r.closed = true
@@ -87,41 +90,42 @@ func (r *Reader) Close() {
 	}
 }
 
-// Take returns what follows the cursor and moves it. When there is nothing, it returns a Delivery with neither Frames nor Ended.
+// Take returns the frames after the cursor, up to about deliverAtMost bytes, and moves the cursor. Up to date, it returns a Delivery without Frames
+// and Ended.
 func (r *Reader) Take() Delivery { return r.from.take(r) }
 
-// Adopt takes what another reader of the same source has taken, when this one is at the same place and nothing newer is there, and
+// Adopt takes over a delivery that another reader of the same source took, if this reader is at the same position and is up to date afterwards. It
 // reports whether it did.
 func (r *Reader) Adopt(d Delivery) bool {
-	if d.source != r.from || r.fresh || r.at != d.after {
+	if d.source != r.from || r.needsSnapshot || r.at != d.after {
 		return false
 	}
-	if number, revision := r.from.newest(); d.upTo != number || r.rev != revision {
+	if at, rev := r.from.newest(); d.upTo != at || r.rev != rev {
 		return false
 	}
-	r.at, r.cursor = d.upTo, max(r.cursor, d.cursor)
+	r.at, r.cursor, r.live = d.upTo, max(r.cursor, d.cursor), true
 	r.hub.Stats.Frames.Add(d.messages)
 	return true
 }
 
-// Await is for a reader that has just had nothing to take: it arranges for w to be woken when there may be something. It returns
-// false when there is already. When r has nothing, no reader of the same source has that had nothing later than r.
+// Await arranges that w is woken once there may be frames. Call it after Take has returned none. It returns false if there are frames already. One
+// waiter is enough for several readers: true holds for every reader of the same source whose Take returned none after r's did.
 func (r *Reader) Await(w *Waiter) bool { return r.from.await(r, w) }
 
-// Cancel ends what Await arranged at the reader's source.
+// Cancel undoes Await: w is not woken any more by the reader's source, except by a wake that has already begun.
 func (r *Reader) Cancel(w *Waiter) { r.from.cancel(w) }
 
-// Source identifies what the reader reads: two readers with equal sources read the same.
-func (r *Reader) Source() any { return r.from }
+// Key identifies the source: readers with equal keys get the same frames.
+func (r *Reader) Key() any { return r.from }
 
-// Incarnation returns the flow's present incarnation, NoIncarnation when it does not exist, and nothing for several flows.
+// Incarnation returns the flow's present incarnation, NoIncarnation if the flow does not exist, and "" for a selection.
 func (r *Reader) Incarnation() string {
 	_, incarnation := r.from.head()
 	return incarnation
 }
 
-// Heartbeat returns a heartbeat frame: the number of the last message there is (0 while there was none), the time and, for one
-// flow, its incarnation.
+// Heartbeat returns a heartbeat frame: the number of the last message (0: none yet), the time and, for one flow, its incarnation. Package eventstream
+// sends it as the first frame of a stream, before all that Take returns.
 func (r *Reader) Heartbeat() []byte {
 	head, incarnation := r.from.head()
 	b := append(make([]byte, 0, 128), "event: heartbeat\ndata: {\"seq\":"...)
@@ -135,7 +139,7 @@ func (r *Reader) Heartbeat() []byte {
 	return append(b, "}\n\n"...)
 }
 
-// gave reports whether seq was given to a message of the flow's present incarnation and the ring has every message after it. t.mu is held.
+// gave reports whether seq is the number of a message of the flow's present incarnation, and the ring has every later message. t.mu is held.
 func (t *topic) gave(seq int64) bool {
 	return t.state != nil && seq >= t.born && (seq == t.ring.evicted || t.ring.has(seq))
 }
@@ -146,34 +150,38 @@ func (t *topic) take(r *Reader) Delivery {
 		t.mu.RUnlock()
 		return Delivery{Ended: true}
 	}
-	var regions [][]byte // they come before everything else, so that no node is seen without what is known of its region
-	if rev := t.rev.Load(); r.rev != rev {
+	var regions [][]byte // before snapshots and messages, so that a client has the state of a region before its nodes
+	if rev := t.claimed.rev.Load(); r.rev != rev {
 		r.rev = rev
-		regions = [][]byte{t.regions()}
+		regions = [][]byte{t.regions().frame}
 	}
-	if t.state == nil || !r.fresh && r.at >= t.last {
+	if t.state == nil || !r.needsSnapshot && r.at >= t.last {
 		t.mu.RUnlock()
+		r.live = true
 		return Delivery{Frames: regions}
 	}
 	stats := &r.hub.Stats
-	if r.fresh || r.at < t.ring.evicted {
+	if r.needsSnapshot || r.at < t.ring.evicted {
 		s := t.snapshot()
 		t.mu.RUnlock()
 		s.encode()
 		stats.Snapshots.Add(1)
-		if r.missed || !r.fresh {
+		if r.resumes || !r.needsSnapshot {
 			stats.Resyncs.Add(1)
 		}
-		r.fresh, r.missed, r.at = false, false, s.head
+		r.needsSnapshot, r.resumes, r.live, r.at = false, false, true, s.head
 		return Delivery{Frames: append(regions, s.frame)}
 	}
 	entries := t.ring.after(r.at)
 	out, n := frames(entries, deliverAtMost)
 	d := Delivery{Frames: out, More: n < len(entries), source: t, after: r.at, upTo: entries[n-1].seq, messages: int64(n)}
-	if regions != nil { // which another reader may have already
+	if regions != nil { // not to be adopted: another reader may already have the regions frame
 		d.Frames, d.source = append(regions, out...), nil
 	}
-	r.at = d.upTo
+	if r.live {
+		d.Since = entries[0].at
+	}
+	r.at, r.live = d.upTo, r.live || !d.More
 	t.mu.RUnlock()
 	stats.Frames.Add(int64(n))
 	return d
@@ -182,14 +190,14 @@ func (t *topic) take(r *Reader) Delivery {
 func (t *topic) await(r *Reader, w *Waiter) bool {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if t.deleted || r.rev != t.rev.Load() || t.state != nil && (r.fresh || r.at < t.last) {
+	if t.deleted || r.rev != t.claimed.rev.Load() || t.state != nil && (r.needsSnapshot || r.at < t.last) {
 		return false
 	}
 	t.waiters.add(w)
 	return true
 }
 
-func (t *topic) newest() (place, revision int64) { return t.seen.Load(), t.rev.Load() }
+func (t *topic) newest() (at, rev int64) { return t.headSeq.Load(), t.claimed.rev.Load() }
 
 func (t *topic) cancel(w *Waiter) { t.waiters.remove(w) }
 
@@ -203,4 +211,63 @@ func (t *topic) leave() {
 	t.mu.Lock()
 	t.readers--
 	t.hub.unlock(t)
+}
+
+// Waiter is woken when there may be frames to take. Set Wake, then pass it to Reader.Await of one source at a time.
+type Waiter struct {
+	// Wake is called once after each Await that returned true, unless Cancel comes first; there may be no frames. It is called from any goroutine,
+	// with locks of the hub held: it must not block or call the hub.
+	Wake func()
+
+	waits bool
+}
+
+// waiters are the waiters of one source.
+type waiters struct {
+	mu   sync.Mutex
+	list []*Waiter
+}
+
+func (l *waiters) add(w *Waiter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !w.waits {
+		w.waits = true
+		l.list = append(l.list, w)
+	}
+}
+
+func (l *waiters) remove(w *Waiter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if w.waits {
+		w.waits = false
+		at := slices.Index(l.list, w)
+		l.list = slices.Delete(l.list, at, at+1)
+	}
+}
+
+// fewWaiters is how many waiters the goroutine of a change wakes itself. More are woken by another goroutine, so that ingest does not wait.
+const fewWaiters = 16
+
+// wake wakes all waiters.
+func (l *waiters) wake() {
+	l.mu.Lock()
+	list := l.list
+	l.list = nil
+	for _, w := range list {
+		w.waits = false
+	}
+	l.mu.Unlock()
+	if len(list) > fewWaiters {
+		go wake(list)
+	} else {
+		wake(list)
+	}
+}
+
+func wake(list []*Waiter) {
+	for _, w := range list {
+		w.Wake()
+	}
 }

@@ -5,9 +5,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 // fleet returns a hub whose flow F has a number of nodes in each of a number of regions.
@@ -31,12 +33,12 @@ func put(t testing.TB, h *hub.Hub, m *flow.Message) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := h.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{decoded}}); err != nil {
+	if _, err := h.Ingest(record.Post{FlowID: "F", Messages: []*flow.Message{decoded}}); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func part(t testing.TB, h *hub.Hub, region string) hub.RegionSnapshot {
+func part(t testing.TB, h *hub.Hub, region string) hub.Snapshot {
 	t.Helper()
 	s, err := h.RegionSnapshot("F", region)
 	if err != nil {
@@ -107,4 +109,22 @@ func TestRegionSnapshot_WhileTheFlowChanges(t *testing.T) {
 		})
 	}
 	wg.Wait()
+}
+
+// TestRegionSnapshot_AfterReplace replaces a flow by one whose region has changed as often, and looks the same otherwise.
+func TestRegionSnapshot_AfterReplace(t *testing.T) {
+	clock := func() time.Time { return time.UnixMilli(1_000_000) }
+	made := func(label string) *hub.Hub {
+		h := hub.New(hub.Config{Now: clock})
+		put(t, h, flow.UpsertNodes(flow.Node{ID: "r0/a", FlowID: "F", Label: label, Status: "running", Region: "r0"}))
+		return h
+	}
+	h, other := made("old"), made("new")
+	h.Replace(other.Checkpoint("F")) // counts of changes are those of a state that was put together
+	before := part(t, h, "r0").JSON()
+	third := made("third")
+	h.Replace(third.Checkpoint("F"))
+	if after := part(t, h, "r0").JSON(); string(after) == string(before) || !strings.Contains(string(after), `"third"`) {
+		t.Errorf("the region is %s", after)
+	}
 }

@@ -12,13 +12,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/openova-io/openova/products/openova-flow/server/claims"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// TestRegionsReachEveryReader has claims, messages and deletions race with readers who are only told by being woken: in the end each
+// TestReader_RegionsReachEveryReader has claims, messages and deletions race with readers who are only told by being woken: in the end each
 // one has the regions of every flow as they are.
-func TestRegionsReachEveryReader(t *testing.T) {
+func TestReader_RegionsReachEveryReader(t *testing.T) {
 	const flows = 3
 	h := hub.New(hub.Config{RingCapacity: 40})
 	var writers, readers sync.WaitGroup
@@ -28,7 +30,7 @@ func TestRegionsReachEveryReader(t *testing.T) {
 			id, r := fmt.Sprintf("f%d", f), rand.New(rand.NewPCG(1, uint64(f)))
 			for n := range 600 {
 				m := flow.UpsertNodes(flow.Node{ID: "c", FlowID: id, Label: "c", Status: fmt.Sprint(n)})
-				if _, err := h.Ingest(hub.Post{FlowID: id, Messages: []*flow.Message{m}}); err != nil {
+				if _, err := h.Ingest(record.Post{FlowID: id, Messages: []*flow.Message{m}}); err != nil {
 					t.Error(err)
 				}
 				region := fmt.Sprintf("r%d", r.IntN(3))
@@ -38,11 +40,11 @@ func TestRegionsReachEveryReader(t *testing.T) {
 				case 1:
 					h.DeleteRegion(id, region)
 				default:
-					_, _ = h.Claim(hub.Claim{FlowID: id, Region: region, Cluster: fmt.Sprint(r.IntN(2))})
+					_, _ = h.Claim(record.Claim{FlowID: id, Region: region, Cluster: fmt.Sprint(r.IntN(2))})
 				}
 			}
 			m := flow.UpsertNodes(flow.Node{ID: "c", FlowID: id, Label: "c", Status: "end"})
-			if _, err := h.Ingest(hub.Post{FlowID: id, Messages: []*flow.Message{m}}); err != nil {
+			if _, err := h.Ingest(record.Post{FlowID: id, Messages: []*flow.Message{m}}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -62,7 +64,7 @@ func TestRegionsReachEveryReader(t *testing.T) {
 	}
 	for i := range 8 {
 		readers.Go(func() {
-			told, pace := map[string]map[string]hub.Region{}, rand.New(rand.NewPCG(2, uint64(i)))
+			told, pace := map[string]map[string]claims.Region{}, rand.New(rand.NewPCG(2, uint64(i)))
 			r, prefix := follow(i%2 == 0)
 			defer func() { r.Close() }()
 			woken := make(chan struct{}, 1)
@@ -111,7 +113,7 @@ func TestRegionsReachEveryReader(t *testing.T) {
 }
 
 // hear takes in what a frame tells of regions.
-func hear(t *testing.T, told map[string]map[string]hub.Region, prefix, frame string) {
+func hear(t *testing.T, told map[string]map[string]claims.Region, prefix, frame string) {
 	_, rest, found := strings.Cut(frame, "event: ")
 	if !found {
 		return
@@ -126,7 +128,7 @@ func hear(t *testing.T, told map[string]map[string]hub.Region, prefix, frame str
 	case "deleted":
 		delete(told, id)
 	case "regions":
-		var r hub.Regions
+		var r claims.Regions
 		if err := json.Unmarshal([]byte(data), &r); err != nil {
 			t.Error(err)
 		}
@@ -135,23 +137,23 @@ func hear(t *testing.T, told map[string]map[string]hub.Region, prefix, frame str
 }
 
 // sameRegions compares what was told with what who connects now is told, but for when somebody was heard, or tried, last.
-func sameRegions(h *hub.Hub, told map[string]map[string]hub.Region, prefix string) bool {
+func sameRegions(h *hub.Hub, told map[string]map[string]claims.Region, prefix string) bool {
 	r, err := h.FollowMany(all, 0, false)
 	if err != nil {
 		return false
 	}
 	defer r.Close()
-	now := map[string]map[string]hub.Region{}
+	now := map[string]map[string]claims.Region{}
 	for _, frame := range bytes.SplitAfter(bytes.Join(r.Take().Frames, nil), []byte("\n\n")) {
 		hear(nil, now, "", string(frame))
 	}
 	if prefix != "" {
-		now = map[string]map[string]hub.Region{"f0": now["f0"]}
+		now = map[string]map[string]claims.Region{"f0": now["f0"]}
 	}
 	return settled(now) == settled(told)
 }
 
-func settled(flows map[string]map[string]hub.Region) string {
+func settled(flows map[string]map[string]claims.Region) string {
 	var lines []string
 	for id, regions := range flows {
 		for name, r := range regions {

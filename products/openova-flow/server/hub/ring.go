@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"slices"
 	"sort"
-	"strconv"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
@@ -121,24 +120,4 @@ func frames(entries []entry, limit int) (out [][]byte, n int) {
 		out = append(out, first.seg.buf[first.from:last.to:last.to])
 	}
 	return out, n
-}
-
-// appendFrame appends a Server-Sent Events frame, without a number when that is 0. data is one line of JSON, so it needs no
-// splitting into lines.
-func appendFrame[T string | []byte](dst []byte, seq int64, event string, data T) []byte {
-	dst = appendHead(dst, seq, event)
-	dst = append(dst, data...)
-	return append(dst, "\n\n"...)
-}
-
-// appendHead appends what of a frame comes before its data.
-func appendHead(dst []byte, seq int64, event string) []byte {
-	if seq != 0 {
-		dst = append(dst, "id: "...)
-		dst = strconv.AppendInt(dst, seq, 10)
-		dst = append(dst, '\n')
-	}
-	dst = append(dst, "event: "...)
-	dst = append(dst, event...)
-	return append(dst, "\ndata: "...)
 }

@@ -1,11 +1,7 @@
 package hub
 
 import (
-	"bytes"
-	"cmp"
-	"encoding/json"
 	"slices"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"weak"
@@ -35,9 +31,9 @@ func (h *Hub) FollowMany(s Selection, lastSeq int64, resume bool) (*Reader, erro
 		return nil, err
 	}
 	shared := h.selections.enter(h, s)
-	r := &Reader{hub: h, from: shared, fresh: true, missed: resume}
+	r := &Reader{hub: h, from: shared, needsSnapshot: true, resumes: resume}
 	if resume && lastSeq <= h.last.Load() {
-		r.told = lastSeq
+		r.clientSeq = lastSeq
 	}
 	if resume && shared.gave(lastSeq) {
 		r.cursor = lastSeq
@@ -45,19 +41,19 @@ func (h *Hub) FollowMany(s Selection, lastSeq int64, resume bool) (*Reader, erro
 	return r, nil
 }
 
-// selections is those that somebody follows.
+// selections are those with readers.
 type selections struct {
 	mu    sync.RWMutex // no topic is locked under it
 	byKey map[string]*selection
 }
 
-// selection is a Selection with its readers. It has all changes of its flows from when attach has returned.
+// selection is a Selection with its readers. Each of its flows publishes all changes once follow has returned.
 type selection struct {
 	Selection
 	hub     *Hub
 	readers int // guarded by selections.mu
 	once    sync.Once
-	left    atomic.Bool // it has no readers any more, and none come
+	left    atomic.Bool // the last reader has left; it is not used again
 	waiters waiters
 
 	// Of the journal, written with its lock held.
@@ -67,7 +63,7 @@ type selection struct {
 	latest atomic.Pointer[weak.Pointer[Delivery]] // for the next reader at the same position
 }
 
-// enter returns the selection, for one more reader.
+// enter returns the selection for one more reader.
 func (s *selections) enter(h *Hub, sel Selection) *selection {
 	s.mu.Lock()
 	shared := s.byKey[sel.Key]
@@ -84,7 +80,7 @@ func (s *selections) enter(h *Hub, sel Selection) *selection {
 	return shared
 }
 
-// store puts a new topic among the hub's, with the selections that have its flow: those that come later find it there. h.mu is held.
+// store adds a new topic to the hub and to the selections with its flow. h.mu is held.
 func (s *selections) store(t *topic) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -96,7 +92,7 @@ func (s *selections) store(t *topic) {
 	t.hub.topics.Store(t.id, t)
 }
 
-// wake wakes all who wait at a selection.
+// wake wakes the waiting readers of all selections.
 func (s *selections) wake() {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -105,7 +101,7 @@ func (s *selections) wake() {
 	}
 }
 
-// leave ends one reader. Topics drop a selection without readers when they change, or the next one comes.
+// leave removes one reader. Topics drop a selection without readers at their next change, or when another comes.
 func (s *selection) leave() {
 	all := &s.hub.selections
 	all.mu.Lock()
@@ -134,7 +130,7 @@ func (s *selection) each(f func(*topic)) {
 	})
 }
 
-// gave reports whether a sequence number was given to one of the flows, as far as that is still known.
+// gave reports whether a sequence number belongs to one of the flows, as far as rings and journal still know.
 func (s *selection) gave(seq int64) (found bool) {
 	s.each(func(t *topic) {
 		if !found {
@@ -153,8 +149,9 @@ func (s *selection) gave(seq int64) (found bool) {
 }
 
 func (s *selection) take(r *Reader) Delivery {
-	if !r.fresh {
+	if !r.needsSnapshot {
 		if r.at >= s.end.Load() {
+			r.live = true
 			return Delivery{}
 		}
 		if last := s.latest.Load(); last != nil {
@@ -169,7 +166,7 @@ func (s *selection) take(r *Reader) Delivery {
 	return s.begin(r)
 }
 
-// next returns what follows the reader's position, or reports that the journal has lost something of it.
+// next returns what follows the reader's position; ok is false if some of that has left the journal.
 func (s *selection) next(r *Reader) (d Delivery, ok bool) {
 	j := &s.hub.journal
 	j.mu.RLock()
@@ -208,10 +205,12 @@ func (s *selection) next(r *Reader) (d Delivery, ok bool) {
 			d.cursor = seq
 		}
 		out.event(seq, e)
-		d.messages++
+		if d.messages++; d.Since == 0 && r.live {
+			d.Since = e.at
+		}
 	}
 	d.Frames = out.frames()
-	r.at, r.cursor = d.upTo, d.cursor
+	r.at, r.cursor, r.live = d.upTo, d.cursor, r.live || !d.More
 	s.hub.Stats.Frames.Add(d.messages)
 	shared := &d
 	shared.keep = shared
@@ -222,195 +221,15 @@ func (s *selection) next(r *Reader) (d Delivery, ok bool) {
 
 func (s *selection) await(r *Reader, w *Waiter) bool {
 	s.waiters.add(w)
-	if r.fresh || r.at < s.end.Load() {
+	if r.needsSnapshot || r.at < s.end.Load() {
 		s.waiters.remove(w)
 		return false
 	}
 	return true
 }
 
-func (s *selection) newest() (place, revision int64) { return s.end.Load(), 0 }
+func (s *selection) newest() (at, rev int64) { return s.end.Load(), 0 }
 
 func (s *selection) cancel(w *Waiter) { s.waiters.remove(w) }
 
 func (s *selection) head() (int64, string) { return s.hub.last.Load(), "" }
-
-// capture is the flows of a selection, each at a sequence number of its own, and what has changed since up to one position of the journal.
-type capture struct {
-	flows  map[string]string // incarnation by id
-	heads  map[*topic]int64
-	events []event // messages that follow the reader's cursor, where a flow's ring has them all, else snapshots
-	end    int64   // the position
-}
-
-// begin returns what a reader takes first, or in place of what it has missed.
-func (s *selection) begin(r *Reader) Delivery {
-	h := s.hub
-	behind := h.last.Load() < h.restored.Load() // the log has not come so far as one of the flows: nothing may be resumed from
-	cursor := h.last.Load()
-	c, ok := s.capture(r.cursor)
-	if !ok { // the journal has lost what came meanwhile: what did not change is captured at no cost now
-		if c, ok = s.capture(r.cursor); !ok {
-			h.order.Lock()
-			c, _ = s.capture(r.cursor)
-			h.order.Unlock()
-		}
-	}
-	whole, last := int64(0), int64(0) // the greatest sequence number of a snapshot, and of all
-	for _, e := range c.events {
-		if last = max(last, e.seq); e.kind == snapshotEvent {
-			whole = max(whole, e.seq)
-		}
-	}
-	for _, seq := range c.heads {
-		last = max(last, seq)
-	}
-	slices.SortStableFunc(c.events, func(a, b event) int { // snapshots first: all of them must be there before anything may be resumed from
-		return cmp.Or(cmp.Compare(b.kind, a.kind), cmp.Compare(a.seq, b.seq))
-	})
-	if !behind && last > 0 {
-		cursor = max(r.cursor, last)
-	}
-	flows, _ := json.Marshal(map[string]any{"flows": c.flows, "seq": cursor}) // strings and a number always marshal
-	out := frameWriter{mark: s.Mark}
-	out.buf = append(append(append(out.buf, "event: flows\ndata: "...), flows...), "\n\n"...)
-	for t := range c.heads {
-		out.regions(t)
-	}
-	for i, e := range c.events {
-		seq := e.seq
-		switch newest := i == len(c.events)-1; {
-		case behind, !newest && (e.kind == snapshotEvent || seq < whole):
-			seq = 0
-		case newest:
-			seq = last
-		}
-		if seq <= max(r.cursor, r.told) { // the client has a greater one, of a flow that is deleted since
-			seq = 0
-		}
-		out.event(seq, e)
-		if e.kind != snapshotEvent {
-			h.Stats.Frames.Add(1)
-			continue
-		}
-		h.Stats.Snapshots.Add(1)
-		if r.missed || !r.fresh {
-			h.Stats.Resyncs.Add(1)
-		}
-	}
-	r.fresh, r.missed, r.at, r.cursor = false, false, c.end, cursor
-	return Delivery{Frames: out.frames()}
-}
-
-// capture captures the flows one after the other for a reader that has all up to cursor, or reports that the journal has lost something meanwhile.
-func (s *selection) capture(cursor int64) (c capture, ok bool) {
-	j := &s.hub.journal
-	j.mu.RLock()
-	from := j.end
-	j.mu.RUnlock()
-	c = capture{flows: make(map[string]string), heads: make(map[*topic]int64)}
-	s.each(func(t *topic) {
-		t.mu.RLock()
-		defer t.mu.RUnlock()
-		if t.state == nil {
-			return
-		}
-		c.flows[t.id], c.heads[t] = t.incarnation, t.last
-		if cursor < t.born || cursor < t.ring.evicted {
-			s := t.snapshot()
-			c.events = append(c.events, event{topic: t, kind: snapshotEvent, snapshot: s, seq: s.head})
-			return
-		}
-		for _, e := range t.ring.after(cursor) {
-			c.events = append(c.events, e.event(t))
-		}
-	})
-	j.mu.RLock()
-	defer j.mu.RUnlock()
-	if from < j.oldest() {
-		return c, false
-	}
-	c.end = j.end
-	for _, e := range j.from(from) {
-		if e.kind != regionsEvent && s.Match(e.topic.id) && !e.outdated(0) {
-			c.add(e)
-		}
-	}
-	return c, true
-}
-
-// add adds an event that came after the flows were captured, or while they were.
-func (c *capture) add(e event) {
-	head, known := c.heads[e.topic]
-	switch {
-	case e.kind == deletedEvent:
-		if known {
-			delete(c.flows, e.topic.id)
-			c.drop(e.topic)
-		}
-	case known && e.seq <= head:
-	case e.kind == snapshotEvent:
-		c.drop(e.topic)
-		c.flows[e.topic.id] = e.snapshot.incarnation
-		fallthrough
-	case known:
-		c.heads[e.topic] = e.seq
-		c.events = append(c.events, e)
-	}
-}
-
-func (c *capture) drop(t *topic) {
-	delete(c.heads, t)
-	c.events = slices.DeleteFunc(c.events, func(e event) bool { return e.topic == t })
-}
-
-// frameWriter makes frames of events, with as few slices as possible.
-type frameWriter struct {
-	mark string
-	out  [][]byte
-	buf  []byte
-}
-
-// head appends what of a frame comes before its data. It has no id when seq is 0.
-func (w *frameWriter) head(seq int64, t *topic, kind string) {
-	if seq != 0 {
-		w.buf = append(strconv.AppendInt(append(w.buf, "id: "...), seq, 10), w.mark...)
-		w.buf = append(w.buf, '\n')
-	}
-	w.buf = append(append(append(append(append(w.buf, "event: "...), t.id...), '/'), kind...), "\ndata: "...)
-}
-
-func (w *frameWriter) event(seq int64, e event) {
-	switch e.kind {
-	case snapshotEvent: // the state itself is shared with all who take it
-		e.snapshot.encode()
-		w.head(seq, e.topic, "snapshot")
-		w.out = append(w.out, w.buf, e.snapshot.tail())
-		w.buf = nil
-	case deletedEvent:
-		w.head(seq, e.topic, "deleted")
-		w.buf = append(w.buf, "{}\n\n"...)
-	default:
-		_, kind, _ := bytes.Cut(e.frame[:e.data], []byte("event: "))
-		kind, _, _ = bytes.Cut(kind, []byte{'\n'})
-		w.head(seq, e.topic, string(kind))
-		w.buf = append(w.buf, e.frame[e.data:]...)
-	}
-}
-
-// regions appends a frame about the regions of a flow as they are, unless the flow was deleted.
-func (w *frameWriter) regions(t *topic) {
-	t.mu.RLock()
-	defer t.mu.RUnlock()
-	if !t.deleted {
-		w.head(0, t, "regions")
-		w.buf = append(append(w.buf, t.regionsFrame().data...), "\n\n"...)
-	}
-}
-
-func (w *frameWriter) frames() [][]byte {
-	if len(w.buf) > 0 {
-		w.out = append(w.out, w.buf)
-	}
-	return w.out
-}

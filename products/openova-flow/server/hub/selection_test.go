@@ -16,6 +16,7 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 var all = hub.Selection{Key: "all", Match: func(string) bool { return true }}
@@ -124,9 +125,9 @@ func (v *fleetViewer) read(frame string) {
 	v.counts[id] = n
 }
 
-// TestManyFlowsAsOne has writers and subscribers race. A subscriber that starts, reconnects or falls behind gets each message of each flow once,
+// TestFollowMany_RandomChangesAndReaders has writers and subscribers race. A subscriber that starts, reconnects or falls behind gets each message of each flow once,
 // in the order of the sequence numbers, or a snapshot in place of what it missed.
-func TestManyFlowsAsOne(t *testing.T) {
+func TestFollowMany_RandomChangesAndReaders(t *testing.T) {
 	for seed := range uint64(20) {
 		h := hub.New(hub.Config{RingCapacity: 20 + int(seed)*20, JournalEntries: 4 << (seed % 10)})
 		some := hub.Selection{Key: "some", Match: func(id string) bool { return id == "f1" || id == "f3" }}
@@ -209,7 +210,7 @@ func writeCounts(t *testing.T, h *hub.Hub, id string, r *rand.Rand) {
 			batch = append(batch, flow.UpsertNodes(flow.Node{ID: "c", FlowID: id, Label: "c", Status: strconv.Itoa(n)}))
 			n++
 		}
-		if _, err := h.Ingest(hub.Post{FlowID: id, Messages: batch}); err != nil {
+		if _, err := h.Ingest(record.Post{FlowID: id, Messages: batch}); err != nil {
 			t.Error(err)
 		}
 		if r.IntN(60) == 0 && n < 350 {
@@ -218,7 +219,7 @@ func writeCounts(t *testing.T, h *hub.Hub, id string, r *rand.Rand) {
 	}
 }
 
-func TestManyFlowsStartWithWhatThereIs(t *testing.T) {
+func TestFollowMany_StartsWithSnapshots(t *testing.T) {
 	h := hub.New(hub.Config{})
 	v := follow(t, h, "early", all, 0, false)
 	v.drain()
@@ -226,7 +227,7 @@ func TestManyFlowsStartWithWhatThereIs(t *testing.T) {
 		t.Error("there is nothing yet")
 	}
 	post := func(id, count string) {
-		if _, err := h.Ingest(hub.Post{FlowID: id, Messages: []*flow.Message{flow.UpsertNodes(flow.Node{ID: "c", FlowID: id, Label: "c", Status: count})}}); err != nil {
+		if _, err := h.Ingest(record.Post{FlowID: id, Messages: []*flow.Message{flow.UpsertNodes(flow.Node{ID: "c", FlowID: id, Label: "c", Status: count})}}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -255,10 +256,10 @@ func TestManyFlowsStartWithWhatThereIs(t *testing.T) {
 	}
 }
 
-// TestAFlowThatCameToBeWhileNobodyLooked has one come to be, other flows write a lot, and the first one again, before anybody looks. Its
+// TestFollowMany_ResumeIncludesNewFlows has one come to be, other flows write a lot, and the first one again, before anybody looks. Its
 // snapshot then comes late among the others' messages. Who has some of those and not the snapshot has nothing of the flow, and must get
 // it, whether it comes back by number or falls behind.
-func TestAFlowThatCameToBeWhileNobodyLooked(t *testing.T) {
+func TestFollowMany_ResumeIncludesNewFlows(t *testing.T) {
 	for _, name := range []string{"comes back", "falls behind"} {
 		t.Run(name, func(t *testing.T) {
 			h, count := hub.New(hub.Config{}), map[string]int{}
@@ -268,7 +269,7 @@ func TestAFlowThatCameToBeWhileNobodyLooked(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if _, err := h.Ingest(hub.Post{FlowID: id, Messages: []*flow.Message{m}}); err != nil {
+				if _, err := h.Ingest(record.Post{FlowID: id, Messages: []*flow.Message{m}}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -341,21 +342,21 @@ func named(ids ...string) hub.Selection {
 }
 
 // putNodes posts nodes to a flow that an emitter owns, so that nothing is derived.
-func putNodes(t testing.TB, h *hub.Hub, id string, nodes ...string) hub.Receipt {
+func putNodes(t testing.TB, h *hub.Hub, id string, nodes ...string) record.Receipt {
 	t.Helper()
 	list := []flow.Node{}
 	for _, n := range nodes {
 		list = append(list, flow.Node{ID: n, FlowID: id, Label: n, Status: "x"})
 	}
 	messages := []*flow.Message{flow.UpsertNodes(list...)}
-	if h.Incarnation(id) == hub.NoIncarnation {
+	if h.Incarnation(id) == record.NoIncarnation {
 		m, err := flow.Decode(id, fmt.Appendf(nil, `{"type":"upsert-flow","flow":{"id":%q,"status":"x","startedAt":1}}`, id))
 		if err != nil {
 			t.Fatal(err)
 		}
 		messages = append([]*flow.Message{m}, messages...)
 	}
-	r, err := h.Ingest(hub.Post{FlowID: id, Messages: messages})
+	r, err := h.Ingest(record.Post{FlowID: id, Messages: messages})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -429,7 +430,7 @@ func TestFollowMany_SelectionsAreNotLimited(t *testing.T) {
 		readers = append(readers, r)
 	}
 	same := followMany(t, h, named("f7"), 0, false)
-	if same.Source() != readers[7].Source() {
+	if same.Key() != readers[7].Key() {
 		t.Error("equal selections are not shared")
 	}
 	for i := range 2000 {
@@ -451,8 +452,8 @@ func TestFollowMany_SelectionsAreNotLimited(t *testing.T) {
 	}
 }
 
-// TestFollowMany_SelectionsThatAreGoneCostNothing has many selections of a flow come and go that nobody changes.
-func TestFollowMany_SelectionsThatAreGoneCostNothing(t *testing.T) {
+// TestMeasure_HeapAfterSelectionsEnd has many selections of a flow come and go that nobody changes.
+func TestMeasure_HeapAfterSelectionsEnd(t *testing.T) {
 	h := hub.New(hub.Config{})
 	putNodes(t, h, "a", "n")
 	before := heap()
@@ -472,8 +473,8 @@ func TestFollowMany_SelectionsThatAreGoneCostNothing(t *testing.T) {
 	runtime.KeepAlive(h)
 }
 
-// TestFollowMany_DeletedFlowsKeepNoMemory has large flows come and go while a reader takes nothing.
-func TestFollowMany_DeletedFlowsKeepNoMemory(t *testing.T) {
+// TestMeasure_HeapAfterFlowsAreDeleted has large flows come and go while a reader takes nothing.
+func TestMeasure_HeapAfterFlowsAreDeleted(t *testing.T) {
 	h := hub.New(hub.Config{})
 	putNodes(t, h, "a", "n")
 	r := followMany(t, h, all, 0, false)
@@ -484,7 +485,7 @@ func TestFollowMany_DeletedFlowsKeepNoMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := h.Ingest(hub.Post{FlowID: "b", Messages: []*flow.Message{m}}); err != nil {
+		if _, err := h.Ingest(record.Post{FlowID: "b", Messages: []*flow.Message{m}}); err != nil {
 			t.Fatal(err)
 		}
 		_, _ = h.Delete("b")
@@ -596,7 +597,7 @@ func TestFollowMany_RegionsAreSaidOnce(t *testing.T) {
 	r := followMany(t, h, all, 0, false)
 	r.Take()
 	for _, region := range []string{"r1", "r2", "r3"} {
-		if _, err := h.Claim(hub.Claim{FlowID: "a", Region: region, Cluster: "c"}); err != nil {
+		if _, err := h.Claim(record.Claim{FlowID: "a", Region: region, Cluster: "c"}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -672,7 +673,7 @@ func TestFollowMany_FlowAheadOfItsLog(t *testing.T) {
 func TestFollowMany_SequenceNumbersOnlyGoUp(t *testing.T) {
 	h := hub.New(hub.Config{JournalEntries: 1})
 	post := func(id string) {
-		if _, err := h.Ingest(hub.Post{FlowID: id, Messages: []*flow.Message{flow.UpsertNodes(flow.Node{ID: "c", FlowID: id, Label: "c", Status: "1"})}}); err != nil {
+		if _, err := h.Ingest(record.Post{FlowID: id, Messages: []*flow.Message{flow.UpsertNodes(flow.Node{ID: "c", FlowID: id, Label: "c", Status: "1"})}}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -3,13 +3,22 @@ package hub
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"sync"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// snapshot is the folded state at one head, encoded once for all who ask for it.
+// Snapshot is the folded state of a flow, or of one region of it, as a snapshot message. What its methods return may be shared and must not be changed.
+type Snapshot struct {
+	Version
+	*snapshot
+}
+
+// snapshot is the state at one head, encoded once for all who ask for it.
 type snapshot struct {
 	head        int64
 	incarnation string
@@ -21,19 +30,36 @@ type snapshot struct {
 
 	zip    sync.Once
 	zipped []byte
+
+	tagged sync.Once
+	tag    string
 }
 
-// gzip returns the JSON compressed (RFC 1952).
-func (s *snapshot) gzip() []byte {
+// JSON returns the message.
+func (s *snapshot) JSON() []byte {
+	s.encode()
+	return s.json
+}
+
+// Gzip returns the message compressed (RFC 1952).
+func (s *snapshot) Gzip() []byte {
 	s.zip.Do(func() {
-		s.encode()
 		var out bytes.Buffer
 		w, _ := gzip.NewWriterLevel(&out, gzip.BestSpeed) // a level that there is
-		_, _ = w.Write(s.json)                            // to memory, like Close: it cannot fail
+		_, _ = w.Write(s.JSON())                          // to memory, like Close: it cannot fail
 		_ = w.Close()
 		s.zipped = out.Bytes()
 	})
 	return s.zipped
+}
+
+// Tag tells one message from another, within an incarnation of the flow. All hubs of a log have the same for the same state.
+func (s *snapshot) Tag() string {
+	s.tagged.Do(func() {
+		sum := sha256.Sum256(s.JSON())
+		s.tag = hex.EncodeToString(sum[:16])
+	})
+	return s.tag
 }
 
 func (s *snapshot) encode() {
@@ -65,53 +91,41 @@ func (t *topic) snapshot() *snapshot {
 	return s
 }
 
-// Version tells one state of a flow from another.
+// Version identifies a state of a flow.
 type Version struct {
 	Seq         int64  // the number that the flow is current to
-	Regions     int64  // tells what is said of its regions apart
+	Regions     int64  // digest of the state of its regions
 	Incarnation string // NoIncarnation: the flow does not exist
 }
 
-// Snapshot is the folded state of a flow.
-type Snapshot struct {
-	Version
-	shared *snapshot
-}
-
-// JSON returns the state as a snapshot message. It may be shared and must not be changed.
-func (s Snapshot) JSON() []byte {
-	s.shared.encode()
-	return s.shared.json
-}
-
-// Gzip returns the same, compressed (RFC 1952). It may be shared and must not be changed.
-func (s Snapshot) Gzip() []byte { return s.shared.gzip() }
-
 // Version returns the present version of a flow, without waiting for anybody who writes to it.
 func (h *Hub) Version(flowID string) Version {
-	t := h.topic(flowID)
-	if t == nil {
-		return Version{Incarnation: NoIncarnation}
+	if t := h.topic(flowID); t != nil {
+		if name := t.headIncarnation.Load(); name != nil {
+			return Version{Seq: t.headSeq.Load(), Regions: t.claimed.rev.Load(), Incarnation: *name}
+		}
 	}
-	name := t.named.Load()
-	if name == nil {
-		return Version{Incarnation: NoIncarnation}
-	}
-	return Version{Seq: t.seen.Load(), Regions: t.rev.Load(), Incarnation: *name}
+	return Version{Incarnation: record.NoIncarnation}
 }
 
-// Snapshot returns the folded state of a flow, or ErrNoFlow. Encoding waits until its JSON is asked for.
+// Snapshot returns the folded state of a flow, or ErrNoFlow. Encoding waits until it is asked for.
 func (h *Hub) Snapshot(flowID string) (Snapshot, error) {
-	t := h.topic(flowID)
-	if t == nil {
-		return Snapshot{Version: Version{Incarnation: NoIncarnation}}, ErrNoFlow
+	return h.snapshot(flowID, (*topic).snapshot)
+}
+
+// RegionSnapshot returns what of a flow belongs to a region: the FlowInstance, and nodes and relationships (flow.RegionOfRel) if there are any; or
+// ErrNoFlow. It costs the size of the region, and next to nothing while that has not changed. Encoding waits until it is asked for.
+func (h *Hub) RegionSnapshot(flowID, region string) (Snapshot, error) {
+	return h.snapshot(flowID, func(t *topic) *snapshot { return t.regionSnaps.of(t.state, region) })
+}
+
+func (h *Hub) snapshot(flowID string, of func(*topic) *snapshot) (Snapshot, error) {
+	t, err := h.read(flowID)
+	if err != nil {
+		return Snapshot{Version: Version{Incarnation: record.NoIncarnation}}, err
 	}
-	t.mu.RLock()
 	defer t.mu.RUnlock()
-	if t.state == nil {
-		return Snapshot{Version: Version{Incarnation: NoIncarnation}}, ErrNoFlow
-	}
-	return Snapshot{Version: Version{t.last, t.rev.Load(), t.incarnation}, shared: t.snapshot()}, nil
+	return Snapshot{Version{t.last, t.claimed.rev.Load(), t.incarnation}, of(t)}, nil
 }
 
 // History is what a flow still holds of its past.
@@ -134,14 +148,9 @@ type Event struct {
 // History returns the messages numbered above after that are still held, the oldest limit of them (0: all), and the folded
 // state just before the first; or ErrNoFlow.
 func (h *Hub) History(flowID string, after int64, limit int) (History, error) {
-	t := h.topic(flowID)
-	if t == nil {
-		return History{Incarnation: NoIncarnation}, ErrNoFlow
-	}
-	t.mu.RLock()
-	if t.state == nil {
-		t.mu.RUnlock()
-		return History{Incarnation: NoIncarnation}, ErrNoFlow
+	t, err := h.read(flowID)
+	if err != nil {
+		return History{Incarnation: record.NoIncarnation}, err
 	}
 	live := t.ring.live()
 	wanted := t.ring.after(after)
@@ -160,7 +169,7 @@ func (h *Hub) History(flowID string, after int64, limit int) (History, error) {
 	born := t.state.Arrival()
 	past := t.past
 	if past == nil {
-		past = t.nothing()
+		past = t.emptyState()
 	}
 	base := past.Collect()
 	t.mu.RUnlock()

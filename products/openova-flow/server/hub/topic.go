@@ -4,63 +4,130 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
-	"weak"
 
+	"github.com/openova-io/openova/products/openova-flow/server/claims"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/record"
+	"github.com/openova-io/openova/products/openova-flow/server/revision"
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
-// topic is one flow id: the flow, when there is one, and those who follow it or wait for it to come to be.
+// topic has the state of one flow id: the flow if it exists, its claims and its readers. While there are claims or readers, it exists without a flow.
 type topic struct {
 	id  string
 	hub *Hub
 
 	mu          sync.RWMutex
-	gone        bool // taken out of the hub; whoever finds it so looks the id up again
+	gone        bool // removed from the hub: the id must be looked up again
 	deleted     bool // gone because the flow was deleted
-	waits       bool // it is counted as one that has claims and no state
 	state       *flow.State
-	past        *flow.State // just before the first message of the ring; nil while the ring has had all
+	past        *flow.State // state just before the first message in the ring; nil while the ring has all messages
 	ring        ring
 	rollouts    *rollout.Tracker
+	revisions   *revision.Tracker
 	incarnation string
-	born        int64 // number of the first message of this incarnation
-	last        int64 // number of the last one
+	born        int64 // sequence number of the first message of this incarnation
+	last        int64 // sequence number of the last message
 	updatedAt   int64
-	pushed      struct{ messages, bytes int64 } // into the ring, since the flow began or was restored
-	spoken      int64                           // when an emitter spoke for it without a message, as far as the log says
+	pushed      struct{ messages, bytes int64 } // appended to the ring since the flow was created or restored
+	renewedAt   int64                           // last renewal of a claim, or activity of an emitter without a message, according to the log
 	emitters    map[string]*record.LastWord
-	claimed     *claimed // nil: nobody has claimed a region of it; the flow need not exist
+	claimed     claimed // claims of its regions, even if the flow does not exist
 	readers     int
 	accounted   account
 
 	waiters   waiters
-	regionsAt int64                        // position of the last event about its regions; guarded by the journal, like:
-	ended     bool                         // of its events only the last one counts
-	follows   atomic.Pointer[[]*selection] // the selections that have the flow; the list is never changed
+	regionsAt int64                        // journal position of the last event about its regions; guarded by the journal's mutex
+	ended     bool                         // the flow was deleted, so that only its last event counts; guarded by the journal's mutex
+	follows   atomic.Pointer[[]*selection] // the selections that contain the flow; the list is immutable
 
-	heard   atomic.Int64           // when an emitter last spoke for it
-	seen    atomic.Int64           // last, for who does not hold mu
-	named   atomic.Pointer[string] // incarnation, for who does not hold mu; nil while there is none
-	rev     atomic.Int64           // tells what is said of the regions apart; changed with mu held
-	snap    atomic.Pointer[snapshot]
-	judged  atomic.Pointer[weak.Pointer[judged]]
-	judging sync.Mutex // held while the graph is read; before mu
-	snapMu  sync.Mutex
+	heard           atomic.Int64           // when an emitter was last active, as far as this hub knows
+	headSeq         atomic.Int64           // last, for readers without mu
+	headIncarnation atomic.Pointer[string] // incarnation, for readers without mu
+	snap            atomic.Pointer[snapshot]
+	snapMu          sync.Mutex
 
 	regionSnaps regionSnapshots
+	graphs      graphs
 }
 
-// account is what of Stats stems from one topic.
-type account struct{ nodes, rels, state, entries, bytes int64 }
+// account has the numbers that one topic adds to Stats.
+type account struct{ flows, waiting, fresh, stale, nodes, rels, state, entries, bytes int64 }
 
 func newTopic(h *Hub, id string) *topic {
-	return &topic{id: id, hub: h, incarnation: NoIncarnation}
+	return &topic{id: id, hub: h, incarnation: record.NoIncarnation}
 }
 
-// empty reports whether there is nothing for which the topic has to stay. t.mu is held.
-func (t *topic) empty() bool { return t.state == nil && t.readers == 0 && len(t.claims()) == 0 }
+// topic returns the topic of a flow, or nil if there is none.
+func (h *Hub) topic(flowID string) *topic {
+	if t, ok := h.topics.Load(flowID); ok {
+		return t.(*topic)
+	}
+	return nil
+}
+
+// read returns the topic of an existing flow with its mutex locked for reading, or ErrNoFlow with nothing locked.
+func (h *Hub) read(flowID string) (*topic, error) {
+	if t := h.topic(flowID); t != nil {
+		t.mu.RLock()
+		if t.state != nil {
+			return t, nil
+		}
+		t.mu.RUnlock()
+	}
+	return nil, ErrNoFlow
+}
+
+// ensure returns the topic of a flow and creates it if needed.
+func (h *Hub) ensure(flowID string) *topic {
+	if t := h.topic(flowID); t != nil {
+		return t
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if t := h.topic(flowID); t != nil {
+		return t
+	}
+	t := newTopic(h, flowID)
+	h.selections.store(t)
+	return t
+}
+
+// lock returns the topic of a flow with its lock held, and creates it if needed. unlock releases it.
+func (h *Hub) lock(flowID string) *topic {
+	for {
+		t := h.ensure(flowID)
+		t.mu.Lock()
+		if !t.gone {
+			return t
+		}
+		t.mu.Unlock()
+	}
+}
+
+// unlock releases the lock of a topic, and removes the topic if it is empty.
+func (h *Hub) unlock(t *topic) {
+	empty := t.empty() && !t.gone
+	t.mu.Unlock()
+	if empty {
+		h.release(t)
+	}
+}
+
+// release removes a topic that is empty.
+func (h *Hub) release(t *topic) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.empty() && !t.gone {
+		t.gone = true
+		h.topics.Delete(t.id)
+	}
+}
+
+// empty reports whether the topic can be removed: no flow, readers or claims. t.mu is held.
+func (t *topic) empty() bool { return t.state == nil && t.readers == 0 && t.claimed.Len() == 0 }
 
 // apply folds the messages of a change, frames them and wakes the readers. h.order and t.mu are held.
 func (t *topic) apply(c change) {
@@ -88,7 +155,7 @@ func (t *topic) apply(c change) {
 		t.state.Apply(m)
 		push(m)
 		if put == nil {
-			put = slices.Clip(m.Nodes) // which is all there is, mostly
+			put = slices.Clip(m.Nodes) // usually the only message with nodes
 		} else {
 			put = append(put, m.Nodes...)
 		}
@@ -108,13 +175,9 @@ func (t *topic) apply(c change) {
 	}
 	put, deleted = t.settled(put, deleted)
 	t.rollouts.Observe(t.state, c.at, put, deleted)
+	t.revisions.Observe(c.at, put, deleted)
 	t.last, t.updatedAt = last, c.at
-	if p.Stamp.Name != "" {
-		if t.emitters == nil {
-			t.emitters = make(map[string]*record.LastWord)
-		}
-		t.emitters[p.Stamp.Name] = &record.LastWord{Stamp: p.Stamp, Digest: p.Digest, Receipt: Receipt{Seq: c.lastMessage(), Incarnation: t.incarnation}}
-	}
+	t.noteEmitter(c)
 	t.heard.Store(c.at)
 	t.snap.Store(nil)
 	t.account()
@@ -124,9 +187,22 @@ func (t *topic) apply(c change) {
 	t.changed(begin)
 }
 
-// changed tells whoever follows the topic that it has changed; its events stand in the journal from position begin on. h.order and t.mu are held.
+// noteEmitter stores the last request of an emitter, so that repeated and older requests are recognized. t.mu is held.
+func (t *topic) noteEmitter(c change) {
+	p := c.Post
+	if p.Stamp.Name == "" {
+		return
+	}
+	if t.emitters == nil {
+		t.emitters = make(map[string]*record.LastWord)
+	}
+	region, _ := t.claimed.Leased(p.Lease, p.Regions)
+	t.emitters[p.Stamp.Name] = &record.LastWord{Stamp: p.Stamp, Digest: p.Digest, Receipt: record.Receipt{Seq: c.lastMessage(), Incarnation: t.incarnation}, Region: region}
+}
+
+// changed notifies readers and selections of the topic; its events are in the journal from position begin on. h.order and t.mu are held.
 func (t *topic) changed(begin int64) {
-	t.seen.Store(t.last)
+	t.headSeq.Store(t.last)
 	t.hub.changes.Add(1)
 	t.waiters.wake()
 	t.announce(begin)
@@ -138,18 +214,18 @@ func (t *topic) push(seq, at int64, m *flow.Message) entry {
 	return t.ring.push(seq, at, string(m.Type), m.JSON(), t.forget)
 }
 
-// forget takes a message that leaves the ring.
+// forget folds a message that leaves the ring into past.
 func (t *topic) forget(e entry) {
 	if t.past == nil {
-		t.past = t.nothing()
+		t.past = t.emptyState()
 	}
 	t.past.Apply(e.message(t.id))
 }
 
-// nothing is the state before the first message.
-func (t *topic) nothing() *flow.State { return flow.NewState(t.id, t.state.Arrival()) }
+// emptyState is the state before the first message.
+func (t *topic) emptyState() *flow.State { return flow.NewState(t.id, t.state.Arrival()) }
 
-// settled reduces what a batch put and deleted to what holds after it.
+// settled reduces the nodes that a batch put and deleted to its net effect.
 func (t *topic) settled(put []flow.Node, deleted []string) ([]flow.Node, []string) {
 	if len(put) == 1 && len(deleted) == 0 {
 		return put, nil
@@ -167,27 +243,25 @@ func (t *topic) settled(put []flow.Node, deleted []string) ([]flow.Node, []strin
 	return final, deleted
 }
 
-// spokeAt returns when somebody last spoke for the flow, as far as all hubs of a log know. t.mu is held.
-func (t *topic) spokeAt() int64 { return max(t.updatedAt, t.spoken) }
+// lastActivity returns the time of the flow's last message or renewal. It is the same in all hubs of a log. t.mu is held.
+func (t *topic) lastActivity() int64 { return max(t.updatedAt, t.renewedAt) }
 
 func (t *topic) create(c change) {
 	t.state = flow.NewState(t.id, c.at)
 	t.ring = ring{maxEntries: t.hub.cfg.RingCapacity, maxBytes: t.hub.cfg.RingBytes}
-	t.rollouts = rollout.NewTracker()
+	t.rollouts, t.revisions = rollout.NewTracker(), revision.NewTracker()
 	birth := c.birth()
 	t.incarnation, t.born = birth, c.first
-	t.named.Store(&birth)
-	t.hub.Stats.Flows.Add(1)
+	t.headIncarnation.Store(&birth)
 }
 
-// drop ends the flow, which takes a sequence number. h.order, h.mu and t.mu are held.
+// drop deletes the flow at a sequence number. h.order, h.mu and t.mu are held.
 func (t *topic) drop(seq int64) {
 	t.gone, t.deleted = true, true
-	t.hub.Stats.Flows.Add(-1)
-	t.state, t.past, t.rollouts, t.emitters = nil, nil, nil, nil
-	t.dropClaims()
-	t.incarnation = NoIncarnation
-	t.named.Store(nil)
+	t.state, t.past, t.rollouts, t.revisions, t.emitters = nil, nil, nil, nil, nil
+	t.replaceClaims(claims.Set{})
+	t.incarnation = record.NoIncarnation
+	t.headIncarnation.Store(nil)
 	t.ring = ring{}
 	t.snap.Store(nil)
 	t.regionSnaps.drop()
@@ -198,21 +272,19 @@ func (t *topic) drop(seq int64) {
 	t.changed(begin)
 }
 
-// perEmitter is about how many bytes the last word of an emitter takes, its name included.
+// perEmitter is the approximate memory for an emitter, in bytes.
 const perEmitter = 400
 
-// account brings the hub's sums up to date with this topic.
+// account updates the hub's Stats with the changes of this topic.
 func (t *topic) account() {
-	now := account{state: perClaim * int64(len(t.claims()))}
-	if waits := t.state == nil && len(t.claims()) > 0; waits != t.waits {
-		if t.waits = waits; waits {
-			t.hub.Stats.waiting.Add(1)
-		} else {
-			t.hub.Stats.waiting.Add(-1)
-		}
-	}
-	if t.state != nil {
-		now.state += t.state.Bytes() + t.ring.overhead() + t.rollouts.Bytes() + perEmitter*int64(len(t.emitters))
+	now := account{state: perClaim * int64(t.claimed.Len())}
+	now.fresh, now.stale = t.claimed.Count()
+	switch {
+	case t.state == nil && t.claimed.Len() > 0:
+		now.waiting = 1
+	case t.state != nil:
+		now.flows = 1
+		now.state += t.state.Bytes() + t.ring.overhead() + t.rollouts.Bytes() + t.revisions.Bytes() + perEmitter*int64(len(t.emitters))
 		if t.past != nil {
 			now.state += t.past.Bytes()
 		}
@@ -221,6 +293,10 @@ func (t *topic) account() {
 	}
 	was := t.accounted
 	s := &t.hub.Stats
+	move(&s.Flows, was.flows, now.flows)
+	move(&s.waiting, was.waiting, now.waiting)
+	move(&s.RegionsFresh, was.fresh, now.fresh)
+	move(&s.RegionsStale, was.stale, now.stale)
 	move(&s.Nodes, was.nodes, now.nodes)
 	move(&s.Relationships, was.rels, now.rels)
 	move(&s.StateBytes, was.state, now.state)
@@ -229,7 +305,7 @@ func (t *topic) account() {
 	t.accounted = now
 }
 
-// move brings a part of a sum from what it was to what it is now. Processors share the sums, so what has not changed is not written.
+// move replaces the part of a topic in a sum. It does not write if the part is unchanged, since all processors share the sums.
 func move(sum *atomic.Int64, was, now int64) {
 	if was != now {
 		sum.Add(now - was)

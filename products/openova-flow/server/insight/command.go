@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// verbs are what a command that comes with a node may do: look, and tell Flux to try again or to go on.
+// verbs lists the subcommands that a node's command may use: they read, or make Flux retry or resume.
 var verbs = map[string][]string{
 	"kubectl": {"auth", "describe", "events", "get", "logs"},
 	"flux":    {"debug", "get", "logs", "reconcile", "resume", "tree"},
@@ -14,8 +14,8 @@ var verbs = map[string][]string{
 
 var options = regexp.MustCompile(`^(-n|-A|-o|--for|--reset|--force|--with-source|--tail=\d{1,6}|--raw=/readyz\?verbose|--as=[^-].*)$`)
 
-// offered returns the command if it is one that an adapter offers, else nothing: whoever may write a node could else hand a person any command.
-func offered(argv []string) []string {
+// allowedCommand returns argv if an adapter could have sent it, else nil. Otherwise anybody who may write a node could suggest any command to a person.
+func allowedCommand(argv []string) []string {
 	if len(argv) < 2 {
 		return nil
 	}

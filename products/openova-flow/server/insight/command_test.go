@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestOffered_TakesWhatAnAdapterSends(t *testing.T) {
+func TestAllowedCommand_AllowsAdapterCommands(t *testing.T) {
 	for _, argv := range [][]string{
 		{"kubectl", "-n", "a", "describe", "deployment", "b"},
 		{"kubectl", "-n", "a", "get", "helmrelease", "b", "-o", "jsonpath={.spec.dependsOn}"},
@@ -15,20 +15,20 @@ func TestOffered_TakesWhatAnAdapterSends(t *testing.T) {
 		{"flux", "reconcile", "helmrelease", "a", "-n", "b", "--reset"},
 		{"flux", "resume", "source", "git", "a", "-n", "b"},
 	} {
-		if got := offered(argv); !slices.Equal(got, argv) {
-			t.Errorf("%q is not offered", argv)
+		if got := allowedCommand(argv); !slices.Equal(got, argv) {
+			t.Errorf("allowedCommand(%q) = nil", argv)
 		}
 	}
 }
 
-func TestOffered_LeavesOutAllElse(t *testing.T) {
+func TestAllowedCommand_RejectsOthers(t *testing.T) {
 	for _, argv := range [][]string{
 		nil, {"kubectl"}, {"sh", "-c", "true"}, {"kubectl", "delete", "namespace", "prod"}, {"kubectl", "-n", "a", "exec", "b"}, {"kubectl", "-n"},
 		{"kubectl", "get", "pods", "--server=https://example.com"}, {"kubectl", "--kubeconfig=x", "get", "pods"}, {"kubectl", "get", "pods", "--as=-x"},
 		{"flux", "uninstall"}, {"flux", "reconcile", "helmrelease", "a", "--context=b"},
 	} {
-		if got := offered(argv); got != nil {
-			t.Errorf("%q is offered", argv)
+		if got := allowedCommand(argv); got != nil {
+			t.Errorf("allowedCommand(%q) is not nil", argv)
 		}
 	}
 }

@@ -1,36 +1,38 @@
-// Package insight judges a flow at an instant: the state of each node, what holds it, which few causes are behind all that is not
-// ready, and whether a pipeline that waits for the flow may go on. It reads no clock and does no I/O. The TypeScript package core does the
-// same; both are held to testdata/vectors and to random graphs.
+// Package insight evaluates a flow at an instant: the state of each node, what blocks it, the root causes of everything that is not ready, and
+// whether a pipeline that waits for the flow may continue. It reads no clock and does no I/O. The TypeScript package core does the same. Both are
+// tested with testdata/vectors and compared on random graphs.
 //
-// What can be known from one object the adapter has judged (meta.judgement); a node of another emitter is judged by its status. The rest
-// follows from the graph. Its terms:
+// What one object shows is judged by the adapter (meta.judgement). A node of another emitter is judged by its status. The rest follows from the
+// graph. Terms:
 //
-//   - The segment of a node is what of its judgement holds at its clock: the judgement itself, or the last of its `then` that has begun.
-//     The clock of a node is now; in a stale region it is when the region was last seen.
-//   - A node is satisfied when nobody has to wait for it: it is ready, or suspended with gate `pass` and without the marks
+//   - The segment of a node is the part of its judgement that holds at its clock: the judgement itself, or the last `then` that has begun.
+//     The clock of a node is now; in a stale region it is the time when the region was last seen.
+//   - A node is satisfied when no other node has to wait for it: it is ready, or suspended with gate `pass` and without the marks
 //     not-observed and old-revision.
 //   - A node is routine, and so ready, when its segment waits, and all of its `readyWhile`, at least one, exist and are satisfied.
 //     Nodes that need each other for that are not.
-//   - Needs are what a waiting node waits for: `needs`; for a node without a judgement what waitingFor names, else the origins of the
-//     incoming relationships that hold it. A relationship that leaves the flow, a `contains`, a `triggers` and one of an auxiliary node hold nothing.
-//   - A waiting node one of whose needs does not exist is broken (class dependency-missing) once that has lasted for over grace.
+//   - The needs of a node are the nodes that it waits for: `needs`; without a judgement those in waitingFor, else the origins of the incoming
+//     relationships that block it. Relationships that leave the flow, `contains`, `triggers`, and those of auxiliary nodes block nothing.
+//   - A waiting node with a need that does not exist is broken (class dependency-missing) after more than grace.
 //   - A node waits when its state is waiting and it has needs, or when it has no judgement, has not started and one of its needs is not satisfied.
 //   - A cycle is a strongly connected set of waiting nodes over their unsatisfied needs; a node that needs itself is one. Cycles within a
-//     region come first: a node is on that of its region, else on one over regions. To hold a node counts of a cycle over regions only what
-//     is in other regions than the node's: what another region adds does not hold a region's own part.
-//   - Waiting nodes of one region that miss the same need are one problem, as the members of a cycle are; its root is the least.
-//   - A node is open when something goes on there by itself. With gate `wait` one that neither waits for needs nor is broken is open,
-//     whatever its roots; any other is as open as its roots. A wait is open within grace for a need that does not exist, or when all are satisfied.
-//   - A node blames: if it waits, its unsatisfied and missing needs; if it is broken, working, terminating or not started, those of its
-//     `checks` that are broken, suspended but not satisfied, terminating or waiting, and if there are none and it blames its source, that
-//     source if it is not satisfied. Itself it does not blame.
-//   - A root is a node that blames nothing, and a missing need. Members of a cycle are roots of whatever blames one of them. Of nodes
-//     that blame only each other, and not in a cycle, one is the root: the least that is broken with a problem, else the least that does not wait.
-//   - A problem has besides its root the rest of its cycle or what misses the same, and the victims: what does not wait and has one of these
-//     among its roots. Problems are in this order: broken ones and cycles, those that block more, the older, by root.
+//     region are found first: a node is on a cycle of its region, else on one across regions. A node is blocked only by the members of a cycle
+//     across regions that are in other regions.
+//   - Waiting nodes of one region that miss the same need are one problem, like the members of a cycle. Its root is the least of them.
+//   - A node is open when it may still change by itself. With gate `wait`, a node that neither waits for needs nor is broken is open, whatever
+//     its roots; another node is open if one of its roots is. Within grace, a node is open that waits for a need that does not exist, or whose
+//     needs are all satisfied.
+//   - A node blames others for its state. A waiting node blames its unsatisfied and missing needs. A broken, working, terminating or not started
+//     node blames those of its `checks` that are broken, suspended but not satisfied, terminating or waiting; if there are none and
+//     `blamesSource` is set, its source unless that is satisfied. No node blames itself.
+//   - A root is a node that blames nothing, or a missing need. All members of a cycle are roots of the nodes that blame one of them. Among nodes
+//     that blame only each other without a cycle, one is the root: the least that is broken with a problem, else the least that does not wait.
+//   - A problem consists of its root, the rest of its cycle or the nodes that miss the same need, and its victims: nodes that do not wait and
+//     have one of these among their roots. Problems are ordered: broken ones and cycles first, then those that block more, then the older, then by
+//     root.
 //
-// A dependency whose revision is said to be old is one of the region that says so: no region makes a release of another outdated.
+// A node can make only dependencies of its own region outdated (mark old-revision).
 //
-// Only members have problems and count for a verdict: nodes that are no containers. A container is a node of kind Region, and one
-// that a node of its own region is contained in.
+// Only members have problems and count for a verdict: all nodes except containers. A container is a node of kind Region, or a node that
+// contains a node of its own region.
 package insight

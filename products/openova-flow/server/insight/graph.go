@@ -1,38 +1,39 @@
 package insight
 
 import (
+	"iter"
 	"slices"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// Graph is what a flow consists of, read once. It does not change.
+// Graph is the graph of a snapshot. It is immutable.
 type Graph struct {
-	// Everything is addressed by index. Indices are in byte order of the ids; those of needs that do not exist are among them.
+	// Nodes are addressed by index, in byte order of their ids. Needs that do not exist have an index too.
 	ids   []string
 	index map[string]int32
 	nodes []vertex
 }
 
-// vertex is a node, or an id that nodes wait for and that does not exist.
+// vertex is a node, or a need that does not exist.
 type vertex struct {
 	node       *flow.Node // nil for an id that does not exist
 	judgement  *Judgement
 	member     bool
 	needs      []int32 // without duplicates, in the order in which they are named
-	named      []int32
+	named      []int32 // see Judgement
 	readyWhile []int32
 	checks     []int32
-	source     int32 // none if there is none, or it does not exist
+	source     int32 // none if it does not exist
 }
 
 const none = -1
 
-// maxAllRefs is how many ids all judgements of a flow may name: many times what the relationships of a large one are. What comes after that names none,
-// so that reading a flow costs no more memory than the flow's own limits let it have.
+// maxAllRefs limits the ids in all judgements of a flow, to many times the relationships of a large one. Judgements beyond it lose their references,
+// so that reading a flow takes no more memory than the flow's own limits allow.
 const maxAllRefs = 1 << 20
 
-// Read reads a snapshot. Of nodes with one id the last counts.
+// Read builds the graph of a snapshot. Of several nodes with one id it uses the last.
 func Read(m *flow.Message) *Graph {
 	nodes := make(map[string]*flow.Node, len(m.Nodes))
 	for i := range m.Nodes {
@@ -59,14 +60,14 @@ func Read(m *flow.Message) *Graph {
 			containers[r.ToID] = true
 		}
 	}
-	// What holds a node that says of no need itself.
+	// Needs from relationships, for nodes that name none themselves.
 	for i := range m.Relationships {
 		r := &m.Relationships[i]
 		j := judgements[r.ToID]
 		if j == nil || j.judged || containers[r.ToID] || !own(r.FromFlowID) || !own(r.ToFlowID) || nodes[r.ToID].Status == flow.StatusSucceeded {
 			continue
 		}
-		if len(j.named) == 0 && holds(r, nodes[r.FromID], judgements[r.FromID]) {
+		if len(j.named) == 0 && blocks(r, nodes[r.FromID], judgements[r.FromID]) {
 			j.needs = append(j.needs, r.FromID)
 		}
 	}
@@ -92,8 +93,19 @@ func Read(m *flow.Message) *Graph {
 	return g
 }
 
-// holds reports whether a relationship keeps its to-end from going on.
-func holds(r *flow.Relationship, from *flow.Node, of *Judgement) bool {
+// Members yields the members (see the package's terms), in byte order of their ids. They must not be changed.
+func (g *Graph) Members() iter.Seq[*flow.Node] {
+	return func(yield func(*flow.Node) bool) {
+		for i := range g.nodes {
+			if n := &g.nodes[i]; n.node != nil && n.member && !yield(n.node) {
+				return
+			}
+		}
+	}
+}
+
+// blocks reports whether a relationship blocks its to-end.
+func blocks(r *flow.Relationship, from *flow.Node, of *Judgement) bool {
 	switch {
 	case r.Type == flow.Contains || r.Type == flow.Triggers:
 		return false
@@ -114,7 +126,7 @@ func holds(r *flow.Relationship, from *flow.Node, of *Judgement) bool {
 	}
 }
 
-// number gives every id its index.
+// number assigns the indices.
 func (g *Graph) number(nodes map[string]*flow.Node, judgements map[string]*Judgement) {
 	g.index = make(map[string]int32, len(nodes))
 	add := func(id string) {
@@ -140,7 +152,7 @@ func (g *Graph) number(nodes map[string]*flow.Node, judgements map[string]*Judge
 	g.nodes = make([]vertex, len(g.ids))
 }
 
-// indices returns the indices of some ids, each once.
+// indices returns the indices of ids, without duplicates.
 func (g *Graph) indices(ids []string) []int32 {
 	if len(ids) == 0 {
 		return nil
@@ -163,15 +175,15 @@ func (g *Graph) indices(ids []string) []int32 {
 	return list
 }
 
-// components returns the component of each vertex in the graph that next spans over the vertices that take part, numbered from 0 (Tarjan,
-// without recursion: chains may be long). Others have none.
+// components returns the strongly connected component of each vertex in takesPart, numbered from 0, over the edges in next. Other vertices have none.
+// It is Tarjan's algorithm without recursion, since chains may be long.
 func components(n int, takesPart []bool, next [][]int32) (component []int32, count int32) {
 	component = make([]int32, n)
 	low, order := make([]int32, n), make([]int32, n)
 	for i := range component {
 		component[i] = none
 	}
-	at := make([]int32, n) // how far each is with its edges
+	at := make([]int32, n) // the next edge of each vertex
 	var open, calls []int32
 	visited := int32(0)
 	enter := func(v int32) {

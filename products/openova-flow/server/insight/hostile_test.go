@@ -23,18 +23,18 @@ func verdictOf(t *testing.T, waits, region string) insight.Verdict {
 	return insight.Read(m).At(1_000_000, nil).Verdict(func(n *flow.Node) bool { return n.Region == region })
 }
 
-func TestVerdict_NoRegionMakesAReleaseOfAnotherOutdated(t *testing.T) {
+func TestVerdict_OutdatedOnlyWithinARegion(t *testing.T) {
 	const waits = `"needs":["r2/b"],"named":["r2/b"]`
 	if d := verdictOf(t, waits, "r2"); d.Result != insight.Passed || len(d.Problems) > 0 {
-		t.Errorf("the region that is as it should be: %+v", d)
+		t.Errorf("the ready region: %+v", d)
 	}
 	if d := verdictOf(t, waits, "r1"); d.Result != insight.Failed || len(d.Problems) != 1 || d.Problems[0].ID != "r1/a" {
-		t.Errorf("the region that waits: %+v", d)
+		t.Errorf("the waiting region: %+v", d)
 	}
 }
 
-// A judgement may name many ids at little cost to its sender.
-func TestRead_BoundsWhatJudgementsName(t *testing.T) {
+// TestMeasure_GraphHeapIsBound reads judgements with many ids, which cost their sender little.
+func TestMeasure_GraphHeapIsBound(t *testing.T) {
 	meta := flow.Object(`{"judgement":{"state":"waiting","since":0,"needs":[` + strings.Repeat(`"n0",`, 10_000) + `"n0"]}}`)
 	m := &flow.Message{Type: flow.TypeSnapshot, Flow: &flow.Instance{ID: "F"}}
 	for i := range 300 {
@@ -47,7 +47,7 @@ func TestRead_BoundsWhatJudgementsName(t *testing.T) {
 	runtime.GC()
 	runtime.ReadMemStats(&after)
 	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 16<<20 { // 3 million ids would be 60 MB
-		t.Errorf("%d bytes are kept", grown)
+		t.Errorf("the heap grew by %d bytes", grown)
 	}
 	runtime.KeepAlive(g)
 }
@@ -58,8 +58,8 @@ func TestVerdict_SurvivesANamedNeedThatDoesNotExist(t *testing.T) {
 	}
 }
 
-// Many sentences may name the same nodes, whose labels may be long.
-func TestProblems_CutsTheNamesThatASentenceLists(t *testing.T) {
+// TestProblems_ShortensNamesInSentences has many sentences that name the same nodes, with long labels.
+func TestProblems_ShortensNamesInSentences(t *testing.T) {
 	const most = 512 // characters of a name
 	long := strings.Repeat("ä", most)
 	for name, c := range map[string]struct {

@@ -11,7 +11,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/insight"
 )
 
-// outcome is all that is told of a graph, without what is empty.
+// outcome has all results for a graph, without empty ones.
 type outcome struct {
 	States   map[string]insight.State `json:"states"`
 	Marks    map[string][]string      `json:"marks"`
@@ -30,7 +30,7 @@ type problem struct {
 	said
 }
 
-// said is compared where a vector has it.
+// said has the results that a vector may omit.
 type said struct {
 	Sentence string   `json:"sentence,omitempty"`
 	Command  []string `json:"command,omitempty"`
@@ -64,7 +64,7 @@ func outcomeOf(m *flow.Message, now int64, heard map[string]int64) outcome {
 	return o
 }
 
-// TestVectors holds the package to expectations written by hand, which the package core is held to as well.
+// TestVectors compares the package with expectations written by hand. The package core has the same test.
 func TestVectors(t *testing.T) {
 	files, err := filepath.Glob("testdata/vectors/*.json")
 	if err != nil || len(files) < 20 {

@@ -9,7 +9,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// State is what a person is told of a node.
+// State is the state of a node as shown to people.
 type State string
 
 // The states.
@@ -25,13 +25,16 @@ const (
 
 var states = []State{Ready, Working, Waiting, Broken, Suspended, Terminating, NotStarted}
 
-// What a segment says to a gate.
+// States returns all states.
+func States() []State { return slices.Clone(states) }
+
+// Values of Segment.Gate.
 const (
-	GatePass = "pass" // the node is as it should be
-	GateWait = "wait" // something goes on by itself that a gate waits for
+	GatePass = "pass" // the node does not delay a gate
+	GateWait = "wait" // the node may still change by itself, so a gate waits for it
 )
 
-// Marks that decide something here. Others are passed on.
+// Marks that this package interprets. Other marks are passed on.
 const (
 	MarkNotObserved = "not-observed"
 	MarkOldRevision = "old-revision"
@@ -39,30 +42,30 @@ const (
 	MarkSourceStale = "source-stale"
 )
 
-// classRevision is the class of a node that waits until a dependency has the revision that it has itself.
+// classRevision is the class of a node that waits until a dependency has its own revision.
 const classRevision = "dependency-revision"
 
-// Segment is what is so of a node from an instant on, by itself.
+// Segment is the state of a node from an instant on, if nothing else happens.
 type Segment struct {
 	at       int64
 	State    State
 	Marks    []string
-	Since    flow.Time // since when the state with this cause holds
+	Since    flow.Time // start of the state with this cause
 	Class    string
 	Sentence string
 	Command  []string // argv of the command to run next
-	Problem  bool     // a root cause, unless another node turns out to be its cause
-	Final    bool     // nothing changes without a person
+	Problem  bool     // a root cause, unless the node blames another one
+	Final    bool     // does not change without a person
 	Gate     string   // GatePass, GateWait or empty
 }
 
-// Judgement is what is known of one node from its own object.
+// Judgement is the state of one node as its own object shows it.
 type Judgement struct {
 	base         Segment
 	then         []Segment // in time order
-	judged       bool      // by the emitter
+	judged       bool      // from meta.judgement, not from the status
 	needs        []string
-	named        []string // those of needs that the object's message names
+	named        []string // the needs that the object's message names
 	readyWhile   []string
 	source       string
 	blamesSource bool
@@ -72,25 +75,25 @@ type Judgement struct {
 }
 
 const (
-	// maxSegments is how many `then` of a judgement count.
+	// maxSegments limits the `then` of a judgement.
 	maxSegments = 16
-	// maxRefs is how many ids a list of a judgement may name. An adapter sends no more.
+	// maxRefs limits the ids in a list of a judgement. An adapter sends no more.
 	maxRefs = 256
-	// deletionLimit is how long the deletion of a node without a judgement may take, in milliseconds.
+	// deletionLimit is the time, in milliseconds, after which the deletion of a node without a judgement is a problem.
 	deletionLimit = 5 * 60 * 1000
 )
 
-// Judge returns the judgement in a node's meta, or the one that follows from its status. What has a wrong type counts as absent, and a
-// judgement without a known state too.
+// Judge returns the judgement in a node's meta. Without one, it derives the judgement from the node's status. Fields of a wrong type, and judgements without a known state, count
+// as absent.
 func Judge(n *flow.Node) *Judgement { return judge(n, false) }
 
-// Outline returns the same without what only people read or what names other nodes: of a segment it has the instant, the state, the gate and whether
-// it is final; and the marks of the first one. It costs a few passes over the meta, whatever that is.
+// Outline is like Judge, but without texts for people and references to other nodes. A segment has its instant, State, Gate and Final; the first
+// one also has its Marks. It takes a few passes over the meta, whatever the content.
 func Outline(n *flow.Node) *Judgement { return judge(n, true) }
 
 func judge(n *flow.Node, outline bool) *Judgement {
 	j := &Judgement{}
-	meta := plainMeta{outline: outline}
+	meta := statusMeta{outline: outline}
 	flow.EachField(n.Meta, func(key, value string) {
 		switch key {
 		case "kind":
@@ -104,7 +107,7 @@ func judge(n *flow.Node, outline bool) *Judgement {
 		}
 	})
 	if !j.judged {
-		j.obvious(n, &meta)
+		j.fromStatus(n, &meta)
 	}
 	return j
 }
@@ -120,7 +123,7 @@ func (j *Judgement) At(clock int64) *Segment {
 	return s
 }
 
-// Segments yields the segments in time order, each with the instant from which it holds. The first holds since ever.
+// Segments yields the segments in time order, each with the instant from which it holds: math.MinInt64 for the first.
 func (j *Judgement) Segments() iter.Seq2[int64, *Segment] {
 	return func(yield func(int64, *Segment) bool) {
 		if !yield(math.MinInt64, &j.base) {
@@ -134,12 +137,12 @@ func (j *Judgement) Segments() iter.Seq2[int64, *Segment] {
 	}
 }
 
-// refs returns how many ids the judgement names.
+// refs returns the number of ids in the judgement.
 func (j *Judgement) refs() int {
 	return len(j.needs) + len(j.named) + len(j.readyWhile) + len(j.checks)
 }
 
-// Auxiliary reports whether the node stands beside the rollout, as a source does.
+// Auxiliary reports whether the node is not part of the rollout itself, like a source.
 func (j *Judgement) Auxiliary() bool { return j.auxiliary }
 
 // Kind returns the node's meta.kind.
@@ -224,15 +227,15 @@ func (s *Segment) read(key, value string, outline bool) {
 			}
 		})
 	case "command":
-		s.Command = offered(texts(value))
+		s.Command = allowedCommand(texts(value))
 	case "problem":
 		s.Problem = value == "true"
 	}
 }
 
-// plainMeta is what counts of the meta of a node without a judgement.
-type plainMeta struct {
-	outline         bool // who waits for whom and what was said do not count
+// statusMeta has the meta fields that matter for a node without a judgement.
+type statusMeta struct {
+	outline         bool // without the message
 	reason, message string
 	deletingSince   flow.Time
 	waitingSince    flow.Time
@@ -241,7 +244,7 @@ type plainMeta struct {
 	waitingFor      []string
 }
 
-func (m *plainMeta) read(key, value string) {
+func (m *statusMeta) read(key, value string) {
 	switch key {
 	case "reason":
 		m.reason = flow.Text(value)
@@ -262,8 +265,8 @@ func (m *plainMeta) read(key, value string) {
 	}
 }
 
-// obvious judges a node by its status.
-func (j *Judgement) obvious(n *flow.Node, m *plainMeta) {
+// fromStatus judges a node by its status and meta.
+func (j *Judgement) fromStatus(n *flow.Node, m *statusMeta) {
 	s := &j.base
 	waits := m.reason == "DependencyNotReady" || len(m.waitingFor) > 0
 	switch {
@@ -296,19 +299,19 @@ func (j *Judgement) obvious(n *flow.Node, m *plainMeta) {
 }
 
 func failure(label, reason, message string) string {
-	said := label
+	text := label
 	for _, part := range []string{reason, message} {
 		if part != "" {
-			said += ": " + part
+			text += ": " + part
 		}
 	}
-	if said == label {
+	if text == label {
 		return label + " failed."
 	}
-	return said
+	return text
 }
 
-// texts returns the strings of a JSON array, of its first maxRefs elements; nil when it is no array.
+// texts returns the strings among the first maxRefs elements of a JSON array, nil for other JSON.
 func texts(array string) []string {
 	var list []string
 	for _, e := range elements(array, maxRefs) {
@@ -319,7 +322,7 @@ func texts(array string) []string {
 	return list
 }
 
-// elements returns the first elements of a JSON array, and reads no further.
+// elements returns the first elements of a JSON array, and stops reading there.
 func elements(array string, most int) (list []string) {
 	flow.EachElement(array, func(value string) bool {
 		list = append(list, value)

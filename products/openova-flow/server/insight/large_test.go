@@ -21,7 +21,7 @@ func snapshotOf(nodes ...flow.Node) *flow.Message {
 
 func needs(ids ...string) string { return `"` + strings.Join(ids, `","`) + `"` }
 
-// large makes n nodes of which each waits for five others, half of them in front of it, half of them anywhere; one in ten is broken.
+// large returns n nodes. Each waits for five others, half of them before it, half of them anywhere; one in ten is broken.
 func large(n int) *flow.Message {
 	r := rand.New(rand.NewPCG(1, 1))
 	var nodes []flow.Node
@@ -39,7 +39,7 @@ func large(n int) *flow.Message {
 	return snapshotOf(nodes...)
 }
 
-func TestLargeGraphs_AreJudgedInOrdinaryTime(t *testing.T) {
+func TestVerdict_LargeGraphsAreFast(t *testing.T) {
 	t.Run("a chain", func(t *testing.T) {
 		const n = 20_000
 		nodes := []flow.Node{judgedNode("r1/n0", `{"state":"broken","since":1,"problem":true}`)}
@@ -72,7 +72,7 @@ func TestLargeGraphs_AreJudgedInOrdinaryTime(t *testing.T) {
 			broken = append(broken, fmt.Sprint("r1/b", i))
 			nodes = append(nodes, judgedNode(broken[i], `{"state":"broken","problem":true}`))
 		}
-		var all []string // together they need all; a list of needs has an end
+		var all []string // together they need all nodes; the list of one node is limited
 		for i, part := range slices.Collect(slices.Chunk(broken, 250)) {
 			all = append(all, fmt.Sprint("r1/all", i))
 			nodes = append(nodes, judgedNode(all[i], `{"state":"waiting","needs":[`+needs(part...)+`]}`))

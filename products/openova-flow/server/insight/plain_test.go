@@ -9,7 +9,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/insight"
 )
 
-// plain judges as package insight's description words it, slowly and with nothing clever: each of its terms is a function.
+// plain evaluates a flow exactly as the package documentation defines it, simply and slowly: each term is a function.
 type plain struct {
 	nodes map[string]plainNode
 	rels  []plainRel
@@ -76,7 +76,7 @@ func plainOutcome(snapshot []byte, now int64, heard map[string]int64) outcome {
 			n.Meta.Judgement.Needs = p.holders(id)
 		}
 	}
-	for again := true; again; { // the least set
+	for again := true; again; { // until nothing changes: the smallest fixed point
 		again = false
 		for _, id := range p.ids() {
 			j := p.nodes[id].Meta.Judgement
@@ -203,7 +203,7 @@ func (p *plain) segment(id string) plainSegment {
 	return s
 }
 
-// age is how long ago an instant was by a node's clock, less than nothing when it is not known.
+// age returns how long ago a known instant was by a node's clock.
 func (p *plain) age(id string, since *int64) (age int64, known bool) {
 	if since == nil {
 		return 0, false
@@ -263,7 +263,7 @@ func (p *plain) waits(id string) bool {
 	return p.state(id) == "waiting" || p.state(id) == "not-started" && p.nodes[id].unjudged && len(p.unsatisfied(p.needs(id))) > 0
 }
 
-// reach returns what can be reached over next, without the start unless it is reached again.
+// reach returns the ids that can be reached over next; from only if it is reached again.
 func reach(from string, next func(string) []string) map[string]bool {
 	seen := map[string]bool{}
 	var visit func(string)
@@ -286,7 +286,7 @@ func (p *plain) waitsFor(id string) []string {
 	return slices.DeleteFunc(p.unsatisfied(p.needs(id)), func(d string) bool { return !p.waits(d) })
 }
 
-// cycle returns the cycle of its region that a node is on, else that over regions.
+// cycle returns the cycle of a node within its region, else the one across regions.
 func (p *plain) cycle(id string) []string {
 	among := func(next func(string) []string) (members []string) {
 		after := reach(id, next)
@@ -306,7 +306,7 @@ func (p *plain) cycle(id string) []string {
 	return among(p.waitsFor)
 }
 
-// across reports whether a cycle is over several regions.
+// across reports whether a cycle has members in several regions.
 func (p *plain) across(cycle []string) bool {
 	return slices.ContainsFunc(cycle, func(id string) bool { return p.nodes[id].Region != p.nodes[cycle[0]].Region })
 }
@@ -331,7 +331,7 @@ func (p *plain) blamed(id string) []string {
 	return list
 }
 
-// further is what a node blames, but a root nothing.
+// further returns the ids that a node blames; nil for a root.
 func (p *plain) further(id string) []string {
 	if p.roots[id] || !p.exists(id) {
 		return nil
@@ -339,7 +339,7 @@ func (p *plain) further(id string) []string {
 	return p.blames[id]
 }
 
-// rootRest finds the roots of nodes that blame only each other.
+// rootRest adds the roots of nodes that blame only each other.
 func (p *plain) rootRest() {
 	more := []string{}
 	for _, id := range p.ids() {
@@ -372,12 +372,12 @@ func keys(set map[string]bool) []string {
 	return list
 }
 
-// causes returns the roots of what some nodes blame.
+// causes returns the roots that nodes blame, directly or through others.
 func (p *plain) causes(of ...string) map[string]bool {
 	return p.causesFor(func(string) bool { return true }, of...)
 }
 
-// causesFor is causes where of a cycle over regions only some members count.
+// causesFor is causes with only some members of a cycle across regions.
 func (p *plain) causesFor(counts func(string) bool, of ...string) map[string]bool {
 	found := map[string]bool{}
 	for _, id := range of {
@@ -519,7 +519,7 @@ func (p *plain) problems() []plainProblem {
 				add(id, "dependency-missing", group, nil, since)
 			}
 		case len(c) > 0:
-			// Those of it that are on a cycle of their region are told of there.
+			// Members that are on a cycle within their region belong to the problem of that cycle.
 			own := slices.DeleteFunc(slices.Clone(c), func(m string) bool { return !slices.Equal(p.cycles[m], c) || !p.member(m) })
 			since := s.Since
 			for _, m := range c {
@@ -566,7 +566,7 @@ func (p *plain) problems() []plainProblem {
 	return all
 }
 
-// missed returns the first need that does not exist.
+// missed returns the first missing need.
 func (p *plain) missed(id string) string {
 	j := p.nodes[id].Meta.Judgement
 	for _, d := range append(slices.Clone(j.Named), p.needs(id)...) {

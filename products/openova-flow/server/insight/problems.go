@@ -13,37 +13,41 @@ import (
 // Problem is one root cause.
 type Problem struct {
 	ID       string    // the root
-	IDs      []string  // the root; then, in byte order, all on its cycle or that misses the same, and what does not wait and has one of these among its roots
-	Label    string    // of the root; of a cycle over regions these regions
-	Region   string    // of the root; of a cycle over regions none
+	IDs      []string  // the root, then in byte order the rest of its cycle or the nodes that miss the same need, and the victims (see the package's terms)
+	Label    string    // of the root; for a cycle across regions the names of these regions
+	Region   string    // of the root; empty for a cycle across regions
 	State    State     // of the root
 	Class    string    // stable, for programs
 	Sentence string    // what is wrong, for a person
 	Command  []string  // argv of the command to run next; nil when there is none
-	Since    flow.Time // since when
-	Blocks   []string  // what waits behind IDs, nearest first
+	Since    flow.Time // start
+	Blocks   []string  // ids of the nodes that wait for IDs, directly or through others, nearest first
 	Marks    []string  // of the root
-	Final    bool      // nothing changes without a person
+	Final    bool      // does not change without a person
 }
 
-// maxSteps bounds what Problems spends on finding what is behind roots: each gets its share of these steps, but at least leastSteps. What is
-// farther away than that, in flows far larger than real ones, is left out.
+// maxSteps limits the search for the nodes behind all roots. Each root gets an equal share of the steps, at least leastSteps. In flows far larger than
+// real ones, nodes farther away are left out.
 const (
 	maxSteps   = 2_000_000
 	leastSteps = 100
 )
 
-// finding is a problem before it is known what is behind it.
+// Critical reports whether a problem has broken something that does not change without a person.
+func (p *Problem) Critical() bool {
+	return p.Class == "dependency-cycle" || p.Class == "dependency-on-itself" || p.State == Broken && p.Final
+}
+
+// finding is a problem before the search for its victims and blocked nodes.
 type finding struct {
 	root   int32
 	class  string
 	since  flow.Time
-	others []int32 // on the cycle or missing the same, in order; or waiting for the root's revision
-	across bool    // a cycle over regions
+	others []int32 // in order: members of the cycle, nodes that miss the same need, or nodes that wait for the root's revision
+	across bool    // a cycle across regions
 }
 
-// Problems returns what is wrong, one problem for each root cause: broken ones and cycles first, then those that block more, then
-// the older ones.
+// Problems returns one problem for each root cause: broken ones and cycles first, then those that block more, then the older ones.
 func (v *View) Problems() []Problem {
 	found := v.findings()
 	s := &search{View: v, needed: v.neededBy(), seen: make([]int32, len(v.nodes))}
@@ -66,13 +70,13 @@ func (v *View) Problems() []Problem {
 
 func (v *View) findings() []finding {
 	var found []finding
-	revisions := make(map[int32]int) // by root, where in found
+	revisions := make(map[int32]int) // index in found, by root
 	type need struct {
 		region string
 		id     int32
 	}
-	missing := make(map[need]int) // where in found
-	told := make([]bool, len(v.cycle))
+	missing := make(map[need]int) // index in found
+	reported := make([]bool, len(v.cycle))
 	for at := range v.nodes {
 		i, n := int32(at), &v.nodes[at]
 		if n.node == nil || !n.member {
@@ -91,10 +95,10 @@ func (v *View) findings() []finding {
 			found[at].others = append(found[at].others, i)
 			found[at].since = earlier(found[at].since, s.Since)
 		case v.onCycle[i] != none:
-			if told[v.onCycle[i]] {
+			if reported[v.onCycle[i]] {
 				continue
 			}
-			told[v.onCycle[i]] = true
+			reported[v.onCycle[i]] = true
 			f := finding{root: i, class: "dependency-cycle", others: v.cycle[v.onCycle[i]], across: v.across[v.onCycle[i]]}
 			if len(f.others) == 1 {
 				f.class = "dependency-on-itself"
@@ -130,8 +134,7 @@ func (v *View) findings() []finding {
 	return found
 }
 
-// outdatedBy returns the node that has another revision than a waiting one says that it waits for, or none. It is one of the same region: no
-// region says of a node of another what is wrong with that.
+// outdatedBy returns the dependency, in the same region, whose revision node i waits for, or none.
 func (v *View) outdatedBy(i int32) int32 {
 	n := &v.nodes[i]
 	if v.segments[i].Class == classRevision {
@@ -144,7 +147,7 @@ func (v *View) outdatedBy(i int32) int32 {
 	return none
 }
 
-// earlier returns the earlier of two instants, the known one if one is not.
+// earlier returns the earlier of two instants; if one is unknown, the other.
 func earlier(a, b flow.Time) flow.Time {
 	if a.IsZero() || !b.IsZero() && b.Ms() < a.Ms() {
 		return b
@@ -152,7 +155,7 @@ func earlier(a, b flow.Time) flow.Time {
 	return a
 }
 
-// neededBy returns which waiting nodes need each id that is not satisfied.
+// neededBy returns the waiting nodes that need each unsatisfied id.
 func (v *View) neededBy() [][]int32 {
 	needed := make([][]int32, len(v.nodes))
 	for i := range v.nodes {
@@ -167,22 +170,22 @@ func (v *View) neededBy() [][]int32 {
 	return needed
 }
 
-// search finds what is behind roots.
+// search finds the nodes behind roots, in one walk after another.
 type search struct {
 	*View
-	needed [][]int32 // which waiting nodes need each id that is not satisfied
-	seen   []int32   // the walk on which each id was met last
+	needed [][]int32 // see neededBy
+	seen   []int32   // the last walk that visited each id
 	walk   int32
-	steps  int // how many a walk may take
-	left   int // how many this one may
+	steps  int // limit for a walk
+	left   int // remaining steps of this walk
 }
 
-// start begins a walk from some ids.
+// start begins a walk at from.
 func (v *search) start(from []int32) {
 	v.walk++
 	v.left = v.steps
 	for _, i := range from {
-		v.meet(i)
+		v.visit(i)
 	}
 }
 
@@ -192,8 +195,8 @@ func (v *search) step() bool {
 	return v.left >= 0
 }
 
-// meet reports whether an id is met for the first time on this walk.
-func (v *search) meet(i int32) bool {
+// visit reports whether this walk visits an id for the first time.
+func (v *search) visit(i int32) bool {
 	if v.seen[i] == v.walk {
 		return false
 	}
@@ -204,7 +207,7 @@ func (v *search) meet(i int32) bool {
 func (v *search) problem(f *finding) Problem {
 	n := v.nodes[f.root].node
 	cause := []int32{f.root}
-	nearest := []int32(nil) // what waits for the root though it is satisfied
+	nearest := []int32(nil) // nodes that wait for the root although it is satisfied
 	switch f.class {
 	case "dependency-cycle", "dependency-missing":
 		cause = f.others
@@ -232,15 +235,15 @@ func (v *search) problem(f *finding) Problem {
 	return p
 }
 
-// victims returns the root, then in order the rest of cause and what does not wait and has one of cause among its roots.
+// victims returns the root, then in order the rest of cause and the nodes that do not wait and have one of cause among their roots.
 func (v *search) victims(cause []int32, root int32) []int32 {
 	var ids []int32
 	v.start(cause)
 	queue := slices.Clone(cause)
-	for _, i := range cause { // a root of whatever blames another member of a cycle over regions
+	for _, i := range cause { // also a root of nodes that blame another member of its cycle across regions
 		if c := v.crosses[i]; c != none {
 			for _, m := range v.cycle[c] {
-				if v.onCycle[m] == c && v.meet(m) {
+				if v.onCycle[m] == c && v.visit(m) {
 					queue = append(queue, m)
 				}
 			}
@@ -260,7 +263,7 @@ func (v *search) victims(cause []int32, root int32) []int32 {
 			if !v.step() {
 				break
 			}
-			if v.meet(b) {
+			if v.visit(b) {
 				queue = append(queue, b)
 			}
 		}
@@ -269,7 +272,7 @@ func (v *search) victims(cause []int32, root int32) []int32 {
 	return slices.Insert(ids, 0, root)
 }
 
-// blocked returns what waits behind some nodes, without them: nearest first, in order where equally near.
+// blocked returns the ids that wait for some nodes, directly or through others: nearest first, else in order.
 func (v *search) blocked(ids, nearest []int32) []string {
 	v.start(ids)
 	var names []string
@@ -277,7 +280,7 @@ func (v *search) blocked(ids, nearest []int32) []string {
 	for len(level) > 0 {
 		var next []int32
 		for _, w := range nearest {
-			if v.meet(w) {
+			if v.visit(w) {
 				next = append(next, w)
 			}
 		}
@@ -287,7 +290,7 @@ func (v *search) blocked(ids, nearest []int32) []string {
 				if !v.step() {
 					break
 				}
-				if v.meet(w) {
+				if v.visit(w) {
 					next = append(next, w)
 				}
 			}
@@ -303,7 +306,7 @@ func (v *search) blocked(ids, nearest []int32) []string {
 	return names
 }
 
-// describe says what only the graph tells.
+// describe sets the sentence and the command of a problem that follows from the graph.
 func (v *View) describe(p *Problem, f *finding) {
 	n := &v.nodes[f.root]
 	values := map[string]string{"name": n.node.Label}
@@ -334,7 +337,7 @@ func (v *View) describe(p *Problem, f *finding) {
 	p.Sentence, p.Command = t.sentence(values), t.command(values, flux)
 }
 
-// describeMissing adds what is known of the first need that does not exist.
+// describeMissing adds the values of the first missing need and returns the template for it.
 func (v *View) describeMissing(root int32, values map[string]string) template {
 	n, missing := &v.nodes[root], v.ids[v.missingNeed(root)]
 	values["missing"] = missing
@@ -355,14 +358,14 @@ func (v *View) describeMissing(root int32, values map[string]string) template {
 	return t
 }
 
-// missingNeed returns the first need of a node that does not exist, those that are named before others.
+// missingNeed returns the first need of a node that does not exist, named needs first.
 func (v *View) missingNeed(i int32) int32 {
 	n := &v.nodes[i]
 	list := append(slices.Clone(n.named), n.needs...)
 	return list[slices.IndexFunc(list, func(d int32) bool { return !v.exists(d) && slices.Contains(n.needs, d) })]
 }
 
-// regions returns the regions of some nodes, each once, in byte order.
+// regions returns the regions of nodes, in byte order, without duplicates.
 func (v *View) regions(list []int32) []string {
 	names := make([]string, len(list))
 	for i, at := range list {
@@ -372,14 +375,14 @@ func (v *View) regions(list []int32) []string {
 	return slices.Compact(names)
 }
 
-// declared says which region declares what of a cycle over regions. Which of them closed it is not known.
+// declared describes the edges of a cycle across regions. It is unknown which one closed the cycle.
 func (v *View) declared(members []int32) string {
 	const most = 4
 	on := make(map[int32]bool, len(members))
 	for _, i := range members {
 		on[i] = true
 	}
-	var said []string
+	var parts []string
 	all := 0
 	for _, i := range members {
 		for _, d := range v.nodes[i].needs {
@@ -387,18 +390,18 @@ func (v *View) declared(members []int32) string {
 				continue
 			}
 			if all++; all <= most {
-				said = append(said, short(cmp.Or(v.region(i), "no region"))+" declares that "+short(v.nodes[i].node.Label)+" waits for "+short(v.nodes[d].node.Label))
+				parts = append(parts, short(cmp.Or(v.region(i), "no region"))+" declares that "+short(v.nodes[i].node.Label)+" waits for "+short(v.nodes[d].node.Label))
 			}
 		}
 	}
-	text := strings.Join(said, ", ")
+	text := strings.Join(parts, ", ")
 	if all > most {
 		text += fmt.Sprintf(", and %d more", all-most)
 	}
 	return text
 }
 
-// labels names some nodes, the first five of them in byte order of their ids.
+// labels returns the labels of the first five nodes, in byte order of their ids, and the number of the others.
 func (v *View) labels(list []int32) string {
 	list = slices.Clone(list)
 	slices.Sort(list)
@@ -418,7 +421,7 @@ func (v *View) labels(list []int32) string {
 	return text
 }
 
-// short returns a name as a sentence has it that names several: many sentences may have the same one, and what no cluster calls anything is cut.
+// short cuts a name for a sentence with several names to 512 characters, more than any name in a cluster has.
 func short(name string) string {
 	const most = 512 // characters
 	characters := 0

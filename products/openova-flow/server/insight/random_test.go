@@ -20,7 +20,7 @@ var (
 	graphOut   = flag.Bool("insight.out", false, "write the graphs to standard output, one a line, with what is told of them; another implementation can be held to that")
 )
 
-// TestRandomGraphs holds the package to a slow and plain implementation of its description.
+// TestRandomGraphs compares the package with a plain implementation of its documentation.
 func TestRandomGraphs(t *testing.T) {
 	out := bufio.NewWriterSize(os.Stdout, 1<<16)
 	across := false
@@ -55,7 +55,7 @@ func TestRandomGraphs(t *testing.T) {
 		t.Fatal(err)
 	}
 	if *graphCount >= 500 && !across {
-		t.Error("no graph has a cycle over regions")
+		t.Error("no graph has a cycle across regions")
 	}
 	for _, verdict := range []string{"passed", "failed", "pending"} {
 		if verdicts[verdict] < int(*graphCount/100) {
@@ -79,11 +79,11 @@ func encode(t *testing.T, v any) string {
 
 const graphNow = 1_000_000
 
-// graphs makes small graphs in which every rule is met often.
+// graphs makes small graphs that exercise every rule often.
 type graphs struct{ *rand.Rand }
 
-// In byte order, and such that another order shows; objects of the adapter and others, and two that are never nodes, one of
-// which no command takes for a name.
+// graphIDs are in byte order, and chosen so that sorting in another order gives another result. Some have the form of the adapter's ids, others
+// not; two never get a node, and one of these can't be used in a command.
 var graphIDs = []string{"r1/a", "r1/B", "r1/Kustomization/flux-system/a", "r1/Kustomization/apps/b", "r1/apps/b", "r2/a", "r2/é", "r2/\U0001f680", "r2/\uffff", "plain", "r1", "r1/gone", "r1/apps/-gone"}
 
 func (g *graphs) one(in int) bool { return g.IntN(in) == 0 }
@@ -110,7 +110,7 @@ func (g *graphs) heard() map[string]int64 {
 }
 
 func (g *graphs) snapshot() string {
-	calm := g.one(4) // most is as it should be
+	calm := g.one(4) // most nodes are ready
 	nodes, rels := []map[string]any{}, []any{}
 	for _, id := range graphIDs[:len(graphIDs)-2] {
 		if g.one(3) {
@@ -119,7 +119,7 @@ func (g *graphs) snapshot() string {
 		nodes = append(nodes, g.node(id, calm))
 	}
 	g.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
-	if g.one(20) && len(nodes) > 1 { // wait for each other, often over regions, which is seldom by itself
+	if g.one(20) && len(nodes) > 1 { // two wait for each other, often across regions, which is rare at random
 		for i, n := range nodes[:2] {
 			n["meta"] = map[string]any{"judgement": map[string]any{"state": "waiting", "since": g.instant(), "needs": []any{nodes[1-i]["id"], g.id()}}}
 		}

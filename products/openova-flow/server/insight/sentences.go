@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// sentencesFile has the sentences about what only the graph tells, and the commands that go with them. The package core has a copy that a test
-// holds to it.
+// sentencesFile has the sentences and commands for problems that follow from the graph. The package core has a copy; a test compares them.
 //
 //go:embed sentences.json
 var sentencesFile []byte
@@ -18,7 +17,7 @@ type template struct {
 	Command  []string `json:"command"`
 }
 
-// kindWords is what command lines call a kind.
+// kindWords are the names of a kind on command lines.
 type kindWords struct {
 	Resource string   `json:"resource"`
 	Flux     []string `json:"flux"`
@@ -39,7 +38,7 @@ func readSentences() (map[string]template, map[string]kindWords) {
 
 func (t template) sentence(values map[string]string) string { return fill(t.Sentence, values) }
 
-// command returns the argv, nil when a value for it is not known. A part {flux} becomes several arguments.
+// command returns the argv, nil if a value is unknown. A part {flux} becomes several arguments.
 func (t template) command(values map[string]string, flux []string) []string {
 	var argv []string
 	for _, part := range t.Command {
@@ -62,7 +61,7 @@ func (t template) command(values map[string]string, flux []string) []string {
 	return argv
 }
 
-// fill puts values in the place of placeholders. What a value has in braces stays.
+// fill replaces placeholders by values. Braces inside a value are not replaced.
 func fill(text string, values map[string]string) string {
 	var b strings.Builder
 	for {
@@ -77,11 +76,11 @@ func fill(text string, values map[string]string) string {
 	}
 }
 
-// object is a Flux object that an id names.
+// object is the Flux object of an id.
 type object struct{ kind, namespace, name string }
 
-// objectOf reads an id of the Flux adapter: <region>/<Kind>/<namespace>/<name>, <region>/<namespace>/<name> of a HelmRelease, or
-// <region>/<name> of one in flux-system.
+// objectOf parses an id of the Flux adapter: <region>/<Kind>/<namespace>/<name>, or <region>/<namespace>/<name> for a HelmRelease, or
+// <region>/<name> for a HelmRelease in flux-system.
 func objectOf(region, id string) (o object, ok bool) {
 	rest, ok := strings.CutPrefix(id, region+"/")
 	if !ok || region == "" {
@@ -98,7 +97,7 @@ func objectOf(region, id string) (o object, ok bool) {
 	return o, false
 }
 
-// ids returns the ids that the adapter may give an object of that name and another of the two kinds which others depend on.
+// ofOtherKind returns the ids of an object with the same name and the other kind of the two that can be dependencies.
 func (o object) ofOtherKind(region string) (kind string, ids []string) {
 	if o.kind == "HelmRelease" {
 		return "Kustomization", []string{region + "/Kustomization/" + o.namespace + "/" + o.name}

@@ -4,22 +4,22 @@ import "github.com/openova-io/openova/products/openova-flow/server/flow"
 
 // Results of a verdict.
 const (
-	Passed  = "passed"  // everything is as it should be
-	Failed  = "failed"  // there is a problem, and nothing goes on by itself any more
+	Passed  = "passed"  // all counted nodes are fine
+	Failed  = "failed"  // there is a problem, and no counted node may still change by itself
 	Pending = "pending" // neither
 )
 
-// Verdict is what a pipeline that waits for a flow is told.
+// Verdict is the answer to a pipeline that waits for a flow.
 type Verdict struct {
 	Result   string
-	Final    bool      // failed, and nothing changes without a person: there is no use in seeing whether it stays so
-	Problems []Problem // those that concern what counts
-	Open     []string  // ids at which something goes on by itself, in byte order
-	Unfit    []string  // ids of what is not as it should be besides: neither open nor a problem's root, in byte order
+	Final    bool      // failed, and nothing changes without a person
+	Problems []Problem // those that concern a counted node
+	Open     []string  // ids of nodes that may still change by themselves, in byte order
+	Unfit    []string  // ids of other nodes that are not fine, and no root of a problem, in byte order
 }
 
-// Verdict judges those of the members that count. A problem concerns them when its root, or what it blocks or takes along, counts. With
-// nothing that counts, the verdict is pending.
+// Verdict judges the members for which counts returns true. A problem concerns them if its root, a victim or a node that it blocks counts. Without
+// any such member the result is Pending.
 func (v *View) Verdict(counts func(*flow.Node) bool) Verdict {
 	var d Verdict
 	d.Result = Pending
@@ -33,14 +33,14 @@ func (v *View) Verdict(counts func(*flow.Node) bool) Verdict {
 		}
 		counted[n.node.ID] = true
 		s := v.segments[i]
-		asItShouldBe := v.states[i] == Ready || v.states[i] == Suspended && s.Gate == GatePass
-		if !asItShouldBe || v.stale[i] || v.outdated[i] || s.has(MarkNotObserved) || s.has(MarkOldRevision) || s.has(MarkSourceStale) {
+		fine := v.states[i] == Ready || v.states[i] == Suspended && s.Gate == GatePass
+		if !fine || v.stale[i] || v.outdated[i] || s.has(MarkNotObserved) || s.has(MarkOldRevision) || s.has(MarkSourceStale) {
 			passed = false
 			if !v.open[i] {
 				unfit = append(unfit, n.node.ID)
 			}
 		}
-		failed = failed || v.states[i] == Suspended && !asItShouldBe
+		failed = failed || v.states[i] == Suspended && !fine
 		if v.open[i] {
 			d.Open = append(d.Open, n.node.ID)
 		}

@@ -6,33 +6,33 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// grace is how long, in milliseconds, what a healthy flow passes through may last before it is a problem.
+// grace is the time, in milliseconds, that transient states of a healthy flow may last before they are a problem.
 const grace = 60_000
 
-// View is a graph as it is at an instant.
+// View is a graph at an instant. Its slices are indexed like Graph.nodes.
 type View struct {
 	*Graph
 	clocks    []int64
 	segments  []*Segment
 	states    []State
 	missing   []bool // broken by a need that does not exist
-	satisfied []bool // nobody has to wait for it
-	waits     []bool // it waits for needs
-	allReady  []bool // it waits though all of its needs are satisfied
+	satisfied []bool // no node has to wait for it
+	waits     []bool // waits for needs
+	allReady  []bool // waits although all of its needs are satisfied
 	cycle     [][]int32
-	onCycle   []int32   // the cycle that a node is on, or none
-	crosses   []int32   // the cycle over regions of which a node is a member besides, or none
-	across    []bool    // of each cycle, whether it is over several regions
-	blames    [][]int32 // what each blames, of cycles as well as of others
+	onCycle   []int32 // the node's cycle, or none
+	crosses   []int32 // the cycle across regions that the node is also on, or none
+	across    []bool  // by cycle: it is across regions
+	blames    [][]int32
 	blamedBy  [][]int32
 	root      []bool
 	open      []bool
 	stale     []bool // marked source-stale
-	outdated  []bool // a dependent says that its revision is old
+	outdated  []bool // marked old-revision by a dependent
 }
 
-// At returns the graph as it is at an instant. heard has, of each stale region, when it was last seen; nil when that is not known.
-func (g *Graph) At(now int64, heard map[string]int64) *View {
+// At evaluates the graph at an instant, in Unix milliseconds. lastSeen has the time when each stale region was last seen; nil if unknown.
+func (g *Graph) At(now int64, lastSeen map[string]int64) *View {
 	n := len(g.nodes)
 	v := &View{Graph: g, clocks: make([]int64, n), segments: make([]*Segment, n), states: make([]State, n),
 		missing: make([]bool, n), satisfied: make([]bool, n), waits: make([]bool, n), allReady: make([]bool, n),
@@ -43,7 +43,7 @@ func (g *Graph) At(now int64, heard map[string]int64) *View {
 			continue
 		}
 		v.clocks[i] = now
-		if last, ok := heard[g.nodes[i].node.Region]; ok {
+		if last, ok := lastSeen[g.nodes[i].node.Region]; ok {
 			v.clocks[i] = min(now, last)
 		}
 		s := g.nodes[i].judgement.At(v.clocks[i])
@@ -61,13 +61,13 @@ func (g *Graph) At(now int64, heard map[string]int64) *View {
 
 func (s *Segment) has(mark string) bool { return slices.Contains(s.Marks, mark) }
 
-// over reports whether an instant was more than grace ago by a node's clock. An unknown one was not.
+// over reports whether a known instant was more than grace ago by a node's clock.
 func (v *View) over(i int32, since flow.Time) bool {
 	ms, ok := since.Get()
 	return ok && v.clocks[i]-ms > grace
 }
 
-// within reports whether an instant was up to grace ago by a node's clock. An unknown one was not.
+// within reports whether a known instant was at most grace ago by a node's clock.
 func (v *View) within(i int32, since flow.Time) bool {
 	ms, ok := since.Get()
 	return ok && v.clocks[i]-ms <= grace
@@ -75,10 +75,10 @@ func (v *View) within(i int32, since flow.Time) bool {
 
 func (v *View) exists(i int32) bool { return v.nodes[i].node != nil }
 
-// findRoutine finds the nodes that only take a routine look: they are ready.
+// findRoutine makes waiting nodes ready whose readyWhile are all satisfied.
 func (v *View) findRoutine() {
-	left := make([]int32, len(v.nodes)) // of readyWhile, how many are not satisfied
-	wanted := make([][]int32, len(v.nodes))
+	left := make([]int32, len(v.nodes))     // number of readyWhile that are not satisfied
+	wanted := make([][]int32, len(v.nodes)) // the nodes with this one in readyWhile
 	var ready []int32
 	for i := range v.nodes {
 		if n := &v.nodes[i]; n.node != nil && v.states[i] == Waiting && len(n.readyWhile) > 0 {
@@ -105,7 +105,7 @@ func (v *View) findRoutine() {
 	}
 }
 
-// findWaiting finds who waits for needs, and who does so in vain.
+// findWaiting sets waits, allReady and missing.
 func (v *View) findWaiting() {
 	for i := range v.nodes {
 		n := &v.nodes[i]
@@ -130,7 +130,7 @@ func (v *View) findWaiting() {
 	}
 }
 
-// findCycles finds the waiting nodes that wait for each other: those of one region first, since nobody else can end or make them.
+// findCycles finds the cycles of waiting nodes: those within a region first, since no other region can make or break them.
 func (v *View) findCycles() {
 	n := len(v.nodes)
 	v.onCycle, v.crosses = make([]int32, n), make([]int32, n)
@@ -155,7 +155,7 @@ func (v *View) findCycles() {
 
 func (v *View) region(i int32) string { return v.nodes[i].node.Region }
 
-// addCycles adds the cycles over some edges; those across regions have members in several.
+// addCycles adds the cycles over the edges in next; with across, only those with members in several regions.
 func (v *View) addCycles(next [][]int32, across bool) {
 	component, count := components(len(v.nodes), v.waits, next)
 	members := make([][]int32, count)
@@ -180,7 +180,7 @@ func (v *View) addCycles(next [][]int32, across bool) {
 	}
 }
 
-// findBlame finds what each node blames, and so the roots.
+// findBlame sets blames, blamedBy and root.
 func (v *View) findBlame() {
 	for i := range v.nodes {
 		if !v.exists(int32(i)) {
@@ -196,7 +196,7 @@ func (v *View) findBlame() {
 		}
 		v.root[i] = !v.satisfied[i] && (len(v.blames[i]) == 0 || v.onCycle[i] != none)
 	}
-	v.rootTheRootless()
+	v.addRoots()
 }
 
 func (v *View) blamed(i int32) []int32 {
@@ -209,7 +209,7 @@ func (v *View) blamed(i int32) []int32 {
 				list = append(list, d)
 			}
 		}
-	case v.missing[i]: // it is broken by what it waits for, and a root by itself
+	case v.missing[i]: // broken by a missing need: a root
 	case state == Broken || state == Working || state == Terminating || state == NotStarted:
 		for _, c := range n.checks {
 			if v.exists(c) && !v.satisfied[c] && c != i && slices.Contains(troubled, v.states[c]) {
@@ -223,11 +223,11 @@ func (v *View) blamed(i int32) []int32 {
 	return list
 }
 
-// troubled are the states that a node which checks the health of another is a victim of.
+// troubled are the states for which a node blames one of its checks.
 var troubled = []State{Broken, Suspended, Terminating, Waiting}
 
-// rootTheRootless makes one node a root of each set of nodes that blame only each other.
-func (v *View) rootTheRootless() {
+// addRoots makes one node of each set of nodes that blame only each other a root.
+func (v *View) addRoots() {
 	rooted := v.behind(v.root)
 	rootless := make([]bool, len(v.nodes))
 	found := false
@@ -239,7 +239,7 @@ func (v *View) rootTheRootless() {
 		return
 	}
 	component, count := components(len(v.nodes), rootless, v.blames)
-	leaves := make([]bool, count) // it blames another set
+	leaves := make([]bool, count) // blames a node of another set
 	best := make([]int32, count)
 	for c := range best {
 		best[c] = none
@@ -271,7 +271,7 @@ func (v *View) rootTheRootless() {
 	}
 }
 
-// behind returns the nodes from which one in set can be reached over what they blame, those in set too. It does not go through a cycle.
+// behind returns the set and all nodes that blame one of its nodes, directly or through others, but not through a cycle.
 func (v *View) behind(set []bool) []bool {
 	reached := make([]bool, len(v.nodes))
 	var queue []int32
@@ -297,7 +297,7 @@ func (v *View) behind(set []bool) []bool {
 	return reached
 }
 
-// findMarks finds the marks that follow from the graph.
+// findMarks sets the marks that follow from the graph: stale and outdated.
 func (v *View) findMarks() {
 	for i := range v.nodes {
 		n := &v.nodes[i]
@@ -315,7 +315,7 @@ func (v *View) findMarks() {
 	}
 }
 
-// later returns when the last of what node i waits for became ready, or it began to wait if that was later.
+// later returns the latest of: the node started to wait, one of its needs became ready.
 func (v *View) later(i int32) flow.Time {
 	last := v.segments[i].Since
 	for _, d := range v.nodes[i].needs {
@@ -326,7 +326,7 @@ func (v *View) later(i int32) flow.Time {
 	return last
 }
 
-// findOpen finds the nodes at which something goes on by itself.
+// findOpen finds the nodes that may still change by themselves.
 func (v *View) findOpen() {
 	source := make([]bool, len(v.nodes))
 	for i := range v.nodes {
@@ -347,20 +347,20 @@ func (v *View) findOpen() {
 		case v.root[i]:
 			v.open[i] = source[i]
 		default:
-			v.open[i] = (behind[i] || v.goesOn(int32(i))) && v.segments[i].Gate == GateWait || v.waitsForWhatMayCome(int32(i))
+			v.open[i] = (behind[i] || v.hasOwnWork(int32(i))) && v.segments[i].Gate == GateWait || v.needMayAppear(int32(i))
 		}
 	}
 }
 
-// goesOn reports whether a node has work of its own, whatever it blames.
-func (v *View) goesOn(i int32) bool { return !v.waits[i] && v.states[i] != Broken }
+// hasOwnWork reports whether a node may change whatever it blames.
+func (v *View) hasOwnWork(i int32) bool { return !v.waits[i] && v.states[i] != Broken }
 
-// waitsForWhatMayCome reports whether a node waits for a need that does not exist, and not for long yet.
-func (v *View) waitsForWhatMayCome(i int32) bool {
+// needMayAppear reports whether a node waits, within grace, for a need that does not exist.
+func (v *View) needMayAppear(i int32) bool {
 	return v.waits[i] && v.within(i, v.segments[i].Since) && slices.ContainsFunc(v.nodes[i].needs, func(d int32) bool { return !v.exists(d) })
 }
 
-// State returns the state of a node, empty when it does not exist.
+// State returns the state of a node, empty if it does not exist.
 func (v *View) State(id string) State {
 	if i, ok := v.index[id]; ok {
 		return v.states[i]
@@ -368,7 +368,7 @@ func (v *View) State(id string) State {
 	return ""
 }
 
-// Since returns since when a node has its state with this cause, by its own judgement.
+// Since returns the start of the node's state with its cause, from its own judgement.
 func (v *View) Since(id string) flow.Time {
 	if i, ok := v.index[id]; ok && v.exists(i) {
 		return v.segments[i].Since
@@ -376,7 +376,27 @@ func (v *View) Since(id string) flow.Time {
 	return flow.Time{}
 }
 
-// Auxiliary reports whether a node stands beside the rollout, as a source does.
+// Member reports whether a node has problems and counts for a verdict (see the package's terms).
+func (v *View) Member(id string) bool {
+	i, ok := v.index[id]
+	return ok && v.nodes[i].member
+}
+
+// Open reports whether a node may still change by itself.
+func (v *View) Open(id string) bool {
+	i, ok := v.index[id]
+	return ok && v.open[i]
+}
+
+// Sentence returns one sentence about the node's state, from its own judgement; empty if that has none.
+func (v *View) Sentence(id string) string {
+	if i, ok := v.index[id]; ok && v.exists(i) {
+		return v.segments[i].Sentence
+	}
+	return ""
+}
+
+// Auxiliary reports whether a node is not part of the rollout itself, like a source.
 func (v *View) Auxiliary(id string) bool {
 	i, ok := v.index[id]
 	return ok && v.exists(i) && v.nodes[i].judgement.auxiliary
@@ -399,7 +419,7 @@ func (v *View) Marks(id string) []string {
 	return slices.Compact(marks)
 }
 
-// HeldBy returns what keeps a node that waits from going on, in byte order; nothing for one that does not wait.
+// HeldBy returns the ids that block a waiting node, in byte order; nil for other nodes.
 func (v *View) HeldBy(id string) []string {
 	i, ok := v.index[id]
 	if !ok || !v.waits[i] && !v.missing[i] {
@@ -422,7 +442,7 @@ func (v *View) HeldBy(id string) []string {
 	return v.names(found)
 }
 
-// Roots returns the roots of a node, in byte order; nothing for one that is ready.
+// Roots returns the ids of a node's roots, in byte order; nil if it is satisfied.
 func (v *View) Roots(id string) []string {
 	i, ok := v.index[id]
 	switch {
@@ -434,7 +454,7 @@ func (v *View) Roots(id string) []string {
 	return v.names(v.rootsBehind([]int32{i}, none))
 }
 
-// rootsBehind returns the roots that can be reached from some nodes, which it overwrites, without except.
+// rootsBehind returns the roots that the nodes in from blame, directly or through others, without except. It overwrites from.
 func (v *View) rootsBehind(from []int32, except int32) []int32 {
 	seen := make(map[int32]bool)
 	roots := make(map[int32]bool)
@@ -447,7 +467,7 @@ func (v *View) rootsBehind(from []int32, except int32) []int32 {
 			c := v.onCycle[i]
 			for _, m := range v.cycle[c] {
 				seen[m] = seen[m] || v.onCycle[m] == c
-				// What another region adds to a region's own part does not hold that part.
+				// A node is blocked only by members in other regions.
 				if !v.across[c] || except == none || v.region(m) != v.region(except) {
 					roots[m] = true
 				}
@@ -460,7 +480,7 @@ func (v *View) rootsBehind(from []int32, except int32) []int32 {
 		}
 	}
 	if except != none && (v.onCycle[except] == none || len(v.cycle[v.onCycle[except]]) > 1) {
-		delete(roots, except) // only who needs itself is held by itself
+		delete(roots, except) // only a node that needs itself blocks itself
 	}
 	list := make([]int32, 0, len(roots))
 	for i := range roots {
@@ -477,4 +497,10 @@ func (v *View) names(list []int32) []string {
 		names[i] = v.ids[at]
 	}
 	return names
+}
+
+// Satisfied reports whether no other node has to wait for a node.
+func (v *View) Satisfied(id string) bool {
+	i, ok := v.index[id]
+	return ok && v.satisfied[i]
 }

@@ -1,15 +1,19 @@
 package proxy
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 
-	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/internal/web"
 )
 
 // answerHeaders is all that comes back from upstream.
@@ -21,6 +25,45 @@ type answerError struct{ status int }
 
 func (e answerError) Error() string {
 	return fmt.Sprintf("the flow server answered %d %s", e.status, http.StatusText(e.status))
+}
+
+// listed is the key of the context value that says of a flow whether it may be listed, where the list is asked for.
+type listed struct{}
+
+const maxList = 64 << 20 // bytes of the list of all flows
+
+// filterList leaves in the list of flows those that may be listed.
+func filterList(resp *http.Response, may func(flowID string) bool) error {
+	resp.Header.Del("Content-Length") // which tells of the others, to HEAD too
+	resp.ContentLength = -1
+	if resp.Request.Method == http.MethodHead {
+		return nil
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxList+1))
+	_ = resp.Body.Close()
+	if err != nil {
+		return fmt.Errorf("read the list of flows: %w", err)
+	}
+	if len(body) > maxList {
+		return fmt.Errorf("the list of flows has more than %d bytes", maxList)
+	}
+	list := struct {
+		Flows []json.RawMessage `json:"flows"`
+	}{[]json.RawMessage{}}
+	if err := json.Unmarshal(body, &list); err != nil {
+		return fmt.Errorf("read the list of flows: %w", err)
+	}
+	list.Flows = slices.DeleteFunc(list.Flows, func(entry json.RawMessage) bool {
+		var flow struct {
+			ID string `json:"id"`
+		}
+		return json.Unmarshal(entry, &flow) != nil || !may(flow.ID)
+	})
+	if body, err = json.Marshal(list); err != nil {
+		return fmt.Errorf("write the list of flows: %w", err)
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return nil
 }
 
 // checkAnswer lets pass what the API answers. A refusal of the service's own credentials is not the caller's business, and a page
@@ -39,6 +82,9 @@ func checkAnswer(resp *http.Response) error {
 		}
 	}
 	resp.Header, resp.Trailer = kept, nil
+	if may, ok := resp.Request.Context().Value(listed{}).(func(string) bool); ok && code == http.StatusOK {
+		return filterList(resp, may)
+	}
 	return nil
 }
 
@@ -70,13 +116,23 @@ func refuse(w http.ResponseWriter, err error) {
 }
 
 func writeProblem(w http.ResponseWriter, status int, detail string) {
-	h := w.Header()
-	httpapi.Secure(h)
-	h.Set("Content-Type", "application/problem+json")
-	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": detail})
+	web.Secure(w.Header())
+	web.Problem{Status: status, Detail: detail}.Write(w)
 }
+
+// buffers are what answers are copied through. A stream has one for as long as it is open.
+type buffers struct{ free sync.Pool }
+
+const bufferBytes = 4 << 10
+
+func (b *buffers) Get() []byte {
+	if buf, ok := b.free.Get().(*[bufferBytes]byte); ok {
+		return buf[:]
+	}
+	return make([]byte, bufferBytes)
+}
+
+func (b *buffers) Put(buf []byte) { b.free.Put((*[bufferBytes]byte)(buf)) }
 
 // deadlineWriter cuts a caller that takes no bytes, which would hold up what upstream sends.
 type deadlineWriter struct {

@@ -14,6 +14,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,7 +23,7 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/server/app"
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
-	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/internal/web"
 	"github.com/openova-io/openova/products/openova-flow/server/proxy"
 )
 
@@ -72,8 +73,13 @@ func (s *flowServer) start(heartbeat time.Duration) {
 
 func (s *flowServer) post(id, status string) {
 	s.t.Helper()
-	body := fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":"F","label":"x","status":%q}]}`, id, status)
-	resp, err := http.Post("http://"+s.addr+"/v1/flows/F/events", "application/json", strings.NewReader(body))
+	s.postTo("F", id, status)
+}
+
+func (s *flowServer) postTo(flow, id, status string) {
+	s.t.Helper()
+	body := fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":%q,"label":"x","status":%q}]}`, id, flow, status)
+	resp, err := http.Post("http://"+s.addr+"/v1/flows/"+flow+"/events", "application/json", strings.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -139,11 +145,16 @@ type stream struct {
 	cancel context.CancelFunc
 }
 
-func follow(t *testing.T, url, lastEventID string) *stream {
+func follow(t *testing.T, flows, lastEventID string) *stream {
+	t.Helper()
+	return followAt(t, flows+"F/stream", lastEventID)
+}
+
+func followAt(t *testing.T, url, lastEventID string) *stream {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), within)
 	t.Cleanup(cancel)
-	req, _ := http.NewRequestWithContext(ctx, "GET", url+"F/stream", nil)
+	req, _ := http.NewRequestWithContext(ctx, "GET", url, nil)
 	req.Header.Set("Last-Event-ID", lastEventID)
 	resp, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
@@ -188,7 +199,7 @@ func (s *stream) message() frame {
 	}
 }
 
-func TestAStreamPassesUnbufferedAndOutlivesARestartOfTheServer(t *testing.T) {
+func TestStream_IsUnbufferedAndResumesAfterARestart(t *testing.T) {
 	server := startServer(t, 15*time.Second)
 	flows := mount(t, "http://"+server.addr, nil)
 	server.post("a", "running")
@@ -232,7 +243,7 @@ func TestAStreamPassesUnbufferedAndOutlivesARestartOfTheServer(t *testing.T) {
 	}
 }
 
-func TestHeartbeatsPass(t *testing.T) {
+func TestStream_PassesHeartbeats(t *testing.T) {
 	server := startServer(t, 20*time.Millisecond)
 	s := follow(t, mount(t, "http://"+server.addr, nil), "")
 	for _, want := range []string{"heartbeat", "regions", "heartbeat", "heartbeat"} {
@@ -242,7 +253,7 @@ func TestHeartbeatsPass(t *testing.T) {
 	}
 }
 
-func TestReadingAndIngest(t *testing.T) {
+func TestHandler_ReadingAndIngest(t *testing.T) {
 	server := startServer(t, 15*time.Second)
 	server.post("a", "running")
 	readOnly := mount(t, "http://"+server.addr, nil)
@@ -270,10 +281,15 @@ func TestReadingAndIngest(t *testing.T) {
 		{"flows are never deleted", "DELETE", flows + "F/events", "", 405, "GET, HEAD, POST"},
 		{"the messages that are held", "GET", flows + "F/events?after=0&limit=1", "", 200, `"head":`},
 		{"the rollouts", "GET", flows + "F/rollouts", "", 200, `"rollouts":`},
+		{"the revisions", "GET", flows + "F/revisions?revision=0123456&limit=5", "", 200, `"revisions":`},
+		{"one revision that is none", "GET", flows + "F/revisions?revision=%3A", "", 400, `"field":"revision"`},
 		{"the problems", "GET", flows + "F/problems?region=r%2F1", "", 200, `"problems":`},
 		{"a flow that is not there", "GET", flows + "G/snapshot", "", 404, "application/problem+json"},
-		{"the list of flows is not served", "GET", strings.TrimSuffix(flows, "/"), "", 404, "nothing at this path"},
-		{"nor is what is beside the resources", "GET", flows + "F/regions", "", 404, "nothing at this path"},
+		{"without AuthorizeList there is no list", "GET", strings.TrimSuffix(flows, "/"), "", 404, "nothing at this path"},
+		{"the claims of regions", "GET", flows + "F/regions", "", 200, `"regions":{`},
+		{"without AllowIngest too", "GET", readOnly + "F/regions", "", 200, `"regions":{`},
+		{"nor is what is beside the resources", "GET", flows + "F/region", "", 404, "nothing at this path"},
+		{"nor is what has no region", "PUT", flows + "F/regions/", `{"cluster":"one"}`, 404, "nothing at this path"},
 		{"a region is claimed", "PUT", flows + "F/regions/fsn1", `{"cluster":"one"}`, 200, `"lease":`},
 		{"one with a slash too", "PUT", flows + "F/regions/a%2Fb", `{"cluster":"one"}`, 200, `"lease":`},
 		{"by one cluster", "PUT", flows + "F/regions/fsn1", `{"cluster":"two"}`, 409, `"holder":"one"`},
@@ -296,7 +312,7 @@ func TestReadingAndIngest(t *testing.T) {
 	}
 }
 
-func TestAuthorizeDecidesPerFlow(t *testing.T) {
+func TestAuthorize_DecidesPerFlow(t *testing.T) {
 	server := startServer(t, 15*time.Second)
 	server.post("a", "running")
 	flows := mount(t, "http://"+server.addr, func(c *proxy.Config) {
@@ -329,17 +345,152 @@ func TestAuthorizeDecidesPerFlow(t *testing.T) {
 	}
 }
 
-func TestOnlyWhatIsKnownPassesEitherWay(t *testing.T) {
+// only lets pass the flows that are named.
+func only(flows ...string) func(*http.Request, string) error {
+	return func(_ *http.Request, flowID string) error {
+		if !slices.Contains(flows, flowID) {
+			return proxy.ErrNotFound
+		}
+		return nil
+	}
+}
+
+func TestList_HasTheFlowsThatAuthorizeLetsPass(t *testing.T) {
+	server := startServer(t, 15*time.Second)
+	for _, flow := range []string{"a", "b", "secret-c"} {
+		server.postTo(flow, "x", "running")
+	}
+	flows := mount(t, "http://"+server.addr, func(c *proxy.Config) {
+		c.Authorize = only("a", "b")
+		c.AuthorizeList = func(r *http.Request) error {
+			if r.Header.Get("Cookie") == "" {
+				return proxy.ErrUnauthenticated
+			}
+			return nil
+		}
+	})
+	list := strings.TrimSuffix(flows, "/")
+	resp, body := do(t, "GET", list, "", "Cookie", "me")
+	var got struct{ Flows []struct{ ID, Status string } }
+	if err := json.Unmarshal([]byte(body), &got); err != nil || resp.StatusCode != 200 || len(got.Flows) != 2 || got.Flows[0].ID != "a" || got.Flows[1].ID != "b" ||
+		got.Flows[0].Status != "running" || strings.Contains(body, "secret") || resp.Header.Get("Content-Type") != "application/json" {
+		t.Errorf("%s %s", resp.Status, body)
+	}
+	if resp, _ := do(t, "HEAD", list, "", "Cookie", "me"); resp.StatusCode != 200 || resp.Header.Get("Content-Length") != "" {
+		t.Errorf("HEAD: %s %v", resp.Status, resp.Header)
+	}
+	if resp, _ := do(t, "GET", list, ""); resp.StatusCode != 401 {
+		t.Errorf("a caller that is not known: %s", resp.Status)
+	}
+	if resp, _ := do(t, "POST", list, "", "Cookie", "me"); resp.StatusCode != 405 {
+		t.Errorf("POST: %s", resp.Status)
+	}
+	nobody := mount(t, "http://"+server.addr, func(c *proxy.Config) {
+		c.Authorize, c.AuthorizeList = only(), func(*http.Request) error { return nil }
+	})
+	if resp, body := do(t, "GET", strings.TrimSuffix(nobody, "/"), ""); resp.StatusCode != 200 || body != `{"flows":[]}` {
+		t.Errorf("a caller that may reach none: %s %s", resp.Status, body)
+	}
+}
+
+func TestList_LeavesOutWhatIsNoFlow(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"flows":[{"id":"a"},"a",["a"],{"id":7},{}]}`)
+	}))
+	defer upstream.Close()
+	flows := mount(t, upstream.URL, func(c *proxy.Config) {
+		c.Authorize, c.AuthorizeList = only("a"), func(*http.Request) error { return nil }
+	})
+	if resp, body := do(t, "GET", strings.TrimSuffix(flows, "/"), ""); resp.StatusCode != 200 || body != `{"flows":[{"id":"a"}]}` {
+		t.Errorf("%s %s", resp.Status, body)
+	}
+}
+
+func TestList_WhatIsNoListIs502(t *testing.T) {
+	for name, body := range map[string]string{"no JSON": "<html>", "too large": `{"flows":["` + strings.Repeat("x", 64<<20) + `"]}`} {
+		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, body)
+		}))
+		flows := mount(t, upstream.URL, func(c *proxy.Config) { c.AuthorizeList = func(*http.Request) error { return nil } })
+		if resp, _ := do(t, "GET", strings.TrimSuffix(flows, "/"), ""); resp.StatusCode != 502 {
+			t.Errorf("%s: %s", name, resp.Status)
+		}
+		upstream.Close()
+	}
+}
+
+func TestStreamOfSeveral_HasOnlyFlowsThatAuthorizeLetsPass(t *testing.T) {
+	server := startServer(t, 15*time.Second)
+	for _, flow := range []string{"a", "b", "hidden"} {
+		server.postTo(flow, "x", "running")
+	}
+	asked := 0
+	flows := mount(t, "http://"+server.addr, func(c *proxy.Config) {
+		c.Authorize = func(r *http.Request, flowID string) error {
+			asked++
+			return only("a", "b", "later")(r, flowID)
+		}
+	})
+	several := strings.TrimSuffix(flows, "flows/") + "stream"
+	for query, want := range map[string]int{
+		"": 400, "?flow=": 400, "?flow=a%2Fb": 400, "?flow=" + strings.Repeat("a&flow=", 256) + "a": 400,
+		"?flow=hidden": 404, "?flow=a&flow=hidden": 404, "?flow=a;flow=hidden": 400,
+	} {
+		asked = 0
+		if resp, _ := do(t, "GET", several+query, ""); resp.StatusCode != want || want == 400 && asked > 0 {
+			t.Errorf("%s: %s, after asking for %d flows", query, resp.Status, asked)
+		}
+	}
+	events := func(s *stream, n int) (got []string, last string) {
+		for len(got) < n {
+			f, ok := s.next()
+			if !ok {
+				t.Fatalf("after %q the stream ended", got)
+			}
+			if name, _ := strings.CutSuffix(f.event, "/regions"); name == f.event && f.event != "heartbeat" && f.event != "flows" && !strings.HasSuffix(f.event, "/upsert-flow") {
+				got = append(got, f.event)
+			}
+			if f.id != "" {
+				last = f.id
+			}
+		}
+		return got, last
+	}
+	s := followAt(t, several+"?flow=a&flow=b&flow=later", "")
+	got, _ := events(s, 2)
+	if slices.Sort(got); !slices.Equal(got, []string{"a/snapshot", "b/snapshot"}) {
+		t.Fatalf("%q", got)
+	}
+	server.postTo("hidden", "y", "running")
+	server.postTo("later", "y", "running")
+	if got, _ = events(s, 1); got[0] != "later/snapshot" {
+		t.Fatalf("%q", got)
+	}
+	server.postTo("a", "y", "running")
+	got, last := events(s, 1)
+	if got[0] != "a/upsert-nodes" {
+		t.Fatalf("%q", got)
+	}
+	s.cancel()
+	server.postTo("b", "y", "running")
+	if got, _ := events(followAt(t, several+"?flow=a&flow=b&flow=later", last), 1); got[0] != "b/upsert-nodes" {
+		t.Errorf("a resumed stream goes on with %q", got)
+	}
+}
+
+func TestHandler_PassesOnlyKnownHeadersAndParameters(t *testing.T) {
 	var got *http.Request
 	secured := http.Header{}
-	httpapi.Secure(secured)
+	web.Secure(secured)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got = r
 		w.Header().Set("Set-Cookie", "upstream=1")
 		w.Header().Set("Server", "internal")
 		w.Header().Set("Location", "http://"+r.Host+"/")
 		w.Header().Set("X-Backend", r.Host)
-		httpapi.Secure(w.Header())
+		web.Secure(w.Header())
 		w.Header().Set("ETag", `"e"`)
 		w.Header().Set("Trailer", "X-Trailer")
 		_, _ = io.WriteString(w, "{}")
@@ -381,7 +532,30 @@ func TestOnlyWhatIsKnownPassesEitherWay(t *testing.T) {
 	}
 }
 
-func TestAnswersOfUpstreamThatAreNotForTheCaller(t *testing.T) {
+func TestHandler_PassesNoTrailerOn(t *testing.T) {
+	got := make(chan http.Header, 1)
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		got <- r.Trailer
+	}))
+	defer upstream.Close()
+	flows := mount(t, upstream.URL, func(c *proxy.Config) { c.AllowIngest = true })
+	req, err := http.NewRequest("POST", flows+"F/events", io.MultiReader(strings.NewReader("{}"))) // of unknown length
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Trailer = http.Header{"X-Forwarded-User": {"caller"}}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if trailer := <-got; len(trailer) != 0 {
+		t.Errorf("upstream got the trailer %v", trailer)
+	}
+}
+
+func TestHandler_HidesAnswersOfUpstream(t *testing.T) {
 	const problem = "application/problem+json"
 	for _, tt := range []struct {
 		name   string
@@ -391,6 +565,7 @@ func TestAnswersOfUpstreamThatAreNotForTheCaller(t *testing.T) {
 	}{
 		{"the service's own credentials are refused", 401, problem, 502},
 		{"and may not do it", 403, problem, 502},
+		{"a gateway asks for credentials", 407, problem, 502},
 		{"somebody sends elsewhere", 302, "text/html", 502},
 		{"a gateway's error page", 500, "text/html", 502},
 		{"a gateway has no such host", 404, "text/html", 502},
@@ -419,7 +594,7 @@ func TestAnswersOfUpstreamThatAreNotForTheCaller(t *testing.T) {
 	}
 }
 
-func TestAnUpstreamThatDoesNotAnswerInTimeIs504(t *testing.T) {
+func TestHandler_UpstreamTimeoutIs504(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	defer upstream.Close()
 	var log bytes.Buffer
@@ -436,7 +611,7 @@ func TestAnUpstreamThatDoesNotAnswerInTimeIs504(t *testing.T) {
 	}
 }
 
-func TestWithoutATokenNothingGoesUpstream(t *testing.T) {
+func TestHandler_SendsNothingWithoutToken(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("upstream was asked") }))
 	defer upstream.Close()
 	flows := mount(t, upstream.URL, func(c *proxy.Config) {
@@ -483,7 +658,7 @@ func wait(t *testing.T, c <-chan struct{}, what string) {
 
 const heartbeat = "event: heartbeat\ndata: {}\n\n"
 
-func TestACallerThatGoesIsGoneUpstreamToo(t *testing.T) {
+func TestStream_EndsUpstreamWithItsCaller(t *testing.T) {
 	upstream, gone := endless(t, heartbeat)
 	s := follow(t, mount(t, upstream, nil), "")
 	if _, ok := s.next(); !ok {
@@ -493,7 +668,7 @@ func TestACallerThatGoesIsGoneUpstreamToo(t *testing.T) {
 	wait(t, gone, "upstream still streams")
 }
 
-func TestACallerThatTakesNoBytesIsCut(t *testing.T) {
+func TestStream_CutsACallerThatReadsNothing(t *testing.T) {
 	upstream, gone := endless(t, ": "+strings.Repeat("x", 64<<10)+"\n\n")
 	flows := mount(t, upstream, func(c *proxy.Config) { c.WriteTimeout = 50 * time.Millisecond })
 	u, err := url.Parse(flows)
@@ -509,7 +684,7 @@ func TestACallerThatTakesNoBytesIsCut(t *testing.T) {
 	wait(t, gone, "a caller that reads nothing holds the stream for ever")
 }
 
-func TestCloseEndsStreamsSoThatShutdownIsNotHeldUp(t *testing.T) {
+func TestClose_EndsStreams(t *testing.T) {
 	upstream, gone := endless(t, heartbeat)
 	u, _ := url.Parse(upstream)
 	h, err := proxy.New(proxy.Config{Upstream: u, Authorize: allow, Logger: quiet})
@@ -537,7 +712,40 @@ func TestCloseEndsStreamsSoThatShutdownIsNotHeldUp(t *testing.T) {
 	}
 }
 
-func TestConfigNamesWhatIsWrong(t *testing.T) {
+func TestServeHTTP_AbortsAnAnswerThatIsIncomplete(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "100")
+		_, _ = io.WriteString(w, "{")
+	}))
+	defer upstream.Close()
+	u, _ := url.Parse(upstream.URL)
+	h, err := proxy.New(proxy.Config{Upstream: u, Authorize: allow, Logger: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	panicked := make(chan any, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() {
+			p := recover()
+			panicked <- p
+			panic(p)
+		}()
+		h.ServeHTTP(w, r)
+	}))
+	defer srv.Close()
+	if resp, err := http.Get(srv.URL + "/v1/flows/F/snapshot"); err == nil { // it fails here where nothing was flushed yet
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err == nil {
+			t.Errorf("the caller takes %q for the whole", body)
+		}
+	}
+	if p := <-panicked; p != http.ErrAbortHandler {
+		t.Errorf("%v", p)
+	}
+}
+
+func TestNew_NamesWhatIsWrong(t *testing.T) {
 	for upstream, want := range map[string]string{
 		"flow:8080": "must be absolute", "/v1": "must be absolute", "http://": "must be absolute", "ftp://flow": "must be absolute",
 		"http://me:secret@flow": "no user", "http://flow?a=b": "no user, query", "http://flow#x": "no user, query",
@@ -558,8 +766,8 @@ func TestConfigNamesWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestTheProxysOwnTokenReachesAServerThatKnowsIt, and one that the server does not know is no business of the caller.
-func TestTheProxysOwnTokenReachesAServerThatKnowsIt(t *testing.T) {
+// TestToken_ReachesTheServer, and one that the server does not know is no business of the caller.
+func TestToken_ReachesTheServer(t *testing.T) {
 	token := auth.NewToken()
 	entry, err := json.Marshal(auth.Entry{Name: "proxy", SHA256: auth.Hash(token), Scopes: []string{"read", "ingest"}, Flows: []string{"F"}})
 	if err != nil {
@@ -592,5 +800,23 @@ func TestTheProxysOwnTokenReachesAServerThatKnowsIt(t *testing.T) {
 		if resp, body := do(t, "GET", url, ""); resp.StatusCode != http.StatusBadGateway || resp.Header.Get("WWW-Authenticate") != "" {
 			t.Errorf("%s: %s %s", path, resp.Status, body)
 		}
+	}
+}
+
+// A service that mounts the proxy gets nothing of the server itself.
+func TestProxy_DependsOnNothingOfTheServerButItsIDsAndAnswers(t *testing.T) {
+	const server = "github.com/openova-io/openova/products/openova-flow/server/"
+	list, err := exec.Command("go", "list", "-deps", ".").CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, list)
+	}
+	var ours []string
+	for _, path := range strings.Fields(string(list)) {
+		if name, ok := strings.CutPrefix(path, server); ok && name != "proxy" {
+			ours = append(ours, name)
+		}
+	}
+	if slices.Sort(ours); !slices.Equal(ours, []string{"flow", "internal/web"}) {
+		t.Errorf("it compiles in %q", ours)
 	}
 }

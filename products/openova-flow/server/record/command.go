@@ -12,101 +12,104 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// NoIncarnation stands for the incarnation of a flow that does not exist.
+// NoIncarnation is the incarnation of a flow that does not exist.
 const NoIncarnation = "none"
 
-// Digest tells the bodies of requests apart: their SHA-256.
+// Digest is the SHA-256 of the body of a request.
 type Digest = [sha256.Size]byte
 
-// Stamp says who sends a request and in what order (Flow-Emitter). The zero Stamp says nothing.
+// Stamp is the emitter of a request and the request's place in the emitter's order (header Flow-Emitter). The
+// zero Stamp means that the request has none.
 type Stamp struct {
-	Name     string // of a caller bound to regions it begins with these and a slash (auth.Grant.Emitter): names are limited for each set of them
+	Name     string // if the caller is bound to regions, it starts with these and a slash (auth.Grant.Emitter), since each set of regions has its own limit of names
 	Epoch, N int64
 }
 
-// NewerThan reports whether s comes after o, of the same name.
+// NewerThan reports whether s comes after o, which has the same name.
 func (s Stamp) NewerThan(o Stamp) bool { return s.Epoch > o.Epoch || s.Epoch == o.Epoch && s.N > o.N }
 
-// LastWord is the last request that was applied for an emitter's name.
+// LastWord is the last applied request of an emitter.
 type LastWord struct {
 	Stamp   Stamp
 	Digest  Digest
 	Receipt Receipt
+	Region  string // of the lease in the request; empty: no lease
 }
 
-// Post is a request to fold messages, at least one, into a flow.
+// Post is a request to fold one or more messages into a flow.
 type Post struct {
 	FlowID        string
 	Messages      []*flow.Message
-	Regions       []string // that the caller is bound to: relationships of others outlive its deletions; nil: none
-	IfIncarnation string   // apply only to this incarnation; NoIncarnation: only if there is no flow; empty: to any
+	Regions       []string // regions that the caller is bound to, whose deletions keep relationships of other regions; nil: not bound
+	IfIncarnation string   // apply only to this incarnation; NoIncarnation: only if there is no flow; empty: always
 	Stamp         Stamp
-	Digest        Digest // of the body; needed only with a Stamp
-	Lease         string // of a region of the flow, which it renews when it is applied; empty: of none
+	Digest        Digest // SHA-256 of the body; needed only with a Stamp
+	Lease         string // lease of a region of the flow, which the request renews; empty: no lease
 }
 
 // Receipt is the answer to a Post.
 type Receipt struct {
-	Seq         int64  // number of its last message
-	Incarnation string // of the flow after it, NoIncarnation when there is none
+	Seq         int64  // sequence number of its last message
+	Incarnation string // of the flow after the request; NoIncarnation if there is no flow
 }
 
-// How long a claim of a region may be good for without being renewed.
+// Limits and default of a claim's TTL: the time until it expires unless it is renewed.
 const (
 	MinTTL     = 5 * time.Second
 	DefaultTTL = 30 * time.Second
 	MaxTTL     = time.Hour
 )
 
-// Claim is a request for the lease of a region of a flow, whether the flow exists or not: that one cluster, and no other, speaks for it.
+// Claim is a request for the lease of a region of a flow. One cluster at a time holds it. The flow need not
+// exist.
 type Claim struct {
 	FlowID  string
 	Region  string        // not empty
-	Cluster string        // the identity of who claims; not empty
+	Cluster string        // identity of the cluster that claims; not empty
 	TTL     time.Duration // from MinTTL to MaxTTL; 0: DefaultTTL
-	Admin   bool          // the claim of another identity may be taken over once it has expired
+	Admin   bool          // may take over an expired claim of another cluster
 }
 
-// Kind tells commands apart.
+// Kind is the type of a command.
 type Kind string
 
-// The kinds of commands. Those but the first have no messages, and all but the last name a flow.
+// All kinds of commands. Only KindPost has messages. All but KindNumber name a flow.
 const (
 	KindPost         Kind = "post"          // fold messages
-	KindDelete       Kind = "delete"        // end a flow
+	KindDelete       Kind = "delete"        // delete a flow
 	KindDeleteRegion Kind = "delete-region" // remove the nodes of a region
-	KindIdle         Kind = "idle"          // end a flow that nobody speaks for, unless somebody has since
-	KindHeard        Kind = "heard"         // somebody speaks for a flow
+	KindIdle         Kind = "idle"          // delete an idle flow, unless it has been active since
+	KindHeard        Kind = "heard"         // record that an emitter of the flow is active
 	KindClaim        Kind = "claim"         // claim a region of a flow
-	KindNumber       Kind = "number"        // nothing, but it takes a number: the answer to deletions in a flow that does not exist
+	KindNumber       Kind = "number"        // use up a sequence number and change nothing: a deletion in a flow that does not exist
 )
 
-// Command is a change of a hub, as a hub.Log carries it.
+// Command is a change of a hub, as stored in a hub.Log.
 type Command struct {
 	Kind        Kind
-	Post        Post   // of KindPost; of the others FlowID, and of KindIdle and KindHeard IfIncarnation
-	Region      string // of KindDeleteRegion
-	Claim       Claim  // of KindClaim
-	SilentSince int64  // of KindIdle and KindHeard: when somebody spoke for the flow last, Unix milliseconds
+	Post        Post   // for KindPost; other kinds use its FlowID, KindIdle and KindHeard also its IfIncarnation
+	Region      string // for KindDeleteRegion
+	Claim       Claim  // for KindClaim
+	SilentSince int64  // for KindIdle and KindHeard: the last activity of the flow, Unix milliseconds
 
-	// ID tells a repeat of the command: a Log that has taken one with the same ID shortly before need not take it again. Empty: it is
-	// none. It is not encoded.
+	// ID identifies repetitions: a Log may drop a command whose ID it has stored shortly before. Empty: never dropped. It is not
+	// encoded.
 	ID string
 }
 
-// FlowID returns the flow that the command is for, nothing when it is for none.
+// FlowID returns the flow that the command names, empty if it names none.
 func (c Command) FlowID() string { return cmp.Or(c.Post.FlowID, c.Claim.FlowID) }
 
-// header is all of a command but its messages.
+// header is a command without its messages.
 type header struct {
 	Kind          Kind      `json:"kind"`
 	FlowID        string    `json:"flow,omitempty"`
 	IfIncarnation string    `json:"if,omitempty"`
-	Emitter       []byte    `json:"emitter,omitempty"` // a header's bytes need not be UTF-8
+	Emitter       []byte    `json:"emitter,omitempty"` // bytes, since an HTTP header need not be UTF-8
 	Epoch         int64     `json:"epoch,omitempty"`
 	N             int64     `json:"n,omitempty"`
 	Digest        string    `json:"digest,omitempty"`
-	Regions       *[]string `json:"regions,omitempty"` // an empty list binds, none does not
+	Regions       *[]string `json:"regions,omitempty"` // empty: bound to no region; absent: not bound
 	Lease         string    `json:"lease,omitempty"`
 	Region        string    `json:"region,omitempty"`
 	Cluster       string    `json:"cluster,omitempty"`
@@ -115,7 +118,7 @@ type header struct {
 	SilentSince   int64     `json:"silentSince,omitempty"`
 }
 
-// Encode returns the command as lines: a JSON object, then each message as it came.
+// Encode returns the command as lines: a JSON object, then the original bytes of each message.
 func (c Command) Encode() []byte {
 	p := &c.Post
 	h := header{Kind: c.Kind, FlowID: p.FlowID, IfIncarnation: p.IfIncarnation, Emitter: []byte(p.Stamp.Name), Epoch: p.Stamp.Epoch, N: p.Stamp.N,
@@ -136,12 +139,12 @@ func (c Command) Encode() []byte {
 	return out
 }
 
-// DecodeCommand reads what Encode made.
+// DecodeCommand decodes the result of Encode.
 func DecodeCommand(data []byte) (c Command, err error) {
 	var h header
 	first, rest, _ := bytes.Cut(data, []byte{'\n'})
 	if err := json.Unmarshal(first, &h); err != nil {
-		return c, fmt.Errorf("read the head of a command: %w", err)
+		return c, fmt.Errorf("decode the first line of a command: %w", err)
 	}
 	c = Command{Kind: h.Kind, Region: h.Region, SilentSince: h.SilentSince,
 		Post: Post{FlowID: h.FlowID, IfIncarnation: h.IfIncarnation, Stamp: Stamp{Name: string(h.Emitter), Epoch: h.Epoch, N: h.N}, Lease: h.Lease}}
@@ -153,7 +156,7 @@ func DecodeCommand(data []byte) (c Command, err error) {
 		return Command{Kind: h.Kind, Claim: Claim{FlowID: h.FlowID, Region: h.Region, Cluster: h.Cluster, TTL: ttl, Admin: h.Admin}}, nil
 	case KindPost:
 	default:
-		return c, fmt.Errorf("a command of kind %q is not known: it comes from a later version", h.Kind)
+		return c, fmt.Errorf("unknown command kind %q, from a newer version", h.Kind)
 	}
 	if h.Regions != nil {
 		c.Post.Regions = *h.Regions
@@ -161,12 +164,12 @@ func DecodeCommand(data []byte) (c Command, err error) {
 	if len(h.Emitter) > 0 {
 		digest, err := hex.DecodeString(h.Digest)
 		if err != nil || len(digest) != len(c.Post.Digest) {
-			return c, fmt.Errorf("the digest of a command is %q, which is none", h.Digest)
+			return c, fmt.Errorf("invalid digest %q of a command", h.Digest)
 		}
 		copy(c.Post.Digest[:], digest)
 	}
 	if c.Post.Messages, err = flow.DecodeStoredBatch(h.FlowID, rest); err != nil {
-		return c, fmt.Errorf("read the messages of a command: %w", err)
+		return c, fmt.Errorf("decode the messages of a command: %w", err)
 	}
 	return c, nil
 }

@@ -1,3 +1,3 @@
-// Package record is how changes and states of a hub are written down: a Command is what a log carries, a Checkpoint what a flow is made of again, and a saved
-// state is the checkpoints of many flows. What is written is lines of JSON, with messages, nodes and all as they came.
+// Package record encodes the changes and the states of a hub. A Command is an entry of a log; a Checkpoint restores a flow; a saved state is the checkpoints
+// of many flows. All are lines of JSON, in which messages, nodes, relationships and flows keep their original bytes.
 package record

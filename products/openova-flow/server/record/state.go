@@ -17,26 +17,37 @@ import (
 	"unicode/utf8"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/revision"
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
-// A saved state is lines of JSON. The first says the version. Then comes each flow: a line of its own, which counts the lines that
-// follow it (instance, nodes, relationships, emitters, past rollouts, claims of regions; of a flow without incarnation only claims), nodes and all as they came. The last line but one counts the
-// flows, the last has the SHA-256 of all before it.
+// A saved state consists of lines of JSON:
+//
+// - the version;
+//
+// - for each flow, a line that counts the lines that follow it: instance, nodes, relationships, emitters, past rollouts, claims of regions. A flow that does
+// not exist has only claims;
+//
+// - the number of flows;
+//
+// - the SHA-256 of all lines before.
+//
+// Elements keep their original bytes.
 
-// stateVersion is the version that is written, and the greatest that is read.
+// stateVersion is the version that is written, and the latest that can be read.
 const stateVersion = 1
 
-// ErrNewerState is the error of a saved state that a later version of this program has written.
-var ErrNewerState = errors.New("it was written by a newer version of the server")
+// ErrNewerState is the error of a saved state that a newer version has written.
+var ErrNewerState = errors.New("written by a newer version of the server")
 
-// ErrLargeState is the error of a saved state that takes more than the reader allows.
-var ErrLargeState = errors.New("it is larger than the limits of this server allow")
+// ErrLargeState is the error of a saved state over the reader's limits.
+var ErrLargeState = errors.New("larger than the limits of this server")
 
-// maxStateLine bounds one line of a saved state: no message may be larger.
+// maxStateLine limits a line of a saved state, in bytes. No message can be larger.
 const maxStateLine = 64 << 20
 
-// BeginsState reports whether a file that begins so may be a saved state, or what is left of one.
+// BeginsState reports whether begin, the first bytes of a file, may be those of a saved state, perhaps a
+// truncated one.
 func BeginsState(begin []byte) bool {
 	const head = `{"openovaFlowState":`
 	return string(begin[:min(len(begin), len(head))]) == head[:min(len(begin), len(head))]
@@ -47,36 +58,38 @@ type stateHead struct {
 }
 
 type stateFlow struct {
-	Flow          string         `json:"flow"`
-	Incarnation   string         `json:"incarnation"`
-	Born          int64          `json:"born"`
-	Last          int64          `json:"last"`
-	UpdatedAt     int64          `json:"updatedAt"`
-	Heard         int64          `json:"heard"`
-	Arrival       int64          `json:"arrival"`
-	DoneAt        int64          `json:"doneAt"`
-	Owned         bool           `json:"owned"`
-	Nodes         int            `json:"nodes"`
-	Relationships int            `json:"relationships"`
-	Emitters      int            `json:"emitters"`
-	PastRollouts  int            `json:"pastRollouts"`
-	Claims        int            `json:"claims"`
-	Rollouts      rollout.Memory `json:"rollouts"` // the past ones have lines of their own
+	Flow          string          `json:"flow"`
+	Incarnation   string          `json:"incarnation"`
+	Born          int64           `json:"born"`
+	Last          int64           `json:"last"`
+	UpdatedAt     int64           `json:"updatedAt"`
+	Heard         int64           `json:"heard"`
+	Arrival       int64           `json:"arrival"`
+	DoneAt        int64           `json:"doneAt"`
+	Owned         bool            `json:"owned"`
+	Nodes         int             `json:"nodes"`
+	Relationships int             `json:"relationships"`
+	Emitters      int             `json:"emitters"`
+	PastRollouts  int             `json:"pastRollouts"`
+	Claims        int             `json:"claims"`
+	Rollouts      rollout.Memory  `json:"rollouts"`           // without Past, which has lines of its own
+	Revisions     revision.Memory `json:"revisions,omitzero"` // in this line: earlier versions of this program pass over it
 }
 
 type stateEmitter struct {
 	Name        string `json:"name"`
-	Raw         []byte `json:"raw,omitempty"` // the name when it is not UTF-8, which a header's bytes need not be
+	Raw         []byte `json:"raw,omitempty"` // the name if it is not UTF-8, which an HTTP header need not be
 	Epoch       int64  `json:"epoch"`
 	N           int64  `json:"n"`
 	Digest      string `json:"digest"`
 	Seq         int64  `json:"seq"`
 	Incarnation string `json:"incarnation"`
+	Region      string `json:"region,omitempty"`
 }
 
 type stateFoot struct {
 	Flows  int   `json:"flows"`
-	Number int64 `json:"number"` // the greatest that was given out
+	Number int64 `json:"number"` // largest sequence number in use
 }
 
 func sumLine(sum hash.Hash) string { return `{"sha256":"` + hex.EncodeToString(sum.Sum(nil)) + `"}` }
@@ -89,7 +102,7 @@ type StateWriter struct {
 	err   error
 }
 
-// NewStateWriter returns a StateWriter to w. Close it.
+// NewStateWriter returns a StateWriter that writes to w. Close it.
 func NewStateWriter(w io.Writer) *StateWriter {
 	s := &StateWriter{sum: sha256.New()}
 	s.out = bufio.NewWriterSize(io.MultiWriter(w, s.sum), 64<<10)
@@ -127,7 +140,7 @@ func (s *StateWriter) Write(c *Checkpoint) error {
 	past := c.Rollouts.Past
 	head := stateFlow{Flow: c.FlowID, Incarnation: c.Incarnation, Born: c.Born, Last: c.Seq, UpdatedAt: c.UpdatedAt, Heard: c.Heard,
 		Arrival: c.Image.Arrival, DoneAt: c.Image.DoneAt, Owned: c.Image.Owned,
-		Nodes: len(m.Nodes), Relationships: len(m.Relationships), Emitters: len(c.Emitters), PastRollouts: len(past), Claims: len(c.Claims), Rollouts: c.Rollouts}
+		Nodes: len(m.Nodes), Relationships: len(m.Relationships), Emitters: len(c.Emitters), PastRollouts: len(past), Claims: len(c.Claims), Rollouts: c.Rollouts, Revisions: c.Revisions}
 	head.Rollouts.Past = nil
 	s.object(head)
 	s.line(m.Flow.JSON())
@@ -143,7 +156,8 @@ func (s *StateWriter) Write(c *Checkpoint) error {
 		if !utf8.ValidString(name) {
 			raw = []byte(name)
 		}
-		s.object(stateEmitter{Name: name, Raw: raw, Epoch: w.Stamp.Epoch, N: w.Stamp.N, Digest: hex.EncodeToString(w.Digest[:]), Seq: w.Receipt.Seq, Incarnation: w.Receipt.Incarnation})
+		s.object(stateEmitter{Name: name, Raw: raw, Epoch: w.Stamp.Epoch, N: w.Stamp.N, Digest: hex.EncodeToString(w.Digest[:]), Seq: w.Receipt.Seq, Incarnation: w.Receipt.Incarnation,
+			Region: w.Region})
 	}
 	for _, r := range past {
 		s.object(r)
@@ -152,7 +166,7 @@ func (s *StateWriter) Write(c *Checkpoint) error {
 	return s.err
 }
 
-// claims ends a flow.
+// claims writes the claims of a flow, which are its last lines.
 func (s *StateWriter) claims(c *Checkpoint) {
 	for _, r := range c.Claims {
 		s.object(r)
@@ -160,7 +174,7 @@ func (s *StateWriter) claims(c *Checkpoint) {
 	s.flows++
 }
 
-// Close ends the state, with the greatest number that was given out, and writes what is still to be written. It does not close w.
+// Close writes the end of the state and flushes. number is the largest sequence number in use. It does not close w.
 func (s *StateWriter) Close(number int64) error {
 	s.object(stateFoot{Flows: s.flows, Number: number})
 	if s.err == nil {
@@ -173,12 +187,12 @@ func (s *StateWriter) Close(number int64) error {
 	return s.err
 }
 
-// Unsaved is how many numbers may have been given out after a state was saved: more than a server takes in a minute.
+// Unsaved is the maximum of sequence numbers used after a state was saved: more than a server uses in a minute.
 const Unsaved = 1 << 30
 
-// Checkpoint is the complete state of a flow at one instant, taken apart. A flow that is made of it again answers and does the same as
-// the first with every later message; only what the ring held is gone, so that a reader which is behind gets a snapshot. Of a flow that
-// does not exist it has the claims of its regions; its incarnation is then NoIncarnation. Times are Unix milliseconds.
+// Checkpoint is the complete state of a flow at one instant. A restored flow treats every later message exactly as the original does.
+// Only the ring is empty, so a subscriber that is behind gets a snapshot. For a flow that does not exist, Incarnation is NoIncarnation
+// and only the claims of its regions are set. Times are in Unix milliseconds.
 type Checkpoint struct {
 	FlowID      string
 	Incarnation string
@@ -186,14 +200,15 @@ type Checkpoint struct {
 
 	Born      int64 // sequence number of the first message of the incarnation
 	UpdatedAt int64
-	Heard     int64 // when an emitter was last heard of
+	Heard     int64 // last activity of an emitter
 	Image     flow.Image
 	Rollouts  rollout.Memory
+	Revisions revision.Memory
 	Emitters  map[string]*LastWord // by name
 	Claims    []SavedClaim
 }
 
-// SavedClaim is a claim in a saved state. Times are milliseconds.
+// SavedClaim is a claim in a saved state. TTL is in milliseconds, the other times in Unix milliseconds.
 type SavedClaim struct {
 	Region  string `json:"region"`
 	Cluster string `json:"cluster"`
@@ -204,20 +219,19 @@ type SavedClaim struct {
 	Loaded  int64  `json:"loaded,omitempty"`
 }
 
-// SavedState is what a StateWriter wrote.
+// SavedState is the decoded form of a saved state.
 type SavedState struct {
-	Number int64 // the greatest that was given out
+	Number int64 // largest sequence number in use
 	Flows  []*Checkpoint
 }
 
-// ReadState reads what a StateWriter wrote, all of r, or nothing. The error says what is wrong, and in which line; it is ErrNewerState
-// when that is the version.
+// ReadState reads a saved state, up to the end of r. On failure it returns nothing of it, and an error with the line; for a state of a
+// newer version the error is ErrNewerState.
 func ReadState(r io.Reader) (*SavedState, error) {
 	return ReadLimitedState(r, maxStateLine, math.MaxInt64)
 }
 
-// ReadLimitedState is ReadState of a state that has lines of so many bytes at most, and as many in all. What is larger is ErrLargeState, and read no
-// further than it takes to know.
+// ReadLimitedState is ReadState with a limit for each line and for the whole state, in bytes. It stops reading at a limit and returns ErrLargeState.
 func ReadLimitedState(r io.Reader, line, all int64) (*SavedState, error) {
 	in := &stateReader{in: bufio.NewReaderSize(r, 64<<10), sum: sha256.New(), most: min(line, maxStateLine), left: all}
 	s, err := in.state()
@@ -231,11 +245,11 @@ type stateReader struct {
 	in    *bufio.Reader
 	sum   hash.Hash
 	lines int
-	most  int64 // bytes of a line
-	left  int64 // bytes that may still come
+	most  int64 // limit of a line, in bytes
+	left  int64 // bytes left of the limit of the whole state
 }
 
-// line returns the next line, and adds it to the sum.
+// line returns the next line and adds it to the checksum.
 func (s *stateReader) line() (string, error) {
 	s.lines++
 	var line []byte
@@ -245,7 +259,7 @@ func (s *stateReader) line() (string, error) {
 			return "", ErrLargeState
 		}
 		if int64(len(line)+len(part)) > s.most {
-			return "", fmt.Errorf("%w: a line may have %d bytes", ErrLargeState, s.most)
+			return "", fmt.Errorf("%w: a line has more than %d bytes", ErrLargeState, s.most)
 		}
 		line = append(line, part...)
 		switch {
@@ -253,7 +267,7 @@ func (s *stateReader) line() (string, error) {
 			s.sum.Write(line)
 			return string(line[:len(line)-1]), nil
 		case errors.Is(err, io.EOF):
-			return "", errors.New("the state ends too early")
+			return "", errors.New("unexpected end of the saved state")
 		case !errors.Is(err, bufio.ErrBufferFull):
 			return "", err
 		}
@@ -277,7 +291,7 @@ func (s *stateReader) state() (*SavedState, error) {
 		return nil, ErrNewerState
 	}
 	if head.Version < 1 {
-		return nil, errors.New("it is no state of flows")
+		return nil, errors.New("not a saved state")
 	}
 	out, seen := new(SavedState), make(map[string]bool)
 	for {
@@ -293,7 +307,7 @@ func (s *stateReader) state() (*SavedState, error) {
 			return nil, err
 		}
 		if head.Flow == "" || seen[head.Flow] {
-			return nil, fmt.Errorf("flow %q is not expected here", head.Flow)
+			return nil, fmt.Errorf("unexpected line of flow %q", head.Flow)
 		}
 		seen[head.Flow] = true
 		c, err := s.flow(head)
@@ -311,20 +325,20 @@ func (s *stateReader) foot(line string, out *SavedState) error {
 	}
 	want := sumLine(s.sum)
 	if end, err := s.line(); err != nil || end != want {
-		return errors.Join(err, errors.New("the checksum is another: the state is damaged"))
+		return errors.Join(err, errors.New("checksum mismatch: the saved state is damaged"))
 	}
 	if foot.Flows != len(out.Flows) {
-		return fmt.Errorf("%d flows are announced, there are %d", foot.Flows, len(out.Flows))
+		return fmt.Errorf("the end says %d flows, read %d", foot.Flows, len(out.Flows))
 	}
 	if _, err := s.in.ReadByte(); !errors.Is(err, io.EOF) {
-		return errors.New("more follows the end")
+		return errors.New("unexpected data after the end")
 	}
 	if out.Number = foot.Number; out.Number < 0 || out.Number > flow.MaxInteger-Unsaved {
-		return fmt.Errorf("number %d is beyond what there may be", out.Number)
+		return fmt.Errorf("sequence number %d is out of range", out.Number)
 	}
 	for _, c := range out.Flows {
 		if c.Seq > out.Number || c.Born > c.Seq {
-			return fmt.Errorf("flow %q has numbers from %d to %d, the greatest of all is said to be %d", c.FlowID, c.Born, c.Seq, out.Number)
+			return fmt.Errorf("flow %q has sequence numbers %d to %d, but the largest in use is %d", c.FlowID, c.Born, c.Seq, out.Number)
 		}
 	}
 	return nil
@@ -333,7 +347,7 @@ func (s *stateReader) foot(line string, out *SavedState) error {
 func (s *stateReader) flow(head stateFlow) (*Checkpoint, error) {
 	m := &flow.Message{Type: flow.TypeSnapshot, Flow: new(flow.Instance)}
 	c := &Checkpoint{FlowID: head.Flow, Incarnation: head.Incarnation, Seq: head.Last,
-		Born: head.Born, UpdatedAt: head.UpdatedAt, Heard: head.Heard, Rollouts: head.Rollouts,
+		Born: head.Born, UpdatedAt: head.UpdatedAt, Heard: head.Heard, Rollouts: head.Rollouts, Revisions: head.Revisions,
 		Image: flow.Image{Snapshot: m, Owned: head.Owned, Arrival: head.Arrival, DoneAt: head.DoneAt}}
 	parts := []struct {
 		lines int
@@ -386,10 +400,10 @@ func (c *Checkpoint) readEmitter(text string) error {
 	if e.Raw != nil {
 		e.Name = string(e.Raw)
 	}
-	w := &LastWord{Stamp: Stamp{Name: e.Name, Epoch: e.Epoch, N: e.N}, Receipt: Receipt{Seq: e.Seq, Incarnation: e.Incarnation}}
+	w := &LastWord{Stamp: Stamp{Name: e.Name, Epoch: e.Epoch, N: e.N}, Receipt: Receipt{Seq: e.Seq, Incarnation: e.Incarnation}, Region: e.Region}
 	digest, err := hex.DecodeString(e.Digest)
 	if err != nil || len(digest) != len(w.Digest) {
-		return fmt.Errorf("the digest of emitter %q is none", e.Name)
+		return fmt.Errorf("invalid digest of emitter %q", e.Name)
 	}
 	copy(w.Digest[:], digest)
 	if c.Emitters == nil {
@@ -399,7 +413,7 @@ func (c *Checkpoint) readEmitter(text string) error {
 	return nil
 }
 
-// readClaim takes in one line of a saved state.
+// readClaim decodes one line of a saved state and adds the claim.
 func (c *Checkpoint) readClaim(text string) error {
 	var s SavedClaim
 	if err := json.Unmarshal([]byte(text), &s); err != nil {
@@ -407,7 +421,7 @@ func (c *Checkpoint) readClaim(text string) error {
 	}
 	again := slices.ContainsFunc(c.Claims, func(o SavedClaim) bool { return o.Region == s.Region || o.Lease == s.Lease })
 	if ttl := time.Duration(s.TTL) * time.Millisecond; s.Region == "" || s.Cluster == "" || s.Lease == "" || ttl < MinTTL || ttl > MaxTTL || again {
-		return fmt.Errorf("the claim of region %q is none", s.Region)
+		return fmt.Errorf("invalid claim of region %q", s.Region)
 	}
 	c.Claims = append(c.Claims, s)
 	return nil

@@ -12,7 +12,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
-// randomStep does one thing of a flow's life to all benches alike.
+// randomStep applies the same random change to all benches.
 func randomStep(r *rand.Rand, at int64, benches ...*bench) {
 	const ids = 8
 	pick := func() string { return fmt.Sprint("n", r.IntN(ids)) }
@@ -51,7 +51,7 @@ func randomStep(r *rand.Rand, at int64, benches ...*bench) {
 	}
 }
 
-func TestAskingChangesNothing(t *testing.T) {
+func TestRollouts_ChangesNothing(t *testing.T) {
 	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 11))
 		asked, silent := newBench(t), newBench(t)
@@ -69,9 +69,9 @@ func TestAskingChangesNothing(t *testing.T) {
 	}
 }
 
-// TestATrackerThatIsTakenUpAgainGoesOnAsItWouldHave takes one of two trackers apart now and then, and puts it together again from
-// what JSON made of it.
-func TestATrackerThatIsTakenUpAgainGoesOnAsItWouldHave(t *testing.T) {
+// TestResume_BehavesAsTheOriginal gives two trackers the same history, and now and then replaces one by a copy
+// restored from its encoded Memory.
+func TestResume_BehavesAsTheOriginal(t *testing.T) {
 	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 12))
 		plain, again := newBench(t), newBench(t)
@@ -99,7 +99,7 @@ func TestATrackerThatIsTakenUpAgainGoesOnAsItWouldHave(t *testing.T) {
 	}
 }
 
-func TestANodeThatIsPutAsItWasChangesNothing(t *testing.T) {
+func TestObserve_UnchangedNodeChangesNothing(t *testing.T) {
 	again := 0
 	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 13))
@@ -113,7 +113,7 @@ func TestANodeThatIsPutAsItWasChangesNothing(t *testing.T) {
 				continue
 			}
 			n := nodes[r.IntN(len(nodes))]
-			if n.Status == flow.StatusRunning || n.Status == flow.StatusPending { // such a one may wait
+			if n.Status == flow.StatusRunning || n.Status == flow.StatusPending { // only these can wait
 				continue
 			}
 			b.put(at, n)
@@ -130,7 +130,7 @@ func TestANodeThatIsPutAsItWasChangesNothing(t *testing.T) {
 	}
 }
 
-func TestAMemoryThatFitsNoFlowIsHarmless(t *testing.T) {
+func TestResume_IgnoresUnknownNodes(t *testing.T) {
 	b := newBench(t)
 	b.put(second, node("a", "running", second, 0))
 	m := rollout.Memory{Containers: []string{"gone"}, Active: []string{"gone", "a"},
@@ -143,7 +143,7 @@ func TestAMemoryThatFitsNoFlowIsHarmless(t *testing.T) {
 	}
 }
 
-func TestWhatWaitsJoinsInOneOrderHoweverTheGraphTellsIt(t *testing.T) {
+func TestTracker_WaitingNodesJoinInOneOrder(t *testing.T) {
 	for _, order := range [][]string{{"w1", "w2", "w3"}, {"w3", "w1", "w2"}} {
 		b := newBench(t)
 		for _, id := range order {

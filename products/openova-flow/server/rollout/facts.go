@@ -5,13 +5,12 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/insight"
 )
 
-// facts is what a node's meta says that decides its part in rollouts. Whether it works comes from its judgement (package insight).
+// facts are the fields of a node's meta that decide its part in rollouts. package insight reads its judgement.
 type facts struct {
 	kind            string
 	applied, wanted string // chart versions
@@ -20,27 +19,27 @@ type facts struct {
 	suspended       bool
 	deleting        bool
 	auxiliary       bool
-	worksUntil      int64 // from then on it does not work, if nothing else comes; idle if it does not work at all
+	activeUntil     int64 // the node is active before this instant unless a new message changes it; never if it is not active
 }
 
-// idle is the worksUntil of a node that does not work.
-const idle = math.MinInt64
+// never is the activeUntil of a node that is not active.
+const never = math.MinInt64
 
-// readFacts reads the facts of a node, of which those before are likely to still hold.
+// readFacts reads the facts of a node. before are its previous facts; equal strings are taken from there.
 func readFacts(n *flow.Node, before *facts) (f facts) {
 	j := insight.Outline(n)
-	f.kind, f.auxiliary = keep(j.Kind(), before.kind), j.Auxiliary()
+	f.kind, f.auxiliary = flow.Keep(j.Kind(), before.kind), j.Auxiliary()
 	now := j.At(math.MinInt64)
 	f.waits = now.State == insight.Waiting
 	f.suspended = now.State == insight.Suspended || slices.Contains(now.Marks, "suspended")
 	f.deleting = now.State == insight.Terminating
-	f.worksUntil = worksUntil(n.Status, j)
+	f.activeUntil = activeUntil(n.Status, j)
 	flow.EachField(n.Meta, func(key, value string) {
 		switch key {
 		case "versionApplied":
-			f.applied = keep(flow.Text(value), before.applied)
+			f.applied = flow.Keep(flow.Text(value), before.applied)
 		case "versionWanted":
-			f.wanted = keep(flow.Text(value), before.wanted)
+			f.wanted = flow.Keep(flow.Text(value), before.wanted)
 		case "waitingSince":
 			if ms, err := strconv.ParseInt(value, 10, 64); err == nil {
 				f.waitingSince = flow.At(ms)
@@ -50,9 +49,10 @@ func readFacts(n *flow.Node, before *facts) (f facts) {
 	return f
 }
 
-// worksUntil returns until when a node works: its status is that it runs, and by its judgement it works, or has failed and is tried again.
-func worksUntil(status string, j *insight.Judgement) int64 {
-	until := int64(idle)
+// activeUntil returns the instant until which a node is active: its status is running, and its judgement is working, or broken with a
+// retry to come.
+func activeUntil(status string, j *insight.Judgement) int64 {
+	until := int64(never)
 	if flow.Worst(status) != flow.StatusRunning {
 		return until
 	}
@@ -67,35 +67,28 @@ func worksUntil(status string, j *insight.Judgement) int64 {
 	return until
 }
 
-// keep returns s without the message that it is part of, which what is kept must not keep: the one before if they are equal.
-func keep(s, before string) string {
-	if s == before {
-		return before
-	}
-	return strings.Clone(s)
-}
-
-// newTrack returns what is known of a node; before is what was, nil when nothing was.
+// newTrack returns the track of a node. before is its previous track, nil if there is none.
 func newTrack(n *flow.Node, g Graph, before *track) track {
 	if before == nil {
 		before = &track{}
 	}
-	t := track{id: keep(n.ID, before.id), label: keep(n.Label, before.label), region: keep(n.Region, before.region), status: keep(n.Status, before.status),
+	t := track{id: flow.Keep(n.ID, before.id), label: flow.Keep(n.Label, before.label), region: flow.Keep(n.Region, before.region), status: flow.Keep(n.Status, before.status),
 		startedAt: n.StartedAt, endedAt: n.EndedAt, facts: readFacts(n, &before.facts)}
 	t.container = t.kind == "Region" || t.auxiliary || g.IsContainer(n.ID)
 	t.waits = t.waits && t.status != flow.StatusSucceeded && t.status != flow.StatusFailed
 	return t
 }
 
-// unready reports whether the node is a Kustomization that is not ready, which keeps a flow from being complete.
+// unready reports whether the node is a Kustomization that is not ready. A rollout with one ends as Incomplete.
 func (n *track) unready() bool {
 	return n.kind == "Kustomization" && n.status != flow.StatusSucceeded && !n.suspended
 }
 
-// worksAt reports whether the node works at an instant, if nothing else comes until then.
-func (n *track) worksAt(at int64) bool { return at < n.worksUntil }
+// activeAt reports whether the node is active at an instant, unless a new message changes it.
+func (n *track) activeAt(at int64) bool { return at < n.activeUntil }
 
-// versionTo returns the version that the node's run leads to: what was installed, once it was; before, what is asked for, a range too.
+// versionTo returns the version that the node's run installs: the installed version after success, the requested one (perhaps a range)
+// before.
 func (n *track) versionTo() string {
 	if n.status == flow.StatusSucceeded {
 		return cmp.Or(n.applied, n.wanted)
@@ -107,7 +100,8 @@ func rolloutID(start int64, node string) string {
 	return strconv.FormatInt(start, 36) + "-" + strconv.FormatUint(uint64(hash(node)), 36)
 }
 
-// hash is FNV-1a: it keeps two rollouts apart that start in one millisecond, and gives the same id when history is replayed.
+// hash is FNV-1a. It distinguishes two rollouts that start in the same millisecond, and gives the same id when history is
+// replayed.
 func hash(s string) uint32 {
 	h := uint32(2166136261)
 	for i := range len(s) {

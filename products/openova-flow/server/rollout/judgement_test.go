@@ -11,8 +11,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
-// dear are texts of a node's meta, of about one size, that make whoever judges the node work as much as they can.
-func dear(size int) map[string]string {
+// expensive returns metas of about this size that are expensive to judge, by name.
+func expensive(size int) map[string]string {
 	const begin, end = `{"judgement":{"state":"working",`, `}}`
 	filled := func(before, one, after string) string {
 		n := (size - len(before) - len(after)) / (len(one) + 1)
@@ -47,16 +47,16 @@ func dear(size int) map[string]string {
 	}
 }
 
-// meaningless returns a meta of the same bytes in which nothing counts.
+// meaningless returns a meta of the same size without a known field.
 func meaningless(meta string) string { return `{"x` + meta[len(`{"x`):] }
 
 func message(t testing.TB, meta string) []byte {
 	return fmt.Appendf(nil, `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"running","startedAt":1,"meta":%s}]}`, meta)
 }
 
-// TestObserve_JudgementsCostLittle counts what is made of nodes whose judgements are as dear as they can be, at each of their messages.
-func TestObserve_JudgementsCostLittle(t *testing.T) {
-	for name, meta := range dear(15 << 10) {
+// TestObserve_JudgementsAllocateLittle counts allocations for messages with metas that are expensive to judge.
+func TestObserve_JudgementsAllocateLittle(t *testing.T) {
+	for name, meta := range expensive(15 << 10) {
 		m, err := flow.Decode("F", message(t, meta))
 		if err != nil {
 			t.Fatal(name, err)
@@ -69,9 +69,10 @@ func TestObserve_JudgementsCostLittle(t *testing.T) {
 	}
 }
 
-// BenchmarkIngest decodes, folds and observes a message about one node, whose meta is dear to judge or means nothing.
+// BenchmarkIngest decodes, folds and observes messages with one node. Its meta is expensive to judge, or has no known
+// field.
 func BenchmarkIngest(b *testing.B) {
-	metas := dear(15 << 10)
+	metas := expensive(15 << 10)
 	for _, name := range slices.Sorted(maps.Keys(metas)) {
 		for _, kind := range []string{"nothing", "judged"} {
 			text := message(b, metas[name])
@@ -93,7 +94,7 @@ func BenchmarkIngest(b *testing.B) {
 	}
 }
 
-// counted counts what a tracker asks of a flow's state.
+// counted counts the calls of Graph.
 type counted struct {
 	*flow.State
 	asked int
@@ -109,8 +110,8 @@ func (c *counted) Predecessors(id string, typ flow.RelType, f func(string)) {
 	c.asked++
 }
 
-// TestObserve_WaitingNodeCostsWhatItWaitsFor puts a node that waits into a rollout of many members, each with a node behind it.
-func TestObserve_WaitingNodeCostsWhatItWaitsFor(t *testing.T) {
+// TestObserve_WaitingNodeCostsItsDependencies adds a waiting node to a rollout of many members, each of which has a dependent.
+func TestObserve_WaitingNodeCostsItsDependencies(t *testing.T) {
 	b := newBench(t)
 	var members []flow.Node
 	for i := range 1000 {

@@ -7,24 +7,24 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// Memory is what a Tracker knows that the nodes of its flow do not tell. With them it makes the same tracker again. It goes through
-// encoding/json unharmed, and it shares nothing with later changes of the tracker.
+// Memory is the state of a Tracker, without what can be read from the nodes of its flow. Resume restores the tracker. It can be
+// encoded with encoding/json, and shares no memory with the tracker.
 type Memory struct {
-	Containers []string  `json:"groups"`           // ids of the nodes that counted as containers when they were put; nil: not known
-	Active     []string  `json:"active,omitempty"` // ids of the nodes that work
-	Open       *Open     `json:"open,omitempty"`   // the rollout that has not ended
-	Past       []Rollout `json:"past,omitempty"`   // those that have, oldest first
+	Containers []string  `json:"groups"`           // ids of the nodes that were containers at their last message; nil: unknown
+	Active     []string  `json:"active,omitempty"` // ids of the active nodes
+	Open       *Open     `json:"open,omitempty"`   // nil if there is no open rollout
+	Past       []Rollout `json:"past,omitempty"`   // ended rollouts, oldest first
 }
 
 // Open is a rollout that has not ended.
 type Open struct {
 	Rollout
-	Lost    bool  `json:"lost,omitempty"` // a member was deleted before it had finished
-	LastEnd int64 `json:"lastEnd"`        // when the last work ended, by the nodes' clocks where they say
-	QuietAt int64 `json:"quietAt"`        // arrival of what ended the last work
+	Lost    bool  `json:"lost,omitempty"` // a member was deleted before it finished
+	LastEnd int64 `json:"lastEnd"`        // latest end of work, by the nodes' clocks if they give one
+	QuietAt int64 `json:"quietAt"`        // arrival of the message that ended the latest work
 }
 
-// Memory returns what the tracker knows.
+// Memory returns the state of the tracker.
 func (t *Tracker) Memory() Memory {
 	m := Memory{Containers: []string{}, Past: slices.Clip(t.past)}
 	for id, n := range t.nodes {
@@ -42,9 +42,8 @@ func (t *Tracker) Memory() Memory {
 	return m
 }
 
-// Resume returns the tracker of a flow whose nodes are those of g, as it was when it had memory m. What m says of nodes that are not
-// there is left out. A memory without containers takes those of g: an earlier version wrote them under another key, and counted a contains over
-// two regions.
+// Resume restores the tracker of a flow that has the nodes of g. Ids in m without a node are ignored. If m.Containers is nil, the containers of
+// g are used: an earlier version stored them under another key, and counted a contains across regions.
 func Resume(m Memory, g interface {
 	Graph
 	EachNode(f func(flow.Node) bool)
@@ -74,17 +73,17 @@ func Resume(m Memory, g interface {
 				t.active = make(map[string]*track)
 			}
 			t.active[id] = n
-			t.idleFrom = min(t.idleFrom, n.worksUntil)
+			t.idleFrom = min(t.idleFrom, n.activeUntil)
 		}
 	}
 	if m.Open != nil {
-		t.open = m.Open.tally()
+		t.open = m.Open.restore()
 	}
 	return t
 }
 
-func (o *Open) tally() *tally {
-	t := &tally{Rollout: o.Rollout, index: make(map[string]int), broken: slices.Sorted(slices.Values(o.AlreadyBroken)), lost: o.Lost, lastEnd: o.LastEnd, quietAt: o.QuietAt}
+func (o *Open) restore() *openRollout {
+	t := &openRollout{Rollout: o.Rollout, index: make(map[string]int), broken: slices.Sorted(slices.Values(o.AlreadyBroken)), lost: o.Lost, lastEnd: o.LastEnd, quietAt: o.QuietAt}
 	t.Members, t.AlreadyBroken = slices.Clone(o.Members), nil
 	for i, m := range t.Members {
 		t.index[m.ID] = i

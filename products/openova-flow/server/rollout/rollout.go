@@ -1,8 +1,8 @@
-// Package rollout tells the rollouts of a flow apart. A flow is an environment that may live for years; a rollout is what a
-// person watches: it begins when, with none open, a release starts a new run, and ends when for Quiet nothing in the flow works.
+// Package rollout finds the rollouts of a flow. A flow is an environment that may exist for years; a rollout is what a person
+// watches. It begins when a release starts a run while no rollout is open. It ends when no node has been active for Quiet.
 //
-// It reads times from the nodes where they have them, so that a history that arrives all at once, after a restart of the server
-// say, still falls apart into the rollouts that it was. It reads no clock.
+// Times come from the nodes where possible, so that a history that arrives all at once, for example after a restart of the
+// server, gives the same rollouts. The package reads no clock.
 package rollout
 
 import (
@@ -16,16 +16,16 @@ import (
 )
 
 const (
-	// Quiet is how long nothing may work before a rollout ends. It also bridges the pause between a dependency's success and
-	// its dependents' start, which takes helm-controller up to three quarters of a minute.
+	// Quiet is the time without an active node after which a rollout ends. It must exceed the pause between the success of a
+	// dependency and the start of its dependents, which is up to 45 seconds in helm-controller.
 	Quiet = 60 * time.Second
-	// Keep is how many rollouts of a flow are kept.
+	// Keep is the maximum number of rollouts of a flow.
 	Keep = 200
-	// keepMembers bounds the members of a rollout.
+	// keepMembers is the maximum number of members of a rollout.
 	keepMembers = 50_000
-	// keepBytes bounds what the rollouts that have ended take, but for the newest, so that a huge flow keeps fewer.
+	// keepBytes limits the memory of the ended rollouts, except the newest, so that a huge flow keeps fewer.
 	keepBytes = 12 << 20
-	// A rollout lists so many as broken before it: in all, and of each region, so that none takes another's out of the list.
+	// Maximum length of AlreadyBroken, in all and for each region, so that one region cannot displace another from the list.
 	keepBroken, keepBrokenOfRegion = 2000, 200
 )
 
@@ -33,8 +33,8 @@ const (
 const (
 	Running    = "running"    // it has not ended
 	Succeeded  = "succeeded"  // every member succeeded, and every Kustomization of the flow is ready
-	Failed     = "failed"     // a member ended failed
-	Incomplete = "incomplete" // none failed, but a member never finished, or a Kustomization is not ready
+	Failed     = "failed"     // a member failed
+	Incomplete = "incomplete" // no member failed, but one did not finish, or a Kustomization is not ready
 )
 
 // Rollout is one rollout. Times are Unix milliseconds.
@@ -44,10 +44,10 @@ type Rollout struct {
 	EndedAt       flow.Time `json:"endedAt,omitzero"` // absent while it is open
 	Outcome       string    `json:"outcome"`
 	Members       []Member  `json:"members"`       // releases that ran or waited in it, in the order in which they joined
-	AlreadyBroken []string  `json:"alreadyBroken"` // ids of nodes that had failed before it began and did not run in it; the first keepBrokenOfRegion of each region
+	AlreadyBroken []string  `json:"alreadyBroken"` // ids of nodes that had failed before it began and did not run in it; limited by keepBroken and keepBrokenOfRegion
 }
 
-// Member is a node's part in a rollout.
+// Member is a node in a rollout.
 type Member struct {
 	ID           string    `json:"id"`
 	Label        string    `json:"label"`
@@ -60,26 +60,26 @@ type Member struct {
 	VersionTo    string    `json:"versionTo,omitempty"`
 }
 
-// Graph is what a Tracker asks of the flow's state. It may answer in any order.
+// Graph is the part of a flow's state that a Tracker reads. Results may be in any order.
 type Graph interface {
 	Successors(id string, typ flow.RelType, f func(flow.Node))
 	Predecessors(id string, typ flow.RelType, f func(id string))
 	IsContainer(id string) bool
 }
 
-// Tracker follows one flow. Its zero value is not usable; use NewTracker. It is not safe for concurrent use.
+// Tracker finds the rollouts of one flow. Use NewTracker. It is not safe for concurrent use.
 type Tracker struct {
 	nodes                 map[string]*track
-	active                map[string]*track // nodes that work
-	idleFrom              int64             // all active ones work until then
-	open                  *tally
+	active                map[string]*track // active nodes
+	idleFrom              int64             // all active nodes are active until then
+	open                  *openRollout
 	past                  []Rollout // ended, oldest first
 	kept                  int64     // bytes of past
-	failed                []*track  // see failing; nil: not looked for since the nodes changed
+	failed                []*track  // see failing; nil: unknown since the nodes changed
 	unreadyKustomizations int
 }
 
-// track is what is known of one node.
+// track is the part of one node that the tracker keeps.
 type track struct {
 	id, label, region, status string
 	facts
@@ -87,37 +87,38 @@ type track struct {
 	container          bool
 }
 
-// tally is the open rollout.
-type tally struct {
+// openRollout is the rollout that has not ended.
+type openRollout struct {
 	Rollout
 	index   map[string]int // member by node id
-	broken  []string       // what AlreadyBroken will list, in order
+	broken  []string       // AlreadyBroken to be, sorted
 	bytes   int64          // of the members
-	lost    bool           // a member was deleted before it had finished
-	lastEnd int64          // when the last work ended, by the nodes' clocks where they say
-	quietAt int64          // arrival of what ended the last work
+	lost    bool           // a member was deleted before it finished
+	lastEnd int64          // latest end of work, by the nodes' clocks if they give one
+	quietAt int64          // arrival of the message that ended the latest work
 }
 
-// NewTracker returns a tracker of a flow that has no nodes yet.
+// NewTracker returns the tracker of a flow without nodes.
 func NewTracker() *Tracker {
 	return &Tracker{nodes: make(map[string]*track), idleFrom: math.MaxInt64}
 }
 
-// Observe takes the nodes that a request has put and the ids that it has deleted, after they were folded into g.
-// arrival is when the request arrived.
+// Observe processes the nodes that a request put and the ids that it deleted. Call it after they were folded
+// into g. arrival is when the request arrived, in Unix milliseconds.
 func (t *Tracker) Observe(g Graph, arrival int64, put []flow.Node, deleted []string) {
-	var fresh, started []*track
+	var changed, started []*track
 	var from map[string]string
 	for i := range put {
 		was := t.nodes[put[i].ID]
 		known := newTrack(&put[i], g, was)
-		// Alone and as it was it changes nothing, unless it has come to wait for somebody else. Among others it may follow itself.
+		// An unchanged node changes nothing, unless it waits: its dependencies may have changed. With other nodes in the request, an
+		// earlier one may be the same node.
 		if len(put) == 1 && was != nil && *was == known && !known.waits {
 			continue
 		}
 		now := new(track)
 		*now = known
-		fresh = append(fresh, now)
+		changed = append(changed, now)
 		if ms, ok := now.startedAt.Get(); ok && !now.container && !now.deleting && (was == nil || was.startedAt.IsZero() || ms > was.startedAt.Ms()) {
 			started = append(started, now)
 			if was != nil {
@@ -128,7 +129,7 @@ func (t *Tracker) Observe(g Graph, arrival int64, put []flow.Node, deleted []str
 			}
 		}
 	}
-	// A history that comes at once is taken in the order in which it happened.
+	// A history that arrives at once is processed in the order in which it happened.
 	slices.SortStableFunc(started, func(a, b *track) int {
 		return cmp.Or(cmp.Compare(a.startedAt.Ms(), b.startedAt.Ms()), cmp.Compare(a.id, b.id))
 	})
@@ -138,19 +139,19 @@ func (t *Tracker) Observe(g Graph, arrival int64, put []flow.Node, deleted []str
 	}
 
 	t.failed = nil
-	for _, now := range fresh {
-		t.know(now, arrival)
+	for _, now := range changed {
+		t.setNode(now, arrival)
 	}
 	for _, id := range deleted {
-		t.forget(id, arrival)
+		t.removeNode(id, arrival)
 	}
 	for _, n := range started {
 		if t.nodes[n.id] == n {
-			t.begin(g, n, from[n.id], arrival)
+			t.startRun(g, n, from[n.id], arrival)
 		}
 	}
-	var before map[int]bool // members that one waits for which may have to join
-	for _, n := range fresh {
+	var before map[int]bool // members on which a waiting node depends
+	for _, n := range changed {
 		if t.nodes[n.id] != n || n.container {
 			continue
 		}
@@ -172,8 +173,8 @@ func (t *Tracker) Observe(g Graph, arrival int64, put []flow.Node, deleted []str
 	}
 }
 
-// know replaces what is known of a node.
-func (t *Tracker) know(now *track, arrival int64) {
+// setNode replaces the track of a node.
+func (t *Tracker) setNode(now *track, arrival int64) {
 	if was := t.nodes[now.id]; was != nil && was.unready() {
 		t.unreadyKustomizations--
 	}
@@ -186,8 +187,8 @@ func (t *Tracker) know(now *track, arrival int64) {
 	}
 }
 
-// forget drops a node that was deleted.
-func (t *Tracker) forget(id string, arrival int64) {
+// removeNode removes a deleted node.
+func (t *Tracker) removeNode(id string, arrival int64) {
 	was := t.nodes[id]
 	if was == nil {
 		return
@@ -197,15 +198,15 @@ func (t *Tracker) forget(id string, arrival int64) {
 	}
 	t.stop(was, arrival)
 	delete(t.nodes, id)
-	if m := t.part(id); m != nil && !was.container && m.Status != flow.StatusSucceeded && m.Status != flow.StatusFailed {
+	if m := t.member(id); m != nil && !was.container && m.Status != flow.StatusSucceeded && m.Status != flow.StatusFailed {
 		t.open.lost = true
 	}
 }
 
-func (t *Tracker) isMember(id string) bool { return t.part(id) != nil }
+func (t *Tracker) isMember(id string) bool { return t.member(id) != nil }
 
-// part returns the part of a node in the open rollout, nil when it has none.
-func (t *Tracker) part(id string) *Member {
+// member returns a node's member in the open rollout, nil if it has none.
+func (t *Tracker) member(id string) *Member {
 	if t.open != nil {
 		if i, ok := t.open.index[id]; ok {
 			return &t.open.Members[i]
@@ -214,14 +215,14 @@ func (t *Tracker) part(id string) *Member {
 	return nil
 }
 
-// begin takes the start of a run.
-func (t *Tracker) begin(g Graph, n *track, versionFrom string, arrival int64) {
+// startRun processes the start of a run.
+func (t *Tracker) startRun(g Graph, n *track, versionFrom string, arrival int64) {
 	start := n.startedAt.Ms()
 	if t.open != nil && len(t.active) == 0 && start-t.open.lastEnd >= Quiet.Milliseconds() {
 		t.end()
 	}
 	if t.open == nil {
-		t.open = &tally{
+		t.open = &openRollout{
 			Rollout: Rollout{ID: rolloutID(start, n.id), StartedAt: start, Outcome: Running},
 			index:   make(map[string]int), lastEnd: start, quietAt: arrival,
 		}
@@ -241,7 +242,7 @@ func (t *Tracker) begin(g Graph, n *track, versionFrom string, arrival int64) {
 			m.VersionFrom = versionFrom
 			t.open.bytes += int64(len(versionFrom))
 		}
-		if ms, ran := m.StartedAt.Get(); ran && ms < start { // it waited for the run before
+		if ms, ran := m.StartedAt.Get(); ran && ms < start { // it waited for its previous run
 			m.WaitingSince = flow.Time{}
 		}
 	}
@@ -249,8 +250,8 @@ func (t *Tracker) begin(g Graph, n *track, versionFrom string, arrival int64) {
 	t.joinWaiting(g, n.id)
 }
 
-// failing returns the nodes that have failed, in the order of their ids: of each region the first ones, and so many in all. A request may begin
-// many rollouts, all of which may list them.
+// failing returns the failed nodes, sorted by id, at most keepBrokenOfRegion of each region and keepBroken in all. The result is cached, since
+// one request may begin many rollouts.
 func (t *Tracker) failing() []*track {
 	if t.failed != nil {
 		return t.failed
@@ -271,19 +272,19 @@ func (t *Tracker) failing() []*track {
 	return t.failed
 }
 
-// update brings what is known of a node into the open rollout.
+// update copies the track of a node to its member in the open rollout.
 func (t *Tracker) update(n *track, arrival int64) {
-	if n.worksAt(arrival) {
+	if n.activeAt(arrival) {
 		if t.active == nil {
 			t.active = make(map[string]*track)
 		}
 		t.active[n.id] = n
-		t.idleFrom = min(t.idleFrom, n.worksUntil)
+		t.idleFrom = min(t.idleFrom, n.activeUntil)
 	} else {
 		t.stop(n, arrival)
 	}
-	m := t.part(n.id)
-	if m == nil || n.deleting && m.Status == flow.StatusSucceeded { // that it goes away does not undo its run
+	m := t.member(n.id)
+	if m == nil || n.deleting && m.Status == flow.StatusSucceeded { // its deletion does not undo its run
 		return
 	}
 	t.open.bytes -= m.bytes()
@@ -298,7 +299,7 @@ func (t *Tracker) update(n *track, arrival int64) {
 	}
 }
 
-// stop notes that a node does not work any more. Where the node does not say when it ended, that is now.
+// stop makes a node inactive. If the node has no end time, its end is arrival.
 func (t *Tracker) stop(n *track, arrival int64) {
 	if t.active[n.id] == nil {
 		return
@@ -312,26 +313,26 @@ func (t *Tracker) stop(n *track, arrival int64) {
 	}
 }
 
-// settle takes those out of the active that, by their own judgement, do not work any more as of an instant.
+// settle removes the nodes from active whose judgement says that they are no longer active at an instant.
 func (t *Tracker) settle(at int64) {
 	if at < t.idleFrom {
 		return
 	}
 	t.idleFrom = math.MaxInt64
 	for id, n := range t.active {
-		if n.worksAt(at) {
-			t.idleFrom = min(t.idleFrom, n.worksUntil)
+		if n.activeAt(at) {
+			t.idleFrom = min(t.idleFrom, n.activeUntil)
 			continue
 		}
 		delete(t.active, id)
 		if t.open != nil {
-			t.open.quietAt = max(t.open.quietAt, n.worksUntil)
-			t.open.lastEnd = max(t.open.lastEnd, n.worksUntil)
+			t.open.quietAt = max(t.open.quietAt, n.activeUntil)
+			t.open.lastEnd = max(t.open.lastEnd, n.activeUntil)
 		}
 	}
 }
 
-// joinWaiting makes members of the nodes that wait, directly or through others that wait, for a node that runs.
+// joinWaiting adds the nodes as members that wait for a running node, directly or through other waiting nodes.
 func (t *Tracker) joinWaiting(g Graph, id string) {
 	for queue := []string{id}; len(queue) > 0; queue = queue[1:] {
 		var next []string
@@ -340,7 +341,7 @@ func (t *Tracker) joinWaiting(g Graph, id string) {
 				next = append(next, n.id)
 			}
 		})
-		slices.Sort(next) // the graph has them in no order
+		slices.Sort(next) // Successors is unordered
 		for _, id := range next {
 			if t.open.member(t.nodes[id]) != nil {
 				queue = append(queue, id)
@@ -349,8 +350,8 @@ func (t *Tracker) joinWaiting(g Graph, id string) {
 	}
 }
 
-// member returns the part of a node in the rollout, given to it when it has none yet; nil when there are too many.
-func (o *tally) member(n *track) *Member {
+// member returns a node's member in the rollout, and adds it if it has none; nil if there are too many members.
+func (o *openRollout) member(n *track) *Member {
 	i, ok := o.index[n.id]
 	if !ok {
 		if i = len(o.Members); i >= keepMembers {
@@ -364,14 +365,15 @@ func (o *tally) member(n *track) *Member {
 	return &o.Members[i]
 }
 
-// closeIfQuiet ends the rollout when nothing has worked for long enough. The active are settled as of that instant.
+// closeIfQuiet ends the rollout if no node has been active for Quiet. Call settle with the same instant first.
 func (t *Tracker) closeIfQuiet(at int64) {
 	if t.open != nil && len(t.active) == 0 && at-t.open.quietAt >= Quiet.Milliseconds() {
 		t.end()
 	}
 }
 
-// copy returns a tracker that settles and closes without a trace in t. What those do not change is shared.
+// copy returns a tracker on which settle and closeIfQuiet do not change t. It shares what these do not
+// change.
 func (t *Tracker) copy() *Tracker {
 	c := *t
 	c.active, c.past = maps.Clone(t.active), slices.Clip(t.past)
@@ -400,11 +402,11 @@ func (t *Tracker) end() {
 		drop = i + 1
 	}
 	if drop > 0 {
-		t.past = slices.Clone(t.past[drop:]) // what was handed out is not moved about
+		t.past = slices.Clone(t.past[drop:]) // a copy, since Rollouts and Memory return parts of the old slice
 	}
 }
 
-// bytes is about how much memory a rollout takes.
+// bytes returns the approximate memory of a rollout.
 func (r *Rollout) bytes() (n int64) {
 	for i := range r.Members {
 		n += r.Members[i].bytes()
@@ -415,12 +417,13 @@ func (r *Rollout) bytes() (n int64) {
 	return n
 }
 
-// bytes is about how much memory a member takes. Its texts may be those of a node that is gone.
+// bytes returns the approximate memory of a member. It includes the strings, since the node that they come
+// from may be deleted.
 func (m *Member) bytes() int64 {
 	return 250 + int64(len(m.ID)+len(m.Label)+len(m.Region)+len(m.Status)+len(m.VersionFrom)+len(m.VersionTo))
 }
 
-// Bytes returns about how much memory the tracker takes.
+// Bytes returns the approximate memory of the tracker.
 func (t *Tracker) Bytes() int64 {
 	const perNode = 350
 	n := perNode*int64(len(t.nodes)) + t.kept
@@ -430,7 +433,7 @@ func (t *Tracker) Bytes() int64 {
 	return n
 }
 
-func (t *Tracker) outcome(o *tally) string {
+func (t *Tracker) outcome(o *openRollout) string {
 	outcome := Succeeded
 	if t.unreadyKustomizations > 0 || o.lost {
 		outcome = Incomplete
@@ -447,8 +450,8 @@ func (t *Tracker) outcome(o *tally) string {
 	return outcome
 }
 
-// Rollouts returns the rollouts as of instant now (Unix milliseconds), newest first. The answer shares nothing with the tracker, and
-// asking changes nothing: what comes later has the same outcome whoever asked before.
+// Rollouts returns the rollouts at instant now (Unix milliseconds), newest first. The result shares no memory with the tracker. A
+// call changes nothing: later results do not depend on it.
 func (t *Tracker) Rollouts(now int64) []Rollout {
 	c := t.copy()
 	c.settle(now)

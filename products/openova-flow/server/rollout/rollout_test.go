@@ -19,7 +19,7 @@ const (
 	day    = 24 * 60 * minute
 )
 
-// bench feeds a tracker as the hub does: fold first, then observe.
+// bench applies messages as the hub does: fold first, then observe.
 type bench struct {
 	t     *testing.T
 	state *flow.State
@@ -100,7 +100,7 @@ func version(applied, wanted string) string {
 	return fmt.Sprintf(`"versionApplied":%q,"versionWanted":%q`, applied, wanted)
 }
 
-func TestThreeUpgradesOnThreeDaysWithOneReleaseStalledThroughout(t *testing.T) {
+func TestTracker_ThreeUpgradesWithOneReleaseStalled(t *testing.T) {
 	b := newBench(t)
 	b.put(10*second, node("a", "succeeded", 2*second, 5*second, version("1", "1")), node("broken", "failed", 3*second, 9*second), node("z", "pending", 0, 0, waits))
 	b.depends("broken", "z")
@@ -122,7 +122,7 @@ func TestThreeUpgradesOnThreeDaysWithOneReleaseStalledThroughout(t *testing.T) {
 		"2-9 failed [a=succeeded, broken=failed]")
 }
 
-func TestAHistoryThatArrivesAtOnceFallsApartAsItHappened(t *testing.T) {
+func TestTracker_SplitsAHistoryThatArrivesAtOnce(t *testing.T) {
 	b := newBench(t)
 	b.put(5*day, node("c", "succeeded", 2*day, 2*day+10*second), node("a", "succeeded", second, 4*second), node("b", "succeeded", 50*second, 55*second))
 	b.want(5*day+minute,
@@ -130,7 +130,7 @@ func TestAHistoryThatArrivesAtOnceFallsApartAsItHappened(t *testing.T) {
 		"1-55 succeeded [a=succeeded, b=succeeded]")
 }
 
-func TestTheLullBetweenADependencyAndItsDependentsIsBridged(t *testing.T) {
+func TestTracker_BridgesThePauseBeforeDependents(t *testing.T) {
 	b := newBench(t)
 	b.depends("a", "b")
 	b.depends("b", "c")
@@ -146,7 +146,7 @@ func TestTheLullBetweenADependencyAndItsDependentsIsBridged(t *testing.T) {
 	b.want(71*second+minute, "2-71 failed [a=succeeded, b=succeeded, c=failed]")
 }
 
-func TestWhatWaitsForSomethingElseIsNoMember(t *testing.T) {
+func TestTracker_WaitingForAnotherNodeIsNoMember(t *testing.T) {
 	b := newBench(t)
 	b.depends("stalled", "w")
 	b.put(second, node("stalled", "failed", 0, 0), node("w", "running", 0, 0, waits))
@@ -156,10 +156,10 @@ func TestWhatWaitsForSomethingElseIsNoMember(t *testing.T) {
 	b.want(4*second+minute, "2-4 succeeded [a=succeeded] broken before: stalled")
 }
 
-func TestWhatWaitsJoinsOnceItIsKnownForWhat(t *testing.T) {
+func TestTracker_WaitingNodeJoinsWithItsDependency(t *testing.T) {
 	b := newBench(t)
 	b.put(second, node("a", "running", second, 0))
-	for range 2 { // the same twice, and between them comes what it waits for
+	for range 2 { // twice the same node; between the two, its dependency changes
 		b.put(2*second, node("w", "running", 0, 0, waits))
 		b.depends("a", "w")
 	}
@@ -174,7 +174,7 @@ func TestTracker_JudgementEndsTheWorkOfANode(t *testing.T) {
 	b.want(2*minute+second, "1-61 incomplete [a=running]")
 }
 
-func TestTracker_WhatIsBrokenForGoodHoldsNoRolloutOpen(t *testing.T) {
+func TestTracker_FinalFailureDoesNotKeepARolloutOpen(t *testing.T) {
 	b := newBench(t)
 	b.put(second, node("a", "running", second, 0, `"judgement":{"state":"working","gate":"wait"}`))
 	b.put(5*second, node("a", "running", second, 0, `"judgement":{"state":"broken","problem":true,"final":true,"gate":"wait"}`))
@@ -201,7 +201,7 @@ func TestTracker_AuxiliaryNodesAreNoMembers(t *testing.T) {
 	b.want(2*minute, "2-3 succeeded [a=succeeded]")
 }
 
-func TestTracker_DeletionAfterSuccessSpoilsNoRollout(t *testing.T) {
+func TestTracker_DeletionAfterSuccessKeepsTheOutcome(t *testing.T) {
 	b := newBench(t)
 	b.put(second, node("a", "running", second, 0), node("b", "running", second, 0))
 	b.put(2*second, node("b", "succeeded", second, 2*second))
@@ -213,7 +213,7 @@ func TestTracker_DeletionAfterSuccessSpoilsNoRollout(t *testing.T) {
 	b.want(3*minute, "1-5 succeeded [a=succeeded, b=succeeded]")
 }
 
-func TestTracker_NamesTheVersionThatWasInstalled(t *testing.T) {
+func TestTracker_VersionToIsTheInstalledVersion(t *testing.T) {
 	b := newBench(t)
 	b.put(second, node("a", "succeeded", 0, 0, version("1.0.0", "1.x")))
 	b.put(2*second, node("a", "running", 2*second, 0, version("1.0.0", "1.x")))
@@ -222,7 +222,7 @@ func TestTracker_NamesTheVersionThatWasInstalled(t *testing.T) {
 	b.want(2*minute, "2-3 succeeded [a=succeeded 1.0.0→1.0.7]")
 }
 
-func TestKustomizationsThatAreNotReadyKeepARolloutIncomplete(t *testing.T) {
+func TestTracker_UnreadyKustomizationMakesIncomplete(t *testing.T) {
 	b := newBench(t)
 	b.put(second, node("k", "pending", 0, 0, `"kind":"Kustomization"`), node("r", "running", 0, 0, `"kind":"Region"`))
 	b.put(2*second, node("a", "succeeded", second, 2*second))
@@ -231,7 +231,7 @@ func TestKustomizationsThatAreNotReadyKeepARolloutIncomplete(t *testing.T) {
 	b.want(5*minute, "180-181 succeeded [k=succeeded]", "1-2 incomplete [a=succeeded]")
 }
 
-func TestAMemberThatIsDeletedHoldsNothingUp(t *testing.T) {
+func TestTracker_DeletedMemberEndsTheRollout(t *testing.T) {
 	b := newBench(t)
 	b.put(second, node("a", "running", second, 0), node("b", "running", second, 0))
 	b.put(2*second, node("a", "succeeded", second, 2*second))
@@ -239,7 +239,7 @@ func TestAMemberThatIsDeletedHoldsNothingUp(t *testing.T) {
 	b.want(3*second+minute, "1-3 incomplete [a=succeeded, b=running]")
 }
 
-func TestWhatWorkedWithoutSayingWhenItEndedHoldsTheRolloutTogether(t *testing.T) {
+func TestTracker_WorkWithoutEndTimeCountsByArrival(t *testing.T) {
 	b := newBench(t)
 	b.put(second, node("a", "running", second, 0))
 	b.put(10*minute, node("a", "running", second, 0, `"suspended":true`))
@@ -247,7 +247,7 @@ func TestWhatWorkedWithoutSayingWhenItEndedHoldsTheRolloutTogether(t *testing.T)
 	b.want(12*minute, "1-605 incomplete [a=running, b=succeeded]")
 }
 
-func TestTheOutcomeIsThatOfItsEndWhoeverAsksWhen(t *testing.T) {
+func TestRollouts_OutcomeDoesNotChangeAfterTheEnd(t *testing.T) {
 	b := newBench(t)
 	b.put(second, node("a", "running", second, 0))
 	b.put(5*second, node("a", "succeeded", second, 5*second))
@@ -255,7 +255,7 @@ func TestTheOutcomeIsThatOfItsEndWhoeverAsksWhen(t *testing.T) {
 	b.want(62*minute, "1-5 succeeded [a=succeeded]")
 }
 
-func TestTwoRunsInOneRollout(t *testing.T) {
+func TestTracker_TwoRunsInOneRollout(t *testing.T) {
 	b := newBench(t)
 	b.put(second, node("x", "running", second, 0), node("a", "running", 0, 0, waits, version("1", "2")))
 	b.depends("x", "a")
@@ -272,7 +272,7 @@ func TestTwoRunsInOneRollout(t *testing.T) {
 	}
 }
 
-func TestALongChainThatWaitsJoinsAtOnce(t *testing.T) {
+func TestTracker_LongWaitingChainJoinsAtOnce(t *testing.T) {
 	b := newBench(t)
 	const n = 20_000
 	nodes := make([]flow.Node, n)
@@ -290,18 +290,25 @@ func TestALongChainThatWaitsJoinsAtOnce(t *testing.T) {
 	}
 }
 
-func TestTracker_FailedNodeIsNoMemberByWhatItWaitedFor(t *testing.T) {
-	b := newBench(t)
-	b.depends("a", "b")
-	b.put(second, node("b", "failed", 0, 0, waits))
-	b.put(2*second, node("a", "running", 2*second, 0))
-	b.put(3*second, node("b", "failed", 0, 0, waits, `"n":1`))
-	b.put(4*second, node("a", "succeeded", 2*second, 4*second))
-	b.want(4*second+minute, "2-4 succeeded [a=succeeded] broken before: b")
+func TestTracker_EndedNodeDoesNotJoinWithItsDependency(t *testing.T) {
+	for _, waits := range []string{waits, `"judgement":{"state":"waiting","needs":["a"]}`} {
+		for status, want := range map[string]string{
+			"failed": "2-4 succeeded [a=succeeded] broken before: b", "succeeded": "2-4 succeeded [a=succeeded]",
+		} {
+			b := newBench(t)
+			b.depends("a", "b")
+			b.put(second, node("b", status, 0, 0, waits))
+			b.put(2*second, node("a", "running", 2*second, 0))
+			b.put(3*second, node("b", status, 0, 0, waits, `"n":1`))
+			b.put(4*second, node("a", "succeeded", 2*second, 4*second))
+			b.want(4*second+minute, want)
+		}
+	}
 }
 
-// TestTracker_ForeignContainsTakesNoNodeOut has a region say that a release of another one contains a release of its own.
-func TestTracker_ForeignContainsTakesNoNodeOut(t *testing.T) {
+// TestTracker_ContainsOfAnotherRegionRemovesNoMember has one region send that a release of another contains a release of
+// its own.
+func TestTracker_ContainsOfAnotherRegionRemovesNoMember(t *testing.T) {
 	in := func(region string, n flow.Node) flow.Node {
 		n.Region = region
 		return n
@@ -313,8 +320,8 @@ func TestTracker_ForeignContainsTakesNoNodeOut(t *testing.T) {
 	b.want(9*second+minute, "1-9 failed [fsn1/a=succeeded, hel1/cilium=failed]")
 }
 
-// TestTracker_RolloutAboveTheLimitOfMembersIsKeptWithoutTheRest has one rollout take all the members that are kept, and then one more.
-func TestTracker_RolloutAboveTheLimitOfMembersIsKeptWithoutTheRest(t *testing.T) {
+// TestTracker_LimitsMembers has a rollout with one more release than the limit of members.
+func TestTracker_LimitsMembers(t *testing.T) {
 	const most = 50_000
 	b := newBench(t)
 	nodes := make([]flow.Node, most+1)
@@ -329,7 +336,7 @@ func TestTracker_RolloutAboveTheLimitOfMembersIsKeptWithoutTheRest(t *testing.T)
 	b.want(day+2*minute, "86400-86401 succeeded [n0=succeeded]")
 }
 
-func TestOnlySoManyAreKept(t *testing.T) {
+func TestTracker_LimitsRollouts(t *testing.T) {
 	b := newBench(t)
 	for i := range int64(rollout.Keep + 50) {
 		at := second + i*day
@@ -340,8 +347,8 @@ func TestOnlySoManyAreKept(t *testing.T) {
 	}
 }
 
-// TestTracker_ListsSoManyAsBrokenBefore has one region fail in more nodes than are listed, before rollouts that come at once.
-func TestTracker_ListsSoManyAsBrokenBefore(t *testing.T) {
+// TestTracker_LimitsAlreadyBroken has more failed nodes in one region than are listed, and several rollouts in one request.
+func TestTracker_LimitsAlreadyBroken(t *testing.T) {
 	const ofRegion = 200
 	b := newBench(t)
 	in := func(region string, n flow.Node) flow.Node {
@@ -378,8 +385,8 @@ func TestTracker_ListsSoManyAsBrokenBefore(t *testing.T) {
 	}
 }
 
-// TestTracker_CountsAndBoundsTheTextsOfWhatIsGone has nodes with long texts run, each in a rollout of its own, and go.
-func TestTracker_CountsAndBoundsTheTextsOfWhatIsGone(t *testing.T) {
+// TestTracker_BytesIncludeDeletedNodes runs nodes with long strings, each in a rollout of its own, and deletes them.
+func TestTracker_BytesIncludeDeletedNodes(t *testing.T) {
 	const most, size, runs = 12 << 20, 1 << 18, 100
 	b := newBench(t)
 	bytesOf := func() (n int64) {
@@ -411,8 +418,9 @@ func TestTracker_CountsAndBoundsTheTextsOfWhatIsGone(t *testing.T) {
 	}
 }
 
-// TestRecordedBootstrap plays what the Flux adapter made of a recorded bootstrap of 24 releases.
-func TestRecordedBootstrap(t *testing.T) {
+// TestTracker_RecordedBootstrap replays the messages of the Flux adapter for a recorded bootstrap of 24
+// releases.
+func TestTracker_RecordedBootstrap(t *testing.T) {
 	f, err := os.Open("../../adapter-flux/testdata/golden/kit-fsn1.events.jsonl")
 	if err != nil {
 		t.Fatal(err)

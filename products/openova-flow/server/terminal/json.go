@@ -8,8 +8,8 @@ import (
 	"unicode/utf8"
 )
 
-// JSON returns a JSON text that means the same as s, and in whose strings nothing stands that Text would escape. Escapes are
-// those of JSON; nothing is cut. Line feeds and tabs between the values stay.
+// JSON escapes the characters in the strings of a JSON text that Text would escape, with JSON escapes: the value stays the same. It cuts nothing. Line
+// feeds and tabs between values stay.
 func JSON(s string) string {
 	if !strings.ContainsFunc(s, func(r rune) bool { return r == '#' || r == utf8.RuneError || !layout(r) && !visible(r) }) {
 		return s
@@ -18,7 +18,7 @@ func JSON(s string) string {
 	var last rune
 	for _, r := range s { // invalid UTF-8 becomes the replacement character, as it does for decoders
 		switch {
-		case r == '\r': // between values, as layout
+		case r == '\r': // between values
 			b.WriteByte(' ')
 		case layout(r) || visible(r) && (r != '#' || last != '#'):
 			b.WriteRune(r)
@@ -33,10 +33,10 @@ func JSON(s string) string {
 	return b.String()
 }
 
-// layout reports whether r may stand between JSON values, and then not in them.
+// layout reports whether r may only stand between JSON values.
 func layout(r rune) bool { return r == '\n' || r == '\t' }
 
-// JSONWriter returns a writer that passes JSON on to w as JSON makes it safe. Each Write must have whole characters.
+// JSONWriter returns a writer that writes JSON(p) to w for each p. Each p must contain whole characters.
 func JSONWriter(w io.Writer) io.Writer { return jsonWriter{w} }
 
 type jsonWriter struct{ w io.Writer }

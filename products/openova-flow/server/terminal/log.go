@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// LogLimit is the bytes that Attr leaves of a value.
+// LogLimit is the limit of Attr for a value, in bytes.
 const LogLimit = 4 << 10
 
-// Attr is a slog.HandlerOptions.ReplaceAttr that makes what a log line says safe to print, the message too. The handlers of slog escape
-// control characters in part only, and cut nothing.
+// Attr is a slog.HandlerOptions.ReplaceAttr that makes the message and the attributes of a log line safe to print. The handlers of slog escape only
+// some control characters, and cut nothing.
 func Attr(_ []string, a slog.Attr) slog.Attr {
 	switch a.Value.Kind() {
 	case slog.KindString:
@@ -26,17 +26,17 @@ func Attr(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// errorLimit is the bytes that PrintError leaves of an error.
+// errorLimit is the limit of PrintError for an error, in bytes.
 const errorLimit = 2 << 10
 
-// PrintError writes why a program ends: its name and the error on one line. What errors.Join has put together gets a line for each.
+// PrintError writes the name of a program and an error on one line. Each error of an errors.Join gets its own line.
 func PrintError(w io.Writer, program string, err error) {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var texts []string
 		for _, one := range joined.Unwrap() {
 			texts = append(texts, one.Error())
 		}
-		if strings.Join(texts, "\n") == err.Error() { // not one of fmt.Errorf, which has a text of its own
+		if strings.Join(texts, "\n") == err.Error() { // errors.Join, not fmt.Errorf with a text of its own
 			for _, one := range joined.Unwrap() {
 				PrintError(w, program, one)
 			}

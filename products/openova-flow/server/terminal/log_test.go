@@ -14,7 +14,7 @@ import (
 
 const hostile = "a\x1b[2J\u009b2J\u202e\u3164\xff\n::error::b ##[error]c"
 
-// checkSafe fails when a line of text is not what Text would leave.
+// checkSafe fails if Text would change a line of text.
 func checkSafe(t *testing.T, text string) {
 	t.Helper()
 	for line := range strings.Lines(text) {
@@ -115,7 +115,7 @@ func FuzzJSON(f *testing.F) {
 	})
 }
 
-func TestJSONWriter_ReportsWhatItWasGiven(t *testing.T) {
+func TestJSONWriter_ReturnsTheInputLength(t *testing.T) {
 	var out bytes.Buffer
 	in := []byte("\"\u009b\"\n")
 	if n, err := JSONWriter(&out).Write(in); n != len(in) || err != nil || out.String() != `"\u009b"`+"\n" {

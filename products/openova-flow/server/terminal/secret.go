@@ -5,10 +5,10 @@ import (
 	"strings"
 )
 
-// HiddenSecret is what an error says in place of a value that Secret reports on.
-const HiddenSecret = "seems to hold a secret, so it is not shown here"
+// HiddenSecret is the text of an error in place of a value for which Secret is true.
+const HiddenSecret = "seems to contain a secret and is not shown here"
 
-// Argument returns what an error says of an argument: its beginning, quoted, unless it may hold a secret.
+// Argument returns the beginning of an argument, quoted, for an error; a placeholder if the argument may contain a secret.
 func Argument(value string) string {
 	if Secret(value) {
 		return "(it " + HiddenSecret + ")"
@@ -16,8 +16,8 @@ func Argument(value string) string {
 	return fmt.Sprintf("%.200q", value)
 }
 
-// Secret reports whether what a program was given, as a setting or an argument, may hold a secret that no error and no log may repeat: something
-// before an @, as a URL has its user and password, or a URL with a query or a fragment.
+// Secret reports whether the value of a setting or an argument may contain a secret that must not be logged: something before an @, like the user and
+// password of a URL, or a URL's query or fragment.
 func Secret(value string) bool {
 	return strings.Contains(value, "@") || strings.Contains(value, "%40") || strings.Contains(value, ":") && strings.ContainsAny(value, "?#")
 }

@@ -7,21 +7,21 @@ import (
 )
 
 var (
-	// program is what a program is found by, never an assignment.
+	// program matches names and paths of programs, never an assignment.
 	program = regexp.MustCompile(`^[A-Za-z0-9._/][A-Za-z0-9._/-]*$`)
 	option  = regexp.MustCompile(`^--?[A-Za-z0-9][A-Za-z0-9-]*(=|$)`)
-	// plain is what every shell takes as it stands after the name of a program.
+	// plain matches arguments that no shell changes.
 	plain = regexp.MustCompile(`^[A-Za-z0-9._:/@,-][A-Za-z0-9._:/@,=-]*$`)
-	// key stays outside of the quotes, since it is easier to read so.
+	// key stays outside of the quotes, for readability.
 	key = regexp.MustCompile(`^[A-Za-z0-9-]+=`)
 )
 
-// maxArgument is the bytes of an argument beyond which it names nothing that a cluster has.
+// maxArgument is the limit for an argument, in bytes. No name in a cluster is longer.
 const maxArgument = 1024
 
-// Shell returns the line that makes a POSIX shell run exactly argv, for a person to copy: what is not plain is in single quotes. It reports
-// false where no line is safe to paste: an argument has control or invisible characters, is longer than 1,024 bytes, or begins with a dash
-// and is no option; or the first is no name of a program.
+// Shell returns a line that makes a POSIX shell run exactly argv, for a person to copy. Arguments that are not plain are in single quotes. It returns
+// false if no line is safe to paste: an argument has control or invisible characters, is longer than 1,024 bytes, or begins with a dash but is not an
+// option, or argv[0] is not a program name.
 func Shell(argv []string) (string, bool) {
 	if len(argv) == 0 || !program.MatchString(argv[0]) {
 		return "", false

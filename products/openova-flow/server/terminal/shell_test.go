@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// argvsOf returns what a real shell gives to the program that each line runs. It has no other in reach.
+// argvsOf returns the arguments that a real shell passes to the function `show` of each line. Its PATH has no programs, so nothing else can run.
 func argvsOf(t *testing.T, lines []string) [][]string {
 	t.Helper()
 	cmd := exec.Command("/bin/sh", "-eu", "-c", "show() { printf '%s\\0' show \"$@\"; printf '\\n\\0'; }\n"+strings.Join(lines, "\n"))
@@ -23,7 +23,7 @@ func argvsOf(t *testing.T, lines []string) [][]string {
 	return all
 }
 
-func TestShell_QuotesWhatIsNotPlain(t *testing.T) {
+func TestShell_QuotesSpecialCharacters(t *testing.T) {
 	for _, c := range []struct {
 		argv []string
 		want string
@@ -37,7 +37,7 @@ func TestShell_QuotesWhatIsNotPlain(t *testing.T) {
 	}
 }
 
-func TestShell_RefusesWhatIsNotSafeToPaste(t *testing.T) {
+func TestShell_RejectsUnsafeArguments(t *testing.T) {
 	for _, argv := range [][]string{nil, {""}, {"a b"}, {"PATH=/tmp", "x"}, {"-x"}, {"show", "-"}, {"show", "-;x"}, {"show", "---"}, {"show", strings.Repeat("x", 1025)},
 		{"show", "a\nb"}, {"show", "a\x1bb"}, {"show", "--a=\u009b"}, {"show", "\u202e"}, {"show", "\u200b"}, {"show", "\u2028"}, {"show", "\xff"}, {"show", "\u3164"}} {
 		if line, ok := Shell(argv); ok {

@@ -10,15 +10,15 @@ import (
 
 const ellipsis = "…"
 
-// Text returns s as one line of at most limit bytes that does nothing but show itself. Printable characters stay as they are, so most texts
-// come back unchanged. Everything else is escaped as strconv.Quote escapes it, without the quotes: control characters and escape
-// sequences, line breaks, bidirectional controls, invisible characters, invalid UTF-8. A colon at the start and the second of two number
-// signs are escaped too: CI systems run lines such as "::error::" and "##vso[task.setvariable]" as commands.
+// Text returns s as one line of at most limit bytes that is safe to print. Printable characters stay, so most texts are unchanged. All others are
+// escaped like strconv.Quote does, without the quotes: control characters and escape sequences, line breaks, bidirectional controls, invisible
+// characters, invalid UTF-8. A colon at the start and the second of two number signs are escaped too: CI systems run lines such as "::error::" and
+// "##vso[task.setvariable]" as commands.
 //
-// What does not fit ends in an ellipsis, never within a character or an escape. What Text returned, it returns unchanged for the same limit.
+// A text that is too long ends in an ellipsis, never within a character or an escape. Text is idempotent for one limit.
 func Text(s string, limit int) string {
 	var b strings.Builder
-	fits := 0                // how much of b leaves room for the ellipsis
+	fits := 0                // length of b that leaves space for the ellipsis
 	last, blank := ' ', true // blank: only spaces so far
 	for i := 0; i < len(s); {
 		r, size := utf8.DecodeRuneInString(s[i:])
@@ -48,7 +48,7 @@ func Text(s string, limit int) string {
 	return b.String()
 }
 
-// visible reports whether a terminal shows r, and as nothing but itself. Some letters and marks are printable to Go and have no shape.
+// visible reports whether a terminal shows r as itself. Some letters and marks are printable according to Go, but invisible.
 func visible(r rune) bool {
 	return strconv.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }

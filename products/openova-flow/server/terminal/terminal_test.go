@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-func TestText_EscapesWhatATerminalOrCIActsOn(t *testing.T) {
+func TestText_EscapesControlSequences(t *testing.T) {
 	for name, c := range map[string]struct{ in, want string }{
 		"nothing":              {"", ""},
 		"plain":                {`Helm install failed for "a/b" \ timed out: 50%`, `Helm install failed for "a/b" \ timed out: 50%`},

@@ -9,14 +9,13 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"strconv"
 	"strings"
 
 	"github.com/openova-io/openova/products/openova-flow/server/internal/settings"
 	"github.com/openova-io/openova/products/openova-flow/server/proxy"
 )
 
-// config is everything that can be set.
+// config is the result of parsing the settings.
 type config struct {
 	listenAddr  string
 	upstream    *url.URL
@@ -30,14 +29,14 @@ type config struct {
 
 func (c *config) settings() []settings.Setting {
 	return []settings.Setting{
-		{Env: "FLOW_PROXY_UPSTREAM_URL", Allowed: "an absolute URL, http://host or https://host, without user, query and fragment", Help: "the flow server; required", Set: func(v string) (err error) {
+		{Env: "FLOW_PROXY_UPSTREAM_URL", Allowed: "an absolute URL, http://host or https://host, without user, query and fragment", Help: "URL of the flow server; required", Set: func(v string) (err error) {
 			if c.upstream, err = url.Parse(v); err != nil {
 				return err
 			}
 			_, err = proxy.New(proxy.Config{Upstream: c.upstream, Authorize: c.authorize})
 			return err
 		}},
-		{Env: "FLOW_PROXY_FLOWS", Allowed: `flow ids or patterns such as "prod-*", with commas between`, Help: "the flows that may be reached; required", Set: func(v string) error {
+		{Env: "FLOW_PROXY_FLOWS", Allowed: `flow ids or patterns such as "prod-*", separated by commas`, Help: "flows that the proxy serves; required", Set: func(v string) error {
 			for _, pattern := range strings.Split(v, ",") {
 				pattern = strings.TrimSpace(pattern)
 				if _, err := path.Match(pattern, ""); err != nil {
@@ -50,43 +49,41 @@ func (c *config) settings() []settings.Setting {
 			}
 			return nil
 		}},
-		{Env: "FLOW_PROXY_LISTEN_ADDR", Default: "127.0.0.1:8082", Allowed: "host:port; an empty host means every address", Help: "where to listen; on a loopback address only requests to that, to localhost and to hosts are answered", Set: func(v string) error {
+		{Env: "FLOW_PROXY_LISTEN_ADDR", Default: "127.0.0.1:8082", Allowed: "host:port; an empty host means all addresses", Help: "address to listen on; on loopback the proxy answers only requests for that address, localhost and FLOW_PROXY_HOSTS", Set: func(v string) error {
 			c.listenAddr = v
 			return settings.CheckListen(v)
 		}},
-		{Env: "FLOW_PROXY_HOSTS", Allowed: "names without ports, with commas between", Help: "names that a server on the same machine passes requests on for, as they are in Host", Set: func(v string) error {
+		{Env: "FLOW_PROXY_HOSTS", Allowed: "host names without ports, separated by commas", Help: "values of the Host header that a server on the same machine forwards", Set: func(v string) error {
 			for _, host := range strings.Split(v, ",") {
 				host = strings.ToLower(strings.TrimSpace(host))
 				if host == "" || strings.ContainsAny(host, ":/*") {
-					return fmt.Errorf("%q is no name", host)
+					return fmt.Errorf("%q is not a host name", host)
 				}
 				c.hosts = append(c.hosts, host)
 			}
 			return nil
 		}},
-		{Env: "FLOW_PROXY_PREFIX", Default: "/", Allowed: "a path that starts and ends with /", Help: "what flows are served under: PREFIXv1/flows/…", Set: func(v string) error {
+		{Env: "FLOW_PROXY_PREFIX", Default: "/", Allowed: "a path that starts and ends with /", Help: "path prefix of the served flows: PREFIXv1/flows/…", Set: func(v string) error {
 			c.prefix = v
 			return settings.CheckBasePath(v)
 		}},
-		{Env: "FLOW_PROXY_ALLOW_INGEST", Default: "false", Allowed: "true or false", Help: "whether POST events passes, and PUT of a region with it", Set: func(v string) (err error) {
-			if c.allowIngest, err = strconv.ParseBool(v); err != nil {
-				return settings.ErrNotAllowed
-			}
-			return nil
+		{Env: "FLOW_PROXY_ALLOW_INGEST", Default: "false", Allowed: "true or false", Help: "whether the proxy forwards POST of events and PUT of regions", Set: func(v string) (err error) {
+			c.allowIngest, err = settings.Bool(v)
+			return err
 		}},
-		{Env: "FLOW_PROXY_TOKEN_FILE", Allowed: "a file with a bearer token; none: no token", Help: "credentials for the flow server; read for each request", Set: func(v string) error {
+		{Env: "FLOW_PROXY_TOKEN_FILE", Allowed: "a file with a bearer token", Help: "token for the flow server; read for each request", Set: func(v string) error {
 			c.tokenFile = v
 			_, err := c.token()()
 			return err
 		}},
-		{Env: "FLOW_PROXY_CA_FILE", Allowed: "a file of PEM certificates; none: the system's", Help: "who may have signed the flow server's certificate", Set: func(v string) (err error) {
+		{Env: "FLOW_PROXY_CA_FILE", Allowed: "a file with PEM certificates", Help: "certificate authorities for the flow server's certificate; default: those of the system", Set: func(v string) (err error) {
 			c.roots, err = rootsOf(v)
 			return err
 		}},
 	}
 }
 
-// authorize lets the flows pass that are listed.
+// authorize allows the listed flows.
 func (c *config) authorize(_ *http.Request, flowID string) error {
 	for _, pattern := range c.flows {
 		if ok, _ := path.Match(pattern, flowID); ok {
@@ -96,7 +93,7 @@ func (c *config) authorize(_ *http.Request, flowID string) error {
 	return proxy.ErrNotFound
 }
 
-// parseConfig takes flags, else the environment, else defaults.
+// parseConfig reads each setting from its flag, else from the environment, else from its default.
 func parseConfig(args []string, getenv func(string) string, stderr io.Writer) (config, error) {
 	var c config
 	err := settings.Parse(c.settings(), args, getenv)
@@ -107,7 +104,7 @@ func parseConfig(args []string, getenv func(string) string, stderr io.Writer) (c
 	case c.upstream == nil:
 		err = errors.New("FLOW_PROXY_UPSTREAM_URL is not set; set it to the URL of the flow server, such as http://openova-flow-server:8080")
 	case c.flows == nil:
-		err = errors.New(`FLOW_PROXY_FLOWS is not set; set it to the flows that may be reached, such as "prod-*"`)
+		err = errors.New(`FLOW_PROXY_FLOWS is not set; set it to the flows to serve, such as "prod-*"`)
 	}
 	return c, err
 }

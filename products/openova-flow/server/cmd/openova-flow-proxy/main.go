@@ -22,14 +22,14 @@ import (
 	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
-	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
+	"github.com/openova-io/openova/products/openova-flow/server/internal/web"
 	"github.com/openova-io/openova/products/openova-flow/server/proxy"
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
 const (
-	shutdownTimeout = 5 * time.Second  // how long requests in flight may take to finish
-	bodyTimeout     = 30 * time.Second // how long the body of a request may take to arrive
+	shutdownTimeout = 5 * time.Second  // time for requests in flight to finish
+	bodyTimeout     = 30 * time.Second // time for the body of a request to arrive
 )
 
 func main() {
@@ -49,12 +49,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 	}
 	log := slog.New(slog.NewJSONHandler(stderr, &slog.HandlerOptions{ReplaceAttr: terminal.Attr}))
 	flows, err := proxy.New(proxy.Config{
-		Upstream:    cfg.upstream,
-		Authorize:   cfg.authorize,
-		AllowIngest: cfg.allowIngest,
-		Token:       cfg.token(),
-		Transport:   cfg.transport(),
-		Logger:      log,
+		Upstream:      cfg.upstream,
+		Authorize:     cfg.authorize,
+		AuthorizeList: func(*http.Request) error { return nil },
+		AllowIngest:   cfg.allowIngest,
+		Token:         cfg.token(),
+		Transport:     cfg.transport(),
+		Logger:        log,
 	})
 	if err != nil {
 		return err
@@ -70,13 +71,13 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 	return serve(ctx, listener, handler, flows.Close, log)
 }
 
-// onlyLocal answers this machine's own programs and pages, and requests to hosts that are listed. Who reaches the proxy needs no credential, so a
-// page elsewhere whose name has been pointed at this machine would read what the proxy's own lets it read.
+// onlyLocal serves only programs and pages of this machine, and requests to the listed hosts. The proxy needs no credential of its callers, so a
+// page elsewhere whose name resolves to this machine could otherwise read with the proxy's credential.
 func onlyLocal(hosts []string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := strings.ToLower((&url.URL{Host: r.Host}).Hostname())
 		if r.URL.Path != "/healthz" && !slices.Contains(hosts, host) && auth.CheckLoopback(r) != nil {
-			httpapi.Secure(w.Header())
+			web.Secure(w.Header())
 			http.Error(w, "on a loopback address the proxy answers only to localhost, loopback addresses and the hosts in FLOW_PROXY_HOSTS, and to no page of another origin", http.StatusForbidden)
 			return
 		}
@@ -96,7 +97,8 @@ func under(prefix string, flows http.Handler) http.Handler {
 	})
 }
 
-// timed gives the body of a request so long to arrive. net/http reads one that nobody wants, too, before it answers.
+// timed limits the time for the body of a request to arrive, also for a body that no handler reads, since net/http
+// reads it before it answers.
 func timed(limit time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {
@@ -106,7 +108,7 @@ func timed(limit time.Duration, next http.Handler) http.Handler {
 	})
 }
 
-// serve serves until ctx ends; then streams end and requests in flight finish.
+// serve serves until ctx ends. Then it closes streams and waits for requests in flight.
 func serve(ctx context.Context, listener net.Listener, h http.Handler, closeStreams func(), log *slog.Logger) error {
 	srv := &http.Server{
 		Handler:           timed(bodyTimeout, h),
@@ -129,14 +131,15 @@ func serve(ctx context.Context, listener net.Listener, h http.Handler, closeStre
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
 	if err := srv.Shutdown(bounded); err != nil {
-		log.Warn("requests were cut off", "err", err)
+		log.Warn("shutdown timed out, requests cut off", "err", err)
 		_ = srv.Close()
 	}
 	log.Info("stopped")
 	return nil
 }
 
-// transport trusts the certificates of a file; without one the proxy's own transport trusts the system's.
+// transport returns a transport that trusts the certificates in the CA file; without a file, nil: the
+// system's.
 func (c config) transport() http.RoundTripper {
 	if c.roots == nil {
 		return nil
@@ -146,7 +149,7 @@ func (c config) transport() http.RoundTripper {
 	return t
 }
 
-// token reads the token's file for each request, so that it may be rotated in place.
+// token returns a function that reads the token file, so that the token may be rotated.
 func (c config) token() func() (string, error) {
 	if c.tokenFile == "" {
 		return nil

@@ -32,7 +32,7 @@ func env(pairs ...string) func(string) string {
 	}
 }
 
-func TestBadSettingsNameTheVariableTheValueAndWhatIsAllowed(t *testing.T) {
+func TestParseConfig_Errors(t *testing.T) {
 	good := []string{"FLOW_PROXY_UPSTREAM_URL", "http://flow", "FLOW_PROXY_FLOWS", "*"}
 	for _, tt := range []struct {
 		env  []string
@@ -66,7 +66,7 @@ func TestBadSettingsNameTheVariableTheValueAndWhatIsAllowed(t *testing.T) {
 	}
 }
 
-func TestHelpListsEverySetting(t *testing.T) {
+func TestUsage_ListsEverySetting(t *testing.T) {
 	var out strings.Builder
 	if err := run(t.Context(), []string{"--help"}, env(), &out); !errors.Is(err, flag.ErrHelp) {
 		t.Error(err)
@@ -78,8 +78,8 @@ func TestHelpListsEverySetting(t *testing.T) {
 	}
 }
 
-// TestServesAndStops runs the whole program in front of an upstream with a certificate of its own.
-func TestServesAndStops(t *testing.T) {
+// TestRun_ServesAndStops runs the whole program in front of an upstream with a certificate of its own.
+func TestRun_ServesAndStops(t *testing.T) {
 	upstream := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		_, _ = io.WriteString(w, "data: "+r.URL.Path+" "+r.Header.Get("Authorization")+"\n\n")
@@ -202,7 +202,7 @@ func write(t *testing.T, name, text string) {
 	}
 }
 
-func TestABodyThatDoesNotArriveHoldsNoConnection(t *testing.T) {
+func TestServe_TimesOutABody(t *testing.T) {
 	srv := httptest.NewServer(timed(100*time.Millisecond, under("/", http.NotFoundHandler())))
 	defer srv.Close()
 	for _, request := range []string{"GET /healthz", "POST /v1/flows/F/events"} {

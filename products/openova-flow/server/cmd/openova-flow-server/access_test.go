@@ -47,7 +47,7 @@ func tokensFile(t *testing.T, path string, entries ...string) string {
 	return path
 }
 
-func TestANewTokenFitsTheFile(t *testing.T) {
+func TestToken_NewIsValidInTheFile(t *testing.T) {
 	token, entry := newToken(t, "--name=fsn1", "--scopes=read, ingest", "--flows=prod-*,x", "--regions=fsn1")
 	want := `{"name":"fsn1","sha256":"` + auth.Hash(token) + `","scopes":["read","ingest"],"flows":["prod-*","x"],"regions":["fsn1"]}`
 	if entry != want || strings.Contains(entry, token) {
@@ -78,7 +78,7 @@ func TestANewTokenFitsTheFile(t *testing.T) {
 	}
 }
 
-func TestAWideAddressNeedsTokensOrAWord(t *testing.T) {
+func TestServe_OtherAddressesNeedTokensOrInsecure(t *testing.T) {
 	for _, addr := range []string{":0", "0.0.0.0:0", "[::]:0"} {
 		err := run(t.Context(), []string{"--listen-addr=" + addr}, env(), io.Discard, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), "FLOW_SERVER_TOKENS_FILE") || !strings.Contains(err.Error(), "FLOW_SERVER_INSECURE=true") || strings.Contains(err.Error(), "\n") {
@@ -102,7 +102,7 @@ func TestAWideAddressNeedsTokensOrAWord(t *testing.T) {
 				t.Errorf("%s, %s: %d, want %d", flag, path, resp.StatusCode, want)
 			}
 		}
-		if told := strings.Contains(p.logText(), "there is no access control"); told != (flag == "--insecure=true") {
+		if told := strings.Contains(p.logText(), "serving without access control"); told != (flag == "--insecure=true") {
 			t.Errorf("%s: the log says %s", flag, p.logText())
 		}
 		if err := run(t.Context(), []string{"healthcheck", "--listen-addr=0.0.0.0:" + port, flag}, env(), io.Discard, io.Discard); err != nil {
@@ -111,7 +111,7 @@ func TestAWideAddressNeedsTokensOrAWord(t *testing.T) {
 	}
 }
 
-func TestOnLoopbackOtherNamesAreRefused(t *testing.T) {
+func TestServe_LoopbackRejectsOtherHosts(t *testing.T) {
 	p := launch(t)
 	for host, want := range map[string]int{"rebound.example": 403, "localhost": 200, strings.TrimPrefix(p.url, "http://"): 200} {
 		req, _ := http.NewRequest("GET", p.url+"/v1/flows", nil)
@@ -151,12 +151,16 @@ func TestBadAccessSettings(t *testing.T) {
 	}{
 		{[]string{"FLOW_SERVER_TOKENS_FILE", "/not/there"}, `invalid FLOW_SERVER_TOKENS_FILE "/not/there": open /not/there: no such file or directory`},
 		{[]string{"FLOW_SERVER_TOKENS_FILE", bad}, `tokens[0] (x)`},
-		{[]string{"FLOW_SERVER_TOKENS_FILE", good, "FLOW_SERVER_INSECURE", "true"}, `say opposite things`},
+		{[]string{"FLOW_SERVER_TOKENS_FILE", good, "FLOW_SERVER_INSECURE", "true"}, `FLOW_SERVER_TOKENS_FILE and FLOW_SERVER_INSECURE`},
 		{[]string{"FLOW_SERVER_INSECURE", "yes"}, `invalid FLOW_SERVER_INSECURE "yes"`},
 		{[]string{"FLOW_SERVER_CORS_ORIGINS", "*"}, `invalid FLOW_SERVER_CORS_ORIGINS "*"`},
-		{[]string{"FLOW_SERVER_CORS_ORIGINS", "https://a.example,https://b.example/path"}, `allowed: origins such as`},
-		{[]string{"FLOW_SERVER_CORS_ORIGINS", "https://A.example"}, `allowed: origins such as`},
-		{[]string{"FLOW_SERVER_CORS_ORIGINS", "null"}, `allowed: origins such as`},
+		{[]string{"FLOW_SERVER_CORS_ORIGINS", "https://a.example,https://b.example/path"}, `invalid FLOW_SERVER_CORS_ORIGINS`},
+		{[]string{"FLOW_SERVER_CORS_ORIGINS", "https://A.example"}, `invalid FLOW_SERVER_CORS_ORIGINS`},
+		{[]string{"FLOW_SERVER_CORS_ORIGINS", "null"}, `invalid FLOW_SERVER_CORS_ORIGINS`},
+		{[]string{"FLOW_SERVER_FRAME_ANCESTORS", "*"}, `invalid FLOW_SERVER_FRAME_ANCESTORS "*"`},
+		{[]string{"FLOW_SERVER_FRAME_ANCESTORS", "self,none"}, `invalid FLOW_SERVER_FRAME_ANCESTORS`},
+		{[]string{"FLOW_SERVER_FRAME_ANCESTORS", "https://a.example;script-src *"}, `invalid FLOW_SERVER_FRAME_ANCESTORS`},
+		{[]string{"FLOW_SERVER_FRAME_ANCESTORS", "https://a.example/path"}, `invalid FLOW_SERVER_FRAME_ANCESTORS`},
 	} {
 		err := run(t.Context(), []string{"--listen-addr=127.0.0.1:0"}, env(tt.env...), io.Discard, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -204,9 +208,9 @@ func TestTokensOverTheirLife(t *testing.T) {
 	if err := run(t.Context(), []string{"wait", "--url=" + p.url, "--flow=F", "--settle=0s", "--timeout=" + within.String(), "--token-file=" + secret}, env(), &out, io.Discard); err != nil || !strings.Contains(out.String(), "1 of 1 done") {
 		t.Errorf("%v %s", err, out.String())
 	}
-	p.log.wait(t, `msg="the tokens file was read again" .*tokens=2`)
+	p.log.wait(t, `msg="tokens file reloaded" .*tokens=2`)
 	tokensFile(t, file, adminEntry)
-	p.log.wait(t, `msg="the tokens file was read again" .*tokens=1`)
+	p.log.wait(t, `msg="tokens file reloaded" .*tokens=1`)
 	refused("--token-file=" + secret)
 	for _, token := range []string{admin, viewer} {
 		if strings.Contains(p.logText(), token) {

@@ -48,7 +48,7 @@ func env(pairs ...string) func(string) string {
 	}
 }
 
-func TestBadSettingsNameTheVariableTheValueAndWhatIsAllowed(t *testing.T) {
+func TestParse_ErrorsNameVariableValueAndAllowed(t *testing.T) {
 	for _, tt := range []struct {
 		env  []string
 		args []string
@@ -64,7 +64,7 @@ func TestBadSettingsNameTheVariableTheValueAndWhatIsAllowed(t *testing.T) {
 		{[]string{"FLOW_SERVER_LOG_LEVEL", "loud"}, nil, `invalid FLOW_SERVER_LOG_LEVEL "loud"`},
 		{[]string{"FLOW_SERVER_BASE_PATH", "sovereign"}, nil, `invalid FLOW_SERVER_BASE_PATH "sovereign"`},
 		{[]string{"FLOW_SERVER_TLS_CERT_FILE", "/not/there"}, nil, `invalid FLOW_SERVER_TLS_CERT_FILE "/not/there"`},
-		{[]string{"FLOW_SERVER_TLS_CERT_FILE", "main_test.go"}, nil, `go together`},
+		{[]string{"FLOW_SERVER_TLS_CERT_FILE", "main_test.go"}, nil, `FLOW_SERVER_TLS_CERT_FILE and FLOW_SERVER_TLS_KEY_FILE`},
 		{[]string{"FLOW_SERVER_MAX_BATCH_BYTES", "2048"}, nil, `FLOW_SERVER_MAX_BATCH_BYTES is 2048; allowed: at least FLOW_SERVER_MAX_MESSAGE_BYTES`},
 		{nil, []string{"--listen-addr=:0", "extra"}, `unexpected argument "extra"`},
 		{nil, []string{"dance"}, `"dance" is no command`},
@@ -79,9 +79,9 @@ func TestBadSettingsNameTheVariableTheValueAndWhatIsAllowed(t *testing.T) {
 // settingsTable is the table of settings in docs/configuration.md.
 func settingsTable() string {
 	var b strings.Builder
-	b.WriteString("| variable | flag | default | what it sets | allowed |\n|---|---|---|---|---|\n")
+	b.WriteString("| Variable | Flag | Default | Description | Allowed values |\n|---|---|---|---|---|\n")
 	for _, s := range server().All() {
-		def := "none"
+		def := ""
 		if s.Default != "" {
 			def = "`" + s.Default + "`"
 		}
@@ -90,13 +90,24 @@ func settingsTable() string {
 	return b.String()
 }
 
+// metricsTable is the table of metrics in docs/metrics.md, by what /metrics says of itself.
+func metricsTable(t *testing.T) string {
+	w := httptest.NewRecorder()
+	httpapi.New(hub.New(hub.Config{}), httpapi.Config{}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	table := "| Metric | Type | Description |\n|---|---|---|\n"
+	families := regexp.MustCompile(`(?m)^# HELP (\S+) (.*)\n# TYPE \S+ (\S+)$`).FindAllStringSubmatch(w.Body.String(), -1)
+	if len(families) < 40 {
+		t.Fatalf("%d metrics:\n%s", len(families), w.Body)
+	}
+	for _, f := range families {
+		table += fmt.Sprintf("| `%s` | %s | %s |\n", f[1], f[3], f[2])
+	}
+	return table
+}
+
 // TestDocs_Tables holds the tables of docs/configuration.md and docs/metrics.md to the code.
 func TestDocs_Tables(t *testing.T) {
-	metrics := "| metric | type | what it tells |\n|---|---|---|\n"
-	for _, m := range httpapi.Metrics {
-		metrics += fmt.Sprintf("| `%s` | %s | %s |\n", m.Name, m.Type, m.Help)
-	}
-	for name, table := range map[string]string{"configuration": settingsTable(), "metrics": metrics} {
+	for name, table := range map[string]string{"configuration": settingsTable(), "metrics": metricsTable(t)} {
 		path, section := docs(name+".md"), regexp.MustCompile(`(?s)(<!-- server-\w+ -->\n).*?(<!-- /server-\w+ -->)`)
 		text, err := os.ReadFile(path)
 		if err != nil {
@@ -110,13 +121,24 @@ func TestDocs_Tables(t *testing.T) {
 			continue
 		}
 		if !*update {
-			t.Errorf("the table of %s is not what the code says; run go test ./cmd/openova-flow-server -run Docs -update", path)
+			t.Errorf("%s: the table differs from the code; in products/openova-flow/server run go test ./cmd/openova-flow-server -run Docs -update\n%s", path, firstDifference(string(text), want))
 			continue
 		}
 		if err := os.WriteFile(path, []byte(want), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// firstDifference shows the first line of got that differs from the same line of want.
+func firstDifference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range min(len(g), len(w)) {
+		if g[i] != w[i] {
+			return fmt.Sprintf("line %d: %s\nwant:   %s", i+1, g[i], w[i])
+		}
+	}
+	return fmt.Sprintf("%d lines, want %d", len(g), len(w))
 }
 
 // docs is the path of a page of the documentation.
@@ -416,7 +438,7 @@ func TestUnencryptedHTTP2(t *testing.T) {
 	defer resp.Body.Close()
 	first := make([]byte, 16)
 	if _, err := io.ReadFull(resp.Body, first); err != nil || resp.ProtoMajor != 2 || string(first) != "event: heartbeat" {
-		t.Errorf("%s %q %v", resp.Proto, first, err)
+		t.Errorf("the stream begins with %q (%s, %v), want event: heartbeat over HTTP/2.0", first, resp.Proto, err)
 	}
 }
 
@@ -514,8 +536,9 @@ func TestWait(t *testing.T) {
 		{"a run since, what failed before is not counted", []string{"--region=r2", "--since=1970-01-01T00:00:04Z"}, 0, []string{"1 of 2 done"}},
 		{"suspended, and not ready", []string{"--region=r4"}, 1, []string{"0 of 1 done", "1 suspended", "failed: r4/s"}},
 		{"a source that is dead, though what comes from it is ready", []string{"--region=r5"}, 1, []string{"1 of 1 done", `failed: r5/source: source can not be read.\x1b[2J` + "\n"}},
-		{"what failed before, in whole seconds", []string{"--region=r6", "--since=1970-01-01T00:00:04.999Z"}, 1, []string{"1 of 2 done", "failed: r6/a"}},
-		{"what failed before a second", []string{"--region=r6", "--since=1970-01-01T00:00:05Z"}, 0, []string{"1 of 1 done"}},
+		{"what failed before, in whole seconds", []string{"--region=r6", "--since=1970-01-01T00:00:04.999Z"}, 1, []string{"1 of 3 done", "failed: r6/a", "failed: r6/b"}},
+		{"what failed before, and nothing has touched since", []string{"--region=r6", "--since=1970-01-01T00:00:05Z"}, 1, []string{"1 of 3 done", "failed: r6/a"}},
+		{"what failed before, and no run since may repair it yet", []string{"--region=r8", "--since=1970-01-01T00:00:05Z", "--timeout=50ms"}, 2, []string{"no run has started"}},
 		{"a failure that is tried again, and what it holds", []string{"--region=r7", "--timeout=50ms"}, 2,
 			[]string{"1 waiting, 1 failed", "failed: r7/a: a could not be installed. Blocks 1.", "timed out waiting for: r7/a: broken (retrying)", "timed out waiting for: r7/b: waiting, held by r7/a"}},
 		{"a final failure needs no settling", []string{"--region=r8", "--settle=1h", "--timeout=50ms"}, 1, []string{`failed: r8/a: a was given up. Run: flux reconcile helmrelease a -n 'it'\''s'`}},

@@ -73,8 +73,8 @@ func unended(t *testing.T, url string) net.Conn {
 	return conn
 }
 
-// TestOverEveryLimitAtOnce drives a server over each of its limits while another flow goes on as if nothing were.
-func TestOverEveryLimitAtOnce(t *testing.T) {
+// TestServer_OverEveryLimit drives a server over each of its limits while another flow goes on as if nothing were.
+func TestServer_OverEveryLimit(t *testing.T) {
 	p := spawn(t, command(t, "--max-flows=20", "--max-nodes=500", "--max-relationships=500", "--max-meta-bytes=1024", "--max-emitters=4", "--max-subscribers=60",
 		"--max-flow-bytes=2097152", "--max-state-bytes=16777216", "--max-message-bytes=65536", "--max-batch-bytes=1048576", "--max-ingest-bytes=4194304", "--max-answer-bytes=4194304",
 		"--ring-bytes=1048576", "--log-level=info"))

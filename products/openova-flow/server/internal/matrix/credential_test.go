@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// principal is what an entry of the tokens file gives.
+// principal is an entry of the tokens file.
 type principal struct {
 	name    string
 	scopes  []string
@@ -25,16 +25,16 @@ type principal struct {
 	regions []string // nil: not bound
 }
 
-// credential is what a request shows of its caller.
+// credential is one way to authenticate a request.
 type credential struct {
 	name  string
-	as    *principal // whom the server takes the caller for; nil: nobody that it knows
-	lines []string   // of the header
+	as    *principal // the caller that the server recognizes; nil: none
+	lines []string   // header lines
 
-	ambient     bool // a browser adds it by itself
-	foreignPage bool // a browser says that a page of another origin makes the request
-	listedPage  bool // that page's origin is among those that may read answers
-	afar        bool // it comes from an address at which no proxy is trusted
+	ambient     bool // added by the browser itself
+	foreignPage bool // sent by a page of another origin, according to the browser
+	listedPage  bool // that origin may read answers
+	afar        bool // sent from an address that is not a trusted proxy's
 }
 
 var (
@@ -72,7 +72,7 @@ const (
 	listedOrigin  = "https://console.example"
 )
 
-// tokens are the secrets of the principals that have one, made anew in each run.
+// tokens are the secrets of the principals, new in each run.
 var tokens = func() map[*principal]string {
 	all := map[*principal]string{}
 	for _, p := range principals {
@@ -86,7 +86,7 @@ func hashOf(token string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// issuerKeys sign as the API server of a cluster does.
+// issuerKeys sign tokens like the API server of a cluster.
 type issuerKeys struct {
 	kid string
 	rsa *rsa.PrivateKey
@@ -136,7 +136,7 @@ func (k *issuerKeys) es256(input []byte) []byte {
 	return append(r.FillBytes(make([]byte, 32)), s.FillBytes(make([]byte, 32))...)
 }
 
-// hs256 signs with the public key as the secret, which anybody has.
+// hs256 signs with the public key as the secret, as an attacker could.
 func (k *issuerKeys) hs256(input []byte) []byte {
 	h := hmac.New(sha256.New, k.rsa.N.Bytes())
 	h.Write(input)
@@ -160,7 +160,7 @@ func asJSON(v any) string {
 	return string(b)
 }
 
-// with is an object with other members; nil takes one away.
+// with returns the object with some members replaced; nil removes one.
 func (o object) with(more object) object {
 	o = maps.Clone(o)
 	o.change(more)
@@ -175,7 +175,7 @@ func (o object) change(more object) {
 	}
 }
 
-// secrets are what no log may have.
+// secrets must not appear in a log.
 var secrets []string
 
 var credentials = makeCredentials()
@@ -304,7 +304,7 @@ func makeCredentials() []*credential {
 	return all
 }
 
-// tokensFile is the file that gives the principals what they have. change may widen an entry, which it is given by name.
+// tokensFile returns the tokens file. change may widen an entry.
 func tokensFile(proxyPeer string, change func(name string, entry object)) string {
 	entry := func(p *principal, more object) object {
 		e := object{"name": p.name, "scopes": p.scopes, "flows": p.flows}.with(more)

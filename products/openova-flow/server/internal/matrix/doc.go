@@ -1,8 +1,8 @@
 // Package matrix tests the authorization of the whole server: it sends every combination of credential, method, route, flow, region and
-// message over a socket, and compares each answer with what the documentation says.
+// message over a socket, and compares each answer with the documentation.
 //
-// The oracle, expect_test.go, is written from SECURITY.md, docs/api.md and docs/access.md, and must stay so: when it and the
-// server disagree, one of the two is wrong, and the documentation decides which. It shares no code with the server.
+// The oracle, expect_test.go, is written from SECURITY.md, docs/api.md and docs/access.md and shares no code with the server. When it disagrees with
+// the server, the documentation decides which of the two is wrong.
 //
-// A module whose flows are kept by a log runs the same tests over its own, with another version of log_test.go (go test -overlay).
+// A module that stores flows in a log runs the same tests with its own log_test.go (go test -overlay).
 package matrix

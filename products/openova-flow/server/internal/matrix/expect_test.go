@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// class is what kind of answer a request gets. An oracle may name several where the documentation does not say which check comes first.
+// class is a set of kinds of answers. The oracle names several where the documentation leaves the order of checks open.
 type class uint16
 
 const (
@@ -19,7 +19,7 @@ const (
 	conflict                      // 409: another cluster has the region
 )
 
-// expect is the oracle: it says what a request is answered.
+// expect is the oracle: it returns the class of the answer to a request.
 func expect(q *request) class {
 	if q.odd != nil {
 		return expectOdd(q)
@@ -41,21 +41,21 @@ func expect(q *request) class {
 	return rules[asked](q)
 }
 
-// public is what everybody may ask for: "/healthz, /readyz, the sign-in page, the files the page is built of".
+// public has the rules for requests that need no credential: "/healthz, /readyz, the sign-in page, the files of the page".
 var public = map[string]func(*request) class{
 	"GET /healthz":       always(done),
 	"GET /readyz":        always(done),
 	"GET /favicon.svg":   always(done),        // a file of the page
-	"GET /sign-in":       always(done),        // the form, or 303 for a caller who has signed in
+	"GET /sign-in":       always(done),        // the form, or 303 if signed in
 	"POST /sign-in":      sameOrigin(unknown), // these requests carry no token in the form
 	"POST /sign-out":     sameOrigin(done),
 	"GET / as a browser": always(done), // the page, or 303 to the sign-in page
 	"GET /no-such-file":  always(absent),
 }
 
-// rules are the table of docs/api.md, "Access". HEAD is answered as GET.
+// rules is the table of docs/api.md, "Access". HEAD is like GET.
 var rules = map[string]func(*request) class{
-	"GET /":      always(done), // any credential that is known
+	"GET /":      always(done), // any valid credential
 	"GET /v1/me": always(done),
 	"GET /metrics": func(q *request) class {
 		return only(q.credential.as.has("read") && slices.Contains(q.credential.as.flows, "*"))
@@ -68,11 +68,13 @@ var rules = map[string]func(*request) class{
 		return only(q.credential.as.may("read", ownFlow) && q.credential.as.may("read", q.flow))
 	},
 
-	"GET {flow}/snapshot": readFlow,
-	"GET {flow}/events":   readFlow,
-	"GET {flow}/rollouts": readFlow,
-	"GET {flow}/problems": readFlow,
-	"GET {flow}/stream":   func(q *request) class { return only(q.credential.as.may("read", q.flow)) }, // waits for a flow that does not exist
+	"GET {flow}/snapshot":  readFlow,
+	"GET {flow}/events":    readFlow,
+	"GET {flow}/rollouts":  readFlow,
+	"GET {flow}/revisions": readFlow,
+	"GET {flow}/problems":  readFlow,
+	"GET {flow}/regions":   readFlow,
+	"GET {flow}/stream":    func(q *request) class { return only(q.credential.as.may("read", q.flow)) }, // waits for a flow that does not exist
 
 	"POST {flow}/events":          write,
 	"PUT {flow}/regions/{region}": claim,
@@ -85,7 +87,7 @@ var rules = map[string]func(*request) class{
 	},
 }
 
-// write is "ingest of that flow, and what the token's regions own".
+// write is the rule "ingest of that flow, and what the token's regions own".
 func write(q *request) class {
 	who, w := q.credential.as, q.write
 	allowed := who.may("ingest", q.flow)
@@ -101,7 +103,7 @@ func write(q *request) class {
 	return malformed | forbidden
 }
 
-// mayWrite is what "A region's token writes only what that region owns" means for one message.
+// mayWrite is the rule "A region's token writes only what that region owns" for one message.
 func (who *principal) mayWrite(flow string, m message) bool {
 	if who.regions == nil {
 		return true
@@ -127,18 +129,18 @@ func (who *principal) mayWrite(flow string, m message) bool {
 	return true
 }
 
-// owns: a token of region fsn1 owns the ids fsn1 and fsn1/…
+// owns reports whether a token owns an id: one of region fsn1 owns the ids fsn1 and fsn1/…
 func (who *principal) owns(id string) bool { return slices.Contains(who.regions, regionOf(id)) }
 
-// ownsEdge: an edge belongs to its toId; a contains edge is for a token that owns both ends.
+// ownsEdge reports whether a token owns an edge: its toId, and both ends of a contains edge.
 func (who *principal) ownsEdge(e edge) bool {
 	return who.owns(e.to) && (e.kind != "contains" || who.owns(e.from))
 }
 
 func regionOf(id string) string { return strings.SplitN(id, "/", 2)[0] }
 
-// claim is "ingest of that flow, by a token that has the region among its own, or none". The cluster that holds a claim keeps it, while it
-// renews it, also against an admin.
+// claim is the rule "ingest of that flow, by a token that has the region among its own, or none". The cluster with the claim keeps it while it renews
+// it, also against an admin.
 func claim(q *request) class {
 	who := q.credential.as
 	allowed := who.may("ingest", q.flow) && (who.regions == nil || slices.Contains(who.regions, q.region.name))
@@ -155,13 +157,13 @@ func claim(q *request) class {
 	return done
 }
 
-// remove is "ingest of that flow by a token without regions, or admin".
+// remove is the rule "ingest of that flow by a token without regions, or admin".
 func remove(q *request) class {
 	who := q.credential.as
 	return only(who.may("admin", q.flow) || who.may("ingest", q.flow) && who.regions == nil)
 }
 
-// readFlow is "read of that flow". Who may not read a flow gets 403 whether it exists or not.
+// readFlow is the rule "read of that flow". Without that right the answer is 403, whether the flow exists or not.
 func readFlow(q *request) class {
 	if q.credential.as.may("read", q.flow) && !exists(q.flow) {
 		return absent
@@ -171,7 +173,7 @@ func readFlow(q *request) class {
 
 func readSome(q *request) class { return only(q.credential.as.has("read")) }
 
-// expectOdd: an unusual spelling of a path or an unknown header gives nothing that the plain request would not give.
+// expectOdd is the oracle for unusual spellings of a path and for unknown headers: they give no more than the plain request.
 func expectOdd(q *request) class {
 	plain := *q
 	plain.odd = nil
@@ -185,17 +187,17 @@ func expectOdd(q *request) class {
 	return expect(&plain)&done | refusals
 }
 
-// mayShow reports whether an answer may hold strings of a flow: only the callers who may read it see any.
+// mayShow reports whether an answer may contain strings of a flow: only if the caller may read it.
 func mayShow(q *request, flow string) bool {
 	return q.credential.as != nil && q.credential.as.may("read", flow)
 }
 
-// mayShowIncarnation: a caller who writes to a flow is told its incarnation too.
+// mayShowIncarnation reports whether an answer may contain a flow's incarnation: also if the caller may write to it.
 func mayShowIncarnation(q *request, flow string) bool {
 	return mayShow(q, flow) || q.credential.as != nil && q.credential.as.may("ingest", flow)
 }
 
-// mayShowHolder: a claim that is refused names the cluster that holds the region.
+// mayShowHolder reports whether an answer may name the cluster with the claim: if it denies a claim.
 func mayShowHolder(q *request, flow string) bool {
 	return mayShow(q, flow) || q.flow == flow && expect(q) == conflict
 }
@@ -205,14 +207,14 @@ func (who *principal) may(scope, flow string) bool {
 	return who.has(scope) && slices.ContainsFunc(who.flows, func(pattern string) bool { return fits(pattern, flow) })
 }
 
-// has: the scope admin has the others in it.
+// has reports whether a caller has a scope; admin includes the others.
 func (who *principal) has(scope string) bool {
 	return slices.Contains(who.scopes, scope) || slices.Contains(who.scopes, "admin")
 }
 
-// fits: a pattern is a flow id in which * stands for any run of characters.
+// fits reports whether a flow id matches a pattern, in which * matches any characters.
 func fits(pattern, flow string) bool {
-	ok, err := path.Match(pattern, flow) // a flow id has no slash, and neither has any other character of path.Match
+	ok, err := path.Match(pattern, flow) // a flow id has no slash and no other special character of path.Match
 	return ok && err == nil
 }
 
@@ -225,7 +227,7 @@ func only(allowed bool) class {
 
 func always(c class) func(*request) class { return func(*request) class { return c } }
 
-// sameOrigin: a page of another origin signs nobody in or out.
+// sameOrigin returns the rule that a page of another origin signs nobody in or out.
 func sameOrigin(c class) func(*request) class {
 	return func(q *request) class {
 		if q.credential.foreignPage {

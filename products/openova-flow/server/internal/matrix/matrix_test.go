@@ -13,18 +13,18 @@ import (
 
 var full = flag.Bool("full", false, "send every request of the matrix")
 
-// share: without -full one request in so many is sent, always the same ones, and of those that are answered 401 or 405, which are most, one
-// in eight times as many.
+// share is the inverse of the fraction of requests that are sent without -full, always the same ones. Of those answered 401 or 405, which are most,
+// it is eight times larger.
 const share = 8
 
-// report is what a run of the matrix has found.
+// report collects the findings of a run of the matrix.
 type report struct {
 	mu         sync.Mutex
 	sent       int
 	statuses   map[int]int
-	refusals   int      // that the logs tell of
+	refusals   int      // denials in the logs
 	mismatches []string // answers of another class than the oracle's
-	leaks      []string // answers and logs with what the caller may not see
+	leaks      []string // answers and logs with strings that the caller may not see
 	harms      []string // changes that the caller may not make
 }
 
@@ -34,7 +34,7 @@ func (r *report) add(list *[]string, format string, args ...any) {
 	*list = append(*list, fmt.Sprintf(format, args...))
 }
 
-// show fails the test for what was found.
+// show reports the findings as test errors.
 func (r *report) show(t *testing.T) {
 	t.Helper()
 	for what, list := range map[string][]string{"mismatches": r.mismatches, "leaks": r.leaks, "harms": r.harms} {
@@ -47,7 +47,7 @@ func (r *report) show(t *testing.T) {
 	}
 }
 
-// world is the two servers that a part of the matrix goes to: one trusts the test's address as a proxy's, one another address.
+// world has two servers for a part of the matrix: one trusts the test's address as a proxy's, the other one a different address.
 type world struct {
 	near, afar *server
 	report     *report
@@ -59,7 +59,7 @@ func newWorld(t testing.TB, r *report, change func(string, object)) *world {
 
 // sendAll sends cells one after the other.
 func (w *world) sendAll(cells []*request) {
-	since := 0 // cells since the flows were last looked at
+	since := 0 // cells since the last check of the flows
 	for i, q := range cells {
 		s := w.near
 		if q.credential.afar {
@@ -69,8 +69,8 @@ func (w *world) sendAll(cells []*request) {
 			continue
 		}
 		if since++; since == 100 || i == len(cells)-1 {
-			w.lookAt(w.near, "one of the %d requests up to %s", since, q.name)
-			w.lookAt(w.afar, "one of the %d requests up to %s", since, q.name)
+			w.checkUnchanged(w.near, "one of the %d requests up to %s", since, q.name)
+			w.checkUnchanged(w.afar, "one of the %d requests up to %s", since, q.name)
 			since = 0
 		}
 	}
@@ -78,14 +78,14 @@ func (w *world) sendAll(cells []*request) {
 	w.searchLog(w.afar)
 }
 
-// lookAt reports flows that were changed by requests that were not done.
-func (w *world) lookAt(s *server, format string, args ...any) {
+// checkUnchanged reports flows that were changed by requests that were denied.
+func (w *world) checkUnchanged(s *server, format string, args ...any) {
 	if list := s.changed(); list != nil {
 		w.report.add(&w.report.harms, "%v changed by "+format, append([]any{list}, args...)...)
 	}
 }
 
-// send sends one cell and judges the answer. It reports whether the flow was planted anew, since the request has changed it.
+// send sends one cell and checks the answer. It reports whether it has restored the flow because the request changed it.
 func (w *world) send(s *server, q *request) (again bool) {
 	header, body := q.header(), q.body()
 	a := s.send(q.method, q.target(), header, body)
@@ -103,13 +103,13 @@ func (w *world) send(s *server, q *request) (again bool) {
 	for _, leak := range leaks(s, q, a, q.target()+strings.Join(header, "\n")+body) {
 		w.report.add(&w.report.leaks, "%s: %d has %s", q.name, a.status, leak)
 	}
-	if a.status >= 300 && a.status != 409 || !q.mayChange() { // of a claim that is refused the streams tell
+	if a.status >= 300 && a.status != 409 || !q.mayChange() { // streams show a denied claim
 		return false
 	}
 	who := q.credential.as
 	switch {
 	case a.status < 300 && want&done == 0:
-		w.lookAt(s, "%s", q.name)
+		w.checkUnchanged(s, "%s", q.name)
 	case a.status < 300 && who.regions != nil && !who.may("admin", q.flow):
 		w.checkForeign(s, q, who)
 	}
@@ -117,7 +117,7 @@ func (w *world) send(s *server, q *request) (again bool) {
 	return true
 }
 
-// checkForeign checks that a bound caller's write has left alone what is not its own, and what that makes of the flow.
+// checkForeign checks that a bound caller's write has changed no foreign element, and the flow's status that follows from it.
 func (w *world) checkForeign(s *server, q *request, who *principal) {
 	foreign, status := s.notOf(who, q.flow)
 	var want []string
@@ -134,7 +134,7 @@ func (w *world) checkForeign(s *server, q *request, who *principal) {
 	}
 }
 
-// classOf is the class of a status; 0: one that no request may get.
+// classOf returns the class of a status, 0 for a status that no request may get.
 func classOf(status int) class {
 	switch status {
 	case 200, 204, 303:
@@ -165,7 +165,7 @@ func (c class) String() string {
 	return strings.Join(names, " or ")
 }
 
-// faults are what every answer of a class must have, or must not.
+// faults checks what holds for every answer of a class.
 func faults(q *request, a answer) (list []string) {
 	fault := func(ok bool, text string) {
 		if !ok {
@@ -173,7 +173,7 @@ func faults(q *request, a answer) (list []string) {
 		}
 	}
 	contentType, get := a.header.Get("Content-Type"), a.header.Get
-	fromLibrary := a.status == 400 && strings.HasPrefix(contentType, "text/plain") // what cannot be read as an HTTP request
+	fromLibrary := a.status == 400 && strings.HasPrefix(contentType, "text/plain") // of net/http, for malformed HTTP
 	if fromLibrary {
 		return nil
 	}
@@ -193,7 +193,7 @@ func faults(q *request, a answer) (list []string) {
 	return list
 }
 
-// leaks are the strings of an answer that the caller may not see and has not sent itself.
+// leaks returns the strings of an answer that the caller may not see and has not sent itself.
 func leaks(s *server, q *request, a answer, sent string) (list []string) {
 	var b bytes.Buffer
 	_ = a.header.Write(&b)
@@ -226,7 +226,7 @@ func leaks(s *server, q *request, a answer, sent string) (list []string) {
 	return list
 }
 
-// searchLog checks that a log has no token and nothing of what is posted. It names flows, regions, callers and clusters.
+// searchLog checks that a log has no token and no posted content. A log may have names of flows, regions, callers and clusters.
 func (w *world) searchLog(s *server) {
 	log := s.log.String()
 	for _, flow := range flows {
@@ -248,7 +248,7 @@ func (w *world) searchLog(s *server) {
 	w.report.refusals += strings.Count(log, "access refused")
 }
 
-// oneIn reports whether a request is one of the one in n that are sent.
+// oneIn reports whether a request is in the sample of one in n.
 func oneIn(n uint32, q *request) bool {
 	h := fnv.New32a()
 	h.Write([]byte(q.name))
@@ -284,25 +284,25 @@ func TestMatrix_EveryAnswerIsAsDocumented(t *testing.T) {
 	r.show(t)
 	for _, status := range []int{200, 204, 303, 400, 401, 403, 404, 405, 409, 415} {
 		if r.statuses[status] == 0 {
-			t.Errorf("no answer is %d, so that the matrix is not what it was", status)
+			t.Errorf("no answer with status %d: the matrix has lost a part", status)
 		}
 	}
 	if r.sent != len(some) || r.refusals == 0 {
-		t.Errorf("%d of %d requests were sent, and the logs tell of %d refusals", r.sent, len(some), r.refusals)
+		t.Errorf("%d of %d requests were sent, and the logs have %d denials", r.sent, len(some), r.refusals)
 	}
 	t.Logf("%d of %d requests, answers by status: %v", r.sent, len(all), r.statuses)
 }
 
-// TestMatrix_FindsWidenedCredentials is the control: a server whose tokens file gives a caller more than the oracle knows of must be found
-// out, by the answers, by what they show, and by what is changed.
+// TestMatrix_FindsWidenedCredentials is the control: it must find a server whose tokens file gives a caller more than the oracle knows, by the classes
+// and the content of answers, and by changes.
 func TestMatrix_FindsWidenedCredentials(t *testing.T) {
-	type entries map[string]object // by name, what is other in them; nil takes a member away
+	type entries map[string]object // changed members, by name of the entry; nil removes a member
 	all := cells()
 	for _, tt := range []struct {
 		name         string
 		entries      entries
 		credential   string // whose requests are sent
-		shows, harms bool   // what must be found besides answers of another class
+		shows, harms bool   // must also be found by content, by changes
 	}{
 		{"a bound token is not bound", entries{"of-fsn1": {"regions": nil}}, "bearer of of-fsn1", false, true},
 		{"a bound token has another region", entries{"of-fsn1": {"regions": []string{"fsn1", "hel1"}}}, "bearer of of-fsn1", false, true},

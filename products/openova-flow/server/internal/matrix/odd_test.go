@@ -5,14 +5,14 @@ import (
 	"strings"
 )
 
-// oddShape is an unusual spelling of a request: of its path, or with headers that some servers go by.
+// oddShape is an unusual spelling of a request: of its path, or with headers that some servers obey.
 type oddShape struct {
 	name    string
-	route   string   // the plain request that it may be taken for
+	route   string   // the plain request that it resembles
 	methods []string // of the request
-	target  string   // of the request line; FLOW stands for the flow; empty: as the route has it
-	lines   []string // more lines of the header
-	same    bool     // the answer is that of the plain request, and not only no more than it
+	target  string   // of the request line, with FLOW for the flow; empty: from the route
+	lines   []string // extra header lines
+	same    bool     // the answer equals that of the plain request; else it gives no more
 }
 
 var oddShapes = makeOddShapes()
@@ -90,6 +90,6 @@ func makeOddShapes() []*oddShape {
 		all = append(all, &oddShape{name: "header, " + line, route: "{flow}/events", methods: []string{"POST"}, lines: []string{line}, same: true})
 		all = append(all, &oddShape{name: "header, " + line, route: "{flow}/regions/{region}", methods: []string{"DELETE", "PUT"}, lines: []string{line}, same: true})
 	}
-	slices.SortStableFunc(all, func(a, b *oddShape) int { return strings.Compare(a.name, b.name) }) // those of a map come in any order
+	slices.SortStableFunc(all, func(a, b *oddShape) int { return strings.Compare(a.name, b.name) }) // the order of maps is random
 	return all
 }

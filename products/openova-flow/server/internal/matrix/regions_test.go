@@ -24,9 +24,9 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/cli"
 )
 
-var update = flag.Bool("update", false, "write the table of SECURITY.md anew")
+var update = flag.Bool("update", false, "update the table of SECURITY.md")
 
-// attempt is a request that the token of region fsn1 sends, and how it is answered.
+// attempt is a request with the token of region fsn1, and its answer.
 type attempt struct {
 	method, path string // after the flow
 	header, body string
@@ -46,7 +46,7 @@ func asNodes(nodes ...string) string {
 	return `{"type":"upsert-nodes","nodes":[` + strings.Join(nodes, ",") + `]}`
 }
 
-// asNode is a node of the region that its id begins with; more begins with a comma.
+// asNode returns a node of the region that its id begins with; more begins with a comma.
 func asNode(id, status, more string) string {
 	region, _, _ := strings.Cut(id, "/")
 	return fmt.Sprintf(`{"id":%q,"flowId":"FLOW","label":%q,"region":%q,"status":%q%s}`, id, id[len(region)+1:], region, status, more)
@@ -67,8 +67,10 @@ func rels(typ string, pairs ...string) string {
 
 const ok = http.StatusOK
 
-// honest is what region hel1 says of itself: a release that has failed, one that waits for it and for a release of fsn1, and a unit with parts that
-// are ready.
+// commit is the one that the artifact of hel1 was made from.
+const commit = "0123456789012345678901234567890123456789"
+
+// honest is the state that region hel1 posts: a failed release, one that waits for it and for a release of fsn1, and a unit with ready parts.
 var honest = []string{
 	asNodes(
 		asNode("hel1/db", "failed", `,"startedAt":1000,"endedAt":2000`+judged(`"state":"broken","problem":true,"final":true,"cause":{"class":"install-failed","sentence":"db could not be installed."}`)),
@@ -76,15 +78,18 @@ var honest = []string{
 		asNode("hel1/unit", "succeeded", judged(`"state":"ready","gate":"pass"`)),
 		asNode("hel1/part", "succeeded", `,"startedAt":1000,"endedAt":1500`+judged(`"state":"ready","gate":"pass"`)),
 		asNode("hel1/web", "succeeded", `,"startedAt":2500,"endedAt":2600`+judged(`"state":"ready","gate":"pass"`))),
+	asNodes(
+		asNode("hel1/OCIRepository/n/s", "succeeded", `,"meta":{"kind":"OCIRepository","auxiliary":true,"namespace":"n","url":"oci://h/p","ref":"tag 1","revision":"1@sha256:0123456","originRevision":"main@sha1:`+commit+`","updatedAt":1000,"judgement":{"state":"ready","gate":"pass"}}`),
+		asNode("hel1/Kustomization/n/k", "succeeded", `,"startedAt":1000,"endedAt":1500,"meta":{"kind":"Kustomization","revision":"1@sha256:0123456","source":{"kind":"OCIRepository","namespace":"n","name":"s"},"judgement":{"state":"ready","gate":"pass"}}`)),
 	rels("finish-to-start", "hel1/db hel1/app", "fsn1/shared hel1/app"),
 	rels("contains", "hel1/part hel1/unit", "hel1/web hel1/unit"),
 }
 
-// ownNodes is what region fsn1 has before it tries anything.
+// ownNodes are the nodes of region fsn1 before an attempt.
 var ownNodes = asNodes(asNode("fsn1/shared", "succeeded", `,"startedAt":1000,"endedAt":1500`+judged(`"state":"ready","gate":"pass"`)),
 	asNode("fsn1/own", "succeeded", `,"startedAt":1000,"endedAt":1500`+judged(`"state":"ready","gate":"pass"`)))
 
-// What there is to see of hel1.
+// The visible things of hel1.
 const (
 	seenState    = "its nodes and relationships"
 	seenStatus   = "the flow's status is failed"
@@ -94,61 +99,69 @@ const (
 	seenListed   = "its problems among those of the whole flow"
 	seenWait     = "what wait exits with"
 	seenRollouts = "its part in rollouts"
+	seenRevision = "its part in revisions"
+	seenCommit   = "the commit that its artifact was made from"
 	seenClaim    = "its claim"
 	seenWrites   = "whether it may write, renew, and go on as its emitter"
 )
 
-// effects is what an element may do to others than the one that wrote it, and how a region tries to make that of use against another.
+// effects lists how an element may affect others than its writer, and how a region may try to use that against another region.
 var effects = []struct {
 	effect, tries, comes string
-	changes              []string // of what is seen of hel1
+	changes              []string // the visible things of hel1 that change
 	attempts             []attempt
 }{
-	{"leaves of the flow", "contains a node of another region in one of its own, or gives it a child, to take it out of the leaves", "refused: a `contains` needs both ends", nil,
+	{"leaves of the flow", "makes a node of another region a child or a parent of its own, so that it is no leaf", "denied: a `contains` needs both ends", nil,
 		posts(http.StatusForbidden, rels("contains", "fsn1/own hel1/db"), rels("contains", "hel1/db fsn1/own"), rels("contains", "hel1/part hel1/db"))},
-	{"roll-up of containers", "takes a part out of another region's unit, or makes the unit a part", "refused", nil,
+	{"roll-up of containers", "removes a part from another region's unit, or makes the unit a part", "denied", nil,
 		posts(http.StatusForbidden, `{"type":"delete-rels","pairs":[{"fromId":"hel1/part","toId":"hel1/unit","type":"contains"}]}`, rels("contains", "hel1/unit fsn1/own"), rels("contains", "fsn1/own hel1/unit"))},
-	{"nodes", "writes or deletes a node of another region, under its id, its region, or the region's own name", "refused", nil,
+	{"nodes", "writes or deletes a node with another region's id prefix, region, or name", "denied", nil,
 		join(posts(http.StatusForbidden, asNodes(asNode("hel1/db", "succeeded", "")), asNodes(`{"id":"fsn1/x","flowId":"FLOW","label":"x","region":"hel1","status":"failed"}`),
 			asNodes(`{"id":"fsn1/x","flowId":"FLOW","label":"x","status":"failed"}`), asNodes(`{"id":"hel1","flowId":"FLOW","label":"x","region":"hel1","status":"succeeded"}`),
 			asNodes(asNode("fsn1/x", "succeeded", ""), asNode("hel1/db", "succeeded", "")), `{"type":"delete-nodes","ids":["fsn1/own","hel1/db"]}`, `{"type":"delete-nodes","ids":["hel1"]}`))},
-	{"deletion", "deletes a node of its own that relationships of another region name", "accepted: the server puts those back, and that what it waits for is missing shows at the one that waits, as its region has said", []string{seenProblems, seenBlocks, seenListed},
+	{"deletion", "deletes a node of its own that relationships of another region name", "accepted: the server restores those relationships, and the waiting node of the other region shows its missing dependency", []string{seenProblems, seenBlocks, seenListed},
 		posts(ok, `{"type":"delete-nodes","ids":["fsn1/shared"]}`)},
-	{"relationships", "has a node of another region wait for its own, or takes away what it waits for", "refused: a dependency belongs to the region that waits", nil,
+	{"relationships", "makes a node of another region wait for its own, or removes its dependency", "denied: a dependency belongs to the region of the waiting node", nil,
 		posts(http.StatusForbidden, rels("finish-to-start", "fsn1/own hel1/web"), rels("triggers", "fsn1/own hel1/web"), rels("start-to-finish", "hel1/db hel1/web"),
 			`{"type":"delete-rels","pairs":[{"fromId":"hel1/db","toId":"hel1/app","type":"finish-to-start"}]}`)},
-	{"cycles", "closes a cycle with a dependency of its own on what waits for it", "accepted: its own node is shown to wait; the other region's keeps its cause", nil,
+	{"cycles", "closes a cycle by a dependency on a node that waits for its own", "accepted: its own node waits; the other region's node keeps its cause", nil,
 		posts(ok, rels("finish-to-start", "hel1/app fsn1/shared", "hel1/web fsn1/own"), asNodes(asNode("fsn1/own", "pending", judged(`"state":"waiting","gate":"wait","needs":["hel1/web"]`))))},
-	{"blocks", "has many of its own wait for a problem of another region", "accepted: they are listed as what that problem blocks, after what its own region lists, and it may come before other problems", []string{seenBlocks},
+	{"blocks", "lets many nodes of its own wait for a problem of another region", "accepted: the problem lists them as blocked, after those of its own region, and may move up the list", []string{seenBlocks},
 		posts(ok, asNodes(asNode("fsn1/w1", "pending", judged(`"state":"waiting","gate":"wait","needs":["hel1/db"],"named":["hel1/db"]`))), rels("finish-to-start", "hel1/db fsn1/w1"))},
 	{"held by", "names nodes of another region in each list of its judgement", "no effect", nil,
 		posts(ok, asNodes(asNode("fsn1/own", "failed", judged(`"state":"broken","problem":true,"needs":["hel1/part","hel1/web"],"named":["hel1/part"],"readyWhile":["hel1/part"],"checks":["hel1/web","hel1/part"],"source":"hel1/part","blamesSource":true`))))},
-	{"critical path", "puts its nodes before or after those of another region in time, with dependencies of its own", "accepted: the page draws the path through what is said; no node of the other region waits for more", nil,
+	{"critical path", "puts its nodes before or after those of another region in time, with dependencies of its own", "accepted: the page draws the path through them; no node of the other region waits for more", nil,
 		posts(ok, rels("finish-to-start", "hel1/web fsn1/own"), rels("finish-to-finish", "hel1/part fsn1/own"), asNodes(asNode("fsn1/own", "succeeded", `,"startedAt":2600,"endedAt":8640000000000000`+judged(`"state":"ready","gate":"pass"`))))},
-	{"revisions", "waits for a revision that a release of another region has not", "no effect: only releases of its own are called outdated", nil,
+	{"revisions", "waits for a revision that a release of another region does not have", "no effect: only releases of its own region become outdated", nil,
 		posts(ok, asNodes(asNode("fsn1/own", "running", judged(`"state":"waiting","since":0,"gate":"wait","needs":["hel1/part"],"named":["hel1/part"],"marks":["old-revision"],"cause":{"class":"dependency-revision"}`))))},
-	{"rollouts", "begins a run at any time, never ends it, and fails", "accepted: a rollout is of the whole flow, so its times and outcome may be another's; who took part, and how, is not", nil,
+	{"rollouts", "starts a run at any time, never ends it, and fails", "accepted: a rollout covers the whole flow, so its times and outcome change; the members of the other region and their outcomes do not", nil,
 		posts(ok, asNodes(asNode("fsn1/own", "running", `,"startedAt":3000`+judged(`"state":"working","gate":"wait"`))), asNodes(asNode("fsn1/own", "failed", `,"startedAt":-8640000000000000,"endedAt":8640000000000000`)),
 			asNodes(asNode("fsn1/own", "running", `,"startedAt":8640000000000000`)), asNodes(asNode("fsn1/k", "failed", `,"meta":{"kind":"Kustomization"}`)))},
-	{"status of the flow", "sets it, or says in nodes of its own that all is well, in words that the server does not know too", "refused, and no effect: the worst leaf decides", nil,
+	{"revisions of sources", "applies releases of its own by a Kustomization of another region, or has a source that follows the same and a Kustomization that fails", "no effect: a region's part is that of its own objects", nil,
+		posts(ok, asNodes(asNode("fsn1/own", "failed", `,"startedAt":1200,"endedAt":1300,"meta":{"kind":"HelmRelease","generation":2,"observedGeneration":2,"appliedBy":"hel1/Kustomization/n/k","source":{"kind":"OCIRepository","namespace":"n","name":"s"}}`)),
+			asNodes(asNode("fsn1/OCIRepository/n/s", "failed", `,"meta":{"kind":"OCIRepository","namespace":"n","url":"oci://h/p","ref":"tag 1","revision":"1@sha256:0123456","updatedAt":1}`), asNode("fsn1/Kustomization/n/k", "failed", `,"meta":{"kind":"Kustomization","attemptedRevision":"1@sha256:0123456","source":{"kind":"OCIRepository","namespace":"n","name":"s"}}`)),
+			asNodes(asNode("fsn1/OCIRepository/n/s", "succeeded", `,"meta":{"kind":"OCIRepository","namespace":"n","url":"oci://h/p","ref":"tag 1","revision":"2@sha256:7654321"}`)))},
+	{"commits of artifacts", "names another commit for the same artifact", "accepted: no commit is shown while regions disagree", []string{seenCommit},
+		posts(ok, asNodes(asNode("fsn1/OCIRepository/n/s", "succeeded", `,"meta":{"kind":"OCIRepository","namespace":"n","url":"oci://h/p","ref":"tag 1","revision":"1@sha256:0123456","originRevision":"main@sha1:7654321"}`)))},
+	{"status of the flow", "sets it, or reports success in nodes of its own, also with unknown statuses", "denied, and no effect: the worst leaf decides", nil,
 		join(posts(http.StatusForbidden, `{"type":"upsert-flow","flow":{"id":"FLOW","status":"succeeded","startedAt":0}}`, `{"type":"snapshot","flow":{"id":"FLOW","status":"succeeded","startedAt":0}}`),
 			posts(ok, asNodes(asNode("fsn1/own", "succeeded", ""), asNode("fsn1/x", "excellent", ""))))},
-	{"problems and their order", "floods the list with problems of its own that block much", "accepted where nobody names a region, but each region's first ones are listed; `?region=` has those of one region", nil,
+	{"problems and their order", "floods the list with problems of its own that block many nodes", "accepted without `?region=`, but the first problems of each region are listed; with `?region=` there is no effect", nil,
 		posts(ok, flood(600))},
-	{"progress and what is left", "adds, ends or reopens nodes of its own", "accepted: the flow's counts are those of all regions; each region's are its own", nil,
+	{"progress", "adds, ends or reopens nodes of its own", "accepted: the flow's counts cover all regions; the counts of a region are its own", nil,
 		posts(ok, asNodes(asNode("fsn1/x", "pending", ""), asNode("fsn1/own", "running", `,"startedAt":1`)), `{"type":"delete-nodes","ids":["fsn1/own"]}`)},
 	{"the verdict of `wait`", "fails, or never ends, while a pipeline waits for the other region", "accepted for `wait` without `--region`; no effect with it", nil,
 		posts(ok, asNodes(asNode("fsn1/own", "failed", judged(`"state":"broken","problem":true,"final":true`)), asNode("fsn1/x", "running", judged(`"state":"working","gate":"wait"`))))},
-	{"names of emitters", "speaks under the name of another region's emitter, of a later epoch", "no effect: names count within the regions of a token", nil,
+	{"names of emitters", "uses the name of another region's emitter with a later epoch", "no effect: names are separate for each set of a token's regions", nil,
 		[]attempt{{method: "POST", path: "/events", header: "flux-hel1;epoch=9007199254740991;n=9007199254740991", body: ownNodes, status: ok}}},
-	{"claims", "claims another region, ends it, or ends the flow", "refused", nil,
+	{"claims", "claims or deletes another region, or deletes the flow", "denied", nil,
 		[]attempt{{method: "PUT", path: "/regions/hel1", body: `{"cluster":"of-hel1"}`, status: http.StatusForbidden}, {method: "PUT", path: "/regions/hel1", body: `{"cluster":"another"}`, status: http.StatusForbidden},
 			{method: "DELETE", path: "/regions/hel1", status: http.StatusForbidden}, {method: "DELETE", path: "/regions/fsn1", status: http.StatusForbidden}, {method: "DELETE", status: http.StatusForbidden}}},
-	{"history and limits", "sends much", "accepted: the ring and the limits of a flow are shared, so old messages of others leave it sooner; no limit of a flow is reached by what this row sends", nil,
+	{"history and limits", "sends many messages", "accepted: the ring and the limits of a flow are shared, so old messages of others leave it sooner; this row reaches no limit", nil,
 		posts(ok, slices.Repeat([]string{ownNodes}, 50)...)},
 }
 
-// flood is more broken nodes than an answer lists, each of which blocks others.
+// flood returns more broken nodes than an answer lists, each of which blocks others.
 func flood(n int) string {
 	var list []string
 	for i := range n {
@@ -160,7 +173,7 @@ func flood(n int) string {
 	return asNodes(list...)
 }
 
-// regionsWorld is a whole server with a token for each of two regions, and one that reads.
+// regionsWorld is a server with a token for each of two regions, and one for reading.
 type regionsWorld struct {
 	t   *testing.T
 	url string
@@ -188,7 +201,7 @@ func startRegions(t *testing.T) *regionsWorld {
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
-			t.Errorf("the server ended: %v", err)
+			t.Errorf("Serve: %v", err)
 		}
 	})
 	for end := time.Now().Add(within); ; time.Sleep(time.Millisecond) {
@@ -196,7 +209,7 @@ func startRegions(t *testing.T) *regionsWorld {
 			return w
 		}
 		if time.Now().After(end) {
-			t.Fatal("the server is not ready")
+			t.Fatal("timeout waiting for /readyz")
 		}
 	}
 }
@@ -251,7 +264,7 @@ func (w *regionsWorld) get(path string, into any) {
 	}
 }
 
-// claims reads the frame about the regions that a stream begins with, and returns what it says of one.
+// claim returns the state of a region from the first regions frame of a stream.
 func (w *regionsWorld) claim(flow, region string) string {
 	w.t.Helper()
 	res := w.request("reader", "GET", "/v1/flows/"+flow+"/stream", "", "")
@@ -282,11 +295,11 @@ func (w *regionsWorld) claim(flow, region string) string {
 			return "none"
 		}
 	}
-	w.t.Fatal("there is no frame about regions")
+	w.t.Fatal("no regions frame")
 	return ""
 }
 
-// see returns all that there is to see of hel1. n grows with each look.
+// see returns the visible things of hel1. n grows with each call.
 func (w *regionsWorld) see(flow string, n int) map[string]string {
 	w.t.Helper()
 	seen := make(map[string]string)
@@ -340,6 +353,21 @@ func (w *regionsWorld) see(flow string, n int) map[string]string {
 			}
 		}
 	}
+	var revisions struct {
+		Revisions []struct {
+			ID, Revision, Commit string
+			Regions              []map[string]any
+		}
+	}
+	w.get("/v1/flows/"+flow+"/revisions", &revisions)
+	for _, r := range revisions.Revisions {
+		for _, g := range r.Regions {
+			if g["region"] == "hel1" {
+				show(seenRevision, []any{r.ID, r.Revision, g})
+				show(seenCommit, r.Commit)
+			}
+		}
+	}
 	show(seenClaim, w.claim(flow, "hel1"))
 	status, _ := w.send("hel1", "POST", "/v1/flows/"+flow+"/events", fmt.Sprintf("flux-hel1;epoch=2;n=%d", n), strings.ReplaceAll(honest[0], "FLOW", flow))
 	renewed, _ := w.send("hel1", "PUT", "/v1/flows/"+flow+"/regions/hel1", "", `{"cluster":"of-hel1","ttlSeconds":3600}`)
@@ -347,7 +375,7 @@ func (w *regionsWorld) see(flow string, n int) map[string]string {
 	return seen
 }
 
-// TestRegions_NoneHidesFakesOrBreaksAnother has the token of one region try each effect against another, at the whole server.
+// TestRegions_NoneHidesFakesOrBreaksAnother tries each effect with the token of one region against another region.
 func TestRegions_NoneHidesFakesOrBreaksAnother(t *testing.T) {
 	w := startRegions(t)
 	for i, row := range effects {
@@ -378,16 +406,16 @@ func TestRegions_NoneHidesFakesOrBreaksAnother(t *testing.T) {
 				if is := after[what]; is != was && !slices.Contains(row.changes, what) {
 					t.Errorf("%s: now\n%swas\n%s", what, is, was)
 				} else if is == was && slices.Contains(row.changes, what) {
-					t.Errorf("%s: nothing has changed though the row says so:\n%s", what, is)
+					t.Errorf("%s: unchanged, but the row lists it as changed:\n%s", what, is)
 				}
 			}
 		})
 	}
 }
 
-// TestRegions_SecurityPageHasTheEffects holds the table of SECURITY.md to the rows above.
+// TestRegions_SecurityPageHasTheEffects compares the table of SECURITY.md with effects.
 func TestRegions_SecurityPageHasTheEffects(t *testing.T) {
-	table := "| effect | what a region tries against another | what comes of it |\n|---|---|---|\n"
+	table := "| effect | attempt of a region against another | result |\n|---|---|---|\n"
 	for _, row := range effects {
 		table += fmt.Sprintf("| %s | %s | %s |\n", row.effect, row.tries, row.comes)
 	}
@@ -405,7 +433,7 @@ func TestRegions_SecurityPageHasTheEffects(t *testing.T) {
 		return
 	}
 	if !*update {
-		t.Fatal("the table of SECURITY.md is not that of the test; run go test ./internal/matrix -run Regions -update")
+		t.Fatal("the table of SECURITY.md is outdated; run go test ./internal/matrix -run Regions -update")
 	}
 	if err := os.WriteFile(page, want, 0o644); err != nil {
 		t.Fatal(err)

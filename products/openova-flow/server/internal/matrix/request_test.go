@@ -11,7 +11,7 @@ type request struct {
 	name       string // of the cell, unique
 	credential *credential
 	method     string
-	route      string // as rules name it
+	route      string // its key in rules
 	flow       string
 	region     region
 	cluster    string // that claims the region
@@ -19,12 +19,12 @@ type request struct {
 	odd        *oddShape
 }
 
-// The flows. A credential is for those that ownPatterns fit, unless it says otherwise.
+// The flows. Credentials are for those that match ownPatterns, unless stated otherwise.
 const (
 	ownFlow     = "team-a7"
 	foreignFlow = "vault-q9"
-	neverMade   = "team-a7-none" // fits the patterns, and nobody has posted to it
-	justWithin  = "team-a7-"     // * stands for no character too
+	neverMade   = "team-a7-none" // matches, but does not exist
+	justWithin  = "team-a7-"     // matches: * also stands for no character
 	justOutside = "team-a7x"
 	otherCase   = "TEAM-A7"
 )
@@ -37,13 +37,13 @@ var (
 
 func exists(flow string) bool { return flow != neverMade }
 
-// claimedRegions are claimed in every flow that exists, each by its own cluster.
+// claimedRegions are claimed in every existing flow, each by its own cluster.
 var claimedRegions = []string{"fsn1", "hel1"}
 
-// clusterOf is the identity of the cluster that holds a region of a flow.
+// clusterOf returns the identity of the cluster with the claim on a region of a flow.
 func clusterOf(flow, region string) string { return "uid-" + region + "-of-" + canary(flow) }
 
-// canary is a string that is in everything a flow consists of, and nowhere else.
+// canary returns a string that is in every element of a flow, and nowhere else.
 func canary(flow string) string { return canaries[flow] }
 
 var canaries = func() map[string]string {
@@ -54,13 +54,13 @@ var canaries = func() map[string]string {
 	return all
 }()
 
-// payload is in everything that the requests of the matrix post. No log may have it.
+// payload is in every posted element. It must not appear in a log.
 const payload = "payload5d1e"
 
 // region is one spelling of a region in a path.
 type region struct {
-	segment string // as the path has it
-	name    string // what that says
+	segment string // of the path
+	name    string // decoded
 	valid   bool
 }
 
@@ -68,7 +68,7 @@ var regions = []region{
 	{"fsn1", "fsn1", true},
 	{"hel1", "hel1", true},
 	{"fsn2", "fsn2", true},
-	{"%66sn1", "fsn1", true}, // the same name, encoded without need
+	{"%66sn1", "fsn1", true}, // needlessly encoded
 	{"FSN1", "FSN1", true},
 	{"f%D1%95n1", "fѕn1", true}, // with a Cyrillic letter
 	{"fsn", "fsn", true},
@@ -80,7 +80,7 @@ var regions = []region{
 	{"fsn1%00", "fsn1\x00", true},
 	{"fsn1%0A", "fsn1\n", true},
 	{"fsn1,hel1", "fsn1,hel1", true},
-	{"%2566sn1", "%66sn1", true}, // encoded twice is decoded once
+	{"%2566sn1", "%66sn1", true}, // encoded twice, decoded once
 	{"..", "..", true},
 	{".", ".", true},
 	{"*", "*", true},
@@ -88,15 +88,15 @@ var regions = []region{
 	{"fsn1%FF", "", false},
 }
 
-// routes of the server, each with the method that it is made for.
+// routes lists the server's routes, each with its method.
 var serverRoutes = []string{"/", "/ as a browser", "/healthz", "/readyz", "/metrics", "/sign-in", "/sign-out", "/favicon.svg", "/no-such-file",
 	"/v1/me", "/v1/flows", "/v1/stream", "/v1/nothing"}
 
 // flowRoutes are about one flow.
-var flowRoutes = []string{"{flow}", "{flow}/events", "{flow}/snapshot", "{flow}/stream", "{flow}/rollouts", "{flow}/problems", "{flow}/regions/{region}",
+var flowRoutes = []string{"{flow}", "{flow}/events", "{flow}/snapshot", "{flow}/stream", "{flow}/rollouts", "{flow}/revisions", "{flow}/problems", "{flow}/regions/{region}",
 	"{flow}/regions", "{flow}/nothing", "/v1/stream?flow={flow}", "/v1/stream?flow=own&flow={flow}"}
 
-// target is what the request line has.
+// target returns the target of the request line.
 func (q *request) target() string {
 	if q.odd != nil && q.odd.target != "" {
 		return strings.ReplaceAll(q.odd.target, "FLOW", q.flow)
@@ -180,7 +180,7 @@ func cells() []*request {
 			for _, r := range regions {
 				for _, cluster := range []string{clusterOf(flow, r.name), "uid-of-another"} {
 					if r.segment == "fsn1" && cluster != "uid-of-another" {
-						continue // among the methods above
+						continue // covered by the methods above
 					}
 					add(request{credential: c, method: "PUT", route: "{flow}/regions/{region}", flow: flow, region: r, cluster: cluster}, flow, url.PathEscape(r.segment), cluster)
 				}

@@ -22,9 +22,9 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
 )
 
-const within = 60 * time.Second // of a request, on a machine that is busy
+const within = 60 * time.Second // timeout of a request, long enough for a busy machine
 
-// logBuffer is a log that may be read while it is written.
+// logBuffer is a log that can be read while it is written.
 type logBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -42,7 +42,7 @@ func (l *logBuffer) String() string {
 	return l.b.String()
 }
 
-// server is the whole server on a socket, with all flows planted. One goroutine uses it.
+// server is the whole server on a socket, with all flows planted. It is not safe for concurrent use.
 type server struct {
 	t    testing.TB
 	addr string
@@ -50,19 +50,19 @@ type server struct {
 	in   *bufio.Reader
 	log  *logBuffer
 
-	incarnations map[string]string   // of the flows
-	etags        map[string]string   // of their snapshots
-	foreign      map[string][]string // what each planted flow holds that is not a caller's
+	incarnations map[string]string   // by flow
+	etags        map[string]string   // of the snapshots, by flow
+	foreign      map[string][]string // what notOf returns for a planted flow, by caller and flow
 }
 
-// answer is what came back.
+// answer is a response.
 type answer struct {
 	status int
 	header http.Header
 	body   string
 }
 
-// start runs a server until the test ends. proxyPeer is the address at which it trusts a proxy.
+// start runs a server until the test ends. proxyPeer is the address of its trusted proxy.
 func start(t testing.TB, proxyPeer string, change func(name string, entry object)) *server {
 	t.Helper()
 	dir := t.TempDir()
@@ -85,12 +85,12 @@ func start(t testing.TB, proxyPeer string, change func(name string, entry object
 		s.hangUp()
 		cancel()
 		if err := <-done; err != nil {
-			t.Errorf("the server ended: %v", err)
+			t.Errorf("Serve: %v", err)
 		}
 	})
 	for end := time.Now().Add(within); s.send("GET", "/readyz", nil, "").status != 200; time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("the server is not ready")
+			t.Fatal("timeout waiting for /readyz")
 		}
 	}
 	for _, flow := range flows {
@@ -106,7 +106,7 @@ func (s *server) hangUp() {
 	}
 }
 
-// send makes one request, as bytes. Of a stream it reads until the state has come, and hangs up.
+// send sends one request, as bytes. It reads a stream until the state has arrived.
 func (s *server) send(method, target string, header []string, body string) answer {
 	s.t.Helper()
 	if s.conn == nil {
@@ -150,7 +150,7 @@ func (s *server) send(method, target string, header []string, body string) answe
 	return a
 }
 
-// readStream reads the first frames of a stream: until there is a snapshot of each flow that it says it has, none when it has none.
+// readStream reads the first frames of a stream, until it has a snapshot of each flow in the stream.
 func readStream(in *bufio.Reader) string {
 	var text strings.Builder
 	event, awaited := "", map[string]bool{"snapshot": true}
@@ -194,7 +194,7 @@ func (s *server) asAdmin(method, target, contentType, body string) answer {
 	return s.send(method, target, []string{"Authorization: Bearer " + tokens[adminOfAll], "Content-Type: " + contentType}, body)
 }
 
-// planted is what a flow holds: nodes and edges of three regions, all of it with the flow's canary. A release of hel1 has failed.
+// planted returns the content of a flow: nodes and edges of three regions, each with the flow's canary. A release of hel1 has failed.
 func planted(flow string) string {
 	var nodes, edges []object
 	for _, n := range [][2]string{{"fsn1", "running"}, {"fsn1/a", "running"}, {"fsn1/app", "pending"}, {"fsn1/" + canary(flow), "succeeded"}, {"fsn2/a", "running"},
@@ -209,7 +209,7 @@ func planted(flow string) string {
 	return asJSON(object{"type": "upsert-nodes", "nodes": nodes}) + "\n" + asJSON(object{"type": "upsert-rels", "relationships": edges})
 }
 
-// plant makes a flow what it is to be, whatever it was.
+// plant replaces the content of a flow with that of planted, and claims its regions. A flow that must not exist is only deleted.
 func (s *server) plant(flow string) {
 	s.t.Helper()
 	path := "/v1/flows/" + flow
@@ -231,7 +231,7 @@ func (s *server) must(a answer) {
 	}
 }
 
-// changed returns the flows that are not what was planted, and makes them so again.
+// changed returns the flows whose content differs from the planted one, and plants them again.
 func (s *server) changed() (list []string) {
 	s.t.Helper()
 	for _, flow := range flows {
@@ -243,7 +243,7 @@ func (s *server) changed() (list []string) {
 	return list
 }
 
-// notOf returns what a flow holds that is not a bound caller's: nodes and edges, as JSON, sorted; and the flow's status.
+// notOf returns the nodes and edges of a flow that a bound caller does not own, as sorted JSON, and the status of the flow.
 func (s *server) notOf(who *principal, flow string) (foreign []string, status string) {
 	s.t.Helper()
 	var snapshot struct {
@@ -271,7 +271,7 @@ func (s *server) notOf(who *principal, flow string) (foreign []string, status st
 	return foreign, snapshot.Flow.Status
 }
 
-// plantedNotOf is notOf of a flow as it was planted.
+// plantedNotOf returns the result of notOf for the planted content of a flow.
 func (s *server) plantedNotOf(who *principal, flow string) []string {
 	s.t.Helper()
 	key := who.name + " " + flow

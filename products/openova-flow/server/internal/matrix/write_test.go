@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// node, edge and message are what the requests post, as far as the oracle has to know it.
+// node, edge and message describe posted messages as far as the oracle needs.
 type node struct{ id, region string }
 
 type edge struct{ from, to, kind string }
@@ -16,15 +16,15 @@ type message struct {
 	edges []edge // of upsert-rels and snapshot
 	ids   []string
 	pairs []edge // of delete-rels
-	extra string // more fields, as JSON members
+	extra string // extra fields, as JSON members
 }
 
 // writeShape is one body of a POST.
 type writeShape struct {
 	name        string
-	messages    []message // what it says, one a line
+	messages    []message // one a line
 	raw         func(body string) string
-	broken      bool // the contract refuses it, whoever sends it
+	broken      bool // invalid, whoever sends it
 	contentType string
 	lines       []string // more lines of the header
 }
@@ -108,7 +108,7 @@ func makeWriteShapes() []*writeShape {
 	broken("batch with a bad line", func(body string) string { return body + "\n{\"type\":" }, put(own), drop("fsn1/a"))
 	broken("batch with a bad line of another region", func(body string) string { return "{}\n" + body }, put(other))
 
-	// What a variant does not use decides nothing.
+	// Parts that a variant does not use do not matter.
 	add("its own node with fields of other variants", message{kind: "upsert-nodes", nodes: []node{own},
 		extra: `"ids":["hel1/failed"],"pairs":[{"fromId":"fsn1/a","toId":"hel1/failed","type":"finish-to-start"}],"flow":{"id":"FLOW","status":"succeeded","startedAt":1}`})
 	add("its own deletion with nodes of others", message{kind: "delete-nodes", ids: []string{"fsn1/app"}, extra: `"nodes":[{"id":"hel1/failed","flowId":"FLOW","label":"x","status":"succeeded"}]`})
@@ -135,7 +135,7 @@ func makeWriteShapes() []*writeShape {
 	return all
 }
 
-// body is what is posted to a flow.
+// body returns the body of a POST to a flow.
 func (w *writeShape) body(flow string) string {
 	var lines []string
 	for _, m := range w.messages {

@@ -1,5 +1,5 @@
-// Package pipenet has listeners whose connections are net.Pipes. It is for tests in fake time: unlike sockets, a synctest bubble knows when
-// they wait.
+// Package pipenet has listeners with net.Pipe connections, for tests in a synctest bubble: fake time does not advance while a socket waits, but does
+// while a pipe waits.
 package pipenet
 
 import (
@@ -8,13 +8,13 @@ import (
 	"net"
 )
 
-// Listener is a net.Listener on loopback, as far as it says.
+// Listener is a net.Listener that pretends to listen on loopback.
 type Listener struct {
 	conns chan net.Conn
 	done  chan struct{}
 }
 
-// Listen returns a Listener, which belongs to the bubble that it is made in. Close it once.
+// Listen returns a Listener of the current synctest bubble. It must be closed exactly once.
 func Listen() *Listener { return &Listener{make(chan net.Conn), make(chan struct{})} }
 
 func (l *Listener) Accept() (net.Conn, error) {
@@ -29,7 +29,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 func (l *Listener) Close() error   { close(l.done); return nil }
 func (l *Listener) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
 
-// Dial connects to the listener, whatever the address. It fails when ctx is done, and once the listener is closed.
+// Dial connects to the listener, whatever the address. It fails when ctx ends or the listener is closed.
 func (l *Listener) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 	here, there := net.Pipe()
 	select {

@@ -90,6 +90,14 @@ func Usage(all []Setting) string {
 	return b.String()
 }
 
+// Bool reads true or false.
+func Bool(v string) (bool, error) {
+	if v != "true" && v != "false" {
+		return false, ErrNotAllowed
+	}
+	return v == "true", nil
+}
+
 // CheckListen checks an address to listen on.
 func CheckListen(address string) error {
 	_, port, err := net.SplitHostPort(address)

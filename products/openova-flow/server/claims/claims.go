@@ -1,0 +1,227 @@
+// Package claims keeps the claims of a flow: which cluster has each region, which may claim it, when a claim expires, and the state that readers see.
+//
+// It has no clock, timers or locks: the caller passes the time, in Unix milliseconds, and serializes writes with reads. Hubs that follow the same log pass
+// the log's times to every function but Expire, so that they agree on the owners. They call Expire with the time of their own clocks: that only decides
+// whether a region is shown as stale.
+package claims
+
+import (
+	"cmp"
+	"fmt"
+	"hash/fnv"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/record"
+)
+
+// Set is the claims of one flow. The zero value is empty. It may be read by several goroutines while none changes it.
+type Set struct {
+	list []claim // by region
+}
+
+// claim is the claim of a region by a cluster. Times are Unix milliseconds.
+type claim struct {
+	region, cluster, lease string
+	ttl                    int64 // milliseconds
+	heard                  int64 // when it was last renewed
+	since                  int64 // since when it is renewed in time
+	staleSince             int64 // when it expired; 0: it has not, as far as Expire was told
+	loaded                 int64 // when a hub started with it; 0 once it is renewed
+	refused                *attempt
+}
+
+// attempt is a cluster that tries to claim a region of another.
+type attempt struct {
+	cluster string
+	at      int64 // when it last tried
+	until   int64 // when the attempt is forgotten
+}
+
+// Lease is the answer to a claim.
+type Lease struct {
+	ID        string
+	TTL       time.Duration
+	ExpiresAt int64 // Unix milliseconds
+}
+
+// HeldError refuses a claim of a region that another cluster holds.
+type HeldError struct {
+	Region, Cluster string // the cluster that holds it
+	Heard           int64  // when it was last renewed, Unix milliseconds
+	Expired         bool
+}
+
+func (e *HeldError) Error() string {
+	if e.Expired {
+		return fmt.Sprintf("region %q belongs to cluster %s, whose claim has expired; delete the region, or claim it as an admin, to give it to another cluster", e.Region, e.Cluster)
+	}
+	return fmt.Sprintf("region %q belongs to cluster %s, which renews its claim; give one of the two clusters another region", e.Region, e.Cluster)
+}
+
+// Len returns how many claims there are.
+func (s *Set) Len() int { return len(s.list) }
+
+// Count returns how many claims are renewed, and how many have expired.
+func (s *Set) Count() (fresh, stale int64) {
+	for i := range s.list {
+		if s.list[i].staleSince != 0 {
+			stale++
+		}
+	}
+	return int64(len(s.list)) - stale, stale
+}
+
+func (s *Set) find(region string) (at int, found bool) {
+	return slices.BinarySearchFunc(s.list, region, func(c claim, r string) int { return strings.Compare(c.region, r) })
+}
+
+// Has reports whether a region is claimed.
+func (s *Set) Has(region string) bool {
+	_, found := s.find(region)
+	return found
+}
+
+// Claim gives a cluster the lease of a region, or renews it: one identity always gets the same, until the claim is dropped. newLease makes the id of a
+// new one. It fails with a *HeldError, and remembers the attempt, when the region is another cluster's.
+func (s *Set) Claim(q record.Claim, now int64, newLease func() string) (Lease, error) {
+	ttl := cmp.Or(q.TTL, record.DefaultTTL)
+	at, found := s.find(q.Region)
+	if !found {
+		s.list = slices.Insert(s.list, at, claim{region: q.Region, cluster: q.Cluster, lease: newLease(), ttl: ttl.Milliseconds(), heard: now, since: now})
+	}
+	c := &s.list[at]
+	if c.cluster != q.Cluster {
+		expired := now >= max(c.heard, c.loaded)+c.ttl // nobody could renew it before the hub started
+		if !expired || !q.Admin {
+			c.refuse(q.Cluster, now, now+ttl.Milliseconds())
+			return Lease{}, &HeldError{Region: c.region, Cluster: c.cluster, Heard: c.heard, Expired: expired}
+		}
+		c.cluster, c.lease, c.since, c.refused = q.Cluster, newLease(), now, nil
+	}
+	c.renew(now)
+	c.ttl = ttl.Milliseconds()
+	return Lease{ID: c.lease, TTL: ttl, ExpiresAt: c.expires()}, nil
+}
+
+// Leased returns the region of a lease, which is among regions unless these are nil.
+func (s *Set) Leased(lease string, regions []string) (region string, ok bool) {
+	if c := s.leased(lease, regions); c != nil {
+		return c.region, true
+	}
+	return "", false
+}
+
+func (s *Set) leased(lease string, regions []string) *claim {
+	for i := range s.list {
+		if c := &s.list[i]; c.lease == lease && (regions == nil || slices.Contains(regions, c.region)) {
+			return c
+		}
+	}
+	return nil
+}
+
+// Renew renews the claim that Leased finds, and reports whether there is one, and whether that changes its state.
+func (s *Set) Renew(lease string, regions []string, now int64) (found, changed bool) {
+	c := s.leased(lease, regions)
+	if c == nil {
+		return false, false
+	}
+	return true, c.renew(now)
+}
+
+// Expire marks claims that have expired as stale, and forgets attempts whose time is over.
+func (s *Set) Expire(now int64) {
+	for i := range s.list {
+		c := &s.list[i]
+		if c.staleSince == 0 && now >= c.expires() {
+			c.staleSince = c.expires()
+		}
+		if c.refused != nil && now >= c.refused.until {
+			c.refused = nil
+		}
+	}
+}
+
+// Next returns when Expire has something to do, 0 for never.
+func (s *Set) Next() (next int64) {
+	soonest := func(at int64) {
+		if next == 0 || at < next {
+			next = at
+		}
+	}
+	for i := range s.list {
+		c := &s.list[i]
+		if c.staleSince == 0 {
+			soonest(c.expires())
+		}
+		if c.refused != nil {
+			soonest(c.refused.until)
+		}
+	}
+	return next
+}
+
+// Drop drops the claim of a region, if there is one.
+func (s *Set) Drop(region string) {
+	if at, found := s.find(region); found {
+		s.list = slices.Delete(s.list, at, at+1)
+	}
+}
+
+// StaleHeard returns when each claim that has expired was last renewed, by region.
+func (s *Set) StaleHeard() map[string]int64 {
+	heard := make(map[string]int64)
+	for i := range s.list {
+		if c := &s.list[i]; c.staleSince != 0 {
+			heard[c.region] = c.heard
+		}
+	}
+	return heard
+}
+
+// Digest returns a digest of the state of the claims, without the times of the last renewal and attempt: 0 for no claims, never negative, and the same
+// at all hubs of a log.
+func (s *Set) Digest() int64 {
+	if len(s.list) == 0 {
+		return 0
+	}
+	sum := fnv.New64a()
+	for i := range s.list {
+		c := &s.list[i]
+		refused := ""
+		if c.refused != nil {
+			refused = c.refused.cluster
+		}
+		fmt.Fprintf(sum, "%q %q %q %v %d\n", c.region, c.cluster, refused, c.staleSince != 0, c.changedAt())
+	}
+	return int64(sum.Sum64() >> 1)
+}
+
+func (c *claim) expires() int64 { return c.heard + c.ttl }
+
+// changedAt is since when the claim is in its state.
+func (c *claim) changedAt() int64 { return cmp.Or(c.staleSince, c.since) }
+
+// renew renews the claim, and reports whether that changes its state.
+func (c *claim) renew(now int64) (changed bool) {
+	expired := c.loaded != 0 || now >= c.expires() // whether or not Expire has come to it, which goes by the clock of one hub
+	changed = expired || c.staleSince != 0
+	if expired {
+		c.since, c.loaded = now, 0
+	}
+	c.heard, c.staleSince = now, 0
+	return changed
+}
+
+// refuse remembers an attempt. The first cluster that keeps trying stays the one that is shown.
+func (c *claim) refuse(cluster string, now, until int64) {
+	switch {
+	case c.refused == nil || now >= c.refused.until:
+		c.refused = &attempt{cluster: cluster}
+	case c.refused.cluster != cluster:
+		return
+	}
+	c.refused.at, c.refused.until = now, until
+}

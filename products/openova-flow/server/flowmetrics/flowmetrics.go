@@ -1,0 +1,84 @@
+// Package flowmetrics has metrics of what goes on in flows: what is wrong, the rollout, stale regions, revisions that are not applied. Flows are judged
+// when a scrape asks for it, never while messages are applied, and at most once a second each.
+package flowmetrics
+
+import (
+	"sync"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+)
+
+// Source is what flows are read from, such as a *hub.Hub.
+type Source interface {
+	FlowIDs() []string // in byte order
+	Version(flowID string) hub.Version
+	Condition(flowID string) (hub.Condition, error)
+}
+
+// Collector collects the metrics. It may be used from any goroutine; scrapes at one time wait for each other.
+type Collector struct {
+	source Source
+
+	mu   sync.Mutex
+	kept map[string]kept // by flow id
+}
+
+// kept is what a scrape may use again.
+type kept struct {
+	*measures
+	version hub.Version
+	at      time.Time
+}
+
+// New returns a Collector.
+func New(s Source) *Collector { return &Collector{source: s} }
+
+// collect returns the measures of the flows within the limits, and what was left out.
+func (c *Collector) collect() (list []*measures, out leftOut) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ids, next, regions := c.source.FlowIDs(), make(map[string]kept), 0
+	problems, suspended := 0, 0
+	for _, id := range ids {
+		if len(next) == maxFlows || len(id) > maxLabel {
+			out.flows++
+			continue
+		}
+		k, ok := c.look(id)
+		if !ok {
+			continue // deleted meanwhile
+		}
+		next[id] = k
+		m := *k.measures
+		out.regions += m.leftOut.regions + cut(&m.regions, &regions, maxAllRegions)
+		out.problems += m.leftOut.problems + cut(&m.problems, &problems, maxAllNodes)
+		out.suspended += m.leftOut.suspended + cut(&m.suspended, &suspended, maxAllNodes)
+		list = append(list, &m)
+	}
+	c.kept = next
+	return list, out
+}
+
+// cut shortens a list so that all of them together have no more than most, and returns by how much. had is how many there are.
+func cut[T any](list *[]T, had *int, most int) (removed int) {
+	fits := min(len(*list), most-*had)
+	removed = len(*list) - fits
+	*list, *had = (*list)[:fits], *had+fits
+	return removed
+}
+
+// look returns the measures of a flow, new ones if those of before are too old; false if there is no flow. c.mu is held.
+func (c *Collector) look(id string) (kept, bool) {
+	version, now := c.source.Version(id), time.Now()
+	if k, ok := c.kept[id]; ok && k.version.Incarnation == version.Incarnation {
+		if age := now.Sub(k.at); age < minAge || age < maxAge && k.version == version {
+			return k, true
+		}
+	}
+	condition, err := c.source.Condition(id)
+	if err != nil {
+		return kept{}, false
+	}
+	return kept{measure(id, &condition), version, now}, true
+}

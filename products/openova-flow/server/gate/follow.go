@@ -1,0 +1,200 @@
+package gate
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/insight"
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
+)
+
+// Defaults of a Follower.
+const (
+	DefaultPoll   = 500 * time.Millisecond
+	DefaultSettle = 10 * time.Second
+	// ExactSettle is the longest time for which a success of an exact question must be confirmed: an adapter watches each kind separately, so changes of two
+	// kinds may arrive in another order.
+	ExactSettle = time.Second
+)
+
+// maxSnapshot limits a snapshot, in bytes. It is above the limits of a server.
+const maxSnapshot = 512 << 20
+
+// ErrNoFlow is the error of a look at a flow that does not exist, perhaps not yet.
+var ErrNoFlow = errors.New("does not exist (yet)")
+
+// Follower looks at a flow of a server until an answer is conclusive.
+type Follower struct {
+	URL    string // base URL of the server
+	Flow   string // id of the flow
+	Client *http.Client
+	// Token returns the bearer token for a request; nil: no token.
+	Token func() (string, error)
+	// Settle is how long an answer must stay the same, unless it is final. Poll is the time between two looks, DefaultPoll if
+	// 0.
+	Settle, Poll time.Duration
+	// OnAnswer, if not nil, is called with every answer, or with the error of a failed look. It must not change them.
+	OnAnswer func(*Answer, error)
+
+	etag  string
+	state *flow.Message
+}
+
+// Follow returns the conclusive answer, passed or failed. If ctx ends first, it returns the error of ctx and the last answer: nil if no look has
+// succeeded, or if the flow did not exist at the last look.
+func (f *Follower) Follow(ctx context.Context, g *Gate) (*Answer, error) {
+	var last *Answer
+	var result string
+	var stood time.Time
+	tick := time.NewTicker(cmp.Or(f.Poll, DefaultPoll))
+	defer tick.Stop()
+	for {
+		look, err := f.look(ctx)
+		if err == nil {
+			last = g.Look(look)
+			if last.Result != result {
+				result, stood = last.Result, time.Now()
+			}
+		} else {
+			result = "" // an answer that the next look did not confirm does not count
+			if errors.Is(err, ErrNoFlow) {
+				last = nil
+			}
+		}
+		if f.OnAnswer != nil && (err == nil || ctx.Err() == nil) {
+			f.OnAnswer(last, err)
+		}
+		if err == nil && result != insight.Pending {
+			settle := f.Settle
+			if result == insight.Passed && g.ask.Exact() {
+				settle = min(settle, ExactSettle)
+			}
+			if last.Final || time.Since(stood) >= settle {
+				return last, nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return last, ctx.Err()
+		case <-tick.C:
+		}
+	}
+}
+
+// look reads the claims before the snapshot, so that the snapshot is not older than them.
+func (f *Follower) look(ctx context.Context) (Look, error) {
+	l := Look{At: time.Now().UnixMilli()}
+	var regions struct {
+		At      int64
+		Regions map[string]struct {
+			State string
+			Heard int64
+		}
+	}
+	resp, err := f.get(ctx, "regions", "")
+	if err != nil {
+		return l, err
+	}
+	switch resp.status {
+	case http.StatusOK:
+		if err := json.Unmarshal(resp.body, &regions); err != nil {
+			return l, fmt.Errorf("read the claims of flow %s: %w", f.Flow, err)
+		}
+	case http.StatusNotFound, http.StatusMethodNotAllowed: // no flow, or an older server without claims
+	default:
+		return l, resp.refused()
+	}
+	l.At = cmp.Or(regions.At, l.At)
+	l.Claims = make(map[string]Claim, len(regions.Regions))
+	for region, r := range regions.Regions {
+		l.Claims[region] = Claim{Stale: r.State != "fresh", LastSeen: r.Heard}
+	}
+	resp, err = f.get(ctx, "snapshot", f.etag)
+	if err != nil {
+		return l, err
+	}
+	switch resp.status {
+	case http.StatusNotModified:
+	case http.StatusNotFound:
+		f.state, f.etag = nil, ""
+		return l, fmt.Errorf("flow %s: %w", f.Flow, ErrNoFlow)
+	case http.StatusOK:
+		m, err := flow.Decode(f.Flow, resp.body)
+		if err != nil {
+			return l, err
+		}
+		f.state, f.etag = m, resp.etag
+	default:
+		return l, resp.refused()
+	}
+	l.State = f.state
+	return l, nil
+}
+
+// response is a response of the server.
+type response struct {
+	status int
+	text   string // of the status line
+	etag   string
+	body   []byte
+}
+
+// refused returns the error for a response without a result.
+func (r *response) refused() error {
+	var p struct{ Detail string }
+	_ = json.Unmarshal(r.body, &p) // ignore a body that is not a problem document
+	return fmt.Errorf("the server answers %s: %s", terminal.Text(r.text, 256), cmp.Or(terminal.Text(p.Detail, 1<<10), "and does not say why"))
+}
+
+func (f *Follower) get(ctx context.Context, what, etag string) (*response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.URL+"/v1/flows/"+f.Flow+"/"+what, nil)
+	if err != nil {
+		return nil, err
+	}
+	if etag != "" && f.state != nil {
+		req.Header.Set("If-None-Match", etag)
+	}
+	if f.Token != nil {
+		token, err := f.Token()
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	resp, err := f.client().Do(req)
+	if u := new(url.Error); errors.As(err, &u) { // omit its text, which has the URL, perhaps one that the server redirected to
+		return nil, fmt.Errorf("get the flow from %s: %w", req.URL.Host, u.Err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	most := int64(maxSnapshot)
+	if resp.StatusCode != http.StatusOK {
+		most = 64 << 10
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, most+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(body) > maxSnapshot {
+		return nil, fmt.Errorf("the server's snapshot has more than %d bytes; keep the flow smaller", maxSnapshot)
+	}
+	return &response{resp.StatusCode, resp.Status, resp.Header.Get("ETag"), body}, nil
+}
+
+// client returns the Client that was set, otherwise one with a timeout for each request.
+func (f *Follower) client() *http.Client {
+	if f.Client == nil {
+		f.Client = &http.Client{Timeout: 30 * time.Second}
+	}
+	return f.Client
+}

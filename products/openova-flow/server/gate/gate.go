@@ -1,0 +1,439 @@
+package gate
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/insight"
+	"github.com/openova-io/openova/products/openova-flow/server/revision"
+)
+
+// Look is the state of a flow at an instant.
+type Look struct {
+	State  *flow.Message // the snapshot; the same pointer if it has not changed
+	Claims map[string]Claim
+	At     int64 // Unix milliseconds, by the server's clock if known
+}
+
+// Claim is the state of a region's claim. A region that no emitter has claimed has no entry, and can't be stale.
+type Claim struct {
+	Stale    bool
+	LastSeen int64 // Unix milliseconds
+}
+
+// pickUp is the maximum time, in milliseconds, until a controller observes a change: its longest queue and a minute, as in the adapter's rules.
+const pickUp = 11 * 60_000
+
+// Gate answers one question about one flow. It is not safe for concurrent use.
+type Gate struct {
+	ask     Ask
+	want    revision.Name
+	commit  string // full commit that is asked for; empty if the repository does not have it
+	sources map[string]*shown
+	changes map[change]int64 // when a change that its controller has not observed was first seen
+
+	state *flow.Message // the fields below are computed from it
+	graph *insight.Graph
+	facts map[string]*facts
+	tried map[string]string // the revision that a Kustomization tried last, by id of the source
+}
+
+// shown is the history of a source since the gate started.
+type shown struct {
+	first  int64 // when it first had a revision that counts; 0: never
+	before map[string]bool
+	later  map[string]bool
+	origin map[string]string // the commit that an artifact was built from, by its revision
+}
+
+// change is a generation of an object.
+type change struct {
+	id         string
+	generation int64
+}
+
+// New returns a gate for a valid question.
+func New(ask Ask) *Gate {
+	g := &Gate{ask: ask, sources: make(map[string]*shown), changes: make(map[change]int64)}
+	g.want, _ = revision.ParseName(ask.Revision)
+	if r := ask.Repository; r != nil && ask.Revision != "" {
+		if g.commit = r.Commit(cmp.Or(g.want.Digest, g.want.Ref)); g.commit == "" && len(g.want.Digest) == 40 {
+			g.commit = g.want.Digest
+		}
+	}
+	return g
+}
+
+// Ask returns the question.
+func (g *Gate) Ask() Ask { return g.ask }
+
+// Look answers the question for the current state of the flow. The answer also depends on earlier looks.
+func (g *Gate) Look(l Look) *Answer {
+	if g.ask.SinceStart && g.ask.Since.IsZero() {
+		g.ask.Since = time.UnixMilli(l.At)
+	}
+	if l.State != g.state {
+		g.read(l.State)
+	}
+	lastSeen := make(map[string]int64)
+	for region, c := range l.Claims {
+		if c.Stale {
+			lastSeen[region] = c.LastSeen
+		}
+	}
+	d := &decision{Gate: g, view: g.graph.At(l.At, lastSeen), at: l.At, stale: lastSeen, outcomes: make(map[string]ruling)}
+	return d.answer()
+}
+
+func (g *Gate) read(m *flow.Message) {
+	g.state, g.graph, g.facts, g.tried = m, insight.Read(m), make(map[string]*facts, len(m.Nodes)), make(map[string]string)
+	for i := range m.Nodes {
+		f := readFacts(&m.Nodes[i])
+		g.facts[f.node.ID] = f
+		if f.kind == kindKustomization && f.attempted != "" {
+			g.tried[f.sourceID] = f.attempted
+		}
+	}
+}
+
+// decision is the evaluation of one look.
+type decision struct {
+	*Gate
+	view     *insight.View
+	at       int64
+	stale    map[string]int64
+	scope    map[string]bool   // ids of the objects that count
+	required map[string]bool   // ids of the required sources of the revision
+	outcomes map[string]ruling // outcomes that differ from package insight's
+	missing  []string
+}
+
+// ruling is an outcome, with a sentence that explains it.
+type ruling struct {
+	outcome Outcome
+	why     string
+	final   bool // does not change without a person
+}
+
+func (d *decision) answer() *Answer {
+	if d.ask.Revision != "" && !d.byVersion() {
+		d.lookAtSources()
+	}
+	d.choose()
+	v := d.view.Verdict(func(n *flow.Node) bool { return d.scope[n.ID] })
+	unfit := make(map[string]bool, len(v.Unfit)+len(v.Problems))
+	for _, id := range v.Unfit {
+		unfit[id] = true
+	}
+	for _, p := range v.Problems {
+		unfit[p.ID] = true
+	}
+	plain := func(id string) Outcome {
+		switch {
+		case d.view.Open(id):
+			return Open
+		case unfit[id]:
+			return NotOut
+		}
+		return Done
+	}
+	a := &Answer{At: d.at, Revision: d.ask.Revision, Started: d.ask.Since.IsZero() || d.ask.Exact(),
+		Objects: []Object{}, Problems: []Problem{}, Sources: []Source{}, Stale: []Stale{}}
+	ids := slices.Sorted(maps.Keys(d.scope))
+	for _, id := range ids {
+		d.rule(id, plain(id))
+	}
+	anyOpen, old := len(d.missing) > 0 || d.hidden(), true
+	for _, p := range v.Problems {
+		if !d.scope[p.ID] {
+			d.rule(p.ID, plain(p.ID))
+		}
+		if r, ok := d.outcomes[p.ID]; ok && r.outcome != NotOut {
+			anyOpen = anyOpen || r.outcome == Open
+			continue
+		}
+		if d.outcomes[p.ID].final {
+			p.Final = true
+		}
+		a.Problems = append(a.Problems, Problem{ID: p.ID, Region: p.Region, Class: p.Class, Sentence: p.Sentence, Command: p.Command, Since: p.Since, Blocks: len(p.Blocks), Final: p.Final})
+		a.Final = a.Final || p.Final
+		old = old && d.endedBefore(p.ID)
+	}
+	d.followRoots(ids)
+	failed, allDone := len(a.Problems) > 0, true
+	for _, id := range ids {
+		f, state := d.facts[id], d.view.State(id)
+		r, ruled := d.outcomes[id]
+		if !ruled {
+			r = ruling{outcome: plain(id)}
+		}
+		a.Final = a.Final || r.final
+		anyOpen, allDone = anyOpen || r.outcome == Open, allDone && r.outcome == Done
+		failed = failed || r.outcome == NotOut && (ruled || state == insight.Suspended)
+		if d.view.Auxiliary(id) {
+			continue
+		}
+		a.Started = a.Started || !f.node.StartedAt.IsZero() && !d.before(f.node.StartedAt)
+		if r.outcome == NotOut && state != insight.Waiting {
+			old = old && d.endedBefore(id)
+		}
+		a.Total++
+		switch {
+		case ruled && r.outcome == Done:
+			a.Done++
+		case ruled && r.outcome == NotOut && state == insight.Ready:
+			a.Failed++
+		case ruled && r.outcome == Open && state != insight.Working:
+			a.Waiting++
+		case state == insight.Ready:
+			a.Done++
+		case state == insight.Waiting:
+			a.Waiting++
+		case state == insight.Broken:
+			a.Failed++
+		case state == insight.Suspended:
+			a.Suspended++
+		default:
+			a.Working++
+		}
+		a.Objects = append(a.Objects, d.object(id, r))
+	}
+	d.describe(a)
+	switch {
+	case anyOpen:
+		a.Result = insight.Pending
+	case failed && (a.Started || !old): // the run that is waited for may repair an earlier failure
+		a.Result = insight.Failed
+	case !failed && allDone && a.Total > 0 && a.Started:
+		a.Result = insight.Passed
+	default:
+		a.Result = insight.Pending
+	}
+	a.Final = a.Final && a.Result == insight.Failed
+	return a
+}
+
+// before reports whether a known instant is before Ask.Since, in whole seconds.
+func (d *decision) before(at flow.Time) bool {
+	return !d.ask.Since.IsZero() && !at.IsZero() && at.Ms()/1000 < d.ask.Since.Unix()
+}
+
+// endedBefore reports whether a node reached its state before Ask.Since.
+func (d *decision) endedBefore(id string) bool {
+	ended := d.view.Since(id)
+	if f := d.facts[id]; f != nil {
+		ended = cmp.Or(f.node.EndedAt, ended)
+	}
+	return d.before(ended)
+}
+
+// inRegion reports whether a node is in Ask.Region.
+func (d *decision) inRegion(f *facts) bool {
+	return d.ask.Region == "" || f.node.Region == d.ask.Region
+}
+
+// lookAtSources records the revisions of the sources, and finds the required sources.
+func (d *decision) lookAtSources() {
+	candidates := make(map[string]bool)
+	for _, f := range d.facts {
+		if d.inRegion(f) && f.sourceID != "" && (f.kind == kindKustomization || f.kind == kindRelease && f.sourceKind != "HelmRepository") {
+			candidates[f.sourceID] = true
+		}
+	}
+	if len(d.ask.Kustomizations)+len(d.ask.Releases) > 0 { // only the sources of these
+		clear(candidates)
+		for _, f := range d.facts {
+			if !d.inRegion(f) {
+				continue
+			}
+			if k := d.applier(f); k != nil && k.sourceID != "" {
+				candidates[k.sourceID] = true
+			}
+			if d.isAsked(f) && f.sourceID != "" && f.sourceKind != "HelmRepository" {
+				candidates[f.sourceID] = true
+			}
+		}
+	}
+	for id := range candidates {
+		d.note(id)
+	}
+	d.required = make(map[string]bool)
+	for id := range candidates {
+		if d.sources[id].first != 0 {
+			d.required[id] = true
+		}
+	}
+	if len(d.required) == 0 { // no source has the revision: any may get it
+		d.required = candidates
+		return
+	}
+	for _, id := range slices.Sorted(maps.Keys(d.required)) {
+		for other := range candidates {
+			d.required[other] = d.required[other] || d.sameSource(id, other)
+		}
+	}
+	maps.DeleteFunc(d.required, func(_ string, yes bool) bool { return !yes })
+}
+
+// applier returns the Kustomization in the question, or the one that applies a release in the question.
+func (d *decision) applier(f *facts) *facts {
+	switch {
+	case slices.ContainsFunc(d.ask.Kustomizations, func(n Name) bool { return f.is(kindKustomization, n) }):
+		return f
+	case d.isAsked(f):
+		return d.facts[f.appliedBy]
+	}
+	return nil
+}
+
+// isAsked reports whether the question names a release.
+func (d *decision) isAsked(f *facts) bool {
+	return slices.ContainsFunc(d.ask.Releases, func(r Release) bool { return f.is(kindRelease, r.Name) })
+}
+
+// hidden reports whether everything that counts may be in a stale region.
+func (d *decision) hidden() bool {
+	if d.ask.Revision != "" || len(d.ask.Kustomizations)+len(d.ask.Releases) > 0 {
+		return false
+	}
+	for region := range d.stale {
+		if d.ask.Region == "" || region == d.ask.Region {
+			return true
+		}
+	}
+	return false
+}
+
+// byVersion reports whether the revision is a chart version of the releases in the question.
+func (d *decision) byVersion() bool {
+	return len(d.ask.Releases) > 0 && len(d.ask.Kustomizations) == 0 && d.want.Digest == "" && d.commit == ""
+}
+
+// sameSource reports whether two sources have the same kind, URL and reference. Without a URL a source is the same as no other one.
+func (d *decision) sameSource(a, b string) bool {
+	x, y := d.facts[a], d.facts[b]
+	return x != nil && y != nil && x.source.Follows() != "" && x.source.Follows() == y.source.Follows()
+}
+
+// current returns the current revision of a source. If the flow does not have the source, it is the one that a
+// Kustomization tried last.
+func (d *decision) current(source string) (revision, origin string) {
+	if f := d.facts[source]; f != nil {
+		return f.revision, f.origin
+	}
+	return d.tried[source], ""
+}
+
+// note records the current revision of a source.
+func (d *decision) note(source string) {
+	s := d.sources[source]
+	if s == nil {
+		s = &shown{before: make(map[string]bool), later: make(map[string]bool), origin: make(map[string]string)}
+		d.sources[source] = s
+	}
+	revision, origin := d.current(source)
+	if origin != "" {
+		s.origin[revision] = origin
+	}
+	switch {
+	case revision == "":
+	case d.counts(source, revision, origin):
+		if delete(s.before, revision); s.first == 0 {
+			s.first = d.at
+		}
+	case s.first == 0:
+		s.before[revision] = true
+	case !s.before[revision] && d.order(revision, origin) != notLater:
+		s.later[revision] = true
+	}
+}
+
+// counts reports whether a revision of a source is the one asked for, or a later one.
+func (d *decision) counts(source, text, origin string) bool {
+	if text == "" {
+		return false
+	}
+	f, s := d.facts[source], d.sources[source]
+	byRef := f != nil && f.source.ByRef()
+	if s != nil {
+		origin = cmp.Or(origin, s.origin[text])
+	}
+	for _, one := range []string{text, origin} {
+		got := revision.ReadName(one)
+		if one != "" && (d.want.Is(got, byRef) || d.commit != "" && got.Digest == d.commit) {
+			return true
+		}
+	}
+	return d.order(text, origin) == later || s != nil && s.later[text]
+}
+
+// order asks the repository whether a revision comes after the one asked for.
+func (d *decision) order(text, origin string) order {
+	if d.ask.Repository == nil || d.commit == "" {
+		return unknown
+	}
+	got := revision.ReadName(cmp.Or(origin, text))
+	if len(got.Digest) != 40 && len(got.Digest) != 64 || !revision.IsDigest(got.Digest) {
+		return unknown
+	}
+	return d.ask.Repository.order(d.commit, got.Digest, got.Ref)
+}
+
+// choose finds the objects that count.
+func (d *decision) choose() {
+	d.scope = make(map[string]bool)
+	applied := make(map[string][]string) // ids of applied objects, by id of the Kustomization that applied them
+	for id, f := range d.facts {
+		if f.appliedBy != "" {
+			applied[f.appliedBy] = append(applied[f.appliedBy], id)
+		}
+	}
+	var add func(id string)
+	add = func(id string) {
+		if !d.scope[id] {
+			d.scope[id] = true
+			for _, under := range applied[id] {
+				add(under)
+			}
+		}
+	}
+	named := len(d.ask.Kustomizations)+len(d.ask.Releases) > 0
+	for id, f := range d.facts {
+		switch {
+		case !d.inRegion(f), !d.view.Member(id):
+		case d.required[id], d.ask.Revision == "" && !named:
+			d.scope[id] = true
+		case named:
+		case f.kind == kindKustomization && d.required[f.sourceID]:
+			add(id)
+		case f.kind == kindRelease && f.sourceKind != "HelmRepository" && d.required[f.sourceID]:
+			d.scope[id] = true
+		}
+	}
+	find := func(kind string, n Name, found func(id string, f *facts)) {
+		some := false
+		for id, f := range d.facts {
+			if d.inRegion(f) && f.is(kind, n) {
+				some = true
+				found(id, f)
+			}
+		}
+		if !some {
+			d.missing = append(d.missing, kind+" "+n.String())
+		}
+	}
+	for _, n := range d.ask.Kustomizations {
+		find(kindKustomization, n, func(id string, f *facts) { add(id) })
+	}
+	for _, r := range d.ask.Releases {
+		find(kindRelease, r.Name, func(id string, f *facts) {
+			d.scope[id] = true
+			if k := d.facts[f.appliedBy]; k != nil && d.ask.Revision != "" && !d.byVersion() {
+				d.scope[f.appliedBy] = true // its spec comes from that Kustomization
+			}
+		})
+	}
+}

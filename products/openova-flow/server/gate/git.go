@@ -1,0 +1,139 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/revision"
+)
+
+// Repository is a local Git repository. It is read only, and nothing is fetched into it. It is not safe for
+// concurrent use.
+type Repository struct {
+	dir     string
+	shallow bool
+	known   map[[3]string]answerOfGit
+}
+
+type answerOfGit struct {
+	order order
+	at    time.Time
+}
+
+// order tells whether a commit comes after another one.
+type order int
+
+const (
+	unknown order = iota
+	later
+	notLater
+)
+
+// asksAgain is how long an unknown order is cached: a fetch may bring the commit.
+const asksAgain = 5 * time.Second
+
+// ErrNoRepository is the error of OpenRepository for a folder outside of any repository.
+var ErrNoRepository = errors.New("not in a Git repository")
+
+// OpenRepository opens the repository that contains a folder. It runs the program git.
+func OpenRepository(dir string) (*Repository, error) {
+	r := &Repository{dir: dir, known: make(map[[3]string]answerOfGit)}
+	out, err := r.git("rev-parse", "--is-shallow-repository")
+	if err != nil {
+		if strings.Contains(err.Error(), "not a git repository") {
+			err = ErrNoRepository
+		}
+		return nil, fmt.Errorf("open the repository of %s: %w", dir, err)
+	}
+	r.shallow = out == "true"
+	return r, nil
+}
+
+// Shallow reports whether the repository is a shallow clone. It can then not exclude that a commit comes after another
+// one.
+func (r *Repository) Shallow() bool { return r.shallow }
+
+// Commit returns the full commit of a name or an abbreviation, empty if the repository does not have it.
+func (r *Repository) Commit(name string) string {
+	out, err := r.git("rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
+	if err != nil || !revision.IsDigest(out) {
+		return ""
+	}
+	return out
+}
+
+// order returns whether a commit comes after another one and is still on its branch. After a forced rollback, the removed commits are later but on
+// no branch; the order is then unknown. Both commits are hexadecimal; branch may be empty.
+func (r *Repository) order(first, commit, branch string) order {
+	key := [3]string{first, commit, branch}
+	if a, ok := r.known[key]; ok && (a.order != unknown || time.Since(a.at) < asksAgain) {
+		return a.order
+	}
+	a := answerOfGit{r.compare(first, commit, branch), time.Now()}
+	r.known[key] = a
+	return a.order
+}
+
+func (r *Repository) compare(first, commit, branch string) order {
+	_, err := r.git("merge-base", "--is-ancestor", first, commit)
+	switch exit := new(exec.ExitError); {
+	case err == nil && r.onBranch(commit, branch):
+		return later
+	case errors.As(err, &exit) && exit.ExitCode() == 1 && !r.shallow:
+		return notLater
+	}
+	return unknown
+}
+
+// onBranch reports whether a branch has a commit. It uses the remote branches of this name, otherwise the local one, otherwise
+// all branches.
+func (r *Repository) onBranch(commit, branch string) bool {
+	all, err := r.git("for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes")
+	if err != nil {
+		return false
+	}
+	have, err := r.git("for-each-ref", "--format=%(refname)", "--contains="+commit, "refs/heads", "refs/remotes")
+	if err != nil {
+		return false
+	}
+	remote := func(ref string) bool {
+		name, ok := strings.CutPrefix(ref, "refs/remotes/")
+		_, name, _ = strings.Cut(name, "/")
+		return ok && name == branch
+	}
+	local := func(ref string) bool { return ref == "refs/heads/"+branch }
+	for _, named := range []func(string) bool{remote, local} {
+		if anyLine(all, named) {
+			return anyLine(have, named)
+		}
+	}
+	return have != ""
+}
+
+// anyLine reports whether fits is true for one of the lines.
+func anyLine(lines string, fits func(string) bool) bool {
+	for line := range strings.Lines(lines) {
+		if fits(strings.TrimSpace(line)) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *Repository) git(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	c := exec.CommandContext(ctx, "git", append([]string{"-C", r.dir}, args...)...)
+	c.Env = append(os.Environ(), "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0")
+	var out, said strings.Builder
+	c.Stdout, c.Stderr = &out, &said
+	if err := c.Run(); err != nil {
+		return "", fmt.Errorf("git %s: %w: %.300s", args[0], err, strings.TrimSpace(said.String()))
+	}
+	return strings.TrimSpace(out.String()), nil
+}

@@ -1,0 +1,249 @@
+package gate
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/openova-io/openova/products/openova-flow/server/insight"
+)
+
+// rule records the outcome of an object if it differs from package insight's, plain.
+func (d *decision) rule(id string, plain Outcome) {
+	f := d.facts[id]
+	if f == nil {
+		return
+	}
+	r := ruling{outcome: plain}
+	switch _, stale := d.stale[f.node.Region]; {
+	case stale:
+		r = ruling{outcome: Open, why: "Region " + f.node.Region + " is stale: its emitter does not renew its claim, so this is an old state."}
+	case d.view.State(id) == insight.Broken && f.unlooked() && !d.marked(f) && len(d.view.HeldBy(id)) == 0 && d.recent(change{id, f.generation}):
+		r = ruling{outcome: Open, why: f.node.Label + " failed before its newest change, which its controller has not looked at yet."}
+	case d.required[id]:
+		r = d.ruleSource(id, plain)
+	case f.kind == kindKustomization && d.required[f.sourceID]:
+		r = d.ruleKustomization(f, plain)
+	case f.kind == kindRelease:
+		r = d.ruleRelease(f, plain)
+	}
+	if r != (ruling{outcome: plain}) {
+		d.outcomes[id] = r
+	}
+}
+
+// recent reports whether a change was first seen so recently that its controller may still observe it.
+func (d *decision) recent(c change) bool {
+	if d.changes[c] == 0 {
+		d.changes[c] = d.at
+	}
+	return d.at-d.changes[c] <= pickUp
+}
+
+// has reports whether a source has the revision.
+func (d *decision) has(source string) bool {
+	revision, origin := d.current(source)
+	return d.counts(source, revision, origin)
+}
+
+// ruleSource decides on a required source.
+func (d *decision) ruleSource(id string, plain Outcome) ruling {
+	f := d.facts[id]
+	switch {
+	case d.has(id):
+		return ruling{outcome: plain}
+	case d.sources[id].first != 0:
+		return ruling{outcome: NotOut, final: true, why: f.node.Label + " had the revision, and went back to " + f.revision + ", which is not known to have it."}
+	case f.suspended:
+		return ruling{outcome: NotOut, final: true, why: f.node.Label + " is suspended, and does not fetch the revision."}
+	case plain == NotOut:
+		return ruling{outcome: plain}
+	}
+	return ruling{outcome: Open, why: f.node.Label + " has not fetched the revision yet."}
+}
+
+// awaited decides on an object that can't have the revision because its source does not.
+func (d *decision) awaited(source string) ruling {
+	if d.view.State(source) == "" {
+		return ruling{outcome: Open, why: "No source has the revision yet."}
+	}
+	plain := Open
+	if d.view.State(source) == insight.Broken {
+		plain = NotOut
+	}
+	r := d.ruleSource(source, plain)
+	if r.why == "" {
+		r.why = "Its source " + d.facts[source].node.Label + " can't be fetched."
+	}
+	return ruling{outcome: r.outcome, why: r.why, final: r.final}
+}
+
+// ruleKustomization decides on a Kustomization that has to apply the revision.
+func (d *decision) ruleKustomization(f *facts, plain Outcome) ruling {
+	source, state := f.sourceID, d.view.State(f.node.ID)
+	if !d.has(source) {
+		return d.awaited(source)
+	}
+	current, _ := d.current(source)
+	tried, origin := cmp.Or(f.attempted, f.revision), ""
+	if tried == f.revision {
+		origin = f.origin
+	}
+	applied, attempted := d.counts(source, f.revision, f.origin), d.counts(source, tried, origin)
+	switch {
+	case applied && attempted:
+		// The source has a later revision. The Kustomization's failure or wait concerns that, unless it is about the applied
+		// revision.
+		if f.revision != current && (tried != f.revision || f.ready == "True" || state == insight.Waiting) {
+			return ruling{outcome: Done}
+		}
+		return ruling{outcome: plain}
+	case f.suspended:
+		return ruling{outcome: NotOut, final: true, why: f.node.Label + " is suspended at " + cmp.Or(f.revision, "no revision") + "."}
+	case attempted:
+		return ruling{outcome: notDone(plain)}
+	case state == insight.Waiting && plain != Done && !d.marked(f):
+		return ruling{outcome: plain} // others block it
+	case state == insight.Broken && d.marked(f), plain == NotOut && d.at-d.sources[source].first > pickUp:
+		return ruling{outcome: plain}
+	}
+	return ruling{outcome: Open, why: f.node.Label + " has not tried the revision yet; it has applied " + cmp.Or(f.revision, "none") + "."}
+}
+
+// marked reports whether the object's judgement is about a change that it has not picked up.
+func (d *decision) marked(f *facts) bool {
+	marks := d.view.Marks(f.node.ID)
+	return slices.Contains(marks, insight.MarkOldRevision) || slices.Contains(marks, insight.MarkNotObserved)
+}
+
+// notDone returns the outcome, but Open instead of Done.
+func notDone(o Outcome) Outcome {
+	if o == Done {
+		return Open
+	}
+	return o
+}
+
+// ruleRelease decides on a release that has to reach a version, or a chart built from the revision.
+func (d *decision) ruleRelease(f *facts, plain Outcome) ruling {
+	if version := d.version(f); version != "" {
+		return d.ruleVersion(f, version, plain)
+	}
+	if f.sourceKind == "HelmRepository" || !d.required[f.sourceID] {
+		return ruling{outcome: plain}
+	}
+	switch {
+	case !d.has(f.sourceID):
+		return d.awaited(f.sourceID)
+	case f.chartFrom == "" || d.counts(f.sourceID, f.chartFrom, ""):
+		return ruling{outcome: plain}
+	case plain == NotOut && d.at-d.sources[f.sourceID].first > pickUp:
+		return ruling{outcome: plain}
+	}
+	return ruling{outcome: Open, why: "The chart of " + f.node.Label + " is still from " + f.chartFrom + "."}
+}
+
+// version returns the chart version that the question asks of a release, empty if none.
+func (d *decision) version(f *facts) string {
+	for _, r := range d.ask.Releases {
+		if f.is(kindRelease, r.Name) {
+			if d.ask.Revision != "" && d.byVersion() {
+				return d.want.Ref
+			}
+			return r.Version
+		}
+	}
+	return ""
+}
+
+func (d *decision) ruleVersion(f *facts, version string, plain Outcome) ruling {
+	switch {
+	case sameVersion(f.versionApplied, version):
+		return ruling{outcome: plain}
+	case plain == NotOut && (sameVersion(f.revision, version) || sameVersion(f.wanted, version)):
+		return ruling{outcome: plain}
+	case f.suspended:
+		return ruling{outcome: NotOut, final: true, why: f.node.Label + " is suspended at " + cmp.Or(f.versionApplied, "no version") + "."}
+	case plain == Open && d.view.State(f.node.ID) != insight.Ready:
+		return ruling{outcome: plain}
+	}
+	return ruling{outcome: Open, why: f.node.Label + " runs " + cmp.Or(f.versionApplied, "no version") + ", not " + version + " yet."}
+}
+
+// followRoots makes objects open whose root causes are open.
+func (d *decision) followRoots(ids []string) {
+	open := func(id string) bool {
+		if r, ruled := d.outcomes[id]; ruled {
+			return r.outcome == Open
+		}
+		return d.view.Open(id)
+	}
+	for _, id := range ids {
+		if _, ruled := d.outcomes[id]; ruled || d.view.State(id) == insight.Ready {
+			continue
+		}
+		for _, root := range d.view.Roots(id) {
+			if root != id && open(root) {
+				d.outcomes[id] = ruling{outcome: Open}
+				break
+			}
+		}
+	}
+}
+
+// object returns the entry of one object.
+func (d *decision) object(id string, r ruling) Object {
+	f := d.facts[id]
+	o := Object{ID: id, Region: f.node.Region, Kind: f.kind, Namespace: f.namespace, Name: f.node.Label, State: d.view.State(id), Marks: d.view.Marks(id),
+		Outcome: r.outcome, Revision: f.revision, StartedAt: f.node.StartedAt, EndedAt: f.node.EndedAt}
+	if f.kind == kindRelease {
+		o.Revision = f.versionApplied
+	}
+	if r.outcome != Done {
+		o.Why, o.HeldBy = cmp.Or(r.why, d.view.Sentence(id)), d.view.HeldBy(id)
+	}
+	return o
+}
+
+// describe adds the parts of the answer that are not about one object.
+func (d *decision) describe(a *Answer) {
+	for _, id := range slices.Sorted(maps.Keys(d.required)) {
+		region, _, _ := strings.Cut(id, "/")
+		revision, _ := d.current(id)
+		s := Source{ID: id, Region: region, Revision: revision, Has: d.has(id)}
+		s.Left = !s.Has && d.sources[id].first != 0
+		if f := d.facts[id]; f != nil {
+			s.Region, s.Since, s.Interval, s.Command = f.node.Region, f.updatedAt, f.interval, f.fetch()
+		}
+		a.Sources = append(a.Sources, s)
+	}
+	for _, region := range slices.Sorted(maps.Keys(d.stale)) {
+		shown := d.hidden() && (d.ask.Region == "" || d.ask.Region == region)
+		for id := range d.scope {
+			shown = shown || d.facts[id].node.Region == region
+		}
+		if shown {
+			a.Stale = append(a.Stale, Stale{region, d.stale[region]})
+		}
+	}
+	if a.Missing = d.missing; a.Missing == nil {
+		a.Missing = []string{}
+	}
+}
+
+// fetch returns the command that makes a source fetch now, nil if there is none.
+func (f *facts) fetch() []string {
+	kind := map[string]string{"GitRepository": "git", "OCIRepository": "oci", "Bucket": "bucket"}[f.kind]
+	if kind == "" {
+		return nil
+	}
+	return []string{"flux", "reconcile", "source", kind, f.node.Label, "-n", f.namespace}
+}
+
+// sameVersion compares chart versions. It ignores the part after a plus sign, which helm-controller adds.
+func sameVersion(a, b string) bool {
+	a, _, _ = strings.Cut(a, "+")
+	b, _, _ = strings.Cut(b, "+")
+	return a != "" && strings.TrimPrefix(a, "v") == strings.TrimPrefix(b, "v")
+}

@@ -1,0 +1,141 @@
+package httpapi
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"os"
+
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
+)
+
+const (
+	firstBytes   = 64 << 10 // memory that a body gets before any of it has arrived, at most
+	messageBytes = 512      // memory that a message takes besides its own bytes, about
+)
+
+// readBody reads the body of a request within its limits, which are checked before a byte of it is read where its length is declared. memory counts what
+// the body takes, and for many messages what they will take. The error is a problem.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, memory *reservation) (body []byte, contentType string, err error) {
+	contentType = header(r, "Content-Type")
+	if contentType != typeJSON && contentType != typeNDJSON { // rare: it has parameters or capitals
+		contentType, _, _ = mime.ParseMediaType(contentType)
+	}
+	if contentType != typeJSON && contentType != typeNDJSON {
+		return nil, "", problem{Status: http.StatusUnsupportedMediaType, Field: "Content-Type", Detail: "send one message as application/json, or many, one a line, as application/x-ndjson"}
+	}
+	if e := header(r, "Content-Encoding"); e != "" && e != "identity" {
+		return nil, "", problem{Status: http.StatusUnsupportedMediaType, Field: "Content-Encoding", Detail: "send the body without a content encoding"}
+	}
+	limit := s.cfg.MaxMessageBytes
+	if contentType == typeNDJSON {
+		limit = s.cfg.MaxBatchBytes
+	}
+	if r.ContentLength > limit {
+		w.Header().Set("Connection", "close")
+		return nil, "", tooLarge(limit, contentType)
+	}
+	// The declared length is trusted only so far: memory is given as bytes arrive.
+	capacity := int64(4 << 10)
+	if r.ContentLength >= 0 {
+		capacity = min(r.ContentLength, firstBytes)
+	}
+	if err := memory.grow(capacity, true); err != nil {
+		return nil, "", err
+	}
+	body = make([]byte, 0, capacity)
+	in := r.Body
+	if r.ContentLength < 0 { // else net/http ends it at its declared length
+		in = http.MaxBytesReader(w, in, limit)
+	}
+	for complete := false; !complete; {
+		if len(body) == cap(body) {
+			more := int64(max(cap(body), 512))
+			if left := r.ContentLength - int64(len(body)); left > 0 {
+				more = min(more, left)
+			}
+			if err := memory.grow(more, int64(cap(body))+more <= firstBytes); err != nil {
+				return nil, "", err
+			}
+			body = append(make([]byte, 0, int64(cap(body))+more), body...)
+		}
+		n, err := in.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		var over *http.MaxBytesError
+		switch {
+		case errors.Is(err, io.EOF):
+			complete = true
+		case errors.As(err, &over):
+			return nil, "", tooLarge(limit, contentType)
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			return nil, "", problem{Status: http.StatusRequestTimeout, Detail: fmt.Sprintf("the body did not arrive within %s", s.cfg.ReadTimeout)}
+		case err != nil:
+			return nil, "", problem{Status: http.StatusBadRequest, Detail: "the body ended early: " + err.Error()}
+		default:
+			complete = r.ContentLength >= 0 && int64(len(body)) >= r.ContentLength
+		}
+	}
+	if contentType == typeNDJSON { // many tiny messages take more memory than their bytes
+		messages := messageBytes * int64(bytes.Count(body, []byte{'\n'})+1)
+		if most := s.ingestShare() - int64(cap(body)); messages > most { // a retry would fail too
+			return nil, "", problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("a batch of so many bytes may have %d lines; send fewer at a time", most/messageBytes)}
+		}
+		if err := memory.grow(messages, len(body) <= firstBytes); err != nil {
+			return nil, "", err
+		}
+	}
+	return body, contentType, nil
+}
+
+func tooLarge(limit int64, contentType string) problem {
+	setting := "FLOW_SERVER_MAX_BATCH_BYTES"
+	if contentType == typeJSON {
+		setting = "FLOW_SERVER_MAX_MESSAGE_BYTES"
+	}
+	return problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("the body exceeds %d bytes, the limit for %s; send less at a time, or raise %s", limit, contentType, setting)}
+}
+
+// reservation is the memory of one body while it is read and applied.
+type reservation struct {
+	server *Server
+	caller string
+	bytes  int64
+}
+
+func (s *Server) reserve(g *auth.Grant) *reservation {
+	return &reservation{server: s, caller: g.Name()}
+}
+
+// ingestShare is how many bytes of bodies one caller may take: seven eighths of the limit, or what two batches need where that is more.
+func (s *Server) ingestShare() int64 {
+	limit := s.cfg.MaxIngestBytes
+	if !s.cfg.Auth.Guarded() { // everybody is one caller
+		return limit
+	}
+	return max(limit-limit/8, min(limit, 2*s.cfg.MaxBatchBytes))
+}
+
+// grow takes n more bytes. It returns a problem when that would exceed the caller's share or the limit. Small bodies may exceed the limit by an eighth, so
+// that large ones do not keep them out.
+func (m *reservation) grow(n int64, small bool) error {
+	s := m.server
+	limit, share := s.cfg.MaxIngestBytes, s.ingestShare()
+	if small {
+		limit += limit / 8
+	}
+	if !s.cfg.Auth.Guarded() {
+		share = limit
+	}
+	if !s.bodies.take(m.caller, n, share, limit) {
+		return problem{Status: http.StatusServiceUnavailable, RetryAfter: 1,
+			Detail: fmt.Sprintf("ingest buffer full: the caller's share or the server's limit of %d bytes is in use; retry", s.cfg.MaxIngestBytes)}
+	}
+	m.bytes += n
+	return nil
+}
+
+// release gives back all that grow has taken.
+func (m *reservation) release() { m.server.bodies.release(m.caller, m.bytes) }

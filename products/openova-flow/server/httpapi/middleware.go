@@ -1,0 +1,234 @@
+package httpapi
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/auth"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/internal/web"
+)
+
+type middleware = func(http.Handler) http.Handler
+
+// chain wraps h in middleware, the first outermost.
+func chain(h http.Handler, all ...middleware) http.Handler {
+	for _, m := range slices.Backward(all) {
+		h = m(h)
+	}
+	return h
+}
+
+// onlyTLS is shared between answers and never changed.
+var onlyTLS = []string{"max-age=31536000"}
+
+// secured sets the security headers.
+func secured(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		web.Secure(w.Header())
+		if r.TLS != nil {
+			w.Header()["Strict-Transport-Security"] = onlyTLS
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// maxHeaderLines is how many lines the header of a request may have. A short one takes ten times its text in memory, for as long as a stream of the
+// portable writer is open.
+const maxHeaderLines = 128
+
+// limited bounds the header lines of a request, and the time that its body may take to arrive.
+func (s *Server) limited(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 { // also for a body that no handler reads: net/http reads it before it answers
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.cfg.ReadTimeout))
+		}
+		lines := 0
+		for _, values := range r.Header {
+			lines += len(values)
+		}
+		if lines > maxHeaderLines {
+			writeProblem(w, problem{Status: http.StatusRequestHeaderFieldsTooLarge, Detail: fmt.Sprintf("a request may have %d header lines, this one has %d", maxHeaderLines, lines)})
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// underBasePath removes the base path. Health and metrics are also served at the root, where kubelet and Prometheus look.
+func (s *Server) underBasePath(next http.Handler) http.Handler {
+	if s.cfg.BasePath == "/" {
+		return next
+	}
+	prefix := strings.TrimSuffix(s.cfg.BasePath, "/")
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		rest, ok := strings.CutPrefix(r.URL.EscapedPath(), prefix)
+		switch path := r.URL.Path; {
+		case path == "/healthz" || path == "/readyz" || path == "/metrics":
+			next.ServeHTTP(w, r)
+		case path == prefix:
+			http.Redirect(w, r, s.cfg.BasePath, http.StatusPermanentRedirect)
+		case ok && strings.HasPrefix(rest, "/"):
+			next.ServeHTTP(w, withPath(r, rest))
+		default:
+			writeProblem(w, problem{Status: http.StatusNotFound, Detail: "everything is served under " + s.cfg.BasePath})
+		}
+	})
+}
+
+// emptySegment stands for an empty segment of a path. It is not UTF-8, so it is refused as a flow id and as a region.
+const emptySegment = "%FF"
+
+// literalSegments keeps the mux from redirecting a path with an empty segment, . or .., which it does before any handler runs. It percent-encodes them: where
+// the API has a flow id they are refused as one, elsewhere they match no route.
+func literalSegments(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		segments := strings.Split(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
+		changed := !strings.HasPrefix(r.URL.Path, "/")
+		for i, segment := range segments {
+			switch {
+			case segment == "." || segment == "..":
+				segments[i] = strings.ReplaceAll(segment, ".", "%2E")
+			case segment == "" && (i < len(segments)-1 || segments[0] == "v1"):
+				segments[i] = emptySegment
+			default:
+				continue
+			}
+			changed = true
+		}
+		if changed {
+			r = withPath(r, "/"+strings.Join(segments, "/"))
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// withPath returns a copy of r with another path, given percent-encoded.
+func withPath(r *http.Request, escaped string) *http.Request {
+	other, u := *r, *r.URL
+	u.Path, _ = url.PathUnescape(escaped) // it is made of EscapedPath, which can be unescaped
+	u.RawPath = escaped
+	other.URL, other.RequestURI = &u, escaped
+	return &other
+}
+
+// named sets the name of the route in metrics and logs.
+func named(route string) middleware {
+	return func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.(*recorder).route = route
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
+// localOnly lets only this machine's own programs and pages reach a server without access control.
+func (s *Server) localOnly(next http.Handler) http.Handler {
+	if !s.cfg.Loopback {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := auth.CheckLoopback(r, s.cfg.Origins...); err != nil {
+			s.deny(w, r, err)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+const (
+	exposedHeaders = "ETag, Flow-Incarnation, Retry-After, WWW-Authenticate"
+	allowedHeaders = "Authorization, Content-Type, If-None-Match, Last-Event-ID, Flow-Emitter, Flow-If-Incarnation, Flow-Lease"
+	allowedMethods = "GET, HEAD, POST, PUT, DELETE"
+)
+
+// shareWithOrigins lets pages of the configured origins read the answer (the Fetch standard, section 3.2), and answers their browsers' preflight requests.
+// They send tokens themselves: no cookie is taken from them.
+func (s *Server) shareWithOrigins(next http.Handler) http.Handler {
+	if len(s.cfg.Origins) == 0 {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Add("Vary", "Origin")
+		origin := r.Header["Origin"]
+		if len(origin) != 1 || !slices.Contains(s.cfg.Origins, origin[0]) {
+			next.ServeHTTP(w, r)
+			return
+		}
+		h["Access-Control-Allow-Origin"] = origin
+		h.Set("Access-Control-Expose-Headers", exposedHeaders)
+		if r.Method != http.MethodOptions || r.Header.Get("Access-Control-Request-Method") == "" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		h.Set("Access-Control-Allow-Methods", allowedMethods)
+		h.Set("Access-Control-Allow-Headers", allowedHeaders)
+		h.Set("Access-Control-Max-Age", "600")
+		w.WriteHeader(http.StatusNoContent)
+	})
+}
+
+// wholeQuery refuses a query of which net/url would ignore a part, such as the one that limits the answer.
+func wholeQuery(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery != "" {
+			if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
+				writeProblem(w, problem{Status: http.StatusBadRequest, Field: "query", Detail: "the query is name=value, percent-encoded, with & between"})
+				return
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// handler answers a request of a caller with a valid credential.
+type handler func(w http.ResponseWriter, r *http.Request, g *auth.Grant)
+
+// authenticated calls f for callers with a valid credential, once the server has loaded its flows.
+func (s *Server) authenticated(f handler) http.Handler {
+	return wholeQuery(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g, err := s.cfg.Auth.Authenticate(r)
+		switch {
+		case err != nil:
+			s.deny(w, r, err)
+		case strings.HasPrefix(r.URL.Path, "/v1/") && !s.hub.LogStatus().Loaded:
+			writeProblem(w, problem{Status: http.StatusServiceUnavailable, Detail: loading(s.hub.LogStatus()), RetryAfter: 1})
+		default:
+			f(w, r, g)
+		}
+	}))
+}
+
+// flowHandler is a handler for a flow, whose id is valid.
+type flowHandler func(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string)
+
+// ofFlow calls f for a valid flow id, when the caller passes the check. A nil check leaves it to f.
+func (s *Server) ofFlow(check func(g *auth.Grant, flowID string) error, f flowHandler) handler {
+	return func(w http.ResponseWriter, r *http.Request, g *auth.Grant) {
+		flowID := flowOf(r)
+		if flowID == "" {
+			writeProblem(w, problem{Status: http.StatusBadRequest, Field: "flowId", Detail: "a flow id has " + flow.IDSyntax})
+			return
+		}
+		if check != nil {
+			if err := check(g, flowID); err != nil {
+				s.deny(w, r, err)
+				return
+			}
+		}
+		f(w, r, g, flowID)
+	}
+}
+
+// flowOf returns the flow id in the path of a request, "" when there is none or it is not valid.
+func flowOf(r *http.Request) string {
+	if id := r.PathValue("flowId"); flow.ValidID(id) {
+		return id
+	}
+	return ""
+}

@@ -1,0 +1,94 @@
+package httpapi
+
+import (
+	"testing"
+	"testing/synctest"
+)
+
+// TestTurns_CallerWithItsShareDelaysNobody has a caller ask for much more than its share, and others come.
+func TestTurns_CallerWithItsShareDelaysNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTurns()
+		taken := make(map[string]int)
+		releases := make(map[string][]func())
+		ask := func(caller string, times int) {
+			for range times {
+				go func() {
+					if release, ok := s.take(t.Context().Done(), caller); ok {
+						taken[caller]++
+						releases[caller] = append(releases[caller], release)
+					}
+				}()
+				synctest.Wait()
+			}
+		}
+		release := func(caller string) {
+			r := releases[caller]
+			releases[caller] = r[1:]
+			r[0]()
+			synctest.Wait()
+		}
+		want := func(what, caller string, n int) {
+			t.Helper()
+			if taken[caller] != n {
+				t.Errorf("%s: %s has had %d turns, want %d: %v", what, caller, taken[caller], n, taken)
+			}
+		}
+		ask("busy", 10)
+		want("ten asked for at once", "busy", maxCallerTurns)
+		ask("second", 1)
+		ask("third", 1)
+		want("beside a busy caller", "second", 1)
+		want("beside a busy caller", "third", 1)
+		release("third")
+		want("a turn of another is free", "busy", maxCallerTurns)
+		ask("third", 1)
+		want("a turn is free", "third", 2)
+		ask("second", 1)
+		ask("fourth", 1)
+		release("busy")
+		release("busy")
+		want("two turns are free, and asked for by callers that have fewer", "second", 2)
+		want("two turns are free, and asked for by callers that have fewer", "fourth", 1)
+		want("two turns are free, and asked for by callers that have fewer", "busy", maxCallerTurns)
+		for _, caller := range []string{"second", "second", "third", "fourth"} {
+			release(caller)
+		}
+		for range 8 {
+			release("busy")
+		}
+		want("all are served", "busy", 10)
+		if len(s.all) != 0 || len(s.callers) != 0 {
+			t.Errorf("%d turns are taken, callers %v are left", len(s.all), s.callers)
+		}
+	})
+}
+
+// TestTurns_ClientThatGoesGivesUpItsPlace has clients go that wait behind their own caller, or behind others.
+func TestTurns_ClientThatGoesGivesUpItsPlace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTurns()
+		var releases []func()
+		for _, caller := range []string{"one", "one", "two", "two"} {
+			release, _ := s.take(nil, caller)
+			releases = append(releases, release)
+		}
+		gone := make(chan struct{})
+		for _, caller := range []string{"one", "three"} {
+			go func() {
+				if _, ok := s.take(gone, caller); ok {
+					t.Errorf("%s has a turn that nobody gave back", caller)
+				}
+			}()
+		}
+		synctest.Wait()
+		close(gone)
+		synctest.Wait()
+		for _, release := range releases {
+			release()
+		}
+		if len(s.all) != 0 || len(s.callers) != 0 {
+			t.Errorf("%d turns are taken, callers %v are left", len(s.all), s.callers)
+		}
+	})
+}

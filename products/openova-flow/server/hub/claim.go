@@ -1,0 +1,180 @@
+package hub
+
+import (
+	"cmp"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/claims"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
+)
+
+// perClaim is the approximate number of bytes of a claim.
+const perClaim = 1024
+
+// claimed is the claims of a flow, with what shows them to readers and expires them.
+type claimed struct {
+	claims.Set
+	rev   atomic.Int64                 // Digest of what readers were last notified of
+	frame atomic.Pointer[regionsFrame] // the last one
+	timer *time.Timer                  // calls topic.expireClaims
+}
+
+// LeaseError refuses a request whose lease belongs to no claim of the flow.
+type LeaseError struct{}
+
+func (*LeaseError) Error() string {
+	return "the flow has no claim with this lease; claim the region again, then repeat the request with the new lease"
+}
+
+// Claim gives a cluster the lease of a region, or renews it: one identity always gets the same, until it is dropped. It fails with a
+// *claims.HeldError when the region is another's, or a *LimitError, and with a Log also with what its Append fails with.
+func (h *Hub) Claim(q record.Claim) (claims.Lease, error) {
+	if err := h.admitsClaim(q); err != nil {
+		return claims.Lease{}, err
+	}
+	// Renewals and refusals are changes too: all hubs of a log need to know of them.
+	out, err := h.change(record.Command{Kind: record.KindClaim, Claim: q})
+	return out.Lease, cmp.Or(err, out.Err)
+}
+
+// admitsClaim checks the limits for a new claim. A renewal is always admitted.
+func (h *Hub) admitsClaim(q record.Claim) error {
+	n, waits := 0, true
+	if t := h.topic(q.FlowID); t != nil {
+		t.mu.RLock()
+		n = t.claimed.Len()
+		waits = t.state == nil && n == 0
+		renewal := t.claimed.Has(q.Region)
+		t.mu.RUnlock()
+		if renewal {
+			return nil
+		}
+	}
+	s := &h.Stats
+	if waits && s.waiting.Load() >= int64(h.cfg.MaxFlows) {
+		return &LimitError{Server: true, Detail: fmt.Sprintf("%d flows that do not exist have claimed regions, which is the limit of the server", h.cfg.MaxFlows)}
+	}
+	if n >= h.cfg.MaxRegions {
+		return &LimitError{Field: "region", Detail: fmt.Sprintf("the flow has %d claimed regions, which is the limit; delete those that are gone", h.cfg.MaxRegions)}
+	}
+	if s.StateBytes.Load()+s.RingBytes.Load() >= h.cfg.MaxStateBytes {
+		return &LimitError{Server: true, Detail: fmt.Sprintf("the flows take %d bytes, which is the limit of the server", h.cfg.MaxStateBytes)}
+	}
+	return nil
+}
+
+// claim applies a claim. h.order and t.mu are held.
+func (t *topic) claim(c change) (claims.Lease, error) {
+	lease, err := t.claimed.Claim(c.Claim, c.at, c.birth)
+	if err != nil {
+		t.hub.Stats.ClaimsRefused.Add(1)
+	} else {
+		t.renewed(c.at)
+	}
+	t.claimsChanged()
+	return lease, err
+}
+
+// renew renews the claim with the lease of a request, if there is one. h.order and t.mu are held.
+func (t *topic) renew(p record.Post, now int64) {
+	found, changed := t.claimed.Renew(p.Lease, p.Regions, now)
+	if found {
+		t.renewed(now)
+	}
+	if changed {
+		t.claimsChanged()
+	}
+}
+
+// renewed notes that an emitter of the flow is active, as the log says. t.mu is held.
+func (t *topic) renewed(now int64) {
+	t.hub.changes.Add(1)
+	t.heard.Store(now)
+	t.renewedAt = now
+}
+
+// replaceClaims replaces all claims. h.order and t.mu are held.
+func (t *topic) replaceClaims(s claims.Set) {
+	t.claimed.Set = s
+	t.claimsChanged()
+}
+
+// claimsChanged counts the claims, sets their timer and, when their state has changed, notifies subscribers. h.order and t.mu are held.
+func (t *topic) claimsChanged() {
+	t.account()
+	t.watchClaims()
+	rev := t.claimed.Digest()
+	if rev == t.claimed.rev.Load() {
+		return
+	}
+	t.claimed.rev.Store(rev)
+	t.hub.changes.Add(1)
+	begin := t.hub.journal.end
+	t.publishRegions()
+	t.waiters.wake()
+	t.announce(begin)
+}
+
+// watchClaims arranges for expireClaims to be called when time changes something about the claims. Renewals by requests only move the end of a claim, which
+// is looked at when it would have come. t.mu is held.
+func (t *topic) watchClaims() {
+	c := &t.claimed
+	next := c.Next()
+	wait := time.Duration(next-t.hub.nowMs()) * time.Millisecond
+	switch {
+	case c.timer == nil && next != 0:
+		c.timer = time.AfterFunc(wait, t.expireClaims)
+	case next != 0:
+		c.timer.Reset(wait)
+	case c.timer != nil:
+		c.timer.Stop() // it would keep the topic in memory
+	}
+}
+
+func (t *topic) expireClaims() {
+	t.hub.order.Lock()
+	defer t.hub.order.Unlock()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.claimed.Expire(t.hub.nowMs())
+	t.claimsChanged()
+}
+
+// noRegions is Reader.rev before the first regions frame.
+const noRegions = -1
+
+// Regions returns the state of the claimed regions of a flow as the JSON of a claims.Regions, and the flow's incarnation; or ErrNoFlow. The JSON may be
+// shared and must not be changed.
+func (h *Hub) Regions(flowID string) (data []byte, incarnation string, err error) {
+	t, err := h.read(flowID)
+	if err != nil {
+		return nil, record.NoIncarnation, err
+	}
+	defer t.mu.RUnlock()
+	return t.regions().data, t.incarnation, nil
+}
+
+// regionsFor is how long a frame is shared, milliseconds: after a change all readers want one at once.
+const regionsFor = 100
+
+// regionsFrame is a finished regions frame.
+type regionsFrame struct {
+	rev, at int64
+	data    []byte // the JSON alone
+	frame   []byte
+}
+
+// regions returns a frame about the regions as they are. t.mu is held, for reading at least.
+func (t *topic) regions() *regionsFrame {
+	c := &t.claimed
+	rev, now := c.rev.Load(), t.hub.nowMs()
+	if f := c.frame.Load(); f != nil && f.rev == rev && now-f.at < regionsFor && now >= f.at {
+		return f
+	}
+	data := c.JSON(now)
+	f := &regionsFrame{rev: rev, at: now, data: data, frame: appendFrame(nil, 0, "regions", data)}
+	c.frame.Store(f)
+	return f
+}

@@ -1,0 +1,108 @@
+package backlog
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestBudget_LargestHolderGivesWay(t *testing.T) { synctest.Test(t, testLargestHolderGivesWay) }
+
+func testLargestHolderGivesWay(t *testing.T) {
+	budget := NewBudget(1000 << 10)
+	var cut []string
+	take := func(caller, name string, body []byte) (*Charge, bool) {
+		t.Helper()
+		return budget.Charge(caller, [][]byte{body}, func() { cut = append(cut, name) })
+	}
+	body := func() []byte { return make([]byte, 300<<10) }
+	has := func(bytes, cuts int64, names string) {
+		t.Helper()
+		if b, n := budget.Stats(); b != bytes<<10 || n != cuts || strings.Join(cut, " ") != names {
+			t.Fatalf("%d KiB are held, %d gave way: %v; want %d, %d: %s", b>>10, n, cut, bytes, cuts, names)
+		}
+	}
+	shared := body()
+	_, _ = take("one", "1", shared)
+	second, _ := take("one", "2", shared)
+	_, _ = take("one", "3", body())
+	last, ok := take("one", "4", body())
+	if has(900, 0, ""); !ok {
+		t.Fatal("there is room for three, one of them shared")
+	}
+	if _, ok := take("one", "5", body()); ok {
+		t.Error("a caller has more than there may be")
+	}
+	if _, ok := take("one", "small", make([]byte, PieceBytes)); !ok {
+		t.Error("a small answer is counted")
+	}
+	other, ok := take("two", "6", body())
+	if !ok {
+		t.Fatal("one caller keeps another out")
+	}
+	has(900, 2, "1 2") // both callers that share the removed bytes
+	second.Release()
+	has(900, 2, "1 2")
+	if _, ok = take("two", "7", make([]byte, 500<<10)); ok {
+		t.Error("who would have most takes from who has less")
+	}
+	last.Release()
+	other.Release()
+	has(300, 2, "1 2")
+	if _, ok = take("three", "large", make([]byte, 5000<<10)); ok {
+		t.Error("an answer gives way at once to one that is larger")
+	}
+	time.Sleep(minAge)
+	large, ok := take("three", "large", make([]byte, 5000<<10))
+	if has(5000, 3, "1 2 3"); !ok {
+		t.Fatal("what is larger than all there may be has no room by itself")
+	}
+	large.Release()
+	has(0, 3, "1 2 3")
+	if len(budget.callers) != 0 || len(budget.shared) != 0 {
+		t.Errorf("%v and %v are left", budget.callers, budget.shared)
+	}
+}
+
+// TestBudget_SlicesOfDifferentLengthAtOneAddress takes two slices that begin at the same address.
+func TestBudget_SlicesOfDifferentLengthAtOneAddress(t *testing.T) {
+	budget, b := NewBudget(1<<30), make([]byte, 200<<10)
+	short, _ := budget.Charge("a", [][]byte{b[:100<<10]}, nil)
+	long, _ := budget.Charge("a", [][]byte{b}, nil)
+	short.Release()
+	long.Release()
+	long.Release()
+	if bytes, _ := budget.Stats(); bytes != 0 {
+		t.Errorf("%d bytes are left", bytes)
+	}
+}
+
+// TestBudget_OldestAnswerGivesWayAmongEqualCallers has callers with equal amounts. The last one reads its answer in time.
+func TestBudget_OldestAnswerGivesWayAmongEqualCallers(t *testing.T) {
+	synctest.Test(t, testOldestOfEqualsGivesWay)
+}
+
+func testOldestOfEqualsGivesWay(t *testing.T) {
+	const callers = 8
+	budget := NewBudget(callers * 300 << 10)
+	var cut []string
+	take := func(caller string) {
+		if _, ok := budget.Charge(caller, [][]byte{make([]byte, 300<<10)}, func() { cut = append(cut, caller) }); !ok {
+			t.Errorf("%s is refused", caller)
+		}
+		time.Sleep(time.Millisecond)
+	}
+	want := ""
+	for i := range callers {
+		take(fmt.Sprint("slow-", (i+3)%callers)) // not sorted by name
+		want += fmt.Sprint("slow-", (i+3)%callers, " ")
+	}
+	for i := range callers {
+		take(fmt.Sprint("late-", i))
+	}
+	if got := strings.Join(cut, " ") + " "; got != want {
+		t.Errorf("the answers that gave way were %s; want the oldest first: %s", got, want)
+	}
+}

@@ -1,0 +1,115 @@
+// Package eventstream writes streams of Server-Sent Events (WHATWG HTML, section 9.2) to subscribers.
+//
+// There are two Writers that behave alike. The portable one writes each stream from a goroutine of its own, through net/http. The fast one, on Linux and for
+// HTTP/1.1 without TLS, takes the connection away from net/http, and a few goroutines write to all subscribers without blocking. A subscriber that does not
+// read delays no other: it gets a snapshot in place of what it missed, and is disconnected after Pace.Timeout.
+package eventstream
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/internal/backlog"
+	"github.com/openova-io/openova/products/openova-flow/server/internal/prom"
+)
+
+// Writer writes streams until they end: because the client goes or does not read, the source or the session ends, or Config.Done is closed.
+type Writer interface {
+	// Write writes a stream, whose headers are set in w. It returns when the stream has ended or when other goroutines have taken it over. It does not
+	// change r.
+	Write(w http.ResponseWriter, r *http.Request, s Stream)
+	// Shutdown waits for streams that other goroutines write, and disconnects them when ctx is done. Call it after http.Server.Shutdown, which does not
+	// know them.
+	Shutdown(ctx context.Context)
+}
+
+// Stream is what a Writer writes to one subscriber.
+type Stream struct {
+	Source  Source
+	Session Session
+	Caller  string // whose share of the budget it takes
+	End     func() // called once, before the client can know that the stream has ended
+}
+
+// Source gives one subscriber its frames. It is used by one goroutine at a time. A *hub.Reader is one.
+type Source interface {
+	// Take returns what comes next, and an empty Delivery when there is nothing.
+	Take() hub.Delivery
+	// Adopt is Take when another Source with the same Key has just taken d and this one would take the same. It reports false when it would not.
+	Adopt(d hub.Delivery) bool
+	// Await arranges for one call of w.Wake when there may be something to take. It reports false, and arranges nothing, when there is already. When
+	// nothing is there for one Source, nothing is there for those with the same Key that found nothing later.
+	Await(w *hub.Waiter) bool
+	// Cancel undoes Await, for all Sources with the same Key.
+	Cancel(w *hub.Waiter)
+	// Heartbeat returns a frame with the source's newest sequence number. It is the first frame of each stream, before all frames of Take, and is sent
+	// again after Config.Heartbeat without a frame.
+	Heartbeat() []byte
+	// Key is equal for sources that read the same.
+	Key() any
+}
+
+// Session ends a stream when the caller's credential no longer allows it. An *auth.Session is one.
+type Session interface {
+	Then(f func()) // has f called once, when the session ends or at once when it has; f does not block
+	Err() error    // why it has ended, nil while it has not
+}
+
+// Config is what writers need of their server.
+type Config struct {
+	Heartbeat time.Duration   // longest silence of a stream
+	Pace      backlog.Pace    // a slower subscriber is disconnected
+	Budget    *backlog.Budget // counts what subscribers have not read yet
+	Done      <-chan struct{} // once closed, each stream ends after the frames that are being written
+	Sent      *atomic.Int64   // counts bytes written
+	Lag       *prom.Histogram // takes how long after it was applied the oldest message of a delivery was written
+	Logger    *slog.Logger
+}
+
+var deletedFrame = []byte("event: deleted\ndata: {}\n\n")
+
+// sendBuffer is how many bytes the kernel is asked to buffer for a stream (it doubles that for its own use): little enough that a subscriber that stalls is
+// noticed early and gets what is new, not what is old.
+const sendBuffer = 64 << 10
+
+type connKey struct{}
+
+// ConnContext is for http.Server.ConnContext. Without it the fast Writer writes as the portable one.
+func ConnContext(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, c)
+}
+
+func connOf(ctx context.Context) net.Conn {
+	c, _ := ctx.Value(connKey{}).(net.Conn)
+	return c
+}
+
+func limitSendBuffer(c net.Conn) {
+	if over, ok := c.(interface{ NetConn() net.Conn }); ok { // TLS
+		c = over.NetConn()
+	}
+	if tcp, ok := c.(*net.TCPConn); ok {
+		_ = tcp.SetWriteBuffer(sendBuffer)
+	}
+}
+
+// observe is called when a delivery has been written.
+func (c *Config) observe(since int64) {
+	if since != 0 {
+		c.Lag.Observe(time.Duration(time.Now().UnixMilli()-since) * time.Millisecond)
+	}
+}
+
+func closed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}

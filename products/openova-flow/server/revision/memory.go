@@ -1,0 +1,200 @@
+package revision
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// Memory is what a Tracker knows that the nodes of its flow do not tell. With them it makes the same tracker again. It goes through encoding/json
+// unharmed, and it shares nothing with later changes of the tracker.
+type Memory struct {
+	Sources        map[string]SavedSource        `json:"sources"` // by node id; nil: nothing is known
+	Kustomizations map[string]SavedKustomization `json:"kustomizations,omitempty"`
+	Releases       map[string]SavedRelease       `json:"releases,omitempty"`
+	Revisions      []SavedRevision               `json:"revisions,omitempty"` // first those that no source has any more, in the order in which the last one left
+}
+
+// SavedSource is what a source was when its artifact was made, and the id of the revision that it has.
+type SavedSource struct {
+	Source
+	Revision string `json:"revision,omitempty"`
+}
+
+// SavedKustomization is since when a Kustomization tries what it tries, and has applied what it has.
+type SavedKustomization struct {
+	AttemptAt int64 `json:"attemptAt,omitempty"`
+	AppliedAt int64 `json:"appliedAt,omitempty"`
+}
+
+// SavedRelease is how a release changed last.
+type SavedRelease struct {
+	ChangedAt     int64  `json:"changedAt,omitempty"`
+	NewGeneration bool   `json:"newGeneration,omitempty"`
+	HasRun        bool   `json:"hasRun,omitempty"`
+	Revision      string `json:"revision,omitempty"` // id of the one that has changed it
+	Source        string `json:"source,omitempty"`   // of that
+}
+
+// SavedRevision is a revision.
+type SavedRevision struct {
+	Key       string      `json:"key"`
+	Revision  string      `json:"revision"`
+	Origin    string      `json:"origin,omitempty"`
+	Disputed  bool        `json:"disputed,omitempty"` // regions name different origins
+	Source    Source      `json:"source"`
+	FirstSeen int64       `json:"firstSeen"`
+	LeftAt    int64       `json:"leftAt,omitempty"`
+	Parts     []SavedPart `json:"parts,omitempty"` // by source
+}
+
+// SavedPart is a revision in one source.
+type SavedPart struct {
+	Source    string   `json:"source"`
+	Region    string   `json:"region,omitempty"`
+	FirstSeen int64    `json:"firstSeen"`
+	AppliedAt int64    `json:"appliedAt,omitempty"`
+	Tried     bool     `json:"tried,omitempty"`
+	Changes   []Change `json:"changes,omitempty"`
+	Ended     *Ended   `json:"ended,omitempty"`
+}
+
+// Memory returns what the tracker knows.
+func (t *Tracker) Memory() Memory {
+	m := Memory{Sources: make(map[string]SavedSource), Kustomizations: make(map[string]SavedKustomization), Releases: make(map[string]SavedRelease)}
+	for id, s := range t.sources {
+		if s.part == nil && !s.node {
+			continue
+		}
+		saved := SavedSource{Source: s.Source}
+		if s.part != nil {
+			saved.Revision = s.part.of.id
+		}
+		m.Sources[id] = saved
+	}
+	for id, k := range t.kusts {
+		if saved := (SavedKustomization{k.attemptAt, k.appliedAt}); saved != (SavedKustomization{}) {
+			m.Kustomizations[id] = saved
+		}
+	}
+	for id, r := range t.releases {
+		saved := SavedRelease{ChangedAt: r.changedAt, NewGeneration: r.newGeneration, HasRun: r.hasRun}
+		if saved == r.unsaved() && r.part == nil {
+			continue
+		}
+		if r.part != nil {
+			saved.Revision, saved.Source = r.part.of.id, r.part.source
+		}
+		m.Releases[id] = saved
+	}
+	m.Revisions = make([]SavedRevision, 0, len(t.revisions))
+	for _, r := range t.left {
+		m.Revisions = append(m.Revisions, r.saved())
+	}
+	for _, id := range slices.Sorted(maps.Keys(t.revisions)) {
+		if r := t.revisions[id]; r.leftAt == 0 {
+			m.Revisions = append(m.Revisions, r.saved())
+		}
+	}
+	return m
+}
+
+// unsaved is what a release without a saved one is taken for.
+func (r *release) unsaved() SavedRelease {
+	return SavedRelease{ChangedAt: r.startedAt, HasRun: r.startedAt != 0}
+}
+
+func (r *tracked) saved() SavedRevision {
+	s := SavedRevision{Key: r.key, Revision: r.revision, Origin: r.origin, Disputed: r.disputed, Source: r.source, FirstSeen: r.firstSeen, LeftAt: r.leftAt}
+	for _, id := range slices.Sorted(maps.Keys(r.parts)) {
+		p := r.parts[id]
+		s.Parts = append(s.Parts, SavedPart{Source: id, Region: p.region, FirstSeen: p.firstSeen, AppliedAt: p.appliedAt, Tried: p.tried,
+			Changes: slices.Clone(p.changes), Ended: p.ended})
+	}
+	return s
+}
+
+// Resume returns the tracker of a flow whose nodes are those of g, as it was when it had memory m. What m says of nodes that are not there is left out.
+// Without a memory, which an earlier version did not write, it is a tracker that sees these nodes for the first time at instant at.
+func Resume(m Memory, g interface{ EachNode(f func(flow.Node) bool) }, at int64) *Tracker {
+	t := NewTracker()
+	var nodes []flow.Node
+	g.EachNode(func(n flow.Node) bool { nodes = append(nodes, n); return true })
+	slices.SortFunc(nodes, func(a, b flow.Node) int { return cmp.Compare(a.ID, b.ID) })
+	if m.Sources == nil {
+		t.Observe(at, nodes, nil)
+		return t
+	}
+	for i := range nodes {
+		t.resumeNode(&nodes[i], m)
+	}
+	for _, saved := range m.Revisions {
+		t.resumeRevision(saved, m)
+	}
+	for id, saved := range m.Releases {
+		if r := t.releases[id]; r != nil {
+			r.changedAt, r.newGeneration, r.hasRun = saved.ChangedAt, saved.NewGeneration, saved.HasRun
+			if of := t.revisions[saved.Revision]; of != nil {
+				r.part = of.parts[saved.Source]
+			}
+		}
+	}
+	return t
+}
+
+// resumeRevision takes a saved revision. What a source has by m, it has.
+func (t *Tracker) resumeRevision(saved SavedRevision, m Memory) {
+	r := &tracked{id: idOf(saved.Key, saved.Revision), key: saved.Key, revision: saved.Revision, origin: saved.Origin, disputed: saved.Disputed, source: saved.Source,
+		firstSeen: saved.FirstSeen, parts: make(map[string]*part, len(saved.Parts))}
+	if t.revisions[r.id] != nil {
+		return
+	}
+	for _, sp := range saved.Parts {
+		p := &part{of: r, source: sp.Source, region: sp.Region, firstSeen: sp.FirstSeen, appliedAt: sp.AppliedAt, tried: sp.Tried,
+			changes: slices.Clone(sp.Changes), ended: sp.Ended}
+		slices.SortFunc(p.changes, func(a, b Change) int { return cmp.Compare(a.ID, b.ID) })
+		r.parts[sp.Source] = p
+		s := t.sources[sp.Source]
+		switch {
+		case p.ended != nil:
+		case s != nil && s.part == nil && m.Sources[s.id].Revision == r.id:
+			s.part, s.Source = p, m.Sources[s.id].Source
+			r.having++
+		default:
+			p.ended = &Ended{State: Fetched, MovedOnAt: p.firstSeen}
+		}
+	}
+	t.revisions[r.id] = r
+	t.grow(r, r.size())
+	if r.having == 0 {
+		t.settleLeft(r, saved.LeftAt)
+	}
+}
+
+// resumeNode takes what a node says of itself.
+func (t *Tracker) resumeNode(n *flow.Node, m Memory) {
+	f := readFacts(n)
+	switch {
+	case sourceKinds[f.kind]:
+		s := t.sourceAt(n.ID, n.Region)
+		s.node, s.Source = true, m.Sources[n.ID].Source.cloned(Source{})
+		s.key = s.identity()
+	case f.kind == kindKustomization:
+		k := t.kustomizationAt(n.ID)
+		k.node = true
+		t.linkKustomization(k, n.Region, &f, 0)
+		k.take(n, &f)
+		saved := m.Kustomizations[n.ID]
+		k.attemptAt, k.appliedAt = saved.AttemptAt, saved.AppliedAt
+	case f.kind == kindRelease && f.matters(n.Region):
+		r := &release{id: strings.Clone(n.ID)}
+		t.releases[r.id] = r
+		t.linkRelease(r, n.Region, &f, 0)
+		r.take(n, &f)
+		d := r.unsaved()
+		r.changedAt, r.hasRun = d.ChangedAt, d.HasRun
+	}
+}

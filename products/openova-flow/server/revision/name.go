@@ -1,0 +1,75 @@
+package revision
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Name is a revision as Flux writes it (main@sha1:0123…, 1.2.3@sha256:…, sha256:…), or a part of one.
+type Name struct {
+	Ref    string // branch, tag or chart version; empty if unknown
+	Digest string // hexadecimal, at least minDigest digits of it; empty if unknown
+}
+
+// minDigest is how many digits of a commit or digest are enough to know it by.
+const minDigest = 7
+
+var (
+	digestSyntax = regexp.MustCompile(`^[0-9a-f]{7,64}$`)
+	refSyntax    = regexp.MustCompile(`^[^\s@:-][^\s@:]*$`)
+)
+
+// ParseName reads what a person asks for: a commit or at least 7 digits of it, branch@sha1:commit, an OCI digest or tag, or a chart version. Other
+// names, such as HEAD, mean what a repository says.
+func ParseName(text string) (Name, error) {
+	n := ReadName(text)
+	switch {
+	case len(text) > 512,
+		n.Digest == "" && !refSyntax.MatchString(n.Ref),
+		n.Digest != "" && !IsDigest(n.Digest),
+		n.Digest != "" && n.Ref != "" && !refSyntax.MatchString(n.Ref):
+		return Name{}, fmt.Errorf("invalid revision %.200q; allowed: a commit (at least %d digits of it), branch@sha1:commit, an OCI digest or tag, a chart version", text, minDigest)
+	}
+	return n, nil
+}
+
+// ReadName reads a revision that Flux wrote. What is no revision has a Ref that is the whole text.
+func ReadName(text string) Name {
+	ref, digest, both := strings.Cut(text, "@")
+	if !both {
+		ref, digest = "", text
+	}
+	algorithm, hex, named := strings.Cut(digest, ":")
+	switch {
+	case named && hex != "" && (algorithm == "sha1" || algorithm == "sha256" || algorithm == "sha512"):
+		return Name{ref, strings.ToLower(hex)}
+	case both:
+		return Name{text, ""}
+	case IsDigest(strings.ToLower(text)):
+		return Name{"", strings.ToLower(text)}
+	}
+	return Name{text, ""}
+}
+
+// IsDigest reports whether a text is a commit, a digest, or enough digits of one, in lower case.
+func IsDigest(text string) bool { return digestSyntax.MatchString(text) }
+
+// Is reports whether a revision is the one asked for. Without a digest, names count only where byRef says so: a branch has its name at every commit.
+func (want Name) Is(got Name, byRef bool) bool {
+	switch {
+	case want.Digest == "":
+		return byRef && want.Ref == got.Ref
+	case want.Ref != "" && got.Ref != "" && want.Ref != got.Ref:
+		return false
+	}
+	return len(got.Digest) >= len(want.Digest) && got.Digest[:len(want.Digest)] == want.Digest
+}
+
+// commitOf returns the whole commit that a text names, as Flux or as Git writes it, empty if there is none.
+func commitOf(text string) string {
+	if n := ReadName(text); (len(n.Digest) == 40 || len(n.Digest) == 64) && IsDigest(n.Digest) {
+		return n.Digest
+	}
+	return ""
+}

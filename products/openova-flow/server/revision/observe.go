@@ -1,0 +1,302 @@
+package revision
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// sourceAt returns the source of a node's id, and makes one that is no node if there is none.
+func (t *Tracker) sourceAt(id, region string) *source {
+	s := t.sources[id]
+	if s == nil {
+		id = strings.Clone(id)
+		s = &source{id: id, region: strings.Clone(region), key: id, kusts: make(map[string]*kustomization), charts: make(map[string]*release)}
+		t.sources[id] = s
+	}
+	return s
+}
+
+// cloned returns the source without the messages that its texts are part of.
+func (s Source) cloned(before Source) Source {
+	return Source{flow.Keep(s.Kind, before.Kind), flow.Keep(s.Namespace, before.Namespace), flow.Keep(s.Name, before.Name), flow.Keep(s.URL, before.URL), flow.Keep(s.Ref, before.Ref)}
+}
+
+func (t *Tracker) putSource(n *flow.Node, f *facts, arrival int64) {
+	named := Source{f.kind, f.namespace, n.Label, f.url, f.ref}
+	s := t.sourceAt(n.ID, n.Region)
+	// An artifact belongs to the URL and reference from before until the controller has fetched by the new ones.
+	if !s.node || f.ready == "True" && f.observed >= f.generation {
+		s.Source = named.cloned(s.Source)
+		s.key = s.identity()
+	}
+	s.node = true
+	if f.revision == "" || s.part != nil && s.part.of.revision == f.revision && s.part.of.key == s.key {
+		return
+	}
+	t.sight(s, strings.Clone(f.revision), f.origin, f.updatedAt, arrival)
+}
+
+// identity is what the source follows, the same for others that follow the same.
+func (s *source) identity() string { return cmp.Or(s.Follows(), s.id) }
+
+func (t *Tracker) putKustomization(n *flow.Node, f *facts, arrival int64) {
+	k := t.kustomizationAt(n.ID)
+	k.node = true
+	s := t.linkKustomization(k, n.Region, f, arrival)
+	was := *k
+	k.take(n, f)
+	tries, applies := k.attempted != was.attempted, k.applied != was.applied
+	if tries {
+		k.attemptAt = arrival
+		switch {
+		case k.startedAt > was.startedAt:
+			k.attemptAt = k.startedAt
+		case was.attempted == "" && k.endedAt != 0:
+			k.attemptAt = k.endedAt
+		}
+	}
+	if applies {
+		k.appliedAt = arrival
+		if k.ready && k.applied == k.attempted && k.endedAt >= k.attemptAt-slack {
+			k.appliedAt = k.endedAt
+		}
+	}
+	if s == nil {
+		return
+	}
+	if tries && !s.node && k.attempted != "" && (s.part == nil || s.part.of.revision != k.attempted) { // what is not seen itself has what is tried
+		s.Source = Source{Kind: f.sourceKind, Namespace: f.sourceNS, Name: f.source}.cloned(s.Source)
+		t.sight(s, k.attempted, "", k.attemptAt, arrival)
+	}
+	if tries || applies {
+		for _, revision := range slices.Compact([]string{k.attempted, k.applied}) {
+			if p := t.of(s, revision); p != nil {
+				t.follow(k, p)
+			}
+		}
+	}
+}
+
+// take takes what a node says of the Kustomization.
+func (k *kustomization) take(n *flow.Node, f *facts) {
+	k.ready, k.failed = n.Status == flow.StatusSucceeded, n.Status == flow.StatusFailed
+	k.startedAt, k.endedAt = n.StartedAt.Ms(), n.EndedAt.Ms()
+	k.attempted, k.applied = flow.Keep(cmp.Or(f.attempted, f.revision), k.attempted), flow.Keep(f.revision, k.applied)
+}
+
+// linkKustomization notes the source of a Kustomization, and returns it; nil if it has none.
+func (t *Tracker) linkKustomization(k *kustomization, region string, f *facts, arrival int64) *source {
+	var s *source
+	if id := f.sourceID(region); id != "" {
+		s = t.sourceAt(id, region)
+	}
+	if k.source != s {
+		t.unlink(k, arrival)
+		if k.source = s; s != nil {
+			s.kusts[k.id] = k
+		}
+	}
+	return s
+}
+
+// follow takes what a Kustomization has done with a revision of its source.
+func (t *Tracker) follow(k *kustomization, p *part) {
+	if k.applied == p.of.revision && p.ended == nil {
+		p.appliedAt = max(p.appliedAt, k.appliedAt, p.firstSeen)
+	}
+	if k.attempted != p.of.revision {
+		return
+	}
+	p.tried = true
+	for _, id := range slices.Sorted(maps.Keys(k.releases)) {
+		if r := k.releases[id]; r.part != p && r.byKustomization(p) {
+			t.unchange(r)
+			t.change(p, r)
+		}
+	}
+}
+
+// kustomizationAt returns the Kustomization of a node's id, and makes one that is no node if there is none.
+func (t *Tracker) kustomizationAt(id string) *kustomization {
+	k := t.kusts[id]
+	if k == nil {
+		id = strings.Clone(id)
+		k = &kustomization{id: id, releases: make(map[string]*release)}
+		t.kusts[id] = k
+	}
+	return k
+}
+
+func (t *Tracker) putRelease(n *flow.Node, f *facts, arrival int64) {
+	if !f.matters(n.Region) {
+		t.forget(n.ID, arrival, "")
+		return
+	}
+	r := t.releases[n.ID]
+	first := r == nil
+	if first {
+		r = &release{id: strings.Clone(n.ID)}
+		t.releases[r.id] = r
+	}
+	t.linkRelease(r, n.Region, f, arrival)
+	was := *r
+	r.take(n, f)
+	observed, newRun := f.observed >= f.generation, r.startedAt > was.startedAt
+	switch {
+	case r.generation > was.generation && !first:
+		r.newGeneration, r.hasRun, r.changedAt = true, newRun && observed, cmp.Or(f.changedSince, arrival)
+		if r.hasRun {
+			r.changedAt = r.startedAt
+		}
+	case first && r.startedAt == 0 && !r.ready && !r.failed: // it is new
+		r.newGeneration, r.changedAt = true, cmp.Or(f.changedSince, arrival)
+	case newRun && r.newGeneration && !r.hasRun: // what has changed it is known
+		r.hasRun = true
+		if r.part != nil {
+			if i, found := find(r.part.changes, r.id); found {
+				r.part.changes[i].StartedAt = r.startedAt
+			}
+		}
+		return
+	case newRun:
+		r.newGeneration, r.hasRun, r.changedAt = false, true, r.startedAt
+	default:
+		return
+	}
+	r.part = nil
+	t.attribute(r)
+}
+
+// matters reports whether a revision can change the release.
+func (f *facts) matters(region string) bool {
+	return f.applier(region) != "" || f.sourceID(region) != ""
+}
+
+// take takes what a node says of the release.
+func (r *release) take(n *flow.Node, f *facts) {
+	r.ready, r.failed = n.Status == flow.StatusSucceeded && f.observed >= f.generation, n.Status == flow.StatusFailed
+	r.startedAt, r.endedAt, r.generation, r.chartFrom = n.StartedAt.Ms(), n.EndedAt.Ms(), f.generation, flow.Keep(f.chartFrom, r.chartFrom)
+}
+
+// linkRelease notes what applies a release and what has its chart.
+func (t *Tracker) linkRelease(r *release, region string, f *facts, arrival int64) {
+	chart, applier := f.sourceID(region), f.applier(region)
+	if r.applier == nil && applier != "" || r.applier != nil && r.applier.id != applier {
+		t.unapply(r)
+		if applier != "" {
+			r.applier = t.kustomizationAt(applier)
+			r.applier.releases[r.id] = r
+		}
+	}
+	if r.chart == nil && chart != "" || r.chart != nil && r.chart.id != chart {
+		t.unchart(r, arrival)
+		if chart != "" {
+			r.chart = t.sourceAt(chart, region)
+			r.chart.charts[r.id] = r
+		}
+	}
+}
+
+// attribute finds the revision that has changed a release.
+func (t *Tracker) attribute(r *release) {
+	if r.part != nil || r.changedAt == 0 {
+		return
+	}
+	var by, from *part
+	if k := r.applier; k != nil {
+		by = t.of(k.source, k.attempted)
+	}
+	if by != nil && !r.byKustomization(by) {
+		by = nil
+	}
+	if r.chart != nil && r.chart.part != nil && r.byChart(r.chart.part) {
+		from = r.chart.part
+	}
+	switch {
+	case by != nil && (r.newGeneration || from == nil || by.firstSeen >= from.firstSeen):
+		t.change(by, r)
+	case from != nil:
+		t.change(from, r)
+	}
+}
+
+// byKustomization reports whether a revision that the Kustomization of a release tries may have changed the release.
+func (r *release) byKustomization(p *part) bool {
+	k := r.applier
+	return r.changedAt >= max(k.attemptAt, p.firstSeen)-slack && (k.applied != p.of.revision || r.changedAt <= k.appliedAt+afterApplied)
+}
+
+// byChart reports whether a revision of the source of a release's chart may have changed the release.
+func (r *release) byChart(p *part) bool {
+	return !r.newGeneration && (r.chartFrom == "" || r.chartFrom == p.of.revision) && r.changedAt >= p.firstSeen-slack && r.changedAt <= p.firstSeen+afterChart
+}
+
+// forget drops a node, but for what it is of a kind: a release, a Kustomization, or a source.
+func (t *Tracker) forget(id string, arrival int64, but string) {
+	if r := t.releases[id]; r != nil && but != kindRelease {
+		t.unapply(r)
+		t.unchart(r, arrival)
+		delete(t.releases, id)
+	}
+	if k := t.kusts[id]; k != nil && but != kindKustomization {
+		t.unlink(k, arrival)
+		*k = kustomization{id: k.id, releases: k.releases}
+		t.tidyKustomization(k)
+	}
+	if s := t.sources[id]; s != nil && s.node && but != kindSource {
+		t.leave(s, "", arrival)
+		s.node, s.Source, s.key = false, Source{}, s.id
+		t.tidySource(s, arrival)
+	}
+}
+
+// unapply has a release be applied by nothing.
+func (t *Tracker) unapply(r *release) {
+	if k := r.applier; k != nil {
+		delete(k.releases, r.id)
+		r.applier = nil
+		t.tidyKustomization(k)
+	}
+}
+
+// unchart has a release have no chart.
+func (t *Tracker) unchart(r *release, arrival int64) {
+	if s := r.chart; s != nil {
+		delete(s.charts, r.id)
+		r.chart = nil
+		t.tidySource(s, arrival)
+	}
+}
+
+// unlink has a Kustomization have no source.
+func (t *Tracker) unlink(k *kustomization, arrival int64) {
+	if s := k.source; s != nil {
+		delete(s.kusts, k.id)
+		k.source = nil
+		t.tidySource(s, arrival)
+	}
+}
+
+// tidyKustomization drops one that is neither a node nor named by one.
+func (t *Tracker) tidyKustomization(k *kustomization) {
+	if !k.node && len(k.releases) == 0 {
+		delete(t.kusts, k.id)
+	}
+}
+
+// tidySource drops one that is neither a node nor named by one. What no Kustomization tries has no revision then.
+func (t *Tracker) tidySource(s *source, arrival int64) {
+	if s.node {
+		return
+	}
+	if len(s.kusts) == 0 {
+		t.leave(s, "", arrival)
+		if len(s.charts) == 0 {
+			delete(t.sources, s.id)
+		}
+	}
+}

@@ -1,0 +1,351 @@
+package revision
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/insight"
+)
+
+// State is how far a revision is in a region.
+type State string
+
+// The states.
+const (
+	Fetched    State = "fetched"     // no Kustomization has tried it, or none uses the source
+	Applying   State = "applying"    // some Kustomization has not applied it
+	RollingOut State = "rolling-out" // all have, and not everything that it changed is ready
+	Done       State = "done"
+	Failed     State = "failed"    // a Kustomization that tried it, or a release that it changed, is broken
+	Overtaken  State = "overtaken" // the source moved on to another revision before it was done
+)
+
+// Limits of the ids that a Region lists.
+const (
+	listKustomizations = 20
+	listReleases       = 100
+	listRootCauses     = 10
+)
+
+// Revision is a revision of a source, wherever that is followed.
+type Revision struct {
+	ID             string   `json:"id"`
+	Source         Source   `json:"source"` // as in the region that saw it first
+	Revision       string   `json:"revision"`
+	Commit         string   `json:"commit,omitempty"` // whole; of an OCI artifact the one that it says that it was made from
+	OriginRevision string   `json:"originRevision,omitempty"`
+	CommitURL      string   `json:"commitUrl,omitempty"`
+	FirstSeenAt    int64    `json:"firstSeenAt"`
+	SupersededBy   string   `json:"supersededBy,omitempty"` // id of the next revision, once every region has moved on
+	Rollouts       []string `json:"rollouts,omitempty"`     // ids of the rollouts that it set off, newest first
+	Regions        []Region `json:"regions"`                // that have seen it, by region and source
+}
+
+// Region is a Revision in one source of a region.
+type Region struct {
+	Region         string    `json:"region"`
+	SourceID       string    `json:"sourceId"`
+	State          State     `json:"state"`
+	Was            State     `json:"was,omitempty"` // how far it was when it was overtaken
+	FirstSeenAt    int64     `json:"firstSeenAt"`
+	AppliedAt      flow.Time `json:"appliedAt,omitzero"`       // when the last Kustomization had applied it; absent while one has not
+	EndedAt        flow.Time `json:"endedAt,omitzero"`         // since when it is done, failed or overtaken
+	Applied        int       `json:"applied"`                  // Kustomizations of the source that have applied it
+	Of             int       `json:"of"`                       // Kustomizations of the source
+	Kustomizations []string  `json:"kustomizations,omitempty"` // the first of those that have not
+	Changed        int       `json:"changed"`                  // releases that it changed; of them:
+	Ready          int       `json:"ready"`
+	Failed         int       `json:"failed"`
+	Releases       []string  `json:"releases,omitempty"` // the first of them
+	RootCauses     []string  `json:"rootCauses,omitempty"`
+	OvertakenBy    string    `json:"overtakenBy,omitempty"`
+	Stale          bool      `json:"stale,omitempty"` // its region's claim has expired: an old state
+
+	work *work // what Judge has to judge; nil: nothing
+}
+
+// Ended is how far a revision was when its source moved on.
+type Ended struct {
+	State          State    `json:"state"`
+	At             int64    `json:"at,omitempty"` // since when it was done
+	MovedOnAt      int64    `json:"movedOnAt"`
+	Next           string   `json:"next,omitempty"` // id of the revision that followed; none if the source was deleted
+	Applied        int      `json:"applied"`
+	Of             int      `json:"of"`
+	Kustomizations []string `json:"kustomizations,omitempty"`
+	Changed        int      `json:"changed"`
+	Ready          int      `json:"ready"`
+	Failed         int      `json:"failed"`
+}
+
+// work is the objects that a part's state depends on.
+type work struct {
+	kusts     []string // all of the source
+	tried     []string // those that have tried the revision last, or applied it
+	pending   []string // those that have not applied it
+	releases  []string // that it changed and that still exist
+	endedAt   int64    // the last end of a run of these
+	charts    int      // releases with a chart of the source
+	lagging   bool     // a chart is still made from another revision
+	chartDone bool     // a chart is made from this one
+}
+
+// work collects what the state of a part of a source depends on.
+func (s *source) work(t *Tracker, p *part) *work {
+	w := &work{kusts: slices.Sorted(maps.Keys(s.kusts)), charts: len(s.charts)}
+	for _, id := range w.kusts {
+		k := s.kusts[id]
+		if k.applied != p.of.revision {
+			w.pending = append(w.pending, id)
+		}
+		if k.applied == p.of.revision || k.attempted == p.of.revision {
+			w.tried = append(w.tried, id)
+		}
+	}
+	for _, c := range p.changes {
+		if r := t.releases[c.ID]; r != nil {
+			w.releases = append(w.releases, r.id)
+			w.endedAt = max(w.endedAt, r.endedAt)
+		}
+	}
+	for _, r := range s.charts {
+		w.lagging = w.lagging || r.chartFrom != "" && r.chartFrom != p.of.revision
+		w.chartDone = w.chartDone || r.chartFrom == p.of.revision
+	}
+	return w
+}
+
+// judge returns how far a part is, and how many of its releases are ready and broken.
+func (w *work) judge(ready, broken func(id string) bool) (state State, good, bad int) {
+	applied, allReady, anyBroken := len(w.kusts)-len(w.pending), true, false
+	for _, id := range w.tried {
+		allReady = allReady && ready(id)
+		anyBroken = anyBroken || broken(id)
+	}
+	for _, id := range w.releases {
+		switch {
+		case broken(id):
+			bad++
+		case ready(id):
+			good++
+		}
+	}
+	switch {
+	case anyBroken || bad > 0:
+		state = Failed
+	case len(w.kusts) > 0 && len(w.tried) == 0, len(w.kusts) == 0 && len(w.releases) == 0 && !w.chartDone:
+		state = Fetched
+	case applied < len(w.kusts):
+		state = Applying
+	case !allReady, good < len(w.releases), w.lagging:
+		state = RollingOut
+	default:
+		state = Done
+	}
+	return state, good, bad
+}
+
+// outcome is how far a part is by the status of its objects.
+func (s *source) outcome(t *Tracker, p *part) *Ended {
+	w := s.work(t, p)
+	status := func(ofKustomization func(*kustomization) bool, ofRelease func(*release) bool) func(id string) bool {
+		return func(id string) bool {
+			if k := s.kusts[id]; k != nil {
+				return ofKustomization(k)
+			}
+			return ofRelease(t.releases[id])
+		}
+	}
+	ready := status(func(k *kustomization) bool { return k.ready }, func(r *release) bool { return r.ready })
+	broken := status(func(k *kustomization) bool { return k.failed }, func(r *release) bool { return r.failed })
+	e := &Ended{Applied: len(w.kusts) - len(w.pending), Of: len(w.kusts), Kustomizations: first(w.pending, listKustomizations), Changed: len(w.releases)}
+	if e.State, e.Ready, e.Failed = w.judge(ready, broken); e.State == Done {
+		e.At = max(p.firstSeen, p.appliedAt, w.endedAt)
+	}
+	return e
+}
+
+func first(ids []string, most int) []string { return slices.Clone(ids[:min(most, len(ids))]) }
+
+// Revisions returns the revisions that match, the newest limit of them, newest first. Those that a source has still have to be judged. The answer shares
+// nothing that changes with the tracker.
+func (t *Tracker) Revisions(match func(*Revision) bool, limit int) []Revision {
+	all := make([]*tracked, 0, len(t.revisions))
+	for _, r := range t.revisions {
+		if match == nil {
+			all = append(all, r)
+		} else if head := r.head(); match(&head) {
+			all = append(all, r)
+		}
+	}
+	slices.SortFunc(all, func(a, b *tracked) int {
+		return cmp.Or(cmp.Compare(b.firstSeen, a.firstSeen), cmp.Compare(a.id, b.id))
+	})
+	list := make([]Revision, 0, min(limit, len(all)))
+	for _, r := range all[:min(limit, len(all))] {
+		one := r.head()
+		one.Regions = make([]Region, 0, len(r.parts))
+		for _, p := range r.parts {
+			one.Regions = append(one.Regions, t.region(p))
+		}
+		slices.SortFunc(one.Regions, func(a, b Region) int {
+			return cmp.Or(cmp.Compare(a.Region, b.Region), cmp.Compare(a.SourceID, b.SourceID))
+		})
+		if r.having == 0 {
+			one.SupersededBy = r.next()
+		}
+		list = append(list, one)
+	}
+	return list
+}
+
+// Unapplied returns, by region, when a source fetched the revision that it has, where a Kustomization of the source has not applied it: of several
+// sources the earliest.
+func (t *Tracker) Unapplied() map[string]int64 {
+	since := make(map[string]int64)
+	for _, s := range t.sources {
+		if s.part == nil {
+			continue
+		}
+		for _, k := range s.kusts {
+			if k.applied != s.part.of.revision {
+				if at, ok := since[s.region]; !ok || s.part.firstSeen < at {
+					since[s.region] = s.part.firstSeen
+				}
+				break
+			}
+		}
+	}
+	return since
+}
+
+// Is reports whether a revision is the one asked for, or is made from it.
+func (r *Revision) Is(want Name) bool {
+	return want.Is(ReadName(r.Revision), r.Source.ByRef()) || r.OriginRevision != "" && want.Is(ReadName(r.OriginRevision), false)
+}
+
+// head is a revision without its regions.
+func (r *tracked) head() Revision {
+	one := Revision{ID: r.id, Source: r.source, Revision: r.revision, FirstSeenAt: r.firstSeen}
+	switch {
+	case r.source.Kind == kindGit:
+		one.Commit = commitOf(r.revision)
+	case !r.disputed: // rather none than one that a region has made up
+		one.OriginRevision, one.Commit = r.origin, commitOf(r.origin)
+	}
+	return one
+}
+
+// next is the revision that the last source moved on to.
+func (r *tracked) next() (id string) {
+	at := int64(0)
+	for _, name := range slices.Sorted(maps.Keys(r.parts)) {
+		if e := r.parts[name].ended; e.Next != "" && e.MovedOnAt >= at {
+			id, at = e.Next, e.MovedOnAt
+		}
+	}
+	return id
+}
+
+// region describes a part.
+func (t *Tracker) region(p *part) Region {
+	g := Region{Region: p.region, SourceID: p.source, FirstSeenAt: p.firstSeen}
+	for _, c := range p.changes[:min(listReleases, len(p.changes))] {
+		g.Releases = append(g.Releases, c.ID)
+	}
+	if e := p.ended; e != nil {
+		g.State, g.EndedAt = Done, flow.At(e.At)
+		if e.State != Done {
+			g.State, g.Was, g.EndedAt, g.OvertakenBy = Overtaken, e.State, flow.At(e.MovedOnAt), e.Next
+		}
+		g.Applied, g.Of, g.Kustomizations, g.Changed, g.Ready, g.Failed = e.Applied, e.Of, e.Kustomizations, e.Changed, e.Ready, e.Failed
+	} else {
+		w := t.sources[p.source].work(t, p)
+		g.work, g.Applied, g.Of, g.Kustomizations = w, len(w.kusts)-len(w.pending), len(w.kusts), first(w.pending, listKustomizations)
+		g.EndedAt = flow.At(max(p.firstSeen, p.appliedAt, w.endedAt)) // if it is done
+		g.Changed = len(w.releases)
+	}
+	if g.Of > 0 && g.Applied == g.Of && p.appliedAt != 0 {
+		g.AppliedAt = flow.At(p.appliedAt)
+	}
+	return g
+}
+
+// Judge completes revisions that a Tracker has returned, with what is so now. It takes the flow as it was at that time, and the regions whose claim has
+// expired.
+func Judge(list []Revision, v *insight.View, stale func(region string) bool) {
+	problems := make(map[string]bool)
+	for _, p := range v.Problems() {
+		problems[p.ID] = true
+	}
+	ready := func(id string) bool { return v.Satisfied(id) && !slices.Contains(v.Marks(id), insight.MarkNotObserved) }
+	broken := func(id string) bool { return v.State(id) == insight.Broken }
+	for i := range list {
+		for j := range list[i].Regions {
+			g := &list[i].Regions[j]
+			w := g.work
+			if w == nil {
+				continue
+			}
+			g.Stale = stale(g.Region)
+			g.State, g.Ready, g.Failed = w.judge(ready, broken)
+			switch g.State {
+			case Done:
+			case Failed:
+				g.EndedAt = w.brokenSince(v)
+			default:
+				g.EndedAt = flow.Time{}
+			}
+			if g.State != Done {
+				g.RootCauses = w.rootCauses(v, problems)
+			}
+			g.work = nil
+		}
+	}
+}
+
+// brokenSince is the time of the first failure that is still there.
+func (w *work) brokenSince(v *insight.View) (since flow.Time) {
+	for _, id := range slices.Concat(w.tried, w.releases) {
+		if at := v.Since(id); v.State(id) == insight.Broken && !at.IsZero() && (since.IsZero() || at.Ms() < since.Ms()) {
+			since = at
+		}
+	}
+	return since
+}
+
+// rootCauses are the first problems behind what is not ready.
+func (w *work) rootCauses(v *insight.View, problems map[string]bool) []string {
+	found := make(map[string]bool)
+	for _, id := range slices.Concat(w.kusts, w.releases) {
+		for _, root := range v.Roots(id) {
+			if problems[root] {
+				found[root] = true
+			}
+		}
+	}
+	return first(slices.Sorted(maps.Keys(found)), listRootCauses)
+}
+
+// Run is a run of a release.
+type Run struct {
+	Release   string
+	StartedAt int64
+}
+
+// Runs returns the ids of the revisions that set runs off.
+func (t *Tracker) Runs() map[Run]string {
+	runs := make(map[Run]string)
+	for _, r := range t.revisions {
+		for _, p := range r.parts {
+			for _, c := range p.changes {
+				if run := (Run{c.ID, c.StartedAt}); c.StartedAt != 0 && (runs[run] == "" || r.id < runs[run]) {
+					runs[run] = r.id
+				}
+			}
+		}
+	}
+	return runs
+}

@@ -1,0 +1,406 @@
+// Package revision follows the revisions of a flow's sources: when each region's source fetched one, what the Kustomizations of the source did with it,
+// and which releases it changed.
+//
+// Two sources are the same if what they follow is: kind, address and reference. So a commit that five regions fetch is one Revision with five regions. A
+// source without a URL is the same as no other one.
+//
+//   - A source has a revision from when its artifact is that revision until the artifact is another one. It is then overtaken, if it was not done.
+//   - A source that comes back to a revision begins with it anew. If none had the revision any more, it begins a new Revision of the same id,
+//     without the regions of the one before.
+//   - A Kustomization applies a revision when its last applied revision is that.
+//   - A release is changed by the revision that the Kustomization which applies it tried last, if its new generation or run began after that, and not later
+//     than afterApplied after the Kustomization had applied it. It is changed by the revision of the source that its chart is made from, if its run began
+//     within afterChart after that.
+//   - What becomes of a revision that a source has is judged when somebody asks (package insight). As a source leaves a revision, that is settled by the
+//     status of its objects, and kept.
+//
+// It reads no clock. Times are Unix milliseconds; they are those of the objects where the objects have them, else arrivals of messages.
+package revision
+
+import (
+	"cmp"
+	"hash/fnv"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+const (
+	// Keep is how many revisions of a flow are kept that no source has any more. Each source keeps the revision that it has.
+	Keep = 1000
+	// keepBytes bounds what these take.
+	keepBytes = 12 << 20
+	// keepRegions bounds the sources of one revision, keepChanges the releases that it changed of each.
+	keepRegions, keepChanges = 1000, 1000
+
+	// afterApplied, in milliseconds, is how long after a Kustomization has applied a revision a release may begin to follow: with values from a ConfigMap its
+	// generation does not change, and it may wait for others.
+	afterApplied = 15 * 60_000
+	// afterChart, in milliseconds, is how long after a source has a revision a release may begin to use a chart of it: HelmCharts look at intervals.
+	afterChart = 60 * 60_000
+	// slack, in milliseconds, is how much later a message may arrive than what it tells of.
+	slack = 2000
+)
+
+// Tracker follows one flow. Its zero value is not usable; use NewTracker. It is not safe for concurrent use.
+type Tracker struct {
+	sources  map[string]*source
+	kusts    map[string]*kustomization
+	releases map[string]*release
+
+	revisions map[string]*tracked // by id
+	left      []*tracked          // those that no source has any more, in the order in which the last one left
+	bytes     int64               // of revisions
+	leftBytes int64               // of left
+}
+
+// source is a source, or only the id of one that a Kustomization or a release names.
+type source struct {
+	Source
+	id, region string
+	node       bool   // it is a node
+	key        string // what it follows, or its id
+	part       *part  // of the revision that it has
+	kusts      map[string]*kustomization
+	charts     map[string]*release // that have a chart from it
+}
+
+// kustomization is a Kustomization, or only the id of one that a release names.
+type kustomization struct {
+	id                   string
+	node                 bool // it is a node
+	source               *source
+	attempted, applied   string
+	startedAt, endedAt   int64 // of its run
+	attemptAt, appliedAt int64 // when it began to try what it tries, and when it had applied what it has
+	ready, failed        bool
+	releases             map[string]*release // that it applies
+}
+
+// release is a release that a Kustomization applies, or that has a chart from a source.
+type release struct {
+	id                    string
+	applier               *kustomization
+	chart                 *source
+	chartFrom             string // the revision that its chart is made from, where that is known
+	generation            int64
+	startedAt, endedAt    int64
+	changedAt             int64 // when its newest generation or run began
+	newGeneration, hasRun bool  // what changed is its generation, and a run has begun since
+	ready, failed         bool
+	part                  *part // of the revision that has changed it last
+}
+
+// tracked is a revision.
+type tracked struct {
+	id, key, revision, origin string
+	source                    Source
+	disputed                  bool // regions name different origins of it
+	firstSeen, leftAt         int64
+	parts                     map[string]*part // by source id
+	having                    int              // sources that have it
+	bytes                     int64
+}
+
+// part is a revision in one source.
+type part struct {
+	of             *tracked
+	source, region string // id of the source, and its region
+	firstSeen      int64
+	appliedAt      int64 // when the last Kustomization that has applied it had
+	tried          bool  // by a Kustomization
+	changes        []Change
+	ended          *Ended // nil while the source has it
+}
+
+// Change is a release that a revision has changed.
+type Change struct {
+	ID        string `json:"id"`
+	At        int64  `json:"at"`
+	StartedAt int64  `json:"startedAt,omitempty"` // of the run that followed; 0: none has begun
+}
+
+// NewTracker returns a tracker of a flow that has no nodes yet.
+func NewTracker() *Tracker {
+	return &Tracker{sources: make(map[string]*source), kusts: make(map[string]*kustomization), releases: make(map[string]*release), revisions: make(map[string]*tracked)}
+}
+
+// Observe takes the nodes that a request has put and the ids that it has deleted, after they were folded. arrival is when the request arrived.
+func (t *Tracker) Observe(arrival int64, put []flow.Node, deleted []string) {
+	t.forgetAll(deleted, arrival)
+	if len(put) == 1 {
+		f := readFacts(&put[0])
+		t.put(&put[0], &f, arrival, true)
+		return
+	}
+	// Of a request, sources are first, then what applies them: a change may come with its cause.
+	var rest []int
+	var read []facts
+	for i := range put {
+		f := readFacts(&put[i])
+		if !t.put(&put[i], &f, arrival, false) {
+			rest, read = append(rest, i), append(read, f)
+		}
+	}
+	for i, at := range rest {
+		if read[i].kind == kindKustomization {
+			t.put(&put[at], &read[i], arrival, true)
+		}
+	}
+	for i, at := range rest {
+		if read[i].kind == kindRelease {
+			t.put(&put[at], &read[i], arrival, true)
+		}
+	}
+}
+
+// forgetAll drops nodes, in whatever order they are given. Of a region that goes away, sources end before what they are judged by, and last releases.
+func (t *Tracker) forgetAll(ids []string, arrival int64) {
+	if len(ids) > 1 {
+		ids = slices.Sorted(slices.Values(ids))
+	}
+	for _, id := range ids {
+		if s := t.sources[id]; s != nil && s.node {
+			t.forget(id, arrival, "")
+		}
+	}
+	for _, id := range ids {
+		if t.kusts[id] != nil {
+			t.forget(id, arrival, "")
+		}
+	}
+	for _, id := range ids {
+		t.forget(id, arrival, "")
+	}
+}
+
+// put takes a node, and reports whether it is done with it: with all kinds, or with sources and what has no part in revisions alone.
+func (t *Tracker) put(n *flow.Node, f *facts, arrival int64, all bool) bool {
+	switch {
+	case sourceKinds[f.kind]:
+		t.forget(n.ID, arrival, kindSource)
+		t.putSource(n, f, arrival)
+	case f.kind != kindKustomization && f.kind != kindRelease:
+		t.forget(n.ID, arrival, "")
+	case !all:
+		return false
+	case f.kind == kindKustomization:
+		t.forget(n.ID, arrival, kindKustomization)
+		t.putKustomization(n, f, arrival)
+	default:
+		t.forget(n.ID, arrival, kindRelease)
+		t.putRelease(n, f, arrival)
+	}
+	return true
+}
+
+// track returns a revision, and begins one if there is none.
+func (t *Tracker) track(s *source, text string, at int64) *tracked {
+	id := idOf(s.key, text)
+	r := t.revisions[id]
+	if r == nil {
+		r = &tracked{id: id, key: s.key, revision: text, source: s.Source, firstSeen: at, parts: make(map[string]*part)}
+		t.revisions[id] = r
+		t.grow(r, r.size())
+	}
+	return r
+}
+
+// idOf is the id of a revision, the same for every server.
+func idOf(key, revision string) string {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(key + "\n" + revision)) // never fails
+	return "r" + strconv.FormatUint(h.Sum64(), 16)
+}
+
+// of returns the part of a revision in a source, nil if there is none.
+func (t *Tracker) of(s *source, revision string) *part {
+	if s == nil || revision == "" {
+		return nil
+	}
+	if s.part != nil && s.part.of.revision == revision {
+		return s.part
+	}
+	if r := t.revisions[idOf(s.key, revision)]; r != nil {
+		return r.parts[s.id]
+	}
+	return nil
+}
+
+// sight takes that a source has a revision.
+func (t *Tracker) sight(s *source, revision, origin string, at, arrival int64) {
+	if at == 0 || s.part != nil && at <= s.part.firstSeen {
+		at = arrival
+	}
+	r := t.track(s, revision, at)
+	t.leave(s, r.id, at)
+	if r.having == 0 && r.leftAt != 0 {
+		t.comeBack(r, s, at)
+	}
+	t.drop(r, s.id)
+	if len(r.parts) >= keepRegions {
+		return
+	}
+	p := &part{of: r, source: s.id, region: s.region, firstSeen: at}
+	r.parts[s.id], s.part = p, p
+	r.having++
+	r.firstSeen = min(r.firstSeen, at)
+	switch {
+	case origin == "" || origin == r.origin:
+	case r.origin == "":
+		t.grow(r, int64(len(origin)))
+		r.origin = strings.Clone(origin)
+	default:
+		r.disputed = true
+	}
+	t.grow(r, partBytes)
+	for _, id := range slices.Sorted(maps.Keys(s.kusts)) {
+		t.follow(s.kusts[id], p)
+	}
+	for _, id := range slices.Sorted(maps.Keys(s.charts)) {
+		t.attribute(s.charts[id])
+	}
+}
+
+// leave takes that a source has the revision that it had no longer, but another one; empty: none.
+func (t *Tracker) leave(s *source, next string, at int64) {
+	p := s.part
+	if p == nil {
+		return
+	}
+	p.ended = s.outcome(t, p)
+	p.ended.MovedOnAt, p.ended.Next = at, next
+	s.part = nil
+	t.grow(p.of, endedBytes)
+	if p.of.having--; p.of.having == 0 {
+		t.settleLeft(p.of, at)
+	}
+}
+
+// settleLeft takes that no source has a revision any more, and drops the oldest of these if there are too many.
+func (t *Tracker) settleLeft(r *tracked, at int64) {
+	r.leftAt = max(at, 1)
+	t.left = append(t.left, r)
+	t.leftBytes += r.bytes
+	for len(t.left) > Keep || t.leftBytes > keepBytes && len(t.left) > 1 {
+		old := t.left[0]
+		t.left = t.left[1:]
+		t.leftBytes -= old.bytes
+		t.bytes -= old.bytes
+		delete(t.revisions, old.id)
+		for _, p := range old.parts {
+			t.unpart(p)
+		}
+	}
+}
+
+// comeBack takes that a source has a revision that none had any more. If it had it before, it begins anew; else it is only later than the others.
+func (t *Tracker) comeBack(r *tracked, s *source, at int64) {
+	t.left = slices.DeleteFunc(t.left, func(other *tracked) bool { return other == r })
+	t.leftBytes -= r.bytes
+	r.leftAt = 0
+	if r.parts[s.id] != nil {
+		for id := range r.parts {
+			t.drop(r, id)
+		}
+		r.firstSeen, r.disputed = at, false
+	}
+}
+
+// drop removes a part of a revision.
+func (t *Tracker) drop(r *tracked, source string) {
+	if p := r.parts[source]; p != nil {
+		delete(r.parts, source)
+		t.grow(r, -p.size())
+		t.unpart(p)
+	}
+}
+
+// unpart has the releases of a part that is gone belong to none.
+func (t *Tracker) unpart(p *part) {
+	for _, c := range p.changes {
+		if r := t.releases[c.ID]; r != nil && r.part == p {
+			r.part = nil
+		}
+	}
+}
+
+// grow notes that a revision takes more memory, or less.
+func (t *Tracker) grow(r *tracked, by int64) {
+	r.bytes += by
+	t.bytes += by
+	if r.leftAt != 0 {
+		t.leftBytes += by
+	}
+}
+
+// Approximate bytes of memory.
+const (
+	partBytes, endedBytes                      = 250, 150
+	sourceBytes, kustBytes, releaseBytes int64 = 600, 450, 350
+)
+
+// size is about how much memory a revision takes.
+func (r *tracked) size() int64 {
+	n := 400 + int64(len(r.key)+len(r.revision)+len(r.origin)+len(r.source.URL)+len(r.source.Ref)+len(r.source.Name)+len(r.source.Namespace))
+	for _, p := range r.parts {
+		n += p.size()
+	}
+	return n
+}
+
+// size is about how much memory a part takes.
+func (p *part) size() int64 {
+	n := int64(partBytes)
+	if p.ended != nil {
+		n += endedBytes
+	}
+	for i := range p.changes {
+		n += p.changes[i].bytes()
+	}
+	return n
+}
+
+func (c *Change) bytes() int64 { return 48 + int64(len(c.ID)) }
+
+// Bytes returns about how much memory the tracker takes.
+func (t *Tracker) Bytes() int64 {
+	return t.bytes + sourceBytes*int64(len(t.sources)) + kustBytes*int64(len(t.kusts)) + releaseBytes*int64(len(t.releases))
+}
+
+// change adds a release to those that a part has changed, or notes that it has changed it again.
+func (t *Tracker) change(p *part, r *release) {
+	c := Change{ID: r.id, At: r.changedAt}
+	if r.hasRun {
+		c.StartedAt = r.startedAt
+	}
+	i, found := find(p.changes, r.id)
+	switch {
+	case found:
+		p.changes[i] = c
+	case len(p.changes) >= keepChanges:
+		return
+	default:
+		p.changes = slices.Insert(p.changes, i, c)
+		t.grow(p.of, c.bytes())
+	}
+	r.part = p
+}
+
+// unchange takes a release out of those that its part has changed.
+func (t *Tracker) unchange(r *release) {
+	if p := r.part; p != nil {
+		if i, found := find(p.changes, r.id); found {
+			t.grow(p.of, -p.changes[i].bytes())
+			p.changes = slices.Delete(p.changes, i, i+1)
+		}
+		r.part = nil
+	}
+}
+
+func find(changes []Change, id string) (int, bool) {
+	return slices.BinarySearchFunc(changes, id, func(c Change, id string) int { return cmp.Compare(c.ID, id) })
+}

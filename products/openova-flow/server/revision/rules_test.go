@@ -1,0 +1,281 @@
+package revision_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/revision"
+)
+
+// with returns a node with other meta; nil takes a key away.
+func with(n flow.Node, other map[string]any) flow.Node {
+	var meta map[string]any
+	_ = json.Unmarshal([]byte(n.Meta), &meta)
+	for key, value := range other {
+		if meta[key] = value; value == nil {
+			delete(meta, key)
+		}
+	}
+	text, _ := json.Marshal(meta)
+	n.Meta = flow.Object(text)
+	return n
+}
+
+// pushedTo returns a bench whose region r1 has applied b, without a release that b changed yet.
+func pushedTo(t *testing.T) *bench {
+	w := newBench(t)
+	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), release("r1", "web", 1, 1, "succeeded", 15, 18))
+	w.put(204, source("r1", b, 199), kustomization("r1", "apps", b, b, "succeeded", 200, 203))
+	return w
+}
+
+// A release is changed by a revision, or not.
+func TestTracker_ReleasesThatItChanged(t *testing.T) {
+	since := func(at int64) map[string]any { return map[string]any{"changedSince": at * second} }
+	for _, c := range []struct {
+		name string
+		at   int64
+		node flow.Node
+		want int
+	}{
+		{"a new generation", 205, release("r1", "web", 2, 1, "succeeded", 15, 18), 1},
+		{"a new run of the generation: its values are in a ConfigMap", 205, release("r1", "web", 1, 1, "running", 204, 0), 1},
+		{"a new release that waits", 205, release("r1", "new", 1, -1, "pending", 0, 0), 1},
+		{"one that is new to the server", 205, release("r1", "new", 1, 1, "succeeded", 15, 18), 0},
+		{"one that is new to the server, after the attempt", 205, release("r1", "new", 1, 1, "succeeded", 201, 202), 1},
+		{"a change within a quarter of an hour", 203 + 900, release("r1", "web", 2, 1, "succeeded", 15, 18), 1},
+		{"one that came later", 203 + 901, release("r1", "web", 2, 1, "succeeded", 15, 18), 0},
+		{"one that is told of later", 2000, with(release("r1", "web", 2, 1, "succeeded", 15, 18), since(203)), 1},
+		{"a run that is told of later", 2000, release("r1", "web", 2, 2, "running", 204, 0), 1},
+		{"a run from before the attempt", 205, release("r1", "web", 1, 1, "running", 190, 0), 0},
+		{"another applies it", 205, with(release("r1", "web", 2, 1, "succeeded", 15, 18), map[string]any{"appliedBy": "r1/Kustomization/flux-system/other"}), 0},
+		{"nothing applies it", 205, with(release("r1", "web", 2, 1, "succeeded", 15, 18), map[string]any{"appliedBy": nil}), 0},
+	} {
+		w := pushedTo(t)
+		w.put(c.at, c.node)
+		if got := w.revisions(c.at)[0].Regions[0].Changed; got != c.want {
+			t.Errorf("%s: %d changed, want %d", c.name, got, c.want)
+		}
+		w.restart()
+	}
+}
+
+// The run of a change belongs to what made the change, though the Kustomization has gone on.
+func TestTracker_RunAfterTheNextRevision(t *testing.T) {
+	w := pushedTo(t)
+	w.put(205, release("r1", "web", 2, 1, "succeeded", 15, 18))
+	w.put(210, source("r1", c, 209), kustomization("r1", "apps", c, b, "running", 210, 0))
+	w.want(210, "c r1=applying 0/1", "b r1=overtaken/rolling-out 1/1 0+0/1 @209", "a r1=done 1/1 @30")
+	w.put(215, release("r1", "web", 2, 2, "running", 214, 0))
+	if runs := w.track.Runs(); runs[revision.Run{Release: "r1/web", StartedAt: 214 * second}] != w.revisions(215)[1].ID {
+		t.Errorf("runs: %v", runs)
+	}
+	w.want(215, "c r1=applying 0/1", "b r1=overtaken/rolling-out 1/1 0+0/1 @209", "a r1=done 1/1 @30")
+}
+
+// Everything that it changed has to be ready, at its newest generation.
+func TestTracker_NotDoneYet(t *testing.T) {
+	judged := func(judgement map[string]any) map[string]any { return map[string]any{"judgement": judgement} }
+	for _, c := range []struct {
+		name string
+		node flow.Node
+	}{
+		{"a release that is ready at an earlier generation", with(release("r1", "web", 2, 1, "succeeded", 15, 18), judged(map[string]any{"state": "ready", "gate": "pass", "marks": []string{"not-observed"}}))},
+		{"a Kustomization that checks health", with(kustomization("r1", "apps", b, b, "running", 200, 0), judged(map[string]any{"state": "working", "gate": "wait"}))},
+		{"a chart of the repository that is still from before", with(release("r1", "own", 1, 1, "succeeded", 15, 18), map[string]any{"appliedBy": nil, "chart": map[string]any{"sourceRevision": a},
+			"source": map[string]any{"kind": "GitRepository", "namespace": "flux-system", "name": "repo"}})},
+	} {
+		w := pushedTo(t)
+		w.put(205, c.node)
+		if got := w.revisions(205)[0].Regions[0]; got.State != revision.RollingOut || !got.EndedAt.IsZero() {
+			t.Errorf("%s: %+v", c.name, got)
+		}
+		w.put(210, source("r1", "main@sha1:dddd", 209))
+		if got := w.revisions(210)[1].Regions[0]; got.State != revision.Overtaken || got.Was != revision.RollingOut {
+			t.Errorf("%s, overtaken: %+v", c.name, got)
+		}
+		w.restart()
+	}
+}
+
+// A chart of a source is changed by the source's revision when a run begins with it.
+func TestTracker_Charts(t *testing.T) {
+	own := func(generation int64, status string, started, ended int64, from string, more map[string]any) flow.Node {
+		n := with(release("r1", "own", generation, generation, status, started, ended), map[string]any{"appliedBy": nil, "chart": map[string]any{"sourceRevision": from},
+			"source": map[string]any{"kind": "GitRepository", "namespace": "flux-system", "name": "repo"}})
+		return with(n, more)
+	}
+	by := map[string]any{"appliedBy": "r1/Kustomization/flux-system/apps"}
+	for _, c := range []struct {
+		name    string
+		at      int64
+		node    flow.Node
+		changed int
+		state   revision.State
+	}{
+		{"a run with its chart", 210, own(1, "succeeded", 205, 209, b, nil), 1, revision.Done},
+		{"a run within an hour", 199 + 3600, own(1, "succeeded", 199+3600, 199+3600, b, nil), 1, revision.Done},
+		{"a run after an hour", 199 + 3601, own(1, "succeeded", 199+3601, 199+3601, b, nil), 0, revision.Done},
+		{"a run from before", 210, own(1, "succeeded", 190, 195, b, nil), 0, revision.Done},
+		{"a chart that has not changed", 210, own(1, "succeeded", 15, 18, b, nil), 0, revision.Done},
+		{"a run with the chart from before", 210, own(1, "succeeded", 205, 209, a, nil), 0, revision.RollingOut},
+		{"a new generation by a person", 210, own(2, "succeeded", 205, 209, b, nil), 0, revision.Done},
+		{"a new generation by what applies it", 210, own(2, "succeeded", 205, 209, b, by), 1, revision.Done},
+	} {
+		w := newBench(t)
+		w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), own(1, "succeeded", 15, 18, a, nil))
+		w.put(204, source("r1", b, 199), kustomization("r1", "apps", b, b, "succeeded", 200, 203))
+		w.put(c.at, c.node)
+		if got := w.revisions(c.at)[0].Regions[0]; got.Changed != c.changed || got.State != c.state {
+			t.Errorf("%s: %d changed, %s; want %d, %s", c.name, got.Changed, got.State, c.changed, c.state)
+		}
+		w.restart()
+	}
+
+	// Without Kustomizations a chart is enough, and the release may be seen before its source.
+	w := newBench(t)
+	w.put(100, source("r1", a, 10), own(1, "succeeded", 15, 18, a, nil))
+	w.want(100, "a r1=done 0/0 1+0/1 @18")
+	w.put(203, own(1, "running", 202, 0, b, nil))
+	w.put(204, source("r1", b, 199))
+	w.want(204, "b r1=rolling-out 0/0 0+0/1", "a r1=overtaken/rolling-out 0/0 0+0/1 @199")
+}
+
+// Controllers before Flux 2.7 do not say when a Kustomization began.
+func TestTracker_KustomizationWithoutStart(t *testing.T) {
+	w := newBench(t)
+	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 0, 30), release("r1", "web", 1, 1, "succeeded", 31, 33))
+	w.want(100, "a r1=done 1/1 1+0/1 @33")
+}
+
+// Where a Kustomization does not say when it had applied a revision, that is when it was seen.
+func TestTracker_AppliedAt(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		node flow.Node
+		want int64
+	}{
+		{"it says", kustomization("r1", "apps", b, b, "succeeded", 200, 203), 203},
+		{"it has gone on to try another", kustomization("r1", "apps", c, b, "running", 204, 0), 205},
+		{"it is not ready", kustomization("r1", "apps", b, b, "failed", 200, 204), 205},
+		{"it says when it was ready before", kustomization("r1", "apps", b, b, "succeeded", 200, 30), 205},
+	} {
+		w := newBench(t)
+		w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30))
+		w.put(202, source("r1", b, 199), kustomization("r1", "apps", b, a, "running", 200, 0))
+		w.put(205, c.node)
+		if got := w.revisions(205)[0].Regions[0].AppliedAt; got.Ms() != c.want*second {
+			t.Errorf("%s: %d, want %d", c.name, got.Ms(), c.want*second)
+		}
+	}
+}
+
+func TestTracker_FirstSeen(t *testing.T) {
+	w := newBench(t)
+	w.put(100, source("r1", a, 50), source("r2", a, 40), source("r3", a, 60))
+	if r := w.revisions(100)[0]; r.FirstSeenAt != 40*second || r.Regions[0].FirstSeenAt != 50*second {
+		t.Errorf("it is first seen %+v", r)
+	}
+	w.put(200, source("r1", b, 50)) // the time of its artifact can't be right
+	w.put(201, source("r2", b, 0))
+	if r := w.revisions(201)[0]; r.FirstSeenAt != 200*second || r.Regions[1].FirstSeenAt != 201*second {
+		t.Errorf("the next one is first seen %+v", r)
+	}
+}
+
+// Regions that disagree hide the commit of an artifact, until it begins anew.
+func TestTracker_DisputedOrigin(t *testing.T) {
+	oci := func(region, revision, origin string, updated int64) flow.Node {
+		return with(source(region, revision, updated), map[string]any{"kind": "OCIRepository", "originRevision": origin})
+	}
+	w := newBench(t)
+	w.put(100, oci("r1", "1@sha256:1111111", a, 10))
+	w.put(101, oci("r2", "1@sha256:1111111", b, 11))
+	if r := w.revisions(101)[0]; r.Commit != "" || r.OriginRevision != "" {
+		t.Errorf("it is made from %q", r.Commit)
+	}
+	w.put(200, oci("r1", "2@sha256:2222222", b, 199), oci("r2", "2@sha256:2222222", b, 199))
+	w.put(300, oci("r1", "1@sha256:1111111", a, 299))
+	if r := w.revisions(300)[0]; r.OriginRevision != a || r.Commit != strings.Repeat("a", 40) {
+		t.Errorf("then it is made from %q, %q", r.OriginRevision, r.Commit)
+	}
+}
+
+// What is kept is bounded, and what a source has is always kept.
+func TestTracker_Bounds(t *testing.T) {
+	text := func(i int) string { return fmt.Sprintf("main@sha1:%040x", i) }
+	t.Run("revisions", func(t *testing.T) {
+		w := newBench(t)
+		w.put(1, source("old", a, 1))
+		for i := range revision.Keep + 10 {
+			w.put(int64(100+i), source("r1", text(i), int64(100+i)))
+		}
+		list := w.track.Revisions(nil, 5000)
+		if len(list) != revision.Keep+2 || list[0].Revision != text(revision.Keep+9) || list[len(list)-1].Revision != a {
+			t.Errorf("%d revisions, from %s to %s", len(list), list[0].Revision, list[len(list)-1].Revision)
+		}
+		w.restart()
+	})
+	t.Run("bytes", func(t *testing.T) {
+		w := newBench(t)
+		for i := range 400 {
+			var nodes []flow.Node
+			for r := range 100 {
+				nodes = append(nodes, source(fmt.Sprint("r", r), text(i), int64(100+i)))
+			}
+			w.put(int64(100+i), nodes...)
+		}
+		if n, kept := len(w.track.Revisions(nil, 5000)), w.track.Bytes(); kept > 13<<20 || n < 200 || n == 400 {
+			t.Errorf("%d revisions take %d bytes", n, kept)
+		}
+		w.restart()
+	})
+	t.Run("regions", func(t *testing.T) {
+		w := newBench(t)
+		for r := range 1010 {
+			w.put(100, source(fmt.Sprint("r", r), a, 10))
+		}
+		if r := w.track.Revisions(nil, 10); len(r) != 1 || len(r[0].Regions) != 1000 {
+			t.Errorf("%d revisions, %d regions", len(r), len(r[0].Regions))
+		}
+	})
+	t.Run("releases", func(t *testing.T) {
+		w := pushedTo(t)
+		for i := range 1010 {
+			w.put(205, release("r1", fmt.Sprintf("x%04d", i), 1, 1, "succeeded", 204, 205))
+		}
+		if g := w.revisions(206)[0].Regions[0]; g.Changed != 1000 || len(g.Releases) != 100 || g.State != revision.Done {
+			t.Errorf("%d changed, %d listed, %s", g.Changed, len(g.Releases), g.State)
+		}
+		w.restart()
+		w.put(300, source("r1", c, 299))
+		w.put(301, source("r1", b, 300)) // anew: what it changed before belongs to it no longer
+		for r := range maps.Keys(w.track.Runs()) {
+			t.Fatalf("run %v", r)
+		}
+		w.restart()
+	})
+}
+
+// A memory that does not fit the nodes, which a damaged file may have, is made to fit.
+func TestResume_MemoryOfOtherNodes(t *testing.T) {
+	w := pushedTo(t)
+	m := w.track.Memory()
+	m.Revisions = slices.Concat(m.Revisions, m.Revisions)
+	for name, state := range map[string]*flow.State{"the same nodes": w.state, "no nodes": flow.NewState("F", 0)} {
+		other := &bench{t: t, state: state, track: revision.Resume(m, state, 0)}
+		if got := other.revisions(300); len(got) != 2 {
+			t.Errorf("%s: %d revisions", name, len(got))
+		}
+		other.put(300, source("r1", c, 299), kustomization("r1", "apps", c, c, "succeeded", 300, 303))
+		if got := other.revisions(304); got[0].Regions[0].State != revision.Done || got[1].Regions[0].State == "" {
+			t.Errorf("%s: %+v", name, got)
+		}
+		other.restart()
+	}
+}

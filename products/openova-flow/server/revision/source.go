@@ -1,0 +1,61 @@
+package revision
+
+import "strings"
+
+// Kinds of sources whose revisions are deployed. A HelmRepository is none: its revision changes with every chart in its index.
+const (
+	kindGit = "GitRepository"
+	kindOCI = "OCIRepository"
+)
+
+var sourceKinds = map[string]bool{kindGit: true, kindOCI: true, "Bucket": true, "ExternalArtifact": true}
+
+// Source identifies a source (docs/meta.md) without its region.
+type Source struct {
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	URL       string `json:"url,omitempty"`
+	Ref       string `json:"ref,omitempty"` // what it follows in the repository, such as "branch main"
+}
+
+// Follows identifies the kind, URL and reference of the source, equal in every region; empty without a URL.
+func (s Source) Follows() string {
+	if s.URL == "" {
+		return ""
+	}
+	host, path := address(s.URL)
+	return s.Kind + " " + host + "/" + path + " " + s.Ref
+}
+
+// ByRef reports whether a tag or version in the source's revision identifies it. A branch has the same name at every commit.
+func (s Source) ByRef() bool {
+	switch s.Kind {
+	case kindOCI:
+		return true
+	case kindGit:
+		return strings.HasPrefix(s.Ref, "tag ") || strings.HasPrefix(s.Ref, "semver ")
+	}
+	return false
+}
+
+// address normalizes the URL of a repository: https://host/path.git, ssh://git@host:22/path and git@host:path are equal.
+func address(url string) (host, path string) {
+	scheme, rest, ok := strings.Cut(url, "://")
+	if !ok {
+		rest = url
+	}
+	host, path, _ = strings.Cut(rest, "/")
+	if _, at, found := strings.Cut(host, "@"); found {
+		host = at
+	}
+	if name, begin, colon := strings.Cut(host, ":"); colon && !ok { // git@host:path
+		host, path = name, begin+"/"+path
+		if begin == "" {
+			path = strings.TrimPrefix(path, "/")
+		}
+	} else if scheme == "ssh" { // its port differs from that of https
+		host = name
+	}
+	return strings.ToLower(host), strings.TrimSuffix(strings.Trim(path, "/"), ".git")
+}

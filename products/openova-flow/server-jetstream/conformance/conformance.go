@@ -1,2 +1,2 @@
-// Package conformance holds the tests that run the core server's own over hubs on a log.
+// Package conformance runs the tests of the core server with hubs on a log.
 package conformance

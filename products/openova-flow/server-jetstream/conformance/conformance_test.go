@@ -15,14 +15,14 @@ import (
 
 var (
 	nodes = flag.Int("nodes", 1, "NATS servers of the cluster, 1 or 3; 3 take minutes more")
-	full  = flag.Bool("full", false, "send every request of the authorization matrix")
+	full  = flag.Bool("full", false, "send all requests of the authorization matrix")
 )
 
-// suite is a package of the core server whose tests hold for this one too. Only the file that makes a hub or its log is another.
+// suite is a package of the core server whose tests also run over a log. The overlay replaces the file that creates the hub.
 type suite struct {
 	folder        string // in the core server's module
 	file, overlay string
-	tests         int // at least so many must pass
+	tests         int // the least number that must pass
 	args          []string
 }
 
@@ -31,7 +31,7 @@ var (
 	matrix   = suite{folder: "internal/matrix", file: "log_test.go", overlay: "matrix_log_test.go.overlay", tests: 2}
 )
 
-// run runs the tests of a suite over a log.
+// run runs the suite's tests over a log.
 func (s suite) run(t *testing.T, env ...string) {
 	here, err := os.Getwd()
 	if err != nil {
@@ -47,9 +47,9 @@ func (s suite) run(t *testing.T, env ...string) {
 	if err := os.WriteFile(file, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.CommandContext(t.Context(), "go", append([]string{"test", "-trimpath", "-count=1", "-timeout=20m", "-v", "-overlay=" + file,
+	cmd := exec.CommandContext(t.Context(), "go", append([]string{"test", "-trimpath", "-count=1", "-timeout=20m", "-skip=^TestMeasure_", "-v", "-overlay=" + file,
 		"github.com/openova-io/openova/products/openova-flow/server/" + s.folder}, s.args...)...)
-	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...) // as what is released is built, which is compiled already
+	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), env...) // like a release, so that packages are compiled once
 	out, err := cmd.CombinedOutput()
 	passed := strings.Count(string(out), "\n--- PASS: ")
 	if err != nil || passed < s.tests {
@@ -63,7 +63,7 @@ func (s suite) run(t *testing.T, env ...string) {
 	}
 }
 
-// failures leaves out what passed.
+// failures returns the output of go test without the lines of passed tests.
 func failures(out string) string {
 	var b strings.Builder
 	for line := range strings.Lines(out) {
@@ -74,12 +74,14 @@ func failures(out string) string {
 	return b.String()
 }
 
-func TestTheContractHoldsInEmbeddedMode(t *testing.T) {
+func TestMain(m *testing.M) { natstest.Main(m) }
+
+func TestConformance_HTTPAPIEmbedded(t *testing.T) {
 	contract.run(t, "FLOW_TEST_DATA_DIR="+t.TempDir())
 }
 
-// TestConformance_MatrixHoldsInEmbeddedMode holds the authorization of the whole server to its documentation. Replicas decide nothing of it.
-func TestConformance_MatrixHoldsInEmbeddedMode(t *testing.T) {
+// TestConformance_MatrixEmbedded runs the authorization matrix. One server is enough: replicas share no authorization.
+func TestConformance_MatrixEmbedded(t *testing.T) {
 	s := matrix
 	if *full {
 		s.args = []string{"-full"}
@@ -87,7 +89,7 @@ func TestConformance_MatrixHoldsInEmbeddedMode(t *testing.T) {
 	s.run(t, "FLOW_TEST_DATA_DIR="+t.TempDir())
 }
 
-func TestTheContractHoldsOnACluster(t *testing.T) {
+func TestConformance_HTTPAPIOnACluster(t *testing.T) {
 	c := natstest.Start(t, *nodes)
 	contract.run(t, "FLOW_TEST_NATS_URL="+c.URL(), fmt.Sprint("FLOW_TEST_REPLICAS=", *nodes))
 }

@@ -12,10 +12,10 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/natsserver"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// BenchmarkLoad has a hub load 1,000 flows of 200 nodes, each of which came by itself and changed once: 400 messages of a flow, in POSTs
-// of ten.
+// BenchmarkLoad loads 1,000 flows of 200 nodes. Each node was created and changed once: 400 messages a flow, in batches of ten.
 func BenchmarkLoad(b *testing.B) {
 	const flows, nodes, batch = 1000, 200, 10
 	quiet := slog.New(slog.DiscardHandler)
@@ -64,7 +64,7 @@ func BenchmarkLoad(b *testing.B) {
 						}
 						messages = append(messages, m)
 					}
-					if _, err := h.Ingest(hub.Post{FlowID: id, Messages: messages}); err != nil {
+					if _, err := h.Ingest(record.Post{FlowID: id, Messages: messages}); err != nil {
 						b.Error(err)
 						return
 					}

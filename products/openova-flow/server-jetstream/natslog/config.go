@@ -7,19 +7,19 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Config is what a Log is made of. The zero value of a field means its default.
+// Config configures a Log. The zero value of a field means its default.
 type Config struct {
-	Conn         *nats.Conn    // to a server or cluster with JetStream; must be given
+	Conn         *nats.Conn    // to a server or cluster with JetStream; required
 	Name         string        // prefix of the stream, its subjects and the bucket; "openova-flow"
-	Replicas     int           // copies of stream and bucket in the cluster, 1, 3 or 5; 1
-	RingCapacity int           // as the hub's; 4096
-	RingBytes    int           // as the hub's; 8 MiB
-	Timeout      time.Duration // how long Append and Sync may take; 5 s
+	Replicas     int           // copies of stream and bucket in the cluster: 1, 3 or 5; 1
+	RingCapacity int           // messages in the hub's ring; 4096
+	RingBytes    int           // bytes in the hub's ring; 8 MiB
+	Timeout      time.Duration // limit for one Append or Sync; 5 s
 	Logger       *slog.Logger  // slog.Default()
 
-	Acknowledged   uint64           // an entry that is known to have been acknowledged: a stream that ends before it is damaged
-	OnAcknowledged func(seq uint64) // called, from any goroutine, when an entry has been acknowledged and before anybody is told
-	Hopeless       func() error     // asked while JetStream takes no changes; an error ends the log
+	Acknowledged   uint64           // an entry known to be acknowledged: a stream that ends before it is damaged
+	OnAcknowledged func(seq uint64) // called from any goroutine for each acknowledged entry, before Append returns
+	Hopeless       func() error     // called while JetStream rejects changes; an error ends Run
 }
 
 func (c Config) withDefaults() Config {
@@ -47,14 +47,14 @@ func (c Config) withDefaults() Config {
 const (
 	// maxInFlight is how many entries one Log publishes at once.
 	maxInFlight = 256
-	// spare is how many entries the stream keeps of a flow besides its ring: those in flight, of as many as 16 logs, and as many as
-	// come while a checkpoint is being written.
-	spare = 16 * maxInFlight
+	// spareEntries is how many entries of a flow the stream keeps beyond two rings: those in flight from up to 16 logs, and those that
+	// arrive while a checkpoint is written.
+	spareEntries = 16 * maxInFlight
 )
 
-// held is how many entries of a flow the stream keeps at most. Those that no ring needs are purged sooner.
-func (c Config) held() int { return 2*c.RingCapacity + spare }
+// maxEntries is how many entries of a flow the stream keeps at most. Entries that no ring needs are purged earlier.
+func (c Config) maxEntries() int { return 2*c.RingCapacity + spareEntries }
 
-// everyEntries and everyBytes are after how much a flow gets a checkpoint.
-func (c Config) everyEntries() int { return max(c.RingCapacity/4, 1) }
-func (c Config) everyBytes() int   { return c.RingBytes / 4 }
+// A flow gets a checkpoint after this many entries or bytes.
+func (c Config) checkpointEntries() int { return max(c.RingCapacity/4, 1) }
+func (c Config) checkpointBytes() int   { return c.RingBytes / 4 }

@@ -17,30 +17,31 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/natsserver"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// failing runs a log on a stream that it must not start with, and returns what Run says.
-func failing(t *testing.T, s *natsserver.Server, cfg hub.Config) error {
+// runUntilFailure runs a log on a stream that it must reject, and returns the error of Run.
+func runUntilFailure(t *testing.T, s *natsserver.Server, cfg hub.Config) error {
 	t.Helper()
 	conn, err := s.Connect()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	log, err := natslog.New(natslog.Config{Conn: conn, RingCapacity: cfg.RingCapacity, Timeout: within, Logger: quiet(t)})
+	log, err := natslog.New(natslog.Config{Conn: conn, RingCapacity: cfg.RingCapacity, Timeout: testTimeout, Logger: testLogger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg.Log = log
-	ctx, cancel := context.WithTimeout(t.Context(), within)
+	ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 	defer cancel()
 	return log.Run(ctx, hub.New(cfg))
 }
 
-// TestLog_DeletedMessagesAreMissed has an administrator delete a message of the stream.
-func TestLog_DeletedMessagesAreMissed(t *testing.T) {
+// TestLog_MessageDeletedByHandIsDamage deletes a message of the stream, as an administrator may.
+func TestLog_MessageDeletedByHandIsDamage(t *testing.T) {
 	cfg := hub.Config{RingCapacity: 40} // a checkpoint after 10
-	remove := func(t *testing.T, s *natsserver.Server, r hub.Receipt) {
+	remove := func(t *testing.T, s *natsserver.Server, r record.Receipt) {
 		stream, err := admin(t, s).Stream(t.Context(), "OPENOVA_FLOW")
 		if err == nil {
 			err = stream.DeleteMsg(t.Context(), uint64(r.Seq/hub.FirstOf(1)))
@@ -59,7 +60,7 @@ func TestLog_DeletedMessagesAreMissed(t *testing.T) {
 		post(t, r, "F", "d", "running")
 		remove(t, s, gone)
 		late := start(t, s, cfg)
-		same(t, late, r, false)
+		assertSame(t, late, r, false)
 	})
 	for name, after := range map[string]int{"one after it": 1, "several after it": 4} {
 		t.Run("in none, "+name, func(t *testing.T) {
@@ -71,27 +72,27 @@ func TestLog_DeletedMessagesAreMissed(t *testing.T) {
 				post(t, r, "F", "c", "running")
 			}
 			remove(t, s, gone)
-			if err := failing(t, s, cfg); !errors.As(err, new(*natslog.DamagedError)) {
-				t.Errorf("a replica starts with %v", err)
+			if err := runUntilFailure(t, s, cfg); !errors.As(err, new(*natslog.DamagedError)) {
+				t.Errorf("Run: %v, want a DamagedError", err)
 			}
 		})
 	}
 }
 
-// TestLog_DeletedConcurrentMessageIsMissed has an administrator delete one of several messages that were published at once: none of them says that
-// another came before it, and only the next one knows how many there were.
-func TestLog_DeletedConcurrentMessageIsMissed(t *testing.T) {
+// TestLog_ConcurrentMessageDeletedByHandIsDamage deletes one of several messages that were published at once. None of their headers names another
+// one; only the next message has their count.
+func TestLog_ConcurrentMessageDeletedByHandIsDamage(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	cfg := hub.Config{RingCapacity: 40} // a checkpoint after 10
 	r := start(t, s, cfg)
 	post(t, r, "F", "a", "running")
 	release := r.log.Hold()
 	var wg sync.WaitGroup
-	receipts := make(chan hub.Receipt, 3)
+	receipts := make(chan record.Receipt, 3)
 	for i := range cap(receipts) {
 		wg.Go(func() { receipts <- post(t, r, "F", fmt.Sprint("b", i), "running") })
 	}
-	eventually(t, "taken", func() bool { return r.log.Held(t) == uint64(1+cap(receipts)) })
+	eventually(t, "all in the stream", func() bool { return r.log.Held(t) == uint64(1+cap(receipts)) })
 	release()
 	wg.Wait()
 	post(t, r, "F", "c", "running")
@@ -108,12 +109,12 @@ func TestLog_DeletedConcurrentMessageIsMissed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := failing(t, s, cfg); !errors.As(err, new(*natslog.DamagedError)) {
-		t.Errorf("a replica starts with %v", err)
+	if err := runUntilFailure(t, s, cfg); !errors.As(err, new(*natslog.DamagedError)) {
+		t.Errorf("Run: %v, want a DamagedError", err)
 	}
 }
 
-// keysOf returns the subjects of keys of the bucket. A list of keys by the client has no end while they are removed.
+// keysOf returns the subjects of the bucket's keys that match. The client's own key list never ends while keys are removed.
 func keysOf(t *testing.T, s *natsserver.Server, filter string) []string {
 	t.Helper()
 	stream, err := admin(t, s).Stream(t.Context(), "KV_openova-flow-checkpoints")
@@ -127,17 +128,17 @@ func keysOf(t *testing.T, s *natsserver.Server, filter string) []string {
 	return slices.Collect(maps.Keys(info.State.Subjects))
 }
 
-// TestLog_CheckpointOfADeletedFlowThatIsBackIsPassedOver has a checkpoint back that was removed when its flow was deleted, as NATS may after a kill, or
-// as there is when the kill came before the removal: its place in the list alone, or its data too.
-func TestLog_CheckpointOfADeletedFlowThatIsBackIsPassedOver(t *testing.T) {
+// TestLog_IgnoresCheckpointOfDeletedFlow brings back a checkpoint that was removed with its flow, as NATS may after a kill: its list alone, or the
+// data too. A kill before the removal leaves the same.
+func TestLog_IgnoresCheckpointOfDeletedFlow(t *testing.T) {
 	for name, c := range map[string]struct {
-		keys  []string // that are back
-		again bool     // the flow was made again
+		keys  []string // brought back
+		again bool     // the flow was created again
 	}{
-		"list of a flow that is gone":         {keys: []string{"h.*.F"}},
-		"list of a flow that was made again":  {keys: []string{"h.*.F"}, again: true},
-		"whole of a flow that is gone":        {keys: []string{"d.*.F.>", "h.*.F"}},
-		"whole of a flow that was made again": {keys: []string{"d.*.F.>", "h.*.F"}, again: true},
+		"list, flow deleted":                {keys: []string{"h.*.F"}},
+		"list, flow created again":          {keys: []string{"h.*.F"}, again: true},
+		"list and data, flow deleted":       {keys: []string{"d.*.F.>", "h.*.F"}},
+		"list and data, flow created again": {keys: []string{"d.*.F.>", "h.*.F"}, again: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := startNATS(t, t.TempDir())
@@ -165,7 +166,7 @@ func TestLog_CheckpointOfADeletedFlowThatIsBackIsPassedOver(t *testing.T) {
 			if _, err := r.Delete("F"); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "dropped", func() bool { return len(keysOf(t, s, "d.*.F.>")) == 0 })
+			eventually(t, "checkpoint data removed", func() bool { return len(keysOf(t, s, "d.*.F.>")) == 0 })
 			if c.again {
 				post(t, r, "F", "b", "running")
 				post(t, r, "F", "c", "running")
@@ -176,18 +177,18 @@ func TestLog_CheckpointOfADeletedFlowThatIsBackIsPassedOver(t *testing.T) {
 				}
 			}
 			late := start(t, s, cfg)
-			same(t, late, r, true)
+			assertSame(t, late, r, true)
 			if c.again {
 				post(t, late, "F", "d", "running")
-				same(t, start(t, s, cfg), late, true)
+				assertSame(t, start(t, s, cfg), late, true)
 			}
 		})
 	}
 }
 
-// TestLog_EntriesOfADeletedFlowAreNotMissed has entries back of a flow that was deleted, but not all, as NATS may after a power cut.
-func TestLog_EntriesOfADeletedFlowAreNotMissed(t *testing.T) {
-	for name, again := range map[string]bool{"gone": false, "made again": true} {
+// TestLog_IgnoresEntriesOfDeletedFlow leaves some of the entries of a deleted flow in the stream, as NATS may after a power failure.
+func TestLog_IgnoresEntriesOfDeletedFlow(t *testing.T) {
+	for name, again := range map[string]bool{"deleted": false, "created again": true} {
 		t.Run(name, func(t *testing.T) {
 			s := startNATS(t, t.TempDir())
 			r := start(t, s, hub.Config{})
@@ -197,7 +198,7 @@ func TestLog_EntriesOfADeletedFlowAreNotMissed(t *testing.T) {
 				t.Fatal(err)
 			}
 			cfg := stream.CachedInfo().Config
-			cfg.DenyPurge = true // so that what was before the deletion stays
+			cfg.DenyPurge = true // keeps the entries before the deletion
 			if _, err := admin(t, s).UpdateStream(t.Context(), cfg); err != nil {
 				t.Fatal(err)
 			}
@@ -214,22 +215,22 @@ func TestLog_EntriesOfADeletedFlowAreNotMissed(t *testing.T) {
 			if err := stream.DeleteMsg(t.Context(), uint64(lost.Seq/hub.FirstOf(1))); err != nil {
 				t.Fatal(err)
 			}
-			same(t, start(t, s, hub.Config{}), r, true)
+			assertSame(t, start(t, s, hub.Config{}), r, true)
 		})
 	}
 }
 
-// TestLog_StreamThatTakesNothingIsTrouble fills the stream up to a limit beyond which it takes nothing. Questions it answers as ever.
-func TestLog_StreamThatTakesNothingIsTrouble(t *testing.T) {
+// TestLog_FullStreamIsAnOutage sets a limit at which the stream rejects new entries but still answers STREAM.INFO.
+func TestLog_FullStreamIsAnOutage(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	var asked atomic.Bool
-	hopeless := errors.New("no hope")
+	hopeless := errors.New("hopeless")
 	conn, err := s.Connect()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	log, err := natslog.New(natslog.Config{Conn: conn, Logger: quiet(t), Hopeless: func() error {
+	log, err := natslog.New(natslog.Config{Conn: conn, Logger: testLogger(t), Hopeless: func() error {
 		if asked.Swap(true) {
 			return hopeless
 		}
@@ -255,7 +256,7 @@ func TestLog_StreamThatTakesNothingIsTrouble(t *testing.T) {
 		}
 	}
 	ingest := func() error {
-		_, err := h.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "F", "a", "running")}})
+		_, err := h.Ingest(record.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "F", "a", "running")}})
 		return err
 	}
 	if err := ingest(); err != nil {
@@ -265,17 +266,17 @@ func TestLog_StreamThatTakesNothingIsTrouble(t *testing.T) {
 	var away *hub.UnavailableError
 	for range 2 {
 		if err := ingest(); !errors.As(err, &away) {
-			t.Errorf("a change that is not taken: %v", err)
+			t.Errorf("Ingest into a full stream: %v, want an UnavailableError", err)
 		}
 	}
-	eventually(t, "said", func() bool { return log.Status().Err != nil })
+	eventually(t, "outage reported", func() bool { return log.Status().Err != nil })
 	limit(100)
-	eventually(t, "taken back", func() bool { return log.Status().Err == nil })
+	eventually(t, "outage over", func() bool { return log.Status().Err == nil })
 	if err := ingest(); err != nil {
-		t.Errorf("a change after that: %v", err)
+		t.Errorf("Ingest after the outage: %v", err)
 	}
 	if n := log.Unanswered(); n != 0 {
-		t.Errorf("after a change that was taken %d in a row were not", n)
+		t.Errorf("%d unanswered changes after a successful one, want 0", n)
 	}
 	limit(1)
 	for range 2 {
@@ -284,7 +285,7 @@ func TestLog_StreamThatTakesNothingIsTrouble(t *testing.T) {
 	select {
 	case err := <-done:
 		if !errors.Is(err, hopeless) {
-			t.Errorf("it ends with %v", err)
+			t.Errorf("Run: %v, want the error of Hopeless", err)
 		}
 	case <-t.Context().Done():
 	}

@@ -1,14 +1,15 @@
-// Package natslog is a hub.Log on NATS JetStream: hubs that follow one stream are the same.
+// Package natslog implements hub.Log on NATS JetStream. All hubs that read one stream have the same state.
 //
-// What it promises:
+// Guarantees:
 //
-//   - Every change is one entry of the stream, under a subject of its flow, and is acknowledged by JetStream before Append returns.
-//   - Entries are applied in the order of the stream, from one goroutine. What an entry makes depends on the entries before it alone.
-//   - The state of a flow is written to a key-value bucket, with the number of the entry that it is current to, before the stream may
-//     drop an entry that is folded into it. So checkpoint and tail are always the whole.
-//   - A hub that starts takes, of the checkpoints that are kept, the oldest one after which the stream still has everything: what
-//     follows it fills the ring, so that readers resume where they were.
-//   - A hub that was away so long that the stream has dropped what it had not seen goes on from a checkpoint, and its readers get a
-//     snapshot, like any that fell behind the ring.
-//   - What was acknowledged and is not there when a hub starts, in the stream or in checkpoints, ends Run with a *DamagedError.
+//   - Every change is one entry of the stream, under a subject of its flow. JetStream acknowledges it before Append returns.
+//   - One goroutine applies the entries in stream order. The result depends only on the entries before.
+//   - The state of a flow is written to a key-value bucket as a checkpoint before the stream may drop an entry that the state contains.
+//     A checkpoint and the entries after it are always complete.
+//   - A starting hub restores each flow from the oldest checkpoint after which the stream is complete. The later entries fill the ring, so
+//     subscribers resume at their cursors. If the stream drops entries before the starting hub has read them, it restores the newest checkpoint.
+//     Its ring is then shorter until new messages fill it: a subscriber with an older cursor gets a snapshot.
+//   - A hub that fell behind the entries that the stream keeps restores the newest checkpoints. Its subscribers get a snapshot, like any that fell
+//     behind the ring.
+//   - If acknowledged entries are in neither the stream nor a checkpoint, Run fails with a *DamagedError.
 package natslog

@@ -12,59 +12,63 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// Hold keeps entries from being applied until the function that it returns is called, and what has been read is read again then.
+// Hold stops the log from applying entries until release is called.
 func (l *Log) Hold() (release func()) {
-	l.keep.step.Lock()
-	return l.keep.step.Unlock
+	l.checkpoints.applyMu.Lock()
+	return l.checkpoints.applyMu.Unlock
 }
 
-// Bridged returns how many times a flow went on from a checkpoint because the hub was away too long.
-func (l *Log) Bridged() int64 { return l.bridged.Load() }
+// Skipped returns how many flows were restored from a checkpoint because of a gap.
+func (l *Log) Skipped() int64 { return l.skipped.Load() }
 
-// Reading reports whether the log has begun to read the stream.
+// Reading reports whether the log has read an entry of a flow.
 func (l *Log) Reading() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return len(l.flows) > 0
 }
 
-// Reloaded returns how many flows were loaded a second time because the stream dropped entries of them meanwhile.
+// Reloaded returns how many flows were loaded a second time because the stream had dropped entries meanwhile.
 func (l *Log) Reloaded() int64 { return l.reloaded.Load() }
 
-// Unanswered returns how many changes in a row were not taken.
+// Unanswered returns how many consecutive changes got no answer.
 func (l *Log) Unanswered() int64 { return l.unanswered.Load() }
 
-// Checkpoint writes the state of a flow down, as a keeper does.
+// Checkpoint writes a checkpoint of a flow.
 func (l *Log) Checkpoint(h *hub.Hub, flowID string) {
-	l.keep.checkpoint(context.Background(), h, flowID)
+	l.checkpoints.checkpoint(context.Background(), h, flowID)
 }
 
-// Behind reports whether the stream has an entry that has not been applied.
-func (l *Log) Behind(t *testing.T) bool {
+// Behind reports whether the stream has an entry that this log has not applied.
+func (l *Log) Behind(t *testing.T) bool { return l.End(t) > l.lastApplied() }
+
+// End returns the number of the stream's last entry.
+func (l *Log) End(t *testing.T) uint64 {
 	info, err := l.stream.Info(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	return info.State.LastSeq > l.position()
+	return info.State.LastSeq
 }
 
-// Lost is what publishing a command comes to when JetStream has taken it already, and the answer to that was lost. It calls waiting once it waits for
-// the entry to be applied.
-func (l *Log) Lost(t *testing.T, c hub.Command, waiting func()) (hub.Outcome, error) {
-	mine := l.name + "-" + strconv.FormatInt(l.tokens.Load()+1, 10) // which is taken next
+// AppendWithLostAnswer publishes a command whose first publication has succeeded, with its answer lost. It calls waiting when Append waits for the
+// entry to be applied.
+func (l *Log) AppendWithLostAnswer(t *testing.T, c record.Command, waiting func()) (hub.Outcome, error) {
+	token := l.name + "-" + strconv.FormatInt(l.tokens.Load()+1, 10) // the next one
 	msg := nats.NewMsg(l.subjectOf(c.FlowID()))
 	msg.Data = c.Encode()
-	msg.Header.Set(tokenHeader, mine)
-	ack, err := l.js.PublishMsg(t.Context(), msg, jetstream.WithMsgID(mine))
+	msg.Header.Set(tokenHeader, token)
+	ack, err := l.js.PublishMsg(t.Context(), msg, jetstream.WithMsgID(token))
 	if err != nil {
 		t.Fatal(err)
 	}
 	go func() {
 		for ok := false; !ok; time.Sleep(time.Millisecond) {
 			l.mu.Lock()
-			ok = slices.ContainsFunc(l.reached, func(r reach) bool { return r.seq == ack.Sequence })
+			ok = slices.ContainsFunc(l.waiters, func(w waiter) bool { return w.seq == ack.Sequence })
 			l.mu.Unlock()
 		}
 		waiting()
@@ -72,9 +76,18 @@ func (l *Log) Lost(t *testing.T, c hub.Command, waiting func()) (hub.Outcome, er
 	return l.publish(t.Context(), c, msg.Data)
 }
 
-// Await waits until this log has applied what another has.
+// PublishDelete publishes the entry that deletes a flow, as by a replica that ends before it removes the flow's entries and checkpoints.
+func (l *Log) PublishDelete(t *testing.T, flowID string) {
+	msg := nats.NewMsg(l.subjectOf(flowID))
+	msg.Data = record.Command{Kind: record.KindDelete, Post: record.Post{FlowID: flowID}}.Encode()
+	if _, err := l.send(t.Context(), msg); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Await waits until this log has applied everything that another one has.
 func (l *Log) Await(t *testing.T, other *Log) {
-	if err := l.wait(t.Context(), other.position()); err != nil {
+	if err := l.wait(t.Context(), other.lastApplied()); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -88,10 +101,10 @@ func (l *Log) Held(t *testing.T) uint64 {
 	return info.State.Msgs
 }
 
-// AskWithoutPause has each question sent as soon as the one before has been answered.
-func (l *Log) AskWithoutPause() { l.pause = func() {} }
+// SyncWithoutPause removes the pause between the entries of Sync.
+func (l *Log) SyncWithoutPause() { l.pause = func() {} }
 
-// Pause makes the pause after the next question last until end is called; paused says that it has begun. Later ones take no time.
+// Pause makes the pause after the next entry of Sync last until end is called. paused is closed when it begins. Later pauses take no time.
 func (l *Log) Pause() (paused chan struct{}, end func()) {
 	paused = make(chan struct{})
 	ended := make(chan struct{})

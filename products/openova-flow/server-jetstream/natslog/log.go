@@ -21,98 +21,112 @@ import (
 )
 
 const (
-	tokenHeader = "Openova-Flow-Token" // by which the log that published an entry knows it again
-	afterHeader = "Openova-Flow-After" // what of the flow was in the hub of the log that published the entry: see tail.after
+	tokenHeader = "Openova-Flow-Token" // identifies an entry to the log that published it
+	afterHeader = "Openova-Flow-After" // what the publisher had of the flow: see flowProgress.after
 	identityKey = "openova-flow-identity"
-	// headRoom is what an entry takes of the greatest payload besides its own bytes: its headers.
-	headRoom = 512
-	// askEvery is the least time between two questions to the log. Each is an entry, and a read-only caller can trigger one. The stream keeps as many
-	// of them as of a flow; purging them sooner would leave gaps that a slow replica cannot tell from missing entries of a flow.
-	askEvery = 50 * time.Millisecond
+	// headerRoom is the part of the payload limit that is reserved for an entry's headers.
+	headerRoom = 512
+	// syncInterval is the least time between two entries for Sync, which a caller with read access can trigger. The stream keeps as many of
+	// them as entries of a flow. Purging them earlier would leave gaps that a slow replica cannot tell from missing entries of a flow.
+	syncInterval = 50 * time.Millisecond
 )
 
-// Log is a hub.Log on a JetStream stream. Run feeds the hub.
+// Log is a hub.Log on a JetStream stream. Run applies the stream's entries to the hub.
 type Log struct {
 	cfg  Config
 	js   jetstream.JetStream
 	name string // of this log, in tokens
 
-	stream   jetstream.Stream // set by Run, before it has loaded anything
+	// Set by Run before it closes started.
+	stream   jetstream.Stream
 	bucket   jetstream.KeyValue
-	identity string // of the stream: two streams of one name are not the same log
-	missed   int    // how many times the bucket was not there though it should be
+	identity string        // of the stream: tells it from other streams of the same name
+	started  chan struct{} // closed when stream and bucket exist
 
-	loaded   atomic.Bool
-	started  chan struct{}         // closed when stream and bucket are there
-	trouble  atomic.Pointer[error] // why no change can be taken
-	stuck    atomic.Uint64         // while this is the last entry that is in the hub, the hub does not get on
-	inFlight chan struct{}
-	tokens   atomic.Int64
+	bucketMissing int // attempts that found no bucket though there must be one
 
-	unanswered atomic.Int64 // changes in a row that got no answer
-	broken     chan error
-	bridged    atomic.Int64 // flows that went on from a checkpoint
-	reloaded   atomic.Int64 // flows that were loaded a second time
+	loaded    atomic.Bool
+	outage    atomic.Pointer[error] // why changes are rejected; nil: they are accepted
+	stalledAt atomic.Uint64         // the hub is stalled as long as this is the last applied entry
+	inFlight  chan struct{}
+	tokens    atomic.Int64
 
-	mu      sync.Mutex
-	applied uint64                // the last entry that is in the hub
-	reached []reach               // who waits for applied to go on
-	pending map[string]*published // by token
-	asked   *question             // the one that is sent next
+	unanswered atomic.Int64 // consecutive changes without an answer
+	broken     chan error   // receives the error of condemn
+	skipped    atomic.Int64 // flows restored from a checkpoint because of a gap
+	reloaded   atomic.Int64 // flows loaded a second time
 
-	asking sync.Mutex // held while a question is being answered, and for a pause after that
-	pause  func()
+	mu       sync.Mutex
+	applied  uint64                     // the last entry that is in the hub
+	waiters  []waiter                   // for applied to advance
+	pending  map[string]*pendingCommand // by token
+	nextSync *syncRequest               // shared by all Sync calls until it is sent
+	flows    map[string]*flowProgress   // by flow id
 
-	flows map[string]*tail // by flow id; guarded by mu
-	keep  keeper
+	syncing sync.Mutex // held while a syncRequest is answered, and for pause after that
+	pause   func()
+
+	checkpoints checkpointer
 }
 
-// reach is one who waits until an entry has been applied.
-type reach struct {
+// waiter waits until an entry has been applied.
+type waiter struct {
 	seq  uint64
 	done chan struct{}
 }
 
-// published is a command of this log that has not been applied yet.
-type published struct {
-	command hub.Command
+// pendingCommand is a command that this log has published and not applied yet.
+type pendingCommand struct {
+	command record.Command
 	outcome chan hub.Outcome
 }
 
-// New returns a Log that nothing can be appended to before Run.
+// New returns a Log. Append and Sync wait until Run has opened the stream.
 func New(cfg Config) (*Log, error) {
 	l := &Log{cfg: cfg.withDefaults(), started: make(chan struct{}), broken: make(chan error, 1), inFlight: make(chan struct{}, maxInFlight),
-		pending: make(map[string]*published), flows: make(map[string]*tail)}
+		pending: make(map[string]*pendingCommand), flows: make(map[string]*flowProgress)}
 	js, err := jetstream.New(l.cfg.Conn)
 	if err != nil {
-		return nil, fmt.Errorf("use JetStream: %w", err)
+		return nil, fmt.Errorf("create JetStream client: %w", err)
 	}
 	var b [9]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
-	l.pause = func() { time.Sleep(askEvery) }
+	l.pause = func() { time.Sleep(syncInterval) }
 	l.js, l.name = js, hex.EncodeToString(b[:])
-	l.keep.init(l)
+	l.checkpoints.init(l)
 	return l, nil
 }
 
-// Status says whether the log has been loaded and takes changes.
+// Status reports whether the log has been loaded, and why changes are rejected.
 func (l *Log) Status() hub.LogStatus {
 	s := hub.LogStatus{Loaded: l.loaded.Load()}
 	if !l.cfg.Conn.IsConnected() {
-		s.Err = errors.New("there is no connection to NATS")
-	} else if err := l.trouble.Load(); err != nil {
+		s.Err = errors.New("not connected to NATS; check NATS_URL and the NATS servers")
+	} else if err := l.outage.Load(); err != nil {
 		s.Err = *err
-	} else if at := l.stuck.Load(); at != 0 && at == l.position() {
-		s.Err = errors.New("this server does not get on with reading it")
+	} else if at := l.stalledAt.Load(); at != 0 && at == l.lastApplied() {
+		s.Err = fmt.Errorf("log consumer stalled at entry %d", at)
 	}
 	return s
 }
 
-// position returns the last entry that is in the hub.
-func (l *Log) position() uint64 {
+func (l *Log) lastApplied() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.applied
+}
+
+// progress returns what the log knows of a flow, nil for nothing.
+func (l *Log) progress(flowID string) *flowProgress {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.flows[flowID]
+}
+
+func (l *Log) setProgress(flowID string, p *flowProgress) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.flows[flowID] = p
 }
 
 func unavailable(format string, args ...any) error {
@@ -120,7 +134,7 @@ func unavailable(format string, args ...any) error {
 }
 
 // Append publishes a command and waits until this log has applied it.
-func (l *Log) Append(c hub.Command) (hub.Outcome, error) {
+func (l *Log) Append(c record.Command) (hub.Outcome, error) {
 	var none hub.Outcome
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Timeout)
 	defer cancel()
@@ -128,16 +142,16 @@ func (l *Log) Append(c hub.Command) (hub.Outcome, error) {
 		return none, err
 	}
 	data := c.Encode()
-	if limit := l.cfg.Conn.MaxPayload() - headRoom; int64(len(data)) > limit {
-		return none, &hub.TooLargeError{Detail: fmt.Sprintf("a request may have %d bytes as an entry of the log (max_payload of NATS), this one has %d; send less at a time", limit, len(data))}
+	if limit := l.cfg.Conn.MaxPayload() - headerRoom; int64(len(data)) > limit {
+		return none, &hub.TooLargeError{Detail: fmt.Sprintf("the request is %d bytes as a log entry, the limit is %d (max_payload of NATS); send smaller batches", len(data), limit)}
 	}
 	select {
 	case l.inFlight <- struct{}{}:
 		defer func() { <-l.inFlight }()
 	case <-ctx.Done():
-		return none, unavailable("the log has taken none of %d changes for %s; try again", maxInFlight, l.cfg.Timeout)
+		return none, unavailable("the log has acknowledged none of %d changes for %s; retry", maxInFlight, l.cfg.Timeout)
 	}
-	if err := l.keep.pace(ctx, c.FlowID()); err != nil {
+	if err := l.checkpoints.throttle(ctx, c.FlowID()); err != nil {
 		return none, err
 	}
 	return l.publish(ctx, c, data)
@@ -145,47 +159,47 @@ func (l *Log) Append(c hub.Command) (hub.Outcome, error) {
 
 func (l *Log) ready(ctx context.Context) error {
 	if s := l.Status(); s.Err != nil {
-		return unavailable("the log is away: %v; try again", s.Err)
+		return unavailable("the log is unavailable: %v; retry", s.Err)
 	}
 	select {
 	case <-l.started:
 		return nil
 	case <-ctx.Done():
-		return unavailable("the server is loading its flows")
+		return unavailable("the server is loading its flows; retry")
 	}
 }
 
-func (l *Log) publish(ctx context.Context, c hub.Command, data []byte) (hub.Outcome, error) {
-	mine := l.name + "-" + strconv.FormatInt(l.tokens.Add(1), 10)
-	p := &published{command: c, outcome: make(chan hub.Outcome, 1)}
+func (l *Log) publish(ctx context.Context, c record.Command, data []byte) (hub.Outcome, error) {
+	token := l.name + "-" + strconv.FormatInt(l.tokens.Add(1), 10)
+	p := &pendingCommand{command: c, outcome: make(chan hub.Outcome, 1)}
 	msg := nats.NewMsg(l.subjectOf(c.FlowID()))
 	l.mu.Lock()
-	l.pending[mine] = p
+	l.pending[token] = p
 	if after := l.flows[c.FlowID()].after(); after != "" {
 		msg.Header.Set(afterHeader, after)
 	}
 	l.mu.Unlock()
 	defer func() {
 		l.mu.Lock()
-		delete(l.pending, mine)
+		delete(l.pending, token)
 		l.mu.Unlock()
 	}()
 	id := c.ID
 	if id == "" {
-		id = mine
+		id = token
 	}
 	msg.Data = data
-	msg.Header.Set(tokenHeader, mine)
+	msg.Header.Set(tokenHeader, token)
 	ack, err := l.send(ctx, msg, jetstream.WithMsgID(id))
 	if err != nil {
-		return hub.Outcome{}, unavailable("it is not known whether the log has taken the change (%v); try again", reason(err))
+		return hub.Outcome{}, unavailable("the log may or may not have accepted the change (%v); retry", reason(err))
 	}
 	if ack.Duplicate {
 		if err := l.wait(ctx, ack.Sequence); err != nil {
 			return hub.Outcome{}, err
 		}
 		select {
-		case out := <-p.outcome: // it was this very publication that was taken, and the first answer got lost
+		case out := <-p.outcome: // the first attempt of this very publication succeeded, and its answer was lost
 			return out, nil
 		default:
 			return hub.Outcome{}, hub.ErrRepeated
@@ -195,13 +209,13 @@ func (l *Log) publish(ctx context.Context, c hub.Command, data []byte) (hub.Outc
 	case out := <-p.outcome:
 		return out, nil
 	case <-ctx.Done():
-		return hub.Outcome{}, unavailable("the log has taken the change, and this server has not applied it within %s; try again", l.cfg.Timeout)
+		return hub.Outcome{}, unavailable("the log has accepted the change, but this server has not applied it within %s; retry", l.cfg.Timeout)
 	}
 }
 
-// send publishes an entry and returns once a quorum of JetStream has it.
+// send publishes an entry and returns when a quorum of JetStream has it.
 func (l *Log) send(ctx context.Context, msg *nats.Msg, options ...jetstream.PublishOpt) (*jetstream.PubAck, error) {
-	applied := l.position()
+	applied := l.lastApplied()
 	ack, err := l.js.PublishMsg(ctx, msg, append(options, jetstream.WithRetryAttempts(8), jetstream.WithRetryWait(250*time.Millisecond))...)
 	if err != nil {
 		l.unanswered.Add(1)
@@ -218,10 +232,10 @@ func (l *Log) send(ctx context.Context, msg *nats.Msg, options ...jetstream.Publ
 	return ack, nil
 }
 
-// number publishes an entry that changes nothing, and returns its number: all that was acknowledged before has a lower one.
-func (l *Log) number(ctx context.Context) (uint64, error) {
+// sendNoop publishes an entry that changes nothing, and returns its number. All entries acknowledged before have lower numbers.
+func (l *Log) sendNoop(ctx context.Context) (uint64, error) {
 	msg := nats.NewMsg(l.subjectOf(""))
-	msg.Data = hub.Command{Kind: record.KindNumber}.Encode()
+	msg.Data = record.Command{Kind: record.KindNumber}.Encode()
 	ack, err := l.send(ctx, msg)
 	if err != nil {
 		return 0, err
@@ -229,19 +243,21 @@ func (l *Log) number(ctx context.Context) (uint64, error) {
 	return ack.Sequence, nil
 }
 
-// reason says what a failure means, shortly.
+// reason returns a short text for an error of NATS.
 func reason(err error) string {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, nats.ErrTimeout):
-		return "no answer in time"
+		return "timeout"
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
-		return "JetStream has no leader"
+		return "no JetStream leader"
+	case errors.Is(err, nats.ErrReconnectBufExceeded): // nothing is buffered without a connection
+		return "not connected to NATS"
 	}
 	return strings.TrimPrefix(err.Error(), "nats: ")
 }
 
-// Sync waits until this hub has applied all that was acknowledged by now, at whichever replica. It has the log take an entry for that: a server
-// that was the stream's leader before it was cut off would say what it knows, and not know what others have taken since.
+// Sync waits until this hub has applied everything that any replica has acknowledged. It publishes an entry for that: a stream leader that has
+// been cut off would answer a question with what it has, which may be less than what others have accepted since.
 func (l *Log) Sync() error {
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Timeout)
 	defer cancel()
@@ -249,42 +265,42 @@ func (l *Log) Sync() error {
 		return err
 	}
 	l.mu.Lock()
-	q := l.asked
-	if q == nil {
-		q = &question{done: make(chan struct{})}
-		l.asked = q
-		go l.ask(q)
+	r := l.nextSync
+	if r == nil {
+		r = &syncRequest{done: make(chan struct{})}
+		l.nextSync = r
+		go l.runSync(r)
 	}
 	l.mu.Unlock()
 	select {
-	case <-q.done:
+	case <-r.done:
 	case <-ctx.Done():
-		return unavailable("the log does not say how far it is; try again")
+		return unavailable("the end of the log is unknown (timeout); retry")
 	}
-	if q.err != nil {
-		return unavailable("the log does not say how far it is (%v); try again", reason(q.err))
+	if r.err != nil {
+		return unavailable("the end of the log is unknown (%v); retry", reason(r.err))
 	}
-	return l.wait(ctx, q.last)
+	return l.wait(ctx, r.last)
 }
 
-// question is one to the log: how far it is. All who ask it before it is sent share it, since many viewers come back at once.
-type question struct {
+// syncRequest asks for the last entry of the log. All Sync calls made before it is sent share it, since many subscribers reconnect at once.
+type syncRequest struct {
 	done chan struct{}
 	last uint64
 	err  error
 }
 
-// ask sends a question once the one before it has been answered, and a pause is over.
-func (l *Log) ask(q *question) {
-	l.asking.Lock()
-	defer l.asking.Unlock()
+// runSync sends a request when the previous one has been answered and the pause after it is over.
+func (l *Log) runSync(r *syncRequest) {
+	l.syncing.Lock()
+	defer l.syncing.Unlock()
 	l.mu.Lock()
-	l.asked = nil
+	l.nextSync = nil
 	l.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Timeout)
 	defer cancel()
-	q.last, q.err = l.number(ctx)
-	close(q.done)
+	r.last, r.err = l.sendNoop(ctx)
+	close(r.done)
 	l.pause()
 }
 
@@ -295,20 +311,38 @@ func (l *Log) wait(ctx context.Context, seq uint64) error {
 		l.mu.Unlock()
 		return nil
 	}
-	r := reach{seq: seq, done: make(chan struct{})}
-	l.reached = append(l.reached, r)
+	w := waiter{seq: seq, done: make(chan struct{})}
+	l.waiters = append(l.waiters, w)
 	l.mu.Unlock()
 	select {
-	case <-r.done:
+	case <-w.done:
 		return nil
 	case <-ctx.Done():
 		l.mu.Lock()
-		l.reached = slices.DeleteFunc(l.reached, func(o reach) bool { return o == r })
+		l.waiters = slices.DeleteFunc(l.waiters, func(o waiter) bool { return o == w })
 		l.mu.Unlock()
-		return unavailable("this server is behind its log; try again")
+		return unavailable("this server is behind its log; retry")
 	}
+}
+
+// advance records that an entry is in the hub, and wakes its waiters.
+func (l *Log) advance(seq uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.applied = seq
+	waiting := l.waiters[:0]
+	for _, w := range l.waiters {
+		if w.seq <= seq {
+			close(w.done)
+		} else {
+			waiting = append(waiting, w)
+		}
+	}
+	l.waiters = waiting
 }
 
 func (l *Log) streamName() string {
 	return strings.ToUpper(strings.ReplaceAll(l.cfg.Name, "-", "_"))
 }
+
+func (l *Log) bucketName() string { return l.cfg.Name + "-checkpoints" }

@@ -17,21 +17,22 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/natslog"
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/natsserver"
+	"github.com/openova-io/openova/products/openova-flow/server/claims"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// within bounds every wait of these tests; reaching it is a failure.
-const within = 60 * time.Second
+// testTimeout is the limit for every wait in these tests. Reaching it is a failure.
+const testTimeout = 60 * time.Second
 
-func quiet(t *testing.T) *slog.Logger {
+func testLogger(t *testing.T) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelInfo}))
 }
 
 func startNATS(t *testing.T, dir string) *natsserver.Server {
 	t.Helper()
-	s, err := natsserver.Start(t.Context(), natsserver.Config{Dir: dir, SyncInterval: time.Minute, Logger: quiet(t)})
+	s, err := natsserver.Start(t.Context(), natsserver.Config{Dir: dir, SyncInterval: time.Minute, Logger: testLogger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -49,19 +50,33 @@ type replica struct {
 
 func start(t *testing.T, s *natsserver.Server, cfg hub.Config) *replica {
 	t.Helper()
-	r := begin(t, s, cfg, func(*natslog.Log) {})
+	r := startLoading(t, s, cfg, func(*natslog.Log) {})
 	eventually(t, "loaded", func() bool { return r.log.Status().Loaded })
 	return r
 }
 
-// begin starts a replica and does not wait until it has loaded anything.
-func begin(t *testing.T, s *natsserver.Server, cfg hub.Config, before func(*natslog.Log)) *replica {
+// startWhole starts a replica that reads all entries of its flows. A checkpoint that another one makes of earlier messages may drop entries meanwhile.
+func startWhole(t *testing.T, s *natsserver.Server, cfg hub.Config) *replica {
+	t.Helper()
+	for range 10 {
+		r := start(t, s, cfg)
+		if r.whole() {
+			return r
+		}
+		r.stop()
+	}
+	t.Fatal("the stream drops entries whenever a replica is loading")
+	return nil
+}
+
+// startLoading starts a replica without waiting until it has loaded. It calls before with its log first.
+func startLoading(t *testing.T, s *natsserver.Server, cfg hub.Config, before func(*natslog.Log)) *replica {
 	t.Helper()
 	conn, err := s.Connect()
 	if err != nil {
 		t.Fatal(err)
 	}
-	log, err := natslog.New(natslog.Config{Conn: conn, RingCapacity: cfg.RingCapacity, RingBytes: cfg.RingBytes, Timeout: within, Logger: quiet(t)})
+	log, err := natslog.New(natslog.Config{Conn: conn, RingCapacity: cfg.RingCapacity, RingBytes: cfg.RingBytes, Timeout: testTimeout, Logger: testLogger(t)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -76,7 +91,7 @@ func begin(t *testing.T, s *natsserver.Server, cfg hub.Config, before func(*nats
 		once.Do(func() {
 			cancel()
 			if err := <-done; err != nil {
-				t.Errorf("the log failed: %v", err)
+				t.Errorf("Run: %v", err)
 			}
 			conn.Close()
 		})
@@ -87,9 +102,9 @@ func begin(t *testing.T, s *natsserver.Server, cfg hub.Config, before func(*nats
 
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(within); !is(); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(testTimeout); !is(); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("not %s", what)
+			t.Fatalf("timeout waiting for: %s", what)
 		}
 	}
 }
@@ -100,6 +115,9 @@ func (r *replica) sync(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+// whole reports whether the replica has read all entries of its flows before the stream dropped them. Its rings are complete then.
+func (r *replica) whole() bool { return r.log.Skipped()+r.log.Reloaded() == 0 }
 
 func message(t *testing.T, flowID, text string) *flow.Message {
 	t.Helper()
@@ -114,49 +132,73 @@ func upsert(t *testing.T, flowID, id, status string) *flow.Message {
 	return message(t, flowID, fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":%q,"label":"l","status":%q,"more":1}]}`, id, flowID, status))
 }
 
-func post(t *testing.T, r *replica, flowID, id, status string) hub.Receipt {
+// pushed has a region's source, Kustomization or release come to a revision.
+func pushed(t *testing.T, flowID, region string, r *rand.Rand) *flow.Message {
+	commit := fmt.Sprintf("main@sha1:%040d", r.IntN(4))
+	node := func(id, status, meta string) *flow.Message {
+		return message(t, flowID, fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":%q,"label":"l","region":%q,"status":%q,"meta":{%s}}]}`, region+"/"+id, flowID, region, status, meta))
+	}
+	switch r.IntN(3) {
+	case 0:
+		return node("GitRepository/n/s", "succeeded", fmt.Sprintf(`"kind":"GitRepository","namespace":"n","url":"https://h/p","ref":"branch main","revision":%q,"ready":"True"`, commit))
+	case 1:
+		return node("Kustomization/n/k", []string{"running", "succeeded"}[r.IntN(2)],
+			fmt.Sprintf(`"kind":"Kustomization","attemptedRevision":%q,"revision":"main@sha1:%040d","source":{"kind":"GitRepository","namespace":"n","name":"s"}`, commit, r.IntN(4)))
+	}
+	return node(fmt.Sprint("n", r.IntN(3)), []string{"running", "failed"}[r.IntN(2)], fmt.Sprintf(`"kind":"HelmRelease","generation":%d,"appliedBy":%q`, 1+r.IntN(9), region+"/Kustomization/n/k"))
+}
+
+func post(t *testing.T, r *replica, flowID, id, status string) record.Receipt {
 	t.Helper()
-	got, err := r.Ingest(hub.Post{FlowID: flowID, Messages: []*flow.Message{upsert(t, flowID, id, status)}})
+	got, err := r.Ingest(record.Post{FlowID: flowID, Messages: []*flow.Message{upsert(t, flowID, id, status)}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return got
 }
 
-// same fails unless two hubs tell the same of everything; of rings only their last messages if some of one may be missing.
-func same(t *testing.T, got, want *replica, rings bool) {
+// assertSame fails unless two hubs have the same flows, snapshots, rollouts, revisions and rings. Without rings one hub may have fewer messages of a
+// flow: those must be the other's last ones, and the state before them the one that the other has there.
+func assertSame(t *testing.T, got, want *replica, rings bool) {
 	t.Helper()
 	got.sync(t)
 	want.sync(t)
 	if a, b := got.List(nil), want.List(nil); !reflect.DeepEqual(a, b) {
-		t.Fatalf("there are\n%+v\nwant\n%+v", a, b)
+		t.Fatalf("flows:\n%+v\nwant\n%+v", a, b)
 	}
 	for _, s := range want.List(nil) {
 		a, errA := got.Snapshot(s.ID)
 		b, errB := want.Snapshot(s.ID)
 		if errA != nil || errB != nil || a.Seq != b.Seq || a.Incarnation != b.Incarnation || !bytes.Equal(a.JSON(), b.JSON()) {
-			t.Fatalf("flow %s is, at %d of %s,\n%s\nwant, at %d of %s,\n%s", s.ID, a.Seq, a.Incarnation, a.JSON(), b.Seq, b.Incarnation, b.JSON())
+			t.Fatalf("flow %s: seq %d, incarnation %s:\n%s\nwant seq %d, incarnation %s:\n%s", s.ID, a.Seq, a.Incarnation, a.JSON(), b.Seq, b.Incarnation, b.JSON())
 		}
 		x, _ := got.History(s.ID, 0, 0)
 		y, _ := want.History(s.ID, 0, 0)
 		if !rings {
-			n := min(len(x.Events), len(y.Events))
-			x, y = hub.History{Events: x.Events[len(x.Events)-n:]}, hub.History{Events: y.Events[len(y.Events)-n:]}
+			after := max(x.BaseSeq, y.BaseSeq)
+			x, _ = got.History(s.ID, after, 0)
+			y, _ = want.History(s.ID, after, 0)
+			x.Oldest, y.Oldest = 0, 0
 		}
 		if !reflect.DeepEqual(x, y) {
-			t.Fatalf("the history of %s has %d events from %d on, base at %d; want %d from %d on, base at %d", s.ID, len(x.Events), x.Oldest, x.BaseSeq, len(y.Events), y.Oldest, y.BaseSeq)
+			t.Fatalf("history of %s: %d events from %d, base %d; want %d from %d, base %d", s.ID, len(x.Events), x.Oldest, x.BaseSeq, len(y.Events), y.Oldest, y.BaseSeq)
 		}
 		ra, _, _ := got.Rollouts(s.ID)
 		rb, _, _ := want.Rollouts(s.ID)
 		if !reflect.DeepEqual(ra, rb) {
-			t.Fatalf("rollouts of %s are\n%+v\nwant\n%+v", s.ID, ra, rb)
+			t.Fatalf("rollouts of %s:\n%+v\nwant\n%+v", s.ID, ra, rb)
+		}
+		va, _ := got.Revisions(s.ID, nil, 1000)
+		vb, _ := want.Revisions(s.ID, nil, 1000)
+		if !reflect.DeepEqual(va.Revisions, vb.Revisions) {
+			t.Fatalf("revisions of %s:\n%+v\nwant\n%+v", s.ID, va.Revisions, vb.Revisions)
 		}
 	}
 }
 
-// TestReplicasAreTheSameAndSoIsOneThatStartsLater changes three replicas at random, and starts others from what the stream and the
-// checkpoints hold: with small rings most of it is in checkpoints.
-func TestReplicasAreTheSameAndSoIsOneThatStartsLater(t *testing.T) {
+// TestLog_ReplicasAndLaterReplicasAgree makes random changes at three replicas, restarts them, and starts another one at the end. With small
+// rings most of the state is in checkpoints.
+func TestLog_ReplicasAndLaterReplicasAgree(t *testing.T) {
 	for _, ring := range []int{1, 7, 100} {
 		t.Run(fmt.Sprint("ring of ", ring), func(t *testing.T) {
 			s := startNATS(t, t.TempDir())
@@ -173,23 +215,24 @@ func TestReplicasAreTheSameAndSoIsOneThatStartsLater(t *testing.T) {
 				case 1:
 					_, err = at.DeleteRegion(id, "l")
 				case 2:
-					_, err = at.Ingest(hub.Post{FlowID: id, Messages: []*flow.Message{flow.DeleteNodes("n1")}})
+					_, err = at.Ingest(record.Post{FlowID: id, Messages: []*flow.Message{flow.DeleteNodes("n1")}})
 				case 3:
 					n := r.IntN(len(replicas))
 					replicas[n].stop()
 					replicas[n] = start(t, s, cfg)
 				default:
-					p := hub.Post{FlowID: id}
+					p := record.Post{FlowID: id}
 					for range 1 + r.IntN(3) {
 						p.Messages = append(p.Messages, upsert(t, id, fmt.Sprint("n", r.IntN(9)), []string{"running", "succeeded", "failed"}[r.IntN(3)]))
+						p.Messages = append(p.Messages, pushed(t, id, fmt.Sprint("r", r.IntN(2)), r))
 					}
 					if r.IntN(2) == 0 {
-						p.Stamp = hub.Stamp{Name: "e", N: int64(step)}
+						p.Stamp = record.Stamp{Name: "e", N: int64(step)}
 					}
-					var first, again hub.Receipt
+					var first, again record.Receipt
 					if first, err = at.Ingest(p); err == nil && p.Stamp.Name != "" {
 						if again, err = replicas[r.IntN(len(replicas))].Ingest(p); again != first {
-							t.Fatalf("a repeat gets %v, first was %v", again, first)
+							t.Fatalf("receipt of a repeat = %v, want %v", again, first)
 						}
 					}
 				}
@@ -199,17 +242,17 @@ func TestReplicasAreTheSameAndSoIsOneThatStartsLater(t *testing.T) {
 			}
 			late := start(t, s, cfg)
 			for _, one := range append(replicas, late) {
-				same(t, one, replicas[0], true)
+				assertSame(t, one, replicas[0], one.whole() && replicas[0].whole())
 			}
 		})
 	}
 }
 
-// TestManyRestartsLeaveTheRingWhole writes a checkpoint at each of many restarts: they must not push out the one that reaches back.
-func TestManyRestartsLeaveTheRingWhole(t *testing.T) {
+// TestLog_ManyRestartsKeepTheRing restarts a replica many times. Each restart writes a checkpoint, but the oldest one that the ring needs stays.
+func TestLog_ManyRestartsKeepTheRing(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	cfg := hub.Config{RingCapacity: 40}
-	var first hub.Receipt
+	var first record.Receipt
 	for i := range 30 {
 		r := start(t, s, cfg)
 		got := post(t, r, "F", "a", fmt.Sprint("s", i))
@@ -225,16 +268,16 @@ func TestManyRestartsLeaveTheRingWhole(t *testing.T) {
 	}
 	// A message and what the server derived from it, then 29 messages; after the first ten or so the status of the flow stays.
 	if n := len(history.Events); n < 30 || history.Events[0].Seq != first.Seq {
-		t.Errorf("the ring has %d messages, from %d on; the first was %d", n, history.Oldest, first.Seq)
+		t.Errorf("the ring has %d messages from seq %d, want at least 30 from %d", n, history.Oldest, first.Seq)
 	}
 	for i := range 300 {
 		post(t, r, "F", "a", fmt.Sprint("t", i))
 	}
-	same(t, start(t, s, cfg), r, true)
+	assertSame(t, startWhole(t, s, cfg), r, true)
 }
 
-// TestTheStreamKeepsOfAFlowWhatItsRingNeeds posts large messages: the ring is full by its bytes long before it is by their number.
-func TestTheStreamKeepsOfAFlowWhatItsRingNeeds(t *testing.T) {
+// TestLog_PurgesEntriesThatNoRingNeeds posts large messages: the ring reaches its limit of bytes long before that of messages.
+func TestLog_PurgesEntriesThatNoRingNeeds(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	cfg := hub.Config{RingBytes: 256 << 10}
 	r := start(t, s, cfg)
@@ -242,11 +285,11 @@ func TestTheStreamKeepsOfAFlowWhatItsRingNeeds(t *testing.T) {
 		post(t, r, "F", "a", fmt.Sprint(i, strings.Repeat("x", 10_000)))
 	}
 	eventually(t, "purged", func() bool { return r.log.Held(t) < 80 })
-	same(t, start(t, s, cfg), r, true)
+	assertSame(t, startWhole(t, s, cfg), r, true)
 }
 
-// TestADurableRingResumes restarts NATS and the hub: who was there gets what came since, and no snapshot.
-func TestADurableRingResumes(t *testing.T) {
+// TestLog_SubscriberResumesAfterRestart restarts NATS and the hub: a subscriber gets the later messages and no snapshot.
+func TestLog_SubscriberResumesAfterRestart(t *testing.T) {
 	dir := t.TempDir()
 	s := startNATS(t, dir)
 	r := start(t, s, hub.Config{})
@@ -256,7 +299,7 @@ func TestADurableRingResumes(t *testing.T) {
 	s.Stop()
 	r = start(t, startNATS(t, dir), hub.Config{})
 	if got := r.Incarnation("F"); got != first.Incarnation {
-		t.Errorf("it is incarnation %s, was %s", got, first.Incarnation)
+		t.Errorf("incarnation = %s, want %s", got, first.Incarnation)
 	}
 	reader, err := r.Follow("F", first.Seq, true)
 	if err != nil {
@@ -265,18 +308,18 @@ func TestADurableRingResumes(t *testing.T) {
 	defer reader.Close()
 	frames := bytes.Join(reader.Take().Frames, nil)
 	if strings.Contains(string(frames), "event: snapshot") || strings.Count(string(frames), "event: upsert-nodes") != 1 || !strings.Contains(string(frames), `"failed"`) {
-		t.Errorf("it goes on with\n%s", frames)
+		t.Errorf("frames after the restart:\n%s", frames)
 	}
 }
 
-// many posts n times from each of 16 to a flow. Of 600 the stream does not keep all.
-func many(t *testing.T, r *replica, flowID string, n int) {
+// postMany posts n times to a flow from each of 16 goroutines. With n of 600 the stream drops some.
+func postMany(t *testing.T, r *replica, flowID string, n int) {
 	t.Helper()
 	var wg sync.WaitGroup
 	for w := range 16 {
 		wg.Go(func() {
 			for i := range n {
-				p := hub.Post{FlowID: flowID, Messages: []*flow.Message{upsert(t, flowID, fmt.Sprint("n", w, "-", i%5), fmt.Sprint("s", i))}}
+				p := record.Post{FlowID: flowID, Messages: []*flow.Message{upsert(t, flowID, fmt.Sprint("n", w, "-", i%5), fmt.Sprint("s", i))}}
 				if _, err := r.Ingest(p); err != nil {
 					t.Error(err)
 					return
@@ -287,9 +330,8 @@ func many(t *testing.T, r *replica, flowID string, n int) {
 	wg.Wait()
 }
 
-// TestWhatTheStreamDropsWhileItIsLoadedIsNotMissing has the stream drop entries of a flow that a replica has begun to load, and another flow
-// deleted.
-func TestWhatTheStreamDropsWhileItIsLoadedIsNotMissing(t *testing.T) {
+// TestLog_LoadSurvivesEntriesDroppedMeanwhile makes the stream drop entries of a flow, and deletes another flow, while a replica loads.
+func TestLog_LoadSurvivesEntriesDroppedMeanwhile(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	cfg := hub.Config{RingCapacity: 3000}
 	here := start(t, s, cfg)
@@ -298,25 +340,25 @@ func TestWhatTheStreamDropsWhileItIsLoadedIsNotMissing(t *testing.T) {
 			post(t, here, id, fmt.Sprint("first-", i), "running")
 		}
 	}
-	many(t, here, "F", 200) // more than is read ahead
+	postMany(t, here, "F", 200) // more than is read ahead
 	var release func()
-	late := begin(t, s, cfg, func(l *natslog.Log) { release = l.Hold() })
+	late := startLoading(t, s, cfg, func(l *natslog.Log) { release = l.Hold() })
 	eventually(t, "reading", late.log.Reading)
-	many(t, here, "F", 600)
+	postMany(t, here, "F", 600)
 	if _, err := here.Delete("G"); err != nil {
 		t.Fatal(err)
 	}
 	post(t, here, "G", "second", "running")
 	release()
 	eventually(t, "loaded", func() bool { return late.log.Status().Loaded })
-	same(t, late, here, false)
+	assertSame(t, late, here, false)
 	if late.log.Reloaded() == 0 {
-		t.Error("nothing was loaded again: the stream has dropped nothing meanwhile, and this test tests nothing")
+		t.Error("no flow was reloaded: the stream dropped nothing while the replica loaded, so this test tests nothing")
 	}
 }
 
-// TestOneThatWasAwayTooLongGoesOnFromCheckpoints keeps a replica from its log until the stream has dropped what it did not see.
-func TestOneThatWasAwayTooLongGoesOnFromCheckpoints(t *testing.T) {
+// TestLog_ReplicaBehindTheStreamRestoresCheckpoints stops a replica from applying until the stream has dropped entries that it has not read.
+func TestLog_ReplicaBehindTheStreamRestoresCheckpoints(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	cfg := hub.Config{RingCapacity: 8}
 	here := start(t, s, cfg)
@@ -332,26 +374,26 @@ func TestOneThatWasAwayTooLongGoesOnFromCheckpoints(t *testing.T) {
 	defer reader.Close()
 	reader.Take()
 	release := away.log.Hold()
-	many(t, here, "F", 600)
+	postMany(t, here, "F", 600)
 	post(t, here, "G", "a", "failed")
 	if _, err := here.Delete("H"); err != nil {
 		t.Fatal(err)
 	}
 	post(t, here, "H", "b", "failed")
 	release()
-	eventually(t, "getting on", func() bool { return away.log.Status().Err == nil })
-	same(t, away, here, false)
-	if away.log.Bridged() == 0 || here.log.Bridged() != 0 {
-		t.Errorf("%d flows of the one that was away went on from checkpoints, %d of the other", away.log.Bridged(), here.log.Bridged())
+	eventually(t, "no longer stalled", func() bool { return away.log.Status().Err == nil })
+	assertSame(t, away, here, false)
+	if away.log.Skipped() == 0 || here.log.Skipped() != 0 {
+		t.Errorf("restored from checkpoints: %d flows of the replica that was behind, want some; %d of the other, want 0", away.log.Skipped(), here.log.Skipped())
 	}
 	d := reader.Take()
 	if frames := bytes.Join(d.Frames, nil); !bytes.Contains(frames, []byte("event: snapshot")) {
-		t.Errorf("its reader goes on with %.200s", frames)
+		t.Errorf("its subscriber gets %.200s, want a snapshot", frames)
 	}
-	same(t, start(t, s, cfg), here, true)
+	assertSame(t, startWhole(t, s, cfg), here, true)
 }
 
-func TestWithoutJetStreamNothingIsTakenAndNothingIsLost(t *testing.T) {
+func TestLog_WithoutJetStreamRejectsChangesAndServesReads(t *testing.T) {
 	dir := t.TempDir()
 	s := startNATS(t, dir)
 	r := start(t, s, hub.Config{})
@@ -359,90 +401,90 @@ func TestWithoutJetStreamNothingIsTakenAndNothingIsLost(t *testing.T) {
 	s.Stop()
 	eventually(t, "noticed", func() bool { return r.log.Status().Err != nil })
 	var away *hub.UnavailableError
-	if _, err := r.Ingest(hub.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "F", "b", "running")}}); !errors.As(err, &away) {
-		t.Errorf("a change without its log: %v", err)
+	if _, err := r.Ingest(record.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "F", "b", "running")}}); !errors.As(err, &away) {
+		t.Errorf("Ingest: %v, want an UnavailableError", err)
 	}
 	if _, err := r.Delete("F"); !errors.As(err, &away) {
-		t.Errorf("a deletion without its log: %v", err)
+		t.Errorf("Delete: %v, want an UnavailableError", err)
 	}
 	if snapshot, err := r.Snapshot("F"); err != nil || !bytes.Contains(snapshot.JSON(), []byte(`"a"`)) {
-		t.Errorf("reads do not go on: %v", err)
+		t.Errorf("Snapshot: %v, want one with node a", err)
 	}
 }
 
-// TestAnAnswerThatIsLostIsNoRepeat has JetStream take a change, and answer the client's own second attempt that it has it already: whoever
-// made the change is told what came of it, and not that somebody has made the same before, after which it would be made again.
-func TestAnAnswerThatIsLostIsNoRepeat(t *testing.T) {
+// TestAppend_LostAcknowledgementIsNoRepeat loses JetStream's answer to a publication, so that the client's second attempt is a duplicate of its
+// own first one. Append returns the outcome then, not ErrRepeated.
+func TestAppend_LostAcknowledgementIsNoRepeat(t *testing.T) {
 	r := start(t, startNATS(t, t.TempDir()), hub.Config{})
 	for i := range 50 {
-		release := r.log.Hold() // at an entry before, so that it is not applied before somebody waits for it
-		before := make(chan hub.Receipt, 1)
+		release := r.log.Hold() // at the entry before, so that nothing is applied before Append waits
+		before := make(chan record.Receipt, 1)
 		go func() { before <- post(t, r, "F", "before", fmt.Sprint(i)) }()
-		eventually(t, "taken", func() bool { return r.log.Behind(t) })
-		c := hub.Command{Kind: record.KindPost, Post: hub.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "F", "a", fmt.Sprint(i))}}}
-		out, err := r.log.Lost(t, c, release)
+		eventually(t, "entry in the stream", func() bool { return r.log.Behind(t) })
+		c := record.Command{Kind: record.KindPost, Post: record.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "F", "a", fmt.Sprint(i))}}}
+		out, err := r.log.AppendWithLostAnswer(t, c, release)
 		if err != nil || out.Receipt.Seq <= (<-before).Seq {
 			t.Fatalf("attempt %d: %v, %v", i, out, err)
 		}
 	}
 }
 
-func TestWhatIsTooLargeIsSaidSo(t *testing.T) {
+func TestIngest_RequestAbovePayloadLimitIsTooLarge(t *testing.T) {
 	r := start(t, startNATS(t, t.TempDir()), hub.Config{})
 	var messages []*flow.Message
 	for i := range 1100 {
 		messages = append(messages, upsert(t, "F", fmt.Sprint(i), strings.Repeat("x", 1000)))
 	}
 	var large *hub.TooLargeError
-	if _, err := r.Ingest(hub.Post{FlowID: "F", Messages: messages}); !errors.As(err, &large) || !strings.Contains(large.Detail, "max_payload") {
-		t.Errorf("%v", err)
+	if _, err := r.Ingest(record.Post{FlowID: "F", Messages: messages}); !errors.As(err, &large) {
+		t.Errorf("Ingest: %v, want a TooLargeError", err)
 	}
-	// What a flow folds to may be larger than an entry: its checkpoint is in pieces.
+	// The state of a flow may be larger than an entry: its checkpoint has several pieces.
 	for range 3 {
 		for chunk := range 4 {
-			if _, err := r.Ingest(hub.Post{FlowID: "F", Messages: messages[chunk*200 : (chunk+1)*200]}); err != nil {
+			if _, err := r.Ingest(record.Post{FlowID: "F", Messages: messages[chunk*200 : (chunk+1)*200]}); err != nil {
 				t.Fatal(err)
 			}
 		}
 	}
 }
 
-// TestClaimsHoldAtAllReplicas claims regions at one replica and speaks for them at another.
-func TestClaimsHoldAtAllReplicas(t *testing.T) {
+// TestClaim_HoldsAtAllReplicas claims a region at one replica and uses the lease at others.
+func TestClaim_HoldsAtAllReplicas(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	one, two := start(t, s, hub.Config{}), start(t, s, hub.Config{})
-	first, err := one.Claim(hub.Claim{FlowID: "F", Region: "r1", Cluster: "a", TTL: time.Hour})
+	first, err := one.Claim(record.Claim{FlowID: "F", Region: "r1", Cluster: "a", TTL: time.Hour})
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, err := two.Claim(hub.Claim{FlowID: "F", Region: "r1", Cluster: "a", TTL: time.Hour})
+	again, err := two.Claim(record.Claim{FlowID: "F", Region: "r1", Cluster: "a", TTL: time.Hour})
 	if err != nil || again.ID != first.ID {
-		t.Errorf("it gets %v, %v; it has %v", again, err, first)
+		t.Errorf("second claim = %v, %v; want lease %v", again, err, first)
 	}
-	var taken *hub.ClaimError
+	var taken *claims.HeldError
 	for _, admin := range []bool{false, true} {
-		if _, err := two.Claim(hub.Claim{FlowID: "F", Region: "r1", Cluster: "b", Admin: admin}); !errors.As(err, &taken) || taken.Cluster != "a" {
-			t.Errorf("another cluster: %v", err)
+		if _, err := two.Claim(record.Claim{FlowID: "F", Region: "r1", Cluster: "b", Admin: admin}); !errors.As(err, &taken) || taken.Cluster != "a" {
+			t.Errorf("claim by another cluster: %v, want a HeldError", err)
 		}
 	}
-	p := hub.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "F", "a", "running")}, Lease: first.ID}
+	p := record.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "F", "a", "running")}, Lease: first.ID}
 	if _, err := two.Ingest(p); err != nil {
 		t.Error(err)
 	}
 	three := start(t, s, hub.Config{})
 	if _, err := three.Ingest(p); err != nil {
-		t.Errorf("after a start: %v", err)
+		t.Errorf("Ingest at a replica that started later: %v", err)
 	}
 	p.Lease = "another"
 	var none *hub.LeaseError
 	if _, err := three.Ingest(p); !errors.As(err, &none) {
-		t.Errorf("with no such lease: %v", err)
+		t.Errorf("Ingest with an unknown lease: %v, want a LeaseError", err)
 	}
 	if _, err := three.Delete("F"); err != nil {
 		t.Fatal(err)
 	}
 	one.sync(t)
-	if _, err := one.Claim(hub.Claim{FlowID: "F", Region: "r1", Cluster: "b"}); err != nil {
-		t.Errorf("after DELETE: %v", err)
+	if _, err := one.Claim(record.Claim{FlowID: "F", Region: "r1", Cluster: "b"}); err != nil {
+		t.Errorf("claim after the flow was deleted: %v", err)
 	}
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// open makes stream and bucket where there are none, as soon as JetStream is there.
+// open opens or creates the stream and the bucket. It retries until JetStream answers, ctx ends or the error is fatal.
 func (l *Log) open(ctx context.Context) error {
-	told := false
+	logged := false
 	for {
 		err := l.tryOpen(ctx)
 		switch {
@@ -25,13 +25,13 @@ func (l *Log) open(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return nil
 		}
-		trouble := fmt.Errorf("JetStream is not there yet: %s", reason(err))
-		l.trouble.Store(&trouble)
-		if !told {
-			told = true
-			l.cfg.Logger.Warn("waiting for JetStream", "err", err)
+		outage := fmt.Errorf("waiting for JetStream: %s", reason(err))
+		l.outage.Store(&outage)
+		if !logged {
+			logged = true
+			l.cfg.Logger.Warn("waiting for JetStream", "err", reason(err))
 		}
-		if !sleep(ctx, retryWait) {
+		if !sleep(ctx, retryInterval) {
 			return ctx.Err()
 		}
 	}
@@ -40,12 +40,12 @@ func (l *Log) open(ctx context.Context) error {
 func (l *Log) tryOpen(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
-	made := false
+	created := false
 	stream, err := l.js.Stream(ctx, l.streamName())
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		stream, err = l.js.CreateStream(ctx, l.streamConfig())
-		made = err == nil
-		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another replica was first
+		created = err == nil
+		if errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) { // another replica was faster
 			stream, err = l.js.Stream(ctx, l.streamName())
 		}
 	}
@@ -53,7 +53,7 @@ func (l *Log) tryOpen(ctx context.Context) error {
 		return err
 	}
 	if l.identity = stream.CachedInfo().Config.Metadata[identityKey]; l.identity == "" {
-		return fatal("stream %s was made by something else: it has no %s in its metadata; name another", l.streamName(), identityKey)
+		return fatal("stream %s belongs to another program: its metadata has no %s; set another FLOW_SERVER_STREAM_NAME", l.streamName(), identityKey)
 	}
 	cfg, changed := l.lossless(stream.CachedInfo().Config)
 	if changed || cfg.Replicas != l.cfg.Replicas || cfg.AllowDirect {
@@ -66,88 +66,85 @@ func (l *Log) tryOpen(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if made {
-		others, err := l.clear(ctx, bucket)
+	if created {
+		found, err := l.removeForeignCheckpoints(ctx, bucket)
 		if err != nil {
-			l.cfg.Logger.Warn("checkpoints of a stream that is gone are not dropped", "err", err)
+			l.cfg.Logger.Warn("checkpoints of a deleted stream not removed", "err", err)
 		}
-		if others || l.cfg.Acknowledged > 0 {
-			l.cfg.Logger.Error("the stream is gone, flows begin anew and emitters send all they have", "stream", l.streamName())
+		if found || l.cfg.Acknowledged > 0 {
+			l.cfg.Logger.Error("stream was deleted, starting empty; emitters resend their state", "stream", l.streamName())
 		}
-	}
-	if made {
-		l.cfg.Acknowledged = 0 // of a stream that is no more
+		l.cfg.Acknowledged = 0 // it was the number in the deleted stream
 	}
 	l.stream, l.bucket = stream, bucket
-	l.trouble.Store(nil)
+	l.outage.Store(nil)
 	return nil
 }
 
-// lossless returns the settings of a stream without what makes it drop entries by itself that may be in no checkpoint, and whether anything of
-// that was set. To bound its size is no harm if it then takes nothing more.
+// lossless returns the configuration without the limits by which the stream would drop entries that no checkpoint contains yet, and whether it had
+// to change any. A size limit stays if the stream rejects new entries at the limit.
 func (l *Log) lossless(cfg jetstream.StreamConfig) (jetstream.StreamConfig, bool) {
-	was := cfg
+	before := cfg
 	cfg.MaxAge, cfg.DiscardNewPerSubject = 0, false
-	cfg.MaxMsgsPerSubject = max(cfg.MaxMsgsPerSubject, int64(l.cfg.held()))
+	cfg.MaxMsgsPerSubject = max(cfg.MaxMsgsPerSubject, int64(l.cfg.maxEntries()))
 	if cfg.Discard == jetstream.DiscardOld {
 		cfg.MaxMsgs, cfg.MaxBytes = -1, -1
 	}
-	changed := cfg.MaxAge != was.MaxAge || cfg.DiscardNewPerSubject != was.DiscardNewPerSubject || cfg.MaxMsgsPerSubject != was.MaxMsgsPerSubject ||
-		cfg.MaxMsgs != was.MaxMsgs || cfg.MaxBytes != was.MaxBytes
+	changed := cfg.MaxAge != before.MaxAge || cfg.DiscardNewPerSubject != before.DiscardNewPerSubject || cfg.MaxMsgsPerSubject != before.MaxMsgsPerSubject ||
+		cfg.MaxMsgs != before.MaxMsgs || cfg.MaxBytes != before.MaxBytes
 	if changed {
-		l.cfg.Logger.Warn("the stream's limits would drop what is in no checkpoint, and are lifted", "stream", cfg.Name, "maxAge", was.MaxAge,
-			"maxBytes", was.MaxBytes, "maxMsgs", was.MaxMsgs, "maxMsgsPerSubject", was.MaxMsgsPerSubject)
+		l.cfg.Logger.Warn("removed unsafe JetStream limits, which drop entries without a checkpoint", "stream", cfg.Name, "maxAge", before.MaxAge,
+			"maxBytes", before.MaxBytes, "maxMsgs", before.MaxMsgs, "maxMsgsPerSubject", before.MaxMsgsPerSubject)
 	}
 	return cfg, changed
 }
 
-// openBucket makes the bucket where there is none. Beside a stream that has dropped entries there must be one: what they did is there alone.
+// openBucket opens the bucket, or creates it. A missing bucket is an error if the stream has dropped entries, since only the checkpoints in the bucket
+// contain them.
 func (l *Log) openBucket(ctx context.Context, stream *jetstream.StreamInfo) (jetstream.KeyValue, error) {
 	first, state := max(stream.Config.FirstSeq, 1), stream.State
 	_, err := l.js.KeyValue(ctx, l.bucketName())
 	if errors.Is(err, jetstream.ErrBucketNotFound) && state.LastSeq+1 > first+state.Msgs {
-		if l.missed++; l.missed < goneAfter { // a server that is just starting may say so
+		if l.bucketMissing++; l.bucketMissing < missingLimit { // a NATS server that is starting may not find it yet
 			return nil, err
 		}
-		return nil, fatal("bucket %s is not there, and stream %s has dropped entries that are in its checkpoints: restore the bucket, "+
-			"or delete the stream too, and emitters send all they have anew", l.bucketName(), l.streamName())
+		return nil, fatal("bucket %s is missing, and stream %s has dropped entries whose effects were only there: restore the bucket from a backup, "+
+			"or delete the stream, and emitters resend their state", l.bucketName(), l.streamName())
 	}
 	return l.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{
-		Bucket: l.bucketName(), Description: "the folded state of each flow", Storage: jetstream.FileStorage, Replicas: l.cfg.Replicas, History: 1})
+		Bucket: l.bucketName(), Description: "checkpoints of flows", Storage: jetstream.FileStorage, Replicas: l.cfg.Replicas, History: 1})
 }
 
-// clear drops the checkpoints of streams that had this name before, and reports whether there are any.
-func (l *Log) clear(ctx context.Context, bucket jetstream.KeyValue) (found bool, err error) {
-	keys, err := bucket.ListKeysFiltered(ctx, headKind+">", dataKind+">")
+// removeForeignCheckpoints removes the checkpoints of earlier streams of the same name, and reports whether there were any.
+func (l *Log) removeForeignCheckpoints(ctx context.Context, bucket jetstream.KeyValue) (found bool, err error) {
+	keys, err := bucket.ListKeysFiltered(ctx, listKind+">", dataKind+">")
 	if err != nil {
 		return false, err
 	}
 	defer func() { _ = keys.Stop() }()
-	others := make(map[string]bool)
+	foreign := make(map[string]bool) // by prefix of the keys
 	for key := range keys.Keys() {
 		if parts := strings.SplitN(key, ".", 3); len(parts) == 3 && parts[1] != l.identity {
-			others[parts[0]+"."+parts[1]] = true
+			foreign[parts[0]+"."+parts[1]] = true
 		}
 	}
-	for prefix := range others {
-		err = errors.Join(err, l.keep.purge(ctx, prefix+".>"))
+	for prefix := range foreign {
+		err = errors.Join(err, l.checkpoints.purge(ctx, prefix+".>"))
 	}
-	return len(others) > 0, err
+	return len(foreign) > 0, err
 }
 
 func (l *Log) streamConfig() jetstream.StreamConfig {
 	var b [12]byte
 	_, _ = rand.Read(b[:]) // never fails (crypto/rand)
 	return jetstream.StreamConfig{
-		Name: l.streamName(), Description: "the changes of all flows, in order", Subjects: []string{l.cfg.Name + ".log.*"},
+		Name: l.streamName(), Description: "changes of all flows, in order", Subjects: []string{l.allSubjects()},
 		Storage: jetstream.FileStorage, Replicas: l.cfg.Replicas, Discard: jetstream.DiscardOld,
-		MaxMsgsPerSubject: int64(l.cfg.held()), Duplicates: 2 * time.Minute,
-		AllowDirect: false, // a server that is behind would say that an entry is not there
+		MaxMsgsPerSubject: int64(l.cfg.maxEntries()), Duplicates: 2 * time.Minute,
+		AllowDirect: false, // a NATS server that is behind would report a new entry as missing
 		Metadata:    map[string]string{identityKey: hex.EncodeToString(b[:])},
-		// Numbers start from the clock, as those of a server without a log do: they go up even when the stream is made anew, unless it took
-		// more than 30 entries a second ever since.
+		// Sequence numbers start from the clock, like those of a server without a log. So a stream that replaces a deleted one has greater numbers,
+		// unless the deleted one accepted more than 30 entries a second on average.
 		FirstSeq: max(uint64(time.Now().UnixMicro())>>15, l.cfg.Acknowledged+1),
 	}
 }
-
-func (l *Log) bucketName() string { return l.cfg.Name + "-checkpoints" }

@@ -2,32 +2,34 @@ package natslog
 
 import "strings"
 
-// A flow id is of A-Z a-z 0-9 . _ : -, of which . separates the tokens of a subject and : may not be in a key.
+// A flow id consists of A-Z a-z 0-9 . _ : -. The dot separates subject tokens, and a key must not contain a colon.
 var (
 	escape   = strings.NewReplacer(".", "=d", ":", "=c")
 	unescape = strings.NewReplacer("=d", ".", "=c", ":")
 )
 
-// token is a flow id as one token of a subject or key.
-func token(flowID string) string { return escape.Replace(flowID) }
+// tokenOf encodes a flow id as one token of a subject or key.
+func tokenOf(flowID string) string { return escape.Replace(flowID) }
 
-// flowOf is the flow id of a token.
-func flowOf(token string) string { return unescape.Replace(token) }
+func flowOfToken(token string) string { return unescape.Replace(token) }
 
-// numberToken stands for entries that are of no flow. No flow id gives it.
-const numberToken = "=n"
+// noFlowToken is the subject token of entries without a flow. No flow id encodes to it.
+const noFlowToken = "=n"
 
 func (l *Log) subjectOf(flowID string) string {
 	if flowID == "" {
-		return l.cfg.Name + ".log." + numberToken
+		return l.cfg.Name + ".log." + noFlowToken
 	}
-	return l.cfg.Name + ".log." + token(flowID)
+	return l.cfg.Name + ".log." + tokenOf(flowID)
 }
 
-func (l *Log) flowOfSubject(subject string) string {
+// allSubjects matches every entry of the log.
+func (l *Log) allSubjects() string { return l.cfg.Name + ".log.*" }
+
+func flowOfSubject(subject string) string {
 	t := subject[strings.LastIndexByte(subject, '.')+1:]
-	if t == numberToken {
+	if t == noFlowToken {
 		return ""
 	}
-	return flowOf(t)
+	return flowOfToken(t)
 }

@@ -1,4 +1,4 @@
-// Package natsserver runs a NATS server with JetStream inside of this process, that nobody else can reach.
+// Package natsserver runs a NATS server with JetStream inside the process. It has no listener: only this process can connect.
 package natsserver
 
 import (
@@ -13,21 +13,21 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Config says how to run it. The zero value of a field means its default.
+// Config configures a Server. The zero value of a field means its default.
 type Config struct {
-	Dir          string        // where it keeps its files; must be given. Of one process at a time
-	SyncInterval time.Duration // how often files are synced to disk; 0: each entry before it is acknowledged
-	MaxPayload   int32         // bytes of one entry; 1 MiB
+	Dir          string        // for the files of JetStream; required. Only one process may use it at a time
+	SyncInterval time.Duration // between syncs to disk; 0: each entry is synced before it is acknowledged
+	MaxPayload   int32         // limit for one entry, in bytes; 1 MiB
 	Logger       *slog.Logger  // slog.Default()
 }
 
-// Server is one that runs.
+// Server is a running NATS server.
 type Server struct{ server *server.Server }
 
-// startWait is how long a server that has read its files may take until it can be connected to.
-const startWait = 2 * time.Second
+// startTimeout is the limit for a server to accept connections after it has read its files.
+const startTimeout = 2 * time.Second
 
-// Start starts a server and returns once it can be connected to.
+// Start starts a server and waits until it accepts connections.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
@@ -51,32 +51,32 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 			s.Shutdown()
 			return nil, ctx.Err()
 		case <-started:
-			if !s.ReadyForConnections(startWait) {
+			if !s.ReadyForConnections(startTimeout) {
 				s.Shutdown()
-				return nil, errors.New("NATS does not start; the log says why")
+				return nil, errors.New("start NATS: it accepts no connections; see its log lines above")
 			}
 		default:
 		}
 	}
 	if !s.JetStreamEnabled() {
 		s.Shutdown()
-		return nil, errors.New("NATS has started without JetStream; the log says why")
+		return nil, errors.New("start NATS: JetStream is off; see its log lines above")
 	}
 	return &Server{s}, nil
 }
 
-// Connect returns a connection to it, which does not leave the process.
+// Connect returns a connection inside the process.
 func (s *Server) Connect() (*nats.Conn, error) {
 	return nats.Connect("", nats.InProcessServer(s.server), nats.Name("openova-flow-server"), nats.MaxReconnects(-1))
 }
 
-// Stop ends it and waits until its files are written.
+// Stop stops the server and waits until its files are written.
 func (s *Server) Stop() {
 	s.server.Shutdown()
 	s.server.WaitForShutdown()
 }
 
-// logger passes on what the server says, with its level.
+// logger forwards the log lines of the NATS server, with their levels.
 type logger struct{ to *slog.Logger }
 
 func (l logger) Noticef(format string, v ...any) { l.to.Debug("nats: " + fmt.Sprintf(format, v...)) }
@@ -84,7 +84,7 @@ func (l logger) Errorf(format string, v ...any)  { l.to.Error("nats: " + fmt.Spr
 func (l logger) Fatalf(format string, v ...any)  { l.to.Error("nats: " + fmt.Sprintf(format, v...)) }
 
 func (l logger) Warnf(format string, v ...any) {
-	if strings.HasPrefix(format, "Maximum payloads over") { // of connections; here there is none
+	if strings.HasPrefix(format, "Maximum payloads over") { // concerns network connections; there are none
 		return
 	}
 	l.to.Warn("nats: " + fmt.Sprintf(format, v...))

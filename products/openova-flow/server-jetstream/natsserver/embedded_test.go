@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// TestNobodyElseCanReachIt asks the server for everything that it may listen on.
-func TestNobodyElseCanReachIt(t *testing.T) {
+func TestStart_OpensNoListener(t *testing.T) {
 	s, err := Start(t.Context(), Config{Dir: t.TempDir(), SyncInterval: time.Minute})
 	if err != nil {
 		t.Fatal(err)
@@ -15,7 +14,7 @@ func TestNobodyElseCanReachIt(t *testing.T) {
 	for name, listens := range map[string]bool{"clients": s.server.Addr() != nil, "monitoring": s.server.MonitorAddr() != nil, "routes": s.server.ClusterAddr() != nil,
 		"profiling": s.server.ProfilerAddr() != nil} {
 		if listens {
-			t.Errorf("it listens for %s", name)
+			t.Errorf("the server listens for %s", name)
 		}
 	}
 	conn, err := s.Connect()
@@ -24,6 +23,6 @@ func TestNobodyElseCanReachIt(t *testing.T) {
 	}
 	defer conn.Close()
 	if !conn.IsConnected() {
-		t.Error("nor can this process")
+		t.Error("Connect: not connected")
 	}
 }

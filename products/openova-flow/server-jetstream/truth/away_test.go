@@ -11,8 +11,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/internal/natstest"
 )
 
-// TestWithoutItsLogAServerReadsOnAndSaysSo takes NATS away from a server and gives it back.
-func TestWithoutItsLogAServerReadsOnAndSaysSo(t *testing.T) {
+// TestServer_WithoutNATSServesReadsAndIsNotReady stops NATS and starts it again.
+func TestServer_WithoutNATSServesReadsAndIsNotReady(t *testing.T) {
 	cluster := natstest.Start(t, 1)
 	p := newProcess(t, []string{"NATS_URL=" + cluster.URL()})
 	cluster.Kill(0)
@@ -25,13 +25,13 @@ func TestWithoutItsLogAServerReadsOnAndSaysSo(t *testing.T) {
 		resp.Body.Close()
 		return resp.StatusCode
 	}
-	eventually(t, "it lives before NATS is there", func() bool { return status("/healthz") == 200 })
+	eventually(t, "/healthz is 200 before NATS runs", func() bool { return status("/healthz") == 200 })
 	if a, b := status("/readyz"), status("/v1/flows"); a != 503 || b != 503 {
 		t.Errorf("before anything is loaded: /readyz %d, /v1/flows %d", a, b)
 	}
 	cluster.StartNode(0)
 	p.ready()
-	closed := false // whether the answer ended the connection
+	closed := false // whether the answer closed the connection
 	post := func(id string) (int, http.Header, string) {
 		body := `{"type":"upsert-nodes","nodes":[{"id":"` + id + `","flowId":"F","label":"l","status":"running"}]}`
 		req, err := http.NewRequest(http.MethodPost, p.url("/v1/flows/F/events"), strings.NewReader(body))
@@ -77,17 +77,17 @@ func TestWithoutItsLogAServerReadsOnAndSaysSo(t *testing.T) {
 		}
 	}
 	if event, _ := next(); event != "snapshot" {
-		t.Errorf("it begins with %s", event)
+		t.Errorf("first event = %s, want snapshot", event)
 	}
 
 	cluster.Kill(0)
-	eventually(t, "it says that its log is away", func() bool { return status("/readyz") == 503 })
+	eventually(t, "/readyz is 503", func() bool { return status("/readyz") == 503 })
 	code, header, answer := post("2")
 	if code != 503 || header.Get("Retry-After") == "" || header.Get("Content-Type") != "application/problem+json" {
-		t.Errorf("a POST meanwhile: %d %v %s", code, header, answer)
+		t.Errorf("POST without NATS: %d %v %s", code, header, answer)
 	}
 	if !closed {
-		t.Error("who repeats it comes to the same replica again")
+		t.Error("the 503 leaves the connection open, so a retry reaches the same replica")
 	}
 	if snapshot, _ := get(t, p.url("/v1/flows/F/snapshot")); !strings.Contains(snapshot, `"id":"1"`) {
 		t.Errorf("%s", snapshot)
@@ -102,14 +102,14 @@ func TestWithoutItsLogAServerReadsOnAndSaysSo(t *testing.T) {
 	}
 	resp.Body.Close()
 	if resp.StatusCode != 503 {
-		t.Errorf("DELETE meanwhile: %s", resp.Status)
+		t.Errorf("DELETE without NATS: %s", resp.Status)
 	}
 
 	cluster.StartNode(0)
 	p.ready()
-	eventually(t, "what was refused is taken", func() bool { code, _, _ := post("2"); return code == 200 })
+	eventually(t, "the rejected POST succeeds", func() bool { code, _, _ := post("2"); return code == 200 })
 	if event, data := next(); event != "upsert-nodes" || !strings.Contains(data, `"id":"2"`) {
-		t.Errorf("the stream goes on with %s %s", event, data)
+		t.Errorf("next event = %s %s, want the upsert of node 2", event, data)
 	}
 	if text, _ := get(t, p.url("/v1/flows/F/events")); strings.Count(text, `"type":"upsert-nodes"`) != 2 {
 		t.Errorf("%s", text)

@@ -16,12 +16,14 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/internal/natstest"
 )
 
-// within bounds every wait of these tests; reaching it is a failure.
-const within = 90 * time.Second
+// testTimeout is the limit for every wait in these tests. Reaching it is a failure.
+const testTimeout = 90 * time.Second
+
+func TestMain(m *testing.M) { natstest.Main(m) }
 
 var build = natstest.Program("../cmd/openova-flow-server-jetstream")
 
-// process is the real server as a process of its own, that may be ended and started again.
+// process is the real server as a separate process that a test can stop and start again.
 type process struct {
 	t     testing.TB
 	build func() (string, error)
@@ -29,22 +31,22 @@ type process struct {
 	env   []string
 	addr  string
 	cmd   *exec.Cmd
-	ended chan struct{} // closed once cmd has ended
-	log   *logged
+	ended chan struct{} // closed when cmd has ended
+	log   *lockedBuffer
 }
 
-type logged struct {
+type lockedBuffer struct {
 	mu   sync.Mutex
-	text bytes.Buffer // not embedded: its ReadFrom takes no lock
+	text bytes.Buffer // not embedded: its ReadFrom would bypass the lock
 }
 
-func (l *logged) Write(b []byte) (int, error) {
+func (l *lockedBuffer) Write(b []byte) (int, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.Write(b)
 }
 
-func (l *logged) String() string {
+func (l *lockedBuffer) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
@@ -55,11 +57,11 @@ func newProcess(t testing.TB, env []string, args ...string) *process {
 	if _, err := build(); err != nil {
 		t.Fatal(err)
 	}
-	p := &process{t: t, build: build, args: args, env: env, addr: fmt.Sprintf("127.0.0.1:%d", natstest.FreePort(t)), log: new(logged)}
+	p := &process{t: t, build: build, args: args, env: env, addr: fmt.Sprintf("127.0.0.1:%d", natstest.FreePort(t)), log: new(lockedBuffer)}
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("the server said:\n%s", p.log.String())
+			t.Logf("log of the server:\n%s", p.log.String())
 		}
 	})
 	return p
@@ -82,10 +84,10 @@ func (p *process) start() {
 	go func() { _ = cmd.Wait(); close(ended) }()
 }
 
-// kill ends it with SIGKILL.
+// kill sends SIGKILL and waits for the end.
 func (p *process) kill() { p.end(syscall.SIGKILL) }
 
-// stop ends it in order.
+// stop sends SIGTERM and waits for the end.
 func (p *process) stop() { p.end(syscall.SIGTERM) }
 
 func (p *process) end(s syscall.Signal) {
@@ -100,7 +102,7 @@ func (p *process) url(path string) string { return "http://" + p.addr + path }
 
 func (p *process) ready() {
 	p.t.Helper()
-	for end := time.Now().Add(within); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(testTimeout); ; time.Sleep(5 * time.Millisecond) {
 		resp, err := http.Get(p.url("/readyz"))
 		if err == nil {
 			resp.Body.Close()

@@ -19,10 +19,10 @@ import (
 
 var long = flag.Bool("long", false, "5,000 messages a second and every failure twice, instead of a short form of the same")
 
-// TestReplicasTellTheTruthThroughFailures posts at a steady rate into a cluster of three NATS servers and three replicas, all of them
-// processes, which are ended, cut off and restarted meanwhile. In the end what was acknowledged, what each replica says and what each viewer
-// has folded are the same.
-func TestReplicasTellTheTruthThroughFailures(t *testing.T) {
+// TestTruth_ReplicasAgreeAfterFailures posts at a steady rate to three replicas on a cluster of three NATS servers. All are processes that are
+// killed, cut off and restarted meanwhile. At the end the acknowledged messages, the state of every replica and the state of every subscriber
+// are equal.
+func TestTruth_ReplicasAgreeAfterFailures(t *testing.T) {
 	const emitters, flows, viewers = 8, 20, 200
 	perSecond, batch, pause, rounds := 1000, 25, 1500*time.Millisecond, 1
 	if *long {
@@ -78,13 +78,13 @@ func TestReplicasTellTheTruthThroughFailures(t *testing.T) {
 	posted.Wait()
 	took := time.Since(began)
 
-	want := make(map[string]string) // what was acknowledged
+	want := make(map[string]string) // the fold of the acknowledged messages, by flow
 	for _, id := range ids {
 		want[id] = acknowledged(id, all)
 	}
 	for i, p := range replicas {
 		for _, id := range ids {
-			eventually(t, fmt.Sprintf("replica %d has what was acknowledged of %s", i, id), func() bool {
+			eventually(t, fmt.Sprintf("replica %d has all acknowledged messages of %s", i, id), func() bool {
 				return elementsOf(t, id, snapshotOf(p, id)) == want[id]
 			})
 			onceEach(t, p, id)
@@ -95,22 +95,23 @@ func TestReplicasTellTheTruthThroughFailures(t *testing.T) {
 		heads[id] = snapshotOf(replicas[0], id)
 		for i := range replicas {
 			if got := snapshotOf(replicas[i], id); got != heads[id] {
-				t.Errorf("replica %d says of %s\n%s\nreplica 0\n%s", i, id, got, heads[id])
+				t.Errorf("snapshot of %s at replica %d:\n%s\nat replica 0:\n%s", id, i, got, heads[id])
 			}
 			if got, want := versionOf(replicas[i], id), versionOf(replicas[0], id); got != want {
-				t.Errorf("replica %d has %s as %s, replica 0 as %s", i, id, got, want)
+				t.Errorf("version of %s at replica %d: %s, at replica 0: %s", id, i, got, want)
 			}
+			agreeOnHistory(t, id, replicas[i], replicas[0])
 		}
 	}
 	for i, v := range seen {
-		eventually(t, fmt.Sprintf("viewer %d has folded what %s is", i, v.flowID), func() bool { return v.has(heads[v.flowID]) })
+		eventually(t, fmt.Sprintf("subscriber %d has the state of %s", i, v.flowID), func() bool { return v.has(heads[v.flowID]) })
 	}
 	stopWatching()
 	watched.Wait()
 	report(t, all, seen, took)
 }
 
-// chaos lets each failure happen once.
+// chaos causes each failure once.
 func chaos(t *testing.T, cluster *natstest.Cluster, replicas []*process, wires []*natstest.Wire, pause time.Duration, round int) {
 	t.Helper()
 	conn := cluster.Connect()
@@ -118,29 +119,29 @@ func chaos(t *testing.T, cluster *natstest.Cluster, replicas []*process, wires [
 	one := round % 3
 
 	time.Sleep(pause)
-	t.Log("a replica is killed")
+	t.Log("kill a replica")
 	replicas[one].kill()
 	time.Sleep(pause)
 	replicas[one].start()
 
 	time.Sleep(pause)
-	t.Log("a NATS server is killed")
+	t.Log("kill a NATS server")
 	cluster.Kill(one)
 	time.Sleep(pause)
 	cluster.StartNode(one)
 
 	time.Sleep(pause)
-	t.Log("the stream's leader moves")
-	eventually(t, "the leader moved", func() bool {
+	t.Log("move the stream's leader")
+	eventually(t, "the leader has stepped down", func() bool {
 		answer, err := conn.Request("$JS.API.STREAM.LEADER.STEPDOWN.OPENOVA_FLOW", nil, 2*time.Second)
 		return err == nil && strings.Contains(string(answer.Data), `"success":true`)
 	})
 
 	time.Sleep(pause)
-	t.Log("a replica is cut off from NATS")
+	t.Log("cut a replica off from NATS")
 	cut := (one + 1) % 3
 	wires[cut].Cut(true)
-	eventually(t, "it says so", func() bool {
+	eventually(t, "/readyz is 503", func() bool {
 		resp, err := http.Get(replicas[cut].url("/readyz"))
 		if err != nil {
 			return false
@@ -153,7 +154,7 @@ func chaos(t *testing.T, cluster *natstest.Cluster, replicas []*process, wires [
 
 	for i, p := range replicas {
 		time.Sleep(pause / 2)
-		t.Log("replica", i, "restarts")
+		t.Log("restart replica", i)
 		p.stop()
 		p.start()
 		p.ready()
@@ -162,9 +163,9 @@ func chaos(t *testing.T, cluster *natstest.Cluster, replicas []*process, wires [
 
 func eventually(t *testing.T, what string, is func() bool) {
 	t.Helper()
-	for end := time.Now().Add(within); !is(); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(testTimeout); !is(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatal("it is not so that " + what)
+			t.Fatal("timeout waiting for: " + what)
 		}
 	}
 }
@@ -174,13 +175,35 @@ func snapshotOf(p *process, id string) string {
 	return text
 }
 
-// versionOf is the incarnation and the ETag, which has the number.
+// versionOf returns the incarnation and the ETag, which contains the sequence number.
 func versionOf(p *process, id string) string {
 	_, header := get(p.t, p.url("/v1/flows/"+id+"/snapshot"))
 	return header.Get("Flow-Incarnation") + " " + header.Get("ETag")
 }
 
-// elementsOf is a snapshot without what the server says of the flow itself.
+// agreeOnHistory waits until two replicas answer with the same rollouts and revisions of a flow: some of their states depend on the time too.
+func agreeOnHistory(t *testing.T, id string, a, b *process) {
+	t.Helper()
+	for _, key := range []string{"rollouts", "revisions"} {
+		eventually(t, fmt.Sprintf("replicas have equal %s of %s", key, id), func() bool {
+			got := listOf(t, a, id, key)
+			return got != "[]" && got == listOf(t, b, id, key)
+		})
+	}
+}
+
+// listOf returns a flow's rollouts or revisions without the time of the answer.
+func listOf(t *testing.T, p *process, id, key string) string {
+	t.Helper()
+	var answer map[string]json.RawMessage
+	text, _ := get(t, p.url("/v1/flows/"+id+"/"+key))
+	if err := json.Unmarshal([]byte(text), &answer); err != nil || answer[key] == nil {
+		t.Fatalf("%s of %s: %v in %s", key, id, err, text)
+	}
+	return string(answer[key])
+}
+
+// elementsOf returns the nodes and relationships of a snapshot, without the flow instance, which the server derives.
 func elementsOf(t testing.TB, id, text string) string {
 	m, err := flow.Decode(id, []byte(text))
 	if err != nil {
@@ -201,7 +224,7 @@ func elements(m *flow.Message) string {
 	return b.String()
 }
 
-// acknowledged is what the emitters' POSTs to a flow fold to. Each writes what is its own, so their order among each other is nothing.
+// acknowledged folds the acknowledged POSTs of all emitters to a flow. Each emitter has its own nodes, so the order between emitters does not matter.
 func acknowledged(id string, all []*emitter) string {
 	sum := &flow.Message{Type: flow.TypeSnapshot}
 	for _, e := range all {
@@ -214,14 +237,14 @@ func acknowledged(id string, all []*emitter) string {
 	return elements(sum)
 }
 
-// has reports whether the viewer has folded exactly a snapshot.
+// has reports whether the subscriber's state equals a snapshot.
 func (v *viewer) has(snapshot string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.state != nil && v.state.Snapshot().JSON() == snapshot
 }
 
-// onceEach checks that no message is in the ring twice. Each has a number of its own in it.
+// onceEach checks that no message is in the ring twice. Each message contains a unique number.
 func onceEach(t *testing.T, p *process, id string) {
 	t.Helper()
 	var held struct {
@@ -239,7 +262,7 @@ func onceEach(t *testing.T, p *process, id string) {
 	for _, e := range held.Events {
 		m := string(e.Message)
 		if strings.Contains(m, `"nr":`) && seen[m] || e.Seq <= last {
-			t.Errorf("%s: number %d after %d, or applied twice: %s", id, e.Seq, last, m)
+			t.Errorf("%s: seq %d after %d, or applied twice: %s", id, e.Seq, last, m)
 		}
 		seen[m], last = true, e.Seq
 	}
@@ -265,10 +288,10 @@ func report(t *testing.T, all []*emitter, seen []*viewer, took time.Duration) {
 		resumes += v.resumes
 	}
 	slices.Sort(latencies)
-	t.Logf("%d messages acknowledged in %s (%.0f a second), POSTs repeated %d times; acknowledged after %s (median), %s (99 of 100), %s (longest)",
+	t.Logf("%d messages acknowledged in %s (%.0f a second), %d POSTs repeated; latency %s (p50), %s (p99), %s (max)",
 		messages, took.Round(time.Second), float64(messages)/took.Seconds(), repeats, latencies[len(latencies)/2], latencies[len(latencies)*99/100], longest)
-	t.Logf("%d viewers: %d frames, resumed %d times, took a snapshot in place of what was missed %d times", len(seen), frames, resumes, snapshots)
+	t.Logf("%d subscribers: %d frames, %d resumes, %d snapshots instead of missed messages", len(seen), frames, resumes, snapshots)
 	if resumes == 0 {
-		t.Error("no viewer ever resumed")
+		t.Error("no subscriber resumed")
 	}
 }

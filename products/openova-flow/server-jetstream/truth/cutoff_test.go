@@ -11,7 +11,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/internal/natstest"
 )
 
-// routed is three NATS servers whose routes can be cut, and a replica at each of them that knows of no other.
+// routed starts three NATS servers whose routes can be cut, and a replica at each that connects to no other.
 func routed(t *testing.T) (*natstest.Cluster, []*process) {
 	t.Helper()
 	c := natstest.StartRouted(t, 3)
@@ -27,7 +27,7 @@ func routed(t *testing.T) (*natstest.Cluster, []*process) {
 	return c, replicas
 }
 
-// statusOf is the answer to a request, 0 when there is none, and whether it says when to try again.
+// statusOf returns the status of a request, 0 without an answer, and whether the answer has a Retry-After.
 func statusOf(t *testing.T, method, url string, header ...string) (code int, retry bool) {
 	t.Helper()
 	req, err := http.NewRequest(method, url, nil)
@@ -45,21 +45,21 @@ func statusOf(t *testing.T, method, url string, header ...string) (code int, ret
 	return resp.StatusCode, resp.Header.Get("Retry-After") != ""
 }
 
-// TestReplica_CutOffWithTheLeaderAnswersNothingOld cuts the stream's leader off together with its replica. Until it steps down, 10 s and more, it
-// answers what the stream was: nobody who knows more may be answered by that.
-func TestReplica_CutOffWithTheLeaderAnswersNothingOld(t *testing.T) {
-	t.Parallel() // most of it is waiting
+// TestReplica_CutOffWithTheLeaderServesNoStaleAnswer cuts the stream's leader off together with its replica. For 10 s or longer the leader answers
+// with its old state. A client whose cursor is newer must not get an answer from it.
+func TestReplica_CutOffWithTheLeaderServesNoStaleAnswer(t *testing.T) {
+	t.Parallel() // mostly waits
 	c, replicas := routed(t)
 	node := func(id, n string) string {
 		return fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":%q,"label":"l","status":"s"}]}`, n, id)
 	}
-	postUntilTaken(t, replicas[0], "F", node("F", "a"), "e;epoch=1;n=1")
+	mustPost(t, replicas[0], "F", node("F", "a"), "e;epoch=1;n=1")
 	conn := c.Connect()
 	defer conn.Close()
 	leader := -1
 	eventually(t, "the stream has a leader", func() bool { leader = c.Leader(conn, "OPENOVA_FLOW"); return leader >= 0 })
 	cut, other := replicas[leader], replicas[(leader+1)%3]
-	eventually(t, "all have the first message", func() bool {
+	eventually(t, "the replica has the first message", func() bool {
 		resp, err := http.Get(cut.url("/v1/flows/F/snapshot"))
 		if err != nil {
 			return false
@@ -72,8 +72,8 @@ func TestReplica_CutOffWithTheLeaderAnswersNothingOld(t *testing.T) {
 			c.Cut(leader, i, true)
 		}
 	}
-	seq := postUntilTaken(t, other, "F", node("F", "b"), "e;epoch=1;n=2")
-	postUntilTaken(t, other, "G", node("G", "a"), "e;epoch=1;n=1")
+	seq := mustPost(t, other, "F", node("F", "b"), "e;epoch=1;n=2")
+	mustPost(t, other, "G", node("G", "a"), "e;epoch=1;n=1")
 	last := fmt.Sprint(seq)
 	for range 2 {
 		for _, ask := range [][]string{
@@ -89,7 +89,7 @@ func TestReplica_CutOffWithTheLeaderAnswersNothingOld(t *testing.T) {
 			}
 		}
 	}
-	eventually(t, "the replica says that nothing is taken", func() bool {
+	eventually(t, "/readyz of the replica is 503", func() bool {
 		code, _ := statusOf(t, http.MethodGet, cut.url("/readyz"))
 		return code == http.StatusServiceUnavailable
 	})
@@ -111,7 +111,7 @@ func TestReplica_CutOffWithTheLeaderAnswersNothingOld(t *testing.T) {
 	}
 	req.Header.Set("Last-Event-ID", "1")
 	var resp *http.Response
-	eventually(t, "a viewer gets on", func() bool {
+	eventually(t, "a subscriber is accepted", func() bool {
 		resp, err = http.DefaultClient.Do(req)
 		return err == nil && resp.StatusCode == http.StatusOK
 	})
@@ -124,22 +124,22 @@ func TestReplica_CutOffWithTheLeaderAnswersNothingOld(t *testing.T) {
 		}
 		if event == "snapshot" {
 			if !strings.Contains(data, `"b"`) {
-				t.Errorf("the snapshot lacks what was acknowledged: %s", data)
+				t.Errorf("the snapshot lacks acknowledged node b: %s", data)
 			}
 			return
 		}
 	}
 }
 
-// TestReplicas_WithoutAMajorityAreNotReady cuts all routes, so that a leader stays that nobody hears.
+// TestReplicas_WithoutAMajorityAreNotReady cuts all routes, so that the leader reaches nobody.
 func TestReplicas_WithoutAMajorityAreNotReady(t *testing.T) {
-	t.Parallel() // most of it is waiting
+	t.Parallel() // mostly waits
 	c, replicas := routed(t)
 	for i := range 3 {
 		c.Cut(i, (i+1)%3, true)
 	}
 	for i, p := range replicas {
-		eventually(t, fmt.Sprintf("replica %d says so", i), func() bool {
+		eventually(t, fmt.Sprintf("/readyz of replica %d is 503", i), func() bool {
 			code, _ := statusOf(t, http.MethodGet, p.url("/readyz"))
 			return code == http.StatusServiceUnavailable
 		})

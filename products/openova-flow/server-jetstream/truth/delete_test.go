@@ -11,14 +11,14 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/internal/natstest"
 )
 
-// store is what a server keeps its flows in, that can be killed with it.
+// store is the storage of a server's flows, which can be killed with the server.
 type store struct {
 	env, args []string
 	kill      func()
 	start     func()
 }
 
-// stores returns each kind of store that may be killed, empty.
+// stores returns constructors of empty stores, by kind.
 func stores() map[string]func(*testing.T) store {
 	return map[string]func(*testing.T) store{
 		"embedded": func(t *testing.T) store {
@@ -47,9 +47,9 @@ func remove(t testing.TB, p *process, flowID string) {
 	}
 }
 
-// TestServer_KilledAfterDeleteStarts deletes a flow that has checkpoints while another goes on, and kills server and NATS soon after.
+// TestServer_KilledAfterDeleteStarts deletes a flow with checkpoints while another one continues, and kills server and NATS soon after.
 func TestServer_KilledAfterDeleteStarts(t *testing.T) {
-	t.Parallel() // most of it is waiting
+	t.Parallel() // mostly waits
 	for kind, open := range stores() {
 		for _, ring := range []int{4, 16, 256, 4096} {
 			trials := 1
@@ -66,7 +66,7 @@ func TestServer_KilledAfterDeleteStarts(t *testing.T) {
 					for range times {
 						number++
 						body := fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"n%d","flowId":%q,"label":"l","status":"s"}]}`, number, flowID)
-						last = postUntilTaken(t, p, flowID, body, fmt.Sprintf("e;epoch=1;n=%d", number))
+						last = mustPost(t, p, flowID, body, fmt.Sprintf("e;epoch=1;n=%d", number))
 					}
 					return last
 				}
@@ -81,7 +81,7 @@ func TestServer_KilledAfterDeleteStarts(t *testing.T) {
 				var greatest int64
 				for trial := range trials {
 					post("fc", 40)
-					p.stop() // writes a checkpoint, however large the ring is
+					p.stop() // writes a checkpoint with any size of the ring
 					p.start()
 					p.ready()
 					post("fc", 10)
@@ -108,16 +108,16 @@ func TestServer_KilledAfterDeleteStarts(t *testing.T) {
 					}
 					resp.Body.Close()
 					if want := map[bool]int{true: 200, false: 404}[again]; resp.StatusCode != want {
-						t.Errorf("trial %d: the flow that was deleted: %s, want %d", trial, resp.Status, want)
+						t.Errorf("trial %d: snapshot of the deleted flow: %s, want %d", trial, resp.Status, want)
 					}
 					if again {
 						text, _ := get(t, p.url("/v1/flows/fc/snapshot"))
 						if n := strings.Count(text, `"label"`); n != 3 {
-							t.Errorf("trial %d: %d nodes of the flow that was made again, want 3", trial, n)
+							t.Errorf("trial %d: %d nodes of the flow created again, want 3", trial, n)
 						}
 					}
 					if got := post("fo", 1); got <= greatest {
-						t.Errorf("trial %d: number %d after %d", trial, got, greatest)
+						t.Errorf("trial %d: seq %d after %d", trial, got, greatest)
 					} else {
 						greatest = got
 					}

@@ -11,10 +11,10 @@ import (
 	"unsafe"
 )
 
-// TestServer_FullDiskLosesNothing lets an embedded server write no more: a file may not grow over a limit, as anybody may set one, and, where the test
-// may mount a file system, that is full. POST and /readyz answer 503; with room again the process ends, and the next has what was acknowledged.
+// TestServer_FullDiskLosesNothing fills the disk of an embedded server: by a limit on file sizes, and by a full file system where the test may mount
+// one. POST and /readyz answer 503. When there is space again the process ends, and the next one has all acknowledged messages.
 func TestServer_FullDiskLosesNothing(t *testing.T) {
-	t.Parallel() // most of it is waiting
+	t.Parallel() // mostly waits
 	t.Run("file size", func(t *testing.T) {
 		limit := func(p *process, bytes uint64) {
 			var was syscall.Rlimit
@@ -28,7 +28,7 @@ func TestServer_FullDiskLosesNothing(t *testing.T) {
 		return syscall.Mount("tmpfs", dir, "tmpfs", flags, "size="+size)
 	}
 	if err := size(0, "3m"); err != nil {
-		t.Logf("no full file system, as none can be mounted: %v", err)
+		t.Logf("skip the full file system: mount: %v", err)
 		return
 	}
 	t.Cleanup(func() { _ = syscall.Unmount(dir, syscall.MNT_DETACH) })
@@ -47,7 +47,7 @@ func fullDisk(t *testing.T, dir string, fill, makeRoom func(*process)) {
 	p.ready()
 	label := strings.Repeat("x", 4000)
 	n := 0
-	post := func() int { // each adds a node
+	post := func() int { // adds a node
 		body := fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"n%d","flowId":"F","label":%q,"status":"s"}]}`, n, label)
 		resp, err := http.Post(p.url("/v1/flows/F/events"), "application/x-ndjson", strings.NewReader(body))
 		if err != nil {
@@ -69,47 +69,47 @@ func fullDisk(t *testing.T, dir string, fill, makeRoom func(*process)) {
 		}
 	}
 	if code != http.StatusServiceUnavailable {
-		t.Fatalf("POST %d is answered with %d", n, code)
+		t.Fatalf("POST %d: %d, want 503", n, code)
 	}
 	began := time.Now()
-	eventually(t, "it says that it takes nothing", func() bool {
+	eventually(t, "/readyz is 503", func() bool {
 		if code := post(); code != http.StatusServiceUnavailable {
-			t.Fatalf("POST is answered with %d", code)
+			t.Fatalf("POST: %d, want 503", code)
 		}
 		code, _ := statusOf(t, http.MethodGet, p.url("/readyz"))
 		return code == http.StatusServiceUnavailable
 	})
-	t.Logf("%d messages; it said so within %s", n, time.Since(began).Round(time.Second/10))
+	t.Logf("%d messages; it said so testTimeout %s", n, time.Since(began).Round(time.Second/10))
 	select {
 	case <-p.ended:
-		t.Fatal("it ends though a start is of no use")
+		t.Fatal("the server ended while the disk was full")
 	default:
 	}
 	makeRoom(p)
 	select {
 	case <-p.ended:
 		p.cmd = nil
-	case <-time.After(within):
-		t.Fatal("it does not end with room again")
+	case <-time.After(testTimeout):
+		t.Fatal("the server did not end when there was space again")
 	}
-	if !strings.Contains(p.log.String(), "start the server again") {
-		t.Error("it does not say why it ends")
+	if !strings.Contains(p.log.String(), "FLOW_SERVER_DATA_DIR") {
+		t.Error("the last log line does not name FLOW_SERVER_DATA_DIR")
 	}
 	p.start()
 	p.ready()
 	text, _ := get(t, p.url("/v1/flows/F/snapshot"))
 	for i := range n {
 		if !strings.Contains(text, fmt.Sprintf(`"n%d"`, i)) {
-			t.Errorf("message %d of %d is lost", i, n)
+			t.Errorf("message %d of %d lost", i, n)
 		}
 	}
 	n++
 	if code := post(); code != http.StatusOK {
-		t.Errorf("POST after that: %d", code)
+		t.Errorf("POST after the restart: %d", code)
 	}
 }
 
-// prlimit changes or reads the greatest size of a file that another process may write.
+// prlimit sets or reads another process's limit on file sizes.
 func prlimit(t *testing.T, pid int, limit, was *syscall.Rlimit) {
 	t.Helper()
 	if _, _, err := syscall.Syscall6(syscall.SYS_PRLIMIT64, uintptr(pid), syscall.RLIMIT_FSIZE, uintptr(unsafe.Pointer(limit)), uintptr(unsafe.Pointer(was)), 0, 0); err != 0 {

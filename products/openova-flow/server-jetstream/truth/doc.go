@@ -1,2 +1,3 @@
-// Package truth holds the tests that end processes, cut connections and compare what is left with what was acknowledged.
+// Package truth tests that acknowledged messages survive: it kills processes, cuts connections, damages files, and compares the state afterwards
+// with what was acknowledged.
 package truth

@@ -14,11 +14,11 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// TestServer_KilledAtRandomLosesNothing ends the server with SIGKILL at random moments while writers post, each to flows of its own, and delete
-// and make them again. Small rings have checkpoints written all the time; the default one has them at a stop in order alone, so some ends are
-// that. A writer whose request got no answer repeats it, as its emitter would.
+// TestServer_KilledAtRandomLosesNothing sends SIGKILL to the server at random moments while writers post to flows of their own, and delete and create
+// them. With small rings checkpoints are written all the time. With the default ring only a regular stop writes one, so some rounds stop regularly.
+// A writer repeats a request without an answer, as an emitter would.
 func TestServer_KilledAtRandomLosesNothing(t *testing.T) {
-	t.Parallel() // most of it is waiting
+	t.Parallel() // mostly waits
 	for ring, ends := range map[int]int{4: 20, 64: 20, 4096: 12} {
 		t.Run(fmt.Sprint("ring of ", ring), func(t *testing.T) {
 			p := newProcess(t, nil, "--data-dir="+t.TempDir(), "--sync=1m", fmt.Sprint("--ring-capacity=", ring))
@@ -33,21 +33,21 @@ func TestServer_KilledAtRandomLosesNothing(t *testing.T) {
 	}
 }
 
-// churn starts a server, ends it so many times at random moments while writers change flows, and holds it to what it acknowledged.
+// churn starts a server, ends it repeatedly at random moments while writers change flows, and compares it with what it acknowledged.
 func churn(t *testing.T, p *process, ring, ends int, end func()) {
 	if *long {
 		ends *= 5
 	}
 	p.start()
 	p.ready()
-	given := numbers{}
+	used := usedSeqs{}
 	var wg sync.WaitGroup
 	done := make(chan struct{})
-	rest := sync.OnceFunc(func() { close(done); wg.Wait() })
-	defer rest()
+	stopWriters := sync.OnceFunc(func() { close(done); wg.Wait() })
+	defer stopWriters()
 	writers := make([]*writer, 4)
 	for i := range writers {
-		w := newWriter(i, p, &given)
+		w := newWriter(i, p, &used)
 		writers[i] = w
 		wg.Go(func() {
 			for {
@@ -69,47 +69,57 @@ func churn(t *testing.T, p *process, ring, ends int, end func()) {
 		p.start()
 		p.ready()
 	}
-	rest()
-	for _, w := range writers {
-		w.verify(t, ring)
+	stopWriters()
+	before := make([]string, len(writers))
+	for i, w := range writers {
+		before[i] = w.verify(t, ring)
+	}
+	end()
+	p.start()
+	p.ready()
+	for i, w := range writers {
+		if got := w.verify(t, ring); got != before[i] {
+			t.Errorf("%s: rollouts and revisions after a restart:\n%s\nbefore\n%s", w.id, got, before[i])
+		}
 	}
 }
 
-// numbers is which numbers were given out.
-type numbers struct{ all sync.Map }
+// usedSeqs records which request got which sequence number.
+type usedSeqs struct{ all sync.Map }
 
-func (n *numbers) give(seq int64, to string) error {
+// add fails if another request has got the number.
+func (n *usedSeqs) add(seq int64, to string) error {
 	if other, used := n.all.LoadOrStore(seq, to); used {
-		return fmt.Errorf("%s: number %d, which %s has", to, seq, other)
+		return fmt.Errorf("%s: seq %d was given to %s", to, seq, other)
 	}
 	return nil
 }
 
-// writer posts to a flow, deletes it and makes it again, and folds what was acknowledged of it. Others it makes and deletes for good.
+// writer posts to a flow, deletes it and creates it again, and folds the acknowledged messages. It also creates flows that it deletes for good.
 type writer struct {
 	p        *process
 	r        *rand.Rand
 	id       string
 	n        int
 	state    *flow.State
-	messages int // of the flow as it is now
+	messages int // since the flow was last created
 	last     int64
-	given    *numbers
-	gone     []string
+	used     *usedSeqs
+	gone     []string // flows deleted for good
 }
 
-func newWriter(i int, p *process, given *numbers) *writer {
+func newWriter(i int, p *process, used *usedSeqs) *writer {
 	id := fmt.Sprint("flow-", i)
-	return &writer{p: p, r: rand.New(rand.NewPCG(uint64(i), 1)), id: id, state: flow.NewState(id, 0), given: given}
+	return &writer{p: p, r: rand.New(rand.NewPCG(uint64(i), 1)), id: id, state: flow.NewState(id, 0), used: used}
 }
 
-// step makes one change, and returns once it is acknowledged.
+// step makes one change and waits for the acknowledgement.
 func (w *writer) step() error {
 	w.n++
 	switch w.r.IntN(12) {
 	case 0:
 		w.state, w.messages = flow.NewState(w.id, 0), 0
-		return deleteUntilTaken(w.p, w.id)
+		return deleteUntil204(w.p, w.id)
 	case 1:
 		id := fmt.Sprintf("%s-gone-%d", w.id, w.n)
 		w.gone = append(w.gone, id)
@@ -118,10 +128,13 @@ func (w *writer) step() error {
 				return err
 			}
 		}
-		return deleteUntilTaken(w.p, id)
+		return deleteUntil204(w.p, id)
 	}
-	// The first message leaves a trace that 500 later ones do not cover: what is lost is seen though all else is said anew.
-	lines := []string{fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"p%d","flowId":%q,"label":"l","status":"n%d"}]}`, w.n%500, w.id, w.n)}
+	// The first message writes a node that the next 500 do not overwrite: it shows a lost message.
+	lines := []string{fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"p%d","flowId":%q,"label":"l","status":"n%d","startedAt":%d}]}`, w.n%500, w.id, w.n, 1790000000000+w.n)}
+	if w.r.IntN(3) == 0 {
+		lines = append(lines, fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"source","flowId":%q,"label":"l","region":"r","status":"s","meta":{"kind":"GitRepository","namespace":"n","url":"https://h/p","revision":"main@sha1:%040d","ready":"True"}}]}`, w.id, w.n))
+	}
 	for range 1 + w.r.IntN(3) {
 		lines = append(lines, fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"n%d","flowId":%q,"label":"l","status":"s%d-%d"}]}`, w.r.IntN(40), w.id, w.n, w.r.IntN(1000)))
 	}
@@ -134,7 +147,7 @@ func (w *writer) step() error {
 		return err
 	}
 	if seq <= w.last {
-		return fmt.Errorf("%s: number %d after %d", w.id, seq, w.last)
+		return fmt.Errorf("%s: seq %d after %d", w.id, seq, w.last)
 	}
 	w.last = seq
 	messages, err := flow.DecodeBatch(w.id, []byte(body), 0)
@@ -155,22 +168,22 @@ func (w *writer) post(id, body string) (int64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return seq, w.given.give(seq, emitter)
+	return seq, w.used.add(seq, emitter)
 }
 
-// verify holds the server to what it acknowledged.
-func (w *writer) verify(t *testing.T, ring int) {
+// verify compares the server's flows with what it acknowledged. It returns the flow's rollouts and revisions.
+func (w *writer) verify(t *testing.T, ring int) string {
 	t.Helper()
 	for _, id := range w.gone {
 		if code, _ := statusOf(t, http.MethodGet, w.p.url("/v1/flows/"+id+"/snapshot")); code != http.StatusNotFound {
-			t.Errorf("%s was deleted: %d", id, code)
+			t.Errorf("snapshot of deleted flow %s: %d, want 404", id, code)
 		}
 	}
 	if w.messages == 0 {
 		if code, _ := statusOf(t, http.MethodGet, w.p.url("/v1/flows/"+w.id+"/snapshot")); code != http.StatusNotFound {
-			t.Errorf("%s was deleted: %d", w.id, code)
+			t.Errorf("snapshot of deleted flow %s: %d, want 404", w.id, code)
 		}
-		return
+		return ""
 	}
 	text, _ := get(t, w.p.url("/v1/flows/"+w.id+"/snapshot"))
 	same(t, w.id, text, w.state)
@@ -189,12 +202,13 @@ func (w *writer) verify(t *testing.T, ring int) {
 			seen[m] = true
 		}
 	}
-	if want := min(ring, 1+w.messages); len(held.Events) != want { // a flow begins with a message of the server's own
+	if want := min(ring, 1+w.messages); len(held.Events) != want { // the first message of a flow is the server's own
 		t.Errorf("%s: the ring has %d messages, want %d", w.id, len(held.Events), want)
 	}
+	return listOf(t, w.p, w.id, "rollouts") + listOf(t, w.p, w.id, "revisions")
 }
 
-// same compares a snapshot with an independent fold, but for what the server says of the flow itself.
+// same compares a snapshot with an independent fold, except for the flow instance, which the server derives.
 func same(t testing.TB, id, text string, want *flow.State) {
 	t.Helper()
 	m, err := flow.Decode(id, []byte(text))
@@ -204,14 +218,14 @@ func same(t testing.TB, id, text string, want *flow.State) {
 	expect := want.Snapshot()
 	expect.Flow = m.Flow
 	m.Sort()
-	m = &flow.Message{Type: m.Type, Flow: m.Flow, Nodes: m.Nodes, Relationships: m.Relationships} // without the bytes that it came in
+	m = &flow.Message{Type: m.Type, Flow: m.Flow, Nodes: m.Nodes, Relationships: m.Relationships} // without the received bytes
 	if got, want := m.JSON(), expect.JSON(); got != want {
-		t.Errorf("%s is\n%s\nwant\n%s", id, got, want)
+		t.Errorf("%s:\n%s\nwant\n%s", id, got, want)
 	}
 }
 
-// postUntilTaken is postUntil200, and a failure fails the test.
-func postUntilTaken(t testing.TB, p *process, flowID, body, emitter string) int64 {
+// mustPost is postUntil200. An error fails the test.
+func mustPost(t testing.TB, p *process, flowID, body, emitter string) int64 {
 	seq, err := postUntil200(p, flowID, body, emitter)
 	if err != nil {
 		t.Error(err)
@@ -220,7 +234,7 @@ func postUntilTaken(t testing.TB, p *process, flowID, body, emitter string) int6
 	return seq
 }
 
-// postUntil200 posts until that is answered with 200, and returns the number.
+// postUntil200 repeats a POST until the answer is 200, and returns the sequence number.
 func postUntil200(p *process, flowID, body, emitter string) (seq int64, err error) {
 	err = until(http.StatusOK, func() (*http.Request, error) {
 		req, err := http.NewRequest(http.MethodPost, p.url("/v1/flows/"+flowID+"/events"), strings.NewReader(body))
@@ -236,16 +250,16 @@ func postUntil200(p *process, flowID, body, emitter string) (seq int64, err erro
 	return seq, err
 }
 
-// deleteUntilTaken deletes a flow until that is answered with 204.
-func deleteUntilTaken(p *process, flowID string) error {
+// deleteUntil204 repeats a DELETE of a flow until the answer is 204.
+func deleteUntil204(p *process, flowID string) error {
 	return until(http.StatusNoContent, func() (*http.Request, error) {
 		return http.NewRequest(http.MethodDelete, p.url("/v1/flows/"+flowID), nil)
 	}, func([]byte) error { return nil })
 }
 
-// until sends a request until it is answered with the code; 503 and no whole answer are reasons to send it again.
+// until repeats a request until the answer has the code. It repeats after a 503 and after an incomplete answer; other answers are errors.
 func until(code int, request func() (*http.Request, error), read func(answer []byte) error) error {
-	for deadline := time.Now().Add(within); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(testTimeout); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		req, err := request()
 		if err != nil {
 			return err
@@ -264,5 +278,5 @@ func until(code int, request func() (*http.Request, error), read func(answer []b
 			return fmt.Errorf("%s %s: %s %s", req.Method, req.URL.Path, resp.Status, answer)
 		}
 	}
-	return fmt.Errorf("no request is answered with %d for %s", code, within)
+	return fmt.Errorf("no answer %d within %s", code, testTimeout)
 }

@@ -14,12 +14,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/server-jetstream/internal/natstest"
 )
 
-// recorded is the server, built with a package os that keeps a second directory: what of FLOW_TEST_WRITTEN is on disk for certain. There a file
-// has the content that it had before its last Sync that succeeded, or write with O_SYNC.
+// recorded builds the server with a package os that maintains a second directory, FLOW_TEST_SYNCED: the files of FLOW_TEST_WRITTEN, each with the
+// content that its last successful Sync, or write with O_SYNC, has covered.
 var recorded = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "recorded")
+	dir, err := natstest.Scratch()
 	if err != nil {
 		return "", err
 	}
@@ -47,7 +49,7 @@ var recorded = sync.OnceValues(func() (string, error) {
 		text := string(b)
 		for _, c := range changes {
 			if strings.Count(text, c[0]) != 1 {
-				return "", fmt.Errorf("%s of this Go has not the line %q", from, c[0])
+				return "", fmt.Errorf("%s: line %q not found once; adapt it to this version of Go", from, c[0])
 			}
 			text = strings.Replace(text, c[0], c[1], 1)
 		}
@@ -78,16 +80,15 @@ var recorded = sync.OnceValues(func() (string, error) {
 	return program, nil
 })
 
-// TestServer_PowerCutLosesNothing cuts the power of an embedded server at random moments while writers post, delete and make anew. What it
-// starts with then is made from what it had synced, and from nothing else, or from that and a torn half of what it had not:
+// TestServer_PowerCutLosesNothing simulates power failures of an embedded server at random moments while writers post, delete and create flows. The
+// server restarts with the synced content of its files only, or with that and a torn half of the rest:
 //
-//   - A file has the content that an fsync or a write with O_SYNC covered last. What was written, cut or renamed over it since is lost.
-//   - Torn: a file that had grown since has the first half of that, and one that was never synced the first half of all of it.
+//   - A file has the content covered by its last fsync or write with O_SYNC. Later writes, truncations and renames over it are lost.
+//   - Torn: a file also has the first half of what was appended since, or of everything if it was never synced.
 //
-// The files' names are taken as durable at once, those of files with no content on disk apart: that a new, renamed or removed file needs its
-// directory synced is not modelled, nor that a disk writes sectors in another order, or lies about having written them.
+// Not modelled: file names are durable at once, without a sync of the directory; disks do not reorder sectors and do not lie about syncs.
 func TestServer_PowerCutLosesNothing(t *testing.T) {
-	t.Parallel() // most of it is waiting
+	t.Parallel() // mostly waits
 	const ring = 16
 	dir := t.TempDir()
 	written, synced := filepath.Join(dir, "written"), filepath.Join(dir, "synced")
@@ -113,7 +114,7 @@ func TestServer_PowerCutLosesNothing(t *testing.T) {
 	})
 }
 
-// tear adds to what was synced the first half of what was not.
+// tear appends to each synced file the first half of what was not synced.
 func tear(written, synced string) error {
 	return filepath.WalkDir(written, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() {
@@ -129,7 +130,7 @@ func tear(written, synced string) error {
 			return err
 		}
 		if !bytes.HasPrefix(has, had) {
-			return nil // written anew
+			return nil // overwritten, not appended to
 		}
 		if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
 			return err

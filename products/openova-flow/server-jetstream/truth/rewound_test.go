@@ -10,17 +10,17 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/internal/natstest"
 )
 
-// TestServer_NATSThatLostItsEndIsNotFollowed gives NATS files of an earlier moment while a server runs: what it takes next gets numbers that were
-// given out. The server ends, and none starts with that stream again.
-func TestServer_NATSThatLostItsEndIsNotFollowed(t *testing.T) {
-	t.Parallel() // most of it is waiting
+// TestServer_RejectsRewoundNATS replaces NATS's files by older ones while a server runs, so that new entries get numbers that were used before. The
+// server ends, and no server starts with that stream again.
+func TestServer_RejectsRewoundNATS(t *testing.T) {
+	t.Parallel() // mostly waits
 	c := natstest.Start(t, 1)
 	p := newProcess(t, []string{"NATS_URL=" + c.URL()})
 	p.start()
 	p.ready()
 	post := func(n int) int64 {
 		body := fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"n%d","flowId":"F","label":"l","status":"s"}]}`, n)
-		return postUntilTaken(t, p, "F", body, fmt.Sprintf("e;epoch=1;n=%d", n))
+		return mustPost(t, p, "F", body, fmt.Sprintf("e;epoch=1;n=%d", n))
 	}
 	for n := range 10 {
 		post(n + 1)
@@ -44,7 +44,7 @@ func TestServer_NATSThatLostItsEndIsNotFollowed(t *testing.T) {
 	}
 	c.StartNode(0)
 	eventually(t, "the server has ended", func() bool {
-		statusOf(t, "DELETE", p.url("/v1/flows/not-there")) // takes a number
+		statusOf(t, "DELETE", p.url("/v1/flows/not-there")) // publishes an entry
 		select {
 		case <-p.ended:
 			return true
@@ -54,9 +54,9 @@ func TestServer_NATSThatLostItsEndIsNotFollowed(t *testing.T) {
 	})
 	p.start()
 	if p.readyOrEnds() {
-		t.Error("a server starts with what is left")
+		t.Error("a server has started with the rewound stream")
 	}
-	if said := p.log.String(); !strings.Contains(said, "restore stream OPENOVA_FLOW") {
-		t.Error("the log does not say what to do")
+	if !strings.Contains(p.log.String(), "stream OPENOVA_FLOW") {
+		t.Error("the log does not name the stream")
 	}
 }

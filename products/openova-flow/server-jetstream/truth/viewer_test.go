@@ -15,7 +15,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// viewer follows a flow at whichever replica, and folds what it gets.
+// viewer subscribes to a flow at any replica, and folds the messages.
 type viewer struct {
 	flowID string
 	urls   []string
@@ -30,7 +30,7 @@ type viewer struct {
 	fault     error
 }
 
-// run follows until ctx ends, and leaves one replica for another now and then.
+// run follows the flow until ctx ends, and changes the replica every few seconds.
 func (v *viewer) run(ctx context.Context, r *rand.Rand) {
 	for ctx.Err() == nil {
 		one, cancel := context.WithTimeout(ctx, time.Duration(2000+r.IntN(6000))*time.Millisecond)
@@ -49,7 +49,7 @@ func (v *viewer) run(ctx context.Context, r *rand.Rand) {
 	}
 }
 
-// follow reads one stream until it ends. Only what no stream may do is an error.
+// follow reads one stream until it ends. It returns an error only for what no stream may contain.
 func (v *viewer) follow(ctx context.Context, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/flows/"+v.flowID+"/stream", nil)
 	if err != nil {
@@ -114,7 +114,7 @@ func (v *viewer) take(id int64, event, data string, resumed bool) error {
 	last := v.last.Load()
 	snapshot := m.Type == flow.TypeSnapshot
 	if id < last || id == last && !snapshot {
-		return fmt.Errorf("%s has number %d after %d", event, id, last)
+		return fmt.Errorf("%s: seq %d after %d", event, id, last)
 	}
 	switch {
 	case snapshot && v.state != nil:

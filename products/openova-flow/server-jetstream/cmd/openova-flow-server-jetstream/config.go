@@ -22,7 +22,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// config is what can be set besides what every server has.
+// config has the settings of this program besides those of all servers.
 type config struct {
 	url                                          string
 	credsFile, user, passwordFile, natsTokenFile string
@@ -48,24 +48,24 @@ func (c *config) settings() []cli.Setting {
 		}
 	}
 	return []cli.Setting{
-		{Env: "NATS_URL", Allowed: "URLs such as nats://nats-0:4222, tls:// or wss:// too, with commas between and no user in them; none: a NATS server in the process, with its files in FLOW_SERVER_DATA_DIR", Help: "the NATS servers, with JetStream, that keep the flows", Set: c.setURL},
-		{Env: "NATS_CREDS_FILE", Allowed: "a file that nsc has made, with a user's JWT and seed; none: no credentials", Help: "who the server is to NATS", Set: file(&c.credsFile)},
-		{Env: "NATS_USER", Allowed: "a name, with NATS_PASSWORD_FILE; none: none", Help: "who the server is to NATS", Set: text(&c.user)},
-		{Env: "NATS_PASSWORD_FILE", Allowed: "a file with the password of NATS_USER and nothing else; none: none", Help: "the user's password; read again at each connection", Set: file(&c.passwordFile)},
-		{Env: "NATS_TOKEN_FILE", Allowed: "a file with a token and nothing else; none: none", Help: "who the server is to NATS; read again at each connection", Set: file(&c.natsTokenFile)},
-		{Env: "NATS_CA_FILE", Allowed: "a file with PEM certificates; none: those of the system", Help: "who may have signed the certificates of the NATS servers", Set: file(&c.caFile)},
-		{Env: "NATS_CERT_FILE", Allowed: "a file with a PEM certificate, with NATS_KEY_FILE; none: no certificate is shown", Help: "the server's certificate to NATS; read again at each connection", Set: file(&c.certFile)},
-		{Env: "NATS_KEY_FILE", Allowed: "a file with a PEM private key, with NATS_CERT_FILE; none: none", Help: "the certificate's key", Set: file(&c.keyFile)},
-		{Env: "FLOW_SERVER_DATA_DIR", Allowed: "a directory of this server alone; must be set when NATS_URL is not", Help: "where the NATS server in the process keeps its files", Set: text(&c.dataDir)},
-		{Env: "FLOW_SERVER_SYNC", Default: "always", Allowed: "always, or a duration from 10ms to 1h", Help: "when the NATS server in the process syncs what it wrote to disk: always is before a change is acknowledged; with a duration, a power cut loses what was acknowledged since, and the end of the process still loses nothing", Set: c.setSync},
-		{Env: "FLOW_SERVER_STREAM_NAME", Default: "openova-flow", Allowed: "1 to 32 of a-z 0-9 and -, starting with a letter", Help: "prefix of the names of stream, subjects and bucket; servers of one name are replicas of each other", Set: c.setName},
-		{Env: "FLOW_SERVER_STREAM_REPLICAS", Default: "1", Allowed: "1, 3 or 5; 1 when NATS_URL is not set", Help: "NATS servers that have a copy of the stream and the bucket", Set: c.setReplicas},
+		{Env: "NATS_URL", Allowed: "URLs such as nats://nats-0:4222, also tls:// or wss://, separated by commas and without a user", Help: "NATS servers with JetStream that store the flows; without it the process runs a NATS server of its own in FLOW_SERVER_DATA_DIR", Set: c.setURL},
+		{Env: "NATS_CREDS_FILE", Allowed: "a credentials file made by nsc, with a user's JWT and seed", Help: "NATS credentials; default: no authentication", Set: file(&c.credsFile)},
+		{Env: "NATS_USER", Allowed: "a name, together with NATS_PASSWORD_FILE", Help: "NATS user name; default: no authentication", Set: text(&c.user)},
+		{Env: "NATS_PASSWORD_FILE", Allowed: "a file that contains only the password of NATS_USER", Help: "NATS password; read at each connection", Set: file(&c.passwordFile)},
+		{Env: "NATS_TOKEN_FILE", Allowed: "a file that contains only a token", Help: "NATS token; read at each connection; default: no authentication", Set: file(&c.natsTokenFile)},
+		{Env: "NATS_CA_FILE", Allowed: "a file with PEM certificates", Help: "certificate authorities for the certificates of the NATS servers; default: those of the system", Set: file(&c.caFile)},
+		{Env: "NATS_CERT_FILE", Allowed: "a file with a PEM certificate, together with NATS_KEY_FILE", Help: "client certificate for NATS; read at each connection; default: no client certificate", Set: file(&c.certFile)},
+		{Env: "NATS_KEY_FILE", Allowed: "a file with a PEM private key, together with NATS_CERT_FILE", Help: "private key of the client certificate", Set: file(&c.keyFile)},
+		{Env: "FLOW_SERVER_DATA_DIR", Allowed: "a directory that no other server uses; required without NATS_URL", Help: "directory of the NATS server in the process", Set: text(&c.dataDir)},
+		{Env: "FLOW_SERVER_SYNC", Default: "always", Allowed: "always, or a duration from 10ms to 1h", Help: "when the NATS server in the process syncs to disk: always before a change is acknowledged, or at an interval. With an interval a power failure loses the changes acknowledged since the last sync; a crash of the process loses nothing", Set: c.setSync},
+		{Env: "FLOW_SERVER_STREAM_NAME", Default: "openova-flow", Allowed: "1 to 32 characters of a-z 0-9 and -, starting with a letter", Help: "name prefix of the stream, its subjects and its bucket; servers with the same prefix are replicas of each other", Set: c.setName},
+		{Env: "FLOW_SERVER_STREAM_REPLICAS", Default: "1", Allowed: "1, 3 or 5; 1 without NATS_URL", Help: "copies of the stream and the bucket, each on another NATS server", Set: c.setReplicas},
 	}
 }
 
 func (c *config) setURL(v string) error {
 	c.url = v
-	if terminal.Secret(v) { // who the server is stands in files alone: a URL is seen by everybody, and logged
+	if terminal.Secret(v) { // credentials belong in files: a URL is visible to others, and logged
 		return cli.ErrNotAllowed
 	}
 	for one := range strings.SplitSeq(v, ",") {
@@ -74,7 +74,7 @@ func (c *config) setURL(v string) error {
 			return err
 		}
 		if u.Host == "" || !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme) {
-			return fmt.Errorf("%q is no URL of a NATS server", one)
+			return fmt.Errorf("%q is not a URL of a NATS server", one)
 		}
 	}
 	return nil
@@ -86,7 +86,10 @@ func (c *config) setSync(v string) error {
 		return nil
 	}
 	d, err := time.ParseDuration(v)
-	if err != nil || d < 10*time.Millisecond || d > time.Hour {
+	if err != nil {
+		return err
+	}
+	if d < 10*time.Millisecond || d > time.Hour {
 		return cli.ErrNotAllowed
 	}
 	c.sync = d
@@ -110,7 +113,7 @@ func (c *config) setReplicas(v string) error {
 	return cli.ErrNotAllowed
 }
 
-// check holds settings to each other.
+// check rejects combinations of settings that contradict each other.
 func (c *config) check(a *app.Config) error {
 	ways := 0
 	for _, set := range []bool{c.credsFile != "", c.user != "", c.natsTokenFile != ""} {
@@ -120,24 +123,24 @@ func (c *config) check(a *app.Config) error {
 	}
 	switch {
 	case a.StateFile != "":
-		return errors.New("FLOW_SERVER_STATE_FILE is set, but this program keeps flows in JetStream; unset it")
+		return errors.New("FLOW_SERVER_STATE_FILE is set, but this program stores flows in JetStream; unset it")
 	case (c.user == "") != (c.passwordFile == ""):
 		return errors.New("NATS_USER and NATS_PASSWORD_FILE go together; set both or neither")
 	case (c.certFile == "") != (c.keyFile == ""):
 		return errors.New("NATS_CERT_FILE and NATS_KEY_FILE go together; set both or neither")
 	case ways > 1:
-		return errors.New("NATS_CREDS_FILE, NATS_USER and NATS_TOKEN_FILE are ways to say one thing; set one of them")
+		return errors.New("more than one of NATS_CREDS_FILE, NATS_USER and NATS_TOKEN_FILE is set; set one of them")
 	case c.url == "" && c.dataDir == "":
-		return errors.New("neither NATS_URL nor FLOW_SERVER_DATA_DIR is set: name the NATS servers that keep the flows, or a directory to keep them in")
+		return errors.New("neither NATS_URL nor FLOW_SERVER_DATA_DIR is set; set the URL of the NATS servers, or a directory for a NATS server in the process")
 	case c.url == "" && ways+len(c.caFile)+len(c.certFile) > 0:
-		return errors.New("there are credentials or certificates for NATS, and NATS_URL is not set; set it, or unset them")
+		return errors.New("credentials or certificates for NATS are set, but NATS_URL is not set; set it, or unset them")
 	case c.url == "" && c.replicas != 1:
-		return fmt.Errorf("FLOW_SERVER_STREAM_REPLICAS is %d, which needs as many NATS servers; set NATS_URL, or 1", c.replicas)
+		return fmt.Errorf("FLOW_SERVER_STREAM_REPLICAS is %d, but the NATS server in the process is only one; set NATS_URL, or 1", c.replicas)
 	}
 	return nil
 }
 
-// prepare connects to NATS, one in the process when there is no other, and makes the log.
+// prepare connects to NATS, or starts a NATS server in the process, and creates the log.
 func (c *config) prepare(ctx context.Context, a *app.Config) (release func(), err error) {
 	if err := c.check(a); err != nil {
 		return nil, err
@@ -158,13 +161,13 @@ func (c *config) prepare(ctx context.Context, a *app.Config) (release func(), er
 	return cfg.Conn.Close, nil
 }
 
-// maxPayload is the greatest that NATS takes.
+// maxPayload is the upper limit of NATS for max_payload.
 const maxPayload = 64 << 20
 
-// embed starts NATS in the process.
+// embed starts a NATS server in the process.
 func (c *config) embed(ctx context.Context, a *app.Config, cfg natslog.Config) (_ func(), err error) {
 	if err := os.MkdirAll(c.dataDir, 0o700); err != nil {
-		return nil, fmt.Errorf("FLOW_SERVER_DATA_DIR is %q, which can't be made: %w", c.dataDir, err)
+		return nil, fmt.Errorf("create FLOW_SERVER_DATA_DIR %q: %w", c.dataDir, err)
 	}
 	var undo []func()
 	release := func() {
@@ -179,50 +182,50 @@ func (c *config) embed(ctx context.Context, a *app.Config, cfg natslog.Config) (
 	}()
 	unlock, err := lock(c.dataDir)
 	if err != nil {
-		return nil, fmt.Errorf("FLOW_SERVER_DATA_DIR is %q, which can't be used: %w", c.dataDir, err)
+		return nil, fmt.Errorf("use FLOW_SERVER_DATA_DIR %q: %w", c.dataDir, err)
 	}
 	undo = append(undo, unlock)
 	w, err := openWatermark(filepath.Join(c.dataDir, "acknowledged"))
 	if err != nil {
-		return nil, fmt.Errorf("FLOW_SERVER_DATA_DIR is %q, which can't be used: %w", c.dataDir, err)
+		return nil, fmt.Errorf("use FLOW_SERVER_DATA_DIR %q: %w", c.dataDir, err)
 	}
 	undo = append(undo, w.close)
-	kept := &embedded{dir: c.dataDir, log: a.Logger}
-	undo = append(undo, kept.setAside)
+	e := &embedded{dir: c.dataDir, logger: a.Logger}
+	undo = append(undo, e.setAside)
 	s, err := natsserver.Start(ctx, natsserver.Config{Dir: c.dataDir, SyncInterval: c.sync, Logger: a.Logger,
 		MaxPayload: int32(min(a.HTTP.MaxBatchBytes+a.HTTP.MaxBatchBytes/8+1<<20, maxPayload))})
 	if err != nil {
-		return nil, fmt.Errorf("FLOW_SERVER_DATA_DIR is %q, which can't be used: %w", c.dataDir, err)
+		return nil, fmt.Errorf("use FLOW_SERVER_DATA_DIR %q: %w", c.dataDir, err)
 	}
 	undo = append(undo, s.Stop)
 	if cfg.Conn, err = s.Connect(); err != nil {
-		return nil, fmt.Errorf("connect to NATS in the process: %w", err)
+		return nil, fmt.Errorf("connect to the NATS server in the process: %w", err)
 	}
 	undo = append(undo, cfg.Conn.Close)
-	cfg.Acknowledged, cfg.OnAcknowledged, cfg.Hopeless = w.seq, w.raise, kept.hopeless
-	if kept.Log, err = natslog.New(cfg); err != nil {
+	cfg.Acknowledged, cfg.OnAcknowledged, cfg.Hopeless = w.seq, w.raise, e.hopeless
+	if e.Log, err = natslog.New(cfg); err != nil {
 		return nil, err
 	}
-	a.Log = kept
+	a.Log = e
 	return release, nil
 }
 
 func (c *config) connect(log *slog.Logger) (*nats.Conn, error) {
-	var told atomic.Value
-	told.Store("")
+	var lastErr atomic.Value
+	lastErr.Store("")
 	options := []nats.Option{
 		nats.Name("openova-flow-server-jetstream"), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1),
 		nats.ReconnectWait(250 * time.Millisecond), nats.ReconnectJitter(250*time.Millisecond, 250*time.Millisecond), nats.Timeout(3 * time.Second),
 		nats.PingInterval(5 * time.Second), nats.MaxPingsOutstanding(2), nats.IgnoreAuthErrorAbort(),
-		nats.ReconnectBufSize(-1), // what can't be sent now is refused, and not kept to be sent when nobody waits for it any more
+		nats.ReconnectBufSize(-1), // publishing without a connection fails, instead of being buffered until nobody waits for it
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if err != nil {
-				log.Warn("the connection to NATS is lost", "err", err)
+				log.Warn("NATS connection lost", "err", err)
 			}
 		}),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
-			if text := err.Error(); text != told.Swap(text) { // tried all the time, and told when it changes
-				log.Warn("no connection to NATS", "err", err)
+			if text := err.Error(); text != lastErr.Swap(text) { // log an error once, not at each attempt
+				log.Warn("NATS connection failed, retrying", "err", err)
 			}
 		}),
 		nats.ReconnectHandler(func(conn *nats.Conn) { log.Info("connected to NATS", "server", conn.ConnectedServerName()) }),
@@ -230,7 +233,7 @@ func (c *config) connect(log *slog.Logger) (*nats.Conn, error) {
 	secret := func(file string) string {
 		b, err := os.ReadFile(file)
 		if err != nil {
-			log.Error("a secret for NATS can't be read", "err", err)
+			log.Error("NATS credentials not readable", "err", err)
 		}
 		return strings.TrimSpace(string(b))
 	}
@@ -250,7 +253,7 @@ func (c *config) connect(log *slog.Logger) (*nats.Conn, error) {
 	}
 	conn, err := nats.Connect(c.url, options...)
 	if err != nil {
-		return nil, fmt.Errorf("NATS_URL is %q, which can't be connected to: %w", c.url, err)
+		return nil, fmt.Errorf("connect to NATS_URL %q: %w", c.url, err)
 	}
 	return conn, nil
 }

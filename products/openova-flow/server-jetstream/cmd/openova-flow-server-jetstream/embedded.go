@@ -15,30 +15,30 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// embedded is the log on the NATS server of this process.
+// embedded is a log on the NATS server in the process.
 type embedded struct {
 	*natslog.Log
 	dir     string
-	log     *slog.Logger
+	logger  *slog.Logger
 	damaged bool
 }
 
-// Run is that of the log, and remembers whether the files are damaged.
+// Run runs the log, and records whether its files are damaged.
 func (e *embedded) Run(ctx context.Context, h *hub.Hub) error {
 	err := e.Log.Run(ctx, h)
 	if d := new(natslog.DamagedError); errors.As(err, &d) {
 		e.damaged = true
-		return fmt.Errorf("FLOW_SERVER_DATA_DIR is %q: %w; the files are renamed to %s, and the next start begins anew", e.dir, err, asideName)
+		return fmt.Errorf("FLOW_SERVER_DATA_DIR %q: %w; the files are renamed to %s, and the next start is empty", e.dir, err, asideName)
 	}
 	return err
 }
 
 const (
-	filesName = "jetstream" // where NATS keeps its files
+	filesName = "jetstream" // directory of NATS
 	asideName = filesName + ".damaged"
 )
 
-// setAside renames the files of NATS, which has ended, when they are damaged: the next start begins anew.
+// setAside renames damaged files, so that the next start is empty. NATS has stopped.
 func (e *embedded) setAside() {
 	if !e.damaged {
 		return
@@ -49,15 +49,15 @@ func (e *embedded) setAside() {
 		err = os.Rename(filepath.Join(e.dir, filesName), aside)
 	}
 	if err != nil {
-		e.log.Error("damaged files not renamed", "dir", e.dir, "err", err)
+		e.logger.Error("damaged files not renamed", "dir", e.dir, "err", err)
 	}
 }
 
-// roomToStart is how many bytes must be free for another start to be of use.
-const roomToStart = 4 << 20
+// spaceToRestart is how many bytes must be free before a restart helps.
+const spaceToRestart = 4 << 20
 
-// hopeless says whether a restart would help NATS, which after an error of a file takes nothing for as long as the process lives: it would once
-// the directory can be written to.
+// hopeless returns an error if a restart is needed and would help. After a write error NATS accepts nothing until the process restarts, which helps
+// as soon as the directory is writable.
 func (e *embedded) hopeless() error {
 	file := filepath.Join(e.dir, "probe")
 	defer os.Remove(file)
@@ -65,15 +65,15 @@ func (e *embedded) hopeless() error {
 	if err != nil {
 		return nil
 	}
-	_, err = f.Write(make([]byte, roomToStart))
+	_, err = f.Write(make([]byte, spaceToRestart))
 	if errors.Join(err, f.Sync(), f.Close()) != nil {
 		return nil
 	}
-	return fmt.Errorf("FLOW_SERVER_DATA_DIR is %q: NATS takes no changes since a file could not be written (its log says which), and it can be written now; start the server again", e.dir)
+	return fmt.Errorf("FLOW_SERVER_DATA_DIR %q: NATS accepts no changes since a write failed (see its log lines above), and the directory is writable again; restart the server", e.dir)
 }
 
-// watermark is a file with the greatest number that was acknowledged. It is not synced: after a power cut it may be lower than what the stream
-// has, and the end of the process leaves it as it is.
+// watermark is a file with the greatest acknowledged entry. It is not synced: a crash of the process does not change it, but after a power failure it
+// may be lower than the end of the stream.
 type watermark struct {
 	mu   sync.Mutex
 	seq  uint64
@@ -88,13 +88,13 @@ func openWatermark(path string) (*watermark, error) {
 	w := &watermark{file: f}
 	var b [32]byte
 	n, _ := f.ReadAt(b[:], 0)
-	w.seq, _ = strconv.ParseUint(strings.TrimSpace(string(b[:n])), 10, 64) // a file that is damaged says nothing
+	w.seq, _ = strconv.ParseUint(strings.TrimSpace(string(b[:n])), 10, 64) // a damaged file counts as 0
 	return w, nil
 }
 
 func (w *watermark) close() { _ = w.file.Close() }
 
-// raise notes that an entry has been acknowledged.
+// raise records an acknowledged entry.
 func (w *watermark) raise(seq uint64) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -103,3 +103,5 @@ func (w *watermark) raise(seq uint64) {
 		_, _ = w.file.WriteAt(fmt.Appendf(nil, "%20d\n", seq), 0)
 	}
 }
+
+var errLocked = errors.New("another server uses the directory")

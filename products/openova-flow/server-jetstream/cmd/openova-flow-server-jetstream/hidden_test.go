@@ -9,7 +9,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal/terminaltest"
 )
 
-// TestSettings_ErrorsRepeatNoSecret gives each setting a URL with what no error may repeat.
+// TestSettings_ErrorsRepeatNoSecret sets each setting to URLs with secrets, which no error may repeat.
 func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 	for _, value := range terminaltest.SecretURLs {
 		for _, s := range new(config).settings() {

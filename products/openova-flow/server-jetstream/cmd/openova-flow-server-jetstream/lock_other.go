@@ -8,11 +8,11 @@ import (
 	"path/filepath"
 )
 
-// lock keeps a second process out of a directory: a file that is open can't be removed here.
+// lock locks a directory against other processes. On these systems an open file cannot be removed.
 func lock(dir string) (unlock func(), err error) {
 	file := filepath.Join(dir, "lock")
 	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, errors.New("another server has it")
+		return nil, errLocked
 	}
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
 	if err != nil {

@@ -9,8 +9,8 @@ import (
 	"syscall"
 )
 
-// lock keeps a second process out of a directory for as long as this one lives: by the directory itself, whatever becomes of files in it, and by
-// a file, where a file system does not lock directories (NFS).
+// lock locks a directory against other processes until this one ends. It locks the directory itself, which works even if the lock file is removed,
+// and a file, for file systems that do not lock directories (NFS).
 func lock(dir string) (unlock func(), err error) {
 	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
@@ -25,7 +25,7 @@ func lock(dir string) (unlock func(), err error) {
 	byFile, byDir := flock(file), flock(d)
 	if byFile != nil || errors.Is(byDir, syscall.EWOULDBLOCK) {
 		unlock()
-		return nil, errors.New("another server has it")
+		return nil, errLocked
 	}
 	return unlock, nil
 }

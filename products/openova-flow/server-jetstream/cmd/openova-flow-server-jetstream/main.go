@@ -1,5 +1,4 @@
-// Command openova-flow-server-jetstream is openova-flow-server with its flows in NATS JetStream: durable by itself, or several replicas
-// that are the same.
+// Command openova-flow-server-jetstream is openova-flow-server with its flows in NATS JetStream: one durable server, or several replicas.
 package main
 
 import "github.com/openova-io/openova/products/openova-flow/server/cli"
@@ -11,7 +10,7 @@ func server() cli.Program {
 	var c config
 	return cli.Program{
 		Name: "openova-flow-server-jetstream", Version: version,
-		Does:     "folds FlowMessages into flows, which it keeps in NATS JetStream, and streams them by Server-Sent Events.",
+		Does:     "folds FlowMessages into flows, stores them in NATS JetStream, and streams them as Server-Sent Events.",
 		Settings: c.settings(), Prepare: c.prepare,
 	}
 }

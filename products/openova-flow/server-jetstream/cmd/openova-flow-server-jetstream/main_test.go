@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -16,9 +17,9 @@ import (
 	"time"
 )
 
-var update = flag.Bool("update", false, "write the table of the documentation anew")
+var update = flag.Bool("update", false, "update the table in docs/configuration.md")
 
-const within = 60 * time.Second
+const testTimeout = 60 * time.Second
 
 func env(pairs ...string) func(string) string {
 	return func(name string) string {
@@ -31,7 +32,7 @@ func env(pairs ...string) func(string) string {
 	}
 }
 
-func TestBadSettingsNameTheVariableAndWhatIsAllowed(t *testing.T) {
+func TestRun_BadSettingsNameTheVariable(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(file, []byte("x\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -42,38 +43,38 @@ func TestBadSettingsNameTheVariableAndWhatIsAllowed(t *testing.T) {
 	}
 	for _, tt := range []struct {
 		env  []string
-		want string
+		want string // the variable, with its value if the message has that
 	}{
-		{nil, "neither NATS_URL nor FLOW_SERVER_DATA_DIR is set"},
+		{nil, "FLOW_SERVER_DATA_DIR"},
 		{[]string{"NATS_URL", "nats-0"}, `invalid NATS_URL "nats-0"`},
 		{[]string{"NATS_URL", "http://nats-0:4222"}, `invalid NATS_URL "http://nats-0:4222"`},
 		{[]string{"NATS_URL", "nats://nats-1:4222,nats://me:sec/ret@nats-0:4222"}, `invalid NATS_URL: `},
 		{[]string{"NATS_CREDS_FILE", "/not/there"}, `invalid NATS_CREDS_FILE "/not/there"`},
-		{[]string{"NATS_URL", "nats://127.0.0.1:1", "NATS_USER", "me"}, "NATS_USER and NATS_PASSWORD_FILE go together"},
-		{[]string{"NATS_URL", "nats://127.0.0.1:1", "NATS_CERT_FILE", file}, "NATS_CERT_FILE and NATS_KEY_FILE go together"},
-		{[]string{"NATS_URL", "nats://127.0.0.1:1", "NATS_USER", "me", "NATS_PASSWORD_FILE", file, "NATS_TOKEN_FILE", file}, "set one of them"},
-		{[]string{"FLOW_SERVER_DATA_DIR", t.TempDir(), "NATS_TOKEN_FILE", file}, "NATS_URL is not set"},
-		{[]string{"FLOW_SERVER_DATA_DIR", t.TempDir(), "FLOW_SERVER_STREAM_REPLICAS", "3"}, "FLOW_SERVER_STREAM_REPLICAS is 3, which needs as many NATS servers"},
+		{[]string{"NATS_URL", "nats://127.0.0.1:1", "NATS_USER", "me"}, "NATS_PASSWORD_FILE"},
+		{[]string{"NATS_URL", "nats://127.0.0.1:1", "NATS_CERT_FILE", file}, "NATS_KEY_FILE"},
+		{[]string{"NATS_URL", "nats://127.0.0.1:1", "NATS_USER", "me", "NATS_PASSWORD_FILE", file, "NATS_TOKEN_FILE", file}, "NATS_TOKEN_FILE"},
+		{[]string{"FLOW_SERVER_DATA_DIR", t.TempDir(), "NATS_TOKEN_FILE", file}, "NATS_URL"},
+		{[]string{"FLOW_SERVER_DATA_DIR", t.TempDir(), "FLOW_SERVER_STREAM_REPLICAS", "3"}, "FLOW_SERVER_STREAM_REPLICAS is 3"},
 		{[]string{"FLOW_SERVER_STREAM_REPLICAS", "2"}, `invalid FLOW_SERVER_STREAM_REPLICAS "2"`},
 		{[]string{"FLOW_SERVER_STREAM_REPLICAS", "-"}, `invalid FLOW_SERVER_STREAM_REPLICAS "-"`},
 		{[]string{"FLOW_SERVER_STREAM_REPLICAS", "-1"}, `invalid FLOW_SERVER_STREAM_REPLICAS "-1"`},
 		{[]string{"FLOW_SERVER_STREAM_NAME", "a.b"}, `invalid FLOW_SERVER_STREAM_NAME "a.b"`},
 		{[]string{"FLOW_SERVER_SYNC", "never"}, `invalid FLOW_SERVER_SYNC "never"`},
-		{[]string{"FLOW_SERVER_DATA_DIR", t.TempDir(), "FLOW_SERVER_STATE_FILE", filepath.Join(t.TempDir(), "state")}, "FLOW_SERVER_STATE_FILE is set, but this program keeps flows in JetStream"},
-		{[]string{"FLOW_SERVER_DATA_DIR", filepath.Join(file, "below")}, "FLOW_SERVER_DATA_DIR is"},
-		{[]string{"FLOW_SERVER_DATA_DIR", spoiled}, "FLOW_SERVER_DATA_DIR is"},
+		{[]string{"FLOW_SERVER_DATA_DIR", t.TempDir(), "FLOW_SERVER_STATE_FILE", filepath.Join(t.TempDir(), "state")}, "FLOW_SERVER_STATE_FILE"},
+		{[]string{"FLOW_SERVER_DATA_DIR", filepath.Join(file, "below")}, "FLOW_SERVER_DATA_DIR"},
+		{[]string{"FLOW_SERVER_DATA_DIR", spoiled}, "FLOW_SERVER_DATA_DIR"},
 	} {
 		err := server().Run(t.Context(), []string{"--listen-addr=127.0.0.1:0"}, env(tt.env...), io.Discard, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
 			t.Errorf("%v: %v, want %s", tt.env, err, tt.want)
 		}
 		if err != nil && strings.Contains(err.Error(), "sec/ret") {
-			t.Errorf("it tells a secret: %v", err)
+			t.Errorf("the error contains a secret: %v", err)
 		}
 	}
 }
 
-// TestDocs_Table holds the table of docs/configuration.md to the code.
+// TestDocs_Table compares the table in docs/configuration.md with the settings.
 func TestDocs_Table(t *testing.T) {
 	const path, begin, end = "../../../../../docs/configuration.md", "<!-- jetstream-config -->\n", "<!-- /jetstream-config -->"
 	text, err := os.ReadFile(path)
@@ -81,10 +82,10 @@ func TestDocs_Table(t *testing.T) {
 		t.Fatal(err)
 	}
 	var b strings.Builder
-	b.WriteString("| variable | flag | default | what it sets | allowed |\n|---|---|---|---|---|\n")
+	b.WriteString("| Variable | Flag | Default | Description | Allowed values |\n|---|---|---|---|---|\n")
 	var c config
 	for _, s := range c.settings() {
-		def := "none"
+		def := ""
 		if s.Default != "" {
 			def = "`" + s.Default + "`"
 		}
@@ -93,20 +94,20 @@ func TestDocs_Table(t *testing.T) {
 	before, rest, ok1 := bytes.Cut(text, []byte(begin))
 	table, after, ok2 := bytes.Cut(rest, []byte(end))
 	if !ok1 || !ok2 {
-		t.Fatal("docs/configuration.md has no place for the table")
+		t.Fatal("docs/configuration.md lacks the markers of the table")
 	}
 	if string(table) == b.String() {
 		return
 	}
 	if !*update {
-		t.Fatal("the table of docs/configuration.md is not that of the code; go test ./cmd/openova-flow-server-jetstream -run Docs -update")
+		t.Fatal("the table in docs/configuration.md is outdated; run go test ./cmd/openova-flow-server-jetstream -run Docs -update")
 	}
 	if err := os.WriteFile(path, []byte(string(before)+begin+b.String()+end+string(after)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// output is what a server says, while it says it.
+// output collects the log of a running server.
 type output struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -124,18 +125,18 @@ func (o *output) find(pattern string) []string {
 	return regexp.MustCompile(pattern).FindStringSubmatch(o.b.String())
 }
 
-// launch runs the program until stop, and returns where it listens, once it is ready.
+// launch runs the program until stop, and returns its URL when it is ready.
 func launch(t *testing.T, args ...string) (url string, stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	var said output
+	var log output
 	go func() {
-		done <- server().Run(ctx, append([]string{"--listen-addr=127.0.0.1:0", "--drain-delay=0s"}, args...), env(), io.Discard, &said)
+		done <- server().Run(ctx, append([]string{"--listen-addr=127.0.0.1:0", "--drain-delay=0s"}, args...), env(), io.Discard, &log)
 	}()
 	t.Cleanup(cancel)
-	for end := time.Now().Add(within); ; time.Sleep(5 * time.Millisecond) {
-		if m := said.find(`url=(http://[^/]+)/`); m != nil {
+	for end := time.Now().Add(testTimeout); ; time.Sleep(5 * time.Millisecond) {
+		if m := log.find(`url=(http://[^/]+)/`); m != nil {
 			if resp, err := http.Get(m[1] + "/readyz"); err == nil {
 				resp.Body.Close()
 				if resp.StatusCode == http.StatusOK {
@@ -145,16 +146,16 @@ func launch(t *testing.T, args ...string) (url string, stop func() error) {
 		}
 		select {
 		case err := <-done:
-			t.Fatalf("it ended: %v", err)
+			t.Fatalf("the server ended: %v", err)
 		default:
 		}
 		if time.Now().After(end) {
-			t.Fatalf("it does not get ready: %s", said.b.String())
+			t.Fatalf("timeout waiting for /readyz: %s", log.b.String())
 		}
 	}
 }
 
-func TestADirectoryIsOneServersAndIsKept(t *testing.T) {
+func TestRun_DataDirIsLockedAndKeepsFlows(t *testing.T) {
 	dir := t.TempDir()
 	url, stop := launch(t, "--data-dir="+dir, "--sync=1m")
 	resp, err := http.Post(url+"/v1/flows/F/events", "application/json", strings.NewReader(`{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"l","status":"x"}]}`))
@@ -164,10 +165,10 @@ func TestADirectoryIsOneServersAndIsKept(t *testing.T) {
 	resp.Body.Close()
 	for range 2 {
 		err = server().Run(t.Context(), []string{"--listen-addr=127.0.0.1:0", "--data-dir=" + dir}, env(), io.Discard, io.Discard)
-		if err == nil || !strings.Contains(err.Error(), "another server has it") {
-			t.Errorf("a second server: %v", err)
+		if !errors.Is(err, errLocked) {
+			t.Errorf("a second server: %v, want errLocked", err)
 		}
-		_ = os.Remove(filepath.Join(dir, "lock")) // by somebody who means well; where a file that is open can't be removed, nothing happens
+		_ = os.Remove(filepath.Join(dir, "lock")) // must not unlock the directory; fails where open files cannot be removed
 	}
 	if err := stop(); err != nil {
 		t.Fatal(err)

@@ -32,7 +32,7 @@ func write(t *testing.T, dir, name string, text []byte) string {
 	return file
 }
 
-// authority signs certificates of a test.
+// authority is a certificate authority of a test.
 type authority struct {
 	dir  string
 	cert *x509.Certificate
@@ -78,7 +78,7 @@ func (a *authority) issue(t *testing.T, name string) {
 	write(t, a.dir, name+".key", pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
 }
 
-// credentials returns a NATS server's configuration of an operator with one account, and a user's file.
+// credentials returns the configuration of a NATS server with an operator and one account, and a user's credentials file.
 func credentials(t *testing.T) (conf string, creds []byte) {
 	t.Helper()
 	pair := func(make func() (nkeys.KeyPair, error)) (nkeys.KeyPair, string) {
@@ -119,7 +119,9 @@ func credentials(t *testing.T) (conf string, creds []byte) {
 		sign(jwt.NewOperatorClaims(operatorID), operator), systemID, accountID, sign(ac, operator), systemID, sign(jwt.NewAccountClaims(systemID), operator)), creds
 }
 
-func TestEachWayToSayWhoTheServerIsToNATS(t *testing.T) {
+func TestMain(m *testing.M) { natstest.Main(m) }
+
+func TestRun_AuthenticatesToNATS(t *testing.T) {
 	ca := newAuthority(t)
 	ca.issue(t, "server")
 	ca.issue(t, "client")

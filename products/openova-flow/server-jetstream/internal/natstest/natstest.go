@@ -18,13 +18,13 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Cluster is NATS servers with JetStream that are one cluster.
+// Cluster is a cluster of NATS servers with JetStream.
 type Cluster struct {
 	t     testing.TB
 	dir   string
 	extra string // further lines of each server's configuration
 	nodes []*node
-	wires map[[2]int]*Wire // by which the first node makes its routes to the second; nil: routes are direct
+	wires map[[2]int]*Wire // from the first node to the second; nil: direct routes
 }
 
 type node struct {
@@ -33,16 +33,37 @@ type node struct {
 	cmd           *exec.Cmd
 }
 
-// Program returns a function that builds a Go program, once, and returns where it is.
+// scratch is a directory for programs, made on first use.
+var scratch = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "natstest") })
+
+// Scratch returns a new directory that Main removes.
+func Scratch() (string, error) {
+	root, err := scratch()
+	if err != nil {
+		return "", err
+	}
+	return os.MkdirTemp(root, "")
+}
+
+// Main runs a package's tests and then removes the programs that they built. It does not return.
+func Main(m *testing.M) {
+	code := m.Run()
+	if root, err := scratch(); err == nil {
+		_ = os.RemoveAll(root)
+	}
+	os.Exit(code)
+}
+
+// Program returns a function that builds a Go program on its first call and returns its path. The package's TestMain must call Main.
 func Program(pkg string) func() (string, error) {
 	return sync.OnceValues(func() (string, error) {
-		dir, err := os.MkdirTemp("", "natstest")
+		dir, err := Scratch()
 		if err != nil {
 			return "", err
 		}
 		program := filepath.Join(dir, "program")
 		build := exec.Command("go", "build", "-trimpath", "-o", program, pkg)
-		build.Env = append(os.Environ(), "CGO_ENABLED=0") // as a release is
+		build.Env = append(os.Environ(), "CGO_ENABLED=0") // like a release
 		if out, err := build.CombinedOutput(); err != nil {
 			return "", fmt.Errorf("build %s: %w: %s", pkg, err, out)
 		}
@@ -52,7 +73,7 @@ func Program(pkg string) func() (string, error) {
 
 var build = Program("github.com/nats-io/nats-server/v2")
 
-// Start starts n servers and waits until JetStream takes orders. They end with the test.
+// Start starts n servers and waits until JetStream accepts requests. The test's end stops them.
 func Start(t testing.TB, n int) *Cluster {
 	t.Helper()
 	c := StartWith(t, n, "")
@@ -60,7 +81,7 @@ func Start(t testing.TB, n int) *Cluster {
 	return c
 }
 
-// StartWith starts n servers with further lines of configuration, and waits for nothing.
+// StartWith starts n servers with extra lines of configuration, and does not wait for them.
 func StartWith(t testing.TB, n int, extra string) *Cluster {
 	t.Helper()
 	if _, err := build(); err != nil {
@@ -74,7 +95,7 @@ func StartWith(t testing.TB, n int, extra string) *Cluster {
 	return c
 }
 
-// StartRouted is Start, and each route goes through a Wire: see Cut and Stall.
+// StartRouted is Start with a Wire in each route, for Cut and Stall.
 func StartRouted(t testing.TB, n int) *Cluster {
 	t.Helper()
 	if _, err := build(); err != nil {
@@ -108,19 +129,19 @@ func (c *Cluster) startAll() {
 	})
 }
 
-// Cut ends the routes between two nodes of StartRouted and lets none be made, or lets them again.
+// Cut closes the routes between two nodes of StartRouted and rejects new ones, or ends that.
 func (c *Cluster) Cut(i, j int, cut bool) {
 	c.wires[[2]int{i, j}].Cut(cut)
 	c.wires[[2]int{j, i}].Cut(cut)
 }
 
-// Stall lets nothing pass from one node of StartRouted to another while their connections stay, or ends that.
+// Stall stops all bytes from one node of StartRouted to another while their connections stay open, or ends that.
 func (c *Cluster) Stall(from, to int, stall bool) {
 	c.wires[[2]int{from, to}].Stall(ToServer, stall)
 	c.wires[[2]int{to, from}].Stall(ToClient, stall)
 }
 
-// Leader returns the node that leads a stream, -1 when there is none.
+// Leader returns the node that leads a stream, -1 for none.
 func (c *Cluster) Leader(conn *nats.Conn, stream string) int {
 	answer, err := conn.Request("$JS.API.STREAM.INFO."+stream, nil, 2*time.Second)
 	if err != nil {
@@ -134,25 +155,24 @@ func (c *Cluster) Leader(conn *nats.Conn, stream string) int {
 	return -1
 }
 
-// given is the last port that FreePort has returned, or where it begins.
-var given = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
+// lastPort is the counter behind FreePort, with a random start.
+var lastPort = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
 
-// FreePort is one on loopback that nobody listens on, and none of those that the kernel gives to whoever asks for any: it is listened on later,
-// and again after a restart.
+// FreePort returns a free port on loopback, outside of the kernel's ephemeral range: the caller listens on it later, and again after a restart.
 func FreePort(t testing.TB) int {
 	t.Helper()
 	for range 1000 {
-		port := 20_000 + int(given.Add(1)%12_000)
+		port := 20_000 + int(lastPort.Add(1)%12_000)
 		if l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port)); err == nil {
 			l.Close()
 			return port
 		}
 	}
-	t.Fatal("no port is free")
+	t.Fatal("no free port")
 	return 0
 }
 
-// StartNode starts a server, again after Kill.
+// StartNode starts a server, also after Kill.
 func (c *Cluster) StartNode(i int) {
 	c.t.Helper()
 	var routes []string
@@ -165,7 +185,7 @@ func (c *Cluster) StartNode(i int) {
 	}
 	cluster, advertise := "", ""
 	if c.wires != nil {
-		advertise = `advertise: "127.0.0.1:1",` // servers tell each other where they are in spite of no_advertise, and would go around the wires
+		advertise = `advertise: "127.0.0.1:1",` // without this, servers would exchange their addresses in spite of no_advertise, and bypass the wires
 	}
 	if len(c.nodes) > 1 {
 		cluster = fmt.Sprintf("cluster { name: test, no_advertise: true, %s listen: \"127.0.0.1:%d\", routes: [%s] }\n", advertise, c.nodes[i].route, strings.Join(routes, ", "))
@@ -192,7 +212,7 @@ func (c *Cluster) StartNode(i int) {
 	c.nodes[i].mu.Unlock()
 }
 
-// Kill ends a server at once (SIGKILL).
+// Kill sends SIGKILL to a server and waits for its end.
 func (c *Cluster) Kill(i int) {
 	n := c.nodes[i]
 	n.mu.Lock()
@@ -204,13 +224,13 @@ func (c *Cluster) Kill(i int) {
 	}
 }
 
-// Dir is where a server has its files.
+// Dir returns the directory of a server's files.
 func (c *Cluster) Dir(i int) string { return filepath.Join(c.dir, fmt.Sprintf("n%d", i)) }
 
-// Addr is where a server listens.
+// Addr returns the address of a server's client port.
 func (c *Cluster) Addr(i int) string { return fmt.Sprintf("127.0.0.1:%d", c.nodes[i].client) }
 
-// URL names all servers.
+// URL returns the URLs of all servers, separated by commas.
 func (c *Cluster) URL() string {
 	var all []string
 	for i := range c.nodes {
@@ -219,7 +239,7 @@ func (c *Cluster) URL() string {
 	return strings.Join(all, ",")
 }
 
-// Connect returns a connection of the test's own.
+// Connect returns a connection that the test's end closes.
 func (c *Cluster) Connect() *nats.Conn {
 	c.t.Helper()
 	conn, err := nats.Connect(c.URL(), nats.RetryOnFailedConnect(true), nats.MaxReconnects(-1), nats.ReconnectWait(100*time.Millisecond))
@@ -247,7 +267,7 @@ func (c *Cluster) awaitLeader() {
 		}
 		if time.Now().After(end) {
 			log, _ := os.ReadFile(filepath.Join(c.dir, "n0.log"))
-			c.t.Fatalf("JetStream takes no orders: %v\n%s", err, log)
+			c.t.Fatalf("JetStream not available: %v\n%s", err, log)
 		}
 	}
 }

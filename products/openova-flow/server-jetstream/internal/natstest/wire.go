@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// Wire is a TCP proxy to whichever of several servers answers. It can be cut, or carry nothing while its connections stay.
+// Wire is a TCP proxy to several servers. Each connection goes to the next server in turn that accepts it. A Wire can be cut, or stalled while its
+// connections stay open. It is safe for concurrent use.
 type Wire struct {
 	listener net.Listener
 	to       []string
@@ -19,7 +20,7 @@ type Wire struct {
 	open    map[net.Conn]bool
 }
 
-// Direction is one in which a Wire carries bytes.
+// Direction is a direction of a Wire.
 type Direction int
 
 // The directions.
@@ -28,7 +29,7 @@ const (
 	ToClient
 )
 
-// NewWire returns a Wire to addresses, for as long as the test runs.
+// NewWire returns a Wire to the addresses, which is closed when the test ends.
 func NewWire(t testing.TB, to ...string) *Wire {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -57,10 +58,10 @@ func NewWire(t testing.TB, to ...string) *Wire {
 	return w
 }
 
-// URL is where the wire begins.
+// URL returns the URL at which clients connect to the Wire.
 func (w *Wire) URL() string { return "nats://" + w.listener.Addr().String() }
 
-// Cut ends all connections and takes none, or takes them again.
+// Cut closes all connections and rejects new ones if cut is true, and accepts connections again if it is false.
 func (w *Wire) Cut(cut bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -70,7 +71,8 @@ func (w *Wire) Cut(cut bool) {
 	}
 }
 
-// Stall lets nothing pass in one direction, on connections that are made meanwhile too. Its end ends them.
+// Stall holds back all bytes in one direction, on new connections too, if stall is true. If it is false, bytes flow again, and the connections that
+// were stalled are closed.
 func (w *Wire) Stall(d Direction, stall bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -81,7 +83,7 @@ func (w *Wire) Stall(d Direction, stall bool) {
 	w.changed.Broadcast()
 }
 
-// close ends all connections. mu is held.
+// close closes all connections. mu is held.
 func (w *Wire) close() {
 	for c := range w.open {
 		c.Close()

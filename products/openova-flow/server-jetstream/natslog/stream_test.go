@@ -16,36 +16,37 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/natslog"
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/natsserver"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// TestWhatIsDroppedJustBeforeItIsReadIsNotMissing has the stream drop exactly what a replica that loads has not read yet of a flow, up to
-// what there was when it began.
-func TestWhatIsDroppedJustBeforeItIsReadIsNotMissing(t *testing.T) {
+// TestLog_LoadSurvivesEntriesDroppedJustBeforeTheyAreRead makes the stream drop exactly the entries of a flow that a loading replica has not read
+// yet, up to the end of the log at its start.
+func TestLog_LoadSurvivesEntriesDroppedJustBeforeTheyAreRead(t *testing.T) {
 	s := startNATS(t, t.TempDir())
-	cfg := hub.Config{RingCapacity: 100} // 4296 of a flow are held, and a checkpoint comes after 25
+	cfg := hub.Config{RingCapacity: 100} // the stream keeps 4296 entries of a flow; a checkpoint is due after 25
 	here := start(t, s, cfg)
-	post(t, here, "A", "a", "running") // in no checkpoint, so that loading can be held there
+	post(t, here, "A", "a", "running") // in no checkpoint, so loading can be stopped there
 	for i := range 25 {
 		post(t, here, "F", fmt.Sprint("first-", i), "running")
 	}
-	many(t, here, "B", 150) // more than is read ahead
+	postMany(t, here, "B", 150) // more than is read ahead
 	for i := range 20 {
 		post(t, here, "F", fmt.Sprint("second-", i), "running")
 	}
 	post(t, here, "A", "b", "running")
 	var release func()
-	late := begin(t, s, cfg, func(l *natslog.Log) { release = l.Hold() })
+	late := startLoading(t, s, cfg, func(l *natslog.Log) { release = l.Hold() })
 	eventually(t, "reading", late.log.Reading)
-	many(t, here, "F", 268) // 4288
+	postMany(t, here, "F", 268) // 4288
 	for i := range 8 {
 		post(t, here, "F", fmt.Sprint("third-", i), "running")
 	}
 	release()
 	eventually(t, "loaded", func() bool { return late.log.Status().Loaded })
-	same(t, late, here, false)
+	assertSame(t, late, here, false)
 }
 
-// admin is somebody with rights to all of JetStream.
+// admin returns a client with all rights.
 func admin(t *testing.T, s *natsserver.Server) jetstream.JetStream {
 	t.Helper()
 	conn, err := s.Connect()
@@ -60,13 +61,12 @@ func admin(t *testing.T, s *natsserver.Server) jetstream.JetStream {
 	return js
 }
 
-// TestCheckpointsOfAnotherStreamAreNotTaken deletes the stream and leaves its checkpoints: what came after them is lost, so no flow may come
-// back as if nothing was.
-func TestCheckpointsOfAnotherStreamAreNotTaken(t *testing.T) {
+// TestLog_IgnoresCheckpointsOfDeletedStream deletes the stream and leaves its checkpoints. Entries after them are lost, so they must not be restored.
+func TestLog_IgnoresCheckpointsOfDeletedStream(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	cfg := hub.Config{RingCapacity: 8}
 	r := start(t, s, cfg)
-	var first hub.Receipt
+	var first record.Receipt
 	for i := range 4 {
 		first = post(t, r, "F", fmt.Sprint(i), "running")
 	}
@@ -76,11 +76,11 @@ func TestCheckpointsOfAnotherStreamAreNotTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	r = start(t, s, cfg)
-	if got := r.Incarnation("F"); got != hub.NoIncarnation {
-		t.Errorf("flow F is there, as incarnation %s, though what came since may be lost", got)
+	if got := r.Incarnation("F"); got != record.NoIncarnation {
+		t.Errorf("flow F exists with incarnation %s, want none", got)
 	}
 	if second := post(t, r, "F", "a", "running"); second.Incarnation == first.Incarnation {
-		t.Errorf("it goes on as %v, was %v", second, first)
+		t.Errorf("receipt %v continues the incarnation of %v", second, first)
 	}
 	r.stop()
 	bucket, err := js.KeyValue(t.Context(), "openova-flow-checkpoints")
@@ -89,12 +89,12 @@ func TestCheckpointsOfAnotherStreamAreNotTaken(t *testing.T) {
 	}
 	keys, err := bucket.Keys(t.Context())
 	if err != nil || len(keys) != 2 {
-		t.Errorf("there are %v, %v; want one checkpoint", keys, err)
+		t.Errorf("keys %v, %v; want those of one checkpoint", keys, err)
 	}
 }
 
-// TestWithoutItsCheckpointsAStreamIsNotUsed deletes the bucket: what the stream has dropped was there alone.
-func TestWithoutItsCheckpointsAStreamIsNotUsed(t *testing.T) {
+// TestRun_FailsWithoutItsBucket deletes the bucket, which alone has the effects of dropped entries: while a replica runs, and before one starts.
+func TestRun_FailsWithoutItsBucket(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	js := admin(t, s)
 	run := func() (string, error) {
@@ -103,30 +103,30 @@ func TestWithoutItsCheckpointsAStreamIsNotUsed(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		log, err := natslog.New(natslog.Config{Conn: conn, RingCapacity: 1, Timeout: within, Logger: quiet(t)})
+		log, err := natslog.New(natslog.Config{Conn: conn, RingCapacity: 1, Timeout: testTimeout, Logger: testLogger(t)})
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), within)
+		ctx, cancel := context.WithTimeout(t.Context(), testTimeout)
 		defer cancel()
 		h := hub.New(hub.Config{RingCapacity: 1, Log: log})
 		went := make(chan error, 1)
 		go func() { went <- log.Run(ctx, h) }()
 		eventually(t, "loaded or ended", func() bool { return log.Status().Loaded || len(went) > 0 })
 		if log.Status().Loaded {
-			many(t, &replica{Hub: h, log: log}, "F", 300)
+			postMany(t, &replica{Hub: h, log: log}, "F", 300)
 			if err := js.DeleteKeyValue(ctx, "openova-flow-checkpoints"); err != nil {
 				t.Fatal(err)
 			}
 		}
 		return h.Incarnation("F"), <-went
 	}
-	if _, err := run(); err == nil || !strings.Contains(err.Error(), "bucket openova-flow-checkpoints is not the one") {
-		t.Errorf("while it is used: %v", err)
+	if _, err := run(); err == nil || !strings.Contains(err.Error(), "openova-flow-checkpoints") {
+		t.Errorf("Run, bucket deleted meanwhile: %v, want an error that names the bucket", err)
 	}
 	incarnation, err := run()
-	if err == nil || !strings.Contains(err.Error(), "bucket openova-flow-checkpoints is not there") || incarnation != hub.NoIncarnation {
-		t.Errorf("at the start: %v, F is %s", err, incarnation)
+	if err == nil || !strings.Contains(err.Error(), "openova-flow-checkpoints") || incarnation != record.NoIncarnation {
+		t.Errorf("Run, bucket deleted before: %v, incarnation of F %s; want an error that names the bucket, and no flow", err, incarnation)
 	}
 	if err := js.DeleteStream(t.Context(), "OPENOVA_FLOW"); err != nil {
 		t.Fatal(err)
@@ -134,8 +134,8 @@ func TestWithoutItsCheckpointsAStreamIsNotUsed(t *testing.T) {
 	post(t, start(t, s, hub.Config{}), "F", "a", "running")
 }
 
-// TestLimitsThatLoseEntriesAreLifted sets limits on the stream, as somebody may who looks after disks: before a replica starts, and while it runs.
-func TestLimitsThatLoseEntriesAreLifted(t *testing.T) {
+// TestLog_RemovesLimitsThatLoseEntries sets limits on the stream, as an administrator may: while a replica runs, and before one starts.
+func TestLog_RemovesLimitsThatLoseEntries(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	r := start(t, s, hub.Config{})
 	post(t, r, "F", "a", "running")
@@ -151,7 +151,7 @@ func TestLimitsThatLoseEntriesAreLifted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	lifted := func() bool {
+	removed := func() bool {
 		stream, err := js.Stream(t.Context(), "OPENOVA_FLOW")
 		if err != nil {
 			t.Fatal(err)
@@ -160,18 +160,18 @@ func TestLimitsThatLoseEntriesAreLifted(t *testing.T) {
 		return cfg.MaxAge == 0 && cfg.MaxBytes == -1 && cfg.MaxMsgs == -1
 	}
 	limit()
-	eventually(t, "lifted while a replica runs", lifted)
+	eventually(t, "limits removed while a replica runs", removed)
 	r.stop()
 	limit()
 	r = start(t, s, hub.Config{})
-	if !lifted() {
-		t.Error("a replica starts with a stream that may lose what it needs")
+	if !removed() {
+		t.Error("a replica has started with unsafe limits on the stream")
 	}
 	post(t, r, "F", "a", "failed")
 }
 
-// TestTwoThatWriteOneCheckpointLeaveIt has two keepers write down the same state of a flow at once.
-func TestTwoThatWriteOneCheckpointLeaveIt(t *testing.T) {
+// TestCheckpoint_ConcurrentWritesOfOneState writes the same state of a flow twice at once: one of the two checkpoints stays.
+func TestCheckpoint_ConcurrentWritesOfOneState(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	r := start(t, s, hub.Config{})
 	for range 3 {
@@ -189,26 +189,26 @@ func TestTwoThatWriteOneCheckpointLeaveIt(t *testing.T) {
 	if err := stream.Purge(t.Context()); err != nil { // all of it is in the checkpoint
 		t.Fatal(err)
 	}
-	same(t, start(t, s, hub.Config{}), r, false)
+	assertSame(t, start(t, s, hub.Config{}), r, false)
 }
 
-// TestOneThatDoesNotFollowSaysSo keeps a replica from what another one takes.
-func TestOneThatDoesNotFollowSaysSo(t *testing.T) {
+// TestStatus_StalledReplicaReportsIt stops one of two replicas from applying entries.
+func TestStatus_StalledReplicaReportsIt(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	here, away := start(t, s, hub.Config{}), start(t, s, hub.Config{})
 	release := away.log.Hold()
 	post(t, here, "F", "a", "running")
-	eventually(t, "said", func() bool { return away.log.Status().Err != nil })
+	eventually(t, "stall reported", func() bool { return away.log.Status().Err != nil })
 	if err := here.log.Status().Err; err != nil {
-		t.Errorf("of the one that follows: %v", err)
+		t.Errorf("status of the other replica: %v", err)
 	}
 	release()
-	eventually(t, "taken back", func() bool { return away.log.Status().Err == nil })
-	same(t, away, here, true)
+	eventually(t, "stall over", func() bool { return away.log.Status().Err == nil })
+	assertSame(t, away, here, true)
 }
 
-// TestManyThatComeBackAtOnceAskOnce counts what a thousand viewers ask of JetStream that know more than a replica.
-func TestManyThatComeBackAtOnceAskOnce(t *testing.T) {
+// TestSync_ConcurrentCallsShareEntries counts the entries that a thousand subscribers cause whose cursors are ahead of the replica.
+func TestSync_ConcurrentCallsShareEntries(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	r := start(t, s, hub.Config{})
 	first := post(t, r, "F", "a", "running")
@@ -217,7 +217,7 @@ func TestManyThatComeBackAtOnceAskOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	questions, err := conn.SubscribeSync("openova-flow.log.=n")
+	entries, err := conn.SubscribeSync("openova-flow.log.=n")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,17 +236,17 @@ func TestManyThatComeBackAtOnceAskOnce(t *testing.T) {
 	if err := conn.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	if n, _, err := questions.Pending(); err != nil || n > 100 {
-		t.Errorf("JetStream was asked %d times, %v", n, err)
+	if n, _, err := entries.Pending(); err != nil || n > 100 {
+		t.Errorf("%d entries, %v; want at most 100", n, err)
 	}
 }
 
-// TestSync_StreamKeepsFewQuestions has somebody ask again and again after what nobody has given out.
-func TestSync_StreamKeepsFewQuestions(t *testing.T) {
+// TestSync_StreamKeepsFewOfItsEntries follows with a cursor that no replica has reached, 4,500 times.
+func TestSync_StreamKeepsFewOfItsEntries(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	cfg := hub.Config{RingCapacity: 1} // 4098 entries of a subject are held
 	r := start(t, s, cfg)
-	r.log.AskWithoutPause()
+	r.log.SyncWithoutPause()
 	first := post(t, r, "F", "a", "running")
 	for range 4500 {
 		reader, err := r.Follow("F", first.Seq+1<<40, true)
@@ -256,13 +256,13 @@ func TestSync_StreamKeepsFewQuestions(t *testing.T) {
 		reader.Close()
 	}
 	if n := r.log.Held(t); n > 4150 {
-		t.Errorf("the stream has %d entries", n)
+		t.Errorf("the stream has %d entries, want at most 4150", n)
 	}
-	same(t, start(t, s, cfg), r, true)
+	assertSame(t, startWhole(t, s, cfg), r, true)
 }
 
-// TestSync_ThoseOfOnePauseShareAQuestion has many ask while no question may be sent.
-func TestSync_ThoseOfOnePauseShareAQuestion(t *testing.T) {
+// TestSync_CallsDuringThePauseShareOneEntry makes a hundred calls during the pause after an entry.
+func TestSync_CallsDuringThePauseShareOneEntry(t *testing.T) {
 	r := start(t, startNATS(t, t.TempDir()), hub.Config{})
 	first := post(t, r, "F", "a", "running")
 	paused, end := r.log.Pause()
@@ -280,18 +280,18 @@ func TestSync_ThoseOfOnePauseShareAQuestion(t *testing.T) {
 			reader.Close()
 		})
 	}
-	waiting := regexp.MustCompile(`(?m)^100 @.*\n(#.*\n)*#.*natslog\.\(\*Log\)\.Sync`) // all at one place, so none is on its way there
+	waiting := regexp.MustCompile(`(?m)^100 @.*\n(#.*\n)*#.*natslog\.\(\*Log\)\.Sync`) // all 100 goroutines at the same line of Sync
 	eventually(t, "all waiting", func() bool {
 		var goroutines bytes.Buffer
 		_ = pprof.Lookup("goroutine").WriteTo(&goroutines, 1) // to memory, which does not fail
 		return waiting.Match(goroutines.Bytes())
 	})
 	if n := r.log.Held(t) - before; n != 0 {
-		t.Errorf("%d questions were sent in the pause", n)
+		t.Errorf("%d entries during the pause, want 0", n)
 	}
 	end()
 	wg.Wait()
 	if n := r.log.Held(t) - before; n != 1 {
-		t.Errorf("%d questions were sent for a hundred that asked", n)
+		t.Errorf("%d entries for 100 calls, want 1", n)
 	}
 }

@@ -3,19 +3,22 @@ package emit
 import (
 	"bytes"
 	"encoding/json"
+	"math"
 	"regexp"
 	"strconv"
+	"time"
 
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// batch is the body of one POST, made once: a repeat of a POST whose answer was lost is the same to the byte.
+// batch is the body of one POST. It is built once, so that a POST without an answer is repeated byte by byte.
 type batch struct {
 	changes   []change // in the order in which they were put
 	lines     []line   // line n of the body is lines[n-1]
 	body      []byte
-	n         int64  // the number of the POST
-	condition string // the incarnation that it is meant for
+	n         int64  // number of the POST
+	condition string // incarnation on which the POST is conditional
 }
 
 // line is one message of a batch.
@@ -24,13 +27,13 @@ type line struct {
 	changes []change
 }
 
-// lists names the array that each message type carries.
+// lists has the array of each message type.
 var lists = map[flow.Type]string{
 	flow.TypeDeleteRels: "pairs", flow.TypeDeleteNodes: "ids", flow.TypeUpsertNodes: "nodes", flow.TypeUpsertRels: "relationships",
 }
 
-// inOrder is the order of the messages of a wave: what is deleted goes first, and a node's deletion takes its edges with it, so
-// those that still hold come last.
+// inOrder is the order of the messages of a wave. Deletions come first. A node's deletion removes its edges, so edges come
+// last.
 var inOrder = [...]flow.Type{flow.TypeDeleteRels, flow.TypeDeleteNodes, flow.TypeUpsertNodes, flow.TypeUpsertRels}
 
 func (c change) typ() flow.Type {
@@ -45,7 +48,7 @@ func (c change) typ() flow.Type {
 	return flow.TypeUpsertRels
 }
 
-// element is c as it stands in its message's array.
+// element returns the change as an element of its message's array.
 func (c change) element() string {
 	if !c.deletes() {
 		return c.json
@@ -59,16 +62,25 @@ func (c change) element() string {
 	return string(b)
 }
 
-// frameSize is more than what a message takes besides its elements.
+// frameSize is more than the bytes of a message without its elements.
 const frameSize = 64
 
-// limits bound a batch. A batch holds at least one change, however long.
+// limits limit a batch. A batch has at least one change, whatever its size.
 type limits struct {
 	message, batch int  // bytes
-	single         bool // one element a message
+	single         bool // one element in each message
 }
 
-// makeBatch packs as many of the changes, from the first on, as the limits allow.
+// Encode returns the messages, one on each line, that an idle Emitter posts for these changes.
+func Encode(changes []mapping.Change) []byte {
+	all := make([]change, len(changes))
+	for i, c := range changes {
+		all[i] = fromMapping(c, time.Time{})
+	}
+	return makeBatch(all, limits{message: math.MaxInt, batch: math.MaxInt}).body
+}
+
+// makeBatch packs the changes, in order, as far as the limits allow.
 func makeBatch(changes []change, lim limits) *batch {
 	b := &batch{}
 	w := newWave()
@@ -115,7 +127,7 @@ func (b *batch) encode() {
 
 var elementName = regexp.MustCompile(`^(nodes|relationships|ids|pairs)\[(\d+)\]`)
 
-// named returns the one change that an answer names by line and field, and whether it names one.
+// named returns the change that an answer names by line and field, if it names one.
 func (b *batch) named(p problem) (c change, ok bool) {
 	l := b.lines[p.Line-1]
 	if len(l.changes) == 1 {
@@ -129,18 +141,19 @@ func (b *batch) named(p problem) (c change, ok bool) {
 	return change{}, false
 }
 
-// wave is a run of changes that may be put into one message of each type, in the order of inOrder, without another outcome.
+// wave is a list of changes with which one message of each type, in the order of inOrder, has the same result as one
+// message for each change.
 type wave struct {
 	byType   map[flow.Type][]change
 	upserted map[key]struct{}
-	ends     map[string]struct{} // of the relationships upserted
+	ends     map[string]struct{} // of the upserted relationships
 }
 
 func newWave() *wave {
 	return &wave{byType: map[flow.Type][]change{}, upserted: map[key]struct{}{}, ends: map[string]struct{}{}}
 }
 
-// takes reports whether c may join: each element has one value in a wave, and none is deleted after it was upserted.
+// takes reports whether c fits in the wave: each element has one value, and none is deleted after it was upserted.
 func (w *wave) takes(c change) bool {
 	if _, ok := w.upserted[c.key]; ok {
 		return false

@@ -3,39 +3,38 @@ package emit
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
 )
 
-// claims reports whether the region has to be claimed now, or that renewed. While the server does not take what it is sent, or the cluster
-// cannot be seen, the claim is not renewed: what it shows of the region may not be true.
+// claimTrouble is the prefix of the kind of a trouble with the claim.
+const claimTrouble = "claim "
+
+// claims reports whether the claim has to be made or renewed now. It is not renewed while the server does not accept changes or the API server does
+// not answer, since the server's state of the region may then be outdated.
 func (r *runner) claims(now time.Time, untrue bool) bool {
 	return r.cfg.ClusterUID != "" && !now.Before(r.claimAt) && (r.lease == "" || !untrue)
 }
 
-// claim claims the region, or renews that.
+// claim makes or renews the claim of the region.
 func (r *runner) claim() {
 	var lease string
 	var a answer
-	counts, err := r.request(func(ctx context.Context) (err error) {
+	if !r.ask(claimTrouble, func(ctx context.Context) (err error) {
 		lease, a, err = r.client.claim(ctx, r.cfg.Region, r.cfg.ClusterUID, r.cfg.TTL)
 		return err
-	})
-	if !counts {
+	}) {
 		return
 	}
 	now := time.Now()
 	switch {
-	case err != nil:
-		r.failed("claim unanswered", unanswered(err), 0)
 	case a.status == http.StatusOK:
 		r.claimed(lease, a, now)
 	case a.isProblem && (a.status == http.StatusNotFound || a.status == http.StatusMethodNotAllowed):
 		if r.claimAt.IsZero() {
-			r.log.Info("the flow server knows no claims of regions: it cannot tell for how long it has not heard of this one")
+			r.log.Info("flow server does not support claims, it cannot show the region as stale")
 		}
 		r.lease, r.claimAt = "", now.Add(comparePeriod)
 		r.claimWorks()
@@ -43,16 +42,16 @@ func (r *runner) claim() {
 		r.lease, r.claimAt = "", time.Time{}
 		r.claimWorks()
 		r.meetsRival(rivalOf(a))
-		// Often enough that the server goes on saying that there are two.
+		// Often enough that the server keeps reporting the conflict.
 		r.checkAt = now.Add(min(r.cfg.TTL/3<<min(r.refusals, 1), maxRetryAfter) + time.Duration(rand.Int64N(int64(time.Second))))
 		r.refusals++
 	default:
 		r.lease, r.claimAt = "", time.Time{}
-		r.failed("claim "+fmt.Sprint(a.status), claimRefused(a), a.retryAfter)
+		r.failed(claimTrouble, a.status, claimRefused(a), a.retryAfter)
 	}
 }
 
-// claimed takes the lease in. The answer also tells whether the server still has what it confirmed.
+// claimed records the lease. The answer also shows whether the server still has the same incarnation.
 func (r *runner) claimed(lease string, a answer, now time.Time) {
 	r.lease, r.claimAt, r.refusals = lease, now.Add(r.cfg.TTL/3), 0
 	r.claimWorks()
@@ -67,17 +66,17 @@ func (r *runner) claimed(lease string, a answer, now time.Time) {
 	}
 }
 
-// claimWorks ends what a claim that failed has said is wrong. It says nothing of other requests.
+// claimWorks ends the trouble of a failed claim, but no other.
 func (r *runner) claimWorks() {
 	r.mu.Lock()
-	failed := strings.HasPrefix(r.trouble.kind, "claim ")
+	failed := strings.HasPrefix(r.trouble.kind, claimTrouble)
 	r.mu.Unlock()
 	if failed {
 		r.succeeded()
 	}
 }
 
-// rivalOf returns the cluster that the region is said to belong to.
+// rivalOf returns the cluster that holds the region.
 func rivalOf(a answer) string {
 	if a.problem.Holder == "" {
 		return "unknown"

@@ -11,7 +11,8 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
-	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/claims"
+	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
 // claimed runs a test against the real server in fake time.
@@ -23,8 +24,8 @@ func claimed(t *testing.T, f func(t *testing.T, s *realServer)) {
 	})
 }
 
-// region is what the server says of region r1, nil when it is not claimed.
-func (s *realServer) region(t *testing.T) *hub.Region {
+// region returns the claim of region r1 on the server, or nil if there is none.
+func (s *realServer) region(t *testing.T) *claims.Region {
 	t.Helper()
 	reader, err := s.hub.Follow("F", 0, false)
 	if err != nil {
@@ -32,7 +33,7 @@ func (s *realServer) region(t *testing.T) *hub.Region {
 	}
 	defer reader.Close()
 	_, data, _ := strings.Cut(string(reader.Take().Frames[0]), "data: ")
-	var all hub.Regions
+	var all claims.Regions
 	if err := json.Unmarshal([]byte(data), &all); err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +43,7 @@ func (s *realServer) region(t *testing.T) *hub.Region {
 	return nil
 }
 
-// calls are requests in their order, as method and end of the path.
+// calls records requests in order, as method and path below the flow. It is safe for concurrent use.
 type calls struct {
 	mu   sync.Mutex
 	list []string
@@ -63,7 +64,7 @@ func (c *calls) take() []string {
 	return out
 }
 
-func TestTheRegionIsClaimedBeforeAnythingIsSent(t *testing.T) {
+func TestClaim_PrecedesTheFirstPost(t *testing.T) {
 	claimed(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		var seen calls
@@ -83,7 +84,7 @@ func TestTheRegionIsClaimedBeforeAnythingIsSent(t *testing.T) {
 		if lease := g.all()[0].header.Get("Flow-Lease"); lease == "" {
 			t.Error("the POST carries no lease")
 		}
-		if r := s.region(t); r == nil || r.Cluster != "uid-ours" || r.State != hub.RegionFresh {
+		if r := s.region(t); r == nil || r.Cluster != "uid-ours" || r.State != claims.Fresh {
 			t.Errorf("%+v", r)
 		}
 		g.settle(DefaultTTL / 3 * 6)
@@ -103,10 +104,10 @@ func TestTheRegionIsClaimedBeforeAnythingIsSent(t *testing.T) {
 	})
 }
 
-func TestARegionThatAnotherClusterHasSilencesUs(t *testing.T) {
+func TestRun_StopsPostingToAClaimedRegion(t *testing.T) {
 	claimed(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
-		theirs := hub.Claim{FlowID: "F", Region: "r1", Cluster: "uid-theirs"}
+		theirs := record.Claim{FlowID: "F", Region: "r1", Cluster: "uid-theirs"}
 		claim := func() {
 			if _, err := s.hub.Claim(theirs); err != nil {
 				t.Fatal(err)
@@ -115,14 +116,14 @@ func TestARegionThatAnotherClusterHasSilencesUs(t *testing.T) {
 		claim()
 		g.region.fold(g.region.is("", "running"), g.region.is("a", "running"))
 		g.lead()
-		for range 60 { // they renew
+		for range 60 { // the other cluster renews its claim
 			g.settle(10 * time.Second)
 			claim()
 			if r := s.region(t); r.Refused == nil || r.Refused.Cluster != "uid-ours" {
 				t.Fatalf("the server does not say that we try: %+v", r)
 			}
 		}
-		g.settle(time.Hour) // they do not, and nobody gave the region to us
+		g.settle(time.Hour) // the claim expires, but the region was not deleted for us
 		if n := len(g.all()); n != 0 {
 			t.Errorf("%d POSTs", n)
 		}
@@ -139,7 +140,7 @@ func TestARegionThatAnotherClusterHasSilencesUs(t *testing.T) {
 			t.Error("the metric says that there is still a conflict")
 		}
 
-		g.direct(t, http.MethodDelete, "/regions/r1", "") // and they take it over later
+		g.direct(t, http.MethodDelete, "/regions/r1", "") // the region is deleted, and the other cluster claims it
 		claim()
 		before := len(g.applied())
 		g.change(g.region.is("a", "failed"))
@@ -154,8 +155,8 @@ func TestARegionThatAnotherClusterHasSilencesUs(t *testing.T) {
 	})
 }
 
-// TestALostLeaseIsClaimedAgainAndTheSamePostRepeated has the region deleted on the server while the emitter is quiet.
-func TestALostLeaseIsClaimedAgainAndTheSamePostRepeated(t *testing.T) {
+// TestClaim_LostLeaseIsClaimedAgainAndThePostRepeated deletes the region on the server while the emitter has nothing to send.
+func TestClaim_LostLeaseIsClaimedAgainAndThePostRepeated(t *testing.T) {
 	claimed(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		g.lead()
@@ -184,8 +185,8 @@ func TestALostLeaseIsClaimedAgainAndTheSamePostRepeated(t *testing.T) {
 	})
 }
 
-// TestALeaseThatNeverHoldsIsNoLoop has every POST be refused for its lease.
-func TestALeaseThatNeverHoldsIsNoLoop(t *testing.T) {
+// TestClaim_RejectedLeaseIsNotRetriedInALoop uses a server that rejects the lease of every POST.
+func TestClaim_RejectedLeaseIsNotRetriedInALoop(t *testing.T) {
 	claimed(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		g.breaks(func(req *http.Request, _ []byte) *fault {
@@ -208,8 +209,8 @@ func TestALeaseThatNeverHoldsIsNoLoop(t *testing.T) {
 	})
 }
 
-// TestWhatIsNotTakenIsNotSaidToBeFresh has the server refuse POSTs, and take everything else.
-func TestWhatIsNotTakenIsNotSaidToBeFresh(t *testing.T) {
+// TestClaim_NotRenewedWhileChangesAreRejected uses a server that answers POSTs with 503 and accepts all other requests.
+func TestClaim_NotRenewedWhileChangesAreRejected(t *testing.T) {
 	claimed(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		g.lead()
@@ -236,7 +237,7 @@ func TestWhatIsNotTakenIsNotSaidToBeFresh(t *testing.T) {
 	})
 }
 
-func TestAServerThatWasAwayIsToldAgain(t *testing.T) {
+func TestRun_EmptyServerGetsEverythingAgain(t *testing.T) {
 	claimed(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		g.lead()
@@ -247,7 +248,7 @@ func TestAServerThatWasAwayIsToldAgain(t *testing.T) {
 			t.Error("a server that lost everything knows the region")
 		}
 		g.settle(10 * time.Second)
-		if r := s.region(t); r == nil || r.State != hub.RegionFresh {
+		if r := s.region(t); r == nil || r.State != claims.Fresh {
 			t.Errorf("%+v", r)
 		}
 		g.same()
@@ -256,8 +257,8 @@ func TestAServerThatWasAwayIsToldAgain(t *testing.T) {
 	})
 }
 
-// TestATokenThatMayNotClaim has claims refused for good.
-func TestATokenThatMayNotClaim(t *testing.T) {
+// TestClaim_TokenWithoutPermission uses a server that answers claims with 403.
+func TestClaim_TokenWithoutPermission(t *testing.T) {
 	claimed(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		broken := func(req *http.Request, _ []byte) *fault {
@@ -277,7 +278,7 @@ func TestATokenThatMayNotClaim(t *testing.T) {
 		g.breaks(nil)
 		g.drain()
 		g.readyIs("")
-		g.breaks(broken) // the right is taken away
+		g.breaks(broken) // the permission is withdrawn
 		g.settle(10 * time.Minute)
 		g.readyIs("does not let the token claim this region")
 		if n := g.log.count("does not let the token"); n != 2 {
@@ -319,7 +320,7 @@ func TestSetBlind_ClaimIsRenewedOnlyWhileTheClusterIsSeen(t *testing.T) {
 		if n := renewed(); n != 1 {
 			t.Errorf("renewed %d times at once when the cluster was in sight again", n)
 		}
-		if g.log.count("not renewed") != 1 || g.log.count("seen again") != 1 {
+		if g.log.count("not renewing the claim") != 1 || g.log.count("answers again") != 1 {
 			t.Errorf("log:\n%v", g.log.lines)
 		}
 	})
@@ -340,5 +341,24 @@ func TestSetBlind_EmptiedServerGetsTheRegionAndOneClaim(t *testing.T) {
 		if r := s.region(t); r == nil || r.Heard > time.Now().Add(-DefaultTTL).UnixMilli() {
 			t.Errorf("the region is %+v, want one claim and no renewal", r)
 		}
+	})
+}
+
+func TestClaim_OfARegionThatAnotherClusterHasIsRepeatedLessOften(t *testing.T) {
+	claimed(t, func(t *testing.T, s *realServer) {
+		if _, err := s.hub.Claim(record.Claim{FlowID: "F", Region: "r1", Cluster: "uid-theirs", TTL: record.MaxTTL}); err != nil {
+			t.Fatal(err)
+		}
+		g := newRig(t, s)
+		g.lead()
+		g.settle(time.Minute)
+		var seen calls
+		g.breaks(seen.note)
+		g.settle(10 * time.Minute)
+		// Every two thirds of the TTL and up to a second more, so that the server keeps showing this cluster as refused.
+		if n := len(seen.take()); n < 27 || n > 31 {
+			t.Errorf("%d claims in ten minutes", n)
+		}
+		_ = g.stop()
 	})
 }

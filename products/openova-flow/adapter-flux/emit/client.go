@@ -20,15 +20,19 @@ import (
 )
 
 const (
-	maxAnswer     = 64 << 10 // bytes read of an answer that is no snapshot
-	maxHeader     = 64 << 10 // bytes read of the head of any answer
+	maxAnswer     = 64 << 10 // limit of an answer that is not a snapshot, in bytes
+	maxHeader     = 64 << 10 // limit of the header of an answer, in bytes
 	maxRetryAfter = 5 * time.Minute
-	saidBytes     = 300 // shown of a text of the server
+	saidBytes     = 300 // limit of a server's text in our messages, in bytes
+
+	// A connection without traffic for this time is pinged, and closed if there is no answer within the same time. A request that times out does
+	// not close an HTTP/2 connection, so the next request would use the broken one.
+	silence = 5 * time.Second
 )
 
-// client speaks HTTP to the server. It is not safe for concurrent use.
+// client makes the requests to the server. It is not safe for concurrent use.
 type client struct {
-	base      string // of the flow, without a slash at its end
+	base      string // URL of the flow, without a slash at its end
 	flowID    string
 	region    string
 	agent     string
@@ -36,7 +40,8 @@ type client struct {
 	caFile    string
 	timeout   time.Duration
 	transport http.RoundTripper
-	caPEM     []byte // what transport was made from
+	caPEM     []byte // content of the CA file from which transport was made
+	answered  func(sent time.Time, head *http.Response)
 }
 
 func newClient(cfg Config) *client {
@@ -49,11 +54,11 @@ func newClient(cfg Config) *client {
 		region:    cfg.Region,
 		agent:     "openova-flow-adapter-flux/" + cfg.Version,
 		tokenFile: cfg.TokenFile, caFile: cfg.CAFile,
-		timeout: cfg.PostTimeout, transport: cfg.Transport,
+		timeout: cfg.PostTimeout, transport: cfg.Transport, answered: cfg.Answered,
 	}
 }
 
-// answer is what the server said.
+// answer is a response of the server.
 type answer struct {
 	status      int
 	incarnation string
@@ -65,7 +70,7 @@ type answer struct {
 	body        []byte
 }
 
-// problem is what of problem+json we act on.
+// problem has the used fields of application/problem+json.
 type problem struct {
 	Title  string `json:"title"`
 	Detail string `json:"detail"`
@@ -74,14 +79,14 @@ type problem struct {
 	Holder string `json:"holder"`
 }
 
-// cut makes what the server says short and safe to print: it ends up in logs, in /readyz and on terminals.
+// cut shortens the server's texts and makes them safe to print in logs, /readyz and terminals.
 func (p *problem) cut() {
 	for _, text := range []*string{&p.Title, &p.Detail, &p.Field, &p.Holder} {
 		*text = terminal.Text(*text, saidBytes)
 	}
 }
 
-// claim asks for the lease of the region.
+// claim requests the lease of the region.
 func (c *client) claim(ctx context.Context, region, cluster string, ttl time.Duration) (lease string, a answer, err error) {
 	body, _ := json.Marshal(map[string]any{"cluster": cluster, "ttlSeconds": int64(ttl / time.Second)}) // a string and a number always marshal
 	h := http.Header{"Content-Type": {"application/json"}}
@@ -98,10 +103,11 @@ func (c *client) claim(ctx context.Context, region, cluster string, ttl time.Dur
 	return got.Lease, a, nil
 }
 
-// post sends a batch. An error means that there was no answer: the server may or may not have applied it.
+// post sends a batch. An error means that there was no answer: it is unknown whether the server has applied
+// the batch.
 func (c *client) post(ctx context.Context, b *batch, emitter, lease string) (answer, error) {
 	h := http.Header{"Content-Type": {"application/x-ndjson"}, "Flow-Emitter": {emitter}}
-	// Empty, it is not sent: it tells the transport that it may repeat the POST when an idle connection turns out to be closed.
+	// Present but empty, it is not sent, but allows the transport to repeat the POST if an idle connection turns out to be closed.
 	h["Idempotency-Key"] = []string{}
 	if b.condition != "" {
 		h.Set("Flow-If-Incarnation", b.condition)
@@ -122,9 +128,14 @@ func (c *client) post(ctx context.Context, b *batch, emitter, lease string) (ans
 	return a, nil
 }
 
-// snapshot asks for what of the folded state belongs to the region; with an etag, unless it is still that.
+// probe posts an empty body. A server that accepts POSTs answers 400.
+func (c *client) probe(ctx context.Context) (answer, error) {
+	return c.do(ctx, http.MethodPost, "/events", http.Header{"Content-Type": {"application/x-ndjson"}}, nil, c.timeout, nil)
+}
+
+// snapshot gets the region's part of the folded state; with an etag, only if it has changed.
 func (c *client) snapshot(ctx context.Context, etag, emitter string) (p part, a answer, err error) {
-	// A snapshot may be large; a server that is there but slow must not keep us from it for ever.
+	// A snapshot may be large, so it has a longer timeout.
 	a, err = c.get(ctx, etag, emitter, 3*c.timeout, func(body io.Reader) (err error) {
 		p, err = readPart(c.flowID, c.region, body)
 		return err
@@ -132,7 +143,7 @@ func (c *client) snapshot(ctx context.Context, etag, emitter string) (p part, a 
 	return p, a, err
 }
 
-// look asks only for as much as tells whether that has changed.
+// look is snapshot without the body.
 func (c *client) look(ctx context.Context, etag, emitter string) (answer, error) {
 	return c.get(ctx, etag, emitter, c.timeout, func(io.Reader) error { return nil })
 }
@@ -148,8 +159,8 @@ func (c *client) get(ctx context.Context, etag, emitter string, timeout time.Dur
 	return c.do(ctx, http.MethodGet, "/snapshot?region="+url.QueryEscape(c.region), h, nil, timeout, read)
 }
 
-// do makes a request. read reads the body of an answer that is 200; nil: it is put into the answer, as that of any other is. None of them
-// may be read as a whole: the server decides how long it is.
+// do sends a request. read reads the body of an answer with status 200; if read is nil, and for other answers, the body becomes part of
+// the answer, up to maxAnswer.
 func (c *client) do(ctx context.Context, method, path string, h http.Header, body []byte, timeout time.Duration, read func(io.Reader) error) (answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -166,12 +177,16 @@ func (c *client) do(ctx context.Context, method, path string, h http.Header, bod
 	if err != nil {
 		return answer{}, err
 	}
-	// RoundTrip and not http.Client: a redirect must not turn a POST into a GET that succeeds.
+	// Not http.Client: a redirect must not turn a POST into a successful GET.
+	sent := time.Now()
 	res, err := rt.RoundTrip(req)
 	if err != nil {
 		return answer{}, err
 	}
 	defer res.Body.Close()
+	if c.answered != nil {
+		c.answered(sent, res)
+	}
 	a := answer{
 		status:      res.StatusCode,
 		incarnation: res.Header.Get("Flow-Incarnation"),
@@ -211,7 +226,7 @@ func (c *client) authorize(req *http.Request) error {
 	return nil
 }
 
-// roundTripper returns the transport, made anew when the CA file has changed.
+// roundTripper returns the transport. It makes a new one if the CA file has changed.
 func (c *client) roundTripper() (http.RoundTripper, error) {
 	if c.caFile == "" {
 		if c.transport == nil {
@@ -239,19 +254,20 @@ func newTransport(pool *x509.CertPool) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	t.ForceAttemptHTTP2 = true
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: silence}
 	t.MaxResponseHeaderBytes = maxHeader
 	return t
 }
 
-// close gives idle connections back.
+// close closes idle connections.
 func (c *client) close() {
 	if t, ok := c.transport.(interface{ CloseIdleConnections() }); ok {
 		t.CloseIdleConnections()
 	}
 }
 
-// retryAfter reads the header: seconds, or a date. 0: there is none, or it has passed. A server that asks for more than
-// maxRetryAfter is asked again after that time.
+// retryAfter parses the header, in seconds or as a date. It returns 0 if there is none or it has passed, and at most
+// maxRetryAfter.
 func retryAfter(v string, now time.Time) time.Duration {
 	var d time.Duration
 	if n, err := strconv.ParseInt(v, 10, 32); err == nil {
@@ -262,7 +278,7 @@ func retryAfter(v string, now time.Time) time.Duration {
 	return min(max(d, 0), maxRetryAfter)
 }
 
-// shownURL returns a URL without its user, query and fragment, which may hold a secret; nothing when it is no URL.
+// shownURL returns a URL without user, query and fragment, which may have a secret; empty if it is invalid.
 func shownURL(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {

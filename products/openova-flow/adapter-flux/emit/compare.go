@@ -23,22 +23,22 @@ func (p part) image() *image {
 	return m
 }
 
-// clusterUID returns the cluster that the region's node says it speaks for; empty when there is none.
+// clusterUID returns the UID of the cluster in the region's node, empty if there is none.
 func clusterUID(region string, nodes []flow.Node) string {
 	var meta struct {
 		ClusterUID string `json:"clusterUID"`
 	}
 	if i := slices.IndexFunc(nodes, func(n flow.Node) bool { return n.ID == region }); i >= 0 {
-		_ = json.Unmarshal([]byte(nodes[i].Meta), &meta) // one of another type names no cluster
+		_ = json.Unmarshal([]byte(nodes[i].Meta), &meta) // a field of another type is ignored
 	}
 	return meta.ClusterUID
 }
 
-// beginCompare is called before the Source is asked; compare must follow.
+// beginCompare must be called before the Source is read, and compare after.
 func (o *outbox) beginCompare() { o.since = map[key]bool{} }
 
-// compare takes the server's picture of the region for what is confirmed, and puts into the log what else has to be said so that
-// it ends as the state. It returns the number of changes that it put there.
+// compare sets the confirmed state to the server's state of the region, and puts the changes from there to the given state into the log. It
+// returns their number.
 func (o *outbox) compare(server *image, nodes []flow.Node, rels []flow.Relationship, now time.Time) int {
 	target := map[key]change{}
 	for _, n := range nodes {
@@ -66,8 +66,8 @@ func (o *outbox) compare(server *image, nodes []flow.Node, rels []flow.Relations
 	return n
 }
 
-// correct puts into the log what leads from want to the target, but for what was put while the Source was asked: of that the log
-// knows more than the target.
+// correct puts the changes from want to the target into the log, except of elements that were put while the Source was read, for
+// which the log is newer than the target. It returns their number.
 func (o *outbox) correct(target map[key]change, now time.Time) int {
 	leave := func(k key) bool {
 		if _, ok := o.since[k]; ok || o.since[key{node: k.rel.FromID}] || o.since[key{node: k.rel.ToID}] {
@@ -86,7 +86,7 @@ func (o *outbox) correct(target map[key]change, now time.Time) int {
 		pruned := k.node == "" && (going(k.rel.FromID) || going(k.rel.ToID))
 		switch {
 		case leave(k) && pruned:
-			upserts = append(upserts, change{key: k, json: v, at: now}) // goes with its node, and still holds
+			upserts = append(upserts, change{key: k, json: v, at: now}) // it was removed with its node, but still exists
 		case target[k].deletes() && !pruned && !leave(k):
 			deletions = append(deletions, change{key: k, at: now})
 		}
@@ -102,7 +102,7 @@ func (o *outbox) correct(target map[key]change, now time.Time) int {
 	return len(o.log) - before
 }
 
-// fold puts changes of different keys into the log, in the order of inOrder and then by key, so far as they change anything.
+// fold puts changes of different keys into the log, sorted by inOrder and then by key, and omits those without effect.
 func (o *outbox) fold(changes []change) {
 	slices.SortFunc(changes, func(a, b change) int {
 		return cmp.Or(
@@ -117,12 +117,12 @@ func (o *outbox) fold(changes []change) {
 	}
 }
 
-// sameJSON reports whether two JSON texts say the same, whatever the order of their keys and their spaces.
+// sameJSON reports whether two JSON texts are equal except for white space and the order of keys.
 func sameJSON(a, b string) bool {
 	read := func(s string) (v any) {
 		d := json.NewDecoder(bytes.NewReader([]byte(s)))
 		d.UseNumber()
-		_ = d.Decode(&v) // both were encoded by a JSON encoder
+		_ = d.Decode(&v) // a JSON encoder wrote both
 		return v
 	}
 	return reflect.DeepEqual(read(a), read(b))

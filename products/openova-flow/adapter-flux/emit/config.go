@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,7 +15,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// The defaults of a Config, and the periods that are not for users to set.
+// Defaults of a Config, and intervals that are not settings.
 const (
 	DefaultInterval    = 200 * time.Millisecond
 	DefaultPostTimeout = 10 * time.Second
@@ -23,56 +24,61 @@ const (
 	DefaultMaxBatch    = 4 << 20
 	DefaultTTL         = 30 * time.Second
 
-	minTTL = 5 * time.Second // what a server takes
+	minTTL = 5 * time.Second // minimum that a server accepts
 	maxTTL = time.Hour
 
-	checkPeriod   = 10 * time.Second // between two looks whether the server still has the flow
+	checkPeriod   = 10 * time.Second // between two checks whether the server still has the flow
 	comparePeriod = 5 * time.Minute  // between two full comparisons
-	flushTime     = 5 * time.Second  // for what is left when Run's context ends
+	flushTime     = 5 * time.Second  // for the rest of the log, after Run's context has ended
 )
 
-// Source knows the whole state of the region. State is called from the goroutine of Run, never under a lock of the Emitter. What
-// it returns must be no older than the last Put that returned before the call.
+// Source has the complete state of the region. State is called from the goroutine of Run, never under a lock of the Emitter. Its
+// result must include every Put that returned before the call.
 type Source interface {
 	State() ([]flow.Node, []flow.Relationship)
 }
 
-// Config says where an Emitter posts, and as whom. URL, FlowID, Region and Source are required.
+// Config configures an Emitter. URL, FlowID, Region and Source are required.
 type Config struct {
-	URL    string // of the flow server; a path is kept as a prefix
+	URL    string // of the flow server; its path is a prefix
 	FlowID string
 	Region string
 	Source Source
 
-	// ClusterUID identifies the cluster that speaks for the region: its claim of the region is made with it before anything is sent,
-	// and renewed while all goes well. While another cluster has the region, nothing is sent. A server that knows no claims is asked
-	// whose UID the region's node carries. Empty: the region is not claimed, and neither is checked.
+	// ClusterUID is the identity of the cluster that claims the region. The claim precedes the first POST and is renewed while changes
+	// are delivered. While another cluster has the region, nothing is sent. If the server does not support claims, the UID in the
+	// region's node is compared instead. Empty: no claim and no comparison.
 	ClusterUID string
 
-	// TTL is how long the server takes the region for heard of without a word; 0: DefaultTTL. A word is due three times as often.
+	// TTL is the time after which a claim expires without a renewal; 0: DefaultTTL. It is renewed three times as
+	// often.
 	TTL time.Duration
 
-	// Seed, when set, is called once, from the goroutine of Run, with this region's nodes as the server had them before
-	// anything was sent. It is called as soon as the server answers, whether this process leads or not.
+	// Seed, if set, is called once, from the goroutine of Run, with the server's nodes of this region before anything was
+	// sent: as soon as the server answers, whether this process leads or not.
 	Seed func(previous []flow.Node)
 
-	TokenFile string // a bearer token, read for every request; empty: none
-	CAFile    string // PEM certificates to trust in place of the system's, read for every request; empty: the system's
+	TokenFile string // file with a bearer token, read for every request; empty: no token
+	CAFile    string // file with PEM certificates, read for every request; empty: the system's certificates
 
-	Interval    time.Duration // the least time between two POSTs under load, a tenth of it else; 0: DefaultInterval
+	Interval    time.Duration // minimum time between two POSTs under load, a tenth of it otherwise; 0: DefaultInterval
 	PostTimeout time.Duration // 0: DefaultPostTimeout
-	Backlog     int           // how many changes wait in order before they are collapsed; 0: DefaultBacklog
+	Backlog     int           // number of waiting changes above which they are collapsed; 0: DefaultBacklog
 	MaxMessage  int           // bytes; 0: DefaultMaxMessage
 	MaxBatch    int           // bytes; 0: DefaultMaxBatch
 
-	Name       string                // of the emitter, as the server knows it; empty: "flux-" and the region
+	Name       string                // of the emitter in Flow-Emitter; empty: "flux-" and the region
 	Version    string                // of the program, for User-Agent
-	Logger     *slog.Logger          // nil: nothing is logged
+	Logger     *slog.Logger          // nil: no log
 	Registerer prometheus.Registerer // nil: metrics are not registered
-	Transport  http.RoundTripper     // nil: one of its own. CAFile is for that alone
+	Transport  http.RoundTripper     // nil: its own, which uses CAFile
+
+	// Answered, if set, is called with the header of each answer and the time when the request was sent, from any
+	// goroutine.
+	Answered func(sent time.Time, head *http.Response)
 }
 
-// Validate reports everything that is wrong with c, in the names of its fields.
+// Validate returns all errors in c, with the names of its fields.
 func (c Config) Validate() error {
 	var errs []error
 	wrong := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
@@ -106,22 +112,14 @@ func (c Config) Validate() error {
 }
 
 func (c Config) withDefaults() Config {
-	orElse(&c.Interval, DefaultInterval)
-	orElse(&c.PostTimeout, DefaultPostTimeout)
-	orElse(&c.Backlog, DefaultBacklog)
-	orElse(&c.MaxMessage, DefaultMaxMessage)
-	orElse(&c.MaxBatch, DefaultMaxBatch)
-	orElse(&c.TTL, DefaultTTL)
-	orElse(&c.Name, "flux-"+url.PathEscape(c.Region))
-	orElse(&c.Version, "devel")
-	orElse(&c.Logger, slog.New(slog.DiscardHandler))
-	c.Logger = c.Logger.With("flow", c.FlowID, "region", c.Region)
+	c.Interval = cmp.Or(c.Interval, DefaultInterval)
+	c.PostTimeout = cmp.Or(c.PostTimeout, DefaultPostTimeout)
+	c.Backlog = cmp.Or(c.Backlog, DefaultBacklog)
+	c.MaxMessage = cmp.Or(c.MaxMessage, DefaultMaxMessage)
+	c.MaxBatch = cmp.Or(c.MaxBatch, DefaultMaxBatch)
+	c.TTL = cmp.Or(c.TTL, DefaultTTL)
+	c.Name = cmp.Or(c.Name, "flux-"+url.PathEscape(c.Region))
+	c.Version = cmp.Or(c.Version, "devel")
+	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler)).With("flow", c.FlowID, "region", c.Region)
 	return c
-}
-
-func orElse[T comparable](v *T, fallback T) {
-	var zero T
-	if *v == zero {
-		*v = fallback
-	}
 }

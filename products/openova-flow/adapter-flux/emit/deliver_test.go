@@ -14,7 +14,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-func TestEveryTransitionArrivesInOrder(t *testing.T) {
+func TestDeliver_EveryTransitionInOrder(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -36,7 +36,7 @@ func TestEveryTransitionArrivesInOrder(t *testing.T) {
 	})
 }
 
-func TestWhatIsConfirmedIsNotSentAgain(t *testing.T) {
+func TestDeliver_ConfirmedChangesAreNotRepeated(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -188,7 +188,7 @@ func TestRun_PauseOutlastsAChangeOfLeader(t *testing.T) {
 	})
 }
 
-func TestServerDownAtStartAndForMinutes(t *testing.T) {
+func TestDeliver_ServerDownForMinutes(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.breaks(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
@@ -227,7 +227,7 @@ func TestServerDownAtStartAndForMinutes(t *testing.T) {
 	})
 }
 
-func TestRestartedServerGetsTheRegionInOneBatch(t *testing.T) {
+func TestCompare_RestartedServerGetsTheRegionInOneBatch(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -254,7 +254,7 @@ func TestRestartedServerGetsTheRegionInOneBatch(t *testing.T) {
 	})
 }
 
-func TestTransitionsUnconfirmedWhenTheServerRestartedAreKept(t *testing.T) {
+func TestDeliver_UnconfirmedTransitionsSurviveARestartOfTheServer(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -275,7 +275,7 @@ func TestTransitionsUnconfirmedWhenTheServerRestartedAreKept(t *testing.T) {
 	})
 }
 
-func TestLostAnswerIsRepeatedToTheByte(t *testing.T) {
+func TestDeliver_RepeatsAPostWithoutAnswerUnchanged(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -310,7 +310,7 @@ func TestLostAnswerIsRepeatedToTheByte(t *testing.T) {
 	})
 }
 
-func TestAnswerLostAndThenTheServer(t *testing.T) {
+func TestDeliver_AnswerLostThenServerRestarted(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -329,7 +329,7 @@ func TestAnswerLostAndThenTheServer(t *testing.T) {
 	})
 }
 
-func TestAnswerThatIsNotTheServersConfirmsNothing(t *testing.T) {
+func TestDeliver_ForeignAnswerConfirmsNothing(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()

@@ -11,10 +11,10 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 )
 
-// Emitter sends what is put to a flow server. New makes one; Run does the work. Its methods may be called from any goroutine, Put
-// from one at a time.
+// Emitter sends changes to a flow server. New creates one; Run does the work. It is safe for concurrent use, except that Put must
+// be called from one goroutine at a time.
 //
-// It speaks only between Lead and Resign, and only after Loaded.
+// It posts only between Lead and Resign, and only after Loaded.
 type Emitter struct {
 	cfg     Config
 	metrics *metrics
@@ -26,27 +26,27 @@ type Emitter struct {
 	loaded  bool
 	term    *term
 	trouble trouble
-	rival   string        // the cluster that has our region on the server
-	blind   bool          // what the Source knows may be old
-	moved   chan struct{} // closed when something that Drained waits for may have come
+	rival   string        // UID of another cluster that has claimed the region on the server
+	blind   bool          // the Source may be outdated
+	moved   chan struct{} // closed and replaced at each change that Drained may wait for
 }
 
-// term is the time of one leadership.
+// term is one leadership of this process.
 type term struct {
 	epoch  int64
 	ctx    context.Context // ends with it
 	cancel context.CancelFunc
 }
 
-// trouble is why the server does not take what we have.
+// trouble is the reason why the server does not accept changes.
 type trouble struct {
-	kind string // changes when it is worth another line in the log
+	kind string // another one is logged again
 	err  error
 
-	unanswered time.Time // since when no request was answered; zero: the last one was
+	undelivered time.Time // when the first of the requests in a row that did not get through began; zero: the last one did
 }
 
-// New returns an Emitter that does nothing until Run. It fails when cfg is not valid or its metrics are registered already.
+// New returns an Emitter, which is idle until Run. It fails if cfg is invalid or its metrics are already registered.
 func New(cfg Config) (*Emitter, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -59,8 +59,8 @@ func New(cfg Config) (*Emitter, error) {
 	return &Emitter{cfg: cfg, metrics: m, wake: make(chan struct{}, 1), moved: make(chan struct{}), box: newOutbox(cfg.Backlog), standby: newStandby(newImage())}, nil
 }
 
-// Put takes what changed, in order. It waits for nothing but other calls. What is put while this process does not lead is kept for a minute, what
-// is put before Loaded by one that leads is not: the Source knows it.
+// Put queues changes, in order. It does not block. Without the leadership it keeps them for a minute. With it, but before Loaded, it drops them, since
+// the Source has them.
 func (e *Emitter) Put(changes []mapping.Change) {
 	now := time.Now()
 	steps := make([]change, len(changes))
@@ -86,8 +86,8 @@ func (e *Emitter) Put(changes []mapping.Change) {
 	e.moveLocked()
 }
 
-// Loaded says that the Source knows the whole region: all that was there at the start has been mapped. Until then nothing is
-// compared and nothing is sent, so that what was not listed yet is not taken for deleted.
+// Loaded reports that the Source has the whole region. Before that nothing is compared or sent, so that objects that were not
+// listed yet are not deleted on the server.
 func (e *Emitter) Loaded() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -95,8 +95,8 @@ func (e *Emitter) Loaded() {
 	e.moveLocked()
 }
 
-// Lead says that this process speaks for the region from now on. The epoch must be greater than that of whoever led before. The
-// server is compared with the Source first; of what was put in the last minute, the transitions that it has not seen are sent.
+// Lead makes this process the one that reports the region. epoch must be greater than the previous leader's. First the server's
+// region is compared with the Source. Transitions of the last minute that the server does not have are sent.
 func (e *Emitter) Lead(epoch int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -111,7 +111,7 @@ func (e *Emitter) Lead(epoch int64) {
 	e.moveLocked()
 }
 
-// Resign says that this process does not speak for the region any more. A POST under way is cancelled, and none begins after it.
+// Resign ends the leadership. It cancels a running POST, and no other starts.
 func (e *Emitter) Resign() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -126,7 +126,7 @@ func (e *Emitter) resignLocked() {
 	e.term.cancel()
 	e.term, e.trouble, e.rival = nil, trouble{}, ""
 	e.metrics.conflict.Set(0)
-	base := newImage() // not known, so that nothing is taken for seen
+	base := newImage() // unknown
 	if e.box.compared {
 		base = e.box.want
 	}
@@ -134,8 +134,8 @@ func (e *Emitter) resignLocked() {
 	e.box.reset()
 }
 
-// SetBlind says whether what the Source knows may be old, as its cluster cannot be seen. While it may, the claim of the region is not renewed, so
-// that the server shows the region as stale; what was put is sent.
+// SetBlind sets whether the Source may be outdated because the API server does not answer. While it is, the claim is not renewed, so the server shows
+// the region as stale. Changes are still sent.
 func (e *Emitter) SetBlind(blind bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -144,33 +144,34 @@ func (e *Emitter) SetBlind(blind bool) {
 	}
 	e.blind = blind
 	if blind {
-		e.cfg.Logger.Warn("cluster cannot be seen, claim of the region is not renewed")
+		e.cfg.Logger.Warn("API server does not answer, not renewing the claim")
 	} else {
-		e.cfg.Logger.Info("cluster can be seen again, claim of the region is renewed")
+		e.cfg.Logger.Info("API server answers again, renewing the claim")
 	}
 	e.moveLocked()
 }
 
-// Unanswered returns since when the server has answered no request of this process, which leads; zero when it answers, or this process does not lead.
-func (e *Emitter) Unanswered() time.Time {
+// Undelivered returns since when this leader gets through to the server with nothing: no answer, or a 5xx, which may be that of a gateway. Zero if it
+// gets through, or this process does not lead.
+func (e *Emitter) Undelivered() time.Time {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.trouble.unanswered
+	return e.trouble.undelivered
 }
 
-// Reaches asks the server for an answer, and returns nil when there is one, whatever it says.
+// Reaches returns nil if the server takes POSTs of this process. It changes nothing there.
 func (e *Emitter) Reaches(ctx context.Context) error {
 	c := newClient(e.cfg)
 	defer c.close()
-	a, err := c.look(ctx, `"`+none+`"`, "")
-	if err == nil && a.status >= http.StatusInternalServerError {
+	a, err := c.probe(ctx)
+	if err == nil && !(a.isProblem && a.status == http.StatusBadRequest) {
 		err = refused(a)
 	}
 	return err
 }
 
-// Ready returns nil when all is well, else what is wrong and what to change. A process that does not lead is ready once it is
-// loaded: it could take over.
+// Ready returns nil, or an error that says what to change. A process that does not lead is ready once it is loaded, since it
+// could take over.
 func (e *Emitter) Ready() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -188,8 +189,8 @@ func (e *Emitter) Ready() error {
 	return nil
 }
 
-// Drained waits until the server has confirmed everything that was put, or refused it for good; what a server puts off because it
-// is full is waited for. When ctx ends first the error says what stood in the way.
+// Drained waits until the server has confirmed or finally rejected every change. Changes that a full server postpones are waited
+// for. If ctx ends first, the error has the reason.
 func (e *Emitter) Drained(ctx context.Context) error {
 	for {
 		e.mu.Lock()
@@ -209,7 +210,7 @@ func (e *Emitter) Drained(ctx context.Context) error {
 	}
 }
 
-// moveLocked wakes Run and whoever waits in Drained.
+// moveLocked wakes Run and the callers of Drained.
 func (e *Emitter) moveLocked() {
 	e.metrics.backlog.Set(float64(e.box.pending()))
 	close(e.moved)

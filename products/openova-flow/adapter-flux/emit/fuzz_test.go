@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// answering is a server that always gives one answer.
+// answering is a server that always gives the same answer.
 type answering struct {
 	status int
 	header http.Header
@@ -19,8 +19,7 @@ func (a answering) RoundTrip(*http.Request) (*http.Response, error) {
 	return &http.Response{StatusCode: a.status, Header: a.header, Body: io.NopCloser(strings.NewReader(a.body))}, nil
 }
 
-// FuzzAnswer: whatever a server answers to a POST, it is a confirmation only as 200 with a number, and nobody waits for longer than there is
-// sense in.
+// FuzzAnswer checks that only a 200 with a number confirms a POST, and that no answer makes the emitter wait too long.
 func FuzzAnswer(f *testing.F) {
 	f.Add(200, "application/json", "", `{"seq":5}`)
 	f.Add(503, "application/problem+json", "Wed, 21 Oct 2999 07:28:00 GMT", `{"title":"t","line":-5,"field":7}`)

@@ -6,7 +6,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// key identifies a node (its id) or, when node is empty, a relationship.
+// key identifies a node (its id) or, if node is empty, a relationship.
 type key struct {
 	node string
 	rel  flow.RelKey
@@ -19,20 +19,20 @@ func (k key) String() string {
 	return k.rel.FromID + " " + string(k.rel.Type) + " " + k.rel.ToID
 }
 
-// change is one step of one node or relationship.
+// change is one change of one node or relationship.
 type change struct {
 	key  key
-	json string    // the element as it is sent; empty: it is deleted
+	json string    // the element as it is sent; empty: deletion
 	uid  string    // of the Kubernetes object behind a node
-	at   time.Time // when it was put
+	at   time.Time // time of Put
 }
 
 func (c change) deletes() bool { return c.json == "" }
 
-// image is a region's nodes and relationships as JSON, folded as the server folds them.
+// image has a region's nodes and relationships as JSON, folded as by the server.
 type image struct {
 	values   map[key]string
-	touching map[string]map[flow.RelKey]struct{} // by the id of either end
+	touching map[string]map[flow.RelKey]struct{} // by id of either end
 }
 
 func newImage() *image {
@@ -47,7 +47,7 @@ func (m *image) clone() *image {
 	return c
 }
 
-// apply folds c, and reports whether that made a difference.
+// apply folds c, and reports whether it had an effect.
 func (m *image) apply(c change) bool {
 	if !c.deletes() {
 		if m.values[c.key] == c.json {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -17,7 +18,7 @@ import (
 
 func mappingNode(n flow.Node) mapping.Change { return mapping.Change{Node: &n} }
 
-func TestOnlyTheLoadedLeaderPosts(t *testing.T) {
+func TestLead_OnlyTheLoadedLeaderPosts(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.run()
@@ -46,7 +47,7 @@ func TestOnlyTheLoadedLeaderPosts(t *testing.T) {
 	})
 }
 
-func TestResignCancelsThePostUnderWay(t *testing.T) {
+func TestResign_CancelsARunningPost(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -64,7 +65,7 @@ func TestResignCancelsThePostUnderWay(t *testing.T) {
 	})
 }
 
-func TestAnswerAfterTheLeadershipWasLostDoesNotCount(t *testing.T) {
+func TestResign_IgnoresLaterAnswers(t *testing.T) {
 	for name, f := range map[string]*fault{"confirmed": nil, "refused": {status: 409}, "failed": {status: 500}} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, serverLimits{}, func(t *testing.T, b backend) {
@@ -91,7 +92,7 @@ func TestAnswerAfterTheLeadershipWasLostDoesNotCount(t *testing.T) {
 	}
 }
 
-func TestPutNeverWaitsForTheServer(t *testing.T) {
+func TestPut_NeverWaitsForTheServer(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -113,7 +114,7 @@ func TestPutNeverWaitsForTheServer(t *testing.T) {
 	})
 }
 
-func TestPostOfAnOldLeaderThatArrivesLateChangesNothing(t *testing.T) {
+func TestLead_LatePostOfAnOldLeaderChangesNothing(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		old := newRig(t, b)
 		old.lead()
@@ -148,7 +149,7 @@ func TestPostOfAnOldLeaderThatArrivesLateChangesNothing(t *testing.T) {
 	})
 }
 
-func TestRestartedProcessOfOneEpochIsNewer(t *testing.T) {
+func TestLead_RestartedProcessOfOneEpochIsNewer(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		first := newRig(t, b)
 		first.lead()
@@ -168,7 +169,7 @@ func TestRestartedProcessOfOneEpochIsNewer(t *testing.T) {
 	})
 }
 
-func TestClockThatWasSetBackIsOvercome(t *testing.T) {
+func TestDeliver_NumbersExceedAClockSetBack(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		future := time.Now().Add(30 * 24 * time.Hour).UnixMilli()
@@ -187,7 +188,7 @@ func TestClockThatWasSetBackIsOvercome(t *testing.T) {
 	})
 }
 
-func TestWhatIsLeftIsFlushedAtTheEnd(t *testing.T) {
+func TestRun_FlushesAtTheEnd(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b, func(c *Config) { c.Interval = 3 * time.Second })
 		g.lead()
@@ -205,7 +206,7 @@ func TestWhatIsLeftIsFlushedAtTheEnd(t *testing.T) {
 	})
 }
 
-func TestFlushWaitsForAPostUnderWayAndRetries(t *testing.T) {
+func TestFlush_WaitsForARunningPostAndRetries(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -221,7 +222,7 @@ func TestFlushWaitsForAPostUnderWayAndRetries(t *testing.T) {
 	})
 }
 
-func TestFlushDoesNotBackOffAsLongAsBefore(t *testing.T) {
+func TestFlush_ShortensTheBackoff(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -245,7 +246,7 @@ func TestFlushDoesNotBackOffAsLongAsBefore(t *testing.T) {
 	})
 }
 
-func TestFlushEndsAfterFiveSeconds(t *testing.T) {
+func TestFlush_EndsAfterFiveSeconds(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -266,7 +267,7 @@ func TestFlushEndsAfterFiveSeconds(t *testing.T) {
 	})
 }
 
-func TestDrainedSaysWhatStandsInTheWay(t *testing.T) {
+func TestDrained_ErrorHasTheReason(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -285,37 +286,185 @@ func TestDrainedSaysWhatStandsInTheWay(t *testing.T) {
 	})
 }
 
-func TestUnanswered_IsSinceTheFirstRequestWithoutAnAnswer(t *testing.T) {
+func TestUndelivered_IsSinceTheFirstRequestThatDidNotGetThrough(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
 		defer g.stop()
 		g.change(g.region.is("a", "pending"))
 		g.drain()
-		if !g.em.Unanswered().IsZero() || g.em.Reaches(t.Context()) != nil {
-			t.Errorf("unanswered since %v, %v", g.em.Unanswered(), g.em.Reaches(t.Context()))
+		if !g.em.Undelivered().IsZero() || g.em.Reaches(t.Context()) != nil {
+			t.Errorf("undelivered since %v, %v", g.em.Undelivered(), g.em.Reaches(t.Context()))
 		}
 		g.breaks(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
 		at := time.Now()
 		g.change(g.region.is("a", "running"))
 		g.settle(time.Hour)
-		if since := g.em.Unanswered(); since.Before(at) || since.After(at.Add(DefaultInterval)) || g.em.Reaches(t.Context()) == nil {
-			t.Errorf("unanswered since %v, want %v", since, at)
+		if since := g.em.Undelivered(); since.Before(at) || since.After(at.Add(DefaultInterval)) || g.em.Reaches(t.Context()) == nil {
+			t.Errorf("undelivered since %v, want %v", since, at)
+		}
+		g.breaks(nil)
+		g.drain()
+		g.breaks(func(*http.Request, []byte) *fault { return &fault{delay: time.Hour} }) // it accepts, and never answers
+		at = time.Now()
+		g.change(g.region.is("a", "pending"))
+		g.settle(time.Minute)
+		if since := g.em.Undelivered(); since.Before(at) || since.After(at.Add(DefaultInterval)) {
+			t.Errorf("undelivered since %v, want %v", since, at)
 		}
 		g.breaks(func(*http.Request, []byte) *fault { return &fault{status: http.StatusForbidden} })
 		g.settle(time.Minute)
-		if !g.em.Unanswered().IsZero() || g.em.Reaches(t.Context()) != nil {
+		if !g.em.Undelivered().IsZero() {
 			t.Error("a refusal is an answer")
 		}
-		g.breaks(func(*http.Request, []byte) *fault { return &fault{status: http.StatusBadGateway} })
 		if g.em.Reaches(t.Context()) == nil {
-			t.Error("a gateway without a server is none")
+			t.Error("who is refused cannot deliver")
 		}
 		g.breaks(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
 		g.settle(time.Minute)
 		g.em.Resign()
-		if !g.em.Unanswered().IsZero() {
+		if !g.em.Undelivered().IsZero() {
 			t.Error("who does not lead has nothing to deliver")
 		}
+	})
+}
+
+// What stands in between takes everything but POSTs.
+func TestUndelivered_BehindAGatewayThatAnswersPOSTsWith5xx(t *testing.T) {
+	for _, status := range []int{http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout} {
+		bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+			g := newRig(t, b)
+			g.lead()
+			defer g.stop()
+			g.change(g.region.is("a", "pending"))
+			g.drain()
+			g.breaks(func(req *http.Request, _ []byte) *fault {
+				if req.Method != http.MethodPost {
+					return nil
+				}
+				return &fault{status: status, header: map[string]string{"Retry-After": "7"}}
+			})
+			at := time.Now()
+			g.change(g.region.is("a", "running"))
+			g.settle(20 * time.Minute)
+			if since := g.em.Undelivered(); since.Before(at) || since.After(at.Add(DefaultInterval)) {
+				t.Errorf("%d: undelivered since %v, want %v", status, since, at)
+			}
+			if g.em.Reaches(t.Context()) == nil {
+				t.Errorf("%d: another one behind the same gateway would take over", status)
+			}
+			g.breaks(nil)
+			before := len(g.applied())
+			if err := g.em.Reaches(t.Context()); err != nil {
+				t.Errorf("%d: %v", status, err)
+			}
+			if n := len(g.applied()); n != before {
+				t.Errorf("%d: asking has changed something", status)
+			}
+			g.drain()
+			if !g.em.Undelivered().IsZero() {
+				t.Errorf("%d: what is delivered is delivered", status)
+			}
+		})
+	}
+}
+
+func TestReaches_OnlyAFlowServer(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		for _, f := range []fault{
+			{status: 200, body: "<html>"}, {status: 302}, {status: 400, body: "the plain HTTP request was sent to HTTPS port"}, {status: 404}, {status: 502}, {err: syscall.ECONNREFUSED},
+			{status: 403, header: map[string]string{"Content-Type": "application/problem+json"}, body: "{}"},
+		} {
+			g.breaks(func(*http.Request, []byte) *fault { return &f })
+			if g.em.Reaches(t.Context()) == nil {
+				t.Errorf("%+v is taken for one that takes POSTs", f)
+			}
+		}
+		g.breaks(nil)
+		if err := g.em.Reaches(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The end of the flush cuts off a POST that is under way. That says nothing of the server.
+func TestRun_EndOfTheFlushIsNoTroubleOfTheServer(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.change(g.region.is("a", "pending"))
+		g.drain()
+		g.breaks(func(*http.Request, []byte) *fault { return &fault{delay: time.Hour} })
+		g.change(g.region.is("a", "running"))
+		g.settle(time.Second)
+		if err := g.stop(); err == nil {
+			t.Error("it was confirmed")
+		}
+		if n := g.log.count("does not accept changes"); n != 0 || !g.em.Undelivered().IsZero() {
+			t.Errorf("%d log lines, undelivered since %v", n, g.em.Undelivered())
+		}
+	})
+}
+
+// A look at a server that has changed by nothing but the emitter's own POSTs costs it a whole snapshot once.
+func TestCheck_AsksByTheNewestETag(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b, func(c *Config) { c.ClusterUID = "" }) // else the renewals of the claim say enough
+		g.lead()
+		g.change(g.region.is("a", "pending"))
+		g.drain()
+		g.change(g.region.is("a", "running"))
+		g.drain()
+		var asked []string
+		var mu sync.Mutex
+		g.breaks(func(req *http.Request, _ []byte) *fault {
+			mu.Lock()
+			defer mu.Unlock()
+			if req.Method == http.MethodGet {
+				asked = append(asked, req.Header.Get("If-None-Match"))
+			}
+			return nil
+		})
+		g.settle(35 * time.Second)
+		mu.Lock()
+		defer mu.Unlock()
+		if want := g.direct(t, http.MethodGet, "/snapshot?region=r1", "").Header.Get("ETag"); want == "" || len(asked) < 3 || asked[0] == want || asked[1] != want || asked[2] != want {
+			t.Errorf("asked by %q, the server's is %q", asked, want)
+		}
+		_ = g.stop()
+	})
+}
+
+func TestAnswered_HasEachAnswerAndWhenItsRequestWasSent(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		var mu sync.Mutex
+		var heads []int
+		var took time.Duration
+		g := newRig(t, b, func(c *Config) {
+			c.Answered = func(sent time.Time, head *http.Response) {
+				mu.Lock()
+				defer mu.Unlock()
+				heads, took = append(heads, head.StatusCode), time.Since(sent)
+			}
+		})
+		g.lead()
+		g.change(g.region.is("a", "pending"))
+		g.drain()
+		mu.Lock()
+		before := len(heads)
+		mu.Unlock()
+		g.breaks(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
+		if before != len(g.all())+g.looks() || g.em.Reaches(t.Context()) == nil {
+			t.Errorf("%d answers of %d requests", before, len(g.all())+g.looks())
+		}
+		g.breaks(func(*http.Request, []byte) *fault { return &fault{status: http.StatusTeapot, delay: 3 * time.Second} })
+		_ = g.em.Reaches(t.Context())
+		mu.Lock()
+		defer mu.Unlock()
+		if len(heads) != before+1 || heads[before] != http.StatusTeapot || took != 3*time.Second {
+			t.Errorf("answers %v, the last took %v", heads, took)
+		}
+		_ = g.stop()
 	})
 }

@@ -67,8 +67,8 @@ func growth(f func()) int64 {
 	return int64(<-most) - int64(live)
 }
 
-// TestClient_MemoryIsBoundByTheRegion asks servers that answer with far more than the region, and some that are hostile.
-func TestClient_MemoryIsBoundByTheRegion(t *testing.T) {
+// TestMeasure_ClientHeapIsBoundByTheRegion asks servers that answer with far more than the region, and some that are hostile.
+func TestMeasure_ClientHeapIsBoundByTheRegion(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		write func(io.Writer)

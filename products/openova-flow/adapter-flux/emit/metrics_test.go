@@ -10,7 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-func TestMetricsTellWhatHappened(t *testing.T) {
+func TestMetrics_CountOutcomes(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		reg := prometheus.NewRegistry()
 		g := newRig(t, b, func(c *Config) { c.Registerer, c.Backlog = reg, 3 })
@@ -67,7 +67,7 @@ flow_adapter_resyncs_total{cause="leading"} 1
 	})
 }
 
-func TestConfigThatCannotWorkIsRefusedByName(t *testing.T) {
+func TestConfig_ErrorsNameTheField(t *testing.T) {
 	good := Config{URL: "https://flow.example/sovereign", FlowID: "F", Region: "r1", Source: newRegion("r1")}
 	for name, c := range map[string]struct {
 		change func(*Config)

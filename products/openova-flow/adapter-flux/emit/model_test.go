@@ -67,7 +67,7 @@ func anyChanges(rng *rand.Rand, r *region) []mapping.Change {
 	return []mapping.Change{r.is(a, status), r.contained(a), r.is("", status)}
 }
 
-func TestWhateverHappensTheServerEndsAsTheRegion(t *testing.T) {
+func TestModel_ServerEndsAsTheRegion(t *testing.T) {
 	for seed := range uint64(10) {
 		bubble(t, serverLimits{}, func(t *testing.T, b backend) { scenario(t, b, rand.New(rand.NewPCG(seed, 4))) })
 		if t.Failed() {
@@ -143,7 +143,7 @@ func scenario(t *testing.T, b backend, rng *rand.Rand) {
 	}
 }
 
-func TestNoTransitionIsLostNorTwiceTold(t *testing.T) {
+func TestLead_NoTransitionIsLostOrRepeated(t *testing.T) {
 	for seed := range uint64(25) {
 		bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 			rng := rand.New(rand.NewPCG(seed, 5))
@@ -190,7 +190,7 @@ func told(g *rig, id string) []string {
 	return g.statuses(g.T, id)
 }
 
-func TestTransitionsThatAwaitAServerThatRestartsAllArrive(t *testing.T) {
+func TestDeliver_PendingTransitionsSurviveARestartOfTheServer(t *testing.T) {
 	for seed := range uint64(15) {
 		bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 			rng := rand.New(rand.NewPCG(seed, 7))
@@ -221,8 +221,8 @@ func TestTransitionsThatAwaitAServerThatRestartsAllArrive(t *testing.T) {
 	}
 }
 
-// TestTalkingWhileEverybodyElseDoes is for the race detector: every method from goroutines of their own.
-func TestTalkingWhileEverybodyElseDoes(t *testing.T) {
+// TestEmitter_ConcurrentCalls is for the race detector: every method from goroutines of their own.
+func TestEmitter_ConcurrentCalls(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.em.Loaded()

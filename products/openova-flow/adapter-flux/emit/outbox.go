@@ -9,30 +9,30 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// outbox holds what the server has not confirmed. Once it has been compared with the server, want is always what confirmed, the
-// batch under way and the log fold into. It is not safe for concurrent use.
+// outbox has the changes that the server has not confirmed. After the comparison, want is always the fold of confirmed, the
+// sent batch and the log. It is not safe for concurrent use.
 type outbox struct {
 	backlog   int
 	confirmed *image
 	want      *image
-	sent      *batch   // under way; its changes are not in log
+	sent      *batch   // sent, without an answer; its changes are not in log
 	log       []change // in the order in which they were put
-	limit     int      // the length of log that makes it collapse next
+	limit     int      // length of log at which it collapses
 	held      map[key]hold
-	compared  bool         // with the server, since it was reset
-	since     map[key]bool // put since a comparison began; true: deleted. nil when none is under way
-	collapsed int          // changes that collapsing took out, ever
+	compared  bool         // compared with the server since the last reset
+	since     map[key]bool // put since a comparison began; true: deleted. nil if none is running
+	collapsed int          // number of changes removed by collapsing
 
-	base *image // the region before the log, as this process saw it when it did not lead; nil once the server was compared
-	kept int    // how many of the log were put then
+	base *image // the region before log, as this process saw it before it led; nil after the comparison
+	kept int    // number of changes in log from that time
 }
 
-// hold is an element that the server would not take as it is. It is not sent again before its time, or before it changes.
+// hold is an element that the server has rejected. It is not sent again before a time, or before it changes.
 type hold struct {
 	change
 	until time.Time     // zero: until it changes
-	delay time.Duration // how long it was held last
-	tried bool          // it is on its way again
+	delay time.Duration // duration of the last hold
+	tried bool          // it is sent again
 }
 
 func newOutbox(backlog int) *outbox {
@@ -41,7 +41,7 @@ func newOutbox(backlog int) *outbox {
 	return o
 }
 
-// reset forgets everything but the elements that the server will not take.
+// reset removes everything except the held elements.
 func (o *outbox) reset() {
 	o.confirmed, o.want = newImage(), newImage()
 	o.sent, o.log, o.limit = nil, nil, o.backlog
@@ -71,7 +71,7 @@ func (o *outbox) put(c change) {
 			}
 		}
 	}
-	// What the server has is not known before a comparison, so nothing may be taken for told already.
+	// Before a comparison the server's state is unknown, so no change is redundant.
 	if !o.compared || o.since != nil || o.want.apply(c) {
 		o.log = append(o.log, c)
 	}
@@ -80,8 +80,8 @@ func (o *outbox) put(c change) {
 	}
 }
 
-// collapse keeps of each relationship the newest, and of each node the newest, the deletion before it, and the last of the object
-// that was there before. The log folds into the same as before.
+// collapse keeps the newest change of each relationship. Of each node it keeps the newest, the deletion before it, and the last
+// change of the object before that. The fold of the log stays the same.
 func (o *outbox) collapse() {
 	before := len(o.log)
 	kept := make([]change, 0, before)
@@ -91,7 +91,7 @@ func (o *outbox) collapse() {
 		if s == nil {
 			s = &newest{deleted: c.deletes(), last: c}
 			if c.key.node == "" && (gone(seen, c.key.rel.FromID) || gone(seen, c.key.rel.ToID)) {
-				continue // its node's deletion, later on, takes it along
+				continue // the later deletion of its node removes it
 			}
 			seen[c.key] = s
 			kept = append(kept, c)
@@ -107,11 +107,11 @@ func (o *outbox) collapse() {
 	o.collapsed += before - len(o.log)
 }
 
-// newest is what a collapse has kept of one key, going backwards.
+// newest has what collapse keeps of one key, from the end of the log.
 type newest struct {
-	last    change // the newest of all
+	last    change // the newest change
 	deleted bool   // a deletion is kept
-	former  bool   // the last of the object before is kept
+	former  bool   // the last change of the earlier object is kept
 }
 
 func (s *newest) keeps(c change) bool {
@@ -134,8 +134,8 @@ func gone(seen map[key]*newest, id string) bool {
 	return s != nil && s.deleted
 }
 
-// redundant drops from log what changes nothing at the server. Before a comparison that is not known, but then the comparison
-// deletes what has to go.
+// redundant removes changes from log that have no effect on the server. Before a comparison these are unknown; the comparison
+// then deletes superfluous elements.
 func (o *outbox) redundant(log []change) []change {
 	if !o.compared {
 		last := map[key]string{}
@@ -153,7 +153,7 @@ func (o *outbox) redundant(log []change) []change {
 	return slices.DeleteFunc(log, func(c change) bool { return !m.apply(c) })
 }
 
-// take makes the next batch, or returns the one that is under way. There is none when nothing is left to send.
+// take returns the batch that is sent, or makes the next one; nil if nothing is left to send.
 func (o *outbox) take(lim limits) *batch {
 	if o.sent == nil && len(o.log) > 0 {
 		o.sent = makeBatch(o.log, lim)
@@ -164,7 +164,7 @@ func (o *outbox) take(lim limits) *batch {
 	return o.sent
 }
 
-// confirm says that the server has applied the batch under way.
+// confirm records that the server has applied the sent batch.
 func (o *outbox) confirm() {
 	for _, c := range o.sent.changes {
 		o.confirmed.apply(c)
@@ -175,23 +175,23 @@ func (o *outbox) confirm() {
 	o.sent = nil
 }
 
-// putBack says that the batch under way was not applied as it is.
+// putBack returns the sent batch to the log, since it was not applied.
 func (o *outbox) putBack() {
 	if o.sent == nil {
 		return
 	}
-	o.log = append(o.sent.changes, o.log...)
+	o.log = slices.Concat(o.sent.changes, o.log) // a new list, so that changes of the log do not affect the batch
 	o.sent = nil
 }
 
-// distrust says that the server may not have what it confirmed.
+// distrust records that the server may have lost what it confirmed.
 func (o *outbox) distrust() {
 	o.putBack()
 	o.compared = false
 }
 
-// setAside puts the batch under way back without some of its changes. Those that nothing newer follows are held until the given
-// instant, or, when it is zero, until they change.
+// setAside returns the sent batch to the log, without the rejected changes. Unless a newer change of the element follows, they
+// are held until an instant, or, if that is zero, until the element changes.
 func (o *outbox) setAside(refused []change, until time.Time, delay time.Duration) {
 	o.putBack()
 	out := map[key]change{}
@@ -217,7 +217,7 @@ func (o *outbox) setAside(refused []change, until time.Time, delay time.Duration
 	o.log = slices.DeleteFunc(o.log, func(c change) bool { return !o.want.apply(c) })
 }
 
-// unknown returns those of the changes whose element the server does not have; all of them when it has them all.
+// unknown returns the changes whose element the server does not have, or all if it has all.
 func (o *outbox) unknown(changes []change) []change {
 	var out []change
 	for _, c := range changes {
@@ -231,7 +231,8 @@ func (o *outbox) unknown(changes []change) []change {
 	return out
 }
 
-// release puts the elements whose time has come into the log again, and returns when the next will be due (zero: none).
+// release returns held elements to the log whose time has come. It returns the time of the next one, zero if there is
+// none.
 func (o *outbox) release(now time.Time) (next time.Time) {
 	for k, h := range o.held {
 		switch {
@@ -251,7 +252,7 @@ func (o *outbox) release(now time.Time) (next time.Time) {
 	return next
 }
 
-// settled reports whether the server has confirmed everything that it does not refuse for good.
+// settled reports whether the server has confirmed everything, except finally rejected elements.
 func (o *outbox) settled() bool {
 	for _, h := range o.held {
 		if !h.until.IsZero() && !h.tried {
@@ -261,7 +262,7 @@ func (o *outbox) settled() bool {
 	return o.compared && o.pending() == 0
 }
 
-// pending counts the changes that are not confirmed.
+// pending returns the number of unconfirmed changes.
 func (o *outbox) pending() int {
 	n := len(o.log)
 	if o.sent != nil {
@@ -286,6 +287,6 @@ func nodeChange(n flow.Node, at time.Time) change {
 	var meta struct {
 		UID string `json:"uid"`
 	}
-	_ = json.Unmarshal([]byte(n.Meta), &meta) // a node without a UID is no error
+	_ = json.Unmarshal([]byte(n.Meta), &meta) // a node without a UID is valid
 	return change{key: key{node: n.ID}, json: n.JSON(), uid: meta.UID, at: at}
 }

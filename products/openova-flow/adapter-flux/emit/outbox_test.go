@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +70,7 @@ func flat(m *image) map[string]string {
 	return out
 }
 
-func TestImageAndBatchesFoldAsTheServerDoes(t *testing.T) {
+func TestImage_FoldsAsTheServerDoes(t *testing.T) {
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		base, log := newImage(), []change{}
@@ -103,7 +104,7 @@ func TestImageAndBatchesFoldAsTheServerDoes(t *testing.T) {
 	}
 }
 
-func TestEveryTransitionIsAMessageOfItsOwn(t *testing.T) {
+func TestBatch_EachTransitionIsAMessage(t *testing.T) {
 	n := func(s string) change {
 		return nodeChange(flow.Node{ID: "a", FlowID: "F", Label: "l", Status: s}, time.Time{})
 	}
@@ -118,7 +119,7 @@ func TestEveryTransitionIsAMessageOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestCollapsingChangesNothingInTheEndAndIsBounded(t *testing.T) {
+func TestOutbox_CollapsingKeepsTheEndStateAndTheLimit(t *testing.T) {
 	for seed := range uint64(80) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		o := newOutbox(30)
@@ -148,7 +149,7 @@ func TestCollapsingChangesNothingInTheEndAndIsBounded(t *testing.T) {
 	}
 }
 
-func TestObjectMadeAgainIsNotCollapsedWithTheOneBefore(t *testing.T) {
+func TestOutbox_RecreatedObjectIsNotCollapsed(t *testing.T) {
 	n := func(uid, status string) change {
 		return nodeChange(flow.Node{ID: "a", FlowID: "F", Label: "l", Status: status, Meta: flow.Object(`{"uid":"` + uid + `"}`)}, time.Time{})
 	}
@@ -189,7 +190,7 @@ func TestObjectMadeAgainIsNotCollapsedWithTheOneBefore(t *testing.T) {
 	}
 }
 
-func TestCollapsingWhileTheServerIsUnknown(t *testing.T) {
+func TestOutbox_CollapsesBeforeTheComparison(t *testing.T) {
 	for seed := range uint64(150) {
 		rng := rand.New(rand.NewPCG(seed, 3))
 		server, truth := newImage(), newImage()
@@ -241,4 +242,34 @@ func elements(t *testing.T, m *image) (nodes []flow.Node, rels []flow.Relationsh
 		}
 	}
 	return nodes, rels
+}
+
+func TestOutbox_DropsHeldEdgesWithTheirNode(t *testing.T) {
+	r, now := newRegion("r1"), time.Unix(0, 0)
+	o := newOutbox(10)
+	o.beginCompare()
+	o.compare(newImage(), nil, nil, now)
+	for _, c := range r.fold(r.is("a", "running"), r.contained("a")) {
+		o.put(fromMapping(c, now))
+	}
+	b := o.take(limits{message: 1 << 20, batch: 1 << 20})
+	sent := slices.Clone(b.changes)
+	o.setAside(b.changes[1:], now.Add(time.Minute), time.Minute)
+	if !slices.Equal(b.changes, sent) {
+		t.Errorf("the batch that was sent is now %v, was %v", b.changes, sent)
+	}
+	if o.release(now); len(o.held) != 1 {
+		t.Fatalf("held: %v", o.held)
+	}
+	for _, c := range r.fold(r.gone("a")) {
+		o.put(fromMapping(c, now))
+	}
+	if next := o.release(now.Add(time.Hour)); len(o.held) != 0 || !next.IsZero() {
+		t.Errorf("held: %v", o.held)
+	}
+	for _, c := range o.log {
+		if c.key.node == "" {
+			t.Errorf("the edge is sent: %v", c)
+		}
+	}
 }

@@ -71,3 +71,15 @@ func TestReadPart_RefusesWhatIsNoSnapshot(t *testing.T) {
 		}
 	}
 }
+
+// TestReadPart_GreatestMessage reads back neighbours that each fill a message.
+func TestReadPart_GreatestMessage(t *testing.T) {
+	fill := strings.Repeat("a", DefaultMaxMessage-200)
+	element := func(id string) string {
+		return `{"id":"r1/` + id + `","flowId":"F","label":"n","status":"running","region":"r1","meta":{"a":"` + fill + `"}}`
+	}
+	p, err := readPart("F", "r1", strings.NewReader(head+element("a")+","+element("b")+`],"relationships":[]}`))
+	if err != nil || len(p.nodes) != 2 {
+		t.Errorf("%d nodes, %v; want 2", len(p.nodes), err)
+	}
+}

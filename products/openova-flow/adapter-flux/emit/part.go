@@ -10,11 +10,11 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// Limits of a snapshot that is read. What belongs to other regions is passed over, whatever its size.
+// Limits of a snapshot. Elements of other regions are skipped, whatever their size.
 const (
-	maxElement = 2 << 20  // bytes between two elements: one of ours has DefaultMaxMessage at most
-	maxPart    = 64 << 20 // bytes of our own elements, each with perElement besides
-	perElement = 1 << 10  // bytes that an element takes besides its text while it is compared, about
+	maxElement = 2 * DefaultMaxMessage // bytes from one element to the next: an element is at most one message, the rest is white space and read ahead
+	maxPart    = 64 << 20              // bytes of the region's elements, plus perElement for each
+	perElement = 1 << 10               // approximate bytes of memory that the comparison needs for an element, besides its text
 )
 
 var (
@@ -22,15 +22,14 @@ var (
 	errPartTooLarge    = fmt.Errorf("the flow server's snapshot of the region is larger than this program can hold, some %d bytes; delete what of it this cluster does not have", maxPart)
 )
 
-// part is what of a snapshot belongs to the region.
+// part is the region's part of a snapshot.
 type part struct {
 	nodes []flow.Node
 	rels  []flow.Relationship
 }
 
-// readPart reads a snapshot message of flow flowID. It keeps what belongs to the region and nothing else, so it does not matter whether the
-// server answered with one region or, as an older one does, with all. Its error, if it is not the reader's, says what is wrong with the
-// snapshot.
+// readPart reads a snapshot message of flow flowID and keeps only the region's part, since older servers answer with all regions. An error that
+// does not come from body says what is wrong with the snapshot.
 func readPart(flowID, region string, body io.Reader) (part, error) {
 	in := &rationed{r: body}
 	p := partReader{d: json.NewDecoder(in), in: in, flowID: flowID, region: region}
@@ -46,7 +45,7 @@ func readPart(flowID, region string, body io.Reader) (part, error) {
 	return part{}, errNotASnapshot
 }
 
-// rationed reads at most maxElement bytes between two calls of refill.
+// rationed is a reader that fails when more than maxElement bytes are read between two calls of refill.
 type rationed struct {
 	r    io.Reader
 	read int
@@ -70,7 +69,7 @@ type partReader struct {
 	d              *json.Decoder
 	in             *rationed
 	flowID, region string
-	raw            json.RawMessage // of the present element; reused
+	raw            json.RawMessage // of the current element; reused
 	kept           int
 }
 
@@ -124,7 +123,7 @@ func (p *partReader) expect(want json.Delim) error {
 	return err
 }
 
-// each reads an array, and calls f for each of its elements, which is then in p.raw.
+// each reads an array and calls f for each element, with its text in p.raw.
 func (p *partReader) each(f func() error) error {
 	if err := p.expect(json.Delim('[')); err != nil {
 		return err
@@ -178,7 +177,7 @@ func (p *partReader) relationship() error {
 	return errors.Join(err, p.keep())
 }
 
-// keep counts the present element.
+// keep counts the current element against the limit.
 func (p *partReader) keep() error {
 	if p.kept += len(p.raw) + perElement; p.kept > maxPart {
 		return errPartTooLarge
@@ -190,6 +189,6 @@ func (p *partReader) keep() error {
 func compacted(raw []byte) string {
 	var b bytes.Buffer
 	b.Grow(len(raw))
-	_ = json.Compact(&b, raw) // it was decoded before
+	_ = json.Compact(&b, raw) // it is valid JSON
 	return b.String()
 }

@@ -2,20 +2,24 @@ package emit
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-func TestOneRefusedNodeDoesNotHoldUpTheRest(t *testing.T) {
+func TestDrop_OneInvalidNodeDelaysNoOther(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -32,7 +36,7 @@ func TestOneRefusedNodeDoesNotHoldUpTheRest(t *testing.T) {
 		if n := len(g.all()); n != 2 {
 			t.Errorf("%d POSTs, want the refused one and the rest", n)
 		}
-		if g.log.count("refuses an element") != 1 || g.log.count("r1/bad") != 1 {
+		if g.log.count("refused an element") != 1 || g.log.count("r1/bad") != 1 {
 			t.Errorf("logged %v", g.log.lines)
 		}
 		if n := testutil.ToFloat64(g.em.metrics.dropped); n != 1 {
@@ -52,7 +56,7 @@ func TestOneRefusedNodeDoesNotHoldUpTheRest(t *testing.T) {
 	})
 }
 
-func TestOlderValueIsDroppedAndTheNewerSent(t *testing.T) {
+func TestDrop_NewerValueIsSent(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -74,7 +78,7 @@ func TestOlderValueIsDroppedAndTheNewerSent(t *testing.T) {
 	})
 }
 
-func TestRefusalThatNamesOnlyTheLineFindsTheElement(t *testing.T) {
+func TestDrop_FindsTheElementByLine(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		for _, status := range []string{"400", "422"} {
 			g := newRig(t, b)
@@ -103,7 +107,7 @@ func TestRefusalThatNamesOnlyTheLineFindsTheElement(t *testing.T) {
 	})
 }
 
-func TestOtherRefusalsKeepEverythingAndTurnReadinessOff(t *testing.T) {
+func TestDeliver_OtherRejectionsKeepChangesAndReadinessFails(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int
 		typ    string
@@ -156,7 +160,7 @@ func TestOtherRefusalsKeepEverythingAndTurnReadinessOff(t *testing.T) {
 	}
 }
 
-func TestTokenIsReadAgainWhenItIsRotated(t *testing.T) {
+func TestToken_RotatedFileIsUsed(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		write(t, file, "token-1\n")
@@ -202,7 +206,7 @@ func write(t *testing.T, file, text string) {
 	}
 }
 
-func TestRetryAfterIsHonoured(t *testing.T) {
+func TestRetryAfter_IsHonoured(t *testing.T) {
 	for name, header := range map[string]func() string{
 		"in seconds": func() string { return "90" },
 		"as a date":  func() string { return time.Now().Add(90 * time.Second).UTC().Format(http.TimeFormat) },
@@ -233,7 +237,7 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	}
 }
 
-func TestBatchOverTheServersLimitIsSplit(t *testing.T) {
+func TestBatch_OverTheServersLimitIsSplit(t *testing.T) {
 	bubble(t, serverLimits{batch: 3000, message: 2000}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -248,7 +252,7 @@ func TestBatchOverTheServersLimitIsSplit(t *testing.T) {
 		if n := testutil.ToFloat64(g.em.metrics.dropped); n != 1 {
 			t.Errorf("%v dropped, want the one that is over the limit alone", n)
 		}
-		if g.log.count("refuses an element") != 1 {
+		if g.log.count("refused an element") != 1 {
 			t.Errorf("logged %v", g.log.lines)
 		}
 		g.readyIs("")
@@ -256,7 +260,7 @@ func TestBatchOverTheServersLimitIsSplit(t *testing.T) {
 	})
 }
 
-func TestBatchesStayUnderOurOwnLimits(t *testing.T) {
+func TestBatch_StaysWithinItsLimits(t *testing.T) {
 	bubble(t, serverLimits{batch: 20_000, message: 5_000}, func(t *testing.T, b backend) {
 		g := newRig(t, b, func(c *Config) { c.MaxBatch, c.MaxMessage = 20_000, 5_000 })
 		for i := range 300 {
@@ -274,7 +278,7 @@ func TestBatchesStayUnderOurOwnLimits(t *testing.T) {
 	})
 }
 
-func TestElementAtALimitWaitsAloneAndComesLater(t *testing.T) {
+func TestHold_ElementAtALimitWaitsAlone(t *testing.T) {
 	bubble(t, serverLimits{nodes: 6}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -306,7 +310,7 @@ func TestElementAtALimitWaitsAloneAndComesLater(t *testing.T) {
 	})
 }
 
-func TestElementAtALimitIsTriedAgainSoon(t *testing.T) {
+func TestHold_ElementAtALimitIsRetriedSoon(t *testing.T) {
 	bubble(t, serverLimits{nodes: 2}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -334,7 +338,7 @@ func TestElementAtALimitIsTriedAgainSoon(t *testing.T) {
 	})
 }
 
-func TestElementWithTooMuchMetaIsNamedAndTheRestGoes(t *testing.T) {
+func TestDrop_ElementWithTooMuchMetaIsDroppedAlone(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		if _, real := b.(*realServer); !real {
 			return // this limit is the server's own, no part of the contract
@@ -386,6 +390,93 @@ func TestHostileAnswer_IsLoggedCutAndEscaped(t *testing.T) {
 				}
 			}
 			g.breaks(nil)
+		}
+	})
+}
+
+func TestBatch_IsAsLargeAsConfiguredAgainAfterAComparison(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.settle(time.Second)
+		many := func(status string) (changes []mapping.Change) {
+			for i := range 40 {
+				changes = append(changes, g.region.is(fmt.Sprint("n", i), status))
+			}
+			return changes
+		}
+		g.breaks(func(req *http.Request, body []byte) *fault {
+			if req.Method == http.MethodPost && len(body) > 1000 {
+				return &fault{status: http.StatusRequestEntityTooLarge}
+			}
+			return nil
+		})
+		g.change(many("pending")...)
+		g.drain()
+		g.breaks(nil)
+		g.settle(comparePeriod + time.Minute)
+		before := len(g.all())
+		g.change(many("running")...)
+		g.drain()
+		if n := len(g.all()) - before; n != 1 {
+			t.Errorf("%d POSTs for what one can hold", n)
+		}
+		_ = g.stop()
+	})
+}
+
+func TestBackoff_HasJitter(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		var at []time.Time
+		g.breaks(func(*http.Request, []byte) *fault {
+			at = append(at, time.Now())
+			return &fault{err: syscall.ECONNREFUSED}
+		})
+		g.change(g.region.is("a", "pending"))
+		g.settle(time.Hour)
+		short, long := 0, 0 // of those that have the longest backoff
+		for i := 20; i < len(at); i++ {
+			switch pause := at[i].Sub(at[i-1]); {
+			case pause > lastBackoff:
+				t.Fatalf("a pause of %v", pause)
+			case pause < lastBackoff/2:
+				short++
+			default:
+				long++
+			}
+		}
+		if short < 10 || long < 10 {
+			t.Errorf("%d pauses are below half of the longest, %d above", short, long)
+		}
+		_ = g.stop()
+	})
+}
+
+func TestRetryAfter_HasJitterAndOutlastsTheEnd(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.settle(time.Second)
+		requests := make(chan time.Time, 100)
+		g.breaks(func(*http.Request, []byte) *fault {
+			requests <- time.Now()
+			return &fault{status: 503, header: map[string]string{"Retry-After": "60"}}
+		})
+		g.change(g.region.is("a", "running"))
+		pauses := map[time.Duration]bool{}
+		for last, i := <-requests, 0; i < 15; i++ {
+			next := <-requests
+			pauses[next.Sub(last).Truncate(time.Second)] = true
+			last = next
+		}
+		if len(pauses) < 3 {
+			t.Errorf("pauses of %v", pauses)
+		}
+		synctest.Wait() // the answer has come: the minute begins
+		if err := g.stop(); err == nil || len(requests) > 0 {
+			t.Errorf("%d requests at the end, though the server asked for a minute: %v", len(requests), err)
 		}
 	})
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-func TestStartSendsOnlyTheDifference(t *testing.T) {
+func TestCompare_StartSendsOnlyTheDifference(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		first := newRig(t, b)
 		first.lead()
@@ -52,7 +52,7 @@ func TestStartSendsOnlyTheDifference(t *testing.T) {
 	})
 }
 
-func TestObjectMadeAgainBeforeTheFirstComparison(t *testing.T) {
+func TestOutbox_RecreatedObjectBeforeTheComparison(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.direct(t, http.MethodPost, "/events", `{"type":"upsert-nodes","nodes":[`+g.region.node("a", "failed", map[string]any{"uid": "1"}).JSON()+`]}`)
@@ -73,7 +73,7 @@ func TestObjectMadeAgainBeforeTheFirstComparison(t *testing.T) {
 	})
 }
 
-func TestQuietClusterNoticesWithinTenSecondsThatItsFlowIsGone(t *testing.T) {
+func TestCheck_IdleClusterFindsADeletedFlowWithinTenSeconds(t *testing.T) {
 	for name, lose := range map[string]func(*rig){
 		"restart": func(g *rig) { g.backend.restart() },
 		"deleted": func(g *rig) { g.direct(g.T, http.MethodDelete, "", "") },
@@ -101,7 +101,7 @@ func TestQuietClusterNoticesWithinTenSecondsThatItsFlowIsGone(t *testing.T) {
 	}
 }
 
-func TestQuietClusterChecksCheaplyAndSaysWhoItIs(t *testing.T) {
+func TestCheck_IdleClusterSendsOneCheapRequest(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -136,7 +136,7 @@ func TestQuietClusterChecksCheaplyAndSaysWhoItIs(t *testing.T) {
 	})
 }
 
-func TestFullComparisonMendsWhatWasChangedBehindOurBack(t *testing.T) {
+func TestCompare_RepairsForeignChanges(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -150,7 +150,7 @@ func TestFullComparisonMendsWhatWasChangedBehindOurBack(t *testing.T) {
 	})
 }
 
-func TestEqualJSONInAnotherShapeIsNotSentAgain(t *testing.T) {
+func TestCompare_EquivalentJSONIsEqual(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.direct(t, http.MethodPost, "/events", `{"type":"upsert-nodes","nodes":[{"region":"r1", "status":"running","label":"a","flowId":"F","id":"r1/a","meta":{"b":1,"a":[1, 2]}}]}`)
@@ -165,7 +165,7 @@ func TestEqualJSONInAnotherShapeIsNotSentAgain(t *testing.T) {
 }
 
 // A server that knows no claims is believed by whom the region's node is from.
-func TestAnotherClusterInOurRegionSilencesUs(t *testing.T) {
+func TestClaim_OtherClusterStopsPosting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, backends["by the contract"](serverLimits{}))
 		theirs := `{"type":"upsert-nodes","nodes":[{"id":"r1","flowId":"F","label":"r1","status":"running","region":"r1","meta":{"clusterUID":"uid-theirs"}},` +
@@ -203,7 +203,7 @@ func TestAnotherClusterInOurRegionSilencesUs(t *testing.T) {
 	})
 }
 
-func TestSeedComesFirstAndOnce(t *testing.T) {
+func TestSeed_IsCalledOnceBeforeTheComparison(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		var seeds [][]flow.Node
 		g := newRig(t, b, func(c *Config) { c.Seed = func(p []flow.Node) { seeds = append(seeds, p) } })
@@ -233,7 +233,7 @@ func TestSeedComesFirstAndOnce(t *testing.T) {
 	})
 }
 
-func TestFlowThatNobodyHasMadeIsSeededWithNothing(t *testing.T) {
+func TestSeed_MissingFlowIsEmpty(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		seeded := 0
 		g := newRig(t, b, func(c *Config) { c.Seed = func(p []flow.Node) { seeded += 1 + len(p) } })
@@ -242,6 +242,38 @@ func TestFlowThatNobodyHasMadeIsSeededWithNothing(t *testing.T) {
 		if seeded != 1 {
 			t.Errorf("seeded %d", seeded)
 		}
+		_ = g.stop()
+	})
+}
+
+func TestSeed_LeavesOutNodesOfAnotherCluster(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		var seeds [][]flow.Node
+		g := newRig(t, b, func(c *Config) { c.Seed = func(p []flow.Node) { seeds = append(seeds, p) } })
+		g.direct(t, http.MethodPost, "/events", `{"type":"upsert-nodes","nodes":[{"id":"r1","flowId":"F","label":"r1","status":"running","region":"r1","meta":{"clusterUID":"uid-theirs"}},`+
+			`{"id":"r1/a","flowId":"F","label":"a","status":"running","region":"r1","startedAt":7}]}`)
+		g.run()
+		g.settle(time.Minute)
+		if len(seeds) != 1 || len(seeds[0]) != 0 {
+			t.Errorf("seeded with %v", seeds)
+		}
+		_ = g.stop()
+	})
+}
+
+func TestCompare_FindsAChangeThatWasTakenBackOnTheServer(t *testing.T) {
+	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
+		g := newRig(t, b)
+		g.lead()
+		g.change(g.region.is("a", "pending"))
+		g.drain()
+		g.settle(2 * comparePeriod) // compared as it is
+		before := g.region.node("a", "pending", nil).JSON()
+		g.change(g.region.is("a", "running"))
+		g.drain()
+		g.direct(t, http.MethodPost, "/events", `{"type":"upsert-nodes","nodes":[`+before+`]}`)
+		g.settle(2 * comparePeriod)
+		g.same()
 		_ = g.stop()
 	})
 }

@@ -16,7 +16,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// region is a cluster as the mapping would hold it. It is a Source.
+// region has the nodes of a cluster as the mapping has them. It is a Source.
 type region struct {
 	key   string
 	mu    sync.Mutex
@@ -43,7 +43,7 @@ func (r *region) State() ([]flow.Node, []flow.Relationship) {
 	return nodes, rels
 }
 
-// node makes a node of this region; the region's own for an empty name.
+// node returns a node of this region; for an empty name, the region's own.
 func (r *region) node(name, status string, meta map[string]any) flow.Node {
 	n := flow.Node{ID: r.key, FlowID: "F", Label: cmp.Or(name, r.key), Status: status, Region: r.key}
 	if name != "" {
@@ -113,7 +113,7 @@ type rig struct {
 	done   chan error
 }
 
-// logLines keeps what is logged.
+// logLines collects the log.
 type logLines struct {
 	mu    sync.Mutex
 	lines []string
@@ -137,7 +137,7 @@ func (l *logLines) count(part string) (n int) {
 	return n
 }
 
-// newRig makes a rig whose emitter is not running. options change its configuration.
+// newRig returns a rig whose emitter is not running. options change its configuration.
 func newRig(t *testing.T, b backend, options ...func(*Config)) *rig {
 	w, ok := b.(*wire)
 	if !ok {
@@ -179,13 +179,13 @@ func (g *rig) stop() error {
 // change folds changes into the region and puts them.
 func (g *rig) change(changes ...mapping.Change) { g.em.Put(g.region.fold(changes...)) }
 
-// settle waits for fake time to pass and the emitter to be idle again.
+// settle waits until this fake time has passed and the emitter is idle again.
 func (g *rig) settle(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-// drain waits until all is confirmed, counted and logged.
+// drain waits until everything is confirmed, counted and logged.
 func (g *rig) drain() {
 	g.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), time.Hour)
@@ -196,7 +196,7 @@ func (g *rig) drain() {
 	synctest.Wait()
 }
 
-// same fails unless the server has exactly the state of the region, but for the nodes named.
+// same fails unless the server has exactly the state of the region, except for the named nodes.
 func (g *rig) same(except ...string) {
 	g.Helper()
 	want := map[string]string{}

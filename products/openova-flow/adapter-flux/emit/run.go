@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"strings"
+	"net/http"
 	"sync"
 	"time"
 )
@@ -16,8 +16,8 @@ const (
 	never        = time.Duration(1<<63 - 1)
 )
 
-// Run sends until ctx ends, and then, while this process leads, for at most five seconds more what is left. Let go of the
-// leadership only after it has returned. Its error is nil, or says how much could not be sent.
+// Run sends changes until ctx ends. If this process then leads, it sends the rest for up to five seconds. Release the leadership
+// only after Run has returned. The error, if any, has the number of unconfirmed changes.
 func (e *Emitter) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -42,7 +42,7 @@ func (e *Emitter) Run(ctx context.Context) error {
 	r.begin(nil)
 	for net.Err() == nil {
 		if ctx.Err() != nil && !r.ending {
-			r.hurry()
+			r.beginFlush()
 		}
 		if r.ending && !r.mayFlush() {
 			break
@@ -57,48 +57,49 @@ func (e *Emitter) Run(ctx context.Context) error {
 	return nil
 }
 
-// runner is what only the goroutine of Run knows.
+// runner is the state of the goroutine of Run.
 type runner struct {
 	*Emitter
 	client *client
 	log    *slog.Logger
 	net    context.Context // ends when nothing may be sent any more
 	seeded bool
-	n      int64         // of the newest POST
-	posted time.Time     // when the last POST began
-	pause  time.Duration // from then to the next
-	ending bool          // what is left goes out, whatever the interval
+	asked  time.Time     // start of the last request
+	n      int64         // number of the newest POST
+	posted time.Time     // start of the last POST
+	pause  time.Duration // time until the next POST
+	ending bool          // the rest is sent without waiting for the interval
 
 	term        *term
-	incarnation string // of the flow; none: there is none; empty: not known
-	etag        string // of the region's snapshot, when the server was last looked at
-	comparedTag string // the same, when it was last compared; empty once something was confirmed since
-	cause       string // of the next comparison
+	incarnation string // of the flow; none: it does not exist; empty: unknown
+	etag        string // of the region's snapshot at the last request
+	comparedTag string // of the region's snapshot at the last comparison; empty if something was confirmed since
+	cause       string // reason of the next comparison
 	compareAt   time.Time
 	checkAt     time.Time
-	lease       string    // of the region; empty: none
-	claimAt     time.Time // of the next claim
+	lease       string    // of the region; empty: no claim
+	claimAt     time.Time // time of the next claim
 
-	notBefore time.Time // of the next request
-	told      bool      // notBefore is what the server asked for
-	attempt   int       // requests that failed in a row
-	lost      int       // POSTs in a row that met another incarnation
-	stale     int       // POSTs in a row that met a newer emitter
-	unleased  int       // POSTs in a row whose lease was not the flow's
-	refusals  int       // claims in a row that another cluster stood against
+	notBefore time.Time // time of the next request
+	byServer  bool      // the server has set notBefore (Retry-After)
+	attempt   int       // consecutive failed requests
+	lost      int       // consecutive POSTs rejected for another incarnation
+	stale     int       // consecutive POSTs rejected for a newer emitter
+	unleased  int       // consecutive POSTs rejected for their lease
+	refusals  int       // consecutive claims rejected for another cluster
 	lim       limits
 }
 
-// begin starts a term, or the time without one.
+// begin starts a term, or a time without leadership.
 func (r *runner) begin(t *term) {
 	*r = runner{Emitter: r.Emitter, client: r.client, log: r.log, net: r.net, seeded: r.seeded, n: r.n, posted: r.posted, pause: r.pause, ending: r.ending,
 		term: t, cause: "leading", lim: limits{message: r.cfg.MaxMessage, batch: r.cfg.MaxBatch}}
 	if t != nil {
-		r.log.Info("this process speaks for the region", "epoch", t.epoch)
+		r.log.Info("reporting the region", "epoch", t.epoch)
 	}
 }
 
-// step makes at most one request, and returns how long there is nothing to do.
+// step sends at most one request, and returns the time until the next step.
 func (r *runner) step() time.Duration {
 	r.mu.Lock()
 	t, loaded, compared, rival := r.Emitter.term, r.loaded, r.box.compared, r.rival != ""
@@ -163,8 +164,8 @@ func (r *runner) send(now time.Time) time.Duration {
 	return next.Sub(now)
 }
 
-// pauseAfter is the time from one POST to the next: the interval after one with a hundred changes, a tenth of it after one with ten or fewer. So
-// a few hundred changes a second arrive at once, and of a storm each POST takes along a whole interval.
+// pauseAfter returns the time from one POST to the next: the interval after 100 or more changes, a tenth of it after 10 or fewer. So a few
+// hundred changes a second arrive at once, and under load each POST has the changes of a whole interval.
 func pauseAfter(changes int, interval time.Duration) time.Duration {
 	return interval * time.Duration(min(max(changes, 10), 100)) / 100
 }
@@ -175,14 +176,14 @@ func (r *runner) waiting() bool {
 	return r.box.pending() > 0
 }
 
-// mayFlush reports whether something is left that could still be sent.
+// mayFlush reports whether there are unconfirmed changes that can still be sent.
 func (r *runner) mayFlush() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.Emitter.term != nil && r.loaded && r.rival == "" && (!r.box.compared || r.box.pending() > 0)
 }
 
-// sleep waits for d, for news, or for the end of ctx or of net, whatever comes first.
+// sleep waits for d, a wake-up, or the end of ctx or net, whichever comes first.
 func (r *runner) sleep(ctx context.Context, d time.Duration) {
 	if d <= 0 {
 		return
@@ -201,15 +202,15 @@ func (r *runner) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// hurry begins the end: it forgets how long to wait, unless the server asked for it.
-func (r *runner) hurry() {
+// beginFlush ends all waiting, except that which the server asked for.
+func (r *runner) beginFlush() {
 	r.ending, r.attempt = true, 0
-	if !r.told {
+	if !r.byServer {
 		r.notBefore = time.Time{}
 	}
 }
 
-// with calls f with the outbox, unless the term is over: then what was learned in it does not count any more.
+// with calls f with the outbox. If the term is over, it returns false instead.
 func (r *runner) with(f func(*outbox)) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -223,18 +224,28 @@ func (r *runner) with(f func(*outbox)) bool {
 	return true
 }
 
-// request calls f with a context that ends with the term, and reports whether what f learned counts.
-func (r *runner) request(f func(context.Context) error) (counts bool, err error) {
+// ask sends a request, with a context that ends with the term, and reports whether it was answered. A missing answer is recorded, unless the term has
+// ended.
+func (r *runner) ask(what string, request func(context.Context) error) bool {
 	ctx, cancel := context.WithCancel(r.net)
 	defer cancel()
 	if r.term != nil {
 		defer context.AfterFunc(r.term.ctx, cancel)()
 	}
-	err = f(ctx)
-	return err == nil || ctx.Err() == nil, err
+	r.asked = time.Now()
+	switch err := request(ctx); {
+	case err == nil:
+		return true
+	case ctx.Err() != nil:
+	case unreadable(err):
+		r.failed("snapshot ", http.StatusOK, err, 0)
+	default:
+		r.failed(what, 0, unanswered(err), 0)
+	}
+	return false
 }
 
-// name is the Flow-Emitter header; empty while this process does not lead.
+// name returns the Flow-Emitter header; empty if this process does not lead.
 func (r *runner) name(n int64) string {
 	if r.term == nil {
 		return ""
@@ -242,9 +253,9 @@ func (r *runner) name(n int64) string {
 	return fmt.Sprintf("%s;epoch=%d;n=%d", r.cfg.Name, r.term.epoch, n)
 }
 
-// succeeded says that the server answered as it should.
+// succeeded records a successful answer.
 func (r *runner) succeeded() {
-	r.attempt, r.notBefore, r.told = 0, time.Time{}, false
+	r.attempt, r.notBefore, r.byServer = 0, time.Time{}, false
 	r.metrics.success.Set(float64(time.Now().UnixMilli()) / 1000)
 	had := false
 	r.with(func(*outbox) {
@@ -252,31 +263,32 @@ func (r *runner) succeeded() {
 		r.trouble = trouble{}
 	})
 	if had {
-		r.log.Info("the flow server takes what it is sent again")
+		r.log.Info("flow server accepts changes again")
 	}
 }
 
-// failed says why the server did not answer as it should, and puts off the next request.
-func (r *runner) failed(kind string, err error, retryAfter time.Duration) {
+// failed records why a request failed, and delays the next one. what distinguishes troubles with the same status; status 0 means no answer.
+func (r *runner) failed(what string, status int, err error, retryAfter time.Duration) {
+	kind := fmt.Sprint(what, status)
 	r.attempt++
 	wait := time.Duration(rand.Int64N(int64(min(lastBackoff, firstBackoff<<min(r.attempt, 10)))))
-	if r.told = retryAfter > 0; r.told {
+	if r.byServer = retryAfter > 0; r.byServer {
 		wait = retryAfter + time.Duration(rand.Int64N(int64(retryAfter/4)+1))
 	}
 	r.notBefore = time.Now().Add(wait)
 	news := false
 	r.with(func(*outbox) {
 		news = r.trouble.kind != kind
-		since := r.trouble.unanswered
-		switch unanswered := strings.HasSuffix(kind, "unanswered"); {
-		case !unanswered:
+		since := r.trouble.undelivered
+		switch {
+		case status > 0 && status < http.StatusInternalServerError:
 			since = time.Time{}
 		case since.IsZero():
-			since = time.Now()
+			since = r.asked
 		}
-		r.trouble = trouble{kind: kind, err: err, unanswered: since}
+		r.trouble = trouble{kind: kind, err: err, undelivered: since}
 	})
 	if news {
-		r.log.Warn("the flow server does not take what it is sent", "err", err)
+		r.log.Warn("flow server does not accept changes", "err", err)
 	}
 }

@@ -27,13 +27,13 @@ type backend interface {
 	restart() // and lose everything
 }
 
-// backends are what every scenario runs against: the contract written out by hand, and the real server.
+// backends are the servers of every scenario: one that implements the contract by hand, and the real one.
 var backends = map[string]func(limit serverLimits) backend{
 	"by the contract": func(l serverLimits) backend { f := &fakeServer{limits: l}; f.restart(); return f },
 	"the real server": func(l serverLimits) backend { r := &realServer{limits: l}; r.restart(); return r },
 }
 
-// serverLimits are those of a server; 0: the contract's.
+// serverLimits are the limits of a server; 0: the contract's.
 type serverLimits struct{ message, batch, nodes int }
 
 func eachBackend(t *testing.T, limits serverLimits, f func(t *testing.T, b backend)) {
@@ -42,7 +42,7 @@ func eachBackend(t *testing.T, limits serverLimits, f func(t *testing.T, b backe
 	}
 }
 
-// realServer is the server's own handler, without a socket.
+// realServer is the handler of the real server, without a socket.
 type realServer struct {
 	limits  serverLimits
 	mu      sync.Mutex
@@ -65,7 +65,7 @@ func (s *realServer) RoundTrip(req *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-// fakeServer holds one flow, F, by the contract.
+// fakeServer implements the contract for one flow, F.
 type fakeServer struct {
 	limits      serverLimits
 	mu          sync.Mutex
@@ -177,7 +177,7 @@ func (s *fakeServer) post(w http.ResponseWriter, req *http.Request) {
 	fmt.Fprintf(w, `{"seq":%d}`, s.seq)
 }
 
-// full answers 429, with the line on which the flow would get more nodes than it may have.
+// full answers 429, with the line of the message that exceeds the limit of nodes.
 func (s *fakeServer) full(messages []*flow.Message, w http.ResponseWriter) bool {
 	if s.limits.nodes == 0 {
 		return false
@@ -205,17 +205,17 @@ func readStamp(v string) (name string, epoch, n int64) {
 	return name, epoch, n
 }
 
-// wire stands between the emitter and a backend. It keeps what passes, and a test may break it.
+// wire is the connection between the emitter and a backend. It records requests, and a test may break it.
 type wire struct {
 	backend
 	mu     sync.Mutex
 	posts  []posted
 	gets   int
-	under  int                                         // requests that have not come back
-	broken func(req *http.Request, body []byte) *fault // nil, or returning nil: not broken
+	under  int                                         // requests without an answer so far
+	broken func(req *http.Request, body []byte) *fault // returns the fault of a request, nil if there is none
 }
 
-// posted is a POST that came through.
+// posted is a POST that reached the server.
 type posted struct {
 	at     time.Time
 	header http.Header
@@ -223,12 +223,12 @@ type posted struct {
 	status int
 }
 
-// fault is what happens to a request.
+// fault is a failure of the connection.
 type fault struct {
-	delay  time.Duration // before anything else; a context that ends cuts it short
+	delay  time.Duration // before anything else, or until the request's context ends
 	err    error         // instead of an answer
-	after  bool          // err comes after the server has done its part
-	status int           // an answer in place of the server's
+	after  bool          // err occurs after the server has processed the request
+	status int           // status of an answer that replaces the server's
 	header map[string]string
 	body   string
 }
@@ -286,7 +286,7 @@ func (w *wire) note(req *http.Request, body []byte, status int) {
 	}
 }
 
-// breaks sets what happens to the requests from now on; nil mends the wire.
+// breaks sets the faults of the following requests; nil repairs the connection.
 func (w *wire) breaks(f func(req *http.Request, body []byte) *fault) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -299,14 +299,14 @@ func (w *wire) all() []posted {
 	return append([]posted(nil), w.posts...)
 }
 
-// underWay reports whether a request has not come back.
+// underWay reports whether a request has no answer yet.
 func (w *wire) underWay() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.under > 0
 }
 
-// looks counts the GETs and PUTs that came through.
+// looks returns the number of GETs and PUTs that reached the server.
 func (w *wire) looks() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -324,7 +324,7 @@ func (w *wire) applied() []posted {
 	return out
 }
 
-// statuses returns the statuses that the server was told of a node, in order; deleted for its deletion.
+// statuses returns the successive statuses of a node in POSTs; "deleted" for its deletion.
 func (w *wire) statuses(t *testing.T, id string) []string {
 	var out []string
 	for _, p := range w.applied() {
@@ -348,7 +348,7 @@ func (w *wire) statuses(t *testing.T, id string) []string {
 	return out
 }
 
-// get returns the backend's snapshot, past the wire; nil when there is no flow.
+// get returns the backend's snapshot, without using the wire; nil if there is no flow.
 func (w *wire) get(t *testing.T) *flow.Message {
 	res := w.direct(t, http.MethodGet, "/snapshot", "")
 	if res.StatusCode == http.StatusNotFound {
@@ -362,7 +362,7 @@ func (w *wire) get(t *testing.T) *flow.Message {
 	return m
 }
 
-// direct sends a request past the wire.
+// direct sends a request without using the wire.
 func (w *wire) direct(t *testing.T, method, path, body string) *http.Response {
 	req, err := http.NewRequest(method, "http://flow/v1/flows/F"+path, strings.NewReader(body))
 	if err != nil {

@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"bytes"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -89,7 +90,11 @@ func BenchmarkCompare10000Releases(b *testing.B) {
 	r, changes := largeRegion(10_000)
 	nodes, rels := r.State()
 	snapshot := flow.NewState("F", 0)
-	for _, m := range mapping.Messages(changes) {
+	for line := range bytes.Lines(Encode(changes)) {
+		m, err := flow.Decode("F", line)
+		if err != nil {
+			b.Fatal(err)
+		}
 		snapshot.Apply(m)
 	}
 	text := snapshot.Snapshot().JSON()

@@ -3,7 +3,6 @@ package emit
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
@@ -13,13 +12,13 @@ import (
 // none is the incarnation of a flow that does not exist.
 const none = "none"
 
-// holds of elements that met a limit.
+// Durations of a hold for an element that exceeds a limit.
 const (
 	firstHold = 30 * time.Second
 	lastHold  = 5 * time.Minute
 )
 
-// seed hands the nodes that the server has to whoever maps.
+// seed passes the server's nodes to Config.Seed.
 func (r *runner) seed() {
 	own, _, ok := r.snapshot("")
 	if !ok {
@@ -34,31 +33,26 @@ func (r *runner) seed() {
 	r.cfg.Seed(previous)
 }
 
-// snapshot gets what of the folded state belongs to the region, nothing when the server's is still that of the etag; that of a flow that
-// does not exist is empty.
+// snapshot gets the region's part of the server's state, nothing if it still has the etag. A flow that does not exist is empty.
 func (r *runner) snapshot(etag string) (own part, a answer, ok bool) {
-	counts, err := r.request(func(ctx context.Context) (err error) {
+	if !r.ask("", func(ctx context.Context) (err error) {
 		own, a, err = r.client.snapshot(ctx, etag, r.name(r.n))
 		return err
-	})
+	}) {
+		return part{}, a, false
+	}
 	switch {
-	case !counts:
-	case unreadable(err):
-		r.failed("snapshot", err, 0)
-	case err != nil:
-		r.failed("unanswered", unanswered(err), 0)
 	case a.status == http.StatusNotFound && a.isProblem:
 		a.incarnation = none
 		return part{}, a, true
 	case a.status == http.StatusOK, a.status == http.StatusNotModified && etag != "":
 		return own, a, true
-	default:
-		r.failed(fmt.Sprint(a.status), refused(a), a.retryAfter)
 	}
+	r.failed("", a.status, refused(a), a.retryAfter)
 	return part{}, a, false
 }
 
-// heldBy returns the UID of another cluster that the region's node is from.
+// heldBy returns the UID of another cluster in the region's node, empty if there is none.
 func (r *runner) heldBy(own []flow.Node) string {
 	uid := clusterUID(r.cfg.Region, own)
 	if r.cfg.ClusterUID == "" || uid == r.cfg.ClusterUID {
@@ -67,7 +61,7 @@ func (r *runner) heldBy(own []flow.Node) string {
 	return uid
 }
 
-// compare gets the server's state of the region, and puts what differs from the Source into the outbox.
+// compare gets the server's state of the region, and puts the differences from the Source into the outbox.
 func (r *runner) compare() {
 	etag := ""
 	if !r.with(func(o *outbox) {
@@ -109,13 +103,13 @@ func (r *runner) compare() {
 		r.log.Info("compared with the flow server", "cause", r.cause, "differences", differs)
 	}
 	r.cause = "periodic"
-	// Where POSTs are refused, a GET that works proves nothing.
+	// If POSTs are rejected, a successful GET does not end the trouble.
 	if r.stale+r.lost == 0 || pending == 0 {
 		r.succeeded()
 	}
 }
 
-// meetsRival notes whether another cluster holds our region, and reports it.
+// meetsRival records which other cluster has the region, empty for none, and reports whether there is one.
 func (r *runner) meetsRival(uid string) bool {
 	before := ""
 	r.with(func(o *outbox) {
@@ -130,36 +124,32 @@ func (r *runner) meetsRival(uid string) bool {
 		return false
 	}
 	if before != uid {
-		r.log.Error("another cluster reports as this region, so nothing is sent", "cluster", uid, "own", r.cfg.ClusterUID)
+		r.log.Error("another cluster reports as this region, sending nothing", "cluster", uid, "own", r.cfg.ClusterUID)
 	}
 	return true
 }
 
-// check asks whether the server still has what it confirmed. It also tells the server that someone speaks for the region.
+// check finds out whether the server still has the same incarnation. The request also keeps the flow from being deleted as idle.
 func (r *runner) check() {
 	etag := r.etag
 	if etag == "" {
 		etag = `"` + none + `"`
 	}
 	var a answer
-	counts, err := r.request(func(ctx context.Context) (err error) {
+	if !r.ask("", func(ctx context.Context) (err error) {
 		a, err = r.client.look(ctx, etag, r.name(r.n))
 		return err
-	})
-	if !counts {
+	}) {
 		return
 	}
 	now := time.Now()
 	switch {
-	case err != nil:
-		r.failed("unanswered", unanswered(err), 0)
-		return
 	case a.status == http.StatusNotFound && a.isProblem:
 		a.incarnation = none
 	case a.status == http.StatusOK:
 		r.etag = a.etag
 	case a.status != http.StatusNotModified:
-		r.failed(fmt.Sprint(a.status), refused(a), a.retryAfter)
+		r.failed("", a.status, refused(a), a.retryAfter)
 		return
 	}
 	r.succeeded()
@@ -169,16 +159,16 @@ func (r *runner) check() {
 	}
 }
 
-// distrust puts back what is under way and has the server compared before anything else is sent.
+// distrust returns the sent batch to the log, and causes a comparison before anything else is sent.
 func (r *runner) distrust(cause string) {
 	r.cause = cause
-	if cause == "lost" { // and the claim with it
+	if cause == "lost" { // the claim is lost too
 		r.lease, r.claimAt = "", time.Time{}
 	}
 	r.with((*outbox).distrust)
 }
 
-// post sends a batch and does what the answer says.
+// post sends a batch and processes the answer.
 func (r *runner) post(b *batch) {
 	if b.n != 0 {
 		r.metrics.retries.Inc()
@@ -188,24 +178,20 @@ func (r *runner) post(b *batch) {
 	}
 	r.posted, r.pause = time.Now(), pauseAfter(len(b.changes), r.cfg.Interval)
 	var a answer
-	counts, err := r.request(func(ctx context.Context) (err error) {
+	outcome := "unanswered"
+	if r.ask("", func(ctx context.Context) (err error) {
 		a, err = r.client.post(ctx, b, r.name(b.n), r.lease)
 		return err
-	})
-	if !counts {
-		return
+	}) {
+		outcome = r.answered(b, a)
 	}
-	outcome := r.answered(b, a, err)
 	r.metrics.posts.WithLabelValues(outcome).Inc()
 }
 
-// answered does what the answer to a POST says, and returns its outcome in a word.
-func (r *runner) answered(b *batch, a answer, err error) string {
+// answered processes the answer to a POST, and returns its outcome for the metrics.
+func (r *runner) answered(b *batch, a answer) string {
 	named := a.isProblem && a.problem.Line >= 1 && a.problem.Line <= len(b.lines)
 	switch {
-	case err != nil:
-		r.failed("unanswered", unanswered(err), 0)
-		return "unanswered"
 	case a.status == http.StatusOK:
 		r.confirmed(b, a)
 		return "ok"
@@ -221,25 +207,25 @@ func (r *runner) answered(b *batch, a answer, err error) string {
 	case a.status == http.StatusPreconditionFailed:
 		r.distrust("lost")
 		if r.lost++; r.lost > 1 {
-			r.failed("lost", errors.New("the flow is made anew on the server time and again; check that all emitters of the flow reach the same server"), 0)
+			r.failed("lost ", a.status, errors.New("the flow is made anew on the server time and again; check that all emitters of the flow reach the same server"), 0)
 		}
 		return "lost"
 	case a.status == http.StatusConflict && a.isProblem && a.problem.Field == "Flow-Lease":
 		r.lease, r.claimAt = "", time.Time{} // then the same POST again
 		if r.unleased++; r.unleased > 1 {
-			r.failed("lease", errors.New("the claim of the region is lost on the server time and again; check that all requests reach the same server"), 0)
+			r.failed("lease ", a.status, errors.New("the claim of the region is lost on the server time and again; check that all requests reach the same server"), 0)
 		}
 		return "unleased"
 	case a.status == http.StatusConflict:
-		// A clock that was set back would keep us below for as long; so the number leaps ahead, further each time.
-		// It does not help against a greater epoch, and is not meant to.
+		// After a clock was set back, this process's numbers would be too small for as long as the difference, so the
+		// number is increased, each time by more. That does not help against a greater epoch, which is intended.
 		r.n += int64(time.Second/time.Millisecond) << min(r.stale, 24)
 		r.stale++
 		r.distrust("conflict")
-		r.failed("409", refused(a), a.retryAfter)
+		r.failed("", a.status, refused(a), a.retryAfter)
 		return "conflict"
 	}
-	r.failed(fmt.Sprint(a.status), refused(a), a.retryAfter)
+	r.failed("", a.status, refused(a), a.retryAfter)
 	switch a.status {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		return "denied"
@@ -266,8 +252,8 @@ func (r *runner) confirmed(b *batch, a answer) {
 	}
 }
 
-// drop takes the element that the answer names out for good. When it names only a message, the next batch has one element in
-// each, so that it will be named.
+// drop removes the element that the answer names, for good. If the answer names only a message, the next batch has one
+// element in each message, so that the answer will name it.
 func (r *runner) drop(b *batch, a answer) {
 	c, ok := b.named(a.problem)
 	if !ok {
@@ -277,11 +263,11 @@ func (r *runner) drop(b *batch, a answer) {
 	}
 	r.with(func(o *outbox) { o.setAside([]change{c}, time.Time{}, 0) })
 	r.metrics.dropped.Inc()
-	r.log.Error("the flow server refuses an element, which is not sent again until it changes",
+	r.log.Error("flow server refused an element, dropped until it changes",
 		"status", a.status, "element", c.key.String(), "field", a.problem.Field)
 }
 
-// split halves what a batch may hold, down to one element, which is then dropped.
+// split halves the size of a batch, down to one element, which is then dropped.
 func (r *runner) split(b *batch, a answer) {
 	if len(b.changes) == 1 {
 		a.problem.Line = 1
@@ -293,8 +279,8 @@ func (r *runner) split(b *batch, a answer) {
 	r.with((*outbox).putBack)
 }
 
-// hold puts aside for a while the element that the answer names. When it names only a message, a full server may still take a
-// part of it: of the elements that it does not have yet, the second half waits.
+// hold delays the element that the answer names. If the answer names only a message, a full server may still accept a part of
+// it: the second half of the elements that it does not have is delayed.
 func (r *runner) hold(b *batch, a answer) {
 	var first bool
 	var aside []change
@@ -315,7 +301,7 @@ func (r *runner) hold(b *batch, a answer) {
 	}
 	r.metrics.held.Add(float64(len(aside)))
 	if first {
-		r.log.Warn("the flow server has reached a limit, and some elements are put aside for a while",
+		r.log.Warn("flow server reached a limit, holding elements back",
 			"elements", len(aside), "first", aside[0].key.String(), "field", a.problem.Field, "for", delay)
 	}
 }

@@ -21,7 +21,7 @@ import (
 	"time"
 )
 
-// authority signs certificates.
+// authority is a certificate authority.
 type authority struct {
 	cert *x509.Certificate
 	key  *ecdsa.PrivateKey
@@ -57,7 +57,7 @@ func sign(t *testing.T, template, parent *x509.Certificate, by *ecdsa.PrivateKey
 	return der, own
 }
 
-// server certificate for a host, valid until then.
+// issue returns a certificate for a host that is valid until an instant.
 func (a *authority) issue(t *testing.T, host string, until time.Time) tls.Certificate {
 	template := &x509.Certificate{SerialNumber: big.NewInt(2), NotBefore: time.Now().Add(-time.Hour), NotAfter: until}
 	if ip := net.ParseIP(host); ip != nil {
@@ -69,7 +69,7 @@ func (a *authority) issue(t *testing.T, host string, until time.Time) tls.Certif
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: own}
 }
 
-// serve answers like a server with no flow, over TLS.
+// serve starts a TLS server without flows.
 func serve(t *testing.T, cert tls.Certificate) *httptest.Server {
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { answerProblem(w, http.StatusNotFound, problem{}) }))
 	s.TLS = &tls.Config{Certificates: []tls.Certificate{cert}}
@@ -79,7 +79,7 @@ func serve(t *testing.T, cert tls.Certificate) *httptest.Server {
 	return s
 }
 
-// ask makes one request of a client over real sockets.
+// ask sends a request over real sockets.
 func ask(c *client) error {
 	_, _, err := c.snapshot(context.Background(), "", "")
 	if err != nil {
@@ -88,7 +88,7 @@ func ask(c *client) error {
 	return nil
 }
 
-func TestErrorsOfTheConnectionSayWhichAndWhatToChange(t *testing.T) {
+func TestTrouble_ErrorsNameTheConnection(t *testing.T) {
 	ca, other := newAuthority(t, "ca"), newAuthority(t, "other")
 	hour := time.Now().Add(time.Hour)
 	dir := t.TempDir()
@@ -136,7 +136,7 @@ func TestErrorsOfTheConnectionSayWhichAndWhatToChange(t *testing.T) {
 	}
 }
 
-func TestCAFileIsReadAgainWhenItChanges(t *testing.T) {
+func TestTLS_ChangedCAFileIsUsed(t *testing.T) {
 	before, after := newAuthority(t, "before"), newAuthority(t, "after")
 	file := filepath.Join(t.TempDir(), "ca.pem")
 	write(t, file, before.pem)
@@ -161,7 +161,7 @@ func TestCAFileIsReadAgainWhenItChanges(t *testing.T) {
 	}
 }
 
-func TestRetryAfterIsReadInBothForms(t *testing.T) {
+func TestRetryAfter_SecondsAndDate(t *testing.T) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	for v, want := range map[string]time.Duration{
 		"": 0, "7": 7 * time.Second, "-3": 0, "soon": 0, "999999": maxRetryAfter,

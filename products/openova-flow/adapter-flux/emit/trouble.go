@@ -16,12 +16,12 @@ var (
 	errNotASnapshot = errors.New("the flow server's snapshot cannot be read; check the URL of the flow server, and that its version fits this one's")
 )
 
-// unreadable reports whether err says what is wrong with a snapshot.
+// unreadable reports whether err is about the content of a snapshot.
 func unreadable(err error) bool {
 	return errors.Is(err, errNotASnapshot) || errors.Is(err, errElementTooLarge) || errors.Is(err, errPartTooLarge)
 }
 
-// fileError is a file that we are told to use and cannot.
+// fileError is the error of a configured file that can't be used.
 type fileError struct {
 	what string
 	err  error
@@ -33,7 +33,7 @@ func (e *fileError) Error() string {
 
 func (e *fileError) Unwrap() error { return e.err }
 
-// unanswered puts into one sentence why a request got no answer, and what to change.
+// unanswered returns an error that says why a request got no answer, and what to change.
 func unanswered(err error) error {
 	var (
 		file      *fileError
@@ -67,7 +67,7 @@ func unanswered(err error) error {
 	return fmt.Errorf("the flow server cannot be reached: %w", err)
 }
 
-// refused puts an answer that is not 200 into one sentence that says what to change. It does not repeat what was sent.
+// refused returns an error for an answer other than 200 that says what to change. It does not repeat the request.
 func refused(a answer) error {
 	said := ""
 	if a.isProblem {

@@ -10,7 +10,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 )
 
-// grown is a cluster of n releases, each depending on one before it, and all of one source.
+// grown returns a cluster of n releases from one source. Each depends on an earlier one.
 func grown(b *testing.B, n int) (*mapping.Cluster, []*unstructured.Unstructured) {
 	c := mapping.NewCluster(mapping.Config{FlowID: "f", Region: "r"})
 	all := make([]*unstructured.Unstructured, n)
@@ -25,7 +25,7 @@ func grown(b *testing.B, n int) (*mapping.Cluster, []*unstructured.Unstructured)
 	return c, all
 }
 
-// A status patch that changes something: the release's node and, as here, often the region's.
+// A status patch with an effect: on the release's node and, as here, often on the region's.
 func BenchmarkApply(b *testing.B) {
 	for _, n := range []int{50, 5000} {
 		b.Run(fmt.Sprintf("changed,releases=%d", n), func(b *testing.B) {
@@ -53,7 +53,7 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
-// What the state of a region takes in the heap, all that its objects shared with it included.
+// The heap that the state of a region takes, including what its objects share with it.
 func BenchmarkCluster_Memory(b *testing.B) {
 	const n = 5000
 	var before, after runtime.MemStats

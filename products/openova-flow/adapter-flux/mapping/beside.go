@@ -1,22 +1,23 @@
 package mapping
 
 import (
+	"net/url"
 	"strings"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// beside reads what stands beside a rollout: a source (source.toolkit.fluxcd.io/v1), what makes one (ArtifactGenerator), what makes releases
-// (ResourceSet), and Flux itself (FluxInstance).
+// beside reads an object that is not part of a rollout itself: a source (source.toolkit.fluxcd.io/v1), an ArtifactGenerator, a ResourceSet or a
+// FluxInstance.
 func (c Config) beside(o object, past *entry) (*entry, error) {
 	ready := o.conditions["Ready"]
 	f := commonFacts(o)
 	f.limit = duration(o.spec, "timeout", grace)
 	f.retryInterval = f.interval
+	var needs []key
 	f.static = ready == condition{} && (o.kind == kindHelmRepository && o.spec.string("type") == "oci" || o.kind == kindExternalArtifact)
 	if o.kind == kindResourceSet {
-		f.deps = c.anyDependencies(o)
-		f.named = f.deps
+		needs = resourceSetNeeds(o)
 	}
 	f.routine = f.wasReady(past)
 	held := ready
@@ -25,15 +26,49 @@ func (c Config) beside(o object, past *entry) (*entry, error) {
 	}
 	e := &entry{
 		key: o.key, id: c.id(o.key), uid: o.uid, label: o.name, family: family(o), auxiliary: true, facts: f, applier: appliedBy(o),
-		status: besideStatus(o, held, f.static), meta: commonMeta(o, held), deps: f.deps,
+		status: besideStatus(o, held, f.static), meta: commonMeta(o, held), needs: needs,
 	}
 	e.remember(past, held)
-	put(e.meta, "revision", o.status.object("artifact").string("revision"))
+	describeSource(o, e.meta)
 	e.run = run{exists: true, start: f.created, end: held.since}
 	if f.static {
 		e.run.end = f.created
 	}
 	return e, nil
+}
+
+// describeSource puts where a source comes from, and what it holds, into m.
+func describeSource(o object, m map[string]any) {
+	artifact := o.status.object("artifact")
+	put(m, "url", address(o.spec.string("url")))
+	put(m, "ref", reference(o.spec.object("ref")))
+	put(m, "interval", duration(o.spec, "interval", 0))
+	put(m, "revision", artifact.string("revision"))
+	put(m, "originRevision", cut(artifact.object("metadata").string("org.opencontainers.image.revision"), maxRevision))
+	put(m, "updatedAt", artifact.time("lastUpdateTime"))
+}
+
+// maxRevision is how many bytes of a revision or reference that a user wrote go into a node.
+const maxRevision = 512
+
+// address is a URL without what may be a credential: user, query and fragment. It is empty for what is no URL.
+func address(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return ""
+	}
+	u.User, u.RawQuery, u.ForceQuery, u.Fragment, u.RawFragment = nil, "", false, "", ""
+	return cut(u.String(), 2<<10)
+}
+
+// reference is what of a repository a source follows, by the field of spec.ref that its controller goes by: "branch main", "tag v1".
+func reference(ref fields) string {
+	for _, field := range []string{"commit", "digest", "name", "semver", "tag", "branch"} {
+		if value := ref.string(field); value != "" {
+			return field + " " + cut(value, maxRevision)
+		}
+	}
+	return ""
 }
 
 func besideStatus(o object, ready condition, static bool) string {
@@ -46,22 +81,19 @@ func besideStatus(o object, ready condition, static bool) string {
 	return flow.StatusRunning
 }
 
-// anyDependencies are the node ids in a spec.dependsOn that names objects of any kind. Kinds that are no nodes are left out: nobody here
-// knows how they are.
-func (c Config) anyDependencies(o object) []string {
-	var ids []string
+// resourceSetNeeds are the objects of spec.dependsOn of a ResourceSet, which may be of any kind. Those that are no nodes are left out.
+func resourceSetNeeds(o object) []key {
+	var all []key
 	for _, item := range o.spec.list("dependsOn") {
 		m, _ := item.(map[string]any)
-		ref := fields(m)
-		if k := (key{ref.string("kind"), orElse(ref.string("namespace"), o.namespace), ref.string("name")}); k.name != "" && c.Watches(k.namespace) && Maps(ref.string("apiVersion"), k.kind) && k.kind != kindHelmChart {
-			ids = append(ids, c.id(k))
+		if k := o.reference(item); k.name != "" && Maps(fields(m).string("apiVersion"), k.kind) && k.kind != kindHelmChart {
+			all = append(all, k)
 		}
 	}
-	return ids
+	return all
 }
 
-// nodesOf returns the ids of those objects of a list that are nodes, and the names of the others: from entries of status.inventory
-// (<namespace>_<name>_<group>_<kind>).
+// inventory returns the ids of the releases and Kustomizations in status.inventory, whose entries are <namespace>_<name>_<group>_<kind>.
 func (c Config) inventory(o object) (ids []string) {
 	for _, item := range o.status.object("inventory").list("entries") {
 		m, _ := item.(map[string]any)

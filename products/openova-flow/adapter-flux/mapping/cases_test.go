@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/insight"
 )
 
-// oneOf is a string or a list of strings, any of which will do.
+// oneOf is a string, or a list of alternatives.
 type oneOf []string
 
 func (o *oneOf) UnmarshalJSON(raw []byte) error {
@@ -25,7 +25,7 @@ func (o *oneOf) UnmarshalJSON(raw []byte) error {
 	return json.Unmarshal(raw, (*[]string)(o))
 }
 
-// outcome is what a case expects at an instant. What is absent is left open.
+// outcome is what a case expects at an instant. Absent fields are not checked.
 type outcome struct {
 	Display  map[string]string
 	Marks    map[string][]string
@@ -43,11 +43,11 @@ type outcome struct {
 // expectation is a file testdata/cases/*.expect.json.
 type expectation struct {
 	NoNewRun []string
-	During   map[time.Time]outcome // after the events up to then
-	After    map[string]outcome    // so long after the last event
+	During   map[time.Time]outcome // after the events up to this time
+	After    map[string]outcome    // this long after the last event
 }
 
-// caseFiles are the names in testdata/cases, without their endings.
+// caseFiles returns the names in testdata/cases, without extensions.
 func caseFiles(t testing.TB) []string {
 	t.Helper()
 	files, err := filepath.Glob("../testdata/cases/*.expect.json")
@@ -62,7 +62,7 @@ func caseFiles(t testing.TB) []string {
 
 func playCase(t testing.TB, name string) *replay { return play(t, "../cases/"+name, "fsn1") }
 
-// until is what a receiver holds that has every message up to an instant, in Unix milliseconds.
+// until returns the state of a receiver of all messages up to an instant, in Unix milliseconds.
 func (r *replay) until(now int64) *flow.Message {
 	held := flow.NewState("bootstrap", 0)
 	for _, s := range r.sent {
@@ -73,7 +73,7 @@ func (r *replay) until(now int64) *flow.Message {
 	return held.Snapshot()
 }
 
-// Each case is what real controllers came to, with what a person has to be told of it.
+// Each case has objects of real controllers, and what a person must see of them.
 func TestCases(t *testing.T) {
 	for _, name := range caseFiles(t) {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +103,7 @@ func TestCases(t *testing.T) {
 	}
 }
 
-// milliseconds reads a duration that may be in days.
+// milliseconds parses a duration, also in days.
 func milliseconds(t *testing.T, text string) int64 {
 	days, inDays := strings.CutSuffix(text, "d")
 	if inDays {
@@ -186,12 +186,13 @@ func (o outcome) check(t *testing.T, held *flow.Message, now int64) {
 	}
 }
 
-// saysAny reports whether a sentence has one of the words between bars.
+// saysAny reports whether a sentence contains one of the alternatives, separated by bars.
 func saysAny(sentence, want string) bool {
 	return slices.ContainsFunc(strings.Split(want, "|"), func(w string) bool { return strings.Contains(strings.ToLower(sentence), strings.ToLower(w)) })
 }
 
-// noNewRun checks that a node, once it has succeeded, keeps its run: it neither runs again, unless it waits, nor starts anew.
+// noNewRun checks that a node keeps its run after success: it is never running again, except while it waits, and its start
+// does not change.
 func noNewRun(t *testing.T, r *replay, id string) {
 	t.Helper()
 	var first *flow.Node
@@ -210,14 +211,14 @@ func noNewRun(t *testing.T, r *replay, id string) {
 	}
 }
 
-// The golden files of the cases are read by the tests of the server and of core, which fold and judge them.
+// The tests of the server and of core fold and judge the golden files of the cases.
 func TestGolden_Cases(t *testing.T) {
 	for _, name := range caseFiles(t) {
 		t.Run(name, func(t *testing.T) { golden(t, playCase(t, name), "cases/"+name[:2]+".jsonl") })
 	}
 }
 
-// judgements reads what of a node's judgement holds in turn: the judgement itself, then each of its `then`.
+// judgements returns the judgement of a node and each of its `then`.
 func judgements(t testing.TB, n flow.Node) []map[string]any {
 	t.Helper()
 	j, _ := meta(t, n)["judgement"].(map[string]any)
@@ -232,7 +233,7 @@ func judgements(t testing.TB, n flow.Node) []map[string]any {
 	return all
 }
 
-// segmentAt is what of a judgement holds at an instant in Unix milliseconds.
+// segmentAt returns the part of a node's judgement that holds at an instant, in Unix milliseconds.
 func segmentAt(t testing.TB, n flow.Node, at int64) map[string]any {
 	t.Helper()
 	all := judgements(t, n)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// pattern is one way in which a controller, Helm or the API server says what is wrong.
+// pattern matches one kind of error message of a controller, Helm or the API server.
 type pattern struct {
 	pattern  *regexp.Regexp
 	why      func(g []string) string
@@ -19,24 +19,26 @@ func says(text string) func([]string) string { return func([]string) string { re
 
 func argv(args ...string) func([]string) []string { return func([]string) []string { return args } }
 
-// described is the command that shows the object that groups k, n and m name.
+// described returns a kubectl describe of the object that these groups name.
 func described(kind, namespace, name int) func([]string) []string {
 	return func(g []string) []string {
 		return []string{"kubectl", "-n", g[namespace], "describe", strings.ToLower(g[kind]), g[name]}
 	}
 }
 
+// names returns the object that these groups name, as Kind/namespace/name.
 func names(kind, namespace, name int) func([]string) string {
 	return func(g []string) string { return g[kind] + "/" + g[namespace] + "/" + g[name] }
 }
 
+// fetched returns a kubectl get of the object that these groups name.
 func fetched(kind, namespace, name int) func([]string) []string {
 	return func(g []string) []string {
 		return []string{"kubectl", "-n", g[namespace], "get", strings.ToLower(g[kind]), g[name]}
 	}
 }
 
-// health says of one object in a list of Flux's health check how it is.
+// health returns the sentence for the first object in the message of a failed health check.
 func health(ending string) func([]string) string {
 	return func(g []string) string {
 		more := ""
@@ -51,7 +53,7 @@ func health(ending string) func([]string) string {
 	}
 }
 
-// patterns are tried in order: what names an object stands before what names only a kind of trouble.
+// patterns are tried in order: those that name an object come before those that only name a kind of error.
 var patterns = []pattern{
 	{pattern: regexp.MustCompile(`timeout waiting for: \[(\w+)/([\w.-]+)/([\w.:-]+) status: '(\w+)'([^\]]*)`), why: health("did not become ready in time"), object: names(1, 2, 3), command: described(1, 2, 3)},
 	{pattern: regexp.MustCompile(`failed early due to stalled resources: \[(\w+)/([\w.-]+)/([\w.:-]+) status: '(\w+)'([^\]]*)`), why: health("failed"), object: names(1, 2, 3), command: described(1, 2, 3)},

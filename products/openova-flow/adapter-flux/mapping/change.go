@@ -6,7 +6,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// EventType is what a watch says of an object.
+// EventType is the type of a watch event.
 type EventType string
 
 // The event types, with the names that the Kubernetes watch protocol gives them.
@@ -16,9 +16,10 @@ const (
 	Deleted  EventType = "DELETED"
 )
 
-// Event is one version of one object, as a watch delivered it. The object is not modified.
+// Event is one version of one object, as a watch delivered it. The object is not modified. What counts from the moment of a change, such as how
+// long a controller may take to look at it, counts from At: no object says when its spec changed.
 type Event struct {
-	At     flow.Time // when the watch delivered it; absent when nobody knows
+	At     flow.Time // when the watch delivered it; absent when unknown
 	Type   EventType
 	Object *unstructured.Unstructured
 }
@@ -26,8 +27,8 @@ type Event struct {
 // Change is one step of a region's state: exactly one of its fields is set.
 // Changes are applied in the order in which they are given.
 type Change struct {
-	Node       *flow.Node         // this node is now so
-	Edge       *flow.Relationship // this relationship is now so
-	DeleteNode string             // the node of this id is gone, and at the receiver every relationship that touches it
-	DeleteEdge *flow.RelKey       // the relationship of this key is gone
+	Node       *flow.Node         // add or replace this node
+	Edge       *flow.Relationship // add or replace this relationship
+	DeleteNode string             // delete the node of this id, and with it every relationship that touches it
+	DeleteEdge *flow.RelKey       // delete the relationship of this key
 }

@@ -9,71 +9,67 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-const (
-	kindHelmRelease       = "HelmRelease"
-	kindKustomization     = "Kustomization"
-	kindHelmChart         = "HelmChart"
-	kindOCIRepository     = "OCIRepository"
-	kindHelmRepository    = "HelmRepository"
-	kindGitRepository     = "GitRepository"
-	kindBucket            = "Bucket"
-	kindExternalArtifact  = "ExternalArtifact"
-	kindArtifactGenerator = "ArtifactGenerator"
-	kindResourceSet       = "ResourceSet"
-	kindFluxInstance      = "FluxInstance"
-)
-
-// groups are the API groups of the kinds that are mapped.
-var groups = map[string]string{
-	kindHelmRelease:       "helm.toolkit.fluxcd.io",
-	kindKustomization:     "kustomize.toolkit.fluxcd.io",
-	kindHelmChart:         "source.toolkit.fluxcd.io",
-	kindOCIRepository:     "source.toolkit.fluxcd.io",
-	kindHelmRepository:    "source.toolkit.fluxcd.io",
-	kindGitRepository:     "source.toolkit.fluxcd.io",
-	kindBucket:            "source.toolkit.fluxcd.io",
-	kindExternalArtifact:  "source.toolkit.fluxcd.io",
-	kindArtifactGenerator: "source.extensions.fluxcd.io",
-	kindResourceSet:       "fluxcd.controlplane.io",
-	kindFluxInstance:      "fluxcd.controlplane.io",
-}
-
-// Cluster is the state of one region, folded from events. It is for one goroutine.
+// Cluster is the state of one region, folded from events. It is not safe for concurrent use.
 type Cluster struct {
 	config    Config
+	info      RegionInfo
+	offset    int64       // of the clocks, in milliseconds
 	about     flow.Object // the meta of the region's node
 	entries   map[key]*entry
 	artifacts map[key]artifact
 	charts    map[key]key             // the HelmChart that names this release as its owner
-	users     map[key]map[key]bool    // which entries a chart or source is part of
-	applied   map[key]map[key]bool    // which entries carry the labels of this Kustomization
-	needed    map[string]map[key]bool // which entries depend on the node of this id
+	users     map[key]map[key]bool    // the entries that use a chart or source
+	applied   map[key]map[key]bool    // the entries that a Kustomization applied, by their labels
+	needed    map[string]map[key]bool // the entries that depend on the node of an id
 	seeds     map[string]flow.Node
-	makers    map[key]key // the ArtifactGenerator that makes an ExternalArtifact
+	makers    map[key]key                // the ArtifactGenerator that makes an ExternalArtifact
+	kinds     map[string]int             // how many entries of a kind there are
+	served    map[string]map[string]bool // by kind: the shards, "" for none, of which a controller has looked at an object
 	members   rollup
-	region    *flow.Node // as last given out
-	now       flow.Time  // when the event that is being folded was seen
+	region    *flow.Node // as last sent
+	now       flow.Time  // when the current event was seen
 }
 
-// NewCluster returns the state of a region of which nothing is known yet.
+// NewCluster returns the state of a region without objects.
 func NewCluster(c Config) *Cluster {
 	return &Cluster{
-		config: c, about: RegionInfo{}.meta(c), entries: map[key]*entry{}, artifacts: map[key]artifact{}, charts: map[key]key{},
-		users: map[key]map[key]bool{}, applied: map[key]map[key]bool{}, makers: map[key]key{}, needed: map[string]map[key]bool{}, seeds: map[string]flow.Node{},
+		config: c, about: RegionInfo{}.meta(c, 0), entries: map[key]*entry{}, artifacts: map[key]artifact{}, charts: map[key]key{},
+		users: map[key]map[key]bool{}, applied: map[key]map[key]bool{}, makers: map[key]key{}, needed: map[string]map[key]bool{}, served: map[string]map[string]bool{}, kinds: map[string]int{}, seeds: map[string]flow.Node{},
 	}
 }
 
-// Start gives out the region's own node, the first time that it is called.
+// Start returns the region's own node the first time it is called.
 func (c *Cluster) Start() []Change { return c.rollUp(nil) }
 
-// SetInfo says what is known of the region besides its objects.
+// SetInfo sets what is known of the region besides its objects.
 func (c *Cluster) SetInfo(info RegionInfo) []Change {
-	c.about = info.meta(c.config)
-	return c.rollUp(nil)
+	before := c.info
+	c.info, c.about = info, info.meta(c.config, c.offset)
+	if slices.Equal(before.NotWatched, info.NotWatched) && slices.Equal(before.Down, info.Down) {
+		return c.rollUp(nil)
+	}
+	return c.refreshAll()
 }
 
-// Seed gives the nodes that a server holds of this region. What the cluster has not mapped yet carries on from them, where
-// the object shows the same life (its UID) and the same run. Others are ignored.
+// SetClockOffset sets how many milliseconds the flow server's clock is ahead of the cluster's. All times of the nodes are moved by it.
+func (c *Cluster) SetClockOffset(offset int64) []Change {
+	if c.offset == offset {
+		return nil
+	}
+	c.offset, c.about = offset, c.info.meta(c.config, offset)
+	return c.refreshAll()
+}
+
+func (c *Cluster) refreshAll() []Change {
+	changes := c.setDown()
+	for _, k := range sorted(c.entries) {
+		changes = append(append(changes, c.refresh(k)...), c.link(k)...)
+	}
+	return c.rollUp(changes)
+}
+
+// Seed takes the nodes that a server holds of this region. An object that is not mapped yet continues from its node if it has the same UID.
+// Other nodes are ignored.
 func (c *Cluster) Seed(prev []flow.Node) {
 	mapped := map[string]bool{}
 	for _, e := range c.entries {
@@ -86,8 +82,8 @@ func (c *Cluster) Seed(prev []flow.Node) {
 	}
 }
 
-// Apply folds one version of an object and returns what that changes, in order; nothing when it changes nothing.
-// An object that cannot be read is an error, and then nothing has changed. The object is only read.
+// Apply folds one version of an object and returns the changes, in order. An object that cannot be read is an error and changes nothing.
+// Apply does not modify the object.
 func (c *Cluster) Apply(ev Event) ([]Change, error) {
 	if ev.Object == nil {
 		return nil, fmt.Errorf("%s event without an object", ev.Type)
@@ -124,7 +120,7 @@ func (c *Cluster) Apply(ev Event) ([]Change, error) {
 	return c.rollUp(changes), nil
 }
 
-// seen is when a version of an object was seen; where nobody says, the newest instant that it shows.
+// seen returns when a version of an object was seen: at, or else the newest time in the object.
 func seen(at flow.Time, o object) flow.Time {
 	if !at.IsZero() {
 		return at
@@ -136,7 +132,7 @@ func seen(at flow.Time, o object) flow.Time {
 	return at
 }
 
-// State returns the region as it is now: its nodes by id, its relationships by key.
+// State returns the region's nodes, ordered by id, and its relationships, ordered by key.
 func (c *Cluster) State() ([]flow.Node, []flow.Relationship) {
 	nodes := []flow.Node{*c.members.node(c.config, c.about)}
 	var edges []flow.Relationship
@@ -151,14 +147,14 @@ func (c *Cluster) State() ([]flow.Node, []flow.Relationship) {
 	return nodes, edges
 }
 
-// set folds a new version of a release or Kustomization.
+// set folds a new version of an object that becomes a node.
 func (c *Cluster) set(o object) ([]Change, error) {
 	old := c.entries[o.key]
 	past := old
 	if old == nil {
 		past = c.seed(o)
 	} else if old.uid != o.uid {
-		past = newEntry() // made again: another life
+		past = newEntry() // deleted and created again
 	}
 	e, err := c.config.read(o, past)
 	if err != nil {
@@ -178,11 +174,15 @@ func (c *Cluster) set(o object) ([]Change, error) {
 	} else {
 		e.facts.behindSince = past.facts.behindSince
 	}
+	if old == nil {
+		changes = append(changes, c.number(e.kind, 1)...)
+	}
+	changes = append(changes, c.serve(e)...)
 	changes = append(changes, c.generates(o, e)...)
 	changes = append(changes, c.refresh(o.key)...)
 	changes = append(changes, c.link(o.key)...)
 	changes = append(changes, c.moveBetween(old, e)...)
-	if old == nil { // the edges from a source come with it
+	if old == nil { // a source was not there to have edges to its users
 		for _, user := range sorted(c.users[o.key]) {
 			changes = append(changes, c.link(user)...)
 		}
@@ -190,7 +190,7 @@ func (c *Cluster) set(o object) ([]Change, error) {
 	return changes, nil
 }
 
-// seed is the past of an object that is new here: what a server still holds of the same life of it.
+// seed returns the past of an object that is new here: what a server holds of an object with its UID.
 func (c *Cluster) seed(o object) *entry {
 	if n, ok := c.seeds[c.config.id(o.key)]; ok {
 		return fromNode(n, o.uid)
@@ -198,103 +198,8 @@ func (c *Cluster) seed(o object) *entry {
 	return newEntry()
 }
 
-// link brings the edges of an entry from what was given out to what is.
-func (c *Cluster) link(k key) []Change {
-	e := c.entries[k]
-	if e == nil {
-		return nil
-	}
-	before, after := e.linked, c.edges(e)
-	if slices.EqualFunc(before, after, func(a, b flow.Relationship) bool { return a.Key() == b.Key() }) {
-		return nil
-	}
-	e.linked = after
-	had, has := keysOf(before), keysOf(after)
-	var changes []Change
-	for _, r := range before {
-		if key := r.Key(); !has[key] {
-			changes = append(changes, Change{DeleteEdge: &key})
-			drop(c.needed, r.FromID, k)
-		}
-	}
-	for _, r := range after {
-		if !had[r.Key()] {
-			changes = append(changes, Change{Edge: &r})
-		}
-		if r.Type != flow.Contains {
-			join(c.needed, r.FromID, k)
-		}
-	}
-	return changes
-}
-
-// keysOf is the set of the keys of relationships.
-func keysOf(rels []flow.Relationship) map[flow.RelKey]bool {
-	keys := make(map[flow.RelKey]bool, len(rels))
-	for _, r := range rels {
-		keys[r.Key()] = true
-	}
-	return keys
-}
-
-// edges are the relationships that the entry asks for: its region, its dependencies, those whose health it waits for, its source once that was seen.
-func (c *Cluster) edges(e *entry) []flow.Relationship {
-	all := []flow.Relationship{{FromID: e.id, ToID: c.config.Region, Type: flow.Contains}}
-	needed := make(map[string]bool, len(e.deps))
-	for _, dep := range e.deps {
-		needed[dep] = true
-		all = append(all, dependency(dep, e.id))
-	}
-	for _, check := range c.waitedFor(e) {
-		if check != e.id && !needed[check] {
-			all = append(all, flow.Relationship{FromID: check, ToID: e.id, Type: flow.FinishToFinish})
-		}
-	}
-	if source, ok := c.entries[c.sourceOf(e)]; ok && !needed[source.id] {
-		all = append(all, dependency(source.id, e.id))
-	}
-	return all
-}
-
-// waitedFor are the nodes that a Kustomization waits for: those that it names, and with spec.wait those that carry its labels, since its
-// inventory comes only after it has applied everything.
-func (c *Cluster) waitedFor(e *entry) []string {
-	if !e.waits || len(c.applied[e.key]) == 0 {
-		return e.members
-	}
-	all := slices.Clone(e.members)
-	for _, k := range sorted(c.applied[e.key]) {
-		all = append(all, c.entries[k].id)
-	}
-	return union(all, nil)
-}
-
-// moveBetween tells the Kustomizations that applied an entry before and now. Either entry may be nil. A source is nothing that a rollout waits for.
-func (c *Cluster) moveBetween(old, now *entry) []Change {
-	var from, to key
-	var id string
-	if old != nil {
-		from, id = old.applier, old.id
-		drop(c.applied, from, old.key)
-	}
-	if now != nil && !now.auxiliary && now.applier != (key{}) {
-		to, id = now.applier, now.id
-		join(c.applied, to, now.key)
-	}
-	if from == to {
-		return nil
-	}
-	var changes []Change
-	for _, by := range []key{from, to} {
-		if e := c.entries[by]; e != nil && e.waits && !slices.Contains(e.members, id) {
-			changes = append(append(changes, c.refresh(by)...), c.link(by)...)
-		}
-	}
-	return changes
-}
-
-// remove takes an object out. The edges of those that still depend on it hold, and are given out again after its node has gone, because a
-// receiver drops them with the node.
+// remove deletes an object. Entries that depend on it keep their edges to it; these are sent again after the deletion, since a receiver drops
+// them with the node.
 func (c *Cluster) remove(k key) []Change {
 	e := c.entries[k]
 	if e == nil {
@@ -308,7 +213,7 @@ func (c *Cluster) remove(k key) []Change {
 	c.use(k, e, nil)
 	changes := append([]Change{{DeleteNode: e.id}}, c.moveBetween(e, nil)...)
 	for _, user := range sorted(c.needed[e.id]) {
-		changes = append(changes, c.link(user)...) // an edge from a source goes with it
+		changes = append(changes, c.link(user)...) // edges from a source end with it
 		for _, r := range c.entries[user].linked {
 			if r.FromID == e.id {
 				changes = append(changes, Change{Edge: &r})
@@ -320,84 +225,18 @@ func (c *Cluster) remove(k key) []Change {
 			delete(c.makers, made)
 		}
 	}
-	return append(changes, c.setArtifact(k, artifact{})...)
+	changes = append(changes, c.setArtifact(k, artifact{})...)
+	return append(changes, c.number(k.kind, -1)...)
 }
 
-// generates notes which ExternalArtifacts an ArtifactGenerator makes.
-func (c *Cluster) generates(o object, e *entry) []Change {
-	if o.kind != kindArtifactGenerator {
-		return nil
-	}
-	var changes []Change
-	for _, item := range o.spec.list("artifacts") {
-		m, _ := item.(map[string]any)
-		if name := fields(m).string("name"); name != "" {
-			made := key{kindExternalArtifact, o.namespace, name}
-			c.makers[made] = o.key
-			for _, user := range sorted(c.users[made]) {
-				changes = append(changes, c.refresh(user)...)
-			}
-		}
-	}
-	return changes
-}
-
-// count adds an entry to the region's roll-up, or takes it out. What stands beside the rollout does not count.
+// count adds an entry to the region's roll-up (by is 1) or removes it (by is -1). Auxiliary entries do not count.
 func (c *Cluster) count(e *entry, by int) {
 	if !e.auxiliary {
 		c.members.add(e.node, by)
 	}
 }
 
-// setArtifact folds a new verdict on a chart or source into the entries that use it. The zero artifact is none.
-func (c *Cluster) setArtifact(k key, a artifact) []Change {
-	old := c.artifacts[k]
-	if a == old {
-		return nil
-	}
-	touched := maps.Clone(c.users[k])
-	if touched == nil {
-		touched = map[key]bool{}
-	}
-	if old.owner != a.owner && c.charts[old.owner] == k {
-		delete(c.charts, old.owner)
-		touched[old.owner] = true
-	}
-	if a == (artifact{}) {
-		delete(c.artifacts, k)
-	} else {
-		c.artifacts[k] = a
-	}
-	if a.owner != (key{}) {
-		c.charts[a.owner] = k
-		touched[a.owner] = true
-	}
-	var changes []Change
-	for _, user := range sorted(touched) {
-		changes = append(changes, c.refresh(user)...)
-	}
-	return changes
-}
-
-// sourceOf is the source that an entry comes from; for a release by spec.chart, the one of its chart.
-func (c *Cluster) sourceOf(e *entry) key {
-	if e.source == (key{}) {
-		return c.artifacts[c.chartOf(e)].source
-	}
-	return e.source
-}
-
-// chartOf is the HelmChart that a release takes its chart from.
-func (c *Cluster) chartOf(e *entry) key {
-	if own, ok := c.charts[e.key]; ok && e.chart != nil {
-		if _, there := c.artifacts[e.chartKey]; !there {
-			return own
-		}
-	}
-	return e.chartKey
-}
-
-// refresh makes the node of an entry anew, from it and from the artifacts that it uses.
+// refresh rebuilds the node of an entry and returns it if it has changed.
 func (c *Cluster) refresh(k key) []Change {
 	e := c.entries[k]
 	if e == nil {
@@ -409,7 +248,7 @@ func (c *Cluster) refresh(k key) []Change {
 
 	about := maps.Clone(e.chart)
 	if charted {
-		if about == nil { // by spec.chartRef: the HelmChart itself says what is wanted
+		if about == nil { // by spec.chartRef: name and version are those of the HelmChart
 			about = map[string]any{}
 			put(about, "name", chart.chart[0])
 			put(about, "version", chart.chart[1])
@@ -422,8 +261,8 @@ func (c *Cluster) refresh(k key) []Change {
 		put(from, "namespace", sourceKey.namespace)
 		put(from, "name", sourceKey.name)
 	}
-	c.judge(e, chart, sourceKey)
-	n := e.render(c.config, about, from)
+	c.relate(e, chart, sourceKey)
+	n := e.render(c.config, c.offset, about, from)
 	if equal(e.node, n) {
 		return nil
 	}
@@ -435,19 +274,26 @@ func (c *Cluster) refresh(k key) []Change {
 	return []Change{{Node: n}}
 }
 
-// judge gives an entry's facts what others show: its chart, its source, and since when that is ahead of it.
-func (c *Cluster) judge(e *entry, chart artifact, sourceKey key) {
+// relate sets the facts of an entry that come from other objects.
+func (c *Cluster) relate(e *entry, chart artifact, sourceKey key) {
 	f := e.facts
+	f.deps, f.unwatched = c.watched(e.kind, e.needs)
+	f.named, _ = c.watched(e.kind, e.named)
 	f.chart, f.source, f.sourceID = chart, c.artifacts[sourceKey], ""
 	if sourceKey != (key{}) {
 		f.sourceID = c.config.id(sourceKey)
 		if maker, ok := c.makers[sourceKey]; ok && f.source.ready.status == "" {
-			f.sourceID = c.config.id(maker) // what is not there yet is its maker's
+			f.sourceID = c.config.id(maker) // an artifact that does not exist yet: look at its generator
 		}
 	}
 	if f.checking {
 		f.checks = c.waitedFor(e)
 	}
+	f.controllerID = ""
+	if down, ok := c.entries[key{kindController, FluxNamespace, controllerOf[e.kind]}]; ok {
+		f.controllerID = down.id
+	}
+	f.unserved = f.shard != "" && len(c.served[e.kind]) > 0 && !c.served[e.kind][f.shard]
 	f.wanted = f.ahead()
 	switch {
 	case f.wanted == "":
@@ -457,23 +303,7 @@ func (c *Cluster) judge(e *entry, chart artifact, sourceKey key) {
 	}
 }
 
-// use notes which artifacts an entry is made from.
-func (c *Cluster) use(k key, e *entry, uses []key) {
-	if slices.Equal(uses, e.uses) {
-		return
-	}
-	for _, u := range e.uses {
-		drop(c.users, u, k)
-	}
-	for _, u := range uses {
-		if u != (key{}) {
-			join(c.users, u, k)
-		}
-	}
-	e.uses = uses
-}
-
-// rollUp adds the region's node to the changes when it is another than the one last given out.
+// rollUp appends the region's node to the changes if it has changed.
 func (c *Cluster) rollUp(changes []Change) []Change {
 	n := c.members.node(c.config, c.about)
 	if equal(c.region, n) {
@@ -481,31 +311,4 @@ func (c *Cluster) rollUp(changes []Change) []Change {
 	}
 	c.region = n
 	return append(changes, Change{Node: n})
-}
-
-func join[K comparable](m map[K]map[key]bool, at K, member key) {
-	if m[at] == nil {
-		m[at] = map[key]bool{}
-	}
-	m[at][member] = true
-}
-
-func drop[K comparable](m map[K]map[key]bool, at K, member key) {
-	delete(m[at], member)
-	if len(m[at]) == 0 {
-		delete(m, at)
-	}
-}
-
-func sorted(set map[key]bool) []key {
-	return slices.SortedFunc(maps.Keys(set), func(a, b key) int {
-		return slices.Compare([]string{a.namespace, a.name, a.kind}, []string{b.namespace, b.name, b.kind})
-	})
-}
-
-// Maps reports whether Apply takes objects of this apiVersion's group and kind.
-func Maps(apiVersion, kind string) bool {
-	group, _, _ := strings.Cut(apiVersion, "/")
-	want, ok := groups[kind]
-	return ok && group == want
 }

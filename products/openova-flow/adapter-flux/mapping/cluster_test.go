@@ -19,8 +19,9 @@ func dependingOn(t *testing.T, name string, deps ...string) *unstructured.Unstru
 	return set(release(t, name), list, "spec", "dependsOn")
 }
 
-// A receiver drops every edge of a node that goes. Those that still hold are given out again, and dangle.
-func TestRemovedReleaseLeavesTheEdgesThatStillHold(t *testing.T) {
+// A receiver removes the edges of a deleted node. Edges that other nodes still have are sent again, with a
+// missing end.
+func TestEdges_RemovedReleaseStillDependedOn(t *testing.T) {
 	w := newWorld(t)
 	w.put(dependingOn(t, "bp-a", "bp-base"))
 	w.put(dependingOn(t, "bp-c", "bp-a"))
@@ -40,8 +41,8 @@ func TestRemovedReleaseLeavesTheEdgesThatStillHold(t *testing.T) {
 	wantEdges(t, w.edges(), "fsn1/bp-a finish-to-start fsn1/bp-c")
 }
 
-// An edge that was cut before does not come back when its dependency goes.
-func TestRemovedReleaseLeavesNoEdgeThatWasCut(t *testing.T) {
+// An edge that was removed before does not come back when its dependency is deleted.
+func TestEdges_RemovedReleaseAfterDependencyWasRemoved(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
 	w.put(dependingOn(t, "bp-b", "bp-a"))
@@ -54,8 +55,8 @@ func TestRemovedReleaseLeavesNoEdgeThatWasCut(t *testing.T) {
 	wantEdges(t, w.edges())
 }
 
-// A tombstone may hold an object of which nothing is known but its name.
-func TestDeletingNeedsOnlyAName(t *testing.T) {
+// A tombstone may contain an object without anything but its name.
+func TestApply_DeletionNeedsOnlyAName(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
 	w.event(mapping.Deleted, object(t, `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"}}`))
@@ -64,7 +65,7 @@ func TestDeletingNeedsOnlyAName(t *testing.T) {
 	}
 }
 
-func TestMalformedObjectIsAnErrorAndChangesNothing(t *testing.T) {
+func TestApply_MalformedObject(t *testing.T) {
 	for _, c := range []struct{ name, object, want string }{
 		{"no spec", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"}}`, "spec is not an object"},
 		{"spec a string", `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"},"spec":"x"}`, "spec is not an object"},
@@ -97,7 +98,7 @@ func TestMalformedObjectIsAnErrorAndChangesNothing(t *testing.T) {
 	}
 }
 
-func TestEventWithoutAnObjectOrOfAnotherType(t *testing.T) {
+func TestApply_InvalidEvent(t *testing.T) {
 	w := newWorld(t)
 	if _, err := w.Apply(mapping.Event{Type: mapping.Added}); err == nil {
 		t.Error("no object is no error")
@@ -107,7 +108,7 @@ func TestEventWithoutAnObjectOrOfAnotherType(t *testing.T) {
 	}
 }
 
-func TestApplyLeavesTheObjectAlone(t *testing.T) {
+func TestApply_DoesNotModifyTheObject(t *testing.T) {
 	for _, ev := range events(t, "kit-fsn1")[:300] {
 		before := ev.Object.DeepCopy()
 		w := newWorld(t)
@@ -131,7 +132,7 @@ func equalObjects(t *testing.T, a, b *unstructured.Unstructured) bool {
 	return string(x) == string(y)
 }
 
-func TestSeedIsForWhatIsNotMappedYet(t *testing.T) {
+func TestSeed_OnlyObjectsThatAreNotMapped(t *testing.T) {
 	w := newWorld(t)
 	r := release(t, "bp-a", cond{"Ready", "True", "InstallSucceeded", "", 20, 1}, cond{"Reconciling", "True", "Progressing", "", 10, 1})
 	w.put(r)
@@ -155,8 +156,9 @@ func TestSeedIsForWhatIsNotMappedYet(t *testing.T) {
 	}
 }
 
-// A release that was given up, as a server tells it, and is acted on again begins another run.
-func TestSeedKnowsThatARunWasGivenUp(t *testing.T) {
+// A release that was given up, according to the server's node, begins another run when its controller acts
+// again.
+func TestSeed_RunThatWasGivenUp(t *testing.T) {
 	for stalled, start := range map[string]flow.Time{`true`: ms(70), `false`: ms(1)} {
 		w := newWorld(t)
 		w.Seed([]flow.Node{{
@@ -165,50 +167,5 @@ func TestSeedKnowsThatARunWasGivenUp(t *testing.T) {
 		}})
 		w.put(release(t, "bp-a", cond{"Ready", "Unknown", "Progressing", "", 70, 1}))
 		wantTimes(t, w.must("fsn1/bp-a"), start, flow.Time{})
-	}
-}
-
-func TestMessagesKeepTheirOrder(t *testing.T) {
-	node := func(id string) mapping.Change {
-		return mapping.Change{Node: &flow.Node{ID: id, FlowID: "f", Label: id, Status: "running"}}
-	}
-	edge := func(from, to string) mapping.Change {
-		return mapping.Change{Edge: &flow.Relationship{FromID: from, ToID: to, Type: flow.FinishToStart}}
-	}
-	cut := func(from, to string) mapping.Change {
-		return mapping.Change{DeleteEdge: &flow.RelKey{FromID: from, ToID: to, Type: flow.FinishToStart}}
-	}
-	for _, c := range []struct {
-		name    string
-		changes []mapping.Change
-		want    []flow.Type
-	}{
-		{"nothing", nil, nil},
-		{"all four", []mapping.Change{node("a"), edge("a", "b"), {DeleteNode: "c"}, cut("d", "e")},
-			[]flow.Type{flow.TypeDeleteRels, flow.TypeDeleteNodes, flow.TypeUpsertNodes, flow.TypeUpsertRels}},
-		{"made again", []mapping.Change{{DeleteNode: "a"}, edge("a", "b"), node("a")},
-			[]flow.Type{flow.TypeDeleteNodes, flow.TypeUpsertNodes, flow.TypeUpsertRels}},
-		{"made and gone", []mapping.Change{node("a"), edge("a", "b"), {DeleteNode: "a"}}, []flow.Type{flow.TypeDeleteNodes}},
-		{"tied to what goes", []mapping.Change{edge("a", "b"), {DeleteNode: "b"}}, []flow.Type{flow.TypeDeleteNodes}},
-		{"tied and cut", []mapping.Change{edge("a", "b"), cut("a", "b")}, []flow.Type{flow.TypeDeleteRels}},
-		{"the later of two", []mapping.Change{node("a"), node("b"), node("a")}, []flow.Type{flow.TypeUpsertNodes}},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			batched, one := flow.NewState("f", 0), flow.NewState("f", 0)
-			var got []flow.Type
-			for _, m := range mapping.Messages(c.changes) {
-				got = append(got, m.Type)
-				batched.Apply(m)
-			}
-			if !slices.Equal(got, c.want) {
-				t.Errorf("messages are %v, want %v", got, c.want)
-			}
-			for _, change := range c.changes {
-				for _, m := range mapping.Messages([]mapping.Change{change}) {
-					one.Apply(m)
-				}
-			}
-			sameState(t, batched, one)
-		})
 	}
 }

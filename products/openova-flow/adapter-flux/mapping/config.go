@@ -2,8 +2,8 @@ package mapping
 
 import "slices"
 
-// home is the namespace whose releases have ids without it: that of Flux and of a bootstrap. It depends on no setting, so neither does an id.
-const home = "flux-system"
+// FluxNamespace is where Flux runs. The ids of its releases leave it out. It depends on no setting, so neither does an id.
+const FluxNamespace = "flux-system"
 
 // Config says what a Cluster maps into.
 type Config struct {
@@ -19,13 +19,13 @@ func (c Config) Watches(namespace string) bool {
 
 // ReleaseID is the node id of a HelmRelease: region/name in flux-system, region/namespace/name in any other namespace.
 func (c Config) ReleaseID(namespace, name string) string {
-	if namespace == home {
+	if namespace == FluxNamespace {
 		return c.Region + "/" + name
 	}
 	return c.Region + "/" + namespace + "/" + name
 }
 
-// KustomizationID is the node id of a Kustomization. It has more segments than that of a release can have, so the two never meet.
+// KustomizationID is the node id of a Kustomization. It has more segments than the id of any release, so the two never collide.
 func (c Config) KustomizationID(namespace, name string) string {
 	return c.Region + "/Kustomization/" + namespace + "/" + name
 }

@@ -2,13 +2,16 @@ package mapping
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"maps"
+	"regexp"
+	"strings"
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// entry is one release or Kustomization of the region: what of its newest version counts, and what of its past does.
+// entry is an object that is a node: what counts of its newest version, and of its past.
 type entry struct {
 	key
 	id, uid string
@@ -16,7 +19,7 @@ type entry struct {
 	family  string
 	status  string
 	run     run
-	ready   condition // the Ready that the entry shows; not always the newest, see kustomization.go
+	ready   condition // as the entry shows it; not always the newest, see kustomization.go
 	reason  string
 	reasonSince,
 	waitingSince flow.Time
@@ -24,23 +27,24 @@ type entry struct {
 	meta     map[string]any // what does not depend on another object
 	chart    map[string]any // name and version of the chart wanted; nil when the object names none
 	chartKey key            // the HelmChart that its artifact comes from
-	source   key            // the OCIRepository, HelmRepository or GitRepository that it comes from
-	deps     []string       // node ids, each once, in the order of spec.dependsOn
+	source   key            // of spec.sourceRef or spec.chartRef
+	needs    []key          // spec.dependsOn, each once, in order
+	named    []key          // the dependencies that a DependencyNotReady names
 	applier  key            // the Kustomization that applied it, by its labels
 	members  []string       // node ids of what a Kustomization waits for, by its inventory or its health checks
 	waits    bool           // a Kustomization that waits for all that it applied
 
-	auxiliary bool // it stands beside the rollout: a source, or what makes others
+	auxiliary bool // no part of the rollout itself
 	facts     *facts
 
 	uses   []key               // the charts and sources that the node was last made from
-	linked []flow.Relationship // as last given out
-	node   *flow.Node          // as last given out; nil before
+	linked []flow.Relationship // as last sent
+	node   *flow.Node          // as last sent; nil before
 }
 
 func newEntry() *entry { return &entry{facts: &facts{}} }
 
-// remember carries on what the previous version, or the node that a server still holds, knows and the object does not.
+// remember carries over times that the object itself no longer shows, from its previous version or from the node that a server holds.
 func (e *entry) remember(past *entry, ready condition) {
 	e.ready, e.reason = ready, ready.reason
 	e.reasonSince = ready.since
@@ -55,7 +59,7 @@ func (e *entry) remember(past *entry, ready condition) {
 	}
 }
 
-// commonMeta is what releases and Kustomizations have in common: metadata, spec.suspend, and the Ready and Stalled conditions.
+// commonMeta is the meta of any object: metadata, spec.suspend, and the Ready and Stalled conditions.
 func commonMeta(o object, ready condition) map[string]any {
 	m := map[string]any{"kind": o.kind}
 	put(m, "namespace", o.namespace)
@@ -87,7 +91,7 @@ func commonMeta(o object, ready condition) map[string]any {
 	return m
 }
 
-// put sets what is not the zero value of its type.
+// put sets a value unless it is the zero value of its type.
 func put[T comparable](m map[string]any, name string, v T) {
 	var zero T
 	if v != zero {
@@ -95,13 +99,19 @@ func put[T comparable](m map[string]any, name string, v T) {
 	}
 }
 
-// render makes the entry's node from it and from the chart and source that it uses.
-func (e *entry) render(c Config, chart, source map[string]any) *flow.Node {
+// render makes the entry's node, its times moved by offset. chart and source are the meta of those that it uses.
+func (e *entry) render(c Config, offset int64, chart, source map[string]any) *flow.Node {
 	m := maps.Clone(e.meta)
 	put(m, "reasonSince", e.reasonSince)
 	put(m, "waitingSince", e.waitingSince)
 	put(m, "runGeneration", e.run.gen)
 	put(m, "auxiliary", e.auxiliary)
+	if len(e.facts.named) > 0 {
+		m["waitingFor"] = e.facts.named
+	}
+	if len(e.facts.unwatched) > 0 {
+		m["dependsOnUnwatched"] = e.facts.unwatched
+	}
 	if e.applier != (key{}) {
 		m["appliedBy"] = c.id(e.applier)
 	}
@@ -112,12 +122,16 @@ func (e *entry) render(c Config, chart, source map[string]any) *flow.Node {
 	if len(source) > 0 {
 		m["source"] = source
 	}
+	if offset != 0 {
+		m = moveAll(m, offset).(map[string]any)
+		m["clockOffset"] = offset
+	}
 	n := &flow.Node{
 		ID: e.id, FlowID: c.FlowID, Label: e.label, Status: e.status, Family: e.family, Region: c.Region,
-		StartedAt: e.run.start, Meta: encode(m),
+		StartedAt: moved(e.run.start, offset), Meta: encode(m),
 	}
 	if e.status == flow.StatusSucceeded || e.status == flow.StatusFailed {
-		n.EndedAt = e.run.end
+		n.EndedAt = moved(e.run.end, offset)
 	}
 	return n
 }
@@ -128,7 +142,7 @@ func encode(m map[string]any) flow.Object {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(m); err != nil {
-		panic(err) // strings, integers, booleans, and lists and maps of them: there is nothing that cannot be encoded
+		panic(err) // strings, integers, booleans, and lists and maps of them always encode
 	}
 	return flow.Object(bytes.TrimRight(b.Bytes(), "\n"))
 }
@@ -138,49 +152,69 @@ func equal(a, b *flow.Node) bool {
 		a.StartedAt == b.StartedAt && a.EndedAt == b.EndedAt && a.Meta == b.Meta
 }
 
-func dependency(from, to string) flow.Relationship {
-	return flow.Relationship{FromID: from, ToID: to, Type: flow.FinishToStart, Condition: flow.OnSuccess}
-}
-
-// dependencies are the node ids of those in spec.dependsOn that are watched, each once, and the others, as namespace/name. A namespace that is not
-// named is the object's own.
-func (c Config) dependencies(o object) (ids, unwatched []string, err error) {
-	raw, there := o.spec["dependsOn"]
-	if !there || raw == nil {
-		return nil, nil, nil
+// dependent reads what releases and Kustomizations have in common. Status, run and meta are not set.
+func (c Config) dependent(o object) (*entry, error) {
+	raw := o.spec["dependsOn"]
+	if _, ok := raw.([]any); !ok && raw != nil {
+		return nil, o.malformed("spec.dependsOn", "a list")
 	}
-	if _, ok := raw.([]any); !ok {
-		return nil, nil, o.malformed("spec.dependsOn", "a list")
+	e := &entry{
+		key: o.key, id: c.id(o.key), uid: o.uid, label: o.name, family: family(o), facts: commonFacts(o), applier: appliedBy(o),
+		named: namedDependencies(o),
 	}
 	for _, item := range o.spec.list("dependsOn") {
-		m, _ := item.(map[string]any)
-		ref := fields(m)
-		if ref.string("name") == "" {
-			continue
-		}
-		k := key{o.kind, orElse(ref.string("namespace"), o.namespace), ref.string("name")}
-		if c.Watches(k.namespace) {
-			ids = append(ids, c.id(k))
-		} else {
-			unwatched = append(unwatched, k.namespace+"/"+k.name)
+		if k := o.reference(item); k.name != "" {
+			k.kind = o.kind
+			e.needs = append(e.needs, k)
 		}
 	}
-	return union(ids, nil), union(unwatched, nil), nil
+	e.needs = union(e.needs, nil)
+	kubeConfig := o.spec.object("kubeConfig")
+	e.facts.remote = cmp.Or(kubeConfig.object("secretRef").string("name"), kubeConfig.object("configMapRef").string("name"))
+	return e, nil
+}
+
+// describe sets the meta that releases and Kustomizations have in common, with the Ready that the entry shows.
+func (e *entry) describe(o object, ready condition) {
+	e.meta = commonMeta(o, ready)
+	put(e.meta, "startedAtIsLowerBound", e.run.lowerBound)
+	put(e.meta, "targetCluster", e.facts.remote)
+	put(e.meta, "targetNamespace", o.spec.string("targetNamespace"))
+}
+
+// reference reads a reference to another object. Its namespace defaults to the object's own.
+func (o object) reference(item any) key {
+	m, _ := item.(map[string]any)
+	ref := fields(m)
+	return key{ref.string("kind"), cmp.Or(ref.string("namespace"), o.namespace), ref.string("name")}
+}
+
+// dependencyNamed finds the dependencies in the message of a DependencyNotReady.
+var dependencyNamed = regexp.MustCompile(`dependency '([^']+)'|'([^']+)' dependency`)
+
+// namedDependencies are the dependencies that the message of a DependencyNotReady names.
+func namedDependencies(o object) []key {
+	ready := o.conditions["Ready"]
+	if ready.status != "False" || ready.reason != "DependencyNotReady" {
+		return nil
+	}
+	var all []key
+	for _, m := range dependencyNamed.FindAllStringSubmatch(clip(ready.message), -1) {
+		namespace, name, ok := strings.Cut(m[1]+m[2], "/")
+		if !ok {
+			namespace, name = o.namespace, namespace
+		}
+		all = append(all, key{o.kind, namespace, name})
+	}
+	return all
 }
 
 // appliedBy is the Kustomization that applied the object, by the labels that kustomize-controller sets; the zero key when there is none.
-// One that applies itself, as the first of a cluster does, has nobody above it.
+// A Kustomization that applies itself, as the first of a cluster does, has none.
 func appliedBy(o object) key {
-	by := key{kindKustomization, orElse(o.labels.string("kustomize.toolkit.fluxcd.io/namespace"), o.namespace), o.labels.string("kustomize.toolkit.fluxcd.io/name")}
+	by := key{kindKustomization, cmp.Or(o.labels.string("kustomize.toolkit.fluxcd.io/namespace"), o.namespace), o.labels.string("kustomize.toolkit.fluxcd.io/name")}
 	if by.name == "" || by == o.key {
 		return key{}
 	}
 	return by
-}
-
-func orElse(s, fallback string) string {
-	if s == "" {
-		return fallback
-	}
-	return s
 }

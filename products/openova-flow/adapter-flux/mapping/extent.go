@@ -1,8 +1,12 @@
 package mapping
 
-import "container/heap"
+import (
+	"container/heap"
+	"maps"
+	"slices"
+)
 
-// extent keeps the least of a changing collection of integers. Each change costs the logarithm of its size.
+// extent keeps the minimum of a changing collection of integers. A change takes logarithmic time.
 type extent struct {
 	count map[int64]int
 	least intHeap // every counted value, and some that are no longer counted
@@ -13,9 +17,15 @@ func (x *extent) add(v int64) {
 		x.count = map[int64]int{}
 	}
 	x.count[v]++
-	if x.count[v] == 1 {
-		heap.Push(&x.least, v)
+	if x.count[v] > 1 {
+		return
 	}
+	if len(x.least) > 2*len(x.count)+16 { // most of it is no longer counted, and would come to the top late or never
+		x.least = slices.Collect(maps.Keys(x.count))
+		heap.Init(&x.least)
+		return
+	}
+	heap.Push(&x.least, v)
 }
 
 func (x *extent) remove(v int64) {

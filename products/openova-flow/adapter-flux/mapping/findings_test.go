@@ -12,10 +12,10 @@ import (
 
 const hour = 3_600_000
 
-// noon is when the objects of testdata/replays got their conditions.
+// noon is the time of the conditions in testdata/replays.
 const noon = 1795435200000
 
-// later is what is to be said of a replay so long after noon.
+// later replays a file and evaluates the flow this many milliseconds after noon.
 func later(t *testing.T, file string, after int64) (*replay, *insight.View) {
 	t.Helper()
 	r := play(t, "../replays/"+file, "r1")
@@ -31,7 +31,7 @@ func wantStates(t *testing.T, v *insight.View, want map[string]string) {
 	}
 }
 
-// problem is the one problem with this root.
+// problem returns the one problem with this root.
 func problem(t *testing.T, v *insight.View, root string) insight.Problem {
 	t.Helper()
 	all := v.Problems()
@@ -42,7 +42,7 @@ func problem(t *testing.T, v *insight.View, root string) insight.Problem {
 	return insight.Problem{}
 }
 
-// Whatever the reason: Ready=False that is neither a wait nor a cancelled check is broken after an hour, and a problem.
+// Ready=False for any reason, except a wait or a cancelled check, is broken after an hour, and a problem.
 func TestJudgement_EveryReasonOfAFailureIsBroken(t *testing.T) {
 	_, v := later(t, "reasons", hour)
 	for _, name := range []string{"tests-failed-at-rest", "tests-failed-retrying", "rollback-failed", "uninstall-remediation-failed", "restclient", "stateerror", "factoryerror",
@@ -65,7 +65,7 @@ func TestJudgement_EveryReasonOfAFailureIsBroken(t *testing.T) {
 	}
 }
 
-// reasonID is the id of a release in reasons.jsonl.
+// reasonID returns the id of a release in reasons.jsonl.
 func reasonID(t *testing.T, v *insight.View, name string) string {
 	t.Helper()
 	id := "r1/" + name
@@ -75,7 +75,7 @@ func reasonID(t *testing.T, v *insight.View, name string) string {
 	return id
 }
 
-// A Kustomization that waits for a failed release, and what waits for the Kustomization, have that release as their one root.
+// A Kustomization waits for a failed release, and others wait for the Kustomization: the release is the only root.
 func TestJudgement_ReleaseUnderAKustomizationIsTheRoot(t *testing.T) {
 	r := newReplay(t, "r1")
 	for _, ev := range events(t, "../replays/ks-hr") {
@@ -92,7 +92,7 @@ func TestJudgement_ReleaseUnderAKustomizationIsTheRoot(t *testing.T) {
 	}
 }
 
-// A chart from an OCIRepository, named by the release or made for it, takes the blame for the release.
+// A chart that comes from an OCIRepository, which the release names or creates, is the root of the release.
 func TestJudgement_SourceOfEveryKindTakesTheBlame(t *testing.T) {
 	for file, want := range map[string][]string{
 		"flux210":  {"r1/OCIRepository/team/team-podinfo", "r1/team/podinfo"},
@@ -106,7 +106,8 @@ func TestJudgement_SourceOfEveryKindTakesTheBlame(t *testing.T) {
 	}
 }
 
-// What is ready of an older generation is not ready, and what waits for it says so.
+// An object that is ready at an older generation is not ready, and the nodes that wait for it are blocked by
+// it.
 func TestJudgement_OlderGenerationIsNotReady(t *testing.T) {
 	_, v := later(t, "stale-dep", 30_000)
 	wantStates(t, v, map[string]string{"r1/db": "waiting", "r1/app": "waiting"})
@@ -120,7 +121,7 @@ func TestJudgement_OlderGenerationIsNotReady(t *testing.T) {
 	}
 }
 
-// A failure says what Flux does about it, and a pipeline waits only where that can help.
+// The judgement of a failure says what Flux does next. A pipeline waits only if Flux retries.
 func TestJudgement_FailureSaysWhatFluxDoesAboutIt(t *testing.T) {
 	rollback := "Running 'rollback' action with timeout of 5m0s"
 	for name, want := range map[string]struct {
@@ -160,7 +161,7 @@ func TestJudgement_FailureSaysWhatFluxDoesAboutIt(t *testing.T) {
 	}
 }
 
-// A controller that starts takes Stalled away and puts it back: the failure is still the one of before.
+// After its start, a controller removes Stalled and sets it again: that is not a new failure.
 func TestJudgement_RestartOfTheControllerMakesNoNewFailure(t *testing.T) {
 	r, _ := later(t, "stalled-restart", hour)
 	versions := r.nodes["r1/kc"]
@@ -177,7 +178,7 @@ func TestJudgement_RestartOfTheControllerMakesNoNewFailure(t *testing.T) {
 	}
 }
 
-// A new index of a repository with a thousand users changes its own node, and no user's.
+// A new index of a repository with a thousand users changes only the repository's node.
 func TestApply_SourceIsNotCopiedIntoItsUsers(t *testing.T) {
 	w := newWorld(t)
 	w.put(artifact(t, "HelmRepository", "flux-system", "charts", "True", "Succeeded"))
@@ -190,7 +191,7 @@ func TestApply_SourceIsNotCopiedIntoItsUsers(t *testing.T) {
 	}
 }
 
-// Each wrong word of before, with the object and the command that it should have been.
+// Sentences about Kustomizations that were wrong before, with the right object and command.
 func TestJudgement_WordsOfKustomizations(t *testing.T) {
 	_, v := later(t, "kustomizations", hour)
 	for name, want := range map[string]struct{ class, says, not, command string }{

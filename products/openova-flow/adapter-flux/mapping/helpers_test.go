@@ -1,6 +1,7 @@
 package mapping_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -11,17 +12,18 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/emit"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// day is when the hand-written objects live; sec(n) is n seconds into it.
+// day is the time of the hand-written objects; sec(n) is n seconds later.
 var day = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
 func sec(n int) string   { return day.Add(time.Duration(n) * time.Second).Format(time.RFC3339) }
 func ms(n int) flow.Time { return flow.At(day.Add(time.Duration(n) * time.Second).UnixMilli()) }
 
-// cond is a condition as the table tests write it.
+// cond is a condition in the table tests.
 type cond struct {
 	kind, status, reason, message string
 	at                            int
@@ -39,7 +41,7 @@ func conditionList(cs ...cond) []any {
 	return list
 }
 
-// object decodes an object from JSON, as a watch would.
+// object decodes an object from JSON, as a watch does.
 func object(t testing.TB, format string, args ...any) *unstructured.Unstructured {
 	t.Helper()
 	u := &unstructured.Unstructured{}
@@ -49,7 +51,7 @@ func object(t testing.TB, format string, args ...any) *unstructured.Unstructured
 	return u
 }
 
-// release is a HelmRelease in flux-system with these conditions.
+// release returns a HelmRelease in flux-system with these conditions.
 func release(t testing.TB, name string, cs ...cond) *unstructured.Unstructured {
 	t.Helper()
 	u := object(t, `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease",
@@ -62,7 +64,7 @@ func release(t testing.TB, name string, cs ...cond) *unstructured.Unstructured {
 	return u
 }
 
-// set puts a value into an object, making the objects on the way.
+// set sets a field of an object, and creates the objects on its path.
 func set(u *unstructured.Unstructured, v any, path ...string) *unstructured.Unstructured {
 	m := u.Object
 	for _, p := range path[:len(path)-1] {
@@ -77,7 +79,7 @@ func set(u *unstructured.Unstructured, v any, path ...string) *unstructured.Unst
 	return u
 }
 
-// world is a cluster and what a receiver of its messages holds.
+// world is a cluster, and the state of a receiver of its messages.
 type world struct {
 	t testing.TB
 	*mapping.Cluster
@@ -93,9 +95,23 @@ func newWorld(t testing.TB, namespaces ...string) *world {
 }
 
 func (w *world) take(changes []mapping.Change) {
-	for _, m := range mapping.Messages(changes) {
+	for _, m := range messages(w.t, w.config.FlowID, changes) {
 		w.held.Apply(m)
 	}
+}
+
+// messages returns the messages that an emitter posts for changes, decoded as by the server.
+func messages(t testing.TB, flowID string, changes []mapping.Change) []*flow.Message {
+	t.Helper()
+	var all []*flow.Message
+	for line := range bytes.Lines(emit.Encode(changes)) {
+		m, err := flow.Decode(flowID, line)
+		if err != nil {
+			t.Fatalf("the contract refuses %s: %v", line, err)
+		}
+		all = append(all, m)
+	}
+	return all
 }
 
 func (w *world) event(kind mapping.EventType, u *unstructured.Unstructured) []mapping.Change {
@@ -113,7 +129,7 @@ func (w *world) put(u *unstructured.Unstructured) []mapping.Change {
 	return w.event(mapping.Modified, u)
 }
 
-// node is the node of this id as the receiver holds it; nil when there is none.
+// node returns the receiver's node with this id, nil if there is none.
 func (w *world) node(id string) *flow.Node {
 	nodes := w.held.Snapshot().Nodes
 	if i := slices.IndexFunc(nodes, func(n flow.Node) bool { return n.ID == id }); i >= 0 {
@@ -150,7 +166,7 @@ func meta(t testing.TB, n flow.Node) map[string]any {
 	return m
 }
 
-// wantMeta checks the keys that are given; the value nil means that the key is absent.
+// wantMeta checks the given keys; the value nil means that the key must be absent.
 func wantMeta(t *testing.T, n flow.Node, want map[string]any) {
 	t.Helper()
 	got := meta(t, n)
@@ -177,7 +193,7 @@ func clock(at flow.Time) string {
 	return time.UnixMilli(at.Ms()).UTC().Format("15:04:05.000")
 }
 
-// wantEdges checks the whole list, contains edges left out.
+// wantEdges checks the whole list, without contains edges.
 func wantEdges(t *testing.T, got []string, want ...string) {
 	t.Helper()
 	got = slices.DeleteFunc(got, func(e string) bool { return e == "" })

@@ -6,11 +6,10 @@ import (
 	"testing"
 
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
-	"github.com/openova-io/openova/products/openova-flow/adapter-flux/recording"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// shown is what an object shows itself, read here without the mapping.
+// shown is what an object itself shows, read without the mapping.
 type shown struct {
 	kind, id           string
 	ready, stalled     map[string]any
@@ -19,7 +18,7 @@ type shown struct {
 	applies            bool // it applies a new revision now
 }
 
-func (r *replay) shows(ev recording.Event) shown {
+func (r *replay) shows(ev mapping.Event) shown {
 	u := ev.Object
 	s := shown{kind: u.GetKind(), generation: fmt.Sprint(u.GetGeneration())}
 	status, _ := u.Object["status"].(map[string]any)
@@ -54,7 +53,7 @@ func (r *replay) shows(ev recording.Event) shown {
 
 func (s shown) is(status string) bool { return s.ready != nil && s.ready["status"] == status }
 
-// fails reports whether the conditions say that something went wrong; a wait, a try and a cancelled check are no fault.
+// fails reports whether the conditions show a failure. A wait, a running attempt and a cancelled check are none.
 func (s shown) fails() bool {
 	if s.stalled != nil && s.stalled["status"] == "True" && !s.is("True") {
 		return true
@@ -66,7 +65,7 @@ func (s shown) fails() bool {
 	return true
 }
 
-// Nothing is called broken, at the instant of any event, that its conditions had not called so; what takes too long has a class of its own.
+// At no event is a node broken unless its conditions have shown a failure. Slow nodes have a class of their own.
 func TestJudgement_NothingIsBrokenThatHadNotFailed(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
@@ -96,7 +95,7 @@ func TestJudgement_NothingIsBrokenThatHadNotFailed(t *testing.T) {
 	}
 }
 
-// What waits says for whom, or why its controller is awaited.
+// A waiting node names the nodes that it waits for, or the reason why its controller has to act.
 func TestJudgement_WhatWaitsNamesItsReason(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
@@ -121,8 +120,8 @@ func TestJudgement_WhatWaitsNamesItsReason(t *testing.T) {
 	}
 }
 
-// A run ends and begins with the controller's work alone: as long as an object is ready, or is looked at without any action, at the same generation,
-// revision and Helm version, it has succeeded, and keeps its start.
+// Only the controller's work ends and starts a run. While an object is ready, or is checked without an action, at the same generation, revision and
+// Helm version, its status is succeeded and its start does not change.
 func TestRun_RoutineLooksChangeNoRun(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {

@@ -9,28 +9,29 @@ import (
 )
 
 const (
-	// grace is longer than anything that a healthy install passes through, in milliseconds. Waiting is looked at again every 30 s.
+	// grace is longer than any transient state of a healthy install, in milliseconds. Controllers check waiting objects every 30 s.
 	grace = 60_000
-	// longestBackoff is the longest pause of helm-controller between two tries.
+	// longestBackoff is the longest pause of helm-controller between two attempts.
 	longestBackoff = 15 * 60_000
-	// longestPickUp bounds how long a controller may take to look at a change.
+	// longestPickUp is the maximum time until a controller observes a change.
 	longestPickUp = 10 * 60_000
-	// stuckDeletion is how long a deletion may take.
+	// stuckDeletion is the maximum duration of a deletion.
 	stuckDeletion = 5 * 60_000
 )
 
-// badEnds are the reasons of a Ready=False that mean that an attempt has ended badly. Any other one may pass by itself within grace.
+// badEnds are the reasons of Ready=False after a failed attempt. Any other reason may pass within grace.
 var badEnds = map[string]bool{
 	"InstallFailed": true, "UpgradeFailed": true, "TestFailed": true, "RollbackFailed": true, "RollbackSucceeded": true,
 	"UninstallFailed": true, "UninstallSucceeded": true, "RetriesExhausted": true,
 	"BuildFailed": true, "ReconciliationFailed": true, "PruneFailed": true, "HealthCheckFailed": true,
 }
 
-// givesUpOnTries are the reasons of Stalled after which a reset makes Flux try again. What else has stalled needs a change.
+// givesUpOnTries are the reasons of Stalled that a reset clears, so that Flux retries. Any other reason requires a change of the
+// input.
 var givesUpOnTries = map[string]bool{"RetriesExceeded": true, "RetriesExhausted": true, "MissingRollbackTarget": true}
 
-// endedBadly reports whether a reason means that an attempt has ended badly. A source has no attempts: it is fetched or made again and again, so
-// each of its faults has grace.
+// endedBadly reports whether a reason means a failed attempt. A source has no attempts: it is fetched regularly, so each of its errors has
+// grace.
 func (f *facts) endedBadly(reason string) bool {
 	switch f.kind {
 	case kindHelmRelease, kindKustomization, kindResourceSet, kindFluxInstance:
@@ -39,10 +40,10 @@ func (f *facts) endedBadly(reason string) bool {
 	return false
 }
 
-// underWay are the reasons of a Ready=False that is no fault.
+// underWay are the reasons of Ready=False that are no error.
 var underWay = map[string]bool{"Progressing": true, "ProgressingWithRetry": true, "HealthCheckCanceled": true}
 
-// facts are what an object is judged by. Durations are in milliseconds.
+// facts are the input of a judgement. Durations are in milliseconds.
 type facts struct {
 	subject
 	generation, observed int64
@@ -56,34 +57,42 @@ type facts struct {
 	interval, retryInterval, limit int64
 	installed                      bool   // Helm has a deployed version
 	applied, attempted             string // revisions
-	action                         string // the Helm action at hand
+	action                         string // the running Helm action
 	remote                         string // the Secret or ConfigMap with the kubeconfig of another cluster
 	path                           string
 	tries, most                    int64
 
-	deps, named []string // node ids: spec.dependsOn, and those that the message names
-	checking    bool     // it waits for the health of what it applied
-	checks      []string // node ids whose health is waited for
-	unknown     []string // objects of other kinds whose health is waited for
-	sourceID    string
+	deps, named  []string // node ids in spec.dependsOn, and in the message, of watched kinds
+	unwatched    []string // entries of spec.dependsOn that are not watched: namespace/name, after the kind if that differs
+	checking     bool     // it waits for the health of what it applied
+	checks       []string // node ids whose health it waits for
+	unknown      []string // objects of other kinds whose health it waits for
+	sourceID     string
+	controllerID string // node id of its controller, if that is down
 
-	digest string // of the chart that was attempted last
+	shard    string // of sharding.fluxcd.io/key
+	unserved bool   // no controller has observed objects of this shard, but those of others
 
-	readyGeneration int64 // the newest generation that was seen Ready, and its revision
+	down   string   // sentence about a controller that is down
+	lookAt []string // command that shows that controller
+
+	digest string // digest of the last attempted chart
+
+	readyGeneration int64 // newest generation seen with Ready=True, and its revision
 	readyRevision   string
 	readySince      flow.Time
-	routine         bool // it was ready at this generation and revision, and is looked at again
+	routine         bool // was ready at this generation and revision, and is reconciled again
 	failure         failure
-	changedSince    flow.Time // since when the generation is ahead of the observed one
+	changedSince    flow.Time // since when the generation is newer than the observed one
 	behindSince     flow.Time // since when the source has another revision than the object
 
-	chart, source artifact // as last seen
-	wanted        string   // the revision that the source has, while the object is behind
+	chart, source artifact // last seen artifacts
+	wanted        string   // revision of the source, if the object has another
 
-	said explanation // the last one
+	said explanation // the previous explanation
 }
 
-// judge says what the object is at an instant. The first rule that applies decides.
+// judge returns the judgement of the object at an instant. The first matching rule decides.
 func (f *facts) judge(c *clock) judgement {
 	j := f.state(c)
 	if f.remote != "" {
@@ -98,6 +107,8 @@ func (f *facts) judge(c *clock) judgement {
 func (f *facts) state(c *clock) judgement {
 	ready, reason := f.ready.status, f.ready.reason
 	switch {
+	case f.kind == kindController:
+		return f.isDown()
 	case !f.deletedAt.IsZero():
 		return f.terminating(c)
 	case f.stalled.status == "True" && ready != "True", ready == "False" && f.endedBadly(reason):
@@ -143,7 +154,7 @@ func (f *facts) terminating(c *clock) judgement {
 	return j
 }
 
-// broken is for what has ended badly, or was given up.
+// broken judges an object with a failed attempt, or one that Flux has given up.
 func (f *facts) broken(c *clock) judgement {
 	since, reason, message := f.failure.since, f.ready.reason, f.ready.message
 	if since.IsZero() {
@@ -153,7 +164,7 @@ func (f *facts) broken(c *clock) judgement {
 	if stalled && (f.ready.status == "" || f.ready.status == "Unknown") {
 		reason, message = f.stalled.reason, f.stalled.message
 	}
-	if reason == "RollbackSucceeded" || reason == "UninstallSucceeded" { // Released says why it was taken back
+	if reason == "RollbackSucceeded" || reason == "UninstallSucceeded" { // the reason is in Released
 		if f.released.status == "False" {
 			message = f.released.message
 		}
@@ -177,7 +188,7 @@ func (f *facts) broken(c *clock) judgement {
 	return j
 }
 
-// retried is for a try that is under way after a failure at the same generation and revision.
+// retried judges an attempt after a failure at the same generation and revision.
 func (f *facts) retried(c *clock) judgement {
 	why := f.read(f.failure.reason, f.failure.message)
 	if !f.endedBadly(f.failure.reason) && !c.past(f.failure.since, grace) {
@@ -198,14 +209,15 @@ func (f *facts) retried(c *clock) judgement {
 	return j
 }
 
-// stillWorking lets a gate wait longer than the page does: Helm gives each hook the whole limit anew, and a gate can't take its answer back.
+// stillWorking lets a gate wait for up to three times the limit: Helm gives each hook the whole limit, and an answer of a gate is
+// final.
 func (f *facts) stillWorking(c *clock, j *judgement, helps bool) {
 	if f.kind == kindHelmRelease && helps && !c.past(f.ready.since, 3*f.limit+grace) {
 		j.gate = gateWait
 	}
 }
 
-// plan adds when Flux tries again after a failure, and since when it should have.
+// plan adds when Flux retries after a failure, or that the retry is late.
 func (f *facts) plan(c *clock, j *judgement, why explanation, failed flow.Time) {
 	rc := f.reconciling
 	acting := runsAction(rc.message)
@@ -242,7 +254,8 @@ func (f *facts) plan(c *clock, j *judgement, why explanation, failed flow.Time) 
 
 func (f *facts) suspension() judgement {
 	j := judgement{state: stateSuspended, since: f.ready.since, cause: cause{class: "suspended", sentence: f.label + " is suspended.", command: f.resume()}}
-	// Suspending raises observedGeneration, so its absence proves nothing here.
+	// Before version 2.2, Flux does not observe suspended objects, so a missing observedGeneration means
+	// nothing.
 	if f.hasObserved && f.observed > 0 && f.generation > f.observed {
 		j.marks, j.since = append(j.marks, "not-observed"), f.changedSince
 		j.cause.sentence = f.label + " is suspended and has a change that waits."
@@ -257,12 +270,12 @@ func (f *facts) suspension() judgement {
 	return j
 }
 
-// outdated reports whether Ready speaks of an older generation, or of an older revision than the source has.
+// outdated reports whether Ready is of an older generation, or of an older revision than the source's.
 func (f *facts) outdated() bool {
 	return f.generation > f.observed && f.hasObserved || f.wanted != ""
 }
 
-// stale is for Ready=True that does not speak of what is asked for now. kstatus calls that in progress, and Flux starts no dependent on it.
+// stale judges an outdated Ready=True. kstatus calls this in progress, and Flux does not start its dependents.
 func (f *facts) stale(c *clock) judgement {
 	unobserved := f.generation > f.observed && f.hasObserved
 	since := f.behindSince
@@ -300,7 +313,7 @@ func (f *facts) stale(c *clock) judgement {
 	return j
 }
 
-// look is for what was ready and is looked at again, as controllers do at every interval.
+// look judges an object that was ready and is reconciled again, as at every interval.
 func (f *facts) look(c *clock) judgement {
 	j := judgement{state: stateReady, since: f.readySince, gate: gatePass, cause: cause{class: "routine", sentence: f.label + " is ready; its controller looks at it again."}}
 	if c.past(f.ready.since, f.limit+grace) {
@@ -324,12 +337,12 @@ func (f *facts) waiting() judgement {
 	return j
 }
 
-// plainlyWaits reports whether it waits in the words that a routine look finds too.
+// plainlyWaits reports whether the message is one that a routine reconciliation sets too.
 func (f *facts) plainlyWaits() bool {
 	return f.routine && f.ready.reason == "DependencyNotReady" && strings.HasSuffix(f.ready.message, "is not ready")
 }
 
-// faulty is for a Ready=False that may pass by itself, until it has stood for grace.
+// faulty judges a Ready=False that may pass within grace.
 func (f *facts) faulty(c *clock) judgement {
 	why := f.explain()
 	since := f.failure.since
@@ -360,11 +373,15 @@ func (f *facts) notStarted(c *clock) judgement {
 		j.state, j.problem, j.gate = stateBroken, true, ""
 		j.cause.class, j.cause.command = "not-picked-up", f.controller()
 		j.cause.sentence = f.label + " was made and its controller has not looked at it. Check that the controller runs and serves this object."
+		if f.unserved {
+			j.cause.class, j.cause.command = "shard-not-served", f.kubectl("get", f.resource(), f.name, "-o", "jsonpath={.metadata.labels}")
+			j.cause.sentence = f.label + " belongs to shard " + words(f.shard, 63) + ", and no " + controllerOf[f.kind] + " looks at objects of that shard."
+		}
 	}
 	return j
 }
 
-// pickUp is how long a controller may take to look at a change: a queue of minutes is normal, a longer one is worth a line.
+// pickUp is the time until a controller observes a change. A queue of minutes is normal.
 func (f *facts) pickUp() int64 { return min(f.interval, longestPickUp) + grace }
 
 var (
@@ -375,7 +392,7 @@ var (
 
 func runsAction(message string) bool { return running.MatchString(message) }
 
-// action names the Helm action that a message says is running.
+// action returns the running Helm action that a message names.
 func action(message string) string {
 	if m := running.FindStringSubmatch(message); m != nil {
 		return m[1]
@@ -383,7 +400,7 @@ func action(message string) string {
 	return ""
 }
 
-// parseAfter returns the milliseconds of the duration that a pattern finds in a message.
+// parseAfter returns the duration, in milliseconds, that a pattern finds in a message.
 func parseAfter(pattern *regexp.Regexp, message string) (int64, bool) {
 	m := pattern.FindStringSubmatch(message)
 	if m == nil {
@@ -393,7 +410,7 @@ func parseAfter(pattern *regexp.Regexp, message string) (int64, bool) {
 	return d.Milliseconds(), err == nil
 }
 
-// span writes milliseconds as Flux's specs do: 5m, 29m30s.
+// span formats milliseconds like durations in Flux specs: 5m, 29m30s.
 func span(ms int64) string {
 	s := (time.Duration(ms) * time.Millisecond).String()
 	if strings.HasSuffix(s, "m0s") {
@@ -405,7 +422,7 @@ func span(ms int64) string {
 	return s
 }
 
-// short cuts the digest of a revision, as Git does.
+// short shortens the digest of a revision, as Git does.
 func short(revision string) string {
 	if before, digest, ok := strings.Cut(revision, ":"); ok && len(digest) > 12 {
 		return before + ":" + digest[:12]
@@ -413,7 +430,7 @@ func short(revision string) string {
 	return revision
 }
 
-// duration reads a duration field of a spec, in milliseconds.
+// duration returns a duration field of a spec, in milliseconds.
 func duration(f fields, name string, fallback int64) int64 {
 	d, err := time.ParseDuration(f.string(name))
 	if err != nil || d <= 0 {
@@ -422,14 +439,14 @@ func duration(f fields, name string, fallback int64) int64 {
 	return d.Milliseconds()
 }
 
-// commonFacts are those that every Flux object has.
+// commonFacts returns the facts that every Flux object has.
 func commonFacts(o object) *facts {
 	f := &facts{
 		subject:    subject{kind: o.kind, namespace: o.namespace, name: o.name, label: o.name},
 		generation: o.generation, observed: o.observed, hasObserved: o.hasObserved,
 		created: o.meta.time("creationTimestamp"), deletedAt: o.deletedAt, finalizers: o.finalizers, suspended: o.spec.bool("suspend"),
 		ready: o.conditions["Ready"], reconciling: o.conditions["Reconciling"], stalled: o.conditions["Stalled"], released: o.conditions["Released"], drifted: o.conditions["Drifted"],
-		interval: duration(o.spec, "interval", longestPickUp),
+		interval: duration(o.spec, "interval", longestPickUp), shard: o.labels.string("sharding.fluxcd.io/key"),
 	}
 	for _, c := range []*condition{&f.ready, &f.reconciling, &f.stalled, &f.released} {
 		c.message = clip(c.message)

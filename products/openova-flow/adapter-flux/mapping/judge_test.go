@@ -1,6 +1,7 @@
 package mapping_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -12,7 +13,8 @@ import (
 
 const minute = 60_000
 
-// What is said of an object at an instant after its last version was seen, by all versions of it and of what it uses.
+// The judgement of an object at an instant after its last version, from all versions of it and of the objects that it
+// uses.
 func TestJudgement_Rules(t *testing.T) {
 	ready := func(status, reason, message string, at int) cond {
 		return cond{"Ready", status, reason, message, at, 1}
@@ -24,6 +26,12 @@ func TestJudgement_Rules(t *testing.T) {
 		return set(u, "1.0.0", "status", "lastAttemptedRevision")
 	}
 	oci := set(artifact(t, "OCIRepository", "flux-system", "charts", "True", "Succeeded"), "2.0.0@sha256:"+strings.Repeat("b", 64), "status", "artifact", "revision")
+	chart := func(ready, revision string) *unstructured.Unstructured {
+		return set(artifact(t, "HelmChart", "flux-system", "flux-system-app", ready, "X"), revision, "status", "artifact", "revision")
+	}
+	at := func(u *unstructured.Unstructured, revision string) *unstructured.Unstructured {
+		return set(u, revision, "status", "lastAttemptedRevision")
+	}
 	every := func(u *unstructured.Unstructured, interval string) *unstructured.Unstructured {
 		return set(u, interval, "spec", "interval")
 	}
@@ -49,6 +57,37 @@ func TestJudgement_Rules(t *testing.T) {
 		"at the digest of its source as far as is known": {
 			[]*unstructured.Unstructured{oci, byReference(release(t, "app", ready("True", "UpgradeSucceeded", "done", 1)))},
 			minute, "ready", ""},
+		"at another digest than its source, which is not ready": {
+			[]*unstructured.Unstructured{set(artifact(t, "OCIRepository", "flux-system", "charts", "False", "OCIArtifactPullFailed"), "2.0.0@sha256:"+strings.Repeat("b", 64), "status", "artifact", "revision"),
+				set(byReference(release(t, "app", ready("True", "UpgradeSucceeded", "done", 1))), "sha256:"+strings.Repeat("a", 64), "status", "lastAttemptedRevisionDigest")},
+			0, "ready", ""},
+		"at the version of its chart but for build metadata": {
+			[]*unstructured.Unstructured{chart("True", "1.0.0+chart"), at(release(t, "app", ready("True", "UpgradeSucceeded", "done", 1)), "1.0.0+release")},
+			0, "ready", ""},
+		"at another version than its chart": {
+			[]*unstructured.Unstructured{chart("True", "2.0.0"), at(release(t, "app", ready("True", "UpgradeSucceeded", "done", 1)), "1.0.0")},
+			0, "waiting", "2.0.0"},
+		"at another version than its chart, which is not ready": {
+			[]*unstructured.Unstructured{chart("False", "2.0.0"), at(release(t, "app", ready("True", "UpgradeSucceeded", "done", 1)), "1.0.0")},
+			0, "ready", ""},
+		"released at an older generation, and looked at": {
+			[]*unstructured.Unstructured{set(release(t, "app", cond{"Ready", "Unknown", "Progressing", "Fulfilling prerequisites", 2, 2}, cond{"Released", "True", "InstallSucceeded", "", 1, 1}), int64(2), "metadata", "generation")},
+			0, "working", ""},
+		"tested after its values were wrong for long": {
+			[]*unstructured.Unstructured{release(t, "app", ready("False", "ValuesError", "no such key", 1)), release(t, "app", ready("Unknown", "AwaitingTests", "", 60*60))},
+			0, "working", "waits for its tests"},
+		"cannot load a chart that is ready": {
+			[]*unstructured.Unstructured{chart("True", "1.0.0"), release(t, "app", ready("False", "ArtifactFailed", "no space left on device", 1))},
+			0, "broken", "no space left on device"},
+		"waits for a chart that is ready": {
+			[]*unstructured.Unstructured{chart("True", "1.0.0"), release(t, "app", ready("False", "SourceNotReady", "no artifact", 1))},
+			0, "broken", "has its chart 1.0.0"},
+		"puts a drift right": {
+			[]*unstructured.Unstructured{release(t, "app", ready("Unknown", "Progressing", "correcting cluster drift", 1))},
+			0, "working", "differs from what was deployed"},
+		"uninstalled after a failed install": {
+			[]*unstructured.Unstructured{release(t, "app", ready("False", "UninstallSucceeded", "uninstalled", 2), cond{"Released", "False", "InstallFailed", "no pods for the chart", 1, 1})},
+			0, "broken", "no pods for the chart"},
 		"at another digest than its source": {
 			[]*unstructured.Unstructured{oci, set(byReference(release(t, "app", ready("True", "UpgradeSucceeded", "done", 1))), "sha256:"+strings.Repeat("a", 64), "status", "lastAttemptedRevisionDigest")},
 			0, "waiting", "has not taken up"},
@@ -78,7 +117,82 @@ func TestJudgement_Rules(t *testing.T) {
 	}
 }
 
-// Stalled stands over a look of the controller: what was ready before is not ready.
+// A suspended object does not change by itself, so no gate waits for its deletion.
+func TestJudgement_DeletedWhileSuspended(t *testing.T) {
+	for _, suspended := range []bool{false, true} {
+		w := newWorld(t)
+		u := set(release(t, "app", cond{"Ready", "True", "InstallSucceeded", "", 1, 1}), sec(2), "metadata", "deletionTimestamp")
+		w.put(set(u, suspended, "spec", "suspend"))
+		j := judgements(t, w.must("fsn1/app"))[0]
+		if gate, ok := j["gate"]; j["state"] != "terminating" || ok == suspended || (j["marks"] != nil) != suspended {
+			t.Errorf("suspended %t: %v, gate %v, marks %v", suspended, j["state"], gate, j["marks"])
+		}
+	}
+}
+
+func TestJudgement_ReconcilingThatIsFalseRetriesNothing(t *testing.T) {
+	for status, want := range map[string]any{"True": []any{"retrying"}, "False": nil} {
+		w := newWorld(t)
+		w.put(release(t, "app", cond{"Ready", "False", "UpgradeFailed", "no", 1, 1}, cond{"Reconciling", status, "ProgressingWithRetry", "retrying", 1, 1}))
+		if got := judgements(t, w.must("fsn1/app"))[0]["marks"]; fmt.Sprint(got) != fmt.Sprint(want) {
+			t.Errorf("Reconciling is %s: marks %v, want %v", status, got, want)
+		}
+	}
+}
+
+func TestJudgement_StalledWithoutRollbackTargetIsReset(t *testing.T) {
+	w := newWorld(t)
+	w.put(release(t, "app", cond{"Ready", "False", "UpgradeFailed", "no", 1, 1}, cond{"Stalled", "True", "MissingRollbackTarget", "none", 1, 1}))
+	j := judgements(t, w.must("fsn1/app"))[0]
+	if got, want := fmt.Sprint(j["command"]), "[flux reconcile helmrelease app -n flux-system --reset]"; got != want || j["final"] != true {
+		t.Errorf("the command is %s, want %s; final: %v", got, want, j["final"])
+	}
+}
+
+func TestJudgement_LimitThatIsNoDurationIsTheDefault(t *testing.T) {
+	for _, timeout := range []string{"0s", "-1m", "soon"} {
+		w := newWorld(t)
+		w.put(set(release(t, "app", cond{"Ready", "Unknown", "Progressing", "", 1, 1}), timeout, "spec", "timeout"))
+		if got := judgements(t, w.must("fsn1/app"))[0]["limit"]; got != float64(5*minute) {
+			t.Errorf("timeout %s: the limit is %v ms", timeout, got)
+		}
+	}
+}
+
+// The default timeout of a Kustomization is its interval minus 30 seconds, but at least 30 seconds.
+func TestJudgement_LimitOfAKustomization(t *testing.T) {
+	for interval, want := range map[string]float64{"10m": 570_000, "40s": 30_000} {
+		w := newWorld(t)
+		w.put(set(kustomization(t, 1, "", "", cond{"Ready", "Unknown", "Progressing", "", 1, 1}), interval, "spec", "interval"))
+		if got := judgements(t, w.must("fsn1/Kustomization/flux-system/apps"))[0]["limit"]; got != want {
+			t.Errorf("interval %s: the limit is %v ms, want %v", interval, got, want)
+		}
+	}
+}
+
+// ExternalArtifacts and HelmRepositories of OCI charts have no controller: without conditions they are ready.
+func TestJudgement_SourceThatNoControllerLooksAt(t *testing.T) {
+	w := newWorld(t)
+	bare := func(kind, kindOf string) *unstructured.Unstructured {
+		return object(t, `{"apiVersion":"source.toolkit.fluxcd.io/v1","kind":%q,"metadata":{"name":"bare","namespace":"flux-system","uid":"u","creationTimestamp":%q},"spec":{"type":%q}}`, kind, sec(3), kindOf)
+	}
+	for _, c := range []struct{ kind, kindOf, state, status string }{
+		{"ExternalArtifact", "", "ready", "succeeded"}, {"HelmRepository", "oci", "ready", "succeeded"}, {"HelmRepository", "default", "not-started", "running"}, {"OCIRepository", "oci", "not-started", "running"},
+	} {
+		w.put(bare(c.kind, c.kindOf))
+		n := w.must("fsn1/" + c.kind + "/flux-system/bare")
+		if got := judgements(t, n)[0]["state"]; got != c.state || n.Status != c.status {
+			t.Errorf("%s of type %q is %v and %s, want %s and %s", c.kind, c.kindOf, got, n.Status, c.state, c.status)
+		}
+		end := flow.Time{}
+		if c.status == "succeeded" {
+			end = ms(3)
+		}
+		wantTimes(t, n, ms(3), end)
+	}
+}
+
+// Stalled counts while the controller checks the object again: an earlier Ready does not.
 func TestJudgement_StalledWhileItIsLookedAtAgain(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "app", cond{"Ready", "True", "InstallSucceeded", "done", 1, 1}))
@@ -88,7 +202,7 @@ func TestJudgement_StalledWhileItIsLookedAtAgain(t *testing.T) {
 	}
 }
 
-// A failure after another try is a new end, also where no version in between was seen.
+// A failure after a retry is a new failure, even if no version between was seen.
 func TestJudgement_FailureAfterAnotherTryEndsLater(t *testing.T) {
 	failed := func(at int) *unstructured.Unstructured {
 		u := release(t, "app", cond{"Ready", "False", "RollbackSucceeded", "put back", at, 1}, cond{"Stalled", "True", "RetriesExceeded", "no more", at, 1})
@@ -102,7 +216,7 @@ func TestJudgement_FailureAfterAnotherTryEndsLater(t *testing.T) {
 	}
 }
 
-// What is being deleted waits for nobody's health.
+// An object that is being deleted waits for no health checks.
 func TestJudgement_DeletedKustomizationChecksNothing(t *testing.T) {
 	failed := func() *unstructured.Unstructured {
 		return kustomization(t, 1, "", "", cond{"Ready", "False", "HealthCheckFailed", "timeout waiting for: [HelmRelease/apps/app status: 'InProgress']", 1, 1})

@@ -23,7 +23,7 @@ const (
 	gateWait = "wait" // something goes on by itself
 )
 
-// judgement says what one object is at an instant, in the words of docs/meta.md, section Judgement.
+// judgement is the state of one object at an instant. docs/meta.md, section Judgement, describes its fields.
 type judgement struct {
 	state        string
 	marks        []string
@@ -40,12 +40,13 @@ type judgement struct {
 // cause is why an object is in its state.
 type cause struct {
 	class    string   // stable, for programs
-	object   string   // Kind/namespace/name of what is at the bottom, if the message names one
+	object   string   // Kind/namespace/name of the object at fault, if the message names one
 	sentence string   // for a person, with the object's own name
 	command  []string // what to run next; empty when nothing helps
+	inGit    bool     // only another manifest, chart or values help
 }
 
-// fields returns the judgement as meta has it. Values that say nothing are left out.
+// fields returns the judgement as it is written into meta. Zero values are left out.
 func (j judgement) fields() map[string]any {
 	m := map[string]any{"state": j.state}
 	if len(j.marks) > 0 {
@@ -56,6 +57,7 @@ func (j judgement) fields() map[string]any {
 	put(c, "class", j.cause.class)
 	put(c, "object", j.cause.object)
 	put(c, "sentence", clip(j.cause.sentence))
+	put(c, "inGit", j.cause.inGit)
 	if len(c) > 0 {
 		m["cause"] = c
 	}
@@ -72,10 +74,10 @@ func (j judgement) fields() map[string]any {
 	return m
 }
 
-// clock is the instant that is judged, and notes when the judgement may change next.
+// clock is the instant of a judgement. It notes when the judgement may change next.
 type clock struct{ now, next int64 }
 
-// past reports whether at lies before the instant that is judged. An absent at never does.
+// past reports whether more than plus milliseconds have passed since at. An absent at is never past.
 func (c *clock) past(at flow.Time, plus int64) bool {
 	if at.IsZero() {
 		return false
@@ -88,7 +90,7 @@ func (c *clock) past(at flow.Time, plus int64) bool {
 	return false
 }
 
-// course judges an object at every instant: the judgement before all others, and those that follow when nothing else comes.
+// course judges an object at every instant: first the earliest judgement, then, in `then`, each that follows if the object does not change.
 func course(judge func(*clock) judgement) map[string]any {
 	c := &clock{now: math.MinInt64, next: math.MaxInt64}
 	base := judge(c).fields()
@@ -99,7 +101,7 @@ func course(judge func(*clock) judgement) map[string]any {
 		m := judge(c).fields()
 		if text := string(encode(m)); text != last {
 			last = text
-			m["at"] = c.now
+			m["at"] = flow.At(c.now)
 			then = append(then, m)
 		}
 	}

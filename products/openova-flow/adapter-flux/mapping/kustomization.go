@@ -8,8 +8,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// kustomizationFailed are the reasons of a Ready=False of a Kustomization (kustomize.toolkit.fluxcd.io/v1) that mean that its
-// manifests could not be built, applied, pruned, or did not become healthy. Every other one waits or is tried again.
+// kustomizationFailed are the reasons of Ready=False after a failure. With any other reason, the Kustomization waits or is retried.
 var kustomizationFailed = map[string]bool{
 	"BuildFailed": true, "ReconciliationFailed": true, "PruneFailed": true, "HealthCheckFailed": true,
 }
@@ -26,20 +25,17 @@ func kustomizationStatus(o object, ready condition) string {
 	return flow.StatusRunning
 }
 
-// kustomization reads a Kustomization (kustomize.toolkit.fluxcd.io/v1).
+// kustomization maps a Kustomization (kustomize.toolkit.fluxcd.io/v1).
 //
-// At every interval its controller says Ready=Unknown/Progressing for a moment, also when the revision is the one that is applied.
-// Nothing happens then, so the Ready of before stands until there is another verdict.
+// At every interval its controller sets Ready=Unknown/Progressing for a moment, even if the revision is already applied. The node keeps the
+// previous Ready until the next result.
 func (c Config) kustomization(o object, past *entry) (*entry, error) {
-	deps, unwatched, err := c.dependencies(o)
+	e, err := c.dependent(o)
 	if err != nil {
 		return nil, err
 	}
-	ready := o.conditions["Ready"]
-	f := commonFacts(o)
-	f.deps = deps
+	ready, f := o.conditions["Ready"], e.facts
 	f.applied, f.attempted, f.path = o.status.string("lastAppliedRevision"), o.status.string("lastAttemptedRevision"), o.spec.string("path")
-	f.named = c.waitingFor(o, ready)
 	f.routine = f.wasReady(past)
 	f.limit = duration(o.spec, "timeout", max(f.interval-30_000, 30_000))
 	if d, ok := parseAfter(withTimeout, f.reconciling.message); ok {
@@ -52,32 +48,22 @@ func (c Config) kustomization(o object, past *entry) (*entry, error) {
 		ready = past.ready
 	}
 	f.routine = f.routine && f.applied == f.attempted
-	e := &entry{
-		key: o.key, id: c.KustomizationID(o.namespace, o.name), uid: o.uid, label: o.name, family: family(o), facts: f,
-		status: kustomizationStatus(o, ready), deps: deps, applier: appliedBy(o), members: c.waitedFor(o), waits: o.spec.bool("wait"), meta: commonMeta(o, ready),
-	}
+	e.status, e.members, e.waits = kustomizationStatus(o, ready), c.waitedFor(o), o.spec.bool("wait")
 	e.remember(past, ready)
 	e.run = past.run.next(kustomizationEvidence(o, ready, e.status))
-	if len(f.named) > 0 {
-		e.meta["waitingFor"] = f.named
-	}
-	if len(unwatched) > 0 {
-		e.meta["dependsOnUnwatched"] = unwatched
-	}
-	put(e.meta, "startedAtIsLowerBound", e.run.lowerBound)
+	e.describe(o, ready)
 	put(e.meta, "revision", f.applied)
+	put(e.meta, "attemptedRevision", f.attempted)
+	put(e.meta, "originRevision", cut(o.status.string("lastAppliedOriginRevision"), maxRevision))
 	put(e.meta, "path", f.path)
-	kubeConfig := o.spec.object("kubeConfig")
-	f.remote = orElse(kubeConfig.object("secretRef").string("name"), kubeConfig.object("configMapRef").string("name"))
-	put(e.meta, "targetCluster", f.remote)
-	put(e.meta, "targetNamespace", o.spec.string("targetNamespace"))
-	if ref := o.spec.object("sourceRef"); ref.string("name") != "" {
-		e.source = key{ref.string("kind"), orElse(ref.string("namespace"), o.namespace), ref.string("name")}
+	if source := o.reference(o.spec["sourceRef"]); source.name != "" {
+		e.source = source
 	}
 	return e, nil
 }
 
-// waitedFor are the nodes that the Kustomization itself names of those that it waits for: its inventory with spec.wait, else spec.healthChecks.
+// waitedFor returns the nodes whose health the Kustomization waits for: its inventory with spec.wait, otherwise
+// spec.healthChecks.
 func (c Config) waitedFor(o object) []string {
 	if o.spec.bool("wait") {
 		return c.inventory(o)
@@ -86,12 +72,10 @@ func (c Config) waitedFor(o object) []string {
 	return ids
 }
 
-// healthChecks are spec.healthChecks: the ids of those that are nodes, the names of the others.
+// healthChecks returns the ids in spec.healthChecks that are nodes, and the names of the other objects.
 func (c Config) healthChecks(o object) (ids, others []string) {
 	for _, item := range o.spec.list("healthChecks") {
-		m, _ := item.(map[string]any)
-		ref := fields(m)
-		k := key{ref.string("kind"), orElse(ref.string("namespace"), o.namespace), ref.string("name")}
+		k := o.reference(item)
 		if k.kind == kindHelmRelease || k.kind == kindKustomization {
 			ids = append(ids, c.id(k))
 		} else if k.name != "" {
@@ -101,7 +85,8 @@ func (c Config) healthChecks(o object) (ids, others []string) {
 	return ids, others
 }
 
-// kustomizationChecks reads whose health the Kustomization waits for now, or what its failed check names.
+// kustomizationChecks sets whether the Kustomization is running health checks now, and the nodes that a failed check
+// names.
 func (c Config) kustomizationChecks(o object, f *facts) {
 	_, f.unknown = c.healthChecks(o)
 	message := f.ready.message
@@ -121,8 +106,8 @@ func (c Config) kustomizationChecks(o object, f *facts) {
 // unhealthy finds the nodes in the list of a health check's message.
 var unhealthy = regexp.MustCompile(`\b(HelmRelease|Kustomization)/([\w.-]+)/([\w.-]+) status:`)
 
-// kustomizationEvidence reads what a Kustomization shows of the controller's work: Ready, and status.history, whose newest entry says when this
-// revision first came to this outcome. Controllers before Flux 2.7 keep no history.
+// kustomizationEvidence returns what a Kustomization shows of its runs: Ready, and status.history, whose newest entry has the time of the first
+// reconciliation of this revision with this result. Controllers before Flux 2.7 have no history.
 func kustomizationEvidence(o object, ready condition, status string) evidence {
 	e := evidence{stalled: o.stalled(), since: ready.since, gen: generationOf(o, ready)}
 	switch {
@@ -143,8 +128,8 @@ func kustomizationEvidence(o object, ready condition, status string) evidence {
 	return e
 }
 
-// firstReconciled is when the outcome that Ready shows was first come to, and when the work for it began as far as is known: an entry holds the
-// duration of its last reconciliation alone.
+// firstReconciled returns when the result in Ready was first reached, and when that reconciliation began if known: an entry of the history has
+// only the duration of its last one.
 func firstReconciled(o object, ready condition) (began, ended flow.Time) {
 	past := o.status.list("history")
 	if len(past) == 0 {

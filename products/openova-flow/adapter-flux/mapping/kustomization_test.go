@@ -17,7 +17,58 @@ func kustomization(t *testing.T, generation int, applied, attempted string, cs .
 	return set(k, conditionList(cs...), "status", "conditions")
 }
 
-func TestKustomizationStatus(t *testing.T) {
+// A health check is an edge, unless a dependency is one already. No node has an edge to itself.
+func TestKustomization_EdgesOfHealthChecks(t *testing.T) {
+	w := newWorld(t)
+	k := kustomization(t, 1, "", "", cond{"Ready", "True", "ReconciliationSucceeded", "", 1, 1})
+	check := func(kind, name string) map[string]any { return map[string]any{"kind": kind, "name": name} }
+	set(k, []any{check("HelmRelease", "app"), check("Kustomization", "apps"), check("Kustomization", "infra")}, "spec", "healthChecks")
+	set(k, []any{map[string]any{"name": "infra"}}, "spec", "dependsOn")
+	w.put(k)
+	wantEdges(t, w.edges(), "fsn1/app finish-to-finish fsn1/Kustomization/flux-system/apps", "fsn1/Kustomization/flux-system/infra finish-to-start fsn1/Kustomization/flux-system/apps")
+}
+
+// Other API groups have kinds with these names too.
+func TestKustomization_InventoryOfOtherGroups(t *testing.T) {
+	w := newWorld(t)
+	entry := func(id string) map[string]any { return map[string]any{"id": id, "v": "v1"} }
+	k := set(kustomization(t, 1, "", ""), true, "spec", "wait")
+	w.put(set(k, []any{entry("shop_app_helm.toolkit.fluxcd.io_HelmRelease"), entry("shop_app_example.com_HelmRelease"), entry("shop_more_kustomize.config.k8s.io_Kustomization"), entry("bad")}, "status", "inventory", "entries"))
+	wantEdges(t, w.edges(), "fsn1/shop/app finish-to-finish fsn1/Kustomization/flux-system/apps")
+	for i, id := range []string{"shop_app_example.com_HelmRelease", "shop_more_kustomize.config.k8s.io_Kustomization"} {
+		w.put(set(k, []any{entry(id)}, "status", "inventory", "entries"))
+		if got := w.edges(); len(got) != 1 {
+			t.Errorf("entry %d makes the edges %q", i, got)
+		}
+	}
+}
+
+// For an ExternalArtifact that does not exist yet, its ArtifactGenerator is the source.
+func TestKustomization_SourceThatIsNotMadeYet(t *testing.T) {
+	w := newWorld(t)
+	generator := object(t, `{"apiVersion":"source.extensions.fluxcd.io/v1beta1","kind":"ArtifactGenerator","metadata":{"name":"gen","namespace":"flux-system","uid":"g"},"spec":{"artifacts":[{"name":"made"}]}}`)
+	made := artifact(t, "ExternalArtifact", "flux-system", "made", "True", "Succeeded")
+	k := set(kustomization(t, 1, "", ""), map[string]any{"kind": "ExternalArtifact", "name": "made"}, "spec", "sourceRef")
+	const itself, its = "fsn1/ExternalArtifact/flux-system/made", "fsn1/ArtifactGenerator/flux-system/gen"
+	for _, c := range []struct {
+		name string
+		do   func()
+		want string
+	}{
+		{"nothing makes it", func() { w.put(k) }, itself},
+		{"it is to be made", func() { w.put(generator) }, its},
+		{"it is made", func() { w.put(made) }, itself},
+		{"it is gone", func() { w.event(mapping.Deleted, made) }, its},
+		{"its generator is gone", func() { w.event(mapping.Deleted, generator); w.put(set(k, "x", "spec", "path")) }, itself},
+	} {
+		c.do()
+		if got := judgements(t, w.must("fsn1/Kustomization/flux-system/apps"))[0]["source"]; got != c.want {
+			t.Errorf("%s: its source is %v, want %s", c.name, got, c.want)
+		}
+	}
+}
+
+func TestKustomization_Status(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		conds  []cond
@@ -47,16 +98,16 @@ func TestKustomizationStatus(t *testing.T) {
 	}
 }
 
-// The first Kustomization of a cluster carries its own name in its labels: nobody applied it.
-func TestKustomizationThatAppliesItself(t *testing.T) {
+// The first Kustomization of a cluster has its own name in its labels: no other has applied it.
+func TestKustomization_AppliesItself(t *testing.T) {
 	w := newWorld(t)
 	k := kustomization(t, 1, "", "")
 	w.put(set(k, map[string]any{"kustomize.toolkit.fluxcd.io/name": "apps", "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}, "metadata", "labels"))
 	wantMeta(t, w.must("fsn1/Kustomization/flux-system/apps"), map[string]any{"appliedBy": nil})
 }
 
-// What carries the labels of a Kustomization that waits for all that it applied holds it, from the first version on and as long as it carries them.
-func TestKustomizationWaitsForWhatCarriesItsLabels(t *testing.T) {
+// Objects with the labels of a Kustomization with spec.wait block it, from their first version and while they have these labels.
+func TestKustomization_WaitsForObjectsWithItsLabels(t *testing.T) {
 	labelled := func(name, by string) *unstructured.Unstructured {
 		return set(release(t, name), map[string]any{"kustomize.toolkit.fluxcd.io/name": by, "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}, "metadata", "labels")
 	}
@@ -90,8 +141,8 @@ func TestKustomizationWaitsForWhatCarriesItsLabels(t *testing.T) {
 	}
 }
 
-// A new revision is work; looking again at the one that is applied is none.
-func TestKustomizationRuns(t *testing.T) {
+// A new revision starts a run; a check of the applied one does not.
+func TestKustomization_Runs(t *testing.T) {
 	progressing := func(at int) cond { return cond{"Ready", "Unknown", "Progressing", "", at, 1} }
 	done := func(at int) cond { return cond{"Ready", "True", "ReconciliationSucceeded", "", at, 1} }
 	w := newWorld(t)
@@ -120,8 +171,9 @@ func TestKustomizationRuns(t *testing.T) {
 	}
 }
 
-// Found after the fact, status.history tells when a revision was first applied, however often it was looked at since.
-func TestKustomizationFoundAfterTheFact(t *testing.T) {
+// For a run that was not seen, status.history has the time when its revision was first applied, however often it was
+// checked since.
+func TestKustomization_TimesFromHistory(t *testing.T) {
 	entry := func(reason string, first, total int, took string) []any {
 		return []any{
 			map[string]any{

@@ -9,7 +9,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 )
 
-// deleting is a release with 1000 long finalizers.
+// deleting returns a world with a release that has 1000 long finalizers.
 func deleting(t *testing.T) *world {
 	u := release(t, "hostile")
 	var finalizers []any
@@ -74,7 +74,7 @@ func TestCluster_ConditionsOfWrongTypesReadAsAbsent(t *testing.T) {
 	}
 }
 
-// needing is a release that waits for n others, whose names are as long as names may be.
+// needing returns a world with a release that waits for n others, with names of maximum length.
 func needing(t *testing.T, n int) *world {
 	u := release(t, "hostile", cond{kind: "Ready", status: "False", reason: "DependencyNotReady", message: "dependency 'flux-system/a' is not ready", at: 1})
 	var deps []any

@@ -7,13 +7,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/emit"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
 func containsEdge(e string) bool { return strings.Contains(e, " contains ") }
 
-// readyRows is the status table, each row with every condition that falls into it.
+// readyRows is the table of statuses. Each row has all conditions that lead to its status.
 var readyRows = []struct {
 	name   string
 	conds  []cond
@@ -48,7 +49,7 @@ var readyRows = []struct {
 	{"a status that nobody knows", []cond{{kind: "Ready", status: "Maybe", reason: "InstallFailed"}}, "running"},
 }
 
-func TestReadyMapsToStatus(t *testing.T) {
+func TestRelease_StatusOfReady(t *testing.T) {
 	for _, row := range readyRows {
 		t.Run(row.name, func(t *testing.T) {
 			w := newWorld(t)
@@ -65,8 +66,8 @@ func TestReadyMapsToStatus(t *testing.T) {
 	}
 }
 
-// From every row to every row: where a release came from never decides its status, and its times keep their promises.
-func TestEveryReadyTransition(t *testing.T) {
+// From each row to each other: the previous status never decides the new one, and the times stay consistent.
+func TestRelease_EveryReadyTransition(t *testing.T) {
 	for _, from := range readyRows {
 		for _, to := range readyRows {
 			t.Run(from.name+" to "+to.name, func(t *testing.T) {
@@ -100,7 +101,7 @@ func TestEveryReadyTransition(t *testing.T) {
 	}
 }
 
-// at puts all conditions at one second.
+// at sets the time of all conditions.
 func at(second int, conds []cond) []cond {
 	out := slices.Clone(conds)
 	for i := range out {
@@ -109,7 +110,7 @@ func at(second int, conds []cond) []cond {
 	return out
 }
 
-func TestDependsOnFansOut(t *testing.T) {
+func TestEdges_ManyDependencies(t *testing.T) {
 	w := newWorld(t)
 	r := release(t, "bp-grafana")
 	set(r, []any{
@@ -136,8 +137,8 @@ func TestDependsOnFansOut(t *testing.T) {
 	}
 }
 
-// A release of another namespace depends on its own namespace unless it says otherwise.
-func TestDependsOnNamespaceIsTheReleasesOwn(t *testing.T) {
+// A dependency without a namespace is in the release's own namespace.
+func TestEdges_DependencyInTheReleasesNamespace(t *testing.T) {
 	w := newWorld(t)
 	r := set(release(t, "app"), "shop", "metadata", "namespace")
 	set(r, []any{map[string]any{"name": "db"}, map[string]any{"name": "bp-cilium", "namespace": "flux-system"}}, "spec", "dependsOn")
@@ -145,7 +146,7 @@ func TestDependsOnNamespaceIsTheReleasesOwn(t *testing.T) {
 	wantEdges(t, w.edges(), "fsn1/shop/db finish-to-start fsn1/shop/app", "fsn1/bp-cilium finish-to-start fsn1/shop/app")
 }
 
-func TestFamilyIsTheLabelElsePartOfElseTheName(t *testing.T) {
+func TestFamily_LabelElsePartOfElseName(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		labels map[string]any
@@ -175,7 +176,7 @@ func TestFamilyIsTheLabelElsePartOfElseTheName(t *testing.T) {
 	}
 }
 
-func TestIDsNameTheNamespaceOutsideOfHome(t *testing.T) {
+func TestConfig_IDs(t *testing.T) {
 	for _, c := range []struct {
 		namespaces []string
 		namespace  string
@@ -199,8 +200,8 @@ func TestIDsNameTheNamespaceOutsideOfHome(t *testing.T) {
 	}
 }
 
-// What the filter leaves out is not known to be missing: it is no node that one could wait for.
-func TestCluster_DependenciesThatAreNotWatchedAreNamedAsSuch(t *testing.T) {
+// An object that the filter excludes is not known to be missing, so it is not a node to wait for.
+func TestCluster_DependencyInANamespaceThatIsNotWatched(t *testing.T) {
 	for _, kind := range []string{"HelmRelease", "Kustomization"} {
 		c := mapping.NewCluster(mapping.Config{FlowID: "f", Region: "r", Namespaces: []string{"flux-system"}})
 		u := release(t, "app", cond{"Ready", "False", "DependencyNotReady", "dependency 'infra/db' is not ready", 1, 1})
@@ -254,6 +255,52 @@ func TestCluster_ResourceSetHasNoEdgeFromWhatIsNotWatched(t *testing.T) {
 	}
 }
 
+// If a kind or namespace may not be read, it is unknown whether its objects exist. With the permission, it is known.
+func TestCluster_DependencyThatMayNotBeReadIsNotWatched(t *testing.T) {
+	w := newWorld(t)
+	needs := func() []string {
+		var m struct {
+			Judgement struct{ Needs []string }
+		}
+		if err := json.Unmarshal([]byte(w.must("fsn1/app").Meta), &m); err != nil {
+			t.Fatal(err)
+		}
+		return m.Judgement.Needs
+	}
+	u := release(t, "app", cond{"Ready", "False", "DependencyNotReady", "dependency 'infra/db' is not ready", 1, 1})
+	w.put(set(u, []any{map[string]any{"name": "db", "namespace": "infra"}}, "spec", "dependsOn"))
+	forbidden := func(kind, namespace string) mapping.RegionInfo {
+		return mapping.RegionInfo{NotWatched: []mapping.NotWatched{{Kind: kind, Namespace: namespace, Why: "no right to list"}}}
+	}
+	for _, c := range []struct {
+		name    string
+		info    mapping.RegionInfo
+		watched bool
+	}{
+		{"all is watched", mapping.RegionInfo{}, true},
+		{"another kind", forbidden("Kustomization", ""), true},
+		{"another namespace", forbidden("HelmRelease", "shop"), true},
+		{"the namespace", forbidden("HelmRelease", "infra"), false},
+		{"the kind", forbidden("HelmRelease", ""), false},
+		{"all again", mapping.RegionInfo{}, true},
+	} {
+		w.take(w.SetInfo(c.info))
+		want, unwatched, edges := []string{"fsn1/infra/db"}, any(nil), []string{"fsn1/infra/db finish-to-start fsn1/app"}
+		if !c.watched {
+			want, unwatched, edges = nil, []string{"infra/db"}, nil
+		}
+		if got := needs(); !slices.Equal(got, want) {
+			t.Errorf("%s: it needs %q, want %q", c.name, got, want)
+		}
+		waitingFor := any(nil)
+		if want != nil {
+			waitingFor = want
+		}
+		wantMeta(t, w.must("fsn1/app"), map[string]any{"dependsOnUnwatched": unwatched, "waitingFor": waitingFor})
+		wantEdges(t, w.edges(), edges...)
+	}
+}
+
 func TestCluster_PostsNoSecretThatAMessageQuotes(t *testing.T) {
 	w := newWorld(t)
 	for _, kind := range []string{"HelmRelease", "Kustomization", "GitRepository"} {
@@ -261,27 +308,21 @@ func TestCluster_PostsNoSecretThatAMessageQuotes(t *testing.T) {
 			cond{"Stalled", "True", "RetriesExceeded", "gave up: bearer hunter22hunter22", 1, 1})
 		u.SetKind(kind)
 		u.SetAPIVersion(map[string]string{"HelmRelease": "helm.toolkit.fluxcd.io/v2", "Kustomization": "kustomize.toolkit.fluxcd.io/v1", "GitRepository": "source.toolkit.fluxcd.io/v1"}[kind])
-		changes := w.put(u)
-		if text := mapping.Messages(changes); len(text) == 0 {
-			t.Fatal("nothing is sent")
-		}
-		for _, m := range mapping.Messages(changes) {
-			if strings.Contains(m.JSON(), "hunter") {
-				t.Errorf("%s: %s", kind, m.JSON())
-			}
+		if text := string(emit.Encode(w.put(u))); text == "" || strings.Contains(text, "hunter") {
+			t.Errorf("%s: %s", kind, text)
 		}
 	}
 }
 
-func TestWatches(t *testing.T) {
+func TestConfig_Watches(t *testing.T) {
 	all, some := mapping.Config{}, mapping.Config{Namespaces: []string{"shop", "data"}}
 	if !all.Watches("anything") || !some.Watches("data") || some.Watches("flux-system") {
 		t.Error("no namespaces are all of them; a list is itself")
 	}
 }
 
-// The region is there from the start, and what nothing is said of falls back to pending.
-func TestRegionNodeAtStart(t *testing.T) {
+// The region's node exists from the start, with status pending until another one is known.
+func TestRegion_NodeAtStart(t *testing.T) {
 	w := newWorld(t)
 	n := w.must("fsn1")
 	if n.Status != "pending" || n.Label != "fsn1" || n.Region != "fsn1" {
@@ -297,7 +338,7 @@ func TestRegionNodeAtStart(t *testing.T) {
 	wantMeta(t, newWorld(t, "shop", "data").must("fsn1"), map[string]any{"namespaces": []string{"shop", "data"}})
 }
 
-func TestRegionIsTheWorstOfItsMembers(t *testing.T) {
+func TestRegion_WorstStatusOfItsMembers(t *testing.T) {
 	w := newWorld(t)
 	states := map[string]cond{
 		"succeeded": {kind: "Ready", status: "True", reason: "InstallSucceeded", at: 50},
@@ -319,7 +360,7 @@ func TestRegionIsTheWorstOfItsMembers(t *testing.T) {
 	}
 }
 
-func TestRegionContainsEveryMember(t *testing.T) {
+func TestRegion_ContainsEveryMember(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
 	w.put(set(release(t, "b"), "shop", "metadata", "namespace"))

@@ -6,7 +6,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// failure is the bad end or the fault that an object has come to, over all tries at the same generation and revision.
+// failure is the failure of an object over all tries at the same generation and revision.
 type failure struct {
 	since           flow.Time
 	reason, message string
@@ -17,7 +17,7 @@ type failure struct {
 // is reports whether there is a failure.
 func (f failure) is() bool { return f.reason != "" }
 
-// remember carries on what earlier versions of the object showed and this one does not. at is when this version was seen.
+// remember carries over what earlier versions of the object showed. at is when this version was seen.
 func (f *facts) remember(past *facts, at flow.Time) {
 	if f.created.IsZero() {
 		f.created = past.created
@@ -34,13 +34,13 @@ func (f *facts) remember(past *facts, at flow.Time) {
 	switch {
 	case f.ready.status == "True" && past.readySince.IsZero():
 		f.readySince = f.ready.since
-	case f.ready.status == "True", f.routine: // a look that found nothing changes nothing
+	case f.ready.status == "True", f.routine: // a routine reconciliation changes nothing
 		f.readySince = past.readySince
 	}
 	f.stand(past.failure)
 }
 
-// wasReady reports whether the object was Ready at its present generation and revision, and tells facts that come after that.
+// wasReady reports whether the object was Ready at its present generation and revision but is not now. It updates both.
 func (f *facts) wasReady(past *entry) bool {
 	f.readyGeneration, f.readyRevision = past.facts.readyGeneration, past.facts.readyRevision
 	if f.ready.status == "True" {
@@ -48,12 +48,12 @@ func (f *facts) wasReady(past *entry) bool {
 		return false
 	}
 	if f.released.status == "True" && f.conditionGeneration(f.released) == f.generation && f.readyGeneration == 0 {
-		f.readyGeneration, f.readyRevision = f.generation, f.current() // not seen, but the object still shows it
+		f.readyGeneration, f.readyRevision = f.generation, f.current() // known from the object alone
 	}
 	return f.readyGeneration != 0 && f.readyGeneration == f.generation && f.readyRevision == f.current() && f.stalled.status != "True"
 }
 
-// conditionGeneration is the generation that a condition speaks of.
+// conditionGeneration is the generation that a condition is about.
 func (f *facts) conditionGeneration(c condition) int64 {
 	if c.generation != 0 {
 		return c.generation
@@ -61,7 +61,7 @@ func (f *facts) conditionGeneration(c condition) int64 {
 	return f.generation
 }
 
-// ahead is the revision that the source has and the object has not taken up; empty when there is none, or nobody knows.
+// ahead returns the revision of the source that the object has not applied; empty if there is none or it is not known.
 func (f *facts) ahead() string {
 	current, from := f.current(), f.source
 	if current == "" || f.ready.status != "True" {
@@ -79,7 +79,7 @@ func (f *facts) ahead() string {
 			return wanted
 		}
 		return ""
-	default: // by chartRef: the chart's own version may be another than the tag
+	default: // by chartRef: the chart's version may differ from the tag, so digests are compared
 		_, digest, _ := strings.Cut(from.revision, "@")
 		if f.digest == "" || digest == "" || digest == f.digest || from.ready.status != "True" {
 			return ""
@@ -92,7 +92,7 @@ func (f *facts) ahead() string {
 	return ""
 }
 
-// stand gives the failure that the object has come to: one of now, or one of before at the same generation and revision that is tried again.
+// stand sets the failure: a new one, or the earlier one of the same generation and revision while it is tried again.
 func (f *facts) stand(before failure) {
 	generation := f.conditionGeneration(f.ready)
 	if before.generation != generation || before.revision != f.attempted && f.attempted != "" && before.revision != "" {
@@ -103,7 +103,7 @@ func (f *facts) stand(before failure) {
 	case ready.status == "True", ready.status == "", ready.reason == "DependencyNotReady":
 	case f.stalled.status == "True", ready.status == "False" && !underWay[ready.reason]:
 		f.failure = failure{before.since, ready.reason, ready.message, generation, f.attempted}
-		if !before.is() || f.endedBadly(ready.reason) != f.endedBadly(before.reason) { // a fault of the input is another thing than a try that failed
+		if !before.is() || f.endedBadly(ready.reason) != f.endedBadly(before.reason) { // an error before the try is another failure than a failed try
 			f.failure.since = ready.since
 		}
 	case before.is() && !f.endedBadly(before.reason) && f.beyondInput():
@@ -112,12 +112,13 @@ func (f *facts) stand(before failure) {
 	}
 }
 
-// beyondInput reports whether the work under way has got past what its input can spoil.
+// beyondInput reports whether the current work has got past errors of its input.
 func (f *facts) beyondInput() bool {
 	return runsAction(f.ready.message) || f.ready.reason == "AwaitingTests" || strings.HasPrefix(f.reconciling.message, "Running health checks") ||
 		strings.HasPrefix(f.reconciling.message, "Detecting drift")
 }
 
+// current is the revision that the object is at.
 func (f *facts) current() string {
 	if f.kind == kindHelmRelease {
 		return f.attempted

@@ -12,7 +12,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 )
 
-// full is a release that shows everything that a release can show.
+// full is a release with every field that is mapped.
 const full = `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease",
 	"metadata":{"name":"bp-a","namespace":"flux-system","uid":"u-1","generation":4,
 		"deletionTimestamp":"2026-03-01T12:10:00Z","finalizers":["finalizers.fluxcd.io"],
@@ -31,7 +31,7 @@ const full = `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease",
 const fullChart = `{"apiVersion":"source.toolkit.fluxcd.io/v1","kind":"HelmChart",
 	"metadata":{"name":"flux-system-bp-a","namespace":"flux-system","uid":"c-1","generation":1},
 	"spec":{"chart":"a","version":"2.0.0","sourceRef":{"kind":"HelmRepository","name":"charts"}},
-	"status":{"artifact":{"revision":"2.0.0"},"conditions":[{"type":"Ready","status":"True","reason":"ChartPullSucceeded","message":"pulled"}]}}`
+	"status":{"artifact":{"revision":"2.0.0"},"observedSourceArtifactRevision":"main@sha1:1","conditions":[{"type":"Ready","status":"True","reason":"ChartPullSucceeded","message":"pulled"}]}}`
 
 const fullSource = `{"apiVersion":"source.toolkit.fluxcd.io/v1","kind":"HelmRepository",
 	"metadata":{"name":"charts","namespace":"flux-system","uid":"s-1","generation":1},"spec":{"url":"https://example.com"},
@@ -42,21 +42,21 @@ const fullKustomization = `{"apiVersion":"kustomize.toolkit.fluxcd.io/v1","kind"
 		"deletionTimestamp":"2026-03-01T12:10:00Z","finalizers":["finalizers.fluxcd.io"],
 		"labels":{"kustomize.toolkit.fluxcd.io/name":"flux-system","kustomize.toolkit.fluxcd.io/namespace":"flux-system"}},
 	"spec":{"suspend":true,"path":"./apps","dependsOn":[{"name":"infra"}],"sourceRef":{"kind":"GitRepository","name":"fleet"}},
-	"status":{"observedGeneration":1,"lastAppliedRevision":"main@sha1:1","conditions":[
+	"status":{"observedGeneration":1,"lastAppliedRevision":"main@sha1:1","lastAttemptedRevision":"main@sha1:2","lastAppliedOriginRevision":"main@sha1:0","conditions":[
 		{"type":"Stalled","status":"True","reason":"InvalidCELExpression","message":"no"},
 		{"type":"Ready","status":"False","reason":"DependencyNotReady","message":"dependency 'flux-system/infra' is not ready","lastTransitionTime":"2026-03-01T12:07:00Z","observedGeneration":1}]}}`
 
 const fullGit = `{"apiVersion":"source.toolkit.fluxcd.io/v1","kind":"GitRepository",
-	"metadata":{"name":"fleet","namespace":"flux-system","uid":"g-1","generation":1},"spec":{"url":"ssh://example.com"},
-	"status":{"artifact":{"revision":"main@sha1:1"},"conditions":[{"type":"Ready","status":"False","reason":"GitOperationFailed","message":"no route"}]}}`
+	"metadata":{"name":"fleet","namespace":"flux-system","uid":"g-1","generation":1},"spec":{"url":"ssh://git:secret@example.com/fleet?token=secret#x","interval":"1m0s","ref":{"branch":"main","tag":"v1"}},
+	"status":{"artifact":{"revision":"main@sha1:1","lastUpdateTime":"2026-03-01T12:00:00Z","metadata":{"org.opencontainers.image.revision":"main@sha1:0"}},"conditions":[{"type":"Ready","status":"False","reason":"GitOperationFailed","message":"no route"}]}}`
 
-// earlierKustomization is fullKustomization while all was well.
+// earlierKustomization is fullKustomization before its failure.
 const earlierKustomization = `{"apiVersion":"kustomize.toolkit.fluxcd.io/v1","kind":"Kustomization",
 	"metadata":{"name":"apps","namespace":"flux-system","uid":"k-1","generation":1},"spec":{},
 	"status":{"observedGeneration":1,"history":[{"lastReconciledStatus":"ReconciliationSucceeded","firstReconciled":"2026-03-01T12:00:00Z"}],"conditions":[
 		{"type":"Ready","status":"True","reason":"ReconciliationSucceeded","lastTransitionTime":"2026-03-01T12:01:00Z","observedGeneration":1}]}}`
 
-func TestReleaseMeta(t *testing.T) {
+func TestRelease_Meta(t *testing.T) {
 	w := newWorld(t)
 	for _, o := range []string{fullChart, full, fullSource} {
 		w.put(object(t, "%s", o))
@@ -81,7 +81,7 @@ func TestReleaseMeta(t *testing.T) {
 	}
 }
 
-func TestKustomizationMeta(t *testing.T) {
+func TestKustomization_Meta(t *testing.T) {
 	w := newWorld(t)
 	w.put(object(t, "%s", fullKustomization))
 	w.put(object(t, "%s", fullGit))
@@ -90,7 +90,7 @@ func TestKustomizationMeta(t *testing.T) {
 		"kind": "Kustomization", "namespace": "flux-system", "uid": "k-1",
 		"ready": "False", "reason": "DependencyNotReady", "reasonSince": ms(7 * 60), "stalled": true, "stalledReason": "InvalidCELExpression",
 		"waitingFor": []string{"fsn1/Kustomization/flux-system/infra"}, "waitingSince": ms(7 * 60), "suspended": true,
-		"revision": "main@sha1:1", "path": "./apps", "source": map[string]any{"kind": "GitRepository", "name": "fleet", "namespace": "flux-system"},
+		"revision": "main@sha1:1", "attemptedRevision": "main@sha1:2", "originRevision": "main@sha1:0", "path": "./apps", "source": map[string]any{"kind": "GitRepository", "name": "fleet", "namespace": "flux-system"},
 		"generation": 2, "observedGeneration": 1, "appliedBy": "fsn1/Kustomization/flux-system/flux-system",
 	})
 	if n.Label != "apps" || n.Status != "failed" {
@@ -100,7 +100,15 @@ func TestKustomizationMeta(t *testing.T) {
 		"fsn1/Kustomization/flux-system/infra finish-to-start fsn1/Kustomization/flux-system/apps")
 }
 
-func TestMetaLeavesOutWhatIsNotThere(t *testing.T) {
+func TestSource_Meta(t *testing.T) {
+	w := newWorld(t)
+	w.put(object(t, "%s", fullGit))
+	wantMeta(t, w.must("fsn1/GitRepository/flux-system/fleet"), map[string]any{
+		"url": "ssh://example.com/fleet", "ref": "tag v1", "interval": 60_000, "revision": "main@sha1:1", "originRevision": "main@sha1:0", "updatedAt": ms(0),
+	})
+}
+
+func TestMeta_LeavesOutAbsentFields(t *testing.T) {
 	w := newWorld(t)
 	w.put(object(t, `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a"},"spec":{}}`))
 	got := meta(t, w.must("fsn1//bp-a"))
@@ -110,7 +118,7 @@ func TestMetaLeavesOutWhatIsNotThere(t *testing.T) {
 	}
 }
 
-func TestMessageIsCutBetweenCharacters(t *testing.T) {
+func TestMeta_MessageIsCutBetweenCharacters(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a", cond{"Ready", "False", "InstallFailed", strings.Repeat("ü", 4000), 1, 1}))
 	got, _ := meta(t, w.must("fsn1/bp-a"))["message"].(string)
@@ -123,8 +131,9 @@ func TestMessageIsCutBetweenCharacters(t *testing.T) {
 	}
 }
 
-// reasonSince is kept while the reason is the same, though Flux moves lastTransitionTime with every new message.
-func TestReasonSinceOutlivesItsMessage(t *testing.T) {
+// reasonSince stays the same while the reason does, though Flux changes lastTransitionTime with every new
+// message.
+func TestMeta_ReasonSinceIsKeptWithANewMessage(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a", cond{"Ready", "False", "DependencyNotReady", "dependency 'flux-system/bp-b' is not ready", 10, 1}))
 	w.put(release(t, "bp-a", cond{"Ready", "False", "DependencyNotReady", "dependency 'shop/c' is not ready", 90, 1}))
@@ -133,7 +142,7 @@ func TestReasonSinceOutlivesItsMessage(t *testing.T) {
 	wantMeta(t, w.must("fsn1/bp-a"), map[string]any{"reasonSince": ms(95), "waitingSince": nil, "waitingFor": nil})
 }
 
-func TestWaitingForAMissingDependency(t *testing.T) {
+func TestMeta_WaitingForMissingDependency(t *testing.T) {
 	w := newWorld(t)
 	const message = `unable to get 'demo2/nothere' dependency: helmreleases.helm.toolkit.fluxcd.io "nothere" not found`
 	w.put(release(t, "bp-a", cond{"Ready", "False", "DependencyNotReady", message, 10, 1}))
@@ -142,14 +151,16 @@ func TestWaitingForAMissingDependency(t *testing.T) {
 	wantMeta(t, w.must("fsn1/bp-a"), map[string]any{"waitingFor": nil, "waitingSince": ms(10)})
 }
 
-// docs/meta.md has a row for every key that is ever written, and for no other.
-func TestMetaPageNamesEveryKey(t *testing.T) {
+// docs/meta.md has exactly one row for every key that is written.
+func TestDocs_MetaPageNamesEveryKey(t *testing.T) {
 	w := newWorld(t, "flux-system")
-	w.take(w.SetInfo(mapping.RegionInfo{ClusterUID: "c", NotWatched: []mapping.NotWatched{{Kind: "Kustomization", Why: "no rights"}}}))
+	w.take(w.SetInfo(mapping.RegionInfo{ClusterUID: "c", Down: []mapping.Controller{{Lease: "helm-controller-leader-election", Renewed: ms(1)}}, NotWatched: []mapping.NotWatched{{Kind: "Bucket", Why: "no rights"}}}))
+	w.take(w.SetClockOffset(600_000))
 	judged := map[string]string{}
 	sections := map[string][]string{
 		"Release": {"fsn1/bp-a"}, "Kustomization": {"fsn1/Kustomization/flux-system/apps"}, "Region": {"fsn1"},
-		"Source": {"fsn1/GitRepository/flux-system/fleet", "fsn1/HelmRepository/flux-system/charts"},
+		"Source":     {"fsn1/GitRepository/flux-system/fleet", "fsn1/HelmRepository/flux-system/charts"},
+		"Controller": {"fsn1/Controller/flux-system/helm-controller"},
 	}
 	written := map[string]map[string]string{"Judgement": judged}
 	for _, o := range pageObjects {
@@ -201,10 +212,10 @@ func TestMetaPageNamesEveryKey(t *testing.T) {
 	}
 }
 
-// pageObjects show, one after the other, everything that is ever written.
+// pageObjects are objects that together cause every key.
 var pageObjects = []string{
-	fullChart, full, fullSource, earlierKustomization, fullKustomization, fullGit,
-	// a change that is not taken up, a source that has moved on
+	strings.Replace(fullChart, "HelmRepository", "GitRepository", 1), full, fullChart, fullSource, earlierKustomization, fullKustomization, fullGit,
+	// a generation that is not observed, a source with a newer revision
 	strings.NewReplacer(`"uid":"k-1","generation":1`, `"uid":"k-1","generation":2`).Replace(earlierKustomization),
 	strings.NewReplacer(`"status":"False","reason":"GitOperationFailed","message":"no route"`, `"status":"True","reason":"Succeeded","message":"","lastTransitionTime":"2026-03-01T12:00:00Z"`, "main@sha1:1", "main@sha1:2").Replace(fullGit),
 	strings.NewReplacer(`"spec":{},`, `"spec":{"sourceRef":{"kind":"GitRepository","name":"fleet"}},`, `"observedGeneration":1,"history"`, `"observedGeneration":1,"lastAppliedRevision":"main@sha1:1","history"`).Replace(earlierKustomization),
@@ -222,7 +233,7 @@ var pageObjects = []string{
 		`"reason":"DependencyNotReady","message":"dependency 'flux-system/bp-b' is not ready"`, `"reason":"SourceNotReady","message":"HelmChart 'flux-system/x' is not ready: no artifact available for HelmRepository source 'charts'"`).Replace(full),
 	strings.NewReplacer(`"uid":"s-1","generation":1`, `"uid":"s-1","generation":2,"deletionTimestamp":"2026-03-01T12:10:00Z","finalizers":["finalizers.fluxcd.io"]`, `"url":"https://example.com"`, `"suspend":true`,
 		`"status":{"artifact"`, `"status":{"observedGeneration":1,"artifact"`, `"message":"stored"`, `"message":"stored","lastTransitionTime":"2026-03-01T12:00:00Z"`).Replace(fullSource),
-	// given up; a look at what was ready; a chart that has moved on; a failure at a revision
+	// given up; a routine reconciliation; a newer chart; a failure at a revision
 	strings.NewReplacer(`"deletionTimestamp":"2026-03-01T12:10:00Z",`, "", `"suspend":true,`, "").Replace(full),
 	strings.NewReplacer(`"deletionTimestamp":"2026-03-01T12:10:00Z",`, "", `"suspend":true,`, "", `"type":"Stalled"`, `"type":"Released"`, `"reason":"RetriesExceeded","message":"gave up","lastTransitionTime":"2026-03-01T12:06:00Z"`,
 		`"reason":"UpgradeSucceeded","message":"","lastTransitionTime":"2026-03-01T12:06:00Z"`, `"uid":"u-1"`, `"uid":"u-2"`).Replace(full),
@@ -232,7 +243,7 @@ var pageObjects = []string{
 		`"status":"False","reason":"BuildFailed","message":"no"`).Replace(earlierKustomization),
 }
 
-// judgementTypes lists the keys of a judgement and of all that follows it.
+// judgementTypes collects the keys of a judgement and of its `then`, with their types.
 func judgementTypes(into map[string]string, judgement any) {
 	m, ok := judgement.(map[string]any)
 	if !ok {
@@ -246,7 +257,7 @@ func judgementTypes(into map[string]string, judgement any) {
 	}
 }
 
-// types lists the keys of a meta object with the types that the page gives them.
+// types collects the keys of a meta object, with the types as on the page.
 func types(into map[string]string, prefix string, m map[string]any) {
 	for k, v := range m {
 		switch v := v.(type) {
@@ -256,7 +267,7 @@ func types(into map[string]string, prefix string, m map[string]any) {
 			into[prefix+k] = "true"
 		case float64:
 			into[prefix+k] = "integer"
-			if strings.HasSuffix(k, "Since") || slices.Contains([]string{"since", "at", "nextTry"}, k) {
+			if strings.HasSuffix(k, "Since") || slices.Contains([]string{"since", "at", "nextTry", "renewedAt", "updatedAt"}, k) {
 				into[prefix+k] = "time"
 			}
 		case []any:
@@ -273,7 +284,7 @@ func types(into map[string]string, prefix string, m map[string]any) {
 	}
 }
 
-func TestMetaIsOneLineOfJSON(t *testing.T) {
+func TestMeta_OneLineOfJSON(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a", cond{"Ready", "False", "InstallFailed", "two\nlines & <tags>", 1, 1}))
 	raw := w.must("fsn1/bp-a").Meta

@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// What of an object is read. Real objects stay far below; a hostile one must not take the time of the others.
+// Limits of what is read of an object. Real objects are far below; a hostile one must not slow down the others.
 const (
 	maxList       = 4096     // entries of a list
 	maxConditions = 64       // entries of status.conditions
@@ -25,7 +25,7 @@ const (
 // maxShown is how many entries of a list go into a node.
 const maxShown = 256
 
-// fields is a JSON object of unknown content. Its methods answer the zero value for what is absent or of another type.
+// fields is a JSON object of unknown content. Its methods return the zero value for a field that is absent or of another type.
 type fields map[string]any
 
 func (f fields) object(name string) fields {
@@ -49,7 +49,7 @@ func (f fields) list(name string) []any {
 	return l[:min(len(l), maxList)]
 }
 
-// int reads an integer however the decoder has typed it.
+// int reads an integer of any type that a decoder may give it.
 func (f fields) int(name string) (int64, bool) {
 	switch n := f[name].(type) {
 	case int64:
@@ -83,7 +83,7 @@ type condition struct {
 	generation              int64     // observedGeneration, 0 when it is absent
 }
 
-// conditions are the entries of status.conditions by their type; their order in the object means nothing.
+// conditions are the entries of status.conditions by type.
 type conditions map[string]condition
 
 func (c conditions) is(name string) bool { return c[name].status == "True" }
@@ -106,7 +106,7 @@ type object struct {
 	conditions   conditions
 }
 
-// identify reads as much of an object as its removal needs.
+// identify reads what the removal of an object needs.
 func identify(u *unstructured.Unstructured) (object, error) {
 	top := fields(u.Object)
 	meta := top.object("metadata")
@@ -121,7 +121,7 @@ func identify(u *unstructured.Unstructured) (object, error) {
 	return o, nil
 }
 
-// parse reads an object whole.
+// parse reads all that is common to Flux objects.
 func parse(u *unstructured.Unstructured) (object, error) {
 	o, err := identify(u)
 	if err != nil {
@@ -177,7 +177,7 @@ func (o object) malformed(field, want string) error {
 	return fmt.Errorf("%s %s/%s: %s is not %s", o.kind, o.namespace, o.name, field, want)
 }
 
-// stalled reports whether the controller has given up: Stalled is True, and Ready, which may be newer, does not say otherwise.
+// stalled reports whether the controller has given up: Stalled is True and Ready, which may be newer, is not.
 func (o object) stalled() bool { return o.conditions.is("Stalled") && !o.conditions.is("Ready") }
 
 // maxMessage is how many bytes of a condition's message go into a node.

@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// recordings are the files of testdata, by the region that they are replayed as.
+// recordings are the files in testdata, with the region of their nodes.
 var recordings = []struct{ file, region string }{
 	{"kit-fsn1", "fsn1"},
 	{"kit-hel1", "hel1"},
@@ -28,10 +28,11 @@ var recordings = []struct{ file, region string }{
 	{"real-d-kustomizations", "real"},
 }
 
-var read = map[string][]recording.Event{}
+var read = map[string][]mapping.Event{}
 
-// events are those of a recording, read once. Nobody changes them: that the mapping does not is a test of its own.
-func events(t testing.TB, file string) []recording.Event {
+// events returns the events of a recording, which is read once. They must not be changed; another test checks that
+// the mapping does not.
+func events(t testing.TB, file string) []mapping.Event {
 	t.Helper()
 	if all, ok := read[file]; ok {
 		return all
@@ -41,7 +42,7 @@ func events(t testing.TB, file string) []recording.Event {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	var all []recording.Event
+	var all []mapping.Event
 	for r := recording.NewReader(f); ; {
 		ev, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -55,13 +56,13 @@ func events(t testing.TB, file string) []recording.Event {
 	}
 }
 
-// replay is a recording folded at both ends.
+// replay is a recording, mapped and folded.
 type replay struct {
 	t       testing.TB
 	cluster *mapping.Cluster
 	held    *flow.State
 	region  string
-	t0      int64                  // the second in which the recording begins, Unix ms
+	t0      int64                  // second in which the recording begins, Unix milliseconds
 	sent    []sent                 // every message
 	nodes   map[string][]flow.Node // every version of a node that was sent
 }
@@ -77,7 +78,7 @@ func newReplay(t testing.TB, region string, namespaces ...string) *replay {
 }
 
 func (r *replay) take(at int64, changes []mapping.Change) {
-	for _, m := range mapping.Messages(changes) {
+	for _, m := range messages(r.t, "bootstrap", changes) {
 		r.held.Apply(m)
 		r.sent = append(r.sent, sent{at, m})
 		for _, n := range m.Nodes {
@@ -86,9 +87,9 @@ func (r *replay) take(at int64, changes []mapping.Change) {
 	}
 }
 
-func (r *replay) apply(ev recording.Event) []mapping.Change {
+func (r *replay) apply(ev mapping.Event) []mapping.Change {
 	r.t.Helper()
-	changes, err := r.cluster.Apply(ev.Event)
+	changes, err := r.cluster.Apply(ev)
 	if err != nil {
 		r.t.Fatal(err)
 	}
@@ -108,7 +109,7 @@ func play(t testing.TB, file, region string) *replay {
 	return r
 }
 
-// truth is what the API server said in the end.
+// truth is the state of the API server at the end.
 type truth struct {
 	Name, Namespace, Ready, Reason, ChartVersion, SpecChartVersion, HistoryStatus string
 	Stalled, Suspend                                                              bool
@@ -128,7 +129,7 @@ func (tr truth) status() string {
 	return "running"
 }
 
-func TestReplayEndsInTheTruth(t *testing.T) {
+func TestRecordings_EndAsTheAPIServerSays(t *testing.T) {
 	for _, rec := range recordings[:2] {
 		t.Run(rec.file, func(t *testing.T) {
 			raw, err := os.ReadFile("../testdata/recordings/" + rec.file + ".truth.json")
@@ -179,7 +180,7 @@ func TestReplayEndsInTheTruth(t *testing.T) {
 	}
 }
 
-// wantEnd checks the relationships against spec.dependsOn of each release as it was last seen, read here without the mapping.
+// wantEnd compares the relationships with spec.dependsOn of each release's last version, read without the mapping.
 func wantEnd(t *testing.T, file, region string, got []flow.Relationship) {
 	t.Helper()
 	live := map[string][]string{}
@@ -215,7 +216,7 @@ func wantEnd(t *testing.T, file, region string, got []flow.Relationship) {
 	}
 }
 
-func TestDoubledEventsChangeNothing(t *testing.T) {
+func TestRecordings_RepeatedEventChangesNothing(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
 			once, twice := play(t, rec.file, rec.region), newReplay(t, rec.region)
@@ -231,8 +232,8 @@ func TestDoubledEventsChangeNothing(t *testing.T) {
 	}
 }
 
-// Nothing depends on the order of a map, or on anything else than the events.
-func TestSameEventsGiveTheSameMessages(t *testing.T) {
+// The messages depend only on the events, not on the order of a map.
+func TestRecordings_SameEventsSameMessages(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
 			once := play(t, rec.file, rec.region)
@@ -254,8 +255,8 @@ func TestSameEventsGiveTheSameMessages(t *testing.T) {
 	}
 }
 
-// What the cluster says it is, which resync compares with, is what its messages folded into.
-func TestStateIsWhatTheMessagesFoldInto(t *testing.T) {
+// State, which resync compares with the server, equals the folded messages.
+func TestRecordings_StateEqualsFoldedMessages(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
 			r := newReplay(t, rec.region)
@@ -284,8 +285,7 @@ func sameState(t *testing.T, got, want *flow.State) {
 	}
 }
 
-// The golden files hold every message that a recording makes, with the time of the event that made it. Other packages and other languages read
-// them too.
+// The golden files have every message for a recording, with the time of its event. Other packages and the TypeScript tests read them too.
 func TestGolden(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
@@ -294,14 +294,11 @@ func TestGolden(t *testing.T) {
 	}
 }
 
-// golden compares every message of a replay with a golden file, or writes it.
+// golden compares the messages of a replay with a golden file, or writes the file.
 func golden(t *testing.T, r *replay, file string) {
 	t.Helper()
 	var b bytes.Buffer
 	for _, s := range r.sent {
-		if _, err := flow.Decode("bootstrap", []byte(s.message.JSON())); err != nil {
-			t.Fatalf("the contract refuses %s: %v", s.message.JSON(), err)
-		}
 		fmt.Fprintf(&b, "{\"at\":%d,\"message\":%s}\n", s.at, s.message.JSON())
 	}
 	path := "../testdata/golden/" + file
@@ -322,7 +319,12 @@ func compareLines(t *testing.T, got, want []byte) {
 	g, w := bytes.Split(got, []byte("\n")), bytes.Split(want, []byte("\n"))
 	for i := range min(len(g), len(w)) {
 		if !bytes.Equal(g[i], w[i]) {
-			t.Fatalf("line %d is\n%s\nwant\n%s\n(go test -run TestGolden -update writes what it is now)", i+1, g[i], w[i])
+			at := 0 // the first difference
+			for at < min(len(g[i]), len(w[i])) && g[i][at] == w[i][at] {
+				at++
+			}
+			around := func(line []byte) []byte { return line[max(0, min(at, len(line))-100):min(at+100, len(line))] }
+			t.Fatalf("line %d differs at byte %d:\n…%s…\nwant\n…%s…\ngo test ./mapping -run TestGolden -update accepts the new output", i+1, at, around(g[i]), around(w[i]))
 		}
 	}
 	if len(g) != len(w) {

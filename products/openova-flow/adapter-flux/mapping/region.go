@@ -1,27 +1,40 @@
 package mapping
 
-import "github.com/openova-io/openova/products/openova-flow/server/flow"
+import (
+	"slices"
 
-// RegionInfo is what is known of a region besides its objects.
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// RegionInfo has facts about a region that do not come from its objects.
 type RegionInfo struct {
 	ClusterUID string       // the UID of the namespace kube-system
 	NotWatched []NotWatched // kinds that are not mapped, and why
+	Down       []Controller // Flux's controllers that are known to be down
 }
 
 // NotWatched is a kind that is not watched.
 type NotWatched struct {
-	Kind string `json:"kind"`
-	Why  string `json:"why"`
+	Kind      string `json:"kind"`
+	Namespace string `json:"-"` // namespace in which it is not watched; empty: all. Why names it too
+	Why       string `json:"why"`
 }
 
-// statusesByWeight is from the best to the worst; the worst of its members is a region's status.
+// hides reports whether an object may exist in the cluster but not in the flow.
+func (info RegionInfo) hides(k key) bool {
+	return slices.ContainsFunc(info.NotWatched, func(n NotWatched) bool {
+		return n.Kind == k.kind && (n.Namespace == "" || n.Namespace == k.namespace)
+	})
+}
+
+// statusesByWeight are ordered from best to worst. A region has the worst status of its members.
 var statusesByWeight = []string{flow.StatusSucceeded, flow.StatusPending, flow.StatusRunning, flow.StatusFailed}
 
-// rollup counts the members of a region, so that its node never costs a walk over them.
+// rollup counts the members of a region by status, so that its node does not need a loop over them.
 type rollup struct {
 	byStatus map[string]int
 	starts   extent
-	ends     extent // negated, so that its least is the latest
+	ends     extent // negated, so that the minimum is the latest
 }
 
 func (r *rollup) add(n *flow.Node, by int) {
@@ -44,7 +57,7 @@ func (r *rollup) add(n *flow.Node, by int) {
 	}
 }
 
-// node is the region as its members make it: the worst status, the earliest start, and, once all have succeeded, the latest end.
+// node returns the region's node: worst status, earliest start, and, once all have succeeded, latest end of its members.
 func (r *rollup) node(c Config, meta flow.Object) *flow.Node {
 	n := &flow.Node{ID: c.Region, FlowID: c.FlowID, Label: c.Region, Region: c.Region, Status: flow.StatusPending, Meta: meta}
 	for _, s := range statusesByWeight {
@@ -61,8 +74,8 @@ func (r *rollup) node(c Config, meta flow.Object) *flow.Node {
 	return n
 }
 
-// meta is what the region's node tells besides its members.
-func (info RegionInfo) meta(c Config) flow.Object {
+// meta returns the meta of the region's node. offset is that of the clocks.
+func (info RegionInfo) meta(c Config, offset int64) flow.Object {
 	m := map[string]any{"kind": "Region", "namespaces": []string{"*"}}
 	if len(c.Namespaces) > 0 {
 		m["namespaces"] = c.Namespaces
@@ -71,5 +84,6 @@ func (info RegionInfo) meta(c Config) flow.Object {
 	if len(info.NotWatched) > 0 {
 		m["notWatched"] = info.NotWatched
 	}
+	put(m, "clockOffset", offset)
 	return encode(m)
 }

@@ -22,10 +22,11 @@ func releaseStatus(c conditions) string {
 	return flow.StatusRunning
 }
 
-// releaseFailed are the reasons of a Ready=False that are failures. RetriesExhausted is what older controllers wrote.
+// releaseFailed are the reasons of Ready=False that are failures. Older controllers write RetriesExhausted.
 var releaseFailed = map[string]bool{"InstallFailed": true, "UpgradeFailed": true, "RetriesExhausted": true}
 
-// actions are what helm-controller does; the reason that an ended one gives to Ready adds Succeeded or Failed.
+// actions are the actions of helm-controller. After one, the reason of Ready is its name and Succeeded or
+// Failed.
 var actions = []string{"Install", "Upgrade", "Test", "Rollback", "Uninstall", "Reconciliation"}
 
 func actionEnded(reason string) bool {
@@ -60,8 +61,8 @@ func history(o object) []snapshot {
 	return all
 }
 
-// releaseEvidence reads what a HelmRelease shows of the controller's work: Ready, Reconciling, Released and TestSuccess of
-// status.conditions, status.history, status.failures with status.lastAttemptedGeneration.
+// releaseEvidence returns what a HelmRelease shows of its runs, from Ready, Reconciling, Released and TestSuccess in
+// status.conditions, from status.history, and from status.failures with status.lastAttemptedGeneration.
 func releaseEvidence(o object, status string) evidence {
 	ready := o.conditions["Ready"]
 	past := history(o)
@@ -70,7 +71,7 @@ func releaseEvidence(o object, status string) evidence {
 		gen: generationOf(o, ready),
 	}
 	attempted, known := o.status.int("lastAttemptedGeneration")
-	if !known || attempted == e.gen { // else the counters are those of the generation before
+	if !known || attempted == e.gen { // otherwise the counters are of an earlier generation
 		e.failures, _ = o.status.int("failures")
 	}
 	e.phase = releasePhase(o)
@@ -103,7 +104,7 @@ func releaseEvidence(o object, status string) evidence {
 func releasePhase(o object) phase {
 	ready := o.conditions["Ready"]
 	switch {
-	case !o.deletedAt.IsZero(): // what an uninstall reports is not the outcome of a run
+	case !o.deletedAt.IsZero(): // an uninstall is not a run
 		return idle
 	case ready.status == "True", o.stalled(), ready.status == "False" && actionEnded(ready.reason):
 		return done
@@ -113,7 +114,7 @@ func releasePhase(o object) phase {
 	return idle
 }
 
-// generationOf is the generation that the Ready condition speaks of.
+// generationOf returns the generation that the Ready condition is about.
 func generationOf(o object, ready condition) int64 {
 	if ready.generation != 0 {
 		return ready.generation
@@ -121,8 +122,8 @@ func generationOf(o object, ready condition) int64 {
 	return o.generation
 }
 
-// workBegan is when the newest action began. While it runs only Ready tells; in the moment that it ends, Reconciling still stands
-// with its time, and status.history follows one event later.
+// workBegan returns when the newest action began. While it runs, only Ready shows that. In the event that ends it, Reconciling still has
+// its time; status.history follows one event later.
 func workBegan(o object, ready condition, past []snapshot) (began flow.Time, witnessed bool) {
 	reconciling := o.conditions["Reconciling"]
 	under := reconciling.status == "True" && !after(reconciling.since, ready.since)
@@ -141,8 +142,8 @@ func workBegan(o object, ready condition, past []snapshot) (began flow.Time, wit
 	return began, false
 }
 
-// succeededAt is when Ready=True was reached. A release that had fallen back to waiting gets its old reason again with a new time;
-// the condition of the action itself kept the old one.
+// succeededAt returns when Ready=True was reached. If the release has waited since, Ready has its old reason with a new time, but the
+// condition of the action keeps its time.
 func succeededAt(c conditions) flow.Time {
 	ready := c["Ready"]
 	for _, name := range []string{"Released", "TestSuccess"} {
@@ -154,8 +155,8 @@ func succeededAt(c conditions) flow.Time {
 	return ready.since
 }
 
-// firstAttempt is when the earliest of the last failed attempts began, as far as status.history still holds them. Going back, an
-// entry that succeeded, and was no rollback, ended an earlier run.
+// firstAttempt returns when the earliest of the last failed attempts began, as far as status.history has them. An entry that succeeded and
+// was no rollback belongs to an earlier run.
 func firstAttempt(past []snapshot, failures int64) flow.Time {
 	var first flow.Time
 	for _, s := range past {

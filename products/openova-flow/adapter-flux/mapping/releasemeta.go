@@ -1,61 +1,49 @@
 package mapping
 
 import (
+	"cmp"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 )
 
-// family groups nodes: by the label of the platform, by the one that Kubernetes recommends, or by name.
+// family returns the group of a node: the platform's label, the label that Kubernetes recommends, or the name.
 func family(o object) string {
 	for _, label := range []string{"catalyst.openova.io/family", "app.kubernetes.io/part-of"} {
 		if f := o.labels.string(label); f != "" {
 			return f
 		}
 	}
-	return orElse(strings.TrimPrefix(o.name, "bp-"), o.name)
+	return cmp.Or(strings.TrimPrefix(o.name, "bp-"), o.name)
 }
 
 // release reads a HelmRelease (helm.toolkit.fluxcd.io/v2).
 func (c Config) release(o object, past *entry) (*entry, error) {
-	deps, unwatched, err := c.dependencies(o)
+	e, err := c.dependent(o)
 	if err != nil {
 		return nil, err
 	}
-	ready := o.conditions["Ready"]
-	f := commonFacts(o)
-	f.deps = deps
+	ready, f := o.conditions["Ready"], e.facts
 	f.attempted, f.digest = o.status.string("lastAttemptedRevision"), o.status.string("lastAttemptedRevisionDigest")
-	f.named = c.waitingFor(o, ready)
 	f.routine = f.wasReady(past)
 	shown := o
 	if f.routine && ready.status == "Unknown" && past.ready.status == "True" && strings.HasPrefix(ready.message, "Fulfilling prerequisites") {
-		ready = past.ready // its controller looks at it again and has done nothing
+		ready = past.ready // a routine reconciliation
 		shown.conditions = maps.Clone(o.conditions)
 		shown.conditions["Ready"] = ready
 	}
-	e := &entry{
-		key: o.key, id: c.ReleaseID(o.namespace, o.name), uid: o.uid, label: o.name, family: family(o), facts: f,
-		status: releaseStatus(shown.conditions), deps: deps, applier: appliedBy(o), meta: commonMeta(o, ready),
-	}
+	e.status = releaseStatus(shown.conditions)
 	e.remember(past, ready)
 	e.run = past.run.next(releaseEvidence(shown, e.status))
+	e.describe(o, ready)
 	put(e.meta, "attempts", e.run.attempts)
-	put(e.meta, "startedAtIsLowerBound", e.run.lowerBound)
-	if len(f.named) > 0 {
-		e.meta["waitingFor"] = f.named
-	}
-	if len(unwatched) > 0 {
-		e.meta["dependsOnUnwatched"] = unwatched
-	}
 	c.releaseChart(o, e)
 	c.releaseHistory(o, e)
 	c.releaseFacts(o, e)
 	return e, nil
 }
 
-// releaseFacts reads what a release is judged by: its limits, retries, target.
+// releaseFacts reads the limits, retries and target of a release.
 func (c Config) releaseFacts(o object, e *entry) {
 	f := e.facts
 	past := history(o)
@@ -65,7 +53,7 @@ func (c Config) releaseFacts(o object, e *entry) {
 		f.action = action(f.reconciling.message)
 	}
 	if f.action == "" {
-		f.action = orElse(o.status.string("lastAttemptedReleaseAction"), "install")
+		f.action = cmp.Or(o.status.string("lastAttemptedReleaseAction"), "install")
 	}
 	of := o.spec.object(f.action)
 	f.limit = duration(of, "timeout", duration(o.spec, "timeout", 5*60_000))
@@ -81,10 +69,6 @@ func (c Config) releaseFacts(o object, e *entry) {
 			f.most = retries + 1
 		}
 	}
-	kubeConfig := o.spec.object("kubeConfig")
-	f.remote = orElse(kubeConfig.object("secretRef").string("name"), kubeConfig.object("configMapRef").string("name"))
-	put(e.meta, "targetCluster", f.remote)
-	put(e.meta, "targetNamespace", o.spec.string("targetNamespace"))
 	put(e.meta, "releaseName", o.spec.string("releaseName"))
 	put(e.meta, "driftDetection", o.spec.object("driftDetection").string("mode"))
 	if f.drifted.status == "True" {
@@ -96,7 +80,7 @@ func (c Config) releaseFacts(o object, e *entry) {
 func (c Config) releaseChart(o object, e *entry) {
 	wanted := o.status.string("lastAttemptedRevision")
 	if ref := o.spec.object("chartRef"); ref.string("name") != "" {
-		from := key{ref.string("kind"), orElse(ref.string("namespace"), o.namespace), ref.string("name")}
+		from := o.reference(map[string]any(ref))
 		if from.kind == kindHelmChart {
 			e.chartKey = from
 		} else {
@@ -106,9 +90,9 @@ func (c Config) releaseChart(o object, e *entry) {
 		e.chart = map[string]any{}
 		put(e.chart, "name", spec.string("chart"))
 		put(e.chart, "version", spec.string("version"))
-		wanted = orElse(spec.string("version"), wanted)
+		wanted = cmp.Or(spec.string("version"), wanted)
 		ref := spec.object("sourceRef")
-		space := orElse(ref.string("namespace"), o.namespace)
+		space := cmp.Or(ref.string("namespace"), o.namespace)
 		if ref.string("name") != "" {
 			e.source = key{ref.string("kind"), space, ref.string("name")}
 		}
@@ -127,7 +111,7 @@ func (c Config) releaseChart(o object, e *entry) {
 	put(e.meta, "revision", o.status.string("lastAttemptedRevision"))
 }
 
-// releaseHistory reads what was done: status.history, and the counters and the last action of status.
+// releaseHistory reads status.history and the counters and last action of status.
 func (c Config) releaseHistory(o object, e *entry) {
 	past := history(o)
 	if len(past) > 0 {
@@ -144,25 +128,4 @@ func (c Config) releaseHistory(o object, e *entry) {
 		n, _ := o.status.int(counter)
 		put(e.meta, counter, n)
 	}
-}
-
-// waits finds the dependencies that a DependencyNotReady names.
-var waits = regexp.MustCompile(`dependency '([^']+)'|'([^']+)' dependency`)
-
-// waitingFor are the node ids of the dependencies that the message names, of those that are watched.
-func (c Config) waitingFor(o object, ready condition) []string {
-	if ready.status != "False" || ready.reason != "DependencyNotReady" {
-		return nil
-	}
-	var ids []string
-	for _, m := range waits.FindAllStringSubmatch(clip(ready.message), -1) {
-		space, name, ok := strings.Cut(m[1]+m[2], "/")
-		if !ok {
-			space, name = o.namespace, space
-		}
-		if c.Watches(space) {
-			ids = append(ids, c.id(key{o.kind, space, name}))
-		}
-	}
-	return ids
 }

@@ -1,28 +1,30 @@
 package mapping_test
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
-	"github.com/openova-io/openova/products/openova-flow/adapter-flux/recording"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// latest keeps the newest version of every object, as an API server does.
-type latest map[string]recording.Event
+// latest has the newest version of every object, as an API server does.
+type latest map[string]mapping.Event
 
-func (l latest) see(ev recording.Event) {
+func (l latest) see(ev mapping.Event) {
 	k := ev.Object.GetKind() + "/" + ev.Object.GetNamespace() + "/" + ev.Object.GetName()
 	if ev.Type == mapping.Deleted {
 		delete(l, k)
 		return
 	}
-	l[k] = recording.Event{At: ev.At, Event: mapping.Event{Type: mapping.Added, Object: ev.Object}}
+	l[k] = mapping.Event{At: ev.At, Type: mapping.Added, Object: ev.Object}
 }
 
-// restart is an adapter that starts on what the API server has now, with the nodes that the server holds, or with none.
+// restart returns an adapter that starts with the current objects, and with the nodes on the server or none.
 func (l latest) restart(t *testing.T, region string, held []flow.Node) *replay {
 	r := newReplay(t, region)
 	r.cluster.Seed(held)
@@ -38,9 +40,114 @@ func (l latest) restart(t *testing.T, region string, held []flow.Node) *replay {
 	return r
 }
 
-// An adapter that starts again at any moment says what the one before it said. The one thing that it cannot know is the verdict on a chart
-// that is being tried again at that very moment.
-func TestRestartWithTheServersNodesChangesNothing(t *testing.T) {
+// A cluster whose objects come and go for years needs no more memory for that.
+func TestCluster_KeepsNothingOfWhatIsDeleted(t *testing.T) {
+	for _, rec := range recordings {
+		for name, order := range map[string]func([]string){"charts first": slices.Sort[[]string], "charts last": func(k []string) { slices.Sort(k); slices.Reverse(k) }} {
+			r, now := newReplay(t, rec.region), latest{}
+			for _, ev := range events(t, rec.file) {
+				r.apply(ev)
+				now.see(ev)
+			}
+			keys := slices.Collect(maps.Keys(now))
+			order(keys)
+			for _, k := range keys {
+				r.apply(mapping.Event{Type: mapping.Deleted, Object: now[k].Object})
+			}
+			for what, n := range r.cluster.Held() {
+				if n != 0 {
+					t.Errorf("%s, %s: %d %s", rec.file, name, n, what)
+				}
+			}
+			if nodes, rels := r.cluster.State(); len(nodes) != 1 || len(rels) != 0 {
+				t.Errorf("%s, %s: %d nodes and %d relationships are left", rec.file, name, len(nodes), len(rels))
+			}
+		}
+	}
+}
+
+// One release is the first of all, another one has new runs for years.
+func TestCluster_KeepsNoInstantsOfFormerRuns(t *testing.T) {
+	w := newWorld(t)
+	w.put(release(t, "first", cond{"Ready", "Unknown", "Progressing", "Running 'install' action with timeout of 5m0s", 1, 1}))
+	w.put(release(t, "first", cond{"Ready", "True", "InstallSucceeded", "", 2, 1}))
+	for i := range 1001 {
+		w.put(release(t, "busy", cond{"Ready", "Unknown", "Progressing", "Running 'upgrade' action with timeout of 5m0s", 10*i + 10, 1}))
+		w.put(release(t, "busy", cond{"Ready", "True", "UpgradeSucceeded", "", 10*i + 15, 1}))
+	}
+	if n := w.Instants(); n > 200 {
+		t.Errorf("%d instants of 2 releases", n)
+	}
+	wantTimes(t, w.must("fsn1"), ms(1), ms(10_015))
+	w.event(mapping.Deleted, release(t, "first"))
+	wantTimes(t, w.must("fsn1"), ms(10_010), ms(10_015))
+}
+
+// It is behind since the newest time that it fell behind, not since the first.
+func TestBehindSince_BeginsAgain(t *testing.T) {
+	c := newWorld(t).Cluster
+	since := func(at int, wanted, is string) any {
+		for _, u := range []*unstructured.Unstructured{
+			set(artifact(t, "HelmChart", "flux-system", "flux-system-app", "True", "X"), wanted, "status", "artifact", "revision"),
+			set(release(t, "app", cond{"Ready", "True", "UpgradeSucceeded", "", 1, 1}), is, "status", "lastAttemptedRevision"),
+		} {
+			if _, err := c.Apply(mapping.Event{Type: mapping.Modified, Object: u, At: ms(at)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		nodes, _ := c.State()
+		return meta(t, nodes[slices.IndexFunc(nodes, func(n flow.Node) bool { return n.ID == "fsn1/app" })])["behindSince"]
+	}
+	if got := since(100, "2.0.0", "1.0.0"); got != float64(ms(100).Ms()) {
+		t.Errorf("behind since %v", got)
+	}
+	if got := since(200, "2.0.0", "2.0.0"); got != nil {
+		t.Errorf("not behind, since %v", got)
+	}
+	if got := since(300, "3.0.0", "2.0.0"); got != float64(ms(300).Ms()) {
+		t.Errorf("behind again since %v", got)
+	}
+}
+
+// The object does not show since when a release is behind its chart. That survives a restart, and routine reconciliations.
+func TestSeed_BehindSinceOutlivesTheProcess(t *testing.T) {
+	behind := set(release(t, "app", cond{"Ready", "True", "UpgradeSucceeded", "", 1, 1}), "1.0.0", "status", "lastAttemptedRevision")
+	chart := set(artifact(t, "HelmChart", "flux-system", "flux-system-app", "True", "X"), "2.0.0", "status", "artifact", "revision")
+	since := func(c *mapping.Cluster, at int) any {
+		for _, u := range []*unstructured.Unstructured{chart, behind} {
+			if _, err := c.Apply(mapping.Event{Type: mapping.Added, Object: u, At: ms(at)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		nodes, _ := c.State()
+		return meta(t, nodes[slices.IndexFunc(nodes, func(n flow.Node) bool { return n.ID == "fsn1/app" })])["behindSince"]
+	}
+	first, second := newWorld(t), newWorld(t)
+	want := since(first.Cluster, 100)
+	held, _ := first.State()
+	second.Seed(held)
+	if got := since(second.Cluster, 500); got != want || got != float64(ms(100).Ms()) {
+		t.Errorf("behind since %v, want %v", got, want)
+	}
+}
+
+// An object that is already mapped does not continue from a node that comes later, even if it is deleted and
+// created again.
+func TestSeed_OfWhatIsMappedIsIgnored(t *testing.T) {
+	w := newWorld(t)
+	u := release(t, "app", cond{"Ready", "Unknown", "Progressing", "Running 'install' action with timeout of 5m0s", 10, 1})
+	w.put(u)
+	older := w.must("fsn1/app")
+	older.StartedAt = ms(1)
+	w.Seed([]flow.Node{older})
+	w.event(mapping.Deleted, u)
+	w.put(u)
+	wantTimes(t, w.must("fsn1/app"), ms(10), flow.Time{})
+}
+
+// After a restart at any moment, an adapter reports the same as before. The only exception is the result of a chart that is being retried
+// at that moment.
+func TestSeed_RestartChangesNothing(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
 			live, now := newReplay(t, rec.region), latest{}
@@ -72,9 +179,9 @@ func withoutChart(n flow.Node) string {
 	return s
 }
 
-// Without the server's nodes, an object still shows when its last run ended, and when its last attempt began: status.history says so up to a second
-// later than the condition that was there at the time.
-func TestRestartWithoutTheServersNodes(t *testing.T) {
+// Without the server's nodes, an object still shows when its last run ended and when its last attempt began: status.history has these up to a
+// second later than the condition of that time.
+func TestSeed_RestartWithoutNodes(t *testing.T) {
 	for _, rec := range recordings[:2] {
 		t.Run(rec.file, func(t *testing.T) {
 			live, now := play(t, rec.file, rec.region), latest{}
@@ -95,8 +202,8 @@ func TestRestartWithoutTheServersNodes(t *testing.T) {
 	}
 }
 
-// A replay into a server that still holds the end of the one before ends there again.
-func TestReplayOnTopOfItself(t *testing.T) {
+// A replay to a server that still has the end of the previous replay ends in the same state.
+func TestRecordings_ReplayedTwice(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
 			first := play(t, rec.file, rec.region)

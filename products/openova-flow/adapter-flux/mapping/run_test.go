@@ -3,12 +3,14 @@ package mapping_test
 import (
 	"testing"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
 type fields = map[string]any
 
-func TestTimes(t *testing.T) {
+func TestRun_Times(t *testing.T) {
 	reconciling := func(at int) cond { return cond{"Reconciling", "True", "Progressing", "", at, 1} }
 	ready := func(status, reason string, at int, gen int64) cond { return cond{"Ready", status, reason, "", at, gen} }
 	released := func(status, reason string, at int) cond { return cond{"Released", status, reason, "", at, 1} }
@@ -127,8 +129,8 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-// Found under way in its second attempt, the run began no later than the first attempt that status.history shows.
-func TestStartIsALowerBoundWhenTheBeginningWasNotSeen(t *testing.T) {
+// First seen during the second attempt, the run began no later than the first attempt in status.history.
+func TestRun_StartIsALowerBound(t *testing.T) {
 	r := release(t, "bp-a", cond{"Ready", "Unknown", "Progressing", "", 90, 1})
 	set(r, []any{map[string]any{"version": int64(1), "status": "failed", "action": "install", "lastDeployed": sec(40)}}, "status", "history")
 	set(r, int64(1), "status", "failures")
@@ -143,10 +145,55 @@ func TestStartIsALowerBoundWhenTheBeginningWasNotSeen(t *testing.T) {
 	set(r, int64(2), "status", "failures")
 	w.put(r)
 	wantTimes(t, w.must("fsn1/bp-a"), ms(40), ms(130))
-	// Somebody resets the counters; what was seen was seen.
+	// Resetting the counters does not change the run.
 	set(r, int64(6), "metadata", "resourceVersion")
 	set(r, conditionList(cond{"Ready", "Unknown", "Progressing", "", 140, 1}), "status", "conditions")
 	set(r, int64(0), "status", "failures")
 	w.put(r)
 	wantMeta(t, w.must("fsn1/bp-a"), map[string]any{"attempts": 2, "failures": nil})
+}
+
+// released returns a release of this generation, installed at 9 s and ready at 10 s unless the conditions differ.
+func released(t *testing.T, generation int, cs ...cond) *unstructured.Unstructured {
+	u := set(release(t, "app", cs...), int64(generation), "metadata", "generation")
+	return set(u, []any{map[string]any{"version": int64(1), "status": "deployed", "action": "install", "lastDeployed": sec(9)}}, "status", "history")
+}
+
+// The start of the second run was not delivered.
+func TestRun_BeginningThatWasNotSeen(t *testing.T) {
+	ready := cond{"Ready", "True", "InstallSucceeded", "", 10, 1}
+	for name, c := range map[string]struct {
+		second *unstructured.Unstructured
+		start  int
+		bound  any
+	}{
+		"put back, and its history is older": {released(t, 2, cond{"Ready", "False", "RollbackSucceeded", "", 50, 2}), 50, nil},
+		"taken up, and failed once": {
+			set(released(t, 2, cond{"Ready", "False", "UpgradeFailed", "", 60, 2}, cond{"Reconciling", "True", "ProgressingWithRetry", "", 55, 2}), int64(1), "status", "failures"), 55, true},
+		"taken up": {
+			released(t, 2, cond{"Ready", "False", "UpgradeFailed", "", 60, 2}, cond{"Reconciling", "True", "ProgressingWithRetry", "", 55, 2}), 55, nil},
+	} {
+		w := newWorld(t)
+		w.put(released(t, 1, ready))
+		w.put(c.second)
+		n := w.must("fsn1/app")
+		if n.StartedAt != ms(c.start) {
+			t.Errorf("%s: it began at %s, want %s", name, clock(n.StartedAt), clock(ms(c.start)))
+		}
+		wantMeta(t, n, map[string]any{"startedAtIsLowerBound": c.bound})
+	}
+}
+
+// A version without a generation belongs to the previous one.
+func TestRun_GenerationThatIsNotKnown(t *testing.T) {
+	w := newWorld(t)
+	trying := func(at int) *unstructured.Unstructured {
+		return release(t, "app", cond{"Ready", "Unknown", "Progressing", "Running 'install' action with timeout of 5m0s", at, 1})
+	}
+	w.put(trying(10))
+	u := trying(20)
+	delete(u.Object["metadata"].(map[string]any), "generation")
+	set(u, []any{map[string]any{"type": "Ready", "status": "Unknown", "reason": "Progressing", "message": "Running 'install' action with timeout of 5m0s", "lastTransitionTime": sec(20)}}, "status", "conditions")
+	w.put(u)
+	wantTimes(t, w.must("fsn1/app"), ms(10), flow.Time{})
 }

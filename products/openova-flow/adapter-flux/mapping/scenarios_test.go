@@ -7,8 +7,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// How each scenario has ended: what a person who reads the recording says of it.
-func TestScenariosEndAsTheyShould(t *testing.T) {
+// The end of each scenario, as a person who reads the recording describes it.
+func TestRecordings_EndOfEachScenario(t *testing.T) {
 	r := play(t, "scenarios", "scenarios")
 	type end struct {
 		status string

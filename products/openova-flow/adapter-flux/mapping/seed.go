@@ -6,34 +6,30 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// fromNode reads back, from a node that a server holds, the past of the object of this UID. A node of another life, or one that
-// this package did not write, has none.
+// fromNode restores the history of the object with this UID from its node on the server. The result is empty if the node has another UID or
+// was not written by this package.
 func fromNode(n flow.Node, uid string) *entry {
 	var m fields
 	if json.Unmarshal([]byte(n.Meta), &m) != nil || m.string("uid") != uid {
 		return newEntry()
 	}
-	ms := func(name string) flow.Time {
-		if v, ok := m.int(name); ok {
-			return flow.At(v)
-		}
-		return flow.Time{}
-	}
+	offset, _ := m.int("clockOffset")
+	started, ended := moved(n.StartedAt, -offset), moved(n.EndedAt, -offset)
 	e := &entry{
-		uid: uid, facts: remembered(m), reason: m.string("reason"), reasonSince: ms("reasonSince"), waitingSince: ms("waitingSince"),
-		ready: condition{status: m.string("ready"), reason: m.string("reason"), message: m.string("message"), since: n.EndedAt},
+		uid: uid, facts: remembered(m, offset), reason: m.string("reason"), reasonSince: m.instant("reasonSince", offset), waitingSince: m.instant("waitingSince", offset),
+		ready: condition{status: m.string("ready"), reason: m.string("reason"), message: m.string("message"), since: ended},
 	}
-	if n.StartedAt.IsZero() && n.EndedAt.IsZero() {
+	if started.IsZero() && ended.IsZero() {
 		return e
 	}
-	e.run = run{exists: true, start: n.StartedAt, end: n.EndedAt, lowerBound: m.bool("startedAtIsLowerBound"), stalled: m.bool("stalled")}
+	e.run = run{exists: true, start: started, end: ended, lowerBound: m.bool("startedAtIsLowerBound"), stalled: m.bool("stalled")}
 	e.run.gen, _ = m.int("runGeneration")
 	e.run.attempts, _ = m.int("attempts")
 	if n.Status == flow.StatusSucceeded || n.Status == flow.StatusFailed {
 		e.run.outcome = n.Status
 	}
 	if n.Status == flow.StatusFailed && e.run.stalled {
-		e.run.gaveUp = n.EndedAt
+		e.run.gaveUp = ended
 	}
 	return e
 }

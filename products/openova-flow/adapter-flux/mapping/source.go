@@ -1,6 +1,12 @@
 package mapping
 
-// artifact is the newest verdict on a HelmChart or a source.
+import (
+	"cmp"
+	"maps"
+	"slices"
+)
+
+// artifact is the newest result of a HelmChart or a source.
 type artifact struct {
 	uid        string
 	generation int64
@@ -10,10 +16,11 @@ type artifact struct {
 	owner      key       // of a HelmChart: the HelmRelease that it was made for
 	source     key       // of a HelmChart: where it is pulled from
 	chart      [2]string // of a HelmChart: its name and version
+	from       string    // of a HelmChart: the revision of its source that it was made from
 }
 
-// readArtifact reads a HelmChart or a source. While its controller tries again, Ready is Unknown for a moment; the verdict of before on
-// the same specification then stands, so that one that keeps failing does not flap.
+// readArtifact reads a HelmChart or a source. While its controller tries again, Ready is Unknown for a moment; the previous Ready of the
+// same specification is kept, so that one that keeps failing does not flap.
 func readArtifact(o object, past artifact) artifact {
 	a := artifact{
 		uid: o.uid, generation: o.generation, ready: o.conditions["Ready"],
@@ -29,12 +36,14 @@ func readArtifact(o object, past artifact) artifact {
 	a.chart = [2]string{o.spec.string("chart"), o.spec.string("version")}
 	if ref := o.spec.object("sourceRef"); ref.string("name") != "" {
 		a.source = key{ref.string("kind"), o.namespace, ref.string("name")}
+		if a.source.kind != kindHelmRepository { // every new chart of a repository changes its index, and means nothing for the others
+			a.from = o.status.string("observedSourceArtifactRevision")
+		}
 	}
 	return a
 }
 
-// chartOwner is the HelmRelease that a HelmChart was made for: by metadata.ownerReferences, else by the labels that
-// helm-controller sets.
+// chartOwner returns the HelmRelease that a HelmChart was made for: by metadata.ownerReferences, else by the labels of helm-controller.
 func chartOwner(o object) key {
 	for _, item := range o.meta.list("ownerReferences") {
 		m, _ := item.(map[string]any)
@@ -43,15 +52,98 @@ func chartOwner(o object) key {
 		}
 	}
 	if name := o.labels.string("helm.toolkit.fluxcd.io/name"); name != "" {
-		return key{kindHelmRelease, orElse(o.labels.string("helm.toolkit.fluxcd.io/namespace"), o.namespace), name}
+		return key{kindHelmRelease, cmp.Or(o.labels.string("helm.toolkit.fluxcd.io/namespace"), o.namespace), name}
 	}
 	return key{}
 }
 
-// describe puts the verdict into m.
+// describe writes the result into a meta object.
 func (a artifact) describe(m map[string]any) {
 	put(m, "ready", a.ready.status)
 	put(m, "reason", a.ready.reason)
 	put(m, "message", clip(a.ready.message))
 	put(m, "revision", a.revision)
+	put(m, "sourceRevision", a.from)
+}
+
+// setArtifact sets the result of a chart or source and refreshes the entries that use it. The zero artifact removes it.
+func (c *Cluster) setArtifact(k key, a artifact) []Change {
+	old := c.artifacts[k]
+	if a == old {
+		return nil
+	}
+	touched := maps.Clone(c.users[k])
+	if touched == nil {
+		touched = map[key]bool{}
+	}
+	if old.owner != a.owner && c.charts[old.owner] == k {
+		delete(c.charts, old.owner)
+	}
+	if a == (artifact{}) {
+		delete(c.artifacts, k)
+	} else {
+		c.artifacts[k] = a
+	}
+	if a.owner != (key{}) {
+		c.charts[a.owner] = k
+		touched[a.owner] = true
+	}
+	var changes []Change
+	for _, user := range sorted(touched) {
+		changes = append(changes, c.refresh(user)...)
+	}
+	return changes
+}
+
+// use notes which artifacts an entry uses.
+func (c *Cluster) use(k key, e *entry, uses []key) {
+	if slices.Equal(uses, e.uses) {
+		return
+	}
+	for _, u := range e.uses {
+		drop(c.users, u, k)
+	}
+	for _, u := range uses {
+		if u != (key{}) {
+			join(c.users, u, k)
+		}
+	}
+	e.uses = uses
+}
+
+// sourceOf returns the source of an entry; that of its chart for a release that names none.
+func (c *Cluster) sourceOf(e *entry) key {
+	if e.source == (key{}) {
+		return c.artifacts[c.chartOf(e)].source
+	}
+	return e.source
+}
+
+// chartOf returns the HelmChart of a release.
+func (c *Cluster) chartOf(e *entry) key {
+	if own, ok := c.charts[e.key]; ok && e.chart != nil {
+		if _, there := c.artifacts[e.chartKey]; !there {
+			return own
+		}
+	}
+	return e.chartKey
+}
+
+// generates notes which ExternalArtifacts an ArtifactGenerator makes and refreshes their users.
+func (c *Cluster) generates(o object, e *entry) []Change {
+	if o.kind != kindArtifactGenerator {
+		return nil
+	}
+	var changes []Change
+	for _, item := range o.spec.list("artifacts") {
+		m, _ := item.(map[string]any)
+		if name := fields(m).string("name"); name != "" {
+			made := key{kindExternalArtifact, o.namespace, name}
+			c.makers[made] = o.key
+			for _, user := range sorted(c.users[made]) {
+				changes = append(changes, c.refresh(user)...)
+			}
+		}
+	}
+	return changes
 }

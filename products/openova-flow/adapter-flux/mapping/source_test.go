@@ -2,6 +2,7 @@ package mapping_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -9,7 +10,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 )
 
-// artifact is a HelmChart or a source with a Ready condition.
+// artifact returns a HelmChart or a source with a Ready condition.
 func artifact(t *testing.T, kind, namespace, name, status, reason string) *unstructured.Unstructured {
 	return object(t, `{"apiVersion":"source.toolkit.fluxcd.io/v1","kind":%q,
 		"metadata":{"name":%q,"namespace":%q,"uid":"uid-%s","generation":1},"spec":{"chart":"c","version":"3","sourceRef":{"kind":"HelmRepository","name":"charts"}},
@@ -29,8 +30,8 @@ func sourceOf(t *testing.T, w *world, id string) string {
 	return fmt.Sprint(s["kind"], " ", s["namespace"], "/", s["name"], " ", s["ready"], "/", s["reason"], " ", s["revision"])
 }
 
-// A HelmChart finds its release by status.helmChart, by its owner, by its labels, or by its name; before or after the release has come.
-func TestHelmChartFindsItsRelease(t *testing.T) {
+// The release of a HelmChart is found by status.helmChart, its owner, its labels or its name, whichever of the two is created first.
+func TestArtifact_HelmChartOfARelease(t *testing.T) {
 	named := artifact(t, "HelmChart", "flux-system", "flux-system-bp-a", "True", "ChartPullSucceeded")
 	odd := func(path []string, v any) *unstructured.Unstructured {
 		return set(artifact(t, "HelmChart", "flux-system", "odd", "True", "ChartPullSucceeded"), v, path...)
@@ -74,7 +75,7 @@ func TestHelmChartFindsItsRelease(t *testing.T) {
 	}
 }
 
-func TestChartOfAnotherReleaseChangesNothing(t *testing.T) {
+func TestArtifact_ChartOfAnotherRelease(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
 	if changes := w.put(artifact(t, "HelmChart", "flux-system", "flux-system-bp-b", "True", "ChartPullSucceeded")); len(changes) != 0 {
@@ -82,7 +83,7 @@ func TestChartOfAnotherReleaseChangesNothing(t *testing.T) {
 	}
 }
 
-func TestChartThatIsGivenAwayLeavesItsRelease(t *testing.T) {
+func TestArtifact_ChartWithAnotherOwner(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
 	w.put(release(t, "bp-b"))
@@ -98,8 +99,8 @@ func TestChartThatIsGivenAwayLeavesItsRelease(t *testing.T) {
 	}
 }
 
-// A chart that keeps failing is tried again and again: Ready goes to Unknown and back to the same verdict.
-func TestChartThatIsTriedAgainKeepsItsVerdict(t *testing.T) {
+// A chart that keeps failing is retried: Ready changes to Unknown and back to the same result.
+func TestArtifact_RetryKeepsTheLastResult(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
 	failing := artifact(t, "HelmChart", "flux-system", "flux-system-bp-a", "False", "NoSourceArtifact")
@@ -116,7 +117,7 @@ func TestChartThatIsTriedAgainKeepsItsVerdict(t *testing.T) {
 	}
 }
 
-func TestSourceByChartSpecAndByChartRef(t *testing.T) {
+func TestArtifact_SourceByChartSpecAndByChartRef(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
 	byRef := func(name, kind, namespace, ref string) *unstructured.Unstructured {
@@ -150,8 +151,8 @@ func TestSourceByChartSpecAndByChartRef(t *testing.T) {
 	}
 }
 
-// A release that moves to another source no longer hears of the one before.
-func TestSourceThatIsLeftIsForgotten(t *testing.T) {
+// Changes of the previous source do not affect a release that has moved to another one.
+func TestArtifact_ReleaseMovesToAnotherSource(t *testing.T) {
 	w := newWorld(t)
 	r := release(t, "bp-a")
 	w.put(r)
@@ -176,7 +177,7 @@ func TestArtifact_LabelsNameAReleaseOfAnotherNamespace(t *testing.T) {
 	}
 }
 
-func TestArtifact_OneMadeAgainHasNoVerdictOfTheOneBefore(t *testing.T) {
+func TestArtifact_CreatedAgainHasNoEarlierResult(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
 	w.put(artifact(t, "HelmChart", "flux-system", "flux-system-bp-a", "False", "Failed"))
@@ -190,6 +191,71 @@ func TestArtifact_OneMadeAgainHasNoVerdictOfTheOneBefore(t *testing.T) {
 	}
 }
 
+// status.helmChart takes precedence over a label, which anybody may set.
+func TestArtifact_ChartThatTheReleaseNamesComesFirst(t *testing.T) {
+	w := newWorld(t)
+	w.put(release(t, "bp-a"))
+	w.put(artifact(t, "HelmChart", "flux-system", "flux-system-bp-a", "True", "ChartPullSucceeded"))
+	w.put(set(artifact(t, "HelmChart", "flux-system", "odd", "False", "Failed"), map[string]any{"helm.toolkit.fluxcd.io/name": "bp-a"}, "metadata", "labels"))
+	if got := chartOf(t, w, "fsn1/bp-a"); got != "bp-a@1.0.0 True/ChartPullSucceeded rev-1" {
+		t.Errorf("the chart is %s", got)
+	}
+}
+
+func TestArtifact_OwnerOfAnotherKindIsNone(t *testing.T) {
+	w := newWorld(t)
+	w.put(release(t, "bp-a"))
+	chart := artifact(t, "HelmChart", "flux-system", "odd", "True", "ChartPullSucceeded")
+	w.put(set(chart, []any{map[string]any{"kind": "Deployment", "name": "bp-a"}}, "metadata", "ownerReferences"))
+	if got, want := chartOf(t, w, "fsn1/bp-a"), "bp-a@1.0.0 <nil>/<nil> <nil>"; got != want {
+		t.Errorf("the chart is %s, want %s", got, want)
+	}
+}
+
+func TestEdges_DependencyDeletedAfterADependentThatLeftIt(t *testing.T) {
+	w := newWorld(t)
+	w.put(release(t, "dep"))
+	u := set(release(t, "app"), []any{map[string]any{"name": "dep"}}, "spec", "dependsOn")
+	w.put(u)
+	w.put(set(u, []any{}, "spec", "dependsOn"))
+	w.event(mapping.Deleted, u)
+	w.event(mapping.Deleted, release(t, "dep"))
+	if nodes, edges := w.State(); len(nodes) != 1 || len(edges) != 0 {
+		t.Errorf("%d nodes and %d edges are left, want the region alone", len(nodes), len(edges))
+	}
+}
+
+// A dependency that is also the source, which no controller accepts, is one edge.
+func TestEdges_DependencyThatIsTheSource(t *testing.T) {
+	w := newWorld(t)
+	w.put(release(t, "dep"))
+	u := set(release(t, "app"), map[string]any{"chartRef": map[string]any{"kind": "HelmRelease", "name": "dep"}, "dependsOn": []any{map[string]any{"name": "dep"}}}, "spec")
+	edges := 0
+	for _, c := range w.put(u) {
+		if c.Edge != nil && c.Edge.FromID == "fsn1/dep" {
+			edges++
+		}
+	}
+	if edges != 1 {
+		t.Errorf("%d edges, want 1", edges)
+	}
+}
+
+// helm-controller creates an OCIRepository for such a chart, and names it in status.helmChart.
+func TestArtifact_OCIRepositoryOfAChart(t *testing.T) {
+	for status, want := range map[string]string{
+		"":                          "OCIRepository flux-system/flux-system-bp-a",
+		"OCIRepository/charts/odd":  "OCIRepository charts/odd",
+		"flux-system/some-old-name": "OCIRepository flux-system/flux-system-bp-a",
+	} {
+		w := newWorld(t)
+		w.put(set(set(release(t, "bp-a"), "OCIRepository", "spec", "chart", "kind"), status, "status", "helmChart"))
+		if got := sourceOf(t, w, "fsn1/bp-a"); !strings.HasPrefix(got, want+" ") {
+			t.Errorf("status.helmChart %q: it comes from %s, want %s", status, got, want)
+		}
+	}
+}
+
 func TestRelease_ThatIsReadyHasNotStalled(t *testing.T) {
 	w := newWorld(t)
 	for _, c := range []struct {
@@ -200,5 +266,24 @@ func TestRelease_ThatIsReadyHasNotStalled(t *testing.T) {
 		if got := meta(t, w.must("fsn1/bp-a"))["stalled"]; got != c.stalled {
 			t.Errorf("Ready %s beside Stalled: stalled is %v", c.ready, got)
 		}
+	}
+}
+
+// A source that is looked at again at its interval stays what it was; one that is looked at after a change does not.
+func TestSource_LookedAtAgainKeepsItsStatus(t *testing.T) {
+	at := func(status, reason string, generation int64) *unstructured.Unstructured {
+		u := set(artifact(t, "GitRepository", "flux-system", "fleet", status, reason), "main@sha1:1", "status", "artifact", "revision")
+		set(u, conditionList(cond{"Ready", status, reason, "", 10, generation}), "status", "conditions")
+		return set(u, generation, "metadata", "generation")
+	}
+	w := newWorld(t)
+	w.put(at("True", "Succeeded", 1))
+	w.put(at("Unknown", "Progressing", 1))
+	if n := w.must("fsn1/GitRepository/flux-system/fleet"); n.Status != "succeeded" || meta(t, n)["ready"] != "True" {
+		t.Errorf("%s", n.JSON())
+	}
+	w.put(at("Unknown", "Progressing", 2))
+	if n := w.must("fsn1/GitRepository/flux-system/fleet"); n.Status != "running" || meta(t, n)["ready"] != "Unknown" {
+		t.Errorf("%s", n.JSON())
 	}
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// never stands for an absent time among seconds.
+// never means an absent time in seconds.
 const never = -1
 
 // span is a run in seconds since the recording began.
@@ -23,7 +23,7 @@ func (r *replay) second(at flow.Time) int {
 	return int((at.Ms() - r.t0) / 1000)
 }
 
-// runs are the runs that a node went through, each as its last version shows it once it had ended, or as it is.
+// runs returns the runs of a node, each from the last version with it.
 func (r *replay) runs(name string) []span {
 	var all []span
 	for _, n := range r.nodes[r.region+"/"+name] {
@@ -40,7 +40,7 @@ func (r *replay) runs(name string) []span {
 	return all
 }
 
-// statuses are the statuses that a node went through, each with the second of its event.
+// statuses returns the successive statuses of a node, each with the second of its event.
 func (r *replay) statuses(name string) []string {
 	var all []string
 	for _, n := range r.nodes[r.region+"/"+name] {
@@ -51,8 +51,8 @@ func (r *replay) statuses(name string) []string {
 	return all
 }
 
-// What the recordings tell as their story, told again by the runs that were mapped.
-func TestRunsOfTheRecordings(t *testing.T) {
+// The runs in the recordings, as their descriptions tell them.
+func TestRecordings_Runs(t *testing.T) {
 	replays := map[string]*replay{}
 	for _, rec := range recordings {
 		replays[rec.region] = play(t, rec.file, rec.region)
@@ -92,7 +92,7 @@ func TestRunsOfTheRecordings(t *testing.T) {
 	}
 }
 
-func TestStatusesOfTheRecordings(t *testing.T) {
+func TestRecordings_Statuses(t *testing.T) {
 	replays := map[string]*replay{}
 	for _, rec := range recordings {
 		replays[rec.region] = play(t, rec.file, rec.region)
@@ -114,16 +114,16 @@ func TestStatusesOfTheRecordings(t *testing.T) {
 	}
 }
 
-// Promises that every version of every node keeps, against the time of the event that made it.
-func TestTimesAreTrueAtEveryMoment(t *testing.T) {
-	const slack = 2000 // Flux writes whole seconds, and an event follows a moment later
+// Properties of every version of every node, relative to the time of its event.
+func TestRecordings_TimesAtEveryMoment(t *testing.T) {
+	const slack = 2000 // times in Flux are whole seconds, and an event follows a moment later
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
 			before := map[string]flow.Node{}
 			r := play(t, rec.file, rec.region)
 			for _, s := range r.sent {
 				for _, id := range s.message.IDs {
-					delete(before, id) // what comes by that name is another life
+					delete(before, id) // another object with the same name
 				}
 				for _, n := range s.message.Nodes {
 					if n.ID == rec.region {
@@ -157,8 +157,9 @@ func TestTimesAreTrueAtEveryMoment(t *testing.T) {
 	}
 }
 
-// A node runs while it works; what a region shows is the earliest start, and, once all is well, the latest end.
-func TestRegionTimes(t *testing.T) {
+// A node has a start while it runs. A region has the earliest start of its members and, once all have
+// succeeded, the latest end.
+func TestRegion_Times(t *testing.T) {
 	for _, c := range []struct {
 		file, region string
 		want         span
@@ -172,8 +173,8 @@ func TestRegionTimes(t *testing.T) {
 	}
 }
 
-// The same name with another UID is another life.
-func TestMadeAgainIsAnotherLife(t *testing.T) {
+// The same name with another UID is another object.
+func TestRun_AnotherUIDStartsAnew(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a", cond{"Ready", "True", "InstallSucceeded", "", 20, 1}, cond{"Reconciling", "True", "Progressing", "", 10, 1}))
 	set2 := release(t, "bp-b")
@@ -197,8 +198,8 @@ func TestMadeAgainIsAnotherLife(t *testing.T) {
 	wantTimes(t, seeded.must("fsn1/bp-a"), flow.Time{}, flow.Time{})
 }
 
-// Every minute of a quiet hour each ready release and Kustomization is looked at, and nothing happens.
-func TestAnHourOfReconcilingIsNoChange(t *testing.T) {
+// For a quiet hour, each ready release and Kustomization is reconciled every minute without effect.
+func TestRecordings_AnHourOfReconcilingIsNoChange(t *testing.T) {
 	w := newWorld(t)
 	r := release(t, "bp-a", cond{"Ready", "True", "InstallSucceeded", "done", 20, 1})
 	k := object(t, `{"apiVersion":"kustomize.toolkit.fluxcd.io/v1","kind":"Kustomization",
@@ -222,7 +223,7 @@ func TestAnHourOfReconcilingIsNoChange(t *testing.T) {
 			u := map[string]*mapping.Event{"r": {Object: r}, "k": {Object: k}}[rec.u].Object
 			set(u, conditionList(rec.conds...), "status", "conditions")
 			set(u, at, "metadata", "resourceVersion")
-			for _, c := range w.put(u) { // while it is looked at, the judgement says until when that may last
+			for _, c := range w.put(u) { // during a reconciliation, the judgement has the time until which it may last
 				if rec.u == "r" || c.Node == nil || c.Node.Status != "succeeded" || c.Node.EndedAt != ms(30) || meta(t, *c.Node)["judgement"].(map[string]any)["state"] != "ready" {
 					t.Fatalf("minute %d changes %s", minute+1, c.Node.JSON())
 				}

@@ -11,7 +11,7 @@ import (
 // subject names an object for people and command lines.
 type subject struct{ kind, namespace, name, label string }
 
-// resource is what kubectl calls the kind; in full where other API groups have a kind of that name.
+// resource is the kind for kubectl, with its group if other groups have a kind of that name.
 func (s subject) resource() string {
 	switch s.kind {
 	case kindKustomization, kindBucket:
@@ -20,7 +20,7 @@ func (s subject) resource() string {
 	return strings.ToLower(s.kind)
 }
 
-// cli is what the flux command calls the kind; nil for one that it does not know.
+// cli is the kind for the flux command; nil if it does not know the kind.
 func (s subject) cli() []string {
 	switch s.kind {
 	case kindHelmRelease, kindKustomization:
@@ -62,7 +62,7 @@ func (s subject) force() []string {
 	return s.flux("reconcile")
 }
 
-// reset is for what Flux has given up; it does not help where the same input can only fail again.
+// reset makes Flux try again after it has given up. It does not help if the same input can only fail again.
 func (s subject) reset(why explanation) []string {
 	if s.kind == kindHelmRelease && why.helps() {
 		return s.flux("reconcile", "--reset")
@@ -70,23 +70,12 @@ func (s subject) reset(why explanation) []string {
 	return s.describe()
 }
 
-// controller shows what the controller of the kind says.
+// controller shows the log of the kind's controller.
 func (s subject) controller() []string {
-	name := "source-controller"
-	switch s.kind {
-	case kindHelmRelease:
-		name = "helm-controller"
-	case kindKustomization:
-		name = "kustomize-controller"
-	case kindResourceSet, kindFluxInstance:
-		name = "flux-operator"
-	case kindArtifactGenerator:
-		name = "source-watcher"
-	}
-	return []string{"kubectl", "-n", "flux-system", "logs", "deployment/" + name, "--tail=100"}
+	return []string{"kubectl", "-n", FluxNamespace, "logs", "deployment/" + controllerOf[s.kind], "--tail=100"}
 }
 
-// reasons is what a reason of Ready or Stalled says of an object, as a clause after its name.
+// reasons are the clauses for the reasons of Ready and Stalled. They follow the name of the object.
 var reasons = map[string]string{
 	"InstallSucceeded": "is installed", "UpgradeSucceeded": "is upgraded", "TestSucceeded": "is installed and its tests passed", "ReconciliationSucceeded": "is applied",
 	"Succeeded": "is fetched", "ChartPullSucceeded": "has its chart",
@@ -106,18 +95,18 @@ var reasons = map[string]string{
 	"FetchFailed": "cannot be fetched", "StorageOperationFailed": "could not be stored by its controller", "VerificationError": "has a signature that does not verify", "URLInvalid": "has a URL that is not valid",
 }
 
-// explanation is what a reason and a message come to.
+// explanation says in plain words what a reason and a message mean.
 type explanation struct {
 	subject
 	reason, message string
-	clause          string // after the name; empty for a reason that is not known
-	cause           string // what the message names, a clause; empty when it is not known
+	clause          string // after the name; empty for an unknown reason
+	cause           string // a clause; empty if no pattern matches the message
 	object          string // Kind/namespace/name that it names
 	command         []string
 	hopeless        bool // the same input can only fail again
 }
 
-// explain reads a reason and a message. The message is of the controller's, Helm's or the API server's making.
+// explain reads a reason and a message of a controller, Helm or the API server.
 func explain(s subject, reason, message string) explanation {
 	e := explanation{subject: s, reason: reason, message: message, clause: reasons[reason]}
 	for _, p := range patterns {
@@ -137,7 +126,7 @@ func explain(s subject, reason, message string) explanation {
 	return e
 }
 
-// read explains a reason and a message, and does not match the same ones twice in a row: an object is judged at several instants.
+// read is explain that keeps the last result: an object is judged at several instants.
 func (f *facts) read(reason, message string) explanation {
 	if f.said.kind == "" || f.said.reason != reason || f.said.message != message {
 		f.said = explain(f.subject, reason, message)
@@ -148,8 +137,8 @@ func (f *facts) read(reason, message string) explanation {
 // longestName is how many bytes a Kubernetes name may have.
 const longestName = 253
 
-// trusted returns a command unless a name in it cannot be one: the message may be of anybody's making, and must neither make an option of a name nor
-// a screenful of a command.
+// trusted returns a command, or nil if an argument from a message is no possible name. Anybody may write a message, and it must not add options or a
+// very long argument.
 func trusted(argv, fromMessage []string) []string {
 	for _, a := range argv {
 		if len(a) > longestName || strings.ContainsFunc(a, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }) ||
@@ -160,7 +149,7 @@ func trusted(argv, fromMessage []string) []string {
 	return argv
 }
 
-// ownFault reports whether a source failure is the object's own: its path, its chart's name or version.
+// ownFault reports whether the object itself, not its source, is at fault: its path, its chart's name or version.
 func (e explanation) ownFault() bool {
 	return strings.Contains(e.message, "kustomization path not found") || strings.Contains(e.message, "chart with version matching") || strings.Contains(e.message, "no chart name found")
 }
@@ -168,7 +157,7 @@ func (e explanation) ownFault() bool {
 // helps reports whether another try of the same input may pass.
 func (e explanation) helps() bool { return !e.hopeless }
 
-// why is what the message comes to: the cause that it names, else its own words, cut.
+// why is the cause, or else the message, cut.
 func (e explanation) why() string {
 	if e.cause != "" {
 		return e.cause
@@ -176,7 +165,7 @@ func (e explanation) why() string {
 	return words(e.message, 200)
 }
 
-// sentence says it with the object's name.
+// sentence is the whole sentence, with the name of the object.
 func (e explanation) sentence() string {
 	clause, why := e.clause, e.why()
 	if clause == "" {
@@ -189,16 +178,16 @@ func (e explanation) sentence() string {
 	return strings.TrimRight(said, ". ") + "."
 }
 
-// cause is the explanation as a judgement has it. class is the reason's.
+// toCause returns the explanation as the cause of a judgement. Its class is that of the reason.
 func (e explanation) toCause(reason string) cause {
 	command := e.command
 	if command == nil {
 		command = e.describe()
 	}
-	return cause{class: class(reason), object: e.object, sentence: e.sentence(), command: command}
+	return cause{class: class(reason), object: e.object, sentence: e.sentence(), command: command, inGit: e.hopeless}
 }
 
-// class makes a reason a class: InstallFailed is install-failed, RESTClientError rest-client-error.
+// class returns the class of a reason: install-failed for InstallFailed, rest-client-error for RESTClientError.
 func class(reason string) string {
 	var b strings.Builder
 	runes := []rune(reason)
@@ -212,7 +201,7 @@ func class(reason string) string {
 	return b.String()
 }
 
-// words puts a message on one line and cuts it between two words where there is a gap near enough.
+// words puts a message on one line of at most most characters and cuts it between words if it can.
 func words(s string, most int) string {
 	s = temporary.ReplaceAllString(strings.Join(strings.Fields(s), " "), "")
 	s = jsonText.ReplaceAllString(s, "…")
@@ -231,11 +220,11 @@ func words(s string, most int) string {
 }
 
 var (
-	temporary = regexp.MustCompile(`/tmp/[^/\s:'",]*/?`)  // a controller's folder, another one at each try
+	temporary = regexp.MustCompile(`/tmp/[^/\s:'",]*/?`)  // a temporary directory, another one at each try
 	jsonText  = regexp.MustCompile(`\{\\?".*\}|\{\\?".*`) // to its end, or to where the message was cut
 )
 
-// sentence says what a reason of success means.
+// sentence is the sentence for a reason of success.
 func (f *facts) sentence(reason string) string {
 	clause := reasons[reason]
 	if clause == "" {
@@ -244,7 +233,7 @@ func (f *facts) sentence(reason string) string {
 	return f.label + " " + clause + "."
 }
 
-// givenUp says that Flux tries no more.
+// givenUp is the sentence that Flux has given up.
 func (f *facts) givenUp() string {
 	said := " Flux has given up on it"
 	if m := attempts.FindStringSubmatch(f.stalled.message); m != nil {
@@ -265,7 +254,7 @@ func plural(one bool, singular, many string) string {
 	return many
 }
 
-// try counts the tries.
+// try is the number of the current try, in parentheses.
 func (f *facts) try() string {
 	switch {
 	case f.tries == 0:
@@ -276,7 +265,7 @@ func (f *facts) try() string {
 	return fmt.Sprintf(" (try %d)", f.tries)
 }
 
-// explain reads what Ready says, with what is known of the chart and the source behind it.
+// explain reads Ready, and Ready of the chart if the object blames that.
 func (f *facts) explain() explanation {
 	reason, message := f.ready.reason, f.ready.message
 	if reason != "SourceNotReady" && reason != "ArtifactFailed" {
@@ -295,7 +284,7 @@ func (f *facts) explain() explanation {
 	return f.read(reason, message)
 }
 
-// doing says what is under way.
+// doing is the sentence for work that is under way.
 func (f *facts) doing() string {
 	switch {
 	case runsAction(f.ready.message):
@@ -312,7 +301,7 @@ func (f *facts) doing() string {
 	return f.label + " is being worked on."
 }
 
-// health names what a health check waits for and nobody else shows.
+// health names the objects of a health check that are no nodes.
 func (f *facts) health() string {
 	if len(f.unknown) == 0 {
 		return ""
@@ -320,7 +309,7 @@ func (f *facts) health() string {
 	return " (" + strings.Join(f.unknown[:min(3, len(f.unknown))], ", ") + ")"
 }
 
-// overdue is for work that takes longer than Flux gives it.
+// overdue is the cause of work that takes longer than its limit.
 func (f *facts) overdue() cause {
 	limit := " for longer than its limit of " + span(f.limit)
 	switch {

@@ -13,7 +13,7 @@ import (
 
 var app = subject{kind: kindHelmRelease, namespace: "shop", name: "app", label: "app"}
 
-// examples are messages of controllers, Helm and the API server, each with what it comes to and the command that it leads to.
+// examples are messages of controllers, Helm and the API server, with the resulting cause and command.
 var examples = []struct {
 	message, want, command, object string
 	hopeless                       bool
@@ -71,7 +71,8 @@ var examples = []struct {
 	{"Helm install failed for release shop/app with chart app@1.0.0: context deadline exceeded", "it did not finish in time", "", "", false},
 }
 
-// Every pattern has an example, in the order of the patterns: what names an object comes before what names only a kind of trouble.
+// Every pattern has an example, in the order of the patterns: those that name an object before those that only name a kind of
+// error.
 func TestExplain_EveryPattern(t *testing.T) {
 	if len(examples) != len(patterns) {
 		t.Errorf("%d examples for %d patterns", len(examples), len(patterns))
@@ -85,10 +86,15 @@ func TestExplain_EveryPattern(t *testing.T) {
 			t.Errorf("%s\ncomes to %q, %q, %q, %v\nwant    %q, %q, %q, %v", c.message, e.cause, e.command, e.object, !e.helps(), c.want, c.command, c.object, c.hopeless)
 		}
 		checkCause(t, e.toCause("InstallFailed"))
+		sent := judgement{cause: e.toCause("InstallFailed")}.fields()["cause"].(map[string]any)
+		if inGit := sent["inGit"] == true; inGit != c.hopeless {
+			t.Errorf("%s\nis sent with inGit %v, want %v", c.message, inGit, c.hopeless)
+		}
 	}
 }
 
-// Every reason makes a sentence of every message that real controllers wrote, known or not.
+// Every reason gives a sentence for every message that real controllers wrote, whether a pattern matches or
+// not.
 func TestExplain_EveryReasonOfEveryMessage(t *testing.T) {
 	all := map[string]bool{"": true, "x": true, "ends. ": true, "...": true}
 	files, err := filepath.Glob("../testdata/*/*.jsonl")
@@ -139,7 +145,7 @@ func TestExplain_EveryReasonOfEveryMessage(t *testing.T) {
 
 var leftover = regexp.MustCompile(`/tmp/|\{\\?"`)
 
-// checkCause holds a cause to what every one promises.
+// checkCause checks the properties of every cause.
 func checkCause(t *testing.T, c cause) {
 	t.Helper()
 	switch {
@@ -161,7 +167,8 @@ func checkCause(t *testing.T, c cause) {
 	}
 }
 
-// A message may be of anybody's making: it makes no options, no long commands, and costs what its length costs.
+// A message may come from anybody: it must not add options or long commands, and its cost must be linear in its
+// length.
 func TestExplain_HostileMessages(t *testing.T) {
 	known := map[string]bool{"-n": true, "-A": true, "-o": true, "--reset": true, "--force": true, "--raw=/readyz?verbose": true}
 	hostile := []string{"--kubeconfig=/x", "-x", "--all", strings.Repeat("a", 300), "a b", "a\x1b[2J", "{\"a\":\"b\"}", "/tmp/x-1/y"}
@@ -190,7 +197,7 @@ func TestExplain_HostileMessages(t *testing.T) {
 	}
 }
 
-// What it costs to read the worst message that is kept.
+// The cost of the most expensive message that is kept.
 func BenchmarkExplain(b *testing.B) {
 	for name, unit := range map[string]string{"paths": "a/", "dry-run": "a/a/a dry-run failed ", "braces": "{\""} {
 		message := clip(strings.Repeat(unit, maxMessage))
@@ -199,5 +206,13 @@ func BenchmarkExplain(b *testing.B) {
 				explain(app, "InstallFailed", message)
 			}
 		})
+	}
+}
+
+func TestSpan_AsInASpec(t *testing.T) {
+	for ms, want := range map[int64]string{30_000: "30s", 300_000: "5m", 1_770_000: "29m30s", 3_600_000: "1h", 5_400_000: "1h30m", 3_601_000: "1h0m1s"} {
+		if got := span(ms); got != want {
+			t.Errorf("%d ms: %s, want %s", ms, got, want)
+		}
 	}
 }

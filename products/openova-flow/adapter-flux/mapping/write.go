@@ -1,8 +1,6 @@
 package mapping
 
-import "github.com/openova-io/openova/products/openova-flow/server/flow"
-
-// write puts the judgement into a node's meta, with what a later process needs to go on from it.
+// write puts the judgement into a node's meta, and what a later process restores by remembered.
 func (f *facts) write(m map[string]any) {
 	j := course(f.judge)
 	putList(j, "needs", f.needs())
@@ -29,18 +27,15 @@ func (f *facts) write(m map[string]any) {
 	}
 }
 
-// remembered reads back what write wrote for a later process.
-func remembered(m fields) *facts {
-	at := func(f fields, name string) flow.Time {
-		if ms, ok := f.int(name); ok {
-			return flow.At(ms)
-		}
-		return flow.Time{}
+// remembered restores what write put into the meta of a node, whose times were moved by offset.
+func remembered(m fields, offset int64) *facts {
+	f := &facts{
+		readyRevision: m.string("readyRevision"),
+		readySince:    m.instant("readySince", offset), changedSince: m.instant("changedSince", offset), behindSince: m.instant("behindSince", offset),
 	}
-	f := &facts{readyRevision: m.string("readyRevision"), readySince: at(m, "readySince"), changedSince: at(m, "changedSince"), behindSince: at(m, "behindSince")}
 	f.readyGeneration, _ = m.int("readyGeneration")
 	if failed := m.object("failure"); failed != nil {
-		f.failure = failure{since: at(failed, "since"), reason: failed.string("reason"), message: failed.string("message"), revision: failed.string("revision")}
+		f.failure = failure{since: failed.instant("since", offset), reason: failed.string("reason"), message: failed.string("message"), revision: failed.string("revision")}
 		f.failure.generation, _ = failed.int("generation")
 	}
 	return f
@@ -57,7 +52,7 @@ func (f *facts) waits() bool {
 	return f.ready.status == "False" && f.ready.reason == "DependencyNotReady" && f.stalled.status != "True" && !f.suspended && f.deletedAt.IsZero()
 }
 
-// needs are the dependencies that it waits for, first those that the message names.
+// needs are the dependencies that it waits for; those that the message names come first.
 func (f *facts) needs() []string {
 	if !f.waits() {
 		return nil
@@ -79,15 +74,19 @@ func (f *facts) readyWhile() []string {
 	return f.deps
 }
 
-// healthOf are the nodes whose health it waits for, or that its failed health check names.
+// healthOf are the nodes whose health it waits for, or that its failed health check names, and its controller if that is down and all it waits for.
 func (f *facts) healthOf() []string {
-	if f.ready.status == "True" || !f.deletedAt.IsZero() {
-		return nil
+	var ids []string
+	if f.ready.status != "True" && f.deletedAt.IsZero() {
+		ids = f.checks
 	}
-	return f.checks
+	if f.controllerID != "" && f.awaitsController() {
+		ids = union([]string{f.controllerID}, ids)
+	}
+	return ids
 }
 
-// blamesSource reports whether what is wrong with it, it says, is its source.
+// blamesSource reports whether its failure is that of its source.
 func (f *facts) blamesSource() bool {
 	switch {
 	case f.ready.status == "True", f.failure.reason != "SourceNotReady" && f.failure.reason != "ArtifactFailed":
@@ -96,11 +95,11 @@ func (f *facts) blamesSource() bool {
 	return !f.read(f.failure.reason, f.failure.message).ownFault()
 }
 
-// union lists the members of both, each once, in order.
-func union(a, b []string) []string {
-	seen := map[string]bool{}
-	var all []string
-	for _, list := range [][]string{a, b} {
+// union returns the elements of both, in order and without duplicates.
+func union[T comparable](a, b []T) []T {
+	seen := map[T]bool{}
+	var all []T
+	for _, list := range [][]T{a, b} {
 		for _, s := range list {
 			if !seen[s] {
 				seen[s] = true

@@ -1,6 +1,6 @@
-// Package recording reads and writes what a watch delivered.
+// Package recording reads and writes the events of a watch.
 //
-// A recording is a row of JSON objects {"at": <Unix ms>, "type": "ADDED|MODIFIED|DELETED", "object": {…}}, one a line as Writer
-// writes them, or spaced in any other way. "at" is optional, so that what
-// kubectl get helmreleases -A -o json --watch --output-watch-events prints is a recording too.
+// A recording is a sequence of JSON objects {"at": <Unix ms>, "type": "ADDED|MODIFIED|DELETED", "object": {…}}. Writer writes one
+// on each line; any other white space between them is accepted. "at" is optional, so that the output of kubectl get helmreleases -A
+// -o json --watch --output-watch-events is a recording too.
 package recording

@@ -14,25 +14,19 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// Event is one recorded event. At is when the watch delivered it, absent when the recording does not say.
-type Event struct {
-	At flow.Time
-	mapping.Event
-}
-
-// Reader reads a recording, one event at a time. It holds one value of the input in memory, never more than 64 MiB.
+// Reader reads the events of a recording. It holds one JSON value in memory, at most 64 MiB.
 type Reader struct {
 	values  *splitter
-	pending []Event // the rest of a list
-	err     error   // what has ended reading
+	pending []mapping.Event // the rest of a list
+	err     error           // sticky
 }
 
 // NewReader returns a Reader of r.
 func NewReader(r io.Reader) *Reader { return &Reader{values: newSplitter(r)} }
 
-// Next returns the next event of a kind that is mapped, and io.EOF after the last. Bookmarks and other kinds are passed over; the items of a
-// list, as kubectl prints one, are events ADDED. Any other error names the line and says what to change; reading ends with it.
-func (r *Reader) Next() (Event, error) {
+// Next returns the next event of a mapped kind, and io.EOF after the last. It skips bookmarks and other kinds. The items of a list, as kubectl
+// prints it, are returned as ADDED. Any other error names the line and what to change; later calls return it again.
+func (r *Reader) Next() (mapping.Event, error) {
 	for len(r.pending) == 0 && r.err == nil {
 		raw, line, err := r.values.next()
 		if err == nil {
@@ -43,14 +37,14 @@ func (r *Reader) Next() (Event, error) {
 		r.err = err
 	}
 	if r.err != nil {
-		return Event{}, r.err
+		return mapping.Event{}, r.err
 	}
 	ev := r.pending[0]
 	r.pending = r.pending[1:]
 	return ev, nil
 }
 
-// located puts the line of the recording before an error in the value that begins on line.
+// located adds the line of the recording to an error in a value that begins on line.
 func located(err error, raw []byte, line int) error {
 	var syntax *json.SyntaxError
 	if errors.As(err, &syntax) {
@@ -61,11 +55,11 @@ func located(err error, raw []byte, line int) error {
 	return fmt.Errorf("line %d: %w", line, err)
 }
 
-// events are what one value of a recording holds.
-func events(raw []byte) ([]Event, error) {
+// events returns the events in one value of a recording.
+func events(raw []byte) ([]mapping.Event, error) {
 	var value map[string]any
 	if err := utiljson.Unmarshal(raw, &value); err != nil {
-		// The decoder above tells no offset; this one does.
+		// The errors of the decoder above have no offset.
 		if again := json.Unmarshal(raw, &value); again != nil {
 			err = again
 		}
@@ -77,7 +71,7 @@ func events(raw []byte) ([]Event, error) {
 	kind, ok := value["type"].(string)
 	if !ok {
 		if value["kind"] != nil {
-			return nil, errors.New(`a plain object, no event: it does not say whether it came or went; add --output-watch-events to the kubectl command`)
+			return nil, errors.New(`an object instead of an event: add --output-watch-events to the kubectl command`)
 		}
 		return nil, errors.New(`"type" is missing; an event is {"at": <Unix ms>, "type": "ADDED|MODIFIED|DELETED", "object": {…}}`)
 	}
@@ -87,7 +81,7 @@ func events(raw []byte) ([]Event, error) {
 	}
 	object, ok := value["object"].(map[string]any)
 	if !ok {
-		return nil, errors.New(`"object" is no object`)
+		return nil, errors.New(`"object" is not an object`)
 	}
 	switch t := mapping.EventType(kind); t {
 	case mapping.Added, mapping.Modified, mapping.Deleted:
@@ -103,27 +97,27 @@ func events(raw []byte) ([]Event, error) {
 	return nil, fmt.Errorf(`"type" is %q; it can be ADDED, MODIFIED, DELETED or BOOKMARK`, kind)
 }
 
-func listed(items []any, at flow.Time) ([]Event, error) {
-	var all []Event
+func listed(items []any, at flow.Time) ([]mapping.Event, error) {
+	var all []mapping.Event
 	for i, item := range items {
 		object, ok := item.(map[string]any)
 		if !ok {
-			return nil, fmt.Errorf("items[%d] is no object", i)
+			return nil, fmt.Errorf("items[%d] is not an object", i)
 		}
 		all = mapped(all, at, mapping.Added, object)
 	}
 	return all, nil
 }
 
-// mapped adds the event when its object is of a kind that is mapped.
-func mapped(all []Event, at flow.Time, t mapping.EventType, object map[string]any) []Event {
+// mapped appends the event if the mapping has its kind.
+func mapped(all []mapping.Event, at flow.Time, t mapping.EventType, object map[string]any) []mapping.Event {
 	u := &unstructured.Unstructured{Object: object}
 	apiVersion, _ := object["apiVersion"].(string)
 	kind, _ := object["kind"].(string)
 	if !mapping.Maps(apiVersion, kind) {
 		return all
 	}
-	return append(all, Event{At: at, Event: mapping.Event{At: at, Type: t, Object: u}})
+	return append(all, mapping.Event{At: at, Type: t, Object: u})
 }
 
 func instant(v any) (flow.Time, error) {

@@ -6,7 +6,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Rebase moves recorded time to another start and another speed, so that a replay shows elapsed times as if it happened now.
+// Rebase moves recorded times to another start and speed, so that a replay looks as if it happened now.
 type Rebase struct {
 	Recorded int64   // the recorded instant, in Unix ms, that becomes Start
 	Start    int64   // Unix ms
@@ -22,8 +22,7 @@ func (r Rebase) Time(ms int64) int64 {
 	return r.Start + int64(elapsed)
 }
 
-// Object returns a copy in which every string that is an RFC 3339 time, and nothing else, is moved. Times keep milliseconds, since a recorded
-// second may be a fraction of one now.
+// Object returns a copy in which every string that is an RFC 3339 time is moved. Times have milliseconds, since speed makes fractions of seconds.
 func (r Rebase) Object(u *unstructured.Unstructured) *unstructured.Unstructured {
 	moved, _ := r.value(u.Object).(map[string]any)
 	return &unstructured.Unstructured{Object: moved}

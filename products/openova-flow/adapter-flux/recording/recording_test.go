@@ -18,10 +18,10 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-func read(t testing.TB, in io.Reader) ([]recording.Event, error) {
+func read(t testing.TB, in io.Reader) ([]mapping.Event, error) {
 	t.Helper()
 	r := recording.NewReader(in)
-	var all []recording.Event
+	var all []mapping.Event
 	for {
 		ev, err := r.Next()
 		if err != nil {
@@ -38,7 +38,7 @@ func read(t testing.TB, in io.Reader) ([]recording.Event, error) {
 }
 
 // brief is one line for each event.
-func brief(all []recording.Event) string {
+func brief(all []mapping.Event) string {
 	var b strings.Builder
 	for _, ev := range all {
 		at := "-"
@@ -98,7 +98,7 @@ func TestReader(t *testing.T) {
 	}
 }
 
-func TestReaderNamesTheLineAndWhatToChange(t *testing.T) {
+func TestReader_ErrorNamesTheLine(t *testing.T) {
 	good := `{"type":"ADDED","object":` + hr("a") + "}\n"
 	for _, c := range []struct {
 		name, in string
@@ -134,7 +134,7 @@ func TestReaderNamesTheLineAndWhatToChange(t *testing.T) {
 	}
 }
 
-func TestReaderPassesOnWhatTheInputSays(t *testing.T) {
+func TestReader_ErrorOfTheInput(t *testing.T) {
 	broken := errors.New("the disk is gone")
 	_, err := read(t, io.MultiReader(strings.NewReader(`{"type":`), iotest.ErrReader(broken)))
 	if !errors.Is(err, broken) {
@@ -143,7 +143,7 @@ func TestReaderPassesOnWhatTheInputSays(t *testing.T) {
 }
 
 // A recording that is written and read again is the same, less what nobody needs.
-func TestWriterRoundTrip(t *testing.T) {
+func TestWriter_RoundTrip(t *testing.T) {
 	for _, file := range []string{"kit-fsn1", "kit-hel1", "scenarios"} {
 		raw, err := os.ReadFile("../testdata/recordings/" + file + ".jsonl")
 		if err != nil {
@@ -184,7 +184,7 @@ func text(t *testing.T, u *unstructured.Unstructured) string {
 	return string(raw)
 }
 
-func TestWriterDropsWhatNobodyNeeds(t *testing.T) {
+func TestWriter_DropsManagedFields(t *testing.T) {
 	u := &unstructured.Unstructured{}
 	if err := json.Unmarshal([]byte(`{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"a","managedFields":[{"manager":"m"}],
 		"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{}","keep":"<this>"}},"spec":{}}`), &u.Object); err != nil {
@@ -192,7 +192,7 @@ func TestWriterDropsWhatNobodyNeeds(t *testing.T) {
 	}
 	before := text(t, u)
 	var b bytes.Buffer
-	if err := recording.NewWriter(&b).Write(recording.Event{At: flow.At(7), Event: mapping.Event{Type: mapping.Added, Object: u}}); err != nil {
+	if err := recording.NewWriter(&b).Write(mapping.Event{At: flow.At(7), Type: mapping.Added, Object: u}); err != nil {
 		t.Fatal(err)
 	}
 	want := `{"at":7,"type":"ADDED","object":{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"annotations":{"keep":"<this>"},"name":"a"},"spec":{}}}` + "\n"
@@ -204,13 +204,13 @@ func TestWriterDropsWhatNobodyNeeds(t *testing.T) {
 	}
 	b.Reset()
 	unstructured.RemoveNestedField(u.Object, "metadata", "annotations", "keep")
-	if err := recording.NewWriter(&b).Write(recording.Event{Event: mapping.Event{Type: mapping.Deleted, Object: u}}); err != nil {
+	if err := recording.NewWriter(&b).Write(mapping.Event{Type: mapping.Deleted, Object: u}); err != nil {
 		t.Fatal(err)
 	}
 	if want := `{"type":"DELETED","object":{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"a"},"spec":{}}}` + "\n"; b.String() != want {
 		t.Errorf("it writes\n%s\nwant\n%s", b.String(), want)
 	}
-	if err := recording.NewWriter(&b).Write(recording.Event{}); err == nil {
+	if err := recording.NewWriter(&b).Write(mapping.Event{}); err == nil {
 		t.Error("an event without an object is written")
 	}
 }
@@ -239,7 +239,7 @@ func TestRebase(t *testing.T) {
 }
 
 // However it is rebased, a recording tells the same runs: statuses in the same order, times moved with everything else.
-func TestRebasedRecordingTellsTheSame(t *testing.T) {
+func TestRebase_SameStates(t *testing.T) {
 	raw, err := os.ReadFile("../testdata/recordings/kit-hel1.jsonl")
 	if err != nil {
 		t.Fatal(err)
@@ -252,7 +252,7 @@ func TestRebasedRecordingTellsTheSame(t *testing.T) {
 	plain := mapping.NewCluster(mapping.Config{FlowID: "f", Region: "r"})
 	moved := mapping.NewCluster(mapping.Config{FlowID: "f", Region: "r"})
 	for i, ev := range all {
-		a, err := plain.Apply(ev.Event)
+		a, err := plain.Apply(ev)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,11 +7,11 @@ import (
 	"io"
 )
 
-// maxValue is the size that one value of a recording may have. A list of 5,000 releases is well below it.
+// maxValue is the greatest size of one value of a recording. A list of 5,000 releases is well below it.
 const maxValue = 64 << 20
 
-// splitter cuts a stream into JSON objects, however they are spaced, and knows the line that each begins on. It only looks for where an object
-// ends; whether it is JSON is for the decoder to say.
+// splitter splits a stream into JSON objects with any white space between them, and counts lines. It only finds the end of each object; the
+// decoder checks whether it is JSON.
 type splitter struct {
 	in    *bufio.Reader
 	line  int // of the next byte
@@ -23,8 +23,8 @@ func newSplitter(r io.Reader) *splitter {
 	return &splitter{in: bufio.NewReaderSize(r, 64<<10), line: 1, limit: maxValue}
 }
 
-// next returns the next object and the line that it begins on. The bytes are good until the next call. io.EOF is the end. After an
-// error it is not called again.
+// next returns the next object and the line that it begins on, or io.EOF. The bytes are valid until the next call. It must not be called after an
+// error.
 func (s *splitter) next() ([]byte, int, error) {
 	b, err := s.gap()
 	if err != nil {
@@ -59,7 +59,7 @@ func (s *splitter) next() ([]byte, int, error) {
 	return s.buf.Bytes(), begin, nil
 }
 
-// gap skips what may stand between two objects: white space and, at the start, a byte order mark.
+// gap skips white space between objects and, at the start, a byte order mark.
 func (s *splitter) gap() (byte, error) {
 	if bom, _ := s.in.Peek(3); s.line == 1 && s.buf.Len() == 0 && bytes.Equal(bom, []byte("\xef\xbb\xbf")) {
 		_, _ = s.in.Discard(3)
@@ -79,7 +79,7 @@ func (s *splitter) gap() (byte, error) {
 	}
 }
 
-// place is where in JSON text a byte stands.
+// place is where a byte is within JSON text.
 type place int
 
 const (

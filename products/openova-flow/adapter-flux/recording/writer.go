@@ -6,6 +6,7 @@ import (
 	"io"
 	"maps"
 
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
@@ -21,9 +22,9 @@ func NewWriter(w io.Writer) *Writer {
 	return &Writer{out: enc}
 }
 
-// Write writes one event. Managed fields and the last applied configuration, which are most of an object and mean nothing here, are
-// left out; everything else is kept as it is, chart values and what they hold included. The object is not modified.
-func (w *Writer) Write(ev Event) error {
+// Write writes one event without managed fields and the last applied configuration, which are most of an object and not used. Everything
+// else is kept, chart values included. It does not modify the object.
+func (w *Writer) Write(ev mapping.Event) error {
 	if ev.Object == nil {
 		return fmt.Errorf("%s event without an object", ev.Type)
 	}

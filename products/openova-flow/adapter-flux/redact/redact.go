@@ -1,4 +1,4 @@
-// Package redact takes secrets out of texts and objects that leave a cluster. It does no I/O.
+// Package redact removes secrets from texts and objects that leave a cluster. It does no I/O.
 package redact
 
 import (
@@ -15,13 +15,13 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// Mark stands where something was taken out.
+// Mark replaces a secret.
 const Mark = "REDACTED"
 
-// leastSecret is the length from which a value is searched in other texts: shorter ones are words and numbers that stand everywhere.
+// leastSecret is the least length of a value that is searched in other texts. Shorter values are common words and numbers.
 const leastSecret = 6
 
-// patterns find secrets by how they look, with what to put in their place. A text without any of the hints, in lower case, has none.
+// patterns find secrets by their form. A pattern is tried only on a text that contains one of its hints in lower case.
 var patterns = []struct {
 	hints []string
 	find  *regexp.Regexp
@@ -53,8 +53,8 @@ func Text(s string) string {
 // hidden are the fields under spec whose values may be secrets: what a user gives to charts, patches and templates.
 var hidden = []string{"values", "postBuild", "patches", "patchesStrategicMerge", "patchesJson6902", "postRenderers", "inputs", "resources", "resourcesTemplate", "defaultValues"}
 
-// Object returns a copy of u in which every value that a user gave to charts, patches and templates, and every annotation but Flux's own, is
-// Mark, as is each of these values wherever else it stands, plain or encoded, and what looks like a secret. Names and shape stay.
+// Object returns a copy of u without secrets. Mark replaces every value that a user gave to charts, patches and templates, every annotation but
+// Flux's own, these values in messages, plain or encoded, and what looks like a secret. Names and structure are kept.
 func Object(u *unstructured.Unstructured) *unstructured.Unstructured {
 	u = u.DeepCopy()
 	var secrets []string
@@ -87,7 +87,7 @@ func Object(u *unstructured.Unstructured) *unstructured.Unstructured {
 	return u
 }
 
-// shown notes every string in v: what stands openly as a name is none that a message must not show.
+// shown collects every string in v. A value that the object shows as a name elsewhere is no secret.
 func shown(v any, into map[string]bool) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -103,7 +103,7 @@ func shown(v any, into map[string]bool) {
 	}
 }
 
-// blank replaces every value in v by Mark, and adds those that can be told from other words to secrets.
+// blank returns v with Mark in place of every value, and adds the values that are long enough to secrets.
 func blank(v any, secrets *[]string) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -123,7 +123,10 @@ func blank(v any, secrets *[]string) any {
 	case float64:
 		return blank(strconv.FormatFloat(v, 'f', -1, 64), secrets)
 	case string:
-		for line := range strings.Lines(v) { // of a message only lines are quoted
+		if len(v) >= leastSecret {
+			*secrets = append(*secrets, v) // an encoding holds it whole
+		}
+		for line := range strings.Lines(v) { // a message quotes one line of it
 			for _, s := range []string{strings.TrimSpace(line), strings.TrimSpace(line[strings.IndexAny(line, ":=")+1:])} {
 				if s = strings.Trim(s, `"'`); len(s) >= leastSecret {
 					*secrets = append(*secrets, s)
@@ -134,9 +137,9 @@ func blank(v any, secrets *[]string) any {
 	return Mark
 }
 
-// replacer replaces the secrets in every form in which a text may have them.
+// replacer replaces the secrets by Mark, plain and in every encoding that a message may have.
 func replacer(secrets []string) *strings.Replacer {
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // one may be a part of another
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // longest first: one may be the beginning of another
 	var pairs []string
 	for _, s := range slices.Compact(secrets) {
 		quoted, _ := json.Marshal(s) // a string always marshals
@@ -150,10 +153,10 @@ func replacer(secrets []string) *strings.Replacer {
 	return strings.NewReplacer(pairs...)
 }
 
-// texts are the fields that hold what somebody wrote, and may quote a value.
+// texts are the fields whose text may quote a value.
 var texts = []string{"message", "description", "url"}
 
-// scan takes out of every string in v, which is the field of that name, what looks like a secret, and out of texts the known ones.
+// scan removes from every string in v what looks like a secret, and from texts the known secrets. field is the name of v.
 func scan(field string, v any, known *strings.Replacer) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -175,5 +178,5 @@ func scan(field string, v any, known *strings.Replacer) any {
 	return v
 }
 
-// inQuotes returns what is within the first and the last byte.
+// inQuotes returns s without its first and last byte.
 func inQuotes(s string) string { return s[1 : len(s)-1] }

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"html"
 	"net/url"
 	"strconv"
 	"strings"
@@ -13,15 +14,28 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-const planted = `hun&ter"2/+'é`
+// planted is a secret that differs from its text in each form.
+const planted = `hun&ter"2/+'é>>>>>`
 
-// forms are how a text may have a secret.
+// forms returns the encodings in which a text may contain a secret.
 func forms(s string) map[string]string {
 	quoted, _ := json.Marshal(s)
 	return map[string]string{
 		"plain": s, "JSON": strings.Trim(string(quoted), `"`), "query": url.QueryEscape(s), "path": url.PathEscape(s), "hex": hex.EncodeToString([]byte(s)),
 		"Go": strings.Trim(strconv.Quote(s), `"`), "Go in ASCII": strings.Trim(strconv.QuoteToASCII(s), `"`), "YAML": strings.ReplaceAll(s, "'", "''"),
-		"base64": base64.StdEncoding.EncodeToString([]byte(s)), "raw URL base64": base64.RawURLEncoding.EncodeToString([]byte(s)),
+		"base64": base64.StdEncoding.EncodeToString([]byte(s)), "raw base64": base64.RawStdEncoding.EncodeToString([]byte(s)),
+		"URL base64": base64.URLEncoding.EncodeToString([]byte(s)), "raw URL base64": base64.RawURLEncoding.EncodeToString([]byte(s)),
+		"HTML": html.EscapeString(s),
+	}
+}
+
+func TestForms_AllDiffer(t *testing.T) {
+	seen := map[string]string{}
+	for name, text := range forms(planted) {
+		if other, ok := seen[text]; ok && name+other != "JSONGo" && name+other != "GoJSON" {
+			t.Errorf("%s is %s: %s", name, other, text)
+		}
+		seen[text] = name
 	}
 }
 
@@ -38,18 +52,25 @@ func TestObject_HasNoPlantedSecretInAnyForm(t *testing.T) {
 	q := func(s string) string { b, _ := json.Marshal(s); return string(b) }
 	secret := q(planted)
 	for name, spec := range map[string]string{
+		"annotation":                  `"suspend":false`,
 		"values":                      `"values":{"db":{"password":` + secret + `,"port":5432},"list":[` + secret + `,{"a":` + secret + `}]}`,
 		"substitute":                  `"postBuild":{"substitute":{"PASSWORD":` + secret + `}}`,
 		"patch":                       `"patches":[{"patch":` + q("- op: add\n  path: /data/x\n  value: "+planted+"\n") + `,"target":{"kind":"Secret"}}]`,
 		"post renderer":               `"postRenderers":[{"kustomize":{"patches":[{"patch":` + q("data:\n  key: "+planted) + `}]}}]`,
 		"resources of a set":          `"resources":[{"kind":"Secret","stringData":{"x":` + secret + `}}],"inputs":[{"x":` + secret + `}]`,
 		"patches of a Flux":           `"kustomize":{"patches":[{"patch":` + q("value: "+planted) + `}]}`,
+		"quoted in a patch":           `"patches":[{"patch":` + q("data:\n  key: \""+planted+"\"\n") + `}]`,
+		"assigned in a script":        `"values":{"env":` + q("PASSWORD="+planted) + `}`,
 		"annotations of what it made": `"commonMetadata":{"annotations":{"note":` + secret + `}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
+			note := `"x"`
+			if name == "annotation" {
+				note = secret
+			}
 			for form, text := range forms(planted) {
 				u := read(t, `{"kind":"X","metadata":{"name":"app","namespace":"flux-system","annotations":{"note":%s}},"spec":{"interval":"1m",%s},
-					"status":{"conditions":[{"type":"Ready","message":%s}],"history":[{"name":"app","url":%s}]}}`, secret, spec, q("cannot take '"+text+"' for app"), q("https://x/"+text))
+					"status":{"conditions":[{"type":"Ready","message":%s}],"history":[{"name":"app","url":%s,"description":%s}]}}`, note, spec, q("cannot take '"+text+"' for app"), q("https://x/"+text), q(text))
 				before, _ := json.Marshal(u.Object)
 				out, _ := json.Marshal(Object(u).Object)
 				if now, _ := json.Marshal(u.Object); string(now) != string(before) {
@@ -82,9 +103,15 @@ func TestObject_KeepsNamesShapeAndFluxAnnotations(t *testing.T) {
 		t.Errorf("got  %s\nwant %s", got, w)
 	}
 	numbers := read(t, `{"spec":{"values":{"pin":987654321,"rate":1234567.5,"whole":7654321,"port":5432}},"status":{"conditions":[{"message":"987654321 and 1234567.5 are no strings, nor is 7654321 or 5432"}]}}`)
-	numbers.Object["spec"].(map[string]any)["values"].(map[string]any)["whole"] = int64(7654321) // as the client reads it
+	numbers.Object["spec"].(map[string]any)["values"].(map[string]any)["whole"] = int64(7654321) // the type that the Kubernetes client decodes
 	got, _ = json.Marshal(Object(numbers).Object["status"])
 	if w := `{"conditions":[{"message":"REDACTED and REDACTED are no strings, nor is REDACTED or 5432"}]}`; string(got) != w {
+		t.Errorf("got %s", got)
+	}
+	overlapping := read(t, `{"spec":{"values":{"short":"hunter22","long":"hunter22-and-more","lines":"first line\nsecond line\n"}},"status":{"conditions":[{"message":"hunter22-and-more, hunter22, %s"}]}}`,
+		base64.StdEncoding.EncodeToString([]byte("first line\nsecond line\n")))
+	got, _ = json.Marshal(Object(overlapping).Object["status"])
+	if w := `{"conditions":[{"message":"REDACTED, REDACTED, REDACTED"}]}`; string(got) != w {
 		t.Errorf("got %s", got)
 	}
 	Object(&unstructured.Unstructured{Object: map[string]any{}})

@@ -1,7 +1,9 @@
 package watch_test
 
 import (
+	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -15,8 +17,8 @@ import (
 	clienttesting "k8s.io/client-go/testing"
 
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
-	"github.com/openova-io/openova/products/openova-flow/adapter-flux/recording"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch/apitest"
 )
 
 // outage makes a fake client's cluster go away and come back.
@@ -92,7 +94,7 @@ func TestWatch_IsCurrentWithinTwoSecondsOfAnOutage(t *testing.T) {
 			t.Error("not complete two seconds after the API server's first answer")
 		}
 		change := func(typ mapping.EventType, ready string) {
-			track(t, client, recording.Event{Event: mapping.Event{Type: typ, Object: &unstructured.Unstructured{Object: release("flux-system", "a", "1", ready)}}})
+			track(t, client, mapping.Event{Type: typ, Object: &unstructured.Unstructured{Object: release("flux-system", "a", "1", ready)}})
 			synctest.Wait()
 		}
 		change(mapping.Added, "True")
@@ -121,4 +123,47 @@ func TestWatch_IsCurrentWithinTwoSecondsOfAnOutage(t *testing.T) {
 			t.Error("blind without a kind that is not required")
 		}
 	})
+}
+
+func TestWatch_RepeatsRequestsWithoutAnAnswer(t *testing.T) {
+	for name, hangs := range map[string]func(*http.Request) bool{
+		"discovery":    func(r *http.Request) bool { return strings.Count(r.URL.Path, "/") == 3 },
+		"identity":     func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/kube-system") },
+		"lists":        isList,
+		"watches":      isWatch,
+		"all requests": func(*http.Request) bool { return true },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := server(t, releases, charts)
+			s.Put(releases.Resource, release("flux-system", "a", "1", "True"))
+			s.NoStreamedLists = name == "lists"
+			s.Fail(3, apitest.Answer{Never: true}, hangs)
+			r := onServer(t, s.Config(), func(c *watch.Config) { c.AskTimeout, c.ListTimeout = 50*time.Millisecond, 50*time.Millisecond })
+			eventually(t, isStatus(r, "r/a", "succeeded"), func() any { return r.log })
+			done(t, r.watcher.Complete(), "complete")
+			s.Put(releases.Resource, release("flux-system", "a", "1", "False"))
+			eventually(t, isStatus(r, "r/a", "failed"), func() any { return r.log })
+			if name == "identity" {
+				return // which is no problem of the kinds
+			}
+			if r.log.lines("cannot watch", "class=unreachable") == 0 {
+				t.Errorf("log:\n%s", r.log)
+			}
+		})
+	}
+}
+
+func TestWatch_SlowListDelaysOthersForAWhileOnly(t *testing.T) {
+	t.Parallel()
+	s := server(t, releases)
+	s.NoStreamedLists = true
+	slow := func(r *http.Request) bool {
+		return isList(r) && strings.HasSuffix(r.URL.Path, "/helmreleases") && r.URL.Query().Get("limit") != "1"
+	}
+	s.Fail(-1, apitest.Answer{Never: true}, slow)
+	r := onServer(t, s.Config(), nil)
+	eventually(t, func() bool { return s.Requests("/helmreleases?", "limit=500") > 0 }, func() any { return r.log })
+	s.Serve(charts.Resource, charts.Name)
+	eventually(t, func() bool { return s.Requests("/helmcharts?", "watch=") > 0 }, func() any { return r.log })
 }

@@ -2,116 +2,122 @@ package watch
 
 import (
 	"context"
+	"fmt"
 	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/tools/cache"
 )
 
-// observed is a dynamic client that tells the outcome of every list and watch, error events of a running watch included. A reflector's
-// own error handler hears of no 429, of no refused connection while it watches, and of no error event. What gets no answer is repeated here,
-// as a reflector would wait longer each time, for up to half a minute, some of that without looking at its context.
-type observed struct {
-	dynamic.Interface
-	gate    *gate
-	outcome func(verb string, err error) // err is nil when it went well
-}
-
-func (o observed) Resource(r schema.GroupVersionResource) dynamic.NamespaceableResourceInterface {
-	inner := o.Interface.Resource(r)
-	return observedResource{inner, inner, o}
-}
-
-// IsWatchListSemanticsUnSupported passes on what a reflector asks of its client.
-func (o observed) IsWatchListSemanticsUnSupported() bool {
-	u, ok := o.Interface.(interface{ IsWatchListSemanticsUnSupported() bool })
-	return ok && u.IsWatchListSemanticsUnSupported()
-}
-
-type observedResource struct {
+// source lists and watches for a reflector, and reports the result of every request and every error event of a watch. A reflector's own error
+// handler does not get 429, refused connections of a watch, and error events. Requests without an answer are repeated here, since a reflector
+// would wait longer each time, up to half a minute, partly without checking its context.
+type source struct {
 	dynamic.ResourceInterface
-	all    dynamic.NamespaceableResourceInterface
-	client observed
+	timeout time.Duration // of a list, and of the response header of a watch
+	gate    *gate
+	outcome func(verb string, err error) // err is nil after a success
 }
 
-func (r observedResource) Namespace(namespace string) dynamic.ResourceInterface {
-	return observedResource{r.all.Namespace(namespace), r.all, r.client}
+// listerWatcher returns s in the form that a reflector needs. client is the one that s was made from.
+func (s source) listerWatcher(client dynamic.Interface) cache.ListerWatcher {
+	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{ListWithContextFunc: s.list, WatchFuncWithContext: s.watch}, client)
 }
 
-func (r observedResource) List(ctx context.Context, opts metav1.ListOptions) (list *unstructured.UnstructuredList, err error) {
-	err = r.client.answered(ctx, func() error {
-		list, err = r.ResourceInterface.List(ctx, opts)
-		r.client.outcome("list", err)
+func (s source) list(ctx context.Context, opts metav1.ListOptions) (list runtime.Object, err error) {
+	err = s.answered(ctx, func() error {
+		ctx, cancel := context.WithTimeout(ctx, s.timeout)
+		defer cancel()
+		list, err = s.List(ctx, opts)
+		s.outcome("list", err)
 		return err
 	})
 	return list, err
 }
 
-func (r observedResource) Watch(ctx context.Context, opts metav1.ListOptions) (w watch.Interface, err error) {
-	err = r.client.answered(ctx, func() error {
-		w, err = r.ResourceInterface.Watch(ctx, opts)
-		if err == nil || opts.SendInitialEvents == nil || classOf(err).away() { // else a list follows, whose outcome counts
-			r.client.outcome("watch", err)
+func (s source) watch(ctx context.Context, opts metav1.ListOptions) (w watch.Interface, err error) {
+	err = s.answered(ctx, func() error {
+		w, err = s.begin(ctx, opts)
+		if err == nil || opts.SendInitialEvents == nil || classOf(err).away() { // otherwise a list follows, whose result counts
+			s.outcome("watch", err)
 		}
 		return err
 	})
-	if err != nil {
-		return nil, err
-	}
-	return tellErrors(w, r.client.outcome), nil
+	return w, err
 }
 
-// answered makes a request until it is answered, or ctx is done.
-func (o observed) answered(ctx context.Context, request func() error) error {
+// begin begins a watch. Its response header must arrive within the timeout.
+func (s source) begin(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	late := time.AfterFunc(s.timeout, cancel)
+	w, err := s.Watch(ctx, opts)
+	switch {
+	case !late.Stop():
+		if err == nil {
+			w.Stop()
+		}
+		return nil, fmt.Errorf("no answer within %v: %w", s.timeout, context.DeadlineExceeded)
+	case err != nil:
+		cancel()
+		return nil, err
+	}
+	return reportErrors(w, s.outcome, cancel), nil
+}
+
+// answered repeats a request until it is answered or ctx ends.
+func (s source) answered(ctx context.Context, request func() error) error {
 	for {
-		answered := o.gate.next()
+		answered := s.gate.next()
 		err := request()
 		if err == nil {
-			o.gate.open()
+			s.gate.open()
 			return nil
 		}
 		if !classOf(err).away() {
 			return err
 		}
-		if !o.gate.wait(ctx, answered) {
+		if !s.gate.wait(ctx, answered) {
 			return ctx.Err()
 		}
 	}
 }
 
-// told is a watch whose error events are told on their way.
-type told struct {
-	inner   watch.Interface
+// reporting is a watch that reports its error events.
+type reporting struct {
 	events  chan watch.Event
 	stopped chan struct{}
-	stop    sync.Once
+	stop    func()
 }
 
-func tellErrors(w watch.Interface, outcome func(verb string, err error)) watch.Interface {
-	t := &told{inner: w, events: make(chan watch.Event), stopped: make(chan struct{})}
+// reportErrors returns a watch that calls cancel when it is stopped.
+func reportErrors(w watch.Interface, outcome func(verb string, err error), cancel func()) watch.Interface {
+	r := &reporting{events: make(chan watch.Event), stopped: make(chan struct{})}
+	r.stop = sync.OnceFunc(func() {
+		close(r.stopped)
+		w.Stop()
+		cancel()
+	})
 	go func() {
-		defer close(t.events)
+		defer close(r.events)
 		for e := range w.ResultChan() {
 			if e.Type == watch.Error {
 				outcome("watch", apierrors.FromObject(e.Object))
 			}
 			select {
-			case t.events <- e:
-			case <-t.stopped:
+			case r.events <- e:
+			case <-r.stopped:
 				return
 			}
 		}
 	}()
-	return t
+	return r
 }
 
-func (t *told) ResultChan() <-chan watch.Event { return t.events }
+func (r *reporting) ResultChan() <-chan watch.Event { return r.events }
 
-func (t *told) Stop() {
-	t.stop.Do(func() { close(t.stopped) })
-	t.inner.Stop()
-}
+func (r *reporting) Stop() { r.stop() }

@@ -13,18 +13,18 @@ import (
 	"k8s.io/client-go/rest"
 )
 
-// Discovery says which versions of a resource a cluster serves: the wanted one alone when it is served, else all that are, none when the
+// Discovery returns the versions of a resource that a cluster serves: only the wanted one if it is served, otherwise all, or none if the
 // cluster does not have the resource.
 type Discovery interface {
 	Versions(ctx context.Context, wanted schema.GroupVersionResource) ([]string, error)
 }
 
-// APIDiscovery is the Discovery of an API server. It asks anew each time.
+// APIDiscovery is the Discovery of an API server. It does not cache.
 type APIDiscovery struct {
 	client rest.Interface
 }
 
-// NewAPIDiscovery returns the Discovery of the API server that the config leads to.
+// NewAPIDiscovery returns the Discovery of the API server in config.
 func NewAPIDiscovery(config *rest.Config) (APIDiscovery, error) {
 	config = rest.CopyConfig(config)
 	config.NegotiatedSerializer = scheme.Codecs.WithoutConversion()
@@ -85,7 +85,7 @@ func (d APIDiscovery) get(ctx context.Context, path string, into any) (found boo
 	return true, nil
 }
 
-// served returns nil when k is served in the version that is read.
+// served returns nil if the cluster serves k in the version that this package reads.
 func served(ctx context.Context, d Discovery, k Kind) *Problem {
 	versions, err := d.Versions(ctx, k.Resource)
 	switch {

@@ -1,12 +1,12 @@
-// Package watch follows the Flux objects of one cluster and hands every version of them, in order, to the fold of a region.
+// Package watch follows the Flux objects of one cluster and passes every version of them, in order, to the mapping of its region.
 //
-// A Watcher runs one informer for each kind and namespace. Every version that an informer delivers goes into a Queue, which never blocks,
-// never drops and never collapses: what came in between two versions of a release is part of what a person wants to see. One goroutine, a
-// Pump's, takes them out, folds them and hands on what changed.
+// A Watcher runs one reflector for each kind and namespace. Every version from a reflector goes into a Queue, which never blocks and drops versions
+// only under extreme load: people want to see all states of a release, not only the last. One goroutine, in the Pump, takes the versions out, maps
+// them and passes the changes on.
 //
-// A kind that the cluster does not serve yet, or that the credentials may not read, is asked for again and again and is watched from the
-// moment on at which it can be. Nothing that an API server answers ends the Watcher; what stands in the way is told once in the log each time
-// it changes, by Problems for as long as it lasts, and by Gaps when it is not of a passing kind.
+// A kind that the cluster does not serve yet, or that the credentials must not read, is retried until it can be watched. No response of an API
+// server ends the Watcher. A problem is logged when it changes, reported by Problems while it lasts, and reported by Gaps if it does not pass
+// without an action.
 //
-// A Leader says whether this process is the one that speaks for its cluster.
+// A Leader elects the process that reports its cluster.
 package watch

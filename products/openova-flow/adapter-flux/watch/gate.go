@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// gate spares an API server that gives no answer: of all the requests that it has left unanswered, one is repeated after each pause, in turn, and
-// the rest as soon as any request is answered.
+// gate limits retries to an API server that does not answer. After each pause one of the unanswered requests is repeated, in turn; after the first
+// answer, all others are.
 type gate struct {
 	pause time.Duration
 	turn  chan struct{} // held by the request that is repeated next
@@ -21,7 +21,7 @@ func newGate(pause time.Duration) *gate {
 	return &gate{pause: pause, turn: make(chan struct{}, 1), answered: make(chan struct{})}
 }
 
-// next returns what is closed with the next answer. Ask for it before the request is made.
+// next returns a channel that the next answer closes. Call it before the request is made.
 func (g *gate) next() <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -35,7 +35,7 @@ func (g *gate) open() {
 	g.answered = make(chan struct{})
 }
 
-// wait returns when a request that got no answer should be repeated, and false when ctx is done. answered is what next returned before the
+// wait returns true when an unanswered request should be repeated, and false if ctx ends. answered is what next returned before the
 // request.
 func (g *gate) wait(ctx context.Context, answered <-chan struct{}) bool {
 	select {

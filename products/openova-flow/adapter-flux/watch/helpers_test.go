@@ -128,9 +128,9 @@ func start(t *testing.T, client dynamic.Interface, discovery watch.Discovery, ch
 	}
 	var cluster *mapping.Cluster
 	cfg.OnInfo = func(i watch.Info) {
-		info := mapping.RegionInfo{ClusterUID: i.ClusterUID}
+		info := mapping.RegionInfo{ClusterUID: i.ClusterUID, Down: i.Down}
 		for _, g := range i.Gaps {
-			info.NotWatched = append(info.NotWatched, mapping.NotWatched{Kind: g.Kind, Why: g.Why})
+			info.NotWatched = append(info.NotWatched, mapping.NotWatched{Kind: g.Kind, Namespace: g.Namespace, Why: g.Why})
 		}
 		r.pump.Do(func() []mapping.Change { return cluster.SetInfo(info) })
 	}
@@ -214,14 +214,14 @@ func isStatus(r *rig, id, status string) func() bool {
 	return func() bool { return r.statuses()[id] == status }
 }
 
-func recorded(t testing.TB, file string) []recording.Event {
+func recorded(t testing.TB, file string) []mapping.Event {
 	t.Helper()
 	f, err := os.Open("../testdata/recordings/" + file + ".jsonl")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	var all []recording.Event
+	var all []mapping.Event
 	for r := recording.NewReader(f); ; {
 		e, err := r.Next()
 		if errors.Is(err, io.EOF) {

@@ -6,11 +6,11 @@ import "k8s.io/apimachinery/pkg/runtime/schema"
 type Kind struct {
 	Name     string // as in an object's kind field
 	Resource schema.GroupVersionResource
-	Required bool // without it there is nothing to show; the others add detail
-	Beside   bool // many clusters do not have it, which is no gap: there is nothing of it to show then
+	Required bool // without it there is nothing to show; other kinds add details
+	Beside   bool // many clusters do not have it, so its absence is not reported
 }
 
-// Kinds are the kinds that the mapping reads.
+// Kinds are the kinds that the mapping has.
 var Kinds = []Kind{
 	{"HelmRelease", schema.GroupVersionResource{Group: "helm.toolkit.fluxcd.io", Version: "v2", Resource: "helmreleases"}, true, false},
 	{"HelmChart", schema.GroupVersionResource{Group: "source.toolkit.fluxcd.io", Version: "v1", Resource: "helmcharts"}, true, false},

@@ -20,26 +20,26 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// LeaderConfig says which Lease makes a leader.
+// LeaderConfig configures a Leader.
 type LeaderConfig struct {
 	Client    coordination.LeasesGetter
 	Namespace string
 	Name      string // see LeaseName
-	Identity  string // of this pod; made unique to this process, so that a restarted one is a new leader with a new epoch
+	Identity  string // of this pod; made unique for this process, so that a restarted process is a new leader with a new epoch
 	Logger    *slog.Logger
-	Metrics   *Metrics // default: counted and shown nowhere
+	Metrics   *Metrics // default: not exported
 
-	// Changed is called, one call at a time, when this process begins or ceases to lead. The epoch grows with every change of leader.
+	// Changed is called, one call at a time, when this process starts or stops leading. The epoch increases with every change of leader.
 	Changed func(epoch int64, leading bool)
 
-	// Undelivered reports, while this process leads, whether another one should take over that can deliver. Reaches reports whether this
-	// process could. Default: a Lease is kept as long as it can be renewed.
-	Undelivered func() bool
+	// Undelivered is called while this process leads. It reports whether another process that can deliver should take over if delivery does not
+	// work again by that time. Reaches reports whether this process could deliver. Default: the Lease is kept as long as it can be renewed.
+	Undelivered func(by time.Time) bool
 	Reaches     func(context.Context) bool
 
-	LeaseDuration time.Duration // default 15 s: how long after a leader's last word another one takes over
-	RenewDeadline time.Duration // default 10 s: how long a leader that cannot renew goes on
-	RetryPeriod   time.Duration // default 750 ms: how often it is renewed, and, up to 2.2 times as long, looked whether it is free
+	LeaseDuration time.Duration // default 15 s: time after a leader's last renewal until another process takes over
+	RenewDeadline time.Duration // default 10 s: time for which a leader that can't renew continues
+	RetryPeriod   time.Duration // default 750 ms: time between renewals; others check for a free Lease after 1 to 2.2 times that
 }
 
 // LeaseName is the name of the Lease for a region of a flow: adapters of other flows or regions in the same cluster do not compete with it.
@@ -48,35 +48,35 @@ func LeaseName(flowID, region string) string {
 	return "openova-flow-adapter-flux-" + hex.EncodeToString(sum[:5])
 }
 
-// Leader takes part in the election of the process that speaks for its cluster.
+// Leader takes part in the election of the process that reports its cluster.
 type Leader struct {
 	cfg LeaderConfig
 
 	mu       sync.Mutex
-	problems map[string]Problem // with the Lease, by verb
-	told     Class              // of the problem that was logged last, "" when there was none
-	epoch    int64              // of the Lease as this process wrote it last, as its holder
-	held     bool               // it was the holder at some time of this term
+	problems map[string]Problem // by verb of the request for the Lease
+	logged   Class              // of the last logged problem; empty: none
+	epoch    int64              // of the Lease as this process last wrote it as its holder
+	held     bool               // it has held the Lease in this term
 
-	notBefore time.Time // when this process can have taken the Lease at the earliest
+	notBefore time.Time // the earliest time at which this process can have taken the Lease
 }
 
-// NewLeader returns a Leader that does not take part yet.
+// NewLeader returns a Leader that does not take part in the election yet.
 func NewLeader(cfg LeaderConfig) *Leader {
-	setDefault(&cfg.LeaseDuration, 15*time.Second)
-	setDefault(&cfg.RenewDeadline, 10*time.Second)
-	setDefault(&cfg.RetryPeriod, 750*time.Millisecond)
+	cfg.LeaseDuration = cmp.Or(cfg.LeaseDuration, 15*time.Second)
+	cfg.RenewDeadline = cmp.Or(cfg.RenewDeadline, 10*time.Second)
+	cfg.RetryPeriod = cmp.Or(cfg.RetryPeriod, 750*time.Millisecond)
 	if cfg.Metrics == nil {
 		cfg.Metrics = NewMetrics()
 	}
 	if cfg.Undelivered == nil || cfg.Reaches == nil {
-		cfg.Undelivered, cfg.Reaches = func() bool { return false }, func(context.Context) bool { return true }
+		cfg.Undelivered, cfg.Reaches = func(time.Time) bool { return false }, func(context.Context) bool { return true }
 	}
 	cfg.Identity += "_" + rand.Text()[:10]
 	return &Leader{cfg: cfg, problems: map[string]Problem{}}
 }
 
-// Problems says why this process cannot take part, in a sentence; none when it can.
+// Problems returns one sentence if this process can't take part, none otherwise.
 func (l *Leader) Problems() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -86,7 +86,7 @@ func (l *Leader) Problems() []string {
 	return nil
 }
 
-// problem returns what stands in the way, first what comes last in the course of things.
+// problem returns the problem of a write, otherwise that of a read, since a write requires a read.
 func (l *Leader) problem() (Problem, bool) {
 	for _, verb := range []string{"update", "create", "get"} {
 		if p, ok := l.problems[verb]; ok {
@@ -96,8 +96,8 @@ func (l *Leader) problem() (Problem, bool) {
 	return Problem{}, false
 }
 
-// Run takes part until ctx is done, and then gives the Lease back, so that another process can take it at once. Losing the Lease is no
-// error: it goes on as one that waits.
+// Run takes part in the election until ctx ends, and then releases the Lease, so that another process can take it at once. Losing the
+// Lease is not an error: the process waits for it again.
 func (l *Leader) Run(ctx context.Context) error {
 	ctx = klog.NewContext(ctx, logr.Discard())
 	for ctx.Err() == nil {
@@ -108,7 +108,7 @@ func (l *Leader) Run(ctx context.Context) error {
 	return nil
 }
 
-// term waits for the Lease, holds it as long as it can, and returns when it is lost.
+// term waits for the Lease, holds it as long as possible, and returns when it is lost.
 func (l *Leader) term(ctx context.Context) error {
 	l.mu.Lock()
 	l.held = false
@@ -123,7 +123,7 @@ func (l *Leader) term(ctx context.Context) error {
 		LeaseDuration: l.cfg.LeaseDuration, RenewDeadline: l.cfg.RenewDeadline, RetryPeriod: l.cfg.RetryPeriod,
 		ReleaseOnCancel: true,
 		Callbacks: leaderelection.LeaderCallbacks{
-			// This one runs on a goroutine of its own, which the elector does not wait for.
+			// This runs in a goroutine for which the elector does not wait.
 			OnStartedLeading: func(term context.Context) {
 				defer close(ended)
 				l.change(true)
@@ -152,43 +152,48 @@ func (l *Leader) change(leading bool) {
 	l.mu.Unlock()
 	l.cfg.Metrics.Leading(leading)
 	if leading {
-		l.cfg.Logger.Info("this process now speaks for its cluster", "lease", l.cfg.Name, "epoch", e)
+		l.cfg.Logger.Info("became leader", "lease", l.cfg.Name, "epoch", e)
 	} else {
-		l.cfg.Logger.Info("this process no longer speaks for its cluster", "lease", l.cfg.Name)
+		l.cfg.Logger.Info("stopped leading", "lease", l.cfg.Name)
 	}
 	l.cfg.Changed(e, leading)
 }
 
-// Epoch is the epoch of who speaks since an instant: the time in units of 2^-20 s, which stays below 2^53. A process without an election uses its
-// start, one with an election when it took the Lease, so that either can follow the other.
+// Epoch returns the epoch of a process that leads since an instant: the time in units of 2^-20 s, which is below 2^53. Without an election the
+// instant is the start of the process, otherwise when it took the Lease. So epochs of both kinds are comparable.
 func Epoch(since time.Time) int64 {
 	return max(since.Unix(), 0)<<20 + int64(since.Nanosecond())<<20/int64(time.Second)
 }
 
-// undelivered is the annotation of a Lease whose holder cannot reach the flow server and offers the Lease to others.
+// undelivered is the annotation with which a holder that can't reach the flow server offers the Lease to others.
 const undelivered = "openova.io/undelivered"
 
 // reachTime is how long a process that could take over waits for the flow server's answer.
 const reachTime = 2 * time.Second
 
-// offered returns the Lease as free when its holder leaves it to others and this process is one that can deliver.
-func (l *Leader) offered(ctx context.Context, lease *coordinationv1.Lease) *coordinationv1.Lease {
-	if _, offers := lease.Annotations[undelivered]; !offers || holds(lease, l.cfg.Identity) {
-		return lease
-	}
+// offers reports whether the holder offers the Lease to others.
+func (l *Leader) offers(lease *coordinationv1.Lease) bool {
+	_, offers := lease.Annotations[undelivered]
+	return offers && !holds(lease, l.cfg.Identity)
+}
+
+// reaches reports whether this process could take over.
+func (l *Leader) reaches(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, reachTime)
 	defer cancel()
-	if !l.cfg.Reaches(ctx) {
-		return lease
-	}
+	return l.cfg.Reaches(ctx)
+}
+
+// free returns an offered Lease as one without a holder.
+func (l *Leader) free(lease *coordinationv1.Lease) *coordinationv1.Lease {
 	l.cfg.Logger.Info("leader does not reach the flow server, taking over", "lease", l.cfg.Name, "leader", *cmp.Or(lease.Spec.HolderIdentity, new(string)))
 	lease = lease.DeepCopy()
 	lease.Spec.HolderIdentity = new(string)
 	return lease
 }
 
-// fill completes a Lease that is about to be written with this process as its holder: whether it leaves the Lease to others, and the time at
-// which it took it, which is after that of the holder before, whose clock may have been ahead.
+// fill completes a Lease before it is written with this process as the holder: the offer to others, and the time at which it was taken,
+// which must be after the previous holder's, whose clock may have been ahead.
 func (l *Leader) fill(lease *coordinationv1.Lease) {
 	if !holds(lease, l.cfg.Identity) {
 		return
@@ -196,11 +201,11 @@ func (l *Leader) fill(lease *coordinationv1.Lease) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(lease.Annotations, undelivered)
-	if l.held && l.cfg.Undelivered() {
+	if l.held && l.cfg.Undelivered(time.Now().Add(l.cfg.RetryPeriod)) { // at the next renewal it would be too late to offer it
 		metav1.SetMetaDataAnnotation(&lease.ObjectMeta, undelivered, "true")
 	}
 	if lease.Spec.AcquireTime != nil {
-		at := lease.Spec.AcquireTime.Truncate(time.Microsecond) // as precise as a Lease is
+		at := lease.Spec.AcquireTime.Truncate(time.Microsecond) // the precision of times in a Lease
 		if at.Before(l.notBefore) {
 			at = l.notBefore
 		}
@@ -212,11 +217,11 @@ func holds(lease *coordinationv1.Lease, identity string) bool {
 	return lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity == identity
 }
 
-// seen notes how a request for the Lease went, and its epoch when it is now this process's own.
+// seen records the result of a request for the Lease, and the epoch if this process now holds the Lease.
 func (l *Leader) seen(verb string, lease *coordinationv1.Lease, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err == nil && lease.Spec.AcquireTime != nil { // the Lease itself is not kept: the elector goes on writing to it
+	if err == nil && lease.Spec.AcquireTime != nil { // the Lease itself is not kept, since the elector changes it
 		at := lease.Spec.AcquireTime.Time
 		switch {
 		case !holds(lease, l.cfg.Identity):
@@ -226,13 +231,13 @@ func (l *Leader) seen(verb string, lease *coordinationv1.Lease, err error) {
 		}
 	}
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) {
-		err = nil // somebody else was faster, or nobody was there yet
+		err = nil // another process was faster, or the Lease did not exist yet
 	}
 	k := Kind{Name: "Lease", Resource: coordinationv1.SchemeGroupVersion.WithResource("leases")}
 	p := problemOf(err, verb, k, l.cfg.Namespace)
 	switch {
 	case p == nil && err != nil:
-		return // given up
+		return // released
 	case p != nil:
 		l.problems[verb] = *p
 	case verb == "get":
@@ -242,17 +247,17 @@ func (l *Leader) seen(verb string, lease *coordinationv1.Lease, err error) {
 	}
 	now, bad := l.problem()
 	switch {
-	case now.Class == l.told:
+	case now.Class == l.logged:
 		return
 	case bad:
-		l.cfg.Logger.Warn("cannot take part in the election", "lease", l.cfg.Name, "class", string(now.Class), "why", now.Text)
+		l.cfg.Logger.Warn("leader election unavailable", "lease", l.cfg.Name, "class", string(now.Class), "why", now.Text)
 	default:
-		l.cfg.Logger.Info("the lease can be had again", "lease", l.cfg.Name)
+		l.cfg.Logger.Info("leader election available again", "lease", l.cfg.Name)
 	}
-	l.told = now.Class
+	l.logged = now.Class
 }
 
-// seenLeases is a client for Leases that tells a Leader what it did.
+// seenLeases is a client for Leases that reports its results to a Leader.
 type seenLeases struct {
 	coordination.LeasesGetter
 	leader *Leader
@@ -270,8 +275,15 @@ type seenLease struct {
 func (s seenLease) Get(ctx context.Context, name string, o metav1.GetOptions) (*coordinationv1.Lease, error) {
 	lease, err := s.LeaseInterface.Get(ctx, name, o)
 	s.leader.seen("get", lease, err)
-	if err == nil {
-		lease = s.leader.offered(ctx, lease)
+	if err != nil || !s.leader.offers(lease) || !s.leader.reaches(ctx) {
+		return lease, err
+	}
+	// The holder may have renewed it meanwhile. An update of the old version would be a conflict, and the next attempt is much
+	// later.
+	lease, err = s.LeaseInterface.Get(ctx, name, o)
+	s.leader.seen("get", lease, err)
+	if err == nil && s.leader.offers(lease) {
+		lease = s.leader.free(lease)
 	}
 	return lease, err
 }

@@ -113,7 +113,7 @@ func stamped() *fake.Clientset {
 	return client
 }
 
-func TestTheNextOneSpeaksAtOnceWhenTheLeaderStops(t *testing.T) {
+func TestLeader_NextLeadsAtOnceWhenTheLeaderStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := stamped()
 		first := candidacy(t, client, "pod-1")
@@ -135,7 +135,7 @@ func TestTheNextOneSpeaksAtOnceWhenTheLeaderStops(t *testing.T) {
 }
 
 // A process that is killed does not give the Lease back, and its successor may have its name.
-func TestARestartedProcessIsANewLeader(t *testing.T) {
+func TestLeader_RestartedProcessHasANewEpoch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := stamped()
 		var refuse atomic.Bool
@@ -159,7 +159,7 @@ func TestARestartedProcessIsANewLeader(t *testing.T) {
 	})
 }
 
-func TestALostLeaseIsNoEnd(t *testing.T) {
+func TestLeader_ContinuesAfterALostLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := stamped()
 		var refuse atomic.Bool
@@ -178,7 +178,7 @@ func TestALostLeaseIsNoEnd(t *testing.T) {
 			t.Errorf("problems: %q", p)
 		}
 		pass(10 * time.Minute)
-		if n := c.log.lines("cannot take part"); n != 1 {
+		if n := c.log.lines("leader election unavailable"); n != 1 {
 			t.Errorf("%d log lines, want 1:\n%s", n, c.log)
 		}
 		refuse.Store(false)
@@ -193,7 +193,7 @@ func TestALostLeaseIsNoEnd(t *testing.T) {
 }
 
 // Somebody deletes the Lease, and its transitions begin at 0 again.
-func TestTheEpochGrowsWhenTheLeaseIsMadeAgain(t *testing.T) {
+func TestLeader_EpochIncreasesWithARecreatedLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := stamped()
 		var last int64
@@ -280,7 +280,7 @@ func TestLeader_LeavesTheLeaseToOneThatCanDeliver(t *testing.T) {
 		var asked atomic.Int64
 		pod := func(i int) *candidate {
 			return candidacy(t, client, fmt.Sprint("pod-", i), func(c *watch.LeaderConfig) {
-				c.Undelivered = cut[i].Load
+				c.Undelivered = func(time.Time) bool { return cut[i].Load() }
 				c.Reaches = func(context.Context) bool { asked.Add(1); return reaches[i].Load() }
 			})
 		}
@@ -297,9 +297,9 @@ func TestLeader_LeavesTheLeaseToOneThatCanDeliver(t *testing.T) {
 			t.Error("the leader gave the Lease up though nobody else can deliver")
 		}
 		reaches[2].Store(true)
-		pass(3 * time.Second)
+		pass(2 * time.Second)
 		if got := third.now(); !got.leads || got.epoch <= first.now().epoch || second.now().leads {
-			t.Errorf("three seconds after it can deliver the third leads: %v, epoch %d after %d", got.leads, got.epoch, first.now().epoch)
+			t.Errorf("two seconds after it can deliver the third leads: %v, epoch %d after %d", got.leads, got.epoch, first.now().epoch)
 		}
 		pass(10 * time.Second)
 		if first.now().leads {
@@ -314,12 +314,86 @@ func TestLeader_LeavesTheLeaseToOneThatCanDeliver(t *testing.T) {
 	})
 }
 
+// The holder renews its Lease while the other one asks whether it can deliver.
+func TestLeader_TakesOverAtTheFirstLookThoughTheAnswerIsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := stamped()
+		var cut atomic.Bool
+		var asked atomic.Int64
+		first := candidacy(t, client, "pod-1", func(c *watch.LeaderConfig) {
+			c.Undelivered = func(time.Time) bool { return cut.Load() }
+			c.Reaches = func(context.Context) bool { return false }
+		})
+		synctest.Wait()
+		second := candidacy(t, client, "pod-2", func(c *watch.LeaderConfig) {
+			c.Undelivered = func(time.Time) bool { return false }
+			c.Reaches = func(context.Context) bool { asked.Add(1); time.Sleep(1900 * time.Millisecond); return true }
+		})
+		pass(time.Minute)
+		cut.Store(true)
+		pass(10 * time.Second)
+		if !second.now().leads || asked.Load() != 1 {
+			t.Errorf("it leads: %v, after %d looks", second.now().leads, asked.Load())
+		}
+		first.stop()
+	})
+}
+
+// The holder gets through again while the other one asks.
+func TestLeader_TakesNoLeaseThatIsNoLongerOffered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := stamped()
+		var cut atomic.Bool
+		with := func(c *watch.LeaderConfig) {
+			c.Undelivered = func(time.Time) bool { return cut.Load() }
+			c.Reaches = func(context.Context) bool { cut.Store(false); time.Sleep(1900 * time.Millisecond); return true }
+		}
+		first := candidacy(t, client, "pod-1", with)
+		synctest.Wait()
+		second := candidacy(t, client, "pod-2", with)
+		pass(time.Minute)
+		cut.Store(true)
+		pass(time.Minute)
+		if !first.now().leads || second.now().terms != 0 {
+			t.Error("the Lease was taken from one that gets through")
+		}
+	})
+}
+
+// Whenever in the time between two renewals the leader should give way, another one leads within two seconds of that.
+func TestLeader_AnotherOneLeadsWithinTwoSecondsOfItsTime(t *testing.T) {
+	for range 4 { // looks for a free Lease come at random
+		for after := time.Duration(0); after < 750*time.Millisecond; after += 70 * time.Millisecond {
+			synctest.Test(t, func(t *testing.T) {
+				client := stamped()
+				due := time.Now().Add(3*time.Second + after)
+				with := func(c *watch.LeaderConfig) {
+					c.Undelivered = func(by time.Time) bool { return !by.Before(due) }
+					c.Reaches = func(context.Context) bool { time.Sleep(100 * time.Millisecond); return true }
+				}
+				first := candidacy(t, client, "pod-1", with)
+				synctest.Wait()
+				second := candidacy(t, client, "pod-2", with)
+				pass(time.Until(due.Add(-750*time.Millisecond)) - time.Millisecond)
+				if second.now().leads {
+					t.Error("it leads too early")
+				}
+				pass(time.Until(due.Add(1800 * time.Millisecond)))
+				if !second.now().leads {
+					t.Errorf("%v after a renewal: it does not lead in time", after)
+				}
+				first.stop()
+			})
+		}
+	}
+}
+
 func TestLeader_ThatRecoversKeepsTheLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := stamped()
 		var cut, reaches atomic.Bool
 		with := func(c *watch.LeaderConfig) {
-			c.Undelivered, c.Reaches = cut.Load, func(context.Context) bool { return reaches.Load() }
+			c.Undelivered, c.Reaches = func(time.Time) bool { return cut.Load() }, func(context.Context) bool { return reaches.Load() }
 		}
 		first := candidacy(t, client, "pod-1", with)
 		pass(time.Minute)
@@ -336,7 +410,26 @@ func TestLeader_ThatRecoversKeepsTheLease(t *testing.T) {
 	})
 }
 
-func TestAdaptersOfOtherFlowsAndRegionsDoNotCompete(t *testing.T) {
+func TestLeader_DoesNotTakeItsOwnOffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		client := stamped()
+		var updates, asked atomic.Int64
+		client.PrependReactor("update", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
+			return updates.Add(1)%5 == 0, nil, errors.New("connection lost") // then it looks at the Lease again
+		})
+		c := candidacy(t, client, "pod-1", func(c *watch.LeaderConfig) {
+			c.Undelivered = func(time.Time) bool { return true }
+			c.Reaches = func(context.Context) bool { asked.Add(1); return true }
+		})
+		pass(time.Minute)
+		lease, err := client.CoordinationV1().Leases("flux-system").Get(t.Context(), watch.LeaseName(flowID, "r"), metav1.GetOptions{})
+		if err != nil || watch.Epoch(lease.Spec.AcquireTime.Time) != c.now().epoch || *lease.Spec.LeaseTransitions != 0 || asked.Load() != 0 {
+			t.Errorf("%v, epoch %d, asked %d times, %v", lease.Spec, c.now().epoch, asked.Load(), err)
+		}
+	})
+}
+
+func TestLeader_FlowsAndRegionsHaveTheirOwnLeases(t *testing.T) {
 	seen := map[string]bool{}
 	for _, flow := range []string{"a", "b"} {
 		for _, region := range []string{"a", "b"} {

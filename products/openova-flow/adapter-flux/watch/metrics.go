@@ -2,14 +2,14 @@ package watch
 
 import "github.com/prometheus/client_golang/prometheus"
 
-// Metrics are what this package counts. They are a prometheus.Collector.
+// Metrics has the metrics of this package. It is a prometheus.Collector.
 type Metrics struct {
 	events, watchErrors *prometheus.CounterVec
 	mappingErrors       prometheus.Counter
 	leading             prometheus.Gauge
 }
 
-// NewMetrics returns metrics that are not registered anywhere.
+// NewMetrics returns unregistered metrics.
 func NewMetrics() *Metrics {
 	return &Metrics{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -22,12 +22,12 @@ func NewMetrics() *Metrics {
 			Name: "flow_adapter_mapping_errors_total", Help: "Object versions that could not be read and were skipped.",
 		}),
 		leading: prometheus.NewGauge(prometheus.GaugeOpts{
-			Name: "flow_adapter_leader", Help: "1 while this process speaks for its cluster, else 0.",
+			Name: "flow_adapter_leader", Help: "1 while this process reports its cluster, else 0.",
 		}),
 	}
 }
 
-// Leading sets whether this process speaks for its cluster. A Leader does so by itself.
+// Leading sets whether this process reports its cluster. A Leader calls it.
 func (m *Metrics) Leading(yes bool) {
 	m.leading.Set(0)
 	if yes {

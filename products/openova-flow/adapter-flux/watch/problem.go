@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"net/url"
 	"strings"
 	"syscall"
 
@@ -13,20 +14,21 @@ import (
 	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
 
-// Class tells apart what can stand between the adapter and a kind.
+// Class is the kind of a problem.
 type Class string
 
-// The classes. NotServed, OtherVersion and Forbidden last until somebody changes the cluster; the rest are trouble on the way to it.
+// All classes. NotServed, OtherVersion and Forbidden last until somebody changes the cluster; the others concern the connection
+// to it.
 const (
 	NotServed    Class = "not-served"    // the cluster has no such kind
-	OtherVersion Class = "other-version" // it has the kind, but not in the version that is read
+	OtherVersion Class = "other-version" // it has the kind, but not in the required version
 	Forbidden    Class = "forbidden"     // 403
 	Unauthorized Class = "unauthorized"  // 401
 	NotFound     Class = "not-found"     // 404 from a kind that was served before
 	Expired      Class = "expired"       // 410
 	Throttled    Class = "throttled"     // 429
 	TLS          Class = "tls"
-	Refused      Class = "refused" // nobody listens
+	Refused      Class = "refused" // nothing listens
 	Unreachable  Class = "unreachable"
 	Unavailable  Class = "unavailable" // 5xx
 	Other        Class = "other"
@@ -35,21 +37,21 @@ const (
 // lasting reports whether a person has to change something in the cluster.
 func (c Class) lasting() bool { return c == NotServed || c == OtherVersion || c == Forbidden }
 
-// away reports whether there was no real answer. Such a request is repeated as it is.
+// away reports whether the API server did not answer. The request is repeated as it is.
 func (c Class) away() bool {
 	return c == Refused || c == Unreachable || c == Unavailable || c == Throttled
 }
 
-// blinds reports whether what was seen before may no longer be so. A kind that went, and a version that expired, are answers.
+// blinds reports whether the last known state may be outdated. A kind that is gone, and a version that expired, are answers.
 func (c Class) blinds() bool { return c.away() || c == Unauthorized || c == TLS || c == Other }
 
-// Problem is what stands between the adapter and one kind in one namespace.
+// Problem is the reason why a kind in a namespace is not watched.
 type Problem struct {
 	Class Class
-	Text  string // one sentence without a full stop, which names what to change
+	Text  string // one sentence without a full stop that names what to change
 }
 
-// problemOf puts an error of verb on kind in namespace into words. An error that a cancelled context made is none.
+// problemOf describes an error of verb on a kind in a namespace. It returns nil for the error of a cancelled context.
 func problemOf(err error, verb string, k Kind, namespace string) *Problem {
 	if err == nil || errors.Is(err, context.Canceled) {
 		return nil
@@ -62,15 +64,15 @@ func problemOf(err error, verb string, k Kind, namespace string) *Problem {
 	case Unauthorized:
 		return &Problem{class, "the API server does not know the credentials (401) used to " + what}
 	case NotFound:
-		return &Problem{class, "the API server does not serve the kind any more (404): cannot " + what}
+		return &Problem{class, "the API server no longer serves the kind (404): cannot " + what}
 	case Expired:
-		return &Problem{class, "the API server has forgotten the version to go on from (410): cannot " + what + " without listing again"}
+		return &Problem{class, "the API server no longer has the version to continue from (410): cannot " + what + " without listing again"}
 	case Throttled:
-		return &Problem{class, "the API server asks to wait (429) before one may " + what}
+		return &Problem{class, "the API server throttles (429): cannot " + what}
 	case TLS:
-		return &Problem{class, "cannot " + what + ", TLS: " + innermost(err)}
+		return &Problem{class, "cannot " + what + ", TLS" + address(err) + ": " + innermost(err)}
 	case Refused:
-		return &Problem{class, "the API server refuses connections: cannot " + what}
+		return &Problem{class, "the API server refuses connections" + address(err) + ": cannot " + what}
 	}
 	return &Problem{class, "cannot " + what + ": " + err.Error()}
 }
@@ -107,7 +109,7 @@ func classOf(err error) Class {
 	case errors.As(err, &cert), errors.As(err, &alert), errors.As(err, &record), errors.As(err, &unknown):
 		return TLS
 	case strings.Contains(err.Error(), "tls: "), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
-		return TLS // net/http has no type for these
+		return TLS // net/http has no type for these errors
 	case utilnet.IsConnectionRefused(err), errors.Is(err, syscall.ECONNREFUSED):
 		return Refused
 	case errors.As(err, &network):
@@ -116,7 +118,20 @@ func classOf(err error) Class {
 	return Other
 }
 
-// innermost returns the text of the last error in the chain: the cause, without the URL and the verb that wrap it.
+// address returns the address of the failed request, for a sentence; empty if err does not have it.
+func address(err error) string {
+	var request *url.Error
+	if !errors.As(err, &request) {
+		return ""
+	}
+	u, err := url.Parse(request.URL)
+	if err != nil {
+		return ""
+	}
+	return " (" + u.Scheme + "://" + u.Host + ")"
+}
+
+// innermost returns the text of the last error in the chain, without the URL and the verb that wrap it.
 func innermost(err error) string {
 	for {
 		next := errors.Unwrap(err)

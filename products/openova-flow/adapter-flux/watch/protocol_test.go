@@ -13,7 +13,6 @@ import (
 	"k8s.io/client-go/dynamic/fake"
 
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
-	"github.com/openova-io/openova/products/openova-flow/adapter-flux/recording"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch/apitest"
 )
@@ -24,7 +23,7 @@ func isList(r *http.Request) bool {
 }
 
 // write does to the API server what a recorded event says.
-func write(s *apitest.Server, e recording.Event) {
+func write(s *apitest.Server, e mapping.Event) {
 	if e.Type == mapping.Deleted {
 		s.Delete(resource(e.Object.GetKind()), e.Object.GetNamespace(), e.Object.GetName(), false)
 	} else {
@@ -33,7 +32,7 @@ func write(s *apitest.Server, e recording.Event) {
 }
 
 // A whole recorded bootstrap goes through an API server that breaks its watches, forgets versions and turns requests away all the time.
-func TestTheEndIsTheTruthWhateverHappensToTheWatch(t *testing.T) {
+func TestWatcher_EndsAsTheAPIServerWhateverFails(t *testing.T) {
 	faults := []struct {
 		name   string
 		inject func(*apitest.Server)
@@ -75,7 +74,7 @@ func TestTheEndIsTheTruthWhateverHappensToTheWatch(t *testing.T) {
 	}
 }
 
-func TestTheEndIsTheTruthOnTheFakeClient(t *testing.T) {
+func TestWatcher_EndsAsTheFakeClient(t *testing.T) {
 	for _, file := range []string{"kit-fsn1", "kit-hel1"} {
 		t.Run(file, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -96,7 +95,7 @@ func TestTheEndIsTheTruthOnTheFakeClient(t *testing.T) {
 }
 
 func fakeClient() *fake.FakeDynamicClient {
-	kinds := map[schema.GroupVersionResource]string{}
+	kinds := map[schema.GroupVersionResource]string{{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}: "LeaseList"}
 	for _, k := range watch.Kinds {
 		kinds[k.Resource] = k.Name + "List"
 	}
@@ -106,7 +105,7 @@ func fakeClient() *fake.FakeDynamicClient {
 }
 
 // track does to the fake client's objects what a recorded event says.
-func track(t *testing.T, client *fake.FakeDynamicClient, e recording.Event) {
+func track(t *testing.T, client *fake.FakeDynamicClient, e mapping.Event) {
 	t.Helper()
 	objects, r := client.Tracker(), resource(e.Object.GetKind())
 	var err error
@@ -124,7 +123,7 @@ func track(t *testing.T, client *fake.FakeDynamicClient, e recording.Event) {
 }
 
 // A deletion that nobody watched comes as a tombstone with the list after it.
-func TestAReleaseDeletedWhileTheWatchWasAwayGoes(t *testing.T) {
+func TestWatcher_RelistDeletesReleases(t *testing.T) {
 	s := server(t, releases, charts)
 	s.Put(releases.Resource, release("flux-system", "a", "1", "True"))
 	s.Put(releases.Resource, release("flux-system", "b", "2", "True"))
@@ -139,7 +138,7 @@ func TestAReleaseDeletedWhileTheWatchWasAwayGoes(t *testing.T) {
 }
 
 // An object that was deleted and made again while nobody watched is two objects, not one that changed.
-func TestAReleaseMadeAgainWhileTheWatchWasAwayIsAnother(t *testing.T) {
+func TestWatcher_RelistFindsRecreatedReleases(t *testing.T) {
 	s := server(t, releases, charts)
 	s.Put(releases.Resource, release("flux-system", "a", "1", "True"))
 	r := onServer(t, s.Config(), nil)
@@ -159,7 +158,7 @@ func TestAReleaseMadeAgainWhileTheWatchWasAwayIsAnother(t *testing.T) {
 	}
 }
 
-func TestAMalformedReleaseIsSkippedAndTheOthersGoOn(t *testing.T) {
+func TestPump_SkipsAMalformedRelease(t *testing.T) {
 	s := server(t, releases, charts)
 	bad := release("flux-system", "bad", "1", "True")
 	delete(bad, "spec")

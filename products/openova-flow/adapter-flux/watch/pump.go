@@ -10,19 +10,19 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// Fold is the state of a region, which takes one object version after the other. A *mapping.Cluster is one.
+// Fold is the state of a region, to which versions of objects are applied. *mapping.Cluster implements it.
 type Fold interface {
 	Apply(mapping.Event) ([]mapping.Change, error)
 	Seed(previous []flow.Node)
 	State() ([]flow.Node, []flow.Relationship)
 }
 
-// Sink takes what changed, in order. It does not block.
+// Sink receives changes, in order. It does not block.
 type Sink interface {
 	Put([]mapping.Change)
 }
 
-// Pump folds what its Queue holds and hands the changes to a sink. What watches pushes into the Queue.
+// Pump applies the events of its Queue to a Fold and passes the changes to a Sink.
 type Pump struct {
 	Queue Queue
 
@@ -33,23 +33,23 @@ type Pump struct {
 
 	mu sync.Mutex // guards fold
 
-	// The objects that were logged as skipped since then. Only Run uses them.
+	// The objects that were logged as skipped since then. Used only by Run.
 	skipped      map[objectKey]bool
 	skippedSince time.Time
 }
 
 const (
-	maxVersions = 16          // of one object that wait to be folded, once
-	room        = 512         // items wait: about 50 ms of folding, so that a storm delays nothing and a busy machine loses no transition
-	skipAgain   = time.Minute // after which an object that is skipped is logged again
+	maxVersions = 16          // waiting versions of one object
+	room        = 512         // waiting items: about 50 ms of work, so that high load delays nothing and a busy machine loses no transition
+	skipAgain   = time.Minute // time after which a skipped object is logged again
 )
 
-// PumpConfig says between what a Pump stands.
+// PumpConfig configures a Pump.
 type PumpConfig struct {
 	Fold    Fold
 	Sink    Sink
 	Logger  *slog.Logger
-	Metrics *Metrics // default: counted and shown nowhere
+	Metrics *Metrics // default: not exported
 }
 
 // NewPump returns a Pump that has not started.
@@ -60,7 +60,7 @@ func NewPump(cfg PumpConfig) *Pump {
 	return &Pump{Queue: Queue{MaxVersions: maxVersions, Room: room}, fold: cfg.Fold, sink: cfg.Sink, logger: cfg.Logger, metrics: cfg.Metrics}
 }
 
-// Run folds until ctx is done, and then what was queued by that time. Run once.
+// Run processes events until ctx ends, and then those that are already queued. Call it once.
 func (p *Pump) Run(ctx context.Context) {
 	p.Queue.Run(ctx, func(e mapping.Event) {
 		p.Do(func() []mapping.Change {
@@ -73,7 +73,7 @@ func (p *Pump) Run(ctx context.Context) {
 	})
 }
 
-// skip counts a version that could not be read, and logs it, each object once a minute.
+// skip counts an invalid version and logs it, each object once a minute.
 func (p *Pump) skip(object objectKey, err error) {
 	p.metrics.mappingErrors.Inc()
 	if now := time.Now(); p.skipped == nil || now.Sub(p.skippedSince) >= skipAgain {
@@ -85,26 +85,26 @@ func (p *Pump) skip(object objectKey, err error) {
 	}
 }
 
-// Do calls fn, which may change the fold, while nothing else uses it, and hands what it returns to the sink. Call it before Run starts or
-// from a function given to Queue.Call, so that changes stay in order.
+// Do calls fn with the fold locked and passes its result to the sink. fn may change the fold. To keep changes in order, call Do
+// before Run starts, or from a function given to Queue.Call.
 func (p *Pump) Do(fn func() []mapping.Change) {
 	p.mu.Lock()
 	changes := fn()
 	p.mu.Unlock()
-	// Not under the lock: the sink may be asking for State just now. It then gets changes that it has seen there already, which is no harm.
+	// Without the lock, since the sink may call State. It may then get changes that State already has, which is harmless.
 	if len(changes) > 0 {
 		p.sink.Put(changes)
 	}
 }
 
-// Seed gives the fold what was known of the region before this process. It may be called at any time, from anywhere.
+// Seed passes the region's earlier nodes to the fold. It is safe for concurrent use.
 func (p *Pump) Seed(previous []flow.Node) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fold.Seed(previous)
 }
 
-// State returns what the region is now. It may be called at any time, from anywhere.
+// State returns the current state of the region. It is safe for concurrent use.
 func (p *Pump) State() ([]flow.Node, []flow.Relationship) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -11,11 +11,11 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 )
 
-// Queue holds what was watched until it is folded: first in, first out. The zero value is an empty queue without a bound.
+// Queue has the events that are not mapped yet: first in, first out. The zero value is an empty queue without a
+// limit.
 type Queue struct {
-	// MaxVersions is how many versions of one object may wait, 2 at least; 0 for any number. When there are more, and more than Room items wait
-	// in all, the second oldest is dropped: the oldest keeps the object's turn, and the newest is what the object is. Set both before the
-	// queue is used.
+	// MaxVersions is the maximum number of waiting versions of one object, at least 2; 0 means no limit. Above it, and with more than Room items
+	// in all, the second oldest version is dropped: the oldest keeps the object's place, and the newest is its state. Set both before use.
 	MaxVersions, Room int
 
 	mu      sync.Mutex
@@ -25,14 +25,14 @@ type Queue struct {
 	wake    chan struct{}
 }
 
-// item is an event, or a function to call when all before it are handled.
+// item is an event, or a function to call after all earlier items.
 type item struct {
 	object objectKey
 	event  mapping.Event
 	call   func()
 }
 
-// objectKey names an object, whichever life of it.
+// objectKey identifies an object by its name, without its UID.
 type objectKey struct{ kind, namespace, name string }
 
 func keyOf(e mapping.Event) objectKey {
@@ -45,10 +45,10 @@ func keyOf(e mapping.Event) objectKey {
 // Push appends an event. It never blocks.
 func (q *Queue) Push(e mapping.Event) { q.push(item{object: keyOf(e), event: e}) }
 
-// Call has fn called by Run, after all that is in the queue now.
+// Call makes Run call fn after all items that are in the queue now.
 func (q *Queue) Call(fn func()) { q.push(item{call: fn}) }
 
-// Flush waits until all that is in the queue now is handled, or ctx is done.
+// Flush waits until all items that are in the queue now are handled, or ctx ends.
 func (q *Queue) Flush(ctx context.Context) error {
 	done := make(chan struct{})
 	q.Call(func() { close(done) })
@@ -60,21 +60,22 @@ func (q *Queue) Flush(ctx context.Context) error {
 	}
 }
 
-// Len is the number of items that wait.
+// Len returns the number of waiting items.
 func (q *Queue) Len() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.items.Len()
 }
 
-// Dropped is the number of versions that were dropped for newer ones of the same object.
+// Dropped returns the number of dropped versions.
 func (q *Queue) Dropped() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.dropped
 }
 
-// Run hands the events to handle, one after the other, until ctx is done and what was queued by then is handled. Only one Run at a time.
+// Run passes the events to handle, one at a time, until ctx ends; then it handles what is in the queue and returns. Only one Run at a
+// time is allowed.
 func (q *Queue) Run(ctx context.Context, handle func(mapping.Event)) {
 	for ctx.Err() == nil {
 		if q.next(handle) {
@@ -85,7 +86,7 @@ func (q *Queue) Run(ctx context.Context, handle func(mapping.Event)) {
 		case <-ctx.Done():
 		}
 	}
-	for range q.Len() { // and not until it is empty: what is pushed meanwhile could keep it from ending
+	for range q.Len() { // not until it is empty, since new events could prevent that
 		q.next(handle)
 	}
 }
@@ -114,11 +115,11 @@ func (q *Queue) push(it item) {
 	q.mu.Unlock()
 	select {
 	case wake <- struct{}{}:
-	default: // it is awake, or will be
+	default: // a wake-up is pending
 	}
 }
 
-// bound notes the newest version of an object that waits, and drops one when there are too many. q.mu is held.
+// bound records the newest waiting version of an object, and drops one if there are too many. q.mu is held.
 func (q *Queue) bound(object objectKey, newest *list.Element) {
 	if q.waiting == nil {
 		q.waiting = map[objectKey][]*list.Element{}
@@ -157,7 +158,7 @@ func (q *Queue) woken() chan struct{} {
 	return q.wake
 }
 
-// QueueMetrics returns what is to be known of q.
+// QueueMetrics returns the metrics of q.
 func QueueMetrics(q *Queue) []prometheus.Collector {
 	return []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{

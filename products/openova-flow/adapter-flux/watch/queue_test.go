@@ -22,7 +22,7 @@ func numbered(i int64) mapping.Event {
 	return mapping.Event{Type: mapping.Modified, Object: &unstructured.Unstructured{Object: map[string]any{"n": i}}}
 }
 
-func TestTheQueueKeepsEveryVersionOfEveryPusherInOrder(t *testing.T) {
+func TestQueue_KeepsTheOrderOfEveryPusher(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var q watch.Queue
 		ctx, cancel := context.WithCancel(context.Background())
@@ -62,7 +62,7 @@ func TestTheQueueKeepsEveryVersionOfEveryPusherInOrder(t *testing.T) {
 	})
 }
 
-func TestWhatIsQueuedWhenTheQueueStopsIsStillHandled(t *testing.T) {
+func TestQueue_HandlesQueuedItemsAtTheEnd(t *testing.T) {
 	var q watch.Queue
 	for i := range int64(10) {
 		q.Push(numbered(i))
@@ -201,7 +201,7 @@ func TestQueue_BoundedVersionsEndAsUnboundedOnes(t *testing.T) {
 	}
 }
 
-func TestQueue_StormTakesMemoryByTheObjectNotByTheVersion(t *testing.T) {
+func TestMeasure_QueueHeapIsBoundByObjects(t *testing.T) {
 	const size = 64 << 10
 	q := watch.Queue{MaxVersions: 16}
 	heap := func() uint64 {

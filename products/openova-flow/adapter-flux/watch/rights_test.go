@@ -22,7 +22,7 @@ func (everything) Versions(_ context.Context, r schema.GroupVersionResource) ([]
 	return []string{r.Version}, nil
 }
 
-func TestAKindThatIsInstalledLaterIsWatchedThen(t *testing.T) {
+func TestWatcher_WatchesAKindInstalledLater(t *testing.T) {
 	s := server(t)
 	r := onServer(t, s.Config(), nil)
 	eventually(t, func() bool { return allSay(r.watcher.Problems(), "does not serve helm") }, func() any { return r.watcher.Problems() })
@@ -38,7 +38,7 @@ func TestAKindThatIsInstalledLaterIsWatchedThen(t *testing.T) {
 }
 
 // A CRD without the version that is read is another thing than none.
-func TestAnotherVersionIsNamed(t *testing.T) {
+func TestWatcher_NamesTheServedVersions(t *testing.T) {
 	old := releases
 	old.Resource.Version = "v2beta2"
 	s := server(t, charts, old)
@@ -51,10 +51,12 @@ func TestAnotherVersionIsNamed(t *testing.T) {
 	}
 }
 
-// Of two namespaces one may be read.
-func TestARightInOneNamespaceButNotInTheOther(t *testing.T) {
+// Of two namespaces one may be read. What depends on the other is not said to wait for something that does not exist.
+func TestWatcher_PermissionInOnlyOneNamespace(t *testing.T) {
 	s := server(t, releases, charts)
-	s.Put(releases.Resource, release("a", "one", "1", "True"))
+	one := release("a", "one", "1", "True")
+	one["spec"].(map[string]any)["dependsOn"] = []any{map[string]any{"name": "two", "namespace": "b"}}
+	s.Put(releases.Resource, one)
 	s.Put(releases.Resource, release("b", "two", "2", "True"))
 	grant := s.Fail(-1, apitest.Forbidden("list", "helmreleases", "helm.toolkit.fluxcd.io", `in the namespace "b"`), func(r *http.Request) bool {
 		return strings.Contains(r.URL.Path, "/namespaces/b/helmreleases")
@@ -70,15 +72,21 @@ func TestARightInOneNamespaceButNotInTheOther(t *testing.T) {
 	if got, want := meta["notWatched"], []any{map[string]any{"kind": "HelmRelease", "why": want[0]}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("notWatched: %v, want %v", got, want)
 	}
+	if _, m := r.node("r/a/one"); !reflect.DeepEqual(m["dependsOnUnwatched"], []any{"b/two"}) {
+		t.Errorf("dependsOnUnwatched: %v", m["dependsOnUnwatched"])
+	}
 	if r.log.lines("cannot watch", "forbidden", "namespace=b") != 1 {
 		t.Errorf("log:\n%s", r.log)
 	}
 	grant()
 	eventually(t, isStatus(r, "r/b/two", "succeeded"), func() any { return r.statuses() })
 	eventually(t, func() bool { _, m := r.node("r"); return m["notWatched"] == nil }, func() any { return r.log })
+	if _, m := r.node("r/a/one"); m["dependsOnUnwatched"] != nil {
+		t.Errorf("dependsOnUnwatched: %v", m["dependsOnUnwatched"])
+	}
 }
 
-func TestNothingIsKnownWhileNoReleaseMayBeRead(t *testing.T) {
+func TestWatcher_IncompleteWithoutPermissionForReleases(t *testing.T) {
 	s := server(t, releases, charts)
 	s.Fail(-1, apitest.Forbidden("list", "helmreleases", "helm.toolkit.fluxcd.io", "at the cluster scope"), func(r *http.Request) bool {
 		return strings.HasSuffix(r.URL.Path, "/helmreleases")
@@ -93,8 +101,52 @@ func TestNothingIsKnownWhileNoReleaseMayBeRead(t *testing.T) {
 	}
 }
 
+// A change counts from when it came, not from the newest time in the object, which may be of last week.
+func TestWatcher_ChangeCountsFromWhenItCame(t *testing.T) {
+	s := server(t, releases, charts)
+	u := release("flux-system", "a", "1", "True")
+	s.Put(releases.Resource, u)
+	r := onServer(t, s.Config(), nil)
+	done(t, r.watcher.Complete(), "complete")
+	began := time.Now().UnixMilli()
+	u["metadata"].(map[string]any)["generation"] = int64(2)
+	s.Put(releases.Resource, u)
+	since := func() float64 { _, m := r.node("r/a"); at, _ := m["changedSince"].(float64); return at }
+	eventually(t, func() bool { return since() > 0 }, func() any { return r.statuses() })
+	if at := int64(since()); at < began || at > time.Now().UnixMilli() {
+		t.Errorf("changed since %s", time.UnixMilli(at))
+	}
+}
+
+// A controller whose Lease is not renewed has a node for as long as that lasts. Without the right to see Leases it has none.
+func TestControllers_LeaseThatExpiresMakesANode(t *testing.T) {
+	s := server(t, releases, charts)
+	s.Put(releases.Resource, release("flux-system", "a", "1", "True"))
+	leases := schema.GroupVersionResource{Group: "coordination.k8s.io", Version: "v1", Resource: "leases"}
+	s.Serve(leases, "Lease")
+	renew := func(at string) {
+		s.Put(leases, map[string]any{"apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
+			"metadata": map[string]any{"name": "helm-controller-leader-election", "namespace": "flux-system"},
+			"spec":     map[string]any{"renewTime": at}})
+	}
+	renew("2026-03-01T12:05:00.000000Z")
+	grant := s.Fail(-1, apitest.Forbidden("list", "leases", "coordination.k8s.io", `in the namespace "flux-system"`), func(r *http.Request) bool {
+		return strings.HasSuffix(r.URL.Path, "/leases")
+	})
+	r := onServer(t, s.Config(), func(c *watch.Config) { c.LeasePace, c.LeaseGrace = 5*time.Millisecond, 50*time.Millisecond })
+	const node = "r/Controller/flux-system/helm-controller"
+	eventually(t, func() bool { return s.Requests("/leases") > 2 }, func() any { return r.log })
+	if r.statuses()[node] != "" {
+		t.Error("there is a node, and nobody may see the Lease")
+	}
+	grant()
+	eventually(t, isStatus(r, node, "failed"), func() any { return r.statuses() })
+	renew("2026-03-01T12:10:00.000000Z")
+	eventually(t, func() bool { return r.statuses()[node] == "" }, func() any { return r.statuses() })
+}
+
 // Listing is allowed and watching is not.
-func TestTheVerbThatIsMissingIsNamed(t *testing.T) {
+func TestWatcher_NamesTheMissingVerb(t *testing.T) {
 	s := server(t, releases, charts)
 	s.Put(releases.Resource, release("flux-system", "a", "1", "True"))
 	s.Fail(-1, apitest.Forbidden("watch", "helmreleases", "helm.toolkit.fluxcd.io", `in the namespace "flux-system"`), func(r *http.Request) bool {
@@ -110,7 +162,7 @@ func TestTheVerbThatIsMissingIsNamed(t *testing.T) {
 	}
 }
 
-func TestWhatIsOptionalIsNotedAndWatchedOnceItCanBe(t *testing.T) {
+func TestWatcher_OptionalKindsAreWatchedWhenServed(t *testing.T) {
 	s := server(t, releases, charts)
 	s.Fail(-1, apitest.Forbidden("get", "namespaces", "", "at the cluster scope"), func(r *http.Request) bool {
 		return strings.HasSuffix(r.URL.Path, "/kube-system")
@@ -176,7 +228,7 @@ func TestGaps_KindsBesideNeedRightsOnly(t *testing.T) {
 }
 
 // Without an answer nothing is sent, so the process is not ready, whatever else it sees.
-func TestAClusterThatCannotBeIdentifiedForNowIsToldOf(t *testing.T) {
+func TestWatcher_ReportsThatTheClusterIsUnknown(t *testing.T) {
 	s := server(t, releases, charts)
 	over := s.Fail(-1, apitest.Unauthorized, func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/kube-system") })
 	r := onServer(t, s.Config(), nil)
@@ -192,7 +244,7 @@ func TestAClusterThatCannotBeIdentifiedForNowIsToldOf(t *testing.T) {
 	}
 }
 
-func TestTheClusterIsIdentified(t *testing.T) {
+func TestWatcher_IdentifiesTheCluster(t *testing.T) {
 	s := server(t, releases, charts)
 	r := onServer(t, s.Config(), nil)
 	done(t, r.watcher.Identified(), "identified")
@@ -206,7 +258,7 @@ func TestTheClusterIsIdentified(t *testing.T) {
 }
 
 // Whoever waits for Complete finds the cluster's identity folded, also when that was the last thing to come.
-func TestCompleteComesBehindTheIdentity(t *testing.T) {
+func TestWatcher_IdentifiesTheClusterBeforeComplete(t *testing.T) {
 	s := server(t, releases, charts)
 	over := s.Fail(-1, apitest.Unauthorized, func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/kube-system") })
 	var folded atomic.Bool
@@ -233,7 +285,7 @@ func TestCompleteComesBehindTheIdentity(t *testing.T) {
 }
 
 // What keeps a client from talking to the server at all.
-func TestTroubleOnTheWayIsToldApart(t *testing.T) {
+func TestTrouble_KindsOfConnectionErrors(t *testing.T) {
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	defer secure.Close()
 	unknown := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -243,9 +295,9 @@ func TestTroubleOnTheWayIsToldApart(t *testing.T) {
 	}))
 	defer unknown.Close()
 	for _, c := range []struct{ name, url, class, sentence string }{
-		{"certificate of an unknown authority", secure.URL, "class=tls", "TLS: x509: certificate signed by unknown authority"},
-		{"nobody listens", "http://127.0.0.1:1", "class=refused", "the API server refuses connections"},
-		{"plain HTTP behind https", strings.Replace(unknown.URL, "http:", "https:", 1), "class=tls", "TLS: "},
+		{"certificate of an unknown authority", secure.URL, "class=tls", "TLS (" + secure.URL + "): x509: certificate signed by unknown authority"},
+		{"nobody listens", "http://127.0.0.1:1", "class=refused", "the API server refuses connections (http://127.0.0.1:1): cannot "},
+		{"plain HTTP behind https", strings.Replace(unknown.URL, "http:", "https:", 1), "class=tls", "TLS (" + strings.Replace(unknown.URL, "http:", "https:", 1) + "): "},
 		{"unknown token", unknown.URL, "class=unauthorized", "does not know the credentials (401)"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -266,12 +318,12 @@ func allSay(sentences []string, what string) bool {
 }
 
 // A reflector that waits for its next attempt must not hold up the end.
-func TestStoppingTakesNoTimeWhileTheServerIsAway(t *testing.T) {
+func TestWatcher_StopsAtOnceWithoutAServer(t *testing.T) {
 	s := server(t, releases, charts)
-	r := onServer(t, s.Config(), nil)
+	r := onServer(t, s.Config(), func(c *watch.Config) { c.FirstRetry, c.MaxRetry = 2*time.Second, 20*time.Second })
 	done(t, r.watcher.Complete(), "complete")
 	s.Close()
-	eventually(t, func() bool { return allSay(r.watcher.Problems(), "refuses connections") }, func() any { return r.watcher.Problems() })
+	eventually(t, func() bool { return allSay(r.watcher.Problems(), "refuses connections ("+s.URL()+")") }, func() any { return r.watcher.Problems() })
 	ended := make(chan struct{})
 	go func() {
 		r.stop()
@@ -279,8 +331,8 @@ func TestStoppingTakesNoTimeWhileTheServerIsAway(t *testing.T) {
 	}()
 	select {
 	case <-ended:
-	case <-time.After(15 * time.Second): // what the chart gives the process
-		t.Error("still running 15 s after it was to stop")
+	case <-time.After(2 * time.Second):
+		t.Error("still running 2 s after it was to stop")
 		<-ended
 	}
 }

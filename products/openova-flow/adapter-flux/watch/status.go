@@ -7,28 +7,33 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 )
 
-// Info is what is to be said of a region besides its objects.
+// Info has facts about a region that do not come from its objects.
 type Info struct {
-	ClusterUID string // of the namespace kube-system; empty when it may not be read
-	Gaps       []Gap  // what is not watched, in a stable order
-	Blind      bool   // the API server does not tell what becomes of the required kinds: what was seen before may no longer be so
+	ClusterUID string // UID of the namespace kube-system; empty if it may not be read
+	Gaps       []Gap  // kinds that are not watched, in a stable order
+	Down       []mapping.Controller
+	Blind      bool // the API server does not answer for the required kinds, so their state may be outdated
 }
 
-// Gap is a kind that is not watched, for a reason that does not pass by itself.
+// Gap is a kind that is not watched, for a reason that lasts until somebody changes the cluster.
 type Gap struct {
-	Kind  string
-	Class Class
-	Why   string
+	Kind      string
+	Namespace string // if the kind is forbidden in one namespace; otherwise empty
+	Class     Class
+	Why       string
 }
 
-// target is one thing that is asked of the API server: a kind in one namespace, or the identity of the cluster.
+// target is something that is requested from the API server: a kind in a namespace, or the identity of the
+// cluster.
 type target struct {
 	kind      Kind
 	namespace string
 
-	// The rest belongs to the board's mutex.
+	// The fields below are guarded by the board's mutex.
 	problems map[string]Problem // by verb
 	asked    bool               // there is an answer, of whatever sort
 	class    Class              // of the problem that was told last, "" when there was none
@@ -36,7 +41,7 @@ type target struct {
 	synced   bool               // all that was there at the start is folded
 }
 
-// problem returns what stands in the way, the verb that comes last in the course of things first.
+// problem returns the problem of the latest step in following a kind: discover, get or list, watch.
 func (t *target) problem() (Problem, bool) {
 	for _, verb := range []string{"watch", "list", "get", "discover"} {
 		if p, ok := t.problems[verb]; ok {
@@ -46,47 +51,51 @@ func (t *target) problem() (Problem, bool) {
 	return Problem{}, false
 }
 
-// settled reports whether waiting longer would not add to what is known of the target. A refusal counts only after it has stood for a
-// while: an API server that is just starting denies kinds and rights that it has.
+// settled reports whether the target is listed, or can't be without a change in the cluster. A denial counts only after this time: an API server
+// that is starting denies kinds and permissions that it has.
 func (t *target) settled(now time.Time, after time.Duration) bool {
 	return t.synced || t.class.lasting() && now.Sub(t.since) >= after
 }
 
-// board is where the state of all targets is kept. Its methods may be called from anywhere.
+// board has the state of all targets. It is safe for concurrent use.
 type board struct {
 	logger      *slog.Logger
 	metrics     *Metrics
 	settleAfter time.Duration
 	changed     func(Info) // called with the mutex held, in order
-	completed   func()     // likewise; closes complete behind the last Info
+	completed   func()     // likewise; closes complete after the last Info
 	identified  chan struct{}
 	complete    chan struct{}
 
 	mu      sync.Mutex
 	targets []*target
 	uid     string
+	down    []mapping.Controller
 	told    *Info
 	isWhole bool
 }
 
-// outcome notes how a request went.
+// outcome records the result of a request.
 func (b *board) outcome(t *target, verb string, err error) {
 	p := problemOf(err, verb, t.kind, t.namespace)
 	if p == nil && err != nil {
-		return // the request was given up, so it says nothing
+		return // the request was cancelled
 	}
 	b.note(t, verb, p)
 }
 
-// note notes what stands in the way of verb, nil for nothing.
+// note records the problem of a verb; nil: success.
 func (b *board) note(t *target, verb string, p *Problem) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
 	case p != nil:
 		b.metrics.watchErrors.WithLabelValues(t.kind.Name, string(p.Class)).Inc()
+		if verb == "list" { // the previous watch has ended
+			delete(t.problems, "watch")
+		}
 		t.problems[verb] = *p
-	case verb == "watch": // a watch needs all the rest
+	case verb == "watch": // a watch requires all other steps
 		clear(t.problems)
 	default:
 		delete(t.problems, verb)
@@ -112,7 +121,23 @@ func (b *board) identify(t *target, uid string) {
 	b.review()
 }
 
-// tell logs the target's problem when its class is another than before.
+// setDown records which of Flux's controllers are down.
+func (b *board) setDown(down []mapping.Controller) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if slices.Equal(b.down, down) {
+		return
+	}
+	for _, d := range down {
+		if !slices.Contains(b.down, d) {
+			b.logger.Warn("controller does not renew its Lease", "lease", d.Lease, "renewed", d.Renewed)
+		}
+	}
+	b.down = down
+	b.review()
+}
+
+// tell logs the target's problem if its class has changed.
 func (b *board) tell(t *target) {
 	now, _ := t.problem()
 	if now.Class == t.class {
@@ -123,9 +148,9 @@ func (b *board) tell(t *target) {
 	log := b.logger.With("kind", t.kind.Name, "namespace", t.namespace)
 	switch {
 	case now.Class == "":
-		log.Info("problem is over", "was", string(before))
+		log.Info("watch recovered", "was", string(before))
 	case now.Class == Expired:
-		log.Info("watch has to list again", "class", string(now.Class), "why", now.Text)
+		log.Info("watch expired, listing again", "class", string(now.Class), "why", now.Text)
 	case t.kind.Beside && now.Class != Forbidden:
 		log.Debug("kind is not watched", "class", string(now.Class), "why", now.Text)
 	case t.kind.Required:
@@ -135,7 +160,7 @@ func (b *board) tell(t *target) {
 	}
 }
 
-// review tells a changed Info, and when it is time that the cluster is identified and what was folded is complete.
+// review publishes the Info if it has changed, and closes identified and complete when their conditions hold.
 func (b *board) review() {
 	for _, t := range b.targets {
 		if t.kind == identity && t.settled(time.Now(), b.settleAfter) {
@@ -147,11 +172,11 @@ func (b *board) review() {
 			return
 		}
 	}
-	info := Info{ClusterUID: b.uid, Gaps: b.gaps()}
+	info := Info{ClusterUID: b.uid, Gaps: b.gaps(), Down: b.down}
 	for _, t := range b.targets {
 		info.Blind = info.Blind || t.kind.Required && t.class.blinds()
 	}
-	if b.told == nil || b.told.ClusterUID != info.ClusterUID || b.told.Blind != info.Blind || !slices.Equal(b.told.Gaps, info.Gaps) {
+	if b.told == nil || b.told.ClusterUID != info.ClusterUID || b.told.Blind != info.Blind || !slices.Equal(b.told.Gaps, info.Gaps) || !slices.Equal(b.told.Down, info.Down) {
 		b.told = &info
 		b.changed(info)
 	}
@@ -169,8 +194,8 @@ func closeOnce(c chan struct{}) {
 	}
 }
 
-// whole reports whether what was folded can be taken for the truth. A kind that some namespace forbids is left out. When every namespace
-// forbids the first kind, or has it in another version, nothing is known.
+// whole reports whether the fold has everything that can be listed. A kind that is forbidden in a namespace is omitted. It is false if every
+// namespace forbids the first kind, or the cluster has it in another version.
 func (b *board) whole() bool {
 	now, known := time.Now(), false
 	for _, t := range b.targets {
@@ -188,14 +213,19 @@ func (b *board) gaps() []Gap {
 	var gaps []Gap
 	for _, t := range b.targets {
 		if p, ok := t.problem(); ok && p.Class.lasting() && !(t.kind.Beside && p.Class != Forbidden) {
-			gaps = append(gaps, Gap{t.kind.Name, p.Class, p.Text})
+			gap := Gap{Kind: t.kind.Name, Class: p.Class, Why: p.Text}
+			if p.Class == Forbidden {
+				gap.Namespace = t.namespace
+			}
+			gaps = append(gaps, gap)
 		}
 	}
 	slices.SortFunc(gaps, func(a, b Gap) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Why, b.Why)) })
-	return slices.Compact(gaps) // a cause outside the namespaces is the same in each of them
+	return slices.Compact(gaps) // a cause that is independent of the namespace is the same in all
 }
 
-// problems returns a sentence for each required target that is not watched now, and for what else is still waited for.
+// problems returns a sentence for each required target that is not watched, and for each target whose initial list is
+// missing.
 func (b *board) problems() []string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -218,7 +248,7 @@ func (b *board) problems() []string {
 	return slices.Compact(out)
 }
 
-// sleep waits, and reports whether ctx is still live.
+// sleep waits for d, and reports whether ctx has not ended.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

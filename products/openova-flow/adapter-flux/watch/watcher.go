@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"sync"
@@ -8,49 +9,62 @@ import (
 
 	"github.com/go-logr/logr"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/dynamic/dynamicinformer"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 )
 
-// Config says what a Watcher watches.
+// Config configures a Watcher.
 type Config struct {
 	Client     dynamic.Interface
 	Discovery  Discovery
-	Namespaces []string // empty for all
-	Kinds      []Kind   // default: Kinds; the first is the one that a flow consists of
-	KeepUnread bool     // keep what of the objects the mapping does not read: annotations and spec.values
+	Namespaces []string // empty: all
+	Kinds      []Kind   // default: Kinds; without the first one there is nothing to show
+	KeepUnread bool     // keep annotations and spec.values, which the mapping does not read
 	Logger     *slog.Logger
-	Metrics    *Metrics // default: counted and shown nowhere
+	Metrics    *Metrics // default: not exported
 
-	// OnInfo is called on the goroutine that runs the queue, when every kind has got an answer and then each time that the Info changes.
+	// OnInfo is called in the goroutine that runs the queue: when every kind has been answered, and then after each change of the Info.
 	OnInfo func(Info)
+
+	Now func() time.Time // the current time by the cluster's clock, for events; default: this machine's
 
 	FirstRetry  time.Duration // default 500 ms; doubles
 	MaxRetry    time.Duration // default 10 s
-	Recheck     time.Duration // default 1 min: how often an optional kind that is missing is looked for
-	SettleAfter time.Duration // default 3 s: how long a refusal has to stand before it is taken for the truth
+	Recheck     time.Duration // default 1 min: between attempts to watch an optional kind that is missing
+	SettleAfter time.Duration // default 3 s: age at which a denial counts
+	LeasePace   time.Duration // default 30 s: time between two lists of the Leases of Flux's controllers
+	LeaseGrace  time.Duration // default 1 min: time after a Lease has expired until its controller counts as down
+
+	AskTimeout  time.Duration // default 10 s: limit of small requests
+	ListTimeout time.Duration // default 90 s: limit of lists, which an API server ends after a minute, and of the response header of a watch
 }
 
 // Watcher watches the objects of one cluster.
 type Watcher struct {
 	cfg   Config
 	board *board
-	turn  chan struct{} // held by the informer that takes its initial list
+	turn  chan struct{} // held by the reflector that reads its initial list
 	gate  *gate
 }
 
-// turnTime is how long one initial list may keep the others waiting.
+// turnTime is the maximum time for which one initial list delays the others.
 const turnTime = 5 * time.Second
 
 // New returns a Watcher that has not started.
 func New(cfg Config) *Watcher {
-	setDefault(&cfg.FirstRetry, 500*time.Millisecond)
-	setDefault(&cfg.MaxRetry, 10*time.Second)
-	setDefault(&cfg.Recheck, time.Minute)
-	setDefault(&cfg.SettleAfter, 3*time.Second)
+	cfg.FirstRetry = cmp.Or(cfg.FirstRetry, 500*time.Millisecond)
+	cfg.MaxRetry = cmp.Or(cfg.MaxRetry, 10*time.Second)
+	cfg.Recheck = cmp.Or(cfg.Recheck, time.Minute)
+	cfg.SettleAfter = cmp.Or(cfg.SettleAfter, 3*time.Second)
+	cfg.LeasePace = cmp.Or(cfg.LeasePace, 30*time.Second)
+	cfg.LeaseGrace = cmp.Or(cfg.LeaseGrace, time.Minute)
+	cfg.AskTimeout = cmp.Or(cfg.AskTimeout, 10*time.Second)
+	cfg.ListTimeout = cmp.Or(cfg.ListTimeout, 90*time.Second)
 	if cfg.Kinds == nil {
 		cfg.Kinds = Kinds
 	}
@@ -63,6 +77,9 @@ func New(cfg Config) *Watcher {
 	if cfg.OnInfo == nil {
 		cfg.OnInfo = func(Info) {}
 	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	b := &board{logger: cfg.Logger, metrics: cfg.Metrics, settleAfter: cfg.SettleAfter,
 		identified: make(chan struct{}), complete: make(chan struct{})}
 	for _, k := range cfg.Kinds {
@@ -73,58 +90,55 @@ func New(cfg Config) *Watcher {
 	return &Watcher{cfg, b, make(chan struct{}, 1), newGate(min(time.Second, cfg.MaxRetry))}
 }
 
-func setDefault(d *time.Duration, value time.Duration) {
-	if *d == 0 {
-		*d = value
-	}
-}
-
-// Identified is closed once ClusterUID is known as far as it can be.
+// Identified returns a channel that is closed when ClusterUID is known, or known to be unreadable.
 func (w *Watcher) Identified() <-chan struct{} { return w.board.identified }
 
-// ClusterUID is the UID of the namespace kube-system, empty while it is not known.
+// ClusterUID returns the UID of the namespace kube-system, empty if unknown.
 func (w *Watcher) ClusterUID() string {
 	w.board.mu.Lock()
 	defer w.board.mu.Unlock()
 	return w.board.uid
 }
 
-// Complete is closed once all that there is to see in the cluster has been folded: what may be listed is, what is missing or forbidden has
-// been so for a moment, and the cluster's identity is known as far as it can be. It stays closed.
+// Complete returns a channel that is closed when everything that can be listed has been folded, missing and forbidden kinds have been so for
+// SettleAfter, and Identified is closed.
 func (w *Watcher) Complete() <-chan struct{} { return w.board.complete }
 
-// Problems returns a sentence for each thing that keeps a required kind from being watched now.
+// Problems returns a sentence for each reason why a required kind is not watched.
 func (w *Watcher) Problems() []string { return w.board.problems() }
 
-// Run watches until ctx is done and hands every version of every object to q. It returns when all that it started has ended. Run once.
+// Run watches until ctx ends, and pushes every version of every object to q. It returns when all its goroutines have ended. Call it once.
 func (w *Watcher) Run(ctx context.Context, q *Queue) {
-	// What reflectors say is either in the outcomes that are told anyway, or of no use to anybody.
+	// Reflectors would log what the board logs.
 	ctx = klog.NewContext(ctx, logr.Discard())
 	cluster := &target{kind: identity, namespace: metav1.NamespaceSystem, problems: map[string]Problem{}}
 	w.board.mu.Lock()
 	w.board.changed = func(i Info) { q.Call(func() { w.cfg.OnInfo(i) }) }
 	w.board.completed = func() { q.Call(func() { close(w.board.complete) }) }
-	follow := w.board.targets
-	w.board.targets = append(follow[:len(follow):len(follow)], cluster)
+	targets := w.board.targets
+	w.board.targets = append(targets[:len(targets):len(targets)], cluster)
 	w.board.mu.Unlock()
 
 	var wg sync.WaitGroup
-	for _, t := range follow {
+	for _, t := range targets {
 		wg.Go(func() {
 			if w.await(ctx, t, w.ask) {
-				w.inform(ctx, q, t)
+				w.follow(ctx, q, t)
 			}
 		})
 	}
 	wg.Go(func() { w.await(ctx, cluster, w.identify) })
+	wg.Go(func() { w.watchControllers(ctx) })
 	wg.Wait()
 }
 
-// await calls ask until nothing stands in the way, and reports whether that is so; otherwise ctx is done.
+// await calls ask until it succeeds. It returns false if ctx ends.
 func (w *Watcher) await(ctx context.Context, t *target, ask func(context.Context, *target) (verb string, p *Problem)) bool {
 	for delay := w.cfg.FirstRetry; ; delay = min(2*delay, w.cfg.MaxRetry) {
 		answered := w.gate.next()
-		verb, p := ask(ctx, t)
+		asking, cancel := context.WithTimeout(ctx, w.cfg.AskTimeout)
+		verb, p := ask(asking, t)
+		cancel()
 		if ctx.Err() != nil {
 			return false
 		}
@@ -149,7 +163,7 @@ func (w *Watcher) await(ctx context.Context, t *target, ask func(context.Context
 	}
 }
 
-// ask finds out whether t can be listed.
+// ask checks whether t can be listed.
 func (w *Watcher) ask(ctx context.Context, t *target) (string, *Problem) {
 	if p := served(ctx, w.cfg.Discovery, t.kind); p != nil {
 		return "discover", p
@@ -163,7 +177,7 @@ func (w *Watcher) ask(ctx context.Context, t *target) (string, *Problem) {
 	return "list", nil
 }
 
-// identity stands for the object that identifies a cluster.
+// identity is the kind of the object that identifies a cluster.
 var identity = Kind{Name: "Namespace", Resource: schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}}
 
 func (w *Watcher) identify(ctx context.Context, t *target) (string, *Problem) {
@@ -181,45 +195,29 @@ func (w *Watcher) identify(ctx context.Context, t *target) (string, *Problem) {
 	return "get", nil
 }
 
-// inform runs an informer on t.
-func (w *Watcher) inform(ctx context.Context, q *Queue, t *target) {
-	client := observed{w.cfg.Client, w.gate, func(verb string, err error) {
-		if ctx.Err() == nil {
-			w.board.outcome(t, verb, err)
-		}
-	}}
-	informer := dynamicinformer.NewFilteredDynamicSharedInformerFactory(client, 0, t.namespace, nil).ForResource(t.kind.Resource).Informer()
-	// The errors are those that the observed client told already. Setters fail only on an informer that runs.
-	_ = informer.SetWatchErrorHandlerWithContext(func(context.Context, *cache.Reflector, error) {})
-	_ = informer.SetTransform(lighten(w.cfg.KeepUnread))
-	registration, err := informer.AddEventHandler(handler(t.kind, q, w.cfg.Metrics))
-	if err != nil {
-		w.cfg.Logger.Error("cannot add a handler to an informer", "kind", t.kind.Name, "err", err)
-		return
-	}
-	// One after the other: whole lists of several kinds at once are most of the memory that this process ever needs.
+// follow lists and watches t until ctx ends.
+func (w *Watcher) follow(ctx context.Context, q *Queue, t *target) {
+	// One after the other, since complete lists of several kinds at once would be most of this process's peak memory.
 	select {
 	case w.turn <- struct{}{}:
 	case <-ctx.Done():
 		return
 	}
-	synced := registration.HasSyncedChecker().Done()
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		timer := time.NewTimer(turnTime)
-		defer timer.Stop()
-		select {
-		case <-synced:
-		case <-timer.C:
-		case <-ctx.Done():
+	next := sync.OnceFunc(func() { <-w.turn })
+	defer next()
+	defer time.AfterFunc(turnTime, next).Stop()
+	objects := &store{kind: t.kind, queue: q, now: w.cfg.Now, metrics: w.cfg.Metrics, keepUnread: w.cfg.KeepUnread, known: map[types.NamespacedName]version{}, synced: func() {
+		next()
+		q.Call(func() { w.board.synced(t) })
+	}}
+	from := source{w.cfg.Client.Resource(t.kind.Resource).Namespace(t.namespace), w.cfg.ListTimeout, w.gate, func(verb string, err error) {
+		if ctx.Err() == nil {
+			w.board.outcome(t, verb, err)
 		}
-		<-w.turn
-		select {
-		case <-synced:
-			q.Call(func() { w.board.synced(t) })
-		case <-ctx.Done():
-		}
+	}}
+	reflector := cache.NewReflectorWithOptions(from.listerWatcher(w.cfg.Client), &unstructured.Unstructured{}, objects, cache.ReflectorOptions{
+		Name:    t.kind.Name,
+		Backoff: &wait.Backoff{Duration: w.cfg.FirstRetry, Factor: 2, Cap: w.cfg.MaxRetry, Jitter: 1, Steps: 30},
 	})
-	informer.RunWithContext(ctx)
-	wg.Wait()
+	reflector.RunWithContext(ctx)
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -11,18 +12,29 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/client-go/transport"
 
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/clock"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 )
 
-// clients are the ways in which a cluster is talked to.
+// clients are the clients of one cluster.
 type clients struct {
 	dynamic   dynamic.Interface
 	discovery watch.Discovery
 	leases    coordination.LeasesGetter
+	clock     *clock.Offset // that the answers of the cluster are measured for
 }
+
+// keepalive are client-go's settings of how long a connection may be silent before it is pinged, and then before it is closed, in seconds. By default
+// that takes 45 s, in which the region would be shown as current.
+var keepalive = map[string]string{"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "5", "HTTP2_PING_TIMEOUT_SECONDS": "5"}
 
 // connect makes the clients. It sends nothing.
 func connect(c config) (clients, error) {
+	for name, value := range keepalive {
+		if _, set := os.LookupEnv(name); !set {
+			_ = os.Setenv(name, value) // it fails for names that are not valid
+		}
+	}
 	r, err := restConfig(c)
 	if err != nil {
 		return clients{}, err
@@ -30,6 +42,8 @@ func connect(c config) (clients, error) {
 	r.UserAgent = "openova-flow-adapter-flux/" + buildVersion()
 	r.QPS, r.Burst = 50, 100 // six kinds in many namespaces begin at once
 	r.WarningHandler = rest.NoWarnings{}
+	offset := &clock.Offset{Changed: func(time.Duration) {}}
+	r.Wrap(offset.Cluster)
 	if r.BearerTokenFile != "" {
 		// By itself client-go goes on with the token that it has for up to a minute, also when the API server refuses it.
 		r.Wrap(transport.ResettableTokenSourceWrapTransport(transport.NewCachedFileTokenSource(r.BearerTokenFile)))
@@ -51,7 +65,7 @@ func connect(c config) (clients, error) {
 	if err != nil {
 		return clients{}, fmt.Errorf("making a client for the cluster: %w", err)
 	}
-	return clients{d, discovery, leases}, nil
+	return clients{d, discovery, leases, offset}, nil
 }
 
 func restConfig(c config) (*rest.Config, error) {
@@ -70,7 +84,7 @@ func restConfig(c config) (*rest.Config, error) {
 	}
 	r, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: c.context}).ClientConfig()
 	if err != nil {
-		return nil, fmt.Errorf("KUBECONFIG is %q, --context is %q: no way to a cluster is known from that; name a kubeconfig and a context in it, or run in a pod: %w",
+		return nil, fmt.Errorf("KUBECONFIG is %q, --context is %q: they lead to no cluster; name a kubeconfig and a context in it, or run in a pod: %w",
 			c.kubeconfig, c.context, err)
 	}
 	return r, nil

@@ -76,7 +76,7 @@ func (h *health) serve(ctx context.Context, listener net.Listener, logger *slog.
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() })
 	defer stop()
 	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		logger.Error("health is not served any more", "err", err)
+		logger.Error("health server failed", "err", err)
 	}
 }
 

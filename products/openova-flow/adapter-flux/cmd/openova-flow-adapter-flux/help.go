@@ -7,25 +7,25 @@ import (
 	"strings"
 )
 
-const usage = `openova-flow-adapter-flux shows the Flux releases of a cluster to a flow server.
+const usage = `openova-flow-adapter-flux reports the Flux releases of a cluster to a flow server.
 
   openova-flow-adapter-flux [run] [flags]
-        Watches the cluster and reports to the flow server, until it is told to stop.
+        Watches the cluster and reports to the flow server until it is stopped.
   openova-flow-adapter-flux --context NAME[,NAME...]
-        With no FLOW_SERVER_URL: shows these clusters, each as a region, on a page of this machine, with a server in
-        this process and nothing but your own rights to read. All namespaces, unless you name some.
+        Without FLOW_SERVER_URL: shows these clusters, each as a region, on a page that this process serves on this
+        machine. It needs only your own permissions to read. All namespaces, unless you name some.
   openova-flow-adapter-flux record [-o FILE] [--redact] [flags]
-        Writes what the watch delivers as JSON lines, to stdout or FILE. --redact takes the values out of
-        spec.values and leaves their names.
+        Writes every object version that the watch delivers as JSON lines, to stdout or FILE. --redact removes what
+        may be secret: values, substitutes, patches, annotations, and what messages quote of them.
   openova-flow-adapter-flux replay [--speed N|max] [--dry-run] [--rebase] [--stay] [flags] REGION=FILE...
-        Plays recordings, each as a region, through the same mapping to the flow server, at N times the speed at
-        which they were recorded (1). FILE may be - for stdin. Ends when all is confirmed.
-        --dry-run needs no server: it prints every FlowMessage on stdout, one a line. FLOW_ID is then "replay"
-        when it is not set. --rebase moves all times so that it seems to happen now. --stay says "replayed" at the end
-        and goes on speaking for the regions, which the server otherwise shows as not heard of any more.
+        Replays recordings, each as a region, through the same mapping to the flow server, at N times the speed of
+        the recording (default 1). FILE may be - for stdin. Exits when the server has confirmed everything.
+        --dry-run needs no server: it prints every message on stdout, one a line; FLOW_ID defaults to "replay".
+        --rebase shifts all times so that it happens now. --stay prints "replayed" at the end and goes on renewing
+        the claims of the regions, which become stale otherwise.
   openova-flow-adapter-flux version
   openova-flow-adapter-flux help [--markdown]
-        --markdown prints the settings as the table that the README has.
+        --markdown prints the settings as the table in docs/configuration.md.
 
 Settings, as environment variable and as flag (the flag wins):
 `

@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-func TestContextsNameTheFlowAndTheRegions(t *testing.T) {
+func TestLocal_ContextsNameFlowAndRegions(t *testing.T) {
 	none := func(string) bool { return false }
 	for contexts, want := range map[string]struct {
 		flow    string
@@ -44,7 +44,7 @@ func TestContextsNameTheFlowAndTheRegions(t *testing.T) {
 	}
 }
 
-func TestWhatIsChosenStaysChosen(t *testing.T) {
+func TestLocal_KeepsExplicitSettings(t *testing.T) {
 	all := func(string) bool { return true }
 	v := config{context: "a", flowID: "F", region: "r", namespaces: []string{"apps"}}.views("http://here", all)[0]
 	if v.flowID != "F" || v.region != "r" || !slices.Equal(v.namespaces, []string{"apps"}) {
@@ -69,7 +69,7 @@ func look(t *testing.T, kubeconfig string) (*process, string) {
 	return p, found[1]
 }
 
-func TestAContextIsAllThatItTakesToSeeACluster(t *testing.T) {
+func TestLocal_NeedsOnlyAContext(t *testing.T) {
 	k8s, kubeconfig := cluster(t)
 	write(t, k8s, "kit-fsn1")
 	p, addr := look(t, kubeconfig)
@@ -98,8 +98,8 @@ func TestAContextIsAllThatItTakesToSeeACluster(t *testing.T) {
 			t.Errorf("a page that comes with %s %s reads what the cluster holds: %s", name, value, resp.Status)
 		}
 	}
-	if n := k8s.Requests("/apis/coordination.k8s.io/"); n > 0 {
-		t.Errorf("%d requests for Leases; a look needs nothing but rights to read", n)
+	if n := k8s.Requests("/leases/") + k8s.Requests("POST ", "/leases"); n > 0 {
+		t.Errorf("%d requests for a Lease of its own; a look needs nothing but rights to read", n)
 	}
 	p.terminate(t)
 	if p.failed != nil {
@@ -107,7 +107,7 @@ func TestAContextIsAllThatItTakesToSeeACluster(t *testing.T) {
 	}
 }
 
-func TestWhatIsMissingInAClusterIsSaidInASentence(t *testing.T) {
+func TestLocal_ReportsMissingKindsAndPermissions(t *testing.T) {
 	none := apitest.New("cluster-1")
 	t.Cleanup(none.Close)
 	p, _ := look(t, kubeconfigOf(t, none))

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/openova-io/openova/products/openova-flow/adapter-flux/clock"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/emit"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 )
@@ -39,7 +40,7 @@ func (d *described) Register(c prometheus.Collector) error {
 // TestDocs_TableOfMetrics holds the adapter's table of docs/metrics.md to what is registered.
 func TestDocs_TableOfMetrics(t *testing.T) {
 	var d described
-	for _, c := range append(watch.QueueMetrics(&watch.Queue{}), watch.NewMetrics()) {
+	for _, c := range append(watch.QueueMetrics(&watch.Queue{}), watch.NewMetrics(), new(clock.Offset).Metric()) {
 		_ = d.Register(c) // never fails
 	}
 	if _, err := emit.New(emit.Config{URL: "http://127.0.0.1", FlowID: "f", Region: "r", Source: watch.NewPump(watch.PumpConfig{}), Name: "n", ClusterUID: "c", Registerer: &d}); err != nil {

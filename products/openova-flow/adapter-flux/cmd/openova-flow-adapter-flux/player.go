@@ -12,6 +12,7 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/recording"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
 // tape is a recording that is being played.
@@ -19,9 +20,9 @@ type tape struct {
 	region, path string
 	file         io.Closer
 	reader       *recording.Reader
-	next         *recording.Event // the one to play next, nil before it is read
-	at           int64            // when next was recorded; one that does not say follows the one before it at once
-	dated        bool             // at is known
+	next         *mapping.Event // the one to play next, nil before it is read
+	at           int64          // when next was recorded; one that does not say follows the one before it at once
+	dated        bool           // at is known
 	ended        bool
 }
 
@@ -81,9 +82,9 @@ func (p *player) run(ctx context.Context) error {
 		e := t.next
 		t.next = nil
 		if p.rebase && t.dated {
-			e.Object = p.clock(t).Object(e.Object)
+			e.At, e.Object = flow.At(p.clock(t).Time(t.at)), p.clock(t).Object(e.Object)
 		}
-		if err := p.play(ctx, t, e.Event); err != nil {
+		if err := p.play(ctx, t, *e); err != nil {
 			return err
 		}
 		p.played++

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -33,16 +35,22 @@ func cluster(t testing.TB) (*apitest.Server, string) {
 
 func kubeconfigOf(t testing.TB, s *apitest.Server) string {
 	t.Helper()
+	return kubeconfigAt(t, s, s.URL())
+}
+
+// kubeconfigAt writes a kubeconfig for s with another URL.
+func kubeconfigAt(t testing.TB, s *apitest.Server, url string) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "kubeconfig")
-	config := fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"c","clusters":[{"name":"k","cluster":{"server":%q}}],`+
-		`"contexts":[{"name":"c","context":{"cluster":"k","user":"u"}}],"users":[{"name":"u","user":{"token":"t"}}]}`, s.URL())
+	config := fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"c","clusters":[{"name":"k","cluster":{"server":%q,"certificate-authority-data":%q}}],`+
+		`"contexts":[{"name":"c","context":{"cluster":"k","user":"u"}}],"users":[{"name":"u","user":{"token":"t"}}]}`, url, base64.StdEncoding.EncodeToString(s.CA()))
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	return path
 }
 
-// write does to the API server what the recorded events say.
+// write applies recorded events to the API server.
 func write(t *testing.T, s *apitest.Server, file string) (events int) {
 	t.Helper()
 	f, err := os.Open(recordings + file + ".jsonl")
@@ -57,7 +65,7 @@ func write(t *testing.T, s *apitest.Server, file string) (events int) {
 	for r := recording.NewReader(f); ; {
 		e, err := r.Next()
 		if err != nil {
-			return events // io.EOF: other tests read these files whole
+			return events // io.EOF: other tests read these files completely
 		}
 		events++
 		gvr := resource[e.Object.GetKind()].Resource
@@ -69,7 +77,7 @@ func write(t *testing.T, s *apitest.Server, file string) (events int) {
 	}
 }
 
-// total is the sum over all labels of a metric.
+// total returns the sum of a metric over all labels.
 func total(metrics, name string) (sum int) {
 	for line := range strings.Lines(metrics) {
 		if labelled, value, _ := strings.Cut(line, "} "); strings.HasPrefix(labelled, name+"{") {
@@ -80,7 +88,7 @@ func total(metrics, name string) (sum int) {
 	return sum
 }
 
-// running starts the adapter; extra variables win.
+// running starts the adapter. Variables in extra take precedence.
 func running(t testing.TB, server, health, kubeconfig string, extra ...string) *process {
 	t.Helper()
 	env := append([]string{
@@ -93,7 +101,8 @@ func ready(health string) func() bool {
 	return func() bool { code, _ := get("http://" + health + "/readyz"); return code == http.StatusOK }
 }
 
-func TestTheAdapterBringsAClusterToTheServerAndKeepsItThere(t *testing.T) {
+func TestRun_ServerEqualsTheCluster(t *testing.T) {
+	t.Parallel()
 	k8s, kubeconfig := cluster(t)
 	addr, health := freeAddr(t), freeAddr(t)
 	server := flowServer(t, addr)
@@ -122,7 +131,7 @@ func TestTheAdapterBringsAClusterToTheServerAndKeepsItThere(t *testing.T) {
 		t.Errorf("healthz is %d", code)
 	}
 
-	// A server that comes back empty is whole again, though the cluster is quiet.
+	// An empty server gets everything again, although nothing changes in the cluster.
 	server.kill()
 	eventually(t, "not ready without a server", adapter.out, func() bool {
 		code, why := get("http://" + health + "/readyz")
@@ -137,13 +146,14 @@ func TestTheAdapterBringsAClusterToTheServerAndKeepsItThere(t *testing.T) {
 	}
 }
 
-// What was seen before SIGTERM is still sent, and with no server to take it the end does not wait for ever.
+// Changes before SIGTERM are still sent. Without a server, the adapter ends after a limited time.
 func TestSIGTERM(t *testing.T) {
+	t.Parallel()
 	t.Run("sends what is left", func(t *testing.T) {
 		k8s, kubeconfig := cluster(t)
 		addr, health := freeAddr(t), freeAddr(t)
 		flowServer(t, addr)
-		const before = 100 // enough for a whole interval to the next POST
+		const before = 100 // within one interval before the next POST
 		for i := range before {
 			k8s.Put(watch.Kinds[0].Resource, object(i, "True", "at rest"))
 		}
@@ -190,7 +200,7 @@ func TestSIGTERM(t *testing.T) {
 		adapter := running(t, freeAddr(t), health, kubeconfig)
 		eventually(t, "told", adapter.out, func() bool {
 			code, why := get("http://" + health + "/readyz")
-			return code == http.StatusServiceUnavailable && strings.Contains(why, "the API server refuses connections: cannot discover helmreleases.helm.toolkit.fluxcd.io")
+			return code == http.StatusServiceUnavailable && strings.Contains(why, "the API server refuses connections ("+k8s.URL()+"): cannot discover helmreleases.helm.toolkit.fluxcd.io")
 		})
 		if adapter.terminate(t); adapter.failed != nil {
 			t.Errorf("it ended with %v:\n%s", adapter.failed, adapter.out)
@@ -198,8 +208,9 @@ func TestSIGTERM(t *testing.T) {
 	})
 }
 
-// Of two pods one speaks, and the other takes over at once when the first is told to stop.
-func TestTheOtherPodTakesOver(t *testing.T) {
+// Of two pods one leads. The other takes over at once when the first is stopped.
+func TestRun_OtherPodTakesOver(t *testing.T) {
+	t.Parallel()
 	k8s, kubeconfig := cluster(t)
 	addr, health1, health2 := freeAddr(t), freeAddr(t), freeAddr(t)
 	flowServer(t, addr)
@@ -228,12 +239,33 @@ func TestTheOtherPodTakesOver(t *testing.T) {
 	})
 }
 
-// The way of one pod to the flow server breaks, that of the other does not.
+// The connection of one pod to the flow server breaks, that of the other does not.
 func TestRun_AnotherPodTakesOverFromOneThatDoesNotReachTheServer(t *testing.T) {
+	takeover(t, func(way *httptest.Server, _ *atomic.Bool) {
+		way.CloseClientConnections()
+		way.Close()
+	})
+}
+
+// A gateway before one pod passes all but POSTs on.
+func TestRun_AnotherPodTakesOverFromOneWhosePOSTsDoNotGetThrough(t *testing.T) {
+	takeover(t, func(_ *httptest.Server, refuse *atomic.Bool) { refuse.Store(true) })
+}
+
+func takeover(t *testing.T, broken func(way *httptest.Server, refuse *atomic.Bool)) {
+	t.Parallel()
 	k8s, kubeconfig := cluster(t)
 	addr, health1, health2 := freeAddr(t), freeAddr(t), freeAddr(t)
 	flowServer(t, addr)
-	way := httptest.NewServer(httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: addr}))
+	var refuse atomic.Bool
+	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: addr})
+	way := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if refuse.Load() && r.Method == http.MethodPost {
+			http.Error(w, "no upstream", http.StatusServiceUnavailable)
+			return
+		}
+		proxy.ServeHTTP(w, r)
+	}))
 	defer way.Close()
 	leads := func(health string) bool {
 		_, m := get("http://" + health + "/metrics")
@@ -243,10 +275,13 @@ func TestRun_AnotherPodTakesOverFromOneThatDoesNotReachTheServer(t *testing.T) {
 	eventually(t, "the first leads", first.out, func() bool { return leads(health1) })
 	second := running(t, addr, health2, kubeconfig, "LEADER_ELECTION=true", "POD_NAME=two", "REGION_TTL=5s")
 	eventually(t, "the second is ready to take over", second.out, ready(health2))
-	way.CloseClientConnections()
-	way.Close()
-	eventually(t, "the second leads", second.out, func() bool { return leads(health2) })
+	at := time.Now()
+	broken(way, &refuse)
 	write(t, k8s, "kit-fsn1")
+	eventually(t, "the second leads", second.out, func() bool { return leads(health2) })
+	if took := time.Since(at); took < 4*time.Second {
+		t.Errorf("taken over after %v, before three renewals of the claim failed", took)
+	}
 	want := truth(t, "fsn1", "kit-fsn1")
 	eventually(t, "the second reports", second.out, func() bool {
 		m := snapshot(t, addr, "env-1")

@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"time"
 
 	"k8s.io/klog/v2"
 
@@ -16,7 +15,6 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/recording"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/redact"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
-	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
@@ -59,7 +57,7 @@ func recordCommand(ctx context.Context, args []string, getenv func(string) (stri
 	return err
 }
 
-// record writes what the watcher delivers until ctx is done or out takes no more, and returns how many events it wrote.
+// record writes the watcher's events, redacted if asked for, until ctx ends or a write fails. It returns the number of events that it has written.
 func record(ctx context.Context, watcher *watch.Watcher, out io.Writer, redacted bool) (written int, failed error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -76,7 +74,7 @@ func record(ctx context.Context, watcher *watch.Watcher, out io.Writer, redacted
 		if redacted {
 			e.Object = redact.Object(e.Object)
 		}
-		if failed = writer.Write(recording.Event{At: flow.At(time.Now().UnixMilli()), Event: e}); failed != nil {
+		if failed = writer.Write(e); failed != nil {
 			failed = fmt.Errorf("writing the recording: %w", failed)
 			cancel()
 			return

@@ -13,13 +13,13 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch/apitest"
-	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/claims"
 )
 
-// told is what a server's stream says of regions, kept up over its restarts.
+// told has the regions as a server's stream last reported them, also over restarts.
 type told struct {
 	mu   sync.Mutex
-	last hub.Regions
+	last claims.Regions
 }
 
 func follow(t *testing.T, addr, flowID string) *told {
@@ -50,7 +50,7 @@ func (v *told) read(in *bufio.Reader) {
 		case name == "event":
 			event = value
 		case name == "data" && event == "regions":
-			var r hub.Regions
+			var r claims.Regions
 			if json.Unmarshal([]byte(value), &r) == nil {
 				v.mu.Lock()
 				v.last = r
@@ -60,7 +60,7 @@ func (v *told) read(in *bufio.Reader) {
 	}
 }
 
-// String is the last that was told of the region fsn1.
+// String returns the last report about region fsn1.
 func (v *told) String() string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -87,8 +87,9 @@ func identified(t *testing.T, uid string) (*apitest.Server, string) {
 	return s, kubeconfigOf(t, s)
 }
 
-// TestOneClusterSpeaksForARegion has two clusters claim one region, the first die, and the server restart.
-func TestOneClusterSpeaksForARegion(t *testing.T) {
+// TestClaim_OneClusterHoldsARegion has two clusters claim one region, the first die, and the server restart.
+func TestClaim_OneClusterHoldsARegion(t *testing.T) {
+	t.Parallel()
 	one, kubeconfig1 := identified(t, "cluster-1")
 	two, kubeconfig2 := identified(t, "cluster-2")
 	write(t, one, "kit-fsn1")
@@ -152,8 +153,9 @@ func TestOneClusterSpeaksForARegion(t *testing.T) {
 	server.kill()
 }
 
-// TestAReplayThatStaysKeepsItsRegionsFresh, which is what the demo shows.
-func TestAReplayThatStaysKeepsItsRegionsFresh(t *testing.T) {
+// TestReplay_StayRenewsTheClaims, which is what the demo shows.
+func TestReplay_StayRenewsTheClaims(t *testing.T) {
+	t.Parallel()
 	addr := freeAddr(t)
 	flowServer(t, addr)
 	page := follow(t, addr, "demo")
@@ -168,6 +170,7 @@ func TestAReplayThatStaysKeepsItsRegionsFresh(t *testing.T) {
 }
 
 func TestRegion_IsStaleWhileItsAPIServerIsAway(t *testing.T) {
+	t.Parallel()
 	k8s, kubeconfig := identified(t, "cluster-1")
 	k8s.Put(watch.Kinds[0].Resource, object(1, "Unknown", "before"))
 	addr, health := freeAddr(t), freeAddr(t)

@@ -17,7 +17,6 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/emit"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
-	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
@@ -242,7 +241,7 @@ func (st *stage) drained(ctx context.Context) error {
 	return nil
 }
 
-// printer prints changes as messages, one a line.
+// printer prints the messages that an Emitter would send, one a line.
 type printer struct {
 	out    io.Writer
 	failed func(error)
@@ -250,22 +249,10 @@ type printer struct {
 
 // Put implements watch.Sink.
 func (p *printer) Put(changes []mapping.Change) {
-	for _, c := range changes {
-		if _, err := io.WriteString(p.out, terminal.JSON(message(c).JSON())+"\n"); err != nil {
+	for line := range strings.Lines(string(emit.Encode(changes))) {
+		if _, err := io.WriteString(p.out, terminal.JSON(line)); err != nil {
 			p.failed(fmt.Errorf("printing: %w", err))
 			return
 		}
 	}
-}
-
-func message(c mapping.Change) *flow.Message {
-	switch {
-	case c.Node != nil:
-		return flow.UpsertNodes(*c.Node)
-	case c.Edge != nil:
-		return flow.UpsertRels(*c.Edge)
-	case c.DeleteEdge != nil:
-		return flow.DeleteRels(*c.DeleteEdge)
-	}
-	return flow.DeleteNodes(c.DeleteNode)
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// fold folds what a dry run printed; every line of it must be a message.
+// fold folds the output of a dry run. Every line must be a message.
 func fold(t *testing.T, flowID, printed string) *flow.State {
 	t.Helper()
 	state := flow.NewState(flowID, 0)
@@ -45,7 +45,7 @@ func dryRun(t *testing.T, env map[string]string, stdin string, args ...string) s
 	return out
 }
 
-func TestADryRunOfBothRegionsFoldsToTheirTruth(t *testing.T) {
+func TestReplay_DryRunFoldsToTheRecordedEnd(t *testing.T) {
 	args := []string{"fsn1=" + recordings + "kit-fsn1.jsonl", "hel1=" + recordings + "kit-hel1.jsonl"}
 	printed := dryRun(t, nil, "", args...)
 	want := truth(t, "fsn1", "kit-fsn1")
@@ -60,8 +60,8 @@ func TestADryRunOfBothRegionsFoldsToTheirTruth(t *testing.T) {
 	}
 }
 
-// What the process itself writes: messages and nothing else.
-func TestTheBinaryPrintsMessagesOnly(t *testing.T) {
+// The output of the program itself has only messages.
+func TestReplay_DryRunPrintsOnlyMessages(t *testing.T) {
 	p := spawn(t, []string{"LOG_LEVEL=error", "NAMESPACE_FILTER="}, adapterBinary, "replay", "--dry-run", "--speed", "max", "x="+recordings+"scenarios.jsonl")
 	p.wait(t)
 	if p.failed != nil {
@@ -72,8 +72,8 @@ func TestTheBinaryPrintsMessagesOnly(t *testing.T) {
 	}
 }
 
-// Twice, or with every event doubled, is the same as once.
-func TestDoubledEventsChangeNothing(t *testing.T) {
+// Two replays, or every event twice, give the same state as one.
+func TestReplay_DuplicateEventsChangeNothing(t *testing.T) {
 	for _, file := range []string{"kit-fsn1", "kit-hel1", "scenarios"} {
 		raw, err := os.ReadFile(recordings + file + ".jsonl")
 		if err != nil {
@@ -91,7 +91,7 @@ func TestDoubledEventsChangeNothing(t *testing.T) {
 }
 
 // kubectl get --watch --output-watch-events prints objects over many lines, without times.
-func TestWhatKubectlPrintsCanBeReplayed(t *testing.T) {
+func TestReplay_ReadsKubectlOutput(t *testing.T) {
 	raw, err := os.ReadFile(recordings + "kit-fsn1.jsonl")
 	if err != nil {
 		t.Fatal(err)
@@ -109,7 +109,7 @@ func TestWhatKubectlPrintsCanBeReplayed(t *testing.T) {
 		}
 		printed.Write(b)
 	}
-	// As fast as recorded would take five minutes if times were made up.
+	// Without --speed: with invented times this would take five minutes.
 	out, errs, err := call(t, nil, printed.String(), "replay", "--dry-run", "r=-")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, errs)
@@ -119,7 +119,7 @@ func TestWhatKubectlPrintsCanBeReplayed(t *testing.T) {
 	}
 }
 
-func TestFlowIDAndNamespaceFilterHoldInAReplay(t *testing.T) {
+func TestReplay_UsesFlowIDAndNamespaceFilter(t *testing.T) {
 	line := func(namespace string) string {
 		return `{"type":"ADDED","object":{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"x","namespace":"` + namespace +
 			`","uid":"` + namespace + `","generation":1},"spec":{"interval":"1m"}}}` + "\n"
@@ -165,7 +165,7 @@ func TestReplay_SaysWhatTheFilterLeftOut(t *testing.T) {
 	}
 }
 
-func TestABrokenRecordingIsNamedWithItsLine(t *testing.T) {
+func TestReplay_ErrorNamesTheLine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "x.jsonl")
 	good := `{"type":"ADDED","object":{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"x","namespace":"flux-system","uid":"1"},"spec":{}}}` + "\n"
 	if err := os.WriteFile(path, []byte(good+good+`{"type":`+"\n"), 0o600); err != nil {
@@ -177,8 +177,8 @@ func TestABrokenRecordingIsNamedWithItsLine(t *testing.T) {
 	}
 }
 
-// A reader that goes away ends the replay with an error, not with a success that nobody saw.
-func TestAClosedPipeEndsADryRun(t *testing.T) {
+// If the reader of the output closes it, the replay fails, since nobody saw the rest.
+func TestReplay_ClosedOutputIsAnError(t *testing.T) {
 	r, w := io.Pipe()
 	_ = r.CloseWithError(errors.New("reader has gone"))
 	err := run(context.Background(), []string{"replay", "--dry-run", "--speed", "max", "r=" + recordings + "kit-fsn1.jsonl"},
@@ -188,10 +188,11 @@ func TestAClosedPipeEndsADryRun(t *testing.T) {
 	}
 }
 
-// played is an event, and when it was played.
+// played is an event, and when it was replayed.
 type played struct {
 	region string
 	after  time.Duration
+	at     flow.Time
 	object map[string]any
 }
 
@@ -209,7 +210,7 @@ func playAt(t *testing.T, speed float64, rebase bool) (all []played) {
 		}
 		defer closeTapes(tapes)
 		p := player{tapes: tapes, speed: speed, rebase: rebase, play: func(_ context.Context, tp *tape, e mapping.Event) error {
-			all = append(all, played{tp.region, time.Since(began), e.Object.Object})
+			all = append(all, played{tp.region, time.Since(began), e.At, e.Object.Object})
 			return nil
 		}}
 		if err := p.run(t.Context()); err != nil {
@@ -219,7 +220,7 @@ func playAt(t *testing.T, speed float64, rebase bool) (all []played) {
 	return all
 }
 
-func TestARecordingTakesItsTime(t *testing.T) {
+func TestReplay_KeepsTheRecordedPace(t *testing.T) {
 	as, fast := playAt(t, 1, false), playAt(t, 10, false)
 	if len(as) != len(fast) || len(as) < 1200 {
 		t.Fatalf("%d and %d events", len(as), len(fast))
@@ -229,14 +230,14 @@ func TestARecordingTakesItsTime(t *testing.T) {
 			t.Fatalf("event %d of %s came after %v, ten times as fast after %v of %s", i, as[i].region, as[i].after, fast[i].after, fast[i].region)
 		}
 	}
-	// The second one was recorded after the first.
+	// The second recording is from a later time than the first.
 	if first, end := as[0], as[len(as)-1]; first.region != "fsn1" || first.after != 0 || end.region != "hel1" || end.after < 15*time.Minute {
 		t.Errorf("from %v of %s to %v of %s", first.after, first.region, end.after, end.region)
 	}
 }
 
-// Rebased, all regions begin now, whenever they were recorded.
-func TestRebasedRecordingsPlayTogether(t *testing.T) {
+// With --rebase all regions begin now, whenever they were recorded.
+func TestReplay_RebasedRegionsBeginTogether(t *testing.T) {
 	events := playAt(t, 1, true)
 	if end := events[len(events)-1].after; end < 330*time.Second || end > 333*time.Second {
 		t.Errorf("took %v, the longer one was recorded over 331 s", end)
@@ -255,8 +256,8 @@ func TestRebasedRecordingsPlayTogether(t *testing.T) {
 	}
 }
 
-// A rebased time is never far from when it is played, whatever day it was recorded.
-func TestARebasedRecordingSeemsToHappenNow(t *testing.T) {
+// A rebased time is close to the time of its replay, whenever it was recorded.
+func TestReplay_RebasedTimesAreNow(t *testing.T) {
 	for _, e := range playAt(t, 10, true) {
 		created := e.object["metadata"].(map[string]any)["creationTimestamp"].(string)
 		at, err := time.Parse(time.RFC3339Nano, created)
@@ -267,6 +268,9 @@ func TestARebasedRecordingSeemsToHappenNow(t *testing.T) {
 		start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 		if at.Before(start.Add(-time.Second)) || at.After(start.Add(e.after+time.Second)) {
 			t.Fatalf("%v after the start an object says it was created at %v", e.after, at)
+		}
+		if came := time.UnixMilli(e.at.Ms()).Sub(start.Add(e.after)).Abs(); came > time.Second {
+			t.Fatalf("%v after the start an event says it came at %v", e.after, time.UnixMilli(e.at.Ms()).UTC())
 		}
 	}
 }

@@ -142,7 +142,8 @@ func (c *cut) now() {
 }
 
 // In the middle of a replay of both regions the server is killed and started again, empty, three times. Nothing of it is seen in the end.
-func TestTheServerIsKilledThreeTimesDuringAReplay(t *testing.T) {
+func TestReplay_ServerKilledThreeTimes(t *testing.T) {
+	t.Parallel()
 	addr := freeAddr(t)
 	server := flowServer(t, addr)
 	v := &viewer{url: "http://" + addr + "/v1/flows/demo/stream", state: flow.NewState("demo", 0)}

@@ -22,7 +22,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// seedWait is how long the mapping waits at the start for what the server knows of the region. With it, times go on where they were.
+// seedWait is how long the mapping waits at the start for the server's state of the region, which times continue from.
 const seedWait = 10 * time.Second
 
 func runCommand(ctx context.Context, args []string, getenv func(string) (string, bool), s std) error {
@@ -80,7 +80,7 @@ type adapter struct {
 	missing  func([]string) // called with a sentence for each thing that is not watched, when that changes
 }
 
-// sink hands changes to the emitter, which can be made only when it is known which cluster this is.
+// sink passes changes to the emitter, which is made once the cluster is identified.
 type sink struct{ emitter *emit.Emitter }
 
 func (s *sink) Put(changes []mapping.Change) { s.emitter.Put(changes) }
@@ -90,24 +90,34 @@ func newAdapter(c config, k8s clients, logger *slog.Logger) *adapter {
 	a.cluster = mapping.NewCluster(mapping.Config{FlowID: c.flowID, Region: c.region, Namespaces: c.namespaces})
 	a.pump = watch.NewPump(watch.PumpConfig{Fold: a.cluster, Sink: &a.sink, Logger: logger, Metrics: a.metrics})
 	a.watcher = watch.New(watch.Config{
-		Client: k8s.dynamic, Discovery: k8s.discovery, Namespaces: c.namespaces, Logger: logger, Metrics: a.metrics,
+		Client: k8s.dynamic, Discovery: k8s.discovery, Namespaces: c.namespaces, Logger: logger, Metrics: a.metrics, Now: k8s.clock.Now,
 		OnInfo: func(i watch.Info) {
 			a.pump.Do(func() []mapping.Change { return a.cluster.SetInfo(regionInfo(i)) })
 			a.missing(inWords(i))
 			a.sink.emitter.SetBlind(i.Blind)
 		},
 	})
+	k8s.clock.Changed = func(offset time.Duration) {
+		if offset == 0 {
+			logger.Info("clocks of cluster and flow server agree")
+		} else {
+			logger.Warn("clocks of cluster and flow server differ, moving the times of the region", "offset", offset.String())
+		}
+		a.pump.Queue.Call(func() {
+			a.pump.Do(func() []mapping.Change { return a.cluster.SetClockOffset(offset.Milliseconds()) })
+		})
+	}
 	a.registry.MustRegister(watch.QueueMetrics(&a.pump.Queue)...)
-	a.registry.MustRegister(a.metrics, collectors.NewGoCollector(),
+	a.registry.MustRegister(a.metrics, k8s.clock.Metric(), collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	a.health = newHealth(a.registry, a.watcher.Problems)
 	return a
 }
 
 func regionInfo(i watch.Info) mapping.RegionInfo {
-	info := mapping.RegionInfo{ClusterUID: i.ClusterUID}
+	info := mapping.RegionInfo{ClusterUID: i.ClusterUID, Down: i.Down}
 	for _, g := range i.Gaps {
-		info.NotWatched = append(info.NotWatched, mapping.NotWatched{Kind: g.Kind, Why: g.Why})
+		info.NotWatched = append(info.NotWatched, mapping.NotWatched{Kind: g.Kind, Namespace: g.Namespace, Why: g.Why})
 	}
 	return info
 }
@@ -140,8 +150,8 @@ func buildInfo() prometheus.Collector {
 	return g
 }
 
-// run works until ctx is done, with health on the listener unless that is nil, and then stops from the source to the mouth: what the watch has delivered is still folded, what is folded is
-// still sent, for five seconds at most, and only then is the Lease given up.
+// run works until ctx is done, with health on the listener unless that is nil. Then it stops in the order of the data: what the watch has delivered is
+// folded, what is folded is sent, for five seconds at most, and only then the Lease is released.
 func (a *adapter) run(ctx context.Context, listener net.Listener) error {
 	var health, watching part
 	defer health.stop()
@@ -156,15 +166,15 @@ func (a *adapter) run(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 		return nil
 	}
-	seeded := make(chan struct{})
+	seeded := make(chan time.Duration, 1) // with the offset of the clocks that the region has
 	emitter, err := emit.New(emit.Config{
 		URL: a.config.server, FlowID: a.config.flowID, Region: a.config.region, Source: a.pump, ClusterUID: a.watcher.ClusterUID(), TTL: a.config.ttl,
 		Seed: func(previous []flow.Node) {
 			a.pump.Seed(previous)
-			close(seeded)
+			seeded <- time.Duration(mapping.ClockOffset(a.config.region, previous)) * time.Millisecond
 		},
 		TokenFile: a.config.tokenFile, CAFile: a.config.caFile, Interval: a.config.interval, PostTimeout: a.config.postTimeout,
-		Version: buildVersion(), Logger: a.logger, Registerer: a.registry,
+		Version: buildVersion(), Logger: a.logger, Registerer: a.registry, Answered: a.clients.clock.Server,
 	})
 	if err != nil {
 		return err
@@ -185,9 +195,11 @@ func (a *adapter) run(ctx context.Context, listener net.Listener) error {
 	wait := time.NewTimer(seedWait)
 	defer wait.Stop()
 	select {
-	case <-seeded:
+	case offset := <-seeded:
+		a.clients.clock.Resume(offset)
 	case <-wait.C:
-		a.logger.Warn("the flow server does not answer: starting without what it knows of the region")
+		a.logger.Warn("flow server does not answer, starting without the previous state of the region")
+		a.clients.clock.Resume(0)
 	case <-ctx.Done():
 		return nil
 	}
@@ -198,7 +210,7 @@ func (a *adapter) run(ctx context.Context, listener net.Listener) error {
 	select {
 	case <-a.watcher.Complete():
 		emitter.Loaded()
-		a.logger.Info("everything that is to be watched is listed")
+		a.logger.Info("initial lists complete")
 		<-ctx.Done()
 	case <-ctx.Done():
 	}
@@ -219,9 +231,9 @@ func (a *adapter) lead(ctx context.Context, emitter *emit.Emitter) {
 	leader := watch.NewLeader(watch.LeaderConfig{
 		Client: a.clients.leases, Namespace: a.config.podNamespace, Name: watch.LeaseName(a.config.flowID, a.config.region),
 		Identity: a.config.identity(), Logger: a.logger, Metrics: a.metrics,
-		Undelivered: func() bool {
-			since := emitter.Unanswered()
-			return !since.IsZero() && time.Since(since) >= a.config.ttl // three renewals of the claim
+		Undelivered: func(by time.Time) bool {
+			since := emitter.Undelivered()
+			return !since.IsZero() && by.Sub(since) >= a.config.ttl // three renewals of the claim
 		},
 		Reaches: func(ctx context.Context) bool { return emitter.Reaches(ctx) == nil },
 		Changed: func(epoch int64, leading bool) {
@@ -234,7 +246,7 @@ func (a *adapter) lead(ctx context.Context, emitter *emit.Emitter) {
 	})
 	a.health.add(leader.Problems)
 	if err := leader.Run(ctx); err != nil {
-		a.logger.Error("cannot take part in the election", "err", err)
+		a.logger.Error("leader election failed", "err", err)
 	}
 }
 

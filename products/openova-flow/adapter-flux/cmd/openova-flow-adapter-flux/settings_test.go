@@ -21,7 +21,7 @@ func good(name, value string) map[string]string {
 	return env
 }
 
-func TestABadSettingIsNamedWithItsValueAndWhatIsAllowed(t *testing.T) {
+func TestSettings_ErrorsNameSettingValueAndAllowed(t *testing.T) {
 	for _, c := range []struct{ name, value, want string }{
 		{"FLOW_SERVER_URL", "", "FLOW_SERVER_URL is not set: it must be an absolute URL"},
 		{"FLOW_SERVER_URL", "flow:8080", `FLOW_SERVER_URL is "flow:8080": it must be an absolute URL`},
@@ -33,7 +33,7 @@ func TestABadSettingIsNamedWithItsValueAndWhatIsAllowed(t *testing.T) {
 		{"REGION_KEY", "a/b", `REGION_KEY is "a/b": it must be lower-case letters`},
 		{"REGION_KEY", "-a", `REGION_KEY is "-a"`},
 		{"REGION_KEY", "FSN1", `REGION_KEY is "FSN1"`},
-		{"NAMESPACE_FILTER", "a,,b", `NAMESPACE_FILTER is "a,,b": it must be names of namespaces`},
+		{"NAMESPACE_FILTER", "a,,b", `NAMESPACE_FILTER is "a,,b": it must be namespaces separated by commas`},
 		{"NAMESPACE_FILTER", "A", `NAMESPACE_FILTER is "A"`},
 		{"EMIT_INTERVAL", "200", `EMIT_INTERVAL is "200": it must be a duration such as 200ms, from 1ms to 1m`},
 		{"EMIT_INTERVAL", "-1s", `EMIT_INTERVAL is "-1s"`},
@@ -60,7 +60,7 @@ func TestABadSettingIsNamedWithItsValueAndWhatIsAllowed(t *testing.T) {
 	}
 }
 
-func TestABadURLIsNotShownWhereItMayHoldASecret(t *testing.T) {
+func TestSettings_ErrorsHideURLs(t *testing.T) {
 	for _, url := range []string{"https://me:hidden@flow", "https://me:hidden@flow:x/", "https://flow/?token=hidden", "https://flow/#hidden"} {
 		env := good("FLOW_SERVER_URL", url)
 		_, err := newReader("run", func(name string) (string, bool) { v, ok := env[name]; return v, ok }).read(nil)
@@ -93,7 +93,7 @@ func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 	}
 }
 
-func TestAllBadSettingsAreToldAtOnce(t *testing.T) {
+func TestSettings_AllErrorsAreReportedTogether(t *testing.T) {
 	_, _, err := call(t, map[string]string{"REGION_KEY": "X"}, "", "run")
 	for _, name := range []string{"FLOW_SERVER_URL", "FLOW_ID", "REGION_KEY"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
@@ -146,7 +146,7 @@ func TestDefaultsAndPrecedence(t *testing.T) {
 	}
 }
 
-func TestUnknownCommandsFlagsAndArgumentsAreNamed(t *testing.T) {
+func TestCall_ErrorsNameUnknownCommandsFlagsAndArguments(t *testing.T) {
 	for args, want := range map[string]string{
 		"start":                          `unknown command "start"`,
 		"run now":                        `"now" is one too many`,
@@ -170,7 +170,7 @@ func TestUnknownCommandsFlagsAndArgumentsAreNamed(t *testing.T) {
 	}
 }
 
-func TestHelpNamesEverySetting(t *testing.T) {
+func TestHelp_NamesEverySetting(t *testing.T) {
 	for _, args := range [][]string{{"help"}, {"--help"}, {"run", "-h"}, {"replay", "--help"}} {
 		out, _, err := call(t, nil, "", args...)
 		if err != nil {

@@ -16,12 +16,16 @@ import (
 
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", s.now().Format(http.TimeFormat))
 	s.mu.Lock()
 	s.requests = append(s.requests, r.Method+" "+r.URL.String())
 	for _, f := range s.faults {
 		if f.left != 0 && f.matches(r) {
 			f.left--
 			s.mu.Unlock()
+			if f.answer.Never {
+				<-r.Context().Done()
+			}
 			answer(w, f.answer)
 			return
 		}
@@ -58,7 +62,7 @@ type place struct {
 	namespace, name string
 }
 
-// parse takes the path of a resource apart; ok is false when it is none.
+// parse parses the path of a resource; ok is false if it is invalid.
 func parse(path string) (p place, ok bool) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	switch {
@@ -126,7 +130,7 @@ func (s *Server) resource(w http.ResponseWriter, r *http.Request, p place) {
 	}
 }
 
-// write creates (POST) and updates (PUT); an update of another version than the newest is a conflict.
+// write creates (POST) or updates (PUT). An update of a version other than the newest is a conflict.
 func (s *Server) write(w http.ResponseWriter, r *http.Request, p place) {
 	var object map[string]any
 	if err := json.NewDecoder(r.Body).Decode(&object); err != nil {
@@ -141,7 +145,7 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, p place) {
 	case r.Method == http.MethodPost && there:
 		status(w, 409, "AlreadyExists", p)
 	case r.Method == http.MethodPost:
-		m["creationTimestamp"] = time.Now().UTC().Format(time.RFC3339)
+		m["creationTimestamp"] = s.now().Format(time.RFC3339)
 		reply(w, s.put(p.resource, object))
 	case !there:
 		status(w, 404, "NotFound", p)
@@ -172,7 +176,7 @@ func (s *Server) list(w http.ResponseWriter, p place) {
 	})
 }
 
-// within returns the objects of a collection, in the order of their paths.
+// within returns the objects of a collection, ordered by path.
 func (s *Server) within(p place) []map[string]any {
 	var found []map[string]any
 	for _, path := range slices.Sorted(maps.Keys(s.objects)) {
@@ -229,7 +233,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, p place) {
 		case <-end:
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			send("BOOKMARK", s.bookmark(p, from, nil)) // what changed meanwhile is for the next watch
+			send("BOOKMARK", s.bookmark(p, from, nil)) // changes from now on are for the next watch
 			return
 		case <-cut:
 			_, _ = io.WriteString(w, `{"type":"MODIFIED","object":{"apiVersion":"`)

@@ -1,16 +1,21 @@
-// Package apitest is an API server for tests: discovery, get, list, watch, create and update over HTTP, from memory, with the faults of a
+// Package apitest is an API server for tests: discovery, get, list, watch, create and update over HTTP/2 and TLS, from memory, with the faults of a
 // real one on demand. It answers in the bytes that a kube-apiserver of version 1.36 answers in.
 package apitest
 
 import (
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
@@ -34,6 +39,8 @@ type Server struct {
 
 	// NoStreamedLists makes it answer a watch that asks for the initial events as one that does not know them.
 	NoStreamedLists bool
+
+	ahead atomic.Int64 // of its clock
 }
 
 type event struct {
@@ -52,6 +59,7 @@ type fault struct {
 
 // Answer is an answer of a server in trouble.
 type Answer struct {
+	Never      bool // it does not answer
 	Status     int
 	PlainText  bool
 	RetryAfter string
@@ -69,7 +77,10 @@ func New(uid string) *Server {
 	s.objects["/api/v1/namespaces/kube-system"] = map[string]any{
 		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "kube-system", "uid": uid, "resourceVersion": "1"},
 	}
-	s.http = httptest.NewServer(s)
+	s.http = httptest.NewUnstartedServer(s)
+	s.http.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.http.EnableHTTP2 = true
+	s.http.StartTLS()
 	return s
 }
 
@@ -83,8 +94,23 @@ func (s *Server) Close() {
 // URL is where it listens.
 func (s *Server) URL() string { return s.http.URL }
 
+// SetClock sets how far its clock is ahead of this machine's.
+func (s *Server) SetClock(ahead time.Duration) { s.ahead.Store(int64(ahead)) }
+
+func (s *Server) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())).UTC() }
+
+// CA is the certificate that it shows, as PEM.
+func (s *Server) CA() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.http.Certificate().Raw})
+}
+
+// Client trusts it.
+func (s *Server) Client() *http.Client { return s.http.Client() }
+
 // Config is what a client needs. It does not limit the rate.
-func (s *Server) Config() *rest.Config { return &rest.Config{Host: s.http.URL, QPS: -1} }
+func (s *Server) Config() *rest.Config {
+	return &rest.Config{Host: s.http.URL, TLSClientConfig: rest.TLSClientConfig{CAData: s.CA()}, QPS: -1}
+}
 
 // Serve installs a kind.
 func (s *Server) Serve(r schema.GroupVersionResource, kind string) {

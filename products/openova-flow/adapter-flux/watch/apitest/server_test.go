@@ -3,7 +3,6 @@ package apitest_test
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"strconv"
 	"testing"
 
@@ -15,7 +14,7 @@ import (
 var charts = schema.GroupVersionResource{Group: "source.toolkit.fluxcd.io", Version: "v1", Resource: "helmcharts"}
 
 // What a watch has seen up to its last version is all there was, however it ends: a client goes on from there.
-func TestAWatchSkipsNothingBeforeItsLastVersion(t *testing.T) {
+func TestAPIServer_WatchDeliversEveryVersion(t *testing.T) {
 	for name, end := range map[string]func(*apitest.Server){
 		"end":         (*apitest.Server).End,
 		"cut":         (*apitest.Server).Cut,
@@ -33,7 +32,7 @@ func TestAWatchSkipsNothingBeforeItsLastVersion(t *testing.T) {
 			}
 			for range 100 {
 				from := put()
-				r, err := http.Get(fmt.Sprintf("%s/apis/%s/v1/helmcharts?watch=true&resourceVersion=%d", s.URL(), charts.Group, from))
+				r, err := s.Client().Get(fmt.Sprintf("%s/apis/%s/v1/helmcharts?watch=true&resourceVersion=%d", s.URL(), charts.Group, from))
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -1,0 +1,156 @@
+package mapping
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// kindController is the kind of the node of a controller that is down. There is no such object.
+const kindController = "Controller"
+
+// controllerOf names the Deployment, in FluxNamespace, that works on objects of a kind.
+var controllerOf = map[string]string{
+	kindHelmRelease:       "helm-controller",
+	kindKustomization:     "kustomize-controller",
+	kindHelmChart:         "source-controller",
+	kindOCIRepository:     "source-controller",
+	kindHelmRepository:    "source-controller",
+	kindGitRepository:     "source-controller",
+	kindBucket:            "source-controller",
+	kindExternalArtifact:  "source-watcher",
+	kindArtifactGenerator: "source-watcher",
+	kindResourceSet:       "flux-operator",
+	kindFluxInstance:      "flux-operator",
+}
+
+// Controller is one of Flux's controllers that has stopped renewing its Lease, so none of its pods works.
+type Controller struct {
+	Lease   string    // the name of the Lease, in FluxNamespace
+	Renewed flow.Time // when it was renewed last, by the controller's clock
+}
+
+// IsControllerLease reports whether a Lease in FluxNamespace is that of a controller whose objects are mapped.
+func IsControllerLease(lease string) bool {
+	name, _, _ := controllerName(lease)
+	return slices.Contains(slices.Collect(maps.Values(controllerOf)), name)
+}
+
+// controllerName reads <name>-leader-election, and <name>-leader-election-<hash>, which is that of a shard.
+func controllerName(lease string) (name, shard string, sharded bool) {
+	name, shard, _ = strings.Cut(lease, "-leader-election")
+	shard, sharded = strings.CutPrefix(shard, "-")
+	return name, shard, sharded
+}
+
+// kindsOf returns the kinds that a controller works on.
+func kindsOf(controller string) []string {
+	var kinds []string
+	for _, kind := range slices.Sorted(maps.Keys(controllerOf)) {
+		if controllerOf[kind] == controller {
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds
+}
+
+// down is the entry of a controller that is down. offset is that of the clocks.
+func (c Config) down(d Controller, offset int64) *entry {
+	name, shard, sharded := controllerName(d.Lease)
+	k := key{kindController, FluxNamespace, name}
+	who, of, see := name, "", []string{"deployment", name}
+	if sharded {
+		k.name += "-" + shard
+		who, of, see = "A shard of "+name, " of that shard", []string{"lease", d.Lease}
+	}
+	f := &facts{subject: subject{kind: kindController, namespace: k.namespace, name: k.name, label: k.name}, created: d.Renewed}
+	f.down = who + " of " + c.Region + " has not renewed its Lease"
+	if !d.Renewed.IsZero() {
+		f.down += " since " + time.UnixMilli(moved(d.Renewed, offset).Ms()).UTC().Format("2006-01-02 15:04 UTC")
+	}
+	f.down += ": nothing of kind " + strings.Join(kindsOf(name), ", ") + of + " is worked on."
+	f.lookAt = f.kubectl(append([]string{"describe"}, see...)...)
+	meta := map[string]any{"kind": kindController, "namespace": k.namespace, "lease": d.Lease}
+	put(meta, "renewedAt", d.Renewed)
+	return &entry{key: k, id: c.id(k), label: k.name, auxiliary: true, status: flow.StatusFailed, facts: f, meta: meta}
+}
+
+// isDown judges a controller that is down.
+func (f *facts) isDown() judgement {
+	return judgement{state: stateBroken, since: f.created, problem: true, cause: cause{class: "controller-down", sentence: f.down, command: f.lookAt}}
+}
+
+// awaitsController reports whether the object only waits for its controller to work on it.
+func (f *facts) awaitsController() bool {
+	switch {
+	case !f.deletedAt.IsZero():
+		return true
+	case f.suspended, f.static, f.failure.is(), f.stalled.status == "True":
+		return false
+	case f.ready.status == "True":
+		return f.outdated()
+	}
+	return f.ready.status != "False" || underWay[f.ready.reason]
+}
+
+// setDown makes an entry for each controller that is down and has objects, and removes those of the others. A Lease outlives a controller that
+// is no longer installed.
+func (c *Cluster) setDown() []Change {
+	var changes []Change
+	now := map[key]bool{}
+	for _, d := range c.info.Down {
+		name, _, _ := controllerName(d.Lease)
+		if !slices.ContainsFunc(kindsOf(name), func(kind string) bool { return c.kinds[kind] > 0 }) {
+			continue
+		}
+		e := c.config.down(d, c.offset)
+		now[e.key] = true
+		if old := c.entries[e.key]; old != nil {
+			e.node, e.linked, e.uses = old.node, old.linked, old.uses
+		}
+		c.entries[e.key] = e
+		changes = append(append(changes, c.refresh(e.key)...), c.link(e.key)...)
+	}
+	for _, k := range sorted(c.entries) {
+		if k.kind == kindController && !now[k] {
+			changes = append(changes, c.remove(k)...)
+		}
+	}
+	return changes
+}
+
+// number counts the entries of a kind that come (by is 1) or go (by is -1). The first and the last may change which controllers count as down.
+func (c *Cluster) number(kind string, by int) []Change {
+	if kind == kindController {
+		return nil
+	}
+	before := c.kinds[kind]
+	c.kinds[kind] += by
+	if len(c.info.Down) == 0 || before > 0 && c.kinds[kind] > 0 {
+		return nil
+	}
+	return c.setDown()
+}
+
+// serve notes that a controller has looked at an object of the entry's kind and shard, and refreshes those of other shards that wait for a look.
+func (c *Cluster) serve(e *entry) []Change {
+	shards := c.served[e.kind]
+	if e.facts.ready.status == "" || shards[e.facts.shard] {
+		return nil
+	}
+	if shards == nil {
+		shards = map[string]bool{}
+		c.served[e.kind] = shards
+	}
+	shards[e.facts.shard] = true
+	var changes []Change
+	for _, k := range sorted(c.entries) {
+		if other := c.entries[k]; k.kind == e.kind && k != e.key && other.facts.shard != "" && other.facts.ready.status == "" {
+			changes = append(changes, c.refresh(k)...)
+		}
+	}
+	return changes
+}

@@ -1,0 +1,12 @@
+package mapping
+
+// Instants is how many instants a Cluster keeps to find the first start and the last end.
+func (c *Cluster) Instants() int { return len(c.members.starts.least) + len(c.members.ends.least) }
+
+// Held counts what a Cluster keeps of objects, by what it is kept for.
+func (c *Cluster) Held() map[string]int {
+	return map[string]int{
+		"entries": len(c.entries), "artifacts": len(c.artifacts), "charts": len(c.charts), "users": len(c.users), "applied": len(c.applied),
+		"needed": len(c.needed), "makers": len(c.makers), "starts": len(c.members.starts.count), "ends": len(c.members.ends.count),
+	}
+}

@@ -1,0 +1,39 @@
+package mapping
+
+import "strings"
+
+const (
+	kindHelmRelease       = "HelmRelease"
+	kindKustomization     = "Kustomization"
+	kindHelmChart         = "HelmChart"
+	kindOCIRepository     = "OCIRepository"
+	kindHelmRepository    = "HelmRepository"
+	kindGitRepository     = "GitRepository"
+	kindBucket            = "Bucket"
+	kindExternalArtifact  = "ExternalArtifact"
+	kindArtifactGenerator = "ArtifactGenerator"
+	kindResourceSet       = "ResourceSet"
+	kindFluxInstance      = "FluxInstance"
+)
+
+// groups are the API groups of the kinds that are mapped.
+var groups = map[string]string{
+	kindHelmRelease:       "helm.toolkit.fluxcd.io",
+	kindKustomization:     "kustomize.toolkit.fluxcd.io",
+	kindHelmChart:         "source.toolkit.fluxcd.io",
+	kindOCIRepository:     "source.toolkit.fluxcd.io",
+	kindHelmRepository:    "source.toolkit.fluxcd.io",
+	kindGitRepository:     "source.toolkit.fluxcd.io",
+	kindBucket:            "source.toolkit.fluxcd.io",
+	kindExternalArtifact:  "source.toolkit.fluxcd.io",
+	kindArtifactGenerator: "source.extensions.fluxcd.io",
+	kindResourceSet:       "fluxcd.controlplane.io",
+	kindFluxInstance:      "fluxcd.controlplane.io",
+}
+
+// Maps reports whether Apply takes objects of this apiVersion's group and kind.
+func Maps(apiVersion, kind string) bool {
+	group, _, _ := strings.Cut(apiVersion, "/")
+	want, ok := groups[kind]
+	return ok && group == want
+}

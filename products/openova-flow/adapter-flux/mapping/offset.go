@@ -1,0 +1,60 @@
+package mapping
+
+import (
+	"encoding/json"
+
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+)
+
+// A Cluster counts in its cluster's time: only the nodes that it returns are in the flow server's. Each node names the offset between the two, so that
+// its past can be restored by whoever reads it.
+
+// moved returns an instant of one clock as one of a clock that is offset milliseconds ahead.
+func moved(at flow.Time, offset int64) flow.Time {
+	if at.IsZero() {
+		return at
+	}
+	return flow.At(at.Ms() + offset)
+}
+
+// moveAll returns a copy of v, the content of a meta, in which all instants are moved.
+func moveAll(v any, offset int64) any {
+	switch v := v.(type) {
+	case flow.Time:
+		return moved(v, offset)
+	case map[string]any:
+		all := make(map[string]any, len(v))
+		for name, field := range v {
+			all[name] = moveAll(field, offset)
+		}
+		return all
+	case []any:
+		all := make([]any, len(v))
+		for i, element := range v {
+			all[i] = moveAll(element, offset)
+		}
+		return all
+	}
+	return v
+}
+
+// instant reads a time of the meta of a node whose times were moved by offset.
+func (f fields) instant(name string, offset int64) flow.Time {
+	ms, ok := f.int(name)
+	if !ok {
+		return flow.Time{}
+	}
+	return flow.At(ms - offset)
+}
+
+// ClockOffset returns the offset, in milliseconds, by which the times of a region's nodes were moved; 0 if there are none.
+func ClockOffset(region string, nodes []flow.Node) int64 {
+	for _, n := range nodes {
+		var m fields
+		if n.ID == region && json.Unmarshal([]byte(n.Meta), &m) == nil {
+			offset, _ := m.int("clockOffset")
+			return offset
+		}
+	}
+	return 0
+}

@@ -1,0 +1,26 @@
+package mapping
+
+import (
+	"maps"
+	"slices"
+)
+
+func join[K comparable](m map[K]map[key]bool, at K, member key) {
+	if m[at] == nil {
+		m[at] = map[key]bool{}
+	}
+	m[at][member] = true
+}
+
+func drop[K comparable](m map[K]map[key]bool, at K, member key) {
+	delete(m[at], member)
+	if len(m[at]) == 0 {
+		delete(m, at)
+	}
+}
+
+func sorted[V any](set map[key]V) []key {
+	return slices.SortedFunc(maps.Keys(set), func(a, b key) int {
+		return slices.Compare([]string{a.namespace, a.name, a.kind}, []string{b.namespace, b.name, b.kind})
+	})
+}

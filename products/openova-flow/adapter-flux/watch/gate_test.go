@@ -1,0 +1,54 @@
+package watch
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestGate_AnswerEndsEveryWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(time.Second)
+		var waits sync.WaitGroup
+		for range 5 {
+			answered := g.next()
+			waits.Go(func() {
+				if !g.wait(t.Context(), answered) {
+					t.Error("a wait was cancelled")
+				}
+			})
+		}
+		synctest.Wait()
+		at := time.Now()
+		g.open()
+		waits.Wait()
+		if took := time.Since(at); took != 0 {
+			t.Errorf("the last wait ended after %v", took)
+		}
+	})
+}
+
+func TestGate_OneRequestAPauseIsRepeated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGate(time.Second)
+		ctx, cancel := context.WithCancel(t.Context())
+		var repeated atomic.Int64
+		var requests sync.WaitGroup
+		for range 50 {
+			requests.Go(func() {
+				for g.wait(ctx, g.next()) {
+					repeated.Add(1)
+				}
+			})
+		}
+		time.Sleep(time.Minute)
+		cancel()
+		requests.Wait()
+		if n := repeated.Load(); n < 60 || n > 120 { // every half to one second
+			t.Errorf("%d requests were repeated in a minute", n)
+		}
+	})
+}

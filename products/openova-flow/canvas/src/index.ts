@@ -1,16 +1,15 @@
-import { OpenovaFlowElement } from "./element.js";
-import type { FlowCanvasEvents } from "./events.js";
+import { OpenovaFlowElement } from "./element/element.js";
+import type { FlowCanvasEvents } from "./element/events.js";
+import { adoptPalette } from "./look/palette.js";
 
-export { OpenovaFlowElement } from "./element.js";
-export type { FlowCanvasEvents, OpenFlowDetail, SelectDetail, SelectKind, ViewDetail } from "./events.js";
-export type { Camera, Padding, Rect } from "./camera.js";
-export type { Filter, Highlight } from "./emphasis.js";
-export type { ExportOptions } from "./export.js";
-export type { Level } from "./lod.js";
-export { glyphs, type Glyph, type GlyphName } from "./glyphs.js";
-export { dark, light, type StateStyle, type Theme } from "./theme.js";
-export { caption, type CaptionContext } from "./caption.js";
-export { duration } from "./text.js";
+export { OpenovaFlowElement } from "./element/element.js";
+export type { FlowCanvasEvents, OpenFlowDetail, SelectDetail, SelectKind, ViewDetail } from "./element/events.js";
+export type { Camera, Padding, Rect } from "./geometry/camera.js";
+export type { Filter, Highlight } from "./view/emphasis.js";
+export type { ExportOptions } from "./paint/export.js";
+export type { Level } from "./view/lod.js";
+export { glyphs, type Glyph, type GlyphName } from "./look/glyphs.js";
+export { caption, type CaptionContext } from "./scene/caption.js";
 
 declare global {
   interface HTMLElementTagNameMap {
@@ -20,4 +19,5 @@ declare global {
 
 export interface OpenovaFlowElementEventMap extends HTMLElementEventMap, Omit<FlowCanvasEvents, keyof HTMLElementEventMap> {}
 
+adoptPalette();
 if (customElements.get("openova-flow") === undefined) customElements.define("openova-flow", OpenovaFlowElement);

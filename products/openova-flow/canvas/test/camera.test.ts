@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { between, clampScale, fitted, leashed, maxScale, minScale, opened, panned, revealed, toScreen, toWorld, visible, zoomedAt, type Camera } from "../src/camera.js";
+import { between, clampScale, fitted, leashed, maxScale, minScale, opened, panned, revealed, toScreen, toWorld, visible, zoomedAt, type Camera } from "../src/geometry/camera.js";
 
 const size = { width: 1000, height: 600 };
 const close = (a: { x: number; y: number }, b: { x: number; y: number }): void => {

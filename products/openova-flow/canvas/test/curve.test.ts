@@ -1,6 +1,6 @@
 import { RELATIONSHIP_TYPES } from "@openova/flow-core";
 import { describe, expect, test } from "vitest";
-import { curveOf, markPoint } from "../src/curve.js";
+import { curveOf, markPoint } from "../src/geometry/curve.js";
 
 const from = { x: 0, y: 0, w: 100, h: 40 };
 const to = { x: 200, y: 100, w: 100, h: 40 };

@@ -6,7 +6,7 @@ import type { FlowMessage } from "@openova/flow-core";
 import type { Browser, BrowserContext, BrowserContextOptions, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Bench } from "./page/page.js";
-import { dark, light } from "../src/theme.js";
+import { palette } from "../src/look/palette.js";
 import { fleet, fleetNow } from "./support/fleet.js";
 import { buildPage, launch, serve, strictPolicy } from "./support/browser.js";
 
@@ -199,6 +199,50 @@ describe("drawing", () => {
       const c = bench.element!.shadowRoot!.querySelector<HTMLCanvasElement>("canvas.nodes")!;
       return [c.width, c.height];
     })).toEqual([2400, 1600]);
+  });
+
+  test("a column is as wide as its names need, and what tells two names apart is always there", async () => {
+    const page = await open({ viewport: { width: 1000, height: 600 } });
+    const [stack, long] = ["kube-prometheus-stack", "a-name-as-long-as-a-name-of-a-release-may-be-in-kubernetes"];
+    const names = ["cilium", stack, "ingress-nginx-internal-controller", "ingress-nginx-external-controller", `${long}-1`, `${long}-2`];
+    const { widths, svg } = await page.evaluate(async (all) => {
+      bench.make();
+      await bench.show({
+        type: "snapshot", flow: { id: "names", status: "running", startedAt: 0 },
+        nodes: all.map((id) => ({ id, flowId: "names", label: id, status: "succeeded", region: "r" })),
+        relationships: all.slice(1).map((id) => ({ fromId: all[0]!, toId: id, type: "finish-to-start" as const })),
+      });
+      const { k } = bench.element!.view;
+      return { widths: all.map((id) => Math.round(bench.element!.boxOf(id)!.w / k)), svg: await bench.element!.exportSVG() };
+    }, names);
+    expect(widths[0]).toBe(168);
+    expect(widths[1]).toBeGreaterThan(200);
+    expect(new Set(widths.slice(1)).size).toBe(1);
+    const drawn = [...svg.matchAll(/>([^<]+)<\/text>/g)].map((m) => m[1]!);
+    expect(drawn).toEqual(expect.arrayContaining(["cilium", stack]));
+    const cut = drawn.filter((text) => text.includes("…"));
+    expect(cut).toHaveLength(4);
+    expect(new Set(cut).size).toBe(4);
+    expect(cut.filter((text) => /in.?ternal|external|-1$|-2$/.test(text))).toHaveLength(4);
+  });
+
+  test("the colours are those of the page, in light and in dark, and change with its theme", async () => {
+    const page = await open({ colorScheme: "light" });
+    const drawn = (): Promise<string> => page.evaluate(async () => {
+      await bench.drawn();
+      return bench.element!.exportSVG();
+    });
+    await page.evaluate(async () => {
+      document.documentElement.style.setProperty("--flow-broken", "light-dark(rgb(18 52 86), #fedcba)");
+      bench.make();
+      await bench.zoo();
+    });
+    expect(await drawn()).toContain('"#123456"');
+    await page.evaluate(() => bench.element!.setAttribute("theme", "dark"));
+    const dark = await drawn();
+    expect(dark).toContain('"#fedcba"');
+    expect(dark).not.toContain('"#123456"');
+    expect(dark).toContain(`"${palette.text[1]}"`);
   });
 
   test("light and dark follow the system unless a theme is chosen", async () => {
@@ -515,7 +559,7 @@ describe("the view", () => {
       bench.element!.zoomTo("hz-fsn-1/bp-cilium");
       await bench.drawn();
     });
-    expect(await hidden()).toBe(false);
+    await expect.poll(hidden).toBe(false);
     expect((await inked(page, "map")).colors).toBeGreaterThan(2);
     const before = await page.evaluate(() => bench.view());
     const map = await page.evaluate(() => {
@@ -577,6 +621,11 @@ describe("a connection of its own", () => {
       const texts = new DOMParser().parseFromString(await bench.element!.exportSVG({ scope: "view" }), "image/svg+xml").querySelectorAll("text");
       return [...texts].map((t) => t.textContent).join("\n");
     });
+    /** Names of nodes that are drawn as they were. */
+    const dimmed = (): Promise<number> => page.evaluate(async () => {
+      const svg = new DOMParser().parseFromString(await bench.element!.exportSVG({ scope: "view" }), "image/svg+xml");
+      return [...svg.querySelectorAll("text")].filter((t) => t.getAttribute("opacity") === "0.62" || t.getAttribute("fill-opacity") === "0.62").length;
+    });
     const place = (): Promise<unknown> => page.evaluate(() => bench.element!.boxOf("hz-fsn-1/bp-cilium"));
     /** Pixels of the ground in the colour of a warning: the frame of a region that is not heard of. */
     const warned = (): Promise<number> => page.evaluate(async (color) => {
@@ -586,20 +635,21 @@ describe("a connection of its own", () => {
       let n = 0;
       for (let i = 0; i < data.length; i += 4) if (((data[i]! << 16) | (data[i + 1]! << 8) | data[i + 2]!) === color) n++;
       return n;
-    }, parseInt((scheme === "light" ? light : dark).warning.slice(1), 16));
+    }, parseInt(palette.critical[scheme === "light" ? 0 : 1].slice(1), 16));
     const before = await place();
-    expect(await said()).not.toMatch(/last heard/);
+    expect(await said()).not.toMatch(/last seen/);
     expect(await warned()).toBe(0);
     const lease = { state: "stale", since: now - 210_000, heard: now - 240_000, cluster: "uid-1" };
     tell("fleet", { "hz-fsn-1": lease });
-    await expect.poll(said).toMatch(/last heard 4 min ago/);
-    expect(await said()).toMatch(/was (ready|working|waiting)/);
+    await expect.poll(said).toMatch(/last seen 4 min ago/);
+    expect(await dimmed()).toBeGreaterThan(5);
     expect(await warned()).toBeGreaterThan(200);
     await page.evaluate((t) => ((globalThis as unknown as { t?: number }).t = t), now + 60_000);
-    await expect.poll(said).toMatch(/last heard 5 min ago/);
+    await expect.poll(said).toMatch(/last seen 5 min ago/);
     tell("fleet", { "hz-fsn-1": { ...lease, state: "fresh", refused: { cluster: "uid-2", at: now } } });
     await expect.poll(said).toMatch(/a second cluster is refused/);
-    expect(await said()).not.toMatch(/last heard|was ready/);
+    expect(await said()).not.toMatch(/last seen/);
+    expect(await dimmed()).toBe(0);
     tell("fleet", { "hz-fsn-1": { ...lease, state: "fresh" } });
     await expect.poll(said).not.toMatch(/second cluster/);
     expect(await warned()).toBe(0);

@@ -1,10 +1,11 @@
 import { describe, expect, test } from "vitest";
-import { glyphs } from "../src/glyphs.js";
-import { levelAt, nodeScale } from "../src/lod.js";
-import { planTile, segments } from "../src/paint-regions.js";
-import { STATES } from "../src/scene.js";
-import { contrast, dark, light, stateOrder } from "../src/theme.js";
-import { isTile } from "../src/view.js";
+import { glyphs } from "../src/look/glyphs.js";
+import { levelAt, nodeScale } from "../src/view/lod.js";
+import { planTile, segments } from "../src/paint/regions.js";
+import { STATES } from "../src/scene/scene.js";
+import { palette } from "../src/look/palette.js";
+import { contrast, stateOrder, themeOf } from "../src/look/theme.js";
+import { isTile } from "../src/view/view.js";
 
 describe("levels of detail", () => {
   test.each([[3, "card"], [1, "card"], [0.68, "card"], [0.6, "compact"], [0.31, "compact"], [0.3, "chip"], [0.15, "chip"], [0.1, "tile"], [0.001, "tile"]])("scale %d is %s", (k, level) => {
@@ -58,8 +59,8 @@ describe("tiles", () => {
 });
 
 describe("colours", () => {
-  const themes = [light, dark];
-  test.each(themes.flatMap((t) => Object.entries(t.states).map(([name, s]) => [t.name, name, t, s] as const)))("%s: %s can be read", (_t, _n, theme, s) => {
+  const themes = [0, 1].map((scheme) => themeOf((name) => palette[name][scheme as 0 | 1]));
+  test.each(themes.flatMap((t, i) => Object.entries(t.states).map(([name, s]) => [["light", "dark"][i]!, name, t, s] as const)))("%s: %s can be read", (_t, _n, theme, s) => {
     expect(contrast(s.color, theme.surface)).toBeGreaterThanOrEqual(4.5);
     expect(contrast(s.color, s.card)).toBeGreaterThanOrEqual(4.5);
     expect(contrast(s.railInk, s.rail)).toBeGreaterThanOrEqual(4.5);

@@ -1,7 +1,7 @@
 import { buildGraph, emptyState, fold, foldAll, layout, withRegions, type FlowGraph, type FlowNode, type FlowState, type LayoutResult, type Regions } from "@openova/flow-core";
 import { describe, expect, test } from "vitest";
-import { Model } from "../src/model.js";
-import type { Scene } from "../src/scene.js";
+import { Model } from "../src/scene/model.js";
+import type { Scene } from "../src/scene/scene.js";
 import { fleet, fleetNow } from "./support/fleet.js";
 
 /** A layout client whose answers come when the test says so. */
@@ -14,6 +14,7 @@ function harness(): { clock: (at: number) => void; model: Model; scenes: Scene[]
       layout: (graph: FlowGraph, previous?: LayoutResult | null) => new Promise((resolve) => pending.push(() => resolve(layout(graph, previous)))),
       close: () => void closed++,
     }),
+    cardWidth: () => 168,
     scene: (s) => scenes.push(s),
     touched: (i) => touched.push(model.scene!.ids[i]!),
     noted: (r) => noted.push(model.scene!.regions[r]!.name),
@@ -38,6 +39,19 @@ describe("the model", () => {
     expect([h.scenes.length, h.pending.length, h.touched]).toEqual([1, 0, [id]]);
   });
 
+  test("what is usual is known to every scene, whenever it is told", async () => {
+    const h = harness();
+    const state = fold(emptyState("f"), { type: "upsert-nodes", nodes: [{ id: "a", flowId: "f", label: "a", status: "running", startedAt: fleetNow - 57_000 }] });
+    const usual = (median: number): void => void (h.model.usual = new Map([["a", { median, least: median, most: median }]]));
+    usual(40_000);
+    const done = h.model.apply(state);
+    h.pending.shift()!();
+    await done;
+    expect(h.scenes[0]!.caption(0)).toBe("57s, usually 40s");
+    usual(30_000);
+    expect(h.scenes[0]!.caption(0)).toBe("57s, usually 30s");
+  });
+
   test("a region that falls silent, and is heard again, needs no layout", async () => {
     const h = harness();
     const state = start();
@@ -47,11 +61,11 @@ describe("the model", () => {
     void h.model.apply(withRegions(state, silent));
     h.pending.shift()!();
     await done;
-    expect(h.scenes.map((s) => [s.regions[0]!.note.text, s.caption(0).slice(0, 4)])).toEqual([["last heard 4 min ago", "was "]]);
+    expect(h.scenes.map((s) => [s.regions[0]!.note.text, s.isStale(0)])).toEqual([["last seen 4 min ago", true]]);
     await h.model.apply(state);
     expect(h.noted).toEqual(["hz-fsn-1"]);
-    expect(h.touched).toHaveLength(7);
-    expect(h.scenes[0]!.caption(0)).not.toMatch(/^was/);
+    expect(h.touched).toEqual([]);
+    expect(h.scenes[0]!.isStale(0)).toBe(false);
     expect([h.scenes.length, h.pending.length]).toEqual([1, 0]);
   });
 

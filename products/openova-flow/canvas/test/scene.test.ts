@@ -1,18 +1,19 @@
 import { buildGraph, emptyState, fold, layout, type FlowNode, type FlowState, type RegionLease, type Regions, type SnapshotMessage } from "@openova/flow-core";
 import { describe, expect, test } from "vitest";
-import { caption } from "../src/caption.js";
-import { emphasise, matches } from "../src/emphasis.js";
-import { highlightOf } from "../src/highlight.js";
-import { externalId, haunt } from "../src/ghosts.js";
-import { hitAt } from "../src/hit.js";
-import { levelAt } from "../src/lod.js";
-import { Motion } from "../src/motion.js";
-import { nearest, step } from "../src/navigate.js";
-import { planTitle } from "../src/paint-regions.js";
-import { EXTERNAL, MISSING, Scene, STATES } from "../src/scene.js";
-import { ACROSS, CYCLIC, EDGE_TYPES, GHOSTLY, IMPLIED } from "../src/scene-edges.js";
-import { TextFitter } from "../src/text.js";
-import type { View } from "../src/view.js";
+import { caption } from "../src/scene/caption.js";
+import { emphasise, matches } from "../src/view/emphasis.js";
+import { highlightOf } from "../src/view/highlight.js";
+import { tellingParts } from "../src/scene/labels.js";
+import { externalId, haunt } from "../src/scene/ghosts.js";
+import { hitAt } from "../src/input/hit.js";
+import { levelAt } from "../src/view/lod.js";
+import { Motion } from "../src/view/motion.js";
+import { nearest, step } from "../src/input/navigate.js";
+import { planTitle } from "../src/paint/regions.js";
+import { EXTERNAL, MISSING, Scene, STATES } from "../src/scene/scene.js";
+import { ACROSS, CYCLIC, EDGE_TYPES, GHOSTLY, IMPLIED } from "../src/scene/edges.js";
+import { TextFitter } from "../src/look/text.js";
+import type { View } from "../src/view/view.js";
 import { fleet, fleetNow } from "./support/fleet.js";
 import { zoo } from "./support/zoo.js";
 
@@ -136,26 +137,41 @@ describe("a scene", () => {
     };
     const lease: RegionLease = { state: "stale", since: fleetNow, heard: fleetNow - 30_000, cluster: "uid-1" };
     see(new Map([["r1", lease], ["elsewhere", lease]]), fleetNow + 10_000);
-    expect([touched, noted]).toEqual([["a", "b", "c"], [["r1", true]]]);
+    expect([touched, noted]).toEqual([[], [["r1", true]]]);
+    expect(["a", "b", "c", "d"].map((id) => scene.isStale(scene.index.get(id)!))).toEqual([true, true, true, false]);
     const captions = (): string[] => ["a", "b", "c"].map((id) => scene.caption(scene.index.get(id)!));
-    expect(captions()).toEqual(["was working", "was ready", "was broken"]);
-    expect(scene.description(scene.index.get("a")!)).toBe("a, r1, unconfirmed, was working, last heard 40 s ago");
+    expect(captions()).toEqual(["upgrading · 0s", "ready", "failed"]);
+    expect(scene.description(scene.index.get("a")!)).toBe("a, r1, working, upgrading · 0s, last seen 40 s ago");
     // Nothing of it counts time any more but the note, which is not in another tone for that.
     expect(["a", "d"].map((id) => scene.retime(scene.index.get(id)!, fleetNow + 60_000))).toEqual([false, true]);
     see(new Map([["r1", lease]]), fleetNow + 210_000);
-    expect([touched, noted, scene.regions[0]!.note.text]).toEqual([[], [["r1", false]], "last heard 4 min ago"]);
+    expect([touched, noted, scene.regions[0]!.note.text]).toEqual([[], [["r1", false]], "last seen 4 min ago"]);
     see(new Map([["r1", lease]]), fleetNow + 211_000);
     expect(noted).toEqual([]);
     see(new Map([["r1", { ...lease, state: "fresh" as const, refused: { cluster: "uid-2", at: 1 } }]]), fleetNow + 212_000);
-    expect([touched, noted, scene.regions[0]!.note]).toEqual([["a", "b", "c"], [["r1", true]], { text: "a second cluster is refused", short: "refused", tone: "refused" }]);
+    expect(scene.isStale(0)).toBe(false);
+    expect([touched, noted, scene.regions[0]!.note]).toEqual([[], [["r1", true]], { text: "a second cluster is refused", short: "refused", tone: "refused" }]);
     see(new Map(), fleetNow + 213_000);
     expect([noted, scene.regions[0]!.note.text, scene.caption(scene.index.get("b")!)]).toEqual([[["r1", true]], "", "ready"]);
+  });
+
+  test("of a name is kept what no other begins with", () => {
+    const parts = tellingParts(["ingress-internal", "ingress-external", "openova-server", "openova-server-log", "postgres", "postgres"]);
+    expect(Object.fromEntries(parts)).toEqual({ "ingress-internal": 8, "ingress-external": 8, "openova-server": 14, "openova-server-log": 14, postgres: 0 });
+  });
+
+  test("compares what works with what is usual, as soon as that is known", () => {
+    const scene = sceneOf(stateOf(small([{ id: "a", status: "running", startedAt: fleetNow - 57_000 }])));
+    expect(scene.caption(0)).toBe("57s");
+    scene.usual = new Map([["a", { median: 40_000, least: 31_000, most: 62_000 }]]);
+    expect(scene.caption(0)).toBe("57s, usually 40s (31s to 1m 02s)");
   });
 
   test("what all names begin with can be left out", () => {
     const scene = sceneOf(stateOf(fleet({ regions: 1, perRegion: 5 })));
     expect(scene.prefix).toBe("bp-");
-    expect(scene.shortLabel(scene.index.get("hz-fsn-1/bp-cilium")!)).toBe("cilium");
+    const label = (isShort: boolean): string => scene.fitLabel(scene.index.get("hz-fsn-1/bp-cilium")!, new TextFitter(() => 0.5), 100, 10, 400, isShort);
+    expect([label(true), label(false)]).toEqual(["cilium", "bp-cilium"]);
     expect(sceneOf(stateOf(small([{ id: "ab-c" }, { id: "ab" }, { id: "ab-d" }]))).prefix).toBe("");
   });
 
@@ -186,14 +202,16 @@ describe("a scene", () => {
 });
 
 describe("captions", () => {
-  const labels: Record<string, string> = { "r/cert-manager": "cert-manager" };
-  const context = { now: 1_000_000, label: (id: string) => labels[id] };
+  const context = { now: 1_000_000, name: (id: string) => id.slice(id.lastIndexOf("/") + 1), exists: (id: string) => id === "r/cert-manager", usual: new Map([["redis", { median: 40_000, least: 31_000, most: 62_000 }]]) };
   const node = (more: Partial<FlowNode>): FlowNode => ({ id: "a", flowId: "f", label: "a", status: "running", ...more });
   test.each([
     ["waiting for cert-manager", node({ meta: { waitingFor: ["r/cert-manager"] } }), "waiting"],
     ["waiting for cert-manager +2", node({ meta: { waitingFor: ["r/cert-manager", "x", "y"] } }), "waiting"],
     ["2m 10s", node({ startedAt: 1_000_000 - 130_000 }), "working"],
     ["upgrading · 2m 10s", node({ startedAt: 1_000_000 - 130_000, meta: { action: "upgrade" } }), "working"],
+    ["57s, usually 40s (31s to 1m 02s) · upgrading", node({ label: "redis", startedAt: 1_000_000 - 57_000, meta: { action: "upgrade" } }), "working"],
+    ["1.2.0 · 57s", node({ label: "redis", status: "succeeded", startedAt: 0, endedAt: 57_000, meta: { versionApplied: "1.2.0" } }), "ready"],
+    ["1.2.0 · 1m 03s, usually 40s (31s to 1m 02s)", node({ label: "redis", status: "succeeded", startedAt: 0, endedAt: 63_000, meta: { versionApplied: "1.2.0" } }), "ready"],
     ["InstallFailed", node({ status: "failed", meta: { reason: "InstallFailed" } }), "broken"],
     ["needs bp-nobody: missing", node({ status: "pending", meta: { waitingFor: ["r/bp-nobody"], reason: "DependencyNotReady" } }), "broken"],
     ["1.14.2 · 34s", node({ status: "succeeded", startedAt: 0, endedAt: 34_000, meta: { versionApplied: "1.14.2" } }), "ready"],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { SpatialIndex, type Boxes } from "../src/spatial.js";
+import { SpatialIndex, type Boxes } from "../src/geometry/spatial.js";
 import { randomFrom } from "./support/fleet.js";
 
 function boxes(n: number, spread: number, seed: number): Boxes {

@@ -1,11 +1,13 @@
 import { buildGraph, emptyState, fold, layout } from "@openova/flow-core";
 import { describe, expect, test } from "vitest";
-import { toSVG, type ExportSource } from "../src/export.js";
-import { haunt } from "../src/ghosts.js";
-import { Scene } from "../src/scene.js";
-import { SvgContext } from "../src/svg.js";
-import { TextFitter } from "../src/text.js";
-import { light } from "../src/theme.js";
+import { toSVG, type ExportSource } from "../src/paint/export.js";
+import { haunt } from "../src/scene/ghosts.js";
+import { Scene } from "../src/scene/scene.js";
+import { SvgContext } from "../src/paint/svg.js";
+import { TextFitter } from "../src/look/text.js";
+import { glyphs } from "../src/look/glyphs.js";
+import { palette } from "../src/look/palette.js";
+import { themeOf } from "../src/look/theme.js";
 import { fleet, fleetNow } from "./support/fleet.js";
 import { zoo } from "./support/zoo.js";
 
@@ -16,7 +18,7 @@ function source(snapshot: ReturnType<typeof zoo>): ExportSource {
   const scene = new Scene(graph, layout(buildGraph(haunted.state)), haunted.ghosts, { nodes: state.nodes, now: fleetNow });
   return {
     scene, emphasis: null, camera: { x: 0, y: 0, k: 1 }, size: { width: 400, height: 300 },
-    theme: light, text: new TextFitter(() => 0.55), family: 'Inter, "Segoe UI"', title: "a < b & \"c\"",
+    theme: themeOf((name) => palette[name][0]), text: new TextFitter(() => 0.55), family: 'Inter, "Segoe UI"', title: "a < b & \"c\"",
   };
 }
 
@@ -42,7 +44,13 @@ describe("SVG export", () => {
   test("draws all of a large flow, without a limit of size", () => {
     const svg = toSVG(source(fleet({ regions: 6, perRegion: 60 })));
     wellFormed(svg);
-    expect(svg.match(/>bp-[a-z0-9-]+…?</g)!.length).toBe(360);
+    expect(svg.match(/>bp-[a-z0-9-]*…?[a-z0-9-]*</g)!.length).toBe(360);
+  });
+
+  test("far out, only what is broken keeps its mark", () => {
+    const svg = toSVG({ ...source(zoo()), camera: { x: 0, y: 0, k: 0.19 } }, { scope: "view" });
+    expect(svg).toContain(glyphs.broken.stroke);
+    for (const name of ["ready", "working", "waiting"] as const) expect(svg).not.toContain(glyphs[name].stroke);
   });
 
   test("can be of the view alone", () => {

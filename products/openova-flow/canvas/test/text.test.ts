@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { duration, TextFitter } from "../src/text.js";
+import { TextFitter } from "../src/look/text.js";
 
 const half = (): TextFitter => new TextFitter(() => 0.5);
 
@@ -12,6 +12,19 @@ describe("fitting text", () => {
     const cut = t.fit("bp-opentelemetry-operator", 60, 10);
     expect(cut).toBe("bp-opentele…");
     expect(t.width(cut, 10)).toBeLessThanOrEqual(60);
+  });
+  test.each([
+    ["what is the same is left out", "ingress-nginx-internal-controller", 14, 24, "ingr…internal-controller"],
+    ["more than a letter of what tells them apart is kept", "ingress-nginx-internal-controller", 14, 31, "ingress-ngi…internal-controller"],
+    ["what tells them apart is cut too when there is no room for it", "ingress-nginx-internal-controller", 14, 10, "…internal…"],
+    ["without anything the same, the middle", "kube-prometheus-stack", 0, 11, "kube…stack"],
+    ["what is shown anyhow needs no more room", "bp-kube-prometheus-stack", 4, 13, "bp-kub…-stack"],
+    ["a name that another one begins with", "openova-flow-server", 19, 13, "openov…server"],
+  ])("with the ellipsis in the middle: %s", (_, name, part, chars, cut) => {
+    const t = half();
+    expect(t.fit(name, chars * 5, 10, 400, part)).toBe(cut);
+    expect(t.fit(name, name.length * 5, 10, 400, part)).toBe(name);
+    for (let room = 0; room < 200; room++) expect(t.width(t.fit(name, room, 10, 400, part), 10)).toBeLessThanOrEqual(room);
   });
   test("no hyphen or space is left hanging before the ellipsis", () => {
     expect(half().fit("waiting for bp", 42, 10)).toBe("waiting…");
@@ -45,10 +58,4 @@ describe("fitting text", () => {
     const t = new TextFitter(() => 0.5, 16);
     for (let k = 0; k < 100; k++) expect(t.fit(`name-${k}`, 1000, 10)).toBe(`name-${k}`);
   });
-});
-
-test.each([
-  [-5, "0s"], [0, "0s"], [59_999, "59s"], [60_000, "1m 00s"], [130_000, "2m 10s"], [3_600_000, "1h 00m"], [11_100_000, "3h 05m"], [367_200_000, "4d 6h"],
-])("%i ms read as %s", (ms, text) => {
-  expect(duration(ms)).toBe(text);
 });

@@ -1,6 +1,6 @@
 import type { Fetch, FetchResponse, Timers } from "../src/index.js";
 
-/** Time that passes only when told to. */
+/** A clock that a test advances. */
 export class Clock implements Timers {
   time = 1_000_000;
   readonly #due = new Map<number, { readonly at: number; readonly fn: () => void }>();
@@ -18,7 +18,7 @@ export class Clock implements Timers {
     return this.#due.size;
   }
 
-  /** Lets time pass, running what comes due in order, with promises settled in between. */
+  /** Advances the clock and runs the due timers in order. Promises settle between two timers. */
   async advance(ms: number): Promise<void> {
     const end = this.time + ms;
     await settle();
@@ -38,18 +38,18 @@ export async function settle(): Promise<void> {
   for (let i = 0; i < 20; i++) await Promise.resolve();
 }
 
-/** One request that a FakeServer got, and its stream if it answered with one. */
+/** A request to a FakeServer, and its stream if the response is one. */
 export interface Request {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly signal: AbortSignal | null;
   send(text: string): void;
-  /** Ends the stream, or breaks it with an error. */
+  /** Ends the stream, with an error if one is given. */
   end(error?: Error): void;
 }
 export type Answer = { readonly status: number; readonly headers?: Readonly<Record<string, string>>; readonly body?: unknown } | "stream" | "refuse" | "hang";
 
-/** Answers every request as it is told to, and keeps them. */
+/** A server whose responses the test defines. It records the requests. */
 export class FakeServer {
   readonly requests: Request[] = [];
   answer: (request: Request) => Answer = () => "stream";

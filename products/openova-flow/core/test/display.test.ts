@@ -3,12 +3,11 @@ import {
   DISPLAY_STATES,
   displayChangesAt,
   displayState,
-  isSettled,
   metaOf,
   times,
   type FlowNode,
 } from "../src/index.js";
-import { GRACE_MS } from "../src/judgement.js";
+import { GRACE_MS } from "../src/graph/judgement.js";
 import { node, recordedAt } from "./flow.js";
 
 const now = 1_000_000;
@@ -37,7 +36,7 @@ describe("displayState", () => {
     expect(displayState(n, ctx)).toBe(display);
   });
 
-  it("becomes by itself what its judgement says, and tells when", () => {
+  it("changes at the instants in its judgement, and returns the next one", () => {
     const n = node("n", "running", { judgement: { state: "working", then: [{ at: now + 1, state: "broken" }, { at: now + 9, state: "ready" }] } });
     expect(displayState(n, ctx)).toBe("working");
     const at = displayChangesAt(n, ctx);
@@ -47,7 +46,7 @@ describe("displayState", () => {
     expect(displayChangesAt(n, { ...ctx, now: now + 9 })).toBe(Infinity);
   });
 
-  it("is ready while it is only looked at again, and waits once what it depends on is not ready", () => {
+  it("is ready while its readyWhile are satisfied, and waiting otherwise", () => {
     const look = (id: string, on: string): FlowNode => node(id, "running", { judgement: { state: "waiting", since: now, needs: [on], readyWhile: [on] } });
     const nodes = new Map([look("a", "b"), look("b", "c"), node("c"), look("x", "y"), look("y", "x")].map((n) => [n.id, n]));
     const shown = (id: string): string => displayState(nodes.get(id) as FlowNode, { nodes, now });
@@ -56,7 +55,7 @@ describe("displayState", () => {
     expect(["a", "b"].map(shown)).toEqual(["waiting", "waiting"]);
   });
 
-  it("is unconfirmed after a restart of the server, unless it goes away", () => {
+  it("is unconfirmed after a restart of the server, unless it is being deleted", () => {
     const unconfirmed = new Set(["n"]);
     expect(displayState(node("n", "failed"), { ...ctx, unconfirmed })).toBe("unconfirmed");
     expect(displayState(node("n", "failed", { deletingSince: 1 }), { ...ctx, unconfirmed })).toBe("terminating");
@@ -70,7 +69,7 @@ describe("displayState", () => {
 });
 
 describe("metaOf", () => {
-  it("leaves out what is not of its type, and reads once", () => {
+  it("omits fields of a wrong type, and caches the result", () => {
     const n = { ...node("n"), meta: { reason: 3, message: "m", waitingFor: ["a", 1], chart: { name: "c", ready: false }, suspended: "yes", notWatched: [{ kind: "X" }, 1] } };
     expect(metaOf(n)).toEqual({ message: "m", waitingFor: ["a"], chart: { name: "c" }, notWatched: [{ kind: "X", why: "" }] });
     expect(metaOf(n)).toBe(metaOf(n));
@@ -88,8 +87,4 @@ describe("times", () => {
   ])("splits the time of one %s", (_, n, expected) => {
     expect(times(n, now)).toEqual(expected);
   });
-});
-
-it("counts what is ready, broken or suspended as settled", () => {
-  expect(DISPLAY_STATES.filter(isSettled).sort()).toEqual(["broken", "ready", "suspended"]);
 });

@@ -7,17 +7,17 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { buildGraph, emptyState, fold, foldAll, toSnapshot, validate, type FlowMessage } from "../src/index.js";
 import { pathOf } from "./files.js";
 
-// Go makes random sequences, folds them twice, with its own fold and with a slow and plain one, and writes them with what they come to.
-// `make equivalence` runs far more of them than a test has time for.
+// A Go program makes random sequences, folds each with the package and with a simple implementation, and writes the sequences and the
+// results. `make equivalence` runs many more.
 const COUNT = Number(process.env["EQUIVALENCE"] ?? 20_000);
 const SEED = Number(process.env["EQUIVALENCE_SEED"] ?? 1);
-/** As Go reads a duration. */
+/** In Go's syntax for durations. */
 const TIME = process.env["EQUIVALENCE_TIME"] ?? "2m";
 
 interface Step {
   readonly messages: readonly unknown[];
   readonly snapshot: unknown;
-  /** Ids of the nodes that contain none. */
+  /** Ids of the nodes that contain no others. */
   readonly leaves: readonly string[];
 }
 
@@ -30,7 +30,7 @@ beforeAll(() => {
 }, 300_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** What is wrong with the fold of a sequence; empty for nothing. */
+/** The differences in the fold of a sequence; empty if there are none. */
 function held(steps: readonly Step[]): string {
   let one = emptyState("F");
   let whole = emptyState("F");
@@ -54,7 +54,7 @@ function held(steps: readonly Step[]): string {
   return "";
 }
 
-it("ends where Go's fold and the plain one do", async () => {
+it("folds to the same state as Go and the simple implementation", async () => {
   const go = spawn(program, ["-test.run=^TestEquivalence$", `-equivalence.count=${COUNT}`, `-equivalence.seed=${SEED}`, `-equivalence.for=${TIME}`, "-equivalence.out", "-test.timeout=0"], {
     cwd: pathOf("server/flow"),
     stdio: ["ignore", "pipe", "inherit"],

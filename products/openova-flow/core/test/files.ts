@@ -2,13 +2,13 @@ import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { decode, type FlowMessage } from "../src/index.js";
 
-const products = new URL("../../", import.meta.url);
+const products = new URL("../..", import.meta.url);
 
 export function pathOf(relative: string): string {
   return fileURLToPath(new URL(relative, products));
 }
 
-/** The files of a folder below products/openova-flow, by name. A folder without any fails: a test of nothing proves nothing. */
+/** The JSON files of a folder below products/openova-flow, sorted by name. Throws if there are none, since the test would then check nothing. */
 export function filesIn(relative: string): readonly { readonly name: string; readonly text: string }[] {
   const names = readdirSync(pathOf(relative)).filter((n) => n.endsWith(".json")).sort();
   if (names.length === 0) throw new Error(`no files in ${relative}`);
@@ -20,7 +20,7 @@ export interface Recorded {
   readonly message: FlowMessage;
 }
 
-/** What the Flux adapter makes of a recording of real controllers. */
+/** The messages that the Flux adapter sends for a recording of real controllers. */
 export function golden(name: string): readonly Recorded[] {
   return goldenFile(`${name}.events.jsonl`);
 }
@@ -39,7 +39,7 @@ export function goldenFile(name: string): readonly Recorded[] {
     });
 }
 
-/** The CPU time in ms that `run` takes, whatever else the machine does meanwhile. */
+/** The CPU time of `run` in ms, independent of other load on the machine. */
 export function cpuMs(run: () => void): number {
   const before = process.cpuUsage();
   run();

@@ -9,7 +9,7 @@ const snapshotOf = (id: string, ...nodes: string[]): FlowMessage => ({
   relationships: [],
 });
 const change = (flowId: string, id: string, status: string): FlowMessage => ({ type: "upsert-nodes", nodes: [{ id, flowId, label: id, status }] });
-/** A frame of flow `id`; without a number when there is none. */
+/** A frame of flow `id`, with a number if `seq` is given. */
 const of = (id: string, message: { readonly type: string }, seq?: number): string =>
   `${seq === undefined ? "" : `id: ${seq}\n`}event: ${id}/${message.type}\ndata: ${message.type === "deleted" ? "{}" : JSON.stringify(message)}\n\n`;
 const flows = (...ids: string[]): string => `event: flows\ndata: ${JSON.stringify({ flows: Object.fromEntries(ids.map((id) => [id, `of ${id}`])), seq: 999 })}\n\n`;
@@ -42,7 +42,7 @@ function open(options: Partial<ConnectManyOptions> = {}): Connection {
     ...options,
   });
 }
-/** Breaks the connection and answers what the next one asks to resume after. */
+/** Breaks the connection and returns the position from which the next one resumes. */
 async function resumed(): Promise<string | undefined> {
   server.last.end();
   await clock.advance(10_000);
@@ -52,14 +52,14 @@ const statusOf = (flowId: string, id: string): string | undefined => store.flows
 const ids = (): string[] => [...(store.flows?.keys() ?? [])].sort();
 
 describe("connectMany", () => {
-  it("asks for all flows, or for those that are named", () => {
+  it("requests all flows, or the named ones", () => {
     open();
     expect(server.last).toMatchObject({ url: "/base/v1/stream", headers: { Accept: "text/event-stream" } });
     open({ flows: ["a", "b:c"], lastEventId: 7 });
     expect(server.last).toMatchObject({ url: "/base/v1/stream?flow=a&flow=b:c", headers: { "Last-Event-ID": "7" } });
   });
 
-  it("sends an id back with its mark, which is no part of the number", async () => {
+  it("resumes with the id and its mark, which is not part of the number", async () => {
     open();
     await settle();
     server.last.send(heartbeat(5, 77) + flows("a") + of("a", snapshotOf("a", "n"), 5).replace("id: 5", "id: 5.0a1b2c"));
@@ -71,7 +71,7 @@ describe("connectMany", () => {
     expect(await resumed()).toBe("6");
   });
 
-  it("goes live with the first heartbeat and passes on what comes, by flow", async () => {
+  it("is live after the first heartbeat, and passes events on by flow", async () => {
     const connection = open();
     await settle();
     server.last.send(heartbeat(5, 77) + flows("a", "b") + of("a", snapshotOf("a", "n")) + of("b", snapshotOf("b"), 5) + of("a", change("a", "n", "failed"), 6) + of("b", deleted, 7));
@@ -87,7 +87,7 @@ describe("connectMany", () => {
     ]);
   });
 
-  it("resumes after the last number of any flow, a deletion's included", async () => {
+  it("resumes after the last number of any flow, also of a deletion", async () => {
     open();
     await settle();
     server.last.send(flows("a", "b") + of("a", snapshotOf("a")) + of("b", snapshotOf("b"), 5) + of("a", change("a", "n", "failed"), 6));
@@ -98,7 +98,7 @@ describe("connectMany", () => {
     expect(await resumed()).toBe("8");
   });
 
-  it("is not moved on by frames without a number, whatever they hold", async () => {
+  it("does not change its position for frames without a number", async () => {
     open();
     await settle();
     server.last.send(heartbeat(50, 0) + flows("a") + of("a", snapshotOf("a")));
@@ -113,7 +113,7 @@ describe("connectMany", () => {
     expect(await resumed()).toBe("5");
   });
 
-  it("starts anew after a message that it cannot read", async () => {
+  it("starts from the beginning after an invalid message", async () => {
     const connection = open();
     await settle();
     server.last.send(heartbeat(5, 0) + flows("a") + of("a", snapshotOf("a"), 5) + of("a", { type: "upsert-nodes" }, 6) + of("a", change("a", "n", "late"), 7));
@@ -123,7 +123,7 @@ describe("connectMany", () => {
     expect(await resumed()).toBeUndefined();
   });
 
-  it("goes on with the other flows after a snapshot that it cannot read", async () => {
+  it("continues with the other flows after an invalid snapshot", async () => {
     const connection = open();
     await settle();
     server.last.send(heartbeat(5, 0) + flows("a", "b") + of("a", { type: "snapshot" }) + of("b", snapshotOf("b", "n"), 5) + of("a", change("a", "n", "failed"), 6) + of("b", change("b", "n", "failed"), 7));
@@ -137,7 +137,7 @@ describe("connectMany", () => {
     expect(statusOf("a", "n")).toBe("running");
   });
 
-  it("refuses what is posted to another flow than its event says", async () => {
+  it("rejects a message of another flow than its event's", async () => {
     const connection = open();
     await settle();
     server.last.send(flows("a") + of("a", snapshotOf("a"), 5) + of("a", change("b", "n", "failed"), 6));
@@ -145,7 +145,7 @@ describe("connectMany", () => {
     expect(connection.state.kind).toBe("reconnecting");
   });
 
-  it("ignores what it does not know", async () => {
+  it("ignores unknown events", async () => {
     open();
     await settle();
     server.last.send("event: heartbeat\ndata: {}\n\nevent: flows\ndata: nonsense\n\nevent: flows\ndata: {}\n\nid: 4\nevent: news\ndata: x\n\n");
@@ -154,7 +154,7 @@ describe("connectMany", () => {
     expect(await resumed()).toBeUndefined();
   });
 
-  it("waits as it is told to by a server that follows too many selections, and asks an older one again now and then", async () => {
+  it("honours Retry-After of a server with too many selections, and retries an older server", async () => {
     server.answer = () => ({ status: 503, headers: { "retry-after": "20" } });
     const busy = open();
     await settle();
@@ -177,18 +177,18 @@ describe("FleetStore", () => {
   const message = (flowId: string, m: FlowMessage, seq?: number): ManyEvent => ({ type: "message", flowId, seq, message: m });
   const named = (...of: string[]): ManyEvent => ({ type: "flows", flows: new Map(of.map((id) => [id, `of ${id}`])) });
 
-  it("knows of no flow before it is told, and tells that from there being none", () => {
+  it("distinguishes no list of flows from an empty list", () => {
     expect(store.flows).toBeNull();
     receive(named());
     expect(ids()).toEqual([]);
   });
 
-  it("folds each flow by itself", () => {
+  it("folds each flow separately", () => {
     receive(named("a", "b"), message("a", snapshotOf("a", "n")), message("b", snapshotOf("b", "n"), 5), message("a", change("a", "n", "failed"), 6));
     expect([statusOf("a", "n"), statusOf("b", "n")]).toEqual(["failed", "running"]);
   });
 
-  it("drops what is not named, and keeps the state of what is", () => {
+  it("removes flows that are not in the list, and keeps the others", () => {
     receive(named("a", "b"), message("a", snapshotOf("a", "n")), message("b", snapshotOf("b", "n"), 5));
     store.takeChanged();
     receive(named("b", "c"));
@@ -198,14 +198,14 @@ describe("FleetStore", () => {
     expect([...store.takeChanged()].sort()).toEqual(["a", "c"]);
   });
 
-  it("goes on with a flow that was made again while it was followed", () => {
+  it("continues with a flow that was deleted and created again", () => {
     receive(named("a"), message("a", snapshotOf("a", "n"), 5), message("a", snapshotOf("a", "m"), 9));
     receive({ type: "flows", flows: new Map([["a", "another"]]) }, message("a", change("a", "m", "failed"), 10));
     expect(statusOf("a", "m")).toBe("failed");
     expect(statusOf("a", "n")).toBeUndefined();
   });
 
-  it("removes one flow that is deleted, and has it again when it comes back", () => {
+  it("removes a deleted flow, and adds it when it is created again", () => {
     receive(named("a", "b"), message("a", snapshotOf("a", "n")), message("b", snapshotOf("b"), 5), { type: "deleted", flowId: "a", seq: 6 });
     expect(ids()).toEqual(["b"]);
     receive(message("a", snapshotOf("a", "m"), 7));
@@ -213,26 +213,26 @@ describe("FleetStore", () => {
     expect(statusOf("a", "n")).toBeUndefined();
   });
 
-  it("folds nothing into a flow that it has no state of", () => {
+  it("ignores messages for a flow without a state", () => {
     receive(named("a"), message("a", change("a", "n", "failed"), 5));
     expect(store.flows?.get("a")).toBeNull();
   });
 
-  it("ends in the same state when messages come again", () => {
+  it("has the same state after repeated messages", () => {
     const gone: FlowMessage = { type: "delete-nodes", ids: ["m"] };
     const late = [message("a", change("a", "n", "failed"), 6), message("a", change("a", "m", "running"), 7), message("a", gone, 8), message("a", change("a", "n", "succeeded"), 9)];
     receive(named("a"), message("a", snapshotOf("a", "n"), 5), ...late, ...late);
     expect([...(store.flows?.get("a")?.nodes.values() ?? [])].map((n) => `${n.id} ${n.status}`)).toEqual(["n succeeded"]);
   });
 
-  it("tells what changed, once", () => {
+  it("returns changed flows once", () => {
     receive(named("a", "b"), message("a", snapshotOf("a")));
     expect([...store.takeChanged()].sort()).toEqual(["a", "b"]);
     receive(named("a", "b"), { type: "heartbeat", seq: 9, at: 0 });
     expect([...store.takeChanged()]).toEqual([]);
   });
 
-  it("knows the number to resume after, and the server's clock", () => {
+  it("has the position to resume from, and the server's clock", () => {
     receive(named("a"), message("a", snapshotOf("a")), { type: "heartbeat", seq: 50, at: clock.time + 500 }, { type: "heartbeat", seq: 50, at: clock.time + 300 });
     expect(store.seq).toBeUndefined();
     expect(store.now()).toBe(clock.time + 500);

@@ -1,7 +1,7 @@
 import { buildGraph, emptyState, foldAll, type FlowGraph, type FlowNode, type FlowState, type FluxMeta, type Relationship } from "../src/index.js";
 import { golden } from "./files.js";
 
-/** A node of flow F with the fields that a test cares for. */
+/** A node of flow F with the given fields. */
 export function node(id: string, status = "succeeded", meta: FluxMeta = {}, rest: Partial<FlowNode> = {}): FlowNode {
   return { id, flowId: "F", label: id, status, meta: { kind: "HelmRelease", ...meta }, ...rest };
 }
@@ -22,7 +22,7 @@ export interface Moment {
   readonly start: number;
   readonly now: number;
 }
-/** A recording as it stood so many seconds after its first event; without a number at its end. */
+/** A recording as of this many seconds after its first event; by default as of its end. */
 export function recordedAt(name: string, seconds = Infinity): Moment {
   const events = golden(name);
   const start = events[0]?.at ?? 0;

@@ -6,7 +6,7 @@ import { Random } from "./random.js";
 const now = 10_000;
 
 describe("buildGraph", () => {
-  it("knows arrows, containers, leaves and ends that are not there", () => {
+  it("has edges, containers, leaves and dangling ends", () => {
     const g = graphOf(
       [node("r", "running", { kind: "Region" }), node("a"), node("b"), node("empty", "pending", { kind: "Region" })],
       [
@@ -33,7 +33,7 @@ describe("buildGraph", () => {
     expect(g.out("nowhere")).toEqual([]);
   });
 
-  it("shares the adjacency while the topology stays", () => {
+  it("shares the adjacency while the topology does not change", () => {
     const state = stateOf([node("a"), node("b", "running")], [edge("a", "b")]);
     const g = buildGraph(state);
     const next = buildGraph(fold(state, { type: "upsert-nodes", nodes: [node("b")] }), g);
@@ -51,7 +51,7 @@ describe("buildGraph", () => {
     expect(g.edges.filter((e) => e.cyclic).map((e) => e.from + e.to)).toEqual(["bc", "cb", "ee"]);
   });
 
-  it("makes no container of an edge over two regions", () => {
+  it("makes no container from a contains across regions", () => {
     const of = (id: string, region?: string): FlowNode => node(id, "failed", {}, region === undefined ? {} : { region });
     const contains = (from: string, to: string): Relationship => edge(from, to, { type: "contains" });
     const g = graphOf(
@@ -63,7 +63,7 @@ describe("buildGraph", () => {
     expect(g.isContainer("hel1/cilium")).toBe(false);
   });
 
-  it("orders all nodes without the cyclic edges, and keeps a region's own order out of cycles over regions", () => {
+  it("is acyclic without the cyclic edges; cycles across regions do not affect the order within a region", () => {
     for (let seed = 0; seed < 200; seed++) {
       const r = new Random(seed);
       const ids = Array.from({ length: 3 + r.below(9) }, (_, i) => `r${i % 3}/n${i}`);
@@ -109,13 +109,13 @@ describe("blockedBy", () => {
     expect(blockingChains(g, "c", now)).toEqual([["a", "b", "c"]]);
   });
 
-  it("is empty for what is ready, works or has no one before it", () => {
+  it("is empty for a node that is ready, working or without dependencies", () => {
     expect(ask([waits("a"), node("b")], [edge("a", "b")], "b")).toEqual([]);
     expect(ask([node("a"), waits("b")], [edge("a", "b")], "b")).toEqual([]);
     expect(ask([], [], "nowhere")).toEqual([]);
   });
 
-  it("names what is missing, worst first, and nothing above what is broken or works", () => {
+  it("names missing ids, worst first, and nothing upstream of broken or working nodes", () => {
     const nodes = [waits("t"), node("w", "running"), node("x", "failed"), node("top", "failed"), waits("above")];
     const rels = [edge("w", "t"), edge("x", "t"), edge("top", "x"), edge("gone", "t"), edge("above", "w")];
     expect(ask(nodes, rels, "t")).toEqual([
@@ -125,7 +125,7 @@ describe("blockedBy", () => {
     ]);
   });
 
-  it("names a suspended one that never became ready, not one that did", () => {
+  it("names a suspended node unless it is ready", () => {
     expect(ask([node("s", "running", { suspended: true }), node("ok", "succeeded", { suspended: true }), waits("t")], [edge("s", "t"), edge("ok", "t")], "t")).toEqual([
       ["s", "suspended"],
     ]);
@@ -141,7 +141,7 @@ describe("blockedBy", () => {
     expect(ask(nodes, [edge("far", "t", { fromFlowId: "other" })], "t")).toEqual([]);
   });
 
-  it("tells a cycle, also from downstream of it", () => {
+  it("names a cycle, also for nodes downstream of it", () => {
     const nodes = [waits("a"), waits("b"), waits("c")];
     const rels = [edge("a", "b"), edge("b", "a"), edge("b", "c")];
     expect(ask(nodes, rels, "c")).toEqual([
@@ -152,7 +152,7 @@ describe("blockedBy", () => {
     expect(ask([waits("a")], [edge("a", "a")], "a")).toEqual([["a", "cycle"]]);
   });
 
-  it("says at 130 s of kit-fsn1 that grafana is held by seaweedfs", () => {
+  it("finds at 130 s of kit-fsn1 that seaweedfs blocks grafana", () => {
     const { graph, now } = recordedAt("kit-fsn1", 130);
     expect(blockedBy(graph, "fsn1/bp-grafana", now)[0]).toMatchObject({ id: "fsn1/bp-seaweedfs", display: "broken", reason: "install-failed" });
     expect(blocks(graph, "fsn1/bp-seaweedfs")).toEqual(expect.arrayContaining(["fsn1/bp-loki", "fsn1/bp-grafana"]));
@@ -160,7 +160,7 @@ describe("blockedBy", () => {
 });
 
 describe("blocks and upstream", () => {
-  it("reach everything once, nearest first, without the node itself, in cycles too", () => {
+  it("return each node once, nearest first, without the node itself, also in cycles", () => {
     const g = graphOf(["a", "b", "c", "d"].map((id) => node(id)), [edge("a", "b"), edge("b", "c"), edge("c", "a"), edge("a", "d"), edge("d", "gone")]);
     expect(blocks(g, "a")).toEqual(["b", "d", "c"]);
     expect(upstream(g, "a")).toEqual(["c", "b"]);
@@ -171,7 +171,7 @@ describe("criticalPath", () => {
   const ran = (id: string, startedAt: number, endedAt?: number): FlowNode =>
     node(id, endedAt === undefined ? "running" : "succeeded", {}, { startedAt, ...(endedAt === undefined ? {} : { endedAt }) });
 
-  it("is the longest chain, waiting between runs told apart", () => {
+  it("is the longest chain, with waiting and working time", () => {
     const g = graphOf(
       [ran("a", 0, 1000), ran("b", 1500, 3000), ran("c", 0, 2000), ran("d", 3200)],
       [edge("a", "b"), edge("b", "d"), edge("c", "d")],
@@ -182,7 +182,7 @@ describe("criticalPath", () => {
     expect(criticalPath(g, 5000, ["a", "c"]).ids).toEqual(["c"]);
   });
 
-  it("does not blame a dependency for a run that it did not set off", () => {
+  it("ignores a dependency that did not cause the run", () => {
     const g = graphOf([ran("a", 0, 1000), ran("later", 500_000, 501_000), ran("before", 0, 400), ran("rerun", 5000, 5900)], [
       edge("a", "later"),
       edge("rerun", "before"),
@@ -190,7 +190,7 @@ describe("criticalPath", () => {
     expect(criticalPath(g, 600_000)).toMatchObject({ ids: ["a"], durationMs: 1000 });
   });
 
-  it("counts a wait only where the way is free", () => {
+  it("counts waiting only while no dependency is running", () => {
     const waits = node("w", "running", { reason: "DependencyNotReady" });
     expect(criticalPath(graphOf([ran("a", 0, 1000), waits], [edge("a", "w"), edge("gone", "w")]), 9000).waitingMs).toBe(0);
     expect(criticalPath(graphOf([ran("a", 0, 1000), waits], [edge("a", "w")]), 9000)).toMatchObject({ ids: ["a", "w"], waitingMs: 8000 });

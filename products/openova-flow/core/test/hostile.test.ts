@@ -4,11 +4,12 @@ import { cpuMs } from "./files.js";
 import { edge, node } from "./flow.js";
 import { Random } from "./random.js";
 
-// Flows that are made to be dear, of 20,000 nodes and 100,000 edges. What is told of each must not take long, nor much memory.
+// Flows of 20,000 nodes and 100,000 edges that are as expensive to evaluate as possible. Evaluation must take neither much
+// time nor much memory.
 
 const NODES = 20_000;
 const EDGES = 100_000;
-/** Far above what any takes, far below what one that grows with the square of the flow would. */
+/** Far above the time for any of these flows, far below that of an algorithm with quadratic cost. */
 const LONG = 20_000;
 
 const id = (i: number): string => `r/${String(i).padStart(5, "0")}`;
@@ -65,7 +66,7 @@ const QUESTIONS: Readonly<Record<string, (g: FlowGraph) => unknown>> = {
   search: (g) => search(g.nodes.values(), "r/0 install"),
 };
 
-describe("a flow made to be dear", () => {
+describe("a flow that is expensive to evaluate", () => {
   const all = Object.keys(kinds);
   Object.keys(shapes).forEach((shape, i) => {
     const kind = all[i % all.length] as string;
@@ -86,16 +87,16 @@ describe("a flow made to be dear", () => {
 });
 
 describe("sentences that name nodes with long labels", () => {
-  const long = "ä".repeat(512); // as much as is left of a name
+  const long = "ä".repeat(512); // the maximum length of a name in a sentence
   const waiting = (id: string, label: string, needs: readonly string[], rest: object = {}): FlowNode => ({ ...node(id, "running", { judgement: { state: "waiting", since: 1, needs, ...rest } } as object, { region: id.split("/")[0] as string }), label });
   const sentences = (nodes: readonly FlowNode[]): readonly string[] => problems(buildGraph(fold(emptyState("F"), { type: "snapshot", flow: { id: "F", status: "running", startedAt: 0 }, nodes, relationships: [] })), now).map((p) => p.sentence);
-  it("cut them in a list of names", () => {
+  it("shorten them in a list of names", () => {
     const ready = (id: string, label: string): FlowNode => ({ ...node(id, "succeeded", {}, { region: "r" }), label });
     const found = sentences([ready("r/a", long), ready("r/b", `${long}x`), waiting("r/w", "w", ["r/a", "r/b"], { marks: ["ready-expr"] })]);
     expect(found).toHaveLength(1);
     expect(found[0]).toContain(`(${long}, ${long})`);
   });
-  it("cut them in a cycle over regions", () => {
+  it("shorten them in a cycle across regions", () => {
     const found = sentences([waiting("r/a", `${long}a`, ["r2/b"]), waiting("r2/b", `${long}b`, ["r/a"])]);
     expect(found).toHaveLength(1);
     expect(found[0]).toContain(`r declares that ${long} waits for ${long}, `);

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { blockingChains, buildGraph, displayState, emptyState, fold, insightOf, lastHeard, marks, problems, REGION_SILENT, validate, withRegions, type FlowGraph, type FlowNode, type Problem, type Regions, type Root } from "../src/index.js";
-import { SENTENCES } from "../src/sentences.js";
+import { blockingChains, buildGraph, displayState, emptyState, fold, insightOf, lastHeard, marks, problems, REGION_SILENT, validate, verdictOf, withRegions, type FlowGraph, type FlowNode, type Problem, type Regions, type Root } from "../src/index.js";
+import { SENTENCES } from "../src/words/sentences.js";
 import { filesIn, pathOf } from "./files.js";
 import { graphOf as flowOf, node } from "./flow.js";
 
@@ -53,11 +53,11 @@ function told(graph: FlowGraph, now: number): Told {
     heldBy: all((id) => insight.heldBy(id)),
     roots: all((id) => insight.roots(id)),
     problems: insight.problems().map(toldProblem),
-    ...insight.verdict(),
+    ...verdictOf(insight),
   };
 }
 
-/** As Go writes it: without what is empty. */
+/** In Go's form, without empty fields. */
 function toldProblem({ ids, blocks, reason, sentence, command, region, label, since }: Root): ToldProblem {
   return {
     ids, blocks, class: reason,
@@ -65,7 +65,7 @@ function toldProblem({ ids, blocks, reason, sentence, command, region, label, si
   };
 }
 
-/** What callers show of it without asking for it: nothing else than what is told. */
+/** The results of the functions that callers use. They must equal the results of the class. */
 function shown(graph: FlowGraph, now: number): Pick<Told, "states" | "marks" | "problems"> {
   const { nodes, state } = graph;
   const fresh = [...nodes.values()].filter((n) => lastHeard(state.regions, n.region) === undefined);
@@ -90,7 +90,7 @@ describe("insight", () => {
     const vector = JSON.parse(text) as Question;
     const graph = graphOf(vector);
     const got = told(graph, vector.now);
-    // A vector has the words of a problem only where it is about them.
+    // A vector contains sentences only if it is about sentences.
     const problemsSaid = got.problems.map((p, i) => {
       const want = vector.expect.problems[i];
       return Object.fromEntries(Object.entries(p).filter(([key]) => ["ids", "blocks", "class"].includes(key) || (want !== undefined && key in want)));
@@ -99,21 +99,21 @@ describe("insight", () => {
     expect(shown(graph, vector.now)).toEqual(shownOf(vector.expect, graph));
   });
 
-  it("answers for the instant that is asked for, in any order", () => {
+  it("evaluates any instant, in any order", () => {
     const late = node("a", "running", { waitingFor: ["gone"], waitingSince: 0 });
     const graph = flowOf([late]);
     const found = [60_001, 60_000, 60_001].map((now) => [insightOf(graph, now).at("a")?.state, problems(graph, now).length]);
     expect(found).toEqual([["broken", 1], ["waiting", 0], ["broken", 1]]);
   });
 
-  it("leads from a cause over what checks it to what waits for that", () => {
+  it("follows a cause to its victims and to the nodes that wait for those", () => {
     const judged = (id: string, judgement: object): FlowNode => node(id, "running", { judgement });
     const graph = flowOf([judged("a", { state: "waiting", needs: ["b"] }), judged("b", { state: "working", checks: ["c", "d"] }), judged("c", { state: "broken" }), judged("d", { state: "ready" })]);
     expect(blockingChains(graph, "a", 0)).toEqual([["c", "b", "a"]]);
   });
 
-  it("says that more is blocked where it looked at no more", () => {
-    // A step for each edge: of 250 problems each may take 8,000.
+  it("reports when the search reached its limit", () => {
+    // One step for each edge: with 250 problems, each may take 8,000.
     const broken = Array.from({ length: 250 }, (_, i) => node(`b${i}`, "failed"));
     const behind = (n: number): FlowNode[] => Array.from({ length: n }, (_, i) => node(`w${i}`, "running", { waitingFor: ["b0"], waitingSince: 0 }));
     const first = (n: number): Problem | undefined => problems(flowOf([...broken, ...behind(n)]), 1)[0];
@@ -125,8 +125,8 @@ describe("insight", () => {
   });
 });
 
-// Go makes random graphs, judges them twice, with the package and with a slow and plain implementation, and writes what it makes of them.
-// `make insight` asks for far more than a test has time for.
+// A Go program makes random graphs, evaluates each with the package and with a simple implementation, and writes the results. `make
+// insight` runs many more.
 const COUNT = Number(process.env["INSIGHT"] ?? 1000);
 const SEED = Number(process.env["INSIGHT_SEED"] ?? 1);
 
@@ -140,7 +140,7 @@ describe("random graphs", () => {
   }, 300_000);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-  it("are answered as Go does", async () => {
+  it("have the same results as in Go", async () => {
     const go = spawn(program, ["-test.run=^TestRandomGraphs$", `-insight.count=${COUNT}`, `-insight.seed=${SEED}`, "-insight.out", "-test.timeout=0"], {
       cwd: pathOf("server/insight"),
       stdio: ["ignore", "pipe", "inherit"],

@@ -27,7 +27,7 @@ function overlap(a: Rect, b: Rect): boolean {
 function within(inner: Rect, outer: Rect): boolean {
   return inner.x >= outer.x && inner.y >= outer.y && inner.x + inner.w <= outer.x + outer.w && inner.y + inner.h <= outer.y + outer.h;
 }
-/** The pairs that overlap, found by sweeping over x. */
+/** The pairs of boxes that overlap, found with a sweep over x. */
 function overlaps(boxes: readonly (readonly [string, Rect])[]): string[] {
   const sorted = [...boxes].sort((a, b) => a[1].x - b[1].x);
   const found: string[] = [];
@@ -41,7 +41,7 @@ function overlaps(boxes: readonly (readonly [string, Rect])[]): string[] {
   return found;
 }
 
-/** Everything that must hold of any layout. */
+/** The properties of every layout. */
 function check(graph: FlowGraph, result: LayoutResult): void {
   expect([...result.nodes.keys()].sort()).toEqual([...graph.leaves].sort());
   expect(overlaps([...result.nodes])).toEqual([]);
@@ -60,7 +60,30 @@ function check(graph: FlowGraph, result: LayoutResult): void {
   }
 }
 
-/** `regions` regions of `size` releases, with about 1.7 dependencies each on earlier ones. */
+/** The pairs of one layer that stand the other way round than before. */
+function shuffled(before: LayoutResult, after: LayoutResult): string[] {
+  const place = (r: LayoutResult, id: string): number => (r.nodes.get(id) as Rect).x * 1e6 + (r.nodes.get(id) as Rect).y;
+  const ids = [...before.nodes].filter(([id, b]) => after.nodes.get(id)?.layer === b.layer).map(([id]) => id);
+  return ids.flatMap((a) => ids.filter((b) => before.nodes.get(a)?.layer === before.nodes.get(b)?.layer && place(before, a) < place(before, b) && place(after, a) > place(after, b)).map((b) => `${a} ${b}`));
+}
+
+/** How often straight lines in place of the edges cross. */
+function crossings(graph: FlowGraph, result: LayoutResult): number {
+  const lines = graph.edges.flatMap((e) => {
+    const [a, b] = [result.nodes.get(e.from), result.nodes.get(e.to)];
+    return a === undefined || b === undefined ? [] : [[a.x + a.w, a.y, b.x, b.y] as const];
+  });
+  const side = (x1: number, y1: number, x2: number, y2: number, x: number, y: number): number => Math.sign((x2 - x1) * (y - y1) - (y2 - y1) * (x - x1));
+  let count = 0;
+  lines.forEach(([ax, ay, bx, by], i) => {
+    for (const [cx, cy, dx, dy] of lines.slice(i + 1)) {
+      if (side(ax, ay, bx, by, cx, cy) * side(ax, ay, bx, by, dx, dy) < 0 && side(cx, cy, dx, dy, ax, ay) * side(cx, cy, dx, dy, bx, by) < 0) count++;
+    }
+  });
+  return count;
+}
+
+/** `regions` regions with `size` releases each, which have about 1.7 dependencies on earlier ones. */
 function fleet(regions: number, size: number, seed = 1): FlowState {
   const r = new Random(seed);
   const nodes: FlowNode[] = [];
@@ -80,7 +103,7 @@ function fleet(regions: number, size: number, seed = 1): FlowState {
 }
 
 describe("layout", () => {
-  it("holds its promises on random flows, cycles, containers and loose ends included", () => {
+  it("has its properties for random flows with cycles, containers and dangling ends", () => {
     for (let seed = 0; seed < 150; seed++) {
       const r = new Random(seed);
       const ids = Array.from({ length: r.below(40) }, (_, i) => `n${i}`);
@@ -91,7 +114,7 @@ describe("layout", () => {
     }
   });
 
-  it("holds them for whatever messages come", () => {
+  it("has them after random messages", () => {
     let state = emptyState("F");
     let before: LayoutResult | null = null;
     for (const m of randomMessages(new Random(5), "F", 300)) {
@@ -102,7 +125,7 @@ describe("layout", () => {
     }
   });
 
-  it("gives the same for the same flow, in whatever order it came", () => {
+  it("is equal for equal flows, independent of the order of messages", () => {
     const state = fleet(3, 60);
     const [nodes, rels] = [[...state.nodes.values()], [...state.rels.values()]];
     const shuffled = graphOf([...nodes].reverse(), [...rels].reverse());
@@ -134,6 +157,85 @@ describe("layout", () => {
         before = after;
       }
     }
+  });
+
+  it("keeps the order of each column when a node goes and comes back, and when others come", () => {
+    for (let seed = 0; seed < 20; seed++) {
+      const r = new Random(seed);
+      const whole = fleet(1, 60, seed);
+      const first = layout(buildGraph(whole));
+      const gone = `r000/${1 + r.below(59)}`;
+      const less = layout(buildGraph(fold(whole, { type: "delete-nodes", ids: [gone] })), first);
+      expect(shuffled(first, less)).toEqual([]);
+      const again = layout(buildGraph(whole), less);
+      expect(shuffled(less, again)).toEqual([]);
+      const more = foldAll(whole, [
+        { type: "upsert-nodes", nodes: [node("r000/new", "pending", {}, { region: "r000" })] },
+        { type: "upsert-rels", relationships: [edge(`r000/${r.below(60)}`, "r000/new")] },
+      ]);
+      expect(shuffled(first, layout(buildGraph(more), first))).toEqual([]);
+    }
+  });
+
+  it.each([
+    ["depends on", edge("c", "0"), ["a2", "b2", "c2", "d2", "e2", "0"], "c2"],
+    ["is needed by", edge("0", "c2"), ["a", "b", "c", "d", "e", "0"], "c"],
+  ])("puts a node that comes next to what it %s", (_, rel, column, beside) => {
+    const pairs = ["a", "b", "c", "d", "e"];
+    const before = graphOf(pairs.flatMap((p) => [node(p), node(`${p}2`)]), pairs.map((p) => edge(p, `${p}2`)));
+    const old = layout(before);
+    const after = foldAll(before.state, [{ type: "upsert-nodes", nodes: [node("0")] }, { type: "upsert-rels", relationships: [rel] }]);
+    const { nodes } = layout(buildGraph(after), old);
+    const sorted = [...column].sort((a, b) => (nodes.get(a) as Rect).y - (nodes.get(b) as Rect).y);
+    expect(Math.abs(sorted.indexOf("0") - sorted.indexOf(beside))).toBe(1);
+  });
+
+  it("orders anew what had no order: edges that come after the nodes", () => {
+    const whole = fleet(1, 60);
+    const bare = layout(graphOf([...whole.nodes.values()]));
+    expect(layout(buildGraph(whole), bare).nodes).toEqual(layout(buildGraph(whole)).nodes);
+  });
+
+  it("orders anew a region of which most has come since", () => {
+    const whole = fleet(1, 60, 3);
+    const few = new Set(["r000", ...Array.from({ length: 12 }, (_, i) => `r000/${i}`)]);
+    const part = graphOf([...whole.nodes.values()].filter((n) => few.has(n.id)), [...whole.rels.values()].filter((e) => few.has(e.fromId) && few.has(e.toId)));
+    expect(layout(buildGraph(whole), layout(part)).nodes).toEqual(layout(buildGraph(whole)).nodes);
+  });
+
+  it("crosses less than twice as many edges when a flow grows node by node as when it is laid out at once", () => {
+    for (let seed = 0; seed < 5; seed++) {
+      const whole = fleet(1, 60, seed);
+      let grown: LayoutResult | null = null;
+      for (let size = 1; size <= 60; size++) {
+        const ids = new Set(["r000", ...Array.from({ length: size }, (_, i) => `r000/${i}`)]);
+        const rels = [...whole.rels.values()].filter((e) => ids.has(e.fromId) && ids.has(e.toId));
+        grown = layout(graphOf([...whole.nodes.values()].filter((n) => ids.has(n.id)), rels), grown);
+      }
+      const graph = buildGraph(whole);
+      expect(crossings(graph, grown as LayoutResult)).toBeLessThan(2 * crossings(graph, layout(graph)));
+    }
+  });
+
+  it("makes a column as wide as the widest in it, and no wider", () => {
+    const widths: Readonly<Record<string, number>> = { root: 100, a: 140, b: 220, c: 90, alone: 130, single: 70 };
+    const graph = graphOf(Object.keys(widths).map((id) => node(id)), [edge("root", "a"), edge("root", "b"), edge("b", "c")]);
+    const result = layout(graph, null, { widthOf: (id) => widths[id] as number });
+    check(graph, result);
+    const width = (id: string): number => (result.nodes.get(id) as Rect).w;
+    expect(["root", "a", "b", "c", "alone", "single"].map(width)).toEqual([100, 220, 220, 90, 130, 130]);
+    const wider = layout(graph, result, { widthOf: (id) => (id === "c" ? 300 : (widths[id] as number)) });
+    // The same topology: nothing moves until that changes.
+    expect(wider).toBe(result);
+    const other = buildGraph(fold(graph.state, { type: "upsert-nodes", nodes: [node("elsewhere", "pending", {}, { region: "r2" })] }));
+    expect(layout(other, result, { widthOf: (id) => widths[id] ?? 100 }).nodes.get("c")).toBe(result.nodes.get("c"));
+    expect(layout(other, result, { widthOf: (id) => (id === "c" ? 300 : 100) }).nodes.get("c")?.w).toBe(300);
+  });
+
+  it("breaks a column of wide nodes into fewer than one of narrow nodes", () => {
+    const graph = graphOf([node("root"), ...Array.from({ length: 60 }, (_, i) => node(`n${i}`))], Array.from({ length: 60 }, (_, i) => edge("root", `n${i}`)));
+    const columns = (width: number): number => new Set([...layout(graph, null, { widthOf: () => width }).nodes.values()].map((n) => n.x)).size;
+    expect(columns(400)).toBeLessThan(columns(80));
   });
 
   it("moves nothing at all for a change of status, a snapshot of the same, or a state from the past with the same topology", () => {
@@ -213,7 +315,7 @@ describe("layout", () => {
   });
 });
 
-/** `count` containers, each within the next, with a release in the innermost; `isRing` puts the outermost into the innermost. */
+/** `count` nested containers, with a release in the innermost. `isRing` puts the outermost into the innermost. */
 function nested(count: number, isRing = false): FlowGraph {
   const ids = Array.from({ length: count }, (_, i) => `fsn1/${i}`);
   const nodes = [...ids, "fsn1/card"].map((id) => node(id, "pending", {}, { region: "fsn1" }));
@@ -245,13 +347,13 @@ describe("layout of deep containers", () => {
   it("draws what is too deep beside the frame that it lies in", () => {
     const { groups, nodes } = layout(nested(40));
     const boxOf = (i: number): Rect => groups.get(`fsn1/${i}`) as Rect;
-    // 39 is the outermost; 8 is 32 deep, and 7 to 0 stand beside it in 9.
+    // Container 39 is the outermost. 8 is at depth 32; 7 to 0 are drawn beside it inside 9.
     for (const i of [8, 7, 0]) expect(within(boxOf(i), boxOf(9)), String(i)).toBe(true);
     expect(overlap(boxOf(0), boxOf(8))).toBe(false);
     expect(within(nodes.get("fsn1/card") as Rect, boxOf(0))).toBe(true);
   });
 
-  it("sees what changes at any depth", () => {
+  it("changes with a change at any depth", () => {
     for (const count of [20, 60]) {
       const before = nested(count);
       const old = layout(before);
@@ -265,7 +367,7 @@ describe("layout of deep containers", () => {
   });
 });
 
-/** A worker in this thread that answers when told to. */
+/** A worker in this thread that answers when the test calls it. */
 class SlowWorker implements WorkerLike {
   readonly requests: LayoutRequest[] = [];
   terminated = false;
@@ -292,7 +394,7 @@ describe("createLayoutClient", () => {
   const small = buildGraph(fleet(2, 10));
   const large = buildGraph(fleet(3, 10));
 
-  it("gives what layout gives, and asks the worker for changed regions only", async () => {
+  it("returns the result of layout, and sends only changed regions to the worker", async () => {
     const worker = new SlowWorker();
     const client = createLayoutClient(worker);
     const first = client.layout(small);
@@ -310,7 +412,7 @@ describe("createLayoutClient", () => {
     expect(worker.terminated).toBe(true);
   });
 
-  it("serves calls that overlap with the last of them", async () => {
+  it("merges overlapping calls", async () => {
     const worker = new SlowWorker();
     const client = createLayoutClient(worker);
     const calls = [client.layout(small), client.layout(small), client.layout(large)];
@@ -324,7 +426,7 @@ describe("createLayoutClient", () => {
     expect(worker.requests).toHaveLength(2);
   });
 
-  it("goes on in this thread without a worker, or when it breaks", async () => {
+  it("computes in this thread without a worker, or if it fails", async () => {
     expect(await createLayoutClient(null).layout(small)).toEqual(layout(small));
     const worker = new SlowWorker();
     const client = createLayoutClient(worker);

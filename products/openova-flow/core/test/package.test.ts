@@ -11,7 +11,7 @@ import { build } from "vite";
 import { golden, pathOf } from "./files.js";
 import { frame, heartbeat } from "./clock.js";
 
-// The package as others get it: built, installed by name in a folder of its own, and used from there.
+// The package as a user gets it: built, installed by name in a folder of its own, and imported there.
 
 const home = mkdtempSync(join(tmpdir(), "flow-core-"));
 const installed = join(home, "node_modules/@openova/flow-core");
@@ -42,7 +42,7 @@ it("runs the README's example against a server", async () => {
     child.stderr.on("data", (d: Buffer) => (out += d.toString()));
     child.stdout.on("data", (d: Buffer) => (out += d.toString()));
     child.on("exit", (code) => (out += `it ended with ${code}`));
-    // Once a second it says how things stand, and what it is sent may come in parts.
+    // It prints a line every second, and the stream may arrive in parts.
     const says = /live: 15 of 24 ready\n(  .*\n)*  fsn1\/bp-seaweedfs: bp-seaweedfs failed to install.*\n    kubectl/;
     await expect.poll(() => out, { timeout: 60_000 }).toMatch(says);
   } finally {
@@ -67,7 +67,7 @@ export { connect, createLayoutClient };
   const dom = `import { connect, connectShared, createLayoutClient } from "@openova/flow-core";
 export const a = connect({ url: "", flowId: "F", onEvent() {}, fetch });
 export const b = createLayoutClient(new Worker("x"));
-export const c = connectShared({ url: "", flowId: "F", onEvent() {}, transports: { sharedWorker: () => new SharedWorker("x").port, broadcast: (n) => new BroadcastChannel(n), locks: navigator.locks } });
+export const c = connectShared({ url: "", flowId: "F", onEvent() {}, sharedWorker: () => new SharedWorker("x").port });
 `;
   writeFileSync(join(home, "dom.ts"), dom);
   const compile = (file: string, ...lib: string[]): string => {
@@ -81,7 +81,7 @@ export const c = connectShared({ url: "", flowId: "F", onEvent() {}, transports:
   expect(compile("dom.ts", "ES2023", "DOM")).toBe("");
 }, 120_000);
 
-it("is small, and smaller for who uses less", async () => {
+it("is small, and smaller if only parts are imported", async () => {
   const size = async (name: string, source: string): Promise<number> => {
     const entry = join(home, `${name}.js`);
     writeFileSync(entry, source);
@@ -92,7 +92,8 @@ it("is small, and smaller for who uses less", async () => {
   const all = await size("all", 'export * from "@openova/flow-core";');
   const fold = await size("fold", 'export { emptyState, fold } from "@openova/flow-core";');
   console.log(`gzipped: everything ${all} bytes, the reducer alone ${fold} bytes`);
-  expect(all).toBeLessThan(24_000);
+  // The page may load 90 kB of scripts at first. This is the part of core: what a graph needs.
+  expect(all).toBeLessThan(28_000);
   expect(fold).toBeLessThan(2_500);
 }, 120_000);
 
@@ -102,7 +103,7 @@ async function serve(stream: (response: ServerResponse) => void): Promise<{ serv
   return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
-it("is what its manifest points at", () => {
+it("has the files that its manifest names", () => {
   const { exports } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as { exports: Record<string, Record<string, string>> };
   for (const [name, targets] of Object.entries(exports)) {
     for (const condition of ["types", "default"]) expect(readFileSync(join(installed, targets[condition] as string), "utf8"), name).not.toBe("");

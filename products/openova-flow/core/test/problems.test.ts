@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
-import { blockedBy, commandsFor, criticalPath, problems, type FlowGraph, type FlowNode, type Problem } from "../src/index.js";
+import { blockedBy, commandsFor, criticalPath, problems, type FlowGraph, type FlowNode, type FluxMeta, type Problem } from "../src/index.js";
 import { pathOf } from "./files.js";
 import { edge, graphOf, node, recordedAt } from "./flow.js";
 
@@ -8,7 +8,7 @@ const now = 1_000_000_000;
 const short = (p: Problem): unknown => [p.ids.join("+"), p.reason, p.blocks];
 
 describe("problems", () => {
-  it("is empty when all is well or on its way", () => {
+  it("is empty if everything is ready or in progress", () => {
     expect(problems(graphOf([node("a"), node("b", "running", { reason: "Progressing" }), node("c", "pending"), node("d", "succeeded", { suspended: true })]), now)).toEqual([]);
     const end = recordedAt("kit-fsn1");
     expect(problems(end.graph, end.now)).toEqual([]);
@@ -26,7 +26,7 @@ describe("problems", () => {
     ]);
   });
 
-  it("makes one problem of one dead source with all that come from it, and of one missing dependency", () => {
+  it("reports a failed source with its users as one problem, and a missing dependency with its dependents", () => {
     const dead = (id: string, region: string): FlowNode =>
       node(id, "running", { judgement: { state: "broken", since: 0, problem: true, cause: { class: "source-not-ready" }, source: `${region}/dead`, blamesSource: true } }, { region });
     const source = (region: string): FlowNode =>
@@ -38,7 +38,22 @@ describe("problems", () => {
     expect(found.find((p) => p.id === "d")).toMatchObject({ since: 5, reason: "dependency-missing", sentence: "d waits for gone, which does not exist." });
   });
 
-  it("keeps what waits for one missing dependency apart by region", () => {
+  it("says where in Git the mending is to be done, and what the release is made of, in place of another try", () => {
+    const judgement = { state: "broken", since: 0, problem: true, final: true, cause: { class: "install-failed", inGit: true }, command: ["kubectl", "-n", "shop", "describe", "helmrelease", "api"] };
+    const api = (meta: FluxMeta): FlowNode => node("eu/shop/api", "failed", { namespace: "shop", judgement, ...meta }, { label: "api", region: "eu" });
+    const apps = node("eu/Kustomization/flux-system/apps", "succeeded", { kind: "Kustomization", path: "./apps", source: { kind: "GitRepository", namespace: "flux-system", name: "fleet" } }, { label: "apps", region: "eu" });
+    const of = (n: FlowNode): Problem | undefined => problems(graphOf([n, apps]), now)[0];
+    expect(of(api({ appliedBy: apps.id }))).toMatchObject({ inGit: "./apps of GitRepository flux-system/fleet", command: "flux debug helmrelease api -n shop --show-values" });
+    expect(of(api({}))).toMatchObject({ inGit: "" });
+    const broken = { ...apps, status: "failed", meta: { ...apps.meta, judgement } };
+    expect(problems(graphOf([broken]), now)[0]).toMatchObject({ inGit: "./apps of GitRepository flux-system/fleet" });
+    expect(problems(graphOf([broken]), now)[0]?.command).toBeUndefined();
+    expect(of(node("x", "failed"))?.inGit).toBeUndefined();
+    expect(commandsFor(api({}), true).map((c) => c.title)).not.toContain("Try again now");
+    expect(commandsFor(api({})).map((c) => c.title)).toContain("Try again now");
+  });
+
+  it("reports a missing dependency separately for each region", () => {
     const astray = (id: string, region: string): FlowNode => node(id, "running", { waitingFor: ["hel1/gone"], waitingSince: 5 }, { region });
     const found = problems(graphOf([astray("fsn1/a", "fsn1"), astray("hel1/b", "hel1"), astray("hel1/c", "hel1")]), now);
     expect(found.map((p) => [p.region, p.ids])).toEqual([
@@ -59,7 +74,7 @@ describe("problems", () => {
       path: criticalPath(g, now, hel1.map((n) => n.id)),
     });
 
-    it("is nothing that a region can make of another's releases by declaring an edge", () => {
+    it("can't be caused by one region that declares an edge of another's release", () => {
       for (const shared of [of("fsn1/shared"), of("fsn1/shared", "running", false), of("fsn1/shared", "succeeded", false)]) {
         const before = graphOf([shared, ...hel1], declared);
         const after = graphOf([shared, ...hel1], [...declared, closing]);
@@ -76,7 +91,7 @@ describe("problems", () => {
       expect(found[0]?.sentence).toContain("fsn1 declares that fsn1/shared waits for hel1/web, hel1 declares that hel1/app waits for fsn1/shared");
     });
 
-    it("is none while a region says that its part works", () => {
+    it("does not exist while one region's part is not waiting", () => {
       expect(problems(graphOf([of("fsn1/shared", "running", false), ...hel1], [...declared, closing]), now)).toEqual([]);
     });
 
@@ -90,7 +105,7 @@ describe("problems", () => {
     });
   });
 
-  it("tells what hangs in deletion, what holds others suspended, and what waits for itself", () => {
+  it("reports stuck deletions, suspended dependencies and cycles", () => {
     const g = graphOf(
       [
         node("dying", "succeeded", { deletingSince: now - 600_000, finalizers: ["finalizers.fluxcd.io"] }),

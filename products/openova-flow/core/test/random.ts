@@ -26,11 +26,11 @@ export class Random {
   }
 }
 
-// Few ids, so that messages meet; odd ones, so that order and keys are tried.
+// Few ids, so that messages concern the same elements; unusual ones, to test order and keys.
 const IDS = ["a", "b", "B", "fsn1/bp-cilium", "fsn1/x y", "ü", "é", "\u{1f680}", "\uffff", "z\u0000", "", "10", "9", "fsn1", "hel1"];
 const STATUSES = ["pending", "running", "succeeded", "failed", "odd"];
 
-/** A sequence of valid messages for flow `flowId` that hit each other's nodes and edges often. */
+/** A sequence of valid messages for flow `flowId`, many of which concern the same nodes and edges. */
 export function randomMessages(r: Random, flowId: string, count: number): FlowMessage[] {
   return Array.from({ length: count }, () => randomMessage(r, flowId));
 }

@@ -1,10 +1,10 @@
 import { beforeEach, describe, expect, it } from "vitest";
 import {
-  buildGraph, criticalPath, displayState, emptyState, FleetStore, flowProgress, fold, FlowStore, NO_REGIONS, problems, sayLastHeard, staleRegions, times, toSnapshot, withRegions,
+  buildGraph, criticalPath, displayChangesAt, displayState, emptyState, FleetStore, flowProgress, fold, FlowStore, NO_REGIONS, problems, sayLastHeard, staleRegions, times, toSnapshot, withRegions,
   type FlowMessage, type FlowState, type RegionLease, type Regions,
 } from "../src/index.js";
 import { connect, connectMany, type ManyEvent, type StreamEvent } from "../src/index.js";
-import { parseRegions } from "../src/parse-regions.js";
+import { parseRegions } from "../src/contract/parse-regions.js";
 import { Clock, FakeServer, frame, heartbeat, settle } from "./clock.js";
 import { edge, node, stateOf } from "./flow.js";
 
@@ -13,7 +13,7 @@ const stale = (heard: number, rest: Partial<RegionLease> = {}): RegionLease => (
 const told = (at: number, regions: Record<string, unknown>, flow = ""): string => `event: ${flow}regions\ndata: ${JSON.stringify({ at, regions })}\n\n`;
 
 describe("the data of a regions event", () => {
-  it("is read whole, and what is none is refused", () => {
+  it("is parsed completely; invalid data is rejected", () => {
     const lease = fresh({ refused: { cluster: "uid-2", at: 5 } });
     expect(parseRegions(JSON.stringify({ at: 7, regions: { fsn1: lease, "a/b": stale(3) } }))).toEqual({ at: 7, regions: new Map([["fsn1", lease], ["a/b", stale(3)]]) });
     expect(parseRegions('{"at":7,"regions":{}}')).toEqual({ at: 7, regions: NO_REGIONS });
@@ -29,7 +29,7 @@ describe("the data of a regions event", () => {
 describe("sayLastHeard", () => {
   it.each([
     [-5000, "0 s"], [59_999, "59 s"], [60_000, "1 min"], [250_000, "4 min"], [3_599_999, "59 min"], [7_300_000, "2 h"], [90_000_000, "1 d"],
-  ])("says %i ms as %s", (ms, text) => expect(sayLastHeard(1_000_000, 1_000_000 + ms)).toBe(`last heard ${text} ago`));
+  ])("says %i ms as %s", (ms, text) => expect(sayLastHeard(1_000_000, 1_000_000 + ms)).toBe(`last seen ${text} ago`));
 });
 
 describe("a state", () => {
@@ -65,14 +65,20 @@ describe("the nodes of a stale region", () => {
     state = withRegions(stateOf([...region("a"), ...region("b")], [edge("a/works", "a/waits"), edge("b/works", "b/waits")]), new Map([["a", stale(HEARD)], ["b", fresh()]]));
   });
 
-  it("are unconfirmed, each of them, and those of a fresh one are as they are", () => {
+  it("stay as they were when the region was last seen, and are never complete", () => {
     const shown = (r: string) => ["ready", "works", "waits", "broken", "leaves"].map((id) => displayState(state.nodes.get(`${r}/${id}`)!, { ...state, now: NOW }));
-    expect(shown("a")).toEqual(Array(5).fill("unconfirmed"));
-    expect(shown("b")).toEqual(["ready", "working", "waiting", "broken", "terminating"]);
-    expect(flowProgress(buildGraph(state), NOW)).toMatchObject({ done: 1, complete: false, counts: { unconfirmed: 5, ready: 1, broken: 1 } });
+    expect(shown("a")).toEqual(["ready", "working", "waiting", "broken", "terminating"]);
+    expect(shown("b")).toEqual(shown("a"));
+    expect(flowProgress(buildGraph(state), NOW)).toMatchObject({ done: 2, complete: false, stale: 5, counts: { unconfirmed: 0, ready: 2, broken: 2 } });
+    // Judgements that change with time do not change in a stale region.
+    const missing = node("a/lost", "pending", { waitingFor: ["a/nothing"], waitingSince: HEARD - 5000 }, { region: "a" });
+    expect(displayState(missing, { ...state, now: NOW })).toBe("waiting");
+    expect(displayChangesAt(missing, { ...state, now: NOW })).toBe(Infinity);
+    const ready = withRegions(stateOf([node("a/x", "succeeded", {}, { region: "a" })]), new Map([["a", stale(HEARD)]]));
+    expect(flowProgress(buildGraph(ready), NOW)).toMatchObject({ done: 1, total: 1, fraction: 1, complete: false });
   });
 
-  it("have worked and waited until they were last heard of", () => {
+  it("have worked and waited until they were last seen of", () => {
     const spent = (id: string) => times(state.nodes.get(id)!, NOW, state.regions);
     expect(spent("a/works").workingMs).toBe(5000);
     expect(spent("b/works").workingMs).toBe(245_000);
@@ -86,9 +92,9 @@ describe("the nodes of a stale region", () => {
     expect(found.map((p) => [p.id, p.reason, p.heard])).toEqual([
       ["a/broken", "failed", HEARD], ["b/broken", "failed", undefined], ["a", "region-silent", undefined],
     ]);
-    expect(found[2]).toMatchObject({ display: "unconfirmed", since: HEARD, sentence: expect.stringMatching(/^a was last heard 4 min ago, .* Check that its adapter runs/) as string });
+    expect(found[2]).toMatchObject({ display: "unconfirmed", since: HEARD, sentence: expect.stringMatching(/^a was last seen 4 min ago, .* Check that its adapter runs/) as string });
     expect(problems(buildGraph(state), HEARD + 30_000 + 15_000).map((p) => p.id)).not.toContain("a");
-    // What takes five minutes to be wrong is not so because nobody was heard for that long.
+    // A state that is a problem after five minutes is none if the region was last seen before they were over.
     expect(problems(buildGraph(state), HEARD + 3_600_000).map((p) => p.id)).toEqual(["a/broken", "b/broken", "b/leaves", "a"]);
   });
 
@@ -115,7 +121,7 @@ describe("a second cluster that is refused", () => {
   it("may take the place of one that is gone", () => {
     expect(say(stale(1000, { refused })).map((p) => p.reason)).toEqual(["cluster-refused", "region-silent"]);
     expect(new Set(say(stale(1000, { refused })).map((p) => p.key)).size).toBe(2);
-    expect(say(stale(1000, { refused }))[0]?.sentence).toMatch(/held by cluster uid-1, which is not heard of any more\. Cluster uid-2 .* let an admin delete the region, which it then gets/);
+    expect(say(stale(1000, { refused }))[0]?.sentence).toMatch(/held by cluster uid-1; its claim has expired\. Cluster uid-2 .* let an admin delete the region, which it then gets/);
   });
 });
 
@@ -150,7 +156,7 @@ describe("on a stream", () => {
     server.last.end();
     await clock.advance(10_000);
     expect(staleRegions(store.state.regions)).toEqual(["a"]);
-    // Frames without an id do not move what is resumed from.
+    // Frames without an id do not change the position to resume from.
     expect(server.last.headers["Last-Event-ID"]).toBe("5");
     server.last.send(heartbeat(5, clock.time) + told(clock.time, { a: fresh() }));
     await settle();

@@ -3,11 +3,11 @@ import { emptyState, foldAll, toSnapshot } from "../src/index.js";
 import { pathOf } from "./files.js";
 import { Random, randomMessages } from "./random.js";
 
-// testdata/sequences is there for other implementations to be held against: messages and what they fold into.
-// `npx vitest run -u test/sequences.test.ts` writes it anew.
+// testdata/sequences is for other implementations: messages and the snapshot that they fold into. `npx vitest
+// run -u test/sequences.test.ts` generates them again.
 it.each(Array.from({ length: 40 }, (_, i) => i + 1))("testdata/sequences/%d is what the generator and the fold make", async (seed) => {
   const messages = randomMessages(new Random(1000 + seed), "F", 5 + seed * 2);
-  // The FlowInstance that a server makes of its own is no part of the fold, so each sequence says what the flow is.
+  // A FlowInstance that a server derives is not part of the fold, so each sequence contains an upsert-flow.
   messages.unshift({ type: "upsert-flow", flow: { id: "F", status: "running", startedAt: seed } });
   const snapshot = toSnapshot(foldAll(emptyState("F"), messages));
   const text = `${JSON.stringify({ flowId: "F", messages, snapshot })}\n`;

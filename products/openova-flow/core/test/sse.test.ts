@@ -124,7 +124,7 @@ describe("connect", () => {
     expect(seqs()).toEqual([40, 41]);
   });
 
-  it("asks for a snapshot after a message that it cannot read", async () => {
+  it("requests a snapshot after an invalid message", async () => {
     const connection = open();
     await settle();
     server.last.send(frame(5, snapshot) + frame(6, { type: "upsert-nodes" }) + frame(7, change("x")));
@@ -275,7 +275,7 @@ describe("connect", () => {
     expect(seqs()).toEqual([5, 9]);
   });
 
-  it("lets others have a turn while much comes at once", async () => {
+  it("releases the thread regularly under load", async () => {
     open({
       onEvent: (e) => {
         events.push(e);
@@ -290,7 +290,7 @@ describe("connect", () => {
     expect(seqs()).toEqual([1, 2, 3, 4, 5]);
   });
 
-  it("ignores what it does not know", async () => {
+  it("ignores unknown events", async () => {
     open();
     await settle();
     server.last.send("event: heartbeat\ndata: {}\n\nevent: heartbeat\ndata: nonsense\n\nevent: news\ndata: x\n\n" + frame(5, snapshot));
@@ -310,7 +310,7 @@ describe("connect", () => {
     expect(server.requests).toHaveLength(2);
   });
 
-  it("leaves nothing behind when closed, at any moment", async () => {
+  it("leaves no timers or requests after close, at any moment", async () => {
     for (const wait of [0, 500, 3000, 60_000]) {
       const connection = open();
       server.answer = () => "refuse";
@@ -358,5 +358,8 @@ describe("createApi", () => {
     server.answer = () => ({ status: 200, body: { flows: [{ id: "F" }], rollouts: [] } });
     expect(await api.flows()).toEqual([{ id: "F" }]);
     expect(await api.rollouts("F")).toEqual([]);
+    expect(await api.revisions("F")).toEqual([]);
+    expect(await api.revisions("F", { revision: "main@sha1:0123", limit: 1000 })).toEqual([]);
+    expect(server.requests.slice(-2).map((r) => r.url)).toEqual(["/v1/flows/F/revisions?", "/v1/flows/F/revisions?revision=main%40sha1%3A0123&limit=1000"]);
   });
 });

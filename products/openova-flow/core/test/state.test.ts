@@ -11,7 +11,7 @@ const rel = (fromId: string, toId: string) => ({ fromId, toId, type: "finish-to-
 const upsert = (...nodes: ReturnType<typeof node>[]): FlowMessage => ({ type: "upsert-nodes", nodes });
 
 describe("fold", () => {
-  it("equals the contract's wording on random sequences, message by message and at once", () => {
+  it("equals a literal implementation of the contract on random sequences", () => {
     for (let seed = 1; seed <= 200; seed++) {
       const messages = randomMessages(new Random(seed), "F", 60);
       for (const m of messages) expect(validate("F", m)).toMatchObject({ ok: true });
@@ -85,14 +85,14 @@ describe("fold", () => {
     expect(state.nodes.size).toBe(10_000);
   });
 
-  it("ends where the recordings end", () => {
+  it("folds the recordings to their end states", () => {
     const state = foldAll(emptyState("bootstrap"), golden("kit-fsn1").map((r) => r.message));
     expect([...state.nodes.values()].filter((n) => n.meta?.["kind"] === "HelmRelease").map((n) => n.status)).toEqual(Array(24).fill("succeeded"));
   });
 });
 
 describe("relKey", () => {
-  it("tells keys apart whose parts run together", () => {
+  it("differs for keys whose concatenated parts are equal", () => {
     const keys = [rel("a", "bc"), rel("ab", "c"), rel("1 a", "b"), rel("", "1 ab"), { ...rel("a", "bc"), type: "triggers" as const }].map(relKey);
     expect(new Set(keys).size).toBe(keys.length);
   });

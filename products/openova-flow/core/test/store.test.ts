@@ -34,7 +34,7 @@ function begin(): void {
 }
 
 describe("FlowStore", () => {
-  it("folds, numbers, logs and tells who listens", () => {
+  it("folds, counts, logs and notifies subscribers", () => {
     let calls = 0;
     const stop = store.subscribe(() => calls++);
     expect(store).toMatchObject({ loaded: false, seq: 0 });
@@ -49,12 +49,14 @@ describe("FlowStore", () => {
     expect(calls).toBe(3);
   });
 
-  it("goes by the server's clock", () => {
+  it("uses the server's clock", () => {
     store.receive({ type: "heartbeat", seq: 1, at: now + 5000, incarnation: "i1" });
     store.receive({ type: "heartbeat", seq: 1, at: now + 3000, incarnation: "i1" });
     expect(store.now()).toBe(now + 5000);
     store.setConnection({ kind: "live", since: now });
-    expect(store.now()).toBe(now);
+    expect(store.now()).toBe(now + 5000);
+    store.receive({ type: "heartbeat", seq: 1, at: now + 3000, incarnation: "i1" });
+    expect(store.now()).toBe(now + 3000);
   });
 
   it("replaces everything with a snapshot of the same incarnation", () => {
@@ -80,7 +82,7 @@ describe("FlowStore", () => {
 });
 
 describe("after a restart of the server", () => {
-  it("keeps what it has not heard of again, unconfirmed, until its region reports", () => {
+  it("keeps missing nodes as unconfirmed until their region reports", () => {
     begin();
     beat("i2");
     expect(unconfirmed()).toEqual(["a1", "a2", "b1", "b2"]);
@@ -97,7 +99,7 @@ describe("after a restart of the server", () => {
     expect(unconfirmed()).toEqual([]);
   });
 
-  it("drops after a minute what nobody reports", () => {
+  it("removes unreported nodes after a minute", () => {
     begin();
     beat("i2");
     send({ type: "snapshot", flow, nodes: [] });
@@ -178,7 +180,7 @@ describe("after a restart of the server", () => {
     expect(unconfirmed()).toEqual(["a2", "b2"]);
   });
 
-  it("says nothing when time passes and nothing changes", () => {
+  it("does not notify without a change", () => {
     begin();
     let calls = 0;
     store.subscribe(() => calls++);

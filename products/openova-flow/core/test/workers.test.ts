@@ -3,7 +3,7 @@ import { buildGraph, createLayoutClient, layout, type Port, type WorkerLike } fr
 import { FakeServer, frame, heartbeat, settle } from "./clock.js";
 import { stateOf, edge, node } from "./flow.js";
 
-// The two worker scripts, each with the globals that a worker has.
+// The two worker scripts, each with the globals of a worker.
 
 type Listener = (event: { data?: unknown; ports?: readonly Port[] }) => void;
 afterEach(() => vi.unstubAllGlobals());
@@ -29,7 +29,7 @@ it("the shared worker serves the ports that connect", async () => {
   vi.stubGlobal("addEventListener", (_: string, listener: Listener) => void (onConnect = listener));
   vi.stubGlobal("fetch", server.fetch);
   vi.useFakeTimers();
-  await import("../src/shared-worker.js");
+  await import("../src/stream/shared-worker.js");
   const heard: unknown[] = [];
   let say: Listener = () => {};
   onConnect({ ports: [{ postMessage: (d) => void heard.push(d), addEventListener: (_, l) => void (say = l as Listener), close: () => {} }] });

@@ -4,7 +4,10 @@ import type { Frame } from "./plan.js";
 
 export interface Card extends Spot {
   readonly id: string;
+  readonly w: number;
   readonly layer: number;
+  /** Of `BlockLayout`. */
+  readonly rank: number;
 }
 export interface InnerFrame extends Spot, Box {
   readonly id: string;
@@ -16,14 +19,14 @@ export interface RegionLayout extends Box {
   readonly groups: readonly InnerFrame[];
 }
 
-/** Space within a frame, and what its title takes at the top. */
+/** Space inside a frame, and the height of its title. */
 const PADDING = 20;
 const TITLE = 36;
 const GROUP_GAP = 24;
 export const REGION_GAP = 48;
 const LEAST_WIDTH = 208;
 
-/** Fills a region's frame; takes the layouts of its blocks from `layouts`, in the order of `blocksOf`. */
+/** Lays out the content of a region's frame. `layouts` yields the layouts of its blocks, in the order of `blocksOf`. */
 export function fillRegion(frame: Frame, layouts: Iterator<BlockLayout>, options: BlockOptions): RegionLayout {
   return fill(frame, 0, layouts, options);
 }
@@ -34,7 +37,9 @@ function fill(frame: Frame, depth: number, layouts: Iterator<BlockLayout>, optio
     id,
     x: PADDING + (own.x[i] as number),
     y: TITLE + (own.y[i] as number),
+    w: own.w[i] as number,
     layer: own.layer[i] as number,
+    rank: own.rank[i] as number,
   }));
   const groups: InnerFrame[] = [];
   const inner = frame.frames.map((f) => fill(f, depth + 1, layouts, options));
@@ -51,7 +56,7 @@ function fill(frame: Frame, depth: number, layouts: Iterator<BlockLayout>, optio
   return { cards, groups, w: Math.max(LEAST_WIDTH, Math.max(own.width, packed.w) + 2 * PADDING), h: bottom + PADDING };
 }
 
-/** Where each region goes. What is `fixed` stays; the others stay where they are in `before` if they fit there. */
+/** The positions of the regions. `fixed` regions do not move; the others keep their position in `before` if they fit there. */
 export function arrange(
   sizes: ReadonlyMap<string, Box>,
   fixed: ReadonlyMap<string, Box & Spot>,

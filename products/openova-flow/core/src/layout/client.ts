@@ -1,4 +1,4 @@
-import type { FlowGraph } from "../graph.js";
+import type { FlowGraph } from "../graph/graph.js";
 import { start, type LayoutOptions, type LayoutResult } from "./index.js";
 import type { Block, BlockLayout, BlockOptions } from "./layered.js";
 
@@ -8,15 +8,15 @@ export interface WorkerLike {
   addEventListener(type: "message" | "error", listener: (event: { readonly data?: unknown; readonly message?: string }) => void): void;
   terminate(): void;
 }
-/** What goes to the worker; its answer is the layouts in the same order. */
+/** A request to the worker. The response is an array with the layout of each block, in the same order. */
 export interface LayoutRequest {
   readonly blocks: readonly Block[];
   readonly options: BlockOptions;
 }
 export interface LayoutClient {
   /**
-   * The layout of the graph; the regions that changed are computed in the worker. Calls that overlap are served together: the worker
-   * gets the last of them, and all resolve with its result.
+   * The layout of the graph. Changed regions are computed in the worker. Overlapping calls are merged: the worker gets the last graph, and
+   * all calls resolve with its result.
    */
   layout(graph: FlowGraph, previous?: LayoutResult | null): Promise<LayoutResult>;
   close(): void;
@@ -28,7 +28,7 @@ interface Call {
   readonly done: ((result: LayoutResult | Promise<never>) => void)[];
 }
 
-/** Layout in a worker of `@openova/flow-core/layout-worker`; without one, or when it fails, in this thread. */
+/** Returns a client that computes layouts in a worker (`@openova/flow-core/layout-worker`), or in this thread if there is no worker or it fails. */
 export function createLayoutClient(worker: WorkerLike | null, options: LayoutOptions = {}): LayoutClient {
   let usable = worker;
   let running: (Call & { finish(layouts: Iterable<BlockLayout>): LayoutResult }) | null = null;
@@ -41,7 +41,7 @@ export function createLayoutClient(worker: WorkerLike | null, options: LayoutOpt
     waiting = null;
     if (next !== null) begin(next);
   };
-  // Loaded when it comes to that: with a worker nobody needs it.
+  // Loaded on demand: not needed with a worker.
   const here = (call: Call): void => {
     import("./whole.js").then(
       ({ layout }) => settle(call, layout(call.graph, call.previous, options)),

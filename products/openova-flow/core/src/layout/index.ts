@@ -1,4 +1,4 @@
-import type { FlowGraph } from "../graph.js";
+import type { FlowGraph } from "../graph/graph.js";
 import { arrange, fillRegion, type RegionLayout } from "./assemble.js";
 import type { Block, BlockLayout, BlockOptions } from "./layered.js";
 import type { Spot } from "./pack.js";
@@ -12,17 +12,17 @@ export interface Rect {
 }
 export interface NodeBox extends Rect {
   readonly region: string;
-  /** The column of dependencies, from 0. */
+  /** The column, from 0: dependencies are in lower columns. */
   readonly layer: number;
 }
-/** The frame of a container other than a region's own node. */
+/** The frame of a container that is not a region's own node. */
 export interface GroupBox extends Rect {
   readonly region: string;
-  /** 1 directly within the region's frame. */
+  /** 1 directly inside the region's frame. */
   readonly depth: number;
 }
 export interface LayoutResult {
-  /** Cards: every node that is no container. */
+  /** Cards: all nodes that are not containers. */
   readonly nodes: ReadonlyMap<string, NodeBox>;
   readonly groups: ReadonlyMap<string, GroupBox>;
   /** Frames by region name; nodes without a region are under "". */
@@ -32,15 +32,15 @@ export interface LayoutResult {
   readonly topologyVersion: number;
 }
 export interface LayoutOptions {
-  /** Default 168. */
-  readonly nodeWidth?: number;
+  /** The least width of a node, 168 by default. Those in one column are all as wide as the widest. */
+  readonly widthOf?: (id: string) => number;
   /** Default 40. */
   readonly nodeHeight?: number;
-  /** Width to height that the whole aims at, default 1.6. */
+  /** Width divided by height of the whole, as far as possible; default 1.6. */
   readonly aspect?: number;
 }
 
-/** What a result remembers for the next one. */
+/** What the next layout needs of this one. */
 interface Memory {
   readonly options: BlockOptions;
   readonly signatures: ReadonlyMap<string, string>;
@@ -48,7 +48,7 @@ interface Memory {
 }
 const memories = new WeakMap<LayoutResult, Memory>();
 
-/** A layout that has been started: the blocks to lay out, and what makes the result of theirs. */
+/** A layout in progress: the blocks to lay out, and a function from their layouts to the result. */
 export interface Started {
   readonly options: BlockOptions;
   readonly blocks: readonly Block[];
@@ -56,24 +56,24 @@ export interface Started {
 }
 
 export function start(graph: FlowGraph, previous: LayoutResult | null | undefined, given: LayoutOptions): Started {
-  const options = { nodeWidth: given.nodeWidth ?? 168, nodeHeight: given.nodeHeight ?? 40, aspect: given.aspect ?? 1.6 };
+  const options = { nodeHeight: given.nodeHeight ?? 40, aspect: given.aspect ?? 1.6 };
   const old = previous == null ? undefined : memories.get(previous);
   const memory = old !== undefined && sameOptions(old.options, options) ? old : undefined;
   if (previous != null && memory !== undefined && previous.topologyVersion === graph.topologyVersion) {
     return { options, blocks: [], finish: () => previous };
   }
-  const plans = planRegions(graph);
+  const plans = planRegions(graph, given.widthOf ?? (() => 168));
   const kept = new Set(plans.filter((p) => memory?.signatures.get(p.region) === p.signature).map((p) => p.region));
   const changed = plans.filter((p) => !kept.has(p.region));
   return {
     options,
-    blocks: changed.flatMap((p) => blocksOf(p.frame)),
+    blocks: changed.flatMap((p) => blocksOf(p.frame, new Map(memory?.layouts.get(p.region)?.cards.map((c) => [c.id, c.rank])))),
     finish: (layouts) => finish(graph, previous ?? null, memory, kept, changed, options, layouts),
   };
 }
 
 function sameOptions(a: BlockOptions, b: BlockOptions): boolean {
-  return a.nodeWidth === b.nodeWidth && a.nodeHeight === b.nodeHeight && a.aspect === b.aspect;
+  return a.nodeHeight === b.nodeHeight && a.aspect === b.aspect;
 }
 
 function finish(
@@ -123,7 +123,7 @@ function build(
     height = Math.max(height, y + inner.h);
     for (const c of inner.cards) {
       const old = kept.has(region) ? previous?.nodes.get(c.id) : undefined;
-      nodes.set(c.id, old ?? { x: x + c.x, y: y + c.y, w: o.nodeWidth, h: o.nodeHeight, region, layer: c.layer });
+      nodes.set(c.id, old ?? { x: x + c.x, y: y + c.y, w: c.w, h: o.nodeHeight, region, layer: c.layer });
     }
     for (const g of inner.groups) groups.set(g.id, { x: x + g.x, y: y + g.y, w: g.w, h: g.h, region, depth: g.depth });
   }

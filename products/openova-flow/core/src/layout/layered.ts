@@ -1,19 +1,25 @@
-/** Nodes to lay out in columns: `n` of them, and edges as pairs of their indices. */
+/** `n` nodes to lay out in columns, and edges as pairs of indices. */
 export interface Block {
   readonly n: number;
   readonly edges: Int32Array;
+  /** The minimum width of each node. A column is as wide as its widest node. */
+  readonly widths: Float64Array;
+  /** The rank of each node in the previous layout; NaN if it had none. */
+  readonly ranks: Float64Array;
 }
 /** Positions relative to the block's corner, by index. */
 export interface BlockLayout {
   readonly n: number;
   readonly x: Float64Array;
   readonly y: Float64Array;
+  readonly w: Float64Array;
   readonly layer: Int32Array;
+  /** The position of each node in its layer, from 0 at the top to 1; NaN for a node without edges. */
+  readonly rank: Float64Array;
   readonly width: number;
   readonly height: number;
 }
 export interface BlockOptions {
-  readonly nodeWidth: number;
   readonly nodeHeight: number;
   readonly aspect: number;
 }
@@ -24,19 +30,23 @@ export const GAP_ROW = 14;
 const SWEEPS = 4;
 
 /**
- * Longest-path layers from left to right, ordered by barycentres; a layer too tall for the block's shape wraps into several columns.
- * Nodes without edges stand in a grid below. Every edge that is not part of a cycle goes from a lower layer to a higher one.
+ * Layers by longest path, from left to right, each ordered by barycentres. A layer that is too tall for the block's aspect is split into
+ * several columns. Nodes without edges form a grid below. Every edge that is not part of a cycle leads to a higher layer. If most nodes had
+ * a rank before, these keep their order.
  */
 export function layoutBlock(block: Block, options: BlockOptions): BlockLayout {
   const dag = withoutBackEdges(block);
   const { layer, layers, single } = assignLayers(block.n, dag);
-  orderLayers(block.n, dag, layers);
-  const at: BlockLayout = { n: block.n, x: new Float64Array(block.n), y: new Float64Array(block.n), layer, width: 0, height: 0 };
+  const rank = new Float64Array(block.n).fill(NaN);
+  const known = layers.reduce((sum, nodes) => sum + nodes.reduce((count, i) => count + (isRanked(block.ranks, i) ? 1 : 0), 0), 0);
+  if (2 * known > block.n - single.length) keepOrder(block.ranks, dag, layers, rank);
+  else orderLayers(dag, layers, rank);
+  const at: BlockLayout = { n: block.n, x: new Float64Array(block.n), y: new Float64Array(block.n), w: block.widths.slice(), layer, rank, width: 0, height: 0 };
   const body = placeLayers(layers, at, options);
   return placeSingles(single, body, at, options);
 }
 
-/** Edges by their ends in compressed rows: the neighbours of i are `to[start[i]]` up to `to[start[i + 1]]`. */
+/** Edges in compressed rows: the neighbours of i are `to[start[i]]` up to, but not including, `to[start[i + 1]]`. */
 interface Rows {
   readonly start: Int32Array;
   readonly to: Int32Array;
@@ -60,7 +70,7 @@ function at(list: ArrayLike<number>, i: number): number {
   return list[i] as number;
 }
 
-/** Leaves out every edge that closes a cycle, as a walk in the order of the indices meets them. */
+/** Removes the edges that close a cycle in a depth-first search in index order. */
 function withoutBackEdges({ n, edges }: Block): Dag {
   const m = edges.length / 2;
   const from = new Int32Array(m);
@@ -70,7 +80,7 @@ function withoutBackEdges({ n, edges }: Block): Dag {
     to[e] = at(edges, 2 * e + 1);
   }
   const all = rows(n, from, to, m);
-  const state = new Uint8Array(n); // 0 not met, 1 on the way here, 2 done
+  const state = new Uint8Array(n); // 0 not visited, 1 on the current path, 2 done
   const next = all.start.slice();
   const keptFrom: number[] = [];
   const keptTo: number[] = [];
@@ -102,7 +112,7 @@ function degree(r: Rows, i: number): number {
   return at(r.start, i + 1) - at(r.start, i);
 }
 
-/** The longest path from a source gives the layer. `single` are the nodes without edges. */
+/** The layer of a node is the length of the longest path to it. `single` has the nodes without edges. */
 function assignLayers(n: number, { out, into }: Dag): { layer: Int32Array; layers: number[][]; single: number[] } {
   const layer = new Int32Array(n);
   const open = new Int32Array(n);
@@ -126,22 +136,44 @@ function assignLayers(n: number, { out, into }: Dag): { layer: Int32Array; layer
   return { layer, layers, single };
 }
 
-/** Sorts each layer by the mean position of its neighbours, forwards and backwards in turn. */
-function orderLayers(n: number, { out, into }: Dag, layers: number[][]): void {
-  const position = new Float64Array(n);
-  const settle = (nodes: readonly number[]): void => nodes.forEach((i, rank) => void (position[i] = (rank + 0.5) / nodes.length));
+function isRanked(ranks: Float64Array, i: number): boolean {
+  return !Number.isNaN(at(ranks, i));
+}
+
+function settle(nodes: readonly number[], rank: Float64Array): void {
+  nodes.forEach((i, k) => void (rank[i] = (k + 0.5) / nodes.length));
+}
+
+/** The mean rank of a node's neighbours on one side; NaN if none has a rank. */
+function barycentre(i: number, side: Rows, rank: Float64Array): number {
+  let [sum, count] = [0, 0];
+  for (let e = at(side.start, i); e < at(side.start, i + 1); e++) {
+    const j = at(side.to, e);
+    if (!isRanked(rank, j)) continue;
+    sum += at(rank, j);
+    count++;
+  }
+  return sum / count;
+}
+
+/** Sorts each layer by the previous ranks. A node without one goes beside its neighbours. */
+function keepOrder(before: Float64Array, { out, into }: Dag, layers: number[][], rank: Float64Array): void {
+  for (const nodes of layers) settle(nodes.filter((i) => isRanked(before, i)).sort((a, b) => at(before, a) - at(before, b) || a - b), rank);
+  for (const nodes of layers) {
+    for (const i of nodes) if (!isRanked(rank, i)) rank[i] = [into, out].map((side) => barycentre(i, side, rank)).find((r) => !Number.isNaN(r)) ?? 1;
+    settle(nodes.sort((a, b) => at(rank, a) - at(rank, b)), rank);
+  }
+}
+
+/** Sorts each layer by the mean rank of its neighbours, alternating between forwards and backwards. */
+function orderLayers({ out, into }: Dag, layers: number[][], rank: Float64Array): void {
+  const key = new Float64Array(rank.length);
   const sortBy = (nodes: number[], side: Rows): void => {
-    const key = new Map<number, number>();
-    for (const i of nodes) {
-      const d = degree(side, i);
-      let sum = 0;
-      for (let e = at(side.start, i); e < at(side.start, i + 1); e++) sum += at(position, at(side.to, e));
-      key.set(i, d === 0 ? at(position, i) : sum / d);
-    }
-    nodes.sort((a, b) => (key.get(a) as number) - (key.get(b) as number) || at(position, a) - at(position, b));
-    settle(nodes);
+    for (const i of nodes) key[i] = degree(side, i) === 0 ? at(rank, i) : barycentre(i, side, rank);
+    nodes.sort((a, b) => at(key, a) - at(key, b) || at(rank, a) - at(rank, b));
+    settle(nodes, rank);
   };
-  layers.forEach(settle);
+  for (const nodes of layers) settle(nodes, rank);
   for (let sweep = 0; sweep < SWEEPS; sweep++) {
     if (sweep % 2 === 0) for (let l = 1; l < layers.length; l++) sortBy(layers[l] as number[], into);
     else for (let l = layers.length - 2; l >= 0; l--) sortBy(layers[l] as number[], out);
@@ -153,23 +185,36 @@ interface Size {
   readonly height: number;
 }
 
-function placeLayers(layers: readonly number[][], { x, y }: BlockLayout, o: BlockOptions): Size {
+/** The number of nodes in each column of a layer with this number of rows. */
+function perColumn(nodes: readonly number[], rowCount: number): number {
+  return Math.ceil(nodes.length / Math.ceil(nodes.length / rowCount));
+}
+
+/** The width of the widest of some nodes, from one index up to another. */
+function widest(nodes: readonly number[], w: Float64Array, from = 0, to = nodes.length): number {
+  let most = 0;
+  for (let k = from; k < to && k < nodes.length; k++) most = Math.max(most, at(w, at(nodes, k)));
+  return most;
+}
+
+function placeLayers(layers: readonly number[][], { x, y, w }: BlockLayout, o: BlockOptions): Size {
   if (layers.length === 0) return { width: 0, height: 0 };
-  const rowCount = rowsFor(layers, o);
+  const rowCount = rowsFor(layers, w, o);
   const rowHeight = o.nodeHeight + GAP_ROW;
   const tallest = Math.min(rowCount, tallestOf(layers));
   let left = 0;
   for (const nodes of layers) {
-    const columns = Math.ceil(nodes.length / rowCount);
-    const perColumn = Math.ceil(nodes.length / columns);
-    for (let c = 0; c < columns; c++) {
-      const column = nodes.slice(c * perColumn, (c + 1) * perColumn);
+    const size = perColumn(nodes, rowCount);
+    for (let from = 0; from < nodes.length; from += size) {
+      const column = nodes.slice(from, from + size);
       const top = ((tallest - column.length) * rowHeight) / 2;
+      const width = widest(column, w);
       column.forEach((i, row) => {
         x[i] = left;
         y[i] = top + row * rowHeight;
+        w[i] = width;
       });
-      left += o.nodeWidth + GAP_COLUMN;
+      left += width + GAP_COLUMN;
     }
     left += GAP_LAYER - GAP_COLUMN;
   }
@@ -180,12 +225,16 @@ function tallestOf(layers: readonly number[][]): number {
   return layers.reduce((most, l) => Math.max(most, l.length), 0);
 }
 
-/** The least number of rows with which the block is no wider than its aspect allows. */
-function rowsFor(layers: readonly number[][], o: BlockOptions): number {
+/** The smallest number of rows with which the block is not wider than its aspect allows. */
+function rowsFor(layers: readonly number[][], w: Float64Array, o: BlockOptions): number {
   const tallest = tallestOf(layers);
   const fits = (r: number): boolean => {
-    const columns = layers.reduce((sum, l) => sum + Math.ceil(l.length / r), 0);
-    return columns * (o.nodeWidth + GAP_COLUMN) + layers.length * (GAP_LAYER - GAP_COLUMN) <= o.aspect * r * (o.nodeHeight + GAP_ROW);
+    let width = layers.length * (GAP_LAYER - GAP_COLUMN);
+    for (const nodes of layers) {
+      const size = perColumn(nodes, r);
+      for (let from = 0; from < nodes.length; from += size) width += widest(nodes, w, from, from + size) + GAP_COLUMN;
+    }
+    return width <= o.aspect * r * (o.nodeHeight + GAP_ROW);
   };
   let low = 1;
   let high = tallest;
@@ -199,7 +248,8 @@ function rowsFor(layers: readonly number[][], o: BlockOptions): number {
 
 function placeSingles(single: readonly number[], body: Size, at: BlockLayout, o: BlockOptions): BlockLayout {
   if (single.length === 0) return { ...at, ...body };
-  const cellWidth = o.nodeWidth + GAP_COLUMN;
+  const width = widest(single, at.w);
+  const cellWidth = width + GAP_COLUMN;
   const cellHeight = o.nodeHeight + GAP_ROW;
   const square = Math.ceil(Math.sqrt((single.length * o.aspect * cellHeight) / cellWidth));
   const columns = Math.max(1, Math.min(single.length, Math.max(square, Math.floor((body.width + GAP_COLUMN) / cellWidth))));
@@ -207,6 +257,7 @@ function placeSingles(single: readonly number[], body: Size, at: BlockLayout, o:
   single.forEach((i, k) => {
     at.x[i] = (k % columns) * cellWidth;
     at.y[i] = top + Math.floor(k / columns) * cellHeight;
+    at.w[i] = width;
   });
   return {
     ...at,

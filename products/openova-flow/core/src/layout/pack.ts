@@ -7,7 +7,7 @@ export interface Spot {
   readonly y: number;
 }
 
-/** Rows of boxes in the given order, aiming at a width-to-height ratio. */
+/** Puts boxes in rows, in the given order, close to an aspect ratio. */
 export function shelves(boxes: readonly Box[], gap: number, aspect: number): { spots: Spot[]; w: number; h: number } {
   const area = boxes.reduce((sum, b) => sum + (b.w + gap) * (b.h + gap), 0);
   const limit = boxes.reduce((widest, b) => Math.max(widest, b.w), Math.sqrt(area * aspect));
@@ -30,10 +30,10 @@ export function shelves(boxes: readonly Box[], gap: number, aspect: number): { s
   return { spots, w, h: y + shelf };
 }
 
-/** Above this many boxes a place is looked for at the bottom only. */
+/** With more boxes than this, only positions at the bottom are tried. */
 const MANY = 150;
 
-/** A free place for a box among others that stay where they are: the one that keeps the whole closest to the aspect, then the topmost. */
+/** A free position for a box among others that do not move: the one that keeps the whole closest to the aspect, then the topmost. */
 export function place(box: Box, taken: readonly (Box & Spot)[], gap: number, aspect: number): Spot {
   const right = taken.reduce((max, t) => Math.max(max, t.x + t.w), 0);
   const bottom = taken.reduce((max, t) => Math.max(max, t.y + t.h), 0);

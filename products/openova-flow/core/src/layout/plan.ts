@@ -1,26 +1,26 @@
-import { push } from "../adjacency.js";
-import { metaOf } from "../display.js";
-import type { FlowGraph } from "../graph.js";
-import { compareBytes } from "../state.js";
+import { push } from "../graph/adjacency.js";
+import { metaOf } from "../graph/display.js";
+import type { FlowGraph } from "../graph/graph.js";
+import { compareBytes } from "../fold/state.js";
 import type { Block } from "./layered.js";
 
-/** A frame to fill: its own cards as one block, and the frames within it. */
+/** A frame to fill: its own cards as one block, and the frames inside. */
 export interface Frame {
   /** The container; empty for a region's frame. */
   readonly id: string;
   readonly ids: readonly string[];
-  readonly block: Block;
+  readonly block: Omit<Block, "ranks">;
   readonly frames: readonly Frame[];
 }
 export interface RegionPlan {
   readonly region: string;
   readonly frame: Frame;
-  /** Two plans with the same signature are laid out the same. */
+  /** Plans with equal signatures have equal layouts. */
   readonly signature: string;
 }
 
-/** What there is to lay out in each region, by region name in byte order. Does not depend on the order of nodes and edges. */
-export function planRegions(graph: FlowGraph): readonly RegionPlan[] {
+/** The plan of each region, by name in byte order. It does not depend on the order of nodes and edges. */
+export function planRegions(graph: FlowGraph, widthOf: (id: string) => number): readonly RegionPlan[] {
   const regions = new Map<string, Members>();
   for (const [id, node] of graph.nodes) {
     const region = node.region ?? "";
@@ -28,10 +28,10 @@ export function planRegions(graph: FlowGraph): readonly RegionPlan[] {
     if (members === undefined) regions.set(region, (members = { top: [], cards: new Map(), groups: new Map() }));
     sortIn(graph, id, region, members);
   }
-  return [...regions].sort(([a], [b]) => compareBytes(a, b)).map(([region, members]) => planRegion(graph, region, members));
+  return [...regions].sort(([a], [b]) => compareBytes(a, b)).map(([region, members]) => planRegion(graph, region, members, widthOf));
 }
 
-/** The nodes of one region by the group that holds them; "" for the region itself. */
+/** The nodes of one region by their container; "" is the region itself. */
 interface Members {
   readonly top: string[];
   readonly cards: Map<string, string[]>;
@@ -54,22 +54,25 @@ function sortIn(graph: FlowGraph, id: string, region: string, members: Members):
 }
 
 /**
- * How deep frames lie within each other. A container further down is drawn flat: beside the frame of this depth that it lies in, not
- * within it. So whoever walks over frames may recurse.
+ * Maximum nesting of frames. A container further down is drawn beside the frame of this depth that contains it, not inside. Recursion over
+ * frames is therefore safe.
  */
 export const MAX_DEPTH = 32;
 
-function planRegion(graph: FlowGraph, region: string, members: Members): RegionPlan {
+function planRegion(graph: FlowGraph, region: string, members: Members, widthOf: (id: string) => number): RegionPlan {
   const within = frameTree(members);
   const frameOf = (id: string): Frame => {
     const ids = (members.cards.get(id) ?? []).sort(compareBytes);
-    return { id, ids, block: blockOf(graph, ids), frames: (within.get(id) ?? []).map(frameOf) };
+    return { id, ids, block: { ...blockOf(graph, ids), widths: Float64Array.from(ids, widthOf) }, frames: (within.get(id) ?? []).map(frameOf) };
   };
   const frame = frameOf("");
   return { region, frame, signature: signatureOf(frame) };
 }
 
-/** The groups that are drawn directly within each group; "" is the region. Each group is in one list, and no deeper than MAX_DEPTH. */
+/**
+ * The containers that are drawn directly inside each container; "" is the region. Each container is in one list, at depth MAX_DEPTH at
+ * most.
+ */
 function frameTree(members: Members): ReadonlyMap<string, readonly string[]> {
   const tree = new Map<string, string[]>();
   const done = new Set<string>();
@@ -84,12 +87,12 @@ function frameTree(members: Members): ReadonlyMap<string, readonly string[]> {
     }
   };
   descend((members.groups.get("") ?? []).sort(compareBytes));
-  // Groups that contain each other hang from nothing; they are shown all the same.
+  // Containers on a cycle of `contains` have no path from the region; they are drawn at its top level.
   for (const id of members.top.sort(compareBytes)) if (!done.has(id)) descend([id]);
   return tree;
 }
 
-function blockOf(graph: FlowGraph, ids: readonly string[]): Block {
+function blockOf(graph: FlowGraph, ids: readonly string[]): Pick<Block, "n" | "edges"> {
   const index = new Map(ids.map((id, i) => [id, i]));
   const edges: number[] = [];
   ids.forEach((id, i) => {
@@ -103,11 +106,11 @@ function blockOf(graph: FlowGraph, ids: readonly string[]): Block {
 }
 
 function signatureOf(frame: Frame): string {
-  // A flat list: JSON in a string in JSON would double its backslashes at every depth.
-  return JSON.stringify(flatten(frame).map((f) => [f.id, f.ids, f.block.edges.join(), f.frames.length]));
+  // A flat list: nested JSON strings would double their backslashes at every level.
+  return JSON.stringify(flatten(frame).map((f) => [f.id, f.ids, f.block.edges.join(), f.block.widths.join(), f.frames.length]));
 }
 
-/** A frame and all within it, each before what lies in it. */
+/** A frame and all frames inside, parents first. */
 function flatten(frame: Frame): readonly Frame[] {
   const all: Frame[] = [];
   const add = (f: Frame): void => {
@@ -118,7 +121,10 @@ function flatten(frame: Frame): readonly Frame[] {
   return all;
 }
 
-/** The blocks of frames in the order in which `layouts` are handed to who builds them. */
-export function blocksOf(frame: Frame): readonly Block[] {
-  return flatten(frame).map((f) => f.block);
+/**
+ * The blocks of a frame and the frames inside, in the order in which their layouts are passed on. `ranks` are those of the previous layout,
+ * by id.
+ */
+export function blocksOf(frame: Frame, ranks: ReadonlyMap<string, number>): readonly Block[] {
+  return flatten(frame).map((f) => ({ ...f.block, ranks: Float64Array.from(f.ids, (id) => ranks.get(id) ?? NaN) }));
 }

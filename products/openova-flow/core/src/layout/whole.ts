@@ -1,10 +1,10 @@
-import type { FlowGraph } from "../graph.js";
+import type { FlowGraph } from "../graph/graph.js";
 import { start, type LayoutOptions, type LayoutResult } from "./index.js";
 import { layoutBlock } from "./layered.js";
 
 /**
- * Dependency columns from left to right, a frame for each region. The same input gives the same output. A region of `previous` whose
- * topology did not change keeps every position exactly; one that grew moves only if its place has become too small.
+ * Dependency columns from left to right, with a frame for each region. Equal input gives equal output. A region with the same topology as
+ * in `previous` keeps every position; one that has grown moves only if it no longer fits.
  */
 export function layout(graph: FlowGraph, previous?: LayoutResult | null, options: LayoutOptions = {}): LayoutResult {
   const started = start(graph, previous, options);

@@ -1,7 +1,7 @@
 import type { LayoutRequest } from "./client.js";
 import { layoutBlock } from "./layered.js";
 
-// The script of a layout worker: answers each LayoutRequest with the layouts of its blocks, in order.
+// The script of a layout worker. It answers each LayoutRequest with the layouts of its blocks, in order.
 
 interface WorkerScope {
   postMessage(message: unknown, transfer: ArrayBufferLike[]): void;
@@ -14,6 +14,6 @@ scope.addEventListener("message", ({ data }) => {
   const layouts = blocks.map((b) => layoutBlock(b, options));
   scope.postMessage(
     layouts,
-    layouts.flatMap((l) => [l.x.buffer, l.y.buffer, l.layer.buffer]),
+    layouts.flatMap((l) => [l.x.buffer, l.y.buffer, l.w.buffer, l.layer.buffer, l.rank.buffer]),
   );
 });

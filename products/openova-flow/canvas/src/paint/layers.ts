@@ -1,0 +1,41 @@
+import type { Size } from "../geometry/camera.js";
+import { minimapSize } from "../view/minimap.js";
+import { canvasPen, type CanvasPen, type CanvasPenOptions } from "./pen.js";
+
+/** The canvases of the element, lowest first, and the map's. */
+export interface Layers {
+  /** Frames and edges: redrawn when the view or the topology changes. */
+  readonly ground: HTMLCanvasElement;
+  /** Nodes, tiles and titles: redrawn in part when a status changes. */
+  readonly nodes: HTMLCanvasElement;
+  /** Rings and the tip. */
+  readonly overlay: HTMLCanvasElement;
+  readonly map: HTMLCanvasElement;
+}
+
+export type Pens = { readonly [layer in keyof Layers]: CanvasPen };
+
+/** Makes the layers as large as the element, in CSS pixels. */
+export function resizeLayers({ map, ...others }: Layers, size: Size, dpr: number): void {
+  const fit = (canvas: HTMLCanvasElement, s: Size): void => {
+    canvas.width = Math.max(1, Math.round(s.width * dpr));
+    canvas.height = Math.max(1, Math.round(s.height * dpr));
+    // Exactly as large as its pixels: scaled by a hair, text would blur.
+    canvas.style.width = `${canvas.width / dpr}px`;
+    canvas.style.height = `${canvas.height / dpr}px`;
+  };
+  for (const canvas of Object.values(others)) fit(canvas, size);
+  fit(map, minimapSize);
+}
+
+/** Pens for all layers; null where the browser gives no canvas to draw on. */
+export function pensOf(layers: Layers, options: CanvasPenOptions): Pens | null {
+  const pens: Partial<Record<keyof Layers, CanvasPen>> = {};
+  for (const [name, canvas] of Object.entries(layers) as [keyof Layers, HTMLCanvasElement][]) {
+    const c = canvas.getContext("2d");
+    if (c === null) return null;
+    c.setTransform(options.dpr, 0, 0, options.dpr, 0, 0);
+    pens[name] = canvasPen(c, options);
+  }
+  return pens as Pens;
+}

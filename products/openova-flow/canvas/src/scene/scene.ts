@@ -1,0 +1,367 @@
+import {
+  DISPLAY_STATES, displayState, knownUntil, nameOf, NO_REGIONS, STATE_WORDS,
+  type DisplayContext, type DisplayState, type FlowGraph, type FlowNode, type LayoutResult, type Regions, type Usual,
+} from "@openova/flow-core";
+import type { Rect } from "../geometry/camera.js";
+import type { TextFitter } from "../look/text.js";
+import { caption, captionTicks } from "./caption.js";
+import { drawnName, type Ghost } from "./ghosts.js";
+import { noNote, noteOf, type RegionNote } from "./region-note.js";
+import { commonPrefix, tellingParts } from "./labels.js";
+import { ACROSS, collectEdges, type SceneEdges } from "./edges.js";
+import { SpatialIndex } from "../geometry/spatial.js";
+
+export const STATES: readonly DisplayState[] = DISPLAY_STATES;
+export const MISSING = STATES.length;
+export const EXTERNAL = STATES.length + 1;
+export const BROKEN = STATES.indexOf("broken");
+export const WORKING = STATES.indexOf("working");
+const stateIndex = new Map<string, number>(STATES.map((s, i) => [s, i]));
+
+/** More regions than this are too small for titles on their frames, and too many to look above each. */
+const manyRegions = 2000;
+
+export interface SceneRegion {
+  readonly name: string;
+  readonly label: string;
+  /** The node that stands for the region, when there is one. */
+  readonly containerId: string | undefined;
+  readonly nodes: Uint32Array;
+  readonly edges: Uint32Array;
+  /** Height of the strip above the topmost node, for the label. */
+  readonly band: number;
+  /** How far above its frame nothing lies. */
+  readonly headroom: number;
+  /** How deep the top left corner is free of nodes, by how far one goes right: pairs of right end and depth, narrowing. */
+  readonly corner: readonly (readonly [number, number])[];
+  x: number;
+  y: number;
+  w: number;
+  h: number;
+  /** Number of nodes by index into STATES; neither stand-ins count nor what stands beside the rollout. */
+  readonly counts: Uint32Array;
+  total: number;
+  /** What is to be said of the region as a whole. */
+  note: RegionNote;
+}
+
+export interface SceneGroup {
+  readonly id: string;
+  readonly label: string;
+  readonly region: number;
+  x: number;
+  y: number;
+  w: number;
+  h: number;
+}
+
+/** All that is drawn, in arrays: positions in world units, states, edges, regions. Positions may be moved by an animation. */
+export class Scene {
+  readonly graph: FlowGraph;
+  readonly layout: LayoutResult;
+  readonly ghosts: ReadonlyMap<string, Ghost>;
+  readonly ids: readonly string[];
+  readonly index: ReadonlyMap<string, number>;
+  readonly count: number;
+  readonly x: Float32Array;
+  readonly y: Float32Array;
+  readonly w: Float32Array;
+  readonly h: Float32Array;
+  readonly region: Int32Array;
+  readonly layer: Int32Array;
+  /** Index into STATES, or MISSING or EXTERNAL. */
+  readonly state: Uint8Array;
+  readonly labels: string[];
+  /** What all labels begin with, up to a hyphen or slash: left out where there is little room. */
+  readonly prefix: string;
+  readonly #parts: ReadonlyMap<string, number>;
+  readonly regions: readonly SceneRegion[];
+  readonly groups: readonly SceneGroup[];
+  readonly edges: SceneEdges;
+  readonly bounds: Rect;
+  readonly spatial: SpatialIndex;
+  readonly readyIndex = STATES.indexOf("ready");
+  readonly #nodes: (FlowNode | undefined)[];
+  readonly #captions: (string | undefined)[];
+  #now: number;
+  #known: Regions = NO_REGIONS;
+  #usual: ReadonlyMap<string, Usual> | undefined;
+
+  constructor(graph: FlowGraph, layout: LayoutResult, ghosts: ReadonlyMap<string, Ghost>, context: DisplayContext) {
+    this.graph = graph;
+    this.layout = layout;
+    this.ghosts = ghosts;
+    this.#now = context.now;
+    const ids = [...layout.nodes.keys()];
+    const frames = [...layout.groups.keys(), ...[...layout.regions.keys()].filter((name) => graph.isContainer(name))];
+    const n = ids.length + frames.length;
+    this.count = ids.length;
+    this.index = new Map(ids.map((id, i) => [id, i]));
+    this.ids = [...ids, ...frames];
+    this.x = new Float32Array(n);
+    this.y = new Float32Array(n);
+    this.w = new Float32Array(n);
+    this.h = new Float32Array(n);
+    this.region = new Int32Array(n);
+    this.layer = new Int32Array(n);
+    this.state = new Uint8Array(n);
+    this.labels = new Array<string>(n).fill("");
+    this.#nodes = new Array<FlowNode | undefined>(n).fill(undefined);
+    this.#captions = new Array<string | undefined>(n).fill(undefined);
+    const names = [...layout.regions.keys()];
+    const regionIndex = new Map(names.map((name, i) => [name, i]));
+    const members: number[][] = names.map(() => []);
+    ids.forEach((id, i) => {
+      const box = layout.nodes.get(id)!;
+      this.x[i] = box.x;
+      this.y[i] = box.y;
+      this.w[i] = box.w;
+      this.h[i] = box.h;
+      this.layer[i] = box.layer;
+      this.region[i] = regionIndex.get(box.region) ?? -1;
+      members[this.region[i]!]?.push(i);
+    });
+    const ends = new Map(this.index);
+    this.#anchor(frames, regionIndex, ends);
+    this.edges = collectEdges(graph, ends, this.region, this.layer);
+    this.regions = this.#collectRegions(names, members);
+    this.groups = [...layout.groups].map(([id, g]) => ({
+      id, label: graph.nodes.get(id)?.label ?? id, region: regionIndex.get(g.region) ?? -1, x: g.x, y: g.y, w: g.w, h: g.h,
+    }));
+    this.spatial = new SpatialIndex(this);
+    this.bounds = { x: 0, y: 0, w: layout.width, h: layout.height };
+    for (let i = 0; i < n; i++) this.#assign(i, graph.nodes.get(this.ids[i]!), context);
+    this.#recount();
+    this.#annotate(context, () => undefined);
+    this.#parts = tellingParts(this.labels);
+    this.prefix = commonPrefix(this.labels.slice(0, this.count).filter((_, i) => this.#nodes[i] !== undefined));
+  }
+
+  /** Gives frames places after the nodes in the arrays, so that edges can end at them. */
+  #anchor(frames: readonly string[], regionIndex: ReadonlyMap<string, number>, ends: Map<string, number>): void {
+    frames.forEach((id, k) => {
+      const i = this.count + k;
+      const group = this.layout.groups.get(id);
+      const rect = group ?? this.layout.regions.get(id)!;
+      this.x[i] = rect.x;
+      this.y[i] = rect.y;
+      this.w[i] = rect.w;
+      this.h[i] = rect.h;
+      // A region's own frame lies in no region: its edges run between regions.
+      this.region[i] = group === undefined ? -1 : (regionIndex.get(group.region) ?? -1);
+      ends.set(id, i);
+    });
+  }
+
+  #collectRegions(names: readonly string[], members: readonly number[][]): SceneRegion[] {
+    const inner: number[][] = names.map(() => []);
+    const { edges } = this;
+    for (let e = 0; e < edges.count; e++) {
+      if ((edges.flags[e]! & ACROSS) === 0) inner[this.region[edges.from[e]!]!]?.push(e);
+    }
+    const groups = new Map<string, Rect[]>();
+    for (const g of this.layout.groups.values()) {
+      const list = groups.get(g.region);
+      if (list === undefined) groups.set(g.region, [g]);
+      else list.push(g);
+    }
+    return names.map((name, r) => {
+      const rect = this.layout.regions.get(name)!;
+      const within = groups.get(name) ?? [];
+      let top = rect.y + rect.h;
+      for (const i of members[r]!) top = Math.min(top, this.y[i]!);
+      for (const g of within) top = Math.min(top, g.y);
+      const node = this.graph.nodes.get(name);
+      return {
+        name,
+        label: node?.label ?? name,
+        containerId: node !== undefined && this.graph.isContainer(name) ? name : undefined,
+        nodes: Uint32Array.from(members[r]!),
+        edges: Uint32Array.from(inner[r]!),
+        band: top - rect.y,
+        headroom: names.length > manyRegions ? 0 : this.#headroom(rect),
+        corner: this.#corner(rect, members[r]!, within),
+        x: rect.x, y: rect.y, w: rect.w, h: rect.h,
+        counts: new Uint32Array(STATES.length),
+        total: 0,
+        note: noNote,
+      };
+    });
+  }
+
+  #headroom(rect: Rect): number {
+    let room = Infinity;
+    for (const other of this.layout.regions.values()) {
+      const above = other.y < rect.y && other.x < rect.x + rect.w && other.x + other.w > rect.x;
+      if (above) room = Math.min(room, rect.y - other.y - other.h);
+    }
+    return room;
+  }
+
+  #corner(rect: Rect, members: readonly number[], groups: readonly Rect[]): (readonly [number, number])[] {
+    const boxes: (readonly [number, number])[] = members.map((i) => [this.x[i]! - rect.x, this.y[i]! - rect.y]);
+    for (const g of groups) boxes.push([g.x - rect.x, g.y - rect.y]);
+    boxes.sort((a, b) => a[0] - b[0]);
+    const steps: [number, number][] = [];
+    let depth = rect.h;
+    for (const [x, y] of boxes) {
+      if (y >= depth) continue;
+      steps.push([x, depth]);
+      depth = y;
+    }
+    steps.push([rect.w, depth]);
+    return steps;
+  }
+
+  #assign(i: number, node: FlowNode | undefined, context: DisplayContext): void {
+    const id = this.ids[i]!;
+    this.#nodes[i] = node;
+    this.#captions[i] = undefined;
+    const ghost = node === undefined ? this.ghosts.get(id) : undefined;
+    // Names are those of the graph that was laid out, unless a node is called something else by now.
+    this.labels[i] = node === undefined || node.label === this.graph.nodes.get(id)?.label ? drawnName(this.graph, this.ghosts, id) : node.label;
+    this.state[i] = node !== undefined
+      ? stateIndex.get(displayState(node, context))!
+      : ghost?.kind === "external" ? EXTERNAL : MISSING;
+  }
+
+  #recount(): void {
+    for (const r of this.regions) {
+      r.counts.fill(0);
+      r.total = 0;
+      for (const i of r.nodes) this.#count(i, 1);
+    }
+  }
+
+  #count(i: number, by: number): void {
+    const r = this.regions[this.region[i]!];
+    const s = this.state[i]!;
+    if (r === undefined || i >= this.count || s >= STATES.length || this.graph.isAuxiliary(this.ids[i]!)) return;
+    r.counts[s]! += by;
+    r.total += by;
+  }
+
+  /** Whether its region is not heard any more: it is shown as it was then. */
+  isStale(i: number): boolean {
+    return this.regions[this.region[i]!]?.note.tone === "silent";
+  }
+
+  node(i: number): FlowNode | undefined {
+    return this.#nodes[i];
+  }
+
+  /** Takes over nodes that are other objects now, and states that time has changed. Calls `changed` for each that looks different. */
+  update(nodes: ReadonlyMap<string, FlowNode>, context: DisplayContext, ids: Iterable<string> | undefined, changed: (index: number) => void): void {
+    this.#now = context.now;
+    const one = (i: number): void => {
+      const next = nodes.get(this.ids[i]!);
+      if (next === this.#nodes[i]) return;
+      this.#replace(i, next, context, changed);
+    };
+    if (ids === undefined) for (let i = 0; i < this.ids.length; i++) one(i);
+    else for (const id of ids) {
+      const i = this.index.get(id);
+      if (i !== undefined) one(i);
+    }
+  }
+
+  /**
+   * Looks again at all nodes whose state depends on more than themselves (the clock, the set of unconfirmed nodes, their region), and at
+   * what is said of the regions. Calls `noted` for each region of which something else is said.
+   */
+  reconsider(context: DisplayContext, changed: (index: number) => void, noted: (region: number, tone: boolean) => void): void {
+    this.#now = context.now;
+    this.#annotate(context, noted);
+    for (let i = 0; i < this.ids.length; i++) {
+      const node = this.#nodes[i];
+      if (node === undefined) continue;
+      if (STATES[this.state[i]!] !== displayState(node, context)) this.#replace(i, node, context, changed);
+    }
+  }
+
+  /** Tells with each region whose note changed whether its tone did too. */
+  #annotate(context: DisplayContext, noted: (region: number, tone: boolean) => void): void {
+    this.#known = context.regions ?? NO_REGIONS;
+    this.regions.forEach((r, i) => {
+      const before = r.note;
+      r.note = noteOf(this.#known.get(r.name), context.now);
+      if ((r.note.tone === "silent") !== (before.tone === "silent")) for (const n of r.nodes) this.#captions[n] = undefined;
+      if (r.note.text !== before.text) noted(i, r.note.tone !== before.tone);
+    });
+  }
+
+  #replace(i: number, node: FlowNode | undefined, context: DisplayContext, changed: (index: number) => void): void {
+    this.#count(i, -1);
+    this.#assign(i, node, context);
+    this.#count(i, 1);
+    changed(i);
+  }
+
+  /**
+   * The name of a node as a room has space for it: whole, or cut where it can still be told from others. A short one is without what all
+   * labels begin with.
+   */
+  fitLabel(i: number, text: TextFitter, room: number, size: number, weight: number, isShort: boolean): string {
+    const label = this.labels[i]!;
+    const from = isShort && label.startsWith(this.prefix) ? this.prefix.length : 0;
+    return text.fit(label.slice(from), room, size, weight, Math.max(0, (this.#parts.get(label) ?? 0) - from));
+  }
+
+  /** How long releases usually take, by their keys. All captions are written anew. */
+  set usual(usual: ReadonlyMap<string, Usual>) {
+    this.#usual = usual;
+    this.#captions.fill(undefined);
+  }
+
+  /** The second line of a card. */
+  caption(i: number): string {
+    return (this.#captions[i] ??= this.#caption(i));
+  }
+
+  #caption(i: number): string {
+    const node = this.#nodes[i];
+    if (node !== undefined) {
+      const now = knownUntil(this.#known, node.region, this.#now);
+      return caption(node, STATES[this.state[i]!]!, { now, name: (id) => nameOf(this.graph, id), exists: (id) => this.graph.nodes.has(id), ...(this.#usual === undefined ? {} : { usual: this.#usual }) });
+    }
+    const ghost = this.ghosts.get(this.ids[i]!);
+    return ghost?.kind === "external" ? `in ${ghost.flowId}` : "does not exist";
+  }
+
+  /** Lets captions that count time be written anew; true when this node has one. */
+  retime(i: number, now: number): boolean {
+    this.#now = now;
+    const node = this.#nodes[i];
+    if (node === undefined || this.isStale(i) || !captionTicks(node, STATES[this.state[i]!]!)) return false;
+    this.#captions[i] = undefined;
+    return true;
+  }
+
+  /** What a screen reader hears about a node. */
+  description(i: number): string {
+    const s = this.state[i]!;
+    const state = s < STATES.length ? STATE_WORDS[STATES[s]!] : s === EXTERNAL ? "in another flow" : "missing";
+    const region = this.regions[this.region[i]!];
+    return [this.labels[i]!, region?.label ?? "", state, this.caption(i), region?.note.text ?? ""].filter((part) => part !== "").join(", ");
+  }
+
+  rect(i: number): Rect {
+    return { x: this.x[i]!, y: this.y[i]!, w: this.w[i]!, h: this.h[i]! };
+  }
+
+  /** Of a node, region or group; undefined when it is not there. */
+  rectOf(id: string): Rect | undefined {
+    const i = this.index.get(id);
+    return i === undefined ? this.regionRect(id) : this.rect(i);
+  }
+
+  /** What a node is to who selects it. */
+  kind(i: number): "node" | "missing" | "external" {
+    const s = this.state[i]!;
+    return s === MISSING ? "missing" : s === EXTERNAL ? "external" : "node";
+  }
+
+  regionRect(id: string): Rect | undefined {
+    return this.regions.find((r) => r.name === id || r.containerId === id) ?? this.groups.find((g) => g.id === id);
+  }
+}

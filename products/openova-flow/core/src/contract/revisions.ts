@@ -1,0 +1,111 @@
+/** How far a revision is in a region, from the source's fetch to everything that it changed. */
+export const REVISION_STATES = ["fetched", "applying", "rolling-out", "done", "failed", "overtaken"] as const;
+export type RevisionState = (typeof REVISION_STATES)[number];
+
+export interface RevisionSource {
+  readonly kind: string;
+  readonly namespace: string;
+  readonly name: string;
+  readonly url?: string;
+  /** What of the repository it follows, such as `branch main`. */
+  readonly ref?: string;
+}
+
+/** A revision in one source of a region. Times are Unix milliseconds. */
+export interface RevisionRegion {
+  readonly region: string;
+  readonly sourceId: string;
+  readonly state: RevisionState;
+  /** How far it was when it was overtaken. */
+  readonly was?: RevisionState;
+  readonly firstSeenAt: number;
+  /** When the last Kustomization had applied it; absent while one has not. */
+  readonly appliedAt?: number;
+  /** Since when it is done, failed or overtaken. */
+  readonly endedAt?: number;
+  /** Kustomizations of the source that have applied it, of all of them. */
+  readonly applied: number;
+  readonly of: number;
+  /** The first of those that have not. */
+  readonly kustomizations: readonly string[];
+  /** Releases that it changed; `ready` and `failed` count among them. */
+  readonly changed: number;
+  readonly ready: number;
+  readonly failed: number;
+  /** The first of them. */
+  readonly releases: readonly string[];
+  readonly rootCauses: readonly string[];
+  readonly overtakenBy?: string;
+  /** The region's claim has expired: an old state. */
+  readonly stale: boolean;
+}
+
+/** A commit, tag or digest of a source, wherever that is followed. */
+export interface Revision {
+  readonly id: string;
+  readonly source: RevisionSource;
+  /** As Flux writes it: `main@sha1:…`. */
+  readonly revision: string;
+  readonly commit?: string;
+  readonly originRevision?: string;
+  readonly commitUrl?: string;
+  readonly firstSeenAt: number;
+  readonly supersededBy?: string;
+  /** Ids of the rollouts that it set off, newest first. */
+  readonly rollouts: readonly string[];
+  /** By region; a region can have two sources that follow the same. A region that has not seen the revision is not in the list. */
+  readonly regions: readonly RevisionRegion[];
+}
+
+/** Reads the answer of `GET /v1/flows/{flowId}/revisions`; entries that are not revisions are left out. Newest first. */
+export function parseRevisions(value: unknown): readonly Revision[] {
+  const list = (value as { revisions?: unknown } | null)?.revisions;
+  return Array.isArray(list) ? list.flatMap(readRevision).sort((a, b) => b.firstSeenAt - a.firstSeenAt) : [];
+}
+
+function readRevision(value: unknown): readonly Revision[] {
+  const r = value as Partial<Revision> | null;
+  if (typeof r !== "object" || r === null || !isTextOf(r, ["id", "revision"]) || !isNumberOf(r, ["firstSeenAt"])) return [];
+  const source: unknown = r.source;
+  if (typeof source !== "object" || source === null || !isTextOf(source, ["kind", "namespace", "name"])) return [];
+  const { url, ref } = source as Partial<RevisionSource>;
+  const { kind, namespace, name } = source as RevisionSource;
+  return [
+    {
+      id: r.id as string,
+      source: { kind, namespace, name, ...texts({ url, ref }) },
+      revision: r.revision as string,
+      ...texts({ commit: r.commit, originRevision: r.originRevision, supersededBy: r.supersededBy, commitUrl: isHttps(r.commitUrl) ? r.commitUrl : undefined }),
+      firstSeenAt: r.firstSeenAt as number,
+      rollouts: ids(r.rollouts),
+      regions: Array.isArray(r.regions) ? r.regions.flatMap(readRegion) : [],
+    },
+  ];
+}
+
+function readRegion(value: unknown): readonly RevisionRegion[] {
+  const g = value as Partial<RevisionRegion> | null;
+  if (typeof g !== "object" || g === null || !isTextOf(g, ["region", "sourceId"]) || !isState(g.state)) return [];
+  if (!isNumberOf(g, ["firstSeenAt", "applied", "of", "changed", "ready", "failed"])) return [];
+  return [
+    {
+      ...(g as RevisionRegion),
+      kustomizations: ids(g.kustomizations),
+      releases: ids(g.releases),
+      rootCauses: ids(g.rootCauses),
+      stale: g.stale === true,
+    },
+  ];
+}
+
+const isState = (value: unknown): value is RevisionState => REVISION_STATES.some((s) => s === value);
+/** Links of a page: never a script. */
+const isHttps = (value: unknown): boolean => typeof value === "string" && value.startsWith("https://");
+const isTextOf = (o: object, keys: readonly string[]): boolean => keys.every((k) => typeof (o as Record<string, unknown>)[k] === "string");
+const isNumberOf = (o: object, keys: readonly string[]): boolean => keys.every((k) => typeof (o as Record<string, unknown>)[k] === "number");
+const ids = (value: unknown): readonly string[] => (Array.isArray(value) ? value.filter((id) => typeof id === "string") : []);
+
+/** The values that are texts. */
+function texts<K extends string>(values: Record<K, unknown>): { readonly [key in K]?: string } {
+  return Object.fromEntries(Object.entries(values).filter(([, v]) => typeof v === "string")) as { readonly [key in K]?: string };
+}

@@ -1,0 +1,104 @@
+import { metaOf, type DisplayState } from "../graph/display.js";
+import type { FlowGraph } from "../graph/graph.js";
+import { judgedAt, judgementOf } from "../graph/judgement.js";
+import { insightOf, worstFirst, type Root } from "./insight.js";
+import { HOME } from "../contract/object-id.js";
+import { knownUntil, lastHeard, REGION_SILENT, sayLastHeard, type RegionLease } from "../contract/regions.js";
+import { originOf } from "./origin.js";
+import { fullNameOf, nameOf } from "../words/names.js";
+import { commandLine, offeredCommand } from "../words/shell.js";
+import type { FlowNode } from "../contract/types.js";
+
+/** One root cause. */
+export interface Problem {
+  /** The node or region to show it on. Several problems may have the same. */
+  readonly id: string;
+  /** Unique within a flow, and constant while the problem exists. */
+  readonly key: string;
+  /** `id` first, then all nodes with the same cause, for instance all users of one failed repository. */
+  readonly ids: readonly string[];
+  /** Its shortest unambiguous name, without the region. */
+  readonly label: string;
+  /** The name, with its region in front if the flow has several regions. */
+  readonly name: string;
+  readonly region: string;
+  readonly display: DisplayState;
+  readonly reason: string;
+  /** The original message. */
+  readonly message: string;
+  readonly sentence: string;
+  readonly command?: string;
+  /** Set if only a change of manifest, chart or values helps: where these are stored, or empty if unknown. */
+  readonly inGit?: string;
+  /** Downstream nodes that are not ready, nearest first. */
+  readonly blocks: readonly string[];
+  /** `blocks` may be incomplete, because the search reached its limit. */
+  readonly blocksMore?: true;
+  readonly since?: number;
+  /** When its region was last seen, if the region is stale: the other fields are as of then. */
+  readonly heard?: number;
+}
+
+/** How long a region may be stale before that is a problem. After a restart of the server, emitters report within this time. */
+const SILENT_AFTER_MS = 15_000;
+
+/** All problems, one for each root cause, worst first. */
+export function problems(graph: FlowGraph, now: number): readonly Problem[] {
+  const found = insightOf(graph, now).problems().map((root) => toProblem(graph, root, now));
+  return [...found, ...troubledRegions(graph, now)].sort(worstFirst);
+}
+
+function troubledRegions(graph: FlowGraph, now: number): readonly Problem[] {
+  return [...graph.state.regions].flatMap(([region, lease]) => {
+    const found: Problem[] = [];
+    const key = (reason: string): string => `region ${reason} ${region}`;
+    const label = graph.nodes.get(region)?.label ?? region;
+    const base = { id: region, ids: [region], label, name: label, region: "", message: "", blocks: [] };
+    if (lease.state === "stale" && now - lease.since > SILENT_AFTER_MS) {
+      const sentence = `${base.label} was ${sayLastHeard(lease.heard, now)}, and what is shown of it is from then. Check that its adapter runs and that it reaches this server.`;
+      found.push({ ...base, key: key(REGION_SILENT), display: "unconfirmed", reason: REGION_SILENT, sentence, ...given(EMITTERS), since: lease.heard });
+    }
+    if (lease.refused !== undefined) found.push({ ...base, key: key("cluster-refused"), display: "broken", reason: "cluster-refused", sentence: refusal(base.label, lease, lease.refused.cluster), ...given(WHICH_CLUSTER) });
+    return found;
+  });
+}
+
+/** Prints the identity of a cluster, to tell two clusters apart. */
+const WHICH_CLUSTER = commandLine`kubectl get namespace kube-system -o jsonpath={.metadata.uid}`;
+const EMITTERS = commandLine`kubectl get pods -A -l app.kubernetes.io/name=openova-flow-emitter`;
+
+function given(command: string | undefined): { readonly command?: string } {
+  return command === undefined ? {} : { command };
+}
+
+function refusal(region: string, lease: RegionLease, refused: string): string {
+  const one = `${region} is held by cluster ${lease.cluster}${lease.state === "stale" ? "; its claim has expired" : ""}. Cluster ${refused} claims it too and is refused.`;
+  return lease.state === "fresh"
+    ? `${one} Give one of the two another REGION_KEY; the command says which cluster is which.`
+    : `${one} If it takes the place of the first, let an admin delete the region, which it then gets; else give it another REGION_KEY. The command says which cluster is which.`;
+}
+
+/** The command that shows the input of a release whose retries fail again, such as its values; undefined for other nodes. */
+function inputOf(node: FlowNode): string | undefined {
+  const { kind, namespace = HOME } = metaOf(node);
+  return kind === "HelmRelease" ? commandLine`flux debug helmrelease ${node.label} -n ${namespace} --show-values` : undefined;
+}
+
+function toProblem(graph: FlowGraph, root: Root, now: number): Problem {
+  const { command: offered, final: _, ...rest } = root;
+  const node = graph.nodes.get(root.id) as FlowNode;
+  const heard = lastHeard(graph.state.regions, node.region);
+  const judged = judgedAt(judgementOf(node), knownUntil(graph.state.regions, node.region, now));
+  const isInGit = judged.inGit === true && judged.class === root.reason;
+  const command = isInGit ? inputOf(node) : offered === undefined ? undefined : offeredCommand(offered);
+  return {
+    ...rest,
+    key: `${root.reason} ${root.id}`,
+    // A cycle across regions is named by its regions.
+    ...(root.region === "" && node.region !== undefined ? { label: root.label, name: root.label } : { label: nameOf(graph, root.id), name: fullNameOf(graph, root.id) }),
+    message: metaOf(node).message ?? "",
+    ...given(command),
+    ...(isInGit ? { inGit: originOf(graph, root.id) ?? "" } : {}),
+    ...(heard === undefined ? {} : { heard }),
+  };
+}

@@ -1,0 +1,34 @@
+/**
+ * A frame with a time older than this is never just delayed, since the connection would have been closed: the viewer's clock was changed.
+ */
+const LATE_MS = 60_000;
+
+/** The server's clock, estimated from the times in its frames. It equals the viewer's clock until the first frame. */
+export class ServerClock {
+  readonly #viewer: () => number;
+  #offset = 0;
+  #isKnown = false;
+
+  constructor(viewer: () => number) {
+    this.#viewer = viewer;
+  }
+
+  now(): number {
+    return this.#viewer() + this.#offset;
+  }
+
+  /**
+   * `at` is when the server sent a frame that has just arrived. Frames arrive with a delay, so the largest offset is the best estimate.
+   */
+  set(at: number): void {
+    const offset = at - this.#viewer();
+    if (this.#isKnown && offset <= this.#offset && this.#offset - offset < LATE_MS) return;
+    this.#offset = offset;
+    this.#isKnown = true;
+  }
+
+  /** The next frame may come from another server, so its offset replaces the estimate. */
+  doubt(): void {
+    this.#isKnown = false;
+  }
+}

@@ -1,0 +1,71 @@
+import { describe, expect, it } from "vitest";
+import { buildGraph, currentRollout, displayState, FleetStore, flowProgress, FlowStore, problems, rolloutProgress, toSnapshot, type FlowMessage, type FlowState, type Rollout } from "../src/index.js";
+import { edge, node, stateOf } from "./flow.js";
+
+const HOUR = 3_600_000;
+/** The clock of the server, which the page uses. */
+const now = 1_800_000_000_000;
+const judged = (judgement: object): Record<string, unknown> => ({ judgement });
+const broken = { state: "broken", problem: true, cause: { class: "overdue", sentence: "It takes too long." } };
+
+/** Nodes whose states would differ an hour earlier or later. */
+const state = stateOf(
+  [
+    node("faulty", "running", judged({ state: "working", since: now - 30_000, gate: "wait", then: [{ ...broken, at: now + 30_000 }] })),
+    node("overdue", "running", judged({ state: "working", since: now - 600_000, gate: "wait", then: [{ ...broken, at: now - 1000 }] })),
+    node("waiting", "running", judged({ state: "waiting", since: now - 30_000, needs: ["gone"] })),
+    node("deleted", "running", { deletingSince: now - 200_000 }),
+    node("a", "running", {}, { startedAt: now - 40_000 }),
+    node("b", "pending"),
+  ],
+  [edge("a", "b")],
+);
+const snapshot = toSnapshot(state) as FlowMessage;
+const member = (id: string, ms: number): Rollout["members"][number] => ({ id, label: id, status: "succeeded", startedAt: 0, endedAt: ms });
+const rollouts: readonly Rollout[] = [
+  { id: "now", startedAt: now - 60_000, outcome: "running", alreadyBroken: [], members: ["a", "b"].map((id) => ({ id, label: id, status: "running" })) },
+  { id: "before", startedAt: 0, endedAt: 90_000, outcome: "succeeded", alreadyBroken: [], members: [member("a", 60_000), member("b", 30_000)] },
+];
+
+/** Everything on the page that depends on the clock. */
+function told(state: FlowState, at: number): unknown {
+  const graph = buildGraph(state);
+  const context = { graph, nodes: graph.nodes, unconfirmed: state.unconfirmed, regions: state.regions, now: at };
+  const rollout = currentRollout(rollouts) as Rollout;
+  return {
+    states: Object.fromEntries([...graph.nodes.values()].map((n) => [n.id, displayState(n, context)])),
+    problems: problems(graph, at),
+    progress: flowProgress(graph, at),
+    rollout: rolloutProgress(graph, rollout, at, rollouts.slice(1)),
+  };
+}
+
+describe("a viewer whose clock is off", () => {
+  it("would see something else by its own clock", () => {
+    for (const off of [-HOUR, HOUR]) expect(told(state, now + off)).not.toEqual(told(state, now));
+    expect(told(state, now)).toMatchObject({ rollout: { etaAt: now + 50_000 }, states: { faulty: "working", overdue: "broken", waiting: "waiting" } });
+  });
+
+  it.each([0, HOUR, -HOUR])("sees the same with %i ms", (off) => {
+    const viewer = (): number => now + off;
+    const one = new FlowStore({ flowId: "F", now: viewer });
+    one.receive({ type: "heartbeat", seq: 1, at: now, incarnation: "i" });
+    one.receive({ type: "message", seq: 1, message: snapshot });
+    expect(told(one.state, one.now())).toEqual(told(state, now));
+
+    const all = new FleetStore(viewer);
+    all.receive({ type: "heartbeat", seq: 1, at: now });
+    all.receive({ type: "flows", flows: new Map([["F", "i"]]) });
+    all.receive({ type: "message", flowId: "F", seq: 1, message: snapshot });
+    expect(told(all.flows?.get("F") as FlowState, all.now())).toEqual(told(state, now));
+  });
+
+  it.each([HOUR, -HOUR])("sees the same when its clock is set by %i ms while it looks", (off) => {
+    let viewer = now;
+    const store = new FlowStore({ flowId: "F", now: () => viewer });
+    store.receive({ type: "heartbeat", seq: 1, at: now, incarnation: "i" });
+    viewer += 15_000 + off;
+    store.receive({ type: "heartbeat", seq: 1, at: now + 15_000, incarnation: "i" });
+    expect(store.now()).toBe(now + 15_000);
+  });
+});

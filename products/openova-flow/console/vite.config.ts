@@ -1,26 +1,61 @@
 import { svelte } from "@sveltejs/vite-plugin-svelte";
-import { defaultClientConditions, defineConfig, type Plugin } from "vite";
-import { budget } from "./build/budget.ts";
+import { defaultClientConditions, defineConfig, type Plugin, type UserConfig } from "vite";
+import { budget, measure, type Output } from "./build/budget.ts";
+import { chunksByEntry } from "./build/chunks.ts";
+import breakpoints from "./src/breakpoints.json" with { type: "json" };
 
-/**
- * Modules of which only what is imported matters here. Svelte's do not say so themselves, and lists would be needed at first; the canvas
- * package defines its element, which the graph does itself.
- */
+/** Svelte does not say that its runtime does nothing by being loaded: without this, all of it that any part of the page needs would be loaded at first. */
 const withoutEffects: Plugin = {
   name: "without-effects",
-  transform: {
-    filter: { id: [/svelte\/src\/internal\/client\/dom\/(blocks\/each|elements\/custom-element|elements\/bindings\/input)\.js$/, /canvas\/src\/index\.ts$/] },
-    handler: () => ({ moduleSideEffects: false }),
+  apply: "build",
+  transform: { filter: { id: /\/svelte\/src\/internal\/client\// }, handler: () => ({ moduleSideEffects: false }) },
+};
+
+/** No server renders a part of this page. Svelte hides what is for such pages behind one flag; here the flag is constant, so that the bundler drops all of it. */
+const withoutHydration: Plugin = {
+  name: "without-hydration",
+  apply: "build",
+  load: {
+    filter: { id: /\/svelte\/src\/internal\/client\/dom\/hydration\.js$/ },
+    handler: () =>
+      "export const hydrating = false, hydrate_node = null;" +
+      ["set_hydrating", "set_hydrate_node", "hydrate_next", "hydrate_template", "next", "read_hydration_instruction", "reset", "skip_nodes"].map((name) => `/* @__NO_SIDE_EFFECTS__ */ export function ${name}() {}`).join(""),
   },
 };
 
-const BASE =
-  /svelte\/src\/|clsx|vite\/preload-helper|console\/src\/(App|parts\/(Face|Guarded)|lib\/(guard|nav|route|theme|format|schedule))|canvas\/src\/glyphs|core\/src\/(display|judgement|flow-id|state|persistent|progress|regions|adjacency|graph|api|rollouts|web|types)\.ts$/;
+/** Puts the page's breakpoints in place of `(--name)` in media queries of style sheets. */
+const customMedia: Plugin = {
+  name: "custom-media",
+  enforce: "pre",
+  transform: { filter: { id: /\.css$/ }, handler: (code) => code.replace(/\(--(\w+)\)/g, (whole, name: string) => (breakpoints as Record<string, string>)[name] ?? whole) },
+};
+
+/** Names in index.html the scripts that both pages need, so that they come in the first round trip. */
+const preloadShared: Plugin = {
+  name: "preload-shared",
+  transformIndexHtml: {
+    order: "post",
+    handler(_, { bundle }) {
+      if (bundle === undefined) return [];
+      const { fleet, flow, frame } = measure(Object.values(bundle) as Output[]);
+      const isAsked = (file: string): boolean => (bundle[file] as { isEntry?: boolean }).isEntry === true;
+      const shared = [...flow, ...frame].filter(({ file }) => !isAsked(file) && fleet.some((f) => f.file === file));
+      return shared.map(({ file }) => ({ tag: "link", attrs: { rel: "modulepreload", href: `./${file}` }, injectTo: "head-prepend" as const }));
+    },
+  },
+};
+
+/** A script that is imported later needs nothing preloaded: vite's helper for that would only make the first ones longer. */
+const withoutPreloadHelper: Plugin = {
+  name: "without-preload-helper",
+  enforce: "pre",
+  load: { filter: { id: /vite\/preload-helper\.js$/ }, handler: () => "export const __vitePreload = (load) => load();" },
+};
 
 /** Relative URLs throughout, so that the page works under any prefix. */
-export default defineConfig({
+export const page: UserConfig = {
   base: "./",
-  plugins: [svelte(), withoutEffects, budget()],
+  plugins: [withoutPreloadHelper, svelte(), withoutEffects, withoutHydration, customMedia],
   resolve: { conditions: ["openova-source", ...defaultClientConditions] },
   worker: { format: "es" },
   build: {
@@ -28,23 +63,12 @@ export default defineConfig({
     emptyOutDir: true,
     target: "es2022",
     assetsInlineLimit: 0,
-    // One style sheet, and scripts that are few: then there is nothing to preload and no helper for it.
+    // One style sheet, and scripts that are few: then there is nothing to preload.
     cssCodeSplit: false,
     modulePreload: false,
     reportCompressedSize: false,
     chunkSizeWarningLimit: 1000,
-    rolldownOptions: {
-      output: {
-        // What both pages need at first is one script, and what they do not need then is kept out of it.
-        codeSplitting: {
-          includeDependenciesRecursively: false,
-          groups: [
-            { name: "stream", test: /core\/src\/(sse|sse-parser|parse-regions|validate)\.ts$/, priority: 2 },
-            { name: "lists", test: /svelte\/src\/internal\/client\/dom\/(blocks\/each|elements\/bindings\/input)\.js$/, priority: 2 },
-            { name: "base", test: BASE, priority: 1 },
-          ],
-        },
-      },
-    },
   },
-});
+};
+
+export default defineConfig({ ...page, plugins: [...(page.plugins ?? []), chunksByEntry({ ...page, root: import.meta.dirname }), preloadShared, budget()] });

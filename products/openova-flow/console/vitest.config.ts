@@ -6,6 +6,7 @@ export default defineConfig({
   // A loaded machine stands still for seconds: only what never comes may end one of these.
   test: {
     include: ["test/**/*.test.ts"],
+    globalSetup: "test/support/scratch.ts",
     environment: "node",
     testTimeout: 300_000,
     hookTimeout: 600_000,

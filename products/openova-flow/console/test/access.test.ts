@@ -75,9 +75,9 @@ describe("who is not signed in", () => {
     await signIn(page, alice);
     await says(page.locator("tbody"), /bp-cilium/);
     expect(where(page)).toBe("/sovereign/?flow=bootstrap&view=table");
-    const who = page.locator("summary[aria-label='Signed in as alice']");
+    const who = page.getByRole("button", { name: "Signed in as alice" });
     await who.click();
-    await says(page.locator("header details"), /Signed in as alice/);
+    await says(page.locator("header [popover]"), /Signed in as alice/);
     await page.keyboard.press("Escape");
     expect(await page.getByRole("button", { name: "Sign out" }).isVisible()).toBe(false);
     await who.click();
@@ -151,7 +151,7 @@ describe("a server that lets everybody in", () => {
     try {
       const page = await open("", { at: own });
       await says(page.locator("main"), /No flow yet/);
-      expect(await page.locator("header details").count()).toBe(0);
+      expect(await page.locator("header [popover]").count()).toBe(0);
     } finally {
       for (const v of visits) await v.context.close();
       await own.kill();
@@ -164,8 +164,8 @@ describe("accessibility", () => {
     const page = await open("?flow=scenarios", { scheme, width: 390, height: 780 });
     await signIn(page, alice);
     await says(page.locator("main"), /signed in as alice/);
-    await page.locator("summary[aria-label='Signed in as alice']").click();
-    await says(page.locator("header details"), /Sign out/);
+    await page.getByRole("button", { name: "Signed in as alice" }).click();
+    await says(page.locator("header [popover]"), /Sign out/);
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
     await whole(page);
     const result = await new AxeBuilder({ page }).analyze();

@@ -4,11 +4,9 @@ import { describe, expect, it } from "vitest";
 
 const css = readFileSync(new URL("../src/app.css", import.meta.url), "utf8");
 
-/** The custom properties of a block that begins with `selector {`. */
-function block(selector: string): ReadonlyMap<string, string> {
-  const at = css.indexOf(`${selector} {`);
-  const body = css.slice(at, css.indexOf("}", at));
-  return new Map([...body.matchAll(/(--[\w-]+):\s*(#[0-9a-f]{6});/g)].map((m) => [m[1] as string, m[2] as string]));
+/** The palette, light or dark. */
+function palette(scheme: "light" | "dark"): ReadonlyMap<string, string> {
+  return new Map([...css.matchAll(/(--[\w-]+): light-dark\((#[0-9a-f]{6}), (#[0-9a-f]{6})\);/g)].map((m) => [m[1] as string, m[scheme === "light" ? 2 : 3] as string]));
 }
 
 function luminance(hex: string): number {
@@ -27,11 +25,16 @@ function contrast(a: string, b: string): number {
 const GROUNDS = ["--background", "--surface", "--raised", "--hover", "--chosen"];
 const INKS = ["--text", "--muted", "--link", "--critical", ...DISPLAY_STATES.map((s) => `--${s}`)];
 
-describe.each([
-  ["light", ":root"],
-  ["dark", ':root[data-theme="dark"]'],
-])("in the %s", (_, selector) => {
-  const colours = block(selector);
+it("the canvas has every colour that it draws with from the page", () => {
+  const graph = readFileSync(new URL("../src/flow/Graph.svelte", import.meta.url), "utf8");
+  const given = [...graph.matchAll(/--flow-([\w-]+): var\(--\1\);/g)].map((m) => m[1] as string);
+  const wanted = readFileSync(new URL("../../canvas/src/look/palette.ts", import.meta.url), "utf8");
+  expect(given.sort()).toEqual([...wanted.matchAll(/^ {2}"?([\w-]+)"?: \[/gm)].map((m) => m[1] as string).sort());
+  expect(given.filter((name) => !css.includes(`--${name}: `))).toEqual([]);
+});
+
+describe.each(["light", "dark"] as const)("in the %s", (scheme) => {
+  const colours = palette(scheme);
   it("every ink can be read on every ground", () => {
     const poor = INKS.flatMap((ink) =>
       GROUNDS.flatMap((ground) => {
@@ -41,8 +44,4 @@ describe.each([
     );
     expect(poor).toEqual([]);
   });
-});
-
-it("is the same dark by choice as by system", () => {
-  expect([...block(':root:not([data-theme="light"])')]).toEqual([...block(':root[data-theme="dark"]')]);
 });

@@ -1,7 +1,8 @@
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { FlowNode } from "@openova/flow-core";
-import { judgedFacts, markWords } from "../src/lib/marks.ts";
+import { judgedFacts } from "../src/lib/facts.ts";
+import { markWords } from "../src/lib/marks.ts";
 import { toRow } from "../src/lib/rows.ts";
 import { launch, visit, whole } from "./support/browser.ts";
 import { Server } from "./support/server.ts";
@@ -45,19 +46,19 @@ describe("a source", () => {
       await whole(page);
       await expect.poll(() => isDrawn(page, APPS)).toBe(true);
       expect(await isDrawn(page, SOURCE)).toBe(false);
-      expect(await page.locator("section[aria-labelledby=wrong]").count()).toBe(0);
+      expect(await page.locator("section[aria-labelledby=wrong] li").count()).toBe(0);
 
       await post("git", "broken");
       await expect.poll(() => isDrawn(page, SOURCE)).toBe(true);
       const wrong = page.locator("section[aria-labelledby=wrong] li");
       await expect.poll(() => wrong.allInnerTexts().then((t) => t.map((s) => s.includes("fleet cannot be fetched.")))).toEqual([true]);
       expect(await page.locator("#outline [role=treeitem]").allInnerTexts().then((t) => t.some((s) => s.includes("fleet")))).toBe(false);
-      await wrong.locator("a").click();
+      await wrong.getByRole("link", { name: "Details" }).click();
       await expect.poll(() => page.locator("#details-title").innerText()).toBe("fleet");
       expect(await page.locator("#details").innerText()).toContain("fleet cannot be fetched.");
 
       await post("git", "ready");
-      await expect.poll(() => page.locator("section[aria-labelledby=wrong]").count()).toBe(0);
+      await expect.poll(() => page.locator("section[aria-labelledby=wrong] li").count()).toBe(0);
       expect(await isDrawn(page, SOURCE)).toBe(true);
       await page.keyboard.press("Escape");
       await expect.poll(() => isDrawn(page, SOURCE)).toBe(false);

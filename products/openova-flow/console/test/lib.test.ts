@@ -1,14 +1,15 @@
-import { emptyState, fold, type DisplayState, type FlowNode, type LogEntry, type Progress, type RegionLease, type Rollout, type RolloutProgress } from "@openova/flow-core";
+import { buildGraph, duration, emptyState, fold, rolloutProgress, type DisplayState, type FlowNode, type LogEntry, type Progress, type RegionLease, type Rollout, type RolloutProgress } from "@openova/flow-core";
 import { describe, expect, it } from "vitest";
 import { announcement, regionNews } from "../src/lib/announce.ts";
 import { steps } from "../src/lib/changes.ts";
-import { ago, dateTime, duration, percent } from "../src/lib/format.ts";
-import { inOrder, ticks, toBar, total } from "../src/lib/gantt.ts";
+import { ago, dateTime, percent } from "../src/lib/format.ts";
+import { failures } from "../src/lib/past.ts";
+import { grouped, inOrder, ticks, toBar, total, zoomed, type Bar } from "../src/lib/gantt.ts";
 import { headline } from "../src/lib/headline.ts";
 import { matrix } from "../src/lib/matrix.ts";
 import { outline } from "../src/lib/outline.ts";
 import { formatRoute, HOME, parseRoute } from "../src/lib/route.ts";
-import { sorted, toRow, versionOf, wasOf } from "../src/lib/rows.ts";
+import { sorted, toRow, versionOf } from "../src/lib/rows.ts";
 import { runs } from "../src/lib/runs.ts";
 
 function node(id: string, more: Partial<FlowNode> = {}): FlowNode {
@@ -20,29 +21,29 @@ const lease = (state: "fresh" | "stale", heard: number, refused?: string): Regio
 
 describe("a region that is not heard of", () => {
   const regions = new Map([["r", lease("stale", 61_000)]]);
-  it("has releases that were something, and have worked until then", () => {
-    const row = toRow(node("r/a", { status: "running", startedAt: 1000, meta: { reason: "Progressing" } }), "unconfirmed", 500_000, (id) => id, regions);
-    expect(row).toMatchObject({ what: "was working; Progressing", workedMs: 60_000 });
-    expect(wasOf(node("s/a"), regions)).toBe("");
-    expect(wasOf(node("r/a", { meta: { deletingSince: 5 } }), regions)).toBe("was being deleted");
+  it("has releases that have worked until then", () => {
+    const row = toRow(node("r/a", { status: "running", startedAt: 1000, meta: { reason: "Progressing" } }), "working", 500_000, (id) => id, regions);
+    expect(row).toMatchObject({ what: `as of ${dateTime(61_000, 500_000)}; Progressing`, workedMs: 60_000 });
   });
 
   it("is no difference between regions", () => {
     const nodes = [node("r/a"), node("s/a"), node("t/a", { status: "failed" })];
-    const displays = new Map<string, DisplayState>([["r/a", "unconfirmed"], ["s/a", "ready"]]);
-    expect(matrix(nodes.slice(0, 2), displays, ["r", "s"])[0]).toMatchObject({ differs: false });
-    expect(matrix(nodes, new Map([...displays, ["t/a", "broken"]]), ["r", "s", "t"])[0]).toMatchObject({ differs: true });
+    const displays = new Map<string, DisplayState>([["r/a", "working"], ["s/a", "ready"]]);
+    const stale = (region: string): boolean => region === "r";
+    expect(matrix(nodes.slice(0, 2), displays, ["r", "s"], (id) => id, stale)[0]).toMatchObject({ differs: false });
+    expect(matrix(nodes.slice(0, 2), displays, ["r", "s"], (id) => id, () => false)[0]).toMatchObject({ differs: true });
+    expect(matrix(nodes, new Map([...displays, ["t/a", "broken"]]), ["r", "s", "t"], (id) => id, stale)[0]).toMatchObject({ differs: true });
   });
 
   it("is news when it falls silent, comes back or is claimed twice, and not at the first look", () => {
     const at = (...all: [string, RegionLease][]): ReadonlyMap<string, RegionLease> => new Map(all);
     expect(regionNews(at(), at(["r", lease("stale", 1)]))).toBe("");
-    expect(regionNews(at(["r", lease("fresh", 1)]), at(["r", lease("stale", 1)]))).toBe("Region r is not heard of any more.");
-    expect(regionNews(at(["r", lease("stale", 1)]), at(["r", lease("fresh", 1)]))).toBe("Region r is heard of again.");
+    expect(regionNews(at(["r", lease("fresh", 1)]), at(["r", lease("stale", 1)]))).toBe("Region r is stale.");
+    expect(regionNews(at(["r", lease("stale", 1)]), at(["r", lease("fresh", 1)]))).toBe("Region r reports again.");
     expect(regionNews(at(["r", lease("fresh", 1)]), at(["r", lease("fresh", 2, "uid-2")]))).toBe("A second cluster claims region r and is refused.");
     expect(regionNews(at(["r", lease("fresh", 2, "uid-2")]), at(["r", lease("fresh", 9, "uid-2")]))).toBe("");
     const many = (state: "fresh" | "stale") => at(...["a", "b", "c", "d", "e"].map((n): [string, RegionLease] => [n, lease(state, 1)]));
-    expect(regionNews(many("fresh"), many("stale"))).toMatch(/^Region a .* Region c is not heard of any more\. 2 more changes of regions\.$/);
+    expect(regionNews(many("fresh"), many("stale"))).toMatch(/^Region a .* Region c is stale\. 2 more changes of regions\.$/);
   });
 });
 
@@ -57,6 +58,7 @@ describe("a link", () => {
       displays: ["broken", "waiting"] as const,
       regions: ["fsn1", "weird, region"],
       families: ["security"],
+      namespaces: ["team-a", "team-b"],
       at: 1_795_437_857_291,
       rollout: "r1",
       trace: "critical" as const,
@@ -79,7 +81,7 @@ describe("a link", () => {
 
 describe("words", () => {
   it.each([
-    [499, "0s"], [59_400, "59s"], [60_000, "1m 00s"], [3_599_000, "59m 59s"], [3_600_000, "1h 00m"], [90_061_000, "1d 1h"], [-5, "0s"],
+    [499, "0s"], [59_900, "59s"], [60_000, "1m 00s"], [3_599_000, "59m 59s"], [3_600_000, "1h 00m"], [90_061_000, "1d 1h"], [-5, "0s"],
   ])("%i ms last %s", (ms, text) => expect(duration(ms)).toBe(text));
   it("say how long ago", () => {
     expect(ago(1000, 2000)).toBe("just now");
@@ -94,7 +96,7 @@ const counts = (more: Partial<Record<DisplayState, number>>): Progress["counts"]
   broken: 0, terminating: 0, waiting: 0, working: 0, "not-started": 0, suspended: 0, unconfirmed: 0, ready: 0, ...more,
 });
 function progress(done: number, of: number, kustomizationsNotReady = 0): Progress {
-  return { total: of, done, fraction: of === 0 ? 1 : done / of, counts: counts({ ready: done }), complete: of > 0 && done === of && kustomizationsNotReady === 0, kustomizationsNotReady };
+  return { total: of, done, fraction: of === 0 ? 1 : done / of, counts: counts({ ready: done }), stale: 0, complete: of > 0 && done === of && kustomizationsNotReady === 0, kustomizationsNotReady };
 }
 function rolled(outcome: Rollout["outcome"], p: Progress, endedAt?: number): { it: Rollout; progress: RolloutProgress } {
   const times = { startedAt: 1000, ...(endedAt === undefined ? {} : { endedAt }) };
@@ -102,21 +104,28 @@ function rolled(outcome: Rollout["outcome"], p: Progress, endedAt?: number): { i
 }
 
 describe("the headline", () => {
-  it("is that of the rollout under way", () => {
-    expect(headline(progress(1, 9), rolled("running", progress(32, 60)), 61_000)).toMatchObject({ percent: "53%", done: "32/60", outcome: "rolling out", tone: "running", time: "1m 00s" });
+  it("counts all releases, and those of the rollout under way beside them", () => {
+    expect(headline(progress(1, 90), rolled("running", progress(32, 60)), 61_000)).toEqual({
+      percent: "1%", done: "1/90 ready", tone: "plain", but: "", rollout: { done: "32/60", outcome: "rolling out", tone: "running", time: "1m 00s" },
+    });
   });
-  it("says complete only of a rollout that succeeded and of which all is ready", () => {
-    expect(headline(progress(2, 2), rolled("succeeded", progress(2, 2), 31_000), 61_000)).toMatchObject({ percent: "100%", outcome: "complete", tone: "good", time: "took 30s, ended 30s ago" });
-    expect(headline(progress(2, 2), rolled("failed", progress(1, 2), 31_000), 61_000)).toMatchObject({ percent: "50%", outcome: "failed", tone: "bad" });
-    expect(headline(progress(2, 2), rolled("succeeded", progress(1, 2), 31_000), 61_000)).toMatchObject({ outcome: "rolled out", tone: "plain" });
+  it("says of a rollout that has ended how it ended", () => {
+    const line = (outcome: Rollout["outcome"], p: Progress) => headline(progress(9, 9), rolled(outcome, p, 31_000), 61_000).rollout;
+    expect(line("succeeded", progress(2, 2))).toEqual({ done: "2/2", outcome: "complete", tone: "good", time: "took 30s, ended 30s ago" });
+    expect(line("failed", progress(1, 2))).toMatchObject({ done: "1/2", outcome: "failed", tone: "bad" });
+    expect(line("incomplete", progress(1, 2))).toMatchObject({ outcome: "incomplete", tone: "bad" });
+  });
+  it("says how long it took until all was ready, however long ago that was", () => {
+    const graph = buildGraph(fold(emptyState("f"), { type: "snapshot", flow: { id: "f", status: "running", startedAt: 0 }, nodes: [node("r/a", { startedAt: 1000, endedAt: 101_000 })] }));
+    const it: Rollout = { id: "r", startedAt: 1000, outcome: "running", alreadyBroken: [], members: [{ id: "r/a", label: "a", status: "succeeded" }] };
+    expect(headline(progress(1, 1), { it, progress: rolloutProgress(graph, it, 9_000_000) }, 9_000_000).rollout).toMatchObject({ outcome: "all ready", time: "after 1m 40s" });
   });
   it("is never complete while a Kustomization is not ready", () => {
-    const line = headline(progress(2, 2, 1), rolled("succeeded", progress(2, 2, 1), 31_000), 61_000);
-    expect(line).toMatchObject({ percent: "99%", but: "1 Kustomization not ready" });
-    expect(line.outcome).not.toBe("complete");
+    const line = headline(progress(2, 2, 1), rolled("running", progress(2, 2, 1)), 61_000);
+    expect(line).toMatchObject({ percent: "99%", tone: "plain", but: "1 Kustomization not ready", rollout: { outcome: "rolling out" } });
   });
-  it("has no time for a flow that has had no rollout", () => {
-    expect(headline(progress(2, 2), null, 0)).toMatchObject({ outcome: "all ready", time: "" });
+  it("has no rollout where there has been none", () => {
+    expect(headline(progress(2, 2), null, 0)).toMatchObject({ done: "2/2 ready", tone: "good", rollout: null });
   });
 });
 
@@ -153,16 +162,16 @@ describe("the timeline", () => {
   });
   it("goes by what the rollout recorded where the log does not reach", () => {
     const member = { id: "r/a", label: "a", status: "succeeded", waitingSince: 100, startedAt: 500, endedAt: 900 };
-    expect(toBar(member, undefined, "ready", { from: 100, to: 5000 })).toMatchObject({ waiting: [{ from: 100, to: 500 }], working: [{ from: 500, to: 900 }] });
+    expect(toBar(member, undefined, "ready", { from: 100, to: 5000 }, "a")).toMatchObject({ waiting: [{ from: 100, to: 500 }], working: [{ from: 500, to: 900 }] });
   });
   it("has no line for what is outside of the rollout", () => {
-    expect(toBar({ id: "r/a", label: "a", status: "pending" }, undefined, "not-started", { from: 0, to: 9 })).toBeNull();
+    expect(toBar({ id: "r/a", label: "a", status: "pending" }, undefined, "not-started", { from: 0, to: 9 }, "a")).toBeNull();
   });
   it("orders lines by when work began; what only waits stands last", () => {
     const period = { from: 0, to: 5000 };
     const bar = (id: string, startedAt?: number): NonNullable<ReturnType<typeof toBar>> => {
       const member = { id, label: id, status: "running", waitingSince: 10, ...(startedAt === undefined ? {} : { startedAt }) };
-      return toBar(member, undefined, startedAt === undefined ? "waiting" : "working", period) as NonNullable<ReturnType<typeof toBar>>;
+      return toBar(member, undefined, startedAt === undefined ? "waiting" : "working", period, id) as NonNullable<ReturnType<typeof toBar>>;
     };
     expect(inOrder([bar("c"), bar("b", 90), bar("a", 50)]).map((b) => b.id)).toEqual(["a", "b", "c"]);
     expect(total(bar("c").waiting)).toBe(4990);
@@ -197,16 +206,22 @@ describe("the matrix", () => {
   const v = (id: string, version: string): FlowNode => node(id, { meta: { versionApplied: version } });
   const nodes = [v("a/x", "1"), v("b/x", "1"), v("c/x", "2"), v("a/y", "1"), v("b/y", "1"), v("c/y", "1"), v("a/z", "1"), v("b/z", "1")];
   const displays = new Map<string, DisplayState>(nodes.map((n) => [n.id, n.id === "b/y" ? "broken" : "ready"]));
-  const rows = matrix(nodes, displays, ["a", "b", "c"]);
+  const name = (id: string): string => id.slice(2);
+  const never = (): boolean => false;
+  const rows = matrix(nodes, displays, ["a", "b", "c"], name, never);
+  it("keeps releases of one name in two namespaces apart", () => {
+    const two = [v("a/one/redis", "1"), v("b/one/redis", "1"), v("a/two/redis", "2")].map((n) => ({ ...n, label: "redis" }));
+    expect(matrix(two, new Map(), ["a", "b"], (id) => id.slice(2), never).map((r) => [r.name, r.differs, r.cells.size])).toEqual([["one/redis", false, 2], ["two/redis", true, 1]]);
+  });
   it("marks another version, another state, and what a region lacks", () => {
-    expect(rows.map((r) => [r.label, r.differs])).toEqual([["x", true], ["y", true], ["z", true]]);
+    expect(rows.map((r) => [r.name, r.differs])).toEqual([["x", true], ["y", true], ["z", true]]);
     expect(rows[0]?.cells.get("c")).toMatchObject({ otherVersion: true, otherState: false });
     expect(rows[0]?.cells.get("a")).toMatchObject({ otherVersion: false });
     expect(rows[1]?.cells.get("b")).toMatchObject({ otherVersion: false, otherState: true });
     expect(rows[2]?.cells.has("c")).toBe(false);
   });
   it("marks nothing where all are alike", () => {
-    expect(matrix(nodes.slice(3, 6), new Map(), ["a", "b", "c"])[0]?.differs).toBe(false);
+    expect(matrix(nodes.slice(3, 6), new Map(), ["a", "b", "c"], name, never)[0]?.differs).toBe(false);
   });
 });
 
@@ -222,23 +237,31 @@ describe("an instant that no date can be", () => {
 describe("the outline", () => {
   it("has a line of its own for a release that is called as a region's line is", () => {
     const two = [node("region a", { region: "a" }), node("a/x")];
-    const keys = outline({ nodes: two, displays: new Map(), regionIds: new Map(), toggled: new Set() }).map((r) => r.key);
+    const keys = outline({ nodes: two, displays: new Map(), name: (id) => id, regionIds: new Map(), toggled: new Set() }).map((r) => r.key);
     expect(new Set(keys).size).toBe(keys.length);
   });
 
   const nodes = [node("b/2"), node("a/2"), node("a/1")];
   const displays = new Map<string, DisplayState>([["a/1", "broken"], ["a/2", "ready"], ["b/2", "ready"]]);
-  const rows = (toggled: string[]) => outline({ nodes: [...nodes], displays, regionIds: new Map([["a", "a"]]), toggled: new Set(toggled) });
-  it("has regions by name and their releases by label, with their place among their siblings", () => {
+  const rows = (toggled: string[]) => outline({ nodes: [...nodes], displays, name: (id) => id.slice(2), regionIds: new Map([["a", "a"]]), toggled: new Set(toggled) });
+  it("has regions by name and their releases by name, with their place among their siblings", () => {
     expect(rows([]).map((r) => [r.level, r.label, r.position, r.size])).toEqual([[1, "a", 1, 2], [2, "1", 1, 2], [2, "2", 2, 2], [1, "b", 2, 2], [2, "2", 1, 1]]);
     expect(rows([])[0]?.counts?.get("broken")).toBe(1);
   });
+  it("groups by namespace where names need one", () => {
+    const of = (ns: string, label: string): FlowNode => node(`r/${ns}/${label}`, { label, meta: { namespace: ns } });
+    const input = { nodes: [of("b", "redis"), of("a", "redis"), of("a", "api")], displays, regionIds: new Map(), toggled: new Set<string>() };
+    const name = (id: string): string => (id.endsWith("redis") ? id.slice(2) : id.slice(4));
+    const lines = (toggled: string[]): unknown => outline({ ...input, name, toggled: new Set(toggled) }).map((r) => [r.level, r.label, r.position, r.size]);
+    expect(lines([])).toEqual([[1, "r", 1, 1], [2, "a", 1, 2], [3, "api", 1, 2], [3, "redis", 2, 2], [2, "b", 2, 2], [3, "redis", 1, 1]]);
+    expect(lines(["namespace r/a"])).toEqual([[1, "r", 1, 1], [2, "a", 1, 2], [2, "b", 2, 2], [3, "redis", 1, 1]]);
+  });
   it("hides the releases of a closed region", () => {
-    expect(rows(["a"]).map((r) => r.key)).toEqual(["region a", "region b", "node b/2"]);
+    expect(rows(["region a"]).map((r) => r.key)).toEqual(["region a", "region b", "node b/2"]);
   });
   it("starts closed when there are many", () => {
     const many = Array.from({ length: 400 }, (_, i) => node(`r/${i}`));
-    expect(outline({ nodes: many, displays, regionIds: new Map(), toggled: new Set() })).toHaveLength(1);
+    expect(outline({ nodes: many, displays, name: (id) => id, regionIds: new Map(), toggled: new Set() })).toHaveLength(1);
   });
 });
 
@@ -263,12 +286,36 @@ describe("the history of a node", () => {
       change(3, { reason: "Progressing", generation: 1, observedGeneration: 1 }),
       change(4, { reason: "InstallFailed", stalledReason: "RetriesExceeded" }, "failed"),
       { seq: 5, at: 5, node: null },
-    ]);
+    ], ({ seq }) => ([null, "waiting", "working", "working", "broken", null] as const)[seq] ?? null, (id) => id);
     expect(told.map((s) => [s.at, s.display, s.text])).toEqual([
       [5, null, "removed"],
       [4, "broken", "InstallFailed, RetriesExceeded"],
       [2, "working", "Progressing"],
       [1, "waiting", "DependencyNotReady"],
     ]);
+  });
+});
+
+describe("the lines of a timeline", () => {
+  const bar = (id: string, region: string, display: DisplayState, from = 0): Bar => ({ id, name: id, region, display, waiting: [], working: [{ from, to: from + 1, isOpen: false, hasFailed: false }], begin: from, end: from + 1 });
+  it("have first what failed, then what runs, then what began first, under the heads of their groups", () => {
+    const bars = inOrder([bar("a", "r1", "ready", 1), bar("b", "r2", "broken", 5), bar("c", "r1", "working", 3), bar("d", "r2", "ready", 0)]);
+    expect(grouped(bars, (b) => b.region).map((l) => ("bar" in l ? l.bar.id : `${l.group}:${l.size}`))).toEqual(["r2:2", "b", "d", "r1:2", "c", "a"]);
+    expect(grouped(bars.slice(0, 1), (b) => b.region).map((l) => l.key)).toEqual(["b"]);
+  });
+  it("zoom about a point, and no further out than the whole", () => {
+    const whole = { from: 0, to: 100_000 };
+    expect(zoomed(whole, whole, 0.5, 25_000)).toEqual({ from: 12_500, to: 62_500 });
+    expect(zoomed(whole, { from: 90_000, to: 100_000 }, 2, 100_000)).toEqual({ from: 80_000, to: 100_000 });
+    expect(zoomed(whole, { from: 0, to: 90_000 }, 2, 0)).toEqual(whole);
+  });
+});
+
+describe("failures", () => {
+  const entry = (at: number, status: string, endedAt?: number): LogEntry => ({ seq: at, at, message: { type: "upsert-nodes", nodes: [{ id: "a", flowId: "f", label: "a", status, ...(endedAt === undefined ? {} : { endedAt }) }] } });
+  it("are each there once, however often they are told, and not what failed before", () => {
+    const base = fold(emptyState("f"), entry(0, "failed", 5).message);
+    expect(failures(base, [entry(10, "failed", 5), entry(20, "running"), entry(30, "failed", 29), entry(40, "failed", 29), entry(50, "failed", 99), entry(60, "running"), entry(70, "failed"), entry(80, "failed")])).toEqual([29, 50, 70]);
+    expect(failures(null, [entry(10, "failed", 5)])).toEqual([5]);
   });
 });

@@ -44,9 +44,9 @@ async function open(query: string, options: VisitOptions = {}): Promise<Page> {
 const fresh = (cluster = A): RegionLease => ({ state: "fresh", since: Date.now() - 900_000, heard: Date.now(), cluster });
 const silent = (forMs: number): RegionLease => ({ state: "stale", since: Date.now() - forMs + 30_000, heard: Date.now() - forMs, cluster: A });
 const header = (page: Page): Locator => page.locator("header").first();
-const banner = (page: Page): Locator => page.getByRole("region", { name: "Regions that are not heard of" });
+const banner = (page: Page): Locator => page.getByRole("region", { name: "Stale regions" });
 const row = (page: Page, name: string): Locator => page.getByRole("treeitem").filter({ hasText: name }).first();
-const unconfirmed = (page: Page): Locator => page.getByRole("group", { name: "Filter by state" }).getByRole("button", { name: /^unconfirmed:/ });
+const unconfirmed = (page: Page): Locator => page.getByRole("group", { name: "Filter by state" }).getByRole("button", { name: / unconfirmed$/ });
 
 describe("a region that falls silent", () => {
   it("is said to be, wherever it is shown, and is as before once it is heard of again", async () => {
@@ -55,35 +55,34 @@ describe("a region that falls silent", () => {
     await says(header(page), /live/);
     expect(await banner(page).count()).toBe(0);
     relay.tell("bootstrap", { fsn1: fresh(B), hel1: silent(245_000) });
-    await says(banner(page), /^ ?hel1 was last heard 4 min ago\. What you see of it is from then\.$/);
+    await says(banner(page), /^ ?hel1 was last seen 4 min ago\. What you see of it is from then\.$/);
     await says(header(page), /1 of 2 regions live/);
     await row(page, "fsn1").click();
-    await says(row(page, "hel1"), /last heard 4 min ago/);
-    await expect.poll(() => unconfirmed(page).getAttribute("aria-label")).toBe("unconfirmed: 23");
-    await says(page.getByRole("region", { name: /What is wrong/ }), /hel1: region silent .* hel1 was last heard 4 min ago, and what is shown of it is from then/);
-    await says(page.getByRole("region", { name: /What is wrong/ }), /hel1\/bp-powerdns: install failed .*last heard 4 min ago/);
+    await says(row(page, "hel1"), /last seen 4 min ago/);
+    await says(header(page), /23 as last seen/);
+    expect(await unconfirmed(page).count()).toBe(0);
+    await says(page.getByRole("region", { name: /What is wrong/ }), /hel1: region silent/);
+    await says(page.getByRole("region", { name: /What is wrong/ }), /hel1\/bp-powerdns: install failed .*last seen 4 min ago/);
     const views = page.getByRole("navigation", { name: "Views" });
     await views.getByRole("link", { name: "Matrix" }).click();
-    await says(page.locator("thead"), /hel1 ?last heard 4 min ago/);
+    await says(page.locator("thead"), /hel1 ?last seen 4 min ago/);
     // What is not known of one region is no difference between the two.
     await says(page.getByRole("button", { name: /Only what differs/ }), /differs: 1$/);
     await views.getByRole("link", { name: "Table" }).click();
-    await unconfirmed(page).click();
-    await says(page.locator("tbody"), /unconfirmed .*hel1 ?last heard 4 min ago .*was (working|waiting)/);
-    const worked = (): Promise<string> => page.locator("tbody tr", { hasText: "was working" }).first().locator("td").nth(8).innerText();
+    await says(page.locator("tbody"), /waiting .*hel1 ?last seen 4 min ago .*as of \d\d:\d\d:\d\d; waits for/);
+    const worked = (): Promise<string> => page.locator("tbody tr", { hasText: "as of" }).filter({ hasText: "working" }).first().locator("td").nth(8).innerText();
     const before = await worked();
     expect(before).toMatch(/^\d+(s|m \d\ds)$/);
     const elapsed = await page.locator("header .time").innerText();
     await expect.poll(() => page.locator("header .time").innerText()).not.toBe(elapsed);
     expect(await worked()).toBe(before);
-    await unconfirmed(page).click();
     await views.getByRole("link", { name: "Timeline" }).click();
-    await says(page.locator("main"), /hel1 ?last heard 4 min ago/);
+    await says(page.locator("main"), /hel1 ?last seen 4 min ago/);
     relay.tell("bootstrap", { fsn1: fresh(B), hel1: fresh() });
     await expect.poll(() => banner(page).count()).toBe(0);
     await says(header(page), /live/);
     expect(await header(page).innerText()).not.toMatch(/regions/);
-    await expect.poll(() => unconfirmed(page).count()).toBe(0);
+    expect(await header(page).innerText()).not.toMatch(/as last seen/);
   });
 
   it("counts on by itself, and says so of a release and of the region in the details", async () => {
@@ -91,12 +90,12 @@ describe("a region that falls silent", () => {
     const page = await open("?flow=bootstrap&node=hel1/bp-harbor", { setup: (page) => page.clock.install() });
     await says(header(page), /live/);
     relay.tell("bootstrap", { hel1: silent(40_000) });
-    await says(banner(page), /hel1 was last heard [45]\d s ago/);
-    await says(page.locator("#details"), /hel1 was last heard \d+ (s|min) ago, and this was waiting\. Below is how it was then\./);
+    await says(banner(page), /hel1 was last seen [45]\d s ago/);
+    await says(page.locator("#details"), /hel1 was last seen \d+ (s|min) ago, and this was waiting\. Below is how it was then\./);
     await page.clock.fastForward(20_000);
-    await says(banner(page), /hel1 was last heard 1 min ago/);
+    await says(banner(page), /hel1 was last seen 1 min ago/);
     await page.goto(`${relay.url}?flow=bootstrap&node=hel1`);
-    await says(page.locator("#details"), new RegExp(String.raw`\d+ of 23 were ready Last heard \d min ago, ${AT.source}\. What is shown of it is from then\. Held by cluster 6f1c2a1e`));
+    await says(page.locator("#details"), new RegExp(String.raw`\d+ of 23 were ready Last seen \d min ago, ${AT.source}\. What is shown of it is from then\. Held by cluster 6f1c2a1e`));
   });
 
   it("is told politely to who listens", async () => {
@@ -105,9 +104,9 @@ describe("a region that falls silent", () => {
     await says(row(page, "fsn1"), /fsn1/);
     const heard = await listenTo(page);
     relay.tell("bootstrap", { fsn1: fresh(B), hel1: silent(40_000) });
-    await expect.poll(heard).toMatch(/^Region hel1 is not heard of any more\. 23 releases unconfirmed\.$/);
+    await expect.poll(heard).toMatch(/^Region hel1 is stale\.$/);
     relay.tell("bootstrap", { fsn1: { ...fresh(B), refused: { cluster: A, at: Date.now() } }, hel1: fresh() });
-    await expect.poll(heard).toMatch(/\nA second cluster claims region fsn1 and is refused\. Region hel1 is heard of again\. [^\n]*$/);
+    await expect.poll(heard).toMatch(/\nA second cluster claims region fsn1 and is refused\. Region hel1 reports again\.$/);
   });
 
   it("was silent already at an instant since then, and not before", async () => {
@@ -121,20 +120,19 @@ describe("a region that falls silent", () => {
     }, at);
     await go(now);
     await says(header(page), AT);
-    await expect.poll(() => unconfirmed(page).getAttribute("aria-label")).toBe("unconfirmed: 23");
-    await go(now - 60_000);
-    await expect.poll(() => unconfirmed(page).count()).toBe(0);
+    await says(header(page), /23 as last seen/);
+    await go(now - 1500);
+    await expect.poll(() => header(page).innerText()).not.toMatch(/as last seen/);
   });
 
   it("is told in the fleet, and the flow has something wrong", async () => {
     relay.tell("bootstrap", { hel1: silent(245_000) });
     const page = await open("");
     const card = page.getByRole("article");
-    await says(card, /hel1 last heard 4 min ago/);
-    await says(card, /23 unconfirmed/);
+    await says(card, /hel1 last seen 4 min ago/);
     await says(page.locator("h1"), /1 with something wrong/);
     relay.tell("bootstrap", { hel1: fresh() });
-    await expect.poll(() => card.innerText()).not.toMatch(/last heard|unconfirmed/);
+    await expect.poll(() => card.innerText()).not.toMatch(/last seen/);
   });
 });
 
@@ -143,9 +141,12 @@ describe("a second cluster in a region", () => {
     relay.tell("bootstrap", { hel1: { ...fresh(), refused: { cluster: B, at: Date.now() } } });
     const page = await open("?flow=bootstrap");
     const wrong = page.getByRole("region", { name: /What is wrong/ });
-    await says(wrong, new RegExp(`hel1: cluster refused hel1 is held by cluster ${A}\\. Cluster ${B} claims it too and is refused\\. Give one of the two another REGION_KEY`));
+    // What else is wrong in the recording grows with its age, and may stand first.
+    const line = wrong.locator("button[aria-expanded]").filter({ hasText: "hel1: cluster refused" });
+    if ((await line.getAttribute("aria-expanded")) === "false") await line.click();
+    await says(wrong, new RegExp(`hel1: cluster refused .*hel1 is held by cluster ${A}\\. Cluster ${B} claims it too and is refused\\. Give one of the two another REGION_KEY`));
     await says(wrong, /kubectl get namespace kube-system/);
-    await wrong.getByRole("link", { name: /hel1: cluster refused/ }).click();
+    await wrong.getByRole("link", { name: "Details" }).click();
     await says(page.locator("#details"), new RegExp(`cluster refused: .*${B}.* Held by cluster ${A}`));
     await page.goto(relay.url);
     await says(page.getByRole("article"), /hel1: cluster refused/);
@@ -162,10 +163,10 @@ describe("tabs of one browser", () => {
   it("hear the same of regions, the one that comes late too", async () => {
     relay.tell("bootstrap", { hel1: silent(245_000) });
     const first = await open("?flow=bootstrap");
-    await says(banner(first), /hel1 was last heard 4 min ago/);
+    await says(banner(first), /hel1 was last seen 4 min ago/);
     const second = await visits[0]!.context.newPage();
     await second.goto(`${relay.url}?flow=bootstrap`);
-    await says(banner(second), /hel1 was last heard 4 min ago/);
+    await says(banner(second), /hel1 was last seen 4 min ago/);
     relay.tell("bootstrap", { hel1: fresh() });
     for (const page of [first, second]) await expect.poll(() => banner(page).count()).toBe(0);
   });
@@ -181,19 +182,19 @@ describe("the real server's word", () => {
       v = await visit(browser, `${own.url}?flow=bootstrap`);
       const { page } = v;
       await says(header(page), /live/);
-      await says(banner(page), /fsn1 was last heard \d+ s ago/);
+      await says(banner(page), /fsn1 was last seen \d+ s ago/);
       await says(header(page), /no region live/);
-      await expect.poll(() => unconfirmed(page).getAttribute("aria-label")).toBe("unconfirmed: 24");
+      await says(header(page), /as of \d\d:\d\d:\d\d/);
       expect(await own.claim("bootstrap", "fsn1", B, 3600)).toBe(409);
-      await says(page.getByRole("region", { name: /What is wrong/ }), new RegExp(`fsn1 is held by cluster ${A}, which is not heard of any more\\. Cluster ${B} claims it too`));
+      await says(page.getByRole("region", { name: /What is wrong/ }), new RegExp(`fsn1 is held by cluster ${A}; its claim has expired\\. Cluster ${B} claims it too`));
       expect(await own.claim("bootstrap", "fsn1", A, 3600)).toBe(200);
       await expect.poll(() => banner(page).count()).toBe(0);
-      await expect.poll(() => unconfirmed(page).count()).toBe(0);
+      await expect.poll(() => header(page).innerText()).not.toMatch(/as of/);
       await says(page.getByRole("region", { name: /What is wrong/ }), new RegExp(`fsn1 is held by cluster ${A}\\. Cluster ${B} claims it too`));
       expect(await own.claim("bootstrap", "fsn1", A, 5)).toBe(200);
       await page.goto(own.url);
       await says(page.getByRole("article"), /fsn1: cluster refused/);
-      await says(page.getByRole("article"), /fsn1 last heard \d+ s ago/);
+      await says(page.getByRole("article"), /fsn1 last seen \d+ s ago/);
     } finally {
       await v?.close();
       await own.kill();
@@ -207,7 +208,7 @@ describe("accessibility", () => {
     it.each(["", ...VIEWS.map((v) => `?flow=bootstrap&view=${v}&node=hel1`)])(`has no violation in ${scheme} while a region is silent and a cluster refused: %s`, async (query) => {
       relay.tell("bootstrap", { fsn1: { ...fresh(B), refused: { cluster: A, at: Date.now() } }, hel1: silent(245_000) });
       const page = await open(query, { scheme });
-      await says(page.locator("body"), query === "" ? /last heard 4 min ago/ : /Held by cluster/);
+      await says(page.locator("body"), query === "" ? /last seen 4 min ago/ : /Held by cluster/);
       await whole(page);
       const result = await new AxeBuilder({ page }).analyze();
       expect(result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => `${n.target.join(" ")} ${n.any.map((a) => a.message).join(" ")}`).join(" | ")}`)).toEqual([]);
@@ -218,7 +219,7 @@ describe("accessibility", () => {
     for (const query of ["", "?flow=bootstrap", "?flow=bootstrap&view=matrix"]) {
       relay.tell("bootstrap", { hel1: silent(245_000) });
       const page = await open(query, { width, height: 780 });
-      await says(page.locator("body"), /last heard 4 min ago/);
+      await says(page.locator("body"), /last seen 4 min ago/);
       expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
     }
   });

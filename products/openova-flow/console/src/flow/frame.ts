@@ -1,7 +1,6 @@
-// What surrounds the graph: one script, loaded right after the graph's own.
+// The frame of a flow: one script, loaded together with the graph's.
 export { default as Announcer } from "./Announcer.svelte";
 export { default as Banner } from "./Banner.svelte";
-export { default as FlowFace } from "./FlowFace.svelte";
 export { default as Header } from "./Header.svelte";
 export { default as Keys } from "./Keys.svelte";
 export { default as Side } from "./Side.svelte";

@@ -1,12 +1,12 @@
 import type { DisplayState, Regions } from "@openova/flow-core";
 import { plural, WORDS } from "./format.js";
 
-/** States that are named one by one, since a person may have to act. */
+/** States for which releases are named, since a person may have to act. */
 const NAMED: ReadonlySet<DisplayState> = new Set<DisplayState>(["broken", "suspended", "terminating"]);
 const NAMED_AT_MOST = 3;
 const ORDER: readonly DisplayState[] = ["broken", "terminating", "suspended", "ready", "working", "waiting", "unconfirmed"];
 
-/** What has changed between two looks at a flow, in one or two sentences; empty when nothing has. */
+/** The changes between two states of a flow, in a sentence; empty without changes. */
 export function announcement(
   before: ReadonlyMap<string, DisplayState>,
   after: ReadonlyMap<string, DisplayState>,
@@ -30,11 +30,11 @@ export function announcement(
   return parts.length === 0 ? "" : `${parts.join("; ")}.`;
 }
 
-/** Which regions fell silent, came back, or were claimed by a second cluster between two looks; empty when none. */
+/** Regions that became stale, reported again, or were claimed by a second cluster; empty if none. */
 export function regionNews(before: Regions, after: Regions): string {
   const news = [...after].flatMap(([name, lease]) => {
     const then = before.get(name);
-    const said = then === undefined || then.state === lease.state ? [] : [lease.state === "stale" ? `Region ${name} is not heard of any more.` : `Region ${name} is heard of again.`];
+    const said = then === undefined || then.state === lease.state ? [] : [lease.state === "stale" ? `Region ${name} is stale.` : `Region ${name} reports again.`];
     if (lease.refused !== undefined && then?.refused?.cluster !== lease.refused.cluster) said.push(`A second cluster claims region ${name} and is refused.`);
     return said;
   });

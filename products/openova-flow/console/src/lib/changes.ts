@@ -1,7 +1,6 @@
-import { displayState, metaOf, type DisplayState, type FlowNode, type NodeChange } from "@openova/flow-core";
-import { shortId } from "./format.js";
+import { metaOf, type DisplayState, type FlowNode, type NodeChange } from "@openova/flow-core";
 
-/** One step in the life of a node, in words. */
+/** A change of a node, in words. */
 export interface Step {
   readonly seq: number;
   readonly at: number;
@@ -10,16 +9,15 @@ export interface Step {
   readonly text: string;
 }
 
-const EVERYTHING = { has: (): boolean => true };
-
-/** The steps that a person can tell apart, newest first. */
-export function steps(changes: readonly NodeChange[]): readonly Step[] {
+/** The visible changes, newest first. `displayThen` returns the display state after a change, `name` the name of an id. */
+export function steps(changes: readonly NodeChange[], displayThen: (change: NodeChange) => DisplayState | null, name: (id: string) => string): readonly Step[] {
   const out: Step[] = [];
   let before: FlowNode | null = null;
   let isFirst = true;
-  for (const { seq, at, node } of changes) {
-    const text = isFirst && node !== null ? told(node) : difference(before, node);
-    const display = node === null ? null : displayState(node, { nodes: EVERYTHING, now: at });
+  for (const change of changes) {
+    const { seq, at, node } = change;
+    const text = isFirst && node !== null ? told(node) : difference(before, node, name);
+    const display = displayThen(change);
     if (isFirst || text !== "" || display !== out.at(-1)?.display) out.push({ seq, at, display, text });
     before = node;
     isFirst = false;
@@ -32,7 +30,7 @@ function told(node: FlowNode): string {
   return meta.stalledReason ?? meta.reason ?? node.status;
 }
 
-function difference(before: FlowNode | null, after: FlowNode | null): string {
+function difference(before: FlowNode | null, after: FlowNode | null, name: (id: string) => string): string {
   if (after === null) return "removed";
   if (before === null) return "added";
   const a = metaOf(before);
@@ -42,7 +40,7 @@ function difference(before: FlowNode | null, after: FlowNode | null): string {
   if (b.suspended !== a.suspended) parts.push(b.suspended ? "suspended" : "resumed");
   if (b.reason !== a.reason && b.reason !== undefined) parts.push(b.reason);
   if (b.stalledReason !== a.stalledReason && b.stalledReason !== undefined) parts.push(b.stalledReason);
-  if (b.waitingFor !== undefined && String(b.waitingFor) !== String(a.waitingFor)) parts.push(`waits for ${b.waitingFor.map(shortId).join(", ")}`);
+  if (b.waitingFor !== undefined && String(b.waitingFor) !== String(a.waitingFor)) parts.push(`waits for ${b.waitingFor.map(name).join(", ")}`);
   if (b.versionWanted !== a.versionWanted && b.versionWanted !== undefined) parts.push(`wants ${b.versionWanted}`);
   if (b.versionApplied !== a.versionApplied && b.versionApplied !== undefined) parts.push(`has ${b.versionApplied}`);
   if (b.attempts !== a.attempts && (b.attempts ?? 0) > 1) parts.push(`try ${b.attempts}`);

@@ -1,4 +1,4 @@
-/** Puts text on the clipboard; true when that went well. The clipboard proper is only there on https and localhost. */
+/** Copies text; false if that failed. Browsers offer the clipboard API only on https and localhost. */
 export async function copy(text: string): Promise<boolean> {
   try {
     await navigator.clipboard.writeText(text);

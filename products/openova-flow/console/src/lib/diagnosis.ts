@@ -1,2 +1,2 @@
-// What is wrong, what blocks what, and what a filter lets through: loaded once the graph is there.
-export { blockingChains, criticalPath, insightOf, matcher, problems } from "@openova/flow-core";
+// Problems, blockers, progress and filters. Not needed to draw the graph, so it loads beside it.
+export { blockingChains, createApi, flowProgress, insightOf, matcher, problems, rolloutProgress, usualDurations } from "@openova/flow-core";

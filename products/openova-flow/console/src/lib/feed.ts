@@ -1,4 +1,4 @@
-import { connectSharedLazily, FlowStore, type Port, type SharedConnection } from "@openova/flow-core";
+import { connectShared, FlowStore, type Port, type SharedConnection } from "@openova/flow-core";
 import { guardedFetch, unknown } from "./guard.js";
 
 export interface Feed {
@@ -7,24 +7,20 @@ export interface Feed {
   close(): void;
 }
 
-/** Follows a flow through the one connection that all tabs of this browser share. */
+/** Subscribes to a flow through the connection that all tabs of the browser share. */
 export function openFeed(url: string, flowId: string): Feed {
   const store = new FlowStore({ flowId });
-  const connection = connectSharedLazily({
+  const connection = connectShared({
     url,
     flowId,
     fetch: guardedFetch,
     onEvent: (event) => store.receive(event),
     onState: (state) => {
       store.setConnection(state);
-      // Another tab, or a worker, may be who was told.
+      // The worker may have received the 401, not this page.
       if (state.kind === "forbidden" && state.status === 401) unknown();
     },
-    transports: {
-      ...(typeof SharedWorker === "undefined" ? {} : { sharedWorker }),
-      ...(typeof BroadcastChannel === "undefined" ? {} : { broadcast: (name: string) => new BroadcastChannel(name) }),
-      ...(navigator.locks === undefined ? {} : { locks: navigator.locks }),
-    },
+    sharedWorker: typeof SharedWorker === "undefined" ? undefined : openWorker,
   });
   const ticking = setInterval(() => store.tick(), 1000);
   const leave = (): void => connection.close();
@@ -40,6 +36,6 @@ export function openFeed(url: string, flowId: string): Feed {
   };
 }
 
-function sharedWorker(): Port {
+function openWorker(): Port {
   return new SharedWorker(new URL("./shared-worker.ts", import.meta.url), { type: "module", name: "openova-flow" }).port;
 }

@@ -4,38 +4,38 @@ import { guardedFetch } from "./guard.js";
 export interface FleetTrouble {
   readonly kind: "forbidden" | "away" | "error";
   readonly text: string;
-  /** Of the answer; 0 where there was none. */
+  /** The HTTP status; 0 without a response. */
   readonly status: number;
-  /** By the store's clock. */
+  /** By the store's clock, in Unix milliseconds. */
   readonly nextAttemptAt: number;
 }
 export interface FleetFeedOptions {
   readonly url: string;
-  /** What `onEvent` feeds: here for its number and its clock. */
+  /** The store that `onEvent` fills; used for its sequence number and clock. */
   readonly store: FleetStore;
   readonly onEvent: (event: ManyEvent) => void;
-  /** What the server's list says, which the stream does not: counts before a snapshot is there, and when a flow changed. */
+  /** The server's list of flows: counts before the first snapshot, and when each flow changed. The stream has neither. */
   readonly onList: (flows: readonly FlowSummary[]) => void;
   readonly onTrouble: (trouble: FleetTrouble | null) => void;
   readonly onPolling: (polling: boolean) => void;
-  /** The flows that somebody looks at. */
+  /** The visible flows. */
   readonly wanted: () => readonly string[];
 }
 
 const POLL_MS = 2000;
 const MAX_BACKOFF_MS = 30_000;
-/** How long the stream may take to begin before the list is asked for instead. */
+/** How long the stream may take to start before polling starts. */
 const PATIENCE_MS = 1500;
-/** A large flow's state is megabytes, so it is polled less often. */
+/** The snapshot of a large flow has megabytes, so it is polled less often. */
 const LARGE = 2000;
 const LARGE_PAUSE_MS = 15_000;
 
 /**
- * Brings all flows over one stream, from `start` to `stop`.
+ * Subscribes to all flows over one stream, between `start` and `stop`.
  *
- * While there is no stream the list is polled, and the snapshots of what changed: an older server has none (404), one that is followed
- * by too many refuses it (503), some gateways hold it back, and a server that is away fails both, which tells that it is away. The
- * stream is tried again all the while, after 30 to 60 s where it does not exist, and ends the polling once it is live.
+ * Without a stream it polls the list and the snapshots of changed flows. An older server has no such stream (404), a busy one refuses it
+ * (503), some gateways buffer it, and an unreachable server fails both. Meanwhile it retries the stream, after 30 to 60 s if the server has
+ * none, and stops polling once the stream is live.
  */
 export class FleetFeed {
   readonly #options: FleetFeedOptions;
@@ -85,7 +85,7 @@ export class FleetFeed {
     this.#startPolling();
   }
 
-  /** Asks for the list once, beside the stream. */
+  /** Requests the list once, while the stream is live. */
   async #ask(): Promise<void> {
     this.#list?.abort();
     const { signal } = (this.#list = new AbortController());
@@ -100,7 +100,7 @@ export class FleetFeed {
     void this.#round(this.#poll.signal);
   }
 
-  /** What is on its way is dropped: it may be older than what the stream brings. */
+  /** Drops responses under way: they may be older than the stream. */
   #endPolling(): void {
     clearTimeout(this.#timer);
     this.#poll?.abort();
@@ -134,7 +134,7 @@ export class FleetFeed {
     if (!signal.aborted) this.#timer = setTimeout(() => void this.#round(signal), pause);
   }
 
-  /** Loads what changed of what is looked at, one after the other. */
+  /** Loads the snapshots of visible flows that changed, one after the other. */
   async #loadChanged(flows: readonly FlowSummary[], signal: AbortSignal): Promise<void> {
     const byId = new Map(flows.map((f) => [f.id, f]));
     for (const id of this.#polled.keys()) if (!byId.has(id)) this.#polled.delete(id);

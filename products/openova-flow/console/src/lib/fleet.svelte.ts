@@ -1,12 +1,16 @@
 import {
+  allKnownUntil,
   buildGraph,
   createApi,
   currentRollout,
+  DISPLAY_STATES,
   FleetStore,
   flowProgress,
   NO_REGIONS,
   rolloutProgress,
   type Api,
+  type DisplayCounts,
+  type DisplayState,
   type FlowGraph,
   type FlowState,
   type FlowSummary,
@@ -15,66 +19,69 @@ import {
   type Progress,
   type Regions,
   type Rollout,
+  type RolloutProgress,
 } from "@openova/flow-core";
 import { guardedFetch } from "./guard.js";
 import { FleetFeed, type FleetTrouble } from "./fleet-feed.js";
 import { baseUrl, nav } from "./nav.svelte.js";
 import { throttled } from "./schedule.js";
 
-/** One flow as the fleet shows it. Another object whenever anything of it changes, so that only its card is drawn anew. */
+/** A flow as the fleet shows it. Each change creates a new object, so that only its card is updated. */
 export interface FleetEntry {
   readonly id: string;
-  /** Null until it is known. */
+  /** Null until known. */
   readonly nodes: number | null;
   readonly regions: readonly string[];
-  /** Who holds them, as far as is known. */
+  /** The claims of the regions, as far as known. */
   readonly leases: Regions;
   readonly changedAt: number | null;
-  /** Null until it has been looked for. */
+  /** Null until computed. */
   readonly problems: readonly Problem[] | null;
+  /** Releases in each state; null until computed. */
+  readonly counts: DisplayCounts | null;
   readonly detail: FlowDetail | null;
 }
 export interface FlowDetail {
-  /** Of the current, else the last rollout; of the whole flow when there has been none. */
-  readonly progress: Progress;
+  readonly whole: Progress;
+  /** The current rollout, otherwise the last one. */
   readonly rollout: Rollout | null;
+  readonly progress: RolloutProgress | null;
 }
 
-/** What is kept of one flow besides its state. */
+/** Kept for each flow besides its state. */
 interface Watched {
   listed: FlowSummary | null;
   changedAt: number;
   graph: FlowGraph | null;
   lookedAt: number;
-  /** Not looked at again before, by the clock of the page. */
+  /** Not computed again before this time (performance.now()). */
   restsUntil: number;
-  /** Time alone changes nothing of it. */
+  /** Nothing changes by the passage of time. */
   isCalm: boolean;
   rollouts: readonly Rollout[] | null;
   rolloutsAskedAt: number;
   rolloutsAreOld: boolean;
 }
 
-/** How many more cards are drawn when the end of the list comes into view. */
+/** Cards added when the end of the list comes into view. */
 const CARDS = 60;
-/** Between two times that the page is brought up to date, and how much of one may go into looking at what changed. */
+/** The interval between updates, and the time that an update may spend on changed flows. */
 const REFRESH_MS = 100;
 const BUDGET_MS = 12;
-/** A flow rests so many times as long as looking at it took: a large one that changes all the time must not hold the page up. */
+/** After an update a flow pauses for this many times its duration, so that a large flow cannot block the page. */
 const REST = 20;
-/** Time alone turns some reasons into trouble, and ends a rollout. */
+/** Some problems and the end of a rollout depend on time alone. */
 const LOOK_AGAIN_MS = 15_000;
 const ROLLOUTS_AGAIN_MS = 60_000;
-/** Rollouts are told by the server alone. Those of a large flow are megabytes. */
+/** Rollouts are requested from the server. Those of a large flow have megabytes. */
 const LARGE = 2000;
 const ROLLOUTS_PAUSE_MS = 2000;
 const LARGE_PAUSE_MS = 15_000;
 const byName = new Intl.Collator("en").compare;
 
 /**
- * All flows of the server, followed while somebody looks. A card tells what a person sees of each node and what blocks how many others,
- * which takes meta and edges; so each flow is folded whole, and what is bounded is the looking: what changed is looked at in slices,
- * what is in view first, however much comes.
+ * All flows of the server, followed while the page is visible. Cards show display states and problems, which need meta and edges, so each
+ * flow is folded as a whole. The computation for cards is limited: it handles changed flows in slices, visible ones first.
  */
 export class FleetModel {
   readonly #api: Api = createApi({ url: baseUrl, fetch: guardedFetch });
@@ -90,25 +97,29 @@ export class FleetModel {
   #askingRollouts = false;
   #limit = $state(CARDS);
 
-  /** Null until the server has told which flows there are. */
+  /** Null until the list of flows has arrived. */
   entries = $state.raw<readonly FleetEntry[] | null>(null);
   trouble = $state.raw<FleetTrouble | null>(null);
-  /** There is no stream; the list is asked for again and again. */
+  /** When the connection was lost, by the server's clock; null while connected. */
+  lostAt = $state<number | null>(null);
+  /** Polling, since there is no stream. */
   polling = $state(false);
-  /** The server's clock, once a second. */
+  /** The server's clock, updated every second. */
   now = $state(Date.now());
 
-  /** What the search lets through, what has something wrong first. */
+  /** The flows that pass search and states: broken ones first, then other problems, then rollouts under way. */
   readonly ordered: readonly FleetEntry[] = $derived.by(() => {
     const words = nav.route.query.toLowerCase().split(/\s+/).filter((w) => w !== "");
     return [...(this.entries ?? [])]
-      .filter((e) => words.every((w) => `${e.id} ${e.regions.join(" ")}`.toLowerCase().includes(w)))
-      .sort((a, b) => Number(isTroubled(b)) - Number(isTroubled(a)) || byName(a.id, b.id));
+      .filter((e) => words.every((w) => `${e.id} ${e.regions.join(" ")}`.toLowerCase().includes(w)) && isIn(e, nav.route.displays))
+      .sort((a, b) => urgency(b) - urgency(a) || byName(a.id, b.id));
   });
-  /** What is drawn of it. */
+  /** The part that is drawn. */
   readonly shown: readonly FleetEntry[] = $derived(this.ordered.slice(0, this.#limit));
   readonly troubled: number = $derived((this.entries ?? []).filter(isTroubled).length);
-  /** Every flow has been looked at. */
+  /** The number of flows with a release in each state. */
+  readonly inState: ReadonlyMap<DisplayState, number> = $derived(new Map(DISPLAY_STATES.map((s) => [s, (this.entries ?? []).filter((e) => isIn(e, [s])).length])));
+  /** Problems are known for every flow. */
   readonly isKnown: boolean = $derived((this.entries ?? []).every((e) => e.problems !== null));
 
   constructor() {
@@ -117,7 +128,10 @@ export class FleetModel {
       store: this.#store,
       onEvent: (event) => this.#receive(event),
       onList: (flows) => this.#list(flows),
-      onTrouble: (trouble) => (this.trouble = trouble),
+      onTrouble: (trouble) => {
+        this.trouble = trouble;
+        this.lostAt = trouble === null ? null : (this.lostAt ?? this.#store.now());
+      },
       onPolling: (polling) => (this.polling = polling),
       wanted: () => this.shown.map((e) => e.id),
     });
@@ -147,7 +161,7 @@ export class FleetModel {
     if (this.#limit < this.ordered.length) this.#limit += CARDS;
   }
 
-  /** A browser opens few connections to a server: a tab that nobody sees holds none, and resumes when it is seen again. */
+  /** Browsers limit connections per server: a hidden tab closes its own, and resumes when visible. */
   #wake = (): void => {
     if (document.visibilityState === "visible") this.#feed.start();
     else this.#feed.stop();
@@ -158,7 +172,7 @@ export class FleetModel {
       const before = this.#store.flows?.get(event.flowId);
       const watched = this.#watch(event.flowId);
       watched.rolloutsAreOld = true;
-      // Of what was there already, and of what is polled, the list says when it changed.
+      // For first snapshots and for polled flows the list says when they changed.
       if (!this.polling && (before !== null || event.message.type !== "snapshot")) watched.changedAt = this.#store.now();
     }
     this.#store.receive(event);
@@ -201,7 +215,7 @@ export class FleetModel {
     void this.#askRollouts();
   }
 
-  /** Looks at what changed for as long as it may. */
+  /** Handles changed flows within the time limit. */
   #look(): void {
     for (const id of this.#store.takeChanged()) this.#dirty.add(id);
     const until = performance.now() + BUDGET_MS;
@@ -215,6 +229,7 @@ export class FleetModel {
       this.#lookAt(id);
       if (watched !== undefined) watched.restsUntil = performance.now() + REST * (performance.now() - began);
     }
+    if (Math.abs(this.#store.now() - this.now) > 5000) this.now = this.#store.now(); // the first frame has set the clock
     this.entries = this.#store.flows === null ? null : [...this.#entries.values()];
     if (this.#dirty.size > 0) this.#refresh.ask();
     void this.#askRollouts();
@@ -232,10 +247,11 @@ export class FleetModel {
   }
 
   #inspect(state: FlowState, watched: Watched): FleetEntry {
-    const now = this.#store.now();
+    const now = this.lostAt ?? this.#store.now();
     const graph = (watched.graph = buildGraph(state, watched.graph));
     const problems = this.#diagnose?.(graph, now) ?? null;
     const { rollouts } = watched;
+    const regions = regionsOf(state);
     const rollout = rollouts === null ? null : currentRollout(rollouts);
     const whole = flowProgress(graph, now);
     watched.lookedAt = now;
@@ -243,14 +259,15 @@ export class FleetModel {
     return {
       ...entryOf(state.flowId, watched),
       nodes: state.nodes.size,
-      regions: regionsOf(state),
+      regions,
       leases: state.regions,
       problems,
-      detail: rollouts === null ? null : { rollout, progress: rollout === null ? whole : rolloutProgress(graph, rollout, now, rollouts.slice(1)) },
+      counts: whole.counts,
+      detail: rollouts === null ? null : { whole, rollout, progress: rollout === null ? null : rolloutProgress(graph, rollout, allKnownUntil(state.regions, regions, now), rollouts.slice(1)) },
     };
   }
 
-  /** Of the cards that are drawn, one after the other. */
+  /** For the cards drawn, one after the other. */
   async #askRollouts(): Promise<void> {
     if (this.#askingRollouts || this.trouble !== null) return;
     this.#askingRollouts = true;
@@ -283,11 +300,22 @@ export class FleetModel {
   }
 }
 
+/** Whether it has a release in one of the states, or no state is given. */
+function isIn(entry: FleetEntry, states: readonly DisplayState[]): boolean {
+  return states.length === 0 || states.some((s) => (entry.counts?.[s] ?? 0) > 0);
+}
+
+function urgency(entry: FleetEntry): number {
+  if ((entry.counts?.broken ?? 0) > 0) return 3;
+  if (isTroubled(entry)) return 2;
+  return (entry.counts?.working ?? 0) + (entry.counts?.waiting ?? 0) > 0 ? 1 : 0;
+}
+
 function isTroubled(entry: FleetEntry): boolean {
   return (entry.problems?.length ?? 0) > 0;
 }
 
-/** What is known of a flow without its state. */
+/** What is known about a flow without its state. */
 function entryOf(id: string, { listed, changedAt }: Watched): FleetEntry {
   return {
     id,
@@ -296,6 +324,7 @@ function entryOf(id: string, { listed, changedAt }: Watched): FleetEntry {
     leases: NO_REGIONS,
     changedAt: changedAt === 0 ? null : changedAt,
     problems: null,
+    counts: null,
     detail: null,
   };
 }

@@ -1,15 +1,19 @@
 import {
   allKnownUntil,
   buildGraph,
-  createApi,
+  contextOf,
   currentRollout,
+  displayOf,
   displayState,
-  flowProgress,
-  progressByRegion,
-  rolloutProgress,
+  fullNameOf,
+  metaOf,
+  nameOf,
+  rolloutAt,
   staleRegions,
   withRegions,
   type Api,
+  type criticalPath,
+  type CriticalPath,
   type ConnectionState,
   type DisplayContext,
   type DisplayState,
@@ -17,6 +21,7 @@ import {
   type FlowNode,
   type FlowState,
   type LogEntry,
+  type NodeChange,
   type Problem,
   type Regions,
   type Rollout,
@@ -30,98 +35,128 @@ import { throttled } from "./schedule.js";
 
 export type HistoryStatus = "none" | "loading" | "ready" | "failed";
 
-/** A flow with up to so many nodes is cheap to look at as a whole, many times a second. */
+/** Up to this number of nodes a flow can be processed many times a second. */
 const SMALL = 500;
 const LARGE = 3000;
 
-/** One flow as the page shows it: live, or at an instant of its past. */
+/** The state of a flow page: live, or at an instant of the past. */
 export class FlowModel {
   readonly flowId: string;
-  readonly api: Api = createApi({ url: baseUrl, fetch: guardedFetch });
   readonly #feed: Feed;
   readonly #stop: (() => void)[] = [];
   readonly #abort = new AbortController();
   #before: FlowGraph | null = null;
 
-  /** The newest state, at most a few times a second: the canvas follows it closer by itself. */
+  /** The newest state, a few times a second. The canvas reads the store directly. */
   #live = $state.raw<FlowState>() as FlowState;
   connection = $state.raw<ConnectionState>({ kind: "connecting", since: 0 });
   loaded = $state(false);
-  /** Connected, and the server says that there is no such flow yet. */
+  /** Connected, but the flow does not exist. */
   absent = $state(false);
-  /** The server's clock, once a second. */
+  /** The server's clock, updated every second. */
   now = $state(Date.now());
-  rollouts = $state.raw<readonly Rollout[]>([]);
+  /** This computer's clock, which connection times use. */
+  viewerNow = $state(Date.now());
+  /** Null until loaded. */
+  #rollouts = $state.raw<readonly Rollout[] | null>(null);
   history = $state<HistoryStatus>("none");
   historyError = $state("");
   #logVersion = $state(0);
-  /** The instant that is shown; null is live. */
+  /** The instant shown; null: live. */
   at = $state<number | null>(nav.route.at);
 
-  /** The time that durations and display states are counted to. Coarser for a large flow, which is dear to look at as a whole. */
-  readonly clock = $derived(this.at ?? (this.#live.nodes.size > LARGE ? Math.floor(this.now / 5000) * 5000 + 5000 : this.now));
+  /** The server's clock minus this computer's, in milliseconds. */
+  #ahead = 0;
+  /** When the connection was lost, by the server's clock; null while connected. */
+  readonly lostAt: number | null = $derived(this.loaded && this.connection.kind !== "live" && this.connection.kind !== "connecting" ? this.connection.since + this.#ahead : null);
+  /** The time for durations and display states. It stops while the server is unreachable, and is coarser for large flows, which take long to compute. */
+  readonly clock = $derived(this.at ?? this.lostAt ?? (this.#live.nodes.size > LARGE ? Math.floor(this.now / 5000) * 5000 + 5000 : this.now));
   readonly state: FlowState = $derived.by(() => {
     void this.#logVersion;
     return this.at === null ? this.#live : withRegions(this.#feed.store.log.stateAt(this.at) ?? this.#live, staleAt(this.#live.regions, this.at));
   });
   readonly graph: FlowGraph = $derived.by(() => (this.#before = buildGraph(this.state, untrack(() => this.#before))));
-  readonly context: DisplayContext = $derived({ graph: this.graph, nodes: this.state.nodes, unconfirmed: this.state.unconfirmed, regions: this.state.regions, now: this.clock });
-  /** Every node that is no container, by id. */
+  readonly context: DisplayContext = $derived(contextOf(this.graph, this.clock));
+  /** The nodes that are not containers. */
   readonly leaves: readonly FlowNode[] = $derived(this.graph.leaves.map((id) => this.graph.nodes.get(id) as FlowNode));
-  /** The leaves and what stands beside the rollout, such as sources. */
+  /** The leaves, and auxiliary nodes such as sources. */
   readonly searchable: readonly FlowNode[] = $derived([...this.graph.nodes.values()].filter((n) => !this.graph.isContainer(n.id)));
   readonly displays: ReadonlyMap<string, DisplayState> = $derived(new Map(this.leaves.map((n) => [n.id, displayState(n, this.context)])));
-  readonly regions: readonly string[] = $derived([...progressByRegion(this.graph, this.clock).keys()].filter((r) => r !== ""));
-  /** Those that are not heard of any more. */
+  readonly regions: readonly string[] = $derived([...new Set([...this.graph.nodes.values()].map((n) => n.region ?? ""))].filter((r) => r !== "").sort());
+  /** The stale regions. */
   readonly silent: readonly string[] = $derived(staleRegions(this.state.regions));
-  /** The time up to which anything is known: once nobody is heard of, nothing goes on that could be counted. */
-  readonly #knownClock = $derived(allKnownUntil(this.state.regions, this.regions, this.clock));
+  /** The time until which anything is known: if all regions are stale, when the last one was seen. */
+  readonly knownClock = $derived(allKnownUntil(this.state.regions, this.regions, this.clock));
   readonly families: readonly string[] = $derived([...new Set(this.leaves.map((n) => n.family ?? ""))].filter((f) => f !== "").sort());
+  readonly namespaces: readonly string[] = $derived([...new Set(this.leaves.map((n) => metaOf(n).namespace ?? ""))].filter((n) => n !== "").sort());
   readonly filter = $derived(filterOf(nav.route));
-  readonly isFiltered = $derived(
-    nav.route.query.trim() !== "" || nav.route.displays.length + nav.route.regions.length + nav.route.families.length > 0 || nav.route.rollout !== null,
-  );
+  readonly isFiltered = $derived.by(() => {
+    const { query, displays, regions, families, namespaces, rollout } = nav.route;
+    return query.trim() !== "" || displays.length + regions.length + families.length + namespaces.length > 0 || rollout !== null;
+  });
   #diagnosis = $state.raw<typeof import("./diagnosis.js") | null>(null);
-  /** What search and filters let through: the same for every view. */
+  /** The leaves that pass search and filters, for every view. */
   readonly selection: readonly FlowNode[] = $derived.by(() => {
     if (!this.isFiltered || this.#diagnosis === null) return this.leaves;
     const passes = this.#diagnosis.matcher(this.filter, this.context);
-    const members = nav.route.rollout === null || this.rollout === null ? null : new Set(this.rollout.members.map((m) => m.id));
+    const members = nav.route.rollout === null ? null : new Set(this.rollout?.members.map((m) => m.id));
     return this.leaves.filter((n) => passes(n) && (members === null || members.has(n.id)));
+  });
+  /** The ids that the graph does not dim: the selection, and the auxiliary nodes that it needs. Null without a filter. */
+  readonly passing: ReadonlySet<string> | null = $derived.by(() => {
+    if (!this.isFiltered) return null;
+    const ids = new Set(this.selection.map((n) => n.id));
+    const isNeeded = (id: string): boolean => this.graph.isAuxiliary(id) && this.graph.out(id).some((e) => ids.has(e.to));
+    return new Set([...ids, ...[...this.graph.nodes.keys()].filter(isNeeded)]);
   });
   readonly #insight = $derived(this.#diagnosis?.insightOf(this.graph, this.clock));
   readonly problems: readonly Problem[] = $derived(this.#diagnosis?.problems(this.graph, this.clock) ?? []);
-  /** The rollout that is looked at: the one in the link, else the one of the instant, else the current or last. */
-  readonly rollout: Rollout | null = $derived(
-    this.rollouts.find((r) => r.id === nav.route.rollout) ?? currentRollout(this.rollouts, this.at ?? Infinity),
-  );
-  /** The rollout as it was at the instant. */
-  readonly rolloutThen: Rollout | null = $derived.by(() => {
-    const r = this.rollout;
-    if (r === null || this.at === null || r.endedAt === undefined || r.endedAt <= this.at) return r;
-    const { endedAt: _, ...open } = r;
-    return open;
+  /** Newest first. */
+  readonly rollouts: readonly Rollout[] = $derived(this.#rollouts ?? []);
+  /** The rollout shown: the one in the link, otherwise that of the instant, otherwise the current or last. */
+  readonly rollout: Rollout | null = $derived.by(() => {
+    const { rollout } = nav.route;
+    return rollout === null ? currentRollout(this.rollouts, this.at ?? Infinity) : (this.rollouts.find((r) => r.id === rollout) ?? null);
   });
-  readonly rolloutProgress = $derived(
-    this.rolloutThen === null
-      ? null
-      : rolloutProgress(
-          this.graph,
-          this.rolloutThen,
-          this.#knownClock,
-          this.rollouts.filter((r) => r !== this.rollout),
-        ),
+  /** The rollout as of the instant. */
+  readonly rolloutThen: Rollout | null = $derived(this.rollout === null ? null : rolloutAt(this.rollout, this.at ?? Infinity));
+  /** The instant is before the loaded log. */
+  readonly #isBefore = $derived(this.at !== null && this.at < (this.range()?.from ?? Infinity));
+  readonly #isAwaited = $derived(this.history === "none" || this.history === "loading");
+  /** What the link names and the server does not hold. */
+  readonly gone: "instant" | "rollout" | null = $derived(
+    this.#isBefore && !this.#isAwaited ? "instant" : nav.route.rollout !== null && this.#rollouts !== null && this.rollout === null ? "rollout" : null,
   );
-  readonly wholeProgress = $derived(flowProgress(this.graph, this.clock));
-  readonly critical = $derived(
+  /** The instant is before the loaded log, and the past is being loaded. */
+  readonly isComing: boolean = $derived(this.#isBefore && this.#isAwaited);
+  readonly #others = $derived(this.rollouts.filter((r) => r !== this.rollout));
+  /** How long each release took in the other rollouts, by its key. */
+  readonly usual = $derived(this.#diagnosis?.usualDurations(this.#others) ?? null);
+  readonly rolloutProgress = $derived(
     this.rolloutThen === null || this.#diagnosis === null
       ? null
-      : this.#diagnosis.criticalPath(
+      : this.#diagnosis.rolloutProgress(
           this.graph,
-          this.rolloutThen.endedAt ?? this.#knownClock,
-          this.rolloutThen.members.map((m) => m.id),
+          this.rolloutThen,
+          this.knownClock,
+          this.#others,
         ),
   );
+  /** Null until the diagnosis is loaded. */
+  readonly wholeProgress = $derived(this.#diagnosis?.flowProgress(this.graph, this.clock) ?? null);
+  #criticalPath = $state.raw<typeof criticalPath | null>(null);
+  /** The critical path of the rollout. Reading it loads its script; null until then. */
+  readonly critical: CriticalPath | null = $derived.by(() => {
+    if (this.#criticalPath === null) void import("./critical.js").then((m) => (this.#criticalPath = m.criticalPath));
+    const { rolloutThen } = this;
+    return rolloutThen === null || this.#criticalPath === null
+      ? null
+      : this.#criticalPath(
+          this.graph,
+          rolloutThen.endedAt ?? this.knownClock,
+          rolloutThen.members.map((m) => m.id),
+        );
+  });
   readonly selected: FlowNode | null = $derived(nav.route.node === null ? null : (this.graph.nodes.get(nav.route.node) ?? null));
 
   constructor(flowId: string) {
@@ -155,7 +190,7 @@ export class FlowModel {
     this.#feed.close();
   }
 
-  /** Calls `fn` with the newest state after every change, not throttled; for the canvas. */
+  /** Calls `fn` after every change, without throttling, for the canvas. Returns how to stop. */
   follow(fn: (state: FlowState) => void): () => void {
     const { store } = this.#feed;
     if (store.loaded) fn(store.state);
@@ -164,8 +199,9 @@ export class FlowModel {
     });
   }
 
-  serverNow(): number {
-    return this.#feed.store.now();
+  /** The time for the canvas. */
+  canvasNow(): number {
+    return this.at ?? this.lostAt ?? this.#feed.store.now();
   }
 
   retryNow(): void {
@@ -173,22 +209,32 @@ export class FlowModel {
   }
 
   displayOf(id: string): DisplayState | null {
-    const node = this.graph.nodes.get(id);
-    return node === undefined ? null : (this.displays.get(id) ?? displayState(node, this.context));
+    return this.displays.get(id) ?? displayOf(this.graph, id, this.clock);
   }
 
-  /** What is to be said of a node beside its state. */
+  /** The display state of a node right after a change. */
+  displayThen({ seq, at, node }: NodeChange): DisplayState | null {
+    const then = this.#feed.store.log.stateAtSeq(seq);
+    return node === null || then === null ? null : displayState(node, contextOf(buildGraph(then, this.graph), at));
+  }
+
+  /** The shortest unambiguous name. */
+  nameOf = (id: string): string => nameOf(this.graph, id);
+  /** The name with its region, if the flow has several. */
+  fullNameOf = (id: string): string => fullNameOf(this.graph, id);
+
+  /** The marks of a node beside its display state. */
   marksOf(id: string): readonly string[] {
     const marks = this.#insight?.marks(id) ?? [];
     return this.displayOf(id) === "suspended" ? marks.filter((m) => m !== "suspended") : marks;
   }
 
-  /** The chains of ids that lead from what blocks a node to it. */
+  /** The chains of ids from what blocks a node to the node. */
   chainsTo(id: string): readonly (readonly string[])[] {
     return this.#diagnosis === null ? [] : this.#diagnosis.blockingChains(this.graph, id, this.clock);
   }
 
-  /** What can be travelled in; null while nothing is known. */
+  /** The range of the loaded log; null while empty. */
   range(): { readonly from: number; readonly to: number } | null {
     void this.#logVersion;
     return this.#feed.store.log.range;
@@ -199,19 +245,25 @@ export class FlowModel {
     return this.#feed.store.log.history(id);
   }
 
-  /** Reads the log: the state before its first entry, and its entries. */
+  /** Calls `read` with the state before the log and its entries. */
   withLog<T>(read: (base: FlowState | null, entries: readonly LogEntry[]) => T): T {
     void this.#logVersion;
     const { log } = this.#feed.store;
     return read(log.stateAtSeq(0), log.entries());
   }
 
-  /** Gets what the server still holds, once. */
+  /** The server's other endpoints. None is needed to draw the graph. */
+  async api(): Promise<Api> {
+    return (await import("./diagnosis.js")).createApi({ url: baseUrl, fetch: guardedFetch });
+  }
+
+  /** Loads the past that the server holds, once. */
   async loadHistory(): Promise<void> {
     if (this.history === "loading" || this.history === "ready") return;
     this.history = "loading";
     try {
-      await this.api.history(this.flowId, (answer) => this.#feed.store.log.ingest(answer), this.#abort.signal);
+      const api = await this.api();
+      await api.history(this.flowId, (answer) => this.#feed.store.log.ingest(answer), this.#abort.signal);
       this.history = "ready";
     } catch (e) {
       if (this.#abort.signal.aborted) return;
@@ -221,7 +273,7 @@ export class FlowModel {
     this.#logVersion++;
   }
 
-  /** Shows an instant, or with null what is now. */
+  /** Shows an instant, or with null the live state. */
   travel(at: number | null): void {
     this.at = at;
     if (at !== null) void this.loadHistory();
@@ -234,7 +286,10 @@ export class FlowModel {
 
   #flush(): void {
     const { store } = this.#feed;
+    // The first frame sets the server's clock, which its content must be judged by.
+    if (Math.abs(store.now() - this.now) > 5000) this.now = store.now();
     this.#live = store.state;
+    this.#ahead = store.now() - Date.now();
     this.connection = store.connection;
     this.loaded = store.loaded;
     this.absent = store.deleted || (store.connection.kind === "live" && !store.loaded && store.incarnation === "");
@@ -242,22 +297,24 @@ export class FlowModel {
   }
 
   #second(askRollouts: () => void): void {
-    this.now = this.serverNow();
-    // A rollout ends when nothing has happened for a while, which nothing tells.
+    this.now = this.#feed.store.now();
+    this.viewerNow = Date.now();
+    // A rollout ends after a pause, without a message.
     const current = this.rollouts[0];
     if (current !== undefined && current.endedAt === undefined && this.connection.kind === "live" && Math.floor(this.now / 1000) % 10 === 0) askRollouts();
   }
 
   async #loadRollouts(): Promise<void> {
     try {
-      this.rollouts = await this.api.rollouts(this.flowId, this.#abort.signal);
+      const api = await this.api();
+      this.#rollouts = await api.rollouts(this.flowId, this.#abort.signal);
     } catch {
-      // The stream tells of a server that is away; what was known of rollouts stays until it is back.
+      // The stream shows that the server is unreachable; the known rollouts stay.
     }
   }
 }
 
-/** The claims that are stale now and were so already at an instant; of others nobody kept what was known then. */
+/** The regions that are stale now and were stale at an instant. Earlier claims are not kept. */
 function staleAt(regions: Regions, at: number): Regions {
   return new Map([...regions].filter(([, lease]) => lease.state === "stale" && lease.since <= at));
 }

@@ -1,26 +1,6 @@
-import type { DisplayState, Progress } from "@openova/flow-core";
+import { duration, STATE_WORDS as WORDS, type Progress } from "@openova/flow-core";
 
-/** Words for display states. */
-export const WORDS: Readonly<Record<DisplayState, string>> = {
-  ready: "ready",
-  working: "working",
-  waiting: "waiting",
-  broken: "broken",
-  suspended: "suspended",
-  terminating: "being deleted",
-  "not-started": "not started",
-  unconfirmed: "unconfirmed",
-};
-
-/** Two parts at most: 8s, 2m 10s, 1h 05m, 3d 4h. */
-export function duration(ms: number): string {
-  const s = Math.max(0, Math.round(ms / 1000));
-  const two = (n: number): string => String(n).padStart(2, "0");
-  if (s < 60) return `${s}s`;
-  if (s < 3600) return `${Math.floor(s / 60)}m ${two(s % 60)}s`;
-  if (s < 86_400) return `${Math.floor(s / 3600)}h ${two(Math.floor((s % 3600) / 60))}m`;
-  return `${Math.floor(s / 86_400)}d ${Math.floor((s % 86_400) / 3600)}h`;
-}
+export { duration, WORDS };
 
 export function ago(ms: number, now: number): string {
   const d = now - ms;
@@ -31,7 +11,10 @@ const clock = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-dig
 const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short" });
 const year = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
 
-/** With the day, unless that is the day of `now`. Never throws: what no date can be is said to be none. */
+/** The user's time zone, in which the page writes every instant. */
+export const ZONE = new Intl.DateTimeFormat("en-GB", { timeZoneName: "short" }).formatToParts(0).find((p) => p.type === "timeZoneName")?.value ?? "";
+
+/** With the day, unless it is the day of `now`. Returns "no date" for an invalid date. */
 export function dateTime(ms: number, now: number): string {
   const date = new Date(ms);
   if (Number.isNaN(date.getTime())) return "no date";
@@ -44,22 +27,17 @@ export function plural(n: number, one: string, many = `${one}s`): string {
   return `${n.toLocaleString("en-GB")} ${n === 1 ? one : many}`;
 }
 
-/** A whole per cent that says 0 and 100 only when that is so. */
+/** A whole percentage; 0 and 100 only if exact. */
 export function percent(fraction: number): string {
   if (fraction <= 0) return "0%";
   if (fraction >= 1) return "100%";
   return `${Math.min(99, Math.max(1, Math.round(fraction * 100)))}%`;
 }
 
-/** How much is done: never 100% while anything is not. */
+/** The share that is done; below 100% while incomplete. */
 export function share(progress: Progress): string {
   return percent(progress.complete ? 1 : Math.min(progress.fraction, 0.99));
 }
 
-/** The last part of an id, for what is not there to tell its label. */
-export function shortId(id: string): string {
-  return id.slice(id.lastIndexOf("/") + 1) || id;
-}
-
-/** The class of a problem as words. */
+/** The class of a problem, in words. */
 export const words = (name: string): string => name.replaceAll("-", " ");

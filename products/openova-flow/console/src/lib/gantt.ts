@@ -1,16 +1,18 @@
-import type { DisplayState, RolloutMember } from "@openova/flow-core";
+import type { DisplayState, RolloutMember, Usual } from "@openova/flow-core";
 import type { Runs, Span, WorkSpan } from "./runs.js";
 
 /** One line of the timeline. Times are Unix milliseconds. */
 export interface Bar {
   readonly id: string;
-  readonly label: string;
+  readonly name: string;
   readonly region: string;
   readonly display: DisplayState | null;
   readonly waiting: readonly Span[];
   readonly working: readonly WorkSpan[];
   readonly begin: number;
   readonly end: number;
+  /** How long it took in other rollouts, where that is known. */
+  readonly usual?: Usual;
 }
 export interface Scale {
   readonly from: number;
@@ -23,7 +25,7 @@ export interface Period {
 }
 
 /** A member's line: from the log where that reaches back to it, else from what the rollout recorded. Null when nothing of it lies within the period. */
-export function toBar(member: RolloutMember, known: Runs | undefined, display: DisplayState | null, period: Period): Bar | null {
+export function toBar(member: RolloutMember, known: Runs | undefined, display: DisplayState | null, period: Period, name: string): Bar | null {
   const within = (s: Span): boolean => s.to >= period.from - SLACK_MS && s.from <= period.to;
   let working = (known?.working ?? []).filter(within).map((s) => ({ ...s, to: Math.min(s.to, period.to) }));
   let waiting = (known?.waiting ?? []).filter(within).map((s) => ({ from: s.from, to: Math.min(s.to, period.to) }));
@@ -41,7 +43,7 @@ export function toBar(member: RolloutMember, known: Runs | undefined, display: D
   if (spans.length === 0) return null;
   return {
     id: member.id,
-    label: member.label,
+    name,
     region: member.region ?? "",
     display,
     waiting,
@@ -58,14 +60,50 @@ function byBegin(a: Span, b: Span): number {
   return a.from - b.from;
 }
 
-/** In the order in which they began to work; what has not yet stands last. */
+/** What a person looks for stands on top. */
+const URGENT: readonly (DisplayState | null)[] = ["broken", "terminating", "working"];
+
+function urgency(b: Bar): number {
+  const at = URGENT.indexOf(b.display);
+  return at < 0 ? URGENT.length : at;
+}
+
+/** First what failed, then what runs, then in the order in which they began to work; what has not yet stands last. */
 export function inOrder(bars: readonly Bar[]): readonly Bar[] {
   const work = (b: Bar): number => b.working[0]?.from ?? Infinity;
   return [...bars].sort((a, b) => {
+    const urgent = urgency(a) - urgency(b);
+    if (urgent !== 0) return urgent;
     const x = work(a);
     const y = work(b);
     return x === y ? a.begin - b.begin || (a.id < b.id ? -1 : 1) : x < y ? -1 : 1;
   });
+}
+
+/** A line of the timeline: the head of a group, or a bar. */
+export type Line = { readonly key: string; readonly group: string; readonly size: number } | { readonly key: string; readonly bar: Bar };
+
+/** The bars below the heads of their groups, the group with the most urgent bar first; without heads where there is one group. */
+export function grouped(bars: readonly Bar[], groupOf: (bar: Bar) => string): readonly Line[] {
+  const groups = new Map<string, Bar[]>();
+  for (const bar of bars) {
+    const group = groupOf(bar);
+    const list = groups.get(group);
+    if (list === undefined) groups.set(group, [bar]);
+    else list.push(bar);
+  }
+  return [...groups].flatMap(([group, list]): Line[] => [
+    ...(groups.size > 1 ? [{ key: `group ${group}`, group, size: list.length }] : []),
+    ...list.map((bar) => ({ key: bar.id, bar })),
+  ]);
+}
+
+/** A part of a period, `factor` times as long, with `at` where it was on the screen; never more than the whole. */
+export function zoomed(whole: Period, part: Period, factor: number, at: number): Period {
+  const length = Math.max(1000, Math.min(whole.to - whole.from, (part.to - part.from) * factor));
+  const share = (at - part.from) / Math.max(1, part.to - part.from);
+  const from = Math.max(whole.from, Math.min(whole.to - length, at - share * length));
+  return { from, to: from + length };
 }
 
 export function total(spans: readonly Span[]): number {
@@ -79,7 +117,7 @@ export function x(scale: Scale, at: number): number {
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400].map((s) => s * 1000);
 
 /** Instants to be marked, counted from the beginning, so that at least `room` pixels lie between two. */
-export function ticks(scale: Scale, room = 90): readonly number[] {
+export function ticks(scale: Scale, room = 130): readonly number[] {
   const least = ((scale.to - scale.from) / Math.max(1, scale.width)) * room;
   const day = STEPS[STEPS.length - 1] as number;
   const step = STEPS.find((s) => s >= least) ?? Math.ceil(least / day) * day;

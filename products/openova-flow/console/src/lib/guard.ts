@@ -1,11 +1,11 @@
 import type { Fetch } from "@openova/flow-core";
 
-/** Somebody was told that this browser is not signed in, or not any more. */
+/** Handles a 401: the browser is not signed in. */
 export function unknown(): void {
-  import("./access.svelte.js").then((access) => access.signIn()).catch(() => undefined);
+  import("./sign-in.js").then(({ signIn }) => signIn()).catch(() => undefined);
 }
 
-/** `fetch`, but who is not signed in goes to sign in. */
+/** `fetch` that goes to the sign-in page on a 401. */
 export const guardedFetch: Fetch = async (url, init) => {
   const answer = await fetch(url, init as RequestInit);
   if (answer.status === 401) unknown();

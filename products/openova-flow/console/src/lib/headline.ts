@@ -2,35 +2,48 @@ import type { Progress, Rollout, RolloutProgress } from "@openova/flow-core";
 import { ago, dateTime, duration, plural, share } from "./format.js";
 
 export interface Headline {
-  /** The share that is done: never 100% while anything is not. */
+  /** The ready share of the flow; below 100% while anything is not ready. */
   readonly percent: string;
   readonly done: string;
-  /** In which way it runs, or how it ended. */
-  readonly outcome: string;
-  readonly tone: "running" | "good" | "bad" | "plain";
-  /** Elapsed time and what is left, for a rollout. */
-  readonly time: string;
-  /** What keeps all that is ready from being complete. */
+  readonly tone: "good" | "plain";
+  /** Why the flow is not complete although all releases are ready. */
   readonly but: string;
+  /** The current, last or selected rollout, which counts its own releases only. */
+  readonly rollout: RolloutLine | null;
+}
+export interface RolloutLine {
+  /** `2/3` */
+  readonly done: string;
+  /** Its state, or how it ended. */
+  readonly outcome: string;
+  readonly tone: "running" | "good" | "bad";
+  /** Elapsed and remaining time. */
+  readonly time: string;
 }
 
-/** What the header says of a rollout, or of a whole flow that has had none. */
+const ENDED = { succeeded: ["complete", "good"], failed: ["failed", "bad"], incomplete: ["incomplete", "bad"], running: ["", "running"] } as const;
+
+/** The texts of the header for a flow and a rollout. */
 export function headline(whole: Progress, rollout: { readonly it: Rollout; readonly progress: RolloutProgress } | null, now: number): Headline {
-  const p = rollout?.progress ?? whole;
-  const kustomizations = p.kustomizationsNotReady;
-  const but = kustomizations > 0 ? `${plural(kustomizations, "Kustomization")} not ready` : "";
-  const base = { percent: p.total === 0 ? "–" : share(p), done: `${p.done}/${p.total}`, but };
-  if (rollout === null) return { ...base, outcome: p.total === 0 ? "empty" : p.complete ? "all ready" : "", tone: p.complete ? "good" : "plain", time: "" };
-  const { it, progress } = rollout;
-  const took = duration(progress.elapsedMs);
-  if (progress.endedAt === undefined) {
-    const left = progress.etaAt === undefined ? "" : `, about ${duration(Math.max(1000, progress.etaAt - now))} left`;
-    // It stays open for a minute in which something may still begin.
-    if (p.complete) return { ...base, outcome: "all ready", tone: "good", time: took };
-    return { ...base, outcome: "rolling out", tone: "running", time: `${took}${left}` };
+  const { total, done, complete, kustomizationsNotReady: open } = whole;
+  return {
+    percent: total === 0 ? "–" : share(whole),
+    done: `${done}/${total} ready`,
+    tone: complete ? "good" : "plain",
+    but: open > 0 ? `${plural(open, "Kustomization")} not ready` : "",
+    rollout: rollout === null ? null : rolloutLine(rollout.it, rollout.progress, now),
+  };
+}
+
+export function rolloutLine(it: Rollout, p: RolloutProgress, now: number): RolloutLine {
+  const took = duration(p.elapsedMs);
+  const done = `${p.done}/${p.total}`;
+  if (p.endedAt !== undefined) {
+    const [outcome, tone] = ENDED[it.outcome] ?? ENDED.incomplete;
+    return { done, outcome, tone, time: `took ${took}, ended ${now - p.endedAt < 86_400_000 ? ago(p.endedAt, now) : dateTime(p.endedAt, now)}` };
   }
-  const time = `took ${took}, ended ${now - progress.endedAt < 86_400_000 ? ago(progress.endedAt, now) : dateTime(progress.endedAt, now)}`;
-  if (it.outcome === "failed") return { ...base, outcome: "failed", tone: "bad", time };
-  if (it.outcome === "succeeded" && p.complete) return { ...base, outcome: "complete", tone: "good", time };
-  return { ...base, outcome: it.outcome === "succeeded" ? "rolled out" : "incomplete", tone: it.outcome === "succeeded" ? "plain" : "bad", time };
+  // It stays open for a minute, in case more releases start.
+  if (p.complete) return { done, outcome: "all ready", tone: "good", time: `after ${took}` };
+  const left = p.etaAt === undefined ? "" : `, about ${duration(Math.max(1000, p.etaAt - now))} left`;
+  return { done, outcome: "rolling out", tone: "running", time: `${took}${left}` };
 }

@@ -1,7 +1,4 @@
-import { judgedAt, judgementOf, metaOf, type FlowNode } from "@openova/flow-core";
-import { dateTime, duration } from "./format.js";
-
-/** The words for a mark: the few for a row, and a sentence for who asks. */
+/** The texts of a mark: a short one for rows, and a sentence. */
 export interface MarkWords {
   readonly mark: string;
   readonly short: string;
@@ -20,23 +17,11 @@ const WORDS: Readonly<Record<string, readonly [short: string, long: string]>> = 
   suspended: ["suspended", "Flux changes nothing of it until somebody resumes it."],
 };
 
-/** The words for marks, in the order of the marks. A mark that is not known is said as it came. */
+/** The texts of marks, in their order. An unknown mark is shown as it is. */
 export function markWords(marks: readonly string[]): readonly MarkWords[] {
   return [...new Set(marks)].map((mark) => {
     if (mark.startsWith(REMOTE)) return { mark, short: "remote", long: `It is applied to another cluster, by kubeconfig ${mark.slice(REMOTE.length)}.` };
     const [short, long] = Object.hasOwn(WORDS, mark) ? (WORDS[mark] as readonly [string, string]) : [mark, mark];
     return { mark, short, long };
   });
-}
-
-/** What a judgement counts, as facts: which try, when the next, how long it may take. `at` is when the judgement is read, `now` is today. */
-export function judgedFacts(node: FlowNode, at: number, now: number): readonly (readonly [string, string | undefined])[] {
-  const { attempts, of, nextTry, limit } = judgedAt(judgementOf(node), at);
-  const tries = attempts ?? metaOf(node).attempts;
-  const next = nextTry === undefined ? undefined : `${dateTime(nextTry, now)}${nextTry > at ? `, in ${duration(nextTry - at)}` : ""}`;
-  return [
-    [attempts === undefined ? "Tries" : "Try", tries === undefined ? undefined : of === undefined ? String(tries) : `${tries} of ${of}`],
-    ["Next try", next],
-    ["Limit", limit === undefined ? undefined : duration(limit)],
-  ];
 }

@@ -1,50 +1,58 @@
-import type { DisplayState, FlowNode } from "@openova/flow-core";
+import { keyOf, type DisplayState, type FlowNode } from "@openova/flow-core";
 import { versionOf } from "./rows.js";
 
 export interface Cell {
   readonly node: FlowNode;
   readonly display: DisplayState;
   readonly version: string;
-  /** It differs from what most regions have. */
+  /** It differs from most regions. */
   readonly otherVersion: boolean;
   readonly otherState: boolean;
 }
 export interface MatrixRow {
-  readonly label: string;
-  /** By region; a region that does not have the release is not there. */
+  /** Kind, namespace and name: the same in every region. */
+  readonly key: string;
+  readonly name: string;
+  /** By region, without the regions that lack the release. */
   readonly cells: ReadonlyMap<string, Cell>;
-  /** Not all regions are alike: versions, states, or one that lacks it. */
+  /** The regions differ in version or state, or one lacks it. */
   readonly differs: boolean;
 }
 
-/** Each release side by side over the regions, by label. */
-export function matrix(nodes: readonly FlowNode[], displays: ReadonlyMap<string, DisplayState>, regions: readonly string[]): readonly MatrixRow[] {
-  const byLabel = new Map<string, FlowNode[]>();
+/** Each release in all regions, by name. The states of stale regions are not compared. */
+export function matrix(
+  nodes: readonly FlowNode[],
+  displays: ReadonlyMap<string, DisplayState>,
+  regions: readonly string[],
+  name: (id: string) => string,
+  isStale: (region: string) => boolean,
+): readonly MatrixRow[] {
+  const byKey = new Map<string, FlowNode[]>();
   for (const n of nodes) {
-    const list = byLabel.get(n.label);
-    if (list === undefined) byLabel.set(n.label, [n]);
+    const list = byKey.get(keyOf(n));
+    if (list === undefined) byKey.set(keyOf(n), [n]);
     else list.push(n);
   }
-  return [...byLabel]
-    .sort(([a], [b]) => (a < b ? -1 : 1))
-    .map(([label, list]) => {
+  const isKnown = (n: FlowNode): boolean => displays.get(n.id) !== "unconfirmed" && !isStale(n.region ?? "");
+  return [...byKey]
+    .map(([key, list]) => {
       const version = most(list.map(versionOf));
-      // Of what is unconfirmed nobody knows whether it differs.
-      const state = most(list.map((n) => displays.get(n.id) ?? "working").filter((d) => d !== "unconfirmed"));
+      const state = most(list.filter(isKnown).map((n) => displays.get(n.id) ?? "working"));
       const cells = new Map<string, Cell>();
       for (const node of list) {
         const display = displays.get(node.id) ?? "working";
-        const cell = { node, display, version: versionOf(node), otherVersion: versionOf(node) !== version, otherState: display !== "unconfirmed" && display !== state };
+        const cell = { node, display, version: versionOf(node), otherVersion: versionOf(node) !== version, otherState: isKnown(node) && display !== state };
         const there = cells.get(node.region ?? "");
-        // Two of one name in a region share its cell: the one that is not as the others shows.
+        // If two releases of a region share a cell, it shows the one that differs.
         if (there === undefined || (!there.otherState && cell.otherState)) cells.set(node.region ?? "", cell);
       }
       const differs = cells.size < regions.length || [...cells.values()].some((c) => c.otherVersion || c.otherState);
-      return { label, cells, differs };
-    });
+      return { key, name: name((list[0] as FlowNode).id), cells, differs };
+    })
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** The value that comes up most often, the first of them where several do. */
+/** The most frequent value; the first of several. */
 function most<T>(values: readonly T[]): T | undefined {
   const counts = new Map<T, number>();
   for (const v of values) counts.set(v, (counts.get(v) ?? 0) + 1);

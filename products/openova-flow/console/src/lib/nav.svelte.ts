@@ -1,6 +1,6 @@
 import { formatRoute, HOME, parseRoute, type Route } from "./route.js";
 
-/** Where the server is: the folder of this page, whatever prefix it lies under. */
+/** The base URL of the server: the folder of this page, under any prefix. */
 export const baseUrl = new URL(".", location.href).href;
 
 class Nav {
@@ -14,12 +14,12 @@ class Nav {
     return this.#route;
   }
 
-  /** The link to this route with some of it changed. */
+  /** The link to the current route with changes. */
   href(change: Partial<Route>): string {
     return formatRoute({ ...this.#route, ...change });
   }
 
-  /** Goes there. `replace` leaves no step for the back button, as is right while somebody types or drags. */
+  /** Changes the route. `replace` adds no history entry, for typing and dragging. */
   go(change: Partial<Route>, replace = false): void {
     const url = this.href(change);
     if (url === formatRoute(this.#route)) return;
@@ -27,12 +27,12 @@ class Nav {
     this.#route = parseRoute(url);
   }
 
-  /** The start of a flow or, with null, the fleet: nothing of the present route is kept. */
+  /** The link to a flow or, with null, to the fleet, without anything of the current route. */
   hrefOf(flow: string | null): string {
     return formatRoute({ ...HOME, flow });
   }
 
-  /** Follows a link of the page without loading it anew. To be put on a link's click. */
+  /** Click handler of links: follows the link without a page load. */
   follow = (event: MouseEvent): void => {
     const link = event.currentTarget;
     if (!(link instanceof HTMLAnchorElement) || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;

@@ -1,27 +1,31 @@
 import { DISPLAY_STATES, isFlowId, type DisplayState, type Filter } from "@openova/flow-core";
+import { VIEWS, type ViewId } from "./views.js";
 
-export const VIEWS = ["graph", "timeline", "table", "matrix", "rollouts"] as const;
-export type View = (typeof VIEWS)[number];
-
-/** What part of the graph stands out besides the selection. */
+/** The part of the graph that is highlighted besides the selection. */
 export type Trace = "blocked" | "critical";
 
-/** Everything that a link to the page says. */
+/** The content of a link to the page. */
 export interface Route {
-  /** Null is the fleet. */
+  /** Null: the fleet. */
   readonly flow: string | null;
-  readonly view: View;
+  readonly view: ViewId;
   readonly node: string | null;
   readonly query: string;
   readonly displays: readonly DisplayState[];
   readonly regions: readonly string[];
   readonly families: readonly string[];
-  /** The instant that is shown, in Unix milliseconds; null is live. */
+  readonly namespaces: readonly string[];
+  /** The instant shown, in Unix milliseconds; null: live. */
   readonly at: number | null;
-  /** The rollout that is shown; null is the current one. */
+  /** The rollout shown; null: the current one. */
   readonly rollout: string | null;
+  /** The revision that is shown: whole, or the first digits of a commit. A link that says no view means the one of revisions. */
+  readonly revision: string | null;
   readonly trace: Trace | null;
 }
+
+/** A route without filters. */
+export const UNFILTERED = { query: "", displays: [], regions: [], families: [], namespaces: [], rollout: null } as const;
 
 export const HOME: Route = {
   flow: null,
@@ -31,46 +35,53 @@ export const HOME: Route = {
   displays: [],
   regions: [],
   families: [],
+  namespaces: [],
   at: null,
   rollout: null,
+  revision: null,
   trace: null,
 };
 
-/** Reads a query string; what it cannot read is as if it were not there. */
+/** Parses a query string; ignores what it cannot parse. */
 export function parseRoute(search: string): Route {
   const p = new URLSearchParams(search);
-  const view = VIEWS.find((v) => v === p.get("view"));
+  const view = VIEWS.find((v) => v.id === p.get("view"));
   const trace = p.get("trace");
+  const revision = text(p.get("revision"));
   return {
     flow: flowId(p.get("flow")),
-    view: view ?? "graph",
+    view: view?.id ?? (revision === null ? "graph" : "revisions"),
     node: text(p.get("node")),
     query: p.get("q") ?? "",
     displays: unique(p.getAll("state").flatMap((s) => s.split(","))).filter(isDisplay),
     regions: unique(p.getAll("region")),
     families: unique(p.getAll("family")),
+    namespaces: unique(p.getAll("namespace")),
     at: instant(p.get("at")),
     rollout: text(p.get("rollout")),
+    revision,
     trace: trace === "blocked" || trace === "critical" ? trace : null,
   };
 }
 
-/** The query string of a route, with "?" in front; what is as by default is left out. The empty route gives "?", which is a relative URL too. */
+/** The query string of a route, with "?" in front and without defaults. The empty route gives "?", which is a relative URL too. */
 export function formatRoute(route: Route): string {
   const p = new URLSearchParams();
   if (route.flow !== null) {
     p.set("flow", route.flow);
-    if (route.view !== "graph") p.set("view", route.view);
+    if (route.view !== "graph" || route.revision !== null) p.set("view", route.view);
   }
   if (route.query !== "") p.set("q", route.query);
   if (route.displays.length > 0) p.set("state", route.displays.join(","));
   for (const r of route.regions) p.append("region", r);
   for (const f of route.families) p.append("family", f);
+  for (const n of route.namespaces) p.append("namespace", n);
   if (route.rollout !== null) p.set("rollout", route.rollout);
+  if (route.revision !== null) p.set("revision", route.revision);
   if (route.node !== null) p.set("node", route.node);
   if (route.trace !== null) p.set("trace", route.trace);
   if (route.at !== null && isDate(route.at)) p.set("at", new Date(route.at).toISOString());
-  // These mean nothing in a query and are easier to read as they are.
+  // These need no escaping in a query and are easier to read without.
   return `?${p.toString().replace(/%2F/g, "/").replace(/%3A/g, ":").replace(/%2C/g, ",")}`;
 }
 
@@ -80,15 +91,16 @@ export function filterOf(route: Route): Filter {
     displays: new Set(route.displays),
     regions: new Set(route.regions),
     families: new Set(route.families),
+    namespaces: new Set(route.namespaces),
   };
 }
 
-/** The list with `value` put in or taken out. */
+/** The list with `value` added or removed. */
 export function toggled<T>(list: readonly T[], value: T): readonly T[] {
   return list.includes(value) ? list.filter((v) => v !== value) : [...list, value];
 }
 
-/** A link from elsewhere does not lead to another path of the server. */
+/** A foreign link cannot lead to another path of the server. */
 function flowId(value: string | null): string | null {
   return value !== null && isFlowId(value) ? value : null;
 }
@@ -105,7 +117,7 @@ function isDisplay(value: string): value is DisplayState {
   return (DISPLAY_STATES as readonly string[]).includes(value);
 }
 
-/** Unix milliseconds, or a date as ISO 8601 has it. */
+/** Unix milliseconds or an ISO 8601 date. */
 function instant(value: string | null): number | null {
   if (value === null || value === "") return null;
   const ms = /^\d+$/.test(value) ? Number(value) : Date.parse(value);

@@ -1,53 +1,50 @@
-import { displayState, judgedAt, judgementOf, knownUntil, lastHeard, metaOf, times, type DisplayState, type FlowNode, type Regions } from "@openova/flow-core";
-import { WORDS } from "./format.js";
+import { judgedAt, judgementOf, lastHeard, metaOf, times, type DisplayState, type FlowNode, type Regions } from "@openova/flow-core";
+import { dateTime } from "./format.js";
+import { shortRevision } from "./revisions.js";
 
-export const COLUMNS = ["state", "release", "region", "family", "version", "what", "started", "waited", "worked", "attempts"] as const;
+export const COLUMNS = ["state", "release", "region", "namespace", "family", "version", "what", "started", "waited", "worked", "attempts"] as const;
 export type Column = (typeof COLUMNS)[number];
 
-/** One line of the table, with all that it sorts by. */
+/** A line of the table, with its sort keys. */
 export interface Row {
   readonly node: FlowNode;
+  readonly name: string;
+  readonly namespace: string;
   readonly display: DisplayState;
   readonly version: string;
-  /** What matters about it now. */
+  /** What it does now, or why not. */
   readonly what: string;
   readonly waitedMs: number;
   readonly workedMs: number;
   readonly attempts: number;
 }
 
-/** Worst first: what a person looks for stands on top. */
+/** Worst first. */
 const RANK: readonly DisplayState[] = ["broken", "terminating", "suspended", "working", "waiting", "not-started", "unconfirmed", "ready"];
 
-export function toRow(node: FlowNode, display: DisplayState, now: number, label: (id: string) => string, regions?: Regions): Row {
+export function toRow(node: FlowNode, display: DisplayState, now: number, name: (id: string) => string, regions?: Regions): Row {
   const meta = metaOf(node);
   const { waitingMs, workingMs } = times(node, now, regions);
-  return { node, display, version: versionOf(node), what: [wasOf(node, regions), whatOf(node, display, label, knownUntil(regions, node.region, now))].filter((t) => t !== "").join("; "), waitedMs: waitingMs, workedMs: workingMs, attempts: meta.attempts ?? 0 };
-}
-
-/** What it was when its region was last heard of, where that is no longer so; else empty. */
-export function wasOf(node: FlowNode, regions: Regions | undefined): string {
   const heard = lastHeard(regions, node.region);
-  return heard === undefined ? "" : `was ${WORDS[displayState(node, { nodes: EVERYTHING, now: heard })]}`;
+  const what = [heard === undefined ? "" : `as of ${dateTime(heard, now)}`, whatOf(node, display, name, heard ?? now)].filter((t) => t !== "").join("; ");
+  return { node, name: name(node.id), namespace: meta.namespace ?? "", display, version: versionOf(node), what, waitedMs: waitingMs, workedMs: workingMs, attempts: meta.attempts ?? 0 };
 }
 
-const EVERYTHING = { has: (): boolean => true };
-
-/** The version that is deployed, and the one that is wanted where that is another. */
+/** The deployed version, and the wanted one if it differs. */
 export function versionOf(node: FlowNode): string {
   const { versionApplied, versionWanted, revision } = metaOf(node);
   if (versionApplied !== undefined && versionWanted !== undefined && versionApplied !== versionWanted) return `${versionApplied} → ${versionWanted}`;
-  return versionApplied ?? versionWanted ?? revision ?? "";
+  return versionApplied ?? versionWanted ?? shortRevision(revision ?? "");
 }
 
-function whatOf(node: FlowNode, display: DisplayState, label: (id: string) => string, at: number): string {
+function whatOf(node: FlowNode, display: DisplayState, name: (id: string) => string, at: number): string {
   const meta = metaOf(node);
-  if (display === "waiting") return meta.waitingFor === undefined ? "waiting" : `waits for ${meta.waitingFor.map(label).join(", ")}`;
+  if (display === "waiting") return meta.waitingFor === undefined ? "waiting" : `waits for ${meta.waitingFor.map(name).join(", ")}`;
   if (display === "suspended") return "suspended";
   if (display === "ready") return "";
   if (display === "terminating") return meta.finalizers === undefined ? "being deleted" : `being deleted, held by ${meta.finalizers.join(", ")}`;
   const judgement = judgementOf(node);
-  // The line begins with its name already.
+  // The line already shows the name.
   if (judgement.isJudged) return withoutName(judgedAt(judgement, at).sentence, node.label);
   return [meta.stalledReason ?? meta.reason, meta.message].filter((t) => t !== undefined).join(": ");
 }
@@ -63,7 +60,7 @@ export function sorted(rows: readonly Row[], column: Column, isDown: boolean): r
   return [...rows].sort((a, b) => {
     const x = key(a);
     const y = key(b);
-    // What is not there stands last whichever way one sorts.
+    // Missing values come last in both directions.
     if (x === null || y === null) return x === y ? byId(a, b) : x === null ? 1 : -1;
     return x < y ? -way : x > y ? way : byId(a, b);
   });
@@ -71,8 +68,9 @@ export function sorted(rows: readonly Row[], column: Column, isDown: boolean): r
 
 const KEYS: Readonly<Record<Column, (r: Row) => string | number | null>> = {
   state: (r) => RANK.indexOf(r.display),
-  release: (r) => r.node.label,
+  release: (r) => r.name,
   region: (r) => r.node.region ?? null,
+  namespace: (r) => (r.namespace === "" ? null : r.namespace),
   family: (r) => r.node.family ?? null,
   version: (r) => (r.version === "" ? null : r.version),
   what: (r) => (r.what === "" ? null : r.what),

@@ -5,7 +5,7 @@ export interface Span {
   readonly to: number;
 }
 export interface WorkSpan extends Span {
-  /** It has not ended. */
+  /** Not ended. */
   readonly isOpen: boolean;
   readonly hasFailed: boolean;
 }
@@ -17,14 +17,14 @@ export interface Runs {
 
 interface Open {
   waiting: { from: number; to: number }[];
-  /** `key` is the run's `startedAt` as it was told last. */
+  /** `key` is the latest `startedAt` of the run. */
   working: { key: number; from: number; to: number; isOpen: boolean; hasFailed: boolean }[];
 }
 
-/** Within so long of its beginning a run that begins again is the same run: its source has come to be ready, for instance. */
+/** A restart within this time after the start is the same run, for instance because its source became ready. */
 const RESTART_MS = 5000;
 
-/** The runs of every node, from the state before the first entry and the entries. */
+/** The runs of every node, from the state before the log and its entries. */
 export function runs(base: FlowState | null, entries: readonly LogEntry[], now: number): ReadonlyMap<string, Runs> {
   const all = new Map<string, Open>();
   const see = (node: FlowNode, at: number): void => note(all, node, Math.min(at, now));
@@ -61,7 +61,7 @@ function note(all: Map<string, Open>, node: FlowNode, at: number): void {
     if (works?.isOpen) close(of, node.startedAt);
     of.working.push(run);
   }
-  // What waits again has not begun again: its run is over.
+  // A node that waits again has ended its run.
   run.isOpen = node.endedAt === undefined && node.status === "running" && waitingSince === undefined;
   run.hasFailed = node.status === "failed";
   run.to = run.isOpen ? at : (node.endedAt ?? (waitingSince === undefined ? at : run.to));

@@ -1,6 +1,6 @@
 import type { OpenovaFlowElement } from "@openova/flow-canvas";
 
-/** Has the browser save the graph as a file of this name. */
+/** Saves the graph as a file. */
 export async function save(graph: OpenovaFlowElement, name: string, kind: "png" | "svg"): Promise<void> {
   download(kind === "png" ? await graph.exportPNG() : new Blob([await graph.exportSVG()], { type: "image/svg+xml" }), `${name}.${kind}`);
 }

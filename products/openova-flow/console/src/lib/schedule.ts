@@ -1,6 +1,6 @@
 /**
- * Runs `fn` soon after the first call of `ask`, at most once each `pause()` milliseconds, and never again after `stop`. A timer and no
- * animation frame, so that a hidden tab's title stays true.
+ * Runs `fn` after a call of `ask`, at most once every `pause()` milliseconds, and never after `stop`. It uses timers, not animation frames,
+ * so that the title of a hidden tab stays current.
  */
 export function throttled(fn: () => void, pause: () => number): { readonly ask: () => void; readonly stop: () => void } {
   let timer: ReturnType<typeof setTimeout> | undefined;

@@ -1,15 +1,11 @@
-import type { View } from "./route.js";
+import { VIEWS, type ViewId } from "./views.js";
 
-export type Shortcut = View | "search" | "help" | "outline" | "wrong" | "details" | "live" | "play" | "blocked" | "critical" | "close";
+export type Shortcut = ViewId | "search" | "help" | "outline" | "wrong" | "details" | "live" | "play" | "blocked" | "critical" | "close";
 
-/** Every key of the page. */
+/** All keyboard shortcuts. */
 export const KEYS: Readonly<Record<string, Shortcut>> = {
   "/": "search",
-  g: "graph",
-  t: "timeline",
-  l: "table",
-  m: "matrix",
-  r: "rollouts",
+  ...Object.fromEntries(VIEWS.map((v) => [v.key, v.id])),
   o: "outline",
   w: "wrong",
   d: "details",
@@ -21,14 +17,14 @@ export const KEYS: Readonly<Record<string, Shortcut>> = {
   "?": "help",
 };
 
-/** What a key asks for; null for none, and for one that belongs to a field, a widget or the browser. */
+/** The shortcut of a key; null if there is none, or if a field, a widget or the browser handles the key. */
 export function shortcutOf(e: KeyboardEvent): Shortcut | null {
   if (e.defaultPrevented || e.ctrlKey || e.metaKey || e.altKey) return null;
   const found = Object.hasOwn(KEYS, e.key) ? KEYS[e.key] : undefined;
   if (found === undefined) return null;
   const target = e.target instanceof Element ? e.target : null;
-  if (target?.closest("input, textarea, select, [contenteditable]") !== null && target !== null) return null;
-  // A tree goes to the item whose name begins with what is typed.
+  if (target?.closest("input:not([type=range], [type=checkbox]), textarea, select, [contenteditable]") !== null && target !== null) return null;
+  // Letters in a tree search its items.
   if (/^[a-z]$/.test(e.key) && target !== null && target.closest("[role=tree]") !== null) return null;
   return found;
 }

@@ -12,7 +12,7 @@ function stored(): ThemeChoice {
   }
 }
 
-/** Light or dark: as the system has it, or by choice, which this browser remembers. */
+/** Light or dark: the system's setting, or the user's choice, which the browser keeps. */
 class ThemeStore {
   choice = $state<ThemeChoice>(stored());
   #systemDark = $state(dark.matches);

@@ -1,8 +1,14 @@
-/** What of the page is open. Belongs to this tab, not to a link. */
+import { phone } from "./media.svelte.js";
+import { nav } from "./nav.svelte.js";
+
+/** The open parts of the page. Kept by the tab, not in links. */
 class Ui {
-  side = $state(matchMedia("(min-width: 861px)").matches);
+  /** The problems and the outline. On a phone they cover the view, and are shown first unless the link names a view or a node. */
+  side = $state(!phone.matches || (nav.route.node === null && nav.route.view === "graph"));
   help = $state(false);
-  /** Grows each time that somebody asks to play or pause. */
+  /** A link that names a commit and no flow asks for it too. */
+  palette = $state(nav.route.flow === null && nav.route.revision !== null);
+  /** Incremented by each request to play or pause. */
   play = $state(0);
 }
 

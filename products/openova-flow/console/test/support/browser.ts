@@ -46,7 +46,8 @@ export async function visit(browser: Browser, url: string, options: VisitOptions
   context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   const faults: string[] = [];
-  const origin = new URL(url).origin;
+  // A file is an origin of its own.
+  const origin = url.startsWith("file:") ? url : new URL(url).origin;
   page.on("console", (m) => {
     if (m.type() === "error" || m.type() === "warning") faults.push(`console ${m.type()}: ${m.text()} ${m.location().url}`);
   });

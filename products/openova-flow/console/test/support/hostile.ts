@@ -107,7 +107,7 @@ export function mixture(seed: number): Hostile {
   return { nodes, rels };
 }
 
-/** What the server takes in one request is 1 MiB. */
+/** Bytes of one batch, so that even the largest flow is posted in several; the server accepts 16 MiB. */
 const MOST_BYTES = 1_000_000;
 
 /** Posts a flow in messages that the server takes. */

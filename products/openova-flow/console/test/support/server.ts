@@ -9,8 +9,8 @@ import { fileURLToPath } from "node:url";
 const source = fileURLToPath(new URL("../../../server", import.meta.url));
 let binary: string | undefined;
 
-/** Builds the real server, with the page that was built before, once a run. */
-function build(): string {
+/** Builds the real server, with the page that was built before, once a run. Answers where the program is. */
+export function program(): string {
   if (binary !== undefined) return binary;
   const out = join(mkdtempSync(join(tmpdir(), "openova-flow-")), "openova-flow-server");
   execFileSync("go", ["build", "-o", out, "./cmd/openova-flow-server"], { cwd: source, stdio: "inherit" });
@@ -57,7 +57,7 @@ export class Server {
 
   /** Starts it (again), on the same port and with nothing of before. */
   async start(): Promise<void> {
-    const child = spawn(build(), [], {
+    const child = spawn(program(), [], {
       env: { ...process.env, ...this.#env, FLOW_SERVER_LISTEN_ADDR: `127.0.0.1:${this.#port}`, FLOW_SERVER_BASE_PATH: this.#basePath },
       stdio: ["ignore", "ignore", "pipe"],
     });

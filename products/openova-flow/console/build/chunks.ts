@@ -1,0 +1,31 @@
+import { build, type InlineConfig, type Plugin, type Rolldown } from "vite";
+import { closure, entries, type Output } from "./budget.ts";
+
+/**
+ * One script for each set of the page's entries that load a module: what all need, what the fleet and the frame of a flow need, what a
+ * flow needs until it is drawn, and the rest of its frame. What is loaded on demand is left to the bundler.
+ *
+ * Which entry loads which module is taken from a first build that splits by itself, after unused exports are gone. That build has more
+ * than twice as many scripts, each with its own imports and its own dictionary.
+ */
+export function chunksByEntry(config: InlineConfig): Plugin {
+  let chunkOf = new Map<string, string>();
+  return {
+    name: "chunks-by-entry",
+    apply: "build",
+    config: () => ({ build: { rolldownOptions: { output: { codeSplitting: { includeDependenciesRecursively: false, groups: [{ name: (id) => chunkOf.get(id) ?? null }] } } } } }),
+    async buildStart() {
+      const { output } = (await build({ ...config, configFile: false, logLevel: "silent", build: { ...config.build, write: false, minify: false } })) as Rolldown.RolldownOutput;
+      chunkOf = assign(output as unknown as readonly Output[]);
+    },
+  };
+}
+
+function assign(outputs: readonly Output[]): Map<string, string> {
+  const modules = (from: readonly Output[]): ReadonlySet<string> => new Set([...closure(from, outputs)].flatMap((o) => Object.keys(o.modules ?? {})));
+  const { main, fleet, flow, frame, diagnosis } = entries(outputs);
+  const [inFleet, inFlow, inFrame, inDiagnosis] = [modules([...main, ...fleet]), modules([...main, ...flow]), modules(frame), modules(diagnosis)];
+  const chunkOf = new Map<string, string>([["\0rolldown/runtime.js", "base"]]);
+  for (const id of new Set([...inFlow, ...inFrame, ...inDiagnosis])) chunkOf.set(id, inFlow.has(id) ? (inFleet.has(id) ? "base" : "flow") : inFleet.has(id) ? "shared" : inDiagnosis.has(id) ? "diagnosis" : "frame");
+  return chunkOf;
+}

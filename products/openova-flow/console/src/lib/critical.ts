@@ -1,0 +1,1 @@
+export { criticalPath } from "@openova/flow-core";

@@ -1,0 +1,29 @@
+import { metaOf, type FlowNode } from "@openova/flow-core";
+import type { Component } from "svelte";
+
+/** A view of a flow. Only the graph has no script of its own: it belongs to the page. */
+export interface View {
+  readonly id: string;
+  readonly name: string;
+  /** Its keyboard shortcut. */
+  readonly key: string;
+  /** The component takes the flow's model. Its type is not imported, since the model imports this file through links. */
+  readonly load?: () => Promise<{ default: Component<{ model: never }> }>;
+  /** Whether it has anything to show; default: always. */
+  readonly needs?: (model: { readonly regions: readonly string[]; readonly searchable: readonly FlowNode[] }) => boolean;
+}
+
+/** The kinds whose revisions the server follows, and what applies them. */
+const HAVE_REVISIONS = /^(GitRepository|OCIRepository|Bucket|ExternalArtifact|Kustomization)$/;
+
+/** All views, in the order of the toolbar. Add a view here. */
+export const VIEWS = [
+  { id: "graph", name: "Graph", key: "g" },
+  { id: "timeline", name: "Timeline", key: "t", load: () => import("../views/Timeline.svelte") },
+  { id: "table", name: "Table", key: "l", load: () => import("../views/Table.svelte") },
+  { id: "matrix", name: "Matrix", key: "m", load: () => import("../views/Matrix.svelte"), needs: (model) => model.regions.length > 1 },
+  { id: "rollouts", name: "Rollouts", key: "r", load: () => import("../views/Rollouts.svelte") },
+  { id: "revisions", name: "Revisions", key: "v", load: () => import("../views/Revisions.svelte"), needs: (model) => model.searchable.some((n) => HAVE_REVISIONS.test(metaOf(n).kind ?? "")) },
+] as const satisfies readonly View[];
+
+export type ViewId = (typeof VIEWS)[number]["id"];

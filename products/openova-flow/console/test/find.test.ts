@@ -1,0 +1,201 @@
+import AxeBuilder from "@axe-core/playwright";
+import type {} from "@openova/flow-canvas";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Browser, Page } from "playwright-core";
+import { launch, says, whole, type VisitOptions } from "./support/browser.ts";
+import { replay } from "./support/replay.ts";
+import { Server } from "./support/server.ts";
+import { visits } from "./support/visits.ts";
+
+let browser: Browser;
+let server: Server;
+const keep = visits();
+
+const release = (flow: string, label: string, status: string, meta: Record<string, unknown> = {}, id = `r1/${label}`): string =>
+  JSON.stringify({ type: "upsert-nodes", nodes: [{ id, flowId: flow, label, region: id.split("/")[0], status, startedAt: Date.now() - 1000, meta: { kind: "HelmRelease", namespace: "apps", ...meta } }] });
+
+beforeAll(async () => {
+  browser = await launch();
+  server = await Server.start();
+  await replay(server, ["scenarios"], { flow: "scenarios" });
+  await server.post("calm", [release("calm", "a", "succeeded", { ready: "True" })]);
+  await server.post("calm", [release("calm", "twin", "succeeded", { ready: "True" }), release("calm", "twin", "succeeded", { ready: "True", namespace: "other" }, "r1/other/twin")]);
+  await server.post("moving", [release("moving", "lonely-name", "running", { reason: "Progressing" })]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.kill();
+});
+
+const open = (query: string, options: VisitOptions = {}): Promise<Page> => keep(browser, `${server.url}${query}`, options);
+const names = (page: Page): Promise<string[]> => page.getByRole("article").locator("h2 a").allInnerTexts();
+async function violations(page: Page): Promise<readonly string[]> {
+  return (await new AxeBuilder({ page }).analyze()).violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).join(" | ")}`);
+}
+
+describe("the fleet", () => {
+  it("has first what is broken, then what moves, and filters by state, in the link too", async () => {
+    const page = await open("");
+    await says(page.locator("h1"), /^3 flows/);
+    await expect.poll(() => names(page)).toEqual(["scenarios", "moving", "calm"]);
+    await page.getByRole("group", { name: "Filter by state" }).getByRole("button", { name: /working$/ }).click();
+    await expect.poll(() => names(page)).toEqual(["moving"]);
+    await says(page.locator("h1"), /^1 of 3 flows/);
+    expect(page.url()).toContain("state=working");
+    await page.reload();
+    await expect.poll(() => names(page)).toEqual(["moving"]);
+    expect(await violations(page)).toEqual([]);
+  });
+});
+
+describe("the palette", () => {
+  it("finds a release in any flow, from any page, by keyboard alone", async () => {
+    const page = await open("?flow=scenarios&view=table");
+    await says(page.locator("tbody"), /slowbase/);
+    await page.keyboard.press("Control+k");
+    await page.getByRole("combobox", { name: /^Go to/ }).waitFor();
+    await page.keyboard.type("lonely");
+    await says(page.getByRole("option"), /^working lonely-name moving · r1/);
+    expect(await violations(page)).toEqual([]);
+    await page.keyboard.press("Enter");
+    await expect.poll(() => new URL(page.url()).search).toBe("?flow=moving&node=r1/lonely-name");
+    await expect.poll(() => page.getByRole("dialog").count()).toBe(0);
+  });
+
+  it("tells releases of one name apart as the rest of the page does", async () => {
+    const page = await open("?flow=calm");
+    await says(page.getByRole("tree"), /apps .* twin other .* twin/);
+    await page.keyboard.press("Control+k");
+    await page.getByRole("combobox", { name: /^Go to/ }).waitFor();
+    await page.keyboard.type("twin");
+    await expect.poll(() => page.getByRole("option").locator(".cut:not(.where)").allInnerTexts().then((all) => all.sort())).toEqual(["apps/twin", "other/twin"]);
+  });
+
+  it("goes from the fleet to a flow, and within a flow to a view", async () => {
+    const page = await open("");
+    await says(page.locator("h1"), /^3 flows/);
+    await page.keyboard.press("Control+k");
+    await page.getByRole("combobox", { name: /^Go to/ }).waitFor();
+    await page.keyboard.type("calm");
+    await says(page.getByRole("option").first(), /flow calm/);
+    await page.keyboard.press("Enter");
+    await expect.poll(() => new URL(page.url()).search).toBe("?flow=calm");
+    await says(page.getByRole("tree"), /a/);
+    await whole(page);
+    await page.keyboard.press("Control+k");
+    await page.getByRole("combobox", { name: /^Go to/ }).waitFor();
+    await page.keyboard.type("timel");
+    await says(page.getByRole("option").first(), /Timeline/);
+    await page.keyboard.press("Enter");
+    await expect.poll(() => new URL(page.url()).search).toBe("?flow=calm&view=timeline");
+  });
+});
+
+describe("who is told", () => {
+  it("gets a notification on request, and the icon says that something is broken", async () => {
+    const page = await open("?flow=told", {
+      setup: async (page) => void (await page.addInitScript(() => {
+        const told: string[] = [];
+        class Fake {
+          static requestPermission = (): Promise<string> => Promise.resolve("granted");
+          constructor(title: string, options: { body: string }) {
+            told.push(`${title}: ${options.body}`);
+          }
+        }
+        Object.assign(globalThis, { Notification: Fake, told });
+      })),
+    });
+    await server.post("told", [release("told", "db", "running", { reason: "Progressing" }), release("told", "db", "succeeded", { ready: "True", namespace: "other" }, "r2/other/db")]);
+    await says(page.locator("header").first(), /told/);
+    const icon = (): Promise<string> => page.locator("link[rel=icon]").evaluate((e) => (e as HTMLLinkElement).href);
+    await expect.poll(icon).toMatch(/favicon-working\.svg$/);
+    await page.getByRole("button", { name: "Tell me when it is done or broken" }).click();
+    await server.post("told", [release("told", "db", "failed", { reason: "InstallFailed" })]);
+    await expect.poll(() => page.evaluate(() => (globalThis as unknown as { told: string[] }).told)).toEqual([expect.stringMatching(/^told: r1\/apps\/db: /)]);
+    await expect.poll(icon).toMatch(/favicon-broken\.svg$/);
+    await expect.poll(() => page.title()).toMatch(/^\(1 broken\)/);
+  });
+});
+
+describe("the graph", () => {
+  it("has a legend of every state and line", async () => {
+    const page = await open("?flow=scenarios");
+    await page.getByRole("button", { name: "Legend" }).click();
+    await says(page.locator(".legend"), /broken .* unconfirmed .* ready .* critical path/);
+    await whole(page);
+    expect(await violations(page)).toEqual([]);
+  });
+
+  it("brings what blocks a release into view", async () => {
+    const nodes = Array.from({ length: 40 }, (_, i) => ({ id: `r1/n${i}`, flowId: "chain", label: `n${i}`, region: "r1", status: i === 0 ? "failed" : "running", meta: { kind: "HelmRelease", ...(i === 0 ? { reason: "InstallFailed" } : { reason: "DependencyNotReady", waitingSince: Date.now(), waitingFor: [`r1/n${i - 1}`] }) } }));
+    const relationships = nodes.slice(1).map((n, i) => ({ fromId: `r1/n${i}`, toId: n.id, type: "finish-to-start" }));
+    await server.post("chain", [JSON.stringify({ type: "upsert-nodes", nodes }), JSON.stringify({ type: "upsert-rels", relationships })]);
+    const page = await open("?flow=chain&node=r1/n39");
+    const isSeen = (id: string): Promise<boolean> => page.evaluate((id) => {
+      const el = document.querySelector("openova-flow");
+      const box = el?.boxOf(id);
+      return el !== null && box !== undefined && box.x >= 0 && box.x + box.w <= el.clientWidth;
+    }, id);
+    await expect.poll(() => isSeen("r1/n39")).toBe(true);
+    expect(await isSeen("r1/n0")).toBe(false);
+    await page.getByRole("button", { name: "Show what blocks it" }).click();
+    await expect.poll(() => isSeen("r1/n0")).toBe(true);
+  });
+});
+
+describe("on paper", () => {
+  it("is the view alone", async () => {
+    const page = await open("?flow=scenarios&view=table&node=scenarios/demo2/slowbase");
+    await says(page.locator("tbody"), /slowbase/);
+    await whole(page);
+    await page.emulateMedia({ media: "print" });
+    expect(await page.locator("main").evaluate((e) => e.scrollWidth - e.clientWidth)).toBeLessThanOrEqual(0);
+    for (const part of [".side", ".tools", ".page > .time", "aside.details"]) expect(await page.locator(part).first().isVisible(), part).toBe(false);
+    expect(await page.locator("main").evaluate((e) => e.getBoundingClientRect().left)).toBe(0);
+  });
+});
+
+describe.each(["table", "timeline", "matrix"])("a long %s", (view) => {
+  it("is printed as a whole, and no longer afterwards", async () => {
+    const labels = Array.from({ length: 200 }, (_, i) => `n${String(i).padStart(3, "0")}`);
+    const at = Date.now() - 60_000;
+    const of = (region: string, first: string): string => JSON.stringify({ type: "upsert-nodes", nodes: labels.map((label, i) => ({ id: `${region}/${label}`, flowId: "long", label, region, status: "succeeded", startedAt: at + i, endedAt: at + 1000 + i, meta: { kind: "HelmRelease", namespace: "apps", ready: "True", versionApplied: first } })) });
+    await server.post("long", [of("r1", "1.0.0"), of("r2", "1.0.1")]);
+    const page = await open(`?flow=long&view=${view}`);
+    const drawn = (): Promise<number> => page.locator("main").evaluate((main) => new Set((main as HTMLElement).innerText.match(/\bn\d{3}\b/g)).size);
+    await expect.poll(drawn).toBeGreaterThan(5);
+    expect(await drawn()).toBeLessThan(100);
+    const pages = (await page.pdf({ format: "A4" })).toString("latin1").match(/\/Type\s*\/Page\b/g)?.length ?? 0;
+    expect(pages).toBeGreaterThan(5);
+    await page.emulateMedia({ media: "print" });
+    await expect.poll(drawn).toBe(labels.length);
+    await page.emulateMedia({ media: "screen" });
+    await expect.poll(drawn).toBeLessThan(100);
+  });
+});
+
+describe("a slow line", () => {
+  it("shows the shape of the page after one round trip, and has every script of a flow after two", async () => {
+    const page = await open("?flow=scenarios", {
+      setup: async (page) => {
+        const cdp = await page.context().newCDPSession(page);
+        await cdp.send("Network.enable");
+        await cdp.send("Network.emulateNetworkConditions", { offline: false, latency: 600, downloadThroughput: 50_000, uploadThroughput: 50_000 });
+      },
+    });
+    await says(page.locator("header").first(), /scenarios/);
+    await whole(page);
+    const { rounds, painted, styled } = await page.evaluate(() => {
+      const html = performance.getEntriesByType("navigation")[0] as PerformanceNavigationTiming;
+      const files = (performance.getEntriesByType("resource") as PerformanceResourceTiming[]).filter((r) => /\/assets\/.*\.(js|css)$/.test(r.name) && !/worker/.test(r.name));
+      const round = new Map<PerformanceResourceTiming, number>();
+      for (const f of files.sort((a, b) => a.startTime - b.startTime)) round.set(f, 1 + Math.max(0, ...[...round].filter(([g]) => g.responseEnd <= f.startTime).map(([, n]) => n)));
+      const first = performance.getEntriesByName("first-contentful-paint")[0]?.startTime ?? Infinity;
+      return { rounds: [...round].map(([f, n]) => [f.name.replace(/.*\//, ""), n] as const), painted: first - html.responseEnd, styled: (files.find((f) => f.name.endsWith(".css"))?.responseEnd ?? 0) - html.responseEnd };
+    });
+    expect(rounds.filter(([, n]) => n > 2)).toEqual([]);
+    expect(rounds.find(([name]) => name.endsWith(".css"))?.[1]).toBe(1);
+    // Painted before the scripts of the second round are there.
+    expect(painted - styled).toBeLessThan(600);
+  });
+});

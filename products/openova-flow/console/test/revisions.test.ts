@@ -1,0 +1,353 @@
+import AxeBuilder from "@axe-core/playwright";
+import type { Browser, Locator, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { launch, says, whole, type VisitOptions } from "./support/browser.ts";
+import { Cluster } from "./support/gitops.ts";
+import { nodes, regionNode } from "./support/release.ts";
+import { Server } from "./support/server.ts";
+import { visits } from "./support/visits.ts";
+
+const commit = (letter: string): string => letter.repeat(40);
+const revision = (letter: string): string => `main@sha1:${commit(letter)}`;
+const [A, B, C] = ["a", "b", "c"].map(revision) as [string, string, string];
+const REGIONS = ["ash", "fsn1", "gru1", "hel1", "nbg1", "sin", "waw1"];
+const MINUTE = 60_000;
+
+let browser: Browser;
+let server: Server;
+const keep = visits();
+
+/** A push that each region is at another point of. */
+async function push(flow: string): Promise<void> {
+  const now = Date.now();
+  const of = Object.fromEntries(REGIONS.map((r) => [r, new Cluster(flow, r)])) as Record<string, Cluster>;
+  const post = (...all: readonly unknown[]): Promise<void> => server.post(flow, [nodes(...all)]);
+  const { fsn1, gru1, hel1, nbg1, sin, waw1 } = of as Record<"fsn1" | "gru1" | "hel1" | "nbg1" | "sin" | "waw1", Cluster>;
+  for (const c of Object.values(of)) await post(regionNode(flow, c.region), ...c.settled(A, now - 10 * MINUTE));
+  const at = now - 2 * MINUTE;
+  for (const c of [fsn1, gru1, hel1, nbg1, sin, waw1]) await post(c.source(B, at));
+  for (const c of [gru1, hel1, nbg1, sin, waw1]) await post(c.kustomization("infra", B, B, at + 1000, at + 5000), c.kustomization("web", B, A, at + 1000));
+  for (const c of [hel1, nbg1, sin]) {
+    await post(c.kustomization("web", B, B, at + 1000, at + 9000));
+    await post(c.release("api", "web", 2, "running", at + 8000), c.release("db", "web", 2, "running", at + 8000));
+  }
+  await post(hel1.release("db", "web", 2, "succeeded", at + 8000, at + 30_000));
+  for (const c of [nbg1, sin]) await post(c.release("api", "web", 2, "succeeded", at + 8000, at + 42_000));
+  await post(nbg1.release("db", "web", 2, "succeeded", at + 8000, at + 42_000));
+  await post(sin.release("db", "web", 2, "failed", at + 8000, at + 40_000));
+  await post(waw1.source(C, now - MINUTE));
+}
+
+beforeAll(async () => {
+  browser = await launch();
+  server = await Server.start();
+  await push("git");
+  const now = Date.now();
+  const moved = new Cluster("moved", "r1");
+  await server.post("moved", [nodes(...moved.settled(A, now - 5 * MINUTE))]);
+  await server.post("moved", [nodes(moved.source(B, now - MINUTE))]);
+  await server.post("elsewhere", [nodes(...["r1", "r2"].flatMap((r) => new Cluster("elsewhere", r).settled(revision("e"), now - 5 * MINUTE)))]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.kill();
+});
+
+const open = (query: string, options: VisitOptions = {}): Promise<Page> => keep(browser, `${server.url}${query}`, options);
+const table = (page: Page): Locator => page.getByRole("region", { name: "Revisions by region" });
+const row = (page: Page, letter: string): Locator => table(page).locator("tbody tr", { has: page.locator(`th > .name:first-child [title="${revision(letter)}"]`) });
+/** What a row says, by region. */
+async function cells(page: Page, letter: string): Promise<Record<string, string>> {
+  const heads = await table(page).locator("thead th").allInnerTexts();
+  const said = await row(page, letter).locator("td").allInnerTexts();
+  return Object.fromEntries(heads.slice(1).map((h, i) => [h.trim(), (said[i] ?? "").trim()]));
+}
+async function violations(page: Page): Promise<readonly string[]> {
+  await whole(page);
+  // The link past all that comes before the outline, which on a phone is there only while it is open.
+  return (await new AxeBuilder({ page }).exclude(".skip").analyze()).violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).join(" | ")}`);
+}
+const search = (page: Page): URLSearchParams => new URL(page.url()).searchParams;
+
+describe("the revisions", () => {
+  it("say for each region how far a commit is", async () => {
+    const page = await open("?flow=git&view=revisions");
+    await expect.poll(() => cells(page, "b")).toEqual({
+      ash: "not seen",
+      fsn1: "fetched",
+      gru1: "applying 1 of 2",
+      hel1: "rolling out 1 of 2",
+      nbg1: "done in 42s",
+      sin: expect.stringMatching(/^failed: .*db$/),
+      waw1: "overtaken by cccccccc",
+    });
+    expect(await cells(page, "c")).toMatchObject({ ash: "not seen", waw1: "fetched" });
+    expect((await cells(page, "a"))["ash"]).toBe("done in 20s");
+    // Newest first.
+    expect(await table(page).locator("tbody th .name:first-child a:first-child").allInnerTexts()).toEqual(["cccccccc", "bbbbbbbb", "aaaaaaaa"]);
+    expect(await page.getByRole("navigation", { name: "Views" }).getByRole("link", { name: "Revisions" }).getAttribute("aria-current")).toBe("page");
+  });
+
+  it("name in full what a cell has no room for", async () => {
+    const page = await open("?flow=git&view=revisions");
+    await says(table(page), /overtaken/);
+    const title = (text: string): Promise<string | null> => row(page, "b").locator("td a", { hasText: text }).getAttribute("title");
+    expect(await title("applying")).toMatch(/not applied yet: .*web/);
+    expect(await title("overtaken")).toContain("was applying");
+  });
+
+  it("lead from a cell to its rollout at that time, and to the root cause", async () => {
+    const page = await open("?flow=git&view=revisions");
+    await says(table(page), /failed: /);
+    await says(page.locator(".time"), /now/);
+    const rollouts = ((await (await fetch(`${server.url}v1/flows/git/rollouts`)).json()) as { rollouts: { id: string; revisions?: string[] }[] }).rollouts;
+    const revisions = ((await (await fetch(`${server.url}v1/flows/git/revisions`)).json()) as { revisions: { id: string; revision: string; rollouts?: string[] }[] }).revisions;
+    const b = revisions.find((r) => r.revision === B);
+    expect(rollouts.find((r) => r.revisions?.includes(b?.id ?? ""))?.id).toBe(b?.rollouts?.[0]);
+    await row(page, "b").getByRole("link", { name: /^failed/ }).click();
+    await says(page.locator("#details"), /db/);
+    expect(Object.fromEntries(search(page))).toMatchObject({ view: "timeline", region: "sin", rollout: b?.rollouts?.[0], node: "sin/apps/db" });
+    expect(search(page).has("revision")).toBe(false);
+  });
+
+  it("link to the commit where the repository has a page for it, without a handle on this page", async () => {
+    const page = await open("?flow=git&view=revisions");
+    const link = row(page, "b").getByRole("link", { name: "Commit bbbbbbbb at github.com" });
+    await link.waitFor();
+    expect(await link.evaluate((a: HTMLAnchorElement) => [a.href, a.rel, a.target])).toEqual([`https://github.com/o/apps/commit/${commit("b")}`, "noopener", "_blank"]);
+  });
+
+  it("say what a revision was superseded by, once every region has moved on", async () => {
+    const page = await open("?flow=moved&view=revisions");
+    await says(row(page, "a"), /superseded by bbbbbbbb/);
+    await row(page, "a").getByRole("link", { name: "bbbbbbbb" }).click();
+    await expect.poll(() => search(page).get("revision")).toBe(commit("b"));
+    await says(page.getByRole("article", { name: `Revision ${B}` }), /bbbbbbbb/);
+  });
+
+  it("are as they were at an instant", async () => {
+    const flow = "then";
+    const c = new Cluster(flow, "r1");
+    await server.post(flow, [nodes(...c.settled(A, Date.now() - 5 * MINUTE))]);
+    const early = Date.now();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await server.post(flow, [nodes(c.source(B))]);
+    const page = await open(`?flow=${flow}&view=revisions`);
+    await says(table(page), /bbbbbbbb .*aaaaaaaa/);
+    await page.goto(`${server.url}?flow=${flow}&view=revisions&at=${early}`);
+    await expect.poll(() => table(page).locator("tbody tr").allInnerTexts()).toEqual([expect.stringMatching(/^aaaaaaaa\s/)]);
+    expect(await cells(page, "a")).toEqual({ r1: "done in 20s" });
+    // What came later is not told of it.
+    expect(await row(page, "a").innerText()).not.toContain("bbbbbbbb");
+  });
+
+  it("are narrowed by a search, and by regions", async () => {
+    const page = await open("?flow=git&view=revisions&q=cccccc");
+    await says(table(page), /cccccccc/);
+    expect(await table(page).locator("tbody tr").count()).toBe(1);
+    await page.goto(`${server.url}?flow=git&view=revisions&q=apps/db&region=sin&region=nbg1`);
+    await says(table(page), /bbbbbbbb/);
+    expect(await table(page).locator("thead th").allInnerTexts()).toEqual(["Revision", "sin", "nbg1"]);
+    expect(await row(page, "b").count()).toBe(1);
+    expect(await row(page, "c").count()).toBe(0);
+  });
+
+  it("are not offered where nothing has any", async () => {
+    await server.post("charts", [nodes(regionNode("charts", "r1"), { id: "r1/a", flowId: "charts", label: "a", region: "r1", status: "succeeded", meta: { kind: "HelmRelease", ready: "True" } })]);
+    const page = await open("?flow=charts&view=table");
+    await says(page.locator("tbody"), /ready/);
+    expect(await page.getByRole("navigation", { name: "Views" }).getByRole("link").allInnerTexts()).toEqual(["Graph", "Timeline", "Table", "Rollouts"]);
+    await page.goto(`${server.url}?flow=charts&view=revisions`);
+    await says(page.locator("main"), /No revision yet/);
+  });
+
+  it("say so when the server does not tell them, and show them once it does", async () => {
+    let isAway = true;
+    const page = await open("?flow=git&view=revisions", {
+      // Not an error's status, of which the browser itself says something.
+      setup: async (page) => void (await page.route(/\/revisions\?/, (route) => (isAway ? route.fulfill({ body: "not this" }) : route.continue()))),
+    });
+    await says(page.locator("main"), /could not be loaded .*not this/);
+    isAway = false;
+    await page.getByRole("button", { name: "Load again" }).click();
+    await says(table(page), /bbbbbbbb/);
+  });
+});
+
+describe("while somebody reads", () => {
+  it("cells change in place and newer revisions wait", async () => {
+    const flow = "live";
+    const now = Date.now();
+    const c = new Cluster(flow, "r1");
+    await server.post(flow, [nodes(...c.settled(A, now - 5 * MINUTE))]);
+    await server.post(flow, [nodes(c.source(B, now - MINUTE), c.kustomization("infra", B, A, now - MINUTE))]);
+    const page = await open(`?flow=${flow}&view=revisions`);
+    await expect.poll(() => cells(page, "b")).toEqual({ r1: "applying 0 of 2" });
+    await row(page, "b").hover();
+    const y = (await row(page, "b").boundingBox())?.y;
+    await server.post(flow, [nodes(c.kustomization("infra", B, B, now - MINUTE, now - MINUTE / 2))]);
+    await expect.poll(() => cells(page, "b")).toEqual({ r1: "applying 1 of 2" });
+    await server.post(flow, [nodes(c.source(C, now))]);
+    const newer = page.getByRole("button", { name: "1 newer" });
+    await newer.waitFor();
+    expect(await row(page, "c").count()).toBe(0);
+    expect((await row(page, "b").boundingBox())?.y).toBe(y);
+    await newer.click();
+    await expect.poll(() => cells(page, "c")).toEqual({ r1: "fetched" });
+    expect(await newer.count()).toBe(0);
+    // Nobody points at it any more: the next one comes by itself.
+    await page.mouse.move(5, 5);
+    await page.getByRole("heading", { level: 1 }).click();
+    await server.post(flow, [nodes(c.source(revision("d"), now + 1000))]);
+    await row(page, "d").waitFor();
+  });
+});
+
+describe("a link by commit", () => {
+  it.each([commit("b"), "bbbb", "BBBBBBB", B])("opens the revision: %s", async (text) => {
+    const page = await open(`?flow=git&revision=${text}`);
+    const card = page.getByRole("article", { name: `Revision ${B}` });
+    await says(card, /bbbbbbbb .*apps .*main@sha1:b{40} .*GitRepository .*https:\/\/github\.com\/o\/apps .*branch main/);
+    await says(card, /Set off the rollout of/);
+    // What is wrong stands first.
+    expect((await card.locator("li").allInnerTexts())[0]).toMatch(/^sin\s+failed: /);
+    expect(await card.locator("li").count()).toBe(REGIONS.length);
+    expect(await row(page, "b").getAttribute("class")).toContain("chosen");
+    await card.getByRole("link", { name: "All revisions" }).click();
+    await expect.poll(() => new URL(page.url()).search).toBe("?flow=git&view=revisions");
+  });
+
+  it("says so of a commit that the server does not hold", async () => {
+    const page = await open("?flow=git&revision=0123456789");
+    await says(page.locator("main").getByRole("status"), /no revision 0123456789/);
+    await says(table(page), /bbbbbbbb/);
+  });
+
+  it("finds one that is older than what is loaded at first", async () => {
+    const flow = "many";
+    const digits = (i: number): string => i.toString(16).padStart(4, "0").repeat(10);
+    const c = new Cluster(flow, "r1");
+    const now = Date.now();
+    await server.post(flow, [nodes(...c.settled(A, now - 500_000))]);
+    // Of one request the server takes the last only.
+    for (let i = 0; i < 250; i++) await server.post(flow, [nodes(c.source(`main@sha1:${digits(i + 16)}`, now - 300_000 + i * 1000))]);
+    const page = await open(`?flow=${flow}&view=revisions`);
+    await says(page.locator("main"), /100 revisions by 1 region/);
+    expect(await table(page).locator("tbody tr").count()).toBeLessThan(60);
+    await page.getByRole("button", { name: "Load older" }).click();
+    await says(page.locator("main"), /251 revisions by 1 region/);
+    expect(await table(page).locator("tbody tr").count()).toBeLessThan(60);
+    expect(await page.getByRole("button", { name: "Load older" }).count()).toBe(0);
+    await page.goto(`${server.url}?flow=${flow}&revision=${digits(16)}`);
+    await says(page.getByRole("article"), /00100010/);
+    // Its row is brought into view.
+    await says(table(page).locator("tr.chosen"), /00100010/);
+  });
+});
+
+describe("the palette", () => {
+  it("finds a commit of this flow by its first digits, one that no region has any more too", async () => {
+    const page = await open("?flow=moved&view=table");
+    await says(page.locator("tbody"), /api/);
+    await page.keyboard.press("Control+k");
+    await page.getByRole("combobox", { name: /^Go to/ }).fill("aaaaaaa");
+    await says(page.getByRole("option").first(), /commit aaaaaaaa moved · apps/);
+    await page.keyboard.press("Enter");
+    await expect.poll(() => new URL(page.url()).search).toBe(`?flow=moved&view=revisions&revision=${commit("a")}`);
+  });
+
+  it("finds a commit in every flow, and opens by itself for a link that names a commit alone", async () => {
+    const page = await open(`?revision=${commit("e").slice(0, 10)}`);
+    await says(page.getByRole("option"), /commit eeeeeeee elsewhere · apps/);
+    expect(await page.getByRole("option").count()).toBe(1);
+    await page.keyboard.press("Enter");
+    await says(page.getByRole("article", { name: `Revision ${revision("e")}` }), /eeeeeeee/);
+  });
+});
+
+describe("details", () => {
+  it.each(["fsn1/apps/db", "fsn1/Kustomization/flux-system/web"])("say which commit runs, which should, and since when: %s", async (id) => {
+    const page = await open(`?flow=git&view=table&node=${id}`);
+    const section = page.locator("#details section", { has: page.getByRole("heading", { name: "Commit" }) });
+    await says(section, /Runs aaaaaaaa since \d.* Should run bbbbbbbb since \d/);
+    await section.getByRole("link", { name: "bbbbbbbb", exact: true }).click();
+    await expect.poll(() => search(page).get("revision")).toBe(commit("b"));
+    expect(search(page).get("view")).toBe("revisions");
+  });
+
+  it("say no other commit where it runs the one of its source", async () => {
+    const page = await open("?flow=git&view=table&node=nbg1/apps/db");
+    const section = page.locator("#details section", { has: page.getByRole("heading", { name: "Commit" }) });
+    await says(section, /Runs bbbbbbbb since/);
+    expect(await section.innerText()).not.toContain("Should run");
+  });
+});
+
+describe("a rollout", () => {
+  it("says which revisions set it off", async () => {
+    const page = await open("?flow=git&view=rollouts");
+    await says(page.getByRole("region", { name: "Rollouts" }), /Set off by bbbbbbbb of apps/);
+    await page.getByRole("link", { name: "bbbbbbbb", exact: true }).first().click();
+    await says(page.getByRole("article", { name: `Revision ${B}` }), /bbbbbbbb/);
+  });
+});
+
+describe("on a phone", () => {
+  it("are cards, with what is wrong first", async () => {
+    const page = await open("?flow=git&view=revisions", { width: 390, height: 780 });
+    const card = page.getByRole("article", { name: `Revision ${B}` });
+    await says(card, /sin\s+failed: .*db/);
+    expect(await page.locator("table").count()).toBe(0);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(390);
+    await card.getByRole("link", { name: "bbbbbbbb", exact: true }).click();
+    await says(page.locator("article").first(), /main@sha1:b{40}/);
+  });
+
+  it.each([320, 390])("leave room for every view at a width of %i", async (width) => {
+    const page = await open("?flow=git&view=revisions", { width, height: 780 });
+    const views = page.getByRole("navigation", { name: "Views" }).getByRole("link");
+    await expect.poll(() => views.count()).toBe(6);
+    const boxes = await views.evaluateAll((all) => all.map((e) => ({ left: e.getBoundingClientRect().left, right: e.getBoundingClientRect().right, cut: e.scrollWidth > e.clientWidth + 1 })));
+    for (const b of boxes) expect([b.left >= 0, b.right <= width, b.cut]).toEqual([true, true, false]);
+  });
+});
+
+describe("on paper", () => {
+  it("are cards, whatever the width", async () => {
+    const page = await open("?flow=git&view=revisions");
+    await says(table(page), /bbbbbbbb/);
+    await page.emulateMedia({ media: "print" });
+    await says(page.getByRole("article", { name: `Revision ${B}` }), /failed: /);
+    expect(await page.locator("table").count()).toBe(0);
+    expect(await page.getByRole("region", { name: "Revisions" }).evaluate((e) => e.scrollHeight <= e.clientHeight)).toBe(true);
+  });
+});
+
+describe("accessibility", () => {
+  for (const scheme of ["light", "dark"] as const) {
+    it.each([
+      ["?flow=git&view=revisions", 1440],
+      [`?flow=git&revision=${"b".repeat(40)}&node=sin/apps/db`, 1440],
+      ["?flow=git&revision=0123456789", 1440],
+      [`?flow=git&revision=${"b".repeat(40)}`, 390],
+    ] as const)(`has no violation in ${scheme}: %s at %i`, async (query, width) => {
+      const page = await open(query, { scheme, width });
+      await says(page.locator("main"), /bbbbbbbb/);
+      expect(await violations(page)).toEqual([]);
+    });
+  }
+
+  it("reaches each cell and link by keyboard", async () => {
+    const page = await open("?flow=git&view=revisions");
+    await says(table(page), /bbbbbbbb/);
+    await table(page).focus();
+    const seen: string[] = [];
+    for (let i = 0; i < 12; i++) {
+      await page.keyboard.press("Tab");
+      seen.push(await page.evaluate(() => document.activeElement?.textContent?.trim() ?? ""));
+    }
+    expect(seen).toContain("cccccccc");
+    expect(seen).toContain("bbbbbbbb");
+    expect(seen).toContain("applying 1 of 2");
+  });
+});

@@ -1,0 +1,51 @@
+import { release } from "./release.ts";
+
+/** One region of a flow that is deployed from Git: a source, and the Kustomizations and releases that come of it, as an adapter reports them. */
+export class Cluster {
+  readonly flow: string;
+  readonly region: string;
+  readonly name: string;
+
+  constructor(flow: string, region: string, name = "apps") {
+    this.flow = flow;
+    this.region = region;
+    this.name = name;
+  }
+
+  /** `at`: when the source came to have it; without, when the server is told. */
+  source(revision: string, at?: number, url = `https://github.com/o/${this.name}`): Readonly<Record<string, unknown>> {
+    const meta = { kind: "GitRepository", auxiliary: true, namespace: "flux-system", url, ref: "branch main", revision, updatedAt: at, ready: "True", generation: 1, observedGeneration: 1 };
+    return { id: `${this.region}/GitRepository/flux-system/${this.name}`, flowId: this.flow, label: this.name, region: this.region, status: "succeeded", meta };
+  }
+
+  kustomization(name: string, attempted: string, applied: string, startedAt: number, endedAt?: number): Readonly<Record<string, unknown>> {
+    const sourceId = `${this.region}/GitRepository/flux-system/${this.name}`;
+    const state = endedAt === undefined ? "working" : "ready";
+    const meta = {
+      kind: "Kustomization",
+      namespace: "flux-system",
+      attemptedRevision: attempted,
+      revision: applied,
+      ...(endedAt === undefined ? {} : { readyRevision: applied, readySince: endedAt }),
+      source: { kind: "GitRepository", namespace: "flux-system", name: this.name },
+      judgement: { state, since: endedAt ?? startedAt, cause: { class: state, sentence: "" }, source: sourceId },
+    };
+    return { id: `${this.region}/Kustomization/flux-system/${name}`, flowId: this.flow, label: name, region: this.region, status: endedAt === undefined ? "running" : "succeeded", startedAt, ...(endedAt === undefined ? {} : { endedAt }), meta };
+  }
+
+  release(name: string, by: string, generation: number, status: "running" | "succeeded" | "failed", startedAt: number, endedAt?: number): Readonly<Record<string, unknown>> {
+    return release({ flow: this.flow, region: this.region, namespace: "apps", name, status, startedAt, ...(endedAt === undefined ? {} : { endedAt }), meta: { generation, observedGeneration: generation, appliedBy: `${this.region}/Kustomization/flux-system/${by}` } });
+  }
+
+  /** Everything at one revision, ready since a minute after `at`. */
+  settled(revision: string, at: number): readonly Readonly<Record<string, unknown>>[] {
+    const end = at + 20_000;
+    return [
+      this.source(revision, at),
+      this.kustomization("infra", revision, revision, at + 1000, end),
+      this.kustomization("web", revision, revision, at + 1000, end),
+      this.release("api", "web", 1, "succeeded", at + 2000, end),
+      this.release("db", "web", 1, "succeeded", at + 2000, end),
+    ];
+  }
+}

@@ -1,0 +1,113 @@
+import type {} from "@openova/flow-canvas";
+import AxeBuilder from "@axe-core/playwright";
+import type { Browser, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { launch, says, visit, type Visit } from "./support/browser.ts";
+import { nodes, regionNode, release } from "./support/release.ts";
+import { Server } from "./support/server.ts";
+
+// What took how long, and the way through the past: the timeline, the cards of the graph, the time bar.
+
+const flow = "prod";
+let browser: Browser;
+let server: Server;
+const visits: Visit[] = [];
+/** When the last rollout began. */
+let begun: number;
+
+beforeAll(async () => {
+  browser = await launch();
+  server = await Server.start();
+  const one = (name: string, status: "running" | "succeeded" | "failed", startedAt: number, endedAt?: number): string =>
+    nodes(release({ flow, region: "eu", name, status, startedAt, ...(endedAt === undefined ? {} : { endedAt }) }));
+  await server.post(flow, [nodes(regionNode(flow, "eu"))]);
+  const day = 86_400_000, created = Date.now();
+  // Three earlier rollouts: api took 40, 30 and 60 seconds.
+  for (const [k, seconds] of [40, 30, 60].entries()) {
+    const at = created - (5 - k) * day;
+    await server.post(flow, [one("api", "running", at)]);
+    await server.post(flow, [one("api", "succeeded", at, at + seconds * 1000)]);
+  }
+  // The server's log is to begin well before the last rollout.
+  await new Promise((resolve) => setTimeout(resolve, 2500));
+  begun = Date.now();
+  await server.post(flow, [one("api", "running", begun), one("web", "running", begun)]);
+  // Two at once are one mark.
+  await server.post(flow, [nodes(...["web", "db"].map((name) => release({ flow, region: "eu", name, status: "failed", startedAt: begun, endedAt: begun + 500 })))]);
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.kill();
+});
+afterEach(async () => {
+  const all = visits.splice(0);
+  for (const v of all) await v.close();
+  for (const v of all) expect(v.faults).toEqual([]);
+});
+
+async function open(query: string, width = 1440): Promise<Page> {
+  const v = await visit(browser, `${server.url}${query}`, { width });
+  visits.push(v);
+  return v.page;
+}
+
+async function violations(page: Page): Promise<readonly string[]> {
+  return (await new AxeBuilder({ page }).analyze()).violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).join(" | ")}`);
+}
+
+describe("what a release usually takes", () => {
+  it("stands on its card, with the spread", async () => {
+    const page = await open(`?flow=${flow}`);
+    const drawn = (): Promise<string> => page.evaluate(async () => (await document.querySelector("openova-flow")?.exportSVG().catch(() => "")) ?? "");
+    await expect.poll(drawn, { timeout: 20_000 }).toMatch(/>\d+(s|m \d\ds), usually 40s/);
+  });
+
+  it.each([1440, 1024])("is drawn at its bar, all of it within the timeline, at %i", async (width) => {
+    const page = await open(`?flow=${flow}&view=timeline`, width);
+    const took = page.locator("text.took");
+    await expect.poll(() => took.allTextContents(), { timeout: 20_000 }).toEqual([expect.stringMatching(/^\d+(s|m \d\ds), usually 40s \(30s to 1m 00s\)$/)]);
+    const [text, timeline] = await Promise.all([took.boundingBox(), page.getByRole("region", { name: "Timeline" }).boundingBox()]);
+    expect((text?.x ?? Infinity) + (text?.width ?? 0)).toBeLessThanOrEqual((timeline?.x ?? 0) + (timeline?.width ?? 0));
+    await says(page.locator(".legend"), /waited .*working .*done .*failed .*earlier run .*usual time and its spread .*critical path .*now/);
+    expect(await violations(page)).toEqual([]);
+  });
+});
+
+describe("the time bar", () => {
+  it("marks where rollouts began and releases failed", async () => {
+    const page = await open(`?flow=${flow}`);
+    await expect.poll(() => page.locator(".track i.failed").count()).toBe(1);
+    expect(await page.locator(".track i:not(.failed)").count()).toBeGreaterThan(0);
+  });
+
+  it("goes through the last rollout alone when it is told to", async () => {
+    const page = await open(`?flow=${flow}`);
+    const slider = page.getByRole("slider", { name: "Instant" });
+    await expect.poll(() => page.locator(".track i.failed").count()).toBe(1);
+    const first = async (): Promise<number> => {
+      await slider.press("Home");
+      await expect.poll(() => new URL(page.url()).searchParams.has("at")).toBe(true);
+      return Date.parse(new URL(page.url()).searchParams.get("at") ?? "");
+    };
+    expect(await first()).toBeLessThan(begun - 1000);
+    await page.keyboard.press("n");
+    await page.getByRole("combobox", { name: "Range" }).selectOption("Rollout");
+    expect(await first()).toBeGreaterThan(begun - 1000);
+    await slider.press("End");
+    await expect.poll(() => new URL(page.url()).searchParams.has("at")).toBe(false);
+    expect(await violations(page)).toEqual([]);
+  });
+
+  it("leaves the keys of the page alone while it has the focus", async () => {
+    const page = await open(`?flow=${flow}`);
+    const slider = page.getByRole("slider", { name: "Instant" });
+    await slider.press("Home");
+    await expect.poll(() => new URL(page.url()).searchParams.has("at")).toBe(true);
+    await page.keyboard.press("p");
+    await says(page.getByRole("button", { name: "Pause" }), /^$/);
+    await page.keyboard.press("p");
+    await says(page.getByRole("button", { name: "Play the past" }), /^$/);
+    await page.keyboard.press("n");
+    await expect.poll(() => new URL(page.url()).searchParams.has("at")).toBe(false);
+  });
+});

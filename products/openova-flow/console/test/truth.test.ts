@@ -1,0 +1,351 @@
+import type {} from "@openova/flow-canvas";
+import type { Browser, Locator, Page } from "playwright-core";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { launch, says, visit, whole, type Visit, type VisitOptions } from "./support/browser.ts";
+import { needs, nodes, regionNode, release } from "./support/release.ts";
+import { Server } from "./support/server.ts";
+
+// The page says nothing that is not so: names, clusters, rollouts that are over, numbers side by side, what is not held or not watched.
+
+const VIEWS = ["timeline", "table", "matrix", "rollouts"] as const;
+let browser: Browser;
+let server: Server;
+const visits: Visit[] = [];
+
+beforeAll(async () => {
+  browser = await launch();
+  server = await Server.start();
+});
+afterAll(async () => {
+  await browser?.close();
+  await server?.kill();
+});
+afterEach(async () => {
+  const all = visits.splice(0);
+  for (const v of all) await v.close();
+  for (const v of all) expect(v.faults).toEqual([]);
+});
+
+async function open(query: string, options: VisitOptions = {}): Promise<Page> {
+  const v = await visit(browser, `${server.url}${query}`, options);
+  visits.push(v);
+  return v.page;
+}
+const header = (page: Page): Locator => page.locator("header").first();
+const wrong = (page: Page): Locator => page.getByRole("region", { name: /What is wrong/ });
+const details = (page: Page): Locator => page.locator("#details");
+
+describe("releases of one name", () => {
+  const flow = "tenants";
+  beforeAll(async () => {
+    const startedAt = Date.now() - 90_000, endedAt = Date.now() - 50_000;
+    const at = (region: string, namespace: string, more: Partial<Parameters<typeof release>[0]> = {}) =>
+      release({ flow, region, namespace, name: "redis", status: "succeeded", startedAt, endedAt, ...more });
+    await server.post(flow, [
+      nodes(
+        regionNode(flow, "prod"), regionNode(flow, "dr"),
+        at("prod", "team-a"), at("prod", "team-b", { status: "failed" }), at("prod", "team-c", { version: "2.0.0" }), at("dr", "team-a"), at("dr", "team-c"),
+        release({ flow, region: "prod", namespace: "team-b", name: "api", status: "running", waitingFor: ["prod/team-b/redis"] }),
+      ),
+      needs(["prod/team-b/redis", "prod/team-b/api"]),
+    ]);
+  });
+
+  it("are told apart in every view, and one of a name of its own has no more than that", async () => {
+    const page = await open(`?flow=${flow}`);
+    await says(wrong(page), /prod\/team-b\/redis: failed/);
+    const outline = page.getByRole("tree");
+    await says(outline, /prod .*team-a ready redis team-b .*api broken redis team-c ready redis/);
+    for (const view of ["Timeline", "Table", "Matrix"] as const) {
+      await page.getByRole("navigation", { name: "Views" }).getByRole("link", { name: view }).click();
+      await says(page.locator("main"), /team-a\/redis/);
+      await says(page.locator("main"), /team-b\/redis/);
+    }
+    await page.getByRole("combobox", { name: "Search releases" }).fill("redis");
+    await says(page.getByRole("option").filter({ hasText: "team-c/redis" }).first(), /team-c\/redis/);
+  });
+
+  it("have a row each in the matrix, which marks the one version that differs", async () => {
+    const page = await open(`?flow=${flow}&view=matrix`);
+    await says(page.locator("main h2"), /^4 releases by 2 regions$/);
+    const row = (name: string): Locator => page.locator("tbody tr").filter({ has: page.locator("th", { hasText: name }) });
+    await expect.poll(() => row("team-c/redis").locator("a.other").count()).toBe(1);
+    await expect.poll(() => row("team-a/redis").locator("a.other").count()).toBe(0);
+  });
+
+  it("are two changes of a rollout, not one in two regions", async () => {
+    const page = await open(`?flow=${flow}&view=rollouts`);
+    await says(page.locator("main"), /team-a\/redis 1\.0\.0/);
+    expect(await page.locator("main").innerText()).not.toMatch(/(^|\s)redis 1\.0\.0/);
+  });
+
+  it("are filtered and listed by namespace", async () => {
+    const page = await open(`?flow=${flow}&view=table`);
+    await says(page.locator("thead"), /Namespace/);
+    await page.getByRole("button", { name: "Namespace", exact: true }).first().click();
+    // On its words, not its box.
+    await page.getByRole("group", { name: "Namespace" }).getByText("team-b", { exact: true }).click();
+    await expect.poll(() => page.url()).toContain("namespace=team-b");
+    await expect.poll(() => page.locator("tbody tr").count()).toBe(2);
+  });
+});
+
+describe("a command", () => {
+  const flow = "commands";
+  beforeAll(async () => {
+    await server.post(flow, [nodes(regionNode(flow, "hel1"), release({ flow, region: "hel1", name: "loki", status: "failed", meta: { judgement: {
+      state: "broken", problem: true, cause: { class: "install-failed", sentence: "loki failed to install." }, command: ["kubectl", "-n", "flux-system", "describe", "helmrelease", "loki"],
+    } } }))]);
+  });
+
+  it("is for the cluster of its region, by the reader's own name for that", async () => {
+    const page = await open(`?flow=${flow}&node=hel1/loki`);
+    await says(wrong(page), /hel1 context kubectl --context=hel1 -n flux-system describe helmrelease loki/);
+    await says(details(page), /flux --context=hel1 reconcile helmrelease loki/);
+    await wrong(page).getByRole("button", { name: /^Context of hel1/ }).click();
+    const input = page.getByRole("textbox", { name: "kubectl context of hel1" });
+    await input.fill("admin@my cluster");
+    await input.press("Enter");
+    await says(wrong(page), /kubectl --context='admin@my cluster' -n flux-system describe/);
+    await says(details(page), /flux --context='admin@my cluster' reconcile/);
+    await page.reload();
+    await says(details(page), /flux --context='admin@my cluster' reconcile/);
+    await wrong(page).getByRole("button", { name: /^Context of hel1/ }).click();
+    await input.fill("");
+    await input.press("Enter");
+    await says(details(page), /flux --context=hel1 reconcile/);
+  });
+});
+
+describe("what only a change in Git mends", () => {
+  it("says where, and offers no retry", async () => {
+    const flow = "git";
+    const judgement = {
+      state: "broken", problem: true, final: true, command: ["kubectl", "-n", "flux-system", "describe", "helmrelease", "api"],
+      cause: { class: "install-failed", sentence: "api failed to install: its values break the chart's schema: replicas: expected integer.", inGit: true },
+    };
+    const apps = { id: "eu/Kustomization/flux-system/apps", flowId: flow, label: "apps", region: "eu", status: "succeeded", meta: { kind: "Kustomization", namespace: "flux-system", path: "./apps/prod", source: { kind: "GitRepository", namespace: "flux-system", name: "fleet" } } };
+    await server.post(flow, [nodes(regionNode(flow, "eu"), apps, release({ flow, region: "eu", name: "api", status: "failed", meta: { judgement, appliedBy: apps.id } }))]);
+    const page = await open(`?flow=${flow}&node=eu/api`);
+    await says(wrong(page), /Only a change in Git fixes it: \.\/apps\/prod of GitRepository flux-system\/fleet .*--show-values/);
+    await says(details(page), /Only a change in Git fixes it: \.\/apps\/prod of GitRepository flux-system\/fleet/);
+    expect(await details(page).innerText()).not.toMatch(/Try again now|--reset/);
+    expect(await wrong(page).innerText()).not.toMatch(/describe|--reset/);
+  });
+});
+
+describe("a rollout that is over", () => {
+  const flow = "prod";
+  const old = Date.now() - 3 * 86_400_000;
+  let rollouts: readonly { readonly id: string; readonly startedAt: number; readonly outcome: string }[];
+  beforeAll(async () => {
+    const one = (name: string, status: "running" | "succeeded" | "failed", startedAt: number, version: string, endedAt?: number) =>
+      nodes(release({ flow, region: "eu", name, status, startedAt, version, ...(endedAt === undefined ? {} : { endedAt }) }));
+    // One request each: what changes within one is one change.
+    for (const line of [
+      nodes(regionNode(flow, "eu")),
+      one("api", "running", old, "1.0.0"), one("web", "running", old, "1.0.0"),
+      one("api", "succeeded", old, "1.0.0", old + 40_000), one("web", "failed", old, "1.0.0", old + 100_000),
+      // The present: the one that succeeded works again, the one that failed is well.
+      one("web", "succeeded", Date.now() - 200_000, "1.1.0", Date.now() - 190_000),
+      one("api", "running", Date.now() - 20_000, "1.1.0"),
+    ]) await server.post(flow, [line]);
+    rollouts = ((await (await fetch(`${server.url}v1/flows/${flow}/rollouts`)).json()) as { rollouts: typeof rollouts }).rollouts;
+  });
+
+  it("is shown as it ended, whatever its releases do now", async () => {
+    const first = rollouts.find((r) => r.startedAt === old);
+    expect(first?.outcome).toBe("failed");
+    const page = await open(`?flow=${flow}&view=timeline&rollout=${first?.id}`);
+    await says(header(page), /50% 1\/2 ready this rollout 1\/2 failed took 1m 40s/);
+    const line = (name: string): Locator => page.getByRole("region", { name: "Timeline" }).getByRole("listitem").filter({ hasText: name });
+    await says(line("api"), /ready api/);
+    await says(line("web"), /broken web/);
+  });
+
+  it("and the one under way are counted beside the health of all, each by its name", async () => {
+    const page = await open(`?flow=${flow}`);
+    await says(header(page), /50% 1\/2 ready rollout 0\/1 rolling out/);
+    expect(await page.title()).toMatch(/^0% prod/);
+    await page.goto(server.url);
+    await says(page.getByRole("article").filter({ has: page.getByRole("link", { name: flow, exact: true }) }), /50% 1 working 1 ready rollout 0\/1 rolling out/);
+  });
+
+  it("can be replayed", async () => {
+    const own = "replayed";
+    await server.post(own, [nodes(regionNode(own, "eu"))]);
+    const startedAt = Date.now();
+    await server.post(own, [nodes(release({ flow: own, region: "eu", name: "api", status: "running", startedAt }))]);
+    await server.post(own, [nodes(release({ flow: own, region: "eu", name: "api", status: "succeeded", startedAt, endedAt: Date.now() }))]);
+    const page = await open(`?flow=${own}&view=rollouts`);
+    await page.getByRole("button", { name: "Replay" }).click();
+    await expect.poll(() => page.url()).toContain("view=timeline");
+    await says(page.getByRole("region", { name: "Timeline" }), /api/);
+    await says(header(page), /live/);
+  });
+
+  it("took until all of it was ready, not until now", async () => {
+    const own = "quick";
+    const begin = Date.now() - 50_000;
+    await server.post(own, [nodes(regionNode(own, "eu"), release({ flow: own, region: "eu", name: "api", status: "succeeded", startedAt: begin, endedAt: begin + 12_000 }))]);
+    const page = await open(`?flow=${own}`);
+    await says(header(page), /1\/1 ready rollout 1\/1 all ready after 12s/);
+    await page.goto(server.url);
+    await says(page.getByRole("article").filter({ hasText: own }), /1\/1 all ready after 12s/);
+  });
+});
+
+describe("a link to what is not held", () => {
+  const flow = "kept";
+  beforeAll(async () => {
+    await server.post(flow, [nodes(regionNode(flow, "eu"), release({ flow, region: "eu", name: "api", status: "succeeded", startedAt: Date.now() - 9000, endedAt: Date.now() - 8000 }))]);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await server.post(flow, [nodes(release({ flow, region: "eu", name: "web", status: "succeeded", startedAt: Date.now() - 9000, endedAt: Date.now() - 8000 }))]);
+  });
+
+  it.each(["graph", ...VIEWS])("says so of an instant, and offers the earliest, now and the rollouts: %s", async (view) => {
+    const page = await open(`?flow=${flow}&view=${view}&at=2020-01-01T00:00:00.000Z`);
+    await says(page.locator("main"), /no longer held What the server still holds of kept begins at/);
+    expect(await page.getByRole("region", { name: "Time travel" }).count()).toBe(1);
+    await page.getByRole("link", { name: "Earliest" }).click();
+    await says(page.getByRole("tree"), /api/);
+    await page.goBack();
+    await page.getByRole("main").getByRole("link", { name: "Now" }).click();
+    await says(header(page), /live/);
+    expect(page.url()).not.toContain("at=");
+  });
+
+  it("says so of a rollout", async () => {
+    const page = await open(`?flow=${flow}&rollout=nonsense&view=timeline`);
+    await says(page.locator("main"), /This rollout is no longer held/);
+    await page.getByRole("link", { name: "All rollouts" }).click();
+    await says(page.locator("main"), /1 rollout/);
+    expect(page.url()).not.toContain("rollout=nonsense");
+  });
+
+  it("says of a flow that there is none, and which it may be", async () => {
+    const page = await open(`?flow=kept-eu`);
+    await says(page.locator("main"), /There is no flow kept-eu .* Did you mean kept/);
+    expect(await header(page).innerText()).not.toMatch(/live/);
+    await page.getByRole("main").getByRole("link", { name: "kept", exact: true }).click();
+    await says(page.getByRole("tree"), /api/);
+  });
+});
+
+describe("what is not watched", () => {
+  it("is not said to be missing", async () => {
+    const flow = "watched";
+    await server.post(flow, [
+      nodes(
+        regionNode(flow, "eu", { notWatched: [{ kind: "Kustomization", why: "no rights" }] }),
+        release({ flow, region: "eu", name: "api", status: "succeeded", meta: { appliedBy: "eu/Kustomization/flux-system/apps" } }),
+        release({ flow, region: "eu", name: "web", status: "running", waitingFor: ["eu/nothing"] }),
+      ),
+      needs(["eu/nothing", "eu/web"]),
+    ]);
+    const page = await open(`?flow=${flow}&node=eu/api`);
+    await says(details(page), /Applied by apps not watched/);
+    await page.goto(`${server.url}?flow=${flow}&node=eu/web`);
+    await says(details(page), /Depends on nothing does not exist/);
+    await page.goto(`${server.url}?flow=${flow}&node=eu/Kustomization/flux-system/apps`);
+    await says(details(page), /is not watched, so whether it exists is not known/);
+  });
+});
+
+describe("what a source holds up", () => {
+  const flow = "sources";
+  beforeAll(async () => {
+    const source = { id: "eu/HelmRepository/flux-system/charts", flowId: flow, label: "charts", region: "eu", status: "failed", endedAt: Date.now() - 60_000, meta: { kind: "HelmRepository", namespace: "flux-system", auxiliary: true, reason: "FetchFailed" } };
+    await server.post(flow, [
+      nodes(regionNode(flow, "eu"), source, ...["a", "b", "c"].map((name) => release({ flow, region: "eu", name, status: "succeeded" }))),
+      needs([source.id, "eu/a"], [source.id, "eu/b"]),
+    ]);
+  });
+
+  it("is what waits for it, not all that ever needed it", async () => {
+    const page = await open(`?flow=${flow}&node=eu/HelmRepository/flux-system/charts`);
+    await says(details(page), /Needed by 2/);
+    expect(await details(page).innerText()).not.toMatch(/blocks/i);
+  });
+
+  it("is not dimmed by a filter that what it serves passes", async () => {
+    const page = await open(`?flow=${flow}`);
+    await says(page.getByRole("tree"), /ready a ready b ready c/);
+    await page.evaluate(() => {
+      const el = document.querySelector("openova-flow")!;
+      const set = el.setFilter.bind(el);
+      el.setFilter = (filter) => {
+        Object.assign(globalThis, { passing: filter === null ? null : [...(filter as ReadonlySet<string>)] });
+        set(filter);
+      };
+    });
+    const passing = (): Promise<unknown> => page.evaluate(() => (globalThis as unknown as { passing: unknown }).passing);
+    await page.getByRole("combobox", { name: "Search releases" }).fill("eu/a");
+    await expect.poll(passing).toEqual(["eu/a", "eu/HelmRepository/flux-system/charts"]);
+    await page.getByRole("combobox", { name: "Search releases" }).fill("eu/c");
+    await expect.poll(passing).toEqual(["eu/c"]);
+  });
+});
+
+describe("a server that is away", () => {
+  it("stops every clock, and the title says so", async () => {
+    const own = await Server.start();
+    const flow = "away";
+    await own.post(flow, [nodes(regionNode(flow, "eu"), release({ flow, region: "eu", name: "api", status: "running", startedAt: Date.now() - 20_000 }))]);
+    const v = await visit(browser, `${own.url}?flow=${flow}&view=table`);
+    const { page } = v;
+    try {
+      await says(header(page), /rollout 0\/1 rolling out \d+s/);
+      await whole(page);
+      await own.kill();
+      await says(header(page), /as of \d\d:\d\d:\d\d/);
+      await expect.poll(() => page.title()).toMatch(/^\(not connected\) away/);
+      const shown = async (): Promise<string> => `${await page.locator("header .time").innerText()} ${await page.locator("tbody").innerText()}`;
+      const before = await shown();
+      await says(page.getByRole("status"), /Not connected for [3-9]s/);
+      expect(await shown()).toBe(before);
+    } finally {
+      await v.close();
+      await own.kill();
+    }
+  });
+});
+
+describe("the fleet of a server that is away", () => {
+  it("stops every clock of its cards", async () => {
+    const own = await Server.start();
+    await own.post("away", [nodes(regionNode("away", "eu"), release({ flow: "away", region: "eu", name: "api", status: "running", startedAt: Date.now() - 20_000 }))]);
+    const v = await visit(browser, own.url, { setup: (page) => page.clock.install() });
+    const { page } = v;
+    const card = page.getByRole("article");
+    try {
+      await says(card, /rollout 0\/1 rolling out \d+s/);
+      await own.kill();
+      await page.clock.fastForward(5000);
+      await says(page.getByRole("status"), /The server cannot be reached/);
+      const before = await card.innerText();
+      await page.clock.fastForward(60_000);
+      await says(page.getByRole("status"), /Next try/);
+      expect(await card.innerText()).toBe(before);
+    } finally {
+      await v.close();
+      await own.kill();
+    }
+  });
+});
+
+describe("a narrow page", () => {
+  it.each([390, 1024])("shows the flow's name, its numbers and its notes beside each other at a width of %i", async (width) => {
+    const flow = "a-flow-with-a-rather-long-name";
+    const kustomization = { id: "eu/Kustomization/flux-system/apps", flowId: flow, label: "apps", region: "eu", status: "running", meta: { kind: "Kustomization", namespace: "flux-system", ready: "False", reason: "HealthCheckFailed" } };
+    await server.post(flow, [nodes(regionNode(flow, "eu"), kustomization, release({ flow, region: "eu", name: "api", status: "succeeded", startedAt: Date.now() - 9000, endedAt: Date.now() - 1000 }))]);
+    const page = await open(`?flow=${flow}`, { width, height: 844 });
+    await says(header(page), /1 Kustomization not ready/);
+    const box = async (selector: string): Promise<{ x: number; y: number; width: number; height: number }> => (await header(page).locator(selector).first().boundingBox())!;
+    const [name, bar, line] = [await box("h1"), await box("[role=progressbar]"), await box(".line")];
+    expect(name.width).toBeGreaterThan(100);
+    const apart = (a: typeof name, b: typeof name): boolean => a.x + a.width <= b.x + 1 || b.x + b.width <= a.x + 1 || a.y + a.height <= b.y + 1 || b.y + b.height <= a.y + 1;
+    expect([apart(name, bar), apart(bar, line), apart(name, line)]).toEqual([true, true, true]);
+    expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+  });
+});

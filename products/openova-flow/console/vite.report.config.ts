@@ -1,0 +1,21 @@
+import { defineConfig, type Plugin } from "vite";
+import { oneFile } from "./build/one-file.ts";
+import { page } from "./vite.config.ts";
+
+/** What reads from a server reads from the recording, and the layout runs without a worker, which would be another file. */
+const withoutServer: Plugin = {
+  name: "without-server",
+  enforce: "pre",
+  load: {
+    filter: { id: /\/(console\/src\/lib\/(feed|guard)|canvas\/src\/element\/worker)\.ts$/ },
+    handler: (id) => (id.endsWith("/worker.ts") ? "export const layoutWorker = () => null;" : `export * from "../report/${id.endsWith("/feed.ts") ? "feed" : "guard"}.js";`),
+  },
+};
+
+/** The report of the gate: one file, embedded in the server. */
+export default defineConfig({
+  ...page,
+  plugins: [withoutServer, ...(page.plugins ?? []), oneFile("report.html", "page.html")],
+  publicDir: false,
+  build: { ...page.build, outDir: "../server/internal/reportpage", emptyOutDir: false, rolldownOptions: { input: "report.html", output: { codeSplitting: false } } },
+});

@@ -5,25 +5,22 @@ import (
 	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"mime"
-	"net/http"
 	"path"
 	"strings"
 )
 
 // asset is one file of the page, ready to be sent.
 type asset struct {
-	plain, gzip    []byte // gzip is nil when it would not be smaller
-	etag, gzipETag string // strong, so each form has its own
-	contentType    string
-	cache          string
+	plain, gzip []byte // gzip is nil when it would not be smaller
+	tag         string
+	contentType string
+	cache       string
 }
 
 func newAsset(name string, body []byte) asset {
 	sum := sha256.Sum256(body)
-	hash := hex.EncodeToString(sum[:12])
-	a := asset{plain: body, etag: `"` + hash + `"`, gzipETag: `"` + hash + `-gz"`, contentType: contentType(name), cache: cacheNever}
+	a := asset{plain: body, tag: hex.EncodeToString(sum[:12]), contentType: contentType(name), cache: cacheNever}
 	if strings.HasPrefix(name, "assets/") {
 		a.cache = cacheForever
 	}
@@ -62,12 +59,4 @@ func compress(body []byte) []byte {
 	_, _ = w.Write(body)                                  // a buffer takes everything
 	_ = w.Close()
 	return b.Bytes()
-}
-
-// writeProblem answers with an error as RFC 9457 has it.
-func writeProblem(w http.ResponseWriter, status int, detail string) {
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(map[string]any{"type": "about:blank", "title": http.StatusText(status), "status": status, "detail": detail})
 }

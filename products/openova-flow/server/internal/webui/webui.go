@@ -10,28 +10,43 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+
+	"github.com/openova-io/openova/products/openova-flow/server/internal/web"
 )
 
 //go:embed all:dist
 var dist embed.FS
 
-// ContentSecurityPolicy allows the page its own origin and nothing else; no inline script or style.
-const ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; " +
-	"worker-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'self'"
+// contentSecurityPolicy allows the page its own origin and nothing else, no inline script or style, and these sources to show it in a
+// frame: none, self, or origins. Without a source it is self.
+func contentSecurityPolicy(frameAncestors []string) string {
+	if len(frameAncestors) == 0 {
+		frameAncestors = []string{"self"}
+	}
+	ancestors := ""
+	for _, source := range frameAncestors {
+		if source == "none" || source == "self" {
+			source = "'" + source + "'"
+		}
+		ancestors += " " + source
+	}
+	return "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; " +
+		"worker-src 'self'; font-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors" + ancestors
+}
 
 const (
 	cacheForever = "public, max-age=31536000, immutable" // names of built assets hold their hash
 	cacheNever   = "no-cache"                            // kept, but asked about every time
 )
 
-// Handler serves the page at / and its assets beside it. It answers GET and HEAD, compresses for whoever takes gzip, and answers
+// Handler serves the page at / and its assets beside it, and says in its policy who may show it in a frame: none, self, or origins. It answers GET and HEAD, compresses for whoever takes gzip, and answers
 // 304 to an ETag that still holds. What is not there is a 404 as problem+json.
-func Handler() http.Handler {
+func Handler(frameAncestors []string) http.Handler {
 	files, err := fs.Sub(dist, "dist")
 	if err != nil {
 		panic(err) // the folder is embedded
 	}
-	h, err := newHandler(files)
+	h, err := newHandler(files, contentSecurityPolicy(frameAncestors))
 	if err != nil {
 		panic(err) // reading embedded files does not fail
 	}
@@ -40,10 +55,11 @@ func Handler() http.Handler {
 
 type handler struct {
 	assets map[string]asset // by path without a leading slash
+	policy string
 }
 
-func newHandler(files fs.FS) (*handler, error) {
-	h := &handler{assets: map[string]asset{}}
+func newHandler(files fs.FS, policy string) (*handler, error) {
+	h := &handler{assets: map[string]asset{}, policy: policy}
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err
@@ -60,12 +76,11 @@ func newHandler(files fs.FS) (*handler, error) {
 
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
-	header.Set("Content-Security-Policy", ContentSecurityPolicy)
-	header.Set("Referrer-Policy", "no-referrer")
-	header.Set("X-Content-Type-Options", "nosniff")
+	web.Secure(header)
+	header.Set("Content-Security-Policy", h.policy)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		header.Set("Allow", "GET, HEAD")
-		writeProblem(w, http.StatusMethodNotAllowed, "allowed here: GET, HEAD")
+		web.Problem{Status: http.StatusMethodNotAllowed, Detail: "allowed here: GET, HEAD"}.Write(w)
 		return
 	}
 	name := strings.TrimPrefix(r.URL.Path, "/")
@@ -74,7 +89,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a, ok := h.assets[name]
 	if !ok {
-		writeProblem(w, http.StatusNotFound, "there is nothing at this path; the page is at /")
+		web.Problem{Status: http.StatusNotFound, Detail: "there is nothing at this path; the page is at /"}.Write(w)
 		return
 	}
 	a.serve(w, r)
@@ -83,19 +98,20 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (a asset) serve(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()
 	header.Set("Cache-Control", a.cache)
-	body, etag := a.plain, a.etag
+	body, gzipped := a.plain, false
 	if a.gzip != nil {
 		header.Add("Vary", "Accept-Encoding")
-		if acceptsGzip(r.Header.Values("Accept-Encoding")) {
-			body, etag = a.gzip, a.gzipETag
-			header.Set("Content-Encoding", "gzip")
+		if gzipped = web.AcceptsGzip(r.Header.Values("Accept-Encoding")); gzipped {
+			body = a.gzip
 		}
 	}
-	header.Set("ETag", etag)
-	if matches(r.Header.Values("If-None-Match"), a) {
-		header.Del("Content-Encoding")
+	header.Set("ETag", web.EntityTag(a.tag, gzipped))
+	if web.Matches(r.Header.Values("If-None-Match"), a.tag) {
 		w.WriteHeader(http.StatusNotModified)
 		return
+	}
+	if gzipped {
+		header.Set("Content-Encoding", "gzip")
 	}
 	header.Set("Content-Type", a.contentType)
 	header.Set("Content-Length", strconv.Itoa(len(body)))
@@ -103,45 +119,4 @@ func (a asset) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	_, _ = w.Write(body) // only a client that has gone makes this fail
-}
-
-// matches reports whether If-None-Match names either form of the asset (RFC 9110, section 13.1.2).
-func matches(values []string, a asset) bool {
-	for _, v := range values {
-		for tag := range strings.SplitSeq(v, ",") {
-			switch strings.TrimPrefix(strings.TrimSpace(tag), "W/") {
-			case "*", a.etag:
-				return true
-			case a.gzipETag:
-				return a.gzip != nil
-			}
-		}
-	}
-	return false
-}
-
-// acceptsGzip reads Accept-Encoding (RFC 9110, section 12.5.3). A weight for gzip wins over one for everything else.
-func acceptsGzip(values []string) bool {
-	accepted := false
-	for _, v := range values {
-		for part := range strings.SplitSeq(v, ",") {
-			coding, params, _ := strings.Cut(part, ";")
-			switch strings.ToLower(strings.TrimSpace(coding)) {
-			case "gzip", "x-gzip":
-				return !isZero(params)
-			case "*":
-				accepted = !isZero(params)
-			}
-		}
-	}
-	return accepted
-}
-
-func isZero(params string) bool {
-	q, ok := strings.CutPrefix(strings.ReplaceAll(strings.ToLower(params), " ", ""), "q=")
-	if !ok {
-		return false
-	}
-	weight, err := strconv.ParseFloat(q, 64)
-	return err == nil && weight == 0
 }

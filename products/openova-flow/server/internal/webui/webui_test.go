@@ -22,7 +22,7 @@ func fixture(t *testing.T) http.Handler {
 		"index.html":           {Data: []byte("<!doctype html><title>flow</title>" + strings.Repeat("<p>text</p>", 50))},
 		"favicon.svg":          {Data: []byte(`<svg xmlns="http://www.w3.org/2000/svg"/>`)},
 		"assets/main-abc12.js": {Data: script},
-	})
+	}, contentSecurityPolicy(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +43,7 @@ func do(h http.Handler, method, path string, header ...string) *httptest.Respons
 	return w
 }
 
-func TestHashedAssetsAreKeptForeverAndThePageIsNot(t *testing.T) {
+func TestHandler_CacheControl(t *testing.T) {
 	h := fixture(t)
 	for path, want := range map[string]string{
 		"/":                     "no-cache",
@@ -57,7 +57,7 @@ func TestHashedAssetsAreKeptForeverAndThePageIsNot(t *testing.T) {
 	}
 }
 
-func TestContentTypes(t *testing.T) {
+func TestHandler_ContentTypes(t *testing.T) {
 	h := fixture(t)
 	for path, want := range map[string]string{
 		"/":                     "text/html; charset=utf-8",
@@ -70,11 +70,12 @@ func TestContentTypes(t *testing.T) {
 	}
 }
 
-func TestSecurityHeadersAreOnEveryAnswer(t *testing.T) {
+func TestHandler_SecurityHeaders(t *testing.T) {
 	h := fixture(t)
 	for _, w := range []*httptest.ResponseRecorder{get(h, "/"), get(h, "/assets/main-abc12.js"), get(h, "/nothing"), do(h, http.MethodPost, "/")} {
 		for name, want := range map[string]string{
-			"Content-Security-Policy": ContentSecurityPolicy,
+			"Content-Security-Policy": contentSecurityPolicy(nil),
+			"X-Frame-Options":         "", // frame-ancestors says more, and browsers heed it first
 			"Referrer-Policy":         "no-referrer",
 			"X-Content-Type-Options":  "nosniff",
 		} {
@@ -83,12 +84,25 @@ func TestSecurityHeadersAreOnEveryAnswer(t *testing.T) {
 			}
 		}
 	}
-	if strings.Contains(ContentSecurityPolicy, "unsafe") {
+	if strings.Contains(contentSecurityPolicy(nil), "unsafe") {
 		t.Error("the policy allows something unsafe")
 	}
 }
 
-func TestGzipGoesToWhoeverTakesIt(t *testing.T) {
+func TestHandler_FrameAncestors(t *testing.T) {
+	for want, sources := range map[string][]string{
+		"'self'": nil,
+		"'none'": {"none"},
+		"'self' https://*.example.com http://grafana:3000": {"self", "https://*.example.com", "http://grafana:3000"},
+	} {
+		policy := get(Handler(sources), "/").Header().Get("Content-Security-Policy")
+		if _, got, _ := strings.Cut(policy, "frame-ancestors "); got != want {
+			t.Errorf("%v: frame-ancestors %s, want %s", sources, got, want)
+		}
+	}
+}
+
+func TestHandler_Gzip(t *testing.T) {
 	h := fixture(t)
 	for accept, want := range map[string]bool{
 		"gzip, deflate, br":     true,
@@ -125,8 +139,8 @@ func TestGzipGoesToWhoeverTakesIt(t *testing.T) {
 	}
 }
 
-func TestWhatGzipWouldNotShrinkIsSentAsItIs(t *testing.T) {
-	h, err := newHandler(fstest.MapFS{"assets/x.png": {Data: []byte{1, 2, 3}}})
+func TestHandler_NoGzipThatDoesNotShrink(t *testing.T) {
+	h, err := newHandler(fstest.MapFS{"assets/x.png": {Data: []byte{1, 2, 3}}}, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +150,7 @@ func TestWhatGzipWouldNotShrinkIsSentAsItIs(t *testing.T) {
 	}
 }
 
-func TestAnETagThatHoldsGets304(t *testing.T) {
+func TestHandler_ETag(t *testing.T) {
 	h := fixture(t)
 	plain, packed := get(h, "/"), get(h, "/", "Accept-Encoding", "gzip")
 	a, b := plain.Header().Get("ETag"), packed.Header().Get("ETag")
@@ -156,14 +170,14 @@ func TestAnETagThatHoldsGets304(t *testing.T) {
 	}
 }
 
-func TestHeadTellsTheLengthAndSendsNothing(t *testing.T) {
+func TestHandler_Head(t *testing.T) {
 	w := do(fixture(t), http.MethodHead, "/assets/main-abc12.js")
 	if w.Code != 200 || w.Body.Len() != 0 || w.Header().Get("Content-Length") != "1300" {
 		t.Errorf("status %d, %d bytes, Content-Length %s", w.Code, w.Body.Len(), w.Header().Get("Content-Length"))
 	}
 }
 
-func TestWhatIsNotThereIsAProblem(t *testing.T) {
+func TestHandler_NotFoundIsAProblem(t *testing.T) {
 	h := fixture(t)
 	for _, path := range []string{"/nothing", "/assets/", "/assets", "/assets/main-old.js", "/../webui.go", "/index.html/"} {
 		wantProblem(t, get(h, path), path, 404)
@@ -190,8 +204,8 @@ func wantProblem(t *testing.T, w *httptest.ResponseRecorder, what string, status
 }
 
 // The policy forbids inline code and other origins, so the built page must not have any.
-func TestTheBuiltPageKeepsToItsPolicy(t *testing.T) {
-	page := get(Handler(), "/").Body.String()
+func TestPage_KeepsToItsPolicy(t *testing.T) {
+	page := get(Handler(nil), "/").Body.String()
 	for what, pattern := range map[string]string{
 		"an inline script":   `<script(?:\s[^>]*)?>[^<]`,
 		"an inline style":    `<style|\sstyle\s*=`,
@@ -206,8 +220,8 @@ func TestTheBuiltPageKeepsToItsPolicy(t *testing.T) {
 	}
 }
 
-func TestTheBuiltPageNamesOnlyWhatIsThere(t *testing.T) {
-	h := Handler()
+func TestPage_NamesOnlyExistingFiles(t *testing.T) {
+	h := Handler(nil)
 	refs := regexp.MustCompile(`(?:src|href)="\./([^"]+)"`).FindAllStringSubmatch(get(h, "/").Body.String(), -1)
 	if len(refs) < 2 {
 		t.Fatalf("index.html names %d files; is the page built?", len(refs))

@@ -1,1 +1,0 @@
-import{i as e,n as t,r as n}from"./queries-BHVXpugU.js";import{t as r}from"./critical-BhldoaY3.js";function i(i,a,o){return{blockedBy:t(i,a,o),blocks:n(i,a),critical:r(i,o,[a,...e(i,a)]).ids}}export{i as highlightOf};

@@ -1,1 +1,0 @@
-import{Ot as e,m as t}from"./base-B1OjcCO5.js";var n=document.getElementById(`app`);n!==null&&e(t,{target:n});

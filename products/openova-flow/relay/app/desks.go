@@ -1,0 +1,119 @@
+package app
+
+import (
+	"errors"
+	"log/slog"
+	"maps"
+	"math"
+	"slices"
+
+	"github.com/openova-io/openova/products/openova-flow/relay/notice"
+	"github.com/openova-io/openova/products/openova-flow/relay/outbox"
+	"github.com/openova-io/openova/products/openova-flow/relay/rules"
+)
+
+// store keeps what desks know, and takes what they tell.
+type store interface {
+	State(desk string) (notice.State, error)
+	Commit(desk, rule, channel string, c notice.Change) error
+}
+
+// desk applies one rule for one channel.
+type desk struct {
+	name, channel string
+	rule          *rules.Rule
+	limits        notice.Limits
+	state         notice.State
+	next          int64 // when to look again although nothing has changed
+	full          bool  // the last change found the queue of the channel full
+}
+
+// desks are all of a configuration. They are for one goroutine.
+type desks struct {
+	list  []*desk
+	store store
+	found map[string][]notice.Notice // of each flow, not merged
+	log   *slog.Logger
+
+	told func(d *desk, n *notice.Notice)
+	full func(channel string)
+}
+
+// deskName is the name of a rule's desk for a channel. Neither has a slash.
+func deskName(rule, channel string) string { return rule + "/" + channel }
+
+func newDesks(c *rules.Config, s store, log *slog.Logger) (*desks, error) {
+	all := &desks{store: s, found: make(map[string][]notice.Notice), log: log, told: func(*desk, *notice.Notice) {}, full: func(string) {}}
+	for i := range c.Rules {
+		rule := &c.Rules[i]
+		for _, channel := range rule.Channels {
+			d := &desk{name: deskName(rule.Name, channel), channel: channel, rule: rule, limits: rule.Limits(c.Page)}
+			var err error
+			if d.state, err = s.State(d.name); err != nil {
+				return nil, err
+			}
+			all.list = append(all.list, d)
+		}
+	}
+	return all, nil
+}
+
+// readRollouts reports whether a rule tells rollouts of a flow, and the end of the newest one that all these rules have dealt with, in Unix milliseconds.
+func (a *desks) readRollouts(flow string, now int64) (horizon int64, wanted bool) {
+	horizon = math.MaxInt64
+	for _, d := range a.list {
+		if !d.rule.ReadsFlow(flow) || !d.rule.Reads(notice.KindRollout) {
+			continue
+		}
+		wanted = true
+		done, any := d.state.Ended[flow]
+		switch {
+		case any:
+		case d.state.Since != 0:
+			done = d.state.Since
+		default:
+			done = now
+		}
+		horizon = min(horizon, done)
+	}
+	return horizon, wanted
+}
+
+// read reports whether a rule tells notices of a kind of a flow.
+func (a *desks) read(kind notice.Kind, flow string) bool {
+	return slices.ContainsFunc(a.list, func(d *desk) bool { return d.rule.ReadsFlow(flow) && d.rule.Reads(kind) })
+}
+
+// look compares what was found with what each desk knows, and commits what follows. changed: found is not as at the last look.
+func (a *desks) look(now int64, changed bool) {
+	for _, d := range a.list {
+		if !changed && now < d.next {
+			continue
+		}
+		var mine []notice.Notice
+		for _, flow := range slices.Sorted(maps.Keys(a.found)) {
+			if d.rule.ReadsFlow(flow) {
+				mine = append(mine, d.rule.Select(a.found[flow])...)
+			}
+		}
+		change := d.state.Look(d.limits, now, notice.Merge(mine))
+		d.next = change.Next
+		switch err := a.store.Commit(d.name, d.rule.Name, d.channel, change); {
+		case errors.Is(err, outbox.ErrFull):
+			if !d.full {
+				a.log.Error("queue full, notices wait", "channel", d.channel, "rule", d.rule.Name)
+			}
+			a.full(d.channel)
+			d.full = true // it is tried again when something changes, or with the next look at everything
+			continue
+		case err != nil:
+			a.log.Error("notices not stored", "channel", d.channel, "rule", d.rule.Name, "err", err)
+			continue
+		}
+		d.full = false
+		d.state.Apply(change)
+		for i := range change.Notices {
+			a.told(d, &change.Notices[i])
+		}
+	}
+}

@@ -1,0 +1,82 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/relay/channel"
+	"github.com/openova-io/openova/products/openova-flow/relay/notice"
+	"github.com/openova-io/openova/products/openova-flow/relay/rules"
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
+)
+
+// ErrNotTaken is the error of a Probe whose outcome has been printed.
+var ErrNotTaken = errors.New("a channel did not take a notice")
+
+// Probe sends a notice of each kind to each channel, opened and resolved, and prints what came back. client is for the channels; nil: the default.
+func Probe(ctx context.Context, c *rules.Config, client *http.Client, out io.Writer) error {
+	if client == nil {
+		client = channel.NewClient()
+	}
+	names := make([]string, 0, len(c.Channels))
+	for name := range c.Channels {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	var failed error
+	now := time.Now().UnixMilli()
+	for _, name := range names {
+		sender := newSender(c.Channels[name], client)
+		for _, n := range samples(now) {
+			var m held
+			for _, phase := range []notice.Phase{notice.Opened, notice.Resolved} {
+				n.Phase, n.N = phase, n.N+1
+				if phase == notice.Resolved {
+					n.Until, n.At = now, now+1
+				}
+				bounded, cancel := context.WithTimeout(ctx, time.Minute)
+				err := sender.Send(bounded, channel.Delivery{Rule: "test", Notice: n}, &m)
+				cancel()
+				said := "taken"
+				if err != nil {
+					said, failed = terminal.Text(err.Error(), 500), ErrNotTaken
+				}
+				if _, err := fmt.Fprintf(out, "%s: %s %s: %s\n", name, n.Kind, phase, said); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return failed
+}
+
+// held is a channel.Memory for as long as the program runs.
+type held []byte
+
+func (m *held) Get() []byte            { return *m }
+func (m *held) Set(value []byte) error { *m = value; return nil }
+
+// samples returns a notice of each kind. Their texts have characters that a channel must escape.
+func samples(now int64) []notice.Notice {
+	base := notice.Notice{At: now, Severity: notice.Warning, Flows: []string{"test"}, Regions: []string{"test"}, Since: now - 90_000}
+	make := func(kind notice.Kind, label, sentence string) notice.Notice {
+		n := base
+		n.Kind, n.Label, n.Sentence = kind, label, sentence
+		n.Key = string(kind) + "/test"
+		n.Episode = fmt.Sprintf("%s@%d", n.Key, now)
+		return n
+	}
+	cause := make(notice.KindCause, "example", "This is a test. A root cause looks like this: <b> & @here are shown as they are.")
+	cause.Object, cause.Class, cause.Command = "HelmRelease/test/example", "install-failed", []string{"kubectl", "-n", "test", "describe", "helmrelease", "example"}
+	source := make(notice.KindSource, "example", "This is a test of a source that cannot be read.")
+	source.Object, source.Class = "GitRepository/test/example", "git-operation-failed"
+	region := make(notice.KindRegion, "test", "This is a test of a region whose emitter is away.")
+	run := make(notice.KindRollout, "test", "This is a test of a rollout.")
+	run.Severity, run.Rollout = notice.Info, &notice.Rollout{ID: "test", Outcome: "succeeded", Total: 1, Done: 1, Members: []notice.Member{}}
+	return []notice.Notice{run, cause, source, region}
+}

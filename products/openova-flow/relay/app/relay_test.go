@@ -1,0 +1,297 @@
+package app_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/relay/app"
+	"github.com/openova-io/openova/products/openova-flow/relay/internal/standin"
+	server "github.com/openova-io/openova/products/openova-flow/server/app"
+)
+
+const golden = "../../adapter-flux/testdata/golden/"
+
+// pipes is a net.Listener whose connections are pipes: fake time advances while they wait.
+type pipes struct {
+	conns chan net.Conn
+	done  chan struct{}
+}
+
+func listen() *pipes { return &pipes{make(chan net.Conn), make(chan struct{})} }
+
+func (l *pipes) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.conns:
+		return c, nil
+	case <-l.done:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *pipes) Close() error {
+	select {
+	case <-l.done:
+	default:
+		close(l.done)
+	}
+	return nil
+}
+
+func (l *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
+
+func (l *pipes) dial(ctx context.Context) (net.Conn, error) {
+	here, there := net.Pipe()
+	select {
+	case l.conns <- there:
+		return here, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-l.done:
+		return nil, errors.New("connection refused")
+	}
+}
+
+// stage is a server, the services of the relay, and the relay, in a bubble.
+type stage struct {
+	t      *testing.T
+	dir    string
+	mu     sync.Mutex // guards hosts
+	hosts  map[string]*pipes
+	client *http.Client
+	hook   *standin.Webhook
+	alerts *standin.Alertmanager
+	slack  *standin.Slack
+	github *standin.GitHub
+	traces *standin.Collector
+	log    *logBuffer
+	queue  int
+
+	stopServer func()
+	stop       []func()
+}
+
+// channels are the channels of the stage's services.
+const channels = `
+server: {url: "http://localhost"}
+page: https://flow.example.com/
+channels:
+  hook: {webhook: {url: "http://hook/", secretFile: DIR/secret}}
+  alerts: {alertmanager: {urls: ["http://alerts"], labels: {team: platform}}}
+  team: {slack: {channel: C0123456789, tokenFile: DIR/token, apiURL: "http://slack/api/"}}
+  traces: {otel: {url: "http://collector", protocol: http}}
+  commits: {github: {apiURL: "http://github/", tokenFile: DIR/token, repositories: [{name: acme/fleet, sources: ["https://github.com/acme/fleet"]}]}}
+`
+
+func newStage(t *testing.T, start time.Time) *stage {
+	s := &stage{t: t, dir: t.TempDir(), hosts: make(map[string]*pipes), log: new(logBuffer),
+		hook: &standin.Webhook{Secret: "open sesame"}, alerts: &standin.Alertmanager{}, slack: &standin.Slack{Token: "xoxb-1", Channel: "C0123456789"}, github: &standin.GitHub{Token: "xoxb-1", Repo: "acme/fleet"}, traces: &standin.Collector{}}
+	time.Sleep(time.Until(start))
+	transport := &http.Transport{DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
+		host, _, _ := net.SplitHostPort(addr)
+		if l := s.host(host); l != nil {
+			return l.dial(ctx)
+		}
+		return nil, fmt.Errorf("no host %s", host)
+	}}
+	s.client = &http.Client{Transport: transport}
+	s.stop = append(s.stop, transport.CloseIdleConnections)
+	for _, host := range []string{"localhost", "hook", "alerts", "slack", "github", "collector"} {
+		s.hosts[host] = listen()
+	}
+	s.serve()
+	for host, handler := range map[string]http.Handler{"hook": s.hook, "alerts": s.alerts, "slack": s.slack, "github": s.github, "collector": s.traces} {
+		srv := &http.Server{Handler: handler}
+		listener := s.hosts[host]
+		go func() { _ = srv.Serve(listener) }()
+		s.stop = append(s.stop, func() { _ = srv.Close() })
+	}
+	s.write("secret", s.hook.Secret)
+	s.write("token", s.slack.Token)
+	return s
+}
+
+// serve starts a server that has no flows.
+func (s *stage) serve() {
+	listener := s.hosts["localhost"]
+	s.stopServer = s.background(func(ctx context.Context) {
+		if err := server.Serve(ctx, listener, server.Config{Logger: slog.New(slog.DiscardHandler)}); err != nil {
+			s.t.Error(err)
+		}
+	})
+}
+
+// restartServer replaces the server by one that has no flows.
+func (s *stage) restartServer() {
+	s.stopServer()
+	s.mu.Lock()
+	s.hosts["localhost"] = listen()
+	s.mu.Unlock()
+	s.serve()
+}
+
+// host returns a listener; nil: there is none of that name.
+func (s *stage) host(name string) *pipes {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.hosts[name]
+}
+
+func (s *stage) write(name, text string) {
+	if err := os.WriteFile(filepath.Join(s.dir, name), []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// background runs f until the stage is closed, or the returned function is called.
+func (s *stage) background(f func(context.Context)) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); f(ctx) }()
+	stop = func() { cancel(); <-done }
+	s.stop = append(s.stop, stop)
+	return stop
+}
+
+// configure writes the configuration of the relay.
+func (s *stage) configure(rules string) {
+	s.write("relay.yaml", strings.ReplaceAll(channels, "DIR", s.dir)+rules)
+}
+
+// relay starts a relay with rules, and returns how to stop it.
+func (s *stage) relay(rules string) (stop func()) {
+	s.configure(rules)
+	return s.background(func(ctx context.Context) {
+		err := app.Run(ctx, app.Config{File: filepath.Join(s.dir, "relay.yaml"), Outbox: filepath.Join(s.dir, "relay.db"), Queue: s.queue, Server: s.client, Channels: s.client,
+			Log: slog.New(slog.NewTextHandler(s.log, nil))})
+		if err != nil {
+			s.t.Error(err)
+		}
+	})
+}
+
+// close stops everything, the last first, and checks that no service saw a rule broken.
+func (s *stage) close() {
+	for _, stop := range slices.Backward(s.stop) {
+		stop()
+	}
+	for name, faults := range map[string][]string{"webhook": s.hook.Faults(), "alertmanager": s.alerts.Faults(), "slack": s.slack.Faults(), "github": s.github.Faults(), "collector": s.traces.Faults()} {
+		for _, f := range faults {
+			s.t.Errorf("%s: %s", name, f)
+		}
+	}
+	if s.t.Failed() {
+		s.t.Log(s.log.String())
+	}
+}
+
+// logBuffer is a bytes.Buffer for any goroutine.
+type logBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (l *logBuffer) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.Write(p)
+}
+
+func (l *logBuffer) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.b.String()
+}
+
+type recorded struct {
+	At      int64
+	Message json.RawMessage
+}
+
+// recording returns the messages of recordings, by time.
+func recording(t *testing.T, names ...string) (all []recorded) {
+	t.Helper()
+	for _, name := range names {
+		f, err := os.Open(golden + name + ".events.jsonl")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		in := bufio.NewScanner(f)
+		in.Buffer(nil, 1<<20)
+		for in.Scan() {
+			var r recorded
+			if err := json.Unmarshal(in.Bytes(), &r); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, r)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b recorded) int { return int(a.At - b.At) })
+	return all
+}
+
+// play posts messages at the instants at which they were recorded.
+func (s *stage) play(messages []recorded) {
+	for _, r := range messages {
+		time.Sleep(time.Until(time.UnixMilli(r.At)))
+		s.post(string(r.Message))
+	}
+}
+
+// postBatch posts a message that has several lines.
+func (s *stage) postBatch(message string) { s.post(strings.ReplaceAll(message, "\n", "")) }
+
+func (s *stage) post(message string) {
+	s.t.Helper()
+	resp, err := s.client.Post("http://localhost/v1/flows/bootstrap/events", "application/json", strings.NewReader(message))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		s.t.Fatal(resp.Status)
+	}
+}
+
+// inBubble runs a test with fake time.
+func inBubble(t *testing.T, start time.Time, f func(s *stage)) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStage(t, start)
+		f(s)
+		s.close()
+	})
+}
+
+// lives returns what happened to each object: its phases in order, of updates in a row the first.
+func lives(s *stage) map[string]string {
+	all := make(map[string]string)
+	for _, n := range s.hook.Received() {
+		name := n.Object
+		if name == "" {
+			name = string(n.Kind)
+		}
+		switch {
+		case n.Phase == "updated" && strings.HasSuffix(all[name], "updated"):
+		case all[name] == "":
+			all[name] = string(n.Phase)
+		default:
+			all[name] += " " + string(n.Phase)
+		}
+	}
+	return all
+}

@@ -1,0 +1,148 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/relay/channel"
+	"github.com/openova-io/openova/products/openova-flow/relay/outbox"
+	"github.com/openova-io/openova/products/openova-flow/relay/rules"
+)
+
+// reloadEvery is how often the configuration file is compared.
+const reloadEvery = 5 * time.Second
+
+// Config says how to run. The zero value of a field means its default.
+type Config struct {
+	File     string       // the configuration (package rules)
+	Outbox   string       // the file of the outbox
+	Queue    int          // deliveries that wait for each channel; outbox.DefaultLimit
+	Listener net.Listener // for probes and metrics; none
+	Version  string
+	Log      *slog.Logger // slog.Default()
+	// Server and Channels are the HTTP clients for the flow server and for all others.
+	Server, Channels *http.Client
+}
+
+// Run relays until ctx ends. A changed configuration is taken up; while it is invalid, the one before stays.
+func Run(ctx context.Context, c Config) error {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.Server == nil {
+		c.Server = newServerClient()
+	}
+	if c.Channels == nil {
+		c.Channels = channel.NewClient()
+	}
+	config, text, err := read(c.File)
+	if err != nil {
+		return err
+	}
+	box, err := outbox.Open(c.Outbox, c.Queue)
+	if err != nil {
+		return err
+	}
+	defer box.Close()
+	m := newMetrics(c.Version)
+	m.queues(box.Lengths)
+	m.configValid.Set(1)
+	ctx, cancel := context.WithCancelCause(ctx)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel(nil)
+	if c.Listener != nil {
+		wg.Go(func() { serve(ctx, cancel, c.Listener, m.handler()) })
+	}
+	c.Log.Info("started", "version", c.Version, "server", config.Server.URL, "channels", len(config.Channels), "rules", len(config.Rules))
+	for ctx.Err() == nil {
+		session := &session{config: config, box: box, client: c.Server, send: c.Channels, metrics: m, log: c.Log}
+		within, stop := context.WithCancel(ctx)
+		var next *rules.Config
+		var watching sync.WaitGroup
+		watching.Go(func() {
+			defer stop()
+			next, text = c.changed(within, text, m)
+		})
+		err := session.run(within)
+		stop()
+		watching.Wait()
+		if err != nil {
+			return err
+		}
+		if next != nil {
+			config = next
+			c.Log.Info("configuration reloaded", "channels", len(config.Channels), "rules", len(config.Rules))
+		}
+	}
+	if cause := context.Cause(ctx); !errors.Is(cause, context.Canceled) {
+		return cause
+	}
+	c.Log.Info("stopped")
+	return nil
+}
+
+func read(file string) (*rules.Config, []byte, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	config, err := rules.Parse(text)
+	if err != nil {
+		return nil, text, fmt.Errorf("configuration %s: %w", file, err)
+	}
+	return config, text, nil
+}
+
+// changed returns the next valid configuration and its text, or nil when ctx ends.
+func (c *Config) changed(ctx context.Context, used []byte, m *metrics) (*rules.Config, []byte) {
+	tick := time.NewTicker(reloadEvery)
+	defer tick.Stop()
+	said := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return nil, used
+		case <-tick.C:
+		}
+		config, text, err := read(c.File)
+		switch {
+		case err != nil:
+			m.configValid.Set(0)
+			if said != err.Error() {
+				c.Log.Error("configuration invalid, keeping the earlier one", "err", err)
+			}
+			said = err.Error()
+		case bytes.Equal(text, used):
+			m.configValid.Set(1)
+			said = ""
+		default:
+			m.configValid.Set(1)
+			return config, text
+		}
+	}
+}
+
+func serve(ctx context.Context, cancel context.CancelCauseFunc, l net.Listener, h http.Handler) {
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, WriteTimeout: 30 * time.Second, IdleTimeout: time.Minute}
+	stop := context.AfterFunc(ctx, func() { _ = srv.Close() })
+	defer stop()
+	if err := srv.Serve(l); err != nil && ctx.Err() == nil {
+		cancel(fmt.Errorf("serve probes and metrics: %w", err))
+	}
+}
+
+// newServerClient returns a client for the flow server: its streams last for as long as they last.
+func newServerClient() *http.Client {
+	client := channel.NewClient()
+	client.Timeout = 0
+	return client
+}

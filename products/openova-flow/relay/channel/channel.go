@@ -1,0 +1,71 @@
+// Package channel is what the services that are told have in common: what they are given, what they remember, and how they fail. Each service is a package
+// below it.
+package channel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/relay/notice"
+)
+
+// Delivery is a notice on its way to a channel.
+type Delivery struct {
+	Rule   string        `json:"rule"`
+	Notice notice.Notice `json:"notice"`
+
+	// Repeat: it may have been delivered before, in whole or in part.
+	Repeat bool `json:"-"`
+}
+
+// ID is the same for all attempts, and different for all deliveries to a channel.
+func (d *Delivery) ID() string { return d.Rule + "/" + d.Notice.ID() }
+
+// Subject is the same for all deliveries from opened to resolved.
+func (d *Delivery) Subject() string { return d.Rule + "/" + d.Notice.Episode }
+
+// Sender delivers to one service. Its calls do not overlap.
+type Sender interface {
+	// Send delivers. Memory is of the delivery's subject, and is dropped after the last one. The error may be a *Permanent or a *Busy; all others are tried
+	// again too.
+	Send(ctx context.Context, d Delivery, m Memory) error
+}
+
+// Refresher is a Sender whose service forgets what it is not told again.
+type Refresher interface {
+	// Every returns how often Refresh is called.
+	Every() time.Duration
+	// Refresh tells again what is open. all has the memory of each subject.
+	Refresh(ctx context.Context, all map[string][]byte) error
+}
+
+// Memory keeps what a Sender has to know of a subject, such as the id of a message. It survives restarts.
+type Memory interface {
+	// Get returns what was kept, nil if nothing was.
+	Get() []byte
+	// Set keeps a value, before it returns.
+	Set(value []byte) error
+}
+
+// Permanent is an error that no repetition changes, such as a refused credential or an unknown channel.
+type Permanent struct{ Err error }
+
+func (e *Permanent) Error() string { return e.Err.Error() }
+func (e *Permanent) Unwrap() error { return e.Err }
+
+// Busy is an error of a service that says when to come again.
+type Busy struct {
+	After time.Duration
+	Err   error
+}
+
+func (e *Busy) Error() string { return fmt.Sprintf("%v; it asks to wait %v", e.Err, e.After) }
+func (e *Busy) Unwrap() error { return e.Err }
+
+// IsPermanent reports whether err is, or wraps, a *Permanent.
+func IsPermanent(err error) bool {
+	var p *Permanent
+	return errors.As(err, &p)
+}

@@ -1,0 +1,85 @@
+// Package otel sends each rollout that has ended as a trace, by OTLP: the rollout is the root span, each member's run a span, its waiting a child of that.
+// Dependencies are links, failures events. Ids are derived from the rollout, so a repetition is the same trace.
+package otel
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+
+	"github.com/openova-io/openova/products/openova-flow/relay/channel"
+	"github.com/openova-io/openova/products/openova-flow/relay/notice"
+)
+
+// Protocols.
+const (
+	GRPC = "grpc"
+	HTTP = "http"
+)
+
+// Sender is a channel.Sender.
+type Sender struct {
+	URL      string         // of the collector, without a path; http is without TLS
+	Protocol string         // GRPC or HTTP
+	Token    channel.Secret // a bearer token, optional
+	Client   *http.Client   // for HTTP
+}
+
+// Send implements channel.Sender. Only rollouts that have ended are sent.
+func (s *Sender) Send(ctx context.Context, d channel.Delivery, _ channel.Memory) (err error) {
+	n := &d.Notice
+	if n.Kind != notice.KindRollout || n.Phase != notice.Resolved || n.Rollout == nil || n.Until == 0 {
+		return nil
+	}
+	client, err := s.client()
+	if err != nil {
+		return err
+	}
+	exporter, err := otlptrace.New(ctx, client)
+	if err != nil {
+		return fmt.Errorf("connect to the collector: %w", err)
+	}
+	defer func() {
+		if e := exporter.Shutdown(ctx); err == nil && e != nil {
+			err = fmt.Errorf("send the trace: %w", e)
+		}
+	}()
+	if err := exporter.ExportSpans(ctx, spansOf(n).Snapshots()); err != nil {
+		return fmt.Errorf("send the trace: %w", err)
+	}
+	return nil
+}
+
+// client returns the client of one delivery. Repetitions are the outbox's.
+func (s *Sender) client() (otlptrace.Client, error) {
+	token, err := s.Token.Read()
+	if err != nil {
+		return nil, err
+	}
+	headers := make(map[string]string)
+	if token != "" {
+		headers["authorization"] = "Bearer " + token
+	}
+	u, err := url.Parse(s.URL)
+	if err != nil {
+		return nil, &channel.Permanent{Err: err}
+	}
+	if s.Protocol == GRPC {
+		options := []otlptracegrpc.Option{otlptracegrpc.WithEndpoint(u.Host), otlptracegrpc.WithHeaders(headers), otlptracegrpc.WithRetry(otlptracegrpc.RetryConfig{})}
+		if u.Scheme == "http" {
+			options = append(options, otlptracegrpc.WithInsecure())
+		}
+		return otlptracegrpc.NewClient(options...), nil
+	}
+	options := []otlptracehttp.Option{otlptracehttp.WithEndpoint(u.Host), otlptracehttp.WithHeaders(headers), otlptracehttp.WithRetry(otlptracehttp.RetryConfig{}),
+		otlptracehttp.WithHTTPClient(s.Client)}
+	if u.Scheme == "http" {
+		options = append(options, otlptracehttp.WithInsecure())
+	}
+	return otlptracehttp.NewClient(options...), nil
+}

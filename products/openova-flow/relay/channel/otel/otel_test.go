@@ -1,0 +1,149 @@
+package otel_test
+
+import (
+	"context"
+	"encoding/hex"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"testing"
+
+	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
+	common "go.opentelemetry.io/proto/otlp/common/v1"
+	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/openova-io/openova/products/openova-flow/relay/channel"
+	"github.com/openova-io/openova/products/openova-flow/relay/channel/otel"
+	"github.com/openova-io/openova/products/openova-flow/relay/notice"
+)
+
+func rollout() channel.Delivery {
+	return channel.Delivery{Rule: "r", Notice: notice.Notice{Key: "rollout/prod/x1", Kind: notice.KindRollout, Phase: notice.Resolved, Flows: []string{"prod"}, Since: 1000, Until: 9000,
+		Severity: notice.Critical, Sentence: "1 of 2 failed.", Link: "https://flow.example.com/?flow=prod", Rollout: &notice.Rollout{ID: "x1", Outcome: "failed", Total: 2, Done: 1, Failed: 1,
+			Members: []notice.Member{
+				{ID: "fsn1/db", Label: "db", Region: "fsn1", Object: "HelmRelease/flux-system/db", Status: "succeeded", StartedAt: 1000, EndedAt: 4000, VersionFrom: "1.0", VersionTo: "2.0",
+					Failure: "timed out", FailedAt: 2000},
+				{ID: "fsn1/Kustomization/apps/web", Label: "web", Region: "fsn1", Object: "Kustomization/apps/web", Status: "failed", WaitingSince: 1500, StartedAt: 5000, EndedAt: 9000,
+					Needs: []string{"fsn1/db", "fsn1/other"}, Failure: "no such image", FailedAt: 8000, Revision: "main@sha1:0123456789abcdef0123456789abcdef01234567", Source: "https://github.com/acme/fleet"},
+			}}}}
+}
+
+// stand is a collector. It implements the service of OTLP.
+type stand struct {
+	collector.UnimplementedTraceServiceServer
+	requests []*collector.ExportTraceServiceRequest
+	tokens   []string
+}
+
+func (s *stand) Export(ctx context.Context, r *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
+	md, _ := metadata.FromIncomingContext(ctx)
+	s.requests, s.tokens = append(s.requests, r), append(s.tokens, md.Get("authorization")...)
+	return &collector.ExportTraceServiceResponse{}, nil
+}
+
+func (s *stand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	var in collector.ExportTraceServiceRequest
+	if err != nil || r.URL.Path != "/v1/traces" || proto.Unmarshal(body, &in) != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	s.requests, s.tokens = append(s.requests, &in), append(s.tokens, r.Header.Get("Authorization"))
+	w.Header().Set("Content-Type", "application/x-protobuf")
+}
+
+func value(list []*common.KeyValue, key string) string {
+	for _, kv := range list {
+		if kv.Key == key {
+			return kv.Value.GetStringValue()
+		}
+	}
+	return ""
+}
+
+// TestSender_TraceOverBothProtocols sends a rollout twice over each protocol. All four are the same trace.
+func TestSender_TraceOverBothProtocols(t *testing.T) {
+	s := &stand{}
+	web := httptest.NewServer(s)
+	defer web.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := grpc.NewServer()
+	collector.RegisterTraceServiceServer(srv, s)
+	done := make(chan error)
+	go func() { done <- srv.Serve(l) }()
+	defer func() { srv.Stop(); <-done }()
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("t0ken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, sender := range []*otel.Sender{
+		{URL: web.URL, Protocol: otel.HTTP, Token: channel.Secret(token), Client: channel.NewClient()},
+		{URL: "http://" + l.Addr().String(), Protocol: otel.GRPC, Token: channel.Secret(token)},
+	} {
+		for range 2 {
+			if err := sender.Send(t.Context(), rollout(), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(s.requests) != 4 || len(s.tokens) != 4 {
+		t.Fatalf("%d requests", len(s.requests))
+	}
+	for i, r := range s.requests {
+		if !proto.Equal(r, s.requests[0]) || s.tokens[i] != "Bearer t0ken" {
+			t.Errorf("request %d: %q, %v", i, s.tokens[i], r)
+		}
+	}
+	spans := make(map[string]*tracepb.Span)
+	scope := s.requests[0].ResourceSpans[0]
+	for _, span := range scope.ScopeSpans[0].Spans {
+		spans[span.Name] = span
+		if hex.EncodeToString(span.TraceId) != hex.EncodeToString(scope.ScopeSpans[0].Spans[0].TraceId) {
+			t.Errorf("%s is in another trace", span.Name)
+		}
+	}
+	if value(scope.Resource.Attributes, "service.name") != "openova-flow" || len(spans) != 4 {
+		t.Fatalf("%d spans of %v", len(spans), scope.Resource)
+	}
+	root, db, web1, waiting := spans["rollout prod"], spans["db"], spans["web"], spans["waiting"]
+	if root.ParentSpanId != nil || root.Status.Code != tracepb.Status_STATUS_CODE_ERROR || value(root.Attributes, "deployment.id") != "x1" || value(root.Attributes, "deployment.status") != "failed" ||
+		root.StartTimeUnixNano != 1000e6 || root.EndTimeUnixNano != 9000e6 {
+		t.Errorf("%v", root)
+	}
+	if string(db.ParentSpanId) != string(root.SpanId) || len(db.Events) != 1 || db.Events[0].TimeUnixNano != 2000e6 || value(db.Events[0].Attributes, "exception.message") != "timed out" ||
+		value(db.Attributes, "k8s.namespace.name") != "flux-system" || value(db.Attributes, "k8s.cluster.name") != "fsn1" || db.Status.GetCode() == tracepb.Status_STATUS_CODE_ERROR {
+		t.Errorf("%v", db)
+	}
+	if web1.StartTimeUnixNano != 1500e6 || web1.Status.Code != tracepb.Status_STATUS_CODE_ERROR || len(web1.Links) != 1 || string(web1.Links[0].SpanId) != string(db.SpanId) ||
+		value(web1.Attributes, "vcs.ref.head.revision") != "0123456789abcdef0123456789abcdef01234567" || value(web1.Attributes, "vcs.ref.head.name") != "main" ||
+		value(web1.Attributes, "vcs.repository.url.full") != "https://github.com/acme/fleet" {
+		t.Errorf("%v", web1)
+	}
+	if string(waiting.ParentSpanId) != string(web1.SpanId) || waiting.StartTimeUnixNano != 1500e6 || waiting.EndTimeUnixNano != 5000e6 {
+		t.Errorf("%v", waiting)
+	}
+}
+
+func TestSender_OnlyEndedRollouts(t *testing.T) {
+	s := &otel.Sender{URL: "http://127.0.0.1:1", Protocol: otel.HTTP, Client: channel.NewClient()}
+	open, cause := rollout(), rollout()
+	open.Notice.Phase, open.Notice.Until = notice.Opened, 0
+	cause.Notice.Kind, cause.Notice.Rollout = notice.KindCause, nil
+	for _, d := range []channel.Delivery{open, cause} {
+		if err := s.Send(t.Context(), d, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := s.Send(t.Context(), rollout(), nil); err == nil || channel.IsPermanent(err) {
+		t.Errorf("%v", err)
+	}
+}

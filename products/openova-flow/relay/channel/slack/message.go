@@ -1,0 +1,73 @@
+package slack
+
+import (
+	"net/url"
+	"strings"
+
+	"github.com/openova-io/openova/products/openova-flow/relay/channel"
+	"github.com/openova-io/openova/products/openova-flow/relay/notice"
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
+)
+
+// Limits of texts, in bytes. Slack takes more; people do not.
+const (
+	maxTitle    = 300
+	maxSentence = 1500
+	maxFact     = 800
+)
+
+// escape takes the meaning of the three characters that Slack's markup is made of. Without them there is no mention and no link.
+func escape(s string) string { return escapes.Replace(s) }
+
+var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
+
+func queryEscape(s string) string { return url.QueryEscape(s) }
+
+// message returns the message of a delivery. Its body is rich text, whose texts are shown as they are: nothing in them is markup.
+func (s *Sender) message(d *channel.Delivery) message {
+	n := &d.Notice
+	title, status := terminal.Text(n.Title(), maxTitle), n.Status()
+	sentence := terminal.Text(n.Sentence, maxSentence)
+	line := []any{emoji(n), text(" "), bold(title), text(": " + status)}
+	if n.Link != "" {
+		line = append(line, text("  "), map[string]any{"type": "link", "url": n.Link, "text": "Open"})
+	}
+	sections := []any{section(line...), section(text(sentence))}
+	for _, f := range n.Facts() {
+		value := text(terminal.Text(f.Value, maxFact))
+		if f.Name == "Run" {
+			value["style"] = map[string]bool{"code": true}
+		}
+		sections = append(sections, section(bold(f.Name), text(" "), value))
+	}
+	return message{
+		Channel: s.Channel, Text: escape(title + ": " + status + ". " + sentence), Parse: "none",
+		Blocks:   []any{map[string]any{"type": "rich_text", "elements": sections}},
+		Metadata: &metadata{eventType, map[string]string{"subject": d.Subject(), "id": d.ID()}},
+	}
+}
+
+func emoji(n *notice.Notice) map[string]any {
+	name := "large_yellow_circle"
+	switch {
+	case n.Kind == notice.KindRollout && n.Severity == notice.Info && n.Phase == notice.Resolved, n.Kind != notice.KindRollout && n.Phase == notice.Resolved:
+		name = "large_green_circle"
+	case n.Severity == notice.Critical:
+		name = "red_circle"
+	case n.Severity == notice.Info:
+		name = "large_blue_circle"
+	}
+	return map[string]any{"type": "emoji", "name": name}
+}
+
+func section(elements ...any) map[string]any {
+	return map[string]any{"type": "rich_text_section", "elements": append(elements, text("\n"))}
+}
+
+func text(s string) map[string]any { return map[string]any{"type": "text", "text": s} }
+
+func bold(s string) map[string]any {
+	t := text(s)
+	t["style"] = map[string]bool{"bold": true}
+	return t
+}

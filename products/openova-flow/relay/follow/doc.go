@@ -1,0 +1,2 @@
+// Package follow keeps the state of all flows of a server, from its stream of all flows and from its lists of rollouts.
+package follow

@@ -1,0 +1,194 @@
+package follow
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/openova-io/openova/products/openova-flow/relay/notice"
+	"github.com/openova-io/openova/products/openova-flow/server/claims"
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/insight"
+	"github.com/openova-io/openova/products/openova-flow/server/rollout"
+)
+
+// Flows is the state of all flows. It is for one goroutine.
+type Flows struct {
+	flows    map[string]*Flow
+	listed   bool            // the connection has said which flows exist
+	arrived  map[string]bool // flows whose snapshot has come by this connection, until all that it begins with has come
+	pending  map[string]bool // flows whose snapshot is still to come
+	clock    int64           // how far the server's clock is ahead, in milliseconds
+	removals int             // flows that went; see Flow
+}
+
+// Flow is one of them.
+type Flow struct {
+	ID       string
+	state    *flow.State
+	regions  map[string]claims.Region
+	graph    *insight.Graph // of the state; nil: it has changed
+	Rollouts []rollout.Rollout
+	Known    bool  // Rollouts has been read
+	Changed  bool  // since it was last looked at
+	Stirred  bool  // since Rollouts was last read
+	ReadAt   int64 // when Rollouts was last read, Unix milliseconds
+	Reading  bool  // a request for Rollouts is under way
+
+	incarnation string
+	failures    map[string]notice.Failure // of the members of the rollouts
+	moved       bool                      // the state has changed since revisions looked
+	revisions   *revisions                // nil: nobody has asked for them
+}
+
+// NewFlows returns the state before the first frame.
+func NewFlows() *Flows {
+	return &Flows{flows: make(map[string]*Flow), arrived: make(map[string]bool), pending: make(map[string]bool)}
+}
+
+// Apply takes a frame. now is the local time, Unix milliseconds. It returns the flow that has changed, nil if none has.
+func (s *Flows) Apply(f Frame, now int64) (*Flow, error) {
+	if f.Flow == "" {
+		return nil, s.ofStream(f, now)
+	}
+	switch f.Event {
+	case "deleted":
+		s.remove(f.Flow)
+		return nil, nil
+	case "regions":
+		var said claims.Regions
+		if err := json.Unmarshal(f.Data, &said); err != nil {
+			return nil, fmt.Errorf("read the regions of flow %s: %w", f.Flow, err)
+		}
+		fl := s.flow(f.Flow)
+		fl.regions, fl.Changed = said.Regions, true
+		return fl, nil
+	}
+	m, err := flow.Decode(f.Flow, f.Data)
+	if err != nil {
+		return nil, fmt.Errorf("read a message of flow %s: %w", f.Flow, err)
+	}
+	fl := s.flow(f.Flow)
+	fl.state.Apply(m)
+	fl.graph, fl.Changed, fl.Stirred, fl.moved = nil, true, true, true
+	switch {
+	case f.ID != "": // from here on come only changes
+		clear(s.pending)
+	case m.Type == flow.TypeSnapshot:
+		s.begin(f.Flow)
+	}
+	return fl, nil
+}
+
+// begin notes that a connection has brought a snapshot before it has brought all. Then those of all other flows come too, or a heartbeat.
+func (s *Flows) begin(id string) {
+	if len(s.arrived) == 0 {
+		for other := range s.flows {
+			s.pending[other] = true
+		}
+	}
+	s.arrived[id] = true
+	delete(s.pending, id)
+}
+
+// ofStream takes an event that is of no flow.
+func (s *Flows) ofStream(f Frame, now int64) error {
+	switch f.Event {
+	case Connected, Lost:
+		s.listed = false
+		clear(s.arrived)
+	case "heartbeat":
+		var beat struct{ At int64 }
+		if err := json.Unmarshal(f.Data, &beat); err != nil {
+			return fmt.Errorf("read a heartbeat: %w", err)
+		}
+		s.clock = beat.At - now
+		if s.listed {
+			clear(s.pending)
+		}
+	case "flows":
+		var all struct{ Flows map[string]string }
+		if err := json.Unmarshal(f.Data, &all); err != nil {
+			return fmt.Errorf("read the list of flows: %w", err)
+		}
+		s.listed = true
+		clear(s.pending)
+		clear(s.arrived)
+		for id, fl := range s.flows {
+			if all.Flows[id] != fl.incarnation && fl.incarnation != "" || all.Flows[id] == "" {
+				s.remove(id)
+			} else {
+				fl.regions = nil // they come again
+			}
+		}
+		for id, incarnation := range all.Flows {
+			if s.flows[id] == nil {
+				s.pending[id] = true
+			}
+			s.flow(id).incarnation = incarnation
+		}
+	}
+	return nil
+}
+
+func (s *Flows) flow(id string) *Flow {
+	fl := s.flows[id]
+	if fl == nil {
+		fl = &Flow{ID: id, state: flow.NewState(id, 0)}
+		s.flows[id] = fl
+	}
+	return fl
+}
+
+func (s *Flows) remove(id string) {
+	delete(s.flows, id)
+	delete(s.pending, id)
+	s.removals++
+}
+
+// Complete reports whether all flows of the server are there as they are now. Without a connection they are not.
+func (s *Flows) Complete() bool { return s.listed && len(s.pending) == 0 }
+
+// Removals counts flows that went.
+func (s *Flows) Removals() int { return s.removals }
+
+// Each calls f with each flow, in no order.
+func (s *Flows) Each(f func(*Flow)) {
+	for _, fl := range s.flows {
+		f(fl)
+	}
+}
+
+// Get returns a flow; nil: there is none.
+func (s *Flows) Get(id string) *Flow { return s.flows[id] }
+
+// Len returns how many flows there are.
+func (s *Flows) Len() int { return len(s.flows) }
+
+// Now returns the time by the server's clock. Both are Unix milliseconds.
+func (s *Flows) Now(local int64) int64 { return local + s.clock }
+
+// Open reports whether the newest rollout has not ended.
+func (f *Flow) Open() bool { return len(f.Rollouts) > 0 && f.Rollouts[0].EndedAt.IsZero() }
+
+// Find returns what there is to tell of the flow at an instant of the server's clock.
+func (f *Flow) Find(now int64) []notice.Notice {
+	f.Changed = false
+	if f.graph == nil {
+		f.graph = insight.Read(f.state.Collect())
+	}
+	if len(f.Rollouts) == 0 || f.failures == nil {
+		f.failures = make(map[string]notice.Failure)
+	}
+	look := notice.Look{Flow: f.ID, Now: now, State: f.state, Rollouts: f.Rollouts, Stale: make(map[string]int64), Failures: f.failures}
+	lastSeen := make(map[string]int64)
+	for name, r := range f.regions {
+		if r.State == claims.Stale {
+			lastSeen[name], look.Stale[name] = r.Heard, r.Since
+		}
+	}
+	look.View = f.graph.At(now, lastSeen)
+	if f.revisions != nil {
+		look.Revisions = f.revisions.look(f, now)
+	}
+	return notice.Find(look)
+}

@@ -1,0 +1,164 @@
+package follow
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
+)
+
+const (
+	// maxLine bounds a line of the stream: a server lets no flow have a larger snapshot.
+	maxLine = 512 << 20
+	// silence is after how long without a frame a connection is given up. The server sends a heartbeat every 15 seconds.
+	silence = 45 * time.Second
+	// Pauses between two attempts to connect.
+	firstPause, maxPause = 500 * time.Millisecond, 30 * time.Second
+)
+
+// Server is the flow server.
+type Server struct {
+	URL    string // base URL
+	Client *http.Client
+	// Token returns the bearer token of a request; empty: none is sent.
+	Token func() (string, error)
+	Log   *slog.Logger
+}
+
+// Frame is one event of the stream of all flows.
+type Frame struct {
+	ID    string // the cursor, empty if it has none
+	Flow  string // empty for events of the stream itself
+	Event string // connected and lost are the reader's own: the connection has begun, and has ended
+	Data  []byte
+}
+
+// Events of Frame that the server does not send.
+const (
+	Connected = "connected"
+	Lost      = "lost"
+)
+
+// Run sends the frames of the stream to frames until ctx ends, and reconnects with the last cursor whenever the connection ends.
+func (s *Server) Run(ctx context.Context, frames chan<- Frame) {
+	cursor, pause := "", firstPause
+	for ctx.Err() == nil {
+		began := time.Now()
+		err := s.connect(ctx, &cursor, frames)
+		if ctx.Err() != nil {
+			return
+		}
+		s.Log.Warn("stream lost", "err", err)
+		if !send(ctx, frames, Frame{Event: Lost}) {
+			return
+		}
+		if time.Since(began) > maxPause {
+			pause = firstPause
+		}
+		wait := time.NewTimer(time.Duration(float64(pause) * (0.75 + rand.Float64()/2)))
+		select {
+		case <-ctx.Done():
+		case <-wait.C:
+		}
+		wait.Stop()
+		pause = min(2*pause, maxPause)
+	}
+}
+
+func send(ctx context.Context, frames chan<- Frame, f Frame) bool {
+	select {
+	case frames <- f:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// connect reads one connection. It always returns an error.
+func (s *Server) connect(ctx context.Context, cursor *string, frames chan<- Frame) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watchdog := time.AfterFunc(silence, func() { cancel(errors.New("no frame came for too long")) })
+	defer watchdog.Stop()
+	req, err := s.request(ctx, "/v1/stream")
+	if err != nil {
+		return err
+	}
+	if *cursor != "" {
+		req.Header.Set("Last-Event-ID", *cursor)
+	}
+	resp, err := s.Client.Do(req)
+	if err != nil {
+		return s.plain(ctx, err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return refused(resp)
+	}
+	if !send(ctx, frames, Frame{Event: Connected}) {
+		return ctx.Err()
+	}
+	lines := bufio.NewScanner(resp.Body)
+	lines.Buffer(make([]byte, 64<<10), maxLine)
+	var f Frame
+	for lines.Scan() {
+		watchdog.Reset(silence)
+		line := lines.Bytes()
+		if len(line) == 0 {
+			if f.Event != "" && !send(ctx, frames, f) {
+				return ctx.Err()
+			}
+			*cursor, f = cmp.Or(f.ID, *cursor), Frame{}
+			continue
+		}
+		name, value, _ := strings.Cut(string(line), ": ")
+		switch name {
+		case "id":
+			f.ID = value
+		case "event":
+			f.Flow, f.Event, _ = strings.Cut(value, "/")
+			if f.Event == "" {
+				f.Flow, f.Event = "", value
+			}
+		case "data":
+			f.Data = []byte(value)
+		}
+	}
+	return s.plain(ctx, cmp.Or(lines.Err(), io.EOF))
+}
+
+// request returns a request for a path of the server.
+func (s *Server) request(ctx context.Context, path string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(s.URL, "/")+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	token, err := s.Token()
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	return req, err
+}
+
+// plain returns an error without the URL, and with the reason why ctx has ended.
+func (s *Server) plain(ctx context.Context, err error) error {
+	if u := new(url.Error); errors.As(err, &u) {
+		err = u.Err
+	}
+	return cmp.Or(context.Cause(ctx), err)
+}
+
+func refused(resp *http.Response) error {
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // what can't be read says nothing
+	return fmt.Errorf("the server answers %s: %s", terminal.Text(resp.Status, 64), terminal.Text(string(body), 300))
+}

@@ -1,0 +1,123 @@
+package follow_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/relay/follow"
+)
+
+// TestServer_ResumesWithTheLastCursor has a server that ends each connection, once within a frame.
+func TestServer_ResumesWithTheLastCursor(t *testing.T) {
+	var mu sync.Mutex
+	var asked []string
+	answers := []string{
+		"event: heartbeat\ndata: {\"seq\":1,\"at\":5}\n\nid: 7.abc\nevent: a/upsert-nodes\ndata: {}\n\nid: 8\nevent: a/upsert-no",
+		"event: a/snapshot\ndata: {\"x\": 1}\n\n",
+		"",
+	}
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = append(asked, r.URL.Path+" "+r.Header.Get("Authorization")+" "+r.Header.Get("Last-Event-ID"))
+		if len(answers) == 0 {
+			w.WriteHeader(http.StatusForbidden)
+			return
+		}
+		fmt.Fprint(w, answers[0])
+		answers = answers[1:]
+	}))
+	defer srv.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	s := &follow.Server{URL: srv.URL + "/base/", Client: srv.Client(), Token: func() (string, error) { return "t0ken", nil }, Log: slog.New(slog.DiscardHandler)}
+	frames := make(chan follow.Frame)
+	var wg sync.WaitGroup
+	wg.Go(func() { s.Run(ctx, frames) })
+	var got []string
+	for len(got) < 7 {
+		select {
+		case f := <-frames:
+			got = append(got, strings.TrimSpace(f.ID+" "+f.Flow+" "+f.Event+" "+string(f.Data)))
+		case <-ctx.Done():
+			t.Fatalf("%q", got)
+		}
+	}
+	cancel()
+	wg.Wait()
+	want := []string{"connected", `heartbeat {"seq":1,"at":5}`, "7.abc a upsert-nodes {}", "lost", "connected", `a snapshot {"x": 1}`, "lost"}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q", got)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if want := []string{"/base/v1/stream Bearer t0ken ", "/base/v1/stream Bearer t0ken 7.abc"}; !slices.Equal(asked[:2], want) {
+		t.Errorf("%q", asked)
+	}
+}
+
+func TestServer_Rollouts(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/v1/flows/a/rollouts":
+			fmt.Fprint(w, `{"rollouts":[{"id":"x","startedAt":5,"outcome":"running","members":[],"alreadyBroken":[]}]}`)
+		case "/v1/flows/b/rollouts":
+			w.WriteHeader(http.StatusNotFound)
+		default:
+			w.WriteHeader(http.StatusServiceUnavailable)
+		}
+	}))
+	defer srv.Close()
+	s := &follow.Server{URL: srv.URL, Client: srv.Client(), Token: func() (string, error) { return "", nil }, Log: slog.New(slog.DiscardHandler)}
+	if list, err := s.Rollouts(t.Context(), "a"); err != nil || len(list) != 1 || list[0].ID != "x" || !list[0].EndedAt.IsZero() {
+		t.Errorf("%+v %v", list, err)
+	}
+	if _, err := s.Rollouts(t.Context(), "b"); !errors.Is(err, follow.ErrNoFlow) {
+		t.Errorf("%v", err)
+	}
+	if _, err := s.Rollouts(t.Context(), "c"); err == nil || errors.Is(err, follow.ErrNoFlow) {
+		t.Errorf("%v", err)
+	}
+}
+
+// silent is a connection that brings its head and nothing else.
+type silent struct{ begun chan time.Time }
+
+func (s silent) RoundTrip(r *http.Request) (*http.Response, error) {
+	s.begun <- time.Now()
+	return &http.Response{StatusCode: http.StatusOK, Body: silence{r.Context()}, Header: make(http.Header)}, nil
+}
+
+type silence struct{ ctx context.Context }
+
+func (s silence) Read([]byte) (int, error) { <-s.ctx.Done(); return 0, s.ctx.Err() }
+func (s silence) Close() error             { return nil }
+
+func TestServer_GivesUpASilentConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		transport := silent{make(chan time.Time, 10)}
+		s := &follow.Server{URL: "http://x", Client: &http.Client{Transport: transport}, Token: func() (string, error) { return "", nil }, Log: slog.New(slog.DiscardHandler)}
+		ctx, cancel := context.WithCancel(t.Context())
+		frames := make(chan follow.Frame)
+		go s.Run(ctx, frames)
+		for _, want := range []string{follow.Connected, follow.Lost, follow.Connected} {
+			if f := <-frames; f.Event != want {
+				t.Errorf("%q, want %q", f.Event, want)
+			}
+		}
+		if took := (<-transport.begun).Sub(<-transport.begun).Abs(); took < 45*time.Second || took > 47*time.Second {
+			t.Errorf("it connects again after %v", took)
+		}
+		cancel()
+	})
+}

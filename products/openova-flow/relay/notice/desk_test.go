@@ -1,0 +1,212 @@
+package notice_test
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/openova-io/openova/products/openova-flow/relay/notice"
+)
+
+// bench is a desk whose results are recorded.
+type bench struct {
+	t      *testing.T
+	limits notice.Limits
+	state  notice.State
+	told   []string
+	last   notice.Change
+}
+
+func newBench(t *testing.T) *bench {
+	return &bench{t: t, limits: notice.Limits{Severity: notice.Info, After: 60, ResolveAfter: 60, UpdateEvery: 30}}
+}
+
+// look calls the desk's Look for an instant.
+func (b *bench) look(now int64, found ...notice.Notice) {
+	b.t.Helper()
+	b.last = b.state.Look(b.limits, now, notice.Merge(found))
+	if again := b.state.Look(b.limits, now, notice.Merge(found)); len(again.Notices) != len(b.last.Notices) {
+		b.t.Errorf("a look has changed the state")
+	}
+	b.state.Apply(b.last)
+	for _, n := range b.last.Notices {
+		b.told = append(b.told, fmt.Sprintf("%d %s %s", now, n.Key, n.Phase))
+	}
+}
+
+func (b *bench) want(told ...string) {
+	b.t.Helper()
+	if !slices.Equal(b.told, told) {
+		b.t.Errorf("told %q, want %q", b.told, told)
+	}
+	b.told = nil
+}
+
+func cause(label, sentence string) notice.Notice {
+	return notice.Notice{Key: label, Kind: notice.KindCause, Severity: notice.Warning, Flows: []string{"f"}, Regions: []string{"r"}, Label: label, Sentence: sentence}
+}
+
+func run(id string, since, until int64) notice.Notice {
+	n := notice.Notice{Key: id, Kind: notice.KindRollout, Severity: notice.Info, Flows: []string{"f"}, Since: since, Until: until, Rollout: &notice.Rollout{ID: id, Outcome: "running"}}
+	if until != 0 {
+		n.Rollout.Outcome = "succeeded"
+	}
+	return n
+}
+
+func TestDesk_TellsNothingThatGoesAwayWithinItsLimit(t *testing.T) {
+	b := newBench(t)
+	b.look(1000, cause("a", "x"))
+	if b.last.Next != 1060 {
+		t.Errorf("looks again at %d", b.last.Next)
+	}
+	b.look(1059, cause("a", "x"))
+	b.look(1060)
+	b.look(1100, cause("a", "x")) // it starts again
+	b.look(1159, cause("a", "x"))
+	b.want()
+	b.look(1160, cause("a", "x"))
+	b.want("1160 a opened")
+}
+
+func TestDesk_ResolvesWhatStaysAway(t *testing.T) {
+	b := newBench(t)
+	b.look(1000, cause("a", "x"))
+	b.look(1060, cause("a", "x"))
+	opened := b.last.Notices[0]
+	b.look(1100)
+	b.look(1159)
+	b.look(1160, cause("a", "x"))
+	b.look(1200)
+	b.look(1259)
+	b.want("1060 a opened")
+	b.look(1260)
+	b.want("1260 a resolved")
+	if n := b.last.Notices[0]; n.Until != 1200 || n.Since != 1000 || n.N != 2 || n.Episode != opened.Episode || n.ID() == opened.ID() {
+		t.Errorf("%+v", n)
+	}
+	if b.look(2000); b.last.Next != math.MaxInt64 || !b.last.Empty() {
+		t.Errorf("%+v", b.last)
+	}
+	b.look(3000, cause("a", "x"))
+	b.look(3060, cause("a", "x"))
+	b.want("3060 a opened")
+	if n := b.last.Notices[0]; n.Episode == opened.Episode {
+		t.Error("opened again it has the same episode")
+	}
+}
+
+func TestDesk_UpdatesAtMostSoOften(t *testing.T) {
+	b := newBench(t)
+	b.look(1000, cause("a", "x"))
+	b.look(1060, cause("a", "x"))
+	b.look(1061, cause("a", "y"))
+	b.look(1089, cause("a", "z"))
+	b.look(1090, cause("a", "z"))
+	b.look(1200, cause("a", "z"))
+	b.want("1060 a opened", "1090 a updated")
+}
+
+func TestDesk_SeverityCountsOnlyForOpening(t *testing.T) {
+	b := newBench(t)
+	b.limits.Severity = notice.Critical
+	critical := cause("a", "x")
+	critical.Severity = notice.Critical
+	b.look(1000, cause("a", "x"))
+	b.look(2000, cause("a", "x"))
+	b.want()
+	b.look(2001, critical)
+	b.look(3000, cause("a", "x"))
+	b.look(4000)
+	b.look(4060)
+	b.want("2001 a opened", "3000 a updated", "4060 a resolved")
+}
+
+func TestDesk_ToldRolloutsAreThoseThatEndAfterItBegan(t *testing.T) {
+	b := newBench(t)
+	b.look(1000, run("old", 500, 900), run("now", 950, 0))
+	b.look(1060, run("old", 500, 900), run("now", 950, 0))
+	b.look(1100, run("old", 500, 900), run("now", 950, 1090))
+	b.look(1200, run("old", 500, 900), run("now", 950, 1090), run("short", 1150, 1180))
+	b.look(1300, run("old", 500, 900), run("now", 950, 1090), run("short", 1150, 1180))
+	b.want("1060 now opened", "1100 now resolved", "1200 short resolved")
+	// A server that has lost its flows reports the same rollout with another id.
+	b.look(1400, run("again", 1150, 1180))
+	b.want()
+	b.look(1500, run("b", 1460, 1480), run("a", 1420, 1440))
+	b.want("1500 a resolved", "1500 b resolved")
+}
+
+func TestDesk_SeverityOfAnEndedRollout(t *testing.T) {
+	b := newBench(t)
+	b.limits.Severity = notice.Warning
+	failed := run("bad", 1000, 1200)
+	failed.Severity = notice.Critical
+	b.look(900)
+	b.look(1000, run("bad", 1000, 0))
+	b.look(1100, run("bad", 1000, 0))
+	b.look(1200, failed)
+	b.look(1300, failed, run("good", 1250, 1280))
+	b.want("1200 bad resolved")
+	if b.state.Ended["f"] != 1280 || len(b.state.Entries) != 0 {
+		t.Errorf("%+v", b.state)
+	}
+}
+
+func TestDesk_RolloutThatTheServerForgets(t *testing.T) {
+	b := newBench(t)
+	b.look(1000, run("a", 1000, 0))
+	b.look(1060, run("a", 1000, 0))
+	b.look(1070)
+	b.look(1130)
+	b.want("1060 a opened", "1130 a resolved")
+	if n := b.last.Notices[0]; n.Rollout.Outcome != "unknown" || n.Status() != "unknown" {
+		t.Errorf("%+v", n)
+	}
+}
+
+func TestDesk_QuietHours(t *testing.T) {
+	b := newBench(t)
+	b.limits.Quiet = func(at int64) int64 {
+		if at >= 2000 && at < 5000 {
+			return 5000
+		}
+		return 0
+	}
+	critical := cause("c", "x")
+	critical.Severity = notice.Critical
+	b.look(1000, cause("told", "x"))
+	b.look(1060, cause("told", "x"))
+	b.want("1060 told opened")
+	b.look(2000, cause("new", "x"), cause("brief", "x"), critical, run("r", 1900, 1990))
+	b.look(3000, cause("new", "x"), critical, run("r", 1900, 1990))
+	b.want()
+	if b.last.Next != 5000 {
+		t.Errorf("looks again at %d", b.last.Next)
+	}
+	b.limits.Wake = true
+	b.look(3001, cause("new", "x"), critical, run("r", 1900, 1990))
+	b.want("3001 c opened")
+	b.look(5000, cause("new", "x"), critical, run("r", 1900, 1990))
+	slices.Sort(b.told)
+	b.want("5000 new opened", "5000 r resolved", "5000 told resolved")
+}
+
+func TestMerge_MakesOneOfEqualKeys(t *testing.T) {
+	a, c := cause("a", "warned"), cause("a", "failed")
+	a.Regions, a.Since, a.Blocked, a.Blocks, a.Nodes = []string{"hel1"}, 500, 2, []string{"hel1/x", "hel1/y"}, []string{"hel1/a"}
+	c.Regions, c.Since, c.Severity, c.Blocked, c.Blocks, c.Nodes = []string{"fsn1"}, 700, notice.Critical, 1, []string{"fsn1/x"}, []string{"fsn1/a"}
+	got := notice.Merge([]notice.Notice{a, cause("b", "x"), c})
+	if len(got) != 2 || got[1].Key != "b" {
+		t.Fatalf("%+v", got)
+	}
+	n := got[0]
+	if n.Sentence != "failed" || n.Severity != notice.Critical || n.Since != 500 || n.Blocked != 3 || strings.Join(n.Regions, " ") != "fsn1 hel1" || len(n.Blocks) != 3 || len(n.Nodes) != 2 {
+		t.Errorf("%+v", n)
+	}
+	if len(a.Blocks) != 2 || len(c.Regions) != 1 {
+		t.Error("it has changed what it was given")
+	}
+}

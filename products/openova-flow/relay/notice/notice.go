@@ -1,0 +1,210 @@
+package notice
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/openova-io/openova/products/openova-flow/server/insight"
+)
+
+// Kind is what a notice is about.
+type Kind string
+
+// The kinds.
+const (
+	KindRollout Kind = "rollout" // a rollout of a flow
+	KindCause   Kind = "cause"   // a root cause
+	KindSource  Kind = "source"  // a root cause that is a source of manifests or charts
+	KindRegion  Kind = "region"  // a stale region
+
+	KindRevision Kind = "revision" // a commit that sources of a flow have. Only rules that name the kind get it
+)
+
+// Kinds has all of them.
+var Kinds = []Kind{KindRollout, KindCause, KindSource, KindRegion, KindRevision}
+
+// Phase is where in its life a notice is.
+type Phase string
+
+// The phases.
+const (
+	Opened   Phase = "opened"   // told for the first time
+	Updated  Phase = "updated"  // it has changed
+	Resolved Phase = "resolved" // it is over. A short rollout is only told as resolved
+)
+
+// Severity is how much a notice matters.
+type Severity string
+
+// The severities, the least first.
+const (
+	Info     Severity = "info"     // a rollout that runs or has succeeded
+	Warning  Severity = "warning"  // something is wrong, and may repair itself
+	Critical Severity = "critical" // something is wrong, and stays so until a person acts
+)
+
+// Severities has all of them, the least first.
+var Severities = []Severity{Info, Warning, Critical}
+
+// AtLeast reports whether s is least or more.
+func (s Severity) AtLeast(least Severity) bool {
+	return slices.Index(Severities, s) >= slices.Index(Severities, least)
+}
+
+// Notice is one thing to tell. Its texts may come from a cluster: a channel escapes them. Times are Unix milliseconds by the server's clock, 0 if unknown.
+type Notice struct {
+	Key      string   `json:"key"`     // the same whenever the same thing is told
+	Episode  string   `json:"episode"` // the same from opened to resolved, and another when it is opened again
+	Kind     Kind     `json:"kind"`
+	Phase    Phase    `json:"phase"`
+	N        int      `json:"n"`  // 1 for the first notice of a key, then one more for each
+	At       int64    `json:"at"` // when it was due
+	Severity Severity `json:"severity"`
+	Flows    []string `json:"flows"`
+	Regions  []string `json:"regions"` // in order; empty for what is of no region
+
+	Label    string    `json:"label"`             // the name of the object, flow or region
+	Object   string    `json:"object,omitempty"`  // Kind/namespace/name of a root cause
+	Class    string    `json:"class,omitempty"`   // of a root cause: stable, for programs; of a rollout that has ended: its outcome
+	Sentence string    `json:"sentence"`          // for a person
+	Command  []string  `json:"command,omitempty"` // argv of the command to run next
+	Since    int64     `json:"since,omitempty"`
+	Until    int64     `json:"until,omitempty"` // when it was over, if resolved
+	Nodes    []string  `json:"nodes,omitempty"` // ids of the root causes, in the order of Regions
+	Blocks   []string  `json:"blocks,omitempty"`
+	Blocked  int       `json:"blocked"` // how many objects wait, also when Blocks is cut
+	Link     string    `json:"link,omitempty"`
+	Rollout  *Rollout  `json:"rollout,omitempty"`
+	Revision *Revision `json:"revision,omitempty"`
+}
+
+// Revision is what a notice of a revision has besides.
+type Revision struct {
+	Source  string            `json:"source"`  // URL of the source
+	Commit  string            `json:"commit"`  // whole
+	Results map[string]Result `json:"results"` // by region
+}
+
+// Result is whether a revision is out in a region.
+type Result struct {
+	Result   string `json:"result"`             // passed, failed or pending, as wait says
+	Sentence string `json:"sentence,omitempty"` // why it failed
+}
+
+// Whole returns the result of all regions together: failed if it has failed in one, passed if it has passed in all.
+func (r *Revision) Whole() Result {
+	whole := Result{Result: insight.Passed}
+	for _, region := range slices.Sorted(maps.Keys(r.Results)) {
+		switch one := r.Results[region]; one.Result {
+		case insight.Failed:
+			return Result{one.Result, region + ": " + one.Sentence}
+		case insight.Pending:
+			whole.Result = insight.Pending
+		}
+	}
+	return whole
+}
+
+// Rollout is what a notice of a rollout has besides.
+type Rollout struct {
+	ID      string   `json:"id"`
+	Outcome string   `json:"outcome"` // running, succeeded, failed or incomplete
+	Total   int      `json:"total"`
+	Done    int      `json:"done"`
+	Failed  int      `json:"failed"`
+	Members []Member `json:"members"` // at most MaxMembers
+}
+
+// Member is the part of a release or Kustomization in a rollout.
+type Member struct {
+	ID           string   `json:"id"`
+	Label        string   `json:"label"`
+	Region       string   `json:"region,omitempty"`
+	Object       string   `json:"object,omitempty"` // Kind/namespace/name
+	Status       string   `json:"status"`
+	WaitingSince int64    `json:"waitingSince,omitempty"`
+	StartedAt    int64    `json:"startedAt,omitempty"`
+	EndedAt      int64    `json:"endedAt,omitempty"`
+	VersionFrom  string   `json:"versionFrom,omitempty"`
+	VersionTo    string   `json:"versionTo,omitempty"`
+	Needs        []string `json:"needs,omitempty"`   // ids of the members that it waits for
+	Failure      string   `json:"failure,omitempty"` // the newest failure, also of a run that was repaired
+	FailedAt     int64    `json:"failedAt,omitempty"`
+	Revision     string   `json:"revision,omitempty"` // that it works on, or worked on last, as Flux writes it
+	Source       string   `json:"source,omitempty"`   // URL of its source
+}
+
+// Limits of a notice.
+const (
+	MaxMembers = 2000
+	maxBlocks  = 20
+)
+
+// ID names this notice for whoever must recognize a repetition.
+func (n *Notice) ID() string { return n.Key + "@" + strconv.FormatInt(n.At, 10) }
+
+// same reports whether two notices say the same, whenever they were told.
+func (n *Notice) same(o *Notice) bool {
+	progress := func(n *Notice) Rollout {
+		if n.Rollout == nil {
+			return Rollout{}
+		}
+		return Rollout{ID: n.Rollout.ID, Outcome: n.Rollout.Outcome, Total: n.Rollout.Total, Done: n.Rollout.Done, Failed: n.Rollout.Failed}
+	}
+	a, b := progress(n), progress(o)
+	return n.Severity == o.Severity && n.Class == o.Class && n.Sentence == o.Sentence && n.Blocked == o.Blocked && slices.Equal(n.Flows, o.Flows) &&
+		slices.Equal(n.Regions, o.Regions) && slices.Equal(n.Command, o.Command) &&
+		a.ID == b.ID && a.Outcome == b.Outcome && a.Total == b.Total && a.Done == b.Done && a.Failed == b.Failed &&
+		(n.Revision == nil || o.Revision == nil || maps.Equal(n.Revision.Results, o.Revision.Results))
+}
+
+// Merge makes one notice of those with equal keys, and returns all in the order of their keys. Of two texts it takes that of the more severe one, then
+// that of the older.
+func Merge(list []Notice) []Notice {
+	sorted := slices.Clone(list)
+	slices.SortStableFunc(sorted, func(a, b Notice) int {
+		return cmp.Or(cmp.Compare(a.Key, b.Key), -cmp.Compare(slices.Index(Severities, a.Severity), slices.Index(Severities, b.Severity)), compareSince(a.Since, b.Since))
+	})
+	var merged []Notice
+	for _, n := range sorted {
+		if len(merged) == 0 || merged[len(merged)-1].Key != n.Key {
+			n.Flows, n.Regions, n.Nodes, n.Blocks = slices.Clone(n.Flows), slices.Clone(n.Regions), slices.Clone(n.Nodes), slices.Clone(n.Blocks)
+			merged = append(merged, n)
+			continue
+		}
+		m := &merged[len(merged)-1]
+		m.Flows, m.Regions = union(m.Flows, n.Flows), union(m.Regions, n.Regions)
+		m.Nodes = append(m.Nodes, n.Nodes...)
+		m.Blocks = append(m.Blocks, n.Blocks...)
+		m.Blocks = m.Blocks[:min(maxBlocks, len(m.Blocks))]
+		m.Blocked += n.Blocked
+		if m.Revision != nil && n.Revision != nil {
+			r := *m.Revision
+			r.Results = maps.Clone(r.Results)
+			maps.Copy(r.Results, n.Revision.Results)
+			m.Revision = &r
+		}
+		if compareSince(n.Since, m.Since) < 0 {
+			m.Since = n.Since
+		}
+	}
+	return merged
+}
+
+// compareSince orders instants, an unknown one last.
+func compareSince(a, b int64) int {
+	return cmp.Or(cmp.Compare(btoi(a == 0), btoi(b == 0)), cmp.Compare(a, b))
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func union(a, b []string) []string {
+	return slices.Compact(slices.Sorted(slices.Values(append(slices.Clone(a), b...))))
+}

@@ -1,0 +1,306 @@
+package outbox
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.etcd.io/bbolt"
+
+	"github.com/openova-io/openova/products/openova-flow/relay/channel"
+	"github.com/openova-io/openova/products/openova-flow/relay/notice"
+)
+
+// Limits of the queue of a channel.
+const (
+	DefaultLimit = 1000
+	maxBytes     = 64 << 20
+)
+
+// ErrFull is the error of a Commit to a channel whose queue is full.
+var ErrFull = errors.New("the queue of the channel is full")
+
+// Box is the file. Its methods may be called from any goroutine.
+type Box struct {
+	db    *bbolt.DB
+	limit int
+
+	mu    sync.Mutex
+	sizes map[string]size          // of each queue
+	added map[string]chan struct{} // of each channel, with one slot: something was added
+}
+
+type size struct {
+	count int
+	bytes int64
+}
+
+// Item is a delivery in a queue.
+type Item struct {
+	channel.Delivery
+	Seq uint64
+}
+
+var (
+	bucketDesks  = []byte("desks")
+	bucketQueues = []byte("queues")
+	bucketMemory = []byte("memory")
+
+	keySince   = []byte("since")
+	keyEntries = []byte("entries")
+	keyEnded   = []byte("ended")
+)
+
+// Open opens or creates a box, whose queues hold at most limit deliveries each; 0 is DefaultLimit. It fails if another process has it open.
+func Open(file string, limit int) (*Box, error) {
+	db, err := bbolt.Open(file, 0o600, &bbolt.Options{Timeout: 3 * time.Second})
+	if err != nil {
+		return nil, fmt.Errorf("open the outbox %s: %w", file, err)
+	}
+	if limit == 0 {
+		limit = DefaultLimit
+	}
+	b := &Box{db: db, limit: limit, sizes: make(map[string]size), added: make(map[string]chan struct{})}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		for _, name := range [][]byte{bucketDesks, bucketQueues, bucketMemory} {
+			if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+				return err
+			}
+		}
+		queues := tx.Bucket(bucketQueues)
+		return queues.ForEachBucket(func(name []byte) error {
+			var s size
+			err := queues.Bucket(name).ForEach(func(_, value []byte) error {
+				s.count++
+				s.bytes += int64(len(value))
+				return nil
+			})
+			b.sizes[string(name)] = s
+			return err
+		})
+	})
+	if err != nil {
+		db.Close()
+		return nil, fmt.Errorf("read the outbox %s: %w", file, err)
+	}
+	return b, nil
+}
+
+// Close closes the file. No other method may run.
+func (b *Box) Close() error { return b.db.Close() }
+
+// State returns what a desk knows.
+func (b *Box) State(desk string) (notice.State, error) {
+	s := notice.State{Entries: make(map[string]notice.Entry), Ended: make(map[string]int64)}
+	err := b.db.View(func(tx *bbolt.Tx) error {
+		root := tx.Bucket(bucketDesks).Bucket([]byte(desk))
+		if root == nil {
+			return nil
+		}
+		if err := json.Unmarshal(root.Get(keySince), &s.Since); err != nil {
+			return err
+		}
+		return errors.Join(readAll(root.Bucket(keyEntries), s.Entries), readAll(root.Bucket(keyEnded), s.Ended))
+	})
+	if err != nil {
+		return s, fmt.Errorf("read the state of %s: %w", desk, err)
+	}
+	return s, nil
+}
+
+func readAll[V any](bucket *bbolt.Bucket, into map[string]V) error {
+	return bucket.ForEach(func(key, value []byte) error {
+		var v V
+		err := json.Unmarshal(value, &v)
+		into[string(key)] = v
+		return err
+	})
+}
+
+// Commit writes a change of a desk's state and puts its notices into the queue of a channel, all or nothing. The error is ErrFull if they do not fit.
+func (b *Box) Commit(desk, rule, channelName string, c notice.Change) error {
+	if c.Empty() {
+		return nil
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.sizes[channelName]
+	err := b.db.Update(func(tx *bbolt.Tx) error {
+		if err := writeState(tx, desk, c); err != nil {
+			return err
+		}
+		if len(c.Notices) == 0 {
+			return nil
+		}
+		queue, err := tx.Bucket(bucketQueues).CreateBucketIfNotExists([]byte(channelName))
+		if err != nil {
+			return err
+		}
+		for _, n := range c.Notices {
+			d := channel.Delivery{Rule: rule, Notice: n}
+			if err := supersede(queue, &d, &now); err != nil {
+				return err
+			}
+			if err := push(queue, &d, &now); err != nil {
+				return err
+			}
+		}
+		if now.count > b.limit || now.bytes > maxBytes {
+			return ErrFull
+		}
+		return nil
+	})
+	if err != nil {
+		if errors.Is(err, ErrFull) {
+			return ErrFull
+		}
+		return fmt.Errorf("write the outbox: %w", err)
+	}
+	b.sizes[channelName] = now
+	if len(c.Notices) > 0 {
+		select {
+		case b.addedTo(channelName) <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
+
+func writeState(tx *bbolt.Tx, desk string, c notice.Change) error {
+	root, err := tx.Bucket(bucketDesks).CreateBucketIfNotExists([]byte(desk))
+	if err != nil {
+		return err
+	}
+	if c.Since != 0 || root.Get(keySince) == nil {
+		if err := put(root, keySince, c.Since); err != nil {
+			return err
+		}
+	}
+	entries, err := root.CreateBucketIfNotExists(keyEntries)
+	if err != nil {
+		return err
+	}
+	for key, e := range c.Entries {
+		if e == nil {
+			err = entries.Delete([]byte(key))
+		} else {
+			err = put(entries, []byte(key), e)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	ended, err := root.CreateBucketIfNotExists(keyEnded)
+	if err != nil {
+		return err
+	}
+	for flow, at := range c.Ended {
+		if err := put(ended, []byte(flow), at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func put(bucket *bbolt.Bucket, key []byte, value any) error {
+	text, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return bucket.Put(key, text)
+}
+
+// supersede removes the updates of a delivery's subject that are still in the queue: the delivery says all that they would have said.
+func supersede(queue *bbolt.Bucket, d *channel.Delivery, now *size) error {
+	if d.Notice.Phase == notice.Opened {
+		return nil
+	}
+	var old [][]byte
+	subject := d.Subject()
+	err := queue.ForEach(func(key, value []byte) error {
+		var q channel.Delivery
+		if err := json.Unmarshal(value, &q); err != nil {
+			return err
+		}
+		if q.Notice.Phase == notice.Updated && q.Subject() == subject {
+			old = append(old, bytes.Clone(key))
+			now.count--
+			now.bytes -= int64(len(value))
+		}
+		return nil
+	})
+	for _, key := range old {
+		err = errors.Join(err, queue.Delete(key))
+	}
+	return err
+}
+
+func push(queue *bbolt.Bucket, d *channel.Delivery, now *size) error {
+	seq, err := queue.NextSequence()
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	now.count++
+	now.bytes += int64(len(text))
+	return queue.Put(binary.BigEndian.AppendUint64(nil, seq), text)
+}
+
+// Keep forgets all desks, queues and memories except those of these desks, rules and channels.
+func (b *Box) Keep(desks, rules, channels []string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	err := b.db.Update(func(tx *bbolt.Tx) error {
+		return errors.Join(keepBuckets(tx.Bucket(bucketDesks), desks), keepBuckets(tx.Bucket(bucketQueues), channels),
+			keepBuckets(tx.Bucket(bucketMemory), channels), keepSubjects(tx.Bucket(bucketMemory), rules))
+	})
+	if err != nil {
+		return fmt.Errorf("write the outbox: %w", err)
+	}
+	for name := range b.sizes {
+		if !slices.Contains(channels, name) {
+			delete(b.sizes, name)
+		}
+	}
+	return nil
+}
+
+func keepBuckets(root *bbolt.Bucket, names []string) error {
+	var old [][]byte
+	err := root.ForEachBucket(func(name []byte) error {
+		if !slices.Contains(names, string(name)) {
+			old = append(old, bytes.Clone(name))
+		}
+		return nil
+	})
+	for _, name := range old {
+		err = errors.Join(err, root.DeleteBucket(name))
+	}
+	return err
+}
+
+// keepSubjects forgets the memories of all but some rules.
+func keepSubjects(root *bbolt.Bucket, rules []string) error {
+	return root.ForEachBucket(func(name []byte) error {
+		memory := root.Bucket(name)
+		var old [][]byte
+		err := memory.ForEach(func(key, _ []byte) error {
+			if rule, _, _ := bytes.Cut(key, []byte("/")); !slices.Contains(rules, string(rule)) {
+				old = append(old, bytes.Clone(key))
+			}
+			return nil
+		})
+		for _, key := range old {
+			err = errors.Join(err, memory.Delete(key))
+		}
+		return err
+	})
+}

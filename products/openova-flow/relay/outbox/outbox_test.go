@@ -1,0 +1,286 @@
+package outbox_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/relay/channel"
+	"github.com/openova-io/openova/products/openova-flow/relay/notice"
+	"github.com/openova-io/openova/products/openova-flow/relay/outbox"
+)
+
+func open(t *testing.T, limit int) *outbox.Box {
+	t.Helper()
+	b, err := outbox.Open(filepath.Join(t.TempDir(), "box"), limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { b.Close() })
+	return b
+}
+
+func told(key string, phase notice.Phase) notice.Change {
+	n := notice.Notice{Key: key, Episode: key + "@1", Phase: phase}
+	return notice.Change{Since: 1, Entries: map[string]*notice.Entry{key: {First: 1, Told: &n}}, Ended: map[string]int64{"f": 7}, Notices: []notice.Notice{n}}
+}
+
+func commit(t *testing.T, b *outbox.Box, c notice.Change) {
+	t.Helper()
+	if err := b.Commit("rule/hook", "rule", "hook", c); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// queued takes everything out of a queue.
+func queued(t *testing.T, b *outbox.Box) (all []string) {
+	t.Helper()
+	for {
+		item, err := b.Next("hook")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if item == nil {
+			return all
+		}
+		all = append(all, item.Notice.Key+" "+string(item.Notice.Phase))
+		if err := b.Done("hook", item); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestBox_KeepsStateAndQueueOverARestart(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "box")
+	b, err := outbox.Open(file, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, b, told("a", notice.Opened))
+	if _, err := outbox.Open(file, 0); err == nil {
+		t.Error("two processes have it open")
+	}
+	b.Close()
+	if b, err = outbox.Open(file, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	s, err := b.State("rule/hook")
+	if err != nil || s.Since != 1 || s.Entries["a"].Told == nil || s.Ended["f"] != 7 {
+		t.Errorf("%+v %v", s, err)
+	}
+	if b.Len("hook") != 1 || b.Lengths()["hook"] != 1 {
+		t.Errorf("%d queued", b.Len("hook"))
+	}
+	if got := queued(t, b); len(got) != 1 || b.Len("hook") != 0 {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestBox_FullQueueChangesNothing(t *testing.T) {
+	b := open(t, 2)
+	commit(t, b, told("a", notice.Opened))
+	commit(t, b, told("b", notice.Opened))
+	if err := b.Commit("rule/hook", "rule", "hook", told("c", notice.Opened)); !errors.Is(err, outbox.ErrFull) {
+		t.Fatal(err)
+	}
+	if s, err := b.State("rule/hook"); err != nil || len(s.Entries) != 2 {
+		t.Errorf("%+v %v", s, err)
+	}
+	if err := b.Commit("rule/other", "rule", "other", told("c", notice.Opened)); err != nil {
+		t.Error(err)
+	}
+	if got := queued(t, b); !slices.Equal(got, []string{"a opened", "b opened"}) {
+		t.Errorf("%q", got)
+	}
+	commit(t, b, told("c", notice.Opened))
+}
+
+func TestBox_QueueIsBoundedInBytes(t *testing.T) {
+	b := open(t, 0)
+	big := func(key string) notice.Change {
+		c := told(key, notice.Opened)
+		c.Notices[0].Sentence = strings.Repeat("x", 15<<20)
+		return c
+	}
+	for round := range 2 {
+		for i := range 4 {
+			commit(t, b, big(fmt.Sprint(round, i)))
+		}
+		if err := b.Commit("rule/hook", "rule", "hook", big("more")); !errors.Is(err, outbox.ErrFull) {
+			t.Errorf("%v", err)
+		}
+		if got := queued(t, b); len(got) != 4 {
+			t.Errorf("%q", got)
+		}
+	}
+}
+
+// TestWorker_StoppedWithinAnAttempt has the process end while a service is being told.
+func TestWorker_StoppedWithinAnAttempt(t *testing.T) {
+	b := open(t, 0)
+	commit(t, b, told("a", notice.Opened))
+	ctx, cancel := context.WithCancel(t.Context())
+	w := &outbox.Worker{Box: b, Channel: "hook", Log: slog.New(slog.DiscardHandler), Sender: sendFunc(func() error { cancel(); return nil })}
+	w.Run(ctx)
+	if n := b.Len("hook"); n != 1 {
+		t.Errorf("%d queued", n)
+	}
+}
+
+type sendFunc func() error
+
+func (f sendFunc) Send(context.Context, channel.Delivery, channel.Memory) error { return f() }
+
+func TestBox_LaterNoticeReplacesWaitingUpdates(t *testing.T) {
+	b := open(t, 0)
+	commit(t, b, told("a", notice.Opened))
+	commit(t, b, told("a", notice.Updated))
+	commit(t, b, told("b", notice.Updated))
+	commit(t, b, told("a", notice.Updated))
+	commit(t, b, told("a", notice.Resolved))
+	if n := b.Len("hook"); n != 3 {
+		t.Errorf("%d queued", n)
+	}
+	if got := queued(t, b); !slices.Equal(got, []string{"a opened", "b updated", "a resolved"}) {
+		t.Errorf("%q", got)
+	}
+}
+
+func TestBox_KeepForgetsTheRest(t *testing.T) {
+	b := open(t, 0)
+	commit(t, b, told("a", notice.Opened))
+	if err := b.Commit("gone/hook", "gone", "hook", told("a", notice.Opened)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Commit("rule/old", "rule", "old", told("a", notice.Opened)); err != nil {
+		t.Fatal(err)
+	}
+	s := &sender{remember: true}
+	run(t, b, s, 2)
+	if err := b.Keep([]string{"rule/hook"}, []string{"rule"}, []string{"hook"}); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := b.State("gone/hook"); err != nil || s.Since != 0 {
+		t.Errorf("%+v %v", s, err)
+	}
+	if m, err := b.Memories("hook"); err != nil || len(m) != 1 || m["rule/a@1"] == nil {
+		t.Errorf("%v %v", m, err)
+	}
+	if b.Len("old") != 0 {
+		t.Errorf("%v", b.Lengths())
+	}
+}
+
+// sender notes what it is given, and answers with errors first.
+type sender struct {
+	errs     []error
+	remember bool
+	got      []string
+	memory   []string
+}
+
+func (s *sender) Send(_ context.Context, d channel.Delivery, m channel.Memory) error {
+	s.got = append(s.got, fmt.Sprintf("%s %s %v", d.Notice.Key, d.Notice.Phase, d.Repeat))
+	s.memory = append(s.memory, string(m.Get()))
+	if s.remember {
+		if err := m.Set([]byte("x")); err != nil {
+			return err
+		}
+	}
+	if len(s.errs) > 0 {
+		err := s.errs[0]
+		s.errs = s.errs[1:]
+		return err
+	}
+	return nil
+}
+
+// run delivers until so many attempts were made and the queue was updated.
+func run(t *testing.T, b *outbox.Box, s *sender, attempts int) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	n := 0
+	w := &outbox.Worker{Box: b, Channel: "hook", Sender: s, Log: slog.New(slog.DiscardHandler), Report: func(string, *notice.Notice, outbox.Outcome, error) {
+		if n++; n == attempts {
+			time.AfterFunc(10*time.Millisecond, cancel)
+		}
+	}}
+	w.Run(ctx)
+}
+
+func TestWorker_RepeatsUntilDelivered(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, 0)
+		commit(t, b, told("a", notice.Opened))
+		commit(t, b, told("b", notice.Opened))
+		s := &sender{errs: []error{errors.New("away"), &channel.Busy{After: time.Hour, Err: errors.New("slow down")}}}
+		began := time.Now()
+		run(t, b, s, 4)
+		if want := []string{"a opened true", "a opened true", "a opened true", "b opened false"}; !slices.Equal(s.got, want) {
+			t.Errorf("%q", s.got)
+		}
+		if took := time.Since(began); took < time.Hour || took > time.Hour+3*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if b.Len("hook") != 0 {
+			t.Errorf("%d queued", b.Len("hook"))
+		}
+	})
+}
+
+func TestWorker_DropsWhatIsHopeless(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, 0)
+		commit(t, b, told("a", notice.Opened))
+		commit(t, b, told("b", notice.Opened))
+		s := &sender{errs: []error{&channel.Permanent{Err: errors.New("unknown channel")}}}
+		run(t, b, s, 2)
+		if want := []string{"a opened true", "b opened false"}; !slices.Equal(s.got, want) {
+			t.Errorf("%q", s.got)
+		}
+	})
+}
+
+func TestWorker_GivesUpAfterADay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, 0)
+		commit(t, b, told("a", notice.Opened))
+		s := &sender{}
+		for range 1000 {
+			s.errs = append(s.errs, errors.New("away"))
+		}
+		began := time.Now()
+		ctx, cancel := context.WithCancel(t.Context())
+		w := &outbox.Worker{Box: b, Channel: "hook", Sender: s, Log: slog.New(slog.DiscardHandler), Report: func(_ string, _ *notice.Notice, o outbox.Outcome, _ error) {
+			if o == outbox.Dropped {
+				cancel()
+			}
+		}}
+		w.Run(ctx)
+		if took := time.Since(began); took < 24*time.Hour || took > 25*time.Hour || len(s.got) > 400 {
+			t.Errorf("%d attempts in %v", len(s.got), took)
+		}
+	})
+}
+
+func TestWorker_MemoryEndsWithTheLastDelivery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, 0)
+		for _, phase := range []notice.Phase{notice.Opened, notice.Resolved, notice.Opened} {
+			commit(t, b, told("a", phase))
+		}
+		s := &sender{remember: true}
+		run(t, b, s, 3)
+		if want := []string{"", "x", ""}; !slices.Equal(s.memory, want) {
+			t.Errorf("%q", s.memory)
+		}
+	})
+}

@@ -1,0 +1,154 @@
+package outbox
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/relay/channel"
+	"github.com/openova-io/openova/products/openova-flow/relay/notice"
+)
+
+// Times of a Worker.
+const (
+	firstPause = time.Second
+	maxPause   = 5 * time.Minute
+	// maxAge is for how long a delivery is tried.
+	maxAge = 24 * time.Hour
+	// sendTimeout bounds one attempt.
+	sendTimeout = time.Minute
+)
+
+// Outcome is how an attempt ended.
+type Outcome string
+
+// The outcomes.
+const (
+	Delivered Outcome = "delivered"
+	Failed    Outcome = "failed"  // it is tried again
+	Dropped   Outcome = "dropped" // it is not
+)
+
+// Worker delivers what is in the queue of one channel.
+type Worker struct {
+	Box     *Box
+	Channel string
+	Sender  channel.Sender
+	Log     *slog.Logger
+	// Report gets the outcome of each attempt, and why it failed. It must not block. Nil: nobody is told.
+	Report func(channelName string, n *notice.Notice, outcome Outcome, err error)
+
+	failures int // of the present delivery
+	began    time.Time
+}
+
+// Run delivers until ctx ends.
+func (w *Worker) Run(ctx context.Context) {
+	added := w.Box.Added(w.Channel)
+	var refresh <-chan time.Time
+	refresher, _ := w.Sender.(channel.Refresher)
+	if refresher != nil {
+		tick := time.NewTicker(refresher.Every())
+		defer tick.Stop()
+		refresh = tick.C
+	}
+	first := w.first()
+	for ctx.Err() == nil {
+		item, err := w.Box.Next(w.Channel)
+		if err != nil {
+			w.Log.Error("outbox unreadable", "channel", w.Channel, "err", err)
+		}
+		if item == nil {
+			select {
+			case <-ctx.Done():
+			case <-added:
+			case <-refresh:
+				w.refresh(ctx, refresher)
+			}
+			continue
+		}
+		item.Repeat = item.Seq == first || w.failures > 0
+		for wait := time.NewTimer(w.deliver(ctx, item)); ; {
+			select {
+			case <-ctx.Done():
+			case <-wait.C:
+			case <-refresh:
+				w.refresh(ctx, refresher)
+				continue
+			}
+			wait.Stop()
+			break
+		}
+	}
+}
+
+// first returns the number of the first delivery in the queue: the only one that an earlier process can have begun.
+func (w *Worker) first() uint64 {
+	if item, err := w.Box.Next(w.Channel); err == nil && item != nil {
+		return item.Seq
+	}
+	return 0
+}
+
+// deliver makes one attempt and returns how long to wait before the next one.
+func (w *Worker) deliver(ctx context.Context, item *Item) time.Duration {
+	if w.failures == 0 {
+		w.began = time.Now()
+	}
+	bounded, cancel := context.WithTimeout(ctx, sendTimeout)
+	err := w.Sender.Send(bounded, item.Delivery, memory{w.Box, w.Channel, item.Subject()})
+	cancel()
+	if ctx.Err() != nil {
+		return 0 // it may have been delivered; the next process repeats it
+	}
+	outcome := Delivered
+	switch {
+	case err == nil:
+	case channel.IsPermanent(err), time.Since(w.began) > maxAge:
+		outcome = Dropped
+		w.Log.Error("notice dropped", "channel", w.Channel, "rule", item.Rule, "key", item.Notice.Key, "phase", string(item.Notice.Phase), "err", err)
+	default:
+		outcome = Failed
+		w.failures++
+		w.Log.Warn("delivery failed", "channel", w.Channel, "rule", item.Rule, "key", item.Notice.Key, "attempt", w.failures, "err", err)
+	}
+	if w.Report != nil {
+		w.Report(w.Channel, &item.Notice, outcome, err)
+	}
+	if outcome == Failed {
+		return w.pause(err)
+	}
+	w.failures = 0
+	if err := w.Box.Done(w.Channel, item); err != nil {
+		w.Log.Error("outbox not writable", "channel", w.Channel, "err", err)
+		w.failures++ // it is repeated
+		return w.pause(err)
+	}
+	return 0
+}
+
+// pause returns how long to wait after a failure: what the service asks for, else twice as long as before, give or take a quarter.
+func (w *Worker) pause(err error) time.Duration {
+	if busy := new(channel.Busy); errors.As(err, &busy) {
+		return busy.After
+	}
+	pause := maxPause
+	if w.failures < 10 {
+		pause = min(maxPause, firstPause<<(w.failures-1))
+	}
+	return time.Duration(float64(pause) * (0.75 + rand.Float64()/2))
+}
+
+func (w *Worker) refresh(ctx context.Context, r channel.Refresher) {
+	all, err := w.Box.Memories(w.Channel)
+	if err == nil && len(all) > 0 {
+		bounded, cancel := context.WithTimeout(ctx, sendTimeout)
+		err = r.Refresh(bounded, all)
+		cancel()
+	}
+	if err != nil && ctx.Err() == nil {
+		w.Log.Warn("open notices not sent again", "channel", w.Channel, "err", err)
+	}
+}

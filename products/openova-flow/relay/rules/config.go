@@ -1,0 +1,332 @@
+package rules
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/openova-io/openova/products/openova-flow/relay/notice"
+)
+
+// Config is the configuration file.
+type Config struct {
+	Server   Server             `yaml:"server"`
+	Page     string             `yaml:"page"` // base URL of the page, for links
+	Channels map[string]Channel `yaml:"channels"`
+	Rules    []Rule             `yaml:"rules"`
+}
+
+// Server is the flow server that is followed.
+type Server struct {
+	URL       string `yaml:"url"`
+	TokenFile string `yaml:"tokenFile"` // of a token with the scope read; empty: no authentication
+}
+
+// Channel is one service. Exactly one of its fields is set.
+type Channel struct {
+	Slack        *Slack        `yaml:"slack"`
+	Alertmanager *Alertmanager `yaml:"alertmanager"`
+	Webhook      *Webhook      `yaml:"webhook"`
+	Otel         *Otel         `yaml:"otel"`
+	GitHub       *GitHub       `yaml:"github"`
+}
+
+// Slack is a channel of a Slack workspace.
+type Slack struct {
+	Channel   string `yaml:"channel"`   // its id
+	TokenFile string `yaml:"tokenFile"` // of a bot token with chat:write, and channels:history or groups:history
+	APIURL    string `yaml:"apiURL"`    // empty: https://slack.com/api/
+}
+
+// Alertmanager is a cluster of Alertmanagers.
+type Alertmanager struct {
+	URLs      []string          `yaml:"urls"`   // of all its members, each is told
+	Labels    map[string]string `yaml:"labels"` // added to every alert
+	TokenFile string            `yaml:"tokenFile"`
+	Resend    Duration          `yaml:"resend"` // how often an open alert is sent again; 1m. At most half of resolve_timeout
+}
+
+// Webhook is any HTTP server.
+type Webhook struct {
+	URL        string `yaml:"url"`
+	SecretFile string `yaml:"secretFile"` // the key of the signature
+	TokenFile  string `yaml:"tokenFile"`  // a bearer token, optional
+	Format     string `yaml:"format"`     // json or cloudevents; json
+}
+
+// Otel is a collector of OpenTelemetry, or anything else that takes traces by OTLP.
+type Otel struct {
+	URL       string `yaml:"url"`       // without a path
+	Protocol  string `yaml:"protocol"`  // grpc or http; grpc
+	TokenFile string `yaml:"tokenFile"` // a bearer token, optional
+}
+
+// GitHub is one API host, and the repositories on it that may be told.
+type GitHub struct {
+	APIURL       string       `yaml:"apiURL"` // empty: https://api.github.com/
+	TokenFile    string       `yaml:"tokenFile"`
+	Context      string       `yaml:"context"` // of the commit statuses; openova-flow
+	Repositories []Repository `yaml:"repositories"`
+}
+
+// Repository is a repository that may be told, and the sources of flows that it is the origin of.
+type Repository struct {
+	Name    string   `yaml:"name"`    // owner/name
+	Sources []string `yaml:"sources"` // URLs of GitRepositories and OCIRepositories
+}
+
+// Rule sends some notices to some channels. Empty lists do not restrict.
+type Rule struct {
+	Name         string          `yaml:"name"`
+	Channels     []string        `yaml:"channels"`
+	Flows        []string        `yaml:"flows"` // patterns such as prod-*
+	Regions      []string        `yaml:"regions"`
+	Kinds        []notice.Kind   `yaml:"kinds"`
+	Severity     notice.Severity `yaml:"severity"`     // the least that is told; info
+	After        *Duration       `yaml:"after"`        // how long something must last before it is told; 1m
+	ResolveAfter *Duration       `yaml:"resolveAfter"` // how long it must be over before that is told; 1m
+	UpdateEvery  *Duration       `yaml:"updateEvery"`  // the least time between two updates; 30s
+	Quiet        *Quiet          `yaml:"quiet"`
+}
+
+// Quiet are hours of the day in which nothing is told; what is still so afterwards is told then.
+type Quiet struct {
+	From     string   `yaml:"from"` // 22:00
+	To       string   `yaml:"to"`   // 07:00; before from: of the next day
+	Timezone string   `yaml:"timezone"`
+	Days     []string `yaml:"days"`     // on which they begin, mon to sun; all
+	Critical bool     `yaml:"critical"` // tell what is critical all the same
+}
+
+// Duration is a time.Duration, written as 30s or 5m.
+type Duration time.Duration
+
+// UnmarshalYAML reads a duration that is not negative.
+func (d *Duration) UnmarshalYAML(node *yaml.Node) error {
+	v, err := time.ParseDuration(node.Value)
+	if err != nil || v < 0 {
+		return fmt.Errorf("line %d: invalid duration %.200q; allowed: a number of s, m or h, such as 30s", node.Line, node.Value)
+	}
+	*d = Duration(v)
+	return nil
+}
+
+// or returns the duration, def if it is not set.
+func (d *Duration) or(def time.Duration) time.Duration {
+	if d == nil {
+		return def
+	}
+	return time.Duration(*d)
+}
+
+// Read reads and checks a configuration file. The error names all that is wrong.
+func Read(file string) (*Config, error) {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	c, err := Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("configuration %s: %w", file, err)
+	}
+	return c, nil
+}
+
+// Parse reads and checks a configuration.
+func Parse(text []byte) (*Config, error) {
+	var root yaml.Node
+	if err := yaml.Unmarshal(text, &root); err != nil {
+		return nil, err
+	}
+	if err := unknownFields(&root, Config{}); err != nil {
+		return nil, err
+	}
+	var c Config
+	if err := root.Decode(&c); err != nil {
+		return nil, err
+	}
+	return &c, c.validate()
+}
+
+// fault is an error of a field.
+func fault(field, format string, args ...any) error {
+	return fmt.Errorf("%s: %w", field, fmt.Errorf(format, args...))
+}
+
+func (c *Config) validate() error {
+	errs := []error{checkURL("server.url", c.Server.URL)}
+	if c.Page != "" {
+		errs = append(errs, checkURL("page", c.Page))
+	}
+	if len(c.Channels) == 0 {
+		errs = append(errs, fault("channels", "name at least one channel"))
+	}
+	for _, name := range sortedKeys(c.Channels) {
+		errs = append(errs, c.Channels[name].validate("channels."+name))
+		if !validName.MatchString(name) {
+			errs = append(errs, fault("channels."+name, "invalid name; allowed: letters, digits, - and _"))
+		}
+	}
+	if len(c.Rules) == 0 {
+		errs = append(errs, fault("rules", "name at least one rule: without one nothing is told"))
+	}
+	names := make(map[string]bool)
+	for i := range c.Rules {
+		field := fmt.Sprintf("rules[%d]", i)
+		errs = append(errs, c.Rules[i].validate(field, c.Channels))
+		if names[c.Rules[i].Name] {
+			errs = append(errs, fault(field+".name", "%q is the name of an earlier rule", c.Rules[i].Name))
+		}
+		names[c.Rules[i].Name] = true
+	}
+	return errors.Join(errs...)
+}
+
+var (
+	validName       = regexp.MustCompile(`^[A-Za-z0-9_-]{1,63}$`)
+	validRepository = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,38}/[A-Za-z0-9._-]{1,100}$`)
+	validID         = regexp.MustCompile(`^[CGD][A-Z0-9]{2,20}$`)
+)
+
+// checkURL checks the address of a service. It has no user and no query, which logs would show.
+func checkURL(field, text string) error {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fault(field, "invalid address; allowed: an http or https URL with a host")
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return fault(field, "invalid address: it has a user, a query or a fragment; credentials belong into files")
+	}
+	return nil
+}
+
+func (c Channel) validate(field string) error {
+	var errs []error
+	set := 0
+	if s := c.Slack; s != nil {
+		set++
+		if !validID.MatchString(s.Channel) {
+			errs = append(errs, fault(field+".slack.channel", "invalid id %.100q; allowed: the id of a channel, such as C0123456789, at the end of its details in Slack", s.Channel))
+		}
+		errs = append(errs, required(field+".slack.tokenFile", s.TokenFile))
+		if s.APIURL != "" {
+			errs = append(errs, checkURL(field+".slack.apiURL", s.APIURL))
+		}
+	}
+	if a := c.Alertmanager; a != nil {
+		set++
+		if len(a.URLs) == 0 {
+			errs = append(errs, fault(field+".alertmanager.urls", "name at least one"))
+		}
+		for i, u := range a.URLs {
+			errs = append(errs, checkURL(fmt.Sprintf("%s.alertmanager.urls[%d]", field, i), u))
+		}
+	}
+	if w := c.Webhook; w != nil {
+		set++
+		errs = append(errs, checkURL(field+".webhook.url", w.URL), required(field+".webhook.secretFile", w.SecretFile))
+		if w.Format != "" && w.Format != "json" && w.Format != "cloudevents" {
+			errs = append(errs, fault(field+".webhook.format", "invalid format %.100q; allowed: json, cloudevents", w.Format))
+		}
+	}
+	if o := c.Otel; o != nil {
+		set++
+		errs = append(errs, checkURL(field+".otel.url", o.URL))
+		if u, err := url.Parse(o.URL); err == nil && strings.Trim(u.Path, "/") != "" {
+			errs = append(errs, fault(field+".otel.url", "invalid address: it has a path; the path of OTLP is added"))
+		}
+		if o.Protocol != "" && o.Protocol != "grpc" && o.Protocol != "http" {
+			errs = append(errs, fault(field+".otel.protocol", "invalid protocol %.100q; allowed: grpc, http", o.Protocol))
+		}
+	}
+	if g := c.GitHub; g != nil {
+		set++
+		errs = append(errs, g.validate(field+".github"))
+	}
+	if set != 1 {
+		errs = append(errs, fault(field, "name one kind of channel, not %d", set))
+	}
+	return errors.Join(errs...)
+}
+
+func (g *GitHub) validate(field string) error {
+	errs := []error{required(field+".tokenFile", g.TokenFile)}
+	if g.APIURL != "" {
+		errs = append(errs, checkURL(field+".apiURL", g.APIURL))
+	}
+	if len(g.Repositories) == 0 {
+		errs = append(errs, fault(field+".repositories", "name at least one: no other repository is told"))
+	}
+	for i, r := range g.Repositories {
+		field := fmt.Sprintf("%s.repositories[%d]", field, i)
+		if !validRepository.MatchString(r.Name) {
+			errs = append(errs, fault(field+".name", "invalid name %.100q; allowed: owner/name", r.Name))
+		}
+		if len(r.Sources) == 0 {
+			errs = append(errs, fault(field+".sources", "name at least one URL of a source"))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func required(field, value string) error {
+	if value == "" {
+		return fault(field, "is required")
+	}
+	return nil
+}
+
+func (r *Rule) validate(field string, channels map[string]Channel) error {
+	var errs []error
+	if !validName.MatchString(r.Name) {
+		errs = append(errs, fault(field+".name", "invalid name %.100q; allowed: letters, digits, - and _", r.Name))
+	}
+	if len(r.Channels) == 0 {
+		errs = append(errs, fault(field+".channels", "name at least one"))
+	}
+	for i, name := range r.Channels {
+		c, ok := channels[name]
+		if !ok {
+			errs = append(errs, fault(fmt.Sprintf("%s.channels[%d]", field, i), "there is no channel %.100q; there are %s", name, strings.Join(sortedKeys(channels), ", ")))
+		}
+		if c.GitHub != nil && len(r.Regions) == 0 {
+			errs = append(errs, fault(field+".regions", "name the regions that may tell a commit's status: the rule is for %s", name))
+		}
+	}
+	for i, pattern := range r.Flows {
+		if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
+			errs = append(errs, fault(fmt.Sprintf("%s.flows[%d]", field, i), "invalid pattern %.200q", pattern))
+		}
+	}
+	for i, kind := range r.Kinds {
+		if !slices.Contains(notice.Kinds, kind) {
+			errs = append(errs, fault(fmt.Sprintf("%s.kinds[%d]", field, i), "invalid kind %.100q; allowed: %v", kind, notice.Kinds))
+		}
+	}
+	if r.Severity != "" && !slices.Contains(notice.Severities, r.Severity) {
+		errs = append(errs, fault(field+".severity", "invalid severity %.100q; allowed: %v", r.Severity, notice.Severities))
+	}
+	if r.Quiet != nil {
+		if _, err := r.Quiet.hours(); err != nil {
+			errs = append(errs, fmt.Errorf("%s.quiet%w", field, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	keys := make([]string, 0, len(m))
+	for key := range m {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	return keys
+}

@@ -1,5 +1,5 @@
 locals {
-  # What has to run before Flux can is taken from the kit's own slots, so that Flux finds the releases as it would have made them.
+  # Releases that Flux needs are taken from the kit's slots, so that Flux finds them as it would install them.
   before_flux = { for slot in ["01-cilium", "03-flux"] : slot => {
     for document in split("\n---\n", file("${path.module}/../../clusters/_template/bootstrap-kit/${slot}.yaml")) :
     yamldecode(document).kind => yamldecode(document).spec
@@ -15,13 +15,13 @@ locals {
       version         = kinds.HelmRelease.chart.spec.version
       targetNamespace = kinds.HelmRelease.targetNamespace
       createNamespace = true
-      # Runs in the host's network, as there is no other yet.
+      # Uses the host's network: there is no other yet.
       bootstrap     = slot == "01-cilium"
       valuesContent = yamlencode(kinds.HelmRelease.values)
     }
   })])
 
-  # Cilium looks for these definitions when it starts, and the kit's routes need them. The version is the one that Cilium is made for.
+  # Cilium reads these definitions at its start, and the kit's routes need them. The version is the one that Cilium supports.
   gateway_api_version = "v1.3.0"
   gateway_api_sha256 = {
     gatewayclasses  = "7c8ee2c1878d9dcc6ba106181e3d14d7eaa520ec070233d62f3aa0d674d19450"
@@ -47,7 +47,7 @@ locals {
       SOVEREIGN_FQDN          = var.sovereign_fqdn
       SOVEREIGN_DEPLOYMENT_ID = var.deployment_id
       REGION_KEY              = region
-      # In its own cluster the server is there before names, gateways and certificates are.
+      # In the server's own cluster the Service works before DNS, gateway and certificate do.
       FLOW_SERVER_URL = region == var.primary_region ? "http://openova-flow-server.openova-flow.svc.cluster.local:8080" : local.flow_url
     }
   }) }

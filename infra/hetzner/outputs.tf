@@ -4,7 +4,7 @@ output "user_data" {
   sensitive   = true
 
   precondition {
-    # length counts characters, and in base64 four of them are three bytes.
+    # length counts base64 characters, four for three bytes.
     condition     = alltrue([for text in values(local.user_data) : floor(length(trim(base64encode(text), "=")) * 3 / 4) <= 32768])
     error_message = "A region's user_data is larger than the 32 KiB that Hetzner takes."
   }
@@ -17,7 +17,7 @@ output "secrets" {
 }
 
 output "operator_token" {
-  description = "Token for people: it reads and administers all flows of the server."
+  description = "Token for people, with the scope admin for all flows."
   value       = local.operator_token
   sensitive   = true
 }

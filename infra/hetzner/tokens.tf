@@ -1,4 +1,4 @@
-# A region keeps its token when others come and go.
+# Adding or removing a region does not change the tokens of others.
 resource "random_bytes" "ingest" {
   for_each = setsubtract(var.regions, nonsensitive(keys(var.ingest_tokens)))
   length   = 32
@@ -11,12 +11,12 @@ resource "random_bytes" "operator" {
 
 locals {
   made = merge({ for region, bytes in random_bytes.ingest : region => bytes.base64 }, { for bytes in random_bytes.operator : "" => bytes.base64 })
-  # As it stands in an Authorization header and in an address.
+  # Safe in an Authorization header and in a URL.
   made_tokens    = { for key, base64 in local.made : key => "ofl_${replace(replace(trimsuffix(base64, "="), "+", "-"), "/", "_")}" }
   ingest_tokens  = { for region in var.regions : region => try(var.ingest_tokens[region], local.made_tokens[region]) }
   operator_token = sensitive(var.operator_token == null ? local.made_tokens[""] : var.operator_token)
 
-  # The server knows hashes alone.
+  # The server has only hashes.
   tokens_file = jsonencode({
     tokens = concat(
       [for region in var.regions : {
@@ -24,7 +24,7 @@ locals {
         sha256 = sha256(local.ingest_tokens[region])
         scopes = ["read", "ingest"]
         flows  = [var.deployment_id]
-        # It writes what is its region's and nothing else.
+        # Writes only its own region.
         regions = [region]
       }],
       [{
@@ -36,7 +36,7 @@ locals {
     )
   })
 
-  # Names and keys are those that the kit's releases expect.
+  # The kit's releases expect these names and keys.
   secrets = { for region in var.regions : region => join("---\n", [for object in concat(
     [
       {

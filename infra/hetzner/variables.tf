@@ -1,5 +1,5 @@
 variable "sovereign_fqdn" {
-  description = "Domain of the deployment. The flow server is at openova-flow. of it."
+  description = "Domain of the deployment. The flow server is openova-flow. plus the domain."
   type        = string
   nullable    = false
 
@@ -10,7 +10,7 @@ variable "sovereign_fqdn" {
 }
 
 variable "deployment_id" {
-  description = "Flow id, the same in all regions of the deployment and another one in each deployment."
+  description = "Flow id, the same in all regions of a deployment, different between deployments."
   type        = string
   nullable    = false
 
@@ -62,7 +62,7 @@ variable "k3s_version" {
 }
 
 variable "k3s_sha256" {
-  description = "SHA-256 of the k3s binary, by architecture; sha256sum-amd64.txt and sha256sum-arm64.txt of the release have them."
+  description = "SHA-256 of the k3s binary, by architecture, from sha256sum-amd64.txt and sha256sum-arm64.txt of the release."
   type = object({
     amd64 = optional(string, "")
     arm64 = optional(string, "")
@@ -80,7 +80,7 @@ variable "k3s_sha256" {
 }
 
 variable "kit_url" {
-  description = "Git repository that Flux takes the bootstrap kit from; one that needs no credentials."
+  description = "Git repository with the bootstrap kit; must not need credentials."
   type        = string
   nullable    = false
   default     = "https://github.com/openova-io/openova"
@@ -92,7 +92,7 @@ variable "kit_url" {
 }
 
 variable "kit_branch" {
-  description = "Branch of the kit that is followed when there is no kit_tag."
+  description = "Branch of the kit, without kit_tag."
   type        = string
   nullable    = false
   default     = "main"
@@ -104,7 +104,7 @@ variable "kit_branch" {
 }
 
 variable "kit_tag" {
-  description = "Tag of the kit to stay at; wins over kit_branch."
+  description = "Tag of the kit; overrides kit_branch."
   type        = string
   default     = null
 
@@ -115,7 +115,7 @@ variable "kit_tag" {
 }
 
 variable "ingest_tokens" {
-  description = "Tokens of emitters, by region. One is made for each region that has none here."
+  description = "Tokens of emitters, by region. Missing ones are generated."
   type        = map(string)
   nullable    = false
   default     = {}
@@ -136,7 +136,7 @@ variable "ingest_tokens" {
 }
 
 variable "operator_token" {
-  description = "Token for people. One is made when it is null."
+  description = "Token for people. Generated if null."
   type        = string
   default     = null
   sensitive   = true

@@ -1,5 +1,5 @@
 terraform {
-  # OpenTofu or Terraform: validations that look at other variables.
+  # For validations that refer to other variables.
   required_version = ">= 1.9"
 
   required_providers {

@@ -23,7 +23,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What pods or monitors are labelled with besides; takes root, name and value. */}}
+{{/* Additional labels of pods or monitors; takes root, name and value. */}}
 {{- define "flow-emitter.checkLabels" -}}
 {{- $own := include "flow-emitter.labels" .root | fromYaml -}}
 {{- range $label, $_ := .value -}}
@@ -56,7 +56,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 openova-flow-adapter-flux-{{ printf "%s/%s" .Values.flowEmitter.flowId .Values.flowEmitter.regionKey | sha256sum | trunc 10 }}
 {{- end -}}
 
-{{/* What may be read of Flux. */}}
+{{/* Rules to read Flux objects. */}}
 {{- define "flow-emitter.fluxRules" -}}
 - apiGroups: [helm.toolkit.fluxcd.io]
   resources: [helmreleases]
@@ -75,7 +75,7 @@ openova-flow-adapter-flux-{{ printf "%s/%s" .Values.flowEmitter.flowId .Values.f
   verbs: [get, list, watch]
 {{- end -}}
 
-{{/* Tells the clusters of a flow apart. */}}
+{{/* Rule to read the identity of the cluster. */}}
 {{- define "flow-emitter.identityRules" -}}
 - apiGroups: [""]
   resources: [namespaces]
@@ -123,7 +123,7 @@ openova-flow-adapter-flux-{{ printf "%s/%s" .Values.flowEmitter.flowId .Values.f
 {{- end -}}
 {{- end -}}
 
-{{/* What the adapter would refuse at its start. */}}
+{{/* Checks the values that the adapter would reject at its start. */}}
 {{- define "flow-emitter.validate" -}}
 {{- $v := .Values.flowEmitter -}}
 {{- $_ := include "flow-emitter.checkLabels" (dict "root" . "name" "podLabels" "value" $v.podLabels) -}}
@@ -164,7 +164,7 @@ openova-flow-adapter-flux-{{ printf "%s/%s" .Values.flowEmitter.flowId .Values.f
 {{- $_ := include "flow-emitter.duration" (dict "name" "postTimeout" "value" $v.settings.postTimeout "least" 10 "most" 600000 "example" "10s") -}}
 {{- end -}}
 
-{{/* A name can't be asked for when something is created. */}}
+{{/* RBAC cannot limit create by name. */}}
 {{- define "flow-emitter.leaseRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]
@@ -173,6 +173,13 @@ openova-flow-adapter-flux-{{ printf "%s/%s" .Values.flowEmitter.flowId .Values.f
   resources: [leases]
   resourceNames: [{{ include "flow-emitter.lease" . }}]
   verbs: [get, update]
+{{- end -}}
+
+{{/* Rules to find Flux controllers that are down. */}}
+{{- define "flow-emitter.controllerRules" -}}
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [list]
 {{- end -}}
 
 {{/* A Role and its binding to the service account; takes root, name, namespace and rules. */}}

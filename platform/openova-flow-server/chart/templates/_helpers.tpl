@@ -23,7 +23,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* What pods or monitors are labelled with besides; takes root, name and value. */}}
+{{/* Additional labels of pods or monitors; takes root, name and value. */}}
 {{- define "flow-server.checkLabels" -}}
 {{- $own := include "flow-server.labels" .root | fromYaml -}}
 {{- range $label, $_ := .value -}}
@@ -51,12 +51,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default (include "flow-server.fullname" .) .Values.flowServer.serviceAccount.name -}}
 {{- end -}}
 
-{{/* The program that a mode needs, which is the name of its image too. */}}
+{{/* The program for a mode, also the name of its image. */}}
 {{- define "flow-server.program" -}}
 {{- ternary "openova-flow-server" "openova-flow-server-jetstream" (eq .Values.flowServer.mode "memory") -}}
 {{- end -}}
 
-{{/* What runs the pods. */}}
+{{/* The kind of the workload. */}}
 {{- define "flow-server.kind" -}}
 {{- ternary "StatefulSet" "Deployment" (eq .Values.flowServer.mode "embedded") -}}
 {{- end -}}
@@ -107,7 +107,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $value -}}
 {{- end -}}
 
-{{/* Where the flows are. */}}
+{{/* Checks the values for storage. */}}
 {{- define "flow-server.validateStore" -}}
 {{- $v := .Values.flowServer -}}
 {{- if and (eq $v.mode "memory") $v.persistence.existingClaim (not $v.persistence.enabled) -}}
@@ -140,7 +140,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end -}}
 {{- end -}}
 
-{{/* What values can be wrong together, and what the server would refuse at its start. */}}
+{{/* Checks combinations of values, and values that the server would reject at its start. */}}
 {{- define "flow-server.validate" -}}
 {{- $v := .Values.flowServer -}}
 {{- if and (ne $v.mode "jetstream") (ne (toString $v.replicas) "1") -}}
@@ -149,6 +149,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- include "flow-server.validateStore" . -}}
 {{- $_ := include "flow-server.checkLabels" (dict "root" . "name" "podLabels" "value" $v.podLabels) -}}
 {{- $_ := include "flow-server.checkLabels" (dict "root" . "name" "serviceMonitor.labels" "value" $v.serviceMonitor.labels) -}}
+{{- $_ := include "flow-server.checkLabels" (dict "root" . "name" "prometheusRule.labels" "value" $v.prometheusRule.labels) -}}
 {{- $memory := dig "limits" "memory" "" (default dict $v.resources) -}}
 {{- $bytes := int64 (include "flow-server.bytes" (default "0" $memory)) -}}
 {{- if and $memory (lt $bytes (int64 67108864)) -}}
@@ -183,9 +184,17 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- if and $v.insecure (ne $v.service.type "ClusterIP") -}}
 {{- fail (printf "flowServer.service.type is %q while flowServer.insecure is true, which would let everybody read and write: set it to ClusterIP, or set up tokens." $v.service.type) -}}
 {{- end -}}
+{{- if and $v.commitURLTemplate (not (regexMatch "^https://([a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?|\\{host\\})/[^ \"'<>`]*\\{commit\\}" $v.commitURLTemplate)) -}}
+{{- fail (printf "flowServer.commitURLTemplate is %q: set it to an https URL with {commit}, such as https://git.example.com/{path}/-/commit/{commit}." $v.commitURLTemplate) -}}
+{{- end -}}
 {{- range $v.corsOrigins -}}
 {{- if not (regexMatch "^https?://[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?$" .) -}}
 {{- fail (printf "flowServer.corsOrigins has %q: set it to origins in lower case without a path, such as https://console.example.com." .) -}}
+{{- end -}}
+{{- end -}}
+{{- range $v.frameAncestors -}}
+{{- if not (regexMatch "^(self|https?://([*][.])?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?)$" .) -}}
+{{- fail (printf "flowServer.frameAncestors has %q: set it to self, or to origins in lower case without a path, such as https://grafana.example.com." .) -}}
 {{- end -}}
 {{- end -}}
 {{- if $v.serviceMonitor.enabled -}}

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Holds the bootstrap kit to scripts/expected-bootstrap-deps.yaml. Needs Go and nothing else; works from any directory.
+# Compares the bootstrap kit with scripts/expected-bootstrap-deps.yaml. Needs only Go; works from any directory.
 #   check-bootstrap-deps.sh [--kit-dir DIR] [--expected FILE] [--json]
 # Exit code: 0 fine, 1 drift, 2 cycle, 3 unreadable input.
 set -euo pipefail
 root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
-# Built and not run by go, which would turn every exit code into 1.
+# go run would turn every exit code into 1.
 if ! GOWORK=off GOFLAGS=-mod=readonly go -C "$root/tools/bootstrapdeps" build -o "$work/bootstrapdeps" .; then
   exit 3
 fi

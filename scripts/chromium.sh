@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Makes sure that there is a Chromium for the browser tests: the one that CHROME_PATH names, else /usr/bin/chromium, which is
-# installed from the distribution's packages where that is allowed.
+# Makes sure that there is a Chromium for the browser tests: CHROME_PATH, else /usr/bin/chromium, which root installs from the
+# distribution's packages.
 set -euo pipefail
 chrome=${CHROME_PATH:-/usr/bin/chromium}
 [ -x "$chrome" ] && exit 0

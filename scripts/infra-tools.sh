@@ -1,9 +1,8 @@
 #!/usr/bin/env bash
-# Prints what the tests of infra/ need, as name=path, and makes what is not there into OPENOVA_FLOW_E2E_CACHE, else a folder of the
-# user's cache:
-#   tofu       the program that OPENOVA_FLOW_TOFU names, else tofu or terraform from PATH, else OpenTofu built as it is pinned
-#   providers  a mirror with the random provider, built as it is pinned, so that nothing is fetched from a registry
-#   cloud-init from PATH, else the distribution's packages unpacked: installed, it would take part in this machine's next start
+# Prints the paths of the tools for the tests of infra/, as name=path. Builds missing ones into OPENOVA_FLOW_E2E_CACHE, else the user's cache:
+#   tofu       OPENOVA_FLOW_TOFU, else tofu or terraform from PATH, else OpenTofu, built from its pinned module
+#   providers  a mirror with the random provider, built from its pinned module, so that no registry is needed
+#   cloud-init from PATH, else the distribution's package, unpacked: installed, it would run at this machine's next boot
 set -euo pipefail
 cd "$(dirname "$0")/../test/install/cloudinit/tools"
 cache=${OPENOVA_FLOW_E2E_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/openova-flow-e2e}
@@ -12,10 +11,10 @@ mkdir -p "$cache"
 tmp=$(mktemp -d "$cache/building-XXXXXX")
 trap 'rm -rf "$tmp"' EXIT
 
-# keep FOLDER NAME: what was made becomes part of the cache. Who made the same at the same time and was first has won.
+# keep FOLDER NAME: moves a result into the cache. Of concurrent runs the first one wins.
 keep() { mv -T "$1" "$cache/$2" 2>/dev/null || [ -d "$cache/$2" ]; }
 
-# pinned MODULE: a name that changes with what the module pins
+# pinned MODULE: a name that changes with the module's pinned versions
 pinned() { echo "$1-$(cat "$1/go.mod" "$1/go.sum" | sha256sum | cut -c1-8)"; }
 
 tofu=${OPENOVA_FLOW_TOFU:-$(command -v tofu || command -v terraform || true)}
@@ -23,7 +22,7 @@ if [ -z "$tofu" ]; then
 	name=$(pinned opentofu)
 	if [ ! -d "$cache/$name" ]; then
 		echo "building $name" >&2
-		# What runs for a second need not be optimized, and so it is built in three quarters of the time.
+		# Without optimization the build takes a quarter less time.
 		(cd opentofu && go build -trimpath -gcflags='all=-N -l' -ldflags '-s -w' -o "$tmp/opentofu/tofu" github.com/opentofu/opentofu/cmd/tofu)
 		keep "$tmp/opentofu" "$name"
 	fi
@@ -53,7 +52,7 @@ if [ -z "$cloudinit" ]; then
 		command -v apt-get >/dev/null || { echo "The tests of infra/ need cloud-init: install your distribution's package." >&2; exit 1; }
 		[ "$(id -u)" != 0 ] || apt-get update -qq >&2
 		mkdir "$tmp/cloud-init" "$tmp/packages"
-		# The package, and what of its dependencies is not installed.
+		# The package and its missing dependencies.
 		packages=$(apt-get install --simulate --no-install-recommends cloud-init | awk '$1 == "Inst" { print $2 }')
 		(cd "$tmp/packages" && apt-get download -qq -o APT::Sandbox::User=root $packages >&2)
 		for package in "$tmp"/packages/*.deb; do dpkg-deb --extract "$package" "$tmp/cloud-init"; done

@@ -9,7 +9,7 @@ import (
 
 var kits = map[string]string{"fsn1": "kit-fsn1", "hel1": "kit-hel1"}
 
-// kitHolds is what the recordings are played for: statuses that these releases have one after the other, others between them or not.
+// kitHolds are statuses of releases in the recordings, in this order, perhaps with others between.
 var kitHolds = map[string][]string{
 	"fsn1/bp-seaweedfs": {"failed", "succeeded"},                          // an install that fails and is repaired
 	"fsn1/bp-grafana":   {"running", "succeeded", "running", "succeeded"}, // waits for it, and is upgraded later
@@ -18,7 +18,7 @@ var kitHolds = map[string][]string{
 	"hel1/bp-valkey":    {"succeeded", truth.Gone},                        // deleted
 }
 
-// Nothing is broken here, so every status is seen, in order.
+// No connection breaks here, so every status is seen, in order.
 func TestBootstraps(t *testing.T) {
 	scenario(t, "both recorded bootstraps at once, every status of every release seen", func(t *testing.T) string {
 		s := newStage(t)

@@ -18,7 +18,7 @@ func app(name, ready, reason string, dependsOn ...string) conductor.Release {
 	return conductor.Release{Name: name, Ready: ready, Reason: reason, DependsOn: dependsOn}
 }
 
-// small puts a few releases of every status into each region.
+// small creates a few releases of every status in each region.
 func (s *stage) small() {
 	s.t.Helper()
 	for _, r := range s.both() {
@@ -31,7 +31,7 @@ func (s *stage) small() {
 	}
 }
 
-// change changes what small has put: a status, an edge, one that goes, one that comes.
+// change changes releases of small: a status, an edge, a deletion, a creation.
 func (r *region) change(c *conductor.Conductor) {
 	r.stage.t.Helper()
 	ctx := r.stage.ctx
@@ -41,8 +41,8 @@ func (r *region) change(c *conductor.Conductor) {
 	r.stage.must(c.Put(ctx, app("dns", "True", "InstallSucceeded", "cni")))
 }
 
-// wholeRegions follows the snapshot until stop is called, and reports every one that holds a region only in part, where its
-// releases were at least as many as least says.
+// wholeRegions reads the snapshot repeatedly until stop is called, and reports each one in which a region has fewer
+// releases than in least.
 func (s *stage) wholeRegions(least map[string]int) (stop func()) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	var wg sync.WaitGroup
@@ -204,7 +204,7 @@ func TestNetworkCut(t *testing.T) {
 		took := s.converge()
 		stop()
 		s.honest()
-		s.complete() // what happened in that minute is not lost either
+		s.complete() // nothing that happened in that minute is lost
 		return "right " + took.Round(100*time.Millisecond).String() + " after it was mended, no status lost"
 	})
 }
@@ -253,7 +253,7 @@ func TestTokenRotated(t *testing.T) {
 	})
 }
 
-// revoke makes the adapters' token invalid and returns it.
+// revoke invalidates the adapters' token and returns it.
 func (r *region) revoke() string {
 	r.stage.t.Helper()
 	token, err := os.ReadFile(r.path("token"))

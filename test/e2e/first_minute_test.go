@@ -17,7 +17,7 @@ import (
 	"github.com/openova-io/openova/test/e2e/viewer"
 )
 
-// reading are the rights of a person who may read everything of Flux's, and nothing else.
+// reading is a role that may read all Flux objects, and nothing else.
 const reading = `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
@@ -35,14 +35,14 @@ kind: ServiceAccount
 metadata: {name: reader, namespace: team-a}
 `
 
-// look is the adapter as somebody starts it who just wants to see clusters.
+// look is an adapter started by a person, without a server.
 type look struct {
 	*plane.Process
 	s          *stage
 	addr, flow string // of the page
 }
 
-// person makes a person with a kubeconfig for both clusters, who may read when the rights are there.
+// person returns a kubeconfig for both clusters, for a user with the role reading.
 func (s *stage) person() (kubeconfig string) {
 	s.t.Helper()
 	var entries []plane.Entry
@@ -116,7 +116,6 @@ func TestFirstMinute(t *testing.T) {
 		if page, err := get("http://" + l.addr + "/?flow=" + l.flow); err != nil || !strings.Contains(page, "<html") {
 			t.Errorf("there is no page: %v", err)
 		}
-		l.says("fsn1: Kustomization is not shown: the cluster does not serve kustomizations.kustomize.toolkit.fluxcd.io")
 		s.must(l.Stop())
 		return "all of it shown after " + took.Round(100*time.Millisecond).String()
 	})
@@ -130,10 +129,10 @@ func TestFirstMinute(t *testing.T) {
 		l.says("hel1: HelmRelease is not shown: no right to list helmreleases.helm.toolkit.fluxcd.io in all namespaces")
 		l.Kill()
 
-		s.person() // has the rights again
+		s.person() // has the permissions again
 		s.must(r.removeCRDs(s.ctx))
 		restore := func() error {
-			ctx := context.Background() // the test's own is over by then
+			ctx := context.Background() // the test's own context has ended by then
 			return errors.Join(r.removeCRDs(ctx), installCRDs(ctx, r.plane), established(ctx, r.plane))
 		}
 		t.Cleanup(func() {
@@ -149,6 +148,7 @@ func TestFirstMinute(t *testing.T) {
 			}
 		}
 		l.says("hel1: HelmRelease is not shown: the cluster serves helmreleases.helm.toolkit.fluxcd.io only as v2beta1; v2 is needed")
+		l.says("hel1: Kustomization is not shown: the cluster does not serve kustomizations.kustomize.toolkit.fluxcd.io")
 		return ""
 	})
 }

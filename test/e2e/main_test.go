@@ -1,4 +1,4 @@
-// Package e2e proves the adapter and the server on two real API servers. `make e2e` runs it.
+// Package e2e tests the adapter and the server with two real API servers. Run it with `make e2e`.
 package e2e
 
 import (
@@ -28,8 +28,8 @@ var (
 
 	serverBinary, adapterBinary string
 
-	work string // everything that this run writes
-	logs string // the part of it that is kept on a failure
+	work string // all files of this run
+	logs string // the part of them that is kept after a failure
 )
 
 func TestMain(m *testing.M) {
@@ -63,7 +63,7 @@ func run(m *testing.M) int {
 	return code
 }
 
-// prepare builds what is not there and starts both control planes.
+// prepare builds the missing programs and starts both control planes.
 func prepare(ctx context.Context) error {
 	began := time.Now()
 	cache, err := plane.CacheDir()
@@ -115,7 +115,7 @@ func startPlane(ctx context.Context, name string) (*plane.Plane, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	admin := p.Admin()
-	for _, ns := range []string{"flux-system", "demo2", "team-a"} {
+	for _, ns := range []string{"flux-system", "demo2", "team-a", "infra", "data", "apps", "lab", "kz"} {
 		_, err := admin.Do(ctx, "POST", plane.Path("Namespace", "", ""), plane.JSON,
 			plane.Object{"apiVersion": "v1", "kind": "Namespace", "metadata": plane.Object{"name": ns}})
 		if err != nil {
@@ -140,7 +140,8 @@ func installCRDs(ctx context.Context, p *plane.Plane) error {
 	return nil
 }
 
-// established waits until every kind that the CRDs define is served, also to watchers: before that a CRD is not deleted for good either.
+// established waits until every kind that the CRDs define is served, also to watches. Before that, a CRD would also not be deleted
+// completely.
 func established(ctx context.Context, p *plane.Plane) error {
 	crds, err := p.Admin().List(ctx, "CustomResourceDefinition")
 	if err != nil {
@@ -166,12 +167,12 @@ func established(ctx context.Context, p *plane.Plane) error {
 	return errors.Join(errs...)
 }
 
-// grant gives the adapter's service account the rights that it has in a cluster.
+// grant gives the adapter's service account the permissions that it has in a cluster.
 func grant(ctx context.Context, region string, p *plane.Plane) error {
 	return p.Admin().ApplyFile(ctx, "manifests/emitter.yaml", "LEASE", leaseName(region))
 }
 
-// scenario runs f as a subtest and prints a line of how it went. f returns what else there is to say.
+// scenario runs f as a subtest and prints a line with its result. f returns details for it.
 func scenario(t *testing.T, name string, f func(t *testing.T) string) {
 	t.Helper()
 	began := time.Now()

@@ -6,11 +6,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/claims"
 	"github.com/openova-io/openova/test/e2e/plane"
 )
 
-// region reports whether the viewer was told that a region is in a state and of a cluster, and who is refused.
+// region returns a function that reports whether the viewer has received this state, cluster and rejected
+// cluster of a region.
 func (s *stage) region(name, state, cluster, refused string) func() bool {
 	return func() bool {
 		r, ok := s.viewer.Region(name)
@@ -21,7 +22,7 @@ func (s *stage) region(name, state, cluster, refused string) func() bool {
 	}
 }
 
-// uid is the identity of the region's cluster.
+// uid returns the identity of the region's cluster.
 func (r *region) uid() string {
 	r.stage.t.Helper()
 	ns, err := r.api.Do(r.stage.ctx, http.MethodGet, "/api/v1/namespaces/kube-system", "", nil)
@@ -36,10 +37,10 @@ func TestTwoClustersClaimOneRegion(t *testing.T) {
 		fsn, hel := s.regions["fsn1"], s.regions["hel1"]
 		one, two := fsn.uid(), hel.uid()
 		first := fsn.startAdapter("REGION_TTL=5s").ready()
-		s.until("fsn1 is spoken for", soon, s.region("fsn1", hub.RegionFresh, one, ""))
-		second := hel.startAdapter("REGION_KEY=fsn1", "REGION_TTL=5s", "LEADER_ELECTION=false") // it has no right to a Lease of that name
-		s.until("the second is refused", soon, s.region("fsn1", hub.RegionFresh, one, two))
-		s.until("the second says so", soon, func() bool {
+		s.until("fsn1 is claimed", soon, s.region("fsn1", claims.Fresh, one, ""))
+		second := hel.startAdapter("REGION_KEY=fsn1", "REGION_TTL=5s", "LEADER_ELECTION=false") // it has no permission for a Lease of that name
+		s.until("the second claim is rejected", soon, s.region("fsn1", claims.Fresh, one, two))
+		s.until("the second reports the conflict", soon, func() bool {
 			why, err := get(second.health + "/readyz")
 			return err != nil && strings.Contains(why, one) && strings.Contains(why, two) && second.metric("flow_adapter_cluster_conflict") == 1
 		})
@@ -50,28 +51,28 @@ func TestTwoClustersClaimOneRegion(t *testing.T) {
 		}
 		second.Kill()
 		other := hel.startAdapter("REGION_TTL=5s").ready()
-		s.until("hel1 is spoken for by the second", soon, s.region("hel1", hub.RegionFresh, two, ""))
+		s.until("hel1 is spoken for by the second", soon, s.region("hel1", claims.Fresh, two, ""))
 		s.converge()
 
 		began := time.Now()
 		first.Kill()
-		s.until("fsn1 is not heard of any more", soon, s.region("fsn1", hub.RegionStale, one, ""))
+		s.until("fsn1 is not heard of any more", soon, s.region("fsn1", claims.Stale, one, ""))
 		took := time.Since(began)
 		if took > 5*time.Second+soon/10 {
 			t.Errorf("with a TTL of 5 s it took %s", took)
 		}
-		if r, _ := s.viewer.Region("hel1"); r.State != hub.RegionFresh {
+		if r, _ := s.viewer.Region("hel1"); r.State != claims.Fresh {
 			t.Errorf("hel1 is %+v", r)
 		}
 
 		s.server.Kill()
 		s.startServer()
-		s.until("hel1 is spoken for again", soon, s.region("hel1", hub.RegionFresh, two, ""))
+		s.until("hel1 is spoken for again", soon, s.region("hel1", claims.Fresh, two, ""))
 		if r, ok := s.viewer.Region("fsn1"); ok {
 			t.Errorf("nobody has spoken for fsn1, and it is %+v", r)
 		}
 		fsn.startAdapter("REGION_TTL=5s").ready()
-		s.until("fsn1 is spoken for again", soon, s.region("fsn1", hub.RegionFresh, one, ""))
+		s.until("fsn1 is spoken for again", soon, s.region("fsn1", claims.Fresh, one, ""))
 		s.converge()
 		s.honest()
 		other.ready()

@@ -15,8 +15,8 @@ import (
 	"github.com/openova-io/openova/test/e2e/plane"
 )
 
-// Twenty-odd releases, each a scenario of its own as it was recorded: an upgrade that fails with and without rollback, retries
-// exceeded, templates and values that are wrong, charts and repositories that cannot be fetched, tests, drift, time-outs, suspension.
+// Recorded scenarios with over twenty releases: upgrades that fail with and without rollback, exhausted retries, invalid templates
+// and values, charts and repositories that can't be fetched, tests, drift, timeouts, suspension.
 func TestRecordedScenarios(t *testing.T) {
 	scenario(t, "22 recorded releases that fail and recover in every way, every status of each seen", func(t *testing.T) string {
 		s := newStage(t)
@@ -96,7 +96,7 @@ func TestReleases(t *testing.T) {
 		put(rel)
 		rel.Ready = "True"
 		put(rel)
-		rel.UID, rel.Ready = "3", "Unknown" // and at once
+		rel.UID, rel.Ready = "3", "Unknown" // at the same time
 		put(rel)
 	})
 	play("two of one name in two namespaces", func(t *testing.T) {
@@ -127,7 +127,7 @@ func deleting(r conductor.Release) plane.Object {
 	return o
 }
 
-// meta is the meta of a node as the flow server has it.
+// meta returns the meta of a node at the server.
 func (s *stage) meta(id string) map[string]any {
 	s.t.Helper()
 	n, _ := s.node(id)
@@ -163,7 +163,7 @@ func TestCRDsInstalledLate(t *testing.T) {
 		s.converge()
 		met += r.tooManyRequests() - before
 		s.must(established(s.ctx, r.plane))
-		// The same with an adapter that watches already: it is back at the moment that the kinds are.
+		// The same with a running adapter: it resumes as soon as the kinds are served again.
 		s.must(r.removeCRDs(s.ctx))
 		r.conductor.Emptied()
 		s.converge()
@@ -176,7 +176,7 @@ func TestCRDsInstalledLate(t *testing.T) {
 	})
 }
 
-// tooManyRequests is how often the plane's API server has answered 429 to who asked for Flux's kinds.
+// tooManyRequests returns how many requests for Flux's kinds the plane's API server has answered with 429.
 func (r *region) tooManyRequests() (n int) {
 	r.stage.t.Helper()
 	metrics, err := r.api.Text(r.stage.ctx, "/metrics")
@@ -192,7 +192,7 @@ func (r *region) tooManyRequests() (n int) {
 	return n
 }
 
-// removeCRDs takes Flux out of the cluster, and returns when it is out.
+// removeCRDs removes Flux's CRDs, and returns when they are gone.
 func (r *region) removeCRDs(ctx context.Context) error {
 	list, err := r.api.List(ctx, "CustomResourceDefinition")
 	if err != nil {
@@ -204,7 +204,7 @@ func (r *region) removeCRDs(ctx context.Context) error {
 			return err
 		}
 	}
-	return plane.Wait(ctx, 2*time.Minute, func() error { // the API server looks at the rest only now and then
+	return plane.Wait(ctx, 2*time.Minute, func() error { // the API server deletes the rest at intervals
 		list, err := r.api.List(ctx, "CustomResourceDefinition")
 		if err == nil && len(list) > 0 {
 			err = &plane.StatusError{Code: http.StatusConflict, Message: "a CRD is still there"}

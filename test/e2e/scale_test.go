@@ -18,13 +18,13 @@ import (
 )
 
 const (
-	writers   = 8   // goroutines that write to the API server at once
-	rounds    = 3   // statuses that each release is given
+	writers   = 8   // goroutines that write to the API server
+	rounds    = 3   // statuses of each release
 	maxMemory = 200 // MiB of an adapter
 )
 
-// Many releases in one region, each given several statuses, as fast as the API server takes them. The lag is from the API server's answer
-// to when the viewer, having got it from the flow server, shows it.
+// Many releases in one region, with several statuses each, as fast as the API server accepts them. The lag is the time from the API
+// server's response to the viewer's display.
 func TestScale(t *testing.T) {
 	for _, n := range []int{1000, 5000} {
 		name := fmt.Sprintf("%d releases, %d statuses each, as fast as the API server takes them", n, rounds)
@@ -60,7 +60,7 @@ func atScale(t *testing.T, n int) string {
 		float64(n*rounds)/patched.Seconds(), p50.Round(time.Millisecond), p99.Round(time.Millisecond), memory)
 }
 
-// many is the release of a number: every tenth stands alone, the others depend on those before them.
+// many returns release number i: every tenth is independent, the others depend on earlier ones.
 func many(i int) conductor.Release {
 	r := conductor.Release{Name: fmt.Sprintf("app-%05d", i)}
 	if i%10 != 0 {
@@ -69,7 +69,7 @@ func many(i int) conductor.Release {
 	return r
 }
 
-// patch gives a release the status of a round. The message tells the viewer which one it sees.
+// patch sets the status of a release in a round. The message identifies the round.
 func (r *region) patch(i, round int, lags *stopwatch) error {
 	rel := many(i)
 	rel.Message = fmt.Sprintf("round %d", round)
@@ -88,7 +88,7 @@ func (r *region) patch(i, round int, lags *stopwatch) error {
 	return err
 }
 
-// inParallel calls f for 0 to n-1 from several goroutines and returns how long that took.
+// inParallel calls f for 0 to n-1 from several goroutines and returns the duration.
 func (s *stage) inParallel(n int, f func(i int) error) time.Duration {
 	s.t.Helper()
 	began := time.Now()
@@ -113,7 +113,7 @@ func (s *stage) inParallel(n int, f func(i int) error) time.Duration {
 	return time.Since(began)
 }
 
-// memory is a figure of the process's memory in MiB, by its name in /proc.
+// memory returns a value in MiB from the process's status in /proc.
 func (a *adapter) memory(name string) (mib int) {
 	a.t.Helper()
 	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", a.PID()))
@@ -131,10 +131,10 @@ func (a *adapter) memory(name string) (mib int) {
 	return 0
 }
 
-// stopwatch measures from when something was written to when it was first seen, whichever it is told first.
+// stopwatch measures the time from a write to its first sight. These may be recorded in either order.
 type stopwatch struct {
 	mu       sync.Mutex
-	at, shut map[string]time.Time // when written; when seen
+	at, shut map[string]time.Time // time of writing, time of first sight
 	wait     int
 	spans    []time.Duration
 }
@@ -164,7 +164,7 @@ func (s *stopwatch) note(in map[string]time.Time, key string, at time.Time) {
 	written, ok := s.at[key]
 	seen, both := s.shut[key]
 	if ok && both {
-		// What was seen before the API server's answer was read took no time.
+		// Seen before the API server's response was read: no time.
 		s.spans = append(s.spans, max(0, seen.Sub(written)))
 		s.wait--
 	}

@@ -28,16 +28,16 @@ import (
 
 const (
 	flowID = "env-1"
-	soon   = 30 * time.Second // within which everything has to be right again
+	soon   = 30 * time.Second // limit until everything is right again
 )
 
-// leaseName is the name of the Lease by which the adapters of a region elect who speaks.
+// leaseName is the name of the Lease with which the adapters of a region elect a leader.
 func leaseName(region string) string {
 	sum := sha256.Sum256([]byte(flowID + "/" + region))
 	return "openova-flow-adapter-flux-" + hex.EncodeToString(sum[:5])
 }
 
-// stage is what a scenario plays on: a flow server, its viewer, and the regions.
+// stage has the parts of a scenario: a flow server, a viewer, and the regions.
 type stage struct {
 	t       *testing.T
 	ctx     context.Context
@@ -48,17 +48,17 @@ type stage struct {
 	regions map[string]*region
 }
 
-// region is a control plane and the adapters in it.
+// region is a control plane and its adapters.
 type region struct {
 	stage     *stage
 	name      string
 	plane     *plane.Plane
 	api       *plane.Client
 	conductor *conductor.Conductor
-	toAPI     *plane.Proxy // the adapters' network to the API server
-	toServer  *plane.Proxy // and to the flow server
-	secret    string       // that the adapters' token lives by
-	adapters  int          // started
+	toAPI     *plane.Proxy // network between adapters and API server
+	toServer  *plane.Proxy // network between adapters and flow server
+	secret    string       // name of the Secret that the adapters' token is bound to
+	adapters  int          // number of started adapters
 }
 
 // newStage returns a stage with empty clusters, a flow server, a viewer, and no adapters.
@@ -109,7 +109,7 @@ func (s *stage) must(err error) {
 
 var notInFileNames = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
-// both are the regions in order.
+// both returns the regions in order.
 func (s *stage) both() []*region { return []*region{s.regions["fsn1"], s.regions["hel1"]} }
 
 func (r *region) path(name string) string {
@@ -120,9 +120,9 @@ func (r *region) path(name string) string {
 	return filepath.Join(dir, name)
 }
 
-// wipe takes everything out of the cluster that a scenario may have left.
+// wipe deletes everything that a scenario may have left in the cluster.
 func (r *region) wipe() error {
-	for _, kind := range []string{"HelmRelease", "HelmChart", "Lease"} {
+	for _, kind := range append([]string{"HelmChart", "Lease"}, truth.Kinds...) {
 		list, err := r.api.List(r.stage.ctx, kind)
 		if err != nil {
 			return err
@@ -148,7 +148,7 @@ func (r *region) wipe() error {
 	return nil
 }
 
-// newToken mints a token for the adapters and puts it where they read theirs.
+// newToken gets a token for the adapters and writes it to their token file.
 func (r *region) newToken() {
 	r.stage.t.Helper()
 	r.secret = fmt.Sprintf("token-%d", time.Now().UnixNano())
@@ -159,7 +159,7 @@ func (r *region) newToken() {
 	r.stage.must(os.Rename(tmp, r.path("token")))
 }
 
-// startServer starts the flow server, empty.
+// startServer starts an empty flow server.
 func (s *stage) startServer() {
 	s.t.Helper()
 	var err error
@@ -179,7 +179,7 @@ type adapter struct {
 	health string // base URL
 }
 
-// startAdapter starts an adapter in the region as a pod of the DaemonSet would run.
+// startAdapter starts an adapter as in a pod of the DaemonSet.
 func (r *region) startAdapter(env ...string) *adapter {
 	r.stage.t.Helper()
 	health, err := plane.FreeAddr()
@@ -195,7 +195,7 @@ func (r *region) startAdapter(env ...string) *adapter {
 	return a
 }
 
-// ready waits until the adapter says that it is.
+// ready waits until the adapter is ready.
 func (a *adapter) ready() *adapter {
 	a.t.Helper()
 	err := plane.Wait(a.t.Context(), soon, func() error {
@@ -208,7 +208,7 @@ func (a *adapter) ready() *adapter {
 	return a
 }
 
-// metric is the value of a metric without labels, 0 when it is not there.
+// metric returns the value of a metric without labels, 0 if it does not exist.
 func (a *adapter) metric(name string) (value float64) {
 	body, err := get(a.health + "/metrics")
 	if err != nil {
@@ -224,7 +224,7 @@ func (a *adapter) metric(name string) (value float64) {
 
 func (a *adapter) leads() bool { return a.metric("flow_adapter_leader") == 1 }
 
-// until waits until ok.
+// until waits until ok returns true.
 func (s *stage) until(what string, within time.Duration, ok func() bool) {
 	s.t.Helper()
 	err := plane.Wait(s.ctx, within, func() error {
@@ -236,7 +236,7 @@ func (s *stage) until(what string, within time.Duration, ok func() bool) {
 	s.must(err)
 }
 
-// get returns the body of an answer that is 200.
+// get returns the body of a response with status 200.
 func get(url string) (string, error) {
 	res, err := (&http.Client{Timeout: 5 * time.Second}).Get(url)
 	if err != nil {
@@ -253,7 +253,7 @@ func get(url string) (string, error) {
 	return string(body), nil
 }
 
-// snapshot is what the flow server has, empty when it has no such flow.
+// snapshot returns the flow server's snapshot, empty if it does not have the flow.
 func (s *stage) snapshot() *flow.Message {
 	s.t.Helper()
 	body, err := get("http://" + s.addr + "/v1/flows/" + flowID + "/snapshot")
@@ -265,7 +265,7 @@ func (s *stage) snapshot() *flow.Message {
 	return m
 }
 
-// node is a node as the flow server has it.
+// node returns a node of the flow server.
 func (s *stage) node(id string) (flow.Node, bool) {
 	for _, n := range s.snapshot().Nodes {
 		if n.ID == id {
@@ -275,20 +275,24 @@ func (s *stage) node(id string) (flow.Node, bool) {
 	return flow.Node{}, false
 }
 
-// truth is what must be shown, by what the API servers have now.
+// truth returns the expected view, from the objects in the API servers.
 func (s *stage) truth() (truth.View, error) {
 	v := truth.NewView()
 	for _, r := range s.both() {
-		list, err := r.api.List(s.ctx, "HelmRelease")
-		if err != nil && !plane.IsCode(err, http.StatusNotFound) {
-			return v, err
+		var all []plane.Object
+		for _, kind := range truth.Kinds {
+			list, err := r.api.List(s.ctx, kind)
+			if err != nil && !plane.IsCode(err, http.StatusNotFound) {
+				return v, err
+			}
+			all = append(all, list...)
 		}
-		v.Add(r.name, list)
+		v.Add(r.name, all)
 	}
 	return v, nil
 }
 
-// converge waits until the flow server's snapshot and the viewer show the truth, for 30 s at most, and returns how long that took.
+// converge waits, up to 30 s, until the flow server's snapshot and the viewer equal the truth, and returns the duration.
 func (s *stage) converge() time.Duration {
 	s.t.Helper()
 	began := time.Now()
@@ -337,7 +341,7 @@ func same(what string, got, want truth.View) error {
 	return fmt.Errorf("%s differs from the clusters: %s", what, strings.Join(wrong, "; "))
 }
 
-// honest checks that the viewer never showed what the clusters never had.
+// honest checks that the viewer showed only states that the clusters had.
 func (s *stage) honest() {
 	s.t.Helper()
 	series, edges := s.viewer.Shown()
@@ -359,7 +363,7 @@ func (s *stage) honest() {
 	}
 }
 
-// complete checks that the viewer showed every status that each release ever had, in order. It is so when nothing broke.
+// complete checks that the viewer showed every status of each release, in order. That holds if no connection broke.
 func (s *stage) complete() {
 	s.t.Helper()
 	series, _ := s.viewer.Shown()
@@ -372,21 +376,31 @@ func (s *stage) complete() {
 	}
 }
 
-// play plays a recording in each region, in their own time and at once. The error of each comes when it is over.
+// play replays a recording in each region, all at the same time. over waits for the end and reports errors.
 func (s *stage) play(speed float64, files map[string]string) (over func()) {
 	s.t.Helper()
-	var wg sync.WaitGroup
-	errs := make(chan error, len(files))
+	var all []func()
 	for name, file := range files {
 		events, err := conductor.Read(recordings + file + ".jsonl")
 		s.must(err)
-		wg.Go(func() { errs <- s.regions[name].conductor.Play(s.ctx, events, speed) })
+		all = append(all, s.regions[name].play(speed, events))
 	}
-	s.t.Cleanup(wg.Wait)
 	return func() {
 		s.t.Helper()
-		for range files {
-			s.must(<-errs)
+		for _, over := range all {
+			over()
 		}
+	}
+}
+
+// play replays events in the region. over waits for the end and reports errors.
+func (r *region) play(speed float64, events []conductor.Event) (over func()) {
+	var wg sync.WaitGroup
+	err := make(chan error, 1)
+	wg.Go(func() { err <- r.conductor.Play(r.stage.ctx, events, speed) })
+	r.stage.t.Cleanup(wg.Wait)
+	return func() {
+		r.stage.t.Helper()
+		r.stage.must(<-err)
 	}
 }

@@ -22,8 +22,8 @@ import (
 
 const emitterSubject = "system:serviceaccount:flux-system:openova-flow-emitter"
 
-// TestTokensOfTwoClusters holds the server's trust in clusters to tokens that two real API servers mint. Both call themselves by one
-// name, and their service accounts too.
+// TestTokensOfTwoClusters tests the server's trust in clusters with tokens from two real API servers. Both have the same issuer, and
+// service accounts with the same names.
 func TestTokensOfTwoClusters(t *testing.T) {
 	ctx := t.Context()
 	tokens, foreign := map[string]string{}, map[string]map[string]string{}
@@ -35,7 +35,7 @@ func TestTokensOfTwoClusters(t *testing.T) {
 			t.Fatal(err)
 		}
 		foreign[name] = map[string]string{
-			"audience": mint(t, p, "flux-system", "openova-flow-emitter"), // the API server's own
+			"audience": mint(t, p, "flux-system", "openova-flow-emitter"), // the API server's own audience
 			"subject":  mint(t, p, "team-a", "openova-flow-emitter", "openova-flow"),
 		}
 		if _, err := p.As(foreign[name]["audience"]).Text(ctx, "/version"); err != nil {
@@ -87,7 +87,8 @@ func TestTokensOfTwoClusters(t *testing.T) {
 	}
 }
 
-// mint has a cluster mint a token of a service account, for the API server itself when there is no audience.
+// mint returns a token of a service account from a cluster, for the API server itself if there is no
+// audience.
 func mint(t *testing.T, p *plane.Plane, namespace, account string, audiences ...string) string {
 	t.Helper()
 	answer, err := p.Admin().Do(t.Context(), http.MethodPost, plane.Path("ServiceAccount", namespace, account)+"/token", plane.JSON,
@@ -100,7 +101,7 @@ func mint(t *testing.T, p *plane.Plane, namespace, account string, audiences ...
 	return token
 }
 
-// discoverable lets everybody read the keys of a cluster, which are public.
+// discoverable lets everybody read the cluster's keys, which are public.
 func discoverable(t *testing.T, p *plane.Plane) {
 	t.Helper()
 	const group = "rbac.authorization.k8s.io"
@@ -120,7 +121,7 @@ func discoverable(t *testing.T, p *plane.Plane) {
 	}
 }
 
-// trusting is an Authority that trusts these clusters, their keys coming from a file or from their API servers.
+// trusting returns an Authority that trusts these clusters, with keys from a file or from their API servers.
 func trusting(t *testing.T, by string, names ...string) *auth.Authority {
 	t.Helper()
 	dir := t.TempDir()
@@ -167,7 +168,7 @@ func refusedFor(t *testing.T, a *auth.Authority, what, token string, want auth.R
 	}
 }
 
-// forged makes what an attacker can of a real token and the real public keys.
+// forged makes the tokens that an attacker can make from a real token and the real public keys.
 func forged(t *testing.T, a *auth.Authority, name, token string) {
 	t.Helper()
 	parts := strings.Split(token, ".")

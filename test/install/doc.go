@@ -1,3 +1,2 @@
-// Package install tests what OpenovaFlow is installed with: the Helm charts, as Helm's own library renders them, and the bootstrap
-// kit, as kustomize and Flux's variable substitution make it.
+// Package install tests the Helm charts, rendered by Helm's own library, and the bootstrap kit, built by kustomize and Flux's variable substitution.
 package install

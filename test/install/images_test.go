@@ -11,10 +11,9 @@ import (
 	"testing"
 )
 
-// TestImagesAreMadeOfWhatIsThere runs what each Dockerfile builds with, as far as that goes without a container, and holds the rest of it
-// to what the charts expect of an image.
-func TestImagesAreMadeOfWhatIsThere(t *testing.T) {
-	for folder, program := range map[string]string{"openova-flow-server": "openova-flow-server", "openova-flow-server-jetstream": "openova-flow-server-jetstream", "openova-flow-emitter": "openova-flow-adapter-flux", "openova-flow-proxy": "openova-flow-proxy"} {
+// TestDockerfiles_Build runs the build steps of each Dockerfile that need no container, and checks the rest against the charts' expectations.
+func TestDockerfiles_Build(t *testing.T) {
+	for folder, program := range map[string]string{"openova-flow-server": "openova-flow-server", "openova-flow-server-jetstream": "openova-flow-server-jetstream", "openova-flow-emitter": "openova-flow-adapter-flux", "openova-flow-proxy": "openova-flow-proxy", "openova-flow-relay": "openova-flow-relay"} {
 		t.Run(folder, func(t *testing.T) {
 			text, err := os.ReadFile(filepath.Join("../../platform", folder, "Dockerfile"))
 			if err != nil {
@@ -27,7 +26,7 @@ func TestImagesAreMadeOfWhatIsThere(t *testing.T) {
 					t.Error("no line ", line)
 				}
 			}
-			// Only what is copied is there to build from.
+			// Build only from copied files.
 			source, out := t.TempDir(), t.TempDir()
 			for _, m := range regexp.MustCompile(`(?m)^COPY (products\S+) (\S+)$`).FindAllStringSubmatch(file, -1) {
 				if err := os.CopyFS(filepath.Join(source, m[2]), os.DirFS(filepath.Join("../..", m[1]))); err != nil {
@@ -51,7 +50,7 @@ func TestImagesAreMadeOfWhatIsThere(t *testing.T) {
 			defer binary.Close()
 			for _, p := range binary.Progs {
 				if p.Type == elf.PT_INTERP {
-					t.Error("the program needs a loader, which an empty image has not")
+					t.Error("the program needs a dynamic loader, which an empty image lacks")
 				}
 			}
 			if runtime.GOOS != "linux" || program == "openova-flow-proxy" {

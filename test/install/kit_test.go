@@ -31,7 +31,7 @@ func keys(m map[string]map[string]any) string {
 	return strings.ReplaceAll(strings.Join(names, ", "), "HelmRelease/bp-", "")
 }
 
-func TestKitByCluster(t *testing.T) {
+func TestKit_ByCluster(t *testing.T) {
 	const (
 		service = "http://openova-flow-server.openova-flow.svc.cluster.local:8080"
 		emit    = "HelmRelease/bp-openova-flow-emitter"
@@ -83,7 +83,7 @@ func TestKitByCluster(t *testing.T) {
 	}
 }
 
-// rendersIn renders the chart that is beside the kit with what a HelmRelease of the kit gives it.
+// rendersIn renders a chart of this repository with the values of the kit's HelmRelease.
 func rendersIn(t *testing.T, release map[string]any, name string) {
 	t.Helper()
 	c := load(t, name)
@@ -103,7 +103,7 @@ func rendersIn(t *testing.T, release map[string]any, name string) {
 	}
 }
 
-func TestAKitWithoutTheDomainFailsWithASentence(t *testing.T) {
+func TestKit_WithoutTheDomainFails(t *testing.T) {
 	objects := build(t, "bootstrap-kit", nil, false)
 	for release, sentence := range map[string]struct{ chart, want string }{
 		"HelmRelease/bp-openova-flow-server":  {server, `flowServer.httpRoute.hostname is "openova-flow.": set it to`},
@@ -116,8 +116,8 @@ func TestAKitWithoutTheDomainFailsWithASentence(t *testing.T) {
 	}
 }
 
-// TestEveryReleaseHasItsRepository holds the references of the kit together.
-func TestEveryReleaseHasItsRepository(t *testing.T) {
+// TestKit_ReferencesExist checks that repositories and dependencies of all releases exist.
+func TestKit_ReferencesExist(t *testing.T) {
 	for _, kit := range []string{"bootstrap-kit", "bootstrap-kit-secondary"} {
 		objects := build(t, kit, map[string]string{"SOVEREIGN_FQDN": "example.com"}, true)
 		for name, o := range objects {
@@ -125,20 +125,20 @@ func TestEveryReleaseHasItsRepository(t *testing.T) {
 				continue
 			}
 			if source, _ := at(o, "spec.chart.spec.sourceRef.name").(string); objects["HelmRepository/"+source] == nil {
-				t.Errorf("%s: %s comes from %q, which is not there", kit, name, source)
+				t.Errorf("%s: source %[3]q of %[2]s does not exist", kit, name, source)
 			}
 			dependencies, _ := at(o, "spec.dependsOn").([]any)
 			for _, d := range dependencies {
 				if objects["HelmRelease/"+at(d, "name").(string)] == nil {
-					t.Errorf("%s: %s waits for %v, which is not there", kit, name, d)
+					t.Errorf("%s: dependency %[3]v of %[2]s does not exist", kit, name, d)
 				}
 			}
 		}
 	}
 }
 
-// TestGoldenKits keeps what a cluster gets where it can be read, and where an API server is asked about it.
-func TestGoldenKits(t *testing.T) {
+// TestKit_Golden compares the built kit with golden files, which test/install/live also applies to an API server.
+func TestKit_Golden(t *testing.T) {
 	for name, kit := range map[string]string{"primary": "bootstrap-kit", "secondary": "bootstrap-kit-secondary"} {
 		files := map[string]string{}
 		for object, o := range build(t, kit, map[string]string{"SOVEREIGN_FQDN": "example.com", "SOVEREIGN_DEPLOYMENT_ID": "4711", "REGION_KEY": "fsn1"}, true) {

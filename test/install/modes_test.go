@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestEachModeHasItsShape holds each mode to what runs it, how many, from which image, and where its flows are.
-func TestEachModeHasItsShape(t *testing.T) {
+// TestModes_Workloads checks kind, replicas, image and storage of the workload of each mode.
+func TestModes_Workloads(t *testing.T) {
 	const data = "template.spec.volumes.1.persistentVolumeClaim.claimName"
 	for _, tt := range []struct {
 		ci, kind, image string
@@ -49,7 +49,7 @@ func TestEachModeHasItsShape(t *testing.T) {
 				want(t, tt.ci, o.Spec, map[string]any{"replicas": float64(tt.replicas)})
 				image, _, _ := strings.Cut(path.Base(at(o.Spec, "template.spec.containers.0.image").(string)), ":")
 				if o.Kind != tt.kind || image != tt.image {
-					t.Errorf("it is a %s of %s", o.Kind, image)
+					t.Errorf("kind %s, image %s", o.Kind, image)
 				}
 				var env []string
 				for _, e := range at(o.Spec, "template.spec.containers.0.env").([]any) {
@@ -59,14 +59,14 @@ func TestEachModeHasItsShape(t *testing.T) {
 					}
 				}
 				if got := joined(env); got != tt.env {
-					t.Errorf("its flows are by %s", got)
+					t.Errorf("storage setting %s", got)
 				}
 				spread, _ := at(o.Spec, "template.spec.topologySpreadConstraints").([]any)
 				if len(spread) != tt.spread {
-					t.Errorf("it is spread by %v", spread)
+					t.Errorf("spread constraints %v", spread)
 				}
 				if note := fmt.Sprintf("rollout status %s/%s\n", strings.ToLower(tt.kind), o.Metadata.Name); !strings.Contains(files["NOTES.txt"], note) {
-					t.Errorf("the notes say\n%s", files["NOTES.txt"])
+					t.Errorf("notes:\n%s", files["NOTES.txt"])
 				}
 			}
 			if workloads != 1 || budgets != tt.budget {

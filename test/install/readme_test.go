@@ -12,7 +12,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
 )
 
-// commands are the first shell block of a chart's README.
+// commands returns the first shell block of a chart's README.
 func commands(t *testing.T, name string) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(chartDir(name), "README.md"))
@@ -26,8 +26,7 @@ func commands(t *testing.T, name string) string {
 	return string(block[1])
 }
 
-// typed runs commands as somebody types them, with the server's program, and kubectl and helm that only write down how they were called.
-// It returns those calls.
+// typed runs commands in a shell, with the real server program, and with kubectl and helm that only record their calls. It returns those calls.
 func typed(t *testing.T, dir, text string) (calls [][]string) {
 	t.Helper()
 	const note = "#!/bin/sh\nprintf '%s\\037' \"${0##*/}\" \"$@\" >>\"$CALLS\"\nprintf '\\036' >>\"$CALLS\"\n"
@@ -53,7 +52,7 @@ func typed(t *testing.T, dir, text string) (calls [][]string) {
 	return calls
 }
 
-// outcome is what the calls have made: Secrets, as name/key in a namespace, and the chart that was installed with its values.
+// outcome is the result of the calls: Secrets, as name/key in a namespace, and the installed chart with its values.
 func outcome(t *testing.T, calls [][]string) (secrets map[string]string, installed object) {
 	t.Helper()
 	secrets = map[string]string{}
@@ -77,7 +76,7 @@ func outcome(t *testing.T, calls [][]string) (secrets map[string]string, install
 			}
 			name := filepath.Base(filepath.Dir(call[3]))
 			if call[3] != "platform/"+name+"/chart" {
-				t.Errorf("%s is no chart of this repository", call[3])
+				t.Errorf("%s is not a chart of this repository", call[3])
 			}
 			files, err := render(load(t, name), values(t, sets...), call[2], true)
 			if err != nil {
@@ -89,15 +88,15 @@ func outcome(t *testing.T, calls [][]string) (secrets map[string]string, install
 				}
 			}
 		default:
-			t.Errorf("what does %q do?", line)
+			t.Errorf("unknown call %q", line)
 		}
 	}
 	return secrets, installed
 }
 
-// TestTheReadmesLeadToAnEmitterThatMayWrite types what the READMEs of both charts say, and lets the server's access control at the Secrets,
-// found where the pods look for them.
-func TestTheReadmesLeadToAnEmitterThatMayWrite(t *testing.T) {
+// TestREADME_CommandsLeadToAWorkingEmitter runs the commands of both charts' READMEs, and checks the created Secrets, as the pods mount them, with the server's access
+// control.
+func TestREADME_CommandsLeadToAWorkingEmitter(t *testing.T) {
 	dir := t.TempDir()
 	compile(t, dir, "server", "openova-flow-server")
 	secrets, serving := outcome(t, typed(t, dir, commands(t, server)))
@@ -121,7 +120,7 @@ func TestTheReadmesLeadToAnEmitterThatMayWrite(t *testing.T) {
 		}
 	}
 	if !g.CanIngest("prod") || !g.CanRead("prod") || !g.OwnsNode("fsn1/a") || g.OwnsNode("hel1/a") || g.CanIngest("other") {
-		t.Errorf("%s may do something else", g.Name())
+		t.Errorf("%s has other permissions", g.Name())
 	}
 	people, err := os.ReadFile(filepath.Join(dir, "people"))
 	if err != nil {
@@ -129,6 +128,6 @@ func TestTheReadmesLeadToAnEmitterThatMayWrite(t *testing.T) {
 	}
 	token, _, _ := strings.Cut(string(people), "\n")
 	if g, err := a.Check(t.Context(), auth.Bearer(token)); err != nil || !g.CanAdmin("prod") || g.Bound() {
-		t.Errorf("people may not do all: %v", err)
+		t.Errorf("the people's token is no admin: %v", err)
 	}
 }

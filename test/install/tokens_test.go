@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// secretsOf are the values of the Secrets that a machine is given, by name and key.
+// secretsOf returns the values of a machine's Secrets, by name and key.
 func secretsOf(t *testing.T, machine string) map[string]string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join("cloudinit/testdata", machine+".golden.yaml"))
@@ -47,7 +47,7 @@ func secretsOf(t *testing.T, machine string) map[string]string {
 	return out
 }
 
-// mounted finds where the pod of a release of the kit reads the Secret of an environment variable from: its name and key.
+// mounted returns name and key of the Secret behind a file variable of a release's pod.
 func mounted(t *testing.T, o object, variable string) string {
 	t.Helper()
 	var path string
@@ -67,11 +67,11 @@ func mounted(t *testing.T, o object, variable string) string {
 			}
 		}
 	}
-	t.Fatalf("%s of %s is %q, which is no file of a Secret", variable, o.Metadata.Name, path)
+	t.Fatalf("%s of %s is %q, not a file of a Secret", variable, o.Metadata.Name, path)
 	return ""
 }
 
-// workloadOf is what runs the pods of a release of the kit.
+// workloadOf returns the workload of a release of the kit.
 func workloadOf(t *testing.T, kit, release, chart string) object {
 	t.Helper()
 	v, _ := at(build(t, kit, map[string]string{"SOVEREIGN_FQDN": "example.com", "REGION_KEY": "fsn1"}, false)["HelmRelease/"+release], "spec.values").(map[string]any)
@@ -88,9 +88,8 @@ func workloadOf(t *testing.T, kit, release, chart string) object {
 	return object{}
 }
 
-// TestEachRegionWritesWhatIsItsOwn lets the server's own access control at the Secrets that machines are given, found where the pods of the
-// kit look for them.
-func TestEachRegionWritesWhatIsItsOwn(t *testing.T) {
+// TestKit_RegionsWriteOnlyTheirOwn checks the machines' Secrets, as the kit's pods mount them, with the server's access control.
+func TestKit_RegionsWriteOnlyTheirOwn(t *testing.T) {
 	tokens := map[string]string{}
 	primary := secretsOf(t, "primary")
 	for region, machine := range map[string]string{"fsn1": "primary", "hel1": "secondary"} {
@@ -142,20 +141,20 @@ func TestEachRegionWritesWhatIsItsOwn(t *testing.T) {
 			}
 		}
 		if _, err := a.Check(t.Context(), auth.Bearer(tokens[own]+"x")); err == nil {
-			t.Errorf("a token that begins like that of %s is taken", own)
+			t.Errorf("a token with the prefix of that of %s is accepted", own)
 		}
 	}
 	people, err := a.Check(t.Context(), auth.Bearer("token-of-people-"+strings.Repeat("x", 32)))
 	if err != nil || !people.CanAdmin(id) || !people.CanAdmin("other") || people.Bound() {
-		t.Errorf("people may not do all: %v", err)
+		t.Errorf("the people's token is no admin: %v", err)
 	}
 	if _, err := a.Check(t.Context(), auth.Bearer("")); err == nil {
-		t.Error("no token is taken")
+		t.Error("no token is denied")
 	}
 }
 
-// TestAServiceAccountsTokenIsWhatIsShown holds the projected token to what the API server and the adapter expect of it.
-func TestAServiceAccountsTokenIsWhatIsShown(t *testing.T) {
+// TestEmitter_ServiceAccountToken checks the projected token and its variable.
+func TestEmitter_ServiceAccountToken(t *testing.T) {
 	files, err := render(load(t, emitter), values(t, "flowEmitter.auth.serviceAccountToken.enabled=true"), "e", true)
 	if err != nil {
 		t.Fatal(err)
@@ -174,10 +173,10 @@ func TestAServiceAccountsTokenIsWhatIsShown(t *testing.T) {
 		})
 		env := strings.Join(environment(t, o, "shown"), " ")
 		if !strings.Contains(env, "FLOW_TOKEN_FILE=shown") {
-			t.Error("the adapter is not told of it: ", env)
+			t.Error("FLOW_TOKEN_FILE is not set to it: ", env)
 		}
 	}
 	if !strings.Contains(files["NOTES.txt"], "system:serviceaccount:openova-flow:e-openova-flow-emitter\n") {
-		t.Error("nobody is told whom to trust:\n", files["NOTES.txt"])
+		t.Error("the notes lack the subject to trust:\n", files["NOTES.txt"])
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"helm.sh/helm/v3/pkg/chartutil"
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -21,16 +22,18 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 )
 
-// foreign are the kinds whose Go types are not at hand.
-var foreign = map[string]bool{"HTTPRoute": true, "ServiceMonitor": true, "PodMonitor": true}
+// foreign are kinds without Go types in this module.
+var foreign = map[string]bool{"HTTPRoute": true, "ServiceMonitor": true, "PrometheusRule": true, "PodMonitor": true}
 
-// TestManifestsAreOfTheirTypes finds fields that an API server would drop or refuse.
-func TestManifestsAreOfTheirTypes(t *testing.T) {
+// TestCharts_ManifestsMatchTheirTypes finds fields that an API server would drop or reject.
+func TestCharts_ManifestsMatchTheirTypes(t *testing.T) {
 	types := map[string]func() any{
 		"apps/v1/Deployment":                              func() any { return new(appsv1.Deployment) },
 		"apps/v1/StatefulSet":                             func() any { return new(appsv1.StatefulSet) },
 		"apps/v1/DaemonSet":                               func() any { return new(appsv1.DaemonSet) },
 		"v1/Service":                                      func() any { return new(corev1.Service) },
+		"v1/ConfigMap":                                    func() any { return new(corev1.ConfigMap) },
+		"v1/PersistentVolumeClaim":                        func() any { return new(corev1.PersistentVolumeClaim) },
 		"v1/ServiceAccount":                               func() any { return new(corev1.ServiceAccount) },
 		"networking.k8s.io/v1/NetworkPolicy":              func() any { return new(networkingv1.NetworkPolicy) },
 		"policy/v1/PodDisruptionBudget":                   func() any { return new(policyv1.PodDisruptionBudget) },
@@ -72,24 +75,33 @@ func TestManifestsAreOfTheirTypes(t *testing.T) {
 	}
 }
 
-// TestRights holds the emitter to what it may do, rule by rule.
-func TestRights(t *testing.T) {
+// TestEmitter_RBAC compares the emitter's permissions, rule by rule.
+func TestEmitter_RBAC(t *testing.T) {
 	lease := watch.LeaseName("bootstrap", "primary")
 	const (
 		flux     = "get list watch of helm.toolkit.fluxcd.io: helmreleases; get list watch of source.toolkit.fluxcd.io: helmcharts helmrepositories ocirepositories gitrepositories buckets externalartifacts; get list watch of kustomize.toolkit.fluxcd.io: kustomizations; get list watch of source.extensions.fluxcd.io: artifactgenerators; get list watch of fluxcd.controlplane.io: resourcesets fluxinstances"
 		identity = "get of : namespaces named kube-system"
 	)
+	const controllers = "list of coordination.k8s.io: leases"
 	election := "create of coordination.k8s.io: leases; get update of coordination.k8s.io: leases named " + lease
 	for _, tt := range []struct {
 		set  string
 		want map[string]string
 	}{
-		{"flowEmitter.namespaces=null", map[string]string{"ClusterRole//openova-flow-e-openova-flow-emitter": flux + "; " + identity, "Role/openova-flow/e-openova-flow-emitter-lease": election}},
-		{"flowEmitter.namespaces={flux-system,apps}", map[string]string{
-			"Role/flux-system/openova-flow-e-openova-flow-emitter-flux":     flux,
+		{"flowEmitter.namespaces=null", map[string]string{"ClusterRole//openova-flow-e-openova-flow-emitter": flux + "; " + identity, "Role/openova-flow/e-openova-flow-emitter-lease": election,
+			"Role/flux-system/openova-flow-e-openova-flow-emitter-controllers": controllers}},
+		{"flowEmitter.rbac.controllerLeases=false", map[string]string{"ClusterRole//openova-flow-e-openova-flow-emitter": flux + "; " + identity, "Role/openova-flow/e-openova-flow-emitter-lease": election}},
+		{"flowEmitter.namespaces={apps}", map[string]string{
 			"Role/apps/openova-flow-e-openova-flow-emitter-flux":            flux,
 			"Role/kube-system/openova-flow-e-openova-flow-emitter-identity": identity,
 			"Role/openova-flow/e-openova-flow-emitter-lease":                election,
+		}},
+		{"flowEmitter.namespaces={flux-system,apps}", map[string]string{
+			"Role/flux-system/openova-flow-e-openova-flow-emitter-flux":        flux,
+			"Role/flux-system/openova-flow-e-openova-flow-emitter-controllers": controllers,
+			"Role/apps/openova-flow-e-openova-flow-emitter-flux":               flux,
+			"Role/kube-system/openova-flow-e-openova-flow-emitter-identity":    identity,
+			"Role/openova-flow/e-openova-flow-emitter-lease":                   election,
 		}},
 		{"flowEmitter.rbac.create=false", map[string]string{}},
 	} {
@@ -136,7 +148,7 @@ func words(v any) string {
 	return strings.Join(out, " ")
 }
 
-// environment is what a rendered container is started with. What comes from a Secret is a file that is there.
+// environment returns the environment of a rendered container. Files from Secrets are replaced by existing files.
 func environment(t *testing.T, o object, file string) (env []string) {
 	t.Helper()
 	list, _ := at(o.Spec, "template.spec.containers.0.env").([]any)
@@ -157,9 +169,8 @@ func environment(t *testing.T, o object, file string) (env []string) {
 	return env
 }
 
-// TestProgramsTakeWhatIsRendered starts the real programs with what each render sets, so that no value that a chart lets through can
-// stop them.
-func TestProgramsTakeWhatIsRendered(t *testing.T) {
+// TestCharts_ProgramsAcceptRenderedSettings starts the real programs with the environment of each render.
+func TestCharts_ProgramsAcceptRenderedSettings(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "file")
 	if err := os.WriteFile(file, []byte("x"), 0o600); err != nil {
@@ -173,7 +184,7 @@ func TestProgramsTakeWhatIsRendered(t *testing.T) {
 		extreme []string
 		said    string
 	}{
-		// The settings are read before anything else; then there is nothing to reach.
+		// The programs parse the settings first; then they fail, since there is nothing to connect to: what names the cause is not a chart setting.
 		{server, []string{"healthcheck", "--listen-addr=127.0.0.1:1"}, []string{
 			"flowServer.settings.ringCapacity=1,flowServer.settings.ringBytes=1024,flowServer.settings.journalEntries=16,flowServer.settings.journalBytes=1024,flowServer.settings.maxMessageBytes=1024,flowServer.settings.maxBatchBytes=1024,flowServer.settings.maxIngestBytes=1048576,flowServer.settings.maxAnswerBytes=1048576,flowServer.settings.maxFlows=1,flowServer.settings.maxNodes=1,flowServer.settings.maxRelationships=1,flowServer.settings.maxMetaBytes=1,flowServer.settings.maxStateBytes=1048576,flowServer.settings.maxSubscribers=1,flowServer.settings.maxEmitters=1,flowServer.settings.maxRegions=1,flowServer.settings.idleTimeout=1m,flowServer.settings.writeTimeout=1s,flowServer.settings.readTimeout=1s,flowServer.settings.drainDelay=0s",
 			"flowServer.settings.ringCapacity=1048576,flowServer.settings.ringBytes=1073741824,flowServer.settings.journalEntries=1048576,flowServer.settings.journalBytes=1073741824,flowServer.settings.maxMessageBytes=67108864,flowServer.settings.maxBatchBytes=1073741824,flowServer.settings.maxIngestBytes=1099511627776,flowServer.settings.maxAnswerBytes=1099511627776,flowServer.settings.maxFlows=1073741824,flowServer.settings.maxNodes=1073741824,flowServer.settings.maxRelationships=1073741824,flowServer.settings.maxMetaBytes=16777216,flowServer.settings.maxStateBytes=1125899906842624,flowServer.resources.limits.memory=2Pi,flowServer.settings.maxSubscribers=1073741824,flowServer.settings.maxEmitters=1073741824,flowServer.settings.maxRegions=1048576,flowServer.settings.idleTimeout=87600h,flowServer.settings.writeTimeout=1h,flowServer.settings.readTimeout=60m,flowServer.settings.drainDelay=5s",
@@ -181,7 +192,7 @@ func TestProgramsTakeWhatIsRendered(t *testing.T) {
 		{emitter, []string{"run", "--leader-election=false", "--kubeconfig=" + filepath.Join(dir, "none")}, []string{
 			"flowEmitter.settings.emitInterval=1ms,flowEmitter.settings.postTimeout=10ms,flowEmitter.flowServerUrl=http://a,flowEmitter.flowId=-,flowEmitter.regionKey=a",
 			"flowEmitter.settings.emitInterval=1m,flowEmitter.settings.postTimeout=10m,flowEmitter.flowServerUrl=https://a.b-c:65535/d/,flowEmitter.flowId=" + strings.Repeat(":", 128) + ",flowEmitter.regionKey=a-1",
-		}, "no way to a cluster is known"},
+		}, "KUBECONFIG is "},
 	} {
 		sets := ciFiles(t, tt.chart)
 		for i, s := range tt.extreme {
@@ -193,7 +204,7 @@ func TestProgramsTakeWhatIsRendered(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, o := range objects(t, files) {
-				if o.Spec["template"] == nil {
+				if o.Spec["template"] == nil || o.Metadata.Labels["app.kubernetes.io/component"] == "relay" { // it has a file, see TestCharts_RelayAcceptsItsConfiguration
 					continue
 				}
 				image, _, _ := strings.Cut(path.Base(at(o.Spec, "template.spec.containers.0.image").(string)), ":")
@@ -215,6 +226,37 @@ func TestProgramsTakeWhatIsRendered(t *testing.T) {
 	}
 }
 
+// TestCharts_RelayAcceptsItsConfiguration has the real relay check the rendered file.
+func TestCharts_RelayAcceptsItsConfiguration(t *testing.T) {
+	dir := t.TempDir()
+	relay := compile(t, dir, "relay", "openova-flow-relay")
+	for set, url := range map[string]string{
+		"": "http://flow-openova-flow-server.openova-flow.svc.cluster.local:8080/",
+		"flowServer.basePath=/flow/,flowServer.service.port=80":                            "http://flow-openova-flow-server.openova-flow.svc.cluster.local:80/flow/",
+		"flowServer.tls.existingSecret=tls,flowRelay.serverURL=https://flow.example.com/x": "https://flow.example.com/x",
+	} {
+		files, err := render(load(t, server), chartutil.CoalesceTables(values(t, set), ciFiles(t, server)["relay"]), "flow", true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var text string
+		for _, doc := range strings.Split(files["relay.yaml"], "\n---") {
+			var o corev1.ConfigMap
+			if err := yaml.Unmarshal([]byte(doc), &o); err == nil && o.Kind == "ConfigMap" {
+				text = o.Data["relay.yaml"]
+			}
+		}
+		file := filepath.Join(dir, "relay.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command(relay, "check", "--config", file).CombinedOutput(); err != nil || !strings.Contains(text+"\n", "url: "+url+"\n") ||
+			!strings.Contains(text, "tokenFile: /etc/openova-flow-relay/token/token\n") {
+			t.Errorf("%q: %v\n%s\n%s", set, err, out, text)
+		}
+	}
+}
+
 // compile builds a program of a module into a folder.
 func compile(t *testing.T, dir, module, program string) string {
 	t.Helper()
@@ -228,9 +270,9 @@ func compile(t *testing.T, dir, module, program string) string {
 	return binary
 }
 
-// TestEverySettingIsInTheChart finds settings of the programs that no value of a chart leads to.
-func TestEverySettingIsInTheChart(t *testing.T) {
-	// The chart knows NATS by credentials files and certificates alone.
+// TestCharts_HaveAllSettings finds settings of the programs without a value in the charts.
+func TestCharts_HaveAllSettings(t *testing.T) {
+	// The chart supports only credentials files and certificates for NATS.
 	left := map[string]bool{"NATS_USER": true, "NATS_PASSWORD_FILE": true, "NATS_TOKEN_FILE": true}
 	dir := t.TempDir()
 	var env []string
@@ -257,7 +299,7 @@ func TestEverySettingIsInTheChart(t *testing.T) {
 		}
 		for _, setting := range known {
 			if !slices.Contains(env, setting[1]) && !left[setting[1]] {
-				t.Errorf("%s of %s is in no render: give it a value, and a file in ci a word of it", setting[1], program)
+				t.Errorf("%s of %s is in no render: add a value to the chart, and use it in a file of ci", setting[1], program)
 			}
 		}
 	}

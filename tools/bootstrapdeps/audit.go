@@ -6,15 +6,15 @@ import (
 	"strings"
 )
 
-// finding is one thing in which the kit is not what it should be.
+// finding is one difference between the kit and its declaration.
 type finding struct {
 	File    string `json:"file"`
 	Line    int    `json:"line,omitempty"`
-	Problem string `json:"problem"` // one of a few words, for programs
+	Problem string `json:"problem"` // stable, for programs
 	Text    string `json:"text"`
 }
 
-// audit compares a kit with what is declared. It reads nothing.
+// audit compares a kit with its declaration. It does no I/O.
 func audit(k kit, declared []release) (out []finding) {
 	add := func(file string, line int, problem, format string, args ...any) {
 		out = append(out, finding{file, line, problem, fmt.Sprintf(format, args...)})

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// release is one release and what it waits for.
+// release is a release with its dependencies.
 type release struct {
 	Slot      int      `json:"slot"`
 	Name      string   `json:"name"`
@@ -27,8 +27,8 @@ func byName(releases []release) map[string]release {
 	return out
 }
 
-// tiers puts every release one tier above the highest of what it waits for. Releases of a cycle, and what waits for them, are in none.
-// A dependency that is not there counts for nothing.
+// tiers puts every release one tier above its highest dependency. Releases in a cycle, and those that depend on them, are in no tier. Missing
+// dependencies are ignored.
 func tiers(releases []release) (out [][]string) {
 	graph := byName(releases)
 	placed := map[string]bool{}
@@ -56,7 +56,7 @@ func tiers(releases []release) (out [][]string) {
 	}
 }
 
-// cycles returns one cycle for each set of releases that wait for each other. A cycle begins and ends with the least of its names.
+// cycles returns one cycle for each set of releases that depend on each other, starting and ending with the least name.
 func cycles(releases []release) (out [][]string) {
 	graph := byName(releases)
 	names := slices.Sorted(func(yield func(string) bool) {
@@ -83,7 +83,7 @@ func cycles(releases []release) (out [][]string) {
 	return out
 }
 
-// shortest returns the shortest way from a release back to itself, nil when there is none.
+// shortest returns the shortest path from a release back to itself, nil for none.
 func shortest(graph map[string]release, start string) []string {
 	from := map[string]string{}
 	queue := []string{start}

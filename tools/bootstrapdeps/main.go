@@ -1,7 +1,6 @@
-// Command bootstrapdeps holds the bootstrap kit to the dependencies that are declared for it.
+// Command bootstrapdeps compares the bootstrap kit with its declared dependencies.
 //
-// It exits with 0 when all is as declared, 1 when something is not, 2 when releases wait for each other in a cycle, and 3 when its input
-// can't be read.
+// Exit codes: 0 equal, 1 drift, 2 a cycle of dependencies, 3 unreadable input.
 package main
 
 import (
@@ -24,7 +23,7 @@ const (
 
 func main() { os.Exit(run(os.Args[1:], os.Stdout, os.Stderr)) }
 
-// report is the answer, as --json prints it.
+// report is the output of --json.
 type report struct {
 	Releases []release  `json:"releases"`
 	Tiers    [][]string `json:"tiers"`
@@ -90,7 +89,7 @@ func check(kitDir, expected string) (report, error) {
 			r.Cycles = append(r.Cycles, c)
 		}
 	}
-	// Lists that are empty, and not null, for those who read JSON.
+	// Empty lists instead of null in JSON.
 	r.Releases, r.Tiers, r.Drift, r.Cycles = list(r.Releases), list(r.Tiers), list(r.Drift), list(r.Cycles)
 	r.Summary.Drift, r.Summary.Cycles = len(r.Drift), len(r.Cycles)
 	return r, nil

@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// fine is a kit and what is declared for it, by file.
+// fine is a correct kit with its declaration, by file.
 var fine = map[string]string{
 	"kit/01-a.yaml":          "apiVersion: source.toolkit.fluxcd.io/v1\nkind: HelmRepository\nmetadata:\n  name: bp-a\n---\n" + helmRelease("bp-a"),
 	"kit/02-b.yaml":          helmRelease("bp-b", "bp-a"),
@@ -46,7 +46,7 @@ func helmRelease(name string, dependsOn ...string) string {
 	return text
 }
 
-// write puts files into a new folder; a file with an empty text is left out.
+// write writes fine with changes into a new folder; an empty text removes a file.
 func write(t *testing.T, changes map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -73,7 +73,7 @@ func audited(dir string, more ...string) (code int, stdout, stderr string) {
 	return code, strings.ReplaceAll(out.String(), dir+"/", ""), strings.ReplaceAll(errs.String(), dir+"/", "")
 }
 
-func TestAFineKit(t *testing.T) {
+func TestAudit_CorrectKit(t *testing.T) {
 	code, out, errs := audited(write(t, nil))
 	want := "tier 0  01 bp-a\ntier 1  02 bp-b <- bp-a\ntier 2  56 bp-c <- bp-a, bp-b\ndrift=0 cycles=0\n"
 	if code != 0 || out != want || errs != "" {
@@ -81,7 +81,7 @@ func TestAFineKit(t *testing.T) {
 	}
 }
 
-func TestDrift(t *testing.T) {
+func TestAudit_Drift(t *testing.T) {
 	expected := func(old, new string) map[string]string {
 		return map[string]string{"expected.yaml": strings.Replace(fine["expected.yaml"], old, new, 1)}
 	}
@@ -134,14 +134,14 @@ func TestDrift(t *testing.T) {
 	}
 }
 
-func TestTheSameDependencyWithItsOwnNamespaceIsNone(t *testing.T) {
+func TestAudit_DependencyWithOwnNamespaceIsNoDrift(t *testing.T) {
 	code, out, _ := audited(write(t, map[string]string{"kit/02-b.yaml": helmRelease("bp-b", "bp-a\n      namespace: flux-system")}))
 	if code != 0 {
 		t.Error(out)
 	}
 }
 
-func TestCycles(t *testing.T) {
+func TestAudit_Cycles(t *testing.T) {
 	declare := func(a, b, c string) string {
 		return "releases:\n  - {slot: 1, name: bp-a, depends_on: " + a + "}\n  - {slot: 2, name: bp-b, depends_on: " + b + "}\n  - {slot: 56, name: bp-c, depends_on: " + c + "}\n"
 	}
@@ -167,7 +167,7 @@ func TestCycles(t *testing.T) {
 	}
 }
 
-func TestOneCycleForEachSet(t *testing.T) {
+func TestCycles_OneForEachSet(t *testing.T) {
 	var releases []release
 	for name, d := range map[string][]string{"a": {"b"}, "b": {"a", "c"}, "c": {"b"}, "d": {"e", "a"}, "e": {"d"}, "f": {"d"}} {
 		releases = append(releases, release{Name: name, DependsOn: d})
@@ -178,7 +178,7 @@ func TestOneCycleForEachSet(t *testing.T) {
 	}
 }
 
-func TestUnreadableInputNamesFileAndLine(t *testing.T) {
+func TestRun_UnreadableInputNamesFileAndLine(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		changes map[string]string
@@ -238,8 +238,8 @@ func TestJSON(t *testing.T) {
 	}
 }
 
-// TestScript runs what people type, from elsewhere.
-func TestScript(t *testing.T) {
+// TestScript_FromAnotherFolder runs the script from another folder.
+func TestScript_FromAnotherFolder(t *testing.T) {
 	script, err := filepath.Abs("../../scripts/check-bootstrap-deps.sh")
 	if err != nil {
 		t.Fatal(err)

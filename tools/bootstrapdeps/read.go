@@ -15,7 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// inputError is input that can't be read.
+// inputError is an error in the input, with its place.
 type inputError struct {
 	File string `json:"file"`
 	Line int    `json:"line,omitempty"`
@@ -29,7 +29,7 @@ func (e *inputError) Error() string {
 	return fmt.Sprintf("%s:%d: %s", e.File, e.Line, e.Text)
 }
 
-// kit is a folder of slots.
+// kit is the content of the kit's folder.
 type kit struct {
 	releases      []release
 	files         []kitFile
@@ -40,13 +40,13 @@ type kit struct {
 
 type kitFile struct {
 	path, base string
-	slotted    bool // the name begins with a number
+	slotted    bool // the name starts with a number
 	releases   int
 }
 
 var slotName = regexp.MustCompile(`^([0-9]+)-(.+)\.ya?ml$`)
 
-// fileName is what the name of a file says besides its slot.
+// fileName matches the name of a slot's file.
 func fileName(path string) string {
 	if m := slotName.FindStringSubmatch(filepath.Base(path)); m != nil {
 		return m[2]
@@ -54,7 +54,7 @@ func fileName(path string) string {
 	return ""
 }
 
-// readKit reads every file of a folder, but not of folders in it.
+// readKit reads the files of a folder, without subfolders.
 func readKit(dir string) (kit, error) {
 	var k kit
 	entries, err := os.ReadDir(dir)
@@ -192,7 +192,7 @@ func (r *release) dependOn(name string, at value) error {
 	return nil
 }
 
-// readDeclared reads what the graph should be.
+// readDeclared reads the declared graph.
 func readDeclared(path string) (out []release, err error) {
 	docs, err := readYAML(path)
 	if err != nil {
@@ -249,7 +249,7 @@ func readDeclared(path string) (out []release, err error) {
 	return out, nil
 }
 
-// value is a place in a file; a nil node is one that is not there.
+// value is a node of a YAML file with its place; a nil node is a missing value.
 type value struct {
 	file string
 	node *yaml.Node
@@ -289,7 +289,7 @@ func (v value) errorf(format string, args ...any) error {
 
 func (v value) absent() bool { return v.node == nil || v.node.Tag == "!!null" }
 
-// get follows a key of a mapping.
+// get returns the value of a key.
 func (v value) get(key string) (found value, err error) {
 	found.file = v.file
 	if v.absent() {
@@ -310,7 +310,7 @@ func (v value) get(key string) (found value, err error) {
 	return found, nil
 }
 
-// target is what an alias stands for.
+// target resolves an alias.
 func target(n *yaml.Node) *yaml.Node {
 	if n.Kind == yaml.AliasNode {
 		return n.Alias
@@ -318,7 +318,7 @@ func target(n *yaml.Node) *yaml.Node {
 	return n
 }
 
-// path follows keys to a text, which is empty when it is not there.
+// path returns the text at a path of keys, empty if missing.
 func (v value) path(keys ...string) (text string, err error) {
 	for _, key := range keys {
 		if v, err = v.get(key); err != nil {
@@ -351,7 +351,7 @@ func (v value) items() (out []value, err error) {
 	return out, nil
 }
 
-// only refuses fields that are not known.
+// only rejects unknown fields.
 func (v value) only(keys ...string) error {
 	if v.node.Kind != yaml.MappingNode {
 		return v.errorf("fields such as %s are expected here", keys[0])

@@ -2,7 +2,7 @@
 
 package fluxapi
 
-// The APIs are read as source and need not be compiled; these imports keep their versions in go.mod.
+// The APIs are read as source, not compiled. These imports keep their versions in go.mod.
 import (
 	_ "github.com/fluxcd/helm-controller/api/v2"
 	_ "github.com/fluxcd/kustomize-controller/api/v1"

@@ -2,6 +2,7 @@ package fluxapi
 
 import (
 	"bufio"
+	"encoding/json"
 	"go/ast"
 	"go/parser"
 	"go/token"
@@ -17,7 +18,7 @@ import (
 	"testing"
 )
 
-// apis are the folders of the API modules, with the status types that the adapter watches objects of.
+// apis are the API modules with the status types of watched objects.
 var apis = []struct {
 	module, folder string
 	statuses       []string
@@ -32,7 +33,7 @@ var apis = []struct {
 
 const mapping = "../../products/openova-flow/adapter-flux/mapping"
 
-// source is what packages declare.
+// source has the declarations of packages.
 type source struct {
 	constants map[string]string          // value by name
 	structs   map[string]*ast.StructType // by name
@@ -108,7 +109,7 @@ func (s *source) fields(st *ast.StructType, path string, into map[string]bool) {
 		case name == "":
 		default:
 			into[path+"."+name] = true
-			// What conditions, inventories and artifacts hold is the same everywhere.
+			// The content of conditions, inventories and artifacts is the same everywhere.
 			if inner != nil && strings.Count(path, ".") < 3 {
 				s.fields(inner, path+"."+name, into)
 			}
@@ -116,7 +117,7 @@ func (s *source) fields(st *ast.StructType, path string, into map[string]bool) {
 	}
 }
 
-// typeName is the name of the type that an expression is, points to, or has as elements.
+// typeName returns the name of an expression's type, or of its element type.
 func typeName(e ast.Expr) string {
 	switch e := e.(type) {
 	case *ast.Ident:
@@ -133,7 +134,7 @@ func typeName(e ast.Expr) string {
 	return ""
 }
 
-// leftOut reads what is left out on purpose: a name and why.
+// leftOut reads leftout.txt: the reason by name.
 func leftOut(t *testing.T) map[string]string {
 	t.Helper()
 	f, err := os.Open("leftout.txt")
@@ -149,19 +150,33 @@ func leftOut(t *testing.T) map[string]string {
 		}
 		name, why, _ := strings.Cut(line, " ")
 		if why = strings.TrimSpace(why); why == "" || out[name] != "" {
-			t.Errorf("leftout.txt: %q is there twice, or does not say why", name)
+			t.Errorf("leftout.txt: %q is listed twice, or without a reason", name)
 		}
 		out[name] = why
 	}
 	return out
 }
 
+// download returns the folder with the source of a module that go.mod requires. No package is imported from it, so no build has brought it.
+func download(t *testing.T, module string) string {
+	t.Helper()
+	out, err := exec.Command("go", "mod", "download", "-json", module).Output()
+	if err != nil {
+		t.Fatalf("download %s: %v\n%s", module, err, out)
+	}
+	var m struct{ Dir string }
+	if err := json.Unmarshal(out, &m); err != nil {
+		t.Fatalf("download %s: %v", module, err)
+	}
+	return m.Dir
+}
+
 func newSource() *source {
 	return &source{constants: map[string]string{}, structs: map[string]*ast.StructType{}, literals: map[string]bool{}}
 }
 
-// TestMapping_KnowsEveryConditionReasonAndStatusField fails on what a newer Flux has and the mapping does not know. Read it in the mapping, or say
-// in leftout.txt why it is not read.
+// TestMapping_KnowsEveryConditionReasonAndStatusField fails for each name of a newer Flux that the mapping does not know. Map it, or list it in leftout.txt
+// with the reason.
 func TestMapping_KnowsEveryConditionReasonAndStatusField(t *testing.T) {
 	read1 := func(dir string) *source {
 		s := newSource()
@@ -173,11 +188,7 @@ func TestMapping_KnowsEveryConditionReasonAndStatusField(t *testing.T) {
 	shared := newSource()
 	var packages []*source
 	for _, api := range apis {
-		dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", api.module).Output()
-		if err != nil {
-			t.Fatalf("%s: %v", api.module, err)
-		}
-		s := read1(filepath.Join(strings.TrimSpace(string(dir)), api.folder))
+		s := read1(filepath.Join(download(t, api.module), api.folder))
 		maps.Copy(shared.structs, s.structs)
 		packages = append(packages, s)
 		for name, value := range s.constants {
@@ -197,7 +208,7 @@ func TestMapping_KnowsEveryConditionReasonAndStatusField(t *testing.T) {
 		}
 	}
 	if len(names) < 100 {
-		t.Fatalf("only %d names were found", len(names))
+		t.Fatalf("found only %d names", len(names))
 	}
 	left, used := leftOut(t), map[string]bool{}
 	for _, name := range slices.Sorted(maps.Keys(names)) {
@@ -209,7 +220,7 @@ func TestMapping_KnowsEveryConditionReasonAndStatusField(t *testing.T) {
 		_, out := left[as]
 		used[as] = true
 		if known := mapped[last]; known == out {
-			t.Errorf("%s: mapped is %t, %s in leftout.txt is %t", name, known, as, out)
+			t.Errorf("%s: mapped: %t, %s in leftout.txt: %t; want exactly one", name, known, as, out)
 		}
 	}
 	for name := range left {

@@ -52,7 +52,7 @@ func (a artifact) RawManifest() ([]byte, error)        { return a.manifest, nil 
 func (a artifact) LayerByDigest(digest v1.Hash) (partial.CompressedLayer, error) {
 	own, err := a.layer.Digest()
 	if err == nil && own != digest {
-		err = fmt.Errorf("an artifact has one layer, %s, and not %s", own, digest)
+		err = fmt.Errorf("artifact: no layer %s, only %s", digest, own)
 	}
 	return a.layer, err
 }

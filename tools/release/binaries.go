@@ -14,7 +14,7 @@ import (
 	"time"
 )
 
-// writeBinaries writes an archive for each platform, with all programs and the licence in it, and SHA256SUMS.
+// writeBinaries writes an archive with all programs and the licence for each platform, and SHA256SUMS.
 func writeBinaries(ctx context.Context, s state, all []program, platforms []platform, folder string) error {
 	if err := os.RemoveAll(folder); err != nil {
 		return err
@@ -71,7 +71,7 @@ func buildAll(ctx context.Context, s state, all []program, on platform) ([]file,
 	return files, nil
 }
 
-// packTarGz and packZip put the files into one folder, so that unpacking scatters nothing.
+// packTarGz and packZip put the files into one top-level folder.
 func packTarGz(folder string, at time.Time, files []file) ([]byte, error) {
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)

@@ -22,7 +22,7 @@ import (
 	"time"
 )
 
-func TestArchiveOfThisSystemRuns(t *testing.T) {
+func TestBinaries_ProgramsOfThisSystemRun(t *testing.T) {
 	folder := t.TempDir()
 	var said bytes.Buffer
 	err := run(t.Context(), []string{"binaries", "--root", "../..", "--version", testVersion, "--out", folder, "--platforms", "linux/" + runtime.GOARCH}, &said, &said)
@@ -39,7 +39,7 @@ func TestArchiveOfThisSystemRuns(t *testing.T) {
 	if err := os.CopyFS(root, unpacked); err != nil {
 		t.Fatal(err)
 	}
-	for program, argument := range map[string]string{"openova-flow-server": "version", "openova-flow-server-jetstream": "version", "openova-flow-adapter-flux": "version", "openova-flow-proxy": "-h"} {
+	for program, argument := range map[string]string{"openova-flow-server": "version", "openova-flow-server-jetstream": "version", "openova-flow-adapter-flux": "version", "openova-flow-proxy": "-h", "openova-flow-relay": "version"} {
 		text, err := exec.Command(filepath.Join(root, name, program), argument).CombinedOutput()
 		if err != nil || argument == "version" && string(text) != testVersion+"\n" {
 			t.Errorf("%s %s: %v\n%s", program, argument, err, text)
@@ -47,8 +47,8 @@ func TestArchiveOfThisSystemRuns(t *testing.T) {
 	}
 }
 
-// TestArchivesOfOtherSystems leaves the adapter out, which has no code that depends on the system and takes long to compile.
-func TestArchivesOfOtherSystems(t *testing.T) {
+// TestBinaries_OtherSystems leaves out the adapter, which has no system-dependent code and compiles slowly.
+func TestBinaries_OtherSystems(t *testing.T) {
 	folder := t.TempDir()
 	s := state{root: "../..", version: testVersion, created: time.Unix(1700000000, 0).UTC()}
 	few := slices.DeleteFunc(slices.Clone(programs), func(p program) bool { return p.name == "openova-flow-adapter-flux" })
@@ -81,7 +81,7 @@ func TestArchivesOfOtherSystems(t *testing.T) {
 	}
 }
 
-// checkSums verifies SHA256SUMS as a person does.
+// checkSums verifies SHA256SUMS with sha256sum.
 func checkSums(t *testing.T, folder string, archives int) {
 	t.Helper()
 	verify := exec.Command("sha256sum", "--check", "--strict", "SHA256SUMS")
@@ -119,7 +119,7 @@ func untar(t *testing.T, archive string) fs.FS {
 	}
 }
 
-func TestVersionsThatCannotBeTagsAreRefused(t *testing.T) {
+func TestRun_RejectsInvalidVersions(t *testing.T) {
 	for _, version := range []string{"", "v1.0.0", "1.0 0", "-1", "1.0.0+meta", `1"`} {
 		if err := run(t.Context(), []string{"binaries", "--version", version, "--out", t.TempDir()}, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "version") {
 			t.Errorf("the version %q: %v", version, err)

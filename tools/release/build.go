@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// platform is what a binary runs on.
+// platform is an operating system and an architecture.
 type platform struct{ os, arch string }
 
 func (p platform) String() string { return p.os + "/" + p.arch }
@@ -22,14 +22,14 @@ func parsePlatforms(text string) ([]platform, error) {
 	for one := range strings.SplitSeq(text, ",") {
 		system, arch, ok := strings.Cut(strings.TrimSpace(one), "/")
 		if !ok || system == "" || arch == "" {
-			return nil, fmt.Errorf("%q is no platform: it must be os/arch, such as linux/amd64", one)
+			return nil, fmt.Errorf("invalid platform %q; allowed: os/arch, such as linux/amd64", one)
 		}
 		all = append(all, platform{system, arch})
 	}
 	return all, nil
 }
 
-// state is what is released: which version of which tree.
+// state is the version and the source tree of a release.
 type state struct {
 	root     string // the checkout
 	version  string
@@ -37,7 +37,7 @@ type state struct {
 	created  time.Time
 }
 
-// readState asks git which commit this is and when it was made. SOURCE_DATE_EPOCH wins over the time of the commit.
+// readState reads the commit and its time from git. SOURCE_DATE_EPOCH overrides the time.
 func readState(ctx context.Context, root, version string) (state, error) {
 	s := state{root: root, version: version, created: time.Unix(0, 0).UTC()}
 	git := func(args ...string) (string, error) {
@@ -58,15 +58,15 @@ func readState(ctx context.Context, root, version string) (state, error) {
 	if epoch != "" {
 		seconds, err := strconv.ParseInt(epoch, 10, 64)
 		if err != nil {
-			return s, fmt.Errorf("SOURCE_DATE_EPOCH is %q: it must be seconds since 1970", epoch)
+			return s, fmt.Errorf("invalid SOURCE_DATE_EPOCH %q; allowed: seconds since 1970", epoch)
 		}
 		s.created = time.Unix(seconds, 0).UTC()
 	}
 	return s, nil
 }
 
-// compile builds a program into the folder and returns the path of the binary. The same source and Go version give the same bytes, wherever
-// it is built.
+// compile builds a program into the folder and returns the path of the binary. The build is reproducible: the same source and Go version give the same
+// bytes on every machine.
 func compile(ctx context.Context, s state, p program, on platform, folder string) (string, error) {
 	out, err := filepath.Abs(filepath.Join(folder, p.name))
 	if err != nil {
@@ -84,18 +84,18 @@ func compile(ctx context.Context, s state, p program, on platform, folder string
 	return out, nil
 }
 
-// checkVersion keeps what ends in tags, file names and linker flags to what is valid in all of them.
+// checkVersion allows only versions that are valid in tags, file names and linker flags.
 func checkVersion(version string) error {
 	if version == "" {
 		return errors.New("the version is empty: set --version, such as 0.1.0")
 	}
 	for _, r := range version {
 		if !strings.ContainsRune("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-_", r) {
-			return fmt.Errorf("the version is %q: only letters, digits, '.', '-' and '_' may be in it", version)
+			return fmt.Errorf("invalid --version %q; allowed: letters, digits, '.', '-' and '_'", version)
 		}
 	}
 	if strings.HasPrefix(version, "v") || strings.HasPrefix(version, "-") || strings.HasPrefix(version, ".") {
-		return fmt.Errorf("the version is %q: it must not begin with v, - or '.'", version)
+		return fmt.Errorf("invalid --version %q: it must not start with v, - or '.'", version)
 	}
 	return nil
 }

@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// container is what enter makes of the process it is in.
+// container describes the container that enter creates.
 type container struct {
 	Root      string
 	UID, GID  int
@@ -56,8 +56,8 @@ const permission = `running an image needs a user namespace in which file system
   sysctl -w kernel.apparmor_restrict_unprivileged_userns=0   (Ubuntu)
   sysctl -w kernel.unprivileged_userns_clone=1               (Debian)`
 
-// start runs an image of this machine's architecture as a container runtime would with a read-only root, all capabilities dropped and
-// no way to more: in user and mount namespaces of its own, as the image's user, with nothing mounted but the image. The network is shared.
+// start runs an image of this machine's architecture like a container runtime with a read-only root, no capabilities and no_new_privs: in its own user and
+// mount namespaces, as the image's user, with only the image mounted. The network is shared.
 func start(t *testing.T, image v1.Image, root string, env []string, arguments ...string) *exec.Cmd {
 	t.Helper()
 	config, err := image.ConfigFile()
@@ -80,7 +80,7 @@ func start(t *testing.T, image v1.Image, root string, env []string, arguments ..
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Not the test's own context, which ends before what its cleanup waits for.
+	// Not the test's context, which ends before its cleanup.
 	bounded, cancel := context.WithTimeout(background, time.Minute)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(bounded, self)
@@ -89,14 +89,14 @@ func start(t *testing.T, image v1.Image, root string, env []string, arguments ..
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: c.UID, HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: c.GID, HostID: os.Getgid(), Size: 1}},
-		// Only until the file systems are mounted.
+		// Needed only until the file systems are mounted.
 		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN},
 		Pdeathsig:   syscall.SIGKILL,
 	}
 	return cmd
 }
 
-// overlaid puts the variables of a run in the place of the image's.
+// overlaid replaces variables of the image by those of a run.
 func overlaid(image, run []string) []string {
 	all := slices.DeleteFunc(slices.Clone(image), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
@@ -105,13 +105,13 @@ func overlaid(image, run []string) []string {
 	return append(all, run...)
 }
 
-// enter makes this process the container, and returns only if that fails.
+// enter turns this process into the container. It returns only on failure.
 func enter(text string) error {
 	var c container
 	if err := json.Unmarshal([]byte(text), &c); err != nil {
 		return err
 	}
-	// What prctl sets belongs to the thread, and exec goes on with it.
+	// prctl applies to the thread, and exec keeps it.
 	runtime.LockOSThread()
 	for _, step := range []struct {
 		name string

@@ -21,19 +21,19 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/types"
 )
 
-// published is where the images of a release are.
+// published is the registry folder of a release's images.
 const published = "ghcr.io/openova-io/openova"
 
 const refName = "org.opencontainers.image.ref.name"
 
-// file is what an image holds.
+// file is a file of an image.
 type file struct {
 	path    string
 	mode    int64
 	content []byte
 }
 
-// writeImages writes an OCI layout for each program into the folder: an index of the platforms, and an SBOM for each of them.
+// writeImages writes an OCI layout for each program into the folder: an index of the platforms, and an SBOM for each.
 func writeImages(ctx context.Context, s state, all []program, platforms []platform, folder string) error {
 	for _, p := range all {
 		if err := writeImage(ctx, s, p, platforms, filepath.Join(folder, p.name)); err != nil {
@@ -56,7 +56,7 @@ func writeImage(ctx context.Context, s state, p program, platforms []platform, f
 	}
 	index = mutate.Annotations(index, labels(s, p)).(v1.ImageIndex)
 
-	// What an earlier build left would be published with this one.
+	// Remnants of an earlier build would be published with this one.
 	if err := os.RemoveAll(folder); err != nil {
 		return err
 	}
@@ -79,7 +79,7 @@ func writeImage(ctx context.Context, s state, p program, platforms []platform, f
 	return nil
 }
 
-// makeImage returns the image of a program and, referring to it, its SBOM.
+// makeImage returns the image of a program and its SBOM, which refers to it.
 func makeImage(ctx context.Context, s state, p program, on platform) (image, sbom v1.Image, err error) {
 	scratch, err := os.MkdirTemp("", "release-")
 	if err != nil {
@@ -98,7 +98,7 @@ func makeImage(ctx context.Context, s state, p program, on platform) (image, sbo
 	if err != nil {
 		return nil, nil, err
 	}
-	// Two layers, since the certificates are the same in all images and for many releases.
+	// Two layers: the certificates are the same in all images, and in many releases.
 	var layers []mutate.Addendum
 	for _, f := range []file{{caFile, 0o644, roots}, {"/" + p.name, 0o755, program}} {
 		layer, err := makeLayer(f)
@@ -157,7 +157,7 @@ func labels(s state, p program) map[string]string {
 	return all
 }
 
-// makeLayer holds a file and the folders above it, all of them root's and without the time of the build.
+// makeLayer returns a layer with a file and its parent folders, owned by root and without timestamps.
 func makeLayer(f file) (v1.Layer, error) {
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)

@@ -29,7 +29,7 @@ import (
 
 const testVersion = "1.2.3"
 
-// layouts are made once, by the command itself, for all tests.
+// layouts are built once, by the command itself, for all tests.
 var layouts = sync.OnceValues(func() (string, error) {
 	folder := filepath.Join(scratch, "images")
 	var said bytes.Buffer
@@ -100,10 +100,10 @@ func eachImage(t *testing.T, check func(*testing.T, program, platform, v1.Image)
 	}
 }
 
-func TestLayoutsAreWhole(t *testing.T) {
+func TestImages_LayoutsAreValid(t *testing.T) {
 	for _, p := range programs {
 		top, _ := layoutOf(t, p)
-		// The SBOMs' config is the empty one, which this validation takes for an image's; they are held to their blobs elsewhere.
+		// The SBOMs' empty config fails this validation, which expects an image's; other tests check their blobs.
 		for _, entry := range entries(t, top) {
 			if !entry.MediaType.IsIndex() {
 				continue
@@ -119,9 +119,9 @@ func TestLayoutsAreWhole(t *testing.T) {
 	}
 }
 
-// TestImagesAreWhatTheirDockerfilesMake reads the Dockerfiles, so that both ways lead to the same image.
-func TestImagesAreWhatTheirDockerfilesMake(t *testing.T) {
-	folders := map[string]string{"openova-flow-server": "openova-flow-server", "openova-flow-server-jetstream": "openova-flow-server-jetstream", "openova-flow-adapter-flux": "openova-flow-emitter", "openova-flow-proxy": "openova-flow-proxy"}
+// TestImages_EqualTheirDockerfiles compares the images with the Dockerfiles.
+func TestImages_EqualTheirDockerfiles(t *testing.T) {
+	folders := map[string]string{"openova-flow-server": "openova-flow-server", "openova-flow-server-jetstream": "openova-flow-server-jetstream", "openova-flow-adapter-flux": "openova-flow-emitter", "openova-flow-proxy": "openova-flow-proxy", "openova-flow-relay": "openova-flow-relay"}
 	eachImage(t, func(t *testing.T, p program, on platform, image v1.Image) {
 		text, err := os.ReadFile(filepath.Join("../../platform", folders[p.name], "Dockerfile"))
 		if err != nil {
@@ -205,7 +205,7 @@ func walk(t *testing.T, image v1.Image, each func(*tar.Header, io.Reader)) {
 	}
 }
 
-func TestImagesHoldNothingButAStaticBinaryAndCertificates(t *testing.T) {
+func TestImages_ContainOnlyAStaticBinaryAndCertificates(t *testing.T) {
 	machines := map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64}
 	eachImage(t, func(t *testing.T, p program, on platform, image v1.Image) {
 		walk(t, image, func(h *tar.Header, content io.Reader) {
@@ -274,7 +274,7 @@ func checkRoots(t *testing.T, content io.Reader) {
 	}
 }
 
-// sbomsOf returns the SBOMs of a layout by the digest of the image that they are about.
+// sbomsOf returns the SBOMs of a layout by the digest of their image.
 func sbomsOf(t *testing.T, p program) map[v1.Hash]*cdx.BOM {
 	t.Helper()
 	top, _ := layoutOf(t, p)
@@ -312,11 +312,12 @@ func sbomsOf(t *testing.T, p program) map[v1.Hash]*cdx.BOM {
 	return all
 }
 
-func TestEachImageHasAnSBOMOfWhatIsInIt(t *testing.T) {
+func TestImages_SBOMListsTheContent(t *testing.T) {
 	needed := map[string]string{
 		"openova-flow-server":           `^(/etc/ssl/certs/ca-certificates\.crt|pkg:golang/std@1\.\S+|pkg:npm/(clsx|esm-env|svelte)@[0-9.]+)$`,
 		"openova-flow-server-jetstream": `^(/etc/ssl/certs/ca-certificates\.crt|pkg:golang/\S+@v?[0-9]\S+|pkg:npm/(clsx|esm-env|svelte)@[0-9.]+)$`,
 		"openova-flow-adapter-flux":     `^(/etc/ssl/certs/ca-certificates\.crt|pkg:golang/\S+@v?[0-9]\S+)$`,
+		"openova-flow-relay":            `^(/etc/ssl/certs/ca-certificates\.crt|pkg:golang/\S+@v?[0-9]\S+)$`,
 		"openova-flow-proxy":            `^(/etc/ssl/certs/ca-certificates\.crt|pkg:golang/std@1\.\S+)$`,
 	}
 	has := map[string][]string{
@@ -324,6 +325,7 @@ func TestEachImageHasAnSBOMOfWhatIsInIt(t *testing.T) {
 		"openova-flow-server-jetstream": {"std", "svelte", "github.com/nats-io/nats-server/v2", "github.com/openova-io/openova/products/openova-flow/server", caFile},
 		"openova-flow-adapter-flux":     {"std", "k8s.io/client-go", "github.com/openova-io/openova/products/openova-flow/server", caFile},
 		"openova-flow-proxy":            {"std", caFile},
+		"openova-flow-relay":            {"std", "go.etcd.io/bbolt", "github.com/openova-io/openova/products/openova-flow/server", caFile},
 	}
 	eachImage(t, func(t *testing.T, p program, on platform, image v1.Image) {
 		digest, err := image.Digest()
@@ -356,7 +358,7 @@ func TestEachImageHasAnSBOMOfWhatIsInIt(t *testing.T) {
 	})
 }
 
-func TestImagesAreTheSameWheneverTheyAreBuilt(t *testing.T) {
+func TestImages_AreReproducible(t *testing.T) {
 	s := state{root: "../..", version: testVersion, created: time.Unix(1700000000, 0).UTC()}
 	proxy, on := programs[2], platform{"linux", "arm64"}
 	var digests []v1.Hash

@@ -1,4 +1,4 @@
-// Command release makes what a release consists of, without a container engine: images as OCI layouts, and archives of binaries.
+// Command release builds, pushes and checks the parts of a release without a container engine: images as OCI layouts, and archives of binaries.
 package main
 
 import (
@@ -75,5 +75,5 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, err := io.WriteString(stdout, usage)
 		return err
 	}
-	return fmt.Errorf("%q is no command; there are images, push, binaries, check and help", args[0])
+	return fmt.Errorf("unknown command %q; allowed: images, push, binaries, check, help", args[0])
 }

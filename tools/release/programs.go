@@ -1,6 +1,6 @@
 package main
 
-// program is one of the binaries that are released, and its image.
+// program is a released binary with its image.
 type program struct {
 	name        string // of the binary and of the image
 	module      string // the folder of its Go module
@@ -10,7 +10,7 @@ type program struct {
 	npm         []string // packages of the page inside it
 }
 
-// programs say the same as the Dockerfiles under platform.
+// programs has the same content as the Dockerfiles in platform; a test compares them.
 var programs = []program{
 	{
 		name:        "openova-flow-server",
@@ -41,12 +41,18 @@ var programs = []program{
 		env:         []string{"FLOW_PROXY_LISTEN_ADDR=:8082"},
 		port:        "8082",
 	},
+	{
+		name:        "openova-flow-relay",
+		module:      "products/openova-flow/relay",
+		description: "Tells Slack, Alertmanager, webhooks, GitHub and OpenTelemetry what happens to flows",
+		port:        "8083",
+	},
 }
 
 const (
 	source  = "https://github.com/openova-io/openova"
 	license = "Apache-2.0"
-	// user is what runs in the images: a number, so that Kubernetes can tell that it isn't root.
+	// user of the images: a number, so that Kubernetes can verify that it is not root.
 	user    = "65532:65532"
 	caFile  = "/etc/ssl/certs/ca-certificates.crt"
 	ownPath = "github.com/openova-io/openova/"

@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// pushImages sends every layout in the folder to a registry, and its SBOMs as referrers, and prints a line for each: the image by digest,
-// and after it the file of the SBOM for each of its platforms, also by digest.
+// pushImages pushes every layout in the folder to a registry, with its SBOMs as referrers. It prints the digest of each image, and then for each platform the
+// digest of the image and the file of its SBOM.
 func pushImages(ctx context.Context, folder, to string, stdout io.Writer) error {
 	layouts, err := filepath.Glob(filepath.Join(folder, "*", "index.json"))
 	if err != nil {
@@ -25,7 +25,7 @@ func pushImages(ctx context.Context, folder, to string, stdout io.Writer) error 
 		return fmt.Errorf("%s has no images: run make images first", folder)
 	}
 	for _, index := range layouts {
-		// What is printed is read from another folder.
+		// Readers of the output run in another folder.
 		if index, err = filepath.Abs(index); err != nil {
 			return err
 		}
@@ -69,7 +69,7 @@ func pushImage(ctx context.Context, folder, to string, stdout io.Writer) error {
 	return nil
 }
 
-// pushSBOM sends the SBOM and writes it beside the layout's blobs as well, for what attests it.
+// pushSBOM pushes the SBOM, and writes it to a file for the attestation.
 func pushSBOM(from v1.ImageIndex, entry v1.Descriptor, repository name.Repository, folder string, stdout io.Writer, options []remote.Option) error {
 	sbom, err := from.Image(entry.Digest)
 	if err != nil {

@@ -17,8 +17,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/validate"
 )
 
-// TestPushedImagesAreThereAndWhole sends the layouts to a registry, with and without a list of referrers of its own, and reads them back.
-func TestPushedImagesAreThereAndWhole(t *testing.T) {
+// TestPush_ImagesCanBeReadBack pushes the layouts to a registry, with and without the referrers API, and reads them back.
+func TestPush_ImagesCanBeReadBack(t *testing.T) {
 	for _, referrers := range []bool{true, false} {
 		server := httptest.NewServer(registry.New(registry.WithReferrersSupport(referrers), registry.Logger(log.New(io.Discard, "", 0))))
 		defer server.Close()
@@ -117,7 +117,7 @@ func checkSame(t *testing.T, ref name.Digest, text []byte) {
 	}
 }
 
-func TestPushingNothingIsAnError(t *testing.T) {
+func TestPush_WithoutImagesFails(t *testing.T) {
 	if err := run(t.Context(), []string{"push", "--from", t.TempDir()}, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "make images") {
 		t.Errorf("it is %v", err)
 	}

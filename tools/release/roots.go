@@ -7,9 +7,8 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// rootsPEM is Mozilla's list of certificate authorities, pinned by go.sum instead of taken from whatever machine builds the image. Roots that
-// Mozilla trusts only for certificates issued before some date are in it without that bound, which a PEM file can't express; the bundles of
-// distributions are the same.
+// rootsPEM returns Mozilla's certificate authorities, pinned by go.sum instead of taken from the build machine. Roots that Mozilla trusts only for certificates
+// issued before a date are included without that bound, which PEM cannot express; distributions do the same.
 func rootsPEM() ([]byte, error) {
 	var b bytes.Buffer
 	for root := range bundle.Roots() {

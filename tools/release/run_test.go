@@ -37,7 +37,7 @@ func here(t *testing.T, name string) v1.Image {
 	return nil
 }
 
-// once runs an image to its end and returns what it said.
+// once runs an image to its end and returns its output.
 func once(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, code int) {
 	t.Helper()
 	var out, err bytes.Buffer
@@ -53,7 +53,7 @@ func once(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, code int) {
 	return out.String(), err.String(), cmd.ProcessState.ExitCode()
 }
 
-// serve runs an image until the test ends, and returns its process and, once it says so in its log, where it listens.
+// serve runs an image until the test ends, and returns its process and the address from its log.
 func serve(t *testing.T, name string, said *regexp.Regexp, env []string, arguments ...string) (*os.Process, string) {
 	t.Helper()
 	image := here(t, name)
@@ -93,8 +93,8 @@ func serve(t *testing.T, name string, said *regexp.Regexp, env []string, argumen
 	return cmd.Process, at
 }
 
-// TestImagesRunTogether plays a recording with the adapter's image into the server's, and reads it through the proxy's.
-func TestImagesRunTogether(t *testing.T) {
+// TestRun_ImagesWorkTogether replays a recording with the adapter's image into the server's, and reads it through the proxy's.
+func TestRun_ImagesWorkTogether(t *testing.T) {
 	process, server := serve(t, "openova-flow-server", regexp.MustCompile(`msg=started .*url=http://(\S+?)/? `),
 		[]string{"FLOW_SERVER_LISTEN_ADDR=127.0.0.1:0", "FLOW_SERVER_INSECURE=true", "FLOW_SERVER_DRAIN_DELAY=0s"})
 	checkConfined(t, process, here(t, "openova-flow-server"))
@@ -143,7 +143,7 @@ func get(t *testing.T, url string) *http.Response {
 	return answer
 }
 
-// checkConfined looks at a running image from outside.
+// checkConfined checks the confinement of a running image.
 func checkConfined(t *testing.T, process *os.Process, image v1.Image) {
 	t.Helper()
 	proc := fmt.Sprintf("/proc/%d/", process.Pid)
@@ -176,7 +176,7 @@ func checkConfined(t *testing.T, process *os.Process, image v1.Image) {
 	}
 }
 
-func TestImagesSayTheirVersion(t *testing.T) {
+func TestRun_ImagesPrintTheirVersion(t *testing.T) {
 	for _, name := range []string{"openova-flow-server", "openova-flow-server-jetstream", "openova-flow-adapter-flux"} {
 		image := here(t, name)
 		if said, _, code := once(t, start(t, image, unpack(t, image), nil, "version")); code != 0 || said != testVersion+"\n" {
@@ -185,7 +185,7 @@ func TestImagesSayTheirVersion(t *testing.T) {
 	}
 }
 
-func TestAnAdapterWithoutSettingsSaysWhatIsMissing(t *testing.T) {
+func TestRun_AdapterWithoutSettingsNamesTheMissing(t *testing.T) {
 	image := here(t, "openova-flow-adapter-flux")
 	_, said, code := once(t, start(t, image, unpack(t, image), nil, "replay", "fsn1=-"))
 	if code != 1 || !strings.Contains(said, "FLOW_SERVER_URL") || !strings.Contains(said, "FLOW_ID") {
@@ -193,9 +193,8 @@ func TestAnAdapterWithoutSettingsSaysWhatIsMissing(t *testing.T) {
 	}
 }
 
-// TestProgramsTrustTheImagesCertificates puts another certificate into the list, and the program believes a server that has it. Without
-// that it does not.
-func TestProgramsTrustTheImagesCertificates(t *testing.T) {
+// TestRun_ProgramsTrustTheImagesCertificates adds a certificate to the list: programs then accept a server with it, and reject it otherwise.
+func TestRun_ProgramsTrustTheImagesCertificates(t *testing.T) {
 	var asked atomic.Int64
 	remote := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked.Add(1)
@@ -231,7 +230,7 @@ func TestProgramsTrustTheImagesCertificates(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// It tries again for ever; what it says of the first failure is enough.
+		// It retries forever; the log of the first failure is enough.
 		var said string
 		for lines := bufio.NewScanner(stderr); !strings.Contains(said, " err=") && lines.Scan(); {
 			said = lines.Text()

@@ -18,12 +18,12 @@ import (
 
 const sbomType = "application/vnd.cyclonedx+json"
 
-// makeSBOM lists what is in an image: the modules that Go has recorded in the binary itself, the standard library, the packages of the
-// page, and the list of certificate authorities.
+// makeSBOM lists the content of an image: the modules recorded in the binary by Go, the standard library, the page's packages, and the certificate
+// authorities.
 func makeSBOM(s state, p program, on platform, binary string) ([]byte, error) {
 	info, err := buildinfo.ReadFile(binary)
 	if err != nil {
-		return nil, fmt.Errorf("%s for %s: what it is made of: %w", p.name, on, err)
+		return nil, fmt.Errorf("read build info of %s for %s: %w", p.name, on, err)
 	}
 	components := []cdx.Component{
 		library("golang", "std", strings.TrimPrefix(info.GoVersion, "go")),
@@ -36,7 +36,7 @@ func makeSBOM(s state, p program, on platform, binary string) ([]byte, error) {
 		version := dep.Version
 		path := dep.Path
 		if strings.HasPrefix(path, ".") {
-			// Modules of this repository are released together.
+			// Modules of this repository have the version of the release.
 			path, version = ownPath+strings.TrimPrefix(filepath.Join("products/openova-flow/adapter-flux", path), "/"), s.version
 		}
 		components = append(components, library("golang", path, version))
@@ -75,7 +75,7 @@ func library(ecosystem, name, version string) cdx.Component {
 	return cdx.Component{Type: cdx.ComponentTypeLibrary, BOMRef: purl, Name: name, Version: version, PackageURL: purl}
 }
 
-// rootsVersion is the version of the module that the certificates are taken from.
+// rootsVersion returns the version of the module with the certificates.
 func rootsVersion() string {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
@@ -89,7 +89,7 @@ func rootsVersion() string {
 	return ""
 }
 
-// npmPackages are those of the page, in the versions that the lock file pins.
+// npmPackages returns the page's packages with their versions from the lock file.
 func npmPackages(s state, p program) ([]cdx.Component, error) {
 	if len(p.npm) == 0 {
 		return nil, nil

@@ -8,7 +8,7 @@ import (
 	"regexp"
 )
 
-// stated are the places that say which version a checkout is: a release of another version would install this one.
+// stated lists the places with the version of a checkout. A release of another version would install this one.
 var stated = []struct{ file, pattern string }{
 	{"platform/openova-flow-server/chart/Chart.yaml", `(?m)^version: (\S+)$`},
 	{"platform/openova-flow-server/chart/Chart.yaml", `(?m)^appVersion: (\S+)$`},
@@ -20,7 +20,7 @@ var stated = []struct{ file, pattern string }{
 	{"clusters/_template/bootstrap-kit/57-bp-openova-flow-emitter.yaml", `(?m)^      version: (\S+)$`},
 }
 
-// checkStated compares them all with the version that is to be released.
+// checkStated compares all of them with the version to release.
 func checkStated(root, version string) error {
 	var wrong []error
 	for _, place := range stated {
@@ -30,10 +30,10 @@ func checkStated(root, version string) error {
 		}
 		found := regexp.MustCompile(place.pattern).FindAllSubmatch(text, -1)
 		if len(found) != 1 {
-			return fmt.Errorf("%s: %d lines match %s, and it must be one", place.file, len(found), place.pattern)
+			return fmt.Errorf("%s: %d lines match %s, want 1", place.file, len(found), place.pattern)
 		}
 		if at := string(found[0][1]); at != version {
-			wrong = append(wrong, fmt.Errorf("%s says %s, and %s is to be released", place.file, at, version))
+			wrong = append(wrong, fmt.Errorf("%s has version %s, want %s", place.file, at, version))
 		}
 	}
 	return errors.Join(wrong...)

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-func TestChartsAndKitNameOneVersion(t *testing.T) {
+func TestCheck_ChartsAndKitHaveOneVersion(t *testing.T) {
 	text, err := os.ReadFile("../../platform/openova-flow-server/chart/Chart.yaml")
 	if err != nil {
 		t.Fatal(err)
@@ -17,7 +17,7 @@ func TestChartsAndKitNameOneVersion(t *testing.T) {
 		t.Error(err)
 	}
 	err = run(t.Context(), []string{"check", "--root", "../..", "--version", version[1] + "-other"}, nil, nil)
-	if err == nil || strings.Count(err.Error(), " is to be released") != len(stated) {
+	if err == nil || strings.Count(err.Error(), " has version ") != len(stated) {
 		t.Errorf("another version: %v", err)
 	}
 }

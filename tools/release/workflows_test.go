@@ -11,10 +11,10 @@ import (
 	"testing"
 )
 
-// pinned is an action by the digest of its commit, with the version for people, or a workflow of this repository.
+// pinned matches an action with the digest of its commit and its version in a comment, or a workflow of this repository.
 var pinned = regexp.MustCompile(`^(\./\S+|[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+)$`)
 
-func TestActionsArePinnedByDigest(t *testing.T) {
+func TestWorkflows_ActionsArePinnedByDigest(t *testing.T) {
 	files, err := filepath.Glob("../../.github/workflows/*")
 	if err != nil || len(files) == 0 {
 		t.Fatal("there are no workflows: ", err)
@@ -46,7 +46,7 @@ func TestActionsArePinnedByDigest(t *testing.T) {
 	}
 }
 
-// job is one of a workflow, as text.
+// job is the text of a workflow's job.
 type job struct{ name, text string }
 
 func (j job) has(parts ...string) bool {
@@ -58,7 +58,7 @@ func (j job) has(parts ...string) bool {
 	return false
 }
 
-// needs are the jobs that it waits for.
+// needs returns the jobs that it needs.
 func (j job) needs() []string {
 	m := regexp.MustCompile(`(?m)^    needs: \[?([\w, -]+)\]?$`).FindStringSubmatch(j.text)
 	if m == nil {
@@ -67,7 +67,7 @@ func (j job) needs() []string {
 	return strings.Split(strings.ReplaceAll(m[1], " ", ""), ",")
 }
 
-// jobsOf takes the jobs of a workflow apart.
+// jobsOf returns the jobs of a workflow.
 func jobsOf(t *testing.T, file string) map[string]job {
 	t.Helper()
 	text, err := os.ReadFile("../../.github/workflows/" + file)
@@ -134,7 +134,7 @@ func TestRelease_SignsInAJobThatRunsNothingOfTheRelease(t *testing.T) {
 	}
 }
 
-func TestWorkflows_GiveNothingAway(t *testing.T) {
+func TestWorkflows_LeakNoSecrets(t *testing.T) {
 	for _, file := range []string{"release.yml", "ci.yml"} {
 		text, err := os.ReadFile("../../.github/workflows/" + file)
 		if err != nil {
@@ -155,7 +155,7 @@ func TestWorkflows_GiveNothingAway(t *testing.T) {
 			if n := strings.Count(j.text, "actions/setup-go@"); n != strings.Count(j.text, " cache: false")+strings.Count(j.text, " cache: ${{ github.ref_type != 'tag' }}") {
 				t.Errorf("%s: the job %s reads a cache in a release", file, name)
 			}
-			// A run is one line, or what is deeper than it.
+			// A run is one line, or a deeper block.
 			for _, m := range regexp.MustCompile(`(?m)^( +)(?:- )?run: (.*\n(?:^          .*\n)*)`).FindAllStringSubmatch(j.text, -1) {
 				if strings.Contains(m[2], "${{") {
 					t.Errorf("%s: the job %s puts an expression into a script: %s", file, name, m[2])
@@ -165,9 +165,9 @@ func TestWorkflows_GiveNothingAway(t *testing.T) {
 	}
 }
 
-// TestReleaseTagIsAVersion holds the first step of a release to refuse a tag that make and the shell would take for more than a version: whoever
-// may push one could else have a commit of main built into something else.
-func TestReleaseTagIsAVersion(t *testing.T) {
+// TestRelease_TagMustBeAVersion checks that the first step of a release rejects tags that make or a shell would interpret: a tag could otherwise change the
+// build of a commit of main.
+func TestRelease_TagMustBeAVersion(t *testing.T) {
 	_, steps, _ := strings.Cut(jobsOf(t, "release.yml")["version"].text, "    steps:\n")
 	m := regexp.MustCompile(`^(?: +#.*\n)* +- name: .*\n +run: '(.*)'\n`).FindStringSubmatch(steps)
 	if m == nil {

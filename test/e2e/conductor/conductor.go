@@ -1,5 +1,5 @@
-// Package conductor makes happen in a cluster what was recorded in another: it creates, changes and deletes the recorded objects
-// through the API server and writes the recorded statuses to their status subresource. It notes everything that the cluster had.
+// Package conductor replays recordings in a cluster: it creates, changes and deletes the recorded objects through the API
+// server, and writes the recorded statuses to their status subresource. It records every state of the cluster.
 package conductor
 
 import (
@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/openova-io/openova/test/e2e/plane"
@@ -18,7 +19,7 @@ import (
 
 // Event is one line of a recording.
 type Event struct {
-	At     int64        `json:"at"` // Unix ms
+	At     int64        `json:"at"` // Unix milliseconds
 	Type   string       `json:"type"`
 	Object plane.Object `json:"object"`
 }
@@ -43,7 +44,7 @@ func Read(file string) ([]Event, error) {
 	return all, lines.Err()
 }
 
-// Conductor plays in one cluster. Use it from one goroutine.
+// Conductor replays in one cluster. It is not safe for concurrent use.
 type Conductor struct {
 	History *truth.History
 	region  string
@@ -51,27 +52,37 @@ type Conductor struct {
 	last    map[string]plane.Object // as recorded, by path
 }
 
-// New returns a Conductor of a region whose API server api talks to.
+// New returns a Conductor for a region whose API server api uses.
 func New(region string, api *plane.Client) *Conductor {
 	return &Conductor{truth.NewHistory(region), region, api, map[string]plane.Object{}}
 }
 
-// Via returns a Conductor that goes on with the same cluster through another client.
+// Via returns a Conductor for the same cluster and the same history through another client.
 func (c *Conductor) Via(api *plane.Client) *Conductor {
 	return &Conductor{c.History, c.region, api, c.last}
 }
 
-// Emptied notes that the cluster has lost every object.
+// Emptied records that the cluster has lost every object.
 func (c *Conductor) Emptied() {
 	for path, o := range c.last {
 		delete(c.last, path)
-		if o["kind"] == "HelmRelease" {
-			c.History.Lost(o)
-		}
+		c.lost(o)
 	}
 }
 
-// Play plays events at speed times the speed at which they were recorded, and not faster than the API server takes them.
+func (c *Conductor) lost(o plane.Object) {
+	if shown(o) {
+		c.History.Lost(o)
+	}
+}
+
+// shown reports whether an object becomes a node.
+func shown(o plane.Object) bool {
+	kind, _ := o["kind"].(string)
+	return slices.Contains(truth.Kinds, kind)
+}
+
+// Play replays events at speed times the recorded speed, or slower if the API server takes longer.
 func (c *Conductor) Play(ctx context.Context, events []Event, speed float64) error {
 	began := time.Now()
 	for _, e := range events {
@@ -91,7 +102,7 @@ func (c *Conductor) Play(ctx context.Context, events []Event, speed float64) err
 	return nil
 }
 
-// Apply makes one event happen.
+// Apply replays one event.
 func (c *Conductor) Apply(ctx context.Context, e Event) error {
 	kind, namespace, name := identity(e.Object)
 	path := plane.Path(kind, namespace, name)
@@ -99,7 +110,7 @@ func (c *Conductor) Apply(ctx context.Context, e Event) error {
 	if e.Type == "DELETED" {
 		return c.remove(ctx, path, e.Object)
 	}
-	if there && uid(before) != uid(e.Object) { // made again, and nobody saw it go
+	if there && uid(before) != uid(e.Object) { // created again, without an event for its deletion
 		if err := c.remove(ctx, path, before); err != nil {
 			return err
 		}
@@ -116,7 +127,7 @@ func (c *Conductor) Apply(ctx context.Context, e Event) error {
 	var changes []plane.Object
 	for _, field := range []string{"labels", "annotations", "finalizers"} {
 		if field == "finalizers" && deleting {
-			continue // the last one takes the object away, which is an event of its own
+			continue // removing the last finalizer deletes the object, which is an event of its own
 		}
 		if is, was := at(e.Object, "metadata", field), at(before, "metadata", field); !reflect.DeepEqual(is, was) {
 			changes = append(changes, set("/metadata/"+field, is))
@@ -141,7 +152,7 @@ func (c *Conductor) Apply(ctx context.Context, e Event) error {
 	return nil
 }
 
-// set is a JSON Patch operation that gives a field a value, nil for none, whether it had one or not.
+// set returns a JSON Patch operation that sets a field, whether it exists or not; nil if value is nil.
 func set(path string, value any) plane.Object {
 	return plane.Object{"op": "add", "path": path, "value": value}
 }
@@ -157,7 +168,7 @@ func (c *Conductor) create(ctx context.Context, kind, namespace string, o plane.
 		plane.Object{"apiVersion": o["apiVersion"], "kind": kind, "metadata": meta, "spec": o["spec"]})
 }
 
-// remove deletes an object and lets go of it as its controller would.
+// remove deletes an object and removes its finalizers, as its controller would.
 func (c *Conductor) remove(ctx context.Context, path string, o plane.Object) error {
 	delete(c.last, path)
 	if at(o, "metadata", "finalizers") != nil || at(o, "metadata", "deletionTimestamp") != nil {
@@ -170,16 +181,14 @@ func (c *Conductor) remove(ctx context.Context, path string, o plane.Object) err
 	if err != nil && !plane.IsCode(err, http.StatusNotFound) {
 		return err
 	}
-	if o["kind"] == "HelmRelease" {
-		c.History.Lost(o)
-	}
+	c.lost(o)
 	return nil
 }
 
-// write changes an object and notes what the API server made of it.
+// write changes an object and records the API server's result.
 func (c *Conductor) write(ctx context.Context, method, path, contentType string, body any) error {
 	answer, err := c.api.Do(ctx, method, path, contentType, body)
-	if err == nil && answer["kind"] == "HelmRelease" {
+	if err == nil && shown(answer) {
 		c.History.Saw(answer)
 	}
 	return err

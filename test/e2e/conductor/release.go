@@ -7,19 +7,19 @@ import (
 	"github.com/openova-io/openova/test/e2e/plane"
 )
 
-// Release is a HelmRelease as a test writes it down.
+// Release describes a HelmRelease in a test.
 type Release struct {
 	Namespace, Name string
 	DependsOn       []string // names in the same namespace
 	Suspend         bool
-	UID             string // another one is another object
-	Ready           string // status of the Ready condition; none: no condition
+	UID             string // a new one makes a new object
+	Ready           string // status of the Ready condition; empty: no condition
 	Reason, Message string
 	Stalled         bool
 	Finalizers      []string
 }
 
-// Object returns the release as a controller would have it.
+// Object returns the release with the status that a controller would write.
 func (r Release) Object() plane.Object {
 	namespace := r.Namespace
 	if namespace == "" {
@@ -66,7 +66,7 @@ func (r Release) Object() plane.Object {
 	return o
 }
 
-// Put makes a release what r says, and makes it when it is not there.
+// Put creates or changes a release.
 func (c *Conductor) Put(ctx context.Context, r Release) error {
 	return c.Apply(ctx, Event{Type: "MODIFIED", Object: r.Object()})
 }

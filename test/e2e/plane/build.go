@@ -13,13 +13,13 @@ import (
 	"strings"
 )
 
-// Kit is what planes are made of.
+// Kit has the programs and the CRDs of planes.
 type Kit struct {
 	APIServer, Etcd string   // programs
-	CRDs            []string // files, one CRD each
+	CRDs            []string // files with one CRD each
 }
 
-// CacheDir is where built programs are kept: OPENOVA_FLOW_E2E_CACHE, else a folder in the user's cache.
+// CacheDir is the folder for built programs: OPENOVA_FLOW_E2E_CACHE, otherwise a folder in the user's cache.
 func CacheDir() (string, error) {
 	if dir := os.Getenv("OPENOVA_FLOW_E2E_CACHE"); dir != "" {
 		return filepath.Abs(dir)
@@ -28,7 +28,8 @@ func CacheDir() (string, error) {
 	return filepath.Join(dir, "openova-flow-e2e"), err
 }
 
-// Build returns the Kit that the modules under tools pin. It builds what the cache does not hold; told is called before each build.
+// Build returns the Kit with the versions in the modules under tools. It builds what is not in the cache, and calls told before
+// each build.
 func Build(ctx context.Context, tools, cache string, told func(string)) (Kit, error) {
 	b := builder{ctx, tools, cache, told}
 	var k Kit
@@ -50,7 +51,7 @@ func Build(ctx context.Context, tools, cache string, told func(string)) (Kit, er
 	}
 	crds, err := b.have("crds", "github.com/fluxcd/helm-controller/api", func(_, into string) error {
 		return b.run("crds", "tool", "controller-gen", "crd", "paths=github.com/fluxcd/helm-controller/api/v2",
-			"paths=github.com/fluxcd/source-controller/api/v1", "output:crd:dir="+into)
+			"paths=github.com/fluxcd/kustomize-controller/api/v1", "paths=github.com/fluxcd/source-controller/api/v1", "output:crd:dir="+into)
 	})
 	if err != nil {
 		return k, err
@@ -66,7 +67,8 @@ type builder struct {
 	told         func(string)
 }
 
-// have returns the folder that holds what module pins, keyed by everything that decides it, and makes it when it is not there.
+// have returns the cached folder for a module, and calls make if there is none. The key covers everything that the result
+// depends on.
 func (b builder) have(module, main string, make func(version, into string) error) (string, error) {
 	mod, err := os.ReadFile(filepath.Join(b.tools, module, "go.mod"))
 	if err != nil {
@@ -100,7 +102,7 @@ func (b builder) have(module, main string, make func(version, into string) error
 	if err := os.Chmod(tmp, 0o755); err != nil {
 		return "", err
 	}
-	// Who built the same at the same time and was first has won.
+	// Another process may have built the same in the meantime; its folder is used.
 	if err := os.Rename(tmp, dir); err != nil && !os.IsExist(err) {
 		return "", err
 	}

@@ -1,6 +1,7 @@
 package plane
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
@@ -23,7 +24,7 @@ type Client struct {
 	http        *http.Client
 }
 
-// StatusError is an answer of an API server that is no success.
+// StatusError is a failed response of an API server.
 type StatusError struct {
 	Code    int
 	Message string
@@ -31,7 +32,7 @@ type StatusError struct {
 
 func (e *StatusError) Error() string { return fmt.Sprintf("%d: %s", e.Code, e.Message) }
 
-// IsCode reports whether err is an API server's answer with this status code.
+// IsCode reports whether err is a response of an API server with this status code.
 func IsCode(err error, code int) bool {
 	s, ok := err.(*StatusError)
 	return ok && s.Code == code
@@ -44,7 +45,8 @@ const (
 	ServerSide = "application/apply-patch+yaml"
 )
 
-// Do sends a request. The answer is nil when it is no JSON object. An answer that is no success is a *StatusError.
+// Do sends a request. The returned object is nil if the response is not a JSON object. A failed response is a
+// *StatusError.
 func (c *Client) Do(ctx context.Context, method, path, contentType string, body any) (Object, error) {
 	code, answer, err := c.do(ctx, method, path, contentType, body)
 	if err != nil {
@@ -64,7 +66,7 @@ func (c *Client) Do(ctx context.Context, method, path, contentType string, body 
 	return o, nil
 }
 
-// Text gets what is at path.
+// Text returns the response for a path.
 func (c *Client) Text(ctx context.Context, path string) (string, error) {
 	code, answer, err := c.do(ctx, http.MethodGet, path, "", nil)
 	if err == nil && code != http.StatusOK {
@@ -97,10 +99,15 @@ func (c *Client) do(ctx context.Context, method, path, contentType string, body 
 	return res.StatusCode, answer, err
 }
 
-// resources are the kinds that the tests make, with the path of their group and their plural.
+// resources has the kinds in the tests, with the path of their group and their plural.
 var resources = map[string]struct{ group, plural string }{
 	"HelmRelease":              {"/apis/helm.toolkit.fluxcd.io/v2", "helmreleases"},
+	"Kustomization":            {"/apis/kustomize.toolkit.fluxcd.io/v1", "kustomizations"},
 	"HelmChart":                {"/apis/source.toolkit.fluxcd.io/v1", "helmcharts"},
+	"HelmRepository":           {"/apis/source.toolkit.fluxcd.io/v1", "helmrepositories"},
+	"OCIRepository":            {"/apis/source.toolkit.fluxcd.io/v1", "ocirepositories"},
+	"GitRepository":            {"/apis/source.toolkit.fluxcd.io/v1", "gitrepositories"},
+	"Bucket":                   {"/apis/source.toolkit.fluxcd.io/v1", "buckets"},
 	"Namespace":                {"/api/v1", "namespaces"},
 	"Secret":                   {"/api/v1", "secrets"},
 	"ServiceAccount":           {"/api/v1", "serviceaccounts"},
@@ -112,7 +119,7 @@ var resources = map[string]struct{ group, plural string }{
 	"CustomResourceDefinition": {"/apis/apiextensions.k8s.io/v1", "customresourcedefinitions"},
 }
 
-// Path is where a kind's objects are: all of them, those of a namespace, or the one of a name.
+// Path returns the path of a kind: of all objects, those in a namespace, or one.
 func Path(kind, namespace, name string) string {
 	r, ok := resources[kind]
 	if !ok {
@@ -147,7 +154,28 @@ func (c *Client) List(ctx context.Context, kind string) ([]Object, error) {
 	return list, nil
 }
 
-// ApplyFile applies every object of a manifest, with each pair of replace (old, new) replaced before.
+// Watch calls each with the JSON of every event of a kind in all namespaces, starting with the existing objects, until ctx ends or the API server
+// closes the watch.
+func (c *Client) Watch(ctx context.Context, kind string, each func(event []byte)) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+Path(kind, "", "")+"?watch=1", nil)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.token)
+	res, err := c.http.Transport.RoundTrip(req)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	events := bufio.NewScanner(res.Body)
+	events.Buffer(nil, 16<<20)
+	for events.Scan() {
+		each(events.Bytes())
+	}
+	return events.Err()
+}
+
+// ApplyFile applies every object of a manifest, after replacing each pair (old, new).
 func (c *Client) ApplyFile(ctx context.Context, file string, replace ...string) error {
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -176,7 +204,7 @@ func (c *Client) ApplyFile(ctx context.Context, file string, replace ...string) 
 	return nil
 }
 
-// Token has the API server mint a token of a service account, good for as long as the Secret of the name boundTo is there.
+// Token returns a token for a service account from the API server. It is valid as long as the Secret boundTo exists.
 func (c *Client) Token(ctx context.Context, namespace, account, boundTo string) (string, error) {
 	secret, err := c.Do(ctx, http.MethodPost, Path("Secret", namespace, ""), JSON,
 		Object{"apiVersion": "v1", "kind": "Secret", "metadata": Object{"name": boundTo}})

@@ -20,7 +20,7 @@ import (
 	"time"
 )
 
-// adminToken is that of the tests' own user, who may do everything.
+// adminToken is the token of the tests' user, who has all permissions.
 const adminToken = "admin"
 
 // Plane is a control plane.
@@ -34,7 +34,7 @@ type Plane struct {
 	api  *Process
 }
 
-// New starts a control plane that keeps its state in dir and its logs in logs. Stop ends it.
+// New starts a control plane with its state in dir and its logs in logs. Call Stop.
 func New(ctx context.Context, kit Kit, dir, logs string) (*Plane, error) {
 	p := &Plane{kit: kit, dir: dir, logs: logs}
 	if err := p.start(ctx); err != nil {
@@ -82,16 +82,16 @@ func (p *Plane) start(ctx context.Context) error {
 
 func (p *Plane) path(name string) string { return filepath.Join(p.dir, name) }
 
-// StartAPI starts the plane's API server and returns when it is ready.
+// StartAPI starts the API server and returns when it is ready.
 func (p *Plane) StartAPI(ctx context.Context) (err error) {
 	p.api, err = p.serve(ctx, p.Addr, "kube-apiserver.log")
 	return err
 }
 
-// KillAPI kills the plane's API server. etcd and what is in it stay.
+// KillAPI kills the API server. etcd keeps running.
 func (p *Plane) KillAPI() { p.api.Kill() }
 
-// BackDoor starts another API server on the same etcd, for changes that nobody sees who watches at Addr. Close it when done.
+// BackDoor starts another API server on the same etcd, for changes without events at Addr. Call closed when done.
 func (p *Plane) BackDoor(ctx context.Context) (c *Client, closed func(), err error) {
 	addr, err := FreeAddr()
 	if err != nil {
@@ -134,7 +134,7 @@ func (p *Plane) serve(ctx context.Context, addr, log string) (*Process, error) {
 	return api, nil
 }
 
-// Stop ends the plane.
+// Stop stops the plane.
 func (p *Plane) Stop() {
 	for _, process := range []*Process{p.api, p.etcd} {
 		if process != nil {
@@ -143,7 +143,7 @@ func (p *Plane) Stop() {
 	}
 }
 
-// Compact makes etcd forget everything but the present.
+// Compact makes etcd forget all earlier revisions.
 func (p *Plane) Compact(ctx context.Context) error {
 	var status struct {
 		Header struct {
@@ -176,10 +176,10 @@ func (p *Plane) ask(ctx context.Context, path, body string, into any) error {
 	return json.Unmarshal(answer, into)
 }
 
-// Admin is a client that may do everything.
+// Admin returns a client with all permissions.
 func (p *Plane) Admin() *Client { return p.client(p.Addr, adminToken) }
 
-// As is a client that comes with a token.
+// As returns a client with a token.
 func (p *Plane) As(token string) *Client { return p.client(p.Addr, token) }
 
 func (p *Plane) client(addr, token string) *Client {
@@ -188,7 +188,7 @@ func (p *Plane) client(addr, token string) *Client {
 	return &Client{base: "https://" + addr, token: token, http: &http.Client{Transport: transport, Timeout: 30 * time.Second}}
 }
 
-// Kubeconfig writes a kubeconfig with a context for each entry, the first one current.
+// Kubeconfig writes a kubeconfig with a context for each entry. The first one is current.
 func Kubeconfig(file string, entries ...Entry) error {
 	if len(entries) == 0 {
 		return errors.New("a kubeconfig needs an entry")
@@ -216,7 +216,7 @@ func Kubeconfig(file string, entries ...Entry) error {
 type Entry struct {
 	Name      string
 	Plane     *Plane
-	Addr      string // by which the plane's API server is reached
+	Addr      string // address of the plane's API server, or of a proxy
 	TokenFile string
 }
 
@@ -224,7 +224,7 @@ func named(name, key string, value any) map[string]any {
 	return map[string]any{"name": name, key: value}
 }
 
-// Wait calls try until it returns nil, 20 times a second, and its last error when that takes longer than within.
+// Wait calls try 20 times a second until it returns nil. After within, it returns the last error.
 func Wait(ctx context.Context, within time.Duration, try func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()

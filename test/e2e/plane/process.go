@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// Process is a program that runs, with a log of its own.
+// Process is a running program with a log file of its own.
 type Process struct {
-	Log   string // file
+	Log   string // path
 	cmd   *exec.Cmd
 	ended chan struct{}
 }
 
-// Start starts a program in an environment of nothing but env. What it writes is added to the log.
+// Start starts a program with no environment besides env. Its output is appended to the log.
 func Start(log string, env []string, program string, args ...string) (*Process, error) {
 	if err := os.MkdirAll(filepath.Dir(log), 0o755); err != nil {
 		return nil, err
@@ -31,31 +31,32 @@ func Start(log string, env []string, program string, args ...string) (*Process, 
 	defer out.Close()
 	p := &Process{Log: log, cmd: exec.Command(program, args...), ended: make(chan struct{})}
 	p.cmd.Env, p.cmd.Stdout, p.cmd.Stderr = env, out, out
-	// Nothing outlives the tests, even when they are killed.
+	// Kill it if the tests are killed.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
 	go func() {
-		_ = p.cmd.Wait() // how it ended is in the log
+		_ = p.cmd.Wait() // the log has the reason
 		close(p.ended)
 	}()
 	return p, nil
 }
 
-// PID is the process's id.
+// PID returns the process id.
 func (p *Process) PID() int { return p.cmd.Process.Pid }
 
-// Ended is closed when the process has ended.
+// Ended returns a channel that is closed when the process has ended.
 func (p *Process) Ended() <-chan struct{} { return p.ended }
 
-// Kill ends the process with SIGKILL and returns when it has ended.
+// Kill sends SIGKILL and returns when the process has ended.
 func (p *Process) Kill() {
 	_ = p.cmd.Process.Kill()
 	<-p.ended
 }
 
-// Stop asks the process to end and returns when it has; after 20 s it is killed, which is an error.
+// Stop sends SIGTERM and returns when the process has ended. After 20 s it kills the process and returns an
+// error.
 func (p *Process) Stop() error {
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	timer := time.NewTimer(20 * time.Second)
@@ -69,11 +70,11 @@ func (p *Process) Stop() error {
 	}
 }
 
-// given is the last port that FreeAddr has returned, or where it begins.
+// given is the last port that FreeAddr returned, or a random start.
 var given = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
 
-// FreeAddr is an address on loopback that nobody listens on. Its port is none of those that the kernel gives to whoever asks for any: it is
-// listened on later, and again after a restart.
+// FreeAddr returns an unused address on loopback. Its port is outside the range that the kernel assigns, since it is used later, and again
+// after a restart.
 func FreeAddr() (addr string, err error) {
 	for range 1000 {
 		var l net.Listener

@@ -6,7 +6,7 @@ import (
 	"sync"
 )
 
-// Proxy is the network between two processes: it passes bytes on to an address until it is cut.
+// Proxy is the network between two processes: it forwards bytes to an address until it is cut.
 type Proxy struct {
 	listener net.Listener
 	target   string
@@ -18,7 +18,7 @@ type Proxy struct {
 	wg     sync.WaitGroup
 }
 
-// NewProxy returns a Proxy on loopback to target. Close ends it.
+// NewProxy returns a Proxy on loopback to target. Call Close.
 func NewProxy(target string) (*Proxy, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -29,7 +29,7 @@ func NewProxy(target string) (*Proxy, error) {
 	return p, nil
 }
 
-// Addr is where the proxy listens.
+// Addr returns the address of the proxy.
 func (p *Proxy) Addr() string { return p.listener.Addr().String() }
 
 func (p *Proxy) accept() {
@@ -42,7 +42,7 @@ func (p *Proxy) accept() {
 	}
 }
 
-// keep reports whether the network is whole. It keeps c, to be closed by Drop or Close.
+// keep registers c, so that Drop and Close close it. It reports whether the network works.
 func (p *Proxy) keep(c net.Conn) (whole bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -63,7 +63,7 @@ func (p *Proxy) close(c net.Conn) {
 func (p *Proxy) pass(in net.Conn) {
 	defer p.close(in)
 	if !p.keep(in) {
-		_, _ = io.Copy(io.Discard, in) // what is sent vanishes, and nothing is answered
+		_, _ = io.Copy(io.Discard, in) // discard what is sent, and answer nothing
 		return
 	}
 	out, err := net.Dial("tcp", p.target)
@@ -82,7 +82,7 @@ func (p *Proxy) pass(in net.Conn) {
 	wg.Wait()
 }
 
-// copy passes bytes on; those that come while the network is cut vanish.
+// copy forwards bytes, and discards those that arrive while the network is cut.
 func (p *Proxy) copy(to io.Writer, from io.Reader) {
 	buf := make([]byte, 64<<10)
 	for {
@@ -103,14 +103,14 @@ func (p *Proxy) copy(to io.Writer, from io.Reader) {
 	}
 }
 
-// Cut makes everything that is sent vanish, without a word to either end, until Mend.
+// Cut discards everything that is sent, without closing connections, until Mend.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.cut = true
 }
 
-// Mend lets new connections through again, and ends those that lost something.
+// Mend accepts new connections again, and closes those that lost bytes.
 func (p *Proxy) Mend() {
 	p.mu.Lock()
 	p.cut = false
@@ -118,7 +118,7 @@ func (p *Proxy) Mend() {
 	p.Drop()
 }
 
-// Drop ends all connections that are open now.
+// Drop closes all open connections.
 func (p *Proxy) Drop() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -127,7 +127,7 @@ func (p *Proxy) Drop() {
 	}
 }
 
-// Close ends the proxy and every connection through it.
+// Close closes the proxy and all of its connections.
 func (p *Proxy) Close() {
 	p.listener.Close()
 	p.mu.Lock()

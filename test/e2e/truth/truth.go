@@ -1,16 +1,18 @@
-// Package truth says what a flow must show of a cluster, from the objects that the API server has and from nothing else. It shares no
-// code with what it judges.
+// Package truth computes what a flow must show of a cluster, only from the objects in the API server. It shares no code with the
+// tested programs.
 package truth
 
 import (
+	"cmp"
 	"slices"
+	"strings"
 	"sync"
 )
 
-// Gone is the status of what is not there.
+// Gone is the status of a missing node.
 const Gone = "gone"
 
-// Edge is a relationship, without what it says besides.
+// Edge is the key of a relationship.
 type Edge struct{ From, Type, To string }
 
 // View is the nodes and edges of a flow.
@@ -22,75 +24,121 @@ type View struct {
 // NewView returns an empty View.
 func NewView() View { return View{map[string]string{}, map[Edge]bool{}} }
 
-// Status is what a HelmRelease shows: Ready True is success whatever else, Stalled or one of three reasons is failure, no Ready yet is
-// pending, and everything else is work.
-func Status(release map[string]any) string {
-	var ready, stalled, reason string
-	status, _ := release["status"].(map[string]any)
-	conditions, _ := status["conditions"].([]any)
-	for _, c := range conditions {
-		condition, _ := c.(map[string]any)
-		value, _ := condition["status"].(string)
-		switch condition["type"] {
-		case "Ready":
-			ready = value
-			reason, _ = condition["reason"].(string)
-		case "Stalled":
-			stalled = value
-		}
-	}
-	failed := ready == "False" && (reason == "InstallFailed" || reason == "UpgradeFailed" || reason == "RetriesExhausted")
+// Kinds become nodes; members of a rollout come first.
+var Kinds = []string{"HelmRelease", "Kustomization", "GitRepository", "HelmRepository", "OCIRepository", "Bucket"}
+
+// member reports whether objects of a kind count in the status of their region.
+func member(kind any) bool { return kind == "HelmRelease" || kind == "Kustomization" }
+
+// failures are the reasons with which Ready=False means failed. For a source, every reason does.
+var failures = map[any][]string{
+	"HelmRelease":   {"InstallFailed", "UpgradeFailed", "RetriesExhausted"},
+	"Kustomization": {"BuildFailed", "ReconciliationFailed", "PruneFailed", "HealthCheckFailed"},
+}
+
+// Status returns the status of an object from its conditions.
+func Status(o map[string]any) string {
+	ready, reason := condition(o, "Ready")
+	stalled, _ := condition(o, "Stalled")
 	switch {
 	case ready == "True":
 		return "succeeded"
-	case stalled == "True" || failed:
+	case stalled == "True", ready == "False" && (!member(o["kind"]) || slices.Contains(failures[o["kind"]], reason)):
 		return "failed"
-	case ready == "":
+	case ready == "" && member(o["kind"]):
 		return "pending"
 	}
 	return "running"
 }
 
-// ID is the id of a release's node.
-func ID(region, namespace, name string) string {
-	if namespace == "flux-system" {
+// condition returns status and reason of a condition.
+func condition(o map[string]any, name string) (status, reason string) {
+	conditions, _ := at(o, "status", "conditions").([]any)
+	for _, c := range conditions {
+		if at(c, "type") == name {
+			return text(c, "status"), text(c, "reason")
+		}
+	}
+	return "", ""
+}
+
+// looksAgain reports whether the controller only checks again what it has already finished, so that the earlier status still holds.
+func looksAgain(o map[string]any) bool {
+	ready, _ := condition(o, "Ready")
+	if ready != "Unknown" || o["kind"] == "HelmRelease" {
+		return false
+	}
+	if !member(o["kind"]) {
+		return true
+	}
+	return at(o, "status", "observedGeneration") == at(o, "metadata", "generation") &&
+		at(o, "status", "lastAppliedRevision") == at(o, "status", "lastAttemptedRevision")
+}
+
+func at(v any, path ...string) any {
+	for _, p := range path {
+		m, _ := v.(map[string]any)
+		v = m[p]
+	}
+	return v
+}
+
+func text(v any, path ...string) string {
+	s, _ := at(v, path...).(string)
+	return s
+}
+
+// ID returns the id of an object's node.
+func ID(region, kind, namespace, name string) string {
+	switch {
+	case kind != "HelmRelease":
+		return region + "/" + kind + "/" + namespace + "/" + name
+	case namespace == "flux-system":
 		return region + "/" + name
 	}
 	return region + "/" + namespace + "/" + name
 }
 
-// Of is the id of a release's own node.
-func Of(region string, release map[string]any) string {
-	meta, _ := release["metadata"].(map[string]any)
-	namespace, _ := meta["namespace"].(string)
-	name, _ := meta["name"].(string)
-	return ID(region, namespace, name)
+// Of returns the id of an object's node.
+func Of(region string, o map[string]any) string {
+	return ID(region, text(o, "kind"), text(o, "metadata", "namespace"), text(o, "metadata", "name"))
 }
 
-// Edges are what a release is in, and what it depends on.
-func Edges(region string, release map[string]any) []Edge {
-	meta, _ := release["metadata"].(map[string]any)
-	own, _ := meta["namespace"].(string)
-	id := Of(region, release)
+// Edges returns the edges of an object: from its container, its dependencies, its source, and the Kustomization that waits for it. The last two
+// exist only while their other end does.
+func Edges(region string, o map[string]any) []Edge {
+	own, id := text(o, "metadata", "namespace"), Of(region, o)
 	edges := []Edge{{id, "contains", region}}
-	spec, _ := release["spec"].(map[string]any)
-	deps, _ := spec["dependsOn"].([]any)
-	for _, d := range deps {
-		dep, _ := d.(map[string]any)
-		namespace, ok := dep["namespace"].(string)
-		if !ok || namespace == "" {
-			namespace = own
+	to := func(kind string, ref any, typ string) {
+		if name := text(ref, "name"); name != "" {
+			edges = append(edges, Edge{ID(region, cmp.Or(text(ref, "kind"), kind), cmp.Or(text(ref, "namespace"), own), name), typ, id})
 		}
-		name, _ := dep["name"].(string)
-		edges = append(edges, Edge{ID(region, namespace, name), "finish-to-start", id})
+	}
+	deps, _ := at(o, "spec", "dependsOn").([]any)
+	for _, d := range deps {
+		to(text(o, "kind"), d, "finish-to-start")
+	}
+	for _, path := range [][]string{{"spec", "sourceRef"}, {"spec", "chartRef"}, {"spec", "chart", "spec", "sourceRef"}} {
+		to("", at(o, path...), "finish-to-start")
+	}
+	checks, _ := at(o, "spec", "healthChecks").([]any)
+	for _, c := range checks {
+		if kind := text(c, "kind"); member(kind) {
+			to(kind, c, "finish-to-finish")
+		}
+	}
+	const label = "kustomize.toolkit.fluxcd.io/"
+	by := ID(region, "Kustomization", text(o, "metadata", "labels", label+"namespace"), text(o, "metadata", "labels", label+"name"))
+	if member(o["kind"]) && at(o, "metadata", "labels", label+"name") != nil && by != id {
+		edges = append(edges, Edge{id, "finish-to-finish", by})
 	}
 	return edges
 }
 
-// worst is the order in which one release decides the status of its region.
+// worst is the precedence of statuses: one member decides the status of its region.
 var worst = []string{"failed", "running", "pending", "succeeded"}
 
-// region is the status of a region with so many releases of each status.
+// region returns the status of a region with these numbers of members by status.
 func region(counts map[string]int) string {
 	for _, s := range worst {
 		if counts[s] > 0 {
@@ -100,21 +148,33 @@ func region(counts map[string]int) string {
 	return "pending"
 }
 
-// Add puts a region and its releases into the View.
-func (v View) Add(name string, releases []map[string]any) {
+// Add adds a region and its objects.
+func (v View) Add(name string, objects []map[string]any) {
 	counts := map[string]int{}
-	for _, r := range releases {
-		s := Status(r)
-		counts[s]++
-		v.Status[Of(name, r)] = s
-		for _, e := range Edges(name, r) {
-			v.Edges[e] = true
+	there, waits := map[string]bool{}, map[string]bool{}
+	for _, o := range objects {
+		id, s := Of(name, o), Status(o)
+		if member(o["kind"]) {
+			counts[s]++
+		}
+		v.Status[id] = s
+		there[id] = true
+		waits[id] = at(o, "spec", "wait") == true
+	}
+	for _, o := range objects {
+		for _, e := range Edges(name, o) {
+			switch source := strings.Count(e.From, "/") == 3 && !strings.Contains(e.From, "/Kustomization/"); {
+			case source && e.Type != "contains" && !there[e.From]:
+			case e.Type == "finish-to-finish" && e.From == Of(name, o) && !waits[e.To]:
+			default:
+				v.Edges[e] = true
+			}
 		}
 	}
 	v.Status[name] = region(counts)
 }
 
-// History is everything that a cluster ever had. It may be used from several goroutines.
+// History has every state that a cluster had. It is safe for concurrent use.
 type History struct {
 	name string
 
@@ -125,40 +185,49 @@ type History struct {
 	edges  map[Edge]bool
 }
 
-// NewHistory returns the History of a region that has no releases yet.
+// NewHistory returns the History of a region without objects.
 func NewHistory(region string) *History {
 	return &History{name: region, now: map[string]string{}, counts: map[string]int{}, edges: map[Edge]bool{},
 		series: map[string][]string{region: {"pending"}}}
 }
 
-// Saw notes a release as the API server has it now.
-func (h *History) Saw(release map[string]any) {
+// Saw records the current state of an object.
+func (h *History) Saw(o map[string]any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, e := range Edges(h.name, release) {
+	for _, e := range Edges(h.name, o) {
 		h.edges[e] = true
 	}
-	h.turn(Of(h.name, release), Status(release))
+	id, status := Of(h.name, o), Status(o)
+	if h.now[id] == "succeeded" && looksAgain(o) {
+		status = "succeeded"
+	}
+	h.turn(id, status, member(o["kind"]))
 }
 
-// Lost notes that a release is not there any more.
-func (h *History) Lost(release map[string]any) {
+// Lost records that an object is gone.
+func (h *History) Lost(o map[string]any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.turn(Of(h.name, release), Gone)
+	h.turn(Of(h.name, o), Gone, member(o["kind"]))
 }
 
-func (h *History) turn(id, status string) {
-	if before, ok := h.now[id]; ok {
-		h.counts[before]--
-	}
+func (h *History) turn(id, status string, counts bool) {
+	before, there := h.now[id]
 	h.now[id] = status
 	if status == Gone {
 		delete(h.now, id)
-	} else {
-		h.counts[status]++
 	}
 	h.append(id, status)
+	if !counts {
+		return
+	}
+	if there {
+		h.counts[before]--
+	}
+	if status != Gone {
+		h.counts[status]++
+	}
 	h.append(h.name, region(h.counts))
 }
 
@@ -168,21 +237,21 @@ func (h *History) append(id, status string) {
 	}
 }
 
-// Had reports whether the region or a release ever had the status.
+// Had reports whether the region or object ever had the status.
 func (h *History) Had(id, status string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Contains(h.series[id], status)
 }
 
-// HadEdge reports whether an edge was ever there.
+// HadEdge reports whether the edge ever existed.
 func (h *History) HadEdge(e Edge) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.edges[e]
 }
 
-// Series returns the statuses that each node had one after the other.
+// Series returns the successive statuses of each node.
 func (h *History) Series() map[string][]string {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -11,8 +11,12 @@ import (
 
 func release(t *testing.T, namespace, name, conditions, dependsOn string) map[string]any {
 	t.Helper()
-	var o map[string]any
-	text := fmt.Sprintf(`{"metadata":{"namespace":%q,"name":%q},"spec":{"dependsOn":[%s]},"status":{"conditions":[%s]}}`, namespace, name, dependsOn, conditions)
+	text := fmt.Sprintf(`{"kind":"HelmRelease","metadata":{"namespace":%q,"name":%q},"spec":{"dependsOn":[%s]},"status":{"conditions":[%s]}}`, namespace, name, dependsOn, conditions)
+	return object(t, text)
+}
+
+func object(t *testing.T, text string) (o map[string]any) {
+	t.Helper()
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		t.Fatal(err)
 	}
@@ -39,6 +43,57 @@ func TestStatus(t *testing.T) {
 	}
 }
 
+func TestStatus_OfOtherKinds(t *testing.T) {
+	for _, c := range []struct{ kind, ready, reason, want string }{
+		{"Kustomization", "False", "HealthCheckFailed", "failed"},
+		{"Kustomization", "False", "InstallFailed", "running"},
+		{"Kustomization", "False", "ArtifactFailed", "running"},
+		{"GitRepository", "False", "GitOperationFailed", "failed"},
+		{"GitRepository", "Unknown", "Progressing", "running"},
+		{"GitRepository", "", "", "running"},
+	} {
+		o := object(t, fmt.Sprintf(`{"kind":%q,"status":{"conditions":[{"type":"Ready","status":%q,"reason":%q}]}}`, c.kind, c.ready, c.reason))
+		if got := truth.Status(o); got != c.want {
+			t.Errorf("%+v is %q", c, got)
+		}
+	}
+}
+
+func TestView_EdgesOfSourcesAndOfKustomizationsThatWait(t *testing.T) {
+	all := []map[string]any{
+		object(t, `{"kind":"Kustomization","metadata":{"namespace":"a","name":"waits"},"spec":{"wait":true,"sourceRef":{"kind":"GitRepository","name":"there","namespace":"b"}}}`),
+		object(t, `{"kind":"Kustomization","metadata":{"namespace":"a","name":"not"},"spec":{"sourceRef":{"kind":"GitRepository","name":"gone"}}}`),
+		object(t, `{"kind":"GitRepository","metadata":{"namespace":"b","name":"there"}}`),
+	}
+	for _, by := range []string{"waits", "not"} {
+		all = append(all, object(t, `{"kind":"HelmRelease","metadata":{"namespace":"a","name":"of-`+by+`","labels":{"kustomize.toolkit.fluxcd.io/name":"`+by+`","kustomize.toolkit.fluxcd.io/namespace":"a"}}}`))
+	}
+	v := truth.NewView()
+	v.Add("r", all)
+	want := map[truth.Edge]bool{
+		{From: "r/GitRepository/b/there", Type: "finish-to-start", To: "r/Kustomization/a/waits"}: true,
+		{From: "r/a/of-waits", Type: "finish-to-finish", To: "r/Kustomization/a/waits"}:           true,
+	}
+	for id := range v.Status {
+		if id != "r" {
+			want[truth.Edge{From: id, Type: "contains", To: "r"}] = true
+		}
+	}
+	if !reflect.DeepEqual(v.Edges, want) {
+		t.Errorf("%v, want %v", v.Edges, want)
+	}
+}
+
+func TestHistory_VerdictHoldsWhileItIsLookedAtAgain(t *testing.T) {
+	h := truth.NewHistory("r")
+	for _, ready := range []string{"True", "Unknown", "True"} {
+		h.Saw(object(t, `{"kind":"Kustomization","metadata":{"namespace":"a","name":"b"},"status":{"conditions":[{"type":"Ready","status":"`+ready+`"}]}}`))
+	}
+	if got := h.Series()["r/Kustomization/a/b"]; !reflect.DeepEqual(got, []string{"succeeded"}) {
+		t.Errorf("%q", got)
+	}
+}
+
 func TestEdgesRespectNamespaces(t *testing.T) {
 	got := truth.Edges("r", release(t, "team", "app", "", `{"name":"db"},{"name":"net","namespace":"flux-system"}`))
 	want := []truth.Edge{
@@ -51,7 +106,7 @@ func TestEdgesRespectNamespaces(t *testing.T) {
 	}
 }
 
-func TestHistoryKeepsWhatIsOver(t *testing.T) {
+func TestHistory_KeepsPastStatuses(t *testing.T) {
 	h := truth.NewHistory("r")
 	ok := `{"type":"Ready","status":"True"}`
 	h.Saw(release(t, "flux-system", "a", "", `{"name":"b"}`))

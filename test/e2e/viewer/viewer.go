@@ -1,5 +1,5 @@
-// Package viewer follows a flow as a page does: it folds what the stream brings, and after every break asks for what came since. It
-// remembers everything that it ever showed.
+// Package viewer follows a flow as a page does: it folds the stream, and resumes after every break. It records everything that it
+// showed.
 package viewer
 
 import (
@@ -14,8 +14,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/openova-io/openova/products/openova-flow/server/claims"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
-	"github.com/openova-io/openova/products/openova-flow/server/hub"
 	"github.com/openova-io/openova/test/e2e/truth"
 )
 
@@ -30,17 +30,17 @@ type Viewer struct {
 	snapshots int
 	series    map[string][]string
 	edges     map[truth.Edge]bool
-	regions   map[string]hub.Region
+	regions   map[string]claims.Region
 	wrong     []string
 }
 
-// New returns a Viewer of a flow at the server of this base URL.
+// New returns a Viewer of a flow at the server with this base URL.
 func New(server, flowID string) *Viewer {
 	return &Viewer{server: server, flow: flowID, state: flow.NewState(flowID, 0), series: map[string][]string{}, edges: map[truth.Edge]bool{}}
 }
 
-// Region is what the server said last of a region; false: nothing.
-func (v *Viewer) Region(name string) (hub.Region, bool) {
+// Region returns the last state of a region; false if there is none.
+func (v *Viewer) Region(name string) (claims.Region, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	r, ok := v.regions[name]
@@ -48,7 +48,7 @@ func (v *Viewer) Region(name string) (hub.Region, bool) {
 }
 
 func (v *Viewer) hear(data string) {
-	var said hub.Regions
+	var said claims.Regions
 	if err := json.Unmarshal([]byte(data), &said); err != nil || said.Regions == nil {
 		v.fault("regions: %v", err)
 		return
@@ -58,14 +58,14 @@ func (v *Viewer) hear(data string) {
 	v.regions = said.Regions
 }
 
-// OnNode makes the viewer call f for each node that a message other than a snapshot brings, with the time when it came.
+// OnNode makes the viewer call f for each node in a message other than a snapshot, with the time of arrival.
 func (v *Viewer) OnNode(f func(n flow.Node, at time.Time)) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.onNode = f
 }
 
-// Run follows until ctx is done.
+// Run follows the flow until ctx ends.
 func (v *Viewer) Run(ctx context.Context) {
 	pause := time.NewTicker(50 * time.Millisecond)
 	defer pause.Stop()
@@ -86,7 +86,7 @@ func (v *Viewer) connect(ctx context.Context) {
 		return
 	}
 	v.mu.Lock()
-	v.regions = nil // what was said of them holds no longer than the connection
+	v.regions = nil // claims are valid only during a connection
 	if v.lastID > 0 {
 		req.Header.Set("Last-Event-ID", strconv.FormatInt(v.lastID, 10))
 	}
@@ -149,7 +149,7 @@ func (v *Viewer) frame(id int64, event, data string) {
 	v.state.Apply(m)
 }
 
-// remember notes what the message makes the viewer show.
+// remember records what the viewer shows after a message.
 func (v *Viewer) remember(m *flow.Message) {
 	for _, n := range m.Nodes {
 		v.append(n.ID, n.Status)
@@ -174,14 +174,14 @@ func (v *Viewer) fault(format string, args ...any) {
 	v.wrong = append(v.wrong, fmt.Sprintf(format, args...))
 }
 
-// View is what the viewer shows now.
+// View returns what the viewer shows now.
 func (v *Viewer) View() truth.View {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return Fold(v.state.Snapshot())
 }
 
-// Fold is what a snapshot shows.
+// Fold returns the view of a snapshot.
 func Fold(m *flow.Message) truth.View {
 	view := truth.NewView()
 	for _, n := range m.Nodes {
@@ -193,14 +193,14 @@ func Fold(m *flow.Message) truth.View {
 	return view
 }
 
-// Snapshots is how many snapshot frames there were.
+// Snapshots returns the number of snapshot frames.
 func (v *Viewer) Snapshots() int {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return v.snapshots
 }
 
-// Shown returns the statuses that each node was shown with, one after the other, and every edge that was ever shown.
+// Shown returns the successive statuses of each node, and every edge that was ever shown.
 func (v *Viewer) Shown() (series map[string][]string, edges map[truth.Edge]bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -214,7 +214,7 @@ func (v *Viewer) Shown() (series map[string][]string, edges map[truth.Edge]bool)
 	return series, edges
 }
 
-// Wrong returns what broke the protocol.
+// Wrong returns the violations of the protocol.
 func (v *Viewer) Wrong() []string {
 	v.mu.Lock()
 	defer v.mu.Unlock()

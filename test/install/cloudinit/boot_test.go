@@ -28,7 +28,7 @@ func build(t *testing.T, module, program string) string {
 	return file
 }
 
-// start starts a server with a tokens file and returns its address.
+// start runs a server with a tokens file and returns its address.
 func start(t *testing.T, program, tokens string) string {
 	t.Helper()
 	cmd := exec.Command(program, "--listen-addr=127.0.0.1:0", "--drain-delay=0s")
@@ -54,13 +54,13 @@ func start(t *testing.T, program, tokens string) string {
 			return url[1]
 		}
 	}
-	t.Fatalf("it does not start:\n%s", said.String())
+	t.Fatalf("the server does not start:\n%s", said.String())
 	return ""
 }
 
-// TestAFreshDeploymentIsClosedAndWorks runs the server with the tokens file of the primary, and an adapter for each region with the token,
-// flow id and region that its cluster is given.
-func TestAFreshDeploymentIsClosedAndWorks(t *testing.T) {
+// TestDeployment_WorksAndIsClosed runs the server with the primary's tokens file, and an adapter for each region with its machine's token, flow id and
+// region.
+func TestDeployment_WorksAndIsClosed(t *testing.T) {
 	out, _ := newWorkspace(t).apply(t, deployment())
 	ingest, tokens := credentials(t, out, "fsn1")
 	dir := t.TempDir()
@@ -107,7 +107,7 @@ func TestAFreshDeploymentIsClosedAndWorks(t *testing.T) {
 	isClosed(t, url, out, ingest)
 }
 
-// isClosed asks a server for what it must not give.
+// isClosed sends requests that a server must deny.
 func isClosed(t *testing.T, url string, out outputs, ingest map[string]string) {
 	t.Helper()
 	node := func(region string) string {
@@ -139,7 +139,7 @@ func isClosed(t *testing.T, url string, out outputs, ingest map[string]string) {
 	}
 }
 
-// ask posts body, or gets when there is none.
+// ask sends a POST with body, or a GET without.
 func ask(t *testing.T, url, token, body string) (int, string) {
 	t.Helper()
 	method := http.MethodGet

@@ -1,3 +1,3 @@
-// Package cloudinit tests what infra/hetzner makes of a deployment: it renders it with OpenTofu or Terraform, and lets cloud-init,
-// kustomize, Flux's substitution, the machine's own script, the server and the adapter at the outcome.
+// Package cloudinit tests infra/hetzner: it renders a deployment with OpenTofu or Terraform, and runs cloud-init, kustomize, Flux's substitution, the machine's
+// script, the server and the adapter on the result.
 package cloudinit

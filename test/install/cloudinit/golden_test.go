@@ -8,10 +8,10 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "update the golden files")
 
-// TestGoldenUserData keeps what a machine gets where it can be read, and where an API server is asked about it.
-func TestGoldenUserData(t *testing.T) {
+// TestUserData_Golden compares user data with golden files, which test/install/live also applies to an API server.
+func TestUserData_Golden(t *testing.T) {
 	out, _ := newWorkspace(t).apply(t, deployment().with(inputs{
 		"ingest_tokens":  map[string]string{"fsn1": "token-of-fsn1-" + strings.Repeat("x", 32), "hel1": "token-of-hel1-" + strings.Repeat("x", 32)},
 		"operator_token": "token-of-people-" + strings.Repeat("x", 32),
@@ -28,12 +28,12 @@ func TestGoldenUserData(t *testing.T) {
 		got, wanted := strings.Split(out.UserData[region], "\n"), strings.Split(string(want), "\n")
 		for i := range max(len(got), len(wanted)) {
 			if i >= len(got) || i >= len(wanted) || got[i] != wanted[i] {
-				t.Errorf("another than %s from line %d on; go test ./cloudinit -update writes it anew", file, i+1)
+				t.Errorf("differs from %s from line %d on; go test ./cloudinit -update rewrites it", file, i+1)
 				break
 			}
 		}
 	}
 	if want := "https://openova-flow.example.com/?flow=4711"; out.FlowURL != want {
-		t.Errorf("the page is at %s, want %s", out.FlowURL, want)
+		t.Errorf("flow_url = %s, want %s", out.FlowURL, want)
 	}
 }

@@ -17,7 +17,7 @@ import (
 	"github.com/openova-io/openova/test/install/kit"
 )
 
-func TestCloudInitTakesUserData(t *testing.T) {
+func TestUserData_CloudInitAcceptsIt(t *testing.T) {
 	out, _ := newWorkspace(t).apply(t, deployment())
 	check := func(text string) (string, error) {
 		file := filepath.Join(t.TempDir(), "user-data")
@@ -27,7 +27,7 @@ func TestCloudInitTakesUserData(t *testing.T) {
 	}
 	for region, text := range out.UserData {
 		if !strings.HasPrefix(text, "#cloud-config\n") {
-			t.Error(region, " is not taken for a cloud-config")
+			t.Error(region, " is not recognized as a cloud-config")
 		}
 		if answer, err := check(text); err != nil {
 			t.Errorf("%s: %v\n%s", region, err, answer)
@@ -35,12 +35,12 @@ func TestCloudInitTakesUserData(t *testing.T) {
 	}
 	broken := strings.Replace(out.UserData["fsn1"], "permissions: \"0600\"", "permissions: 384", 1)
 	if answer, err := check(broken); err == nil || !strings.Contains(answer, "write_files.0.permissions") {
-		t.Errorf("nothing is checked: %v\n%s", err, answer)
+		t.Errorf("cloud-init accepts an invalid file: %v\n%s", err, answer)
 	}
 }
 
-// TestFluxGetsTheDeployment follows what a machine is given through kustomize and Flux's substitution to the releases' values.
-func TestFluxGetsTheDeployment(t *testing.T) {
+// TestKit_ValuesOfADeployment builds a machine's kit with kustomize and Flux's substitution, and checks the releases' values.
+func TestKit_ValuesOfADeployment(t *testing.T) {
 	const service = "http://openova-flow-server.openova-flow.svc.cluster.local:8080"
 	w := newWorkspace(t)
 	for _, tt := range []struct {
@@ -79,10 +79,10 @@ func TestFluxGetsTheDeployment(t *testing.T) {
 						t.Errorf("the server's host is %v", got)
 					}
 				}
-				// What the kit would fall back to is the same server.
+				// The kit's default is the same server.
 				delete(variables, "FLOW_SERVER_URL")
 				if again, _ := kit.Build(kitFolder(manifests), variables, true); !reflect.DeepEqual(again, built) {
-					t.Error("the kit itself would take another server")
+					t.Error("the kit's default is another server")
 				}
 			})
 		}
@@ -94,7 +94,7 @@ func kitFolder(manifests map[string]map[string]any) string {
 	return filepath.Join(repository, path)
 }
 
-// buildKit is the kit as Flux applies it, and the variables that it fills in.
+// buildKit returns the kit as Flux applies it, and the substituted variables.
 func buildKit(t *testing.T, manifests map[string]map[string]any) (map[string]map[string]any, map[string]string) {
 	t.Helper()
 	variables := map[string]string{}
@@ -102,7 +102,7 @@ func buildKit(t *testing.T, manifests map[string]map[string]any) (map[string]map
 	for name, value := range substitute {
 		text, ok := value.(string)
 		if !ok {
-			t.Errorf("%s is %#v, which Flux takes for no string", name, value)
+			t.Errorf("%s is %#v, which is not a string for Flux", name, value)
 		}
 		variables[name] = text
 	}
@@ -113,7 +113,7 @@ func buildKit(t *testing.T, manifests map[string]map[string]any) (map[string]map
 	return built, variables
 }
 
-func TestManifests(t *testing.T) {
+func TestUserData_Manifests(t *testing.T) {
 	out, _ := newWorkspace(t).apply(t, deployment().with(inputs{"kit_url": "https://git.example.com/kit.git", "kit_tag": "v1.2.3"}))
 	common := []string{"GitRepository/flux-system", "HelmChart/cilium", "HelmChart/flux", "Kustomization/bootstrap-kit", "Namespace/openova-flow", "Secret/openova-flow-ingest-token"}
 	for region, want := range map[string][]string{"fsn1": append(slices.Clone(common), "Secret/openova-flow-tokens"), "hel1": common} {
@@ -142,8 +142,9 @@ func TestManifests(t *testing.T) {
 	}
 }
 
-// TestFluxFindsItsReleasesAsItWouldMakeThem: or else it would install beside them, or change what runs below it while it comes up.
-func TestFluxFindsItsReleasesAsItWouldMakeThem(t *testing.T) {
+// TestUserData_ReleasesEqualTheKits compares the preinstalled releases with the kit's. Otherwise Flux would install them again, or change the network while it
+// starts.
+func TestUserData_ReleasesEqualTheKits(t *testing.T) {
 	out, _ := newWorkspace(t).apply(t, deployment())
 	for region, userData := range out.UserData {
 		c := parse(t, userData)
@@ -167,7 +168,7 @@ func TestFluxFindsItsReleasesAsItWouldMakeThem(t *testing.T) {
 				}
 			}
 		}
-		// Of two networks or two proxies on a machine neither would work.
+		// Two networks or proxies on a machine would break each other.
 		var k3s map[string]any
 		if err := yaml.UnmarshalStrict([]byte(c.file(t, "/etc/rancher/k3s/config.yaml")), &k3s); err != nil {
 			t.Fatal(err)
@@ -187,7 +188,7 @@ func values(t *testing.T, chart map[string]any) (out any) {
 	return out
 }
 
-// tokensFile is the file that the server reads.
+// tokensFile is the server's tokens file.
 type tokensFile struct {
 	Tokens []struct {
 		Name    string   `json:"name"`
@@ -198,8 +199,8 @@ type tokensFile struct {
 	} `json:"tokens"`
 }
 
-// credentials are what a deployment's emitters and server read, taken from the Secrets by the names and keys that the kit's releases and
-// the charts' defaults have for them.
+// credentials returns the tokens of a deployment's emitters and the server's tokens file, from the Secrets that the kit's releases and the charts' defaults
+// name.
 func credentials(t *testing.T, out outputs, primary string) (ingest map[string]string, file string) {
 	t.Helper()
 	ingest = map[string]string{}
@@ -231,7 +232,7 @@ func credentials(t *testing.T, out outputs, primary string) (ingest map[string]s
 	return ingest, file
 }
 
-func TestTokens(t *testing.T) {
+func TestTokens_Generated(t *testing.T) {
 	w := newWorkspace(t)
 	out, printed := w.apply(t, deployment())
 	ingest, text := credentials(t, out, "fsn1")
@@ -270,7 +271,7 @@ func TestTokens(t *testing.T) {
 		t.Error("two have the same token")
 	}
 
-	// Nothing changes by itself, and who comes and goes changes nobody else's.
+	// A second apply changes nothing, and a new region does not change other regions' tokens.
 	if same, _ := w.apply(t, deployment()); !reflect.DeepEqual(same, out) {
 		t.Error("another apply changes something")
 	}
@@ -279,31 +280,31 @@ func TestTokens(t *testing.T) {
 		t.Error("another region changes tokens")
 	}
 
-	// One is replaced as the README says.
+	// Replace one as described in the README.
 	w.configure(t, deployment())
 	if text, err := w.run(t, "apply", "-auto-approve", "-input=false", "-no-color", `-replace=module.deployment.random_bytes.ingest["hel1"]`); err != nil || strings.Contains(text, ingest["hel1"]) {
 		t.Fatalf("%v\n%s", err, text)
 	}
 	rotated, _ := w.apply(t, deployment())
 	if now, file := credentials(t, rotated, "fsn1"); now["fsn1"] != ingest["fsn1"] || now["hel1"] == ingest["hel1"] || !strings.Contains(file, sum(now["hel1"])) || strings.Contains(file, sum(ingest["hel1"])) {
-		t.Error("not hel1's token alone is another")
+		t.Error("want only hel1's token changed")
 	}
 }
 
-func TestTokensThatAreGiven(t *testing.T) {
+func TestTokens_Given(t *testing.T) {
 	given, people := strings.Repeat("g", 40), strings.Repeat("p", 40)
 	w := newWorkspace(t)
 	out, printed := w.apply(t, deployment().with(inputs{"ingest_tokens": map[string]string{"hel1": given}, "operator_token": people}))
 	ingest, file := credentials(t, out, "fsn1")
 	if ingest["hel1"] != given || out.Operator != people || !strings.HasPrefix(ingest["fsn1"], "ofl_") {
-		t.Error("they are not taken")
+		t.Error("the given tokens are not used")
 	}
 	for _, token := range []string{given, people} {
 		if !strings.Contains(file, sum(token)) {
-			t.Error("the server does not know one")
+			t.Error("the tokens file lacks one")
 		}
 		if strings.Contains(printed, token) {
-			t.Error("one is printed")
+			t.Error("a token is printed")
 		}
 	}
 	if made, err := w.run(t, "state", "list"); err != nil || strings.Count(made, "random_bytes") != 1 {

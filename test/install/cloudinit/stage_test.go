@@ -16,7 +16,7 @@ import (
 
 const repository = "../../.."
 
-// tools are the programs that the tests run, by name.
+// tools are the paths of the programs for the tests, by name.
 var tools = sync.OnceValues(func() (map[string]string, error) {
 	cmd := exec.Command(filepath.Join(repository, "scripts/infra-tools.sh"))
 	cmd.Stderr = os.Stderr
@@ -43,7 +43,7 @@ func tool(t *testing.T, name string) string {
 
 type inputs map[string]any
 
-// with is a copy of in with other values; nil leaves one out.
+// with returns a copy of in with other values; nil removes one.
 func (in inputs) with(other inputs) inputs {
 	out := inputs{}
 	for _, m := range []inputs{in, other} {
@@ -75,7 +75,7 @@ type outputs struct {
 	FlowURL  string
 }
 
-// workspace is a configuration of somebody who uses the module, and its state.
+// workspace is a configuration that uses the module, with its state.
 type workspace struct {
 	dir, settings string
 }
@@ -101,7 +101,7 @@ func (w *workspace) configure(t *testing.T, in inputs) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A module that is named by an absolute path is copied without what is around it.
+	// A module with an absolute path is copied without its surrounding folders.
 	source, err := filepath.Rel(here, absolute(t, "infra/hetzner"))
 	if err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func (w *workspace) configure(t *testing.T, in inputs) {
 	for _, name := range []string{"user_data", "secrets", "operator_token", "flow_url"} {
 		values[name] = inputs{"value": "${module.deployment." + name + "}", "sensitive": name != "flow_url"}
 	}
-	// Whoever gives tokens in keeps them out of the configuration, as messages quote it.
+	// Tokens are passed outside of the configuration, since messages quote it.
 	module, variables, secret := in.with(inputs{"source": source}), inputs{}, inputs{}
 	for _, name := range []string{"ingest_tokens", "operator_token"} {
 		secret[name], variables[name], module[name] = in[name], inputs{"sensitive": true}, "${var."+name+"}"
@@ -146,7 +146,7 @@ func (w *workspace) run(t *testing.T, args ...string) (string, error) {
 	return string(out), err
 }
 
-// apply returns the outputs, and what was printed on the way.
+// apply returns the outputs, and the printed text.
 func (w *workspace) apply(t *testing.T, in inputs) (outputs, string) {
 	t.Helper()
 	w.configure(t, in)
@@ -170,7 +170,7 @@ func (w *workspace) apply(t *testing.T, in inputs) (outputs, string) {
 	return outputs{answer.UserData.Value, answer.Secrets.Value, answer.Operator.Value, answer.FlowURL.Value}, printed
 }
 
-// cloudConfig is what a machine is given.
+// cloudConfig is a machine's user data.
 type cloudConfig struct {
 	Packages   []string `json:"packages"`
 	WriteFiles []struct {
@@ -201,7 +201,7 @@ func (c cloudConfig) file(t *testing.T, path string) string {
 	return ""
 }
 
-// manifests are the objects that k3s applies, by Kind/name.
+// manifests returns the objects that k3s applies, by Kind/name.
 func (c cloudConfig) manifests(t *testing.T) map[string]map[string]any {
 	t.Helper()
 	out := map[string]map[string]any{}
@@ -214,7 +214,7 @@ func (c cloudConfig) manifests(t *testing.T) map[string]map[string]any {
 		}
 		for name, o := range objects(t, f.Content) {
 			if out[name] != nil {
-				t.Error(name, " is there twice")
+				t.Error(name, " exists twice")
 			}
 			out[name] = o
 		}
@@ -235,7 +235,7 @@ func objects(t *testing.T, text string) map[string]map[string]any {
 	return out
 }
 
-// at follows a path of names; nil where it leads nowhere.
+// at returns the value at a path of names, nil if missing.
 func at(v any, path ...string) any {
 	for _, step := range path {
 		m, _ := v.(map[string]any)

@@ -1,4 +1,4 @@
-// Package kit does with the bootstrap kit what Flux does.
+// Package kit builds the bootstrap kit like Flux.
 package kit
 
 import (
@@ -10,8 +10,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// Build is kustomize on a folder, then variables. It returns the objects by Kind/name. Unless it is strict, a variable that is not
-// there is empty.
+// Build runs kustomize on a folder and substitutes variables. It returns the objects by Kind/name. Missing variables are empty, or an error if strict.
 func Build(folder string, variables map[string]string, strict bool) (map[string]map[string]any, error) {
 	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), folder)
 	if err != nil {

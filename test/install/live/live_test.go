@@ -1,4 +1,4 @@
-// Package live asks a real API server about what the charts and the bootstrap kit give it.
+// Package live applies the objects of the charts and the bootstrap kit to a real API server.
 package live
 
 import (
@@ -21,21 +21,21 @@ import (
 	"github.com/openova-io/openova/test/e2e/plane"
 )
 
-// definitions are files of modules that Flux's own are not among.
+// definitions are CRD files of modules besides Flux's.
 var definitions = map[string]string{
 	"sigs.k8s.io/gateway-api@v1.4.1":                             "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml",
-	"github.com/prometheus-operator/prometheus-operator@v0.85.0": "example/prometheus-operator-crd/monitoring.coreos.com_*monitors.yaml",
+	"github.com/prometheus-operator/prometheus-operator@v0.85.0": "example/prometheus-operator-crd/monitoring.coreos.com_*[ol][re]s.yaml",
 	"github.com/fluxcd/kustomize-controller@v1.9.6":              "config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml",
 	"github.com/k3s-io/helm-controller@v0.17.9":                  "pkg/crds/yaml/generated/helm.cattle.io_helmcharts.yaml",
 }
 
-// plurals are the kinds that are applied.
+// plurals are the plural names of the applied kinds.
 var plurals = map[string]string{
 	"CustomResourceDefinition": "customresourcedefinitions", "Namespace": "namespaces", "Deployment": "deployments", "DaemonSet": "daemonsets", "StatefulSet": "statefulsets",
 	"Service": "services", "ServiceAccount": "serviceaccounts", "NetworkPolicy": "networkpolicies", "PodDisruptionBudget": "poddisruptionbudgets",
 	"ClusterRole": "clusterroles", "ClusterRoleBinding": "clusterrolebindings", "Role": "roles", "RoleBinding": "rolebindings",
-	"HTTPRoute": "httproutes", "ServiceMonitor": "servicemonitors", "PodMonitor": "podmonitors", "HelmRelease": "helmreleases", "HelmRepository": "helmrepositories",
-	"GitRepository": "gitrepositories", "Kustomization": "kustomizations", "HelmChart": "helmcharts", "Secret": "secrets",
+	"HTTPRoute": "httproutes", "ServiceMonitor": "servicemonitors", "PodMonitor": "podmonitors", "PrometheusRule": "prometheusrules", "HelmRelease": "helmreleases", "HelmRepository": "helmrepositories",
+	"GitRepository": "gitrepositories", "Kustomization": "kustomizations", "HelmChart": "helmcharts", "Secret": "secrets", "ConfigMap": "configmaps", "PersistentVolumeClaim": "persistentvolumeclaims",
 }
 
 func TestAPIServer(t *testing.T) {
@@ -119,13 +119,13 @@ func read(t *testing.T, file string) (out []plane.Object) {
 	return out
 }
 
-// apply applies an object server-side and strictly. A definition that has just come takes a moment to be served.
+// apply applies an object with strict server-side apply. It retries while a new CRD is not served yet.
 func apply(ctx context.Context, c *plane.Client, o plane.Object, query string) error {
 	version, kind := o["apiVersion"].(string), o["kind"].(string)
 	meta := o["metadata"].(map[string]any)
 	plural, ok := plurals[kind]
 	if !ok {
-		return fmt.Errorf("%s %v: not known to this test", kind, meta["name"])
+		return fmt.Errorf("%s %v: unknown kind, add it to plurals", kind, meta["name"])
 	}
 	path := "/apis/" + version
 	if version == "v1" {
@@ -172,11 +172,11 @@ func takesRenders(t *testing.T, admin *plane.Client) {
 	}
 	wrong := plane.Object{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": "x", "namespace": "apps"}, "automount": true}
 	if err := apply(t.Context(), admin, wrong, "&dryRun=All"); err == nil {
-		t.Error("a field that there is not is taken, so nothing is proven")
+		t.Error("the API server accepts an unknown field, so this test proves nothing")
 	}
 }
 
-// takesMachines gives the API server what k3s would apply.
+// takesMachines applies the manifests that k3s would apply.
 func takesMachines(t *testing.T, admin *plane.Client) {
 	for machine, want := range map[string]int{"primary": 7, "secondary": 6} {
 		text, err := os.ReadFile("../cloudinit/testdata/" + machine + ".golden.yaml")
@@ -211,7 +211,7 @@ func takesMachines(t *testing.T, admin *plane.Client) {
 	}
 }
 
-// givesRights asks the API server what the service account of two renders may do.
+// givesRights checks the permissions of the service account of two renders with the API server.
 func givesRights(t *testing.T, admin *plane.Client) {
 	const lease = "openova-flow-adapter-flux-2b2352bfcb"
 	type question struct {
@@ -231,6 +231,8 @@ func givesRights(t *testing.T, admin *plane.Client) {
 		{"openova-flow", "update", coordination, "leases", "other", false, false},
 		{"openova-flow", "delete", coordination, "leases", lease, false, false},
 		{"kube-system", "create", coordination, "leases", "", false, false},
+		{"flux-system", "list", coordination, "leases", "", true, true},
+		{"flux-system", "watch", coordination, "leases", "", false, false},
 		{"apps", "update", helm, "helmreleases", "", false, false},
 		{"apps", "delete", kustomize, "kustomizations", "", false, false},
 	}
@@ -253,13 +255,13 @@ func givesRights(t *testing.T, admin *plane.Client) {
 		wanted := func(q question) bool {
 			return q.everywhere && render == "defaults" || q.listed && render == "namespaces"
 		}
-		// What is allowed comes first, so that a right that should not be there has had its moment too.
+		// Allowed requests first, so that a wrong permission would be in force when denied requests are checked.
 		slices.SortStableFunc(questions, func(a, b question) int {
 			return cmp.Compare(strconv.FormatBool(wanted(b)), strconv.FormatBool(wanted(a)))
 		})
 		for _, q := range questions {
 			want := wanted(q)
-			// The rights of a role reach the API server's authorizer a moment after the role.
+			// The API server's authorizer sees a role with a delay.
 			err := plane.Wait(t.Context(), 10*time.Second, func() error {
 				answer, err := admin.Do(t.Context(), http.MethodPost, "/apis/authorization.k8s.io/v1/subjectaccessreviews", plane.JSON, plane.Object{
 					"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",

@@ -1,4 +1,5 @@
-// Command kit builds what planes are made of, unless the cache holds it, and starts none. Run it in test/e2e.
+// Command kit builds the programs and CRDs of planes, unless they are cached. It starts nothing. Run it in
+// test/e2e.
 package main
 
 import (

@@ -1,0 +1,211 @@
+package e2e
+
+import (
+	"bufio"
+	"context"
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/test/e2e/conductor"
+	"github.com/openova-io/openova/test/e2e/plane"
+)
+
+var measure = flag.Bool("latency", false, "measure latency for longer and in Chromium too, and fail where it is more than it may be")
+
+// In an event: the name of the release, and the message of a change.
+var named, changed = regexp.MustCompile(`"name":"(app-\d+)"`), regexp.MustCompile(`change \d+`)
+
+// Limits for the delay of a subscriber behind a watch of the API server.
+const (
+	mostP50 = 15 * time.Millisecond
+	mostP99 = 60 * time.Millisecond
+)
+
+// TestLatency measures the time from a change's request to a watch of the API server, to a subscriber of the server, and to the pixels of a canvas.
+func TestLatency(t *testing.T) {
+	scenario(t, "1,000 releases, 100 changes a second", func(t *testing.T) string {
+		const releases, every = 1000, 10 * time.Millisecond
+		changes := 500
+		if *measure {
+			changes = 3000
+		}
+		s := newStage(t)
+		r := s.regions["fsn1"]
+		s.regions["hel1"].startAdapter().ready()
+		s.inParallel(releases, func(i int) error { return r.setRelease(i, "True", "at rest") })
+		r.startAdapter().ready()
+		s.converge()
+
+		watched, viewed := newStopwatch(changes), newStopwatch(changes)
+		s.viewer.OnNode(viewed.seen)
+		watching, stop := context.WithCancel(s.ctx)
+		var wg sync.WaitGroup
+		defer wg.Wait()
+		defer stop()
+		begun := make(chan struct{})
+		wg.Go(func() {
+			begins := sync.OnceFunc(func() { close(begun) })
+			_ = r.api.Watch(watching, "HelmRelease", func(e []byte) {
+				now := time.Now()
+				begins()
+				name, message := named.FindSubmatch(e), changed.Find(e)
+				if name != nil && message != nil {
+					watched.note(watched.shut, "fsn1/"+string(name[1])+" "+string(message), now)
+				}
+			})
+		})
+		<-begun
+		pixels := s.pixels(r)
+
+		var writing sync.WaitGroup
+		tick := time.NewTicker(every)
+		defer tick.Stop()
+		failed := make(chan error, changes)
+		for n := range changes {
+			<-tick.C
+			writing.Go(func() {
+				i, message := n%(releases-1), fmt.Sprint("change ", n)
+				at := time.Now()
+				for _, w := range []*stopwatch{watched, viewed} {
+					w.note(w.at, fmt.Sprintf("fsn1/app-%05d %s", i, message), at)
+				}
+				if err := r.setRelease(i, []string{"Unknown", "True"}[n/releases%2], message); err != nil {
+					failed <- err
+				}
+			})
+			if n%50 == 25 {
+				pixels.turn()
+			}
+		}
+		writing.Wait()
+		close(failed)
+		for err := range failed {
+			s.must(err)
+		}
+		s.until("watch and subscriber have every change", time.Minute, func() bool { return watched.left() == 0 && viewed.left() == 0 })
+		w50, w99 := watched.quantiles()
+		v50, v99 := viewed.quantiles()
+		if *measure && (v50-w50 > mostP50 || v99-w99 > mostP99) {
+			t.Errorf("the median is %v above the watch's, %v may be; the 99th percentile %v, %v may be", v50-w50, mostP50, v99-w99, mostP99)
+		}
+		ms := func(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
+		return fmt.Sprintf("watch p50 %s, p99 %s; subscriber p50 %s, p99 %s%s", ms(w50), ms(w99), ms(v50), ms(v99), pixels.end(ms))
+	})
+}
+
+// setRelease sets the status of release i with one request, and creates it if necessary. It is not recorded in the
+// History.
+func (r *region) setRelease(i int, ready, message string) error {
+	rel := conductor.Release{Name: fmt.Sprintf("app-%05d", i), Ready: ready, Reason: "UpgradeSucceeded", Message: message}
+	switch ready {
+	case "Unknown":
+		rel.Reason = "Progressing"
+	case "False":
+		rel.Reason = "UpgradeFailed"
+	}
+	path := plane.Path("HelmRelease", "flux-system", rel.Name) + "/status"
+	status := []plane.Object{{"op": "add", "path": "/status", "value": rel.Object()["status"]}}
+	_, err := r.api.Do(r.stage.ctx, http.MethodPatch, path, plane.JSONPatch, status)
+	if plane.IsCode(err, http.StatusNotFound) {
+		if _, err = r.api.Do(r.stage.ctx, http.MethodPost, plane.Path("HelmRelease", "flux-system", ""), plane.JSON, rel.Object()); err == nil {
+			_, err = r.api.Do(r.stage.ctx, http.MethodPatch, path, plane.JSONPatch, status)
+		}
+	}
+	return err
+}
+
+// pixels is a page in Chromium that shows the last release, which alternates between failed and ready. nil: no page.
+type pixels struct {
+	region *region
+	stop   func()
+	made   []time.Time
+
+	mu    sync.Mutex
+	spans []time.Duration
+	fail  bool // whether the last change made it fail
+}
+
+func (s *stage) pixels(r *region) *pixels {
+	s.t.Helper()
+	if !*measure {
+		return nil
+	}
+	p := &pixels{region: r}
+	node := "fsn1/app-00999"
+	cmd := exec.CommandContext(s.ctx, "node", "../../bench/latency/pixel.mjs", "http://"+s.addr, flowID, node)
+	in, err := cmd.StdinPipe()
+	s.must(err)
+	out, err := cmd.StdoutPipe()
+	s.must(err)
+	log, err := os.Create(filepath.Join(s.dir, "pixel.log"))
+	s.must(err)
+	cmd.Stderr = log
+	s.must(cmd.Start())
+	lines := bufio.NewScanner(out)
+	for lines.Scan() && lines.Text() != "ready" {
+	}
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		for lines.Scan() {
+			at, state, _ := strings.Cut(lines.Text(), " ")
+			ms, err := strconv.ParseFloat(at, 64)
+			p.mu.Lock()
+			if n := len(p.made); err == nil && n > len(p.spans) && (state == "failed") == p.fail {
+				p.spans = append(p.spans, time.UnixMicro(int64(ms*1000)).Sub(p.made[n-1]))
+			}
+			p.mu.Unlock()
+		}
+	}()
+	p.stop = func() {
+		_ = in.Close()
+		<-read
+		_ = cmd.Wait()
+		_ = log.Close()
+	}
+	s.t.Cleanup(p.stop)
+	return p
+}
+
+// turn changes the release from ready to failed or back, unless the page has not shown the last change yet.
+func (p *pixels) turn() {
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	late := len(p.spans) < len(p.made)
+	if !late {
+		p.fail = !p.fail
+		p.made = append(p.made, time.Now())
+	}
+	ready := map[bool]string{true: "False", false: "True"}[p.fail]
+	p.mu.Unlock()
+	if !late {
+		p.region.stage.must(p.region.setRelease(999, ready, "turned"))
+	}
+}
+
+// end returns the measurements.
+func (p *pixels) end(ms func(time.Duration) string) string {
+	if p == nil {
+		return ""
+	}
+	p.region.stage.until("the page has shown the last turn", soon, func() bool {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.spans) == len(p.made)
+	})
+	slices.Sort(p.spans)
+	return fmt.Sprintf("; pixel p50 %s, max %s of %d turns", ms(p.spans[len(p.spans)/2]), ms(p.spans[len(p.spans)-1]), len(p.spans))
+}

@@ -1,0 +1,313 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/gate"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/insight"
+	"github.com/openova-io/openova/products/openova-flow/server/revision"
+	"github.com/openova-io/openova/test/e2e/plane"
+)
+
+// late is how long after the objects an answer may come.
+const late = 2 * time.Second
+
+// step is the time between two writes of a controller: longer than an adapter collects changes.
+const step = 250 * time.Millisecond
+
+func commitOf(digit string) string { return strings.Repeat(digit, 40) }
+
+// written is a commit as Flux writes it.
+func written(digit string) string { return "main@sha1:" + commitOf(digit) }
+
+// waiting is a gate that runs.
+type waiting struct {
+	name   string
+	cancel context.CancelFunc
+	done   chan struct{}
+
+	result string // once it is done, like:
+	at     time.Time
+	line   string
+}
+
+// wait starts a gate for a revision in all regions, without a repository.
+func (s *stage) wait(name, revision string) *waiting {
+	ctx, cancel := context.WithCancel(s.ctx)
+	w := &waiting{name: name, cancel: cancel, done: make(chan struct{})}
+	f := gate.Follower{URL: "http://" + s.addr, Flow: flowID, Settle: time.Second, Poll: 100 * time.Millisecond}
+	go func() {
+		defer close(w.done)
+		answer, err := f.Follow(ctx, gate.New(gate.Ask{Revision: revision}))
+		if w.at = time.Now(); answer != nil {
+			w.result, w.line = answer.Result, answer.Line()
+		}
+		if err != nil {
+			w.result = insight.Pending
+		}
+	}()
+	s.t.Cleanup(func() { cancel(); <-w.done })
+	return w
+}
+
+// answers checks that gates answer so, not before the objects were so and at most late after.
+func (s *stage) answers(result string, before, after time.Time, gates ...*waiting) {
+	s.t.Helper()
+	for _, w := range gates {
+		select {
+		case <-w.done:
+		case <-time.After(soon):
+			s.t.Errorf("%s does not answer", w.name)
+			continue
+		}
+		if w.result != result || w.at.Before(before) || w.at.Sub(after) > late {
+			s.t.Errorf("%s: %s %v after it was so, want %s: %s", w.name, w.result, w.at.Sub(after), result, w.line)
+		}
+	}
+}
+
+// open checks that gates have not answered.
+func (s *stage) open(gates ...*waiting) {
+	s.t.Helper()
+	for _, w := range gates {
+		select {
+		case <-w.done:
+			s.t.Errorf("%s has answered %s: %s", w.name, w.result, w.line)
+		default:
+		}
+	}
+}
+
+// revision returns how far a revision is, by region.
+func (s *stage) revision(name string) (revision.Revision, map[string]revision.Region) {
+	s.t.Helper()
+	body, err := get("http://" + s.addr + "/v1/flows/" + flowID + "/revisions?revision=" + name)
+	s.must(err)
+	var answer hub.Revisions
+	s.must(json.Unmarshal([]byte(body), &answer))
+	if len(answer.Revisions) != 1 {
+		return revision.Revision{}, nil
+	}
+	regions := make(map[string]revision.Region)
+	for _, g := range answer.Revisions[0].Regions {
+		regions[g.Region] = g
+	}
+	return answer.Revisions[0], regions
+}
+
+// becomes waits until a revision is so far in the regions, which are given as "fsn1 done 1/1 1" for the state, Kustomizations, and releases that it changed.
+func (s *stage) becomes(name string, want ...string) {
+	s.t.Helper()
+	s.must(plane.Wait(s.ctx, late, func() error {
+		var got []string
+		_, regions := s.revision(name)
+		for _, region := range []string{"fsn1", "hel1"} {
+			if g, ok := regions[region]; ok {
+				state := string(g.State)
+				if g.Was != "" {
+					state += "/" + string(g.Was)
+				}
+				got = append(got, fmt.Sprintf("%s %s %d/%d %d", region, state, g.Applied, g.Of, g.Changed))
+			}
+		}
+		if !slices.Equal(got, want) {
+			return fmt.Errorf("revision %.7s is %q, want %q", name, got, want)
+		}
+		return nil
+	}))
+}
+
+// newFlux returns regions whose Kustomizations have applied commit 0.
+func newFlux(s *stage, kind, url, first string) (fsn1, hel1 *flux) {
+	s.t.Helper()
+	var all []*flux
+	for _, r := range s.both() {
+		f := &flux{region: r, kind: kind, url: url}
+		f.settle(first)
+		r.startAdapter().ready()
+		all = append(all, f)
+	}
+	s.converge()
+	return all[0], all[1]
+}
+
+// pause waits between two writes.
+func (s *stage) pause(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-s.ctx.Done():
+	}
+}
+
+// start has regions begin with a revision: fetched, tried, and the release changed.
+func (s *stage) start(revision string, regions ...*flux) {
+	s.t.Helper()
+	for _, do := range []func(*flux){func(f *flux) { f.try(revision) }, func(f *flux) { f.change(revision) }, (*flux).apply, (*flux).upgrade} {
+		for _, f := range regions {
+			do(f)
+		}
+		s.pause(step)
+	}
+}
+
+// Commits are pushed one after another, to two regions that follow the same repository. Gates for them start 20 s before, during and after each push.
+func TestRevisions(t *testing.T) {
+	scenario(t, "commits that overtake, fail and are repaired, a dead source, a suspended Kustomization: revisions and gates", func(t *testing.T) string {
+		s := newStage(t)
+		fsn1, hel1 := newFlux(s, "GitRepository", "ssh://git@github.com/o/fleet.git", written("0"))
+		both := []*flux{fsn1, hel1}
+		s.becomes(commitOf("0"), "fsn1 done 1/1 0", "hel1 done 1/1 0")
+		early := map[string]*waiting{}
+		for _, c := range []string{"a", "b", "c", "d", "e"} {
+			early[c] = s.wait(c+" before", commitOf(c)[:12])
+		}
+		s.pause(20 * time.Second)
+		for _, w := range early {
+			s.open(w)
+		}
+
+		// a is done in fsn1, and overtaken by b in hel1.
+		for _, f := range both {
+			f.fetch(written("a"), "")
+		}
+		during := s.wait("a during", written("a"))
+		s.becomes(commitOf("a"), "fsn1 fetched 0/1 0", "hel1 fetched 0/1 0")
+		s.start(written("a"), fsn1)
+		fsn1.upgraded()
+		s.becomes(commitOf("a"), "fsn1 done 1/1 1", "hel1 fetched 0/1 0")
+		hel1.try(written("a"))
+		s.becomes(commitOf("a"), "fsn1 done 1/1 1", "hel1 applying 0/1 0")
+		s.open(early["a"], during)
+		for _, f := range both {
+			f.fetch(written("b"), "")
+		}
+		duringB := s.wait("b during", commitOf("b"))
+		s.becomes(commitOf("a"), "fsn1 done 1/1 1", "hel1 overtaken/applying 0/1 0")
+		afterA := s.wait("a after", commitOf("a"))
+		s.start(written("b"), both...)
+		s.becomes(commitOf("b"), "fsn1 rolling-out 1/1 1", "hel1 rolling-out 1/1 1")
+		s.pause(1500 * time.Millisecond)
+		s.open(early["a"], during, early["b"], duringB)
+		fsn1.upgraded()
+		before := time.Now()
+		hel1.upgraded()
+		after := time.Now()
+		s.becomes(commitOf("b"), "fsn1 done 1/1 1", "hel1 done 1/1 1")
+		s.answers(insight.Passed, before, after, early["a"], during, early["b"], duringB)
+		began := time.Now()
+		s.answers(insight.Passed, began, began, s.wait("b after", commitOf("b")))
+		s.open(afterA) // no source has it, and nothing says that b comes after it
+		afterA.cancel()
+		a, _ := s.revision(commitOf("a"))
+		b, _ := s.revision(commitOf("b"))
+		if a.SupersededBy != b.ID || b.SupersededBy != "" || b.CommitURL != "https://github.com/o/fleet/commit/"+commitOf("b") || len(b.Rollouts) == 0 {
+			t.Errorf("a is superseded by %q, b is %+v", a.SupersededBy, b)
+		}
+
+		// c fails in hel1, and d repairs it.
+		for _, f := range both {
+			f.fetch(written("c"), "")
+		}
+		during = s.wait("c during", commitOf("c"))
+		s.start(written("c"), both...)
+		fsn1.upgraded()
+		s.open(early["c"], during)
+		before = time.Now()
+		hel1.giveUp()
+		after = time.Now()
+		s.becomes(commitOf("c"), "fsn1 done 1/1 1", "hel1 failed 1/1 1")
+		s.answers(insight.Failed, before, after, early["c"], during)
+		began = time.Now()
+		s.answers(insight.Failed, began, began, s.wait("c after", commitOf("c")))
+		if _, regions := s.revision(commitOf("c")); !slices.Equal(regions["hel1"].RootCauses, []string{"hel1/web"}) {
+			t.Errorf("c fails by %q", regions["hel1"].RootCauses)
+		}
+		for _, f := range both {
+			f.fetch(written("d"), "")
+		}
+		during = s.wait("d during", commitOf("d"))
+		s.start(written("d"), both...)
+		s.becomes(commitOf("c"), "fsn1 done 1/1 1", "hel1 overtaken/failed 1/1 1")
+		fsn1.upgraded()
+		s.open(early["d"], during)
+		before = time.Now()
+		hel1.upgraded()
+		after = time.Now()
+		s.becomes(commitOf("d"), "fsn1 done 1/1 1", "hel1 done 1/1 1")
+		s.answers(insight.Passed, before, after, early["d"], during)
+		began = time.Now()
+		s.answers(insight.Passed, began, began, s.wait("d after", commitOf("d")))
+
+		// e does not reach hel1, whose source is dead.
+		hel1.die(written("d"))
+		fsn1.fetch(written("e"), "")
+		during = s.wait("e during", commitOf("e"))
+		s.start(written("e"), fsn1)
+		s.open(early["e"], during)
+		before = time.Now()
+		fsn1.upgraded()
+		after = time.Now()
+		s.becomes(commitOf("e"), "fsn1 done 1/1 1")
+		s.answers(insight.Failed, before, after, early["e"], during)
+		began = time.Now()
+		s.answers(insight.Failed, began, began, s.wait("e after", commitOf("e")))
+
+		// The source lives again, and the Kustomization is suspended at d.
+		hel1.suspend(true)
+		before = time.Now()
+		hel1.fetch(written("e"), "")
+		after = time.Now()
+		s.becomes(commitOf("e"), "fsn1 done 1/1 1", "hel1 fetched 0/1 0")
+		s.answers(insight.Failed, before, after, s.wait("e while suspended", commitOf("e")))
+		if _, regions := s.revision(commitOf("e")); !slices.Equal(regions["hel1"].Kustomizations, []string{"hel1/Kustomization/flux-system/apps"}) {
+			t.Errorf("e is not applied by %q", regions["hel1"].Kustomizations)
+		}
+		hel1.suspend(false)
+		s.until("the Kustomization is resumed", soon, func() bool { return s.meta("hel1/Kustomization/flux-system/apps")["suspended"] == nil })
+		resumed := s.wait("e resumed", commitOf("e"))
+		s.start(written("e"), hel1)
+		s.open(resumed)
+		before = time.Now()
+		hel1.upgraded()
+		after = time.Now()
+		s.becomes(commitOf("e"), "fsn1 done 1/1 1", "hel1 done 1/1 1")
+		s.answers(insight.Passed, before, after, resumed)
+		return ""
+	})
+}
+
+// An OCI artifact is waited for by its digest and by the commit that it was made from.
+func TestRevisions_OfArtifacts(t *testing.T) {
+	scenario(t, "an OCI artifact, waited for by digest and by the commit that it was made from", func(t *testing.T) string {
+		s := newStage(t)
+		digest := func(digit string) string { return "latest@sha256:" + strings.Repeat(digit, 64) }
+		fsn1, hel1 := newFlux(s, "OCIRepository", "oci://ghcr.io/o/fleet", digest("0"))
+		gates := []*waiting{s.wait("digest", "sha256:"+strings.Repeat("1", 64)), s.wait("commit", commitOf("b")[:7])}
+		for _, f := range []*flux{fsn1, hel1} {
+			f.fetch(digest("1"), written("b"))
+		}
+		s.start(digest("1"), fsn1, hel1)
+		fsn1.upgraded()
+		s.pause(1500 * time.Millisecond)
+		s.open(gates...)
+		before := time.Now()
+		hel1.upgraded()
+		after := time.Now()
+		s.becomes(commitOf("b"), "fsn1 done 1/1 1", "hel1 done 1/1 1")
+		s.answers(insight.Passed, before, after, gates...)
+		if one, _ := s.revision(strings.Repeat("1", 64)); one.Commit != commitOf("b") || one.OriginRevision != written("b") || one.CommitURL != "" {
+			s.must(errors.New("it is made from " + one.Commit + ", " + one.OriginRevision))
+		}
+		return ""
+	})
+}

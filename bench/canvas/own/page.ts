@@ -1,6 +1,6 @@
 import { buildGraph, createLayoutClient, emptyState, fold, type FlowNode, type FlowState } from "../../../products/openova-flow/core/src/index.js";
 import "../../../products/openova-flow/canvas/src/index.js";
-import { layoutWorker } from "../../../products/openova-flow/canvas/src/worker.js";
+import { layoutWorker } from "../../../products/openova-flow/canvas/src/element/worker.js";
 import { changes, evenly, fleetNow, frame, frames, snapshotOf } from "../data.js";
 
 let state: FlowState = emptyState("fleet");

@@ -1,5 +1,5 @@
-// Command floor is the least that a reader can cost over net/http: it answers with two headers and one frame, and waits for the reader to
-// go. It knows nothing, delivers nothing and keeps nothing. What it takes for each idle reader is net/http's own.
+// Command floor is a server for measuring the minimum memory of a subscriber with net/http: it sends two headers and one frame, and waits until the
+// subscriber disconnects. It has no state and delivers no messages, so all its memory is that of net/http.
 package main
 
 import (
@@ -12,10 +12,10 @@ import (
 )
 
 func main() {
-	addr := flag.String("listen", "127.0.0.1:8082", "where to listen")
+	addr := flag.String("listen", "127.0.0.1:8082", "address to listen on")
 	flag.Parse()
 	go func() {
-		for range time.Tick(time.Second) { // so that no garbage is counted
+		for range time.Tick(time.Second) { // keeps garbage out of the measurement
 			debug.FreeOSMemory()
 		}
 	}()
@@ -24,7 +24,7 @@ func main() {
 
 func wait(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodPost {
-		_, _ = io.WriteString(w, `{"seq":1}`) // what the generator posts before it begins
+		_, _ = io.WriteString(w, `{"seq":1}`) // the load generator expects it for its first POST
 		return
 	}
 	w.Header().Set("Content-Type", "text/event-stream")

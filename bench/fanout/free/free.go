@@ -8,11 +8,11 @@ import (
 	"sync/atomic"
 )
 
-// given is the last port that Addr has returned, or where it begins.
+// given is the counter behind Addr, with a random start.
 var given = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
 
-// Addr is an address on loopback that nobody listens on. Its port is none of those that the kernel gives to whoever asks for any: it is listened
-// on later, and again after a restart.
+// Addr returns a free loopback address with a port outside of the kernel's ephemeral range: the caller listens on it later, and again after a
+// restart.
 func Addr() (addr string, err error) {
 	for range 1000 {
 		var l net.Listener

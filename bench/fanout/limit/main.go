@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command limit shows what a machine lets anybody reach who writes once for each message and reader: one thread a core over epoll,
-// HTTP parsed just as far as it must be, no validation, no state. It resumes nobody.
+// Command limit shows the limit of a machine for one write for each message and reader: one thread for each core over epoll, minimal parsing of HTTP, no
+// validation, no state, no resume.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	listen := flag.String("listen", "127.0.0.1:8082", "where to listen: an IPv4 address and a port")
+	listen := flag.String("listen", "127.0.0.1:8082", "address to listen on, IPv4")
 	flag.Parse()
 	addr, err := netip.ParseAddrPort(*listen)
 	if err != nil {
@@ -37,7 +37,7 @@ func main() {
 	threads.Wait()
 }
 
-// server gives messages their numbers. Each thread writes them to the readers that came in at it.
+// server numbers messages. Each thread writes them to the readers that it accepted.
 type server struct {
 	threads []*thread
 	mu      sync.Mutex
@@ -46,7 +46,7 @@ type server struct {
 
 type topic struct{ seq int64 }
 
-// message is a frame on its way to a thread.
+// message is a frame queued for a thread.
 type message struct {
 	topic *topic
 	seq   int64
@@ -62,7 +62,7 @@ func (s *server) topic(flow string) *topic {
 	return t
 }
 
-// publish numbers a message and hands it to every thread, to all in the same order.
+// publish numbers a message and queues it for every thread, in the same order for all.
 func (s *server) publish(flow string, body []byte) int64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -82,7 +82,7 @@ func (s *server) head(flow string) (*topic, int64) {
 	return t, t.seq
 }
 
-// listenOn returns a listening socket that shares its port with those of the other threads.
+// listenOn returns a listening socket that shares its port with the other threads' (SO_REUSEPORT).
 func listenOn(addr netip.AddrPort) (int, error) {
 	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -39,14 +39,13 @@ func (t *thread) read(c *conn) {
 		b = b[used:]
 	}
 	if len(b) == len(t.buf) {
-		t.close(c) // larger than any request may be
+		t.close(c) // too large
 		return
 	}
 	c.partial = append(c.partial[:0], b...)
 }
 
-// request serves the request that b begins with and returns its length, 0 when not all of it is there. ok is false for one that is
-// none of the two that there are.
+// request serves the request at the start of b and returns its length, 0 if it is incomplete. ok is false for an unknown request.
 func (t *thread) request(c *conn, b []byte) (used int, ok bool) {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	if end < 0 {

@@ -33,7 +33,7 @@ type thread struct {
 	handed []message
 }
 
-// conn is a connection. A reader has nothing but its topic and what its socket had no room for.
+// conn is a connection. A reader has only its topic and the frames that its socket did not accept yet.
 type conn struct {
 	fd      int32
 	topic   *topic
@@ -41,7 +41,7 @@ type conn struct {
 	from    int64
 	wrote   time.Time
 	partial []byte   // of a request
-	pending [][]byte // frames, the first perhaps begun
+	pending [][]byte // frames, the first may be partly written
 }
 
 func newThread(s *server, addr netip.AddrPort) (*thread, error) {
@@ -71,7 +71,7 @@ func (t *thread) control(op int, fd int32, events uint32) error {
 	return nil
 }
 
-// hand is called by any thread, under the server's lock.
+// hand queues a message. Any thread may call it, under the server's lock.
 func (t *thread) hand(m message) {
 	t.mu.Lock()
 	first := len(t.handed) == 0
@@ -104,7 +104,7 @@ func (t *thread) run() error {
 			t.handed, queue, spare = spare[:0], t.handed, t.handed
 			t.mu.Unlock()
 		}
-		if len(queue) > 0 { // one, then requests have their turn
+		if len(queue) > 0 { // one message, then requests
 			t.fanOut(queue[0])
 			queue[0] = message{}
 			queue = queue[1:]
@@ -156,7 +156,7 @@ func (t *thread) fanOut(m message) {
 	}
 }
 
-// write writes once, and keeps what there was no room for.
+// write writes once, and keeps the rest.
 func (t *thread) write(c *conn, b []byte) {
 	c.wrote = t.now
 	if len(c.pending) > 0 {
@@ -165,7 +165,7 @@ func (t *thread) write(c *conn, b []byte) {
 	}
 	n, err := unix.Write(int(c.fd), b)
 	if n = max(n, 0); n == len(b) || err != nil && err != unix.EAGAIN {
-		return // an error comes again as an event
+		return // epoll reports an error again
 	}
 	c.pending = append(c.pending, b[n:])
 	_ = t.control(unix.EPOLL_CTL_MOD, c.fd, unix.EPOLLIN|unix.EPOLLOUT)

@@ -1,6 +1,6 @@
-// Package load puts load on a server of flows over loopback and reads from what comes back whether anything was lost, came twice or
-// out of order, how long it took, and what it cost the server.
+// Package load puts load on a flow server over loopback. It finds lost, repeated and reordered messages, and measures latency and the server's CPU
+// time and memory.
 //
-// It takes as little as it can of a machine that it shares with the server: one thread reads all streams from one epoll, another
-// posts over keep-alive connections, neither allocates per message. Linux only.
+// It uses as little as possible of the machine that it shares with the server: one thread reads all streams with epoll, another posts over keep-alive
+// connections, and neither allocates for each message. Linux only.
 package load

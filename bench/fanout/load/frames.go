@@ -4,7 +4,7 @@ package load
 
 import "bytes"
 
-// body takes what came of a chunked or close-delimited body and leaves only the data of it.
+// body extracts the data of a chunked or close-delimited body.
 type body struct {
 	chunked bool
 	state   chunkState
@@ -20,10 +20,10 @@ const (
 	afterData
 )
 
-// maxChunk is more than any chunk has; what says more is no body, and read no further.
+// maxChunk is larger than any valid chunk. Reading stops at a larger one.
 const maxChunk = 1 << 40
 
-// strip removes the framing of chunks in place.
+// strip removes the chunk framing in place.
 func (d *body) strip(b []byte) []byte {
 	if !d.chunked {
 		return b
@@ -63,14 +63,14 @@ func (d *body) strip(b []byte) []byte {
 	return b[:out]
 }
 
-// frame is one event of a stream. Its slices are those of the buffer that it was read from.
+// frame is one event of a stream. Its slices alias the read buffer.
 type frame struct {
 	id    int64 // 0: none
 	event []byte
 	data  []byte
 }
 
-// cutFrame reads the frame that b begins with; ok is false while not all of it is there.
+// cutFrame parses the frame at the start of b; ok is false while it is incomplete.
 func cutFrame(b []byte) (f frame, rest []byte, ok bool) {
 	for at := 0; ; {
 		n := bytes.IndexByte(b[at:], '\n')

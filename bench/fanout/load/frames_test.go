@@ -10,9 +10,9 @@ import (
 	"testing"
 )
 
-// TestFramesComeOutHoweverTheyAreCut feeds a stream in pieces of every size.
-func TestFramesComeOutHoweverTheyAreCut(t *testing.T) {
-	request := newRequest("h", "F", 7, 400)
+// TestFrames_InPiecesOfEverySize feeds a stream in pieces of every size.
+func TestFrames_InPiecesOfEverySize(t *testing.T) {
+	request := newRequest("h", "F", 0, 7, 400)
 	var stream string
 	const messages = 5
 	for i := range messages {
@@ -57,7 +57,7 @@ func TestFramesComeOutHoweverTheyAreCut(t *testing.T) {
 	}
 }
 
-func TestQuantilesAreWithinOnePercent(t *testing.T) {
+func TestHistogram_QuantilesAreWithinOnePercent(t *testing.T) {
 	var h histogram
 	for i := int64(1); i <= 1_000_000; i++ {
 		h.add(i)
@@ -74,7 +74,7 @@ func TestQuantilesAreWithinOnePercent(t *testing.T) {
 	}
 }
 
-// FuzzFramesInPieces: a body and its frames come out the same in one piece and cut anywhere.
+// FuzzFramesInPieces compares a body read in one piece with the same body cut anywhere.
 func FuzzFramesInPieces(f *testing.F) {
 	f.Add([]byte("id: 5\nevent: a\ndata: {}\n\n: x\n\ndata: y\n\n"), 7, false)
 	f.Add([]byte("1a\r\nid: 5\nevent: a\ndata: {}\n\n\r\n0\r\n\r\n"), 3, true)

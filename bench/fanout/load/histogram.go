@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// subBits makes each power of two 128 steps: a quantile is off by less than 1 %.
+// subBits gives 128 steps for each power of two: the error of a quantile is less than 1 %.
 const subBits = 7
 
 // histogram counts durations in steps that grow with them.
@@ -32,7 +32,7 @@ func (h *histogram) merge(other *histogram) {
 	h.most = max(h.most, other.most)
 }
 
-// quantile returns the least duration that a share p of all do not exceed, 0 when there are none.
+// quantile returns the p-quantile of all durations, 0 without any.
 func (h *histogram) quantile(p float64) time.Duration {
 	want := max(1, int64(p*float64(h.n)+0.5))
 	for i, c := range h.count {

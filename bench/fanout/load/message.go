@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// A stamp is OFx<run>-<index>-<nanoseconds>x: letters and digits only, so that no server has a reason to escape it, and of one width,
-// so that it is patched into a finished request.
+// A stamp is OFx<run>-<index>-<nanoseconds>x: only characters that no server escapes, and of fixed width, so that it can be patched into a prepared
+// request.
 const (
 	stampMark  = "OFx"
 	runDigits  = 6
@@ -18,19 +18,25 @@ const (
 	sentAt     = indexAt + indexWidth + 1
 	sentWidth  = 15
 	stampLen   = sentAt + sentWidth + 1
-	nodes      = 1000 // messages go round this many nodes
+	nodes      = 1000 // messages cycle through this many nodes
 	nodeWidth  = 4
+	flowWidth  = 5
 )
 
-// request is a POST of one message, whole, and where in it the parts are that differ from message to message.
+// request is a prepared POST of one message, with the positions of its variable parts.
 type request struct {
 	bytes []byte
 	stamp int
 	node  []int
+	flow  []int
+	flows int
 }
 
-// newRequest makes a message of size bytes, or of the least that it takes.
-func newRequest(host, flow string, run, size int) request {
+// newRequest returns a request with a message of size bytes, or the least possible. With flows, messages go round so many, whose ids begin with flow.
+func newRequest(host, flow string, flows, run, size int) request {
+	if flows > 0 {
+		flow += strings.Repeat("0", flowWidth)
+	}
 	node := strings.Repeat("0", nodeWidth)
 	stamp := fmt.Sprintf("%s%0*d-%s-%sx", stampMark, runDigits, run, strings.Repeat("0", indexWidth), strings.Repeat("0", sentWidth))
 	message := fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"r1/flux-system/n%s","flowId":"%s","label":"n%s","family":"HelmRelease",`+
@@ -42,6 +48,12 @@ func newRequest(host, flow string, run, size int) request {
 	for _, before := range []string{`"id":"r1/flux-system/n`, `"label":"n`} {
 		r.node = append(r.node, bytes.Index(r.bytes, []byte(before))+len(before))
 	}
+	if flows > 0 {
+		r.flows = flows
+		for _, before := range []string{"/v1/flows/", `"flowId":"`} {
+			r.flow = append(r.flow, bytes.Index(r.bytes, []byte(before+flow))+len(before)+len(flow)-flowWidth)
+		}
+	}
 	return r
 }
 
@@ -50,10 +62,13 @@ func (r request) clone() request {
 	return r
 }
 
-// set makes it message index, sent at a time.
+// set writes the index and the time of a message into the request.
 func (r request) set(index int, sent int64) {
 	putDigits(r.bytes[r.stamp+indexAt:][:indexWidth], int64(index))
 	putDigits(r.bytes[r.stamp+sentAt:][:sentWidth], sent)
+	for _, at := range r.flow {
+		putDigits(r.bytes[at:][:flowWidth], int64(index%r.flows))
+	}
 	for _, at := range r.node {
 		putDigits(r.bytes[at:][:nodeWidth], int64(index%nodes))
 	}
@@ -77,7 +92,7 @@ func putDigits(b []byte, v int64) {
 	}
 }
 
-// digits reads the decimal number that b begins with.
+// digits parses the decimal number at the start of b.
 func digits(b []byte) (v int64) {
 	for _, c := range b {
 		if c < '0' || c > '9' {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cpuOf returns the CPU time that a process has used so far, to the nanosecond as long as none of its threads end.
+// cpuOf returns the CPU time of a process, exact as long as none of its threads end.
 func cpuOf(pid int) (time.Duration, error) {
 	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
 	if err != nil || len(tasks) == 0 {
@@ -23,7 +23,7 @@ func cpuOf(pid int) (time.Duration, error) {
 	for _, task := range tasks {
 		b, err := os.ReadFile(task)
 		if err != nil {
-			continue // the thread has ended since
+			continue // the thread has ended
 		}
 		sum += digits(b)
 	}
@@ -36,7 +36,7 @@ func cpuOfThread(id int) (time.Duration, error) {
 	return time.Duration(digits(b)), err
 }
 
-// rssOf returns the memory of a process that is resident now, in bytes.
+// rssOf returns the resident memory of a process, in bytes.
 func rssOf(pid int) (int64, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {
@@ -50,11 +50,11 @@ func rssOf(pid int) (int64, error) {
 	return pages * int64(os.Getpagesize()), err
 }
 
-// spareFiles are those that neither readers nor publishers take.
+// spareFiles is the number of files besides those of readers and publishers.
 const spareFiles = 200
 
-// RaiseFiles lets this process, and the servers that it starts, open a file for each of so many connections. Where the hard limit is
-// too low it returns how many connections there can be.
+// RaiseFiles raises the limit of open files of this process, and of the servers that it starts, for a number of connections. If the hard limit is too
+// low it returns the possible number and an error.
 func RaiseFiles(connections int) (possible int, err error) {
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
@@ -69,7 +69,7 @@ func RaiseFiles(connections int) (possible int, err error) {
 		return connections, nil
 	}
 	if limit.Max < need {
-		return int(limit.Max) - spareFiles, fmt.Errorf("%d connections need %d open files, and the hard limit is %d: raise it with ulimit -Hn %d as one who may",
+		return int(limit.Max) - spareFiles, fmt.Errorf("%d connections need %d open files, but the hard limit is %d; raise it as root with ulimit -Hn %d",
 			connections, need, limit.Max, need)
 	}
 	return 0, fmt.Errorf("raise the limit of open files to %d", need)

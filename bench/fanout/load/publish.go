@@ -14,24 +14,24 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// lanesAtMost is how many threads post: as many as it takes not to be slower than a server on as many cores.
+// lanesAtMost is the maximum number of posting threads. Two are fast enough not to slow the server down.
 const lanesAtMost = 2
 
-// answerWithin is longer than the longest pause between two messages of a rate that makes sense.
+// answerWithin is the timeout of a POST. It is longer than the pause between two messages at any useful rate.
 const answerWithin = 30 * time.Second
 
-// publisher posts messages over several keep-alive connections.
+// publisher posts messages over several keep-alive connections, shared out to its lanes. It is not safe for concurrent use.
 type publisher struct {
 	lanes    []*lane
-	accepted []int64 // sequence numbers by message, 0 for those refused
+	accepted []int64 // sequence numbers by message, 0 for rejected ones
 	refused  int64
-	why      string // the first refusal
+	why      string // reason of the first rejection
 	answered histogram
 }
 
-func newPublisher(addr netip.AddrPort, flow string, run, size, conns int) (*publisher, error) {
+func newPublisher(addr netip.AddrPort, flow string, flows, run, size, conns int) (*publisher, error) {
 	p := &publisher{}
-	template := newRequest(addr.String(), flow, run, size)
+	template := newRequest(addr.String(), flow, flows, run, size)
 	lanes := min(conns, lanesAtMost)
 	for i := range lanes {
 		l, err := newLane(addr, template, (conns+i)/lanes)
@@ -50,9 +50,9 @@ func (p *publisher) close() {
 	}
 }
 
-// publish posts n more messages and returns when all are answered. With a rate, message i is due at i/rate, and when no connection
-// was free then, its time counts from when it was due: a server that answers late can't hide it by slowing down who asks. What is not
-// posted within the time that there is, if there is a bound, is never posted.
+// publish posts n more messages and returns when all are answered. With a rate above 0, message i is due after i/rate seconds, and its latency counts from
+// then even if no connection was free: a slow server cannot hide its latency by slowing the generator down (coordinated omission). Messages that are not
+// posted within the time limit are dropped; a limit of 0 is none.
 func (p *publisher) publish(n int, rate float64, within time.Duration) error {
 	first := len(p.accepted)
 	p.accepted = append(p.accepted, make([]int64, n)...)
@@ -76,15 +76,15 @@ func (p *publisher) publish(n int, rate float64, within time.Duration) error {
 	return errors.Join(failed...)
 }
 
-// schedule is what a lane posts: of n messages from index first on every stride-th, beginning with offset.
+// schedule says which messages a lane posts, and when: of the n messages from index first on, those at offset, offset+stride, and so on.
 type schedule struct {
 	began                    int64
 	rate                     float64
-	within                   time.Duration // 0: for ever
+	within                   time.Duration // 0: no limit
 	first, offset, stride, n int
 }
 
-// over tells whether it is too late to post at a time.
+// over reports whether an instant is after the time limit.
 func (s schedule) over(at int64) bool { return s.within > 0 && at > s.began+int64(s.within) }
 
 func (s schedule) due(i int) int64 { return s.began + int64(float64(i)*1e9/s.rate) }
@@ -92,11 +92,11 @@ func (s schedule) due(i int) int64 { return s.began + int64(float64(i)*1e9/s.rat
 // lane posts over some of the connections, from one thread.
 type lane struct {
 	epoll int
-	timer int // a timerfd; tag -1 in the epoll
+	timer int // a timerfd, with -1 as its Fd in epoll events
 	conns []*publishing
 	idle  []*publishing
 
-	refused  int64 // in the last publish, as all that follows
+	refused  int64 // of the last publish, like why and answered
 	why      string
 	answered histogram
 }
@@ -104,7 +104,7 @@ type lane struct {
 type publishing struct {
 	fd      int
 	request request
-	answer  []byte // what came of it so far
+	answer  []byte // read so far
 	index   int
 	sent    int64
 }
@@ -158,7 +158,7 @@ func (l *lane) publish(s schedule, accepted []int64) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	l.refused, l.why, l.answered = 0, "", histogram{}
-	slept := true // the next message was waited for, not held up
+	slept := true // the lane was idle before the next message was due, so its latency counts from when it is sent
 	events := make([]unix.EpollEvent, 64)
 	for next := s.offset; ; {
 		for next < s.n && len(l.idle) > 0 {
@@ -197,7 +197,7 @@ func (l *lane) publish(s schedule, accepted []int64) error {
 	}
 }
 
-// turn waits for answers, or for the timer, and takes them.
+// turn waits for responses or the timer, and handles them. It fails after answerWithin without either.
 func (l *lane) turn(events []unix.EpollEvent, accepted []int64) error {
 	ready, err := wait(l.epoll, events, int(answerWithin/time.Millisecond))
 	if err != nil {
@@ -228,7 +228,7 @@ func (l *lane) send(index int, at int64) error {
 	l.idle = l.idle[:len(l.idle)-1]
 	c.index, c.sent, c.answer = index, at, c.answer[:0]
 	c.request.set(index, at)
-	// A request is far smaller than the send buffer of a connection that has nothing under way.
+	// A request is far smaller than the empty send buffer of its connection.
 	n, err := unix.Write(c.fd, c.request.bytes)
 	if err != nil || n < len(c.request.bytes) {
 		return fmt.Errorf("POST: %d of %d bytes written: %w", n, len(c.request.bytes), err)
@@ -263,7 +263,7 @@ func (l *lane) receive(c *publishing, accepted []int64) error {
 	return nil
 }
 
-// parseAnswer reads an answer that has a Content-Length.
+// parseAnswer parses a response with a Content-Length.
 func parseAnswer(b []byte) (status int, body []byte, done bool, err error) {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	if end < 0 {

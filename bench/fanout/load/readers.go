@@ -14,18 +14,21 @@ import (
 )
 
 const (
-	// stalledBuffer is the receive buffer of a reader that takes nothing, small so that the server feels it soon.
+	// stalledBuffer is the receive buffer of a stalled reader, small so that it blocks the server soon.
 	stalledBuffer = 8 << 10
-	// connectAhead is how many connections wait for their answer at most: fewer than the kernel queues for a server to accept.
+	// connectAhead limits the connections that wait for their answer: fewer than the kernel's accept queue.
 	connectAhead = 512
+	// connectAllAhead is the same for streams of all flows: each begins with all snapshots, and a server holds only so much that is not read.
+	connectAllAhead = 8
 )
 
-// readers reads any number of streams on one thread. What is not atomic belongs to that thread until close has returned.
+// readers reads any number of streams on one thread. Fields that are not atomic belong to that thread until close has returned.
 type readers struct {
 	addr    netip.AddrPort
 	request []byte
 	epoll   int
 	all     []*reader
+	ahead   int // see connectAhead
 
 	tally   tally
 	thread  atomic.Int64 // id of the reading thread
@@ -34,18 +37,19 @@ type readers struct {
 	failed  error
 	ready   atomic.Int64
 	gone    atomic.Int64 // readers whose stream ended
-	arrived atomic.Int64 // reads that brought something
+	arrived atomic.Int64 // reads that returned bytes
 }
 
-// readersConfig says how many readers there are and what they may expect.
+// readersConfig configures readers.
 type readersConfig struct {
 	flow     string
+	all      bool // the readers follow all flows as one stream
 	run      int
 	readers  int
 	stalled  int
-	messages int   // that are ever published
+	messages int   // total number of messages
 	measured int   // index of the first message that counts for latency and throughput
-	after    int64 // Last-Event-ID; 0: none, and a reader begins with a snapshot
+	after    int64 // Last-Event-ID; 0: none, a reader starts with a snapshot
 }
 
 func newReaders(addr netip.AddrPort, c readersConfig) (*readers, error) {
@@ -57,8 +61,12 @@ func newReaders(addr netip.AddrPort, c readersConfig) (*readers, error) {
 	if c.after > 0 {
 		resume = fmt.Sprintf("Last-Event-ID: %d\r\n", c.after)
 	}
-	rs := &readers{addr: addr, epoll: epoll, stopped: make(chan struct{})}
-	rs.request = fmt.Appendf(nil, "GET /v1/flows/%s/stream HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n%s\r\n", c.flow, addr, resume)
+	rs := &readers{addr: addr, epoll: epoll, ahead: connectAhead, stopped: make(chan struct{})}
+	path := "/v1/flows/" + c.flow + "/stream"
+	if c.all {
+		path, rs.ahead = "/v1/stream", connectAllAhead
+	}
+	rs.request = fmt.Appendf(nil, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n%s\r\n", path, addr, resume)
 	rs.tally = tally{mark: markOf(c.run), measured: c.measured, ids: make([]int64, c.messages)}
 	for i := range c.readers + c.stalled {
 		r := &reader{stalls: i >= c.readers, resumes: c.after > 0, pos: c.after, seen: make([]uint64, (c.messages+63)/64)}
@@ -69,7 +77,7 @@ func newReaders(addr netip.AddrPort, c readersConfig) (*readers, error) {
 	return rs, nil
 }
 
-// connect returns when all readers have got their first snapshot, or their header when they resume.
+// connect waits until all readers have their first snapshot, or the response header when they resume.
 func (rs *readers) connect(within time.Duration) error {
 	deadline := time.Now().Add(within)
 	for i, r := range rs.all {
@@ -88,7 +96,7 @@ func (rs *readers) connect(within time.Duration) error {
 		if err := watch(rs.epoll, fd, unix.EPOLLIN|unix.EPOLLRDHUP, i); err != nil {
 			return err
 		}
-		if err := rs.waitReady(i+1-connectAhead, deadline); err != nil {
+		if err := rs.waitReady(i+1-rs.ahead, deadline); err != nil {
 			return err
 		}
 	}
@@ -107,7 +115,7 @@ func (rs *readers) waitReady(n int, deadline time.Time) error {
 	return nil
 }
 
-// await waits until every reader has got as far as an id or is gone, or nothing came for so long.
+// await waits until every reader has reached an id or has ended, or nothing has arrived for a while.
 func (rs *readers) await(id int64, quiet time.Duration) {
 	arrived, since := rs.arrived.Load(), time.Now()
 	for from := 0; ; time.Sleep(500 * time.Microsecond) {
@@ -127,7 +135,7 @@ func (rs *readers) await(id int64, quiet time.Duration) {
 	}
 }
 
-// close ends the reading thread and the connections. What it counted may be read afterwards.
+// close ends the reading thread and the connections. Its counts may be read afterwards.
 func (rs *readers) close() {
 	if rs.stop.Swap(true) {
 		return
@@ -142,7 +150,7 @@ func (rs *readers) close() {
 	unix.Close(rs.epoll)
 }
 
-// why says what ended a stream first.
+// why returns why the first ended stream ended.
 func (rs *readers) why() string {
 	if rs.failed != nil {
 		return rs.failed.Error()
@@ -173,14 +181,14 @@ func (rs *readers) read() {
 	}
 }
 
-// readOne takes what a connection holds, once. It returns the buffer for the next.
+// readOne reads once from a connection. It returns the buffer for the next read.
 func (rs *readers) readOne(r *reader, buf []byte) []byte {
 	if r.over.Load() {
 		return buf
 	}
 	fd := int(r.fd.Load())
 	for len(buf) < 2*len(r.carry) {
-		buf = make([]byte, 2*len(buf)) // a snapshot larger than any before
+		buf = make([]byte, 2*len(buf)) // for a larger snapshot
 	}
 	kept := copy(buf, r.carry)
 	n, err := unix.Read(fd, buf[kept:])

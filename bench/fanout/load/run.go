@@ -10,20 +10,24 @@ import (
 	"time"
 )
 
-// connected returns readers that have connected, which may take a minute, and a millisecond each.
+// connected returns connected readers. The timeout is a minute plus a millisecond for each, or a second for readers of all flows.
 func connected(addr netip.AddrPort, c readersConfig) (*readers, error) {
 	rs, err := newReaders(addr, c)
 	if err != nil {
 		return nil, err
 	}
-	if err := rs.connect(time.Minute + time.Duration(c.readers)*time.Millisecond); err != nil {
+	each := time.Millisecond
+	if c.all {
+		each = time.Second
+	}
+	if err := rs.connect(time.Minute + time.Duration(c.readers)*each); err != nil {
 		rs.close()
 		return nil, err
 	}
 	return rs, nil
 }
 
-// Run does a scenario to a server. An error means that it could not be done; what the server did wrong is in the result.
+// Run runs a scenario. An error means that it could not run; faults of the server are in the result.
 func Run(server Server, s Scenario) (Result, error) {
 	s = s.withDefaults()
 	if server.Flow == "" {
@@ -37,17 +41,17 @@ func Run(server Server, s Scenario) (Result, error) {
 		return Result{}, err
 	}
 	run := rand.IntN(1_000_000)
-	p, err := newPublisher(addr, server.Flow, run, s.Size, s.Publishers)
+	p, err := newPublisher(addr, server.Flow, s.Flows, run, s.Size, s.Publishers)
 	if err != nil {
 		return Result{}, err
 	}
 	defer p.close()
-	// The flow comes to be by one message of its own, so that every reader begins with a snapshot and is owed all that follows.
-	if err := p.publish(1, 0, 0); err != nil {
+	// A message of its own creates each flow, so that every reader starts with a snapshot and must get all measured messages.
+	if err := p.publish(max(1, s.Flows), 0, 0); err != nil {
 		return Result{}, err
 	}
 	if p.accepted[0] == 0 {
-		return Result{}, fmt.Errorf("the first message was refused: %s", p.why)
+		return Result{}, fmt.Errorf("the first message was rejected: %s", p.why)
 	}
 	m := &measurement{server: server, scenario: s, publisher: p}
 	switch s.Kind {
@@ -58,12 +62,12 @@ func Run(server Server, s Scenario) (Result, error) {
 	case Replay:
 		err = m.replay(addr, run)
 	default:
-		err = fmt.Errorf("%q is no kind of scenario: there are fanout, idle and replay", s.Kind)
+		err = fmt.Errorf("unknown kind of scenario %q; allowed: fanout, idle, replay", s.Kind)
 	}
 	return m.result, err
 }
 
-// measurement is a scenario under way.
+// measurement is a running scenario.
 type measurement struct {
 	server    Server
 	scenario  Scenario
@@ -75,7 +79,7 @@ type measurement struct {
 func (m *measurement) fanout(addr netip.AddrPort, run int) error {
 	s := m.scenario
 	first := len(m.publisher.accepted)
-	err := m.connect(addr, readersConfig{flow: m.server.Flow, run: run, readers: s.Readers, stalled: s.Stalled,
+	err := m.connect(addr, readersConfig{flow: m.server.Flow, all: s.Flows > 0, run: run, readers: s.Readers, stalled: s.Stalled,
 		messages: first + s.Warm + s.Messages, measured: first + s.Warm})
 	if err != nil {
 		return err
@@ -102,8 +106,8 @@ func (m *measurement) fanout(addr netip.AddrPort, run int) error {
 	return nil
 }
 
-// ahead is how many readers are there before the memory of idle ones is measured: the first have a server take some for good, and give
-// back what starting took.
+// ahead is how many readers are connected before the memory of idle ones is measured: with the first ones a server allocates permanent memory, and
+// frees that of its start.
 const ahead = 1000
 
 func (m *measurement) idle(addr netip.AddrPort, run int) error {
@@ -120,7 +124,7 @@ func (m *measurement) idle(addr netip.AddrPort, run int) error {
 	defer m.readers.close()
 	m.finish(first, clock())
 	now := clock()
-	for _, r := range m.readers.all { // silence that lasts is a gap too
+	for _, r := range m.readers.all { // a silence that has not ended is also a gap
 		m.result.LongestGap = max(m.result.LongestGap, time.Duration(now-r.frameAt))
 	}
 	return nil
@@ -150,7 +154,7 @@ func (m *measurement) replay(addr netip.AddrPort, run int) error {
 	return nil
 }
 
-// connect connects the readers, leaves them alone for a while and reads what memory they take.
+// connect connects the readers, waits, and measures their memory.
 func (m *measurement) connect(addr netip.AddrPort, c readersConfig) (err error) {
 	before, err := m.rss()
 	if err != nil {
@@ -182,7 +186,7 @@ func (m *measurement) publish(s Scenario) error {
 	return nil
 }
 
-// head is the number of the last message that was accepted.
+// head returns the sequence number of the last accepted message.
 func (m *measurement) head() (head int64) {
 	for _, seq := range m.publisher.accepted {
 		head = max(head, seq)
@@ -190,7 +194,7 @@ func (m *measurement) head() (head int64) {
 	return head
 }
 
-// reading is what the meters said at a time.
+// reading is the state of the meters at an instant.
 type reading struct {
 	at             int64
 	server, thread time.Duration
@@ -217,7 +221,7 @@ func (m *measurement) meter() (r reading, err error) {
 	return r, nil
 }
 
-// settle reads the meters once more and takes the difference.
+// settle reads the meters again and computes the differences.
 func (m *measurement) settle(began reading) error {
 	end, err := m.meter()
 	if err != nil {
@@ -236,7 +240,7 @@ func (m *measurement) rss() (int64, error) {
 	return rssOf(m.server.PID)
 }
 
-// finish ends reading and adds up. Messages from index first on are owed to everybody.
+// finish ends reading and sums up. Every reader must have the messages from index first on.
 func (m *measurement) finish(first int, began int64) {
 	m.readers.close()
 	m.result.Refused = m.publisher.refused

@@ -14,17 +14,17 @@ import (
 	"time"
 )
 
-// faulty is a server that does one thing wrong with one of its messages.
+// faulty is a server with one fault in one message.
 type faulty struct {
 	fault string
 	mu    sync.Mutex
 	seq   int64
 	sent  []string // frames
 	more  chan struct{}
-	old   string // a frame that is held back
+	old   string // a delayed frame
 }
 
-// faultAt is the message that something is done wrong with, and that there are more after it.
+// faultAt is the message with the fault; more follow it.
 const faultAt = 20
 
 func (f *faulty) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -91,7 +91,7 @@ func (f *faulty) publish(w http.ResponseWriter, body string) {
 	fmt.Fprintf(w, `{"seq":%d}`, f.seq)
 }
 
-func TestWhatAServerDoesWrongIsSeen(t *testing.T) {
+func TestRun_FindsFaults(t *testing.T) {
 	const readers, messages = 3, 40
 	for _, tt := range []struct {
 		fault string
@@ -126,8 +126,8 @@ func TestWhatAServerDoesWrongIsSeen(t *testing.T) {
 	}
 }
 
-// TestLatenessCounts has a server answer its first POST late: all that was due meanwhile is late, though nobody could ask for it.
-func TestLatenessCounts(t *testing.T) {
+// TestRun_LatencyCountsFromDueTime lets a server answer its first POST late: the messages that were due meanwhile are late too.
+func TestRun_LatencyCountsFromDueTime(t *testing.T) {
 	const late = 200 * time.Millisecond
 	f := &faulty{more: make(chan struct{})}
 	var posts int
@@ -144,14 +144,14 @@ func TestLatenessCounts(t *testing.T) {
 	if err != nil || got.Wrong() != "" {
 		t.Fatal(err, got.Wrong())
 	}
-	// All 100 were due within the delay, evenly: had those that waited been stamped when they were sent, all but one would look quick.
+	// All 100 were due within the delay, evenly. Timed from when they were sent, all but one would look fast.
 	if got.P50 < late/4 || got.PublishP50 < late/4 {
-		t.Errorf("p50 is %v, of POSTs %v: what waited for its turn was not counted", got.P50, got.PublishP50)
+		t.Errorf("p50 %v, of POSTs %v: the time before sending was not counted", got.P50, got.PublishP50)
 	}
 }
 
-// TestPostingEndsInTime has more to post than the time that there is allows.
-func TestPostingEndsInTime(t *testing.T) {
+// TestRun_StopsPostingAtTheLimit has more messages than the time limit allows.
+func TestRun_StopsPostingAtTheLimit(t *testing.T) {
 	s := httptest.NewServer(&faulty{more: make(chan struct{})})
 	defer s.Close()
 	const messages = 100

@@ -8,34 +8,35 @@ import (
 	"time"
 )
 
-// Kind is what a Scenario does.
+// Kind is a kind of Scenario.
 type Kind string
 
 const (
-	// Fanout publishes to readers that are there, or to none.
+	// Fanout publishes to connected readers, or to none.
 	Fanout Kind = "fanout"
-	// Idle connects readers and leaves them alone.
+	// Idle connects readers and publishes nothing.
 	Idle Kind = "idle"
-	// Replay publishes with nobody there, then has all readers resume from before the first message at once.
+	// Replay publishes without readers, then lets all readers resume at once from before the first message.
 	Replay Kind = "replay"
 )
 
-// Scenario is one thing done to a server that was just started.
+// Scenario is a measurement of a new server.
 type Scenario struct {
 	Kind       Kind          `json:"kind"`
 	Readers    int           `json:"readers"`
-	Stalled    int           `json:"stalled,omitempty"` // further readers, which take nothing once they are connected
+	Stalled    int           `json:"stalled,omitempty"` // additional readers that read nothing after connecting
 	Publishers int           `json:"publishers,omitempty"`
+	Flows      int           `json:"flows,omitempty"` // that messages of a Fanout go round, each reader following all; 0: one, followed by itself
 	Messages   int           `json:"messages,omitempty"`
-	Warm       int           `json:"warm,omitempty"`   // messages before them, which are not measured
+	Warm       int           `json:"warm,omitempty"`   // unmeasured messages before them
 	Size       int           `json:"size,omitempty"`   // bytes of a message; 400
-	Rate       float64       `json:"rate,omitempty"`   // messages a second, from all publishers; 0: each as soon as its last is answered
-	Within     time.Duration `json:"within,omitempty"` // posts what is due by then and no more; 0: all
-	Hold       time.Duration `json:"hold,omitempty"`   // how long connected readers are left alone before memory is read
-	Quiet      time.Duration `json:"quiet,omitempty"`  // gives up on what is missing when nothing came for so long; 5 s
+	Rate       float64       `json:"rate,omitempty"`   // messages a second, over all publishers; 0: as fast as they are answered
+	Within     time.Duration `json:"within,omitempty"` // post only messages due by then; 0: all
+	Hold       time.Duration `json:"hold,omitempty"`   // idle time of connected readers before memory is read
+	Quiet      time.Duration `json:"quiet,omitempty"`  // silence after which missing messages count as lost; 5 s
 }
 
-// Connections is how many connections there are at once.
+// Connections returns the number of simultaneous connections.
 func (s Scenario) Connections() int {
 	n := s.Readers + s.Stalled + max(1, s.Publishers)
 	if s.Kind == Idle {
@@ -57,24 +58,24 @@ func (s Scenario) withDefaults() Scenario {
 	return s
 }
 
-// Server is what a Scenario is done to.
+// Server is the measured server.
 type Server struct {
 	Addr string // 127.0.0.1:port
 	Flow string // "bench"
-	PID  int    // whose CPU time and memory to read; 0: nobody's
+	PID  int    // process whose CPU time and memory to read; 0: none
 }
 
-// Result is what came of a Scenario. Durations are in nanoseconds.
+// Result is the result of a Scenario. Durations are in nanoseconds.
 type Result struct {
-	Accepted int64 `json:"accepted"` // messages, those of the warm-up not among them
+	Accepted int64 `json:"accepted"` // messages, without the warm-up
 	Refused  int64 `json:"refused"`
-	// PublishSeconds is from the first request to the last answer.
+	// PublishSeconds is the time from the first request to the last answer.
 	PublishSeconds float64       `json:"publishSeconds"`
 	PublishP50     time.Duration `json:"publishP50"`
 	PublishP99     time.Duration `json:"publishP99"`
 
 	Delivered int64 `json:"delivered"`
-	// DeliverSeconds is from the first request to the last message at any reader; of a replay, from the first connection.
+	// DeliverSeconds is the time from the first request, of a replay from the first connection, to the last message at any reader.
 	DeliverSeconds float64       `json:"deliverSeconds"`
 	P50            time.Duration `json:"p50"`
 	P99            time.Duration `json:"p99"`
@@ -82,29 +83,29 @@ type Result struct {
 	Worst          time.Duration `json:"worst"`
 	Bytes          int64         `json:"bytes"`
 
-	Lost      int64  `json:"lost"`      // accepted, and neither delivered nor within a snapshot, summed over readers
-	Twice     int64  `json:"twice"`     // delivered to a reader that had it
-	Disorder  int64  `json:"disorder"`  // frames whose id is not above the one before
-	Misnumber int64  `json:"misnumber"` // messages whose id is not what their POST was answered with
-	Resyncs   int64  `json:"resyncs"`   // snapshots after a reader's first
-	Covered   int64  `json:"covered"`   // messages that those snapshots stood for
+	Lost      int64  `json:"lost"`      // accepted messages that were neither delivered nor in a snapshot, summed over readers
+	Twice     int64  `json:"twice"`     // messages delivered to a reader twice
+	Disorder  int64  `json:"disorder"`  // frames whose id does not increase
+	Misnumber int64  `json:"misnumber"` // messages whose id differs from the answer to their POST
+	Resyncs   int64  `json:"resyncs"`   // snapshots after a reader's first one
+	Covered   int64  `json:"covered"`   // messages replaced by those snapshots
 	Cut       int    `json:"cut"`       // readers whose stream ended
 	CutWhy    string `json:"cutWhy,omitempty"`
 
-	Chunked    bool          `json:"chunked"`    // how streams are answered: chunked, or until the connection closes
+	Chunked    bool          `json:"chunked"`    // streams are chunked; else they end with the connection
 	Heartbeats int64         `json:"heartbeats"` // after the first frame
 	LongestGap time.Duration `json:"longestGap"` // between two frames of a reader
 
-	ServerCPU      time.Duration `json:"serverCPU"` // while it was measured
+	ServerCPU      time.Duration `json:"serverCPU"` // during the measurement
 	GeneratorCPU   time.Duration `json:"generatorCPU"`
-	ReaderBusy     float64       `json:"readerBusy"` // share of the time that the reading thread ran; near 1 it was the limit
-	IdleBytes      int64         `json:"idleBytes"`  // memory that the readers took, all together
+	ReaderBusy     float64       `json:"readerBusy"` // fraction of the time that the reading thread ran; near 1 it was the bottleneck
+	IdleBytes      int64         `json:"idleBytes"`  // memory of all readers
 	PeakBytes      int64         `json:"peakBytes"`  // resident at the end
-	StalledCut     int           `json:"stalledCut"` // stalled readers that the server had cut by the end
+	StalledCut     int           `json:"stalledCut"` // stalled readers that the server has cut off
 	ConnectSeconds float64       `json:"connectSeconds"`
 }
 
-// Wrong says what no server may do, "" when nothing of it was done.
+// Wrong returns the faults of the server, "" for none.
 func (r Result) Wrong() string {
 	var wrong []string
 	for _, w := range []struct {

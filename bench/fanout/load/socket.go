@@ -10,10 +10,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// perSource is how many connections come from one loopback address: fewer than the ports that the kernel gives out.
+// perSource is how many connections use one loopback address: fewer than the kernel's ephemeral ports.
 const perSource = 20_000
 
-// clock is nanoseconds since the process began to measure.
+// clock returns nanoseconds since the process's start.
 func clock() int64 { return int64(time.Since(epoch)) }
 
 var epoch = time.Now()
@@ -21,7 +21,7 @@ var epoch = time.Now()
 // dial connects a raw socket to a loopback address, as the n-th of many.
 func dial(addr netip.AddrPort, n, receiveBuffer int) (fd int, err error) {
 	if !addr.Addr().Is4() || !addr.Addr().IsLoopback() {
-		return -1, fmt.Errorf("%s is no IPv4 loopback address", addr)
+		return -1, fmt.Errorf("%s is not an IPv4 loopback address", addr)
 	}
 	fd, err = unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
@@ -41,7 +41,7 @@ func dial(addr netip.AddrPort, n, receiveBuffer int) (fd int, err error) {
 	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1); err != nil {
 		return fd, fmt.Errorf("TCP_NODELAY: %w", err)
 	}
-	// A reset leaves no port in TIME_WAIT behind, of which there would be tens of thousands.
+	// A reset avoids tens of thousands of ports in TIME_WAIT.
 	if err := unix.SetsockoptLinger(fd, unix.SOL_SOCKET, unix.SO_LINGER, &unix.Linger{Onoff: 1}); err != nil {
 		return fd, fmt.Errorf("SO_LINGER: %w", err)
 	}
@@ -62,7 +62,7 @@ func dial(addr netip.AddrPort, n, receiveBuffer int) (fd int, err error) {
 	return fd, nil
 }
 
-// established tells whether the other side still holds a connection.
+// established reports whether the peer still has the connection open.
 func established(fd int) bool {
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	return err == nil && info.State == 1 // TCP_ESTABLISHED
@@ -75,7 +75,7 @@ func watch(epoll, fd int, events uint32, tag int) error {
 	return nil
 }
 
-// wait is epoll_wait that signals do not end.
+// wait is epoll_wait that continues after signals.
 func wait(epoll int, events []unix.EpollEvent, milliseconds int) (int, error) {
 	for {
 		n, err := unix.EpollWait(epoll, events, milliseconds)

@@ -11,22 +11,22 @@ import (
 	"time"
 )
 
-// reader is one stream and what came of it.
+// reader is one stream with its counts.
 type reader struct {
 	fd      atomic.Int64
 	stalls  bool
 	resumes bool
 
-	last atomic.Int64 // pos, for others to see
+	last atomic.Int64 // copy of pos for other threads
 	over atomic.Bool  // the stream ended
 
-	head    []byte // of the answer, as long as not all of it is there
+	head    []byte // response header, while it is incomplete
 	body    body
-	carry   []byte // the beginning of a frame
+	carry   []byte // an incomplete frame
 	inBody  bool
 	ready   bool
-	pos     int64 // id of the last frame that had one
-	frameAt int64 // when the last frame came
+	pos     int64 // id of the last frame that has an id
+	frameAt int64 // arrival of the last frame
 	seen    []uint64
 	gaps    []gap
 	cut     string // why the stream ended
@@ -34,19 +34,19 @@ type reader struct {
 	cutWhileStalled bool
 }
 
-// gap is what a snapshot in place of messages stands for: ids above from, up to to.
+// gap is the range of ids that a snapshot replaced: greater than from, at most to.
 type gap struct{ from, to int64 }
 
-// tally counts what readers get.
+// tally counts the messages that readers receive. Times are in nanoseconds.
 type tally struct {
 	mark     []byte
 	measured int
-	ids      []int64 // by message: the id that its first reader got it with
+	ids      []int64 // id of each message at the first reader that received it
 
 	chunked    bool
 	bytes      int64
 	delivered  int64
-	lastAt     int64 // when the last message came
+	lastAt     int64 // arrival of the last message
 	twice      int64
 	disorder   int64
 	misnumber  int64
@@ -56,7 +56,7 @@ type tally struct {
 	latency    histogram
 }
 
-// take takes what a reader got at a time: b, of which the first kept bytes are its carry.
+// take handles the bytes of a reader at an instant: the first kept bytes of b are its carry, the others have just arrived.
 func (t *tally) take(r *reader, b []byte, kept int, at int64) error {
 	t.bytes += int64(len(b) - kept)
 	whole := b
@@ -115,7 +115,7 @@ func (t *tally) frame(r *reader, f frame, at int64) {
 	}
 	before := r.pos
 	r.pos = max(r.pos, f.id)
-	if string(f.event) == "snapshot" {
+	if kind := f.event[bytes.LastIndexByte(f.event, '/')+1:]; string(kind) == "snapshot" { // in a merged stream, the event follows the flow's id
 		if r.ready {
 			t.resyncs++
 			r.gaps = append(r.gaps, gap{before, f.id})
@@ -149,8 +149,8 @@ func (t *tally) frame(r *reader, f frame, at int64) {
 	t.lastAt = at
 }
 
-// result adds up what was counted. accepted has the sequence number of each message, 0 for those that were refused; those from
-// index first on are owed to every reader.
+// result sums up the counts. accepted has the sequence number of each message, 0 for rejected ones. Every reader must have received the accepted
+// messages from index first on.
 func (t *tally) result(all []*reader, accepted []int64, first int, res *Result) {
 	res.Chunked, res.Bytes, res.Delivered = t.chunked, t.bytes, t.delivered
 	res.Twice, res.Disorder, res.Misnumber, res.Resyncs = t.twice, t.disorder, t.misnumber, t.resyncs

@@ -1,5 +1,5 @@
-// Command plain is what one writes in an afternoon with net/http: a channel for each reader, every message put into all of them under
-// one mutex, a Flush for each. It validates nothing and folds nothing. A reader that is behind holds up all others and who posts.
+// Command plain is a simple fan-out server with net/http, to compare with. Each subscriber has a channel; each message is sent to all channels under one
+// mutex, and flushed for each subscriber. It neither validates nor folds. A slow subscriber blocks all others and the publishers.
 package main
 
 import (
@@ -22,45 +22,56 @@ const (
 )
 
 func main() {
-	addr := flag.String("listen", "127.0.0.1:8081", "where to listen")
+	addr := flag.String("listen", "127.0.0.1:8081", "address to listen on")
 	flag.Parse()
 	log.Fatal(http.ListenAndServe(*addr, newServer()))
 }
 
 type server struct {
-	mu     sync.Mutex
+	mu     sync.Mutex // guards all fields and the topics
+	seq    int64
 	topics map[string]*topic
+	all    *topic // the messages of all flows
 	http.ServeMux
 }
 
 func newServer() *server {
-	s := &server{topics: map[string]*topic{}}
+	s := &server{topics: map[string]*topic{}, all: newTopic()}
 	s.HandleFunc("POST /v1/flows/{flow}/events", s.publish)
-	s.HandleFunc("GET /v1/flows/{flow}/stream", s.stream)
+	s.HandleFunc("GET /v1/flows/{flow}/stream", func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		t := s.topic(r.PathValue("flow"))
+		s.mu.Unlock()
+		s.stream(w, r, t)
+	})
+	s.HandleFunc("GET /v1/stream", func(w http.ResponseWriter, r *http.Request) { s.stream(w, r, s.all) })
 	return s
 }
 
 type topic struct {
-	mu      sync.Mutex
-	seq     int64
-	ring    [ringSize][]byte // message n at n%ringSize
+	last    int64
+	evicted int64 // sequence number of the last message that left the ring
+	ring    []entry
 	readers map[*reader]struct{}
 }
+
+type entry struct {
+	seq   int64
+	frame []byte
+}
+
+func newTopic() *topic { return &topic{readers: map[*reader]struct{}{}} }
 
 type reader struct {
 	frames chan []byte
 	gone   chan struct{}
 }
 
-func (s *server) topic(r *http.Request) *topic {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t := s.topics[r.PathValue("flow")]
-	if t == nil {
-		t = &topic{readers: map[*reader]struct{}{}}
-		s.topics[r.PathValue("flow")] = t
+func (s *server) topic(flow string) *topic {
+	if s.topics[flow] == nil {
+		s.topics[flow] = newTopic()
 	}
-	return t
+	return s.topics[flow]
 }
 
 func (s *server) publish(w http.ResponseWriter, r *http.Request) {
@@ -70,52 +81,62 @@ func (s *server) publish(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(map[string]int64{"seq": s.topic(r).add(message)})
+	_ = json.NewEncoder(w).Encode(map[string]int64{"seq": s.add(r.PathValue("flow"), message)})
 }
 
-func (t *topic) add(message []byte) int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.seq++
-	frame := fmt.Appendf(nil, "id: %d\nevent: message\ndata: %s\n\n", t.seq, message)
-	t.ring[t.seq%ringSize] = frame
+func (s *server) add(flow string, message []byte) int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.seq++
+	s.topic(flow).add(s.seq, fmt.Appendf(nil, "id: %d\nevent: message\ndata: %s\n\n", s.seq, message))
+	s.all.add(s.seq, fmt.Appendf(nil, "id: %d\nevent: %s/message\ndata: %s\n\n", s.seq, flow, message))
+	return s.seq
+}
+
+func (t *topic) add(seq int64, frame []byte) {
+	t.last = seq
+	t.ring = append(t.ring, entry{seq, frame})
+	if len(t.ring) > ringSize {
+		t.evicted = t.ring[0].seq
+		t.ring = t.ring[1:]
+	}
 	for r := range t.readers {
 		select {
 		case r.frames <- frame:
 		case <-r.gone:
 		}
 	}
-	return t.seq
 }
 
-// join returns a new reader and what it gets first: all that the ring holds after a number, else an empty snapshot.
-func (t *topic) join(after int64) (*reader, [][]byte) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// join returns a new reader and its first frames: those after the cursor, or an empty snapshot if the ring does not have all of these.
+func (s *server) join(t *topic, after int64) (*reader, [][]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	r := &reader{frames: make(chan []byte, queueSize), gone: make(chan struct{})}
 	t.readers[r] = struct{}{}
-	if after <= 0 || after > t.seq || t.seq-after > ringSize {
-		return r, [][]byte{fmt.Appendf(nil, "id: %d\nevent: snapshot\ndata: {}\n\n", t.seq)}
+	if after <= 0 || after > t.last || after < t.evicted {
+		return r, [][]byte{fmt.Appendf(nil, "id: %d\nevent: snapshot\ndata: {}\n\n", t.last)}
 	}
 	var missed [][]byte
-	for n := after + 1; n <= t.seq; n++ {
-		missed = append(missed, t.ring[n%ringSize])
+	for _, e := range t.ring {
+		if e.seq > after {
+			missed = append(missed, e.frame)
+		}
 	}
 	return r, missed
 }
 
-func (t *topic) leave(r *reader) {
+func (s *server) leave(t *topic, r *reader) {
 	close(r.gone)
-	t.mu.Lock()
-	defer t.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	delete(t.readers, r)
 }
 
-func (s *server) stream(w http.ResponseWriter, r *http.Request) {
+func (s *server) stream(w http.ResponseWriter, r *http.Request, t *topic) {
 	after, _ := strconv.ParseInt(r.Header.Get("Last-Event-ID"), 10, 64)
-	t := s.topic(r)
-	me, first := t.join(after)
-	defer t.leave(me)
+	me, first := s.join(t, after)
+	defer s.leave(t, me)
 	w.Header().Set("Content-Type", "text/event-stream")
 	w.Header().Set("Cache-Control", "no-store")
 	out := http.NewResponseController(w)

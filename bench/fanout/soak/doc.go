@@ -1,4 +1,4 @@
-// Package soak leaves a server of flows under load for a while: publishers that upsert, delete and start anew, viewers that come, stall
-// and go, restarts of the server with its state file, planned and not. What every viewer has folded is held against the server, what the
-// server has against the publishers, each message against the one before it, and the server's memory and goroutines against what they were.
+// Package soak puts a server under load: publishers that upsert and delete, subscribers that connect, stall and disconnect, and planned and
+// unplanned restarts of the server with its state file. It compares the state of every subscriber with the server's, the server's state with what
+// the publishers sent, and memory and goroutines at the end with those at the start.
 package soak

@@ -16,21 +16,21 @@ import (
 
 const (
 	nodesOfAFlow = 300
-	tickID       = "tick" // the node that tells the count of the last message
+	tickID       = "tick" // the node with the count of the last message
 	perRequest   = 5      // messages
 )
 
-// publisher is the one emitter of a flow. It knows what the flow must be.
+// publisher is the only emitter of a flow. It knows the flow's expected state.
 type publisher struct {
 	run    *run
 	flowID string
 	rand   *rand.Rand
 
-	state       *flow.State // what the server has confirmed
+	state       *flow.State // fold of the confirmed messages
 	incarnation string
 	n           int64 // of Flow-Emitter
-	count       int64 // messages made, and "k" of the last
-	mended      int64 // how many kills of the server it has been told everything again after
+	count       int64 // number of messages, also "k" of the last one
+	resent      int64 // kills of the server after which the publisher has resent everything
 }
 
 func newPublisher(r *run, i int) *publisher {
@@ -38,7 +38,7 @@ func newPublisher(r *run, i int) *publisher {
 	return &publisher{run: r, flowID: id, rand: rand.New(rand.NewPCG(uint64(i), 5)), state: flow.NewState(id, 0), incarnation: "none"}
 }
 
-// publish posts at a rate until ctx ends. It returns why the server is wrong.
+// publish posts at a rate until ctx ends. Its error is a fault of the server.
 func (p *publisher) publish(ctx context.Context, rate int) error {
 	began, made := time.Now(), 0
 	for ctx.Err() == nil {
@@ -61,7 +61,7 @@ func (p *publisher) publish(ctx context.Context, rate int) error {
 			return fmt.Errorf("%s: %w", p.flowID, err)
 		}
 	}
-	if p.state.NodeCount() == 0 { // so that there is a state to compare in the end
+	if p.state.NodeCount() == 0 { // there must be a state to compare at the end
 		if err := p.post(p.request()); err != nil {
 			return fmt.Errorf("%s: %w", p.flowID, err)
 		}
@@ -85,7 +85,7 @@ func (p *publisher) tick() string {
 	return fmt.Sprintf(`{"id":%q,"flowId":%q,"label":"tick","status":"running","meta":{"k":%d}}`, tickID, p.flowID, p.count)
 }
 
-// request makes the next messages. Each has its count, and the last one sets the tick to its own.
+// request returns the next messages. Each has its count, and the last one stores it in the tick node.
 func (p *publisher) request() []string {
 	var lines []string
 	if p.state.NodeCount() == 0 {
@@ -110,7 +110,7 @@ func (p *publisher) request() []string {
 	return lines
 }
 
-// post sends a request until it is confirmed. When the server has begun anew, it first gets what it should have.
+// post sends a request until it is confirmed. If the server has restarted, it first resends the state.
 func (p *publisher) post(lines []string) error {
 	body := []byte(strings.Join(lines, "\n"))
 	p.n++
@@ -130,7 +130,7 @@ func (p *publisher) post(lines []string) error {
 			p.run.stats.repeated.Add(1)
 			time.Sleep(50 * time.Millisecond)
 		default:
-			return fmt.Errorf("a POST is answered %d %s", status, text)
+			return fmt.Errorf("POST: %d %s", status, text)
 		}
 	}
 }
@@ -146,22 +146,22 @@ func (p *publisher) apply(lines []string) error {
 	return nil
 }
 
-// resync looks at what the server has after it began anew. Unless it was killed, that is all that it ever confirmed.
+// resync checks the server's state after a restart. Unless the server was killed, it must have everything that it confirmed.
 func (p *publisher) resync(incarnation string) error {
 	p.run.stats.resynced.Add(1)
 	want, kills := p.state.Snapshot().JSON(), p.run.kills.Load()
 	status, _, text := p.send(http.MethodGet, "/snapshot", nil)
-	if status == 0 { // it is being restarted once more: the next POST finds out
+	if status == 0 { // the server restarts again: the next POST finds out
 		return nil
 	}
-	if kills == p.mended && (status != http.StatusOK || text != want) && (status != http.StatusNotFound || p.state.NodeCount() > 0) {
-		return fmt.Errorf("after a planned restart the server has %d %.300s, and not what it confirmed, %.300s", status, text, want)
+	if kills == p.resent && (status != http.StatusOK || text != want) && (status != http.StatusNotFound || p.state.NodeCount() > 0) {
+		return fmt.Errorf("state after a planned restart: %d %.300s, want %.300s", status, text, want)
 	}
-	if p.state.NodeCount() == 0 { // it was deleted, and the server killed before that was saved
+	if p.state.NodeCount() == 0 { // the flow was deleted, and the server killed before that was saved
 		if err := p.remove(""); err != nil {
 			return err
 		}
-		p.incarnation, p.mended = "none", kills
+		p.incarnation, p.resent = "none", kills
 		return nil
 	}
 	p.incarnation = incarnation
@@ -170,14 +170,14 @@ func (p *publisher) resync(incarnation string) error {
 		status, incarnation, text := p.send(http.MethodPost, "/events", []byte(want))
 		switch status {
 		case http.StatusOK:
-			p.incarnation, p.mended = incarnation, kills
+			p.incarnation, p.resent = incarnation, kills
 			return nil
-		case http.StatusPreconditionFailed: // it began anew once more
+		case http.StatusPreconditionFailed: // the server has restarted again
 			return p.resync(incarnation)
 		case 0:
 			time.Sleep(50 * time.Millisecond)
 		default:
-			return fmt.Errorf("a snapshot is answered %d %s", status, text)
+			return fmt.Errorf("GET snapshot: %d %s", status, text)
 		}
 	}
 }
@@ -218,12 +218,12 @@ func (p *publisher) remove(path string) error {
 		case 0:
 			time.Sleep(50 * time.Millisecond)
 		default:
-			return fmt.Errorf("a DELETE is answered %d %s", status, text)
+			return fmt.Errorf("DELETE: %d %s", status, text)
 		}
 	}
 }
 
-// send makes a request. Status 0 means that there was no answer.
+// send sends a request. Status 0 means no answer.
 func (p *publisher) send(method, path string, body []byte) (status int, incarnation, text string) {
 	req, err := http.NewRequest(method, p.run.url+"/v1/flows/"+p.flowID+path, bytes.NewReader(body))
 	if err != nil {
@@ -246,11 +246,11 @@ func (p *publisher) send(method, path string, body []byte) (status int, incarnat
 	return resp.StatusCode, resp.Header.Get("Flow-Incarnation"), string(answer)
 }
 
-// check holds what the server has in the end against what it confirmed.
+// check compares the server's final state with what it confirmed.
 func (p *publisher) check() (string, error) {
 	status, _, text := p.send(http.MethodGet, "/snapshot", nil)
 	if want := p.state.Snapshot().JSON(); status != http.StatusOK || text != want {
-		return "", errors.New(p.flowID + ": in the end the server has not what it confirmed")
+		return "", errors.New(p.flowID + ": the server's final state differs from what it confirmed")
 	}
 	return text, nil
 }

@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-// Build builds the server as it is in a release.
+// Build builds the server like a release.
 func Build(ctx context.Context, program string) error {
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", program, "github.com/openova-io/openova/products/openova-flow/server/cmd/openova-flow-server")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -26,7 +26,7 @@ func Build(ctx context.Context, program string) error {
 	return nil
 }
 
-// server is the program under load, and what its collections of garbage have left.
+// server is the program under load, with the live heap after each garbage collection.
 type server struct {
 	cmd  *exec.Cmd
 	done chan struct{}
@@ -35,7 +35,7 @@ type server struct {
 	live []sample
 }
 
-// sample is how much was live after a collection.
+// sample is the live heap after a collection.
 type sample struct {
 	at  time.Time
 	mib int64
@@ -91,11 +91,11 @@ func (r *run) start() error {
 		}
 		select {
 		case <-s.done:
-			return fmt.Errorf("the server ends at its start:\n%s", &s.tail)
+			return fmt.Errorf("the server ended during its start:\n%s", &s.tail)
 		default:
 		}
 	}
-	return fmt.Errorf("the server does not become ready:\n%s", &s.tail)
+	return fmt.Errorf("timeout waiting for the server to be ready:\n%s", &s.tail)
 }
 
 func (s *server) read(out io.Reader) {
@@ -117,7 +117,7 @@ func (r *run) restart(with syscall.Signal) error {
 	if err := r.stop(with); err != nil {
 		return err
 	}
-	if with == syscall.SIGKILL { // not before, or a publisher might take it for the restart before this one
+	if with == syscall.SIGKILL { // not earlier, or a publisher might attribute it to the previous restart
 		r.kills.Add(1)
 	}
 	r.stats.restarts.Add(1)
@@ -133,7 +133,7 @@ func (r *run) stop(with syscall.Signal) error {
 	case <-s.done:
 	case <-time.After(30 * time.Second):
 		_ = s.cmd.Process.Kill()
-		return fmt.Errorf("the server does not end on %v", with)
+		return fmt.Errorf("timeout waiting for the server to end after %v", with)
 	}
 	s.mu.Lock()
 	r.live = append(r.live, s.live...)
@@ -144,7 +144,7 @@ func (r *run) stop(with syscall.Signal) error {
 	return nil
 }
 
-// metric reads a number of /metrics.
+// metric reads a value from /metrics.
 func (r *run) metric(name string) (int64, error) {
 	resp, err := r.client.Get(r.url + "/metrics")
 	if err != nil {
@@ -156,10 +156,10 @@ func (r *run) metric(name string) (int64, error) {
 			return strconv.ParseInt(value, 10, 64)
 		}
 	}
-	return 0, fmt.Errorf("no %s among the metrics", name)
+	return 0, fmt.Errorf("no metric %s", name)
 }
 
-// resident returns the memory of the server that is resident now, in MiB.
+// resident returns the server's resident memory, in MiB.
 func (r *run) resident() int64 {
 	text, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", r.server.cmd.Process.Pid))
 	_, rest, _ := strings.Cut(string(text), "VmRSS:")

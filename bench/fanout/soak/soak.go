@@ -19,18 +19,18 @@ import (
 	"github.com/openova-io/openova/bench/fanout/free"
 )
 
-// Config says what load, and for how long. There is no default.
+// Config configures the load. There are no defaults.
 type Config struct {
-	Program      string        // the server
-	Time         time.Duration // how long the load lasts
-	Rate         int           // messages a second, of all flows
+	Program      string        // path of the server
+	Time         time.Duration // duration of the load
+	Rate         int           // messages a second, over all flows
 	Flows        int
 	Viewers      int           // a fiftieth of them follow all flows
-	Ring         int           // messages that the server holds for each flow
-	Pause        time.Duration // the longest that a viewer stalls or stays away
-	WriteTimeout time.Duration // how long the server waits for a viewer that takes nothing
-	DeleteOneIn  int           // requests: so often a flow is deleted, and three times as often a region
-	Log          io.Writer     // how it goes
+	Ring         int           // the server's ring capacity
+	Pause        time.Duration // the longest stall or absence of a viewer
+	WriteTimeout time.Duration // the server's write timeout
+	DeleteOneIn  int           // one in so many requests deletes a flow, and three in so many a region
+	Log          io.Writer     // progress
 }
 
 type run struct {
@@ -39,7 +39,7 @@ type run struct {
 	client, viewers      *http.Client
 	server               *server
 	publishers           []*publisher
-	kills                atomic.Int64 // of the server, which may have lost what it confirmed each time
+	kills                atomic.Int64 // of the server, each of which may lose confirmed messages
 	live                 []sample
 	stats                stats
 }
@@ -49,7 +49,7 @@ type stats struct {
 	delivered, connections, resumes, snapshots, stalls, left, settled atomic.Int64
 }
 
-// Run puts the load on a server that it starts, restarts and ends, and prints what happened. An error says what the server did wrong.
+// Run starts a server, puts load on it, restarts it, and prints figures. An error is a fault of the server.
 func Run(ctx context.Context, cfg Config) (err error) {
 	dir, err := os.MkdirTemp("", "soak")
 	if err != nil {
@@ -69,10 +69,10 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		if err != nil {
 			_ = r.server.cmd.Process.Kill()
 			<-r.server.done
-			err = fmt.Errorf("%w\nthe server's last words:\n%s", err, &r.server.tail)
+			err = fmt.Errorf("%w\nlast lines of the server's log:\n%s", err, &r.server.tail)
 		}
 	}()
-	goroutines, err := r.metric("openova_flow_goroutines")
+	goroutines, err := r.metric("go_goroutines")
 	if err != nil {
 		return err
 	}
@@ -91,7 +91,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	return r.flat(began)
 }
 
-// smallBuffer lets little lie in the kernel, so that a viewer that stalls is one. With less still, loopback would wait for its timers.
+// smallBuffer makes receive buffers small, so that a stalled viewer blocks the server soon. Smaller ones would make loopback wait for timers.
 func smallBuffer(_, _ string, c syscall.RawConn) error {
 	var failed error
 	err := c.Control(func(fd uintptr) {
@@ -100,7 +100,7 @@ func smallBuffer(_, _ string, c syscall.RawConn) error {
 	return errors.Join(err, failed)
 }
 
-// load runs publishers, viewers and restarts until the time is up, and holds what all have in the end against each other.
+// load runs publishers, viewers and restarts until the time is up, and compares all final states.
 func (r *run) load(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
@@ -147,7 +147,7 @@ func (r *run) load(ctx context.Context) error {
 	return nil
 }
 
-// restarts ends the server at fixed parts of the time, so that in each quarter which is compared most is one process'.
+// restarts ends the server at fixed fractions of the time, so that one process covers most of each compared quarter.
 func (r *run) restarts(ctx context.Context) error {
 	began := time.Now()
 	for _, next := range []struct {
@@ -168,7 +168,7 @@ func (r *run) restarts(ctx context.Context) error {
 	return nil
 }
 
-// settle waits until every viewer has all of a flow.
+// settle waits until every viewer has the whole state of its flow.
 func (r *run) settle(ctx context.Context, viewers []*viewer, flowID, snapshot string) error {
 	deadline := time.Now().Add(time.Minute)
 	for i, v := range viewers {
@@ -177,7 +177,7 @@ func (r *run) settle(ctx context.Context, viewers []*viewer, flowID, snapshot st
 		}
 		for !v.has(flowID, snapshot) {
 			if time.Now().After(deadline) {
-				return fmt.Errorf("viewer %d of %q has not the state of %s, a minute after the last message", i, v.flowID, flowID)
+				return fmt.Errorf("viewer %d of %q lacks the state of %s, a minute after the last message", i, v.flowID, flowID)
 			}
 			if pause(ctx, 20*time.Millisecond); ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -188,14 +188,14 @@ func (r *run) settle(ctx context.Context, viewers []*viewer, flowID, snapshot st
 	return nil
 }
 
-// started is how many goroutines the first stream, or the first collection, may have made the server start for good.
+// started is how many permanent goroutines the first stream or garbage collection may have started.
 const started = 4
 
-// quiet waits until the server has let go of all that the load made it start.
+// quiet waits until the server has ended all streams and goroutines of the load.
 func (r *run) quiet(goroutines int64) error {
 	deadline := time.Now().Add(time.Minute)
 	for {
-		now, err := r.metric("openova_flow_goroutines")
+		now, err := r.metric("go_goroutines")
 		if err != nil {
 			return err
 		}
@@ -208,7 +208,7 @@ func (r *run) quiet(goroutines int64) error {
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("a minute after the last viewer went the server has %d streams and %d goroutines, %d before", streams, now, goroutines)
+			return fmt.Errorf("a minute after the last viewer has left: %d streams and %d goroutines, %d before the load", streams, now, goroutines)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
@@ -216,16 +216,16 @@ func (r *run) quiet(goroutines int64) error {
 
 func (r *run) report() {
 	s := &r.stats
-	fmt.Fprintf(r.Log, "posted: %d messages (%d POSTs repeated, %d times the server had begun anew); deleted: %d flows, %d regions; restarts: %d\n",
+	fmt.Fprintf(r.Log, "posted: %d messages (%d POSTs repeated, %d resyncs after restarts); deleted: %d flows, %d regions; restarts: %d\n",
 		s.messages.Load(), s.repeated.Load(), s.resynced.Load(), s.deleted.Load(), s.regionsDeleted.Load(), s.restarts.Load())
-	fmt.Fprintf(r.Log, "viewers: %d connections, %d stalls, %d went; %d frames folded; %d resumed without a snapshot, %d snapshots in place of messages or by who resyncs; %d states compared in the end\n",
+	fmt.Fprintf(r.Log, "viewers: %d connections, %d stalls, %d left; %d frames folded; %d resumes without a snapshot, %d snapshots in place of messages or by resyncs; %d final states compared\n",
 		s.connections.Load(), s.stalls.Load(), s.left.Load(), s.delivered.Load(), s.resumes.Load(), s.snapshots.Load(), s.settled.Load())
 }
 
-// enough is of how many collections a quarter of the time must know what was live, for the median to say something.
+// enough is the least number of garbage collections in a quarter of the time for a meaningful median.
 const enough = 10
 
-// flat holds what was live after collections in the last quarter of the time against the second. A short load has too few collections to say.
+// flat compares the live heap after collections in the last quarter of the time with the second quarter. A short load has too few collections.
 func (r *run) flat(began time.Time) error {
 	quarter := func(from, to float64) (live []int64) { // in MiB, in order
 		for _, s := range r.live {
@@ -240,11 +240,11 @@ func (r *run) flat(began time.Time) error {
 	few := min(len(second), len(last)) < enough
 	switch {
 	case len(r.live) == 0:
-		return errors.New("no collection was seen, so it is not known whether memory is flat")
+		return errors.New("no garbage collection seen; cannot tell whether memory is flat")
 	case few && r.Time < time.Minute:
 		return nil
 	case few:
-		return fmt.Errorf("there were %d and %d collections in the second and the last quarter, too few to say that memory is flat", len(second), len(last))
+		return fmt.Errorf("%d and %d garbage collections in the second and the last quarter; too few to tell whether memory is flat", len(second), len(last))
 	}
 	before, after := second[len(second)/2], last[len(last)/2]
 	fmt.Fprintf(r.Log, "live after collections, median: %d MiB in the second quarter (of %d), %d MiB in the last (of %d)\n", before, len(second), after, len(last))

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// TestTenSecondsOfIt does in ten seconds, with a small ring, what make soak does in twenty minutes.
-func TestTenSecondsOfIt(t *testing.T) {
+// TestRun_TenSeconds runs the soak test for ten seconds with a small ring.
+func TestRun_TenSeconds(t *testing.T) {
 	program := filepath.Join(t.TempDir(), "openova-flow-server")
 	if err := Build(t.Context(), program); err != nil {
 		t.Fatal(err)
@@ -21,8 +21,8 @@ func TestTenSecondsOfIt(t *testing.T) {
 	}
 }
 
-// TestWhatIsMissingIsSeen holds the checks to their word.
-func TestWhatIsMissingIsSeen(t *testing.T) {
+// TestSeen_RejectsMissingMessages tests the checks themselves.
+func TestSeen_RejectsMissingMessages(t *testing.T) {
 	s := &seen{count: 4}
 	if err := s.follows(`{"type":"delete-nodes","k":5,"ids":["a"]}`, false); err != nil || s.count != 5 {
 		t.Errorf("%d, %v", s.count, err)
@@ -39,7 +39,7 @@ func TestWhatIsMissingIsSeen(t *testing.T) {
 	v := &viewer{run: &run{}, flowID: "F", flows: map[string]*seen{}, last: 9}
 	for _, f := range []frame{{"9", "snapshot", ""}, {"10", "upsert-nodes", `{"type":"delete-nodes","ids":["a"]}`}, {"11", "snapshot", "{}"}} {
 		if v.take(f, new(bool)) == nil {
-			t.Errorf("%v is taken", f)
+			t.Errorf("%v is accepted", f)
 		}
 	}
 }

@@ -15,13 +15,13 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// seen is what a viewer has of one flow.
+// seen is a viewer's state of one flow.
 type seen struct {
 	state *flow.State
-	count int64 // "k" of the last message in it
+	count int64 // "k" of the last message
 }
 
-// viewer follows one flow, or all of them, and folds what comes.
+// viewer subscribes to one flow, or all of them, and folds the messages.
 type viewer struct {
 	run    *run
 	flowID string // empty: all flows
@@ -32,14 +32,14 @@ type viewer struct {
 	last  int64 // id of the last frame
 }
 
-// view follows until ctx ends: it comes, stalls, goes and comes again, or is thrown out by the server. After calm ends it only follows.
+// view runs until ctx ends: it connects, stalls, disconnects and reconnects, or is cut off by the server. After calm ends it only follows.
 func (v *viewer) view(ctx context.Context, calm <-chan struct{}) error {
 	for ctx.Err() == nil {
 		again, err := v.connection(ctx, calm)
 		if err != nil {
 			return fmt.Errorf("a viewer of %q: %w", v.flowID, err)
 		}
-		if v.rand.IntN(10) == 0 { // it is somebody else who comes
+		if v.rand.IntN(10) == 0 { // a new viewer without state
 			v.mu.Lock()
 			v.flows, v.last = map[string]*seen{}, 0
 			v.mu.Unlock()
@@ -53,7 +53,7 @@ func (v *viewer) view(ctx context.Context, calm <-chan struct{}) error {
 	return nil
 }
 
-// connection follows over one connection, and returns how long to wait before the next.
+// connection follows over one connection, and returns the pause before the next one.
 func (v *viewer) connection(ctx context.Context, calm <-chan struct{}) (again time.Duration, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -70,11 +70,11 @@ func (v *viewer) connection(ctx context.Context, calm <-chan struct{}) (again ti
 	}
 	resp, err := v.run.viewers.Do(req)
 	if err != nil {
-		return 100 * time.Millisecond, nil // it is being restarted
+		return 100 * time.Millisecond, nil // the server is restarting
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("a stream is answered %s", resp.Status)
+		return 0, fmt.Errorf("GET stream: %s", resp.Status)
 	}
 	v.run.stats.connections.Add(1)
 	in := bufio.NewReaderSize(resp.Body, 4<<10)
@@ -110,7 +110,7 @@ func (v *viewer) connection(ctx context.Context, calm <-chan struct{}) (again ti
 	}
 }
 
-// some is a random time: mostly short, sometimes longer than the ring of a flow and than the server waits for who takes nothing.
+// some returns a random time: mostly short, sometimes longer than the ring covers and than the server's write timeout.
 func (v *viewer) some(most time.Duration) time.Duration {
 	part := v.rand.Float64()
 	return time.Duration(part * part * float64(most))
@@ -138,7 +138,7 @@ func readFrame(in *bufio.Reader) (f frame, err error) {
 	}
 }
 
-// take folds a frame, and says what is wrong with it.
+// take folds a frame, and returns an error if it is wrong.
 func (v *viewer) take(f frame, resumed *bool) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -154,7 +154,7 @@ func (v *viewer) take(f frame, resumed *bool) error {
 	if f.id != "" {
 		id, err := strconv.ParseInt(f.id, 10, 64)
 		if err != nil || id <= v.last {
-			return fmt.Errorf("number %q after %d", f.id, v.last)
+			return fmt.Errorf("id %q after %d", f.id, v.last)
 		}
 		v.last = id
 	}
@@ -183,7 +183,7 @@ func (v *viewer) take(f frame, resumed *bool) error {
 		return err
 	}
 	if s == nil {
-		return fmt.Errorf("%s of a flow before any snapshot of it", f.event)
+		return fmt.Errorf("%s before a snapshot of the flow", f.event)
 	}
 	if *resumed {
 		v.run.stats.resumes.Add(1)
@@ -193,8 +193,8 @@ func (v *viewer) take(f frame, resumed *bool) error {
 	return s.follows(f.data, v.flowID == "")
 }
 
-// follows holds the count of a message against that of the one before it. What the server itself has made has none. In a stream of
-// all flows messages may come again at its start.
+// follows checks that the count of a message is the next one. Derived messages have no count. At the start of a stream of all flows messages may
+// come again.
 func (s *seen) follows(data string, again bool) error {
 	var m struct{ K int64 }
 	if !strings.Contains(data[:min(len(data), 40)], `"k":`) {
@@ -210,7 +210,7 @@ func (s *seen) follows(data string, again bool) error {
 	return nil
 }
 
-// start drops the flows that are not there any more.
+// start drops the flows that do not exist any more.
 func (v *viewer) start(data string) error {
 	var there struct{ Flows map[string]string }
 	if err := json.Unmarshal([]byte(data), &there); err != nil {
@@ -234,7 +234,7 @@ func tickOf(s *flow.State) (int64, error) {
 	return meta.K, err
 }
 
-// has reports whether what the viewer has folded of a flow is that.
+// has reports whether the viewer's state of a flow equals a snapshot.
 func (v *viewer) has(flowID, snapshot string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command durable measures the server that keeps flows in NATS JetStream beside the one that keeps them in memory, and prints a table.
-// Each is started anew for each scenario. With several replicas each gets the scenario, on a flow of its own, at the same time.
+// Command durable compares the server on NATS JetStream with the server in memory, and prints a table. It starts new servers for each scenario. With several
+// replicas it runs the scenario on all of them at the same time, each on a flow of its own.
 package main
 
 import (
@@ -22,19 +22,19 @@ import (
 )
 
 var (
-	memory    = flag.String("memory", "../../bin/openova-flow-server", "the server that keeps flows in memory")
-	jetstream = flag.String("jetstream", "../../bin/openova-flow-server-jetstream", "the one that keeps them in JetStream")
-	nats      = flag.String("nats", "../../bin/nats-server", "a NATS server")
-	seconds   = flag.Int("seconds", 5, "how long each scenario posts, about")
+	memory    = flag.String("memory", "../../bin/openova-flow-server", "path of the server in memory")
+	jetstream = flag.String("jetstream", "../../bin/openova-flow-server-jetstream", "path of the server on JetStream")
+	nats      = flag.String("nats", "../../bin/nats-server", "path of the NATS server")
+	seconds   = flag.Int("seconds", 5, "approximate duration of each scenario, in seconds")
 )
 
-// setup is servers that are measured as one.
+// setup is a group of servers that are measured together.
 type setup struct {
 	name     string
 	program  *string
 	args     []string
-	dir      bool // it gets a directory
-	nodes    int  // NATS servers beside it
+	dir      bool // with a data directory
+	nodes    int  // number of NATS servers
 	replicas int
 }
 
@@ -62,7 +62,7 @@ func run() error {
 		{Kind: load.Fanout, Publishers: 8, Readers: 200, Messages: 200_000, Warm: 50, Within: within},
 		{Kind: load.Fanout, Publishers: 1, Readers: 200, Messages: 20 * *seconds, Warm: 20, Rate: 20},
 	}
-	fmt.Println("| | POST/s, 16 publishers each, nobody reads | delivered/s, 8 publishers to 200 readers each | at 20 a second to 200 each: POST p50 ms | p99 ms | to the reader p50 ms | p99 ms |")
+	fmt.Println("| | POST/s, 16 publishers each, no subscribers | deliveries/s, 8 publishers to 200 each | at 20 a second to 200 each: POST p50 ms | p99 ms | delivery p50 ms | p99 ms |")
 	fmt.Println("|---|---|---|---|---|---|---|")
 	for _, s := range setups {
 		row := "| " + s.name
@@ -97,7 +97,7 @@ func cells(scenario int, results []load.Result) string {
 	return strings.Join([]string{ms(worst.PublishP50), ms(worst.PublishP99), ms(worst.P50), ms(worst.P99)}, " | ")
 }
 
-// measure starts everything, does the scenario, and ends everything.
+// measure starts a setup, runs a scenario, and stops it.
 func (s setup) measure(scenario load.Scenario) ([]load.Result, error) {
 	dir, err := os.MkdirTemp("", "durable")
 	if err != nil {
@@ -149,7 +149,7 @@ func (s setup) measure(scenario load.Scenario) ([]load.Result, error) {
 		wg.Go(func() {
 			results[i], failures[i] = load.Run(server, scenario)
 			if wrong := results[i].Wrong(); failures[i] == nil && wrong != "" {
-				failures[i] = fmt.Errorf("the server got it wrong: %s", wrong)
+				failures[i] = fmt.Errorf("faults of the server: %s", wrong)
 			}
 		})
 	}
@@ -162,7 +162,7 @@ func (s setup) measure(scenario load.Scenario) ([]load.Result, error) {
 	return results, nil
 }
 
-// cluster starts NATS servers that are one cluster.
+// cluster starts a cluster of NATS servers.
 func cluster(dir string, n int, start func(string, ...string) error) (urls string, err error) {
 	var routes, clients, ports []string
 	for range n {

@@ -1,7 +1,7 @@
 //go:build linux
 
-// Command fanout measures the server beside a plain net/http fan-out and a server that does nothing but write, in turns, and prints a
-// table. It fails when a server loses, repeats or disorders anything, never because one is slow. Run it in the folder of its module.
+// Command fanout compares the server with a plain net/http fan-out and a server that only writes, in turns, and prints a table. It fails when a server
+// loses, repeats or reorders messages, never because one is slow. Run it in the folder of its module.
 package main
 
 import (
@@ -29,7 +29,7 @@ func main() {
 	}
 }
 
-// options are what a run was asked for.
+// options are the flags of a run.
 type options struct {
 	quick   bool
 	check   bool
@@ -64,12 +64,12 @@ func parse(args []string, stderr io.Writer) (options, error) {
 		return o, err
 	}
 	if o.quick && o.check {
-		return o, errors.New("small numbers meet no target: use -check without -quick")
+		return o, errors.New("-check and -quick exclude each other: small numbers meet no target")
 	}
 	known := names(scenarios(o.quick))
 	for _, s := range o.only {
 		if !slices.Contains(known, s) {
-			return o, fmt.Errorf("%q is no scenario; there are %s", s, strings.Join(known, ", "))
+			return o, fmt.Errorf("unknown scenario %q; allowed: %s", s, strings.Join(known, ", "))
 		}
 	}
 	return o, nil
@@ -114,21 +114,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		m.show(stdout, o)
 	}
 	if err != nil {
-		return fmt.Errorf("not all was measured: %w", err)
+		return fmt.Errorf("the measurement is incomplete: %w", err)
 	}
 	if len(wrong) > 0 {
-		return fmt.Errorf("wrong answers:\n%s", strings.Join(wrong, "\n"))
+		return fmt.Errorf("faults of servers:\n%s", strings.Join(wrong, "\n"))
 	}
 	return nil
 }
 
-// measured is what came of all runs.
+// measured has the results of all runs.
 type measured struct {
 	runs   []single
 	record *json.Encoder
 }
 
-// single is one scenario done to one server.
+// single is the result of one scenario on one server.
 type single struct {
 	At       time.Time     `json:"at"`
 	Scenario string        `json:"scenario"`
@@ -138,7 +138,7 @@ type single struct {
 	Result   load.Result   `json:"result"`
 }
 
-// all runs every scenario, in each round once for every server, each of them first in turn.
+// all runs every scenario, in each round once for every server. The order of servers rotates.
 func (m *measured) all(ctx context.Context, o options, servers []server, log io.Writer) (wrong []string, err error) {
 	for _, s := range scenarios(o.quick) {
 		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {
@@ -169,7 +169,7 @@ func (m *measured) all(ctx context.Context, o options, servers []server, log io.
 	return wrong, nil
 }
 
-// one does a scenario to a server, unless it is none for that.
+// one runs a scenario on a server, unless it does not apply.
 func (m *measured) one(ctx context.Context, s scenario, round int, server server, log io.Writer) (wrong []string, err error) {
 	if s.oursOnly && !server.ours || s.resumes && !server.resumes || server.waits && s.name != idle {
 		return nil, nil
@@ -192,13 +192,13 @@ func (m *measured) one(ctx context.Context, s scenario, round int, server server
 		wrong = append(wrong, fmt.Sprintf("%s of %s: %s", s.name, server.name, w))
 	}
 	if server.name == fast && s.load.Readers > 0 && result.Chunked {
-		fmt.Fprintf(log, "%s: %s answered in chunks, so it did not take the fast path\n", s.name, server.name)
+		fmt.Fprintf(log, "%s: %s answered in chunks, so it did not use the fast path\n", s.name, server.name)
 	}
 	fmt.Fprintf(log, "%s, round %d, %s: %s\n", s.name, round+1, server.name, s.brief(result))
 	return wrong, nil
 }
 
-// show writes the table, and when asked the targets.
+// show writes the table, and on request the targets.
 func (m *measured) show(w io.Writer, o options) {
 	writeTable(w, m)
 	if o.check {

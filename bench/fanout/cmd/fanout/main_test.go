@@ -14,8 +14,8 @@ import (
 	"github.com/openova-io/openova/bench/fanout/load"
 )
 
-// TestEveryServerDeliversEachMessageOnce does every scenario, small, to every server.
-func TestEveryServerDeliversEachMessageOnce(t *testing.T) {
+// TestRun_EveryServerDeliversEachMessageOnce runs every scenario, shortened, on every server.
+func TestRun_EveryServerDeliversEachMessageOnce(t *testing.T) {
 	t.Chdir("../..")
 	record := filepath.Join(t.TempDir(), "runs.jsonl")
 	var out, log bytes.Buffer
@@ -24,7 +24,7 @@ func TestEveryServerDeliversEachMessageOnce(t *testing.T) {
 	}
 	var table bytes.Buffer
 	if err := run(t.Context(), []string{"-from", record, "-check"}, &table, &log); err != nil || !strings.Contains(table.String(), "| | limit | floor | plain | portable | fast |") {
-		t.Errorf("the record shows as %v\n%s", err, table.String())
+		t.Errorf("-from: %v\n%s", err, table.String())
 	}
 	file, err := os.Open(record)
 	if err != nil {
@@ -72,17 +72,17 @@ func TestTableAndTargets(t *testing.T) {
 	}
 	var table, targets strings.Builder
 	writeTable(&table, m)
-	if want := "| 1 publisher to 1,000: delivered/s | 200 | 200 (1.00×) | 2600 (13.00×) |\n"; !strings.Contains(table.String(), want) {
+	if want := "| 1 publisher to 1,000: deliveries/s | 200 | 200 (1.00×) | 2600 (13.00×) |\n"; !strings.Contains(table.String(), want) {
 		t.Errorf("no %q in\n%s", want, table.String())
 	}
 	if strings.Contains(table.String(), "ingest") {
-		t.Errorf("a row of nothing in\n%s", table.String())
+		t.Errorf("an empty row in\n%s", table.String())
 	}
 	writeTargets(&targets, m)
 	for _, want := range []string{
-		"| fast: 1 to 1,000, of what plain delivers | at least 12.00× | 13.00× | yes |\n",
-		"| portable: 1 to 1,000, of what plain delivers | at least 1.70× | 1.00× | no |\n",
-		"| fast: ingest, of what plain takes | at least 0.75× | not measured | |\n",
+		"| fast: 1 to 1,000, compared with plain | at least 12.00× | 13.00× | yes |\n",
+		"| portable: 1 to 1,000, compared with plain | at least 1.70× | 1.00× | no |\n",
+		"| fast: ingest, compared with plain | at least 0.75× | not measured | |\n",
 	} {
 		if !strings.Contains(targets.String(), want) {
 			t.Errorf("no %q in\n%s", want, targets.String())
@@ -90,12 +90,12 @@ func TestTableAndTargets(t *testing.T) {
 	}
 }
 
-func TestWhatIsNotThereIsNamed(t *testing.T) {
+func TestRun_UnknownNamesAreErrors(t *testing.T) {
 	for _, tt := range []struct{ args, says string }{
-		{"-only nothing", "there are ingest, 1-to-100"},
-		{"-servers nothing", "there are limit, floor, plain, portable and fast"},
+		{"-only nothing", `"nothing"; allowed: ingest, `},
+		{"-servers nothing", `"nothing"; allowed: limit, `},
 		{"-also nothing", "name=binary"},
-		{"-quick -check", "small numbers meet no target"},
+		{"-quick -check", "-check and -quick"},
 	} {
 		var out, log bytes.Buffer
 		err := run(t.Context(), strings.Fields(tt.args), &out, &log)

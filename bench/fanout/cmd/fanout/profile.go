@@ -13,14 +13,14 @@ import (
 	"github.com/openova-io/openova/bench/fanout/load"
 )
 
-// profiledScenarios are long enough for a profile to show something.
+// profiledScenarios are long enough for a profile.
 var profiledScenarios = []scenario{
 	{name: ingest, load: load.Scenario{Kind: load.Fanout, Publishers: 16, Warm: 2000, Messages: 150_000}},
 	{name: eightTo1000, load: load.Scenario{Kind: load.Fanout, Readers: 1000, Publishers: 8, Messages: 3500}},
 	{name: latency, load: load.Scenario{Kind: load.Fanout, Readers: 1000, Messages: 300, Rate: 20}},
 }
 
-// writeProfiles has the server profile itself in some of the scenarios and writes which functions took the time.
+// writeProfiles profiles the server in some scenarios and writes the functions that took the time.
 func writeProfiles(ctx context.Context, dir string, o options, log io.Writer) error {
 	if err := goBuild(ctx, ".", dir, "./cmd/profiled"); err != nil {
 		return err
@@ -51,7 +51,7 @@ func writeProfiles(ctx context.Context, dir string, o options, log io.Writer) er
 	return nil
 }
 
-// writeTop writes the functions that ran most, by themselves and with what they called.
+// writeTop writes the functions that ran most, alone and cumulative.
 func writeTop(ctx context.Context, path, binary, raw string) error {
 	file, err := os.Create(path)
 	if err != nil {

@@ -20,30 +20,30 @@ import (
 
 const (
 	limit    = "limit"
-	floor    = "floor" // measured only when asked for, and only with idle readers
+	floor    = "floor" // only on request, and only with idle readers
 	plain    = "plain"
 	portable = "portable"
 	fast     = "fast"
 )
 
-// serverModule is where the server is built, seen from the folder of this module.
+// serverModule is the folder of the server's module, relative to this module.
 const serverModule = "../../products/openova-flow/server"
 
-// startWithin bounds how long a server may take until it accepts connections.
+// startWithin is the timeout for a server to accept connections.
 const startWithin = 10 * time.Second
 
-// server is a program to measure.
+// server is a measured program.
 type server struct {
 	name    string
 	binary  string
 	env     []string
 	ours    bool
 	resumes bool
-	waits   bool // delivers nothing
+	waits   bool // accepts streams but delivers nothing
 	args    func(addr string) []string
 }
 
-// build builds the servers that were asked for, all that deliver when none was, and adds the builds that are there already.
+// build builds the named servers, by default all that deliver, and adds existing builds.
 func build(ctx context.Context, dir string, asked, also []string) ([]server, error) {
 	listen := func(addr string) []string { return []string{"-listen", addr} }
 	ours := func(name, binary, mode string) server {
@@ -61,7 +61,7 @@ func build(ctx context.Context, dir string, asked, also []string) ([]server, err
 	}
 	for _, name := range asked {
 		if !slices.ContainsFunc(all, func(s server) bool { return s.name == name }) {
-			return nil, fmt.Errorf("%q is no server; there are limit, floor, plain, portable and fast", name)
+			return nil, fmt.Errorf("unknown server %q; allowed: limit, floor, plain, portable, fast", name)
 		}
 	}
 	all = slices.DeleteFunc(all, func(s server) bool {
@@ -73,7 +73,7 @@ func build(ctx context.Context, dir string, asked, also []string) ([]server, err
 	for _, a := range also {
 		name, path, ok := strings.Cut(a, "=")
 		if !ok {
-			return nil, fmt.Errorf("-also is %q, and must be name=binary", a)
+			return nil, fmt.Errorf("invalid -also %q; allowed: name=binary", a)
 		}
 		all = append(all, ours(name, path, "auto"))
 	}
@@ -98,7 +98,7 @@ func goBuild(ctx context.Context, in, to, what string) error {
 	return nil
 }
 
-// runOne starts a server, does a scenario to it and ends it.
+// runOne starts a server, runs a scenario, and stops the server.
 func runOne(ctx context.Context, s server, what load.Scenario) (load.Result, error) {
 	p, err := start(ctx, s)
 	if err != nil {
@@ -108,7 +108,7 @@ func runOne(ctx context.Context, s server, what load.Scenario) (load.Result, err
 	return load.Run(load.Server{Addr: p.addr, PID: p.cmd.Process.Pid}, what)
 }
 
-// process is a server that runs.
+// process is a running server.
 type process struct {
 	cmd  *exec.Cmd
 	addr string
@@ -150,7 +150,7 @@ func (p *process) kill() {
 	<-p.done
 }
 
-// end lets the process end by itself.
+// end asks the process to end and waits for it.
 func (p *process) end() error {
 	if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		return err

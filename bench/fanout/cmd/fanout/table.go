@@ -11,7 +11,7 @@ import (
 	"github.com/openova-io/openova/bench/fanout/load"
 )
 
-// values returns a figure of a server by round.
+// values returns a server's figure by round.
 func (m *measured) values(scenario, server string, of func(load.Result) float64) map[int]float64 {
 	values := map[int]float64{}
 	for _, r := range m.runs {
@@ -22,7 +22,7 @@ func (m *measured) values(scenario, server string, of func(load.Result) float64)
 	return values
 }
 
-// median returns the median over rounds; ok is false when there was none.
+// median returns the median over rounds; ok is false without rounds.
 func (m *measured) median(scenario, server string, of func(load.Result) float64) (v float64, ok bool) {
 	var all []float64
 	for _, v := range m.values(scenario, server, of) {
@@ -31,8 +31,7 @@ func (m *measured) median(scenario, server string, of func(load.Result) float64)
 	return middle(all)
 }
 
-// ratio returns the median over rounds of one run's figure divided by another's of the same round, which what else the machine did at
-// that time disturbs least.
+// ratio returns the median over rounds of the ratio of two figures of the same round, which is least sensitive to other load on the machine.
 func (m *measured) ratio(scenarioA, serverA, scenarioB, serverB string, of func(load.Result) float64) (v float64, ok bool) {
 	b := m.values(scenarioB, serverB, of)
 	var all []float64
@@ -53,7 +52,7 @@ func middle(all []float64) (v float64, ok bool) {
 	return (all[(n-1)/2] + all[n/2]) / 2, true
 }
 
-// loads returns what was done in each scenario.
+// loads returns each scenario as it was run.
 func (m *measured) loads() map[string]load.Scenario {
 	loads := map[string]load.Scenario{}
 	for _, r := range m.runs {
@@ -62,7 +61,7 @@ func (m *measured) loads() map[string]load.Scenario {
 	return loads
 }
 
-// servers returns the names of those measured: the known ones first, in their order.
+// servers returns the names of the measured servers, the known ones first.
 func (m *measured) servers() []string {
 	names := []string{limit, floor, plain, portable, fast}
 	for _, r := range m.runs {
@@ -101,5 +100,5 @@ func writeTable(w io.Writer, m *measured) {
 			fmt.Fprintln(w, row)
 		}
 	}
-	fmt.Fprintln(w, "\nMedians. In brackets the median of the ratios of each round: to plain, of latencies to limit.")
+	fmt.Fprintln(w, "\nMedians. In brackets: the median of the ratios of each round, to plain, for latencies to limit.")
 }

@@ -7,7 +7,7 @@ import (
 	"io"
 )
 
-// target is a bound that a measurement is held to.
+// target is a bound for a figure.
 type target struct {
 	text   string
 	got    func(*measured) (float64, bool)
@@ -25,35 +25,35 @@ func targets() []target {
 		all = append(all, target{text, got, show, true, bound})
 	}
 	for _, path := range []string{portable, fast} {
-		atLeast(0.75, path+": ingest, of what plain takes", "%.2f×", func(m *measured) (float64, bool) {
+		atLeast(0.75, path+": ingest, compared with plain", "%.2f×", func(m *measured) (float64, bool) {
 			return m.ratio(ingest, path, ingest, plain, postsPerSecond)
 		})
 		faster, memory := 1.7, 26.0
 		if path == fast {
 			faster, memory = 12, 4
 		}
-		atLeast(faster, path+": 1 to 1,000, of what plain delivers", "%.2f×", func(m *measured) (float64, bool) {
+		atLeast(faster, path+": 1 to 1,000, compared with plain", "%.2f×", func(m *measured) (float64, bool) {
 			return m.ratio(oneTo1000, path, oneTo1000, plain, delivered)
 		})
-		atMost(1.4, path+": p99 at 20 a second to 1,000, of that of limit", "%.2f×", func(m *measured) (float64, bool) {
+		atMost(1.4, path+": p99 at 20 a second to 1,000, compared with limit", "%.2f×", func(m *measured) (float64, bool) {
 			return m.ratio(latency, path, latency, limit, p99)
 		})
-		atMost(memory, path+": KiB of an idle reader of 10,000", "%.1f", func(m *measured) (float64, bool) {
+		atMost(memory, path+": KiB of an idle subscriber, of 10,000", "%.1f", func(m *measured) (float64, bool) {
 			return m.median(idle, path, idleKiB(m.loads()[idle].Readers))
 		})
 		atMost(0, path+": snapshots in place of messages, 2,000 a second to 1,000 for 60 s", "%.0f", func(m *measured) (float64, bool) {
 			return m.median(sustained, path, resyncs)
 		})
-		atLeast(1990, path+": messages a second of the 2,000 that were taken meanwhile", "%.0f", func(m *measured) (float64, bool) {
+		atLeast(1990, path+": accepted messages a second, of 2,000", "%.0f", func(m *measured) (float64, bool) {
 			return m.median(sustained, path, postsPerSecond)
 		})
-		atMost(1.1, path+": p99 beside 20 stalled readers, of that without", "%.2f×", func(m *measured) (float64, bool) {
+		atMost(1.1, path+": p99 with 20 stalled subscribers, compared with none", "%.2f×", func(m *measured) (float64, bool) {
 			return m.ratio(beside, path, alone, path, p99)
 		})
 		atMost(100, path+": ms of a replay of 4,000 to 50 at once", "%.1f", func(m *measured) (float64, bool) {
 			return m.median(replayFifty, path, replayed)
 		})
-		atMost(heartbeatWithin.Seconds(), fmt.Sprintf("%s: longest silence of %d readers held, s", path, heldReaders), "%.1f", func(m *measured) (float64, bool) {
+		atMost(heartbeatWithin.Seconds(), fmt.Sprintf("%s: longest silence of %d subscribers, s", path, heldReaders), "%.1f", func(m *measured) (float64, bool) {
 			if m.loads()[held].Readers < heldReaders {
 				return 0, false
 			}

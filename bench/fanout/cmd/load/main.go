@@ -1,6 +1,6 @@
 //go:build linux
 
-// Command load does one scenario to a server that runs already and prints what came of it as JSON.
+// Command load runs one scenario on a running server and prints the result as JSON.
 package main
 
 import (
@@ -22,20 +22,20 @@ func main() {
 func run() error {
 	var server load.Server
 	var s load.Scenario
-	flag.StringVar(&server.Addr, "addr", "127.0.0.1:8080", "the server: a loopback IPv4 address and a port")
-	flag.StringVar(&server.Flow, "flow", "bench", "the flow to post to and to read")
-	flag.IntVar(&server.PID, "pid", 0, "the server's process, to read its CPU time and memory; 0: don't")
+	flag.StringVar(&server.Addr, "addr", "127.0.0.1:8080", "address of the server, IPv4 loopback")
+	flag.StringVar(&server.Flow, "flow", "bench", "flow to post to and to read")
+	flag.IntVar(&server.PID, "pid", 0, "process id of the server, for its CPU time and memory; 0: not measured")
 	flag.StringVar((*string)(&s.Kind), "kind", string(load.Fanout), "fanout, idle or replay")
 	flag.IntVar(&s.Readers, "readers", 100, "readers")
-	flag.IntVar(&s.Stalled, "stalled", 0, "further readers that take nothing")
+	flag.IntVar(&s.Stalled, "stalled", 0, "additional readers that read nothing")
 	flag.IntVar(&s.Publishers, "publishers", 1, "keep-alive connections that post")
 	flag.IntVar(&s.Messages, "messages", 1000, "messages")
-	flag.IntVar(&s.Warm, "warm", 0, "messages before them that are not measured")
+	flag.IntVar(&s.Warm, "warm", 0, "unmeasured messages before them")
 	flag.IntVar(&s.Size, "size", 400, "bytes of a message")
 	flag.Float64Var(&s.Rate, "rate", 0, "messages a second; 0: each connection posts as soon as it is answered")
-	flag.DurationVar(&s.Within, "within", 0, "post what can be posted by then and no more; 0: all")
-	flag.DurationVar(&s.Hold, "hold", 0, "how long connected readers are left alone before memory is read")
-	flag.DurationVar(&s.Quiet, "quiet", 0, "give up on what is missing when nothing came for so long; 5s")
+	flag.DurationVar(&s.Within, "within", 0, "stop posting after this time; 0: post all")
+	flag.DurationVar(&s.Hold, "hold", 0, "idle time of connected readers before memory is read")
+	flag.DurationVar(&s.Quiet, "quiet", 0, "silence after which missing messages count as lost; default 5s")
 	flag.Parse()
 	result, err := load.Run(server, s)
 	if err != nil {
@@ -47,7 +47,7 @@ func run() error {
 		return err
 	}
 	if wrong := result.Wrong(); wrong != "" {
-		return fmt.Errorf("the server got it wrong: %s", wrong)
+		return fmt.Errorf("faults of the server: %s", wrong)
 	}
 	return nil
 }

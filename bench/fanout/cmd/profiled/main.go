@@ -1,5 +1,4 @@
-// Command profiled is the server with a CPU profile of all that it did, written when it ends. The server itself has no endpoint for
-// profiles.
+// Command profiled is the server with a CPU profile, written when it ends. The server itself has no endpoint for profiles.
 package main
 
 import (
@@ -27,8 +26,8 @@ func main() {
 }
 
 func run(ctx context.Context) (err error) {
-	addr := flag.String("listen", "127.0.0.1:8080", "where to listen")
-	out := flag.String("cpuprofile", "cpu.out", "where to write the profile")
+	addr := flag.String("listen", "127.0.0.1:8080", "address to listen on")
+	out := flag.String("cpuprofile", "cpu.out", "file for the profile")
 	flag.Parse()
 	listener, err := net.Listen("tcp", *addr)
 	if err != nil {

@@ -1,4 +1,4 @@
-// Command soak leaves the server under load for a while and fails on whatever it does wrong.
+// Command soak puts the server under load for a while and fails on any fault.
 package main
 
 import (
@@ -24,10 +24,10 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	duration := flag.Duration("time", 20*time.Minute, "how long")
+	duration := flag.Duration("time", 20*time.Minute, "duration of the load")
 	rate := flag.Int("rate", 2000, "messages a second")
-	viewers := flag.Int("viewers", 500, "how many follow")
-	program := flag.String("server", "", "the server's binary; none: it is built")
+	viewers := flag.Int("viewers", 500, "number of viewers")
+	program := flag.String("server", "", "path of the server; empty: build it")
 	flag.Parse()
 	if *program == "" {
 		dir, err := os.MkdirTemp("", "soak")

@@ -1,14 +1,15 @@
-# What people type here. `make help` lists it.
+# `make help` lists the targets.
 SERVER  := products/openova-flow/server
 JETSTREAM := products/openova-flow/server-jetstream
 ADAPTER := products/openova-flow/adapter-flux
+RELAY   := products/openova-flow/relay
 WEB     := products/openova-flow
 FANOUT  := bench/fanout
 GO      := go
-# Flux's newest API needs a newer Go than ours, so what reads it is a module of its own.
+# The module that reads Flux's newest API needs a newer Go than the others.
 FLUXAPI := tools/fluxapi
 NEWER   := GOTOOLCHAIN=go1.27.0 $(GO)
-# Where the demo listens, and how much faster than it happened it plays.
+# The address of the demo, and its speed: 10 plays ten times as fast as it happened.
 DEMO_ADDR  ?= 127.0.0.1:8080
 DEMO_SPEED ?= 10
 FUZZ_TIME  ?= 60s
@@ -18,26 +19,30 @@ EQUIVALENCE_SEED ?= 1
 INSIGHT          ?= 100000
 INSIGHT_SEED     ?= 1
 SOAK_TIME  ?= 20m
-# What images, charts and binaries are a release of, and where images go.
+# Version of images, charts and archives, and the registry for images.
 VERSION    ?= dev
 REGISTRY   ?= ghcr.io/openova-io/openova
-# Further flags of bench-fanout, such as -only 1-to-1000 -rounds 1.
+# Flags for bench-fanout, such as -only 1-to-1000 -rounds 1.
 FANOUT_FLAGS ?=
 
 export GOWORK := off
-# All that is built is built as a release is, without cgo and without paths, so that packages are compiled once. The race detector needs cgo.
+# Builds and tests use the flags of a release, without cgo and without paths, so that packages are compiled once. The race detector needs cgo.
 GIVEN := $(filter-out -trimpath,$(or $(GOFLAGS),$(shell $(GO) env GOFLAGS 2> /dev/null)))
 export CGO_ENABLED := 0
+# Newer versions of Node would keep a compile cache in the temporary folder.
+export NODE_DISABLE_COMPILE_CACHE := 1
 override export GOFLAGS := $(strip $(GIVEN) -trimpath)
 RACE := CGO_ENABLED=1 GOFLAGS="$(GIVEN)" $(GO) test -race
+# Tests named TestMeasure_ measure time or memory. They run alone and without the race detector, in test-measure.
+MEASURE := ^TestMeasure_
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-server build-adapter build-jetstream demo test test-go test-server test-jetstream test-adapter test-fanout test-release test-install test-web e2e-tools jetstream matrix e2e infra page fmt lint vulncheck fuzz fuzz-page soak bench bench-fanout bench-durable equivalence insight images push-images release-binaries release-check charts clean
+.PHONY: help build build-server build-adapter build-jetstream build-relay demo test test-go test-server test-jetstream test-adapter test-relay test-fanout test-release test-measure test-install test-web e2e-tools relay-chaos jetstream matrix e2e latency infra page fmt lint vulncheck fuzz fuzz-page soak bench bench-fanout bench-durable equivalence insight images push-images release-binaries release-check charts clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
 
-build: build-server build-adapter build-jetstream ## build the binaries into bin/
+build: build-server build-adapter build-jetstream build-relay ## build the binaries into bin/
 
 build-server:
 	cd $(SERVER) && $(GO) build -o ../../../bin/ ./cmd/...
@@ -48,88 +53,111 @@ build-adapter:
 build-jetstream:
 	cd $(JETSTREAM) && $(GO) build -o ../../../bin/ ./cmd/...
 
-demo: build-server build-adapter ## play a recorded bootstrap of two regions into a server, and say what to look at
+build-relay:
+	cd $(RELAY) && $(GO) build -o ../../../bin/ ./cmd/openova-flow-relay
+
+demo: build-server build-adapter ## replay a recorded bootstrap of two regions into a local server, and print its URL
 	@DEMO_ADDR=$(DEMO_ADDR) DEMO_SPEED=$(DEMO_SPEED) scripts/demo.sh
 
-test: test-go test-web ## pass the tests; those of images and archives are test-release
+# Tests wait much of their time, so several targets run at once, the long ones first.
+PARALLEL := $(MAKE) --no-print-directory $(if $(filter 3.%,$(MAKE_VERSION)),,-Otarget)
+GO_TESTS := test-jetstream test-adapter test-server test-install test-relay test-fanout
 
-# Much of a test is waiting, so that two take turns at the processors; the long ones begin first.
-test-go: ## pass the Go tests, most of them with the race detector: two targets at a time, each shown when it is done
-	@$(MAKE) --no-print-directory -j2 $(if $(filter 3.%,$(MAKE_VERSION)),,-Otarget) test-jetstream test-adapter test-server test-install test-fanout
+test: ## run the tests, except test-measure and test-release; prints each target when it is done
+	@$(PARALLEL) -j3 test-web $(GO_TESTS)
 
-test-server: ## those of the server
-	cd $(SERVER) && $(RACE) ./...
+test-go: ## run the Go tests, most of them with the race detector; prints each target when it is done
+	@$(PARALLEL) -j2 $(GO_TESTS)
 
-test-jetstream: ## those of the server that keeps its flows in JetStream
+test-server: ## run the tests of the server
+	cd $(SERVER) && $(RACE) -skip '$(MEASURE)' ./...
+
+test-jetstream: ## run the tests of the server on JetStream
 	cd $(JETSTREAM) && $(RACE) -timeout 30m ./...
 
-test-adapter: ## those of the adapter
-	cd $(ADAPTER) && $(RACE) ./...
+test-adapter: ## run the tests of the adapter
+	cd $(ADAPTER) && $(RACE) -skip '$(MEASURE)' ./...
 	cd $(FLUXAPI) && $(NEWER) test -count=1 ./...
 
-test-fanout: ## those of the benchmarks
+test-relay: ## run the tests of the relay
+	cd $(RELAY) && $(RACE) ./...
+
+test-fanout: ## run the tests of the benchmarks
 	cd $(FANOUT) && $(RACE) ./...
 
-test-release: ## those of images and archives
+test-measure: ## run the tests that measure time or memory, one after the other
+	cd $(SERVER) && $(GO) test -count=1 -p 1 -v -run '$(MEASURE)' ./...
+	cd $(ADAPTER) && $(GO) test -count=1 -p 1 -v -run '$(MEASURE)' ./...
+
+test-release: ## run the tests of images and archives
 	cd tools/release && $(GO) test -count=1 -timeout 20m .
 
-test-install: ## those of the charts and the bootstrap kit
+test-install: ## run the tests of the charts and the bootstrap kit
 	cd tools/bootstrapdeps && $(GO) test ./...
 	cd test/install && $(GO) test .
 
-test-web: $(WEB)/node_modules/.package-lock.json ## pass the tests of the canvas and the page, in a real browser
+test-web: $(WEB)/node_modules/.package-lock.json ## run the tests of the canvas and the page, in a real browser
 	scripts/chromium.sh
 	cd $(WEB) && npm run check && npm test
 
 $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 	cd $(WEB) && npm ci
 
-jetstream: ## prove replicas on a NATS cluster: the whole contract on three servers, 5,000 messages a second while everything fails twice, and two failures at once
+relay-chaos: ## kill the relay 50 times while a recording is replayed, and compare what it tells with one that nobody kills: three minutes
+	cd $(RELAY) && $(GO) test -count=1 -timeout 10m -v ./chaos -kills 50
+
+jetstream: ## run the long tests of replicas: the whole HTTP API on three NATS servers, and 5,000 messages a second through every failure
 	cd $(JETSTREAM) && $(GO) test -count=1 -timeout 30m ./conformance -run OnACluster -nodes 3
 	cd $(JETSTREAM) && $(GO) test -count=1 -timeout 30m -v ./truth -run 'Truth|TwoFailures|KilledAfterDelete|KilledAtRandom|PowerCut' -long
 
-matrix: ## send the whole authorization matrix, of which the tests send a part, to both servers
+matrix: ## send the whole authorization matrix to both servers; the tests send a part of it
 	cd $(SERVER) && $(GO) test -count=1 -timeout 30m -v ./internal/matrix -run Matrix -full
 	cd $(JETSTREAM) && $(GO) test -count=1 -timeout 30m -v ./conformance -run Matrix -full
 
-e2e-tools: ## build what e2e and infra need into a folder of the user's cache, or OPENOVA_FLOW_E2E_CACHE, unless it is there
+e2e-tools: ## build the tools for e2e and infra into the user's cache, or OPENOVA_FLOW_E2E_CACHE, unless they exist
 	cd test/e2e && $(GO) run ./plane/kit
 	scripts/infra-tools.sh
 
-e2e: ## prove it on two real API servers
+e2e: ## run the end-to-end tests on two real API servers
 	cd test/e2e && $(GO) test ./truth && $(GO) test -count=1 -timeout 20m
 	cd test/install/live && $(GO) test -count=1 -timeout 20m ./...
 
-infra: ## prove what machines are given: rendered, then taken by cloud-init, Flux's substitution and the server
+latency: e2e-tools $(WEB)/node_modules/.package-lock.json ## measure how long a change takes from a real API server to a subscriber and to a canvas in Chromium, beside a watch
+	scripts/chromium.sh
+	cd test/e2e && $(GO) test -count=1 -timeout 20m -run TestLatency -latency
+
+infra: ## test the cloud-init of machines: rendered, then read by cloud-init, Flux's substitution and the server
 	cd test/install && $(GO) test -count=1 ./cloudinit
 
-page: $(WEB)/node_modules/.package-lock.json ## build the page into the server
+page: $(WEB)/node_modules/.package-lock.json ## build the page, and the page of reports, into the server
 	cd $(WEB) && npm run build -w console
 
 fmt: ## format the Go code
 	gofmt -w products test tools bench
 
-lint: $(WEB)/node_modules/.package-lock.json ## vet, staticcheck, formatting, ESLint, and the workflows
+lint: $(WEB)/node_modules/.package-lock.json ## check formatting, vet, staticcheck, ESLint and the workflows
+	@awk '/^\.PHONY:/ { for (i = 2; i <= NF; i++) phony[$$i] } /^[a-z0-9-]+:/ { sub(/:.*/, ""); rules[$$0]++ } \
+		END { for (t in phony) if (rules[t] != 1) { print "Makefile: " t " is in .PHONY and has " rules[t] + 0 " rules"; bad = 1 } exit bad }' Makefile
 	@test -z "$$(gofmt -l products test tools bench)" || { echo "not formatted, run make fmt:"; gofmt -l products test tools bench; exit 1; }
 	cd tools && $(GO) tool actionlint ../.github/workflows/*.yml
 	cd $(WEB) && npm run --silent lint
-	@for module in $(SERVER) $(JETSTREAM) $(ADAPTER) tools/bootstrapdeps tools/release test/install test/install/live test/e2e $(FANOUT); do \
+	@for module in $(SERVER) $(JETSTREAM) $(ADAPTER) $(RELAY) tools/bootstrapdeps tools/release test/install test/install/live test/e2e $(FANOUT); do \
 		echo "vet and staticcheck $$module"; \
 		(cd $$module && $(GO) vet ./... && $(GO) tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./...) || exit 1; \
 	done
 	cd $(FLUXAPI) && $(NEWER) vet ./...
 
-equivalence: $(WEB)/node_modules/.package-lock.json ## hold both folds and a plain one to each other on EQUIVALENCE random sequences, for EQUIVALENCE_TIME (10m) at most
+equivalence: $(WEB)/node_modules/.package-lock.json ## compare both folds and a plain one on EQUIVALENCE random sequences, for at most EQUIVALENCE_TIME (10m)
 	cd $(WEB)/core && EQUIVALENCE=$(EQUIVALENCE) EQUIVALENCE_TIME=$(EQUIVALENCE_TIME) EQUIVALENCE_SEED=$(EQUIVALENCE_SEED) npx vitest run test/equivalence.test.ts
 
-insight: $(WEB)/node_modules/.package-lock.json ## hold what Go, TypeScript and a plain implementation say of a flow to each other on INSIGHT (100,000) random graphs
+insight: $(WEB)/node_modules/.package-lock.json ## compare the judgements of Go, TypeScript and a plain implementation on INSIGHT (100,000) random graphs
 	cd $(WEB)/core && INSIGHT=$(INSIGHT) INSIGHT_SEED=$(INSIGHT_SEED) npx vitest run test/insight.test.ts
 
-# What looks for known vulnerabilities; it asks vuln.go.dev.
+# Asks vuln.go.dev.
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
 
-vulncheck: ## look for known vulnerabilities in what the binaries reach
-	@for module in $(SERVER) $(JETSTREAM) $(ADAPTER); do echo "govulncheck $$module"; (cd $$module && $(GO) run $(GOVULNCHECK) ./...) || exit 1; done
+vulncheck: ## look for known vulnerabilities in code that the binaries use; needs the network
+	@for module in $(SERVER) $(JETSTREAM) $(ADAPTER) $(RELAY); do echo "govulncheck $$module"; (cd $$module && $(GO) run $(GOVULNCHECK) ./...) || exit 1; done
 
 fuzz: ## run every fuzz target for FUZZ_TIME (60s) each, from the corpus in test/fuzz; FUZZ_KEEP=1 adds to it
 	scripts/fuzz.sh $(FUZZ_TIME)
@@ -140,18 +168,18 @@ fuzz-page: $(WEB)/node_modules/.package-lock.json ## open random hostile flows i
 	scripts/chromium.sh
 	cd $(WEB) && FUZZ_PAGE_TIME=$(FUZZ_PAGE_TIME) npm run fuzz -w console
 
-soak: ## leave the server under load for SOAK_TIME (20m), restarts and stalled viewers included
+soak: ## put the server under load for SOAK_TIME (20m), with restarts and stalled subscribers
 	cd $(FANOUT) && $(GO) run ./cmd/soak -time $(SOAK_TIME)
 
-bench: ## run the Go benchmarks, then the fan-out beside others
+bench: ## run the Go benchmarks, then bench-fanout: about 20 minutes, alone on the machine
 	cd $(SERVER) && $(GO) test -run '^$$' -bench . -benchmem ./...
 	cd $(ADAPTER) && $(GO) test -run '^$$' -bench . -benchmem ./...
 	$(MAKE) bench-fanout
 
-bench-fanout: ## print the fan-out beside a plain one and the raw limit, and which targets it meets
+bench-fanout: ## compare the fan-out with a plain server and the limit of the machine, and check the targets
 	cd $(FANOUT) && $(GO) run ./cmd/fanout -check $(FANOUT_FLAGS)
 
-bench-durable: build ## print what keeping flows in JetStream costs, beside keeping them in memory
+bench-durable: build ## compare flows in JetStream with flows in memory
 	cd $(JETSTREAM) && $(GO) build -o ../../../bin/ github.com/nats-io/nats-server/v2
 	cd $(FANOUT) && $(GO) run ./cmd/durable
 
@@ -160,21 +188,21 @@ RELEASE := cd tools/release && $(GO) run .
 images: ## write the images as OCI layouts into bin/images; VERSION=0.1.0 names them
 	$(RELEASE) images --root ../.. --out ../../bin/images --version $(VERSION)
 
-push-images: ## send what make images wrote to the registry, and print what to sign
+push-images: ## push the images of make images to the registry, and print the digests to sign
 	@$(RELEASE) push --from ../../bin/images --to $(REGISTRY)
 
 release-binaries: ## write archives of the binaries for every system into bin/release
 	$(RELEASE) binaries --root ../.. --out ../../bin/release --version $(VERSION)
 
-release-check: ## hold the versions in charts and kit to VERSION
+release-check: ## check that charts and kit name VERSION
 	$(RELEASE) check --root ../.. --version $(VERSION)
 
 bin/helm: tools/helm/go.mod
 	cd tools/helm && $(GO) build -o ../../bin/helm helm.sh/helm/v3/cmd/helm
 
-charts: bin/helm ## pack the charts into bin/charts, in the version that they name or in VERSION
+charts: bin/helm ## package the charts into bin/charts, with their own version or VERSION
 	rm -rf bin/charts
 	bin/helm package --destination bin/charts $(if $(filter-out dev,$(VERSION)),--version $(VERSION) --app-version $(VERSION)) platform/*/chart
 
-clean: ## remove what was built
+clean: ## remove build results
 	rm -rf bin $(WEB)/node_modules

@@ -87,6 +87,10 @@ const emptySegment = "%FF"
 // the API has a flow id they are refused as one, elsewhere they match no route.
 func literalSegments(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p := r.URL.Path; r.URL.RawPath == "" && strings.HasPrefix(p, "/") && !strings.HasSuffix(p, "/") && !strings.Contains(p, "//") && !strings.Contains(p, "/.") {
+			next.ServeHTTP(w, r) // the usual path has no such segment
+			return
+		}
 		segments := strings.Split(strings.TrimPrefix(r.URL.EscapedPath(), "/"), "/")
 		changed := !strings.HasPrefix(r.URL.Path, "/")
 		for i, segment := range segments {

@@ -85,14 +85,20 @@ const (
 
 // Judge returns the judgement in a node's meta. Without one, it derives the judgement from the node's status. Fields of a wrong type, and judgements without a known state, count
 // as absent.
-func Judge(n *flow.Node) *Judgement { return judge(n, false) }
+func Judge(n *flow.Node) *Judgement {
+	j := &Judgement{}
+	j.derive(n, false)
+	return j
+}
 
 // Outline is like Judge, but without texts for people and references to other nodes. A segment has its instant, State, Gate and Final; the first
-// one also has its Marks. It takes a few passes over the meta, whatever the content.
-func Outline(n *flow.Node) *Judgement { return judge(n, true) }
+// one also has its Marks. It takes a few passes over the meta, whatever the content, and no memory besides that of the marks and later segments.
+func Outline(n *flow.Node) (j Judgement) {
+	j.derive(n, true)
+	return j
+}
 
-func judge(n *flow.Node, outline bool) *Judgement {
-	j := &Judgement{}
+func (j *Judgement) derive(n *flow.Node, outline bool) {
 	meta := statusMeta{outline: outline}
 	flow.EachField(n.Meta, func(key, value string) {
 		switch key {
@@ -109,7 +115,6 @@ func judge(n *flow.Node, outline bool) *Judgement {
 	if !j.judged {
 		j.fromStatus(n, &meta)
 	}
-	return j
 }
 
 // At returns the segment that holds at an instant.

@@ -23,8 +23,8 @@ func TestOutline_IsTheJudgement(t *testing.T) {
 		`{"suspended":true}`:   ` false suspended  false [];`,
 	} {
 		n := &flow.Node{ID: "a", Label: "a", Status: "running", Meta: flow.Object(meta)}
-		for _, judge := range []func(*flow.Node) *insight.Judgement{insight.Judge, insight.Outline} {
-			j := judge(n)
+		outline := insight.Outline(n)
+		for _, j := range []*insight.Judgement{insight.Judge(n), &outline} {
 			got := fmt.Sprint(j.Kind(), " ", j.Auxiliary(), " ")
 			for at, s := range j.Segments() {
 				if at < 0 {

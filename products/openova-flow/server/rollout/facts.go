@@ -33,7 +33,7 @@ func readFacts(n *flow.Node, before *facts) (f facts) {
 	f.waits = now.State == insight.Waiting
 	f.suspended = now.State == insight.Suspended || slices.Contains(now.Marks, "suspended")
 	f.deleting = now.State == insight.Terminating
-	f.activeUntil = activeUntil(n.Status, j)
+	f.activeUntil = activeUntil(n.Status, &j)
 	flow.EachField(n.Meta, func(key, value string) {
 		switch key {
 		case "versionApplied":

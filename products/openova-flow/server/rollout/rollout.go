@@ -150,7 +150,7 @@ func (t *Tracker) Observe(g Graph, arrival int64, put []flow.Node, deleted []str
 			t.startRun(g, n, from[n.id], arrival)
 		}
 	}
-	var before map[int]bool // members on which a waiting node depends
+	var before []int // members on which a waiting node depends
 	for _, n := range changed {
 		if t.nodes[n.id] != n || n.container {
 			continue
@@ -161,14 +161,12 @@ func (t *Tracker) Observe(g Graph, arrival int64, put []flow.Node, deleted []str
 		}
 		g.Predecessors(n.id, flow.FinishToStart, func(id string) {
 			if i, ok := t.open.index[id]; ok && t.nodes[id] != nil && t.nodes[id].status != flow.StatusSucceeded {
-				if before == nil {
-					before = make(map[int]bool)
-				}
-				before[i] = true
+				before = append(before, i)
 			}
 		})
 	}
-	for _, i := range slices.Sorted(maps.Keys(before)) {
+	slices.Sort(before)
+	for _, i := range slices.Compact(before) {
 		t.joinWaiting(g, t.open.Members[i].ID)
 	}
 }

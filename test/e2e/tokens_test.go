@@ -39,12 +39,12 @@ func TestTokensOfTwoClusters(t *testing.T) {
 			"subject":  mint(t, p, "team-a", "openova-flow-emitter", "openova-flow"),
 		}
 		if _, err := p.As(foreign[name]["audience"]).Text(ctx, "/version"); err != nil {
-			t.Fatalf("the API server does not take its own token: %v", err)
+			t.Fatalf("the API server rejects its own token: %v", err)
 		}
 		discoverable(t, p)
 	}
 	if a, b := claimsOf(t, tokens["fsn1"]), claimsOf(t, tokens["hel1"]); a["iss"] != b["iss"] || a["sub"] != b["sub"] || fmt.Sprint(a["aud"]) != fmt.Sprint(b["aud"]) {
-		t.Fatalf("the tokens say more of their clusters than they do: %v and %v", a, b)
+		t.Fatalf("issuer or subject differ between the clusters, so this test proves nothing: %v and %v", a, b)
 	}
 	for _, by := range []string{"jwksFile", "jwksURL"} {
 		scenario(t, "tokens of two clusters, keys by "+by, func(t *testing.T) string {
@@ -52,10 +52,10 @@ func TestTokensOfTwoClusters(t *testing.T) {
 			for _, name := range regionNames {
 				g, err := a.Check(ctx, auth.Bearer(tokens[name]))
 				if err != nil {
-					t.Fatalf("the token of %s is refused: %v", name, err)
+					t.Fatalf("the token of %s is denied: %v", name, err)
 				}
 				if g.Name() != "cluster-"+name {
-					t.Errorf("the token of %s is taken for %s", name, g.Name())
+					t.Errorf("the token of %s belongs to %s", name, g.Name())
 				}
 				for _, region := range regionNames {
 					n := flow.Node{ID: region + "/x", FlowID: flowID, Label: "x", Status: "failed", Region: region}
@@ -74,7 +74,7 @@ func TestTokensOfTwoClusters(t *testing.T) {
 			for _, name := range regionNames {
 				a := trusting(t, by, name)
 				if _, err := a.Check(ctx, auth.Bearer(tokens[name])); err != nil {
-					t.Errorf("the token of %s is refused: %v", name, err)
+					t.Errorf("the token of %s is denied: %v", name, err)
 				}
 				for other, token := range tokens {
 					if other != name {
@@ -87,8 +87,7 @@ func TestTokensOfTwoClusters(t *testing.T) {
 	}
 }
 
-// mint returns a token of a service account from a cluster, for the API server itself if there is no
-// audience.
+// mint returns a token for a service account from a cluster. Without audiences, it is for the API server itself.
 func mint(t *testing.T, p *plane.Plane, namespace, account string, audiences ...string) string {
 	t.Helper()
 	answer, err := p.Admin().Do(t.Context(), http.MethodPost, plane.Path("ServiceAccount", namespace, account)+"/token", plane.JSON,
@@ -101,7 +100,7 @@ func mint(t *testing.T, p *plane.Plane, namespace, account string, audiences ...
 	return token
 }
 
-// discoverable lets everybody read the cluster's keys, which are public.
+// discoverable allows unauthenticated reads of the cluster's public keys.
 func discoverable(t *testing.T, p *plane.Plane) {
 	t.Helper()
 	const group = "rbac.authorization.k8s.io"
@@ -121,7 +120,7 @@ func discoverable(t *testing.T, p *plane.Plane) {
 	}
 }
 
-// trusting returns an Authority that trusts these clusters, with keys from a file or from their API servers.
+// trusting returns an Authority that trusts the named clusters, with keys from a file or from the API servers.
 func trusting(t *testing.T, by string, names ...string) *auth.Authority {
 	t.Helper()
 	dir := t.TempDir()
@@ -162,13 +161,13 @@ func trusting(t *testing.T, by string, names ...string) *auth.Authority {
 func refusedFor(t *testing.T, a *auth.Authority, what, token string, want auth.Reason) {
 	t.Helper()
 	_, err := a.Check(context.Background(), auth.Bearer(token))
-	var r *auth.Refusal
+	var r *auth.Denial
 	if !errors.As(err, &r) || r.Reason != want {
 		t.Errorf("%s: %v, want it refused for %s", what, err, want)
 	}
 }
 
-// forged makes the tokens that an attacker can make from a real token and the real public keys.
+// forged checks the tokens that an attacker can make from a real token and the real public keys.
 func forged(t *testing.T, a *auth.Authority, name, token string) {
 	t.Helper()
 	parts := strings.Split(token, ".")
@@ -195,8 +194,8 @@ func forged(t *testing.T, a *auth.Authority, name, token string) {
 	}
 	refusedFor(t, a, name+", alg none", resealed("none", nil), auth.Algorithm)
 	refusedFor(t, a, name+", HS256 with the public keys", resealed("HS256", []byte(keys)), auth.Algorithm)
-	refusedFor(t, a, name+", HS256 that calls itself RS256", resealed("RS256", []byte(keys)), auth.Signature)
-	refusedFor(t, a, name+", a later end", parts[0]+"."+base64.RawURLEncoding.EncodeToString(claims)+"."+parts[2], auth.Signature)
+	refusedFor(t, a, name+", HS256 with RS256 in its header", resealed("RS256", []byte(keys)), auth.Signature)
+	refusedFor(t, a, name+", a later expiry", parts[0]+"."+base64.RawURLEncoding.EncodeToString(claims)+"."+parts[2], auth.Signature)
 	refusedFor(t, a, name+", no signature", parts[0]+"."+parts[1]+".", auth.Signature)
 }
 

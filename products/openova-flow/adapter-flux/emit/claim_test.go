@@ -73,23 +73,23 @@ func TestClaim_PrecedesTheFirstPost(t *testing.T) {
 		g.run()
 		g.settle(time.Minute)
 		if got := seen.take(); len(got) != 0 {
-			t.Errorf("before it is loaded: %v", got)
+			t.Errorf("requests before Loaded: %v", got)
 		}
 		g.em.Loaded()
 		g.change(g.region.is("", "running"), g.region.is("a", "running"))
 		g.drain()
 		if got := strings.Join(seen.take(), ", "); got != "PUT /regions/r1, GET /snapshot, POST /events" {
-			t.Errorf("it says %s", got)
+			t.Errorf("requests: %s", got)
 		}
 		if lease := g.all()[0].header.Get("Flow-Lease"); lease == "" {
-			t.Error("the POST carries no lease")
+			t.Error("the POST has no lease")
 		}
 		if r := s.region(t); r == nil || r.Cluster != "uid-ours" || r.State != claims.Fresh {
 			t.Errorf("%+v", r)
 		}
 		g.settle(DefaultTTL / 3 * 6)
 		if got := strings.Join(seen.take(), ", "); got != strings.TrimSuffix(strings.Repeat("PUT /regions/r1, ", 6), ", ") {
-			t.Errorf("in a quiet minute: %s", got)
+			t.Errorf("requests in a minute without changes: %s", got)
 		}
 		for range 20 {
 			g.change(g.region.is("a", time.Now().String()))
@@ -97,7 +97,7 @@ func TestClaim_PrecedesTheFirstPost(t *testing.T) {
 		}
 		for _, call := range seen.take() {
 			if call != "POST /events" {
-				t.Errorf("%s beside POSTs that renew as well", call)
+				t.Errorf("%s though POSTs renew the claim", call)
 			}
 		}
 		_ = g.stop()
@@ -120,10 +120,10 @@ func TestRun_StopsPostingToAClaimedRegion(t *testing.T) {
 			g.settle(10 * time.Second)
 			claim()
 			if r := s.region(t); r.Refused == nil || r.Refused.Cluster != "uid-ours" {
-				t.Fatalf("the server does not say that we try: %+v", r)
+				t.Fatalf("the server does not show the refused claim: %+v", r)
 			}
 		}
-		g.settle(time.Hour) // the claim expires, but the region was not deleted for us
+		g.settle(time.Hour) // the claim expires, but the region is still the other cluster's
 		if n := len(g.all()); n != 0 {
 			t.Errorf("%d POSTs", n)
 		}
@@ -137,7 +137,7 @@ func TestRun_StopsPostingToAClaimedRegion(t *testing.T) {
 		g.same()
 		g.readyIs("")
 		if testutil.ToFloat64(g.em.metrics.conflict) != 0 {
-			t.Error("the metric says that there is still a conflict")
+			t.Error("the metric still shows a conflict")
 		}
 
 		g.direct(t, http.MethodDelete, "/regions/r1", "") // the region is deleted, and the other cluster claims it
@@ -150,7 +150,7 @@ func TestRun_StopsPostingToAClaimedRegion(t *testing.T) {
 			t.Errorf("%d POSTs into another cluster's region", len(g.applied())-before)
 		}
 		if err := g.stop(); err == nil {
-			t.Error("Run says that all was sent")
+			t.Error("Run returned no error though changes are unconfirmed")
 		}
 	})
 }
@@ -172,14 +172,14 @@ func TestClaim_LostLeaseIsClaimedAgainAndThePostRepeated(t *testing.T) {
 		g.change(g.region.is("a", "succeeded"))
 		g.drain()
 		if got := strings.Join(seen.take(), ", "); got != "POST /events, PUT /regions/r1, POST /events" {
-			t.Errorf("it says %s", got)
+			t.Errorf("requests: %s", got)
 		}
 		posts := g.all()[before:]
 		if posts[0].body != posts[1].body || posts[0].header.Get("Flow-Emitter") != posts[1].header.Get("Flow-Emitter") || posts[0].header.Get("Flow-Lease") == posts[1].header.Get("Flow-Lease") {
 			t.Errorf("%+v", posts)
 		}
 		if n := testutil.ToFloat64(g.em.metrics.posts.WithLabelValues("unleased")); n != 1 {
-			t.Errorf("%v are counted", n)
+			t.Errorf("the metric counts %v", n)
 		}
 		_ = g.stop()
 	})
@@ -201,7 +201,7 @@ func TestClaim_RejectedLeaseIsNotRetriedInALoop(t *testing.T) {
 		if n := len(g.all()); n < 20 || n > 120 {
 			t.Errorf("%d POSTs in ten minutes", n)
 		}
-		g.readyIs("claim of the region is lost")
+		g.readyIs("loses the claim of the region")
 		g.breaks(nil)
 		g.drain()
 		g.readyIs("")
@@ -225,13 +225,13 @@ func TestClaim_NotRenewedWhileChangesAreRejected(t *testing.T) {
 		g.breaks(broken)
 		g.change(g.region.is("a", "succeeded"))
 		g.settle(5 * time.Minute)
-		if heard := time.Since(time.UnixMilli(s.region(t).Heard)); heard < 4*time.Minute {
-			t.Errorf("what the region shows is five minutes old, and it was heard of %s ago", heard)
+		if heard := time.Since(time.UnixMilli(s.region(t).LastSeen)); heard < 4*time.Minute {
+			t.Errorf("the region's state is five minutes old, but it was last seen %s ago", heard)
 		}
 		g.breaks(nil)
 		g.drain()
-		if heard := time.Since(time.UnixMilli(s.region(t).Heard)); heard > time.Second {
-			t.Errorf("it was heard of %s ago", heard)
+		if heard := time.Since(time.UnixMilli(s.region(t).LastSeen)); heard > time.Second {
+			t.Errorf("last seen %s ago", heard)
 		}
 		_ = g.stop()
 	})
@@ -245,7 +245,7 @@ func TestRun_EmptyServerGetsEverythingAgain(t *testing.T) {
 		g.drain()
 		s.restart()
 		if s.region(t) != nil {
-			t.Error("a server that lost everything knows the region")
+			t.Error("an empty server has the region")
 		}
 		g.settle(10 * time.Second)
 		if r := s.region(t); r == nil || r.State != claims.Fresh {
@@ -271,8 +271,8 @@ func TestClaim_TokenWithoutPermission(t *testing.T) {
 		g.change(g.region.is("a", "running"))
 		g.lead()
 		g.settle(10 * time.Minute)
-		g.readyIs("does not let the token claim this region")
-		if n := g.log.count("does not let the token"); n != 1 || len(g.all()) != 0 {
+		g.readyIs("(403)")
+		if n := g.log.count("(403)"); n != 1 || len(g.all()) != 0 {
 			t.Errorf("%d lines, %d POSTs", n, len(g.all()))
 		}
 		g.breaks(nil)
@@ -280,15 +280,15 @@ func TestClaim_TokenWithoutPermission(t *testing.T) {
 		g.readyIs("")
 		g.breaks(broken) // the permission is withdrawn
 		g.settle(10 * time.Minute)
-		g.readyIs("does not let the token claim this region")
-		if n := g.log.count("does not let the token"); n != 2 {
+		g.readyIs("(403)")
+		if n := g.log.count("(403)"); n != 2 {
 			t.Errorf("%d lines", n)
 		}
 		_ = g.stop()
 	})
 }
 
-func TestSetBlind_ClaimIsRenewedOnlyWhileTheClusterIsSeen(t *testing.T) {
+func TestSetBlind_ClaimIsNotRenewedWhileBlind(t *testing.T) {
 	claimed(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		g.lead()
@@ -307,18 +307,18 @@ func TestSetBlind_ClaimIsRenewedOnlyWhileTheClusterIsSeen(t *testing.T) {
 		}
 		g.settle(DefaultTTL)
 		if n := renewed(); n != 3 {
-			t.Errorf("renewed %d times in %v with the cluster in sight", n, DefaultTTL)
+			t.Errorf("renewed %d times in %v while the API server answers", n, DefaultTTL)
 		}
 		g.em.SetBlind(true)
 		g.em.SetBlind(true)
 		g.settle(time.Hour)
 		if n := renewed(); n != 0 {
-			t.Errorf("renewed %d times with the cluster out of sight", n)
+			t.Errorf("renewed %d times while the API server does not answer", n)
 		}
 		g.em.SetBlind(false)
 		synctest.Wait()
 		if n := renewed(); n != 1 {
-			t.Errorf("renewed %d times at once when the cluster was in sight again", n)
+			t.Errorf("renewed %d times at once after the API server's first answer", n)
 		}
 		if g.log.count("not renewing the claim") != 1 || g.log.count("answers again") != 1 {
 			t.Errorf("log:\n%v", g.log.lines)
@@ -338,13 +338,13 @@ func TestSetBlind_EmptiedServerGetsTheRegionAndOneClaim(t *testing.T) {
 		s.restart()
 		g.settle(time.Minute)
 		g.same()
-		if r := s.region(t); r == nil || r.Heard > time.Now().Add(-DefaultTTL).UnixMilli() {
+		if r := s.region(t); r == nil || r.LastSeen > time.Now().Add(-DefaultTTL).UnixMilli() {
 			t.Errorf("the region is %+v, want one claim and no renewal", r)
 		}
 	})
 }
 
-func TestClaim_OfARegionThatAnotherClusterHasIsRepeatedLessOften(t *testing.T) {
+func TestClaim_RefusedClaimIsRepeatedLessOften(t *testing.T) {
 	claimed(t, func(t *testing.T, s *realServer) {
 		if _, err := s.hub.Claim(record.Claim{FlowID: "F", Region: "r1", Cluster: "uid-theirs", TTL: record.MaxTTL}); err != nil {
 			t.Fatal(err)

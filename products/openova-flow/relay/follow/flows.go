@@ -183,7 +183,7 @@ func (f *Flow) Find(now int64) []notice.Notice {
 	lastSeen := make(map[string]int64)
 	for name, r := range f.regions {
 		if r.State == claims.Stale {
-			lastSeen[name], look.Stale[name] = r.Heard, r.Since
+			lastSeen[name], look.Stale[name] = r.LastSeen, r.Since
 		}
 	}
 	look.View = f.graph.At(now, lastSeen)

@@ -33,7 +33,7 @@ func (r *revisions) look(f *Flow, now int64) []notice.Notice {
 	}
 	look := gate.Look{State: r.state, At: now, Claims: make(map[string]gate.Claim)}
 	for name, region := range f.regions {
-		look.Claims[name] = gate.Claim{Stale: region.State == claims.Stale, LastSeen: region.Heard}
+		look.Claims[name] = gate.Claim{Stale: region.State == claims.Stale, LastSeen: region.LastSeen}
 	}
 	var found []notice.Notice
 	gates := make(map[commit]*gate.Gate)

@@ -1,5 +1,5 @@
-// Package app is the whole server, put together: the hub, its HTTP surface and the page. The server's own program runs it, and so
-// may any other.
+// Package app assembles the whole server: the hub, its HTTP surface and the page. Other programs than the server's own may
+// run it too.
 package app
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/internal/webui"
 )
 
-// shutdownTimeout bounds how long requests in flight may take to finish once connections are being closed.
+// shutdownTimeout is the time for requests in flight to finish on shutdown.
 const shutdownTimeout = 4 * time.Second
 
 // Log is a hub.Log that Serve runs.
@@ -29,23 +29,23 @@ type Log interface {
 	Run(ctx context.Context, h *hub.Hub) error
 }
 
-// Config says how to serve. The zero value of a field means its default.
+// Config configures Serve. The zero value of a field means its default.
 type Config struct {
 	Hub         hub.Config
-	HTTP        httpapi.Config // Serve sets Page, Auth, Loopback and Logger: what is in them is lost
-	TokensFile  string         // who may do what (package auth); none: everybody may do everything, so only loopback is served
-	Insecure    bool           // without a tokens file, serve whoever reaches the listener
-	TLSCertFile string         // PEM certificate chain; none: no TLS. Read again when it changes
+	HTTP        httpapi.Config // Serve overwrites Page, Auth, Loopback and Logger
+	TokensFile  string         // callers and their permissions (package auth); empty: no access control, and only loopback is served
+	Insecure    bool           // serve other addresses without a tokens file
+	TLSCertFile string         // PEM certificate chain; empty: no TLS. Read again when it changes
 	TLSKeyFile  string         // its key
-	StateFile   string         // keeps the flows over a restart; see CheckStateFile. None: nothing is kept
-	Log         Log            // orders what changes flows and keeps it; not together with StateFile. None: in memory
-	// FrameAncestors are the pages that may show this one in a frame: "none", or "self" and origins such as https://*.example.com. Default: "self".
+	StateFile   string         // keeps the flows over a restart; see CheckStateFile. Empty: flows are lost
+	Log         Log            // orders and stores changes of flows; not together with StateFile. Nil: flows are in memory
+	// FrameAncestors are the pages that may show the server's page in a frame: "none", or "self" and origins such as https://*.example.com. Default: "self".
 	FrameAncestors []string
-	DrainDelay     time.Duration // how long readiness is off before connections are closed; none
+	DrainDelay     time.Duration // time between the end of readiness and the closing of connections
 	Logger         *slog.Logger  // slog.Default()
 }
 
-// Serve serves on a listener until ctx ends, then drains: readiness off first, streams end at a frame's boundary, requests in flight
+// Serve serves on a listener until ctx ends. Then it drains: readiness ends first, streams end after a whole frame, and requests in flight
 // finish. It closes the listener.
 func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 	if cfg.HTTP.BasePath == "" {
@@ -85,7 +85,7 @@ func Serve(ctx context.Context, listener net.Listener, cfg Config) error {
 			listener.Close()
 			return err
 		}
-		defer state.save() // once nothing changes any more
+		defer state.save() // after all changes
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -136,7 +136,7 @@ func newServer(h http.Handler, log *slog.Logger) *http.Server {
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 		Protocols:         new(http.Protocols),
 
-		DisableGeneralOptionsHandler: true, // OPTIONS * is answered like all else
+		DisableGeneralOptionsHandler: true, // OPTIONS * gets the server's own answer
 	}
 	srv.Protocols.SetHTTP1(true)
 	srv.Protocols.SetHTTP2(true)
@@ -144,7 +144,7 @@ func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	return srv
 }
 
-// guard decides who may do what, and refuses to let everybody do everything that others can reach, unless that is meant.
+// guard sets up access control. Without a tokens file it refuses an address that other machines can reach, unless Insecure is set.
 func (c *Config) guard(addr net.Addr) (err error) {
 	if c.TokensFile != "" {
 		c.HTTP.Auth, err = auth.Load(c.TokensFile, c.Logger)
@@ -152,18 +152,18 @@ func (c *Config) guard(addr net.Addr) (err error) {
 	}
 	c.HTTP.Auth = auth.Unguarded()
 	if c.Insecure {
-		c.Logger.Warn("serving without access control: everybody may read and write everything", "addr", addr.String())
+		c.Logger.Warn("serving without access control: any client may read and write everything", "addr", addr.String())
 		return nil
 	}
 	c.HTTP.Loopback = true
 	if tcp, ok := addr.(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() {
-		return fmt.Errorf("%s can be reached from other machines and there is no access control: name a tokens file in FLOW_SERVER_TOKENS_FILE, "+
-			"or set FLOW_SERVER_INSECURE=true if whoever reaches the server may read and write everything", addr)
+		return fmt.Errorf("other machines can reach %s, and there is no access control: set FLOW_SERVER_TOKENS_FILE to a tokens file, "+
+			"or FLOW_SERVER_INSECURE=true if any client may read and write everything", addr)
 	}
 	return nil
 }
 
-// reachable turns a listener's address into one that a person can open.
+// reachable returns a URL host for a listener's address.
 func reachable(a net.Addr) string {
 	tcp, ok := a.(*net.TCPAddr)
 	if !ok || !tcp.IP.IsUnspecified() {

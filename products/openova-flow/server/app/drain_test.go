@@ -40,7 +40,7 @@ func TestServe_DrainsAliveAndNotReady(t *testing.T) {
 		synctest.Wait()
 		began := time.Now()
 		if ready, healthy := get("/readyz"), get("/healthz"); ready.StatusCode != 503 || healthy.StatusCode != 200 {
-			t.Errorf("while it drains readyz is %s, healthz %s", ready.Status, healthy.Status)
+			t.Errorf("while draining readyz is %s, healthz %s", ready.Status, healthy.Status)
 		}
 		if rest, err := io.ReadAll(stream.Body); err != nil || !bytes.HasSuffix(rest, []byte("\n\n")) {
 			t.Errorf("the stream ends with %q, %v", rest, err)

@@ -13,13 +13,13 @@ import (
 	"strings"
 )
 
-// TuneMemory makes the process keep to the memory that it is given, and take little when there is little to hold. It is for a program
-// that runs Serve, and affects all of the process.
+// TuneMemory keeps the process within its memory limit, and small while it has little data. It is for a program that runs Serve, and
+// affects the whole process.
 //
-// Without GOMEMLIMIT, the Go runtime's limit becomes 90 % of that of the control group, where there is one. Without GOGC, garbage
-// may take 11 MiB, and as much as is live beyond 37 MiB, instead of as much as is live: a small server stays small, and a large one
-// does not spend its time collecting. A fixed GOGC of 40 takes as little for ten flows (62 MiB, 72 with 100), and a quarter more processor time for a
-// POST to a small server (go run ./cmd/fanout -only ingest, with builds of each).
+// If GOMEMLIMIT is not set, the Go runtime's limit becomes 90 % of the control group's, if there is one. If GOGC is not set, garbage
+// may take 11 MiB plus the live memory above 37 MiB, instead of as much as the live memory: a small server stays small, and a large
+// one does not spend its time collecting. A fixed GOGC of 40 takes as little for ten flows (62 MiB; 72 with GOGC=100), but a quarter more
+// processor time for a POST to a small server (go run ./cmd/fanout -only ingest, with builds of each).
 func TuneMemory(getenv func(string) string, log *slog.Logger) {
 	limitMemory(os.DirFS("/"), getenv, log)
 	if getenv("GOGC") == "" {
@@ -38,8 +38,8 @@ func limitMemory(root fs.FS, getenv func(string) string, log *slog.Logger) {
 	}
 }
 
-// cgroupLimit returns the memory limit, in bytes, of the control group that this process is in: the least of its own and those of the
-// groups around it, of version 2 (memory.max) or version 1 (memory.limit_in_bytes).
+// cgroupLimit returns the memory limit, in bytes, of this process's control group: the least limit of the group and its ancestors, in
+// version 2 (memory.max) or version 1 (memory.limit_in_bytes).
 func cgroupLimit(root fs.FS) (limit int64, ok bool) {
 	text, err := fs.ReadFile(root, "proc/self/cgroup")
 	if err != nil {
@@ -58,7 +58,7 @@ func cgroupLimit(root fs.FS) (limit int64, ok bool) {
 			}
 			dir, file = "sys/fs/cgroup/memory", "memory.limit_in_bytes"
 		}
-		// Inside a container the path may be that of the host, whose upper part can't be seen: what can be is its root.
+		// Inside a container the path may be the host's, of which only the container's root is visible.
 		for group := path.Clean("/" + parts[2]); ; group = path.Dir(group) {
 			if n, found := readLimit(root, path.Join(dir, group, file)); found {
 				limit = min(limit, n)
@@ -71,7 +71,7 @@ func cgroupLimit(root fs.FS) (limit int64, ok bool) {
 	return limit, limit != math.MaxInt64
 }
 
-// unlimited is from where on a limit is none: version 1 has no other word for that.
+// unlimited is a limit that means none: version 1 has no other value for that.
 const unlimited = 1 << 60
 
 func readLimit(root fs.FS, name string) (int64, bool) {
@@ -88,16 +88,16 @@ type pace struct{ percent int }
 
 const (
 	leastGarbage = 11 << 20
-	smallHeap    = 48 << 20 // up to which it stays at the least
+	smallHeap    = 48 << 20 // live bytes and garbage of a small server
 )
 
-// garbage returns how much garbage there may be, in percent of what is live.
+// garbage returns how much garbage there may be, in percent of the live bytes.
 func garbage(live uint64) int {
 	allowed := leastGarbage + max(live, smallHeap) - smallHeap
 	return int(min(allowed*100/max(live, 1), 400))
 }
 
-// follow calls itself after each collection: what nothing refers to is cleaned up by each.
+// follow calls itself after each collection, by a cleanup of an object without references.
 func (p *pace) follow() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)

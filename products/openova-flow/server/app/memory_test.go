@@ -13,17 +13,17 @@ func TestCgroupLimit(t *testing.T) {
 		files map[string]string
 		want  int64
 	}{
-		"version 2, in a container": {map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "268435456\n"}, 268435456},
-		"version 2, of a service":   {map[string]string{"proc/self/cgroup": "0::/system.slice/flow.service\n", "sys/fs/cgroup/system.slice/flow.service/memory.max": "900\n"}, 900},
-		"the least of those around": {map[string]string{"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "900\n", "sys/fs/cgroup/a/memory.max": "800\n"}, 800},
-		"version 2, none":           {map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"}, 0},
+		"version 2, in a container":  {map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "268435456\n"}, 268435456},
+		"version 2, of a service":    {map[string]string{"proc/self/cgroup": "0::/system.slice/flow.service\n", "sys/fs/cgroup/system.slice/flow.service/memory.max": "900\n"}, 900},
+		"the least of its ancestors": {map[string]string{"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "900\n", "sys/fs/cgroup/a/memory.max": "800\n"}, 800},
+		"version 2, none":            {map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"}, 0},
 		"version 1": {map[string]string{"proc/self/cgroup": "5:cpu,memory:/kubepods/pod1\n1:name=systemd:/\n",
 			"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n", "sys/fs/cgroup/memory/kubepods/pod1/memory.limit_in_bytes": "700\n"}, 700},
-		"version 1, the path being the host's": {map[string]string{"proc/self/cgroup": "5:memory:/kubepods/pod1\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "600\n"}, 600},
-		"version 1, none":                      {map[string]string{"proc/self/cgroup": "5:memory:/\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"}, 0},
-		"both, as systemd may have it":         {map[string]string{"proc/self/cgroup": "5:memory:/x\n0::/x\n", "sys/fs/cgroup/memory/x/memory.limit_in_bytes": "500\n"}, 500},
-		"none at all":                          {nil, 0},
-		"something else":                       {map[string]string{"proc/self/cgroup": "x\n::\n0::\n", "sys/fs/cgroup/memory.max": "-5\n"}, 0},
+		"version 1, with the host's path": {map[string]string{"proc/self/cgroup": "5:memory:/kubepods/pod1\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "600\n"}, 600},
+		"version 1, none":                 {map[string]string{"proc/self/cgroup": "5:memory:/\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n"}, 0},
+		"both, as systemd can have it":    {map[string]string{"proc/self/cgroup": "5:memory:/x\n0::/x\n", "sys/fs/cgroup/memory/x/memory.limit_in_bytes": "500\n"}, 500},
+		"no files":                        {nil, 0},
+		"other content":                   {map[string]string{"proc/self/cgroup": "x\n::\n0::\n", "sys/fs/cgroup/memory.max": "-5\n"}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := fstest.MapFS{}
@@ -47,7 +47,7 @@ func TestLimitMemory(t *testing.T) {
 		want      int64
 	}{
 		{"of the control group", "", limited, 900_000_000},
-		{"GOMEMLIMIT, which the runtime has taken", "800MB", limited, 700_000_000},
+		{"GOMEMLIMIT, which the runtime has read", "800MB", limited, 700_000_000},
 		{"none", "", fstest.MapFS{}, 700_000_000},
 	} {
 		debug.SetMemoryLimit(700_000_000)

@@ -19,31 +19,30 @@ import (
 // saveEvery is how often a state that has changed is written.
 const saveEvery = time.Minute
 
-// stateFile keeps the flows of a hub in a file, so that a restart shows no empty page. The file is only ever replaced whole.
+// stateFile keeps the flows of a hub in a file over a restart. The file is always replaced as a whole.
 type stateFile struct {
 	path  string
 	hub   *hub.Hub
 	log   *slog.Logger
-	saved int64 // how far the hub's changes were at the last save
+	saved int64 // hub.Changes at the last save
 }
 
-// CheckStateFile reports why a state file could not be written, nil when it can. It changes nothing.
+// CheckStateFile returns nil if a state file can be written, else the reason. It changes nothing.
 func CheckStateFile(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return errors.New("it is there and is no file")
+		return errors.New("not a regular file")
 	}
 	path = behindLinks(path)
 	f, err := os.CreateTemp(filepath.Dir(path), tempPattern(path))
 	if err != nil {
-		return fmt.Errorf("its directory can't be written to: %w", err)
+		return fmt.Errorf("directory not writable: %w", err)
 	}
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// behindLinks returns where a path leads that may be a symbolic link, to a file that need not be there yet: putting a file in its place
-// would put it in place of the link.
+// behindLinks resolves symbolic links, to a file that need not exist yet: a rename to the path itself would replace the link.
 func behindLinks(path string) string {
-	for range 40 { // as many as Linux follows
+	for range 40 { // the limit of Linux
 		to, err := os.Readlink(path)
 		if err != nil {
 			break
@@ -56,11 +55,11 @@ func behindLinks(path string) string {
 	return path
 }
 
-// tempPattern names the files that a state file is written as before it takes its place.
+// tempPattern returns the pattern for names of temporary files, which are renamed to the state file.
 func tempPattern(path string) string { return filepath.Base(path) + ".*.tmp" }
 
-// load makes the flows of the file again in a hub that has none. A state that is damaged, or from a newer version, is set aside: the server starts
-// empty, and the emitters fill it. Of any other file the error says what to do: it is somebody else's, and stays as it is.
+// load restores the flows of the file in an empty hub. A damaged state, or one from a newer version, is renamed: the server starts empty, and emitters send
+// their flows again. Any other file stays unchanged, since it is not the server's, and load fails.
 func (f *stateFile) load() error {
 	named := f.path
 	f.path = behindLinks(f.path)
@@ -75,22 +74,22 @@ func (f *stateFile) load() error {
 	}
 	f.hub.Load(state)
 	f.log.Info("state loaded", "file", f.path, "flows", len(state.Flows), "took", time.Since(began).Round(time.Millisecond))
-	if f.hub.Number() > clock+int64(len(state.Flows)) { // the clock would not keep another start from giving the same numbers again
+	if f.hub.Number() > clock+int64(len(state.Flows)) { // the numbers are ahead of the clock, so another start would assign the same ones again
 		f.save()
 	}
 	return nil
 }
 
-var errForeign = errors.New("it does not begin as a state of flows does")
+var errForeign = errors.New("not a saved state")
 
-// read reads the file, but nothing that is no file, which could have no end or not even a beginning.
+// read reads the file if it is a regular one. Reading a device may never end, and opening a pipe may block.
 func (f *stateFile) read() (*record.SavedState, error) {
 	info, err := os.Lstat(f.path)
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%w: it is no regular file", errForeign)
+		return nil, fmt.Errorf("%w: not a regular file", errForeign)
 	}
 	in, err := os.Open(f.path)
 	if err != nil {
@@ -98,42 +97,42 @@ func (f *stateFile) read() (*record.SavedState, error) {
 	}
 	defer in.Close()
 	if opened, err := in.Stat(); err != nil || !os.SameFile(info, opened) {
-		return nil, fmt.Errorf("%w: it was replaced meanwhile", errForeign)
+		return nil, fmt.Errorf("%w: replaced during the check", errForeign)
 	}
 	buffered := bufio.NewReaderSize(in, 64<<10)
-	if begin, _ := buffered.Peek(64); !record.BeginsState(begin) { // an error shows when it is read
+	if begin, _ := buffered.Peek(64); !record.BeginsState(begin) { // ReadState returns the error of Peek
 		return nil, errForeign
 	}
 	return f.hub.ReadState(buffered)
 }
 
-// unusable sets a state aside that can't be used. It returns an error for what is not this server's to rename, or not here.
+// unusable renames an unusable state. It returns an error if the file is not the server's, or must not be renamed.
 func (f *stateFile) unusable(named string, reason error) error {
 	const move = "move it away, or name another file in FLOW_SERVER_STATE_FILE"
 	switch {
 	case errors.Is(reason, errForeign):
-		return fmt.Errorf("%s is no state that this server has saved: %w; %s", f.path, reason, move)
+		return fmt.Errorf("%s was not written by this server: %w; %s", f.path, reason, move)
 	case errors.Is(reason, record.ErrLargeState):
 		return fmt.Errorf("state %s can't be read: %w; raise FLOW_SERVER_MAX_STATE_BYTES and FLOW_SERVER_MAX_FLOW_BYTES, or %s", f.path, reason, move)
 	case filepath.Dir(f.path) != filepath.Dir(named):
-		return fmt.Errorf("state %s can't be used, and is behind the symbolic link %s, through which nothing is set aside: %w; %s", f.path, named, reason, move)
+		return fmt.Errorf("state %s can't be used, and is not renamed since %s is a symbolic link to it: %w; %s", f.path, named, reason, move)
 	}
 	to := f.path + ".damaged"
 	if errors.Is(reason, record.ErrNewerState) {
 		to = f.path + ".newer"
 	}
-	if err := os.Rename(f.path, to); err != nil { // what was set aside before for the same reason gives way
-		return fmt.Errorf("state %s can't be used: %w, and can't be set aside: %w; %s", f.path, reason, err, move)
+	if err := os.Rename(f.path, to); err != nil { // replaces a state that was renamed before for the same reason
+		return fmt.Errorf("state %s can't be used: %w, and can't be renamed: %w; %s", f.path, reason, err, move)
 	}
 	f.hub.Stats.StatesSetAside.Add(1)
 	f.log.Error("state file not usable, starting without it", "file", f.path, "as", to, "err", reason)
 	return nil
 }
 
-// removeLeftovers removes what a process that was killed had begun to write.
+// removeLeftovers removes temporary files of killed processes.
 func (f *stateFile) removeLeftovers() {
 	dir := filepath.Dir(f.path)
-	entries, _ := os.ReadDir(dir) // what is wrong with it shows when the file is read or written
+	entries, _ := os.ReadDir(dir) // an error also occurs when the file is read or written
 	before, after, _ := strings.Cut(tempPattern(f.path), "*")
 	for _, e := range entries {
 		middle, ok := strings.CutPrefix(e.Name(), before)
@@ -145,7 +144,7 @@ func (f *stateFile) removeLeftovers() {
 	}
 }
 
-// run saves now and then what has changed, until ctx ends.
+// run saves changes every saveEvery, until ctx ends.
 func (f *stateFile) run(ctx context.Context) {
 	tick := time.NewTicker(saveEvery)
 	defer tick.Stop()
@@ -159,7 +158,7 @@ func (f *stateFile) run(ctx context.Context) {
 	}
 }
 
-// save writes the file if anything has changed since. When that fails the file stays as it was, and it is tried again next time.
+// save writes the file if anything has changed since the last save. If that fails, the file stays unchanged, and the next save tries again.
 func (f *stateFile) save() {
 	changes := f.hub.Changes()
 	if changes == f.saved {
@@ -175,7 +174,7 @@ func (f *stateFile) save() {
 	f.hub.Stats.SavedAt.Store(time.Now().Unix())
 }
 
-// replace writes the state beside the file and puts it in its place, so that at every instant there is a whole one.
+// replace writes the state to a temporary file and renames it, so that the state file is complete at any time.
 func (f *stateFile) replace() (err error) {
 	dir := filepath.Dir(f.path)
 	out, err := os.CreateTemp(dir, tempPattern(f.path)) // with mode 0600
@@ -194,7 +193,7 @@ func (f *stateFile) replace() (err error) {
 		return err
 	}
 	if d, err := os.Open(dir); err == nil {
-		_ = d.Sync() // makes the rename last, on systems that have this for directories
+		_ = d.Sync() // makes the rename durable, on systems where directories can be synced
 		_ = d.Close()
 	}
 	return nil

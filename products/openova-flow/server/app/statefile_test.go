@@ -59,7 +59,7 @@ func TestStateFile_SavesChangesEveryMinute(t *testing.T) {
 		}
 		saves(5*time.Minute+time.Second, 0, 0)
 		put(t, h, "a")
-		saves(time.Minute, 0, 1) // the directory is not there
+		saves(time.Minute, 0, 1) // the directory does not exist
 		if err := os.Mkdir(dir, 0o755); err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +68,7 @@ func TestStateFile_SavesChangesEveryMinute(t *testing.T) {
 			t.Errorf("%d nodes are saved", n)
 		}
 		saves(10*time.Minute, 1, 1)
-		h.Heard("F")
+		h.RecordActivity("F")
 		saves(time.Minute, 2, 1)
 		put(t, h, "b")
 		saves(time.Minute, 3, 1)
@@ -81,7 +81,7 @@ func TestStateFile_SavesChangesEveryMinute(t *testing.T) {
 	})
 }
 
-// TestStateFile_NumbersIncreaseWhenTheClockDoesNot has a server end without a last word, again and again, at one instant.
+// TestStateFile_NumbersIncreaseWhenTheClockDoesNot kills a server several times, with the clock standing still.
 func TestStateFile_NumbersIncreaseWhenTheClockDoesNot(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "flows.state")
 	now := time.UnixMilli(1_000_000)
@@ -98,7 +98,7 @@ func TestStateFile_NumbersIncreaseWhenTheClockDoesNot(t *testing.T) {
 		}
 		s, err := h.Snapshot("F")
 		if err != nil || s.Seq <= last {
-			t.Fatalf("start %d: number %d after %d, %v", i, s.Seq, last, err)
+			t.Fatalf("start %d: seq %d after %d, %v", i, s.Seq, last, err)
 		}
 		put(t, h, "a")
 		last = h.Number()
@@ -147,11 +147,11 @@ func TestStateFile_FollowsASymbolicLink(t *testing.T) {
 		t.Fatal(err)
 	}
 	if CheckStateFile(path) == nil {
-		t.Error("a directory that is not there is not noticed behind a link")
+		t.Error("no error for a link into a directory that does not exist")
 	}
 }
 
-// TestLoad_UnusableFiles has a start meet files of all kinds. Only a state that this server may have saved is renamed.
+// TestLoad_UnusableFiles starts with files of all kinds. Only a file that the server may have saved is renamed.
 func TestLoad_UnusableFiles(t *testing.T) {
 	whole := filepath.Join(t.TempDir(), "whole")
 	h := hub.New(hub.Config{})
@@ -180,7 +180,7 @@ func TestLoad_UnusableFiles(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		make func(path string) error
-		as   string // "": the start ends
+		as   string // suffix after the rename; empty: the start fails
 	}{
 		"truncated":                  {write(text[:len(text)-30]), ".damaged"},
 		"truncated at the beginning": {write(text[:9]), ".damaged"},
@@ -216,14 +216,14 @@ func TestLoad_UnusableFiles(t *testing.T) {
 			err = f.load()
 			runtime.ReadMemStats(&m)
 			if n := m.TotalAlloc - allocated; n > 16<<20 {
-				t.Errorf("the start takes %d bytes for it", n)
+				t.Errorf("the start allocates %d bytes", n)
 			}
 			if tt.as == "" {
 				if after, lost := os.Lstat(path); err == nil || lost != nil || !os.SameFile(before, after) {
 					t.Errorf("load: %v; then %v, %v", err, after, lost)
 				}
 				if left, _ := os.ReadDir(filepath.Dir(path)); len(left) > 2 || f.hub.Stats.StatesSetAside.Load() != 0 {
-					t.Errorf("%v is there", left)
+					t.Errorf("%v exists", left)
 				}
 				return
 			}

@@ -29,14 +29,14 @@ type Authority struct {
 
 	policy     atomic.Pointer[policy]
 	generation atomic.Uint64 // increases after each change of policy or keys
-	seen       string        // content of the file at the last read, or the error; used only by read
+	seen       string        // content of the file at the last read, or its error; used only by read
 	failing    atomic.Bool
 
 	mu       sync.Mutex
 	sessions map[*Session]struct{}
 }
 
-// Unguarded returns an Authority for a server without access control: every caller may do everything.
+// Unguarded returns an Authority for a server without access control: every caller has all permissions.
 func Unguarded() *Authority {
 	return &Authority{open: &Grant{name: "anonymous", rights: rights{scopes: scopeAll, flows: []string{"*"}}}}
 }
@@ -198,7 +198,7 @@ func (a *Authority) relative(path string) string {
 
 // check returns the grant of a credential. It calls fetch for keyrings that lack the key of a token; if fetch is nil, it
 // fetches nothing.
-func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Refusal) {
+func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Denial) {
 	if !a.Guarded() {
 		return a.open, nil
 	}
@@ -206,10 +206,10 @@ func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Refusal)
 	p := a.policy.Load()
 	switch c.kind {
 	case kindNone:
-		return nil, &Refusal{Reason: NoCredential, Detail: "no credential: send Authorization: Bearer TOKEN, or sign in"}
+		return nil, &Denial{Reason: NoCredential, Detail: "no credential: send Authorization: Bearer TOKEN, or sign in"}
 	case kindProxy:
 		if p.proxy == nil || p.proxy.header != c.header || !p.proxy.trusts(c.peer) {
-			return nil, &Refusal{Reason: Unknown, Name: "user:" + c.user, Detail: "the proxy is not trusted"}
+			return nil, &Denial{Reason: Unknown, Name: "user:" + c.user, Detail: "the proxy is not trusted"}
 		}
 		g.name, g.rights = "user:"+c.user, p.proxy.rights
 		return g, nil
@@ -221,11 +221,11 @@ func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Refusal)
 		return g, nil
 	}
 	if len(p.trust) == 0 || strings.Count(token, ".") != 2 {
-		return nil, &Refusal{Reason: Unknown, Detail: "unknown token: compare it with the entries of the tokens file"}
+		return nil, &Denial{Reason: Unknown, Detail: "unknown token: no entry of the tokens file has its SHA-256"}
 	}
-	t, expires, refusal := p.verify(token, sum, time.Now(), fetch)
-	if refusal != nil {
-		return nil, refusal
+	t, expires, denial := p.verify(token, sum, time.Now(), fetch)
+	if denial != nil {
+		return nil, denial
 	}
 	g.name, g.rights, g.expires = t.name, t.rights, expires
 	return g, nil
@@ -233,39 +233,39 @@ func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Refusal)
 
 // verify returns the trust entry of a JSON Web Token: the first one that matches its claims and whose own keys
 // verify it.
-func (p *policy) verify(token string, sum [sha256.Size]byte, now time.Time, fetch func(*keyring)) (*trusted, time.Time, *Refusal) {
+func (p *policy) verify(token string, sum [sha256.Size]byte, now time.Time, fetch func(*keyring)) (*trusted, time.Time, *Denial) {
 	if v, ok := p.cache.get(sum, now); ok {
 		return v.entry, v.expires, nil
 	}
-	c, refusal := parseJWT(token)
-	if refusal != nil {
-		return nil, time.Time{}, refusal
+	c, denial := parseJWT(token)
+	if denial != nil {
+		return nil, time.Time{}, denial
 	}
-	t, keys, refusal := p.verifyClaims(c, now, fetch)
-	if refusal != nil {
-		refusal.unverified = c
-		return nil, time.Time{}, refusal
+	t, keys, denial := p.verifyClaims(c, now, fetch)
+	if denial != nil {
+		denial.unverified = c
+		return nil, time.Time{}, denial
 	}
 	p.cache.put(sum, verified{entry: t, keys: keys, expires: c.expires}, now)
 	return t, c.expires, nil
 }
 
-func (p *policy) verifyClaims(c *claims, now time.Time, fetch func(*keyring)) (*trusted, *keySet, *Refusal) {
-	fitting, refusal := p.fitting(c)
+func (p *policy) verifyClaims(c *claims, now time.Time, fetch func(*keyring)) (*trusted, *keySet, *Denial) {
+	fitting, denial := p.fitting(c)
 	switch {
-	case refusal != nil:
-		return nil, nil, refusal
+	case denial != nil:
+		return nil, nil, denial
 	case !c.hasKID && len(fitting) > 1:
 		return nil, nil, unnamedKey("entries of trust")
 	}
 	outOfTime := c.checkTime(now)
-	t, keys, unknown, refusal := verifiedBy(fitting, c)
+	t, keys, unknown, denial := verifiedBy(fitting, c)
 	if t == nil && outOfTime == nil && fetch != nil {
-		t, keys, refusal = verifiedAfter(fetch, unknown, c, refusal)
+		t, keys, denial = verifiedAfter(fetch, unknown, c, denial)
 	}
 	switch {
 	case t == nil:
-		return nil, nil, refusal
+		return nil, nil, denial
 	case outOfTime != nil:
 		outOfTime.Name = t.name
 		return nil, nil, outOfTime
@@ -273,37 +273,37 @@ func (p *policy) verifyClaims(c *claims, now time.Time, fetch func(*keyring)) (*
 	return t, keys, nil
 }
 
-// unnamedKey is the refusal of a token without a kid for which several keys would have to be tried.
-func unnamedKey(what string) *Refusal {
-	return &Refusal{Reason: Key, Detail: "the token names no key (kid), and several " + what + " fit it; have its issuer name the key"}
+// unnamedKey is the denial for a token without a kid for which several keys would have to be tried.
+func unnamedKey(what string) *Denial {
+	return &Denial{Reason: Key, Detail: "the token has no kid, and several " + what + " may have signed it; its issuer must set the kid"}
 }
 
 // fitting returns the entries that match issuer, audience and subject of a token.
-func (p *policy) fitting(c *claims) (list []*trusted, refusal *Refusal) {
-	refusal = &Refusal{Reason: Issuer, Detail: "the token's issuer is not trusted"}
+func (p *policy) fitting(c *claims) (list []*trusted, denial *Denial) {
+	denial = &Denial{Reason: Issuer, Detail: "the token's issuer is not trusted"}
 	for i := range p.trust {
 		switch t := &p.trust[i]; {
 		case t.issuer != c.issuer:
 		case !slices.Contains(c.audience, t.audience):
-			if refusal.Reason == Issuer {
-				refusal = &Refusal{Reason: Audience, Detail: "the token is for another audience"}
+			if denial.Reason == Issuer {
+				denial = &Denial{Reason: Audience, Detail: "the token is for another audience"}
 			}
 		case t.subject != c.subject:
-			refusal = &Refusal{Reason: Subject, Detail: "the token's subject is not trusted"}
+			denial = &Denial{Reason: Subject, Detail: "the token's subject is not trusted"}
 		default:
 			list = append(list, t)
 		}
 	}
 	if list != nil {
-		refusal = nil
+		denial = nil
 	}
-	return list, refusal
+	return list, denial
 }
 
 // verifiedBy returns the first entry with a key that verifies the token, and its key set; otherwise the entries that do not have the
 // token's key. It tries the keys that the token names first, then those without a kid, at most maxVerifications in all.
-func verifiedBy(entries []*trusted, c *claims) (by *trusted, in *keySet, unknown []*trusted, refusal *Refusal) {
-	refusal = &Refusal{Reason: Key, Detail: "the key that the token names is not known"}
+func verifiedBy(entries []*trusted, c *claims) (by *trusted, in *keySet, unknown []*trusted, denial *Denial) {
+	denial = &Denial{Reason: Key, Detail: "the token's key (kid) is unknown"}
 	var named, unnamed []candidate
 	for _, t := range entries {
 		set := t.keys.current()
@@ -312,7 +312,7 @@ func verifiedBy(entries []*trusted, c *claims) (by *trusted, in *keySet, unknown
 		case !c.hasKID && len(others) > 1:
 			return nil, nil, nil, unnamedKey("keys")
 		case len(exact) > 0, !c.hasKID && len(others) > 0:
-			refusal = &Refusal{Reason: Signature, Detail: "the token's signature is wrong"}
+			denial = &Denial{Reason: Signature, Detail: "the token's signature is invalid"}
 		default:
 			unknown = append(unknown, t)
 		}
@@ -328,14 +328,14 @@ func verifiedBy(entries []*trusted, c *claims) (by *trusted, in *keySet, unknown
 			continue
 		}
 		if c.tried == maxVerifications {
-			return nil, nil, nil, &Refusal{Reason: Key, Detail: fmt.Sprintf("more than %d keys may have signed the token; give each key a kid of its own", maxVerifications)}
+			return nil, nil, nil, &Denial{Reason: Key, Detail: fmt.Sprintf("more than %d keys may have signed the token; give each key its own kid", maxVerifications)}
 		}
 		c.tried++
 		if c.verifies(try.key) {
 			return try.entry, try.set, nil, nil
 		}
 	}
-	return nil, nil, unknown, refusal
+	return nil, nil, unknown, denial
 }
 
 // candidate is a key that may have signed a token, with its entry.
@@ -347,7 +347,7 @@ type candidate struct {
 
 // verifiedAfter fetches the keys of the entries in unknown, unless another request has done so, and tries again. It returns as soon as
 // one fetch brings the key, so an entry whose URL does not answer does not delay the others.
-func verifiedAfter(fetch func(*keyring), unknown []*trusted, c *claims, refusal *Refusal) (*trusted, *keySet, *Refusal) {
+func verifiedAfter(fetch func(*keyring), unknown []*trusted, c *claims, denial *Denial) (*trusted, *keySet, *Denial) {
 	fetched := make(chan *trusted, len(unknown))
 	for _, t := range unknown {
 		go func() {
@@ -361,8 +361,8 @@ func verifiedAfter(fetch func(*keyring), unknown []*trusted, c *claims, refusal 
 			return t, keys, nil
 		}
 		if why.Reason == Signature {
-			refusal = why
+			denial = why
 		}
 	}
-	return nil, nil, refusal
+	return nil, nil, denial
 }

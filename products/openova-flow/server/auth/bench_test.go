@@ -108,16 +108,16 @@ func TestCache_IsBounded(t *testing.T) {
 		time.Sleep(90 * time.Minute) // half of them have expired
 		put(maxVerified, 3*time.Hour)
 		if len(c.m) != maxVerified/2+1 {
-			t.Errorf("%d are kept", len(c.m))
+			t.Errorf("%d tokens are cached", len(c.m))
 		}
 		for i := range 3 * maxVerified {
 			put(i, 4*time.Hour)
 		}
 		if len(c.m) > maxVerified {
-			t.Errorf("%d are kept, the bound is %d", len(c.m), maxVerified)
+			t.Errorf("%d tokens are cached, the bound is %d", len(c.m), maxVerified)
 		}
 		if _, ok := c.get([32]byte{}, now.Add(4*time.Hour)); ok {
-			t.Error("an expired token is verified")
+			t.Error("an expired token is in the cache")
 		}
 	})
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// CheckWrite returns nil if the caller may write the messages to a flow, otherwise a *Refusal that names the first element that
+// CheckWrite returns nil if the caller may write the messages to a flow, otherwise a *Denial that names the first element that
 // it may not write.
 func (g *Grant) CheckWrite(flowID string, messages []*flow.Message) error {
 	if err := g.check(scopeIngest, "ingest", flowID); err != nil {
@@ -19,19 +19,19 @@ func (g *Grant) CheckWrite(flowID string, messages []*flow.Message) error {
 	}
 	for _, m := range messages {
 		if field, detail := g.foreign(flowID, m); detail != "" {
-			return &Refusal{Reason: Region, Name: g.name, Field: field, Line: m.Line, Detail: detail}
+			return &Denial{Reason: Region, Name: g.name, Field: field, Line: m.Line, Detail: detail}
 		}
 	}
 	return nil
 }
 
-// CheckClaim returns nil if the caller may claim a region of a flow, otherwise a *Refusal.
+// CheckClaim returns nil if the caller may claim a region of a flow, otherwise a *Denial.
 func (g *Grant) CheckClaim(flowID, region string) error {
 	if err := g.check(scopeIngest, "ingest", flowID); err != nil {
 		return err
 	}
 	if g.Bound() && !slices.Contains(g.rights.regions, region) {
-		return &Refusal{Reason: Region, Name: g.name, Field: "region", Detail: g.notOwn(region)}
+		return &Denial{Reason: Region, Name: g.name, Field: "region", Detail: g.notOwn(region)}
 	}
 	return nil
 }
@@ -39,7 +39,7 @@ func (g *Grant) CheckClaim(flowID, region string) error {
 // Bound reports whether the caller may write only elements of its regions.
 func (g *Grant) Bound() bool { return g.rights.regions != nil }
 
-// confined reports whether the caller must not change what concerns all regions.
+// confined reports whether the caller must not change anything that all regions share.
 func (g *Grant) confined(flowID string) bool { return g.Bound() && !g.CanAdmin(flowID) }
 
 // foreign returns the first field of a message that the caller must not write, and the reason; detail is empty
@@ -53,7 +53,7 @@ func (g *Grant) foreign(flowID string, m *flow.Message) (field, detail string) {
 		}
 		return "", ""
 	default:
-		return "type", "a token that is bound to regions may not send this"
+		return "type", "a token that is bound to regions may not send messages of this type"
 	}
 	for i := range m.Nodes {
 		n := &m.Nodes[i]
@@ -61,7 +61,7 @@ func (g *Grant) foreign(flowID string, m *flow.Message) (field, detail string) {
 		case !g.OwnsNode(n.ID):
 			return fmt.Sprintf("nodes[%d].id", i), g.notOwn(n.ID)
 		case n.Region != region:
-			return fmt.Sprintf("nodes[%d].region", i), fmt.Sprintf("%s is not the region of the node %s; it has to be %s", short(n.Region), short(n.ID), region)
+			return fmt.Sprintf("nodes[%d].region", i), fmt.Sprintf("%s is not the region of node %s; it must be %s", short(n.Region), short(n.ID), region)
 		}
 	}
 	for i, id := range m.IDs {

@@ -24,11 +24,11 @@ func TestCheckWrite_BoundCallerWritesOnlyItsRegion(t *testing.T) {
 	tests := []struct {
 		name    string
 		message *flow.Message
-		field   string // that the refusal names; empty: none
+		field   string // field in the denial; empty: no denial
 	}{
 		{"the region itself", node("fsn1", "fsn1"), ""},
 		{"a node of it", node("fsn1/a/b", "fsn1"), ""},
-		{"a slash and nothing", node("fsn1/", "fsn1"), ""},
+		{"an id that ends with the slash", node("fsn1/", "fsn1"), ""},
 		{"another region", node("hel1/a", "hel1"), "nodes[1].id"},
 		{"another region's id with this region", node("hel1/a", "fsn1"), "nodes[1].id"},
 		{"an id that begins alike", node("fsn1x/a", "fsn1"), "nodes[1].id"},
@@ -47,21 +47,21 @@ func TestCheckWrite_BoundCallerWritesOnlyItsRegion(t *testing.T) {
 		{"triggers another", rel("fsn1/a", "hel1/b", flow.Triggers), "relationships[1].toId"},
 		{"is contained in its own", rel("fsn1/a", "fsn1", flow.Contains), ""},
 		{"is contained in another region's", rel("fsn1/a", "hel1/cilium", flow.Contains), "relationships[1].toId"},
-		{"is contained in what is of no region", rel("fsn1/a", "root", flow.Contains), "relationships[1].toId"},
+		{"is contained in a node without a region", rel("fsn1/a", "root", flow.Contains), "relationships[1].toId"},
 		{"puts another into its own", rel("hel1/a", "fsn1", flow.Contains), "relationships[1].fromId"},
 		{"deletes its own", flow.DeleteNodes("fsn1/a", "fsn1"), ""},
 		{"deletes another's", flow.DeleteNodes("fsn1/a", "hel1/a"), "ids[1]"},
-		{"deletes what begins alike", flow.DeleteNodes("fsn10"), "ids[0]"},
-		{"deletes nothing", flow.DeleteNodes(""), "ids[0]"},
-		{"deletes its wait", unrel("hel1/a", "fsn1/b", flow.FinishToStart), ""},
-		{"deletes another's wait", unrel("fsn1/a", "hel1/b", flow.FinishToStart), "pairs[0].toId"},
-		{"deletes its place", unrel("fsn1/a", "fsn1", flow.Contains), ""},
-		{"deletes its place in another region", unrel("fsn1/a", "hel1/cilium", flow.Contains), "pairs[0].toId"},
-		{"deletes its place in what is of no region", unrel("fsn1/a", "root", flow.Contains), "pairs[0].toId"},
-		{"deletes another's place", unrel("hel1/a", "fsn1", flow.Contains), "pairs[0].fromId"},
+		{"deletes an id that begins alike", flow.DeleteNodes("fsn10"), "ids[0]"},
+		{"deletes an empty id", flow.DeleteNodes(""), "ids[0]"},
+		{"deletes its own dependency", unrel("hel1/a", "fsn1/b", flow.FinishToStart), ""},
+		{"deletes another's dependency", unrel("fsn1/a", "hel1/b", flow.FinishToStart), "pairs[0].toId"},
+		{"deletes its own containment", unrel("fsn1/a", "fsn1", flow.Contains), ""},
+		{"deletes its containment in another region", unrel("fsn1/a", "hel1/cilium", flow.Contains), "pairs[0].toId"},
+		{"deletes its containment in a node without a region", unrel("fsn1/a", "root", flow.Contains), "pairs[0].toId"},
+		{"deletes another's containment", unrel("hel1/a", "fsn1", flow.Contains), "pairs[0].fromId"},
 		{"upsert-flow", flow.UpsertFlow(flow.Instance{}), "type"},
 		{"snapshot", &flow.Message{Type: flow.TypeSnapshot, Flow: &flow.Instance{}}, "type"},
-		{"what is not known", &flow.Message{Type: "replace-nodes"}, "type"},
+		{"an unknown type", &flow.Message{Type: "replace-nodes"}, "type"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -69,17 +69,17 @@ func TestCheckWrite_BoundCallerWritesOnlyItsRegion(t *testing.T) {
 			before.Line, tt.message.Line = 1, 3
 			err := bound(t, []string{"ingest"}, "fsn1").CheckWrite("F", []*flow.Message{before, tt.message})
 			var got string
-			if r, ok := err.(*Refusal); ok {
+			if r, ok := err.(*Denial); ok {
 				got = r.Field
 				if r.Reason != Region || r.Line != 3 || r.Name != "caller" || r.Unauthenticated() {
-					t.Errorf("refused as %+v", *r)
+					t.Errorf("denied: %+v", *r)
 				}
 			}
 			if got != tt.field {
-				t.Errorf("refused for %q (%v), want %q", got, err, tt.field)
+				t.Errorf("denied for field %q (%v), want %q", got, err, tt.field)
 			}
 			if err := grantOf(t, object{"scopes": []string{"ingest"}}).CheckWrite("F", []*flow.Message{tt.message}); err != nil {
-				t.Errorf("an unbound caller is refused: %v", err)
+				t.Errorf("an unbound caller is denied: %v", err)
 			}
 		})
 	}
@@ -100,11 +100,11 @@ func TestCheckWrite_KeepsTwoRegionsApart(t *testing.T) {
 		}
 	}
 	if err := g.CheckWrite("F", []*flow.Message{flow.UpsertNodes(flow.Node{ID: "fsn1/a", Region: "hel1"})}); err == nil {
-		t.Error("a node of one region may have the other one's name")
+		t.Error("a node with the id of one region may name the other")
 	}
 }
 
-func TestCheckWrite_RefusesWhatConcernsAllRegions(t *testing.T) {
+func TestCheckWrite_BoundCallerChangesNothingShared(t *testing.T) {
 	whole := []*flow.Message{flow.UpsertFlow(flow.Instance{}), {Type: flow.TypeSnapshot, Flow: &flow.Instance{}}}
 	for _, tt := range []struct {
 		name string
@@ -134,16 +134,16 @@ func TestEmitter_DiffersByRegions(t *testing.T) {
 		names[g.Emitter("adapter")] = true
 	}
 	if len(names) != 4 || fsn.Emitter("adapter") != "fsn1/adapter" || both.Emitter("adapter") != "fsn1,hel1/adapter" {
-		t.Errorf("the names are %v", names)
+		t.Errorf("the emitter names are %v", names)
 	}
 	if free := grantOf(t, nil); free.Emitter("adapter") != "adapter" || free.Emitter("fsn1/adapter") != "/fsn1/adapter" || free.Emitter("/adapter") != "//adapter" ||
 		fsn.Emitter("") != "" || free.Emitter("") != "" {
-		t.Error("a name is made where none is needed")
+		t.Error("Emitter of an empty name is not empty")
 	}
 }
 
-// TestCheckWrite_DeletionsPutBackForeignRelationships holds the package's word on deletions to the fold: who follows it as the contract says, and who receives the
-// messages, both lose nothing of another region.
+// TestCheckWrite_DeletionsPutBackForeignRelationships folds deletions that CheckWrite allows, and the messages that put relationships back: neither the
+// server nor a subscriber loses a relationship of another region.
 func TestCheckWrite_DeletionsPutBackForeignRelationships(t *testing.T) {
 	g := bound(t, []string{"ingest"}, "fsn1")
 	server := flow.NewState("F", 1)
@@ -171,11 +171,11 @@ func TestCheckWrite_DeletionsPutBackForeignRelationships(t *testing.T) {
 	}
 	for _, s := range []*flow.State{server, receiver} {
 		if _, there := s.Node("fsn1/a"); there || s.RelCount() != len(foreign) {
-			t.Errorf("%d relationships stay, want %d", s.RelCount(), len(foreign))
+			t.Errorf("%d relationships are left, want %d", s.RelCount(), len(foreign))
 		}
 		for _, r := range foreign {
 			if !s.HasRel(r.Key()) {
-				t.Errorf("%v has gone", r.Key())
+				t.Errorf("%v was removed", r.Key())
 			}
 		}
 	}

@@ -56,7 +56,7 @@ func parseConfig(data []byte) (*config, error) {
 	for i, v := range p.list("", top, "tokens") {
 		t := p.token(fmt.Sprintf("tokens[%d]", i), v)
 		if j, twice := sums[t.sum]; twice {
-			p.fail(fmt.Sprintf("tokens[%d].sha256", i), "is that of tokens[%d]; each entry needs a token of its own", j)
+			p.fail(fmt.Sprintf("tokens[%d].sha256", i), "is the same as that of tokens[%d]; each entry needs its own token", j)
 		}
 		sums[t.sum] = i
 		c.tokens = append(c.tokens, t)
@@ -65,7 +65,7 @@ func parseConfig(data []byte) (*config, error) {
 		c.trust = append(c.trust, p.trust(fmt.Sprintf("trust[%d]", i), v))
 		for j := range i {
 			if c.trust[i].sameTokens(&c.trust[j]) {
-				p.fail(fmt.Sprintf("trust[%d]", i), "trusts the same tokens as trust[%d]; make one of the two", j)
+				p.fail(fmt.Sprintf("trust[%d]", i), "trusts the same tokens as trust[%d]; merge the two entries", j)
 			}
 		}
 	}
@@ -73,7 +73,7 @@ func parseConfig(data []byte) (*config, error) {
 		c.proxy = p.proxy("proxy", v)
 	}
 	if p.err == nil && len(c.tokens) == 0 && len(c.trust) == 0 && c.proxy == nil {
-		p.err = errors.New("nobody could call: at least one entry of tokens or trust is needed, or proxy")
+		p.err = errors.New("no caller would be allowed: add an entry to tokens or trust, or a proxy")
 	}
 	if p.err != nil {
 		return nil, p.err
@@ -91,10 +91,10 @@ func (p *configParser) entry(path string, m map[string]any) (name, named string,
 	name = p.need(path, m, "name")
 	switch {
 	case !validName(name):
-		p.fail(path+".name", "1 to 128 characters of A-Z a-z 0-9 . _ - are needed, and no token")
+		p.fail(path+".name", "must be 1 to 128 characters of A-Z a-z 0-9 . _ -, and not a token")
 		return "", path, r
 	case p.names[name] != "":
-		p.fail(path+".name", "%s is the name of %s already", name, p.names[name])
+		p.fail(path+".name", "%s is already the name of %s", name, p.names[name])
 	}
 	p.names[name] = path
 	named = path + " (" + name + ")"
@@ -106,7 +106,7 @@ func (p *configParser) token(path string, v any) (t tokenEntry) {
 	t.name, path, t.rights = p.entry(path, m)
 	sum, err := hex.DecodeString(p.need(path, m, "sha256"))
 	if err != nil || len(sum) != len(t.sum) {
-		p.fail(path+".sha256", "64 hex digits are needed, the SHA-256 of the token")
+		p.fail(path+".sha256", "must be the SHA-256 of the token, 64 hex digits")
 	}
 	copy(t.sum[:], sum)
 	return t
@@ -119,11 +119,11 @@ func (p *configParser) trust(path string, v any) (t trustEntry) {
 	t.source = keySource{file: p.text(path, m, "jwksFile"), url: p.text(path, m, "jwksURL"), caFile: p.text(path, m, "jwksCAFile")}
 	switch s := t.source; {
 	case (s.file == "") == (s.url == ""):
-		p.fail(path, "either jwksFile or jwksURL is needed")
+		p.fail(path, "needs either jwksFile or jwksURL")
 	case s.url != "" && !fetchable(s.url):
-		p.fail(path+".jwksURL", "an https URL is needed, without user and fragment; http is for loopback alone")
+		p.fail(path+".jwksURL", "must be an https URL without user and fragment; http is allowed for loopback only")
 	case s.caFile != "" && !strings.HasPrefix(s.url, "https:"):
-		p.fail(path+".jwksCAFile", "is for a jwksURL with https")
+		p.fail(path+".jwksCAFile", "needs a jwksURL with https")
 	}
 	return t
 }
@@ -133,8 +133,8 @@ func (t *trustEntry) sameTokens(o *trustEntry) bool {
 	return t.issuer == o.issuer && t.audience == o.audience && t.subject == o.subject && t.source == o.source
 }
 
-// fetchable reports whether keys may be fetched from a URL. Whoever could change them on the way could
-// authenticate as anybody.
+// fetchable reports whether keys may be fetched from a URL. An attacker who can change them on the way can
+// authenticate as any caller.
 func fetchable(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || u.User != nil || u.Fragment != "" || u.Host == "" {
@@ -147,7 +147,7 @@ func (p *configParser) proxy(path string, v any) *proxyEntry {
 	m := p.object(path, v, "peers", "header", "scopes", "flows")
 	e := &proxyEntry{header: http.CanonicalHeaderKey(p.need(path, m, "header")), rights: p.rights(path, m)}
 	if !validHeader(e.header) {
-		p.fail(path+".header", "the name of a header is needed that only the proxy sets, such as X-Forwarded-User")
+		p.fail(path+".header", "must be the name of a header that only the proxy sets, such as X-Forwarded-User")
 	}
 	peers := p.texts(path, m, "peers")
 	if peers == nil {
@@ -171,11 +171,11 @@ func parsePeer(text string) (netip.Prefix, error) {
 	peer, err := netip.ParsePrefix(text)
 	switch {
 	case err != nil || peer.Addr().Is4In6():
-		return peer, errors.New("an address is needed, or a prefix such as 10.0.0.0/8")
+		return peer, errors.New("must be an address, or a prefix such as 10.0.0.0/8")
 	case peer != peer.Masked():
-		return peer, fmt.Errorf("is no prefix; the one around it is %s", peer.Masked())
+		return peer, fmt.Errorf("is not a prefix; use %s", peer.Masked())
 	case peer.Bits() == 0:
-		return peer, errors.New("would let everybody name any user")
+		return peer, errors.New("would let any client name any user")
 	}
 	return peer, nil
 }
@@ -184,31 +184,31 @@ func parsePeer(text string) (netip.Prefix, error) {
 func (p *configParser) rights(path string, m map[string]any) (r rights) {
 	names := p.texts(path, m, "scopes")
 	if names == nil {
-		p.fail(path+".scopes", "is missing; allowed are read, ingest, admin")
+		p.fail(path+".scopes", "is missing; allowed: read, ingest, admin")
 	}
 	for i, name := range names {
 		s, ok := scopeOf(name)
 		if !ok {
-			p.fail(fmt.Sprintf("%s.scopes[%d]", path, i), "allowed are read, ingest, admin")
+			p.fail(fmt.Sprintf("%s.scopes[%d]", path, i), "allowed: read, ingest, admin")
 		}
 		r.scopes |= s
 	}
 	if r.flows = p.texts(path, m, "flows"); r.flows == nil {
-		p.fail(path+".flows", "is missing; list ids of flows, in which * stands for any run of characters")
+		p.fail(path+".flows", "is missing; list flow ids, in which * stands for any characters")
 	}
 	for i, pattern := range r.flows {
 		if !validPattern(pattern) {
-			p.fail(fmt.Sprintf("%s.flows[%d]", path, i), "1 to 128 characters of A-Z a-z 0-9 . _ : - and * are needed")
+			p.fail(fmt.Sprintf("%s.flows[%d]", path, i), "must be 1 to 128 characters of A-Z a-z 0-9 . _ : - *")
 		}
 	}
 	r.regions = p.texts(path, m, "regions")
 	for i, region := range r.regions {
 		if !validRegion(region) {
-			p.fail(fmt.Sprintf("%s.regions[%d]", path, i), "lower-case letters, digits and - are needed, beginning and ending with a letter or digit")
+			p.fail(fmt.Sprintf("%s.regions[%d]", path, i), "must be lower-case letters, digits and -, and begin and end with a letter or digit")
 		}
 	}
 	if r.regions != nil && r.scopes&scopeIngest == 0 {
-		p.fail(path+".regions", "binds what is written, which needs the scope ingest")
+		p.fail(path+".regions", "limits writes, so the entry needs the scope ingest")
 	}
 	slices.Sort(r.regions)
 	return r

@@ -20,7 +20,7 @@ const (
 // Credential is the credential of a request. It never prints its secret.
 type Credential struct {
 	kind   kind
-	token  unique.Handle[string] // compares as the token does, but prints as an address, also within other values
+	token  unique.Handle[string] // compares like the token, but prints as an address, also within other values
 	user   string                // from a proxy
 	header string                // the header with the user
 	peer   netip.Addr
@@ -60,7 +60,7 @@ func credentialOf(r *http.Request, proxy *proxyEntry) (Credential, error) {
 	if values := r.Header.Values("Authorization"); len(values) > 0 {
 		token, ok := bearerToken(values[0])
 		if len(values) > 1 || !ok {
-			return Credential{}, malformed("one Authorization header is needed, as Bearer and a token")
+			return Credential{}, malformed("send one Authorization header: Bearer TOKEN")
 		}
 		return Bearer(token), nil
 	}
@@ -68,7 +68,7 @@ func credentialOf(r *http.Request, proxy *proxyEntry) (Credential, error) {
 		if values, peer := r.Header.Values(proxy.header), peerOf(r); len(values) > 0 && proxy.trusts(peer) {
 			switch user := values[0]; {
 			case len(values) > 1 || len(user) > maxUser:
-				return Credential{}, malformed("the proxy has to name one user, with 128 bytes at most")
+				return Credential{}, malformed("the proxy must name one user, of at most 128 bytes")
 			case user != "":
 				return Credential{kind: kindProxy, user: user, header: proxy.header, peer: peer}, nil
 			}
@@ -124,9 +124,9 @@ func (a *Authority) SignIn(w http.ResponseWriter, r *http.Request, token string)
 	token = strings.TrimSpace(token)
 	switch _, ok := bearerToken("Bearer " + token); {
 	case token == "":
-		return nil, &Refusal{Reason: NoCredential, Detail: "a token is needed"}
+		return nil, &Denial{Reason: NoCredential, Detail: "no token: enter one"}
 	case !ok:
-		return nil, malformed("this is no token")
+		return nil, malformed("not a token: it has characters that no token has")
 	case len(token) > maxCookie:
 		return nil, malformed("the token is too long for a cookie")
 	}
@@ -153,8 +153,8 @@ func cookie(value string, expires time.Time) *http.Cookie {
 	return &http.Cookie{Name: CookieName, Value: value, Path: "/", Expires: expires, HttpOnly: true, Secure: true, SameSite: http.SameSiteStrictMode}
 }
 
-// Authenticate returns the grant of the caller of a request. The error is a *Refusal. A request that changes something is denied if a page of another origin
-// may have caused it and the browser adds the credential by itself.
+// Authenticate returns the grant of the caller of a request. The error is a *Denial. A request that changes something is denied if a page of another
+// origin may have caused it and the browser adds the credential by itself.
 func (a *Authority) Authenticate(r *http.Request) (*Grant, error) {
 	if !a.Guarded() {
 		return a.open, nil
@@ -165,31 +165,31 @@ func (a *Authority) Authenticate(r *http.Request) (*Grant, error) {
 	}
 	g, err := a.Check(r.Context(), c)
 	if err == nil && c.ambient() {
-		if refusal := checkOrigin(r); refusal != nil {
-			return nil, &Refusal{Reason: Origin, Name: g.name, Detail: refusal.Error()}
+		if denial := checkOrigin(r); denial != nil {
+			return nil, &Denial{Reason: Origin, Name: g.name, Detail: denial.Error()}
 		}
 	}
 	return g, err
 }
 
-// Check returns the grant of a credential. If keys have to be fetched, it waits up to five seconds, or until ctx ends. The error is a *Refusal.
+// Check returns the grant of a credential. If keys have to be fetched, it waits up to five seconds, or until ctx ends. The error is a *Denial.
 func (a *Authority) Check(ctx context.Context, c Credential) (*Grant, error) {
-	g, refusal := a.check(c, func(k *keyring) { k.fetch(ctx, context.WithoutCancel(ctx)) })
-	if refusal != nil {
-		return nil, refusal
+	g, denial := a.check(c, func(k *keyring) { k.fetch(ctx, context.WithoutCancel(ctx)) })
+	if denial != nil {
+		return nil, denial
 	}
 	return g, nil
 }
 
-// Again checks the credential of a grant again and returns the new grant, for a request whose body took time to arrive. The error is a
-// *Refusal.
+// Again checks the credential of a grant again and returns the present grant, for a request with a body that took time to arrive. The error is a
+// *Denial.
 func (a *Authority) Again(ctx context.Context, g *Grant) (*Grant, error) {
 	if !a.Guarded() || g.generation == a.generation.Load() && g.holds(time.Now()) {
 		return g, nil
 	}
 	now, err := a.Check(ctx, g.credential)
-	if refusal, ok := err.(*Refusal); ok {
-		refusal.Name = g.name // a revoked token has no name any more
+	if denial, ok := err.(*Denial); ok {
+		denial.Name = g.name // a revoked token has no entry with a name
 	}
 	return now, err
 }

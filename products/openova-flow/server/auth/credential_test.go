@@ -28,7 +28,7 @@ func TestAuthenticate_Caller(t *testing.T) {
 		name   string
 		peer   string
 		header http.Header
-		want   string // the caller's name, or the reason of the refusal
+		want   string // the caller's name, or the reason of the denial
 	}{
 		{"nobody", "192.0.2.1:1", nil, "no_credential"},
 		{"a bearer token", "192.0.2.1:1", http.Header{"Authorization": {"Bearer " + readerToken}}, "reader"},
@@ -54,10 +54,10 @@ func TestAuthenticate_Caller(t *testing.T) {
 		{"a user from the proxy over IPv6", "[fd00::7]:1", http.Header{"X-Forwarded-User": {"ann"}}, "user:ann"},
 		{"a user from the proxy as a mapped address", "[::ffff:10.1.2.3]:1", http.Header{"X-Forwarded-User": {"ann"}}, "user:ann"},
 		{"a user from the proxy whose address is listed as a mapped one", "172.16.0.9:1", http.Header{"X-Forwarded-User": {"ann"}}, "user:ann"},
-		{"a user from beside it", "172.16.0.8:1", http.Header{"X-Forwarded-User": {"ann"}}, "no_credential"},
+		{"a user from an address beside the proxy's", "172.16.0.8:1", http.Header{"X-Forwarded-User": {"ann"}}, "no_credential"},
 		{"a user from elsewhere", "192.0.2.1:1", http.Header{"X-Forwarded-User": {"ann"}}, "no_credential"},
-		{"a user from elsewhere that says otherwise", "192.0.2.1:1", http.Header{"X-Forwarded-User": {"ann"}, "X-Forwarded-For": {"10.1.2.3"}, "X-Real-Ip": {"10.1.2.3"}, "Forwarded": {"for=10.1.2.3"}}, "no_credential"},
-		{"a user from nowhere", "@", http.Header{"X-Forwarded-User": {"ann"}}, "no_credential"},
+		{"a user from elsewhere with forged forwarding headers", "192.0.2.1:1", http.Header{"X-Forwarded-User": {"ann"}, "X-Forwarded-For": {"10.1.2.3"}, "X-Real-Ip": {"10.1.2.3"}, "Forwarded": {"for=10.1.2.3"}}, "no_credential"},
+		{"a user from a peer without an address", "@", http.Header{"X-Forwarded-User": {"ann"}}, "no_credential"},
 		{"another header from the proxy", "10.1.2.3:1", http.Header{"X-Remote-User": {"ann"}}, "no_credential"},
 		{"two users", "10.1.2.3:1", http.Header{"X-Forwarded-User": {"ann", "root"}}, "malformed"},
 		{"a long user", "10.1.2.3:1", http.Header{"X-Forwarded-User": {long}}, "malformed"},
@@ -85,7 +85,7 @@ func TestAuthenticate_Caller(t *testing.T) {
 	}
 }
 
-func TestAuthenticate_RightsOfProxyUsers(t *testing.T) {
+func TestAuthenticate_PermissionsOfProxyUsers(t *testing.T) {
 	r := httptest.NewRequest("GET", "/", nil)
 	r.RemoteAddr = "10.0.0.1:1"
 	r.Header.Set("X-Forwarded-User", "ann")
@@ -123,7 +123,7 @@ func TestAuthenticate_RefusesCrossOriginChanges(t *testing.T) {
 					}
 				}
 				want := tt.want
-				if with["Authorization"] != "" { // no browser adds that by itself
+				if with["Authorization"] != "" { // no browser adds this header by itself
 					want = ""
 				}
 				if _, err := a.Authenticate(r); reason(t, err) != want {
@@ -145,7 +145,7 @@ func TestSignIn(t *testing.T) {
 		t.Errorf("the cookie is %v", c)
 	}
 	if !c.Expires.Equal(g.expires) || g.expires.IsZero() {
-		t.Errorf("the cookie ends at %v, the token at %v", c.Expires, g.expires)
+		t.Errorf("the cookie expires at %v, the token at %v", c.Expires, g.expires)
 	}
 	r := httptest.NewRequest("GET", "/", nil)
 	r.AddCookie(c)
@@ -155,7 +155,7 @@ func TestSignIn(t *testing.T) {
 	w = httptest.NewRecorder()
 	must(t, a.SignOut(w, httptest.NewRequest("POST", "/sign-out", nil)))
 	if c := w.Result().Cookies()[0]; c.Name != CookieName || c.Value != "" || c.MaxAge >= 0 || !c.Secure || c.Path != "/" {
-		t.Errorf("the cookie stays: %v", c)
+		t.Errorf("the cookie is not deleted: %v", c)
 	}
 }
 
@@ -177,16 +177,16 @@ func TestSignIn_Refuses(t *testing.T) {
 	r.Header.Set("Sec-Fetch-Site", "cross-site")
 	w := httptest.NewRecorder()
 	if _, err := a.SignIn(w, r, readerToken); reason(t, err) != Origin || len(w.Result().Cookies()) > 0 {
-		t.Errorf("another site signs its visitors in: %v", err)
+		t.Errorf("sign-in from another site: %v", err)
 	}
 	if err := a.SignOut(w, r); reason(t, err) != Origin || len(w.Result().Cookies()) > 0 {
-		t.Errorf("another site signs its visitors out: %v", err)
+		t.Errorf("sign-out from another site: %v", err)
 	}
 }
 
 func TestCheckLoopback(t *testing.T) {
 	for _, tt := range []struct {
-		host, origin, fetch string // fetch: of Sec-Fetch-Site, -Mode and -Dest
+		host, origin, fetch string // fetch: the values of Sec-Fetch-Site, -Mode and -Dest
 		method              string
 		want                Reason
 	}{
@@ -216,7 +216,7 @@ func TestCheckLoopback(t *testing.T) {
 		{"localhost:8080", "http://listed.example.evil.example", "cross-site", "GET", Origin},
 		{"evil.example", "http://listed.example", "cross-site", "GET", Host},
 		{"evil.example", "", "", "GET", Host},
-		{"evil.example:8080", "http://evil.example:8080", "same-origin", "GET", Host}, // whose name points here
+		{"evil.example:8080", "http://evil.example:8080", "same-origin", "GET", Host}, // a name that resolves to this machine
 		{"localhost.evil.example", "", "", "GET", Host},
 		{"evil.example.localhost", "", "", "GET", Host},
 		{"localhost.", "", "", "GET", Host},
@@ -275,8 +275,8 @@ func TestLoopback_RequestOfAForeignPageIsRefused(t *testing.T) {
 		{"an image", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "image"}, Origin},
 		{"another port", "GET", map[string]string{"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors", "Sec-Fetch-Dest": "script"}, Origin},
 		{"a frame", "GET", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "iframe"}, Origin},
-		{"no mode is said", "HEAD", map[string]string{"Sec-Fetch-Site": "cross-site"}, Origin},
-		{"a site that there is not", "GET", map[string]string{"Sec-Fetch-Site": "Same-Origin"}, Origin},
+		{"no Sec-Fetch-Mode", "HEAD", map[string]string{"Sec-Fetch-Site": "cross-site"}, Origin},
+		{"an unknown Sec-Fetch-Site", "GET", map[string]string{"Sec-Fetch-Site": "Same-Origin"}, Origin},
 		{"a form", "POST", map[string]string{"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}, Origin},
 		{"Origin alone", "GET", map[string]string{"Origin": "https://evil.example"}, Origin},
 		{"Referer alone", "GET", map[string]string{"Referer": "https://evil.example/x", "Accept": "*/*"}, Origin},
@@ -304,10 +304,10 @@ func TestUnguarded_AllowsEverything(t *testing.T) {
 	g, err := a.Authenticate(r)
 	must(t, err)
 	if g.Name() != "anonymous" || !g.CanAdmin("x") || g.Bound() || g.CheckDelete("x") != nil {
-		t.Errorf("not everything is allowed to %s", g.Name())
+		t.Errorf("%s lacks a permission", g.Name())
 	}
 	s := a.Open(g, func(*Grant) error { return nil })
-	s.Then(func() { t.Error("the session ends") })
+	s.Then(func() { t.Error("the session ended") })
 	s.Close()
 	if s.Err() != nil {
 		t.Error("the session has ended")
@@ -319,19 +319,19 @@ func TestUnguarded_AllowsEverything(t *testing.T) {
 
 func TestRefusal_Challenge(t *testing.T) {
 	for _, r := range Reasons {
-		refusal := Refusal{Reason: r}
+		denial := Denial{Reason: r}
 		switch r {
 		case Scope, Flow, Region, Origin, Host:
-			if refusal.Unauthenticated() {
-				t.Errorf("%s calls for another credential", r)
+			if denial.Unauthenticated() {
+				t.Errorf("%s is answered 401", r)
 			}
 		default:
-			if !refusal.Unauthenticated() || !strings.HasPrefix(refusal.Challenge(), "Bearer ") {
-				t.Errorf("%s does not call for another credential", r)
+			if !denial.Unauthenticated() || !strings.HasPrefix(denial.Challenge(), "Bearer ") {
+				t.Errorf("%s is not answered 401", r)
 			}
 		}
 	}
-	if c := (&Refusal{Reason: NoCredential}).Challenge(); strings.Contains(c, "error") {
-		t.Errorf("who sent nothing is told %s", c)
+	if c := (&Denial{Reason: NoCredential}).Challenge(); strings.Contains(c, "error") {
+		t.Errorf("the challenge without a credential is %s", c)
 	}
 }

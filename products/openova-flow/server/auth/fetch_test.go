@@ -19,7 +19,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/internal/pipenet"
 )
 
-// keyServer serves the key sets of the clusters, each under its name.
+// keyServer serves the key sets of the clusters, each at its name.
 type keyServer struct {
 	*pipenet.Listener
 	mu    sync.Mutex
@@ -74,7 +74,7 @@ func (s *keyServer) hang(name string, hangs bool) {
 	s.hangs[name] = hangs
 }
 
-// fetching is an Authority that trusts both clusters by keys from the server.
+// fetching returns an Authority that trusts both clusters by keys from the server.
 func fetching(t *testing.T, s *keyServer) (*Authority, *tokensDir) {
 	t.Helper()
 	p := newTokensDir(t)
@@ -94,7 +94,7 @@ func fetching(t *testing.T, s *keyServer) (*Authority, *tokensDir) {
 func TestFetch_WhenATokenNeedsTheKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newKeyServer(t, map[string]string{"fsn1": fsn1().jwks(t), "hel1": hel1().jwks(t)})
-		a, _ := fetching(t, s) // it does not run: the first token fetches
+		a, _ := fetching(t, s) // without Run, so the first token causes the fetch
 		accepted(t, a, fsn1().token(t, goodClaims()), "cluster-fsn1")
 		accepted(t, a, hel1().token(t, goodClaims()), "cluster-hel1")
 	})
@@ -113,12 +113,12 @@ func TestFetch_UnknownKidAtMostOnceAMinute(t *testing.T) {
 		}
 		for path, asked := range s.asked {
 			if n := asked.Load(); n < 8 || n > 9 {
-				t.Errorf("%s was asked for %d times in 9 minutes", path, n)
+				t.Errorf("%s was fetched %d times in 9 minutes", path, n)
 			}
 		}
 		s.serve("fsn1", keySetOf(t, fsn1().rsaJWK(), next.rsaJWK()))
 		time.Sleep(time.Minute)
-		accepted(t, a, next.token(t, goodClaims()), "cluster-fsn1") // at once, by the fetch that it causes
+		accepted(t, a, next.token(t, goodClaims()), "cluster-fsn1") // at once, since it causes a fetch
 		accepted(t, a, fsn1().token(t, goodClaims()), "cluster-fsn1")
 	})
 }
@@ -138,31 +138,31 @@ func TestFetch_NotForOtherTokens(t *testing.T) {
 		refused(t, a, sealed(t, object{"alg": "RS256"}, claims, next.rs256), Key)
 		refused(t, a, sealed(t, object{"alg": "HS256", "kid": "x"}, claims, next.rs256), Algorithm)
 		if n := s.asked["/fsn1"].Load(); n != before {
-			t.Errorf("asked for %d times more", n-before)
+			t.Errorf("%d more fetches", n-before)
 		}
 	})
 }
 
-// Another request's fetch may bring the key just after a token was held against the keys without it.
+// TestFetch_FindsAKeyThatArrivedMeanwhile: the fetch of another request may bring the key just after a token was checked without it.
 func TestFetch_FindsAKeyThatArrivedMeanwhile(t *testing.T) {
 	ring := &keyring{changed: func() {}}
 	ring.set.Store(&keySet{})
 	entry := &trusted{keys: ring}
-	c, refusal := parseJWT(fsn1().token(t, goodClaims()))
-	if refusal != nil {
-		t.Fatal(refusal)
+	c, denial := parseJWT(fsn1().token(t, goodClaims()))
+	if denial != nil {
+		t.Fatal(denial)
 	}
-	_, _, unknown, refusal := verifiedBy([]*trusted{entry}, c)
-	if refusal == nil || refusal.Reason != Key || len(unknown) != 1 {
-		t.Fatalf("%v, %d entries do not know the key", refusal, len(unknown))
+	_, _, unknown, denial := verifiedBy([]*trusted{entry}, c)
+	if denial == nil || denial.Reason != Key || len(unknown) != 1 {
+		t.Fatalf("%v, %d entries lack the key", denial, len(unknown))
 	}
 	keys, err := parseJWKS([]byte(fsn1().jwks(t)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ring.put(keys)
-	if found, _, refusal := verifiedAfter(func(*keyring) {}, unknown, c, refusal); found != entry {
-		t.Errorf("refused: %v", refusal)
+	if found, _, denial := verifiedAfter(func(*keyring) {}, unknown, c, denial); found != entry {
+		t.Errorf("refused: %v", denial)
 	}
 }
 
@@ -181,7 +181,7 @@ func TestFetch_ManyRequestsShareOne(t *testing.T) {
 		}
 		wg.Wait()
 		if n := s.asked["/fsn1"].Load(); n != 1 {
-			t.Errorf("asked for %d times", n)
+			t.Errorf("%d fetches", n)
 		}
 	})
 }
@@ -199,7 +199,7 @@ func TestFetch_SlowClusterDelaysNoOther(t *testing.T) {
 		}
 		refused(t, a, hel1().token(t, goodClaims()), Key)
 		if took := time.Since(began); took != fetchTimeout {
-			t.Errorf("its own tokens wait for %v", took)
+			t.Errorf("tokens of the slow cluster took %v", took)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -211,7 +211,7 @@ func TestFetch_SlowClusterDelaysNoOther(t *testing.T) {
 			t.Error(err)
 		}
 		if took := time.Since(began); took > time.Second {
-			t.Errorf("who had a second waited for %v", took)
+			t.Errorf("a request with a deadline of a second took %v", took)
 		}
 		time.Sleep(time.Minute)
 	})
@@ -245,7 +245,7 @@ func TestFetch_RetriesAfterAMinute(t *testing.T) {
 		running(t, a)
 		time.Sleep(150 * time.Second)
 		if failing, well := s.asked["/fsn1"].Load(), s.asked["/hel1"].Load(); failing != 3 || well != 1 {
-			t.Errorf("asked the one that fails for %d times, the other for %d", failing, well)
+			t.Errorf("%d fetches from the failing cluster, %d from the other", failing, well)
 		}
 	})
 }
@@ -261,7 +261,7 @@ func TestFetch_ForgetsRemovedKeys(t *testing.T) {
 		select {
 		case <-ended(session):
 		case <-time.After(fetchEvery + within):
-			t.Error("the session goes on")
+			t.Error("the session has not ended")
 		}
 		refused(t, a, token, Key)
 	})
@@ -279,7 +279,7 @@ func TestReload_KeepsFetchedKeys(t *testing.T) {
 		p.file(object{"trust": []object{entry}, "tokens": []object{tokenOf("a", "1")}})
 		goesOn(t, session, time.Minute)
 		accepted(t, a, "1", "a")
-		// Another audience under the same name, and the token has to fit it.
+		// The entry keeps its name but gets another audience, which the token must match.
 		endsInTime(t, session, Audience, func() { p.file(object{"trust": []object{entry.with(object{"audience": "x"})}}) })
 	})
 }
@@ -313,12 +313,12 @@ func TestFetch_HTTPS(t *testing.T) {
 		{"by the CA", "/keys", "ca.pem", "", ""},
 		{"a CA that is not the system's", "/keys?secret=leaked", "", Key, "certificate signed by unknown authority"},
 		{"another CA", "/keys", "other.pem", Key, "certificate signed by unknown authority"},
-		{"no CA in its file", "/keys", "empty.pem", Key, "holds no PEM certificate"},
+		{"no CA in its file", "/keys", "empty.pem", Key, "has no PEM certificate"},
 		{"no CA file", "/keys", "none.pem", Key, "no such file"},
-		{"elsewhere", "/moved", "ca.pem", Key, "the answer is 302"},
+		{"a redirect", "/moved", "ca.pem", Key, "the answer is 302"},
 		{"over 1 MiB", "/large", "ca.pem", Key, "a key set may have 1 MiB"},
 		{"without end", "/endless", "ca.pem", Key, "a key set may have 1 MiB"},
-		{"nothing there", "/none?secret=leaked", "ca.pem", Key, "not JSON"},
+		{"not a key set", "/none?secret=leaked", "ca.pem", Key, "not JSON"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

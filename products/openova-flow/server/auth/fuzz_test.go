@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// FuzzConfig holds what is accepted as a file to what the rest relies on, and to encoding/json about what it says.
+// FuzzConfig checks that an accepted file has the properties that the package relies on, and the values that encoding/json reads.
 func FuzzConfig(f *testing.F) {
 	f.Add([]byte(asJSON(f, validConfig())))
 	f.Add([]byte(`{"tokens":[{"name":"a","sha256":"` + Hash("1") + `","scopes":["ingest"],"flows":["x"],"regions":["b","a"]}]}`))
@@ -21,7 +21,7 @@ func FuzzConfig(f *testing.F) {
 		c, err := parseConfig(data)
 		if err != nil {
 			if c != nil {
-				t.Fatal("a config beside an error")
+				t.Fatal("parseConfig returned a config and an error")
 			}
 			return
 		}
@@ -30,7 +30,7 @@ func FuzzConfig(f *testing.F) {
 			Trust  []struct{ Name, Issuer, Audience, Subject string }
 		}
 		if err := json.Unmarshal(data, &plain); err != nil || len(plain.Tokens) != len(c.tokens) || len(plain.Trust) != len(c.trust) {
-			t.Fatalf("encoding/json reads %+v of it (%v)", plain, err)
+			t.Fatalf("encoding/json reads %+v (%v)", plain, err)
 		}
 		names := map[string]bool{}
 		entry := func(name, plain string, r rights) {
@@ -69,7 +69,7 @@ func sound(t *testing.T, r rights) {
 	}
 }
 
-// FuzzJWT holds what is taken apart to having one spelling only, and whatever header and claims to needing the right key.
+// FuzzJWT checks that a parsed token has one spelling only, and that no header and claims are accepted without the right key.
 func FuzzJWT(f *testing.F) {
 	a := twoClusters(f)
 	attacker := newCluster("attacker")
@@ -80,18 +80,18 @@ func FuzzJWT(f *testing.F) {
 		input := b64([]byte(header)) + "." + b64([]byte(payload))
 		if c, _ := parseJWT(input + "." + b64(signature)); c == nil {
 			if g, err := checkToken(a, input+"."+b64(signature)); err == nil {
-				t.Fatalf("what can't be read is taken for %s", g.Name())
+				t.Fatalf("a malformed token is accepted as %s", g.Name())
 			}
 			return
 		}
 		for _, sig := range [][]byte{signature, attacker.rs256([]byte(input)), attacker.es256([]byte(input))} {
 			token := input + "." + b64(sig)
 			if g, err := checkToken(a, token); err == nil {
-				t.Fatalf("%s is taken for %s", token, g.Name())
+				t.Fatalf("%s is accepted as %s", token, g.Name())
 			}
-			c, refusal := parseJWT(token)
-			if (c == nil) == (refusal == nil) {
-				t.Fatal("neither claims nor a refusal, or both")
+			c, denial := parseJWT(token)
+			if (c == nil) == (denial == nil) {
+				t.Fatal("want either claims or a denial")
 			}
 			if c != nil && (c.algorithm != rs256 && c.algorithm != es256 || c.expires.IsZero()) {
 				t.Fatalf("the claims %+v", c)
@@ -117,7 +117,7 @@ func FuzzEditedToken(f *testing.F) {
 	})
 }
 
-// FuzzKeySet holds every key that is taken to being strong and whole.
+// FuzzKeySet checks that every accepted key is strong and complete.
 func FuzzKeySet(f *testing.F) {
 	f.Add([]byte(fsn1().jwks(f)))
 	f.Add([]byte(`{"keys":[{"kty":"EC","crv":"P-256","x":"AA","y":"AA"},{"kty":"RSA","n":"AA","e":"AQAB"},7,null]}`))
@@ -146,7 +146,7 @@ func FuzzKeySet(f *testing.F) {
 	})
 }
 
-// FuzzCredential: headers of any kind give a credential that fits them or are refused, and nothing prints what they hold.
+// FuzzCredential: any headers give a matching credential or a denial, and no printed value contains them.
 func FuzzCredential(f *testing.F) {
 	f.Add("Bearer abc", "", "")
 	f.Add("", CookieName+"=abc; "+CookieName+"=def", "10.0.0.1:80")
@@ -160,7 +160,7 @@ func FuzzCredential(f *testing.F) {
 		c, err := credentialOf(r, proxy)
 		if err != nil {
 			if c != (Credential{}) {
-				t.Fatal("a credential beside an error")
+				t.Fatal("credentialOf returned a credential and an error")
 			}
 			return
 		}

@@ -93,10 +93,10 @@ func (g *Grant) can(s scopes, flowID string) bool {
 	return g.rights.scopes&s != 0 && slices.ContainsFunc(g.rights.flows, func(p string) bool { return matches(p, flowID) })
 }
 
-// CheckRead returns nil if the caller may read a flow, existing or not, otherwise a *Refusal.
+// CheckRead returns nil if the caller may read a flow, existing or not, otherwise a *Denial.
 func (g *Grant) CheckRead(flowID string) error { return g.check(scopeRead, "read", flowID) }
 
-// CheckReader returns nil if the caller may read any flow, otherwise a *Refusal.
+// CheckReader returns nil if the caller may read any flow, otherwise a *Denial.
 func (g *Grant) CheckReader() error {
 	if g.rights.scopes&scopeRead == 0 {
 		return g.refuse(Scope, "this needs the scope read")
@@ -104,18 +104,18 @@ func (g *Grant) CheckReader() error {
 	return nil
 }
 
-// CheckReadAll returns nil if the caller may read all flows, otherwise a *Refusal.
+// CheckReadAll returns nil if the caller may read all flows, otherwise a *Denial.
 func (g *Grant) CheckReadAll() error {
 	if err := g.CheckReader(); err != nil {
 		return err
 	}
 	if g.Readable()[0] != "*" {
-		return g.refuse(Flow, "this is of all flows, and the credential is for some; its entry has to name * as a flow")
+		return g.refuse(Flow, "this needs access to all flows; the credential's entry must list the flow *")
 	}
 	return nil
 }
 
-// CheckDelete returns nil if the caller may delete a flow, or a region of it, otherwise a *Refusal.
+// CheckDelete returns nil if the caller may delete a flow, or a region of it, otherwise a *Denial.
 func (g *Grant) CheckDelete(flowID string) error {
 	if err := g.check(scopeIngest, "ingest", flowID); err != nil {
 		return err
@@ -136,8 +136,8 @@ func (g *Grant) check(s scopes, name, flowID string) error {
 	return g.refuse(Flow, "the credential allows no access to this flow; its entry in the tokens file lists the allowed flows")
 }
 
-func (g *Grant) refuse(r Reason, detail string) *Refusal {
-	return &Refusal{Reason: r, Name: g.name, Detail: detail}
+func (g *Grant) refuse(r Reason, detail string) *Denial {
+	return &Denial{Reason: r, Name: g.name, Detail: detail}
 }
 
 // matches reports whether a flow id matches a pattern, in which * stands for any characters.

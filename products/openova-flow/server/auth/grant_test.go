@@ -28,7 +28,7 @@ func TestPattern_Matches(t *testing.T) {
 	}
 }
 
-// TestPattern_AgreesWithRegexp holds matches to another way of deciding the same, on short words of two letters.
+// TestPattern_AgreesWithRegexp compares matches with package regexp, on short words of two letters.
 func TestPattern_AgreesWithRegexp(t *testing.T) {
 	word := func(n uint16, letters string) (s string) {
 		for ; n > 0; n /= uint16(len(letters)) {
@@ -69,22 +69,22 @@ func TestGrant_Scopes(t *testing.T) {
 				t.Errorf("%v may read %v, ingest %v, admin %v", tt.scopes, g.CanRead(id), g.CanIngest(id), g.CanAdmin(id))
 			}
 			if (g.CheckRead(id) == nil) != tt.read || (g.CheckWrite(id, nil) == nil) != tt.ingest {
-				t.Errorf("%v: the checks say otherwise", tt.scopes)
+				t.Errorf("%v: the Check methods disagree with the Can methods", tt.scopes)
 			}
 			if (g.CheckDelete(id) == nil) != tt.ingest {
-				t.Errorf("%v: CheckDelete says %v", tt.scopes, g.CheckDelete(id))
+				t.Errorf("%v: CheckDelete returned %v", tt.scopes, g.CheckDelete(id))
 			}
 		}
 		if g.CanRead("y") || g.CanIngest("y") || g.CanAdmin("y") {
-			t.Errorf("%v may do something with a flow that is not its own", tt.scopes)
+			t.Errorf("%v has a permission for a foreign flow", tt.scopes)
 		}
 	}
 	g := grantOf(t, object{"flows": []string{"x"}})
 	if got := reason(t, g.CheckRead("y")); got != Flow {
-		t.Errorf("another flow is refused for %s", got)
+		t.Errorf("another flow is denied for %s", got)
 	}
 	if got := reason(t, g.CheckWrite("x", nil)); got != Scope {
-		t.Errorf("another scope is refused for %s", got)
+		t.Errorf("another scope is denied for %s", got)
 	}
 }
 
@@ -132,10 +132,10 @@ func TestEntry_Validate(t *testing.T) {
 func TestNewToken_IsUnique(t *testing.T) {
 	a, b := NewToken(), NewToken()
 	if a == b || len(a) != 47 || !strings.HasPrefix(a, "ofl_") {
-		t.Errorf("%s and %s are no two tokens", a, b)
+		t.Errorf("%s and %s are not two different tokens", a, b)
 	}
 	if got := Hash("abc"); got != "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad" {
-		t.Errorf("the SHA-256 of abc is not %s", got) // FIPS 180-4, its example of one block
+		t.Errorf("the SHA-256 of abc is not %s", got) // the example of one block in FIPS 180-4
 	}
 	if _, ok := bearerToken("Bearer " + a); !ok {
 		t.Errorf("%s does not fit into a header", a)

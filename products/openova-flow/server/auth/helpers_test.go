@@ -225,9 +225,9 @@ func reason(t testing.TB, err error) Reason {
 	if err == nil {
 		return ""
 	}
-	var r *Refusal
+	var r *Denial
 	if !errors.As(err, &r) {
-		t.Fatalf("%v is no Refusal", err)
+		t.Fatalf("%v is not a Denial", err)
 	}
 	return r.Reason
 }
@@ -244,7 +244,7 @@ func accepted(t testing.TB, a *Authority, token, name string) *Grant {
 		t.Fatalf("refused: %v", err)
 	}
 	if g.Name() != name {
-		t.Fatalf("taken for %s, want %s", g.Name(), name)
+		t.Fatalf("accepted as %s, want %s", g.Name(), name)
 	}
 	return g
 }
@@ -254,12 +254,12 @@ func refused(t testing.TB, a *Authority, token string, want Reason) {
 	t.Helper()
 	g, err := checkToken(a, token)
 	if err == nil {
-		t.Fatalf("accepted as %s, want it refused for %s", g.Name(), want)
+		t.Fatalf("accepted as %s, want a denial for %s", g.Name(), want)
 	}
 	if got := reason(t, err); got != want {
-		t.Fatalf("refused for %s (%v), want %s", got, err, want)
+		t.Fatalf("denied for %s (%v), want %s", got, err, want)
 	}
-	var r *Refusal
+	var r *Denial
 	errors.As(err, &r)
 	for part := range strings.SplitSeq(token, ".") {
 		if said := err.Error() + r.LogValue().String() + r.Challenge(); len(part) > 3 && strings.Contains(said, part) {

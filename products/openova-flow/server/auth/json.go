@@ -43,7 +43,7 @@ func parseValue(d *json.Decoder, depth int) (any, error) {
 		return nil, errors.New("not JSON")
 	}
 	if _, ok := t.(json.Delim); ok && depth == maxDepth {
-		return nil, errors.New("nested too deep")
+		return nil, errors.New("nested too deeply")
 	}
 	switch t {
 	case json.Delim('{'):
@@ -55,7 +55,7 @@ func parseValue(d *json.Decoder, depth int) (any, error) {
 				return nil, errors.New("not JSON")
 			}
 			if _, twice := m[name]; twice {
-				return nil, fmt.Errorf("the key %s is there twice in one object", short(name))
+				return nil, fmt.Errorf("the key %s appears twice in one object", short(name))
 			}
 			if m[name], err = parseValue(d, depth+1); err != nil {
 				return nil, err
@@ -92,12 +92,12 @@ func (r *reader) fail(path, format string, args ...any) {
 func (r *reader) object(path string, v any, keys ...string) map[string]any {
 	m, ok := v.(map[string]any)
 	if !ok {
-		r.fail(path, "an object is needed")
+		r.fail(path, "must be an object")
 		return nil
 	}
 	for key := range m {
 		if !slices.Contains(keys, key) {
-			r.fail(path+"."+key, "there is no such key; allowed are %s", strings.Join(keys, ", "))
+			r.fail(path+"."+key, "unknown key; allowed: %s", strings.Join(keys, ", "))
 		}
 	}
 	return m
@@ -108,7 +108,7 @@ func (r *reader) text(path string, m map[string]any, key string) string {
 	v, there := m[key]
 	s, ok := v.(string)
 	if there && (!ok || s == "") {
-		r.fail(path+"."+key, "a string is needed that is not empty")
+		r.fail(path+"."+key, "must be a non-empty string")
 	}
 	return s
 }
@@ -129,7 +129,7 @@ func (r *reader) texts(path string, m map[string]any, key string) []string {
 	}
 	list, ok := v.([]any)
 	if !ok || len(list) == 0 {
-		r.fail(path+"."+key, "a list of strings is needed, at least one")
+		r.fail(path+"."+key, "must be a list of at least one string")
 		return nil
 	}
 	texts := make([]string, len(list))
@@ -138,9 +138,9 @@ func (r *reader) texts(path string, m map[string]any, key string) []string {
 		at := fmt.Sprintf("%s.%s[%d]", path, key, i)
 		switch {
 		case !ok || texts[i] == "":
-			r.fail(at, "a string is needed that is not empty")
+			r.fail(at, "must be a non-empty string")
 		case slices.Contains(texts[:i], texts[i]):
-			r.fail(at, "is there twice")
+			r.fail(at, "appears twice")
 		}
 	}
 	return texts
@@ -151,7 +151,7 @@ func (r *reader) list(path string, m map[string]any, key string) []any {
 	v, there := m[key]
 	list, ok := v.([]any)
 	if there && !ok {
-		r.fail(path+"."+key, "a list is needed")
+		r.fail(path+"."+key, "must be a list")
 	}
 	return list
 }

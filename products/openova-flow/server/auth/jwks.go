@@ -29,8 +29,8 @@ type keySet struct {
 	keys []key
 }
 
-// candidates returns the keys that may have signed a token: those with its kid, and others. Others are the keys without a kid; for a token without a
-// kid, all keys with its algorithm.
+// candidates returns the keys that may have signed a token: those with its kid, and then the keys without a kid. For a token without a kid others has
+// all keys with its algorithm.
 func (s *keySet) candidates(c *claims) (named, others []key) {
 	for _, k := range s.keys {
 		switch {
@@ -56,7 +56,7 @@ func parseJWKS(data []byte) (*keySet, error) {
 	top, _ := v.(map[string]any)
 	list, ok := top["keys"].([]any)
 	if !ok {
-		return nil, errors.New("a key set is an object with a list of keys")
+		return nil, errors.New("a key set must be an object with a list of keys")
 	}
 	if len(list) > maxKeys {
 		return nil, errors.New("a key set may have 100 keys")

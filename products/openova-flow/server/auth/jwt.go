@@ -43,10 +43,10 @@ type claims struct {
 	tried     int // number of keys
 }
 
-func malformed(detail string) *Refusal { return &Refusal{Reason: Malformed, Detail: detail} }
+func malformed(detail string) *Denial { return &Denial{Reason: Malformed, Detail: detail} }
 
 // parseJWT parses a JSON Web Token in compact form (RFC 7515, RFC 7519).
-func parseJWT(token string) (*claims, *Refusal) {
+func parseJWT(token string) (*claims, *Denial) {
 	if len(token) > maxToken {
 		return nil, malformed("the token is too long")
 	}
@@ -63,11 +63,11 @@ func parseJWT(token string) (*claims, *Refusal) {
 		raw[i] = b
 	}
 	c := &claims{digest: sha256.Sum256([]byte(token[:len(parts[0])+1+len(parts[1])])), signature: raw[2]}
-	if refusal := c.header(raw[0]); refusal != nil {
-		return nil, refusal
+	if denial := c.header(raw[0]); denial != nil {
+		return nil, denial
 	}
-	if refusal := c.payload(raw[1]); refusal != nil {
-		return nil, refusal
+	if denial := c.payload(raw[1]); denial != nil {
+		return nil, denial
 	}
 	return c, nil
 }
@@ -81,32 +81,32 @@ func decodeBase64(s string) ([]byte, error) {
 	return base64.RawURLEncoding.Strict().DecodeString(s)
 }
 
-func (c *claims) header(raw []byte) *Refusal {
+func (c *claims) header(raw []byte) *Denial {
 	v, err := parseJSON(raw)
 	h, ok := v.(map[string]any)
 	if err != nil || !ok {
-		return malformed("the token's header is no JSON object")
+		return malformed("the token's header is not a JSON object")
 	}
 	if _, ok := h["crit"]; ok {
-		return malformed("the token's header has crit, and nothing that it could name is known here")
+		return malformed("the token's header has crit, which is not supported")
 	}
 	c.algorithm, _ = h["alg"].(string)
 	if c.algorithm != rs256 && c.algorithm != es256 {
-		return &Refusal{Reason: Algorithm, Detail: "the token is signed in another way than RS256 or ES256"}
+		return &Denial{Reason: Algorithm, Detail: "the token's algorithm is not RS256 or ES256"}
 	}
 	kid, there := h["kid"]
 	if c.kid, ok = kid.(string); there && !ok {
-		return malformed("the token's kid is no string")
+		return malformed("the token's kid is not a string")
 	}
 	c.hasKID = there
 	return nil
 }
 
-func (c *claims) payload(raw []byte) *Refusal {
+func (c *claims) payload(raw []byte) *Denial {
 	v, err := parseJSON(raw)
 	p, ok := v.(map[string]any)
 	if err != nil || !ok {
-		return malformed("the token's claims are no JSON object")
+		return malformed("the token's claims are not a JSON object")
 	}
 	if c.issuer, ok = p["iss"].(string); !ok {
 		return malformed("the token has no iss")
@@ -123,11 +123,11 @@ func (c *claims) payload(raw []byte) *Refusal {
 	}{{"exp", &c.expires}, {"nbf", &c.notBefore}, {"iat", &c.since}} {
 		v, there := p[t.name]
 		if *t.into, ok = numericDate(v); there && !ok {
-			return malformed("the token's " + t.name + " is no time")
+			return malformed("the token's " + t.name + " is not a time")
 		}
 	}
 	if c.expires.IsZero() {
-		return malformed("the token has no exp; one that does not end is not accepted")
+		return malformed("the token has no exp; tokens must expire")
 	}
 	return nil
 }
@@ -163,13 +163,13 @@ func numericDate(v any) (time.Time, bool) {
 	return time.Unix(int64(seconds), 0), true
 }
 
-// checkTime returns a *Refusal unless the token is valid at an instant.
-func (c *claims) checkTime(now time.Time) *Refusal {
+// checkTime returns a *Denial unless the token is valid at an instant.
+func (c *claims) checkTime(now time.Time) *Denial {
 	switch latest := now.Add(clockSkew); {
 	case !now.Before(c.expires):
-		return &Refusal{Reason: Expired, Detail: "the token has expired"}
+		return &Denial{Reason: Expired, Detail: "the token has expired"}
 	case latest.Before(c.notBefore), latest.Before(c.since):
-		return &Refusal{Reason: NotYet, Detail: "the token is not valid yet"}
+		return &Denial{Reason: NotYet, Detail: "the token is not valid yet"}
 	}
 	return nil
 }

@@ -29,9 +29,9 @@ func TestToken_BelongsToItsClusterAlone(t *testing.T) {
 			t.Errorf("the token of %s is for the regions %v", name, g.Regions())
 		}
 		accepted(t, a, sealed(t, object{"alg": "ES256", "kid": c.kid + "-ec"}, goodClaims(), c.es256), "cluster-"+name)
-		refused(t, a, sealed(t, object{"alg": "RS256"}, goodClaims(), c.rs256), Key) // it has no kid, and keys of both clusters could have signed it
+		refused(t, a, sealed(t, object{"alg": "RS256"}, goodClaims(), c.rs256), Key) // without a kid, keys of both clusters could have signed it
 	}
-	// A kid only selects a key.
+	// The kid of the other cluster selects no other key of this one.
 	refused(t, a, sealed(t, object{"alg": "RS256", "kid": "hel1-key"}, goodClaims(), fsn1().rs256), Signature)
 }
 
@@ -39,17 +39,17 @@ func TestToken_Accepted(t *testing.T) {
 	a := twoClusters(t)
 	now := time.Now().Unix()
 	for name, claims := range map[string]object{
-		"audience as a string":          {"aud": "openova-flow"},
-		"audience among others":         {"aud": []string{"x", "openova-flow"}},
-		"no iat":                        {"iat": nil},
-		"no nbf":                        {"nbf": nil},
-		"issued by a clock 30 s ahead":  {"nbf": now + 30, "iat": now + 30},
-		"expiry with a fraction":        {"exp": float64(now) + 100.5},
-		"what the server does not know": {"kubernetes.io": object{"namespace": "flux-system"}},
+		"audience as a string":         {"aud": "openova-flow"},
+		"audience among others":        {"aud": []string{"x", "openova-flow"}},
+		"no iat":                       {"iat": nil},
+		"no nbf":                       {"nbf": nil},
+		"issued by a clock 30 s ahead": {"nbf": now + 30, "iat": now + 30},
+		"expiry with a fraction":       {"exp": float64(now) + 100.5},
+		"an unknown claim":             {"kubernetes.io": object{"namespace": "flux-system"}},
 	} {
 		t.Run(name, func(t *testing.T) { accepted(t, a, fsn1().token(t, goodClaims().with(claims)), "cluster-fsn1") })
 	}
-	t.Run("typ is not looked at", func(t *testing.T) {
+	t.Run("typ is ignored", func(t *testing.T) {
 		accepted(t, a, sealed(t, fsn1().header().with(object{"typ": "anything"}), goodClaims(), fsn1().rs256), "cluster-fsn1")
 	})
 }
@@ -61,29 +61,29 @@ func TestToken_RefusedClaims(t *testing.T) {
 		claims object
 		want   Reason
 	}{
-		"another issuer":               {object{"iss": "https://elsewhere"}, Issuer},
-		"an issuer with a slash more":  {object{"iss": testIssuer + "/"}, Issuer},
-		"no issuer":                    {object{"iss": nil}, Malformed},
-		"another audience":             {object{"aud": []string{"https://kubernetes.default.svc"}}, Audience},
-		"no audience":                  {object{"aud": nil}, Malformed},
-		"an empty list of audiences":   {object{"aud": []string{}}, Audience},
-		"audiences that are no string": {object{"aud": []any{"openova-flow", 1}}, Malformed},
-		"another subject":              {object{"sub": "system:serviceaccount:default:default"}, Subject},
-		"a subject that begins alike":  {object{"sub": testSubject + "x"}, Subject},
-		"a subject as long":            {object{"sub": strings.ToUpper(testSubject)}, Subject},
-		"an issuer as long":            {object{"iss": strings.ToUpper(testIssuer)}, Issuer},
-		"an audience as long":          {object{"aud": []string{"OPENOVA-FLOW"}}, Audience},
-		"no subject":                   {object{"sub": nil}, Malformed},
-		"expired a second ago":         {object{"exp": now - 1}, Expired},
-		"expired long ago":             {object{"exp": 1}, Expired},
-		"no expiry":                    {object{"exp": nil}, Malformed},
-		"an expiry that is a string":   {object{"exp": "9999999999"}, Malformed},
-		"an expiry that is a list":     {object{"exp": []any{}}, Malformed},
-		"an expiry beyond all bounds":  {object{"exp": 1e300}, Malformed},
-		"a negative expiry":            {object{"exp": -5}, Malformed},
-		"not valid for two minutes":    {object{"nbf": now + 120}, NotYet},
-		"issued in two minutes":        {object{"iat": now + 120}, NotYet},
-		"a not-before that is a word":  {object{"nbf": "soon"}, Malformed},
+		"another issuer":                 {object{"iss": "https://elsewhere"}, Issuer},
+		"an issuer with a final slash":   {object{"iss": testIssuer + "/"}, Issuer},
+		"no issuer":                      {object{"iss": nil}, Malformed},
+		"another audience":               {object{"aud": []string{"https://kubernetes.default.svc"}}, Audience},
+		"no audience":                    {object{"aud": nil}, Malformed},
+		"an empty list of audiences":     {object{"aud": []string{}}, Audience},
+		"audiences that are no string":   {object{"aud": []any{"openova-flow", 1}}, Malformed},
+		"another subject":                {object{"sub": "system:serviceaccount:default:default"}, Subject},
+		"a subject that begins alike":    {object{"sub": testSubject + "x"}, Subject},
+		"a subject of the same length":   {object{"sub": strings.ToUpper(testSubject)}, Subject},
+		"an issuer of the same length":   {object{"iss": strings.ToUpper(testIssuer)}, Issuer},
+		"an audience of the same length": {object{"aud": []string{"OPENOVA-FLOW"}}, Audience},
+		"no subject":                     {object{"sub": nil}, Malformed},
+		"expired a second ago":           {object{"exp": now - 1}, Expired},
+		"expired long ago":               {object{"exp": 1}, Expired},
+		"no expiry":                      {object{"exp": nil}, Malformed},
+		"an expiry that is a string":     {object{"exp": "9999999999"}, Malformed},
+		"an expiry that is a list":       {object{"exp": []any{}}, Malformed},
+		"an expiry beyond all bounds":    {object{"exp": 1e300}, Malformed},
+		"a negative expiry":              {object{"exp": -5}, Malformed},
+		"not valid for two minutes":      {object{"nbf": now + 120}, NotYet},
+		"issued in two minutes":          {object{"iat": now + 120}, NotYet},
+		"a not-before that is a word":    {object{"nbf": "soon"}, Malformed},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) { refused(t, a, fsn1().token(t, goodClaims().with(tt.claims)), tt.want) })
@@ -244,8 +244,8 @@ func TestToken_WithoutKidIsVerifiedOnlyByASingleFittingKey(t *testing.T) {
 	refused(t, trusting(t, 2, func(i int) []object { return [][]object{{fsn1().rsaJWK()}, {hel1().ecJWK(t)}}[i] }), token, Key)
 }
 
-// TestToken_KidMayBeThatOfNoKey tests RFC 7517, section 4.5: a key without a kid may have signed a token with any kid.
-func TestToken_KidMayBeThatOfNoKey(t *testing.T) {
+// TestToken_KidOfNoKey tests RFC 7517, section 4.5: a key without a kid may have signed a token with any kid.
+func TestToken_KidOfNoKey(t *testing.T) {
 	unnamed := fsn1().rsaJWK().with(object{"kid": nil})
 	a := trusting(t, 2, func(i int) []object { return [][]object{{unnamed}, {hel1().rsaJWK()}}[i] })
 	for _, kid := range []string{"anything", "", hel1().kid} {
@@ -259,25 +259,25 @@ func TestToken_KidMayBeThatOfNoKey(t *testing.T) {
 func TestToken_VerificationsOfOneRequestAreBounded(t *testing.T) {
 	unnamed := hel1().rsaJWK().with(object{"kid": nil})
 	tried := func(a *Authority, token string) (int, error) {
-		c, refusal := parseJWT(token)
-		if refusal != nil {
-			t.Fatal(refusal)
+		c, denial := parseJWT(token)
+		if denial != nil {
+			t.Fatal(denial)
 		}
-		_, _, refusal = a.policy.Load().verifyClaims(c, time.Now(), func(*keyring) {})
-		if refusal == nil {
+		_, _, denial = a.policy.Load().verifyClaims(c, time.Now(), func(*keyring) {})
+		if denial == nil {
 			return c.tried, nil
 		}
-		return c.tried, refusal
+		return c.tried, denial
 	}
 	a := trusting(t, 50, func(int) []object { return []object{unnamed, hel1().rsaJWK().with(object{"kid": "all"})} })
 	for kid, want := range map[string]Reason{"all": Key, "none": Key} {
 		n, err := tried(a, sealed(t, object{"alg": "RS256", "kid": kid}, goodClaims(), fsn1().rs256))
 		if n != maxVerifications || reason(t, err) != want {
-			t.Errorf("kid %s: %d keys are tried, then %v", kid, n, err)
+			t.Errorf("kid %s: %d keys were tried, result %v", kid, n, err)
 		}
 	}
 	if n, err := tried(a, sealed(t, object{"alg": "RS256"}, goodClaims(), fsn1().rs256)); n != 0 || reason(t, err) != Key {
-		t.Errorf("without a kid %d keys are tried, then %v", n, err)
+		t.Errorf("without a kid %d keys were tried, result %v", n, err)
 	}
 	last := trusting(t, 50, func(i int) []object {
 		if i == 49 {
@@ -286,28 +286,28 @@ func TestToken_VerificationsOfOneRequestAreBounded(t *testing.T) {
 		return []object{unnamed}
 	})
 	if n, err := tried(last, fsn1().token(t, goodClaims())); n != 1 || err != nil { // the key that it names is tried before keys without a kid
-		t.Errorf("%d keys are tried, then %v", n, err)
+		t.Errorf("%d keys were tried, result %v", n, err)
 	}
 }
 
-func TestRefusal_LogSaysWhomTheTokenIsFrom(t *testing.T) {
+func TestRefusal_LogHasTheUnverifiedClaims(t *testing.T) {
 	a := twoClusters(t)
 	claims := goodClaims().with(object{"iss": "https://kubernetes.default.svc.cluster.local\x1b\u009b", "sub": strings.Repeat("s", 300), "aud": []string{"one", "two"}})
 	_, err := checkToken(a, fsn1().token(t, claims))
 	var log bytes.Buffer
 	slog.New(slog.NewJSONHandler(&log, nil)).Warn("access refused", "refusal", err)
 	var line struct {
-		Refusal struct {
+		Denial struct {
 			Reason, Detail string
 			Unverified     struct{ Iss, Aud, Sub, Kid string }
-		}
+		} `json:"refusal"`
 	}
 	must(t, json.Unmarshal(log.Bytes(), &line))
-	got := line.Refusal.Unverified
+	got := line.Denial.Unverified
 	if got.Iss != `https://kubernetes.default.svc.cluster.local\x1b\u009b` || got.Aud != "one two" || len(got.Sub) > 210 || !strings.HasPrefix(got.Sub, "sss") || got.Kid != "fsn1-key" {
 		t.Errorf("%+v", got)
 	}
-	if r := line.Refusal; r.Reason != string(Issuer) || r.Detail == "" {
+	if r := line.Denial; r.Reason != string(Issuer) || r.Detail == "" {
 		t.Errorf("%+v", r)
 	}
 	log.Reset()
@@ -329,8 +329,8 @@ func TestToken_TwoServiceAccountsOfOneCluster(t *testing.T) {
 
 func TestToken_ExpiredHasItsName(t *testing.T) {
 	_, err := checkToken(twoClusters(t), hel1().token(t, goodClaims().with(object{"exp": time.Now().Unix() - 10})))
-	if r, ok := err.(*Refusal); !ok || r.Name != "cluster-hel1" {
-		t.Errorf("%#v has not the name cluster-hel1", err)
+	if r, ok := err.(*Denial); !ok || r.Name != "cluster-hel1" {
+		t.Errorf("%#v lacks the name cluster-hel1", err)
 	}
 }
 
@@ -383,7 +383,7 @@ func TestParseJWKS(t *testing.T) {
 	for _, bad := range []string{"", "[]", "{}", `{"keys":{}}`, `{"keys":[]}x`, `{"keys":[],"keys":[]}`, `{"keys":[` + strings.Repeat("{},", 100) + `{}]}`,
 		`{"keys":[],"x":"` + strings.Repeat("x", maxKeySet) + `"}`} {
 		if _, err := parseJWKS([]byte(bad)); err == nil {
-			t.Errorf("%.40s is taken for a key set", bad)
+			t.Errorf("%.40s is accepted as a key set", bad)
 		}
 	}
 }

@@ -31,7 +31,7 @@ type keyring struct {
 	changed func() // called after a change of the keys
 	set     atomic.Pointer[keySet]
 
-	seen string // content of the file at the last load, or the error; used only by load
+	seen string // content of the file at the last load, or its error; used only by load
 
 	mu     sync.Mutex
 	begun  time.Time     // start of the last fetch
@@ -54,7 +54,7 @@ func (k *keyring) put(s *keySet) {
 	k.changed()
 }
 
-// load reads the keys from the file, if they come from one and it has changed. On an error the previous keys stay, and the error is returned only
+// load reads the keys from the file, if the entry has one and it has changed. On an error the previous keys stay, and the error is returned only
 // once.
 func (k *keyring) load() error {
 	if k.source.file == "" {
@@ -76,7 +76,7 @@ func (k *keyring) load() error {
 	return nil
 }
 
-// once returns err unless the previous call had the same.
+// once returns err, or nil if the previous call had the same error.
 func (k *keyring) once(seen string, err error) error {
 	if k.seen == seen {
 		return nil
@@ -159,7 +159,7 @@ func (k *keyring) get(ctx context.Context) (*keySet, error) {
 		}
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s holds no PEM certificate", k.source.caFile)
+			return nil, fmt.Errorf("%s has no PEM certificate", k.source.caFile)
 		}
 		transport.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}

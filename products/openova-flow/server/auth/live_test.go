@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// within is how soon a stream has to end.
+// within is how soon a stream must end.
 const within = 5 * time.Second
 
 // running runs a until the test's end.
@@ -39,7 +39,7 @@ func ended(s *Session) <-chan struct{} {
 	return c
 }
 
-// endsInTime checks that a session ends soon enough after change, for that reason.
+// endsInTime checks that a session ends within the limit after change, for the reason want.
 func endsInTime(t *testing.T, s *Session, want Reason, change func()) {
 	t.Helper()
 	change()
@@ -47,7 +47,7 @@ func endsInTime(t *testing.T, s *Session, want Reason, change func()) {
 	select {
 	case <-ended(s):
 	case <-time.After(time.Minute):
-		t.Fatal("the session goes on")
+		t.Fatal("the session has not ended")
 	}
 	if took := time.Since(changed); took > within {
 		t.Errorf("the session ended after %v", took)
@@ -55,8 +55,8 @@ func endsInTime(t *testing.T, s *Session, want Reason, change func()) {
 	if got := reason(t, s.Err()); got != want {
 		t.Errorf("the session ended for %s (%v), want %s", got, s.Err(), want)
 	}
-	if r := s.Err().(*Refusal); r.Name == "" {
-		t.Error("nobody is told whose session it was")
+	if r := s.Err().(*Denial); r.Name == "" {
+		t.Error("the denial lacks the caller's name")
 	}
 }
 
@@ -82,7 +82,7 @@ func TestSession_EndsWhenRevoked(t *testing.T) {
 		goesOn(t, stays, time.Hour)
 		stays.Close()
 		if len(a.sessions) > 0 {
-			t.Error("a session stays after it has ended")
+			t.Error("an ended session is still in the Authority")
 		}
 	})
 }
@@ -102,7 +102,7 @@ func TestSession_EndsWhenNarrowed(t *testing.T) {
 	})
 }
 
-// TestSession_ThenIsCalledOnce has it told once, whoever asks first.
+// TestSession_ThenIsCalledOnce sets the function before and after the end of the session.
 func TestSession_ThenIsCalledOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTokensDir(t)
@@ -143,12 +143,12 @@ func TestSession_IsCheckedOncePerChange(t *testing.T) {
 			goesOn(t, s, time.Hour)
 		}
 		if n := looks.Load(); n != 3 {
-			t.Errorf("looked at it for %d times at 3 changes", n)
+			t.Errorf("checked %d times at 3 changes", n)
 		}
 	})
 }
 
-// TestSession_OpenedByAnOldGrantEnds opens a session by a grant from before the file changed, after the sessions were looked at.
+// TestSession_OpenedByAnOldGrantEnds opens a session with a grant from before a change of the file, after the sessions were checked for that change.
 func TestSession_OpenedByAnOldGrantEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTokensDir(t)
@@ -165,7 +165,7 @@ func TestSession_OpenedByAnOldGrantEnds(t *testing.T) {
 		time.Sleep(2 * lookEvery)
 		synctest.Wait()
 		if s.Err() == nil {
-			t.Error("a stream goes on by what was allowed before")
+			t.Error("the session has not ended, though the token was revoked")
 		}
 	})
 }
@@ -184,8 +184,8 @@ func TestSession_EndsWhenExpired(t *testing.T) {
 		}
 		endsInTime(t, s, Expired, func() { time.Sleep(time.Until(g.expires)) })
 		refused(t, a, token, Expired)
-		if _, err := a.Again(t.Context(), g); reason(t, err) != Expired || err.(*Refusal).Name != "cluster-fsn1" {
-			t.Errorf("what had begun goes on: %v", err)
+		if _, err := a.Again(t.Context(), g); reason(t, err) != Expired || err.(*Denial).Name != "cluster-fsn1" {
+			t.Errorf("a request of the ended session is allowed: %v", err)
 		}
 	})
 }
@@ -222,7 +222,7 @@ func TestSession_EndsWhenItsProxyIsRemoved(t *testing.T) {
 		s := a.Open(g, reading("x"))
 		goesOn(t, s, time.Minute)
 		endsInTime(t, s, Unknown, func() { p.file(object{"proxy": proxyOf("10.0.0.2")}) })
-		// What was named by a header that is not the proxy's any more was named by anybody.
+		// A user from a header that is no longer the proxy's may come from any client.
 		p.file(object{"proxy": proxyOf("10.0.0.0/8")})
 		time.Sleep(time.Minute)
 		g, err = a.Authenticate(r)
@@ -231,7 +231,7 @@ func TestSession_EndsWhenItsProxyIsRemoved(t *testing.T) {
 	})
 }
 
-// TestSession_OpenMissesNoChange opens a session with a grant of before the change.
+// TestSession_OpenMissesNoChange opens a session with a grant from before a change.
 func TestSession_OpenMissesNoChange(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTokensDir(t)
@@ -262,7 +262,7 @@ func TestReload_FailureKeepsPreviousContent(t *testing.T) {
 			accepted(t, a, "1", "a")
 			accepted(t, a, token, "cluster-fsn1")
 			if !a.Failing() {
-				t.Error("nobody is told")
+				t.Error("Failing is false")
 			}
 		}
 		must(t, os.Remove(p.path("tokens.json")))
@@ -277,15 +277,15 @@ func TestReload_FailureKeepsPreviousContent(t *testing.T) {
 			t.Errorf("%d lines about the key set, want one for each change:\n%s", n, log)
 		}
 		if strings.Contains(log, "leaked") {
-			t.Errorf("the log holds what is in the files:\n%s", log)
+			t.Errorf("the log has content of the files:\n%s", log)
 		}
 		p.put("fsn1.json", fsn1().jwks(t))
 		p.file(good)
 		goesOn(t, s, time.Minute)
 		if a.Failing() {
-			t.Error("all is well, and it is said to fail")
+			t.Error("Failing is true though all files are valid")
 		}
-		// One key set that can't be read does not keep another caller from being revoked.
+		// An unreadable key set does not prevent the revocation of another caller.
 		p.put("fsn1.json", "x")
 		revoked := a.Open(accepted(t, a, "1", "a"), reading("x"))
 		endsInTime(t, revoked, Unknown, func() { p.file(object{"trust": []object{trustOf("fsn1")}}) })
@@ -293,8 +293,7 @@ func TestReload_FailureKeepsPreviousContent(t *testing.T) {
 	})
 }
 
-// TestReload_FollowsSymbolicLinks changes a file as Kubernetes does that of a mounted Secret.
-// TestReload_OtherKeysUnderTheSameName names another file of keys in an entry. The new keys have the kids of the old ones.
+// TestReload_OtherKeysUnderTheSameName changes the jwksFile of an entry. The new keys have the kids of the old ones.
 func TestReload_OtherKeysUnderTheSameName(t *testing.T) {
 	p := newTokensDir(t)
 	next := newCluster("fsn1-key")
@@ -309,6 +308,7 @@ func TestReload_OtherKeysUnderTheSameName(t *testing.T) {
 	accepted(t, a, next.token(t, goodClaims()), "cluster-fsn1")
 }
 
+// TestReload_FollowsSymbolicLinks changes a file as Kubernetes changes the files of a mounted Secret.
 func TestReload_FollowsSymbolicLinks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := newTokensDir(t)

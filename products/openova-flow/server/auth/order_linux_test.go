@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestReload_GenerationFollowsThePolicy revokes a token, and checks it while the reload waits for the keys of a new entry: a grant of the old file must be
-// looked at again after the reload.
+// TestReload_GenerationFollowsThePolicy revokes a token, and checks it while the reload waits for the keys of a new entry. That grant is of the old file, so it
+// must be checked again after the reload.
 func TestReload_GenerationFollowsThePolicy(t *testing.T) {
 	p := newTokensDir(t)
 	p.file(object{"tokens": []object{tokenOf("a", "1")}})
@@ -18,16 +18,16 @@ func TestReload_GenerationFollowsThePolicy(t *testing.T) {
 	reloaded := make(chan struct{})
 	var failed error
 	go func() { defer close(reloaded); failed = a.readMain() }()
-	keys, err := os.OpenFile(p.path("fsn1.json"), os.O_WRONLY, 0) // once the reload reads it
+	keys, err := os.OpenFile(p.path("fsn1.json"), os.O_WRONLY, 0) // a pipe: returns when the reload reads it
 	must(t, err)
 	session := a.Open(accepted(t, a, "1", "a"), reading("F"))
-	_, err = keys.WriteString("{}") // no keys: to get some would be a change of its own
+	_, err = keys.WriteString("{}") // no keys, since new keys would be a change of their own
 	must(t, err)
 	must(t, keys.Close())
 	<-reloaded
 	must(t, failed)
 	a.look(time.Now())
 	if reason(t, session.Err()) != Unknown {
-		t.Errorf("the session of a revoked token goes on: %v", session.Err())
+		t.Errorf("the session of a revoked token has not ended: %v", session.Err())
 	}
 }

@@ -15,17 +15,17 @@ var crossOrigin = http.NewCrossOriginProtection()
 // that the browser added by itself.
 func checkOrigin(r *http.Request) error {
 	if crossOrigin.Check(r) != nil {
-		return &Refusal{Reason: Origin, Detail: "a page of another origin may not do this"}
+		return &Denial{Reason: Origin, Detail: "pages of other origins may not change anything"}
 	}
 	return nil
 }
 
-// CheckLoopback returns nil for a request from this machine's own programs and pages to a server without access control, otherwise a *Refusal. It
+// CheckLoopback returns nil for a request from this machine's own programs and pages to a server without access control, otherwise a *Denial. It
 // checks Host, against pages whose own name resolves to this machine, and the headers with which browsers name the page that makes a request.
 // Pages of the listed origins are allowed. Links to the server may be followed from anywhere.
 func CheckLoopback(r *http.Request, origins ...string) error {
 	if !isLoopbackAddr(r.Host) && !IsLoopback(hostname(r.Host)) {
-		return &Refusal{Reason: Host, Detail: "without tokens the server answers only to localhost and loopback addresses"}
+		return &Denial{Reason: Host, Detail: "without tokens the server answers only to localhost and loopback addresses"}
 	}
 	all := r.Header["Origin"]
 	if len(all) == 1 && slices.Contains(origins, all[0]) {
@@ -42,12 +42,12 @@ func CheckLoopback(r *http.Request, origins ...string) error {
 	return checkOrigin(r)
 }
 
-func foreignPage() *Refusal {
-	return &Refusal{Reason: Origin, Detail: "a page of another origin may not ask this server"}
+func foreignPage() *Denial {
+	return &Denial{Reason: Origin, Detail: "pages of other origins may not send requests to this server"}
 }
 
-// fromElsewhere reports whether a browser says that a page of another origin makes the request: with Sec-Fetch-Site (the Fetch Metadata standard), or
-// without it with a Referer that is not of a listed origin. Programs send neither.
+// fromElsewhere reports whether a page of another origin makes the request, according to the browser: by Sec-Fetch-Site (Fetch Metadata standard) or, in
+// its absence, by a Referer that is not of a listed origin. Programs send neither.
 func fromElsewhere(r *http.Request, origins []string) bool {
 	if site := r.Header["Sec-Fetch-Site"]; len(site) > 0 {
 		return len(site) > 1 || site[0] != "same-origin" && site[0] != "none"

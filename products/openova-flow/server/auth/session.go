@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Session checks a grant repeatedly while something that it allows is in progress, such as a stream. A nil
-// Session never ends.
+// Session checks a grant repeatedly during long work that it allows, such as a stream. A nil Session never
+// ends.
 type Session struct {
 	a    *Authority
 	need func(*Grant) error
@@ -95,24 +95,24 @@ func (a *Authority) look(now time.Time) {
 	}
 	a.mu.Unlock()
 	type answer struct {
-		grant   *Grant
-		refusal *Refusal
+		grant  *Grant
+		denial *Denial
 	}
 	answers := map[Credential]answer{}
 	for _, s := range due {
 		c := s.grant.credential
 		have, ok := answers[c]
 		if !ok {
-			have.grant, have.refusal = a.check(c, nil)
+			have.grant, have.denial = a.check(c, nil)
 			answers[c] = have
 		}
 		var err error
-		if have.refusal == nil {
+		if have.denial == nil {
 			err = s.need(have.grant)
 		} else {
-			refusal := *have.refusal
-			refusal.Name = s.grant.name // a revoked token has no name any more
-			err = &refusal
+			denial := *have.denial
+			denial.Name = s.grant.name // a revoked token has no entry with a name
+			err = &denial
 		}
 		if err != nil {
 			s.Close()

@@ -25,10 +25,10 @@ type Set struct {
 type claim struct {
 	region, cluster, lease string
 	ttl                    int64 // milliseconds
-	heard                  int64 // when it was last renewed
-	since                  int64 // since when it is renewed in time
-	staleSince             int64 // when it expired; 0: it has not, as far as Expire was told
-	loaded                 int64 // when a hub started with it; 0 once it is renewed
+	renewedAt              int64 // when it was last renewed
+	since                  int64 // start of its present unbroken series of renewals
+	staleSince             int64 // when it expired; 0: it has not, at the time of the last Expire
+	loaded                 int64 // when a hub that restored it started; 0 once it is renewed
 	refused                *attempt
 }
 
@@ -48,8 +48,8 @@ type Lease struct {
 
 // HeldError refuses a claim of a region that another cluster holds.
 type HeldError struct {
-	Region, Cluster string // the cluster that holds it
-	Heard           int64  // when it was last renewed, Unix milliseconds
+	Region, Cluster string // Cluster holds Region
+	LastSeen        int64  // when the claim was last renewed, Unix milliseconds
 	Expired         bool
 }
 
@@ -83,20 +83,20 @@ func (s *Set) Has(region string) bool {
 	return found
 }
 
-// Claim gives a cluster the lease of a region, or renews it: one identity always gets the same, until the claim is dropped. newLease makes the id of a
-// new one. It fails with a *HeldError, and remembers the attempt, when the region is another cluster's.
+// Claim gives a cluster the lease of a region, or renews it: a cluster gets the same lease until the claim is dropped. newLease makes the id of a
+// new lease. If another cluster holds the region, Claim records the attempt and fails with a *HeldError.
 func (s *Set) Claim(q record.Claim, now int64, newLease func() string) (Lease, error) {
 	ttl := cmp.Or(q.TTL, record.DefaultTTL)
 	at, found := s.find(q.Region)
 	if !found {
-		s.list = slices.Insert(s.list, at, claim{region: q.Region, cluster: q.Cluster, lease: newLease(), ttl: ttl.Milliseconds(), heard: now, since: now})
+		s.list = slices.Insert(s.list, at, claim{region: q.Region, cluster: q.Cluster, lease: newLease(), ttl: ttl.Milliseconds(), renewedAt: now, since: now})
 	}
 	c := &s.list[at]
 	if c.cluster != q.Cluster {
-		expired := now >= max(c.heard, c.loaded)+c.ttl // nobody could renew it before the hub started
+		expired := now >= max(c.renewedAt, c.loaded)+c.ttl // nobody could renew it before the hub started
 		if !expired || !q.Admin {
 			c.refuse(q.Cluster, now, now+ttl.Milliseconds())
-			return Lease{}, &HeldError{Region: c.region, Cluster: c.cluster, Heard: c.heard, Expired: expired}
+			return Lease{}, &HeldError{Region: c.region, Cluster: c.cluster, LastSeen: c.renewedAt, Expired: expired}
 		}
 		c.cluster, c.lease, c.since, c.refused = q.Cluster, newLease(), now, nil
 	}
@@ -105,7 +105,7 @@ func (s *Set) Claim(q record.Claim, now int64, newLease func() string) (Lease, e
 	return Lease{ID: c.lease, TTL: ttl, ExpiresAt: c.expires()}, nil
 }
 
-// Leased returns the region of a lease, which is among regions unless these are nil.
+// Leased returns the region of a lease. If regions is not nil, the region must be one of them.
 func (s *Set) Leased(lease string, regions []string) (region string, ok bool) {
 	if c := s.leased(lease, regions); c != nil {
 		return c.region, true
@@ -122,7 +122,7 @@ func (s *Set) leased(lease string, regions []string) *claim {
 	return nil
 }
 
-// Renew renews the claim that Leased finds, and reports whether there is one, and whether that changes its state.
+// Renew renews the claim that Leased finds. It reports whether there is one, and whether its state changed.
 func (s *Set) Renew(lease string, regions []string, now int64) (found, changed bool) {
 	c := s.leased(lease, regions)
 	if c == nil {
@@ -131,7 +131,7 @@ func (s *Set) Renew(lease string, regions []string, now int64) (found, changed b
 	return true, c.renew(now)
 }
 
-// Expire marks claims that have expired as stale, and forgets attempts whose time is over.
+// Expire marks expired claims as stale, and removes old attempts.
 func (s *Set) Expire(now int64) {
 	for i := range s.list {
 		c := &s.list[i]
@@ -144,7 +144,7 @@ func (s *Set) Expire(now int64) {
 	}
 }
 
-// Next returns when Expire has something to do, 0 for never.
+// Next returns when Expire has to be called next, 0 for never.
 func (s *Set) Next() (next int64) {
 	soonest := func(at int64) {
 		if next == 0 || at < next {
@@ -170,15 +170,15 @@ func (s *Set) Drop(region string) {
 	}
 }
 
-// StaleHeard returns when each claim that has expired was last renewed, by region.
-func (s *Set) StaleHeard() map[string]int64 {
-	heard := make(map[string]int64)
+// StaleLastSeen returns, by region, when each expired claim was last renewed.
+func (s *Set) StaleLastSeen() map[string]int64 {
+	seen := make(map[string]int64)
 	for i := range s.list {
 		if c := &s.list[i]; c.staleSince != 0 {
-			heard[c.region] = c.heard
+			seen[c.region] = c.renewedAt
 		}
 	}
-	return heard
+	return seen
 }
 
 // Digest returns a digest of the state of the claims, without the times of the last renewal and attempt: 0 for no claims, never negative, and the same
@@ -199,23 +199,23 @@ func (s *Set) Digest() int64 {
 	return int64(sum.Sum64() >> 1)
 }
 
-func (c *claim) expires() int64 { return c.heard + c.ttl }
+func (c *claim) expires() int64 { return c.renewedAt + c.ttl }
 
-// changedAt is since when the claim is in its state.
+// changedAt returns when the claim entered its present state.
 func (c *claim) changedAt() int64 { return cmp.Or(c.staleSince, c.since) }
 
-// renew renews the claim, and reports whether that changes its state.
+// renew renews the claim, and reports whether its state changed.
 func (c *claim) renew(now int64) (changed bool) {
-	expired := c.loaded != 0 || now >= c.expires() // whether or not Expire has come to it, which goes by the clock of one hub
+	expired := c.loaded != 0 || now >= c.expires() // not staleSince, which depends on the clock of one hub
 	changed = expired || c.staleSince != 0
 	if expired {
 		c.since, c.loaded = now, 0
 	}
-	c.heard, c.staleSince = now, 0
+	c.renewedAt, c.staleSince = now, 0
 	return changed
 }
 
-// refuse remembers an attempt. The first cluster that keeps trying stays the one that is shown.
+// refuse records an attempt. While one cluster keeps trying, those of other clusters are not recorded.
 func (c *claim) refuse(cluster string, now, until int64) {
 	switch {
 	case c.refused == nil || now >= c.refused.until:

@@ -54,7 +54,7 @@ func TestSet_OneClusterHoldsARegion(t *testing.T) {
 		{90_000, "b", false, "l2", false},
 	} {
 		if r, claimed := s.regions(t, step.now)["r"]; claimed && r.Refused != nil && r.Refused.Cluster == r.Cluster {
-			t.Errorf("step %d: %s is shown as refused, and has the region", i, r.Cluster)
+			t.Errorf("step %d: %s holds the region, but is listed as refused", i, r.Cluster)
 		}
 		lease, err := s.claim("r", step.cluster, step.now, step.admin)
 		var held *claims.HeldError
@@ -98,14 +98,14 @@ func TestSet_Expire(t *testing.T) {
 	}
 	s.Expire(32_000)
 	want := map[string]claims.Region{
-		"r1": {State: claims.Stale, Since: 32_000, Heard: 2000, Cluster: "a"},
-		"r2": {State: claims.Fresh, Since: 1000, Heard: 5000, Cluster: "a"},
+		"r1": {State: claims.Stale, Since: 32_000, LastSeen: 2000, Cluster: "a"},
+		"r2": {State: claims.Fresh, Since: 1000, LastSeen: 5000, Cluster: "a"},
 	}
 	if got := s.regions(t, 32_500); !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v, want %+v", got, want)
 	}
-	if got := s.StaleHeard(); !reflect.DeepEqual(got, map[string]int64{"r1": 2000}) {
-		t.Errorf("stale regions were heard at %v", got)
+	if got := s.StaleLastSeen(); !reflect.DeepEqual(got, map[string]int64{"r1": 2000}) {
+		t.Errorf("stale regions were last seen at %v", got)
 	}
 	if fresh, stale := s.Count(); fresh != 1 || stale != 1 || s.Digest() == digest || s.Next() != 35_000 {
 		t.Errorf("%d fresh, %d stale, digest %d, next at %d", fresh, stale, s.Digest(), s.Next())
@@ -119,7 +119,7 @@ func TestSet_Expire(t *testing.T) {
 	}
 }
 
-// TestSet_ShownStaleByAFastClock has Expire called by a clock that is ahead of the times of renewals: these are in time all the same.
+// TestSet_ShownStaleByAFastClock calls Expire with a clock that is ahead: later renewals that are in time still count as in time.
 func TestSet_ShownStaleByAFastClock(t *testing.T) {
 	var s set
 	if _, err := s.claim("r", "a", 1000, false); err != nil {
@@ -129,7 +129,7 @@ func TestSet_ShownStaleByAFastClock(t *testing.T) {
 	if found, changed := s.Renew("l1", nil, 30_999); !found || !changed {
 		t.Errorf("found %v, changed %v", found, changed)
 	}
-	if got, want := s.regions(t, 31_000)["r"], (claims.Region{State: claims.Fresh, Since: 1000, Heard: 30_999, Cluster: "a"}); got != want {
+	if got, want := s.regions(t, 31_000)["r"], (claims.Region{State: claims.Fresh, Since: 1000, LastSeen: 30_999, Cluster: "a"}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}
 }
@@ -139,7 +139,7 @@ func TestSet_Attempts(t *testing.T) {
 	refused := func(now int64) *claims.Refused { return s.regions(t, now)["r"].Refused }
 	try := func(cluster string, now int64) {
 		if _, err := s.claim("r", cluster, now, false); err == nil {
-			t.Fatalf("%s got the region at %d", cluster, now)
+			t.Fatalf("%s got the lease at %d", cluster, now)
 		}
 	}
 	if _, err := s.claim("r", "a", 0, false); err != nil {
@@ -165,7 +165,7 @@ func TestSet_Attempts(t *testing.T) {
 	if got := refused(63_999); got == nil || got.Cluster != "c" {
 		t.Errorf("%+v, want c", got)
 	}
-	try("b", 64_000) // Expire has not come to it
+	try("b", 64_000) // without a call of Expire before
 	if got := refused(64_000); got == nil || *got != (claims.Refused{Cluster: "b", At: 64_000}) {
 		t.Errorf("%+v, want b, as the attempt of c is over", got)
 	}

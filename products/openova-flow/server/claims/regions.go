@@ -17,11 +17,11 @@ const (
 
 // Region is the state of a claimed region. Times are Unix milliseconds.
 type Region struct {
-	State   string   `json:"state"` // Fresh or Stale
-	Since   int64    `json:"since"` // since when it is in that state
-	Heard   int64    `json:"heard"` // when its claim was last renewed
-	Cluster string   `json:"cluster"`
-	Refused *Refused `json:"refused,omitempty"`
+	State    string   `json:"state"` // Fresh or Stale
+	Since    int64    `json:"since"` // when it entered that state
+	LastSeen int64    `json:"heard"` // when the claim was last renewed
+	Cluster  string   `json:"cluster"`
+	Refused  *Refused `json:"refused,omitempty"`
 }
 
 // Refused is another cluster that keeps trying to claim a region.
@@ -30,7 +30,7 @@ type Refused struct {
 	At      int64  `json:"at"` // when it last tried
 }
 
-// Regions is the state of the claimed regions of a flow at one instant.
+// Regions is the state of the claimed regions of a flow at one time.
 type Regions struct {
 	At      int64             `json:"at"` // Unix milliseconds
 	Regions map[string]Region `json:"regions"`
@@ -44,7 +44,7 @@ func (s *Set) JSON(now int64) []byte {
 	all := Regions{At: now, Regions: make(map[string]Region, len(s.list))}
 	for i := range s.list {
 		c := &s.list[i]
-		r := Region{State: Fresh, Since: c.changedAt(), Heard: c.heard, Cluster: c.cluster}
+		r := Region{State: Fresh, Since: c.changedAt(), LastSeen: c.renewedAt, Cluster: c.cluster}
 		if c.staleSince != 0 {
 			r.State = Stale
 		}
@@ -61,15 +61,15 @@ func (s *Set) JSON(now int64) []byte {
 func (s *Set) Saved() []record.SavedClaim {
 	out := make([]record.SavedClaim, len(s.list))
 	for i, c := range s.list {
-		out[i] = record.SavedClaim{Region: c.region, Cluster: c.cluster, Lease: c.lease, TTL: c.ttl, Heard: c.heard, Since: c.since, Loaded: c.loaded}
+		out[i] = record.SavedClaim{Region: c.region, Cluster: c.cluster, Lease: c.lease, TTL: c.ttl, LastSeen: c.renewedAt, Since: c.since, Loaded: c.loaded}
 	}
 	return out
 }
 
-// Restore returns a set of saved claims: as they were, or, when a hub starts with them (anew), stale until they are renewed.
+// Restore returns a set of saved claims: unchanged or, with anew (at the start of a hub), stale until they are renewed.
 func Restore(saved []record.SavedClaim, now int64, anew bool) (s Set) {
 	for _, v := range saved {
-		c := claim{region: v.Region, cluster: v.Cluster, lease: v.Lease, ttl: v.TTL, heard: v.Heard, since: v.Since, loaded: v.Loaded}
+		c := claim{region: v.Region, cluster: v.Cluster, lease: v.Lease, ttl: v.TTL, renewedAt: v.LastSeen, since: v.Since, loaded: v.Loaded}
 		if anew {
 			c.loaded = now
 		}

@@ -62,7 +62,7 @@ var commonSettings = []common{
 		c.app.TokensFile = v
 		return readable(v)
 	}},
-	{"FLOW_SERVER_INSECURE", "false", "true or false", "allow other addresses than loopback without a tokens file: everybody who reaches the server may read and write everything", func(c *config, v string) (err error) {
+	{"FLOW_SERVER_INSECURE", "false", "true or false", "allow other addresses than loopback without a tokens file: any client may read and write everything", func(c *config, v string) (err error) {
 		c.app.Insecure, err = settings.Bool(v)
 		return err
 	}},
@@ -126,7 +126,7 @@ func number[T int | int64](env string, def T, low, high int64, help string, set 
 	return common{env, strconv.FormatInt(int64(def), 10), fmt.Sprintf("an integer from %d to %d", low, high), help, func(c *config, v string) error {
 		n, err := strconv.ParseInt(v, 10, 64)
 		if err != nil {
-			return errors.Unwrap(err) // without the value, which the caller's message has
+			return errors.Unwrap(err) // the message of settings.Parse already has the value
 		}
 		if n < low || n > high {
 			return ErrNotAllowed
@@ -150,7 +150,7 @@ func duration(env string, def, low, high time.Duration, help string, set func(*c
 	}}
 }
 
-// shortened returns a duration as people write it: 72h and not 72h0m0s.
+// shortened returns a duration without zero parts: 72h and not 72h0m0s.
 func shortened(d time.Duration) string {
 	text := d.String()
 	for _, zero := range []string{"m0s", "h0m"} {
@@ -177,7 +177,7 @@ func parseOrigins(list string) (origins []string, err error) {
 	return origins, nil
 }
 
-// ancestor is a source of frame-ancestors as it is set: with a wildcard for subdomains only, and nothing that could end the directive.
+// ancestor matches one entry of FLOW_SERVER_FRAME_ANCESTORS: a wildcard is allowed for subdomains only, and no character could end the directive.
 var ancestor = regexp.MustCompile(`^(self|https?://(\*\.)?[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:[1-9][0-9]{0,4})?)$`)
 
 func parseAncestors(list string) (sources []string, err error) {

@@ -12,7 +12,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// healthcheck asks the server with these settings whether it is ready. It is for probes in containers without
+// healthcheck checks whether the server with these settings is ready. It is for probes in containers without
 // a shell.
 func (p Program) healthcheck(ctx context.Context, args []string, getenv func(string) string, stderr io.Writer) error {
 	cfg, err := p.parse(args, getenv, stderr)

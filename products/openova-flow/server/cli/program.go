@@ -95,7 +95,7 @@ func (p Program) Run(ctx context.Context, args []string, getenv func(string) str
 		p.usage(stdout)
 		return nil
 	}
-	return fmt.Errorf("%s is no command; there are serve (the default), healthcheck, token, wait, version and help", terminal.Argument(command))
+	return fmt.Errorf("unknown command %s; allowed: serve (the default), healthcheck, token, wait, version, help", terminal.Argument(command))
 }
 
 // parseFlags parses the flags of a command. It writes errors and help to stderr.

@@ -17,7 +17,7 @@ func (p Program) serve(ctx context.Context, cfg config, getenv func(string) stri
 	cfg.app.HTTP.Version = p.version()
 	if f := cfg.app.StateFile; f != "" {
 		if err := app.CheckStateFile(f); err != nil {
-			return fmt.Errorf("FLOW_SERVER_STATE_FILE is %q, which can't be written: %w; allowed: a file in a directory that the server may write to", f, err)
+			return fmt.Errorf("invalid FLOW_SERVER_STATE_FILE %q: %w; allowed: a file in a directory that the server may write to", f, err)
 		}
 	}
 	if p.Prepare != nil {
@@ -28,11 +28,11 @@ func (p Program) serve(ctx context.Context, cfg config, getenv func(string) stri
 		defer release()
 	}
 	if cfg.app.StateFile != "" && cfg.app.Log != nil {
-		return errors.New("FLOW_SERVER_STATE_FILE is set, but the flows of this server are kept by its log; unset one of the two")
+		return errors.New("FLOW_SERVER_STATE_FILE is set, but this server keeps its flows in a log; unset one of the two")
 	}
 	listener, err := net.Listen("tcp", cfg.listenAddr)
 	if err != nil {
-		return fmt.Errorf("FLOW_SERVER_LISTEN_ADDR is %q, which can't be listened on: %w", cfg.listenAddr, err)
+		return fmt.Errorf("invalid FLOW_SERVER_LISTEN_ADDR %q: %w", cfg.listenAddr, err)
 	}
 	app.TuneMemory(getenv, cfg.app.Logger)
 	return app.Serve(ctx, listener, cfg.app)

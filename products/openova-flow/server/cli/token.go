@@ -21,10 +21,10 @@ func token(args []string, stdout, stderr io.Writer) error {
 	made := auth.NewToken()
 	e := auth.Entry{SHA256: auth.Hash(made)}
 	fs := flag.NewFlagSet("token new", flag.ContinueOnError)
-	fs.StringVar(&e.Name, "name", "token-"+e.SHA256[:8], "what the log calls its `bearer`")
-	scopes := fs.String("scopes", "read", "`list` of read, ingest and admin, with commas between")
-	flows := fs.String("flows", "*", "`list` of flow ids, in which * stands for any run of characters")
-	regions := fs.String("regions", "", "`list` of the regions that it may write; none: all")
+	fs.StringVar(&e.Name, "name", "token-"+e.SHA256[:8], "`name` of the caller in the log")
+	scopes := fs.String("scopes", "read", "comma-separated `list` of read, ingest and admin")
+	flows := fs.String("flows", "*", "comma-separated `list` of flow ids, in which * stands for any characters")
+	regions := fs.String("regions", "", "comma-separated `list` of the regions that the token may write (default: all)")
 	if err := parseFlags(fs, args[1:], stderr); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
@@ -42,7 +42,7 @@ func token(args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintln(stderr, "The token, which is shown this once, and its entry for the tokens file:")
+	fmt.Fprintln(stderr, "The token, which is shown only once, and its entry for the tokens file:")
 	_, err = fmt.Fprintf(stdout, "%s\n%s\n", made, entry)
 	return err
 }

@@ -30,7 +30,7 @@ const (
 	waitInterrupted = ExitCode(130)
 )
 
-// recordTime limits how long wait gets the recording for a report, after its answer. A wait that was interrupted gets none.
+// recordTime limits how long wait fetches the recording for a report, after it has its answer. An interrupted wait fetches none.
 const recordTime = 30 * time.Second
 
 // waiting has the flags of wait.
@@ -40,7 +40,7 @@ type waiting struct {
 	timeout  time.Duration
 	output   string // text or json
 	reports  []report
-	page     *os.File // of --report; nil: none
+	page     *os.File // the file of --report; nil: no such file
 }
 
 // report is a file that the answer is written to.
@@ -61,7 +61,7 @@ func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		_, err := revision.ParseName(v) // reject an empty revision too: it comes from an unset variable
 		return err
 	})
-	repo := fs.String("repo", "", "`folder` of a Git repository, which tells what comes after the revision (default: the working directory if it is in one)")
+	repo := fs.String("repo", "", "`folder` of a Git repository with the revision and its successors (default: the working directory if it is in one)")
 	fs.Func("kustomization", "wait for this Kustomization and what it applies, as `NAMESPACE/NAME`; repeatable", func(v string) error {
 		n, err := gate.ParseName(v)
 		w.ask.Kustomizations = append(w.ask.Kustomizations, n)
@@ -72,14 +72,14 @@ func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		w.ask.Releases = append(w.ask.Releases, r)
 		return err
 	})
-	since := fs.String("since", "", "an `instant` (RFC 3339, or `now`): wait for a run that begins then or later; what a revision or version is asked of needs none")
+	since := fs.String("since", "", "a `time` (RFC 3339, or now): wait for a run that begins then or later; not needed with a revision or version")
 	fs.DurationVar(&w.timeout, "timeout", 30*time.Minute, "how long to wait")
-	fs.DurationVar(&w.follower.Settle, "settle", gate.DefaultSettle, "how long a result must stand; a success with --revision or a version 1s at most")
+	fs.DurationVar(&w.follower.Settle, "settle", gate.DefaultSettle, "how long a result must not change; at most 1s for a success with --revision or a version")
 	tokenFile := fs.String("token-file", "", "`file` with a bearer token")
 	fs.StringVar(&w.output, "output", "text", "text, or json: one object at the end, and progress on stderr")
 	junit := fs.String("junit", "", "`file` for a JUnit report")
 	markdown := fs.String("markdown", "", "`file` to which a summary in Markdown is appended")
-	page := fs.String("report", "", "`file` for a report as one HTML page, which has the recording in it and needs no network")
+	page := fs.String("report", "", "`file` for a report as one HTML page that contains the recording and needs no network")
 	if err := parseFlags(fs, args, stderr); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
 			return err
@@ -118,7 +118,7 @@ func (w *waiting) validate(since, repo string) error {
 	u, err := url.Parse(w.follower.URL)
 	switch {
 	case terminal.Secret(w.follower.URL):
-		return errors.New("invalid --url: it " + terminal.HiddenSecret + "; allowed: an absolute http or https URL, without user, query and fragment")
+		return errors.New("invalid --url: the value " + terminal.HiddenSecret + "; allowed: an absolute http or https URL, without user, query and fragment")
 	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
 		return fmt.Errorf("invalid --url %.200q; allowed: an absolute http or https URL", w.follower.URL)
 	}
@@ -220,7 +220,7 @@ func (w *waiting) report(a *gate.Answer, exit ExitCode, stdout io.Writer) error 
 	return errors.Join(failures...)
 }
 
-// writePage writes the report as a page. A recording that the server does not give is named in it.
+// writePage writes the report as a page. If the server does not send the recording, the page says why.
 func (w *waiting) writePage(ctx context.Context, a *gate.Answer, exit ExitCode, began time.Time) error {
 	if w.page == nil {
 		return nil

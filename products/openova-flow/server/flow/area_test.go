@@ -67,7 +67,7 @@ func TestState_EmptyRegionsFreeTheirMemory(t *testing.T) {
 	for _, id := range ids {
 		s.Apply(flow.DeleteNodes(id + "/n"))
 		if s.RegionVersion(id) != 0 {
-			t.Errorf("%s is still there", id)
+			t.Errorf("%s still has an area", id)
 		}
 	}
 	if full < empty+100*200 || s.Bytes() != empty {

@@ -38,11 +38,11 @@ func TestVectors_ValidRoundTrip(t *testing.T) {
 				t.Fatal(err)
 			}
 			if got := m.JSON(); strings.ContainsAny(got, "\n\r") || !sameJSON(t, got, string(data)) {
-				t.Errorf("goes out as %s", got)
+				t.Errorf("JSON returned %s", got)
 			}
 			again, err := flow.Decode("F", []byte(m.JSON()))
 			if err != nil || !reflect.DeepEqual(again, m) {
-				t.Errorf("decodes to something else the second time: %+v, %v", again, err)
+				t.Errorf("decoded again: %+v, %v", again, err)
 			}
 			if rebuilt := rebuild(m).JSON(); name != "upsert-nodes-unknown-field.json" && name != "snapshot-minimal.json" && !sameJSON(t, rebuilt, string(data)) {
 				t.Errorf("its fields encode to %s", rebuilt)
@@ -161,10 +161,10 @@ func TestDecode_ErrorsNameTheField(t *testing.T) {
 				t.Fatalf("accepted, error %v", err)
 			}
 			if tt.field != "" && e.Field != tt.field {
-				t.Errorf("names field %q (%v), want %q", e.Field, err, tt.field)
+				t.Errorf("field %q (%v), want %q", e.Field, err, tt.field)
 			}
 			if !strings.Contains(err.Error(), tt.says) {
-				t.Errorf("says %q, want %q in it", err, tt.says)
+				t.Errorf("error %q, want %q in it", err, tt.says)
 			}
 		})
 	}
@@ -175,9 +175,9 @@ func TestDecode_AcceptsAndKeeps(t *testing.T) {
 		{"unused fields decide nothing", `{"type":"delete-nodes","ids":["a"],"nodes":5,"flow":null}`, ""},
 		{"unused field before type", `{"nodes":"junk","type":"delete-nodes","ids":["a"]}`, ""},
 		{"64 levels", `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","meta":` + nested(61) + `}]}`, ""},
-		{"case matters not inside meta", `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","meta":{"ID":1,"id":2}}]}`, ""},
+		{"case does not matter inside meta", `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","meta":{"ID":1,"id":2}}]}`, ""},
 		{"null and fractions in meta and unknown fields", `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","meta":{"n":null,"f":1e3},"p":null}]}`, ""},
-		{"space goes, text stays", " {\n\t\"type\" : \"delete-nodes\" ,\r\n \"ids\" : [ \"a \\\" b\\\\\" , \"\\u00e9\" ] } \n", `{"type":"delete-nodes","ids":["a \" b\\","\u00e9"]}`},
+		{"white space is removed, text is kept", " {\n\t\"type\" : \"delete-nodes\" ,\r\n \"ids\" : [ \"a \\\" b\\\\\" , \"\\u00e9\" ] } \n", `{"type":"delete-nodes","ids":["a \" b\\","\u00e9"]}`},
 		{"extreme instants", `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","startedAt":-8640000000000000,"endedAt":8640000000000000}]}`, ""},
 		{"extreme integer", `{"type":"upsert-rels","relationships":[{"fromId":"a","toId":"b","type":"triggers","lag":9007199254740991}]}`, ""},
 		{"paired surrogates", `{"type":"delete-nodes","ids":["\ud83d\ude00"]}`, ""},
@@ -192,7 +192,7 @@ func TestDecode_AcceptsAndKeeps(t *testing.T) {
 				want = tt.in
 			}
 			if m.JSON() != want {
-				t.Errorf("goes out as %s\nwant %s", m.JSON(), want)
+				t.Errorf("JSON returned %s\nwant %s", m.JSON(), want)
 			}
 		})
 	}

@@ -176,7 +176,7 @@ func (d *decoder) message() (*Message, error) {
 		}
 	}
 	if d.peek(); d.pos < len(d.s) {
-		return nil, &Error{Msg: "more follows the message; several messages go one a line, as application/x-ndjson"}
+		return nil, &Error{Msg: "unexpected data after the message; send several messages as application/x-ndjson, one on each line"}
 	}
 	if m.Type == "" {
 		return nil, refuse("type", "is missing")

@@ -19,8 +19,8 @@ import (
 var (
 	equivalenceSeed  = flag.Uint64("equivalence.seed", 1, "the first random sequence")
 	equivalenceCount = flag.Uint64("equivalence.count", 2000, "how many random sequences")
-	equivalenceFor   = flag.Duration("equivalence.for", time.Hour, "no more of them after this long")
-	equivalenceOut   = flag.Bool("equivalence.out", false, "write the sequences to standard output, one a line, with what the folds come to; another fold can be held to them")
+	equivalenceFor   = flag.Duration("equivalence.for", time.Hour, "start no more of them after this time")
+	equivalenceOut   = flag.Bool("equivalence.out", false, "write each sequence and its folded state to standard output, one on each line, to compare another fold with")
 )
 
 // TestEquivalence compares the fold with a simple and slow implementation, on random sequences of requests.
@@ -44,8 +44,8 @@ func TestEquivalence(t *testing.T) {
 	}
 }
 
-// foldSequence folds one sequence with both implementations and compares them after each request. It writes what a subscriber
-// receives: the messages of each request, those of the server among them, and the resulting snapshot.
+// foldSequence folds one sequence with both implementations and compares them after each request. It writes to line the
+// messages that a subscriber gets, also those that the server makes, and the resulting snapshot.
 func foldSequence(seed uint64, line *strings.Builder) error {
 	g := &sequencer{Rand: rand.New(rand.NewPCG(seed, 3))}
 	const born = 7
@@ -76,7 +76,7 @@ func foldSequence(seed uint64, line *strings.Builder) error {
 		got := s.Snapshot().JSON()
 		text := want.snapshot()
 		if got != text || own != derived {
-			return fmt.Errorf("after step %d, %s\n got %s and says %q\nwant %s and %q", step, strings.Join(batch, "\n"), got, own, text, derived)
+			return fmt.Errorf("after step %d, %s\n got %s, derived %q\nwant %s, derived %q", step, strings.Join(batch, "\n"), got, own, text, derived)
 		}
 		leaves := []string{}
 		for _, n := range want.nodes { // sorted, as in a snapshot

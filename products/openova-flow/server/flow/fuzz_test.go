@@ -22,7 +22,7 @@ func FuzzDecode(f *testing.F) {
 		m, err := flow.Decode("F", data)
 		if err != nil {
 			if m != nil {
-				t.Fatal("a message beside an error")
+				t.Fatal("Decode returned a message and an error")
 			}
 			return
 		}
@@ -35,18 +35,18 @@ func FuzzDecode(f *testing.F) {
 		}
 		var compacted bytes.Buffer
 		if err := json.Compact(&compacted, data); err != nil || compacted.String() != out {
-			t.Fatalf("goes out as %q, want %q", out, compacted.String())
+			t.Fatalf("JSON returned %q, want %q", out, compacted.String())
 		}
 		again, err := flow.Decode("F", []byte(out))
 		if err != nil || again.JSON() != out {
-			t.Fatalf("its own output is refused or changes: %v", err)
+			t.Fatalf("the output of JSON is refused or changes: %v", err)
 		}
 		agreesWithEncodingJSON(t, m, data)
 		s := flow.NewState("F", 1)
 		s.Apply(m)
 		s.Derive(2)
 		if _, err := flow.Decode("F", []byte(s.Snapshot().JSON())); err != nil {
-			t.Fatalf("the snapshot of its fold is refused: %v", err)
+			t.Fatalf("the snapshot of the folded message is refused: %v", err)
 		}
 	})
 }

@@ -15,7 +15,7 @@ func TestValidID(t *testing.T) {
 	}
 	for _, id := range []string{"", ".", "..", "a/b", "../x", "%2e", "a b", "a\n", "é", strings.Repeat("z", 129)} {
 		if flow.ValidID(id) {
-			t.Errorf("%q is taken", id)
+			t.Errorf("%q is accepted", id)
 		}
 	}
 }
@@ -53,7 +53,7 @@ func TestDecodeStored_KeepsInstantsOfEarlierVersions(t *testing.T) {
 		t.Errorf("%+v %v", again, err)
 	}
 	if _, err := flow.DecodeStored("F", []byte(`{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"","status":"x"}]}`)); err == nil {
-		t.Error("what no version accepted is accepted")
+		t.Error("DecodeStored accepted a message that no version accepted")
 	}
 }
 

@@ -12,8 +12,8 @@ func RegionOf(id string) string {
 	return region
 }
 
-// OwnersOf returns the ids whose regions own a relationship: its toId, since that node waits. A contains has two, since it changes what
-// both of its ends are.
+// OwnersOf returns the ids whose regions own a relationship: its toId, since that is the dependent node. A `contains` edge has two owners, since it changes
+// both of its nodes: one becomes a container, the other its child.
 func OwnersOf(k RelKey) []string {
 	if k.Type == Contains {
 		return []string{k.FromID, k.ToID}

@@ -67,7 +67,7 @@ func TestState_EachRelOf(t *testing.T) {
 	before := s.RelCount()
 	s.Apply(flow.DeleteNodes("a"))
 	if s.RelCount() != before-len(got) {
-		t.Errorf("deleting the id removes %d, not %d", before-s.RelCount(), len(got))
+		t.Errorf("deleting the node removed %d relationships, want %d", before-s.RelCount(), len(got))
 	}
 	s.EachRelOf("nowhere", func(flow.Relationship) { t.Error("an unknown id has a relationship") })
 }

@@ -2,13 +2,13 @@ package flow
 
 import "fmt"
 
-// maxMoves limits how often one request may change the regions of its nodes again, multiplied by the number of relationships: each such change takes a
-// step for each relationship of the node.
+// maxMoves limits the cost of repeated changes of nodes' regions in one request, in steps: each such change takes a step for each relationship of the
+// node.
 const maxMoves = 4 << 20
 
-// Exceeds returns the first message that would bring a state over maxNodes or maxRels, and the field: "nodes" or "relationships". It also returns a
-// message that exceeds maxMoves, with its field. It returns nil if there is none. A nil state is empty. Far below the limits it costs one addition per
-// message; near them it counts the new keys. Relationships that are removed with a node of the same request still count.
+// Exceeds returns the first message with which a state would exceed maxNodes or maxRels, and the field: "nodes" or "relationships". It also returns a
+// message that exceeds maxMoves, with its field; nil if there is none. A nil state is empty. Far below the limits it costs one addition per message; near
+// them it counts the new keys. Relationships that are removed with a node of the same request still count.
 func (s *State) Exceeds(messages []*Message, maxNodes, maxRels int) (*Message, string) {
 	if s == nil {
 		s = new(State)
@@ -55,7 +55,8 @@ func (s *State) Exceeds(messages []*Message, maxNodes, maxRels int) (*Message, s
 	return nil, ""
 }
 
-// movesToAndFro returns the message with which the number of changed regions, of nodes that earlier messages have put, exceeds most, and its field.
+// movesToAndFro returns the message with which more than most nodes have got another region than an earlier message of the request gave them, and its
+// field.
 func movesToAndFro(messages []*Message, most int) (*Message, string) {
 	regions := make(map[string]string)
 	moves := 0

@@ -109,7 +109,7 @@ func (m *Message) detach(raw string) (string, bool) {
 func reread(flowID, raw string, read func(*decoder) error) {
 	d := decoder{scanner: scanner{s: raw}, flowID: flowID, stored: true}
 	if err := read(&d); err != nil {
-		panic("flow: an element that was decoded before is refused: " + err.Error())
+		panic("flow: a decoded element does not decode again: " + err.Error())
 	}
 }
 
@@ -281,8 +281,8 @@ func (s *State) putRel(r Relationship) {
 	}
 }
 
-// contains reports whether e makes its from node a child of its to node. Both must exist and be in one region. Otherwise one region
-// could turn a leaf of another into a container, and so remove it from the status of the flow.
+// contains reports whether e makes its from node a child of its to node. Both must exist and be in one region, because else a region
+// could turn a leaf of another region into a container, and so remove it from the status of the flow.
 func (e *edge) contains() bool {
 	return e.rel.Type == Contains && e.from != nil && e.from.present && e.to != nil && e.to.present && e.from.node.Region == e.to.node.Region
 }

@@ -182,7 +182,7 @@ func TestState_EqualsModel(t *testing.T) {
 				t.Fatalf("seed %d step %d after %s\n got %s\nwant %s", seed, step, m.JSON(), got, want.snapshot())
 			}
 			if got := follower.Snapshot().JSON(); got != want.snapshot() {
-				t.Fatalf("seed %d step %d: who follows the messages has %s\nwant %s", seed, step, got, want.snapshot())
+				t.Fatalf("seed %d step %d: a subscriber has %s\nwant %s", seed, step, got, want.snapshot())
 			}
 			if s.NodeCount() != len(want.nodes) || s.RelCount() != len(want.rels) {
 				t.Fatalf("seed %d step %d: counts %d nodes and %d relationships", seed, step, s.NodeCount(), s.RelCount())
@@ -197,7 +197,7 @@ func TestState_EqualsModel(t *testing.T) {
 			})
 			slices.Sort(regions)
 			if !maps.Equal(s.Statuses(), statuses) || !slices.Equal(s.Regions(), regions) {
-				t.Fatalf("seed %d step %d: it has %v in %v, want %v in %v", seed, step, s.Statuses(), s.Regions(), statuses, regions)
+				t.Fatalf("seed %d step %d: statuses %v in regions %v, want %v in %v", seed, step, s.Statuses(), s.Regions(), statuses, regions)
 			}
 		}
 		var ids []string
@@ -212,12 +212,12 @@ func TestState_EqualsModel(t *testing.T) {
 		s.Apply(flow.DeleteNodes(ids...))
 		s.Apply(flow.DeleteRels(pairs...))
 		if n := s.Bytes(); n != 0 && n != int64(len(s.Flow().JSON())) || s.NodeCount() != 0 || s.RelCount() != 0 {
-			t.Fatalf("seed %d: everything is deleted, yet %d bytes, %d nodes, %d relationships are left", seed, s.Bytes(), s.NodeCount(), s.RelCount())
+			t.Fatalf("seed %d: after all deletions %d bytes, %d nodes, %d relationships are left", seed, s.Bytes(), s.NodeCount(), s.RelCount())
 		}
 	}
 }
 
-// TestState_ContainsAcrossRegionsMakesNoContainer applies nodes and relationship in every order, and moves nodes between regions.
+// TestState_ContainsAcrossRegionsMakesNoContainer applies the nodes and the relationship in every order, and moves nodes between regions.
 func TestState_ContainsAcrossRegionsMakesNoContainer(t *testing.T) {
 	child := func(region string) *flow.Message {
 		return flow.UpsertNodes(flow.Node{ID: "a", FlowID: "F", Label: "a", Status: "succeeded", Region: region})
@@ -243,8 +243,8 @@ func TestState_ContainsAcrossRegionsMakesNoContainer(t *testing.T) {
 		{"the contained moves in", []*flow.Message{edge, child("r2"), parent("r1"), child("r1")}, true},
 		{"the container moves away", []*flow.Message{edge, child("r1"), parent("r1"), parent("r2")}, false},
 		{"the container moves in", []*flow.Message{edge, child("r1"), parent("r2"), parent("r1")}, true},
-		{"the contained goes", []*flow.Message{edge, child("r1"), parent("r1"), flow.DeleteNodes("a")}, false},
-		{"it moves, and the edge goes", []*flow.Message{edge, child("r1"), parent("r1"), child("r2"), flow.DeleteRels(edge.Relationships[0].Key())}, false},
+		{"the contained is deleted", []*flow.Message{edge, child("r1"), parent("r1"), flow.DeleteNodes("a")}, false},
+		{"the contained moves, then the edge is deleted", []*flow.Message{edge, child("r1"), parent("r1"), child("r2"), flow.DeleteRels(edge.Relationships[0].Key())}, false},
 	} {
 		s := flow.NewState("F", 1)
 		for _, m := range tt.messages {

@@ -8,8 +8,7 @@ import (
 	"unsafe"
 )
 
-// The summary of a flow in a list depends on the number of statuses and regions only: the counts are right even after the
-// nodes have been made inaccessible.
+// TestState_SummaryVisitsNoNode makes the nodes inaccessible: the counts by status and the regions, which lists of flows need, must still be right.
 func TestState_SummaryVisitsNoNode(t *testing.T) {
 	s := NewState("F", 1)
 	for i := range 1000 {
@@ -34,7 +33,7 @@ func TestState_SummaryVisitsNoNode(t *testing.T) {
 	}
 }
 
-// A small message stays in memory with its elements, but keys of maps, which may outlive the elements, are copies.
+// TestState_KeysOutliveTheirMessage: keys of maps are copies, because they may outlive the elements of a message and would keep it in memory.
 func TestState_KeysOutliveTheirMessage(t *testing.T) {
 	m, err := Decode("F", []byte(`{"type":"upsert-nodes","nodes":[{"id":"n","flowId":"F","label":"l","status":"odd","region":"r"}]}`))
 	if err != nil {

@@ -9,7 +9,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
 )
 
-// deny answers a caller that may not do what it asks, and counts and logs that.
+// deny answers a request that is denied, and counts and logs the denial.
 func (s *Server) deny(w http.ResponseWriter, r *http.Request, err error) {
 	s.noteDenial(w, r, err)
 	writeProblem(w, problemOf(err))
@@ -17,23 +17,23 @@ func (s *Server) deny(w http.ResponseWriter, r *http.Request, err error) {
 
 // noteDenial counts a denial and logs who was denied and why, never a secret that the caller sent.
 func (s *Server) noteDenial(w http.ResponseWriter, r *http.Request, err error) {
-	var refusal *auth.Refusal
-	if !errors.As(err, &refusal) {
+	var denial *auth.Denial
+	if !errors.As(err, &denial) {
 		return
 	}
-	s.metrics.denied[refusal.Reason].Add(1)
-	if missed, ok := s.denials[refusal.Reason].allow(refusal.Name, time.Now()); ok {
+	s.metrics.denied[denial.Reason].Add(1)
+	if missed, ok := s.denials[denial.Reason].allow(denial.Name, time.Now()); ok {
 		peer, _, _ := net.SplitHostPort(r.RemoteAddr)
-		s.cfg.Logger.Warn("access refused", "refusal", refusal, "method", methodLabel(r.Method), "route", w.(*recorder).route, "flow", flowOf(r), "peer", peer, "unlogged", missed)
+		s.cfg.Logger.Warn("access refused", "refusal", denial, "method", methodLabel(r.Method), "route", w.(*recorder).route, "flow", flowOf(r), "peer", peer, "unlogged", missed)
 	}
 }
 
-// audit logs what a caller has removed, or that it has signed in.
+// audit logs a deletion or a sign-in.
 func (s *Server) audit(did string, g *auth.Grant, args ...any) {
 	s.cfg.Logger.Info(did, append([]any{"by", g.Name()}, args...)...)
 }
 
-// me answers with who the caller is taken for, and what it may do.
+// me answers with the name and the permissions of the caller.
 func (s *Server) me(w http.ResponseWriter, _ *http.Request, g *auth.Grant) {
 	writeJSON(w, struct {
 		Name     string   `json:"name"`

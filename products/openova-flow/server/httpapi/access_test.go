@@ -18,7 +18,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// entry is a token of a tokens file; the token is the name with secret- before.
+// entry is an entry of a tokens file. The token is "secret-" and the name.
 type entry struct {
 	name    string
 	scopes  []string
@@ -64,7 +64,7 @@ type guarded struct {
 	log  *lockedLog
 }
 
-// write puts entries into the tokens file, at once, and what the file says besides.
+// write replaces the tokens file atomically: entries, and more for its other fields.
 func (g *guarded) write(entries []entry, more string) {
 	g.env.t.Helper()
 	list := []auth.Entry{}
@@ -83,7 +83,7 @@ func (g *guarded) write(entries []entry, more string) {
 	}
 }
 
-// guard starts a server for everyone, with what the file says besides.
+// guard starts a server with the entries of everyone; more has other fields of the tokens file.
 func guard(t testing.TB, hc hub.Config, cfg httpapi.Config, more string) *guarded {
 	t.Helper()
 	g := &guarded{env: &env{t: t}, path: filepath.Join(t.TempDir(), "tokens.json"), log: &lockedLog{}}
@@ -102,13 +102,13 @@ func guard(t testing.TB, hc hub.Config, cfg httpapi.Config, more string) *guarde
 	return g
 }
 
-// as is do with the token of an entry.
+// as is like do, with the token of an entry.
 func (g *guarded) as(e entry, method, path, body string, header ...string) answer {
 	g.env.t.Helper()
 	return g.do(method, path, body, append(append(header, "Content-Type", asNDJSON), e.bearer()...)...)
 }
 
-// filled is g with some flows, each with a node of two regions.
+// filled adds some flows, each with a node in two regions, and returns g.
 func (g *guarded) filled() *guarded {
 	g.env.t.Helper()
 	for _, id := range []string{"F", "team-a", "other"} {
@@ -128,7 +128,7 @@ func upsertOf(flowID, id, region string) string {
 	return fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":%q,"label":"l","status":"running","region":%q}]}`, id, flowID, region)
 }
 
-// but is status for each entry, and others for some.
+// but returns status for each entry, except those in others.
 func but(status int, others map[string]int) map[string]int {
 	m := map[string]int{"nobody": 401}
 	for _, who := range everyone {
@@ -169,7 +169,7 @@ func TestAccess_EachCallerOnEachRoute(t *testing.T) {
 		{"HEAD", "/v1/flows/other/stream", but(200, notOther)},
 		{"HEAD", "/v1/stream?flow=F&flow=other", but(200, notOther)},
 		{"HEAD", "/v1/stream?flow=F", but(200, noReader)},
-		{"GET", "/v1/flows/no-such-flow/snapshot", but(404, notOther)}, // who may not read it is not told whether it is there
+		{"GET", "/v1/flows/no-such-flow/snapshot", but(404, notOther)}, // 403 does not show whether a flow exists
 		{"HEAD", "/v1/stream", but(200, noReader)},
 		{"GET", "/v1/flows", but(200, noReader)},
 		{"GET", "/metrics", but(200, notOther)}, // they are sums over all flows
@@ -178,9 +178,9 @@ func TestAccess_EachCallerOnEachRoute(t *testing.T) {
 		{"GET", "/healthz", but(200, list{"nobody": 200})},
 		{"GET", "/readyz", but(200, list{"nobody": 200})},
 		{"GET", "/v1/nothing", but(404, list{"nobody": 404})},
-		{"POST", "/v1/flows/F/events", but(400, list{"reader": 403, "only-f": 403})}, // that there is no message is told to who may send one
+		{"POST", "/v1/flows/F/events", but(400, list{"reader": 403, "only-f": 403})}, // permissions are checked before the body
 		{"POST", "/v1/flows/other/events", but(400, list{"reader": 403, "only-f": 403, "of-r1": 403, "of-r2": 403, "admin-r1": 403})},
-		{"PUT", "/v1/flows/F/regions/r1", but(415, list{"reader": 403, "only-f": 403, "of-r2": 403})}, // that it is no claim is told to who may claim
+		{"PUT", "/v1/flows/F/regions/r1", but(415, list{"reader": 403, "only-f": 403, "of-r2": 403})}, // permissions are checked before the body
 		{"PUT", "/v1/flows/F/regions/r1%2Fa", but(415, list{"reader": 403, "only-f": 403, "of-r1": 403, "of-r2": 403, "admin-r1": 403})},
 		{"PUT", "/v1/flows/other/regions/r1", but(415, list{"reader": 403, "only-f": 403, "of-r1": 403, "of-r2": 403, "admin-r1": 403})},
 		{"DELETE", "/v1/flows/none", but(204, list{"reader": 403, "only-f": 403, "of-r1": 403, "of-r2": 403, "admin-r1": 403})},
@@ -206,7 +206,7 @@ func TestAccess_EachCallerOnEachRoute(t *testing.T) {
 				t.Errorf("%s: %d with %v", what, a.status, a.header)
 			}
 			if a.header.Get("Flow-Incarnation") != "" {
-				t.Errorf("%s: who may not is told of the flow: %v", what, a.header)
+				t.Errorf("%s: a denial has headers of the flow: %v", what, a.header)
 			}
 		}
 	}
@@ -216,7 +216,7 @@ func TestAccess_EachCallerOnEachRoute(t *testing.T) {
 	}
 }
 
-// TestAccess_BoundTokenWritesOnlyItsRegions is about what the answer says; every kind of breach is in package auth.
+// TestAccess_BoundTokenWritesOnlyItsRegions tests the answers; the tests of package auth have every kind of foreign write.
 func TestAccess_BoundTokenWritesOnlyItsRegions(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	before := e.as(reader, "GET", "/v1/flows/F/snapshot", "").body
@@ -236,21 +236,21 @@ func TestAccess_BoundTokenWritesOnlyItsRegions(t *testing.T) {
 	} {
 		a := e.as(ofR1, "POST", "/v1/flows/F/events", tt.body)
 		if p := isProblem(t, a, 403); p.Field != tt.field || p.Line != tt.line {
-			t.Errorf("%s: names field %q, line %d: %s", tt.body, p.Field, p.Line, a.body)
+			t.Errorf("%s: field %q, line %d: %s", tt.body, p.Field, p.Line, a.body)
 		}
 		if a.header.Get("Flow-Incarnation") == "" {
 			t.Errorf("no incarnation: %v", a.header)
 		}
 	}
 	if now := e.as(reader, "GET", "/v1/flows/F/snapshot", "").body; now != before {
-		t.Errorf("something was applied:\n%s", now)
+		t.Errorf("part of a denied request was applied:\n%s", now)
 	}
 	if a := e.as(ofR1, "POST", "/v1/flows/F/events", upsertOf("F", "r1/b", "r1")+"\n"+upsertOf("F", "r1", "r1")); a.status != 200 {
 		t.Errorf("its own: %d %s", a.status, a.body)
 	}
 }
 
-// TestAccess_DeletionByBoundTokenKeepsForeignRelationships deletes a node that another region waits for.
+// TestAccess_DeletionByBoundTokenKeepsForeignRelationships deletes a node that a node of another region depends on.
 func TestAccess_DeletionByBoundTokenKeepsForeignRelationships(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	foreign := `{"fromId":"r1/a","toId":"r2/a","type":"finish-to-start"}`
@@ -272,7 +272,7 @@ func TestAccess_DeletionByBoundTokenKeepsForeignRelationships(t *testing.T) {
 	}
 }
 
-// TestFlowEmitter_BoundTokenCannotOutrunAnothersEpochs has one cluster's token use the other one's name with an epoch that nothing is newer than.
+// TestFlowEmitter_BoundTokenCannotOutrunAnothersEpochs has one cluster's token use the name of another one's emitter with the greatest epoch.
 func TestFlowEmitter_BoundTokenCannotOutrunAnothersEpochs(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	for _, step := range []struct {
@@ -291,8 +291,8 @@ func TestFlowEmitter_BoundTokenCannotOutrunAnothersEpochs(t *testing.T) {
 	}
 }
 
-// TestFlowEmitter_NamesCountWithinTheRegionsOfTheToken has a token use up its names. Another region's adapter and one without regions go on, and
-// the other way round.
+// TestFlowEmitter_NamesCountWithinTheRegionsOfTheToken has one token after the other use all names that it may. The limit of one does not affect the
+// others, whether they are bound to regions or not.
 func TestFlowEmitter_NamesCountWithinTheRegionsOfTheToken(t *testing.T) {
 	for _, order := range [][]entry{{ofR1, ofR2, writer}, {writer, ofR1, ofR2}} {
 		e := guard(t, hub.Config{MaxEmitters: 2}, httpapi.Config{}, "").filled()
@@ -317,7 +317,7 @@ func TestFlowEmitter_NamesCountWithinTheRegionsOfTheToken(t *testing.T) {
 	}
 }
 
-// TestFlowEmitter_TokenWithoutRegionsCannotOutrunABoundOne uses the name that the server keeps for the bound token's emitter.
+// TestFlowEmitter_TokenWithoutRegionsCannotOutrunABoundOne uses the name that the server has stored for the bound token's emitter.
 func TestFlowEmitter_TokenWithoutRegionsCannotOutrunABoundOne(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	for _, step := range []struct {
@@ -337,7 +337,7 @@ func TestFlowEmitter_TokenWithoutRegionsCannotOutrunABoundOne(t *testing.T) {
 	}
 }
 
-// TestSnapshot_OnlyWritersKeepAFlowFromBeingDropped: a reader that calls itself an emitter does not.
+// TestSnapshot_OnlyWritersKeepAFlowFromBeingDropped: a token that may only read keeps no flow, even if it sends Flow-Emitter.
 func TestSnapshot_OnlyWritersKeepAFlowFromBeingDropped(t *testing.T) {
 	var mu sync.Mutex
 	clock := time.Now()
@@ -398,7 +398,7 @@ func TestMe_ReportsTheCaller(t *testing.T) {
 	}
 }
 
-// TestDenials_AreCountedAndLoggedWithoutTokens has the audit lines too.
+// TestDenials_AreCountedAndLoggedWithoutTokens also checks the audit lines.
 func TestDenials_AreCountedAndLoggedWithoutTokens(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	e.as(ofR1, "POST", "/v1/flows/F/events", upsertOf("F", "r2/b", "r2"))
@@ -406,7 +406,7 @@ func TestDenials_AreCountedAndLoggedWithoutTokens(t *testing.T) {
 		e.do("GET", "/v1/flows", "", "Authorization", "Bearer very-secret")
 	}
 	e.do("GET", "/v1/flows", "")
-	e.as(reader, "DELETE", "/v1/flows/F", "") // is told, though others who are not known fill the log
+	e.as(reader, "DELETE", "/v1/flows/F", "") // is logged, though unknown callers have used their share of the log
 	e.as(admin, "DELETE", "/v1/flows/F/regions/r2", "")
 	e.as(writer, "DELETE", "/v1/flows/F", "")
 	e.as(writer, "DELETE", "/v1/flows/F", "")
@@ -434,11 +434,11 @@ func TestDenials_AreCountedAndLoggedWithoutTokens(t *testing.T) {
 		t.Errorf("a token is in the log:\n%s", log)
 	}
 	if strings.Contains(log, "message refused") {
-		t.Errorf("a refusal is told twice:\n%s", log)
+		t.Errorf("a denial is logged twice:\n%s", log)
 	}
 }
 
-// TestDenials_EachIsCountedAndLogged has one of each place that refuses, each at a server of its own.
+// TestDenials_EachIsCountedAndLogged has each kind of denial once, each at a server of its own.
 func TestDenials_EachIsCountedAndLogged(t *testing.T) {
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<!doctype html>") })
 	cookie := func(who entry) []string { return []string{"Cookie", auth.CookieName + "=secret-" + who.name} }
@@ -476,7 +476,7 @@ func TestDenials_EachIsCountedAndLogged(t *testing.T) {
 				t.Errorf("%d, want %d: %s", a.status, tt.status, a.body)
 			}
 			if metrics := e.as(reader, "GET", "/metrics", "").body; !strings.Contains(metrics, fmt.Sprintf("access_refused_total{reason=%q} 1\n", tt.reason)) {
-				t.Errorf("it is not counted:\n%s", metrics)
+				t.Errorf("the denial is not counted:\n%s", metrics)
 			}
 			if log := e.log.String(); strings.Count(log, "\n") != 1 || !strings.Contains(log, "refusal.reason="+tt.reason+" refusal.name="+tt.name+" ") {
 				t.Errorf("the log is\n%s", log)
@@ -508,7 +508,7 @@ func TestDenials_EachIsCountedAndLogged(t *testing.T) {
 	}
 }
 
-// TestDenials_CallerCannotKeepAnotherOutOfTheLog has one caller refused again and again just before others are, for the same reason.
+// TestDenials_CallerCannotKeepAnotherOutOfTheLog has one caller denied many times just before others are, for the same reason.
 func TestDenials_CallerCannotKeepAnotherOutOfTheLog(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	claim := func(who entry, region, cluster string) {

@@ -13,19 +13,19 @@ import (
 )
 
 const (
-	firstBytes   = 64 << 10 // memory that a body gets before any of it has arrived, at most
-	messageBytes = 512      // memory that a message takes besides its own bytes, about
+	firstBytes   = 64 << 10 // most memory that a body gets before any of it has arrived
+	messageBytes = 512      // approximate memory of a message besides its own bytes
 )
 
-// readBody reads the body of a request within its limits, which are checked before a byte of it is read where its length is declared. memory counts what
-// the body takes, and for many messages what they will take. The error is a problem.
+// readBody reads the body of a request within its limits. A declared length is checked before anything is read. memory counts the memory of the body and,
+// for a batch, of its decoded messages. The error is a problem.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, memory *reservation) (body []byte, contentType string, err error) {
 	contentType = header(r, "Content-Type")
 	if contentType != typeJSON && contentType != typeNDJSON { // rare: it has parameters or capitals
 		contentType, _, _ = mime.ParseMediaType(contentType)
 	}
 	if contentType != typeJSON && contentType != typeNDJSON {
-		return nil, "", problem{Status: http.StatusUnsupportedMediaType, Field: "Content-Type", Detail: "send one message as application/json, or many, one a line, as application/x-ndjson"}
+		return nil, "", problem{Status: http.StatusUnsupportedMediaType, Field: "Content-Type", Detail: "send one message as application/json, or several, one on each line, as application/x-ndjson"}
 	}
 	if e := header(r, "Content-Encoding"); e != "" && e != "identity" {
 		return nil, "", problem{Status: http.StatusUnsupportedMediaType, Field: "Content-Encoding", Detail: "send the body without a content encoding"}
@@ -38,7 +38,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, memory *reserv
 		w.Header().Set("Connection", "close")
 		return nil, "", tooLarge(limit, contentType)
 	}
-	// The declared length is trusted only so far: memory is given as bytes arrive.
+	// A client may declare more than it sends, so memory is reserved as bytes arrive.
 	capacity := int64(4 << 10)
 	if r.ContentLength >= 0 {
 		capacity = min(r.ContentLength, firstBytes)
@@ -81,7 +81,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, memory *reserv
 	if contentType == typeNDJSON { // many tiny messages take more memory than their bytes
 		messages := messageBytes * int64(bytes.Count(body, []byte{'\n'})+1)
 		if most := s.ingestShare() - int64(cap(body)); messages > most { // a retry would fail too
-			return nil, "", problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("a batch of so many bytes may have %d lines; send fewer at a time", most/messageBytes)}
+			return nil, "", problem{Status: http.StatusRequestEntityTooLarge, Detail: fmt.Sprintf("a batch of this size may have %d lines; send fewer at a time", most/messageBytes)}
 		}
 		if err := memory.grow(messages, len(body) <= firstBytes); err != nil {
 			return nil, "", err
@@ -109,17 +109,17 @@ func (s *Server) reserve(g *auth.Grant) *reservation {
 	return &reservation{server: s, caller: g.Name()}
 }
 
-// ingestShare is how many bytes of bodies one caller may take: seven eighths of the limit, or what two batches need where that is more.
+// ingestShare is how many bytes of bodies one caller may take: seven eighths of the limit, but at least two batches.
 func (s *Server) ingestShare() int64 {
 	limit := s.cfg.MaxIngestBytes
-	if !s.cfg.Auth.Guarded() { // everybody is one caller
+	if !s.cfg.Auth.Guarded() { // all requests are of one caller
 		return limit
 	}
 	return max(limit-limit/8, min(limit, 2*s.cfg.MaxBatchBytes))
 }
 
-// grow takes n more bytes. It returns a problem when that would exceed the caller's share or the limit. Small bodies may exceed the limit by an eighth, so
-// that large ones do not keep them out.
+// grow reserves n more bytes. It returns a problem if that would exceed the caller's share or the limit. Small bodies may exceed the limit by an eighth, so
+// that large ones do not exclude them.
 func (m *reservation) grow(n int64, small bool) error {
 	s := m.server
 	limit, share := s.cfg.MaxIngestBytes, s.ingestShare()
@@ -137,5 +137,5 @@ func (m *reservation) grow(n int64, small bool) error {
 	return nil
 }
 
-// release gives back all that grow has taken.
+// release releases all that grow has reserved.
 func (m *reservation) release() { m.server.bodies.release(m.caller, m.bytes) }

@@ -4,7 +4,7 @@
 //
 //	ingest.go, body.go       post messages
 //	snapshot.go, flows.go    read and delete flows
-//	problems.go, region.go   what is wrong in a flow; its regions
+//	problems.go, region.go   root causes in a flow; its regions
 //	stream.go, stream_many.go  subscribe to one flow or several; internal/eventstream writes the frames
 //	page.go, signin.go       the page, health, signing in
 //

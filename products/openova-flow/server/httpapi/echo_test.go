@@ -11,8 +11,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestAnswersAndLog_EchoLittleOfARequest sends requests with a huge value in each place that has one. No answer that refuses, and no line of
-// the log, repeats more than a little of it.
+// TestAnswersAndLog_EchoLittleOfARequest sends requests with a huge value in each place where one is possible. No error and no log line repeats more than
+// a short piece of it.
 func TestAnswersAndLog_EchoLittleOfARequest(t *testing.T) {
 	const limit = 2 << 10
 	big := strings.Repeat("x", 50_000)

@@ -19,7 +19,7 @@ const (
 	retryAfterLog   = 1 // after the log did not accept a change
 )
 
-// problemOf returns the answer for an error. Only here statuses are chosen for errors of other packages.
+// problemOf returns the answer for an error. It is the only place that chooses status codes for errors of other packages.
 func problemOf(err error) problem {
 	var bad *flow.Error
 	var incarnation *hub.IncarnationError
@@ -29,15 +29,15 @@ func problemOf(err error) problem {
 	var limit *hub.LimitError
 	var away *hub.UnavailableError
 	var large *hub.TooLargeError
-	var refusal *auth.Refusal
+	var denial *auth.Denial
 	var made problem
 	switch {
 	case errors.As(err, &made):
 		return made
-	case errors.As(err, &refusal):
-		p := problem{Status: http.StatusForbidden, Detail: refusal.Detail, Field: refusal.Field, Line: refusal.Line}
-		if refusal.Unauthenticated() {
-			p.Status, p.Challenge = http.StatusUnauthorized, refusal.Challenge()
+	case errors.As(err, &denial):
+		p := problem{Status: http.StatusForbidden, Detail: denial.Detail, Field: denial.Field, Line: denial.Line}
+		if denial.Unauthenticated() {
+			p.Status, p.Challenge = http.StatusUnauthorized, denial.Challenge()
 		}
 		return p
 	case errors.Is(err, flow.ErrTooLarge):

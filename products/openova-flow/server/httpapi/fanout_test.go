@@ -47,11 +47,10 @@ func (l *load) post(messages int) time.Duration {
 	return took
 }
 
-// window is a number of messages such that the ring of 4,096 still has everything that a reader needs which is up to two windows
-// behind.
+// window is a number of messages that is so small that a reader may be two windows behind without falling out of the ring of 4,096.
 const window = 1000
 
-// readAll follows the stream with a strict parser until message number last, a multiple of window, and reports the first error. The
+// readAll starts readers that parse the stream strictly until message last, a multiple of window, and report their first error. The
 // returned function waits until every reader has message n, a multiple of window, or has failed.
 func (e *env) readAll(readers int, last int) (have func(n int)) {
 	marks := make([]sync.WaitGroup, last/window+1)
@@ -143,7 +142,7 @@ func testStuckSubscriberCostsOthersNothing(t *testing.T, mode string) {
 	if t.Failed() {
 		return
 	}
-	// Now it reads: the content of the sockets, then a snapshot in place of what the ring no longer has, then the rest.
+	// Now it reads: the bytes in the sockets, then a snapshot in place of the evicted messages, then the rest.
 	state := &folded{}
 	in := bufio.NewReader(io.MultiReader(strings.NewReader("H"), stuck))
 	resp, err := http.ReadResponse(in, nil)
@@ -168,13 +167,12 @@ func testStuckSubscriberCostsOthersNothing(t *testing.T, mode string) {
 		state.apply(t, f)
 	}
 	if got, want := state.state.Snapshot().JSON(), e.snapshot(); got != want || snapshots < 2 {
-		t.Errorf("after %d snapshots the stuck one has another state than the server: %d and %d bytes", snapshots, len(got), len(want))
+		t.Errorf("after %d snapshots the stuck subscriber's state differs from the server's: %d and %d bytes", snapshots, len(got), len(want))
 	}
 }
 
-// TestMeasure_StuckSubscriberDelaysNoPost compares the 99th percentile of POST with and without a subscriber that never reads,
-// beside 49 that do. Short blocks of both alternate, so that other load affects both equally; the more noise, the more blocks are
-// measured.
+// TestMeasure_StuckSubscriberDelaysNoPost compares the 99th percentile of POST with and without a subscriber that never reads, beside 49 that do.
+// Short blocks of both alternate, so that other load affects both equally. With more noise it measures more blocks.
 func TestMeasure_StuckSubscriberDelaysNoPost(t *testing.T) { onBothPaths(t, measureStuckSubscriber) }
 
 func measureStuckSubscriber(t *testing.T, mode string) {

@@ -47,7 +47,7 @@ func until(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(within); !ok(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatal("not so in time: " + what)
+			t.Fatal("timed out waiting for: " + what)
 		}
 	}
 }
@@ -57,7 +57,7 @@ func TestStream_FastStreamsHaveNoGoroutine(t *testing.T) {
 		t.Skip("only Linux has the fast path")
 	}
 	grown := func(mode string) int {
-		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "") // what watches over their credentials has none either
+		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "") // guarded, since watching a credential needs no goroutine either
 		const token = "Authorization: Bearer secret-reader"
 		e.raw(streamF, token)
 		until(t, "one stream", func() bool { return e.hub.Stats.Subscribers.Load() == 1 })
@@ -123,7 +123,7 @@ func TestStream_HeartbeatsOnASocket(t *testing.T) {
 	})
 }
 
-// TestShutdown_StreamsEndAtAFrame has a stream end in the middle of a lot that is being written: what arrives is whole frames.
+// TestShutdown_StreamsEndAtAFrame shuts down while a large delivery is being written: the client gets whole frames only.
 func TestShutdown_StreamsEndAtAFrame(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
@@ -138,7 +138,7 @@ func TestShutdown_StreamsEndAtAFrame(t *testing.T) {
 			t.Fatal(err)
 		}
 		if !strings.HasSuffix(string(body), "\n\n") {
-			t.Errorf("it ends with %q", body[max(0, len(body)-80):])
+			t.Errorf("the stream ends with %q", body[max(0, len(body)-80):])
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), within)
 		defer cancel()
@@ -149,7 +149,7 @@ func TestShutdown_StreamsEndAtAFrame(t *testing.T) {
 	})
 }
 
-// TestShutdown_DoesNotWaitForStuckSubscribers has a reader that takes nothing when the server is told to stop.
+// TestShutdown_DoesNotWaitForStuckSubscribers has a subscriber that reads nothing during the shutdown.
 func TestShutdown_DoesNotWaitForStuckSubscribers(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{WriteTimeout: within}) // after which it would be disconnected anyway
 	e.stuckConn()
@@ -187,7 +187,7 @@ func TestMetrics_StreamsAreCounted(t *testing.T) {
 	})
 }
 
-// TestMetrics_StreamIsCountedBeforeItsClientSeesTheEnd has the server end streams: whoever sees that finds them gone, and counted.
+// TestMetrics_StreamIsCountedBeforeItsClientSeesTheEnd: when a client sees the end of its stream, the metrics have it as ended.
 func TestMetrics_StreamIsCountedBeforeItsClientSeesTheEnd(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "").filled()
@@ -211,7 +211,7 @@ func TestMetrics_StreamIsCountedBeforeItsClientSeesTheEnd(t *testing.T) {
 	})
 }
 
-// Of what subscribers get only a message that came while they were up to date has a lag: not a snapshot, and not the past that one resumes with.
+// TestMetrics_DeliveryLag: only messages for subscribers that were up to date have a lag, not snapshots, and not messages that a resume gets.
 func TestMetrics_DeliveryLag(t *testing.T) {
 	const metric = "openova_flow_delivery_lag_seconds_count "
 	onBothPaths(t, func(t *testing.T, mode string) {
@@ -228,7 +228,7 @@ func TestMetrics_DeliveryLag(t *testing.T) {
 		}
 		follow(`"id":"b"`)
 		if m := e.do("GET", "/metrics", "").body; !strings.Contains(m, metric+"0\n") {
-			t.Fatalf("the past has a lag:\n%s", m)
+			t.Fatalf("a snapshot or a resumed message has a lag:\n%s", m)
 		}
 		e.post(upsert(node("c", "running")))
 		follow(`"id":"c"`)

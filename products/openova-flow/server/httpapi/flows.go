@@ -58,7 +58,7 @@ func queryInt(query url.Values, name string, def int64) (int64, bool) {
 	return n, err == nil && n >= 0
 }
 
-// deleteFlow ends a flow.
+// deleteFlow deletes a flow.
 func (s *Server) deleteFlow(w http.ResponseWriter, _ *http.Request, g *auth.Grant, flowID string) {
 	existed, err := s.hub.Delete(flowID)
 	if err != nil {

@@ -15,7 +15,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// FuzzFlowEmitter: what is read of the header, written again, is read as the same.
+// FuzzFlowEmitter: a parsed stamp does not change when it is written and parsed again.
 func FuzzFlowEmitter(f *testing.F) {
 	f.Add("fsn1;epoch=3;n=7")
 	f.Add(" a b ; epoch=-1 ;n=+5")
@@ -23,7 +23,7 @@ func FuzzFlowEmitter(f *testing.F) {
 		s, err := parseStamp(http.Header{headerEmitter: {value}})
 		if err != nil {
 			if s != (record.Stamp{}) {
-				t.Fatal("a stamp beside an error")
+				t.Fatal("parseStamp returned a stamp and an error")
 			}
 			return
 		}
@@ -37,7 +37,7 @@ func FuzzFlowEmitter(f *testing.F) {
 	})
 }
 
-// FuzzLastEventID: the header wins, empty is absent, and what is no number can't be resumed from.
+// FuzzLastEventID: the header wins, an empty value is absent, and a value that is not a number resumes nothing.
 func FuzzLastEventID(f *testing.F) {
 	f.Add("5", "7")
 	f.Add("", "-1")
@@ -62,7 +62,7 @@ func FuzzLastEventID(f *testing.F) {
 	})
 }
 
-// FuzzRequest gives the whole surface requests of any kind: it answers each, with what it may answer, and does not fall over.
+// FuzzRequest sends any request to the whole surface: each gets an answer that is allowed, and none panics.
 func FuzzRequest(f *testing.F) {
 	for _, s := range [][4]string{
 		{"GET", "/v1/flows/F/snapshot", `"x"`, ""},

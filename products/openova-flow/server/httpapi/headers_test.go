@@ -38,7 +38,7 @@ func hasSecureHeaders(t *testing.T, what string, h http.Header) {
 	}
 }
 
-// headers returns those of an answer whose body may have no end.
+// headers returns the headers of an answer, whose body may be endless.
 func (e *env) headers(method, path string, header ...string) (int, http.Header) {
 	e.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -50,7 +50,7 @@ func (e *env) headers(method, path string, header ...string) (int, http.Header) 
 	for i := 0; i < len(header); i += 2 {
 		req.Header.Add(header[i], header[i+1])
 	}
-	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req) // which follows no redirect
+	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req) // follows no redirect
 	if err != nil {
 		e.t.Fatal(err)
 	}
@@ -74,23 +74,23 @@ func TestSecurityHeaders_OnEveryAnswer(t *testing.T) {
 				status, h := e.headers(tt.method, tt.path, who...)
 				statuses[status] = true
 				if h.Get("Content-Type") == "text/event-stream" {
-					if got := len(h) - 1; mode == httpapi.StreamPortable && got > 8 { // Date is not of those that are kept
+					if got := len(h) - 1; mode == httpapi.StreamPortable && got > 8 { // without Date, which net/http does not keep
 						t.Errorf("%s %s: %d headers, which take twice the memory of 8: %v", tt.method, tt.path, got, h)
 					}
-					h.Set("Cross-Origin-Opener-Policy", "same-origin") // which is about pages
+					h.Set("Cross-Origin-Opener-Policy", "same-origin") // streams lack it, as it only matters for documents
 				}
 				hasSecureHeaders(t, fmt.Sprintf("%s %s: %d", tt.method, tt.path, status), h)
 			}
 		}
 		for _, want := range []int{200, 204, 303, 308, 400, 401, 403, 404, 405, 415} {
 			if !statuses[want] {
-				t.Errorf("no answer with %d is among them", want)
+				t.Errorf("none of the answers has status %d", want)
 			}
 		}
 	})
 }
 
-// filledUnder is filled for a server under a prefix.
+// filledUnder is like filled, for a server under a prefix.
 func (g *guarded) filledUnder(prefix string) *guarded {
 	g.env.t.Helper()
 	if a := g.as(admin, "POST", prefix+"/v1/flows/F/events", upsertOf("F", "r1/a", "r1")); a.status != 200 {
@@ -156,7 +156,7 @@ func TestCORS_OnlyListedOriginsReadAnswers(t *testing.T) {
 		if status, _ := e.headers("OPTIONS", "/v1/flows", "Origin", listed); status != 405 {
 			t.Errorf("OPTIONS that is no preflight request: %d", status)
 		}
-		// A refusal can be read too, or else nobody is told what to change.
+		// The page may read errors too, as they say what to change.
 		if status, h := e.headers("GET", "/v1/flows", "Origin", listed); status != 401 || h.Get("Access-Control-Allow-Origin") != listed {
 			t.Errorf("%d %v", status, h)
 		}
@@ -167,7 +167,7 @@ func TestCORS_OnlyListedOriginsReadAnswers(t *testing.T) {
 	}
 }
 
-// TestLoopback_OnlyThisMachineIsAnswered asks over sockets as a page would whose name has been pointed here, and as any other page.
+// TestLoopback_OnlyThisMachineIsAnswered makes the requests of a page whose name was rebound to this machine, and of other pages.
 func TestLoopback_OnlyThisMachineIsAnswered(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, Loopback: true, Origins: []string{"http://localhost:5173"}})

@@ -14,7 +14,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestQuota_NoCallerTakesAllStreams has one caller open as many as it can, of one flow and of many.
+// TestQuota_NoCallerTakesAllStreams has one caller open as many streams as it can, of one flow and of several.
 func TestQuota_NoCallerTakesAllStreams(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := guard(t, hub.Config{MaxSubscribers: 16}, httpapi.Config{StreamMode: mode}, "").filled()
@@ -53,7 +53,7 @@ func TestQuota_NoCallerTakesAllStreams(t *testing.T) {
 	})
 }
 
-// TestQuota_NoCallerTakesAllBytesInFlight has one caller begin as many large bodies as it may, and then small ones.
+// TestQuota_NoCallerTakesAllBytesInFlight has one caller start as many large bodies as it may, and then small ones.
 func TestQuota_NoCallerTakesAllBytesInFlight(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{MaxMessageBytes: 1 << 20, MaxBatchBytes: 1 << 20, MaxIngestBytes: 8 << 20}, "").filled()
 	begin := func(size int) {
@@ -71,7 +71,7 @@ func TestQuota_NoCallerTakesAllBytesInFlight(t *testing.T) {
 	for range 160 {
 		begin(64 << 10)
 	}
-	until(t, "they stay", func() bool {
+	until(t, "the large bodies stay reserved", func() bool {
 		return e.as(ofR1, "POST", "/v1/flows/F/events", upsertOf("F", "r1/x", "r1")).status == 503
 	})
 	large := upsertOf("F", "r2/x", "r2") + strings.Repeat(" ", 900<<10)
@@ -82,7 +82,7 @@ func TestQuota_NoCallerTakesAllBytesInFlight(t *testing.T) {
 	}
 }
 
-// slowly asks for an answer and reads no more than its head.
+// slowly sends a request and reads only the head of the answer.
 func (e *env) slowly(path string, header ...string) *http.Response {
 	e.t.Helper()
 	conn := e.dial().(*net.TCPConn)
@@ -106,7 +106,7 @@ func (e *env) past(n int, header ...string) {
 	}
 }
 
-// TestEvents_SlowReadersRefuseNobodyElse has two callers ask for the past of a flow again and again and take nothing of it.
+// TestEvents_SlowReadersRefuseNobodyElse has two callers request the history of a flow many times without reading it.
 func TestEvents_SlowReadersRefuseNobodyElse(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{MaxAnswerBytes: 24 << 20}, "").filled()
 	e.past(90, admin.bearer()...)
@@ -126,7 +126,7 @@ func TestEvents_SlowReadersRefuseNobodyElse(t *testing.T) {
 	}
 }
 
-// TestEvents_CallerThatIsFullIsServedAgainAfterASecond has one caller, as everybody of one address is without tokens.
+// TestEvents_CallerThatIsFullIsServedAgainAfterASecond has one caller, since without tokens all requests from one address are.
 func TestEvents_CallerThatIsFullIsServedAgainAfterASecond(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{MaxAnswerBytes: 24 << 20})
 	e.past(90)
@@ -139,7 +139,7 @@ func TestEvents_CallerThatIsFullIsServedAgainAfterASecond(t *testing.T) {
 	until(t, "the oldest answers to give way", func() bool { return e.do("GET", "/v1/flows/F/events", "").status == 200 })
 }
 
-// TestMeasure_HeapWithSlowReaders has many connections ask for a state that changes between them, and take nothing of it.
+// TestMeasure_HeapWithSlowReaders has many connections request the snapshot, which changes between them, without reading it.
 func TestMeasure_HeapWithSlowReaders(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		for _, path := range []string{"/v1/flows/F/snapshot", "/v1/flows/F/events", streamF, "/v1/stream"} {
@@ -158,7 +158,7 @@ func TestMeasure_HeapWithSlowReaders(t *testing.T) {
 					e.slowly(path)
 					e.post(upsert(node(fmt.Sprint("changed", i), "x")))
 				}
-				const most = limit + 16<<20 // the newest state, and what is being made, besides
+				const most = limit + 16<<20 // and the newest state, and answers in the making
 				until(t, "30 slow readers to take no more than the limit", func() bool { return live()-before <= most })
 			})
 		}

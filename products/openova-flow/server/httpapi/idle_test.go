@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// idle opens so many streams and returns the bytes of heap and stack that each takes once nothing happens, its client's connection among them.
+// idle opens streams and returns the bytes of heap and stack of each while it is idle, including its client's connection.
 func (e *env) idle(streams int) (heap, stack int) {
 	e.t.Helper()
 	used := func() (heap, stack int) {
@@ -32,14 +32,14 @@ func (e *env) idle(streams int) (heap, stack int) {
 			awaitHeartbeat(e.t, conn)
 		}
 	}
-	open(streams / 4) // what the first ones take for good is not counted
+	open(streams / 4) // so that one-time allocations are not counted
 	heapBefore, stackBefore := used()
 	open(streams)
 	heap, stack = used()
 	return (heap - heapBefore) / streams, (stack - stackBefore) / streams
 }
 
-// awaitHeartbeat reads an answer up to its first frame, without a buffer that would stay.
+// awaitHeartbeat reads an answer up to its first frame, without a buffer that stays in memory.
 func awaitHeartbeat(t testing.TB, conn net.Conn) {
 	t.Helper()
 	const end = "event: heartbeat"
@@ -59,8 +59,8 @@ func awaitHeartbeat(t testing.TB, conn net.Conn) {
 	}
 }
 
-// TestMeasure_IdlePortableStreamStack measures the stacks of a stream's two goroutines, 8 and 2 KiB. Written from within its handler and the
-// middleware, it would keep twice as much.
+// TestMeasure_IdlePortableStreamStack measures the stacks of a stream's two goroutines, 8 and 2 KiB. A stream that is written within its handler and the
+// middleware would keep twice as much.
 func TestMeasure_IdlePortableStreamStack(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{StreamMode: httpapi.StreamPortable})
 	if heap, stack := e.idle(200); stack > 12<<10 {
@@ -68,7 +68,7 @@ func TestMeasure_IdlePortableStreamStack(t *testing.T) {
 	}
 }
 
-// TestMeasure_IdleFastStreamMemory measures that nothing of net/http stays: its request and buffers would be 9 KiB.
+// TestMeasure_IdleFastStreamMemory checks that net/http's request and buffers, 9 KiB, are freed.
 func TestMeasure_IdleFastStreamMemory(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux has the fast writer")

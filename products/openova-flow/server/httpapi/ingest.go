@@ -30,7 +30,7 @@ const (
 
 var isJSON = []string{typeJSON} // shared and never changed
 
-// post applies one message, or many, one a line. Permissions are checked before the body is read, once it is there, and for each message.
+// post applies one message, or a batch with one on each line. Permissions are checked before the body is read, after it is read, and for each message.
 func (s *Server) post(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
 	if err := g.CheckWrite(flowID, nil); err != nil {
 		s.metrics.refused(http.StatusForbidden)
@@ -91,7 +91,7 @@ func header(r *http.Request, name string) string {
 	return ""
 }
 
-// refuse answers a POST that is not applied, counts it and logs why. The log may repeat a name of the message, cut, and never more of it.
+// refuse answers a POST that is not applied, counts it and logs the reason. Of the message the log repeats at most one name, cut.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string, err error) {
 	p := problemOf(err)
 	s.metrics.refused(p.Status)
@@ -104,7 +104,7 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, g *auth.Grant, f
 	}
 	if missed, ok := s.refusals.allow(g.Name(), time.Now()); ok {
 		level := slog.LevelWarn
-		if p.Status == http.StatusPreconditionFailed { // normal after a restart: the emitter compares, and sends again
+		if p.Status == http.StatusPreconditionFailed { // normal after a restart: the emitter compares and sends what is missing
 			level = slog.LevelInfo
 		}
 		s.cfg.Logger.Log(r.Context(), level, "message refused", "by", g.Name(), "flow", flowID, "status", p.Status, "field", terminal.Text(p.Field, web.MaxEcho), "line", p.Line, "detail", terminal.Text(p.Detail, web.MaxEcho),

@@ -11,7 +11,7 @@ func TestLogLimiters_AreBounded(t *testing.T) {
 	now := time.Now()
 	for i := range 2 * maxLimited {
 		if _, ok := l.allow(fmt.Sprint(i), now); i < maxLimited && !ok {
-			t.Fatalf("caller %d is kept out by another", i)
+			t.Fatalf("caller %d is limited by the lines of another", i)
 		}
 	}
 	if n := len(l.by); n > maxLimited+1 {

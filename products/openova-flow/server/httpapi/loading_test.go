@@ -20,8 +20,7 @@ func (unloaded) Append(record.Command) (hub.Outcome, error) {
 func (unloaded) Sync() error           { return nil }
 func (unloaded) Status() hub.LogStatus { return hub.LogStatus{} }
 
-// TestServer_AnswersNoRequestForFlowsBeforeTheyAreLoaded: otherwise flows that are not loaded yet would seem to
-// be deleted.
+// TestServer_AnswersNoRequestForFlowsBeforeTheyAreLoaded: a client would take a flow that is not loaded yet for deleted.
 func TestServer_AnswersNoRequestForFlowsBeforeTheyAreLoaded(t *testing.T) {
 	api := httpapi.New(hub.New(hub.Config{Log: unloaded{}}), httpapi.Config{})
 	api.SetReady(true)

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// logLimiter lets one line a second through, so that a broken emitter cannot flood the log.
+// logLimiter allows one line a second, so that a broken emitter cannot flood the log.
 type logLimiter struct {
 	mu     sync.Mutex
 	last   time.Time
@@ -23,10 +23,10 @@ func (l *logLimiter) allow(now time.Time) (missed int, ok bool) {
 	return missed, true
 }
 
-// maxLimited is how many callers have a limiter of their own: all of a tokens file, but not all users that a proxy may name.
+// maxLimited is how many callers have a limiter of their own. It is enough for a tokens file, but a proxy may name any number of users.
 const maxLimited = 4096
 
-// logLimiters has a logLimiter for each caller, so that none keeps another out of the log. Unknown callers share one.
+// logLimiters has a logLimiter for each caller, so that none uses up the lines of another. Unknown callers share one.
 type logLimiters struct {
 	mu sync.Mutex
 	by map[string]*logLimiter // by the caller's name

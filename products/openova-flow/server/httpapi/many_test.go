@@ -24,7 +24,7 @@ func TestStreamMany_NamedFlows(t *testing.T) {
 		e.postTo("other", nodeOf("other", "n", "running"))
 		v := e.watch("/v1/stream?flow=b&flow=a&flow=late")
 		if v.header.Get("Flow-Incarnation") != "" {
-			t.Error("an incarnation is a flow's")
+			t.Error("a stream of several flows has a Flow-Incarnation")
 		}
 		if f := v.next(); f.event != "heartbeat" || strings.Contains(f.data, "incarnation") {
 			t.Errorf("the first frame is %+v, want a heartbeat without incarnation", f)
@@ -46,18 +46,18 @@ func TestStreamMany_NamedFlows(t *testing.T) {
 			t.Errorf("a message is %+v", f)
 		}
 		if f := v.next(); f.event != "a/upsert-flow" {
-			t.Errorf("a derived one is %+v", f)
+			t.Errorf("a derived message is %+v", f)
 		}
 		if f := v.next(); f.id < late || f.event != "late/snapshot" {
-			t.Errorf("a flow that comes to be is %+v", f)
+			t.Errorf("the snapshot of a new flow is %+v", f)
 		}
 		if f := v.next(); f.id != -1 || f.event != "late/regions" || !strings.Contains(f.data, `"regions":{}`) {
-			t.Errorf("its regions are %+v", f)
+			t.Errorf("the regions of the new flow are %+v", f)
 		}
 		e.do("DELETE", "/v1/flows/b", "")
 		gone := v.next()
 		if gone.event != "b/deleted" || gone.data != "{}" || gone.id < late {
-			t.Errorf("a deleted flow is %+v", gone)
+			t.Errorf("the deletion is %+v", gone)
 		}
 		again := e.watch("/v1/stream?flow=a&flow=b&flow=late", "Last-Event-ID", fmt.Sprint(a))
 		if f := again.message(); f.event != "flows" || strings.Contains(f.data, `"b":`) {
@@ -110,8 +110,8 @@ func TestStreamMany_RefusedRequests(t *testing.T) {
 	}
 }
 
-// TestStreamMany_SelectionsKeepNobodyOut has one caller follow many selections, none of which another caller has.
-func TestStreamMany_SelectionsKeepNobodyOut(t *testing.T) {
+// TestStreamMany_SelectionsExcludeNoOtherCaller has one caller follow many selections, and another caller one more.
+func TestStreamMany_SelectionsExcludeNoOtherCaller(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "")
 	open := func(who entry, path string) int {
 		req, _ := http.NewRequest("GET", e.url+path, nil)
@@ -167,7 +167,7 @@ func TestSnapshot_CompressedWhereAccepted(t *testing.T) {
 	}
 	e.do("DELETE", "/v1/flows/F", "")
 	if a := e.do("GET", "/v1/flows/F/snapshot", "", "If-None-Match", "*"); a.status != 404 {
-		t.Errorf("after the flow has gone: %d", a.status)
+		t.Errorf("after the flow was deleted: %d", a.status)
 	}
 }
 
@@ -187,7 +187,7 @@ func gunzip(t *testing.T, a answer) string {
 	return string(body)
 }
 
-// A start of thousands of small frames, and some large ones, goes out in lots that a slow reader takes in pieces of any size.
+// TestStreamMany_LargeStartArrivesWholeAndInOrder starts a stream with thousands of small frames and some large ones, read slowly in pieces of any size.
 func TestStreamMany_LargeStartArrivesWholeAndInOrder(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})

@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/internal/prom"
 )
 
-// family is a row of the table of metrics: name, type, help and what collects its samples.
+// family is a row of the table of metrics: name, type, help and the function that collects its samples.
 type family prom.Family
 
 // families are the server's own metrics, in the order of /metrics. docs/metrics.md has them as a table, which a test compares.
@@ -169,7 +169,7 @@ func (s *Server) serveMetrics(w http.ResponseWriter, r *http.Request, g *auth.Gr
 	for _, f := range s.families() {
 		all = append(all, prom.Family(f))
 	}
-	if s.hub.LogStatus().Loaded { // before that, flows are as they were at some earlier time
+	if s.hub.LogStatus().Loaded { // while loading, flows are out of date
 		all = append(all, s.flows.Families()...)
 	}
 	w.Header().Set("Content-Type", prom.ContentType)

@@ -37,7 +37,7 @@ func secured(next http.Handler) http.Handler {
 	})
 }
 
-// maxHeaderLines is how many lines the header of a request may have. A short one takes ten times its text in memory, for as long as a stream of the
+// maxHeaderLines is how many lines the header of a request may have. A short line takes ten times its length in memory, as long as a stream of the
 // portable writer is open.
 const maxHeaderLines = 128
 
@@ -75,7 +75,7 @@ func (s *Server) underBasePath(next http.Handler) http.Handler {
 		case ok && strings.HasPrefix(rest, "/"):
 			next.ServeHTTP(w, withPath(r, rest))
 		default:
-			writeProblem(w, problem{Status: http.StatusNotFound, Detail: "everything is served under " + s.cfg.BasePath})
+			writeProblem(w, problem{Status: http.StatusNotFound, Detail: "the server's paths begin with " + s.cfg.BasePath})
 		}
 	})
 }
@@ -83,8 +83,8 @@ func (s *Server) underBasePath(next http.Handler) http.Handler {
 // emptySegment stands for an empty segment of a path. It is not UTF-8, so it is refused as a flow id and as a region.
 const emptySegment = "%FF"
 
-// literalSegments keeps the mux from redirecting a path with an empty segment, . or .., which it does before any handler runs. It percent-encodes them: where
-// the API has a flow id they are refused as one, elsewhere they match no route.
+// literalSegments percent-encodes empty segments, . and .. of a path, because the mux would redirect such a path before any handler runs. As a flow id they
+// are then refused; elsewhere they match no route.
 func literalSegments(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p := r.URL.Path; r.URL.RawPath == "" && strings.HasPrefix(p, "/") && !strings.HasSuffix(p, "/") && !strings.Contains(p, "//") && !strings.Contains(p, "/.") {
@@ -114,7 +114,7 @@ func literalSegments(next http.Handler) http.Handler {
 // withPath returns a copy of r with another path, given percent-encoded.
 func withPath(r *http.Request, escaped string) *http.Request {
 	other, u := *r, *r.URL
-	u.Path, _ = url.PathUnescape(escaped) // it is made of EscapedPath, which can be unescaped
+	u.Path, _ = url.PathUnescape(escaped) // cannot fail: escaped is made from EscapedPath
 	u.RawPath = escaped
 	other.URL, other.RequestURI = &u, escaped
 	return &other
@@ -130,7 +130,7 @@ func named(route string) middleware {
 	}
 }
 
-// localOnly lets only this machine's own programs and pages reach a server without access control.
+// localOnly refuses requests that do not come from this machine's own programs and pages, for a server without access control.
 func (s *Server) localOnly(next http.Handler) http.Handler {
 	if !s.cfg.Loopback {
 		return next
@@ -150,8 +150,8 @@ const (
 	allowedMethods = "GET, HEAD, POST, PUT, DELETE"
 )
 
-// shareWithOrigins lets pages of the configured origins read the answer (the Fetch standard, section 3.2), and answers their browsers' preflight requests.
-// They send tokens themselves: no cookie is taken from them.
+// shareWithOrigins lets pages of the configured origins read the answer (Fetch standard, section 3.2), and answers preflight requests. Such pages send
+// tokens themselves; their cookies are ignored.
 func (s *Server) shareWithOrigins(next http.Handler) http.Handler {
 	if len(s.cfg.Origins) == 0 {
 		return next
@@ -177,12 +177,12 @@ func (s *Server) shareWithOrigins(next http.Handler) http.Handler {
 	})
 }
 
-// wholeQuery refuses a query of which net/url would ignore a part, such as the one that limits the answer.
+// wholeQuery refuses a query that net/url cannot parse completely. It would ignore the rest, which may be the part that limits the answer.
 func wholeQuery(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.RawQuery != "" {
 			if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
-				writeProblem(w, problem{Status: http.StatusBadRequest, Field: "query", Detail: "the query is name=value, percent-encoded, with & between"})
+				writeProblem(w, problem{Status: http.StatusBadRequest, Field: "query", Detail: "a query is name=value pairs, percent-encoded and separated by &"})
 				return
 			}
 		}
@@ -208,10 +208,10 @@ func (s *Server) authenticated(f handler) http.Handler {
 	}))
 }
 
-// flowHandler is a handler for a flow, whose id is valid.
+// flowHandler is a handler for a flow; the id is valid.
 type flowHandler func(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string)
 
-// ofFlow calls f for a valid flow id, when the caller passes the check. A nil check leaves it to f.
+// ofFlow calls f for a valid flow id if check allows the caller. With a nil check f must check the caller itself.
 func (s *Server) ofFlow(check func(g *auth.Grant, flowID string) error, f flowHandler) handler {
 	return func(w http.ResponseWriter, r *http.Request, g *auth.Grant) {
 		flowID := flowOf(r)

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzLocalPath resolves what localPath lets pass as a browser would, which knows more ways to name another server than package url
-// (WHATWG URL, section 4.4): tabs and newlines are not there, and a backslash is a slash.
+// FuzzLocalPath resolves the results of localPath as a browser does. Browsers know more ways than package url to name another server (WHATWG URL,
+// section 4.4): they remove tabs and newlines, and take a backslash for a slash.
 func FuzzLocalPath(f *testing.F) {
 	for _, next := range []string{"/", "./?flow=a", "//evil.example", `/\evil.example`, "/\t/evil.example", "https:evil.example", ".//evil.example", "./..//evil.example", "/%09/evil.example", "\x00//evil.example", " //evil.example"} {
 		f.Add(next)
@@ -16,7 +16,7 @@ func FuzzLocalPath(f *testing.F) {
 	f.Fuzz(func(t *testing.T, next string) {
 		location := localPath(next)
 		if strings.ContainsAny(location, "\r\n") {
-			t.Fatalf("%q makes the header %q", next, location)
+			t.Fatalf("%q results in the header %q", next, location)
 		}
 		seen := strings.Map(func(c rune) rune {
 			switch c {

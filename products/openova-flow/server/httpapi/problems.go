@@ -17,13 +17,13 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// Limits of an answer. Real flows have a handful of problems.
+// Limits of an answer. Usually a flow has a handful of problems.
 const (
 	maxProblems     = 500
-	maxProblemIDs   = 200      // entries of ids, and of blocks
-	maxProblemNames = 32 << 10 // bytes of ids, and of blocks, after which no more are listed
+	maxProblemIDs   = 200      // entries in ids, and in blocks
+	maxProblemNames = 32 << 10 // bytes in ids, and in blocks
 	maxProblemText  = 2000     // bytes of a sentence
-	shownProblemIDs = 10       // in text
+	shownProblemIDs = 10       // ids in a text answer
 )
 
 // problemsAnswer is the answer as JSON.
@@ -44,11 +44,11 @@ type rootCause struct {
 	Command  []string  `json:"command,omitempty"`
 	Since    flow.Time `json:"since,omitzero"`
 	Blocks   []string  `json:"blocks"`
-	Blocked  int       `json:"blocked"` // how many nodes, also when blocks is cut
+	Blocked  int       `json:"blocked"` // number of blocked nodes, also if blocks has only the first
 	Marks    []string  `json:"marks"`
 }
 
-// problems answers with what is wrong in a flow now, or in one of its regions: the root causes, the most important first.
+// problems answers with the present root causes in a flow, or in one of its regions, the most important first.
 func (s *Server) problems(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
 	region, query := "", r.URL.Query()
 	if query.Has("region") {
@@ -88,7 +88,8 @@ func answerOf(d insight.Verdict, now int64) problemsAnswer {
 	return a
 }
 
-// firstIDs returns the first ids, within maxProblemIDs and maxProblemNames but at least atLeast of them; never nil. Many problems may list the same long ids.
+// firstIDs returns the first ids, within maxProblemIDs and maxProblemNames but at least atLeast of them; never nil. It bounds the answer when many
+// problems list the same long ids.
 func firstIDs(ids []string, atLeast int) []string {
 	first, size := []string{}, 0
 	for _, s := range ids[:min(maxProblemIDs, len(ids))] {
@@ -141,7 +142,7 @@ func (a problemsAnswer) text(markdown bool) string {
 	return b.String()
 }
 
-// fairShare returns at most so many problems, in their order, taken from the regions in turns: no region pushes another's out of the list.
+// fairShare returns at most `most` problems, in their order. It takes them from the regions in turns, so that no region fills the list alone.
 func fairShare(problems []insight.Problem, most int) []insight.Problem {
 	if len(problems) <= most {
 		return problems

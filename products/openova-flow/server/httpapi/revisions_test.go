@@ -12,7 +12,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/revision"
 )
 
-// pushed is a source, a Kustomization and a release in a region, after a push of a commit.
+// pushed returns a source, a Kustomization and a release of a region after the push of a commit.
 func pushed(region, commit, status string, generation int) string {
 	const source = `"source":{"kind":"GitRepository","namespace":"flux-system","name":"repo"}`
 	began := 1_790_000_000_000 + int64(generation)*600_000

@@ -15,7 +15,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestRevoked_StreamsEnd changes the tokens file under open streams. How soon they end is in package auth.
+// TestRevoked_StreamsEnd changes the tokens file while streams are open. The tests of package auth check how soon they end.
 func TestRevoked_StreamsEnd(t *testing.T) {
 	onBothPaths(t, testStreamsEndWithWhatTheirCredentialAllows)
 }
@@ -57,7 +57,7 @@ func testStreamsEndWithWhatTheirCredentialAllows(t *testing.T, mode string) {
 			case _, ok := <-v.frames:
 				ended = !ok
 			case <-time.After(within):
-				t.Fatalf("it goes on: %s", name)
+				t.Fatalf("the stream did not end: %s", name)
 			}
 		}
 	}
@@ -74,14 +74,14 @@ func testStreamsEndWithWhatTheirCredentialAllows(t *testing.T, mode string) {
 		}
 	}
 	if log := e.log.String(); !strings.Contains(log, "stream closed: credential revoked or narrowed") || !strings.Contains(log, "refusal.name=") {
-		t.Errorf("nothing of it is in the log:\n%s", log)
+		t.Errorf("the closed streams are not in the log:\n%s", log)
 	}
 	if a := e.as(reader, "GET", streamF, ""); a.status != 401 {
-		t.Errorf("the revoked token opens another one: %d", a.status)
+		t.Errorf("the revoked token opened another stream: %d", a.status)
 	}
 }
 
-// TestRevoked_StuckSubscriberIsDisconnected: a stream that is stuck in a write ends too, though it might be stuck for an hour.
+// TestRevoked_StuckSubscriberIsDisconnected: a stream that is stuck in a write ends at once, long before its write timeout.
 func TestRevoked_StuckSubscriberIsDisconnected(t *testing.T) {
 	onBothPaths(t, testARevokedReaderThatTakesNothingIsCut)
 }
@@ -102,7 +102,7 @@ func testARevokedReaderThatTakesNothingIsCut(t *testing.T, mode string) {
 	until(t, "the stuck stream has ended", func() bool { return e.hub.Stats.Subscribers.Load() == 0 })
 }
 
-// TestStream_ConnectionIsReusedAfterItsStream: net/http keeps it, and no deadline of the stream is left on it.
+// TestStream_ConnectionIsReusedAfterItsStream: net/http keeps the connection, and the stream's deadlines are cleared.
 func TestStream_ConnectionIsReusedAfterItsStream(t *testing.T) {
 	for name, end := range map[string]func(*guarded){
 		"deleted": func(e *guarded) { e.as(admin, "DELETE", "/v1/flows/F", "") },
@@ -123,9 +123,9 @@ func TestStream_ConnectionIsReusedAfterItsStream(t *testing.T) {
 			}
 			end(e)
 			if _, err := io.Copy(io.Discard, stream.Body); err != nil || stream.Close {
-				t.Fatalf("the stream ended with %v, and the connection with it: %t", err, stream.Close)
+				t.Fatalf("the stream ended with %v, connection closed: %t", err, stream.Close)
 			}
-			time.Sleep(5 * time.Second) // until every deadline there was has passed
+			time.Sleep(5 * time.Second) // longer than any deadline of the stream
 			fmt.Fprint(conn, "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
 			if next, err := http.ReadResponse(in, nil); err != nil || next.StatusCode != 200 {
 				t.Errorf("the request after it: %v %v", next, err)
@@ -134,7 +134,7 @@ func TestStream_ConnectionIsReusedAfterItsStream(t *testing.T) {
 	}
 }
 
-// TestStreamMany_HasTheFlowsOfTheCaller, also those that come to be later.
+// TestStreamMany_HasTheFlowsOfTheCaller also creates flows while the stream is open.
 func TestStreamMany_HasTheFlowsOfTheCaller(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "").filled()
@@ -163,7 +163,7 @@ func TestStreamMany_HasTheFlowsOfTheCaller(t *testing.T) {
 	})
 }
 
-// TestRevoked_HTTP2StreamEnds, and the other streams of its connection go on.
+// TestRevoked_HTTP2StreamEnds also checks that other streams of the connection go on.
 func TestRevoked_HTTP2StreamEnds(t *testing.T) {
 	t.Parallel()
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
@@ -191,8 +191,8 @@ func TestRevoked_HTTP2StreamEnds(t *testing.T) {
 	e.hub.Close()
 }
 
-// TestStreamMany_NewlyReadableFlowIsWhole has a caller that followed all its flows come back with an id from before it got another one, of
-// which the id says nothing: an open stream has ended for that, or nothing was open. An id from after that resumes.
+// TestStreamMany_NewlyReadableFlowIsWhole changes the flows that a caller may read, with and without an open stream of all its flows, which ends then. An id
+// from before the change resumes nothing, since it says nothing of the new flow; an id from after it resumes.
 func TestStreamMany_NewlyReadableFlowIsWhole(t *testing.T) {
 	for name, open := range map[string]bool{"an open stream ends": true, "nothing is open": false} {
 		t.Run(name, func(t *testing.T) {
@@ -249,7 +249,7 @@ func TestStreamMany_NewlyReadableFlowIsWhole(t *testing.T) {
 	}
 }
 
-// TestRevoked_BodyThatEndsLaterIsNotApplied begins requests before, and sends what is left of them after.
+// TestRevoked_BodyThatEndsLaterIsNotApplied starts requests before their tokens are revoked and sends the rest of the bodies after that.
 func TestRevoked_BodyThatEndsLaterIsNotApplied(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	type request struct {
@@ -270,7 +270,7 @@ func TestRevoked_BodyThatEndsLaterIsNotApplied(t *testing.T) {
 		fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-%s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
 			r.method, r.path, r.who.name, len(r.body), r.body[:10])
 	}
-	begun := 0 // bytes that all of them are given room for, once it is known who sends them
+	begun := 0 // bytes reserved for all bodies, which happens once the callers are authenticated
 	for _, r := range requests {
 		begun += len(r.body)
 	}

@@ -65,10 +65,10 @@ func (s *Server) unmatched(w http.ResponseWriter, r *http.Request, mux *http.Ser
 	}
 	w.(*recorder).route = name
 	if allowed == nil {
-		writeProblem(w, problem{Status: http.StatusNotFound, Detail: "there is nothing at this path; GET / with Accept: application/json describes what there is"})
+		writeProblem(w, problem{Status: http.StatusNotFound, Detail: "unknown path; GET / with Accept: application/json lists the known ones"})
 		return
 	}
 	methods := strings.Join(allowed, ", ")
 	w.Header().Set("Allow", methods)
-	writeProblem(w, problem{Status: http.StatusMethodNotAllowed, Detail: "allowed here: " + methods})
+	writeProblem(w, problem{Status: http.StatusMethodNotAllowed, Detail: "allowed methods: " + methods})
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// exchange sends one request line as it is, which http.Client would clean, and returns the answer.
+// exchange sends a request target unchanged, which http.Client would clean, and returns the answer.
 func (e *env) exchange(method, target string, header ...string) answer {
 	e.t.Helper()
 	conn := e.dial()
@@ -29,7 +29,7 @@ func (e *env) exchange(method, target string, header ...string) answer {
 	return answer{resp.StatusCode, resp.Header, body.String()}
 }
 
-// TestRoutes_PathsAreTakenLiterally sends paths that net/http's mux would redirect to their clean form. None of them is redirected or reaches another route.
+// TestRoutes_PathsAreTakenLiterally sends paths that net/http's mux would redirect to their clean form. None is redirected or reaches another route.
 func TestRoutes_PathsAreTakenLiterally(t *testing.T) {
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { http.NotFound(w, r) })
 	for _, base := range []string{"", "/base"} {
@@ -68,7 +68,7 @@ func TestRoutes_PathsAreTakenLiterally(t *testing.T) {
 		} {
 			a := e.exchange(tt.method, base+tt.path)
 			if p := isProblem(t, a, tt.status); p.Field != tt.field {
-				t.Errorf("%s %s names field %q, want %q", tt.method, base+tt.path, p.Field, tt.field)
+				t.Errorf("%s %s: field %q, want %q", tt.method, base+tt.path, p.Field, tt.field)
 			}
 		}
 		for _, path := range []string{"//v1/flows/F/snapshot", "/assets/../v1/flows/F/snapshot", "/../v1/flows/F/snapshot", "/healthz/", "/./healthz", "/healthz/../v1/me"} {

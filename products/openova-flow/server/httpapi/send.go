@@ -10,7 +10,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/internal/backlog"
 )
 
-// answer calls f when it is the caller's turn, and sends the body that f returns, or 304 if the body is nil. f sets the headers of the response.
+// answer calls f when it is the caller's turn, and sends the body that f returns, or 304 if that is nil. f sets the headers of the response.
 func (s *Server) answer(w http.ResponseWriter, r *http.Request, g *auth.Grant, f func() ([]byte, error)) {
 	var body []byte
 	var err error
@@ -46,7 +46,7 @@ func (s *Server) answerJSON(w http.ResponseWriter, r *http.Request, g *auth.Gran
 	})
 }
 
-const retryAfterUnread = 1 // seconds until there may be space for the response
+const retryAfterUnread = 1 // seconds
 
 // send sends a body of any size. A large body counts against the budget of unread bytes until the client has read it; if the budget has no space
 // for it, the response is 503.
@@ -62,7 +62,7 @@ func (s *Server) send(w http.ResponseWriter, r *http.Request, g *auth.Grant, bod
 		for _, name := range []string{"Content-Length", "Content-Encoding", "ETag"} {
 			h.Del(name)
 		}
-		writeProblem(w, problem{Status: http.StatusServiceUnavailable, RetryAfter: retryAfterUnread, Detail: "too many answers that the caller has not read yet; read them faster, or ask for fewer at a time"})
+		writeProblem(w, problem{Status: http.StatusServiceUnavailable, RetryAfter: retryAfterUnread, Detail: "too many unread answers of this caller; read them faster, or make fewer requests at a time"})
 		return
 	}
 	defer charge.Release()

@@ -17,7 +17,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// TestSend_LargeBodyThroughWriterWithoutDeadlines has the server behind a handler that wraps its writer and cannot be unwrapped.
+// TestSend_LargeBodyThroughWriterWithoutDeadlines puts the server behind a handler whose ResponseWriter has no Unwrap.
 func TestSend_LargeBodyThroughWriterWithoutDeadlines(t *testing.T) {
 	h := hub.New(hub.Config{})
 	defer h.Close()
@@ -31,10 +31,10 @@ func TestSend_LargeBodyThroughWriterWithoutDeadlines(t *testing.T) {
 	}
 	s := New(h, Config{})
 	for path, want := range map[string]string{"/v1/flows/F/snapshot": string(snap.JSON()), "/v1/flows/F/events": n.Label} {
-		w := httptest.NewRecorder() // has no deadlines
+		w := httptest.NewRecorder() // supports no deadlines
 		s.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
 		if got := w.Body.String(); w.Code != 200 || !strings.Contains(got, want) {
-			t.Errorf("%s: %d, %d bytes without the %d that it has to have", path, w.Code, len(got), len(want))
+			t.Errorf("%s: status %d, %d bytes lack the %d wanted ones", path, w.Code, len(got), len(want))
 		}
 	}
 	if bytes, _ := s.unread.Stats(); bytes != 0 {
@@ -42,7 +42,7 @@ func TestSend_LargeBodyThroughWriterWithoutDeadlines(t *testing.T) {
 	}
 }
 
-// TestSend_TricklingReaderIsCut has a reader take a little now and then, for longer than the whole may take.
+// TestSend_TricklingReaderIsCut has a client read so slowly that the whole answer takes too long.
 func TestSend_TricklingReaderIsCut(t *testing.T) {
 	for _, mode := range []string{StreamAuto, StreamPortable} {
 		for _, path := range []string{"/v1/flows/F/snapshot", "/v1/flows/F/stream"} {
@@ -69,7 +69,7 @@ func TestSend_TricklingReaderIsCut(t *testing.T) {
 				began, piece, total := time.Now(), make([]byte, 16<<10), 0
 				for time.Since(began) < 30*time.Second {
 					if bytes, _ := s.unread.Stats(); bytes == 0 && time.Since(began) > 3*time.Second {
-						break // what the kernel has is still to come
+						break // the rest of the loop reads what the kernel has buffered
 					}
 					_ = conn.SetReadDeadline(time.Now().Add(time.Second))
 					n, err := conn.Read(piece)
@@ -80,7 +80,7 @@ func TestSend_TricklingReaderIsCut(t *testing.T) {
 					time.Sleep(20 * time.Millisecond)
 				}
 				if bytes, _ := s.unread.Stats(); bytes != 0 || total > 15<<20 {
-					t.Errorf("it has %d bytes after %s, and %d count as held", total, time.Since(began), bytes)
+					t.Errorf("the client has %d bytes after %s, and %d count as unread", total, time.Since(began), bytes)
 				}
 			})
 		}

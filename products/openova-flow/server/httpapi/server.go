@@ -29,13 +29,13 @@ type Config struct {
 	Version         string        // version of the build, for metrics and the description
 	BasePath        string        // prefix that everything is served under, starting and ending with /
 
-	Auth     *auth.Authority // who may do what
+	Auth     *auth.Authority // authenticates and authorizes callers
 	Loopback bool            // answer only to this machine's own programs and pages
 	Origins  []string        // origins of other pages that may read answers, as browsers send them
 	Page     http.Handler    // serves GET / and its assets; nil: GET / is the description
 	Logger   *slog.Logger    // slog.Default()
 
-	CommitLinks revision.Links // URLs of commits; those of hosts that are known
+	CommitLinks revision.Links // URLs of commits; default: those of well-known hosts
 
 	minReadRate int // bytes a second; backlog.DefaultMinRate
 }
@@ -74,10 +74,10 @@ type Server struct {
 	flows   *flowmetrics.Collector
 
 	bodies      quota           // bytes of bodies being read and applied
-	turns       *turns          // to make answers
-	pace        backlog.Pace    // that clients have to keep
-	unread      *backlog.Budget // for large answers and streams
-	subscribers quota           // open streams, where there is access control
+	turns       *turns          // limits how many answers are made at a time
+	pace        backlog.Pace    // how fast clients must read
+	unread      *backlog.Budget // unread bytes of large answers and streams
+	subscribers quota           // open streams, if there is access control
 	streams     eventstream.Writer
 
 	// Each limits one kind of log line.
@@ -85,7 +85,7 @@ type Server struct {
 	claims      logLimiters // refused claims
 	fullStreams logLimiters // streams beyond a limit
 	denials     map[auth.Reason]*logLimiters
-	revoked     logLimiters // streams that ended with their credential
+	revoked     logLimiters // streams closed because of their credential
 }
 
 // New returns a Server over a hub. It is not ready until SetReady(true).
@@ -105,18 +105,18 @@ func New(h *hub.Hub, cfg Config) *Server {
 // SetReady sets what /readyz answers.
 func (s *Server) SetReady(ready bool) { s.ready.Store(ready) }
 
-// Shutdown waits for the streams of the fast writer, which end once the hub is closed; it cuts them off when ctx is done first. Call it after
-// http.Server.Shutdown, which does not know them.
+// Shutdown waits for the streams of the fast writer, which end after the hub is closed; when ctx is done it disconnects them. Call it after
+// http.Server.Shutdown, which does not wait for them.
 func (s *Server) Shutdown(ctx context.Context) { s.streams.Shutdown(ctx) }
 
-// ServeHTTP answers a request. A stream is written after the middleware has returned: the memory of their stack frames is kept for as long as it is open,
-// which would be 8 KiB more for each stream of the portable writer.
+// ServeHTTP answers a request. A stream is written after the middleware has returned, because its stack frames would take 8 KiB more for each open stream
+// of the portable writer.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	rec := &recorder{ResponseWriter: w, pace: s.pace, route: noRoute}
 	s.handler.ServeHTTP(rec, r)
 	if rec.stream != nil {
-		s.streams.Write(rec, r, *rec.stream) // it is counted when it ends
+		s.streams.Write(rec, r, *rec.stream) // counts the request when the stream ends
 		return
 	}
 	s.metrics.request(rec.route, r.Method, rec.status())

@@ -42,7 +42,7 @@ func TestPost_Vectors(t *testing.T) {
 				if want == 400 {
 					isProblem(t, a, 400)
 					if got := e.do("GET", "/v1/flows/F/snapshot", ""); got.status != 404 {
-						t.Errorf("a refused message made a flow: %s", got.body)
+						t.Errorf("a refused message created a flow: %s", got.body)
 					}
 				}
 			})
@@ -129,11 +129,11 @@ func TestRefused_ProblemNamesFieldAndLine(t *testing.T) {
 				t.Errorf("no incarnation: %v", a.header)
 			}
 			if p.Field != tt.field || p.Line != tt.line {
-				t.Errorf("names field %q, line %d: %s", p.Field, p.Line, a.body)
+				t.Errorf("field %q, line %d: %s", p.Field, p.Line, a.body)
 			}
 			if strings.HasPrefix(tt.path, "/v1/flows/F/") {
 				if got := e.snapshot(); strings.Contains(got, `"id":"a"`) || !strings.Contains(got, `"id":"before"`) {
-					t.Errorf("something of it was applied: %s", got)
+					t.Errorf("part of the refused request was applied: %s", got)
 				}
 			}
 		})
@@ -168,7 +168,6 @@ func TestRoutes_WrongMethods(t *testing.T) {
 
 func TestSnapshot(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
-	// Dots alone are valid flow ids, which path cleaning would destroy.
 	if seq := e.postTo("F", upsert(node("b", "running", `,"startedAt":5`), node("a", "succeeded", `,"x":[1]`))); seq <= 0 {
 		t.Fatal(seq)
 	}
@@ -200,7 +199,7 @@ func TestSnapshot(t *testing.T) {
 func TestRoutes_OddFlowIDs(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	for _, id := range []string{"...", ".a", "a:b", "A-_.9", strings.Repeat("z", 128)} {
-		// A client's library cleans dots out of a path before it is sent, so they are escaped.
+		// The dots are escaped, because the HTTP client removes . and .. from a path.
 		path := "/v1/flows/" + strings.ReplaceAll(id, ".", "%2E")
 		message := strings.ReplaceAll(upsert(node("a", "running")), `"F"`, `"`+id+`"`)
 		if a := e.do("POST", path+"/events", message, "Content-Type", asJSON+"; charset=utf-8"); a.status != 200 {
@@ -218,20 +217,20 @@ func TestPost_SequenceNumbers(t *testing.T) {
 	for i := range 20 {
 		seq := e.postTo([]string{"F", "G"}[i%2], strings.ReplaceAll(upsert(node("a", strconv.Itoa(i))), `"F"`, `"`+[]string{"F", "G"}[i%2]+`"`))
 		if seq <= last || seq >= 1<<53 {
-			t.Fatalf("number %d after %d", seq, last)
+			t.Fatalf("seq %d after %d", seq, last)
 		}
 		last = seq
 	}
 	e.do("DELETE", "/v1/flows/F", "")
 	if seq := e.post(upsert(node("a", "x"))); seq <= last {
-		t.Errorf("a flow made again has number %d after %d", seq, last)
+		t.Errorf("a flow that is created again has seq %d after %d", seq, last)
 	}
 	if second := start(t, hub.Config{}, httpapi.Config{}).post(upsert(node("a", "x"))); second <= last {
-		t.Errorf("after a restart numbers go down: %d after %d", second, last)
+		t.Errorf("after a restart seq is %d after %d", second, last)
 	}
 }
 
-func TestPost_DeletesMakeNoFlow(t *testing.T) {
+func TestPost_DeletesCreateNoFlow(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	first := e.post(`{"type":"delete-nodes","ids":["a"]}`)
 	a := e.do("POST", "/v1/flows/F/events", `{"type":"delete-rels","pairs":[{"fromId":"a","toId":"b","type":"triggers"}]}`, "Content-Type", asJSON)
@@ -315,11 +314,11 @@ func TestDeleteRegion_ForgetsTheEpochsOfItsEmitters(t *testing.T) {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
 	if p := isProblem(t, post("flux-fsn1;epoch=10;n=1", fsn1), 409); p.Field != "Flow-Lease" {
-		t.Errorf("with the lease of before: field %q", p.Field)
+		t.Errorf("with the old lease: field %q", p.Field)
 	}
 	seqOf(t, post("flux-fsn1;epoch=1;n=1", e.lease("fsn1", "one")))
 	if p := isProblem(t, post("flux-hel1;epoch=1;n=1", hel1), 409); p.Field != "Flow-Emitter" {
-		t.Errorf("of another region: field %q", p.Field)
+		t.Errorf("with an emitter of another region: field %q", p.Field)
 	}
 }
 
@@ -336,7 +335,7 @@ func TestEvents(t *testing.T) {
 	}
 	states = append(states, "")
 	for i := range 6 {
-		// An owned flow, so that each request is one message.
+		// The emitter sends the FlowInstance, so nothing is derived and each request is one message.
 		message := upsert(node(fmt.Sprintf("n%d", i%3), strconv.Itoa(i)))
 		if i == 0 {
 			message = `{"type":"snapshot","flow":{"id":"F","status":"x","startedAt":1},"nodes":[` + node("n9", "x") + `]}`
@@ -405,13 +404,13 @@ func TestPost_IncarnationPreconditions(t *testing.T) {
 		return e.do("POST", "/v1/flows/F/events", upsert(node("a", "x")), "Content-Type", asJSON, "Flow-If-Incarnation", condition)
 	}
 	if a := post("abc"); a.status != 412 || a.header.Get("Flow-Incarnation") != "none" {
-		t.Errorf("a flow that is not there: %d %v", a.status, a.header)
+		t.Errorf("an incarnation of a flow that does not exist: %d %v", a.status, a.header)
 	}
 	a := post("none")
 	seqOf(t, a)
 	first := a.header.Get("Flow-Incarnation")
 	if a := post("none"); a.status != 412 || a.header.Get("Flow-Incarnation") != first {
-		t.Errorf("none, though it exists: %d %v", a.status, a.header)
+		t.Errorf("none for an existing flow: %d %v", a.status, a.header)
 	}
 	seqOf(t, post(first))
 	e.do("DELETE", "/v1/flows/F", "")
@@ -419,7 +418,7 @@ func TestPost_IncarnationPreconditions(t *testing.T) {
 		t.Errorf("after DELETE: %d", a.status)
 	}
 	if second := post("none").header.Get("Flow-Incarnation"); second == first || second == "" {
-		t.Errorf("the flow made again has incarnation %q, before %q", second, first)
+		t.Errorf("the flow that is created again has incarnation %q, before %q", second, first)
 	}
 }
 
@@ -520,7 +519,7 @@ func TestLimits(t *testing.T) {
 				return strings.Contains(e.do("GET", "/metrics", "").body, "openova_flow_ingest_bytes "+bytes+"\n")
 			}
 		}
-		send := func(lines, want int) { // which take 512 bytes each besides their own
+		send := func(lines, want int) { // each line takes 512 bytes besides its own
 			t.Helper()
 			body := strings.Repeat(`{"type":"delete-nodes","ids":["none"]}`+"\n", lines)
 			if a := e.do("POST", "/v1/flows/F/events", body, "Content-Type", asNDJSON); a.status != want {
@@ -528,13 +527,13 @@ func TestLimits(t *testing.T) {
 			}
 		}
 		send(1500, 200)
-		send(1990, 413) // they would never fit
+		send(1990, 413) // more than the caller's whole share
 		send(2100, 413)
 		until(t, "nothing is held", holds("0"))
 		conn := e.dial()
 		fmt.Fprintf(conn, "POST /v1/flows/F/events HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: 524288\r\n\r\n%s", asNDJSON, strings.Repeat(" ", 500_000))
-		until(t, "another's bytes are held", holds("524288"))
-		send(1500, 503) // they would fit without
+		until(t, "bytes of another request are held", holds("524288"))
+		send(1500, 503) // would fit alone
 		conn.Close()
 		until(t, "nothing is held", holds("0"))
 		send(1500, 200)
@@ -551,7 +550,7 @@ func TestLimits(t *testing.T) {
 	})
 }
 
-// A request whose headers have many lines is answered at once: a stream would keep them.
+// TestServer_ManyHeaderLinesAreRefused: a stream of the portable writer would keep the header in memory.
 func TestServer_ManyHeaderLinesAreRefused(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	const byClient = 2 // User-Agent and Accept-Encoding
@@ -610,7 +609,7 @@ func TestMetrics_CountWhatHappened(t *testing.T) {
 			t.Errorf("no line %s in\n%s", line, a.body)
 		}
 	}
-	ofFlows := make(map[string]bool) // the test of their package wants samples of these
+	ofFlows := make(map[string]bool) // metrics of flowmetrics, whose own test checks their samples
 	for _, f := range flowmetrics.New(e.hub).Families() {
 		ofFlows[f.Name] = true
 	}
@@ -640,6 +639,6 @@ func TestMetrics_CountWhatHappened(t *testing.T) {
 		return strings.Contains(e.do("GET", "/metrics", "").body, `openova_flow_http_requests_total{route="stream",method="GET",code="200"} 1`)
 	})
 	if a := e.do("GET", "/metrics", ""); strings.Contains(a.body, `duration_seconds_count{route="stream"`) {
-		t.Error("how long a stream stays open counts as the time of a request")
+		t.Error("the duration of a stream counts as that of a request")
 	}
 }

@@ -28,7 +28,7 @@ var signInPolicy = func() string {
 
 const maxForm = 64 << 10 // bytes of the form
 
-// pagePath is the page, relative to /sign-in. The server may be behind a prefix that it does not know, so links between its pages are relative.
+// pagePath is the path of the page relative to /sign-in. Links between pages are relative, as a proxy may add a prefix that the server does not know.
 const pagePath = "./"
 
 // signInPage shows the form, or redirects a caller that is signed in already.
@@ -45,7 +45,7 @@ func (s *Server) signInPage(w http.ResponseWriter, r *http.Request) {
 func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	r.Body = http.MaxBytesReader(w, r.Body, maxForm)
 	if err := r.ParseForm(); err != nil {
-		writeProblem(w, problem{Status: http.StatusBadRequest, Detail: "post the form of GET /sign-in, as application/x-www-form-urlencoded with token and next"})
+		writeProblem(w, problem{Status: http.StatusBadRequest, Detail: "send the form of GET /sign-in as application/x-www-form-urlencoded, with token and next"})
 		return
 	}
 	next := localPath(r.PostForm.Get("next"))
@@ -65,14 +65,14 @@ func (s *Server) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	if droppedByBrowser(r) {
 		w.Header().Del("Set-Cookie")
-		writeSignIn(w, http.StatusBadRequest, next, "the browser keeps a sign-in only over https: open this page by an https address")
+		writeSignIn(w, http.StatusBadRequest, next, "the browser keeps a sign-in only over https: open this page at an https address")
 		return
 	}
 	s.audit("signed in", g)
 	seeOther(w, next)
 }
 
-// droppedByBrowser reports whether the browser will drop a Secure cookie: it has the page by plain http from another machine.
+// droppedByBrowser reports whether the browser will drop a Secure cookie, because it loaded the page over plain http from another machine.
 func droppedByBrowser(r *http.Request) bool {
 	u, err := url.Parse(r.Header.Get("Origin"))
 	return err == nil && u.Scheme == "http" && !auth.IsLoopback(u.Hostname())
@@ -89,8 +89,8 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {
 
 // toSignIn redirects a browser to the form, and from there back to the page.
 func (s *Server) toSignIn(w http.ResponseWriter, r *http.Request, err error) {
-	var refusal *auth.Refusal
-	if errors.As(err, &refusal) && refusal.Reason != auth.NoCredential {
+	var denial *auth.Denial
+	if errors.As(err, &denial) && denial.Reason != auth.NoCredential {
 		s.noteDenial(w, r, err)
 	}
 	next := pagePath

@@ -16,7 +16,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// browse is a guarded server with a page, as a browser reaches it that follows no redirect by itself.
+// browse starts a guarded server with a page. Its client follows no redirect.
 func browse(t testing.TB, more string) *guarded {
 	t.Helper()
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "the page") })
@@ -72,7 +72,7 @@ func TestSignIn_AndOut(t *testing.T) {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 	if a := e.do("GET", "/sign-in?next=/x", "", "Cookie", cookie); a.status != 303 || a.header.Get("Location") != "/x" {
-		t.Errorf("who is signed in signs in: %d %v", a.status, a.header)
+		t.Errorf("sign-in while signed in: %d %v", a.status, a.header)
 	}
 	if f := e.watch(streamF, "Cookie", cookie).next(); f.event != "heartbeat" {
 		t.Errorf("the stream begins with %+v, want heartbeat", f)
@@ -86,7 +86,7 @@ func TestSignIn_AndOut(t *testing.T) {
 	}
 }
 
-func TestSignIn_WhoIsRedirected(t *testing.T) {
+func TestSignIn_RedirectsOnlyBrowsers(t *testing.T) {
 	e := browse(t, "")
 	const pages = "text/html,application/xhtml+xml"
 	for _, tt := range []struct {
@@ -107,14 +107,14 @@ func TestSignIn_WhoIsRedirected(t *testing.T) {
 			t.Errorf("%s: %d, want %d", tt.name, a.status, tt.status)
 		}
 	}
-	// With a link from elsewhere a browser sends no Strict cookie, even if it has one: the page asks once more, from here.
+	// After a link from another site the browser sends no SameSite=Strict cookie, so the answer makes it reload.
 	a := e.do("GET", "/?flow=%22%3E%3Cb%3E", "", "Accept", pages, "Sec-Fetch-Site", "cross-site")
 	if a.status != 200 || a.header.Get("Cache-Control") != "no-store" || !strings.Contains(a.body, `content="0; url=./?flow=%22%3E%3Cb%3E"`) {
 		t.Errorf("%d %v %s", a.status, a.header, a.body)
 	}
 }
 
-// TestSignIn_NextStaysOnThisServer asks for what might lead to another server.
+// TestSignIn_NextStaysOnThisServer has values of next that may lead to another server.
 func TestSignIn_NextStaysOnThisServer(t *testing.T) {
 	e := browse(t, "")
 	for next, want := range map[string]string{
@@ -147,12 +147,12 @@ func TestSignIn_NextStaysOnThisServer(t *testing.T) {
 	}
 }
 
-// TestSignIn_PolicyFitsThePage: no script at all, and only the style that is there.
+// TestSignIn_PolicyFitsThePage: the policy allows no script, and only the style in the page.
 func TestSignIn_PolicyFitsThePage(t *testing.T) {
 	a := browse(t, "").do("GET", "/sign-in", "")
 	styles := regexp.MustCompile(`(?s)<style>(.*?)</style>`).FindAllStringSubmatch(a.body, -1)
 	if len(styles) != 1 || strings.Contains(a.body, "<script") || strings.Contains(a.body, "style=") || regexp.MustCompile(`\son[a-z]+=`).MatchString(a.body) {
-		t.Fatalf("the page has what its policy forbids:\n%s", a.body)
+		t.Fatalf("the page breaks its own policy:\n%s", a.body)
 	}
 	sum := sha256.Sum256([]byte(styles[0][1]))
 	policy := a.header.Get("Content-Security-Policy")
@@ -166,7 +166,7 @@ func TestSignIn_PolicyFitsThePage(t *testing.T) {
 	}
 }
 
-// TestCookie_OtherOriginsCannotWrite has all that a browser may say of where a request comes from.
+// TestCookie_OtherOriginsCannotWrite has all headers with which a browser tells the origin of a request.
 func TestCookie_OtherOriginsCannotWrite(t *testing.T) {
 	e := browse(t, `,"proxy":{"peers":["127.0.0.1"],"header":"X-User","scopes":["admin"],"flows":["*"]}`)
 	message := upsertOf("F", "r1/csrf", "r1")
@@ -185,7 +185,7 @@ func TestCookie_OtherOriginsCannotWrite(t *testing.T) {
 			}
 			a := e.post("/sign-in", url.Values{"token": {"secret-reader"}}, from...)
 			if a.status != 403 || a.header.Get("Set-Cookie") != "" {
-				t.Errorf("a page elsewhere signs somebody in: %d %v", a.status, a.header)
+				t.Errorf("a page of another origin signed in: %d %v", a.status, a.header)
 			}
 		}
 		for _, from := range [][]string{{"Sec-Fetch-Site", "same-origin", "Origin", e.url}, {"Origin", e.url}, nil} {
@@ -194,13 +194,13 @@ func TestCookie_OtherOriginsCannotWrite(t *testing.T) {
 			}
 		}
 	}
-	// A token that a program sends is of nobody's page.
+	// With a token in a header the origin does not matter, since no browser adds that by itself.
 	if a := e.do("POST", "/v1/flows/F/events", message, append(admin.bearer(), "Content-Type", asJSON, "Origin", "https://evil.example")...); a.status != 200 {
 		t.Errorf("%d %s", a.status, a.body)
 	}
 }
 
-// TestProxy_UserIsTheCaller also has the page that is behind it.
+// TestProxy_UserIsTheCaller also checks the page behind the proxy.
 func TestProxy_UserIsTheCaller(t *testing.T) {
 	e := browse(t, `,"proxy":{"peers":["127.0.0.1"],"header":"X-User","scopes":["read"],"flows":["F"]}`)
 	if a := e.do("GET", "/v1/me", "", "X-User", "ann"); strings.TrimSpace(a.body) != `{"name":"user:ann","scopes":["read"],"signedIn":"proxy"}` {
@@ -213,11 +213,11 @@ func TestProxy_UserIsTheCaller(t *testing.T) {
 	}
 	other := browse(t, `,"proxy":{"peers":["192.0.2.1"],"header":"X-User","scopes":["admin"],"flows":["*"]}`)
 	if a := other.do("GET", "/v1/me", "", "X-User", "ann", "X-Forwarded-For", "192.0.2.1"); a.status != 401 {
-		t.Errorf("a header from elsewhere: %d %s", a.status, a.body)
+		t.Errorf("the header from another address: %d %s", a.status, a.body)
 	}
 }
 
-// TestSignIn_SaysWhenTheBrowserDropsTheCookie: a browser that came over http to another machine keeps no Secure cookie, and would ask again and again.
+// TestSignIn_SaysWhenTheBrowserDropsTheCookie: over http from another machine a browser drops a Secure cookie, and would show the form again and again.
 func TestSignIn_SaysWhenTheBrowserDropsTheCookie(t *testing.T) {
 	e := browse(t, "")
 	a := e.do("POST", "/sign-in", "token=secret-reader", "Content-Type", "application/x-www-form-urlencoded", "Origin", "http://flow.example", "Sec-Fetch-Site", "same-origin")

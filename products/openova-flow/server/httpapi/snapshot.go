@@ -15,7 +15,7 @@ import (
 // snapshot answers with the folded state, or that of one region, or 304.
 func (s *Server) snapshot(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
 	if r.Header.Get(headerEmitter) != "" && g.CanIngest(flowID) {
-		s.hub.Heard(flowID)
+		s.hub.RecordActivity(flowID)
 	}
 	gzipped := web.AcceptsGzip(r.Header.Values("Accept-Encoding"))
 	known := r.Header.Values("If-None-Match")

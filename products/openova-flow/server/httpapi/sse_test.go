@@ -18,17 +18,17 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// within bounds every wait of these tests; reaching it is a failure.
+// within bounds every wait of these tests.
 const within = 60 * time.Second
 
 type frame struct {
 	id    int64  // -1: none
-	mark  string // after the number, where the caller may not read all flows
+	mark  string // what follows the sequence number if the caller may not read all flows
 	event string
 	data  string
 }
 
-// parser reads frames strictly: any line that the API should not send is an error.
+// parser reads frames strictly: a line that is not in the contract is an error.
 type parser struct{ in *bufio.Reader }
 
 func (p parser) next() (frame, error) {
@@ -138,7 +138,7 @@ func (v *viewer) ended() {
 				return
 			}
 			if f.event != "heartbeat" {
-				v.t.Fatalf("the stream goes on with %+v", f)
+				v.t.Fatalf("the stream has not ended: %+v", f)
 			}
 		case <-time.After(within):
 			v.t.Fatal("the stream does not end")
@@ -173,7 +173,7 @@ func start(t testing.TB, hc hub.Config, ac httpapi.Config) *env {
 	return e
 }
 
-// onBothPaths runs a test over the two ways in which streams are written.
+// onBothPaths runs a test with each of the two writers of streams.
 func onBothPaths(t *testing.T, test func(t *testing.T, mode string)) {
 	t.Helper()
 	for _, mode := range []string{httpapi.StreamAuto, httpapi.StreamPortable} {
@@ -208,7 +208,7 @@ func (e *env) do(method, path, body string, header ...string) answer {
 	return answer{resp.StatusCode, resp.Header, string(b)}
 }
 
-// post sends one message to flow F and returns its number.
+// post sends one message to flow F and returns its sequence number.
 func (e *env) post(message string, header ...string) int64 {
 	e.t.Helper()
 	return e.postTo("F", message, header...)
@@ -248,7 +248,7 @@ func upsert(nodes ...string) string {
 	return `{"type":"upsert-nodes","nodes":[` + strings.Join(nodes, ",") + `]}`
 }
 
-// folded applies frames to a state, as a viewer does.
+// folded folds frames, as a client does.
 type folded struct {
 	state *flow.State
 	last  int64

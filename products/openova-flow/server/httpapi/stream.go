@@ -17,11 +17,11 @@ import (
 
 // Modes of streams.
 const (
-	StreamAuto     = "auto"     // the fast writer wherever the connection allows it
+	StreamAuto     = "auto"     // the fast writer if the connection allows it
 	StreamPortable = "portable" // always through net/http
 )
 
-// ConnContext is for http.Server.ConnContext. Without it no stream is written by the fast writer.
+// ConnContext is for http.Server.ConnContext. The fast writer needs it.
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return eventstream.ConnContext(ctx, c)
 }
@@ -47,7 +47,7 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, g *auth.Grant, f
 	s.writeStream(w, r, s.caller(r, g), reader, s.cfg.Auth.Open(g, func(g *auth.Grant) error { return g.CheckRead(flowID) }))
 }
 
-// subscribe returns a reader for a caller, or logs, at most once a second for each caller, why there is none.
+// subscribe returns a reader for a caller. It logs an error, at most once a second for each caller.
 func (s *Server) subscribe(r *http.Request, g *auth.Grant, follow func() (*hub.Reader, error)) (*hub.Reader, error) {
 	reader, err := s.withinShare(g, follow)
 	if err != nil {
@@ -59,9 +59,9 @@ func (s *Server) subscribe(r *http.Request, g *auth.Grant, follow func() (*hub.R
 	return reader, err
 }
 
-// withinShare returns a reader, unless the caller has its share of streams open: an eighth of all is left to others.
+// withinShare returns a reader, unless the caller's streams take seven eighths of the limit: the rest is for others.
 func (s *Server) withinShare(g *auth.Grant, follow func() (*hub.Reader, error)) (*hub.Reader, error) {
-	if !s.cfg.Auth.Guarded() { // everybody is one caller
+	if !s.cfg.Auth.Guarded() { // all requests are of one caller
 		return follow()
 	}
 	all := int64(s.hub.MaxSubscribers())
@@ -80,10 +80,10 @@ func (s *Server) withinShare(g *auth.Grant, follow func() (*hub.Reader, error)) 
 var (
 	isEventStream = []string{"text/event-stream"}
 	noStore       = []string{"no-store, no-transform"}
-	unbuffered    = []string{"no"} // nginx would hold frames back
+	unbuffered    = []string{"no"} // else nginx buffers frames
 )
 
-// writeStream has ServeHTTP write what a reader reads, until it or the session ends. Both are closed then.
+// writeStream has ServeHTTP write the frames of a reader until the reader or the session ends, and then closes both.
 func (s *Server) writeStream(w http.ResponseWriter, r *http.Request, caller string, reader *hub.Reader, session *auth.Session) {
 	h := w.Header()
 	// net/http keeps two header maps for as long as a stream is open. Each takes half a KiB more from the ninth header on. This one only matters for
@@ -103,7 +103,7 @@ func (s *Server) writeStream(w http.ResponseWriter, r *http.Request, caller stri
 	rec.stream = &eventstream.Stream{Source: reader, Session: session, Caller: caller, End: end}
 }
 
-// unsubscribe closes the reader and the session of a stream, and logs when the stream ended because of the caller's credential.
+// unsubscribe closes the reader and the session of a stream. It logs if the stream ended because of the caller's credential.
 func (s *Server) unsubscribe(reader *hub.Reader, session *auth.Session) {
 	reader.Close()
 	session.Close()
@@ -118,8 +118,8 @@ func (s *Server) unsubscribe(reader *hub.Reader, session *auth.Session) {
 	}
 }
 
-// lastEventID reads the client's cursor: a sequence number and the mark of the stream. The header wins over the query; an empty one is absent. A value that
-// is not a cursor of this stream is -1, which nothing can be resumed from: the client gets a snapshot.
+// lastEventID reads the client's cursor: a sequence number and the mark of the stream. The header wins over the query; an empty value is absent. A value
+// that is not a cursor of this stream gives -1, with which the client gets a snapshot.
 func lastEventID(r *http.Request, mark string) (seq int64, resume bool) {
 	text := r.Header.Get("Last-Event-ID")
 	if text == "" {

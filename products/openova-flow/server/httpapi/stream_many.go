@@ -34,8 +34,8 @@ func (s *Server) streamMany(w http.ResponseWriter, r *http.Request, g *auth.Gran
 	s.writeStream(w, r, s.caller(r, g), reader, s.cfg.Auth.Open(g, need))
 }
 
-// markOf returns the end of the event ids of a stream of all flows that a caller may read: a hash of its patterns. When these change, the ids resume
-// nothing at any replica, because the caller lacks the state of the flows that are new to it. A caller that may read all flows needs no mark.
+// markOf returns the mark that ends the event ids of a stream of all flows that a caller may read: a hash of its patterns. After these have changed, old
+// ids resume nothing at any replica, because the caller lacks the state of the flows that are new to it. A caller that may read all flows has no mark.
 func markOf(readable []string) string {
 	if slices.Equal(readable, []string{"*"}) {
 		return ""
@@ -44,8 +44,8 @@ func markOf(readable []string) string {
 	return "." + hex.EncodeToString(sum[:6])
 }
 
-// selectionOf returns the selection that a caller asks for, and a check whether a later grant of it still allows the stream. It fails when the caller may not
-// read one of the flows. Callers with equal selections share frames.
+// selectionOf returns the requested selection, and a function that checks whether a later grant of the caller still allows the stream. It fails if the
+// caller may not read one of the flows. Callers with equal selections share frames.
 func (s *Server) selectionOf(ids []string, g *auth.Grant) (hub.Selection, func(*auth.Grant) error, error) {
 	if err := g.CheckReader(); err != nil {
 		return hub.Selection{}, nil, err
@@ -57,7 +57,7 @@ func (s *Server) selectionOf(ids []string, g *auth.Grant) (hub.Selection, func(*
 				return err
 			}
 			if strings.Join(now.Readable(), "|") != readable {
-				return &auth.Refusal{Reason: auth.Flow, Name: now.Name(), Detail: "the flows that the credential is for have changed"}
+				return &auth.Denial{Reason: auth.Flow, Name: now.Name(), Detail: "the flows that the credential is for have changed"}
 			}
 			return nil
 		}

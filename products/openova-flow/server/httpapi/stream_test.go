@@ -73,7 +73,7 @@ func testOwnedFlowsAreNotDerived(t *testing.T, mode string) {
 		t.Errorf("%+v", f)
 	}
 	if f := v.message(); f.event != "upsert-nodes" {
-		t.Errorf("the server speaks for an owned flow: %+v", f)
+		t.Errorf("the server derived a message for an owned flow: %+v", f)
 	}
 }
 
@@ -140,7 +140,7 @@ func testResume(t *testing.T, mode string) {
 		n := len(seqs)
 		resumesWith(t, e.watch(streamF, "Last-Event-ID", fmt.Sprint(seqs[n-11])), seqs[n-10:])
 		if f := e.watch(streamF, "Last-Event-ID", fmt.Sprint(seqs[n-11])).message(); f.event != "snapshot" || f.id != seqs[n] {
-			t.Errorf("one message too many is missing, and it gets %+v", f)
+			t.Errorf("a reader that is one message behind the ring gets %+v", f)
 		}
 	})
 	t.Run("a number of the incarnation before", func(t *testing.T) {
@@ -293,14 +293,14 @@ func TestIdle_FlowsAreKeptByTheirEmitters(t *testing.T) {
 		}
 		time.Sleep(3 * time.Hour)
 		if quiet, spoken := do("GET", "/v1/flows/quiet/snapshot", ""), do("GET", "/v1/flows/spoken-for/snapshot", ""); quiet != 404 || spoken != 200 {
-			t.Errorf("after 73 h: quiet %d, spoken for %d", quiet, spoken)
+			t.Errorf("after 73 h: quiet flow %d, claimed flow %d", quiet, spoken)
 		}
 		cancel()
 		<-done
 	})
 }
 
-// TestStream_StuckSubscriberIsDisconnected has a reader take nothing: its connection ends, and with it all that it cost.
+// TestStream_StuckSubscriberIsDisconnected has a client read nothing: it is disconnected, and its memory is freed.
 func TestStream_StuckSubscriberIsDisconnected(t *testing.T) { onBothPaths(t, testStuckReaderIsCutOff) }
 
 func testStuckReaderIsCutOff(t *testing.T, mode string) {
@@ -349,7 +349,7 @@ func FuzzFrames(f *testing.F) {
 		}
 		d := reader.Take()
 		raw := bytes.Join(d.Frames, nil)
-		// The first of what came is this message, in a frame that a strict reader takes as it was sent.
+		// The strict parser reads the first frame as exactly this message.
 		fr, err := parseOne(raw)
 		if err != nil || fr.event != "upsert-nodes" && fr.event != "snapshot" {
 			t.Fatalf("%q: %+v %v", raw, fr, err)

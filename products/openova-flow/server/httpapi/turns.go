@@ -9,21 +9,21 @@ import (
 )
 
 const (
-	maxTurns       = 4            // answers that are made at the same time
-	maxCallerTurns = maxTurns / 2 // of these, answers for one caller
+	maxTurns       = 4            // answers made at the same time
+	maxCallerTurns = maxTurns / 2 // answers made at the same time for one caller
 )
 
-// turns limits how many answers are made at the same time, in all and for one caller. A request waits for a turn of its caller first, then for one of all: so
-// at most maxCallerTurns requests of one caller are in front of another caller's.
+// turns limits how many answers are made at the same time, in all and for one caller. A request waits for a turn of its caller first, then for one of all.
+// So at most maxCallerTurns requests of one caller are ahead of another caller's.
 type turns struct {
-	all chan struct{} // holds an element for each turn that is taken
+	all chan struct{} // has an element for each taken turn
 
 	mu      sync.Mutex
 	callers map[string]*callerTurns // callers that have a turn or wait for one
 }
 
 type callerTurns struct {
-	taken chan struct{} // as turns.all
+	taken chan struct{} // like turns.all
 	users int           // requests that have a turn or wait for one; guarded by turns.mu
 }
 
@@ -31,7 +31,7 @@ func newTurns() *turns {
 	return &turns{all: make(chan struct{}, maxTurns), callers: make(map[string]*callerTurns)}
 }
 
-// take waits for a turn of a caller, which has to be given back by release. It reports false when done is closed before.
+// take waits for a turn of a caller, which must be returned with release. ok is false if done is closed first.
 func (t *turns) take(done <-chan struct{}, caller string) (release func(), ok bool) {
 	own := t.enter(caller)
 	select {
@@ -78,7 +78,7 @@ func (t *turns) leave(caller string) {
 	}
 }
 
-// inTurn runs f when the caller has a turn. It reports false when the client has gone before.
+// inTurn waits for a turn of the caller and runs f. It returns false if the client disconnects first.
 func (s *Server) inTurn(r *http.Request, g *auth.Grant, f func()) bool {
 	release, ok := s.turns.take(r.Context().Done(), s.caller(r, g))
 	if !ok {
@@ -89,7 +89,7 @@ func (s *Server) inTurn(r *http.Request, g *auth.Grant, f func()) bool {
 	return true
 }
 
-// caller returns whose share of a limit a request takes: the caller's name, or its address where there is no access control.
+// caller returns the key of a request in quotas: the caller's name, or its address if there is no access control.
 func (s *Server) caller(r *http.Request, g *auth.Grant) string {
 	if s.cfg.Auth.Guarded() {
 		return g.Name()

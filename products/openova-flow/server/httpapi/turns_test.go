@@ -5,7 +5,7 @@ import (
 	"testing/synctest"
 )
 
-// TestTurns_CallerWithItsShareDelaysNobody has a caller ask for much more than its share, and others come.
+// TestTurns_CallerWithItsShareDelaysNobody has one caller request much more than its share, and then others.
 func TestTurns_CallerWithItsShareDelaysNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTurns()
@@ -35,7 +35,7 @@ func TestTurns_CallerWithItsShareDelaysNobody(t *testing.T) {
 			}
 		}
 		ask("busy", 10)
-		want("ten asked for at once", "busy", maxCallerTurns)
+		want("ten requests at once", "busy", maxCallerTurns)
 		ask("second", 1)
 		ask("third", 1)
 		want("beside a busy caller", "second", 1)
@@ -48,9 +48,9 @@ func TestTurns_CallerWithItsShareDelaysNobody(t *testing.T) {
 		ask("fourth", 1)
 		release("busy")
 		release("busy")
-		want("two turns are free, and asked for by callers that have fewer", "second", 2)
-		want("two turns are free, and asked for by callers that have fewer", "fourth", 1)
-		want("two turns are free, and asked for by callers that have fewer", "busy", maxCallerTurns)
+		want("two turns are free, and callers with fewer turns wait", "second", 2)
+		want("two turns are free, and callers with fewer turns wait", "fourth", 1)
+		want("two turns are free, and callers with fewer turns wait", "busy", maxCallerTurns)
 		for _, caller := range []string{"second", "second", "third", "fourth"} {
 			release(caller)
 		}
@@ -64,7 +64,7 @@ func TestTurns_CallerWithItsShareDelaysNobody(t *testing.T) {
 	})
 }
 
-// TestTurns_ClientThatGoesGivesUpItsPlace has clients go that wait behind their own caller, or behind others.
+// TestTurns_ClientThatGoesGivesUpItsPlace has clients disconnect while they wait for requests of their own caller, or of others.
 func TestTurns_ClientThatGoesGivesUpItsPlace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTurns()
@@ -77,7 +77,7 @@ func TestTurns_ClientThatGoesGivesUpItsPlace(t *testing.T) {
 		for _, caller := range []string{"one", "three"} {
 			go func() {
 				if _, ok := s.take(gone, caller); ok {
-					t.Errorf("%s has a turn that nobody gave back", caller)
+					t.Errorf("%s got a turn before one was released", caller)
 				}
 			}()
 		}

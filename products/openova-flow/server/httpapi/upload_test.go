@@ -12,8 +12,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestStream_UploadingViewerIsNotRead has viewers send without end on their streams. The fast path disconnects them after a few KiB, the portable
-// one leaves the bytes in the kernel; either way other viewers get what is posted.
+// TestStream_UploadingViewerIsNotRead has subscribers send data endlessly on their streams. The fast writer disconnects them after a few KiB, the portable
+// one leaves the bytes in the kernel. Other subscribers get all messages.
 func TestStream_UploadingViewerIsNotRead(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
@@ -55,14 +55,14 @@ func TestStream_UploadingViewerIsNotRead(t *testing.T) {
 		if mode == httpapi.StreamPortable {
 			for range uploaders {
 				if n := <-sent; n > 64<<20 {
-					t.Errorf("%d bytes were taken of an uploading viewer", n)
+					t.Errorf("%d bytes were read from an uploading subscriber", n)
 				}
 			}
 		}
 	})
 }
 
-// TestStream_RequestIsNotModified has a middleware look at a request after its stream has ended.
+// TestStream_RequestIsNotModified has a middleware check a request after its stream has ended.
 func TestStream_RequestIsNotModified(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		h := newHub(t, hub.Config{})

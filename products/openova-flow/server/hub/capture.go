@@ -6,28 +6,28 @@ import (
 	"slices"
 )
 
-// capture is the flows of a selection, each at a sequence number of its own, and what has changed since up to one position of the journal.
+// capture is the state of the flows of a selection at one position of the journal: each flow as it was when it was captured, and its later changes.
 type capture struct {
 	flows  map[string]string // incarnation by id
 	heads  map[*topic]int64
 	events []event // messages that follow the reader's cursor, where a flow's ring has them all, else snapshots
-	end    int64   // the position
+	end    int64   // the position in the journal
 }
 
-// begin returns the first delivery of a reader, or the one that replaces events which have left the journal.
+// begin returns a reader's first delivery, or the one that replaces events that the journal no longer has.
 func (s *selection) begin(r *Reader) Delivery {
 	h := s.hub
-	behind := h.last.Load() < h.restored.Load() // the log has not come so far as one of the flows: nothing may be resumed from
+	behind := h.last.Load() < h.restored.Load() // a restored flow is ahead of the log, so no frame may carry an id to resume from
 	cursor := h.last.Load()
 	c, ok := s.capture(r.cursor)
-	if !ok { // the journal has lost what came meanwhile: what did not change is captured at no cost now
+	if !ok { // the journal dropped events meanwhile; again, which is cheap for flows that did not change
 		if c, ok = s.capture(r.cursor); !ok {
 			h.order.Lock()
 			c, _ = s.capture(r.cursor)
 			h.order.Unlock()
 		}
 	}
-	whole, last := int64(0), int64(0) // the greatest sequence number of a snapshot, and of all
+	whole, last := int64(0), int64(0) // the greatest sequence number of a snapshot, and of any event
 	for _, e := range c.events {
 		if last = max(last, e.seq); e.kind == snapshotEvent {
 			whole = max(whole, e.seq)
@@ -36,7 +36,7 @@ func (s *selection) begin(r *Reader) Delivery {
 	for _, seq := range c.heads {
 		last = max(last, seq)
 	}
-	slices.SortStableFunc(c.events, func(a, b event) int { // snapshots first: all of them must be there before anything may be resumed from
+	slices.SortStableFunc(c.events, func(a, b event) int { // snapshots first: an id to resume from may only follow all of them
 		return cmp.Or(cmp.Compare(b.kind, a.kind), cmp.Compare(a.seq, b.seq))
 	})
 	if !behind && last > 0 {
@@ -56,7 +56,7 @@ func (s *selection) begin(r *Reader) Delivery {
 		case newest:
 			seq = last
 		}
-		if seq <= max(r.cursor, r.clientSeq) { // the client has a greater one, of a flow that is deleted since
+		if seq <= max(r.cursor, r.clientSeq) { // the client has a greater id, from a flow that is now deleted
 			seq = 0
 		}
 		out.event(seq, e)
@@ -73,7 +73,7 @@ func (s *selection) begin(r *Reader) Delivery {
 	return Delivery{Frames: out.frames()}
 }
 
-// capture captures the flows one after the other for a reader that has all up to cursor, or reports that the journal has lost something meanwhile.
+// capture captures the flows one after the other, for a reader that has all messages up to cursor. ok is false if the journal dropped events meanwhile.
 func (s *selection) capture(cursor int64) (c capture, ok bool) {
 	j := &s.hub.journal
 	j.mu.RLock()
@@ -110,7 +110,7 @@ func (s *selection) capture(cursor int64) (c capture, ok bool) {
 	return c, true
 }
 
-// add adds an event that came after the flows were captured, or while they were.
+// add adds an event from during or after the capture of the flows.
 func (c *capture) add(e event) {
 	head, known := c.heads[e.topic]
 	switch {

@@ -62,7 +62,7 @@ func (h *Hub) apply(c change) (out Outcome) {
 		idle := func(t *topic) bool { return t.incarnation == p.IfIncarnation && t.lastActivity() == c.SilentSince }
 		out.Removed = h.remove(p.FlowID, c.first, idle)
 		h.Stats.Dropped.Add(int64(out.Removed))
-	case record.KindHeard:
+	case record.KindActivity:
 		h.with(p.FlowID, func(t *topic) { t.renewedAt = c.at })
 	case record.KindClaim:
 		t := h.lock(c.Claim.FlowID)

@@ -23,16 +23,16 @@ func (h *Hub) Checkpoint(flowID string) *record.Checkpoint {
 	if t.state == nil && t.claimed.Len() == 0 {
 		return nil
 	}
-	heard := t.heard.Load()
+	at := t.activeAt.Load()
 	if h.cfg.Log != nil {
-		heard = t.renewedAt // checkpoints of a log must not contain renewals that only this hub knows
+		at = t.renewedAt // checkpoints of a log must not contain renewals that only this hub knows
 	}
 	if t.state == nil {
-		return &record.Checkpoint{FlowID: t.id, Incarnation: record.NoIncarnation, Heard: heard, Claims: t.claimed.Saved()}
+		return &record.Checkpoint{FlowID: t.id, Incarnation: record.NoIncarnation, LastActivity: at, Claims: t.claimed.Saved()}
 	}
 	return &record.Checkpoint{
 		FlowID: t.id, Incarnation: t.incarnation, Seq: t.last,
-		Born: t.born, UpdatedAt: t.updatedAt, Heard: heard,
+		Born: t.born, UpdatedAt: t.updatedAt, LastActivity: at,
 		Image: t.state.Image(), Rollouts: t.rollouts.Memory(), Revisions: t.revisions.Memory(), Emitters: maps.Clone(t.emitters), Claims: t.claimed.Saved(),
 	}
 }
@@ -92,8 +92,8 @@ func (h *Hub) restore(c *record.Checkpoint, anew bool) {
 		return
 	}
 	t.replaceClaims(claims.Restore(c.Claims, t.hub.nowMs(), anew))
-	t.renewedAt = c.Heard
-	t.heard.Store(c.Heard)
+	t.renewedAt = c.LastActivity
+	t.activeAt.Store(c.LastActivity)
 }
 
 // stateOf returns the folded state in a checkpoint. It derives the FlowInstance again, because another version may have derived it differently.
@@ -111,13 +111,13 @@ func (t *topic) restore(c *record.Checkpoint, anew bool) {
 	t.emitters = maps.Clone(c.Emitters)
 	t.replaceClaims(claims.Restore(c.Claims, t.hub.nowMs(), anew))
 	t.incarnation, t.born, t.last, t.updatedAt = c.Incarnation, c.Born, c.Seq, c.UpdatedAt
-	t.heard.Store(c.Heard)
-	t.renewedAt = c.Heard
+	t.activeAt.Store(c.LastActivity)
+	t.renewedAt = c.LastActivity
 	if anew {
 		t.incarnation = newIncarnation()
 		t.born = t.hub.last.Add(1)
 		t.last = t.born
-		t.heard.Store(t.hub.nowMs())
+		t.activeAt.Store(t.hub.nowMs())
 	}
 	t.ring = ring{maxEntries: t.hub.cfg.RingCapacity, maxBytes: t.hub.cfg.RingBytes, evicted: t.last}
 	t.pushed.messages, t.pushed.bytes = 0, 0

@@ -126,7 +126,7 @@ func (l *randomFlow) post(t *testing.T, incarnation string, stamps map[string]in
 	return p
 }
 
-// view is all that a hub tells of flow F, but for its ring: that says only what came since number after.
+// view returns all that a hub serves of flow F; of its ring only the messages after sequence number after.
 func view(t *testing.T, h *hub.Hub, after int64) string {
 	t.Helper()
 	var b strings.Builder
@@ -158,15 +158,15 @@ func view(t *testing.T, h *hub.Hub, after int64) string {
 	return b.String()
 }
 
-// TestReplace_RestoredFlowBehavesAsTheOriginal gives two hubs the same requests. One of them is put together anew, now and then, from
-// what the other or itself has saved.
+// TestReplace_RestoredFlowBehavesAsTheOriginal gives two hubs the same requests. One of them is now and then replaced by a new hub, restored from the
+// saved state of one of the two.
 func TestReplace_RestoredFlowBehavesAsTheOriginal(t *testing.T) {
 	for seed := range uint64(60) {
 		l := &randomFlow{Rand: rand.New(rand.NewPCG(seed, 21)), now: 1_000_000}
 		clock := func() time.Time { return time.UnixMilli(l.now) }
 		restored := func(s *record.SavedState) *hub.Hub {
 			at := l.now
-			l.now = 1_000_000 // numbers start as those of the other did
+			l.now = 1_000_000 // so that sequence numbers start as those of the other hub did
 			h := hub.New(hub.Config{Now: clock, RingCapacity: 20, MaxEmitters: 2})
 			l.now = at
 			restore(h, s)
@@ -174,7 +174,7 @@ func TestReplace_RestoredFlowBehavesAsTheOriginal(t *testing.T) {
 		}
 		plain, stamps := restored(new(record.SavedState)), map[string]int64{}
 		again := restored(new(record.SavedState))
-		since := again.Number() // what is in both rings
+		since := again.Number() // both rings have the messages after it
 		for step := range 120 {
 			l.now += l.Int64N(60_000)
 			if l.IntN(10) == 0 {
@@ -194,27 +194,27 @@ func TestReplace_RestoredFlowBehavesAsTheOriginal(t *testing.T) {
 				was := plain.Incarnation("F")
 				r1, err1 := plain.Ingest(p)
 				r2, err2 := again.Ingest(p)
-				if was == record.NoIncarnation { // it may have come to be: under another name in each
+				if was == record.NoIncarnation { // the flow may have been created, with another incarnation in each hub
 					again = restored(save(t, plain))
 					since = again.Number()
 				} else if r1 != r2 || !reflect.DeepEqual(err1, err2) {
-					t.Fatalf("seed %d, step %d: answered %v, %v; want %v, %v", seed, step, r2, err2, r1, err1)
+					t.Fatalf("seed %d, step %d: Ingest returned %v, %v; want %v, %v", seed, step, r2, err2, r1, err1)
 				}
 			}
 			if l.IntN(3) == 0 {
 				after := max(since, again.Number()-int64(l.IntN(10)))
 				if got, want := view(t, again, after), view(t, plain, after); got != want {
-					t.Fatalf("seed %d, step %d: restored it is\n%s\nwant\n%s", seed, step, got, want)
+					t.Fatalf("seed %d, step %d: the restored flow is\n%s\nwant\n%s", seed, step, got, want)
 				}
 			}
 		}
 		if got, want := again.Stats.Nodes.Load(), plain.Stats.Nodes.Load(); got != want || again.Stats.Flows.Load() != plain.Stats.Flows.Load() {
-			t.Fatalf("seed %d: %d nodes are counted, want %d", seed, got, want)
+			t.Fatalf("seed %d: Stats.Nodes is %d, want %d", seed, got, want)
 		}
 	}
 }
 
-// restore makes the flows of a state exactly what they were.
+// restore restores the flows of a saved state exactly.
 func restore(h *hub.Hub, s *record.SavedState) {
 	h.Raise(s.Number)
 	for _, c := range s.Flows {
@@ -228,7 +228,7 @@ func TestLoad_StartsNewIncarnationWithGreaterNumbers(t *testing.T) {
 	h := hub.New(hub.Config{Now: clock})
 	first := ingest(t, h, upsert(t, "a", "running"))
 	for range 5 {
-		h.Delete("gone") // numbers are given out for what is not in a flow, too
+		h.Delete("gone") // takes a sequence number that is in no flow
 		if _, err := h.Ingest(record.Post{FlowID: "G", Messages: []*flow.Message{flow.DeleteNodes("x")}}); err != nil {
 			t.Fatal(err)
 		}
@@ -243,10 +243,10 @@ func TestLoad_StartsNewIncarnationWithGreaterNumbers(t *testing.T) {
 		t.Fatalf("%s %v", snapshot.JSON(), err)
 	}
 	if snapshot.Seq <= s.Number || snapshot.Incarnation == first.Incarnation || snapshot.Incarnation == record.NoIncarnation {
-		t.Errorf("number %d of incarnation %q; before there were numbers up to %d", snapshot.Seq, snapshot.Incarnation, s.Number)
+		t.Errorf("seq %d, incarnation %q; the greatest seq before was %d", snapshot.Seq, snapshot.Incarnation, s.Number)
 	}
 	if _, err := h.Ingest(record.Post{FlowID: "F", IfIncarnation: first.Incarnation, Messages: []*flow.Message{upsert(t, "b", "running")}}); !errors.As(err, new(*hub.IncarnationError)) {
-		t.Errorf("what was confirmed before is taken for known: %v", err)
+		t.Errorf("a POST for the old incarnation: %v, want an IncarnationError", err)
 	}
 	r, err := h.Follow("F", first.Seq, true)
 	if err != nil {
@@ -254,7 +254,7 @@ func TestLoad_StartsNewIncarnationWithGreaterNumbers(t *testing.T) {
 	}
 	f := follower{reader: r}
 	if snapshots, messages := f.drain(t); snapshots != 1 || messages != 0 {
-		t.Errorf("who was here before gets %d snapshots and %d messages", snapshots, messages)
+		t.Errorf("a resuming subscriber gets %d snapshots and %d messages", snapshots, messages)
 	}
 	ingest(t, h, upsert(t, "b", "running"))
 	if snapshots, messages := f.drain(t); snapshots != 0 || messages != 1 {
@@ -265,13 +265,13 @@ func TestLoad_StartsNewIncarnationWithGreaterNumbers(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d := all.Take(); !bytes.Contains(bytes.Join(d.Frames, nil), []byte("event: F/snapshot")) {
-		t.Errorf("who follows all gets %q", d.Frames)
+		t.Errorf("a subscriber of all flows gets %q", d.Frames)
 	}
 }
 
-// TestReplace_WakesReadersWithASnapshot has a replica that fell behind take a checkpoint of another.
+// TestReplace_WakesReadersWithASnapshot restores the checkpoint of a replica in another one that fell behind.
 func TestReplace_WakesReadersWithASnapshot(t *testing.T) {
-	start := time.UnixMilli(1_000_000) // the replicas of a log count alike
+	start := time.UnixMilli(1_000_000) // replicas of a log assign equal sequence numbers
 	cfg := hub.Config{Now: func() time.Time { return start }}
 	h, behind := hub.New(cfg), hub.New(cfg)
 	ingest(t, h, upsert(t, "a", "running"))
@@ -284,7 +284,7 @@ func TestReplace_WakesReadersWithASnapshot(t *testing.T) {
 	woken := 0
 	for _, r := range []*hub.Reader{one, all} {
 		if !r.Await(&hub.Waiter{Wake: func() { woken++ }}) {
-			t.Fatal("there is something already")
+			t.Fatal("Await returned false: there are frames already")
 		}
 	}
 	ingest(t, h, upsert(t, "b", "running"))
@@ -296,11 +296,11 @@ func TestReplace_WakesReadersWithASnapshot(t *testing.T) {
 		t.Errorf("%d snapshots, %d nodes", snapshots, f.state.NodeCount())
 	}
 	if d := all.Take(); !bytes.Contains(bytes.Join(d.Frames, nil), []byte(`"id":"b"`)) {
-		t.Errorf("who follows all gets %q", d.Frames)
+		t.Errorf("a subscriber of all flows gets %q", d.Frames)
 	}
 }
 
-// savedText is a state of two flows as it is written.
+// savedText returns a saved state of two flows.
 func savedText(t testing.TB) []byte {
 	t.Helper()
 	now := time.UnixMilli(1_000_000)
@@ -363,29 +363,29 @@ func TestReadState_RefusesDamage(t *testing.T) {
 	}
 	for n := range whole {
 		if _, err := record.ReadState(bytes.NewReader(whole[:n])); err == nil {
-			t.Fatalf("cut off after %d of %d bytes it is taken", n, len(whole))
+			t.Fatalf("the first %d of %d bytes were accepted", n, len(whole))
 		}
 		flipped := bytes.Clone(whole)
 		flipped[n] ^= 1
 		if _, err := record.ReadState(bytes.NewReader(flipped)); err == nil {
-			t.Fatalf("with byte %d changed it is taken", n)
+			t.Fatalf("a state with byte %d changed was accepted", n)
 		}
 	}
 	if _, err := record.ReadState(bytes.NewReader(append(bytes.Clone(whole), '\n'))); err == nil {
-		t.Error("with more behind its end it is taken")
+		t.Error("a state with trailing data was accepted")
 	}
 	newer := bytes.Replace(whole, []byte(`{"openovaFlowState":1}`), []byte(`{"openovaFlowState":2}`), 1)
 	if _, err := record.ReadState(bytes.NewReader(newer)); !errors.Is(err, record.ErrNewerState) {
-		t.Errorf("of a newer version: %v", err)
+		t.Errorf("a newer version: %v, want ErrNewerState", err)
 	}
 }
 
-// resealed returns a saved state with one text of it replaced, under the checksum of that.
+// resealed returns a saved state with one piece of text replaced and a matching checksum.
 func resealed(t *testing.T, state []byte, old, now string) *record.SavedState {
 	t.Helper()
 	body, _, ok := bytes.Cut(state, []byte(`{"sha256":`))
 	if !ok || bytes.Count(body, []byte(old)) != 1 {
-		t.Fatalf("%q is not once in %s", old, state)
+		t.Fatalf("want %q exactly once in %s", old, state)
 	}
 	body = bytes.Replace(body, []byte(old), []byte(now), 1)
 	s, err := record.ReadState(bytes.NewReader(fmt.Appendf(body, "{\"sha256\":\"%x\"}\n", sha256.Sum256(body))))
@@ -395,8 +395,9 @@ func resealed(t *testing.T, state []byte, old, now string) *record.SavedState {
 	return s
 }
 
-// TestLoad_StateOfAVersionThatLetForeignContainsHideANode has the status that such a version derived, and the container that it saw.
-func TestLoad_StateOfAVersionThatLetForeignContainsHideANode(t *testing.T) {
+// TestLoad_OldStateWithForeignContainers loads a state of a version that took hel1/b for a container because of another region's `contains` edge, and so
+// derived another status.
+func TestLoad_OldStateWithForeignContainers(t *testing.T) {
 	at := time.UnixMilli(10_000)
 	old := hub.New(hub.Config{Now: func() time.Time { return at }})
 	ingest(t, old, decode(t, rels("fsn1/a hel1/b contains")), decode(t, `{"type":"upsert-nodes","nodes":[
@@ -414,7 +415,7 @@ func TestLoad_StateOfAVersionThatLetForeignContainsHideANode(t *testing.T) {
 		if err != nil || !strings.Contains(string(past.Base), `"status":"failed","startedAt":9000}`) {
 			t.Errorf("%s: the history begins with %s, %v", name, past.Base, err)
 		}
-		// A rollout that begins later lists what had failed before it: the release of hel1 is no container.
+		// A later rollout lists the nodes that had failed before it, so also hel1/b, which is no container.
 		ingest(t, h, decode(t, `{"type":"upsert-nodes","nodes":[{"id":"fsn1/c","flowId":"F","label":"c","status":"running","region":"fsn1","startedAt":9000000}]}`))
 		rollouts, _, err := h.Rollouts("F")
 		if err != nil || len(rollouts) == 0 || !slices.Equal(rollouts[0].AlreadyBroken, []string{"hel1/b"}) {
@@ -423,18 +424,18 @@ func TestLoad_StateOfAVersionThatLetForeignContainsHideANode(t *testing.T) {
 	}
 }
 
-// FuzzReadState: whatever is read is refused, or written again as it was.
+// FuzzReadState: any input is refused, or read, written and read again without a difference.
 func FuzzReadState(f *testing.F) {
 	f.Add(savedText(f), false)
 	f.Add([]byte("{\"openovaFlowState\":1}\n{\"flows\":0,\"number\":7}\n"), true)
 	f.Fuzz(func(t *testing.T, data []byte, sum bool) {
-		if sum { // the checksum would hide all that is behind it
+		if sum { // without a right checksum the fuzzer would get no further than to that check
 			data = fmt.Appendf(data, "{\"sha256\":\"%x\"}\n", sha256.Sum256(data))
 		}
 		s, err := record.ReadState(bytes.NewReader(data))
 		if err != nil {
 			if s != nil {
-				t.Fatal("a state beside an error")
+				t.Fatal("ReadState returned a state and an error")
 			}
 			return
 		}
@@ -454,10 +455,10 @@ func FuzzReadState(f *testing.F) {
 		text := write(s)
 		again, err := record.ReadState(strings.NewReader(text))
 		if err != nil {
-			t.Fatalf("what is written is refused: %v\n%s", err, text)
+			t.Fatalf("ReadState refused its own output: %v\n%s", err, text)
 		}
 		if now := write(again); now != text {
-			t.Fatalf("read and written again it is\n%s\nit was\n%s", now, text)
+			t.Fatalf("read and written again:\n%s\nwant\n%s", now, text)
 		}
 		for _, take := range []func(*hub.Hub){func(h *hub.Hub) { restore(h, s) }, func(h *hub.Hub) { h.Load(s) }} {
 			h := hub.New(hub.Config{})
@@ -489,7 +490,7 @@ func FuzzReadState(f *testing.F) {
 	})
 }
 
-// A state of a version that kept no revisions begins with those that its nodes show, and a version that keeps none reads what this one writes.
+// TestLoad_StateWithoutRevisions loads a state of a version that kept no revisions: its revisions are those that its nodes show.
 func TestLoad_StateWithoutRevisions(t *testing.T) {
 	one := hub.New(hub.Config{})
 	ingest(t, one, decode(t, `{"type":"upsert-nodes","nodes":[{"id":"r/GitRepository/n/s","flowId":"F","label":"s","status":"succeeded","region":"r",
@@ -509,11 +510,11 @@ func TestLoad_StateWithoutRevisions(t *testing.T) {
 	restore(two, s)
 	want, _ := one.Revisions("F", nil, 10)
 	if got, err := two.Revisions("F", nil, 10); err != nil || len(got.Revisions) != 1 || !reflect.DeepEqual(got.Revisions, want.Revisions) {
-		t.Errorf("it has %+v, %v; want %+v", got.Revisions, err, want.Revisions)
+		t.Errorf("revisions: %+v, %v; want %+v", got.Revisions, err, want.Revisions)
 	}
 }
 
-// TestCheckpoint_KeepsEmitterNamesThatAreNotUTF8: what a header may have, a saved state has.
+// TestCheckpoint_KeepsEmitterNamesThatAreNotUTF8: a header may have such a name.
 func TestCheckpoint_KeepsEmitterNamesThatAreNotUTF8(t *testing.T) {
 	one := hub.New(hub.Config{})
 	p := record.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "a", "x")}, Stamp: record.Stamp{Name: "e\xff", N: 2}}
@@ -528,6 +529,6 @@ func TestCheckpoint_KeepsEmitterNamesThatAreNotUTF8(t *testing.T) {
 	two := hub.New(hub.Config{})
 	restore(two, s)
 	if again, err := two.Ingest(p); err != nil || again != first {
-		t.Errorf("a repeat is answered with %v, %v; it was %v", again, err, first)
+		t.Errorf("a repeat: %v, %v; want %v", again, err, first)
 	}
 }

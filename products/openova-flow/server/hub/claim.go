@@ -16,8 +16,8 @@ const perClaim = 1024
 // claimed is the claims of a flow, with what shows them to readers and expires them.
 type claimed struct {
 	claims.Set
-	rev   atomic.Int64                 // Digest of what readers were last notified of
-	frame atomic.Pointer[regionsFrame] // the last one
+	rev   atomic.Int64                 // Digest of the claims when readers were last notified
+	frame atomic.Pointer[regionsFrame] // the last frame made
 	timer *time.Timer                  // calls topic.expireClaims
 }
 
@@ -29,7 +29,7 @@ func (*LeaseError) Error() string {
 }
 
 // Claim gives a cluster the lease of a region, or renews it: one identity always gets the same, until it is dropped. It fails with a
-// *claims.HeldError when the region is another's, or a *LimitError, and with a Log also with what its Append fails with.
+// *claims.HeldError when another cluster holds the region, with a *LimitError, or with an error of Log.Append.
 func (h *Hub) Claim(q record.Claim) (claims.Lease, error) {
 	if err := h.admitsClaim(q); err != nil {
 		return claims.Lease{}, err
@@ -57,7 +57,7 @@ func (h *Hub) admitsClaim(q record.Claim) error {
 		return &LimitError{Server: true, Detail: fmt.Sprintf("%d flows that do not exist have claimed regions, which is the limit of the server", h.cfg.MaxFlows)}
 	}
 	if n >= h.cfg.MaxRegions {
-		return &LimitError{Field: "region", Detail: fmt.Sprintf("the flow has %d claimed regions, which is the limit; delete those that are gone", h.cfg.MaxRegions)}
+		return &LimitError{Field: "region", Detail: fmt.Sprintf("the flow has %d claimed regions, which is the limit; delete regions that no longer exist", h.cfg.MaxRegions)}
 	}
 	if s.StateBytes.Load()+s.RingBytes.Load() >= h.cfg.MaxStateBytes {
 		return &LimitError{Server: true, Detail: fmt.Sprintf("the flows take %d bytes, which is the limit of the server", h.cfg.MaxStateBytes)}
@@ -88,10 +88,10 @@ func (t *topic) renew(p record.Post, now int64) {
 	}
 }
 
-// renewed notes that an emitter of the flow is active, as the log says. t.mu is held.
+// renewed records activity of an emitter that is in the log. t.mu is held.
 func (t *topic) renewed(now int64) {
 	t.hub.changes.Add(1)
-	t.heard.Store(now)
+	t.activeAt.Store(now)
 	t.renewedAt = now
 }
 
@@ -117,8 +117,8 @@ func (t *topic) claimsChanged() {
 	t.announce(begin)
 }
 
-// watchClaims arranges for expireClaims to be called when time changes something about the claims. Renewals by requests only move the end of a claim, which
-// is looked at when it would have come. t.mu is held.
+// watchClaims sets the timer that calls expireClaims when the next claim expires. A renewal does not reset the timer: expireClaims sets it again when it
+// fires too early. t.mu is held.
 func (t *topic) watchClaims() {
 	c := &t.claimed
 	next := c.Next()
@@ -156,7 +156,7 @@ func (h *Hub) Regions(flowID string) (data []byte, incarnation string, err error
 	return t.regions().data, t.incarnation, nil
 }
 
-// regionsFor is how long a frame is shared, milliseconds: after a change all readers want one at once.
+// regionsFor is how long readers share a regions frame, in milliseconds: after a change all of them need one at once.
 const regionsFor = 100
 
 // regionsFrame is a finished regions frame.

@@ -8,7 +8,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// FuzzCommand: a command that is read is written again as what is read as the same.
+// FuzzCommand: a decoded command does not change when it is encoded and decoded again.
 func FuzzCommand(f *testing.F) {
 	f.Add(record.Command{Kind: record.KindPost, Post: record.Post{FlowID: "F", Regions: []string{}, Stamp: record.Stamp{Name: "e\xff", Epoch: 1, N: 2}, Messages: []*flow.Message{upsert(f, "a", "x")}}}.Encode())
 	f.Add(record.Command{Kind: record.KindIdle, Post: record.Post{FlowID: "F", IfIncarnation: "i"}, SilentSince: 5}.Encode())

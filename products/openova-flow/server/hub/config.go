@@ -22,12 +22,12 @@ type Config struct {
 	MaxFlowBytes     int64         // bytes of the state and ring of a flow, about
 	MaxStateBytes    int64         // bytes of the states and rings of all flows, about
 	MaxSubscribers   int           // streams
-	MaxEmitters      int           // names in Flow-Emitter that a flow remembers of callers with the same regions
-	MaxRegions       int           // regions of a flow that are claimed
+	MaxEmitters      int           // emitters that a flow remembers for each set of regions that callers are bound to
+	MaxRegions       int           // claimed regions of a flow
 	IdleTimeout      time.Duration // how long a flow stays without a message or a renewal
 
 	Now func() time.Time // the clock
-	Log Log              // what orders the changes of this hub and others; none: it orders its own
+	Log Log              // orders the changes of several hubs; nil: this hub orders its own
 }
 
 // DefaultConfig returns a Config with each field at its default.
@@ -60,7 +60,7 @@ var (
 	ErrNoFlow = errors.New("this flow does not exist: nothing was ever posted to it, or it was deleted")
 	// ErrClosed: the hub is shutting down.
 	ErrClosed = errors.New("the server is shutting down")
-	// ErrRepeated is a Log's: it has a command of the same ID.
+	// ErrRepeated is returned by Log.Append for a command with an ID that is already in the log.
 	ErrRepeated = errors.New("the log has this command already")
 )
 
@@ -71,14 +71,14 @@ func (e *IncarnationError) Error() string {
 	return fmt.Sprintf("the request is for incarnation %s of the flow, the present one is %s; get the snapshot and send what is missing in it", e.Want, e.Have)
 }
 
-// EmitterError refuses a request that is not newer than what the emitter of that name sent last.
+// EmitterError refuses a request that is not newer than the last one of that emitter.
 type EmitterError struct{ Got, Last record.Stamp }
 
 func (e *EmitterError) Error() string {
 	return fmt.Sprintf("emitter %q has sent epoch %d, n %d; epoch %d, n %d is not newer", e.Last.Name, e.Last.Epoch, e.Last.N, e.Got.Epoch, e.Got.N)
 }
 
-// UnavailableError says that a change can't be made, or that it is not known whether it was: the Log is away.
+// UnavailableError: the Log is unavailable, so the change was not made, or it is unknown whether it was.
 type UnavailableError struct{ Detail string }
 
 func (e *UnavailableError) Error() string { return e.Detail }
@@ -88,7 +88,7 @@ type TooLargeError struct{ Detail string }
 
 func (e *TooLargeError) Error() string { return e.Detail }
 
-// LimitError refuses what would go past a limit. Nothing is harmed, and there may be room later.
+// LimitError refuses a request that would exceed a limit. It changed nothing, and may succeed later.
 type LimitError struct {
 	Detail string
 	Field  string // the offending field, when there is one

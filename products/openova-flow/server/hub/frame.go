@@ -5,15 +5,14 @@ import (
 	"strconv"
 )
 
-// appendFrame appends a Server-Sent Events frame, without a number when that is 0. data is one line of JSON, so it needs no
-// splitting into lines.
+// appendFrame appends a Server-Sent Events frame, without an id if seq is 0. data is JSON on one line.
 func appendFrame[T string | []byte](dst []byte, seq int64, event string, data T) []byte {
 	dst = appendHead(dst, seq, "", event)
 	dst = append(dst, data...)
 	return append(dst, "\n\n"...)
 }
 
-// appendHead appends what of a frame comes before its data: an id of a number and a mark, unless the number is 0, and the event, in parts.
+// appendHead appends the fields of a frame that come before its data: the id, which is seq followed by mark, unless seq is 0, and the parts of the event.
 func appendHead(dst []byte, seq int64, mark string, event ...string) []byte {
 	if seq != 0 {
 		dst = append(dst, "id: "...)
@@ -27,7 +26,7 @@ func appendHead(dst []byte, seq int64, mark string, event ...string) []byte {
 	return append(dst, "\ndata: "...)
 }
 
-// frameWriter makes frames of events, with as few slices as possible.
+// frameWriter encodes events as frames, in as few slices as possible.
 type frameWriter struct {
 	mark string
 	out  [][]byte
@@ -40,7 +39,7 @@ func (w *frameWriter) head(seq int64, t *topic, kind string) {
 
 func (w *frameWriter) event(seq int64, e event) {
 	switch e.kind {
-	case snapshotEvent: // the state itself is shared with all who take it
+	case snapshotEvent: // the encoded state is shared by all readers
 		e.snapshot.encode()
 		w.head(seq, e.topic, "snapshot")
 		w.out = append(w.out, w.buf, e.snapshot.tail())
@@ -56,7 +55,7 @@ func (w *frameWriter) event(seq int64, e event) {
 	}
 }
 
-// regions appends a frame about the regions of a flow as they are, unless the flow was deleted.
+// regions appends a regions frame with the present state, unless the flow was deleted.
 func (w *frameWriter) regions(t *topic) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()

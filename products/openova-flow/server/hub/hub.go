@@ -45,7 +45,7 @@ type Stats struct {
 	PutBack   atomic.Int64    // foreign relationships restored after a deletion by a caller bound to regions
 	Frames    atomic.Int64    // messages handed to readers, without snapshots
 	Snapshots atomic.Int64    // snapshot frames handed to readers; GET /snapshot is not counted
-	Resyncs   atomic.Int64    // those of them that replaced messages which had left the ring
+	Resyncs   atomic.Int64    // snapshot frames that replaced evicted messages
 	Dropped   atomic.Int64    // flows dropped after the idle timeout
 
 	Saves, SaveFailures, SavedAt, StatesSetAside atomic.Int64 // written by package app, which saves the hub to a file; SavedAt in Unix seconds
@@ -190,10 +190,10 @@ func (h *Hub) FlowIDs() (ids []string) {
 // Incarnation returns the present incarnation of a flow, NoIncarnation when it does not exist.
 func (h *Hub) Incarnation(flowID string) string { return h.Version(flowID).Incarnation }
 
-// Heard records that an emitter of a flow is active without posting, so that the flow is not dropped as idle.
-func (h *Hub) Heard(flowID string) {
+// RecordActivity records that an emitter of a flow is active without posting, so that the flow is not dropped as idle.
+func (h *Hub) RecordActivity(flowID string) {
 	if t := h.topic(flowID); t != nil {
-		t.heard.Store(h.nowMs())
+		t.activeAt.Store(h.nowMs())
 		h.changes.Add(1)
 	}
 }
@@ -215,8 +215,8 @@ func (h *Hub) Run(ctx context.Context) {
 	}
 }
 
-// dropIdle drops flows without a message or a renewal within the idle timeout, and expired claims of flows that were never created. With a Log it
-// also passes renewals that only this hub got to the other hubs.
+// dropIdle drops flows without a message or a renewal within the idle timeout, and expired claims of flows that do not exist. With a Log it
+// also puts renewals into the log that only this hub has seen.
 func (h *Hub) dropIdle() {
 	limit := h.nowMs() - h.cfg.IdleTimeout.Milliseconds()
 	var commands []record.Command
@@ -224,21 +224,21 @@ func (h *Hub) dropIdle() {
 		t := v.(*topic)
 		t.mu.RLock()
 		defer t.mu.RUnlock()
-		logged, heard := t.lastActivity(), t.heard.Load()
+		logged, active := t.lastActivity(), t.activeAt.Load()
 		renewed, _ := t.claimed.Count()
 		switch p := (record.Post{FlowID: t.id, IfIncarnation: t.incarnation}); {
 		case t.state == nil && t.claimed.Len() == 0:
-		case logged < limit && heard < limit && renewed == 0:
+		case logged < limit && active < limit && renewed == 0:
 			commands = append(commands, record.Command{Kind: record.KindIdle, Post: p, SilentSince: logged})
-		case h.cfg.Log != nil && heard-logged > h.cfg.IdleTimeout.Milliseconds()/4:
-			commands = append(commands, record.Command{Kind: record.KindHeard, Post: p, SilentSince: logged})
+		case h.cfg.Log != nil && active-logged > h.cfg.IdleTimeout.Milliseconds()/4:
+			commands = append(commands, record.Command{Kind: record.KindActivity, Post: p, SilentSince: logged})
 		}
 		return true
 	})
 	for _, c := range commands {
 		c.ID = repeatID(c.Kind, c.Post.FlowID, c.Post.IfIncarnation, c.SilentSince)
 		if _, err := h.change(c); err != nil && !errors.Is(err, ErrRepeated) {
-			return // the log is unavailable: the next tick tries again
+			return // the log is unavailable; the next tick retries
 		}
 	}
 }

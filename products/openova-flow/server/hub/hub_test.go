@@ -37,14 +37,14 @@ func ingest(t testing.TB, h *hub.Hub, messages ...*flow.Message) record.Receipt 
 	return r
 }
 
-// follower folds what a reader takes.
+// follower folds the frames of a reader.
 type follower struct {
 	reader *hub.Reader
 	state  *flow.State
 	last   int64
 }
 
-// drain takes all there is, and fails on a number that does not go up.
+// drain takes all frames, and fails if a sequence number does not increase.
 func (f *follower) drain(t *testing.T) (snapshots, messages int) {
 	t.Helper()
 	for {
@@ -77,8 +77,8 @@ func (f *follower) drain(t *testing.T) (snapshots, messages int) {
 	}
 }
 
-// TestReader_FoldsToTheStateAtAnyPace has readers take at random moments from small rings, by number and by bytes: each one that has caught
-// up has the folded state, and so does one that resumes anywhere.
+// TestReader_FoldsToTheStateAtAnyPace has readers take at random times from rings that are small in messages or in bytes. A reader that has caught up,
+// also after a resume, has the folded state.
 func TestReader_FoldsToTheStateAtAnyPace(t *testing.T) {
 	for seed := range uint64(60) {
 		r := rand.New(rand.NewPCG(seed, 3))
@@ -106,7 +106,7 @@ func TestReader_FoldsToTheStateAtAnyPace(t *testing.T) {
 			ingest(t, h, batch...)
 			f := followers[r.IntN(len(followers))]
 			f.drain(t)
-			if r.IntN(20) == 0 { // it loses its connection and comes back with what it has
+			if r.IntN(20) == 0 { // it reconnects and resumes from its cursor
 				f.reader.Close()
 				*f = *follow(f.last, true, f.state)
 			}
@@ -135,7 +135,7 @@ func TestReader_FoldsToTheStateAtAnyPace(t *testing.T) {
 			t.Fatalf("seed %d: the history leads to\n%s\nwant\n%s", seed, got, snapshot.JSON())
 		}
 		if n := h.Stats.Subscribers.Load(); n != 0 {
-			t.Fatalf("%d readers are counted and all are closed", n)
+			t.Fatalf("Stats.Subscribers is %d after all readers were closed", n)
 		}
 	}
 }
@@ -197,7 +197,7 @@ func TestHub_DeletedFlowsFreeTheirMemory(t *testing.T) {
 	}
 }
 
-// heap returns the bytes of what is live.
+// heap returns the number of live bytes.
 func heap() int64 {
 	runtime.GC()
 	runtime.GC()
@@ -223,7 +223,7 @@ func TestMeasure_HeapUnderTraffic(t *testing.T) {
 	before := heap()
 	fill(40_000)
 	if after := heap(); after > before+before/4+1<<20 {
-		t.Errorf("40,000 messages more, and the heap goes from %d to %d bytes", before, after)
+		t.Errorf("after 40,000 more messages the heap has grown from %d to %d bytes", before, after)
 	}
 }
 
@@ -268,7 +268,7 @@ func BenchmarkSnapshot10000(b *testing.B) {
 	})
 }
 
-// postLarge posts node i of a flow, of some 2 KB.
+// postLarge posts node i of a flow, of about 2 KB.
 func postLarge(t *testing.T, h *hub.Hub, id string, i int) error {
 	t.Helper()
 	m, err := flow.Decode(id, fmt.Appendf(nil, `{"type":"upsert-nodes","nodes":[{"id":"n%d","flowId":%q,"label":"l","status":"s","meta":{"x":"%s"}}]}`, i, id, strings.Repeat("x", 2000)))
@@ -279,7 +279,7 @@ func postLarge(t *testing.T, h *hub.Hub, id string, i int) error {
 	return err
 }
 
-// TestIngest_FlowsBelowTheirShareMayExceedTheLimitByAQuarter has small flows grow once a large one has filled the server.
+// TestIngest_FlowsBelowTheirShareMayExceedTheLimitByAQuarter grows small flows after a large one has filled the server.
 func TestIngest_FlowsBelowTheirShareMayExceedTheLimitByAQuarter(t *testing.T) {
 	h := hub.New(hub.Config{MaxStateBytes: 1 << 20, RingBytes: 4 << 10})
 	grow := func(id string) {
@@ -300,7 +300,7 @@ func TestIngest_FlowsBelowTheirShareMayExceedTheLimitByAQuarter(t *testing.T) {
 	}
 }
 
-// TestIngest_FullServerRefusesOnlyLargeAndNewFlows fills the hub by a few flows while a small one goes on.
+// TestIngest_FullServerRefusesOnlyLargeAndNewFlows fills the hub with a few flows while a small one keeps growing.
 func TestIngest_FullServerRefusesOnlyLargeAndNewFlows(t *testing.T) {
 	h := hub.New(hub.Config{MaxStateBytes: 1 << 20, MaxFlowBytes: 400 << 10, RingBytes: 4 << 10})
 	post := func(id string, i int) error { return postLarge(t, h, id, i) }
@@ -322,7 +322,7 @@ func TestIngest_FullServerRefusesOnlyLargeAndNewFlows(t *testing.T) {
 			t.Errorf("%s: %v", id, err)
 		}
 	}
-	for i := range 1000 { // small no more
+	for i := range 1000 { // until it is not small any more
 		_ = post("small", i)
 	}
 	if taken := h.Stats.StateBytes.Load() + h.Stats.RingBytes.Load(); taken > 1<<20+1<<18+100<<10 {
@@ -330,8 +330,8 @@ func TestIngest_FullServerRefusesOnlyLargeAndNewFlows(t *testing.T) {
 	}
 }
 
-// TestIngest_RefusesToMoveNodesToAndFro has a request change the region of a node as often as may be, and once more.
-func TestIngest_RefusesToMoveNodesToAndFro(t *testing.T) {
+// TestIngest_LimitsRegionChangesOfARequest changes the region of a node as often as one request may, and once more.
+func TestIngest_LimitsRegionChangesOfARequest(t *testing.T) {
 	const rels, most = 50_000, 4 << 20
 	h := hub.New(hub.Config{})
 	var list []flow.Relationship
@@ -374,7 +374,7 @@ func TestRing_IsBoundedByBytesAndByMessages(t *testing.T) {
 		}
 		entries, bytes := h.Stats.RingEntries.Load(), h.Stats.RingBytes.Load()
 		if entries < tt.leastEntries || entries > tt.mostEntries || tt.cfg.RingBytes > 0 && bytes > int64(tt.cfg.RingBytes) {
-			t.Errorf("%s: it holds %d messages of %d bytes", name, entries, bytes)
+			t.Errorf("%s: the ring holds %d messages of %d bytes", name, entries, bytes)
 		}
 		if past, err := h.History("F", 0, 0); err != nil || past.Oldest <= first || int64(len(past.Events)) != entries || past.BaseSeq < first {
 			t.Errorf("%s: from %d on, %d messages, %v", name, past.Oldest, len(past.Events), err)

@@ -10,8 +10,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// TestMeasure_IdleFlowSize compares the memory of 10,000 flows with one node each in a hub with that of their folded states and of
-// the messages kept for resume.
+// TestMeasure_IdleFlowSize measures 10,000 flows in a hub, and their folded states and ring messages alone: the hub may add only so much to each.
 func TestMeasure_IdleFlowSize(t *testing.T) {
 	const flows, nodes, most = 10_000, 1, 2048
 	fill := func(id string, put func(m *flow.Message)) {
@@ -55,11 +54,11 @@ func TestMeasure_IdleFlowSize(t *testing.T) {
 	runtime.KeepAlive(h)
 	t.Logf("a flow takes %d bytes in the hub, its state and message alone %d", inHub/flows, alone/flows)
 	if more := (inHub - alone) / flows; more > most {
-		t.Errorf("a flow takes %d bytes besides them, more than %d", more, most)
+		t.Errorf("a flow takes %d bytes besides its state and message, more than %d", more, most)
 	}
 }
 
-// TestApply_IdleAfterARenewal has a log put a renewal between the look at an idle flow and the command that drops it.
+// TestApply_IdleAfterARenewal has a renewal in the log before the command that drops the flow as idle.
 func TestApply_IdleAfterARenewal(t *testing.T) {
 	h := hub.New(hub.Config{})
 	entry := func(seq int64, c record.Command) hub.Outcome {
@@ -74,6 +73,6 @@ func TestApply_IdleAfterARenewal(t *testing.T) {
 		t.Error("a flow with a renewed claim was dropped")
 	}
 	if out := entry(4, idle(2000)); out.Removed != 1 {
-		t.Error("a flow that was silent since its last renewal was not dropped")
+		t.Error("a flow without activity since its last renewal was not dropped")
 	}
 }

@@ -25,7 +25,7 @@ func (h *Hub) Ingest(p record.Post) (record.Receipt, error) {
 	return out.Receipt, out.Err
 }
 
-// foresee checks a request without applying it. done: it is an exact repeat, and r is the receipt of the first time. err: it would be refused.
+// foresee checks a request without applying it. done: it is an exact repeat, and r is the receipt of the first request. err: it would be refused.
 func (h *Hub) foresee(p record.Post) (r record.Receipt, done bool, err error) {
 	t := h.topic(p.FlowID)
 	if t == nil {
@@ -43,8 +43,8 @@ func (h *Hub) foresee(p record.Post) (r record.Receipt, done bool, err error) {
 	return r, false, h.admits(p, t)
 }
 
-// repeated returns the record of the emitter's last request if this request is an exact repeat of that, else nil. t.mu is held.
-func (t *topic) repeated(p record.Post) *record.LastWord {
+// repeated returns the emitter's last request if this one is an exact repeat of it, else nil. t.mu is held.
+func (t *topic) repeated(p record.Post) *record.LastRequest {
 	if last := t.emitters[p.Stamp.Name]; p.Stamp.Name != "" && last != nil && p.Stamp == last.Stamp && p.Digest == last.Digest {
 		return last
 	}
@@ -93,7 +93,7 @@ func (h *Hub) admits(p record.Post, t *topic) error {
 		return err
 	}
 	if m, field := t.state.Exceeds(p.Messages, h.cfg.MaxNodes, h.cfg.MaxRelationships); m != nil {
-		detail := "a request may not change the regions of nodes over and over where there are so many relationships"
+		detail := "the request changes the regions of too many nodes with relationships; send it in several requests"
 		if most := map[string]int{"nodes": h.cfg.MaxNodes, "relationships": h.cfg.MaxRelationships}[field]; most > 0 {
 			detail = fmt.Sprintf("the flow would exceed %d %s; delete some, or raise FLOW_SERVER_MAX_%s", most, field, strings.ToUpper(field))
 		}
@@ -102,7 +102,7 @@ func (h *Hub) admits(p record.Post, t *topic) error {
 	return nil
 }
 
-// regionsOf returns the regions that a stamp's name begins with, empty for a caller that is not bound to regions.
+// regionsOf returns the prefix of a stamp's name that has the caller's regions; it is empty for a caller that is not bound to regions.
 func regionsOf(s record.Stamp) string {
 	regions, _, bound := strings.Cut(s.Name, "/")
 	if !bound {
@@ -121,14 +121,14 @@ func (t *topic) emittersLike(s record.Stamp) (n int) {
 	return n
 }
 
-// forgetEmitters removes the emitters whose last request had a lease of the region: their next may have any epoch. t.mu is held.
+// forgetEmitters removes the emitters whose last request had a lease of the region, so that their next request may have any epoch. t.mu is held.
 func (t *topic) forgetEmitters(region string) {
-	maps.DeleteFunc(t.emitters, func(_ string, last *record.LastWord) bool { return last.Region == region })
+	maps.DeleteFunc(t.emitters, func(_ string, last *record.LastRequest) bool { return last.Region == region })
 	t.account()
 }
 
 // full reports whether the limit of all flows' memory forbids this flow to grow. At the limit no flow can be created. An existing flow that takes less
-// than an equal share may grow until all flows together take a quarter more: a flow that fills the server must not stop the others. t.mu is held.
+// than an equal share may grow until all flows together take 125 % of the limit: a flow that fills the server must not stop the others. t.mu is held.
 func (h *Hub) full(t *topic) bool {
 	taken, limit := h.Stats.StateBytes.Load()+h.Stats.RingBytes.Load(), h.cfg.MaxStateBytes
 	if taken < limit {

@@ -13,8 +13,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// TestInsight_OfAStaleRegionIsOfWhenItWasSeen has a judgement change by itself while one of two regions is not claimed any more.
-func TestInsight_OfAStaleRegionIsOfWhenItWasSeen(t *testing.T) {
+// TestInsight_JudgesAStaleRegionAtItsLastSeenTime has a judgement that changes with time, and one of two regions whose claim has expired.
+func TestInsight_JudgesAStaleRegionAtItsLastSeenTime(t *testing.T) {
 	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
 		if _, _, _, err := h.Insight("F"); !errors.Is(err, hub.ErrNoFlow) {
 			t.Fatal(err)
@@ -38,7 +38,7 @@ func TestInsight_OfAStaleRegionIsOfWhenItWasSeen(t *testing.T) {
 				t.Fatal(now, incarnation, err)
 			}
 			if c, err := h.Condition("F"); err != nil || c.View.State("fsn1/a") != want.fsn1 || c.View.State("hel1/a") != want.hel1 {
-				t.Errorf("in its condition, fsn1 is %s, hel1 %s, %v", c.View.State("fsn1/a"), c.View.State("hel1/a"), err)
+				t.Errorf("Condition: fsn1 is %s, hel1 %s, %v", c.View.State("fsn1/a"), c.View.State("hel1/a"), err)
 			}
 			if v.State("fsn1/a") != want.fsn1 || v.State("hel1/a") != want.hel1 {
 				t.Errorf("fsn1 %s, hel1 %s", v.State("fsn1/a"), v.State("hel1/a"))
@@ -49,12 +49,12 @@ func TestInsight_OfAStaleRegionIsOfWhenItWasSeen(t *testing.T) {
 			t.Fatal(err)
 		}
 		if v, _, _, _ := h.Insight("F"); v.State("hel1/a") != "" {
-			t.Errorf("hel1/a, which was deleted, is %s", v.State("hel1/a"))
+			t.Errorf("the deleted node hel1/a is %s", v.State("hel1/a"))
 		}
 	})
 }
 
-// TestInsight_IsReadOncePerHead counts what an answer allocates, with and without a change before it.
+// TestInsight_IsReadOncePerHead counts the allocations of an answer, with and without a change before it.
 func TestInsight_IsReadOncePerHead(t *testing.T) {
 	h := hub.New(hub.Config{})
 	var nodes []flow.Node
@@ -82,7 +82,7 @@ func flowTime(ms int64) string {
 	return string(text)
 }
 
-// TestFlowIDs_AreThoseOfFlowsThatExist has claims and a reader of flows that do not exist.
+// TestFlowIDs_AreThoseOfFlowsThatExist adds claims and a reader of flows that do not exist.
 func TestFlowIDs_AreThoseOfFlowsThatExist(t *testing.T) {
 	h := hub.New(hub.Config{})
 	mustClaim(t, h, "fsn1", "one")

@@ -26,7 +26,7 @@ type event struct {
 	frame    []byte    // of a message; shared with the ring, never changed
 	data     int32     // offset of the message in frame, in bytes
 	snapshot *snapshot // of a created or restored flow; encoded by the first reader that takes it
-	partial  bool      // sent without an id, since nothing may be resumed from it: a restored flow is ahead of it
+	partial  bool      // sent without an id, because a restored flow is ahead of it, so that nobody may resume from it
 }
 
 type eventKind uint8
@@ -35,7 +35,7 @@ const (
 	messageEvent  eventKind = iota
 	snapshotEvent           // the flow was created or restored
 	deletedEvent
-	regionsEvent // the state of its regions changed; has no sequence number, and a later one of the flow replaces it
+	regionsEvent // the state of its regions changed; has no sequence number, and is replaced by the flow's next regionsEvent
 )
 
 // perEvent is the approximate number of bytes of an event without its message.
@@ -118,7 +118,7 @@ func (t *topic) publishRegions() {
 	}
 }
 
-// announce makes the flow's events from position begin on visible to the selections with the flow, by moving their ends, and wakes their readers.
+// announce makes the flow's events from position begin on visible to the selections that have the flow, by setting their ends, and wakes their readers.
 // h.order and t.mu are held.
 func (t *topic) announce(begin int64) {
 	j := &t.hub.journal

@@ -20,7 +20,7 @@ import (
 
 const ttl = 30 * time.Second
 
-// regionWatcher follows the regions of a flow as a page does.
+// regionWatcher follows the regions of a flow, as the page does.
 type regionWatcher struct {
 	t      *testing.T
 	reader *hub.Reader
@@ -64,7 +64,7 @@ func (v *regionWatcher) frames() (events []string, regions []claims.Regions) {
 				continue
 			}
 			if strings.HasPrefix(string(frame), "id:") {
-				v.t.Errorf("%s has a number", frame)
+				v.t.Errorf("%s has an id", frame)
 			}
 			var r claims.Regions
 			if err := json.Unmarshal([]byte(data), &r); err != nil {
@@ -78,8 +78,8 @@ func (v *regionWatcher) frames() (events []string, regions []claims.Regions) {
 	}
 }
 
-// summary describes the region frame since the last call: for each region its state, its cluster, the age of the state and of the last contact
-// as age/age, and the refused cluster with the age of its refusal, all ages in seconds. More than one frame is an error.
+// summary describes the regions frame since the last call: for each region its state, its cluster, the ages of its state and of its last renewal
+// as age/age, and a refused cluster with the age of its refusal, all ages in seconds. More than one frame is an error.
 func (v *regionWatcher) summary() string {
 	v.t.Helper()
 	_, all := v.frames()
@@ -96,7 +96,7 @@ func (v *regionWatcher) summary() string {
 		if !ok {
 			continue
 		}
-		text := fmt.Sprintf("%s %s %s %d/%d", name, r.State, r.Cluster, (all[0].At-r.Since)/1000, (all[0].At-r.Heard)/1000)
+		text := fmt.Sprintf("%s %s %s %d/%d", name, r.State, r.Cluster, (all[0].At-r.Since)/1000, (all[0].At-r.LastSeen)/1000)
 		if r.Refused != nil {
 			text += fmt.Sprintf(" refused %s %d", r.Refused.Cluster, (all[0].At-r.Refused.At)/1000)
 		}
@@ -135,7 +135,7 @@ func refusedClaim(t *testing.T, h *hub.Hub, region, cluster string) *claims.Held
 	_, err := h.Claim(record.Claim{FlowID: "F", Region: region, Cluster: cluster, TTL: ttl})
 	var refused *claims.HeldError
 	if !errors.As(err, &refused) {
-		t.Fatalf("%v is no refusal", err)
+		t.Fatalf("%v, want a HeldError", err)
 	}
 	return refused
 }
@@ -200,21 +200,21 @@ func TestReader_RegionsComeBeforeTheSnapshot(t *testing.T) {
 	h := hub.New(hub.Config{})
 	early := watchRegions(t, h)
 	if events, regions := early.frames(); fmt.Sprint(events) != "[regions]" || len(regions[0].Regions) != 0 {
-		t.Errorf("of a flow that does not exist: %v %v", events, regions)
+		t.Errorf("before the flow exists: %v %v", events, regions)
 	}
 	ingest(t, h, upsert(t, "n", "running"))
 	if events, _ := early.frames(); fmt.Sprint(events) != "[snapshot]" {
-		t.Errorf("when it comes to be: %v", events)
+		t.Errorf("once the flow is created: %v", events)
 	}
 	if events, _ := watchRegions(t, h).frames(); fmt.Sprint(events) != "[regions snapshot]" {
 		t.Errorf("on connecting: %v", events)
 	}
 	if events, _ := watchRegions(t, h, all).frames(); fmt.Sprint(events) != "[flows F/regions F/snapshot]" {
-		t.Errorf("of many: %v", events)
+		t.Errorf("stream of all flows: %v", events)
 	}
 	h.Delete("F")
 	if events, _ := early.frames(); len(events) != 0 {
-		t.Errorf("after the end: %v", events)
+		t.Errorf("after the deletion: %v", events)
 	}
 }
 
@@ -243,18 +243,18 @@ func TestClaim_RefusesAnotherCluster(t *testing.T) {
 		wait(time.Millisecond)
 		want(t, v, "fsn1 stale one 30/60")
 		if n := h.Stats.ClaimsRefused.Load(); n != 4 {
-			t.Errorf("%d are counted", n)
+			t.Errorf("Stats.ClaimsRefused is %d", n)
 		}
 		taken, err := h.Claim(record.Claim{FlowID: "F", Region: "fsn1", Cluster: "two", Admin: true})
 		if err != nil || taken.ID == first.ID || taken.TTL != record.DefaultTTL {
-			t.Errorf("an admin takes it over: %+v %v", taken, err)
+			t.Errorf("claim of an expired region by an admin: %+v %v", taken, err)
 		}
 		want(t, v, "fsn1 fresh two 0/0")
 		if _, err := h.Claim(record.Claim{FlowID: "F", Region: "fsn1", Cluster: "one", Admin: true}); err == nil {
-			t.Error("even an admin takes over no claim that is renewed")
+			t.Error("an admin took over a claim that has not expired")
 		}
 		if _, err := h.Ingest(record.Post{FlowID: "F", Lease: first.ID, Messages: []*flow.Message{upsert(t, "n", "x")}}); !errors.As(err, new(*hub.LeaseError)) {
-			t.Errorf("with the lease of who had it: %v", err)
+			t.Errorf("POST with the lease of the earlier owner: %v, want a LeaseError", err)
 		}
 	})
 }
@@ -282,15 +282,15 @@ func TestIngest_RenewsTheClaimOfItsLease(t *testing.T) {
 		post.Lease, post.Stamp.N = "other", 2
 		before := h.Version("F")
 		if _, err := h.Ingest(post); !errors.As(err, new(*hub.LeaseError)) || h.Version("F") != before {
-			t.Errorf("with no lease of the flow: %v, %+v after %+v", err, h.Version("F"), before)
+			t.Errorf("POST with an unknown lease: %v, %+v after %+v", err, h.Version("F"), before)
 		}
 		post.FlowID = "G"
 		if _, err := h.Ingest(post); !errors.As(err, new(*hub.LeaseError)) || h.Version("G").Incarnation != record.NoIncarnation {
-			t.Errorf("in a flow that does not exist: %v", err)
+			t.Errorf("POST with a lease to an unknown flow: %v", err)
 		}
 		h.DeleteRegion("F", "fsn1")
 		if _, err := h.Ingest(deletion); !errors.As(err, new(*hub.LeaseError)) {
-			t.Errorf("after its region was deleted: %v", err)
+			t.Errorf("POST with the lease of a deleted region: %v", err)
 		}
 	})
 }
@@ -323,7 +323,7 @@ func TestClaim_LimitsFlowsThatDoNotExist(t *testing.T) {
 			t.Errorf("after %d: %v", made, err)
 		}
 		if err := claim(0); err != nil {
-			t.Errorf("what there is can't be renewed: %v", err)
+			t.Errorf("a claim can't be renewed at the limit: %v", err)
 		}
 	})
 }
@@ -350,7 +350,7 @@ func TestClaim_CreatesNoFlow(t *testing.T) {
 			t.Fatal(err)
 		}
 		if limited("G", "a") {
-			t.Error("a flow that has come to be counts as one that has not")
+			t.Error("a created flow still counts as one that does not exist")
 		}
 		v := watchRegions(t, h)
 		want(t, v, "fsn1 fresh one 0/0, hel1 fresh two 0/0")
@@ -359,7 +359,7 @@ func TestClaim_CreatesNoFlow(t *testing.T) {
 			mustClaim(t, h, "fsn1", "one") // a claim keeps the flow, like a message
 		}
 		if len(h.List(nil)) != 1 || limited("J", "a") || limited("K", "a") {
-			t.Error("a flow that is spoken for is gone, or one that is not spoken for and never came to be is not")
+			t.Error("a claimed flow was dropped, or an unclaimed one that was never created was not")
 		}
 		wait(3 * time.Hour)
 		if len(h.List(nil)) != 0 || h.Stats.RegionsFresh.Load()+h.Stats.RegionsStale.Load() != 0 || h.Stats.StateBytes.Load() != 0 {
@@ -384,15 +384,15 @@ func TestDelete_DropsClaims(t *testing.T) {
 		want(t, prompt, "fsn1 fresh one 0/0")
 		h.Delete("F")
 		if events, _ := waiting.frames(); len(events) > 1 {
-			t.Errorf("after its end: %v", events)
+			t.Errorf("after the deletion: %v", events)
 		}
 		if events, _ := prompt.frames(); fmt.Sprint(events) != "[F/deleted]" {
-			t.Errorf("after its end: %v", events)
+			t.Errorf("after the deletion: %v", events)
 		}
 		ingest(t, h, upsert(t, "n", "x"))
 		events, regions := many.frames()
 		if fmt.Sprint(events) != "[F/deleted F/snapshot F/regions]" || len(regions[0].Regions) != 0 {
-			t.Errorf("of one that comes to be again: %v %v", events, regions)
+			t.Errorf("of a flow that is created again: %v %v", events, regions)
 		}
 	})
 }
@@ -428,7 +428,7 @@ func TestVersion_ChangesWithRegions(t *testing.T) {
 		}
 		changed("a deletion", true)
 		if before != none {
-			t.Errorf("%+v, though nothing is claimed as in %+v", before, none)
+			t.Errorf("version without claims is %+v, want %+v", before, none)
 		}
 	})
 }
@@ -444,7 +444,7 @@ func TestReader_AwaitMissesNoRegions(t *testing.T) {
 				}
 				mustClaim(t, h, "fsn1", "one")
 				if v.reader.Await(&v.waiter) {
-					t.Error("it waits, though there is something")
+					t.Error("Await returned true though there are frames")
 				}
 				want(t, v, "fsn1 fresh one 0/0")
 			})
@@ -471,11 +471,11 @@ func TestReader_AdoptMissesNoRegions(t *testing.T) {
 				want(t, first, "fsn1 fresh one 0/0")
 				want(t, second, "fsn1 fresh one 0/0")
 				if adopted && name == "one flow" {
-					t.Error("it goes to the end of those who have all, though it has not")
+					t.Error("a reader that lacks a regions frame adopted the delivery")
 				}
 				ingest(t, h, upsert(t, "n", "z"))
 				if d := first.reader.Take(); !second.reader.Adopt(d) {
-					t.Error("who has all may adopt")
+					t.Error("a reader that has all frames could not adopt the delivery")
 				}
 			})
 		})
@@ -507,14 +507,14 @@ func TestCheckpoint_KeepsClaims(t *testing.T) {
 			v := watchRegions(t, again)
 			want(t, v, expect)
 			if r := again.Stats.RegionsFresh.Load() + again.Stats.RegionsStale.Load(); r != 3 || len(again.List(nil)) != 1 {
-				t.Errorf("%d regions are counted, %v", r, again.List(nil))
+				t.Errorf("Stats has %d regions, %v", r, again.List(nil))
 			}
 			if l, err := again.Claim(claim); err != nil || l.ID != waiting.ID {
-				t.Errorf("of a flow that does not exist: %+v %v", l, err)
+				t.Errorf("claim of a flow that does not exist: %+v %v", l, err)
 			}
 			refusedClaim(t, again, "hel1", "three")
 			if l := mustClaim(t, again, "hel1", "two"); l.ID != lease.ID {
-				t.Error("the lease is another")
+				t.Error("the restored claim has another lease")
 			}
 			v.frames()
 			wait(ttl)
@@ -528,7 +528,7 @@ func TestCheckpoint_KeepsClaims(t *testing.T) {
 		want(t, watchRegions(t, soon), "fsn1 stale one 70/100, hel1 stale two 0/0")
 		other := record.Claim{FlowID: "F", Region: "fsn1", Cluster: "three", Admin: true}
 		if _, err := soon.Claim(other); !errors.As(err, new(*claims.HeldError)) {
-			t.Errorf("who had it could not renew it before the start: %v", err)
+			t.Errorf("an admin took over a claim that its owner had no time to renew: %v", err)
 		}
 		wait(ttl)
 		if _, err := soon.Claim(other); err != nil {
@@ -562,7 +562,7 @@ func TestClaim_DroppedClaimKeepsNothing(t *testing.T) {
 	}
 	kept := hub.Kept(h, "F")
 	if runtime.GC(); !kept() {
-		t.Fatal("the claim is gone")
+		t.Fatal("the topic is gone before the claim was dropped")
 	}
 	if _, err := h.DeleteRegion("F", "fsn1"); err != nil {
 		t.Fatal(err)
@@ -575,7 +575,7 @@ func TestClaim_DroppedClaimKeepsNothing(t *testing.T) {
 	}
 }
 
-// TestChanges_CountsRenewals checks that a renewal counts as a change, by a claim or by a POST: Save writes its time.
+// TestChanges_CountsRenewals checks that a renewal by a claim or a POST counts as a change, since Save writes its time.
 func TestChanges_CountsRenewals(t *testing.T) {
 	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
 		lease := mustClaim(t, h, "fsn1", "one")

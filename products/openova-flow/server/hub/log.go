@@ -42,7 +42,7 @@ func (h *Hub) LogStatus() LogStatus {
 type Entry struct {
 	Seq     int64  // its number in the log: from 1, increasing, below 2^38
 	At      int64  // time when the log accepted it, Unix milliseconds
-	Birth   string // incarnation of a flow that it creates, or lease of a claim: equal at all hubs, never used before
+	Birth   string // incarnation of a flow that it creates, or lease of a claim: equal in all hubs, and unique
 	Command record.Command
 }
 
@@ -58,7 +58,7 @@ func FirstOf(seq int64) int64 { return seq << entryBits }
 // Outcome is the result of a command.
 type Outcome struct {
 	Receipt record.Receipt
-	Lease   claims.Lease // of record.KindClaim
+	Lease   claims.Lease // for record.KindClaim
 	Err     error        // why it was refused: *IncarnationError, *EmitterError, *LeaseError or *claims.HeldError
 	Removed int          // number of removed nodes of a region, or of removed flows
 }
@@ -119,8 +119,8 @@ func (h *Hub) Known(flowID string) (known bool) {
 	return known
 }
 
-// CatchUp returns once this hub has applied number, the greatest sequence number that a client got, maybe from another hub of the Log. It fails with
-// an *UnavailableError.
+// CatchUp returns once this hub has applied the change with a sequence number, which a client may have from another hub of the Log. It fails with an
+// *UnavailableError.
 func (h *Hub) CatchUp(number int64) error {
 	if h.cfg.Log == nil || number <= h.last.Load() {
 		return nil

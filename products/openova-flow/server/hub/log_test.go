@@ -17,15 +17,15 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// shared is a log in memory that several hubs follow, each when it is told to. Commands go through their encoding.
+// shared is a log in memory of several hubs. Each applies its entries when the test says so. Commands are encoded and decoded.
 type shared struct {
 	mu      sync.Mutex
 	entries []hub.Entry
 	away    bool
-	now     func() time.Time // the log's clock; nil: one that each entry moves
+	now     func() time.Time // the log's clock; nil: a clock that moves with each entry
 }
 
-// end is what one hub is given as its Log.
+// end is the Log of one hub.
 type end struct {
 	log     *shared
 	hub     *hub.Hub
@@ -72,7 +72,7 @@ func (e *end) Sync() error {
 	}
 	for ; e.applied < len(e.log.entries); e.applied++ {
 		entry := e.log.entries[e.applied]
-		entry.Command, _ = record.DecodeCommand(entry.Command.Encode()) // no hub shares memory with another
+		entry.Command, _ = record.DecodeCommand(entry.Command.Encode()) // so that hubs share no memory
 		e.results = append(e.results, e.hub.Apply(entry))
 	}
 	return nil
@@ -80,8 +80,8 @@ func (e *end) Sync() error {
 
 func (e *end) Status() hub.LogStatus { return hub.LogStatus{Loaded: true} }
 
-// TestLog_HubsOnOneLogAreTheSame posts, deletes and repeats at random at several hubs of one log, of which some apply later than others
-// and have smaller limits: all give the same answers, numbers, incarnations, frames and states.
+// TestLog_HubsOnOneLogAreTheSame makes random requests, with repeats, to several hubs of one log. Some hubs apply later or have smaller limits. All must
+// have the same answers, numbers, incarnations, frames and states.
 func TestLog_HubsOnOneLogAreTheSame(t *testing.T) {
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 9))
@@ -194,10 +194,10 @@ func TestLog_CursorOfAnotherHubLeavesNoGap(t *testing.T) {
 	log.away = true
 	var away *hub.UnavailableError
 	if _, err := behind.Follow("F", r.Seq, true); !errors.As(err, &away) {
-		t.Errorf("a hub that is behind its client goes back: %v", err)
+		t.Errorf("a hub that is behind the client's cursor: %v", err)
 	}
 	if _, err := behind.Ingest(record.Post{FlowID: "F", Messages: []*flow.Message{m}}); !errors.As(err, &away) {
-		t.Errorf("without its log: %v", err)
+		t.Errorf("while the log is unavailable: %v", err)
 	}
 	log.away = false
 	// The number before the derived message of the same entry.
@@ -234,7 +234,7 @@ func TestLog_LimitsMessagesOfAnEntry(t *testing.T) {
 	}
 }
 
-// TestLog_FlowIsIdleOnlyIfItIsAtAllHubs has an emitter speak, without a message, to one of two hubs only.
+// TestLog_FlowIsIdleOnlyIfItIsAtAllHubs has an emitter renew at one of two hubs, without a message.
 func TestLog_FlowIsIdleOnlyIfItIsAtAllHubs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := &shared{now: time.Now}
@@ -251,17 +251,17 @@ func TestLog_FlowIsIdleOnlyIfItIsAtAllHubs(t *testing.T) {
 		}
 		pass()
 		time.Sleep(50 * time.Minute)
-		one.Heard("F")
+		one.RecordActivity("F")
 		pass()
 		time.Sleep(50 * time.Minute)
 		pass()
 		if one.Incarnation("F") == record.NoIncarnation || two.Incarnation("F") == record.NoIncarnation {
-			t.Error("dropped, though one of them was spoken to")
+			t.Error("the flow was dropped though an emitter was active at one hub")
 		}
 		time.Sleep(50 * time.Minute)
 		pass()
 		if one.Incarnation("F") != record.NoIncarnation || two.Incarnation("F") != record.NoIncarnation {
-			t.Error("nobody has spoken for an hour, and it is there")
+			t.Error("the flow exists after an hour without activity")
 		}
 		if n := one.Stats.Dropped.Load(); n != 1 {
 			t.Errorf("%d dropped", n)
@@ -269,13 +269,13 @@ func TestLog_FlowIsIdleOnlyIfItIsAtAllHubs(t *testing.T) {
 	})
 }
 
-// What only one hub has heard is not the log's: the checkpoints of hubs that have applied the same are the same.
-func TestCheckpoint_HasNothingThatOnlyOneHubHasHeard(t *testing.T) {
+// TestCheckpoint_OmitsRenewalsOfOneHub: checkpoints of hubs that have applied the same entries are equal, though only one of them has seen a renewal.
+func TestCheckpoint_OmitsRenewalsOfOneHub(t *testing.T) {
 	h, _ := new(shared).hub(hub.Config{})
 	ingest(t, h, upsert(t, "a", "running"))
 	before := h.Checkpoint("F")
-	h.Heard("F")
-	if after := h.Checkpoint("F"); after.Heard != before.Heard || !reflect.DeepEqual(after, before) {
+	h.RecordActivity("F")
+	if after := h.Checkpoint("F"); after.LastActivity != before.LastActivity || !reflect.DeepEqual(after, before) {
 		t.Errorf("%+v, before %+v", after, before)
 	}
 }

@@ -10,9 +10,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// What has left the ring is folded late, and must come to what is folded at once: with more nodes than may wait, with messages too long to,
-// with ids that are escaped, and with what must not be done before or after.
-func TestHistory_IsWhatWasSent(t *testing.T) {
+// TestHistory_BaseIsTheFoldOfEvictedMessages folds random messages, some with escaped ids, and compares the base of the history with that.
+func TestHistory_BaseIsTheFoldOfEvictedMessages(t *testing.T) {
 	for seed := range uint64(4) {
 		r := rand.New(rand.NewPCG(seed, 9))
 		h := hub.New(hub.Config{RingCapacity: 8})
@@ -44,7 +43,7 @@ func TestHistory_IsWhatWasSent(t *testing.T) {
 					text = `{"type":"snapshot","flow":{"id":"F","status":"s","startedAt":1},"nodes":[` + node(i) + `],"relationships":[]}`
 				}
 			}
-			if i == 0 { // nothing is derived of a flow that an emitter has told of
+			if i == 0 { // no FlowInstance is derived once an emitter has sent one
 				text = `{"type":"upsert-flow","flow":{"id":"F","status":"s","startedAt":1}}`
 			}
 			m := decode(t, text)
@@ -61,13 +60,13 @@ func TestHistory_IsWhatWasSent(t *testing.T) {
 				want.Apply(sent[0])
 			}
 			if got := string(past.Base); got != want.Snapshot().JSON() {
-				t.Fatalf("seed %d: after %d messages the past is\n%.2000s\nwant\n%.2000s", seed, i+1, got, want.Snapshot().JSON())
+				t.Fatalf("seed %d: after %d messages the base is\n%.2000s\nwant\n%.2000s", seed, i+1, got, want.Snapshot().JSON())
 			}
 		}
 	}
 }
 
-// A node whose messages leave the ring one after the other is held twice, as it is and as it was, and not a third time as what was before that.
+// TestHistory_BaseHoldsANodeOnce: of a node that is updated again and again, the hub holds its present state and its state in the base, and no other.
 func TestHistory_BaseHoldsANodeOnce(t *testing.T) {
 	const nodes, size = 200, 1000
 	h := hub.New(hub.Config{RingCapacity: 8})

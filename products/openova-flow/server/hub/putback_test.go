@@ -58,10 +58,10 @@ func TestIngest_PutsBackForeignRelationshipsOfBoundCallers(t *testing.T) {
 		t.Errorf("frames\n%s\nwant\n%s", got, want)
 	}
 	if next := ingest(t, h, upsert(t, "r1/c", "running")); next.Seq <= receipt.Seq+2 {
-		t.Errorf("the next request has number %d", next.Seq)
+		t.Errorf("the next request has seq %d", next.Seq)
 	}
 	if n := h.Stats.PutBack.Load(); n != 3 {
-		t.Errorf("%d are counted", n)
+		t.Errorf("Stats.PutBack is %d", n)
 	}
 }
 
@@ -136,14 +136,14 @@ func TestIngest_BoundCallersRemoveNothingForeign(t *testing.T) {
 			now := decode(t, string(s.JSON()))
 			for _, r := range now.Relationships {
 				if !want[r.Key()] {
-					t.Fatalf("seed %d: %v is there", seed, r.Key())
+					t.Fatalf("seed %d: unexpected relationship %v", seed, r.Key())
 				}
 			}
 			if len(now.Relationships) != len(want) {
 				t.Fatalf("seed %d: %d relationships, want %d", seed, len(now.Relationships), len(want))
 			}
 			if got := viewer.state.Snapshot().JSON(); got != string(s.JSON()) {
-				t.Fatalf("seed %d: a follower has\n%s\nthe server\n%s", seed, got, s.JSON())
+				t.Fatalf("seed %d: the follower has\n%s\nwant\n%s", seed, got, s.JSON())
 			}
 			past, err := h.History("F", 0, 0)
 			if err != nil {
@@ -155,7 +155,7 @@ func TestIngest_BoundCallersRemoveNothingForeign(t *testing.T) {
 				rebuilt.Apply(decode(t, string(e.Message)))
 			}
 			if got := rebuilt.Snapshot().JSON(); got != string(s.JSON()) {
-				t.Fatalf("seed %d: the past leads to\n%s\nthe server has\n%s", seed, got, s.JSON())
+				t.Fatalf("seed %d: the history leads to\n%s\nwant\n%s", seed, got, s.JSON())
 			}
 		}
 		r.Close()

@@ -16,11 +16,11 @@ type Reader struct {
 	from          source
 	at            int64 // for one flow, the cursor; for a selection, a position in the journal
 	cursor        int64 // for a selection, the cursor
-	clientSeq     int64 // for a selection, the sequence number that the client sent
+	clientSeq     int64 // for a selection, the sequence number in Last-Event-ID
 	rev           int64 // for one flow, claimed.rev at the last regions frame; noRegions: none yet
 	needsSnapshot bool  // the next frame is a snapshot instead of messages
 	resumes       bool  // the client sent a cursor, and has got no snapshot since
-	live          bool  // it was up to date once, so messages from then on count for the delivery lag
+	live          bool  // it was up to date once; later messages count for the delivery lag
 	closed        bool
 }
 
@@ -29,7 +29,7 @@ type source interface {
 	take(r *Reader) Delivery
 	await(r *Reader, w *Waiter) bool
 	cancel(w *Waiter)
-	newest() (at, rev int64) // at and rev of a Reader that is up to date
+	newest() (at, rev int64) // the at and rev of a Reader that is up to date
 	head() (seq int64, incarnation string)
 	leave()
 }
@@ -94,7 +94,7 @@ func (r *Reader) Close() {
 // and Ended.
 func (r *Reader) Take() Delivery { return r.from.take(r) }
 
-// Adopt takes over a delivery that another reader of the same source took, if this reader is at the same position and is up to date afterwards. It
+// Adopt takes over the delivery of another reader of the same source, if both were at the same position and the delivery makes this one up to date. It
 // reports whether it did.
 func (r *Reader) Adopt(d Delivery) bool {
 	if d.source != r.from || r.needsSnapshot || r.at != d.after {
@@ -139,7 +139,7 @@ func (r *Reader) Heartbeat() []byte {
 	return append(b, "}\n\n"...)
 }
 
-// gave reports whether seq is the number of a message of the flow's present incarnation, and the ring has every later message. t.mu is held.
+// gave reports whether seq is the number of a message of the present incarnation, and the ring has every later message. t.mu is held.
 func (t *topic) gave(seq int64) bool {
 	return t.state != nil && seq >= t.born && (seq == t.ring.evicted || t.ring.has(seq))
 }
@@ -175,7 +175,7 @@ func (t *topic) take(r *Reader) Delivery {
 	entries := t.ring.after(r.at)
 	out, n := frames(entries, deliverAtMost)
 	d := Delivery{Frames: out, More: n < len(entries), source: t, after: r.at, upTo: entries[n-1].seq, messages: int64(n)}
-	if regions != nil { // not to be adopted: another reader may already have the regions frame
+	if regions != nil { // it must not be adopted: another reader may already have the regions frame
 		d.Frames, d.source = append(regions, out...), nil
 	}
 	if r.live {

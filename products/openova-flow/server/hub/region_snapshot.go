@@ -6,11 +6,11 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// maxRegionSnapshots is how many regions of one flow have a snapshot that is kept.
+// maxRegionSnapshots is how many region snapshots of a flow are cached.
 const maxRegionSnapshots = 256
 
-// regionSnapshots are the snapshots of single regions of a flow that were asked for last. As regions have no nodes in common, they take about
-// as much memory as the snapshot of the flow.
+// regionSnapshots caches the snapshots of single regions of a flow. As regions have no nodes in common, all of them take about as much memory as the
+// snapshot of the flow.
 type regionSnapshots struct {
 	mu   sync.Mutex
 	kept map[string]regionSnapshot
@@ -32,7 +32,7 @@ func (c *regionSnapshots) of(s *flow.State, region string) *snapshot {
 		return have.snapshot
 	}
 	made := &snapshot{message: s.CollectRegion(region)}
-	if version == 0 { // anybody can name regions that there are not
+	if version == 0 { // an unknown region; callers can name as many as they like
 		delete(c.kept, region)
 		return made
 	}
@@ -40,7 +40,7 @@ func (c *regionSnapshots) of(s *flow.State, region string) *snapshot {
 		c.kept = make(map[string]regionSnapshot)
 	}
 	if !kept && len(c.kept) == maxRegionSnapshots {
-		for other := range c.kept { // any one: it is made again when it is asked for
+		for other := range c.kept { // any one will do
 			delete(c.kept, other)
 			break
 		}
@@ -49,7 +49,7 @@ func (c *regionSnapshots) of(s *flow.State, region string) *snapshot {
 	return made
 }
 
-// drop lets all of them go. It must be called when the flow gets another state.
+// drop empties the cache. It must be called when the flow's state is replaced.
 func (c *regionSnapshots) drop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -47,7 +47,7 @@ func part(t testing.TB, h *hub.Hub, region string) hub.Snapshot {
 	return s
 }
 
-// TestRegionSnapshot_CostsTheRegionAlone counts what an answer allocates, after each change of another region, in a small and a large flow.
+// TestRegionSnapshot_CostsTheRegionAlone counts the allocations of an answer, in a small and a large flow, and after changes of another region.
 func TestRegionSnapshot_CostsTheRegionAlone(t *testing.T) {
 	cost := func(regions int, change string) float64 {
 		h := fleet(t, regions, 100)
@@ -60,11 +60,11 @@ func TestRegionSnapshot_CostsTheRegionAlone(t *testing.T) {
 	}
 	small, large, idle := cost(2, "r0"), cost(40, "r0"), cost(40, "r1")
 	if large > 1.5*small+50 || idle > small/2+50 {
-		t.Errorf("%v allocations in a flow of 2 regions, %v in one of 40, %v there when only another region changes", small, large, idle)
+		t.Errorf("%v allocations in a flow of 2 regions, %v in one of 40, %v after changes of another region", small, large, idle)
 	}
 }
 
-// TestRegionSnapshot_SharedAndBounded asks for more regions than are kept, and for regions that there are not.
+// TestRegionSnapshot_SharedAndBounded asks for more regions than are cached, and for unknown ones.
 func TestRegionSnapshot_SharedAndBounded(t *testing.T) {
 	const regions = 300
 	h := fleet(t, regions, 1)
@@ -78,7 +78,7 @@ func TestRegionSnapshot_SharedAndBounded(t *testing.T) {
 		}
 	}
 	if n := hub.KeptRegions(h, "F"); n == 0 || n > 256 {
-		t.Errorf("%d regions are kept", n)
+		t.Errorf("%d regions are cached", n)
 	}
 	if _, err := h.Delete("F"); err != nil {
 		t.Fatal(err)
@@ -111,7 +111,7 @@ func TestRegionSnapshot_WhileTheFlowChanges(t *testing.T) {
 	wg.Wait()
 }
 
-// TestRegionSnapshot_AfterReplace replaces a flow by one whose region has changed as often, and looks the same otherwise.
+// TestRegionSnapshot_AfterReplace replaces a flow by one whose region has another content but the same version.
 func TestRegionSnapshot_AfterReplace(t *testing.T) {
 	clock := func() time.Time { return time.UnixMilli(1_000_000) }
 	made := func(label string) *hub.Hub {
@@ -120,7 +120,7 @@ func TestRegionSnapshot_AfterReplace(t *testing.T) {
 		return h
 	}
 	h, other := made("old"), made("new")
-	h.Replace(other.Checkpoint("F")) // counts of changes are those of a state that was put together
+	h.Replace(other.Checkpoint("F")) // versions of regions count from the restore
 	before := part(t, h, "r0").JSON()
 	third := made("third")
 	h.Replace(third.Checkpoint("F"))

@@ -18,8 +18,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// TestReader_RegionsReachEveryReader has claims, messages and deletions race with readers who are only told by being woken: in the end each
-// one has the regions of every flow as they are.
+// TestReader_RegionsReachEveryReader has claims, messages and deletions race with readers that read only when they are woken. In the end each has the
+// present regions of every flow.
 func TestReader_RegionsReachEveryReader(t *testing.T) {
 	const flows = 3
 	h := hub.New(hub.Config{RingCapacity: 40})
@@ -101,7 +101,7 @@ func TestReader_RegionsReachEveryReader(t *testing.T) {
 					wait = nil
 					r.Cancel(&waiter)
 				case <-time.After(20 * time.Second):
-					t.Errorf("reader %d was told %v", i, told)
+					t.Errorf("reader %d has %v", i, told)
 					return
 				}
 			}
@@ -112,7 +112,7 @@ func TestReader_RegionsReachEveryReader(t *testing.T) {
 	readers.Wait()
 }
 
-// hear takes in what a frame tells of regions.
+// hear updates the known regions with a frame.
 func hear(t *testing.T, told map[string]map[string]claims.Region, prefix, frame string) {
 	_, rest, found := strings.Cut(frame, "event: ")
 	if !found {
@@ -136,7 +136,7 @@ func hear(t *testing.T, told map[string]map[string]claims.Region, prefix, frame 
 	}
 }
 
-// sameRegions compares what was told with what who connects now is told, but for when somebody was heard, or tried, last.
+// sameRegions compares the regions that a reader has with those of a new reader, without the times of the last renewal and the last attempt.
 func sameRegions(h *hub.Hub, told map[string]map[string]claims.Region, prefix string) bool {
 	r, err := h.FollowMany(all, 0, false)
 	if err != nil {

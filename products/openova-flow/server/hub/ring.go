@@ -13,28 +13,26 @@ const (
 	maxSegment = 64 << 10
 )
 
-// segment is a stretch of finished frames, one after the other. What is written in it never changes, so that readers may hold
-// slices of it without a lock.
+// segment is a buffer of encoded frames. Written bytes never change, so readers may hold slices of it without a lock.
 type segment struct{ buf []byte }
 
-// entry is one message of the ring. Of the message there is only its frame: most of them are never looked at again, and what is can be
-// decoded anew.
+// entry is one message of the ring. It has only the frame, as most messages are never needed decoded again.
 type entry struct {
 	seq, at        int64
 	seg            *segment
-	from, data, to int32 // where its frame, and the message in it, stand in seg.buf
+	from, data, to int32 // seg.buf[from:to] is the frame; the message in it starts at data
 }
 
 func (e *entry) frame() []byte { return e.seg.buf[e.from:e.to] }
 
-// text returns the message as it came. It is shared and must not be changed.
+// text returns the message as it was received. It is shared and must not be changed.
 func (e *entry) text() []byte { return e.seg.buf[e.data : e.to-2 : e.to-2] }
 
-// message decodes the message, of flow flowID.
+// message decodes the message. flowID is the flow's id.
 func (e *entry) message(flowID string) *flow.Message {
 	m, err := flow.DecodeStored(flowID, e.text())
 	if err != nil {
-		panic("hub: a message that was applied is refused: " + err.Error())
+		panic("hub: an applied message does not decode: " + err.Error())
 	}
 	return m
 }
@@ -46,18 +44,18 @@ type ring struct {
 	entries []entry // oldest first, from start on
 	start   int
 	bytes   int
-	evicted int64 // number of the newest message that was dropped, 0 when none was
+	evicted int64 // sequence number of the newest evicted message, 0 when there is none
 }
 
 func (r *ring) live() []entry { return r.entries[r.start:] }
 
-// overhead is about how much memory the ring takes besides its frames.
+// overhead is the approximate memory of the ring without its frames.
 func (r *ring) overhead() int64 {
 	const perEntry = 100
 	return perEntry * int64(len(r.live()))
 }
 
-// push adds a message with its frame and returns its entry. It hands the entries that it pushes out to drop, oldest first.
+// push adds a message and returns its entry. It calls drop with each evicted entry, oldest first.
 func (r *ring) push(seq, at int64, event, text string, drop func(entry)) entry {
 	seg := r.room(len(text) + len(event) + 48)
 	from := len(seg.buf)
@@ -81,7 +79,7 @@ func (r *ring) push(seq, at int64, event, text string, drop func(entry)) entry {
 	return e
 }
 
-// room returns a segment with room for n bytes: the newest one, or a new one that is larger while there is traffic.
+// room returns a segment with room for n bytes: the newest one, or a new one, which is larger when the newest filled up fast.
 func (r *ring) room(n int) *segment {
 	size := minSegment
 	if live := r.live(); len(live) > 0 {
@@ -106,8 +104,7 @@ func (r *ring) after(seq int64) []entry {
 	return live[sort.Search(len(live), func(i int) bool { return live[i].seq > seq }):]
 }
 
-// frames returns the frames of entries as few contiguous slices, up to about limit bytes but at least one frame, and how many
-// entries they are.
+// frames returns frames of entries, up to about limit bytes but at least one, in few contiguous slices, and how many frames they are.
 func frames(entries []entry, limit int) (out [][]byte, n int) {
 	size := 0
 	for n < len(entries) && (n == 0 || size < limit) {

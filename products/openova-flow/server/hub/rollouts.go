@@ -8,7 +8,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
-// Rollout is a rollout, and the revisions that set it off.
+// Rollout is a rollout with the revisions that caused it.
 type Rollout struct {
 	rollout.Rollout
 	Revisions []string `json:"revisions,omitempty"` // ids, sorted; none if unknown
@@ -29,7 +29,7 @@ func (h *Hub) Rollouts(flowID string) ([]Rollout, string, error) {
 	return list, t.incarnation, nil
 }
 
-// setOff returns the revisions that set a rollout off: those that changed a member with the run that the rollout has of it.
+// setOff returns the revisions that caused a rollout: those that changed a member in the run that belongs to the rollout.
 func setOff(r *rollout.Rollout, runs map[revision.Run]string) (ids []string) {
 	if len(runs) == 0 {
 		return nil
@@ -44,7 +44,7 @@ func setOff(r *rollout.Rollout, runs map[revision.Run]string) (ids []string) {
 	return ids
 }
 
-// Revisions is what became of the revisions of a flow's sources. As JSON it is the answer of the API.
+// Revisions has the revisions of a flow's sources, and how far each is applied. Its JSON is the answer of the API.
 type Revisions struct {
 	FlowID      string              `json:"flowId"`
 	Incarnation string              `json:"incarnation"`
@@ -53,15 +53,15 @@ type Revisions struct {
 	Revisions   []revision.Revision `json:"revisions"`
 }
 
-// Revisions returns the revisions of a flow that match (nil: all), the newest limit of them, newest first; or ErrNoFlow. match gets them without regions.
-// Judging them costs what Insight does.
+// Revisions returns the newest limit revisions of a flow that match (nil: all), newest first; or ErrNoFlow. match gets them without regions.
+// It costs as much as Insight.
 func (h *Hub) Revisions(flowID string, match func(*revision.Revision) bool, limit int) (Revisions, error) {
 	t, err := h.read(flowID)
 	if err != nil {
 		return Revisions{FlowID: flowID, Incarnation: record.NoIncarnation}, err
 	}
 	out := Revisions{FlowID: flowID, Incarnation: t.incarnation, Seq: t.last, At: h.nowMs(), Revisions: t.revisions.Revisions(match, limit)}
-	stale, judged, runs := t.claimed.StaleHeard(), t.judged(), t.revisions.Runs()
+	stale, judged, runs := t.claimed.StaleLastSeen(), t.judged(), t.revisions.Runs()
 	rollouts := t.rollouts.Rollouts(out.At)
 	t.mu.RUnlock()
 	at := make(map[string]int, len(out.Revisions))

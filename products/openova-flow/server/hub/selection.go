@@ -10,19 +10,17 @@ import (
 // Selection says which flows a stream of several has.
 type Selection struct {
 	Key   string                   // selections with equal keys have the same flows, and their streams the same frames
-	Match func(flowID string) bool // must always answer the same
-	Flows []string                 // all the flows that Match has; nil: there may be others
+	Match func(flowID string) bool // must always give the same answer
+	Flows []string                 // all flows that match; nil: unknown
 	Mark  string                   // ends the id of each frame, after the sequence number
 }
 
-// FollowMany returns a Reader of all the flows of a selection, those that are yet to come included. Each frame's event is the flow's
-// id, a slash and the message's type. As sequence numbers are the hub's, the last one resumes all the flows: each from its ring, or, where
-// that has lost something, from a snapshot. One that was given to none of the flows resumes nothing. It fails with a *LimitError when there are too
-// many readers, and like Follow.
+// FollowMany returns a Reader of all flows of a selection, also of future ones. A frame's event is the flow's id, a slash and the message's type. As
+// sequence numbers are the hub's, the last one resumes all flows: each from its ring or, if that has evicted later messages, with a snapshot. A number
+// that belongs to none of the flows resumes nothing. FollowMany fails like Follow.
 //
-// The first frame after it starts, or starts anew because it fell behind, is `flows`, the flows that there are, with
-// their incarnations. A frame that nothing may be resumed from, since what came before it is not yet complete, has no number, nor has one
-// about the regions of a flow.
+// The first frame, also after the reader fell behind the journal, is `flows`: the existing flows with their incarnations. A frame has no id if a client
+// may not resume from it because frames before it are still missing; nor has a regions frame.
 func (h *Hub) FollowMany(s Selection, lastSeq int64, resume bool) (*Reader, error) {
 	if err := h.CatchUp(lastSeq); err != nil {
 		return nil, err
@@ -41,7 +39,7 @@ func (h *Hub) FollowMany(s Selection, lastSeq int64, resume bool) (*Reader, erro
 	return r, nil
 }
 
-// selections are those with readers.
+// selections has the selections with readers.
 type selections struct {
 	mu    sync.RWMutex // no topic is locked under it
 	byKey map[string]*selection
@@ -57,13 +55,13 @@ type selection struct {
 	waiters waiters
 
 	// Of the journal, written with its lock held.
-	end                atomic.Int64 // position after the last event of the flows
-	quietFrom, quietTo int64        // between these positions there is no event of the flows, and after them come the last ones
+	end                atomic.Int64 // position after the last event of one of the flows
+	quietFrom, quietTo int64        // no event of the flows is between these positions; their last events are from quietTo on
 
 	latest atomic.Pointer[weak.Pointer[Delivery]] // for the next reader at the same position
 }
 
-// enter returns the selection for one more reader.
+// enter returns the selection and counts one more reader.
 func (s *selections) enter(h *Hub, sel Selection) *selection {
 	s.mu.Lock()
 	shared := s.byKey[sel.Key]
@@ -80,7 +78,7 @@ func (s *selections) enter(h *Hub, sel Selection) *selection {
 	return shared
 }
 
-// store adds a new topic to the hub and to the selections with its flow. h.mu is held.
+// store adds a new topic to the hub and to the selections that match it. h.mu is held.
 func (s *selections) store(t *topic) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -101,7 +99,7 @@ func (s *selections) wake() {
 	}
 }
 
-// leave removes one reader. Topics drop a selection without readers at their next change, or when another comes.
+// leave removes one reader. A topic drops a selection without readers at its next change, or when it gets another selection.
 func (s *selection) leave() {
 	all := &s.hub.selections
 	all.mu.Lock()
@@ -130,7 +128,7 @@ func (s *selection) each(f func(*topic)) {
 	})
 }
 
-// gave reports whether a sequence number belongs to one of the flows, as far as rings and journal still know.
+// gave reports whether a sequence number belongs to one of the flows, according to the rings and the journal.
 func (s *selection) gave(seq int64) (found bool) {
 	s.each(func(t *topic) {
 		if !found {
@@ -166,7 +164,7 @@ func (s *selection) take(r *Reader) Delivery {
 	return s.begin(r)
 }
 
-// next returns what follows the reader's position; ok is false if some of that has left the journal.
+// next returns the events after the reader's position; ok is false if some of them have left the journal.
 func (s *selection) next(r *Reader) (d Delivery, ok bool) {
 	j := &s.hub.journal
 	j.mu.RLock()

@@ -21,13 +21,13 @@ import (
 
 var all = hub.Selection{Key: "all", Match: func(string) bool { return true }}
 
-// fleetViewer knows of each flow the last count that its node had.
+// fleetViewer is a subscriber that keeps the last count of each flow's node.
 type fleetViewer struct {
 	t      *testing.T
 	name   string
 	reader *hub.Reader
 	counts map[string]int
-	known  map[string]int // counts as of id
+	known  map[string]int // counts when id was received
 	id     int64
 	woken  chan struct{}
 	waiter hub.Waiter
@@ -49,7 +49,7 @@ func follow(t *testing.T, h *hub.Hub, name string, s hub.Selection, last int64, 
 	return v
 }
 
-// reconnect goes on from the last number.
+// reconnect resumes from the last id.
 func (v *fleetViewer) reconnect(h *hub.Hub, s hub.Selection) {
 	v.reader.Cancel(&v.waiter)
 	v.reader.Close()
@@ -58,7 +58,7 @@ func (v *fleetViewer) reconnect(h *hub.Hub, s hub.Selection) {
 	v.counts = counts
 }
 
-// drain takes until nothing is left. Each message must be the next one of its flow, each number greater than the one before.
+// drain takes all frames. Each message must be the next one of its flow, and each id greater than the one before.
 func (v *fleetViewer) drain() {
 	for {
 		d := v.reader.Take()
@@ -71,7 +71,7 @@ func (v *fleetViewer) drain() {
 			}
 		}
 		if v.id == 0 && len(v.counts) > 0 {
-			v.t.Errorf("%s: nothing to resume from after\n%s", v.name, bytes.Join(d.Frames, nil))
+			v.t.Errorf("%s: no id in\n%s", v.name, bytes.Join(d.Frames, nil))
 		}
 	}
 }
@@ -157,7 +157,7 @@ func TestFollowMany_RandomChangesAndReaders(t *testing.T) {
 	}
 }
 
-// watch follows, and comes back at times, until nothing more is written and the viewer has all of it. Only being woken tells it so.
+// watch reads whenever it is woken, and reconnects at times, until all is written and the viewer has all of it.
 func (v *fleetViewer) watch(h *hub.Hub, s hub.Selection, r *rand.Rand, written <-chan struct{}) {
 	for {
 		v.drain()
@@ -224,7 +224,7 @@ func TestFollowMany_StartsWithSnapshots(t *testing.T) {
 	v := follow(t, h, "early", all, 0, false)
 	v.drain()
 	if len(v.counts) != 0 || !v.reader.Await(&v.waiter) {
-		t.Error("there is nothing yet")
+		t.Error("Await returned false though there are no frames")
 	}
 	post := func(id, count string) {
 		if _, err := h.Ingest(record.Post{FlowID: id, Messages: []*flow.Message{flow.UpsertNodes(flow.Node{ID: "c", FlowID: id, Label: "c", Status: count})}}); err != nil {
@@ -252,13 +252,12 @@ func TestFollowMany_StartsWithSnapshots(t *testing.T) {
 	late.reader.Close()
 	post("a", "3")
 	if h.Stats.Subscribers.Load() != 0 {
-		t.Error("somebody still reads")
+		t.Error("a reader is still counted")
 	}
 }
 
-// TestFollowMany_ResumeIncludesNewFlows has one come to be, other flows write a lot, and the first one again, before anybody looks. Its
-// snapshot then comes late among the others' messages. Who has some of those and not the snapshot has nothing of the flow, and must get
-// it, whether it comes back by number or falls behind.
+// TestFollowMany_ResumeIncludesNewFlows creates a flow between many messages of others, so that its snapshot comes in a late delivery. A subscriber with
+// some of those messages and without the snapshot must get it, whether it reconnects or falls behind.
 func TestFollowMany_ResumeIncludesNewFlows(t *testing.T) {
 	for _, name := range []string{"comes back", "falls behind"} {
 		t.Run(name, func(t *testing.T) {
@@ -293,7 +292,7 @@ func TestFollowMany_ResumeIncludesNewFlows(t *testing.T) {
 				}
 			}
 			if v.counts["a"] == count["a"] {
-				t.Fatal("all of it came at one time")
+				t.Fatal("all frames came in one delivery")
 			}
 			if name == "comes back" {
 				v.counts = v.known
@@ -303,13 +302,13 @@ func TestFollowMany_ResumeIncludesNewFlows(t *testing.T) {
 			}
 			v.drain()
 			if fmt.Sprint(v.counts) != fmt.Sprint(count) {
-				t.Errorf("it has %v, want %v", v.counts, count)
+				t.Errorf("counts are %v, want %v", v.counts, count)
 			}
 		})
 	}
 }
 
-// events takes all there is and returns the events of the frames, those with an id marked by a star.
+// events takes all frames and returns their events, with a star if the frame has an id.
 func events(r *hub.Reader) (list []string) {
 	for d := r.Take(); d.Frames != nil; d = r.Take() {
 		for _, frame := range strings.SplitAfter(string(bytes.Join(d.Frames, nil)), "\n\n") {
@@ -341,7 +340,7 @@ func named(ids ...string) hub.Selection {
 	return hub.Selection{Key: "=" + strings.Join(ids, ","), Match: func(id string) bool { return slices.Contains(ids, id) }, Flows: ids}
 }
 
-// putNodes posts nodes to a flow that an emitter owns, so that nothing is derived.
+// putNodes posts nodes to a flow whose FlowInstance an emitter sent, so that nothing is derived.
 func putNodes(t testing.TB, h *hub.Hub, id string, nodes ...string) record.Receipt {
 	t.Helper()
 	list := []flow.Node{}
@@ -366,11 +365,11 @@ func putNodes(t testing.TB, h *hub.Hub, id string, nodes ...string) record.Recei
 func expect(t *testing.T, what string, got []string, want ...string) {
 	t.Helper()
 	if fmt.Sprint(got) != fmt.Sprint(want) {
-		t.Errorf("%s: it gets %.500v, want %v", what, got, want)
+		t.Errorf("%s: frames %.500v, want %v", what, got, want)
 	}
 }
 
-// TestFollowMany_LargeNewFlowRestartsNobody has a flow come to be that is larger than all that the journal may hold.
+// TestFollowMany_LargeNewFlowRestartsNobody creates a flow that is larger than the journal.
 func TestFollowMany_LargeNewFlowRestartsNobody(t *testing.T) {
 	h := hub.New(hub.Config{JournalBytes: 64 << 10})
 	for i := range 50 {
@@ -387,7 +386,7 @@ func TestFollowMany_LargeNewFlowRestartsNobody(t *testing.T) {
 	expect(t, "after a large flow", events(r), "large/snapshot*", "large/regions", "f1/upsert-nodes*")
 }
 
-// TestFollowMany_QuietSelectionKeepsItsPosition has a journal lose what is of no concern to a selection, and then what is.
+// TestFollowMany_QuietSelectionKeepsItsPosition has the journal drop events of other flows first, then events of the selection.
 func TestFollowMany_QuietSelectionKeepsItsPosition(t *testing.T) {
 	h := hub.New(hub.Config{JournalEntries: 16})
 	for _, id := range []string{"a", "b", "busy"} {
@@ -410,18 +409,18 @@ func TestFollowMany_QuietSelectionKeepsItsPosition(t *testing.T) {
 	busy()
 	putNodes(t, h, "b", "n")
 	got := events(r)
-	slices.Sort(got[1:3]) // the regions come in no order
+	slices.Sort(got[1:3]) // regions frames come in any order
 	expect(t, "behind, from the rings", got, "flows", "a/regions", "b/regions", "a/upsert-nodes*", "b/upsert-nodes*")
 	for range 20 {
 		putNodes(t, h, "b", "n")
 	}
 	if got = events(r); len(got) != 23 || got[3] != "b/upsert-nodes*" {
-		t.Errorf("behind what a ring has: %v", got)
+		t.Errorf("behind a ring: %v", got)
 	}
 }
 
-// TestFollowMany_SelectionsAreNotLimited has more selections than anybody would want, each of which gets what is its own.
-func TestFollowMany_SelectionsAreNotLimited(t *testing.T) {
+// TestFollowMany_ManySelections has very many selections, each of which gets its own flows only.
+func TestFollowMany_ManySelections(t *testing.T) {
 	h := hub.New(hub.Config{})
 	var readers []*hub.Reader
 	for i := range 2000 {
@@ -444,7 +443,7 @@ func TestFollowMany_SelectionsAreNotLimited(t *testing.T) {
 	w := hub.Waiter{Wake: func() { woken = true }}
 	events(same)
 	if !same.Await(&w) {
-		t.Fatal("it has something to take")
+		t.Fatal("Await returned false: there are frames")
 	}
 	putNodes(t, h, "f7", "n")
 	if expect(t, "one that stays", events(same), "f7/upsert-nodes*"); !woken {
@@ -452,7 +451,7 @@ func TestFollowMany_SelectionsAreNotLimited(t *testing.T) {
 	}
 }
 
-// TestMeasure_HeapAfterSelectionsEnd has many selections of a flow come and go that nobody changes.
+// TestMeasure_HeapAfterSelectionsEnd opens and closes many selections of a flow that does not change.
 func TestMeasure_HeapAfterSelectionsEnd(t *testing.T) {
 	h := hub.New(hub.Config{})
 	putNodes(t, h, "a", "n")
@@ -468,12 +467,12 @@ func TestMeasure_HeapAfterSelectionsEnd(t *testing.T) {
 		r.Close()
 	}
 	if after := heap(); after > before+512<<10 {
-		t.Errorf("the heap goes from %d to %d bytes", before, after)
+		t.Errorf("the heap has grown from %d to %d bytes", before, after)
 	}
 	runtime.KeepAlive(h)
 }
 
-// TestMeasure_HeapAfterFlowsAreDeleted has large flows come and go while a reader takes nothing.
+// TestMeasure_HeapAfterFlowsAreDeleted creates and deletes large flows while a reader takes nothing.
 func TestMeasure_HeapAfterFlowsAreDeleted(t *testing.T) {
 	h := hub.New(hub.Config{})
 	putNodes(t, h, "a", "n")
@@ -491,15 +490,15 @@ func TestMeasure_HeapAfterFlowsAreDeleted(t *testing.T) {
 		_, _ = h.Delete("b")
 	}
 	if after := heap(); after > before+16<<20 {
-		t.Errorf("the heap goes from %d to %d bytes", before, after)
+		t.Errorf("the heap has grown from %d to %d bytes", before, after)
 	}
 	putNodes(t, h, "b", "n")
 	if got := events(r); len(got) < 3 || fmt.Sprint(got[len(got)-3:]) != "[b/deleted* b/snapshot* b/regions]" || strings.Contains(fmt.Sprint(got[:len(got)-3]), "snapshot") {
-		t.Errorf("it gets %v", got)
+		t.Errorf("frames: %v", got)
 	}
 }
 
-// TestFollowMany_ChangeBeforeAwaitIsNotMissed has a flow of the selection, and one that is none of it, change after a reader found nothing.
+// TestFollowMany_ChangeBeforeAwaitIsNotMissed changes a flow of the selection, and another flow, after the last Take and before Await.
 func TestFollowMany_ChangeBeforeAwaitIsNotMissed(t *testing.T) {
 	h := hub.New(hub.Config{})
 	putNodes(t, h, "a", "n")
@@ -508,17 +507,17 @@ func TestFollowMany_ChangeBeforeAwaitIsNotMissed(t *testing.T) {
 	w := hub.Waiter{Wake: func() {}}
 	putNodes(t, h, "b", "n")
 	if !r.Await(&w) {
-		t.Error("it need not wait, though nothing of it has changed")
+		t.Error("Await returned false after a change of another flow")
 	}
 	r.Cancel(&w)
 	putNodes(t, h, "a", "n")
 	if r.Await(&w) {
-		t.Error("it waits, though there is something to take")
+		t.Error("Await returned true though there are frames")
 	}
 	expect(t, "then", events(r), "a/upsert-nodes*")
 }
 
-// TestFollowMany_DeletedFlowMadeAgain has readers that have the flow, and one that begins after.
+// TestFollowMany_DeletedFlowMadeAgain checks readers that were there before the deletion, and one that starts after it.
 func TestFollowMany_DeletedFlowMadeAgain(t *testing.T) {
 	h := hub.New(hub.Config{})
 	putNodes(t, h, "a", "n")
@@ -530,7 +529,7 @@ func TestFollowMany_DeletedFlowMadeAgain(t *testing.T) {
 	putNodes(t, h, "a", "m")
 	expect(t, "one that follows", events(r), "b/upsert-nodes*", "a/deleted*", "a/snapshot*", "a/regions")
 	if got := events(followMany(t, h, all, last.Seq, true)); len(got) != 4 || got[0] != "flows" || got[3] != "a/snapshot*" {
-		t.Errorf("one that comes back gets %v", got)
+		t.Errorf("a reader that reconnects gets %v", got)
 	}
 	_, _ = h.Delete("b")
 	var id int64
@@ -542,7 +541,7 @@ func TestFollowMany_DeletedFlowMadeAgain(t *testing.T) {
 	expect(t, "one that comes back with the number of the deletion", events(followMany(t, h, all, id, true)), "flows", "a/regions")
 }
 
-// TestResume_FromTheNewestMessageThatLeftTheRing has a ring that holds all that came after.
+// TestResume_FromTheNewestMessageThatLeftTheRing: the ring has all later messages, so no snapshot is needed.
 func TestResume_FromTheNewestMessageThatLeftTheRing(t *testing.T) {
 	h := hub.New(hub.Config{RingCapacity: 2})
 	seqs := []int64{}
@@ -559,8 +558,8 @@ func TestResume_FromTheNewestMessageThatLeftTheRing(t *testing.T) {
 	}
 }
 
-// TestResume_NumbersOfAnotherLife has a hub begin after the clock was set back, so that its numbers go beyond those of the hub before.
-func TestResume_NumbersOfAnotherLife(t *testing.T) {
+// TestResume_NumbersOfAnotherIncarnation starts a hub after the clock was set back, so that a number of the hub before is in the range of its own.
+func TestResume_NumbersOfAnotherIncarnation(t *testing.T) {
 	clock := time.UnixMilli(1_790_000_000_000)
 	now := func() time.Time { clock = clock.Add(3 * time.Microsecond); return clock }
 	before := hub.New(hub.Config{Now: now})
@@ -590,8 +589,8 @@ func TestResume_NumbersOfAnotherLife(t *testing.T) {
 	expect(t, "several, a number of another flow", events(followMany(t, h, F, given-1, true)), "flows", "F/regions", "F/snapshot*")
 }
 
-// TestFollowMany_RegionsAreSaidOnce has the regions of a flow change several times before anybody looks.
-func TestFollowMany_RegionsAreSaidOnce(t *testing.T) {
+// TestFollowMany_RegionsAreSentOnce changes the regions of a flow several times before the reader takes.
+func TestFollowMany_RegionsAreSentOnce(t *testing.T) {
 	h := hub.New(hub.Config{})
 	putNodes(t, h, "a", "n")
 	r := followMany(t, h, all, 0, false)
@@ -605,8 +604,8 @@ func TestFollowMany_RegionsAreSaidOnce(t *testing.T) {
 	expect(t, "after three claims", events(r), "a/regions", "a/upsert-nodes*")
 }
 
-// TestFollowMany_ResumedWhereOneRingLostSomething has a reader come back that gets one flow from its ring and the other as a snapshot, which has what is
-// newer: until all of it is there nothing may be resumed from.
+// TestFollowMany_ResumedWhereOneRingLostSomething resumes a reader that gets one flow from its ring and the other as a snapshot, which is newer. So only
+// the last frame has an id.
 func TestFollowMany_ResumedWhereOneRingLostSomething(t *testing.T) {
 	h := hub.New(hub.Config{RingCapacity: 4})
 	putNodes(t, h, "a", "n")
@@ -619,14 +618,14 @@ func TestFollowMany_ResumedWhereOneRingLostSomething(t *testing.T) {
 	r := followMany(t, h, all, last.Seq, true)
 	got := events(r)
 	if len(got) != 6 {
-		t.Fatalf("it gets %v", got)
+		t.Fatalf("frames: %v", got)
 	}
 	expect(t, "on coming back", got[3:], "a/snapshot", "b/upsert-nodes", "b/upsert-nodes*")
 	putNodes(t, h, "b", "n")
 	expect(t, "then", events(r), "b/upsert-nodes*")
 }
 
-// TestIngest_NumbersNeverLagBehindTheClock has a hub rest for an hour, and then get more than the clock gives numbers for.
+// TestIngest_NumbersNeverLagBehindTheClock has a pause of an hour, and then more messages than microseconds.
 func TestIngest_NumbersNeverLagBehindTheClock(t *testing.T) {
 	clock := time.UnixMilli(1_790_000_000_000)
 	h := hub.New(hub.Config{Now: func() time.Time { return clock }})
@@ -635,14 +634,13 @@ func TestIngest_NumbersNeverLagBehindTheClock(t *testing.T) {
 	for range 3 {
 		seq := putNodes(t, h, "F", "n").Seq
 		if seq <= last || seq < clock.UnixMicro() {
-			t.Errorf("%d after %d at %d", seq, last, clock.UnixMicro())
+			t.Errorf("seq %d after %d at %d µs", seq, last, clock.UnixMicro())
 		}
 		last = seq
 	}
 }
 
-// TestFollowMany_FlowAheadOfItsLog has a checkpoint of one flow restored that is ahead of the log's other entries: nothing may be resumed from until
-// they have come.
+// TestFollowMany_FlowAheadOfItsLog restores the checkpoint of a flow that is ahead of the applied entries: frames have no id until those are applied.
 func TestFollowMany_FlowAheadOfItsLog(t *testing.T) {
 	log := &shared{}
 	ahead, first := log.hub(hub.Config{})
@@ -657,19 +655,19 @@ func TestFollowMany_FlowAheadOfItsLog(t *testing.T) {
 	putNodes(t, ahead, "b", "n")
 	putNodes(t, ahead, "a", "n")
 	h.Replace(ahead.Checkpoint("a"))
-	expect(t, "what is ahead", events(r), "a/snapshot", "a/regions")
+	expect(t, "the flow that is ahead", events(r), "a/snapshot", "a/regions")
 	if got := events(followMany(t, h, all, 0, false)); strings.Contains(fmt.Sprint(got), "*") {
-		t.Errorf("one that begins gets %v", got)
+		t.Errorf("a new reader gets %v", got)
 	}
 	h.Apply(log.entries[2])
-	expect(t, "what is before it", events(r), "b/upsert-nodes")
+	expect(t, "an entry before its checkpoint", events(r), "b/upsert-nodes")
 	putNodes(t, ahead, "b", "n")
 	h.Apply(log.entries[4])
-	expect(t, "what is after it", events(r), "b/upsert-nodes*")
+	expect(t, "an entry after its checkpoint", events(r), "b/upsert-nodes*")
 	_ = first
 }
 
-// The sequence numbers of a stream go up also where the last one was that of a deletion of which nobody knows any more.
+// TestFollowMany_SequenceNumbersOnlyGoUp has a subscriber whose last id is that of a deletion that rings and journal no longer have.
 func TestFollowMany_SequenceNumbersOnlyGoUp(t *testing.T) {
 	h := hub.New(hub.Config{JournalEntries: 1})
 	post := func(id string) {
@@ -696,6 +694,6 @@ func TestFollowMany_SequenceNumbersOnlyGoUp(t *testing.T) {
 	v.reconnect(h, all)
 	v.drain()
 	if v.id != before || fmt.Sprint(v.counts) != fmt.Sprint(countsOf(t, h, all)) {
-		t.Errorf("it has %v at %d, after %d", v.counts, v.id, before)
+		t.Errorf("counts %v at id %d, after %d", v.counts, v.id, before)
 	}
 }

@@ -12,13 +12,13 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// Snapshot is the folded state of a flow, or of one region of it, as a snapshot message. What its methods return may be shared and must not be changed.
+// Snapshot is the folded state of a flow, or of one of its regions, as a snapshot message. The results of its methods are shared and must not be changed.
 type Snapshot struct {
 	Version
 	*snapshot
 }
 
-// snapshot is the state at one head, encoded once for all who ask for it.
+// snapshot is the state at one head, encoded once for all callers.
 type snapshot struct {
 	head        int64
 	incarnation string
@@ -45,15 +45,15 @@ func (s *snapshot) JSON() []byte {
 func (s *snapshot) Gzip() []byte {
 	s.zip.Do(func() {
 		var out bytes.Buffer
-		w, _ := gzip.NewWriterLevel(&out, gzip.BestSpeed) // a level that there is
-		_, _ = w.Write(s.JSON())                          // to memory, like Close: it cannot fail
+		w, _ := gzip.NewWriterLevel(&out, gzip.BestSpeed) // a valid level
+		_, _ = w.Write(s.JSON())                          // writing to memory cannot fail
 		_ = w.Close()
 		s.zipped = out.Bytes()
 	})
 	return s.zipped
 }
 
-// Tag tells one message from another, within an incarnation of the flow. All hubs of a log have the same for the same state.
+// Tag identifies the message within an incarnation of the flow. All hubs of a log have the same tag for the same state.
 func (s *snapshot) Tag() string {
 	s.tagged.Do(func() {
 		sum := sha256.Sum256(s.JSON())
@@ -72,11 +72,10 @@ func (s *snapshot) encode() {
 	})
 }
 
-// tail returns the data of the frame, once it is encoded, and what ends it.
+// tail returns the data of the encoded frame with the newlines that end it.
 func (s *snapshot) tail() []byte { return s.frame[len(s.frame)-len(s.json)-2:] }
 
-// snapshot returns the one of the present head. t.mu is held, for reading at least, and there is a state. Encoding is left for
-// when the lock is released.
+// snapshot returns the snapshot of the present head, which is not encoded before it is used. t.mu is held, at least for reading, and there is a state.
 func (t *topic) snapshot() *snapshot {
 	if s := t.snap.Load(); s != nil {
 		return s
@@ -93,12 +92,12 @@ func (t *topic) snapshot() *snapshot {
 
 // Version identifies a state of a flow.
 type Version struct {
-	Seq         int64  // the number that the flow is current to
-	Regions     int64  // digest of the state of its regions
+	Seq         int64  // sequence number of the last message
+	Regions     int64  // digest of the claims' state
 	Incarnation string // NoIncarnation: the flow does not exist
 }
 
-// Version returns the present version of a flow, without waiting for anybody who writes to it.
+// Version returns the present version of a flow. It never waits for a writer.
 func (h *Hub) Version(flowID string) Version {
 	if t := h.topic(flowID); t != nil {
 		if name := t.headIncarnation.Load(); name != nil {
@@ -108,13 +107,13 @@ func (h *Hub) Version(flowID string) Version {
 	return Version{Incarnation: record.NoIncarnation}
 }
 
-// Snapshot returns the folded state of a flow, or ErrNoFlow. Encoding waits until it is asked for.
+// Snapshot returns the folded state of a flow, or ErrNoFlow. It is encoded when JSON, Gzip or Tag is called.
 func (h *Hub) Snapshot(flowID string) (Snapshot, error) {
 	return h.snapshot(flowID, (*topic).snapshot)
 }
 
-// RegionSnapshot returns what of a flow belongs to a region: the FlowInstance, and nodes and relationships (flow.RegionOfRel) if there are any; or
-// ErrNoFlow. It costs the size of the region, and next to nothing while that has not changed. Encoding waits until it is asked for.
+// RegionSnapshot returns the FlowInstance and the nodes and relationships of a region (flow.RegionOfRel), which may be none; or ErrNoFlow. It costs the
+// size of the region, and next to nothing while the region does not change. Like Snapshot it is encoded later.
 func (h *Hub) RegionSnapshot(flowID, region string) (Snapshot, error) {
 	return h.snapshot(flowID, func(t *topic) *snapshot { return t.regionSnaps.of(t.state, region) })
 }
@@ -128,12 +127,12 @@ func (h *Hub) snapshot(flowID string, of func(*topic) *snapshot) (Snapshot, erro
 	return Snapshot{Version{t.last, t.claimed.rev.Load(), t.incarnation}, of(t)}, nil
 }
 
-// History is what a flow still holds of its past.
+// History is the messages that a flow's ring holds, with the state before them.
 type History struct {
 	Base        json.RawMessage `json:"base"`    // the folded state just before the first of Events, as a snapshot message
 	BaseSeq     int64           `json:"baseSeq"` // the number that Base is current to
 	Events      []Event         `json:"events"`
-	Oldest      int64           `json:"oldest"` // the oldest number held, 0 when the ring is empty
+	Oldest      int64           `json:"oldest"` // sequence number of the oldest message held, 0 when the ring is empty
 	Head        int64           `json:"head"`
 	Incarnation string          `json:"-"`
 }
@@ -145,8 +144,7 @@ type Event struct {
 	Message json.RawMessage `json:"message"`
 }
 
-// History returns the messages numbered above after that are still held, the oldest limit of them (0: all), and the folded
-// state just before the first; or ErrNoFlow.
+// History returns the oldest limit (0: all) messages in the ring with numbers above after, and the folded state just before the first; or ErrNoFlow.
 func (h *Hub) History(flowID string, after int64, limit int) (History, error) {
 	t, err := h.read(flowID)
 	if err != nil {

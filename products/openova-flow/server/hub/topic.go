@@ -31,17 +31,17 @@ type topic struct {
 	updatedAt   int64
 	pushed      struct{ messages, bytes int64 } // appended to the ring since the flow was created or restored
 	renewedAt   int64                           // last renewal of a claim, or activity of an emitter without a message, according to the log
-	emitters    map[string]*record.LastWord
+	emitters    map[string]*record.LastRequest
 	claimed     claimed // claims of its regions, even if the flow does not exist
 	readers     int
 	accounted   account
 
 	waiters   waiters
-	regionsAt int64                        // journal position of the last event about its regions; guarded by the journal's mutex
-	ended     bool                         // the flow was deleted, so that only its last event counts; guarded by the journal's mutex
+	regionsAt int64                        // journal position of its last regionsEvent; guarded by the journal's mutex
+	ended     bool                         // the flow was deleted: only its deletedEvent counts; guarded by the journal's mutex
 	follows   atomic.Pointer[[]*selection] // the selections that contain the flow; the list is immutable
 
-	heard           atomic.Int64           // when an emitter was last active, as far as this hub knows
+	activeAt        atomic.Int64           // when an emitter was last active at this hub
 	headSeq         atomic.Int64           // last, for readers without mu
 	headIncarnation atomic.Pointer[string] // incarnation, for readers without mu
 	snap            atomic.Pointer[snapshot]
@@ -51,7 +51,7 @@ type topic struct {
 	graphs      graphs
 }
 
-// account has the numbers that one topic adds to Stats.
+// account has the shares of one topic in the gauges of Stats.
 type account struct{ flows, waiting, fresh, stale, nodes, rels, state, entries, bytes int64 }
 
 func newTopic(h *Hub, id string) *topic {
@@ -178,7 +178,7 @@ func (t *topic) apply(c change) {
 	t.revisions.Observe(c.at, put, deleted)
 	t.last, t.updatedAt = last, c.at
 	t.noteEmitter(c)
-	t.heard.Store(c.at)
+	t.activeAt.Store(c.at)
 	t.snap.Store(nil)
 	t.account()
 	if created {
@@ -194,10 +194,10 @@ func (t *topic) noteEmitter(c change) {
 		return
 	}
 	if t.emitters == nil {
-		t.emitters = make(map[string]*record.LastWord)
+		t.emitters = make(map[string]*record.LastRequest)
 	}
 	region, _ := t.claimed.Leased(p.Lease, p.Regions)
-	t.emitters[p.Stamp.Name] = &record.LastWord{Stamp: p.Stamp, Digest: p.Digest, Receipt: record.Receipt{Seq: c.lastMessage(), Incarnation: t.incarnation}, Region: region}
+	t.emitters[p.Stamp.Name] = &record.LastRequest{Stamp: p.Stamp, Digest: p.Digest, Receipt: record.Receipt{Seq: c.lastMessage(), Incarnation: t.incarnation}, Region: region}
 }
 
 // changed notifies readers and selections of the topic; its events are in the journal from position begin on. h.order and t.mu are held.
@@ -305,7 +305,7 @@ func (t *topic) account() {
 	t.accounted = now
 }
 
-// move replaces the part of a topic in a sum. It does not write if the part is unchanged, since all processors share the sums.
+// move updates a sum for a topic whose share was was and is now. It does not write if they are equal, since all processors share the sums.
 func move(sum *atomic.Int64, was, now int64) {
 	if was != now {
 		sum.Add(now - was)

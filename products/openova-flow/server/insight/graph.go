@@ -29,8 +29,8 @@ type vertex struct {
 
 const none = -1
 
-// maxAllRefs limits the ids in all judgements of a flow, to many times the relationships of a large one. Judgements beyond it lose their references,
-// so that reading a flow takes no more memory than the flow's own limits allow.
+// maxAllRefs limits the ids in all judgements of a flow, to many times the relationships of a large flow. Judgements beyond it lose their references, so
+// that the memory of a Graph is in proportion to the limits of a flow.
 const maxAllRefs = 1 << 20
 
 // Read builds the graph of a snapshot. Of several nodes with one id it uses the last.

@@ -11,7 +11,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/insight"
 )
 
-// outcome has all results for a graph, without empty ones.
+// outcome has all results for a graph. Empty ones are left out.
 type outcome struct {
 	States   map[string]insight.State `json:"states"`
 	Marks    map[string][]string      `json:"marks"`
@@ -30,7 +30,7 @@ type problem struct {
 	said
 }
 
-// said has the results that a vector may omit.
+// said has the results that a vector need not list.
 type said struct {
 	Sentence string   `json:"sentence,omitempty"`
 	Command  []string `json:"command,omitempty"`

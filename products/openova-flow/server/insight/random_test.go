@@ -17,7 +17,7 @@ import (
 var (
 	graphSeed  = flag.Uint64("insight.seed", 1, "the first random graph")
 	graphCount = flag.Uint64("insight.count", 500, "how many random graphs")
-	graphOut   = flag.Bool("insight.out", false, "write the graphs to standard output, one a line, with what is told of them; another implementation can be held to that")
+	graphOut   = flag.Bool("insight.out", false, "write each graph and its results to standard output, one on each line, to compare another implementation with")
 )
 
 // TestRandomGraphs compares the package with a plain implementation of its documentation.
@@ -33,7 +33,7 @@ func TestRandomGraphs(t *testing.T) {
 			t.Fatalf("graph %d: %v in %s", seed, err, snapshot)
 		}
 		got, want := outcomeOf(m, graphNow, heard), plainOutcome([]byte(snapshot), graphNow, heard)
-		told := encode(t, map[string]any{"seed": seed, "now": graphNow, "heard": heard, "snapshot": json.RawMessage(snapshot), "expect": got})
+		failed := encode(t, map[string]any{"seed": seed, "now": graphNow, "heard": heard, "snapshot": json.RawMessage(snapshot), "expect": got})
 		for i := range got.Problems {
 			across = across || got.Problems[i].Region == "" && strings.Contains(got.Problems[i].Label, " and ")
 			got.Problems[i].said = said{}
@@ -46,7 +46,7 @@ func TestRandomGraphs(t *testing.T) {
 			classes[p.Class]++
 		}
 		if *graphOut {
-			if _, err := out.WriteString(told + "\n"); err != nil {
+			if _, err := out.WriteString(failed + "\n"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -82,8 +82,8 @@ const graphNow = 1_000_000
 // graphs makes small graphs that exercise every rule often.
 type graphs struct{ *rand.Rand }
 
-// graphIDs are in byte order, and chosen so that sorting in another order gives another result. Some have the form of the adapter's ids, others
-// not; two never get a node, and one of these can't be used in a command.
+// graphIDs are in byte order, and chosen so that another order gives another result. Some have the form of the adapter's ids, others not. The last two
+// never get a node, and the last one can't be used in a command.
 var graphIDs = []string{"r1/a", "r1/B", "r1/Kustomization/flux-system/a", "r1/Kustomization/apps/b", "r1/apps/b", "r2/a", "r2/é", "r2/\U0001f680", "r2/\uffff", "plain", "r1", "r1/gone", "r1/apps/-gone"}
 
 func (g *graphs) one(in int) bool { return g.IntN(in) == 0 }

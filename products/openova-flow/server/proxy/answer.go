@@ -16,25 +16,25 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/internal/web"
 )
 
-// answerHeaders is all that comes back from upstream.
+// answerHeaders are the headers of upstream's answer that the caller gets.
 var answerHeaders = []string{"Content-Type", "Content-Length", "Etag", "Cache-Control", "Flow-Incarnation", "Retry-After", "Allow", "X-Accel-Buffering",
 	"X-Content-Type-Options", "Referrer-Policy", "Content-Security-Policy", "Cross-Origin-Opener-Policy", "Cross-Origin-Resource-Policy"}
 
-// answerError is an answer of upstream that is not for the caller.
+// answerError is an answer of upstream that must not reach the caller.
 type answerError struct{ status int }
 
 func (e answerError) Error() string {
 	return fmt.Sprintf("the flow server answered %d %s", e.status, http.StatusText(e.status))
 }
 
-// listed is the key of the context value that says of a flow whether it may be listed, where the list is asked for.
+// listed is the key of a context value of requests for the list: a function that reports whether a flow may be listed.
 type listed struct{}
 
 const maxList = 64 << 20 // bytes of the list of all flows
 
-// filterList leaves in the list of flows those that may be listed.
+// filterList removes the flows from the list that may not be listed.
 func filterList(resp *http.Response, may func(flowID string) bool) error {
-	resp.Header.Del("Content-Length") // which tells of the others, to HEAD too
+	resp.Header.Del("Content-Length") // shows the size of the whole list, also in the answer to HEAD
 	resp.ContentLength = -1
 	if resp.Request.Method == http.MethodHead {
 		return nil
@@ -66,8 +66,8 @@ func filterList(resp *http.Response, may func(flowID string) bool) error {
 	return nil
 }
 
-// checkAnswer lets pass what the API answers. A refusal of the service's own credentials is not the caller's business, and a page
-// of something between here and the flow server is nobody's.
+// checkAnswer returns an error for an answer that is not one of the API for the caller: a denial of the service's own credentials, or a page of
+// something between the proxy and the flow server.
 func checkAnswer(resp *http.Response) error {
 	code := resp.StatusCode
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
@@ -88,10 +88,10 @@ func checkAnswer(resp *http.Response) error {
 	return nil
 }
 
-// fail answers for an upstream that did not.
+// fail answers a request that upstream did not answer.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
-		panic(http.ErrAbortHandler) // the caller has gone, or the service is closing
+		panic(http.ErrAbortHandler) // the caller has disconnected, or the service is closing
 	}
 	h.cfg.Logger.Warn("flow server did not answer", "path", r.URL.Path, "err", err)
 	var timeout net.Error
@@ -100,16 +100,16 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 		writeProblem(w, http.StatusGatewayTimeout, "the flow server did not answer in time")
 		return
 	}
-	writeProblem(w, http.StatusBadGateway, "the flow server can't be reached or gave an answer that can't be passed on")
+	writeProblem(w, http.StatusBadGateway, "the flow server is unreachable or sent an invalid answer")
 }
 
-// refuse answers for an Authorize that said no.
+// refuse answers a request that Authorize denied.
 func refuse(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, ErrUnauthenticated):
 		writeProblem(w, http.StatusUnauthorized, "sign in to see this flow")
 	case errors.Is(err, ErrNotFound):
-		writeProblem(w, http.StatusNotFound, "there is no such flow")
+		writeProblem(w, http.StatusNotFound, "unknown flow")
 	default:
 		writeProblem(w, http.StatusForbidden, "you may not do this with this flow")
 	}
@@ -120,7 +120,7 @@ func writeProblem(w http.ResponseWriter, status int, detail string) {
 	web.Problem{Status: status, Detail: detail}.Write(w)
 }
 
-// buffers are what answers are copied through. A stream has one for as long as it is open.
+// buffers is a pool of buffers for copying answers. A stream uses one as long as it is open.
 type buffers struct{ free sync.Pool }
 
 const bufferBytes = 4 << 10
@@ -134,7 +134,7 @@ func (b *buffers) Get() []byte {
 
 func (b *buffers) Put(buf []byte) { b.free.Put((*[bufferBytes]byte)(buf)) }
 
-// deadlineWriter cuts a caller that takes no bytes, which would hold up what upstream sends.
+// deadlineWriter disconnects a caller that reads nothing, because it would block the connection to upstream.
 type deadlineWriter struct {
 	http.ResponseWriter
 	rc      *http.ResponseController
@@ -146,13 +146,13 @@ func (w *deadlineWriter) Write(b []byte) (int, error) {
 	return w.ResponseWriter.Write(b)
 }
 
-// FlushError is what http.ResponseController calls.
+// FlushError is called by http.ResponseController.
 func (w *deadlineWriter) FlushError() error {
 	w.extend()
 	return w.rc.Flush()
 }
 
-// A writer without deadlines, as tests and some middleware have, works as well as it can.
+// extend moves the deadline. It ignores errors, since writers of tests and of some middleware have no deadlines.
 func (w *deadlineWriter) extend() { _ = w.rc.SetWriteDeadline(time.Now().Add(w.timeout)) }
 
 func (w *deadlineWriter) clear() { _ = w.rc.SetWriteDeadline(time.Time{}) }

@@ -14,8 +14,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/proxy"
 )
 
-// BenchmarkProxy_IdleStream reports what one open stream takes in the process that mounts the proxy, over HTTP/1.1 on both sides. The other ends
-// of the connections are in this process too, as bare as can be: their part is some hundred bytes.
+// BenchmarkProxy_IdleStream reports the memory and goroutines of one open stream in the process that mounts the proxy, with HTTP/1.1 on both sides. The
+// other ends of the connections are in this process too; they take some hundred bytes.
 func BenchmarkProxy_IdleStream(b *testing.B) {
 	upstream, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -16,30 +16,30 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// What Authorize returns, wrapped or not, to be answered with 401 or 404. Any other error is answered with 403. The error's text
-// goes to nobody.
+// Errors that Authorize may return, wrapped or not, for the status codes 401 and 404. Any other error gives 403. The error's text is neither sent nor
+// logged.
 var (
-	ErrUnauthenticated = errors.New("the caller is not known")
-	ErrNotFound        = errors.New("the caller may not know of the flow")
+	ErrUnauthenticated = errors.New("unknown caller")
+	ErrNotFound        = errors.New("unknown flow")
 )
 
 const answerTimeout = 15 * time.Second
 
-// Config says what is passed on, to where and for whom.
+// Config configures a Handler.
 type Config struct {
-	// Upstream is the absolute http or https URL of the flow server, without user, query and fragment; a path is the prefix that
-	// it serves under. Required.
+	// Upstream is the absolute http or https URL of the flow server, without user, query and fragment. Its path is the server's base
+	// path. Required.
 	Upstream *url.URL
 
-	// Authorize decides whether a request may reach a flow; nil lets it pass. It sees the request as it came, and is called once
-	// for each flow, so a stream outlives what it was allowed by. Required.
+	// Authorize returns nil if a request may access a flow. It gets the caller's request, and is called once for each flow, when the
+	// request arrives: an open stream goes on even if Authorize would deny it later. Required.
 	Authorize func(r *http.Request, flowID string) error
 
-	// AuthorizeList decides whether a request may list flows; nil lets it pass. The list has the flows that Authorize lets pass. Without
+	// AuthorizeList returns nil if a request may list flows. The list has the flows that Authorize allows. Without
 	// AuthorizeList there is no list.
 	AuthorizeList func(r *http.Request) error
 
-	// AllowIngest lets POST events pass besides what reads, and the claims of regions that emitters make.
+	// AllowIngest also allows requests of emitters: POST events, and claims of regions.
 	AllowIngest bool
 
 	// Token returns the bearer token for upstream. It is called for each request; nil sends none.
@@ -49,7 +49,7 @@ type Config struct {
 	Transport http.RoundTripper
 
 	AnswerTimeout time.Duration // how long upstream may take to begin its answer; 15 s. Ignored with a Transport
-	WriteTimeout  time.Duration // how long a caller may take no bytes before it is cut; 30 s
+	WriteTimeout  time.Duration // how long a caller may read no bytes before it is disconnected; 30 s
 	Logger        *slog.Logger  // slog.Default()
 }
 
@@ -62,7 +62,7 @@ func (c Config) validate() error {
 	case u.User != nil, u.RawQuery != "", u.Fragment != "":
 		return errors.New("the upstream URL must have no user, query or fragment")
 	case c.Authorize == nil:
-		return errors.New("config has no Authorize, which decides who may reach which flow")
+		return errors.New("config has no Authorize")
 	}
 	return nil
 }
@@ -75,8 +75,8 @@ type Handler struct {
 	close   context.CancelFunc
 }
 
-// NewTransport returns a transport fit to reach a flow server, for those who change something of it: no proxy of the environment,
-// no compression that would hold frames back, and 15 s for an answer to begin.
+// NewTransport returns a transport for Config.Transport, to be changed: without a proxy from the environment, without compression, which would
+// delay frames, and with 15 s for an answer to begin.
 func NewTransport() *http.Transport {
 	return &http.Transport{
 		DialContext:           (&net.Dialer{Timeout: 5 * time.Second}).DialContext,
@@ -111,7 +111,7 @@ func New(cfg Config) (*Handler, error) {
 	h := &Handler{cfg: cfg}
 	h.closing, h.close = context.WithCancel(context.Background())
 	h.reverse = &httputil.ReverseProxy{
-		Rewrite:        func(*httputil.ProxyRequest) {}, // the request is made whole before
+		Rewrite:        func(*httputil.ProxyRequest) {}, // ServeHTTP makes the request with rewrite
 		Transport:      upstream{cfg.Transport, cfg.Token},
 		BufferPool:     new(buffers),
 		ModifyResponse: checkAnswer,
@@ -124,21 +124,21 @@ func New(cfg Config) (*Handler, error) {
 // Close ends the open streams and refuses new ones, so that http.Server.Shutdown need not wait for them.
 func (h *Handler) Close() { h.close() }
 
-// resources are what is served, and how it may be read and written.
+// resources are the served resources, with the methods that read and write them.
 var resources = map[string]struct{ read, write []string }{
-	"list": {read: reading}, "streams": {read: reading}, // of several flows
+	"list": {read: reading}, "streams": {read: reading}, // streams of several flows
 	"snapshot": {read: reading}, "stream": {read: reading}, "rollouts": {read: reading}, "revisions": {read: reading}, "problems": {read: reading},
 	"events": {reading, []string{http.MethodPost}}, "regions": {read: reading}, "region": {write: []string{http.MethodPut}},
 }
 
 var reading = []string{http.MethodGet, http.MethodHead}
 
-// maxNamedFlows is how many flows a stream of several may name, here as at the flow server.
+// maxNamedFlows is how many flows a stream may name, as at the flow server.
 const maxNamedFlows = 256
 
-// ServeHTTP panics with http.ErrAbortHandler where an answer can't be completed: when the caller has gone, when upstream ends in the
-// middle of an answer, and when Close ends a stream. net/http then ends the connection, so that the caller sees that something is missing, and
-// logs nothing; middleware that recovers has to panic with it again.
+// ServeHTTP panics with http.ErrAbortHandler if an answer can't be completed: because the caller has disconnected, upstream ends in the middle of
+// an answer, or Close ends a stream. net/http then closes the connection, so that the caller sees that the answer is incomplete, and logs nothing.
+// Middleware that recovers must panic with the same value.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at, ok := parsePath(r.URL.EscapedPath())
 	allowed := slices.Clone(resources[at.resource].read)
@@ -146,7 +146,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		allowed = append(allowed, resources[at.resource].write...)
 	}
 	if !ok || len(allowed) == 0 || at.resource == "list" && h.cfg.AuthorizeList == nil {
-		writeProblem(w, http.StatusNotFound, "there is nothing at this path")
+		writeProblem(w, http.StatusNotFound, "unknown path")
 		return
 	}
 	if at.resource == "streams" {
@@ -162,7 +162,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	if !slices.Contains(allowed, r.Method) {
 		w.Header().Set("Allow", strings.Join(allowed, ", "))
-		writeProblem(w, http.StatusMethodNotAllowed, "allowed here: "+strings.Join(allowed, ", "))
+		writeProblem(w, http.StatusMethodNotAllowed, "allowed methods: "+strings.Join(allowed, ", "))
 		return
 	}
 	if err := h.authorize(r, at); err != nil {
@@ -201,15 +201,15 @@ func (h *Handler) authorize(r *http.Request, at target) error {
 	return nil
 }
 
-// target is what a path names.
+// target is the resource that a request addresses.
 type target struct {
 	resource string   // a key of resources
-	flows    []string // that are asked for
+	flows    []string // the requested flows
 	region   string
 }
 
-// parsePath takes apart the paths of the list, of the stream of several flows, and /v1/flows/{flowId}/{resource}, where the resource is regions with the
-// region after it. It works on the escaped path, so that a slash in an id stays in it.
+// parsePath parses the paths of the list, of streams of several flows, and /v1/flows/{flowId}/{resource}, where the resource may be regions with a
+// region after it. It takes the escaped path, so that a slash in an id does not separate segments.
 func parsePath(path string) (at target, ok bool) {
 	switch path {
 	case "/v1/flows":
@@ -231,7 +231,7 @@ func parsePath(path string) (at target, ok bool) {
 	return target{resource, []string{flowID}, region}, ok && found && ofFlow && one && err1 == nil && err2 == nil
 }
 
-// upstreamPath is where the target is at the flow server, and the same escaped.
+// upstreamPath returns the target's path at the flow server, plain and escaped.
 func (at target) upstreamPath() (path, escaped string) {
 	switch at.resource {
 	case "list":
@@ -246,16 +246,16 @@ func (at target) upstreamPath() (path, escaped string) {
 	return path + at.resource, escaped + at.resource
 }
 
-// escape escapes dots too, so that no gateway on the way takes the regions "." and ".." for steps in the path.
+// escape also escapes dots, because gateways may resolve the segments . and .. of a path.
 func escape(segment string) string { return strings.ReplaceAll(url.PathEscape(segment), ".", "%2E") }
 
-// requestHeaders and parameters are all that a caller's request may carry upstream.
+// requestHeaders and parameters are passed on from the caller's request; all others are dropped.
 var (
 	requestHeaders = []string{"Accept", "Content-Type", "Content-Encoding", "If-None-Match", "Last-Event-Id", "Flow-If-Incarnation", "Flow-Emitter", "Flow-Lease"}
 	parameters     = []string{"lastEventId", "after", "limit", "region", "revision"}
 )
 
-// rewrite makes the request for upstream of what the caller asks.
+// rewrite returns the request to upstream.
 func (h *Handler) rewrite(r *http.Request, at target) *http.Request {
 	out := r.Clone(r.Context())
 	base := h.cfg.Upstream
@@ -300,6 +300,6 @@ func (u upstream) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := *resp // trailers, which come after the body, stay with the original
+	answer := *resp // net/http adds trailers to the original after the body
 	return &answer, nil
 }

@@ -34,7 +34,7 @@ const (
 
 var quiet = slog.New(slog.DiscardHandler)
 
-// flowServer is a real server on an address of its own, which it keeps over restarts.
+// flowServer is a real server that keeps its address over restarts.
 type flowServer struct {
 	t    *testing.T
 	addr string
@@ -91,7 +91,7 @@ func (s *flowServer) postTo(flow, id, status string) {
 
 func allow(*http.Request, string) error { return nil }
 
-// mount serves a proxy to upstream under the prefix, and returns the URL that flows are at.
+// mount serves a proxy to upstream under a prefix, and returns the URL of its flows.
 func mount(t *testing.T, upstream string, change func(*proxy.Config)) string {
 	t.Helper()
 	u, err := url.Parse(upstream)
@@ -167,7 +167,7 @@ func followAt(t *testing.T, url, lastEventID string) *stream {
 	return &stream{t, bufio.NewScanner(resp.Body), cancel}
 }
 
-// next is the next frame; false when the stream has ended.
+// next returns the next frame; ok is false when the stream has ended.
 func (s *stream) next() (f frame, ok bool) {
 	for s.in.Scan() {
 		name, value, _ := strings.Cut(s.in.Text(), ": ")
@@ -185,7 +185,7 @@ func (s *stream) next() (f frame, ok bool) {
 	return f, false
 }
 
-// message is the next frame that is no heartbeat, not about regions and not the server's own upsert-flow.
+// message returns the next frame other than heartbeats, regions and the server's own upsert-flow.
 func (s *stream) message() frame {
 	s.t.Helper()
 	for {
@@ -211,7 +211,7 @@ func TestStream_IsUnbufferedAndResumesAfterARestart(t *testing.T) {
 	if f := s.message(); f.event != "snapshot" || !strings.Contains(f.data, `"id":"a"`) {
 		t.Fatalf("%+v", f)
 	}
-	server.post("b", "running") // arrives though nothing comes after it
+	server.post("b", "running") // must arrive though no more data follows
 	seen := s.message()
 	if seen.event != "upsert-nodes" || !strings.Contains(seen.data, `"id":"b"`) {
 		t.Fatalf("%+v", seen)
@@ -221,7 +221,7 @@ func TestStream_IsUnbufferedAndResumesAfterARestart(t *testing.T) {
 	server.post("c", "running")
 	s = follow(t, flows, seen.id)
 	if f := s.message(); f.event != "upsert-nodes" || !strings.Contains(f.data, `"id":"c"`) {
-		t.Fatalf("a resumed stream goes on with %+v", f)
+		t.Fatalf("a resumed stream continues with %+v", f)
 	}
 
 	server.stop()
@@ -239,7 +239,7 @@ func TestStream_IsUnbufferedAndResumesAfterARestart(t *testing.T) {
 	server.post("d", "running")
 	s = follow(t, flows, seen.id)
 	if f := s.message(); f.event != "snapshot" || !strings.Contains(f.data, `"id":"d"`) || strings.Contains(f.data, `"id":"a"`) {
-		t.Fatalf("after a restart the stream goes on with %+v", f)
+		t.Fatalf("after a restart the stream continues with %+v", f)
 	}
 }
 
@@ -276,7 +276,7 @@ func TestHandler_ReadingAndIngest(t *testing.T) {
 		want                    string
 	}{
 		{"a message is folded", "POST", flows + "F/events", good, 200, `{"seq":`},
-		{"what the server refuses keeps its field", "POST", flows + "F/events", `{"type":"upsert-nodes","nodes":[]}`, 400, `"field":"nodes"`},
+		{"a refused message has its field", "POST", flows + "F/events", `{"type":"upsert-nodes","nodes":[]}`, 400, `"field":"nodes"`},
 		{"without AllowIngest nothing is written", "POST", readOnly + "F/events", good, 405, "GET, HEAD"},
 		{"flows are never deleted", "DELETE", flows + "F/events", "", 405, "GET, HEAD, POST"},
 		{"the messages that are held", "GET", flows + "F/events?after=0&limit=1", "", 200, `"head":`},
@@ -284,21 +284,21 @@ func TestHandler_ReadingAndIngest(t *testing.T) {
 		{"the revisions", "GET", flows + "F/revisions?revision=0123456&limit=5", "", 200, `"revisions":`},
 		{"one revision that is none", "GET", flows + "F/revisions?revision=%3A", "", 400, `"field":"revision"`},
 		{"the problems", "GET", flows + "F/problems?region=r%2F1", "", 200, `"problems":`},
-		{"a flow that is not there", "GET", flows + "G/snapshot", "", 404, "application/problem+json"},
-		{"without AuthorizeList there is no list", "GET", strings.TrimSuffix(flows, "/"), "", 404, "nothing at this path"},
+		{"a flow that does not exist", "GET", flows + "G/snapshot", "", 404, "application/problem+json"},
+		{"without AuthorizeList there is no list", "GET", strings.TrimSuffix(flows, "/"), "", 404, "unknown path"},
 		{"the claims of regions", "GET", flows + "F/regions", "", 200, `"regions":{`},
-		{"without AllowIngest too", "GET", readOnly + "F/regions", "", 200, `"regions":{`},
-		{"nor is what is beside the resources", "GET", flows + "F/region", "", 404, "nothing at this path"},
-		{"nor is what has no region", "PUT", flows + "F/regions/", `{"cluster":"one"}`, 404, "nothing at this path"},
+		{"the claims of regions without AllowIngest", "GET", readOnly + "F/regions", "", 200, `"regions":{`},
+		{"an unknown resource", "GET", flows + "F/region", "", 404, "unknown path"},
+		{"a claim without a region", "PUT", flows + "F/regions/", `{"cluster":"one"}`, 404, "unknown path"},
 		{"a region is claimed", "PUT", flows + "F/regions/fsn1", `{"cluster":"one"}`, 200, `"lease":`},
-		{"one with a slash too", "PUT", flows + "F/regions/a%2Fb", `{"cluster":"one"}`, 200, `"lease":`},
-		{"by one cluster", "PUT", flows + "F/regions/fsn1", `{"cluster":"two"}`, 409, `"holder":"one"`},
-		{"without AllowIngest none is claimed", "PUT", readOnly + "F/regions/fsn1", `{"cluster":"one"}`, 404, "nothing at this path"},
+		{"a region with a slash is claimed", "PUT", flows + "F/regions/a%2Fb", `{"cluster":"one"}`, 200, `"lease":`},
+		{"a region is claimed by another cluster", "PUT", flows + "F/regions/fsn1", `{"cluster":"two"}`, 409, `"holder":"one"`},
+		{"without AllowIngest no region is claimed", "PUT", readOnly + "F/regions/fsn1", `{"cluster":"one"}`, 404, "unknown path"},
 		{"regions are never deleted", "DELETE", flows + "F/regions/fsn1", "", 405, "PUT"},
-		{"nor is what is below a region", "PUT", flows + "F/regions/fsn1/x", `{"cluster":"one"}`, 404, "nothing at this path"},
-		{"nor below them", "GET", flows + "F/events/x", "", 404, "nothing at this path"},
+		{"a path below a region", "PUT", flows + "F/regions/fsn1/x", `{"cluster":"one"}`, 404, "unknown path"},
+		{"a path below a resource", "GET", flows + "F/events/x", "", 404, "unknown path"},
 		{"a slash in an id stays in it", "GET", flows + "a%2Fb/snapshot", "", 400, "a flow id has"},
-		{"an id of dots is no step in a path", "GET", flows + "%2E%2E/snapshot", "", 400, "a flow id has"},
+		{"an id of dots", "GET", flows + "%2E%2E/snapshot", "", 400, "a flow id has"},
 	} {
 		resp, body := do(t, tt.method, tt.url, tt.body, "Content-Type", "application/json")
 		all := body + resp.Header.Get("Allow") + resp.Header.Get("Content-Type")
@@ -380,7 +380,7 @@ func TestList_HasTheFlowsThatAuthorizeLetsPass(t *testing.T) {
 		t.Errorf("HEAD: %s %v", resp.Status, resp.Header)
 	}
 	if resp, _ := do(t, "GET", list, ""); resp.StatusCode != 401 {
-		t.Errorf("a caller that is not known: %s", resp.Status)
+		t.Errorf("an unknown caller: %s", resp.Status)
 	}
 	if resp, _ := do(t, "POST", list, "", "Cookie", "me"); resp.StatusCode != 405 {
 		t.Errorf("POST: %s", resp.Status)
@@ -389,11 +389,11 @@ func TestList_HasTheFlowsThatAuthorizeLetsPass(t *testing.T) {
 		c.Authorize, c.AuthorizeList = only(), func(*http.Request) error { return nil }
 	})
 	if resp, body := do(t, "GET", strings.TrimSuffix(nobody, "/"), ""); resp.StatusCode != 200 || body != `{"flows":[]}` {
-		t.Errorf("a caller that may reach none: %s %s", resp.Status, body)
+		t.Errorf("a caller without flows: %s %s", resp.Status, body)
 	}
 }
 
-func TestList_LeavesOutWhatIsNoFlow(t *testing.T) {
+func TestList_OmitsInvalidEntries(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = io.WriteString(w, `{"flows":[{"id":"a"},"a",["a"],{"id":7},{}]}`)
@@ -407,7 +407,7 @@ func TestList_LeavesOutWhatIsNoFlow(t *testing.T) {
 	}
 }
 
-func TestList_WhatIsNoListIs502(t *testing.T) {
+func TestList_InvalidListIs502(t *testing.T) {
 	for name, body := range map[string]string{"no JSON": "<html>", "too large": `{"flows":["` + strings.Repeat("x", 64<<20) + `"]}`} {
 		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
@@ -440,7 +440,7 @@ func TestStreamOfSeveral_HasOnlyFlowsThatAuthorizeLetsPass(t *testing.T) {
 	} {
 		asked = 0
 		if resp, _ := do(t, "GET", several+query, ""); resp.StatusCode != want || want == 400 && asked > 0 {
-			t.Errorf("%s: %s, after asking for %d flows", query, resp.Status, asked)
+			t.Errorf("%s: %s, after %d calls of Authorize", query, resp.Status, asked)
 		}
 	}
 	events := func(s *stream, n int) (got []string, last string) {
@@ -476,7 +476,7 @@ func TestStreamOfSeveral_HasOnlyFlowsThatAuthorizeLetsPass(t *testing.T) {
 	s.cancel()
 	server.postTo("b", "y", "running")
 	if got, _ := events(followAt(t, several+"?flow=a&flow=b&flow=later", last), 1); got[0] != "b/upsert-nodes" {
-		t.Errorf("a resumed stream goes on with %q", got)
+		t.Errorf("a resumed stream continues with %q", got)
 	}
 }
 
@@ -524,7 +524,7 @@ func TestHandler_PassesOnlyKnownHeadersAndParameters(t *testing.T) {
 	refused, _ := do(t, "GET", flows+"F.1/nothing", "")
 	for name, values := range secured {
 		if !slices.Equal(resp.Header[name], values) || !slices.Equal(refused.Header[name], values) {
-			t.Errorf("%s is %q, and %q where the proxy answers itself; want %q", name, resp.Header[name], refused.Header[name], values)
+			t.Errorf("%s is %q, and %q in the proxy's own answers; want %q", name, resp.Header[name], refused.Header[name], values)
 		}
 	}
 	if len(resp.Trailer) != 0 || resp.Header.Get("ETag") != `"e"` {
@@ -563,17 +563,17 @@ func TestHandler_HidesAnswersOfUpstream(t *testing.T) {
 		media  string
 		want   int
 	}{
-		{"the service's own credentials are refused", 401, problem, 502},
-		{"and may not do it", 403, problem, 502},
+		{"the service's own credentials are unknown", 401, problem, 502},
+		{"the service's own credentials are denied", 403, problem, 502},
 		{"a gateway asks for credentials", 407, problem, 502},
-		{"somebody sends elsewhere", 302, "text/html", 502},
+		{"a redirect", 302, "text/html", 502},
 		{"a gateway's error page", 500, "text/html", 502},
-		{"a gateway has no such host", 404, "text/html", 502},
+		{"a gateway does not know the host", 404, "text/html", 502},
 		{"a gateway's timeout", 504, "text/html", 504},
-		{"an answer the API does not have", 206, "application/json", 502},
+		{"a status that the API does not have", 206, "application/json", 502},
 		{"a limit", 503, problem, 503},
-		{"too many", 429, problem, 429},
-		{"no such flow", 404, problem, 404},
+		{"a limit is reached", 429, problem, 429},
+		{"an unknown flow", 404, problem, 404},
 	} {
 		upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Content-Type", tt.media)
@@ -607,7 +607,7 @@ func TestHandler_UpstreamTimeoutIs504(t *testing.T) {
 		t.Error(resp.Status, body)
 	}
 	if !strings.Contains(log.String(), "timeout") {
-		t.Error("the log says nothing:", log.String())
+		t.Error("the timeout is not in the log:", log.String())
 	}
 }
 
@@ -622,7 +622,7 @@ func TestHandler_SendsNothingWithoutToken(t *testing.T) {
 	}
 }
 
-// endless streams until its reader is gone, then closes gone.
+// endless is an upstream that streams until its reader disconnects, and then closes gone.
 func endless(t *testing.T, chunk string) (upstream string, gone chan struct{}) {
 	gone = make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -681,7 +681,7 @@ func TestStream_CutsACallerThatReadsNothing(t *testing.T) {
 	}
 	defer conn.Close()
 	fmt.Fprintf(conn, "GET %sF/stream HTTP/1.1\r\nHost: x\r\n\r\n", u.Path)
-	wait(t, gone, "a caller that reads nothing holds the stream for ever")
+	wait(t, gone, "a caller that reads nothing was not disconnected")
 }
 
 func TestClose_EndsStreams(t *testing.T) {
@@ -733,11 +733,11 @@ func TestServeHTTP_AbortsAnAnswerThatIsIncomplete(t *testing.T) {
 		h.ServeHTTP(w, r)
 	}))
 	defer srv.Close()
-	if resp, err := http.Get(srv.URL + "/v1/flows/F/snapshot"); err == nil { // it fails here where nothing was flushed yet
+	if resp, err := http.Get(srv.URL + "/v1/flows/F/snapshot"); err == nil { // fails here if nothing was flushed yet
 		body, err := io.ReadAll(resp.Body)
 		resp.Body.Close()
 		if err == nil {
-			t.Errorf("the caller takes %q for the whole", body)
+			t.Errorf("the caller got %q as a complete answer", body)
 		}
 	}
 	if p := <-panicked; p != http.ErrAbortHandler {

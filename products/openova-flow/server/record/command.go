@@ -18,18 +18,18 @@ const NoIncarnation = "none"
 // Digest is the SHA-256 of the body of a request.
 type Digest = [sha256.Size]byte
 
-// Stamp is the emitter of a request and the request's place in the emitter's order (header Flow-Emitter). The
+// Stamp is the emitter of a request and the position of the request in the emitter's order (header Flow-Emitter). The
 // zero Stamp means that the request has none.
 type Stamp struct {
-	Name     string // if the caller is bound to regions, it starts with these and a slash (auth.Grant.Emitter), since each set of regions has its own limit of names
+	Name     string // starts with the regions of a bound caller and a slash (auth.Grant.Emitter): each set of regions has its own limit of names
 	Epoch, N int64
 }
 
 // NewerThan reports whether s comes after o, which has the same name.
 func (s Stamp) NewerThan(o Stamp) bool { return s.Epoch > o.Epoch || s.Epoch == o.Epoch && s.N > o.N }
 
-// LastWord is the last applied request of an emitter.
-type LastWord struct {
+// LastRequest is the last applied request of an emitter.
+type LastRequest struct {
 	Stamp   Stamp
 	Digest  Digest
 	Receipt Receipt
@@ -40,7 +40,7 @@ type LastWord struct {
 type Post struct {
 	FlowID        string
 	Messages      []*flow.Message
-	Regions       []string // regions that the caller is bound to, whose deletions keep relationships of other regions; nil: not bound
+	Regions       []string // regions that the caller is bound to: its deletions keep relationships of other regions; nil: not bound
 	IfIncarnation string   // apply only to this incarnation; NoIncarnation: only if there is no flow; empty: always
 	Stamp         Stamp
 	Digest        Digest // SHA-256 of the body; needed only with a Stamp
@@ -79,7 +79,7 @@ const (
 	KindDelete       Kind = "delete"        // delete a flow
 	KindDeleteRegion Kind = "delete-region" // remove the nodes of a region
 	KindIdle         Kind = "idle"          // delete an idle flow, unless it has been active since
-	KindHeard        Kind = "heard"         // record that an emitter of the flow is active
+	KindActivity     Kind = "heard"         // record that an emitter of the flow is active
 	KindClaim        Kind = "claim"         // claim a region of a flow
 	KindNumber       Kind = "number"        // use up a sequence number and change nothing: a deletion in a flow that does not exist
 )
@@ -87,10 +87,10 @@ const (
 // Command is a change of a hub, as stored in a hub.Log.
 type Command struct {
 	Kind        Kind
-	Post        Post   // for KindPost; other kinds use its FlowID, KindIdle and KindHeard also its IfIncarnation
+	Post        Post   // for KindPost; other kinds use its FlowID, KindIdle and KindActivity also its IfIncarnation
 	Region      string // for KindDeleteRegion
 	Claim       Claim  // for KindClaim
-	SilentSince int64  // for KindIdle and KindHeard: the last activity of the flow, Unix milliseconds
+	SilentSince int64  // for KindIdle and KindActivity: the last activity of the flow, Unix milliseconds
 
 	// ID identifies repetitions: a Log may drop a command whose ID it has stored shortly before. Empty: never dropped. It is not
 	// encoded.
@@ -149,7 +149,7 @@ func DecodeCommand(data []byte) (c Command, err error) {
 	c = Command{Kind: h.Kind, Region: h.Region, SilentSince: h.SilentSince,
 		Post: Post{FlowID: h.FlowID, IfIncarnation: h.IfIncarnation, Stamp: Stamp{Name: string(h.Emitter), Epoch: h.Epoch, N: h.N}, Lease: h.Lease}}
 	switch c.Kind {
-	case KindDelete, KindDeleteRegion, KindIdle, KindHeard, KindNumber:
+	case KindDelete, KindDeleteRegion, KindIdle, KindActivity, KindNumber:
 		return c, nil
 	case KindClaim:
 		ttl := time.Duration(h.TTL) * time.Millisecond

@@ -25,8 +25,8 @@ import (
 //
 // - the version;
 //
-// - for each flow, a line that counts the lines that follow it: instance, nodes, relationships, emitters, past rollouts, claims of regions. A flow that does
-// not exist has only claims;
+// - for each flow, a head with the numbers of its lines, then these: instance, nodes, relationships, emitters, past rollouts, claims of regions. A flow
+// that does not exist has only claims;
 //
 // - the number of flows;
 //
@@ -63,7 +63,7 @@ type stateFlow struct {
 	Born          int64           `json:"born"`
 	Last          int64           `json:"last"`
 	UpdatedAt     int64           `json:"updatedAt"`
-	Heard         int64           `json:"heard"`
+	LastActivity  int64           `json:"heard"`
 	Arrival       int64           `json:"arrival"`
 	DoneAt        int64           `json:"doneAt"`
 	Owned         bool            `json:"owned"`
@@ -73,7 +73,7 @@ type stateFlow struct {
 	PastRollouts  int             `json:"pastRollouts"`
 	Claims        int             `json:"claims"`
 	Rollouts      rollout.Memory  `json:"rollouts"`           // without Past, which has lines of its own
-	Revisions     revision.Memory `json:"revisions,omitzero"` // in this line: earlier versions of this program pass over it
+	Revisions     revision.Memory `json:"revisions,omitzero"` // in this line, since earlier versions ignore unknown fields but not unknown lines
 }
 
 type stateEmitter struct {
@@ -130,7 +130,7 @@ func (s *StateWriter) object(v any) {
 // Write writes one flow.
 func (s *StateWriter) Write(c *Checkpoint) error {
 	if c.Incarnation == NoIncarnation {
-		s.object(stateFlow{Flow: c.FlowID, Incarnation: NoIncarnation, Heard: c.Heard, Claims: len(c.Claims)})
+		s.object(stateFlow{Flow: c.FlowID, Incarnation: NoIncarnation, LastActivity: c.LastActivity, Claims: len(c.Claims)})
 		s.claims(c)
 		return s.err
 	}
@@ -138,7 +138,7 @@ func (s *StateWriter) Write(c *Checkpoint) error {
 	m.Nodes, m.Relationships = slices.Clone(m.Nodes), slices.Clone(m.Relationships)
 	m.Sort()
 	past := c.Rollouts.Past
-	head := stateFlow{Flow: c.FlowID, Incarnation: c.Incarnation, Born: c.Born, Last: c.Seq, UpdatedAt: c.UpdatedAt, Heard: c.Heard,
+	head := stateFlow{Flow: c.FlowID, Incarnation: c.Incarnation, Born: c.Born, Last: c.Seq, UpdatedAt: c.UpdatedAt, LastActivity: c.LastActivity,
 		Arrival: c.Image.Arrival, DoneAt: c.Image.DoneAt, Owned: c.Image.Owned,
 		Nodes: len(m.Nodes), Relationships: len(m.Relationships), Emitters: len(c.Emitters), PastRollouts: len(past), Claims: len(c.Claims), Rollouts: c.Rollouts, Revisions: c.Revisions}
 	head.Rollouts.Past = nil
@@ -187,10 +187,10 @@ func (s *StateWriter) Close(number int64) error {
 	return s.err
 }
 
-// Unsaved is the maximum of sequence numbers used after a state was saved: more than a server uses in a minute.
+// Unsaved is how many sequence numbers may have been assigned after the last save: more than a server assigns in a minute.
 const Unsaved = 1 << 30
 
-// Checkpoint is the complete state of a flow at one instant. A restored flow treats every later message exactly as the original does.
+// Checkpoint is the complete state of a flow at one time. A restored flow treats every later message exactly as the original does.
 // Only the ring is empty, so a subscriber that is behind gets a snapshot. For a flow that does not exist, Incarnation is NoIncarnation
 // and only the claims of its regions are set. Times are in Unix milliseconds.
 type Checkpoint struct {
@@ -198,25 +198,25 @@ type Checkpoint struct {
 	Incarnation string
 	Seq         int64 // sequence number of the last message in it
 
-	Born      int64 // sequence number of the first message of the incarnation
-	UpdatedAt int64
-	Heard     int64 // last activity of an emitter
-	Image     flow.Image
-	Rollouts  rollout.Memory
-	Revisions revision.Memory
-	Emitters  map[string]*LastWord // by name
-	Claims    []SavedClaim
+	Born         int64 // sequence number of the first message of the incarnation
+	UpdatedAt    int64
+	LastActivity int64 // last activity of an emitter
+	Image        flow.Image
+	Rollouts     rollout.Memory
+	Revisions    revision.Memory
+	Emitters     map[string]*LastRequest // by name
+	Claims       []SavedClaim
 }
 
 // SavedClaim is a claim in a saved state. TTL is in milliseconds, the other times in Unix milliseconds.
 type SavedClaim struct {
-	Region  string `json:"region"`
-	Cluster string `json:"cluster"`
-	Lease   string `json:"lease"`
-	TTL     int64  `json:"ttl"`
-	Heard   int64  `json:"heard"`
-	Since   int64  `json:"since"`
-	Loaded  int64  `json:"loaded,omitempty"`
+	Region   string `json:"region"`
+	Cluster  string `json:"cluster"`
+	Lease    string `json:"lease"`
+	TTL      int64  `json:"ttl"`
+	LastSeen int64  `json:"heard"`
+	Since    int64  `json:"since"`
+	Loaded   int64  `json:"loaded,omitempty"`
 }
 
 // SavedState is the decoded form of a saved state.
@@ -225,8 +225,8 @@ type SavedState struct {
 	Flows  []*Checkpoint
 }
 
-// ReadState reads a saved state, up to the end of r. On failure it returns nothing of it, and an error with the line; for a state of a
-// newer version the error is ErrNewerState.
+// ReadState reads a saved state, up to the end of r. On failure it returns nil and an error with the line, which wraps ErrNewerState for a state of a
+// newer version.
 func ReadState(r io.Reader) (*SavedState, error) {
 	return ReadLimitedState(r, maxStateLine, math.MaxInt64)
 }
@@ -347,7 +347,7 @@ func (s *stateReader) foot(line string, out *SavedState) error {
 func (s *stateReader) flow(head stateFlow) (*Checkpoint, error) {
 	m := &flow.Message{Type: flow.TypeSnapshot, Flow: new(flow.Instance)}
 	c := &Checkpoint{FlowID: head.Flow, Incarnation: head.Incarnation, Seq: head.Last,
-		Born: head.Born, UpdatedAt: head.UpdatedAt, Heard: head.Heard, Rollouts: head.Rollouts, Revisions: head.Revisions,
+		Born: head.Born, UpdatedAt: head.UpdatedAt, LastActivity: head.LastActivity, Rollouts: head.Rollouts, Revisions: head.Revisions,
 		Image: flow.Image{Snapshot: m, Owned: head.Owned, Arrival: head.Arrival, DoneAt: head.DoneAt}}
 	parts := []struct {
 		lines int
@@ -375,7 +375,7 @@ func (s *stateReader) flow(head stateFlow) (*Checkpoint, error) {
 	}
 	if c.Incarnation == NoIncarnation {
 		parts = parts[len(parts)-1:]
-		c = &Checkpoint{FlowID: c.FlowID, Incarnation: NoIncarnation, Heard: c.Heard}
+		c = &Checkpoint{FlowID: c.FlowID, Incarnation: NoIncarnation, LastActivity: c.LastActivity}
 		parts[0].read = c.readClaim
 	}
 	for _, part := range parts {
@@ -400,14 +400,14 @@ func (c *Checkpoint) readEmitter(text string) error {
 	if e.Raw != nil {
 		e.Name = string(e.Raw)
 	}
-	w := &LastWord{Stamp: Stamp{Name: e.Name, Epoch: e.Epoch, N: e.N}, Receipt: Receipt{Seq: e.Seq, Incarnation: e.Incarnation}, Region: e.Region}
+	w := &LastRequest{Stamp: Stamp{Name: e.Name, Epoch: e.Epoch, N: e.N}, Receipt: Receipt{Seq: e.Seq, Incarnation: e.Incarnation}, Region: e.Region}
 	digest, err := hex.DecodeString(e.Digest)
 	if err != nil || len(digest) != len(w.Digest) {
 		return fmt.Errorf("invalid digest of emitter %q", e.Name)
 	}
 	copy(w.Digest[:], digest)
 	if c.Emitters == nil {
-		c.Emitters = make(map[string]*LastWord)
+		c.Emitters = make(map[string]*LastRequest)
 	}
 	c.Emitters[e.Name] = w
 	return nil

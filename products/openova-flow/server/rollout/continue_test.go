@@ -64,7 +64,7 @@ func TestRollouts_ChangesNothing(t *testing.T) {
 			}
 		}
 		if got, want := asked.track.Rollouts(at), silent.track.Rollouts(at); !reflect.DeepEqual(got, want) {
-			t.Fatalf("seed %d: having been asked\n%+v\nnot having been asked\n%+v", seed, got, want)
+			t.Fatalf("seed %d: with calls of Rollouts\n%+v\nwithout\n%+v", seed, got, want)
 		}
 	}
 }
@@ -93,7 +93,7 @@ func TestResume_BehavesAsTheOriginal(t *testing.T) {
 				again.state, again.track = state, rollout.Resume(m, state)
 			}
 			if got, want := again.track.Rollouts(at), plain.track.Rollouts(at); !reflect.DeepEqual(got, want) {
-				t.Fatalf("seed %d, step %d: taken up again\n%+v\nwant\n%+v", seed, step, got, want)
+				t.Fatalf("seed %d, step %d: resumed\n%+v\nwant\n%+v", seed, step, got, want)
 			}
 		}
 	}

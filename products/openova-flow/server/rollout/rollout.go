@@ -75,7 +75,7 @@ type Tracker struct {
 	open                  *openRollout
 	past                  []Rollout // ended, oldest first
 	kept                  int64     // bytes of past
-	failed                []*track  // see failing; nil: unknown since the nodes changed
+	failed                []*track  // cache of failing; nil: must be computed again
 	unreadyKustomizations int
 }
 

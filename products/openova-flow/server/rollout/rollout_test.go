@@ -407,10 +407,10 @@ func TestTracker_BytesIncludeDeletedNodes(t *testing.T) {
 		b.put(at+second, node(id, "failed", at, at+second, version(long, long)))
 		b.remove(at+2*second, id)
 		if n, has := b.track.Bytes(), bytesOf(); n < has || n > has+(1<<20) {
-			t.Fatalf("run %d: it counts %d bytes, and has %d", i, n, has)
+			t.Fatalf("run %d: Bytes is %d, want %d", i, n, has)
 		}
 		if again := rollout.Resume(b.track.Memory(), b.state); again.Bytes() != b.track.Bytes() {
-			t.Fatalf("run %d: taken up again it counts %d bytes, before %d", i, again.Bytes(), b.track.Bytes())
+			t.Fatalf("run %d: Bytes of the resumed tracker is %d, want %d", i, again.Bytes(), b.track.Bytes())
 		}
 	}
 	if n := bytesOf(); n < most/2 || n > most+4*size {

@@ -46,7 +46,7 @@ func TestAttr_MakesLogLinesSafe(t *testing.T) {
 	}
 }
 
-func TestAttr_LeavesOrdinaryLinesAsTheyAre(t *testing.T) {
+func TestAttr_LeavesOrdinaryLinesUnchanged(t *testing.T) {
 	var lines [2]bytes.Buffer
 	for i, replace := range []func([]string, slog.Attr) slog.Attr{nil, Attr} {
 		log := slog.New(slog.NewJSONHandler(&lines[i], &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {

@@ -48,7 +48,7 @@ func Text(s string, limit int) string {
 	return b.String()
 }
 
-// visible reports whether a terminal shows r as itself. Some letters and marks are printable according to Go, but invisible.
+// visible reports whether a terminal shows r. Some letters and marks are printable according to Go, but invisible.
 func visible(r rune) bool {
 	return strconv.IsPrint(r) && !unicode.In(r, unicode.Other_Default_Ignorable_Code_Point, unicode.Variation_Selector)
 }

@@ -1,4 +1,4 @@
-// Command openova-flow-proxy serves flows of a flow server under another origin, with credentials of its own.
+// Command openova-flow-proxy serves flows of a flow server under another origin, with its own credentials.
 package main
 
 import (
@@ -62,7 +62,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 	}
 	listener, err := net.Listen("tcp", cfg.listenAddr)
 	if err != nil {
-		return fmt.Errorf("FLOW_PROXY_LISTEN_ADDR is %q, which can't be listened on: %w", cfg.listenAddr, err)
+		return fmt.Errorf("invalid FLOW_PROXY_LISTEN_ADDR %q: %w", cfg.listenAddr, err)
 	}
 	handler := under(cfg.prefix, flows)
 	if addr, ok := listener.Addr().(*net.TCPAddr); ok && addr.IP.IsLoopback() {
@@ -71,14 +71,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 	return serve(ctx, listener, handler, flows.Close, log)
 }
 
-// onlyLocal serves only programs and pages of this machine, and requests to the listed hosts. The proxy needs no credential of its callers, so a
-// page elsewhere whose name resolves to this machine could otherwise read with the proxy's credential.
+// onlyLocal serves only programs and pages of this machine, and requests to the listed hosts. The proxy asks its callers for no credential, so else
+// a foreign page with a name that resolves to this machine could read with the proxy's credential.
 func onlyLocal(hosts []string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := strings.ToLower((&url.URL{Host: r.Host}).Hostname())
 		if r.URL.Path != "/healthz" && !slices.Contains(hosts, host) && auth.CheckLoopback(r) != nil {
 			web.Secure(w.Header())
-			http.Error(w, "on a loopback address the proxy answers only to localhost, loopback addresses and the hosts in FLOW_PROXY_HOSTS, and to no page of another origin", http.StatusForbidden)
+			http.Error(w, "on a loopback address the proxy answers only requests to localhost, loopback addresses and the hosts in FLOW_PROXY_HOSTS, and none of pages of other origins", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -138,8 +138,8 @@ func serve(ctx context.Context, listener net.Listener, h http.Handler, closeStre
 	return nil
 }
 
-// transport returns a transport that trusts the certificates in the CA file; without a file, nil: the
-// system's.
+// transport returns a transport that trusts the certificates in the CA file. Without a file it returns nil, which means
+// those of the system.
 func (c config) transport() http.RoundTripper {
 	if c.roots == nil {
 		return nil
@@ -161,7 +161,7 @@ func (c config) token() func() (string, error) {
 		}
 		token := strings.TrimSpace(string(text))
 		if token == "" || strings.ContainsAny(token, " \r\n\t") {
-			return "", fmt.Errorf("%s must hold one token and nothing else", c.tokenFile)
+			return "", fmt.Errorf("%s must contain one token and nothing else", c.tokenFile)
 		}
 		return token, nil
 	}
@@ -174,7 +174,7 @@ func rootsOf(file string) (*x509.CertPool, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(text) {
-		return nil, errors.New("no certificate in it")
+		return nil, errors.New("no PEM certificate in the file")
 	}
 	return pool, nil
 }

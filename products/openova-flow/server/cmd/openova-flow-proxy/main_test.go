@@ -53,7 +53,7 @@ func TestParseConfig_Errors(t *testing.T) {
 		{good, []string{"--token-file=/not/there"}, `invalid --token-file "/not/there"`},
 		{good, []string{"--token-file=main.go"}, `invalid --token-file "main.go"`},
 		{good, []string{"--ca-file=main.go"}, `invalid --ca-file "main.go"`},
-		{good, []string{"--listen-addr=192.0.2.1:1"}, `FLOW_PROXY_LISTEN_ADDR is "192.0.2.1:1", which can't be listened on`},
+		{good, []string{"--listen-addr=192.0.2.1:1"}, `invalid FLOW_PROXY_LISTEN_ADDR "192.0.2.1:1": `},
 		{good, []string{"extra"}, `unexpected argument "extra"`},
 	} {
 		err := run(t.Context(), tt.args, env(tt.env...), io.Discard)
@@ -61,7 +61,7 @@ func TestParseConfig_Errors(t *testing.T) {
 			t.Errorf("%v %v: %v, want %s", tt.env, tt.args, err, tt.want)
 		}
 		if strings.Contains(fmt.Sprint(tt.env), "@") && strings.ContainsAny(fmt.Sprint(err), "@") {
-			t.Errorf("a password is shown: %v", err)
+			t.Errorf("the error has a password: %v", err)
 		}
 	}
 }
@@ -78,7 +78,7 @@ func TestUsage_ListsEverySetting(t *testing.T) {
 	}
 }
 
-// TestRun_ServesAndStops runs the whole program in front of an upstream with a certificate of its own.
+// TestRun_ServesAndStops runs the whole program in front of an upstream with its own certificate.
 func TestRun_ServesAndStops(t *testing.T) {
 	upstream := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
@@ -178,7 +178,7 @@ func TestRun_ServesAndStops(t *testing.T) {
 			t.Error(err)
 		}
 	case <-time.After(within):
-		t.Fatal("an open stream holds up the end")
+		t.Fatal("run does not end while a stream is open")
 	}
 	if rest, _ := io.ReadAll(open); len(strings.TrimSpace(string(rest))) != 0 {
 		t.Errorf("%q", rest)

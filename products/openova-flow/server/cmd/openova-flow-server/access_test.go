@@ -64,7 +64,7 @@ func TestToken_NewIsValidInTheFile(t *testing.T) {
 	}{
 		{nil, "token has one command: token new"},
 		{[]string{"old"}, "token has one command: token new"},
-		{[]string{"new", "--scopes=write"}, "allowed are read, ingest, admin"},
+		{[]string{"new", "--scopes=write"}, "allowed: read, ingest, admin"},
 		{[]string{"new", "--scopes="}, "scopes"},
 		{[]string{"new", "--flows=a b"}, "flows[0]"},
 		{[]string{"new", "--regions=fsn1"}, "needs the scope ingest"},
@@ -92,7 +92,7 @@ func TestServe_OtherAddressesNeedTokensOrInsecure(t *testing.T) {
 		_, port, _ := net.SplitHostPort(strings.TrimPrefix(p.url, "http://"))
 		for path, want := range map[string]int{"/v1/flows": map[bool]int{true: 200, false: 401}[flag == "--insecure=true"], "/healthz": 200, "/readyz": 200} {
 			req, _ := http.NewRequest("GET", "http://127.0.0.1:"+port+path, nil)
-			req.Host = "flow.example.com" // as a gateway passes it on
+			req.Host = "flow.example.com" // as a gateway forwards it
 			resp, err := http.DefaultClient.Do(req)
 			if err != nil {
 				t.Fatal(err)
@@ -130,7 +130,7 @@ func TestServe_LoopbackRejectsOtherHosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	fmt.Fprint(conn, "OPTIONS * HTTP/1.1\r\nHost: rebound.example\r\n\r\n") // which is about the server and no path
+	fmt.Fprint(conn, "OPTIONS * HTTP/1.1\r\nHost: rebound.example\r\n\r\n") // a request without a path
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -169,8 +169,8 @@ func TestBadAccessSettings(t *testing.T) {
 	}
 }
 
-// TestTokensOverTheirLife takes a token into use and away again under a running server, and has wait use it meanwhile.
-func TestTokensOverTheirLife(t *testing.T) {
+// TestServe_TokenIsAddedAndRevoked adds a token to the tokens file of a running server and removes it again. wait uses it meanwhile.
+func TestServe_TokenIsAddedAndRevoked(t *testing.T) {
 	dir := t.TempDir()
 	admin, adminEntry := newToken(t, "--name=admin", "--scopes=admin")
 	viewer, viewerEntry := newToken(t, "--name=viewer")
@@ -188,7 +188,7 @@ func TestTokensOverTheirLife(t *testing.T) {
 	if err := os.WriteFile(secret, []byte(viewer+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// refused has wait ask until it is told that its token is not known.
+	// refused runs wait until it prints that its token is unknown.
 	refused := func(args ...string) {
 		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
@@ -219,7 +219,7 @@ func TestTokensOverTheirLife(t *testing.T) {
 	}
 }
 
-// TestDocs_Access runs the commands of docs/access.md that make tokens, and reads the file that it shows.
+// TestDocs_Access runs the commands of docs/access.md that create tokens, and loads the tokens file in it.
 func TestDocs_Access(t *testing.T) {
 	text, err := os.ReadFile(docs("access.md"))
 	if err != nil {
@@ -235,7 +235,7 @@ func TestDocs_Access(t *testing.T) {
 	_, rest, _ := strings.Cut(string(text), "<!-- access-example -->\n```json\n")
 	example, _, ok := strings.Cut(rest, "```")
 	if !ok || made != 2 {
-		t.Fatalf("docs/access.md has no example where it is looked for, or %d commands", made)
+		t.Fatalf("docs/access.md lacks its example, or has %d commands", made)
 	}
 	path := filepath.Join(t.TempDir(), "tokens.json")
 	if err := os.WriteFile(path, []byte(example), 0o600); err != nil {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// TestDocs_Architecture checks that each row of the path of a message, and of where to change what, names files that exist, and functions that are in them.
+// TestDocs_Architecture checks that each row of ARCHITECTURE.md names files that exist, and functions in them.
 func TestDocs_Architecture(t *testing.T) {
 	text, err := os.ReadFile("../../../../../ARCHITECTURE.md")
 	if err != nil {

@@ -17,7 +17,7 @@ import (
 	"time"
 )
 
-// waiter is the real program, waiting.
+// waiter is a process of the program that runs wait.
 type waiter struct {
 	t         *testing.T
 	cmd       *exec.Cmd
@@ -44,14 +44,14 @@ func (w *waiter) exit(want int) {
 	select {
 	case <-w.end:
 	case <-time.After(time.Minute):
-		w.t.Fatalf("%v does not end", w.cmd.Args)
+		w.t.Fatalf("%v has not exited", w.cmd.Args)
 	}
 	if got := w.cmd.ProcessState.ExitCode(); got != want {
 		w.t.Errorf("%v: exit %d, want %d\n%s%s", w.cmd.Args, got, want, w.out.text.String(), w.errs.text.String())
 	}
 }
 
-// rollout is a region at a commit: what the source has, what its Kustomization has applied, and how that and a release are judged.
+// rollout returns a region: a source with its revision, a Kustomization with the applied revision and its judgement, and the judgement of a release.
 func rollout(source, applied, kustomization, release string) string {
 	return `{"type":"upsert-nodes","nodes":[` + strings.Join([]string{
 		nodeJSON("r1/GitRepository/n/s", "r1", "succeeded", fmt.Sprintf(`,"meta":{"kind":"GitRepository","auxiliary":true,"namespace":"n","url":"https://x/y","ref":"branch main","revision":%q,"judgement":{"state":"ready","gate":"pass"}}`, source)),
@@ -98,10 +98,10 @@ func TestWaitProgram_FollowsARevision(t *testing.T) {
 	ready := time.Now()
 	w.exit(0)
 	if took := time.Since(ready); took > 2*time.Second+500*time.Millisecond {
-		t.Errorf("it says so %s after it was out", took)
+		t.Errorf("wait ended %s after the commit was out", took)
 	}
 
-	post(t, server.url, rollout(b, b, isReady, isReady)) // overtaken
+	post(t, server.url, rollout(b, b, isReady, isReady)) // superseded
 	waitFor(t, server.url, dir, "--revision", commits[1]).exit(0)
 	waitFor(t, server.url, t.TempDir(), "--revision", commits[1], "--repo", dir).exit(0)
 	waitFor(t, server.url, t.TempDir(), "--revision", commits[1], "--timeout=2s").exit(2)
@@ -163,7 +163,7 @@ func checkReport(t *testing.T, path string) {
 	}
 }
 
-// TestWaitProgram_ReportWithoutServer writes a report of what is known, also when the server does not answer.
+// TestWaitProgram_ReportWithoutServer writes a report though the server does not answer.
 func TestWaitProgram_ReportWithoutServer(t *testing.T) {
 	report := filepath.Join(t.TempDir(), "report.html")
 	waitFor(t, "http://127.0.0.1:1", t.TempDir(), "--report", report, "--timeout=1s").exit(2)
@@ -173,7 +173,7 @@ func TestWaitProgram_ReportWithoutServer(t *testing.T) {
 	}
 }
 
-// A region whose adapter is gone is no success, whatever it shows.
+// TestWaitProgram_StaleRegion: a stale region is no success, whatever its nodes show.
 func TestWaitProgram_StaleRegion(t *testing.T) {
 	server := spawn(t, command(t))
 	post(t, server.url, rollout("main@sha1:1", "main@sha1:1", isReady, isReady))
@@ -276,7 +276,7 @@ func (p *pipeline) run(script string, env ...string) (out string, exit int) {
 	return string(text), c.ProcessState.ExitCode()
 }
 
-// scripts returns the scripts of a YAML text: each "run: |" with what is indented below it, and each item of a list that is a command of the program.
+// scripts returns the scripts in a YAML text: each "run: |" with the indented lines below it, and each list item that is a command of the program.
 func scripts(text string) (all []string) {
 	lines := strings.Split(text, "\n")
 	for i := 0; i < len(lines); i++ {
@@ -297,7 +297,7 @@ func scripts(text string) (all []string) {
 	return all
 }
 
-// TestDocs_CIGate runs every command of docs/ci-gate.md as it stands.
+// TestDocs_CIGate runs every command of docs/ci-gate.md unchanged.
 func TestDocs_CIGate(t *testing.T) {
 	text, err := os.ReadFile(docs("ci-gate.md"))
 	if err != nil {
@@ -378,7 +378,7 @@ func TestAction(t *testing.T) {
 		t.Error(err)
 	}
 	if _, err := os.Stat(filepath.Join(p.dir, "hacked")); err == nil {
-		t.Error("an input was run")
+		t.Error("an input was executed as shell code")
 	}
 
 	// A release, packed as tools/release does.
@@ -402,6 +402,6 @@ func TestAction(t *testing.T) {
 		t.Fatal(out)
 	}
 	if out, exit := p.run(install, append(env, "VERSION=1.2.3")...); exit == 0 {
-		t.Errorf("another archive than its sum: exit %d\n%s", exit, out)
+		t.Errorf("an archive with a wrong checksum: exit %d\n%s", exit, out)
 	}
 }

@@ -33,7 +33,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-var update = flag.Bool("update", false, "write the tables of the documentation anew")
+var update = flag.Bool("update", false, "update the tables of the documentation")
 
 const within = 30 * time.Second
 
@@ -67,7 +67,7 @@ func TestParse_ErrorsNameVariableValueAndAllowed(t *testing.T) {
 		{[]string{"FLOW_SERVER_TLS_CERT_FILE", "main_test.go"}, nil, `FLOW_SERVER_TLS_CERT_FILE and FLOW_SERVER_TLS_KEY_FILE`},
 		{[]string{"FLOW_SERVER_MAX_BATCH_BYTES", "2048"}, nil, `FLOW_SERVER_MAX_BATCH_BYTES is 2048; allowed: at least FLOW_SERVER_MAX_MESSAGE_BYTES`},
 		{nil, []string{"--listen-addr=:0", "extra"}, `unexpected argument "extra"`},
-		{nil, []string{"dance"}, `"dance" is no command`},
+		{nil, []string{"dance"}, `unknown command "dance"`},
 	} {
 		err := run(t.Context(), tt.args, env(tt.env...), io.Discard, io.Discard)
 		if err == nil || !strings.Contains(err.Error(), tt.want) {
@@ -90,7 +90,7 @@ func settingsTable() string {
 	return b.String()
 }
 
-// metricsTable is the table of metrics in docs/metrics.md, by what /metrics says of itself.
+// metricsTable returns the table for docs/metrics.md, made from the output of /metrics.
 func metricsTable(t *testing.T) string {
 	w := httptest.NewRecorder()
 	httpapi.New(hub.New(hub.Config{}), httpapi.Config{}).ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
@@ -105,7 +105,7 @@ func metricsTable(t *testing.T) string {
 	return table
 }
 
-// TestDocs_Tables holds the tables of docs/configuration.md and docs/metrics.md to the code.
+// TestDocs_Tables compares the tables of docs/configuration.md and docs/metrics.md with the code.
 func TestDocs_Tables(t *testing.T) {
 	for name, table := range map[string]string{"configuration": settingsTable(), "metrics": metricsTable(t)} {
 		path, section := docs(name+".md"), regexp.MustCompile(`(?s)(<!-- server-\w+ -->\n).*?(<!-- /server-\w+ -->)`)
@@ -181,7 +181,7 @@ func TestDocs_Links(t *testing.T) {
 				to = filepath.Join(filepath.Dir(page), path)
 			}
 			if _, err := os.Stat(to); err != nil {
-				t.Errorf("%s links to %s, which is not there", page, link[1])
+				t.Errorf("%s links to %s, which does not exist", page, link[1])
 			} else if anchor != "" && !slices.Contains(anchors(to), anchor) {
 				t.Errorf("%s links to %s, which has no such heading", page, link[1])
 			}
@@ -189,7 +189,7 @@ func TestDocs_Links(t *testing.T) {
 	}
 }
 
-// TestDocs_APIExamples runs the examples of docs/api.md as they stand, but for the address, with curl's errors as failures.
+// TestDocs_APIExamples runs the examples of docs/api.md with another address. Errors of curl are failures.
 func TestDocs_APIExamples(t *testing.T) {
 	text, err := os.ReadFile(docs("api.md"))
 	if err != nil {
@@ -198,7 +198,7 @@ func TestDocs_APIExamples(t *testing.T) {
 	_, rest, _ := strings.Cut(string(text), "```sh\n")
 	script, _, ok := strings.Cut(rest, "```")
 	if !ok || strings.Count(script, "curl ") < 8 {
-		t.Fatalf("docs/api.md has no examples where they are looked for: %q", script)
+		t.Fatalf("docs/api.md lacks its examples: %q", script)
 	}
 	p := launch(t)
 	demo := strings.ReplaceAll(`{"type":"upsert-nodes","nodes":[`+nodeJSON("fsn1", "fsn1", "running", "")+`]}`, `"flowId":"F"`, `"flowId":"bootstrap"`)
@@ -208,7 +208,7 @@ func TestDocs_APIExamples(t *testing.T) {
 	}
 	resp.Body.Close()
 	script = strings.ReplaceAll(script, "http://127.0.0.1:8080", p.url)
-	// A stream has no end, so curl's time-out (28) is the one that is expected.
+	// A stream has no end, so curl is expected to time out (28).
 	script = strings.ReplaceAll(script, "curl -N", "! curl -fsS -N")
 	script = regexp.MustCompile(`(?m)(^|\s)curl (-X|http|')`).ReplaceAllString(script, "${1}curl -fsS ${2}")
 	out, err := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", script).CombinedOutput()
@@ -222,7 +222,7 @@ func TestDocs_APIExamples(t *testing.T) {
 	}
 }
 
-// log is where a server under test logs. It tells when a line with some text has come.
+// log collects the log of a server, and can wait for a line.
 type log struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -287,7 +287,7 @@ func (p *process) ended() error {
 	case err := <-p.done:
 		return err
 	case <-time.After(within):
-		p.t.Fatal("it does not end")
+		p.t.Fatal("the server does not stop")
 		return nil
 	}
 }
@@ -306,7 +306,7 @@ func get(t *testing.T, client *http.Client, url string) (*http.Response, string)
 	return resp, string(body)
 }
 
-// TestShutdown: what is answered while it drains is in package app.
+// TestShutdown tests the end of the process; the tests of package app check the answers while it drains.
 func TestShutdown(t *testing.T) {
 	p := launch(t, "--drain-delay=100ms")
 	client := &http.Client{}
@@ -325,7 +325,7 @@ func TestShutdown(t *testing.T) {
 		t.Errorf("the stream ends with %q, %v", rest, err)
 	}
 	if took := time.Since(began); took < 100*time.Millisecond {
-		t.Errorf("it drained for %v", took)
+		t.Errorf("draining took %v", took)
 	}
 	p.log.wait(t, "draining")
 	if err := p.ended(); err != nil {
@@ -411,7 +411,7 @@ func TestTLSWithCertificatesRotatedInPlace(t *testing.T) {
 	}
 	for !strings.Contains(p.logText(), "not reloaded") {
 		if _, err := serves(second); err != nil {
-			t.Fatalf("a damaged file takes the old pair away: %v", err)
+			t.Fatalf("after a damaged file the old pair is not served: %v", err)
 		}
 		if time.Now().After(deadline) {
 			t.Fatal("a damaged file is not reported")
@@ -467,7 +467,7 @@ func TestHealthcheck(t *testing.T) {
 	}
 	var exit cli.ExitCode
 	if err := run(t.Context(), []string{"healthcheck"}, env("FLOW_SERVER_LISTEN_ADDR", addr), io.Discard, io.Discard); !errors.As(err, &exit) || exit != 1 {
-		t.Errorf("with the server gone: %v", err)
+		t.Errorf("without the server: %v", err)
 	}
 }
 
@@ -488,7 +488,7 @@ func nodeJSON(id, region, status, more string) string {
 	return fmt.Sprintf(`{"id":%q,"flowId":"F","label":%q,"status":%q,"region":%q%s}`, id, id, status, region, more)
 }
 
-// direct answers all requests of this process for as long as a test takes, without sockets, which fake time would not wait for.
+// direct sends all requests of this process to h for the time of a test. It uses no sockets, since fake time does not wait for these.
 func direct(t *testing.T, h http.Handler) {
 	before := http.DefaultTransport
 	http.DefaultTransport = answering{h}
@@ -529,24 +529,24 @@ func TestWait(t *testing.T) {
 		says []string
 	}{
 		{"succeeded", []string{"--region=r2"}, 0, []string{"1 of 2 done, 0 working, 0 waiting, 0 failed, 1 suspended"}},
-		{"failed, and what it blocks", []string{"--region=r1"}, 1, []string{"0 of 3 done, 0 working, 2 waiting, 1 failed", "failed: r1/a: r1/a: InstallFailed: no such chart Blocks 2."}},
-		{"timed out, and what it waits for", []string{"--region=r3", "--timeout=50ms"}, 2, []string{"timed out waiting for: r3/a: working"}},
-		{"something still works, so it has not failed yet", []string{"--timeout=50ms"}, 2, []string{"3 of 14 done", "failed: r1/a", "timed out waiting for: r3/a"}},
+		{"failed, and blocks others", []string{"--region=r1"}, 1, []string{"0 of 3 done, 0 working, 2 waiting, 1 failed", "failed: r1/a: r1/a: InstallFailed: no such chart Blocks 2."}},
+		{"timed out while waiting for a node", []string{"--region=r3", "--timeout=50ms"}, 2, []string{"timed out waiting for: r3/a: working"}},
+		{"a node is working, so it has not failed yet", []string{"--timeout=50ms"}, 2, []string{"3 of 14 done", "failed: r1/a", "timed out waiting for: r3/a"}},
 		{"no run since", []string{"--region=r2", "--since=2020-01-01T00:00:00Z", "--timeout=50ms"}, 2, []string{"no run has started"}},
-		{"a run since, what failed before is not counted", []string{"--region=r2", "--since=1970-01-01T00:00:04Z"}, 0, []string{"1 of 2 done"}},
+		{"a run since, earlier failures do not count", []string{"--region=r2", "--since=1970-01-01T00:00:04Z"}, 0, []string{"1 of 2 done"}},
 		{"suspended, and not ready", []string{"--region=r4"}, 1, []string{"0 of 1 done", "1 suspended", "failed: r4/s"}},
-		{"a source that is dead, though what comes from it is ready", []string{"--region=r5"}, 1, []string{"1 of 1 done", `failed: r5/source: source can not be read.\x1b[2J` + "\n"}},
-		{"what failed before, in whole seconds", []string{"--region=r6", "--since=1970-01-01T00:00:04.999Z"}, 1, []string{"1 of 3 done", "failed: r6/a", "failed: r6/b"}},
-		{"what failed before, and nothing has touched since", []string{"--region=r6", "--since=1970-01-01T00:00:05Z"}, 1, []string{"1 of 3 done", "failed: r6/a"}},
-		{"what failed before, and no run since may repair it yet", []string{"--region=r8", "--since=1970-01-01T00:00:05Z", "--timeout=50ms"}, 2, []string{"no run has started"}},
-		{"a failure that is tried again, and what it holds", []string{"--region=r7", "--timeout=50ms"}, 2,
+		{"a broken source with a ready release", []string{"--region=r5"}, 1, []string{"1 of 1 done", `failed: r5/source: source can not be read.\x1b[2J` + "\n"}},
+		{"an earlier failure, in whole seconds", []string{"--region=r6", "--since=1970-01-01T00:00:04.999Z"}, 1, []string{"1 of 3 done", "failed: r6/a", "failed: r6/b"}},
+		{"an earlier failure without a run since", []string{"--region=r6", "--since=1970-01-01T00:00:05Z"}, 1, []string{"1 of 3 done", "failed: r6/a"}},
+		{"an earlier failure that a run may still repair", []string{"--region=r8", "--since=1970-01-01T00:00:05Z", "--timeout=50ms"}, 2, []string{"no run has started"}},
+		{"a failure with retries, and the node that it blocks", []string{"--region=r7", "--timeout=50ms"}, 2,
 			[]string{"1 waiting, 1 failed", "failed: r7/a: a could not be installed. Blocks 1.", "timed out waiting for: r7/a: broken (retrying)", "timed out waiting for: r7/b: waiting, held by r7/a"}},
 		{"a final failure needs no settling", []string{"--region=r8", "--settle=1h", "--timeout=50ms"}, 1, []string{`failed: r8/a: a was given up. Run: flux reconcile helmrelease a -n 'it'\''s'`}},
-		{"another failure does", []string{"--region=r1", "--settle=1h", "--timeout=50ms"}, 2, []string{"failed: r1/a"}},
-		{"no such flow", []string{"--flow=G", "--timeout=50ms"}, 2, []string{"no state of this flow"}},
-		{"nothing reported", []string{"--region=nowhere", "--timeout=50ms"}, 2, []string{"nothing has been reported"}},
+		{"another failure needs settling", []string{"--region=r1", "--settle=1h", "--timeout=50ms"}, 2, []string{"failed: r1/a"}},
+		{"an unknown flow", []string{"--flow=G", "--timeout=50ms"}, 2, []string{"no state of this flow"}},
+		{"no nodes in the region", []string{"--region=nowhere", "--timeout=50ms"}, 2, []string{"nothing has been reported"}},
 	} {
-		inFakeTime := func(t *testing.T) { // in which the server answers at once, however short the time is that wait has
+		inFakeTime := func(t *testing.T) { // so that the server answers in time even with a short --timeout
 			direct(t, httpapi.New(hub.New(hub.Config{}), httpapi.Config{}))
 			post(t, "http://flow", state)
 			var out, errs bytes.Buffer
@@ -559,7 +559,7 @@ func TestWait(t *testing.T) {
 			}
 			for _, text := range tt.says {
 				if !strings.Contains(out.String(), text) {
-					t.Errorf("does not say %q:\n%s%s", text, &out, &errs)
+					t.Errorf("the output lacks %q:\n%s%s", text, &out, &errs)
 				}
 			}
 		}

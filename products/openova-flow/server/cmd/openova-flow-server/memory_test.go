@@ -40,8 +40,8 @@ func release(flow string, i int, status string) string {
 	return fmt.Sprintf(`{"id":"fsn1/r%d","flowId":%q,"label":"bp-r%[1]d","status":%q,"family":"platform","region":"fsn1","startedAt":1795475147659,"meta":{"kind":"HelmRelease","namespace":"flux-system","name":"bp-r%[1]d","versionApplied":"1.2.%[1]d","versionWanted":"1.2.%[1]d","reason":"UpgradeSucceeded","reasonSince":1795475147659,"message":"Helm upgrade succeeded for release flux-system/bp-r%[1]d.v3 with chart bp-r%[1]d@1.2.%[1]d","waitingFor":[]}}`, i, flow, status)
 }
 
-// TestMeasure_TenFlowsFitInto64MiB bootstraps ten flows of 1,000 releases, each of which starts, ends and depends on two others,
-// while somebody looks at each. Then it scrapes their metrics.
+// TestMeasure_TenFlowsFitInto64MiB bootstraps ten flows of 1,000 releases, each with two dependencies, a start and an end, while each flow has a
+// subscriber. Then it scrapes their metrics.
 func TestMeasure_TenFlowsFitInto64MiB(t *testing.T) {
 	p := spawn(t, command(t))
 	for f := range 10 {

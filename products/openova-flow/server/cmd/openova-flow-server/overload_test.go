@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// answers counts what requests over a limit are answered.
+// answers counts the answers to requests over a limit.
 type answers struct {
 	t    *testing.T
 	mu   sync.Mutex
-	over map[string]int // by what was tried
+	over map[string]int // by limit
 }
 
-// take notes an answer: it is either done or refused with a clear word, and how long to wait where that helps.
+// take counts an answer. It must be a success, or a problem document with Retry-After if a retry may help.
 func (a *answers) take(what string, resp *http.Response, err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -73,7 +73,7 @@ func unended(t *testing.T, url string) net.Conn {
 	return conn
 }
 
-// TestServer_OverEveryLimit drives a server over each of its limits while another flow goes on as if nothing were.
+// TestServer_OverEveryLimit exceeds each limit of a server while another flow goes on undisturbed.
 func TestServer_OverEveryLimit(t *testing.T) {
 	p := spawn(t, command(t, "--max-flows=20", "--max-nodes=500", "--max-relationships=500", "--max-meta-bytes=1024", "--max-emitters=4", "--max-subscribers=60",
 		"--max-flow-bytes=2097152", "--max-state-bytes=16777216", "--max-message-bytes=65536", "--max-batch-bytes=1048576", "--max-ingest-bytes=4194304", "--max-answer-bytes=4194304",
@@ -152,7 +152,7 @@ func TestServer_OverEveryLimit(t *testing.T) {
 			a.take("streams", resp, err)
 			if err == nil {
 				if resp.StatusCode == http.StatusOK {
-					defer resp.Body.Close() // it stays, and takes nothing
+					defer resp.Body.Close() // the connection stays open, and nothing is read
 				} else {
 					resp.Body.Close()
 				}
@@ -167,7 +167,7 @@ func TestServer_OverEveryLimit(t *testing.T) {
 		longest = max(longest, time.Since(at))
 	}
 	if n := <-seen; n != messages {
-		t.Errorf("its reader got %d of %d messages", n, messages)
+		t.Errorf("the other flow's subscriber got %d of %d messages", n, messages)
 	}
 	stream.Body.Close()
 	close(done)
@@ -187,12 +187,12 @@ func TestServer_OverEveryLimit(t *testing.T) {
 		t.Errorf("the process took %d bytes, more than %d", most, int64(bound))
 	}
 	if resp, _ := get(t, http.DefaultClient, p.url+"/readyz"); resp.StatusCode != 200 {
-		t.Errorf("afterwards it is %s", resp.Status)
+		t.Errorf("afterwards the server answers %s", resp.Status)
 	}
 }
 
-// TestSlowReaders_ProcessKeepsToTheReadmesFormula has many connections ask for what is large, and changes between them, and read nothing.
-func TestSlowReaders_ProcessKeepsToTheReadmesFormula(t *testing.T) {
+// TestSlowReaders_MemoryIsWithinTheFormula has many connections request a large state that changes between them, and read nothing.
+func TestSlowReaders_MemoryIsWithinTheFormula(t *testing.T) {
 	const state, answers, connections = 64 << 20, 16 << 20, 90
 	p := spawn(t, command(t, fmt.Sprint("--max-state-bytes=", state), fmt.Sprint("--max-answer-bytes=", answers), "--max-ingest-bytes=4194304", "--max-batch-bytes=4194304", "--ring-bytes=1048576"))
 	message := func(i, nodes int) string {

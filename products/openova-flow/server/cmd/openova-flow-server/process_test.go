@@ -25,14 +25,14 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// binary is the program as it is built for use.
+// binary is the built program.
 var binary struct {
 	once sync.Once
 	path string
 	err  error
 }
 
-// program is the server as a process of its own.
+// program is the server in its own process.
 type program struct {
 	t   *testing.T
 	cmd *exec.Cmd
@@ -87,7 +87,7 @@ func (p *program) wait() error {
 	case err := <-p.end:
 		return err
 	case <-time.After(within):
-		p.t.Fatalf("it does not end:\n%s", p.log.text.String())
+		p.t.Fatalf("the process does not exit:\n%s", p.log.text.String())
 		return nil
 	}
 }

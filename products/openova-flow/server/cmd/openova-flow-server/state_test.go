@@ -46,7 +46,7 @@ func firstFrames(t *testing.T, url, lastEventID string, n int) []string {
 	return frames
 }
 
-// claim makes or renews the claim of a cluster for region r1 of flow F.
+// claim claims region r1 of flow F for a cluster, or renews the claim.
 func claim(t *testing.T, url string) {
 	t.Helper()
 	req, _ := http.NewRequest(http.MethodPut, url+"/v1/flows/F/regions/r1", strings.NewReader(`{"cluster":"one"}`))
@@ -85,7 +85,7 @@ func TestStateFile_RestoresAfterShutdown(t *testing.T) {
 	}
 	incarnation := after.Header.Get("Flow-Incarnation")
 	if incarnation == before.Header.Get("Flow-Incarnation") || incarnation == "none" {
-		t.Errorf("the incarnation is %s, and was so before", incarnation)
+		t.Errorf("the incarnation is still %s", incarnation)
 	}
 	stale := `"regions":{"r1":{"state":"stale",`
 	if regions := firstFrames(t, p.url+"/v1/flows/F/stream", "", 2)[1]; !strings.Contains(regions, stale) {
@@ -110,7 +110,7 @@ func TestStateFile_RestoresAfterShutdown(t *testing.T) {
 	req.Header.Set("Flow-If-Incarnation", before.Header.Get("Flow-Incarnation"))
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil || resp.StatusCode != http.StatusPreconditionFailed {
-		t.Errorf("an emitter that goes on as before: %v %v", resp.Status, err)
+		t.Errorf("a POST for the old incarnation: %v %v", resp.Status, err)
 	}
 }
 
@@ -126,7 +126,7 @@ func TestStateFile_KillWhileWritingLeavesItWhole(t *testing.T) {
 	var left []string
 	for try := 0; len(left) == 0; try++ {
 		if try == 10 {
-			t.Fatal("it can't be caught while it writes")
+			t.Fatal("no kill hit the server while it was writing")
 		}
 		p = withState(t, path)
 		if resp, body := get(t, http.DefaultClient, p.url+"/v1/flows/F/snapshot"); resp.StatusCode != 200 || !strings.Contains(body, `"first"`) {
@@ -142,7 +142,7 @@ func TestStateFile_KillWhileWritingLeavesItWhole(t *testing.T) {
 		if err := p.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 			t.Fatal(err)
 		}
-		for deadline := time.Now().Add(within); len(left) == 0 && len(p.end) == 0 && time.Now().Before(deadline); { // try again if it was faster
+		for deadline := time.Now().Add(within); len(left) == 0 && len(p.end) == 0 && time.Now().Before(deadline); { // retried if the server was faster
 			left, _ = filepath.Glob(filepath.Join(dir, "*.tmp"))
 		}
 		_ = p.cmd.Process.Kill()
@@ -186,7 +186,7 @@ func TestStateFile_UnusableIsRenamed(t *testing.T) {
 			p := withState(t, path)
 			p.log.wait(t, `level=ERROR msg="state file not usable, starting without it" file=`+path+` as=`+path+tt.as+` err=`)
 			if n := metric(t, p.url, "openova_flow_state_set_aside_total"); n != "1" {
-				t.Errorf("%s are counted", n)
+				t.Errorf("openova_flow_state_set_aside_total is %s", n)
 			}
 			if _, err := os.Lstat(path + tt.as); err != nil {
 				t.Error(err)
@@ -199,7 +199,7 @@ func TestStateFile_UnusableIsRenamed(t *testing.T) {
 				t.Fatal(err)
 			}
 			if _, err := os.ReadFile(path); err != nil {
-				t.Errorf("and then none is written: %v", err)
+				t.Errorf("no new state was written: %v", err)
 			}
 		})
 	}
@@ -210,17 +210,17 @@ func TestStateFile_UnwritableStopsTheStart(t *testing.T) {
 	for _, path := range []string{dir, filepath.Join(dir, "not", "there"), "/proc/flows.state"} {
 		cmd := command(t, "--state-file="+path)
 		out, err := cmd.CombinedOutput()
-		if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), fmt.Sprintf(`FLOW_SERVER_STATE_FILE is %q, which can't be written: `, path)) ||
+		if cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), fmt.Sprintf(`invalid FLOW_SERVER_STATE_FILE %q: `, path)) ||
 			!strings.Contains(string(out), "allowed: ") {
 			t.Errorf("%s: %v %s", path, err, out)
 		}
 	}
 	out, err := command(t, "--state-file="+filepath.Join(dir, "\n::error::\x1b[2J", "x")).CombinedOutput()
 	if err == nil || strings.Count(string(out), "\n") != 1 || strings.Contains(string(out), "\x1b") {
-		t.Errorf("the path is shown as it is: %v %q", err, out)
+		t.Errorf("the path is printed unescaped: %v %q", err, out)
 	}
 	if left, err := os.ReadDir(dir); len(left) > 0 || err != nil {
-		t.Errorf("it leaves %v behind, %v", left, err)
+		t.Errorf("leftover files: %v, %v", left, err)
 	}
 }
 

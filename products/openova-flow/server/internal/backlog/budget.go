@@ -1,5 +1,4 @@
-// Package backlog bounds what clients that read slowly cost: the memory of what they have not read yet (Budget), and the time that they may take over it
-// (Pace, Deadline).
+// Package backlog bounds the cost of slow clients: the memory of unread bytes (Budget), and the time until they are read (Pace, Deadline).
 package backlog
 
 import (
@@ -9,19 +8,19 @@ import (
 	"unsafe"
 )
 
-// PieceBytes is how much is written under one deadline: little enough that a slow client that does read gets it done in time. Answers up to this size
-// are not counted by a Budget.
+// PieceBytes is how much is written under one deadline, so little that a slow client which does read can meet it. A Budget does not count answers up to
+// this size.
 const PieceBytes = 32 << 10
 
 const (
-	minAge    = time.Second // for which an answer does not give way to a caller that holds as much
-	minShared = 1 << 10     // bytes from which on the budget notices that several answers share a slice
+	minAge    = time.Second // time during which an answer does not give way to a caller that holds as much
+	minShared = 1 << 10     // bytes of a slice from which the budget counts it once for several answers
 )
 
-// Budget limits the bytes of large answers and deliveries that clients have not read yet. Bytes that several answers share count once in all, and once for
-// each caller. When there is no room for more, the caller that holds most loses its oldest answer, of equals the one whose answer is the oldest: at once to
-// a caller that holds less, and after a second to any. So slow clients, however many callers they are, keep nobody out. Its methods may be called
-// concurrently.
+// Budget limits the unread bytes of large answers and deliveries. Bytes that several answers share count once in total, and once for each caller. If a new
+// answer does not fit, the caller that holds most loses its oldest answer; among callers that hold the same, the one with the oldest answer. An answer
+// gives way at once to a caller that holds less, and after a second to any caller. So slow clients, however many callers they are, exclude nobody. Its
+// methods may be called concurrently.
 type Budget struct {
 	limit int64
 
@@ -32,13 +31,13 @@ type Budget struct {
 	callers map[string]*account
 }
 
-// slices are the large slices that are held, by where they begin.
+// slices are the held large slices, by the address of their first byte.
 type slices map[*byte]usage
 
-// usage is the length of a slice and how many charges hold it.
+// usage is the length of a slice and the number of charges that hold it.
 type usage struct{ bytes, charges int64 }
 
-// add counts the slices of one more charge, and returns how many bytes nobody held before.
+// add counts the slices of a new charge, and returns how many bytes no other charge holds.
 func (s slices) add(c *Charge) int64 {
 	n := c.small
 	for _, b := range c.large {
@@ -53,7 +52,7 @@ func (s slices) add(c *Charge) int64 {
 	return n
 }
 
-// remove takes off the slices of a charge, and returns how many bytes nobody holds any more.
+// remove removes the slices of a charge, and returns how many bytes no charge holds any more.
 func (s slices) remove(c *Charge) int64 {
 	n := c.small
 	for _, b := range c.large {
@@ -69,7 +68,7 @@ func (s slices) remove(c *Charge) int64 {
 	return n
 }
 
-// missing is how many bytes of a charge are not held yet.
+// missing returns how many bytes of a charge no other charge holds.
 func (s slices) missing(c *Charge) int64 {
 	n := c.small
 	for _, b := range c.large {
@@ -80,7 +79,7 @@ func (s slices) missing(c *Charge) int64 {
 	return n
 }
 
-// account is what one caller holds. It has one charge at least.
+// account has the charges of one caller, at least one.
 type account struct {
 	bytes   int64
 	shared  slices
@@ -89,24 +88,24 @@ type account struct {
 
 func (a *account) oldest() *Charge { return a.charges.Front().Value.(*Charge) }
 
-// Charge is what one answer holds in memory. That of a small answer is nil.
+// Charge is the memory that one answer holds. It is nil for a small answer.
 type Charge struct {
 	budget *Budget
 	caller string
 	began  time.Time
 	large  [][]byte // slices that other answers may share
-	small  int64    // bytes of the others
+	small  int64    // bytes of the other slices
 	evict  func()
 	at     *list.Element // nil once it is released
 }
 
-// NewBudget returns a Budget of so many bytes.
+// NewBudget returns a Budget of limit bytes.
 func NewBudget(limit int64) *Budget {
 	return &Budget{limit: limit, shared: make(slices), callers: make(map[string]*account)}
 }
 
-// Charge counts an answer until its release. It reports false when there is no room, which there will be after a second. evict is called, by any goroutine,
-// when the answer has to give way; it is not counted any more then. An answer that is larger than the budget counts as if it had just that size.
+// Charge counts an answer until its release. It returns false if the answer does not fit; a retry after a second succeeds. evict is called, from any
+// goroutine, when the answer gives way; then it is no longer counted. An answer larger than the budget counts as if it had the size of the budget.
 func (b *Budget) Charge(caller string, body [][]byte, evict func()) (*Charge, bool) {
 	if SizeOf(body) <= PieceBytes {
 		return nil, true
@@ -147,7 +146,7 @@ func (b *Budget) Charge(caller string, body [][]byte, evict func()) (*Charge, bo
 	return c, true
 }
 
-// victim is the charge that has to give way to c, nil when c has to. b.mu is held.
+// victim returns the charge that gives way to c, or nil if c is refused. b.mu is held.
 func (b *Budget) victim(c *Charge) *Charge {
 	most, name := (*account)(nil), ""
 	for n, a := range b.callers {
@@ -169,7 +168,7 @@ func (b *Budget) victim(c *Charge) *Charge {
 	return nil
 }
 
-// Release ends the counting. It may be called more than once.
+// Release removes the charge from the budget. It may be called more than once.
 func (c *Charge) Release() {
 	if c == nil {
 		return
@@ -179,7 +178,7 @@ func (c *Charge) Release() {
 	c.budget.remove(c)
 }
 
-// remove takes off a charge, unless that was done before. b.mu is held.
+// remove removes a charge that has not been removed yet. b.mu is held.
 func (b *Budget) remove(c *Charge) {
 	if c.at == nil {
 		return
@@ -194,14 +193,14 @@ func (b *Budget) remove(c *Charge) {
 	}
 }
 
-// Stats returns the bytes that are held, and how many answers had to give way so far.
+// Stats returns the held bytes, and how many answers have given way so far.
 func (b *Budget) Stats() (bytes, evicted int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.bytes, b.evicted
 }
 
-// SizeOf is how many bytes some slices have together.
+// SizeOf returns the total length of slices.
 func SizeOf(body [][]byte) (n int) {
 	for _, part := range body {
 		n += len(part)

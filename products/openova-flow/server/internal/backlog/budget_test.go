@@ -21,7 +21,7 @@ func testLargestHolderGivesWay(t *testing.T) {
 	has := func(bytes, cuts int64, names string) {
 		t.Helper()
 		if b, n := budget.Stats(); b != bytes<<10 || n != cuts || strings.Join(cut, " ") != names {
-			t.Fatalf("%d KiB are held, %d gave way: %v; want %d, %d: %s", b>>10, n, cut, bytes, cuts, names)
+			t.Fatalf("%d KiB held, %d gave way: %v; want %d, %d: %s", b>>10, n, cut, bytes, cuts, names)
 		}
 	}
 	shared := body()
@@ -30,34 +30,34 @@ func testLargestHolderGivesWay(t *testing.T) {
 	_, _ = take("one", "3", body())
 	last, ok := take("one", "4", body())
 	if has(900, 0, ""); !ok {
-		t.Fatal("there is room for three, one of them shared")
+		t.Fatal("one of three answers that fit was refused")
 	}
 	if _, ok := take("one", "5", body()); ok {
-		t.Error("a caller has more than there may be")
+		t.Error("a caller got more than the limit")
 	}
 	if _, ok := take("one", "small", make([]byte, PieceBytes)); !ok {
 		t.Error("a small answer is counted")
 	}
 	other, ok := take("two", "6", body())
 	if !ok {
-		t.Fatal("one caller keeps another out")
+		t.Fatal("one caller excludes another")
 	}
 	has(900, 2, "1 2") // both callers that share the removed bytes
 	second.Release()
 	has(900, 2, "1 2")
 	if _, ok = take("two", "7", make([]byte, 500<<10)); ok {
-		t.Error("who would have most takes from who has less")
+		t.Error("an answer gave way to a caller that holds more")
 	}
 	last.Release()
 	other.Release()
 	has(300, 2, "1 2")
 	if _, ok = take("three", "large", make([]byte, 5000<<10)); ok {
-		t.Error("an answer gives way at once to one that is larger")
+		t.Error("an answer gave way at once to a caller that would hold more")
 	}
 	time.Sleep(minAge)
 	large, ok := take("three", "large", make([]byte, 5000<<10))
 	if has(5000, 3, "1 2 3"); !ok {
-		t.Fatal("what is larger than all there may be has no room by itself")
+		t.Fatal("an answer larger than the budget was refused though it is the only one")
 	}
 	large.Release()
 	has(0, 3, "1 2 3")

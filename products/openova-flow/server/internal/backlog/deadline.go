@@ -8,27 +8,27 @@ import (
 	"time"
 )
 
-// Pace is how fast a client has to read.
+// Pace is how fast a client must read.
 type Pace struct {
-	Timeout time.Duration // for which it may take no bytes at all
-	MinRate int           // bytes a second, on average over what it is sent
+	Timeout time.Duration // longest time without reading a byte
+	MinRate int           // least average rate, bytes a second
 }
 
 // DefaultMinRate is 32 KiB a second.
 const DefaultMinRate = 32 << 10
 
-// Allowance is how long a client may take over so many bytes, however steadily it reads them.
+// Allowance returns the time in which a client must read that many bytes.
 func (p Pace) Allowance(bytes int) time.Duration {
 	return p.Timeout + time.Duration(bytes)*time.Second/time.Duration(p.MinRate)
 }
 
-// ErrCut is the error of writing to a client that was cut off.
+// ErrCut is the error of a write to a client after Cut.
 var ErrCut = errors.New("the client was cut off")
 
-// cutGrace is how long what is being written may still take after Cut.
+// cutGrace is how long a write in progress may take after Cut.
 const cutGrace = time.Second
 
-// Deadline is the write deadline of one answer. It may be moved until it is cut or closed; the methods may be called concurrently.
+// Deadline is the write deadline of one answer. It may be moved until Cut or Close is called. Its methods may be called concurrently.
 type Deadline struct {
 	rc *http.ResponseController
 
@@ -41,10 +41,10 @@ func NewDeadline(w http.ResponseWriter) Deadline {
 	return Deadline{rc: http.NewResponseController(w)}
 }
 
-// Flush sends what is buffered.
+// Flush sends buffered data.
 func (d *Deadline) Flush() error { return d.rc.Flush() }
 
-// Set moves the deadline. The zero time is none.
+// Set moves the deadline. The zero time means no deadline.
 func (d *Deadline) Set(t time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -54,10 +54,10 @@ func (d *Deadline) Set(t time.Time) error {
 	return d.rc.SetWriteDeadline(t)
 }
 
-// Cut ends what is being written within a second, and refuses all that would follow.
+// Cut ends a write in progress within a second, and makes all later ones fail.
 func (d *Deadline) Cut() { d.cut(cutGrace) }
 
-// CutNow is Cut without the second.
+// CutNow is like Cut, but ends a write in progress at once.
 func (d *Deadline) CutNow() { d.cut(0) }
 
 func (d *Deadline) cut(grace time.Duration) {
@@ -69,15 +69,15 @@ func (d *Deadline) cut(grace time.Duration) {
 	}
 }
 
-// Close makes Cut do nothing from now on. It must be called before the handler returns: the connection belongs to the next request then.
+// Close makes later calls of Cut do nothing. It must be called before the handler returns, since the connection then belongs to the next request.
 func (d *Deadline) Close() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.closed = true
 }
 
-// Write writes b piece by piece, so that a client is cut off when it takes none of a piece within p.Timeout, or not all of b within its allowance. A writer
-// without deadlines, such as one that another program has wrapped, takes b without any.
+// Write writes b in pieces. It fails if the client reads nothing of a piece within p.Timeout, or does not read all of b within its allowance. A writer
+// without deadlines, such as one that another program has wrapped, gets b without deadlines.
 func (d *Deadline) Write(w io.Writer, p Pace, b []byte) (written int, err error) {
 	for end := time.Now().Add(p.Allowance(len(b))); len(b) > 0; {
 		until := time.Now().Add(p.Timeout)

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// slowClient is a ResponseWriter of a client that takes a while for each piece. Like a connection it fails a write that is not done by the deadline.
+// slowClient is the ResponseWriter of a client that takes some time for each piece. Like a connection it fails a write that is not done by the deadline.
 type slowClient struct {
 	*httptest.ResponseRecorder
 	each     time.Duration
@@ -33,7 +33,7 @@ func TestDeadline_WriteCutsSlowClients(t *testing.T) {
 	for _, tt := range []struct {
 		name    string
 		rate    int           // pieces a second
-		each    time.Duration // that a piece takes
+		each    time.Duration // time that the client takes for a piece
 		err     error
 		written int
 		after   time.Duration
@@ -61,16 +61,16 @@ func TestDeadline_CutRefusesWhatFollowsUntilClosed(t *testing.T) {
 		d := NewDeadline(c)
 		d.Cut()
 		if got := time.Until(c.deadline); got != cutGrace {
-			t.Errorf("what is being written has %s", got)
+			t.Errorf("the write in progress has %s", got)
 		}
 		if err := d.Set(time.Now().Add(time.Hour)); err != ErrCut {
-			t.Errorf("the deadline of a client that was cut off is moved: %v", err)
+			t.Errorf("Set after Cut: %v", err)
 		}
 		closed := NewDeadline(c)
 		c.deadline = time.Time{}
 		closed.Close()
 		if closed.CutNow(); !c.deadline.IsZero() {
-			t.Error("an answer that is done sets a deadline for the next one")
+			t.Error("Cut after Close sets a deadline for the next answer")
 		}
 	})
 }

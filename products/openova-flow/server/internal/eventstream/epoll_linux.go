@@ -6,14 +6,14 @@ import (
 	"syscall"
 )
 
-// poller watches descriptors by epoll, edge-triggered: that one can be written to again, has something to read, or was hung up.
+// poller watches descriptors with epoll, edge-triggered, for three events: writable again, readable, closed by the peer.
 type poller struct {
 	file *os.File
 	raw  syscall.RawConn
 	fd   int
 }
 
-// pollEvent is what happened to the descriptor in a slot. The generation tells it from others that had the slot before.
+// pollEvent is an event of the descriptor in a slot. Its generation distinguishes it from earlier descriptors in the slot.
 type pollEvent struct {
 	slot, generation int32
 	flags            uint32
@@ -27,7 +27,7 @@ func newPoller() (*poller, error) {
 	if err := syscall.SetNonblock(fd, true); err != nil {
 		return nil, errors.Join(os.NewSyscallError("fcntl", err), syscall.Close(fd))
 	}
-	// As a file that does not block it is watched by the runtime's own poller, so that waiting takes a goroutine and no thread.
+	// The runtime's own poller watches a non-blocking file, so that waiting takes a goroutine but no thread.
 	file := os.NewFile(uintptr(fd), "epoll")
 	raw, err := file.SyscallConn()
 	if err != nil {
@@ -40,12 +40,12 @@ func (p *poller) close() { _ = p.file.Close() }
 
 // add watches a descriptor until it is closed.
 func (p *poller) add(fd int, slot, generation int32) error {
-	const edges = 1 << 31 // EPOLLET, which package syscall has as a negative number
+	const edges = 1 << 31 // EPOLLET; the constant of package syscall is negative
 	e := syscall.EpollEvent{Events: syscall.EPOLLIN | syscall.EPOLLOUT | syscall.EPOLLRDHUP | edges, Fd: slot, Pad: generation}
 	return os.NewSyscallError("epoll_ctl", syscall.EpollCtl(p.fd, syscall.EPOLL_CTL_ADD, fd, &e))
 }
 
-// run passes events on until the poller is closed. The slice is valid only during the call.
+// run calls handle with events until the poller is closed. The slice is valid only during the call.
 func (p *poller) run(handle func([]pollEvent)) {
 	raw := make([]syscall.EpollEvent, 256)
 	events := make([]pollEvent, 0, len(raw))

@@ -18,32 +18,32 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/internal/prom"
 )
 
-// Writer writes streams until they end: because the client goes or does not read, the source or the session ends, or Config.Done is closed.
+// Writer writes streams until they end: because the client disconnects or does not read, the source or the session ends, or Config.Done is closed.
 type Writer interface {
 	// Write writes a stream, whose headers are set in w. It returns when the stream has ended or when other goroutines have taken it over. It does not
 	// change r.
 	Write(w http.ResponseWriter, r *http.Request, s Stream)
 	// Shutdown waits for streams that other goroutines write, and disconnects them when ctx is done. Call it after http.Server.Shutdown, which does not
-	// know them.
+	// wait for them.
 	Shutdown(ctx context.Context)
 }
 
-// Stream is what a Writer writes to one subscriber.
+// Stream is one subscriber's stream.
 type Stream struct {
 	Source  Source
 	Session Session
-	Caller  string // whose share of the budget it takes
+	Caller  string // the caller in the budget
 	End     func() // called once, before the client can know that the stream has ended
 }
 
-// Source gives one subscriber its frames. It is used by one goroutine at a time. A *hub.Reader is one.
+// Source returns the frames for one subscriber. One goroutine at a time uses it. A *hub.Reader is a Source.
 type Source interface {
-	// Take returns what comes next, and an empty Delivery when there is nothing.
+	// Take returns the next frames, or an empty Delivery if there are none.
 	Take() hub.Delivery
-	// Adopt is Take when another Source with the same Key has just taken d and this one would take the same. It reports false when it would not.
+	// Adopt replaces a call of Take if another Source with the same Key has just taken d and this one would take the same. Else it returns false.
 	Adopt(d hub.Delivery) bool
-	// Await arranges for one call of w.Wake when there may be something to take. It reports false, and arranges nothing, when there is already. When
-	// nothing is there for one Source, nothing is there for those with the same Key that found nothing later.
+	// Await arranges for one call of w.Wake when there may be frames. If there are frames already, it returns false and arranges nothing. True also
+	// holds for all Sources with the same Key whose Take returned no frames after this one's did.
 	Await(w *hub.Waiter) bool
 	// Cancel undoes Await, for all Sources with the same Key.
 	Cancel(w *hub.Waiter)
@@ -54,32 +54,32 @@ type Source interface {
 	Key() any
 }
 
-// Session ends a stream when the caller's credential no longer allows it. An *auth.Session is one.
+// Session ends a stream when the caller's credential no longer allows it. An *auth.Session is a Session.
 type Session interface {
-	Then(f func()) // has f called once, when the session ends or at once when it has; f does not block
-	Err() error    // why it has ended, nil while it has not
+	Then(f func()) // calls f once when the session ends, or now if it has ended; f must not block
+	Err() error    // why the session has ended; nil if it has not
 }
 
-// Config is what writers need of their server.
+// Config configures a Writer.
 type Config struct {
 	Heartbeat time.Duration   // longest silence of a stream
 	Pace      backlog.Pace    // a slower subscriber is disconnected
-	Budget    *backlog.Budget // counts what subscribers have not read yet
+	Budget    *backlog.Budget // counts unread bytes
 	Done      <-chan struct{} // once closed, each stream ends after the frames that are being written
 	Sent      *atomic.Int64   // counts bytes written
-	Lag       *prom.Histogram // takes how long after it was applied the oldest message of a delivery was written
+	Lag       *prom.Histogram // time from when the oldest message of a delivery was applied until it was written
 	Logger    *slog.Logger
 }
 
 var deletedFrame = []byte("event: deleted\ndata: {}\n\n")
 
-// sendBuffer is how many bytes the kernel is asked to buffer for a stream (it doubles that for its own use): little enough that a subscriber that stalls is
-// noticed early and gets what is new, not what is old.
+// sendBuffer is the size of a stream's socket buffer, which the kernel doubles for its own use. It is small, so that a stalled subscriber is noticed early and
+// then gets new data instead of old.
 const sendBuffer = 64 << 10
 
 type connKey struct{}
 
-// ConnContext is for http.Server.ConnContext. Without it the fast Writer writes as the portable one.
+// ConnContext is for http.Server.ConnContext. Without it NewFast writes all streams like the portable Writer.
 func ConnContext(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, c)
 }
@@ -98,7 +98,7 @@ func limitSendBuffer(c net.Conn) {
 	}
 }
 
-// observe is called when a delivery has been written.
+// observe records the lag of a written delivery.
 func (c *Config) observe(since int64) {
 	if since != 0 {
 		c.Lag.Observe(time.Duration(time.Now().UnixMilli()-since) * time.Millisecond)

@@ -22,7 +22,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-const within = 20 * time.Second // reaching it is a failure
+const within = 20 * time.Second // timeout of every wait
 
 // env is a server on a real socket that answers every request with the stream of flow F.
 type env struct {
@@ -115,7 +115,7 @@ func TestWrite_FramesInOrderUntilTheFlowIsDeleted(t *testing.T) {
 			t.Fatalf("got %s, want snapshot", got)
 		}
 		if n := e.ended.Load(); n != 0 {
-			t.Fatalf("End was called %d times of an open stream", n)
+			t.Fatalf("End was called %d times during an open stream", n)
 		}
 		if _, err := e.hub.Delete("F"); err != nil {
 			t.Fatal(err)
@@ -124,10 +124,10 @@ func TestWrite_FramesInOrderUntilTheFlowIsDeleted(t *testing.T) {
 			t.Fatalf("got %s, want snapshot", got)
 		}
 		if got := event(in); got != "" {
-			t.Fatalf("the stream goes on with %s", got)
+			t.Fatalf("the stream continues with %s", got)
 		}
 		if n := e.ended.Load(); n != 1 {
-			t.Errorf("End was called %d times of a stream whose client knows that it has ended", n)
+			t.Errorf("End was called %d times before the client saw the end of the stream", n)
 		}
 	})
 }
@@ -179,8 +179,8 @@ func TestWrite_SubscriberBelowTheMinimumRateIsDisconnected(t *testing.T) {
 	})
 }
 
-// TestWrite_InputDoesNotDelayHeartbeats has a client send bytes on its stream more often than heartbeats are due. Each makes the socket ready, to be read and
-// to be written to.
+// TestWrite_InputDoesNotDelayHeartbeats has a client send bytes on its stream more often than heartbeats are due. Each byte makes the socket readable and
+// writable.
 func TestWrite_InputDoesNotDelayHeartbeats(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux has the fast writer")

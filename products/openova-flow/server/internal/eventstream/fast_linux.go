@@ -12,24 +12,24 @@ import (
 	"time"
 )
 
-// fast writes the streams of HTTP/1.1 connections without TLS: it takes the connection away from net/http, which frees its buffers and goroutine, and a few
-// goroutines of its own, the shards, write to all of them without blocking. A subscriber then costs a file descriptor and some hundred bytes, and what one
-// write call takes from the ring grows with the load by itself. All other streams are the portable Writer's.
+// fast writes the streams of HTTP/1.1 connections without TLS. It takes the connection away from net/http, which frees its buffers and goroutine, and a few
+// goroutines, the shards, write to all subscribers without blocking. So a subscriber costs a file descriptor and some hundred bytes, and under load one
+// write call sends more frames. All other streams go to the portable Writer.
 //
-// The body is delimited by the end of the connection (RFC 9112, section 6.3), so that subscribers share its bytes.
+// The end of the connection ends the body (RFC 9112, section 6.3), without chunks, so that subscribers can share its bytes.
 type fast struct {
 	Config
 	portable Writer
 	start    sync.Once
 	failed   error
 	shards   []*shard
-	turn     atomic.Uint32 // counts streams, which go to the shards in turns
+	turn     atomic.Uint32 // number of streams so far, to distribute them evenly over the shards
 	running  sync.WaitGroup
 	abort    func()
 	aborted  <-chan struct{} // closed by abort: streams end at once
 }
 
-// NewFast returns the Writer that is fast where that is possible: on Linux, for HTTP/1.1 without TLS, when the server has ConnContext.
+// NewFast returns the fast Writer. It writes like the portable one except on Linux, for HTTP/1.1 without TLS, in a server with ConnContext.
 func NewFast(cfg Config) Writer {
 	ctx, abort := context.WithCancel(context.Background())
 	return &fast{Config: cfg, portable: NewPortable(cfg), abort: abort, aborted: ctx.Done()}
@@ -41,7 +41,7 @@ func (f *fast) Write(w http.ResponseWriter, r *http.Request, s Stream) {
 	}
 }
 
-// detach hands the connection of a stream over to a shard. It reports false, and leaves the connection alone, when that is not possible.
+// detach gives the connection of a stream to a shard. If that is impossible, it returns false and leaves the connection unchanged.
 func (f *fast) detach(w http.ResponseWriter, r *http.Request, s Stream) bool {
 	tcp, ok := connOf(r.Context()).(*net.TCPConn)
 	if !ok || r.ProtoMajor != 1 || r.TLS != nil {
@@ -77,12 +77,12 @@ func responseHead(h http.Header) []byte {
 	h.Set("Connection", "close")
 	h.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	b := bytes.NewBufferString("HTTP/1.1 200 OK\r\n")
-	_ = h.Write(b) // to memory: it cannot fail
+	_ = h.Write(b) // writing to memory cannot fail
 	b.WriteString("\r\n")
 	return b.Bytes()
 }
 
-// duplicate returns a descriptor of a connection that outlives it.
+// duplicate returns a descriptor for a connection that stays valid after the connection is closed.
 func duplicate(c *net.TCPConn) (int, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
@@ -100,8 +100,8 @@ func duplicate(c *net.TCPConn) (int, error) {
 	return int(fd), nil
 }
 
-// startShards starts half as many shards as there are processors. With one for each, requests would wait for a processor while streams are written; with
-// these, requests come in meanwhile, and each write takes more frames.
+// startShards starts one shard for every two processors. With a shard for each processor, requests would wait while streams are written. With fewer
+// shards, requests are served meanwhile, and each write sends more frames.
 func (f *fast) startShards() {
 	for range max(1, runtime.GOMAXPROCS(0)/2) {
 		s, err := newShard(&f.Config, f.aborted)

@@ -13,7 +13,7 @@ const (
 	ofTime                  // lists of a shard, ordered by due time
 )
 
-// link is a subscriber's place in a list.
+// link is a subscriber's entry in a list.
 type link struct {
 	list       *list
 	prev, next *subscriber

@@ -11,7 +11,7 @@ func TestList_SubscriberIsInOneListOfEachKind(t *testing.T) {
 		var before *subscriber
 		for s := l.first; s != nil; s = s.links[l.kind].next {
 			if s.links[l.kind].prev != before || s.in(l.kind) != l {
-				t.Errorf("%s: links of %d are wrong", what, s.slot)
+				t.Errorf("%s: wrong links of slot %d", what, s.slot)
 			}
 			got, before = append(got, s.slot), s
 		}

@@ -32,7 +32,7 @@ func (p *portable) Write(w http.ResponseWriter, r *http.Request, s Stream) {
 
 // follow writes frames until the stream ends.
 func (p *portable) follow(gone <-chan struct{}, out *frameWriter, s Stream) {
-	// One channel wakes the goroutine for everything, since each channel in a select costs an idle stream some hundred bytes.
+	// One channel wakes the goroutine for all reasons, since each channel in a select costs an idle stream some hundred bytes.
 	woken := make(chan struct{}, 1)
 	wake := func() {
 		select {
@@ -70,7 +70,7 @@ func (p *portable) follow(gone <-chan struct{}, out *frameWriter, s Stream) {
 				alarm = last.Add(p.Heartbeat)
 				timer.Reset(alarm.Sub(now))
 			}
-			if closed(p.Done) || s.Session.Err() != nil { // either may have happened before Await
+			if closed(p.Done) || s.Session.Err() != nil { // it may have happened before Await
 				return
 			}
 			select {
@@ -87,7 +87,7 @@ func (p *portable) follow(gone <-chan struct{}, out *frameWriter, s Stream) {
 	}
 }
 
-// deliver writes frames and counts them in the budget meanwhile.
+// deliver writes frames, which count in the budget while they are written.
 func (p *portable) deliver(out *frameWriter, caller string, frames [][]byte) error {
 	charge, ok := p.Budget.Charge(caller, frames, out.CutNow)
 	if !ok {

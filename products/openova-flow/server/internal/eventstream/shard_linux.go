@@ -11,43 +11,43 @@ import (
 )
 
 const (
-	batchSize     = 64       // subscribers that are written to before other groups have their turn
-	maxInputBytes = 16 << 10 // that a subscriber may send on its stream; they are discarded
-	maxWriteBytes = 64 << 10 // of small frames in one write: about what a socket's buffer has room for
+	batchSize     = 64       // subscribers of a group that are written to before the next group's turn
+	maxInputBytes = 16 << 10 // bytes that a subscriber may send on its stream; they are discarded
+	maxWriteBytes = 64 << 10 // bytes of small frames in one write, about the size of a socket's buffer
 )
 
-// shard has one goroutine that writes to its subscribers (run), and one that watches their sockets (poller.run). The latter, the hub and handlers leave
-// news in the inbox.
+// shard has one goroutine that writes to its subscribers (run), and one that watches their sockets (poller.run). The latter, the hub and handlers notify
+// run through the inbox.
 type shard struct {
 	*Config
-	abort  <-chan struct{} // closed: all are disconnected at once
+	abort  <-chan struct{} // when it is closed, all subscribers are disconnected at once
 	poller *poller
-	signal chan struct{} // there is something in the inbox
+	signal chan struct{} // the inbox is not empty
 
 	mu    sync.Mutex
 	inbox inbox
 	ended bool
 
-	// The rest belongs to run.
-	slots       []slot // all subscribers; events of the poller name slots
+	// Only run uses the fields below.
+	slots       []slot // all subscribers; pollEvents refer to slots by index
 	freeSlots   []int32
 	groups      map[any]*group // by Source.Key
 	queue       []*group       // groups with subscribers to write to
-	heartbeats  list           // subscribers that have taken all frames, by when they get a heartbeat
-	stalled     list           // subscribers that take no bytes, by when they are disconnected
+	heartbeats  list           // subscribers without pending frames, by the time of their next heartbeat
+	stalled     list           // subscribers that read nothing, by the time when they are disconnected
 	started     time.Time
 	now         time.Duration // since started
 	subscribers int
-	aborted     bool   // subscribers that join are disconnected
-	input       []byte // buffer for what subscribers send
+	aborted     bool   // new subscribers are disconnected
+	input       []byte // buffer for data that subscribers send
 	output      []byte // buffer for frames that are written together
 }
 
-// inbox is what other goroutines leave for run.
+// inbox has the notifications of other goroutines for run.
 type inbox struct {
 	joined   []*subscriber
-	expelled []*subscriber // to be disconnected; each has joined before
-	woken    []*group      // that may have something to take
+	expelled []*subscriber // subscribers to disconnect; each was added before
+	woken    []*group      // groups that may have frames
 	events   []pollEvent
 }
 
@@ -60,33 +60,33 @@ type slot struct {
 type subscriber struct {
 	fd      int
 	slot    int32
-	ending  bool // is disconnected once it has what is pending
+	ending  bool // to be disconnected once the pending frames are written
 	source  Source
 	group   *group
 	caller  string
 	end     func()
-	pending [][]byte // frames that it has not taken yet
-	written int      // bytes of pending[0] that it has taken
-	since   int64    // of the delivery that is pending
-	input   int      // bytes that it has sent on its stream
+	pending [][]byte // frames to write
+	written int      // bytes of pending[0] already written
+	since   int64    // Delivery.Since of the pending delivery
+	input   int      // bytes that the subscriber has sent on its stream
 
-	charge   *backlog.Charge // of what is pending, once it was not taken at once
-	deadline time.Duration   // when all that is pending has to be taken; 0: it was taken at once so far
+	charge   *backlog.Charge // for pending frames that could not be written at once
+	deadline time.Duration   // when all pending frames must be written; 0: none had to wait so far
 
-	links [2]link       // by listKind; it is in no list of its group while something is pending that it was not ready to take
-	due   time.Duration // for the list of kind ofTime
+	links [2]link       // by listKind; in no list of its group while pending frames wait for the socket
+	due   time.Duration // its time in the list of kind ofTime
 }
 
-// group is the subscribers whose sources have one key.
+// group has the subscribers with equal keys of their sources.
 type group struct {
 	shard       *shard
 	waiter      hub.Waiter
-	todo        list // subscribers that may have something to take
-	idle        list // subscribers that had nothing to take, the longest idle first
+	todo        list // subscribers that may have frames
+	idle        list // subscribers without frames, the longest idle first
 	size        int
 	queued      bool
-	last        hub.Delivery // taken last by one of them; others probably take the same
-	heartbeat   []byte       // as of heartbeatAt
+	last        hub.Delivery // the latest delivery; others probably adopt it
+	heartbeat   []byte       // the frame made at heartbeatAt
 	heartbeatAt time.Duration
 }
 
@@ -99,7 +99,7 @@ func newShard(cfg *Config, abort <-chan struct{}) (*shard, error) {
 		started: time.Now(), input: make([]byte, 4<<10)}, nil
 }
 
-// add takes a subscriber, unless the shard has ended.
+// add adds a subscriber. It returns false if the shard has ended.
 func (s *shard) add(sub *subscriber) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,7 +111,7 @@ func (s *shard) add(sub *subscriber) bool {
 	return true
 }
 
-// expel disconnects a subscriber that was added. What it has not taken by then it does not get.
+// expel disconnects a subscriber that was added. Pending frames are dropped.
 func (s *shard) expel(sub *subscriber) {
 	s.mu.Lock()
 	s.inbox.expelled = append(s.inbox.expelled, sub)
@@ -141,12 +141,12 @@ func (s *shard) wake() {
 	}
 }
 
-// run serves the subscribers until Config.Done is closed and the last of them has gone.
+// run serves the subscribers until Config.Done is closed and the last one is disconnected.
 func (s *shard) run() {
 	defer s.poller.close()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	ready := make(chan struct{}) // does not make it wait
+	ready := make(chan struct{}) // closed, so that the select does not wait
 	close(ready)
 	done, abort := s.Done, s.abort
 	for {
@@ -181,7 +181,7 @@ func (s *shard) run() {
 	}
 }
 
-// tryEnd ends the shard, unless a subscriber has joined meanwhile.
+// tryEnd ends the shard, unless a subscriber was added meanwhile.
 func (s *shard) tryEnd() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -251,7 +251,7 @@ func (s *shard) enqueue(g *group) {
 	}
 }
 
-// react handles what happened to a subscriber's socket.
+// react handles an event of a subscriber's socket.
 func (s *shard) react(sub *subscriber, flags uint32) {
 	if flags&(syscall.EPOLLIN|syscall.EPOLLRDHUP|syscall.EPOLLHUP|syscall.EPOLLERR) != 0 && !s.discardInput(sub) {
 		s.drop(sub)
@@ -262,7 +262,7 @@ func (s *shard) react(sub *subscriber, flags uint32) {
 	}
 }
 
-// discardInput reads what a subscriber sends, and reports whether it may stay. It may send next to nothing: reading takes the shard's time from the other
+// discardInput reads and discards data that a subscriber sends. It returns false if that was too much: reading takes the shard's time from other
 // subscribers.
 func (s *shard) discardInput(sub *subscriber) bool {
 	for sub.input <= maxInputBytes {
@@ -280,7 +280,7 @@ func (s *shard) discardInput(sub *subscriber) bool {
 	return false
 }
 
-// serve writes to some subscribers of a group what is next for them.
+// serve writes the next frames to some subscribers of a group.
 func (s *shard) serve(g *group) {
 	for range batchSize {
 		if g.todo.first == nil {
@@ -296,10 +296,10 @@ func (s *shard) serve(g *group) {
 		g.todo.addAll(&g.idle)
 	}
 	s.enqueue(g)
-	runtime.Gosched() // requests that arrive meanwhile have their turn
+	runtime.Gosched() // let requests run that have arrived meanwhile
 }
 
-// next writes to a subscriber what is next for it.
+// next writes the next frames to a subscriber.
 func (s *shard) next(sub *subscriber) {
 	g := sub.group
 	d := g.last
@@ -316,15 +316,15 @@ func (s *shard) next(sub *subscriber) {
 		g.last = d
 		sub.pending, sub.since = d.Frames, d.Since
 		if d.More {
-			g.todo.add(sub) // behind the others
+			g.todo.add(sub) // last in line
 		} else {
-			g.idle.add(sub) // as of now: what comes meanwhile is found by Await
+			g.idle.add(sub) // frames that have come since are found by Await
 		}
 		s.flush(sub)
 	}
 }
 
-// flush writes what is pending for a subscriber, as far as its socket takes it.
+// flush writes pending frames until the socket's buffer is full.
 func (s *shard) flush(sub *subscriber) {
 	written, err := 0, error(nil)
 	for len(sub.pending) > 0 && err == nil {
@@ -333,7 +333,7 @@ func (s *shard) flush(sub *subscriber) {
 		case nil:
 			sub.took(n)
 			written += n
-			if n < len(piece) { // the socket's buffer is full; the poller tells when it is not
+			if n < len(piece) { // the socket's buffer is full; the poller reports when it has space
 				err = syscall.EAGAIN
 			}
 		case syscall.EINTR:
@@ -365,7 +365,7 @@ func (s *shard) flush(sub *subscriber) {
 	}
 }
 
-// coalesce returns what is written to a subscriber next: one frame, or several small ones as one piece, which is valid until the next call.
+// coalesce returns the bytes to write next: one frame, or several small ones copied together. The result is valid until the next call.
 func (s *shard) coalesce(sub *subscriber) []byte {
 	first := sub.pending[0][sub.written:]
 	if len(sub.pending) == 1 || len(first) >= maxWriteBytes {
@@ -381,7 +381,7 @@ func (s *shard) coalesce(sub *subscriber) []byte {
 	return s.output
 }
 
-// took notes that a subscriber has taken n bytes more.
+// took records that n more bytes were written to a subscriber.
 func (sub *subscriber) took(n int) {
 	for sub.written += n; len(sub.pending) > 0 && sub.written >= len(sub.pending[0]); {
 		sub.written -= len(sub.pending[0])
@@ -389,7 +389,7 @@ func (sub *subscriber) took(n int) {
 	}
 }
 
-// mayStall charges what a subscriber has not taken at once to the budget, and reports whether the subscriber may go on taking it.
+// mayStall charges pending frames that could not be written at once to the budget. It returns false if the budget refuses them.
 func (s *shard) mayStall(sub *subscriber) (ok bool) {
 	if sub.deadline == 0 {
 		sub.deadline = s.now + s.Pace.Allowance(backlog.SizeOf(sub.pending))
@@ -399,19 +399,19 @@ func (s *shard) mayStall(sub *subscriber) (ok bool) {
 	return s.now < sub.deadline
 }
 
-// settle ends what mayStall began.
+// settle releases the charge of mayStall.
 func (sub *subscriber) settle() {
 	sub.charge.Release()
 	sub.charge, sub.deadline = nil, 0
 }
 
-// schedule moves a subscriber to the end of a list of kind ofTime. All in a list wait equally long, so that they are in the order in which they are due.
+// schedule moves a subscriber to the end of a list of kind ofTime. All subscribers of a list wait equally long, so the list is in order of due times.
 func (s *shard) schedule(l *list, sub *subscriber, wait time.Duration) {
 	sub.due = s.now + wait
 	l.add(sub)
 }
 
-// untilDue is how long the shard may wait for a signal.
+// untilDue returns how long the shard may wait for a signal.
 func (s *shard) untilDue() time.Duration {
 	due := time.Hour
 	for _, l := range []*list{&s.heartbeats, &s.stalled} {
@@ -422,7 +422,7 @@ func (s *shard) untilDue() time.Duration {
 	return max(due, 0)
 }
 
-// runTimers disconnects subscribers that take nothing, and sends the heartbeats that are due.
+// runTimers disconnects subscribers that read nothing, and sends due heartbeats.
 func (s *shard) runTimers() {
 	for sub := s.stalled.first; sub != nil && sub.due <= s.now; sub = s.stalled.first {
 		s.drop(sub)
@@ -441,7 +441,7 @@ func (s *shard) runTimers() {
 	}
 }
 
-// endAll disconnects all subscribers: at once, or each when it has the frames that were being written to it.
+// endAll disconnects all subscribers: at once, or each after its pending frames.
 func (s *shard) endAll(atOnce bool) {
 	for _, at := range s.slots {
 		if sub := at.subscriber; sub != nil {
@@ -466,6 +466,6 @@ func (s *shard) drop(sub *subscriber) {
 		sub.source.Cancel(&g.waiter)
 		delete(s.groups, sub.source.Key())
 	}
-	sub.end() // before the client can know
+	sub.end() // before the client can see the end
 	_ = syscall.Close(sub.fd)
 }

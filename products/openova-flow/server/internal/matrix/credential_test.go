@@ -34,7 +34,7 @@ type credential struct {
 	ambient     bool // added by the browser itself
 	foreignPage bool // sent by a page of another origin, according to the browser
 	listedPage  bool // that origin may read answers
-	afar        bool // sent from an address that is not a trusted proxy's
+	afar        bool // sent to the server that trusts no proxy at this address
 }
 
 var (
@@ -57,7 +57,7 @@ var (
 
 	cluster1 = &principal{"cluster-fsn1", []string{"read", "ingest"}, ownPatterns, []string{"fsn1"}} // by service-account tokens
 	cluster2 = &principal{"cluster-hel1", []string{"read", "ingest"}, ownPatterns, []string{"hel1"}}
-	cluster3 = &principal{"cluster-fsn2", []string{"read", "ingest"}, ownPatterns, []string{"fsn2"}} // the one account of its name
+	cluster3 = &principal{"cluster-fsn2", []string{"read", "ingest"}, ownPatterns, []string{"fsn2"}} // the only entry with its subject
 	user     = &principal{"user:ann", []string{"read", "ingest"}, ownPatterns, nil}                  // by a proxy's header
 )
 
@@ -276,8 +276,8 @@ func makeCredentials() []*credential {
 	seal := func(more object) string { return jwt(rs, claims.with(more), keysOfFsn1.rs256) }
 	add("account, RS256", cluster1, bearer(good))
 	add("account, ES256", cluster1, bearer(jwt(es, claims, keysOfFsn1.es256)))
-	add("account, no kid, which two entries fit", nil, bearer(jwt(object{"alg": "RS256"}, claims, keysOfFsn1.rs256)))
-	add("account, no kid, which one entry fits", cluster3, bearer(jwt(object{"alg": "RS256"}, claims.with(object{"sub": subjectOfFsn2}), keysOfFsn1.rs256)))
+	add("account, no kid, two entries fit", nil, bearer(jwt(object{"alg": "RS256"}, claims, keysOfFsn1.rs256)))
+	add("account, no kid, one entry fits", cluster3, bearer(jwt(object{"alg": "RS256"}, claims.with(object{"sub": subjectOfFsn2}), keysOfFsn1.rs256)))
 	add("account of the other cluster", cluster2, bearer(jwt(object{"alg": "RS256", "kid": keysOfHel1.kid}, claims, keysOfHel1.rs256)))
 	browser(add("account as a cookie", cluster1, cookie(good)))
 	add("account, one audience as text", cluster1, bearer(seal(object{"aud": audience})))

@@ -32,7 +32,7 @@ func expect(q *request) class {
 	case public[asked] != nil:
 		return public[asked](q)
 	case rules[asked] == nil:
-		return wrongMethod // "A wrong method is 405", whoever asks
+		return wrongMethod // "A wrong method is 405", for any caller
 	case who == nil:
 		return unknown
 	case q.credential.ambient && q.credential.foreignPage && changes(q.method):
@@ -227,7 +227,7 @@ func only(allowed bool) class {
 
 func always(c class) func(*request) class { return func(*request) class { return c } }
 
-// sameOrigin returns the rule that a page of another origin signs nobody in or out.
+// sameOrigin returns the rule that a page of another origin can't sign its visitors in or out.
 func sameOrigin(c class) func(*request) class {
 	return func(q *request) class {
 		if q.credential.foreignPage {

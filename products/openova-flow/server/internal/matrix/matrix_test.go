@@ -124,13 +124,13 @@ func (w *world) checkForeign(s *server, q *request, who *principal) {
 	if exists(q.flow) {
 		want = s.plantedNotOf(who, q.flow)
 		if status != "failed" && !who.owns("hel1/failed") {
-			w.report.add(&w.report.harms, "%s: the flow, in which a release of another region has failed, is %s", q.name, status)
+			w.report.add(&w.report.harms, "%s: the flow's status is %s though a release of another region has failed", q.name, status)
 		}
 	}
 	if !slices.Equal(foreign, want) {
 		gone := slices.DeleteFunc(slices.Clone(want), func(s string) bool { return slices.Contains(foreign, s) })
 		more := slices.DeleteFunc(foreign, func(s string) bool { return slices.Contains(want, s) })
-		w.report.add(&w.report.harms, "%s: of what is not the caller's it takes away %v and adds %v", q.name, gone, more)
+		w.report.add(&w.report.harms, "%s: foreign elements removed: %v, added: %v", q.name, gone, more)
 	}
 }
 
@@ -177,18 +177,18 @@ func faults(q *request, a answer) (list []string) {
 	if fromLibrary {
 		return nil
 	}
-	fault(get("X-Content-Type-Options") == "nosniff" && get("Content-Security-Policy") != "" && get("Referrer-Policy") != "" && get("Cross-Origin-Resource-Policy") == "same-origin", "a header that keeps browsers safe is missing")
-	fault((get("Www-Authenticate") != "") == (a.status == 401), "WWW-Authenticate is for 401 and for nothing else")
-	fault((get("Allow") != "") == (a.status == 405), "Allow is for 405 and for nothing else")
-	fault(get("Access-Control-Allow-Origin") == "" || q.credential.listedPage && get("Access-Control-Allow-Origin") == listedOrigin, "a page may read it whose origin is not listed")
+	fault(get("X-Content-Type-Options") == "nosniff" && get("Content-Security-Policy") != "" && get("Referrer-Policy") != "" && get("Cross-Origin-Resource-Policy") == "same-origin", "a security header is missing")
+	fault((get("Www-Authenticate") != "") == (a.status == 401), "WWW-Authenticate belongs to 401 only")
+	fault((get("Allow") != "") == (a.status == 405), "Allow belongs to 405 only")
+	fault(get("Access-Control-Allow-Origin") == "" || q.credential.listedPage && get("Access-Control-Allow-Origin") == listedOrigin, "a page of an unlisted origin may read the answer")
 	fault(get("Access-Control-Allow-Credentials") == "", "pages of other origins may send the cookie")
-	fault(get("Set-Cookie") == "" || q.route == "/sign-out", "it sets a cookie")
+	fault(get("Set-Cookie") == "" || q.route == "/sign-out", "the answer sets a cookie")
 	if a.status >= 400 && q.method != "HEAD" && q.route != "/sign-in" {
-		fault(contentType == "application/problem+json", "it is no problem document but "+contentType)
+		fault(contentType == "application/problem+json", "not a problem document but "+contentType)
 	}
 	if a.status == 303 {
 		location := get("Location")
-		fault(strings.HasPrefix(location, "./"), "it leads to "+location)
+		fault(strings.HasPrefix(location, "./"), "redirect to "+location)
 	}
 	return list
 }
@@ -293,8 +293,8 @@ func TestMatrix_EveryAnswerIsAsDocumented(t *testing.T) {
 	t.Logf("%d of %d requests, answers by status: %v", r.sent, len(all), r.statuses)
 }
 
-// TestMatrix_FindsWidenedCredentials is the control: it must find a server whose tokens file gives a caller more than the oracle knows, by the classes
-// and the content of answers, and by changes.
+// TestMatrix_FindsWidenedCredentials is the control: with a tokens file that allows a caller more than the oracle knows, the matrix must find wrong classes
+// and content of answers, and forbidden changes.
 func TestMatrix_FindsWidenedCredentials(t *testing.T) {
 	type entries map[string]object // changed members, by name of the entry; nil removes a member
 	all := cells()
@@ -302,7 +302,7 @@ func TestMatrix_FindsWidenedCredentials(t *testing.T) {
 		name         string
 		entries      entries
 		credential   string // whose requests are sent
-		shows, harms bool   // must also be found by content, by changes
+		shows, harms bool   // also found by the content of answers, by changes
 	}{
 		{"a bound token is not bound", entries{"of-fsn1": {"regions": nil}}, "bearer of of-fsn1", false, true},
 		{"a bound token has another region", entries{"of-fsn1": {"regions": []string{"fsn1", "hel1"}}}, "bearer of of-fsn1", false, true},
@@ -331,7 +331,7 @@ func TestMatrix_FindsWidenedCredentials(t *testing.T) {
 			newWorld(t, r, func(name string, entry object) { entry.change(tt.entries[name]) }).sendAll(some)
 			t.Logf("%d requests: %d mismatches, %d leaks, %d harms", r.sent, len(r.mismatches), len(r.leaks), len(r.harms))
 			if len(r.mismatches) == 0 || tt.shows && len(r.leaks) == 0 || tt.harms && len(r.harms) == 0 {
-				t.Error("the matrix has not found it")
+				t.Error("the matrix has not found the widened credential")
 			}
 		})
 	}

@@ -28,7 +28,7 @@ var update = flag.Bool("update", false, "update the table of SECURITY.md")
 
 // attempt is a request with the token of region fsn1, and its answer.
 type attempt struct {
-	method, path string // after the flow
+	method, path string // path: after the flow
 	header, body string
 	status       int
 }
@@ -95,14 +95,14 @@ const (
 	seenStatus   = "the flow's status is failed"
 	seenVerdict  = "its verdict"
 	seenProblems = "its problems"
-	seenBlocks   = "what its problems block"
+	seenBlocks   = "the nodes that its problems block"
 	seenListed   = "its problems among those of the whole flow"
-	seenWait     = "what wait exits with"
+	seenWait     = "the exit code of wait"
 	seenRollouts = "its part in rollouts"
 	seenRevision = "its part in revisions"
 	seenCommit   = "the commit that its artifact was made from"
 	seenClaim    = "its claim"
-	seenWrites   = "whether it may write, renew, and go on as its emitter"
+	seenWrites   = "whether its emitter can write and renew"
 )
 
 // effects lists how an element may affect others than its writer, and how a region may try to use that against another region.
@@ -111,7 +111,7 @@ var effects = []struct {
 	changes              []string // the visible things of hel1 that change
 	attempts             []attempt
 }{
-	{"leaves of the flow", "makes a node of another region a child or a parent of its own, so that it is no leaf", "denied: a `contains` needs both ends", nil,
+	{"leaves of the flow", "makes a node of another region a child or a parent of its own node, so that it is no leaf", "denied: a `contains` needs both ends", nil,
 		posts(http.StatusForbidden, rels("contains", "fsn1/own hel1/db"), rels("contains", "hel1/db fsn1/own"), rels("contains", "hel1/part hel1/db"))},
 	{"roll-up of containers", "removes a part from another region's unit, or makes the unit a part", "denied", nil,
 		posts(http.StatusForbidden, `{"type":"delete-rels","pairs":[{"fromId":"hel1/part","toId":"hel1/unit","type":"contains"}]}`, rels("contains", "hel1/unit fsn1/own"), rels("contains", "fsn1/own hel1/unit"))},
@@ -137,7 +137,7 @@ var effects = []struct {
 	{"rollouts", "starts a run at any time, never ends it, and fails", "accepted: a rollout covers the whole flow, so its times and outcome change; the members of the other region and their outcomes do not", nil,
 		posts(ok, asNodes(asNode("fsn1/own", "running", `,"startedAt":3000`+judged(`"state":"working","gate":"wait"`))), asNodes(asNode("fsn1/own", "failed", `,"startedAt":-8640000000000000,"endedAt":8640000000000000`)),
 			asNodes(asNode("fsn1/own", "running", `,"startedAt":8640000000000000`)), asNodes(asNode("fsn1/k", "failed", `,"meta":{"kind":"Kustomization"}`)))},
-	{"revisions of sources", "applies releases of its own by a Kustomization of another region, or has a source that follows the same and a Kustomization that fails", "no effect: a region's part is that of its own objects", nil,
+	{"revisions of sources", "applies releases of its own by a Kustomization of another region, or has a source that follows the same repository and a Kustomization that fails", "no effect: a region's part is that of its own objects", nil,
 		posts(ok, asNodes(asNode("fsn1/own", "failed", `,"startedAt":1200,"endedAt":1300,"meta":{"kind":"HelmRelease","generation":2,"observedGeneration":2,"appliedBy":"hel1/Kustomization/n/k","source":{"kind":"OCIRepository","namespace":"n","name":"s"}}`)),
 			asNodes(asNode("fsn1/OCIRepository/n/s", "failed", `,"meta":{"kind":"OCIRepository","namespace":"n","url":"oci://h/p","ref":"tag 1","revision":"1@sha256:0123456","updatedAt":1}`), asNode("fsn1/Kustomization/n/k", "failed", `,"meta":{"kind":"Kustomization","attemptedRevision":"1@sha256:0123456","source":{"kind":"OCIRepository","namespace":"n","name":"s"}}`)),
 			asNodes(asNode("fsn1/OCIRepository/n/s", "succeeded", `,"meta":{"kind":"OCIRepository","namespace":"n","url":"oci://h/p","ref":"tag 1","revision":"2@sha256:7654321"}`)))},

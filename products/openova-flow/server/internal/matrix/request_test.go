@@ -14,12 +14,12 @@ type request struct {
 	route      string // its key in rules
 	flow       string
 	region     region
-	cluster    string // that claims the region
+	cluster    string // the cluster that claims the region
 	write      *writeShape
 	odd        *oddShape
 }
 
-// The flows. Credentials are for those that match ownPatterns, unless stated otherwise.
+// The flows. Credentials are for flows that match ownPatterns, unless stated otherwise.
 const (
 	ownFlow     = "team-a7"
 	foreignFlow = "vault-q9"

@@ -52,7 +52,7 @@ type server struct {
 
 	incarnations map[string]string   // by flow
 	etags        map[string]string   // of the snapshots, by flow
-	foreign      map[string][]string // what notOf returns for a planted flow, by caller and flow
+	foreign      map[string][]string // results of notOf for planted flows, by caller and flow
 }
 
 // answer is a response.

@@ -122,14 +122,14 @@ func makeWriteShapes() []*writeShape {
 	broken("nothing", text(""))
 	broken("no JSON", text("upsert-nodes"))
 	broken("no type", text("{}"))
-	broken("a type that there is not", text(`{"type":"delete-flow"}`))
+	broken("an unknown type", text(`{"type":"delete-flow"}`))
 	broken("a node of another flow", func(body string) string { return strings.Replace(body, `"flowId":"`, `"flowId":"x`, 1) }, put(own))
 	broken("a node of the foreign flow", text(`{"type":"upsert-nodes","nodes":[{"id":"fsn1/new","flowId":"none","label":"`+payload+`","status":"running","region":"fsn1"}]}`))
 	broken("two types", func(body string) string { return strings.Replace(body, `{`, `{"type":"delete-nodes",`, 1) }, put(own))
 	broken("a type in capitals", func(body string) string { return strings.Replace(body, `"type"`, `"Type"`, 1) }, put(own))
 	broken("an id twice", func(body string) string { return strings.Replace(body, `"id":`, `"id":"hel1/failed","id":`, 1) }, put(own))
 	broken("a region twice", func(body string) string { return strings.Replace(body, `"region":`, `"region":"hel1","region":`, 1) }, put(own))
-	broken("an edge of no type that there is", func(body string) string { return strings.ReplaceAll(body, "finish-to-start", "owns") }, link(fts("fsn1/a", "fsn1/app")))
+	broken("an edge of an unknown type", func(body string) string { return strings.ReplaceAll(body, "finish-to-start", "owns") }, link(fts("fsn1/a", "fsn1/app")))
 	broken("a body of another type", nil, put(own)).contentType = "text/plain"
 	broken("a compressed body", nil, put(own)).lines = []string{"Content-Encoding: gzip"}
 	return all

@@ -21,14 +21,14 @@ const (
 	fieldResident   = 24 - 3 // pages
 )
 
-// processFamilies leave out what can't be read, as /proc may be hidden.
+// processFamilies have no samples for unreadable files, as /proc may be hidden.
 var processFamilies = []Family{
 	{"process_cpu_seconds_total", "counter", "Seconds of processor time, user and system.", stat(func(f []float64) float64 { return (f[fieldUserTime] + f[fieldSystemTime]) / ticks })},
 	{"process_resident_memory_bytes", "gauge", "Bytes of resident memory.", stat(func(f []float64) float64 { return f[fieldResident] * float64(os.Getpagesize()) })},
 	{"process_virtual_memory_bytes", "gauge", "Bytes of virtual memory.", stat(func(f []float64) float64 { return f[fieldVirtual] })},
 	{"process_start_time_seconds", "gauge", "When the process started, Unix time.", startTime},
 	{"process_open_fds", "gauge", "Open file descriptors.", openFiles},
-	{"process_max_fds", "gauge", "File descriptors that may be open.", maxFiles},
+	{"process_max_fds", "gauge", "Limit for open file descriptors.", maxFiles},
 }
 
 func stat(value func(fields []float64) float64) func(*Samples) {
@@ -39,7 +39,7 @@ func stat(value func(fields []float64) float64) func(*Samples) {
 	}
 }
 
-// readStat returns the numbers of /proc/self/stat from the third field on; what is no number is 0.
+// readStat returns the numbers of /proc/self/stat from the third field on; a field that is not a number is 0.
 func readStat() ([]float64, error) {
 	text, err := os.ReadFile("/proc/self/stat")
 	if err != nil {

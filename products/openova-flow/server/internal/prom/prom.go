@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// ContentType is that of what Write writes.
+// ContentType is the content type of the output of Write.
 const ContentType = "text/plain; version=0.0.4; charset=utf-8"
 
 // Family is one metric, with a sample for each set of labels.
@@ -100,7 +100,7 @@ func NewHistogram(bounds ...time.Duration) *Histogram {
 	return &Histogram{bounds: bounds, counts: make([]atomic.Int64, len(bounds)+1)}
 }
 
-// Observe counts a duration; one that is negative, as clocks are set, as 0.
+// Observe counts a duration. A negative one, which a change of the clock can cause, counts as 0.
 func (h *Histogram) Observe(d time.Duration) {
 	d = max(d, 0)
 	i := 0
@@ -111,7 +111,7 @@ func (h *Histogram) Observe(d time.Duration) {
 	h.sum.Add(int64(d))
 }
 
-// Vec has a value of type V for each key, made when it is first asked for. It may be used from any goroutine.
+// Vec has a value of type V for each key, made at the first call of Of. It may be used from any goroutine.
 type Vec[K comparable, V any] struct {
 	New func() *V // nil: new(V)
 
@@ -141,7 +141,7 @@ func (v *Vec[K, V]) Of(key K) *V {
 	return value
 }
 
-// Each calls f with all there is, in the order of compare.
+// Each calls f for each key and value, in the order of compare.
 func (v *Vec[K, V]) Each(compare func(a, b K) int, f func(K, *V)) {
 	v.mu.RLock()
 	defer v.mu.RUnlock()

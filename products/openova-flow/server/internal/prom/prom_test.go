@@ -100,7 +100,7 @@ func TestRuntime_MeasuresTheProcess(t *testing.T) {
 	heap := sample(t, "go_memstats_heap_alloc_bytes")
 	kept := make([]byte, 64<<20)
 	if grown := sample(t, "go_memstats_heap_alloc_bytes") - heap; grown < 60<<20 || grown > 80<<20 {
-		t.Errorf("64 MiB more are %v bytes more", grown)
+		t.Errorf("an allocation of 64 MiB shows as %v bytes", grown)
 	}
 	runtime.KeepAlive(kept)
 }
@@ -131,6 +131,6 @@ func TestRuntime_MeasuresTheProcessOnLinux(t *testing.T) {
 	}
 	defer f.Close()
 	if now := sample(t, "process_open_fds"); now != before+1 || now > sample(t, "process_max_fds") {
-		t.Errorf("one more file: %v after %v", now, before)
+		t.Errorf("process_open_fds after one more file: %v, before %v", now, before)
 	}
 }

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Runtime is the metrics of the Go runtime, by the names that Prometheus' own client for Go has for them.
+// Runtime returns the metrics of the process and the Go runtime, with the names of Prometheus' Go client.
 func Runtime() []Family {
 	return append(slices.Clone(runtimeFamilies), processFamilies...)
 }
@@ -19,15 +19,15 @@ var runtimeFamilies = []Family{
 	{"go_goroutines", "gauge", "Goroutines.", Value(runtime.NumGoroutine)},
 	{"go_threads", "gauge", "Threads of the operating system that were created.", Value(func() int { n, _ := runtime.ThreadCreateProfile(nil); return n })},
 	{"go_sched_gomaxprocs_threads", "gauge", "GOMAXPROCS: threads that may run Go code at one time.", read("/sched/gomaxprocs:threads")},
-	{"go_gc_duration_seconds", "summary", "Pauses of garbage collection: least, quartiles and greatest.", pauses},
-	{"go_gc_gogc_percent", "gauge", "GOGC: the heap may grow by so much before it is collected.", read("/gc/gogc:percent")},
+	{"go_gc_duration_seconds", "summary", "Pauses of garbage collection: minimum, quartiles and maximum.", pauses},
+	{"go_gc_gogc_percent", "gauge", "GOGC: how much the heap may grow before it is collected.", read("/gc/gogc:percent")},
 	{"go_gc_gomemlimit_bytes", "gauge", "GOMEMLIMIT.", read("/gc/gomemlimit:bytes")},
 	{"go_memstats_alloc_bytes_total", "counter", "Bytes allocated on the heap since the start.", read("/gc/heap/allocs:bytes")},
 	{"go_memstats_heap_alloc_bytes", "gauge", "Bytes of heap objects that are live or not yet collected.", read("/memory/classes/heap/objects:bytes")},
 	{"go_memstats_heap_inuse_bytes", "gauge", "Bytes of heap spans that have objects.", read("/memory/classes/heap/objects:bytes", "/memory/classes/heap/unused:bytes")},
 	{"go_memstats_heap_released_bytes", "gauge", "Bytes of heap given back to the operating system.", read("/memory/classes/heap/released:bytes")},
 	{"go_memstats_heap_objects", "gauge", "Heap objects.", read("/gc/heap/objects:objects")},
-	{"go_memstats_next_gc_bytes", "gauge", "Bytes of heap at which it is collected next.", read("/gc/heap/goal:bytes")},
+	{"go_memstats_next_gc_bytes", "gauge", "Size of the heap at which the next collection starts.", read("/gc/heap/goal:bytes")},
 	{"go_memstats_stack_inuse_bytes", "gauge", "Bytes of goroutines' stacks.", read("/memory/classes/heap/stacks:bytes")},
 	{"go_memstats_sys_bytes", "gauge", "Bytes obtained from the operating system.", read("/memory/classes/total:bytes")},
 }

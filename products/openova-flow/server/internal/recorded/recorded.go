@@ -1,4 +1,4 @@
-// Package recorded gives tests the Flux adapter's test data: recordings, the messages that the adapter makes of them, and cases with what a gate must say.
+// Package recorded gives tests the Flux adapter's test data: recordings, the messages that the adapter makes from them, and cases with expected verdicts.
 package recorded
 
 import (
@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// data is where the adapter's test data is, from the folder of a package of the server.
+// data is the folder of the adapter's test data, relative to a package of the server.
 const data = "../../adapter-flux/testdata/"
 
 // Events returns the events of a recording of watches.
@@ -89,10 +89,10 @@ func (p *Player) At(now int64) *flow.Message {
 // Case is a case of the adapter's test data.
 type Case struct {
 	Name  string
-	Gates map[string]Gate // by what to call them
+	Gates map[string]Gate // by name
 }
 
-// Gate is what a gate must say at an instant.
+// Gate is the expected verdict at one time.
 type Gate struct {
 	At   int64 // Unix milliseconds
 	Want string
@@ -118,7 +118,7 @@ func Cases(t testing.TB) (all []Case) {
 			During map[time.Time]block
 			After  map[string]block
 		}](t, file)[0]
-		var last int64 // of the events: not every one causes a message
+		var last int64 // time of the last event, which may have caused no message
 		for _, e := range decode[struct{ At int64 }](t, data+"cases/"+c.Name+".jsonl") {
 			last = max(last, e.At)
 		}

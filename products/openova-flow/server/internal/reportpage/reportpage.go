@@ -16,10 +16,10 @@ import (
 //go:embed page.html
 var page []byte
 
-// data is the beginning of the element for the data, and stands once in the page.
+// data is the start tag of the element for the data. The page has it once.
 const data = `<script type="application/json" id="report">`
 
-// Limits for lists of an answer. What is left out is counted.
+// Limits for lists of an answer. LeftOut counts the omitted elements.
 const (
 	maxObjects  = 2000
 	maxProblems = 500
@@ -55,11 +55,11 @@ func Write(w io.Writer, c Content) error {
 	c.LeftOut = LeftOut{max(0, len(a.Objects)-maxObjects), max(0, len(a.Problems)-maxProblems)}
 	a.Objects, a.Problems = a.Objects[:min(maxObjects, len(a.Objects))], a.Problems[:min(maxProblems, len(a.Problems))]
 	c.Answer = &a
-	text, err := json.Marshal(c) // escapes <, >, & and U+2028, also in what comes from the server as it is
+	text, err := json.Marshal(c) // escapes <, >, & and U+2028, also in raw JSON from the server
 	if err != nil {
 		return err
 	}
-	before, after, _ := bytes.Cut(page, []byte(data)) // a test holds the page to it
+	before, after, _ := bytes.Cut(page, []byte(data)) // a test checks that the page has the tag
 	for _, part := range [][]byte{before, []byte(data), text, after} {
 		if _, err := w.Write(part); err != nil {
 			return err

@@ -40,7 +40,7 @@ func TestWrite_Escapes(t *testing.T) {
 		Recording: &gate.Recording{Regions: quoted, Rollouts: raw, Pages: []gate.Page{{Base: raw, Events: []json.RawMessage{raw}}}}}
 	text, read := written(t, c)
 	if len(text) < len(page) || strings.Count(text, "<") != strings.Count(string(page), "<") || strings.Count(text, "\u2028") != strings.Count(string(page), "\u2028") {
-		t.Error("the content adds to the markup of the page")
+		t.Error("the content has changed the markup of the page")
 	}
 	var x struct{ X string }
 	if err := json.Unmarshal(read.Recording.Regions, &x); err != nil || x.X != hostile || read.Answer.Problems[0].ID != hostile || read.NoRecord != hostile {
@@ -59,7 +59,7 @@ func TestWrite_LimitsLists(t *testing.T) {
 		t.Errorf("left out %+v, %d objects, %d problems", read.LeftOut, len(read.Answer.Objects), len(read.Answer.Problems))
 	}
 	if o := read.Answer.Objects; o[0].Outcome != gate.NotOut || o[1].Outcome != gate.Open || o[2].ID != "0" {
-		t.Errorf("they begin with %+v", o[:3])
+		t.Errorf("the first objects are %+v", o[:3])
 	}
 	if len(a.Objects) != maxObjects+5 || a.Objects[0].ID != "0" || a.Objects[0].Outcome != gate.Done {
 		t.Error("the answer was changed")

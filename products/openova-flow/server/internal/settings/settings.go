@@ -1,4 +1,4 @@
-// Package settings reads what a program can be set to from its flags and its environment.
+// Package settings reads the settings of a program from its flags and its environment.
 package settings
 
 import (
@@ -18,22 +18,22 @@ import (
 type Setting struct {
 	Env, Default, Allowed, Help string
 
-	// Set takes a value, the default too unless that is empty. Its error becomes part of the message, see ErrNotAllowed, unless
-	// the value may hold a secret (terminal.Secret).
+	// Set stores a value. It is also called with the default, unless that is empty. Its error becomes part of the error of Parse,
+	// unless it is ErrNotAllowed or the value may contain a secret (terminal.Secret).
 	Set func(value string) error
 }
 
-// ErrNotAllowed is the error of a Set for a value of which there is no more to say than what is allowed.
+// ErrNotAllowed is the error of a Set if the allowed values explain enough.
 var ErrNotAllowed = errors.New("not allowed")
 
-// Flag is the name of its flag.
+// Flag returns the name of the flag.
 func (s Setting) Flag() string {
 	name := strings.TrimPrefix(strings.TrimPrefix(s.Env, "FLOW_SERVER_"), "FLOW_PROXY_")
 	return strings.ReplaceAll(strings.ToLower(name), "_", "-")
 }
 
-// Parse sets each of all from its flag in args, else from the environment, else to its default. An empty value leaves it as it is.
-// The error names the variable or flag, its value, the cause and what is allowed. It is flag.ErrHelp when help is asked for.
+// Parse sets each setting from its flag in args, else from the environment, else to its default. An empty value sets nothing.
+// The error has the variable or flag, its value, the cause and the allowed values. It is flag.ErrHelp if args ask for help.
 func Parse(all []Setting, args []string, getenv func(string) string) error {
 	flags := flag.NewFlagSet("", flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
@@ -68,9 +68,9 @@ func invalid(s Setting, name, value string, err error) error {
 	var file *fs.PathError
 	switch {
 	case terminal.Secret(value) && errors.As(err, &file):
-		return fmt.Errorf("invalid %s: it %s: %w; allowed: %s", name, terminal.HiddenSecret, file.Err, s.Allowed)
+		return fmt.Errorf("invalid %s: the value %s: %w; allowed: %s", name, terminal.HiddenSecret, file.Err, s.Allowed)
 	case terminal.Secret(value):
-		return fmt.Errorf("invalid %s: it %s; allowed: %s", name, terminal.HiddenSecret, s.Allowed)
+		return fmt.Errorf("invalid %s: the value %s; allowed: %s", name, terminal.HiddenSecret, s.Allowed)
 	case errors.Is(err, ErrNotAllowed):
 		return fmt.Errorf("invalid %s %.200q; allowed: %s", name, value, s.Allowed)
 	}
@@ -105,12 +105,12 @@ func CheckListen(address string) error {
 		return err
 	}
 	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
-		return fmt.Errorf("port %q is no number from 0 to 65535", port)
+		return fmt.Errorf("port %q is not a number from 0 to 65535", port)
 	}
 	return nil
 }
 
-// CheckBasePath checks a path that everything is served under.
+// CheckBasePath checks a path prefix of all URLs.
 func CheckBasePath(path string) error {
 	if !strings.HasPrefix(path, "/") || !strings.HasSuffix(path, "/") || strings.Contains(path, "//") {
 		return ErrNotAllowed

@@ -20,7 +20,7 @@ func TestParse_FlagWinsOverEnvironmentOverDefault(t *testing.T) {
 	all := []Setting{
 		{Env: "FLOW_SERVER_ONE_NAME", Default: "d", Set: to(&one)},
 		{Env: "FLOW_PROXY_TWO", Default: "d", Set: to(&two)},
-		{Env: "NATS_NONE", Set: func(string) error { return errors.New("set though nobody has") }},
+		{Env: "NATS_NONE", Set: func(string) error { return errors.New("Set was called without a value") }},
 	}
 	for _, c := range []struct {
 		args     []string
@@ -64,7 +64,7 @@ func TestParse_ErrorKeepsNameValueCauseAndWhatIsAllowed(t *testing.T) {
 		maximumBytes int
 	}{
 		{"cause", open, file, fs.ErrNotExist, []string{"FLOW_SERVER_FILE", `"` + file + `"`, "a file"}, nil, 1000},
-		{"no more to say", func(string) error { return ErrNotAllowed }, "x", nil, []string{"FLOW_SERVER_FILE", `"x"`, "a file"}, []string{ErrNotAllowed.Error()}, 1000},
+		{"no cause", func(string) error { return ErrNotAllowed }, "x", nil, []string{"FLOW_SERVER_FILE", `"x"`, "a file"}, []string{ErrNotAllowed.Error()}, 1000},
 		{"address without host", func(string) error { return ErrNotAllowed }, ":99999", nil, []string{`":99999"`}, nil, 1000},
 		{"secret", func(v string) error { return errors.New(v) }, "http://u:hunter2@host", nil, []string{"FLOW_SERVER_FILE", "a file"}, []string{"hunter2"}, 1000},
 		{"secret in a file's name", open, file + "@hunter2", fs.ErrNotExist, []string{"FLOW_SERVER_FILE", "a file"}, []string{"hunter2"}, 1000},

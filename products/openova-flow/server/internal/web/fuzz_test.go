@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// FuzzIfNoneMatch holds a list of tags to what each of them says alone.
+// FuzzIfNoneMatch compares the result for a list of tags with the results for each tag alone.
 func FuzzIfNoneMatch(f *testing.F) {
 	tag, etag := "17-abc-0", `"17-abc-0"`
 	f.Add(`W/"17-abc-0", "x"`, `*`)
@@ -23,7 +23,7 @@ func FuzzIfNoneMatch(f *testing.F) {
 	})
 }
 
-// FuzzAcceptEncoding: gzip is sent only to who names it or everything, and never to who gives it the weight 0.
+// FuzzAcceptEncoding: gzip is accepted only if the header has gzip or *, and never with the weight 0.
 func FuzzAcceptEncoding(f *testing.F) {
 	f.Add("gzip;q=0, *")
 	f.Add("br, X-GZIP ; q=0.5")
@@ -33,7 +33,7 @@ func FuzzAcceptEncoding(f *testing.F) {
 			t.Fatalf("%q accepts gzip", value)
 		}
 		if AcceptsGzip([]string{"gzip;q=0", value}) || AcceptsGzip([]string{"gzip; q=0.000", value}) || !AcceptsGzip([]string{"gzip", value}) {
-			t.Fatalf("%q changes what was said of gzip before it", value)
+			t.Fatalf("%q changes the weight of gzip before it", value)
 		}
 		if first, _, _ := strings.Cut(value, ","); AcceptsGzip([]string{first + ",identity"}) != AcceptsGzip([]string{first}) {
 			t.Fatalf("%q: another coding changes it", value)

@@ -26,7 +26,7 @@ func isZero(weight string) bool {
 	return ok && strings.Trim(q, "0.") == ""
 }
 
-// FirstAccepted returns the first media type in Accept that is one of kinds, "" when none is. Weights are not looked at.
+// FirstAccepted returns the first media type in Accept that is one of kinds, or "". It ignores weights.
 func FirstAccepted(values []string, kinds ...string) string {
 	for part := range elements(values) {
 		kind, _, _ := strings.Cut(part, ";")
@@ -37,10 +37,10 @@ func FirstAccepted(values []string, kinds ...string) string {
 	return ""
 }
 
-// gzipSuffix ends the tag of an entity that is sent compressed: it is another entity (RFC 9110, section 8.8.3.3).
+// gzipSuffix ends the tag of a compressed entity, which differs from the plain one (RFC 9110, section 8.8.3.3).
 const gzipSuffix = "-gzip"
 
-// EntityTag quotes a tag as an ETag, for the compressed form or the plain one.
+// EntityTag returns the ETag for a tag, in the compressed or the plain form.
 func EntityTag(tag string, gzipped bool) string {
 	if gzipped {
 		tag += gzipSuffix
@@ -48,7 +48,7 @@ func EntityTag(tag string, gzipped bool) string {
 	return `"` + tag + `"`
 }
 
-// Matches reports whether If-None-Match names the tag, in either form of EntityTag, or any (RFC 9110, section 13.1.2; the comparison is weak).
+// Matches reports whether If-None-Match has the tag, in either form of EntityTag, or * (RFC 9110, section 13.1.2; the comparison is weak).
 func Matches(values []string, tag string) bool {
 	for part := range elements(values) {
 		if strings.TrimSpace(part) == "*" || tagIn(part) == tag {
@@ -58,7 +58,7 @@ func Matches(values []string, tag string) bool {
 	return false
 }
 
-// Tags yields the tags that If-None-Match names, as they were given to EntityTag.
+// Tags yields the tags in If-None-Match, without the quotes and suffixes of EntityTag.
 func Tags(values []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for part := range elements(values) {
@@ -74,7 +74,7 @@ func tagIn(part string) string {
 	return strings.TrimSuffix(part, gzipSuffix)
 }
 
-// elements yields the elements of a header that is a list. No header that is read here has a comma within an element.
+// elements yields the elements of a list header. In the headers read here, no element contains a comma.
 func elements(values []string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, value := range values {

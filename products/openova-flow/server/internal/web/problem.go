@@ -1,4 +1,4 @@
-// Package web is what every HTTP handler of the server's programs does in the same way: problem documents, content negotiation,
+// Package web has code that all HTTP handlers of the server's programs share: problem documents, content negotiation,
 // conditional requests and security headers.
 package web
 
@@ -14,7 +14,7 @@ type Problem struct {
 	Type   string `json:"type"`
 	Title  string `json:"title"`
 	Status int    `json:"status"`
-	Detail string `json:"detail"`           // what is wrong and what to change
+	Detail string `json:"detail"`           // the cause, and what to change
 	Field  string `json:"field,omitempty"`  // the offending field or header
 	Line   int    `json:"line,omitempty"`   // the offending line of a batch, from 1
 	Holder string `json:"holder,omitempty"` // the cluster that holds the claim of the region

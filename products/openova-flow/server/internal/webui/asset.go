@@ -10,9 +10,9 @@ import (
 	"strings"
 )
 
-// asset is one file of the page, ready to be sent.
+// asset is one file of the page, prepared for sending.
 type asset struct {
-	plain, gzip []byte // gzip is nil when it would not be smaller
+	plain, gzip []byte // gzip is nil if it would not be smaller
 	tag         string
 	contentType string
 	cache       string
@@ -30,7 +30,7 @@ func newAsset(name string, body []byte) asset {
 	return a
 }
 
-// contentTypes names what the page consists of. Types from the machine's own tables would differ from place to place.
+// contentTypes has the media types of the page's files, by extension. The tables of package mime differ between machines.
 var contentTypes = map[string]string{
 	".html":  "text/html; charset=utf-8",
 	".js":    "text/javascript; charset=utf-8",
@@ -56,7 +56,7 @@ func contentType(name string) string {
 func compress(body []byte) []byte {
 	var b bytes.Buffer
 	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is valid
-	_, _ = w.Write(body)                                  // a buffer takes everything
+	_, _ = w.Write(body)                                  // writing to a buffer does not fail
 	_ = w.Close()
 	return b.Bytes()
 }

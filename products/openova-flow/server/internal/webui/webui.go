@@ -1,7 +1,6 @@
 // Package webui serves the built page.
 //
-// The page is embedded, so that the server needs no Node and no files beside it. Everything is read, hashed and compressed once,
-// when the handler is made.
+// The page is embedded, so that the server needs neither Node nor other files. All files are hashed and compressed once, by Handler.
 package webui
 
 import (
@@ -17,8 +16,8 @@ import (
 //go:embed all:dist
 var dist embed.FS
 
-// contentSecurityPolicy allows the page its own origin and nothing else, no inline script or style, and these sources to show it in a
-// frame: none, self, or origins. Without a source it is self.
+// contentSecurityPolicy returns a policy that allows only the page's own origin and no inline script or style. frameAncestors are the sources that may show
+// the page in a frame: none, self, or origins; empty means self.
 func contentSecurityPolicy(frameAncestors []string) string {
 	if len(frameAncestors) == 0 {
 		frameAncestors = []string{"self"}
@@ -35,12 +34,12 @@ func contentSecurityPolicy(frameAncestors []string) string {
 }
 
 const (
-	cacheForever = "public, max-age=31536000, immutable" // names of built assets hold their hash
-	cacheNever   = "no-cache"                            // kept, but asked about every time
+	cacheForever = "public, max-age=31536000, immutable" // names of built assets contain their hash
+	cacheNever   = "no-cache"                            // cached, but revalidated for each use
 )
 
-// Handler serves the page at / and its assets beside it, and says in its policy who may show it in a frame: none, self, or origins. It answers GET and HEAD, compresses for whoever takes gzip, and answers
-// 304 to an ETag that still holds. What is not there is a 404 as problem+json.
+// Handler serves the page at / and its assets next to it, compressed for clients that accept gzip, and with an ETag. For frameAncestors see
+// contentSecurityPolicy. An unknown path is a 404 as problem+json.
 func Handler(frameAncestors []string) http.Handler {
 	files, err := fs.Sub(dist, "dist")
 	if err != nil {
@@ -80,7 +79,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Content-Security-Policy", h.policy)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		header.Set("Allow", "GET, HEAD")
-		web.Problem{Status: http.StatusMethodNotAllowed, Detail: "allowed here: GET, HEAD"}.Write(w)
+		web.Problem{Status: http.StatusMethodNotAllowed, Detail: "allowed methods: GET, HEAD"}.Write(w)
 		return
 	}
 	name := strings.TrimPrefix(r.URL.Path, "/")
@@ -89,7 +88,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	a, ok := h.assets[name]
 	if !ok {
-		web.Problem{Status: http.StatusNotFound, Detail: "there is nothing at this path; the page is at /"}.Write(w)
+		web.Problem{Status: http.StatusNotFound, Detail: "unknown path; the page is at /"}.Write(w)
 		return
 	}
 	a.serve(w, r)
@@ -118,5 +117,5 @@ func (a asset) serve(w http.ResponseWriter, r *http.Request) {
 	if r.Method == http.MethodHead {
 		return
 	}
-	_, _ = w.Write(body) // only a client that has gone makes this fail
+	_, _ = w.Write(body) // fails only if the client has disconnected
 }

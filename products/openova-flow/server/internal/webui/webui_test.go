@@ -75,7 +75,7 @@ func TestHandler_SecurityHeaders(t *testing.T) {
 	for _, w := range []*httptest.ResponseRecorder{get(h, "/"), get(h, "/assets/main-abc12.js"), get(h, "/nothing"), do(h, http.MethodPost, "/")} {
 		for name, want := range map[string]string{
 			"Content-Security-Policy": contentSecurityPolicy(nil),
-			"X-Frame-Options":         "", // frame-ancestors says more, and browsers heed it first
+			"X-Frame-Options":         "", // browsers prefer frame-ancestors, which allows more
 			"Referrer-Policy":         "no-referrer",
 			"X-Content-Type-Options":  "nosniff",
 		} {
@@ -121,7 +121,7 @@ func TestHandler_Gzip(t *testing.T) {
 			t.Errorf("%q: gzip is %t, want %t", accept, got, want)
 		}
 		if w.Header().Get("Vary") != "Accept-Encoding" {
-			t.Errorf("%q: caches are not told that the answer depends on Accept-Encoding", accept)
+			t.Errorf("%q: Vary lacks Accept-Encoding", accept)
 		}
 		body := w.Body.Bytes()
 		if want {
@@ -134,7 +134,7 @@ func TestHandler_Gzip(t *testing.T) {
 			}
 		}
 		if !bytes.Equal(body, script) {
-			t.Errorf("%q: the body is not the file", accept)
+			t.Errorf("%q: the body is not the file's content", accept)
 		}
 	}
 }
@@ -146,7 +146,7 @@ func TestHandler_NoGzipThatDoesNotShrink(t *testing.T) {
 	}
 	w := get(h, "/assets/x.png", "Accept-Encoding", "gzip")
 	if w.Header().Get("Content-Encoding") != "" || w.Header().Get("Vary") != "" || w.Body.Len() != 3 {
-		t.Errorf("sent with %v", w.Header())
+		t.Errorf("headers are %v", w.Header())
 	}
 }
 
@@ -155,7 +155,7 @@ func TestHandler_ETag(t *testing.T) {
 	plain, packed := get(h, "/"), get(h, "/", "Accept-Encoding", "gzip")
 	a, b := plain.Header().Get("ETag"), packed.Header().Get("ETag")
 	if a == "" || b == "" || a == b {
-		t.Fatalf("ETags are %s and %s; each form needs one of its own", a, b)
+		t.Fatalf("ETags are %s and %s; want different ones for plain and gzip", a, b)
 	}
 	for tag, want := range map[string]int{
 		a: 304, b: 304, "W/" + a: 304, "*": 304, `"other", ` + b: 304, `"other"`: 200, "": 200,
@@ -203,7 +203,7 @@ func wantProblem(t *testing.T, w *httptest.ResponseRecorder, what string, status
 	}
 }
 
-// The policy forbids inline code and other origins, so the built page must not have any.
+// TestPage_KeepsToItsPolicy checks that the built page has no inline code and no other origins, which the policy forbids.
 func TestPage_KeepsToItsPolicy(t *testing.T) {
 	page := get(Handler(nil), "/").Body.String()
 	for what, pattern := range map[string]string{

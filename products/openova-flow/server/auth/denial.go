@@ -11,8 +11,8 @@ type Reason string
 
 // All reasons. Those up to Signature mean that the caller is unknown.
 const (
-	NoCredential Reason = "no_credential" // the request has none
-	Malformed    Reason = "malformed"     // it can't be parsed, or there are two
+	NoCredential Reason = "no_credential" // the request has no credential
+	Malformed    Reason = "malformed"     // the credential can't be parsed, or there are two
 	Unknown      Reason = "unknown"       // the token is not in the file, or the user comes from a peer that is not a trusted proxy
 	Algorithm    Reason = "algorithm"     // the signature algorithm is not accepted
 	Issuer       Reason = "issuer"
@@ -33,8 +33,8 @@ const (
 var Reasons = [...]Reason{NoCredential, Malformed, Unknown, Algorithm, Issuer, Audience, Subject, Key, Signature, Expired, NotYet, Scope,
 	Flow, Region, Origin, Host}
 
-// Refusal is the error for a denied caller.
-type Refusal struct {
+// Denial is the error for a denied caller.
+type Denial struct {
 	Reason Reason
 	Name   string // of the caller; empty if unknown
 	Field  string // of the message, such as nodes[3].region; empty if it is not about an element
@@ -44,7 +44,7 @@ type Refusal struct {
 	unverified *claims // claims of the token, only for the log: they may be forged
 }
 
-func (r *Refusal) Error() string {
+func (r *Denial) Error() string {
 	text := r.Detail
 	if r.Field != "" {
 		text = r.Field + ": " + text
@@ -56,7 +56,7 @@ func (r *Refusal) Error() string {
 }
 
 // Unauthenticated reports whether another credential is needed (401). Otherwise the caller lacks a permission (403).
-func (r *Refusal) Unauthenticated() bool {
+func (r *Denial) Unauthenticated() bool {
 	switch r.Reason {
 	case Scope, Flow, Region, Origin, Host:
 		return false
@@ -65,15 +65,15 @@ func (r *Refusal) Unauthenticated() bool {
 }
 
 // Challenge returns the WWW-Authenticate header for an unauthenticated caller (RFC 6750).
-func (r *Refusal) Challenge() string {
+func (r *Denial) Challenge() string {
 	if r.Reason == NoCredential {
 		return `Bearer realm="openova-flow"`
 	}
 	return `Bearer realm="openova-flow", error="invalid_token"`
 }
 
-// LogValue returns the refusal for a log: caller, reason and the unverified claims of a JSON Web Token, but no secret.
-func (r *Refusal) LogValue() slog.Value {
+// LogValue returns the denial for a log: caller, reason and the unverified claims of a JSON Web Token, but no secret.
+func (r *Denial) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("reason", string(r.Reason)), slog.String("name", r.Name)}
 	if r.Field != "" {
 		attrs = append(attrs, slog.String("field", r.Field))

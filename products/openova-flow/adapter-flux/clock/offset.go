@@ -1,5 +1,5 @@
-// Package clock measures how far the clock of a flow server is ahead of that of a cluster, by the Date headers of their answers. The clock of this
-// machine, which is the same for both, cancels out.
+// Package clock measures how far the clock of a flow server is ahead of the cluster's clock, by the Date headers of their answers. Both are compared
+// with this machine's clock, whose error cancels out.
 package clock
 
 import (
@@ -11,37 +11,37 @@ import (
 )
 
 const (
-	tolerance = 5 * time.Second // two clocks agree up to this
-	period    = time.Minute     // of one measurement
-	slow      = 2 * time.Second // how long an answer may take; the Date of a slower one says too little
+	tolerance = 5 * time.Second // largest difference of two clocks that agree
+	period    = time.Minute     // duration of one measurement
+	slow      = 2 * time.Second // longest duration of an answer; the Date of a slower one is too inexact
 )
 
-// Offset is how far the flow server's clock is ahead of the cluster's: 0 until both are known, and while they agree within five seconds, else whole
-// seconds. It is measured again every minute, and kept until it is wrong by more than five seconds, so it does not change with the weather. Its methods
-// may be called from any goroutine.
+// Offset is how far the flow server's clock is ahead of the cluster's, in whole seconds: 0 until both are known, and while they agree within five seconds.
+// It is measured every minute, and kept until it is wrong by more than five seconds, so that it does not change with small errors of measurement. Its
+// methods may be called from any goroutine.
 type Offset struct {
-	// Changed is called with each new value, one call at a time, before Offset answers anything else. It must not call Offset. Set it before the first
-	// answer.
+	// Changed is called with each new value, one call at a time, while other calls of Offset's methods wait. It must not call Offset. Set it before the
+	// first answer.
 	Changed func(time.Duration)
 
 	mu              sync.Mutex
 	cluster, server reading
-	began           time.Time // of the present measurement
+	began           time.Time // start of the present measurement
 	resumed         bool
-	soon            bool // decide before the measurement is over, once both clocks are known
+	soon            bool // decide as soon as both clocks are known, before the end of the measurement
 	value           time.Duration
-	own             time.Duration // how far the cluster's clock is ahead of this machine's, by the same rule
+	own             time.Duration // how far the cluster's clock is ahead of this machine's, measured like value
 }
 
-// reading is how far a clock was ahead of this machine's during a measurement: between least and most by all answers. When a clock is set meanwhile, or
-// several machines whose clocks differ answer, the two are far apart, and the value stays.
+// reading is how far a clock was ahead of this machine's during a measurement: between least and most of all answers. If a clock is set meanwhile, or several
+// machines with different clocks answer, the two are far apart, and the value stays.
 type reading struct {
 	least, most time.Duration
 	known       bool
 }
 
-// add takes the Date of an answer, which was made between the two instants, in the middle as far as is known. A Date has no fractions of seconds. In the
-// difference of two clocks that cancels out too.
+// add adds the Date of an answer to a request that took from sent to received. The best estimate is that the Date was made in the middle. A Date has no
+// fractions of seconds; in the difference of two clocks this error cancels out too.
 func (r *reading) add(date, sent, received time.Time) {
 	ahead := date.Sub(sent.Add(received.Sub(sent) / 2))
 	if !r.known {
@@ -50,7 +50,7 @@ func (r *reading) add(date, sent, received time.Time) {
 	r.least, r.most = min(r.least, ahead), max(r.most, ahead)
 }
 
-// settle returns the difference of two clocks to go on with, after a measurement that found it between least and most.
+// settle returns the value to use after a measurement between least and most.
 func settle(now, least, most time.Duration) time.Duration {
 	if least-tolerance <= now && now <= most+tolerance {
 		return now
@@ -61,10 +61,10 @@ func settle(now, least, most time.Duration) time.Duration {
 	return 0
 }
 
-// Server takes the head of an answer of the flow server to a request that was sent then.
+// Server measures with an answer of the flow server: its head, and when the request was sent.
 func (o *Offset) Server(sent time.Time, head *http.Response) { o.answered(&o.server, sent, head) }
 
-// Cluster returns a RoundTripper that takes the answers of the API server.
+// Cluster returns a RoundTripper that measures with the answers of the API server.
 func (o *Offset) Cluster(next http.RoundTripper) http.RoundTripper { return &dated{next, o} }
 
 type dated struct {
@@ -81,13 +81,13 @@ func (d *dated) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// WrappedRoundTripper lets client-go find the transport, whose idle connections it closes.
+// WrappedRoundTripper lets client-go find the transport, so that it can close idle connections.
 func (d *dated) WrappedRoundTripper() http.RoundTripper { return d.RoundTripper }
 
 func (o *Offset) answered(r *reading, sent time.Time, head *http.Response) {
 	received := time.Now()
 	date, err := http.ParseTime(head.Header.Get("Date"))
-	good := head.StatusCode < http.StatusMultipleChoices || head.StatusCode == http.StatusNotModified // another answer may be that of a gateway
+	good := head.StatusCode < http.StatusMultipleChoices || head.StatusCode == http.StatusNotModified // other answers may be from a gateway
 	if err != nil || !good || received.Sub(sent) > slow {
 		return
 	}
@@ -95,7 +95,7 @@ func (o *Offset) answered(r *reading, sent time.Time, head *http.Response) {
 	defer o.mu.Unlock()
 	if received.Sub(o.began) >= period {
 		o.decide()
-		o.soon = o.soon || !o.server.known // a process that begins to lead has not asked the flow server for long
+		o.soon = o.soon || !o.server.known // a new leader has not sent a request to the flow server for long
 		o.cluster, o.server, o.began = reading{}, reading{}, received
 	}
 	r.add(date, sent, received)
@@ -107,7 +107,7 @@ func (o *Offset) answered(r *reading, sent time.Time, head *http.Response) {
 	}
 }
 
-// decide settles the value by the present measurement, if that has both clocks.
+// decide sets the value by the present measurement, if that has both clocks.
 func (o *Offset) decide() {
 	if !o.resumed || !o.cluster.known || !o.server.known {
 		return
@@ -123,7 +123,7 @@ func (o *Offset) use(value time.Duration) {
 	}
 }
 
-// Resume goes on from the value that the region has on the flow server. Before it the value is 0.
+// Resume sets the value that the previous process used for the region on the flow server. Until then the value is 0.
 func (o *Offset) Resume(value time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -132,17 +132,17 @@ func (o *Offset) Resume(value time.Duration) {
 	o.decide()
 }
 
-// Now is the time by the cluster's clock, as far as that is known.
+// Now returns the time by the cluster's clock, or by this machine's if that is unknown.
 func (o *Offset) Now() time.Time {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return time.Now().Add(o.own)
 }
 
-// Metric returns the metric of o.
+// Metric returns the metric of the value.
 func (o *Offset) Metric() prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "flow_adapter_clock_offset_seconds", Help: "How far the flow server's clock is ahead of the cluster's. The times of the region's nodes are moved by it. 0 up to 5 s.",
+		Name: "flow_adapter_clock_offset_seconds", Help: "How far the flow server's clock is ahead of the cluster's; 0 if they agree within 5 s. Times of the region's nodes are corrected by it.",
 	}, func() float64 {
 		o.mu.Lock()
 		defer o.mu.Unlock()

@@ -14,11 +14,11 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/clock"
 )
 
-// rig is an Offset in a bubble, and two machines whose clocks can be set.
+// rig is an Offset in fake time, and two machines with clocks that the test sets.
 type rig struct {
 	*clock.Offset
-	cluster, server time.Duration // ahead of the own clock
-	took            time.Duration // for an answer
+	cluster, server time.Duration // how far their clocks are ahead of this machine's
+	took            time.Duration // duration of an answer
 	status          int
 	changes         []time.Duration
 }
@@ -29,7 +29,7 @@ func newRig() *rig {
 	return r
 }
 
-// RoundTrip answers as the cluster's API server: the Date is from the middle of the time that it takes.
+// RoundTrip answers like the cluster's API server, with a Date from the middle of the answer's duration.
 func (r *rig) RoundTrip(*http.Request) (*http.Response, error) { return r.answer(r.cluster), nil }
 
 func (r *rig) answer(ahead time.Duration) *http.Response {
@@ -46,7 +46,7 @@ func (r *rig) askServer() {
 	r.Server(sent, r.answer(r.server))
 }
 
-// run asks both every ten seconds and a bit, so that answers come at any fraction of a second.
+// run sends a request to both a little more than every ten seconds, so that answers come at any fraction of a second.
 func (r *rig) run(d time.Duration) {
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(10*time.Second + 130*time.Millisecond) {
 		r.askCluster()
@@ -70,7 +70,7 @@ func TestOffset_IsKnownWithTheFirstAnswersAndInWholeSeconds(t *testing.T) {
 		{-10 * time.Minute, 0, 10 * time.Minute},
 		{10 * time.Minute, 0, -10 * time.Minute},
 		{0, time.Hour, time.Hour},
-		{time.Hour, time.Hour, 0}, // it is the own clock that is wrong
+		{time.Hour, time.Hour, 0}, // only this machine's clock is wrong
 		{time.Hour, time.Hour + 8*time.Second, 8 * time.Second},
 		{0, 3500 * time.Millisecond, 0},
 	} {
@@ -106,7 +106,7 @@ func TestOffset_TakesTheRoundTripIntoAccount(t *testing.T) {
 	})
 }
 
-func TestOffset_KeepsWhatIsWrongByLessThanFiveSeconds(t *testing.T) {
+func TestOffset_KeepsAValueWithinTheTolerance(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
 		r.server = 8 * time.Second
@@ -136,7 +136,7 @@ func TestOffset_KeepsWhatIsWrongByLessThanFiveSeconds(t *testing.T) {
 	})
 }
 
-// A clock that is set is known two minutes later, and each such change is one change of the offset.
+// TestOffset_FollowsAClockThatIsSet expects one change of the offset, within two minutes, each time that a clock is set.
 func TestOffset_FollowsAClockThatIsSet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
@@ -154,7 +154,7 @@ func TestOffset_FollowsAClockThatIsSet(t *testing.T) {
 	})
 }
 
-// The own clock is set, or the machine was suspended: cluster and server are asked at other times, and must not be compared before and after it.
+// TestOffset_StaysWhenTheOwnClockIsSet sets this machine's clock, which also happens after a suspend: answers from before and after it must not be compared.
 func TestOffset_StaysWhenTheOwnClockIsSet(t *testing.T) {
 	for first := range 7 {
 		synctest.Test(t, func(t *testing.T) {
@@ -169,7 +169,7 @@ func TestOffset_StaysWhenTheOwnClockIsSet(t *testing.T) {
 	}
 }
 
-// Servers behind one address whose clocks differ: what one of them says is not taken for all.
+// TestOffset_StaysWhileSeveralClocksAnswer has servers with different clocks behind one address.
 func TestOffset_StaysWhileSeveralClocksAnswer(t *testing.T) {
 	for _, other := range []time.Duration{30 * time.Second, -30 * time.Second} {
 		for _, which := range []func(*rig) *time.Duration{func(r *rig) *time.Duration { return &r.cluster }, func(r *rig) *time.Duration { return &r.server }} {
@@ -187,7 +187,7 @@ func TestOffset_StaysWhileSeveralClocksAnswer(t *testing.T) {
 	}
 }
 
-func TestOffset_IgnoresAnswersThatSayNothing(t *testing.T) {
+func TestOffset_IgnoresUnsuitableAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
 		r.Resume(0)
@@ -205,19 +205,19 @@ func TestOffset_IgnoresAnswersThatSayNothing(t *testing.T) {
 		r.took, r.status = 0, http.StatusNotModified
 		r.askServer()
 		if len(r.changes) != 1 {
-			t.Errorf("a 304 does not count")
+			t.Errorf("a 304 was ignored")
 		}
 	})
 }
 
-// A process that follows another one goes on from its offset, so that the region is not sent again for a second's difference.
-func TestOffset_GoesOnFromThatOfTheRegion(t *testing.T) {
+// TestOffset_ResumesTheValueOfTheRegion: a new process keeps the offset of the previous one, so that the region is not sent again for a difference of a second.
+func TestOffset_ResumesTheValueOfTheRegion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
 		r.server = 600 * time.Second
 		r.askCluster()
 		r.askServer()
-		r.want(t) // nothing is decided before that is known
+		r.want(t) // nothing is decided before Resume
 		r.Resume(603 * time.Second)
 		r.run(10 * time.Minute)
 		r.want(t, 603*time.Second)
@@ -231,7 +231,7 @@ func TestOffset_GoesOnFromThatOfTheRegion(t *testing.T) {
 	})
 }
 
-// One that waits for the Lease asks the cluster alone, for a day.
+// TestOffset_IsCheckedWhenAProcessBeginsToLead has a process that waits for the Lease for a day, without requests to the flow server.
 func TestOffset_IsCheckedWhenAProcessBeginsToLead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
@@ -259,23 +259,23 @@ func TestOffset_NowIsTheClustersTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
 		if got := time.Until(r.Now()); got != 0 {
-			t.Errorf("before anything is known it is %v ahead", got)
+			t.Errorf("Now is %v ahead before any answer", got)
 		}
 		r.cluster = 3 * time.Second
 		r.askCluster()
 		if got := time.Until(r.Now()); got != 0 {
-			t.Errorf("it is %v ahead of a clock that is near enough", got)
+			t.Errorf("Now is %v ahead though the clocks agree", got)
 		}
 		time.Sleep(time.Minute)
 		r.cluster = -10 * time.Minute
 		r.askCluster()
 		if got := time.Until(r.Now()); !near(got, -10*time.Minute) {
-			t.Errorf("it is %v ahead, want -10m", got)
+			t.Errorf("Now is %v ahead, want -10m", got)
 		}
 	})
 }
 
-func TestOffset_OfServersThatAnswerOverHTTP(t *testing.T) {
+func TestOffset_OverHTTP(t *testing.T) {
 	serve := func(ahead time.Duration) *httptest.Server {
 		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			if ahead != 0 {

@@ -14,7 +14,7 @@ import (
 
 // batch is the body of one POST. It is built once, so that a POST without an answer is repeated byte by byte.
 type batch struct {
-	changes   []change // in the order in which they were put
+	changes   []change // in the order of Put
 	lines     []line   // line n of the body is lines[n-1]
 	body      []byte
 	n         int64  // number of the POST
@@ -32,8 +32,8 @@ var lists = map[flow.Type]string{
 	flow.TypeDeleteRels: "pairs", flow.TypeDeleteNodes: "ids", flow.TypeUpsertNodes: "nodes", flow.TypeUpsertRels: "relationships",
 }
 
-// inOrder is the order of the messages of a wave. Deletions come first. A node's deletion removes its edges, so edges come
-// last.
+// inOrder is the order of the messages of a wave. Deletions come first. A node's deletion removes its relationships, so these
+// come last.
 var inOrder = [...]flow.Type{flow.TypeDeleteRels, flow.TypeDeleteNodes, flow.TypeUpsertNodes, flow.TypeUpsertRels}
 
 func (c change) typ() flow.Type {
@@ -71,7 +71,7 @@ type limits struct {
 	single         bool // one element in each message
 }
 
-// Encode returns the messages, one on each line, that an idle Emitter posts for these changes.
+// Encode returns the messages that an idle Emitter posts for these changes, one on each line.
 func Encode(changes []mapping.Change) []byte {
 	all := make([]change, len(changes))
 	for i, c := range changes {
@@ -80,7 +80,7 @@ func Encode(changes []mapping.Change) []byte {
 	return makeBatch(all, limits{message: math.MaxInt, batch: math.MaxInt}).body
 }
 
-// makeBatch packs the changes, in order, as far as the limits allow.
+// makeBatch returns a batch with the first changes, as many as the limits allow.
 func makeBatch(changes []change, lim limits) *batch {
 	b := &batch{}
 	w := newWave()
@@ -127,7 +127,7 @@ func (b *batch) encode() {
 
 var elementName = regexp.MustCompile(`^(nodes|relationships|ids|pairs)\[(\d+)\]`)
 
-// named returns the change that an answer names by line and field, if it names one.
+// named returns the change at the line and field of an answer, if there is one.
 func (b *batch) named(p problem) (c change, ok bool) {
 	l := b.lines[p.Line-1]
 	if len(l.changes) == 1 {

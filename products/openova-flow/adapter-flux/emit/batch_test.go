@@ -9,7 +9,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// A receiver folds the same state whether changes arrive together or one by one.
+// TestEncode_OrderOfMessages also checks that changes in one batch fold into the same state as one by one.
 func TestEncode_OrderOfMessages(t *testing.T) {
 	node := func(id string) mapping.Change {
 		return mapping.Change{Node: &flow.Node{ID: id, FlowID: "f", Label: id, Status: "running"}}
@@ -30,9 +30,9 @@ func TestEncode_OrderOfMessages(t *testing.T) {
 			[]flow.Type{flow.TypeDeleteRels, flow.TypeDeleteNodes, flow.TypeUpsertNodes, flow.TypeUpsertRels}},
 		{"made again", []mapping.Change{{DeleteNode: "a"}, edge("a", "b"), node("a")},
 			[]flow.Type{flow.TypeDeleteNodes, flow.TypeUpsertNodes, flow.TypeUpsertRels}},
-		{"made and gone", []mapping.Change{node("a"), edge("a", "b"), {DeleteNode: "a"}}, []flow.Type{flow.TypeUpsertNodes, flow.TypeUpsertRels, flow.TypeDeleteNodes}},
-		{"tied to what goes", []mapping.Change{edge("a", "b"), {DeleteNode: "b"}}, []flow.Type{flow.TypeUpsertRels, flow.TypeDeleteNodes}},
-		{"tied and cut", []mapping.Change{edge("a", "b"), cut("a", "b")}, []flow.Type{flow.TypeUpsertRels, flow.TypeDeleteRels}},
+		{"made and deleted", []mapping.Change{node("a"), edge("a", "b"), {DeleteNode: "a"}}, []flow.Type{flow.TypeUpsertNodes, flow.TypeUpsertRels, flow.TypeDeleteNodes}},
+		{"edge to a node that is deleted", []mapping.Change{edge("a", "b"), {DeleteNode: "b"}}, []flow.Type{flow.TypeUpsertRels, flow.TypeDeleteNodes}},
+		{"edge made and deleted", []mapping.Change{edge("a", "b"), cut("a", "b")}, []flow.Type{flow.TypeUpsertRels, flow.TypeDeleteRels}},
 		{"the later of two", []mapping.Change{node("a"), node("b"), node("a")}, []flow.Type{flow.TypeUpsertNodes, flow.TypeUpsertNodes}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -45,7 +45,7 @@ func TestEncode_OrderOfMessages(t *testing.T) {
 				applied(t, one, c.changes[i:i+1])
 			}
 			if got, want := batched.Snapshot().JSON(), one.Snapshot().JSON(); got != want {
-				t.Errorf("together they make\n%s\none by one\n%s", got, want)
+				t.Errorf("in one batch\n%s\none by one\n%s", got, want)
 			}
 		})
 	}

@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// claimTrouble is the prefix of the kind of a trouble with the claim.
+// claimTrouble is the prefix of trouble.kind for a failed claim.
 const claimTrouble = "claim "
 
-// claims reports whether the claim has to be made or renewed now. It is not renewed while the server does not accept changes or the API server does
-// not answer, since the server's state of the region may then be outdated.
+// claims reports whether the claim must be made or renewed now. It is not renewed while the server does not accept changes or the API server does not
+// answer, since the server's state of the region may then be outdated.
 func (r *runner) claims(now time.Time, untrue bool) bool {
 	return r.cfg.ClusterUID != "" && !now.Before(r.claimAt) && (r.lease == "" || !untrue)
 }
@@ -34,7 +34,7 @@ func (r *runner) claim() {
 		r.claimed(lease, a, now)
 	case a.isProblem && (a.status == http.StatusNotFound || a.status == http.StatusMethodNotAllowed):
 		if r.claimAt.IsZero() {
-			r.log.Info("flow server does not support claims, it cannot show the region as stale")
+			r.log.Info("flow server does not support claims, region is never shown as stale")
 		}
 		r.lease, r.claimAt = "", now.Add(comparePeriod)
 		r.claimWorks()
@@ -42,7 +42,7 @@ func (r *runner) claim() {
 		r.lease, r.claimAt = "", time.Time{}
 		r.claimWorks()
 		r.meetsRival(rivalOf(a))
-		// Often enough that the server keeps reporting the conflict.
+		// Repeated within the TTL, so that the server keeps showing the conflict.
 		r.checkAt = now.Add(min(r.cfg.TTL/3<<min(r.refusals, 1), maxRetryAfter) + time.Duration(rand.Int64N(int64(time.Second))))
 		r.refusals++
 	default:
@@ -66,7 +66,7 @@ func (r *runner) claimed(lease string, a answer, now time.Time) {
 	}
 }
 
-// claimWorks ends the trouble of a failed claim, but no other.
+// claimWorks ends a trouble, if it is about the claim.
 func (r *runner) claimWorks() {
 	r.mu.Lock()
 	failed := strings.HasPrefix(r.trouble.kind, claimTrouble)
@@ -86,7 +86,7 @@ func rivalOf(a answer) string {
 
 func claimRefused(a answer) error {
 	if a.status == http.StatusForbidden {
-		return errors.New("the flow server does not let the token claim this region; give it the right to write the flow and, where it is bound to regions, this one")
+		return errors.New("the flow server does not allow the token to claim this region (403); give the token the scope ingest for the flow and, if it is bound to regions, this region")
 	}
 	return refused(a)
 }

@@ -23,7 +23,7 @@ const (
 	maxAnswer     = 64 << 10 // limit of an answer that is not a snapshot, in bytes
 	maxHeader     = 64 << 10 // limit of the header of an answer, in bytes
 	maxRetryAfter = 5 * time.Minute
-	saidBytes     = 300 // limit of a server's text in our messages, in bytes
+	saidBytes     = 300 // limit for text of the server in errors and logs, in bytes
 
 	// A connection without traffic for this time is pinged, and closed if there is no answer within the same time. A request that times out does
 	// not close an HTTP/2 connection, so the next request would use the broken one.
@@ -107,7 +107,7 @@ func (c *client) claim(ctx context.Context, region, cluster string, ttl time.Dur
 // the batch.
 func (c *client) post(ctx context.Context, b *batch, emitter, lease string) (answer, error) {
 	h := http.Header{"Content-Type": {"application/x-ndjson"}, "Flow-Emitter": {emitter}}
-	// Present but empty, it is not sent, but allows the transport to repeat the POST if an idle connection turns out to be closed.
+	// A header with no value is not sent, but allows the transport to repeat the POST if an idle connection was closed.
 	h["Idempotency-Key"] = []string{}
 	if b.condition != "" {
 		h.Set("Flow-If-Incarnation", b.condition)
@@ -133,7 +133,7 @@ func (c *client) probe(ctx context.Context) (answer, error) {
 	return c.do(ctx, http.MethodPost, "/events", http.Header{"Content-Type": {"application/x-ndjson"}}, nil, c.timeout, nil)
 }
 
-// snapshot gets the region's part of the folded state; with an etag, only if it has changed.
+// snapshot gets the region's part of the folded state. With an etag it gets nothing if that has not changed.
 func (c *client) snapshot(ctx context.Context, etag, emitter string) (p part, a answer, err error) {
 	// A snapshot may be large, so it has a longer timeout.
 	a, err = c.get(ctx, etag, emitter, 3*c.timeout, func(body io.Reader) (err error) {
@@ -143,7 +143,7 @@ func (c *client) snapshot(ctx context.Context, etag, emitter string) (p part, a 
 	return p, a, err
 }
 
-// look is snapshot without the body.
+// look is like snapshot, but does not read the body.
 func (c *client) look(ctx context.Context, etag, emitter string) (answer, error) {
 	return c.get(ctx, etag, emitter, c.timeout, func(io.Reader) error { return nil })
 }
@@ -220,7 +220,7 @@ func (c *client) authorize(req *http.Request) error {
 	}
 	token := string(bytes.TrimSpace(b))
 	if token == "" || strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return &fileError{what: "token", err: errors.New(c.tokenFile + " must hold one token and nothing else")}
+		return &fileError{what: "token", err: errors.New(c.tokenFile + " must contain one token and nothing else")}
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
 	return nil
@@ -243,7 +243,7 @@ func (c *client) roundTripper() (http.RoundTripper, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, &fileError{what: "CA", err: errors.New(c.caFile + " holds no PEM certificate")}
+		return nil, &fileError{what: "CA", err: errors.New(c.caFile + " has no PEM certificate")}
 	}
 	c.close()
 	c.transport, c.caPEM = newTransport(pool), pem
@@ -278,7 +278,7 @@ func retryAfter(v string, now time.Time) time.Duration {
 	return min(max(d, 0), maxRetryAfter)
 }
 
-// shownURL returns a URL without user, query and fragment, which may have a secret; empty if it is invalid.
+// shownURL returns a URL without user, query and fragment, since these may have a secret; empty if it is invalid.
 func shownURL(text string) string {
 	u, err := url.Parse(text)
 	if err != nil {

@@ -37,7 +37,7 @@ func clusterUID(region string, nodes []flow.Node) string {
 // beginCompare must be called before the Source is read, and compare after.
 func (o *outbox) beginCompare() { o.since = map[key]bool{} }
 
-// compare sets the confirmed state to the server's state of the region, and puts the changes from there to the given state into the log. It
+// compare sets the confirmed state to the server's state of the region, and puts the changes that lead from it to the given state into the log. It
 // returns their number.
 func (o *outbox) compare(server *image, nodes []flow.Node, rels []flow.Relationship, now time.Time) int {
 	target := map[key]change{}
@@ -66,8 +66,8 @@ func (o *outbox) compare(server *image, nodes []flow.Node, rels []flow.Relations
 	return n
 }
 
-// correct puts the changes from want to the target into the log, except of elements that were put while the Source was read, for
-// which the log is newer than the target. It returns their number.
+// correct puts the changes that lead from want to the target into the log, and returns their number. It leaves out elements that were put while the
+// Source was read, since for these the log is newer than the target.
 func (o *outbox) correct(target map[key]change, now time.Time) int {
 	leave := func(k key) bool {
 		if _, ok := o.since[k]; ok || o.since[key{node: k.rel.FromID}] || o.since[key{node: k.rel.ToID}] {

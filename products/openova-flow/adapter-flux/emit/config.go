@@ -40,7 +40,7 @@ type Source interface {
 
 // Config configures an Emitter. URL, FlowID, Region and Source are required.
 type Config struct {
-	URL    string // of the flow server; its path is a prefix
+	URL    string // URL of the flow server; its path is the base path
 	FlowID string
 	Region string
 	Source Source
@@ -67,8 +67,8 @@ type Config struct {
 	MaxMessage  int           // bytes; 0: DefaultMaxMessage
 	MaxBatch    int           // bytes; 0: DefaultMaxBatch
 
-	Name       string                // of the emitter in Flow-Emitter; empty: "flux-" and the region
-	Version    string                // of the program, for User-Agent
+	Name       string                // the emitter's name in Flow-Emitter; empty: "flux-" and the region
+	Version    string                // the program's version, for User-Agent
 	Logger     *slog.Logger          // nil: no log
 	Registerer prometheus.Registerer // nil: metrics are not registered
 	Transport  http.RoundTripper     // nil: its own, which uses CAFile
@@ -86,7 +86,7 @@ func (c Config) Validate() error {
 	case err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https":
 		wrong("URL must be http://host or https://host, with an optional port and path")
 	case u.User != nil:
-		wrong("URL must not hold a user or password; put a token into a file and name that")
+		wrong("URL must have no user and password; put a token into a file and set TokenFile")
 	case u.RawQuery != "" || u.Fragment != "":
 		wrong("URL must have no query and no fragment")
 	}
@@ -100,7 +100,7 @@ func (c Config) Validate() error {
 		wrong("Source must be set")
 	}
 	if name := c.withDefaults().Name; len(name) > 128 || strings.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r > '~' || r == ';' }) {
-		wrong("Name %q, which is flux- and the region when it is not set, must be at most 128 visible ASCII characters without a semicolon", name)
+		wrong("Name %q must be at most 128 visible ASCII characters without a semicolon; the default is flux- and the region", name)
 	}
 	if c.Interval < 0 || c.PostTimeout < 0 || c.Backlog < 0 || c.MaxMessage < 0 || c.MaxBatch < 0 {
 		wrong("Interval, PostTimeout, Backlog, MaxMessage and MaxBatch must not be negative")

@@ -26,7 +26,7 @@ func TestDeliver_EveryTransitionInOrder(t *testing.T) {
 		g.change(g.region.is("a", "succeeded"), g.region.is("", "succeeded"))
 		g.drain()
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "running", "succeeded", "running", "succeeded"}) {
-			t.Errorf("the server was told %v", got)
+			t.Errorf("the server got statuses %v", got)
 		}
 		g.same()
 		g.readyIs("")
@@ -100,7 +100,7 @@ func TestRun_StormIsSentOnceAnInterval(t *testing.T) {
 		if got := len(steady(g, 4000, time.Millisecond)); got != 4000 {
 			t.Errorf("%d of 4000 changes arrived", got)
 		}
-		// The pause after a POST follows what was in it, so a storm takes a few POSTs to be one.
+		// The pause after a POST depends on its size, so the first POSTs of a storm come faster.
 		if n := len(g.all()) - before; n > 20+8 {
 			t.Errorf("%d POSTs in four seconds", n)
 		}
@@ -109,7 +109,7 @@ func TestRun_StormIsSentOnceAnInterval(t *testing.T) {
 		g.change(g.region.is("a", "calm"))
 		g.settle(0)
 		if last := g.all()[len(g.all())-1]; last.at != at {
-			t.Errorf("after the storm a single change waits %v", last.at.Sub(at))
+			t.Errorf("after the storm a single change took %v", last.at.Sub(at))
 		}
 	})
 }
@@ -128,7 +128,7 @@ func TestRun_PostsAreATenthOfTheIntervalApart(t *testing.T) {
 		posts := g.all()
 		for i := range posts[1:] {
 			if d := posts[i+1].at.Sub(posts[i].at); d < DefaultInterval/10 {
-				t.Errorf("POST %d came %v after the one before", i+1, d)
+				t.Errorf("POST %d came %v after the previous one", i+1, d)
 			}
 		}
 		if got := g.statuses(t, "r1/a"); len(got) != 500 {
@@ -137,7 +137,7 @@ func TestRun_PostsAreATenthOfTheIntervalApart(t *testing.T) {
 	})
 }
 
-func TestRun_WhatComesDuringAPostGoesWithTheNext(t *testing.T) {
+func TestRun_ChangesDuringAPostGoWithTheNext(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -199,7 +199,7 @@ func TestDeliver_ServerDownForMinutes(t *testing.T) {
 		g.settle(time.Minute)
 		g.readyIs("refuses connections")
 		if g.log.count("refuses connections") != 1 {
-			t.Errorf("the same trouble is logged %d times", g.log.count("refuses connections"))
+			t.Errorf("one trouble was logged %d times", g.log.count("refuses connections"))
 		}
 		g.change(g.region.is("a", "failed"))
 		g.breaks(nil)
@@ -207,7 +207,7 @@ func TestDeliver_ServerDownForMinutes(t *testing.T) {
 		g.change(g.region.is("a", "succeeded"))
 		g.drain()
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "running", "failed", "succeeded"}) {
-			t.Errorf("the server was told %v", got)
+			t.Errorf("the server got statuses %v", got)
 		}
 		g.same()
 		g.readyIs("")
@@ -220,7 +220,7 @@ func TestDeliver_ServerDownForMinutes(t *testing.T) {
 		g.breaks(nil)
 		g.drain()
 		if got := g.statuses(t, "r1/a")[4:]; !slices.Equal(got, []string{"running", "deleted", "pending"}) {
-			t.Errorf("the server was told %v", got)
+			t.Errorf("the server got statuses %v", got)
 		}
 		g.same()
 		_ = g.stop()
@@ -265,7 +265,7 @@ func TestDeliver_UnconfirmedTransitionsSurviveARestartOfTheServer(t *testing.T) 
 		g.change(g.region.is("a", "running"))
 		g.drain()
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"running", "failed", "running"}) {
-			t.Errorf("the server was told %v", got)
+			t.Errorf("the server got statuses %v", got)
 		}
 		if !slices.ContainsFunc(g.all(), func(p posted) bool { return p.status == http.StatusPreconditionFailed }) {
 			t.Error("no POST met 412")
@@ -299,11 +299,11 @@ func TestDeliver_RepeatsAPostWithoutAnswerUnchanged(t *testing.T) {
 				t.Errorf("a repeat differs: %q %q", p.header.Get("Flow-Emitter"), p.body)
 			}
 			if p.status != http.StatusOK {
-				t.Errorf("a repeat was answered %d", p.status)
+				t.Errorf("a repeat got status %d", p.status)
 			}
 		}
 		if posts[last].header.Get("Flow-Emitter") == posts[0].header.Get("Flow-Emitter") {
-			t.Error("another batch went out under the number of the one before")
+			t.Error("another batch was sent with the number of the previous one")
 		}
 		g.same()
 		_ = g.stop()

@@ -40,10 +40,10 @@ type term struct {
 
 // trouble is the reason why the server does not accept changes.
 type trouble struct {
-	kind string // another one is logged again
+	kind string // a trouble is logged when its kind changes
 	err  error
 
-	undelivered time.Time // when the first of the requests in a row that did not get through began; zero: the last one did
+	undelivered time.Time // start of the first of consecutive requests that did not reach the server; zero: the last one did
 }
 
 // New returns an Emitter, which is idle until Run. It fails if cfg is invalid or its metrics are already registered.
@@ -151,15 +151,15 @@ func (e *Emitter) SetBlind(blind bool) {
 	e.moveLocked()
 }
 
-// Undelivered returns since when this leader gets through to the server with nothing: no answer, or a 5xx, which may be that of a gateway. Zero if it
-// gets through, or this process does not lead.
+// Undelivered returns since when no request of this leader has reached the server: there was no answer, or a 5xx, which may be a gateway's. It is zero if
+// the last request did, or if this process does not lead.
 func (e *Emitter) Undelivered() time.Time {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.trouble.undelivered
 }
 
-// Reaches returns nil if the server takes POSTs of this process. It changes nothing there.
+// Reaches returns nil if the server accepts POSTs of this process. It changes nothing on the server.
 func (e *Emitter) Reaches(ctx context.Context) error {
 	c := newClient(e.cfg)
 	defer c.close()
@@ -177,10 +177,10 @@ func (e *Emitter) Ready() error {
 	defer e.mu.Unlock()
 	switch {
 	case !e.loaded:
-		return errors.New("what is in the cluster has not been listed and mapped yet")
+		return errors.New("the cluster's objects have not been listed and mapped yet")
 	case e.rival != "":
-		return fmt.Errorf("another cluster, with UID %s, reports as region %q to this flow, so nothing is sent of this one, with UID %s; give each cluster its own "+
-			"region key, or delete the region on the server when that cluster is gone", e.rival, e.cfg.Region, e.cfg.ClusterUID)
+		return fmt.Errorf("another cluster, with UID %s, reports region %q of this flow, so this cluster, with UID %s, sends nothing; give each cluster its own "+
+			"region key, or delete the region on the server if the other cluster no longer exists", e.rival, e.cfg.Region, e.cfg.ClusterUID)
 	case e.trouble.err != nil:
 		return e.trouble.err
 	case e.term != nil && !e.box.compared:
@@ -189,8 +189,8 @@ func (e *Emitter) Ready() error {
 	return nil
 }
 
-// Drained waits until the server has confirmed or finally rejected every change. Changes that a full server postpones are waited
-// for. If ctx ends first, the error has the reason.
+// Drained waits until the server has confirmed or finally rejected every change, including changes that wait because the server is full. If ctx
+// ends first, the error has the reason.
 func (e *Emitter) Drained(ctx context.Context) error {
 	for {
 		e.mu.Lock()

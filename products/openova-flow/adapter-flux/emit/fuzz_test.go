@@ -32,7 +32,7 @@ func FuzzAnswer(f *testing.F) {
 			t.Fatalf("%q: wait for %s", retry, a.retryAfter)
 		}
 		if confirmed := err == nil && a.status == http.StatusOK; confirmed && !strings.Contains(strings.ToLower(body), `seq`) && !strings.Contains(body, `\u`) {
-			t.Fatalf("%q is a confirmation", body)
+			t.Fatalf("%q confirmed the POST", body)
 		}
 	})
 }

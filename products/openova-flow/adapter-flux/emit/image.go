@@ -22,8 +22,8 @@ func (k key) String() string {
 // change is one change of one node or relationship.
 type change struct {
 	key  key
-	json string    // the element as it is sent; empty: deletion
-	uid  string    // of the Kubernetes object behind a node
+	json string    // the element's JSON; empty: deletion
+	uid  string    // UID of the Kubernetes object of a node
 	at   time.Time // time of Put
 }
 

@@ -24,12 +24,12 @@ func TestLead_OnlyTheLoadedLeaderPosts(t *testing.T) {
 		g.run()
 		g.change(g.region.is("a", "pending"))
 		g.settle(time.Hour)
-		g.readyIs("has not been listed")
+		g.readyIs("listed")
 		g.em.Loaded()
 		g.settle(time.Hour)
 		g.readyIs("")
 		if len(g.all())+g.looks() != 0 {
-			t.Error("a process that does not lead spoke")
+			t.Error("a process that does not lead sent a request")
 		}
 		g.em.Lead(1)
 		g.drain()
@@ -73,7 +73,7 @@ func TestResign_IgnoresLaterAnswers(t *testing.T) {
 				g.lead()
 				g.settle(time.Second)
 				g.breaks(func(*http.Request, []byte) *fault {
-					time.Sleep(5 * time.Second) // a cancelled request may be answered all the same
+					time.Sleep(5 * time.Second) // a cancelled request may still be answered
 					return f
 				})
 				g.change(g.region.is("a", "pending"))
@@ -126,7 +126,7 @@ func TestLead_LatePostOfAnOldLeaderChangesNothing(t *testing.T) {
 			}
 			return nil
 		})
-		old.change(old.region.is("a", "running")) // is on its way for 5 s
+		old.change(old.region.is("a", "running")) // takes 5 s to arrive
 
 		heir := newRig(t, b)
 		heir.region.fold(heir.region.is("a", "succeeded"))
@@ -138,7 +138,7 @@ func TestLead_LatePostOfAnOldLeaderChangesNothing(t *testing.T) {
 		heir.same()
 		old.readyIs("newer emitter")
 		if !slices.ContainsFunc(old.all(), func(p posted) bool { return p.status == http.StatusConflict }) {
-			t.Error("the late POST was not refused")
+			t.Error("the late POST was not rejected")
 		}
 		old.em.Resign()
 		_ = old.stop()
@@ -201,7 +201,7 @@ func TestRun_FlushesAtTheEnd(t *testing.T) {
 		}
 		g.same()
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "succeeded"}) {
-			t.Errorf("the server was told %v", got)
+			t.Errorf("the server got statuses %v", got)
 		}
 	})
 }
@@ -213,7 +213,7 @@ func TestFlush_WaitsForARunningPostAndRetries(t *testing.T) {
 		g.settle(time.Second)
 		g.breaks(func(*http.Request, []byte) *fault { return &fault{status: 500} })
 		g.change(g.region.is("a", "pending"))
-		g.settle(5 * time.Minute) // the next try may be 30 s away
+		g.settle(5 * time.Minute) // the next retry may be 30 s away
 		g.breaks(func(*http.Request, []byte) *fault { return &fault{delay: 2 * time.Second} })
 		if err := g.stop(); err != nil {
 			t.Error(err)
@@ -236,7 +236,7 @@ func TestFlush_ShortensTheBackoff(t *testing.T) {
 				break
 			}
 		}
-		g.end() // while a POST is on its way that will fail
+		g.end() // while a POST is in flight, which will fail
 		g.settle(100 * time.Millisecond)
 		g.breaks(nil)
 		if err := <-g.done; err != nil {
@@ -286,7 +286,7 @@ func TestDrained_ErrorHasTheReason(t *testing.T) {
 	})
 }
 
-func TestUndelivered_IsSinceTheFirstRequestThatDidNotGetThrough(t *testing.T) {
+func TestUndelivered_IsTheStartOfTheFirstFailedRequest(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -305,7 +305,7 @@ func TestUndelivered_IsSinceTheFirstRequestThatDidNotGetThrough(t *testing.T) {
 		}
 		g.breaks(nil)
 		g.drain()
-		g.breaks(func(*http.Request, []byte) *fault { return &fault{delay: time.Hour} }) // it accepts, and never answers
+		g.breaks(func(*http.Request, []byte) *fault { return &fault{delay: time.Hour} }) // the connection is accepted, but there is no answer
 		at = time.Now()
 		g.change(g.region.is("a", "pending"))
 		g.settle(time.Minute)
@@ -315,21 +315,21 @@ func TestUndelivered_IsSinceTheFirstRequestThatDidNotGetThrough(t *testing.T) {
 		g.breaks(func(*http.Request, []byte) *fault { return &fault{status: http.StatusForbidden} })
 		g.settle(time.Minute)
 		if !g.em.Undelivered().IsZero() {
-			t.Error("a refusal is an answer")
+			t.Error("a rejected request counts as undelivered")
 		}
 		if g.em.Reaches(t.Context()) == nil {
-			t.Error("who is refused cannot deliver")
+			t.Error("Reaches returned nil though requests are rejected")
 		}
 		g.breaks(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
 		g.settle(time.Minute)
 		g.em.Resign()
 		if !g.em.Undelivered().IsZero() {
-			t.Error("who does not lead has nothing to deliver")
+			t.Error("Undelivered is not zero without the leadership")
 		}
 	})
 }
 
-// What stands in between takes everything but POSTs.
+// TestUndelivered_BehindAGatewayThatAnswersPOSTsWith5xx has a gateway that forwards everything except POSTs.
 func TestUndelivered_BehindAGatewayThatAnswersPOSTsWith5xx(t *testing.T) {
 	for _, status := range []int{http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout} {
 		bubble(t, serverLimits{}, func(t *testing.T, b backend) {
@@ -351,7 +351,7 @@ func TestUndelivered_BehindAGatewayThatAnswersPOSTsWith5xx(t *testing.T) {
 				t.Errorf("%d: undelivered since %v, want %v", status, since, at)
 			}
 			if g.em.Reaches(t.Context()) == nil {
-				t.Errorf("%d: another one behind the same gateway would take over", status)
+				t.Errorf("%d: Reaches returned nil behind the same gateway", status)
 			}
 			g.breaks(nil)
 			before := len(g.applied())
@@ -359,11 +359,11 @@ func TestUndelivered_BehindAGatewayThatAnswersPOSTsWith5xx(t *testing.T) {
 				t.Errorf("%d: %v", status, err)
 			}
 			if n := len(g.applied()); n != before {
-				t.Errorf("%d: asking has changed something", status)
+				t.Errorf("%d: Reaches has changed something", status)
 			}
 			g.drain()
 			if !g.em.Undelivered().IsZero() {
-				t.Errorf("%d: what is delivered is delivered", status)
+				t.Errorf("%d: Undelivered is not zero after a delivery", status)
 			}
 		})
 	}
@@ -378,7 +378,7 @@ func TestReaches_OnlyAFlowServer(t *testing.T) {
 		} {
 			g.breaks(func(*http.Request, []byte) *fault { return &f })
 			if g.em.Reaches(t.Context()) == nil {
-				t.Errorf("%+v is taken for one that takes POSTs", f)
+				t.Errorf("Reaches returned nil for %+v", f)
 			}
 		}
 		g.breaks(nil)
@@ -388,7 +388,7 @@ func TestReaches_OnlyAFlowServer(t *testing.T) {
 	})
 }
 
-// The end of the flush cuts off a POST that is under way. That says nothing of the server.
+// TestRun_EndOfTheFlushIsNoTroubleOfTheServer: the end of the flush cancels a POST in flight, which is no failure of the server.
 func TestRun_EndOfTheFlushIsNoTroubleOfTheServer(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
@@ -399,7 +399,7 @@ func TestRun_EndOfTheFlushIsNoTroubleOfTheServer(t *testing.T) {
 		g.change(g.region.is("a", "running"))
 		g.settle(time.Second)
 		if err := g.stop(); err == nil {
-			t.Error("it was confirmed")
+			t.Error("the cancelled POST counts as confirmed")
 		}
 		if n := g.log.count("does not accept changes"); n != 0 || !g.em.Undelivered().IsZero() {
 			t.Errorf("%d log lines, undelivered since %v", n, g.em.Undelivered())
@@ -407,10 +407,10 @@ func TestRun_EndOfTheFlushIsNoTroubleOfTheServer(t *testing.T) {
 	})
 }
 
-// A look at a server that has changed by nothing but the emitter's own POSTs costs it a whole snapshot once.
+// TestCheck_AsksByTheNewestETag: on a server that only the emitter's own POSTs have changed, checks cost one whole snapshot, and no more.
 func TestCheck_AsksByTheNewestETag(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
-		g := newRig(t, b, func(c *Config) { c.ClusterUID = "" }) // else the renewals of the claim say enough
+		g := newRig(t, b, func(c *Config) { c.ClusterUID = "" }) // else renewals of the claim replace the checks
 		g.lead()
 		g.change(g.region.is("a", "pending"))
 		g.drain()

@@ -15,10 +15,10 @@ import (
 
 const head = `{"type":"snapshot","flow":{"id":"F","status":"running","startedAt":0},"nodes":[`
 
-// few is what a request may take whatever the server answers, garbage that the collector leaves for a while among it.
+// few is how many bytes the heap may grow during a request, whatever the server answers. It includes garbage that is not collected yet.
 const few = 16 << 20
 
-// fleet writes a snapshot in which region r1 has one node, and others have n, with an edge each.
+// fleet writes a snapshot in which region r1 has one node and other regions have n nodes, with an edge each.
 func fleet(w io.Writer, n int) {
 	text := strings.Repeat("x", 700)
 	fmt.Fprint(w, head, `{"id":"r1","flowId":"F","label":"r1","status":"x","region":"r1"}`)
@@ -32,7 +32,7 @@ func fleet(w io.Writer, n int) {
 	fmt.Fprint(w, `]}`)
 }
 
-// endless writes s until it fails, or 500 MB are written.
+// endless writes s repeatedly until a write fails or 500 MB are written.
 func endless(w io.Writer, s string) {
 	chunk := []byte(strings.Repeat(s, 1<<20/len(s)))
 	for n := 0; n < 500<<20; n += len(chunk) {
@@ -42,7 +42,7 @@ func endless(w io.Writer, s string) {
 	}
 }
 
-// growth returns by how many bytes the heap grows at most while f runs.
+// growth returns the largest growth of the heap while f runs, in bytes.
 func growth(f func()) int64 {
 	var before, after runtime.MemStats
 	runtime.GC()
@@ -67,7 +67,7 @@ func growth(f func()) int64 {
 	return int64(<-most) - int64(live)
 }
 
-// TestMeasure_ClientHeapIsBoundByTheRegion asks servers that answer with far more than the region, and some that are hostile.
+// TestMeasure_ClientHeapIsBoundByTheRegion gets snapshots from servers that send far more than the region, and from hostile ones.
 func TestMeasure_ClientHeapIsBoundByTheRegion(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
@@ -113,7 +113,7 @@ func TestMeasure_ClientHeapIsBoundByTheRegion(t *testing.T) {
 	}
 }
 
-// TestReadPart_OwnElementsAreBounded counts what a server may have the region be.
+// TestReadPart_OwnElementsAreBounded reads snapshots in which the region itself is at its limit or larger.
 func TestReadPart_OwnElementsAreBounded(t *testing.T) {
 	r, w := io.Pipe()
 	go func() {
@@ -128,7 +128,7 @@ func TestReadPart_OwnElementsAreBounded(t *testing.T) {
 	r.Close()
 }
 
-// TestClient_EveryAnswerIsBounded has a server answer all requests with bodies, and then with heads, without end.
+// TestClient_EveryAnswerIsBounded has a server answer all requests with endless bodies, and then with endless heads.
 func TestClient_EveryAnswerIsBounded(t *testing.T) {
 	for name, answer := range map[string]func(w http.ResponseWriter){
 		"200": func(w http.ResponseWriter) { fmt.Fprint(w, `{"detail":"`); endless(w, "a") },
@@ -153,7 +153,7 @@ func TestClient_EveryAnswerIsBounded(t *testing.T) {
 		c := newClient(Config{URL: s.URL, FlowID: "F", Region: "r1", PostTimeout: time.Minute})
 		grown := growth(func() {
 			if _, err := c.post(t.Context(), &batch{}, "e;epoch=1;n=1", ""); name == "head" && err == nil {
-				t.Error("a head without end is an answer")
+				t.Error("a request with an endless head succeeded")
 			}
 			_, _, _ = c.claim(t.Context(), "r1", "uid", time.Minute)
 			_, _ = c.look(t.Context(), `"x"`, "")

@@ -7,7 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics are what the emitter counts. Their names and labels are part of the package's promises.
+// metrics are the metrics of an Emitter. Their names and labels are part of the package's interface.
 type metrics struct {
 	posts     *prometheus.CounterVec // by outcome
 	messages  prometheus.Counter
@@ -36,17 +36,17 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 			Help: "POSTs to the flow server, by outcome: ok, refused, conflict, lost, unleased, too_large, limited, denied, error, unanswered."}, []string{"outcome"}),
 		messages:  counter("messages_sent_total", "FlowMessages that the server confirmed."),
 		changes:   counter("changes_confirmed_total", "Changes of nodes and relationships that the server confirmed."),
-		dropped:   counter("changes_dropped_total", "Changes that the server refused for good. Each is tried again when its value changes."),
-		held:      counter("changes_held_total", "Changes that the server refused at a limit. Each is tried again later."),
-		collapsed: counter("changes_collapsed_total", "Changes that newer ones replaced because the server was away for long."),
-		retries:   counter("post_retries_total", "POSTs that repeat one that failed."),
+		dropped:   counter("changes_dropped_total", "Changes that the server rejected for good. An element is sent again when its value changes."),
+		held:      counter("changes_held_total", "Changes that the server rejected at a limit. They are sent again later."),
+		collapsed: counter("changes_collapsed_total", "Changes that were replaced by newer ones because too many waited."),
+		retries:   counter("post_retries_total", "Repeated POSTs after a failure."),
 		resyncs: prometheus.NewCounterVec(prometheus.CounterOpts{Name: ns + "resyncs_total",
 			Help: "Comparisons with the server's snapshot, by cause: leading, lost, conflict, periodic."}, []string{"cause"}),
 		backlog:  gauge("backlog_changes", "Changes that the server has not confirmed."),
-		success:  gauge("last_success_timestamp_seconds", "When the server last answered a request as it should."),
+		success:  gauge("last_success_timestamp_seconds", "When a request to the server last succeeded, Unix time."),
 		conflict: gauge("cluster_conflict", "1 while another cluster holds this region on the server, and nothing is sent."),
 		lag: prometheus.NewHistogram(prometheus.HistogramOpts{Name: ns + "confirmation_lag_seconds",
-			Help: "From when a change was seen to when the server confirmed it.", Buckets: prometheus.ExponentialBuckets(0.01, 2.5, 12)}),
+			Help: "Time from when a change was seen until the server confirmed it.", Buckets: prometheus.ExponentialBuckets(0.01, 2.5, 12)}),
 	}
 	if reg == nil {
 		return m, nil

@@ -24,7 +24,7 @@ func TestMetrics_CountOutcomes(t *testing.T) {
 			g.change(g.region.is("b", s))
 		}
 		if n := testutil.ToFloat64(g.em.metrics.backlog); n != 2 {
-			t.Errorf("%v changes are said to wait", n)
+			t.Errorf("backlog_changes is %v", n)
 		}
 		g.breaks(nil)
 		g.drain()
@@ -43,13 +43,13 @@ func TestMetrics_CountOutcomes(t *testing.T) {
 # HELP flow_adapter_backlog_changes Changes that the server has not confirmed.
 # TYPE flow_adapter_backlog_changes gauge
 flow_adapter_backlog_changes 0
-# HELP flow_adapter_changes_collapsed_total Changes that newer ones replaced because the server was away for long.
+# HELP flow_adapter_changes_collapsed_total Changes that were replaced by newer ones because too many waited.
 # TYPE flow_adapter_changes_collapsed_total counter
 flow_adapter_changes_collapsed_total 3
 # HELP flow_adapter_changes_confirmed_total Changes of nodes and relationships that the server confirmed.
 # TYPE flow_adapter_changes_confirmed_total counter
 flow_adapter_changes_confirmed_total 4
-# HELP flow_adapter_changes_dropped_total Changes that the server refused for good. Each is tried again when its value changes.
+# HELP flow_adapter_changes_dropped_total Changes that the server rejected for good. An element is sent again when its value changes.
 # TYPE flow_adapter_changes_dropped_total counter
 flow_adapter_changes_dropped_total 0
 # HELP flow_adapter_messages_sent_total FlowMessages that the server confirmed.
@@ -73,11 +73,11 @@ func TestConfig_ErrorsNameTheField(t *testing.T) {
 		change func(*Config)
 		says   string
 	}{
-		"as it should be":     {func(*Config) {}, ""},
+		"valid":               {func(*Config) {}, ""},
 		"region with a slash": {func(c *Config) { c.Region = "eu/west;1" }, ""},
 		"no URL":              {func(c *Config) { c.URL = "" }, "URL"},
 		"URL without scheme":  {func(c *Config) { c.URL = "flow:8080" }, "URL"},
-		"password in the URL": {func(c *Config) { c.URL = "https://me:secret@flow" }, "user or password"},
+		"password in the URL": {func(c *Config) { c.URL = "https://me:secret@flow" }, "user and password"},
 		"query in the URL":    {func(c *Config) { c.URL = "https://flow?x=1" }, "query"},
 		"flow id":             {func(c *Config) { c.FlowID = "a/b" }, "FlowID"},
 		"flow id of dots":     {func(c *Config) { c.FlowID = ".." }, "FlowID"},
@@ -95,10 +95,10 @@ func TestConfig_ErrorsNameTheField(t *testing.T) {
 			c.change(&cfg)
 			_, err := New(cfg)
 			if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
-				t.Errorf("got %v, want an error that says %q", err, c.says)
+				t.Errorf("got %v, want an error with %q", err, c.says)
 			}
 			if err != nil && strings.Contains(err.Error(), "secret") {
-				t.Errorf("the error repeats the password: %v", err)
+				t.Errorf("the error has the password: %v", err)
 			}
 		})
 	}

@@ -16,11 +16,11 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// weather breaks requests at random.
+// weather makes requests fail at random.
 type weather struct {
 	mu  sync.Mutex
 	rng *rand.Rand
-	bad float64 // share of the requests
+	bad float64 // share of the requests that fail
 }
 
 func (w *weather) strikes(*http.Request, []byte) *fault {
@@ -46,7 +46,7 @@ func (w *weather) strikes(*http.Request, []byte) *fault {
 	return &fault{status: 500 + w.rng.IntN(5)}
 }
 
-// anyChanges makes a step of a region of few releases.
+// anyChanges returns random changes of a region with few releases.
 func anyChanges(rng *rand.Rand, r *region) []mapping.Change {
 	name := func() string { return string(rune('a' + rng.IntN(6))) }
 	a, b := name(), name()
@@ -76,7 +76,7 @@ func TestModel_ServerEndsAsTheRegion(t *testing.T) {
 	}
 }
 
-// scenario has two processes of one region, which share their source, and another region's emitter beside them.
+// scenario runs two processes of one region with one Source, and an emitter of another region.
 func scenario(t *testing.T, b backend, rng *rand.Rand) {
 	backlog := func(c *Config) { c.Backlog = 5 + rng.IntN(100) }
 	pods := []*rig{newRig(t, b, backlog), newRig(t, b, backlog)}
@@ -96,7 +96,7 @@ func scenario(t *testing.T, b backend, rng *rand.Rand) {
 		chance := func(p float64) bool { sky.mu.Lock(); defer sky.mu.Unlock(); return rng.Float64() < p }
 		switch {
 		case chance(0.02):
-			if chance(0.7) { // else the old one does not know yet
+			if chance(0.7) { // else the old leader does not know yet
 				leader.em.Resign()
 			}
 			epoch++
@@ -133,7 +133,7 @@ func scenario(t *testing.T, b backend, rng *rand.Rand) {
 		theirs := ownNodes("r2", m.Nodes)
 		edges := slices.DeleteFunc(m.Relationships, func(r flow.Relationship) bool { return r.FromID != "r2/a" })
 		if len(theirs) != len(edges) {
-			t.Errorf("the other region was touched: %v %v", theirs, edges)
+			t.Errorf("the other region was changed: %v %v", theirs, edges)
 		}
 	}
 	for _, p := range pods {
@@ -172,7 +172,7 @@ func TestLead_NoTransitionIsLostOrRepeated(t *testing.T) {
 			g.same()
 			for name, want := range seen {
 				if got := told(g, "r1/"+name); !slices.Equal(got, want) {
-					t.Errorf("seed %d: of %s the server was told\n%v, want\n%v", seed, name, got, want)
+					t.Errorf("seed %d: the server got statuses of %s\n%v, want\n%v", seed, name, got, want)
 				}
 			}
 			_ = g.stop()
@@ -180,7 +180,7 @@ func TestLead_NoTransitionIsLostOrRepeated(t *testing.T) {
 	}
 }
 
-// told is statuses without the repeats of a POST whose answer was lost, which the server knows for what they are.
+// told returns the statuses without exact repeats of a POST, which the server recognizes.
 func told(g *rig, id string) []string {
 	g.mu.Lock()
 	g.posts = slices.CompactFunc(slices.DeleteFunc(g.posts, func(p posted) bool { return p.status != http.StatusOK }), func(a, b posted) bool {
@@ -213,7 +213,7 @@ func TestDeliver_PendingTransitionsSurviveARestartOfTheServer(t *testing.T) {
 			got := g.statuses(t, "r1/a")
 			for _, s := range want {
 				if !slices.Contains(got, s) {
-					t.Errorf("seed %d: the server was never told %s", seed, s)
+					t.Errorf("seed %d: the server never got %s", seed, s)
 				}
 			}
 			_ = g.stop()
@@ -221,7 +221,7 @@ func TestDeliver_PendingTransitionsSurviveARestartOfTheServer(t *testing.T) {
 	}
 }
 
-// TestEmitter_ConcurrentCalls is for the race detector: every method from goroutines of their own.
+// TestEmitter_ConcurrentCalls is for the race detector: it calls every method from its own goroutine.
 func TestEmitter_ConcurrentCalls(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)

@@ -15,16 +15,16 @@ type outbox struct {
 	backlog   int
 	confirmed *image
 	want      *image
-	sent      *batch   // sent, without an answer; its changes are not in log
-	log       []change // in the order in which they were put
+	sent      *batch   // sent, without an answer so far; its changes are not in log
+	log       []change // in the order of Put
 	limit     int      // length of log at which it collapses
 	held      map[key]hold
 	compared  bool         // compared with the server since the last reset
-	since     map[key]bool // put since a comparison began; true: deleted. nil if none is running
+	since     map[key]bool // elements that were put since the running comparison began; true: deleted. nil if none is running
 	collapsed int          // number of changes removed by collapsing
 
-	base *image // the region before log, as this process saw it before it led; nil after the comparison
-	kept int    // number of changes in log from that time
+	base *image // the region before log, as this process saw it before its term; nil after the comparison
+	kept int    // number of changes in log from before the term
 }
 
 // hold is an element that the server has rejected. It is not sent again before a time, or before it changes.
@@ -32,7 +32,7 @@ type hold struct {
 	change
 	until time.Time     // zero: until it changes
 	delay time.Duration // duration of the last hold
-	tried bool          // it is sent again
+	tried bool          // it was released and is sent again
 }
 
 func newOutbox(backlog int) *outbox {

@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// anyChange makes changes of few nodes and edges, so that they meet often.
+// anyChange returns a random change of few nodes and edges, so that changes often concern the same ones.
 func anyChange(rng *rand.Rand) change {
 	name := func() string { return "r1/" + string(rune('a'+rng.IntN(5))) }
 	rel := flow.RelKey{FromID: name(), ToID: name(), Type: flow.FinishToStart}
@@ -29,7 +29,7 @@ func anyChange(rng *rand.Rand) change {
 	return nodeChange(flow.Node{ID: id, FlowID: "F", Label: "l", Status: fmt.Sprint("s", rng.IntN(4)), Meta: flow.Object(`{"uid":"` + uid + `"}`)}, time.Time{})
 }
 
-// folded is what the server makes of NDJSON, on top of what an image holds.
+// folded returns the state that the server folds from NDJSON, starting with an image.
 func folded(t *testing.T, base *image, body string) map[string]string {
 	t.Helper()
 	s := flow.NewState("F", 0)
@@ -70,7 +70,7 @@ func flat(m *image) map[string]string {
 	return out
 }
 
-func TestImage_FoldsAsTheServerDoes(t *testing.T) {
+func TestImage_FoldsLikeTheServer(t *testing.T) {
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		base, log := newImage(), []change{}
@@ -132,7 +132,7 @@ func TestOutbox_CollapsingKeepsTheEndStateAndTheLimit(t *testing.T) {
 			c := anyChange(rng)
 			o.put(c)
 			want.apply(c)
-			if n := len(o.log); n > 3*5+25+30 { // of 5 nodes three each, 25 edges, and the backlog
+			if n := len(o.log); n > 3*5+25+30 { // three for each of 5 nodes, 25 edges, and the backlog
 				t.Fatalf("seed %d: %d changes wait", seed, n)
 			}
 		}
@@ -155,24 +155,24 @@ func TestOutbox_RecreatedObjectIsNotCollapsed(t *testing.T) {
 	}
 	gone := change{key: key{node: "a"}}
 	for name, c := range map[string]struct{ put, kept []change }{
-		"one object":                        {[]change{n("1", "x"), n("1", "y"), n("1", "z")}, []change{n("1", "z")}},
-		"made again":                        {[]change{n("1", "x"), n("1", "y"), gone, n("2", "x"), n("2", "y")}, []change{n("1", "y"), gone, n("2", "y")}},
-		"made again, its deletion unseen":   {[]change{n("1", "x"), n("1", "y"), n("2", "x"), n("2", "y")}, []change{n("1", "y"), n("2", "y")}},
-		"made again and again":              {[]change{n("1", "x"), gone, n("2", "x"), gone, n("3", "x")}, []change{n("2", "x"), gone, n("3", "x")}},
-		"made again under one uid":          {[]change{n("1", "x"), gone, n("1", "y")}, []change{n("1", "x"), gone, n("1", "y")}},
-		"gone, and the server never knew":   {[]change{n("1", "x"), gone}, nil},
-		"as it was after several changes":   {[]change{n("0", "old"), n("0", "x"), n("0", "old")}, nil},
-		"gone, and the server knew it":      {[]change{n("0", "x"), gone}, []change{gone}},
-		"deleted, made again, deletion due": {[]change{gone, n("2", "x"), n("3", "x"), n("3", "y")}, []change{gone, n("2", "x"), n("3", "y")}},
+		"one object":                         {[]change{n("1", "x"), n("1", "y"), n("1", "z")}, []change{n("1", "z")}},
+		"made again":                         {[]change{n("1", "x"), n("1", "y"), gone, n("2", "x"), n("2", "y")}, []change{n("1", "y"), gone, n("2", "y")}},
+		"made again, its deletion unseen":    {[]change{n("1", "x"), n("1", "y"), n("2", "x"), n("2", "y")}, []change{n("1", "y"), n("2", "y")}},
+		"made again and again":               {[]change{n("1", "x"), gone, n("2", "x"), gone, n("3", "x")}, []change{n("2", "x"), gone, n("3", "x")}},
+		"made again under one uid":           {[]change{n("1", "x"), gone, n("1", "y")}, []change{n("1", "x"), gone, n("1", "y")}},
+		"deleted, and unknown to the server": {[]change{n("1", "x"), gone}, nil},
+		"unchanged after several changes":    {[]change{n("0", "old"), n("0", "x"), n("0", "old")}, nil},
+		"deleted, and known to the server":   {[]change{n("0", "x"), gone}, []change{gone}},
+		"deleted, made again, deletion due":  {[]change{gone, n("2", "x"), n("3", "x"), n("3", "y")}, []change{gone, n("2", "x"), n("3", "y")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := newOutbox(len(c.put) - 1)
-			if strings.Contains(name, "knew it") || strings.Contains(name, "as it was") || strings.Contains(name, "deletion due") {
+			if strings.Contains(name, ", and known to") || strings.Contains(name, "unchanged") || strings.Contains(name, "deletion due") {
 				o.confirmed.apply(n("0", "old"))
 			}
 			o.want, o.compared = o.confirmed.clone(), true
-			if name == "as it was after several changes" {
-				c.put = c.put[1:] // the first is what the server has
+			if name == "unchanged after several changes" {
+				c.put = c.put[1:] // the server has the first one
 				o.limit = 1
 			}
 			for _, p := range c.put {
@@ -206,21 +206,21 @@ func TestOutbox_CollapsesBeforeTheComparison(t *testing.T) {
 		}
 		o.beginCompare()
 		nodes, rels := elements(t, truth)
-		for range rng.IntN(3) { // while the Source is asked
+		for range rng.IntN(3) { // while the Source is read
 			c := anyChange(rng)
 			o.put(c)
 			truth.apply(c)
 		}
 		o.compare(server, nodes, rels, time.Time{})
 		if !maps.Equal(flat(o.want), flat(truth)) {
-			t.Fatalf("seed %d: ends as %v, want %v", seed, flat(o.want), flat(truth))
+			t.Fatalf("seed %d: want is %v, should be %v", seed, flat(o.want), flat(truth))
 		}
 		end := o.confirmed.clone()
 		for _, c := range o.log {
 			end.apply(c)
 		}
 		if !maps.Equal(flat(end), flat(truth)) {
-			t.Fatalf("seed %d: what is sent ends as %v, want %v", seed, flat(end), flat(truth))
+			t.Fatalf("seed %d: the batches fold into %v, want %v", seed, flat(end), flat(truth))
 		}
 	}
 }
@@ -256,7 +256,7 @@ func TestOutbox_DropsHeldEdgesWithTheirNode(t *testing.T) {
 	sent := slices.Clone(b.changes)
 	o.setAside(b.changes[1:], now.Add(time.Minute), time.Minute)
 	if !slices.Equal(b.changes, sent) {
-		t.Errorf("the batch that was sent is now %v, was %v", b.changes, sent)
+		t.Errorf("the sent batch has changed to %v from %v", b.changes, sent)
 	}
 	if o.release(now); len(o.held) != 1 {
 		t.Fatalf("held: %v", o.held)

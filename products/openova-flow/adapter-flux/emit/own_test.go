@@ -15,7 +15,7 @@ func ownNodes(region string, nodes []flow.Node) []flow.Node {
 
 func inRegion(region, id string) bool { return flow.RegionOf(id) == region }
 
-func TestReadPart_KeepsWhatIsTheRegions(t *testing.T) {
+func TestReadPart_KeepsTheRegionsElements(t *testing.T) {
 	const text = ` {"relationships":[{"fromId":"r1/a","toId":"r1","type":"contains"}, {"fromId":"r1/a","toId":"r2/b","type":"contains"},
 		{"fromId":"r2/b","toId":"r1/a","type":"contains"},{"fromId":"r1/b","toId":"r1","type":"contains","fromFlowId":"other"},
 		{"fromId":"r2/b","toId":"r1/a","type":"finish-to-start","toFlowId":"F"},{"fromId":"r1/a","toId":"r2/b","type":"finish-to-start"},
@@ -49,7 +49,7 @@ func TestReadPart_KeepsWhatIsTheRegions(t *testing.T) {
 	}
 }
 
-func TestReadPart_RefusesWhatIsNoSnapshot(t *testing.T) {
+func TestReadPart_RejectsInvalidSnapshots(t *testing.T) {
 	const instance = `"flow":{"id":"F","status":"x","startedAt":0}`
 	for name, text := range map[string]string{
 		"nothing":            "",
@@ -61,9 +61,9 @@ func TestReadPart_RefusesWhatIsNoSnapshot(t *testing.T) {
 		"no type":            `{` + instance + `}`,
 		"no flow":            `{"type":"snapshot","nodes":[]}`,
 		"another flow":       `{"type":"snapshot","flow":{"id":"G","status":"x","startedAt":0}}`,
-		"nodes are no array": `{"type":"snapshot",` + instance + `,"nodes":{}}`,
-		"a node is none":     `{"type":"snapshot",` + instance + `,"nodes":[{"id":"r1/a","region":"r1"}]}`,
-		"an edge is none":    `{"type":"snapshot",` + instance + `,"relationships":[{"fromId":"a","toId":"r1","type":"finish-to-start","lag":-1}]}`,
+		"nodes not an array": `{"type":"snapshot",` + instance + `,"nodes":{}}`,
+		"an invalid node":    `{"type":"snapshot",` + instance + `,"nodes":[{"id":"r1/a","region":"r1"}]}`,
+		"an invalid edge":    `{"type":"snapshot",` + instance + `,"relationships":[{"fromId":"a","toId":"r1","type":"finish-to-start","lag":-1}]}`,
 		"more follows":       `{"type":"snapshot",` + instance + `} {}`,
 	} {
 		if p, err := readPart("F", "r1", strings.NewReader(text)); err != errNotASnapshot || len(p.nodes)+len(p.rels) > 0 {
@@ -72,7 +72,7 @@ func TestReadPart_RefusesWhatIsNoSnapshot(t *testing.T) {
 	}
 }
 
-// TestReadPart_GreatestMessage reads back neighbours that each fill a message.
+// TestReadPart_GreatestMessage reads two neighbours that are each as large as a message may be.
 func TestReadPart_GreatestMessage(t *testing.T) {
 	fill := strings.Repeat("a", DefaultMaxMessage-200)
 	element := func(id string) string {

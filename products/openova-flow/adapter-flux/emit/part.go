@@ -12,14 +12,14 @@ import (
 
 // Limits of a snapshot. Elements of other regions are skipped, whatever their size.
 const (
-	maxElement = 2 * DefaultMaxMessage // bytes from one element to the next: an element is at most one message, the rest is white space and read ahead
+	maxElement = 2 * DefaultMaxMessage // bytes read for an element: it is at most one message; the rest is for white space and reading ahead
 	maxPart    = 64 << 20              // bytes of the region's elements, plus perElement for each
-	perElement = 1 << 10               // approximate bytes of memory that the comparison needs for an element, besides its text
+	perElement = 1 << 10               // approximate memory of the comparison for an element, besides its text
 )
 
 var (
-	errElementTooLarge = fmt.Errorf("the flow server's snapshot has an element of more than %d bytes; check the URL of the flow server, and what stands in between", maxElement)
-	errPartTooLarge    = fmt.Errorf("the flow server's snapshot of the region is larger than this program can hold, some %d bytes; delete what of it this cluster does not have", maxPart)
+	errElementTooLarge = fmt.Errorf("an element of the flow server's snapshot exceeds %d bytes; check the URL of the flow server, and proxies on the way", maxElement)
+	errPartTooLarge    = fmt.Errorf("the flow server's snapshot of the region exceeds %d bytes; on the server, delete nodes of the region that this cluster does not have", maxPart)
 )
 
 // part is the region's part of a snapshot.
@@ -28,8 +28,8 @@ type part struct {
 	rels  []flow.Relationship
 }
 
-// readPart reads a snapshot message of flow flowID and keeps only the region's part, since older servers answer with all regions. An error that
-// does not come from body says what is wrong with the snapshot.
+// readPart reads a snapshot message of flow flowID and keeps only the region's part, since older servers answer with all regions. The error is that of
+// reading body, or describes an invalid snapshot.
 func readPart(flowID, region string, body io.Reader) (part, error) {
 	in := &rationed{r: body}
 	p := partReader{d: json.NewDecoder(in), in: in, flowID: flowID, region: region}
@@ -69,7 +69,7 @@ type partReader struct {
 	d              *json.Decoder
 	in             *rationed
 	flowID, region string
-	raw            json.RawMessage // of the current element; reused
+	raw            json.RawMessage // JSON of the current element; reused
 	kept           int
 }
 

@@ -31,12 +31,12 @@ func TestDrop_OneInvalidNodeDelaysNoOther(t *testing.T) {
 		g.drain()
 		g.same("r1/bad")
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"running", "succeeded"}) {
-			t.Errorf("the server was told %v", got)
+			t.Errorf("the server got statuses %v", got)
 		}
 		if n := len(g.all()); n != 2 {
-			t.Errorf("%d POSTs, want the refused one and the rest", n)
+			t.Errorf("%d POSTs, want the rejected one and the rest", n)
 		}
-		if g.log.count("refused an element") != 1 || g.log.count("r1/bad") != 1 {
+		if g.log.count("rejected an element") != 1 || g.log.count("r1/bad") != 1 {
 			t.Errorf("logged %v", g.log.lines)
 		}
 		if n := testutil.ToFloat64(g.em.metrics.dropped); n != 1 {
@@ -47,7 +47,7 @@ func TestDrop_OneInvalidNodeDelaysNoOther(t *testing.T) {
 		g.change(mappingNode(bad)) // the same again, and comparisons
 		g.settle(time.Hour)
 		if n := len(g.all()); n != 2 {
-			t.Errorf("%d POSTs after nothing changed", n)
+			t.Errorf("%d POSTs without a change", n)
 		}
 		g.change(g.region.is("bad", "succeeded"))
 		g.drain()
@@ -67,9 +67,9 @@ func TestDrop_NewerValueIsSent(t *testing.T) {
 		g.drain()
 		g.same()
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "succeeded"}) {
-			t.Errorf("the server was told %v", got)
+			t.Errorf("the server got statuses %v", got)
 		}
-		g.change(mappingNode(bad)) // is a change again
+		g.change(mappingNode(bad)) // a change, since another value was sent meanwhile
 		g.drain()
 		if n := testutil.ToFloat64(g.em.metrics.dropped); n != 2 {
 			t.Errorf("%v dropped", n)
@@ -114,17 +114,17 @@ func TestDeliver_OtherRejectionsKeepChangesAndReadinessFails(t *testing.T) {
 		body   string
 		says   string
 	}{
-		"400 that names no line":      {400, "application/problem+json", `{"title":"Bad Request","field":"Flow-Emitter"}`, "400"},
-		"400 of a proxy":              {400, "text/plain", "Client sent an HTTP request to an HTTPS server.", "https"},
-		"401":                         {401, "application/problem+json", `{"title":"Unauthorized"}`, "token file"},
-		"403":                         {403, "", "", "may not write"},
-		"404":                         {404, "text/plain", "404 page not found", "no flow server under this URL"},
-		"429 without a line":          {429, "application/problem+json", `{"detail":"the flow knows 1024 emitters"}`, "1024 emitters"},
-		"500":                         {500, "", "", "500"},
-		"503":                         {503, "application/problem+json", `{"detail":"draining"}`, "draining"},
-		"415":                         {415, "", "", "415"},
-		"404 of the server's own":     {404, "application/problem+json", `{}`, "no flow server under this URL"},
-		"400 with a line beyond ours": {400, "application/problem+json", `{"line":99,"field":"nodes[0].id"}`, "400"},
+		"400 without a line":              {400, "application/problem+json", `{"title":"Bad Request","field":"Flow-Emitter"}`, "400"},
+		"400 of a proxy":                  {400, "text/plain", "Client sent an HTTP request to an HTTPS server.", "https"},
+		"401":                             {401, "application/problem+json", `{"title":"Unauthorized"}`, "token file"},
+		"403":                             {403, "", "", "may not write"},
+		"404":                             {404, "text/plain", "404 page not found", "no flow server at this URL"},
+		"429 without a line":              {429, "application/problem+json", `{"detail":"the flow knows 1024 emitters"}`, "1024 emitters"},
+		"500":                             {500, "", "", "500"},
+		"503":                             {503, "application/problem+json", `{"detail":"draining"}`, "draining"},
+		"415":                             {415, "", "", "415"},
+		"404 of the server's own":         {404, "application/problem+json", `{}`, "no flow server at this URL"},
+		"400 with a line beyond the last": {400, "application/problem+json", `{"line":99,"field":"nodes[0].id"}`, "400"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bubble(t, serverLimits{}, func(t *testing.T, b backend) {
@@ -149,7 +149,7 @@ func TestDeliver_OtherRejectionsKeepChangesAndReadinessFails(t *testing.T) {
 				g.drain()
 				g.readyIs("")
 				if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"running", "succeeded"}) {
-					t.Errorf("the server was told %v", got)
+					t.Errorf("the server got statuses %v", got)
 				}
 				if n := testutil.ToFloat64(g.em.metrics.dropped); n != 0 {
 					t.Errorf("%v dropped", n)
@@ -191,7 +191,7 @@ func TestToken_RotatedFileIsUsed(t *testing.T) {
 		write(t, file, "token-2")
 		g.drain()
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "running", "succeeded"}) {
-			t.Errorf("the server was told %v", got)
+			t.Errorf("the server got statuses %v", got)
 		}
 		if n := g.log.count("token-") + g.log.count("Bearer"); n != 0 {
 			t.Error("a token is in the log")
@@ -250,9 +250,9 @@ func TestBatch_OverTheServersLimitIsSplit(t *testing.T) {
 		g.drain()
 		g.same("r1/fat")
 		if n := testutil.ToFloat64(g.em.metrics.dropped); n != 1 {
-			t.Errorf("%v dropped, want the one that is over the limit alone", n)
+			t.Errorf("%v dropped, want only the one over the limit", n)
 		}
-		if g.log.count("refused an element") != 1 {
+		if g.log.count("rejected an element") != 1 {
 			t.Errorf("logged %v", g.log.lines)
 		}
 		g.readyIs("")
@@ -293,12 +293,12 @@ func TestHold_ElementAtALimitWaitsAlone(t *testing.T) {
 		g.change(g.region.is("a", "running"))
 		g.settle(5 * time.Second)
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "running"}) {
-			t.Errorf("the server was told %v while it was full", got)
+			t.Errorf("the server got statuses %v while it was full", got)
 		}
 		g.readyIs("")
 		g.settle(3 * time.Hour)
 		if n := len(g.get(t).Nodes); n != 6 {
-			t.Errorf("the server took %d nodes of 6", n)
+			t.Errorf("the server has %d nodes of 6", n)
 		}
 		if n := len(g.all()); n > 400 {
 			t.Errorf("%d POSTs in three hours", n)
@@ -341,7 +341,7 @@ func TestHold_ElementAtALimitIsRetriedSoon(t *testing.T) {
 func TestDrop_ElementWithTooMuchMetaIsDroppedAlone(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		if _, real := b.(*realServer); !real {
-			return // this limit is the server's own, no part of the contract
+			return // this limit is not in the contract
 		}
 		g := newRig(t, b)
 		g.lead()
@@ -382,7 +382,7 @@ func TestHostileAnswer_IsLoggedCutAndEscaped(t *testing.T) {
 			}
 			_ = g.stop()
 			if len(said) == 0 {
-				t.Errorf("%d: nothing is said", answer.status)
+				t.Errorf("%d: nothing is logged", answer.status)
 			}
 			for _, text := range said {
 				if text = strings.TrimSuffix(text, "\n"); len(text) > 1000 || terminal.Text(text, len(text)) != text {
@@ -419,7 +419,7 @@ func TestBatch_IsAsLargeAsConfiguredAgainAfterAComparison(t *testing.T) {
 		g.change(many("running")...)
 		g.drain()
 		if n := len(g.all()) - before; n != 1 {
-			t.Errorf("%d POSTs for what one can hold", n)
+			t.Errorf("%d POSTs for changes that fit in one", n)
 		}
 		_ = g.stop()
 	})
@@ -436,7 +436,7 @@ func TestBackoff_HasJitter(t *testing.T) {
 		})
 		g.change(g.region.is("a", "pending"))
 		g.settle(time.Hour)
-		short, long := 0, 0 // of those that have the longest backoff
+		short, long := 0, 0 // pauses of the longest backoff
 		for i := 20; i < len(at); i++ {
 			switch pause := at[i].Sub(at[i-1]); {
 			case pause > lastBackoff:
@@ -454,7 +454,7 @@ func TestBackoff_HasJitter(t *testing.T) {
 	})
 }
 
-func TestRetryAfter_HasJitterAndOutlastsTheEnd(t *testing.T) {
+func TestRetryAfter_HasJitterAndAppliesToTheFlush(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -474,7 +474,7 @@ func TestRetryAfter_HasJitterAndOutlastsTheEnd(t *testing.T) {
 		if len(pauses) < 3 {
 			t.Errorf("pauses of %v", pauses)
 		}
-		synctest.Wait() // the answer has come: the minute begins
+		synctest.Wait() // until the answer has arrived, with which the minute begins
 		if err := g.stop(); err == nil || len(requests) > 0 {
 			t.Errorf("%d requests at the end, though the server asked for a minute: %v", len(requests), err)
 		}

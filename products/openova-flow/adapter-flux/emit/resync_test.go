@@ -24,7 +24,7 @@ func TestCompare_StartSendsOnlyTheDifference(t *testing.T) {
 		first.direct(t, http.MethodPost, "/events", `{"type":"upsert-nodes","nodes":[{"id":"r2/a","flowId":"F","label":"a","status":"failed","region":"r2"},{"id":"r2","flowId":"F","label":"r2","status":"failed","region":"r2"}]}
 {"type":"upsert-rels","relationships":[{"fromId":"r2/a","toId":"r2","type":"contains"},{"fromId":"r1/a","toId":"r2/a","type":"triggers"}]}`)
 
-		// While nobody looked c was deleted, though b still names it, and b went on.
+		// Without a running emitter, c was deleted, though b still names it, and b changed.
 		second := newRig(t, b)
 		r.fold(r.gone("c"), r.after("c", "b"), r.is("b", "succeeded"), r.is("d", "pending"))
 		second.region = r
@@ -46,7 +46,7 @@ func TestCompare_StartSendsOnlyTheDifference(t *testing.T) {
 		}
 		m := second.get(t)
 		if len(ownNodes("r2", m.Nodes)) != 2 || !slices.ContainsFunc(m.Relationships, func(e flow.Relationship) bool { return e.Type == flow.Triggers }) {
-			t.Error("another region's nodes or edges were touched")
+			t.Error("another region's nodes or edges were changed")
 		}
 		_ = second.stop()
 	})
@@ -66,7 +66,7 @@ func TestOutbox_RecreatedObjectBeforeTheComparison(t *testing.T) {
 		g.breaks(nil)
 		g.drain()
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"deleted", "pending"}) {
-			t.Errorf("the server was told %v", got)
+			t.Errorf("the server got statuses %v", got)
 		}
 		g.same()
 		_ = g.stop()
@@ -124,13 +124,13 @@ func TestCheck_IdleClusterSendsOneCheapRequest(t *testing.T) {
 		gets := g.looks()
 		g.settle(time.Hour)
 		if n := g.looks() - gets; n < 350 || n > 375 { // GETs, or PUTs where the server knows claims
-			t.Errorf("%d looks in an hour", n)
+			t.Errorf("%d checks in an hour", n)
 		}
 		if n := testutil.ToFloat64(g.em.metrics.resyncs.WithLabelValues("periodic")); n != 12 || unconditional != 1 { // the first after the POST
 			t.Errorf("%v comparisons in an hour, %d of them unconditional", n, unconditional)
 		}
 		if n := len(g.all()); n != 1 {
-			t.Errorf("%d POSTs of a quiet cluster", n)
+			t.Errorf("%d POSTs without changes", n)
 		}
 		_ = g.stop()
 	})
@@ -164,10 +164,10 @@ func TestCompare_EquivalentJSONIsEqual(t *testing.T) {
 	})
 }
 
-// A server that knows no claims is believed by whom the region's node is from.
+// TestClaim_OtherClusterStopsPosting uses a server without claims: the UID in the region's node shows which cluster reports it.
 func TestClaim_OtherClusterStopsPosting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, backends["by the contract"](serverLimits{}))
+		g := newRig(t, backends["fake server"](serverLimits{}))
 		theirs := `{"type":"upsert-nodes","nodes":[{"id":"r1","flowId":"F","label":"r1","status":"running","region":"r1","meta":{"clusterUID":"uid-theirs"}},` +
 			`{"id":"r1/x","flowId":"F","label":"x","status":"running","region":"r1"}]}`
 		g.direct(t, http.MethodPost, "/events", theirs)
@@ -198,7 +198,7 @@ func TestClaim_OtherClusterStopsPosting(t *testing.T) {
 			t.Error("POSTs into another cluster's region")
 		}
 		if err := g.stop(); err == nil {
-			t.Error("Run says that all was sent")
+			t.Error("Run returned no error though changes are unconfirmed")
 		}
 	})
 }
@@ -261,13 +261,13 @@ func TestSeed_LeavesOutNodesOfAnotherCluster(t *testing.T) {
 	})
 }
 
-func TestCompare_FindsAChangeThatWasTakenBackOnTheServer(t *testing.T) {
+func TestCompare_FindsAChangeThatWasRevertedOnTheServer(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
 		g.change(g.region.is("a", "pending"))
 		g.drain()
-		g.settle(2 * comparePeriod) // compared as it is
+		g.settle(2 * comparePeriod) // compared without a difference
 		before := g.region.node("a", "pending", nil).JSON()
 		g.change(g.region.is("a", "running"))
 		g.drain()

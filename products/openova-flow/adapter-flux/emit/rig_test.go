@@ -16,7 +16,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// region has the nodes of a cluster as the mapping has them. It is a Source.
+// region has the nodes of a cluster, like the mapping. It is a Source.
 type region struct {
 	key   string
 	mu    sync.Mutex
@@ -227,7 +227,7 @@ func (g *rig) same(except ...string) {
 	}
 	for k, v := range got {
 		if _, ok := want[k]; !ok {
-			g.Errorf("%s: the server has %s, the region nothing", k, v)
+			g.Errorf("%s: the server has %s, but the region lacks it", k, v)
 		}
 	}
 }
@@ -239,7 +239,7 @@ func (g *rig) readyIs(part string) {
 	case part == "" && err != nil:
 		g.Errorf("not ready: %v", err)
 	case part != "" && (err == nil || !strings.Contains(err.Error(), part)):
-		g.Errorf("Ready() = %v, which does not say %q", err, part)
+		g.Errorf("Ready() = %v, want an error with %q", err, part)
 	}
 }
 

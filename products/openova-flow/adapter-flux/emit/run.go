@@ -62,7 +62,7 @@ type runner struct {
 	*Emitter
 	client *client
 	log    *slog.Logger
-	net    context.Context // ends when nothing may be sent any more
+	net    context.Context // ends when requests are no longer allowed
 	seeded bool
 	asked  time.Time     // start of the last request
 	n      int64         // number of the newest POST
@@ -71,13 +71,13 @@ type runner struct {
 	ending bool          // the rest is sent without waiting for the interval
 
 	term        *term
-	incarnation string // of the flow; none: it does not exist; empty: unknown
-	etag        string // of the region's snapshot at the last request
-	comparedTag string // of the region's snapshot at the last comparison; empty if something was confirmed since
+	incarnation string // the flow's incarnation; none: it does not exist; empty: unknown
+	etag        string // ETag of the region's snapshot at the last request
+	comparedTag string // ETag of the region's snapshot at the last comparison; empty after a later confirmation
 	cause       string // reason of the next comparison
 	compareAt   time.Time
 	checkAt     time.Time
-	lease       string    // of the region; empty: no claim
+	lease       string    // lease of the region; empty: no claim
 	claimAt     time.Time // time of the next claim
 
 	notBefore time.Time // time of the next request
@@ -164,8 +164,8 @@ func (r *runner) send(now time.Time) time.Duration {
 	return next.Sub(now)
 }
 
-// pauseAfter returns the time from one POST to the next: the interval after 100 or more changes, a tenth of it after 10 or fewer. So a few
-// hundred changes a second arrive at once, and under load each POST has the changes of a whole interval.
+// pauseAfter returns the time from one POST to the next: the interval after a POST with 100 or more changes, a tenth of it after 10 or fewer. So up to a
+// few hundred changes a second arrive without delay, and under load each POST has the changes of a whole interval.
 func pauseAfter(changes int, interval time.Duration) time.Duration {
 	return interval * time.Duration(min(max(changes, 10), 100)) / 100
 }
@@ -202,7 +202,7 @@ func (r *runner) sleep(ctx context.Context, d time.Duration) {
 	}
 }
 
-// beginFlush ends all waiting, except that which the server asked for.
+// beginFlush ends all waiting except a Retry-After of the server.
 func (r *runner) beginFlush() {
 	r.ending, r.attempt = true, 0
 	if !r.byServer {
@@ -224,7 +224,7 @@ func (r *runner) with(f func(*outbox)) bool {
 	return true
 }
 
-// ask sends a request, with a context that ends with the term, and reports whether it was answered. A missing answer is recorded, unless the term has
+// ask sends a request, with a context that ends with the term, and reports whether it was answered. It records a missing answer, unless the term has
 // ended.
 func (r *runner) ask(what string, request func(context.Context) error) bool {
 	ctx, cancel := context.WithCancel(r.net)

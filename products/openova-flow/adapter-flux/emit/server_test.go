@@ -24,13 +24,13 @@ import (
 // backend is a flow server.
 type backend interface {
 	http.RoundTripper
-	restart() // and lose everything
+	restart() // loses everything
 }
 
 // backends are the servers of every scenario: one that implements the contract by hand, and the real one.
 var backends = map[string]func(limit serverLimits) backend{
-	"by the contract": func(l serverLimits) backend { f := &fakeServer{limits: l}; f.restart(); return f },
-	"the real server": func(l serverLimits) backend { r := &realServer{limits: l}; r.restart(); return r },
+	"fake server": func(l serverLimits) backend { f := &fakeServer{limits: l}; f.restart(); return f },
+	"real server": func(l serverLimits) backend { r := &realServer{limits: l}; r.restart(); return r },
 }
 
 // serverLimits are the limits of a server; 0: the contract's.
@@ -73,10 +73,10 @@ type fakeServer struct {
 	incarnation string
 	lives       int
 	seq         int64
-	emitters    map[string]lastWord
+	emitters    map[string]lastRequest
 }
 
-type lastWord struct {
+type lastRequest struct {
 	epoch, n, seq int64
 	body          [32]byte
 }
@@ -84,7 +84,7 @@ type lastWord struct {
 func (s *fakeServer) restart() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state, s.incarnation, s.emitters = nil, none, map[string]lastWord{}
+	s.state, s.incarnation, s.emitters = nil, none, map[string]lastRequest{}
 }
 
 func (s *fakeServer) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -97,7 +97,7 @@ func (s *fakeServer) RoundTrip(req *http.Request) (*http.Response, error) {
 	case "POST /v1/flows/F/events":
 		s.post(w, req)
 	case "DELETE /v1/flows/F":
-		s.state, s.incarnation, s.emitters = nil, none, map[string]lastWord{}
+		s.state, s.incarnation, s.emitters = nil, none, map[string]lastRequest{}
 		w.WriteHeader(http.StatusNoContent)
 	default:
 		answerProblem(w, http.StatusNotFound, problem{})
@@ -172,7 +172,7 @@ func (s *fakeServer) post(w http.ResponseWriter, req *http.Request) {
 		s.state.Apply(m)
 		s.seq++
 	}
-	s.emitters[name] = lastWord{epoch: epoch, n: n, seq: s.seq, body: sum}
+	s.emitters[name] = lastRequest{epoch: epoch, n: n, seq: s.seq, body: sum}
 	w.Header().Set("Flow-Incarnation", s.incarnation)
 	fmt.Fprintf(w, `{"seq":%d}`, s.seq)
 }
@@ -211,7 +211,7 @@ type wire struct {
 	mu     sync.Mutex
 	posts  []posted
 	gets   int
-	under  int                                         // requests without an answer so far
+	under  int                                         // requests in flight
 	broken func(req *http.Request, body []byte) *fault // returns the fault of a request, nil if there is none
 }
 
@@ -225,7 +225,7 @@ type posted struct {
 
 // fault is a failure of the connection.
 type fault struct {
-	delay  time.Duration // before anything else, or until the request's context ends
+	delay  time.Duration // pause before anything else; ends early with the request's context
 	err    error         // instead of an answer
 	after  bool          // err occurs after the server has processed the request
 	status int           // status of an answer that replaces the server's
@@ -286,7 +286,7 @@ func (w *wire) note(req *http.Request, body []byte, status int) {
 	}
 }
 
-// breaks sets the faults of the following requests; nil repairs the connection.
+// breaks sets the faults of later requests; nil repairs the connection.
 func (w *wire) breaks(f func(req *http.Request, body []byte) *fault) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

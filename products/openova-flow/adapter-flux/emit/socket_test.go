@@ -17,8 +17,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestOverSocketsWithTLSAndToken runs the emitter as it is configured in a cluster, against the real server under a path prefix.
-func TestOverSocketsWithTLSAndToken(t *testing.T) {
+// TestEmitter_OverSocketsWithTLSAndToken runs the emitter with the configuration of a real cluster, against the real server under a path prefix.
+func TestEmitter_OverSocketsWithTLSAndToken(t *testing.T) {
 	ca := newAuthority(t, "ca")
 	dir := t.TempDir()
 	caFile, tokenFile := filepath.Join(dir, "ca.pem"), filepath.Join(dir, "token")
@@ -50,7 +50,7 @@ func TestOverSocketsWithTLSAndToken(t *testing.T) {
 	}
 }
 
-// handlerBackend looks past the wire, for what the server has in the end.
+// handlerBackend reads the server's final state directly from its handler.
 type handlerBackend struct{ http.Handler }
 
 func (h *handlerBackend) restart() {}
@@ -61,7 +61,7 @@ func (h *handlerBackend) RoundTrip(req *http.Request) (*http.Response, error) {
 	return w.Result(), nil
 }
 
-// largeRegion has n releases, each contained in the region and after the one before.
+// largeRegion returns a region with n releases, each of which depends on the previous one.
 func largeRegion(n int) (*region, []mapping.Change) {
 	r := newRegion("r1")
 	changes := []mapping.Change{r.is("", "running")}

@@ -2,15 +2,15 @@ package emit
 
 import "time"
 
-// standbyTime is how long a process that does not lead keeps transitions. It is longer than a Lease outlives its
-// leader.
+// standbyTime is how long a process that does not lead keeps transitions. It is longer than the time until the Lease of a
+// dead leader expires.
 const standbyTime = time.Minute
 
 // standby has the recent changes of the region in a process that does not lead, so that no transition is lost between the last POST of the leader
 // and its own first one.
 type standby struct {
 	base *image   // the region before log
-	log  []change // in the order in which they were put
+	log  []change // in the order of Put
 }
 
 func newStandby(base *image) standby { return standby{base: base} }
@@ -24,14 +24,14 @@ func (s *standby) put(c change, most int) {
 	}
 }
 
-// follow starts the outbox with the standby's changes. What the server has is unknown before the comparison.
+// follow starts the outbox with the standby's changes. The server's state is unknown before the comparison.
 func (o *outbox) follow(s standby) {
 	o.base, o.log, o.kept = s.base, s.log, len(s.log)
 	o.limit = len(o.log) + o.backlog
 }
 
-// skip removes the changes that the server already has: for each element, all up to the server's state of it. If the server has none of the
-// states, all changes from before the term are removed.
+// skip removes the changes that the server already has: for each element, all up to the server's state of it. If the server's state of an element is none
+// of these, all its changes from before the term are removed.
 func (o *outbox) skip(server *image) {
 	if o.base == nil {
 		return

@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-// Between two terms the standby sees what becomes of a node while the server has it in some state.
+// TestLead_SendsWhatTheServerHasNotSeen has changes of a node between two terms, and different states of it on the server at the start of the second.
 func TestLead_SendsWhatTheServerHasNotSeen(t *testing.T) {
 	for _, c := range []struct {
 		name   string
-		seen   []string // by the standby; "gone" deletes the node
-		server string   // what another leader has sent meanwhile; empty: nothing
-		want   []string // what is sent of the node after the term before
+		seen   []string // statuses that the standby has seen; "gone": the node was deleted
+		server string   // status that another leader has sent meanwhile; empty: none
+		want   []string // statuses that are sent in the second term
 	}{
 		{"nothing was sent meanwhile", []string{"1", "2", "3"}, "", []string{"1", "2", "3"}},
-		{"the server is in the middle", []string{"1", "2", "3"}, "2", []string{"3"}},
+		{"the server has a status in between", []string{"1", "2", "3"}, "2", []string{"3"}},
 		{"the server has all of it", []string{"1", "2"}, "2", nil},
-		{"the server has what nobody here saw", []string{"1", "2"}, "x", []string{"2"}},
-		{"it came back to what the server has", []string{"1", "0"}, "", nil},
-		{"it was made again", []string{"gone", "1"}, "", []string{"deleted", "1"}},
-		{"it went", []string{"1", "gone"}, "", []string{"1", "deleted"}},
+		{"the server has a status that the standby has not seen", []string{"1", "2"}, "x", []string{"2"}},
+		{"the node is back in the server's status", []string{"1", "0"}, "", nil},
+		{"the node was made again", []string{"gone", "1"}, "", []string{"deleted", "1"}},
+		{"the node was deleted", []string{"1", "gone"}, "", []string{"1", "deleted"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			bubble(t, serverLimits{}, func(t *testing.T, b backend) {
@@ -49,7 +49,7 @@ func TestLead_SendsWhatTheServerHasNotSeen(t *testing.T) {
 					t.Errorf("sent %q, want %q", got, c.want)
 				}
 				if got := g.statuses(t, "r1/b"); len(got) != 1 {
-					t.Errorf("what did not change was sent %d times", len(got))
+					t.Errorf("an unchanged node was sent %d times", len(got))
 				}
 				g.same()
 			})
@@ -80,13 +80,13 @@ func TestLead_KnowsTheLastMinuteOnly(t *testing.T) {
 			t.Errorf("sent %q", got)
 		}
 		if got := g.statuses(t, "r1/b"); !slices.Equal(got, []string{"4"}) {
-			t.Errorf("sent %q of more changes than the backlog holds", got)
+			t.Errorf("sent %q of more changes than the backlog", got)
 		}
 		g.same()
 	})
 }
 
-// What is put after the term began counts, whatever the server has.
+// TestLead_SendsWhatCameBeforeTheComparison: changes after the start of the term are sent, whatever the server has.
 func TestLead_SendsWhatCameBeforeTheComparison(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
@@ -110,7 +110,7 @@ func TestLead_SendsWhatCameBeforeTheComparison(t *testing.T) {
 	})
 }
 
-// A process that has just started has seen no transition of what the server has.
+// TestLead_FirstTermSendsTheDifference: a process that has just started has seen no transitions.
 func TestLead_FirstTermSendsTheDifference(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)

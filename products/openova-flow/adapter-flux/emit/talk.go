@@ -18,7 +18,7 @@ const (
 	lastHold  = 5 * time.Minute
 )
 
-// seed passes the server's nodes to Config.Seed.
+// seed calls Config.Seed with the server's nodes of the region.
 func (r *runner) seed() {
 	own, _, ok := r.snapshot("")
 	if !ok {
@@ -33,7 +33,7 @@ func (r *runner) seed() {
 	r.cfg.Seed(previous)
 }
 
-// snapshot gets the region's part of the server's state, nothing if it still has the etag. A flow that does not exist is empty.
+// snapshot gets the region's part of the server's state, or nothing if it still has the etag. For a flow that does not exist the part is empty.
 func (r *runner) snapshot(etag string) (own part, a answer, ok bool) {
 	if !r.ask("", func(ctx context.Context) (err error) {
 		own, a, err = r.client.snapshot(ctx, etag, r.name(r.n))
@@ -109,7 +109,7 @@ func (r *runner) compare() {
 	}
 }
 
-// meetsRival records which other cluster has the region, empty for none, and reports whether there is one.
+// meetsRival records which other cluster holds the region, empty for none, and reports whether there is one.
 func (r *runner) meetsRival(uid string) bool {
 	before := ""
 	r.with(func(o *outbox) {
@@ -124,12 +124,12 @@ func (r *runner) meetsRival(uid string) bool {
 		return false
 	}
 	if before != uid {
-		r.log.Error("another cluster reports as this region, sending nothing", "cluster", uid, "own", r.cfg.ClusterUID)
+		r.log.Error("another cluster reports this region, sending nothing", "cluster", uid, "own", r.cfg.ClusterUID)
 	}
 	return true
 }
 
-// check finds out whether the server still has the same incarnation. The request also keeps the flow from being deleted as idle.
+// check checks whether the server still has the same incarnation. The request also counts as activity, so that the flow is not deleted as idle.
 func (r *runner) check() {
 	etag := r.etag
 	if etag == "" {
@@ -207,18 +207,18 @@ func (r *runner) answered(b *batch, a answer) string {
 	case a.status == http.StatusPreconditionFailed:
 		r.distrust("lost")
 		if r.lost++; r.lost > 1 {
-			r.failed("lost ", a.status, errors.New("the flow is made anew on the server time and again; check that all emitters of the flow reach the same server"), 0)
+			r.failed("lost ", a.status, errors.New("the flow gets a new incarnation on the server again and again; check that all emitters of the flow use the same server"), 0)
 		}
 		return "lost"
 	case a.status == http.StatusConflict && a.isProblem && a.problem.Field == "Flow-Lease":
 		r.lease, r.claimAt = "", time.Time{} // then the same POST again
 		if r.unleased++; r.unleased > 1 {
-			r.failed("lease ", a.status, errors.New("the claim of the region is lost on the server time and again; check that all requests reach the same server"), 0)
+			r.failed("lease ", a.status, errors.New("the server loses the claim of the region again and again; check that all requests reach the same server"), 0)
 		}
 		return "unleased"
 	case a.status == http.StatusConflict:
-		// After a clock was set back, this process's numbers would be too small for as long as the difference, so the
-		// number is increased, each time by more. That does not help against a greater epoch, which is intended.
+		// After the clock was set back, this process's numbers are too small for as long as the difference, so the
+		// number is increased, each time by more. It does not help against a greater epoch, and must not.
 		r.n += int64(time.Second/time.Millisecond) << min(r.stale, 24)
 		r.stale++
 		r.distrust("conflict")
@@ -263,11 +263,11 @@ func (r *runner) drop(b *batch, a answer) {
 	}
 	r.with(func(o *outbox) { o.setAside([]change{c}, time.Time{}, 0) })
 	r.metrics.dropped.Inc()
-	r.log.Error("flow server refused an element, dropped until it changes",
+	r.log.Error("flow server rejected an element, dropped until it changes",
 		"status", a.status, "element", c.key.String(), "field", a.problem.Field)
 }
 
-// split halves the size of a batch, down to one element, which is then dropped.
+// split halves the size of the batch. If it has only one element, that is dropped.
 func (r *runner) split(b *batch, a answer) {
 	if len(b.changes) == 1 {
 		a.problem.Line = 1
@@ -279,8 +279,8 @@ func (r *runner) split(b *batch, a answer) {
 	r.with((*outbox).putBack)
 }
 
-// hold delays the element that the answer names. If the answer names only a message, a full server may still accept a part of
-// it: the second half of the elements that it does not have is delayed.
+// hold delays the element that the answer names. If the answer names only a message, the server may still accept a part of it: then hold delays
+// the second half of the elements that are new to the server.
 func (r *runner) hold(b *batch, a answer) {
 	var first bool
 	var aside []change

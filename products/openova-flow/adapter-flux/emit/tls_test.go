@@ -109,28 +109,28 @@ func TestTrouble_ErrorsNameTheConnection(t *testing.T) {
 	for name, c := range map[string]struct {
 		url, ca, says string
 	}{
-		"all well":                {good.URL, trusted, ""},
-		"authority unknown to us": {good.URL, file("other.pem", other.pem), "unknown authority"},
-		"not the system's either": {good.URL, "", "unknown authority"},
-		"expired":                 {serve(t, ca.issue(t, "127.0.0.1", time.Now().Add(-time.Minute))).URL, trusted, "expired"},
-		"another host":            {serve(t, ca.issue(t, "flow.example", hour)).URL, trusted, "another host"},
-		"no TLS there":            {strings.Replace(plain.URL, "http:", "https:", 1), trusted, "does not speak TLS"},
-		"CA file without one":     {good.URL, file("empty.pem", "nothing"), "CA file cannot be used"},
-		"no CA file":              {good.URL, filepath.Join(dir, "absent"), "CA file cannot be used"},
-		"nobody listens":          {"http://127.0.0.1:1", "", "refuses connections"},
-		"nobody answers":          {"http://" + silent.Addr().String(), "", "did not answer in time"},
-		"no such host":            {"http://flow.invalid", "", "DNS"},
+		"valid":                          {good.URL, trusted, ""},
+		"unknown authority":              {good.URL, file("other.pem", other.pem), "unknown authority"},
+		"not an authority of the system": {good.URL, "", "unknown authority"},
+		"expired":                        {serve(t, ca.issue(t, "127.0.0.1", time.Now().Add(-time.Minute))).URL, trusted, "expired"},
+		"another host":                   {serve(t, ca.issue(t, "flow.example", hour)).URL, trusted, "another host"},
+		"server without TLS":             {strings.Replace(plain.URL, "http:", "https:", 1), trusted, "does not speak TLS"},
+		"CA file without a CA":           {good.URL, file("empty.pem", "nothing"), "CA file cannot be used"},
+		"no CA file":                     {good.URL, filepath.Join(dir, "absent"), "CA file cannot be used"},
+		"connection refused":             {"http://127.0.0.1:1", "", "refuses connections"},
+		"no answer":                      {"http://" + silent.Addr().String(), "", "did not answer in time"},
+		"no such host":                   {"http://flow.invalid", "", "DNS"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			timeout := 5 * time.Second
-			if name == "nobody answers" {
+			if name == "no answer" {
 				timeout = 20 * time.Millisecond
 			}
 			cl := newClient(Config{URL: c.url, FlowID: "F", CAFile: c.ca, PostTimeout: timeout})
 			defer cl.close()
 			err := ask(cl)
 			if c.says == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
-				t.Errorf("got %v, want an error that says %q", err, c.says)
+				t.Errorf("got %v, want an error with %q", err, c.says)
 			}
 		})
 	}
@@ -148,7 +148,7 @@ func TestTLS_ChangedCAFileIsUsed(t *testing.T) {
 	}
 	first := cl.transport
 	if err := ask(cl); err != nil || cl.transport != first {
-		t.Errorf("another transport though nothing changed, or %v", err)
+		t.Errorf("a new transport without a change, or %v", err)
 	}
 	renewed := serve(t, after.issue(t, "127.0.0.1", time.Now().Add(time.Hour)))
 	cl.base = renewed.URL + "/v1/flows/F"

@@ -12,8 +12,8 @@ import (
 )
 
 var (
-	errNotAServer   = errors.New("the answer is 200, but not that of a flow server; check the URL of the flow server, and what stands in between")
-	errNotASnapshot = errors.New("the flow server's snapshot cannot be read; check the URL of the flow server, and that its version fits this one's")
+	errNotAServer   = errors.New("the answer has status 200, but is not that of a flow server; check the URL of the flow server, and proxies on the way")
+	errNotASnapshot = errors.New("the flow server's snapshot cannot be read; check the URL of the flow server, and that the versions of server and adapter match")
 )
 
 // unreadable reports whether err is about the content of a snapshot.
@@ -48,11 +48,11 @@ func unanswered(err error) error {
 	case errors.As(err, &file), errors.Is(err, errNotAServer):
 		return err
 	case errors.As(err, &authority):
-		return fmt.Errorf("TLS: the flow server's certificate is signed by an unknown authority; give its CA in the CA file: %w", err)
+		return fmt.Errorf("TLS: the flow server's certificate is signed by an unknown authority; add its CA to the CA file: %w", err)
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
 		return fmt.Errorf("TLS: the flow server's certificate has expired or is not valid yet; renew it, or set this machine's clock: %w", err)
 	case errors.As(err, &host):
-		return fmt.Errorf("TLS: the flow server's certificate is for another host; use a host name that it holds, or have it made for this one: %w", err)
+		return fmt.Errorf("TLS: the flow server's certificate is for another host; use a host name of the certificate, or issue one for this name: %w", err)
 	case errors.As(err, &record):
 		return fmt.Errorf("TLS: the flow server does not speak TLS on this port; use http:// in its URL, or its TLS port: %w", err)
 	case errors.As(err, &invalid), errors.As(err, &alert):
@@ -81,21 +81,21 @@ func refused(a answer) error {
 	case a.status == http.StatusUnauthorized:
 		advice = "the token is missing or not accepted; check the token file"
 	case a.status == http.StatusForbidden:
-		advice = "the token may not write this flow; give it that right, or use another"
+		advice = "the token may not write this flow; change its entry in the tokens file, or use another token"
 	case a.status == http.StatusNotFound:
-		advice = "there is no flow server under this URL; check its host and path"
+		advice = "there is no flow server at this URL; check its host and path"
 	case a.status >= 300 && a.status < 400:
-		advice = fmt.Sprintf("it redirects to %q; use the URL that it should be reached under", a.location)
+		advice = fmt.Sprintf("it redirects to %q; configure the final URL", a.location)
 	case a.status == http.StatusBadRequest && !a.isProblem:
-		advice = "something in between does not take the request, or the server wants https; check the URL of the flow server"
+		advice = "a proxy rejects the request, or the server requires https; check the URL of the flow server"
 	case a.status == http.StatusConflict:
-		advice = "a newer emitter writes this region; make sure that only one adapter runs for it"
+		advice = "a newer emitter writes this region; make sure that only one adapter runs for the region"
 	case a.status == http.StatusTooManyRequests:
-		advice = "a limit of the server is reached; it will be tried again"
+		advice = "a limit of the server is reached; retrying"
 	case a.status >= 500:
-		advice = "the server, or what stands in between, has a problem; it will be tried again"
+		advice = "the server or a proxy has a problem; retrying"
 	default:
-		advice = "it will be tried again"
+		advice = "retrying"
 	}
 	return fmt.Errorf("the flow server answers %d%s; %s", a.status, said, advice)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/mapping"
 )
 
-// grown returns a cluster of n releases from one source. Each depends on an earlier one.
+// grown returns a cluster of n releases with one source. Each depends on an earlier one.
 func grown(b *testing.B, n int) (*mapping.Cluster, []*unstructured.Unstructured) {
 	c := mapping.NewCluster(mapping.Config{FlowID: "f", Region: "r"})
 	all := make([]*unstructured.Unstructured, n)
@@ -25,7 +25,7 @@ func grown(b *testing.B, n int) (*mapping.Cluster, []*unstructured.Unstructured)
 	return c, all
 }
 
-// A status patch with an effect: on the release's node and, as here, often on the region's.
+// BenchmarkApply applies a status patch that changes the release's node and often, as here, the region's node.
 func BenchmarkApply(b *testing.B) {
 	for _, n := range []int{50, 5000} {
 		b.Run(fmt.Sprintf("changed,releases=%d", n), func(b *testing.B) {
@@ -53,7 +53,7 @@ func BenchmarkApply(b *testing.B) {
 	}
 }
 
-// The heap that the state of a region takes, including what its objects share with it.
+// BenchmarkCluster_Memory measures the heap of a region's state, including memory that it shares with the objects.
 func BenchmarkCluster_Memory(b *testing.B) {
 	const n = 5000
 	var before, after runtime.MemStats

@@ -37,7 +37,7 @@ func (c Config) beside(o object, past *entry) (*entry, error) {
 	return e, nil
 }
 
-// describeSource puts where a source comes from, and what it holds, into m.
+// describeSource puts the origin of a source and its present content into m.
 func describeSource(o object, m map[string]any) {
 	artifact := o.status.object("artifact")
 	put(m, "url", address(o.spec.string("url")))
@@ -48,10 +48,10 @@ func describeSource(o object, m map[string]any) {
 	put(m, "updatedAt", artifact.time("lastUpdateTime"))
 }
 
-// maxRevision is how many bytes of a revision or reference that a user wrote go into a node.
+// maxRevision is the limit in a node for a revision or reference that a user wrote, in bytes.
 const maxRevision = 512
 
-// address is a URL without what may be a credential: user, query and fragment. It is empty for what is no URL.
+// address returns a URL without user, query and fragment, which may be credentials. It is empty for an invalid URL.
 func address(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil || u.Host == "" {
@@ -61,7 +61,7 @@ func address(raw string) string {
 	return cut(u.String(), 2<<10)
 }
 
-// reference is what of a repository a source follows, by the field of spec.ref that its controller goes by: "branch main", "tag v1".
+// reference returns the reference that a source follows, like "branch main" or "tag v1". If spec.ref has several fields, it is the one that the controller uses.
 func reference(ref fields) string {
 	for _, field := range []string{"commit", "digest", "name", "semver", "tag", "branch"} {
 		if value := ref.string(field); value != "" {
@@ -81,7 +81,7 @@ func besideStatus(o object, ready condition, static bool) string {
 	return flow.StatusRunning
 }
 
-// resourceSetNeeds are the objects of spec.dependsOn of a ResourceSet, which may be of any kind. Those that are no nodes are left out.
+// resourceSetNeeds returns the objects in spec.dependsOn of a ResourceSet that are nodes. Entries may be of any kind.
 func resourceSetNeeds(o object) []key {
 	var all []key
 	for _, item := range o.spec.list("dependsOn") {
@@ -93,7 +93,7 @@ func resourceSetNeeds(o object) []key {
 	return all
 }
 
-// inventory returns the ids of the releases and Kustomizations in status.inventory, whose entries are <namespace>_<name>_<group>_<kind>.
+// inventory returns the ids of the releases and Kustomizations in status.inventory. Its entries are <namespace>_<name>_<group>_<kind>.
 func (c Config) inventory(o object) (ids []string) {
 	for _, item := range o.status.object("inventory").list("entries") {
 		m, _ := item.(map[string]any)

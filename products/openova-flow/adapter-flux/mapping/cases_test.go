@@ -25,7 +25,7 @@ func (o *oneOf) UnmarshalJSON(raw []byte) error {
 	return json.Unmarshal(raw, (*[]string)(o))
 }
 
-// outcome is what a case expects at an instant. Absent fields are not checked.
+// outcome is the expected state of a case at one time. Absent fields are not checked.
 type outcome struct {
 	Display  map[string]string
 	Marks    map[string][]string
@@ -62,7 +62,7 @@ func caseFiles(t testing.TB) []string {
 
 func playCase(t testing.TB, name string) *replay { return play(t, "../cases/"+name, "fsn1") }
 
-// until returns the state of a receiver of all messages up to an instant, in Unix milliseconds.
+// until returns the fold of all messages up to a time, in Unix milliseconds.
 func (r *replay) until(now int64) *flow.Message {
 	held := flow.NewState("bootstrap", 0)
 	for _, s := range r.sent {
@@ -73,7 +73,7 @@ func (r *replay) until(now int64) *flow.Message {
 	return held.Snapshot()
 }
 
-// Each case has objects of real controllers, and what a person must see of them.
+// TestCases: each case has objects of real controllers and the expected problems, states and verdicts.
 func TestCases(t *testing.T) {
 	for _, name := range caseFiles(t) {
 		t.Run(name, func(t *testing.T) {
@@ -142,7 +142,7 @@ func (o outcome) check(t *testing.T, held *flow.Message, now int64) {
 		}
 	}
 	if got := v.Verdict(everything).Result; o.Gate != "" && got != o.Gate {
-		t.Errorf("the gate says %s, want %s", got, o.Gate)
+		t.Errorf("the verdict is %s, want %s", got, o.Gate)
 	}
 	if o.Problems == nil {
 		return
@@ -164,7 +164,7 @@ func (o outcome) check(t *testing.T, held *flow.Message, now int64) {
 		before = at
 		for _, id := range want.Also {
 			if !slices.Contains(p.IDs, id) {
-				t.Errorf("problem %s takes along %q, want %s too", p.ID, p.IDs, id)
+				t.Errorf("problem %s has ids %q, want also %s", p.ID, p.IDs, id)
 			}
 		}
 		if want.Blocks != nil && len(p.Blocks) != *want.Blocks {
@@ -172,16 +172,16 @@ func (o outcome) check(t *testing.T, held *flow.Message, now int64) {
 		}
 		for _, w := range want.Says {
 			if !saysAny(p.Sentence, w) {
-				t.Errorf("problem %s does not say %q: %s", p.ID, w, p.Sentence)
+				t.Errorf("the sentence of problem %s lacks %q: %s", p.ID, w, p.Sentence)
 			}
 		}
 		for _, w := range want.Not {
 			if saysAny(p.Sentence, w) {
-				t.Errorf("problem %s says %q: %s", p.ID, w, p.Sentence)
+				t.Errorf("the sentence of problem %s has %q: %s", p.ID, w, p.Sentence)
 			}
 		}
 		if command := strings.Join(p.Command, " "); want.Command != nil && !slices.ContainsFunc(want.Command, func(w string) bool { return strings.ReplaceAll(w, "'", "") == command }) {
-			t.Errorf("problem %s gives %q, want one of %q", p.ID, command, want.Command)
+			t.Errorf("the command of problem %s is %q, want one of %q", p.ID, command, want.Command)
 		}
 	}
 }
@@ -211,7 +211,7 @@ func noNewRun(t *testing.T, r *replay, id string) {
 	}
 }
 
-// The tests of the server and of core fold and judge the golden files of the cases.
+// TestGolden_Cases keeps the golden files of the cases, which tests of the server and of core also read.
 func TestGolden_Cases(t *testing.T) {
 	for _, name := range caseFiles(t) {
 		t.Run(name, func(t *testing.T) { golden(t, playCase(t, name), "cases/"+name[:2]+".jsonl") })

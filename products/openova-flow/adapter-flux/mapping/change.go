@@ -16,8 +16,8 @@ const (
 	Deleted  EventType = "DELETED"
 )
 
-// Event is one version of one object, as a watch delivered it. The object is not modified. What counts from the moment of a change, such as how
-// long a controller may take to look at it, counts from At: no object says when its spec changed.
+// Event is one version of one object, as a watch delivered it. The object is not modified. At counts as the time of a change, for example for how long a
+// controller takes to observe it, since objects do not have the time when their spec changed.
 type Event struct {
 	At     flow.Time // when the watch delivered it; absent when unknown
 	Type   EventType
@@ -25,10 +25,10 @@ type Event struct {
 }
 
 // Change is one step of a region's state: exactly one of its fields is set.
-// Changes are applied in the order in which they are given.
+// Changes are applied in order.
 type Change struct {
 	Node       *flow.Node         // add or replace this node
 	Edge       *flow.Relationship // add or replace this relationship
-	DeleteNode string             // delete the node of this id, and with it every relationship that touches it
+	DeleteNode string             // delete the node with this id and all its relationships
 	DeleteEdge *flow.RelKey       // delete the relationship of this key
 }

@@ -13,18 +13,18 @@ import (
 type Cluster struct {
 	config    Config
 	info      RegionInfo
-	offset    int64       // of the clocks, in milliseconds
+	offset    int64       // how far the flow server's clock is ahead, in milliseconds
 	about     flow.Object // the meta of the region's node
 	entries   map[key]*entry
 	artifacts map[key]artifact
 	charts    map[key]key             // the HelmChart that names this release as its owner
 	users     map[key]map[key]bool    // the entries that use a chart or source
 	applied   map[key]map[key]bool    // the entries that a Kustomization applied, by their labels
-	needed    map[string]map[key]bool // the entries that depend on the node of an id
+	needed    map[string]map[key]bool // the entries that depend on a node, by its id
 	seeds     map[string]flow.Node
 	makers    map[key]key                // the ArtifactGenerator that makes an ExternalArtifact
 	kinds     map[string]int             // how many entries of a kind there are
-	served    map[string]map[string]bool // by kind: the shards, "" for none, of which a controller has looked at an object
+	served    map[string]map[string]bool // by kind, the shards with an object that a controller has observed; "" stands for no shard
 	members   rollup
 	region    *flow.Node // as last sent
 	now       flow.Time  // when the current event was seen
@@ -41,7 +41,7 @@ func NewCluster(c Config) *Cluster {
 // Start returns the region's own node the first time it is called.
 func (c *Cluster) Start() []Change { return c.rollUp(nil) }
 
-// SetInfo sets what is known of the region besides its objects.
+// SetInfo sets the facts about the region that do not come from its objects.
 func (c *Cluster) SetInfo(info RegionInfo) []Change {
 	before := c.info
 	c.info, c.about = info, info.meta(c.config, c.offset)
@@ -68,8 +68,8 @@ func (c *Cluster) refreshAll() []Change {
 	return c.rollUp(changes)
 }
 
-// Seed takes the nodes that a server holds of this region. An object that is not mapped yet continues from its node if it has the same UID.
-// Other nodes are ignored.
+// Seed sets the server's nodes of this region. An object that is not mapped yet continues from its node if it has the same UID. Other nodes are
+// ignored.
 func (c *Cluster) Seed(prev []flow.Node) {
 	mapped := map[string]bool{}
 	for _, e := range c.entries {
@@ -100,7 +100,7 @@ func (c *Cluster) Apply(ev Event) ([]Change, error) {
 		return c.rollUp(c.remove(o.key)), nil
 	case Added, Modified:
 	default:
-		return nil, fmt.Errorf("event type %q is none of ADDED, MODIFIED, DELETED", ev.Type)
+		return nil, fmt.Errorf("invalid event type %q; allowed: ADDED, MODIFIED, DELETED", ev.Type)
 	}
 	if o, err = parse(ev.Object); err != nil {
 		return nil, err
@@ -182,7 +182,7 @@ func (c *Cluster) set(o object) ([]Change, error) {
 	changes = append(changes, c.refresh(o.key)...)
 	changes = append(changes, c.link(o.key)...)
 	changes = append(changes, c.moveBetween(old, e)...)
-	if old == nil { // a source was not there to have edges to its users
+	if old == nil { // a new source has no edges to its users yet
 		for _, user := range sorted(c.users[o.key]) {
 			changes = append(changes, c.link(user)...)
 		}
@@ -190,7 +190,7 @@ func (c *Cluster) set(o object) ([]Change, error) {
 	return changes, nil
 }
 
-// seed returns the past of an object that is new here: what a server holds of an object with its UID.
+// seed returns the past of an object that is not mapped yet, from the server's node with its UID.
 func (c *Cluster) seed(o object) *entry {
 	if n, ok := c.seeds[c.config.id(o.key)]; ok {
 		return fromNode(n, o.uid)
@@ -213,7 +213,7 @@ func (c *Cluster) remove(k key) []Change {
 	c.use(k, e, nil)
 	changes := append([]Change{{DeleteNode: e.id}}, c.moveBetween(e, nil)...)
 	for _, user := range sorted(c.needed[e.id]) {
-		changes = append(changes, c.link(user)...) // edges from a source end with it
+		changes = append(changes, c.link(user)...) // edges from a deleted source are deleted too
 		for _, r := range c.entries[user].linked {
 			if r.FromID == e.id {
 				changes = append(changes, Change{Edge: &r})

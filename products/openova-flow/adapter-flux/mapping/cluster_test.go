@@ -19,7 +19,7 @@ func dependingOn(t *testing.T, name string, deps ...string) *unstructured.Unstru
 	return set(release(t, name), list, "spec", "dependsOn")
 }
 
-// A receiver removes the edges of a deleted node. Edges that other nodes still have are sent again, with a
+// TestEdges_RemovedReleaseStillDependedOn: a subscriber removes the edges of a deleted node, so edges that other nodes still have are sent again, with a
 // missing end.
 func TestEdges_RemovedReleaseStillDependedOn(t *testing.T) {
 	w := newWorld(t)
@@ -28,20 +28,20 @@ func TestEdges_RemovedReleaseStillDependedOn(t *testing.T) {
 	w.put(dependingOn(t, "bp-b", "bp-a", "bp-base"))
 	changes := w.event(mapping.Deleted, release(t, "bp-a"))
 	if w.node("fsn1/bp-a") != nil {
-		t.Error("the node is still there")
+		t.Error("the node still exists")
 	}
 	wantEdges(t, w.edges(), "fsn1/bp-a finish-to-start fsn1/bp-b", "fsn1/bp-a finish-to-start fsn1/bp-c", "fsn1/bp-base finish-to-start fsn1/bp-b")
 	if len(changes) != 3 || changes[0].DeleteNode == "" || changes[1].Edge.ToID != "fsn1/bp-b" || changes[2].Edge.ToID != "fsn1/bp-c" {
 		t.Errorf("the changes are %+v", changes)
 	}
 	if again := w.event(mapping.Deleted, release(t, "bp-a")); len(again) != 0 {
-		t.Errorf("deleted again it changes %+v", again)
+		t.Errorf("a second deletion changes %+v", again)
 	}
 	w.event(mapping.Deleted, release(t, "bp-b"))
 	wantEdges(t, w.edges(), "fsn1/bp-a finish-to-start fsn1/bp-c")
 }
 
-// An edge that was removed before does not come back when its dependency is deleted.
+// TestEdges_RemovedReleaseAfterDependencyWasRemoved: an edge that was removed before does not come back when the dependency is deleted.
 func TestEdges_RemovedReleaseAfterDependencyWasRemoved(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
@@ -55,13 +55,13 @@ func TestEdges_RemovedReleaseAfterDependencyWasRemoved(t *testing.T) {
 	wantEdges(t, w.edges())
 }
 
-// A tombstone may contain an object without anything but its name.
+// TestApply_DeletionNeedsOnlyAName: a tombstone may have only the name of the object.
 func TestApply_DeletionNeedsOnlyAName(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
 	w.event(mapping.Deleted, object(t, `{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"bp-a","namespace":"flux-system"}}`))
 	if w.node("fsn1/bp-a") != nil {
-		t.Error("the node is still there")
+		t.Error("the node still exists")
 	}
 }
 
@@ -101,7 +101,7 @@ func TestApply_MalformedObject(t *testing.T) {
 func TestApply_InvalidEvent(t *testing.T) {
 	w := newWorld(t)
 	if _, err := w.Apply(mapping.Event{Type: mapping.Added}); err == nil {
-		t.Error("no object is no error")
+		t.Error("no error for an event without an object")
 	}
 	if _, err := w.Apply(mapping.Event{Type: "ERROR", Object: release(t, "bp-a")}); err == nil || w.node("fsn1/bp-a") != nil {
 		t.Errorf("an event of type ERROR: %v", err)
@@ -114,7 +114,7 @@ func TestApply_DoesNotModifyTheObject(t *testing.T) {
 		w := newWorld(t)
 		w.event(ev.Type, ev.Object)
 		if !equalObjects(t, before, ev.Object) {
-			t.Fatalf("%s is another object after it was mapped", ev.Object.GetName())
+			t.Fatalf("Apply has changed %s", ev.Object.GetName())
 		}
 	}
 }
@@ -139,7 +139,7 @@ func TestSeed_OnlyObjectsThatAreNotMapped(t *testing.T) {
 	w.Seed([]flow.Node{{ID: "fsn1/bp-a", Status: "succeeded", StartedAt: ms(1), EndedAt: ms(2), Meta: flow.Object(`{"uid":"uid-bp-a"}`)}})
 	set(r, "2", "metadata", "resourceVersion")
 	if changes := w.put(r); len(changes) != 0 {
-		t.Errorf("a seed for what is mapped changes %s", changes[0].Node.JSON())
+		t.Errorf("a seed for a mapped object changes %s", changes[0].Node.JSON())
 	}
 	seeded := newWorld(t)
 	seeded.Seed([]flow.Node{{ID: "fsn1/bp-a", Status: "succeeded", StartedAt: ms(1), EndedAt: ms(20), Meta: flow.Object(`{"uid":"uid-bp-a"}`)}})
@@ -156,7 +156,7 @@ func TestSeed_OnlyObjectsThatAreNotMapped(t *testing.T) {
 	}
 }
 
-// A release that was given up, according to the server's node, begins another run when its controller acts
+// TestSeed_RunThatWasGivenUp: a release that was given up, according to the server's node, begins another run when its controller acts
 // again.
 func TestSeed_RunThatWasGivenUp(t *testing.T) {
 	for stalled, start := range map[string]flow.Time{`true`: ms(70), `false`: ms(1)} {

@@ -2,10 +2,10 @@ package mapping
 
 import "slices"
 
-// FluxNamespace is where Flux runs. The ids of its releases leave it out. It depends on no setting, so neither does an id.
+// FluxNamespace is the namespace of Flux. Ids of its releases omit it. It is fixed, so that ids depend on no setting.
 const FluxNamespace = "flux-system"
 
-// Config says what a Cluster maps into.
+// Config configures a Cluster.
 type Config struct {
 	FlowID     string   // the flow that the nodes belong to
 	Region     string   // the key of this region, the first segment of every id

@@ -12,7 +12,7 @@ import (
 // kindController is the kind of the node of a controller that is down. There is no such object.
 const kindController = "Controller"
 
-// controllerOf names the Deployment, in FluxNamespace, that works on objects of a kind.
+// controllerOf has the Deployment, in FluxNamespace, that reconciles objects of a kind.
 var controllerOf = map[string]string{
 	kindHelmRelease:       "helm-controller",
 	kindKustomization:     "kustomize-controller",
@@ -27,19 +27,19 @@ var controllerOf = map[string]string{
 	kindFluxInstance:      "flux-operator",
 }
 
-// Controller is one of Flux's controllers that has stopped renewing its Lease, so none of its pods works.
+// Controller is one of Flux's controllers that has stopped renewing its Lease, so that none of its pods is working.
 type Controller struct {
 	Lease   string    // the name of the Lease, in FluxNamespace
-	Renewed flow.Time // when it was renewed last, by the controller's clock
+	Renewed flow.Time // last renewal, by the controller's clock
 }
 
-// IsControllerLease reports whether a Lease in FluxNamespace is that of a controller whose objects are mapped.
+// IsControllerLease reports whether a Lease in FluxNamespace belongs to a controller of mapped kinds.
 func IsControllerLease(lease string) bool {
 	name, _, _ := controllerName(lease)
 	return slices.Contains(slices.Collect(maps.Values(controllerOf)), name)
 }
 
-// controllerName reads <name>-leader-election, and <name>-leader-election-<hash>, which is that of a shard.
+// controllerName parses the name of a Lease: <name>-leader-election, or <name>-leader-election-<hash> for a shard.
 func controllerName(lease string) (name, shard string, sharded bool) {
 	name, shard, _ = strings.Cut(lease, "-leader-election")
 	shard, sharded = strings.CutPrefix(shard, "-")
@@ -57,7 +57,7 @@ func kindsOf(controller string) []string {
 	return kinds
 }
 
-// down is the entry of a controller that is down. offset is that of the clocks.
+// down returns the entry of a controller that is down. offset is the clock offset.
 func (c Config) down(d Controller, offset int64) *entry {
 	name, shard, sharded := controllerName(d.Lease)
 	k := key{kindController, FluxNamespace, name}
@@ -83,7 +83,7 @@ func (f *facts) isDown() judgement {
 	return judgement{state: stateBroken, since: f.created, problem: true, cause: cause{class: "controller-down", sentence: f.down, command: f.lookAt}}
 }
 
-// awaitsController reports whether the object only waits for its controller to work on it.
+// awaitsController reports whether the object waits only for its controller.
 func (f *facts) awaitsController() bool {
 	switch {
 	case !f.deletedAt.IsZero():
@@ -135,7 +135,7 @@ func (c *Cluster) number(kind string, by int) []Change {
 	return c.setDown()
 }
 
-// serve notes that a controller has looked at an object of the entry's kind and shard, and refreshes those of other shards that wait for a look.
+// serve records that a controller has observed an object of the entry's kind and shard, and refreshes unobserved objects of other shards.
 func (c *Cluster) serve(e *entry) []Change {
 	shards := c.served[e.kind]
 	if e.facts.ready.status == "" || shards[e.facts.shard] {

@@ -63,7 +63,7 @@ func TestController_DownIsOneProblemWithAllThatAwaitIt(t *testing.T) {
 		t.Errorf("the command is %q, want %q", p.Command, want)
 	}
 	if again := w.SetInfo(down("helm-controller-leader-election")); len(again) > 0 {
-		t.Errorf("told again, it changes %d things", len(again))
+		t.Errorf("the same info again makes %d changes", len(again))
 	}
 
 	w.take(w.SetInfo(mapping.RegionInfo{}))
@@ -72,9 +72,9 @@ func TestController_DownIsOneProblemWithAllThatAwaitIt(t *testing.T) {
 	}
 }
 
-// Only nodes that wait for nothing but their controller have it among their checks. Nodes that failed before keep
-// their cause.
-func TestController_WhatAwaitsIt(t *testing.T) {
+// TestController_NodesThatAwaitIt: only nodes that wait for their controller alone have it among their checks. Nodes that failed before keep their
+// cause.
+func TestController_NodesThatAwaitIt(t *testing.T) {
 	failed, trying := cond{"Ready", "False", "InstallFailed", "no", 10, 1}, cond{"Ready", "Unknown", "Progressing", "", 20, 1}
 	ready := cond{"Ready", "True", "InstallSucceeded", "", 10, 1}
 	for name, c := range map[string]struct {
@@ -82,7 +82,7 @@ func TestController_WhatAwaitsIt(t *testing.T) {
 		awaits   bool
 	}{
 		"new":                    {[]*unstructured.Unstructured{release(t, "app")}, true},
-		"at it":                  {[]*unstructured.Unstructured{release(t, "app", trying)}, true},
+		"working":                {[]*unstructured.Unstructured{release(t, "app", trying)}, true},
 		"ready":                  {[]*unstructured.Unstructured{release(t, "app", ready)}, false},
 		"changed":                {[]*unstructured.Unstructured{set(set(release(t, "app", ready), int64(2), "metadata", "generation"), int64(1), "status", "observedGeneration")}, true},
 		"failed":                 {[]*unstructured.Unstructured{release(t, "app", failed)}, false},
@@ -98,12 +98,12 @@ func TestController_WhatAwaitsIt(t *testing.T) {
 			w.put(u)
 		}
 		if got := judgements(t, w.must("fsn1/app"))[0]["checks"] != nil; got != c.awaits {
-			t.Errorf("%s: it awaits its controller: %t", name, got)
+			t.Errorf("%s: awaits its controller: %t", name, got)
 		}
 	}
 }
 
-// A Lease remains after its controller was uninstalled. Without objects of its kinds, that is no problem.
+// TestController_DownWithoutObjects: a Lease remains after its controller was uninstalled. Without objects of its kinds this is no problem.
 func TestController_DownWithoutObjects(t *testing.T) {
 	w := newWorld(t)
 	const id = "fsn1/Controller/flux-system/source-watcher"
@@ -115,16 +115,16 @@ func TestController_DownWithoutObjects(t *testing.T) {
 		want bool
 	}{{mapping.Added, true}, {mapping.Deleted, false}, {mapping.Added, true}} {
 		if before := w.node(id) != nil; before == c.want {
-			t.Errorf("before the generator is %s there is a node: %t", c.kind, before)
+			t.Errorf("a node exists before the %s: %t", c.kind, before)
 		}
 		w.event(c.kind, generator)
 	}
 	if w.node(id) == nil {
-		t.Error("there is no node")
+		t.Error("the controller has no node")
 	}
 }
 
-// A release that is created while its controller is down waits for it too.
+// TestController_DownBeforeItsObjects creates a release while its controller is down.
 func TestController_DownBeforeItsObjects(t *testing.T) {
 	w := newWorld(t)
 	w.take(w.SetInfo(down("helm-controller-leader-election")))
@@ -134,7 +134,7 @@ func TestController_DownBeforeItsObjects(t *testing.T) {
 	}
 }
 
-func TestController_ShardThatIsDownIsNotTheOthers(t *testing.T) {
+func TestController_DownShardDoesNotAffectOthers(t *testing.T) {
 	w := newWorld(t)
 	w.put(set(release(t, "new"), sec(0), "metadata", "creationTimestamp"))
 	w.take(w.SetInfo(down("helm-controller-leader-election-1a2b3c")))
@@ -161,8 +161,8 @@ func TestIsControllerLease(t *testing.T) {
 	}
 }
 
-// An object of a shard without a controller has a sentence of its own, unless no object of the kind has been observed: then the
-// controller is missing.
+// TestShard_NoControllerServesIt: an object of a shard without a controller has its own sentence, unless no object of the kind has been observed. Then the
+// controller itself may be missing.
 func TestShard_NoControllerServesIt(t *testing.T) {
 	w := newWorld(t)
 	sharded := func(name, shard string, cs ...cond) *unstructured.Unstructured {
@@ -181,14 +181,14 @@ func TestShard_NoControllerServesIt(t *testing.T) {
 	w.put(sharded("app", "shard9"))
 	w.put(sharded("new", "shard1"))
 	if got := class(300); got != "not-picked-up" {
-		t.Errorf("nobody looks at any release, and it is %q", got)
+		t.Errorf("without any observed release: %q", got)
 	}
 	w.put(sharded("served", "shard1", cond{"Ready", "True", "InstallSucceeded", "", 10, 1}))
 	if got := class(300); got != "shard-not-served" {
-		t.Errorf("another shard is served, and it is %q", got)
+		t.Errorf("while another shard is served: %q", got)
 	}
 	if got := class(100); got != "not-started" {
-		t.Errorf("after 100 s it is %q", got)
+		t.Errorf("after 100 s: %q", got)
 	}
 	p := w.problems(300)
 	for _, one := range p {
@@ -196,7 +196,7 @@ func TestShard_NoControllerServesIt(t *testing.T) {
 			t.Errorf("%q %q", one.Sentence, one.Command)
 		}
 		if one.ID == "fsn1/new" && one.Class != "not-picked-up" {
-			t.Errorf("its shard is served, and it is %q", one.Class)
+			t.Errorf("while its shard is served: %q", one.Class)
 		}
 	}
 	if len(p) != 2 {
@@ -204,6 +204,6 @@ func TestShard_NoControllerServesIt(t *testing.T) {
 	}
 	w.put(sharded("other", "shard9", cond{"Ready", "True", "InstallSucceeded", "", 10, 1}))
 	if got := class(300); got != "not-picked-up" {
-		t.Errorf("the shard is served, and it is %q", got)
+		t.Errorf("while the shard is served: %q", got)
 	}
 }

@@ -1,9 +1,9 @@
 // Package mapping turns Flux objects into the nodes and relationships of one region of a flow.
 //
-// It is pure: no clock, no logger, no I/O, and nothing depends on the order of a map. What a Cluster holds is a function of
-// the events that it was given, in their order, and giving it an event twice changes nothing the second time.
+// It is pure: no clock, no logger, no I/O, and no dependence on the order of maps. The state of a Cluster is a function of the events in their
+// order. The same event a second time changes nothing.
 //
-// Objects come as they are on the wire, of any version of their CRD and written by anybody: every field may be absent or of
-// another type than it should be. What cannot be read is taken as absent; an object that cannot be placed at all (no name, no spec,
-// conditions that are no list) is an error, and nothing changes.
+// Objects are read as they are on the wire, in any version of their CRD: every field may be absent or of a wrong type, since anybody may have
+// written it. Such a field counts as absent. An object that cannot be mapped at all (without name or spec, or with conditions that are not a list)
+// is an error and changes nothing.
 package mapping

@@ -6,8 +6,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// edges returns the relationships of an entry: to its region, and from its dependencies, the nodes whose health it waits for, and its source if that
-// was seen.
+// edges returns the relationships of an entry: to its region, and from its dependencies, from the nodes whose health it waits for, and from its source if
+// that exists.
 func (c *Cluster) edges(e *entry) []flow.Relationship {
 	all := []flow.Relationship{{FromID: e.id, ToID: c.config.Region, Type: flow.Contains}}
 	deps, _ := c.watched(e.kind, e.needs)
@@ -31,8 +31,8 @@ func dependency(from, to string) flow.Relationship {
 	return flow.Relationship{FromID: from, ToID: to, Type: flow.FinishToStart, Condition: flow.OnSuccess}
 }
 
-// waitedFor returns the nodes that a Kustomization waits for: those that it names, and with spec.wait those that carry its labels, since
-// its inventory is written only after everything is applied.
+// waitedFor returns the nodes that a Kustomization waits for: those that it names and, with spec.wait, those with its labels, since the inventory is
+// written only after everything is applied.
 func (c *Cluster) waitedFor(e *entry) []string {
 	if !e.waits || len(c.applied[e.key]) == 0 {
 		return e.members
@@ -44,8 +44,8 @@ func (c *Cluster) waitedFor(e *entry) []string {
 	return union(all, nil)
 }
 
-// watched returns the node ids of the objects that are watched, whether they exist or not, and the names of the others: namespace/name, with the
-// kind before it if it is not this one.
+// watched returns the node ids of watched objects, existing or not, and the names of the others: namespace/name, after the kind if that differs from
+// kind.
 func (c *Cluster) watched(kind string, objects []key) (ids, others []string) {
 	for _, k := range objects {
 		switch {

@@ -11,7 +11,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// entry is an object that is a node: what counts of its newest version, and of its past.
+// entry is an object that is a node: the relevant facts of its newest version and of its past.
 type entry struct {
 	key
 	id, uid string
@@ -19,22 +19,22 @@ type entry struct {
 	family  string
 	status  string
 	run     run
-	ready   condition // as the entry shows it; not always the newest, see kustomization.go
+	ready   condition // the shown Ready, which is not always the newest, see kustomization.go
 	reason  string
 	reasonSince,
 	waitingSince flow.Time
 
-	meta     map[string]any // what does not depend on another object
-	chart    map[string]any // name and version of the chart wanted; nil when the object names none
+	meta     map[string]any // the part that does not depend on other objects
+	chart    map[string]any // name and version of the requested chart; nil if the object names none
 	chartKey key            // the HelmChart that its artifact comes from
-	source   key            // of spec.sourceRef or spec.chartRef
+	source   key            // spec.sourceRef or spec.chartRef
 	needs    []key          // spec.dependsOn, each once, in order
 	named    []key          // the dependencies that a DependencyNotReady names
 	applier  key            // the Kustomization that applied it, by its labels
-	members  []string       // node ids of what a Kustomization waits for, by its inventory or its health checks
-	waits    bool           // a Kustomization that waits for all that it applied
+	members  []string       // ids of the nodes that a Kustomization waits for, from its inventory or its health checks
+	waits    bool           // a Kustomization with spec.wait
 
-	auxiliary bool // no part of the rollout itself
+	auxiliary bool // not part of the rollout itself, like a source
 	facts     *facts
 
 	uses   []key               // the charts and sources that the node was last made from
@@ -44,7 +44,7 @@ type entry struct {
 
 func newEntry() *entry { return &entry{facts: &facts{}} }
 
-// remember carries over times that the object itself no longer shows, from its previous version or from the node that a server holds.
+// remember carries over times that the object no longer shows, from its previous version or from its node on the server.
 func (e *entry) remember(past *entry, ready condition) {
 	e.ready, e.reason = ready, ready.reason
 	e.reasonSince = ready.since
@@ -99,7 +99,7 @@ func put[T comparable](m map[string]any, name string, v T) {
 	}
 }
 
-// render makes the entry's node, its times moved by offset. chart and source are the meta of those that it uses.
+// render returns the entry's node, with times moved by offset. chart and source are the meta of the chart and the source that it uses.
 func (e *entry) render(c Config, offset int64, chart, source map[string]any) *flow.Node {
 	m := maps.Clone(e.meta)
 	put(m, "reasonSince", e.reasonSince)
@@ -142,7 +142,7 @@ func encode(m map[string]any) flow.Object {
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(m); err != nil {
-		panic(err) // strings, integers, booleans, and lists and maps of them always encode
+		panic(err) // cannot happen: strings, numbers, booleans, and lists and maps of these always encode
 	}
 	return flow.Object(bytes.TrimRight(b.Bytes(), "\n"))
 }
@@ -152,7 +152,7 @@ func equal(a, b *flow.Node) bool {
 		a.StartedAt == b.StartedAt && a.EndedAt == b.EndedAt && a.Meta == b.Meta
 }
 
-// dependent reads what releases and Kustomizations have in common. Status, run and meta are not set.
+// dependent reads the fields that releases and Kustomizations have in common. It does not set status, run and meta.
 func (c Config) dependent(o object) (*entry, error) {
 	raw := o.spec["dependsOn"]
 	if _, ok := raw.([]any); !ok && raw != nil {
@@ -192,7 +192,7 @@ func (o object) reference(item any) key {
 // dependencyNamed finds the dependencies in the message of a DependencyNotReady.
 var dependencyNamed = regexp.MustCompile(`dependency '([^']+)'|'([^']+)' dependency`)
 
-// namedDependencies are the dependencies that the message of a DependencyNotReady names.
+// namedDependencies returns the dependencies in the message of a DependencyNotReady.
 func namedDependencies(o object) []key {
 	ready := o.conditions["Ready"]
 	if ready.status != "False" || ready.reason != "DependencyNotReady" {
@@ -209,8 +209,8 @@ func namedDependencies(o object) []key {
 	return all
 }
 
-// appliedBy is the Kustomization that applied the object, by the labels that kustomize-controller sets; the zero key when there is none.
-// A Kustomization that applies itself, as the first of a cluster does, has none.
+// appliedBy returns the Kustomization that applied the object, by the labels that kustomize-controller sets; the zero key if there is none. It is also
+// zero for a Kustomization that applies itself, like the first one of a cluster.
 func appliedBy(o object) key {
 	by := key{kindKustomization, cmp.Or(o.labels.string("kustomize.toolkit.fluxcd.io/namespace"), o.namespace), o.labels.string("kustomize.toolkit.fluxcd.io/name")}
 	if by.name == "" || by == o.key {

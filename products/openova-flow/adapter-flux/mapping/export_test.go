@@ -1,9 +1,9 @@
 package mapping
 
-// Instants is how many instants a Cluster keeps to find the first start and the last end.
+// Instants returns how many times a Cluster keeps for the first start and the last end.
 func (c *Cluster) Instants() int { return len(c.members.starts.least) + len(c.members.ends.least) }
 
-// Held counts what a Cluster keeps of objects, by what it is kept for.
+// Held returns the sizes of a Cluster's maps, by name.
 func (c *Cluster) Held() map[string]int {
 	return map[string]int{
 		"entries": len(c.entries), "artifacts": len(c.artifacts), "charts": len(c.charts), "users": len(c.users), "applied": len(c.applied),

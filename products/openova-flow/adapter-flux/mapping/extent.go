@@ -9,7 +9,7 @@ import (
 // extent keeps the minimum of a changing collection of integers. A change takes logarithmic time.
 type extent struct {
 	count map[int64]int
-	least intHeap // every counted value, and some that are no longer counted
+	least intHeap // every counted value, and some that were removed
 }
 
 func (x *extent) add(v int64) {
@@ -20,7 +20,7 @@ func (x *extent) add(v int64) {
 	if x.count[v] > 1 {
 		return
 	}
-	if len(x.least) > 2*len(x.count)+16 { // most of it is no longer counted, and would come to the top late or never
+	if len(x.least) > 2*len(x.count)+16 { // most values were removed, and may never reach the top
 		x.least = slices.Collect(maps.Keys(x.count))
 		heap.Init(&x.least)
 		return

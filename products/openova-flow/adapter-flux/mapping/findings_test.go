@@ -42,7 +42,7 @@ func problem(t *testing.T, v *insight.View, root string) insight.Problem {
 	return insight.Problem{}
 }
 
-// Ready=False for any reason, except a wait or a cancelled check, is broken after an hour, and a problem.
+// TestJudgement_EveryReasonOfAFailureIsBroken: after an hour, Ready=False is broken and a problem for any reason except a wait or a cancelled check.
 func TestJudgement_EveryReasonOfAFailureIsBroken(t *testing.T) {
 	_, v := later(t, "reasons", hour)
 	for _, name := range []string{"tests-failed-at-rest", "tests-failed-retrying", "rollback-failed", "uninstall-remediation-failed", "restclient", "stateerror", "factoryerror",
@@ -75,7 +75,8 @@ func reasonID(t *testing.T, v *insight.View, name string) string {
 	return id
 }
 
-// A Kustomization waits for a failed release, and others wait for the Kustomization: the release is the only root.
+// TestJudgement_ReleaseUnderAKustomizationIsTheRoot: a Kustomization waits for a failed release, and others wait for the Kustomization; the only root is
+// the release.
 func TestJudgement_ReleaseUnderAKustomizationIsTheRoot(t *testing.T) {
 	r := newReplay(t, "r1")
 	for _, ev := range events(t, "../replays/ks-hr") {
@@ -92,7 +93,7 @@ func TestJudgement_ReleaseUnderAKustomizationIsTheRoot(t *testing.T) {
 	}
 }
 
-// A chart that comes from an OCIRepository, which the release names or creates, is the root of the release.
+// TestJudgement_SourceOfEveryKindTakesTheBlame: also an OCIRepository that the release names or creates is the root of its failure.
 func TestJudgement_SourceOfEveryKindTakesTheBlame(t *testing.T) {
 	for file, want := range map[string][]string{
 		"flux210":  {"r1/OCIRepository/team/team-podinfo", "r1/team/podinfo"},
@@ -106,7 +107,7 @@ func TestJudgement_SourceOfEveryKindTakesTheBlame(t *testing.T) {
 	}
 }
 
-// An object that is ready at an older generation is not ready, and the nodes that wait for it are blocked by
+// TestJudgement_OlderGenerationIsNotReady: an object that is ready at an older generation is not ready, and blocks the nodes that wait for
 // it.
 func TestJudgement_OlderGenerationIsNotReady(t *testing.T) {
 	_, v := later(t, "stale-dep", 30_000)
@@ -121,8 +122,8 @@ func TestJudgement_OlderGenerationIsNotReady(t *testing.T) {
 	}
 }
 
-// The judgement of a failure says what Flux does next. A pipeline waits only if Flux retries.
-func TestJudgement_FailureSaysWhatFluxDoesAboutIt(t *testing.T) {
+// TestJudgement_FailureHasTheNextStep: the judgement of a failure says what Flux does next. A gate waits only if Flux retries.
+func TestJudgement_FailureHasTheNextStep(t *testing.T) {
 	rollback := "Running 'rollback' action with timeout of 5m0s"
 	for name, want := range map[string]struct {
 		reconciling, says, mark, gate string
@@ -155,13 +156,13 @@ func TestJudgement_FailureSaysWhatFluxDoesAboutIt(t *testing.T) {
 			gate, _ := j["gate"].(string)
 			next, _ := j["nextTry"].(float64)
 			if !strings.HasSuffix(sentence, want.says) || gate != want.gate || next != want.nextTry || want.mark != "" != slices.Contains(marks, any(want.mark)) {
-				t.Errorf("it is %v", j)
+				t.Errorf("judgement %v", j)
 			}
 		})
 	}
 }
 
-// After its start, a controller removes Stalled and sets it again: that is not a new failure.
+// TestJudgement_RestartOfTheControllerMakesNoNewFailure: a controller that starts removes Stalled and sets it again.
 func TestJudgement_RestartOfTheControllerMakesNoNewFailure(t *testing.T) {
 	r, _ := later(t, "stalled-restart", hour)
 	versions := r.nodes["r1/kc"]
@@ -178,7 +179,7 @@ func TestJudgement_RestartOfTheControllerMakesNoNewFailure(t *testing.T) {
 	}
 }
 
-// A new index of a repository with a thousand users changes only the repository's node.
+// TestApply_SourceIsNotCopiedIntoItsUsers: a new index of a repository with a thousand users changes only the repository's node.
 func TestApply_SourceIsNotCopiedIntoItsUsers(t *testing.T) {
 	w := newWorld(t)
 	w.put(artifact(t, "HelmRepository", "flux-system", "charts", "True", "Succeeded"))
@@ -191,8 +192,8 @@ func TestApply_SourceIsNotCopiedIntoItsUsers(t *testing.T) {
 	}
 }
 
-// Sentences about Kustomizations that were wrong before, with the right object and command.
-func TestJudgement_WordsOfKustomizations(t *testing.T) {
+// TestJudgement_SentencesOfKustomizations checks object and command of sentences that are easily wrong.
+func TestJudgement_SentencesOfKustomizations(t *testing.T) {
 	_, v := later(t, "kustomizations", hour)
 	for name, want := range map[string]struct{ class, says, not, command string }{
 		"path-missing":  {"artifact-failed", "its path", "sources", "kubectl -n flux-system describe kustomizations.kustomize.toolkit.fluxcd.io path-missing"},

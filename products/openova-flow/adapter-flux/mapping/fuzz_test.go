@@ -14,10 +14,10 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// Whatever the JSON of an object is, and whatever becomes of it in its next version: no panic, the object is only read, given twice it changes
-// nothing, what comes out is a message of the contract, and the region says of itself what it sent.
+// FuzzMapping: for any JSON of an object and of its next version there is no panic, the object is not modified, the same version again changes nothing, all
+// changes are valid messages, and State equals the fold of these messages.
 //
-// The edits are pairs of bytes: which of the object's values, and what stands there in the next version.
+// The edits are pairs of bytes: the index of a value in the object, and its substitute in the next version.
 func FuzzMapping(f *testing.F) {
 	for _, s := range []string{full, fullChart, fullSource, fullKustomization, earlierKustomization, `{}`, `{"kind":7,"metadata":[]}`} {
 		f.Add([]byte(s), []byte{3, 1, 9, 5})
@@ -101,12 +101,12 @@ func fold(t *testing.T, versions ...*unstructured.Unstructured) {
 		for _, kind := range []mapping.EventType{mapping.Added, mapping.Modified} {
 			changes, err := c.Apply(mapping.Event{Type: kind, Object: u})
 			if kind == mapping.Modified && len(changes) > 0 || err != nil && len(changes) > 0 {
-				t.Fatalf("given twice, or with the error %v, it changes %s", err, changes[0].Node.JSON())
+				t.Fatalf("the same version again, or an error (%v), changes %s", err, changes[0].Node.JSON())
 			}
 			send(t, held, changes)
 		}
 		if after, _ := json.Marshal(u.Object); string(after) != string(before) {
-			t.Fatal("the object is another one")
+			t.Fatal("Apply has modified the object")
 		}
 	}
 	nodes, edges := c.State()
@@ -124,11 +124,11 @@ func fold(t *testing.T, versions ...*unstructured.Unstructured) {
 		_, _ = again.Apply(mapping.Event{Type: kind, Object: last})
 	}
 	if left, _ := again.State(); len(left) != 1 {
-		t.Fatalf("deleted, %d nodes are left besides the region", len(left)-1)
+		t.Fatalf("after the deletion %d nodes are left besides the region", len(left)-1)
 	}
 }
 
-// send applies changes to a receiver that validates them.
+// send folds changes as validated messages.
 func send(t *testing.T, held *flow.State, changes []mapping.Change) {
 	t.Helper()
 	for _, m := range messages(t, "f", changes) {

@@ -79,7 +79,7 @@ func set(u *unstructured.Unstructured, v any, path ...string) *unstructured.Unst
 	return u
 }
 
-// world is a cluster, and the state of a receiver of its messages.
+// world is a cluster and the fold of its messages.
 type world struct {
 	t testing.TB
 	*mapping.Cluster
@@ -129,7 +129,7 @@ func (w *world) put(u *unstructured.Unstructured) []mapping.Change {
 	return w.event(mapping.Modified, u)
 }
 
-// node returns the receiver's node with this id, nil if there is none.
+// node returns the folded node with this id, nil if there is none.
 func (w *world) node(id string) *flow.Node {
 	nodes := w.held.Snapshot().Nodes
 	if i := slices.IndexFunc(nodes, func(n flow.Node) bool { return n.ID == id }); i >= 0 {
@@ -147,7 +147,7 @@ func (w *world) must(id string) flow.Node {
 	return *n
 }
 
-// edges lists the receiver's relationships as "from type to".
+// edges lists the folded relationships as "from type to".
 func (w *world) edges() []string {
 	list := []string{}
 	for _, r := range w.held.Snapshot().Relationships {

@@ -9,13 +9,13 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// shown is what an object itself shows, read without the mapping.
+// shown has the fields of an object, read without the mapping.
 type shown struct {
 	kind, id           string
 	ready, stalled     map[string]any
 	generation         any
 	revision, deployed string
-	applies            bool // it applies a new revision now
+	applies            bool // a new revision is being applied
 }
 
 func (r *replay) shows(ev mapping.Event) shown {
@@ -65,8 +65,8 @@ func (s shown) fails() bool {
 	return true
 }
 
-// At no event is a node broken unless its conditions have shown a failure. Slow nodes have a class of their own.
-func TestJudgement_NothingIsBrokenThatHadNotFailed(t *testing.T) {
+// TestJudgement_BrokenOnlyAfterAFailure: a node is broken only after its conditions have shown a failure. Slow nodes have another class.
+func TestJudgement_BrokenOnlyAfterAFailure(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
 			r, failed := newReplay(t, rec.region), map[string]bool{}
@@ -95,8 +95,8 @@ func TestJudgement_NothingIsBrokenThatHadNotFailed(t *testing.T) {
 	}
 }
 
-// A waiting node names the nodes that it waits for, or the reason why its controller has to act.
-func TestJudgement_WhatWaitsNamesItsReason(t *testing.T) {
+// TestJudgement_WaitingHasAReason: a waiting node names the nodes that it waits for, or why its controller must act.
+func TestJudgement_WaitingHasAReason(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
 			for id, versions := range play(t, rec.file, rec.region).nodes {
@@ -120,9 +120,9 @@ func TestJudgement_WhatWaitsNamesItsReason(t *testing.T) {
 	}
 }
 
-// Only the controller's work ends and starts a run. While an object is ready, or is checked without an action, at the same generation, revision and
-// Helm version, its status is succeeded and its start does not change.
-func TestRun_RoutineLooksChangeNoRun(t *testing.T) {
+// TestRun_RoutineReconciliationChangesNoRun: only work of the controller starts and ends a run. While an object is ready, or reconciled without an action, at
+// the same generation, revision and Helm version, its status is succeeded and its start does not change.
+func TestRun_RoutineReconciliationChangesNoRun(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
 			r, looks := newReplay(t, rec.region), 0
@@ -146,7 +146,7 @@ func TestRun_RoutineLooksChangeNoRun(t *testing.T) {
 				switch {
 				case same && (s.is("True") || s.is("Unknown") && !acts):
 					if n.Status != "succeeded" || n.StartedAt != before.start {
-						t.Fatalf("at %s a look at %s, which began at %s, makes %s", clock(ev.At), s.id, clock(before.start), n.JSON())
+						t.Fatalf("at %s a reconciliation of %s, which started at %s, results in %s", clock(ev.At), s.id, clock(before.start), n.JSON())
 					}
 					looks++
 				case s.is("True"):
@@ -156,7 +156,7 @@ func TestRun_RoutineLooksChangeNoRun(t *testing.T) {
 				}
 			}
 			if looks == 0 {
-				t.Error("nothing was looked at")
+				t.Error("no reconciliation was checked")
 			}
 		})
 	}

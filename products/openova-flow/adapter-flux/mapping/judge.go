@@ -40,7 +40,7 @@ func (f *facts) endedBadly(reason string) bool {
 	return false
 }
 
-// underWay are the reasons of Ready=False that are no error.
+// underWay are the reasons of Ready=False that are not errors.
 var underWay = map[string]bool{"Progressing": true, "ProgressingWithRetry": true, "HealthCheckCanceled": true}
 
 // facts are the input of a judgement. Durations are in milliseconds.
@@ -74,7 +74,7 @@ type facts struct {
 	unserved bool   // no controller has observed objects of this shard, but those of others
 
 	down   string   // sentence about a controller that is down
-	lookAt []string // command that shows that controller
+	lookAt []string // command that shows the controller
 
 	digest string // digest of the last attempted chart
 
@@ -83,8 +83,8 @@ type facts struct {
 	readySince      flow.Time
 	routine         bool // was ready at this generation and revision, and is reconciled again
 	failure         failure
-	changedSince    flow.Time // since when the generation is newer than the observed one
-	behindSince     flow.Time // since when the source has another revision than the object
+	changedSince    flow.Time // when the generation became newer than the observed one
+	behindSince     flow.Time // when the source got another revision than the object
 
 	chart, source artifact // last seen artifacts
 	wanted        string   // revision of the source, if the object has another
@@ -209,7 +209,7 @@ func (f *facts) retried(c *clock) judgement {
 	return j
 }
 
-// stillWorking lets a gate wait for up to three times the limit: Helm gives each hook the whole limit, and an answer of a gate is
+// stillWorking makes a gate wait for up to three times the limit: Helm allows each hook the whole limit, and the verdict of a gate is
 // final.
 func (f *facts) stillWorking(c *clock, j *judgement, helps bool) {
 	if f.kind == kindHelmRelease && helps && !c.past(f.ready.since, 3*f.limit+grace) {

@@ -13,7 +13,7 @@ import (
 
 const minute = 60_000
 
-// The judgement of an object at an instant after its last version, from all versions of it and of the objects that it
+// TestJudgement_Rules checks the judgement of an object some time after its last version, from all versions of it and of the objects that it
 // uses.
 func TestJudgement_Rules(t *testing.T) {
 	ready := func(status, reason, message string, at int) cond {
@@ -44,24 +44,24 @@ func TestJudgement_Rules(t *testing.T) {
 		"ready and stalled": {
 			[]*unstructured.Unstructured{release(t, "app", ready("True", "UpgradeSucceeded", "done", 1), cond{"Stalled", "True", "RetriesExceeded", "no more", 1, 1})},
 			0, "ready", ""},
-		"stalled in the middle of a try": {
+		"stalled during an attempt": {
 			[]*unstructured.Unstructured{release(t, "app", ready("Unknown", "Progressing", "Running 'upgrade' action with timeout of 5m0s", 1), cond{"Stalled", "True", "InvalidCELExpression", "the expression is wrong", 1, 1})},
 			0, "broken", "the expression is wrong"},
-		"not looked at for ten minutes, every hour": {
+		"unobserved for ten minutes, interval of an hour": {
 			[]*unstructured.Unstructured{every(release(t, "app"), "1h")}, 10 * minute, "not-started", ""},
-		"not looked at for twelve minutes, every hour": {
+		"unobserved for twelve minutes, interval of an hour": {
 			[]*unstructured.Unstructured{every(release(t, "app"), "1h")}, 12 * minute, "broken", "its controller has not looked at it"},
-		"seen first long ago, and not looked at": {
+		"created long ago, and unobserved": {
 			[]*unstructured.Unstructured{every(release(t, "app"), "1m"), set(every(release(t, "app"), "1m"), "x", "metadata", "annotations", "note")},
 			0, "broken", "its controller has not looked at it"},
-		"at the digest of its source as far as is known": {
+		"at the digest of its source, as far as known": {
 			[]*unstructured.Unstructured{oci, byReference(release(t, "app", ready("True", "UpgradeSucceeded", "done", 1)))},
 			minute, "ready", ""},
 		"at another digest than its source, which is not ready": {
 			[]*unstructured.Unstructured{set(artifact(t, "OCIRepository", "flux-system", "charts", "False", "OCIArtifactPullFailed"), "2.0.0@sha256:"+strings.Repeat("b", 64), "status", "artifact", "revision"),
 				set(byReference(release(t, "app", ready("True", "UpgradeSucceeded", "done", 1))), "sha256:"+strings.Repeat("a", 64), "status", "lastAttemptedRevisionDigest")},
 			0, "ready", ""},
-		"at the version of its chart but for build metadata": {
+		"at the version of its chart except for build metadata": {
 			[]*unstructured.Unstructured{chart("True", "1.0.0+chart"), at(release(t, "app", ready("True", "UpgradeSucceeded", "done", 1)), "1.0.0+release")},
 			0, "ready", ""},
 		"at another version than its chart": {
@@ -70,10 +70,10 @@ func TestJudgement_Rules(t *testing.T) {
 		"at another version than its chart, which is not ready": {
 			[]*unstructured.Unstructured{chart("False", "2.0.0"), at(release(t, "app", ready("True", "UpgradeSucceeded", "done", 1)), "1.0.0")},
 			0, "ready", ""},
-		"released at an older generation, and looked at": {
+		"released at an older generation, and reconciled again": {
 			[]*unstructured.Unstructured{set(release(t, "app", cond{"Ready", "Unknown", "Progressing", "Fulfilling prerequisites", 2, 2}, cond{"Released", "True", "InstallSucceeded", "", 1, 1}), int64(2), "metadata", "generation")},
 			0, "working", ""},
-		"tested after its values were wrong for long": {
+		"tested after its values were wrong for a long time": {
 			[]*unstructured.Unstructured{release(t, "app", ready("False", "ValuesError", "no such key", 1)), release(t, "app", ready("Unknown", "AwaitingTests", "", 60*60))},
 			0, "working", "waits for its tests"},
 		"cannot load a chart that is ready": {
@@ -82,7 +82,7 @@ func TestJudgement_Rules(t *testing.T) {
 		"waits for a chart that is ready": {
 			[]*unstructured.Unstructured{chart("True", "1.0.0"), release(t, "app", ready("False", "SourceNotReady", "no artifact", 1))},
 			0, "broken", "has its chart 1.0.0"},
-		"puts a drift right": {
+		"corrects a drift": {
 			[]*unstructured.Unstructured{release(t, "app", ready("Unknown", "Progressing", "correcting cluster drift", 1))},
 			0, "working", "differs from what was deployed"},
 		"uninstalled after a failed install": {
@@ -108,16 +108,16 @@ func TestJudgement_Rules(t *testing.T) {
 				j := segmentAt(t, n, ms(60*60*(len(c.versions)-1)).Ms()+c.after)
 				sentence, _ := j["cause"].(map[string]any)["sentence"].(string)
 				if j["state"] != c.state || !strings.Contains(sentence, c.says) {
-					t.Errorf("it is %v", j)
+					t.Errorf("judgement %v", j)
 				}
 				return
 			}
-			t.Fatal("there is no fsn1/app")
+			t.Fatal("no node fsn1/app")
 		})
 	}
 }
 
-// A suspended object does not change by itself, so no gate waits for its deletion.
+// TestJudgement_DeletedWhileSuspended: a suspended object does not change by itself, so no gate waits for its deletion.
 func TestJudgement_DeletedWhileSuspended(t *testing.T) {
 	for _, suspended := range []bool{false, true} {
 		w := newWorld(t)
@@ -159,7 +159,7 @@ func TestJudgement_LimitThatIsNoDurationIsTheDefault(t *testing.T) {
 	}
 }
 
-// The default timeout of a Kustomization is its interval minus 30 seconds, but at least 30 seconds.
+// TestJudgement_LimitOfAKustomization: the default timeout of a Kustomization is its interval minus 30 seconds, but at least 30 seconds.
 func TestJudgement_LimitOfAKustomization(t *testing.T) {
 	for interval, want := range map[string]float64{"10m": 570_000, "40s": 30_000} {
 		w := newWorld(t)
@@ -170,8 +170,8 @@ func TestJudgement_LimitOfAKustomization(t *testing.T) {
 	}
 }
 
-// ExternalArtifacts and HelmRepositories of OCI charts have no controller: without conditions they are ready.
-func TestJudgement_SourceThatNoControllerLooksAt(t *testing.T) {
+// TestJudgement_SourceWithoutAController: ExternalArtifacts and HelmRepositories of OCI charts have no controller, so without conditions they are ready.
+func TestJudgement_SourceWithoutAController(t *testing.T) {
 	w := newWorld(t)
 	bare := func(kind, kindOf string) *unstructured.Unstructured {
 		return object(t, `{"apiVersion":"source.toolkit.fluxcd.io/v1","kind":%q,"metadata":{"name":"bare","namespace":"flux-system","uid":"u","creationTimestamp":%q},"spec":{"type":%q}}`, kind, sec(3), kindOf)
@@ -192,17 +192,17 @@ func TestJudgement_SourceThatNoControllerLooksAt(t *testing.T) {
 	}
 }
 
-// Stalled counts while the controller checks the object again: an earlier Ready does not.
-func TestJudgement_StalledWhileItIsLookedAtAgain(t *testing.T) {
+// TestJudgement_StalledDuringReconciliation: while the controller checks the object again, Stalled counts, and an earlier Ready does not.
+func TestJudgement_StalledDuringReconciliation(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "app", cond{"Ready", "True", "InstallSucceeded", "done", 1, 1}))
 	w.put(release(t, "app", cond{"Ready", "Unknown", "Progressing", "Fulfilling prerequisites", 2, 1}, cond{"Stalled", "True", "InvalidCELExpression", "wrong", 2, 1}))
 	if n := w.must("fsn1/app"); n.Status != flow.StatusFailed {
-		t.Errorf("it is %s", n.Status)
+		t.Errorf("status %s", n.Status)
 	}
 }
 
-// A failure after a retry is a new failure, even if no version between was seen.
+// TestJudgement_FailureAfterAnotherTryEndsLater: a failure after a retry is a new failure, even if no version in between was seen.
 func TestJudgement_FailureAfterAnotherTryEndsLater(t *testing.T) {
 	failed := func(at int) *unstructured.Unstructured {
 		u := release(t, "app", cond{"Ready", "False", "RollbackSucceeded", "put back", at, 1}, cond{"Stalled", "True", "RetriesExceeded", "no more", at, 1})
@@ -212,11 +212,11 @@ func TestJudgement_FailureAfterAnotherTryEndsLater(t *testing.T) {
 	w.put(failed(20))
 	w.put(failed(40))
 	if n := w.must("fsn1/app"); n.EndedAt != ms(40) {
-		t.Errorf("it ended at %s", clock(n.EndedAt))
+		t.Errorf("endedAt is %s", clock(n.EndedAt))
 	}
 }
 
-// An object that is being deleted waits for no health checks.
+// TestJudgement_DeletedKustomizationChecksNothing: an object that is being deleted waits for no health checks.
 func TestJudgement_DeletedKustomizationChecksNothing(t *testing.T) {
 	failed := func() *unstructured.Unstructured {
 		return kustomization(t, 1, "", "", cond{"Ready", "False", "HealthCheckFailed", "timeout waiting for: [HelmRelease/apps/app status: 'InProgress']", 1, 1})
@@ -229,7 +229,7 @@ func TestJudgement_DeletedKustomizationChecksNothing(t *testing.T) {
 		}
 		w.put(u)
 		if _, checks := judgements(t, w.must("fsn1/Kustomization/flux-system/apps"))[0]["checks"]; checks == deleted {
-			t.Errorf("deleted %v: it checks: %v", deleted, checks)
+			t.Errorf("deleted %v: checks: %v", deleted, checks)
 		}
 	}
 }

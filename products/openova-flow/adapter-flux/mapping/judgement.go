@@ -17,10 +17,10 @@ const (
 	stateNotStarted  = "not-started"
 )
 
-// What a gate makes of a judgement.
+// Values of gate.
 const (
-	gatePass = "pass" // as it should be
-	gateWait = "wait" // something goes on by itself
+	gatePass = "pass" // the object does not delay a gate
+	gateWait = "wait" // the object may still change by itself, so a gate waits
 )
 
 // judgement is the state of one object at an instant. docs/meta.md, section Judgement, describes its fields.
@@ -42,11 +42,11 @@ type cause struct {
 	class    string   // stable, for programs
 	object   string   // Kind/namespace/name of the object at fault, if the message names one
 	sentence string   // for a person, with the object's own name
-	command  []string // what to run next; empty when nothing helps
-	inGit    bool     // only another manifest, chart or values help
+	command  []string // argv of the command to run next; empty: none helps
+	inGit    bool     // only a change of the manifest, chart or values helps
 }
 
-// fields returns the judgement as it is written into meta. Zero values are left out.
+// fields returns the judgement for meta. Zero values are left out.
 func (j judgement) fields() map[string]any {
 	m := map[string]any{"state": j.state}
 	if len(j.marks) > 0 {
@@ -74,7 +74,7 @@ func (j judgement) fields() map[string]any {
 	return m
 }
 
-// clock is the instant of a judgement. It notes when the judgement may change next.
+// clock is the time of a judgement. It records when the judgement may change next.
 type clock struct{ now, next int64 }
 
 // past reports whether more than plus milliseconds have passed since at. An absent at is never past.
@@ -90,7 +90,7 @@ func (c *clock) past(at flow.Time, plus int64) bool {
 	return false
 }
 
-// course judges an object at every instant: first the earliest judgement, then, in `then`, each that follows if the object does not change.
+// course returns the first judgement of an object with, in `then`, each later one that follows if the object does not change.
 func course(judge func(*clock) judgement) map[string]any {
 	c := &clock{now: math.MinInt64, next: math.MaxInt64}
 	base := judge(c).fields()

@@ -16,7 +16,7 @@ const (
 	kindFluxInstance      = "FluxInstance"
 )
 
-// groups are the API groups of the kinds that are mapped.
+// groups has the API group of each mapped kind.
 var groups = map[string]string{
 	kindHelmRelease:       "helm.toolkit.fluxcd.io",
 	kindKustomization:     "kustomize.toolkit.fluxcd.io",

@@ -106,8 +106,8 @@ func (c Config) kustomizationChecks(o object, f *facts) {
 // unhealthy finds the nodes in the list of a health check's message.
 var unhealthy = regexp.MustCompile(`\b(HelmRelease|Kustomization)/([\w.-]+)/([\w.-]+) status:`)
 
-// kustomizationEvidence returns what a Kustomization shows of its runs: Ready, and status.history, whose newest entry has the time of the first
-// reconciliation of this revision with this result. Controllers before Flux 2.7 have no history.
+// kustomizationEvidence returns the evidence of runs in a Kustomization: from Ready and status.history. The newest entry of the history has the time of the
+// first reconciliation of this revision with this result. Controllers before Flux 2.7 write no history.
 func kustomizationEvidence(o object, ready condition, status string) evidence {
 	e := evidence{stalled: o.stalled(), since: ready.since, gen: generationOf(o, ready)}
 	switch {
@@ -128,8 +128,8 @@ func kustomizationEvidence(o object, ready condition, status string) evidence {
 	return e
 }
 
-// firstReconciled returns when the result in Ready was first reached, and when that reconciliation began if known: an entry of the history has
-// only the duration of its last one.
+// firstReconciled returns when the result in Ready was first reached, and when that reconciliation began if that is known: an entry of the history only has
+// the duration of its latest reconciliation.
 func firstReconciled(o object, ready condition) (began, ended flow.Time) {
 	past := o.status.list("history")
 	if len(past) == 0 {

@@ -17,7 +17,7 @@ func kustomization(t *testing.T, generation int, applied, attempted string, cs .
 	return set(k, conditionList(cs...), "status", "conditions")
 }
 
-// A health check is an edge, unless a dependency is one already. No node has an edge to itself.
+// TestKustomization_EdgesOfHealthChecks: a health check is an edge, unless there is an edge for a dependency. No node has an edge to itself.
 func TestKustomization_EdgesOfHealthChecks(t *testing.T) {
 	w := newWorld(t)
 	k := kustomization(t, 1, "", "", cond{"Ready", "True", "ReconciliationSucceeded", "", 1, 1})
@@ -28,7 +28,7 @@ func TestKustomization_EdgesOfHealthChecks(t *testing.T) {
 	wantEdges(t, w.edges(), "fsn1/app finish-to-finish fsn1/Kustomization/flux-system/apps", "fsn1/Kustomization/flux-system/infra finish-to-start fsn1/Kustomization/flux-system/apps")
 }
 
-// Other API groups have kinds with these names too.
+// TestKustomization_InventoryOfOtherGroups: other API groups have kinds with the same names.
 func TestKustomization_InventoryOfOtherGroups(t *testing.T) {
 	w := newWorld(t)
 	entry := func(id string) map[string]any { return map[string]any{"id": id, "v": "v1"} }
@@ -38,13 +38,13 @@ func TestKustomization_InventoryOfOtherGroups(t *testing.T) {
 	for i, id := range []string{"shop_app_example.com_HelmRelease", "shop_more_kustomize.config.k8s.io_Kustomization"} {
 		w.put(set(k, []any{entry(id)}, "status", "inventory", "entries"))
 		if got := w.edges(); len(got) != 1 {
-			t.Errorf("entry %d makes the edges %q", i, got)
+			t.Errorf("entry %d: edges %q", i, got)
 		}
 	}
 }
 
-// For an ExternalArtifact that does not exist yet, its ArtifactGenerator is the source.
-func TestKustomization_SourceThatIsNotMadeYet(t *testing.T) {
+// TestKustomization_SourceIsTheGeneratorOfAMissingArtifact: for an ExternalArtifact that does not exist yet, its ArtifactGenerator is the source.
+func TestKustomization_SourceIsTheGeneratorOfAMissingArtifact(t *testing.T) {
 	w := newWorld(t)
 	generator := object(t, `{"apiVersion":"source.extensions.fluxcd.io/v1beta1","kind":"ArtifactGenerator","metadata":{"name":"gen","namespace":"flux-system","uid":"g"},"spec":{"artifacts":[{"name":"made"}]}}`)
 	made := artifact(t, "ExternalArtifact", "flux-system", "made", "True", "Succeeded")
@@ -55,15 +55,15 @@ func TestKustomization_SourceThatIsNotMadeYet(t *testing.T) {
 		do   func()
 		want string
 	}{
-		{"nothing makes it", func() { w.put(k) }, itself},
-		{"it is to be made", func() { w.put(generator) }, its},
-		{"it is made", func() { w.put(made) }, itself},
-		{"it is gone", func() { w.event(mapping.Deleted, made) }, its},
-		{"its generator is gone", func() { w.event(mapping.Deleted, generator); w.put(set(k, "x", "spec", "path")) }, itself},
+		{"no generator", func() { w.put(k) }, itself},
+		{"only the generator exists", func() { w.put(generator) }, its},
+		{"the artifact exists", func() { w.put(made) }, itself},
+		{"the artifact is deleted", func() { w.event(mapping.Deleted, made) }, its},
+		{"the generator is deleted", func() { w.event(mapping.Deleted, generator); w.put(set(k, "x", "spec", "path")) }, itself},
 	} {
 		c.do()
 		if got := judgements(t, w.must("fsn1/Kustomization/flux-system/apps"))[0]["source"]; got != c.want {
-			t.Errorf("%s: its source is %v, want %s", c.name, got, c.want)
+			t.Errorf("%s: source %v, want %s", c.name, got, c.want)
 		}
 	}
 }
@@ -89,7 +89,7 @@ func TestKustomization_Status(t *testing.T) {
 			w := newWorld(t)
 			w.put(kustomization(t, 1, "", "", c.conds...))
 			if got := w.must("fsn1/Kustomization/flux-system/apps").Status; got != c.status {
-				t.Errorf("it is %s, want %s", got, c.status)
+				t.Errorf("status %s, want %s", got, c.status)
 			}
 			if got := w.must("fsn1").Status; got != c.status {
 				t.Errorf("the region is %s, want %s", got, c.status)
@@ -98,7 +98,7 @@ func TestKustomization_Status(t *testing.T) {
 	}
 }
 
-// The first Kustomization of a cluster has its own name in its labels: no other has applied it.
+// TestKustomization_AppliesItself: the first Kustomization of a cluster has its own name in its labels.
 func TestKustomization_AppliesItself(t *testing.T) {
 	w := newWorld(t)
 	k := kustomization(t, 1, "", "")
@@ -106,7 +106,8 @@ func TestKustomization_AppliesItself(t *testing.T) {
 	wantMeta(t, w.must("fsn1/Kustomization/flux-system/apps"), map[string]any{"appliedBy": nil})
 }
 
-// Objects with the labels of a Kustomization with spec.wait block it, from their first version and while they have these labels.
+// TestKustomization_WaitsForObjectsWithItsLabels: with spec.wait, objects with the labels of a Kustomization block it from their first version on, as long
+// as they have these labels.
 func TestKustomization_WaitsForObjectsWithItsLabels(t *testing.T) {
 	labelled := func(name, by string) *unstructured.Unstructured {
 		return set(release(t, name), map[string]any{"kustomize.toolkit.fluxcd.io/name": by, "kustomize.toolkit.fluxcd.io/namespace": "flux-system"}, "metadata", "labels")
@@ -141,7 +142,7 @@ func TestKustomization_WaitsForObjectsWithItsLabels(t *testing.T) {
 	}
 }
 
-// A new revision starts a run; a check of the applied one does not.
+// TestKustomization_Runs: a new revision starts a run, a check of the applied one does not.
 func TestKustomization_Runs(t *testing.T) {
 	progressing := func(at int) cond { return cond{"Ready", "Unknown", "Progressing", "", at, 1} }
 	done := func(at int) cond { return cond{"Ready", "True", "ReconciliationSucceeded", "", at, 1} }
@@ -165,13 +166,13 @@ func TestKustomization_Runs(t *testing.T) {
 		w.put(s.k)
 		n := w.must("fsn1/Kustomization/flux-system/apps")
 		if n.Status != s.status {
-			t.Errorf("step %d: it is %s, want %s", i+1, n.Status, s.status)
+			t.Errorf("step %d: status %s, want %s", i+1, n.Status, s.status)
 		}
 		wantTimes(t, n, s.start, s.end)
 	}
 }
 
-// For a run that was not seen, status.history has the time when its revision was first applied, however often it was
+// TestKustomization_TimesFromHistory: for a run that was not seen, status.history has the time when its revision was first applied, however often it was
 // checked since.
 func TestKustomization_TimesFromHistory(t *testing.T) {
 	entry := func(reason string, first, total int, took string) []any {

@@ -96,7 +96,7 @@ func TestCluster_DependenciesOfAnObjectAreBounded(t *testing.T) {
 	n := w.must("fsn1/hostile")
 	judgement, _ := meta(t, n)["judgement"].(map[string]any)
 	if needs, _ := judgement["needs"].([]any); len(needs) != 256 {
-		t.Errorf("it needs %d", len(needs))
+		t.Errorf("%d needs", len(needs))
 	}
 	if len(n.Meta) > 256<<10 {
 		t.Errorf("meta of %d bytes", len(n.Meta))
@@ -112,6 +112,6 @@ func TestCluster_NamesAtTheirLimit(t *testing.T) {
 	}
 	w.event(mapping.Deleted, release(t, name))
 	if w.node("fsn1/"+name) != nil {
-		t.Error("it is not deleted")
+		t.Error("the node was not deleted")
 	}
 }

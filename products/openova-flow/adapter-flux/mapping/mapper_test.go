@@ -46,7 +46,7 @@ var readyRows = []struct {
 	{"Unknown Progressing", []cond{{kind: "Ready", status: "Unknown", reason: "Progressing"}}, "running"},
 	{"Unknown AwaitingTests", []cond{{kind: "Ready", status: "Unknown", reason: "AwaitingTests"}}, "running"},
 	{"Unknown InstallFailed", []cond{{kind: "Ready", status: "Unknown", reason: "InstallFailed"}}, "running"},
-	{"a status that nobody knows", []cond{{kind: "Ready", status: "Maybe", reason: "InstallFailed"}}, "running"},
+	{"an unknown status", []cond{{kind: "Ready", status: "Maybe", reason: "InstallFailed"}}, "running"},
 }
 
 func TestRelease_StatusOfReady(t *testing.T) {
@@ -66,7 +66,7 @@ func TestRelease_StatusOfReady(t *testing.T) {
 	}
 }
 
-// From each row to each other: the previous status never decides the new one, and the times stay consistent.
+// TestRelease_EveryReadyTransition goes from each row to each other: the new status never depends on the previous one, and the times stay consistent.
 func TestRelease_EveryReadyTransition(t *testing.T) {
 	for _, from := range readyRows {
 		for _, to := range readyRows {
@@ -85,16 +85,16 @@ func TestRelease_EveryReadyTransition(t *testing.T) {
 				}
 				final := to.status == "succeeded" || to.status == "failed"
 				if !final && !n.EndedAt.IsZero() {
-					t.Errorf("it is %s and ended at %s", n.Status, clock(n.EndedAt))
+					t.Errorf("status %s with endedAt %s", n.Status, clock(n.EndedAt))
 				}
 				if final && n.EndedAt.IsZero() {
-					t.Errorf("it is %s and has not ended", n.Status)
+					t.Errorf("status %s without endedAt", n.Status)
 				}
 				if !n.EndedAt.IsZero() && !n.StartedAt.IsZero() && n.EndedAt.Ms() < n.StartedAt.Ms() {
-					t.Errorf("it ended at %s, before it began at %s", clock(n.EndedAt), clock(n.StartedAt))
+					t.Errorf("endedAt %s is before startedAt %s", clock(n.EndedAt), clock(n.StartedAt))
 				}
 				if !before.StartedAt.IsZero() && n.StartedAt.IsZero() {
-					t.Errorf("it had begun at %s, and then it never had", clock(before.StartedAt))
+					t.Errorf("startedAt %s was removed", clock(before.StartedAt))
 				}
 			})
 		}
@@ -126,18 +126,18 @@ func TestEdges_ManyDependencies(t *testing.T) {
 		"fsn1/data/postgres finish-to-start fsn1/bp-grafana")
 	for _, e := range w.held.Snapshot().Relationships {
 		if e.Type == flow.FinishToStart && e.Condition != flow.OnSuccess {
-			t.Errorf("%s is on %q", e.FromID, e.Condition)
+			t.Errorf("the edge from %s has condition %q", e.FromID, e.Condition)
 		}
 	}
 	set(r, []any{map[string]any{"name": "bp-tempo"}, map[string]any{"name": "bp-loki"}}, "spec", "dependsOn")
 	changes := w.put(r)
 	wantEdges(t, w.edges(), "fsn1/bp-loki finish-to-start fsn1/bp-grafana", "fsn1/bp-tempo finish-to-start fsn1/bp-grafana")
 	if len(changes) != 3 {
-		t.Errorf("one edge came and two went, in %d changes", len(changes))
+		t.Errorf("%d changes for one new and two removed edges", len(changes))
 	}
 }
 
-// A dependency without a namespace is in the release's own namespace.
+// TestEdges_DependencyInTheReleasesNamespace: a dependency without a namespace is in the release's own namespace.
 func TestEdges_DependencyInTheReleasesNamespace(t *testing.T) {
 	w := newWorld(t)
 	r := set(release(t, "app"), "shop", "metadata", "namespace")
@@ -200,7 +200,7 @@ func TestConfig_IDs(t *testing.T) {
 	}
 }
 
-// An object that the filter excludes is not known to be missing, so it is not a node to wait for.
+// TestCluster_DependencyInANamespaceThatIsNotWatched: whether an excluded object exists is unknown, so it is not a node to wait for.
 func TestCluster_DependencyInANamespaceThatIsNotWatched(t *testing.T) {
 	for _, kind := range []string{"HelmRelease", "Kustomization"} {
 		c := mapping.NewCluster(mapping.Config{FlowID: "f", Region: "r", Namespaces: []string{"flux-system"}})
@@ -239,7 +239,7 @@ func TestCluster_DependencyInANamespaceThatIsNotWatched(t *testing.T) {
 	}
 }
 
-func TestCluster_ResourceSetHasNoEdgeFromWhatIsNotWatched(t *testing.T) {
+func TestCluster_ResourceSetHasNoEdgeFromUnwatchedObjects(t *testing.T) {
 	w := newWorld(t, "flux-system")
 	w.put(object(t, `{"apiVersion":"fluxcd.controlplane.io/v1","kind":"ResourceSet","metadata":{"name":"apps","namespace":"flux-system","uid":"1"},"spec":{"dependsOn":[
 		{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","name":"db","namespace":"infra"},
@@ -255,7 +255,7 @@ func TestCluster_ResourceSetHasNoEdgeFromWhatIsNotWatched(t *testing.T) {
 	}
 }
 
-// If a kind or namespace may not be read, it is unknown whether its objects exist. With the permission, it is known.
+// TestCluster_DependencyThatMayNotBeReadIsNotWatched: without permission for a kind or namespace it is unknown whether its objects exist.
 func TestCluster_DependencyThatMayNotBeReadIsNotWatched(t *testing.T) {
 	w := newWorld(t)
 	needs := func() []string {
@@ -290,7 +290,7 @@ func TestCluster_DependencyThatMayNotBeReadIsNotWatched(t *testing.T) {
 			want, unwatched, edges = nil, []string{"infra/db"}, nil
 		}
 		if got := needs(); !slices.Equal(got, want) {
-			t.Errorf("%s: it needs %q, want %q", c.name, got, want)
+			t.Errorf("%s: needs %q, want %q", c.name, got, want)
 		}
 		waitingFor := any(nil)
 		if want != nil {
@@ -317,11 +317,11 @@ func TestCluster_PostsNoSecretThatAMessageQuotes(t *testing.T) {
 func TestConfig_Watches(t *testing.T) {
 	all, some := mapping.Config{}, mapping.Config{Namespaces: []string{"shop", "data"}}
 	if !all.Watches("anything") || !some.Watches("data") || some.Watches("flux-system") {
-		t.Error("no namespaces are all of them; a list is itself")
+		t.Error("want all namespaces without a list, else those in the list")
 	}
 }
 
-// The region's node exists from the start, with status pending until another one is known.
+// TestRegion_NodeAtStart: the region's node exists from the start, with status pending until there is another one.
 func TestRegion_NodeAtStart(t *testing.T) {
 	w := newWorld(t)
 	n := w.must("fsn1")
@@ -331,7 +331,7 @@ func TestRegion_NodeAtStart(t *testing.T) {
 	wantTimes(t, n, flow.Time{}, flow.Time{})
 	wantMeta(t, n, map[string]any{"kind": "Region", "namespaces": []string{"*"}, "clusterUID": nil, "notWatched": nil})
 	if again := w.Start(); len(again) != 0 {
-		t.Errorf("a second start says %d things", len(again))
+		t.Errorf("a second Start makes %d changes", len(again))
 	}
 	w.take(w.SetInfo(mapping.RegionInfo{ClusterUID: "c-1", NotWatched: []mapping.NotWatched{{Kind: "Kustomization", Why: "no rights"}}}))
 	wantMeta(t, w.must("fsn1"), map[string]any{"clusterUID": "c-1", "notWatched": []any{map[string]any{"kind": "Kustomization", "why": "no rights"}}})
@@ -350,7 +350,7 @@ func TestRegion_WorstStatusOfItsMembers(t *testing.T) {
 	for _, worst := range []string{"succeeded", "pending", "running", "failed", "running", "pending", "succeeded"} {
 		w.put(release(t, "a", states[worst]))
 		if got := w.must("fsn1").Status; got != worst {
-			t.Errorf("beside one that succeeded, one that is %s makes the region %s", worst, got)
+			t.Errorf("with members succeeded and %s the region is %s", worst, got)
 		}
 	}
 	w.event(mapping.Deleted, release(t, "a"))

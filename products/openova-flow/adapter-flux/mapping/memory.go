@@ -6,7 +6,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// failure is the failure of an object over all tries at the same generation and revision.
+// failure is the failure of an object over all attempts at the same generation and revision.
 type failure struct {
 	since           flow.Time
 	reason, message string
@@ -17,7 +17,7 @@ type failure struct {
 // is reports whether there is a failure.
 func (f failure) is() bool { return f.reason != "" }
 
-// remember carries over what earlier versions of the object showed. at is when this version was seen.
+// remember carries over facts of earlier versions of the object. at is when this version was seen.
 func (f *facts) remember(past *facts, at flow.Time) {
 	if f.created.IsZero() {
 		f.created = past.created
@@ -48,12 +48,12 @@ func (f *facts) wasReady(past *entry) bool {
 		return false
 	}
 	if f.released.status == "True" && f.conditionGeneration(f.released) == f.generation && f.readyGeneration == 0 {
-		f.readyGeneration, f.readyRevision = f.generation, f.current() // known from the object alone
+		f.readyGeneration, f.readyRevision = f.generation, f.current() // follows from this version alone
 	}
 	return f.readyGeneration != 0 && f.readyGeneration == f.generation && f.readyRevision == f.current() && f.stalled.status != "True"
 }
 
-// conditionGeneration is the generation that a condition is about.
+// conditionGeneration returns the generation that a condition is about.
 func (f *facts) conditionGeneration(c condition) int64 {
 	if c.generation != 0 {
 		return c.generation
@@ -92,7 +92,7 @@ func (f *facts) ahead() string {
 	return ""
 }
 
-// stand sets the failure: a new one, or the earlier one of the same generation and revision while it is tried again.
+// stand sets the failure: a new one or, during a retry, the earlier one of the same generation and revision.
 func (f *facts) stand(before failure) {
 	generation := f.conditionGeneration(f.ready)
 	if before.generation != generation || before.revision != f.attempted && f.attempted != "" && before.revision != "" {
@@ -103,7 +103,7 @@ func (f *facts) stand(before failure) {
 	case ready.status == "True", ready.status == "", ready.reason == "DependencyNotReady":
 	case f.stalled.status == "True", ready.status == "False" && !underWay[ready.reason]:
 		f.failure = failure{before.since, ready.reason, ready.message, generation, f.attempted}
-		if !before.is() || f.endedBadly(ready.reason) != f.endedBadly(before.reason) { // an error before the try is another failure than a failed try
+		if !before.is() || f.endedBadly(ready.reason) != f.endedBadly(before.reason) { // an error before the attempt is another failure than a failed attempt
 			f.failure.since = ready.since
 		}
 	case before.is() && !f.endedBadly(before.reason) && f.beyondInput():
@@ -112,13 +112,13 @@ func (f *facts) stand(before failure) {
 	}
 }
 
-// beyondInput reports whether the current work has got past errors of its input.
+// beyondInput reports whether the current work has passed the steps that fail for a wrong input.
 func (f *facts) beyondInput() bool {
 	return runsAction(f.ready.message) || f.ready.reason == "AwaitingTests" || strings.HasPrefix(f.reconciling.message, "Running health checks") ||
 		strings.HasPrefix(f.reconciling.message, "Detecting drift")
 }
 
-// current is the revision that the object is at.
+// current returns the revision that the object is at.
 func (f *facts) current() string {
 	if f.kind == kindHelmRelease {
 		return f.attempted

@@ -77,7 +77,7 @@ func TestRelease_Meta(t *testing.T) {
 		"runGeneration": 3, "startedAtIsLowerBound": true, "appliedBy": "fsn1/Kustomization/flux-system/apps",
 	})
 	if n.Status != "failed" {
-		t.Errorf("it is %s", n.Status)
+		t.Errorf("status %s", n.Status)
 	}
 }
 
@@ -131,8 +131,8 @@ func TestMeta_MessageIsCutBetweenCharacters(t *testing.T) {
 	}
 }
 
-// reasonSince stays the same while the reason does, though Flux changes lastTransitionTime with every new
-// message.
+// TestMeta_ReasonSinceIsKeptWithANewMessage: Flux changes lastTransitionTime with every new message, but reasonSince changes only with the
+// reason.
 func TestMeta_ReasonSinceIsKeptWithANewMessage(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a", cond{"Ready", "False", "DependencyNotReady", "dependency 'flux-system/bp-b' is not ready", 10, 1}))
@@ -151,7 +151,7 @@ func TestMeta_WaitingForMissingDependency(t *testing.T) {
 	wantMeta(t, w.must("fsn1/bp-a"), map[string]any{"waitingFor": nil, "waitingSince": ms(10)})
 }
 
-// docs/meta.md has exactly one row for every key that is written.
+// TestDocs_MetaPageNamesEveryKey: docs/meta.md has exactly one row for every key that is written.
 func TestDocs_MetaPageNamesEveryKey(t *testing.T) {
 	w := newWorld(t, "flux-system")
 	w.take(w.SetInfo(mapping.RegionInfo{ClusterUID: "c", Down: []mapping.Controller{{Lease: "helm-controller-leader-election", Renewed: ms(1)}}, NotWatched: []mapping.NotWatched{{Kind: "Bucket", Why: "no rights"}}}))
@@ -212,7 +212,7 @@ func TestDocs_MetaPageNamesEveryKey(t *testing.T) {
 	}
 }
 
-// pageObjects are objects that together cause every key.
+// pageObjects together have every key in their meta.
 var pageObjects = []string{
 	strings.Replace(fullChart, "HelmRepository", "GitRepository", 1), full, fullChart, fullSource, earlierKustomization, fullKustomization, fullGit,
 	// a generation that is not observed, a source with a newer revision

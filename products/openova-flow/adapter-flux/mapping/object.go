@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// Limits of what is read of an object. Real objects are far below; a hostile one must not slow down the others.
+// Limits for reading an object. Real objects are far below; a hostile one must not slow down others.
 const (
 	maxList       = 4096     // entries of a list
 	maxConditions = 64       // entries of status.conditions
@@ -22,7 +22,7 @@ const (
 	maxName       = 317 // bytes of a finalizer or reason: a DNS name, a slash and a label
 )
 
-// maxShown is how many entries of a list go into a node.
+// maxShown is the limit for entries of a list in a node.
 const maxShown = 256
 
 // fields is a JSON object of unknown content. Its methods return the zero value for a field that is absent or of another type.
@@ -91,7 +91,7 @@ func (c conditions) is(name string) bool { return c[name].status == "True" }
 // key names an object of a kind.
 type key struct{ kind, namespace, name string }
 
-// object is what every Flux object has in common.
+// object has the fields that all Flux objects have in common.
 type object struct {
 	key
 	uid          string
@@ -106,7 +106,7 @@ type object struct {
 	conditions   conditions
 }
 
-// identify reads what the removal of an object needs.
+// identify reads the fields that are needed for the removal of an object.
 func identify(u *unstructured.Unstructured) (object, error) {
 	top := fields(u.Object)
 	meta := top.object("metadata")
@@ -121,7 +121,7 @@ func identify(u *unstructured.Unstructured) (object, error) {
 	return o, nil
 }
 
-// parse reads all that is common to Flux objects.
+// parse reads the fields that all Flux objects have in common.
 func parse(u *unstructured.Unstructured) (object, error) {
 	o, err := identify(u)
 	if err != nil {
@@ -180,7 +180,7 @@ func (o object) malformed(field, want string) error {
 // stalled reports whether the controller has given up: Stalled is True and Ready, which may be newer, is not.
 func (o object) stalled() bool { return o.conditions.is("Stalled") && !o.conditions.is("Ready") }
 
-// maxMessage is how many bytes of a condition's message go into a node.
+// maxMessage is the limit for a condition's message in a node, in bytes.
 const maxMessage = 4 << 10
 
 // clip cuts a message at maxMessage bytes, between two characters.

@@ -6,10 +6,10 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// A Cluster counts in its cluster's time: only the nodes that it returns are in the flow server's. Each node names the offset between the two, so that
-// its past can be restored by whoever reads it.
+// A Cluster uses its cluster's time; only times in the nodes that it returns are the flow server's. Each node has the offset between the two, so that a later
+// process can restore times from it.
 
-// moved returns an instant of one clock as one of a clock that is offset milliseconds ahead.
+// moved converts a time to a clock that is offset milliseconds ahead.
 func moved(at flow.Time, offset int64) flow.Time {
 	if at.IsZero() {
 		return at
@@ -17,7 +17,7 @@ func moved(at flow.Time, offset int64) flow.Time {
 	return flow.At(at.Ms() + offset)
 }
 
-// moveAll returns a copy of v, the content of a meta, in which all instants are moved.
+// moveAll returns a copy of v, the content of a meta, with all times moved.
 func moveAll(v any, offset int64) any {
 	switch v := v.(type) {
 	case flow.Time:
@@ -38,7 +38,7 @@ func moveAll(v any, offset int64) any {
 	return v
 }
 
-// instant reads a time of the meta of a node whose times were moved by offset.
+// instant reads a time from the meta of a node, and undoes the offset.
 func (f fields) instant(name string, offset int64) flow.Time {
 	ms, ok := f.int(name)
 	if !ok {

@@ -13,7 +13,7 @@ import (
 
 const tenMinutes = 600_000
 
-// lateClock returns a recording as if from a cluster whose clock is ten minutes behind.
+// lateClock returns a recording with the times of a clock that is ten minutes behind.
 func lateClock(t *testing.T, file string) []mapping.Event {
 	var all []mapping.Event
 	back := recording.Rebase{Recorded: tenMinutes}
@@ -23,13 +23,13 @@ func lateClock(t *testing.T, file string) []mapping.Event {
 	return all
 }
 
-// setOffset sets the offset of the clocks, and that a controller is down, renewed last at ms1970 by the flow server's clock.
+// setOffset sets the clock offset, and a controller that is down, with its last renewal at ms1970 by the flow server's clock.
 func setOffset(c *mapping.Cluster, ms int64) []mapping.Change {
 	down := c.SetInfo(mapping.RegionInfo{Down: []mapping.Controller{{Lease: "source-controller-leader-election", Renewed: flow.At(ms1970 - ms)}}})
 	return append(down, c.SetClockOffset(ms)...)
 }
 
-// ms1970 is an instant by the flow server's clock.
+// ms1970 is a time by the flow server's clock.
 const ms1970 = 3_600_000
 
 // withoutOffset returns the nodes without the field for the offset.
@@ -62,8 +62,8 @@ func same(t *testing.T, got, want []string) {
 	}
 }
 
-// With the offset known, a cluster's nodes do not depend on its clock.
-func TestClockOffset_NodesAreThoseOfAClusterWhoseClockIsRight(t *testing.T) {
+// TestClockOffset_NodesDoNotDependOnTheClock compares the nodes of two clusters whose clocks differ.
+func TestClockOffset_NodesDoNotDependOnTheClock(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
 			right, wrong := newReplay(t, rec.region), newReplay(t, rec.region)
@@ -94,7 +94,7 @@ func TestClockOffset_ChangeSendsEachNodeOnce(t *testing.T) {
 	sent := map[string]int{}
 	for _, c := range changes {
 		if c.Node == nil {
-			t.Fatalf("a change that is no node: %+v", c)
+			t.Fatalf("unexpected change: %+v", c)
 		}
 		sent[c.Node.ID]++
 	}
@@ -105,14 +105,14 @@ func TestClockOffset_ChangeSendsEachNodeOnce(t *testing.T) {
 		}
 	}
 	if again := r.cluster.SetInfo(mapping.RegionInfo{ClusterUID: "c"}); len(again) != 1 || mapping.ClockOffset("fsn1", []flow.Node{*again[0].Node}) != tenMinutes {
-		t.Errorf("other news of the region: %d changes", len(again))
+		t.Errorf("another info of the region: %d changes", len(again))
 	}
 	if again := r.cluster.SetClockOffset(tenMinutes); len(again) > 0 {
-		t.Errorf("the same offset again changes %d things", len(again))
+		t.Errorf("the same offset again: %d changes", len(again))
 	}
 }
 
-// A process continues from nodes that another one has written with another offset.
+// TestClockOffset_SeedIsReadByItsOwnOffset continues from nodes that a process with another offset has written.
 func TestClockOffset_SeedIsReadByItsOwnOffset(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
@@ -127,7 +127,7 @@ func TestClockOffset_SeedIsReadByItsOwnOffset(t *testing.T) {
 				}
 				held, _ := first.cluster.State()
 				if got := mapping.ClockOffset(rec.region, held); got != before {
-					t.Errorf("the region says %d, want %d", got, before)
+					t.Errorf("the offset of the region is %d, want %d", got, before)
 				}
 				second := now.restart(t, rec.region, held)
 				for _, ev := range all[half:] {
@@ -141,7 +141,7 @@ func TestClockOffset_SeedIsReadByItsOwnOffset(t *testing.T) {
 	}
 }
 
-func TestClockOffset_OfARegionThatIsNotThere(t *testing.T) {
+func TestClockOffset_WithoutARegionNode(t *testing.T) {
 	nodes := []flow.Node{{ID: "b", Meta: `{"clockOffset":7000}`}, {ID: "c", Meta: `{`}, {ID: "d", Meta: `{"clockOffset":"x"}`}}
 	for region, want := range map[string]int64{"a": 0, "b": 7000, "c": 0, "d": 0} {
 		if got := mapping.ClockOffset(region, nodes); got != want {

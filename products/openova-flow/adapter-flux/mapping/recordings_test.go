@@ -16,7 +16,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-var update = flag.Bool("update", false, "write the golden files anew")
+var update = flag.Bool("update", false, "update the golden files")
 
 // recordings are the files in testdata, with the region of their nodes.
 var recordings = []struct{ file, region string }{
@@ -30,8 +30,8 @@ var recordings = []struct{ file, region string }{
 
 var read = map[string][]mapping.Event{}
 
-// events returns the events of a recording, which is read once. They must not be changed; another test checks that
-// the mapping does not.
+// events returns the events of a recording, which is read only once. They must not be modified; TestApply_DoesNotModifyTheObject checks that the
+// mapping does not.
 func events(t testing.TB, file string) []mapping.Event {
 	t.Helper()
 	if all, ok := read[file]; ok {
@@ -109,7 +109,7 @@ func play(t testing.TB, file, region string) *replay {
 	return r
 }
 
-// truth is the state of the API server at the end.
+// truth is the final state on the API server.
 type truth struct {
 	Name, Namespace, Ready, Reason, ChartVersion, SpecChartVersion, HistoryStatus string
 	Stalled, Suspend                                                              bool
@@ -129,7 +129,7 @@ func (tr truth) status() string {
 	return "running"
 }
 
-func TestRecordings_EndAsTheAPIServerSays(t *testing.T) {
+func TestRecordings_EndWithTheStateOfTheAPIServer(t *testing.T) {
 	for _, rec := range recordings[:2] {
 		t.Run(rec.file, func(t *testing.T) {
 			raw, err := os.ReadFile("../testdata/recordings/" + rec.file + ".truth.json")
@@ -224,7 +224,7 @@ func TestRecordings_RepeatedEventChangesNothing(t *testing.T) {
 			for i, ev := range events(t, rec.file) {
 				twice.apply(ev)
 				if extra := twice.apply(ev); len(extra) > 0 {
-					t.Fatalf("event %d (%s %s) given twice changes %d things the second time", i, ev.Type, ev.Object.GetName(), len(extra))
+					t.Fatalf("event %d (%s %s) applied again makes %d changes", i, ev.Type, ev.Object.GetName(), len(extra))
 				}
 			}
 			sameState(t, twice.held, once.held)
@@ -232,7 +232,7 @@ func TestRecordings_RepeatedEventChangesNothing(t *testing.T) {
 	}
 }
 
-// The messages depend only on the events, not on the order of a map.
+// TestRecordings_SameEventsSameMessages: messages depend only on the events, not on the order of maps.
 func TestRecordings_SameEventsSameMessages(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
@@ -249,13 +249,13 @@ func TestRecordings_SameEventsSameMessages(t *testing.T) {
 				fmt.Fprintln(&first, s.message.JSON())
 			}
 			if !bytes.Equal(first.Bytes(), b.Bytes()) {
-				t.Error("the same events gave other messages")
+				t.Error("the same events resulted in other messages")
 			}
 		})
 	}
 }
 
-// State, which resync compares with the server, equals the folded messages.
+// TestRecordings_StateEqualsFoldedMessages: State, which package emit compares with the server, equals the folded messages.
 func TestRecordings_StateEqualsFoldedMessages(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
@@ -285,7 +285,7 @@ func sameState(t *testing.T, got, want *flow.State) {
 	}
 }
 
-// The golden files have every message for a recording, with the time of its event. Other packages and the TypeScript tests read them too.
+// TestGolden: the golden files have every message for a recording, with the time of its event. Other packages and the TypeScript tests read them too.
 func TestGolden(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {

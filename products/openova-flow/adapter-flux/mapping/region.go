@@ -34,7 +34,7 @@ var statusesByWeight = []string{flow.StatusSucceeded, flow.StatusPending, flow.S
 type rollup struct {
 	byStatus map[string]int
 	starts   extent
-	ends     extent // negated, so that the minimum is the latest
+	ends     extent // negative values, so that the minimum is the latest end
 }
 
 func (r *rollup) add(n *flow.Node, by int) {
@@ -74,7 +74,7 @@ func (r *rollup) node(c Config, meta flow.Object) *flow.Node {
 	return n
 }
 
-// meta returns the meta of the region's node. offset is that of the clocks.
+// meta returns the meta of the region's node. offset is the clock offset.
 func (info RegionInfo) meta(c Config, offset int64) flow.Object {
 	m := map[string]any{"kind": "Region", "namespaces": []string{"*"}}
 	if len(c.Namespaces) > 0 {

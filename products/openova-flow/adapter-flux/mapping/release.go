@@ -61,7 +61,7 @@ func history(o object) []snapshot {
 	return all
 }
 
-// releaseEvidence returns what a HelmRelease shows of its runs, from Ready, Reconciling, Released and TestSuccess in
+// releaseEvidence returns the evidence of runs in a HelmRelease: from Ready, Reconciling, Released and TestSuccess in
 // status.conditions, from status.history, and from status.failures with status.lastAttemptedGeneration.
 func releaseEvidence(o object, status string) evidence {
 	ready := o.conditions["Ready"]
@@ -122,8 +122,8 @@ func generationOf(o object, ready condition) int64 {
 	return o.generation
 }
 
-// workBegan returns when the newest action began. While it runs, only Ready shows that. In the event that ends it, Reconciling still has
-// its time; status.history follows one event later.
+// workBegan returns when the newest action began. During the action only Ready has that time. In the event that ends the action, Reconciling still has
+// it; status.history has it one event later.
 func workBegan(o object, ready condition, past []snapshot) (began flow.Time, witnessed bool) {
 	reconciling := o.conditions["Reconciling"]
 	under := reconciling.status == "True" && !after(reconciling.since, ready.since)
@@ -155,8 +155,8 @@ func succeededAt(c conditions) flow.Time {
 	return ready.since
 }
 
-// firstAttempt returns when the earliest of the last failed attempts began, as far as status.history has them. An entry that succeeded and
-// was no rollback belongs to an earlier run.
+// firstAttempt returns when the first of the latest failed attempts began, as far as status.history has them. An entry that succeeded and was not a
+// rollback belongs to an earlier run.
 func firstAttempt(past []snapshot, failures int64) flow.Time {
 	var first flow.Time
 	for _, s := range past {

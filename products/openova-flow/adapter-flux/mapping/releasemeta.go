@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// family returns the group of a node: the platform's label, the label that Kubernetes recommends, or the name.
+// family returns the group of a node: the platform's label, else the label that Kubernetes recommends, else the name.
 func family(o object) string {
 	for _, label := range []string{"catalyst.openova.io/family", "app.kubernetes.io/part-of"} {
 		if f := o.labels.string(label); f != "" {
@@ -76,7 +76,7 @@ func (c Config) releaseFacts(o object, e *entry) {
 	}
 }
 
-// releaseChart reads where the chart comes from: spec.chart.spec, or spec.chartRef.
+// releaseChart reads the reference to the chart: spec.chart.spec or spec.chartRef.
 func (c Config) releaseChart(o object, e *entry) {
 	wanted := o.status.string("lastAttemptedRevision")
 	if ref := o.spec.object("chartRef"); ref.string("name") != "" {
@@ -98,7 +98,7 @@ func (c Config) releaseChart(o object, e *entry) {
 		}
 		e.chartKey = key{kindHelmChart, space, o.namespace + "-" + o.name}
 		switch part := strings.Split(o.status.string("helmChart"), "/"); {
-		case o.spec.object("chart").string("kind") == kindOCIRepository: // helm-controller makes one for the release, and no HelmChart
+		case o.spec.object("chart").string("kind") == kindOCIRepository: // helm-controller creates an OCIRepository for the release instead of a HelmChart
 			e.chartKey, e.source = key{}, key{kindOCIRepository, o.namespace, o.namespace + "-" + o.name}
 			if len(part) == 3 {
 				e.source = key{part[0], part[1], part[2]}

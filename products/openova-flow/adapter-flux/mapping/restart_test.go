@@ -24,7 +24,7 @@ func (l latest) see(ev mapping.Event) {
 	l[k] = mapping.Event{At: ev.At, Type: mapping.Added, Object: ev.Object}
 }
 
-// restart returns an adapter that starts with the current objects, and with the nodes on the server or none.
+// restart returns an adapter that starts with the current objects, and with held as the server's nodes.
 func (l latest) restart(t *testing.T, region string, held []flow.Node) *replay {
 	r := newReplay(t, region)
 	r.cluster.Seed(held)
@@ -40,8 +40,8 @@ func (l latest) restart(t *testing.T, region string, held []flow.Node) *replay {
 	return r
 }
 
-// A cluster whose objects come and go for years needs no more memory for that.
-func TestCluster_KeepsNothingOfWhatIsDeleted(t *testing.T) {
+// TestCluster_KeepsNothingOfDeletedObjects: objects that come and go for years must not take memory.
+func TestCluster_KeepsNothingOfDeletedObjects(t *testing.T) {
 	for _, rec := range recordings {
 		for name, order := range map[string]func([]string){"charts first": slices.Sort[[]string], "charts last": func(k []string) { slices.Sort(k); slices.Reverse(k) }} {
 			r, now := newReplay(t, rec.region), latest{}
@@ -66,7 +66,7 @@ func TestCluster_KeepsNothingOfWhatIsDeleted(t *testing.T) {
 	}
 }
 
-// One release is the first of all, another one has new runs for years.
+// TestCluster_KeepsNoInstantsOfFormerRuns has one release that starts first, and another one with new runs for years.
 func TestCluster_KeepsNoInstantsOfFormerRuns(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "first", cond{"Ready", "Unknown", "Progressing", "Running 'install' action with timeout of 5m0s", 1, 1}))
@@ -83,7 +83,7 @@ func TestCluster_KeepsNoInstantsOfFormerRuns(t *testing.T) {
 	wantTimes(t, w.must("fsn1"), ms(10_010), ms(10_015))
 }
 
-// It is behind since the newest time that it fell behind, not since the first.
+// TestBehindSince_BeginsAgain: behindSince is the latest time when the release fell behind, not the first.
 func TestBehindSince_BeginsAgain(t *testing.T) {
 	c := newWorld(t).Cluster
 	since := func(at int, wanted, is string) any {
@@ -109,7 +109,8 @@ func TestBehindSince_BeginsAgain(t *testing.T) {
 	}
 }
 
-// The object does not show since when a release is behind its chart. That survives a restart, and routine reconciliations.
+// TestSeed_BehindSinceOutlivesTheProcess: an object does not show since when it is behind its chart. The value survives a restart, and routine
+// reconciliations.
 func TestSeed_BehindSinceOutlivesTheProcess(t *testing.T) {
 	behind := set(release(t, "app", cond{"Ready", "True", "UpgradeSucceeded", "", 1, 1}), "1.0.0", "status", "lastAttemptedRevision")
 	chart := set(artifact(t, "HelmChart", "flux-system", "flux-system-app", "True", "X"), "2.0.0", "status", "artifact", "revision")
@@ -131,9 +132,9 @@ func TestSeed_BehindSinceOutlivesTheProcess(t *testing.T) {
 	}
 }
 
-// An object that is already mapped does not continue from a node that comes later, even if it is deleted and
+// TestSeed_OfAMappedObjectIsIgnored: an object that is already mapped does not continue from a node that comes later, even if it is deleted and
 // created again.
-func TestSeed_OfWhatIsMappedIsIgnored(t *testing.T) {
+func TestSeed_OfAMappedObjectIsIgnored(t *testing.T) {
 	w := newWorld(t)
 	u := release(t, "app", cond{"Ready", "Unknown", "Progressing", "Running 'install' action with timeout of 5m0s", 10, 1})
 	w.put(u)
@@ -145,8 +146,8 @@ func TestSeed_OfWhatIsMappedIsIgnored(t *testing.T) {
 	wantTimes(t, w.must("fsn1/app"), ms(10), flow.Time{})
 }
 
-// After a restart at any moment, an adapter reports the same as before. The only exception is the result of a chart that is being retried
-// at that moment.
+// TestSeed_RestartChangesNothing: after a restart at any time an adapter reports the same as before. The only exception is the result of a chart that is
+// being retried at that time.
 func TestSeed_RestartChangesNothing(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
@@ -163,7 +164,7 @@ func TestSeed_RestartChangesNothing(t *testing.T) {
 				nodes, _ := again.cluster.State()
 				for j, n := range nodes {
 					if got, want := withoutChart(n), withoutChart(held[j]); got != want {
-						t.Fatalf("after event %d a restart makes\n%s\nof\n%s", i, got, want)
+						t.Fatalf("after event %d a restart results in\n%s\nwant\n%s", i, got, want)
 					}
 				}
 			}
@@ -179,8 +180,8 @@ func withoutChart(n flow.Node) string {
 	return s
 }
 
-// Without the server's nodes, an object still shows when its last run ended and when its last attempt began: status.history has these up to a
-// second later than the condition of that time.
+// TestSeed_RestartWithoutNodes: without the server's nodes, status.history still has when the last run ended and when the last attempt began, up to a second
+// later than the conditions had.
 func TestSeed_RestartWithoutNodes(t *testing.T) {
 	for _, rec := range recordings[:2] {
 		t.Run(rec.file, func(t *testing.T) {
@@ -202,7 +203,7 @@ func TestSeed_RestartWithoutNodes(t *testing.T) {
 	}
 }
 
-// A replay to a server that still has the end of the previous replay ends in the same state.
+// TestRecordings_ReplayedTwice replays to a server that still has the final state of the previous replay.
 func TestRecordings_ReplayedTwice(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
@@ -217,7 +218,7 @@ func TestRecordings_ReplayedTwice(t *testing.T) {
 				second.apply(ev)
 			}
 			if got := second.held.Snapshot().JSON(); got != want {
-				t.Errorf("it ended in\n%s\nand then in\n%s", want, got)
+				t.Errorf("final state\n%s\nof the second replay\n%s", want, got)
 			}
 		})
 	}

@@ -2,25 +2,25 @@ package mapping
 
 import "github.com/openova-io/openova/products/openova-flow/server/flow"
 
-// phase is what a controller is doing with an object, as far as one version of it shows.
+// phase is the activity of the controller, as one version of the object shows it.
 type phase int
 
 const (
-	idle   phase = iota // nothing yet, or it waits for a dependency, a source or a value
+	idle   phase = iota // none yet, or waiting for a dependency, a source or a value
 	acting              // it works on the object
-	done                // an action ended, well or badly
+	done                // an action succeeded or failed
 )
 
-// evidence is what one version of an object shows of the controller's work.
+// evidence has the facts about the controller's work in one version of an object.
 type evidence struct {
 	phase     phase
-	outcome   string // of a done phase: succeeded, failed, or empty when a retry or a remediation follows
+	outcome   string // for phase done: succeeded, failed, or empty if a retry or a remediation follows
 	stalled   bool
-	gen       int64     // the generation that is, or was, worked on; 0 when unknown
+	gen       int64     // the generation of the work; 0: unknown
 	failures  int64     // failed attempts at that generation
-	began     flow.Time // when the newest piece of work began
-	witnessed bool      // began is from the controller's own condition, not from what the work left behind
-	earliest  flow.Time // the earliest beginning of this run that the object still shows
+	began     flow.Time // start of the newest piece of work
+	witnessed bool      // began is from a condition that the controller set at that time, not from a later record
+	earliest  flow.Time // the earliest start of this run that the object still shows
 	ended     flow.Time // when the outcome was reached; absent without one
 	since     flow.Time // lastTransitionTime of Ready
 }
@@ -30,13 +30,13 @@ type evidence struct {
 type run struct {
 	exists     bool
 	start, end flow.Time
-	worked     flow.Time // when the newest piece of its work began
-	lowerBound bool      // the beginning was not seen; it may be before start
+	worked     flow.Time // start of the newest piece of its work
+	lowerBound bool      // the start was not seen; the run may have begun before start
 	gen        int64
 	outcome    string
 	stalled    bool
 	attempts   int64
-	gaveUp     flow.Time // when the controller stalled with it
+	gaveUp     flow.Time // when the controller gave up (Stalled)
 }
 
 // next returns the run after one more version of the object. The same version again changes nothing.
@@ -50,7 +50,7 @@ func (r run) next(e evidence) run {
 	case done:
 		return r.conclude(e)
 	}
-	if !r.exists && !e.earliest.IsZero() { // it waits, and its history shows an earlier run
+	if !r.exists && !e.earliest.IsZero() { // a waiting object with an earlier run in its history
 		return run{exists: true, start: e.earliest, end: e.ended, lowerBound: true, worked: e.earliest, gen: e.gen, outcome: e.outcome, attempts: e.failures}
 	}
 	return r
@@ -62,7 +62,7 @@ func (r run) act(e evidence) run {
 		r = run{exists: true, start: e.earliest, lowerBound: e.failures > 0, gen: e.gen}
 	case r.other(e), r.outcome == flow.StatusSucceeded, r.stalled:
 		start := e.began
-		if !after(start, later(r.worked, r.end)) { // began is that of earlier work
+		if !after(start, later(r.worked, r.end)) { // began belongs to earlier work
 			start = e.since
 		}
 		r = run{exists: true, start: start, gen: e.gen}
@@ -86,12 +86,12 @@ func (r run) conclude(e evidence) run {
 	r.outcome, r.stalled, r.end = e.outcome, e.stalled, flow.Time{}
 	if e.outcome != "" {
 		r.end = e.ended
-		if after(r.start, r.end) { // the condition of an earlier action
+		if after(r.start, r.end) { // the condition is of an earlier action
 			r.end = later(e.since, r.start)
 		}
 	}
 	if e.outcome == flow.StatusFailed && e.stalled {
-		if !r.gaveUp.IsZero() && !after(e.began, r.gaveUp) { // a controller that restarts gives up again without a try
+		if !r.gaveUp.IsZero() && !after(e.began, r.gaveUp) { // a restarted controller gives up again without an attempt
 			r.end = r.gaveUp
 		}
 		r.gaveUp = r.end
@@ -101,7 +101,7 @@ func (r run) conclude(e evidence) run {
 	return r
 }
 
-// unseen returns the run after r when its beginning was not delivered, or when it ended without an action.
+// unseen returns the run after r if its start was not delivered, or if it ended without an action.
 func (r run) unseen(e evidence) run {
 	if after(e.began, later(r.worked, later(r.end, r.start))) {
 		return run{exists: true, start: e.began, lowerBound: !e.witnessed || e.failures > 0, gen: e.gen}
@@ -113,10 +113,10 @@ func (r run) unseen(e evidence) run {
 	return run{exists: true, start: start, gen: e.gen}
 }
 
-// other reports whether e is known to be about another generation than r.
+// other reports whether e is certainly about another generation than r.
 func (r run) other(e evidence) bool { return r.gen != e.gen && r.gen != 0 && e.gen != 0 }
 
-// after reports whether a is an instant later than b. An absent b is before everything.
+// after reports whether a is present and later than b. An absent b is before everything.
 func after(a, b flow.Time) bool {
 	if a.IsZero() {
 		return false

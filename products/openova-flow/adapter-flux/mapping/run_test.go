@@ -17,7 +17,7 @@ func TestRun_Times(t *testing.T) {
 	type step struct {
 		conds      []cond
 		start, end flow.Time
-		status     fields // of the object, besides its conditions
+		status     fields // the object's status, besides its conditions
 	}
 	work := func(status, action string, at int) map[string]any {
 		return map[string]any{"version": int64(1), "status": status, "action": action, "lastDeployed": sec(at)}
@@ -26,21 +26,21 @@ func TestRun_Times(t *testing.T) {
 		name  string
 		steps []step
 	}{
-		{"a new generation that only waits goes on with the run of before", []step{
+		{"a new generation that only waits continues the previous run", []step{
 			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}, nil},
 			{[]cond{ready("True", "InstallSucceeded", 20, 1), released("True", "InstallSucceeded", 20)}, ms(10), ms(20), nil},
 			{[]cond{ready("False", "DependencyNotReady", 30, 2), released("True", "InstallSucceeded", 20)}, ms(10), flow.Time{}, nil},
 			{[]cond{ready("True", "InstallSucceeded", 40, 2), released("True", "InstallSucceeded", 20)}, ms(10), ms(20), nil},
 		}},
-		{"a new generation that is acted on begins a run, also before the first has ended", []step{
+		{"work on a new generation starts a run, also before the first has ended", []step{
 			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}, nil},
 			{[]cond{ready("Unknown", "Progressing", 30, 2)}, ms(30), flow.Time{}, nil},
 		}},
-		{"the same generation acted on again after success begins a run", []step{
+		{"work on the same generation after success starts a run", []step{
 			{[]cond{ready("True", "InstallSucceeded", 20, 1), reconciling(12)}, ms(12), ms(20), nil},
 			{[]cond{ready("Unknown", "Progressing", 90, 1)}, ms(90), flow.Time{}, nil},
 		}},
-		{"retries are the run that they repair", []step{
+		{"retries belong to the run that they repair", []step{
 			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}, nil},
 			{[]cond{ready("False", "InstallFailed", 20, 1)}, ms(10), ms(20), nil},
 			{[]cond{ready("Unknown", "Progressing", 30, 1)}, ms(10), flow.Time{}, nil},
@@ -52,59 +52,59 @@ func TestRun_Times(t *testing.T) {
 			{[]cond{ready("False", "RollbackSucceeded", 25, 1)}, ms(10), flow.Time{}, nil},
 			{[]cond{ready("False", "RollbackSucceeded", 25, 1), {"Stalled", "True", "RetriesExceeded", "", 26, 1}}, ms(10), ms(26), nil},
 		}},
-		{"acted on after it was given up is another run", []step{
+		{"work after giving up starts a run", []step{
 			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}, nil},
 			{[]cond{ready("False", "InstallFailed", 20, 1), {"Stalled", "True", "RetriesExceeded", "", 20, 1}}, ms(10), ms(20), nil},
 			{[]cond{ready("Unknown", "Progressing", 70, 1)}, ms(70), flow.Time{}, nil},
 		}},
-		{"rejected without ever running, it ends and never began", []step{
+		{"rejected without running, it has an end but no start", []step{
 			{[]cond{{"Stalled", "True", "InvalidCELExpression", "", 5, 1}}, flow.Time{}, ms(5), nil},
 		}},
-		{"suspension keeps what was", []step{
+		{"suspension changes nothing", []step{
 			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}, nil},
 			{[]cond{ready("Unknown", "Progressing", 10, 1), reconciling(10)}, ms(10), flow.Time{}, nil},
 		}},
-		{"a record of an earlier attempt is no beginning of a later run", []step{
+		{"a record of an earlier attempt does not start a later run", []step{
 			{[]cond{ready("Unknown", "Progressing", 10, 1)}, ms(10), flow.Time{}, nil},
 			{[]cond{ready("False", "InstallFailed", 20, 1)}, ms(10), ms(20), nil},
 			{[]cond{ready("Unknown", "Progressing", 30, 1)}, ms(10), flow.Time{}, nil},
 			{[]cond{ready("True", "InstallSucceeded", 50, 2)}, ms(50), ms(50), fields{"history": []any{work("failed", "install", 30)}}},
 		}},
-		{"nor of one that waits for its tests", []step{
+		{"a record of an earlier attempt does not start a run that waits for its tests", []step{
 			{[]cond{ready("True", "InstallSucceeded", 20, 1), reconciling(12)}, ms(12), ms(20), nil},
 			{[]cond{ready("Unknown", "AwaitingTests", 90, 2)}, ms(90), flow.Time{}, fields{"history": []any{work("deployed", "install", 12)}}},
 		}},
-		{"an upgrade of the same generation that was not seen running is a run", []step{
+		{"an unseen upgrade of the same generation is a run", []step{
 			{[]cond{ready("True", "InstallSucceeded", 20, 1), reconciling(12)}, ms(12), ms(20), nil},
 			{[]cond{ready("True", "UpgradeSucceeded", 95, 1)}, ms(90), ms(95), fields{"history": []any{work("deployed", "upgrade", 90)}}},
 		}},
-		{"found in a retry after a rollback, the run began with the upgrade that was rolled back", []step{
+		{"first seen in a retry after a rollback, the run started with the upgrade that was rolled back", []step{
 			{[]cond{ready("Unknown", "Progressing", 90, 1)}, ms(40), flow.Time{}, fields{"failures": int64(1), "history": []any{
 				work("deployed", "rollback", 60), work("failed", "upgrade", 40), work("superseded", "install", 5),
 			}}},
 		}},
-		{"found with the counters of the generation before, it has just begun", []step{
+		{"first seen with the counters of the previous generation, it has just started", []step{
 			{[]cond{ready("Unknown", "Progressing", 90, 2)}, ms(90), flow.Time{}, fields{
 				"failures": int64(2), "lastAttemptedGeneration": int64(1), "history": []any{work("failed", "install", 40)},
 			}},
 		}},
-		{"found after it came back, its tests tell when it succeeded", []step{
+		{"first seen after a recovery, its tests show when it succeeded", []step{
 			{[]cond{ready("True", "TestSucceeded", 60, 1), {"TestSuccess", "True", "TestSucceeded", "", 30, 1}}, ms(10), ms(30),
 				fields{"history": []any{work("deployed", "install", 10)}}},
 		}},
-		{"found waiting after success, what it does next is another run", []step{
+		{"first seen waiting after success, its next work is another run", []step{
 			{[]cond{ready("False", "DependencyNotReady", 50, 1), released("True", "InstallSucceeded", 20)}, ms(10), flow.Time{},
 				fields{"lastAttemptedGeneration": int64(1), "history": []any{work("deployed", "install", 10)}}},
 			{[]cond{ready("Unknown", "Progressing", 70, 1), released("True", "InstallSucceeded", 20)}, ms(70), flow.Time{},
 				fields{"lastAttemptedGeneration": int64(1), "history": []any{work("deployed", "install", 10)}}},
 		}},
-		{"found waiting after failure, another generation is another run", []step{
+		{"first seen waiting after failure, another generation is another run", []step{
 			{[]cond{ready("False", "DependencyNotReady", 50, 2)}, ms(10), flow.Time{},
 				fields{"lastAttemptedGeneration": int64(1), "history": []any{work("failed", "install", 10)}}},
 			{[]cond{ready("Unknown", "Progressing", 70, 2)}, ms(70), flow.Time{},
 				fields{"lastAttemptedGeneration": int64(1), "history": []any{work("failed", "install", 10)}}},
 		}},
-		{"Progressing is work, also when older controllers say it with False", []step{
+		{"Progressing is work, also with Ready=False as older controllers write it", []step{
 			{[]cond{ready("False", "Progressing", 10, 1)}, ms(10), flow.Time{}, nil},
 		}},
 	} {
@@ -119,17 +119,17 @@ func TestRun_Times(t *testing.T) {
 				w.put(r)
 				n := w.must("fsn1/bp-a")
 				if n.StartedAt != s.start || n.EndedAt != s.end {
-					t.Fatalf("step %d: it runs from %s to %s, want %s to %s", i+1, clock(n.StartedAt), clock(n.EndedAt), clock(s.start), clock(s.end))
+					t.Fatalf("step %d: run from %s to %s, want %s to %s", i+1, clock(n.StartedAt), clock(n.EndedAt), clock(s.start), clock(s.end))
 				}
 				if len(w.put(r)) != 0 {
-					t.Fatalf("step %d given twice changes something", i+1)
+					t.Fatalf("step %d applied again makes changes", i+1)
 				}
 			}
 		})
 	}
 }
 
-// First seen during the second attempt, the run began no later than the first attempt in status.history.
+// TestRun_StartIsALowerBound: first seen during the second attempt, the run started no later than the first attempt in status.history.
 func TestRun_StartIsALowerBound(t *testing.T) {
 	r := release(t, "bp-a", cond{"Ready", "Unknown", "Progressing", "", 90, 1})
 	set(r, []any{map[string]any{"version": int64(1), "status": "failed", "action": "install", "lastDeployed": sec(40)}}, "status", "history")
@@ -159,18 +159,18 @@ func released(t *testing.T, generation int, cs ...cond) *unstructured.Unstructur
 	return set(u, []any{map[string]any{"version": int64(1), "status": "deployed", "action": "install", "lastDeployed": sec(9)}}, "status", "history")
 }
 
-// The start of the second run was not delivered.
-func TestRun_BeginningThatWasNotSeen(t *testing.T) {
+// TestRun_StartThatWasNotSeen does not deliver the start of the second run.
+func TestRun_StartThatWasNotSeen(t *testing.T) {
 	ready := cond{"Ready", "True", "InstallSucceeded", "", 10, 1}
 	for name, c := range map[string]struct {
 		second *unstructured.Unstructured
 		start  int
 		bound  any
 	}{
-		"put back, and its history is older": {released(t, 2, cond{"Ready", "False", "RollbackSucceeded", "", 50, 2}), 50, nil},
-		"taken up, and failed once": {
+		"rolled back, with an older history": {released(t, 2, cond{"Ready", "False", "RollbackSucceeded", "", 50, 2}), 50, nil},
+		"reconciled, and failed once": {
 			set(released(t, 2, cond{"Ready", "False", "UpgradeFailed", "", 60, 2}, cond{"Reconciling", "True", "ProgressingWithRetry", "", 55, 2}), int64(1), "status", "failures"), 55, true},
-		"taken up": {
+		"reconciled": {
 			released(t, 2, cond{"Ready", "False", "UpgradeFailed", "", 60, 2}, cond{"Reconciling", "True", "ProgressingWithRetry", "", 55, 2}), 55, nil},
 	} {
 		w := newWorld(t)
@@ -178,14 +178,14 @@ func TestRun_BeginningThatWasNotSeen(t *testing.T) {
 		w.put(c.second)
 		n := w.must("fsn1/app")
 		if n.StartedAt != ms(c.start) {
-			t.Errorf("%s: it began at %s, want %s", name, clock(n.StartedAt), clock(ms(c.start)))
+			t.Errorf("%s: startedAt %s, want %s", name, clock(n.StartedAt), clock(ms(c.start)))
 		}
 		wantMeta(t, n, map[string]any{"startedAtIsLowerBound": c.bound})
 	}
 }
 
-// A version without a generation belongs to the previous one.
-func TestRun_GenerationThatIsNotKnown(t *testing.T) {
+// TestRun_UnknownGeneration: a version without a generation belongs to the previous one.
+func TestRun_UnknownGeneration(t *testing.T) {
 	w := newWorld(t)
 	trying := func(at int) *unstructured.Unstructured {
 		return release(t, "app", cond{"Ready", "Unknown", "Progressing", "Running 'install' action with timeout of 5m0s", at, 1})

@@ -7,7 +7,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// The end of each scenario, as a person who reads the recording describes it.
+// TestRecordings_EndOfEachScenario has expectations that were written by hand from the recording.
 func TestRecordings_EndOfEachScenario(t *testing.T) {
 	r := play(t, "scenarios", "scenarios")
 	type end struct {
@@ -42,7 +42,7 @@ func TestRecordings_EndOfEachScenario(t *testing.T) {
 	for name, want := range wants {
 		i := slices.IndexFunc(nodes, func(n flow.Node) bool { return n.ID == "scenarios/demo2/"+name })
 		if i < 0 {
-			t.Errorf("%s is not there", name)
+			t.Errorf("no node %s", name)
 			continue
 		}
 		n := nodes[i]

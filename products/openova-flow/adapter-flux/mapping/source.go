@@ -13,14 +13,14 @@ type artifact struct {
 	ready      condition
 	revision   string    // status.artifact.revision
 	digest     string    // status.artifact.digest
-	owner      key       // of a HelmChart: the HelmRelease that it was made for
-	source     key       // of a HelmChart: where it is pulled from
-	chart      [2]string // of a HelmChart: its name and version
-	from       string    // of a HelmChart: the revision of its source that it was made from
+	owner      key       // HelmChart only: the HelmRelease that it was made for
+	source     key       // HelmChart only: its source
+	chart      [2]string // HelmChart only: name and version of the chart
+	from       string    // HelmChart only: the revision of its source
 }
 
-// readArtifact reads a HelmChart or a source. While its controller tries again, Ready is Unknown for a moment; the previous Ready of the
-// same specification is kept, so that one that keeps failing does not flap.
+// readArtifact reads a HelmChart or a source. During a retry Ready is Unknown for a moment. The previous Ready of the same specification is kept then, so
+// that an object that keeps failing does not flap.
 func readArtifact(o object, past artifact) artifact {
 	a := artifact{
 		uid: o.uid, generation: o.generation, ready: o.conditions["Ready"],
@@ -36,7 +36,7 @@ func readArtifact(o object, past artifact) artifact {
 	a.chart = [2]string{o.spec.string("chart"), o.spec.string("version")}
 	if ref := o.spec.object("sourceRef"); ref.string("name") != "" {
 		a.source = key{ref.string("kind"), o.namespace, ref.string("name")}
-		if a.source.kind != kindHelmRepository { // every new chart of a repository changes its index, and means nothing for the others
+		if a.source.kind != kindHelmRepository { // the index of a HelmRepository changes with every new chart, so its revision says nothing about one chart
 			a.from = o.status.string("observedSourceArtifactRevision")
 		}
 	}
@@ -95,7 +95,7 @@ func (c *Cluster) setArtifact(k key, a artifact) []Change {
 	return changes
 }
 
-// use notes which artifacts an entry uses.
+// use records which artifacts an entry uses.
 func (c *Cluster) use(k key, e *entry, uses []key) {
 	if slices.Equal(uses, e.uses) {
 		return
@@ -111,7 +111,7 @@ func (c *Cluster) use(k key, e *entry, uses []key) {
 	e.uses = uses
 }
 
-// sourceOf returns the source of an entry; that of its chart for a release that names none.
+// sourceOf returns the source of an entry. For a release without a source it is the chart's source.
 func (c *Cluster) sourceOf(e *entry) key {
 	if e.source == (key{}) {
 		return c.artifacts[c.chartOf(e)].source
@@ -129,7 +129,7 @@ func (c *Cluster) chartOf(e *entry) key {
 	return e.chartKey
 }
 
-// generates notes which ExternalArtifacts an ArtifactGenerator makes and refreshes their users.
+// generates records which ExternalArtifacts an ArtifactGenerator makes, and refreshes their users.
 func (c *Cluster) generates(o object, e *entry) []Change {
 	if o.kind != kindArtifactGenerator {
 		return nil

@@ -30,7 +30,7 @@ func sourceOf(t *testing.T, w *world, id string) string {
 	return fmt.Sprint(s["kind"], " ", s["namespace"], "/", s["name"], " ", s["ready"], "/", s["reason"], " ", s["revision"])
 }
 
-// The release of a HelmChart is found by status.helmChart, its owner, its labels or its name, whichever of the two is created first.
+// TestArtifact_HelmChartOfARelease: the HelmChart of a release is found by status.helmChart, owner, labels or name, whichever object is created first.
 func TestArtifact_HelmChartOfARelease(t *testing.T) {
 	named := artifact(t, "HelmChart", "flux-system", "flux-system-bp-a", "True", "ChartPullSucceeded")
 	odd := func(path []string, v any) *unstructured.Unstructured {
@@ -64,11 +64,11 @@ func TestArtifact_HelmChartOfARelease(t *testing.T) {
 					}
 				}
 				if got, want := chartOf(t, w, "fsn1/bp-a"), "bp-a@1.0.0 True/ChartPullSucceeded rev-1"; got != want {
-					t.Errorf("chart first %v: it is %s, want %s", chartFirst, got, want)
+					t.Errorf("chart first %v: chart %s, want %s", chartFirst, got, want)
 				}
 				w.event(mapping.Deleted, c.chart)
 				if got, want := chartOf(t, w, "fsn1/bp-a"), "bp-a@1.0.0 <nil>/<nil> <nil>"; got != want {
-					t.Errorf("deleted, it is %s, want %s", got, want)
+					t.Errorf("after the deletion: chart %s, want %s", got, want)
 				}
 			}
 		})
@@ -79,7 +79,7 @@ func TestArtifact_ChartOfAnotherRelease(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
 	if changes := w.put(artifact(t, "HelmChart", "flux-system", "flux-system-bp-b", "True", "ChartPullSucceeded")); len(changes) != 0 {
-		t.Errorf("it changes %+v", changes)
+		t.Errorf("changes %+v", changes)
 	}
 }
 
@@ -92,14 +92,14 @@ func TestArtifact_ChartWithAnotherOwner(t *testing.T) {
 		w.put(set(chart, map[string]any{"helm.toolkit.fluxcd.io/name": owner}, "metadata", "labels"))
 	}
 	if got, want := chartOf(t, w, "fsn1/bp-a"), "bp-a@1.0.0 <nil>/<nil> <nil>"; got != want {
-		t.Errorf("the release that had it is %s, want %s", got, want)
+		t.Errorf("chart of the former owner: %s, want %s", got, want)
 	}
 	if got, want := chartOf(t, w, "fsn1/bp-b"), "bp-b@1.0.0 True/ChartPullSucceeded rev-1"; got != want {
-		t.Errorf("the release that has it is %s, want %s", got, want)
+		t.Errorf("chart of the owner: %s, want %s", got, want)
 	}
 }
 
-// A chart that keeps failing is retried: Ready changes to Unknown and back to the same result.
+// TestArtifact_RetryKeepsTheLastResult: Ready of a failing chart changes to Unknown during each retry, and back to the same result.
 func TestArtifact_RetryKeepsTheLastResult(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
@@ -108,12 +108,12 @@ func TestArtifact_RetryKeepsTheLastResult(t *testing.T) {
 	w.put(failing)
 	for range 3 {
 		if extra := len(w.put(trying)) + len(w.put(failing)); extra != 0 {
-			t.Fatalf("another try makes %d changes", extra)
+			t.Fatalf("a retry makes %d changes", extra)
 		}
 	}
 	w.put(set(trying, int64(2), "metadata", "generation"))
 	if got, want := chartOf(t, w, "fsn1/bp-a"), "bp-a@1.0.0 Unknown/Progressing rev-1"; got != want {
-		t.Errorf("another specification being tried, it is %s, want %s", got, want)
+		t.Errorf("during the first try of another specification: chart %s, want %s", got, want)
 	}
 }
 
@@ -138,20 +138,20 @@ func TestArtifact_SourceByChartSpecAndByChartRef(t *testing.T) {
 		}
 	}
 	if got, want := chartOf(t, w, "fsn1/bp-shared"), "c@3 True/ChartPullSucceeded rev-1"; got != want {
-		t.Errorf("the chart that is referred to is %s, want %s", got, want)
+		t.Errorf("chart of the chartRef: %s, want %s", got, want)
 	}
 	wantMeta(t, w.must("fsn1/bp-oci"), map[string]any{"versionWanted": "1.2.3+sha", "chart": nil})
 	changes := w.put(artifact(t, "HelmRepository", "flux-system", "charts", "False", "IndexationFailed"))
 	if len(changes) != 1 || changes[0].Node.ID != "fsn1/HelmRepository/flux-system/charts" || changes[0].Node.Status != "failed" {
-		t.Errorf("a source that two releases use changes %+v, want its own node alone", changes)
+		t.Errorf("a source with two users changes %+v, want only its own node", changes)
 	}
 	w.event(mapping.Deleted, artifact(t, "HelmRepository", "flux-system", "charts", "", ""))
 	if got, want := sourceOf(t, w, "fsn1/bp-a"), "HelmRepository flux-system/charts <nil>/<nil> <nil>"; got != want {
-		t.Errorf("deleted, it is %s, want %s", got, want)
+		t.Errorf("after the deletion: source %s, want %s", got, want)
 	}
 }
 
-// Changes of the previous source do not affect a release that has moved to another one.
+// TestArtifact_ReleaseMovesToAnotherSource: changes of the former source do not affect the release.
 func TestArtifact_ReleaseMovesToAnotherSource(t *testing.T) {
 	w := newWorld(t)
 	r := release(t, "bp-a")
@@ -159,7 +159,7 @@ func TestArtifact_ReleaseMovesToAnotherSource(t *testing.T) {
 	set(r, map[string]any{"kind": "GitRepository", "name": "fleet"}, "spec", "chart", "spec", "sourceRef")
 	w.put(r)
 	if changes := w.put(artifact(t, "HelmRepository", "flux-system", "charts", "True", "Succeeded")); len(changes) != 2 || changes[0].Node.ID != "fsn1/HelmRepository/flux-system/charts" || changes[1].Edge.FromID != changes[0].Node.ID || changes[1].Edge.Type != "contains" {
-		t.Errorf("the source that it left changes %+v, want its own node and region alone", changes)
+		t.Errorf("the former source changes %+v, want only its own node and its edge to the region", changes)
 	}
 	w.put(artifact(t, "GitRepository", "flux-system", "fleet", "True", "Succeeded"))
 	if got, want := sourceOf(t, w, "fsn1/bp-a"), "GitRepository flux-system/fleet <nil>/<nil> <nil>"; got != want {
@@ -187,11 +187,11 @@ func TestArtifact_CreatedAgainHasNoEarlierResult(t *testing.T) {
 	again.SetUID("another")
 	w.put(again)
 	if after := chartOf(t, w, "fsn1/bp-a"); before != "bp-a@1.0.0 False/Failed rev-1" || after != "bp-a@1.0.0 Unknown/Progressing rev-1" {
-		t.Errorf("the chart is %s, made again %s", before, after)
+		t.Errorf("the chart is %s, created again %s", before, after)
 	}
 }
 
-// status.helmChart takes precedence over a label, which anybody may set.
+// TestArtifact_ChartThatTheReleaseNamesComesFirst: status.helmChart takes precedence over a label, which anybody may set.
 func TestArtifact_ChartThatTheReleaseNamesComesFirst(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a"))
@@ -221,11 +221,11 @@ func TestEdges_DependencyDeletedAfterADependentThatLeftIt(t *testing.T) {
 	w.event(mapping.Deleted, u)
 	w.event(mapping.Deleted, release(t, "dep"))
 	if nodes, edges := w.State(); len(nodes) != 1 || len(edges) != 0 {
-		t.Errorf("%d nodes and %d edges are left, want the region alone", len(nodes), len(edges))
+		t.Errorf("%d nodes and %d edges are left, want only the region", len(nodes), len(edges))
 	}
 }
 
-// A dependency that is also the source, which no controller accepts, is one edge.
+// TestEdges_DependencyThatIsTheSource: a dependency that is also the source, which no controller accepts, is one edge.
 func TestEdges_DependencyThatIsTheSource(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "dep"))
@@ -241,7 +241,7 @@ func TestEdges_DependencyThatIsTheSource(t *testing.T) {
 	}
 }
 
-// helm-controller creates an OCIRepository for such a chart, and names it in status.helmChart.
+// TestArtifact_OCIRepositoryOfAChart: helm-controller creates an OCIRepository for such a chart, and names it in status.helmChart.
 func TestArtifact_OCIRepositoryOfAChart(t *testing.T) {
 	for status, want := range map[string]string{
 		"":                          "OCIRepository flux-system/flux-system-bp-a",
@@ -256,7 +256,7 @@ func TestArtifact_OCIRepositoryOfAChart(t *testing.T) {
 	}
 }
 
-func TestRelease_ThatIsReadyHasNotStalled(t *testing.T) {
+func TestRelease_ReadyIsNotStalled(t *testing.T) {
 	w := newWorld(t)
 	for _, c := range []struct {
 		ready   string
@@ -269,8 +269,8 @@ func TestRelease_ThatIsReadyHasNotStalled(t *testing.T) {
 	}
 }
 
-// A source that is looked at again at its interval stays what it was; one that is looked at after a change does not.
-func TestSource_LookedAtAgainKeepsItsStatus(t *testing.T) {
+// TestSource_RoutineFetchKeepsItsStatus: the status of a source stays during a fetch at its interval, but not during a fetch after a change.
+func TestSource_RoutineFetchKeepsItsStatus(t *testing.T) {
 	at := func(status, reason string, generation int64) *unstructured.Unstructured {
 		u := set(artifact(t, "GitRepository", "flux-system", "fleet", status, reason), "main@sha1:1", "status", "artifact", "revision")
 		set(u, conditionList(cond{"Ready", status, reason, "", 10, generation}), "status", "conditions")

@@ -23,7 +23,7 @@ func (r *replay) second(at flow.Time) int {
 	return int((at.Ms() - r.t0) / 1000)
 }
 
-// runs returns the runs of a node, each from the last version with it.
+// runs returns the runs of a node, each from the last version that has it.
 func (r *replay) runs(name string) []span {
 	var all []span
 	for _, n := range r.nodes[r.region+"/"+name] {
@@ -51,7 +51,7 @@ func (r *replay) statuses(name string) []string {
 	return all
 }
 
-// The runs in the recordings, as their descriptions tell them.
+// TestRecordings_Runs has the runs that are in the descriptions of the recordings.
 func TestRecordings_Runs(t *testing.T) {
 	replays := map[string]*replay{}
 	for _, rec := range recordings {
@@ -64,18 +64,18 @@ func TestRecordings_Runs(t *testing.T) {
 		{"fsn1", "bp-cilium", []span{{2, 13}}},
 		{"fsn1", "bp-seaweedfs", []span{{91, 162}, {172, 178}}},               // two attempts, then the repair
 		{"fsn1", "bp-keycloak", []span{{39, 54}, {218, 295}, {310, 320}}},     // install, two rolled back upgrades, the repair
-		{"fsn1", "bp-gitea", []span{{69, 89}}},                                // fell back while keycloak was down
-		{"fsn1", "bp-grafana", []span{{201, 206}, {212, 217}}},                // an upgrade, then the same fall back
+		{"fsn1", "bp-gitea", []span{{69, 89}}},                                // waiting again while keycloak was down
+		{"fsn1", "bp-grafana", []span{{201, 206}, {212, 217}}},                // an upgrade, then waiting again
 		{"fsn1", "bp-loki", []span{{181, 201}}},                               // waited for seaweedfs
 		{"hel1", "bp-powerdns", []span{{43, 120}, {212, 242}}},                // four attempts
 		{"hel1", "bp-external-dns", []span{{245, 261}}},                       // waited for powerdns
 		{"hel1", "bp-loki", []span{{176, 181}}},                               // suspended before it ever ran
-		{"hel1", "bp-valkey", []span{{79, 104}}},                              // deleted at 200, which is no run
+		{"hel1", "bp-valkey", []span{{79, 104}}},                              // deleted at 200; a deletion is not a run
 		{"scenarios", "demo2/good", []span{{2, 3}, {47, 48}}},                 // install, upgrade
 		{"scenarios", "demo2/drift", []span{{15, 15}, {60, 61}}},              // the correction of a drift is work
 		{"scenarios", "demo2/to-suspend", []span{{5, 5}}},                     // suspended and resumed
 		{"scenarios", "demo2/upfail", []span{{5, 5}, {46, 59}, {108, 108}}},   // the repair found nothing to do
-		{"scenarios", "demo2/upfail-stay", []span{{5, 5}, {47, 48}}},          // failed, and deleted so
+		{"scenarios", "demo2/upfail-stay", []span{{5, 5}, {47, 48}}},          // failed, and deleted while failed
 		{"scenarios", "demo2/retry-strategy", []span{{4, 19}}},                // retried by an upgrade
 		{"scenarios", "demo2/test-hook", []span{{6, 21}}},                     // installed, its test failed
 		{"scenarios", "demo2/slow-timeout", []span{{4, 45}}},                  // two attempts
@@ -114,7 +114,7 @@ func TestRecordings_Statuses(t *testing.T) {
 	}
 }
 
-// Properties of every version of every node, relative to the time of its event.
+// TestRecordings_TimesAtEveryMoment checks the times in every version of every node against the time of its event.
 func TestRecordings_TimesAtEveryMoment(t *testing.T) {
 	const slack = 2000 // times in Flux are whole seconds, and an event follows a moment later
 	for _, rec := range recordings {
@@ -132,19 +132,19 @@ func TestRecordings_TimesAtEveryMoment(t *testing.T) {
 					past, m := before[n.ID], meta(t, n)
 					final := n.Status == "succeeded" || n.Status == "failed"
 					if final == n.EndedAt.IsZero() {
-						t.Errorf("%s is %s and ended at %s", n.ID, n.Status, clock(n.EndedAt))
+						t.Errorf("%s is %s with endedAt %s", n.ID, n.Status, clock(n.EndedAt))
 					}
 					if begun := past.ID == "" && n.StartedAt.Ms() < r.t0; !begun && n.StartedAt != past.StartedAt && s.at-n.StartedAt.Ms() > slack+10000 {
-						t.Errorf("%s is said to begin at %s at %s", n.ID, clock(n.StartedAt), clock(flow.At(s.at)))
+						t.Errorf("%s has startedAt %s at %s", n.ID, clock(n.StartedAt), clock(flow.At(s.at)))
 					}
 					if n.StartedAt.Ms() > s.at || n.EndedAt.Ms() > s.at {
 						t.Errorf("%s runs from %s to %s, at %s", n.ID, clock(n.StartedAt), clock(n.EndedAt), clock(flow.At(s.at)))
 					}
 					if final && past.Status == "running" && past.EndedAt.IsZero() && n.StartedAt != past.StartedAt && s.at-n.EndedAt.Ms() > slack {
-						t.Errorf("%s is said to end at %s at %s", n.ID, clock(n.EndedAt), clock(flow.At(s.at)))
+						t.Errorf("%s has endedAt %s at %s", n.ID, clock(n.EndedAt), clock(flow.At(s.at)))
 					}
 					if past.StartedAt.IsZero() && m["waitingFor"] != nil && !n.StartedAt.IsZero() {
-						t.Errorf("%s only waits, and began at %s", n.ID, clock(n.StartedAt))
+						t.Errorf("%s only waits, but has startedAt %s", n.ID, clock(n.StartedAt))
 					}
 					namesNobody := strings.Contains(fmt.Sprint(m["message"]), "failed to evaluate the CEL expression")
 					if (m["reason"] == "DependencyNotReady") != (m["waitingSince"] != nil) || (m["waitingSince"] != nil && !namesNobody) != (m["waitingFor"] != nil) {
@@ -157,8 +157,7 @@ func TestRecordings_TimesAtEveryMoment(t *testing.T) {
 	}
 }
 
-// A node has a start while it runs. A region has the earliest start of its members and, once all have
-// succeeded, the latest end.
+// TestRegion_Times: a region has the earliest start of its members and, once all have succeeded, the latest end.
 func TestRegion_Times(t *testing.T) {
 	for _, c := range []struct {
 		file, region string
@@ -173,7 +172,7 @@ func TestRegion_Times(t *testing.T) {
 	}
 }
 
-// The same name with another UID is another object.
+// TestRun_AnotherUIDStartsAnew: an object with the same name and another UID is another object.
 func TestRun_AnotherUIDStartsAnew(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a", cond{"Ready", "True", "InstallSucceeded", "", 20, 1}, cond{"Reconciling", "True", "Progressing", "", 10, 1}))
@@ -183,7 +182,7 @@ func TestRun_AnotherUIDStartsAnew(t *testing.T) {
 	again := set(release(t, "bp-a"), "uid-2", "metadata", "uid")
 	changes := w.put(again)
 	if len(changes) == 0 || changes[0].DeleteNode != "fsn1/bp-a" {
-		t.Errorf("the node of the life before does not go first: %+v", changes)
+		t.Errorf("the first change is not the deletion of the former node: %+v", changes)
 	}
 	n := w.must("fsn1/bp-a")
 	wantTimes(t, n, flow.Time{}, flow.Time{})
@@ -198,8 +197,8 @@ func TestRun_AnotherUIDStartsAnew(t *testing.T) {
 	wantTimes(t, seeded.must("fsn1/bp-a"), flow.Time{}, flow.Time{})
 }
 
-// For a quiet hour, each ready release and Kustomization is reconciled every minute without effect.
-func TestRecordings_AnHourOfReconcilingIsNoChange(t *testing.T) {
+// TestRun_AnHourOfReconcilingIsNoChange reconciles a ready release and a ready Kustomization every minute for an hour, without effect.
+func TestRun_AnHourOfReconcilingIsNoChange(t *testing.T) {
 	w := newWorld(t)
 	r := release(t, "bp-a", cond{"Ready", "True", "InstallSucceeded", "done", 20, 1})
 	k := object(t, `{"apiVersion":"kustomize.toolkit.fluxcd.io/v1","kind":"Kustomization",

@@ -11,7 +11,7 @@ import (
 // subject names an object for people and command lines.
 type subject struct{ kind, namespace, name, label string }
 
-// resource is the kind for kubectl, with its group if other groups have a kind of that name.
+// resource returns the kind for kubectl, with its group if other groups have a kind of that name.
 func (s subject) resource() string {
 	switch s.kind {
 	case kindKustomization, kindBucket:
@@ -20,7 +20,7 @@ func (s subject) resource() string {
 	return strings.ToLower(s.kind)
 }
 
-// cli is the kind for the flux command; nil if it does not know the kind.
+// cli returns the kind for the flux command; nil if flux does not know the kind.
 func (s subject) cli() []string {
 	switch s.kind {
 	case kindHelmRelease, kindKustomization:
@@ -54,7 +54,7 @@ func (s subject) flux(verb string, flags ...string) []string {
 func (s subject) resume() []string    { return s.flux("resume") }
 func (s subject) reconcile() []string { return s.flux("reconcile") }
 
-// force makes the controller act although nothing has changed.
+// force returns the command that makes the controller act although nothing has changed.
 func (s subject) force() []string {
 	if s.kind == kindHelmRelease {
 		return s.flux("reconcile", "--force")
@@ -62,7 +62,7 @@ func (s subject) force() []string {
 	return s.flux("reconcile")
 }
 
-// reset makes Flux try again after it has given up. It does not help if the same input can only fail again.
+// reset returns the command that makes Flux retry after it has given up; nil if the same input can only fail again.
 func (s subject) reset(why explanation) []string {
 	if s.kind == kindHelmRelease && why.helps() {
 		return s.flux("reconcile", "--reset")
@@ -70,7 +70,7 @@ func (s subject) reset(why explanation) []string {
 	return s.describe()
 }
 
-// controller shows the log of the kind's controller.
+// controller returns the command that shows the log of the kind's controller.
 func (s subject) controller() []string {
 	return []string{"kubectl", "-n", FluxNamespace, "logs", "deployment/" + controllerOf[s.kind], "--tail=100"}
 }
@@ -95,7 +95,7 @@ var reasons = map[string]string{
 	"FetchFailed": "cannot be fetched", "StorageOperationFailed": "could not be stored by its controller", "VerificationError": "has a signature that does not verify", "URLInvalid": "has a URL that is not valid",
 }
 
-// explanation says in plain words what a reason and a message mean.
+// explanation is the meaning of a reason and a message for a person.
 type explanation struct {
 	subject
 	reason, message string
@@ -126,7 +126,7 @@ func explain(s subject, reason, message string) explanation {
 	return e
 }
 
-// read is explain that keeps the last result: an object is judged at several instants.
+// read is like explain, but caches the last result, since an object is judged for several times.
 func (f *facts) read(reason, message string) explanation {
 	if f.said.kind == "" || f.said.reason != reason || f.said.message != message {
 		f.said = explain(f.subject, reason, message)
@@ -134,11 +134,11 @@ func (f *facts) read(reason, message string) explanation {
 	return f.said
 }
 
-// longestName is how many bytes a Kubernetes name may have.
+// longestName is the limit for a Kubernetes name, in bytes.
 const longestName = 253
 
-// trusted returns a command, or nil if an argument from a message is no possible name. Anybody may write a message, and it must not add options or a
-// very long argument.
+// trusted returns a command, or nil if an argument from a message cannot be a name. A message may be hostile, and must not add options or very long
+// arguments.
 func trusted(argv, fromMessage []string) []string {
 	for _, a := range argv {
 		if len(a) > longestName || strings.ContainsFunc(a, func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }) ||
@@ -154,10 +154,10 @@ func (e explanation) ownFault() bool {
 	return strings.Contains(e.message, "kustomization path not found") || strings.Contains(e.message, "chart with version matching") || strings.Contains(e.message, "no chart name found")
 }
 
-// helps reports whether another try of the same input may pass.
+// helps reports whether a retry with the same input may succeed.
 func (e explanation) helps() bool { return !e.hopeless }
 
-// why is the cause, or else the message, cut.
+// why returns the cause, or else the message, cut.
 func (e explanation) why() string {
 	if e.cause != "" {
 		return e.cause
@@ -165,7 +165,7 @@ func (e explanation) why() string {
 	return words(e.message, 200)
 }
 
-// sentence is the whole sentence, with the name of the object.
+// sentence returns the whole sentence, with the name of the object.
 func (e explanation) sentence() string {
 	clause, why := e.clause, e.why()
 	if clause == "" {
@@ -224,7 +224,7 @@ var (
 	jsonText  = regexp.MustCompile(`\{\\?".*\}|\{\\?".*`) // to its end, or to where the message was cut
 )
 
-// sentence is the sentence for a reason of success.
+// sentence returns the sentence for a reason of success.
 func (f *facts) sentence(reason string) string {
 	clause := reasons[reason]
 	if clause == "" {
@@ -233,7 +233,7 @@ func (f *facts) sentence(reason string) string {
 	return f.label + " " + clause + "."
 }
 
-// givenUp is the sentence that Flux has given up.
+// givenUp returns the sentence that Flux has given up.
 func (f *facts) givenUp() string {
 	said := " Flux has given up on it"
 	if m := attempts.FindStringSubmatch(f.stalled.message); m != nil {
@@ -254,7 +254,7 @@ func plural(one bool, singular, many string) string {
 	return many
 }
 
-// try is the number of the current try, in parentheses.
+// try returns the number of the current attempt, in parentheses.
 func (f *facts) try() string {
 	switch {
 	case f.tries == 0:
@@ -284,7 +284,7 @@ func (f *facts) explain() explanation {
 	return f.read(reason, message)
 }
 
-// doing is the sentence for work that is under way.
+// doing returns the sentence for work in progress.
 func (f *facts) doing() string {
 	switch {
 	case runsAction(f.ready.message):
@@ -301,7 +301,7 @@ func (f *facts) doing() string {
 	return f.label + " is being worked on."
 }
 
-// health names the objects of a health check that are no nodes.
+// health returns the names of the objects in a health check that are not nodes.
 func (f *facts) health() string {
 	if len(f.unknown) == 0 {
 		return ""
@@ -309,7 +309,7 @@ func (f *facts) health() string {
 	return " (" + strings.Join(f.unknown[:min(3, len(f.unknown))], ", ") + ")"
 }
 
-// overdue is the cause of work that takes longer than its limit.
+// overdue returns the cause for work that takes longer than its limit.
 func (f *facts) overdue() cause {
 	limit := " for longer than its limit of " + span(f.limit)
 	switch {

@@ -71,29 +71,28 @@ var examples = []struct {
 	{"Helm install failed for release shop/app with chart app@1.0.0: context deadline exceeded", "it did not finish in time", "", "", false},
 }
 
-// Every pattern has an example, in the order of the patterns: those that name an object before those that only name a kind of
-// error.
+// TestExplain_EveryPattern: every pattern has an example, in the order of the patterns.
 func TestExplain_EveryPattern(t *testing.T) {
 	if len(examples) != len(patterns) {
 		t.Errorf("%d examples for %d patterns", len(examples), len(patterns))
 	}
 	for i, c := range examples {
 		if at := slices.IndexFunc(patterns, func(p pattern) bool { return p.pattern.MatchString(c.message) }); at != i {
-			t.Errorf("pattern %d takes the example of pattern %d: %s", at, i, c.message)
+			t.Errorf("pattern %d matches the example of pattern %d: %s", at, i, c.message)
 		}
 		e := explain(app, "InstallFailed", c.message)
 		if e.cause != c.want || strings.Join(e.command, " ") != c.command || e.object != c.object || e.helps() == c.hopeless {
-			t.Errorf("%s\ncomes to %q, %q, %q, %v\nwant    %q, %q, %q, %v", c.message, e.cause, e.command, e.object, !e.helps(), c.want, c.command, c.object, c.hopeless)
+			t.Errorf("%s\ngot  %q, %q, %q, %v\nwant %q, %q, %q, %v", c.message, e.cause, e.command, e.object, !e.helps(), c.want, c.command, c.object, c.hopeless)
 		}
 		checkCause(t, e.toCause("InstallFailed"))
 		sent := judgement{cause: e.toCause("InstallFailed")}.fields()["cause"].(map[string]any)
 		if inGit := sent["inGit"] == true; inGit != c.hopeless {
-			t.Errorf("%s\nis sent with inGit %v, want %v", c.message, inGit, c.hopeless)
+			t.Errorf("%s\ninGit is %v, want %v", c.message, inGit, c.hopeless)
 		}
 	}
 }
 
-// Every reason gives a sentence for every message that real controllers wrote, whether a pattern matches or
+// TestExplain_EveryReasonOfEveryMessage combines every reason with every message that real controllers wrote, whether a pattern matches or
 // not.
 func TestExplain_EveryReasonOfEveryMessage(t *testing.T) {
 	all := map[string]bool{"": true, "x": true, "ends. ": true, "...": true}
@@ -150,15 +149,15 @@ func checkCause(t *testing.T, c cause) {
 	t.Helper()
 	switch {
 	case !strings.HasPrefix(c.sentence, "app "):
-		t.Errorf("does not begin with the name: %q", c.sentence)
+		t.Errorf("the sentence does not begin with the name: %q", c.sentence)
 	case !strings.HasSuffix(c.sentence, ".") || strings.HasSuffix(c.sentence, "..") || strings.HasSuffix(c.sentence, " ."):
-		t.Errorf("does not end in one full stop: %q", c.sentence)
+		t.Errorf("the sentence does not end in one full stop: %q", c.sentence)
 	case leftover.MatchString(c.sentence), strings.ContainsAny(c.sentence, "\n\t"):
-		t.Errorf("has a temporary folder, JSON or several lines: %q", c.sentence)
+		t.Errorf("the sentence has a temporary folder, JSON or several lines: %q", c.sentence)
 	case len(c.sentence) > 1<<10:
-		t.Errorf("is %d bytes long: %q", len(c.sentence), c.sentence)
+		t.Errorf("the sentence has %d bytes: %q", len(c.sentence), c.sentence)
 	case len(c.command) == 0, c.class == "":
-		t.Errorf("has no command or class: %+v", c)
+		t.Errorf("no command or class: %+v", c)
 	}
 	for _, a := range c.command {
 		if len(a) > longestName || strings.ContainsAny(a, " \n\t\x00\x1b") {
@@ -167,7 +166,7 @@ func checkCause(t *testing.T, c cause) {
 	}
 }
 
-// A message may come from anybody: it must not add options or long commands, and its cost must be linear in its
+// TestExplain_HostileMessages: a message must not add options or long commands, and its cost must be linear in its
 // length.
 func TestExplain_HostileMessages(t *testing.T) {
 	known := map[string]bool{"-n": true, "-A": true, "-o": true, "--reset": true, "--force": true, "--raw=/readyz?verbose": true}
@@ -197,7 +196,7 @@ func TestExplain_HostileMessages(t *testing.T) {
 	}
 }
 
-// The cost of the most expensive message that is kept.
+// BenchmarkExplain explains the most expensive messages of the maximum length.
 func BenchmarkExplain(b *testing.B) {
 	for name, unit := range map[string]string{"paths": "a/", "dry-run": "a/a/a dry-run failed ", "braces": "{\""} {
 		message := clip(strings.Repeat(unit, maxMessage))
@@ -209,7 +208,7 @@ func BenchmarkExplain(b *testing.B) {
 	}
 }
 
-func TestSpan_AsInASpec(t *testing.T) {
+func TestSpan_HasTheFormOfSpecs(t *testing.T) {
 	for ms, want := range map[int64]string{30_000: "30s", 300_000: "5m", 1_770_000: "29m30s", 3_600_000: "1h", 5_400_000: "1h30m", 3_601_000: "1h0m1s"} {
 		if got := span(ms); got != want {
 			t.Errorf("%d ms: %s, want %s", ms, got, want)

@@ -1,6 +1,6 @@
 package mapping
 
-// write puts the judgement into a node's meta, and what a later process restores by remembered.
+// write puts the judgement into a node's meta, and the facts that remembered restores in a later process.
 func (f *facts) write(m map[string]any) {
 	j := course(f.judge)
 	putList(j, "needs", f.needs())
@@ -27,7 +27,7 @@ func (f *facts) write(m map[string]any) {
 	}
 }
 
-// remembered restores what write put into the meta of a node, whose times were moved by offset.
+// remembered restores the facts that write put into the meta of a node. offset is the node's clock offset.
 func remembered(m fields, offset int64) *facts {
 	f := &facts{
 		readyRevision: m.string("readyRevision"),
@@ -52,7 +52,7 @@ func (f *facts) waits() bool {
 	return f.ready.status == "False" && f.ready.reason == "DependencyNotReady" && f.stalled.status != "True" && !f.suspended && f.deletedAt.IsZero()
 }
 
-// needs are the dependencies that it waits for; those that the message names come first.
+// needs returns the dependencies that it waits for; those in the message come first.
 func (f *facts) needs() []string {
 	if !f.waits() {
 		return nil
@@ -74,7 +74,8 @@ func (f *facts) readyWhile() []string {
 	return f.deps
 }
 
-// healthOf are the nodes whose health it waits for, or that its failed health check names, and its controller if that is down and all it waits for.
+// healthOf returns the nodes whose health it waits for or that its failed health check names, and its controller if it waits only for that and that is
+// down.
 func (f *facts) healthOf() []string {
 	var ids []string
 	if f.ready.status != "True" && f.deletedAt.IsZero() {
@@ -86,7 +87,7 @@ func (f *facts) healthOf() []string {
 	return ids
 }
 
-// blamesSource reports whether its failure is that of its source.
+// blamesSource reports whether its failure is caused by its source.
 func (f *facts) blamesSource() bool {
 	switch {
 	case f.ready.status == "True", f.failure.reason != "SourceNotReady" && f.failure.reason != "ArtifactFailed":

@@ -17,15 +17,15 @@ import (
 // Reader reads the events of a recording. It holds one JSON value in memory, at most 64 MiB.
 type Reader struct {
 	values  *splitter
-	pending []mapping.Event // the rest of a list
-	err     error           // sticky
+	pending []mapping.Event // remaining items of a list
+	err     error           // returned by all later calls
 }
 
 // NewReader returns a Reader of r.
 func NewReader(r io.Reader) *Reader { return &Reader{values: newSplitter(r)} }
 
-// Next returns the next event of a mapped kind, and io.EOF after the last. It skips bookmarks and other kinds. The items of a list, as kubectl
-// prints it, are returned as ADDED. Any other error names the line and what to change; later calls return it again.
+// Next returns the next event of a mapped kind, and io.EOF after the last. It skips bookmarks and other kinds. It returns the items of a list, as kubectl
+// prints it, as ADDED. Any other error has the line and what to change; later calls return it again.
 func (r *Reader) Next() (mapping.Event, error) {
 	for len(r.pending) == 0 && r.err == nil {
 		raw, line, err := r.values.next()
@@ -94,7 +94,7 @@ func events(raw []byte) ([]mapping.Event, error) {
 	case "ERROR":
 		return nil, fmt.Errorf("the watch ended with an error (%v); remove this event to replay the others", object["message"])
 	}
-	return nil, fmt.Errorf(`"type" is %q; it can be ADDED, MODIFIED, DELETED or BOOKMARK`, kind)
+	return nil, fmt.Errorf(`invalid "type" %q; allowed: ADDED, MODIFIED, DELETED, BOOKMARK`, kind)
 }
 
 func listed(items []any, at flow.Time) ([]mapping.Event, error) {
@@ -131,5 +131,5 @@ func instant(v any) (flow.Time, error) {
 			return flow.At(int64(ms)), nil
 		}
 	}
-	return flow.Time{}, fmt.Errorf(`"at" is %v; it is an integer, Unix milliseconds, or absent`, v)
+	return flow.Time{}, fmt.Errorf(`invalid "at" %v; allowed: an integer, Unix milliseconds, or absent`, v)
 }

@@ -8,9 +8,9 @@ import (
 
 // Rebase moves recorded times to another start and speed, so that a replay looks as if it happened now.
 type Rebase struct {
-	Recorded int64   // the recorded instant, in Unix ms, that becomes Start
+	Recorded int64   // the recorded time, Unix ms, that becomes Start
 	Start    int64   // Unix ms
-	Speed    float64 // how many times faster time runs; 0 or less is as recorded
+	Speed    float64 // how many times faster time runs; 0 or less: the recorded speed
 }
 
 // Time moves an instant in Unix milliseconds.

@@ -26,7 +26,7 @@ func read(t testing.TB, in io.Reader) ([]mapping.Event, error) {
 		ev, err := r.Next()
 		if err != nil {
 			if _, again := r.Next(); again == nil || again.Error() != err.Error() {
-				t.Errorf("after %v comes %v", err, again)
+				t.Errorf("after error %v: %v", err, again)
 			}
 			if errors.Is(err, io.EOF) {
 				err = nil
@@ -37,7 +37,7 @@ func read(t testing.TB, in io.Reader) ([]mapping.Event, error) {
 	}
 }
 
-// brief is one line for each event.
+// brief returns one line for each event.
 func brief(all []mapping.Event) string {
 	var b strings.Builder
 	for _, ev := range all {
@@ -91,7 +91,7 @@ func TestReader(t *testing.T) {
 					t.Fatal(err)
 				}
 				if got := brief(all); got != c.want {
-					t.Errorf("it reads\n%s\nwant\n%s", got, c.want)
+					t.Errorf("got\n%s\nwant\n%s", got, c.want)
 				}
 			}
 		})
@@ -113,8 +113,8 @@ func TestReader_ErrorNamesTheLine(t *testing.T) {
 		{"no type", good + good + `{"object":` + hr("a") + `}`, []string{"line 3", `"type"`}},
 		{"another type", `{"type":"CHANGED","object":` + hr("a") + `}`, []string{"line 1", "CHANGED", "MODIFIED"}},
 		{"no object", `{"type":"ADDED"}`, []string{"line 1", `"object"`}},
-		{"an object that is none", `{"type":"ADDED","object":"x"}`, []string{"line 1", `"object"`}},
-		{"a time that is none", `{"at":"noon","type":"ADDED","object":` + hr("a") + `}`, []string{"line 1", `"at"`, "Unix milliseconds"}},
+		{"an object of a wrong type", `{"type":"ADDED","object":"x"}`, []string{"line 1", `"object"`}},
+		{"a time of a wrong type", `{"at":"noon","type":"ADDED","object":` + hr("a") + `}`, []string{"line 1", `"at"`, "Unix milliseconds"}},
 		{"a fraction of a time", `{"at":1.5,"type":"ADDED","object":` + hr("a") + `}`, []string{"line 1", `"at"`}},
 		{"kubectl without --output-watch-events", good + hr("a"), []string{"line 2", "--output-watch-events"}},
 		{"an expired watch", `{"type":"ERROR","object":{"kind":"Status","message":"too old resource version"}}`, []string{"line 1", "too old resource version", "remove"}},
@@ -123,11 +123,11 @@ func TestReader_ErrorNamesTheLine(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := read(t, strings.NewReader(c.in))
 			if err == nil {
-				t.Fatal("it is read without an error")
+				t.Fatal("no error")
 			}
 			for _, w := range c.want {
 				if !strings.Contains(err.Error(), w) {
-					t.Errorf("%q does not say %q", err, w)
+					t.Errorf("the error %q lacks %q", err, w)
 				}
 			}
 		})
@@ -142,7 +142,7 @@ func TestReader_ErrorOfTheInput(t *testing.T) {
 	}
 }
 
-// A recording that is written and read again is the same, less what nobody needs.
+// TestWriter_RoundTrip: a recording is the same after writing and reading, except for dropped fields.
 func TestWriter_RoundTrip(t *testing.T) {
 	for _, file := range []string{"kit-fsn1", "kit-hel1", "scenarios"} {
 		raw, err := os.ReadFile("../testdata/recordings/" + file + ".jsonl")
@@ -169,7 +169,7 @@ func TestWriter_RoundTrip(t *testing.T) {
 		}
 		for i := range all {
 			if x, y := text(t, all[i].Object), text(t, again[i].Object); x != y || all[i].At != again[i].At || all[i].Type != again[i].Type {
-				t.Fatalf("%s, event %d: it was\n%s\nand is\n%s", file, i, x, y)
+				t.Fatalf("%s, event %d: before\n%s\nafter\n%s", file, i, x, y)
 			}
 		}
 	}
@@ -197,10 +197,10 @@ func TestWriter_DropsManagedFields(t *testing.T) {
 	}
 	want := `{"at":7,"type":"ADDED","object":{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"annotations":{"keep":"<this>"},"name":"a"},"spec":{}}}` + "\n"
 	if b.String() != want {
-		t.Errorf("it writes\n%s\nwant\n%s", b.String(), want)
+		t.Errorf("written:\n%s\nwant\n%s", b.String(), want)
 	}
 	if text(t, u) != before {
-		t.Error("the object is another one")
+		t.Error("Write has modified the object")
 	}
 	b.Reset()
 	unstructured.RemoveNestedField(u.Object, "metadata", "annotations", "keep")
@@ -208,10 +208,10 @@ func TestWriter_DropsManagedFields(t *testing.T) {
 		t.Fatal(err)
 	}
 	if want := `{"type":"DELETED","object":{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"a"},"spec":{}}}` + "\n"; b.String() != want {
-		t.Errorf("it writes\n%s\nwant\n%s", b.String(), want)
+		t.Errorf("written:\n%s\nwant\n%s", b.String(), want)
 	}
 	if err := recording.NewWriter(&b).Write(mapping.Event{}); err == nil {
-		t.Error("an event without an object is written")
+		t.Error("no error for an event without an object")
 	}
 }
 
@@ -227,10 +227,10 @@ func TestRebase(t *testing.T) {
 	want := `{"a":"2027-01-15T08:00:01.25Z","date":"2026-03-01","list":["2027-01-15T08:00:00Z",{"deep":"2027-01-15T08:00:00.625Z"}],"n":5,"none":null,` +
 		`"odd":"2026-99-01T12:00:10Z","text":"since 2026-03-01T12:00:10Z"}` + "\n"
 	if got != want {
-		t.Errorf("it is\n%s\nwant\n%s", got, want)
+		t.Errorf("got\n%s\nwant\n%s", got, want)
 	}
 	if text(t, u) != before {
-		t.Error("the recorded object is another one")
+		t.Error("Object has modified its argument")
 	}
 	r.Speed = 0
 	if got := r.Time(1772366410000); got != 1800000010000 {
@@ -238,7 +238,7 @@ func TestRebase(t *testing.T) {
 	}
 }
 
-// However it is rebased, a recording tells the same runs: statuses in the same order, times moved with everything else.
+// TestRebase_SameStates: a rebased recording results in the same runs: statuses in the same order, with moved times.
 func TestRebase_SameStates(t *testing.T) {
 	raw, err := os.ReadFile("../testdata/recordings/kit-hel1.jsonl")
 	if err != nil {
@@ -261,7 +261,7 @@ func TestRebase_SameStates(t *testing.T) {
 			t.Fatal(err)
 		}
 		if len(a) != len(b) {
-			t.Fatalf("event %d makes %d changes, and %d when it is rebased", i, len(a), len(b))
+			t.Fatalf("event %d makes %d changes, and %d after Rebase", i, len(a), len(b))
 		}
 		for j := range a {
 			if a[j].Node == nil {
@@ -290,7 +290,7 @@ func FuzzReader(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		all, err := read(t, bytes.NewReader(in))
 		if err != nil && !strings.HasPrefix(err.Error(), "line ") {
-			t.Fatalf("%q names no line", err)
+			t.Fatalf("the error %q has no line", err)
 		}
 		var b bytes.Buffer
 		w := recording.NewWriter(&b)
@@ -301,7 +301,7 @@ func FuzzReader(f *testing.F) {
 		}
 		again, err := read(t, &b)
 		if err != nil || brief(again) != brief(all) {
-			t.Fatalf("written and read again it is %q (%v), was %q", brief(again), err, brief(all))
+			t.Fatalf("written and read again: %q (%v), want %q", brief(again), err, brief(all))
 		}
 	})
 }

@@ -14,7 +14,7 @@ const maxValue = 64 << 20
 // decoder checks whether it is JSON.
 type splitter struct {
 	in    *bufio.Reader
-	line  int // of the next byte
+	line  int // line of the next byte
 	limit int
 	buf   bytes.Buffer
 }
@@ -79,11 +79,11 @@ func (s *splitter) gap() (byte, error) {
 	}
 }
 
-// place is where a byte is within JSON text.
+// place is the position of a byte relative to JSON strings.
 type place int
 
 const (
-	outside place = iota // of a string
+	outside place = iota // not in a string
 	inside
 	escaped // right after a backslash
 )

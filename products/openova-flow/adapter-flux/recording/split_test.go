@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// endless is a string that never closes.
+// endless is a string without an end.
 type endless struct{}
 
 func (endless) Read(p []byte) (int, error) {

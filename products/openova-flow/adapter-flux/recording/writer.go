@@ -12,18 +12,18 @@ import (
 
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
 
-// Writer writes a recording, one event a line. It is not safe for concurrent use.
+// Writer writes a recording, one event on each line. It is not safe for concurrent use.
 type Writer struct{ out *json.Encoder }
 
-// NewWriter returns a Writer to w, which gets one Write for each event.
+// NewWriter returns a Writer to w. It calls w.Write once for each event.
 func NewWriter(w io.Writer) *Writer {
 	enc := json.NewEncoder(w)
 	enc.SetEscapeHTML(false)
 	return &Writer{out: enc}
 }
 
-// Write writes one event without managed fields and the last applied configuration, which are most of an object and not used. Everything
-// else is kept, chart values included. It does not modify the object.
+// Write writes one event without managed fields and the last applied configuration, which are large and not used. It keeps everything else,
+// including chart values. It does not modify the object.
 func (w *Writer) Write(ev mapping.Event) error {
 	if ev.Object == nil {
 		return fmt.Errorf("%s event without an object", ev.Type)

@@ -18,7 +18,7 @@ import (
 // Mark replaces a secret.
 const Mark = "REDACTED"
 
-// leastSecret is the least length of a value that is searched in other texts. Shorter values are common words and numbers.
+// leastSecret is the minimum length of a value that is searched in other texts. Shorter values are common words and numbers.
 const leastSecret = 6
 
 // patterns find secrets by their form. A pattern is tried only on a text that contains one of its hints in lower case.
@@ -39,7 +39,7 @@ var patterns = []struct {
 	{[]string{"token", "secret", "sig", "x-amz"}, regexp.MustCompile(`(?i)((?:token|secret|sig|signature|x-amz-[a-z-]+)(?:=|[\\"']+\s*:\s*[\\"']+))[^\s"'\\,;&})\]]+`), "${1}" + Mark},
 }
 
-// Text returns s without what looks like a secret: credentials in URLs, bearer tokens, private keys, values of names such as password.
+// Text returns s without possible secrets: credentials in URLs, bearer tokens, private keys, values of names such as password.
 func Text(s string) string {
 	lower := strings.ToLower(s)
 	for _, p := range patterns {
@@ -50,11 +50,11 @@ func Text(s string) string {
 	return s
 }
 
-// hidden are the fields under spec whose values may be secrets: what a user gives to charts, patches and templates.
+// hidden are the fields under spec with values that may be secrets: inputs of charts, patches and templates.
 var hidden = []string{"values", "postBuild", "patches", "patchesStrategicMerge", "patchesJson6902", "postRenderers", "inputs", "resources", "resourcesTemplate", "defaultValues"}
 
-// Object returns a copy of u without secrets. Mark replaces every value that a user gave to charts, patches and templates, every annotation but
-// Flux's own, these values in messages, plain or encoded, and what looks like a secret. Names and structure are kept.
+// Object returns a copy of u without secrets. Mark replaces every input of charts, patches and templates, every annotation except Flux's own, these
+// values in messages, plain or encoded, and possible secrets (Text). Names and structure are kept.
 func Object(u *unstructured.Unstructured) *unstructured.Unstructured {
 	u = u.DeepCopy()
 	var secrets []string
@@ -67,7 +67,7 @@ func Object(u *unstructured.Unstructured) *unstructured.Unstructured {
 	}
 	if spec, ok := u.Object["spec"].(map[string]any); ok {
 		hide(spec, func(k string) bool { return !slices.Contains(hidden, k) })
-		if inner, ok := spec["kustomize"].(map[string]any); ok { // of a FluxInstance
+		if inner, ok := spec["kustomize"].(map[string]any); ok { // a FluxInstance
 			hide(inner, func(string) bool { return false })
 		}
 		if common, ok := spec["commonMetadata"].(map[string]any); ok {
@@ -87,7 +87,7 @@ func Object(u *unstructured.Unstructured) *unstructured.Unstructured {
 	return u
 }
 
-// shown collects every string in v. A value that the object shows as a name elsewhere is no secret.
+// shown collects every string in v. A value that is also a name elsewhere in the object is no secret.
 func shown(v any, into map[string]bool) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -103,7 +103,7 @@ func shown(v any, into map[string]bool) {
 	}
 }
 
-// blank returns v with Mark in place of every value, and adds the values that are long enough to secrets.
+// blank returns v with Mark in place of every value, and adds values that are long enough to secrets.
 func blank(v any, secrets *[]string) any {
 	switch v := v.(type) {
 	case map[string]any:
@@ -124,9 +124,9 @@ func blank(v any, secrets *[]string) any {
 		return blank(strconv.FormatFloat(v, 'f', -1, 64), secrets)
 	case string:
 		if len(v) >= leastSecret {
-			*secrets = append(*secrets, v) // an encoding holds it whole
+			*secrets = append(*secrets, v) // an encoding contains the whole value
 		}
-		for line := range strings.Lines(v) { // a message quotes one line of it
+		for line := range strings.Lines(v) { // a message quotes single lines
 			for _, s := range []string{strings.TrimSpace(line), strings.TrimSpace(line[strings.IndexAny(line, ":=")+1:])} {
 				if s = strings.Trim(s, `"'`); len(s) >= leastSecret {
 					*secrets = append(*secrets, s)
@@ -139,7 +139,7 @@ func blank(v any, secrets *[]string) any {
 
 // replacer replaces the secrets by Mark, plain and in every encoding that a message may have.
 func replacer(secrets []string) *strings.Replacer {
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // longest first: one may be the beginning of another
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) }) // longest first, since one may be the prefix of another
 	var pairs []string
 	for _, s := range slices.Compact(secrets) {
 		quoted, _ := json.Marshal(s) // a string always marshals
@@ -156,7 +156,7 @@ func replacer(secrets []string) *strings.Replacer {
 // texts are the fields whose text may quote a value.
 var texts = []string{"message", "description", "url"}
 
-// scan removes from every string in v what looks like a secret, and from texts the known secrets. field is the name of v.
+// scan removes possible secrets from every string in v, and the known secrets from the fields in texts. field is the name of v.
 func scan(field string, v any, known *strings.Replacer) any {
 	switch v := v.(type) {
 	case map[string]any:

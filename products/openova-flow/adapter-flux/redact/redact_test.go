@@ -14,7 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// planted is a secret that differs from its text in each form.
+// planted is a secret that is different in each form.
 const planted = `hun&ter"2/+'é>>>>>`
 
 // forms returns the encodings in which a text may contain a secret.
@@ -52,16 +52,16 @@ func TestObject_HasNoPlantedSecretInAnyForm(t *testing.T) {
 	q := func(s string) string { b, _ := json.Marshal(s); return string(b) }
 	secret := q(planted)
 	for name, spec := range map[string]string{
-		"annotation":                  `"suspend":false`,
-		"values":                      `"values":{"db":{"password":` + secret + `,"port":5432},"list":[` + secret + `,{"a":` + secret + `}]}`,
-		"substitute":                  `"postBuild":{"substitute":{"PASSWORD":` + secret + `}}`,
-		"patch":                       `"patches":[{"patch":` + q("- op: add\n  path: /data/x\n  value: "+planted+"\n") + `,"target":{"kind":"Secret"}}]`,
-		"post renderer":               `"postRenderers":[{"kustomize":{"patches":[{"patch":` + q("data:\n  key: "+planted) + `}]}}]`,
-		"resources of a set":          `"resources":[{"kind":"Secret","stringData":{"x":` + secret + `}}],"inputs":[{"x":` + secret + `}]`,
-		"patches of a Flux":           `"kustomize":{"patches":[{"patch":` + q("value: "+planted) + `}]}`,
-		"quoted in a patch":           `"patches":[{"patch":` + q("data:\n  key: \""+planted+"\"\n") + `}]`,
-		"assigned in a script":        `"values":{"env":` + q("PASSWORD="+planted) + `}`,
-		"annotations of what it made": `"commonMetadata":{"annotations":{"note":` + secret + `}}`,
+		"annotation":                     `"suspend":false`,
+		"values":                         `"values":{"db":{"password":` + secret + `,"port":5432},"list":[` + secret + `,{"a":` + secret + `}]}`,
+		"substitute":                     `"postBuild":{"substitute":{"PASSWORD":` + secret + `}}`,
+		"patch":                          `"patches":[{"patch":` + q("- op: add\n  path: /data/x\n  value: "+planted+"\n") + `,"target":{"kind":"Secret"}}]`,
+		"post renderer":                  `"postRenderers":[{"kustomize":{"patches":[{"patch":` + q("data:\n  key: "+planted) + `}]}}]`,
+		"resources of a set":             `"resources":[{"kind":"Secret","stringData":{"x":` + secret + `}}],"inputs":[{"x":` + secret + `}]`,
+		"patches of a Flux":              `"kustomize":{"patches":[{"patch":` + q("value: "+planted) + `}]}`,
+		"quoted in a patch":              `"patches":[{"patch":` + q("data:\n  key: \""+planted+"\"\n") + `}]`,
+		"assigned in a script":           `"values":{"env":` + q("PASSWORD="+planted) + `}`,
+		"annotations of created objects": `"commonMetadata":{"annotations":{"note":` + secret + `}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			note := `"x"`
@@ -78,7 +78,7 @@ func TestObject_HasNoPlantedSecretInAnyForm(t *testing.T) {
 				}
 				for as, s := range forms(planted) {
 					if strings.Contains(string(out), s) {
-						t.Errorf("given in %s, it has the secret in %s: %s", form, as, out)
+						t.Errorf("given in %s, the output has the secret in %s: %s", form, as, out)
 					}
 				}
 				for _, kept := range []string{`"name":"app"`, `"namespace":"flux-system"`, `"interval":"1m"`, `"cannot take '` + Mark + `' for app"`} {

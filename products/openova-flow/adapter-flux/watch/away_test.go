@@ -21,16 +21,16 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch/apitest"
 )
 
-// outage makes a fake client's cluster go away and come back.
+// outage makes the requests of a fake client fail for some time.
 type outage struct {
 	mu       sync.Mutex
-	err      error  // of every request, nil while the cluster is there
-	only     string // the resource that is away; empty: all
+	err      error  // error of every request; nil: no outage
+	only     string // the only resource with an outage; empty: all
 	open     []apiwatch.Interface
-	requests int // without an answer
+	requests int // failed requests
 }
 
-// begin breaks the open watches and fails every request from now on, those of one resource alone when it is named.
+// begin breaks the open watches and makes later requests fail: all, or those for the resource only.
 func (o *outage) begin(err error, only string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -145,7 +145,7 @@ func TestWatch_RepeatsRequestsWithoutAnAnswer(t *testing.T) {
 			s.Put(releases.Resource, release("flux-system", "a", "1", "False"))
 			eventually(t, isStatus(r, "r/a", "failed"), func() any { return r.log })
 			if name == "identity" {
-				return // which is no problem of the kinds
+				return // not a problem of a kind
 			}
 			if r.log.lines("cannot watch", "class=unreachable") == 0 {
 				t.Errorf("log:\n%s", r.log)

@@ -19,12 +19,12 @@ import (
 // would wait longer each time, up to half a minute, partly without checking its context.
 type source struct {
 	dynamic.ResourceInterface
-	timeout time.Duration // of a list, and of the response header of a watch
+	timeout time.Duration // limit for a list, and for the response header of a watch
 	gate    *gate
 	outcome func(verb string, err error) // err is nil after a success
 }
 
-// listerWatcher returns s in the form that a reflector needs. client is the one that s was made from.
+// listerWatcher returns s as a reflector needs it. client is the client of s.
 func (s source) listerWatcher(client dynamic.Interface) cache.ListerWatcher {
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{ListWithContextFunc: s.list, WatchFuncWithContext: s.watch}, client)
 }
@@ -43,7 +43,7 @@ func (s source) list(ctx context.Context, opts metav1.ListOptions) (list runtime
 func (s source) watch(ctx context.Context, opts metav1.ListOptions) (w watch.Interface, err error) {
 	err = s.answered(ctx, func() error {
 		w, err = s.begin(ctx, opts)
-		if err == nil || opts.SendInitialEvents == nil || classOf(err).away() { // otherwise a list follows, whose result counts
+		if err == nil || opts.SendInitialEvents == nil || classOf(err).away() { // otherwise a list follows, and only its result counts
 			s.outcome("watch", err)
 		}
 		return err

@@ -19,7 +19,7 @@ var leases = schema.GroupVersionResource{Group: "coordination.k8s.io", Version: 
 // controllers finds Flux controllers that are down, by their Leases. A Lease has expired if it was not renewed for its duration and grace by
 // this process's clock: clocks of two machines are not compared.
 type controllers struct {
-	grace time.Duration // the time that replacing a pod takes
+	grace time.Duration // time for the replacement of a pod
 	seen  map[string]renewal
 }
 
@@ -38,7 +38,7 @@ func (c *controllers) observe(now time.Time, list []unstructured.Unstructured) [
 		name := lease.GetName()
 		holder, _, _ := unstructured.NestedString(lease.Object, "spec", "holderIdentity")
 		if !mapping.IsControllerLease(name) || holder == "" && strings.Contains(name, "-leader-election-") {
-			continue // a shard that was removed in order
+			continue // a shard that was removed and released its Lease
 		}
 		text, _, _ := unstructured.NestedString(lease.Object, "spec", "renewTime")
 		seconds, _, _ := unstructured.NestedInt64(lease.Object, "spec", "leaseDurationSeconds")

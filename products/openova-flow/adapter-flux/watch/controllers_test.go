@@ -35,14 +35,14 @@ func TestControllers_DownAfterTheLeaseExpiredWhileWatched(t *testing.T) {
 		name    string
 		seconds int
 		list    []unstructured.Unstructured
-		down    string // when the Lease was renewed last, of one that is down
+		down    string // last renewal of the controller that is down; empty: none is
 	}{
-		{"seen first, though it was renewed long ago by this clock", 0, []unstructured.Unstructured{lease(helm, first), lease(other, first)}, ""},
+		{"seen first, with an old renewal by this clock", 0, []unstructured.Unstructured{lease(helm, first), lease(other, first)}, ""},
 		{"within duration and grace", 95, []unstructured.Unstructured{lease(helm, first), lease(other, first)}, ""},
 		{"beyond", 96, []unstructured.Unstructured{lease(helm, first), lease(other, first)}, first},
 		{"renewed", 100, []unstructured.Unstructured{lease(helm, second)}, ""},
 		{"beyond again", 196, []unstructured.Unstructured{lease(helm, second)}, second},
-		{"a shard that was taken out gives its Lease up", 197, []unstructured.Unstructured{released(helm + "-1a2b3c"), lease(helm, second)}, second},
+		{"a removed shard releases its Lease", 197, []unstructured.Unstructured{released(helm + "-1a2b3c"), lease(helm, second)}, second},
 		{"and later", 500, []unstructured.Unstructured{released(helm + "-1a2b3c"), lease(helm, second)}, second},
 		{"gone", 501, nil, ""},
 		{"made again", 502, []unstructured.Unstructured{lease(helm, second)}, ""},

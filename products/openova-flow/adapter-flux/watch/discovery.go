@@ -77,10 +77,10 @@ func (d APIDiscovery) get(ctx context.Context, path string, into any) (found boo
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("asking for %s: %w", path, err)
+		return false, fmt.Errorf("get %s: %w", path, err)
 	}
 	if err := json.Unmarshal(body, into); err != nil {
-		return false, fmt.Errorf("reading the answer to %s: %w", path, err)
+		return false, fmt.Errorf("read the answer to %s: %w", path, err)
 	}
 	return true, nil
 }

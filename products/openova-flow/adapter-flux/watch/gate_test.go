@@ -26,7 +26,7 @@ func TestGate_AnswerEndsEveryWait(t *testing.T) {
 		g.open()
 		waits.Wait()
 		if took := time.Since(at); took != 0 {
-			t.Errorf("the last wait ended after %v", took)
+			t.Errorf("the last wait returned after %v", took)
 		}
 	})
 }

@@ -41,7 +41,7 @@ func (l *logged) Write(p []byte) (int, error) {
 	return l.b.Write(p)
 }
 
-// lines returns how many lines hold all the parts.
+// lines returns the number of lines with all parts.
 func (l *logged) lines(parts ...string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -60,7 +60,7 @@ func (l *logged) String() string {
 	return l.b.String()
 }
 
-// held folds the changes that it is given.
+// held is a Sink that folds changes.
 type held struct {
 	mu    sync.Mutex
 	state *flow.State
@@ -85,7 +85,7 @@ func (h *held) Put(changes []mapping.Change) {
 	}
 }
 
-// statuses are the statuses of the nodes by id.
+// statuses returns the statuses of the nodes by id.
 func (h *held) statuses() map[string]string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -109,13 +109,13 @@ func (h *held) node(id string) (flow.Node, map[string]any) {
 	return flow.Node{}, nil
 }
 
-// rig is a watcher with all that is behind it, on some cluster.
+// rig is a watcher with its pump, mapping and sink.
 type rig struct {
 	*held
 	watcher *watch.Watcher
 	pump    *watch.Pump
 	log     *logged
-	stop    func() // returns when everything has ended
+	stop    func() // stops all and waits for the end
 }
 
 func start(t *testing.T, client dynamic.Interface, discovery watch.Discovery, change func(*watch.Config)) *rig {
@@ -177,7 +177,7 @@ func server(t *testing.T, kinds ...watch.Kind) *apitest.Server {
 	return s
 }
 
-// eventually waits until ok, and fails the test with what describe returns when that takes too long.
+// eventually waits until ok returns true. On a timeout it fails the test with the result of describe.
 func eventually(t *testing.T, ok func() bool, describe func() any) {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
@@ -187,7 +187,7 @@ func eventually(t *testing.T, ok func() bool, describe func() any) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("it never came to be; last: %v", describe())
+			t.Fatalf("timed out; last: %v", describe())
 		}
 	}
 }
@@ -234,7 +234,7 @@ func recorded(t testing.TB, file string) []mapping.Event {
 	}
 }
 
-// truths are what the API server said in the end of a recording: status by id, in region r.
+// truths returns the final statuses in a recording, by the ids in region r.
 func truths(t testing.TB, file string) map[string]string {
 	t.Helper()
 	raw, err := os.ReadFile("../testdata/recordings/" + file + ".truth.json")
@@ -279,7 +279,7 @@ func resource(kind string) schema.GroupVersionResource {
 	panic(kind)
 }
 
-// release is a HelmRelease as a controller that is done with it leaves it, or that has not begun when ready is empty.
+// release returns a HelmRelease that the controller has reconciled; if ready is empty, one that it has not started with.
 func release(namespace, name, uid, ready string) map[string]any {
 	o := map[string]any{
 		"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease",

@@ -4,9 +4,9 @@ import "k8s.io/apimachinery/pkg/runtime/schema"
 
 // Kind is a kind of object that is watched, in the version that is read.
 type Kind struct {
-	Name     string // as in an object's kind field
+	Name     string // kind field of the objects
 	Resource schema.GroupVersionResource
-	Required bool // without it there is nothing to show; other kinds add details
+	Required bool // needed for a useful result; other kinds add details
 	Beside   bool // many clusters do not have it, so its absence is not reported
 }
 

@@ -25,21 +25,21 @@ type LeaderConfig struct {
 	Client    coordination.LeasesGetter
 	Namespace string
 	Name      string // see LeaseName
-	Identity  string // of this pod; made unique for this process, so that a restarted process is a new leader with a new epoch
+	Identity  string // identity of this pod; made unique for each process, so that a restarted process is a new leader with a new epoch
 	Logger    *slog.Logger
 	Metrics   *Metrics // default: not exported
 
 	// Changed is called, one call at a time, when this process starts or stops leading. The epoch increases with every change of leader.
 	Changed func(epoch int64, leading bool)
 
-	// Undelivered is called while this process leads. It reports whether another process that can deliver should take over if delivery does not
-	// work again by that time. Reaches reports whether this process could deliver. Default: the Lease is kept as long as it can be renewed.
+	// Undelivered is called while this process leads. It returns true if another process that can deliver should take over, because delivery will have
+	// failed for too long by the given time. Reaches reports whether this process could deliver. Default: the Lease is kept as long as it can be renewed.
 	Undelivered func(by time.Time) bool
 	Reaches     func(context.Context) bool
 
 	LeaseDuration time.Duration // default 15 s: time after a leader's last renewal until another process takes over
 	RenewDeadline time.Duration // default 10 s: time for which a leader that can't renew continues
-	RetryPeriod   time.Duration // default 750 ms: time between renewals; others check for a free Lease after 1 to 2.2 times that
+	RetryPeriod   time.Duration // default 750 ms: time between renewals; others check for a free Lease every 1 to 2.2 periods
 }
 
 // LeaseName is the name of the Lease for a region of a flow: adapters of other flows or regions in the same cluster do not compete with it.
@@ -55,10 +55,10 @@ type Leader struct {
 	mu       sync.Mutex
 	problems map[string]Problem // by verb of the request for the Lease
 	logged   Class              // of the last logged problem; empty: none
-	epoch    int64              // of the Lease as this process last wrote it as its holder
-	held     bool               // it has held the Lease in this term
+	epoch    int64              // epoch of the Lease as this process last wrote it as its holder
+	held     bool               // this process has held the Lease in this term
 
-	notBefore time.Time // the earliest time at which this process can have taken the Lease
+	notBefore time.Time // this process cannot have taken the Lease earlier
 }
 
 // NewLeader returns a Leader that does not take part in the election yet.
@@ -159,8 +159,8 @@ func (l *Leader) change(leading bool) {
 	l.cfg.Changed(e, leading)
 }
 
-// Epoch returns the epoch of a process that leads since an instant: the time in units of 2^-20 s, which is below 2^53. Without an election the
-// instant is the start of the process, otherwise when it took the Lease. So epochs of both kinds are comparable.
+// Epoch returns the epoch of a process that leads since a time: the time in units of 2^-20 s, which is below 2^53. It is the time when the process took
+// the Lease or, without an election, when it started. So epochs with and without a Lease are comparable.
 func Epoch(since time.Time) int64 {
 	return max(since.Unix(), 0)<<20 + int64(since.Nanosecond())<<20/int64(time.Second)
 }
@@ -184,7 +184,7 @@ func (l *Leader) reaches(ctx context.Context) bool {
 	return l.cfg.Reaches(ctx)
 }
 
-// free returns an offered Lease as one without a holder.
+// free returns an offered Lease without its holder, so that the elector takes it.
 func (l *Leader) free(lease *coordinationv1.Lease) *coordinationv1.Lease {
 	l.cfg.Logger.Info("leader does not reach the flow server, taking over", "lease", l.cfg.Name, "leader", *cmp.Or(lease.Spec.HolderIdentity, new(string)))
 	lease = lease.DeepCopy()
@@ -192,8 +192,8 @@ func (l *Leader) free(lease *coordinationv1.Lease) *coordinationv1.Lease {
 	return lease
 }
 
-// fill completes a Lease before it is written with this process as the holder: the offer to others, and the time at which it was taken,
-// which must be after the previous holder's, whose clock may have been ahead.
+// fill completes a Lease that is about to be written with this process as the holder. It sets or removes the offer to others, and moves the time of the
+// takeover after that of the previous holder, whose clock may have been ahead.
 func (l *Leader) fill(lease *coordinationv1.Lease) {
 	if !holds(lease, l.cfg.Identity) {
 		return
@@ -201,7 +201,7 @@ func (l *Leader) fill(lease *coordinationv1.Lease) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(lease.Annotations, undelivered)
-	if l.held && l.cfg.Undelivered(time.Now().Add(l.cfg.RetryPeriod)) { // at the next renewal it would be too late to offer it
+	if l.held && l.cfg.Undelivered(time.Now().Add(l.cfg.RetryPeriod)) { // the next renewal would be too late for the offer
 		metav1.SetMetaDataAnnotation(&lease.ObjectMeta, undelivered, "true")
 	}
 	if lease.Spec.AcquireTime != nil {
@@ -221,7 +221,7 @@ func holds(lease *coordinationv1.Lease, identity string) bool {
 func (l *Leader) seen(verb string, lease *coordinationv1.Lease, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err == nil && lease.Spec.AcquireTime != nil { // the Lease itself is not kept, since the elector changes it
+	if err == nil && lease.Spec.AcquireTime != nil { // the Lease must not be kept, since the elector changes it
 		at := lease.Spec.AcquireTime.Time
 		switch {
 		case !holds(lease, l.cfg.Identity):
@@ -278,7 +278,7 @@ func (s seenLease) Get(ctx context.Context, name string, o metav1.GetOptions) (*
 	if err != nil || !s.leader.offers(lease) || !s.leader.reaches(ctx) {
 		return lease, err
 	}
-	// The holder may have renewed it meanwhile. An update of the old version would be a conflict, and the next attempt is much
+	// The holder may have renewed it meanwhile. Then an update of the old version would be a conflict, and the next attempt much
 	// later.
 	lease, err = s.LeaseInterface.Get(ctx, name, o)
 	s.leader.seen("get", lease, err)

@@ -22,7 +22,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 )
 
-// candidate is a Leader that runs, and what it said.
+// candidate is a running Leader, with the calls of Changed.
 type candidate struct {
 	leader *watch.Leader
 	log    *logged
@@ -32,7 +32,7 @@ type candidate struct {
 	said
 }
 
-// said is what a Leader said last, and how often that it leads.
+// said has the last call of Changed, and the number of terms.
 type said struct {
 	epoch int64
 	leads bool
@@ -79,13 +79,13 @@ func candidacy(t *testing.T, client *fake.Clientset, name string, change ...func
 	return c
 }
 
-// pass lets time pass in a bubble, and all that is to happen by then happen.
+// pass advances fake time and waits until all goroutines are idle.
 func pass(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-// stamped gives created objects a creation time, and refuses an update of another version than the newest, as an API server does.
+// stamped returns a client that, like an API server, gives created objects a creation time and refuses updates of old versions.
 func stamped() *fake.Clientset {
 	client := fake.NewClientset()
 	version := 0
@@ -125,7 +125,7 @@ func TestLeader_NextLeadsAtOnceWhenTheLeaderStops(t *testing.T) {
 		}
 		first.stop()
 		if first.now().leads {
-			t.Error("it leads after it has stopped")
+			t.Error("the first leads after it has stopped")
 		}
 		pass(2 * time.Second)
 		if !second.now().leads || second.now().epoch <= first.now().epoch {
@@ -134,7 +134,7 @@ func TestLeader_NextLeadsAtOnceWhenTheLeaderStops(t *testing.T) {
 	})
 }
 
-// A process that is killed does not give the Lease back, and its successor may have its name.
+// TestLeader_RestartedProcessHasANewEpoch kills a process, which so does not release its Lease. The new process has the same name.
 func TestLeader_RestartedProcessHasANewEpoch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := stamped()
@@ -150,7 +150,7 @@ func TestLeader_RestartedProcessHasANewEpoch(t *testing.T) {
 		second := candidacy(t, client, "pod-1")
 		pass(5 * time.Second)
 		if second.now().leads {
-			t.Error("it leads before the Lease of the one before is over")
+			t.Error("the new process leads before the old Lease has expired")
 		}
 		pass(20 * time.Second)
 		if !second.now().leads || second.now().epoch <= first.now().epoch {
@@ -172,7 +172,7 @@ func TestLeader_ContinuesAfterALostLease(t *testing.T) {
 		refuse.Store(true)
 		pass(15 * time.Second)
 		if c.now().leads {
-			t.Error("it still leads when others may take the Lease")
+			t.Error("the process leads though others may take the Lease")
 		}
 		if p := c.leader.Problems(); len(p) != 1 || !strings.Contains(p[0], "no right to") || !strings.Contains(p[0], "leases.coordination.k8s.io in namespace flux-system") {
 			t.Errorf("problems: %q", p)
@@ -192,7 +192,7 @@ func TestLeader_ContinuesAfterALostLease(t *testing.T) {
 	})
 }
 
-// Somebody deletes the Lease, and its transitions begin at 0 again.
+// TestLeader_EpochIncreasesWithARecreatedLease deletes the Lease, so that its leaseTransitions start at 0 again.
 func TestLeader_EpochIncreasesWithARecreatedLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := stamped()
@@ -223,7 +223,7 @@ func TestEpoch_GrowsWithTimeAndStaysAnExactJSONNumber(t *testing.T) {
 	}
 }
 
-// A process without an election may follow one with it, and the other way round.
+// TestLeader_EpochIsOfTheSameSchemeAsWithoutALease: a process without an election may follow one with an election, and the other way round.
 func TestLeader_EpochIsOfTheSameSchemeAsWithoutALease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := stamped()
@@ -243,8 +243,7 @@ func TestLeader_EpochIsOfTheSameSchemeAsWithoutALease(t *testing.T) {
 	})
 }
 
-// The next one's clock is behind.
-func TestLeader_EpochGrowsThoughTheNextOnesClockIsBehind(t *testing.T) {
+func TestLeader_EpochIncreasesThoughTheNextClockIsBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := stamped()
 		leases, name := client.CoordinationV1().Leases("flux-system"), watch.LeaseName(flowID, "r")
@@ -268,12 +267,12 @@ func TestLeader_EpochGrowsThoughTheNextOnesClockIsBehind(t *testing.T) {
 		epoch := second.now().epoch
 		pass(time.Minute)
 		if lease, err = leases.Get(t.Context(), name, metav1.GetOptions{}); err != nil || watch.Epoch(lease.Spec.AcquireTime.Time) != epoch {
-			t.Errorf("after some renewals the Lease says %v (%v), the leader %d", lease.Spec.AcquireTime, err, epoch)
+			t.Errorf("after some renewals acquireTime is %v (%v), epoch %d", lease.Spec.AcquireTime, err, epoch)
 		}
 	})
 }
 
-func TestLeader_LeavesTheLeaseToOneThatCanDeliver(t *testing.T) {
+func TestLeader_YieldsToAProcessThatCanDeliver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := stamped()
 		var cut, reaches [3]atomic.Bool
@@ -289,21 +288,21 @@ func TestLeader_LeavesTheLeaseToOneThatCanDeliver(t *testing.T) {
 		second, third := pod(1), pod(2)
 		pass(time.Minute)
 		if asked.Load() != 0 {
-			t.Error("others asked the flow server though the leader delivers")
+			t.Error("Reaches was called though the leader delivers")
 		}
 		cut[0].Store(true)
 		pass(2 * time.Minute)
 		if !first.now().leads || first.now().terms != 1 {
-			t.Error("the leader gave the Lease up though nobody else can deliver")
+			t.Error("the leader lost the Lease though no other process can deliver")
 		}
 		reaches[2].Store(true)
 		pass(2 * time.Second)
 		if got := third.now(); !got.leads || got.epoch <= first.now().epoch || second.now().leads {
-			t.Errorf("two seconds after it can deliver the third leads: %v, epoch %d after %d", got.leads, got.epoch, first.now().epoch)
+			t.Errorf("two seconds after the third can deliver, it leads: %v, epoch %d after %d", got.leads, got.epoch, first.now().epoch)
 		}
 		pass(10 * time.Second)
 		if first.now().leads {
-			t.Error("the one before leads too")
+			t.Error("the first leads too")
 		}
 		cut[0].Store(false)
 		reaches[0].Store(true)
@@ -314,8 +313,8 @@ func TestLeader_LeavesTheLeaseToOneThatCanDeliver(t *testing.T) {
 	})
 }
 
-// The holder renews its Lease while the other one asks whether it can deliver.
-func TestLeader_TakesOverAtTheFirstLookThoughTheAnswerIsSlow(t *testing.T) {
+// TestLeader_TakesOverThoughReachesIsSlow has the holder renew its Lease while the other process waits for the result of Reaches.
+func TestLeader_TakesOverThoughReachesIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := stamped()
 		var cut atomic.Bool
@@ -333,13 +332,13 @@ func TestLeader_TakesOverAtTheFirstLookThoughTheAnswerIsSlow(t *testing.T) {
 		cut.Store(true)
 		pass(10 * time.Second)
 		if !second.now().leads || asked.Load() != 1 {
-			t.Errorf("it leads: %v, after %d looks", second.now().leads, asked.Load())
+			t.Errorf("the second leads: %v, after %d calls of Reaches", second.now().leads, asked.Load())
 		}
 		first.stop()
 	})
 }
 
-// The holder gets through again while the other one asks.
+// TestLeader_TakesNoLeaseThatIsNoLongerOffered has the holder deliver again while the other process waits for the result of Reaches.
 func TestLeader_TakesNoLeaseThatIsNoLongerOffered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := stamped()
@@ -355,14 +354,14 @@ func TestLeader_TakesNoLeaseThatIsNoLongerOffered(t *testing.T) {
 		cut.Store(true)
 		pass(time.Minute)
 		if !first.now().leads || second.now().terms != 0 {
-			t.Error("the Lease was taken from one that gets through")
+			t.Error("the Lease was taken from a holder that delivers")
 		}
 	})
 }
 
-// Whenever in the time between two renewals the leader should give way, another one leads within two seconds of that.
-func TestLeader_AnotherOneLeadsWithinTwoSecondsOfItsTime(t *testing.T) {
-	for range 4 { // looks for a free Lease come at random
+// TestLeader_AnotherLeadsWithinTwoSeconds varies when, between two renewals, the leader should yield.
+func TestLeader_AnotherLeadsWithinTwoSeconds(t *testing.T) {
+	for range 4 { // checks for a free Lease come at random times
 		for after := time.Duration(0); after < 750*time.Millisecond; after += 70 * time.Millisecond {
 			synctest.Test(t, func(t *testing.T) {
 				client := stamped()
@@ -376,11 +375,11 @@ func TestLeader_AnotherOneLeadsWithinTwoSecondsOfItsTime(t *testing.T) {
 				second := candidacy(t, client, "pod-2", with)
 				pass(time.Until(due.Add(-750*time.Millisecond)) - time.Millisecond)
 				if second.now().leads {
-					t.Error("it leads too early")
+					t.Error("the other leads too early")
 				}
 				pass(time.Until(due.Add(1800 * time.Millisecond)))
 				if !second.now().leads {
-					t.Errorf("%v after a renewal: it does not lead in time", after)
+					t.Errorf("%v after a renewal: the other does not lead in time", after)
 				}
 				first.stop()
 			})
@@ -388,7 +387,7 @@ func TestLeader_AnotherOneLeadsWithinTwoSecondsOfItsTime(t *testing.T) {
 	}
 }
 
-func TestLeader_ThatRecoversKeepsTheLease(t *testing.T) {
+func TestLeader_KeepsTheLeaseAfterRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := stamped()
 		var cut, reaches atomic.Bool
@@ -405,7 +404,7 @@ func TestLeader_ThatRecoversKeepsTheLease(t *testing.T) {
 		reaches.Store(true)
 		pass(time.Minute)
 		if !first.now().leads || second.now().terms != 0 {
-			t.Error("it lost the Lease")
+			t.Error("the leader lost the Lease")
 		}
 	})
 }
@@ -415,7 +414,7 @@ func TestLeader_DoesNotTakeItsOwnOffer(t *testing.T) {
 		client := stamped()
 		var updates, asked atomic.Int64
 		client.PrependReactor("update", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
-			return updates.Add(1)%5 == 0, nil, errors.New("connection lost") // then it looks at the Lease again
+			return updates.Add(1)%5 == 0, nil, errors.New("connection lost") // the elector then reads the Lease again
 		})
 		c := candidacy(t, client, "pod-1", func(c *watch.LeaderConfig) {
 			c.Undelivered = func(time.Time) bool { return true }
@@ -424,7 +423,7 @@ func TestLeader_DoesNotTakeItsOwnOffer(t *testing.T) {
 		pass(time.Minute)
 		lease, err := client.CoordinationV1().Leases("flux-system").Get(t.Context(), watch.LeaseName(flowID, "r"), metav1.GetOptions{})
 		if err != nil || watch.Epoch(lease.Spec.AcquireTime.Time) != c.now().epoch || *lease.Spec.LeaseTransitions != 0 || asked.Load() != 0 {
-			t.Errorf("%v, epoch %d, asked %d times, %v", lease.Spec, c.now().epoch, asked.Load(), err)
+			t.Errorf("%v, epoch %d, %d calls of Reaches, %v", lease.Spec, c.now().epoch, asked.Load(), err)
 		}
 	})
 }

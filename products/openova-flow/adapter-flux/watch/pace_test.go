@@ -18,7 +18,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch/apitest"
 )
 
-// without serves every kind but one, and counts how often that was asked for.
+// without is a Discovery of every kind but one. It counts the requests for that one.
 type without struct {
 	resource string
 	asked    *atomic.Int64
@@ -32,12 +32,12 @@ func (w without) Versions(_ context.Context, r schema.GroupVersionResource) ([]s
 	return []string{r.Version}, nil
 }
 
-// defaults gives a rig's watcher the periods that it has in earnest.
+// defaults sets the default periods.
 func defaults(c *watch.Config) {
 	c.FirstRetry, c.MaxRetry, c.Recheck, c.SettleAfter = 0, 0, 0, 0
 }
 
-func TestWatch_MissingOptionalKindIsLookedForOnceAMinute(t *testing.T) {
+func TestWatch_MissingOptionalKindIsCheckedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int64
 		r := start(t, fakeClient(), without{"kustomizations", &asked}, func(c *watch.Config) {
@@ -54,7 +54,7 @@ func TestWatch_MissingOptionalKindIsLookedForOnceAMinute(t *testing.T) {
 	})
 }
 
-func TestWatch_RefusalCountsOnceItHasStood(t *testing.T) {
+func TestWatch_DenialCountsAfterSettleAfter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := fakeClient()
 		client.PrependReactor("list", "helmcharts", func(clienttesting.Action) (bool, runtime.Object, error) {
@@ -64,17 +64,17 @@ func TestWatch_RefusalCountsOnceItHasStood(t *testing.T) {
 		defer r.stop()
 		pass(time.Second)
 		if closed(r.watcher.Complete()) {
-			t.Error("complete a second after a first refusal")
+			t.Error("complete a second after the first denial")
 		}
 		pass(10 * time.Second)
 		if !closed(r.watcher.Complete()) {
-			t.Error("not complete though the refusal stands")
+			t.Error("not complete though the denial has lasted")
 		}
 	})
 }
 
-// A watch that streams its list needs no right to list.
-func TestWatch_ThatWorksEndsTheProblemOfAList(t *testing.T) {
+// TestWatch_SuccessEndsTheProblemOfAList: a watch that streams its initial list needs no permission to list.
+func TestWatch_SuccessEndsTheProblemOfAList(t *testing.T) {
 	s := server(t, releases, charts)
 	s.Put(releases.Resource, release("flux-system", "a", "1", "True"))
 	r := onServer(t, s.Config(), nil)

@@ -21,28 +21,28 @@ type Class string
 // to it.
 const (
 	NotServed    Class = "not-served"    // the cluster has no such kind
-	OtherVersion Class = "other-version" // it has the kind, but not in the required version
+	OtherVersion Class = "other-version" // the cluster has the kind, but not in the required version
 	Forbidden    Class = "forbidden"     // 403
 	Unauthorized Class = "unauthorized"  // 401
 	NotFound     Class = "not-found"     // 404 from a kind that was served before
 	Expired      Class = "expired"       // 410
 	Throttled    Class = "throttled"     // 429
 	TLS          Class = "tls"
-	Refused      Class = "refused" // nothing listens
+	Refused      Class = "refused" // connection refused
 	Unreachable  Class = "unreachable"
 	Unavailable  Class = "unavailable" // 5xx
 	Other        Class = "other"
 )
 
-// lasting reports whether a person has to change something in the cluster.
+// lasting reports whether the problem lasts until a person changes something in the cluster.
 func (c Class) lasting() bool { return c == NotServed || c == OtherVersion || c == Forbidden }
 
-// away reports whether the API server did not answer. The request is repeated as it is.
+// away reports whether the API server did not answer. The request is repeated unchanged.
 func (c Class) away() bool {
 	return c == Refused || c == Unreachable || c == Unavailable || c == Throttled
 }
 
-// blinds reports whether the last known state may be outdated. A kind that is gone, and a version that expired, are answers.
+// blinds reports whether the last known state may be outdated. NotFound and Expired do not count, since the API server has answered.
 func (c Class) blinds() bool { return c.away() || c == Unauthorized || c == TLS || c == Other }
 
 // Problem is the reason why a kind in a namespace is not watched.
@@ -66,7 +66,7 @@ func problemOf(err error, verb string, k Kind, namespace string) *Problem {
 	case NotFound:
 		return &Problem{class, "the API server no longer serves the kind (404): cannot " + what}
 	case Expired:
-		return &Problem{class, "the API server no longer has the version to continue from (410): cannot " + what + " without listing again"}
+		return &Problem{class, "the API server no longer has the resource version (410): cannot " + what + " without listing again"}
 	case Throttled:
 		return &Problem{class, "the API server throttles (429): cannot " + what}
 	case TLS:

@@ -22,7 +22,7 @@ func isList(r *http.Request) bool {
 	return r.Method == http.MethodGet && !isWatch(r) && strings.HasSuffix(r.URL.Path, "s") && strings.Count(r.URL.Path, "/") > 3
 }
 
-// write does to the API server what a recorded event says.
+// write applies a recorded event to the API server.
 func write(s *apitest.Server, e mapping.Event) {
 	if e.Type == mapping.Deleted {
 		s.Delete(resource(e.Object.GetKind()), e.Object.GetNamespace(), e.Object.GetName(), false)
@@ -31,8 +31,9 @@ func write(s *apitest.Server, e mapping.Event) {
 	}
 }
 
-// A whole recorded bootstrap goes through an API server that breaks its watches, forgets versions and turns requests away all the time.
-func TestWatcher_EndsAsTheAPIServerWhateverFails(t *testing.T) {
+// TestWatcher_EndsWithTheStateOfAFailingAPIServer replays a recorded bootstrap through an API server that permanently breaks watches, compacts versions and
+// rejects requests.
+func TestWatcher_EndsWithTheStateOfAFailingAPIServer(t *testing.T) {
 	faults := []struct {
 		name   string
 		inject func(*apitest.Server)
@@ -74,7 +75,7 @@ func TestWatcher_EndsAsTheAPIServerWhateverFails(t *testing.T) {
 	}
 }
 
-func TestWatcher_EndsAsTheFakeClient(t *testing.T) {
+func TestWatcher_EndsWithTheStateOfTheFakeClient(t *testing.T) {
 	for _, file := range []string{"kit-fsn1", "kit-hel1"} {
 		t.Run(file, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -84,7 +85,7 @@ func TestWatcher_EndsAsTheFakeClient(t *testing.T) {
 				<-r.watcher.Complete()
 				for _, e := range events {
 					track(t, client, e)
-					synctest.Wait() // the fake holds no more than a hundred events that nobody took
+					synctest.Wait() // the fake client buffers only a hundred events
 				}
 				if got := r.statuses(); !maps.Equal(got, want) {
 					t.Errorf("got %v, want %v", got, want)
@@ -104,7 +105,7 @@ func fakeClient() *fake.FakeDynamicClient {
 	}})
 }
 
-// track does to the fake client's objects what a recorded event says.
+// track applies a recorded event to the fake client's objects.
 func track(t *testing.T, client *fake.FakeDynamicClient, e mapping.Event) {
 	t.Helper()
 	objects, r := client.Tracker(), resource(e.Object.GetKind())
@@ -122,7 +123,7 @@ func track(t *testing.T, client *fake.FakeDynamicClient, e mapping.Event) {
 	}
 }
 
-// A deletion that nobody watched comes as a tombstone with the list after it.
+// TestWatcher_RelistDeletesReleases deletes a release while there is no watch: the next list lacks it.
 func TestWatcher_RelistDeletesReleases(t *testing.T) {
 	s := server(t, releases, charts)
 	s.Put(releases.Resource, release("flux-system", "a", "1", "True"))
@@ -137,7 +138,7 @@ func TestWatcher_RelistDeletesReleases(t *testing.T) {
 	}
 }
 
-// An object that was deleted and made again while nobody watched is two objects, not one that changed.
+// TestWatcher_RelistFindsRecreatedReleases deletes and recreates a release while there is no watch: it is another object, not a changed one.
 func TestWatcher_RelistFindsRecreatedReleases(t *testing.T) {
 	s := server(t, releases, charts)
 	s.Put(releases.Resource, release("flux-system", "a", "1", "True"))
@@ -154,7 +155,7 @@ func TestWatcher_RelistFindsRecreatedReleases(t *testing.T) {
 		deleted = deleted || c.DeleteNode == "r/a"
 	}
 	if !deleted {
-		t.Error("the node of the first one was never deleted")
+		t.Error("the node of the first release was never deleted")
 	}
 }
 
@@ -177,5 +178,5 @@ func TestPump_SkipsAMalformedRelease(t *testing.T) {
 	}
 }
 
-// everything serves every kind in the version that is read.
+// everything is a Discovery that serves every kind in the required version.
 type everything struct{}

@@ -33,7 +33,7 @@ type Pump struct {
 
 	mu sync.Mutex // guards fold
 
-	// The objects that were logged as skipped since then. Used only by Run.
+	// Objects that were logged as skipped since skippedSince. Used only by Run.
 	skipped      map[objectKey]bool
 	skippedSince time.Time
 }

@@ -14,8 +14,8 @@ import (
 // Queue has the events that are not mapped yet: first in, first out. The zero value is an empty queue without a
 // limit.
 type Queue struct {
-	// MaxVersions is the maximum number of waiting versions of one object, at least 2; 0 means no limit. Above it, and with more than Room items
-	// in all, the second oldest version is dropped: the oldest keeps the object's place, and the newest is its state. Set both before use.
+	// MaxVersions is the maximum number of waiting versions of one object, at least 2; 0 means no limit. If there are more, and more than Room items in
+	// all, the second oldest version of the object is dropped: the oldest keeps its position, and the newest is the state. Set both before use.
 	MaxVersions, Room int
 
 	mu      sync.Mutex
@@ -162,10 +162,10 @@ func (q *Queue) woken() chan struct{} {
 func QueueMetrics(q *Queue) []prometheus.Collector {
 	return []prometheus.Collector{
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-			Name: "flow_adapter_queue_length", Help: "Object versions that wait to be folded.",
+			Name: "flow_adapter_queue_length", Help: "Object versions that wait to be mapped.",
 		}, func() float64 { return float64(q.Len()) }),
 		prometheus.NewCounterFunc(prometheus.CounterOpts{
-			Name: "flow_adapter_queue_dropped_total", Help: "Object versions that were not folded because newer ones of the same object waited.",
+			Name: "flow_adapter_queue_dropped_total", Help: "Object versions that were dropped because too many of the same object waited.",
 		}, func() float64 { return float64(q.Dropped()) }),
 	}
 }

@@ -82,14 +82,14 @@ func TestQueue_HandlesQueuedItemsAtTheEnd(t *testing.T) {
 	}
 }
 
-// versioned is version i of an object.
+// versioned returns version i of an object.
 func versioned(name string, i int64) mapping.Event {
 	e := numbered(i)
 	e.Object.SetName(name)
 	return e
 }
 
-// handled runs q until what it holds is handled, and returns that as name and number.
+// handled runs q until it is empty, and returns the handled events as name and number.
 func handled(q *watch.Queue) []string {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
@@ -120,7 +120,7 @@ func TestQueue_StormOnOneObjectDropsItsMiddleVersions(t *testing.T) {
 	if got := handled(&q); !slices.Equal(got, want) || call != 1 {
 		t.Errorf("got %v and %d calls, want %v", got, call, want)
 	}
-	for i := range int64(3) { // what was handled does not count any more
+	for i := range int64(3) { // handled versions no longer count
 		q.Push(versioned("storm", i))
 	}
 	if got := handled(&q); len(got) != 3 || q.Dropped() != 997 {
@@ -128,7 +128,7 @@ func TestQueue_StormOnOneObjectDropsItsMiddleVersions(t *testing.T) {
 	}
 }
 
-// While few items wait nothing is dropped, however many versions of one object they are.
+// TestQueue_KeepsAllVersionsWhileThereIsRoom has many waiting versions of one object, but few items in all.
 func TestQueue_KeepsAllVersionsWhileThereIsRoom(t *testing.T) {
 	q := watch.Queue{MaxVersions: 3, Room: 10}
 	for i := range int64(10) {
@@ -159,7 +159,7 @@ func TestQueue_DistinctObjectsAreCountedApart(t *testing.T) {
 	}
 }
 
-// TestQueue_BoundedVersionsEndAsUnboundedOnes has random versions of a few objects wait while some of them are handled.
+// TestQueue_BoundedVersionsEndAsUnboundedOnes pushes random versions of a few objects while some of them are handled.
 func TestQueue_BoundedVersionsEndAsUnboundedOnes(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 1))
@@ -195,7 +195,7 @@ func TestQueue_BoundedVersionsEndAsUnboundedOnes(t *testing.T) {
 		}
 		for name, n := range pushed {
 			if last[name] != n {
-				t.Errorf("seed %d: the newest version of %s is %d, and %d was the last handled", seed, name, n, last[name])
+				t.Errorf("seed %d: the newest version of %s is %d, but the last handled one %d", seed, name, n, last[name])
 			}
 		}
 	}
@@ -217,14 +217,14 @@ func TestMeasure_QueueHeapIsBoundByObjects(t *testing.T) {
 		q.Push(e)
 	}
 	if grown := int64(heap()) - int64(before); grown > 2*16*size {
-		t.Errorf("%d bytes for an object whose versions have %d", grown, size)
+		t.Errorf("%d bytes for an object with versions of %d bytes", grown, size)
 	}
 	if q.Len() != 16 {
 		t.Errorf("%d wait", q.Len())
 	}
 }
 
-// TestQueue_EndsThoughEventsKeepComing has each event bring another.
+// TestQueue_EndsThoughEventsKeepComing pushes another event with each handled one.
 func TestQueue_EndsThoughEventsKeepComing(t *testing.T) {
 	var q watch.Queue
 	ctx, cancel := context.WithCancel(context.Background())

@@ -26,18 +26,18 @@ func TestWatcher_WatchesAKindInstalledLater(t *testing.T) {
 	s := server(t)
 	r := onServer(t, s.Config(), nil)
 	eventually(t, func() bool { return allSay(r.watcher.Problems(), "does not serve helm") }, func() any { return r.watcher.Problems() })
-	done(t, r.watcher.Complete(), "a cluster without the kinds is known to be empty")
+	done(t, r.watcher.Complete(), "a cluster without the kinds is complete")
 	s.Serve(releases.Resource, releases.Name)
 	s.Serve(charts.Resource, charts.Name)
 	s.Put(releases.Resource, release("flux-system", "a", "1", "True"))
 	eventually(t, isStatus(r, "r/a", "succeeded"), func() any { return r.log })
 	eventually(t, func() bool { return len(r.watcher.Problems()) == 0 }, func() any { return r.watcher.Problems() })
 	if n := r.log.lines("cannot watch", "not-served", "kind=HelmRelease"); n != 1 {
-		t.Errorf("%d log lines for as long as the kind was missing, want 1:\n%s", n, r.log)
+		t.Errorf("%d log lines while the kind was missing, want 1:\n%s", n, r.log)
 	}
 }
 
-// A CRD without the version that is read is another thing than none.
+// TestWatcher_NamesTheServedVersions has a CRD without the required version.
 func TestWatcher_NamesTheServedVersions(t *testing.T) {
 	old := releases
 	old.Resource.Version = "v2beta2"
@@ -47,11 +47,11 @@ func TestWatcher_NamesTheServedVersions(t *testing.T) {
 	eventually(t, func() bool { return slices.Contains(r.watcher.Problems(), want) }, func() any { return r.watcher.Problems() })
 	eventually(t, func() bool { _, m := r.node("r"); return m["notWatched"] != nil }, func() any { return r.log })
 	if closed(r.watcher.Complete()) {
-		t.Error("complete although nothing is known of the releases")
+		t.Error("complete without the releases")
 	}
 }
 
-// Of two namespaces one may be read. What depends on the other is not said to wait for something that does not exist.
+// TestWatcher_PermissionInOnlyOneNamespace: a dependency in the other namespace must not count as one that does not exist.
 func TestWatcher_PermissionInOnlyOneNamespace(t *testing.T) {
 	s := server(t, releases, charts)
 	one := release("a", "one", "1", "True")
@@ -62,7 +62,7 @@ func TestWatcher_PermissionInOnlyOneNamespace(t *testing.T) {
 		return strings.Contains(r.URL.Path, "/namespaces/b/helmreleases")
 	})
 	r := onServer(t, s.Config(), func(c *watch.Config) { c.Namespaces = []string{"a", "b"} })
-	done(t, r.watcher.Complete(), "what may be seen is complete")
+	done(t, r.watcher.Complete(), "all permitted objects are listed")
 	eventually(t, isStatus(r, "r/a/one", "succeeded"), func() any { return r.statuses() })
 	want := []string{"no right to list helmreleases.helm.toolkit.fluxcd.io in namespace b"}
 	if got := r.watcher.Problems(); !slices.Equal(got, want) {
@@ -97,12 +97,12 @@ func TestWatcher_IncompleteWithoutPermissionForReleases(t *testing.T) {
 	before := s.Requests("GET", "/helmreleases")
 	eventually(t, func() bool { return s.Requests("GET", "/helmreleases") > before+20 }, func() any { return r.log })
 	if closed(r.watcher.Complete()) {
-		t.Error("complete although nothing is known of the releases")
+		t.Error("complete without the releases")
 	}
 }
 
-// A change counts from when it came, not from the newest time in the object, which may be of last week.
-func TestWatcher_ChangeCountsFromWhenItCame(t *testing.T) {
+// TestWatcher_ChangeCountsFromItsArrival: a change is dated by its arrival, not by the newest time in the object, which may be old.
+func TestWatcher_ChangeCountsFromItsArrival(t *testing.T) {
 	s := server(t, releases, charts)
 	u := release("flux-system", "a", "1", "True")
 	s.Put(releases.Resource, u)
@@ -118,7 +118,7 @@ func TestWatcher_ChangeCountsFromWhenItCame(t *testing.T) {
 	}
 }
 
-// A controller whose Lease is not renewed has a node for as long as that lasts. Without the right to see Leases it has none.
+// TestControllers_LeaseThatExpiresMakesANode: the node exists until the Lease is renewed. Without permission to list Leases there is no node.
 func TestControllers_LeaseThatExpiresMakesANode(t *testing.T) {
 	s := server(t, releases, charts)
 	s.Put(releases.Resource, release("flux-system", "a", "1", "True"))
@@ -137,7 +137,7 @@ func TestControllers_LeaseThatExpiresMakesANode(t *testing.T) {
 	const node = "r/Controller/flux-system/helm-controller"
 	eventually(t, func() bool { return s.Requests("/leases") > 2 }, func() any { return r.log })
 	if r.statuses()[node] != "" {
-		t.Error("there is a node, and nobody may see the Lease")
+		t.Error("there is a node without permission to list Leases")
 	}
 	grant()
 	eventually(t, isStatus(r, node, "failed"), func() any { return r.statuses() })
@@ -145,7 +145,7 @@ func TestControllers_LeaseThatExpiresMakesANode(t *testing.T) {
 	eventually(t, func() bool { return r.statuses()[node] == "" }, func() any { return r.statuses() })
 }
 
-// Listing is allowed and watching is not.
+// TestWatcher_NamesTheMissingVerb allows list but not watch.
 func TestWatcher_NamesTheMissingVerb(t *testing.T) {
 	s := server(t, releases, charts)
 	s.Put(releases.Resource, release("flux-system", "a", "1", "True"))
@@ -200,8 +200,8 @@ func TestWatcher_OptionalKindsAreWatchedWhenServed(t *testing.T) {
 	eventually(t, isStatus(r, "r/Kustomization/flux-system/apps", "pending"), func() any { return r.statuses() })
 }
 
-// A cluster without the kinds that stand beside a rollout lacks nothing; rights on them that are missing are told of.
-func TestGaps_KindsBesideNeedRightsOnly(t *testing.T) {
+// TestGaps_OptionalKindsAreReportedOnlyIfForbidden: a cluster may lack the kinds with Beside, but a missing permission for one is reported.
+func TestGaps_OptionalKindsAreReportedOnlyIfForbidden(t *testing.T) {
 	kinds := map[string]watch.Kind{}
 	for _, k := range watch.Kinds {
 		kinds[k.Name] = k
@@ -227,12 +227,12 @@ func TestGaps_KindsBesideNeedRightsOnly(t *testing.T) {
 	eventually(t, isStatus(r, "r/ResourceSet/flux-system/apps", "running"), func() any { return r.statuses() })
 }
 
-// Without an answer nothing is sent, so the process is not ready, whatever else it sees.
+// TestWatcher_ReportsThatTheClusterIsUnknown: until the cluster is identified nothing is sent, so the process is not ready.
 func TestWatcher_ReportsThatTheClusterIsUnknown(t *testing.T) {
 	s := server(t, releases, charts)
 	over := s.Fail(-1, apitest.Unauthorized, func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/kube-system") })
 	r := onServer(t, s.Config(), nil)
-	want := "it is not known yet which cluster this is: the API server does not know the credentials (401) used to get namespaces in namespace kube-system"
+	want := "the cluster is not identified yet: the API server does not know the credentials (401) used to get namespaces in namespace kube-system"
 	eventually(t, func() bool { return slices.Equal(r.watcher.Problems(), []string{want}) }, func() any { return r.watcher.Problems() })
 	if closed(r.watcher.Identified()) || closed(r.watcher.Complete()) {
 		t.Error("identified or complete")
@@ -257,7 +257,7 @@ func TestWatcher_IdentifiesTheCluster(t *testing.T) {
 	}
 }
 
-// Whoever waits for Complete finds the cluster's identity folded, also when that was the last thing to come.
+// TestWatcher_IdentifiesTheClusterBeforeComplete: when Complete is closed, the cluster's identity is folded, even if it was the last answer.
 func TestWatcher_IdentifiesTheClusterBeforeComplete(t *testing.T) {
 	s := server(t, releases, charts)
 	over := s.Fail(-1, apitest.Unauthorized, func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, "/kube-system") })
@@ -280,11 +280,10 @@ func TestWatcher_IdentifiesTheClusterBeforeComplete(t *testing.T) {
 	close(fold)
 	done(t, r.watcher.Complete(), "complete")
 	if !folded.Load() {
-		t.Error("complete, and the identity is not folded")
+		t.Error("complete before the identity is folded")
 	}
 }
 
-// What keeps a client from talking to the server at all.
 func TestTrouble_KindsOfConnectionErrors(t *testing.T) {
 	secure := httptest.NewTLSServer(http.NotFoundHandler())
 	defer secure.Close()
@@ -296,7 +295,7 @@ func TestTrouble_KindsOfConnectionErrors(t *testing.T) {
 	defer unknown.Close()
 	for _, c := range []struct{ name, url, class, sentence string }{
 		{"certificate of an unknown authority", secure.URL, "class=tls", "TLS (" + secure.URL + "): x509: certificate signed by unknown authority"},
-		{"nobody listens", "http://127.0.0.1:1", "class=refused", "the API server refuses connections (http://127.0.0.1:1): cannot "},
+		{"connection refused", "http://127.0.0.1:1", "class=refused", "the API server refuses connections (http://127.0.0.1:1): cannot "},
 		{"plain HTTP behind https", strings.Replace(unknown.URL, "http:", "https:", 1), "class=tls", "TLS (" + strings.Replace(unknown.URL, "http:", "https:", 1) + "): "},
 		{"unknown token", unknown.URL, "class=unauthorized", "does not know the credentials (401)"},
 	} {
@@ -311,13 +310,13 @@ func TestTrouble_KindsOfConnectionErrors(t *testing.T) {
 	}
 }
 
-// allSay reports whether there are two sentences, and each of them says what is wanted.
+// allSay reports whether there are two sentences, besides that about the cluster, and each contains what.
 func allSay(sentences []string, what string) bool {
-	sentences = slices.DeleteFunc(sentences, func(s string) bool { return strings.Contains(s, "which cluster this is") })
+	sentences = slices.DeleteFunc(sentences, func(s string) bool { return strings.Contains(s, "not identified") })
 	return len(sentences) == 2 && !slices.ContainsFunc(sentences, func(s string) bool { return !strings.Contains(s, what) })
 }
 
-// A reflector that waits for its next attempt must not hold up the end.
+// TestWatcher_StopsAtOnceWithoutAServer: a reflector that waits for its next attempt must not delay the end.
 func TestWatcher_StopsAtOnceWithoutAServer(t *testing.T) {
 	s := server(t, releases, charts)
 	r := onServer(t, s.Config(), func(c *watch.Config) { c.FirstRetry, c.MaxRetry = 2*time.Second, 20*time.Second })
@@ -332,7 +331,7 @@ func TestWatcher_StopsAtOnceWithoutAServer(t *testing.T) {
 	select {
 	case <-ended:
 	case <-time.After(2 * time.Second):
-		t.Error("still running 2 s after it was to stop")
+		t.Error("still running 2 s after stop")
 		<-ended
 	}
 }

@@ -35,10 +35,10 @@ type target struct {
 
 	// The fields below are guarded by the board's mutex.
 	problems map[string]Problem // by verb
-	asked    bool               // there is an answer, of whatever sort
-	class    Class              // of the problem that was told last, "" when there was none
+	asked    bool               // there was an answer, good or bad
+	class    Class              // class of the last logged problem; empty: none
 	since    time.Time          // when class began
-	synced   bool               // all that was there at the start is folded
+	synced   bool               // the initial list is folded
 }
 
 // problem returns the problem of the latest step in following a kind: discover, get or list, watch.
@@ -51,8 +51,8 @@ func (t *target) problem() (Problem, bool) {
 	return Problem{}, false
 }
 
-// settled reports whether the target is listed, or can't be without a change in the cluster. A denial counts only after this time: an API server
-// that is starting denies kinds and permissions that it has.
+// settled reports whether the target is listed, or can't be listed without a change in the cluster. A problem counts only after some time, since an API
+// server that is starting may lack kinds and permissions for a moment.
 func (t *target) settled(now time.Time, after time.Duration) bool {
 	return t.synced || t.class.lasting() && now.Sub(t.since) >= after
 }
@@ -63,7 +63,7 @@ type board struct {
 	metrics     *Metrics
 	settleAfter time.Duration
 	changed     func(Info) // called with the mutex held, in order
-	completed   func()     // likewise; closes complete after the last Info
+	completed   func()     // called like changed, after the last Info before complete is closed
 	identified  chan struct{}
 	complete    chan struct{}
 
@@ -221,7 +221,7 @@ func (b *board) gaps() []Gap {
 		}
 	}
 	slices.SortFunc(gaps, func(a, b Gap) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Why, b.Why)) })
-	return slices.Compact(gaps) // a cause that is independent of the namespace is the same in all
+	return slices.Compact(gaps) // a gap that is independent of the namespace occurs once for each
 }
 
 // problems returns a sentence for each required target that is not watched, and for each target whose initial list is
@@ -235,9 +235,9 @@ func (b *board) problems() []string {
 		switch {
 		case t.kind == identity && t.settled(time.Now(), b.settleAfter):
 		case t.kind == identity && bad:
-			out = append(out, "it is not known yet which cluster this is: "+p.Text)
+			out = append(out, "the cluster is not identified yet: "+p.Text)
 		case t.kind == identity:
-			out = append(out, "it is not known yet which cluster this is")
+			out = append(out, "the cluster is not identified yet")
 		case bad && t.kind.Required:
 			out = append(out, p.Text)
 		case !bad && !t.synced:

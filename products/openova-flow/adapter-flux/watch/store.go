@@ -11,8 +11,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// store is the cache.ReflectorStore of one reflector. It queues the reflector's objects, and keeps of each only what is needed to detect
-// changes and deletions, since the mapping has the rest. Only the reflector calls it, one call at a time.
+// store is the cache.ReflectorStore of one reflector. It queues the reflector's objects, and keeps only the version of each, to detect changes and
+// deletions, since the mapping has the rest. Only the reflector calls it, one call at a time.
 type store struct {
 	kind       Kind
 	queue      *Queue
@@ -98,7 +98,7 @@ func (s *store) strip(obj any) *unstructured.Unstructured {
 	return u
 }
 
-// tombstone returns what is known of a deleted object whose last state was not seen.
+// tombstone returns the known fields of a deleted object with an unknown last state.
 func (s *store) tombstone(name types.NamespacedName, v version) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{Object: map[string]any{}}
 	u.SetGroupVersionKind(s.kind.Resource.GroupVersion().WithKind(s.kind.Name))

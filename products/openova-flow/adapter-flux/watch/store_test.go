@@ -25,7 +25,7 @@ func object(name, uid, version string) *unstructured.Unstructured {
 	return u
 }
 
-// drained returns what is in the queue, as type, name and UID.
+// drained returns the events in the queue, as type, name and UID.
 func drained(q *Queue) (all []string) {
 	ended, end := context.WithCancel(context.Background())
 	end()
@@ -56,7 +56,7 @@ func TestStore_ListQueuesOnlyWhatChanged(t *testing.T) {
 	}
 }
 
-// Not this machine's: what the watch delivers is dated by the clock that also dates what is in it.
+// TestStore_EventsAreByTheClustersClock: events have the time of the clock by which the objects are dated, not of this machine's.
 func TestStore_EventsAreByTheClustersClock(t *testing.T) {
 	at := time.Date(2001, 2, 3, 4, 5, 6, 7e6, time.UTC)
 	s := &store{kind: Kinds[0], queue: &Queue{}, now: func() time.Time { return at }, metrics: NewMetrics(), known: map[types.NamespacedName]version{}}
@@ -75,7 +75,7 @@ func TestStore_EventsAreByTheClustersClock(t *testing.T) {
 	}
 }
 
-func TestStore_StreamedListIsStrippedAsItComes(t *testing.T) {
+func TestStore_StreamedListIsStrippedOnArrival(t *testing.T) {
 	for _, keep := range []bool{false, true} {
 		s := &store{keepUnread: keep}
 		obj, err := s.Transformer()(object("a", "1", "1"))

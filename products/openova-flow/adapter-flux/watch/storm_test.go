@@ -18,7 +18,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// gated is a fold that stops at the first version of an object named storm until it is let go, and notes what it folds.
+// gated is a Fold that records its events, and blocks at the first version of object storm until it is released.
 type gated struct {
 	watch.Fold
 	once    sync.Once
@@ -81,7 +81,7 @@ func TestWatch_StormOnOneObjectDelaysNoOther(t *testing.T) {
 	}
 	s.Put(releases.Resource, release("flux-system", "calm", "2", "False"))
 	eventually(t, func() bool { return len(fold.all()) == 1 }, func() any { return fold.all() })
-	done(t, watcher.Complete(), "all that was there is folded") // the queue held a call of its own for that
+	done(t, watcher.Complete(), "the initial list is folded") // after a function in the queue was called
 	s.Put(releases.Resource, storm(1, ""))
 	done(t, fold.reached, "the storm begins")
 	for i := range updates {
@@ -102,22 +102,22 @@ func TestWatch_StormOnOneObjectDelaysNoOther(t *testing.T) {
 			between++
 		}
 		if _, values, _ := unstructured.NestedFieldNoCopy(e.Object.Object, "spec", "values"); values || len(e.Object.GetAnnotations())+len(e.Object.GetManagedFields()) > 0 {
-			t.Fatalf("what nobody reads is kept: %v", e.Object.Object)
+			t.Fatalf("an unread field is kept: %v", e.Object.Object)
 		}
 	}
-	if between > 513 { // one that was being folded, and those that waited
+	if between > 513 { // the one being folded, and the waiting ones
 		t.Errorf("%d versions of one object were folded before the other's change", between)
 	}
 	if _, m := end.node("r/storm"); end.statuses()["r/storm"] != "succeeded" || m["generation"] != float64(updates+2) {
-		t.Errorf("the storm ended as %v", m)
+		t.Errorf("the last version of the storm is %v", m)
 	}
 }
 
-// refusing is a fold that can read nothing.
+// refusing is a Fold that rejects all events.
 type refusing struct{ watch.Fold }
 
 func (refusing) Apply(e mapping.Event) ([]mapping.Change, error) {
-	return nil, fmt.Errorf("version %s is not what it should be", e.Object.GetResourceVersion())
+	return nil, fmt.Errorf("version %s is invalid", e.Object.GetResourceVersion())
 }
 
 func TestPump_ObjectThatIsSkippedOftenIsLoggedOnceAMinute(t *testing.T) {
@@ -141,7 +141,7 @@ func TestPump_ObjectThatIsSkippedOftenIsLoggedOnceAMinute(t *testing.T) {
 		wg.Wait()
 		for _, name := range []string{"a", "b"} {
 			if n := lines.lines("object skipped", "name="+name); n != 3 {
-				t.Errorf("%d lines about %s in three minutes", n, name)
+				t.Errorf("%d lines about %s in three minutes, want 3", n, name)
 			}
 		}
 	})

@@ -23,25 +23,25 @@ type Config struct {
 	Client     dynamic.Interface
 	Discovery  Discovery
 	Namespaces []string // empty: all
-	Kinds      []Kind   // default: Kinds; without the first one there is nothing to show
+	Kinds      []Kind   // default: Kinds; the first one must be served and readable before the Watcher is complete
 	KeepUnread bool     // keep annotations and spec.values, which the mapping does not read
 	Logger     *slog.Logger
 	Metrics    *Metrics // default: not exported
 
-	// OnInfo is called in the goroutine that runs the queue: when every kind has been answered, and then after each change of the Info.
+	// OnInfo is called in the goroutine that runs the queue: first when there is an answer for every kind, then after each change of the Info.
 	OnInfo func(Info)
 
 	Now func() time.Time // the current time by the cluster's clock, for events; default: this machine's
 
 	FirstRetry  time.Duration // default 500 ms; doubles
 	MaxRetry    time.Duration // default 10 s
-	Recheck     time.Duration // default 1 min: between attempts to watch an optional kind that is missing
+	Recheck     time.Duration // default 1 min: time between attempts to watch a missing optional kind
 	SettleAfter time.Duration // default 3 s: age at which a denial counts
 	LeasePace   time.Duration // default 30 s: time between two lists of the Leases of Flux's controllers
 	LeaseGrace  time.Duration // default 1 min: time after a Lease has expired until its controller counts as down
 
 	AskTimeout  time.Duration // default 10 s: limit of small requests
-	ListTimeout time.Duration // default 90 s: limit of lists, which an API server ends after a minute, and of the response header of a watch
+	ListTimeout time.Duration // default 90 s: limit of lists (an API server's own is a minute), and of the response header of a watch
 }
 
 // Watcher watches the objects of one cluster.
@@ -100,8 +100,8 @@ func (w *Watcher) ClusterUID() string {
 	return w.board.uid
 }
 
-// Complete returns a channel that is closed when everything that can be listed has been folded, missing and forbidden kinds have been so for
-// SettleAfter, and Identified is closed.
+// Complete returns a channel that is closed when Identified is closed, all lists are folded, and each kind without a list has been missing or forbidden
+// for SettleAfter.
 func (w *Watcher) Complete() <-chan struct{} { return w.board.complete }
 
 // Problems returns a sentence for each reason why a required kind is not watched.
@@ -109,7 +109,7 @@ func (w *Watcher) Problems() []string { return w.board.problems() }
 
 // Run watches until ctx ends, and pushes every version of every object to q. It returns when all its goroutines have ended. Call it once.
 func (w *Watcher) Run(ctx context.Context, q *Queue) {
-	// Reflectors would log what the board logs.
+	// The board logs problems, so the reflectors must not.
 	ctx = klog.NewContext(ctx, logr.Discard())
 	cluster := &target{kind: identity, namespace: metav1.NamespaceSystem, problems: map[string]Problem{}}
 	w.board.mu.Lock()
@@ -185,9 +185,9 @@ func (w *Watcher) identify(ctx context.Context, t *target) (string, *Problem) {
 	if err != nil {
 		p := problemOf(err, "get", t.kind, t.namespace)
 		if p != nil && p.Class == Forbidden {
-			p.Text = "no right to get the namespace kube-system, whose UID tells clusters apart"
+			p.Text = "no right to get the namespace kube-system, whose UID identifies the cluster"
 		} else if p != nil && p.Class == NotFound {
-			p.Class, p.Text = NotServed, "the cluster has no namespace kube-system, whose UID tells clusters apart"
+			p.Class, p.Text = NotServed, "the cluster has no namespace kube-system, whose UID identifies the cluster"
 		}
 		return "get", p
 	}
@@ -197,7 +197,7 @@ func (w *Watcher) identify(ctx context.Context, t *target) (string, *Problem) {
 
 // follow lists and watches t until ctx ends.
 func (w *Watcher) follow(ctx context.Context, q *Queue, t *target) {
-	// One after the other, since complete lists of several kinds at once would be most of this process's peak memory.
+	// Initial lists are read one after the other, since several at once would dominate the peak memory of this process.
 	select {
 	case w.turn <- struct{}{}:
 	case <-ctx.Done():

@@ -18,8 +18,8 @@ const (
 	writeTimeout      = time.Minute // limit for writing one
 )
 
-// flowProgress is what a log knows of one flow: how much of it is in the hub, and how much of that is in a checkpoint. Guarded by Log.mu,
-// except for fields that are set once.
+// flowProgress is how much of a flow's log is in the hub, and how much of that is in a checkpoint. Log.mu guards all fields except those that are set
+// once.
 type flowProgress struct {
 	begun    uint64 // the first entry of the flow that this log has read
 	first    uint64 // the entry that created the flow

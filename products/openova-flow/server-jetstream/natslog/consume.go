@@ -19,9 +19,9 @@ type consumer struct {
 	log        *Log
 	hub        *hub.Hub
 	read       uint64 // the last entry whose number is used up: at least Log.applied
-	complete   bool   // loading has seen everything there was: a gap in the numbers from here on means dropped entries
+	complete   bool   // loading has read all entries up to its start: a later gap in the numbers means dropped entries
 	load       loading
-	shortSince time.Time // since when the stream ends before an acknowledged entry
+	shortSince time.Time // since this time the stream ends before an acknowledged entry
 }
 
 const (
@@ -74,7 +74,7 @@ func (l *Log) consume(ctx context.Context, h *hub.Hub) error {
 	}
 }
 
-// prepare reads what there is to load.
+// prepare reads the checkpoint lists and the end of the stream.
 func (c *consumer) prepare(ctx context.Context) error {
 	l := c.log
 	ctx, cancel := context.WithTimeout(ctx, prepareTimeout)

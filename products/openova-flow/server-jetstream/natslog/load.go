@@ -103,9 +103,9 @@ func newest(refs []checkpointRef) (checkpointRef, bool) {
 // maxListReads is how many times the list is read again because a listed checkpoint is gone.
 const maxListReads = 200
 
-// restore replaces what the hub has of a flow by the checkpoint that choose picks from the list. The returned progress has restored == 0 if it
-// picks none. When a checkpoint has been removed since it was listed, the list is read again. When it is unreadable, choose gets only newer
-// ones: they contain it.
+// restore replaces the hub's state of a flow by the checkpoint that choose selects from the list. The returned progress has restored == 0 if it
+// selects none. If the checkpoint has been removed since it was listed, the list is read again. If it is unreadable, choose gets only newer
+// ones, which contain its state.
 func (c *consumer) restore(ctx context.Context, flowID string, list checkpointList, choose func([]checkpointRef) (checkpointRef, bool)) (*flowProgress, error) {
 	l := c.log
 	var unreadable error

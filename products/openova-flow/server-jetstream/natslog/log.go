@@ -22,7 +22,7 @@ import (
 
 const (
 	tokenHeader = "Openova-Flow-Token" // identifies an entry to the log that published it
-	afterHeader = "Openova-Flow-After" // what the publisher had of the flow: see flowProgress.after
+	afterHeader = "Openova-Flow-After" // the publisher's state of the flow: see flowProgress.after
 	identityKey = "openova-flow-identity"
 	// headerRoom is the part of the payload limit that is reserved for an entry's headers.
 	headerRoom = 512
@@ -116,7 +116,7 @@ func (l *Log) lastApplied() uint64 {
 	return l.applied
 }
 
-// progress returns what the log knows of a flow, nil for nothing.
+// progress returns the progress of a flow, nil if there is none.
 func (l *Log) progress(flowID string) *flowProgress {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -23,7 +23,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// testTimeout is the limit for every wait in these tests. Reaching it is a failure.
+// testTimeout is the limit for every wait in these tests.
 const testTimeout = 60 * time.Second
 
 func testLogger(t *testing.T) *slog.Logger {
@@ -132,7 +132,7 @@ func upsert(t *testing.T, flowID, id, status string) *flow.Message {
 	return message(t, flowID, fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%q,"flowId":%q,"label":"l","status":%q,"more":1}]}`, id, flowID, status))
 }
 
-// pushed has a region's source, Kustomization or release come to a revision.
+// pushed returns a region's source, Kustomization or release at a random revision.
 func pushed(t *testing.T, flowID, region string, r *rand.Rand) *flow.Message {
 	commit := fmt.Sprintf("main@sha1:%040d", r.IntN(4))
 	node := func(id, status, meta string) *flow.Message {

@@ -14,7 +14,7 @@ const (
 	flushTimeout  = 3 * time.Second        // limit for the last checkpoints
 )
 
-// Run applies the log's entries to a hub until ctx ends, then writes the missing checkpoints. It returns an error only if a retry is of no use:
+// Run applies the log's entries to a hub until ctx ends, then writes the missing checkpoints. It returns an error only if a retry cannot help:
 // the log is damaged, the stream belongs to another program or was created again, or a later version has written to it.
 func (l *Log) Run(ctx context.Context, h *hub.Hub) error {
 	if err := l.open(ctx); err != nil || ctx.Err() != nil {

@@ -79,7 +79,7 @@ func fullDisk(t *testing.T, dir string, fill, makeRoom func(*process)) {
 		code, _ := statusOf(t, http.MethodGet, p.url("/readyz"))
 		return code == http.StatusServiceUnavailable
 	})
-	t.Logf("%d messages; it said so testTimeout %s", n, time.Since(began).Round(time.Second/10))
+	t.Logf("%d messages; /readyz was 503 after %s", n, time.Since(began).Round(time.Second/10))
 	select {
 	case <-p.ended:
 		t.Fatal("the server ended while the disk was full")

@@ -24,7 +24,7 @@ type viewer struct {
 	mu        sync.Mutex
 	state     *flow.State
 	last      atomic.Int64
-	snapshots int // after the first
+	snapshots int // snapshot frames after the first
 	resumes   int
 	frames    int
 	fault     error
@@ -49,7 +49,7 @@ func (v *viewer) run(ctx context.Context, r *rand.Rand) {
 	}
 }
 
-// follow reads one stream until it ends. It returns an error only for what no stream may contain.
+// follow reads one stream until it ends. It returns an error only for content that no stream may have.
 func (v *viewer) follow(ctx context.Context, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/flows/"+v.flowID+"/stream", nil)
 	if err != nil {

@@ -21,10 +21,10 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 )
 
-// numbered finds the numbers of the changes in the messages of conditions.
+// numbered finds the number of a change in the message of a condition.
 var numbered = regexp.MustCompile(`change (\d+)`)
 
-// arrivals are when each change was first seen.
+// arrivals has the time when each change was first seen.
 type arrivals struct {
 	mu sync.Mutex
 	at map[int]time.Time
@@ -48,10 +48,10 @@ func (a *arrivals) count() int {
 	return len(a.at)
 }
 
-// String is for the failure of a wait.
+// String is for the error of a failed wait.
 func (a *arrivals) String() string { return fmt.Sprint(a.count(), " changes were seen") }
 
-// since returns the times from when the changes were made, sorted.
+// since returns the durations from the changes to their arrivals, sorted.
 func (a *arrivals) since(made []time.Time) []time.Duration {
 	var lags []time.Duration
 	for n, at := range a.at {
@@ -61,7 +61,7 @@ func (a *arrivals) since(made []time.Time) []time.Duration {
 	return lags
 }
 
-// object is release i with the message of a change.
+// object returns release i with the message of a change.
 func object(i int, ready, message string) map[string]any {
 	return map[string]any{
 		"apiVersion": "helm.toolkit.fluxcd.io/v2", "kind": "HelmRelease",
@@ -73,8 +73,8 @@ func object(i int, ready, message string) map[string]any {
 	}
 }
 
-// BenchmarkRun_LagBesideAWatch changes 1,000 releases at a steady rate and measures how long a change takes to a viewer of the flow server's
-// stream, and, beside it, to a watch of the API server. An operation is one change.
+// BenchmarkRun_LagBesideAWatch changes 1,000 releases at a steady rate and measures how long a change takes to a subscriber of the flow server and, for
+// comparison, to a watch of the API server. An operation is one change.
 func BenchmarkRun_LagBesideAWatch(b *testing.B) {
 	for _, rate := range []int{1, 100, 1000} {
 		b.Run(fmt.Sprintf("changes=%d/s", rate), func(b *testing.B) { lagBesideAWatch(b, time.Second/time.Duration(rate)) })
@@ -91,7 +91,7 @@ func lagBesideAWatch(b *testing.B, every time.Duration) {
 	addr, health := freeAddr(b), freeAddr(b)
 	flowServer(b, addr)
 	adapter := running(b, addr, health, kubeconfig, "EMIT_INTERVAL=")
-	eventually(b, "all releases are there", adapter.out, func() bool {
+	eventually(b, "all releases are mapped", adapter.out, func() bool {
 		m := snapshot(b, addr, "env-1")
 		return m != nil && len(m.Nodes) == releases+1
 	})
@@ -156,7 +156,7 @@ func lagBesideAWatch(b *testing.B, every time.Duration) {
 		made[n] = time.Now()
 		k8s.Put(resource, object(n%releases, []string{"Unknown", "True"}[n/releases%2], fmt.Sprint("change ", n)))
 	}
-	eventually(b, "the watch and the viewer have seen every change", viewed, func() bool { return watched.count() == b.N && viewed.count() == b.N })
+	eventually(b, "the watch and the subscriber have seen every change", viewed, func() bool { return watched.count() == b.N && viewed.count() == b.N })
 	b.StopTimer()
 	b.ReportMetric(float64(posts()-before)/b.Elapsed().Seconds(), "POSTs/s")
 	for _, who := range []struct {
@@ -168,11 +168,11 @@ func lagBesideAWatch(b *testing.B, every time.Duration) {
 			b.ReportMetric(float64(lags[(len(lags)-1)*q/100].Microseconds())/1000, fmt.Sprintf("%s-p%d-ms", who.name, q))
 		}
 	}
-	b.ReportMetric(0, "ns/op") // the rate, which is given
+	b.ReportMetric(0, "ns/op") // would only show the fixed rate
 }
 
-// BenchmarkRun_MemoryBesideFleet measures the most memory that the adapter's process takes, with its own releases and beside the nodes that other
-// regions have in the same flow.
+// BenchmarkRun_MemoryBesideFleet measures the peak memory of the adapter's process, with its own releases and with many nodes of other regions in
+// the same flow.
 func BenchmarkRun_MemoryBesideFleet(b *testing.B) {
 	for _, n := range []struct{ own, foreign int }{{1, 0}, {1, 20_000}, {1, 50_000}, {1000, 0}, {5000, 0}, {5000, 50_000}} {
 		b.Run(fmt.Sprintf("own=%d,foreign=%d", n.own, n.foreign), func(b *testing.B) {
@@ -184,7 +184,7 @@ func BenchmarkRun_MemoryBesideFleet(b *testing.B) {
 	}
 }
 
-// memoryBesideFleet returns the most KiB that were resident.
+// memoryBesideFleet returns the peak of resident memory in KiB.
 func memoryBesideFleet(b *testing.B, own, foreign int) int {
 	k8s, kubeconfig := cluster(b)
 	for i := range own {

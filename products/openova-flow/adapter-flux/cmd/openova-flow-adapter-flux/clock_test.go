@@ -17,7 +17,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/insight"
 )
 
-// Two clusters are the same but for their clocks: that of one is ten minutes behind. What the flow server has of them is the same.
+// TestRun_TimesAreByTheFlowServersClock has two equal clusters, one with a clock that is ten minutes behind. The flow server must have the same nodes of
+// both.
 func TestRun_TimesAreByTheFlowServersClock(t *testing.T) {
 	addr := freeAddr(t)
 	flowServer(t, addr)
@@ -54,12 +55,12 @@ func TestRun_TimesAreByTheFlowServersClock(t *testing.T) {
 			t.Errorf("%v ahead, the log is\n%s", ahead, adapter.out)
 		}
 
-		// The next process goes on with that, though the clock has drifted, and finds nothing to send.
+		// The next process resumes the offset, though the clock has drifted, and so has nothing to send.
 		k8s.SetClock(ahead - 3*time.Second)
 		next := running(t, addr, health, kubeconfig, "FLOW_ID="+flowID)
 		eventually(t, "ready", next.out, ready(health))
 		if next.terminate(t); !strings.Contains(next.out.String(), `"cause":"leading","differences":0`) {
-			t.Errorf("log of the next one:\n%s", next.out)
+			t.Errorf("log of the next process:\n%s", next.out)
 		}
 	}
 
@@ -74,7 +75,7 @@ func TestRun_TimesAreByTheFlowServersClock(t *testing.T) {
 			t.Errorf("%s\nwant\n%s", w.JSON(), n.JSON())
 		}
 		if strings.Contains(string(n.Meta), "clockOffset") || !strings.Contains(string(w.Meta), `"clockOffset":`) {
-			t.Errorf("meta %s\nand of the other cluster %s", n.Meta, w.Meta)
+			t.Errorf("meta %s\nin the other cluster %s", n.Meta, w.Meta)
 		}
 		for _, later := range []time.Duration{0, 4 * time.Minute, 7 * time.Minute, time.Hour} {
 			at := began.Add(later).UnixMilli()
@@ -89,7 +90,7 @@ func TestRun_TimesAreByTheFlowServersClock(t *testing.T) {
 	}
 }
 
-// A recording is of no cluster whose clock could be compared.
+// TestReplay_MovesNoTimes: there is no cluster with a clock to compare with.
 func TestReplay_MovesNoTimes(t *testing.T) {
 	h := hub.New(hub.Config{})
 	api := httpapi.New(h, httpapi.Config{Logger: slog.New(slog.DiscardHandler)})

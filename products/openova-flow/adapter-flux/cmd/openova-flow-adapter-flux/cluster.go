@@ -21,18 +21,18 @@ type clients struct {
 	dynamic   dynamic.Interface
 	discovery watch.Discovery
 	leases    coordination.LeasesGetter
-	clock     *clock.Offset // that the answers of the cluster are measured for
+	clock     *clock.Offset // measures with the cluster's answers
 }
 
-// keepalive are client-go's settings of how long a connection may be silent before it is pinged, and then before it is closed, in seconds. By default
-// that takes 45 s, in which the region would be shown as current.
+// keepalive are client-go's settings for the time until a silent connection is pinged, and from then until it is closed, in seconds. By default
+// these are 45 s together, in which the region would be shown as current.
 var keepalive = map[string]string{"HTTP2_READ_IDLE_TIMEOUT_SECONDS": "5", "HTTP2_PING_TIMEOUT_SECONDS": "5"}
 
-// connect makes the clients. It sends nothing.
+// connect makes the clients. It sends no request.
 func connect(c config) (clients, error) {
 	for name, value := range keepalive {
 		if _, set := os.LookupEnv(name); !set {
-			_ = os.Setenv(name, value) // it fails for names that are not valid
+			_ = os.Setenv(name, value) // fails only for invalid names
 		}
 	}
 	r, err := restConfig(c)
@@ -40,30 +40,30 @@ func connect(c config) (clients, error) {
 		return clients{}, err
 	}
 	r.UserAgent = "openova-flow-adapter-flux/" + buildVersion()
-	r.QPS, r.Burst = 50, 100 // six kinds in many namespaces begin at once
+	r.QPS, r.Burst = 50, 100 // watches of all kinds and namespaces start together
 	r.WarningHandler = rest.NoWarnings{}
 	offset := &clock.Offset{Changed: func(time.Duration) {}}
 	r.Wrap(offset.Cluster)
 	if r.BearerTokenFile != "" {
-		// By itself client-go goes on with the token that it has for up to a minute, also when the API server refuses it.
+		// By default client-go caches the token for up to a minute, also after the API server has rejected it.
 		r.Wrap(transport.ResettableTokenSourceWrapTransport(transport.NewCachedFileTokenSource(r.BearerTokenFile)))
 		r.BearerToken, r.BearerTokenFile = "", ""
 	}
 
 	d, err := dynamic.NewForConfig(r)
 	if err != nil {
-		return clients{}, fmt.Errorf("making a client for the cluster: %w", err)
+		return clients{}, fmt.Errorf("make a client for the cluster: %w", err)
 	}
 	discovery, err := watch.NewAPIDiscovery(r)
 	if err != nil {
-		return clients{}, fmt.Errorf("making a client for the cluster: %w", err)
+		return clients{}, fmt.Errorf("make a client for the cluster: %w", err)
 	}
 	election := rest.CopyConfig(r)
-	election.Timeout = 3 * time.Second // a renewal that hangs must not take the Lease's whole life
+	election.Timeout = 3 * time.Second // after a renewal that hangs there must be time for another before the Lease expires
 	election.ContentType = "application/json"
 	leases, err := coordination.NewForConfig(election)
 	if err != nil {
-		return clients{}, fmt.Errorf("making a client for the cluster: %w", err)
+		return clients{}, fmt.Errorf("make a client for the cluster: %w", err)
 	}
 	return clients{d, discovery, leases, offset}, nil
 }
@@ -72,7 +72,7 @@ func restConfig(c config) (*rest.Config, error) {
 	if c.inCluster && c.kubeconfig == "" && c.context == "" {
 		r, err := rest.InClusterConfig()
 		if err != nil {
-			return nil, fmt.Errorf("using the service account of the pod: %w", err)
+			return nil, fmt.Errorf("use the service account of the pod: %w", err)
 		}
 		return r, nil
 	}
@@ -84,7 +84,7 @@ func restConfig(c config) (*rest.Config, error) {
 	}
 	r, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: c.context}).ClientConfig()
 	if err != nil {
-		return nil, fmt.Errorf("KUBECONFIG is %q, --context is %q: they lead to no cluster; name a kubeconfig and a context in it, or run in a pod: %w",
+		return nil, fmt.Errorf("KUBECONFIG is %q, --context is %q: no cluster found; set a kubeconfig and a context in it, or run in a pod: %w",
 			c.kubeconfig, c.context, err)
 	}
 	return r, nil

@@ -18,12 +18,12 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// health answers whether the process lives, whether it is ready, and what it counted.
+// health serves /healthz, /readyz and /metrics.
 type health struct {
 	mux http.ServeMux
 
 	mu      sync.Mutex
-	reasons []func() []string // each returns a sentence for everything that keeps the process from being ready
+	reasons []func() []string // each returns a sentence for each reason why the process is not ready
 	ending  bool
 }
 

@@ -22,7 +22,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// piped is a listener for one connection, which is a net.Pipe: it can be used in a bubble.
+// piped is a listener for one connection, a net.Pipe, which works in fake time.
 type piped chan net.Conn
 
 func (p piped) Accept() (net.Conn, error) {
@@ -36,7 +36,7 @@ func (p piped) Close() error { close(p); return nil }
 
 func (p piped) Addr() net.Addr { return &net.TCPAddr{} }
 
-// Nobody holds a connection of the health server for long.
+// TestHealth_ClosesConnectionsThatDoNothing checks the timeouts of the health server.
 func TestHealth_ClosesConnectionsThatDoNothing(t *testing.T) {
 	const request = "GET /healthz HTTP/1.1\r\nHost: h\r\n\r\n"
 	for name, c := range map[string]struct {
@@ -71,7 +71,7 @@ func TestHealth_ClosesConnectionsThatDoNothing(t *testing.T) {
 				c.use(t, conn)
 				_ = conn.SetReadDeadline(began.Add(time.Hour))
 				if rest, err := io.ReadAll(conn); err != nil || strings.HasPrefix(string(rest), "HTTP/1.1 200") {
-					t.Errorf("got %q, %v; want that it is closed", rest, err)
+					t.Errorf("got %q, %v; want a closed connection", rest, err)
 				}
 				if took := time.Since(began); took != c.after {
 					t.Errorf("closed after %v, want %v", took, c.after)
@@ -83,7 +83,7 @@ func TestHealth_ClosesConnectionsThatDoNothing(t *testing.T) {
 	}
 }
 
-// An adapter that is stopping and sends its last changes is not ready, also without a problem.
+// TestReadyz_OfAnAdapterThatIsStopping: while it sends its last changes, a stopping adapter is not ready.
 func TestReadyz_OfAnAdapterThatIsStopping(t *testing.T) {
 	t.Parallel()
 	k8s, kubeconfig := cluster(t)
@@ -106,12 +106,12 @@ func TestReadyz_OfAnAdapterThatIsStopping(t *testing.T) {
 	k8s.Put(watch.Kinds[0].Resource, object(1, "True", "after"))
 	<-held
 	if !ready(health)() {
-		t.Error("it is not ready while a POST is under way")
+		t.Error("not ready while a POST is in flight")
 	}
 	if err := adapter.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "it is not ready", adapter.out, func() bool {
+	eventually(t, "not ready", adapter.out, func() bool {
 		code, _ := get("http://" + health + "/readyz")
 		return code == http.StatusServiceUnavailable
 	})

@@ -17,7 +17,7 @@ import (
 
 const hostile = "x\n::error file=a,line=1::FAKE\n\x1b]0;title\a\x1b[2J\u009b2J\u202e\u200b ##[error]x"
 
-// checkPrinted fails unless text has so many lines, each of which begins with begin and is safe to print.
+// checkPrinted fails unless text has this number of lines, each safe to print and beginning with begin.
 func checkPrinted(t *testing.T, text string, lines int, begin string) {
 	t.Helper()
 	if got := strings.Count(text, "\n"); got != lines {
@@ -79,7 +79,7 @@ func TestAdapter_EndsWithALineForEachError(t *testing.T) {
 	p := spawn(t, nil, adapterBinary, "replay", "--dry-run", "a="+filepath.Join(dir, hostile), "b="+filepath.Join(dir, "none"))
 	p.wait(t)
 	if p.failed == nil {
-		t.Error("it ends well")
+		t.Error("exit code 0")
 	}
 	checkPrinted(t, p.out.String(), 2, "openova-flow-adapter-flux: ")
 }

@@ -23,11 +23,11 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// local reports whether a person wants to see clusters with nothing else set up: contexts are named, and no server.
+// local reports whether to run without a flow server of its own: contexts are set, and no server.
 func (c config) local() bool { return c.server == "" && c.context != "" && !c.inCluster }
 
-// views are the configurations by which the contexts of c are watched, each as a region, in one flow at server. given says which settings
-// somebody has chosen; the others are what is best for a look from outside.
+// views returns a configuration for each context of c. Each is a region of one flow on server. given reports whether a setting was set explicitly; the
+// others get the best values for a view from outside.
 func (c config) views(server string, given func(flag string) bool) []config {
 	var names []string
 	for name := range strings.SplitSeq(c.context, ",") {
@@ -37,7 +37,7 @@ func (c config) views(server string, given func(flag string) bool) []config {
 	}
 	if c.flowID == "" {
 		flowID := regexp.MustCompile(`[^A-Za-z0-9._:-]+`).ReplaceAllString(strings.Join(names, "-"), "-")
-		if c.flowID = flowID[:min(len(flowID), 128)]; !flow.ValidID(c.flowID) { // a context can be called ".."
+		if c.flowID = flowID[:min(len(flowID), 128)]; !flow.ValidID(c.flowID) { // the name of a context can be ".."
 			c.flowID = "local"
 		}
 	}
@@ -59,7 +59,7 @@ func (c config) views(server string, given func(flag string) bool) []config {
 	return all
 }
 
-// regionOf is the region key that a context's name makes.
+// regionOf returns the region key for the name of a context.
 func regionOf(context string) string {
 	key := strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(context), "-"), "-")
 	if key == "" {
@@ -76,7 +76,7 @@ func runLocal(ctx context.Context, c config, r *reader, s std) error {
 	}
 	base := "http://" + listener.Addr().String()
 	say := &speaker{w: s.err}
-	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // whatever it says comes as a sentence too
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // the same problems are printed as sentences
 	var adapters []*adapter
 	var regions []string
 	views := c.views(base, r.given)
@@ -101,7 +101,7 @@ func runLocal(ctx context.Context, c config, r *reader, s std) error {
 		served <- app.Serve(serving, listener, app.Config{HTTP: httpapi.Config{Version: buildVersion()}, Logger: slog.New(plain{say, "the server", nil})})
 	})
 	defer server.Wait()
-	defer stop() // after the adapters have sent what they still had
+	defer stop() // after the adapters have sent their last changes
 
 	page := base + "/?flow=" + url.QueryEscape(views[0].flowID)
 	fmt.Fprintf(s.out, "OpenovaFlow shows %s at %s until Ctrl-C.\n", strings.Join(regions, ", "), page)
@@ -128,7 +128,7 @@ func runLocal(ctx context.Context, c config, r *reader, s std) error {
 	}
 }
 
-// listenLocal listens on loopback, at the port that people know when it is free.
+// listenLocal listens on loopback: on the usual port, or on any other if that is in use.
 func listenLocal() (net.Listener, error) {
 	if l, err := net.Listen("tcp", "127.0.0.1:8080"); err == nil {
 		return l, nil
@@ -136,7 +136,7 @@ func listenLocal() (net.Listener, error) {
 	return net.Listen("tcp", "127.0.0.1:0")
 }
 
-// openPage has the desktop open a page, where there is one. That it cannot is no error: the address is on the terminal.
+// openPage opens a page in the desktop's browser, if there is one. A failure is no error, since the address is printed too.
 func openPage(ctx context.Context, page string, getenv func(string) (string, bool)) {
 	program, args := "xdg-open", []string{page}
 	switch runtime.GOOS {
@@ -158,17 +158,17 @@ func openPage(ctx context.Context, page string, getenv func(string) (string, boo
 	}
 }
 
-// sentenceBytes is how long a sentence for a person may be.
+// sentenceBytes is the limit for a sentence, in bytes.
 const sentenceBytes = 1 << 10
 
-// speaker writes sentences for a person, each once in a row for each region.
+// speaker writes sentences for a person. It does not repeat the last ones of a region.
 type speaker struct {
 	w    io.Writer
 	mu   sync.Mutex
 	last map[string]string
 }
 
-// lines says what is the case in a region, when that is news.
+// lines writes the sentences about a region, unless they are the same as before.
 func (s *speaker) lines(region string, sentences []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -206,7 +206,7 @@ func (p plain) Handle(_ context.Context, r slog.Record) error {
 		case "why", "err":
 			why = ": " + a.Value.String()
 		case "class":
-			// These are among what is missing, which is told by itself.
+			// These problems are also in Info, and printed from there.
 			lasting = slices.Contains([]string{"not-served", "other-version", "forbidden"}, a.Value.String())
 		}
 		return true

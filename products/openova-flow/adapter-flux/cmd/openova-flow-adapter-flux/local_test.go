@@ -54,12 +54,12 @@ func TestLocal_KeepsExplicitSettings(t *testing.T) {
 
 var pageURL = regexp.MustCompile(`http://(127\.0\.0\.1:\d+)/\?flow=(\S+) until`)
 
-// look starts the program with nothing but a context, and returns where its server is.
+// look starts the program with only a context, and returns the address of its server.
 func look(t *testing.T, kubeconfig string) (*process, string) {
 	t.Helper()
 	p := spawn(t, nil, adapterBinary, "--kubeconfig", kubeconfig, "--context", "c")
 	var found []string
-	eventually(t, "it says where the page is", p.out, func() bool {
+	eventually(t, "the address of the page is printed", p.out, func() bool {
 		found = pageURL.FindStringSubmatch(p.out.String())
 		return found != nil
 	})
@@ -74,7 +74,7 @@ func TestLocal_NeedsOnlyAContext(t *testing.T) {
 	write(t, k8s, "kit-fsn1")
 	p, addr := look(t, kubeconfig)
 	want := truth(t, "c", "kit-fsn1")
-	eventually(t, "the server in the process has the truth", p.out, func() bool {
+	eventually(t, "the server in the process has the final state", p.out, func() bool {
 		m := snapshot(t, addr, "c")
 		return m != nil && maps.Equal(statuses(m.Nodes), want)
 	})
@@ -95,7 +95,7 @@ func TestLocal_NeedsOnlyAContext(t *testing.T) {
 		}
 		resp.Body.Close()
 		if resp.StatusCode != http.StatusForbidden {
-			t.Errorf("a page that comes with %s %s reads what the cluster holds: %s", name, value, resp.Status)
+			t.Errorf("a request with %s %s can read the flow: %s", name, value, resp.Status)
 		}
 	}
 	if n := k8s.Requests("/leases/") + k8s.Requests("POST ", "/leases"); n > 0 {
@@ -111,18 +111,18 @@ func TestLocal_ReportsMissingKindsAndPermissions(t *testing.T) {
 	none := apitest.New("cluster-1")
 	t.Cleanup(none.Close)
 	p, _ := look(t, kubeconfigOf(t, none))
-	eventually(t, "it says that Flux is not there", p.out, func() bool {
-		return strings.Contains(p.out.String(), "c: Flux is not installed: the cluster serves none of its kinds")
+	eventually(t, "missing Flux is reported", p.out, func() bool {
+		return strings.Contains(p.out.String(), "c: Flux is not installed")
 	})
 
 	forbidden, kubeconfig := cluster(t)
 	forbidden.Fail(1<<30, apitest.Forbidden("list", "kustomizations", "kustomize.toolkit.fluxcd.io", "at the cluster scope"),
 		func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/kustomizations") })
 	p, _ = look(t, kubeconfig)
-	eventually(t, "it names the right that is missing", p.out, func() bool {
+	eventually(t, "the missing permission is reported", p.out, func() bool {
 		return strings.Contains(p.out.String(), "c: Kustomization is not shown: no right to list kustomizations.kustomize.toolkit.fluxcd.io in all namespaces")
 	})
 	if err := p.cmd.Process.Signal(syscall.Signal(0)); err != nil {
-		t.Error("it ended over that")
+		t.Error("the program has ended")
 	}
 }

@@ -1,4 +1,4 @@
-// Command openova-flow-adapter-flux shows the Flux releases of a cluster to a flow server.
+// Command openova-flow-adapter-flux reports the Flux objects of a cluster to a flow server.
 package main
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// version is set at link time; what Go knows of the build stands in for it otherwise.
+// version is set at link time; otherwise the version that the Go toolchain recorded is used.
 var version = ""
 
 func main() {
@@ -29,13 +29,13 @@ func main() {
 	}
 }
 
-// std are the streams of the process.
+// std has the streams of the process.
 type std struct {
 	in       io.Reader
 	out, err io.Writer
 }
 
-// run is the whole program: the command that args name, until it is done or ctx is.
+// run runs the command in args until it is done or ctx ends.
 func run(ctx context.Context, args []string, getenv func(string) (string, bool), stdin io.Reader, stdout, stderr io.Writer) error {
 	s := std{stdin, stdout, stderr}
 	command := "run"
@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, getenv func(string) (string, bool),
 	case "help":
 		err = help(args, stdout)
 	default:
-		err = fmt.Errorf("unknown command %s: run, record, replay, version and help are there", terminal.Argument(command))
+		err = fmt.Errorf("unknown command %s; allowed: run, record, replay, version, help", terminal.Argument(command))
 	}
 	if errors.Is(err, errHelp) {
 		return help(nil, stdout)

@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 	}
 	build := exec.Command("go", "build", "-trimpath", "-o", dir+string(filepath.Separator), ".",
 		"github.com/openova-io/openova/products/openova-flow/server/cmd/openova-flow-server")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as a release is
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // like a release
 	if out, err := build.CombinedOutput(); err != nil {
 		fmt.Fprintf(os.Stderr, "%v\n%s", err, out)
 		os.Exit(1)
@@ -44,12 +44,12 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// process is a program that runs.
+// process is a running program.
 type process struct {
 	cmd    *exec.Cmd
 	out    *output
 	ended  chan struct{}
-	failed error // once ended
+	failed error // result, after the end
 }
 
 // output collects what a process writes.
@@ -70,7 +70,7 @@ func (o *output) String() string {
 	return o.b.String()
 }
 
-// spawn starts a program in an environment of nothing but env. It is killed at the end of the test.
+// spawn starts a program with only env as its environment. It is killed at the end of the test.
 func spawn(t testing.TB, env []string, binary string, args ...string) *process {
 	t.Helper()
 	p := &process{cmd: exec.Command(binary, args...), out: &output{}, ended: make(chan struct{})}
@@ -92,7 +92,7 @@ func (p *process) kill() {
 	<-p.ended
 }
 
-// grace is how long the chart gives the adapter to end (terminationGracePeriodSeconds) before Kubernetes kills it.
+// grace is terminationGracePeriodSeconds in the chart: the time after SIGTERM until Kubernetes kills the adapter.
 const grace = 15 * time.Second
 
 // terminate sends SIGTERM and waits for the end.
@@ -104,7 +104,7 @@ func (p *process) terminate(t testing.TB) {
 	select {
 	case <-p.ended:
 	case <-time.After(grace):
-		t.Fatalf("still there %v after SIGTERM:\n%s", grace, p.out)
+		t.Fatalf("still running %v after SIGTERM:\n%s", grace, p.out)
 	}
 }
 
@@ -118,11 +118,11 @@ func (p *process) wait(t testing.TB) {
 	}
 }
 
-// given is the last port that freeAddr has returned, or where it begins.
+// given is the last port that freeAddr returned, at first a random one.
 var given = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
 
-// freeAddr is a loopback address that nobody listens on. Its port is none of those that the kernel gives to whoever asks for any: it is listened on
-// later, and again after a restart.
+// freeAddr returns a free loopback address. Its port is outside the range that the kernel assigns to connections and to listeners on port 0, so that it stays
+// free until it is used, also again after a restart.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	for range 1000 {
@@ -147,7 +147,7 @@ func flowServer(t testing.TB, addr string) *process {
 	return p
 }
 
-// get returns the status and the body, 0 when there is no answer.
+// get returns the status and the body; the status is 0 if there is no answer.
 func get(url string) (int, string) {
 	res, err := (&http.Client{Timeout: 5 * time.Second}).Get(url)
 	if err != nil {
@@ -161,7 +161,7 @@ func get(url string) (int, string) {
 	return res.StatusCode, string(body)
 }
 
-// snapshot is the folded state that a server has, nil when it has none.
+// snapshot returns the folded state on a server, nil if there is none.
 func snapshot(t testing.TB, addr, flowID string) *flow.Message {
 	t.Helper()
 	code, body := get("http://" + addr + "/v1/flows/" + flowID + "/snapshot")
@@ -183,7 +183,7 @@ func statuses(nodes []flow.Node) map[string]string {
 	return out
 }
 
-// eventually waits until ok; state is shown when it never is.
+// eventually waits until ok returns true. On a timeout it fails the test and prints state.
 func eventually(t testing.TB, what string, state fmt.Stringer, ok func() bool) {
 	t.Helper()
 	deadline := time.After(30 * time.Second)
@@ -193,14 +193,14 @@ func eventually(t testing.TB, what string, state fmt.Stringer, ok func() bool) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			t.Fatalf("never came to be: %s\n%s", what, state)
+			t.Fatalf("timed out waiting for: %s\n%s", what, state)
 		}
 	}
 }
 
 const recordings = "../../testdata/recordings/"
 
-// truth is what the API server said at the end of a recording: status by node id.
+// truth returns the final statuses in a recording, by node id.
 func truth(t *testing.T, region, file string) map[string]string {
 	t.Helper()
 	raw, err := os.ReadFile(recordings + file + ".truth.json")

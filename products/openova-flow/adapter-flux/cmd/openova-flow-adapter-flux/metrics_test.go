@@ -14,7 +14,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 )
 
-// described notes what is registered.
+// described is a Registerer that records the descriptions of the metrics.
 type described struct {
 	prometheus.Registerer
 	rows []string
@@ -37,7 +37,7 @@ func (d *described) Register(c prometheus.Collector) error {
 	return nil
 }
 
-// TestDocs_TableOfMetrics holds the adapter's table of docs/metrics.md to what is registered.
+// TestDocs_TableOfMetrics compares the adapter's table in docs/metrics.md with the registered metrics.
 func TestDocs_TableOfMetrics(t *testing.T) {
 	var d described
 	for _, c := range append(watch.QueueMetrics(&watch.Queue{}), watch.NewMetrics(), new(clock.Offset).Metric()) {

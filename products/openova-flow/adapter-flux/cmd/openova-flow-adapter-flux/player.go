@@ -15,14 +15,14 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// tape is a recording that is being played.
+// tape is a recording during its replay.
 type tape struct {
 	region, path string
 	file         io.Closer
 	reader       *recording.Reader
-	next         *mapping.Event // the one to play next, nil before it is read
-	at           int64          // when next was recorded; one that does not say follows the one before it at once
-	dated        bool           // at is known
+	next         *mapping.Event // next event; nil: not read yet
+	at           int64          // when next was recorded; an undated event has the time of the one before it
+	dated        bool           // at is set
 	ended        bool
 }
 
@@ -36,7 +36,7 @@ func closeTapes(tapes []*tape) {
 	}
 }
 
-// load reads the next event when it is not read yet.
+// load reads the next event, unless it has been read.
 func (t *tape) load() error {
 	if t.next != nil || t.ended {
 		return nil
@@ -56,8 +56,8 @@ func (t *tape) load() error {
 	return nil
 }
 
-// player plays tapes in the order in which they were recorded, those of one instant in the order of the tapes. Rebased, each region begins
-// with the player, whenever it was recorded.
+// player plays the events of all tapes in the order in which they were recorded; events with equal times in the order of the tapes. With rebase, each
+// region starts together with the player, whenever it was recorded.
 type player struct {
 	tapes  []*tape
 	speed  float64 // how many times faster than recorded
@@ -65,8 +65,8 @@ type player struct {
 	play   func(context.Context, *tape, mapping.Event) error
 
 	played int
-	start  int64            // when it began, Unix ms
-	origin map[string]int64 // the recorded instant that is start: by region when rebased, else that of ""
+	start  int64            // start of the replay, Unix ms
+	origin map[string]int64 // recorded time that corresponds to start: by region with rebase, else only for ""
 }
 
 func (p *player) run(ctx context.Context) error {
@@ -91,7 +91,7 @@ func (p *player) run(ctx context.Context) error {
 	}
 }
 
-// first returns the tape whose next event is the earliest, nil when all have ended.
+// first returns the tape with the earliest next event, nil when all have ended.
 func (p *player) first() (*tape, error) {
 	fresh := map[string]int64{}
 	for _, t := range p.tapes {
@@ -115,7 +115,7 @@ func (p *player) first() (*tape, error) {
 	return first, nil
 }
 
-// group is what shares an origin with t.
+// group returns the key in origin for t.
 func (p *player) group(t *tape) string {
 	if p.rebase {
 		return t.region
@@ -123,7 +123,7 @@ func (p *player) group(t *tape) string {
 	return ""
 }
 
-// elapsed is the recorded time from the beginning to the next event of t. What does not say when it was recorded is there at once.
+// elapsed returns the recorded time from the origin to the next event of t; 0 without a time.
 func (p *player) elapsed(t *tape) int64 {
 	if !t.dated {
 		return 0
@@ -131,7 +131,7 @@ func (p *player) elapsed(t *tape) int64 {
 	return t.at - p.origin[p.group(t)]
 }
 
-// clock leads from the time in which t was recorded to that in which it is played.
+// clock returns the conversion of times in t to times of the replay.
 func (p *player) clock(t *tape) recording.Rebase {
 	return recording.Rebase{Recorded: p.origin[p.group(t)], Start: p.start, Speed: p.speed}
 }
@@ -152,7 +152,7 @@ func (p *player) wait(ctx context.Context, t *tape) error {
 	}
 }
 
-// dropped counts what an emitter's server refused for good.
+// dropped counts the changes that the server rejected for good.
 type dropped struct{ registry *prometheus.Registry }
 
 func newDropped() dropped { return dropped{prometheus.NewRegistry()} }

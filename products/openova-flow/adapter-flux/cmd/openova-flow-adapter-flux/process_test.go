@@ -114,7 +114,7 @@ func TestRun_ServerEqualsTheCluster(t *testing.T) {
 		m := snapshot(t, addr, "env-1")
 		return m != nil && maps.Equal(statuses(m.Nodes), want)
 	}
-	eventually(t, "the server has the truth", adapter.out, isTrue)
+	eventually(t, "the server has the final state", adapter.out, isTrue)
 
 	var metrics string
 	eventually(t, "all of it is folded", adapter.out, func() bool {
@@ -138,18 +138,18 @@ func TestRun_ServerEqualsTheCluster(t *testing.T) {
 		return code == http.StatusServiceUnavailable && why != ""
 	})
 	flowServer(t, addr)
-	eventually(t, "the server that came back has the truth", adapter.out, isTrue)
+	eventually(t, "the restarted server has the final state", adapter.out, isTrue)
 	eventually(t, "ready again", adapter.out, ready(health))
 
 	if adapter.terminate(t); adapter.failed != nil {
-		t.Errorf("after SIGTERM it ended with %v:\n%s", adapter.failed, adapter.out)
+		t.Errorf("after SIGTERM: %v\n%s", adapter.failed, adapter.out)
 	}
 }
 
-// Changes before SIGTERM are still sent. Without a server, the adapter ends after a limited time.
-func TestSIGTERM(t *testing.T) {
+// TestRun_SIGTERM: changes before SIGTERM are still sent. Without a server or cluster, the adapter ends after a limited time.
+func TestRun_SIGTERM(t *testing.T) {
 	t.Parallel()
-	t.Run("sends what is left", func(t *testing.T) {
+	t.Run("sends the last changes", func(t *testing.T) {
 		k8s, kubeconfig := cluster(t)
 		addr, health := freeAddr(t), freeAddr(t)
 		flowServer(t, addr)
@@ -159,17 +159,17 @@ func TestSIGTERM(t *testing.T) {
 		}
 		adapter := running(t, addr, health, kubeconfig, "EMIT_INTERVAL=1m")
 		eventually(t, "ready", adapter.out, ready(health))
-		eventually(t, "what is there is sent, and the interval begins", adapter.out, func() bool { return snapshot(t, addr, "env-1") != nil })
+		eventually(t, "the first POST is sent, and the interval begins", adapter.out, func() bool { return snapshot(t, addr, "env-1") != nil })
 		written := write(t, k8s, "kit-hel1")
 		eventually(t, "all of it is folded", adapter.out, func() bool {
 			_, m := get("http://" + health + "/metrics")
 			return total(m, "flow_adapter_events_total") == before+written && strings.Contains(m, "flow_adapter_queue_length 0")
 		})
 		if got := len(snapshot(t, addr, "env-1").Nodes); got > before+1 {
-			t.Fatalf("%d nodes are there already: the interval did not hold them back", got)
+			t.Fatalf("the server already has %d nodes: the interval did not delay them", got)
 		}
 		if adapter.terminate(t); adapter.failed != nil {
-			t.Errorf("it ended with %v:\n%s", adapter.failed, adapter.out)
+			t.Errorf("the adapter ended with %v:\n%s", adapter.failed, adapter.out)
 		}
 		got, want := statuses(snapshot(t, addr, "env-1").Nodes), map[string]string{}
 		maps.DeleteFunc(got, func(id, _ string) bool { return strings.HasPrefix(id, "fsn1/app-") })
@@ -190,7 +190,7 @@ func TestSIGTERM(t *testing.T) {
 			return code == http.StatusServiceUnavailable && strings.Contains(why, "refused")
 		})
 		if adapter.terminate(t); adapter.failed != nil {
-			t.Errorf("it ended with %v:\n%s", adapter.failed, adapter.out)
+			t.Errorf("the adapter ended with %v:\n%s", adapter.failed, adapter.out)
 		}
 	})
 	t.Run("while the cluster is away", func(t *testing.T) {
@@ -203,12 +203,12 @@ func TestSIGTERM(t *testing.T) {
 			return code == http.StatusServiceUnavailable && strings.Contains(why, "the API server refuses connections ("+k8s.URL()+"): cannot discover helmreleases.helm.toolkit.fluxcd.io")
 		})
 		if adapter.terminate(t); adapter.failed != nil {
-			t.Errorf("it ended with %v:\n%s", adapter.failed, adapter.out)
+			t.Errorf("the adapter ended with %v:\n%s", adapter.failed, adapter.out)
 		}
 	})
 }
 
-// Of two pods one leads. The other takes over at once when the first is stopped.
+// TestRun_OtherPodTakesOver stops the leader of two pods: the other leads at once.
 func TestRun_OtherPodTakesOver(t *testing.T) {
 	t.Parallel()
 	k8s, kubeconfig := cluster(t)
@@ -229,7 +229,7 @@ func TestRun_OtherPodTakesOver(t *testing.T) {
 	stopped := time.Now()
 	eventually(t, "the second leads", second.out, func() bool { return leads(health2) })
 	if took := time.Since(stopped); took >= 15*time.Second {
-		t.Errorf("took over after %v: when the Lease had run out", took)
+		t.Errorf("took over after %v, so only when the Lease had expired", took)
 	}
 	write(t, k8s, "kit-fsn1")
 	want := truth(t, "fsn1", "kit-fsn1")
@@ -239,16 +239,16 @@ func TestRun_OtherPodTakesOver(t *testing.T) {
 	})
 }
 
-// The connection of one pod to the flow server breaks, that of the other does not.
-func TestRun_AnotherPodTakesOverFromOneThatDoesNotReachTheServer(t *testing.T) {
+// TestRun_AnotherPodTakesOverWithoutAConnection breaks the connection of one of two pods to the flow server.
+func TestRun_AnotherPodTakesOverWithoutAConnection(t *testing.T) {
 	takeover(t, func(way *httptest.Server, _ *atomic.Bool) {
 		way.CloseClientConnections()
 		way.Close()
 	})
 }
 
-// A gateway before one pod passes all but POSTs on.
-func TestRun_AnotherPodTakesOverFromOneWhosePOSTsDoNotGetThrough(t *testing.T) {
+// TestRun_AnotherPodTakesOverWithoutPOSTs has a gateway in front of one of two pods that forwards everything except POSTs.
+func TestRun_AnotherPodTakesOverWithoutPOSTs(t *testing.T) {
 	takeover(t, func(_ *httptest.Server, refuse *atomic.Bool) { refuse.Store(true) })
 }
 
@@ -287,7 +287,7 @@ func takeover(t *testing.T, broken func(way *httptest.Server, refuse *atomic.Boo
 		m := snapshot(t, addr, "env-1")
 		return m != nil && maps.Equal(statuses(m.Nodes), want)
 	})
-	eventually(t, "the first leads no more", first.out, func() bool { return !leads(health1) })
+	eventually(t, "the first no longer leads", first.out, func() bool { return !leads(health1) })
 }
 
 func TestRun_HealthCanBeOff(t *testing.T) {
@@ -297,7 +297,7 @@ func TestRun_HealthCanBeOff(t *testing.T) {
 	adapter := running(t, addr, "off", kubeconfig)
 	write(t, k8s, "kit-fsn1")
 	want := truth(t, "fsn1", "kit-fsn1")
-	eventually(t, "the server has the truth", adapter.out, func() bool {
+	eventually(t, "the server has the final state", adapter.out, func() bool {
 		m := snapshot(t, addr, "env-1")
 		return m != nil && maps.Equal(statuses(m.Nodes), want)
 	})

@@ -21,13 +21,13 @@ import (
 func recordCommand(ctx context.Context, args []string, getenv func(string) (string, bool), s std) (err error) {
 	r := newReader("record", getenv)
 	path := r.String("o", "", "the file to write, stdout when empty")
-	redacted := r.Bool("redact", false, "leave out what may be secret: values, substitutes, patches, annotations, and what of them messages quote")
+	redacted := r.Bool("redact", false, "remove possible secrets: values, substitutes, patches, annotations, and quotes of these in messages")
 	c, err := r.read(args)
 	if err != nil {
 		return err
 	}
 	if r.NArg() > 0 {
-		return fmt.Errorf("record takes no arguments, only flags: %s is one too many", terminal.Argument(r.Arg(0)))
+		return fmt.Errorf("record takes no arguments, only flags; unexpected %s", terminal.Argument(r.Arg(0)))
 	}
 	k8s, err := connect(c)
 	if err != nil {
@@ -75,7 +75,7 @@ func record(ctx context.Context, watcher *watch.Watcher, out io.Writer, redacted
 			e.Object = redact.Object(e.Object)
 		}
 		if failed = writer.Write(e); failed != nil {
-			failed = fmt.Errorf("writing the recording: %w", failed)
+			failed = fmt.Errorf("write the recording: %w", failed)
 			cancel()
 			return
 		}

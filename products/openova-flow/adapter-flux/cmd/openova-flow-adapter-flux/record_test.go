@@ -18,7 +18,7 @@ import (
 
 func TestRecord_ReplaysToTheSameEnd(t *testing.T) {
 	k8s, kubeconfig := cluster(t)
-	k8s.SetClock(-10 * time.Minute) // does not matter: a recording is by the clock of who records
+	k8s.SetClock(-10 * time.Minute) // has no effect: times in a recording are by the recording machine's clock
 	path := filepath.Join(t.TempDir(), "out.jsonl")
 	began := time.Now().UnixMilli()
 	recorder := spawn(t, []string{"KUBECONFIG=" + kubeconfig}, adapterBinary, "record", "-o", path)
@@ -31,7 +31,7 @@ func TestRecord_ReplaysToTheSameEnd(t *testing.T) {
 	})
 	recorder.terminate(t)
 	if recorder.failed != nil {
-		t.Errorf("it ended with %v:\n%s", recorder.failed, recorder.out)
+		t.Errorf("record ended with %v:\n%s", recorder.failed, recorder.out)
 	}
 	if got := statuses(fold(t, "replay", dryRun(t, nil, "", "r="+path)).Snapshot().Nodes); !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
@@ -44,7 +44,7 @@ func TestRecord_ReplaysToTheSameEnd(t *testing.T) {
 	}
 }
 
-func TestRecord_SaysWhatIsNotInIt(t *testing.T) {
+func TestRecord_LogsMissingKinds(t *testing.T) {
 	k8s, kubeconfig := cluster(t)
 	k8s.Fail(-1, apitest.Forbidden("list", "kustomizations", "kustomize.toolkit.fluxcd.io", `in the namespace "apps"`), func(r *http.Request) bool {
 		return strings.HasSuffix(r.URL.Path, "/kustomizations")
@@ -53,7 +53,7 @@ func TestRecord_SaysWhatIsNotInIt(t *testing.T) {
 	for _, c := range []struct{ filter, namespaces string }{{"", "all"}, {"flux-system,apps", "flux-system,apps"}} {
 		path := filepath.Join(t.TempDir(), "out.jsonl")
 		recorder := spawn(t, []string{"KUBECONFIG=" + kubeconfig, "NAMESPACE_FILTER=" + c.filter}, adapterBinary, "record", "-o", path)
-		eventually(t, "it is written, and what is missing known", recorder.out, func() bool {
+		eventually(t, "the event is written, and the missing kind known", recorder.out, func() bool {
 			b, _ := os.ReadFile(path)
 			return len(b) > 0 && strings.Contains(recorder.out.String(), "kind is not watched")
 		})
@@ -66,7 +66,7 @@ func TestRecord_SaysWhatIsNotInIt(t *testing.T) {
 	}
 }
 
-// instant is when an event came, whose digits may be any.
+// instant matches the time of an event.
 var instant = regexp.MustCompile(`"at":\d+`)
 
 func TestRecord_RedactedKeepsNamesWithoutValues(t *testing.T) {
@@ -88,7 +88,7 @@ func TestRecord_RedactedKeepsNamesWithoutValues(t *testing.T) {
 			args = append(args, "--redact")
 		}
 		recorder := spawn(t, []string{"KUBECONFIG=" + kubeconfig, "LOG_LEVEL=error"}, adapterBinary, args...)
-		eventually(t, "it is written", recorder.out, func() bool { return strings.HasSuffix(recorder.out.String(), "\n") })
+		eventually(t, "the event is written", recorder.out, func() bool { return strings.HasSuffix(recorder.out.String(), "\n") })
 		recorder.terminate(t)
 		text := instant.ReplaceAllString(recorder.out.String(), `"at":0`)
 		if strings.Contains(text, "managedFields") || strings.Contains(text, "last-applied") || strings.Contains(text, `"kept":"yes"`) == redacted || !strings.Contains(text, `"kept":"`) {

@@ -16,7 +16,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/claims"
 )
 
-// told has the regions as a server's stream last reported them, also over restarts.
+// told has the regions as the server's stream last reported them. It reconnects after restarts.
 type told struct {
 	mu   sync.Mutex
 	last claims.Regions
@@ -30,7 +30,7 @@ func follow(t *testing.T, addr, flowID string) *told {
 			req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/v1/flows/"+flowID+"/stream", nil)
 			res, err := http.DefaultClient.Do(req)
 			if err != nil {
-				time.Sleep(20 * time.Millisecond) // the server is away
+				time.Sleep(20 * time.Millisecond) // the server is down
 				continue
 			}
 			v.read(bufio.NewReader(res.Body))
@@ -87,7 +87,7 @@ func identified(t *testing.T, uid string) (*apitest.Server, string) {
 	return s, kubeconfigOf(t, s)
 }
 
-// TestClaim_OneClusterHoldsARegion has two clusters claim one region, the first die, and the server restart.
+// TestClaim_OneClusterHoldsARegion has two clusters claim one region. The first one is killed, and the server restarted.
 func TestClaim_OneClusterHoldsARegion(t *testing.T) {
 	t.Parallel()
 	one, kubeconfig1 := identified(t, "cluster-1")
@@ -105,55 +105,55 @@ func TestClaim_OneClusterHoldsARegion(t *testing.T) {
 	}
 	server := serve()
 	page := follow(t, addr, "env-1")
-	eventually(t, "nobody has claimed it", page, page.says("unclaimed"))
+	eventually(t, "the region is unclaimed", page, page.says("unclaimed"))
 
 	first := running(t, addr, health1, kubeconfig1, "REGION_TTL=5s")
 	eventually(t, "the first is ready", first.out, ready(health1))
-	eventually(t, "the first speaks", page, page.says("fresh cluster-1"))
+	eventually(t, "the first holds the region", page, page.says("fresh cluster-1"))
 	want := truth(t, "fsn1", "kit-fsn1")
-	eventually(t, "the first's region is there", first.out, func() bool {
+	eventually(t, "the first has sent its nodes", first.out, func() bool {
 		m := snapshot(t, addr, "env-1")
 		return m != nil && maps.Equal(statuses(m.Nodes), want)
 	})
 
 	second := running(t, addr, health2, kubeconfig2, "REGION_TTL=5s")
-	eventually(t, "the second is refused, and the page says so", page, page.says("fresh cluster-1, refused cluster-2"))
-	eventually(t, "the second says so", second.out, func() bool {
+	eventually(t, "the stream shows the refused second", page, page.says("fresh cluster-1, refused cluster-2"))
+	eventually(t, "the second is not ready", second.out, func() bool {
 		code, why := get("http://" + health2 + "/readyz")
 		_, metrics := get("http://" + health2 + "/metrics")
 		return code == http.StatusServiceUnavailable && strings.Contains(why, "cluster-1") && strings.Contains(why, "cluster-2") &&
 			strings.Contains(metrics, "\nflow_adapter_cluster_conflict 1") && strings.Contains(second.out.String(), `"cluster":"cluster-1","own":"cluster-2"`)
 	})
 	if got := statuses(snapshot(t, addr, "env-1").Nodes); !maps.Equal(got, want) {
-		t.Errorf("the second has written: %v", got)
+		t.Errorf("the second has changed the region: %v", got)
 	}
 
 	first.kill()
-	eventually(t, "the first is not heard of any more", page, page.says("stale cluster-1, refused cluster-2"))
-	if n := strings.Count(second.out.String(), "another cluster reports as this region"); n != 1 {
-		t.Errorf("said %d times:\n%s", n, second.out)
+	eventually(t, "the first is stale", page, page.says("stale cluster-1, refused cluster-2"))
+	if n := strings.Count(second.out.String(), "another cluster reports this region"); n != 1 {
+		t.Errorf("logged %d times:\n%s", n, second.out)
 	}
 	server.terminate(t)
 	server = serve()
-	eventually(t, "after a restart it still is the first's", page, page.says("stale cluster-1, refused cluster-2"))
+	eventually(t, "after a restart the first still holds the region", page, page.says("stale cluster-1, refused cluster-2"))
 	first = running(t, addr, health1, kubeconfig1, "REGION_TTL=5s")
-	eventually(t, "the first speaks again", page, page.says("fresh cluster-1, refused cluster-2"))
+	eventually(t, "the first has renewed its claim", page, page.says("fresh cluster-1, refused cluster-2"))
 	second.terminate(t)
-	eventually(t, "the second has given up", page, page.says("fresh cluster-1"))
+	eventually(t, "the second's attempt is no longer shown", page, page.says("fresh cluster-1"))
 
 	server.terminate(t)
 	first.kill()
 	server = serve()
-	eventually(t, "after a restart it is stale until it is renewed", page, page.says("stale cluster-1"))
+	eventually(t, "after a restart the region is stale", page, page.says("stale cluster-1"))
 	first = running(t, addr, health1, kubeconfig1, "REGION_TTL=5s")
-	eventually(t, "which it is", page, page.says("fresh cluster-1"))
+	eventually(t, "after a renewal it is fresh", page, page.says("fresh cluster-1"))
 	if first.terminate(t); first.failed != nil {
 		t.Errorf("%v\n%s", first.failed, first.out)
 	}
 	server.kill()
 }
 
-// TestReplay_StayRenewsTheClaims, which is what the demo shows.
+// TestReplay_StayRenewsTheClaims tests --stay, which the demo uses.
 func TestReplay_StayRenewsTheClaims(t *testing.T) {
 	t.Parallel()
 	addr := freeAddr(t)
@@ -166,7 +166,7 @@ func TestReplay_StayRenewsTheClaims(t *testing.T) {
 	if player.terminate(t); player.failed != nil {
 		t.Errorf("%v\n%s", player.failed, player.out)
 	}
-	eventually(t, "it is not heard of any more", page, page.says("stale replay-fsn1"))
+	eventually(t, "its region is stale", page, page.says("stale replay-fsn1"))
 }
 
 func TestRegion_IsStaleWhileItsAPIServerIsAway(t *testing.T) {
@@ -188,7 +188,7 @@ func TestRegion_IsStaleWhileItsAPIServerIsAway(t *testing.T) {
 	k8s.Put(watch.Kinds[0].Resource, object(1, "True", "after"))
 	back()
 	eventually(t, "it is fresh again", page, page.says("fresh cluster-1"))
-	eventually(t, "what changed meanwhile is there", adapter.out, func() bool {
+	eventually(t, "changes from the meantime have arrived", adapter.out, func() bool {
 		m := snapshot(t, addr, "env-1")
 		return m != nil && statuses(m.Nodes)["fsn1/app-0001"] == "succeeded"
 	})

@@ -20,7 +20,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// replayConfig is a config and what only replay has.
+// replayConfig is a config with the flags of replay.
 type replayConfig struct {
 	config
 	speed  float64 // +Inf: without waiting
@@ -33,9 +33,9 @@ func replayCommand(ctx context.Context, args []string, getenv func(string) (stri
 	r := newReader("replay", getenv)
 	speed := r.String("speed", "1", "how many times faster than recorded, or max")
 	dryRun := r.Bool("dry-run", false, "print the messages instead of sending them")
-	stay := r.Bool("stay", false, "go on speaking for the regions when all is confirmed, until told to stop")
-	rebase := r.Bool("rebase", false, "move all times so that it seems to happen now")
-	// What a dry run needs is known only after the flags are parsed.
+	stay := r.Bool("stay", false, "after the end, keep renewing the claims of the regions until interrupted")
+	rebase := r.Bool("rebase", false, "move all times to the time of the replay")
+	// Which settings are required is known only after the flags are parsed.
 	if err := r.Parse(args); err == nil && *dryRun && *r.values["flow-id"] == "" {
 		*r.values["flow-id"] = "replay"
 	}
@@ -50,10 +50,10 @@ func replayCommand(ctx context.Context, args []string, getenv func(string) (stri
 	rc := replayConfig{config: c, dryRun: *dryRun, rebase: *rebase, stay: *stay}
 	var wrong error
 	if rc.speed, wrong = parseSpeed(*speed); wrong == nil && rc.rebase && math.IsInf(rc.speed, 1) {
-		wrong = errors.New(`--rebase needs a speed: with --speed max all times would be the same`)
+		wrong = errors.New(`--rebase does not work with --speed max: all times would be the same`)
 	}
 	if *stay && *dryRun {
-		wrong = errors.Join(wrong, errors.New(`--stay needs a flow server: a dry run speaks for no region`))
+		wrong = errors.Join(wrong, errors.New(`--stay needs a flow server: a dry run claims no region`))
 	}
 	tapes, noTapes := openTapes(r.Args(), s.in)
 	if err := errors.Join(err, wrong, noTapes); err != nil {
@@ -69,14 +69,14 @@ func parseSpeed(v string) (float64, error) {
 	}
 	speed, err := strconv.ParseFloat(v, 64)
 	if err != nil || !(speed > 0) || math.IsInf(speed, 1) {
-		return 0, fmt.Errorf("--speed is %q: it must be a number greater than 0, or max", v)
+		return 0, fmt.Errorf("invalid --speed %q: it must be a number greater than 0, or max", v)
 	}
 	return speed, nil
 }
 
 func openTapes(args []string, stdin io.Reader) (tapes []*tape, err error) {
 	if len(args) == 0 {
-		return nil, errors.New("replay needs a recording: REGION=FILE, or several")
+		return nil, errors.New("replay needs at least one recording: REGION=FILE")
 	}
 	var errs []error
 	stdinUsed := false
@@ -84,11 +84,11 @@ func openTapes(args []string, stdin io.Reader) (tapes []*tape, err error) {
 		region, path, ok := strings.Cut(arg, "=")
 		switch {
 		case !ok || path == "":
-			errs = append(errs, fmt.Errorf("%s is no recording: it must be REGION=FILE", terminal.Argument(arg)))
+			errs = append(errs, fmt.Errorf("invalid argument %s: it must be REGION=FILE", terminal.Argument(arg)))
 		case !validRegion.MatchString(region):
 			errs = append(errs, fmt.Errorf("the region in %s must be lower-case letters, digits and -, beginning and ending with a letter or digit", terminal.Argument(arg)))
 		case path == "-" && stdinUsed:
-			errs = append(errs, fmt.Errorf("%q: stdin can be only one of the recordings", arg))
+			errs = append(errs, fmt.Errorf("%q: only one recording can be stdin", arg))
 		case path == "-":
 			stdinUsed = true
 			tapes = append(tapes, newTape(region, "stdin", io.NopCloser(stdin)))
@@ -108,7 +108,7 @@ func openTapes(args []string, stdin io.Reader) (tapes []*tape, err error) {
 	return tapes, nil
 }
 
-// stage is where a region's recordings are played.
+// stage has the pipeline of a region's recordings.
 type stage struct {
 	cluster *mapping.Cluster
 	pump    *watch.Pump
@@ -153,7 +153,7 @@ func replay(ctx context.Context, c replayConfig, tapes []*tape, stdout io.Writer
 			}
 			queue := &stages[t.region].pump.Queue
 			queue.Push(e)
-			// One event after the other over all regions, so that what comes out is the same each time.
+			// One event after the other over all regions, so that the output is the same each time.
 			return queue.Flush(ctx)
 		},
 	}
@@ -197,7 +197,7 @@ func newStage(c replayConfig, region string, printer *printer, logger *slog.Logg
 	dropped := newDropped()
 	emitter, err := emit.New(emit.Config{
 		URL: c.server, FlowID: c.flowID, Region: region, Source: st.pump, Name: "replay-" + region,
-		ClusterUID: "replay-" + region, // a recording does not say which cluster it is of; it is none that is alive
+		ClusterUID: "replay-" + region, // a recording has no identity of its cluster, and must not claim regions of a real one
 		TTL:        c.ttl,
 		TokenFile:  c.tokenFile, CAFile: c.caFile, Interval: c.interval, PostTimeout: c.postTimeout,
 		Version: buildVersion(), Logger: logger, Registerer: dropped.registry,
@@ -224,7 +224,7 @@ func (st *stage) stop() {
 	st.sending.stop()
 }
 
-// drained waits until the server has everything.
+// drained waits until the server has confirmed all changes.
 func (st *stage) drained(ctx context.Context) error {
 	if err := st.pump.Queue.Flush(ctx); err != nil {
 		return fmt.Errorf("stopped before everything was played: %w", err)
@@ -236,12 +236,12 @@ func (st *stage) drained(ctx context.Context) error {
 		return fmt.Errorf("stopped before the flow server had confirmed everything: %w", err)
 	}
 	if n := st.refused(); n > 0 {
-		return fmt.Errorf("the flow server refused %v changes for good; the log says which", n)
+		return fmt.Errorf("the flow server rejected %v changes for good; see the log", n)
 	}
 	return nil
 }
 
-// printer prints the messages that an Emitter would send, one a line.
+// printer prints the messages that an Emitter would send, one on each line.
 type printer struct {
 	out    io.Writer
 	failed func(error)

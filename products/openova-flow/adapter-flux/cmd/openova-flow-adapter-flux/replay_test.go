@@ -60,7 +60,7 @@ func TestReplay_DryRunFoldsToTheRecordedEnd(t *testing.T) {
 	}
 }
 
-// The output of the program itself has only messages.
+// TestReplay_DryRunPrintsOnlyMessages runs the real program: every line on stdout must be a message.
 func TestReplay_DryRunPrintsOnlyMessages(t *testing.T) {
 	p := spawn(t, []string{"LOG_LEVEL=error", "NAMESPACE_FILTER="}, adapterBinary, "replay", "--dry-run", "--speed", "max", "x="+recordings+"scenarios.jsonl")
 	p.wait(t)
@@ -72,7 +72,7 @@ func TestReplay_DryRunPrintsOnlyMessages(t *testing.T) {
 	}
 }
 
-// Two replays, or every event twice, give the same state as one.
+// TestReplay_DuplicateEventsChangeNothing plays every event twice, and each recording twice.
 func TestReplay_DuplicateEventsChangeNothing(t *testing.T) {
 	for _, file := range []string{"kit-fsn1", "kit-hel1", "scenarios"} {
 		raw, err := os.ReadFile(recordings + file + ".jsonl")
@@ -90,7 +90,7 @@ func TestReplay_DuplicateEventsChangeNothing(t *testing.T) {
 	}
 }
 
-// kubectl get --watch --output-watch-events prints objects over many lines, without times.
+// TestReplay_ReadsKubectlOutput: kubectl get --watch --output-watch-events prints objects over several lines, without times.
 func TestReplay_ReadsKubectlOutput(t *testing.T) {
 	raw, err := os.ReadFile(recordings + "kit-fsn1.jsonl")
 	if err != nil {
@@ -148,7 +148,7 @@ func TestReplay_UsesFlowIDAndNamespaceFilter(t *testing.T) {
 	}
 }
 
-func TestReplay_SaysWhatTheFilterLeftOut(t *testing.T) {
+func TestReplay_LogsFilteredEvents(t *testing.T) {
 	line := `{"type":"ADDED","object":{"apiVersion":"helm.toolkit.fluxcd.io/v2","kind":"HelmRelease","metadata":{"name":"x","namespace":"%s","uid":"1"},"spec":{}}}` + "\n"
 	in := fmt.Sprintf(line, "apps") + fmt.Sprintf(line, "other") + fmt.Sprintf(line, "other") + fmt.Sprintf(line, "flux-system")
 	_, errs, err := call(t, map[string]string{"NAMESPACE_FILTER": "apps"}, in, "replay", "--dry-run", "--speed", "max", "r=-")
@@ -161,7 +161,7 @@ func TestReplay_SaysWhatTheFilterLeftOut(t *testing.T) {
 		}
 	}
 	if strings.Contains(errs, `"namespace":"apps"`) {
-		t.Errorf("what was played is said to be left out:\n%s", errs)
+		t.Errorf("a watched namespace is logged as left out:\n%s", errs)
 	}
 }
 
@@ -177,7 +177,7 @@ func TestReplay_ErrorNamesTheLine(t *testing.T) {
 	}
 }
 
-// If the reader of the output closes it, the replay fails, since nobody saw the rest.
+// TestReplay_ClosedOutputIsAnError: if the reader closes the output, the rest is lost, so replay fails.
 func TestReplay_ClosedOutputIsAnError(t *testing.T) {
 	r, w := io.Pipe()
 	_ = r.CloseWithError(errors.New("reader has gone"))
@@ -188,7 +188,7 @@ func TestReplay_ClosedOutputIsAnError(t *testing.T) {
 	}
 }
 
-// played is an event, and when it was replayed.
+// played is an event and the time of its replay.
 type played struct {
 	region string
 	after  time.Duration
@@ -236,7 +236,7 @@ func TestReplay_KeepsTheRecordedPace(t *testing.T) {
 	}
 }
 
-// With --rebase all regions begin now, whenever they were recorded.
+// TestReplay_RebasedRegionsBeginTogether: with --rebase all regions start now, whenever they were recorded.
 func TestReplay_RebasedRegionsBeginTogether(t *testing.T) {
 	events := playAt(t, 1, true)
 	if end := events[len(events)-1].after; end < 330*time.Second || end > 333*time.Second {
@@ -256,7 +256,7 @@ func TestReplay_RebasedRegionsBeginTogether(t *testing.T) {
 	}
 }
 
-// A rebased time is close to the time of its replay, whenever it was recorded.
+// TestReplay_RebasedTimesAreNow: a rebased time is close to the time of its replay.
 func TestReplay_RebasedTimesAreNow(t *testing.T) {
 	for _, e := range playAt(t, 10, true) {
 		created := e.object["metadata"].(map[string]any)["creationTimestamp"].(string)
@@ -267,10 +267,10 @@ func TestReplay_RebasedTimesAreNow(t *testing.T) {
 		// A bubble's clock starts at midnight UTC 2000-01-01.
 		start := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
 		if at.Before(start.Add(-time.Second)) || at.After(start.Add(e.after+time.Second)) {
-			t.Fatalf("%v after the start an object says it was created at %v", e.after, at)
+			t.Fatalf("%v after the start an object has creationTimestamp %v", e.after, at)
 		}
 		if came := time.UnixMilli(e.at.Ms()).Sub(start.Add(e.after)).Abs(); came > time.Second {
-			t.Fatalf("%v after the start an event says it came at %v", e.after, time.UnixMilli(e.at.Ms()).UTC())
+			t.Fatalf("%v after the start an event has the time %v", e.after, time.UnixMilli(e.at.Ms()).UTC())
 		}
 	}
 }

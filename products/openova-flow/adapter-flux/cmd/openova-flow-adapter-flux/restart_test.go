@@ -17,7 +17,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// viewer follows a flow's stream as a page does: it folds what comes, and after every break asks for what came since the last number.
+// viewer is a subscriber like the page: it folds messages, and resumes from its last sequence number after every break.
 type viewer struct {
 	url string
 
@@ -25,7 +25,7 @@ type viewer struct {
 	state     *flow.State
 	lastID    int64
 	snapshots int // frames that replaced the state
-	resumed   int // connections on which the stream went on without one
+	resumed   int // connections that resumed without a snapshot
 	wrong     []string
 }
 
@@ -57,7 +57,7 @@ func (v *viewer) connect(ctx context.Context) {
 	v.mu.Unlock()
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return // the server is away
+		return // the server is down
 	}
 	defer res.Body.Close()
 	lines := bufio.NewScanner(res.Body)
@@ -118,7 +118,7 @@ func (v *viewer) statuses() map[string]string {
 	return statuses(v.state.Snapshot().Nodes)
 }
 
-// cut ends the connections of a test's viewer without touching the server.
+// cut ends the connections of a test's viewer, but not the server.
 type cut struct {
 	mu     sync.Mutex
 	cancel context.CancelFunc
@@ -141,7 +141,8 @@ func (c *cut) now() {
 	c.cancel()
 }
 
-// In the middle of a replay of both regions the server is killed and started again, empty, three times. Nothing of it is seen in the end.
+// TestReplay_ServerKilledThreeTimes kills the server three times in the middle of a replay of two regions, and starts it again, empty. The final state must
+// be the same as without that.
 func TestReplay_ServerKilledThreeTimes(t *testing.T) {
 	t.Parallel()
 	addr := freeAddr(t)
@@ -161,25 +162,25 @@ func TestReplay_ServerKilledThreeTimes(t *testing.T) {
 		eventually(t, "the viewer sees "+id+" "+status, replay.out, func() bool { return v.statuses()[id] == status })
 	}
 	for i, moment := range []struct{ id, status string }{
-		{"fsn1/bp-cilium", "succeeded"}, {"hel1/bp-powerdns", "failed"}, {"fsn1/bp-openbao", "succeeded"}, // with most of it to come
+		{"fsn1/bp-cilium", "succeeded"}, {"hel1/bp-powerdns", "failed"}, {"fsn1/bp-openbao", "succeeded"}, // before most of the replay
 	} {
 		sees(moment.id, moment.status)
-		c.now() // a break that is the viewer's alone
-		eventually(t, "the stream goes on where it was", replay.out, func() bool {
+		c.now() // a break of the viewer's connection only
+		eventually(t, "the stream resumes", replay.out, func() bool {
 			v.mu.Lock()
 			defer v.mu.Unlock()
 			return v.resumed > i
 		})
 		server.kill()
 		server = flowServer(t, addr)
-		eventually(t, "the server that came back is whole again", replay.out, func() bool {
+		eventually(t, "the restarted server has the whole state", replay.out, func() bool {
 			m := snapshot(t, addr, "demo")
 			return m != nil && len(m.Nodes) >= 48
 		})
 	}
 	select {
 	case <-replay.ended:
-		t.Fatal("the replay was over before the server came back for the third time; it proves nothing")
+		t.Fatal("the replay ended before the third restart, so the test proves nothing")
 	default:
 	}
 	replay.wait(t)
@@ -198,7 +199,7 @@ func TestReplay_ServerKilledThreeTimes(t *testing.T) {
 	if got, want := keys(m.Relationships, key), keys(once.Relationships, key); !slices.Equal(got, want) {
 		t.Errorf("relationships: %q, want %q", got, want)
 	}
-	eventually(t, "the viewer has what the server has", replay.out, func() bool {
+	eventually(t, "the viewer has the server's state", replay.out, func() bool {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		return bytes.Equal([]byte(v.state.Snapshot().JSON()), []byte(m.JSON()))
@@ -209,7 +210,7 @@ func TestReplay_ServerKilledThreeTimes(t *testing.T) {
 		t.Errorf("the viewer met %q", v.wrong)
 	}
 	if v.snapshots < 4 {
-		t.Errorf("%d snapshot frames; one at the start and one after each restart were to come", v.snapshots)
+		t.Errorf("%d snapshot frames, want one at the start and one after each restart", v.snapshots)
 	}
 }
 

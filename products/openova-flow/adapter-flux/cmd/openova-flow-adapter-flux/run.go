@@ -22,14 +22,14 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// seedWait is how long the mapping waits at the start for the server's state of the region, which times continue from.
+// seedWait is how long the mapping waits at the start for the server's state of the region, from which it continues runs and times.
 const seedWait = 10 * time.Second
 
 func runCommand(ctx context.Context, args []string, getenv func(string) (string, bool), s std) error {
 	r := newReader("run", getenv)
 	c, err := r.read(args, "FLOW_SERVER_URL", "FLOW_ID")
 	local := c.local()
-	if !local && !errors.Is(err, errHelp) { // then these two are required
+	if !local && !errors.Is(err, errHelp) { // without local, these two are required
 		r = newReader("run", getenv)
 		c, err = r.read(args)
 	}
@@ -37,7 +37,7 @@ func runCommand(ctx context.Context, args []string, getenv func(string) (string,
 		return err
 	}
 	if r.NArg() > 0 {
-		return fmt.Errorf("run takes no arguments, only flags: %s is one too many", terminal.Argument(r.Arg(0)))
+		return fmt.Errorf("run takes no arguments, only flags; unexpected %s", terminal.Argument(r.Arg(0)))
 	}
 	if local {
 		return runLocal(ctx, c, r, s)
@@ -50,12 +50,12 @@ func runCommand(ctx context.Context, args []string, getenv func(string) (string,
 	health := "off"
 	if c.healthAddr != "" {
 		if listener, err = net.Listen("tcp", c.healthAddr); err != nil {
-			return fmt.Errorf("HEALTH_LISTEN_ADDR is %q: %w; name another address, or off", c.healthAddr, err)
+			return fmt.Errorf("HEALTH_LISTEN_ADDR is %q: %w; set another address, or off", c.healthAddr, err)
 		}
 		health = listener.Addr().String()
 	}
 	if _, set := getenv("GOGC"); !set {
-		debug.SetGCPercent(50) // most of what is ever allocated are the initial lists, and little of it stays
+		debug.SetGCPercent(50) // the initial lists are most of what is ever allocated, and soon garbage
 	}
 	logger := c.logger(s.err)
 	klog.SetSlogLogger(logger)
@@ -77,10 +77,10 @@ type adapter struct {
 	watcher  *watch.Watcher
 	health   *health
 	sink     sink
-	missing  func([]string) // called with a sentence for each thing that is not watched, when that changes
+	missing  func([]string) // called at each change with a sentence for each kind that is not watched
 }
 
-// sink passes changes to the emitter, which is made once the cluster is identified.
+// sink passes changes to the emitter, which does not exist before the cluster is identified.
 type sink struct{ emitter *emit.Emitter }
 
 func (s *sink) Put(changes []mapping.Change) { s.emitter.Put(changes) }
@@ -101,7 +101,7 @@ func newAdapter(c config, k8s clients, logger *slog.Logger) *adapter {
 		if offset == 0 {
 			logger.Info("clocks of cluster and flow server agree")
 		} else {
-			logger.Warn("clocks of cluster and flow server differ, moving the times of the region", "offset", offset.String())
+			logger.Warn("clocks of cluster and flow server differ, correcting the times of the region", "offset", offset.String())
 		}
 		a.pump.Queue.Call(func() {
 			a.pump.Do(func() []mapping.Change { return a.cluster.SetClockOffset(offset.Milliseconds()) })
@@ -122,7 +122,7 @@ func regionInfo(i watch.Info) mapping.RegionInfo {
 	return info
 }
 
-// inWords are sentences for a person on what is not watched.
+// inWords returns a sentence for each kind that is not watched.
 func inWords(i watch.Info) []string {
 	var lines []string
 	absent := map[string]bool{}
@@ -130,7 +130,7 @@ func inWords(i watch.Info) []string {
 		absent[g.Kind] = g.Class == watch.NotServed
 		what := g.Kind + " is not shown: "
 		if g.Kind == "Namespace" {
-			what = "it is not known which cluster this is: "
+			what = "the cluster is not identified: "
 		}
 		lines = append(lines, what+g.Why)
 	}
@@ -139,7 +139,7 @@ func inWords(i watch.Info) []string {
 			return lines
 		}
 	}
-	return []string{"Flux is not installed: the cluster serves none of its kinds. What it installs will be seen as soon as it is there"}
+	return []string{"Flux is not installed: the cluster serves none of its kinds. Once it is installed, its objects are shown"}
 }
 
 func buildInfo() prometheus.Collector {
@@ -150,8 +150,8 @@ func buildInfo() prometheus.Collector {
 	return g
 }
 
-// run works until ctx is done, with health on the listener unless that is nil. Then it stops in the order of the data: what the watch has delivered is
-// folded, what is folded is sent, for five seconds at most, and only then the Lease is released.
+// run runs until ctx ends. It serves health on the listener unless that is nil. It stops in the order of the data: delivered events are mapped, then changes
+// are sent, for at most five seconds, and then the Lease is released.
 func (a *adapter) run(ctx context.Context, listener net.Listener) error {
 	var health, watching part
 	defer health.stop()
@@ -166,7 +166,7 @@ func (a *adapter) run(ctx context.Context, listener net.Listener) error {
 	case <-ctx.Done():
 		return nil
 	}
-	seeded := make(chan time.Duration, 1) // with the offset of the clocks that the region has
+	seeded := make(chan time.Duration, 1) // gets the clock offset of the region on the server
 	emitter, err := emit.New(emit.Config{
 		URL: a.config.server, FlowID: a.config.flowID, Region: a.config.region, Source: a.pump, ClusterUID: a.watcher.ClusterUID(), TTL: a.config.ttl,
 		Seed: func(previous []flow.Node) {
@@ -220,7 +220,7 @@ func (a *adapter) run(ctx context.Context, listener net.Listener) error {
 	return nil
 }
 
-// lead takes part in the election until ctx is done. Without one this process always leads.
+// lead takes part in the election until ctx ends. Without an election this process always leads.
 func (a *adapter) lead(ctx context.Context, emitter *emit.Emitter) {
 	if !a.config.leaderElection {
 		a.metrics.Leading(true)
@@ -260,7 +260,7 @@ func (c config) identity() string {
 	return "unknown"
 }
 
-// part is a goroutine that is stopped and waited for.
+// part is a goroutine that can be stopped.
 type part struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -272,7 +272,7 @@ func (p *part) start(run func(context.Context)) {
 	p.wg.Go(func() { run(ctx) })
 }
 
-// stop ends the part and returns when it has ended. It may be called again.
+// stop stops the goroutine and waits for its end. It may be called again.
 func (p *part) stop() {
 	if p.cancel != nil {
 		p.cancel()

@@ -19,7 +19,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// config is what the settings say, checked.
+// config has the parsed settings.
 type config struct {
 	server         string
 	flowID         string
@@ -41,15 +41,15 @@ type config struct {
 	inCluster      bool
 }
 
-// setting is one thing that can be set, by an environment variable or the flag that belongs to it.
+// setting is an environment variable and the flag for the same value.
 type setting struct {
 	env      string
 	flag     string
 	fallback string
-	shown    string   // of the fallback, where it is not a fixed value
-	allowed  string   // what may be given, as the end of "must be …"
-	what     string   // what it is for
-	commands []string // which have it
+	shown    string   // description of a fallback that is not a fixed value
+	allowed  string   // allowed values, to follow "must be"
+	what     string   // description
+	commands []string // commands with this setting
 	set      func(*config, string) error
 }
 
@@ -64,7 +64,7 @@ var (
 	validSpace  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 )
 
-// settings are all that there are, in the order in which help shows them.
+// settings are all settings, in the order of help.
 var settings = []setting{
 	{"FLOW_SERVER_URL", "flow-server-url", "", "required", "an absolute URL, http://host or https://host, without user, query and fragment",
 		"The flow server to report to.", sending,
@@ -72,7 +72,7 @@ var settings = []setting{
 	{"FLOW_ID", "flow-id", "", "required", flow.IDSyntax, "The flow that this cluster is part of.", sending,
 		func(c *config, v string) error { c.flowID = v; return check(flow.ValidID(v)) }},
 	{"REGION_KEY", "region-key", "primary", "", "lower-case letters, digits and -, beginning and ending with a letter or digit",
-		"The name of this cluster in the flow, which its node ids begin with.", runOnly,
+		"The name of this cluster in the flow. Its node ids begin with it.", runOnly,
 		func(c *config, v string) error { c.region = v; return check(validRegion.MatchString(v)) }},
 	{"NAMESPACE_FILTER", "namespaces", "", "all", "namespaces separated by commas, or empty for all",
 		"The namespaces to watch.", all, setNamespaces},
@@ -89,14 +89,14 @@ var settings = []setting{
 		}},
 	{"FLOW_TOKEN_FILE", "flow-token-file", "", "none", "the path of a file", "A file with the bearer token for the flow server, read for each request.", sending,
 		func(c *config, v string) error { c.tokenFile = v; return nil }},
-	{"FLOW_CA_FILE", "flow-ca-file", "", "the system's", "the path of a file", "A PEM file with the CAs that the flow server's certificate may come from, read for each request.", sending,
+	{"FLOW_CA_FILE", "flow-ca-file", "", "the system's", "the path of a file", "A PEM file with the CAs for the flow server's certificate, read for each request.", sending,
 		func(c *config, v string) error { c.caFile = v; return nil }},
 	{"HEALTH_LISTEN_ADDR", "health-listen-addr", "", ":8081 in a cluster, else 127.0.0.1:8081", "host:port, :port or off", "The address that serves /healthz, /readyz and /metrics.", runOnly, setHealth},
 	{"LEADER_ELECTION", "leader-election", "", "true in a cluster, else false", "true or false",
-		"Whether the adapters of a cluster elect the one that reports, by a Lease.", runOnly, setLeaderElection},
+		"Whether the adapters of a cluster elect one that reports, with a Lease.", runOnly, setLeaderElection},
 	{"POD_NAMESPACE", "pod-namespace", "flux-system", "", "the name of a namespace", "The namespace of the Lease.", runOnly,
 		func(c *config, v string) error { c.podNamespace = v; return check(validSpace.MatchString(v)) }},
-	{"POD_NAME", "pod-name", "", "the host's name", "the name of a pod", "The name that this process holds the Lease under.", runOnly,
+	{"POD_NAME", "pod-name", "", "the host's name", "the name of a pod", "The name of this process in the Lease.", runOnly,
 		func(c *config, v string) error { c.podName = v; return nil }},
 	{"LOG_FORMAT", "log-format", "json", "", "json or text", "The format of the log on stderr.", all,
 		func(c *config, v string) error { c.logFormat = v; return check(v == "json" || v == "text") }},
@@ -177,9 +177,9 @@ func setLeaderElection(c *config, v string) error {
 	return nil
 }
 
-var errHelp = errors.New("help is wanted")
+var errHelp = errors.New("help requested")
 
-// reader reads the settings of a command from its flags, whose defaults are the environment's.
+// reader reads the settings of a command: from a flag, else from the environment.
 type reader struct {
 	*flag.FlagSet
 	command string
@@ -203,7 +203,7 @@ func newReader(command string, getenv func(string) (string, bool)) *reader {
 	return r
 }
 
-// given reports whether somebody has chosen the setting of a flag.
+// given reports whether a setting was set explicitly, by its flag or its variable.
 func (r *reader) given(flagName string) (yes bool) {
 	r.Visit(func(f *flag.Flag) { yes = yes || f.Name == flagName })
 	for _, s := range settings {
@@ -215,8 +215,8 @@ func (r *reader) given(flagName string) (yes bool) {
 	return yes
 }
 
-// read parses args and checks every setting. Those named in optional may be empty even when they are required otherwise. The error has a
-// line for each setting that is wrong.
+// read parses args and checks every setting. Settings in optional may be empty even if they are normally required. The error has a line for each
+// invalid setting.
 func (r *reader) read(args []string, optional ...string) (config, error) {
 	if err := r.Parse(args); errors.Is(err, flag.ErrHelp) {
 		return config{}, errHelp

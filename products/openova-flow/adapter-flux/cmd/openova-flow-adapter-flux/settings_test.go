@@ -10,9 +10,9 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal/terminaltest"
 )
 
-var update = flag.Bool("update", false, "write the table of the documentation anew")
+var update = flag.Bool("update", false, "update the tables of the documentation")
 
-// good is an environment in which run would start, were it not for the kubeconfig that is not there.
+// good returns an environment in which every setting is valid, except that there is no kubeconfig.
 func good(name, value string) map[string]string {
 	env := map[string]string{"FLOW_SERVER_URL": "http://127.0.0.1:1", "FLOW_ID": "F", "HEALTH_LISTEN_ADDR": "127.0.0.1:0", "KUBECONFIG": "/nowhere/kubeconfig"}
 	if name != "" {
@@ -70,7 +70,7 @@ func TestSettings_ErrorsHideURLs(t *testing.T) {
 	}
 }
 
-// TestSettings_ErrorsRepeatNoSecret gives each setting, and each command, a URL with what no error may repeat.
+// TestSettings_ErrorsRepeatNoSecret gives each setting, and each command, a URL with a secret.
 func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 	for _, value := range terminaltest.SecretURLs {
 		for _, s := range settings {
@@ -97,12 +97,12 @@ func TestSettings_AllErrorsAreReportedTogether(t *testing.T) {
 	_, _, err := call(t, map[string]string{"REGION_KEY": "X"}, "", "run")
 	for _, name := range []string{"FLOW_SERVER_URL", "FLOW_ID", "REGION_KEY"} {
 		if err == nil || !strings.Contains(err.Error(), name) {
-			t.Errorf("%s is not in %v", name, err)
+			t.Errorf("the error %v lacks %s", err, name)
 		}
 	}
 }
 
-func TestDefaultsAndPrecedence(t *testing.T) {
+func TestSettings_DefaultsAndPrecedence(t *testing.T) {
 	read := func(env map[string]string, args ...string) config {
 		t.Helper()
 		c, err := newReader("run", func(name string) (string, bool) { v, ok := env[name]; return v, ok }).read(args)
@@ -127,14 +127,14 @@ func TestDefaultsAndPrecedence(t *testing.T) {
 	delete(env, "KUBERNETES_SERVICE_HOST")
 	env["NAMESPACE_FILTER"] = ""
 	if c := read(env); len(c.namespaces) != 0 {
-		t.Errorf("an empty filter is all namespaces, got %q", c.namespaces)
+		t.Errorf("an empty filter gives %q, want all namespaces", c.namespaces)
 	}
 	env["NAMESPACE_FILTER"] = "a, b,a"
 	if c := read(env); strings.Join(c.namespaces, ",") != "a,b" {
 		t.Errorf("got %q", c.namespaces)
 	}
 	if c := read(env, "--namespaces=c", "--region-key", "x"); strings.Join(c.namespaces, ",") != "c" || c.region != "x" {
-		t.Errorf("flags do not win: %+v", c)
+		t.Errorf("flags have no precedence: %+v", c)
 	}
 	env["KUBERNETES_SERVICE_HOST"] = "10.0.0.1"
 	if c := read(env); !c.leaderElection {
@@ -142,25 +142,25 @@ func TestDefaultsAndPrecedence(t *testing.T) {
 	}
 	env["LEADER_ELECTION"] = "false"
 	if c := read(env); c.leaderElection {
-		t.Error("leader election though turned off")
+		t.Error("leader election is on though it was turned off")
 	}
 }
 
 func TestCall_ErrorsNameUnknownCommandsFlagsAndArguments(t *testing.T) {
 	for args, want := range map[string]string{
 		"start":                          `unknown command "start"`,
-		"run now":                        `"now" is one too many`,
-		"record now":                     `"now" is one too many`,
+		"run now":                        `unexpected "now"`,
+		"record now":                     `unexpected "now"`,
 		"run --nope":                     "-nope",
-		"replay --dry-run":               "replay needs a recording",
-		"replay --dry-run x":             `"x" is no recording: it must be REGION=FILE`,
+		"replay --dry-run":               "REGION=FILE",
+		"replay --dry-run x":             `invalid argument "x"`,
 		"replay --dry-run A=f":           `the region in "A=f"`,
 		"replay --dry-run a=/no":         "/no: no such file",
-		"replay --dry-run --speed 0 a=-": `--speed is "0"`,
-		"replay --dry-run --speed max --rebase a=-":   "--rebase needs a speed",
+		"replay --dry-run --speed 0 a=-": `invalid --speed "0"`,
+		"replay --dry-run --speed max --rebase a=-":   "--rebase does not work",
 		"replay --dry-run --stay a=-":                 "--stay needs a flow server",
-		"replay --dry-run a=- b=-":                    "stdin can be only one",
-		"replay --dry-run --speed -1 a=-":             `--speed is "-1"`,
+		"replay --dry-run a=- b=-":                    "stdin",
+		"replay --dry-run --speed -1 a=-":             `invalid --speed "-1"`,
 		"replay --dry-run --flow-id a/b --speed 2 a=": `FLOW_ID is "a/b"`,
 	} {
 		_, _, err := call(t, good("", ""), "", strings.Fields(args)...)
@@ -192,7 +192,7 @@ func TestDocs_TableOfSettings(t *testing.T) {
 	holdTable(t, "configuration.md", "adapter-config", strings.TrimSpace(want)+"\n")
 }
 
-// holdTable holds the table of a page of docs/, which stands between comments of that name, to what the code says, or writes it anew.
+// holdTable compares the table between two comments with a name in a page of docs/ with want, or writes it with -update.
 func holdTable(t *testing.T, page, name, want string) {
 	t.Helper()
 	path, begin, end := "../../../../../docs/"+page, "<!-- "+name+" -->\n", "<!-- /"+name+" -->"
@@ -207,7 +207,7 @@ func holdTable(t *testing.T, page, name, want string) {
 		t.Fatalf("%s has no section between %q and %q", path, begin, end)
 	case table == want:
 	case !*update:
-		t.Fatalf("the table in %s is not what the code says; run this test with -update. It is:\n%s", path, want)
+		t.Fatalf("the table in %s differs from the code; run this test with -update. Want:\n%s", path, want)
 	default:
 		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o644); err != nil {
 			t.Fatal(err)

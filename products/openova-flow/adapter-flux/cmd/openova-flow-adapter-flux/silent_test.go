@@ -18,7 +18,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// relay passes connections on to a target. Those that silence has made silent stay open, and pass nothing.
+// relay forwards connections to a target. After silence, connections stay open but nothing is forwarded on them.
 type relay struct {
 	net.Listener
 	target string
@@ -84,7 +84,7 @@ func pass(to, from net.Conn, muted chan struct{}) {
 	}
 }
 
-// silentFor is how long a connection may be silent before it is taken for dead, with some time for a busy machine.
+// silentFor is the time until a silent connection counts as dead, with some time for a busy machine.
 const silentFor = 10*time.Second + 5*time.Second
 
 func TestRun_LeavesASilentConnectionToTheAPIServer(t *testing.T) {
@@ -99,12 +99,12 @@ func TestRun_LeavesASilentConnectionToTheAPIServer(t *testing.T) {
 	way.silence()
 	at := time.Now()
 	k8s.Put(watch.Kinds[0].Resource, object(1, "True", "after"))
-	eventually(t, "the change is there", adapter.out, func() bool {
+	eventually(t, "the change has arrived", adapter.out, func() bool {
 		m := snapshot(t, addr, "env-1")
 		return m != nil && statuses(m.Nodes)["fsn1/app-0001"] == "succeeded"
 	})
 	if took := time.Since(at); took > silentFor {
-		t.Errorf("it took %v", took)
+		t.Errorf("the change took %v", took)
 	}
 }
 
@@ -128,16 +128,16 @@ func TestRun_LeavesASilentConnectionToTheFlowServer(t *testing.T) {
 	way.silence()
 	at := time.Now()
 	k8s.Put(watch.Kinds[0].Resource, object(1, "True", "after"))
-	eventually(t, "the change is there", adapter.out, func() bool {
+	eventually(t, "the change has arrived", adapter.out, func() bool {
 		s, err := h.Snapshot("env-1")
 		return err == nil && strings.Contains(string(s.JSON()), `"status":"succeeded"`)
 	})
 	if took := time.Since(at); took > silentFor {
-		t.Errorf("it took %v", took)
+		t.Errorf("the change took %v", took)
 	}
 }
 
-func TestConnect_KeepsTheSettingsOfConnectionsThatAUserMade(t *testing.T) {
+func TestConnect_KeepsKeepaliveSettingsOfTheEnvironment(t *testing.T) {
 	const ping, idle = "HTTP2_PING_TIMEOUT_SECONDS", "HTTP2_READ_IDLE_TIMEOUT_SECONDS"
 	t.Setenv(ping, "7")
 	t.Setenv(idle, "") // restored at the end

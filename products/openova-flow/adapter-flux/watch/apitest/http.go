@@ -233,7 +233,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, p place) {
 		case <-end:
 			s.mu.Lock()
 			defer s.mu.Unlock()
-			send("BOOKMARK", s.bookmark(p, from, nil)) // changes from now on are for the next watch
+			send("BOOKMARK", s.bookmark(p, from, nil)) // the next watch gets later changes
 			return
 		case <-cut:
 			_, _ = io.WriteString(w, `{"type":"MODIFIED","object":{"apiVersion":"`)

@@ -1,5 +1,5 @@
-// Package apitest is an API server for tests: discovery, get, list, watch, create and update over HTTP/2 and TLS, from memory, with the faults of a
-// real one on demand. It answers in the bytes that a kube-apiserver of version 1.36 answers in.
+// Package apitest is an API server for tests, in memory: discovery, get, list, watch, create and update over HTTP/2 and TLS, with the faults of a real
+// one on demand. Its answers are the bytes of a kube-apiserver of version 1.36.
 package apitest
 
 import (
@@ -27,25 +27,25 @@ type Server struct {
 
 	mu        sync.Mutex
 	version   int
-	compacted int                                    // versions up to this one are forgotten
+	compacted int                                    // versions up to this one were compacted
 	served    map[schema.GroupVersionResource]string // kinds by resource
 	objects   map[string]map[string]any              // by path
 	log       []event
 	faults    []*fault
-	requests  []string      // method, path and query of all that came
+	requests  []string      // method, path and query of each request
 	changed   chan struct{} // closed with each change
-	cut       chan struct{} // closed to cut the watches off in the middle of an event
-	end       chan struct{} // closed to end the watches as a server does after their time
+	cut       chan struct{} // closed to break the watches in the middle of an event
+	end       chan struct{} // closed to end the watches regularly
 
-	// NoStreamedLists makes it answer a watch that asks for the initial events as one that does not know them.
+	// NoStreamedLists makes it answer a watch with sendInitialEvents like a server that does not support that.
 	NoStreamedLists bool
 
-	ahead atomic.Int64 // of its clock
+	ahead atomic.Int64 // how far its clock is ahead, nanoseconds
 }
 
 type event struct {
 	version    int
-	collection string // path of the collection in all namespaces
+	collection string // path of the collection of all namespaces
 	namespace  string
 	typ        string
 	object     map[string]any
@@ -57,16 +57,16 @@ type fault struct {
 	answer  Answer
 }
 
-// Answer is an answer of a server in trouble.
+// Answer is a faulty answer.
 type Answer struct {
-	Never      bool // it does not answer
+	Never      bool // there is no answer
 	Status     int
 	PlainText  bool
 	RetryAfter string
 	Body       string
 }
 
-// New starts a Server that serves leases and namespaces, kube-system among these with the UID given. Close it.
+// New starts a Server that serves leases and namespaces. Namespace kube-system has the UID. Close it.
 func New(uid string) *Server {
 	s := &Server{
 		version: 1000, served: map[schema.GroupVersionResource]string{}, objects: map[string]map[string]any{},
@@ -91,23 +91,23 @@ func (s *Server) Close() {
 	s.http.Close()
 }
 
-// URL is where it listens.
+// URL returns the server's URL.
 func (s *Server) URL() string { return s.http.URL }
 
-// SetClock sets how far its clock is ahead of this machine's.
+// SetClock sets how far the server's clock is ahead of this machine's.
 func (s *Server) SetClock(ahead time.Duration) { s.ahead.Store(int64(ahead)) }
 
 func (s *Server) now() time.Time { return time.Now().Add(time.Duration(s.ahead.Load())).UTC() }
 
-// CA is the certificate that it shows, as PEM.
+// CA returns the server's certificate as PEM.
 func (s *Server) CA() []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.http.Certificate().Raw})
 }
 
-// Client trusts it.
+// Client returns a client that trusts the server.
 func (s *Server) Client() *http.Client { return s.http.Client() }
 
-// Config is what a client needs. It does not limit the rate.
+// Config returns a client configuration without a rate limit.
 func (s *Server) Config() *rest.Config {
 	return &rest.Config{Host: s.http.URL, TLSClientConfig: rest.TLSClientConfig{CAData: s.CA()}, QPS: -1}
 }
@@ -119,7 +119,7 @@ func (s *Server) Serve(r schema.GroupVersionResource, kind string) {
 	s.served[r] = kind
 }
 
-// Put stores an object and tells the watches. It gets the next version.
+// Put stores an object with the next version and sends it to the watches.
 func (s *Server) Put(r schema.GroupVersionResource, object map[string]any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,7 +142,7 @@ func (s *Server) put(r schema.GroupVersionResource, object map[string]any) map[s
 	return object
 }
 
-// Delete removes an object and tells the watches. When quiet it does not: as if the watches had been away.
+// Delete removes an object. It sends the deletion to the watches unless quiet is set, as if they had been interrupted.
 func (s *Server) Delete(r schema.GroupVersionResource, namespace, name string, quiet bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -164,8 +164,7 @@ func (s *Server) tell(e event) {
 	s.changed = make(chan struct{})
 }
 
-// Fail gives the answer to the next requests that match, as many as said, or to all for as long as the returned function is not called
-// when times is -1.
+// Fail gives the answer to the next matching requests: to as many as times says or, if times is -1, to all until stop is called.
 func (s *Server) Fail(times int, a Answer, matches func(*http.Request) bool) (stop func()) {
 	f := &fault{matches, times, a}
 	s.mu.Lock()
@@ -181,7 +180,7 @@ func (s *Server) Fail(times int, a Answer, matches func(*http.Request) bool) (st
 // Cut breaks every running watch in the middle of an event.
 func (s *Server) Cut() { s.finish(&s.cut) }
 
-// End ends every running watch as the server does when its time is over: with bookmarks, and no error.
+// End ends every running watch as a server does at its timeout: with a bookmark and without an error.
 func (s *Server) End() { s.finish(&s.end) }
 
 func (s *Server) finish(c *chan struct{}) {
@@ -191,8 +190,7 @@ func (s *Server) finish(c *chan struct{}) {
 	*c = make(chan struct{})
 }
 
-// Compact forgets all versions so far: a watch that wants to go on from one of them gets a 410 in an error event. Running watches lose
-// nothing.
+// Compact compacts all versions so far: a new watch from one of them gets a 410 in an error event. Running watches are not affected.
 func (s *Server) Compact() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -200,7 +198,7 @@ func (s *Server) Compact() {
 	s.compacted = s.version
 }
 
-// Requests returns how many requests came whose method, path and query hold all the parts.
+// Requests returns the number of requests with all parts in their method, path and query.
 func (s *Server) Requests(parts ...string) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -236,7 +234,7 @@ func collection(r schema.GroupVersionResource, namespace string) string {
 	return path + "/" + r.Resource
 }
 
-// Forbidden is the answer to somebody without the right.
+// Forbidden returns the answer to a request without permission.
 func Forbidden(verb, resource, group, scope string) Answer {
 	return Answer{Status: 403, Body: fmt.Sprintf(`{
   "kind": "Status",
@@ -253,7 +251,7 @@ func Forbidden(verb, resource, group, scope string) Answer {
 }`, verb, resource, group, scope)}
 }
 
-// What a server answers for other reasons.
+// Other faulty answers.
 var (
 	Unauthorized = Answer{Status: 401, Body: `{
   "kind": "Status",
@@ -308,7 +306,7 @@ var (
 }`}
 )
 
-// Version is the resource version of the newest change.
+// Version returns the resource version of the newest change.
 func (s *Server) Version() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 
 var charts = schema.GroupVersionResource{Group: "source.toolkit.fluxcd.io", Version: "v1", Resource: "helmcharts"}
 
-// What a watch has seen up to its last version is all there was, however it ends: a client goes on from there.
+// TestAPIServer_WatchDeliversEveryVersion: however a watch ends, it has delivered every version up to its last one, from which the client continues.
 func TestAPIServer_WatchDeliversEveryVersion(t *testing.T) {
 	for name, end := range map[string]func(*apitest.Server){
 		"end":         (*apitest.Server).End,
@@ -60,7 +60,7 @@ func TestAPIServer_WatchDeliversEveryVersion(t *testing.T) {
 				r.Body.Close()
 				for _, v := range []int{before, after} {
 					if v <= last && !seen[v] {
-						t.Fatalf("the watch from %d came to %d without %d", from, last, v)
+						t.Fatalf("the watch from %d reached %d without %d", from, last, v)
 					}
 				}
 			}

@@ -9,16 +9,16 @@ import (
 
 var kits = map[string]string{"fsn1": "kit-fsn1", "hel1": "kit-hel1"}
 
-// kitHolds are statuses of releases in the recordings, in this order, perhaps with others between.
+// kitHolds has, by release, statuses that its recording contains in this order, perhaps with others between them.
 var kitHolds = map[string][]string{
-	"fsn1/bp-seaweedfs": {"failed", "succeeded"},                          // an install that fails and is repaired
-	"fsn1/bp-grafana":   {"running", "succeeded", "running", "succeeded"}, // waits for it, and is upgraded later
-	"fsn1/bp-keycloak":  {"succeeded", "failed", "succeeded"},             // an upgrade that fails, is rolled back and repaired
+	"fsn1/bp-seaweedfs": {"failed", "succeeded"},                          // its install fails and is repaired
+	"fsn1/bp-grafana":   {"running", "succeeded", "running", "succeeded"}, // waits for bp-seaweedfs, and is upgraded later
+	"fsn1/bp-keycloak":  {"succeeded", "failed", "succeeded"},             // its upgrade fails, is rolled back and repaired
 	"hel1/bp-powerdns":  {"failed", "succeeded"},                          // rejected until its retries are exceeded
 	"hel1/bp-valkey":    {"succeeded", truth.Gone},                        // deleted
 }
 
-// No connection breaks here, so every status is seen, in order.
+// TestBootstraps replays both recorded bootstraps. No connection breaks, so the viewer must see every status, in order.
 func TestBootstraps(t *testing.T) {
 	scenario(t, "both recorded bootstraps at once, every status of every release seen", func(t *testing.T) string {
 		s := newStage(t)
@@ -26,10 +26,10 @@ func TestBootstraps(t *testing.T) {
 			r.startAdapter().ready()
 		}
 		over := s.play(15, kits)
-		s.until("hel1/bp-loki says that it is suspended", soon, func() bool { return s.meta("hel1/bp-loki")["suspended"] == true })
+		s.until("hel1/bp-loki is suspended", soon, func() bool { return s.meta("hel1/bp-loki")["suspended"] == true })
 		over()
 		took := s.converge()
-		s.honest()
+		s.checkShown()
 		s.complete()
 		series, _ := s.viewer.Shown()
 		for id, want := range kitHolds {
@@ -40,7 +40,7 @@ func TestBootstraps(t *testing.T) {
 				}
 			}
 			if len(left) > 0 {
-				t.Errorf("%s was shown as %q, without %q one after the other", id, series[id], want)
+				t.Errorf("%s was shown as %q, without %q in this order", id, series[id], want)
 			}
 		}
 		return "right " + took.Round(time.Millisecond).String() + " after the last write"

@@ -41,8 +41,7 @@ func (r *region) change(c *conductor.Conductor) {
 	r.stage.must(c.Put(ctx, app("dns", "True", "InstallSucceeded", "cni")))
 }
 
-// wholeRegions reads the snapshot repeatedly until stop is called, and reports each one in which a region has fewer
-// releases than in least.
+// wholeRegions reads the snapshot repeatedly until stop is called, and reports each snapshot with fewer releases of a region than least says.
 func (s *stage) wholeRegions(least map[string]int) (stop func()) {
 	ctx, cancel := context.WithCancel(s.ctx)
 	var wg sync.WaitGroup
@@ -93,7 +92,7 @@ func (s *stage) counts() map[string]int {
 }
 
 func TestServerRestarts(t *testing.T) {
-	scenario(t, "the flow server killed and restarted empty in the middle, and again when all is quiet", func(t *testing.T) string {
+	scenario(t, "the flow server killed and restarted empty, during changes and when nothing changes", func(t *testing.T) string {
 		s := newStage(t)
 		for _, r := range s.both() {
 			r.startAdapter().ready()
@@ -112,7 +111,7 @@ func TestServerRestarts(t *testing.T) {
 		over()
 		s.converge()
 		if s.viewer.Snapshots() < 2 {
-			t.Error("the viewer did not notice that the server was another one")
+			t.Error("the viewer did not notice the new server")
 		}
 
 		least = s.counts()
@@ -121,8 +120,8 @@ func TestServerRestarts(t *testing.T) {
 		stop = s.wholeRegions(least)
 		took := s.converge()
 		stop()
-		s.honest()
-		return "whole again " + took.Round(time.Millisecond).String() + " after a restart while quiet"
+		s.checkShown()
+		return "whole again " + took.Round(time.Millisecond).String() + " after a restart when nothing changed"
 	})
 }
 
@@ -140,7 +139,7 @@ func TestAdapterKilled(t *testing.T) {
 			return n.Status == "succeeded"
 		})
 		if second.leads() {
-			t.Fatal("both lead")
+			t.Fatal("both adapters lead")
 		}
 		first.Kill()
 		began := time.Now()
@@ -148,7 +147,7 @@ func TestAdapterKilled(t *testing.T) {
 		took := time.Since(began)
 		over()
 		s.converge()
-		s.honest()
+		s.checkShown()
 		return "taken over after " + took.Round(100*time.Millisecond).String()
 	})
 }
@@ -170,11 +169,11 @@ func TestAPIServerRestarts(t *testing.T) {
 		s.must(r.plane.Compact(s.ctx))
 		closed()
 		if n, ok := s.node("fsn1/mail"); !ok || n.Status != "failed" {
-			t.Errorf("while its API server was away the region lost what it had: %+v", n)
+			t.Errorf("the region lost a node while its API server was unreachable: %+v", n)
 		}
 		s.must(r.plane.StartAPI(s.ctx))
 		took := s.converge()
-		s.honest()
+		s.checkShown()
 		return fmt.Sprintf("right %v after it was ready, 429 met %d times", took.Round(100*time.Millisecond), r.tooManyRequests())
 	})
 }
@@ -197,15 +196,15 @@ func TestNetworkCut(t *testing.T) {
 		over()
 		<-minute.C
 		if least := s.counts(); len(s.snapshot().Nodes) < least["hel1"] {
-			t.Error("the other region was harmed")
+			t.Error("the cut network affected the other region")
 		}
 		stop := s.wholeRegions(map[string]int{"fsn1": 1, "hel1": 1})
 		r.toServer.Mend()
 		took := s.converge()
 		stop()
-		s.honest()
-		s.complete() // nothing that happened in that minute is lost
-		return "right " + took.Round(100*time.Millisecond).String() + " after it was mended, no status lost"
+		s.checkShown()
+		s.complete() // no change during the cut is lost
+		return "right " + took.Round(100*time.Millisecond).String() + " after the network was restored, no status lost"
 	})
 }
 
@@ -221,13 +220,13 @@ func TestDeletedUnseen(t *testing.T) {
 		r.change(r.conductor)
 		r.startAdapter()
 		took := s.converge()
-		s.honest()
-		return "right " + took.Round(100*time.Millisecond).String() + " after the next one was started"
+		s.checkShown()
+		return "right " + took.Round(100*time.Millisecond).String() + " after the next adapter was started"
 	})
 }
 
 func TestTokenRotated(t *testing.T) {
-	scenario(t, "the token revoked, and another one put in its place", func(t *testing.T) string {
+	scenario(t, "the token revoked and replaced", func(t *testing.T) string {
 		s := newStage(t)
 		for _, r := range s.both() {
 			r.startAdapter()
@@ -242,14 +241,14 @@ func TestTokenRotated(t *testing.T) {
 		})
 		r.toAPI.Drop()
 		r.change(r.conductor)
-		s.until("nothing is taken for gone", soon, func() bool {
+		s.until("no node is deleted", soon, func() bool {
 			n, ok := s.node("fsn1/mail")
 			return ok && n.Status == "failed"
 		})
 		r.newToken()
 		took := s.converge()
-		s.honest()
-		return "right " + took.Round(100*time.Millisecond).String() + " after the new one was there"
+		s.checkShown()
+		return "right " + took.Round(100*time.Millisecond).String() + " after the new token was written"
 	})
 }
 
@@ -264,7 +263,7 @@ func (r *region) revoke() string {
 }
 
 func TestRightsTaken(t *testing.T) {
-	scenario(t, "rights taken away, which the adapter names, and given back", func(t *testing.T) string {
+	scenario(t, "permissions removed and restored, with the missing one named by the adapter", func(t *testing.T) string {
 		s := newStage(t)
 		adapters := map[string]*adapter{}
 		for _, r := range s.both() {
@@ -287,12 +286,12 @@ func TestRightsTaken(t *testing.T) {
 			return strings.Contains(body, "list helmreleases") || strings.Contains(body, "watch helmreleases")
 		})
 		if n, ok := s.node("fsn1/mail"); !ok || n.Status != "failed" {
-			t.Errorf("what may not be read was taken for gone: %+v", n)
+			t.Errorf("an object that the adapter may not read was deleted: %+v", n)
 		}
 		s.must(grant(s.ctx, r.name, r.plane))
 		took := s.converge()
 		a.ready()
-		s.honest()
-		return "right " + took.Round(100*time.Millisecond).String() + " after they were back"
+		s.checkShown()
+		return "right " + took.Round(100*time.Millisecond).String() + " after they were restored"
 	})
 }

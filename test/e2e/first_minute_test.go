@@ -35,7 +35,7 @@ kind: ServiceAccount
 metadata: {name: reader, namespace: team-a}
 `
 
-// look is an adapter started by a person, without a server.
+// look is an adapter in the mode that a person starts in a terminal, without a server.
 type look struct {
 	*plane.Process
 	s          *stage
@@ -69,7 +69,7 @@ func (s *stage) look(kubeconfig, contexts string) *look {
 	s.must(err)
 	s.t.Cleanup(p.Kill)
 	l := &look{Process: p, s: s}
-	s.until("it says where the page is", soon, func() bool {
+	s.until("the adapter prints the address of its page", soon, func() bool {
 		found := pageURL.FindStringSubmatch(l.said())
 		if found != nil {
 			l.addr, l.flow = found[1], found[2]
@@ -88,11 +88,11 @@ func (l *look) said() string {
 
 func (l *look) says(sentence string) {
 	l.s.t.Helper()
-	l.s.until("it says "+sentence, soon, func() bool { return strings.Contains(l.said(), sentence) })
+	l.s.until("the adapter prints "+sentence, soon, func() bool { return strings.Contains(l.said(), sentence) })
 }
 
 func TestFirstMinute(t *testing.T) {
-	scenario(t, "a person with a kubeconfig and nothing else looks at both clusters", func(t *testing.T) string {
+	scenario(t, "a person with only a kubeconfig sees both clusters", func(t *testing.T) string {
 		s := newStage(t)
 		s.small()
 		kubeconfig := s.person()
@@ -114,12 +114,12 @@ func TestFirstMinute(t *testing.T) {
 		}))
 		took := time.Since(began)
 		if page, err := get("http://" + l.addr + "/?flow=" + l.flow); err != nil || !strings.Contains(page, "<html") {
-			t.Errorf("there is no page: %v", err)
+			t.Errorf("no page: %v", err)
 		}
 		s.must(l.Stop())
-		return "all of it shown after " + took.Round(100*time.Millisecond).String()
+		return "everything shown after " + took.Round(100*time.Millisecond).String()
 	})
-	scenario(t, "what is missing is said in words: rights, Flux, a Flux that is not too old", func(t *testing.T) string {
+	scenario(t, "messages for missing permissions, missing Flux and an old Flux", func(t *testing.T) string {
 		s := newStage(t)
 		r := s.regions["hel1"]
 		kubeconfig := s.person()
@@ -132,7 +132,7 @@ func TestFirstMinute(t *testing.T) {
 		s.person() // has the permissions again
 		s.must(r.removeCRDs(s.ctx))
 		restore := func() error {
-			ctx := context.Background() // the test's own context has ended by then
+			ctx := context.Background() // the test's own context has ended
 			return errors.Join(r.removeCRDs(ctx), installCRDs(ctx, r.plane), established(ctx, r.plane))
 		}
 		t.Cleanup(func() {

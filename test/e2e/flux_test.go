@@ -8,20 +8,20 @@ import (
 	"github.com/openova-io/openova/test/e2e/plane"
 )
 
-// flux writes objects of one region as Flux's controllers do, in their order and with their statuses: a source, its Kustomization apps, and the
-// release web that this applies.
+// flux writes objects of one region as Flux's controllers do, in the same order and with the same statuses: a source, its Kustomization apps, and the
+// release web that the Kustomization applies.
 type flux struct {
 	*region
-	kind       string // of the source
+	kind       string // kind of the source
 	url        string
-	attempted  string // by the Kustomization
+	attempted  string // revision that the Kustomization attempted last
 	applied    string
-	suspended  bool  // the Kustomization
+	suspended  bool  // whether the Kustomization is suspended
 	suspends   int64 // how often that has changed
 	observed   int64 // the generation of the Kustomization that its controller has observed
-	generation int64 // of the release
+	generation int64 // generation of the release
 	values     string
-	status     plane.Object // of the release
+	status     plane.Object // status of the release
 }
 
 const (
@@ -48,13 +48,13 @@ func is(kind, status, reason, message string, generation int64) plane.Object {
 	return plane.Object{"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": now(), "observedGeneration": generation}
 }
 
-// fetch has the source come to a revision, which an OCI artifact says to be made from a commit.
+// fetch writes a source that has fetched a revision. For an OCI artifact, origin is the revision that it was built from.
 func (f *flux) fetch(revision, origin string) {
 	f.source(is("Ready", "True", "Succeeded", "stored artifact for revision '"+revision+"'", 1), revision, origin)
 }
 
-// die has the source fail to fetch, for two minutes already; it keeps the artifact that it has.
-func (f *flux) die(revision string) {
+// failFetch writes a source that has failed to fetch for two minutes, and still has its last artifact.
+func (f *flux) failFetch(revision string) {
 	f.stage.t.Helper()
 	ready := is("Ready", "False", "GitOperationFailed", "failed to checkout and determine revision: unable to clone: repository not found", 1)
 	ready["lastTransitionTime"] = time.Now().Add(-2 * time.Minute).UTC().Format(stamp)
@@ -86,7 +86,7 @@ func cutLast(text, sep string) (before, after string) {
 	return "", text
 }
 
-// try has the Kustomization begin with a revision.
+// try writes a Kustomization that has begun to apply a revision.
 func (f *flux) try(revision string) {
 	f.stage.t.Helper()
 	f.attempted, f.observed = revision, 1+f.suspends
@@ -94,18 +94,18 @@ func (f *flux) try(revision string) {
 	f.kustomization(is("Reconciling", "True", "Progressing", message, f.observed), is("Ready", "Unknown", "Progressing", "Reconciliation in progress", f.observed))
 }
 
-// apply has the Kustomization end with the revision that it tries.
+// apply writes a Kustomization that has applied the revision it tried.
 func (f *flux) apply() {
 	f.stage.t.Helper()
 	f.applied = f.attempted
 	f.kustomization(is("Ready", "True", "ReconciliationSucceeded", "Applied revision: "+f.applied, f.observed))
 }
 
-// suspend suspends or resumes the Kustomization, whose status stays.
+// suspend suspends or resumes the Kustomization, and leaves its status unchanged.
 func (f *flux) suspend(yes bool) {
 	f.stage.t.Helper()
 	f.suspended = yes
-	f.suspends++ // its controller looks at nothing while it is suspended
+	f.suspends++ // the controller does not observe a suspended Kustomization
 	f.kustomization(is("Ready", "True", "ReconciliationSucceeded", "Applied revision: "+f.applied, f.observed))
 }
 
@@ -122,28 +122,28 @@ func (f *flux) kustomization(conditions ...any) {
 	f.put("Kustomization", "kustomize.toolkit.fluxcd.io/v1", "apps", nil, spec, status)
 }
 
-// change has the Kustomization change the values of the release, whose controller has not seen that yet.
+// change writes new values into the release, as the Kustomization applies them. The release's controller has not observed them yet.
 func (f *flux) change(values string) {
 	f.stage.t.Helper()
 	f.values, f.generation = values, f.generation+1
 	f.release(f.status)
 }
 
-// upgrade has the controller of the release begin.
+// upgrade writes a release whose upgrade has begun.
 func (f *flux) upgrade() {
 	f.stage.t.Helper()
 	message := "Running 'upgrade' action with timeout of 30s"
 	f.helm(f.generation-1, is("Reconciling", "True", "Progressing", message, f.generation), is("Ready", "Unknown", "Progressing", message, f.generation))
 }
 
-// upgraded has it end.
+// upgraded writes a release whose upgrade has succeeded.
 func (f *flux) upgraded() {
 	f.stage.t.Helper()
 	message := "Helm upgrade succeeded for release flux-system/web with chart web@1.0.0"
 	f.helm(f.generation, is("Ready", "True", "UpgradeSucceeded", message, f.generation), is("Released", "True", "UpgradeSucceeded", message, f.generation))
 }
 
-// giveUp has it fail for the last time.
+// giveUp writes a release whose last retry has failed.
 func (f *flux) giveUp() {
 	f.stage.t.Helper()
 	message := "Helm upgrade failed for release flux-system/web with chart web@1.0.0: timeout waiting for: [Deployment/flux-system/web status: 'InProgress']"
@@ -166,7 +166,7 @@ func (f *flux) release(status plane.Object) {
 	f.put("HelmRelease", "helm.toolkit.fluxcd.io/v2", "web", labels, spec, maps.Clone(status))
 }
 
-// settle is the beginning of a test: everything is ready at a revision.
+// settle makes everything ready at a revision, for the beginning of a test.
 func (f *flux) settle(revision string) {
 	f.stage.t.Helper()
 	f.fetch(revision, "")

@@ -14,10 +14,10 @@ import (
 	"github.com/openova-io/openova/test/e2e/viewer"
 )
 
-// recorded has the recordings of real controllers for each region.
+// recorded has the names of the recordings of real controllers, by region.
 var recorded = map[string][]string{"fsn1": {"real-a-bootstrap"}, "hel1": {"real-b-scenarios", "real-d-kustomizations"}}
 
-// recordedProblems are the root causes at the end, by node id, with the nodes that they block.
+// recordedProblems has the root causes at the end of the recordings, by node id, with the nodes that they block.
 var recordedProblems = map[string][]string{
 	"hel1/lab/nochart":                 {}, // its chart has no such version
 	"hel1/lab/nosecret":                {}, // its target cluster is gone
@@ -34,7 +34,7 @@ var recordedProblems = map[string][]string{
 	"hel1/Kustomization/kz/unhealthy":  {"hel1/Kustomization/kz/depsick"},
 }
 
-// final returns the objects of a recording at its end, with the fields that truth reads.
+// final returns the objects at the end of a recording, with the fields that package truth reads.
 func final(t *testing.T, file string) (list []plane.Object) {
 	t.Helper()
 	raw, err := os.ReadFile("testdata/" + file + ".final.json")
@@ -47,9 +47,9 @@ func final(t *testing.T, file string) (list []plane.Object) {
 	return list
 }
 
-// Kustomizations, sources and releases with remediation, as Flux's controllers wrote each version.
+// TestRealControllers replays every version of Kustomizations, sources and releases with remediation that Flux's controllers wrote.
 func TestRealControllers(t *testing.T) {
-	scenario(t, "what real controllers wrote: a bootstrap by Kustomizations, 22 releases with remediation, 15 failing Kustomizations", func(t *testing.T) string {
+	scenario(t, "recordings of real controllers: a bootstrap by Kustomizations, 22 releases with remediation, 15 failing Kustomizations", func(t *testing.T) string {
 		s := newStage(t)
 		want := truth.NewView()
 		var overs []func()
@@ -81,7 +81,7 @@ func TestRealControllers(t *testing.T) {
 		}
 		took := s.converge()
 		s.must(same("the snapshot", viewer.Fold(s.snapshot()), want))
-		s.honest()
+		s.checkShown()
 		s.complete()
 		s.problems(recordedProblems)
 		return "right " + took.Round(time.Millisecond).String() + " after the last write"

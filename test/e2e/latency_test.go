@@ -21,9 +21,9 @@ import (
 	"github.com/openova-io/openova/test/e2e/plane"
 )
 
-var measure = flag.Bool("latency", false, "measure latency for longer and in Chromium too, and fail where it is more than it may be")
+var measure = flag.Bool("latency", false, "measure latency for longer and in Chromium too, and fail above the limits")
 
-// In an event: the name of the release, and the message of a change.
+// named and changed match the name of a release and the message of a change in an event.
 var named, changed = regexp.MustCompile(`"name":"(app-\d+)"`), regexp.MustCompile(`change \d+`)
 
 // Limits for the delay of a subscriber behind a watch of the API server.
@@ -97,14 +97,14 @@ func TestLatency(t *testing.T) {
 		w50, w99 := watched.quantiles()
 		v50, v99 := viewed.quantiles()
 		if *measure && (v50-w50 > mostP50 || v99-w99 > mostP99) {
-			t.Errorf("the median is %v above the watch's, %v may be; the 99th percentile %v, %v may be", v50-w50, mostP50, v99-w99, mostP99)
+			t.Errorf("the median is %v above the watch's, want at most %v; the 99th percentile %v, want at most %v", v50-w50, mostP50, v99-w99, mostP99)
 		}
 		ms := func(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d.Microseconds())/1000) }
 		return fmt.Sprintf("watch p50 %s, p99 %s; subscriber p50 %s, p99 %s%s", ms(w50), ms(w99), ms(v50), ms(v99), pixels.end(ms))
 	})
 }
 
-// setRelease sets the status of release i with one request, and creates it if necessary. It is not recorded in the
+// setRelease sets the status of release i with one request, and creates the release if necessary. The change is not recorded in the
 // History.
 func (r *region) setRelease(i int, ready, message string) error {
 	rel := conductor.Release{Name: fmt.Sprintf("app-%05d", i), Ready: ready, Reason: "UpgradeSucceeded", Message: message}
@@ -133,7 +133,7 @@ type pixels struct {
 
 	mu    sync.Mutex
 	spans []time.Duration
-	fail  bool // whether the last change made it fail
+	fail  bool // the last change made the release fail
 }
 
 func (s *stage) pixels(r *region) *pixels {

@@ -29,7 +29,7 @@ var (
 	serverBinary, adapterBinary string
 
 	work string // all files of this run
-	logs string // the part of them that is kept after a failure
+	logs string // the files that are kept after a failure
 )
 
 func TestMain(m *testing.M) {

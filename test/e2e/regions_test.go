@@ -10,8 +10,8 @@ import (
 	"github.com/openova-io/openova/test/e2e/plane"
 )
 
-// region returns a function that reports whether the viewer has received this state, cluster and rejected
-// cluster of a region.
+// region returns a function that reports whether the viewer has received these values for a region: its state, its cluster, and the cluster whose claim was
+// rejected.
 func (s *stage) region(name, state, cluster, refused string) func() bool {
 	return func() bool {
 		r, ok := s.viewer.Region(name)
@@ -38,7 +38,7 @@ func TestTwoClustersClaimOneRegion(t *testing.T) {
 		one, two := fsn.uid(), hel.uid()
 		first := fsn.startAdapter("REGION_TTL=5s").ready()
 		s.until("fsn1 is claimed", soon, s.region("fsn1", claims.Fresh, one, ""))
-		second := hel.startAdapter("REGION_KEY=fsn1", "REGION_TTL=5s", "LEADER_ELECTION=false") // it has no permission for a Lease of that name
+		second := hel.startAdapter("REGION_KEY=fsn1", "REGION_TTL=5s", "LEADER_ELECTION=false") // its role does not include a Lease with that name
 		s.until("the second claim is rejected", soon, s.region("fsn1", claims.Fresh, one, two))
 		s.until("the second reports the conflict", soon, func() bool {
 			why, err := get(second.health + "/readyz")
@@ -51,12 +51,12 @@ func TestTwoClustersClaimOneRegion(t *testing.T) {
 		}
 		second.Kill()
 		other := hel.startAdapter("REGION_TTL=5s").ready()
-		s.until("hel1 is spoken for by the second", soon, s.region("hel1", claims.Fresh, two, ""))
+		s.until("the second adapter claims hel1", soon, s.region("hel1", claims.Fresh, two, ""))
 		s.converge()
 
 		began := time.Now()
 		first.Kill()
-		s.until("fsn1 is not heard of any more", soon, s.region("fsn1", claims.Stale, one, ""))
+		s.until("fsn1 is stale", soon, s.region("fsn1", claims.Stale, one, ""))
 		took := time.Since(began)
 		if took > 5*time.Second+soon/10 {
 			t.Errorf("with a TTL of 5 s it took %s", took)
@@ -67,15 +67,15 @@ func TestTwoClustersClaimOneRegion(t *testing.T) {
 
 		s.server.Kill()
 		s.startServer()
-		s.until("hel1 is spoken for again", soon, s.region("hel1", claims.Fresh, two, ""))
+		s.until("hel1 is claimed again", soon, s.region("hel1", claims.Fresh, two, ""))
 		if r, ok := s.viewer.Region("fsn1"); ok {
-			t.Errorf("nobody has spoken for fsn1, and it is %+v", r)
+			t.Errorf("nobody has claimed fsn1, but its state is %+v", r)
 		}
 		fsn.startAdapter("REGION_TTL=5s").ready()
-		s.until("fsn1 is spoken for again", soon, s.region("fsn1", claims.Fresh, one, ""))
+		s.until("fsn1 is claimed again", soon, s.region("fsn1", claims.Fresh, one, ""))
 		s.converge()
-		s.honest()
+		s.checkShown()
 		other.ready()
-		return "not heard of any more " + took.Round(100*time.Millisecond).String() + " after the kill"
+		return "stale " + took.Round(100*time.Millisecond).String() + " after the kill"
 	})
 }

@@ -15,17 +15,17 @@ import (
 	"github.com/openova-io/openova/test/e2e/plane"
 )
 
-// Recorded scenarios with over twenty releases: upgrades that fail with and without rollback, exhausted retries, invalid templates
+// TestRecordedScenarios replays recordings of over twenty releases: upgrades that fail with and without rollback, exhausted retries, invalid templates
 // and values, charts and repositories that can't be fetched, tests, drift, timeouts, suspension.
 func TestRecordedScenarios(t *testing.T) {
-	scenario(t, "22 recorded releases that fail and recover in every way, every status of each seen", func(t *testing.T) string {
+	scenario(t, "22 recorded releases with all kinds of failures and recoveries, every status seen", func(t *testing.T) string {
 		s := newStage(t)
 		for _, r := range s.both() {
 			r.startAdapter().ready()
 		}
 		s.play(10, map[string]string{"hel1": "scenarios"})()
 		s.converge()
-		s.honest()
+		s.checkShown()
 		s.complete()
 		return ""
 	})
@@ -54,7 +54,7 @@ func TestReleases(t *testing.T) {
 			return ""
 		})
 	}
-	play("an install that fails, is repaired, and what depends on it goes on", func(t *testing.T) {
+	play("a failed install that is repaired, so that its dependents continue", func(t *testing.T) {
 		put(app("store", "Unknown", "Progressing"), app("logs", "False", "DependencyNotReady", "store"))
 		put(app("store", "False", "InstallFailed"))
 		put(app("store", "Unknown", "Progressing"))
@@ -73,33 +73,33 @@ func TestReleases(t *testing.T) {
 		put(rel)
 		rel.Suspend = true
 		put(rel)
-		s.until("it says that it is suspended", soon, func() bool { return s.meta("fsn1/cache")["suspended"] == true })
+		s.until("the release is suspended", soon, func() bool { return s.meta("fsn1/cache")["suspended"] == true })
 		rel.Suspend = false
 		put(rel)
-		s.until("it does not any more", soon, func() bool { return s.meta("fsn1/cache")["suspended"] == nil })
+		s.until("the release is resumed", soon, func() bool { return s.meta("fsn1/cache")["suspended"] == nil })
 	})
-	play("a dependency added and removed, also one on nobody", func(t *testing.T) {
+	play("a dependency added and removed, and one on a missing release", func(t *testing.T) {
 		put(app("web", "True", "InstallSucceeded"))
 		put(app("web", "True", "InstallSucceeded", "cache", "nobody"))
 		put(app("web", "True", "InstallSucceeded", "nobody"))
 		put(app("web", "True", "InstallSucceeded"))
 	})
-	play("a release deleted while others depend on it, and made again", func(t *testing.T) {
+	play("a release deleted while others depend on it, and created again", func(t *testing.T) {
 		rel := app("base", "True", "InstallSucceeded")
 		rel.UID, rel.Finalizers = "1", []string{"finalizers.fluxcd.io"}
 		put(rel, app("top", "True", "InstallSucceeded", "base"))
 		s.must(r.conductor.Apply(s.ctx, conductor.Event{Type: "MODIFIED", Object: deleting(rel)}))
-		s.until("it says that it is being deleted", soon, func() bool { return s.meta("fsn1/base")["deletingSince"] != nil })
+		s.until("the release is being deleted", soon, func() bool { return s.meta("fsn1/base")["deletingSince"] != nil })
 		s.must(r.conductor.Delete(s.ctx, rel))
 		s.converge()
 		rel.UID, rel.Ready = "2", ""
 		put(rel)
 		rel.Ready = "True"
 		put(rel)
-		rel.UID, rel.Ready = "3", "Unknown" // at the same time
+		rel.UID, rel.Ready = "3", "Unknown" // deleted and created in one step
 		put(rel)
 	})
-	play("two of one name in two namespaces", func(t *testing.T) {
+	play("two releases with one name in two namespaces", func(t *testing.T) {
 		put(app("twin", "True", "InstallSucceeded"), conductor.Release{Namespace: "team-a", Name: "twin", Ready: "False", Reason: "InstallFailed"})
 		s.must(r.conductor.Delete(s.ctx, app("twin", "", "")))
 	})
@@ -112,12 +112,12 @@ func TestReleases(t *testing.T) {
 			"spec":     plane.Object{"chart": "report", "interval": "1m", "sourceRef": plane.Object{"kind": "HelmRepository", "name": "charts"}},
 			"status": plane.Object{"conditions": []any{plane.Object{"type": "Ready", "status": "False", "reason": "ChartPullError",
 				"message": "no chart version found for report-1.0.0", "lastTransitionTime": "2026-01-01T00:00:00Z"}}}}}))
-		s.until("the release says what is wrong with its chart", soon, func() bool {
+		s.until("the release has the status of its chart", soon, func() bool {
 			chart, _ := s.meta("fsn1/report")["chart"].(map[string]any)
 			return chart["ready"] == "False" && chart["reason"] == "ChartPullError"
 		})
 	})
-	s.honest()
+	s.checkShown()
 	s.complete()
 }
 
@@ -151,7 +151,7 @@ func TestCRDsInstalledLate(t *testing.T) {
 		})
 		r.startAdapter()
 		missing := func() bool { return s.meta("hel1")["notWatched"] != nil }
-		s.until("the region is there and says what is not watched", soon, missing)
+		s.until("the region exists and reports the unwatched kinds", soon, missing)
 		met, before := 0, r.tooManyRequests()
 		install := func() time.Duration {
 			s.must(installCRDs(s.ctx, r.plane))
@@ -163,15 +163,15 @@ func TestCRDsInstalledLate(t *testing.T) {
 		s.converge()
 		met += r.tooManyRequests() - before
 		s.must(established(s.ctx, r.plane))
-		// The same with a running adapter: it resumes as soon as the kinds are served again.
+		// Remove the CRDs from a running adapter: it resumes as soon as the kinds are served again.
 		s.must(r.removeCRDs(s.ctx))
 		r.conductor.Emptied()
 		s.converge()
 		before = r.tooManyRequests()
 		again := install()
 		met += r.tooManyRequests() - before
-		s.honest()
-		return fmt.Sprintf("right after %v, and %v when taken away and installed again; 429 met %d times",
+		s.checkShown()
+		return fmt.Sprintf("right after %v, and after %v when removed and installed again; 429 received %d times",
 			took.Round(100*time.Millisecond), again.Round(100*time.Millisecond), met)
 	})
 }
@@ -192,7 +192,7 @@ func (r *region) tooManyRequests() (n int) {
 	return n
 }
 
-// removeCRDs removes Flux's CRDs, and returns when they are gone.
+// removeCRDs removes Flux's CRDs, and returns when they no longer exist.
 func (r *region) removeCRDs(ctx context.Context) error {
 	list, err := r.api.List(ctx, "CustomResourceDefinition")
 	if err != nil {
@@ -207,7 +207,7 @@ func (r *region) removeCRDs(ctx context.Context) error {
 	return plane.Wait(ctx, 2*time.Minute, func() error { // the API server deletes the rest at intervals
 		list, err := r.api.List(ctx, "CustomResourceDefinition")
 		if err == nil && len(list) > 0 {
-			err = &plane.StatusError{Code: http.StatusConflict, Message: "a CRD is still there"}
+			err = &plane.StatusError{Code: http.StatusConflict, Message: "a CRD still exists"}
 		}
 		return err
 	})

@@ -17,24 +17,24 @@ import (
 	"github.com/openova-io/openova/test/e2e/plane"
 )
 
-// late is how long after the objects an answer may come.
-const late = 2 * time.Second
+// maxDelay is the longest allowed delay of an answer after the last write of an object.
+const maxDelay = 2 * time.Second
 
-// step is the time between two writes of a controller: longer than an adapter collects changes.
-const step = 250 * time.Millisecond
+// writeInterval is the time between two writes of a controller. It is longer than the interval in which an adapter collects changes.
+const writeInterval = 250 * time.Millisecond
 
 func commitOf(digit string) string { return strings.Repeat(digit, 40) }
 
-// written is a commit as Flux writes it.
+// written returns a commit in Flux's format for revisions.
 func written(digit string) string { return "main@sha1:" + commitOf(digit) }
 
-// waiting is a gate that runs.
+// waiting is a running gate.
 type waiting struct {
 	name   string
 	cancel context.CancelFunc
 	done   chan struct{}
 
-	result string // once it is done, like:
+	result string // set when done is closed, like:
 	at     time.Time
 	line   string
 }
@@ -58,8 +58,8 @@ func (s *stage) wait(name, revision string) *waiting {
 	return w
 }
 
-// answers checks that gates answer so, not before the objects were so and at most late after.
-func (s *stage) answers(result string, before, after time.Time, gates ...*waiting) {
+// checkAnswers checks that gates answer with result, not before the first instant, and at most maxDelay after the second.
+func (s *stage) checkAnswers(result string, before, after time.Time, gates ...*waiting) {
 	s.t.Helper()
 	for _, w := range gates {
 		select {
@@ -68,8 +68,8 @@ func (s *stage) answers(result string, before, after time.Time, gates ...*waitin
 			s.t.Errorf("%s does not answer", w.name)
 			continue
 		}
-		if w.result != result || w.at.Before(before) || w.at.Sub(after) > late {
-			s.t.Errorf("%s: %s %v after it was so, want %s: %s", w.name, w.result, w.at.Sub(after), result, w.line)
+		if w.result != result || w.at.Before(before) || w.at.Sub(after) > maxDelay {
+			s.t.Errorf("%s: %s %v after the write, want %s: %s", w.name, w.result, w.at.Sub(after), result, w.line)
 		}
 	}
 }
@@ -86,7 +86,7 @@ func (s *stage) open(gates ...*waiting) {
 	}
 }
 
-// revision returns how far a revision is, by region.
+// revision returns a revision and its progress by region.
 func (s *stage) revision(name string) (revision.Revision, map[string]revision.Region) {
 	s.t.Helper()
 	body, err := get("http://" + s.addr + "/v1/flows/" + flowID + "/revisions?revision=" + name)
@@ -103,10 +103,11 @@ func (s *stage) revision(name string) (revision.Revision, map[string]revision.Re
 	return answer.Revisions[0], regions
 }
 
-// becomes waits until a revision is so far in the regions, which are given as "fsn1 done 1/1 1" for the state, Kustomizations, and releases that it changed.
-func (s *stage) becomes(name string, want ...string) {
+// waitRevision waits until a revision has the wanted progress in each region, such as "fsn1 done 1/1 1": the state, the Kustomizations, and the number of
+// changed releases.
+func (s *stage) waitRevision(name string, want ...string) {
 	s.t.Helper()
-	s.must(plane.Wait(s.ctx, late, func() error {
+	s.must(plane.Wait(s.ctx, maxDelay, func() error {
 		var got []string
 		_, regions := s.revision(name)
 		for _, region := range []string{"fsn1", "hel1"} {
@@ -139,7 +140,6 @@ func newFlux(s *stage, kind, url, first string) (fsn1, hel1 *flux) {
 	return all[0], all[1]
 }
 
-// pause waits between two writes.
 func (s *stage) pause(d time.Duration) {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
@@ -149,24 +149,24 @@ func (s *stage) pause(d time.Duration) {
 	}
 }
 
-// start has regions begin with a revision: fetched, tried, and the release changed.
+// start begins a revision in regions: the source has fetched it, the Kustomization has begun to apply it, and the release is changed.
 func (s *stage) start(revision string, regions ...*flux) {
 	s.t.Helper()
 	for _, do := range []func(*flux){func(f *flux) { f.try(revision) }, func(f *flux) { f.change(revision) }, (*flux).apply, (*flux).upgrade} {
 		for _, f := range regions {
 			do(f)
 		}
-		s.pause(step)
+		s.pause(writeInterval)
 	}
 }
 
-// Commits are pushed one after another, to two regions that follow the same repository. Gates for them start 20 s before, during and after each push.
+// TestRevisions pushes commits one after another to two regions that follow the same repository. Gates start 20 s before, during and after each push.
 func TestRevisions(t *testing.T) {
-	scenario(t, "commits that overtake, fail and are repaired, a dead source, a suspended Kustomization: revisions and gates", func(t *testing.T) string {
+	scenario(t, "revisions and gates: superseded, failed and repaired commits, a failing source, a suspended Kustomization", func(t *testing.T) string {
 		s := newStage(t)
 		fsn1, hel1 := newFlux(s, "GitRepository", "ssh://git@github.com/o/fleet.git", written("0"))
 		both := []*flux{fsn1, hel1}
-		s.becomes(commitOf("0"), "fsn1 done 1/1 0", "hel1 done 1/1 0")
+		s.waitRevision(commitOf("0"), "fsn1 done 1/1 0", "hel1 done 1/1 0")
 		early := map[string]*waiting{}
 		for _, c := range []string{"a", "b", "c", "d", "e"} {
 			early[c] = s.wait(c+" before", commitOf(c)[:12])
@@ -176,37 +176,37 @@ func TestRevisions(t *testing.T) {
 			s.open(w)
 		}
 
-		// a is done in fsn1, and overtaken by b in hel1.
+		// a is done in fsn1, and superseded by b in hel1.
 		for _, f := range both {
 			f.fetch(written("a"), "")
 		}
 		during := s.wait("a during", written("a"))
-		s.becomes(commitOf("a"), "fsn1 fetched 0/1 0", "hel1 fetched 0/1 0")
+		s.waitRevision(commitOf("a"), "fsn1 fetched 0/1 0", "hel1 fetched 0/1 0")
 		s.start(written("a"), fsn1)
 		fsn1.upgraded()
-		s.becomes(commitOf("a"), "fsn1 done 1/1 1", "hel1 fetched 0/1 0")
+		s.waitRevision(commitOf("a"), "fsn1 done 1/1 1", "hel1 fetched 0/1 0")
 		hel1.try(written("a"))
-		s.becomes(commitOf("a"), "fsn1 done 1/1 1", "hel1 applying 0/1 0")
+		s.waitRevision(commitOf("a"), "fsn1 done 1/1 1", "hel1 applying 0/1 0")
 		s.open(early["a"], during)
 		for _, f := range both {
 			f.fetch(written("b"), "")
 		}
 		duringB := s.wait("b during", commitOf("b"))
-		s.becomes(commitOf("a"), "fsn1 done 1/1 1", "hel1 overtaken/applying 0/1 0")
+		s.waitRevision(commitOf("a"), "fsn1 done 1/1 1", "hel1 overtaken/applying 0/1 0")
 		afterA := s.wait("a after", commitOf("a"))
 		s.start(written("b"), both...)
-		s.becomes(commitOf("b"), "fsn1 rolling-out 1/1 1", "hel1 rolling-out 1/1 1")
+		s.waitRevision(commitOf("b"), "fsn1 rolling-out 1/1 1", "hel1 rolling-out 1/1 1")
 		s.pause(1500 * time.Millisecond)
 		s.open(early["a"], during, early["b"], duringB)
 		fsn1.upgraded()
 		before := time.Now()
 		hel1.upgraded()
 		after := time.Now()
-		s.becomes(commitOf("b"), "fsn1 done 1/1 1", "hel1 done 1/1 1")
-		s.answers(insight.Passed, before, after, early["a"], during, early["b"], duringB)
+		s.waitRevision(commitOf("b"), "fsn1 done 1/1 1", "hel1 done 1/1 1")
+		s.checkAnswers(insight.Passed, before, after, early["a"], during, early["b"], duringB)
 		began := time.Now()
-		s.answers(insight.Passed, began, began, s.wait("b after", commitOf("b")))
-		s.open(afterA) // no source has it, and nothing says that b comes after it
+		s.checkAnswers(insight.Passed, began, began, s.wait("b after", commitOf("b")))
+		s.open(afterA) // no source has a any more, and no object shows that b superseded it
 		afterA.cancel()
 		a, _ := s.revision(commitOf("a"))
 		b, _ := s.revision(commitOf("b"))
@@ -225,31 +225,31 @@ func TestRevisions(t *testing.T) {
 		before = time.Now()
 		hel1.giveUp()
 		after = time.Now()
-		s.becomes(commitOf("c"), "fsn1 done 1/1 1", "hel1 failed 1/1 1")
-		s.answers(insight.Failed, before, after, early["c"], during)
+		s.waitRevision(commitOf("c"), "fsn1 done 1/1 1", "hel1 failed 1/1 1")
+		s.checkAnswers(insight.Failed, before, after, early["c"], during)
 		began = time.Now()
-		s.answers(insight.Failed, began, began, s.wait("c after", commitOf("c")))
+		s.checkAnswers(insight.Failed, began, began, s.wait("c after", commitOf("c")))
 		if _, regions := s.revision(commitOf("c")); !slices.Equal(regions["hel1"].RootCauses, []string{"hel1/web"}) {
-			t.Errorf("c fails by %q", regions["hel1"].RootCauses)
+			t.Errorf("root causes of c are %q", regions["hel1"].RootCauses)
 		}
 		for _, f := range both {
 			f.fetch(written("d"), "")
 		}
 		during = s.wait("d during", commitOf("d"))
 		s.start(written("d"), both...)
-		s.becomes(commitOf("c"), "fsn1 done 1/1 1", "hel1 overtaken/failed 1/1 1")
+		s.waitRevision(commitOf("c"), "fsn1 done 1/1 1", "hel1 overtaken/failed 1/1 1")
 		fsn1.upgraded()
 		s.open(early["d"], during)
 		before = time.Now()
 		hel1.upgraded()
 		after = time.Now()
-		s.becomes(commitOf("d"), "fsn1 done 1/1 1", "hel1 done 1/1 1")
-		s.answers(insight.Passed, before, after, early["d"], during)
+		s.waitRevision(commitOf("d"), "fsn1 done 1/1 1", "hel1 done 1/1 1")
+		s.checkAnswers(insight.Passed, before, after, early["d"], during)
 		began = time.Now()
-		s.answers(insight.Passed, began, began, s.wait("d after", commitOf("d")))
+		s.checkAnswers(insight.Passed, began, began, s.wait("d after", commitOf("d")))
 
-		// e does not reach hel1, whose source is dead.
-		hel1.die(written("d"))
+		// e does not reach hel1, where the source fails.
+		hel1.failFetch(written("d"))
 		fsn1.fetch(written("e"), "")
 		during = s.wait("e during", commitOf("e"))
 		s.start(written("e"), fsn1)
@@ -257,20 +257,20 @@ func TestRevisions(t *testing.T) {
 		before = time.Now()
 		fsn1.upgraded()
 		after = time.Now()
-		s.becomes(commitOf("e"), "fsn1 done 1/1 1")
-		s.answers(insight.Failed, before, after, early["e"], during)
+		s.waitRevision(commitOf("e"), "fsn1 done 1/1 1")
+		s.checkAnswers(insight.Failed, before, after, early["e"], during)
 		began = time.Now()
-		s.answers(insight.Failed, began, began, s.wait("e after", commitOf("e")))
+		s.checkAnswers(insight.Failed, began, began, s.wait("e after", commitOf("e")))
 
-		// The source lives again, and the Kustomization is suspended at d.
+		// The source works again, and the Kustomization is suspended at d.
 		hel1.suspend(true)
 		before = time.Now()
 		hel1.fetch(written("e"), "")
 		after = time.Now()
-		s.becomes(commitOf("e"), "fsn1 done 1/1 1", "hel1 fetched 0/1 0")
-		s.answers(insight.Failed, before, after, s.wait("e while suspended", commitOf("e")))
+		s.waitRevision(commitOf("e"), "fsn1 done 1/1 1", "hel1 fetched 0/1 0")
+		s.checkAnswers(insight.Failed, before, after, s.wait("e while suspended", commitOf("e")))
 		if _, regions := s.revision(commitOf("e")); !slices.Equal(regions["hel1"].Kustomizations, []string{"hel1/Kustomization/flux-system/apps"}) {
-			t.Errorf("e is not applied by %q", regions["hel1"].Kustomizations)
+			t.Errorf("Kustomizations without e are %q", regions["hel1"].Kustomizations)
 		}
 		hel1.suspend(false)
 		s.until("the Kustomization is resumed", soon, func() bool { return s.meta("hel1/Kustomization/flux-system/apps")["suspended"] == nil })
@@ -280,15 +280,15 @@ func TestRevisions(t *testing.T) {
 		before = time.Now()
 		hel1.upgraded()
 		after = time.Now()
-		s.becomes(commitOf("e"), "fsn1 done 1/1 1", "hel1 done 1/1 1")
-		s.answers(insight.Passed, before, after, resumed)
+		s.waitRevision(commitOf("e"), "fsn1 done 1/1 1", "hel1 done 1/1 1")
+		s.checkAnswers(insight.Passed, before, after, resumed)
 		return ""
 	})
 }
 
-// An OCI artifact is waited for by its digest and by the commit that it was made from.
+// TestRevisions_OfArtifacts waits for an OCI artifact by its digest, and by the commit that it was built from.
 func TestRevisions_OfArtifacts(t *testing.T) {
-	scenario(t, "an OCI artifact, waited for by digest and by the commit that it was made from", func(t *testing.T) string {
+	scenario(t, "gates for an OCI artifact, by digest and by the commit that it was built from", func(t *testing.T) string {
 		s := newStage(t)
 		digest := func(digit string) string { return "latest@sha256:" + strings.Repeat(digit, 64) }
 		fsn1, hel1 := newFlux(s, "OCIRepository", "oci://ghcr.io/o/fleet", digest("0"))
@@ -303,10 +303,10 @@ func TestRevisions_OfArtifacts(t *testing.T) {
 		before := time.Now()
 		hel1.upgraded()
 		after := time.Now()
-		s.becomes(commitOf("b"), "fsn1 done 1/1 1", "hel1 done 1/1 1")
-		s.answers(insight.Passed, before, after, gates...)
+		s.waitRevision(commitOf("b"), "fsn1 done 1/1 1", "hel1 done 1/1 1")
+		s.checkAnswers(insight.Passed, before, after, gates...)
 		if one, _ := s.revision(strings.Repeat("1", 64)); one.Commit != commitOf("b") || one.OriginRevision != written("b") || one.CommitURL != "" {
-			s.must(errors.New("it is made from " + one.Commit + ", " + one.OriginRevision))
+			s.must(errors.New("built from " + one.Commit + ", " + one.OriginRevision))
 		}
 		return ""
 	})

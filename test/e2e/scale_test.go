@@ -23,11 +23,11 @@ const (
 	maxMemory = 200 // MiB of an adapter
 )
 
-// Many releases in one region, with several statuses each, as fast as the API server accepts them. The lag is the time from the API
+// TestScale writes several statuses of many releases in one region, as fast as the API server accepts them. The lag is the time from the API
 // server's response to the viewer's display.
 func TestScale(t *testing.T) {
 	for _, n := range []int{1000, 5000} {
-		name := fmt.Sprintf("%d releases, %d statuses each, as fast as the API server takes them", n, rounds)
+		name := fmt.Sprintf("%d releases, %d statuses each, as fast as the API server accepts them", n, rounds)
 		scenario(t, name, func(t *testing.T) string { return atScale(t, n) })
 	}
 }
@@ -54,7 +54,7 @@ func atScale(t *testing.T, n int) string {
 	p50, p99 := lags.quantiles()
 	memory := a.memory("VmHWM")
 	if memory > maxMemory {
-		t.Errorf("the adapter took %d MiB; %d are allowed", memory, maxMemory)
+		t.Errorf("the adapter used %d MiB, want at most %d", memory, maxMemory)
 	}
 	return fmt.Sprintf("%.0f creates/s, %.0f patches/s; lag p50 %v, p99 %v; adapter %d MiB at most", float64(n)/created.Seconds(),
 		float64(n*rounds)/patched.Seconds(), p50.Round(time.Millisecond), p99.Round(time.Millisecond), memory)
@@ -127,14 +127,14 @@ func (a *adapter) memory(name string) (mib int) {
 			return kib >> 10
 		}
 	}
-	a.t.Fatalf("/proc says nothing of %s", name)
+	a.t.Fatalf("/proc has no %s", name)
 	return 0
 }
 
-// stopwatch measures the time from a write to its first sight. These may be recorded in either order.
+// stopwatch measures the time from each write until the viewer first shows it. The two instants may be recorded in either order.
 type stopwatch struct {
 	mu       sync.Mutex
-	at, shut map[string]time.Time // time of writing, time of first sight
+	at, shut map[string]time.Time // time of the write, and when the viewer first showed it
 	wait     int
 	spans    []time.Duration
 }
@@ -164,7 +164,7 @@ func (s *stopwatch) note(in map[string]time.Time, key string, at time.Time) {
 	written, ok := s.at[key]
 	seen, both := s.shut[key]
 	if ok && both {
-		// Seen before the API server's response was read: no time.
+		// The viewer showed it before the API server's response was read: count 0.
 		s.spans = append(s.spans, max(0, seen.Sub(written)))
 		s.wait--
 	}

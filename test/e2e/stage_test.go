@@ -28,7 +28,7 @@ import (
 
 const (
 	flowID = "env-1"
-	soon   = 30 * time.Second // limit until everything is right again
+	soon   = 30 * time.Second // time limit for everything to be right again
 )
 
 // leaseName is the name of the Lease with which the adapters of a region elect a leader.
@@ -229,7 +229,7 @@ func (s *stage) until(what string, within time.Duration, ok func() bool) {
 	s.t.Helper()
 	err := plane.Wait(s.ctx, within, func() error {
 		if !ok() {
-			return errors.New("it did not come to be that " + what)
+			return errors.New(what)
 		}
 		return nil
 	})
@@ -318,17 +318,17 @@ func same(what string, got, want truth.View) error {
 	}
 	for id, status := range got.Status {
 		if _, ok := want.Status[id]; !ok {
-			wrong = append(wrong, fmt.Sprintf("%s is %q, and is not there", id, status))
+			wrong = append(wrong, fmt.Sprintf("%s is %q, but should not exist", id, status))
 		}
 	}
 	for e := range want.Edges {
 		if !got.Edges[e] {
-			wrong = append(wrong, fmt.Sprintf("%v is missing", e))
+			wrong = append(wrong, fmt.Sprintf("the edge %v is missing", e))
 		}
 	}
 	for e := range got.Edges {
 		if !want.Edges[e] {
-			wrong = append(wrong, fmt.Sprintf("%v is shown", e))
+			wrong = append(wrong, fmt.Sprintf("the edge %v should not exist", e))
 		}
 	}
 	if len(wrong) == 0 {
@@ -341,21 +341,21 @@ func same(what string, got, want truth.View) error {
 	return fmt.Errorf("%s differs from the clusters: %s", what, strings.Join(wrong, "; "))
 }
 
-// honest checks that the viewer showed only states that the clusters had.
-func (s *stage) honest() {
+// checkShown checks that the viewer showed only states that the clusters had.
+func (s *stage) checkShown() {
 	s.t.Helper()
 	series, edges := s.viewer.Shown()
 	for _, id := range slices.Sorted(maps.Keys(series)) {
 		for _, status := range series[id] {
 			if status != truth.Gone && !slices.ContainsFunc(s.both(), func(r *region) bool { return r.conductor.History.Had(id, status) }) {
-				s.t.Errorf("%s was shown as %q, which it never was", id, status)
+				s.t.Errorf("%s was shown as %q, a status that it never had", id, status)
 			}
 		}
 	}
 	byEnds := func(a, b truth.Edge) int { return cmp.Or(cmp.Compare(a.From, b.From), cmp.Compare(a.To, b.To)) }
 	for _, e := range sorted(edges, byEnds) {
 		if !slices.ContainsFunc(s.both(), func(r *region) bool { return r.conductor.History.HadEdge(e) }) {
-			s.t.Errorf("the edge %v was shown, which never was", e)
+			s.t.Errorf("the edge %v was shown, but never existed", e)
 		}
 	}
 	if wrong := s.viewer.Wrong(); len(wrong) > 0 {

@@ -11,7 +11,7 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// TestServer_Alerts checks that the rules are rendered as they are, use metrics that there are, and have a section that says what to do.
+// TestServer_Alerts checks that the chart renders the rules unchanged, that they use existing metrics, and that docs/alerts.md has a section for each.
 func TestServer_Alerts(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join(chartDir(server), "alerts.yaml"))
 	if err != nil {

@@ -188,7 +188,7 @@ func golden(t *testing.T, file string, got []byte) {
 	}
 }
 
-// firstDifference shows the first line that differs, after the line before it, which has the name of a variable of a container.
+// firstDifference shows the first different line, and the line before it, which may have the name of the container's variable.
 func firstDifference(got, want []byte) string {
 	g, w := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
 	for i := range min(len(g), len(w)) {
@@ -241,7 +241,7 @@ func TestCharts_Hardening(t *testing.T) {
 						"readinessProbe.httpGet.path":              "/readyz",
 					})
 					if at(container.(map[string]any), "resources.limits.memory") == nil {
-						t.Errorf("%s/%s: no limit of memory", name, ci)
+						t.Errorf("%s/%s: no memory limit", name, ci)
 					}
 				}
 			}

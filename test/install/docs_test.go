@@ -97,8 +97,8 @@ func TestDocs_CommandsExist(t *testing.T) {
 	}
 }
 
-// TestREADME_InstallsWhatTheChartsREADMEsDo compares the commands of the front page with those of the charts' READMEs.
-func TestREADME_InstallsWhatTheChartsREADMEsDo(t *testing.T) {
+// TestREADME_InstallsLikeTheChartsREADMEs compares the commands of the README with those of the charts' READMEs.
+func TestREADME_InstallsLikeTheChartsREADMEs(t *testing.T) {
 	_, section, ok := strings.Cut(pages(t)["README.md"], "## Install it in clusters\n")
 	block := shellBlock.FindStringSubmatch(section)
 	if !ok || block == nil {

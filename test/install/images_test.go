@@ -35,7 +35,7 @@ func TestDockerfiles_Build(t *testing.T) {
 			}
 			run := regexp.MustCompile(`(?m)^RUN (.*)$`).FindStringSubmatch(file)
 			if len(run) != 2 {
-				t.Fatal("not one RUN")
+				t.Fatal("no RUN")
 			}
 			cmd := exec.Command("sh", "-c", strings.ReplaceAll(run[1], "/out/", out+"/"))
 			cmd.Dir = source
@@ -54,10 +54,10 @@ func TestDockerfiles_Build(t *testing.T) {
 				}
 			}
 			if runtime.GOOS != "linux" || program == "openova-flow-proxy" {
-				return // another system's program can't be run; the proxy has no version
+				return // a program for another system cannot run here; the proxy has no version
 			}
 			if text, err := exec.Command(filepath.Join(out, program), "version").Output(); err != nil || !strings.Contains(string(text), "1.2.3") {
-				t.Errorf("its version is %q: %v", text, err)
+				t.Errorf("version %q: %v", text, err)
 			}
 		})
 	}

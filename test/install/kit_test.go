@@ -49,15 +49,15 @@ func TestKit_ByCluster(t *testing.T) {
 	}{
 		{"primary with all variables", "bootstrap-kit", full, all, "https://flow.internal:8443", "4711", "hel1"},
 		{"primary with the domain alone", "bootstrap-kit", domain, all, service, "example.com", "primary"},
-		{"empty is as good as absent", "bootstrap-kit", map[string]string{"SOVEREIGN_FQDN": "example.com", "REGION_KEY": "", "SOVEREIGN_DEPLOYMENT_ID": "", "FLOW_SERVER_URL": ""}, all, service, "example.com", "primary"},
+		{"empty variables equal missing ones", "bootstrap-kit", map[string]string{"SOVEREIGN_FQDN": "example.com", "REGION_KEY": "", "SOVEREIGN_DEPLOYMENT_ID": "", "FLOW_SERVER_URL": ""}, all, service, "example.com", "primary"},
 		{"secondary with all variables", "bootstrap-kit-secondary", full, second, "https://flow.internal:8443", "4711", "hel1"},
-		{"names that look like numbers and truth", "bootstrap-kit", map[string]string{"SOVEREIGN_FQDN": "example.com", "SOVEREIGN_DEPLOYMENT_ID": "12e5", "REGION_KEY": "true"}, all, service, "12e5", "true"},
+		{"names that look like numbers and booleans", "bootstrap-kit", map[string]string{"SOVEREIGN_FQDN": "example.com", "SOVEREIGN_DEPLOYMENT_ID": "12e5", "REGION_KEY": "true"}, all, service, "12e5", "true"},
 		{"secondary without an URL", "bootstrap-kit-secondary", map[string]string{"SOVEREIGN_FQDN": "example.com", "REGION_KEY": "hel1"}, second, "https://openova-flow.example.com", "example.com", "hel1"},
 	} {
 		check := func(t *testing.T, strict bool) {
 			objects := build(t, tt.kit, tt.variables, strict)
 			if got := keys(objects); got != tt.has {
-				t.Errorf("it has %s", got)
+				t.Errorf("releases and repositories are %s", got)
 			}
 			want(t, "emitter", objects[emit], map[string]any{
 				"spec.values.flowEmitter.flowServerUrl": tt.url,
@@ -98,7 +98,7 @@ func rendersIn(t *testing.T, release map[string]any, name string) {
 	}
 	for _, o := range objects(t, files) {
 		if o.Kind == "Service" && o.Metadata.Name != "openova-flow-server" {
-			t.Errorf("the emitter looks for the Service openova-flow-server, and it is %s", o.Metadata.Name)
+			t.Errorf("the server's Service is %s, but the emitter's default URL names openova-flow-server", o.Metadata.Name)
 		}
 	}
 }

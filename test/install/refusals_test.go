@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// refusal is an invalid value, and what the error must name: the setting, its value, limits and other settings.
+// refusal is an invalid value, with the texts that the error must contain: the setting, its value, limits and other settings.
 type refusal struct {
 	set   string
 	names []string
@@ -136,7 +136,7 @@ const relay = "flowRelay.enabled=true,flowRelay.token.existingSecret=t,flowRelay
 
 const insecure = "flowServer.insecure=true,flowServer.tokens.existingSecret=,"
 
-// notNamed returns the names that an error does not have; if there is no error, that and all of them.
+// notNamed returns the names that an error's text lacks. If err is nil, it returns "any error" and all names.
 func notNamed(err error, names ...string) []string {
 	if err == nil {
 		return append([]string{"any error"}, names...)

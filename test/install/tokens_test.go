@@ -47,7 +47,7 @@ func secretsOf(t *testing.T, machine string) map[string]string {
 	return out
 }
 
-// mounted returns name and key of the Secret behind a file variable of a release's pod.
+// mounted returns name and key of the Secret that a release's pod mounts as the file of a variable.
 func mounted(t *testing.T, o object, variable string) string {
 	t.Helper()
 	var path string
@@ -134,14 +134,14 @@ func TestKit_RegionsWriteOnlyTheirOwn(t *testing.T) {
 			{"deletes a node of the other", g.CheckWrite(id, []*flow.Message{flow.DeleteNodes(other + "/a")}), false},
 			{"deletes an edge to fsn1", g.CheckWrite(id, []*flow.Message{flow.DeleteRels(edge)}), own == "fsn1"},
 			{"sets the flow", g.CheckWrite(id, []*flow.Message{flow.UpsertFlow(flow.Instance{ID: id, Status: "failed"})}), false},
-			{"writes its own into another flow", g.CheckWrite("other", []*flow.Message{node(own, own+"/a")}), false},
+			{"writes its own node into another flow", g.CheckWrite("other", []*flow.Message{node(own, own+"/a")}), false},
 		} {
 			if (tt.error == nil) != tt.may {
 				t.Errorf("the token of %s %s: %v", own, tt.what, tt.error)
 			}
 		}
 		if _, err := a.Check(t.Context(), auth.Bearer(tokens[own]+"x")); err == nil {
-			t.Errorf("a token with the prefix of that of %s is accepted", own)
+			t.Errorf("a prefix of the token of %s is accepted", own)
 		}
 	}
 	people, err := a.Check(t.Context(), auth.Bearer("token-of-people-"+strings.Repeat("x", 32)))
@@ -173,7 +173,7 @@ func TestEmitter_ServiceAccountToken(t *testing.T) {
 		})
 		env := strings.Join(environment(t, o, "shown"), " ")
 		if !strings.Contains(env, "FLOW_TOKEN_FILE=shown") {
-			t.Error("FLOW_TOKEN_FILE is not set to it: ", env)
+			t.Error("FLOW_TOKEN_FILE does not name the projected token: ", env)
 		}
 	}
 	if !strings.Contains(files["NOTES.txt"], "system:serviceaccount:openova-flow:e-openova-flow-emitter\n") {

@@ -184,7 +184,7 @@ func TestCharts_ProgramsAcceptRenderedSettings(t *testing.T) {
 		extreme []string
 		said    string
 	}{
-		// The programs parse the settings first; then they fail, since there is nothing to connect to: what names the cause is not a chart setting.
+		// The programs accept the settings, and then fail to connect. The last field is the expected error text.
 		{server, []string{"healthcheck", "--listen-addr=127.0.0.1:1"}, []string{
 			"flowServer.settings.ringCapacity=1,flowServer.settings.ringBytes=1024,flowServer.settings.journalEntries=16,flowServer.settings.journalBytes=1024,flowServer.settings.maxMessageBytes=1024,flowServer.settings.maxBatchBytes=1024,flowServer.settings.maxIngestBytes=1048576,flowServer.settings.maxAnswerBytes=1048576,flowServer.settings.maxFlows=1,flowServer.settings.maxNodes=1,flowServer.settings.maxRelationships=1,flowServer.settings.maxMetaBytes=1,flowServer.settings.maxStateBytes=1048576,flowServer.settings.maxSubscribers=1,flowServer.settings.maxEmitters=1,flowServer.settings.maxRegions=1,flowServer.settings.idleTimeout=1m,flowServer.settings.writeTimeout=1s,flowServer.settings.readTimeout=1s,flowServer.settings.drainDelay=0s",
 			"flowServer.settings.ringCapacity=1048576,flowServer.settings.ringBytes=1073741824,flowServer.settings.journalEntries=1048576,flowServer.settings.journalBytes=1073741824,flowServer.settings.maxMessageBytes=67108864,flowServer.settings.maxBatchBytes=1073741824,flowServer.settings.maxIngestBytes=1099511627776,flowServer.settings.maxAnswerBytes=1099511627776,flowServer.settings.maxFlows=1073741824,flowServer.settings.maxNodes=1073741824,flowServer.settings.maxRelationships=1073741824,flowServer.settings.maxMetaBytes=16777216,flowServer.settings.maxStateBytes=1125899906842624,flowServer.resources.limits.memory=2Pi,flowServer.settings.maxSubscribers=1073741824,flowServer.settings.maxEmitters=1073741824,flowServer.settings.maxRegions=1048576,flowServer.settings.idleTimeout=87600h,flowServer.settings.writeTimeout=1h,flowServer.settings.readTimeout=60m,flowServer.settings.drainDelay=5s",
@@ -204,11 +204,11 @@ func TestCharts_ProgramsAcceptRenderedSettings(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, o := range objects(t, files) {
-				if o.Spec["template"] == nil || o.Metadata.Labels["app.kubernetes.io/component"] == "relay" { // it has a file, see TestCharts_RelayAcceptsItsConfiguration
+				if o.Spec["template"] == nil || o.Metadata.Labels["app.kubernetes.io/component"] == "relay" { // the relay reads a file, see TestCharts_RelayAcceptsItsConfiguration
 					continue
 				}
 				image, _, _ := strings.Cut(path.Base(at(o.Spec, "template.spec.containers.0.image").(string)), ":")
-				if name == "everything" { // an image of somebody's own
+				if name == "everything" { // this render has a custom image
 					image = map[string]string{server: "openova-flow-server", emitter: "openova-flow-adapter-flux"}[tt.chart]
 				}
 				if binaries[image] == "" {
@@ -226,7 +226,7 @@ func TestCharts_ProgramsAcceptRenderedSettings(t *testing.T) {
 	}
 }
 
-// TestCharts_RelayAcceptsItsConfiguration has the real relay check the rendered file.
+// TestCharts_RelayAcceptsItsConfiguration runs the real relay's check command on the rendered file.
 func TestCharts_RelayAcceptsItsConfiguration(t *testing.T) {
 	dir := t.TempDir()
 	relay := compile(t, dir, "relay", "openova-flow-relay")

@@ -38,9 +38,9 @@ func audit(k kit, declared []release) (out []finding) {
 			}
 		}
 		if base := fileName(r.File); r.Slot < 0 {
-			add(r.File, r.line, "no-slot", "the name of a file is its slot and the release, such as %02d-%s.yaml", 10, r.Name)
+			add(r.File, r.line, "no-slot", "the name must be the slot and the release, such as %02d-%s.yaml", 10, r.Name)
 		} else if base != r.Name && "bp-"+base != r.Name {
-			add(r.File, r.line, "file-name", "the file is named after %s and holds %s", base, r.Name)
+			add(r.File, r.line, "file-name", "the file is named after %s but has %s", base, r.Name)
 		}
 		w, ok := wanted[r.Name]
 		if !ok {
@@ -48,7 +48,7 @@ func audit(k kit, declared []release) (out []finding) {
 			continue
 		}
 		if r.Slot >= 0 && r.Slot != w.Slot {
-			add(r.File, r.line, "slot", "%s is in slot %02d and declared for slot %02d", r.Name, r.Slot, w.Slot)
+			add(r.File, r.line, "slot", "%s is in slot %02d but declared for slot %02d", r.Name, r.Slot, w.Slot)
 		}
 		for _, d := range r.DependsOn {
 			if !slices.Contains(w.DependsOn, d) {
@@ -63,7 +63,7 @@ func audit(k kit, declared []release) (out []finding) {
 	}
 	for _, w := range declared {
 		if _, ok := there[w.Name]; !ok {
-			add(w.File, w.line, "missing", "%s is declared for slot %02d and not in the kit", w.Name, w.Slot)
+			add(w.File, w.line, "missing", "%s is declared for slot %02d but not in the kit", w.Name, w.Slot)
 		}
 		for _, d := range w.DependsOn {
 			if _, ok := wanted[d]; !ok {
@@ -82,7 +82,7 @@ func audit(k kit, declared []release) (out []finding) {
 	for i, name := range k.resources {
 		isKit := slices.ContainsFunc(k.files, func(f kitFile) bool { return f.base == name })
 		if !isKit && !strings.Contains(name, "/") {
-			add(k.kustomization, k.resourceLines[i], "no-file", "%s is listed and not there", name)
+			add(k.kustomization, k.resourceLines[i], "no-file", "%s is listed but does not exist", name)
 		}
 	}
 	slices.SortStableFunc(out, func(a, b finding) int {

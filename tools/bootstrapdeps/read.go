@@ -81,7 +81,7 @@ func readKit(dir string) (kit, error) {
 		if m := slotName.FindStringSubmatch(name); m != nil {
 			f.slotted = true
 			if slot, err = strconv.Atoi(m[1]); err != nil {
-				return k, &inputError{File: path, Text: "the slot is no number"}
+				return k, &inputError{File: path, Text: "the slot is not a number"}
 			}
 		}
 		for _, doc := range docs {
@@ -97,7 +97,7 @@ func readKit(dir string) (kit, error) {
 		k.files = append(k.files, f)
 	}
 	if k.kustomization == "" {
-		return k, &inputError{File: filepath.Join(dir, "kustomization.yaml"), Text: "there is no such file"}
+		return k, &inputError{File: filepath.Join(dir, "kustomization.yaml"), Text: "file does not exist"}
 	}
 	return k, nil
 }
@@ -143,7 +143,7 @@ func releaseOf(doc value) (r release, ok bool, err error) {
 		return r, false, err
 	}
 	if r.Name == "" {
-		return r, false, doc.errorf("a HelmRelease without metadata.name")
+		return r, false, doc.errorf("HelmRelease without metadata.name")
 	}
 	namespace, err := doc.path("metadata", "namespace")
 	if err != nil {
@@ -167,7 +167,7 @@ func releaseOf(doc value) (r release, ok bool, err error) {
 			return r, false, err
 		}
 		if name == "" {
-			return r, false, item.errorf("an entry of dependsOn without name")
+			return r, false, item.errorf("dependsOn entry without name")
 		}
 		elsewhere, err := item.path("namespace")
 		if err != nil {
@@ -199,7 +199,7 @@ func readDeclared(path string) (out []release, err error) {
 		return nil, err
 	}
 	if len(docs) != 1 {
-		return nil, &inputError{File: path, Text: "one document with a list of releases is expected"}
+		return nil, &inputError{File: path, Text: "want one document with a list of releases"}
 	}
 	if err := docs[0].only("releases"); err != nil {
 		return nil, err
@@ -225,7 +225,7 @@ func readDeclared(path string) (out []release, err error) {
 			return nil, err
 		}
 		if r.Slot, err = strconv.Atoi(slot); err != nil || r.Slot < 0 || r.Name == "" {
-			return nil, item.errorf("a release has a name and a slot, which is a number")
+			return nil, item.errorf("want a name and a number as slot")
 		}
 		dependsOn, err := item.get("depends_on")
 		if err != nil {
@@ -249,7 +249,7 @@ func readDeclared(path string) (out []release, err error) {
 	return out, nil
 }
 
-// value is a node of a YAML file with its place; a nil node is a missing value.
+// value is a node of a YAML file, with the file's path. A nil node is a missing value.
 type value struct {
 	file string
 	node *yaml.Node
@@ -296,14 +296,14 @@ func (v value) get(key string) (found value, err error) {
 		return found, nil
 	}
 	if v.node.Kind != yaml.MappingNode {
-		return found, v.errorf("fields such as %s are expected here", key)
+		return found, v.errorf("want an object with fields such as %s", key)
 	}
 	for i := 0; i < len(v.node.Content); i += 2 {
 		if v.node.Content[i].Value != key {
 			continue
 		}
 		if found.node != nil {
-			return found, value{v.file, v.node.Content[i]}.errorf("%s is here twice", key)
+			return found, value{v.file, v.node.Content[i]}.errorf("duplicate field %s", key)
 		}
 		found.node = target(v.node.Content[i+1])
 	}
@@ -333,7 +333,7 @@ func (v value) text() (string, error) {
 		return "", nil
 	}
 	if v.node.Kind != yaml.ScalarNode {
-		return "", v.errorf("a text is expected here")
+		return "", v.errorf("want a string")
 	}
 	return v.node.Value, nil
 }
@@ -343,7 +343,7 @@ func (v value) items() (out []value, err error) {
 		return nil, nil
 	}
 	if v.node.Kind != yaml.SequenceNode {
-		return nil, v.errorf("a list is expected here")
+		return nil, v.errorf("want a list")
 	}
 	for _, n := range v.node.Content {
 		out = append(out, value{v.file, target(n)})
@@ -354,11 +354,11 @@ func (v value) items() (out []value, err error) {
 // only rejects unknown fields.
 func (v value) only(keys ...string) error {
 	if v.node.Kind != yaml.MappingNode {
-		return v.errorf("fields such as %s are expected here", keys[0])
+		return v.errorf("want an object with fields such as %s", keys[0])
 	}
 	for i := 0; i < len(v.node.Content); i += 2 {
 		if key := v.node.Content[i]; !slices.Contains(keys, key.Value) {
-			return value{v.file, key}.errorf("%s is not known here; there are %s", key.Value, strings.Join(keys, ", "))
+			return value{v.file, key}.errorf("unknown field %s; allowed: %s", key.Value, strings.Join(keys, ", "))
 		}
 	}
 	return nil

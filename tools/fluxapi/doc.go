@@ -1,3 +1,3 @@
-// Package fluxapi compares the adapter with Flux's newest API: its test fails for each condition, reason or status field that the mapping neither reads
-// nor lists in leftout.txt. It is a module of its own because these APIs need a newer Go than the adapter.
+// Package fluxapi compares the adapter with Flux's newest API. Its test fails for each condition, reason or status field that is neither read by the mapping
+// nor listed in leftout.txt. It is a separate module because these APIs need a newer Go than the adapter.
 package fluxapi

@@ -109,7 +109,7 @@ func (s *source) fields(st *ast.StructType, path string, into map[string]bool) {
 		case name == "":
 		default:
 			into[path+"."+name] = true
-			// The content of conditions, inventories and artifacts is the same everywhere.
+			// The fields of conditions, inventories and artifacts are the same everywhere.
 			if inner != nil && strings.Count(path, ".") < 3 {
 				s.fields(inner, path+"."+name, into)
 			}
@@ -134,7 +134,7 @@ func typeName(e ast.Expr) string {
 	return ""
 }
 
-// leftOut reads leftout.txt: the reason by name.
+// leftOut returns the reasons in leftout.txt by name.
 func leftOut(t *testing.T) map[string]string {
 	t.Helper()
 	f, err := os.Open("leftout.txt")
@@ -157,7 +157,7 @@ func leftOut(t *testing.T) map[string]string {
 	return out
 }
 
-// download returns the folder with the source of a module that go.mod requires. No package is imported from it, so no build has brought it.
+// download downloads a module that go.mod requires, and returns the folder with its source. No package imports it, so no build has downloaded it.
 func download(t *testing.T, module string) string {
 	t.Helper()
 	out, err := exec.Command("go", "mod", "download", "-json", module).Output()
@@ -184,7 +184,7 @@ func TestMapping_KnowsEveryConditionReasonAndStatusField(t *testing.T) {
 		return s
 	}
 	mapped := read1(mapping).literals
-	names := map[string]bool{} // of conditions and reasons by value, of fields by path
+	names := map[string]bool{} // conditions and reasons by value, fields by path
 	shared := newSource()
 	var packages []*source
 	for _, api := range apis {

@@ -70,13 +70,13 @@ func TestBinaries_OtherSystems(t *testing.T) {
 			t.Fatal(err)
 		}
 		if binary, err := pe.NewFile(bytes.NewReader(text)); err != nil || binary.Machine != pe.IMAGE_FILE_MACHINE_AMD64 {
-			t.Errorf("%s is no program for Windows: %v", p.name, err)
+			t.Errorf("%s is not a Windows program: %v", p.name, err)
 		}
 		if text, err = fs.ReadFile(darwin, name2+"/"+p.name); err != nil {
 			t.Fatal(err)
 		}
 		if binary, err := macho.NewFile(bytes.NewReader(text)); err != nil || binary.Cpu != macho.CpuArm64 {
-			t.Errorf("%s is no program for macOS: %v", p.name, err)
+			t.Errorf("%s is not a macOS program: %v", p.name, err)
 		}
 	}
 }

@@ -89,14 +89,14 @@ func start(t *testing.T, image v1.Image, root string, env []string, arguments ..
 		Cloneflags:  syscall.CLONE_NEWUSER | syscall.CLONE_NEWNS,
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: c.UID, HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: c.GID, HostID: os.Getgid(), Size: 1}},
-		// Needed only until the file systems are mounted.
+		// Only needed to mount the file systems.
 		AmbientCaps: []uintptr{unix.CAP_SYS_ADMIN},
 		Pdeathsig:   syscall.SIGKILL,
 	}
 	return cmd
 }
 
-// overlaid replaces variables of the image by those of a run.
+// overlaid returns the image's environment with the variables of a run, which take precedence.
 func overlaid(image, run []string) []string {
 	all := slices.DeleteFunc(slices.Clone(image), func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
@@ -117,29 +117,29 @@ func enter(text string) error {
 		name string
 		do   func() error
 	}{
-		{"leave the mounts of others alone", func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") }},
+		{"make mounts private", func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") }},
 		{"mount the image", func() error { return unix.Mount(c.Root, c.Root, "", unix.MS_BIND, "") }},
 		{"make it read-only", func() error {
 			return unix.Mount("", c.Root, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV, "")
 		}},
-		{"go to the image", func() error { return unix.Chdir(c.Root) }},
+		{"change into the image", func() error { return unix.Chdir(c.Root) }},
 		{"make it the root", func() error { return unix.PivotRoot(".", ".") }},
-		{"let the old root go", func() error { return unix.Unmount(".", unix.MNT_DETACH) }},
-		{"go to the root", func() error { return unix.Chdir("/") }},
+		{"unmount the old root", func() error { return unix.Unmount(".", unix.MNT_DETACH) }},
+		{"change into the root", func() error { return unix.Chdir("/") }},
 		{"drop capabilities", func() error { return unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) }},
-		{"renounce new ones", func() error { return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }},
+		{"set no_new_privs", func() error { return unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }},
 	} {
 		if err := step.do(); err != nil {
 			return fmt.Errorf("%s: %w\n%s", step.name, err, permission)
 		}
 	}
 	if uid, gid := os.Getuid(), os.Getgid(); uid != c.UID || gid != c.GID {
-		return fmt.Errorf("this is %d:%d and not %d:%d", uid, gid, c.UID, c.GID)
+		return fmt.Errorf("runs as %d:%d, want %d:%d", uid, gid, c.UID, c.GID)
 	}
 	for _, path := range []string{"/written", "/etc/written", c.Arguments[0]} {
 		if f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600); !errors.Is(err, unix.EROFS) {
 			_ = f.Close()
-			return fmt.Errorf("the root is not read-only: writing %s: %w", path, err)
+			return fmt.Errorf("the root is not read-only: write %s: %w", path, err)
 		}
 	}
 	return unix.Exec(c.Arguments[0], c.Arguments, c.Env)

@@ -58,7 +58,7 @@ func layoutOf(t *testing.T, p program) (top, platforms v1.ImageIndex) {
 		}
 	}
 	if platforms == nil {
-		t.Fatalf("the layout of %s has nothing with the name %s", p.name, testVersion)
+		t.Fatalf("the layout of %s has no entry with the name %s", p.name, testVersion)
 	}
 	return top, platforms
 }
@@ -103,7 +103,7 @@ func eachImage(t *testing.T, check func(*testing.T, program, platform, v1.Image)
 func TestImages_LayoutsAreValid(t *testing.T) {
 	for _, p := range programs {
 		top, _ := layoutOf(t, p)
-		// The SBOMs' empty config fails this validation, which expects an image's; other tests check their blobs.
+		// An SBOM fails this validation because its config is empty. Other tests check the SBOMs.
 		for _, entry := range entries(t, top) {
 			if !entry.MediaType.IsIndex() {
 				continue
@@ -139,26 +139,26 @@ func TestImages_EqualTheirDockerfiles(t *testing.T) {
 			return arguments
 		}
 		if got := one("USER"); !slices.Equal(got, []string{config.Config.User}) {
-			t.Errorf("the user is %s, and the Dockerfile's %s", config.Config.User, got)
+			t.Errorf("user %s, but %s in the Dockerfile", config.Config.User, got)
 		}
 		if !regexp.MustCompile(`^[1-9][0-9]*:[1-9][0-9]*$`).MatchString(config.Config.User) {
-			t.Errorf("the user %q is not a number other than root's", config.Config.User)
+			t.Errorf("the user %q is root, or not a number", config.Config.User)
 		}
 		entrypoint, _ := json.Marshal(config.Config.Entrypoint)
 		if got := one("ENTRYPOINT"); !slices.Equal(got, []string{string(entrypoint)}) {
-			t.Errorf("the entrypoint is %s, and the Dockerfile's %s", entrypoint, got)
+			t.Errorf("entrypoint %s, but %s in the Dockerfile", entrypoint, got)
 		}
 		if got := one("ENV"); !slices.Equal(got, config.Config.Env) {
-			t.Errorf("the environment is %s, and the Dockerfile's %s", config.Config.Env, got)
+			t.Errorf("environment %s, but %s in the Dockerfile", config.Config.Env, got)
 		}
 		if got := one("EXPOSE"); len(got) != 1 || !maps.Equal(config.Config.ExposedPorts, map[string]struct{}{got[0] + "/tcp": {}}) {
-			t.Errorf("the ports are %v, and the Dockerfile's %s", config.Config.ExposedPorts, got)
+			t.Errorf("ports %v, but %s in the Dockerfile", config.Config.ExposedPorts, got)
 		}
 		labels := 0
 		for _, m := range regexp.MustCompile(`(org\.opencontainers\.image\.\w+)="(.*)"`).FindAllStringSubmatch(final, -1) {
 			labels++
 			if want := strings.ReplaceAll(m[2], "$VERSION", testVersion); config.Config.Labels[m[1]] != want {
-				t.Errorf("the label %s is %q, and the Dockerfile's %q", m[1], config.Config.Labels[m[1]], want)
+				t.Errorf("label %s is %q, but %q in the Dockerfile", m[1], config.Config.Labels[m[1]], want)
 			}
 		}
 		if labels != 5 {
@@ -173,7 +173,7 @@ func TestImages_EqualTheirDockerfiles(t *testing.T) {
 		}
 		slices.Sort(copied)
 		if got := slices.Sorted(maps.Keys(filesOf(t, image))); !slices.Equal(got, copied) {
-			t.Errorf("the image holds %s, and the Dockerfile copies %s", got, copied)
+			t.Errorf("the image contains %s, but the Dockerfile copies %s", got, copied)
 		}
 	})
 }
@@ -215,7 +215,7 @@ func TestImages_ContainOnlyAStaticBinaryAndCertificates(t *testing.T) {
 			switch {
 			case h.Typeflag == tar.TypeDir:
 			case h.Typeflag != tar.TypeReg:
-				t.Errorf("%s is no file", h.Name)
+				t.Errorf("%s is not a regular file", h.Name)
 			case "/"+h.Name == caFile:
 				checkRoots(t, content)
 			case h.Name == p.name:
@@ -225,10 +225,10 @@ func TestImages_ContainOnlyAStaticBinaryAndCertificates(t *testing.T) {
 				}
 				checkStatic(t, text, machines[on.arch])
 				if h.Mode&0o111 != 0o111 {
-					t.Errorf("not everybody may run %s", h.Name)
+					t.Errorf("%s is not executable for everyone", h.Name)
 				}
 			default:
-				t.Errorf("%s is in the image as well", h.Name)
+				t.Errorf("unexpected file %s", h.Name)
 			}
 		})
 	})
@@ -284,7 +284,7 @@ func sbomsOf(t *testing.T, p program) map[v1.Hash]*cdx.BOM {
 			continue
 		}
 		if entry.ArtifactType != sbomType {
-			t.Errorf("the layout says that an SBOM is %s", entry.ArtifactType)
+			t.Errorf("the artifact type of an SBOM is %s", entry.ArtifactType)
 		}
 		image, err := top.Image(entry.Digest)
 		if err != nil {
@@ -376,6 +376,6 @@ func TestImages_AreReproducible(t *testing.T) {
 		}
 	}
 	if digests[0] != digests[2] || digests[1] != digests[3] {
-		t.Errorf("image and SBOM are %v at first and %v then", digests[:2], digests[2:])
+		t.Errorf("two builds differ: image and SBOM are %v and %v", digests[:2], digests[2:])
 	}
 }

@@ -45,8 +45,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		if args[0] == "binaries" {
 			folder, platforms, write = "bin/release", "linux/amd64,linux/arm64,darwin/amd64,darwin/arm64,windows/amd64,windows/arm64", writeBinaries
 		}
-		fs.StringVar(&folder, "out", folder, "the folder to write; what is in it is removed")
-		fs.StringVar(&platforms, "platforms", platforms, "os/arch, with commas between")
+		fs.StringVar(&folder, "out", folder, "the folder to write; its old content is removed")
+		fs.StringVar(&platforms, "platforms", platforms, "comma-separated list of os/arch")
 		if err := fs.Parse(args[1:]); err != nil {
 			return err
 		}
@@ -60,8 +60,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		}
 		return write(ctx, s, programs, on, folder)
 	case "push":
-		from := fs.String("from", "bin/images", "the folder that release images wrote")
-		to := fs.String("to", published, "the registry and the folder in it")
+		from := fs.String("from", "bin/images", "the output folder of release images")
+		to := fs.String("to", published, "the registry with a folder, such as ghcr.io/owner/folder")
 		if err := fs.Parse(args[1:]); err != nil {
 			return err
 		}

@@ -2,7 +2,7 @@ package main
 
 // program is a released binary with its image.
 type program struct {
-	name        string // of the binary and of the image
+	name        string // name of the binary and of the image
 	module      string // the folder of its Go module
 	description string
 	env         []string
@@ -52,7 +52,7 @@ var programs = []program{
 const (
 	source  = "https://github.com/openova-io/openova"
 	license = "Apache-2.0"
-	// user of the images: a number, so that Kubernetes can verify that it is not root.
+	// user is the images' user. It is a number, so that Kubernetes can verify that it is not root.
 	user    = "65532:65532"
 	caFile  = "/etc/ssl/certs/ca-certificates.crt"
 	ownPath = "github.com/openova-io/openova/"

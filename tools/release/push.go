@@ -14,8 +14,8 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// pushImages pushes every layout in the folder to a registry, with its SBOMs as referrers. It prints the digest of each image, and then for each platform the
-// digest of the image and the file of its SBOM.
+// pushImages pushes every layout in the folder to a registry, with its SBOMs as referrers. For each layout it prints the digest of the index, then for each
+// platform the digest of the image and the file of its SBOM.
 func pushImages(ctx context.Context, folder, to string, stdout io.Writer) error {
 	layouts, err := filepath.Glob(filepath.Join(folder, "*", "index.json"))
 	if err != nil {
@@ -25,7 +25,7 @@ func pushImages(ctx context.Context, folder, to string, stdout io.Writer) error 
 		return fmt.Errorf("%s has no images: run make images first", folder)
 	}
 	for _, index := range layouts {
-		// Readers of the output run in another folder.
+		// Print absolute paths: readers of the output run in another folder.
 		if index, err = filepath.Abs(index); err != nil {
 			return err
 		}

@@ -31,7 +31,7 @@ func TestPush_ImagesCanBeReadBack(t *testing.T) {
 		if err := run(t.Context(), []string{"push", "--from", folder, "--to", to}, &said, &said); err != nil {
 			t.Fatal(err)
 		}
-		printed := map[string]string{} // what is to be signed and what attested, by reference
+		printed := map[string]string{} // kind of the line (to sign, or to attest) by reference
 		for line := range strings.Lines(said.String()) {
 			fields := strings.Fields(line)
 			switch {
@@ -40,7 +40,7 @@ func TestPush_ImagesCanBeReadBack(t *testing.T) {
 			case len(fields) == 3 && fields[0] == "sbom":
 				printed[fields[1]] = fields[2]
 			default:
-				t.Errorf("a line of another kind: %q", line)
+				t.Errorf("unknown line %q", line)
 			}
 		}
 		for _, p := range programs {
@@ -84,7 +84,7 @@ func checkPushed(t *testing.T, p program, to string, printed map[string]string) 
 			t.Fatal(err)
 		}
 		if len(manifest.Manifests) != 1 {
-			t.Fatalf("what refers to %s is %+v", image, manifest.Manifests)
+			t.Fatalf("referrers of %s are %+v", image, manifest.Manifests)
 		}
 		text, err := os.ReadFile(printed[image.String()])
 		if err != nil {
@@ -94,7 +94,7 @@ func checkPushed(t *testing.T, p program, to string, printed map[string]string) 
 	}
 }
 
-// checkSame compares an SBOM in the registry with the file that is to be attested.
+// checkSame compares an SBOM in the registry with the file for its attestation.
 func checkSame(t *testing.T, ref name.Digest, text []byte) {
 	t.Helper()
 	sbom, err := remote.Image(ref)
@@ -106,7 +106,7 @@ func checkSame(t *testing.T, ref name.Digest, text []byte) {
 		t.Fatal(err)
 	}
 	if kind, err := partial.ArtifactType(sbom); err != nil || kind != sbomType {
-		t.Errorf("the SBOM is of type %q: %v", kind, err)
+		t.Errorf("the media type of the SBOM is %q: %v", kind, err)
 	}
 	want, _, err := v1.SHA256(bytes.NewReader(text))
 	if err != nil {
@@ -119,6 +119,6 @@ func checkSame(t *testing.T, ref name.Digest, text []byte) {
 
 func TestPush_WithoutImagesFails(t *testing.T) {
 	if err := run(t.Context(), []string{"push", "--from", t.TempDir()}, io.Discard, io.Discard); err == nil || !strings.Contains(err.Error(), "make images") {
-		t.Errorf("it is %v", err)
+		t.Errorf("%v does not name make images", err)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"golang.org/x/crypto/x509roots/fallback/bundle"
 )
 
-// rootsPEM returns Mozilla's certificate authorities, pinned by go.sum instead of taken from the build machine. Roots that Mozilla trusts only for certificates
-// issued before a date are included without that bound, which PEM cannot express; distributions do the same.
+// rootsPEM returns Mozilla's certificate authorities from a module pinned by go.sum, not from the build machine. Mozilla trusts some roots only for certificates
+// issued before a date. PEM cannot express such dates, so these roots are included without them, as in distributions.
 func rootsPEM() ([]byte, error) {
 	var b bytes.Buffer
 	for root := range bundle.Roots() {

@@ -25,7 +25,7 @@ import (
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 )
 
-// here returns the image of a program for this machine.
+// here returns the image of a program for this machine's platform.
 func here(t *testing.T, name string) v1.Image {
 	t.Helper()
 	for _, p := range programs {
@@ -82,7 +82,7 @@ func serve(t *testing.T, name string, said *regexp.Regexp, env []string, argumen
 		_ = cmd.Process.Signal(syscall.SIGTERM)
 		<-read
 		if err := cmd.Wait(); err != nil {
-			t.Errorf("%s did not end well after SIGTERM: %v\n%s", name, err, &all)
+			t.Errorf("%s failed after SIGTERM: %v\n%s", name, err, &all)
 		}
 	})
 	at, ok := <-addr
@@ -93,7 +93,7 @@ func serve(t *testing.T, name string, said *regexp.Regexp, env []string, argumen
 	return cmd.Process, at
 }
 
-// TestRun_ImagesWorkTogether replays a recording with the adapter's image into the server's, and reads it through the proxy's.
+// TestRun_ImagesWorkTogether runs the images of server, adapter and proxy: the adapter replays a recording to the server, and the test reads it through the proxy.
 func TestRun_ImagesWorkTogether(t *testing.T) {
 	process, server := serve(t, "openova-flow-server", regexp.MustCompile(`msg=started .*url=http://(\S+?)/? `),
 		[]string{"FLOW_SERVER_LISTEN_ADDR=127.0.0.1:0", "FLOW_SERVER_INSECURE=true", "FLOW_SERVER_DRAIN_DELAY=0s"})
@@ -103,7 +103,7 @@ func TestRun_ImagesWorkTogether(t *testing.T) {
 	}
 	image := here(t, "openova-flow-server")
 	if _, said, code := once(t, start(t, image, unpack(t, image), []string{"FLOW_SERVER_LISTEN_ADDR=" + server}, "healthcheck")); code != 0 {
-		t.Errorf("healthcheck ends with %d: %s", code, said)
+		t.Errorf("healthcheck: exit code %d: %s", code, said)
 	}
 
 	recording, err := os.Open("../../products/openova-flow/adapter-flux/testdata/recordings/scenarios.jsonl")
@@ -115,7 +115,7 @@ func TestRun_ImagesWorkTogether(t *testing.T) {
 	replay := start(t, image, unpack(t, image), []string{"FLOW_SERVER_URL=http://" + server, "FLOW_ID=played", "NAMESPACE_FILTER="}, "replay", "--speed", "max", "fsn1=-")
 	replay.Stdin = recording
 	if _, said, code := once(t, replay); code != 0 {
-		t.Fatalf("replay ends with %d: %s", code, said)
+		t.Fatalf("replay: exit code %d: %s", code, said)
 	}
 
 	_, proxy := serve(t, "openova-flow-proxy", regexp.MustCompile(`"msg":"started","addr":"([^"]+)"`),
@@ -155,12 +155,12 @@ func checkConfined(t *testing.T, process *os.Process, image v1.Image) {
 		return string(text)
 	}
 	if mounts := strings.Split(strings.TrimSpace(read("mountinfo")), "\n"); len(mounts) != 1 || !regexp.MustCompile(` / ro[, ]`).MatchString(mounts[0]) {
-		t.Errorf("the mounts are not one, read-only:\n%s", strings.Join(mounts, "\n"))
+		t.Errorf("want one read-only mount, got\n%s", strings.Join(mounts, "\n"))
 	}
 	status := read("status")
 	for _, line := range []string{"CapPrm:\t0000000000000000", "CapEff:\t0000000000000000", "CapAmb:\t0000000000000000", "NoNewPrivs:\t1"} {
 		if !strings.Contains(status, line+"\n") {
-			t.Errorf("the status has not %q:\n%s", line, status)
+			t.Errorf("no %q in the process's status:\n%s", line, status)
 		}
 	}
 	config, err := image.ConfigFile()
@@ -169,7 +169,7 @@ func checkConfined(t *testing.T, process *os.Process, image v1.Image) {
 	}
 	uid, _, _ := strings.Cut(config.Config.User, ":")
 	if got := strings.Fields(read("uid_map")); !slices.Equal(got, []string{uid, fmt.Sprint(os.Getuid()), "1"}) {
-		t.Errorf("the users are %s", got)
+		t.Errorf("uid_map is %s", got)
 	}
 	if command := strings.Split(read("cmdline"), "\x00")[0]; command != config.Config.Entrypoint[0] {
 		t.Errorf("%s runs", command)
@@ -180,7 +180,7 @@ func TestRun_ImagesPrintTheirVersion(t *testing.T) {
 	for _, name := range []string{"openova-flow-server", "openova-flow-server-jetstream", "openova-flow-adapter-flux"} {
 		image := here(t, name)
 		if said, _, code := once(t, start(t, image, unpack(t, image), nil, "version")); code != 0 || said != testVersion+"\n" {
-			t.Errorf("%s version says %q and ends with %d", name, said, code)
+			t.Errorf("%s version prints %q, exit code %d", name, said, code)
 		}
 	}
 }
@@ -189,7 +189,7 @@ func TestRun_AdapterWithoutSettingsNamesTheMissing(t *testing.T) {
 	image := here(t, "openova-flow-adapter-flux")
 	_, said, code := once(t, start(t, image, unpack(t, image), nil, "replay", "fsn1=-"))
 	if code != 1 || !strings.Contains(said, "FLOW_SERVER_URL") || !strings.Contains(said, "FLOW_ID") {
-		t.Errorf("it ends with %d: %s", code, said)
+		t.Errorf("exit code %d: %s", code, said)
 	}
 }
 
@@ -200,7 +200,7 @@ func TestRun_ProgramsTrustTheImagesCertificates(t *testing.T) {
 		asked.Add(1)
 		w.WriteHeader(http.StatusUnauthorized)
 	}))
-	remote.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are meant to fail
+	remote.Config.ErrorLog = log.New(io.Discard, "", 0) // discard logs of handshakes that must fail
 	remote.StartTLS()
 	defer remote.Close()
 	image := here(t, "openova-flow-adapter-flux")
@@ -230,7 +230,7 @@ func TestRun_ProgramsTrustTheImagesCertificates(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		// It retries forever; the log of the first failure is enough.
+		// The program retries forever: wait only for the log of the first failure.
 		var said string
 		for lines := bufio.NewScanner(stderr); !strings.Contains(said, " err=") && lines.Scan(); {
 			said = lines.Text()
@@ -239,10 +239,10 @@ func TestRun_ProgramsTrustTheImagesCertificates(t *testing.T) {
 		_, _ = io.Copy(io.Discard, stderr)
 		_ = cmd.Wait()
 		if believed := asked.Load() > 0; believed != trusted {
-			t.Errorf("with its certificate in the list: %v; the server was believed: %v: %s", trusted, believed, said)
+			t.Errorf("certificate in the list: %v; server trusted: %v: %s", trusted, believed, said)
 		}
 		if !trusted && !strings.Contains(said, "x509") {
-			t.Errorf("what is wrong with the certificate is not said: %s", said)
+			t.Errorf("the output does not name the certificate's error: %s", said)
 		}
 	}
 }

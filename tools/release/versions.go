@@ -8,7 +8,7 @@ import (
 	"regexp"
 )
 
-// stated lists the places with the version of a checkout. A release of another version would install this one.
+// stated lists the files with the version of a checkout, and the pattern of its line. A release with a different version would install that version.
 var stated = []struct{ file, pattern string }{
 	{"platform/openova-flow-server/chart/Chart.yaml", `(?m)^version: (\S+)$`},
 	{"platform/openova-flow-server/chart/Chart.yaml", `(?m)^appVersion: (\S+)$`},
@@ -20,7 +20,7 @@ var stated = []struct{ file, pattern string }{
 	{"clusters/_template/bootstrap-kit/57-bp-openova-flow-emitter.yaml", `(?m)^      version: (\S+)$`},
 }
 
-// checkStated compares all of them with the version to release.
+// checkStated compares the versions in all stated files with the version to release.
 func checkStated(root, version string) error {
 	var wrong []error
 	for _, place := range stated {

@@ -18,6 +18,6 @@ func TestCheck_ChartsAndKitHaveOneVersion(t *testing.T) {
 	}
 	err = run(t.Context(), []string{"check", "--root", "../..", "--version", version[1] + "-other"}, nil, nil)
 	if err == nil || strings.Count(err.Error(), " has version ") != len(stated) {
-		t.Errorf("another version: %v", err)
+		t.Errorf("with a different version: %v", err)
 	}
 }

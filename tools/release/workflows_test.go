@@ -17,7 +17,7 @@ var pinned = regexp.MustCompile(`^(\./\S+|[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.
 func TestWorkflows_ActionsArePinnedByDigest(t *testing.T) {
 	files, err := filepath.Glob("../../.github/workflows/*")
 	if err != nil || len(files) == 0 {
-		t.Fatal("there are no workflows: ", err)
+		t.Fatal("no workflows: ", err)
 	}
 	versions := map[string]string{}
 	for _, file := range files {
@@ -41,7 +41,7 @@ func TestWorkflows_ActionsArePinnedByDigest(t *testing.T) {
 			}
 		}
 		if !strings.Contains(string(text), "\npermissions: {}\n") {
-			t.Errorf("%s gives its jobs rights that they don't ask for: begin with permissions: {}", file)
+			t.Errorf("%s grants permissions to all jobs: begin with permissions: {}", file)
 		}
 	}
 }
@@ -58,7 +58,7 @@ func (j job) has(parts ...string) bool {
 	return false
 }
 
-// needs returns the jobs that it needs.
+// needs returns the names in the job's needs.
 func (j job) needs() []string {
 	m := regexp.MustCompile(`(?m)^    needs: \[?([\w, -]+)\]?$`).FindStringSubmatch(j.text)
 	if m == nil {
@@ -88,7 +88,7 @@ func jobsOf(t *testing.T, file string) map[string]job {
 func TestRelease_TakesOnlyCommitsOfMain(t *testing.T) {
 	jobs := jobsOf(t, "release.yml")
 	if first := jobs["version"]; !first.has("run: git merge-base --is-ancestor \"$GITHUB_SHA\" refs/remotes/origin/main\n") || !first.has("fetch-depth: 0") || first.needs() != nil {
-		t.Error("the first job does not look for the commit in main")
+		t.Error("the first job does not check that the commit is in main")
 	}
 	for name, j := range jobs {
 		var seen []string
@@ -99,12 +99,12 @@ func TestRelease_TakesOnlyCommitsOfMain(t *testing.T) {
 			}
 		}
 		if !slices.Contains(seen, "version") {
-			t.Errorf("the job %s does not wait for it", j.name)
+			t.Errorf("the job %s does not wait for the first job", j.name)
 		}
 	}
 }
 
-func TestRelease_SignsInAJobThatRunsNothingOfTheRelease(t *testing.T) {
+func TestRelease_SigningJobRunsNoReleasedCode(t *testing.T) {
 	jobs := jobsOf(t, "release.yml")
 	rights := map[string][]string{
 		"version": {"contents: read"},
@@ -120,17 +120,17 @@ func TestRelease_SignsInAJobThatRunsNothingOfTheRelease(t *testing.T) {
 			got = append(got, m[1])
 		}
 		if !slices.Equal(got, rights[name]) {
-			t.Errorf("the job %s has the rights %q, want %q", name, got, rights[name])
+			t.Errorf("the job %s has the permissions %q, want %q", name, got, rights[name])
 		}
 		if j.has(": write") && !j.has("\n    environment: release\n") {
-			t.Errorf("the job %s may write, and is not in the environment whose reviewers are asked", name)
+			t.Errorf("the job %s has write permissions outside of the environment release, which requires a review", name)
 		}
 		if (name == "sign" || name == "publish") && (j.has("actions/checkout", "setup-go", "make ", "go run", "scripts/") || !j.has("sha256sum --check --strict <<<\"$SHA256  ") || !j.has("SHA256: ${{ needs.build.outputs.sha256 }}")) {
-			t.Errorf("the job %s runs code of the release, or takes what was built without its digest", name)
+			t.Errorf("the job %s runs code of the release, or uses a build without checking its digest", name)
 		}
 	}
 	if len(jobs) != len(rights) {
-		t.Errorf("there are %d jobs", len(jobs))
+		t.Errorf("%d jobs", len(jobs))
 	}
 }
 
@@ -150,23 +150,23 @@ func TestWorkflows_LeakNoSecrets(t *testing.T) {
 				t.Errorf("%s: the job %s has no timeout", file, name)
 			}
 			if n := strings.Count(j.text, "actions/checkout@"); n != strings.Count(j.text, "persist-credentials: false") {
-				t.Errorf("%s: the job %s leaves the token in the checkout", file, name)
+				t.Errorf("%s: the job %s keeps the token in the checkout", file, name)
 			}
 			if n := strings.Count(j.text, "actions/setup-go@"); n != strings.Count(j.text, " cache: false")+strings.Count(j.text, " cache: ${{ github.ref_type != 'tag' }}") {
 				t.Errorf("%s: the job %s reads a cache in a release", file, name)
 			}
-			// A run is one line, or a deeper block.
+			// The script of a run is one line, or an indented block.
 			for _, m := range regexp.MustCompile(`(?m)^( +)(?:- )?run: (.*\n(?:^          .*\n)*)`).FindAllStringSubmatch(j.text, -1) {
 				if strings.Contains(m[2], "${{") {
-					t.Errorf("%s: the job %s puts an expression into a script: %s", file, name, m[2])
+					t.Errorf("%s: the job %s uses an expression in a script: %s", file, name, m[2])
 				}
 			}
 		}
 	}
 }
 
-// TestRelease_TagMustBeAVersion checks that the first step of a release rejects tags that make or a shell would interpret: a tag could otherwise change the
-// build of a commit of main.
+// TestRelease_TagMustBeAVersion checks that the first step of a release rejects tags with characters that make or a shell would interpret. Such a tag could
+// change the build.
 func TestRelease_TagMustBeAVersion(t *testing.T) {
 	_, steps, _ := strings.Cut(jobsOf(t, "release.yml")["version"].text, "    steps:\n")
 	m := regexp.MustCompile(`^(?: +#.*\n)* +- name: .*\n +run: '(.*)'\n`).FindStringSubmatch(steps)

@@ -32,7 +32,8 @@ type request struct {
 	flows int
 }
 
-// newRequest returns a request with a message of size bytes, or the least possible. With flows, messages go round so many, whose ids begin with flow.
+// newRequest returns a request with a message of size bytes, or of the least possible size. If flows is not 0, the messages go to that many flows in turn,
+// with ids that begin with flow.
 func newRequest(host, flow string, flows, run, size int) request {
 	if flows > 0 {
 		flow += strings.Repeat("0", flowWidth)

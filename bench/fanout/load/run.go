@@ -46,7 +46,7 @@ func Run(server Server, s Scenario) (Result, error) {
 		return Result{}, err
 	}
 	defer p.close()
-	// A message of its own creates each flow, so that every reader starts with a snapshot and must get all measured messages.
+	// Create each flow with a separate message, so that every reader starts with a snapshot and must get all measured messages.
 	if err := p.publish(max(1, s.Flows), 0, 0); err != nil {
 		return Result{}, err
 	}
@@ -106,7 +106,7 @@ func (m *measurement) fanout(addr netip.AddrPort, run int) error {
 	return nil
 }
 
-// ahead is how many readers are connected before the memory of idle ones is measured: with the first ones a server allocates permanent memory, and
+// ahead is the number of readers connected before the memory of idle ones is measured: with the first ones a server allocates permanent memory, and
 // frees that of its start.
 const ahead = 1000
 

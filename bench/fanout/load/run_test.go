@@ -100,7 +100,7 @@ func TestRun_FindsFaults(t *testing.T) {
 	}{
 		{"", "", func(r Result) bool { return r.Delivered == readers*messages && r.Accepted == messages && r.Chunked }},
 		{"lost", "3 deliveries lost", nil},
-		{"twice", "3 deliveries made twice", nil},
+		{"twice", "3 duplicate deliveries", nil},
 		{"late", "3 frames out of order", nil},
 		{"misnumbered", "1 messages under another id", nil},
 		{"resync", "", func(r Result) bool {
@@ -126,7 +126,7 @@ func TestRun_FindsFaults(t *testing.T) {
 	}
 }
 
-// TestRun_LatencyCountsFromDueTime lets a server answer its first POST late: the messages that were due meanwhile are late too.
+// TestRun_LatencyCountsFromDueTime has a server that answers its first POST late, so that the messages due meanwhile are late too.
 func TestRun_LatencyCountsFromDueTime(t *testing.T) {
 	const late = 200 * time.Millisecond
 	f := &faulty{more: make(chan struct{})}

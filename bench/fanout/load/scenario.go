@@ -26,7 +26,7 @@ type Scenario struct {
 	Readers    int           `json:"readers"`
 	Stalled    int           `json:"stalled,omitempty"` // additional readers that read nothing after connecting
 	Publishers int           `json:"publishers,omitempty"`
-	Flows      int           `json:"flows,omitempty"` // that messages of a Fanout go round, each reader following all; 0: one, followed by itself
+	Flows      int           `json:"flows,omitempty"` // number of flows that receive a Fanout's messages in turn; every reader follows all flows; 0: one flow, followed alone
 	Messages   int           `json:"messages,omitempty"`
 	Warm       int           `json:"warm,omitempty"`   // unmeasured messages before them
 	Size       int           `json:"size,omitempty"`   // bytes of a message; 400
@@ -75,7 +75,7 @@ type Result struct {
 	PublishP99     time.Duration `json:"publishP99"`
 
 	Delivered int64 `json:"delivered"`
-	// DeliverSeconds is the time from the first request, of a replay from the first connection, to the last message at any reader.
+	// DeliverSeconds is the time from the first request (in a replay, the first connection) to the last message at any reader.
 	DeliverSeconds float64       `json:"deliverSeconds"`
 	P50            time.Duration `json:"p50"`
 	P99            time.Duration `json:"p99"`
@@ -112,7 +112,7 @@ func (r Result) Wrong() string {
 		n    int64
 		what string
 	}{
-		{r.Refused, "messages refused"}, {r.Lost, "deliveries lost"}, {r.Twice, "deliveries made twice"}, {r.Disorder, "frames out of order"},
+		{r.Refused, "messages refused"}, {r.Lost, "deliveries lost"}, {r.Twice, "duplicate deliveries"}, {r.Disorder, "frames out of order"},
 		{r.Misnumber, "messages under another id than their POST was answered with"}, {int64(r.Cut), "readers cut"},
 	} {
 		if w.n > 0 {

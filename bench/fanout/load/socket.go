@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// perSource is how many connections use one loopback address: fewer than the kernel's ephemeral ports.
+// perSource is the number of connections from one loopback address: fewer than the kernel's ephemeral ports.
 const perSource = 20_000
 
 // clock returns nanoseconds since the process's start.
@@ -18,7 +18,7 @@ func clock() int64 { return int64(time.Since(epoch)) }
 
 var epoch = time.Now()
 
-// dial connects a raw socket to a loopback address, as the n-th of many.
+// dial connects a raw socket to a loopback address. n is the number of the connection, which selects its source address.
 func dial(addr netip.AddrPort, n, receiveBuffer int) (fd int, err error) {
 	if !addr.Addr().Is4() || !addr.Addr().IsLoopback() {
 		return -1, fmt.Errorf("%s is not an IPv4 loopback address", addr)

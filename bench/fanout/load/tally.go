@@ -56,7 +56,7 @@ type tally struct {
 	latency    histogram
 }
 
-// take handles the bytes of a reader at an instant: the first kept bytes of b are its carry, the others have just arrived.
+// take handles bytes that arrived for a reader at an instant. The first kept bytes of b are the reader's carry, the others are new.
 func (t *tally) take(r *reader, b []byte, kept int, at int64) error {
 	t.bytes += int64(len(b) - kept)
 	whole := b

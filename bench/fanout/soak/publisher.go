@@ -28,8 +28,8 @@ type publisher struct {
 
 	state       *flow.State // fold of the confirmed messages
 	incarnation string
-	n           int64 // of Flow-Emitter
-	count       int64 // number of messages, also "k" of the last one
+	n           int64 // request number in Flow-Emitter
+	count       int64 // number of messages, and field "k" of the last one
 	resent      int64 // kills of the server after which the publisher has resent everything
 }
 

@@ -29,7 +29,7 @@ type Config struct {
 	Ring         int           // the server's ring capacity
 	Pause        time.Duration // the longest stall or absence of a viewer
 	WriteTimeout time.Duration // the server's write timeout
-	DeleteOneIn  int           // one in so many requests deletes a flow, and three in so many a region
+	DeleteOneIn  int           // of this many requests, on average one deletes a flow and three delete a region
 	Log          io.Writer     // progress
 }
 
@@ -39,7 +39,7 @@ type run struct {
 	client, viewers      *http.Client
 	server               *server
 	publishers           []*publisher
-	kills                atomic.Int64 // of the server, each of which may lose confirmed messages
+	kills                atomic.Int64 // kills of the server; each may lose confirmed messages
 	live                 []sample
 	stats                stats
 }
@@ -188,7 +188,7 @@ func (r *run) settle(ctx context.Context, viewers []*viewer, flowID, snapshot st
 	return nil
 }
 
-// started is how many permanent goroutines the first stream or garbage collection may have started.
+// started is the number of permanent goroutines that the first stream or garbage collection may have started.
 const started = 4
 
 // quiet waits until the server has ended all streams and goroutines of the load.

@@ -18,7 +18,7 @@ import (
 // seen is a viewer's state of one flow.
 type seen struct {
 	state *flow.State
-	count int64 // "k" of the last message
+	count int64 // field "k" of the last message
 }
 
 // viewer subscribes to one flow, or all of them, and folds the messages.

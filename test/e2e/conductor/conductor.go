@@ -76,7 +76,7 @@ func (c *Conductor) lost(o plane.Object) {
 	}
 }
 
-// shown reports whether an object becomes a node.
+// shown reports whether the adapter makes a node of an object.
 func shown(o plane.Object) bool {
 	kind, _ := o["kind"].(string)
 	return slices.Contains(truth.Kinds, kind)
@@ -152,7 +152,7 @@ func (c *Conductor) Apply(ctx context.Context, e Event) error {
 	return nil
 }
 
-// set returns a JSON Patch operation that sets a field, whether it exists or not; nil if value is nil.
+// set returns a JSON Patch operation that sets a field, whether or not the field exists. It returns nil if value is nil.
 func set(path string, value any) plane.Object {
 	return plane.Object{"op": "add", "path": path, "value": value}
 }

@@ -28,8 +28,8 @@ func CacheDir() (string, error) {
 	return filepath.Join(dir, "openova-flow-e2e"), err
 }
 
-// Build returns the Kit with the versions in the modules under tools. It builds what is not in the cache, and calls told before
-// each build.
+// Build returns the Kit with the versions in the modules under tools. It builds the parts that are not in the cache, and calls told with a
+// description before each build.
 func Build(ctx context.Context, tools, cache string, told func(string)) (Kit, error) {
 	b := builder{ctx, tools, cache, told}
 	var k Kit

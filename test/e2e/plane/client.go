@@ -147,7 +147,7 @@ func (c *Client) List(ctx context.Context, kind string) ([]Object, error) {
 	for _, item := range items {
 		o, ok := item.(Object)
 		if !ok {
-			return nil, fmt.Errorf("the list of %s holds what is no object", kind)
+			return nil, fmt.Errorf("an item in the list of %s is not an object", kind)
 		}
 		list = append(list, o)
 	}

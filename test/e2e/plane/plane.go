@@ -25,12 +25,12 @@ const adminToken = "admin"
 
 // Plane is a control plane.
 type Plane struct {
-	Addr string // of its API server
+	Addr string // address of its API server
 	kit  Kit
 	dir  string
 	logs string
 	etcd *Process
-	url  string // of etcd
+	url  string // URL of etcd
 	api  *Process
 }
 

@@ -66,7 +66,7 @@ func (p *Process) Stop() error {
 		return nil
 	case <-timer.C:
 		p.Kill()
-		return fmt.Errorf("still there 20 s after SIGTERM, see %s", p.Log)
+		return fmt.Errorf("not ended 20 s after SIGTERM, see %s", p.Log)
 	}
 }
 

@@ -63,7 +63,7 @@ func (p *Proxy) close(c net.Conn) {
 func (p *Proxy) pass(in net.Conn) {
 	defer p.close(in)
 	if !p.keep(in) {
-		_, _ = io.Copy(io.Discard, in) // discard what is sent, and answer nothing
+		_, _ = io.Copy(io.Discard, in) // discard requests without answering
 		return
 	}
 	out, err := net.Dial("tcp", p.target)

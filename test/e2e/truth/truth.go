@@ -1,4 +1,4 @@
-// Package truth computes what a flow must show of a cluster, only from the objects in the API server. It shares no code with the
+// Package truth computes the expected nodes and edges of a cluster from the objects in its API server alone. It shares no code with the
 // tested programs.
 package truth
 
@@ -24,13 +24,13 @@ type View struct {
 // NewView returns an empty View.
 func NewView() View { return View{map[string]string{}, map[Edge]bool{}} }
 
-// Kinds become nodes; members of a rollout come first.
+// Kinds are the kinds with nodes, those that are members of a rollout first.
 var Kinds = []string{"HelmRelease", "Kustomization", "GitRepository", "HelmRepository", "OCIRepository", "Bucket"}
 
 // member reports whether objects of a kind count in the status of their region.
 func member(kind any) bool { return kind == "HelmRelease" || kind == "Kustomization" }
 
-// failures are the reasons with which Ready=False means failed. For a source, every reason does.
+// failures has, by kind, the reasons with which Ready=False means failed. For a source, every reason means failed.
 var failures = map[any][]string{
 	"HelmRelease":   {"InstallFailed", "UpgradeFailed", "RetriesExhausted"},
 	"Kustomization": {"BuildFailed", "ReconciliationFailed", "PruneFailed", "HealthCheckFailed"},
@@ -62,8 +62,8 @@ func condition(o map[string]any, name string) (status, reason string) {
 	return "", ""
 }
 
-// looksAgain reports whether the controller only checks again what it has already finished, so that the earlier status still holds.
-func looksAgain(o map[string]any) bool {
+// rechecks reports whether the controller only repeats a finished reconciliation, so that the earlier status still holds.
+func rechecks(o map[string]any) bool {
 	ready, _ := condition(o, "Ready")
 	if ready != "Unknown" || o["kind"] == "HelmRelease" {
 		return false
@@ -105,7 +105,7 @@ func Of(region string, o map[string]any) string {
 }
 
 // Edges returns the edges of an object: from its container, its dependencies, its source, and the Kustomization that waits for it. The last two
-// exist only while their other end does.
+// exist only while the node at their other end exists.
 func Edges(region string, o map[string]any) []Edge {
 	own, id := text(o, "metadata", "namespace"), Of(region, o)
 	edges := []Edge{{id, "contains", region}}
@@ -135,7 +135,7 @@ func Edges(region string, o map[string]any) []Edge {
 	return edges
 }
 
-// worst is the precedence of statuses: one member decides the status of its region.
+// worst lists statuses by precedence: the first that any member has is the status of the region.
 var worst = []string{"failed", "running", "pending", "succeeded"}
 
 // region returns the status of a region with these numbers of members by status.
@@ -199,13 +199,13 @@ func (h *History) Saw(o map[string]any) {
 		h.edges[e] = true
 	}
 	id, status := Of(h.name, o), Status(o)
-	if h.now[id] == "succeeded" && looksAgain(o) {
+	if h.now[id] == "succeeded" && rechecks(o) {
 		status = "succeeded"
 	}
 	h.turn(id, status, member(o["kind"]))
 }
 
-// Lost records that an object is gone.
+// Lost records that an object no longer exists.
 func (h *History) Lost(o map[string]any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

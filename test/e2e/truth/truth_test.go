@@ -84,7 +84,7 @@ func TestView_EdgesOfSourcesAndOfKustomizationsThatWait(t *testing.T) {
 	}
 }
 
-func TestHistory_VerdictHoldsWhileItIsLookedAtAgain(t *testing.T) {
+func TestHistory_StatusHoldsDuringARecheck(t *testing.T) {
 	h := truth.NewHistory("r")
 	for _, ready := range []string{"True", "Unknown", "True"} {
 		h.Saw(object(t, `{"kind":"Kustomization","metadata":{"namespace":"a","name":"b"},"status":{"conditions":[{"type":"Ready","status":"`+ready+`"}]}}`))
@@ -118,6 +118,6 @@ func TestHistory_KeepsPastStatuses(t *testing.T) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	if !h.HadEdge(truth.Edge{From: "r/b", Type: "finish-to-start", To: "r/a"}) || h.HadEdge(truth.Edge{From: "r/c", Type: "finish-to-start", To: "r/a"}) {
-		t.Error("the edges that were are not those that are told")
+		t.Error("HadEdge is wrong for an edge that existed, or for one that did not")
 	}
 }

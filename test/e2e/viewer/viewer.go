@@ -47,7 +47,7 @@ func (v *Viewer) Region(name string) (claims.Region, bool) {
 	return r, ok
 }
 
-func (v *Viewer) hear(data string) {
+func (v *Viewer) takeRegions(data string) {
 	var said claims.Regions
 	if err := json.Unmarshal([]byte(data), &said); err != nil || said.Regions == nil {
 		v.fault("regions: %v", err)
@@ -93,7 +93,7 @@ func (v *Viewer) connect(ctx context.Context) {
 	v.mu.Unlock()
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return // the server is away
+		return // the server is unreachable
 	}
 	defer res.Body.Close()
 	lines := bufio.NewScanner(res.Body)
@@ -115,7 +115,7 @@ func (v *Viewer) connect(ctx context.Context) {
 			switch event {
 			case "heartbeat":
 			case "regions":
-				v.hear(data)
+				v.takeRegions(data)
 			default:
 				v.frame(id, event, data)
 			}
@@ -200,7 +200,7 @@ func (v *Viewer) Snapshots() int {
 	return v.snapshots
 }
 
-// Shown returns the successive statuses of each node, and every edge that was ever shown.
+// Shown returns the successive statuses of each node, and all edges that were ever shown.
 func (v *Viewer) Shown() (series map[string][]string, edges map[truth.Edge]bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

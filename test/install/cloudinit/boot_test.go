@@ -100,7 +100,7 @@ func TestDeployment_WorksAndIsClosed(t *testing.T) {
 		}
 		for _, r := range releases {
 			if there[region+"/"+r.Name] != region {
-				t.Errorf("%s/%s is not there", region, r.Name)
+				t.Errorf("no node %s/%s", region, r.Name)
 			}
 		}
 	}
@@ -118,18 +118,18 @@ func isClosed(t *testing.T, url string, out outputs, ingest map[string]string) {
 		name, path, token, body string
 		want                    int
 	}{
-		{"nobody reads", flow + "/snapshot", "", "", 401},
-		{"nobody writes", flow + "/events", "", node("fsn1"), 401},
+		{"no token reads", flow + "/snapshot", "", "", 401},
+		{"no token writes", flow + "/events", "", node("fsn1"), 401},
 		{"a wrong token", flow + "/events", "ofl_" + strings.Repeat("A", 43), node("fsn1"), 401},
 		{"an emitter reads its flow", flow + "/snapshot", ingest["hel1"], "", 200},
 		{"an emitter writes its region", flow + "/events", ingest["hel1"], node("hel1"), 200},
 		{"an emitter writes another region", flow + "/events", ingest["hel1"], node("fsn1"), 403},
 		{"an emitter deletes a node of another region", flow + "/events", ingest["hel1"], `{"type":"delete-nodes","ids":["fsn1/x"]}`, 403},
 		{"an emitter sets the flow", flow + "/events", ingest["hel1"], `{"type":"upsert-flow","flow":{"id":"4711","status":"failed","startedAt":1}}`, 403},
-		{"nobody reads metrics", "/metrics", "", "", 401},
+		{"no token reads metrics", "/metrics", "", "", 401},
 		{"a person reads metrics", "/metrics", out.Operator, "", 200},
-		{"the kubelet asks for health", "/healthz", "", "", 200},
-		{"the kubelet asks whether it is ready", "/readyz", "", "", 200},
+		{"the kubelet probes liveness", "/healthz", "", "", 200},
+		{"the kubelet probes readiness", "/readyz", "", "", 200},
 		{"an emitter writes another flow", "/v1/flows/other/events", ingest["hel1"], strings.ReplaceAll(node("hel1"), "4711", "other"), 403},
 		{"a person reads", flow + "/snapshot", out.Operator, "", 200},
 	} {

@@ -65,7 +65,7 @@ func (m *machine) bootstrap(t *testing.T, userData string, env ...string) (print
 	t.Helper()
 	c := parse(t, userData)
 	if len(c.RunCmd) != 1 || len(c.RunCmd[0]) != 1 {
-		t.Fatalf("it runs %q", c.RunCmd)
+		t.Fatalf("runcmd is %q", c.RunCmd)
 	}
 	file := filepath.Join(t.TempDir(), "bootstrap")
 	write(t, file, c.file(t, c.RunCmd[0][0]))
@@ -121,7 +121,7 @@ func TestBootstrap_Script(t *testing.T) {
 			"gateway.networking.k8s.io_gatewayclasses.yaml is not what its checksum says"},
 		"a machine of another architecture": {render(map[string]string{other: sum(k3sProgram)}), ": set it in k3s_sha256"},
 	} {
-		t.Run(name+" is not run", func(t *testing.T) {
+		t.Run(name+" is rejected", func(t *testing.T) {
 			m := newMachine(t)
 			printed, calls, err := m.bootstrap(t, tt.userData)
 			if err == nil || !strings.Contains(printed, tt.want) || calls != "" {

@@ -43,15 +43,15 @@ func TestInputs_InvalidOnesAreRejected(t *testing.T) {
 	for _, tt := range []struct {
 		name string
 		in   inputs
-		want string // the invalid variable, or the output that can't be made; empty: accepted
+		want string // the invalid variable, or the output that fails; empty: accepted
 	}{
 		{"nothing wrong", inputs{}, ""},
 		{"fqdn of one label", inputs{"sovereign_fqdn": "localhost"}, "sovereign_fqdn"},
 		{"fqdn in upper case", inputs{"sovereign_fqdn": "Example.com"}, "sovereign_fqdn"},
 		{"fqdn with a scheme", inputs{"sovereign_fqdn": "https://example.com"}, "sovereign_fqdn"},
 		{"fqdn that ends in a dot", inputs{"sovereign_fqdn": "example.com."}, "sovereign_fqdn"},
-		{"fqdn that goes on in another line", inputs{"sovereign_fqdn": "example.com\nx: y"}, "sovereign_fqdn"},
-		{"fqdn that ends in a line", inputs{"sovereign_fqdn": "example.com\n"}, "sovereign_fqdn"},
+		{"fqdn of two lines", inputs{"sovereign_fqdn": "example.com\nx: y"}, "sovereign_fqdn"},
+		{"fqdn that ends in a newline", inputs{"sovereign_fqdn": "example.com\n"}, "sovereign_fqdn"},
 		{"label of 64", inputs{"sovereign_fqdn": long(64) + ".com"}, "sovereign_fqdn"},
 		{"label of 63", inputs{"sovereign_fqdn": long(63) + ".com"}, ""},
 		{"address", inputs{"sovereign_fqdn": "10.0.0.1"}, "sovereign_fqdn"},
@@ -80,18 +80,18 @@ func TestInputs_InvalidOnesAreRejected(t *testing.T) {
 		{"tag with a space", inputs{"kit_tag": "v1 x"}, "kit_tag"},
 		{"token of no region", inputs{"ingest_tokens": map[string]string{"nbg1": token}}, "ingest_tokens"},
 		{"short token", inputs{"ingest_tokens": map[string]string{"hel1": token[1:]}}, "ingest_tokens"},
-		{"token with a line", inputs{"ingest_tokens": map[string]string{"hel1": token + "\n"}}, "ingest_tokens"},
+		{"token that ends in a newline", inputs{"ingest_tokens": map[string]string{"hel1": token + "\n"}}, "ingest_tokens"},
 		{"one token for two", inputs{"ingest_tokens": map[string]string{"hel1": token, "fsn1": token}}, "ingest_tokens"},
 		{"short token for people", inputs{"operator_token": "secret"}, "operator_token"},
 		{"emitter's token for people", inputs{"operator_token": token, "ingest_tokens": map[string]string{"hel1": token}}, "operator_token"},
 		{"tokens given", inputs{"operator_token": other, "ingest_tokens": map[string]string{"hel1": token}}, ""},
-		{"more than a machine takes", inputs{"regions": many, "primary_region": many[0], "operator_token": other}, "user_data"},
+		{"user data above a machine's limit", inputs{"regions": many, "primary_region": many[0], "operator_token": other}, "user_data"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w.configure(t, deployment().with(tt.in))
 			action := []string{"plan", "-input=false", "-no-color"}
 			if tt.want == "user_data" {
-				action = append([]string{"apply", "-auto-approve"}, action[1:]...) // the size is only known with tokens
+				action = append([]string{"apply", "-auto-approve"}, action[1:]...) // the size of the user data is unknown without tokens
 			}
 			out, err := w.run(t, action...)
 			if (tt.want == "") != (err == nil) || tt.want == "user_data" && !strings.Contains(out, tt.want) || tt.want != "user_data" && failedVariable(t, out) != tt.want {

@@ -132,13 +132,13 @@ func TestUserData_Manifests(t *testing.T) {
 		}
 		for name, o := range objects(t, out.Secrets[region]) {
 			if !reflect.DeepEqual(o, manifests[name]) {
-				t.Errorf("%s: the output secrets has another %s", region, name)
+				t.Errorf("%s: the output secrets has a different %s", region, name)
 			}
 		}
 	}
 	followed, _ := newWorkspace(t).apply(t, deployment())
 	if ref := at(parse(t, followed.UserData["hel1"]).manifests(t)["GitRepository/flux-system"], "spec", "ref"); !reflect.DeepEqual(ref, map[string]any{"branch": "main"}) {
-		t.Errorf("without a tag it is %v", ref)
+		t.Errorf("without a tag, the ref is %v", ref)
 	}
 }
 
@@ -168,7 +168,7 @@ func TestUserData_ReleasesEqualTheKits(t *testing.T) {
 				}
 			}
 		}
-		// Two networks or proxies on a machine would break each other.
+		// A second network or proxy on a machine would break the first.
 		var k3s map[string]any
 		if err := yaml.UnmarshalStrict([]byte(c.file(t, "/etc/rancher/k3s/config.yaml")), &k3s); err != nil {
 			t.Fatal(err)
@@ -199,8 +199,8 @@ type tokensFile struct {
 	} `json:"tokens"`
 }
 
-// credentials returns the tokens of a deployment's emitters and the server's tokens file, from the Secrets that the kit's releases and the charts' defaults
-// name.
+// credentials returns the tokens of a deployment's emitters, and the server's tokens file. It reads them from the Secrets named in the kit's releases and the
+// charts' defaults.
 func credentials(t *testing.T, out outputs, primary string) (ingest map[string]string, file string) {
 	t.Helper()
 	ingest = map[string]string{}
@@ -260,24 +260,24 @@ func TestTokens_Generated(t *testing.T) {
 		}
 		for region, userData := range out.UserData {
 			if owner != region && strings.Contains(userData, token) {
-				t.Errorf("the machine of %s has a token of %q", region, owner)
+				t.Errorf("the machine of %s has a token for %q", region, owner)
 			}
 			if region != "fsn1" && strings.Contains(userData, sum(token)) {
-				t.Errorf("the machine of %s has a hash of %q", region, owner)
+				t.Errorf("the machine of %s has a hash for %q", region, owner)
 			}
 		}
 	}
 	if ingest["fsn1"] == ingest["hel1"] || ingest["fsn1"] == out.Operator {
-		t.Error("two have the same token")
+		t.Error("two tokens are equal")
 	}
 
 	// A second apply changes nothing, and a new region does not change other regions' tokens.
 	if same, _ := w.apply(t, deployment()); !reflect.DeepEqual(same, out) {
-		t.Error("another apply changes something")
+		t.Error("a second apply changes something")
 	}
 	more, _ := w.apply(t, deployment().with(inputs{"regions": []string{"ash", "hel1", "fsn1"}}))
 	if now, _ := credentials(t, more, "fsn1"); now["fsn1"] != ingest["fsn1"] || now["hel1"] != ingest["hel1"] || now["ash"] == "" || more.Operator != out.Operator {
-		t.Error("another region changes tokens")
+		t.Error("a new region changes other tokens")
 	}
 
 	// Replace one as described in the README.
@@ -301,14 +301,14 @@ func TestTokens_Given(t *testing.T) {
 	}
 	for _, token := range []string{given, people} {
 		if !strings.Contains(file, sum(token)) {
-			t.Error("the tokens file lacks one")
+			t.Error("the tokens file lacks a given token")
 		}
 		if strings.Contains(printed, token) {
 			t.Error("a token is printed")
 		}
 	}
 	if made, err := w.run(t, "state", "list"); err != nil || strings.Count(made, "random_bytes") != 1 {
-		t.Errorf("%v, made are\n%s", err, made)
+		t.Errorf("%v, generated:\n%s", err, made)
 	}
 }
 

@@ -67,8 +67,8 @@ func TestAPIServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Run("takes every render", func(t *testing.T) { takesRenders(t, admin) })
-	t.Run("takes the kits", func(t *testing.T) {
+	t.Run("accepts every render", func(t *testing.T) { takesRenders(t, admin) })
+	t.Run("accepts the kits", func(t *testing.T) {
 		for _, name := range []string{"primary", "secondary"} {
 			for _, o := range read(t, "../testdata/kit/"+name+".golden.yaml") {
 				if err := apply(ctx, admin, o, ""); err != nil {
@@ -77,8 +77,8 @@ func TestAPIServer(t *testing.T) {
 			}
 		}
 	})
-	t.Run("takes what a machine gives it", func(t *testing.T) { takesMachines(t, admin) })
-	t.Run("gives the emitter its rights and no more", func(t *testing.T) { givesRights(t, admin) })
+	t.Run("accepts the manifests of a machine", func(t *testing.T) { takesMachines(t, admin) })
+	t.Run("the emitter has exactly its permissions", func(t *testing.T) { givesRights(t, admin) })
 }
 
 func otherCRDs(t *testing.T) (files []string) {
@@ -91,7 +91,7 @@ func otherCRDs(t *testing.T) (files []string) {
 		}
 		found, _ := filepath.Glob(filepath.Join(answer.Dir, pattern))
 		if len(found) == 0 {
-			t.Fatal("no definitions in ", answer.Dir)
+			t.Fatal("no CRDs in ", answer.Dir)
 		}
 		files = append(files, found...)
 	}
@@ -216,7 +216,7 @@ func givesRights(t *testing.T, admin *plane.Client) {
 	const lease = "openova-flow-adapter-flux-2b2352bfcb"
 	type question struct {
 		namespace, verb, group, resource, name string
-		everywhere, listed                     bool // the answer without namespaces, and with flux-system and apps
+		everywhere, listed                     bool // whether allowed by a render without namespaces, and by one with flux-system and apps
 	}
 	const helm, source, kustomize, coordination = "helm.toolkit.fluxcd.io", "source.toolkit.fluxcd.io", "kustomize.toolkit.fluxcd.io", "coordination.k8s.io"
 	questions := []question{

@@ -47,24 +47,24 @@ func parse(args []string, stderr io.Writer) (options, error) {
 	var o options
 	flags := flag.NewFlagSet("fanout", flag.ContinueOnError)
 	flags.SetOutput(stderr)
-	flags.BoolVar(&o.quick, "quick", false, "small numbers: shows that nothing is lost, and no speed")
-	flags.BoolVar(&o.check, "check", false, "say which targets are met")
-	flags.IntVar(&o.rounds, "rounds", 0, "rounds of each scenario; 0: as many as it has")
+	flags.BoolVar(&o.quick, "quick", false, "few messages and readers: test for lost messages only, not speed")
+	flags.BoolVar(&o.check, "check", false, "print which targets are met")
+	flags.IntVar(&o.rounds, "rounds", 0, "rounds of each scenario; 0: the scenario's own number")
 	list := func(name, usage string, to *[]string) {
 		flags.Func(name, usage, func(s string) error { *to = append(*to, strings.Split(s, ",")...); return nil })
 	}
-	list("servers", "of limit, floor, plain, portable and fast, with commas between; all but floor", &o.servers)
-	list("only", "scenarios, with commas between; all", &o.only)
-	list("also", "name=binary: another build of the server to measure beside the others; may be repeated", &o.also)
-	flags.StringVar(&o.record, "json", "", "a file to append a JSON line of each run to")
-	flags.StringVar(&o.from, "from", "", "measure nothing: show the runs that such a file holds")
-	flags.StringVar(&o.profile, "profile", "", "instead write CPU profiles of the server, with this in their names")
-	flags.StringVar(&o.into, "into", "../profiles", "the folder that profiles are written into")
+	list("servers", "comma-separated servers to measure: limit, floor, plain, portable, fast; default: all but floor", &o.servers)
+	list("only", "comma-separated scenarios; default: all", &o.only)
+	list("also", "name=binary: another build of the server to measure too; may be repeated", &o.also)
+	flags.StringVar(&o.record, "json", "", "file to append a JSON line for each run to")
+	flags.StringVar(&o.from, "from", "", "measure nothing, and show the runs in this file written with -json")
+	flags.StringVar(&o.profile, "profile", "", "write CPU profiles of the server, with this text in their names, and measure nothing else")
+	flags.StringVar(&o.into, "into", "../profiles", "folder for the profiles")
 	if err := flags.Parse(args); err != nil {
 		return o, err
 	}
 	if o.quick && o.check {
-		return o, errors.New("-check and -quick exclude each other: small numbers meet no target")
+		return o, errors.New("-check and -quick exclude each other: a quick run is too short for the targets")
 	}
 	known := names(scenarios(o.quick))
 	for _, s := range o.only {

@@ -57,7 +57,7 @@ func scenarios(quick bool) []scenario {
 		{name: replayOne, rounds: 3, resumes: true, load: load.Scenario{Kind: load.Replay, Readers: 1, Messages: 4000}},
 		{name: replayFifty, rounds: 3, resumes: true, load: load.Scenario{Kind: load.Replay, Readers: 50, Messages: 4000}},
 		{name: sustained, rounds: 1, oursOnly: true, load: load.Scenario{Kind: load.Fanout, Readers: 1000, Publishers: 4, Rate: 2000, Messages: 120_000, Within: 65 * time.Second}},
-		// These two differ only in the stalled readers.
+		// The next two differ only in the stalled readers.
 		{name: alone, rounds: 3, oursOnly: true, portable: portableRate, load: load.Scenario{Kind: load.Fanout, Readers: 1000, Publishers: 4, Rate: 2000, Messages: 20_000, Within: 10 * time.Second}},
 		{name: beside, rounds: 3, oursOnly: true, portable: portableRate, load: load.Scenario{Kind: load.Fanout, Readers: 1000, Stalled: 20, Publishers: 4, Rate: 2000, Messages: 20_000, Within: 10 * time.Second}},
 		{name: held, rounds: 1, oursOnly: true, load: load.Scenario{Kind: load.Idle, Readers: heldReaders, Hold: 50 * time.Second}},

@@ -10,7 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/openova-io/openova/products/openova-flow/server/internal/pipenet"
+	"github.com/openova-io/openova/products/openova-flow/server/pipenet"
 )
 
 func TestServe_DrainsAliveAndNotReady(t *testing.T) {

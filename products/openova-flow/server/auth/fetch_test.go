@@ -16,7 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/openova-io/openova/products/openova-flow/server/internal/pipenet"
+	"github.com/openova-io/openova/products/openova-flow/server/pipenet"
 )
 
 // keyServer serves the key sets of the clusters, each at its name.

@@ -15,7 +15,7 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/server/httpapi"
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
-	"github.com/openova-io/openova/products/openova-flow/server/internal/pipenet"
+	"github.com/openova-io/openova/products/openova-flow/server/pipenet"
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 

@@ -1,20 +1,19 @@
 package app
 
 import (
-	"errors"
 	"log/slog"
 	"maps"
 	"math"
 	"slices"
 
 	"github.com/openova-io/openova/products/openova-flow/relay/notice"
-	"github.com/openova-io/openova/products/openova-flow/relay/outbox"
 	"github.com/openova-io/openova/products/openova-flow/relay/rules"
 )
 
-// store keeps what desks know, and takes what they tell.
+// store keeps the states of desks, and takes their notices.
 type store interface {
 	State(desk string) (notice.State, error)
+	Room(channel string) int
 	Commit(desk, rule, channel string, c notice.Change) error
 }
 
@@ -25,10 +24,10 @@ type desk struct {
 	limits        notice.Limits
 	state         notice.State
 	next          int64 // when to look again although nothing has changed
-	full          bool  // the last change found the queue of the channel full
+	held, failed  bool  // at the last look the queue of the channel was full, or the change could not be stored
 }
 
-// desks are all of a configuration. They are for one goroutine.
+// desks are all desks of a configuration. They are for one goroutine.
 type desks struct {
 	list  []*desk
 	store store
@@ -58,7 +57,7 @@ func newDesks(c *rules.Config, s store, log *slog.Logger) (*desks, error) {
 	return all, nil
 }
 
-// readRollouts reports whether a rule tells rollouts of a flow, and the end of the newest one that all these rules have dealt with, in Unix milliseconds.
+// readRollouts reports whether a rule wants rollouts of a flow, and the end of the newest one that all these rules have dealt with, in Unix milliseconds.
 func (a *desks) readRollouts(flow string, now int64) (horizon int64, wanted bool) {
 	horizon = math.MaxInt64
 	for _, d := range a.list {
@@ -79,9 +78,14 @@ func (a *desks) readRollouts(flow string, now int64) (horizon int64, wanted bool
 	return horizon, wanted
 }
 
-// read reports whether a rule tells notices of a kind of a flow.
-func (a *desks) read(kind notice.Kind, flow string) bool {
-	return slices.ContainsFunc(a.list, func(d *desk) bool { return d.rule.ReadsFlow(flow) && d.rule.Reads(kind) })
+// readRevisions reports whether a rule wants revisions of a flow.
+func (a *desks) readRevisions(flow string) bool {
+	return slices.ContainsFunc(a.list, func(d *desk) bool { return d.rule.ReadsFlow(flow) && d.rule.Reads(notice.KindRevision) })
+}
+
+// readRevisionsOf reports whether a rule wants revisions of a region.
+func (a *desks) readRevisionsOf(region string) bool {
+	return slices.ContainsFunc(a.list, func(d *desk) bool { return d.rule.Reads(notice.KindRevision) && d.rule.ReadsRegion(region) })
 }
 
 // look compares what was found with what each desk knows, and commits what follows. changed: found is not as at the last look.
@@ -96,21 +100,23 @@ func (a *desks) look(now int64, changed bool) {
 				mine = append(mine, d.rule.Select(a.found[flow])...)
 			}
 		}
-		change := d.state.Look(d.limits, now, notice.Merge(mine))
+		change := d.state.Look(d.limits, now, notice.Merge(mine), a.store.Room(d.channel))
 		d.next = change.Next
-		switch err := a.store.Commit(d.name, d.rule.Name, d.channel, change); {
-		case errors.Is(err, outbox.ErrFull):
-			if !d.full {
+		if change.Held {
+			a.full(d.channel)
+			if !d.held {
 				a.log.Error("queue full, notices wait", "channel", d.channel, "rule", d.rule.Name)
 			}
-			a.full(d.channel)
-			d.full = true // it is tried again when something changes, or with the next look at everything
-			continue
-		case err != nil:
-			a.log.Error("notices not stored", "channel", d.channel, "rule", d.rule.Name, "err", err)
+		}
+		d.held = change.Held
+		if err := a.store.Commit(d.name, d.rule.Name, d.channel, change); err != nil {
+			if !d.failed {
+				a.log.Error("notices not stored, trying again", "channel", d.channel, "rule", d.rule.Name, "err", err)
+			}
+			d.failed, d.next = true, now
 			continue
 		}
-		d.full = false
+		d.failed = false
 		d.state.Apply(change)
 		for i := range change.Notices {
 			a.told(d, &change.Notices[i])

@@ -1,2 +1,2 @@
-// Package app is the whole relay, put together: it follows a server, looks at each flow, and delivers what the rules of its configuration send to whom.
+// Package app is the assembled relay: it follows a server, finds the notices that are due by the rules of its configuration, and delivers them to channels.
 package app

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/relay/notice"
 	"github.com/openova-io/openova/products/openova-flow/relay/rules"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
+	"github.com/openova-io/openova/products/openova-flow/server/revision"
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
@@ -27,7 +29,7 @@ type recorded struct {
 	Message json.RawMessage `json:"message"`
 }
 
-// DryRun prints what would be told of a recording: the answer of GET /v1/flows/{flowId}/events, or lines with {"at":…,"message":…}.
+// DryRun prints the notices that would be sent for a recording: the answer of GET /v1/flows/{flowId}/events, or lines with {"at":…,"message":…}.
 func DryRun(c *rules.Config, recording io.Reader, out io.Writer) error {
 	messages, err := readRecording(recording)
 	if err != nil {
@@ -35,7 +37,7 @@ func DryRun(c *rules.Config, recording io.Reader, out io.Writer) error {
 	}
 	flowID := flowOf(messages)
 	frames := follow.NewFlows()
-	state, tracker := flow.NewState(flowID, 0), rollout.NewTracker()
+	state, rollouts, revisions := flow.NewState(flowID, 0), rollout.NewTracker(), revision.NewTracker()
 	desks, err := newDesks(c, printer{out}, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
@@ -48,7 +50,11 @@ func DryRun(c *rules.Config, recording io.Reader, out io.Writer) error {
 			return nil
 		}
 		if horizon, wanted := desks.readRollouts(flowID, now); wanted {
-			f.Rollouts = slices.DeleteFunc(tracker.Rollouts(now), func(r rollout.Rollout) bool { return !r.EndedAt.IsZero() && r.EndedAt.Ms() <= horizon })
+			f.Rollouts = slices.DeleteFunc(rollouts.Rollouts(now), func(r rollout.Rollout) bool { return !r.EndedAt.IsZero() && r.EndedAt.Ms() <= horizon })
+		}
+		if desks.readRevisions(flowID) {
+			f.FollowRevisions(desks.readRevisionsOf)
+			f.Revisions, f.Left = revisions.Revisions(nil, follow.MaxRevisions), false
 		}
 		desks.found[flowID], lookedAt = f.Find(now), now
 		desks.look(now, true)
@@ -60,7 +66,8 @@ func DryRun(c *rules.Config, recording io.Reader, out io.Writer) error {
 			return fmt.Errorf("message %d of the recording: %w", i+1, err)
 		}
 		state.Apply(m)
-		tracker.Observe(state, r.At, m.Nodes, m.IDs)
+		rollouts.Observe(state, r.At, m.Nodes, m.IDs)
+		revisions.Observe(r.At, m.Nodes, m.IDs)
 		if _, err := frames.Apply(follow.Frame{Flow: flowID, Event: string(m.Type), Data: r.Message}, r.At); err != nil {
 			return err
 		}
@@ -117,7 +124,7 @@ func flowOf(messages []recorded) string {
 			Flow  struct{ ID string }
 			Nodes []struct{ FlowID string }
 		}
-		if json.Unmarshal(r.Message, &m) != nil { // Decode says what is wrong
+		if json.Unmarshal(r.Message, &m) != nil { // Decode returns a better error
 			continue
 		}
 		if m.Flow.ID != "" {
@@ -134,6 +141,8 @@ func flowOf(messages []recorded) string {
 type printer struct{ out io.Writer }
 
 func (p printer) State(string) (notice.State, error) { return notice.State{}, nil }
+
+func (p printer) Room(string) int { return math.MaxInt }
 
 func (p printer) Commit(_, _, channel string, c notice.Change) error {
 	for i := range c.Notices {

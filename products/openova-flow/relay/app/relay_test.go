@@ -20,66 +20,34 @@ import (
 	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/relay/app"
+	"github.com/openova-io/openova/products/openova-flow/relay/channel"
 	"github.com/openova-io/openova/products/openova-flow/relay/internal/standin"
 	server "github.com/openova-io/openova/products/openova-flow/server/app"
+	"github.com/openova-io/openova/products/openova-flow/server/hub"
+	"github.com/openova-io/openova/products/openova-flow/server/pipenet"
 )
 
 const golden = "../../adapter-flux/testdata/golden/"
 
-// pipes is a net.Listener whose connections are pipes: fake time advances while they wait.
-type pipes struct {
-	conns chan net.Conn
-	done  chan struct{}
-}
-
-func listen() *pipes { return &pipes{make(chan net.Conn), make(chan struct{})} }
-
-func (l *pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.done:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l *pipes) Close() error {
-	select {
-	case <-l.done:
-	default:
-		close(l.done)
-	}
-	return nil
-}
-
-func (l *pipes) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }
-
-func (l *pipes) dial(ctx context.Context) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case l.conns <- there:
-		return here, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-l.done:
-		return nil, errors.New("connection refused")
-	}
-}
-
 // stage is a server, the services of the relay, and the relay, in a bubble.
 type stage struct {
-	t      *testing.T
-	dir    string
-	mu     sync.Mutex // guards hosts
-	hosts  map[string]*pipes
-	client *http.Client
-	hook   *standin.Webhook
-	alerts *standin.Alertmanager
-	slack  *standin.Slack
-	github *standin.GitHub
-	traces *standin.Collector
-	log    *logBuffer
-	queue  int
+	t        *testing.T
+	dir      string
+	mu       sync.Mutex // guards hosts, handlers, isCut and conns
+	hosts    map[string]*pipenet.Listener
+	handlers map[string]http.Handler // of the services
+	client   *http.Client
+	own      *http.Client // of the relay, for the server
+	isCut    bool         // own can't connect
+	conns    []net.Conn   // of own
+	limits   hub.Config   // of the server
+	hook     *standin.Webhook
+	alerts   *standin.Alertmanager
+	slack    *standin.Slack
+	github   *standin.GitHub
+	traces   *standin.Collector
+	log      *logBuffer
+	queue    int
 
 	stopServer func()
 	stop       []func()
@@ -94,28 +62,36 @@ channels:
   alerts: {alertmanager: {urls: ["http://alerts"], labels: {team: platform}}}
   team: {slack: {channel: C0123456789, tokenFile: DIR/token, apiURL: "http://slack/api/"}}
   traces: {otel: {url: "http://collector", protocol: http}}
-  commits: {github: {apiURL: "http://github/", tokenFile: DIR/token, repositories: [{name: acme/fleet, sources: ["https://github.com/acme/fleet"]}]}}
+  commits: {github: {apiURL: "http://github/", tokenFile: DIR/token, repositories: [{name: acme/fleet, sources: ["https://github.com/acme/fleet", "http://127.0.0.1:18420/git/fleet"]}]}}
 `
 
 func newStage(t *testing.T, start time.Time) *stage {
-	s := &stage{t: t, dir: t.TempDir(), hosts: make(map[string]*pipes), log: new(logBuffer),
+	s := &stage{t: t, dir: t.TempDir(), hosts: make(map[string]*pipenet.Listener), log: new(logBuffer),
 		hook: &standin.Webhook{Secret: "open sesame"}, alerts: &standin.Alertmanager{}, slack: &standin.Slack{Token: "xoxb-1", Channel: "C0123456789"}, github: &standin.GitHub{Token: "xoxb-1", Repo: "acme/fleet"}, traces: &standin.Collector{}}
 	time.Sleep(time.Until(start))
 	transport := &http.Transport{DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
 		host, _, _ := net.SplitHostPort(addr)
 		if l := s.host(host); l != nil {
-			return l.dial(ctx)
+			return l.Dial(ctx, "", "")
 		}
 		return nil, fmt.Errorf("no host %s", host)
 	}}
 	s.client = &http.Client{Transport: transport}
-	s.stop = append(s.stop, transport.CloseIdleConnections)
+	own := &http.Transport{DialContext: s.dialOwn}
+	s.own = &http.Client{Transport: own}
+	s.stop = append(s.stop, transport.CloseIdleConnections, own.CloseIdleConnections)
 	for _, host := range []string{"localhost", "hook", "alerts", "slack", "github", "collector"} {
-		s.hosts[host] = listen()
+		s.hosts[host] = pipenet.Listen()
 	}
 	s.serve()
-	for host, handler := range map[string]http.Handler{"hook": s.hook, "alerts": s.alerts, "slack": s.slack, "github": s.github, "collector": s.traces} {
-		srv := &http.Server{Handler: handler}
+	s.handlers = map[string]http.Handler{"hook": s.hook, "alerts": s.alerts, "slack": s.slack, "github": s.github, "collector": s.traces}
+	for host := range s.handlers {
+		srv := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			s.mu.Lock()
+			h := s.handlers[host]
+			s.mu.Unlock()
+			h.ServeHTTP(w, r)
+		})}
 		listener := s.hosts[host]
 		go func() { _ = srv.Serve(listener) }()
 		s.stop = append(s.stop, func() { _ = srv.Close() })
@@ -125,11 +101,47 @@ func newStage(t *testing.T, start time.Time) *stage {
 	return s
 }
 
+// dialOwn connects the relay to the server.
+func (s *stage) dialOwn(ctx context.Context, _, _ string) (net.Conn, error) {
+	l := s.host("localhost")
+	s.mu.Lock()
+	isCut := s.isCut
+	s.mu.Unlock()
+	if isCut {
+		return nil, errors.New("network is unreachable")
+	}
+	c, err := l.Dial(ctx, "", "")
+	if err == nil {
+		s.mu.Lock()
+		s.conns = append(s.conns, c)
+		s.mu.Unlock()
+	}
+	return c, err
+}
+
+// cut separates the relay from the server, or ends that.
+func (s *stage) cut(yes bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.isCut = yes
+	for _, c := range s.conns {
+		c.Close()
+	}
+	s.conns = nil
+}
+
+// handle replaces what a service does.
+func (s *stage) handle(host string, h http.Handler) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.handlers[host] = h
+}
+
 // serve starts a server that has no flows.
 func (s *stage) serve() {
 	listener := s.hosts["localhost"]
 	s.stopServer = s.background(func(ctx context.Context) {
-		if err := server.Serve(ctx, listener, server.Config{Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		if err := server.Serve(ctx, listener, server.Config{Hub: s.limits, Logger: slog.New(slog.DiscardHandler)}); err != nil {
 			s.t.Error(err)
 		}
 	})
@@ -139,13 +151,13 @@ func (s *stage) serve() {
 func (s *stage) restartServer() {
 	s.stopServer()
 	s.mu.Lock()
-	s.hosts["localhost"] = listen()
+	s.hosts["localhost"] = pipenet.Listen()
 	s.mu.Unlock()
 	s.serve()
 }
 
 // host returns a listener; nil: there is none of that name.
-func (s *stage) host(name string) *pipes {
+func (s *stage) host(name string) *pipenet.Listener {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.hosts[name]
@@ -176,7 +188,7 @@ func (s *stage) configure(rules string) {
 func (s *stage) relay(rules string) (stop func()) {
 	s.configure(rules)
 	return s.background(func(ctx context.Context) {
-		err := app.Run(ctx, app.Config{File: filepath.Join(s.dir, "relay.yaml"), Outbox: filepath.Join(s.dir, "relay.db"), Queue: s.queue, Server: s.client, Channels: s.client,
+		err := app.Run(ctx, app.Config{File: filepath.Join(s.dir, "relay.yaml"), Outbox: filepath.Join(s.dir, "relay.db"), Queue: s.queue, Server: s.own, Channels: &http.Client{Transport: channel.Guard(s.client.Transport)},
 			Log: slog.New(slog.NewTextHandler(s.log, nil))})
 		if err != nil {
 			s.t.Error(err)

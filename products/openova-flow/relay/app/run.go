@@ -20,7 +20,7 @@ import (
 // reloadEvery is how often the configuration file is compared.
 const reloadEvery = 5 * time.Second
 
-// Config says how to run. The zero value of a field means its default.
+// Config configures Run. The zero value of a field means its default.
 type Config struct {
 	File     string       // the configuration (package rules)
 	Outbox   string       // the file of the outbox
@@ -32,13 +32,13 @@ type Config struct {
 	Server, Channels *http.Client
 }
 
-// Run relays until ctx ends. A changed configuration is taken up; while it is invalid, the one before stays.
+// Run relays until ctx ends. It applies a changed configuration; while that is invalid, the earlier one stays.
 func Run(ctx context.Context, c Config) error {
 	if c.Log == nil {
 		c.Log = slog.Default()
 	}
 	if c.Server == nil {
-		c.Server = newServerClient()
+		c.Server = channel.NewStreamClient()
 	}
 	if c.Channels == nil {
 		c.Channels = channel.NewClient()
@@ -138,11 +138,4 @@ func serve(ctx context.Context, cancel context.CancelCauseFunc, l net.Listener, 
 	if err := srv.Serve(l); err != nil && ctx.Err() == nil {
 		cancel(fmt.Errorf("serve probes and metrics: %w", err))
 	}
-}
-
-// newServerClient returns a client for the flow server: its streams last for as long as they last.
-func newServerClient() *http.Client {
-	client := channel.NewClient()
-	client.Timeout = 0
-	return client
 }

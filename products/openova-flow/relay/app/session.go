@@ -11,9 +11,9 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/relay/channel"
 	"github.com/openova-io/openova/products/openova-flow/relay/follow"
-	"github.com/openova-io/openova/products/openova-flow/relay/notice"
 	"github.com/openova-io/openova/products/openova-flow/relay/outbox"
 	"github.com/openova-io/openova/products/openova-flow/relay/rules"
+	"github.com/openova-io/openova/products/openova-flow/server/revision"
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
@@ -24,9 +24,9 @@ const (
 	firstLook = 50 * time.Millisecond
 	// lookAnyway is after how long a flow is looked at although nothing has come: its state also changes by time.
 	lookAnyway = 15_000 // milliseconds
-	// Rollouts are read so long after a change of the flow, and so often while one is open, in milliseconds.
+	// The lists of a flow are read so long after a change or a failure, and so often while a rollout is open, in milliseconds.
 	readAfterChange, readWhileOpen = 3_000, 15_000
-	// readers is how many lists of rollouts are read at a time.
+	// readers is of how many flows lists are read at a time.
 	readers = 2
 )
 
@@ -44,15 +44,17 @@ type session struct {
 	desks    *desks
 	lookedAt map[string]int64
 	removals int
-	read     chan readRollouts
+	read     chan lists
 	reading  int
 }
 
-// readRollouts is a list of rollouts that was read.
-type readRollouts struct {
-	flow     string
-	rollouts []rollout.Rollout
-	err      error
+// lists are the lists of a flow that were read.
+type lists struct {
+	flow      *follow.Flow
+	rollouts  []rollout.Rollout
+	revisions []revision.Revision
+	left      bool // the revisions were read too
+	err       error
 }
 
 // run relays until ctx ends.
@@ -67,7 +69,7 @@ func (s *session) run(ctx context.Context) error {
 	}
 	token := channel.Secret(s.config.Server.TokenFile)
 	s.server = &follow.Server{URL: s.config.Server.URL, Client: s.client, Token: token.Read, Log: s.log}
-	s.flows, s.lookedAt, s.read = follow.NewFlows(), make(map[string]int64), make(chan readRollouts)
+	s.flows, s.lookedAt, s.read = follow.NewFlows(), make(map[string]int64), make(chan lists)
 
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
@@ -123,14 +125,15 @@ func (s *session) look(ctx context.Context, wg *sync.WaitGroup) bool {
 	known := true
 	changed := s.removals != s.flows.Removals()
 	s.flows.Each(func(f *follow.Flow) {
-		horizon, wanted := s.desks.readRollouts(f.ID, now)
-		if wanted {
-			s.readIfDue(ctx, wg, f, now)
+		horizon, rollouts := s.desks.readRollouts(f.ID, now)
+		revisions := s.desks.readRevisions(f.ID)
+		if revisions {
+			f.FollowRevisions(s.desks.readRevisionsOf)
 		}
-		known = known && (f.Known || !wanted)
-		if s.desks.read(notice.KindRevision, f.ID) {
-			f.FollowRevisions()
+		if rollouts || revisions {
+			s.readIfDue(ctx, wg, f, rollouts, now)
 		}
+		known = known && (f.Known || !rollouts && !revisions)
 		if f.Changed || now-s.lookedAt[f.ID] >= lookAnyway {
 			f.Rollouts = slices.DeleteFunc(f.Rollouts, func(r rollout.Rollout) bool { return !r.EndedAt.IsZero() && r.EndedAt.Ms() <= horizon })
 			s.desks.found[f.ID] = f.Find(now)
@@ -153,38 +156,48 @@ func (s *session) look(ctx context.Context, wg *sync.WaitGroup) bool {
 	return known
 }
 
-// readIfDue begins to read the rollouts of a flow if they may have changed.
-func (s *session) readIfDue(ctx context.Context, wg *sync.WaitGroup, f *follow.Flow, now int64) {
+// readIfDue begins to read the lists of a flow if they may have changed.
+func (s *session) readIfDue(ctx context.Context, wg *sync.WaitGroup, f *follow.Flow, rollouts bool, now int64) {
 	age := now - f.ReadAt
-	if f.Reading || s.reading >= readers || f.Known && !(f.Stirred && age >= readAfterChange) && !(f.Open() && age >= readWhileOpen) {
+	due := f.ReadAt == 0 || age >= readAfterChange && (!f.Known || f.Left || f.Stirred && rollouts) || age >= readWhileOpen && f.Open()
+	if !due || f.Reading || s.reading >= readers {
 		return
 	}
-	f.Reading, f.Stirred, f.ReadAt = true, false, now
+	r := lists{flow: f, left: f.Left}
+	f.Reading, f.Stirred, f.Left, f.ReadAt = true, false, false, now
 	s.reading++
 	wg.Go(func() {
-		list, err := s.server.Rollouts(ctx, f.ID)
+		if rollouts {
+			r.rollouts, r.err = s.server.Rollouts(ctx, f.ID)
+		}
+		if r.left && r.err == nil {
+			r.revisions, r.err = s.server.Revisions(ctx, f.ID)
+		}
 		select {
-		case s.read <- readRollouts{f.ID, list, err}:
+		case s.read <- r:
 		case <-ctx.Done():
 		}
 	})
 }
 
-// took takes a list of rollouts.
-func (s *session) took(r readRollouts) {
+// took takes the lists of a flow.
+func (s *session) took(r lists) {
 	s.reading--
-	f := s.flows.Get(r.flow)
-	if f == nil {
+	f := r.flow
+	if s.flows.Get(f.ID) != f { // it was deleted meanwhile
 		return
 	}
 	f.Reading = false
 	switch {
 	case errors.Is(r.err, follow.ErrNoFlow):
-		r.rollouts = nil
+		r.rollouts, r.revisions = nil, nil
 	case r.err != nil:
-		s.log.Warn("rollouts unreadable", "flow", r.flow, "err", r.err)
-		f.Stirred = true
+		s.log.Warn("reading rollouts or revisions failed", "flow", f.ID, "err", r.err)
+		f.Stirred, f.Left = true, f.Left || r.left
 		return
 	}
 	f.Rollouts, f.Known, f.Changed = r.rollouts, true, true
+	if r.left {
+		f.Revisions = r.revisions
+	}
 }

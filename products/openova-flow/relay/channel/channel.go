@@ -1,4 +1,4 @@
-// Package channel is what the services that are told have in common: what they are given, what they remember, and how they fail. Each service is a package
+// Package channel is what all services have in common: deliveries, memory and errors. Each service is a package
 // below it.
 package channel
 
@@ -33,11 +33,11 @@ type Sender interface {
 	Send(ctx context.Context, d Delivery, m Memory) error
 }
 
-// Refresher is a Sender whose service forgets what it is not told again.
+// Refresher is a Sender whose service forgets open notices unless they are sent again.
 type Refresher interface {
 	// Every returns how often Refresh is called.
 	Every() time.Duration
-	// Refresh tells again what is open. all has the memory of each subject.
+	// Refresh sends what is open again. all has the memory of each subject.
 	Refresh(ctx context.Context, all map[string][]byte) error
 }
 
@@ -55,7 +55,7 @@ type Permanent struct{ Err error }
 func (e *Permanent) Error() string { return e.Err.Error() }
 func (e *Permanent) Unwrap() error { return e.Err }
 
-// Busy is an error of a service that says when to come again.
+// Busy is an error of a service that asks to be tried again later.
 type Busy struct {
 	After time.Duration
 	Err   error

@@ -16,16 +16,52 @@ import (
 )
 
 // maxAnswer is the maximum number of bytes that are read of a response.
-const maxAnswer = 1 << 20
+const maxAnswer = 4 << 20
 
-// NewClient returns a client for a service. It follows no redirects: they could send a credential to another host.
+// NewClient returns a client for a service, with Guard. It follows no redirects: they could send a credential to another host.
 func NewClient() *http.Client {
+	client := NewStreamClient()
+	client.Transport, client.Timeout = Guard(client.Transport), 30*time.Second
+	return client
+}
+
+// NewStreamClient is NewClient without Guard and without a limit for how long a response lasts.
+func NewStreamClient() *http.Client {
 	transport := http.DefaultTransport.(*http.Transport).Clone()
 	transport.ResponseHeaderTimeout = 20 * time.Second
 	return &http.Client{
-		Transport: transport, Timeout: 30 * time.Second,
+		Transport:     transport,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
+}
+
+// Guard returns a transport that cuts responses at maxAnswer, and takes the credential of the request out of them: responses get into errors, and errors into
+// logs.
+func Guard(next http.RoundTripper) http.RoundTripper { return guard{next} }
+
+type guard struct{ next http.RoundTripper }
+
+func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := g.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err != nil {
+		return nil, err
+	}
+	body, resp.Status = []byte(Redact(req, string(body))), Redact(req, resp.Status)
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return resp, nil
+}
+
+// Redact takes the credential of a request out of a text.
+func Redact(req *http.Request, text string) string {
+	if _, token, ok := strings.Cut(req.Header.Get("Authorization"), " "); ok && token != "" {
+		return strings.ReplaceAll(text, token, "[credential]")
+	}
+	return text
 }
 
 // Secret is the path of a file with a credential. The file is read for each use, so that it can be replaced.
@@ -60,7 +96,7 @@ func Post(client *http.Client, req *http.Request, body []byte) ([]byte, error) {
 		return nil, err
 	}
 	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	answer, err := io.ReadAll(resp.Body)
 	if resp.StatusCode/100 == 2 {
 		return answer, err
 	}
@@ -88,7 +124,7 @@ func Classify(resp *http.Response, err error) error {
 func RetryAfter(h http.Header) time.Duration {
 	value := h.Get("Retry-After")
 	if seconds, err := strconv.Atoi(value); err == nil && seconds > 0 {
-		return time.Duration(seconds) * time.Second
+		return time.Duration(min(seconds, 1e9)) * time.Second
 	}
 	if at, err := http.ParseTime(value); err == nil {
 		return max(0, time.Until(at))

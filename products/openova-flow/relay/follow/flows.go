@@ -8,36 +8,39 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/claims"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/insight"
+	"github.com/openova-io/openova/products/openova-flow/server/revision"
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
 // Flows is the state of all flows. It is for one goroutine.
 type Flows struct {
 	flows    map[string]*Flow
-	listed   bool            // the connection has said which flows exist
+	listed   bool            // the connection has listed the flows
 	arrived  map[string]bool // flows whose snapshot has come by this connection, until all that it begins with has come
 	pending  map[string]bool // flows whose snapshot is still to come
 	clock    int64           // how far the server's clock is ahead, in milliseconds
 	removals int             // flows that went; see Flow
 }
 
-// Flow is one of them.
+// Flow is the state of one flow.
 type Flow struct {
-	ID       string
-	state    *flow.State
-	regions  map[string]claims.Region
-	graph    *insight.Graph // of the state; nil: it has changed
-	Rollouts []rollout.Rollout
-	Known    bool  // Rollouts has been read
-	Changed  bool  // since it was last looked at
-	Stirred  bool  // since Rollouts was last read
-	ReadAt   int64 // when Rollouts was last read, Unix milliseconds
-	Reading  bool  // a request for Rollouts is under way
+	ID        string
+	state     *flow.State
+	regions   map[string]claims.Region
+	graph     *insight.Graph // of the state; nil: it has changed
+	Rollouts  []rollout.Rollout
+	Revisions []revision.Revision // the newest; without FollowRevisions they are not read
+	Known     bool                // the lists have been read
+	Changed   bool                // since it was last looked at
+	Stirred   bool                // since Rollouts was last read
+	Left      bool                // a source has left a commit since Revisions was last read
+	ReadAt    int64               // when a list was last read, Unix milliseconds
+	Reading   bool                // a request for a list is under way
 
 	incarnation string
 	failures    map[string]notice.Failure // of the members of the rollouts
 	moved       bool                      // the state has changed since revisions looked
-	revisions   *revisions                // nil: nobody has asked for them
+	revisions   *revisions                // nil without FollowRevisions
 }
 
 // NewFlows returns the state before the first frame.
@@ -170,7 +173,7 @@ func (s *Flows) Now(local int64) int64 { return local + s.clock }
 // Open reports whether the newest rollout has not ended.
 func (f *Flow) Open() bool { return len(f.Rollouts) > 0 && f.Rollouts[0].EndedAt.IsZero() }
 
-// Find returns what there is to tell of the flow at an instant of the server's clock.
+// Find returns the notices of the flow at an instant of the server's clock.
 func (f *Flow) Find(now int64) []notice.Notice {
 	f.Changed = false
 	if f.graph == nil {

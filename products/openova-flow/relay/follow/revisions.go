@@ -1,32 +1,46 @@
 package follow
 
 import (
-	"strings"
+	"cmp"
 
 	"github.com/openova-io/openova/products/openova-flow/relay/notice"
 	"github.com/openova-io/openova/products/openova-flow/server/claims"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/gate"
 	"github.com/openova-io/openova/products/openova-flow/server/insight"
+	"github.com/openova-io/openova/products/openova-flow/server/revision"
 )
 
-// revisions asks package gate for the commits that the sources of a flow have, as wait does.
+// revisions finds the notices of commits. A commit that a source has is judged by package gate, as wait does. Of a commit that a source had, the server
+// knows how far it was when the source moved on.
 type revisions struct {
-	gates map[commit]*gate.Gate
-	state *flow.Message // the snapshot that was last looked at; the gates compare it by pointer
+	wants func(region string) bool
+	gates map[commit]*gate.Gate // of the commits that sources have
+	state *flow.Message         // the snapshot that was last looked at; the gates compare it by pointer
+	found []notice.Notice       // by the last look
 }
 
-// commit is a commit that a source has in a region.
-type commit struct{ region, url, commit string }
+// commit is a commit in a region.
+type commit struct{ region, url, hash string }
 
-// FollowRevisions makes Find return notices of revisions too.
-func (f *Flow) FollowRevisions() {
+// source is a GitRepository or an OCIRepository, with the commit that it has; the hash is empty if it has none.
+type source struct {
+	commit
+	follows  string // revision.Source.Follows
+	revision string // as Flux writes it
+}
+
+// maxCommits is the maximum number of commits of a region that are judged: each costs a look at the whole flow.
+const maxCommits = 50
+
+// FollowRevisions makes Find return notices of the revisions of some regions too.
+func (f *Flow) FollowRevisions(wants func(region string) bool) {
 	if f.revisions == nil {
-		f.revisions, f.Changed = &revisions{gates: make(map[commit]*gate.Gate)}, true
+		f.revisions, f.Left, f.Changed = &revisions{wants: wants, gates: make(map[commit]*gate.Gate)}, true, true
 	}
 }
 
-// look returns a notice for each commit that a source has now, of each region. Notices of one commit have the same key.
+// look returns a notice for each commit of each region. Notices of one commit have the same key.
 func (r *revisions) look(f *Flow, now int64) []notice.Notice {
 	if r.state == nil || f.moved {
 		r.state, f.moved = f.state.Collect(), false
@@ -36,62 +50,164 @@ func (r *revisions) look(f *Flow, now int64) []notice.Notice {
 		look.Claims[name] = gate.Claim{Stale: region.State == claims.Stale, LastSeen: region.LastSeen}
 	}
 	var found []notice.Notice
-	gates := make(map[commit]*gate.Gate)
+	gates, results, sources := make(map[commit]*gate.Gate), make(map[commit]notice.Result), make(map[string]source)
+	ofRegion := make(map[string]int)
 	for i := range r.state.Nodes {
-		c, ok := commitOf(&r.state.Nodes[i])
-		if !ok || gates[c] != nil {
+		s, ok := sourceOf(&r.state.Nodes[i])
+		if !ok {
 			continue
 		}
+		sources[r.state.Nodes[i].ID] = s
+		c := s.commit
+		if c.hash == "" || gates[c] != nil || !r.wants(c.region) || ofRegion[c.region] >= maxCommits {
+			continue
+		}
+		ofRegion[c.region]++
 		g := r.gates[c]
 		if g == nil {
-			g = gate.New(gate.Ask{Region: c.region, Revision: c.commit})
+			g = gate.New(gate.Ask{Region: c.region, Revision: c.hash})
 		}
 		gates[c] = g
 		answer := g.Look(look)
-		result := notice.Result{Result: answer.Result}
-		n := notice.Notice{Key: "revision/" + f.ID + "/" + c.url + "@" + c.commit, Kind: notice.KindRevision, Severity: notice.Info, Flows: []string{f.ID}, Regions: []string{c.region},
-			Label: c.commit[:12], Revision: &notice.Revision{Source: c.url, Commit: c.commit, Results: make(map[string]notice.Result)}}
+		result, nodes := notice.Result{Result: answer.Result}, []string(nil)
 		if answer.Result == insight.Failed {
-			n.Severity, result.Sentence = notice.Critical, "It has failed."
+			result.Sentence = "It has failed."
 			if len(answer.Problems) > 0 {
-				result.Sentence, n.Nodes = answer.Problems[0].Sentence, []string{answer.Problems[0].ID}
+				result.Sentence, nodes = answer.Problems[0].Sentence, []string{answer.Problems[0].ID}
 			}
 		}
-		n.Revision.Results[c.region] = result
-		n.Sentence = result.Sentence
+		results[c] = result
+		n := noticeOf(f.ID, c, result)
+		n.Nodes = nodes
 		found = append(found, n)
 	}
+	for c := range r.gates {
+		f.Left = f.Left || gates[c] == nil
+	}
 	r.gates = gates
+	found = append(found, r.left(f, sources, results)...)
+	if f.Left || f.Reading {
+		found = append(found, missing(r.found, found)...)
+	}
+	r.found = found
 	return found
 }
 
-// commitOf returns the commit that a source has: of a GitRepository, or that an OCI artifact says that it was made from.
-func commitOf(n *flow.Node) (c commit, ok bool) {
-	var kind, revision, origin string
+// left returns the notices of commits that sources of a flow had.
+func (r *revisions) left(f *Flow, sources map[string]source, results map[commit]notice.Result) []notice.Notice {
+	var found []notice.Notice
+	at := make(map[commit]int) // in found
+	for i := range f.Revisions {
+		rev := &f.Revisions[i]
+		if rev.Commit == "" {
+			continue
+		}
+		follows := rev.Source.Follows()
+		for j := range rev.Regions {
+			part := &rev.Regions[j]
+			now := sources[part.SourceID]
+			same := now.follows != "" && now.follows == follows
+			// The source of a revision is spelled as in the region that saw it first: that may be another region.
+			c := commit{part.Region, rev.Source.URL, rev.Commit}
+			if same {
+				c.url = now.url
+			}
+			if _, has := results[c]; has || c.url == "" || c.region == "" || !r.wants(c.region) || same && now.revision == rev.Revision {
+				continue
+			}
+			var by *commit
+			if same && now.hash != "" {
+				by = &now.commit
+			}
+			if part.State != revision.Done && part.State != revision.Overtaken { // the list is older than the state of the flow
+				continue
+			}
+			result, final := partOf(part, by, results)
+			n := noticeOf(f.ID, c, result)
+			n.Since = part.FirstSeenAt
+			if final {
+				n.Until = cmp.Or(part.EndedAt.Ms(), part.FirstSeenAt)
+			}
+			// A region claims which commit an OCI artifact was made from. For the artifact that a source has, that is its own region. For an earlier one it may
+			// be any region, so the commit must have been reported before.
+			n.Late = !final || rev.Source.Kind == kindOCI
+			if k, twice := at[c]; !twice {
+				at[c], found = len(found), append(found, n)
+			} else if result.WorseThan(found[k].Revision.Results[c.region]) {
+				found[k] = n
+			}
+		}
+	}
+	return found
+}
+
+// partOf returns the result of a commit in a source that has moved on to another commit (nil: it has none of the same repository any more), and whether it
+// is final. As for wait, a commit is out when one is out that came later.
+func partOf(part *revision.Region, by *commit, results map[commit]notice.Result) (r notice.Result, final bool) {
+	switch {
+	case part.State == revision.Done:
+		return notice.Result{Result: insight.Passed}, true
+	case part.Was == revision.Failed:
+		return notice.Result{Result: insight.Failed, Sentence: "It had failed when its source moved on to another commit."}, true
+	case by == nil:
+		return notice.Result{Result: notice.Unknown, Sentence: "Its source was deleted or changed before it was out."}, true
+	}
+	r = results[*by]
+	r.Result, r.OvertakenBy = cmp.Or(r.Result, insight.Pending), by.hash
+	return r, r.Result == insight.Passed
+}
+
+// noticeOf returns the notice of a commit in a region.
+func noticeOf(flowID string, c commit, result notice.Result) notice.Notice {
+	n := notice.Notice{Key: "revision/" + flowID + "/" + c.url + "@" + c.hash, Kind: notice.KindRevision, Severity: notice.Info, Flows: []string{flowID}, Regions: []string{c.region},
+		Label: c.hash[:12], Sentence: result.Sentence, Revision: &notice.Revision{Source: c.url, Commit: c.hash, Results: map[string]notice.Result{c.region: result}}}
+	if result.Result == insight.Failed {
+		n.Severity = notice.Critical
+	}
+	return n
+}
+
+// missing returns the notices of before that have no successor in now.
+func missing(before, now []notice.Notice) (gone []notice.Notice) {
+	type id struct{ key, region string }
+	there := make(map[id]bool, len(now))
+	for i := range now {
+		there[id{now[i].Key, now[i].Regions[0]}] = true
+	}
+	for i := range before {
+		if !there[id{before[i].Key, before[i].Regions[0]}] {
+			gone = append(gone, before[i])
+		}
+	}
+	return gone
+}
+
+const kindGit, kindOCI = "GitRepository", "OCIRepository"
+
+// sourceOf reads a node. The commit of an OCI artifact is the one that its region claims it was made from.
+func sourceOf(n *flow.Node) (s source, ok bool) {
+	var identity revision.Source
+	var origin string
 	flow.EachField(n.Meta, func(key, value string) {
 		switch key {
 		case "kind":
-			kind = flow.Text(value)
+			identity.Kind = flow.Text(value)
 		case "url":
-			c.url = flow.Text(value)
+			identity.URL = flow.Text(value)
+		case "ref":
+			identity.Ref = flow.Text(value)
 		case "revision":
-			revision = flow.Text(value)
+			s.revision = flow.Text(value)
 		case "originRevision":
 			origin = flow.Text(value)
 		}
 	})
-	switch kind {
-	case "OCIRepository":
-		revision = origin
-	case "GitRepository":
-	default:
-		return c, false
+	if identity.Kind == kindGit {
+		origin = s.revision
 	}
-	_, digest, both := strings.Cut(revision, "@")
-	if !both {
-		digest = revision
+	s.region, s.url, s.follows = n.Region, identity.URL, identity.Follows()
+	if digest := revision.ReadName(origin).Digest; (len(digest) == 40 || len(digest) == 64) && revision.IsDigest(digest) {
+		s.hash = digest
 	}
-	hex, named := strings.CutPrefix(digest, "sha1:")
-	c.region, c.commit = n.Region, hex
-	return c, named && len(hex) == 40 && strings.Trim(hex, "0123456789abcdef") == "" && c.url != "" && n.Region != ""
+	return s, (identity.Kind == kindGit || identity.Kind == kindOCI) && s.region != "" && s.url != ""
 }

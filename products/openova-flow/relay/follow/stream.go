@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/openova-io/openova/products/openova-flow/relay/channel"
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
@@ -159,6 +160,6 @@ func (s *Server) plain(ctx context.Context, err error) error {
 }
 
 func refused(resp *http.Response) error {
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // what can't be read says nothing
-	return fmt.Errorf("the server answers %s: %s", terminal.Text(resp.Status, 64), terminal.Text(string(body), 300))
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<10)) // the status is enough
+	return fmt.Errorf("the server answers %s: %s", terminal.Text(channel.Redact(resp.Request, resp.Status), 64), terminal.Text(channel.Redact(resp.Request, string(body)), 300))
 }

@@ -66,26 +66,32 @@ func TestServer_ResumesWithTheLastCursor(t *testing.T) {
 	}
 }
 
-func TestServer_Rollouts(t *testing.T) {
+func TestServer_Lists(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/v1/flows/a/rollouts":
 			fmt.Fprint(w, `{"rollouts":[{"id":"x","startedAt":5,"outcome":"running","members":[],"alreadyBroken":[]}]}`)
 		case "/v1/flows/b/rollouts":
 			w.WriteHeader(http.StatusNotFound)
+		case "/v1/flows/a/revisions":
+			fmt.Fprint(w, `{"revisions":[{"id":"r1","source":{"kind":"GitRepository","url":"https://x/y"},"revision":"main@sha1:0123","firstSeenAt":5,"regions":[{"region":"r","state":"done","firstSeenAt":5}]}]}`)
 		default:
 			w.WriteHeader(http.StatusServiceUnavailable)
+			fmt.Fprint(w, r.Header.Get("Authorization"))
 		}
 	}))
 	defer srv.Close()
-	s := &follow.Server{URL: srv.URL, Client: srv.Client(), Token: func() (string, error) { return "", nil }, Log: slog.New(slog.DiscardHandler)}
+	s := &follow.Server{URL: srv.URL, Client: srv.Client(), Token: func() (string, error) { return "s3cret", nil }, Log: slog.New(slog.DiscardHandler)}
 	if list, err := s.Rollouts(t.Context(), "a"); err != nil || len(list) != 1 || list[0].ID != "x" || !list[0].EndedAt.IsZero() {
 		t.Errorf("%+v %v", list, err)
 	}
 	if _, err := s.Rollouts(t.Context(), "b"); !errors.Is(err, follow.ErrNoFlow) {
 		t.Errorf("%v", err)
 	}
-	if _, err := s.Rollouts(t.Context(), "c"); err == nil || errors.Is(err, follow.ErrNoFlow) {
+	if list, err := s.Revisions(t.Context(), "a"); err != nil || len(list) != 1 || list[0].ID != "r1" || len(list[0].Regions) != 1 {
+		t.Errorf("%+v %v", list, err)
+	}
+	if _, err := s.Rollouts(t.Context(), "c"); err == nil || errors.Is(err, follow.ErrNoFlow) || strings.Contains(err.Error(), "s3cret") {
 		t.Errorf("%v", err)
 	}
 }

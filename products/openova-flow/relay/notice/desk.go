@@ -12,37 +12,38 @@ import (
 type Limits struct {
 	Severity     Severity // the least that is opened
 	After        int64    // how long something must last before it is opened
-	ResolveAfter int64    // how long it must be over before it is resolved; of rollouts the server says so itself
+	ResolveAfter int64    // how long it must be over before it is resolved; not for rollouts and revisions, whose end the server knows
 	UpdateEvery  int64    // the least time between two updates of a key
-	// Quiet returns when the quiet hours that an instant is in end, 0 if it is in none. Nothing is told meanwhile, except what is opened as critical if
+	// Quiet returns when the quiet hours that an instant is in end, 0 if it is in none. Nothing is sent meanwhile, except what is opened as critical if
 	// Wake is set. Nil: no quiet hours.
 	Quiet func(at int64) int64
 	Wake  bool
 	Page  string // base URL of the page, for links; empty: no links
 }
 
-// Entry is what a Desk knows of a key that is there, or was told and not resolved.
+// Entry is what a Desk knows of a key that is present, or was opened and not resolved.
 type Entry struct {
-	First int64   `json:"first"`          // when it was first there
-	Gone  int64   `json:"gone,omitempty"` // since when it is not there any more; 0: it is there
-	Sent  int64   `json:"sent,omitempty"` // when it was last told
+	First int64   `json:"first"`          // when it was first present
+	Gone  int64   `json:"gone,omitempty"` // since when it is absent; 0: it is present
+	Sent  int64   `json:"sent,omitempty"` // when a notice was last sent
 	Told  *Notice `json:"told,omitempty"` // as it was sent last; nil: not sent yet
 }
 
 // State is what a Desk knows of the past. The zero value is that of a desk that has never looked.
 type State struct {
-	Since   int64            // when it first looked: rollouts that ended before are not told
+	Since   int64            // when it first looked: rollouts and revisions that ended before are not sent
 	Entries map[string]Entry // by key
-	Ended   map[string]int64 // by flow, when the newest rollout ended that has been dealt with
+	Ended   map[string]int64 // by flow, when the newest rollout ended that has been dealt with; the same for revisions, by revisionsOf the flow
 }
 
-// Change is the outcome of a look: what a State becomes, and the notices that are then told. Notices are in the order in which they are due.
+// Change is the result of a look: the changes of a State, and the notices to send, in the order in which they are due.
 type Change struct {
 	Since   int64
 	Entries map[string]*Entry // nil: the entry goes
 	Ended   map[string]int64
 	Notices []Notice
 	Next    int64 // when something may be due although nothing changes; math.MaxInt64 if nothing is
+	Held    bool  // a notice is due, and there was no room for it
 }
 
 // Empty reports whether the state stays as it is.
@@ -50,7 +51,7 @@ func (c *Change) Empty() bool {
 	return c.Since == 0 && len(c.Entries) == 0 && len(c.Ended) == 0 && len(c.Notices) == 0
 }
 
-// Apply makes the state what a change says.
+// Apply applies a change.
 func (s *State) Apply(c Change) {
 	s.Since = cmp.Or(c.Since, s.Since)
 	if s.Entries == nil {
@@ -66,9 +67,10 @@ func (s *State) Apply(c Change) {
 	maps.Copy(s.Ended, c.Ended)
 }
 
-// Look returns what changes at an instant (Unix milliseconds) at which the merged list found is all that there is. It does not change s.
-func (s *State) Look(limits Limits, now int64, found []Notice) Change {
-	d := &desk{State: s, Limits: limits, now: now, since: s.Since,
+// Look returns what changes at an instant (Unix milliseconds) at which the merged list found is all that there is, with at most room notices. What is due
+// besides waits. It does not change s.
+func (s *State) Look(limits Limits, now int64, found []Notice, room int) Change {
+	d := &desk{State: s, Limits: limits, now: now, since: s.Since, room: room,
 		change: Change{Entries: make(map[string]*Entry), Ended: make(map[string]int64), Next: math.MaxInt64}}
 	if s.Since == 0 {
 		d.since, d.change.Since = now, now
@@ -91,7 +93,7 @@ func (s *State) Look(limits Limits, now int64, found []Notice) Change {
 	return d.change
 }
 
-// byTime returns the notices in the order in which what they are about began, rollouts that have ended by their end.
+// byTime returns the notices in the order in which what they are about began, of what has ended by the end.
 func byTime(found []Notice) []Notice {
 	sorted := slices.Clone(found)
 	slices.SortStableFunc(sorted, func(a, b Notice) int {
@@ -107,13 +109,24 @@ type desk struct {
 	now    int64
 	since  int64
 	quiet  int64 // when the quiet hours end; 0: there are none now
+	room   int
 	change Change
 }
 
 // wait asks for another look at an instant.
 func (d *desk) wait(until int64) { d.change.Next = min(d.change.Next, until) }
 
-// gone deals with a key that was there and is not any more.
+// full reports whether there is no room for another notice, and asks for another look then.
+func (d *desk) full() bool {
+	if len(d.change.Notices) < d.room {
+		return false
+	}
+	d.change.Held = true
+	d.wait(d.now + 1000)
+	return true
+}
+
+// gone deals with a key that is absent now.
 func (d *desk) gone(key string, e Entry) {
 	if e.Told == nil {
 		d.change.Entries[key] = nil
@@ -128,6 +141,9 @@ func (d *desk) gone(key string, e Entry) {
 		d.wait(due)
 		return
 	}
+	if d.full() {
+		return
+	}
 	n := *e.Told
 	n.Until = e.Gone
 	if n.Rollout != nil { // the server has forgotten it
@@ -135,15 +151,22 @@ func (d *desk) gone(key string, e Entry) {
 		r.Outcome = "unknown"
 		n.Rollout, n.Class, n.Sentence = &r, "unknown", "The server does not know this rollout any more."
 	}
+	if n.Revision != nil {
+		n.Revision = n.Revision.forgotten()
+		n.Sentence = n.Revision.Whole().Sentence
+	}
 	d.tell(Resolved, n, e)
 	d.change.Entries[key] = nil
 }
 
-// there deals with what there is.
+// there deals with a notice that is present.
 func (d *desk) there(n Notice) {
 	e, known := d.Entries[n.Key]
-	if n.Kind == KindRollout && n.Until != 0 {
+	if n.Until != 0 {
 		d.ended(n, e, known)
+		return
+	}
+	if n.Late && !known {
 		return
 	}
 	changed := !known || e.Gone != 0
@@ -161,50 +184,63 @@ func (d *desk) there(n Notice) {
 		case !n.Severity.AtLeast(d.Severity):
 		case d.now < due:
 			d.wait(due)
+		case d.full():
 		default:
 			d.tell(Opened, n, e)
 			return
 		}
 	case !n.same(e.Told):
-		due := max(e.Sent+d.UpdateEvery, d.quiet)
-		if d.now >= due {
+		switch due := max(e.Sent+d.UpdateEvery, d.quiet); {
+		case d.now < due:
+			d.wait(due)
+		case d.full():
+		default:
 			d.tell(Updated, n, e)
 			return
 		}
-		d.wait(due)
 	}
 	if changed {
 		d.change.Entries[n.Key] = &e
 	}
 }
 
-// ended deals with a rollout that has ended. It is told at once, if it is new to the desk.
+// revisionsOf is the key of the revisions of a flow in State.Ended. Names of flows have no slash.
+func revisionsOf(flow string) string { return "revision/" + flow }
+
+// maxAhead, in milliseconds, is how far the clock of a cluster may be ahead. What ends later than that has a wrong time, which must not hide what really ends
+// until then.
+const maxAhead = 3_600_000
+
+// ended deals with a rollout or a revision that has ended. It is sent at once, if it is new to the desk.
 func (d *desk) ended(n Notice, e Entry, known bool) {
-	flow := n.Flows[0]
-	done, any := d.Ended[flow]
-	if at, now := d.change.Ended[flow]; now {
-		done, any = at, true
+	of := n.Flows[0]
+	if n.Kind == KindRevision {
+		of = revisionsOf(of)
 	}
+	done, any := d.Ended[of]
 	switch {
 	case known:
-	case any && n.Since <= done, !any && n.Until < d.since:
+	case n.Late, n.Until > d.now+maxAhead, any && n.Until <= done, !any && n.Until < d.since:
 		return
 	}
 	if d.quiet > d.now {
 		d.wait(d.quiet)
 		return
 	}
-	d.change.Ended[flow] = max(done, n.Until)
-	if known {
-		d.change.Entries[n.Key] = nil
+	told := e.Told != nil || n.Severity.AtLeast(d.Severity)
+	if told && d.full() {
+		return
 	}
-	if e.Told != nil || n.Severity.AtLeast(d.Severity) {
+	d.change.Ended[of] = max(done, d.change.Ended[of], min(n.Until, d.now+maxAhead))
+	if told {
 		d.tell(Resolved, n, e)
+	}
+	if told || known {
 		d.change.Entries[n.Key] = nil
 	}
 }
 
-// tell adds a notice, and keeps it in the entry of its key.
+// tell adds a notice to the change, and to the entry of its key.
 func (d *desk) tell(phase Phase, n Notice, e Entry) {
 	n.Phase, n.At, n.N = phase, d.now, 1
 	n.Episode = n.Key + "@" + strconv.FormatInt(cmp.Or(e.First, n.Since), 10)
@@ -217,6 +253,7 @@ func (d *desk) tell(phase Phase, n Notice, e Entry) {
 	if n.Since == 0 {
 		n.Since = e.First
 	}
+	n.Since = min(n.Since, d.now) // it is by the clock of a cluster
 	n.Link = n.link(d.Page, d.now)
 	d.change.Notices = append(d.change.Notices, n)
 	kept := n

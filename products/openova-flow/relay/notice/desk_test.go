@@ -14,20 +14,21 @@ import (
 type bench struct {
 	t      *testing.T
 	limits notice.Limits
+	room   int
 	state  notice.State
 	told   []string
 	last   notice.Change
 }
 
 func newBench(t *testing.T) *bench {
-	return &bench{t: t, limits: notice.Limits{Severity: notice.Info, After: 60, ResolveAfter: 60, UpdateEvery: 30}}
+	return &bench{t: t, room: math.MaxInt, limits: notice.Limits{Severity: notice.Info, After: 60, ResolveAfter: 60, UpdateEvery: 30}}
 }
 
 // look calls the desk's Look for an instant.
 func (b *bench) look(now int64, found ...notice.Notice) {
 	b.t.Helper()
-	b.last = b.state.Look(b.limits, now, notice.Merge(found))
-	if again := b.state.Look(b.limits, now, notice.Merge(found)); len(again.Notices) != len(b.last.Notices) {
+	b.last = b.state.Look(b.limits, now, notice.Merge(found), b.room)
+	if again := b.state.Look(b.limits, now, notice.Merge(found), b.room); len(again.Notices) != len(b.last.Notices) {
 		b.t.Errorf("a look has changed the state")
 	}
 	b.state.Apply(b.last)
@@ -165,6 +166,93 @@ func TestDesk_RolloutThatTheServerForgets(t *testing.T) {
 	if n := b.last.Notices[0]; n.Rollout.Outcome != "unknown" || n.Status() != "unknown" {
 		t.Errorf("%+v", n)
 	}
+}
+
+func revisionOf(commit string, until int64, results ...string) notice.Notice {
+	n := notice.Notice{Key: commit, Kind: notice.KindRevision, Severity: notice.Info, Flows: []string{"f"}, Until: until, Revision: &notice.Revision{Commit: commit, Results: make(map[string]notice.Result)}}
+	for i, r := range results {
+		n.Revision.Results[fmt.Sprint("r", i)] = notice.Result{Result: r}
+	}
+	return n
+}
+
+func TestDesk_RevisionsThatEnd(t *testing.T) {
+	b := newBench(t)
+	late := revisionOf("late", 0, "pending")
+	late.Late = true
+	b.look(1000, revisionOf("old", 900, "passed"), revisionOf("a", 0, "pending"), late)
+	b.look(1060, revisionOf("a", 0, "pending"))
+	b.look(1100, revisionOf("a", 0, "passed"))
+	b.look(1200, revisionOf("a", 1150, "passed"), revisionOf("b", 1180, "failed"), revisionOf("c", 0, "pending"), late)
+	b.want("1060 a opened", "1100 a updated", "1200 a resolved", "1200 b resolved")
+	// What is known is told late. Revisions of several sources overlap.
+	late = revisionOf("c", 0, "passed")
+	late.Late = true
+	b.look(1260, late)
+	late.Until = 1170
+	b.look(1300, late, revisionOf("b", 1180, "failed"), revisionOf("d", 1290, "passed"))
+	b.want("1260 c opened", "1300 c resolved", "1300 d resolved")
+	late = revisionOf("e", 1350, "passed")
+	late.Late = true
+	b.look(1400, late)
+	b.want()
+}
+
+func TestDesk_RevisionThatTheServerForgets(t *testing.T) {
+	b := newBench(t)
+	b.look(1000, revisionOf("a", 0, "pending", "passed", "failed"))
+	b.look(1060, revisionOf("a", 0, "pending", "passed", "failed"))
+	b.look(1070)
+	b.look(1130)
+	b.want("1060 a opened", "1130 a resolved")
+	if r := b.last.Notices[0].Revision.Results; r["r0"].Result != notice.Unknown || r["r1"].Result != "passed" || r["r2"].Result != "failed" {
+		t.Errorf("%v", r)
+	}
+}
+
+// TestDesk_RolloutOfAWrongClock has a cluster whose clock is years ahead: other rollouts are told all the same, and nothing twice.
+func TestDesk_RolloutOfAWrongClock(t *testing.T) {
+	b := newBench(t)
+	const year = 365 * 24 * 3_600_000
+	b.look(1000)
+	b.look(1100, run("future", 1010+year, 0))
+	b.look(1200, run("future", 1010+year, 1020+year))
+	b.look(1300, run("future", 1010+year, 1020+year), run("unseen", 1210+year, 1220+year))
+	b.look(5_000_000, run("future", 1010+year, 1020+year), run("unseen", 1210+year, 1220+year), run("good", 4_000_000, 4_900_000))
+	b.want("1200 future resolved", "5000000 good resolved")
+}
+
+func TestDesk_OverlappingRolloutsOfWhileItWasAway(t *testing.T) {
+	b := newBench(t)
+	b.look(1000)
+	b.look(2000, run("a", 1100, 1500), run("b", 1400, 1600)) // a cluster that was cut off reports runs of before
+	b.want("2000 a resolved", "2000 b resolved")
+	b.look(3000, run("a", 1100, 1500), run("b", 1400, 1600))
+	b.want()
+}
+
+func TestDesk_TellsWhatThereIsRoomFor(t *testing.T) {
+	b := newBench(t)
+	b.look(1000, cause("a", "x"))
+	b.look(1060, cause("a", "x"))
+	b.room = 0
+	b.look(2000, cause("b", "x"), cause("c", "x"), run("r", 1500, 1600))
+	b.look(2060, cause("b", "x"), cause("c", "x"), run("r", 1500, 1600))
+	b.want("1060 a opened")
+	if !b.last.Held || b.last.Next > 4000 {
+		t.Errorf("%+v", b.last)
+	}
+	b.room = 2
+	b.look(2061, cause("b", "x"), cause("c", "x"), run("r", 1500, 1600))
+	b.want("2061 a resolved", "2061 r resolved")
+	b.look(2062, cause("b", "x"), cause("c", "y"), run("r", 1500, 1600))
+	b.want("2062 b opened", "2062 c opened")
+	if b.last.Held {
+		t.Error("something is held")
+	}
+	b.room = 0
+	b.look(3000, cause("b", "y"), cause("c", "y"))
+	b.want()
 }
 
 func TestDesk_QuietHours(t *testing.T) {

@@ -1,6 +1,7 @@
 package notice
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,7 +18,7 @@ type Look struct {
 	State    *flow.State
 	View     *insight.View
 	Stale    map[string]int64  // stale regions, and since when (Unix milliseconds)
-	Rollouts []rollout.Rollout // newest first: those that may still have to be told
+	Rollouts []rollout.Rollout // newest first
 	// Failures keeps the newest failure of each member, also once it is repaired. Find adds to it. Nil: they are not kept.
 	Failures  map[string]Failure
 	Revisions []Notice // see Revisions
@@ -32,10 +33,10 @@ type Failure struct {
 // sources are the kinds whose root causes are notices of KindSource.
 var sources = []string{"GitRepository", "OCIRepository", "HelmRepository", "HelmChart", "Bucket", "ExternalArtifact"}
 
-// Find returns what there is to tell of a flow, in no order. Phase, N, At and Link are not set; Until is set of rollouts that have ended.
+// Find returns the notices of a flow, in no order. Phase, N, At and Link are not set; Until is set of rollouts and revisions that have ended.
 func Find(l Look) []Notice {
 	var found []Notice
-	for _, p := range l.View.Problems() {
+	for _, p := range oldest(l.View.Problems()) {
 		found = append(found, l.cause(&p))
 	}
 	for region, since := range l.Stale {
@@ -48,7 +49,23 @@ func Find(l Look) []Notice {
 	for i := range l.Rollouts {
 		found = append(found, l.rollout(&l.Rollouts[i]))
 	}
-	return append(found, l.Revisions...)
+	found = append(found, l.Revisions...)
+	for i := range found {
+		found[i].fit()
+	}
+	return found
+}
+
+// oldest returns at most maxCauses problems of each region: one that fails everywhere must not fill the queues for the others.
+func oldest(problems []insight.Problem) []insight.Problem {
+	slices.SortFunc(problems, func(a, b insight.Problem) int {
+		return cmp.Or(compareSince(a.Since.Ms(), b.Since.Ms()), cmp.Compare(a.ID, b.ID))
+	})
+	of := make(map[string]int)
+	return slices.DeleteFunc(problems, func(p insight.Problem) bool {
+		of[p.Region]++
+		return of[p.Region] > maxCauses
+	})
 }
 
 func (l *Look) cause(p *insight.Problem) Notice {

@@ -30,9 +30,9 @@ type Phase string
 
 // The phases.
 const (
-	Opened   Phase = "opened"   // told for the first time
+	Opened   Phase = "opened"   // sent for the first time
 	Updated  Phase = "updated"  // it has changed
-	Resolved Phase = "resolved" // it is over. A short rollout is only told as resolved
+	Resolved Phase = "resolved" // it is over. A rollout or revision that ended before it was due is only sent as resolved
 )
 
 // Severity is how much a notice matters.
@@ -53,9 +53,9 @@ func (s Severity) AtLeast(least Severity) bool {
 	return slices.Index(Severities, s) >= slices.Index(Severities, least)
 }
 
-// Notice is one thing to tell. Its texts may come from a cluster: a channel escapes them. Times are Unix milliseconds by the server's clock, 0 if unknown.
+// Notice is one message about a subject. Its texts may come from a cluster: a channel escapes them. Times are Unix milliseconds by the server's clock, 0 if unknown.
 type Notice struct {
-	Key      string   `json:"key"`     // the same whenever the same thing is told
+	Key      string   `json:"key"`     // of the subject
 	Episode  string   `json:"episode"` // the same from opened to resolved, and another when it is opened again
 	Kind     Kind     `json:"kind"`
 	Phase    Phase    `json:"phase"`
@@ -78,6 +78,9 @@ type Notice struct {
 	Link     string    `json:"link,omitempty"`
 	Rollout  *Rollout  `json:"rollout,omitempty"`
 	Revision *Revision `json:"revision,omitempty"`
+
+	// Late: it is only for a Desk that has the key already.
+	Late bool `json:"-"`
 }
 
 // Revision is what a notice of a revision has besides.
@@ -89,22 +92,49 @@ type Revision struct {
 
 // Result is whether a revision is out in a region.
 type Result struct {
-	Result   string `json:"result"`             // passed, failed or pending, as wait says
-	Sentence string `json:"sentence,omitempty"` // why it failed
+	Result      string `json:"result"`                // passed, failed or pending, as of wait, or Unknown
+	Sentence    string `json:"sentence,omitempty"`    // why it is failed or unknown
+	OvertakenBy string `json:"overtakenBy,omitempty"` // the commit that the source moved on to before this one was out: the result is that of this commit
 }
 
-// Whole returns the result of all regions together: failed if it has failed in one, passed if it has passed in all.
+// Unknown is the result of a revision that went before it was out.
+const Unknown = "unknown"
+
+// ranks are the results, the worst last. A region that has gone does not count if there is another one.
+var ranks = []string{Unknown, insight.Passed, insight.Pending, insight.Failed}
+
+// WorseThan reports whether a revision with results r and o has the result r.
+func (r Result) WorseThan(o Result) bool {
+	return slices.Index(ranks, r.Result) > slices.Index(ranks, o.Result)
+}
+
+// Whole returns the result of all regions together, which is the worst one.
 func (r *Revision) Whole() Result {
-	whole := Result{Result: insight.Passed}
+	var whole Result
 	for _, region := range slices.Sorted(maps.Keys(r.Results)) {
-		switch one := r.Results[region]; one.Result {
-		case insight.Failed:
-			return Result{one.Result, region + ": " + one.Sentence}
-		case insight.Pending:
-			whole.Result = insight.Pending
+		one := r.Results[region]
+		if one.Sentence != "" {
+			one.Sentence = region + ": " + one.Sentence
+		}
+		if one.WorseThan(whole) {
+			whole = one
+		} else if one.Result == whole.Result {
+			whole.OvertakenBy = cmp.Or(whole.OvertakenBy, one.OvertakenBy)
 		}
 	}
 	return whole
+}
+
+// forgotten returns the revision after the server has forgotten it.
+func (r *Revision) forgotten() *Revision {
+	now := *r
+	now.Results = maps.Clone(r.Results)
+	for region, one := range now.Results {
+		if one.Result == insight.Pending {
+			now.Results[region] = Result{Result: Unknown, Sentence: "The server does not know this commit any more."}
+		}
+	}
+	return &now
 }
 
 // Rollout is what a notice of a rollout has besides.
@@ -142,10 +172,10 @@ const (
 	maxBlocks  = 20
 )
 
-// ID names this notice for whoever must recognize a repetition.
+// ID identifies the notice, so that a repetition is recognized.
 func (n *Notice) ID() string { return n.Key + "@" + strconv.FormatInt(n.At, 10) }
 
-// same reports whether two notices say the same, whenever they were told.
+// same reports whether two notices are equal except for times.
 func (n *Notice) same(o *Notice) bool {
 	progress := func(n *Notice) Rollout {
 		if n.Rollout == nil {
@@ -175,11 +205,16 @@ func Merge(list []Notice) []Notice {
 			continue
 		}
 		m := &merged[len(merged)-1]
+		ongoing := m.Until == 0
 		m.Flows, m.Regions = union(m.Flows, n.Flows), union(m.Regions, n.Regions)
 		m.Nodes = append(m.Nodes, n.Nodes...)
 		m.Blocks = append(m.Blocks, n.Blocks...)
 		m.Blocks = m.Blocks[:min(maxBlocks, len(m.Blocks))]
 		m.Blocked += n.Blocked
+		m.Late = m.Late && n.Late
+		if m.Until = max(m.Until, n.Until); ongoing || n.Until == 0 {
+			m.Until = 0
+		}
 		if m.Revision != nil && n.Revision != nil {
 			r := *m.Revision
 			r.Results = maps.Clone(r.Results)

@@ -13,7 +13,7 @@ import (
 
 func itoa(n int) string { return strconv.Itoa(n) }
 
-// progress says how far a rollout is.
+// progress describes how far a rollout is.
 func progress(r *Rollout) string {
 	switch r.Outcome {
 	case rollout.Succeeded:

@@ -6,11 +6,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
 
 	"go.etcd.io/bbolt"
+	berrors "go.etcd.io/bbolt/errors"
 
 	"github.com/openova-io/openova/products/openova-flow/relay/channel"
 	"github.com/openova-io/openova/products/openova-flow/relay/notice"
@@ -21,9 +25,6 @@ const (
 	DefaultLimit = 1000
 	maxBytes     = 64 << 20
 )
-
-// ErrFull is the error of a Commit to a channel whose queue is full.
-var ErrFull = errors.New("the queue of the channel is full")
 
 // Box is the file. Its methods may be called from any goroutine.
 type Box struct {
@@ -56,11 +57,34 @@ var (
 	keyEnded   = []byte("ended")
 )
 
-// Open opens or creates a box, whose queues hold at most limit deliveries each; 0 is DefaultLimit. It fails if another process has it open.
-func Open(file string, limit int) (*Box, error) {
-	db, err := bbolt.Open(file, 0o600, &bbolt.Options{Timeout: 3 * time.Second})
+// Open opens or creates a box, whose queues hold at most limit deliveries each; 0 is DefaultLimit. It fails if another process has it open, or if the file is
+// damaged.
+func Open(file string, limit int) (_ *Box, err error) {
+	// A damaged file makes bbolt panic, also by a fault where the file is shorter than it says.
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	var db *bbolt.DB
+	defer func() {
+		cause := recover()
+		switch {
+		case cause == nil && err == nil:
+			return
+		case cause != nil:
+			err = fmt.Errorf("%v", cause)
+		case errors.Is(err, berrors.ErrTimeout):
+			err = fmt.Errorf("open the outbox %s: another process has it open", file)
+			return
+		case errors.Is(err, fs.ErrPermission), errors.Is(err, fs.ErrNotExist):
+			err = fmt.Errorf("open the outbox: %w", err)
+			return
+		}
+		if db != nil {
+			_ = db.Close() // err is the cause
+		}
+		err = fmt.Errorf("open the outbox %s: %w; if the file is damaged, move it away: what is open is then reported again", file, err)
+	}()
+	db, err = bbolt.Open(file, 0o600, &bbolt.Options{Timeout: 3 * time.Second})
 	if err != nil {
-		return nil, fmt.Errorf("open the outbox %s: %w", file, err)
+		return nil, err
 	}
 	if limit == 0 {
 		limit = DefaultLimit
@@ -84,11 +108,27 @@ func Open(file string, limit int) (*Box, error) {
 			return err
 		})
 	})
+	if err == nil {
+		err = db.View(func(tx *bbolt.Tx) error {
+			return tx.ForEach(func(_ []byte, bucket *bbolt.Bucket) error { return readAllBytes(bucket) })
+		})
+	}
 	if err != nil {
-		db.Close()
-		return nil, fmt.Errorf("read the outbox %s: %w", file, err)
+		return nil, err
 	}
 	return b, nil
+}
+
+// readAllBytes reads what is in a bucket: only then bbolt finds that it is damaged.
+func readAllBytes(bucket *bbolt.Bucket) error {
+	return bucket.ForEach(func(key, value []byte) error {
+		if value == nil {
+			return readAllBytes(bucket.Bucket(key))
+		}
+		crc32.ChecksumIEEE(key)
+		crc32.ChecksumIEEE(value)
+		return nil
+	})
 }
 
 // Close closes the file. No other method may run.
@@ -122,7 +162,18 @@ func readAll[V any](bucket *bbolt.Bucket, into map[string]V) error {
 	})
 }
 
-// Commit writes a change of a desk's state and puts its notices into the queue of a channel, all or nothing. The error is ErrFull if they do not fit.
+// Room returns how many deliveries fit into the queue of a channel.
+func (b *Box) Room(channelName string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.sizes[channelName]
+	if now.bytes >= maxBytes {
+		return 0
+	}
+	return max(0, b.limit-now.count)
+}
+
+// Commit writes a change of a desk's state and puts its notices into the queue of a channel, all or nothing.
 func (b *Box) Commit(desk, rule, channelName string, c notice.Change) error {
 	if c.Empty() {
 		return nil
@@ -150,15 +201,9 @@ func (b *Box) Commit(desk, rule, channelName string, c notice.Change) error {
 				return err
 			}
 		}
-		if now.count > b.limit || now.bytes > maxBytes {
-			return ErrFull
-		}
 		return nil
 	})
 	if err != nil {
-		if errors.Is(err, ErrFull) {
-			return ErrFull
-		}
 		return fmt.Errorf("write the outbox: %w", err)
 	}
 	b.sizes[channelName] = now
@@ -215,7 +260,7 @@ func put(bucket *bbolt.Bucket, key []byte, value any) error {
 	return bucket.Put(key, text)
 }
 
-// supersede removes the updates of a delivery's subject that are still in the queue: the delivery says all that they would have said.
+// supersede removes queued updates of a delivery's subject: the delivery has all that they have.
 func supersede(queue *bbolt.Bucket, d *channel.Delivery, now *size) error {
 	if d.Notice.Phase == notice.Opened {
 		return nil

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.etcd.io/bbolt"
 
 	"github.com/openova-io/openova/products/openova-flow/relay/channel"
 	"github.com/openova-io/openova/products/openova-flow/relay/notice"
@@ -84,23 +87,19 @@ func TestBox_KeepsStateAndQueueOverARestart(t *testing.T) {
 	}
 }
 
-func TestBox_FullQueueChangesNothing(t *testing.T) {
+func TestBox_Room(t *testing.T) {
 	b := open(t, 2)
 	commit(t, b, told("a", notice.Opened))
 	commit(t, b, told("b", notice.Opened))
-	if err := b.Commit("rule/hook", "rule", "hook", told("c", notice.Opened)); !errors.Is(err, outbox.ErrFull) {
-		t.Fatal(err)
-	}
-	if s, err := b.State("rule/hook"); err != nil || len(s.Entries) != 2 {
-		t.Errorf("%+v %v", s, err)
-	}
-	if err := b.Commit("rule/other", "rule", "other", told("c", notice.Opened)); err != nil {
-		t.Error(err)
+	if b.Room("hook") != 0 || b.Room("other") != 2 {
+		t.Errorf("room for %d and %d", b.Room("hook"), b.Room("other"))
 	}
 	if got := queued(t, b); !slices.Equal(got, []string{"a opened", "b opened"}) {
 		t.Errorf("%q", got)
 	}
-	commit(t, b, told("c", notice.Opened))
+	if b.Room("hook") != 2 {
+		t.Errorf("room for %d", b.Room("hook"))
+	}
 }
 
 func TestBox_QueueIsBoundedInBytes(t *testing.T) {
@@ -111,16 +110,116 @@ func TestBox_QueueIsBoundedInBytes(t *testing.T) {
 		return c
 	}
 	for round := range 2 {
-		for i := range 4 {
+		for i := range 5 {
+			if b.Room("hook") == 0 {
+				t.Errorf("no room after %d", i)
+			}
 			commit(t, b, big(fmt.Sprint(round, i)))
 		}
-		if err := b.Commit("rule/hook", "rule", "hook", big("more")); !errors.Is(err, outbox.ErrFull) {
-			t.Errorf("%v", err)
+		if n := b.Room("hook"); n != 0 {
+			t.Errorf("room for %d", n)
 		}
-		if got := queued(t, b); len(got) != 4 {
+		if got := queued(t, b); len(got) != 5 {
 			t.Errorf("%q", got)
 		}
 	}
+}
+
+// TestOpen_DamagedFile damages the file of a box in several ways. It is opened, or refused with its name, and never panics.
+func TestOpen_DamagedFile(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "box")
+	b, err := outbox.Open(file, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		c := told(fmt.Sprint("a", i), notice.Opened)
+		c.Notices[0].Sentence = strings.Repeat("x", 3000)
+		commit(t, b, c)
+	}
+	b.Close()
+	whole, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused := 0
+	try := func(what string, text []byte) {
+		file := file + " " + what // where bbolt panics, it keeps the lock
+		if err := os.WriteFile(file, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b, err := outbox.Open(file, 0)
+		if err != nil {
+			if refused++; !strings.Contains(err.Error(), file) {
+				t.Errorf("%s: %v", what, err)
+			}
+			return
+		}
+		b.Close()
+	}
+	try("garbage", []byte(strings.Repeat("garbage ", 10_000)))
+	try("half", whole[:len(whole)/2])
+	try("two pages", whole[:8192])
+	try("a part of a page", whole[:5000])
+	if refused != 4 {
+		t.Errorf("%d files were refused", refused)
+	}
+	for at := 0; at < len(whole); at += 4096 {
+		text := slices.Clone(whole)
+		for i := range 64 {
+			text[at+i] ^= 0xff
+		}
+		try(fmt.Sprint("page ", at/4096), text)
+	}
+	if refused < 8 {
+		t.Errorf("%d files were refused", refused)
+	}
+	try("whole", whole)
+}
+
+// TestWorker_UnreadableDeliveryIsDropped has a queue whose first delivery is not JSON.
+func TestWorker_UnreadableDeliveryIsDropped(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "box")
+	b, err := outbox.Open(file, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, b, told("a", notice.Opened))
+	b.Close()
+	db, err := bbolt.Open(file, 0o600, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Update(func(tx *bbolt.Tx) error {
+		return tx.Bucket([]byte("queues")).Bucket([]byte("hook")).Put(make([]byte, 8), []byte("{"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	db.Close()
+	if b, err = outbox.Open(file, 0); err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	s := &sender{}
+	run(t, b, s, 1)
+	if len(s.got) != 1 || b.Len("hook") != 0 {
+		t.Errorf("%q, %d queued", s.got, b.Len("hook"))
+	}
+}
+
+// TestWorker_ServiceThatAsksToWaitAYear is asked again within hours.
+func TestWorker_ServiceThatAsksToWaitAYear(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := open(t, 0)
+		commit(t, b, told("a", notice.Opened))
+		s := &sender{errs: []error{&channel.Busy{After: 365 * 24 * time.Hour, Err: errors.New("slow down")}}}
+		began := time.Now()
+		run(t, b, s, 2)
+		if took := time.Since(began); took < 59*time.Minute || took > 2*time.Hour {
+			t.Errorf("it took %v", took)
+		}
+	})
 }
 
 // TestWorker_StoppedWithinAnAttempt has the process end while a service is being told.

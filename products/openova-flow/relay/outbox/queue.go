@@ -33,7 +33,7 @@ func (b *Box) Len(channelName string) int {
 	return b.sizes[channelName].count
 }
 
-// Next returns the oldest delivery of a queue; nil: it is empty.
+// Next returns the oldest delivery of a queue; nil: it is empty. If that can't be read, it returns an Item with its number alone, and the error.
 func (b *Box) Next(channelName string) (*Item, error) {
 	var item *Item
 	err := b.db.View(func(tx *bbolt.Tx) error {
@@ -49,7 +49,7 @@ func (b *Box) Next(channelName string) (*Item, error) {
 		return json.Unmarshal(value, &item.Delivery)
 	})
 	if err != nil {
-		return nil, fmt.Errorf("read the queue of %s: %w", channelName, err)
+		return item, fmt.Errorf("read the queue of %s: %w", channelName, err)
 	}
 	return item, nil
 }

@@ -15,6 +15,7 @@ import (
 const (
 	firstPause = time.Second
 	maxPause   = 5 * time.Minute
+	maxBusy    = time.Hour // that a service may ask for
 	// maxAge is for how long a delivery is tried.
 	maxAge = 24 * time.Hour
 	// sendTimeout bounds one attempt.
@@ -31,13 +32,13 @@ const (
 	Dropped   Outcome = "dropped" // it is not
 )
 
-// Worker delivers what is in the queue of one channel.
+// Worker delivers the queue of one channel.
 type Worker struct {
 	Box     *Box
 	Channel string
 	Sender  channel.Sender
 	Log     *slog.Logger
-	// Report gets the outcome of each attempt, and why it failed. It must not block. Nil: nobody is told.
+	// Report gets the outcome of each attempt, and why it failed. It must not block. Nil: no reports.
 	Report func(channelName string, n *notice.Notice, outcome Outcome, err error)
 
 	failures int // of the present delivery
@@ -58,7 +59,11 @@ func (w *Worker) Run(ctx context.Context) {
 	for ctx.Err() == nil {
 		item, err := w.Box.Next(w.Channel)
 		if err != nil {
-			w.Log.Error("outbox unreadable", "channel", w.Channel, "err", err)
+			w.Log.Error("queued notice unreadable", "channel", w.Channel, "err", err)
+			if item != nil && w.Box.Done(w.Channel, item) == nil {
+				continue // without it
+			}
+			item = nil
 		}
 		if item == nil {
 			select {
@@ -132,7 +137,7 @@ func (w *Worker) deliver(ctx context.Context, item *Item) time.Duration {
 // pause returns how long to wait after a failure: what the service asks for, else twice as long as before, give or take a quarter.
 func (w *Worker) pause(err error) time.Duration {
 	if busy := new(channel.Busy); errors.As(err, &busy) {
-		return busy.After
+		return min(busy.After, maxBusy)
 	}
 	pause := maxPause
 	if w.failures < 10 {

@@ -48,7 +48,7 @@ type Slack struct {
 
 // Alertmanager is a cluster of Alertmanagers.
 type Alertmanager struct {
-	URLs      []string          `yaml:"urls"`   // of all its members, each is told
+	URLs      []string          `yaml:"urls"`   // of all its members; each gets every alert
 	Labels    map[string]string `yaml:"labels"` // added to every alert
 	TokenFile string            `yaml:"tokenFile"`
 	Resend    Duration          `yaml:"resend"` // how often an open alert is sent again; 1m. At most half of resolve_timeout
@@ -69,7 +69,7 @@ type Otel struct {
 	TokenFile string `yaml:"tokenFile"` // a bearer token, optional
 }
 
-// GitHub is one API host, and the repositories on it that may be told.
+// GitHub is one API host, and the repositories on it that get reports.
 type GitHub struct {
 	APIURL       string       `yaml:"apiURL"` // empty: https://api.github.com/
 	TokenFile    string       `yaml:"tokenFile"`
@@ -77,7 +77,7 @@ type GitHub struct {
 	Repositories []Repository `yaml:"repositories"`
 }
 
-// Repository is a repository that may be told, and the sources of flows that it is the origin of.
+// Repository is a repository that gets reports, and the sources of flows that it is the origin of.
 type Repository struct {
 	Name    string   `yaml:"name"`    // owner/name
 	Sources []string `yaml:"sources"` // URLs of GitRepositories and OCIRepositories
@@ -90,20 +90,20 @@ type Rule struct {
 	Flows        []string        `yaml:"flows"` // patterns such as prod-*
 	Regions      []string        `yaml:"regions"`
 	Kinds        []notice.Kind   `yaml:"kinds"`
-	Severity     notice.Severity `yaml:"severity"`     // the least that is told; info
-	After        *Duration       `yaml:"after"`        // how long something must last before it is told; 1m
-	ResolveAfter *Duration       `yaml:"resolveAfter"` // how long it must be over before that is told; 1m
+	Severity     notice.Severity `yaml:"severity"`     // the least that is sent; info
+	After        *Duration       `yaml:"after"`        // how long something must last before it is opened; 1m
+	ResolveAfter *Duration       `yaml:"resolveAfter"` // how long it must be over before it is resolved; 1m
 	UpdateEvery  *Duration       `yaml:"updateEvery"`  // the least time between two updates; 30s
 	Quiet        *Quiet          `yaml:"quiet"`
 }
 
-// Quiet are hours of the day in which nothing is told; what is still so afterwards is told then.
+// Quiet are hours of the day in which nothing is sent; what still holds afterwards is sent then.
 type Quiet struct {
 	From     string   `yaml:"from"` // 22:00
 	To       string   `yaml:"to"`   // 07:00; before from: of the next day
 	Timezone string   `yaml:"timezone"`
 	Days     []string `yaml:"days"`     // on which they begin, mon to sun; all
-	Critical bool     `yaml:"critical"` // tell what is critical all the same
+	Critical bool     `yaml:"critical"` // open critical notices even then
 }
 
 // Duration is a time.Duration, written as 30s or 5m.
@@ -176,7 +176,7 @@ func (c *Config) validate() error {
 		}
 	}
 	if len(c.Rules) == 0 {
-		errs = append(errs, fault("rules", "name at least one rule: without one nothing is told"))
+		errs = append(errs, fault("rules", "name at least one rule: without one nothing is sent"))
 	}
 	names := make(map[string]bool)
 	for i := range c.Rules {
@@ -263,7 +263,7 @@ func (g *GitHub) validate(field string) error {
 		errs = append(errs, checkURL(field+".apiURL", g.APIURL))
 	}
 	if len(g.Repositories) == 0 {
-		errs = append(errs, fault(field+".repositories", "name at least one: no other repository is told"))
+		errs = append(errs, fault(field+".repositories", "name at least one: no other repository gets reports"))
 	}
 	for i, r := range g.Repositories {
 		field := fmt.Sprintf("%s.repositories[%d]", field, i)
@@ -298,7 +298,10 @@ func (r *Rule) validate(field string, channels map[string]Channel) error {
 			errs = append(errs, fault(fmt.Sprintf("%s.channels[%d]", field, i), "there is no channel %.100q; there are %s", name, strings.Join(sortedKeys(channels), ", ")))
 		}
 		if c.GitHub != nil && len(r.Regions) == 0 {
-			errs = append(errs, fault(field+".regions", "name the regions that may tell a commit's status: the rule is for %s", name))
+			errs = append(errs, fault(field+".regions", "name the regions whose results set the status of a commit: the rule is for %s", name))
+		}
+		if c.GitHub != nil && !r.Reads(notice.KindRevision) {
+			errs = append(errs, fault(field+".kinds", "name revision: %s takes nothing else", name))
 		}
 	}
 	for i, pattern := range r.Flows {

@@ -1,4 +1,4 @@
-// Package rules reads the configuration of a relay: the server that it follows, the channels that it tells, and which notices go to which channel.
+// Package rules reads the configuration of a relay: the server that it follows, the channels, and which notices go to which channel.
 //
-// Whatever decides whom to tell, and with which credential, comes from this file alone: addresses, repositories and regions are never taken from a flow.
+// Only this file decides where notices go and with which credential: addresses, repositories and regions are never taken from a flow.
 package rules

@@ -49,17 +49,20 @@ func (r *Rule) Select(found []notice.Notice) []notice.Notice {
 			continue
 		}
 		if len(r.Regions) > 0 {
-			if !slices.ContainsFunc(n.Regions, r.hasRegion) {
+			if !slices.ContainsFunc(n.Regions, r.ReadsRegion) {
 				continue
 			}
-			n = n.In(r.hasRegion)
+			n = n.In(r.ReadsRegion)
 		}
 		mine = append(mine, n)
 	}
 	return mine
 }
 
-func (r *Rule) hasRegion(region string) bool { return slices.Contains(r.Regions, region) }
+// ReadsRegion reports whether notices of a region can be of the rule.
+func (r *Rule) ReadsRegion(region string) bool {
+	return len(r.Regions) == 0 || slices.Contains(r.Regions, region)
+}
 
 // hours are quiet hours that were read.
 type hours struct {
@@ -124,7 +127,7 @@ func (h *hours) end(at int64) int64 {
 	return 0
 }
 
-// Reads reports whether notices of a kind can be of the rule.
+// Reads reports whether notices of a kind can be of the rule. Without kinds it has all except revisions.
 func (r *Rule) Reads(kind notice.Kind) bool {
-	return len(r.Kinds) == 0 || slices.Contains(r.Kinds, kind)
+	return len(r.Kinds) == 0 && kind != notice.KindRevision || slices.Contains(r.Kinds, kind)
 }

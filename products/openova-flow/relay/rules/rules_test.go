@@ -86,6 +86,7 @@ func TestParse_NamesTheField(t *testing.T) {
 		{"acme/fleet,", "acme,", "channels.commits.github.repositories[0].name"},
 		{"[\"https://github.com/acme/fleet\"]", "[]", "channels.commits.github.repositories[0].sources"},
 		{"[team, hook]\n    flows: [prod-*]\n    regions: [fsn1, hel1]", "[commits]\n    flows: [prod-*]", "rules[0].regions"},
+		{"[team, hook]", "[commits]", "rules[0].kinds"},
 	} {
 		text := strings.Replace(valid, c.old, c.new, 1)
 		if text == valid {
@@ -142,6 +143,15 @@ func TestRule_QuietHoursAreByTheClockOnTheWall(t *testing.T) {
 	c.Rules[0].Quiet.Days = []string{"sat"}
 	if got := c.Rules[0].Limits("").Quiet(at(29, 1, 0)); got != at(29, 7, 0) {
 		t.Errorf("%v", time.UnixMilli(got).In(berlin))
+	}
+}
+
+func TestRule_RevisionsOnlyByName(t *testing.T) {
+	for kinds, want := range map[string]bool{"": false, "kinds: [cause]": false, "kinds: [revision]": true} {
+		r := parse(t, strings.Replace(valid, "kinds: [cause, rollout]", kinds, 1)).Rules[0]
+		if r.Reads(notice.KindRevision) != want || kinds == "" && !r.Reads(notice.KindRegion) {
+			t.Errorf("%q: reads revisions %v", kinds, !want)
+		}
 	}
 }
 

@@ -1,4 +1,4 @@
-// Package alertmanager delivers notices to Alertmanager by its API v2. Rollouts are not alerts and are left out.
+// Package alertmanager delivers notices to Alertmanager by its API v2. Rollouts and revisions are not alerts and are left out.
 package alertmanager
 
 import (
@@ -14,7 +14,11 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/relay/channel"
 	"github.com/openova-io/openova/products/openova-flow/relay/notice"
+	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
+
+// maxValue is the limit of a label or annotation, in bytes.
+const maxValue = 4096
 
 // DefaultResend is how often an open alert is sent again.
 const DefaultResend = time.Minute
@@ -28,6 +32,9 @@ type Sender struct {
 	Client *http.Client
 }
 
+// alertNames has the kinds that are alerts.
+var alertNames = map[notice.Kind]string{notice.KindCause: "OpenovaFlowRootCause", notice.KindSource: "OpenovaFlowSourceFailing", notice.KindRegion: "OpenovaFlowRegionStale"}
+
 // alert is a postableAlert of the API.
 type alert struct {
 	Labels       map[string]string `json:"labels"`
@@ -40,7 +47,7 @@ type alert struct {
 // Send implements channel.Sender. An alert is known by its labels, so a repetition changes nothing.
 func (s *Sender) Send(ctx context.Context, d channel.Delivery, m channel.Memory) error {
 	n := &d.Notice
-	if n.Kind == notice.KindRollout {
+	if alertNames[n.Kind] == "" {
 		return nil
 	}
 	now := s.alertOf(n)
@@ -79,10 +86,10 @@ func (s *Sender) alertOf(n *notice.Notice) alert {
 	}
 	set := func(in map[string]string, name, value string) {
 		if value != "" {
-			in[name] = value
+			in[name] = terminal.Text(value, maxValue)
 		}
 	}
-	set(a.Labels, "alertname", map[notice.Kind]string{notice.KindCause: "OpenovaFlowRootCause", notice.KindSource: "OpenovaFlowSourceFailing", notice.KindRegion: "OpenovaFlowRegionStale"}[n.Kind])
+	set(a.Labels, "alertname", alertNames[n.Kind])
 	set(a.Labels, "severity", string(n.Severity))
 	set(a.Labels, "flow", strings.Join(n.Flows, ","))
 	set(a.Labels, "region", strings.Join(n.Regions, ","))
@@ -100,7 +107,7 @@ func (s *Sender) alertOf(n *notice.Notice) alert {
 	return a
 }
 
-// expiry is when Alertmanager resolves an alert that it is not told again.
+// expiry is when Alertmanager resolves an alert that is not sent again.
 func (s *Sender) expiry() time.Time { return time.Now().Add(4 * s.Every()) }
 
 // Every implements channel.Refresher.

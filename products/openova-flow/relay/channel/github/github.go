@@ -62,7 +62,7 @@ type deployed struct {
 // Send implements channel.Sender. It ignores notices of other kinds and of other repositories.
 func (s *Sender) Send(ctx context.Context, d channel.Delivery, m channel.Memory) error {
 	n := &d.Notice
-	if n.Kind != notice.KindRevision || n.Revision == nil || n.Phase == notice.Resolved { // a revision that other commits replaced keeps its status
+	if n.Kind != notice.KindRevision || n.Revision == nil {
 		return nil
 	}
 	owner, repo, ok := s.repository(n.Revision.Source)
@@ -76,7 +76,7 @@ func (s *Sender) Send(ctx context.Context, d channel.Delivery, m channel.Memory)
 	var told sent
 	if kept := m.Get(); len(kept) > 0 {
 		if err := json.Unmarshal(kept, &told); err != nil {
-			return &channel.Permanent{Err: fmt.Errorf("read what was told: %w", err)}
+			return &channel.Permanent{Err: fmt.Errorf("read the state of earlier reports: %w", err)}
 		}
 	}
 	if told.Deployments == nil {
@@ -117,7 +117,7 @@ func address(text string) string {
 	if err != nil || u.Host == "" {
 		return text
 	}
-	return u.Scheme + "://" + strings.ToLower(u.Host) + strings.TrimSuffix(strings.TrimSuffix(u.Path, "/"), ".git")
+	return u.Scheme + "://" + strings.ToLower(u.Host) + strings.TrimSuffix(strings.TrimSuffix(u.EscapedPath(), "/"), ".git")
 }
 
 func (s *Sender) client() (*github.Client, error) {
@@ -146,8 +146,11 @@ type attempt struct {
 
 // states are GitHub's states of commit statuses and of deployments.
 var states = map[string]struct{ status, deployment string }{
-	insight.Passed: {"success", "success"}, insight.Failed: {"failure", "failure"}, insight.Pending: {"pending", "in_progress"},
+	insight.Passed: {"success", "success"}, insight.Failed: {"failure", "failure"}, insight.Pending: {"pending", "in_progress"}, notice.Unknown: {"error", inactive},
 }
+
+// inactive is the state of a deployment that was replaced by another one.
+const inactive = "inactive"
 
 func (a *attempt) status(ctx context.Context) error {
 	whole := a.n.Revision.Whole()
@@ -182,15 +185,24 @@ func describe(r notice.Result) string {
 	if r.Sentence != "" {
 		return terminal.Text(r.Sentence, maxDescription)
 	}
+	if r.OvertakenBy != "" {
+		return "It came with " + r.OvertakenBy[:12] + ": " + map[string]string{insight.Passed: "that is out, and all that it applies is ready.", insight.Pending: "that is on its way."}[r.Result]
+	}
 	return map[string]string{insight.Passed: "It is out, and all that it applies is ready.", insight.Pending: "It is on its way."}[r.Result]
 }
 
 func (a *attempt) deployment(ctx context.Context, region string, r notice.Result) error {
 	state := states[r.Result].deployment
+	if r.OvertakenBy != "" {
+		state = inactive
+	}
 	d := a.told.Deployments[region]
 	if d == nil {
 		id, err := a.find(ctx, region)
 		if err == nil && id == 0 {
+			if state == inactive {
+				return nil
+			}
 			id, err = a.create(ctx, region)
 		}
 		if err != nil {

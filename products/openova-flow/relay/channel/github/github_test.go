@@ -2,6 +2,7 @@ package github_test
 
 import (
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -85,7 +86,8 @@ func TestSender_StatusOfTheWholeAndDeploymentOfEachRegion(t *testing.T) {
 func TestSender_TellsOnlyListedRepositories(t *testing.T) {
 	hub, s := setUp(t)
 	var m memory
-	for _, source := range []string{"https://github.com/acme/other", "https://evil.example/acme/fleet", "http://github.com/acme/fleet", "https://github.com/acme/fleet/..", ""} {
+	for _, source := range []string{"https://github.com/acme/other", "https://evil.example/acme/fleet", "http://github.com/acme/fleet", "https://github.com/acme/fleet/..", "https://github.com/acme/other/../fleet", "https://github.com/acme%2Ffleet",
+		"https://github.com:8443/acme/fleet", "https://github.com@evil.example/acme/fleet", "https://github.com\\@evil.example/acme/fleet", "https://evil.example/https://github.com/acme/fleet", ""} {
 		if err := s.Send(t.Context(), revision(source, map[string]string{"fsn1": "passed"}), &m); err != nil {
 			t.Error(err)
 		}
@@ -94,6 +96,57 @@ func TestSender_TellsOnlyListedRepositories(t *testing.T) {
 		t.Errorf("%+v %+v %q", hub.Statuses(), hub.Deployments(), hub.Faults())
 	}
 }
+
+// TestSender_FollowsNoRedirect has the API send the relay to another host, which must not get the token.
+func TestSender_FollowsNoRedirect(t *testing.T) {
+	reached := false
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+	defer other.Close()
+	for _, code := range []int{http.StatusMovedPermanently, http.StatusTemporaryRedirect} {
+		_, s := setUp(t)
+		srv := httptest.NewServer(http.RedirectHandler(other.URL, code))
+		s.API = srv.URL
+		var m memory
+		if err := s.Send(t.Context(), revision("https://github.com/acme/fleet", map[string]string{"fsn1": "passed"}), &m); err == nil || reached || strings.Contains(err.Error(), "t0ken") {
+			t.Errorf("%d: %v, reached: %v", code, err, reached)
+		}
+		srv.Close()
+	}
+}
+
+func TestSender_FinalStates(t *testing.T) {
+	hub, s := setUp(t)
+	var m memory
+	send := func(phase notice.Phase, results map[string]notice.Result) {
+		t.Helper()
+		d := revision("https://github.com/acme/fleet", nil)
+		d.Notice.Phase, d.Notice.Revision.Results = phase, results
+		if err := s.Send(t.Context(), d, &m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next := hashOf("8")
+	send(notice.Opened, map[string]notice.Result{"fsn1": {Result: "pending"}})
+	send(notice.Updated, map[string]notice.Result{"fsn1": {Result: "pending", OvertakenBy: next}, "hel1": {Result: "pending", OvertakenBy: next}})
+	send(notice.Resolved, map[string]notice.Result{"fsn1": {Result: "passed", OvertakenBy: next}, "hel1": {Result: "passed", OvertakenBy: next}})
+	statuses := hub.Statuses()
+	if len(statuses) != 3 || statuses[2].State != "success" || !strings.Contains(statuses[2].Description, next[:12]) {
+		t.Errorf("%+v", statuses)
+	}
+	if d := hub.Deployments(); len(d) != 1 || d[0].Environment != "fsn1" || !slices.Equal(d[0].States, []string{"in_progress", "inactive"}) {
+		t.Errorf("%+v", d)
+	}
+	m = nil
+	send(notice.Resolved, map[string]notice.Result{"fsn1": {Result: notice.Unknown, Sentence: "Gone."}})
+	if statuses = hub.Statuses(); len(statuses) != 4 || statuses[3].State != "error" || statuses[3].Description != "fsn1: Gone." {
+		t.Errorf("%+v", statuses)
+	}
+	if len(hub.Faults()) != 0 {
+		t.Errorf("%q", hub.Faults())
+	}
+}
+
+func hashOf(digit string) string { return strings.Repeat(digit, 40) }
 
 func TestSender_KeepsToTheRateLimit(t *testing.T) {
 	hub, s := setUp(t)

@@ -4,9 +4,12 @@ package otel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracegrpc"
@@ -36,7 +39,16 @@ func (s *Sender) Send(ctx context.Context, d channel.Delivery, _ channel.Memory)
 	if n.Kind != notice.KindRollout || n.Phase != notice.Resolved || n.Rollout == nil || n.Until == 0 {
 		return nil
 	}
-	client, err := s.client()
+	token, err := s.Token.Read()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil && token != "" { // a collector may echo it
+			err = errors.New(strings.ReplaceAll(err.Error(), token, "[credential]"))
+		}
+	}()
+	client, err := s.client(token)
 	if err != nil {
 		return err
 	}
@@ -49,18 +61,19 @@ func (s *Sender) Send(ctx context.Context, d channel.Delivery, _ channel.Memory)
 			err = fmt.Errorf("send the trace: %w", e)
 		}
 	}()
-	if err := exporter.ExportSpans(ctx, spansOf(n).Snapshots()); err != nil {
-		return fmt.Errorf("send the trace: %w", err)
+	for spans := range slices.Chunk(spansOf(n).Snapshots(), maxSpans) {
+		if err := exporter.ExportSpans(ctx, spans); err != nil {
+			return fmt.Errorf("send the trace: %w", err)
+		}
 	}
 	return nil
 }
 
+// maxSpans is the maximum number of spans in a request. A collector takes 4 MiB by default, and the texts of a notice are bounded.
+const maxSpans = 100
+
 // client returns the client of one delivery. Repetitions are the outbox's.
-func (s *Sender) client() (otlptrace.Client, error) {
-	token, err := s.Token.Read()
-	if err != nil {
-		return nil, err
-	}
+func (s *Sender) client(token string) (otlptrace.Client, error) {
 	headers := make(map[string]string)
 	if token != "" {
 		headers["authorization"] = "Bearer " + token

@@ -9,13 +9,16 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/openova-io/openova/products/openova-flow/relay/channel"
@@ -130,6 +133,46 @@ func TestSender_TraceOverBothProtocols(t *testing.T) {
 	}
 	if string(waiting.ParentSpanId) != string(web1.SpanId) || waiting.StartTimeUnixNano != 1500e6 || waiting.EndTimeUnixNano != 5000e6 {
 		t.Errorf("%v", waiting)
+	}
+}
+
+// TestSender_FollowsNoRedirect has the collector send the relay to another host, which must not get the token.
+func TestSender_FollowsNoRedirect(t *testing.T) {
+	reached := false
+	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+	defer other.Close()
+	srv := httptest.NewServer(http.RedirectHandler(other.URL, http.StatusTemporaryRedirect))
+	defer srv.Close()
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("t0ken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &otel.Sender{URL: srv.URL, Protocol: otel.HTTP, Token: channel.Secret(token), Client: channel.NewClient()}
+	if err := s.Send(t.Context(), rollout(), nil); err == nil || reached {
+		t.Errorf("%v, reached: %v", err, reached)
+	}
+}
+
+// TestSender_ErrorHasNoToken has a collector refuse, and echo the token.
+func TestSender_ErrorHasNoToken(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
+		md, _ := metadata.FromIncomingContext(stream.Context())
+		return status.Errorf(codes.PermissionDenied, "%v", md)
+	}))
+	done := make(chan error)
+	go func() { done <- srv.Serve(l) }()
+	defer func() { srv.Stop(); <-done }()
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("t0ken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &otel.Sender{URL: "http://" + l.Addr().String(), Protocol: otel.GRPC, Token: channel.Secret(token)}
+	if err := s.Send(t.Context(), rollout(), nil); err == nil || strings.Contains(err.Error(), "t0ken") || !strings.Contains(err.Error(), "PermissionDenied") {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -29,6 +29,9 @@ const (
 	attrLink        = attribute.Key("openova.flow.url")
 )
 
+// maxEvents is the maximum number of events of a span, as in OpenTelemetry's SDKs.
+const maxEvents = 128
+
 // builder makes the spans of one rollout.
 type builder struct {
 	n       *notice.Notice
@@ -115,7 +118,7 @@ func (b *builder) member(m *notice.Member) {
 			Attributes: []attribute.KeyValue{semconv.ExceptionType("failure"), semconv.ExceptionMessage(m.Failure), attrNode.String(m.ID)}}
 		if m.FailedAt >= begin {
 			s.Events = append(s.Events, failure)
-		} else { // of an earlier run
+		} else if len(b.stubs[0].Events) < maxEvents { // of an earlier run
 			b.stubs[0].Events = append(b.stubs[0].Events, failure)
 		}
 	}

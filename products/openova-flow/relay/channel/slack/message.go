@@ -14,6 +14,7 @@ const (
 	maxTitle    = 300
 	maxSentence = 1500
 	maxFact     = 800
+	maxPreview  = 400 // of the sentence in a notification; escaped, it is up to five times as long, and Slack recommends 4,000 in all
 )
 
 // escape takes the meaning of the three characters that Slack's markup is made of. Without them there is no mention and no link.
@@ -41,7 +42,7 @@ func (s *Sender) message(d *channel.Delivery) message {
 		sections = append(sections, section(bold(f.Name), text(" "), value))
 	}
 	return message{
-		Channel: s.Channel, Text: escape(title + ": " + status + ". " + sentence), Parse: "none",
+		Channel: s.Channel, Text: escape(title + ": " + status + ". " + terminal.Text(n.Sentence, maxPreview)), Parse: "none",
 		Blocks:   []any{map[string]any{"type": "rich_text", "elements": sections}},
 		Metadata: &metadata{eventType, map[string]string{"subject": d.Subject(), "id": d.ID()}},
 	}
@@ -50,7 +51,7 @@ func (s *Sender) message(d *channel.Delivery) message {
 func emoji(n *notice.Notice) map[string]any {
 	name := "large_yellow_circle"
 	switch {
-	case n.Kind == notice.KindRollout && n.Severity == notice.Info && n.Phase == notice.Resolved, n.Kind != notice.KindRollout && n.Phase == notice.Resolved:
+	case n.Phase == notice.Resolved && (n.Severity == notice.Info || n.Rollout == nil && n.Revision == nil):
 		name = "large_green_circle"
 	case n.Severity == notice.Critical:
 		name = "red_circle"

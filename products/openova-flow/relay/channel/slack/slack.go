@@ -1,4 +1,4 @@
-// Package slack delivers notices to a channel of Slack: one message for each, edited when it changes, with a reply in its thread when it is over.
+// Package slack delivers notices to a channel of Slack: one message for each subject, edited when it changes, with a reply in its thread when it is resolved.
 package slack
 
 import (
@@ -112,7 +112,7 @@ func (s *Sender) Send(ctx context.Context, d channel.Delivery, m channel.Memory)
 	return s.reply(ctx, &d, ts)
 }
 
-// reply says in the thread of a message that it is over: people are not notified of an edit.
+// reply replies to a message that its subject is over: an edit notifies nobody.
 func (s *Sender) reply(ctx context.Context, d *channel.Delivery, ts string) error {
 	own := map[string]string{"reply": d.ID()} // not id: the message that it replies to has that and is listed too
 	if d.Repeat {

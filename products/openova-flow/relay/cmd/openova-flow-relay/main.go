@@ -1,4 +1,4 @@
-// Command openova-flow-relay follows a flow server and tells others what happens: rollouts and root causes, once each.
+// Command openova-flow-relay follows a flow server and sends notices of rollouts and root causes, one for each, to other services.
 package main
 
 import (
@@ -37,11 +37,11 @@ func main() {
 	}
 }
 
-const usage = `openova-flow-relay follows a flow server and tells others what happens: rollouts and root causes, once each.
+const usage = `openova-flow-relay follows a flow server and sends notices of rollouts and root causes, one for each, to other services.
 
   openova-flow-relay [run] --config F         relay until SIGTERM
   openova-flow-relay run --config F --dry-run RECORDING
-                                              print what would be told of a recording: a saved answer of
+                                              print the notices that would be sent for a recording: a saved answer of
                                               GET /v1/flows/{flowId}/events, or - for standard input
   openova-flow-relay test --config F          send one notice of each kind to each channel, and print what came back:
                                               exit 0, or 1 if a channel did not take one
@@ -68,11 +68,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	flags.SetOutput(stderr)
 	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
 	config := flags.String("config", "", "the configuration file")
-	outboxFile := flags.String("outbox", "relay.db", "the file of the notices that were sent and those that are to be sent")
+	outboxFile := flags.String("outbox", "relay.db", "the file that keeps sent and queued notices")
 	queue := flags.Int("queue", 0, "how many notices may wait for each channel (default 1000)")
 	listen := flags.String("listen-addr", "127.0.0.1:8083", "address of /healthz, /readyz and /metrics")
 	level := flags.String("log-level", "info", "debug, info, warn or error")
-	dryRun := flags.String("dry-run", "", "a recording: print what would be told of it")
+	dryRun := flags.String("dry-run", "", "a recording: print the notices that would be sent for it")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

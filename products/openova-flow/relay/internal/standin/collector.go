@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Collector takes traces by OTLP over HTTP.
+// Collector takes traces by OTLP over HTTP, at most 4 MiB at once as over gRPC.
 type Collector struct {
 	log
 	traces map[string]map[string]*tracepb.Span // by trace id and span id
@@ -27,6 +27,11 @@ func (s *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil || r.URL.Path != "/v1/traces" || r.Header.Get("Content-Type") != "application/x-protobuf" || proto.Unmarshal(body, &in) != nil {
 		s.fault("%s %s: %v", r.Method, r.URL.Path, err)
 		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	if len(body) > 4<<20 {
+		s.fault("%d bytes at once", len(body))
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
 		return
 	}
 	if s.traces == nil {

@@ -41,6 +41,8 @@ type Deployment struct {
 	States      []string `json:"-"`
 }
 
+var deploymentStates = []string{"error", "failure", "inactive", "in_progress", "queued", "pending", "success"}
+
 // LimitNext makes it answer the next n requests with its secondary rate limit.
 func (s *GitHub) LimitNext(n int) {
 	s.mu.Lock()
@@ -144,7 +146,7 @@ func (s *GitHub) routes() {
 	})
 	s.mux.HandleFunc("POST"+repo+"/deployments/{id}/statuses", func(w http.ResponseWriter, r *http.Request) {
 		var in struct{ State, Description string }
-		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || utf8.RuneCountInString(in.Description) > 140 {
+		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || utf8.RuneCountInString(in.Description) > 140 || !slices.Contains(deploymentStates, in.State) {
 			s.fault("deployment status %+v, %v", in, err)
 		}
 		d := of(r)

@@ -1,0 +1,65 @@
+package notice
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"slices"
+	"strings"
+)
+
+// Limits of texts that come from a cluster, in bytes, and of lists. Ids have no limit in a flow, and no name in a cluster is as long as maxName.
+const (
+	maxName     = 512
+	maxSentence = 4096
+	maxFailure  = 1024
+	maxNeeds    = 50
+	maxCauses   = 100 // root causes of a region
+)
+
+// fit cuts what is too long. Names that differ still differ.
+func (n *Notice) fit() {
+	n.Key, n.Label, n.Object, n.Class, n.Sentence = name(n.Key), name(n.Label), name(n.Object), name(n.Class), cut(n.Sentence, maxSentence)
+	n.Regions, n.Nodes, n.Blocks = names(n.Regions), names(n.Nodes), names(n.Blocks)
+	if slices.ContainsFunc(n.Command, func(a string) bool { return len(a) > maxName }) {
+		n.Command = nil
+	}
+	if n.Rollout == nil {
+		return
+	}
+	for i := range n.Rollout.Members {
+		m := &n.Rollout.Members[i]
+		for _, field := range []*string{&m.ID, &m.Label, &m.Region, &m.Object, &m.VersionFrom, &m.VersionTo, &m.Revision, &m.Source} {
+			*field = name(*field)
+		}
+		m.Needs, m.Failure = names(m.Needs[:min(maxNeeds, len(m.Needs))]), cut(m.Failure, maxFailure)
+	}
+}
+
+// cut returns the beginning of a text, in whole characters.
+func cut(text string, limit int) string {
+	if len(text) <= limit {
+		return text
+	}
+	return strings.ToValidUTF8(text[:limit-len("…")], "") + "…"
+}
+
+// name returns a name that is at most maxName bytes long. The end of one that is cut is a digest of the whole.
+func name(text string) string {
+	if len(text) <= maxName {
+		return text
+	}
+	sum := sha256.Sum256([]byte(text))
+	digest := hex.EncodeToString(sum[:8])
+	return cut(text, maxName-len(digest)) + digest
+}
+
+func names(list []string) []string {
+	if !slices.ContainsFunc(list, func(s string) bool { return len(s) > maxName }) {
+		return list
+	}
+	short := make([]string, len(list))
+	for i, s := range list {
+		short[i] = name(s)
+	}
+	return short
+}

@@ -69,7 +69,7 @@ func TestTwoClustersClaimOneRegion(t *testing.T) {
 		s.startServer()
 		s.until("hel1 is claimed again", soon, s.region("hel1", claims.Fresh, two, ""))
 		if r, ok := s.viewer.Region("fsn1"); ok {
-			t.Errorf("nobody has claimed fsn1, but its state is %+v", r)
+			t.Errorf("fsn1 is not claimed, but its state is %+v", r)
 		}
 		fsn.startAdapter("REGION_TTL=5s").ready()
 		s.until("fsn1 is claimed again", soon, s.region("fsn1", claims.Fresh, one, ""))

@@ -182,9 +182,9 @@ func TestCharts_ProgramsAcceptRenderedSettings(t *testing.T) {
 		chart   string
 		args    []string
 		extreme []string
-		said    string
+		output  string
 	}{
-		// The programs accept the settings, and then fail to connect. The last field is the expected error text.
+		// The programs accept the settings, and then fail to connect, with output on stderr.
 		{server, []string{"healthcheck", "--listen-addr=127.0.0.1:1"}, []string{
 			"flowServer.settings.ringCapacity=1,flowServer.settings.ringBytes=1024,flowServer.settings.journalEntries=16,flowServer.settings.journalBytes=1024,flowServer.settings.maxMessageBytes=1024,flowServer.settings.maxBatchBytes=1024,flowServer.settings.maxIngestBytes=1048576,flowServer.settings.maxAnswerBytes=1048576,flowServer.settings.maxFlows=1,flowServer.settings.maxNodes=1,flowServer.settings.maxRelationships=1,flowServer.settings.maxMetaBytes=1,flowServer.settings.maxStateBytes=1048576,flowServer.settings.maxSubscribers=1,flowServer.settings.maxEmitters=1,flowServer.settings.maxRegions=1,flowServer.settings.idleTimeout=1m,flowServer.settings.writeTimeout=1s,flowServer.settings.readTimeout=1s,flowServer.settings.drainDelay=0s",
 			"flowServer.settings.ringCapacity=1048576,flowServer.settings.ringBytes=1073741824,flowServer.settings.journalEntries=1048576,flowServer.settings.journalBytes=1073741824,flowServer.settings.maxMessageBytes=67108864,flowServer.settings.maxBatchBytes=1073741824,flowServer.settings.maxIngestBytes=1099511627776,flowServer.settings.maxAnswerBytes=1099511627776,flowServer.settings.maxFlows=1073741824,flowServer.settings.maxNodes=1073741824,flowServer.settings.maxRelationships=1073741824,flowServer.settings.maxMetaBytes=16777216,flowServer.settings.maxStateBytes=1125899906842624,flowServer.resources.limits.memory=2Pi,flowServer.settings.maxSubscribers=1073741824,flowServer.settings.maxEmitters=1073741824,flowServer.settings.maxRegions=1048576,flowServer.settings.idleTimeout=87600h,flowServer.settings.writeTimeout=1h,flowServer.settings.readTimeout=60m,flowServer.settings.drainDelay=5s",
@@ -218,7 +218,7 @@ func TestCharts_ProgramsAcceptRenderedSettings(t *testing.T) {
 				cmd.Env = environment(t, o, file)
 				out, err := cmd.CombinedOutput()
 				var exit *exec.ExitError
-				if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), tt.said) {
+				if !errors.As(err, &exit) || exit.ExitCode() != 1 || !strings.Contains(string(out), tt.output) {
 					t.Errorf("%s with %s: %v\n%s", image, name, err, out)
 				}
 			}

@@ -52,7 +52,7 @@ type container struct {
 	Env       []string
 }
 
-const permission = `running an image needs a user namespace in which file systems may be mounted. Where this is not root's test, allow it:
+const permission = `running an image needs a user namespace that may mount file systems. Run the tests as root, or allow such namespaces:
   sysctl -w kernel.apparmor_restrict_unprivileged_userns=0   (Ubuntu)
   sysctl -w kernel.unprivileged_userns_clone=1               (Debian)`
 

@@ -7,7 +7,7 @@ type program struct {
 	description string
 	env         []string
 	port        string
-	npm         []string // packages of the page inside it
+	npm         []string // npm packages in the page that the binary embeds
 }
 
 // programs has the same content as the Dockerfiles in platform; a test compares them.

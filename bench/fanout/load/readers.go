@@ -18,7 +18,7 @@ const (
 	stalledBuffer = 8 << 10
 	// connectAhead limits the connections that wait for their answer: fewer than the kernel's accept queue.
 	connectAhead = 512
-	// connectAllAhead is the same for streams of all flows: each begins with all snapshots, and a server holds only so much that is not read.
+	// connectAllAhead is the same for streams of all flows. It is small since each begins with all snapshots, and a server limits unread data.
 	connectAllAhead = 8
 )
 

@@ -48,14 +48,14 @@ func (v *Viewer) Region(name string) (claims.Region, bool) {
 }
 
 func (v *Viewer) takeRegions(data string) {
-	var said claims.Regions
-	if err := json.Unmarshal([]byte(data), &said); err != nil || said.Regions == nil {
+	var message claims.Regions
+	if err := json.Unmarshal([]byte(data), &message); err != nil || message.Regions == nil {
 		v.fault("regions: %v", err)
 		return
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.regions = said.Regions
+	v.regions = message.Regions
 }
 
 // OnNode makes the viewer call f for each node in a message other than a snapshot, with the time of arrival.

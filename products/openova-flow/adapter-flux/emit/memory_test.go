@@ -15,7 +15,7 @@ import (
 
 const head = `{"type":"snapshot","flow":{"id":"F","status":"running","startedAt":0},"nodes":[`
 
-// few is how many bytes the heap may grow during a request, whatever the server answers. It includes garbage that is not collected yet.
+// few is the limit in bytes for the growth of the heap during a request, for any answer. It includes garbage that is not collected yet.
 const few = 16 << 20
 
 // fleet writes a snapshot in which region r1 has one node and other regions have n nodes, with an edge each.

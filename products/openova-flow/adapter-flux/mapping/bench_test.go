@@ -25,7 +25,7 @@ func grown(b *testing.B, n int) (*mapping.Cluster, []*unstructured.Unstructured)
 	return c, all
 }
 
-// BenchmarkApply applies a status patch that changes the release's node and often, as here, the region's node.
+// BenchmarkApply applies a changed release, which changes its node and the region's node, and an unchanged one.
 func BenchmarkApply(b *testing.B) {
 	for _, n := range []int{50, 5000} {
 		b.Run(fmt.Sprintf("changed,releases=%d", n), func(b *testing.B) {

@@ -15,7 +15,7 @@ import (
 )
 
 // source lists and watches for a reflector, and reports the result of every request and every error event of a watch. A reflector's own error
-// handler does not get 429, refused connections of a watch, and error events. Requests without an answer are repeated here, since a reflector
+// handler gets no 429, no refused connection of a watch, and no error events. Requests without an answer are repeated here, since a reflector
 // would wait longer each time, up to half a minute, partly without checking its context.
 type source struct {
 	dynamic.ResourceInterface
@@ -43,7 +43,7 @@ func (s source) list(ctx context.Context, opts metav1.ListOptions) (list runtime
 func (s source) watch(ctx context.Context, opts metav1.ListOptions) (w watch.Interface, err error) {
 	err = s.answered(ctx, func() error {
 		w, err = s.begin(ctx, opts)
-		if err == nil || opts.SendInitialEvents == nil || classOf(err).away() { // otherwise a list follows, and only its result counts
+		if err == nil || opts.SendInitialEvents == nil || classOf(err).away() { // after any other error of a streaming list, the reflector lists instead: report that result
 			s.outcome("watch", err)
 		}
 		return err

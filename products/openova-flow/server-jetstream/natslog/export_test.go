@@ -76,7 +76,7 @@ func (l *Log) AppendWithLostAnswer(t *testing.T, c record.Command, waiting func(
 	return l.publish(t.Context(), c, msg.Data)
 }
 
-// PublishDelete publishes the entry that deletes a flow, as by a replica that ends before it removes the flow's entries and checkpoints.
+// PublishDelete publishes the entry that deletes a flow, like a replica that ends before it removes the flow's entries and checkpoints.
 func (l *Log) PublishDelete(t *testing.T, flowID string) {
 	msg := nats.NewMsg(l.subjectOf(flowID))
 	msg.Data = record.Command{Kind: record.KindDelete, Post: record.Post{FlowID: flowID}}.Encode()
@@ -85,7 +85,7 @@ func (l *Log) PublishDelete(t *testing.T, flowID string) {
 	}
 }
 
-// Await waits until this log has applied everything that another one has.
+// Await waits until this log has applied all entries that another log has applied.
 func (l *Log) Await(t *testing.T, other *Log) {
 	if err := l.wait(t.Context(), other.lastApplied()); err != nil {
 		t.Fatal(err)

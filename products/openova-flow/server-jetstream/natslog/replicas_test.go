@@ -72,7 +72,7 @@ func TestLog_ReplicasHaveEqualCheckpoints(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	replicas[0].sync(t) // uses a number, which the checkpoint contains
+	replicas[0].sync(t) // takes a sequence number, which checkpoints contain
 	saved := func(one *replica) string {
 		one.log.Await(t, replicas[0].log)
 		var b bytes.Buffer
@@ -89,8 +89,8 @@ func TestLog_ReplicasHaveEqualCheckpoints(t *testing.T) {
 	}
 }
 
-// TestLog_EntriesPurgedWhileLoadingShortenTheRing purges all entries that a starting replica was to read. It has the state, and a ring that is
-// shorter until new messages fill it. A subscriber that cannot resume there gets a snapshot.
+// TestLog_EntriesPurgedWhileLoadingShortenTheRing purges all entries that a starting replica needs. The replica then has the state, but a
+// shorter ring until new messages fill it. A subscriber that cannot resume from this ring gets a snapshot.
 func TestLog_EntriesPurgedWhileLoadingShortenTheRing(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	cfg := hub.Config{RingCapacity: 8}

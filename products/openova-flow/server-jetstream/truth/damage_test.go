@@ -127,7 +127,7 @@ func TestServer_DamagedFilesAreReported(t *testing.T) {
 			p := newProcess(t, nil, "--data-dir="+dir, "--sync=1m", "--ring-capacity=16")
 			starts := 0
 			for ready := false; !ready; starts++ {
-				if starts == 2 { // refuses to start until somebody decides
+				if starts == 2 { // the server refuses to start until an operator restores the data
 					if tt.whole || !strings.Contains(p.log.String(), "bucket openova-flow-checkpoints") {
 						t.Errorf("the server does not start, and its log does not name what to restore")
 					}
@@ -136,7 +136,7 @@ func TestServer_DamagedFilesAreReported(t *testing.T) {
 				p.start()
 				ready = p.readyOrEnds()
 			}
-			// A report comes before this line, and a line may come later than the answer of /readyz.
+			// The server logs damage before this line. The test may read the line only after /readyz has answered.
 			eventually(t, "logged that the flows are loaded", func() bool { return strings.Contains(p.log.String(), `msg="flows loaded"`) })
 			reported := strings.Contains(p.log.String(), "level=ERROR") || starts > 1
 			if tt.whole && reported {

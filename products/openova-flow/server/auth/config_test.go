@@ -112,7 +112,7 @@ func TestParseConfig(t *testing.T) {
 	}
 }
 
-func TestLoad_NamesWhatIsWrong(t *testing.T) {
+func TestLoad_ErrorsNameTheCause(t *testing.T) {
 	p := newTokensDir(t)
 	loading := func(want string) {
 		t.Helper()

@@ -143,7 +143,7 @@ func (g *Grant) refuse(r Reason, detail string) *Denial {
 // matches reports whether a flow id matches a pattern, in which * stands for any characters.
 func matches(pattern, id string) bool {
 	p, i := 0, 0
-	star, from := -1, 0 // the last *, and how much of id precedes its next try
+	star, from := -1, 0 // position of the last *, and the position in id of the next attempt after it
 	for i < len(id) {
 		switch {
 		case p < len(pattern) && pattern[p] == '*':

@@ -18,7 +18,7 @@ func NewToken() string {
 	return tokenPrefix + base64.RawURLEncoding.EncodeToString(b[:])
 }
 
-// Hash returns the SHA-256 of a token in hexadecimal digits, which the tokens file has.
+// Hash returns the SHA-256 of a token in hexadecimal digits, as in the tokens file.
 func Hash(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])

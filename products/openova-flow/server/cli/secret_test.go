@@ -22,7 +22,7 @@ func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 				t.Errorf("%s %q: %v", s.Env, value, err)
 			}
 			if err == nil && s.Env == "FLOW_SERVER_CORS_ORIGINS" {
-				t.Errorf("%s takes %q", s.Env, value)
+				t.Errorf("%s accepts %q", s.Env, value)
 			}
 		}
 		for _, args := range [][]string{{"wait", "--flow=F", "--url=" + value}, {value}, {"serve", value}, {"token", value}, {"token", "new", value}} {

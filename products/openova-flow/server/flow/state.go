@@ -140,7 +140,7 @@ func (s *State) putNode(n Node) {
 		s.touch(v.area)
 		return
 	}
-	// The region decides which nodes contain others. Without its edges, v is a leaf if it has a node.
+	// Edges contain only within a region, so a change of region or presence changes which edges of v do: count them again.
 	s.countContains(v, -1)
 	if v.present {
 		s.bytes -= v.node.size()
@@ -190,7 +190,7 @@ func (s *State) vertex(id string) *vertex {
 	return v
 }
 
-// countContains adds delta to the children of each container, for each edge of v that makes one.
+// countContains adds delta to the children of the containing node, for each edge of v that contains.
 func (s *State) countContains(v *vertex, delta int) {
 	for _, e := range v.out {
 		if e.contains() {
@@ -281,7 +281,7 @@ func (s *State) putRel(r Relationship) {
 	}
 }
 
-// contains reports whether e makes its from node a child of its to node. Both must exist and be in one region, because else a region
+// contains reports whether e makes its from node a child of its to node. Both must exist and be in one region: otherwise a region
 // could turn a leaf of another region into a container, and so remove it from the status of the flow.
 func (e *edge) contains() bool {
 	return e.rel.Type == Contains && e.from != nil && e.from.present && e.to != nil && e.to.present && e.from.node.Region == e.to.node.Region
@@ -413,7 +413,7 @@ func (s *State) EachNode(f func(Node) bool) {
 	}
 }
 
-// EachRelOf calls f once for each relationship of a node, unordered. These are removed with the node. f must not change the state.
+// EachRelOf calls f once for each relationship of a node, unordered: those that deleting the node would delete. f must not change the state.
 func (s *State) EachRelOf(id string, f func(Relationship)) {
 	v := s.vertices[id]
 	if v == nil {

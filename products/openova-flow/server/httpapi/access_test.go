@@ -503,7 +503,7 @@ func TestDenials_EachIsCountedAndLogged(t *testing.T) {
 			t.Errorf("%s: %d and\n%s", reason, resp.StatusCode, log)
 		}
 		if metrics := e.do("GET", "/metrics", "").body; !strings.Contains(metrics, fmt.Sprintf("access_refused_total{reason=%q} 1\n", reason)) {
-			t.Errorf("it is not counted:\n%s", metrics)
+			t.Errorf("the denial is not counted:\n%s", metrics)
 		}
 	}
 }

@@ -47,7 +47,7 @@ func (l *load) post(messages int) time.Duration {
 	return took
 }
 
-// window is a number of messages that is so small that a reader may be two windows behind without falling out of the ring of 4,096.
+// window is a number of messages: a reader that is two windows behind is still within the ring of 4,096.
 const window = 1000
 
 // readAll starts readers that parse the stream strictly until message last, a multiple of window, and report their first error. The

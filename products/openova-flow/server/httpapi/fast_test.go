@@ -85,7 +85,7 @@ func TestStream_HangUpIsNoticed(t *testing.T) {
 		half, _ := e.raw(streamF)
 		reset, _ := e.raw(streamF)
 		stays, in := e.raw(streamF)
-		fmt.Fprint(stays, strings.Repeat("what nobody wants ", 500))
+		fmt.Fprint(stays, strings.Repeat("unread data ", 750))
 		whole.Close()
 		_ = half.CloseWrite()
 		_ = reset.SetLinger(0)

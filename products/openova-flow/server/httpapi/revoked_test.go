@@ -17,10 +17,10 @@ import (
 
 // TestRevoked_StreamsEnd changes the tokens file while streams are open. The tests of package auth check how soon they end.
 func TestRevoked_StreamsEnd(t *testing.T) {
-	onBothPaths(t, testStreamsEndWithWhatTheirCredentialAllows)
+	onBothPaths(t, testStreamsEndWithTheirCredential)
 }
 
-func testStreamsEndWithWhatTheirCredentialAllows(t *testing.T, mode string) {
+func testStreamsEndWithTheirCredential(t *testing.T, mode string) {
 	t.Parallel()
 	e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "").filled()
 	open := func(who entry, path string) *viewer {
@@ -32,19 +32,19 @@ func testStreamsEndWithWhatTheirCredentialAllows(t *testing.T, mode string) {
 		return v
 	}
 	ends := map[string]*viewer{
-		"a flow's, of a revoked token":                         open(reader, streamF),
-		"all flows', of a revoked token":                       open(reader, "/v1/stream"),
-		"a flow's that the token is not for any more":          open(onlyF, "/v1/flows/team-a/stream"),
-		"all flows', of a token for fewer":                     open(onlyF, "/v1/stream"),
-		"two named flows', one of which is not for the token":  open(onlyF, "/v1/stream?flow=F&flow=team-a"),
-		"all flows', of a token for more, which are not in it": open(ofR1, "/v1/stream"),
-		"a flow's, of a token that may not read any more":      open(ofR2, streamF),
+		"one flow: token revoked":                             open(reader, streamF),
+		"all flows: token revoked":                            open(reader, "/v1/stream"),
+		"one flow: removed from the token's flows":            open(onlyF, "/v1/flows/team-a/stream"),
+		"all flows: token now has fewer flows":                open(onlyF, "/v1/stream"),
+		"two named flows: one removed from the token's flows": open(onlyF, "/v1/stream?flow=F&flow=team-a"),
+		"all flows: token now has more flows than the stream": open(ofR1, "/v1/stream"),
+		"one flow: token may no longer read":                  open(ofR2, streamF),
 	}
 	stay := map[string]*viewer{
-		"a flow's that the token is still for":         open(onlyF, streamF),
-		"a named flow's that the token is still for":   open(onlyF, "/v1/stream?flow=F"),
-		"a flow's, of a token that nobody has changed": open(admin, streamF),
-		"all flows', of a token that only writes less": open(adminR1, "/v1/stream"),
+		"one flow: still among the token's flows":       open(onlyF, streamF),
+		"one named flow: still among the token's flows": open(onlyF, "/v1/stream?flow=F"),
+		"one flow: token unchanged":                     open(admin, streamF),
+		"all flows: token now writes to another region": open(adminR1, "/v1/stream"),
 	}
 	fewer, more, blind, unbound := onlyF, ofR1, ofR2, adminR1
 	fewer.flows, more.flows, blind.scopes = []string{"F"}, []string{"F", "other"}, []string{"ingest"}
@@ -182,7 +182,7 @@ func TestRevoked_HTTP2StreamEnds(t *testing.T) {
 		case _, ok := <-gone.frames:
 			ended = !ok
 		case <-time.After(within):
-			t.Fatal("it goes on")
+			t.Fatal("the stream has not ended")
 		}
 	}
 	e.fill("F")

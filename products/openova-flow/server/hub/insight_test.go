@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// TestInsight_JudgesAStaleRegionAtItsLastSeenTime has a judgement that changes with time, and one of two regions whose claim has expired.
+// TestInsight_JudgesAStaleRegionAtItsLastSeenTime has two regions with the same judgement, which changes with time. The claim of one region expires.
 func TestInsight_JudgesAStaleRegionAtItsLastSeenTime(t *testing.T) {
 	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
 		if _, _, _, err := h.Insight("F"); !errors.Is(err, hub.ErrNoFlow) {
@@ -54,8 +54,8 @@ func TestInsight_JudgesAStaleRegionAtItsLastSeenTime(t *testing.T) {
 	})
 }
 
-// TestInsight_IsReadOncePerHead counts the allocations of an answer, with and without a change before it.
-func TestInsight_IsReadOncePerHead(t *testing.T) {
+// TestInsight_IsComputedOncePerVersion counts the allocations of an answer, with and without a change before it.
+func TestInsight_IsComputedOncePerVersion(t *testing.T) {
 	h := hub.New(hub.Config{})
 	var nodes []flow.Node
 	for i := range 500 {

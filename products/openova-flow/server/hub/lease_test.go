@@ -359,7 +359,7 @@ func TestClaim_CreatesNoFlow(t *testing.T) {
 			mustClaim(t, h, "fsn1", "one") // a claim keeps the flow, like a message
 		}
 		if len(h.List(nil)) != 1 || limited("J", "a") || limited("K", "a") {
-			t.Error("a claimed flow was dropped, or an unclaimed one that was never created was not")
+			t.Error("want the claimed flow kept, and the expired claims of other flows dropped")
 		}
 		wait(3 * time.Hour)
 		if len(h.List(nil)) != 0 || h.Stats.RegionsFresh.Load()+h.Stats.RegionsStale.Load() != 0 || h.Stats.StateBytes.Load() != 0 {
@@ -420,7 +420,7 @@ func TestVersion_ChangesWithRegions(t *testing.T) {
 		refusedClaim(t, h, "fsn1", "two")
 		changed("a refusal", true)
 		wait(ttl)
-		changed("an end", true)
+		changed("an expiry", true)
 		mustClaim(t, h, "fsn1", "one")
 		changed("a late renewal", true)
 		if _, err := h.DeleteRegion("F", "fsn1"); err != nil {

@@ -16,7 +16,7 @@ const (
 // segment is a buffer of encoded frames. Written bytes never change, so readers may hold slices of it without a lock.
 type segment struct{ buf []byte }
 
-// entry is one message of the ring. It has only the frame, as most messages are never needed decoded again.
+// entry is one message of the ring. It has only the encoded frame, since most messages are never decoded again.
 type entry struct {
 	seq, at        int64
 	seg            *segment
@@ -79,7 +79,7 @@ func (r *ring) push(seq, at int64, event, text string, drop func(entry)) entry {
 	return e
 }
 
-// room returns a segment with room for n bytes: the newest one, or a new one, which is larger when the newest filled up fast.
+// room returns a segment with room for n bytes: the newest one, or a new one. A new one is twice as large while the ring has frames in the newest.
 func (r *ring) room(n int) *segment {
 	size := minSegment
 	if live := r.live(); len(live) > 0 {

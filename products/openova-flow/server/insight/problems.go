@@ -235,12 +235,12 @@ func (v *search) problem(f *finding) Problem {
 	return p
 }
 
-// victims returns the root, then in order the rest of cause and the nodes that do not wait and have one of cause among their roots.
+// victims returns the root, and then in order two groups: the rest of cause, and the nodes that do not wait but have a node of cause among their roots.
 func (v *search) victims(cause []int32, root int32) []int32 {
 	var ids []int32
 	v.start(cause)
 	queue := slices.Clone(cause)
-	for _, i := range cause { // also a root of nodes that blame another member of its cycle across regions
+	for _, i := range cause { // nodes that blame any member of a cycle across regions have all its members as roots
 		if c := v.crosses[i]; c != none {
 			for _, m := range v.cycle[c] {
 				if v.onCycle[m] == c && v.visit(m) {

@@ -213,7 +213,7 @@ func memoryBesideFleet(b *testing.B, own, foreign int) int {
 	}
 	adapter := running(b, addr, health, kubeconfig)
 	defer adapter.kill()
-	eventually(b, "all is there", adapter.out, func() bool {
+	eventually(b, "all releases are on the server", adapter.out, func() bool {
 		code, body := get("http://" + addr + "/v1/flows/env-1/snapshot?region=fsn1")
 		return code == http.StatusOK && strings.Count(body, `"kind":"HelmRelease"`) == own
 	})

@@ -44,7 +44,7 @@ func TestRun_TimesAreByTheFlowServersClock(t *testing.T) {
 			m := snapshot(t, addr, flowID)
 			return m != nil && len(m.Nodes) == 4
 		}
-		eventually(t, "all is there", adapter.out, all)
+		eventually(t, "all nodes are on the server", adapter.out, all)
 		snapshots[ahead] = snapshot(t, addr, flowID)
 		_, metrics := get("http://" + health + "/metrics")
 		if want := map[bool]string{false: "0", true: "599|600|601"}[ahead != 0]; !regexp.MustCompile(`(?m)^flow_adapter_clock_offset_seconds (` + want + `)$`).MatchString(metrics) {

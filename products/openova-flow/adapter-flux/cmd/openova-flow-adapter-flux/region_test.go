@@ -178,7 +178,7 @@ func TestRegion_IsStaleWhileItsAPIServerIsAway(t *testing.T) {
 	page := follow(t, addr, "env-1")
 	adapter := running(t, addr, health, kubeconfig, "REGION_TTL=5s")
 	eventually(t, "its region is fresh", page, page.says("fresh cluster-1"))
-	eventually(t, "all is there", adapter.out, ready(health))
+	eventually(t, "ready", adapter.out, ready(health))
 	back := k8s.Fail(-1, apitest.Answer{Status: http.StatusServiceUnavailable, PlainText: true, Body: "no backend"}, func(*http.Request) bool { return true })
 	k8s.Cut()
 	eventually(t, "it is stale", page, page.says("stale cluster-1"))

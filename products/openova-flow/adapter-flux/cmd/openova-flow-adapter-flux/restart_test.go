@@ -162,7 +162,7 @@ func TestReplay_ServerKilledThreeTimes(t *testing.T) {
 		eventually(t, "the viewer sees "+id+" "+status, replay.out, func() bool { return v.statuses()[id] == status })
 	}
 	for i, moment := range []struct{ id, status string }{
-		{"fsn1/bp-cilium", "succeeded"}, {"hel1/bp-powerdns", "failed"}, {"fsn1/bp-openbao", "succeeded"}, // before most of the replay
+		{"fsn1/bp-cilium", "succeeded"}, {"hel1/bp-powerdns", "failed"}, {"fsn1/bp-openbao", "succeeded"}, // statuses early in the replay
 	} {
 		sees(moment.id, moment.status)
 		c.now() // a break of the viewer's connection only

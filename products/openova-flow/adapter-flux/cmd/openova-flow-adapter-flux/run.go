@@ -29,7 +29,7 @@ func runCommand(ctx context.Context, args []string, getenv func(string) (string,
 	r := newReader("run", getenv)
 	c, err := r.read(args, "FLOW_SERVER_URL", "FLOW_ID")
 	local := c.local()
-	if !local && !errors.Is(err, errHelp) { // without local, these two are required
+	if !local && !errors.Is(err, errHelp) { // only a local run may lack FLOW_SERVER_URL and FLOW_ID: read again, with both required
 		r = newReader("run", getenv)
 		c, err = r.read(args)
 	}

@@ -75,7 +75,7 @@ func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 	for _, value := range terminaltest.SecretURLs {
 		for _, s := range settings {
 			if err := s.set(new(config), value); err == nil && s.env == "FLOW_SERVER_URL" {
-				t.Errorf("%s takes %q", s.env, value)
+				t.Errorf("%s accepts %q", s.env, value)
 			}
 			env := good("FLOW_SERVER_URL", "http://127.0.0.1:1")
 			env[s.env] = value

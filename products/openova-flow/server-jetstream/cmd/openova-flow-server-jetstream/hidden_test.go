@@ -24,7 +24,7 @@ func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 				t.Errorf("%s %q: %v", s.Env, value, err)
 			}
 			if s.Set(value) == nil && s.Env == "NATS_URL" {
-				t.Errorf("%s takes %q", s.Env, value)
+				t.Errorf("%s accepts %q", s.Env, value)
 			}
 		}
 	}

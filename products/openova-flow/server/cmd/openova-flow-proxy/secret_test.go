@@ -17,7 +17,7 @@ func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 				t.Errorf("%s %q: %v", s.Env, value, err)
 			}
 			if err == nil && s.Env == "FLOW_PROXY_UPSTREAM_URL" {
-				t.Errorf("%s takes %q", s.Env, value)
+				t.Errorf("%s accepts %q", s.Env, value)
 			}
 		}
 	}

@@ -8,18 +8,18 @@ import (
 	"unsafe"
 )
 
-// PieceBytes is how much is written under one deadline, so little that a slow client which does read can meet it. A Budget does not count answers up to
-// this size.
+// PieceBytes is the number of bytes written under one deadline. It is small enough for a slow client that keeps reading. A Budget does not count answers up
+// to this size.
 const PieceBytes = 32 << 10
 
 const (
-	minAge    = time.Second // time during which an answer does not give way to a caller that holds as much
-	minShared = 1 << 10     // bytes of a slice from which the budget counts it once for several answers
+	minAge    = time.Second // a younger answer gives way only to a caller that holds less
+	minShared = 1 << 10     // a slice of at least this many bytes counts once, even if several answers share it
 )
 
 // Budget limits the unread bytes of large answers and deliveries. Bytes that several answers share count once in total, and once for each caller. If a new
 // answer does not fit, the caller that holds most loses its oldest answer; among callers that hold the same, the one with the oldest answer. An answer
-// gives way at once to a caller that holds less, and after a second to any caller. So slow clients, however many callers they are, exclude nobody. Its
+// gives way at once to a caller that holds less, and after a second to any caller. So slow clients exclude nobody, even with many callers. Its
 // methods may be called concurrently.
 type Budget struct {
 	limit int64

@@ -32,10 +32,10 @@ const testVersion = "1.2.3"
 // layouts are built once, by the command itself, for all tests.
 var layouts = sync.OnceValues(func() (string, error) {
 	folder := filepath.Join(scratch, "images")
-	var said bytes.Buffer
-	err := run(background, []string{"images", "--root", "../..", "--version", testVersion, "--out", folder}, &said, &said)
+	var output bytes.Buffer
+	err := run(background, []string{"images", "--root", "../..", "--version", testVersion, "--out", folder}, &output, &output)
 	if err != nil {
-		return "", errors.New(err.Error() + said.String())
+		return "", errors.New(err.Error() + output.String())
 	}
 	return folder, nil
 })
@@ -360,10 +360,10 @@ func TestImages_SBOMListsTheContent(t *testing.T) {
 
 func TestImages_AreReproducible(t *testing.T) {
 	s := state{root: "../..", version: testVersion, created: time.Unix(1700000000, 0).UTC()}
-	proxy, on := programs[2], platform{"linux", "arm64"}
+	p, on := programs[2], platform{"linux", "arm64"}
 	var digests []v1.Hash
 	for range 2 {
-		image, sbom, err := makeImage(t.Context(), s, proxy, on)
+		image, sbom, err := makeImage(t.Context(), s, p, on)
 		if err != nil {
 			t.Fatal(err)
 		}

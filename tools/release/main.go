@@ -21,12 +21,12 @@ func main() {
 	}
 }
 
-const usage = `release makes what a release consists of.
+const usage = `release builds, pushes and checks the images and binaries of a release.
 
   release images    write OCI layouts of the images, with SBOMs
-  release push      send these to a registry, and print what to sign: "image REF@DIGEST" and "sbom REF@DIGEST FILE"
+  release push      push the images to a registry, and print what to sign: "image REF@DIGEST" and "sbom REF@DIGEST FILE"
   release binaries  write archives of the binaries, and SHA256SUMS
-  release check     hold the versions that charts and kit name to --version
+  release check     compare the versions in the charts and the kit with --version
 
 Each has its flags: release images -h
 `

@@ -106,8 +106,8 @@ func (m *measurement) fanout(addr netip.AddrPort, run int) error {
 	return nil
 }
 
-// ahead is the number of readers connected before the memory of idle ones is measured: with the first ones a server allocates permanent memory, and
-// frees that of its start.
+// ahead is the number of readers connected before the memory of idle ones is measured: the first ones make a server allocate permanent memory, and free memory
+// from its start.
 const ahead = 1000
 
 func (m *measurement) idle(addr netip.AddrPort, run int) error {

@@ -23,7 +23,7 @@ const (
 	maxAnswer     = 64 << 10 // limit of an answer that is not a snapshot, in bytes
 	maxHeader     = 64 << 10 // limit of the header of an answer, in bytes
 	maxRetryAfter = 5 * time.Minute
-	saidBytes     = 300 // limit for text of the server in errors and logs, in bytes
+	maxServerText = 300 // limit for text of the server in errors and logs, in bytes
 
 	// A connection without traffic for this time is pinged, and closed if there is no answer within the same time. A request that times out does
 	// not close an HTTP/2 connection, so the next request would use the broken one.
@@ -82,7 +82,7 @@ type problem struct {
 // cut shortens the server's texts and makes them safe to print in logs, /readyz and terminals.
 func (p *problem) cut() {
 	for _, text := range []*string{&p.Title, &p.Detail, &p.Field, &p.Holder} {
-		*text = terminal.Text(*text, saidBytes)
+		*text = terminal.Text(*text, maxServerText)
 	}
 }
 
@@ -191,7 +191,7 @@ func (c *client) do(ctx context.Context, method, path string, h http.Header, bod
 		status:      res.StatusCode,
 		incarnation: res.Header.Get("Flow-Incarnation"),
 		etag:        res.Header.Get("ETag"),
-		location:    terminal.Text(shownURL(res.Header.Get("Location")), saidBytes),
+		location:    terminal.Text(shownURL(res.Header.Get("Location")), maxServerText),
 		retryAfter:  retryAfter(res.Header.Get("Retry-After"), time.Now()),
 	}
 	if a.status == http.StatusOK && read != nil {

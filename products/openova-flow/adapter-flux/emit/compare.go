@@ -86,7 +86,7 @@ func (o *outbox) correct(target map[key]change, now time.Time) int {
 		pruned := k.node == "" && (going(k.rel.FromID) || going(k.rel.ToID))
 		switch {
 		case leave(k) && pruned:
-			upserts = append(upserts, change{key: k, json: v, at: now}) // it was removed with its node, but still exists
+			upserts = append(upserts, change{key: k, json: v, at: now}) // the deletion of a node removes this edge on the server, but the cluster still has it
 		case target[k].deletes() && !pruned && !leave(k):
 			deletions = append(deletions, change{key: k, at: now})
 		}

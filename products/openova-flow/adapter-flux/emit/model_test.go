@@ -171,7 +171,7 @@ func TestLead_NoTransitionIsLostOrRepeated(t *testing.T) {
 			g.drain()
 			g.same()
 			for name, want := range seen {
-				if got := told(g, "r1/"+name); !slices.Equal(got, want) {
+				if got := withoutRepeats(g, "r1/"+name); !slices.Equal(got, want) {
 					t.Errorf("seed %d: the server got statuses of %s\n%v, want\n%v", seed, name, got, want)
 				}
 			}
@@ -180,8 +180,8 @@ func TestLead_NoTransitionIsLostOrRepeated(t *testing.T) {
 	}
 }
 
-// told returns the statuses without exact repeats of a POST, which the server recognizes.
-func told(g *rig, id string) []string {
+// withoutRepeats returns the statuses without exact repeats of a POST, which the server recognizes.
+func withoutRepeats(g *rig, id string) []string {
 	g.mu.Lock()
 	g.posts = slices.CompactFunc(slices.DeleteFunc(g.posts, func(p posted) bool { return p.status != http.StatusOK }), func(a, b posted) bool {
 		return a.header.Get("Flow-Emitter") == b.header.Get("Flow-Emitter")

@@ -77,7 +77,7 @@ func TestCheck_IdleClusterFindsADeletedFlowWithinTenSeconds(t *testing.T) {
 	for name, lose := range map[string]func(*rig){
 		"restart": func(g *rig) { g.backend.restart() },
 		"deleted": func(g *rig) { g.direct(g.T, http.MethodDelete, "", "") },
-		"made again by another": func(g *rig) {
+		"created again by another emitter": func(g *rig) {
 			g.direct(g.T, http.MethodDelete, "", "")
 			g.direct(g.T, http.MethodPost, "/events", `{"type":"upsert-nodes","nodes":[{"id":"r2","flowId":"F","label":"r2","status":"failed","region":"r2"}]}`)
 		},
@@ -188,7 +188,7 @@ func TestClaim_OtherClusterStopsPosting(t *testing.T) {
 		g.same()
 		g.readyIs("")
 
-		g.direct(t, http.MethodPost, "/events", theirs) // and takes it over later
+		g.direct(t, http.MethodPost, "/events", theirs) // the other cluster takes the region over
 		g.settle(comparePeriod)
 		before := len(g.all())
 		g.readyIs("uid-theirs")

@@ -44,8 +44,8 @@ func (c *Cluster) waitedFor(e *entry) []string {
 	return union(all, nil)
 }
 
-// watched returns the node ids of watched objects, existing or not, and the names of the others: namespace/name, after the kind if that differs from
-// kind.
+// watched returns the node ids of watched objects, existing or not, and the names of the others: namespace/name, or
+// Kind/namespace/name if their kind is not kind.
 func (c *Cluster) watched(kind string, objects []key) (ids, others []string) {
 	for _, k := range objects {
 		switch {

@@ -108,7 +108,7 @@ func (l *Log) openBucket(ctx context.Context, stream *jetstream.StreamInfo) (jet
 		if l.bucketMissing++; l.bucketMissing < missingLimit { // a NATS server that is starting may not find it yet
 			return nil, err
 		}
-		return nil, fatal("bucket %s is missing, and stream %s has dropped entries whose effects were only there: restore the bucket from a backup, "+
+		return nil, fatal("bucket %s is missing, and stream %s has dropped entries that only its checkpoints contained: restore the bucket from a backup, "+
 			"or delete the stream, and emitters resend their state", l.bucketName(), l.streamName())
 	}
 	return l.js.CreateOrUpdateKeyValue(ctx, jetstream.KeyValueConfig{

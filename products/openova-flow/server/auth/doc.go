@@ -40,11 +40,11 @@
 // belongs to its toId; one of type contains to both of its ends, and the caller must own both. It may delete only its own elements,
 // existing or not. It may not send snapshot, upsert-flow and DELETE, unless it has the scope admin.
 //
-// By the contract, delete-nodes removes every relationship of the node, also those of other regions, and every subscriber folds it so. But a
+// By the contract, delete-nodes removes every relationship of the node, also those of other regions, and every subscriber does the same. But a
 // bound caller must not remove relationships of other regions. So package hub restores these (flow.RelInRegions) with an ordinary
 // upsert-rels after the last message of the same request. Until the node exists again, they have an end without a node. Since a bound
 // caller can't write those relationships itself, it does not matter which message of the request removed them.
 //
-// State of an emitter must be stored under Grant.Emitter of its name. Else a bound caller could use the name of another region's emitter with a
+// State of an emitter must be stored under Grant.Emitter of its name. Otherwise a bound caller could use the name of another region's emitter with a
 // greater epoch, and so block that emitter.
 package auth

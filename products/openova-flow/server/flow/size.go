@@ -55,8 +55,8 @@ func (s *State) Exceeds(messages []*Message, maxNodes, maxRels int) (*Message, s
 	return nil, ""
 }
 
-// movesToAndFro returns the message with which more than most nodes have got another region than an earlier message of the request gave them, and its
-// field.
+// movesToAndFro returns the first message after which a request has given nodes another region than before more than most times, and its field. The first
+// region that a request gives to a node does not count.
 func movesToAndFro(messages []*Message, most int) (*Message, string) {
 	regions := make(map[string]string)
 	moves := 0

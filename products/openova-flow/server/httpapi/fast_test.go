@@ -96,7 +96,7 @@ func TestStream_HangUpIsNoticed(t *testing.T) {
 		for {
 			f, err := p.next()
 			if err != nil {
-				t.Fatalf("the one that stays: %v", err)
+				t.Fatalf("the connection that stays open: %v", err)
 			}
 			if f.event == "snapshot" {
 				break

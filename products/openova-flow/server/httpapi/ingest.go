@@ -91,7 +91,7 @@ func header(r *http.Request, name string) string {
 	return ""
 }
 
-// refuse answers a POST that is not applied, counts it and logs the reason. Of the message the log repeats at most one name, cut.
+// refuse answers a POST that is not applied, counts it and logs the reason. The log line contains at most one name from the message, cut.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string, err error) {
 	p := problemOf(err)
 	s.metrics.refused(p.Status)

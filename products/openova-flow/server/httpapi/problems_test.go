@@ -18,7 +18,7 @@ const inTrouble = `{"type":"upsert-nodes","nodes":[
 {"id":"r2/c","flowId":"F","label":"c","status":"running","region":"r2","meta":{"judgement":{"state":"waiting","gate":"wait","needs":["r1/b"]}}},
 {"id":"r3/d","flowId":"F","label":"d","status":"succeeded","region":"r3"}]}`
 
-func TestProblems_ListsRootCausesWithWhatTheyBlock(t *testing.T) {
+func TestProblems_ListsRootCausesAndBlockedNodes(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	e.post(strings.ReplaceAll(inTrouble, "\n", ""))
 	get := func(query string) (a struct {

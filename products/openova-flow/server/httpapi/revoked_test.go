@@ -83,10 +83,10 @@ func testStreamsEndWithTheirCredential(t *testing.T, mode string) {
 
 // TestRevoked_StuckSubscriberIsDisconnected: a stream that is stuck in a write ends at once, long before its write timeout.
 func TestRevoked_StuckSubscriberIsDisconnected(t *testing.T) {
-	onBothPaths(t, testARevokedReaderThatTakesNothingIsCut)
+	onBothPaths(t, testStuckRevokedSubscriberIsDisconnected)
 }
 
-func testARevokedReaderThatTakesNothingIsCut(t *testing.T, mode string) {
+func testStuckRevokedSubscriberIsDisconnected(t *testing.T, mode string) {
 	t.Parallel()
 	e := guard(t, hub.Config{RingBytes: 64 << 20}, httpapi.Config{StreamMode: mode, WriteTimeout: time.Hour}, "")
 	conn := e.dial()

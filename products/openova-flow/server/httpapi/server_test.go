@@ -98,7 +98,7 @@ func TestRefused_ProblemNamesFieldAndLine(t *testing.T) {
 		{"emitter header", "POST", "/v1/flows/F/events", upsert(node("a", "x")), []string{"Content-Type", asJSON, "Flow-Emitter", "me;epoch=x;n=1"}, 400, "Flow-Emitter", 0},
 		{"emitter header without name", "POST", "/v1/flows/F/events", upsert(node("a", "x")), []string{"Content-Type", asJSON, "Flow-Emitter", ";epoch=1;n=1"}, 400, "Flow-Emitter", 0},
 		{"after", "GET", "/v1/flows/F/events?after=x", "", nil, 400, "after", 0},
-		{"a query that would be left out", "GET", "/v1/stream?flow=F;flow=other", "", nil, 400, "query", 0},
+		{"a query with a semicolon", "GET", "/v1/stream?flow=F;flow=other", "", nil, 400, "query", 0},
 		{"a query that is not encoded", "GET", "/v1/flows/F/stream?lastEventId=%zz", "", nil, 400, "query", 0},
 		{"negative after", "GET", "/v1/flows/F/events?after=-1", "", nil, 400, "after", 0},
 		{"limit", "GET", "/v1/flows/F/events?limit=0", "", nil, 400, "limit", 0},
@@ -238,7 +238,7 @@ func TestPost_DeletesCreateNoFlow(t *testing.T) {
 		t.Errorf("%v %s", a.header, a.body)
 	}
 	if a := e.do("GET", "/v1/flows/F/snapshot", ""); a.status != 404 {
-		t.Errorf("there is a flow: %s", a.body)
+		t.Errorf("a deletion created a flow: %s", a.body)
 	}
 	if a := e.do("GET", "/v1/flows", ""); strings.TrimSpace(a.body) != `{"flows":[]}` {
 		t.Errorf("listed: %s", a.body)
@@ -519,7 +519,7 @@ func TestLimits(t *testing.T) {
 				return strings.Contains(e.do("GET", "/metrics", "").body, "openova_flow_ingest_bytes "+bytes+"\n")
 			}
 		}
-		send := func(lines, want int) { // each line takes 512 bytes besides its own
+		send := func(lines, want int) { // a line counts as its length plus 512 bytes
 			t.Helper()
 			body := strings.Repeat(`{"type":"delete-nodes","ids":["none"]}`+"\n", lines)
 			if a := e.do("POST", "/v1/flows/F/events", body, "Content-Type", asNDJSON); a.status != want {

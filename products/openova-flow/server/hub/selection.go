@@ -54,9 +54,9 @@ type selection struct {
 	left    atomic.Bool // the last reader has left; it is not used again
 	waiters waiters
 
-	// Of the journal, written with its lock held.
+	// Positions in the journal, written with its lock held.
 	end                atomic.Int64 // position after the last event of one of the flows
-	quietFrom, quietTo int64        // no event of the flows is between these positions; their last events are from quietTo on
+	quietFrom, quietTo int64        // no event of the flows is from quietFrom to before quietTo
 
 	latest atomic.Pointer[weak.Pointer[Delivery]] // for the next reader at the same position
 }

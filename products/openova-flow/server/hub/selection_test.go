@@ -369,8 +369,8 @@ func expect(t *testing.T, what string, got []string, want ...string) {
 	}
 }
 
-// TestFollowMany_LargeNewFlowRestartsNobody creates a flow that is larger than the journal.
-func TestFollowMany_LargeNewFlowRestartsNobody(t *testing.T) {
+// TestFollowMany_LargeNewFlowKeepsPositions creates a flow that is larger than the journal.
+func TestFollowMany_LargeNewFlowKeepsPositions(t *testing.T) {
 	h := hub.New(hub.Config{JournalBytes: 64 << 10})
 	for i := range 50 {
 		putNodes(t, h, fmt.Sprint("f", i), "n")
@@ -446,8 +446,8 @@ func TestFollowMany_ManySelections(t *testing.T) {
 		t.Fatal("Await returned false: there are frames")
 	}
 	putNodes(t, h, "f7", "n")
-	if expect(t, "one that stays", events(same), "f7/upsert-nodes*"); !woken {
-		t.Error("one that stays is not woken")
+	if expect(t, "another reader of the same selection", events(same), "f7/upsert-nodes*"); !woken {
+		t.Error("another reader of the same selection is not woken")
 	}
 }
 
@@ -517,8 +517,8 @@ func TestFollowMany_ChangeBeforeAwaitIsNotMissed(t *testing.T) {
 	expect(t, "then", events(r), "a/upsert-nodes*")
 }
 
-// TestFollowMany_DeletedFlowMadeAgain checks readers that were there before the deletion, and one that starts after it.
-func TestFollowMany_DeletedFlowMadeAgain(t *testing.T) {
+// TestFollowMany_DeletedFlowIsCreatedAgain checks readers from before the deletion, and one that starts after it.
+func TestFollowMany_DeletedFlowIsCreatedAgain(t *testing.T) {
 	h := hub.New(hub.Config{})
 	putNodes(t, h, "a", "n")
 	putNodes(t, h, "b", "n")
@@ -527,7 +527,7 @@ func TestFollowMany_DeletedFlowMadeAgain(t *testing.T) {
 	last := putNodes(t, h, "b", "n")
 	_, _ = h.Delete("a")
 	putNodes(t, h, "a", "m")
-	expect(t, "one that follows", events(r), "b/upsert-nodes*", "a/deleted*", "a/snapshot*", "a/regions")
+	expect(t, "a reader from before the deletion", events(r), "b/upsert-nodes*", "a/deleted*", "a/snapshot*", "a/regions")
 	if got := events(followMany(t, h, all, last.Seq, true)); len(got) != 4 || got[0] != "flows" || got[3] != "a/snapshot*" {
 		t.Errorf("a reader that reconnects gets %v", got)
 	}
@@ -538,7 +538,7 @@ func TestFollowMany_DeletedFlowMadeAgain(t *testing.T) {
 	} else if _, err := fmt.Sscanf(frames, "id: %d\n", &id); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, "one that comes back with the number of the deletion", events(followMany(t, h, all, id, true)), "flows", "a/regions")
+	expect(t, "a reader that resumes from the deletion", events(followMany(t, h, all, id, true)), "flows", "a/regions")
 }
 
 // TestResume_FromTheNewestMessageThatLeftTheRing: the ring has all later messages, so no snapshot is needed.
@@ -558,7 +558,7 @@ func TestResume_FromTheNewestMessageThatLeftTheRing(t *testing.T) {
 	}
 }
 
-// TestResume_NumbersOfAnotherIncarnation starts a hub after the clock was set back, so that a number of the hub before is in the range of its own.
+// TestResume_NumbersOfAnotherIncarnation starts a hub after the clock was set back, so that numbers of the previous hub are in its own range.
 func TestResume_NumbersOfAnotherIncarnation(t *testing.T) {
 	clock := time.UnixMilli(1_790_000_000_000)
 	now := func() time.Time { clock = clock.Add(3 * time.Microsecond); return clock }
@@ -581,10 +581,10 @@ func TestResume_NumbersOfAnotherIncarnation(t *testing.T) {
 		defer r.Close()
 		return events(r)
 	}
-	expect(t, "one flow, a number of before", one(old), "regions", "snapshot*")
+	expect(t, "one flow, a number of the previous hub", one(old), "regions", "snapshot*")
 	expect(t, "one flow, a number of this hub", one(given), "regions", "upsert-nodes*")
 	F := named("F")
-	expect(t, "several, a number of before", events(followMany(t, h, F, old, true)), "flows", "F/regions", "F/snapshot*")
+	expect(t, "several, a number of the previous hub", events(followMany(t, h, F, old, true)), "flows", "F/regions", "F/snapshot*")
 	expect(t, "several, a number of this hub", events(followMany(t, h, F, given, true)), "flows", "F/regions", "F/upsert-nodes*")
 	expect(t, "several, a number of another flow", events(followMany(t, h, F, given-1, true)), "flows", "F/regions", "F/snapshot*")
 }
@@ -604,9 +604,9 @@ func TestFollowMany_RegionsAreSentOnce(t *testing.T) {
 	expect(t, "after three claims", events(r), "a/regions", "a/upsert-nodes*")
 }
 
-// TestFollowMany_ResumedWhereOneRingLostSomething resumes a reader that gets one flow from its ring and the other as a snapshot, which is newer. So only
+// TestFollowMany_ResumesAfterOneRingDroppedMessages resumes a reader that gets one flow from its ring and the other as a snapshot, which is newer. So only
 // the last frame has an id.
-func TestFollowMany_ResumedWhereOneRingLostSomething(t *testing.T) {
+func TestFollowMany_ResumesAfterOneRingDroppedMessages(t *testing.T) {
 	h := hub.New(hub.Config{RingCapacity: 4})
 	putNodes(t, h, "a", "n")
 	last := putNodes(t, h, "b", "n")
@@ -620,7 +620,7 @@ func TestFollowMany_ResumedWhereOneRingLostSomething(t *testing.T) {
 	if len(got) != 6 {
 		t.Fatalf("frames: %v", got)
 	}
-	expect(t, "on coming back", got[3:], "a/snapshot", "b/upsert-nodes", "b/upsert-nodes*")
+	expect(t, "on resuming", got[3:], "a/snapshot", "b/upsert-nodes", "b/upsert-nodes*")
 	putNodes(t, h, "b", "n")
 	expect(t, "then", events(r), "b/upsert-nodes*")
 }

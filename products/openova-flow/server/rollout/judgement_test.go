@@ -136,6 +136,6 @@ func TestObserve_WaitingNodeCostsItsDependencies(t *testing.T) {
 		joined = append(joined, m.ID)
 	}
 	if fmt.Sprint(joined) != "[direct behind]" {
-		t.Errorf("there joined %v", joined)
+		t.Errorf("joined: %v", joined)
 	}
 }

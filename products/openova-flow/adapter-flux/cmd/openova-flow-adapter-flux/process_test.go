@@ -117,7 +117,7 @@ func TestRun_ServerEqualsTheCluster(t *testing.T) {
 	eventually(t, "the server has the final state", adapter.out, isTrue)
 
 	var metrics string
-	eventually(t, "all of it is folded", adapter.out, func() bool {
+	eventually(t, "all events are mapped", adapter.out, func() bool {
 		_, metrics = get("http://" + health + "/metrics")
 		return strings.Contains(metrics, "\nflow_adapter_queue_length 0\n")
 	})
@@ -161,7 +161,7 @@ func TestRun_SIGTERM(t *testing.T) {
 		eventually(t, "ready", adapter.out, ready(health))
 		eventually(t, "the first POST is sent, and the interval begins", adapter.out, func() bool { return snapshot(t, addr, "env-1") != nil })
 		written := write(t, k8s, "kit-hel1")
-		eventually(t, "all of it is folded", adapter.out, func() bool {
+		eventually(t, "all events are mapped", adapter.out, func() bool {
 			_, m := get("http://" + health + "/metrics")
 			return total(m, "flow_adapter_events_total") == before+written && strings.Contains(m, "flow_adapter_queue_length 0")
 		})
@@ -185,7 +185,7 @@ func TestRun_SIGTERM(t *testing.T) {
 		write(t, k8s, "kit-hel1")
 		health := freeAddr(t)
 		adapter := running(t, freeAddr(t), health, kubeconfig)
-		eventually(t, "told", adapter.out, func() bool {
+		eventually(t, "/readyz has the cause", adapter.out, func() bool {
 			code, why := get("http://" + health + "/readyz")
 			return code == http.StatusServiceUnavailable && strings.Contains(why, "refused")
 		})
@@ -198,7 +198,7 @@ func TestRun_SIGTERM(t *testing.T) {
 		k8s.Close()
 		health := freeAddr(t)
 		adapter := running(t, freeAddr(t), health, kubeconfig)
-		eventually(t, "told", adapter.out, func() bool {
+		eventually(t, "/readyz has the cause", adapter.out, func() bool {
 			code, why := get("http://" + health + "/readyz")
 			return code == http.StatusServiceUnavailable && strings.Contains(why, "the API server refuses connections ("+k8s.URL()+"): cannot discover helmreleases.helm.toolkit.fluxcd.io")
 		})

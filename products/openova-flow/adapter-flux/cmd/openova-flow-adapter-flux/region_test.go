@@ -16,15 +16,15 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/claims"
 )
 
-// told has the regions as the server's stream last reported them. It reconnects after restarts.
-type told struct {
+// regionStream has the regions as the server's stream last reported them. It reconnects after restarts.
+type regionStream struct {
 	mu   sync.Mutex
 	last claims.Regions
 }
 
-func follow(t *testing.T, addr, flowID string) *told {
+func follow(t *testing.T, addr, flowID string) *regionStream {
 	t.Helper()
-	v, ctx := &told{}, t.Context()
+	v, ctx := &regionStream{}, t.Context()
 	go func() {
 		for ctx.Err() == nil {
 			req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/v1/flows/"+flowID+"/stream", nil)
@@ -40,7 +40,7 @@ func follow(t *testing.T, addr, flowID string) *told {
 	return v
 }
 
-func (v *told) read(in *bufio.Reader) {
+func (v *regionStream) read(in *bufio.Reader) {
 	for event := ""; ; {
 		line, err := in.ReadString('\n')
 		if err != nil {
@@ -61,7 +61,7 @@ func (v *told) read(in *bufio.Reader) {
 }
 
 // String returns the last report about region fsn1.
-func (v *told) String() string {
+func (v *regionStream) String() string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	r, ok := v.last.Regions["fsn1"]
@@ -75,7 +75,9 @@ func (v *told) String() string {
 	return text
 }
 
-func (v *told) says(text string) func() bool { return func() bool { return v.String() == text } }
+func (v *regionStream) says(text string) func() bool {
+	return func() bool { return v.String() == text }
+}
 
 func identified(t *testing.T, uid string) (*apitest.Server, string) {
 	t.Helper()
@@ -146,7 +148,7 @@ func TestClaim_OneClusterHoldsARegion(t *testing.T) {
 	server = serve()
 	eventually(t, "after a restart the region is stale", page, page.says("stale cluster-1"))
 	first = running(t, addr, health1, kubeconfig1, "REGION_TTL=5s")
-	eventually(t, "after a renewal it is fresh", page, page.says("fresh cluster-1"))
+	eventually(t, "after a renewal the region is fresh", page, page.says("fresh cluster-1"))
 	if first.terminate(t); first.failed != nil {
 		t.Errorf("%v\n%s", first.failed, first.out)
 	}
@@ -161,7 +163,7 @@ func TestReplay_StayRenewsTheClaims(t *testing.T) {
 	page := follow(t, addr, "demo")
 	player := spawn(t, []string{"FLOW_SERVER_URL=http://" + addr, "FLOW_ID=demo", "REGION_TTL=5s", "LOG_LEVEL=warn"}, adapterBinary,
 		"replay", "--stay", "--speed", "max", "fsn1="+recordings+"kit-fsn1.jsonl")
-	eventually(t, "all has been played", player.out, func() bool { return player.out.String() == "replayed\n" })
+	eventually(t, "the replay is complete", player.out, func() bool { return player.out.String() == "replayed\n" })
 	eventually(t, "its region is fresh", page, page.says("fresh replay-fsn1"))
 	if player.terminate(t); player.failed != nil {
 		t.Errorf("%v\n%s", player.failed, player.out)
@@ -181,13 +183,13 @@ func TestRegion_IsStaleWhileItsAPIServerIsAway(t *testing.T) {
 	eventually(t, "ready", adapter.out, ready(health))
 	back := k8s.Fail(-1, apitest.Answer{Status: http.StatusServiceUnavailable, PlainText: true, Body: "no backend"}, func(*http.Request) bool { return true })
 	k8s.Cut()
-	eventually(t, "it is stale", page, page.says("stale cluster-1"))
+	eventually(t, "the region is stale", page, page.says("stale cluster-1"))
 	if code, why := get("http://" + health + "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(why, "cannot watch helmreleases") {
 		t.Errorf("readyz is %d: %s", code, why)
 	}
 	k8s.Put(watch.Kinds[0].Resource, object(1, "True", "after"))
 	back()
-	eventually(t, "it is fresh again", page, page.says("fresh cluster-1"))
+	eventually(t, "the region is fresh again", page, page.says("fresh cluster-1"))
 	eventually(t, "changes from the meantime have arrived", adapter.out, func() bool {
 		m := snapshot(t, addr, "env-1")
 		return m != nil && statuses(m.Nodes)["fsn1/app-0001"] == "succeeded"

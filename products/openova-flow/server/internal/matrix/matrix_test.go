@@ -13,8 +13,7 @@ import (
 
 var full = flag.Bool("full", false, "send every request of the matrix")
 
-// share is the inverse of the fraction of requests that are sent without -full, always the same ones. Of those answered 401 or 405, which are most,
-// it is eight times larger.
+// Without -full, one in share requests is sent, always the same ones. Most requests are answered 401 or 405; of these, one in 8×share is sent.
 const share = 8
 
 // report collects the findings of a run of the matrix.
@@ -301,8 +300,8 @@ func TestMatrix_FindsWidenedCredentials(t *testing.T) {
 	for _, tt := range []struct {
 		name         string
 		entries      entries
-		credential   string // whose requests are sent
-		shows, harms bool   // also found by the content of answers, by changes
+		credential   string // only requests with this credential are sent
+		shows, harms bool   // the matrix must also find leaks, forbidden changes
 	}{
 		{"a bound token is not bound", entries{"of-fsn1": {"regions": nil}}, "bearer of of-fsn1", false, true},
 		{"a bound token has another region", entries{"of-fsn1": {"regions": []string{"fsn1", "hel1"}}}, "bearer of of-fsn1", false, true},

@@ -88,7 +88,7 @@ var regions = []region{
 	{"fsn1%FF", "", false},
 }
 
-// routes lists the server's routes, each with its method.
+// serverRoutes are the routes and paths that are not about one flow.
 var serverRoutes = []string{"/", "/ as a browser", "/healthz", "/readyz", "/metrics", "/sign-in", "/sign-out", "/favicon.svg", "/no-such-file",
 	"/v1/me", "/v1/flows", "/v1/stream", "/v1/nothing"}
 

@@ -36,7 +36,7 @@ func FuzzAcceptEncoding(f *testing.F) {
 			t.Fatalf("%q changes the weight of gzip before it", value)
 		}
 		if first, _, _ := strings.Cut(value, ","); AcceptsGzip([]string{first + ",identity"}) != AcceptsGzip([]string{first}) {
-			t.Fatalf("%q: another coding changes it", value)
+			t.Fatalf("%q: another coding changes the result for gzip", value)
 		}
 	})
 }

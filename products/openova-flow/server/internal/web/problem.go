@@ -46,7 +46,7 @@ func (p Problem) Write(w http.ResponseWriter) {
 	_ = json.NewEncoder(w).Encode(p) // a client that has gone needs no answer
 }
 
-// Bytes of what a problem document or a log line repeats of a request, at most.
+// Limits, in bytes, for text of a request in a problem document or a log line.
 const (
 	maxDetail = 600
 	MaxEcho   = 256

@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal/terminaltest"
 )
 
-// TestSettings_ErrorsRepeatNoSecret sets each setting to a URL with a secret, as a mix-up of two settings would.
+// TestSettings_ErrorsRepeatNoSecret sets each setting to a URL with a secret, as if two settings were mixed up.
 func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 	for _, value := range terminaltest.SecretURLs {
 		for _, s := range (Program{}).All() {

@@ -27,7 +27,7 @@ type Log interface {
 // LogStatus is the state of a Log.
 type LogStatus struct {
 	Loaded bool  // this hub has applied all that was in the log when it started, so it may answer
-	Err    error // why no change is accepted at the moment; nil if changes are
+	Err    error // why no change is accepted at the moment; nil if changes are accepted
 }
 
 // LogStatus returns the state of the Log; a hub without one is always loaded.

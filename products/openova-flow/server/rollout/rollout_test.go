@@ -306,8 +306,8 @@ func TestTracker_EndedNodeDoesNotJoinWithItsDependency(t *testing.T) {
 	}
 }
 
-// TestTracker_ContainsOfAnotherRegionRemovesNoMember has one region send that a release of another contains a release of
-// its own.
+// TestTracker_ContainsOfAnotherRegionRemovesNoMember has one region send a contains edge between its own release and a release of
+// another region.
 func TestTracker_ContainsOfAnotherRegionRemovesNoMember(t *testing.T) {
 	in := func(region string, n flow.Node) flow.Node {
 		n.Region = region

@@ -73,7 +73,7 @@ func TestDocs_CommandsExist(t *testing.T) {
 					}
 				}
 				for _, m := range programCall.FindAllStringSubmatch(line, -1) {
-					if modules[m[1]] == "" || strings.Contains(line, "helm install") || strings.Contains(line, "kubectl") {
+					if modules[m[1]] == "" || strings.Contains(line, "helm ") || strings.Contains(line, "kubectl") {
 						continue
 					}
 					calls++

@@ -68,17 +68,11 @@ func outcome(t *testing.T, calls [][]string) (secrets map[string]string, install
 				}
 			}
 		case strings.HasPrefix(line, "helm install ") && strings.Contains(line, " --namespace openova-flow"):
-			var sets []string
-			for i, arg := range call {
-				if arg == "--set" {
-					sets = append(sets, call[i+1])
-				}
-			}
 			name := filepath.Base(filepath.Dir(call[3]))
 			if call[3] != "platform/"+name+"/chart" {
 				t.Errorf("%s is not a chart of this repository", call[3])
 			}
-			files, err := render(load(t, name), values(t, sets...), call[2], true)
+			files, err := render(load(t, name), values(t, sets(call)...), call[2], true)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -92,6 +86,16 @@ func outcome(t *testing.T, calls [][]string) (secrets map[string]string, install
 		}
 	}
 	return secrets, installed
+}
+
+// sets returns the values that a call of helm sets.
+func sets(call []string) (all []string) {
+	for i, arg := range call {
+		if arg == "--set" {
+			all = append(all, call[i+1])
+		}
+	}
+	return all
 }
 
 // TestREADME_CommandsLeadToAWorkingEmitter runs the commands of both charts' READMEs, and checks the created Secrets, as the pods mount them, with the server's access

@@ -150,6 +150,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $_ := include "flow-server.checkLabels" (dict "root" . "name" "podLabels" "value" $v.podLabels) -}}
 {{- $_ := include "flow-server.checkLabels" (dict "root" . "name" "serviceMonitor.labels" "value" $v.serviceMonitor.labels) -}}
 {{- $_ := include "flow-server.checkLabels" (dict "root" . "name" "prometheusRule.labels" "value" $v.prometheusRule.labels) -}}
+{{- $_ := include "flow-server.checkLabels" (dict "root" . "name" "dashboard.labels" "value" $v.dashboard.labels) -}}
 {{- $memory := dig "limits" "memory" "" (default dict $v.resources) -}}
 {{- $bytes := int64 (include "flow-server.bytes" (default "0" $memory)) -}}
 {{- if and $memory (lt $bytes (int64 67108864)) -}}

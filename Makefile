@@ -39,7 +39,7 @@ PURE := (insight|revision|rollout|mapping)$$
 MEASURE := ^TestMeasure_
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-server build-adapter build-jetstream build-relay demo test test-go test-server test-jetstream test-adapter test-relay test-fanout test-release test-measure test-install test-web e2e-tools relay-chaos jetstream matrix e2e latency infra page fmt lint vulncheck fuzz fuzz-page soak bench bench-fanout bench-durable equivalence insight images push-images release-binaries release-check charts clean
+.PHONY: help build build-server build-adapter build-jetstream build-relay demo test test-go test-server test-jetstream test-adapter test-relay test-fanout test-release test-measure test-install test-alerts test-web e2e-tools relay-chaos jetstream matrix e2e latency infra page fmt lint vulncheck fuzz fuzz-page soak bench bench-fanout bench-durable equivalence insight images push-images release-binaries release-check charts clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -99,6 +99,9 @@ test-release: ## run the tests of images and archives
 test-install: ## run the tests of the charts and the bootstrap kit
 	cd tools/bootstrapdeps && $(GO) test ./...
 	cd test/install && $(GO) test .
+
+test-alerts: ## test the chart's alerts and dashboard with promtool, on what the server serves; builds promtool
+	cd test/alerts && $(GO) vet . && $(GO) test .
 
 test-web: $(WEB)/node_modules/.package-lock.json ## run the tests of the canvas and the page, in a real browser
 	scripts/chromium.sh

@@ -1,7 +1,7 @@
-import AxeBuilder from "@axe-core/playwright";
 import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { launch, says, whole, type VisitOptions } from "./support/browser.ts";
+import { violations } from "./support/axe.ts";
+import { launch, says, type VisitOptions } from "./support/browser.ts";
 import { Cluster } from "./support/gitops.ts";
 import { nodes, regionNode } from "./support/release.ts";
 import { Server } from "./support/server.ts";
@@ -61,11 +61,6 @@ async function cells(page: Page, letter: string): Promise<Record<string, string>
   const heads = await table(page).locator("thead th").allInnerTexts();
   const said = await row(page, letter).locator("td").allInnerTexts();
   return Object.fromEntries(heads.slice(1).map((h, i) => [h.trim(), (said[i] ?? "").trim()]));
-}
-async function violations(page: Page): Promise<readonly string[]> {
-  await whole(page);
-  // The link past all that comes before the outline, which on a phone is there only while it is open.
-  return (await new AxeBuilder({ page }).exclude(".skip").analyze()).violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).join(" | ")}`);
 }
 const search = (page: Page): URLSearchParams => new URL(page.url()).searchParams;
 

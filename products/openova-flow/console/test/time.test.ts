@@ -1,7 +1,7 @@
 import type {} from "@openova/flow-canvas";
-import AxeBuilder from "@axe-core/playwright";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { violations } from "./support/axe.ts";
 import { launch, says, visit, type Visit } from "./support/browser.ts";
 import { nodes, regionNode, release } from "./support/release.ts";
 import { Server } from "./support/server.ts";
@@ -49,10 +49,6 @@ async function open(query: string, width = 1440): Promise<Page> {
   const v = await visit(browser, `${server.url}${query}`, { width });
   visits.push(v);
   return v.page;
-}
-
-async function violations(page: Page): Promise<readonly string[]> {
-  return (await new AxeBuilder({ page }).analyze()).violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).join(" | ")}`);
 }
 
 describe("what a release usually takes", () => {

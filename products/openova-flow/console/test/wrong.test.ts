@@ -1,7 +1,7 @@
-import AxeBuilder from "@axe-core/playwright";
 import type {} from "@openova/flow-canvas";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Browser, Page } from "playwright-core";
+import { violations } from "./support/axe.ts";
 import { launch, says, whole, type VisitOptions } from "./support/browser.ts";
 import { replay } from "./support/replay.ts";
 import { Server } from "./support/server.ts";
@@ -86,9 +86,7 @@ describe("what is wrong", () => {
   it.each([["light", 390], ["dark", 390], ["light", 1024]] as const)("has no violation in %s at a width of %i", async (scheme, width) => {
     const page = await open("?flow=scenarios", { scheme, width, height: 844 });
     await says(wrong(page), /slowbase/);
-    await whole(page);
-    const result = await new AxeBuilder({ page }).analyze();
-    expect(result.violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.target.join(" ")).join(" | ")}`)).toEqual([]);
+    expect(await violations(page)).toEqual([]);
   });
 });
 

@@ -1,4 +1,5 @@
 import type { Browser } from "playwright-core";
+import { VIEWS } from "../../src/lib/views.ts";
 import { visit, whole } from "./browser.ts";
 import type { Server } from "./server.ts";
 
@@ -131,8 +132,6 @@ export async function post(server: Server, flow: string, { nodes, rels }: Hostil
   await server.post(flow, part);
 }
 
-const VIEWS = ["graph", "timeline", "table", "matrix", "rollouts"];
-
 export interface Survey {
   readonly faults: readonly string[];
   /** The longest task of the page's own thread, by what was open. */
@@ -170,8 +169,8 @@ export async function survey(browser: Browser, url: string, flow: string, ids: r
     await page.waitForSelector("main[aria-label]");
     await seen("graph at first");
     for (const view of VIEWS) {
-      await go({ view });
-      await seen(view);
+      await go({ view: view.id });
+      await seen(view.id);
     }
     for (const id of ids) {
       await go({ view: "table", node: id });

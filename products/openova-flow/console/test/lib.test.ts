@@ -109,6 +109,9 @@ describe("the headline", () => {
       percent: "1%", done: "1/90 ready", tone: "plain", but: "", rollout: { done: "32/60", outcome: "rolling out", tone: "running", time: "1m 00s" },
     });
   });
+  it("goes by the clock it is given, not by when progress was last computed", () => {
+    expect(headline(progress(1, 90), rolled("running", progress(32, 60)), 75_000).rollout?.time).toBe("1m 14s");
+  });
   it("says of a rollout that has ended how it ended", () => {
     const line = (outcome: Rollout["outcome"], p: Progress) => headline(progress(9, 9), rolled(outcome, p, 31_000), 61_000).rollout;
     expect(line("succeeded", progress(2, 2))).toEqual({ done: "2/2", outcome: "complete", tone: "good", time: "took 30s, ended 30s ago" });

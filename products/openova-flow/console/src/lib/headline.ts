@@ -45,5 +45,5 @@ export function rolloutLine(it: Rollout, p: RolloutProgress, now: number): Rollo
   // It stays open for a minute, in case more releases start.
   if (p.complete) return { done, outcome: "all ready", tone: "good", time: `after ${took}` };
   const left = p.etaAt === undefined ? "" : `, about ${duration(Math.max(1000, p.etaAt - now))} left`;
-  return { done, outcome: "rolling out", tone: "running", time: `${took}${left}` };
+  return { done, outcome: "rolling out", tone: "running", time: `${duration(Math.max(0, now - p.startedAt))}${left}` };
 }

@@ -91,7 +91,7 @@ func (s *State) setFlow(m *Message) {
 	s.bytes += int64(len(m.Flow.raw) - len(s.flow.raw))
 	s.flow = *m.Flow
 	if raw, ok := m.detach(s.flow.raw); ok {
-		reread(s.flowID, raw, func(d *decoder) error { s.flow = Instance{}; return d.instance(&s.flow) })
+		s.flow = reread(s.flowID, raw, (*decoder).instance)
 	}
 	s.owned = true
 }
@@ -106,17 +106,18 @@ func (m *Message) detach(raw string) (string, bool) {
 }
 
 // reread decodes an element again from a copy of its bytes, so that its fields refer to the copy.
-func reread(flowID, raw string, read func(*decoder) error) {
+func reread[T any](flowID, raw string, read func(*decoder, *T) error) (element T) {
 	d := decoder{scanner: scanner{s: raw}, flowID: flowID, stored: true}
-	if err := read(&d); err != nil {
+	if err := read(&d, &element); err != nil {
 		panic("flow: a decoded element does not decode again: " + err.Error())
 	}
+	return element
 }
 
 func (s *State) putNodes(m *Message) {
 	for _, n := range m.Nodes {
 		if raw, ok := m.detach(n.raw); ok {
-			reread(s.flowID, raw, func(d *decoder) error { n = Node{}; return d.node(&n) })
+			n = reread(s.flowID, raw, (*decoder).node)
 		}
 		s.putNode(n)
 	}
@@ -247,7 +248,7 @@ func (s *State) drop(id string) {
 func (s *State) putRels(m *Message) {
 	for _, r := range m.Relationships {
 		if raw, ok := m.detach(r.raw); ok {
-			reread(s.flowID, raw, func(d *decoder) error { r = Relationship{}; return d.relationship(&r) })
+			r = reread(s.flowID, raw, (*decoder).relationship)
 		}
 		s.putRel(r)
 	}

@@ -129,13 +129,13 @@ func (j *Judgement) At(clock int64) *Segment {
 }
 
 // Segments yields the segments in time order, each with the instant from which it holds: math.MinInt64 for the first.
-func (j *Judgement) Segments() iter.Seq2[int64, *Segment] {
-	return func(yield func(int64, *Segment) bool) {
-		if !yield(math.MinInt64, &j.base) {
+func (j *Judgement) Segments() iter.Seq2[int64, Segment] {
+	return func(yield func(int64, Segment) bool) {
+		if !yield(math.MinInt64, j.base) {
 			return
 		}
-		for i := range j.then {
-			if !yield(j.then[i].at, &j.then[i]) {
+		for _, s := range j.then {
+			if !yield(s.at, s) {
 				return
 			}
 		}

@@ -42,6 +42,9 @@ func DryRun(c *rules.Config, recording io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if !slices.ContainsFunc(desks.list, func(d *desk) bool { return d.rule.ReadsFlow(flowID) }) {
+		return fmt.Errorf("no rule is for the flow of the recording, %s", flowID)
+	}
 	lookedAt := int64(0)
 	look := func(now int64, changed bool) error {
 		f := frames.Get(flowID)
@@ -157,7 +160,11 @@ func (p printer) Commit(_, _, channel string, c notice.Change) error {
 func line(channel string, n *notice.Notice) string {
 	var b strings.Builder
 	show := func(s string) string { return terminal.Text(s, 2000) }
-	fmt.Fprintf(&b, "%s %s %s: %s: %s. %s\n", time.UnixMilli(n.At).UTC().Format("15:04:05"), channel, n.Phase, show(n.Title()), show(n.Status()), show(n.Sentence))
+	fmt.Fprintf(&b, "%s %s %s: %s: %s.", time.UnixMilli(n.At).UTC().Format("15:04:05"), channel, n.Phase, show(n.Title()), show(n.Status()))
+	if n.Sentence != "" {
+		b.WriteString(" " + show(n.Sentence))
+	}
+	b.WriteByte('\n')
 	for _, f := range n.Facts() {
 		fmt.Fprintf(&b, "           %s: %s\n", f.Name, show(f.Value))
 	}

@@ -18,7 +18,8 @@ import (
 // ErrNotTaken is the error of a Probe whose outcome has been printed.
 var ErrNotTaken = errors.New("a channel did not take a notice")
 
-// Probe sends a notice of each kind to each channel, opened and resolved, and prints what came back. client is for the channels; nil: the default.
+// Probe sends a notice of each kind that a channel takes, opened and resolved, to each channel, and prints what came back. Revisions are not sent: they need a
+// commit. client is for the channels; nil: the default.
 func Probe(ctx context.Context, c *rules.Config, client *http.Client, out io.Writer) error {
 	if client == nil {
 		client = channel.NewClient()
@@ -32,7 +33,16 @@ func Probe(ctx context.Context, c *rules.Config, client *http.Client, out io.Wri
 	now := time.Now().UnixMilli()
 	for _, name := range names {
 		sender := newSender(c.Channels[name], client)
-		for _, n := range samples(now) {
+		kinds := slices.DeleteFunc(samples(now), func(n notice.Notice) bool {
+			s, chooses := sender.(channel.Chooser)
+			return chooses && !s.Takes(n.Kind)
+		})
+		if len(kinds) == 0 {
+			if _, err := fmt.Fprintf(out, "%s: not tried: it takes only revisions\n", name); err != nil {
+				return err
+			}
+		}
+		for _, n := range kinds {
 			var m held
 			for _, phase := range []notice.Phase{notice.Opened, notice.Resolved} {
 				n.Phase, n.N = phase, n.N+1

@@ -41,6 +41,11 @@ type Refresher interface {
 	Refresh(ctx context.Context, all map[string][]byte) error
 }
 
+// Chooser is a Sender that ignores notices of some kinds.
+type Chooser interface {
+	Takes(kind notice.Kind) bool
+}
+
 // Memory keeps what a Sender has to know of a subject, such as the id of a message. It survives restarts.
 type Memory interface {
 	// Get returns what was kept, nil if nothing was.

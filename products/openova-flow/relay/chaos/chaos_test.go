@@ -145,8 +145,9 @@ func TestRelay_KilledAgainAndAgain(t *testing.T) {
 	// Both relays must have looked before the first rollout.
 	victim := start(t, hurt.log, nil, relay, hurt.args...)
 	time.Sleep(3 * time.Second)
-	start(t, others, []string{"FLOW_SERVER_URL=http://" + address, "FLOW_ID=bootstrap"}, adapter, "replay", "--stay", "--rebase", "--speed", *speed,
-		"fsn1="+recordings+"kit-fsn1.jsonl", "hel1="+recordings+"kit-hel1.jsonl", "real="+recordings+"real-d-kustomizations.jsonl")
+	for id, regions := range map[string][]string{"bootstrap": {"fsn1=" + recordings + "kit-fsn1.jsonl", "hel1=" + recordings + "kit-hel1.jsonl"}, "commits": {"real=" + recordings + "real-d-kustomizations.jsonl"}} {
+		start(t, others, []string{"FLOW_SERVER_URL=http://" + address, "FLOW_ID=" + id}, adapter, append([]string{"replay", "--stay", "--rebase", "--speed", *speed}, regions...)...)
+	}
 	began := time.Now()
 	for i := range *kills {
 		time.Sleep(200*time.Millisecond + time.Duration(random.Int64N(int64(3800*time.Millisecond))))
@@ -170,8 +171,8 @@ type episode struct {
 	outcome string // of a rollout
 }
 
-// lag is how long a relay takes to start and to look, in milliseconds, at most.
-const lag = 4000
+// lag is how long a relay takes to start, to look, and to wait for what has just begun, in milliseconds, at most.
+const lag = 8000
 
 // compare checks that the relay that was killed has told what the other one has. Only a problem that came and went while it was away may be missing.
 func compare(t *testing.T, calm, hurt *told) {

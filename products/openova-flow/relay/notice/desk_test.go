@@ -110,6 +110,18 @@ func TestDesk_UpdatesAtMostSoOften(t *testing.T) {
 	b.want("1060 a opened", "1090 a updated")
 }
 
+func TestDesk_NothingBeginsInTheFuture(t *testing.T) {
+	b := newBench(t)
+	n := cause("a", "x")
+	n.Since = 999_999_999
+	b.look(1000, n)
+	b.look(1060, n)
+	b.want("1060 a opened")
+	if got := b.last.Notices[0].Since; got != 1060 {
+		t.Errorf("it began at %d", got)
+	}
+}
+
 func TestDesk_SeverityCountsOnlyForOpening(t *testing.T) {
 	b := newBench(t)
 	b.limits.Severity = notice.Critical
@@ -151,7 +163,10 @@ func TestDesk_SeverityOfAnEndedRollout(t *testing.T) {
 	b.look(1200, failed)
 	b.look(1300, failed, run("good", 1250, 1280))
 	b.want("1200 bad resolved")
-	if b.state.Ended["f"] != 1280 || len(b.state.Entries) != 0 {
+	b.look(1350, failed, run("good", 1250, 1280), run("seen", 1340, 0))
+	b.look(1360, failed, run("good", 1250, 1280), run("seen", 1340, 1355))
+	b.want()
+	if b.state.Ended["f"] != 1355 || len(b.state.Entries) != 0 {
 		t.Errorf("%+v", b.state)
 	}
 }
@@ -181,8 +196,8 @@ func TestDesk_RevisionsThatEnd(t *testing.T) {
 	late := revisionOf("late", 0, "pending")
 	late.Late = true
 	b.look(1000, revisionOf("old", 900, "passed"), revisionOf("a", 0, "pending"), late)
-	b.look(1060, revisionOf("a", 0, "pending"))
-	b.look(1100, revisionOf("a", 0, "passed"))
+	b.look(1060, revisionOf("a", 0, "pending"), late)
+	b.look(1100, revisionOf("a", 0, "passed"), late)
 	b.look(1200, revisionOf("a", 1150, "passed"), revisionOf("b", 1180, "failed"), revisionOf("c", 0, "pending"), late)
 	b.want("1060 a opened", "1100 a updated", "1200 a resolved", "1200 b resolved")
 	// What is known is told late. Revisions of several sources overlap.
@@ -192,6 +207,10 @@ func TestDesk_RevisionsThatEnd(t *testing.T) {
 	late.Until = 1170
 	b.look(1300, late, revisionOf("b", 1180, "failed"), revisionOf("d", 1290, "passed"))
 	b.want("1260 c opened", "1300 c resolved", "1300 d resolved")
+	// The end of a rollout says nothing of revisions.
+	b.look(1320, run("r", 1305, 1315), revisionOf("d", 1290, "passed"))
+	b.look(1330, run("r", 1305, 1315), revisionOf("d", 1290, "passed"), revisionOf("x", 1310, "passed"))
+	b.want("1320 r resolved", "1330 x resolved")
 	late = revisionOf("e", 1350, "passed")
 	late.Late = true
 	b.look(1400, late)
@@ -280,6 +299,34 @@ func TestDesk_QuietHours(t *testing.T) {
 	b.look(5000, cause("new", "x"), critical, run("r", 1900, 1990))
 	slices.Sort(b.told)
 	b.want("5000 new opened", "5000 r resolved", "5000 told resolved")
+}
+
+func TestMerge_Revisions(t *testing.T) {
+	of := func(until int64, late bool) notice.Notice {
+		n := revisionOf("a", until, "passed")
+		n.Late = late
+		return n
+	}
+	for _, c := range []struct {
+		list  []notice.Notice
+		until int64
+		late  bool
+	}{
+		{[]notice.Notice{of(5, true), of(7, true)}, 7, true}, {[]notice.Notice{of(0, true), of(7, false)}, 0, false}, {[]notice.Notice{of(7, false), of(0, true)}, 0, false},
+	} {
+		if got := notice.Merge(c.list); len(got) != 1 || got[0].Until != c.until || got[0].Late != c.late {
+			t.Errorf("%+v, want until %d and late %v", got, c.until, c.late)
+		}
+	}
+	r := notice.Revision{Results: map[string]notice.Result{"a": {Result: "passed"}, "b": {Result: notice.Unknown, Sentence: "Gone."}, "c": {Result: "passed", OvertakenBy: "x"}}}
+	if w := r.Whole(); w.Result != "passed" || w.OvertakenBy != "x" || w.Sentence != "" {
+		t.Errorf("%+v", w)
+	}
+	r.Results["d"] = notice.Result{Result: "failed", Sentence: "No."}
+	r.Results["e"] = notice.Result{Result: "pending"}
+	if w := r.Whole(); w.Result != "failed" || w.Sentence != "d: No." {
+		t.Errorf("%+v", w)
+	}
 }
 
 func TestMerge_MakesOneOfEqualKeys(t *testing.T) {

@@ -44,10 +44,13 @@ type alert struct {
 	GeneratorURL string            `json:"generatorURL,omitempty"`
 }
 
+// Takes implements channel.Chooser.
+func (s *Sender) Takes(kind notice.Kind) bool { return alertNames[kind] != "" }
+
 // Send implements channel.Sender. An alert is known by its labels, so a repetition changes nothing.
 func (s *Sender) Send(ctx context.Context, d channel.Delivery, m channel.Memory) error {
 	n := &d.Notice
-	if alertNames[n.Kind] == "" {
+	if !s.Takes(n.Kind) {
 		return nil
 	}
 	now := s.alertOf(n)

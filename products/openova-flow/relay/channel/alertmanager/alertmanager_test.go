@@ -60,9 +60,11 @@ func TestSender_AlertFromOpenedToResolved(t *testing.T) {
 	if am.Firing() != 0 || len(am.Alerts()) != 2 {
 		t.Errorf("%+v", am.Alerts())
 	}
-	run := cause(notice.Opened, notice.Info)
-	run.Notice.Kind = notice.KindRollout
-	send(run)
+	for _, kind := range []notice.Kind{notice.KindRollout, notice.KindRevision} {
+		other := cause(notice.Opened, notice.Info)
+		other.Notice.Kind = kind
+		send(other)
+	}
 	if len(am.Alerts()) != 2 || len(am.Faults()) != 0 {
 		t.Errorf("%+v %q", am.Alerts(), am.Faults())
 	}

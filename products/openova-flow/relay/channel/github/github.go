@@ -59,10 +59,13 @@ type deployed struct {
 	State string `json:"state"` // the last reported state
 }
 
+// Takes implements channel.Chooser.
+func (s *Sender) Takes(kind notice.Kind) bool { return kind == notice.KindRevision }
+
 // Send implements channel.Sender. It ignores notices of other kinds and of other repositories.
 func (s *Sender) Send(ctx context.Context, d channel.Delivery, m channel.Memory) error {
 	n := &d.Notice
-	if n.Kind != notice.KindRevision || n.Revision == nil {
+	if !s.Takes(n.Kind) || n.Revision == nil {
 		return nil
 	}
 	owner, repo, ok := s.repository(n.Revision.Source)

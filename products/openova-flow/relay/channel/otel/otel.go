@@ -33,10 +33,13 @@ type Sender struct {
 	Client   *http.Client   // for HTTP
 }
 
+// Takes implements channel.Chooser.
+func (s *Sender) Takes(kind notice.Kind) bool { return kind == notice.KindRollout }
+
 // Send implements channel.Sender. Only rollouts that have ended are sent.
 func (s *Sender) Send(ctx context.Context, d channel.Delivery, _ channel.Memory) (err error) {
 	n := &d.Notice
-	if n.Kind != notice.KindRollout || n.Phase != notice.Resolved || n.Rollout == nil || n.Until == 0 {
+	if !s.Takes(n.Kind) || n.Phase != notice.Resolved || n.Rollout == nil || n.Until == 0 {
 		return nil
 	}
 	token, err := s.Token.Read()

@@ -3,6 +3,7 @@ package otel_test
 import (
 	"context"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -161,7 +162,7 @@ func TestSender_ErrorHasNoToken(t *testing.T) {
 	}
 	srv := grpc.NewServer(grpc.UnknownServiceHandler(func(_ any, stream grpc.ServerStream) error {
 		md, _ := metadata.FromIncomingContext(stream.Context())
-		return status.Errorf(codes.PermissionDenied, "%v", md)
+		return status.Errorf(codes.PermissionDenied, "%q", md.Get("authorization"))
 	}))
 	done := make(chan error)
 	go func() { done <- srv.Serve(l) }()
@@ -173,6 +174,31 @@ func TestSender_ErrorHasNoToken(t *testing.T) {
 	s := &otel.Sender{URL: "http://" + l.Addr().String(), Protocol: otel.GRPC, Token: channel.Secret(token)}
 	if err := s.Send(t.Context(), rollout(), nil); err == nil || strings.Contains(err.Error(), "t0ken") || !strings.Contains(err.Error(), "PermissionDenied") {
 		t.Errorf("%v", err)
+	}
+}
+
+func TestSender_LargeTraceInParts(t *testing.T) {
+	s := &stand{}
+	srv := httptest.NewServer(s)
+	defer srv.Close()
+	d := rollout()
+	d.Notice.Rollout.Members = nil
+	for i := range 250 {
+		d.Notice.Rollout.Members = append(d.Notice.Rollout.Members, notice.Member{ID: fmt.Sprint("r/", i), Label: fmt.Sprint(i), Region: "r", Status: "failed", WaitingSince: 1000, StartedAt: 2000,
+			Failure: "x", FailedAt: 500})
+	}
+	if err := (&otel.Sender{URL: srv.URL, Protocol: otel.HTTP, Client: channel.NewClient()}).Send(t.Context(), d, nil); err != nil {
+		t.Fatal(err)
+	}
+	spans, events := 0, 0
+	for _, r := range s.requests {
+		for _, span := range r.ResourceSpans[0].ScopeSpans[0].Spans {
+			spans++
+			events = max(events, len(span.Events))
+		}
+	}
+	if len(s.requests) < 5 || spans != 501 || events != 128 {
+		t.Errorf("%d requests with %d spans, at most %d events", len(s.requests), spans, events)
 	}
 }
 

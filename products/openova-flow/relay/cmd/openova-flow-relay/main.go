@@ -43,8 +43,8 @@ const usage = `openova-flow-relay follows a flow server and sends notices of rol
   openova-flow-relay run --config F --dry-run RECORDING
                                               print the notices that would be sent for a recording: a saved answer of
                                               GET /v1/flows/{flowId}/events, or - for standard input
-  openova-flow-relay test --config F          send one notice of each kind to each channel, and print what came back:
-                                              exit 0, or 1 if a channel did not take one
+  openova-flow-relay test --config F          send a notice of each kind to each channel that takes it, and print what
+                                              came back: exit 0, or 1 if a channel did not take one
   openova-flow-relay check --config F         check the configuration
   openova-flow-relay version
 
@@ -86,7 +86,11 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case "run":
 	case "check", "test":
 		c, err := rules.Read(*config)
-		if err != nil || command == "check" {
+		if err != nil {
+			return err
+		}
+		if command == "check" {
+			_, err := fmt.Fprintf(stdout, "valid: %d channels, %d rules\n", len(c.Channels), len(c.Rules))
 			return err
 		}
 		return app.Probe(ctx, c, nil, stdout)

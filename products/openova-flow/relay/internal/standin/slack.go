@@ -27,6 +27,7 @@ type Message struct {
 	Thread   string // of the message that it replies to
 	Text     string
 	Body     string // the texts of the blocks
+	Emoji    string // the first one
 	Metadata json.RawMessage
 	Edits    int
 }
@@ -81,7 +82,7 @@ func (s *Slack) write(w http.ResponseWriter, r *http.Request, method string) {
 	if len(in.Text) > 4000 || len(in.Metadata) > 8000 || len(in.Blocks) > 50 || mention.MatchString(in.Text) || in.Parse != "none" || in.LinkNames {
 		s.fault("%s: text %q, parse %q", method, in.Text, in.Parse)
 	}
-	m := Message{TS: in.TS, Thread: in.Thread, Text: in.Text, Body: texts(in.Blocks), Metadata: in.Metadata}
+	m := Message{TS: in.TS, Thread: in.Thread, Text: in.Text, Body: texts(in.Blocks), Emoji: emoji(in.Blocks), Metadata: in.Metadata}
 	if method == "chat.update" {
 		for _, old := range s.messages {
 			if old.TS == in.TS {
@@ -147,6 +148,24 @@ func texts(v any) string {
 			return text
 		}
 		return texts(v["elements"])
+	}
+	return ""
+}
+
+// emoji returns the name of the first emoji in blocks.
+func emoji(v any) string {
+	switch v := v.(type) {
+	case []any:
+		for _, item := range v {
+			if name := emoji(item); name != "" {
+				return name
+			}
+		}
+	case map[string]any:
+		if name, ok := v["name"].(string); ok && v["type"] == "emoji" {
+			return name
+		}
+		return emoji(v["elements"])
 	}
 	return ""
 }

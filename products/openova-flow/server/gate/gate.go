@@ -93,8 +93,8 @@ func (g *Gate) read(m *flow.Message) {
 	for i := range m.Nodes {
 		f := readFacts(&m.Nodes[i])
 		g.facts[f.node.ID] = f
-		if f.kind == kindKustomization && f.attempted != "" {
-			g.tried[f.sourceID] = f.attempted
+		if f.Kind == kindKustomization && f.Attempted != "" {
+			g.tried[f.sourceID] = f.Attempted
 		}
 	}
 }
@@ -239,7 +239,7 @@ func (d *decision) inRegion(f *facts) bool {
 func (d *decision) lookAtSources() {
 	candidates := make(map[string]bool)
 	for _, f := range d.facts {
-		if d.inRegion(f) && f.sourceID != "" && (f.kind == kindKustomization || f.kind == kindRelease && f.sourceKind != "HelmRepository") {
+		if d.inRegion(f) && f.sourceID != "" {
 			candidates[f.sourceID] = true
 		}
 	}
@@ -252,7 +252,7 @@ func (d *decision) lookAtSources() {
 			if k := d.applier(f); k != nil && k.sourceID != "" {
 				candidates[k.sourceID] = true
 			}
-			if d.isAsked(f) && f.sourceID != "" && f.sourceKind != "HelmRepository" {
+			if d.isAsked(f) && f.sourceID != "" {
 				candidates[f.sourceID] = true
 			}
 		}
@@ -284,7 +284,7 @@ func (d *decision) applier(f *facts) *facts {
 	case slices.ContainsFunc(d.ask.Kustomizations, func(n Name) bool { return f.is(kindKustomization, n) }):
 		return f
 	case d.isAsked(f):
-		return d.facts[f.appliedBy]
+		return d.facts[f.AppliedBy]
 	}
 	return nil
 }
@@ -315,14 +315,14 @@ func (d *decision) byVersion() bool {
 // sameSource reports whether two sources have the same kind, URL and reference. Without a URL a source is the same as no other one.
 func (d *decision) sameSource(a, b string) bool {
 	x, y := d.facts[a], d.facts[b]
-	return x != nil && y != nil && x.source.Follows() != "" && x.source.Follows() == y.source.Follows()
+	return x != nil && y != nil && x.Self(x.node).Follows() != "" && x.Self(x.node).Follows() == y.Self(y.node).Follows()
 }
 
 // current returns the current revision of a source. If the flow does not have the source, it is the one that a
 // Kustomization tried last.
 func (d *decision) current(source string) (revision, origin string) {
 	if f := d.facts[source]; f != nil {
-		return f.revision, f.origin
+		return f.Revision, f.Origin
 	}
 	return d.tried[source], ""
 }
@@ -357,7 +357,7 @@ func (d *decision) counts(source, text, origin string) bool {
 		return false
 	}
 	f, s := d.facts[source], d.sources[source]
-	byRef := f != nil && f.source.ByRef()
+	byRef := f != nil && f.Self(f.node).ByRef()
 	if s != nil {
 		origin = cmp.Or(origin, s.origin[text])
 	}
@@ -387,8 +387,8 @@ func (d *decision) choose() {
 	d.scope = make(map[string]bool)
 	applied := make(map[string][]string) // ids of applied objects, by id of the Kustomization that applied them
 	for id, f := range d.facts {
-		if f.appliedBy != "" {
-			applied[f.appliedBy] = append(applied[f.appliedBy], id)
+		if f.AppliedBy != "" {
+			applied[f.AppliedBy] = append(applied[f.AppliedBy], id)
 		}
 	}
 	var add func(id string)
@@ -407,10 +407,8 @@ func (d *decision) choose() {
 		case d.required[id], d.ask.Revision == "" && !named:
 			d.scope[id] = true
 		case named:
-		case f.kind == kindKustomization && d.required[f.sourceID]:
+		case d.required[f.sourceID]:
 			add(id)
-		case f.kind == kindRelease && f.sourceKind != "HelmRepository" && d.required[f.sourceID]:
-			d.scope[id] = true
 		}
 	}
 	find := func(kind string, n Name, found func(id string, f *facts)) {
@@ -431,8 +429,8 @@ func (d *decision) choose() {
 	for _, r := range d.ask.Releases {
 		find(kindRelease, r.Name, func(id string, f *facts) {
 			d.scope[id] = true
-			if k := d.facts[f.appliedBy]; k != nil && d.ask.Revision != "" && !d.byVersion() {
-				d.scope[f.appliedBy] = true // its spec comes from that Kustomization
+			if k := d.facts[f.AppliedBy]; k != nil && d.ask.Revision != "" && !d.byVersion() {
+				d.scope[f.AppliedBy] = true // its spec comes from that Kustomization
 			}
 		})
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/products/openova-flow/server/insight"
 )
 
@@ -19,13 +20,13 @@ func (d *decision) rule(id string, plain Outcome) {
 	switch _, stale := d.stale[f.node.Region]; {
 	case stale:
 		r = ruling{outcome: Open, why: "Region " + f.node.Region + " is stale: its emitter does not renew its claim, so this is an old state."}
-	case d.view.State(id) == insight.Broken && f.unlooked() && !d.marked(f) && len(d.view.HeldBy(id)) == 0 && d.recent(change{id, f.generation}):
+	case d.view.State(id) == insight.Broken && f.unlooked() && !d.marked(f) && len(d.view.HeldBy(id)) == 0 && d.recent(change{id, f.Generation}):
 		r = ruling{outcome: Open, why: f.node.Label + " failed before its newest change, which its controller has not looked at yet."}
 	case d.required[id]:
 		r = d.ruleSource(id, plain)
-	case f.kind == kindKustomization && d.required[f.sourceID]:
+	case f.Kind == kindKustomization && d.required[f.sourceID]:
 		r = d.ruleKustomization(f, plain)
-	case f.kind == kindRelease:
+	case f.Kind == kindRelease:
 		r = d.ruleRelease(f, plain)
 	}
 	if r != (ruling{outcome: plain}) {
@@ -54,7 +55,7 @@ func (d *decision) ruleSource(id string, plain Outcome) ruling {
 	case d.has(id):
 		return ruling{outcome: plain}
 	case d.sources[id].first != 0:
-		return ruling{outcome: NotOut, final: true, why: f.node.Label + " had the revision, and went back to " + f.revision + ", which is not known to have it."}
+		return ruling{outcome: NotOut, final: true, why: f.node.Label + " had the revision, and went back to " + f.Revision + ", which is not known to have it."}
 	case f.suspended:
 		return ruling{outcome: NotOut, final: true, why: f.node.Label + " is suspended, and does not fetch the revision."}
 	case plain == NotOut:
@@ -86,21 +87,21 @@ func (d *decision) ruleKustomization(f *facts, plain Outcome) ruling {
 		return d.awaited(source)
 	}
 	current, _ := d.current(source)
-	tried, origin := cmp.Or(f.attempted, f.revision), ""
-	if tried == f.revision {
-		origin = f.origin
+	tried, origin := cmp.Or(f.Attempted, f.Revision), ""
+	if tried == f.Revision {
+		origin = f.Origin
 	}
-	applied, attempted := d.counts(source, f.revision, f.origin), d.counts(source, tried, origin)
+	applied, attempted := d.counts(source, f.Revision, f.Origin), d.counts(source, tried, origin)
 	switch {
 	case applied && attempted:
 		// The source has a later revision. The Kustomization's failure or wait concerns that, unless it is about the applied
 		// revision.
-		if f.revision != current && (tried != f.revision || f.ready == "True" || state == insight.Waiting) {
+		if f.Revision != current && (tried != f.Revision || f.Ready == "True" || state == insight.Waiting) {
 			return ruling{outcome: Done}
 		}
 		return ruling{outcome: plain}
 	case f.suspended:
-		return ruling{outcome: NotOut, final: true, why: f.node.Label + " is suspended at " + cmp.Or(f.revision, "no revision") + "."}
+		return ruling{outcome: NotOut, final: true, why: f.node.Label + " is suspended at " + cmp.Or(f.Revision, "no revision") + "."}
 	case attempted:
 		return ruling{outcome: notDone(plain)}
 	case state == insight.Waiting && plain != Done && !d.marked(f):
@@ -108,7 +109,7 @@ func (d *decision) ruleKustomization(f *facts, plain Outcome) ruling {
 	case state == insight.Broken && d.marked(f), plain == NotOut && d.at-d.sources[source].first > pickUp:
 		return ruling{outcome: plain}
 	}
-	return ruling{outcome: Open, why: f.node.Label + " has not tried the revision yet; it has applied " + cmp.Or(f.revision, "none") + "."}
+	return ruling{outcome: Open, why: f.node.Label + " has not tried the revision yet; it has applied " + cmp.Or(f.Revision, "none") + "."}
 }
 
 // marked reports whether the object's judgement is about a change that it has not picked up.
@@ -130,18 +131,18 @@ func (d *decision) ruleRelease(f *facts, plain Outcome) ruling {
 	if version := d.version(f); version != "" {
 		return d.ruleVersion(f, version, plain)
 	}
-	if f.sourceKind == "HelmRepository" || !d.required[f.sourceID] {
+	if !d.required[f.sourceID] {
 		return ruling{outcome: plain}
 	}
 	switch {
 	case !d.has(f.sourceID):
 		return d.awaited(f.sourceID)
-	case f.chartFrom == "" || d.counts(f.sourceID, f.chartFrom, ""):
+	case f.ChartFrom == "" || d.counts(f.sourceID, f.ChartFrom, ""):
 		return ruling{outcome: plain}
 	case plain == NotOut && d.at-d.sources[f.sourceID].first > pickUp:
 		return ruling{outcome: plain}
 	}
-	return ruling{outcome: Open, why: "The chart of " + f.node.Label + " is still from " + f.chartFrom + "."}
+	return ruling{outcome: Open, why: "The chart of " + f.node.Label + " is still from " + f.ChartFrom + "."}
 }
 
 // version returns the chart version that the question asks of a release, empty if none.
@@ -161,7 +162,7 @@ func (d *decision) ruleVersion(f *facts, version string, plain Outcome) ruling {
 	switch {
 	case sameVersion(f.versionApplied, version):
 		return ruling{outcome: plain}
-	case plain == NotOut && (sameVersion(f.revision, version) || sameVersion(f.wanted, version)):
+	case plain == NotOut && (sameVersion(f.Revision, version) || sameVersion(f.wanted, version)):
 		return ruling{outcome: plain}
 	case f.suspended:
 		return ruling{outcome: NotOut, final: true, why: f.node.Label + " is suspended at " + cmp.Or(f.versionApplied, "no version") + "."}
@@ -195,9 +196,9 @@ func (d *decision) followRoots(ids []string) {
 // object returns the entry of one object.
 func (d *decision) object(id string, r ruling) Object {
 	f := d.facts[id]
-	o := Object{ID: id, Region: f.node.Region, Kind: f.kind, Namespace: f.namespace, Name: f.node.Label, State: d.view.State(id), Marks: d.view.Marks(id),
-		Outcome: r.outcome, Revision: f.revision, StartedAt: f.node.StartedAt, EndedAt: f.node.EndedAt}
-	if f.kind == kindRelease {
+	o := Object{ID: id, Region: f.node.Region, Kind: f.Kind, Namespace: f.Namespace, Name: f.node.Label, State: d.view.State(id), Marks: d.view.Marks(id),
+		Outcome: r.outcome, Revision: f.Revision, StartedAt: f.node.StartedAt, EndedAt: f.node.EndedAt}
+	if f.Kind == kindRelease {
 		o.Revision = f.versionApplied
 	}
 	if r.outcome != Done {
@@ -214,7 +215,10 @@ func (d *decision) describe(a *Answer) {
 		s := Source{ID: id, Region: region, Revision: revision, Has: d.has(id)}
 		s.Left = !s.Has && d.sources[id].first != 0
 		if f := d.facts[id]; f != nil {
-			s.Region, s.Since, s.Interval, s.Command = f.node.Region, f.updatedAt, f.interval, f.fetch()
+			s.Region, s.Interval, s.Command = f.node.Region, f.interval, f.fetch()
+			if f.UpdatedAt != 0 {
+				s.Since = flow.At(f.UpdatedAt)
+			}
 		}
 		a.Sources = append(a.Sources, s)
 	}
@@ -234,11 +238,11 @@ func (d *decision) describe(a *Answer) {
 
 // fetch returns the command that makes a source fetch now, nil if there is none.
 func (f *facts) fetch() []string {
-	kind := map[string]string{"GitRepository": "git", "OCIRepository": "oci", "Bucket": "bucket"}[f.kind]
+	kind := map[string]string{"GitRepository": "git", "OCIRepository": "oci", "Bucket": "bucket"}[f.Kind]
 	if kind == "" {
 		return nil
 	}
-	return []string{"flux", "reconcile", "source", kind, f.node.Label, "-n", f.namespace}
+	return []string{"flux", "reconcile", "source", kind, f.node.Label, "-n", f.Namespace}
 }
 
 // sameVersion compares chart versions. It ignores the part after a plus sign, which helm-controller adds.

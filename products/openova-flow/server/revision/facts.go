@@ -13,62 +13,63 @@ const (
 	kindSource        = "source" // any of sourceKinds
 )
 
-// facts is what a node's meta says that decides its part in revisions (docs/meta.md). Texts are parts of the node.
-type facts struct {
-	kind, namespace, url, ref    string
-	revision, attempted, origin  string
-	appliedBy, chartFrom         string
-	ready                        string
-	sourceKind, sourceNS, source string
-	generation, observed         int64
-	updatedAt, changedSince      int64 // 0: unknown
+// Facts is what a node's meta says that decides its part in revisions (docs/meta.md). Texts are parts of the node.
+type Facts struct {
+	Kind, Namespace, URL, Ref   string
+	Revision, Attempted, Origin string // of a Kustomization: last applied, last tried; of a source: current
+	AppliedBy                   string
+	ChartFrom                   string // the source's revision that the chart was built from
+	Ready                       string
+	Source                      Source // that it names: kind, namespace and name
+	Generation, Observed        int64  // newest generation, newest observed generation
+	UpdatedAt, ChangedSince     int64  // 0: unknown
 }
 
-// readFacts reads a node in one pass. Only values that are needed for its kind are looked at.
-func readFacts(n *flow.Node) (f facts) {
+// ReadFacts reads a node in one pass. Only values that are needed for its kind are looked at.
+func ReadFacts(n *flow.Node) (f Facts) {
 	flow.EachField(n.Meta, func(key, value string) {
 		switch key {
 		case "kind":
-			f.kind = flow.Text(value)
+			f.Kind = flow.Text(value)
 		case "namespace":
-			f.namespace = flow.Text(value)
+			f.Namespace = flow.Text(value)
 		case "url":
-			f.url = flow.Text(value)
+			f.URL = flow.Text(value)
 		case "ref":
-			f.ref = flow.Text(value)
+			f.Ref = flow.Text(value)
 		case "revision":
-			f.revision = flow.Text(value)
+			f.Revision = flow.Text(value)
 		case "attemptedRevision":
-			f.attempted = flow.Text(value)
+			f.Attempted = flow.Text(value)
 		case "originRevision":
-			f.origin = flow.Text(value)
+			f.Origin = flow.Text(value)
 		case "appliedBy":
-			f.appliedBy = flow.Text(value)
+			f.AppliedBy = flow.Text(value)
 		case "ready":
-			f.ready = flow.Text(value)
+			f.Ready = flow.Text(value)
 		case "generation":
-			f.generation = number(value)
+			f.Generation = number(value)
 		case "observedGeneration", "runGeneration", "readyGeneration":
-			f.observed = max(f.observed, number(value))
+			f.Observed = max(f.Observed, number(value))
 		case "updatedAt":
-			f.updatedAt = number(value)
+			f.UpdatedAt = number(value)
 		case "changedSince":
-			f.changedSince = number(value)
+			f.ChangedSince = number(value)
 		case "source":
 			flow.EachField(flow.Object(value), func(key, value string) {
 				switch key {
 				case "kind":
-					f.sourceKind = flow.Text(value)
+					f.Source.Kind = flow.Text(value)
 				case "namespace":
-					f.sourceNS = flow.Text(value)
+					f.Source.Namespace = flow.Text(value)
 				case "name":
-					f.source = flow.Text(value)
+					f.Source.Name = flow.Text(value)
 				}
 			})
 		case "chart":
 			flow.EachField(flow.Object(value), func(key, value string) {
 				if key == "sourceRevision" {
-					f.chartFrom = flow.Text(value)
+					f.ChartFrom = flow.Text(value)
 				}
 			})
 		}
@@ -76,20 +77,25 @@ func readFacts(n *flow.Node) (f facts) {
 	return f
 }
 
-// applier is the id of the node of the Kustomization that applies a release, empty if it names none of its region: a region says nothing of another one.
-func (f *facts) applier(region string) string {
-	if !strings.HasPrefix(f.appliedBy, region+"/") {
-		return ""
-	}
-	return f.appliedBy
+// Self returns the source that a node is.
+func (f *Facts) Self(n *flow.Node) Source {
+	return Source{f.Kind, f.Namespace, n.Label, f.URL, f.Ref}
 }
 
-// sourceID is the id of the node of the source that a node names, empty if it names none whose revisions are followed.
-func (f *facts) sourceID(region string) string {
-	if f.source == "" || !sourceKinds[f.sourceKind] {
+// SourceID returns the id of the node of the source that a node names, empty if it names none whose revisions are followed.
+func (f *Facts) SourceID(region string) string {
+	if f.Source.Name == "" || !sourceKinds[f.Source.Kind] {
 		return ""
 	}
-	return strings.Join([]string{region, f.sourceKind, f.sourceNS, f.source}, "/")
+	return strings.Join([]string{region, f.Source.Kind, f.Source.Namespace, f.Source.Name}, "/")
+}
+
+// applier is the id of the node of the Kustomization that applies a release, empty if it names none of its region: a region says nothing of another one.
+func (f *Facts) applier(region string) string {
+	if !strings.HasPrefix(f.AppliedBy, region+"/") {
+		return ""
+	}
+	return f.AppliedBy
 }
 
 // number reads an integer, 0 for anything else.

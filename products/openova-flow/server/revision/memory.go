@@ -176,20 +176,20 @@ func (t *Tracker) resumeRevision(saved SavedRevision, m Memory) {
 
 // resumeNode takes what a node says of itself.
 func (t *Tracker) resumeNode(n *flow.Node, m Memory) {
-	f := readFacts(n)
+	f := ReadFacts(n)
 	switch {
-	case sourceKinds[f.kind]:
+	case sourceKinds[f.Kind]:
 		s := t.sourceAt(n.ID, n.Region)
 		s.node, s.Source = true, m.Sources[n.ID].Source.cloned(Source{})
 		s.key = s.identity()
-	case f.kind == kindKustomization:
+	case f.Kind == kindKustomization:
 		k := t.kustomizationAt(n.ID)
 		k.node = true
 		t.linkKustomization(k, n.Region, &f, 0)
 		k.take(n, &f)
 		saved := m.Kustomizations[n.ID]
 		k.attemptAt, k.appliedAt = saved.AttemptAt, saved.AppliedAt
-	case f.kind == kindRelease && f.matters(n.Region):
+	case f.Kind == kindRelease && f.matters(n.Region):
 		r := &release{id: strings.Clone(n.ID)}
 		t.releases[r.id] = r
 		t.linkRelease(r, n.Region, &f, 0)

@@ -25,25 +25,24 @@ func (s Source) cloned(before Source) Source {
 	return Source{flow.Keep(s.Kind, before.Kind), flow.Keep(s.Namespace, before.Namespace), flow.Keep(s.Name, before.Name), flow.Keep(s.URL, before.URL), flow.Keep(s.Ref, before.Ref)}
 }
 
-func (t *Tracker) putSource(n *flow.Node, f *facts, arrival int64) {
-	named := Source{f.kind, f.namespace, n.Label, f.url, f.ref}
+func (t *Tracker) putSource(n *flow.Node, f *Facts, arrival int64) {
 	s := t.sourceAt(n.ID, n.Region)
 	// An artifact belongs to the URL and reference from before until the controller has fetched by the new ones.
-	if !s.node || f.ready == "True" && f.observed >= f.generation {
-		s.Source = named.cloned(s.Source)
+	if !s.node || f.Ready == "True" && f.Observed >= f.Generation {
+		s.Source = f.Self(n).cloned(s.Source)
 		s.key = s.identity()
 	}
 	s.node = true
-	if f.revision == "" || s.part != nil && s.part.of.revision == f.revision && s.part.of.key == s.key {
+	if f.Revision == "" || s.part != nil && s.part.of.revision == f.Revision && s.part.of.key == s.key {
 		return
 	}
-	t.sight(s, strings.Clone(f.revision), f.origin, f.updatedAt, arrival)
+	t.sight(s, strings.Clone(f.Revision), f.Origin, f.UpdatedAt, arrival)
 }
 
 // identity is what the source follows, the same for others that follow the same.
 func (s *source) identity() string { return cmp.Or(s.Follows(), s.id) }
 
-func (t *Tracker) putKustomization(n *flow.Node, f *facts, arrival int64) {
+func (t *Tracker) putKustomization(n *flow.Node, f *Facts, arrival int64) {
 	k := t.kustomizationAt(n.ID)
 	k.node = true
 	s := t.linkKustomization(k, n.Region, f, arrival)
@@ -69,7 +68,7 @@ func (t *Tracker) putKustomization(n *flow.Node, f *facts, arrival int64) {
 		return
 	}
 	if tries && !s.node && k.attempted != "" && (s.part == nil || s.part.of.revision != k.attempted) { // what is not seen itself has what is tried
-		s.Source = Source{Kind: f.sourceKind, Namespace: f.sourceNS, Name: f.source}.cloned(s.Source)
+		s.Source = f.Source.cloned(s.Source)
 		t.sight(s, k.attempted, "", k.attemptAt, arrival)
 	}
 	if tries || applies {
@@ -82,16 +81,16 @@ func (t *Tracker) putKustomization(n *flow.Node, f *facts, arrival int64) {
 }
 
 // take takes what a node says of the Kustomization.
-func (k *kustomization) take(n *flow.Node, f *facts) {
+func (k *kustomization) take(n *flow.Node, f *Facts) {
 	k.ready, k.failed = n.Status == flow.StatusSucceeded, n.Status == flow.StatusFailed
 	k.startedAt, k.endedAt = n.StartedAt.Ms(), n.EndedAt.Ms()
-	k.attempted, k.applied = flow.Keep(cmp.Or(f.attempted, f.revision), k.attempted), flow.Keep(f.revision, k.applied)
+	k.attempted, k.applied = flow.Keep(cmp.Or(f.Attempted, f.Revision), k.attempted), flow.Keep(f.Revision, k.applied)
 }
 
 // linkKustomization notes the source of a Kustomization, and returns it; nil if it has none.
-func (t *Tracker) linkKustomization(k *kustomization, region string, f *facts, arrival int64) *source {
+func (t *Tracker) linkKustomization(k *kustomization, region string, f *Facts, arrival int64) *source {
 	var s *source
-	if id := f.sourceID(region); id != "" {
+	if id := f.SourceID(region); id != "" {
 		s = t.sourceAt(id, region)
 	}
 	if k.source != s {
@@ -131,7 +130,7 @@ func (t *Tracker) kustomizationAt(id string) *kustomization {
 	return k
 }
 
-func (t *Tracker) putRelease(n *flow.Node, f *facts, arrival int64) {
+func (t *Tracker) putRelease(n *flow.Node, f *Facts, arrival int64) {
 	if !f.matters(n.Region) {
 		t.forget(n.ID, arrival, "")
 		return
@@ -145,15 +144,15 @@ func (t *Tracker) putRelease(n *flow.Node, f *facts, arrival int64) {
 	t.linkRelease(r, n.Region, f, arrival)
 	was := *r
 	r.take(n, f)
-	observed, newRun := f.observed >= f.generation, r.startedAt > was.startedAt
+	observed, newRun := f.Observed >= f.Generation, r.startedAt > was.startedAt
 	switch {
 	case r.generation > was.generation && !first:
-		r.newGeneration, r.hasRun, r.changedAt = true, newRun && observed, cmp.Or(f.changedSince, arrival)
+		r.newGeneration, r.hasRun, r.changedAt = true, newRun && observed, cmp.Or(f.ChangedSince, arrival)
 		if r.hasRun {
 			r.changedAt = r.startedAt
 		}
 	case first && r.startedAt == 0 && !r.ready && !r.failed: // it is new
-		r.newGeneration, r.changedAt = true, cmp.Or(f.changedSince, arrival)
+		r.newGeneration, r.changedAt = true, cmp.Or(f.ChangedSince, arrival)
 	case newRun && r.newGeneration && !r.hasRun: // what has changed it is known
 		r.hasRun = true
 		if r.part != nil {
@@ -172,19 +171,19 @@ func (t *Tracker) putRelease(n *flow.Node, f *facts, arrival int64) {
 }
 
 // matters reports whether a revision can change the release.
-func (f *facts) matters(region string) bool {
-	return f.applier(region) != "" || f.sourceID(region) != ""
+func (f *Facts) matters(region string) bool {
+	return f.applier(region) != "" || f.SourceID(region) != ""
 }
 
 // take takes what a node says of the release.
-func (r *release) take(n *flow.Node, f *facts) {
-	r.ready, r.failed = n.Status == flow.StatusSucceeded && f.observed >= f.generation, n.Status == flow.StatusFailed
-	r.startedAt, r.endedAt, r.generation, r.chartFrom = n.StartedAt.Ms(), n.EndedAt.Ms(), f.generation, flow.Keep(f.chartFrom, r.chartFrom)
+func (r *release) take(n *flow.Node, f *Facts) {
+	r.ready, r.failed = n.Status == flow.StatusSucceeded && f.Observed >= f.Generation, n.Status == flow.StatusFailed
+	r.startedAt, r.endedAt, r.generation, r.chartFrom = n.StartedAt.Ms(), n.EndedAt.Ms(), f.Generation, flow.Keep(f.ChartFrom, r.chartFrom)
 }
 
 // linkRelease notes what applies a release and what has its chart.
-func (t *Tracker) linkRelease(r *release, region string, f *facts, arrival int64) {
-	chart, applier := f.sourceID(region), f.applier(region)
+func (t *Tracker) linkRelease(r *release, region string, f *Facts, arrival int64) {
+	chart, applier := f.SourceID(region), f.applier(region)
 	if r.applier == nil && applier != "" || r.applier != nil && r.applier.id != applier {
 		t.unapply(r)
 		if applier != "" {

@@ -132,26 +132,26 @@ func NewTracker() *Tracker {
 func (t *Tracker) Observe(arrival int64, put []flow.Node, deleted []string) {
 	t.forgetAll(deleted, arrival)
 	if len(put) == 1 {
-		f := readFacts(&put[0])
+		f := ReadFacts(&put[0])
 		t.put(&put[0], &f, arrival, true)
 		return
 	}
 	// Of a request, sources are first, then what applies them: a change may come with its cause.
 	var rest []int
-	var read []facts
+	var read []Facts
 	for i := range put {
-		f := readFacts(&put[i])
+		f := ReadFacts(&put[i])
 		if !t.put(&put[i], &f, arrival, false) {
 			rest, read = append(rest, i), append(read, f)
 		}
 	}
 	for i, at := range rest {
-		if read[i].kind == kindKustomization {
+		if read[i].Kind == kindKustomization {
 			t.put(&put[at], &read[i], arrival, true)
 		}
 	}
 	for i, at := range rest {
-		if read[i].kind == kindRelease {
+		if read[i].Kind == kindRelease {
 			t.put(&put[at], &read[i], arrival, true)
 		}
 	}
@@ -178,16 +178,16 @@ func (t *Tracker) forgetAll(ids []string, arrival int64) {
 }
 
 // put takes a node, and reports whether it is done with it: with all kinds, or with sources and what has no part in revisions alone.
-func (t *Tracker) put(n *flow.Node, f *facts, arrival int64, all bool) bool {
+func (t *Tracker) put(n *flow.Node, f *Facts, arrival int64, all bool) bool {
 	switch {
-	case sourceKinds[f.kind]:
+	case sourceKinds[f.Kind]:
 		t.forget(n.ID, arrival, kindSource)
 		t.putSource(n, f, arrival)
-	case f.kind != kindKustomization && f.kind != kindRelease:
+	case f.Kind != kindKustomization && f.Kind != kindRelease:
 		t.forget(n.ID, arrival, "")
 	case !all:
 		return false
-	case f.kind == kindKustomization:
+	case f.Kind == kindKustomization:
 		t.forget(n.ID, arrival, kindKustomization)
 		t.putKustomization(n, f, arrival)
 	default:

@@ -79,6 +79,7 @@ type Source struct {
 	Interval int64     `json:"interval,omitempty"` // milliseconds between two fetches
 	Has      bool      `json:"has"`                // the current revision counts
 	Left     bool      `json:"left"`               // it had the revision, and then returned to another one
+	ByName   bool      `json:"byName,omitempty"`   // required for its name, since its URL, or that of the source with the revision, is unknown
 	Command  []string  `json:"command,omitempty"`  // argv of the command that makes it fetch now
 }
 

@@ -7,7 +7,8 @@
 //
 //   - A revision counts if it is the revision asked for; if the repository says that it comes after that; or if its source moved to it while the gate was
 //     following, after a revision that counted. A revision that the source had before that never counts.
-//   - The sources of the revision are those that have had it, and those of other regions with the same kind, URL and reference.
+//   - The sources of the revision are those that have had it, and those of other regions with the same kind, URL and reference. Where a URL is unknown,
+//     kind, namespace and name decide: no region is left out because its adapter does not report a URL.
 //   - A Kustomization has the revision when its source's revision, its applied revision and the last one that it tried all count, and it is ready; or when it
 //     has applied a revision that counts and its source already has a later one.
 //   - An object is open while it has not reached the revision: a source that has not fetched it, a Kustomization that has not tried it, an object whose

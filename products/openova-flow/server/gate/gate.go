@@ -38,7 +38,8 @@ type Gate struct {
 	state *flow.Message // the fields below are computed from it
 	graph *insight.Graph
 	facts map[string]*facts
-	tried map[string]string // the revision that a Kustomization tried last, by id of the source
+	tried map[string]string          // the revision that a Kustomization tried last, by id of the source
+	named map[string]revision.Source // by id: kind, namespace and name of the sources that objects name
 }
 
 // shown is the history of a source since the gate started.
@@ -90,9 +91,13 @@ func (g *Gate) Look(l Look) *Answer {
 
 func (g *Gate) read(m *flow.Message) {
 	g.state, g.graph, g.facts, g.tried = m, insight.Read(m), make(map[string]*facts, len(m.Nodes)), make(map[string]string)
+	g.named = make(map[string]revision.Source)
 	for i := range m.Nodes {
 		f := readFacts(&m.Nodes[i])
 		g.facts[f.node.ID] = f
+		if f.sourceID != "" {
+			g.named[f.sourceID] = f.Source
+		}
 		if f.Kind == kindKustomization && f.Attempted != "" {
 			g.tried[f.sourceID] = f.Attempted
 		}
@@ -107,6 +112,7 @@ type decision struct {
 	stale    map[string]int64
 	scope    map[string]bool   // ids of the objects that count
 	required map[string]bool   // ids of the required sources of the revision
+	byName   map[string]bool   // those of them that are required for their name
 	outcomes map[string]ruling // outcomes that differ from package insight's
 	missing  []string
 }
@@ -260,22 +266,38 @@ func (d *decision) lookAtSources() {
 	for id := range candidates {
 		d.note(id)
 	}
-	d.required = make(map[string]bool)
+	var having []revision.Source
 	for id := range candidates {
 		if d.sources[id].first != 0 {
-			d.required[id] = true
+			having = append(having, d.source(id))
 		}
 	}
-	if len(d.required) == 0 { // no source has the revision: any may get it
+	if len(having) == 0 { // no source has the revision: any may get it
 		d.required = candidates
 		return
 	}
-	for _, id := range slices.Sorted(maps.Keys(d.required)) {
-		for other := range candidates {
-			d.required[other] = d.required[other] || d.sameSource(id, other)
+	d.required, d.byName = make(map[string]bool), make(map[string]bool)
+	for id := range candidates {
+		s := d.source(id)
+		switch {
+		case d.sources[id].first != 0, slices.ContainsFunc(having, func(h revision.Source) bool { return h.URL != "" && h.Follows() == s.Follows() }):
+			d.required[id] = true
+		case slices.ContainsFunc(having, func(h revision.Source) bool { return (h.URL == "" || s.URL == "") && sameName(h, s) }):
+			d.required[id], d.byName[id] = true, true
 		}
 	}
-	maps.DeleteFunc(d.required, func(_ string, yes bool) bool { return !yes })
+}
+
+// source returns a source; without its URL and reference if the flow does not have it.
+func (d *decision) source(id string) revision.Source {
+	if f := d.facts[id]; f != nil {
+		return f.Self(f.node)
+	}
+	return d.named[id]
+}
+
+func sameName(a, b revision.Source) bool {
+	return a.Kind == b.Kind && a.Namespace == b.Namespace && a.Name == b.Name
 }
 
 // applier returns the Kustomization in the question, or the one that applies a release in the question.
@@ -310,12 +332,6 @@ func (d *decision) hidden() bool {
 // byVersion reports whether the revision is a chart version of the releases in the question.
 func (d *decision) byVersion() bool {
 	return len(d.ask.Releases) > 0 && len(d.ask.Kustomizations) == 0 && d.want.Digest == "" && d.commit == ""
-}
-
-// sameSource reports whether two sources have the same kind, URL and reference. Without a URL a source is the same as no other one.
-func (d *decision) sameSource(a, b string) bool {
-	x, y := d.facts[a], d.facts[b]
-	return x != nil && y != nil && x.Self(x.node).Follows() != "" && x.Self(x.node).Follows() == y.Self(y.node).Follows()
 }
 
 // current returns the current revision of a source. If the flow does not have the source, it is the one that a
@@ -356,8 +372,7 @@ func (d *decision) counts(source, text, origin string) bool {
 	if text == "" {
 		return false
 	}
-	f, s := d.facts[source], d.sources[source]
-	byRef := f != nil && f.Self(f.node).ByRef()
+	s, byRef := d.sources[source], d.source(source).ByRef()
 	if s != nil {
 		origin = cmp.Or(origin, s.origin[text])
 	}

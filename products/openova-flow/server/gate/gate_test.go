@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -29,13 +30,14 @@ type cluster struct {
 	source        string // revision
 	ref           string // empty: branch main
 	url           string // empty: example.com/fleet.git
+	sourceName    string // empty: fleet
 	sourceState   string // judgement; empty: ready
 	kustomization map[string]unit
 	release       map[string]unit // by name; in namespace shop, applied by Kustomization flux-system/apps unless its meta has another
 }
 
-// noURL is the url of a source that does not have one.
-const noURL = "none"
+// noURL is the url of a source that does not have one, unseen that of a source that the region does not report.
+const noURL, unseen = "none", "unseen"
 
 // unit is a Kustomization or a release.
 type unit struct{ meta, judgement, times string }
@@ -69,7 +71,7 @@ func (c cluster) nodes() []string {
 	node := func(id, label, status, meta, judgement, times string) string {
 		return fmt.Sprintf(`{"id":%q,"flowId":"F","region":%q,"label":%q,"status":%q%s,"meta":{%s,"judgement":{%s}}}`, c.name+"/"+id, c.name, label, status, times, meta, judgement)
 	}
-	url, ref, state := c.url, c.ref, c.sourceState
+	url, ref, state, name := c.url, c.ref, c.sourceState, cmp.Or(c.sourceName, "fleet")
 	switch url {
 	case "":
 		url = `,"url":"https://example.com/fleet.git"`
@@ -88,15 +90,19 @@ func (c cluster) nodes() []string {
 	if strings.Contains(state, "suspended") {
 		suspended = `,"suspended":true`
 	}
-	all := []string{node("GitRepository/flux-system/fleet", "fleet", "succeeded",
-		fmt.Sprintf(`"kind":"GitRepository","auxiliary":true,"namespace":"flux-system"%s,"ref":%q,"revision":%q,"interval":60000%s`, url, ref, c.source, suspended), state, "")}
-	source := fmt.Sprintf(`,"source":%q`, c.name+"/GitRepository/flux-system/fleet")
+	var all []string
+	if c.url != unseen {
+		all = append(all, node("GitRepository/flux-system/"+name, name, "succeeded",
+			fmt.Sprintf(`"kind":"GitRepository","auxiliary":true,"namespace":"flux-system"%s,"ref":%q,"revision":%q,"interval":60000%s`, url, ref, c.source, suspended), state, ""))
+	}
+	source := fmt.Sprintf(`,"source":%q`, c.name+"/GitRepository/flux-system/"+name)
+	from := fmt.Sprintf(`"source":{"kind":"GitRepository","namespace":"flux-system","name":%q}`, name)
 	for name, u := range c.kustomization {
 		if strings.Contains(u.judgement, `"suspended"`) {
 			u.meta += `,"suspended":true`
 		}
 		all = append(all, node("Kustomization/flux-system/"+name, name, "running",
-			`"kind":"Kustomization","namespace":"flux-system","source":{"kind":"GitRepository","namespace":"flux-system","name":"fleet"}`+u.meta, u.judgement+source, u.times))
+			`"kind":"Kustomization","namespace":"flux-system",`+from+u.meta, u.judgement+source, u.times))
 	}
 	for name, u := range c.release {
 		by := fmt.Sprintf(`,"appliedBy":%q`, c.name+"/Kustomization/flux-system/apps")
@@ -490,23 +496,43 @@ func TestRevision_Syntax(t *testing.T) {
 	}
 }
 
-// A source of another region has to get the revision only if it is known to follow the same.
+// A source of another region has to get the revision unless it is known to follow something else.
 func TestGate_SameSourceOfAnotherRegion(t *testing.T) {
 	for _, tt := range []struct {
 		name, one, other string
+		otherName        string
 		want             string
+		byName           bool
 	}{
-		{"the same", "", "", pending},
-		{"the same by ssh", "", "ssh://git@example.com/fleet", pending},
-		{"another repository", "", "https://example.com/other", passed},
-		{"neither has a URL", noURL, noURL, passed},
-		{"one has no URL", "", noURL, passed},
-		{"the other has no URL", noURL, "", passed},
+		{"the same", "", "", "", pending, false},
+		{"the same by ssh", "", "ssh://git@example.com/fleet", "", pending, false},
+		{"the same under another name", "", "", "apps", pending, false},
+		{"another repository", "", "https://example.com/other", "", passed, false},
+		{"neither has a URL", noURL, noURL, "", pending, true},
+		{"one has no URL", "", noURL, "", pending, true},
+		{"the other has no URL", noURL, "", "", pending, true},
+		{"one is not reported", "", unseen, "", pending, true},
+		{"the other is not reported", unseen, "", "", pending, true},
+		{"neither has a URL, another name", noURL, noURL, "apps", passed, false},
+		{"one is not reported, another name", "", unseen, "apps", passed, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			watch(t, gate.Ask{Revision: a}).want(tt.want,
-				cluster{name: "r1", url: tt.one, source: a, kustomization: map[string]unit{"apps": at(a, a, ready)}},
-				cluster{name: "r2", url: tt.other, source: before, kustomization: map[string]unit{"apps": at(before, before, ready)}})
+			one := cluster{name: "r1", url: tt.one, source: a, kustomization: units{"apps": at(a, a, ready)}}
+			is := func(revision string) cluster {
+				return cluster{name: "r2", url: tt.other, sourceName: tt.otherName, source: revision, kustomization: units{"apps": at(revision, revision, ready)}}
+			}
+			got := watch(t, gate.Ask{Revision: a}).want(tt.want, one, is(before))
+			if tt.want == pending {
+				if len(got.Sources) != 2 || got.Sources[1].Region != "r2" || got.Sources[1].Has || got.Sources[1].Revision != before || got.Sources[1].ByName != tt.byName || got.Sources[0].ByName {
+					t.Fatalf("sources %+v", got.Sources)
+				}
+				var text strings.Builder
+				if err := got.WriteText(&text, true); err != nil || !strings.Contains(text.String(), got.Sources[1].ID) {
+					t.Errorf("it does not name the region: %s", &text)
+				}
+			}
+			watch(t, gate.Ask{Revision: a}).want(passed, one, is(a))
+			watch(t, gate.Ask{Revision: a, Region: "r1"}).want(passed, one, is(before))
 		})
 	}
 }

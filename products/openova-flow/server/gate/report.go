@@ -121,6 +121,9 @@ func (s *Source) Hint(now int64) string {
 	if s.Interval > 0 {
 		text += fmt.Sprintf(", fetches every %s", time.Duration(s.Interval)*time.Millisecond)
 	}
+	if s.ByName {
+		text += ", required for its name since a URL is unknown"
+	}
 	if command, ok := terminal.Shell(s.Command); ok {
 		text += ". Run: " + command
 	}

@@ -67,7 +67,7 @@ func (d *decision) ruleSource(id string, plain Outcome) ruling {
 // awaited decides on an object that can't have the revision because its source does not.
 func (d *decision) awaited(source string) ruling {
 	if d.view.State(source) == "" {
-		return ruling{outcome: Open, why: "No source has the revision yet."}
+		return ruling{outcome: Open, why: "Its source has not fetched the revision yet."}
 	}
 	plain := Open
 	if d.view.State(source) == insight.Broken {
@@ -212,7 +212,7 @@ func (d *decision) describe(a *Answer) {
 	for _, id := range slices.Sorted(maps.Keys(d.required)) {
 		region, _, _ := strings.Cut(id, "/")
 		revision, _ := d.current(id)
-		s := Source{ID: id, Region: region, Revision: revision, Has: d.has(id)}
+		s := Source{ID: id, Region: region, Revision: revision, Has: d.has(id), ByName: d.byName[id]}
 		s.Left = !s.Has && d.sources[id].first != 0
 		if f := d.facts[id]; f != nil {
 			s.Region, s.Interval, s.Command = f.node.Region, f.interval, f.fetch()

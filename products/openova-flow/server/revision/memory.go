@@ -192,7 +192,7 @@ func (t *Tracker) resumeNode(n *flow.Node, m Memory) {
 	case f.Kind == kindRelease && f.matters(n.Region):
 		r := &release{id: strings.Clone(n.ID)}
 		t.releases[r.id] = r
-		t.linkRelease(r, n.Region, &f, 0)
+		t.linkRelease(r, n.Region, &f)
 		r.take(n, &f)
 		d := r.unsaved()
 		r.changedAt, r.hasRun = d.ChangedAt, d.HasRun

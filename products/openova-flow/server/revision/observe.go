@@ -141,7 +141,7 @@ func (t *Tracker) putRelease(n *flow.Node, f *Facts, arrival int64) {
 		r = &release{id: strings.Clone(n.ID)}
 		t.releases[r.id] = r
 	}
-	t.linkRelease(r, n.Region, f, arrival)
+	t.linkRelease(r, n.Region, f)
 	was := *r
 	r.take(n, f)
 	observed, newRun := f.Observed >= f.Generation, r.startedAt > was.startedAt
@@ -182,7 +182,7 @@ func (r *release) take(n *flow.Node, f *Facts) {
 }
 
 // linkRelease notes what applies a release and what has its chart.
-func (t *Tracker) linkRelease(r *release, region string, f *Facts, arrival int64) {
+func (t *Tracker) linkRelease(r *release, region string, f *Facts) {
 	chart, applier := f.SourceID(region), f.applier(region)
 	if r.applier == nil && applier != "" || r.applier != nil && r.applier.id != applier {
 		t.unapply(r)
@@ -192,7 +192,7 @@ func (t *Tracker) linkRelease(r *release, region string, f *Facts, arrival int64
 		}
 	}
 	if r.chart == nil && chart != "" || r.chart != nil && r.chart.id != chart {
-		t.unchart(r, arrival)
+		t.unchart(r)
 		if chart != "" {
 			r.chart = t.sourceAt(chart, region)
 			r.chart.charts[r.id] = r
@@ -238,7 +238,7 @@ func (r *release) byChart(p *part) bool {
 func (t *Tracker) forget(id string, arrival int64, but string) {
 	if r := t.releases[id]; r != nil && but != kindRelease {
 		t.unapply(r)
-		t.unchart(r, arrival)
+		t.unchart(r)
 		delete(t.releases, id)
 	}
 	if k := t.kusts[id]; k != nil && but != kindKustomization {
@@ -249,7 +249,7 @@ func (t *Tracker) forget(id string, arrival int64, but string) {
 	if s := t.sources[id]; s != nil && s.node && but != kindSource {
 		t.leave(s, "", arrival)
 		s.node, s.Source, s.key = false, Source{}, s.id
-		t.tidySource(s, arrival)
+		t.tidySource(s)
 	}
 }
 
@@ -263,20 +263,23 @@ func (t *Tracker) unapply(r *release) {
 }
 
 // unchart has a release have no chart.
-func (t *Tracker) unchart(r *release, arrival int64) {
+func (t *Tracker) unchart(r *release) {
 	if s := r.chart; s != nil {
 		delete(s.charts, r.id)
 		r.chart = nil
-		t.tidySource(s, arrival)
+		t.tidySource(s)
 	}
 }
 
 // unlink has a Kustomization have no source.
 func (t *Tracker) unlink(k *kustomization, arrival int64) {
 	if s := k.source; s != nil {
+		if !s.node && len(s.kusts) == 1 { // nothing tries its revision any more; k is a part of the outcome
+			t.leave(s, "", arrival)
+		}
 		delete(s.kusts, k.id)
 		k.source = nil
-		t.tidySource(s, arrival)
+		t.tidySource(s)
 	}
 }
 
@@ -287,15 +290,9 @@ func (t *Tracker) tidyKustomization(k *kustomization) {
 	}
 }
 
-// tidySource drops one that is neither a node nor named by one. What no Kustomization tries has no revision then.
-func (t *Tracker) tidySource(s *source, arrival int64) {
-	if s.node {
-		return
-	}
-	if len(s.kusts) == 0 {
-		t.leave(s, "", arrival)
-		if len(s.charts) == 0 {
-			delete(t.sources, s.id)
-		}
+// tidySource drops one that is neither a node nor named by one.
+func (t *Tracker) tidySource(s *source) {
+	if !s.node && len(s.kusts) == 0 && len(s.charts) == 0 {
+		delete(t.sources, s.id)
 	}
 }

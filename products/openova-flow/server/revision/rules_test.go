@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -186,6 +187,29 @@ func TestTracker_FirstSeen(t *testing.T) {
 	if r := w.revisions(201)[0]; r.FirstSeenAt != 200*second || r.Regions[1].FirstSeenAt != 201*second {
 		t.Errorf("the next one is first seen %+v", r)
 	}
+	w.put(300, source("r4", c, 0)) // it does not say
+	if r := w.revisions(300)[0]; r.FirstSeenAt != 300*second || r.Regions[0].FirstSeenAt != 300*second {
+		t.Errorf("the first one of a source is first seen %+v", r)
+	}
+}
+
+// What goes away at once ends as it was, in whatever order the ids are.
+func TestTracker_RegionDeletedAtOnce(t *testing.T) {
+	var first revision.Memory
+	for i, order := range [][]string{
+		{"r1/0", "r1/Kustomization/flux-system/apps", "r2/GitRepository/flux-system/repo", "r3/GitRepository/flux-system/repo"},
+		{"r3/GitRepository/flux-system/repo", "r2/GitRepository/flux-system/repo", "r1/Kustomization/flux-system/apps", "r1/0"},
+	} {
+		w := newBench(t)
+		w.put(100, kustomization("r1", "apps", a, a, "succeeded", 20, 30), release("r1", "0", 1, 1, "succeeded", 25, 28), source("r2", b, 40), source("r3", c, 50))
+		w.remove(101, order...)
+		w.want(101, "c r3=overtaken/fetched 0/0 @101", "b r2=overtaken/fetched 0/0 @101", "a r1=done 1/1 1+0/1 @30")
+		if m := w.track.Memory(); i == 0 {
+			first = m
+		} else if !reflect.DeepEqual(m, first) {
+			t.Errorf("order %v: %+v, want %+v", order, m, first)
+		}
+	}
 }
 
 // Regions that disagree hide the commit of an artifact, until it begins anew.
@@ -271,6 +295,11 @@ func TestResume_MemoryOfOtherNodes(t *testing.T) {
 		other := &bench{t: t, state: state, track: revision.Resume(m, state, 0)}
 		if got := other.revisions(300); len(got) != 2 {
 			t.Errorf("%s: %d revisions", name, len(got))
+		}
+		for _, r := range other.track.Memory().Revisions {
+			if has := name == "the same nodes" && r.Revision == b; has != (r.LeftAt == 0) {
+				t.Errorf("%s: %s was left at %d", name, r.Revision, r.LeftAt)
+			}
 		}
 		other.put(300, source("r1", c, 299), kustomization("r1", "apps", c, c, "succeeded", 300, 303))
 		if got := other.revisions(304); got[0].Regions[0].State != revision.Done || got[1].Regions[0].State == "" {

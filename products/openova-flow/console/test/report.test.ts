@@ -1,23 +1,18 @@
-import { spawn } from "node:child_process";
-import { mkdtempSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
 import { pathToFileURL } from "node:url";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { violations } from "./support/axe.ts";
 import { launch, says, visit, type Visit, type VisitOptions } from "./support/browser.ts";
 import { nodes, regionNode, release } from "./support/release.ts";
-import { program, Server } from "./support/server.ts";
+import { replay } from "./support/replay.ts";
+import { Server } from "./support/server.ts";
+import { wait } from "./support/wait.ts";
 
-const folder = mkdtempSync(join(tmpdir(), "report-"));
 const hostile = `</script><img src=x onerror=alert(1)>`;
 let browser: Browser;
-
-/** Waits as a pipeline does; answers the exit code. */
-function wait(url: string, flow: string): Promise<number | null> {
-  const child = spawn(program(), ["wait", "--url", url, "--flow", flow, "--timeout", "5s", "--settle", "0s", "--report", join(folder, `${flow}.html`)], { stdio: "ignore" });
-  return new Promise((resolve) => child.once("exit", resolve));
-}
+/** The reports' files, by flow. */
+const files = new Map<string, string>();
 
 const judged = (state: string, more = {}): Readonly<Record<string, unknown>> => ({ judgement: { state, gate: state === "ready" ? "pass" : "wait", ...more } });
 const givenUp = judged("broken", { problem: true, final: true, gate: "fail", cause: { class: "given-up", sentence: `web was given up. ${hostile}` }, command: ["flux", "reconcile", "helmrelease", "web", "-n", "shop"] });
@@ -27,6 +22,9 @@ beforeAll(async () => {
   browser = started;
   try {
     const at = Date.now();
+    // Its claim has expired by the time that somebody waits for it.
+    await server.post("away", [nodes(release({ flow: "away", region: "hel1", namespace: "shop", name: "web", status: "succeeded", startedAt: at, endedAt: at, meta: judged("ready") }))]);
+    expect(await server.claim("away", "hel1", "6f1c2a1e-4b7d-4e11-9d55-0b6f0f6f7a10", 5)).toBe(200);
     const of = (name: string, state: "running" | "succeeded" | "failed", meta: Readonly<Record<string, unknown>>): unknown =>
       release({ flow: "shop", region: "fsn1", namespace: "shop", name, status: state, startedAt: at, ...(state === "running" ? {} : { endedAt: at + 1000 }), meta });
     await server.post("shop", [nodes(regionNode("shop", "fsn1"), of("web", "running", judged("working")), of("db", "running", judged("working")))]);
@@ -34,8 +32,12 @@ beforeAll(async () => {
     // More messages than one answer of the server has.
     await server.post("shop", Array.from({ length: 1100 }, (_, i) => nodes(of("db", "running", { ...judged("working"), failures: i }))));
     await server.post("shop", [nodes(of("db", "succeeded", judged("ready")), of("web", "failed", givenUp))]);
-    expect(await wait(server.url, "shop")).toBe(1);
-    expect(await wait(server.url, "nowhere")).toBe(2);
+    await replay(server, ["real-d-kustomizations"], { flow: "recorded" });
+    for (const [flow, exit, ...flags] of [["shop", 1], ["nowhere", 2], ["recorded", 2, "--revision", "e08691"], ["away", 2, "--region", "hel1", "--release", "shop/web", "--release", "shop/none"]] as const) {
+      const waited = await wait(server.url, flow, ...flags);
+      expect([flow, waited.exit]).toEqual([flow, exit]);
+      files.set(flow, waited.report);
+    }
   } finally {
     await server.kill();
   }
@@ -45,7 +47,7 @@ afterAll(() => browser.close());
 /** Opens a report from disk, without a network and without the server. */
 async function open(flow: string, options: VisitOptions = {}): Promise<Visit & { readonly requests: string[] }> {
   const requests: string[] = [];
-  const file = pathToFileURL(join(folder, `${flow}.html`)).href;
+  const file = pathToFileURL(files.get(flow) ?? "").href;
   const setup: VisitOptions["setup"] = async (page) => {
     await page.context().setOffline(true);
     await page.route("**", (route) => (route.request().url().startsWith(file) ? route.continue() : route.abort()));
@@ -68,8 +70,34 @@ function isDrawn(page: Visit["page"]): Promise<boolean> {
   );
 }
 
+const SCREENS = [[1440, "dark"], [1440, "light"], [390, "light"], [390, "dark"]] as const;
+
+describe("the report of real controllers, opened from disk without a network", () => {
+  for (const [width, scheme] of SCREENS) {
+    it(`has every view, without a violation of accessibility: ${width} pixels, ${scheme}`, async () => {
+      const { page, faults, requests, close } = await open("recorded", { width, height: 900, scheme });
+      await says(page.getByRole("heading", { level: 1 }), /Timed out/);
+      await says(page.locator("header"), /recorded, revision e08691/);
+      await says(page.getByRole("region", { name: "What was wrong" }), /real\/kz\/hrbad install failed/);
+      await expect.poll(() => isDrawn(page)).toBe(true);
+      expect(await violations(page)).toEqual([]);
+      const views = page.getByRole("navigation", { name: "Views" }).getByRole("link");
+      expect(await views.allInnerTexts()).toEqual(["Graph", "Timeline", "Table", "Rollouts", "Revisions"]);
+      for (const [view, text] of [["Timeline", /pruneme worked/], ["Table", /badbuild/], ["Rollouts", /rollout/i], ["Revisions", /e08691a7.*8b496425/]] as const) {
+        await views.filter({ hasText: view }).click();
+        await says(page.locator("main"), text);
+        expect([view, await violations(page)]).toEqual([view, []]);
+      }
+      expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+      expect(requests).toHaveLength(1);
+      expect(faults).toEqual([]);
+      await close();
+    });
+  }
+});
+
 describe("the report, opened from disk without a network", () => {
-  for (const [width, scheme] of [[1440, "dark"], [1440, "light"], [390, "light"], [390, "dark"]] as const) {
+  for (const [width, scheme] of SCREENS) {
     it(`says the verdict and what was wrong, and draws the flow: ${width} pixels, ${scheme}`, async () => {
       const { page, faults, requests, close } = await open("shop", { width, height: 900, scheme });
       await says(page.getByRole("heading", { level: 1 }), /Failed/);
@@ -82,6 +110,7 @@ describe("the report, opened from disk without a network", () => {
       expect(await page.evaluate(() => matchMedia("(prefers-color-scheme: dark)").matches)).toBe(scheme === "dark");
       const [r = 0] = (await page.evaluate(() => getComputedStyle(document.body).backgroundColor)).match(/\d+/g)?.map(Number) ?? [];
       expect(r > 128).toBe(scheme === "light");
+      expect(await violations(page)).toEqual([]);
       expect(requests).toHaveLength(1);
       expect(faults).toEqual([]);
       await close();
@@ -101,6 +130,48 @@ describe("the report, opened from disk without a network", () => {
     await says(page.locator("main"), /broken web/);
     await page.getByRole("button", { name: "Play" }).click();
     await says(page.getByRole("region", { name: "Recording" }), /the end/);
+    expect(faults).toEqual([]);
+    await close();
+  });
+
+  it("lists what was waited for", async () => {
+    const { page, faults, close } = await open("shop");
+    const undone = page.getByRole("region", { name: /^Not done/ });
+    expect(await undone.locator("> ul").innerText()).toMatch(/^fsn1\/shop\/web broken: web was given up/);
+    const done = undone.locator("details");
+    expect(await done.innerText()).toBe("Done 1");
+    await done.locator("summary").click();
+    expect((await done.locator("li").allInnerTexts()).map((t) => t.trim())).toEqual(["fsn1/shop/db ready"]);
+    await done.getByRole("link").click();
+    const details = page.getByRole("complementary", { name: "Details" });
+    await says(details, /db/);
+    await page.keyboard.press("Escape");
+    await expect.poll(() => details.count()).toBe(0);
+    expect(faults).toEqual([]);
+    await close();
+  });
+
+  it("names a stale region, and what does not exist", async () => {
+    const { page, faults, close } = await open("away");
+    await says(page.getByRole("heading", { level: 1 }), /Timed out/);
+    await says(page.locator("header"), /away, region hel1 .*0 of 1 done.* after 5s of waiting/);
+    expect(await page.getByRole("region", { name: "What was wrong" }).locator("li").allInnerTexts()).toEqual([expect.stringMatching(/^Region hel1 is stale, last seen at \d/), "HelmRelease shop/none does not exist."]);
+    await says(page.getByRole("region", { name: /^Not done/ }), /hel1\/shop\/web ready: Region hel1 is stale/);
+    expect(faults).toEqual([]);
+    await close();
+  });
+
+  it("says what it leaves out", async () => {
+    const file = files.get("shop") ?? "";
+    const cut = file.replace(".html", "-cut.html");
+    const text = readFileSync(file, "utf8");
+    writeFileSync(cut, text.replace('"leftOut":{"objects":0,"problems":0}', '"leftOut":{"objects":7,"problems":1}').replace('"dropped":0,"missing":[]', '"dropped":3,"missing":["rollouts"]'));
+    files.set("cut", cut);
+    const whole = await open("shop");
+    expect(await whole.page.locator("header").innerText()).not.toContain("Not in this report");
+    await whole.close();
+    const { page, faults, close } = await open("cut");
+    await says(page.locator("header"), /Not in this report: 1 cause, 7 objects, the oldest 3 messages, rollouts\./);
     expect(faults).toEqual([]);
     await close();
   });

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import type { Server } from "./server.ts";
 
-export type Recording = "kit-fsn1" | "kit-hel1" | "scenarios";
+export type Recording = "kit-fsn1" | "kit-hel1" | "scenarios" | "real-d-kustomizations";
 
 interface Event {
   /** Milliseconds since the recording began. */
@@ -22,7 +22,7 @@ function read(names: readonly Recording[], flow: string): readonly Event[] {
   return all.sort((a, b) => a.t - b.t);
 }
 
-const TIMES: ReadonlySet<string> = new Set(["startedAt", "endedAt", "reasonSince", "waitingSince", "deletingSince", "readySince", "changedSince", "behindSince", "since", "at", "nextTry"]);
+const TIMES: ReadonlySet<string> = new Set(["startedAt", "endedAt", "reasonSince", "waitingSince", "deletingSince", "readySince", "updatedAt", "changedSince", "behindSince", "since", "at", "nextTry"]);
 
 function shifted(value: unknown, by: number): unknown {
   if (Array.isArray(value)) return value.map((v) => shifted(v, by));

@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { expect, it } from "vitest";
 import { launch, visit, type VisitOptions } from "../test/support/browser.ts";
 import { postEnvironment } from "../test/support/fleet.ts";
+import { push } from "../test/support/gitops.ts";
 import { Relay } from "../test/support/relay.ts";
 import { replay } from "../test/support/replay.ts";
 import { Server } from "../test/support/server.ts";
@@ -36,6 +37,7 @@ const SHOTS: readonly Shot[] = [
   ...both("matrix", "?flow=three-hundred&view=matrix"),
   ...both("rollouts", "?flow=bootstrap&view=rollouts"),
   ...both("silent-region", "?flow=production&node=hel1"),
+  { name: "revisions-light", query: "?flow=shop&view=revisions&region=hel1&region=nbg1&region=sin&region=waw1", scheme: "light", width: 1440, height: 440 },
   { name: "phone-silent-region-light", query: "?flow=production", scheme: "light", ...PHONE },
   { name: "timeline-10000-dark", query: "?flow=ten-thousand&view=timeline", scheme: "dark" },
   { name: "critical-path-dark", query: "?flow=bootstrap&trace=critical", scheme: "dark" },
@@ -59,6 +61,7 @@ it("makes the pictures", async () => {
     await postEnvironment(server, "three-hundred", 300);
     await postEnvironment(server, "ten-thousand", 10_000);
     await replay(server, ["scenarios"], { flow: "scenarios" });
+    await push(server, "shop", "main@sha1:8b4964259f579b795a5157cb86565624a1fd1b82", "main@sha1:e08691a709cd2a66cc1bcffc616bea0b0360ca84", "main@sha1:0eb8e9e4fb03dac2c8ce400c98ccb8cc1a8850a5");
     // Two regions while one thing is wrong and holds others up, some work, and some wait.
     await replay(server, ["kit-fsn1", "kit-hel1"], { flow: "production", until: BUSY, endsAt: Date.now() });
     // As a rollout is lived through: in steps, so that there is a past to travel in.

@@ -2,7 +2,7 @@ import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { violations } from "./support/axe.ts";
 import { launch, says, type VisitOptions } from "./support/browser.ts";
-import { Cluster } from "./support/gitops.ts";
+import { Cluster, push, REGIONS } from "./support/gitops.ts";
 import { nodes, regionNode } from "./support/release.ts";
 import { Server } from "./support/server.ts";
 import { visits } from "./support/visits.ts";
@@ -10,38 +10,16 @@ import { visits } from "./support/visits.ts";
 const commit = (letter: string): string => letter.repeat(40);
 const revision = (letter: string): string => `main@sha1:${commit(letter)}`;
 const [A, B, C] = ["a", "b", "c"].map(revision) as [string, string, string];
-const REGIONS = ["ash", "fsn1", "gru1", "hel1", "nbg1", "sin", "waw1"];
 const MINUTE = 60_000;
 
 let browser: Browser;
 let server: Server;
 const keep = visits();
 
-/** A push that each region is at another point of. */
-async function push(flow: string): Promise<void> {
-  const now = Date.now();
-  const of = Object.fromEntries(REGIONS.map((r) => [r, new Cluster(flow, r)])) as Record<string, Cluster>;
-  const post = (...all: readonly unknown[]): Promise<void> => server.post(flow, [nodes(...all)]);
-  const { fsn1, gru1, hel1, nbg1, sin, waw1 } = of as Record<"fsn1" | "gru1" | "hel1" | "nbg1" | "sin" | "waw1", Cluster>;
-  for (const c of Object.values(of)) await post(regionNode(flow, c.region), ...c.settled(A, now - 10 * MINUTE));
-  const at = now - 2 * MINUTE;
-  for (const c of [fsn1, gru1, hel1, nbg1, sin, waw1]) await post(c.source(B, at));
-  for (const c of [gru1, hel1, nbg1, sin, waw1]) await post(c.kustomization("infra", B, B, at + 1000, at + 5000), c.kustomization("web", B, A, at + 1000));
-  for (const c of [hel1, nbg1, sin]) {
-    await post(c.kustomization("web", B, B, at + 1000, at + 9000));
-    await post(c.release("api", "web", 2, "running", at + 8000), c.release("db", "web", 2, "running", at + 8000));
-  }
-  await post(hel1.release("db", "web", 2, "succeeded", at + 8000, at + 30_000));
-  for (const c of [nbg1, sin]) await post(c.release("api", "web", 2, "succeeded", at + 8000, at + 42_000));
-  await post(nbg1.release("db", "web", 2, "succeeded", at + 8000, at + 42_000));
-  await post(sin.release("db", "web", 2, "failed", at + 8000, at + 40_000));
-  await post(waw1.source(C, now - MINUTE));
-}
-
 beforeAll(async () => {
   browser = await launch();
   server = await Server.start();
-  await push("git");
+  await push(server, "git", A, B, C);
   const now = Date.now();
   const moved = new Cluster("moved", "r1");
   await server.post("moved", [nodes(...moved.settled(A, now - 5 * MINUTE))]);

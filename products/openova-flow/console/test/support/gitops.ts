@@ -1,4 +1,7 @@
-import { release } from "./release.ts";
+import { nodes, regionNode, release } from "./release.ts";
+import type { Server } from "./server.ts";
+
+const MINUTE = 60_000;
 
 /** One region of a flow that is deployed from Git: a source, and the Kustomizations and releases that come of it, as an adapter reports them. */
 export class Cluster {
@@ -48,4 +51,27 @@ export class Cluster {
       this.release("db", "web", 1, "succeeded", at + 2000, end),
     ];
   }
+}
+
+export const REGIONS = ["ash", "fsn1", "gru1", "hel1", "nbg1", "sin", "waw1"] as const;
+
+/** A push of `b` that each region is at another point of: all were at `a`, and one has `c` already. */
+export async function push(server: Server, flow: string, a: string, b: string, c: string): Promise<void> {
+  const now = Date.now();
+  const of = Object.fromEntries(REGIONS.map((r) => [r, new Cluster(flow, r)])) as Record<(typeof REGIONS)[number], Cluster>;
+  const post = (...all: readonly unknown[]): Promise<void> => server.post(flow, [nodes(...all)]);
+  const { fsn1, gru1, hel1, nbg1, sin, waw1 } = of;
+  for (const cluster of Object.values(of)) await post(regionNode(flow, cluster.region), ...cluster.settled(a, now - 10 * MINUTE));
+  const at = now - 2 * MINUTE;
+  for (const cluster of [fsn1, gru1, hel1, nbg1, sin, waw1]) await post(cluster.source(b, at));
+  for (const cluster of [gru1, hel1, nbg1, sin, waw1]) await post(cluster.kustomization("infra", b, b, at + 1000, at + 5000), cluster.kustomization("web", b, a, at + 1000));
+  for (const cluster of [hel1, nbg1, sin]) {
+    await post(cluster.kustomization("web", b, b, at + 1000, at + 9000));
+    await post(cluster.release("api", "web", 2, "running", at + 8000), cluster.release("db", "web", 2, "running", at + 8000));
+  }
+  await post(hel1.release("db", "web", 2, "succeeded", at + 8000, at + 30_000));
+  for (const cluster of [nbg1, sin]) await post(cluster.release("api", "web", 2, "succeeded", at + 8000, at + 42_000));
+  await post(nbg1.release("db", "web", 2, "succeeded", at + 8000, at + 42_000));
+  await post(sin.release("db", "web", 2, "failed", at + 8000, at + 40_000));
+  await post(waw1.source(c, now - MINUTE));
 }

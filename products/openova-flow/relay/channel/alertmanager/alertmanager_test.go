@@ -52,7 +52,12 @@ func TestSender_AlertFromOpenedToResolved(t *testing.T) {
 	if a := am.Alerts()[0]; a.Posts != 2 || a.Firing != 1 {
 		t.Errorf("%+v", a)
 	}
-	send(cause(notice.Updated, notice.Critical)) // other labels: another alert
+	updated := cause(notice.Updated, notice.Critical) // other labels: another alert
+	updated.Notice.At = time.Now().UnixMilli()
+	send(updated)
+	if ended := am.Alerts()[0].EndsAt.UnixMilli(); ended != updated.Notice.At {
+		t.Errorf("the alert before ended at %d, want %d", ended, updated.Notice.At)
+	}
 	if a := am.Alerts(); len(a) != 2 || am.Firing() != 1 || a[1].Labels["severity"] != "critical" {
 		t.Errorf("%+v", a)
 	}

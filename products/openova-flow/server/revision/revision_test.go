@@ -325,8 +325,13 @@ func TestTracker_SourceThatIsNotSeen(t *testing.T) {
 	w.put(100, kustomization("r1", "apps", a, a, "succeeded", 20, 30))
 	w.put(101, kustomization("r1", "infra", a, "", "running", 21, 0))
 	w.want(101, "a r1=applying 1/2")
+	if at := w.revisions(101)[0].FirstSeenAt; at != 20*second {
+		t.Errorf("it is first seen at %d", at)
+	}
 	w.put(200, kustomization("r1", "apps", b, a, "running", 199, 0))
 	w.want(200, "b r1=applying 0/2", "a r1=overtaken/applying 1/2 @199")
+	w.put(300, kustomization("r1", "apps", "", "", "pending", 0, 0)) // created again
+	w.want(300, "b r1=fetched 0/2", "a r1=overtaken/applying 1/2 @199")
 }
 
 // In one message, or in any order within the same moment, causes come first.

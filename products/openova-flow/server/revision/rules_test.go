@@ -49,10 +49,13 @@ func TestTracker_ReleasesThatItChanged(t *testing.T) {
 		{"a new release that waits", 205, release("r1", "new", 1, -1, "pending", 0, 0), 1},
 		{"one that is new to the server", 205, release("r1", "new", 1, 1, "succeeded", 15, 18), 0},
 		{"one that is new to the server, after the attempt", 205, release("r1", "new", 1, 1, "succeeded", 201, 202), 1},
+		{"a new release that is told of later", 2000, with(release("r1", "new", 1, -1, "pending", 0, 0), since(203)), 1},
 		{"a change within a quarter of an hour", 203 + 900, release("r1", "web", 2, 1, "succeeded", 15, 18), 1},
 		{"one that came later", 203 + 901, release("r1", "web", 2, 1, "succeeded", 15, 18), 0},
 		{"one that is told of later", 2000, with(release("r1", "web", 2, 1, "succeeded", 15, 18), since(203)), 1},
 		{"a run that is told of later", 2000, release("r1", "web", 2, 2, "running", 204, 0), 1},
+		{"a run by a clock that is two seconds behind", 205, release("r1", "web", 1, 1, "running", 198, 0), 1},
+		{"a new release that has failed before it was seen", 205, release("r1", "new", 1, 1, "failed", 0, 0), 0},
 		{"a run from before the attempt", 205, release("r1", "web", 1, 1, "running", 190, 0), 0},
 		{"another applies it", 205, with(release("r1", "web", 2, 1, "succeeded", 15, 18), map[string]any{"appliedBy": "r1/Kustomization/flux-system/other"}), 0},
 		{"nothing applies it", 205, with(release("r1", "web", 2, 1, "succeeded", 15, 18), map[string]any{"appliedBy": nil}), 0},
@@ -120,6 +123,7 @@ func TestTracker_Charts(t *testing.T) {
 		state   revision.State
 	}{
 		{"a run with its chart", 210, own(1, "succeeded", 205, 209, b, nil), 1, revision.Done},
+		{"a run by a clock that is two seconds behind", 210, own(1, "succeeded", 197, 209, b, nil), 1, revision.Done},
 		{"a run within an hour", 199 + 3600, own(1, "succeeded", 199+3600, 199+3600, b, nil), 1, revision.Done},
 		{"a run after an hour", 199 + 3601, own(1, "succeeded", 199+3601, 199+3601, b, nil), 0, revision.Done},
 		{"a run from before", 210, own(1, "succeeded", 190, 195, b, nil), 0, revision.Done},
@@ -162,6 +166,8 @@ func TestTracker_AppliedAt(t *testing.T) {
 		want int64
 	}{
 		{"it says", kustomization("r1", "apps", b, b, "succeeded", 200, 203), 203},
+		{"it says, by a clock that is a second behind", kustomization("r1", "apps", b, b, "succeeded", 200, 199), 199},
+		{"it was ready, and has gone on to try another", kustomization("r1", "apps", c, b, "succeeded", 200, 203), 205},
 		{"it has gone on to try another", kustomization("r1", "apps", c, b, "running", 204, 0), 205},
 		{"it is not ready", kustomization("r1", "apps", b, b, "failed", 200, 204), 205},
 		{"it says when it was ready before", kustomization("r1", "apps", b, b, "succeeded", 200, 30), 205},
@@ -306,5 +312,55 @@ func TestResume_MemoryOfOtherNodes(t *testing.T) {
 			t.Errorf("%s: %+v", name, got)
 		}
 		other.restart()
+	}
+}
+
+// A Kustomization that names no begin of its own began when it was seen to try another revision.
+func TestTracker_AttemptWithoutStart(t *testing.T) {
+	for name, k := range map[string]flow.Node{
+		"the start is of the run before": kustomization("r1", "apps", b, b, "succeeded", 20, 203),
+		"the end is of the run before":   kustomization("r1", "apps", b, a, "failed", 0, 30),
+	} {
+		w := newBench(t)
+		w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), release("r1", "web", 1, 1, "succeeded", 15, 18))
+		w.put(210, source("r1", b, 199), k)
+		w.put(211, release("r1", "web", 1, 1, "running", 205, 0))
+		if got := w.revisions(211)[0].Regions[0].Changed; got != 0 {
+			t.Errorf("%s: a run from before the attempt is counted", name)
+		}
+	}
+}
+
+// A retry of a generation is not what the revision set off.
+func TestTracker_RetryIsNoNewChange(t *testing.T) {
+	w := pushedTo(t)
+	w.put(205, release("r1", "web", 2, 2, "running", 204, 0))
+	w.put(90_000, release("r1", "web", 2, 2, "running", 90_000, 0))
+	if runs := slices.Collect(maps.Keys(w.track.Runs())); len(runs) != 1 || runs[0].StartedAt != 204*second {
+		t.Errorf("runs: %+v", runs)
+	}
+}
+
+// What a source follows is known from its first report, and changes when it has fetched by that.
+func TestTracker_WhatASourceFollows(t *testing.T) {
+	failing := with(source("r2", a, 10), map[string]any{"ready": "False"})
+	w := newBench(t)
+	w.put(100, source("r1", a, 10), failing)
+	w.want(100, "a r1=fetched 0/0 r2=fetched 0/0")
+
+	other := map[string]any{"url": "https://github.com/o/other", "generation": 2, "observedGeneration": 2}
+	w.put(200, with(failing, other))
+	w.want(200, "a r1=fetched 0/0 r2=fetched 0/0")
+	other["updatedAt"] = 299 * second
+	w.put(300, with(source("r2", a, 10), other)) // the same commit of another repository
+	w.want(300, "a r2=fetched 0/0", "a r1=fetched 0/0 r2=overtaken/fetched 0/0 @299")
+}
+
+// A revision is not applied before it was seen.
+func TestTracker_AppliedBeforeItWasSeen(t *testing.T) {
+	w := newBench(t)
+	w.put(204, source("r1", b, 199), kustomization("r1", "apps", b, b, "succeeded", 140, 150), release("r1", "web", 1, 1, "running", 160, 0))
+	if got := w.revisions(204)[0].Regions[0]; got.AppliedAt.Ms() != 199*second || got.Changed != 0 {
+		t.Errorf("it was applied at %d, and changed %d", got.AppliedAt.Ms(), got.Changed)
 	}
 }

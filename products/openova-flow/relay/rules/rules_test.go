@@ -87,6 +87,7 @@ func TestParse_NamesTheField(t *testing.T) {
 		{"[\"https://github.com/acme/fleet\"]", "[]", "channels.commits.github.repositories[0].sources"},
 		{"[team, hook]\n    flows: [prod-*]\n    regions: [fsn1, hel1]", "[commits]\n    flows: [prod-*]", "rules[0].regions"},
 		{"[team, hook]", "[commits]", "rules[0].kinds"},
+		{"url: \"https://flow.example.com\", tokenFile: /token}\npage: https://flow.example.com/", "url: &u \"https://flow.example.com\", tokenFile: /token}\npage: *u", "page (line 3): aliases"},
 	} {
 		text := strings.Replace(valid, c.old, c.new, 1)
 		if text == valid {
@@ -139,6 +140,11 @@ func TestRule_QuietHoursAreByTheClockOnTheWall(t *testing.T) {
 			t.Errorf("at %v until %v, want %v", time.UnixMilli(c.now).In(berlin), got, c.end)
 		}
 	}
+	// From an hour to the same hour is a day.
+	whole := parse(t, strings.Replace(valid, `from: "22:00", to: "07:00"`, `from: "07:00", to: "07:00"`, 1)).Rules[0].Limits("").Quiet
+	if got := whole(at(2, 12, 0)); got != at(3, 7, 0) {
+		t.Errorf("%v", time.UnixMilli(got).In(berlin))
+	}
 	// The night of the 29th has an hour less.
 	c.Rules[0].Quiet.Days = []string{"sat"}
 	if got := c.Rules[0].Limits("").Quiet(at(29, 1, 0)); got != at(29, 7, 0) {
@@ -151,6 +157,15 @@ func TestRule_RevisionsOnlyByName(t *testing.T) {
 		r := parse(t, strings.Replace(valid, "kinds: [cause, rollout]", kinds, 1)).Rules[0]
 		if r.Reads(notice.KindRevision) != want || kinds == "" && !r.Reads(notice.KindRegion) {
 			t.Errorf("%q: reads revisions %v", kinds, !want)
+		}
+	}
+}
+
+func TestRule_ReadsRegion(t *testing.T) {
+	for regions, want := range map[string]bool{"": true, "regions: [fsn1]": true, "regions: [hel1]": false} {
+		r := parse(t, strings.Replace(valid, "regions: [fsn1, hel1]", regions, 1)).Rules[0]
+		if r.ReadsRegion("fsn1") != want {
+			t.Errorf("%q: reads fsn1 %v", regions, !want)
 		}
 	}
 }

@@ -123,7 +123,7 @@ func TestSender_TraceOverBothProtocols(t *testing.T) {
 		root.StartTimeUnixNano != 1000e6 || root.EndTimeUnixNano != 9000e6 {
 		t.Errorf("%v", root)
 	}
-	if string(db.ParentSpanId) != string(root.SpanId) || len(db.Events) != 1 || db.Events[0].TimeUnixNano != 2000e6 || value(db.Events[0].Attributes, "exception.message") != "timed out" ||
+	if string(db.ParentSpanId) != string(root.SpanId) || db.StartTimeUnixNano != 1000e6 || db.EndTimeUnixNano != 4000e6 || len(db.Events) != 1 || db.Events[0].TimeUnixNano != 2000e6 || value(db.Events[0].Attributes, "exception.message") != "timed out" ||
 		value(db.Attributes, "k8s.namespace.name") != "flux-system" || value(db.Attributes, "k8s.cluster.name") != "fsn1" || db.Status.GetCode() == tracepb.Status_STATUS_CODE_ERROR {
 		t.Errorf("%v", db)
 	}

@@ -454,6 +454,20 @@ func TestGate_ChartsFromTheRevision(t *testing.T) {
 	w := watch(t, gate.Ask{Revision: a})
 	w.want(pending, is(before))
 	w.want(passed, is(a))
+
+	// No Kustomization applies it.
+	own := func(source, from string) cluster {
+		c := is(from)
+		c.source, c.kustomization = source, nil
+		u := c.release["web"]
+		u.meta += `,"appliedBy":""`
+		c.release["web"] = u
+		return c
+	}
+	w = watch(t, gate.Ask{Revision: a, Releases: []gate.Release{{Name: gate.Name{Namespace: "shop", Name: "web"}}}})
+	w.want(pending, own(before, before))
+	w.want(pending, own(a, before))
+	w.want(passed, own(a, a))
 }
 
 func TestRevision_Syntax(t *testing.T) {

@@ -8,7 +8,7 @@ export function snapshotOf(nodes: number): SnapshotMessage {
   return fleet({ regions: Math.max(1, Math.round(nodes / 60)), perRegion: 60 });
 }
 
-/** An endless series of nodes that change their status, the same for everybody. */
+/** An endless, reproducible series of nodes with another status. */
 export function* changes(snapshot: SnapshotMessage): Generator<FlowNode, never> {
   const nodes = (snapshot.nodes ?? []).filter((n) => n.meta?.["kind"] !== "Region");
   const random = randomFrom(11);
@@ -20,15 +20,15 @@ export function* changes(snapshot: SnapshotMessage): Generator<FlowNode, never> 
   }
 }
 
-/** What the runner calls in either page. Every promise resolves when the frame has been produced. */
+/** The functions of a page that the runner calls. Every promise resolves once the frame has been produced. */
 export interface Subject {
-  /** From the parsed snapshot to the first frame that shows it; milliseconds of wall clock. */
+  /** Wall-clock milliseconds from the parsed snapshot to the first frame that shows it. */
   first(nodes: number): Promise<number>;
-  /** Pans for so many frames at a scale; 0 is what shows everything. */
+  /** Pans for a number of frames at a scale; scale 0 shows everything. */
   pan(scale: number, frames: number): Promise<void>;
-  /** Changes so many nodes a second for so long. */
+  /** Changes nodes at a rate per second for a time. */
   update(perSecond: number, ms: number): Promise<void>;
-  /** Layout of everything, off the main thread; wall clock, or -1 where there is none. */
+  /** Wall-clock milliseconds of a layout of everything in the worker; -1 if the page has no layout. */
   layout(): Promise<number>;
 }
 
@@ -42,7 +42,7 @@ export async function frames(n: number, each: (i: number) => void): Promise<void
   await frame();
 }
 
-/** Calls at an even rate: what is due since the last turn of the timer, all at once. */
+/** Calls at an even rate. Each turn of the timer makes all calls that are due. */
 export async function evenly(perSecond: number, ms: number, call: () => void): Promise<void> {
   const start = performance.now();
   let done = 0;

@@ -1,4 +1,4 @@
-// Measures the canvas and React Flow on the same data in the same run, by CPU time of the main thread. Prints a table.
+// Measures CPU time of the main thread for the canvas and for React Flow, on the same data in the same run. Prints a table.
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,7 +13,7 @@ const subjects = (process.env.SUBJECTS ?? "own,react-flow").split(",");
 const panFrames = 24;
 const updateMs = 4000;
 
-/** [name, goal, unit, of the subject's run] */
+/** [name, goal, unit, value of a run] */
 const rows = [
   ["first paint, wall", 1000, "ms"],
   ["first paint, main thread", null, "ms"],
@@ -46,7 +46,7 @@ async function measure(url) {
       await cdp.send("HeapProfiler.collectGarbage");
       return metric("JSHeapUsedSize");
     };
-    /** CPU time of the main thread that a call costs, in ms. */
+    /** CPU time of the main thread for a call, in ms. */
     const cpu = async (fn, ...args) => {
       const before = await metric("TaskDuration");
       const result = await page.evaluate(fn, args);
@@ -77,7 +77,7 @@ const results = {};
 for (const name of subjects) {
   const folder = await mkdtemp(join(tmpdir(), "canvas-bench-"));
   await buildPage(join(here, name), folder);
-  // React Flow sets inline styles, so the policy of the shipped page would not let it run.
+  // React Flow sets inline styles, which the policy of the shipped page forbids.
   const server = await serve(folder, "");
   const all = [];
   for (let i = 0; i < runs; i++) {

@@ -1,5 +1,5 @@
-// Opens a flow's page in Chromium, zooms to a node, and prints a line each time that the colour of its card turns: Unix milliseconds, and "failed"
-// where there is more red than green, else "well". Prints "ready" first. Ends with its standard input.
+// Opens a flow's page in Chromium, zooms to a node, and prints a line each time the colour of its card changes: Unix milliseconds, and "failed"
+// if there is more red than green, else "well". Prints "ready" first. Ends at the end of its standard input.
 //   node pixel.mjs http://127.0.0.1:8080 FLOW NODE
 import { join } from "node:path";
 import { runnerImport } from "../../products/openova-flow/node_modules/vite/dist/node/index.js";
@@ -23,7 +23,7 @@ await page.evaluate(async (id) => {
   const canvas = element.shadowRoot.querySelector("canvas.nodes");
   let before;
   const look = () => {
-    // After the frame's own drawing, which is in a callback of the same frame.
+    // Runs after the frame has been drawn, which happens in a callback of the same frame.
     setTimeout(() => {
       const box = element.boxOf(id);
       const scale = canvas.width / canvas.clientWidth;

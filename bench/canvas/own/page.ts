@@ -41,7 +41,7 @@ globalThis.subject = {
   async layout() {
     const client = createLayoutClient(layoutWorker());
     const graph = buildGraph(state);
-    // The first call also starts the worker; a page pays for that once.
+    // The first call also starts the worker, which a page does once.
     await client.layout(buildGraph(fold(emptyState("fleet"), snapshotOf(60))));
     const start = performance.now();
     await client.layout(graph);

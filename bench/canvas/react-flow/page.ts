@@ -31,7 +31,7 @@ globalThis.subject = {
   async first(count) {
     const snapshot = snapshotOf(count);
     next = changes(snapshot);
-    // Positions are given to it for nothing: it has no layout of its own.
+    // It has no layout of its own, so it gets finished positions.
     const graph = buildGraph(fold(emptyState("fleet"), snapshot));
     const spots = layout(graph, null, { aspect: 2.24 });
     const text = JSON.stringify(snapshot);

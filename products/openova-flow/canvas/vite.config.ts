@@ -1,6 +1,6 @@
 import { defineConfig } from "vite";
 
-/** One file (and its worker) for pages without a bundler. */
+/** Builds one file and its worker, for pages without a bundler. */
 export default defineConfig({
   resolve: { conditions: ["openova-source"] },
   base: "./",

@@ -10,18 +10,18 @@ const ends = (type: Parameters<typeof curveOf>[0]): number[] => {
 };
 
 describe("edges", () => {
-  test("each order in time is attached at the sides that it speaks of", () => {
+  test("each scheduling type is attached at its two sides", () => {
     expect(ends("finish-to-start")).toEqual([100, 20, 200, 120]);
     expect(ends("start-to-start")).toEqual([0, 20, 200, 120]);
     expect(ends("finish-to-finish")).toEqual([100, 20, 300, 120]);
     expect(ends("start-to-finish")).toEqual([0, 20, 300, 120]);
     expect(ends("triggers")).toEqual([50, 40, 250, 100]);
   });
-  test("no two types have the same ends", () => {
+  test("no two types are attached at the same sides", () => {
     const types = RELATIONSHIP_TYPES.filter((t) => t !== "contains");
     expect(new Set(types.map((t) => ends(t).join())).size).toBe(types.length);
   });
-  test("the way back of a cycle and an edge to itself bow out over the boxes", () => {
+  test("the backward edge of a cycle and an edge to itself are bent over the boxes", () => {
     const back = curveOf("finish-to-start", to, { ...from, y: 100 }, 1);
     expect(markPoint(back, 1e9).y).toBeLessThan(100);
     const self = curveOf("finish-to-start", from, from, 1);
@@ -37,7 +37,7 @@ describe("edges", () => {
     expect(at("finish-to-finish")).toEqual([-1, 0]);
     expect(at("triggers")).toEqual([0, 1]);
   });
-  test("an edge from a start or to a finish goes round the boxes that it belongs to, not under them", () => {
+  test("an edge from a start or to a finish goes round its own boxes, not under them", () => {
     for (const type of ["start-to-start", "finish-to-finish", "start-to-finish"] as const) {
       const { p } = curveOf(type, from, to, 1);
       for (let k = 0; k + 7 < p.length; k += 6) {

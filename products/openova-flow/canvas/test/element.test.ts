@@ -14,7 +14,7 @@ declare const bench: Bench;
 
 let browser: Browser, folder: string, server: { url: string; close(): Promise<void> };
 let context: BrowserContext | undefined;
-/** Streams that are open at the server, by flow. */
+/** The open streams of the server, by flow. */
 const streams = new Map<string, ServerResponse>();
 
 function stream(req: IncomingMessage, res: ServerResponse): boolean {
@@ -28,7 +28,7 @@ function stream(req: IncomingMessage, res: ServerResponse): boolean {
 }
 const push = (flow: string, seq: number, message: FlowMessage): void => void streams.get(flow)!.write(`id: ${seq}\nevent: ${message.type}\ndata: ${JSON.stringify(message)}\n\n`);
 
-const tell = (flow: string, regions: unknown): void => void streams.get(flow)!.write(`event: regions\ndata: ${JSON.stringify({ at: 1, regions })}\n\n`);
+const pushRegions = (flow: string, regions: unknown): void => void streams.get(flow)!.write(`event: regions\ndata: ${JSON.stringify({ at: 1, regions })}\n\n`);
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "flow-canvas-"));
@@ -54,7 +54,7 @@ async function open(options: BrowserContextOptions = {}): Promise<Page> {
   return page;
 }
 let problems: string[] = [];
-/** What a test breaks on purpose. The browser says so whenever it likes, so that it is left out at the end. */
+/** Console errors that a test causes on purpose. The browser may report them late, so they are filtered at the end. */
 let allowed: RegExp | null = null;
 afterEach(async () => {
   const page = context?.pages()[0];
@@ -65,11 +65,11 @@ afterEach(async () => {
   problems = [];
   allowed = null;
   expect(all).toEqual([]);
-  // The next test's page is not to be told by a stream of this one's.
+  // The next test must not send to a stream of this one.
   await expect.poll(() => streams.size).toBe(0);
 });
 
-/** Share of the pixels of a layer that have been drawn on, and how many different colours there are. */
+/** The share of a layer's pixels that are not transparent, and the number of colours. */
 const inked = (page: Page, layer: string): Promise<{ share: number; colors: number }> => page.evaluate((name) => {
   const canvas = bench.element!.shadowRoot!.querySelector<HTMLCanvasElement>(`canvas.${name}`)!;
   const { data } = canvas.getContext("2d")!.getImageData(0, 0, canvas.width, canvas.height);
@@ -90,7 +90,7 @@ const middleOf = (page: Page, id: string): Promise<{ x: number; y: number }> => 
 const events = (page: Page, type: string): Promise<unknown[]> => page.evaluate((t) => bench.events.filter((e) => e.type === t).map((e) => e.detail), type);
 
 describe("drawing", () => {
-  test("a flow is laid out in a worker and drawn whole in view under a strict policy", async () => {
+  test("under a strict policy a flow is laid out in a worker and the whole flow is in view", async () => {
     const page = await open();
     const workers: string[] = [];
     page.on("worker", (w) => workers.push(w.url()));
@@ -112,7 +112,7 @@ describe("drawing", () => {
     }
   });
 
-  test("where no worker may run, layout runs in the page's thread", async () => {
+  test("if workers are forbidden, layout runs in the page's thread", async () => {
     const page = await open();
     await page.evaluate(async () => {
       globalThis.Worker = class {
@@ -126,7 +126,7 @@ describe("drawing", () => {
     expect((await inked(page, "nodes")).share).toBeGreaterThan(0.01);
   });
 
-  test("a worker that fails to load leads to layout in the page's thread", async () => {
+  test("if the worker fails to load, layout runs in the page's thread", async () => {
     allowed = /404/;
     const page = await open();
     await page.route(/layout-worker/, (route) => route.fulfill({ status: 404, body: "" }));
@@ -137,7 +137,7 @@ describe("drawing", () => {
     expect((await inked(page, "nodes")).share).toBeGreaterThan(0.01);
   });
 
-  test("one of everything draws: all edge types, conditions, a cycle, loose ends, another flow, frames", async () => {
+  test("draws all edge types, conditions, a cycle, missing ends, another flow and frames", async () => {
     const page = await open();
     await page.evaluate(async () => {
       bench.make();
@@ -147,7 +147,7 @@ describe("drawing", () => {
     for (const id of ["egg", "self", "gone/bp-nobody", "stack"]) expect(await page.evaluate((i) => bench.element!.boxOf(i) !== undefined, id)).toBe(true);
   });
 
-  test("by level: words near by, chips further off, a tile for each region far out and nothing on it", async () => {
+  test("level of detail: text at a large scale, chips at a smaller one, only one tile for each region at the smallest", async () => {
     const page = await open();
     await page.evaluate(async () => {
       bench.make();
@@ -163,12 +163,12 @@ describe("drawing", () => {
       return seen;
     });
     expect(levels).toEqual(["card", "compact", "chip", "tile"]);
-    // Far out neither frames nor edges are drawn: all is tiles.
+    // At the scale of tiles neither frames nor edges are drawn.
     expect((await inked(page, "ground")).share).toBe(0);
     expect((await inked(page, "nodes")).share).toBeGreaterThan(0.05);
   });
 
-  test("a flow with no node, and one that loses its last, is an empty canvas", async () => {
+  test("a flow without nodes, and one that loses its last node, leaves the canvas empty", async () => {
     const page = await open();
     await page.evaluate(async () => {
       bench.make();
@@ -189,7 +189,7 @@ describe("drawing", () => {
     for (const key of ["ArrowRight", "Enter", "0", "-"]) await page.keyboard.press(key);
   });
 
-  test("canvases have as many pixels as the screen, whatever its ratio", async () => {
+  test("canvases have as many pixels as the screen at any device pixel ratio", async () => {
     const page = await open({ deviceScaleFactor: 2 });
     await page.evaluate(async () => {
       bench.make();
@@ -201,7 +201,7 @@ describe("drawing", () => {
     })).toEqual([2400, 1600]);
   });
 
-  test("a column is as wide as its names need, and what tells two names apart is always there", async () => {
+  test("a column is as wide as its names, and a cut name keeps the part that differs from others", async () => {
     const page = await open({ viewport: { width: 1000, height: 600 } });
     const [stack, long] = ["kube-prometheus-stack", "a-name-as-long-as-a-name-of-a-release-may-be-in-kubernetes"];
     const names = ["cilium", stack, "ingress-nginx-internal-controller", "ingress-nginx-external-controller", `${long}-1`, `${long}-2`];
@@ -226,7 +226,7 @@ describe("drawing", () => {
     expect(cut.filter((text) => /in.?ternal|external|-1$|-2$/.test(text))).toHaveLength(4);
   });
 
-  test("the colours are those of the page, in light and in dark, and change with its theme", async () => {
+  test("uses the colours of the page, light and dark, and follows its theme", async () => {
     const page = await open({ colorScheme: "light" });
     const drawn = (): Promise<string> => page.evaluate(async () => {
       await bench.drawn();
@@ -271,7 +271,7 @@ describe("selection", () => {
     return page;
   };
 
-  test("a press selects what is under it and says so, a press on nothing clears", async () => {
+  test("a press selects the target and fires the event, a press on empty space clears", async () => {
     const page = await start();
     const p = await middleOf(page, "egg");
     await page.mouse.click(p.x, p.y);
@@ -280,7 +280,7 @@ describe("selection", () => {
     expect(await page.evaluate(() => bench.element!.getAttribute("selected"))).toBeNull();
   });
 
-  test("frames of groups and stand-ins can be selected too", async () => {
+  test("frames of groups and ghosts can be selected too", async () => {
     const page = await start();
     const missing = await middleOf(page, "gone/bp-nobody");
     await page.mouse.click(missing.x, missing.y);
@@ -289,9 +289,9 @@ describe("selection", () => {
     expect(await events(page, "select")).toEqual([{ id: "gone/bp-nobody", kind: "missing" }, { id: "stack", kind: "group" }]);
   });
 
-  test("a press on the end of a cross-flow edge asks for the other flow", async () => {
+  test("a press on the end of a cross-flow edge fires open-flow", async () => {
     const page = await start();
-    // The stand-in is left of the node that needs it, in the same row of the layout.
+    // The ghost is left of the node that needs it, in the same row.
     await page.evaluate(() => bench.element!.select("hen"));
     await page.focus("openova-flow");
     await page.keyboard.press("ArrowLeft");
@@ -308,7 +308,7 @@ describe("selection", () => {
   test("a double press opens", async () => {
     const page = await start();
     const p = await middleOf(page, "egg");
-    // Each with its own time: two presses are one double press by how far apart they are.
+    // With explicit timestamps, because the time between two presses decides whether they are a double press.
     const cdp = await context!.newCDPSession(page);
     const at = Date.now() / 1000;
     for (const [i, type] of (["mousePressed", "mouseReleased", "mousePressed", "mouseReleased"] as const).entries()) {
@@ -317,7 +317,7 @@ describe("selection", () => {
     expect(await events(page, "open")).toEqual([{ id: "egg", kind: "node" }]);
   });
 
-  test("the pointer over a node is told once, and leaving it too", async () => {
+  test("hover fires once on entering a node and once on leaving it", async () => {
     const page = await start();
     const p = await middleOf(page, "egg");
     await page.mouse.move(p.x, p.y);
@@ -326,7 +326,7 @@ describe("selection", () => {
     expect(await events(page, "hover")).toEqual([{ id: "egg", kind: "node" }, { id: null, kind: null }]);
   });
 
-  test("the selected attribute selects without an event, dims the rest and comes undone", async () => {
+  test("the attribute selected selects without an event and dims the rest; without it all is restored", async () => {
     const page = await start();
     const plain = await inked(page, "nodes");
     await page.evaluate(async () => {
@@ -344,7 +344,7 @@ describe("selection", () => {
     expect(await events(page, "select")).toEqual([]);
   });
 
-  test("a tile is entered by a press", async () => {
+  test("a press on a tile zooms into its region", async () => {
     const page = await open();
     await page.evaluate(async () => {
       bench.make();
@@ -358,7 +358,7 @@ describe("selection", () => {
     expect(await page.evaluate(() => bench.view().level)).not.toBe("tile");
   });
 
-  test("what a filter lets through follows the statuses", async () => {
+  test("a filter is applied again when statuses change", async () => {
     const page = await start();
     await page.evaluate(() => bench.element!.setFilter((n) => n.status === "failed"));
     const bright = (): Promise<boolean> => page.evaluate(async () => /<text[^>]*fill="#[0-9a-f]{6}">egg</.test(await bench.element!.exportSVG()));
@@ -367,7 +367,7 @@ describe("selection", () => {
     await expect.poll(bright).toBe(true);
   });
 
-  test("a filter dims, and null ends it", async () => {
+  test("a filter dims the rest, and null removes it", async () => {
     const page = await start();
     const plain = await inked(page, "nodes");
     const set = (f: "one" | null): Promise<void> => page.evaluate(async (which) => {
@@ -382,7 +382,7 @@ describe("selection", () => {
 });
 
 describe("keyboard", () => {
-  test("alone it walks the graph, opens, zooms, fits and clears", async () => {
+  test("moves along the graph, opens, zooms, fits and clears", async () => {
     const page = await open();
     await page.evaluate(async () => {
       bench.make();
@@ -411,7 +411,7 @@ describe("keyboard", () => {
     expect(await page.evaluate(() => bench.element!.selected)).toBeNull();
   });
 
-  test("far out it walks over the tiles, and Enter goes into one", async () => {
+  test("at the scale of tiles it moves over the regions, and Enter zooms into one", async () => {
     const page = await open();
     await page.evaluate(async () => {
       bench.make();
@@ -430,7 +430,7 @@ describe("keyboard", () => {
     expect(await page.evaluate(() => bench.view().level)).not.toBe("tile");
   });
 
-  test("a node walked to is brought into view", async () => {
+  test("a node selected by keyboard is brought into view", async () => {
     const page = await open();
     const inside = await page.evaluate(async () => {
       bench.make();
@@ -466,7 +466,7 @@ describe("the view", () => {
     const page = await start();
     const p = await page.evaluate(() => {
       const b = bench.element!.boxOf("hz-fsn-1/bp-cilium")!;
-      // Wheel events come in whole pixels: put the node on one.
+      // Wheel events have whole pixels, so the node must be at one.
       const x = Math.round(b.x + b.w / 2), y = Math.round(b.y + b.h / 2);
       bench.element!.panBy(b.x + b.w / 2 - x, b.y + b.h / 2 - y);
       return { x, y };
@@ -509,7 +509,7 @@ describe("the view", () => {
     expect(grown.selected).toBe(0);
   });
 
-  test("fit minds the panels over it on each side", async () => {
+  test("fit leaves the padding free on each side", async () => {
     const page = await start();
     const lanes = await page.evaluate(async () => {
       bench.element!.fit({ top: 70, right: 340, bottom: 90, left: 20 });
@@ -524,7 +524,7 @@ describe("the view", () => {
     }
   });
 
-  test("a node or region can be gone to by id, also before it is there", async () => {
+  test("zoomTo shows a node or region, also one that appears later", async () => {
     const page = await open();
     const boxes = await page.evaluate(async () => {
       bench.make({ region: "hz-hel-1" });
@@ -540,7 +540,7 @@ describe("the view", () => {
     expect(boxes.node.w).toBeGreaterThan(120);
   });
 
-  test("a view that is set before there is a flow is kept", async () => {
+  test("a view that is set before the first state is kept", async () => {
     const page = await open();
     const view = await page.evaluate(async () => {
       bench.make();
@@ -551,7 +551,7 @@ describe("the view", () => {
     expect(view).toEqual({ x: 120, y: 40, k: 0.9, level: "card" });
   });
 
-  test("the map shows when part of the flow is out of view, and a press on it goes there", async () => {
+  test("the map is visible if part of the flow is out of view, and a press on it moves the view", async () => {
     const page = await start();
     const hidden = (): Promise<boolean> => page.evaluate(() => bench.element!.shadowRoot!.querySelector(".map")!.hasAttribute("hidden"));
     expect(await hidden()).toBe(true);
@@ -578,7 +578,7 @@ describe("the view", () => {
     expect(await hidden()).toBe(true);
   });
 
-  test("the view cannot be lost: however far one pans, a strip of the flow stays", async () => {
+  test("a strip of the flow stays in view however far one pans", async () => {
     const page = await start();
     const lane = await page.evaluate(async () => {
       bench.element!.panBy(1e7, 1e7);
@@ -590,8 +590,8 @@ describe("the view", () => {
   });
 });
 
-describe("a connection of its own", () => {
-  test("follows the flow that src and flow name, takes another, and ends with the element", async () => {
+describe("own connection", () => {
+  test("follows the flow of src and flow, changes to another, and ends with the element", async () => {
     const page = await open();
     await page.evaluate(() => bench.make({ src: "prefix", flow: "fleet" }));
     await expect.poll(() => streams.has("fleet")).toBe(true);
@@ -608,7 +608,7 @@ describe("a connection of its own", () => {
     await expect.poll(() => streams.size).toBe(0);
   });
 
-  test.each(["light", "dark"] as const)("says of a region that is not heard of since when, in %s, counts on without another layout, and recovers", async (scheme) => {
+  test.each(["light", "dark"] as const)("a stale region shows when it was last seen, in %s, updates without a layout, and recovers", async (scheme) => {
     const page = await open({ colorScheme: scheme });
     await page.evaluate(() => bench.make({ src: "prefix", flow: "fleet" }));
     await expect.poll(() => streams.has("fleet")).toBe(true);
@@ -621,13 +621,13 @@ describe("a connection of its own", () => {
       const texts = new DOMParser().parseFromString(await bench.element!.exportSVG({ scope: "view" }), "image/svg+xml").querySelectorAll("text");
       return [...texts].map((t) => t.textContent).join("\n");
     });
-    /** Names of nodes that are drawn as they were. */
+    /** The number of nodes that are dimmed because their region is stale. */
     const dimmed = (): Promise<number> => page.evaluate(async () => {
       const svg = new DOMParser().parseFromString(await bench.element!.exportSVG({ scope: "view" }), "image/svg+xml");
       return [...svg.querySelectorAll("text")].filter((t) => t.getAttribute("opacity") === "0.62" || t.getAttribute("fill-opacity") === "0.62").length;
     });
     const place = (): Promise<unknown> => page.evaluate(() => bench.element!.boxOf("hz-fsn-1/bp-cilium"));
-    /** Pixels of the ground in the colour of a warning: the frame of a region that is not heard of. */
+    /** The number of pixels of the ground in the warning colour: the frame of a stale region. */
     const warned = (): Promise<number> => page.evaluate(async (color) => {
       await bench.drawn();
       const canvas = bench.element!.shadowRoot!.querySelector<HTMLCanvasElement>("canvas.ground")!;
@@ -640,23 +640,23 @@ describe("a connection of its own", () => {
     expect(await said()).not.toMatch(/last seen/);
     expect(await warned()).toBe(0);
     const lease = { state: "stale", since: now - 210_000, heard: now - 240_000, cluster: "uid-1" };
-    tell("fleet", { "hz-fsn-1": lease });
+    pushRegions("fleet", { "hz-fsn-1": lease });
     await expect.poll(said).toMatch(/last seen 4 min ago/);
     expect(await dimmed()).toBeGreaterThan(5);
     expect(await warned()).toBeGreaterThan(200);
     await page.evaluate((t) => ((globalThis as unknown as { t?: number }).t = t), now + 60_000);
     await expect.poll(said).toMatch(/last seen 5 min ago/);
-    tell("fleet", { "hz-fsn-1": { ...lease, state: "fresh", refused: { cluster: "uid-2", at: now } } });
+    pushRegions("fleet", { "hz-fsn-1": { ...lease, state: "fresh", refused: { cluster: "uid-2", at: now } } });
     await expect.poll(said).toMatch(/a second cluster is refused/);
     expect(await said()).not.toMatch(/last seen/);
     expect(await dimmed()).toBe(0);
-    tell("fleet", { "hz-fsn-1": { ...lease, state: "fresh" } });
+    pushRegions("fleet", { "hz-fsn-1": { ...lease, state: "fresh" } });
     await expect.poll(said).not.toMatch(/second cluster/);
     expect(await warned()).toBe(0);
     expect(await place()).toEqual(before);
   });
 
-  test("is given up for a state from outside", async () => {
+  test("ends when setState is called", async () => {
     const page = await open();
     await page.evaluate(() => bench.make({ src: "prefix", flow: "fleet" }));
     await expect.poll(() => streams.has("fleet")).toBe(true);
@@ -666,7 +666,7 @@ describe("a connection of its own", () => {
 });
 
 describe("export", () => {
-  test("PNG is an image of the whole flow at the asked scale, also far larger than the view", async () => {
+  test("a PNG shows the whole flow at the given scale, also if it is much larger than the view", async () => {
     const page = await open();
     const image = await page.evaluate(async () => {
       bench.make();
@@ -684,7 +684,7 @@ describe("export", () => {
     expect(image.texts).toBeGreaterThan(600);
   });
 
-  test("before there is a flow it says so", async () => {
+  test("rejects before the first flow", async () => {
     const page = await open();
     await page.evaluate(() => bench.make());
     await expect(page.evaluate(() => bench.element!.exportPNG())).rejects.toThrow("no flow to export");
@@ -692,7 +692,7 @@ describe("export", () => {
 });
 
 describe("changes", () => {
-  test("a status changes the node's pixels and its region's title, and nothing else; nothing moves", async () => {
+  test("a status changes only the pixels of the node and of its region's title", async () => {
     const page = await open();
     await page.evaluate(async () => {
       bench.make();
@@ -722,7 +722,7 @@ describe("changes", () => {
     expect(outside.moved).toBe(false);
   });
 
-  test("a partial redraw ends in the same picture as a whole one", async () => {
+  test("a partial redraw has the same result as a full one", async () => {
     const page = await open();
     const different = await page.evaluate(async () => {
       bench.make({ minimap: "off" });
@@ -738,13 +738,13 @@ describe("changes", () => {
       await bench.drawn();
       bench.element!.view = { x, y, k };
       await bench.drawn();
-      // Smoothed corners may differ by a shade with what was drawn in one go.
+      // Anti-aliased corners may differ slightly.
       return shot().filter((v, i) => Math.abs(v - partial[i]!) > 12).length;
     });
     expect(different).toBe(0);
   });
 
-  test("a new release moves only its region, and the view stays where the person put it", async () => {
+  test("a new release moves only its region, and a view that the user moved stays", async () => {
     const page = await open({ reducedMotion: "no-preference" });
     const result = await page.evaluate(async () => {
       bench.make();
@@ -762,7 +762,7 @@ describe("changes", () => {
     expect(result).toEqual({ stayed: true, view: true, there: true });
   });
 
-  test("many states in one frame cost one drawing, of the newest", async () => {
+  test("of many states in one frame only the newest is drawn", async () => {
     const page = await open();
     const captionOf = await page.evaluate(async () => {
       bench.make();
@@ -778,11 +778,11 @@ describe("changes", () => {
   });
 });
 
-describe("life", () => {
-  test("properties set before the element is known are taken over", async () => {
+describe("lifecycle", () => {
+  test("properties set before the upgrade are applied", async () => {
     const page = await open();
     const k = await page.evaluate(async () => {
-      // An element of another document is not upgraded until it is adopted.
+      // An element of another document is upgraded when it is adopted.
       const el = document.implementation.createHTMLDocument().createElement("openova-flow");
       Object.assign(el, { padding: { left: 600 }, clock: () => 5 });
       document.body.append(el);
@@ -794,7 +794,7 @@ describe("life", () => {
     expect(k[2]).toBeGreaterThanOrEqual(600);
   });
 
-  test("without a size it draws nothing and fails nowhere; given one it shows all", async () => {
+  test("without a size it draws nothing and raises no error; given one it shows the whole flow", async () => {
     const page = await open();
     await page.evaluate(async () => {
       bench.make();
@@ -808,7 +808,7 @@ describe("life", () => {
     await expect.poll(() => inked(page, "nodes").then((i) => i.share)).toBeGreaterThan(0.01);
   });
 
-  test("taken out and put back it goes on with what came meanwhile", async () => {
+  test("removed and inserted again, it shows a state that was set meanwhile", async () => {
     const page = await open();
     await page.evaluate(async () => {
       bench.make();
@@ -826,7 +826,7 @@ describe("life", () => {
     expect((await inked(page, "nodes")).share).toBeGreaterThan(0.01);
   });
 
-  test("removed while its layout is under way it ends, and starts anew when it is back", async () => {
+  test("removed during a layout it stops, and lays out again when inserted again", async () => {
     const page = await open();
     await page.evaluate(async () => {
       bench.make();
@@ -841,7 +841,7 @@ describe("life", () => {
     expect((await inked(page, "nodes")).share).toBeGreaterThan(0.01);
   });
 
-  test("nothing is left behind: timers, frames, workers, listeners and observers of removed elements are gone", async () => {
+  test("a removed element leaves no timer, frame, worker, listener or observer", async () => {
     const page = await open({ reducedMotion: "no-preference" });
     const left = await page.evaluate(async () => {
       const open = { listeners: 0, intervals: 0, workers: 0, observers: 0 };
@@ -894,7 +894,7 @@ describe("life", () => {
     expect(left).toEqual({ listeners: 0, intervals: 0, workers: 0, observers: 0 });
   });
 
-  test("an element that was removed can be collected", async () => {
+  test("a removed element can be garbage-collected", async () => {
     const page = await open({ reducedMotion: "no-preference" });
     const cdp = await context!.newCDPSession(page);
     await page.evaluate(async () => {
@@ -913,8 +913,8 @@ describe("life", () => {
     }).toBe(0);
   });
 
-  test("stripes move only while something that works is seen, and stand still with reduced motion", async () => {
-    /** How often the nodes are drawn in 40 frames, and in as many more as it takes to see them drawn `least` times. */
+  test("stripes move only while a working node is visible, and not with reduced motion", async () => {
+    /** How often the nodes are drawn in 40 frames. If that is less than `least`, waits until it is reached. */
     const drawings = async (reducedMotion: "reduce" | "no-preference", status: string, least: number): Promise<number> => {
       const page = await open({ reducedMotion });
       const n = await page.evaluate(async ([s, enough]) => {

@@ -11,7 +11,7 @@ describe("levels of detail", () => {
   test.each([[3, "card"], [1, "card"], [0.68, "card"], [0.6, "compact"], [0.31, "compact"], [0.3, "chip"], [0.15, "chip"], [0.1, "tile"], [0.001, "tile"]])("scale %d is %s", (k, level) => {
     expect(levelAt(k)).toBe(level);
   });
-  test("a view that trembles on a border keeps its level, one that crosses it does not", () => {
+  test("a view that moves slightly across a border keeps its level", () => {
     for (const k of [0.679, 0.681, 0.675, 0.685]) {
       expect(levelAt(k, "card")).toBe("card");
       expect(levelAt(k, "compact")).toBe("compact");
@@ -20,7 +20,7 @@ describe("levels of detail", () => {
     expect(levelAt(0.75, "compact")).toBe("card");
     expect(levelAt(0.1, "card")).toBe("tile");
   });
-  test("a region is a tile when nodes are too small, unless it fills the screen alone", () => {
+  test("a region is a tile if its nodes are too small, unless it fills the screen", () => {
     const region = { x: 0, y: 0, w: 1800, h: 700 };
     expect(isTile(region, nodeScale)).toBe(false);
     expect(isTile(region, 0.1)).toBe(true);
@@ -29,7 +29,7 @@ describe("levels of detail", () => {
 });
 
 describe("tiles", () => {
-  test.each([[98, 36], [110, 52], [300, 120], [40, 20], [12, 6], [3, 2], [500, 300]])("all parts of a tile of %i by %i lie within it, and none on another", (w, h) => {
+  test.each([[98, 36], [110, 52], [300, 120], [40, 20], [12, 6], [3, 2], [500, 300]])("the parts of a tile of %i by %i lie within it and do not overlap", (w, h) => {
     const r = { x: 10, y: 20, w, h };
     const p = planTile(r);
     expect(p.bar.x).toBeGreaterThanOrEqual(r.x);
@@ -46,7 +46,7 @@ describe("tiles", () => {
     }
   });
 
-  test("the parts of a bar add up to its width, and one broken release of many still shows", () => {
+  test("the segments of a bar add up to its width, and one broken release of many is visible", () => {
     const counts = new Uint32Array(STATES.length);
     counts[STATES.indexOf("ready")] = 5000;
     counts[STATES.indexOf("broken")] = 1;
@@ -60,7 +60,7 @@ describe("tiles", () => {
 
 describe("colours", () => {
   const themes = [0, 1].map((scheme) => themeOf((name) => palette[name][scheme as 0 | 1]));
-  test.each(themes.flatMap((t, i) => Object.entries(t.states).map(([name, s]) => [["light", "dark"][i]!, name, t, s] as const)))("%s: %s can be read", (_t, _n, theme, s) => {
+  test.each(themes.flatMap((t, i) => Object.entries(t.states).map(([name, s]) => [["light", "dark"][i]!, name, t, s] as const)))("%s: %s has enough contrast", (_t, _n, theme, s) => {
     expect(contrast(s.color, theme.surface)).toBeGreaterThanOrEqual(4.5);
     expect(contrast(s.color, s.card)).toBeGreaterThanOrEqual(4.5);
     expect(contrast(s.railInk, s.rail)).toBeGreaterThanOrEqual(4.5);
@@ -69,13 +69,13 @@ describe("colours", () => {
     expect(contrast(theme.text, s.card)).toBeGreaterThanOrEqual(7);
     expect(contrast(theme.muted, s.card)).toBeGreaterThanOrEqual(4.5);
   });
-  test("text on lanes and paths on lanes can be seen", () => {
+  test("text and paths on lanes have enough contrast", () => {
     for (const t of themes) {
       for (const c of [t.text, t.muted, t.warning, t.failure]) expect(contrast(c, t.lane)).toBeGreaterThanOrEqual(4.5);
       for (const c of [t.blockedBy, t.blocks, t.critical, t.focus, t.failure, t.warning]) expect(contrast(c, t.lane)).toBeGreaterThanOrEqual(3);
     }
   });
-  test("every display state has a colour, a place in the bar and a glyph of its own", () => {
+  test("every display state has its own colour, segment of the bar and glyph", () => {
     expect([...STATES].toSorted()).toEqual([...stateOrder].toSorted());
     const drawings = STATES.map((s) => JSON.stringify([glyphs[s].stroke, glyphs[s].fill]));
     expect(new Set(drawings).size).toBe(STATES.length);

@@ -4,7 +4,7 @@ import { Model } from "../src/scene/model.js";
 import type { Scene } from "../src/scene/scene.js";
 import { fleet, fleetNow } from "./support/fleet.js";
 
-/** A layout client whose answers come when the test says so. */
+/** A model with a layout client whose results the test releases. */
 function harness(): { clock: (at: number) => void; model: Model; scenes: Scene[]; touched: string[]; noted: string[]; pending: (() => void)[]; closed: () => number } {
   const scenes: Scene[] = [], touched: string[] = [], noted: string[] = [], pending: (() => void)[] = [];
   let closed = 0, now = fleetNow;
@@ -25,8 +25,8 @@ const start = (): FlowState => fold(emptyState("fleet"), fleet({ regions: 1, per
 const grown = (state: FlowState, id: string): FlowState => fold(state, { type: "upsert-nodes", nodes: [{ id, flowId: "fleet", label: id, status: "pending", region: "hz-fsn-1" }] });
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
-describe("the model", () => {
-  test("asks for one layout, and a status needs none", async () => {
+describe("Model", () => {
+  test("a change of status needs no layout", async () => {
     const h = harness();
     const state = start();
     const done = h.model.apply(state);
@@ -39,7 +39,7 @@ describe("the model", () => {
     expect([h.scenes.length, h.pending.length, h.touched]).toEqual([1, 0, [id]]);
   });
 
-  test("what is usual is known to every scene, whenever it is told", async () => {
+  test("every scene has the usual durations, whenever they are set", async () => {
     const h = harness();
     const state = fold(emptyState("f"), { type: "upsert-nodes", nodes: [{ id: "a", flowId: "f", label: "a", status: "running", startedAt: fleetNow - 57_000 }] });
     const usual = (median: number): void => void (h.model.usual = new Map([["a", { median, least: median, most: median }]]));
@@ -52,12 +52,12 @@ describe("the model", () => {
     expect(h.scenes[0]!.caption(0)).toBe("57s, usually 30s");
   });
 
-  test("a region that falls silent, and is heard again, needs no layout", async () => {
+  test("a region that becomes stale and recovers needs no layout", async () => {
     const h = harness();
     const state = start();
     const done = h.model.apply(state);
     const silent: Regions = new Map([["hz-fsn-1", { state: "stale", since: fleetNow, heard: fleetNow - 240_000, cluster: "uid-1" }]]);
-    // Told while the layout is under way.
+    // Set during the layout.
     void h.model.apply(withRegions(state, silent));
     h.pending.shift()!();
     await done;
@@ -69,7 +69,7 @@ describe("the model", () => {
     expect([h.scenes.length, h.pending.length]).toEqual([1, 0]);
   });
 
-  test("a flow that grows faster than it is laid out is shown growing, with the newest statuses", async () => {
+  test("a flow that grows faster than layouts finish is updated after each layout, with the newest statuses", async () => {
     const h = harness();
     let state = start();
     const done = h.model.apply(state);
@@ -87,7 +87,7 @@ describe("the model", () => {
     expect([h.pending.length, h.model.busy]).toEqual([0, false]);
   });
 
-  test("another flow takes the place of a layout that is under way", async () => {
+  test("another flow discards a running layout", async () => {
     const h = harness();
     void h.model.apply(start());
     const other = fold(emptyState("other"), { type: "snapshot", flow: { id: "other", status: "running", startedAt: 0 }, nodes: [{ id: "x", flowId: "other", label: "x", status: "running" }] });
@@ -100,7 +100,7 @@ describe("the model", () => {
     expect(h.scenes.map((s) => s.graph.flowId)).toEqual(["other"]);
   });
 
-  test("closing ends the client, shows nothing more, and the next state starts anew", async () => {
+  test("close ends the client and discards its layout; the next state makes a new client", async () => {
     const h = harness();
     const state = start();
     void h.model.apply(state);
@@ -115,7 +115,7 @@ describe("the model", () => {
     expect(h.scenes).toHaveLength(1);
   });
 
-  test("the graph is the newest state's, built anew only when it must be", async () => {
+  test("the graph belongs to the newest state and is cached", async () => {
     const h = harness();
     expect(h.model.graph).toBeNull();
     const state = start();
@@ -143,7 +143,7 @@ describe("the model", () => {
       await work;
     };
 
-    test("that is ready is not drawn, nor its edges; one that is broken is, and goes again", async () => {
+    test("is drawn with its edges only while it is not ready", async () => {
       const h = harness();
       const state = sourced(source("ready"));
       await laid(h, h.model.apply(state));
@@ -156,18 +156,18 @@ describe("the model", () => {
       expect(drawn(h.scenes[2]!)).toEqual([false, 0]);
     });
 
-    test("is drawn while it is asked for, in the flow as it is now", async () => {
+    test("is drawn while it is pinned, in the newest state", async () => {
       const h = harness();
       const state = sourced(source("ready"));
       await laid(h, h.model.apply(state));
-      await laid(h, h.model.ask(SOURCE));
+      await laid(h, h.model.pin(SOURCE));
       await h.model.apply(put(state, { ...source("ready"), label: "renamed" }));
       expect([drawn(h.scenes[1]!), h.scenes[1]!.labels[h.scenes[1]!.index.get(SOURCE)!]]).toEqual([[true, 1], "renamed"]);
-      await laid(h, h.model.ask(null));
+      await laid(h, h.model.pin(null));
       expect([h.scenes.length, drawn(h.scenes[2]!)]).toEqual([3, [false, 0]]);
     });
 
-    test("that time alone breaks is drawn from then on", async () => {
+    test("is drawn once time alone breaks it", async () => {
       const h = harness();
       await laid(h, h.model.apply(sourced(source("ready", [{ at: fleetNow + 1, state: "broken", cause: { class: "overdue", sentence: "" } }]))));
       h.model.tick();
@@ -179,7 +179,7 @@ describe("the model", () => {
       expect(h.scenes.map((s) => drawn(s)[0])).toEqual([false, true]);
     });
 
-    test("of a region that is stale stays as it was, without another layout", async () => {
+    test("in a stale region stays as it was, without a layout", async () => {
       const h = harness();
       const state = sourced(source("ready"));
       await laid(h, h.model.apply(state));
@@ -187,11 +187,11 @@ describe("the model", () => {
       expect([h.scenes.length, h.pending.length]).toEqual([1, 0]);
     });
 
-    test("that is asked for after closing starts no layout", async () => {
+    test("that is pinned after close starts no layout", async () => {
       const h = harness();
       await laid(h, h.model.apply(sourced(source("ready"))));
       h.model.close();
-      await h.model.ask(SOURCE);
+      await h.model.pin(SOURCE);
       expect([h.scenes.length, h.pending.length, h.model.busy]).toEqual([1, 0, false]);
     });
   });

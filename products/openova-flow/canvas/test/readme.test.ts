@@ -11,7 +11,7 @@ afterAll(async () => {
 test("the example of the README runs as it stands", async () => {
   const readme = await readFile(join(import.meta.dirname, "../README.md"), "utf8");
   const example = /```js\n([\s\S]*?)```/.exec(readme)![1]!;
-  // Within the workspace, so that the packages are found by their names.
+  // Inside the workspace, so that the packages are resolved by name.
   const cache = join(import.meta.dirname, "../../node_modules/.cache");
   await mkdir(cache, { recursive: true });
   const folder = await mkdtemp(join(cache, "canvas-readme-"));
@@ -27,7 +27,7 @@ test("the example of the README runs as it stands", async () => {
   const problems: string[] = [];
   page.on("pageerror", (e) => problems.push(String(e)));
   page.on("console", (m) => m.type() === "error" && problems.push(m.text()));
-  // What the example does after two seconds it does when it has been seen as it was before.
+  // The timeout of the example runs only once the first state has been seen.
   await page.addInitScript(() => {
     const { setTimeout: after } = globalThis;
     const later = (fn: () => void, ms?: number): unknown => (ms === 2000 ? Object.assign(globalThis, { later: fn }) : after(fn, ms));
@@ -38,7 +38,7 @@ test("the example of the README runs as it stands", async () => {
     const el = document.querySelector("openova-flow")!;
     return el.boxOf("fsn1/keycloak") === undefined ? "" : el.exportSVG();
   });
-  // How much of it fits into the card is up to the fonts of the machine.
+  // How much of the text fits into the card depends on the installed fonts.
   await expect.poll(drawn).toMatch(/waiting for cert-mana(ger<|…)/);
   await page.evaluate("later()");
   await expect.poll(drawn).toMatch(/>ready<|>\d+s</);

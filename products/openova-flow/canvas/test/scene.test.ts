@@ -3,8 +3,8 @@ import { describe, expect, test } from "vitest";
 import { caption } from "../src/scene/caption.js";
 import { emphasise, matches } from "../src/view/emphasis.js";
 import { highlightOf } from "../src/view/highlight.js";
-import { tellingParts } from "../src/scene/labels.js";
-import { externalId, haunt } from "../src/scene/ghosts.js";
+import { sharedPrefixes } from "../src/scene/labels.js";
+import { externalId, addGhosts } from "../src/scene/ghosts.js";
 import { hitAt } from "../src/input/hit.js";
 import { levelAt } from "../src/view/lod.js";
 import { Motion } from "../src/view/motion.js";
@@ -22,8 +22,8 @@ function stateOf(snapshot: SnapshotMessage): FlowState {
 }
 function sceneOf(state: FlowState): Scene {
   const graph = buildGraph(state);
-  const haunted = haunt(graph);
-  return new Scene(graph, layout(buildGraph(haunted.state)), haunted.ghosts, { nodes: state.nodes, now: fleetNow });
+  const withGhosts = addGhosts(graph);
+  return new Scene(graph, layout(buildGraph(withGhosts.state)), withGhosts.ghosts, { nodes: state.nodes, now: fleetNow });
 }
 function viewOf(scene: Scene, k: number): View {
   return { scene, camera: { x: 0, y: 0, k }, size: { width: 1440, height: 900 }, level: levelAt(k), emphasis: null, moving: false };
@@ -35,8 +35,8 @@ const small = (nodes: readonly Partial<FlowNode>[], edges: readonly (readonly [s
   relationships: edges.map(([fromId, toId]) => ({ fromId, toId, type: "finish-to-start" as const })),
 });
 
-describe("a scene", () => {
-  test("holds each release once, in a place of its own, and counts states by region", () => {
+describe("Scene", () => {
+  test("has each release once, at its own position, and counts states by region", () => {
     const state = stateOf(fleet({ regions: 3, perRegion: 20 }));
     const scene = sceneOf(state);
     expect(scene.count).toBe(60);
@@ -49,7 +49,7 @@ describe("a scene", () => {
     }
   });
 
-  test("keeps all types, conditions, cycles, dangling and cross-flow edges", () => {
+  test("keeps all types, conditions, cycles, missing ends and cross-flow edges", () => {
     const scene = sceneOf(stateOf(zoo()));
     const { edges } = scene;
     const drawn = Array.from({ length: edges.count }, (_, e) => ({
@@ -68,12 +68,12 @@ describe("a scene", () => {
     expect(edges.lag[drawn.findIndex((d) => d.from === "finish-to-start-a")]).toBe(30);
   });
 
-  test("a flow without loose ends needs no stand-ins and is laid out as it is", () => {
+  test("addGhosts returns the same state if all ends exist", () => {
     const graph = buildGraph(stateOf(fleet({ regions: 1, perRegion: 10 })));
-    expect(haunt(graph).state).toBe(graph.state);
+    expect(addGhosts(graph).state).toBe(graph.state);
   });
 
-  test("a stand-in goes when the node itself comes", () => {
+  test("a ghost is replaced by the node once that exists", () => {
     const first = stateOf(small([{ id: "b" }], [["a", "b"]]));
     expect(sceneOf(first).ghosts.has("a")).toBe(true);
     const then = fold(first, { type: "upsert-nodes", nodes: [{ id: "a", flowId: "f", label: "a", status: "running" }] });
@@ -82,13 +82,13 @@ describe("a scene", () => {
     expect(STATES[scene.state[scene.index.get("a")!]!]).toBe("working");
   });
 
-  test("an edge that a longer way says already is implied; the steps of that way are not, nor a long edge that nothing else says", () => {
+  test("an edge is implied if a longer chain leads to the same node; edges of that chain and other long edges are not", () => {
     const scene = sceneOf(stateOf(small([{ id: "a" }, { id: "b" }, { id: "c" }, { id: "z" }], [["a", "b"], ["b", "c"], ["a", "c"], ["z", "c"]])));
     const flags = Object.fromEntries(Array.from({ length: 4 }, (_, e) => [`${scene.ids[scene.edges.from[e]!]!}${scene.ids[scene.edges.to[e]!]!}`, scene.edges.flags[e]!]));
     expect(flags).toEqual({ ab: 0, bc: 0, ac: IMPLIED, zc: 0 });
   });
 
-  test("edges may end at frames, and those between regions are marked", () => {
+  test("edges can end at frames, and those between regions are flagged", () => {
     const scene = sceneOf(stateOf({
       ...small([{ id: "r1", region: "r1", meta: { kind: "Region" } }, { id: "x", region: "r1" }, { id: "y", region: "r2" }], [["x", "y"], ["r1", "y"]]),
     }));
@@ -97,7 +97,7 @@ describe("a scene", () => {
     expect([...scene.edges.across]).toEqual([0, 1]);
   });
 
-  test("an update touches only what changed and moves the counts", () => {
+  test("an update touches only the changed nodes and updates the counts", () => {
     const state = stateOf(fleet({ regions: 2, perRegion: 12 }));
     const scene = sceneOf(state);
     const id = scene.ids[3]!;
@@ -113,7 +113,7 @@ describe("a scene", () => {
     expect(touched).toEqual([]);
   });
 
-  test("time alone can break a release, and is noticed", () => {
+  test("reconsider finds a release that time alone has broken", () => {
     const state = stateOf(small([{ id: "a", status: "running", meta: { judgement: { state: "working", then: [{ at: fleetNow + 60_001, state: "broken" }] } } }]));
     const scene = sceneOf(state);
     expect(STATES[scene.state[0]!]).not.toBe("broken");
@@ -123,7 +123,7 @@ describe("a scene", () => {
     expect(STATES[scene.state[0]!]).toBe("broken");
   });
 
-  test("a region that is not heard of says since when, and its nodes what they were; then it is as before", () => {
+  test("a stale region shows when it was last seen and the last known states of its nodes, until it recovers", () => {
     const state = stateOf(small([
       { id: "a", region: "r1", status: "running", startedAt: fleetNow - 5000, meta: { action: "upgrade" } }, { id: "b", region: "r1" },
       { id: "c", region: "r1", status: "failed" }, { id: "d", region: "r2", status: "running", startedAt: fleetNow - 5000 },
@@ -142,7 +142,7 @@ describe("a scene", () => {
     const captions = (): string[] => ["a", "b", "c"].map((id) => scene.caption(scene.index.get(id)!));
     expect(captions()).toEqual(["upgrading · 0s", "ready", "failed"]);
     expect(scene.description(scene.index.get("a")!)).toBe("a, r1, working, upgrading · 0s, last seen 40 s ago");
-    // Nothing of it counts time any more but the note, which is not in another tone for that.
+    // Only the note counts time, and its tone stays the same.
     expect(["a", "d"].map((id) => scene.retime(scene.index.get(id)!, fleetNow + 60_000))).toEqual([false, true]);
     see(new Map([["r1", lease]]), fleetNow + 210_000);
     expect([touched, noted, scene.regions[0]!.note.text]).toEqual([[], [["r1", false]], "last seen 4 min ago"]);
@@ -155,19 +155,19 @@ describe("a scene", () => {
     expect([noted, scene.regions[0]!.note.text, scene.caption(scene.index.get("b")!)]).toEqual([[["r1", true]], "", "ready"]);
   });
 
-  test("of a name is kept what no other begins with", () => {
-    const parts = tellingParts(["ingress-internal", "ingress-external", "openova-server", "openova-server-log", "postgres", "postgres"]);
+  test("sharedPrefixes finds the longest prefix shared with another name", () => {
+    const parts = sharedPrefixes(["ingress-internal", "ingress-external", "openova-server", "openova-server-log", "postgres", "postgres"]);
     expect(Object.fromEntries(parts)).toEqual({ "ingress-internal": 8, "ingress-external": 8, "openova-server": 14, "openova-server-log": 14, postgres: 0 });
   });
 
-  test("compares what works with what is usual, as soon as that is known", () => {
+  test("compares working releases with usual durations once they are set", () => {
     const scene = sceneOf(stateOf(small([{ id: "a", status: "running", startedAt: fleetNow - 57_000 }])));
     expect(scene.caption(0)).toBe("57s");
     scene.usual = new Map([["a", { median: 40_000, least: 31_000, most: 62_000 }]]);
     expect(scene.caption(0)).toBe("57s, usually 40s (31s to 1m 02s)");
   });
 
-  test("what all names begin with can be left out", () => {
+  test("the common prefix of all names can be left out", () => {
     const scene = sceneOf(stateOf(fleet({ regions: 1, perRegion: 5 })));
     expect(scene.prefix).toBe("bp-");
     const label = (isShort: boolean): string => scene.fitLabel(scene.index.get("hz-fsn-1/bp-cilium")!, new TextFitter(() => 0.5), 100, 10, 400, isShort);
@@ -175,7 +175,7 @@ describe("a scene", () => {
     expect(sceneOf(stateOf(small([{ id: "ab-c" }, { id: "ab" }, { id: "ab-d" }]))).prefix).toBe("");
   });
 
-  test("the title of a lane lies on no node and on no other lane at any scale, and is there wherever nodes are", () => {
+  test("at any scale, the title of a lane exists wherever nodes are drawn, and covers no node or other lane", () => {
     const scene = sceneOf(stateOf(fleet({ regions: 9, perRegion: 40 })));
     const kinds = new Set<string>();
     for (const text of [new TextFitter(() => 0.6), new TextFitter(() => 0.2)]) for (const k of [1, 0.7, 0.5, 0.35, 0.3, 0.25, 0.2, 0.16, 0.4]) {
@@ -224,12 +224,12 @@ describe("captions", () => {
   });
 });
 
-describe("what stands out", () => {
+describe("emphasise", () => {
   const chain = stateOf(small(
     [{ id: "a", status: "failed", meta: { reason: "InstallFailed" } }, { id: "b", status: "pending" }, { id: "c", status: "pending" }, { id: "z" }],
     [["a", "b"], ["b", "c"]],
   ));
-  test("selecting lights the way from the blocker and to the blocked, and dims the rest", () => {
+  test("a selection emphasises the chains from its blocker and to what it blocks, and dims the rest", () => {
     const scene = sceneOf(chain);
     const graph = buildGraph(chain);
     const b = scene.index.get("b")!;
@@ -239,13 +239,13 @@ describe("what stands out", () => {
     expect(e.blockedBy.map((k) => scene.ids[scene.edges.from[k]!])).toEqual(["a"]);
     expect(e.blocks.map((k) => scene.ids[scene.edges.to[k]!])).toEqual(["c"]);
   });
-  test("a filter dims what it refuses, by predicate or by ids", () => {
+  test("a filter by predicate or ids dims the rest", () => {
     const scene = sceneOf(chain);
     const kept = (passed: Uint8Array): string[] => scene.ids.slice(0, scene.count).filter((_, i) => emphasise(scene, -1, null, passed)!.dim[i] === 0);
     expect(kept(matches(scene, (n) => n.status === "failed"))).toEqual(["a"]);
     expect(kept(matches(scene, new Set(["z", "nobody"])))).toEqual(["z"]);
   });
-  test("nothing stands out without selection and filter", () => {
+  test("is null without selection and filter", () => {
     expect(emphasise(sceneOf(chain), -1, null, null)).toBeNull();
   });
 });
@@ -277,8 +277,8 @@ describe("arrow keys", () => {
   });
 });
 
-describe("a change of topology", () => {
-  test("moves only what has another place, and ends exactly there", () => {
+describe("Motion", () => {
+  test("moves only what has another position, and ends exactly there", () => {
     const state = stateOf(fleet({ regions: 3, perRegion: 20 }));
     const graph = buildGraph(state);
     const before = layout(graph);
@@ -298,7 +298,7 @@ describe("a change of topology", () => {
     motion.at(1);
     expect([...b.x]).toEqual(goal);
   });
-  test("is no motion when nothing has another place", () => {
+  test("is empty if no position differs", () => {
     const state = stateOf(fleet({ regions: 1, perRegion: 8 }));
     expect(new Motion(sceneOf(state), sceneOf(state), 400).empty).toBe(true);
   });

@@ -15,7 +15,7 @@ function brute(b: Boxes, x: number, y: number, w: number, h: number): number[] {
 }
 
 describe("spatial index", () => {
-  test.each([[0, 100], [1, 1], [40, 300], [2000, 20_000], [500, 10]])("finds exactly what a scan finds: %i boxes over %i", (n, spread) => {
+  test.each([[0, 100], [1, 1], [40, 300], [2000, 20_000], [500, 10]])("finds the same as a full scan: %i boxes over %i", (n, spread) => {
     const b = boxes(n, spread, n + 1);
     const index = new SpatialIndex(b);
     const random = randomFrom(5);
@@ -27,7 +27,7 @@ describe("spatial index", () => {
     }
   });
 
-  test("a point is in the topmost box, in none between boxes, and slack forgives", () => {
+  test("at finds the topmost box, none between boxes, and with slack a near one", () => {
     const index = new SpatialIndex({ count: 3, x: [0, 5, 100], y: [0, 5, 0], w: [10, 10, 10], h: [10, 10, 10] });
     expect(index.at(7, 7)).toBe(1);
     expect(index.at(2, 2)).toBe(0);
@@ -36,7 +36,7 @@ describe("spatial index", () => {
     expect(index.at(98, 5, 3)).toBe(2);
   });
 
-  test("one box far from the others does not make the grid large", () => {
+  test("one distant box does not make the grid large", () => {
     const b = { count: 2, x: [0, 1e9], y: [0, 1e9], w: [10, 10], h: [10, 10] };
     expect(new SpatialIndex(b).at(1e9 + 5, 1e9 + 5)).toBe(1);
   });

@@ -1,7 +1,7 @@
 import { buildGraph, emptyState, fold, layout } from "@openova/flow-core";
 import { describe, expect, test } from "vitest";
 import { toSVG, type ExportSource } from "../src/paint/export.js";
-import { haunt } from "../src/scene/ghosts.js";
+import { addGhosts } from "../src/scene/ghosts.js";
 import { Scene } from "../src/scene/scene.js";
 import { SvgContext } from "../src/paint/svg.js";
 import { TextFitter } from "../src/look/text.js";
@@ -14,15 +14,15 @@ import { zoo } from "./support/zoo.js";
 function source(snapshot: ReturnType<typeof zoo>): ExportSource {
   const state = fold(emptyState(snapshot.flow.id), snapshot);
   const graph = buildGraph(state);
-  const haunted = haunt(graph);
-  const scene = new Scene(graph, layout(buildGraph(haunted.state)), haunted.ghosts, { nodes: state.nodes, now: fleetNow });
+  const withGhosts = addGhosts(graph);
+  const scene = new Scene(graph, layout(buildGraph(withGhosts.state)), withGhosts.ghosts, { nodes: state.nodes, now: fleetNow });
   return {
     scene, emphasis: null, camera: { x: 0, y: 0, k: 1 }, size: { width: 400, height: 300 },
     theme: themeOf((name) => palette[name][0]), text: new TextFitter(() => 0.55), family: 'Inter, "Segoe UI"', title: "a < b & \"c\"",
   };
 }
 
-/** Checks tags against each other: enough to know that an XML parser takes it. */
+/** Checks that tags are balanced. */
 function wellFormed(xml: string): void {
   const open: string[] = [];
   for (const [, close, name, self] of xml.matchAll(/<(\/?)([a-z]+)(?:\s+[\w-]+="[^"<&]*(?:&(?:amp|lt|gt|quot);[^"<&]*)*")*\s*(\/?)>/g)) {
@@ -34,40 +34,40 @@ function wellFormed(xml: string): void {
 }
 
 describe("SVG export", () => {
-  test("is a well-formed document with every name, whatever it is called", () => {
+  test("is a well-formed document with every name, also one of special characters", () => {
     const svg = toSVG(source(zoo()));
     wellFormed(svg);
     expect(svg).toContain("<title>a &lt; b &amp; &quot;c&quot;</title>");
     for (const label of ["egg", "orphan", "monitoring stack", "network/vpc", "in infrastructure", "does not exist", "+30 s"]) expect(svg).toContain(`>${label}<`);
   });
 
-  test("draws all of a large flow, without a limit of size", () => {
+  test("draws all nodes of a large flow", () => {
     const svg = toSVG(source(fleet({ regions: 6, perRegion: 60 })));
     wellFormed(svg);
     expect(svg.match(/>bp-[a-z0-9-]*…?[a-z0-9-]*</g)!.length).toBe(360);
   });
 
-  test("far out, only what is broken keeps its mark", () => {
+  test("at a small scale only broken nodes keep their glyph", () => {
     const svg = toSVG({ ...source(zoo()), camera: { x: 0, y: 0, k: 0.19 } }, { scope: "view" });
     expect(svg).toContain(glyphs.broken.stroke);
     for (const name of ["ready", "working", "waiting"] as const) expect(svg).not.toContain(glyphs[name].stroke);
   });
 
-  test("can be of the view alone", () => {
+  test("can show only the view", () => {
     const all = toSVG(source(zoo())), view = toSVG(source(zoo()), { scope: "view" });
     expect(view).toContain('width="400" height="300"');
     expect(view.length).toBeLessThan(all.length);
   });
 
-  test("carries no script, no style element and no reference to another place", () => {
+  test("has no script, no style element and no external reference", () => {
     const svg = toSVG(source(zoo()));
     expect(svg).not.toMatch(/<script|<style|href|@import/);
     expect(svg.match(/url\([^)]*\)/g)?.every((u) => u === "url(#stripes)")).toBe(true);
   });
 });
 
-describe("the SVG context", () => {
-  test("rounds rectangles as a canvas does, corner by corner", () => {
+describe("SvgContext", () => {
+  test("rounds each corner of a rectangle as a canvas does", () => {
     const c = new SvgContext();
     c.beginPath();
     c.roundRect(0, 0, 10, 10, [2, 0, 0, 2]);

@@ -4,10 +4,10 @@ import { TextFitter } from "../src/look/text.js";
 const half = (): TextFitter => new TextFitter(() => 0.5);
 
 describe("fitting text", () => {
-  test("text that fits is left alone", () => {
+  test("text that fits is unchanged", () => {
     expect(half().fit("bp-loki", 35, 10)).toBe("bp-loki");
   });
-  test("text that does not ends in an ellipsis and fits", () => {
+  test("longer text is cut to fit and ends in an ellipsis", () => {
     const t = half();
     const cut = t.fit("bp-opentelemetry-operator", 60, 10);
     expect(cut).toBe("bp-opentele…");
@@ -16,7 +16,7 @@ describe("fitting text", () => {
   test.each([
     ["what is the same is left out", "ingress-nginx-internal-controller", 14, 24, "ingr…internal-controller"],
     ["more than a letter of what tells them apart is kept", "ingress-nginx-internal-controller", 14, 31, "ingress-ngi…internal-controller"],
-    ["what tells them apart is cut too when there is no room for it", "ingress-nginx-internal-controller", 14, 10, "…internal…"],
+    ["the part itself is cut if there is no room for it", "ingress-nginx-internal-controller", 14, 10, "…internal…"],
     ["without anything the same, the middle", "kube-prometheus-stack", 0, 11, "kube…stack"],
     ["what is shown anyhow needs no more room", "bp-kube-prometheus-stack", 4, 13, "bp-kub…-stack"],
     ["a name that another one begins with", "openova-flow-server", 19, 13, "openov…server"],
@@ -26,18 +26,18 @@ describe("fitting text", () => {
     expect(t.fit(name, name.length * 5, 10, 400, part)).toBe(name);
     for (let room = 0; room < 200; room++) expect(t.width(t.fit(name, room, 10, 400, part), 10)).toBeLessThanOrEqual(room);
   });
-  test("no hyphen or space is left hanging before the ellipsis", () => {
+  test("no hyphen or space is left before the ellipsis", () => {
     expect(half().fit("waiting for bp", 42, 10)).toBe("waiting…");
     expect(half().fit("a-b-c-d-e-f", 30, 10)).toBe("a-b-c…");
   });
-  test.each([0, -5, 3])("nothing is left in a room of %i", (room) => {
+  test.each([0, -5, 3])("the result is empty for a room of %i", (room) => {
     expect(half().fit("cilium", room, 10)).toBe("");
   });
-  test("letters outside the basic plane are not torn apart", () => {
+  test("surrogate pairs are not split", () => {
     const cut = half().fit("🙂🙂🙂🙂🙂🙂", 20, 10);
     expect(cut).toBe("🙂🙂🙂…");
   });
-  test("every character is measured once for a weight, however often it is drawn", () => {
+  test("every character is measured once per weight", () => {
     const asked: string[] = [];
     const t = new TextFitter((c, w) => {
       asked.push(`${c}${w}`);
@@ -46,7 +46,7 @@ describe("fitting text", () => {
     for (let k = 0; k < 50; k++) t.fit(`banana ${k % 3}`, 1000, 10, 600);
     expect(asked.toSorted()).toEqual([..." 012abn…"].map((c) => `${c}600`).toSorted());
   });
-  test("after clear the new font's widths count", () => {
+  test("after clear the widths of the new font are used", () => {
     let w = 0.5;
     const t = new TextFitter(() => w);
     expect(t.fit("abcd", 20, 10)).toBe("abcd");
@@ -54,7 +54,7 @@ describe("fitting text", () => {
     t.clear();
     expect(t.fit("abcd", 20, 10)).toBe("a…");
   });
-  test("the cache does not grow without end", () => {
+  test("the cache is bounded", () => {
     const t = new TextFitter(() => 0.5, 16);
     for (let k = 0; k < 100; k++) expect(t.fit(`name-${k}`, 1000, 10)).toBe(`name-${k}`);
   });

@@ -17,9 +17,8 @@ import { Viewport } from "./viewport.js";
 import { layoutWorker } from "./worker.js";
 
 /**
- * `<openova-flow>`: a flow, drawn live. Give it a state with `setState`, or `src` and `flow` and it connects by itself. It takes the size
- * that the page gives it. Everything it holds (worker, connection, timers, listeners) ends when it leaves the document and starts again
- * when it comes back.
+ * `<openova-flow>`: draws a flow live. Call `setState`, or set `src` and `flow` to let it connect by itself. Its worker, connection, timers
+ * and listeners end when it leaves the document, and start again when it is inserted again.
  */
 export class OpenovaFlowElement extends HTMLElement {
   static readonly observedAttributes = ["src", "flow", "theme", "selected", "region", "minimap"];
@@ -34,7 +33,7 @@ export class OpenovaFlowElement extends HTMLElement {
   #alive: AbortController | null = null;
   #ticker: ReturnType<typeof setInterval> | undefined;
   #follower: Follower | null = null;
-  /** Grows with each connection of its own that is begun or given up. */
+  /** Incremented by each connect and disconnect, to discard an outdated import. */
   #attempt = 0;
   #clock: () => number = Date.now;
   #injected = false;
@@ -68,7 +67,7 @@ export class OpenovaFlowElement extends HTMLElement {
       graph: () => this.#model.graph,
       now: () => this.#now(),
       focused: () => this.matches(":focus-visible"),
-      suggested: () => this.#settle(),
+      loaded: () => this.#settle(),
     });
     this.#queue = new StateQueue((state, changed, at) => {
       void this.#model.apply(state, changed).then(() => this.#settle());
@@ -76,7 +75,7 @@ export class OpenovaFlowElement extends HTMLElement {
     });
   }
 
-  // ---- life
+  // ---- lifecycle
 
   connectedCallback(): void {
     if (this.#alive !== null) return;
@@ -96,11 +95,11 @@ export class OpenovaFlowElement extends HTMLElement {
     sizes.observe(this);
     signal.addEventListener("abort", () => sizes.disconnect());
     const scheme = matchMedia("(prefers-color-scheme: dark)"), motion = matchMedia("(prefers-reduced-motion: reduce)");
-    scheme.addEventListener("change", () => this.#dress(), { signal });
+    scheme.addEventListener("change", () => this.#applyTheme(), { signal });
     motion.addEventListener("change", () => this.#renderer.setCalm(motion.matches), { signal });
     this.#renderer.setCalm(motion.matches);
     this.#watchRatio(signal);
-    this.#dress();
+    this.#applyTheme();
     this.#renderer.start();
     this.#measure();
     this.#ticker = setInterval(() => this.#tick(), 1000);
@@ -108,7 +107,7 @@ export class OpenovaFlowElement extends HTMLElement {
     this.#queue.start();
   }
 
-  /** Takes over properties that were set before this class was known to the page. */
+  /** Applies properties that were set before the element was upgraded. */
   #adopt(): void {
     for (const name of ["clock", "padding", "selected", "state", "view"] as const) {
       if (!Object.hasOwn(this, name)) continue;
@@ -126,7 +125,7 @@ export class OpenovaFlowElement extends HTMLElement {
     this.#queue.stop();
     this.#renderer.stop();
     this.#disconnect();
-    // A layout under way ends with the worker: what it was for is applied again when the element comes back.
+    // A running layout is lost with the worker, so its state is queued for when the element is inserted again.
     if (this.#queue.state === null && this.#model.state !== null) this.#queue.push(this.#model.state);
     this.#model.close();
   }
@@ -134,7 +133,7 @@ export class OpenovaFlowElement extends HTMLElement {
   attributeChangedCallback(name: string, before: string | null, value: string | null): void {
     if (before === value) return;
     if (name === "theme") {
-      if (this.#alive !== null) this.#dress();
+      if (this.#alive !== null) this.#applyTheme();
     } else if (name === "minimap") this.#renderer.setMap(value !== "off");
     else if (name === "selected") this.select(value);
     else if (name === "region") {
@@ -142,7 +141,7 @@ export class OpenovaFlowElement extends HTMLElement {
     } else if (this.#alive !== null) this.#connect();
   }
 
-  /** Watches the device pixel ratio: there is no event for it but a media query for the present one. */
+  /** Watches the device pixel ratio. Its only event is that of a media query for the current ratio. */
   #watchRatio(signal: AbortSignal): void {
     matchMedia(`(resolution: ${devicePixelRatio}dppx)`).addEventListener("change", () => {
       this.#measure();
@@ -154,21 +153,21 @@ export class OpenovaFlowElement extends HTMLElement {
     this.#viewport.resize({ width: this.clientWidth, height: this.clientHeight }, devicePixelRatio || 1);
   }
 
-  #dress(): void {
+  #applyTheme(): void {
     this.#renderer.setTheme(themeOf((name) => this.#shell.color(name)), getComputedStyle(this).fontFamily || "sans-serif");
   }
 
-  /** The shape that layout aims at. Rows of regions of unequal height leave gaps, so it comes out narrower than what it is told. */
+  /** The aspect ratio for layout: wider than the element, because gaps between rows of unequal height make the result narrower. */
   #aspect(): number {
     const { width, height } = this.#renderer.size;
     return height === 0 ? 2.3 : Math.min(3, Math.max(0.6, (1.4 * width) / height));
   }
 
-  // ---- what is shown
+  // ---- state
 
   /**
-   * Shows a state. Cheap to call at any rate: only the newest is drawn, once a frame. `changed` are the ids of the nodes that differ from the
-   * state given before; without it all are compared.
+   * Shows a state. Cheap to call at any rate: only the newest is drawn, once a frame. `changed` has the ids of the nodes that differ from the
+   * state of the previous call; without it all nodes are compared.
    */
   setState(state: FlowState, changed?: Iterable<string>): void {
     this.#injected = true;
@@ -181,7 +180,7 @@ export class OpenovaFlowElement extends HTMLElement {
     if (state !== null) this.setState(state);
   }
 
-  /** The time that durations are counted to, in Unix milliseconds; `Date.now` unless set. For time travel. */
+  /** The current time for durations, in Unix milliseconds. Default `Date.now`; set it for time travel. */
   get clock(): () => number { return this.#clock; }
   set clock(clock: () => number) {
     this.#clock = clock;
@@ -221,14 +220,14 @@ export class OpenovaFlowElement extends HTMLElement {
     this.#renderer.tick(this.#now());
   }
 
-  // ---- connection of its own
+  // ---- own connection
 
   #connect(): void {
     this.#disconnect();
     const url = this.getAttribute("src"), flowId = this.getAttribute("flow");
     if (url === null || flowId === null || flowId === "" || this.#injected) return;
     const attempt = this.#attempt;
-    // A page that feeds the element itself needs none of this.
+    // Loaded on demand: a page that calls `setState` does not need it.
     void import("../view/follow.js").then(({ follow }) => {
       if (attempt !== this.#attempt) return;
       this.#follower = follow(new URL(url, document.baseURI).href, flowId, {
@@ -249,34 +248,34 @@ export class OpenovaFlowElement extends HTMLElement {
   get selected(): string | null { return this.#selection.id; }
   set selected(id: string | null) { this.select(id); }
 
-  /** Selects a node, region or group by id; null for none. Fires no event. */
+  /** Selects a node, region or group by id; null clears the selection. Fires no event. */
   select(id: string | null): void {
     if (id === this.#selection.id) return;
     this.#selection.select(id);
     if (id === null) this.removeAttribute("selected");
     else if (this.getAttribute("selected") !== id) this.setAttribute("selected", id);
-    void this.#model.ask(id).then(() => this.#settle());
+    void this.#model.pin(id).then(() => this.#settle());
   }
 
-  /** Dims what a predicate refuses, or what is not among the ids; null shows all. */
+  /** Dims all nodes that the predicate rejects or that are not among the ids; null dims none. */
   setFilter(filter: Filter | null): void {
     this.#selection.filter = filter;
   }
 
-  /** How long releases usually take, by their keys (`usualDurations` of flow-core): what works now is compared with it. */
+  /** Sets usual durations by release key (`usualDurations` of flow-core). Cards of working releases show them. */
   setUsual(usual: ReadonlyMap<string, Usual>): void {
     this.#model.usual = usual;
     this.#renderer.resume();
   }
 
-  /** Draws this in place of what the selection suggests; null draws no path, undefined goes back to the suggestion. */
+  /** Draws these paths instead of those of the selection; null draws none, undefined restores those of the selection. */
   setHighlight(highlight: Highlight | null | undefined): void {
     this.#selection.highlight = highlight;
   }
 
   // ---- view
 
-  /** Pixels that the page's own panels cover on each side; fitting and zooming mind them. */
+  /** Pixels that the page's own panels cover on each side. Fit and zoom leave them free. */
   get padding(): Padding { return this.#viewport.padding; }
   set padding(padding: Partial<Padding>) {
     this.#viewport.padding = padding;
@@ -284,18 +283,18 @@ export class OpenovaFlowElement extends HTMLElement {
     this.#shell.set({ "--_left": `${left}px`, "--_right": `${right}px`, "--_bottom": `${bottom}px` });
   }
 
-  /** Shows the whole flow between the paddings, and goes on doing so until somebody moves the view. */
+  /** Shows the whole flow inside the padding, also after changes of the flow, until the user moves the view. */
   fit(padding?: Partial<Padding>, options: { readonly animate?: boolean } = {}): void {
     if (padding !== undefined) this.padding = { ...this.padding, ...padding };
     this.#viewport.fit(options.animate ?? true);
   }
 
-  /** Brings a node, region or group to the middle, large enough to be read. Waits for it when it is not there yet. */
+  /** Centres a node, region or group at a readable scale. If it does not exist yet, this happens once it does. */
   zoomTo(id: string, options: { readonly animate?: boolean } = {}): void {
     this.#viewport.zoomTo(id, options.animate ?? true);
   }
 
-  /** Brings all of these nodes into view, no larger than they can be read. */
+  /** Brings all these nodes into view, at scale 1 or less. */
   show(ids: Iterable<string>): void { this.#viewport.showAll(ids); }
 
   zoomIn(): void { this.#viewport.zoomBy(zoomStep, true); }
@@ -308,7 +307,7 @@ export class OpenovaFlowElement extends HTMLElement {
   get view(): ViewDetail { return { ...this.#renderer.goal, level: this.#renderer.level }; }
   set view({ x, y, k }: Camera) { this.#viewport.move({ x, y, k }); }
 
-  /** The box of a node, region or group in CSS pixels of the element; undefined when it is not there. */
+  /** The box of a node, region or group in CSS pixels of the element; undefined if it does not exist. */
   boxOf(id: string): Rect | undefined { return this.#viewport.boxOf(id); }
 
   // ---- export
@@ -319,13 +318,13 @@ export class OpenovaFlowElement extends HTMLElement {
     return { scene, camera, size, theme, text, family, emphasis, title: this.#model.state?.flowId ?? "flow" };
   }
 
-  /** A PNG of the flow, or of the view. Rejects before there is a flow. */
+  /** A PNG of the flow, or of the view. Rejects if no flow was drawn yet. */
   async exportPNG(options?: ExportOptions): Promise<Blob> {
     const source = this.#source();
     return (await import("../paint/later.js")).toPNG(source, options);
   }
 
-  /** An SVG document of the flow, or of the view. Rejects before there is a flow. */
+  /** An SVG document of the flow, or of the view. Rejects if no flow was drawn yet. */
   async exportSVG(options?: ExportOptions): Promise<string> {
     const source = this.#source();
     return (await import("../paint/later.js")).toSVG(source, options);

@@ -11,7 +11,7 @@ import type { Viewport } from "./viewport.js";
 
 export const zoomStep = 1.3;
 
-/** The parts of the element that what a person does goes to. */
+/** The parts of the element that user input acts on. */
 export interface Parts {
   readonly shell: Shell;
   readonly renderer: Renderer;
@@ -20,7 +20,7 @@ export interface Parts {
   readonly emit: Emit;
 }
 
-/** As a person selects: with the event. */
+/** Selects a target for the user, which fires the event. */
 function choose(element: OpenovaFlowElement, { emit }: Parts, target: Target | null): void {
   element.select(target?.id ?? null);
   emit("select", { id: target?.id ?? null, kind: target?.kind ?? null });
@@ -84,16 +84,16 @@ export function listenToPointers(element: OpenovaFlowElement, parts: Parts, sign
   }, { signal });
 }
 
-/** Listens to keys, and to the focus that they go to, until the signal is aborted. */
+/** Listens to keys and focus until the signal is aborted. */
 export function listenToKeys(element: OpenovaFlowElement, parts: Parts, signal: AbortSignal): void {
-  const { shell: { said }, renderer, viewport, selection } = parts;
+  const { shell: { announcer }, renderer, viewport, selection } = parts;
   const target: KeyTarget = {
     step(direction) {
       const view = renderer.view();
       const stop = view === null ? null : stopAfter(view.scene, element.selected, view.level, direction);
       if (stop === null) return;
       choose(element, parts, stop);
-      said.textContent = stop.said;
+      announcer.textContent = stop.announcement;
       viewport.reveal(stop.rect);
     },
     panBy: (dx, dy) => element.panBy(dx, dy),

@@ -1,7 +1,8 @@
 import type { FlowState } from "@openova/flow-core";
 
-/** Least milliseconds between two states of a large flow whose changes are not known: comparing all of it would cost more than drawing what changed. */
+/** Minimum milliseconds between two states of a large flow without known changes, because comparing all nodes is expensive. */
 const compareMs = 48;
+/** Number of nodes above which a flow is large. */
 const large = 2000;
 
 /** Takes states at any rate and applies the newest, at most once a frame. */
@@ -16,10 +17,10 @@ export class StateQueue {
     this.#apply = apply;
   }
 
-  /** The state that is to be applied; null for none. */
+  /** The state that waits to be applied; null for none. */
   get state(): FlowState | null { return this.#pending?.state ?? null; }
 
-  /** `changed` are the ids of the nodes that differ from the state given before; without it all are compared. */
+  /** `changed` has the ids of the nodes that differ from the state of the previous call; without it all nodes are compared. */
   push(state: FlowState, changed?: Iterable<string>): void {
     const before = this.#pending;
     const known = changed !== undefined && before?.changed !== null;

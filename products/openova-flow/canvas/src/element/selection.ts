@@ -13,16 +13,16 @@ export interface Target {
 export interface SelectionHooks {
   graph(): FlowGraph | null;
   now(): number;
-  /** The element has the keyboard, and shows it. */
+  /** Whether the element has the focus and shows it. */
   focused(): boolean;
-  /** What the selection suggests is known now, or cannot be. */
-  suggested(): void;
+  /** Called once the code for highlights is loaded, or has failed to load. */
+  loaded(): void;
 }
 
-/** Least time between two looks at what stands out while statuses change. */
+/** Minimum milliseconds between two updates of the emphasis while statuses change. */
 const emphasisMs = 200;
 
-/** What is selected, pointed at, filtered and highlighted, and what stands out by that. */
+/** The selection, the hovered target, the filter and the highlight, and the emphasis that follows from them. */
 export class Selection {
   readonly #renderer: Renderer;
   readonly #hooks: SelectionHooks;
@@ -30,11 +30,11 @@ export class Selection {
   #hovered: Hit | null = null;
   #filter: Filter | null = null;
   #highlight: Highlight | null | undefined;
-  /** Makes the highlight of a selected node. Loaded with the first selection: a flow is first shown without any. */
-  #suggest: typeof highlightOf | null = null;
+  /** Makes the highlight of a selected node. Loaded with the first selection, because the first drawing needs none. */
+  #highlightOf: typeof highlightOf | null = null;
   #isLoading = false;
-  #isOld = false;
-  #lookedAt = -Infinity;
+  #isOutdated = false;
+  #emphasisedAt = -Infinity;
 
   constructor(renderer: Renderer, hooks: SelectionHooks) {
     this.#renderer = renderer;
@@ -43,23 +43,23 @@ export class Selection {
 
   get id(): string | null { return this.#id; }
   get isLoading(): boolean { return this.#isLoading; }
-  /** What the pointer is on. */
+  /** The target under the pointer. */
   get hovered(): Target | null { return this.target(this.#hovered); }
 
   select(id: string | null): void {
     this.#id = id;
     this.#highlight = undefined;
-    if (id !== null && this.#suggest === null && !this.#isLoading) this.#load();
+    if (id !== null && this.#highlightOf === null && !this.#isLoading) this.#load();
     this.refresh();
   }
 
   #load(): void {
     this.#isLoading = true;
-    // Without it the selection is shown all the same, and the next one tries again.
-    void import("../view/highlight.js").then((m) => void (this.#suggest = m.highlightOf), () => undefined).then(() => {
+    // After a failed load the selection shows no paths, and the next one tries again.
+    void import("../view/highlight.js").then((m) => void (this.#highlightOf = m.highlightOf), () => undefined).then(() => {
       this.#isLoading = false;
       this.#emphasise();
-      this.#hooks.suggested();
+      this.#hooks.loaded();
     });
   }
 
@@ -68,7 +68,7 @@ export class Selection {
     this.#emphasise();
   }
 
-  /** In place of what the selection suggests; null draws no path, undefined goes back to the suggestion. */
+  /** Paths instead of those of the selection; null for none, undefined for those of the selection. */
   set highlight(highlight: Highlight | null | undefined) {
     this.#highlight = highlight;
     this.#emphasise();
@@ -79,20 +79,20 @@ export class Selection {
     this.point();
   }
 
-  /** A node looks different, and so may what stands out by it. */
+  /** Marks the emphasis as outdated, after a node changed. */
   touch(): void {
-    this.#isOld = true;
+    this.#isOutdated = true;
   }
 
-  /** What blocks the selected node, and what a filter lets through, change with the statuses: now and then that is enough. */
+  /** Updates an outdated emphasis, at most every `emphasisMs`. */
   tick(now: number): void {
-    if (!this.#isOld || now - this.#lookedAt < emphasisMs) return;
+    if (!this.#isOutdated || now - this.#emphasisedAt < emphasisMs) return;
     if (this.#renderer.emphasis !== null || this.#id !== null || this.#filter !== null) this.#emphasise();
-    this.#isOld = false;
-    this.#lookedAt = now;
+    this.#isOutdated = false;
+    this.#emphasisedAt = now;
   }
 
-  /** Draws all of it, on another scene for instance. */
+  /** Draws selection and emphasis again, for instance on a new scene. */
   refresh(): void {
     this.#emphasise();
     this.point();
@@ -104,11 +104,11 @@ export class Selection {
     const i = scene.index.get(this.#id ?? "") ?? -1;
     const graph = this.#hooks.graph();
     let highlight: Highlight | null = this.#highlight ?? null;
-    if (this.#highlight === undefined && this.#suggest !== null && i >= 0 && graph?.nodes.has(scene.ids[i]!) === true) highlight = this.#suggest(graph, scene.ids[i]!, this.#hooks.now());
+    if (this.#highlight === undefined && this.#highlightOf !== null && i >= 0 && graph?.nodes.has(scene.ids[i]!) === true) highlight = this.#highlightOf(graph, scene.ids[i]!, this.#hooks.now());
     this.#renderer.setEmphasis(emphasise(scene, i, highlight, this.#filter === null ? null : matches(scene, this.#filter)));
   }
 
-  /** Draws the rings of what is selected and pointed at. */
+  /** Draws rings round the selected and the hovered target. */
   point(): void {
     const { scene } = this.#renderer;
     if (scene === null) return;

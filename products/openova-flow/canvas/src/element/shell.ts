@@ -32,19 +32,19 @@ const css = `
 .controls button:hover { background: var(--flow-hover); }
 .controls button:focus-visible { outline: 2px solid var(--flow-focus); outline-offset: -2px; }
 .controls svg { width: 16px; height: 16px; fill: none; stroke: currentColor; stroke-width: 1.8; stroke-linecap: round; stroke-linejoin: round; }
-.said { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
+.announcer { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 [hidden] { display: none; }
 `;
 
 let shared: CSSStyleSheet | undefined;
 
-/** Everything within the element's shadow root. */
+/** The content of the element's shadow root. */
 export interface Shell {
   readonly stage: HTMLElement;
   readonly layers: Layers;
   readonly buttons: { readonly zoomIn: HTMLButtonElement; readonly zoomOut: HTMLButtonElement; readonly fit: HTMLButtonElement };
-  /** A live region: screen readers read its changes, without interrupting. */
-  readonly said: HTMLElement;
+  /** A live region: screen readers announce its changes. */
+  readonly announcer: HTMLElement;
   /** Sets custom properties of the host's style sheet. */
   set(properties: Readonly<Record<string, string>>): void;
   /** The current value of a colour of the palette. */
@@ -67,7 +67,7 @@ function button(label: string, d: string): HTMLButtonElement {
   return b;
 }
 
-/** Fills a shadow root. Styles come as constructed sheets, so that a content security policy without 'unsafe-inline' holds. */
+/** Fills a shadow root. Styles are constructed sheets, which a content security policy without 'unsafe-inline' allows. */
 export function buildShell(root: ShadowRoot): Shell {
   if (shared === undefined) {
     shared = new CSSStyleSheet();
@@ -96,19 +96,19 @@ export function buildShell(root: ShadowRoot): Shell {
     fit: button("Show all", "M3 6V3H6M10 3H13V6M13 10V13H10M6 13H3V10"),
   };
   controls.append(buttons.zoomIn, buttons.zoomOut, buttons.fit);
-  const said = document.createElement("div");
-  said.className = "said";
-  said.setAttribute("aria-live", "polite");
-  root.append(stage, layers.map, controls, said);
+  const announcer = document.createElement("div");
+  announcer.className = "announcer";
+  announcer.setAttribute("aria-live", "polite");
+  root.append(stage, layers.map, controls, announcer);
   const probe = document.createElement("canvas").getContext("2d");
   return {
-    stage, layers, buttons, said,
+    stage, layers, buttons, announcer,
     set(properties) {
       for (const [name, value] of Object.entries(properties)) rule.style.setProperty(name, value);
     },
     color(name) {
-      said.style.color = `var(--flow-${name})`;
-      const { color } = getComputedStyle(said);
+      announcer.style.color = `var(--flow-${name})`;
+      const { color } = getComputedStyle(announcer);
       if (probe === null) return color;
       // A canvas writes colours as `#rrggbb`.
       probe.fillStyle = color;

@@ -1,18 +1,18 @@
-import { fitted, noPadding, opened, panned, revealed, zoomedAt, type Camera, type Padding, type Rect, type Size } from "../geometry/camera.js";
+import { fitted, noPadding, openingView, panned, revealed, zoomedAt, type Camera, type Padding, type Rect, type Size } from "../geometry/camera.js";
 import type { Renderer } from "../paint/renderer.js";
 import { BROKEN, WORKING, type Scene } from "../scene/scene.js";
 import { compactScale, nodeScale } from "../view/lod.js";
 
-/** Scale from which a node that is zoomed to can be read. */
+/** Minimum scale after zooming to a node. */
 const readable = 0.8;
 
-/** Where the element looks: at the whole flow, until somebody moves the view. */
+/** The view of the element. It shows the whole flow until the user moves it. */
 export class Viewport {
   readonly #renderer: Renderer;
   #padding: Padding = noPadding;
   #isMoved = false;
-  #isWholeAsked = false;
-  #wanted: { readonly id: string; readonly animate: boolean } | null = null;
+  #isFitRequested = false;
+  #pendingZoom: { readonly id: string; readonly animate: boolean } | null = null;
 
   constructor(renderer: Renderer) {
     this.#renderer = renderer;
@@ -31,16 +31,16 @@ export class Viewport {
     if (size.width === 0 || size.height === 0) return;
     if (!this.#isMoved || before.width === 0) this.#fit(false);
     else this.#renderer.setCamera(panned(this.#renderer.goal, (before.width - size.width) / 2, (before.height - size.height) / 2));
-    this.#zoomToWanted();
+    this.#zoomToPending();
   }
 
-  /** Another scene is drawn than `before`. */
+  /** Updates the view for a new scene. */
   show(scene: Scene, before: Scene | null): void {
-    // A view that was set before there was anything to see is kept, within reach of the flow.
+    // A view that was set before the first scene is kept, but moved so that part of the flow is visible.
     if (before === null && this.#isMoved) this.#renderer.setCamera(this.#renderer.goal);
     else if (before === null || before.count === 0 || before.graph.flowId !== scene.graph.flowId) this.#fit(false);
     else if (!this.#isMoved && !this.#isInView(scene.bounds)) this.#fit(true);
-    this.#zoomToWanted();
+    this.#zoomToPending();
   }
 
   #isInView(b: Rect): boolean {
@@ -48,10 +48,10 @@ export class Viewport {
     return b.x >= goal.x - 1 && b.y >= goal.y - 1 && b.x + b.w <= goal.x + size.width / goal.k + 1 && b.y + b.h <= goal.y + size.height / goal.k + 1;
   }
 
-  /** Shows the whole flow between the paddings, and goes on doing so until somebody moves the view. */
+  /** Shows the whole flow inside the padding, also after changes of the flow, until the user moves the view. */
   fit(animate: boolean): void {
     this.#isMoved = false;
-    this.#isWholeAsked = true;
+    this.#isFitRequested = true;
     this.#fit(animate);
   }
 
@@ -59,14 +59,14 @@ export class Viewport {
     const { scene, size } = this.#renderer;
     if (scene === null || size.width === 0) return;
     const whole = fitted(scene.bounds, size, this.#room(16));
-    this.#renderer.setCamera((this.#isWholeAsked ? undefined : this.#opened(scene, whole.k)) ?? whole, animate);
+    this.#renderer.setCamera((this.#isFitRequested ? undefined : this.#openingView(scene, whole.k)) ?? whole, animate);
   }
 
-  /** Where a flow opens that as a whole is too small to read: at what is broken, else at what works, else at its first region. */
-  #opened(scene: Scene, scale: number): Camera | undefined {
+  /** The first view of a flow that is too small to read as a whole: of a broken node, else of a working one, else of the first region. */
+  #openingView(scene: Scene, scale: number): Camera | undefined {
     const i = [BROKEN, WORKING].map((s) => scene.state.indexOf(s)).find((at) => at >= 0) ?? -1;
     const region = scene.regions[i < 0 ? 0 : scene.region[i]!] ?? scene.bounds;
-    return opened(scale, region, i < 0 ? undefined : scene.rect(i), this.#renderer.size, this.#room(16), [nodeScale, compactScale]);
+    return openingView(scale, region, i < 0 ? undefined : scene.rect(i), this.#renderer.size, this.#room(16), [nodeScale, compactScale]);
   }
 
   #room(by: number): Padding {
@@ -74,23 +74,23 @@ export class Viewport {
     return { top: top + by, right: right + by, bottom: bottom + by, left: left + by };
   }
 
-  /** Brings a node, region or group to the middle, large enough to be read. Waits for it when it is not there yet. */
+  /** Centres a node, region or group at a readable scale. If it does not exist yet, this happens once it does. */
   zoomTo(id: string, animate: boolean): void {
-    this.#wanted = { id, animate };
-    this.#zoomToWanted();
+    this.#pendingZoom = { id, animate };
+    this.#zoomToPending();
   }
 
-  #zoomToWanted(): void {
-    const wanted = this.#wanted;
+  #zoomToPending(): void {
+    const pending = this.#pendingZoom;
     const { scene, size, goal } = this.#renderer;
-    if (wanted === null || scene === null || size.width === 0) return;
-    const rect = scene.rectOf(wanted.id);
+    if (pending === null || scene === null || size.width === 0) return;
+    const rect = scene.rectOf(pending.id);
     if (rect === undefined) return;
-    this.#wanted = null;
-    this.move(fitted(rect, size, this.#room(24), scene.index.has(wanted.id) ? Math.max(goal.k, readable) : 1), wanted.animate);
+    this.#pendingZoom = null;
+    this.move(fitted(rect, size, this.#room(24), scene.index.has(pending.id) ? Math.max(goal.k, readable) : 1), pending.animate);
   }
 
-  /** Brings all of these nodes into view, no larger than they can be read. */
+  /** Brings all these nodes into view, at scale 1 or less. */
   showAll(ids: Iterable<string>): void {
     const rects = [...ids].flatMap((id) => this.#renderer.scene?.rectOf(id) ?? []);
     if (rects.length === 0 || this.#renderer.size.width === 0) return;
@@ -99,7 +99,7 @@ export class Viewport {
     this.move(fitted({ x, y, w, h }, this.#renderer.size, this.#room(24), 1), true);
   }
 
-  /** Round a point of the viewport, else round the middle of what is free. */
+  /** Zooms round a point of the viewport, by default the middle of its free area. */
   zoomBy(factor: number, animate: boolean, x?: number, y?: number): void {
     const { size, goal } = this.#renderer;
     const p = this.#padding;
@@ -110,20 +110,20 @@ export class Viewport {
     this.move(panned(this.#renderer.goal, dx, dy));
   }
 
-  /** The least pan that brings a rectangle into what is free. */
+  /** Pans as little as possible to bring a rectangle into the free area. */
   reveal(r: Rect): void {
     const { goal, size } = this.#renderer;
     const camera = revealed(goal, r, size, this.#room(24));
     if (camera.x !== goal.x || camera.y !== goal.y) this.move(camera, true);
   }
 
-  /** Goes to a view that somebody asked for. */
+  /** Moves to a view that the user asked for. */
   move(camera: Camera, animate = false): void {
     this.#isMoved = true;
     this.#renderer.setCamera(camera, animate);
   }
 
-  /** The box of a node, region or group in CSS pixels; undefined when it is not there. */
+  /** The box of a node, region or group in CSS pixels; undefined if it does not exist. */
   boxOf(id: string): Rect | undefined {
     const { scene, camera } = this.#renderer;
     const r = scene?.rectOf(id);

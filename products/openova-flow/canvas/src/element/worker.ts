@@ -1,4 +1,4 @@
-/** The layout worker, from the same origin as this module; null where it cannot be had, and layout then runs in this thread. */
+/** The layout worker, from the origin of this module; null if it cannot be created: layout then runs in this thread. */
 export function layoutWorker(): Worker | null {
   try {
     return new Worker(new URL("./layout-worker.js", import.meta.url), { type: "module", name: "openova-flow-layout" });

@@ -59,14 +59,14 @@ export function zoomedAt(c: Camera, sx: number, sy: number, factor: number): Cam
   return { x: p.x - sx / k, y: p.y - sy / k, k };
 }
 
-/** What is left of the viewport between the paddings; never less than a quarter of each side. */
+/** The part of the viewport inside the padding; at least a quarter of each side. */
 function freeArea(size: Size, pad: Padding): Rect {
   const w = Math.max(size.width - pad.left - pad.right, size.width / 4, 1);
   const h = Math.max(size.height - pad.top - pad.bottom, size.height / 4, 1);
   return { x: Math.min(pad.left, size.width - w), y: Math.min(pad.top, size.height - h), w, h };
 }
 
-/** A view that shows the whole rectangle, centred between the paddings and no larger than `limit`. */
+/** A view that shows the whole rectangle, centred inside the padding, at a scale of at most `limit`. */
 export function fitted(bounds: Rect, size: Size, pad: Padding = noPadding, limit = 1): Camera {
   const area = freeArea(size, pad);
   const k = clampScale(Math.min(limit, area.w / Math.max(bounds.w, 1), area.h / Math.max(bounds.h, 1)));
@@ -77,14 +77,14 @@ export function fitted(bounds: Rect, size: Size, pad: Padding = noPadding, limit
   };
 }
 
-/** Width of a viewport below which a whole flow is not worth much, and the scales between which one opens there. */
+/** Width below which a viewport is narrow, and the range of scales of an opening view. */
 const narrow = 600, openLeast = 0.42, openMost = 0.7;
 
 /**
- * The view to open with where the whole, at the scale given, would be too small to read: a region from its left, with the node `first` in
- * view. Undefined where the whole is right: in a wide viewport, when it can be read, and when it is far too large.
+ * The first view in a narrow viewport of a flow that is too small to read as a whole, at `scale`: a region from its left, with the node
+ * `first` in view. Undefined if the whole flow is the better view: the viewport is wide, or `scale` is outside the range `readable`.
  */
-export function opened(scale: number, region: Rect, first: Rect | undefined, size: Size, pad: Padding, readable: readonly [number, number]): Camera | undefined {
+export function openingView(scale: number, region: Rect, first: Rect | undefined, size: Size, pad: Padding, readable: readonly [number, number]): Camera | undefined {
   if (size.width >= narrow || scale < readable[0] || scale >= readable[1]) return undefined;
   const area = freeArea(size, pad);
   const k = Math.min(openMost, Math.max(openLeast, area.h / Math.max(region.h, 1)));
@@ -93,7 +93,7 @@ export function opened(scale: number, region: Rect, first: Rect | undefined, siz
   return first === undefined ? camera : revealed(camera, first, size, pad);
 }
 
-/** The least pan that brings a rectangle into the free area; one too large for it is shown from its top left. */
+/** Pans as little as possible to bring a rectangle into the free area. One that is too large is shown from its top left. */
 export function revealed(c: Camera, r: Rect, size: Size, pad: Padding = noPadding): Camera {
   const area = freeArea(size, pad);
   const shift = (from: number, extent: number, lo: number, room: number): number => {
@@ -104,8 +104,8 @@ export function revealed(c: Camera, r: Rect, size: Size, pad: Padding = noPaddin
   return panned(c, shift(p.x, r.w * c.k, area.x, area.w), shift(p.y, r.h * c.k, area.y, area.h));
 }
 
-/** Keeps at least `margin` screen pixels of the world in view, so that nobody gets lost in the void. */
-export function leashed(c: Camera, world: Rect, size: Size, margin = 64): Camera {
+/** Keeps at least `margin` screen pixels of the world in view. */
+export function constrained(c: Camera, world: Rect, size: Size, margin = 64): Camera {
   const mx = Math.min(margin, size.width / 2) / c.k;
   const my = Math.min(margin, size.height / 2) / c.k;
   const x = Math.min(Math.max(c.x, world.x - size.width / c.k + mx), world.x + world.w - mx);
@@ -113,12 +113,12 @@ export function leashed(c: Camera, world: Rect, size: Size, margin = 64): Camera
   return { x, y, k: c.k };
 }
 
-/** A point of the way between two views; scale is interpolated geometrically so that zooming feels even. */
+/** The view at `t`, 0 to 1, between two views. The scale is interpolated geometrically, so that zooming looks even. */
 export function between(a: Camera, b: Camera, t: number, size: Size): Camera {
   if (t <= 0) return a;
   if (t >= 1) return b;
   const k = a.k * Math.pow(b.k / a.k, t);
-  // Interpolating the centre, weighted by the change of scale, avoids the swing that a plain mix of corners makes.
+  // The centre is interpolated by the change of scale. Interpolating corners would move the view along an arc.
   const u = Math.abs(b.k - a.k) < 1e-9 ? t : (1 / a.k - 1 / k) / (1 / a.k - 1 / b.k);
   const cx = a.x + size.width / 2 / a.k;
   const cy = a.y + size.height / 2 / a.k;

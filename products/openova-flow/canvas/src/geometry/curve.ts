@@ -33,30 +33,30 @@ function point(r: Rect, side: Side): readonly [number, number] {
   }
 }
 
-/** How far an edge that goes round its own box keeps from it. */
-const berth = 6;
+/** Distance between a box and an edge that goes round it, in world units. */
+const clearance = 6;
 
-/** From the left side of a box round its corner to its right end, in the gap between rows. */
+/** From the left side of a box round its corner, then along the gap between rows to its right end. */
 function roundStart(r: Rect, down: boolean, unit: number): number[] {
-  const y = down ? r.y + r.h + berth * unit : r.y - berth * unit;
+  const y = down ? r.y + r.h + clearance * unit : r.y - clearance * unit;
   const x0 = r.x, y0 = r.y + r.h / 2, out = x0 - 15 * unit, turn = x0 + 6 * unit;
   return [x0, y0, out, y0, out, y, turn, y, r.x + r.w * 0.4, y, r.x + r.w * 0.7, y, r.x + r.w, y];
 }
 
-/** The same the other way: from the left end of a box, in the gap between rows, round its corner to its right side. */
+/** The reverse: from the left end of a box along the gap between rows, then round its corner to its right side. */
 function roundFinish(r: Rect, down: boolean, unit: number): number[] {
-  const y = down ? r.y + r.h + berth * unit : r.y - berth * unit;
+  const y = down ? r.y + r.h + clearance * unit : r.y - clearance * unit;
   const x1 = r.x + r.w, y1 = r.y + r.h / 2, out = x1 + 15 * unit, turn = x1 - 6 * unit;
   return [r.x, y, r.x + r.w * 0.3, y, r.x + r.w * 0.6, y, turn, y, out, y, out, y1, x1, y1];
 }
 
 /**
- * The curve of a relationship between two boxes. It leaves and arrives at the sides that the type speaks of, so that the four orders
- * in time differ by where they are attached. `unit` is the length of one world unit.
+ * The curve of a relationship between two boxes. The type decides at which sides it leaves and arrives, which tells the four scheduling
+ * types apart. `unit` is the length of one world unit.
  */
 export function curveOf(type: RelationshipType, from: Rect, to: Rect, unit: number): Curve {
   let [a, b] = sides[type];
-  // A trigger that points up leaves by the top instead of running through its own box.
+  // A trigger that points up leaves at the top, so that it does not cross its own box.
   if (type === "triggers" && to.y + to.h < from.y) [a, b] = ["above", "below"];
   const [bx, by] = outward[b];
   const arrival = { dx: -bx, dy: -by };
@@ -64,13 +64,13 @@ export function curveOf(type: RelationshipType, from: Rect, to: Rect, unit: numb
   const [x0, y0] = point(from, a);
   const [x1, y1] = point(to, b);
   const [ax, ay] = outward[a];
-  const reach = pull(a, b, x1 - x0, y1 - y0, unit);
-  // A way back would lie flat on the boxes of its own row: bow it upwards.
+  const reach = handleLength(a, b, x1 - x0, y1 - y0, unit);
+  // An edge to the left would cover the boxes of its own row, so it is bent upwards.
   const bow = a === "finish" && b === "start" && x1 <= x0 ? -Math.max(54 * unit, Math.abs(y1 - y0) * 0.1) : 0;
   return { p: [x0, y0, x0 + ax * reach, y0 + ay * reach + bow, x1 + bx * reach, y1 + by * reach + bow, x1, y1], ...arrival };
 }
 
-/** To a box further right, by a detour where the edge would else pass under a box that it belongs to. */
+/** A curve to a box further right, with a detour where it would pass under one of its own boxes. */
 function around(leaving: boolean, arriving: boolean, from: Rect, to: Rect, unit: number): number[] {
   const down = to.y + to.h / 2 > from.y + from.h / 2;
   const head = leaving ? roundStart(from, down, unit) : [...point(from, "finish")];
@@ -80,7 +80,7 @@ function around(leaving: boolean, arriving: boolean, from: Rect, to: Rect, unit:
   return [...head, x0 + reach, y0, x1 - reach, y1, ...tail];
 }
 
-function pull(a: Side, b: Side, dx: number, dy: number, unit: number): number {
+function handleLength(a: Side, b: Side, dx: number, dy: number, unit: number): number {
   if (a === "finish" && b === "start") {
     return dx > 0 ? Math.min(Math.max(dx * 0.5, 14 * unit), 120 * unit) : 90 * unit;
   }
@@ -89,7 +89,7 @@ function pull(a: Side, b: Side, dx: number, dy: number, unit: number): number {
   return Math.max(24 * unit, Math.abs(dy) * 0.45);
 }
 
-/** A point of the last piece of a curve, 0 to 1. */
+/** The point at `t`, 0 to 1, of the last piece of a curve. */
 function along(c: Curve, t: number): { x: number; y: number } {
   const p = c.p.slice(-8);
   const u = 1 - t;
@@ -97,7 +97,7 @@ function along(c: Curve, t: number): { x: number; y: number } {
   return { x: mix(0), y: mix(1) };
 }
 
-/** A place for marks: so far before the end, which is in the gap before the box, or half-way on a shorter curve. */
+/** The position of marks: `before` pixels before the end, or half-way on a shorter curve. */
 export function markPoint(c: Curve, before: number): { x: number; y: number } {
   const x1 = c.p.at(-2)!, y1 = c.p.at(-1)!;
   for (let t = 0.95; t > 0.5; t -= 0.05) {

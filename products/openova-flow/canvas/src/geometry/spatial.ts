@@ -10,8 +10,8 @@ export interface Boxes {
 }
 
 /**
- * A uniform grid over boxes: each cell lists the boxes that touch it. Built in linear time, immutable, and as large as
- * the boxes are many, whatever the extent of the world.
+ * A uniform grid over boxes: each cell lists the boxes that touch it. Immutable and built in linear time. Its size depends
+ * on the number of boxes, not on the extent of the world.
  */
 export class SpatialIndex {
   readonly #boxes: Boxes;
@@ -37,7 +37,7 @@ export class SpatialIndex {
     if (n === 0) x0 = y0 = x1 = y1 = 0;
     const area = Math.max(1, (x1 - x0) * (y1 - y0));
     this.#boxes = boxes;
-    // Two boxes a cell on average keeps both the cells of a box and the boxes of a cell few.
+    // Two boxes per cell on average keep both the cells per box and the boxes per cell few.
     this.#cell = Math.max(Math.sqrt((2 * area) / Math.max(n, 1)), (x1 - x0) / 2048, (y1 - y0) / 2048, 1);
     this.#x0 = x0;
     this.#y0 = y0;
@@ -80,7 +80,7 @@ export class SpatialIndex {
     });
   }
 
-  /** The box under a point, the last (topmost) one if several are, or -1; `slack` widens every box. */
+  /** The box under a point, or -1; of several, the last, which is on top. `slack` widens every box. */
   at(x: number, y: number, slack = 0): number {
     let best = -1;
     this.query({ x: x - slack, y: y - slack, w: 2 * slack, h: 2 * slack }, (i) => {

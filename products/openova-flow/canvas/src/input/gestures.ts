@@ -1,15 +1,15 @@
-/** What a person does with pointer and wheel, in CSS pixels of the stage. */
+/** Receives gestures of pointer and wheel, in CSS pixels of the stage. */
 export interface GestureTarget {
   panBy(dx: number, dy: number): void;
   zoomBy(factor: number, x: number, y: number): void;
   hover(at: { x: number; y: number } | null): void;
   press(x: number, y: number): void;
   doublePress(x: number, y: number): void;
-  /** A drag has begun or ended. */
+  /** Called when a drag begins or ends. */
   dragging(on: boolean): void;
 }
 
-/** Movement below which a press is a press and no drag. */
+/** Movement in pixels from which a press is a drag. */
 const deadZone = 4;
 const doubleMs = 350, doubleDistance = 24;
 
@@ -18,13 +18,13 @@ interface Touch {
   y: number;
 }
 
-/** Wheel steps of any unit as one zoom factor; a notch of a mouse is about 20 %. */
+/** Converts a wheel step of any unit into a zoom factor. One notch of a mouse is about 20 %. */
 export function wheelFactor(delta: number, mode: number, pinch: boolean): number {
   const pixels = delta * (mode === 1 ? 16 : mode === 2 ? 100 : 1);
   return Math.exp(-Math.max(-120, Math.min(120, pixels)) * (pinch ? 0.01 : 0.0018));
 }
 
-/** Listens on the stage until the signal aborts. One finger or button pans, two pinch, the wheel zooms (with Shift it pans sideways). */
+/** Listens on the stage until the signal is aborted. One finger or button pans, two pinch, the wheel zooms (with Shift it pans sideways). */
 export function listen(stage: HTMLElement, target: GestureTarget, signal: AbortSignal): void {
   const touches = new Map<number, Touch>();
   let start: Touch | null = null;

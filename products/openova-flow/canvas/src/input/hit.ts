@@ -2,7 +2,7 @@ import { toWorld } from "../geometry/camera.js";
 import type { SceneGroup, SceneRegion } from "../scene/scene.js";
 import { isTile, type View } from "../view/view.js";
 
-/** What lies under a point of the viewport. */
+/** The thing at a point of the viewport. */
 export type Hit =
   | { readonly kind: "node" | "missing" | "external"; readonly index: number }
   | { readonly kind: "tile" | "lane"; readonly region: SceneRegion }
@@ -12,7 +12,7 @@ function within(r: { x: number; y: number; w: number; h: number }, x: number, y:
   return x >= r.x && y >= r.y && x <= r.x + r.w && y <= r.y + r.h;
 }
 
-/** Screen pixels by which a node may be missed. */
+/** Distance from a node that still hits it, in screen pixels. */
 const slack = 2;
 
 export function hitAt(view: View, sx: number, sy: number): Hit | null {

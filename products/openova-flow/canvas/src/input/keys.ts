@@ -20,7 +20,7 @@ const arrows: Readonly<Record<string, readonly [Direction, number, number]>> = {
 /** Pixels that Shift and an arrow pan by. */
 const panStep = 80;
 
-/** Does what a key means; true when it means something. Combinations with Ctrl, Alt or Meta belong to the browser. */
+/** Performs the action of a key; false if it has none. Combinations with Ctrl, Alt or Meta are left to the browser. */
 export function keyAction(e: Pick<KeyboardEvent, "key" | "shiftKey" | "ctrlKey" | "altKey" | "metaKey">, target: KeyTarget): boolean {
   if (e.ctrlKey || e.altKey || e.metaKey) return false;
   const arrow = arrows[e.key];

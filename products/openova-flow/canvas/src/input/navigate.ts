@@ -8,7 +8,7 @@ export type Direction = "left" | "right" | "up" | "down";
 
 const unit: Readonly<Record<Direction, readonly [number, number]>> = { left: [-1, 0], right: [1, 0], up: [0, -1], down: [0, 1] };
 
-/** The distance between the centres of two boxes, in which the part across the direction counts 2.5 times; Infinity if `to` does not lie in the direction. */
+/** The distance between two boxes, with the offset across the direction weighted 2.5 times; Infinity if `to` is not in that direction. */
 function cost(boxes: Boxes, from: number, to: number, direction: Direction): number {
   const [ux, uy] = unit[direction];
   const dx = boxes.x[to]! + boxes.w[to]! / 2 - boxes.x[from]! - boxes.w[from]! / 2;
@@ -36,7 +36,7 @@ export function nearest(boxes: Boxes, from: number, direction: Direction): numbe
     : least(boxes.count, (i) => cost(boxes, from, i, direction));
 }
 
-/** The node that an arrow key goes to, or -1 for none: for left and right the nearest node at the other end of an edge, if there is one; else the nearest in the direction. */
+/** The node that an arrow key goes to, or -1. Left and right prefer the nearest node at the other end of an edge. Otherwise it is the nearest node in the direction. */
 export function step(boxes: Boxes, edges: Pick<SceneEdges, "count" | "from" | "to">, from: number, direction: Direction): number {
   let best = -1, low = Infinity;
   if (from >= 0 && (direction === "left" || direction === "right")) {
@@ -58,7 +58,7 @@ export interface Stop {
   readonly kind: "node" | "missing" | "external" | "region";
   readonly rect: Rect;
   /** The text that a screen reader announces. */
-  readonly said: string;
+  readonly announcement: string;
 }
 
 /** The node to which an arrow key moves the selection, or the region if regions are drawn as tiles; null if there is none. */
@@ -66,7 +66,7 @@ export function stopAfter(scene: Scene, selected: string | null, level: Level, d
   const from = scene.index.get(selected ?? "") ?? -1;
   if (level === "tile" && scene.regions.length > 1 && from < 0) return regionAfter(scene, selected, direction);
   const next = scene.count === 0 ? -1 : step(scene, scene.edges, from, direction);
-  return next < 0 ? null : { id: scene.ids[next]!, kind: scene.kind(next), rect: scene.rect(next), said: scene.description(next) };
+  return next < 0 ? null : { id: scene.ids[next]!, kind: scene.kind(next), rect: scene.rect(next), announcement: scene.description(next) };
 }
 
 function regionAfter({ regions, readyIndex }: Scene, selected: string | null, direction: Direction): Stop | null {
@@ -74,6 +74,6 @@ function regionAfter({ regions, readyIndex }: Scene, selected: string | null, di
   const at = regions.findIndex((r) => selected !== null && (r.name === selected || r.containerId === selected));
   const region = regions[nearest(boxes, at, direction)];
   if (region === undefined) return null;
-  const said = [region.label, region.note.text, `${region.counts[readyIndex]!} of ${region.total} ready`].filter((t) => t !== "").join(", ");
-  return { id: region.containerId ?? region.name, kind: "region", rect: region, said };
+  const announcement = [region.label, region.note.text, `${region.counts[readyIndex]!} of ${region.total} ready`].filter((t) => t !== "").join(", ");
+  return { id: region.containerId ?? region.name, kind: "region", rect: region, announcement };
 }

@@ -1,9 +1,9 @@
-/** What a mark says: the display states, and the marks of stand-ins and edges. */
+/** Names of glyphs: display states, ghosts, and marks of edges. */
 export type GlyphName =
   | "ready" | "working" | "waiting" | "broken" | "suspended" | "terminating" | "not-started" | "unconfirmed"
   | "missing" | "external" | "cycle" | "on-failure" | "always";
 
-/** A drawing in a 16 by 16 box: what is stroked (round caps), what is filled, and how wide the stroke is. */
+/** SVG paths in a 16 by 16 box: `stroke` is stroked with round caps, `fill` is filled. */
 export interface Glyph {
   readonly stroke: string;
   readonly fill?: string;
@@ -12,7 +12,7 @@ export interface Glyph {
 
 const ring = (r: number): string => `M${8 + r} 8a${r} ${r} 0 1 1-${2 * r} 0a${r} ${r} 0 1 1 ${2 * r} 0Z`;
 
-/** Paths, not characters: no font has to have them, and each differs in outline, so that colour is never needed. */
+/** Paths need no font. Each has its own outline, so that it can be recognised without colour. */
 export const glyphs: Readonly<Record<GlyphName, Glyph>> = {
   ready: { stroke: "M3.6 8.4 6.7 11.5 12.4 4.9", width: 2 },
   working: { stroke: ring(4.6), fill: "M8 3.4a4.6 4.6 0 0 1 0 9.2Z", width: 1.5 },

@@ -1,6 +1,6 @@
 import type { PaletteName } from "./theme.js";
 
-/** The palette of a page that has none of its own: each colour as it is on a light and on a dark page. */
+/** The default palette, for pages that set none. */
 export const palette: Readonly<Record<PaletteName, readonly [light: string, dark: string]>> = {
   background: ["#f5f7fa", "#0b0f15"],
   surface: ["#ffffff", "#10151c"],
@@ -24,7 +24,7 @@ export const palette: Readonly<Record<PaletteName, readonly [light: string, dark
   unconfirmed: ["#5f6872", "#8b949e"],
 };
 
-/** Gives the document the palette, in a rule that any other outweighs. */
+/** Adds the default palette to the document, in a rule of zero specificity, which any other rule overrides. */
 export function adoptPalette(): void {
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(`:where(:root) { ${Object.entries(palette).map(([name, [light, dark]]) => `--flow-${name}: light-dark(${light}, ${dark});`).join(" ")} }`);

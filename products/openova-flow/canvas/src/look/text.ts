@@ -59,7 +59,7 @@ export class TextFitter {
     if (count(chars, ems) === chars.length) return chars.join("");
     const room = ems - dots;
     const middle = chars.length - count(chars.toReversed(), room / 2);
-    // One character of the part says little, so three must be visible if there is room.
+    // One character rarely identifies the part, so three must be visible if there is room.
     const wanted = part === undefined || count(chars.slice(part), room) < chars.length - part ? 1 : 3;
     const from = part === undefined ? chars.length : part + wanted <= count(chars, room / 2) ? middle : Math.min(part, middle);
     const tail = chars.slice(from), last = count(tail, room);

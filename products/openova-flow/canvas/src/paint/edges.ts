@@ -5,11 +5,11 @@ import type { Scene } from "../scene/scene.js";
 import { ACROSS, CONDITION_NAMES, CYCLIC, EDGE_TYPES, GHOSTLY, IMPLIED } from "../scene/edges.js";
 import { isTile, onScreen, screenRect, visibleRegions, type View } from "../view/view.js";
 
-/** Dashes by type, solid for the usual dependency. Together with where an edge is attached and its end mark it tells the type. */
+/** Dashes by type, in the order of EDGE_TYPES. The type also shows in the sides where an edge is attached and in its end mark. */
 const dashes: readonly (readonly number[])[] = [[], [8, 4], [8, 3, 2, 3], [3, 3], [1, 4]];
 
-/** Scale below which single dependencies would be a grey haze. */
-const haze = 0.1;
+/** Minimum scale at which edges are drawn. At a smaller one they would merge into a grey area. */
+const edgeScale = 0.1;
 
 interface Look {
   readonly type: number;
@@ -28,11 +28,11 @@ export function edgeCurve(view: View, e: number): Curve {
   return curveOf(EDGE_TYPES[type[e]!]!, screenRect(view, boxOf(scene, from[e]!)), screenRect(view, boxOf(scene, to[e]!)), camera.k);
 }
 
-/** The edges that may show: those of visible regions and those between regions. */
+/** The edges that may be visible: those in visible regions and those between regions. */
 function candidates(view: View): number[] {
   const { scene, camera } = view;
   const out: number[] = [];
-  if (camera.k < haze) return out;
+  if (camera.k < edgeScale) return out;
   for (const r of visibleRegions(view)) if (!isTile(r, camera.k)) for (const e of r.edges) out.push(e);
   for (const e of scene.edges.across) {
     const a = scene.regions[scene.region[scene.edges.from[e]!]!], b = scene.regions[scene.region[scene.edges.to[e]!]!];
@@ -65,12 +65,12 @@ function look(pen: Pen, view: View, e: number): Look {
     : failing ? theme.failure
     : (flags & (IMPLIED | ACROSS)) !== 0 || !fine ? theme.edgeFaint
     : theme.edge;
-  // A line of one pixel is drawn several times faster than a wider one: where there are many, that is what they are.
+  // Lines of one pixel are drawn several times faster than wider ones, so all levels with many edges use them.
   const dash = (flags & GHOSTLY) !== 0 && type === 0 ? [4, 4] : dashes[type]!;
   return { type, color, width: view.level === "card" && (flags & IMPLIED) === 0 ? 1.25 : 1, dash };
 }
 
-/** All edges that are not emphasised, a path for each look. */
+/** Draws all edges, those of the same look together. */
 export function paintEdges(pen: Pen, view: View): void {
   const { c } = pen;
   const batches = new Map<string, { look: Look; curves: Curve[] }>();
@@ -94,7 +94,7 @@ export function paintEdges(pen: Pen, view: View): void {
   c.setLineDash([]);
 }
 
-/** Curves of one stroke call: one long path is slow to rasterise in software, one path a curve is slow to record. */
+/** Curves per stroke call. One long path is slow to rasterise in software; one path per curve is slow to record. */
 const chunk = 64;
 
 function strokeCurves(pen: Pen, curves: readonly Curve[], color: string, width: number, dash: readonly number[]): void {
@@ -116,7 +116,7 @@ function strokeCurves(pen: Pen, curves: readonly Curve[], color: string, width: 
   c.lineCap = "butt";
 }
 
-/** The mark at the end: arrow, hollow arrow, bar, diamond, fork, in the order of EDGE_TYPES. */
+/** Draws the mark at the end: arrow, hollow arrow, bar, diamond, fork, in the order of EDGE_TYPES. */
 function endMark(pen: Pen, curve: Curve, type: number, color: string, k: number): void {
   const { c } = pen;
   const s = Math.min(Math.max(7 * k, 3.5), 9);
@@ -161,7 +161,7 @@ function endMark(pen: Pen, curve: Curve, type: number, color: string, k: number)
   } else c.stroke();
 }
 
-/** Marks before the end: runs on failure, runs always, lies on a cycle, and the lag. */
+/** Draws the marks before the end: on-failure, always, cycle, and the lag. */
 function marks(pen: Pen, view: View, e: number, curve: Curve): void {
   const { edges } = view.scene;
   const { theme, c } = pen;
@@ -191,7 +191,7 @@ function marks(pen: Pen, view: View, e: number, curve: Curve): void {
   }
 }
 
-/** What stands out, drawn over the quiet edges: the critical path widest and lowest, then what is near, blocked and blocking. */
+/** Draws the emphasised edges over the others: first the critical path, which is widest, then the lists near, blocks and blockedBy. */
 export function paintEmphasis(pen: Pen, view: View): void {
   const { emphasis, camera } = view;
   if (emphasis === null) return;

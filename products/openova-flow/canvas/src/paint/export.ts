@@ -11,7 +11,7 @@ import type { Theme } from "../look/theme.js";
 import { visibleNodes, visibleRegions, type Emphasis, type View } from "../view/view.js";
 
 export interface ExportOptions {
-  /** The whole flow (the default) or what is in view. */
+  /** The whole flow (the default), or the view. */
   readonly scope?: "all" | "view";
   /** Image pixels per CSS pixel, for PNG; default 2. */
   readonly scale?: number;
@@ -29,7 +29,7 @@ export interface ExportSource {
   readonly title: string;
 }
 
-/** Longest side of a PNG in image pixels; browsers refuse much larger canvases. */
+/** Maximum side of a PNG in image pixels. Browsers cannot create much larger canvases. */
 const longest = 8192;
 const margin = 24;
 
@@ -60,7 +60,7 @@ export function toSVG(source: ExportSource, options: ExportOptions = {}): string
   return svgDocument(pen, view.size.width, view.size.height, source.title);
 }
 
-/** The flow as a PNG, no longer on any side than browsers allow. */
+/** The flow as a PNG, scaled down if a side would be longer than `longest`. */
 export function toPNG(source: ExportSource, options: ExportOptions = {}): Promise<Blob> {
   const wanted = Math.max(0.1, options.scale ?? 2);
   const view = frame(source, options.scope ?? "all", longest / wanted);
@@ -69,7 +69,7 @@ export function toPNG(source: ExportSource, options: ExportOptions = {}): Promis
   canvas.width = Math.max(1, Math.round(view.size.width * scale));
   canvas.height = Math.max(1, Math.round(view.size.height * scale));
   const c = canvas.getContext("2d");
-  if (c === null) return Promise.reject(new Error("this browser gives no 2D canvas"));
+  if (c === null) return Promise.reject(new Error("cannot create a 2D canvas for the export"));
   c.setTransform(scale, 0, 0, scale, 0, 0);
   c.fillStyle = source.theme.background;
   c.fillRect(0, 0, view.size.width, view.size.height);

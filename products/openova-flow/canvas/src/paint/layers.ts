@@ -2,13 +2,13 @@ import type { Size } from "../geometry/camera.js";
 import { minimapSize } from "../view/minimap.js";
 import { canvasPen, type CanvasPen, type CanvasPenOptions } from "./pen.js";
 
-/** The canvases of the element, lowest first, and the map's. */
+/** The canvases of the element, from bottom to top, and that of the map. */
 export interface Layers {
   /** Frames and edges: redrawn when the view or the topology changes. */
   readonly ground: HTMLCanvasElement;
   /** Nodes, tiles and titles: redrawn in part when a status changes. */
   readonly nodes: HTMLCanvasElement;
-  /** Rings and the tip. */
+  /** Rings and the tooltip. */
   readonly overlay: HTMLCanvasElement;
   readonly map: HTMLCanvasElement;
 }
@@ -20,7 +20,7 @@ export function resizeLayers({ map, ...others }: Layers, size: Size, dpr: number
   const fit = (canvas: HTMLCanvasElement, s: Size): void => {
     canvas.width = Math.max(1, Math.round(s.width * dpr));
     canvas.height = Math.max(1, Math.round(s.height * dpr));
-    // Exactly as large as its pixels: scaled by a hair, text would blur.
+    // The CSS size matches the pixels exactly. Text on a scaled canvas would blur.
     canvas.style.width = `${canvas.width / dpr}px`;
     canvas.style.height = `${canvas.height / dpr}px`;
   };
@@ -28,7 +28,7 @@ export function resizeLayers({ map, ...others }: Layers, size: Size, dpr: number
   fit(map, minimapSize);
 }
 
-/** Pens for all layers; null where the browser gives no canvas to draw on. */
+/** Pens for all layers; null if the browser supports no 2D canvas. */
 export function pensOf(layers: Layers, options: CanvasPenOptions): Pens | null {
   const pens: Partial<Record<keyof Layers, CanvasPen>> = {};
   for (const [name, canvas] of Object.entries(layers) as [keyof Layers, HTMLCanvasElement][]) {

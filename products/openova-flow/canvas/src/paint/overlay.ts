@@ -11,7 +11,7 @@ export interface Pointed {
   /** Frame of the region or group that is selected or hovered. */
   readonly selectedFrame: Rect | undefined;
   readonly hoveredFrame: Rect | undefined;
-  /** The element has the keyboard's focus. */
+  /** Whether the element has keyboard focus. */
   readonly focused: boolean;
 }
 
@@ -25,24 +25,24 @@ function ring(pen: Pen, r: Rect, color: string, width: number, radius: number): 
   c.stroke();
 }
 
-/** Rings round what is pointed at, and a tip where the node itself has no room for its words. */
+/** Draws rings round the selected and hovered targets, and a tooltip if the node has no room for its text. */
 export function paintOverlay(pen: Pen, view: View, at: Pointed): void {
   const radius = Math.min(7 * view.camera.k, 9);
   if (at.hoveredFrame !== undefined) ring(pen, screenRect(view, at.hoveredFrame), pen.theme.faint, 1.5, 6);
   if (at.selectedFrame !== undefined) ring(pen, screenRect(view, at.selectedFrame), pen.theme.focus, 2, 6);
   if (at.hovered >= 0 && at.hovered !== at.selected) ring(pen, nodeBox(view, pen.dpr, at.hovered), pen.theme.faint, 1.5, radius);
   if (at.selected >= 0) ring(pen, nodeBox(view, pen.dpr, at.selected), pen.theme.focus, at.focused ? 2.5 : 2, radius);
-  const told = at.hovered >= 0 ? at.hovered : at.selected;
-  if (told >= 0 && needsTip(pen, view, told)) paintTip(pen, view, told);
+  const described = at.hovered >= 0 ? at.hovered : at.selected;
+  if (described >= 0 && needsTooltip(pen, view, described)) paintTooltip(pen, view, described);
 }
 
-function needsTip(pen: Pen, view: View, i: number): boolean {
+function needsTooltip(pen: Pen, view: View, i: number): boolean {
   if (view.level !== "card") return true;
   const room = nodeBox(view, pen.dpr, i).w - 37 * view.camera.k;
   return pen.text.width(view.scene.labels[i]!, 12.5 * view.camera.k, 600) > room || pen.text.width(view.scene.caption(i), 10.5 * view.camera.k, 400) > room;
 }
 
-function paintTip(pen: Pen, view: View, i: number): void {
+function paintTooltip(pen: Pen, view: View, i: number): void {
   const { c, theme, text } = pen;
   const { size } = view;
   const most = Math.max(60, Math.min(360, size.width - 40));

@@ -2,7 +2,7 @@ import { glyphs, type GlyphName } from "../look/glyphs.js";
 import type { TextFitter } from "../look/text.js";
 import type { Theme } from "../look/theme.js";
 
-/** The part of a 2D context that the painters use; `SvgContext` is another one. */
+/** The part of a 2D context that the painters use. `SvgContext` implements it too. */
 export type Context = Pick<
   CanvasRenderingContext2D,
   | "fillStyle" | "strokeStyle" | "lineWidth" | "lineCap" | "lineJoin" | "globalAlpha" | "font" | "textAlign" | "textBaseline"
@@ -10,7 +10,7 @@ export type Context = Pick<
   | "fill" | "stroke" | "fillRect" | "fillText"
 >;
 
-/** What painters draw with. Coordinates are CSS pixels of the viewport. */
+/** The drawing surface of painters. Coordinates are CSS pixels of the viewport. */
 export interface Pen {
   readonly c: Context;
   readonly theme: Theme;
@@ -19,11 +19,11 @@ export interface Pen {
   readonly family: string;
   /** Draws a glyph centred on a point, in a box of the given size. */
   glyph(name: GlyphName, x: number, y: number, size: number, color: string): void;
-  /** Lays stripes over a box that is filled with the colour of working. They move with the pen's phase. */
+  /** Draws the moving stripes of working nodes over a filled box. */
   stripes(x: number, y: number, w: number, h: number): void;
 }
 
-/** Side of the square that the stripes repeat in, in CSS pixels. */
+/** Period of the stripes in both directions, in CSS pixels. */
 export const stripePeriod = 10;
 
 /** A tile of diagonal stripes for a pattern fill. */
@@ -62,11 +62,11 @@ export interface CanvasPenOptions {
 
 export interface CanvasPen extends Pen {
   readonly c: CanvasRenderingContext2D;
-  /** How far the stripes have moved, in CSS pixels. */
+  /** Moves the stripes to an offset in CSS pixels. */
   phase(shift: number): void;
 }
 
-/** A pen on a canvas. The context's transform is the device pixel ratio, and is left so. */
+/** A pen for a canvas. The context's transform must be the scale by the device pixel ratio; the pen restores it. */
 export function canvasPen(c: CanvasRenderingContext2D, options: CanvasPenOptions): CanvasPen {
   const { dpr, theme, text, family } = options;
   const pattern = c.createPattern(stripeTile(dpr, theme.stripe), "repeat");
@@ -104,7 +104,7 @@ export function font(pen: Pen, size: number, weight: number): string {
   return `${weight} ${size}px ${pen.family}`;
 }
 
-/** Font sizes in half pixels, so that a zoom does not make a new font for every frame. */
+/** A font size in range, rounded to half pixels so that a zoom does not create a new font for every frame. */
 export function textSize(wanted: number, least: number, most: number): number {
   return Math.round(Math.min(most, Math.max(least, wanted)) * 2) / 2;
 }

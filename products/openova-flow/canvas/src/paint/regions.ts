@@ -15,7 +15,7 @@ export function snapped(r: Rect, dpr: number): Rect {
 const ready = STATES.indexOf("ready");
 const broken = STATES.indexOf("broken");
 
-/** The frames of regions and groups that are drawn with their nodes. */
+/** Draws the frames of all groups and regions, except regions drawn as tiles. */
 export function paintFrames(pen: Pen, view: View): void {
   const { c, theme } = pen;
   const k = view.camera.k;
@@ -32,17 +32,17 @@ export function paintFrames(pen: Pen, view: View): void {
   paintGroups(pen, view);
 }
 
-/** Strokes the outline that has been drawn: dashed for a region that is not heard of, in the colour of what is wrong with it. */
+/** Strokes the current path: dashed for a stale region, and in the colour of the region's note if it has one. */
 function strokeFrame({ c, theme }: Pen, region: SceneRegion, color: string): void {
   c.strokeStyle = region.note.tone === "none" ? color : toneOf(theme, region);
-  if (region.note.tone === "silent") c.setLineDash([5, 4]);
+  if (region.note.tone === "stale") c.setLineDash([5, 4]);
   c.stroke();
   c.setLineDash([]);
 }
 
 const toneOf = (theme: Theme, region: SceneRegion): string => (region.note.tone === "refused" ? theme.failure : theme.warning);
 
-/** The part of the screen that `paintRegion` draws on for a region: the whole tile, or its title. Nothing else is drawn there. */
+/** The area that `paintRegion` draws on: the tile, or the title. Nothing else is drawn there. */
 export function regionFace(view: View, region: SceneRegion, text: TextFitter, dpr: number): Rect | undefined {
   const r = snapped(screenRect(view, region), dpr);
   if (isTile(region, view.camera.k)) return r;
@@ -52,7 +52,7 @@ export function regionFace(view: View, region: SceneRegion, text: TextFitter, dp
   return { x: r.x + 1, y, w: Math.max(0, Math.floor(title.w) - 2), h: Math.max(0, Math.floor(r.y + title.y + title.h - y) - 1) };
 }
 
-/** What changes with the states of a region's nodes: its tile, or the title of its lane. */
+/** Draws the part of a region that depends on the states of its nodes: its tile, or the title of its lane. */
 export function paintRegion(pen: Pen, view: View, region: SceneRegion): void {
   const r = snapped(screenRect(view, region), pen.dpr);
   if (isTile(region, view.camera.k)) {
@@ -66,35 +66,35 @@ export function paintRegion(pen: Pen, view: View, region: SceneRegion): void {
   if (title !== undefined) paintTitle(pen, region, title, r);
 }
 
-/** Where a lane's title goes, from the top left of its frame. */
+/** The area of a lane's title, relative to the top left of its frame. */
 export interface TitlePlan {
-  /** `strip`: a line above all nodes. `corner`: two lines where no node is. `legend`: a line on the frame itself. */
+  /** `strip`: one line above all nodes. `corner`: two lines in a corner without nodes. `legend`: one line on the frame. */
   readonly kind: "strip" | "corner" | "legend";
   readonly y: number;
   readonly w: number;
   readonly h: number;
 }
 
-/** Height from which a strip has room to breathe, of a title in two lines, and of one on the frame. */
-const airy = 20, twoLines = 34, legend = 13;
+/** Heights in pixels: of a strip that is preferred to a corner, of a title of two lines, and of a title on the frame. */
+const roomyStrip = 20, twoLines = 34, legend = 13;
 const cornerSize = 11, cornerInset = 8;
 
 /**
- * The place for a title on which no node lies: the strip that layout leaves above all nodes; when that is thin on screen, the top left
- * corner if the name fits there; else the frame, as far as the gap to the region above allows. Undefined where none will do.
+ * Finds the area for a title that covers no node: the strip above all nodes; if that is thin, the top left corner if all names fit
+ * into theirs; else the frame, as far as the gap to the region above allows. Undefined if there is no room.
  */
 export function planTitle(view: View, region: SceneRegion, text: TextFitter): TitlePlan | undefined {
   if (region.label === "") return undefined;
   const k = view.camera.k;
   const band = region.band * k;
-  if (band >= airy) return { kind: "strip", y: 0, w: region.w * k, h: band };
+  if (band >= roomyStrip) return { kind: "strip", y: 0, w: region.w * k, h: band };
   if (cornersFit(view, text)) return { kind: "corner", y: 0, w: corner(region, k, text)!, h: twoLines };
   if (band >= legend + 1) return { kind: "strip", y: 0, w: region.w * k, h: band };
   const above = Math.min(region.headroom * k - 1, legend / 2);
   return band + above >= legend - 2 ? { kind: "legend", y: -above, w: region.w * k, h: Math.min(legend, band + above) } : undefined;
 }
 
-/** Width of the corner if a title of two lines fits into it. Corners are ordered from the deepest, which is the narrowest. */
+/** Width of the widest corner area that holds a title of two lines; undefined if none does. */
 function corner(region: SceneRegion, k: number, text: TextFitter): number | undefined {
   const wanted = text.width(region.label, cornerSize, 650) + 2 * cornerInset;
   const found = region.corner.findLast(([right, depth]) => depth * k - 2 >= twoLines && right * k - 2 >= wanted);
@@ -103,14 +103,14 @@ function corner(region: SceneRegion, k: number, text: TextFitter): number | unde
 
 const fits = new WeakMap<Scene, { readonly k: number; readonly all: boolean }>();
 
-/** Titles look alike in all lanes: they are in corners only if each fits into its own. */
+/** Whether all titles fit into their corners. Titles of all lanes look alike. */
 function cornersFit({ scene, camera: { k } }: View, text: TextFitter): boolean {
   let known = fits.get(scene);
   if (known?.k !== k) fits.set(scene, (known = { k, all: scene.regions.every((r) => r.label === "" || corner(r, k, text) !== undefined) }));
   return known.all;
 }
 
-/** Name, count and a slim progress bar, in a line or, in a corner, in two. */
+/** Draws name, count and a slim progress bar: on one line, or in a corner on two. */
 function paintTitle(pen: Pen, region: SceneRegion, plan: TitlePlan, r: Rect): void {
   const { c, theme, text } = pen;
   const stacked = plan.kind === "corner";
@@ -125,7 +125,7 @@ function paintTitle(pen: Pen, region: SceneRegion, plan: TitlePlan, r: Rect): vo
   const doneWidth = text.width(done, small, 500);
   const x = r.x + (stacked ? inset : inset + width + 10);
   const counted = x + doneWidth + inset <= r.x + plan.w;
-  // Edges and the frame pass below a title, not through it.
+  // Covers edges and the frame behind the title.
   c.fillStyle = theme.lane;
   c.fillRect(r.x + inset - 4, y - size, width + (counted && !stacked ? doneWidth + 10 : 0) + 8, size + 3);
   c.textAlign = "left";
@@ -137,7 +137,7 @@ function paintTitle(pen: Pen, region: SceneRegion, plan: TitlePlan, r: Rect): vo
     c.font = font(pen, small, 500);
     c.fillStyle = theme.muted;
     c.fillText(done, x, stacked ? y + 13 : y);
-  } else if (region.note.tone !== "silent") return;
+  } else if (region.note.tone !== "stale") return;
   const end = r.x + plan.w - (stacked ? 2 : inset);
   const noteX = counted ? x + doneWidth + 12 : x;
   const noted = paintNote(pen, region, noteX, stacked ? y + 13 : y, end - noteX, small, theme.lane);
@@ -147,7 +147,7 @@ function paintTitle(pen: Pen, region: SceneRegion, plan: TitlePlan, r: Rect): vo
   if (room >= 24) paintBar(pen, region, { x: barX, y: stacked ? y + 7.5 : top + plan.h / 2 - h / 2, w: Math.min(room, plan.kind === "strip" ? 160 : 64), h });
 }
 
-/** Writes what is said of a region, from a baseline on, with a mark before it, on a ground that hides lines. Answers how wide that came out; 0 for nothing. */
+/** Draws a region's note at a baseline, after its mark. `ground` is a colour to cover lines behind it. Returns the width; 0 without a note. */
 function paintNote(pen: Pen, region: SceneRegion, x: number, y: number, room: number, size: number, ground?: string): number {
   const { c, theme, text } = pen;
   const { text: long, short, tone } = region.note;
@@ -161,7 +161,7 @@ function paintNote(pen: Pen, region: SceneRegion, x: number, y: number, room: nu
     c.fillStyle = ground;
     c.fillRect(x - 3, y - size, width + 6, size + 3);
   }
-  pen.glyph(tone === "silent" ? "unconfirmed" : "broken", x + mark / 2, y - size * 0.36, mark, color);
+  pen.glyph(tone === "stale" ? "unconfirmed" : "broken", x + mark / 2, y - size * 0.36, mark, color);
   c.font = font(pen, size, 600);
   c.fillStyle = color;
   c.textAlign = "left";
@@ -193,11 +193,11 @@ function paintGroups(pen: Pen, view: View): void {
   }
 }
 
-/** A bar of the states, each as wide as it is frequent and never narrower than two pixels. */
+/** Draws a progress bar: one segment for each state. */
 export function paintBar(pen: Pen, region: SceneRegion, r: Rect): void {
   const { c, theme } = pen;
   const radius = Math.min(r.h / 2, 3);
-  const isStale = region.note.tone === "silent";
+  const isStale = region.note.tone === "stale";
   c.fillStyle = theme.track;
   c.beginPath();
   c.roundRect(r.x, r.y, r.w, r.h, radius);
@@ -221,7 +221,7 @@ export interface Segment {
   readonly w: number;
 }
 
-/** The widths of a progress bar's parts. They add up to the width; a state that occurs at all gets at least two pixels. */
+/** The segments of a progress bar. They add up to `width`, in proportion to the number of nodes, but each is at least two pixels wide. */
 export function segments(region: Pick<SceneRegion, "counts" | "total">, width: number): Segment[] {
   const present = stateOrder.map((name) => ({ name, n: region.counts[column.get(name)!]! })).filter((s) => s.n > 0);
   const least = Math.min(2, width / Math.max(present.length, 1));
@@ -235,28 +235,28 @@ export function segments(region: Pick<SceneRegion, "counts" | "total">, width: n
   });
 }
 
-/** What tiles show besides their bar. */
+/** The parts that tiles show besides their bar. */
 export interface TileParts {
   readonly name: boolean;
   readonly count: boolean;
   readonly states: boolean;
 }
 const everything: TileParts = { name: true, count: true, states: true };
-/** Least size of a tile with a name. */
+/** Minimum size of a tile with a name. */
 const tileName = { w: 40, h: 20 };
 
-/** Where the parts of a tile go, from the room it has; sizes of zero are left out. */
+/** Positions and sizes of the parts of a tile. A part of size 0 is left out. */
 export interface TilePlan {
   readonly name: number;
   readonly bar: Rect;
   /** Baseline of the name. */
   readonly base: number;
-  /** Middle of the line of states, 0 for none. */
+  /** Middle of the line of states, or 0 for none. */
   readonly states: number;
 }
 
 export function planTile(r: Rect, have: TileParts = everything): TilePlan {
-  // From the width alone where it can be, so that neighbours of unequal height keep their lines in one row.
+  // Depends on the width alone where possible, so that lines of text align between neighbours of different height.
   const pad = Math.min(10, Math.max(3, Math.min(r.h * 0.22, r.w * 0.07)));
   const w = Math.max(1, r.w - 2 * pad);
   if (!have.name || r.h < tileName.h || r.w < tileName.w) {
@@ -276,7 +276,7 @@ const countSize = (plan: TilePlan): number => Math.max(9, plan.name - 1.5);
 
 const tiles = new WeakMap<Scene, { readonly k: number; readonly have: TileParts }>();
 
-/** Tiles look alike at a scale: names, counts and states are on all of them once nine in ten have room for all of it. */
+/** The parts of all tiles at the current scale. All tiles look alike: a part is shown if nine in ten have room for it. */
 function tilesHave({ scene, camera: { k } }: View, text: TextFitter): TileParts {
   let known = tiles.get(scene);
   if (known?.k !== k) {
@@ -293,13 +293,13 @@ function tilesHave({ scene, camera: { k } }: View, text: TextFitter): TileParts 
 function paintTile(pen: Pen, region: SceneRegion, r: Rect, have: TileParts): void {
   const { c, theme, text } = pen;
   const plan = planTile(r, have);
-  const troubled = region.counts[broken]! > 0;
+  const hasBroken = region.counts[broken]! > 0;
   c.fillStyle = theme.surface;
   c.lineWidth = 1;
   c.beginPath();
   c.roundRect(r.x + 0.5, r.y + 0.5, r.w - 1, r.h - 1, Math.min(6, r.h / 5));
   c.fill();
-  strokeFrame(pen, region, troubled ? theme.states.broken.soft : theme.laneBorder);
+  strokeFrame(pen, region, hasBroken ? theme.states.broken.soft : theme.laneBorder);
   paintBar(pen, region, plan.bar);
   if (plan.name === 0) return;
   const { x, w } = plan.bar;
@@ -308,7 +308,7 @@ function paintTile(pen: Pen, region: SceneRegion, r: Rect, have: TileParts): voi
   const countWidth = text.width(count, countSize(plan), 400) + countGap;
   const full = text.width(region.label, plan.name, 600);
   c.textBaseline = "alphabetic";
-  // The name matters more than the count, which the bar shows as well.
+  // The name matters more than the count, because the bar shows the count too.
   if (have.count && full + countWidth <= w) {
     c.font = font(pen, countSize(plan), 400);
     c.fillStyle = theme.muted;
@@ -320,11 +320,11 @@ function paintTile(pen: Pen, region: SceneRegion, r: Rect, have: TileParts): voi
   c.fillStyle = theme.text;
   c.fillText(text.fit(region.label, w, plan.name, 600), x, base);
   if (plan.states <= 0) return;
-  if (region.note.tone !== "silent") tileStates(pen, region, plan);
+  if (region.note.tone !== "stale") tileStates(pen, region, plan);
   else paintNote(pen, region, x, snap(plan.states + 3.8, pen.dpr), w, 10);
 }
 
-/** What is not ready, as glyph and number, as far as there is room. */
+/** Draws glyph and number of each state but ready, as far as there is room. */
 function tileStates(pen: Pen, region: SceneRegion, plan: TilePlan): void {
   const { c, theme, text } = pen;
   const y = plan.states;

@@ -1,4 +1,4 @@
-import { leashed, type Camera, type Size } from "../geometry/camera.js";
+import { constrained, type Camera, type Size } from "../geometry/camera.js";
 import { levelAt, type Level } from "../view/lod.js";
 import { fromMinimap, mapMs, worthAMap } from "../view/minimap.js";
 import { pensOf, resizeLayers, type Layers, type Pens } from "./layers.js";
@@ -29,11 +29,11 @@ const EVERYTHING = GROUND | NODES | OVERLAY | MAP | MAP_FRAME;
 /** Duration of the move to a new layout, in milliseconds. */
 const moveMs = 420;
 
-const nothing: Pointed = { selected: -1, hovered: -1, selectedFrame: undefined, hoveredFrame: undefined, focused: false };
+const notPointed: Pointed = { selected: -1, hovered: -1, selectedFrame: undefined, hoveredFrame: undefined, focused: false };
 
 /**
  * Draws a scene on stacked canvases, only when something asks for it and only the layers that changed. Between `start` and `stop` it may
- * hold one animation frame and one timer; after `stop` it holds nothing.
+ * hold one animation frame and one timer; after `stop` it holds none.
  */
 export class Renderer {
   readonly #layers: Layers;
@@ -43,7 +43,7 @@ export class Renderer {
   /** The minimap; loaded once a part of the flow is out of view. */
   #map: MapLayer | null = null;
   #isMapLoading = false;
-  #mapStale = false;
+  #isMapDirty = false;
   #family = "sans-serif";
   #theme: Theme | undefined;
   #scene: Scene | null = null;
@@ -52,15 +52,15 @@ export class Renderer {
   #size: Size = { width: 0, height: 0 };
   #dpr = 1;
   #emphasis: Emphasis | null = null;
-  #pointed: Pointed = nothing;
+  #pointed: Pointed = notPointed;
   #calm = false;
   #mapWanted = true;
   #running = false;
   #frame = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  #stale = EVERYTHING;
-  readonly #staleNodes = new Set<number>();
-  readonly #staleRegions = new Set<number>();
+  #dirty = EVERYTHING;
+  readonly #dirtyNodes = new Set<number>();
+  readonly #dirtyRegions = new Set<number>();
   #motion: { motion: Motion; start: number } | null = null;
   #phase = 0;
   #shown = false;
@@ -81,7 +81,7 @@ export class Renderer {
   get scene(): Scene | null { return this.#scene; }
   get emphasis(): Emphasis | null { return this.#emphasis; }
   get camera(): Camera { return this.#travel.camera; }
-  /** The end of the current flight; without one, the camera. */
+  /** The end of the current flight, or the camera if there is none. */
   get goal(): Camera { return this.#travel.goal; }
   get size(): Size { return this.#size; }
   get level(): Level { return this.#level; }
@@ -151,9 +151,9 @@ export class Renderer {
     this.#motion = null;
     this.#scene = scene;
     this.#emphasis = null;
-    this.#pointed = nothing;
-    this.#staleNodes.clear();
-    this.#staleRegions.clear();
+    this.#pointed = notPointed;
+    this.#dirtyNodes.clear();
+    this.#dirtyRegions.clear();
     if (scene !== null && previous !== null && !this.#calm && this.#running && document.visibilityState === "visible") {
       const motion = new Motion(previous, scene, moveMs);
       if (!motion.empty) {
@@ -178,9 +178,9 @@ export class Renderer {
   touch(i: number): void {
     const scene = this.#scene;
     if (scene === null) return;
-    this.#staleNodes.add(i);
+    this.#dirtyNodes.add(i);
     const r = scene.region[i]!;
-    if (r >= 0) this.#staleRegions.add(r);
+    if (r >= 0) this.#dirtyRegions.add(r);
     this.#redraw(0);
     if (i === this.#pointed.hovered || i === this.#pointed.selected) this.#redraw(OVERLAY);
     if (this.#mapWanted) this.#redraw(MAP);
@@ -188,7 +188,7 @@ export class Renderer {
 
   /** Redraws the face of a region, after its note changed; with `tone`, after the note's tone changed, also its frame. */
   note(region: number, tone: boolean): void {
-    this.#staleRegions.add(region);
+    this.#dirtyRegions.add(region);
     this.#redraw(tone ? GROUND | NODES : 0);
   }
 
@@ -199,22 +199,22 @@ export class Renderer {
     const { selected, hovered } = this.#pointed;
     for (const i of [selected, hovered]) if (i >= 0 && view.scene.retime(i, now)) this.#redraw(OVERLAY);
     if (view.level !== "card") return;
-    for (const i of visibleNodes(view)) if (view.scene.retime(i, now)) this.#staleNodes.add(i);
-    if (this.#staleNodes.size > 0) this.#redraw(0);
+    for (const i of visibleNodes(view)) if (view.scene.retime(i, now)) this.#dirtyNodes.add(i);
+    if (this.#dirtyNodes.size > 0) this.#redraw(0);
   }
 
   /** Moves the camera, at once or, with `animate`, in a short flight. */
   setCamera(camera: Camera, animate = false): void {
-    const goal = this.#leash(camera);
+    const goal = this.#constrain(camera);
     if (animate && !this.#calm && this.#running && this.#size.width > 0) {
       this.#travel.fly(goal, performance.now());
       this.#redraw(0);
     } else if (this.#travel.jump(goal)) this.#viewMoved();
   }
 
-  #leash(camera: Camera): Camera {
+  #constrain(camera: Camera): Camera {
     const bounds = this.#scene?.bounds;
-    return bounds === undefined || this.#size.width === 0 ? camera : leashed(camera, bounds, this.#size);
+    return bounds === undefined || this.#size.width === 0 ? camera : constrained(camera, bounds, this.#size);
   }
 
   #viewMoved(): void {
@@ -238,7 +238,7 @@ export class Renderer {
   }
 
   #redraw(what: number): void {
-    this.#stale |= what;
+    this.#dirty |= what;
     if (this.#running && this.#frame === 0) this.#frame = requestAnimationFrame((t) => this.#draw(t));
   }
 
@@ -251,19 +251,19 @@ export class Renderer {
     if (view === null) {
       for (const pen of [pens.ground, pens.nodes, pens.overlay]) this.#clear(pen);
       this.#layers.map.hidden = true;
-      this.#stale = 0;
+      this.#dirty = 0;
       return;
     }
-    const stale = this.#stale;
-    this.#stale = 0;
-    if ((stale & GROUND) !== 0) this.#drawGround(pens.ground, view);
-    if ((stale & NODES) !== 0) this.#drawNodes(pens.nodes, view);
-    else this.#drawStale(pens.nodes, view);
-    this.#staleNodes.clear();
-    this.#staleRegions.clear();
-    if ((stale & OVERLAY) !== 0) this.#drawOverlay(pens.overlay, view);
-    if ((stale & (MAP | MAP_FRAME)) !== 0) this.#drawMap(pens.map, view, now, (stale & MAP) !== 0);
-    if ((stale & (GROUND | NODES)) !== 0) this.#seeStripes(view);
+    const dirty = this.#dirty;
+    this.#dirty = 0;
+    if ((dirty & GROUND) !== 0) this.#drawGround(pens.ground, view);
+    if ((dirty & NODES) !== 0) this.#drawNodes(pens.nodes, view);
+    else this.#drawDirty(pens.nodes, view);
+    this.#dirtyNodes.clear();
+    this.#dirtyRegions.clear();
+    if ((dirty & OVERLAY) !== 0) this.#drawOverlay(pens.overlay, view);
+    if ((dirty & (MAP | MAP_FRAME)) !== 0) this.#drawMap(pens.map, view, now, (dirty & MAP) !== 0);
+    if ((dirty & (GROUND | NODES)) !== 0) this.#scheduleStripes(view);
     if (this.#travel.isFlying || this.#motion !== null) this.#redraw(0);
     if (this.#viewDirty) {
       this.#viewDirty = false;
@@ -282,7 +282,7 @@ export class Renderer {
       const t = (now - motion.start) / motion.motion.duration;
       motion.motion.at(t);
       if (t >= 1) this.#motion = null;
-      this.#stale |= GROUND | NODES | OVERLAY;
+      this.#dirty |= GROUND | NODES | OVERLAY;
     }
   }
 
@@ -290,7 +290,7 @@ export class Renderer {
     pen.c.clearRect(0, 0, this.#size.width, this.#size.height);
   }
 
-  /** An overlay with nothing on it is left alone: touching a canvas costs a copy of all of it. */
+  /** An empty overlay is not touched, because a change of a canvas costs a copy of all of it. */
   #drawOverlay(pen: CanvasPen, view: View): void {
     const { selected, hovered, selectedFrame, hoveredFrame } = this.#pointed;
     const empty = selected < 0 && hovered < 0 && selectedFrame === undefined && hoveredFrame === undefined;
@@ -313,10 +313,10 @@ export class Renderer {
   }
 
   /** Draws only the nodes and region faces that changed. Boxes are whole device pixels and never overlap, so clearing one leaves its neighbours alone. */
-  #drawStale(pen: CanvasPen, view: View): void {
+  #drawDirty(pen: CanvasPen, view: View): void {
     const { scene, size, camera } = view;
     const nodes: number[] = [];
-    for (const i of this.#staleNodes) {
+    for (const i of this.#dirtyNodes) {
       if (i >= scene.count) continue;
       const r = scene.regions[scene.region[i]!];
       if (r !== undefined && isTile(r, camera.k)) continue;
@@ -326,7 +326,7 @@ export class Renderer {
       nodes.push(i);
     }
     paintNodes(pen, view, nodes);
-    for (const r of this.#staleRegions) {
+    for (const r of this.#dirtyRegions) {
       const region = scene.regions[r];
       if (region === undefined) continue;
       const face = regionFace(view, region, this.text, pen.dpr);
@@ -345,8 +345,8 @@ export class Renderer {
       if (changed) this.#map?.forget();
       return;
     }
-    this.#mapStale = this.#map?.draw(pen, view, now, changed) === false;
-    if (this.#mapStale) this.#later(mapMs);
+    this.#isMapDirty = this.#map?.draw(pen, view, now, changed) === false;
+    if (this.#isMapDirty) this.#later(mapMs);
   }
 
   #loadMap(): void {
@@ -369,20 +369,20 @@ export class Renderer {
 
   #wake(): void {
     if (!this.#running || document.visibilityState !== "visible") return;
-    if (this.#mapStale) this.#redraw(MAP);
+    if (this.#isMapDirty) this.#redraw(MAP);
     const view = this.view();
     if (view === null || this.#calm) return;
     const seen = stripedIn(view, this.text);
     if (seen === null) return;
     this.#phase = (this.#phase + 1) % stripePeriod;
     this.#pens?.nodes.phase(this.#phase);
-    for (const i of seen.nodes) this.#staleNodes.add(i);
-    for (const r of seen.regions) this.#staleRegions.add(r);
+    for (const i of seen.nodes) this.#dirtyNodes.add(i);
+    for (const r of seen.regions) this.#dirtyRegions.add(r);
     this.#redraw(0);
     this.#later(seen.paceMs);
   }
 
-  #seeStripes(view: View): void {
+  #scheduleStripes(view: View): void {
     if (this.#calm || document.visibilityState !== "visible") return;
     const seen = stripedIn(view, this.text);
     if (seen !== null) this.#later(seen.paceMs);

@@ -19,7 +19,7 @@ export function stripedIn(view: View, text: TextFitter): Striped | null {
   const nodes = visibleNodes(view).filter((i) => scene.state[i] === WORKING && !scene.isStale(i));
   const index = new Map(scene.regions.map((r, i) => [r, i]));
   const regions = visibleRegions(view)
-    .filter((r) => r.counts[WORKING]! > 0 && r.note.tone !== "silent" && (isTile(r, camera.k) || planTitle(view, r, text) !== undefined))
+    .filter((r) => r.counts[WORKING]! > 0 && r.note.tone !== "stale" && (isTile(r, camera.k) || planTitle(view, r, text) !== undefined))
     .map((r) => index.get(r)!);
   const count = nodes.length + regions.length;
   return count === 0 ? null : { nodes, regions, paceMs: leastMs + count };

@@ -5,13 +5,13 @@ import type { Theme } from "../look/theme.js";
 
 function escape(s: string): string {
   return s.replace(/[&<>"]/g, (c) => (c === "&" ? "&amp;" : c === "<" ? "&lt;" : c === ">" ? "&gt;" : "&quot;"))
-    // XML has no way to write most control characters.
+    // XML forbids these characters, even escaped.
     .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, "\ufffd");
 }
 
 const num = (v: number): string => String(Math.round(v * 100) / 100);
 
-/** A context that writes SVG in place of drawing. Knows what the painters use and no more. */
+/** A context that writes SVG. It implements only what the painters use. */
 export class SvgContext implements Context {
   fillStyle: string | CanvasGradient | CanvasPattern = "#000";
   strokeStyle: string | CanvasGradient | CanvasPattern = "#000";
@@ -88,7 +88,7 @@ export function svgPen(theme: Theme, text: TextFitter, family: string): SvgPen {
   };
 }
 
-/** A whole document from what a pen has written. */
+/** The SVG document of everything that a pen has drawn. */
 export function svgDocument(pen: SvgPen, width: number, height: number, title: string): string {
   const n = stripePeriod;
   const w = num(Math.ceil(width)), h = num(Math.ceil(height));

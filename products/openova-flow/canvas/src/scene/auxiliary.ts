@@ -1,26 +1,26 @@
 import { buildGraph, displayState, fold, type FlowGraph, type FlowNode } from "@openova/flow-core";
 
 /**
- * Decides what is drawn of the nodes that stand beside the rollout, such as sources: those that are not ready, and the one that is
- * asked for. There is a source behind nearly every release, and as long as all is well with it nobody wants to see it.
+ * Decides which auxiliary nodes, such as sources, are left out. Nearly every release has a source, which matters only while it is not
+ * ready, or while the user selects it.
  */
 export class Auxiliary {
   #topology = -1;
   #ids: readonly string[] = [];
 
-  /** The ids of the nodes that are not drawn, in a fixed order for one topology. */
-  hidden(graph: FlowGraph, now: number, asked: string | null): readonly string[] {
+  /** The ids of the nodes to leave out: all ready auxiliary nodes but `pinned`. Their order is fixed for one topology. */
+  hidden(graph: FlowGraph, now: number, pinned: string | null): readonly string[] {
     if (graph.topologyVersion !== this.#topology) {
       this.#topology = graph.topologyVersion;
       this.#ids = [...graph.nodes.keys()].filter((id) => graph.isAuxiliary(id) && !graph.isContainer(id));
     }
-    // That a server which began anew has not heard of a source yet says nothing against it.
+    // Without `unconfirmed`: a ready source that is unconfirmed after a restart of the server stays hidden.
     const isReady = (node: FlowNode): boolean => displayState(node, { graph, nodes: graph.nodes, regions: graph.state.regions, now }) === "ready";
-    return this.#ids.filter((id) => id !== asked && isReady(graph.nodes.get(id) as FlowNode));
+    return this.#ids.filter((id) => id !== pinned && isReady(graph.nodes.get(id) as FlowNode));
   }
 }
 
-/** The graph without some nodes and all that leads to or from them. */
+/** The graph without these nodes and their edges. */
 export function without(graph: FlowGraph, ids: readonly string[]): FlowGraph {
   return ids.length === 0 ? graph : buildGraph(fold(graph.state, { type: "delete-nodes", ids: [...ids] }));
 }

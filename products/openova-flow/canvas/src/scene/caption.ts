@@ -24,14 +24,14 @@ function waiting(ids: readonly string[], context: CaptionContext): string {
   return more.length > 0 ? `waiting for ${name} +${more.length}` : `waiting for ${name}`;
 }
 
-/** The card's second line: what matters about the node now. */
+/** The second line of a card: the most important fact about the node. */
 export function caption(node: FlowNode, display: DisplayState, context: CaptionContext): string {
   const meta = metaOf(node);
   switch (display) {
     case "terminating":
       return meta.deletingSince === undefined ? "deleting" : `deleting for ${duration(context.now - meta.deletingSince)}`;
     case "unconfirmed":
-      return "not heard of again";
+      return "not reported again yet";
     case "broken": {
       const absent = meta.waitingFor?.find((id) => !context.exists(id));
       if (node.status !== "failed" && absent !== undefined) return `needs ${context.name(absent)}: missing`;

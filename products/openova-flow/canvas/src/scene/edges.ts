@@ -5,11 +5,8 @@ export const EDGE_TYPES: readonly RelationshipType[] = ["finish-to-start", "star
 const typeIndex = new Map<string, number>(EDGE_TYPES.map((t, i) => [t, i]));
 export const CONDITION_NAMES = ["on-success", "on-failure", "always"] as const;
 
-/** Flags of an edge. */
-export const CYCLIC = 1;
-export const GHOSTLY = 2;
-export const ACROSS = 4;
-export const IMPLIED = 8;
+/** Flags of an edge: it is on a cycle, ends at a ghost, leads to another region, or follows from other edges. */
+export const CYCLIC = 1, GHOSTLY = 2, ACROSS = 4, IMPLIED = 8;
 
 export interface SceneEdges {
   readonly count: number;

@@ -1,28 +1,28 @@
 import { fold, nameOf, type FlowGraph, type FlowMessage, type FlowNode, type FlowState, type GraphEdge, type Relationship } from "@openova/flow-core";
 
-/** A stand-in that is drawn for the end of an edge that is no node of this flow. */
+/** The placeholder for an end of an edge that is not a node of this flow: it does not exist, or is in another flow. */
 export interface Ghost {
   readonly id: string;
   readonly kind: "missing" | "external";
   readonly label: string;
-  /** The flow that an external end lies in. */
+  /** The flow of an external end; empty for a missing one. */
   readonly flowId: string;
   /** The id that the relationship names. */
   readonly nodeId: string;
 }
 
-/** The id of the stand-in for a node of another flow. Starts with a byte that no emitter has reason to use. */
+/** The id of the ghost for a node of another flow. It starts with a byte that ids of nodes do not contain. */
 export function externalId(region: string | undefined, flowId: string, nodeId: string): string {
   return `\u0000${region ?? ""}\u0000${flowId}\u0000${nodeId}`;
 }
 
-export interface Haunted {
-  /** The state with stand-ins as nodes; the state itself when it needs none. */
+export interface WithGhosts {
+  /** The state with ghosts as nodes; the state itself if it needs none. */
   readonly state: FlowState;
   readonly ghosts: ReadonlyMap<string, Ghost>;
 }
 
-/** The name that a node or stand-in is drawn with. */
+/** The name of a node or ghost on its card. */
 export function drawnName(graph: FlowGraph, ghosts: ReadonlyMap<string, Ghost>, id: string): string {
   const ghost = ghosts.get(id);
   return ghost?.kind === "external" ? ghost.label : nameOf(graph, id);
@@ -37,10 +37,10 @@ function ghostFor(edge: GraphEdge, end: "from" | "to", region: string | undefine
 }
 
 /**
- * Puts a stand-in node in place of each end that dangles or lies in another flow, in the region of the end that is here, so that
- * layout finds it a place like any other. An edge with neither end here is left out.
+ * Adds a ghost node for each end that does not exist or is in another flow, in the region of the end that is here, so that layout
+ * places it like any node. An edge with neither end here is left out.
  */
-export function haunt(graph: FlowGraph): Haunted {
+export function addGhosts(graph: FlowGraph): WithGhosts {
   const ghosts = new Map<string, Ghost>();
   const nodes: FlowNode[] = [];
   const rels: Relationship[] = [];

@@ -8,7 +8,7 @@ export function commonPrefix(labels: readonly string[]): string {
 }
 
 /** For each label, the length of the longest prefix that it shares with another label. The rest distinguishes it from all others. */
-export function tellingParts(labels: Iterable<string>): ReadonlyMap<string, number> {
+export function sharedPrefixes(labels: Iterable<string>): ReadonlyMap<string, number> {
   const sorted = [...new Set(labels)].sort();
   const parts = new Map(sorted.map((label) => [label, 0]));
   sorted.slice(1).forEach((label, i) => {

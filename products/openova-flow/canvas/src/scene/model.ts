@@ -1,6 +1,6 @@
 import { buildGraph, type DisplayContext, type FlowGraph, type FlowState, type LayoutClient, type LayoutResult, type Regions, type Usual } from "@openova/flow-core";
 import { Auxiliary, without } from "./auxiliary.js";
-import { drawnName, haunt } from "./ghosts.js";
+import { drawnName, addGhosts } from "./ghosts.js";
 import { Scene } from "./scene.js";
 
 interface Drawn {
@@ -36,7 +36,7 @@ export class Model {
   /** The topology of the scene, and the nodes left out of it. */
   #shown: Drawn | null = null;
   readonly #auxiliary = new Auxiliary();
-  #asked: string | null = null;
+  #pinned: string | null = null;
   #widthOf: (id: string) => number = () => 0;
   #work: Promise<void> | null = null;
   /** Incremented to discard the result of a running layout. */
@@ -91,15 +91,15 @@ export class Model {
     if (this.#scene !== null) this.#scene.usual = usual;
   }
 
-  /** Asks for a node to be drawn that would be left out; null withdraws that. Resolves once the scene is laid out. */
-  async ask(id: string | null): Promise<void> {
-    this.#asked = id;
+  /** Draws this node even if it would be left out; null pins none. Resolves once the scene is laid out. */
+  async pin(id: string | null): Promise<void> {
+    this.#pinned = id;
     await this.#rearranged();
   }
 
   /** The topology to draw now, and the nodes to leave out. */
   #drawn(graph: FlowGraph): Drawn {
-    return { topology: graph.topologyVersion, hidden: this.#auxiliary.hidden(graph, this.#hooks.now(), this.#asked) };
+    return { topology: graph.topologyVersion, hidden: this.#auxiliary.hidden(graph, this.#hooks.now(), this.#pinned) };
   }
 
   /** Does nothing before the first layout and after `close`: the next state starts a layout. */
@@ -126,16 +126,16 @@ export class Model {
       const drawn = this.#drawn(whole);
       if (isSame(drawn, this.#shown)) return;
       const graph = without(whole, drawn.hidden);
-      const haunted = haunt(graph);
-      const laidOut = haunted.state === graph.state ? graph : buildGraph(haunted.state);
-      this.#widthOf = (id) => this.#hooks.cardWidth(drawnName(graph, haunted.ghosts, id));
+      const withGhosts = addGhosts(graph);
+      const laidOut = withGhosts.state === graph.state ? graph : buildGraph(withGhosts.state);
+      this.#widthOf = (id) => this.#hooks.cardWidth(drawnName(graph, withGhosts.ghosts, id));
       this.#client ??= this.#hooks.layoutClient((id) => this.#widthOf(id));
       const layout = await this.#client.layout(laidOut, this.#layout);
       if (epoch !== this.#epoch) return;
       this.#layout = layout;
       this.#shown = drawn;
       const now = this.#state as FlowState;
-      this.#scene = new Scene(graph, layout, haunted.ghosts, this.#context(whole.state));
+      this.#scene = new Scene(graph, layout, withGhosts.ghosts, this.#context(whole.state));
       this.#scene.usual = this.#usual;
       if (now !== whole.state) {
         this.#scene.update(now.nodes, this.#context(now), undefined, () => undefined);

@@ -7,7 +7,7 @@ import type { TextFitter } from "../look/text.js";
 import { caption, captionTicks } from "./caption.js";
 import { drawnName, type Ghost } from "./ghosts.js";
 import { noNote, noteOf, type RegionNote } from "./region-note.js";
-import { commonPrefix, tellingParts } from "./labels.js";
+import { commonPrefix, sharedPrefixes } from "./labels.js";
 import { ACROSS, collectEdges, type SceneEdges } from "./edges.js";
 import { SpatialIndex } from "../geometry/spatial.js";
 
@@ -18,30 +18,29 @@ export const BROKEN = STATES.indexOf("broken");
 export const WORKING = STATES.indexOf("working");
 const stateIndex = new Map<string, number>(STATES.map((s, i) => [s, i]));
 
-/** More regions than this are too small for titles on their frames, and too many to look above each. */
+/** Maximum number of regions for which headroom is computed. More of them are too small for titles on their frames. */
 const manyRegions = 2000;
 
 export interface SceneRegion {
   readonly name: string;
   readonly label: string;
-  /** The node that stands for the region, when there is one. */
+  /** Id of the region's container node, if it has one. */
   readonly containerId: string | undefined;
   readonly nodes: Uint32Array;
   readonly edges: Uint32Array;
   /** Height of the strip above the topmost node, for the label. */
   readonly band: number;
-  /** How far above its frame nothing lies. */
+  /** Height of the free space above its frame. */
   readonly headroom: number;
-  /** How deep the top left corner is free of nodes, by how far one goes right: pairs of right end and depth, narrowing. */
+  /** Areas at the top left that are free of nodes: pairs of width and height, from narrow and high to wide and low. */
   readonly corner: readonly (readonly [number, number])[];
   x: number;
   y: number;
   w: number;
   h: number;
-  /** Number of nodes by index into STATES; neither stand-ins count nor what stands beside the rollout. */
+  /** Number of nodes by index into STATES, without ghosts and auxiliary nodes. */
   readonly counts: Uint32Array;
   total: number;
-  /** What is to be said of the region as a whole. */
   note: RegionNote;
 }
 
@@ -55,7 +54,7 @@ export interface SceneGroup {
   h: number;
 }
 
-/** All that is drawn, in arrays: positions in world units, states, edges, regions. Positions may be moved by an animation. */
+/** Everything that is drawn, as arrays: positions in world units, states, edges, regions. An animation may change positions. */
 export class Scene {
   readonly graph: FlowGraph;
   readonly layout: LayoutResult;
@@ -72,7 +71,7 @@ export class Scene {
   /** Index into STATES, or MISSING or EXTERNAL. */
   readonly state: Uint8Array;
   readonly labels: string[];
-  /** What all labels begin with, up to a hyphen or slash: left out where there is little room. */
+  /** The common prefix of all labels, up to a hyphen or slash. It is left out where there is little room. */
   readonly prefix: string;
   readonly #parts: ReadonlyMap<string, number>;
   readonly regions: readonly SceneRegion[];
@@ -133,11 +132,11 @@ export class Scene {
     for (let i = 0; i < n; i++) this.#assign(i, graph.nodes.get(this.ids[i]!), context);
     this.#recount();
     this.#annotate(context, () => undefined);
-    this.#parts = tellingParts(this.labels);
+    this.#parts = sharedPrefixes(this.labels);
     this.prefix = commonPrefix(this.labels.slice(0, this.count).filter((_, i) => this.#nodes[i] !== undefined));
   }
 
-  /** Gives frames places after the nodes in the arrays, so that edges can end at them. */
+  /** Appends frames to the arrays, after the nodes, so that edges can end at them. */
   #anchor(frames: readonly string[], regionIndex: ReadonlyMap<string, number>, ends: Map<string, number>): void {
     frames.forEach((id, k) => {
       const i = this.count + k;
@@ -147,7 +146,7 @@ export class Scene {
       this.y[i] = rect.y;
       this.w[i] = rect.w;
       this.h[i] = rect.h;
-      // A region's own frame lies in no region: its edges run between regions.
+      // A region's own frame is in no region, so its edges count as edges between regions.
       this.region[i] = group === undefined ? -1 : (regionIndex.get(group.region) ?? -1);
       ends.set(id, i);
     });
@@ -218,7 +217,7 @@ export class Scene {
     this.#nodes[i] = node;
     this.#captions[i] = undefined;
     const ghost = node === undefined ? this.ghosts.get(id) : undefined;
-    // Names are those of the graph that was laid out, unless a node is called something else by now.
+    // The name from the graph that was laid out, unless the node has been renamed since.
     this.labels[i] = node === undefined || node.label === this.graph.nodes.get(id)?.label ? drawnName(this.graph, this.ghosts, id) : node.label;
     this.state[i] = node !== undefined
       ? stateIndex.get(displayState(node, context))!
@@ -241,16 +240,16 @@ export class Scene {
     r.total += by;
   }
 
-  /** Whether its region is not heard any more: it is shown as it was then. */
+  /** Whether the node's region is stale. The node then shows its last known state. */
   isStale(i: number): boolean {
-    return this.regions[this.region[i]!]?.note.tone === "silent";
+    return this.regions[this.region[i]!]?.note.tone === "stale";
   }
 
   node(i: number): FlowNode | undefined {
     return this.#nodes[i];
   }
 
-  /** Takes over nodes that are other objects now, and states that time has changed. Calls `changed` for each that looks different. */
+  /** Replaces nodes whose object differs. Calls `changed` for each. */
   update(nodes: ReadonlyMap<string, FlowNode>, context: DisplayContext, ids: Iterable<string> | undefined, changed: (index: number) => void): void {
     this.#now = context.now;
     const one = (i: number): void => {
@@ -266,8 +265,8 @@ export class Scene {
   }
 
   /**
-   * Looks again at all nodes whose state depends on more than themselves (the clock, the set of unconfirmed nodes, their region), and at
-   * what is said of the regions. Calls `noted` for each region of which something else is said.
+   * Updates everything that depends on the clock, the unconfirmed nodes or the regions: states of nodes and notes of regions. Calls
+   * `changed` for each node with another state, and `noted` for each region with another note.
    */
   reconsider(context: DisplayContext, changed: (index: number) => void, noted: (region: number, tone: boolean) => void): void {
     this.#now = context.now;
@@ -279,13 +278,13 @@ export class Scene {
     }
   }
 
-  /** Tells with each region whose note changed whether its tone did too. */
+  /** Updates the notes of regions. Calls `noted` for each that changed; `tone` is true if its tone changed too. */
   #annotate(context: DisplayContext, noted: (region: number, tone: boolean) => void): void {
     this.#known = context.regions ?? NO_REGIONS;
     this.regions.forEach((r, i) => {
       const before = r.note;
       r.note = noteOf(this.#known.get(r.name), context.now);
-      if ((r.note.tone === "silent") !== (before.tone === "silent")) for (const n of r.nodes) this.#captions[n] = undefined;
+      if ((r.note.tone === "stale") !== (before.tone === "stale")) for (const n of r.nodes) this.#captions[n] = undefined;
       if (r.note.text !== before.text) noted(i, r.note.tone !== before.tone);
     });
   }
@@ -298,8 +297,8 @@ export class Scene {
   }
 
   /**
-   * The name of a node as a room has space for it: whole, or cut where it can still be told from others. A short one is without what all
-   * labels begin with.
+   * The name of a node, cut to `room` pixels where it still differs from other names. With `isShort`, the common prefix of all labels is
+   * left out.
    */
   fitLabel(i: number, text: TextFitter, room: number, size: number, weight: number, isShort: boolean): string {
     const label = this.labels[i]!;
@@ -307,7 +306,7 @@ export class Scene {
     return text.fit(label.slice(from), room, size, weight, Math.max(0, (this.#parts.get(label) ?? 0) - from));
   }
 
-  /** How long releases usually take, by their keys. All captions are written anew. */
+  /** Usual durations of releases, by key. Resets all captions. */
   set usual(usual: ReadonlyMap<string, Usual>) {
     this.#usual = usual;
     this.#captions.fill(undefined);
@@ -328,7 +327,7 @@ export class Scene {
     return ghost?.kind === "external" ? `in ${ghost.flowId}` : "does not exist";
   }
 
-  /** Lets captions that count time be written anew; true when this node has one. */
+  /** Resets a caption that counts time. Returns whether the node has one. */
   retime(i: number, now: number): boolean {
     this.#now = now;
     const node = this.#nodes[i];
@@ -337,7 +336,7 @@ export class Scene {
     return true;
   }
 
-  /** What a screen reader hears about a node. */
+  /** The text that a screen reader announces for a node. */
   description(i: number): string {
     const s = this.state[i]!;
     const state = s < STATES.length ? STATE_WORDS[STATES[s]!] : s === EXTERNAL ? "in another flow" : "missing";
@@ -349,13 +348,13 @@ export class Scene {
     return { x: this.x[i]!, y: this.y[i]!, w: this.w[i]!, h: this.h[i]! };
   }
 
-  /** Of a node, region or group; undefined when it is not there. */
+  /** The box of a node, region or group in world units; undefined if it does not exist. */
   rectOf(id: string): Rect | undefined {
     const i = this.index.get(id);
     return i === undefined ? this.regionRect(id) : this.rect(i);
   }
 
-  /** What a node is to who selects it. */
+  /** The kind of a node for events. */
   kind(i: number): "node" | "missing" | "external" {
     const s = this.state[i]!;
     return s === MISSING ? "missing" : s === EXTERNAL ? "external" : "node";

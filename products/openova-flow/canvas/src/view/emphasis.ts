@@ -2,7 +2,7 @@ import type { FlowNode } from "@openova/flow-core";
 import type { Scene } from "../scene/scene.js";
 import type { Emphasis } from "./view.js";
 
-/** What is to stand out round the selected node. Ids that are not there are ignored. */
+/** The paths to emphasise. Unknown ids are ignored. */
 export interface Highlight {
   /** Chains of ids, each from a blocker to the node it blocks. */
   readonly blockedBy?: readonly (readonly string[])[];
@@ -13,7 +13,7 @@ export interface Highlight {
 
 export type Filter = ((node: FlowNode) => boolean) | Iterable<string>;
 
-/** One bit a node: the filter lets it through. Stand-ins pass no filter. */
+/** 1 for each node that passes the filter. Ghosts pass no predicate. */
 export function matches(scene: Scene, filter: Filter): Uint8Array {
   const out = new Uint8Array(scene.ids.length);
   if (typeof filter === "function") {
@@ -54,7 +54,7 @@ class Chains {
   }
 }
 
-/** Turns a selection, its highlight and a filter into what the painters need; null when nothing stands out. */
+/** The emphasis for a selection, a highlight and a filter; null if there is none of them. */
 export function emphasise(scene: Scene, selected: number, highlight: Highlight | null, passed: Uint8Array | null): Emphasis | null {
   const n = scene.ids.length;
   const path = highlight !== null || selected >= 0;
@@ -72,8 +72,8 @@ export function emphasise(scene: Scene, selected: number, highlight: Highlight |
     const i = scene.index.get(id);
     if (i !== undefined) downstream.add(i);
   }
-  const lit = new Uint8Array(n);
-  for (const set of [blocked.nodes, critical.nodes, downstream]) for (const i of set) lit[i] = 1;
+  const bright = new Uint8Array(n);
+  for (const set of [blocked.nodes, critical.nodes, downstream]) for (const i of set) bright[i] = 1;
   const lists = { blockedBy: [] as number[], blocks: [] as number[], critical: [] as number[], near: [] as number[] };
   const { edges } = scene;
   for (let e = 0; e < edges.count; e++) {
@@ -84,9 +84,9 @@ export function emphasise(scene: Scene, selected: number, highlight: Highlight |
     else if (downstream.has(from) && downstream.has(to)) lists.blocks.push(e);
     else if (from === selected || to === selected) {
       lists.near.push(e);
-      lit[from] = lit[to] = 1;
+      bright[from] = bright[to] = 1;
     }
   }
-  for (let i = 0; i < n; i++) dim[i] = lit[i] === 1 ? 0 : 1;
+  for (let i = 0; i < n; i++) dim[i] = bright[i] === 1 ? 0 : 1;
   return { dim, ...lists, quiet: true };
 }

@@ -1,6 +1,6 @@
 /**
  * How much of a node is drawn. `card`: glyph, name and a second line. `compact`: glyph and name. `chip`: a coloured
- * chip, with a glyph when there is room. `tile`: no nodes at all, each region is one tile with its progress.
+ * chip, with a glyph if there is room. `tile`: no nodes; each region is one tile with its progress.
  */
 export type Level = "card" | "compact" | "chip" | "tile";
 
@@ -17,8 +17,8 @@ const floors: readonly (readonly [Level, number])[] = [
 ];
 
 /**
- * The level for a scale. With the previous level given, a border is crossed only once it is 4 % behind, so that a view
- * that rests on a border does not flicker.
+ * The level for a scale. With `previous`, the level changes only 4 % beyond a border, so that a view
+ * on a border does not flicker.
  */
 export function levelAt(k: number, previous?: Level): Level {
   const plain = pick(k);

@@ -51,7 +51,7 @@ export class Motion {
     return this.#nodes.length === 0 && this.#frames.length === 0;
   }
 
-  /** Sets all positions for a share of the move, 0 (start) to 1 (end). */
+  /** Sets all positions for a share of the move: 0 is the start, 1 the end. */
   at(share: number): void {
     const t = eased(Math.min(1, Math.max(0, share)));
     this.#nodes.forEach((i, k) => {

@@ -9,7 +9,7 @@ export class Travel {
   #flight: { readonly from: Camera; readonly to: Camera; readonly start: number } | null = null;
 
   get camera(): Camera { return this.#camera; }
-  /** Where a flight under way ends, else the camera. */
+  /** The end of the current flight, or the camera if there is none. */
   get goal(): Camera { return this.#flight?.to ?? this.#camera; }
   get isFlying(): boolean { return this.#flight !== null; }
 
@@ -17,7 +17,7 @@ export class Travel {
     this.#flight = { from: this.#camera, to, start: now };
   }
 
-  /** Goes there at once; false when it is there already. */
+  /** Moves the camera at once. Returns whether it changed. */
   jump(to: Camera): boolean {
     const { x, y, k } = this.#camera;
     this.#flight = null;
@@ -25,12 +25,12 @@ export class Travel {
     return to.x !== x || to.y !== y || to.k !== k;
   }
 
-  /** Ends a flight under way. */
+  /** Ends the current flight at its goal. */
   land(): void {
     this.jump(this.goal);
   }
 
-  /** Flies on; false while at rest. */
+  /** Continues the flight; false if there is none. */
   advance(now: number, size: Size): boolean {
     const flight = this.#flight;
     if (flight === null) return false;

@@ -4,7 +4,7 @@ import type { OpenovaFlowElement, ViewDetail } from "../../src/index.js";
 import { fleet, fleetNow, type FleetOptions } from "../support/fleet.js";
 import { zoo } from "../support/zoo.js";
 
-/** What the tests reach from outside. */
+/** The interface for the tests. */
 const bench = {
   element: null as OpenovaFlowElement | null,
   state: emptyState("fleet"),
@@ -34,7 +34,7 @@ const bench = {
     bench.element!.setState(bench.state);
     await bench.drawn();
   },
-  /** After the newest state was applied and two frames more, so that it has been drawn. */
+  /** Resolves two frames after the newest state was applied, so that it has been drawn. */
   async drawn(): Promise<void> {
     await bench.element!.settled();
     for (let i = 0; i < 2; i++) await new Promise((resolve) => requestAnimationFrame(resolve));

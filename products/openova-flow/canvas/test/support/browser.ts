@@ -13,7 +13,7 @@ const types: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".json": "application/json",
 };
 
-/** The path of a Chromium: CHROME_PATH, else the one of the distribution. Throws with what to install. */
+/** The path of a Chromium: CHROME_PATH, else that of the distribution. Throws if there is none. */
 export function chromePath(): string {
   const path = process.env["CHROME_PATH"] ?? "/usr/bin/chromium";
   if (!existsSync(path)) {
@@ -30,7 +30,7 @@ export function launch(args: readonly string[] = []): Promise<Browser> {
   });
 }
 
-/** Builds a page's folder into another, with hashed names and no inlined code, as a shipped page is built. */
+/** Builds the page in `root` into `outDir` as a shipped page is built: with hashed names and no inlined code. */
 export async function buildPage(root: string, outDir: string, conditions: readonly string[] = ["openova-source"]): Promise<void> {
   await build({
     root, base: "./", logLevel: "error", configFile: false,
@@ -40,7 +40,7 @@ export async function buildPage(root: string, outDir: string, conditions: readon
   });
 }
 
-/** Answers a request and says so, or leaves it to the folder. */
+/** Handles a request and returns true, or returns false to serve it from the folder. */
 export type Handler = (req: IncomingMessage, res: ServerResponse) => boolean;
 
 /** Serves a folder on loopback with the strict policy. */

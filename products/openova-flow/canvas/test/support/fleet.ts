@@ -28,7 +28,7 @@ export interface FleetOptions {
   readonly regions: number;
   readonly perRegion: number;
   readonly seed?: number;
-  /** How far the rollout is, 0 to 1. */
+  /** Progress of the rollout, 0 to 1. */
   readonly progress?: number;
 }
 
@@ -36,7 +36,7 @@ export function regionName(r: number): string {
   return `${places[r % places.length]!}-${Math.floor(r / places.length) + 1}`;
 }
 
-/** A rollout under way over some regions: columns of releases with about 1.7 dependencies each, in all display states. */
+/** A running rollout in several regions: columns of releases with about 1.7 dependencies each, in all display states. */
 export function fleet(options: FleetOptions): SnapshotMessage {
   const random = randomFrom(options.seed ?? 7);
   const nodes: FlowNode[] = [];

@@ -27,7 +27,7 @@ export * from "./insight/problems.js";
 export { isWatched } from "./graph/presence.js";
 export * from "./insight/progress.js";
 export { parseRegions } from "./contract/parse-regions.js";
-export { allKnownUntil, knownUntil, lastHeard, NO_REGIONS, REGION_SILENT, sayLastHeard, staleRegions, type RegionLease, type Regions } from "./contract/regions.js";
+export { allKnownUntil, knownUntil, lastSeen, NO_REGIONS, REGION_STALE, lastSeenText, staleRegions, type RegionLease, type Regions } from "./contract/regions.js";
 export { blockedBy, blockingChains, blocks, marks, upstream, type Blocker } from "./insight/queries.js";
 export * from "./contract/revisions.js";
 export * from "./contract/rollouts.js";

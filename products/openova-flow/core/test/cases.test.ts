@@ -67,8 +67,8 @@ function missed(want: Expected, state: FlowState, now: number): string[] {
 }
 
 /** The adapter's output for recordings of real controllers, and what the page must show of it. */
-describe("the cases of the adapter", () => {
-  it("are there", () => expect(names.length).toBeGreaterThanOrEqual(30));
+describe("cases of the adapter", () => {
+  it("exist", () => expect(names.length).toBeGreaterThanOrEqual(30));
 
   it.each(names)("%s", (name) => {
     const read = (ending: string): string => readFileSync(pathOf(`${FOLDER}/${name}${ending}`), "utf8");

@@ -16,17 +16,17 @@ const ctx = { nodes: new Set(["there"]), now };
 describe("displayState", () => {
   const missing = { reason: "DependencyNotReady", waitingFor: ["nothere"] };
   it.each<[string, FlowNode, string]>([
-    ["ready once it has succeeded", node("n"), "ready"],
+    ["ready if it has succeeded", node("n"), "ready"],
     ["terminating whatever else holds", node("n", "failed", { deletingSince: 1, suspended: true }), "terminating"],
     ["broken when it failed, suspended or not", node("n", "failed", { suspended: true }), "broken"],
     ["suspended rather than ready", node("n", "succeeded", { suspended: true }), "suspended"],
     ["suspended rather than waiting", node("n", "running", { suspended: true, waitingFor: ["there"] }), "suspended"],
     ["waiting by its reason", node("n", "running", { reason: "DependencyNotReady" }), "waiting"],
-    ["waiting by what it names", node("n", "pending", { waitingFor: ["there"] }), "waiting"],
+    ["waiting if it has waitingFor", node("n", "pending", { waitingFor: ["there"] }), "waiting"],
     ["waiting for what is missing only since a moment", node("n", "running", { ...missing, waitingSince: now - GRACE_MS }), "waiting"],
-    ["broken once what it waits for is missing for over a minute", node("n", "running", { ...missing, waitingSince: now - GRACE_MS - 1 }), "broken"],
+    ["broken if a dependency is missing for over a minute", node("n", "running", { ...missing, waitingSince: now - GRACE_MS - 1 }), "broken"],
     ["waiting however long for what is there", node("n", "running", { waitingFor: ["there"], waitingSince: 0 }), "waiting"],
-    ["as it was judged", node("n", "succeeded", { judgement: { state: "waiting", gate: "wait" } }), "waiting"],
+    ["the state of its judgement", node("n", "succeeded", { judgement: { state: "waiting", gate: "wait" } }), "waiting"],
     ["what its status says where the judgement is none", node("n", "succeeded", { judgement: { state: "dancing" } }), "ready"],
     ["not started while it is pending", node("n", "pending"), "not-started"],
     ["working otherwise", node("n", "running", { reason: "Progressing", reasonSince: 0 }), "working"],

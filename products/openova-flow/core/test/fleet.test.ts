@@ -158,7 +158,7 @@ describe("connectMany", () => {
     server.answer = () => ({ status: 503, headers: { "retry-after": "20" } });
     const busy = open();
     await settle();
-    expect(busy.state).toMatchObject({ kind: "reconnecting", reason: "the server answered 503", nextAttemptAt: clock.time + 20_000 });
+    expect(busy.state).toMatchObject({ kind: "reconnecting", reason: "the server responded with 503", nextAttemptAt: clock.time + 20_000 });
     busy.close();
     server.answer = () => ({ status: 404 });
     const older = open();

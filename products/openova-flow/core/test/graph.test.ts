@@ -103,7 +103,7 @@ describe("blockedBy", () => {
   const waits = (id: string): FlowNode => node(id, "running", { reason: "DependencyNotReady" });
   const ask = (nodes: FlowNode[], rels: Relationship[], id: string): unknown[] => blockedBy(graphOf(nodes, rels), id, now).map((b) => [b.id, b.display]);
 
-  it("finds the earliest unfinished upstream, with reason, message and way", () => {
+  it("finds the earliest unfinished upstream, with reason, message and path", () => {
     const g = graphOf([node("a", "failed", { reason: "InstallFailed", message: "boom" }), waits("b"), waits("c")], [edge("a", "b"), edge("b", "c")]);
     expect(blockedBy(g, "c", now)).toEqual([{ id: "a", display: "broken", reason: "failed" }]);
     expect(blockingChains(g, "c", now)).toEqual([["a", "b", "c"]]);

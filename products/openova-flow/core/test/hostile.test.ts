@@ -59,7 +59,7 @@ const QUESTIONS: Readonly<Record<string, (g: FlowGraph) => unknown>> = {
   "what one blocks": (g) => blocks(g, id(0)),
   "how far the flow is": (g) => flowProgress(g, now),
   "how far its regions are": (g) => progressByRegion(g, now),
-  "when it will be done": (g) => {
+  "the ETA": (g) => {
     const rollouts = rolloutsOf(g);
     return rolloutProgress(g, currentRollout(rollouts) as Rollout, now, rollouts.slice(1));
   },
@@ -70,7 +70,7 @@ describe("a flow that is expensive to evaluate", () => {
   const all = Object.keys(kinds);
   Object.keys(shapes).forEach((shape, i) => {
     const kind = all[i % all.length] as string;
-    it(`is answered for: ${shape}, ${kind}`, () => {
+    it(`is evaluated: ${shape}, ${kind}`, () => {
       const graph = graphOf(shape, kind);
       const took: string[] = [];
       for (const [question, ask] of Object.entries(QUESTIONS)) {

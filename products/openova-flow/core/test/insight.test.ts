@@ -4,22 +4,22 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { blockingChains, buildGraph, displayState, emptyState, fold, insightOf, lastHeard, marks, problems, REGION_SILENT, validate, verdictOf, withRegions, type FlowGraph, type FlowNode, type Problem, type Regions, type Root } from "../src/index.js";
+import { blockingChains, buildGraph, displayState, emptyState, fold, insightOf, lastSeen, marks, problems, REGION_STALE, validate, verdictOf, withRegions, type FlowGraph, type FlowNode, type Problem, type Regions, type Root } from "../src/index.js";
 import { SENTENCES } from "../src/words/sentences.js";
 import { filesIn, pathOf } from "./files.js";
 import { graphOf as flowOf, node } from "./flow.js";
 
-interface Told {
+interface Result {
   readonly states: Readonly<Record<string, string>>;
   readonly marks: Readonly<Record<string, readonly string[]>>;
   readonly heldBy: Readonly<Record<string, readonly string[]>>;
   readonly roots: Readonly<Record<string, readonly string[]>>;
-  readonly problems: readonly ToldProblem[];
+  readonly problems: readonly ResultProblem[];
   readonly open: readonly string[];
   readonly verdict: string;
   readonly final: boolean;
 }
-interface ToldProblem {
+interface ResultProblem {
   readonly ids: readonly string[];
   readonly blocks: readonly string[];
   readonly class: string;
@@ -33,7 +33,7 @@ interface Question {
   readonly now: number;
   readonly heard?: Readonly<Record<string, number>>;
   readonly snapshot: unknown;
-  readonly expect: Told;
+  readonly expect: Result;
 }
 
 function graphOf({ heard = {}, snapshot }: Question): FlowGraph {
@@ -43,7 +43,7 @@ function graphOf({ heard = {}, snapshot }: Question): FlowGraph {
   return buildGraph(withRegions(fold(emptyState("F"), read.message), regions));
 }
 
-function told(graph: FlowGraph, now: number): Told {
+function resultOf(graph: FlowGraph, now: number): Result {
   const insight = insightOf(graph, now);
   const ids = [...graph.nodes.keys()];
   const all = (of: (id: string) => readonly string[]): Record<string, readonly string[]> => Object.fromEntries(ids.map((id) => [id, of(id)] as const).filter(([, list]) => list.length > 0));
@@ -52,13 +52,13 @@ function told(graph: FlowGraph, now: number): Told {
     marks: all((id) => insight.marks(id)),
     heldBy: all((id) => insight.heldBy(id)),
     roots: all((id) => insight.roots(id)),
-    problems: insight.problems().map(toldProblem),
+    problems: insight.problems().map(problemOf),
     ...verdictOf(insight),
   };
 }
 
 /** In Go's form, without empty fields. */
-function toldProblem({ ids, blocks, reason, sentence, command, region, label, since }: Root): ToldProblem {
+function problemOf({ ids, blocks, reason, sentence, command, region, label, since }: Root): ResultProblem {
   return {
     ids, blocks, class: reason,
     ...(sentence === "" ? {} : { sentence }), ...(command === undefined ? {} : { command }), ...(region === "" ? {} : { region }), ...(label === "" ? {} : { label }), ...(since === undefined || since === 0 ? {} : { since }),
@@ -66,18 +66,18 @@ function toldProblem({ ids, blocks, reason, sentence, command, region, label, si
 }
 
 /** The results of the functions that callers use. They must equal the results of the class. */
-function shown(graph: FlowGraph, now: number): Pick<Told, "states" | "marks" | "problems"> {
+function shown(graph: FlowGraph, now: number): Pick<Result, "states" | "marks" | "problems"> {
   const { nodes, state } = graph;
-  const fresh = [...nodes.values()].filter((n) => lastHeard(state.regions, n.region) === undefined);
+  const fresh = [...nodes.values()].filter((n) => lastSeen(state.regions, n.region) === undefined);
   return {
     states: Object.fromEntries(fresh.map((n) => [n.id, displayState(n, { graph, nodes, regions: state.regions, now })])),
     marks: Object.fromEntries([...nodes.keys()].map((id) => [id, marks(graph, id, now)] as const).filter(([, list]) => list.length > 0)),
-    problems: problems(graph, now).filter((p) => p.reason !== REGION_SILENT).map(({ ids, blocks, reason }) => ({ ids, blocks, class: reason })),
+    problems: problems(graph, now).filter((p) => p.reason !== REGION_STALE).map(({ ids, blocks, reason }) => ({ ids, blocks, class: reason })),
   };
 }
 
-function shownOf(want: Told, graph: FlowGraph): ReturnType<typeof shown> {
-  const isFresh = (id: string): boolean => lastHeard(graph.state.regions, graph.nodes.get(id)?.region) === undefined;
+function shownOf(want: Result, graph: FlowGraph): ReturnType<typeof shown> {
+  const isFresh = (id: string): boolean => lastSeen(graph.state.regions, graph.nodes.get(id)?.region) === undefined;
   return {
     states: Object.fromEntries(Object.entries(want.states).filter(([id]) => isFresh(id))),
     marks: want.marks,
@@ -86,10 +86,10 @@ function shownOf(want: Told, graph: FlowGraph): ReturnType<typeof shown> {
 }
 
 describe("insight", () => {
-  it.each(filesIn("server/insight/testdata/vectors"))("answers as the vector $name has it", ({ text }) => {
+  it.each(filesIn("server/insight/testdata/vectors"))("gives the results of vector $name", ({ text }) => {
     const vector = JSON.parse(text) as Question;
     const graph = graphOf(vector);
-    const got = told(graph, vector.now);
+    const got = resultOf(graph, vector.now);
     // A vector contains sentences only if it is about sentences.
     const problemsSaid = got.problems.map((p, i) => {
       const want = vector.expect.problems[i];
@@ -156,7 +156,7 @@ describe("random graphs", () => {
         }
         const question = JSON.parse(line) as Question & { readonly seed: number };
         const graph = graphOf(question);
-        expect(told(graph, question.now), `graph ${question.seed}: ${line}`).toEqual(question.expect);
+        expect(resultOf(graph, question.now), `graph ${question.seed}: ${line}`).toEqual(question.expect);
         expect(shown(graph, question.now), `what is shown of graph ${question.seed}: ${line}`).toEqual(shownOf(question.expect, graph));
         graphs++;
       }

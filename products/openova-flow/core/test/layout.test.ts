@@ -60,14 +60,14 @@ function check(graph: FlowGraph, result: LayoutResult): void {
   }
 }
 
-/** The pairs of one layer that stand the other way round than before. */
+/** The pairs of nodes in one layer whose order was reversed. */
 function shuffled(before: LayoutResult, after: LayoutResult): string[] {
   const place = (r: LayoutResult, id: string): number => (r.nodes.get(id) as Rect).x * 1e6 + (r.nodes.get(id) as Rect).y;
   const ids = [...before.nodes].filter(([id, b]) => after.nodes.get(id)?.layer === b.layer).map(([id]) => id);
   return ids.flatMap((a) => ids.filter((b) => before.nodes.get(a)?.layer === before.nodes.get(b)?.layer && place(before, a) < place(before, b) && place(after, a) > place(after, b)).map((b) => `${a} ${b}`));
 }
 
-/** How often straight lines in place of the edges cross. */
+/** The number of crossings if edges were straight lines. */
 function crossings(graph: FlowGraph, result: LayoutResult): number {
   const lines = graph.edges.flatMap((e) => {
     const [a, b] = [result.nodes.get(e.from), result.nodes.get(e.to)];
@@ -103,7 +103,7 @@ function fleet(regions: number, size: number, seed = 1): FlowState {
 }
 
 describe("layout", () => {
-  it("has its properties for random flows with cycles, containers and dangling ends", () => {
+  it("has the properties of check() for random flows with cycles, containers and dangling ends", () => {
     for (let seed = 0; seed < 150; seed++) {
       const r = new Random(seed);
       const ids = Array.from({ length: r.below(40) }, (_, i) => `n${i}`);
@@ -114,7 +114,7 @@ describe("layout", () => {
     }
   });
 
-  it("has them after random messages", () => {
+  it("has the properties of check() after random messages", () => {
     let state = emptyState("F");
     let before: LayoutResult | null = null;
     for (const m of randomMessages(new Random(5), "F", 300)) {
@@ -159,7 +159,7 @@ describe("layout", () => {
     }
   });
 
-  it("keeps the order of each column when a node goes and comes back, and when others come", () => {
+  it("keeps the order of each column when a node is removed and added again, and when others are added", () => {
     for (let seed = 0; seed < 20; seed++) {
       const r = new Random(seed);
       const whole = fleet(1, 60, seed);
@@ -180,7 +180,7 @@ describe("layout", () => {
   it.each([
     ["depends on", edge("c", "0"), ["a2", "b2", "c2", "d2", "e2", "0"], "c2"],
     ["is needed by", edge("0", "c2"), ["a", "b", "c", "d", "e", "0"], "c"],
-  ])("puts a node that comes next to what it %s", (_, rel, column, beside) => {
+  ])("places a new node beside the node that it %s", (_, rel, column, beside) => {
     const pairs = ["a", "b", "c", "d", "e"];
     const before = graphOf(pairs.flatMap((p) => [node(p), node(`${p}2`)]), pairs.map((p) => edge(p, `${p}2`)));
     const old = layout(before);
@@ -190,20 +190,20 @@ describe("layout", () => {
     expect(Math.abs(sorted.indexOf("0") - sorted.indexOf(beside))).toBe(1);
   });
 
-  it("orders anew what had no order: edges that come after the nodes", () => {
+  it("orders a region again if edges are added after the nodes", () => {
     const whole = fleet(1, 60);
     const bare = layout(graphOf([...whole.nodes.values()]));
     expect(layout(buildGraph(whole), bare).nodes).toEqual(layout(buildGraph(whole)).nodes);
   });
 
-  it("orders anew a region of which most has come since", () => {
+  it("orders a region again if most of its nodes are new", () => {
     const whole = fleet(1, 60, 3);
     const few = new Set(["r000", ...Array.from({ length: 12 }, (_, i) => `r000/${i}`)]);
     const part = graphOf([...whole.nodes.values()].filter((n) => few.has(n.id)), [...whole.rels.values()].filter((e) => few.has(e.fromId) && few.has(e.toId)));
     expect(layout(buildGraph(whole), layout(part)).nodes).toEqual(layout(buildGraph(whole)).nodes);
   });
 
-  it("crosses less than twice as many edges when a flow grows node by node as when it is laid out at once", () => {
+  it("has less than twice as many crossings if a flow grows node by node", () => {
     for (let seed = 0; seed < 5; seed++) {
       const whole = fleet(1, 60, seed);
       let grown: LayoutResult | null = null;
@@ -217,7 +217,7 @@ describe("layout", () => {
     }
   });
 
-  it("makes a column as wide as the widest in it, and no wider", () => {
+  it("makes a column exactly as wide as its widest node", () => {
     const widths: Readonly<Record<string, number>> = { root: 100, a: 140, b: 220, c: 90, alone: 130, single: 70 };
     const graph = graphOf(Object.keys(widths).map((id) => node(id)), [edge("root", "a"), edge("root", "b"), edge("b", "c")]);
     const result = layout(graph, null, { widthOf: (id) => widths[id] as number });
@@ -225,20 +225,20 @@ describe("layout", () => {
     const width = (id: string): number => (result.nodes.get(id) as Rect).w;
     expect(["root", "a", "b", "c", "alone", "single"].map(width)).toEqual([100, 220, 220, 90, 130, 130]);
     const wider = layout(graph, result, { widthOf: (id) => (id === "c" ? 300 : (widths[id] as number)) });
-    // The same topology: nothing moves until that changes.
+    // While the topology is the same, nothing moves.
     expect(wider).toBe(result);
     const other = buildGraph(fold(graph.state, { type: "upsert-nodes", nodes: [node("elsewhere", "pending", {}, { region: "r2" })] }));
     expect(layout(other, result, { widthOf: (id) => widths[id] ?? 100 }).nodes.get("c")).toBe(result.nodes.get("c"));
     expect(layout(other, result, { widthOf: (id) => (id === "c" ? 300 : 100) }).nodes.get("c")?.w).toBe(300);
   });
 
-  it("breaks a column of wide nodes into fewer than one of narrow nodes", () => {
+  it("splits a layer of wide nodes into fewer columns than one of narrow nodes", () => {
     const graph = graphOf([node("root"), ...Array.from({ length: 60 }, (_, i) => node(`n${i}`))], Array.from({ length: 60 }, (_, i) => edge("root", `n${i}`)));
     const columns = (width: number): number => new Set([...layout(graph, null, { widthOf: () => width }).nodes.values()].map((n) => n.x)).size;
     expect(columns(400)).toBeLessThan(columns(80));
   });
 
-  it("moves nothing at all for a change of status, a snapshot of the same, or a state from the past with the same topology", () => {
+  it("moves nothing for a change of status, an equal snapshot, or a past state with the same topology", () => {
     const state = fleet(4, 30);
     const before = layout(buildGraph(state));
     const failed = fold(state, { type: "upsert-nodes", nodes: [node("r000/3", "failed", {}, { region: "r000" })] });
@@ -246,7 +246,7 @@ describe("layout", () => {
     for (const other of [failed, rebuilt]) expect(layout(buildGraph(other), before).nodes).toEqual(before.nodes);
   });
 
-  it("keeps the place of a region that shrinks, and finds one for a new region", () => {
+  it("keeps the position of a region that shrinks, and finds one for a new region", () => {
     let state = fleet(6, 20);
     const first = layout(buildGraph(state));
     state = fold(state, { type: "delete-nodes", ids: ["r002/5", "r002/6"] });
@@ -257,7 +257,7 @@ describe("layout", () => {
     check(graph, layout(graph, second));
   });
 
-  it("frames groups, nested ones within each other, also when they contain each other", () => {
+  it("draws nested groups inside each other, and handles groups that contain each other", () => {
     const contains = (child: string, parent: string): Relationship => edge(child, parent, { type: "contains" });
     const graph = graphOf(
       ["outer", "inner", "a", "b", "c", "x", "y", "z"].map((id) => node(id)),
@@ -275,7 +275,7 @@ describe("layout", () => {
     expect(result.groups.get("inner")?.depth).toBe(2);
   });
 
-  it("draws a region of nothing, a flow of nothing and 5,000 nodes without an edge", () => {
+  it("handles an empty region, an empty flow and 5,000 nodes without edges", () => {
     expect(layout(graphOf([]))).toMatchObject({ width: 0, height: 0 });
     expect(layout(graphOf([node("r", "pending", { kind: "Region" }, { region: "r" })])).regions.get("r")?.w).toBeGreaterThan(0);
     const many = layout(graphOf(Array.from({ length: 5000 }, (_, i) => node(`n${i}`))));
@@ -283,7 +283,7 @@ describe("layout", () => {
     expect(many.width / many.height).toBeLessThan(3.2);
   });
 
-  it("never hangs: a chain, a ring and a thicket", () => {
+  it("ends for a chain, a ring and a dense graph", () => {
     const ids = Array.from({ length: 5000 }, (_, i) => `n${i}`);
     const all = ids.map((id) => node(id));
     const chain = ids.slice(1).map((id, i) => edge(`n${i}`, id));
@@ -292,7 +292,7 @@ describe("layout", () => {
     }
   });
 
-  it("lays a bootstrap out from cilium on the left to grafana on the right", () => {
+  it("has cilium left of grafana in a bootstrap", () => {
     const graph = buildGraph(foldAll(emptyState("bootstrap"), golden("kit-fsn1").map((e) => e.message)));
     const result = layout(graph);
     check(graph, result);
@@ -301,7 +301,7 @@ describe("layout", () => {
     expect(result.groups.size).toBe(0);
   });
 
-  it("lays out 10,000 nodes, and one region's change among them, in little time", () => {
+  it("takes little time for 10,000 nodes, and for a change of one region", () => {
     const state = fleet(40, 250);
     const graph = buildGraph(state);
     const median = (run: () => void): string => (Array.from({ length: 5 }, () => cpuMs(run)).sort((a, b) => a - b)[2] as number).toFixed(0);
@@ -344,7 +344,7 @@ describe("layout of deep containers", () => {
     expect(layout(graph)).toEqual(result);
   });
 
-  it("draws what is too deep beside the frame that it lies in", () => {
+  it("places containers that are too deep beside each other", () => {
     const { groups, nodes } = layout(nested(40));
     const boxOf = (i: number): Rect => groups.get(`fsn1/${i}`) as Rect;
     // Container 39 is the outermost. 8 is at depth 32; 7 to 0 are drawn beside it inside 9.

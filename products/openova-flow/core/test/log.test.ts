@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { emptyState, EventLog, foldAll, fold, toSnapshot, type EventsAnswer, type FlowMessage, type FullSnapshot, type LogEntry } from "../src/index.js";
 import { Random, randomMessages } from "./random.js";
 
-/** A flow as the server has it: every message with its number and instant, and the state after each. */
+/** The messages of a flow with their numbers and instants, and the state after each. */
 function history(seed: number, count: number): { entries: LogEntry[]; after(seq: number): FullSnapshot | null } {
   const r = new Random(seed);
   const messages: FlowMessage[] = [{ type: "upsert-flow", flow: { id: "F", status: "running", startedAt: 0 } }, ...randomMessages(r, "F", count)];
@@ -43,7 +43,7 @@ describe("EventLog", () => {
     expect(new EventLog({ flowId: "F" }).stateAt(5)).toBeNull();
   });
 
-  it("ignores numbers that it has, begins anew with a snapshot of a lower one, and never lets time go back", () => {
+  it("ignores known numbers, resets for a snapshot with a lower number, and keeps instants in order", () => {
     const log = logOf([]);
     const flow = { id: "F", status: "running", startedAt: 0 };
     log.append(5, 100, { type: "upsert-flow", flow });
@@ -65,7 +65,7 @@ describe("EventLog", () => {
     for (const e of log.entries()) expect(snapshotAt(log, e.seq)).toEqual(after(e.seq));
   });
 
-  it("is right about every instant whatever of the server's answers is read, live messages before, within and after", () => {
+  it("has the right state at every instant, for any pages of history before, between and after live messages", () => {
     for (let seed = 0; seed < 60; seed++) {
       const r = new Random(seed);
       const { entries, after } = history(seed, 60);
@@ -134,7 +134,7 @@ describe("EventLog", () => {
     expect(log.history("never")).toEqual([]);
   });
 
-  it("keeps a ring of 4,096 messages on 10,000 nodes travelable", () => {
+  it("travels through 4,096 messages on 10,000 nodes in little time", () => {
     const node = (i: number, status: string) => ({ id: `n${i}`, flowId: "F", label: `n${i}`, status });
     const base = fold(emptyState("F"), { type: "snapshot", flow: { id: "F", status: "running", startedAt: 0 }, nodes: Array.from({ length: 10_000 }, (_, i) => node(i, "pending")) });
     const log = new EventLog({ flowId: "F" });

@@ -7,7 +7,7 @@ const release = (id: string, namespace: string, kind = "HelmRelease"): FlowNode 
   return node(id, "succeeded", { kind, namespace }, { label: parts.at(-1) as string, region: parts[0] as string });
 };
 
-describe("the name of a node", () => {
+describe("nameOf", () => {
   const graph = graphOf([
     release("eu/a/redis", "a"), release("eu/b/redis", "b"), release("us/a/redis", "a"), release("eu/a/api", "a"), release("us/a/api", "a"),
     release("eu/web", "flux-system"), release("eu/Kustomization/flux-system/web", "flux-system", "Kustomization"),
@@ -32,24 +32,24 @@ describe("the name of a node", () => {
     expect(nameOf(graph, id)).toBe(name);
   });
 
-  it("differs between any two of one region", () => {
+  it("is unique within a region", () => {
     const names = [...graph.nodes.values()].map((n) => `${n.region ?? ""} ${nameOf(graph, n.id)}`);
     expect(new Set(names).size).toBe(graph.nodes.size);
   });
 
-  it("has its region in front only where there are several", () => {
+  it("starts with the region only if there are several regions", () => {
     expect(fullNameOf(graph, "us/a/redis")).toBe("us/a/redis");
     expect(fullNameOf(graphOf([release("eu/a/api", "a")]), "eu/a/api")).toBe("api");
     expect(fullNameOf(graph, "one")).toBe("one");
   });
 
-  it("has a key that is the same in every region", () => {
+  it("keyOf is the same in every region", () => {
     expect(keyOf(release("us/a/redis", "a"))).toBe("a/redis");
     expect(keyOf({ id: "x", label: "redis", region: "eu" })).toBe("redis");
   });
 });
 
-describe("an id that is no node", () => {
+describe("isWatched", () => {
   const region = (meta: FluxMeta): FlowNode => node("eu", "running", { kind: "Region", ...meta }, { region: "eu" });
   it.each([
     ["exists not, where others of its kind are watched", "eu/a/redis", {}, true],

@@ -11,7 +11,7 @@ import { build } from "vite";
 import { golden, pathOf } from "./files.js";
 import { frame, heartbeat } from "./clock.js";
 
-// The package as a user gets it: built, installed by name in a folder of its own, and imported there.
+// Tests the package as users get it: built, installed by name in another folder, and imported there.
 
 const home = mkdtempSync(join(tmpdir(), "flow-core-"));
 const installed = join(home, "node_modules/@openova/flow-core");
@@ -42,7 +42,7 @@ it("runs the README's example against a server", async () => {
     child.stderr.on("data", (d: Buffer) => (out += d.toString()));
     child.stdout.on("data", (d: Buffer) => (out += d.toString()));
     child.on("exit", (code) => (out += `it ended with ${code}`));
-    // It prints a line every second, and the stream may arrive in parts.
+    // It prints a line every second, and output may arrive in parts.
     const says = /live: 15 of 24 ready\n(  .*\n)*  fsn1\/bp-seaweedfs: bp-seaweedfs failed to install.*\n    kubectl/;
     await expect.poll(() => out, { timeout: 60_000 }).toMatch(says);
   } finally {
@@ -53,7 +53,7 @@ it("runs the README's example against a server", async () => {
   }
 });
 
-it("has types that a strict project can use, with the DOM library and without", () => {
+it("has types for a strict project, with and without the DOM library", () => {
   writeFileSync(
     join(home, "use.ts"),
     `import { connect, createApi, createLayoutClient, layout, buildGraph, emptyState, type FlowState } from "@openova/flow-core";
@@ -92,7 +92,7 @@ it("is small, and smaller if only parts are imported", async () => {
   const all = await size("all", 'export * from "@openova/flow-core";');
   const fold = await size("fold", 'export { emptyState, fold } from "@openova/flow-core";');
   console.log(`gzipped: everything ${all} bytes, the reducer alone ${fold} bytes`);
-  // The page may load 90 kB of scripts at first. This is the part of core: what a graph needs.
+  // The page may load 90 kB of scripts at first. This limits the part of core in it.
   expect(all).toBeLessThan(28_000);
   expect(fold).toBeLessThan(2_500);
 }, 120_000);
@@ -103,7 +103,7 @@ async function serve(stream: (response: ServerResponse) => void): Promise<{ serv
   return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
 }
 
-it("has the files that its manifest names", () => {
+it("has all files named in its manifest", () => {
   const { exports } = JSON.parse(readFileSync(join(installed, "package.json"), "utf8")) as { exports: Record<string, Record<string, string>> };
   for (const [name, targets] of Object.entries(exports)) {
     for (const condition of ["types", "default"]) expect(readFileSync(join(installed, targets[condition] as string), "utf8"), name).not.toBe("");

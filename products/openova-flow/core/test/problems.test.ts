@@ -14,7 +14,7 @@ describe("problems", () => {
     expect(problems(end.graph, end.now)).toEqual([]);
   });
 
-  it("lists root causes only, the one that holds most first", () => {
+  it("lists only root causes, first the one that blocks most", () => {
     const waits = (id: string): FlowNode => node(id, "running", { reason: "DependencyNotReady" });
     const g = graphOf(
       [node("small", "failed", {}, { endedAt: 1 }), node("big", "failed", { reason: "InstallFailed" }), waits("x"), waits("y"), node("done")],
@@ -27,18 +27,18 @@ describe("problems", () => {
   });
 
   it("reports a failed source with its users as one problem, and a missing dependency with its dependents", () => {
-    const dead = (id: string, region: string): FlowNode =>
+    const withBrokenSource = (id: string, region: string): FlowNode =>
       node(id, "running", { judgement: { state: "broken", since: 0, problem: true, cause: { class: "source-not-ready" }, source: `${region}/dead`, blamesSource: true } }, { region });
     const source = (region: string): FlowNode =>
       node(`${region}/dead`, "failed", { auxiliary: true, judgement: { state: "broken", since: 0, problem: true, cause: { sentence: "dead cannot be fetched." } } }, { region });
-    const astray = (id: string): FlowNode => node(id, "running", { waitingFor: ["gone"], waitingSince: 5 });
-    const found = problems(graphOf([dead("a", "r1"), dead("b", "r1"), dead("c", "r2"), source("r1"), source("r2"), astray("d"), astray("e"), node("f", "failed")]), now);
+    const withoutDependency = (id: string): FlowNode => node(id, "running", { waitingFor: ["gone"], waitingSince: 5 });
+    const found = problems(graphOf([withBrokenSource("a", "r1"), withBrokenSource("b", "r1"), withBrokenSource("c", "r2"), source("r1"), source("r2"), withoutDependency("d"), withoutDependency("e"), node("f", "failed")]), now);
     expect(found.map((p) => p.ids.join("+")).sort()).toEqual(["d+e", "f", "r1/dead+a+b", "r2/dead+c"]);
     expect(found.find((p) => p.id === "r1/dead")?.sentence).toBe("dead cannot be fetched.");
     expect(found.find((p) => p.id === "d")).toMatchObject({ since: 5, reason: "dependency-missing", sentence: "d waits for gone, which does not exist." });
   });
 
-  it("says where in Git the mending is to be done, and what the release is made of, in place of another try", () => {
+  it("says where in Git to fix it, with a command that shows the values instead of a retry", () => {
     const judgement = { state: "broken", since: 0, problem: true, final: true, cause: { class: "install-failed", inGit: true }, command: ["kubectl", "-n", "shop", "describe", "helmrelease", "api"] };
     const api = (meta: FluxMeta): FlowNode => node("eu/shop/api", "failed", { namespace: "shop", judgement, ...meta }, { label: "api", region: "eu" });
     const apps = node("eu/Kustomization/flux-system/apps", "succeeded", { kind: "Kustomization", path: "./apps", source: { kind: "GitRepository", namespace: "flux-system", name: "fleet" } }, { label: "apps", region: "eu" });
@@ -54,8 +54,8 @@ describe("problems", () => {
   });
 
   it("reports a missing dependency separately for each region", () => {
-    const astray = (id: string, region: string): FlowNode => node(id, "running", { waitingFor: ["hel1/gone"], waitingSince: 5 }, { region });
-    const found = problems(graphOf([astray("fsn1/a", "fsn1"), astray("hel1/b", "hel1"), astray("hel1/c", "hel1")]), now);
+    const withoutDependency = (id: string, region: string): FlowNode => node(id, "running", { waitingFor: ["hel1/gone"], waitingSince: 5 }, { region });
+    const found = problems(graphOf([withoutDependency("fsn1/a", "fsn1"), withoutDependency("hel1/b", "hel1"), withoutDependency("hel1/c", "hel1")]), now);
     expect(found.map((p) => [p.region, p.ids])).toEqual([
       ["fsn1", ["fsn1/a"]],
       ["hel1", ["hel1/b", "hel1/c"]],
@@ -74,7 +74,7 @@ describe("problems", () => {
       path: criticalPath(g, now, hel1.map((n) => n.id)),
     });
 
-    it("can't be caused by one region that declares an edge of another's release", () => {
+    it("is not caused by one region that declares an edge of another region's release", () => {
       for (const shared of [of("fsn1/shared"), of("fsn1/shared", "running", false), of("fsn1/shared", "succeeded", false)]) {
         const before = graphOf([shared, ...hel1], declared);
         const after = graphOf([shared, ...hel1], [...declared, closing]);
@@ -83,7 +83,7 @@ describe("problems", () => {
       }
     });
 
-    it("is one problem of no region once both say that they wait, and names who declares what", () => {
+    it("is one problem without a region if both wait, and names the declarations", () => {
       const found = problems(graphOf([of("fsn1/shared"), ...hel1], [...declared, closing]), now);
       expect(found.map((p) => [p.region, p.label, p.reason, p.display, p.ids, p.blocks, p.since])).toEqual([
         ["", "fsn1 and hel1", "dependency-cycle", "waiting", ["fsn1/shared", "hel1/app", "hel1/web"], ["hel1/last"], 5],
@@ -95,7 +95,7 @@ describe("problems", () => {
       expect(problems(graphOf([of("fsn1/shared", "running", false), ...hel1], [...declared, closing]), now)).toEqual([]);
     });
 
-    it("is none of its own where a region waits in a cycle by itself", () => {
+    it("is not reported for a region that has its own cycle", () => {
       const found = problems(graphOf([of("fsn1/shared"), of("fsn1/b"), ...hel1], [...declared, closing, edge("fsn1/shared", "fsn1/b"), edge("fsn1/b", "fsn1/shared")]), now);
       expect(found.map((p) => [p.region, p.ids])).toEqual([
         ["fsn1", ["fsn1/b", "fsn1/shared"]],
@@ -138,7 +138,7 @@ describe("problems", () => {
     expect(problems(graph, now)[0]?.blocks).toHaveLength(5);
   });
 
-  it("lists at the end of the scenarios what never got anywhere, each with what to do", () => {
+  it("lists all failures at the end of the scenarios, each with a command", () => {
     const { graph, now } = recordedAt("scenarios");
     const found = new Map(problems(graph, now).flatMap((p) => p.ids.map((id) => [id.split("/").at(-1), p])));
     for (const [name, part] of [
@@ -165,7 +165,7 @@ describe("commandsFor", () => {
   });
 });
 
-it("needs nothing but itself: no framework, no DOM, no other package", () => {
+it("has no dependencies: no framework, no DOM, no other package", () => {
   const manifest = JSON.parse(readFileSync(pathOf("core/package.json"), "utf8")) as Record<string, unknown>;
   expect(manifest["dependencies"]).toBeUndefined();
   expect(manifest["peerDependencies"]).toBeUndefined();

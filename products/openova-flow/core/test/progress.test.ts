@@ -76,19 +76,19 @@ describe("progress", () => {
     expect(rolloutAt(done, 50)).toBe(done);
   });
 
-  it("says how long an open rollout took once all of it is ready", () => {
+  it("has the duration of an open rollout once all members are ready", () => {
     const g = graphOf([node("a", "succeeded", {}, { startedAt: 0, endedAt: 40_000 }), node("b", "succeeded", {}, { startedAt: 0, endedAt: 70_000 })]);
     expect(rolloutProgress(g, rollout("x", 10_000, { members: [member("a"), member("b")] }), now)).toMatchObject({ complete: true, elapsedMs: 60_000 });
   });
 
-  it("counts a rollout's members only, from when it began", () => {
+  it("counts only the rollout's members, from its start", () => {
     const g = graphOf([node("a", "running", {}, { startedAt: 60_000 }), node("old", "failed")]);
     expect(rolloutProgress(g, rollout("x", 60_000, { members: [member("a"), member("gone")] }), now)).toMatchObject({ total: 1, done: 0, elapsedMs: 40_000 });
   });
 });
 
 describe("the ETA of a rollout", () => {
-  it("does not take one release for another of its name in another namespace, but for the same of another region", () => {
+  it("uses durations of the same release in other regions, not of an equal name in another namespace", () => {
     const one = (id: string, region: string, namespace: string): FlowNode => node(id, "running", { namespace }, { label: "redis", region, startedAt: 96_000 });
     const known = (id: string, region: string): Rollout => rollout("h", 0, { members: [{ ...member(id, 0, 10_000), label: "redis", region }] });
     const is = (n: FlowNode, h: Rollout): number | undefined => rolloutProgress(graphOf([n]), rollout("x", 95_000, { members: [member(n.id)] }), now, [h]).etaAt;
@@ -96,7 +96,7 @@ describe("the ETA of a rollout", () => {
     expect(is(one("eu/a/redis", "eu", "a"), known("us/a/redis", "us"))).toBe(106_000);
   });
 
-  it("knows what is usual from the rollouts in which a release succeeded, by its key", () => {
+  it("takes usual durations from rollouts in which the release succeeded, by key", () => {
     const took = (id: string, ms: number, status = "succeeded", region = "r"): Rollout => rollout(`${id}${ms}`, 0, { members: [{ ...member(id, 0, ms), status, region }] });
     const history = [took("r/a/redis", 40), took("r/a/redis", 10), took("s/a/redis", 90, "succeeded", "s"), took("r/a/redis", 1, "failed"), took("r/b/redis", 7)];
     expect(usualDurations(history)).toEqual(new Map([["a/redis", { median: 40, least: 10, most: 90 }], ["b/redis", { median: 7, least: 7, most: 7 }]]));
@@ -109,7 +109,7 @@ describe("the ETA of a rollout", () => {
   const waits = node("b", "running", { reason: "DependencyNotReady" });
   const eta = (a: FlowNode, b: FlowNode, h = history): number | undefined => rolloutProgress(graphOf([a, b], [edge("a", "b")]), open, now, h).etaAt;
 
-  it("is the longest chain of what is left at its usual pace", () => {
+  it("is the longest remaining chain with usual durations", () => {
     expect(eta(working, waits)).toBe(106_000 + 20_000);
     expect(rolloutProgress(graphOf([working, waits]), open, now, history).etaAt).toBe(now + 20_000);
   });
@@ -128,7 +128,7 @@ describe("rollouts", () => {
     expect(parseRollouts({ rollouts: [...list, { id: 3 }, null, { ...list[0], members: [{}] }] }).map((r) => r.id)).toEqual(["new", "old"]);
     for (const odd of [null, {}, [], "x", { rollouts: 1 }]) expect(parseRollouts(odd)).toEqual([]);
   });
-  it("tells the current one, also of an instant in the past", () => {
+  it("currentRollout finds the current one, also at a past instant", () => {
     const newest = parseRollouts({ rollouts: list });
     expect(currentRollout(newest)?.id).toBe("new");
     expect(currentRollout(newest, 25)?.id).toBe("old");
@@ -146,7 +146,7 @@ describe("search", () => {
     node("hel1/Kustomization/flux-system/infra", "succeeded", { revision: "latest@sha256:feed0123", originRevision: "main@sha1:c0ffee00" }, { label: "infra", region: "hel1" }),
   ];
   const found = (q: string): string[] => search(nodes, q).map((h) => h.node.label);
-  it("ranks whole names, beginnings, words and pieces in that order", () => {
+  it("ranks whole names, prefixes, words and substrings in this order", () => {
     expect(found("cert")).toEqual(["bp-cert", "bp-cert-manager", "concert"]);
     expect(found("manager")).toEqual(["bp-manager", "bp-cert-manager"]);
   });
@@ -172,7 +172,7 @@ describe("search", () => {
 });
 
 describe("segments", () => {
-  it("turns a history into spans of display states, changes by time alone included", () => {
+  it("turns a history into periods of display states, with changes by time alone", () => {
     const judgement = { state: "working", then: [{ at: 61_001, state: "broken" }] };
     const history = [
       { seq: 1, at: 0, node: node("a", "pending") },

@@ -26,7 +26,7 @@ export class Random {
   }
 }
 
-// Few ids, so that messages concern the same elements; unusual ones, to test order and keys.
+// Few ids, so that messages concern the same elements. Some are unusual, to test order and keys.
 const IDS = ["a", "b", "B", "fsn1/bp-cilium", "fsn1/x y", "ü", "é", "\u{1f680}", "\uffff", "z\u0000", "", "10", "9", "fsn1", "hel1"];
 const STATUSES = ["pending", "running", "succeeded", "failed", "odd"];
 

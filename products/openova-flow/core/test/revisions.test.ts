@@ -7,7 +7,7 @@ const answer = JSON.parse(readFileSync(pathOf("server/revision/testdata/revision
 
 describe("parseRevisions", () => {
   const list = parseRevisions(answer);
-  it("reads what a server answers", () => {
+  it("parses a response of the server", () => {
     expect(list).toHaveLength(answer.revisions.length);
     expect(list.map((r) => r.revision.slice(-1))).toEqual(["d", "c", "b", "a"]);
     expect(list.flatMap((r) => r.regions.map((g) => `${r.commit?.[0]} ${g.region} ${g.state} ${g.was ?? ""}`.trimEnd()))).toEqual(
@@ -18,7 +18,7 @@ describe("parseRevisions", () => {
     expect(list[2]?.regions.find((g) => g.state === "failed")).toMatchObject({ rootCauses: ["r2/web"], releases: ["r2/web"], kustomizations: [], stale: true });
   });
 
-  it("leaves out what is none, and keeps the rest", () => {
+  it("omits invalid entries", () => {
     const [good] = answer.revisions as [Revision, ...Revision[]];
     const region = good.regions[0];
     for (const bad of [null, 4, {}, { ...good, id: 1 }, { ...good, source: null }, { ...good, source: { kind: "x" } }, { ...good, firstSeenAt: "1" }, { ...good, revision: undefined }]) {

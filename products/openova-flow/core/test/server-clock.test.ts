@@ -27,8 +27,8 @@ const rollouts: readonly Rollout[] = [
   { id: "before", startedAt: 0, endedAt: 90_000, outcome: "succeeded", alreadyBroken: [], members: [member("a", 60_000), member("b", 30_000)] },
 ];
 
-/** Everything on the page that depends on the clock. */
-function told(state: FlowState, at: number): unknown {
+/** All results that depend on the clock. */
+function resultsOf(state: FlowState, at: number): unknown {
   const graph = buildGraph(state);
   const context = { graph, nodes: graph.nodes, unconfirmed: state.unconfirmed, regions: state.regions, now: at };
   const rollout = currentRollout(rollouts) as Rollout;
@@ -40,27 +40,27 @@ function told(state: FlowState, at: number): unknown {
   };
 }
 
-describe("a viewer whose clock is off", () => {
-  it("would see something else by its own clock", () => {
-    for (const off of [-HOUR, HOUR]) expect(told(state, now + off)).not.toEqual(told(state, now));
-    expect(told(state, now)).toMatchObject({ rollout: { etaAt: now + 50_000 }, states: { faulty: "working", overdue: "broken", waiting: "waiting" } });
+describe("a viewer with a wrong clock", () => {
+  it("would get other results by its own clock", () => {
+    for (const off of [-HOUR, HOUR]) expect(resultsOf(state, now + off)).not.toEqual(resultsOf(state, now));
+    expect(resultsOf(state, now)).toMatchObject({ rollout: { etaAt: now + 50_000 }, states: { faulty: "working", overdue: "broken", waiting: "waiting" } });
   });
 
-  it.each([0, HOUR, -HOUR])("sees the same with %i ms", (off) => {
+  it.each([0, HOUR, -HOUR])("gets the same results if it is off by %i ms", (off) => {
     const viewer = (): number => now + off;
     const one = new FlowStore({ flowId: "F", now: viewer });
     one.receive({ type: "heartbeat", seq: 1, at: now, incarnation: "i" });
     one.receive({ type: "message", seq: 1, message: snapshot });
-    expect(told(one.state, one.now())).toEqual(told(state, now));
+    expect(resultsOf(one.state, one.now())).toEqual(resultsOf(state, now));
 
     const all = new FleetStore(viewer);
     all.receive({ type: "heartbeat", seq: 1, at: now });
     all.receive({ type: "flows", flows: new Map([["F", "i"]]) });
     all.receive({ type: "message", flowId: "F", seq: 1, message: snapshot });
-    expect(told(all.flows?.get("F") as FlowState, all.now())).toEqual(told(state, now));
+    expect(resultsOf(all.flows?.get("F") as FlowState, all.now())).toEqual(resultsOf(state, now));
   });
 
-  it.each([HOUR, -HOUR])("sees the same when its clock is set by %i ms while it looks", (off) => {
+  it.each([HOUR, -HOUR])("gets the same results after its clock was changed by %i ms", (off) => {
     let viewer = now;
     const store = new FlowStore({ flowId: "F", now: () => viewer });
     store.receive({ type: "heartbeat", seq: 1, at: now, incarnation: "i" });

@@ -110,12 +110,12 @@ describe("connectShared", () => {
 
   it("removes tabs that do not answer, and adds one again that was suspended", async () => {
     const { sharedWorker, hub } = worker();
-    let deaf = false;
-    const sleepy = (): Port => {
+    let isSuspended = false;
+    const suspendedPort = (): Port => {
       const port = sharedWorker();
-      return { ...port, postMessage: (d) => void (deaf || port.postMessage(d)) };
+      return { ...port, postMessage: (d) => void (isSuspended || port.postMessage(d)) };
     };
-    const t = tab(sleepy);
+    const t = tab(suspendedPort);
     await settle();
     server.last.send(heartbeat(5, 0) + frame(5, snapshot("a")));
     for (let i = 0; i < 16; i++) {
@@ -123,28 +123,28 @@ describe("connectShared", () => {
       server.last.send(heartbeat(5, 0));
     }
     expect(hub.size).toBe(1);
-    deaf = true;
+    isSuspended = true;
     for (let i = 0; i < 16; i++) {
       if (hub.size > 0) server.last.send(heartbeat(5, 0));
       await clock.advance(15_000);
     }
     expect(hub.size).toBe(0);
-    deaf = false;
+    isSuspended = false;
     await clock.advance(60_000);
     server.last.send(heartbeat(7, 0) + frame(7, snapshot("b")));
     await settle();
     expect(shown(t)).toBe("b");
   });
 
-  it("welcomes a tab back that says that it is alive after having been given up", async () => {
+  it("adds a removed tab again when it sends alive", async () => {
     const { hub } = worker();
     const [mine, its] = ports();
-    const heard: unknown[] = [];
-    mine.addEventListener("message", ({ data }) => void heard.push((data as { event?: { type: string } }).event?.type));
+    const received: unknown[] = [];
+    mine.addEventListener("message", ({ data }) => void received.push((data as { event?: { type: string } }).event?.type));
     hub.accept(its);
-    const say = (word: string): void => mine.postMessage({ from: "tab", tab: "t", say: word, url: "/", flowId: "F", headers: {} });
+    const send = (action: string): void => mine.postMessage({ from: "tab", tab: "t", action, url: "/", flowId: "F", headers: {} });
     const other = tab(() => { const [a, b] = ports(); hub.accept(b); return a; });
-    say("join");
+    send("join");
     await settle();
     server.last.send(heartbeat(5, 0) + frame(5, snapshot("a")));
     for (let i = 0; i < 16; i++) {
@@ -152,17 +152,17 @@ describe("connectShared", () => {
       server.last.send(heartbeat(5, 0));
     }
     await settle();
-    heard.length = 0;
+    received.length = 0;
     server.last.send(frame(6, added("b")));
     await settle();
-    expect(heard).toEqual([]);
+    expect(received).toEqual([]);
     expect(shown(other)).toBe("ab");
-    say("alive");
+    send("alive");
     await settle();
-    expect(heard).toEqual(["heartbeat", "message", undefined]);
+    expect(received).toEqual(["heartbeat", "message", undefined]);
   });
 
-  it("lets a tab that comes late know who holds the regions, and forgets what another server had heard", async () => {
+  it("sends a later tab the claims of regions, and drops them after a restart of the server", async () => {
     const lease = { state: "stale", since: 2, heard: 1, cluster: "uid-1" };
     const told = `event: regions\ndata: ${JSON.stringify({ at: 0, regions: { a: lease } })}\n\n`;
     const { sharedWorker } = worker();
@@ -182,7 +182,7 @@ describe("connectShared", () => {
     await settle();
   });
 
-  it("asks again for a tab that comes after a refusal, as it may have signed in since, and tells it no old verdict", async () => {
+  it("retries for a tab that joins after a 401, since the user may have signed in, and does not send it the old result", async () => {
     const { sharedWorker } = worker();
     server.answer = () => ({ status: 401 });
     const first = tab(sharedWorker);
@@ -235,9 +235,9 @@ describe("connectShared", () => {
   });
 
   it.each([
-    ["cannot be made", (): Port => { throw new Error("not allowed here"); }],
+    ["cannot be created", (): Port => { throw new Error("not allowed here"); }],
     ["does not exist", undefined],
-  ] as const)("connects by itself where the worker %s", async (_, sharedWorker) => {
+  ] as const)("connects directly if the worker %s", async (_, sharedWorker) => {
     const own = tab(sharedWorker);
     await vi.waitFor(() => expect(server.requests).toHaveLength(1));
     server.last.send(heartbeat(5, 0) + frame(5, snapshot("a")) + frame(6, added("b")));
@@ -245,7 +245,7 @@ describe("connectShared", () => {
     expect([own.connection.via, shown(own)]).toEqual(["own", "ab"]);
   });
 
-  it("passes on states and deletion, and tries at once for whoever asks", async () => {
+  it("passes on states and deletions, and retries at once on request", async () => {
     const { sharedWorker } = worker();
     server.requests.length = 0;
     server.answer = () => "stream";

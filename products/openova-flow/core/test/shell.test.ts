@@ -45,7 +45,7 @@ describe("shellCommand", () => {
       "soft hyphen": "\u00ad", "tag letter": "\u{e0041}", "unpaired surrogate": "\ud800",
     }).flatMap(([name, c]) => [[name, ["show", `a${c}b`]] as const, [`${name} in an option's value`, ["show", `--a=${c}`]] as const]),
   ];
-  it.each(unfit)("gives nothing for %s", (_, argv) => expect(shellCommand(argv)).toBeUndefined());
+  it.each(unfit)("returns undefined for %s", (_, argv) => expect(shellCommand(argv)).toBeUndefined());
 
   it("makes a shell pass exactly the arguments", () => {
     const r = new Random(4);
@@ -79,7 +79,7 @@ describe("shellCommand", () => {
 });
 
 describe("commandLine", () => {
-  it("keeps each value within one argument, and takes none that is empty or an option", () => {
+  it("keeps each value within one argument, and rejects empty values and options", () => {
     expect(commandLine`show -n ${"a b"} x/${"c"} --y=${"d;e"}`).toBe("show -n 'a b' x/c --y='d;e'");
     for (const value of ["", "-a", "--all", "--kubeconfig=/tmp/x", "-"]) expect(commandLine`show -n ${value} x`, value).toBeUndefined();
     expect(commandLine`show x/${"-a"}`).toBeUndefined();
@@ -126,7 +126,7 @@ describe("commands of a hostile flow", () => {
     return [...nodes.flatMap((n) => commandsFor(n)), ...problems(g, 1e9)].flatMap((c) => c.command ?? []);
   }
 
-  it.each(hostile)("gives the shell %j as it is and runs nothing else", (text) => {
+  it.each(hostile)("passes %j to the program unchanged and runs nothing else", (text) => {
     const lines = all(text);
     expect(lines.length).toBeGreaterThan(10);
     for (const argv of argvOf(lines)) {

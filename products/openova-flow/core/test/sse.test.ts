@@ -22,7 +22,7 @@ describe("SseParser", () => {
     ["CRLF and CR", "data: a\r\n\r\ndata: b\r\rdata: c\n\n", ["a", "b", "c"].map((data) => ({ id: undefined, event: "message", data }))],
     ["several data lines", "data: a\ndata\ndata:b\n\n", [{ id: undefined, event: "message", data: "a\n\nb" }]],
     ["comments, unknown fields and one space only", ": hi\nretry: 3\ndata:  a\n\n", [{ id: undefined, event: "message", data: " a" }]],
-    ["no frame without data, and an event name that does not outlive it", "event: x\nid: 4\n\ndata: a\n\n", [{ id: undefined, event: "message", data: "a" }]],
+    ["no frame without data, and its event name is not kept", "event: x\nid: 4\n\ndata: a\n\n", [{ id: undefined, event: "message", data: "a" }]],
     ["no frame before its end", "data: a\n", []],
     ["a byte order mark", "\ufeffdata: a\n\n", [{ id: undefined, event: "message", data: "a" }]],
     ["no id with a NUL", "id: a\0b\ndata: x\n\n", [{ id: undefined, event: "message", data: "x" }]],
@@ -30,7 +30,7 @@ describe("SseParser", () => {
     expect(parse(bytesOf(text), [])).toEqual(frames);
   });
 
-  it("gives the same frames however the bytes are cut", () => {
+  it("gives the same frames for any chunks", () => {
     const pieces = ["data: ", "id: 7", "event: tick", ":", "x", " ", "\n", "\n", "\r\n", "\r", "ü", "\u{1f680}", "\u2028", "data"];
     for (let seed = 0; seed < 400; seed++) {
       const r = new Random(seed);
@@ -81,7 +81,7 @@ function open(options: Partial<ConnectOptions> = {}): Connection {
 const seqs = (): number[] => events.flatMap((e) => (e.type === "message" ? [e.seq] : []));
 
 describe("connect", () => {
-  it("asks for the stream, goes live with the first heartbeat and passes on what comes", async () => {
+  it("requests the stream, is live after the first heartbeat and passes on events", async () => {
     const connection = open({ headers: () => ({ Authorization: "Bearer x" }) });
     expect(connection.state.kind).toBe("connecting");
     expect(server.last).toMatchObject({ url: "/base/v1/flows/F/stream", headers: { Accept: "text/event-stream", Authorization: "Bearer x" } });
@@ -98,7 +98,7 @@ describe("connect", () => {
     expect(states.map((s) => s.kind)).toEqual(["live"]);
   });
 
-  it("resumes after the last number, and passes nothing on twice", async () => {
+  it("resumes after the last number, and passes no message on twice", async () => {
     const connection = open();
     await settle();
     server.last.send(frame(5, snapshot) + frame(6, change("x")));
@@ -115,7 +115,7 @@ describe("connect", () => {
     expect(connection.state.kind).toBe("live");
   });
 
-  it("takes a snapshot in place of what it missed, whatever its number", async () => {
+  it("accepts a snapshot with any number", async () => {
     open({ lastEventId: 900 });
     expect(server.last.headers["Last-Event-ID"]).toBe("900");
     await settle();
@@ -135,7 +135,7 @@ describe("connect", () => {
     expect(server.last.headers).not.toHaveProperty("Last-Event-ID");
   });
 
-  it("never hammers: an hour of refusals is at most 250 attempts, none within a second of another", async () => {
+  it("makes at most 250 attempts in an hour of errors, at least a second apart", async () => {
     for (const answer of ["refuse", { status: 502 }, { status: 200, headers: { "content-type": "text/html" } }] as const) {
       const times: number[] = [];
       server.answer = () => {
@@ -154,7 +154,7 @@ describe("connect", () => {
     }
   });
 
-  it("backs off as well from a server that accepts and hangs up, until a connection has lasted", async () => {
+  it("backs off from a server that accepts and closes connections, until one is stable", async () => {
     const times: number[] = [];
     server.answer = (request) => {
       times.push(clock.time);
@@ -180,7 +180,7 @@ describe("connect", () => {
     expect(clock.time - before).toBeLessThanOrEqual(2000);
   });
 
-  it("honours Retry-After, in seconds and as a date, within reason", async () => {
+  it("honours Retry-After, in seconds and as a date, up to a limit", async () => {
     for (const [value, least] of [["20", 20_000], [new Date(1_000_000 + 90_000).toUTCString(), 80_000], ["999999", 300_000]] as const) {
       clock = new Clock();
       server = new FakeServer();
@@ -194,7 +194,7 @@ describe("connect", () => {
     }
   });
 
-  it("gives up on a connection that has said nothing for 40 s, and on one that never answers", async () => {
+  it("ends a connection without data for 40 s, and one without a response", async () => {
     const connection = open();
     await settle();
     server.last.send(heartbeat(1, 0));
@@ -205,14 +205,14 @@ describe("connect", () => {
     expect(connection.state.kind).toBe("live");
     const first = server.last;
     await clock.advance(1001);
-    expect(connection.state).toMatchObject({ kind: "reconnecting", reason: "nothing came for 40 s" });
+    expect(connection.state).toMatchObject({ kind: "reconnecting", reason: "no data for 40 s" });
     expect(first.signal?.aborted).toBe(true);
     server.answer = () => "hang";
     await clock.advance(60_000);
     expect(server.requests.length).toBeGreaterThan(2);
   });
 
-  it("turns stale after half a minute without a live connection, and tells since when", async () => {
+  it("is stale after 30 s without a live connection, since the last live moment", async () => {
     const connection = open();
     await settle();
     server.last.send(heartbeat(1, 0));
@@ -233,7 +233,7 @@ describe("connect", () => {
     expect(connection.state.kind).toBe("live");
   });
 
-  it.each([401, 403])("says that it may not after %d, and asks again only slowly", async (status) => {
+  it.each([401, 403])("is forbidden after %d, and retries slowly", async (status) => {
     server.answer = () => ({ status });
     const connection = open();
     await settle();
@@ -248,7 +248,7 @@ describe("connect", () => {
     expect(connection.state.kind).toBe("live");
   });
 
-  it("says that there is none after 404", async () => {
+  it("is gone after 404", async () => {
     server.answer = () => ({ status: 404 });
     const connection = open();
     await settle();
@@ -257,7 +257,7 @@ describe("connect", () => {
     expect(server.requests.length).toBeLessThanOrEqual(121);
   });
 
-  it("tells of a deletion, waits for the flow to come back, and starts from a snapshot then", async () => {
+  it("passes on a deletion, and starts from a snapshot when the flow exists again", async () => {
     const connection = open();
     await settle();
     server.last.send(frame(5, snapshot) + "event: deleted\ndata: {}\n\n" + frame(6, change("late")));
@@ -275,7 +275,7 @@ describe("connect", () => {
     expect(seqs()).toEqual([5, 9]);
   });
 
-  it("releases the thread regularly under load", async () => {
+  it("gives other tasks a turn under load", async () => {
     open({
       onEvent: (e) => {
         events.push(e);
@@ -298,7 +298,7 @@ describe("connect", () => {
     expect(events).toEqual([{ type: "message", seq: 5, message: snapshot }]);
   });
 
-  it("tries at once when told to, but not more than once a second", async () => {
+  it("retryNow connects at once, at most once a second", async () => {
     server.answer = () => "refuse";
     const connection = open();
     await settle();
@@ -345,12 +345,12 @@ describe("createApi", () => {
     expect(server.requests[0]?.url).toBe("http://x/p/v1/flows/F/events?after=0");
   });
 
-  it("rejects with what the problem says, or with the status", async () => {
+  it("rejects with the title and detail of the problem, or with the status", async () => {
     const api = createApi({ url: "", fetch: server.fetch });
     server.answer = () => ({ status: 404, body: { title: "no such flow", detail: "F was never ingested" } });
     await expect(api.rollouts("F")).rejects.toEqual(new ApiError(404, "no such flow", "F was never ingested"));
     server.answer = () => ({ status: 500 });
-    await expect(api.flows()).rejects.toMatchObject({ status: 500, message: "the server answered 500" });
+    await expect(api.flows()).rejects.toMatchObject({ status: 500, message: "the server responded with 500" });
   });
 
   it("lists flows and rollouts", async () => {

@@ -31,7 +31,7 @@ describe("fold", () => {
     expect(toSnapshot(foldAll(emptyState(flowId), messages))).toEqual(snapshot);
   });
 
-  it("leaves earlier states as they were", () => {
+  it("does not change earlier states", () => {
     const messages = randomMessages(new Random(7), "F", 400);
     const states: FlowState[] = [emptyState("F")];
     for (const m of messages) states.push(fold(states.at(-1) as FlowState, m));
@@ -53,7 +53,7 @@ describe("fold", () => {
     expect(state.nodes.has("nowhere")).toBe(false);
   });
 
-  it("changes the topology number when nodes or edges come, go or move, and only then", () => {
+  it("changes the topology number only if nodes or edges are added, removed or moved", () => {
     let state = foldAll(emptyState("F"), [upsert(node("a", "r1"), node("b", "r1"), node("c", "r2"))]);
     const step = (m: FlowMessage): { topology: boolean; r1: boolean; r2: boolean } => {
       const old = state;
@@ -99,7 +99,7 @@ describe("relKey", () => {
 });
 
 describe("compareBytes", () => {
-  it("orders as UTF-8 bytes do", () => {
+  it("has the order of UTF-8 bytes", () => {
     const r = new Random(3);
     const parts = ["a", "b", "\u00fc", "\ud7ff", "\ue000", "\uffff", "\u{10000}", "\u{1f680}", ""];
     const word = (): string => Array.from({ length: r.below(4) }, () => r.pick(parts)).join("");

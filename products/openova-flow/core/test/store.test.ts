@@ -110,7 +110,7 @@ describe("after a restart of the server", () => {
     expect(store.state.rels.size).toBe(0);
   });
 
-  it("does so as well when the flow does not exist at first, and comes to be later", () => {
+  it("does the same if the flow does not exist at first", () => {
     begin();
     beat("", 0);
     expect(unconfirmed()).toHaveLength(4);
@@ -124,7 +124,7 @@ describe("after a restart of the server", () => {
     expect(store.state.rels.size).toBe(1);
   });
 
-  it("ends in exactly what the server says, edges that came, stayed and went included", () => {
+  it("ends with the server's state, with added, kept and removed edges", () => {
     begin();
     beat("i2");
     send({ type: "snapshot", flow, nodes: [] });
@@ -139,7 +139,7 @@ describe("after a restart of the server", () => {
     });
   });
 
-  it("takes an edge as the server has it now", () => {
+  it("takes the new value of an edge", () => {
     begin();
     beat("i2");
     const changed = edge("a1", "a2", { condition: "always" });
@@ -148,7 +148,7 @@ describe("after a restart of the server", () => {
     expect(store.state.rels.size).toBe(3);
   });
 
-  it("does not move the graph while everything comes back as it was", () => {
+  it("keeps the topology if everything is reported unchanged", () => {
     begin();
     const before = store.state.topologyVersion;
     beat("i2");
@@ -171,7 +171,7 @@ describe("after a restart of the server", () => {
     expect(ids()).toEqual(["b1"]);
   });
 
-  it("deletes what is deleted, confirmed or not", () => {
+  it("removes deleted nodes, confirmed or not", () => {
     begin();
     beat("i2");
     send({ type: "snapshot", flow, nodes: [at("a1", "a")] });

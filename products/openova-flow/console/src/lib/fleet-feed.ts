@@ -156,7 +156,7 @@ export class FleetFeed {
 
   async #load(flowId: string, signal: AbortSignal): Promise<void> {
     const response = await guardedFetch(new URL(`v1/flows/${flowId}/snapshot`, this.#options.url).href, { headers: {}, signal, cache: "no-cache", credentials: "same-origin" });
-    if (!response.ok) throw new Error(`the server answered ${response.status}`);
+    if (!response.ok) throw new Error(`the server responded with ${response.status}`);
     const read = validate(flowId, await response.json());
     if (!read.ok) throw new Error(`${read.error.field} ${read.error.message}`);
     if (!signal.aborted) this.#options.onEvent({ type: "message", flowId, seq: undefined, message: read.message });

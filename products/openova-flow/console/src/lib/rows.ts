@@ -1,4 +1,4 @@
-import { judgedAt, judgementOf, lastHeard, metaOf, times, type DisplayState, type FlowNode, type Regions } from "@openova/flow-core";
+import { judgedAt, judgementOf, lastSeen, metaOf, times, type DisplayState, type FlowNode, type Regions } from "@openova/flow-core";
 import { dateTime } from "./format.js";
 import { shortRevision } from "./revisions.js";
 
@@ -25,8 +25,8 @@ const RANK: readonly DisplayState[] = ["broken", "terminating", "suspended", "wo
 export function toRow(node: FlowNode, display: DisplayState, now: number, name: (id: string) => string, regions?: Regions): Row {
   const meta = metaOf(node);
   const { waitingMs, workingMs } = times(node, now, regions);
-  const heard = lastHeard(regions, node.region);
-  const what = [heard === undefined ? "" : `as of ${dateTime(heard, now)}`, whatOf(node, display, name, heard ?? now)].filter((t) => t !== "").join("; ");
+  const lastSeenAt = lastSeen(regions, node.region);
+  const what = [lastSeenAt === undefined ? "" : `as of ${dateTime(lastSeenAt, now)}`, whatOf(node, display, name, lastSeenAt ?? now)].filter((t) => t !== "").join("; ");
   return { node, name: name(node.id), namespace: meta.namespace ?? "", display, version: versionOf(node), what, waitedMs: waitingMs, workedMs: workingMs, attempts: meta.attempts ?? 0 };
 }
 

@@ -19,14 +19,14 @@ export type Regions = ReadonlyMap<string, RegionLease>;
 export const NO_REGIONS: Regions = new Map();
 
 /** When a stale region was last seen; undefined for a fresh or unclaimed region. */
-export function lastHeard(regions: Regions | undefined, region: string | undefined): number | undefined {
+export function lastSeen(regions: Regions | undefined, region: string | undefined): number | undefined {
   const lease = regions?.get(region ?? "");
   return lease?.state === "stale" ? lease.heard : undefined;
 }
 
 /** The instant up to which the state of a region is known: `now`, or for a stale region when it was last seen. */
 export function knownUntil(regions: Regions | undefined, region: string | undefined, now: number): number {
-  return Math.min(now, lastHeard(regions, region) ?? now);
+  return Math.min(now, lastSeen(regions, region) ?? now);
 }
 
 /**
@@ -42,11 +42,11 @@ export function staleRegions(regions: Regions): readonly string[] {
 }
 
 /** `last seen 4 min ago`: in whole seconds, minutes, hours or days, so that the text rarely changes. */
-export function sayLastHeard(heard: number, now: number): string {
-  const s = Math.max(0, Math.floor((now - heard) / 1000));
+export function lastSeenText(at: number, now: number): string {
+  const s = Math.max(0, Math.floor((now - at) / 1000));
   const [n, unit] = s < 60 ? [s, "s"] : s < 3600 ? [s / 60, "min"] : s < 86_400 ? [s / 3600, "h"] : [s / 86_400, "d"];
   return `last seen ${Math.floor(n)} ${unit} ago`;
 }
 
 /** The reason of the problem of a stale region. Its `since` is when the region was last seen. */
-export const REGION_SILENT = "region-silent";
+export const REGION_STALE = "region-stale";

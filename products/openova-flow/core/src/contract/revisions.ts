@@ -1,4 +1,4 @@
-/** How far a revision is in a region, from the source's fetch to everything that it changed. */
+/** The progress of a revision in a region, from the fetch of the source to the releases that it changed. */
 export const REVISION_STATES = ["fetched", "applying", "rolling-out", "done", "failed", "overtaken"] as const;
 export type RevisionState = (typeof REVISION_STATES)[number];
 
@@ -7,7 +7,7 @@ export interface RevisionSource {
   readonly namespace: string;
   readonly name: string;
   readonly url?: string;
-  /** What of the repository it follows, such as `branch main`. */
+  /** The followed reference of the repository, such as `branch main`. */
   readonly ref?: string;
 }
 
@@ -16,48 +16,48 @@ export interface RevisionRegion {
   readonly region: string;
   readonly sourceId: string;
   readonly state: RevisionState;
-  /** How far it was when it was overtaken. */
+  /** Its state when it was overtaken. */
   readonly was?: RevisionState;
   readonly firstSeenAt: number;
-  /** When the last Kustomization had applied it; absent while one has not. */
+  /** When the last Kustomization applied it; absent until all have. */
   readonly appliedAt?: number;
-  /** Since when it is done, failed or overtaken. */
+  /** When it was done, failed or was overtaken. */
   readonly endedAt?: number;
-  /** Kustomizations of the source that have applied it, of all of them. */
+  /** Number of the source's Kustomizations that have applied it, and of all. */
   readonly applied: number;
   readonly of: number;
-  /** The first of those that have not. */
+  /** The first Kustomizations that have not applied it. */
   readonly kustomizations: readonly string[];
-  /** Releases that it changed; `ready` and `failed` count among them. */
+  /** Number of releases that it changed, and how many of these are ready or failed. */
   readonly changed: number;
   readonly ready: number;
   readonly failed: number;
-  /** The first of them. */
+  /** The first releases that it changed. */
   readonly releases: readonly string[];
   readonly rootCauses: readonly string[];
   readonly overtakenBy?: string;
-  /** The region's claim has expired: an old state. */
+  /** The region is stale, so this is an old state. */
   readonly stale: boolean;
 }
 
-/** A commit, tag or digest of a source, wherever that is followed. */
+/** A commit, tag or digest of a source, in all regions that follow it. */
 export interface Revision {
   readonly id: string;
   readonly source: RevisionSource;
-  /** As Flux writes it: `main@sha1:…`. */
+  /** In the format of Flux: `main@sha1:…`. */
   readonly revision: string;
   readonly commit?: string;
   readonly originRevision?: string;
   readonly commitUrl?: string;
   readonly firstSeenAt: number;
   readonly supersededBy?: string;
-  /** Ids of the rollouts that it set off, newest first. */
+  /** Ids of the rollouts that it started, newest first. */
   readonly rollouts: readonly string[];
-  /** By region; a region can have two sources that follow the same. A region that has not seen the revision is not in the list. */
+  /** One entry for each source. A region can have several with the same revision; one that has not seen the revision has none. */
   readonly regions: readonly RevisionRegion[];
 }
 
-/** Reads the answer of `GET /v1/flows/{flowId}/revisions`; entries that are not revisions are left out. Newest first. */
+/** Parses the response of `GET /v1/flows/{flowId}/revisions`, newest first. Invalid entries are omitted. */
 export function parseRevisions(value: unknown): readonly Revision[] {
   const list = (value as { revisions?: unknown } | null)?.revisions;
   return Array.isArray(list) ? list.flatMap(readRevision).sort((a, b) => b.firstSeenAt - a.firstSeenAt) : [];
@@ -99,13 +99,13 @@ function readRegion(value: unknown): readonly RevisionRegion[] {
 }
 
 const isState = (value: unknown): value is RevisionState => REVISION_STATES.some((s) => s === value);
-/** Links of a page: never a script. */
+/** Only https, because the URL becomes a link: a `javascript:` URL would run. */
 const isHttps = (value: unknown): boolean => typeof value === "string" && value.startsWith("https://");
 const isTextOf = (o: object, keys: readonly string[]): boolean => keys.every((k) => typeof (o as Record<string, unknown>)[k] === "string");
 const isNumberOf = (o: object, keys: readonly string[]): boolean => keys.every((k) => typeof (o as Record<string, unknown>)[k] === "number");
 const ids = (value: unknown): readonly string[] => (Array.isArray(value) ? value.filter((id) => typeof id === "string") : []);
 
-/** The values that are texts. */
+/** The values that are strings. */
 function texts<K extends string>(values: Record<K, unknown>): { readonly [key in K]?: string } {
   return Object.fromEntries(Object.entries(values).filter(([, v]) => typeof v === "string")) as { readonly [key in K]?: string };
 }

@@ -18,7 +18,7 @@ export interface Rollout {
   readonly outcome: RolloutOutcome;
   readonly members: readonly RolloutMember[];
   readonly alreadyBroken: readonly string[];
-  /** Ids of the revisions that set it off; absent if unknown. */
+  /** Ids of the revisions that started it; absent if unknown. */
   readonly revisions?: readonly string[];
 }
 

@@ -26,9 +26,9 @@ export function beginRestart(state: FlowState, now: number, keepMs: number): Res
 
 export function foldRestart(restart: Restart, message: FlowMessage, now: number): Restart {
   const confirmed = fold(restart.confirmed, message);
-  const heard = message.type === "snapshot" || message.type === "upsert-nodes" ? (message.nodes ?? []) : [];
+  const received = message.type === "snapshot" || message.type === "upsert-nodes" ? (message.nodes ?? []) : [];
   const deadlines = new Map(restart.deadlines);
-  for (const n of heard) {
+  for (const n of received) {
     const deadline = deadlines.get(n.region ?? "");
     if (deadline !== undefined) deadlines.set(n.region ?? "", Math.min(deadline, now + REPORT_MS));
   }

@@ -61,10 +61,10 @@ function longest(graph: FlowGraph, node: FlowNode, chains: ReadonlyMap<string, C
     if (via === null || total(chains.get(e.from)) > total(chains.get(via.from))) via = e;
   }
   const before = via === null ? undefined : chains.get(via.from);
-  const begun = node.startedAt ?? (node.status === "succeeded" || node.status === "failed" || held ? null : until);
+  const began = node.startedAt ?? (node.status === "succeeded" || node.status === "failed" || held ? null : until);
   return {
     working: (before?.working ?? 0) + times(node, now, graph.state.regions).workingMs,
-    waiting: (before?.waiting ?? 0) + (free === null || begun === null ? 0 : Math.max(0, begun - free)),
+    waiting: (before?.waiting ?? 0) + (free === null || began === null ? 0 : Math.max(0, began - free)),
     via,
   };
 }

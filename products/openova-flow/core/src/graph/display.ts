@@ -1,5 +1,5 @@
 import { DISPLAY_STATES, fields, GRACE_MS, judgedAt, judgementOf, nextTurn, satisfied, type DisplayState, type Fields } from "./judgement.js";
-import { knownUntil, lastHeard, type Regions } from "../contract/regions.js";
+import { knownUntil, lastSeen, type Regions } from "../contract/regions.js";
 import type { ChartMeta, FlowNode, FluxMeta, NodeMeta, SourceMeta } from "../contract/types.js";
 
 export { DISPLAY_STATES, type DisplayState };
@@ -120,11 +120,11 @@ interface Classified {
 }
 
 function classify(node: FlowNode, context: DisplayContext): Classified {
-  const heard = lastHeard(context.regions, node.region);
-  const now = Math.min(context.now, heard ?? Infinity);
+  const lastSeenAt = lastSeen(context.regions, node.region);
+  const now = Math.min(context.now, lastSeenAt ?? Infinity);
   const judgement = judgementOf(node);
   const { state, since } = judgedAt(judgement, now);
-  const until = heard === undefined ? nextTurn(judgement, now) : Infinity;
+  const until = lastSeenAt === undefined ? nextTurn(judgement, now) : Infinity;
   if (context.unconfirmed?.has(node.id) && state !== "terminating") return { display: "unconfirmed", until };
   if (state !== "waiting") return { display: state, until };
   const nodeOf = (id: string): FlowNode | undefined => (id === node.id ? node : context.nodes.get?.(id));
@@ -132,7 +132,7 @@ function classify(node: FlowNode, context: DisplayContext): Classified {
   const needs = judgement.isJudged ? judgement.needs : (context.graph?.needs(node) ?? judgement.needs);
   if (since === undefined || needs.every((id) => context.nodes.has(id))) return { display: "waiting", until };
   if (now - since > GRACE_MS) return { display: "broken", until };
-  return { display: "waiting", until: heard === undefined ? Math.min(until, since + GRACE_MS + 1) : until };
+  return { display: "waiting", until: lastSeenAt === undefined ? Math.min(until, since + GRACE_MS + 1) : until };
 }
 
 export function noCounts(): Record<DisplayState, number> {

@@ -10,7 +10,7 @@ export interface Judged {
   /** The class of the cause: stable, for programs. */
   readonly class: string;
   readonly sentence: string;
-  /** A retry can't succeed before the manifest, the chart or the values change. */
+  /** A retry cannot succeed unless manifest, chart or values change. */
   readonly inGit?: true;
   readonly command?: readonly string[];
   readonly attempts?: number;
@@ -18,11 +18,11 @@ export interface Judged {
   readonly nextTry?: number;
   /** Milliseconds. */
   readonly limit?: number;
-  /** A root cause, unless the node blames another one. */
+  /** Whether it is a problem, unless the node blames another node for it. */
   readonly problem: boolean;
   /** Does not change without a person. */
   readonly final: boolean;
-  /** `pass`: the node does not hold a gate up; `wait`: it may still change by itself. */
+  /** `pass`: a gate need not wait for the node. `wait`: it may still change by itself. */
   readonly gate?: "pass" | "wait";
 }
 
@@ -145,8 +145,8 @@ function obvious(node: FlowNode): Judgement {
   return status === "pending" ? is("not-started", undefined, { gate: "wait" }) : is("working", node.startedAt, { gate: "wait" });
 }
 
-function failure(label: string, ...said: readonly string[]): string {
-  const words = said.filter((s) => s !== "");
+function failure(label: string, ...details: readonly string[]): string {
+  const words = details.filter((s) => s !== "");
   return words.length === 0 ? `${label} failed.` : [label, ...words].join(": ");
 }
 

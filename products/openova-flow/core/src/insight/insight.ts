@@ -56,7 +56,7 @@ export interface Vertex {
   named: readonly Vertex[];
   checks: readonly Vertex[];
   source?: Vertex | undefined;
-  /** Broken by a missing need. */
+  /** Broken because a need does not exist. */
   isLost: boolean;
   /** It waits for its needs. */
   waits: boolean;
@@ -291,16 +291,16 @@ export class Insight {
   #words(root: Vertex, reason: Reason, others: readonly Vertex[], isAcross: boolean): Words {
     const on = root.judgement.isJudged ? objectOf(root.region, root.id) : undefined;
     const values: Values = { name: root.label, namespace: on?.namespace, object: on?.name, ...kindOf(on?.kind) };
-    if (isAcross) return said("dependency-cycle-across", { ...values, regions: `${regionsOf(others).length}`, edges: declared(others) });
-    if (reason !== "dependency-missing") return said(reason, { ...values, names: labels(others.length > 0 ? others : root.named.length > 0 ? root.named : root.needs) });
+    if (isAcross) return wordsFor("dependency-cycle-across", { ...values, regions: `${regionsOf(others).length}`, edges: declared(others) });
+    if (reason !== "dependency-missing") return wordsFor(reason, { ...values, names: labels(others.length > 0 ? others : root.named.length > 0 ? root.named : root.needs) });
     const missing = missingNeed(root).id;
     const object = root.judgement.isJudged ? objectOf(root.region, missing) : undefined;
-    if (object === undefined) return said(reason, { ...values, missing });
+    if (object === undefined) return wordsFor(reason, { ...values, missing });
     const { kind, namespace, name } = object;
     const otherKind = kind === "HelmRelease" ? "Kustomization" : "HelmRelease";
     const ids = kind === "HelmRelease" ? [`Kustomization/${namespace}/${name}`] : [`${namespace}/${name}`, ...(namespace === HOME ? [name] : [])];
     const isOther = ids.some((id) => this.#byId.get(`${root.region}/${id}`)?.node !== undefined);
-    return said(isOther ? "dependency-missing-other-kind" : reason, {
+    return wordsFor(isOther ? "dependency-missing-other-kind" : reason, {
       ...values, missing: `${kind} ${namespace}/${name}`, missingKind: kind, missingNamespace: namespace, missingName: name, missingResource: kindOf(kind)?.resource, otherKind,
     });
   }
@@ -392,14 +392,14 @@ export function behind(starts: readonly Vertex[]): ReadonlySet<Vertex> {
 
 /** The roots that some nodes blame, without `except`. */
 function rootsBehind(from: readonly Vertex[], except?: Vertex): ReadonlySet<Vertex> {
-  const roots = new Set<Vertex>(), told = new Set<Cycle>(), seen = new Set(from);
+  const roots = new Set<Vertex>(), visited = new Set<Cycle>(), seen = new Set(from);
   for (const v of seen) {
     const { cycle } = v;
     if (cycle === undefined) {
       if (v.isRoot) roots.add(v);
       else for (const d of v.blames) seen.add(d);
-    } else if (!told.has(cycle)) {
-      told.add(cycle);
+    } else if (!visited.has(cycle)) {
+      visited.add(cycle);
       // A member within the own region is not blocked by what another region adds to the cycle.
       for (const m of cycle.members) if (!cycle.isAcross || m.region !== except?.region) roots.add(m);
     }
@@ -444,7 +444,7 @@ interface Words {
 type Values = Readonly<Record<string, string | readonly string[] | undefined>>;
 
 /** The sentence and the command of a class. No command if one of its values is unknown or starts with a hyphen. */
-function said(name: Reason, values: Values): Words {
+function wordsFor(name: Reason, values: Values): Words {
   const { sentence: text, command: parts }: { sentence: string; command?: readonly string[] } = SENTENCES.classes[name];
   const sentence = text.replace(/\{(\w+)\}/g, (_, key: string) => `${values[key] ?? ""}`);
   const filled = parts?.map((part) => (part.startsWith("{") ? [values[part.slice(1, -1)] ?? ""].flat() : part));

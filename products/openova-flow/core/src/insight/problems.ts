@@ -3,7 +3,7 @@ import type { FlowGraph } from "../graph/graph.js";
 import { judgedAt, judgementOf } from "../graph/judgement.js";
 import { insightOf, worstFirst, type Root } from "./insight.js";
 import { HOME } from "../contract/object-id.js";
-import { knownUntil, lastHeard, REGION_SILENT, sayLastHeard, type RegionLease } from "../contract/regions.js";
+import { knownUntil, lastSeen, REGION_STALE, lastSeenText, type RegionLease } from "../contract/regions.js";
 import { originOf } from "./origin.js";
 import { fullNameOf, nameOf } from "../words/names.js";
 import { commandLine, offeredCommand } from "../words/shell.js";
@@ -36,27 +36,27 @@ export interface Problem {
   readonly blocksMore?: true;
   readonly since?: number;
   /** When its region was last seen, if the region is stale: the other fields are as of then. */
-  readonly heard?: number;
+  readonly lastSeen?: number;
 }
 
 /** How long a region may be stale before that is a problem. After a restart of the server, emitters report within this time. */
-const SILENT_AFTER_MS = 15_000;
+const STALE_AFTER_MS = 15_000;
 
 /** All problems, one for each root cause, worst first. */
 export function problems(graph: FlowGraph, now: number): readonly Problem[] {
   const found = insightOf(graph, now).problems().map((root) => toProblem(graph, root, now));
-  return [...found, ...troubledRegions(graph, now)].sort(worstFirst);
+  return [...found, ...regionProblems(graph, now)].sort(worstFirst);
 }
 
-function troubledRegions(graph: FlowGraph, now: number): readonly Problem[] {
+function regionProblems(graph: FlowGraph, now: number): readonly Problem[] {
   return [...graph.state.regions].flatMap(([region, lease]) => {
     const found: Problem[] = [];
     const key = (reason: string): string => `region ${reason} ${region}`;
     const label = graph.nodes.get(region)?.label ?? region;
     const base = { id: region, ids: [region], label, name: label, region: "", message: "", blocks: [] };
-    if (lease.state === "stale" && now - lease.since > SILENT_AFTER_MS) {
-      const sentence = `${base.label} was ${sayLastHeard(lease.heard, now)}, and what is shown of it is from then. Check that its adapter runs and that it reaches this server.`;
-      found.push({ ...base, key: key(REGION_SILENT), display: "unconfirmed", reason: REGION_SILENT, sentence, ...given(EMITTERS), since: lease.heard });
+    if (lease.state === "stale" && now - lease.since > STALE_AFTER_MS) {
+      const sentence = `${base.label} was ${lastSeenText(lease.heard, now)}, and its state is as of then. Check that its adapter runs and can reach this server.`;
+      found.push({ ...base, key: key(REGION_STALE), display: "unconfirmed", reason: REGION_STALE, sentence, ...given(EMITTERS), since: lease.heard });
     }
     if (lease.refused !== undefined) found.push({ ...base, key: key("cluster-refused"), display: "broken", reason: "cluster-refused", sentence: refusal(base.label, lease, lease.refused.cluster), ...given(WHICH_CLUSTER) });
     return found;
@@ -72,10 +72,10 @@ function given(command: string | undefined): { readonly command?: string } {
 }
 
 function refusal(region: string, lease: RegionLease, refused: string): string {
-  const one = `${region} is held by cluster ${lease.cluster}${lease.state === "stale" ? "; its claim has expired" : ""}. Cluster ${refused} claims it too and is refused.`;
+  const one = `${region} is held by cluster ${lease.cluster}${lease.state === "stale" ? "; its claim has expired" : ""}. Cluster ${refused} also claims it and is refused.`;
   return lease.state === "fresh"
-    ? `${one} Give one of the two another REGION_KEY; the command says which cluster is which.`
-    : `${one} If it takes the place of the first, let an admin delete the region, which it then gets; else give it another REGION_KEY. The command says which cluster is which.`;
+    ? `${one} Give one of the two another REGION_KEY. The command prints the id of a cluster.`
+    : `${one} If it replaces the first, let an admin delete the region; the new cluster then gets it. Otherwise give it another REGION_KEY. The command prints the id of a cluster.`;
 }
 
 /** The command that shows the input of a release whose retries fail again, such as its values; undefined for other nodes. */
@@ -87,7 +87,7 @@ function inputOf(node: FlowNode): string | undefined {
 function toProblem(graph: FlowGraph, root: Root, now: number): Problem {
   const { command: offered, final: _, ...rest } = root;
   const node = graph.nodes.get(root.id) as FlowNode;
-  const heard = lastHeard(graph.state.regions, node.region);
+  const seen = lastSeen(graph.state.regions, node.region);
   const judged = judgedAt(judgementOf(node), knownUntil(graph.state.regions, node.region, now));
   const isInGit = judged.inGit === true && judged.class === root.reason;
   const command = isInGit ? inputOf(node) : offered === undefined ? undefined : offeredCommand(offered);
@@ -99,6 +99,6 @@ function toProblem(graph: FlowGraph, root: Root, now: number): Problem {
     message: metaOf(node).message ?? "",
     ...given(command),
     ...(isInGit ? { inGit: originOf(graph, root.id) ?? "" } : {}),
-    ...(heard === undefined ? {} : { heard }),
+    ...(seen === undefined ? {} : { lastSeen: seen }),
   };
 }

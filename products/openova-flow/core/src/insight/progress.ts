@@ -1,7 +1,7 @@
 import { push } from "../graph/adjacency.js";
 import { displayState, metaOf, noCounts, type DisplayContext, type DisplayCounts, type DisplayState } from "../graph/display.js";
 import { contextOf, type FlowGraph } from "../graph/graph.js";
-import { lastHeard } from "../contract/regions.js";
+import { lastSeen } from "../contract/regions.js";
 import { memberIds, type Rollout, type RolloutMember } from "../contract/rollouts.js";
 import { compareBytes } from "../fold/state.js";
 import type { FlowNode } from "../contract/types.js";
@@ -26,7 +26,7 @@ export interface RolloutProgress extends Progress {
   readonly endedAt?: number;
   /** If all members are ready: until the last one became ready. */
   readonly elapsedMs: number;
-  /** Expected end, from earlier durations of the same releases; absent unless these are known for all remaining members. */
+  /** Expected end, from earlier durations of the same releases; absent if one is unknown for a remaining member. */
   readonly etaAt?: number;
 }
 
@@ -38,7 +38,7 @@ class Tally {
 
   add(node: FlowNode, context: DisplayContext): void {
     this.count(displayState(node, context));
-    if (lastHeard(context.regions, node.region) !== undefined) this.stale++;
+    if (lastSeen(context.regions, node.region) !== undefined) this.stale++;
     if (isUnreadyKustomization(node)) this.kustomizationsNotReady++;
   }
 
@@ -140,7 +140,7 @@ function estimate(
     if (display === "ready") continue;
     const known = usual.get(keyOf(node))?.median;
     if (known === undefined || graph.in(id).some((e) => e.cyclic)) return null;
-    if ((display !== "working" && display !== "waiting" && display !== "not-started") || lastHeard(context.regions, node.region) !== undefined) return null;
+    if ((display !== "working" && display !== "waiting" && display !== "not-started") || lastSeen(context.regions, node.region) !== undefined) return null;
     const remaining = known - (display === "working" ? now - (node.startedAt ?? now) : 0);
     // A member that exceeds its usual duration has no expected end.
     if (remaining < 0) return null;

@@ -39,7 +39,7 @@ export interface ApiOptions {
 export interface Api {
   flows(signal?: AbortSignal): Promise<readonly FlowSummary[]>;
   rollouts(flowId: string, signal?: AbortSignal): Promise<readonly Rollout[]>;
-  /** The newest 100, or as many as `limit` says, newest first; with `revision` those that a commit, 7 digits of it or more, a digest or a tag names. */
+  /** The newest revisions, at most `limit` (default 100), newest first. `revision` selects by commit (7 digits or more), digest or tag. */
   revisions(flowId: string, options?: { readonly revision?: string; readonly limit?: number }, signal?: AbortSignal): Promise<readonly Revision[]>;
   events(flowId: string, after: number, limit?: number, signal?: AbortSignal): Promise<EventsAnswer>;
   /** Yields page after page of the messages that the server still has, up to the head at the time of the first response. */
@@ -60,7 +60,7 @@ export function createApi(options: ApiOptions): Api {
     const { title, detail } = problem ?? {};
     throw new ApiError(
       response.status,
-      typeof title === "string" ? title : `the server answered ${response.status}`,
+      typeof title === "string" ? title : `the server responded with ${response.status}`,
       typeof detail === "string" ? detail : "",
     );
   };

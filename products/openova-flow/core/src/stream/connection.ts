@@ -47,8 +47,8 @@ const MAX_BACKOFF_MS = 30_000;
 const REFUSED_MS = 30_000;
 const MAX_RETRY_AFTER_MS = 300_000;
 const STALE_AFTER_MS = 30_000;
-/** Time of work on received data after which other tasks get a turn. Until then, data that has already arrived is read without a pause. */
-const BREATH_MS = 10;
+/** Maximum time of work on received data before other tasks get a turn. */
+const SLICE_MS = 10;
 
 /**
  * The connection of one stream, independent of the meaning of its frames: attempts, backoff and the position to resume from. Never throws.
@@ -133,7 +133,7 @@ export class Stream implements Connection {
     if (this.#abort !== abort) return;
     if (!response.ok || response.body === null) return this.#refused(abort, response);
     if (!(response.headers.get("content-type") ?? "").startsWith("text/event-stream")) {
-      return this.#failed(abort, "the answer is no event stream");
+      return this.#failed(abort, "the response is not an event stream");
     }
     const reader = response.body.getReader();
     const parser = new SseParser((frame) => {
@@ -147,13 +147,13 @@ export class Stream implements Connection {
       const began = this.#now();
       if (value !== undefined) parser.push(value);
       worked += this.#now() - began;
-      if (worked < BREATH_MS) continue;
+      if (worked < SLICE_MS) continue;
       worked = 0;
       await new Promise<void>((resolve) => this.#timers.after(0, resolve));
     }
   }
 
-  /** Call this for a frame that shows that the connection works. */
+  /** Call this for a frame that proves that the connection works. */
   live(): void {
     if (this.#state.kind === "live") return;
     this.#cancelStale?.();
@@ -167,7 +167,7 @@ export class Stream implements Connection {
    */
   unreadable(error: ValidationError): void {
     this.lastSeq = undefined;
-    if (this.#abort !== null) this.#failed(this.#abort, `a message could not be read: ${error.field} ${error.message}`.trim());
+    if (this.#abort !== null) this.#failed(this.#abort, `cannot decode a message: ${error.field} ${error.message}`.trim());
   }
 
   /** Ends the current attempt because the flow is deleted. It may be created again. */
@@ -184,7 +184,7 @@ export class Stream implements Connection {
     if (status === 404 || status === 410) {
       return this.#later(abort, this.#slowly(), (nextAttemptAt) => ({ kind: "gone", since: this.#now(), nextAttemptAt }));
     }
-    this.#failed(abort, `the server answered ${status}`, retryAfter(response.headers.get("retry-after"), this.#now()));
+    this.#failed(abort, `the server responded with ${status}`, retryAfter(response.headers.get("retry-after"), this.#now()));
   }
 
   #failed(abort: AbortController, reason: string, atLeast = 0): void {
@@ -225,7 +225,7 @@ export class Stream implements Connection {
 
   #listenForSilence(abort: AbortController): void {
     this.#cancelSilence?.();
-    this.#cancelSilence = this.#timers.after(SILENCE_MS, () => this.#failed(abort, "nothing came for 40 s"));
+    this.#cancelSilence = this.#timers.after(SILENCE_MS, () => this.#failed(abort, "no data for 40 s"));
   }
 
   /** Half of the wait is fixed and half random, so that many clients do not reconnect at the same time. */

@@ -7,17 +7,17 @@ const GONE_AFTER_MS = 180_000;
 
 export type HubOptions = Omit<ConnectOptions, "onEvent" | "onState">;
 
-/** One connection to the server, and what a tab that joins later needs to catch up. */
+/** One connection to the server, and the state that a later tab gets. */
 export class Hub {
   readonly #connection: Connection;
-  readonly #tell: (message: HubMessage) => void;
+  readonly #send: (message: HubMessage) => void;
   #state: FlowState;
   #seq = 0;
   #heartbeat: (StreamEvent & { readonly type: "heartbeat" }) | null = null;
   #regions: StreamEvent | null = null;
 
-  constructor(options: HubOptions, tell: (message: HubMessage) => void) {
-    this.#tell = tell;
+  constructor(options: HubOptions, send: (message: HubMessage) => void) {
+    this.#send = send;
     this.#state = emptyState(options.flowId);
     this.#connection = connect({
       ...options,
@@ -25,9 +25,9 @@ export class Hub {
       lastEventId: undefined,
       onEvent: (event) => {
         this.#remember(event);
-        tell({ from: "hub", event });
+        send({ from: "hub", event });
       },
-      onState: (state) => tell({ from: "hub", state }),
+      onState: (state) => send({ from: "hub", state }),
     });
   }
 
@@ -37,14 +37,14 @@ export class Hub {
 
   /** Sends one tab the current state. */
   welcome(tab: string): void {
-    if (this.#heartbeat !== null) this.#tell({ from: "hub", to: tab, event: this.#heartbeat });
-    if (this.#regions !== null) this.#tell({ from: "hub", to: tab, event: this.#regions });
+    if (this.#heartbeat !== null) this.#send({ from: "hub", to: tab, event: this.#heartbeat });
+    if (this.#regions !== null) this.#send({ from: "hub", to: tab, event: this.#regions });
     const snapshot = toSnapshot(this.#state);
-    if (snapshot !== null) this.#tell({ from: "hub", to: tab, event: { type: "message", seq: this.#seq, message: snapshot } });
+    if (snapshot !== null) this.#send({ from: "hub", to: tab, event: { type: "message", seq: this.#seq, message: snapshot } });
     // After a 401 or 403 the user may have signed in and opened this tab: it gets the result of the next
     // attempt, not of the last.
     if (this.#connection.state.kind === "forbidden") this.#connection.retryNow();
-    this.#tell({ from: "hub", to: tab, state: this.#connection.state });
+    this.#send({ from: "hub", to: tab, state: this.#connection.state });
   }
 
   retryNow(): void {
@@ -56,7 +56,7 @@ export class Hub {
 
   #remember(event: StreamEvent): void {
     if (event.type === "heartbeat") {
-      // The state of one server process is not that of another.
+      // The claims of one server process do not apply to another.
       if (this.#heartbeat !== null && this.#heartbeat.incarnation !== event.incarnation) this.#regions = null;
       this.#heartbeat = event;
     } else if (event.type === "regions") this.#regions = event;
@@ -74,12 +74,12 @@ export class Hub {
 interface Member {
   readonly port: Port;
   readonly tab: string;
-  heardAt: number;
+  lastSeenAt: number;
 }
 interface Room {
   readonly hub: Hub;
   readonly members: Map<string, Member>;
-  /** From the tab that sent a message last. */
+  /** The headers of the tab that sent the last message. */
   readonly headers: { latest: Readonly<Record<string, string>> };
 }
 
@@ -102,33 +102,33 @@ export class WorkerHub {
 
   accept(port: Port): void {
     port.addEventListener("message", ({ data }) => {
-      if ((data as TabMessage | null)?.from === "tab") this.#hear(port, data as TabMessage);
+      if ((data as TabMessage | null)?.from === "tab") this.#receive(port, data as TabMessage);
     });
     port.start?.();
   }
 
-  #hear(port: Port, message: TabMessage): void {
+  #receive(port: Port, message: TabMessage): void {
     const key = JSON.stringify([message.url, message.flowId]);
     const known = this.#rooms.get(key)?.members.get(message.tab);
-    if (message.say === "leave") return this.#leave(key, message.tab);
+    if (message.action === "leave") return this.#leave(key, message.tab);
     const room = this.#rooms.get(key) ?? this.#open(key, message);
     room.headers.latest = message.headers;
     // A tab that was suspended for long has been removed; its next message adds it again.
-    if (known === undefined || message.say === "join") {
-      room.members.set(message.tab, { port, tab: message.tab, heardAt: this.#now() });
+    if (known === undefined || message.action === "join") {
+      room.members.set(message.tab, { port, tab: message.tab, lastSeenAt: this.#now() });
       room.hub.welcome(message.tab);
-    } else known.heardAt = this.#now();
-    if (message.say === "retry") room.hub.retryNow();
+    } else known.lastSeenAt = this.#now();
+    if (message.action === "retry") room.hub.retryNow();
   }
 
   #open(key: string, { url, flowId, headers: latest }: TabMessage): Room {
     const headers = { latest };
     const members = new Map<string, Member>();
-    const tell = (message: HubMessage): void => {
+    const send = (message: HubMessage): void => {
       if (message.to !== undefined) members.get(message.to)?.port.postMessage(message);
       else for (const m of members.values()) m.port.postMessage(message);
     };
-    const hub = new Hub({ ...this.#environment, url, flowId, headers: () => headers.latest }, tell);
+    const hub = new Hub({ ...this.#environment, url, flowId, headers: () => headers.latest }, send);
     const room: Room = { members, headers, hub };
     this.#rooms.set(key, room);
     return room;
@@ -143,7 +143,7 @@ export class WorkerHub {
 
   #sweep(timers: Timers): void {
     for (const [key, room] of [...this.#rooms]) {
-      for (const m of [...room.members.values()]) if (this.#now() - m.heardAt > GONE_AFTER_MS) this.#leave(key, m.tab);
+      for (const m of [...room.members.values()]) if (this.#now() - m.lastSeenAt > GONE_AFTER_MS) this.#leave(key, m.tab);
     }
     timers.after(ALIVE_EVERY_MS, () => this.#sweep(timers));
   }

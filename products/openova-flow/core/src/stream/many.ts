@@ -44,8 +44,8 @@ function read({ onEvent }: ConnectManyOptions, frame: SseFrame, stream: Stream):
   if (seq !== undefined) stream.mark = mark;
   const type = frame.event.slice(slash + 1);
   if (type === "regions") {
-    const told = parseRegions(frame.data);
-    if (told !== null) onEvent({ type: "regions", flowId, ...told });
+    const claims = parseRegions(frame.data);
+    if (claims !== null) onEvent({ type: "regions", flowId, ...claims });
     return;
   }
   if (type === "deleted") {

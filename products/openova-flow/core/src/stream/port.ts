@@ -8,12 +8,12 @@ export interface Port {
   close(): void;
 }
 
-/** A message from a tab to the worker. `tab` identifies the tabs of one port. */
+/** A message from a tab to the worker. `tab` identifies the tab. */
 export interface TabMessage {
   readonly from: "tab";
   readonly tab: string;
   /** `alive` is sent every 20 s. A tab that has not sent it for three minutes counts as closed. */
-  readonly say: "join" | "alive" | "leave" | "retry";
+  readonly action: "join" | "alive" | "leave" | "retry";
   readonly url: string;
   readonly flowId: string;
   readonly headers: Readonly<Record<string, string>>;

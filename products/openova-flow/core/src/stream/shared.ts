@@ -15,7 +15,7 @@ export interface SharedConnection extends Connection {
   readonly via: "shared-worker" | "own";
 }
 
-/** Silence after which the worker counts as dead. It sends a heartbeat every 15 s. */
+/** Time without a message after which the worker counts as dead. It sends a heartbeat every 15 s. */
 const SILENCE_MS = 45_000;
 /** The same for the first message: a worker that fails to start sends nothing, not even an error. */
 const FIRST_MESSAGE_MS = 5_000;
@@ -79,7 +79,7 @@ class Shared implements SharedConnection {
 
   #join(port: Port): void {
     this.#via = "shared-worker";
-    const cancelAlive = this.#sayAlive(port);
+    const cancelAlive = this.#keepAlive(port);
     this.#stream = {
       retryNow: () => port.postMessage(this.#message("retry")),
       close: () => {
@@ -89,7 +89,7 @@ class Shared implements SharedConnection {
       },
     };
     this.#expectMessage(FIRST_MESSAGE_MS);
-    port.addEventListener("message", ({ data }) => this.#hear(data as HubMessage | null));
+    port.addEventListener("message", ({ data }) => this.#receive(data as HubMessage | null));
     port.start?.();
     port.postMessage(this.#message("join"));
   }
@@ -104,7 +104,7 @@ class Shared implements SharedConnection {
     if (this.#state.kind === "closed") return;
     if (sse === null) {
       const { since } = this.#state;
-      this.#set({ kind: "reconnecting", since, attempt: 1, nextAttemptAt: this.#now() + RELOAD_MS, reason: "a part of the page could not be loaded" });
+      this.#set({ kind: "reconnecting", since, attempt: 1, nextAttemptAt: this.#now() + RELOAD_MS, reason: "cannot load a script of the page" });
       this.#cancelSilence = this.#timers.after(RELOAD_MS, () => void this.#connect());
       return;
     }
@@ -112,7 +112,7 @@ class Shared implements SharedConnection {
   }
 
   /** Tells the worker regularly that the tab is open, since a worker can't detect that a tab was closed. */
-  #sayAlive(port: Port): () => void {
+  #keepAlive(port: Port): () => void {
     let cancel = (): void => {};
     const next = (): void => {
       cancel = this.#timers.after(ALIVE_EVERY_MS, () => {
@@ -124,12 +124,12 @@ class Shared implements SharedConnection {
     return () => cancel();
   }
 
-  #message(say: TabMessage["say"]): TabMessage {
+  #message(action: TabMessage["action"]): TabMessage {
     const { url, flowId, headers } = this.#options;
-    return { from: "tab", tab: this.#tab, say, url, flowId, headers: headers?.() ?? {} };
+    return { from: "tab", tab: this.#tab, action, url, flowId, headers: headers?.() ?? {} };
   }
 
-  #hear(message: HubMessage | null): void {
+  #receive(message: HubMessage | null): void {
     if (message?.from !== "hub" || (message.to !== undefined && message.to !== this.#tab)) return;
     if (this.#via === "own" || this.#state.kind === "closed") return;
     const { state, event } = message;

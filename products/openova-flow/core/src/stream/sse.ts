@@ -34,8 +34,8 @@ function read({ flowId, onEvent }: ConnectOptions, frame: SseFrame, stream: Stre
     return onEvent(beat);
   }
   if (frame.event === "regions") {
-    const told = parseRegions(frame.data);
-    if (told !== null) onEvent({ type: "regions", ...told });
+    const claims = parseRegions(frame.data);
+    if (claims !== null) onEvent({ type: "regions", ...claims });
     return;
   }
   if (frame.event === "deleted") {

@@ -76,7 +76,7 @@ export class FlowStore {
       case "heartbeat":
         this.#server.set(event.at);
         // Number 0 means that the flow does not exist.
-        this.#heardOf(event.seq === 0 ? "" : event.incarnation);
+        this.#setIncarnation(event.seq === 0 ? "" : event.incarnation);
         break;
       case "regions":
         this.#server.set(event.at);
@@ -120,7 +120,7 @@ export class FlowStore {
     if (this.#restart !== null) this.#restart = { ...this.#restart, shown: this.#state };
   }
 
-  #heardOf(incarnation: string): void {
+  #setIncarnation(incarnation: string): void {
     const known = this.#incarnation;
     this.#incarnation = incarnation;
     if (known === "" || known === incarnation) return;

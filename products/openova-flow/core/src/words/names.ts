@@ -51,17 +51,17 @@ function namesOf(graph: FlowGraph): Names {
 function makeNames(graph: FlowGraph): Names {
   const regions = new Set<string>(), seen = new Map<string, string>(), keys = new Map<string, string>();
   for (const [id, node] of graph.nodes) {
-    const region = node.region ?? "", key = keyOf(node), place = `${region}\0${key}`;
+    const region = node.region ?? "", key = keyOf(node), regionAndKey = `${region}\0${key}`;
     regions.add(region);
-    const twin = seen.get(place);
+    const twin = seen.get(regionAndKey);
     // Nodes of one region with the same key are distinguished by their ids.
     keys.set(id, twin === undefined ? key : id);
-    if (twin === undefined) seen.set(place, id);
+    if (twin === undefined) seen.set(regionAndKey, id);
     else keys.set(twin, twin);
   }
   const byId = new Map<string, string>(), owners = new Map<string, string>();
-  for (const isBeside of [false, true]) {
-    const rows = [...graph.nodes.values()].filter((n) => graph.isAuxiliary(n.id) === isBeside).map((node) => {
+  for (const isAuxiliary of [false, true]) {
+    const rows = [...graph.nodes.values()].filter((n) => graph.isAuxiliary(n.id) === isAuxiliary).map((node) => {
       const { id, label } = node, { namespace, kind } = metaOf(node);
       const withSpace = namespace === undefined ? label : `${namespace}/${label}`;
       return { id, key: keys.get(id) as string, names: [label, withSpace, `${kind ?? ""} ${withSpace}`] };

@@ -5,7 +5,7 @@ export interface Usual {
   readonly most: number;
 }
 
-/** `usually 40s (31s to 1m 02s)`: with the spread, where there is one. */
+/** `usually 40s (31s to 1m 02s)`: with the range, if it is a second or more. */
 export function usually({ median, least, most }: Usual): string {
   return `usually ${duration(median)}${most - least < 1000 ? "" : ` (${duration(least)} to ${duration(most)})`}`;
 }

@@ -4,14 +4,14 @@ import { budget, measure, type Output } from "./build/budget.ts";
 import { chunksByEntry } from "./build/chunks.ts";
 import breakpoints from "./src/breakpoints.json" with { type: "json" };
 
-/** Svelte does not say that its runtime does nothing by being loaded: without this, all of it that any part of the page needs would be loaded at first. */
+/** Marks Svelte's runtime as free of side effects. Otherwise all of it that any part of the page uses would be in the first scripts. */
 const withoutEffects: Plugin = {
   name: "without-effects",
   apply: "build",
   transform: { filter: { id: /\/svelte\/src\/internal\/client\// }, handler: () => ({ moduleSideEffects: false }) },
 };
 
-/** No server renders a part of this page. Svelte hides what is for such pages behind one flag; here the flag is constant, so that the bundler drops all of it. */
+/** This page has no server-side rendering. Svelte's code for it depends on one flag, which is constant here, so that the bundler drops that code. */
 const withoutHydration: Plugin = {
   name: "without-hydration",
   apply: "build",
@@ -23,14 +23,14 @@ const withoutHydration: Plugin = {
   },
 };
 
-/** Puts the page's breakpoints in place of `(--name)` in media queries of style sheets. */
+/** Replaces `(--name)` in media queries by the page's breakpoints. */
 const customMedia: Plugin = {
   name: "custom-media",
   enforce: "pre",
   transform: { filter: { id: /\.css$/ }, handler: (code) => code.replace(/\(--(\w+)\)/g, (whole, name: string) => (breakpoints as Record<string, string>)[name] ?? whole) },
 };
 
-/** Names in index.html the scripts that both pages need, so that they come in the first round trip. */
+/** Preloads the scripts that both pages need in index.html, so that they load in the first round trip. */
 const preloadShared: Plugin = {
   name: "preload-shared",
   transformIndexHtml: {
@@ -45,7 +45,7 @@ const preloadShared: Plugin = {
   },
 };
 
-/** A script that is imported later needs nothing preloaded: vite's helper for that would only make the first ones longer. */
+/** Replaces vite's preload helper: scripts that load on demand have nothing to preload. */
 const withoutPreloadHelper: Plugin = {
   name: "without-preload-helper",
   enforce: "pre",
@@ -63,7 +63,7 @@ export const page: UserConfig = {
     emptyOutDir: true,
     target: "es2022",
     assetsInlineLimit: 0,
-    // One style sheet, and scripts that are few: then there is nothing to preload.
+    // One style sheet and few scripts need no preloading.
     cssCodeSplit: false,
     modulePreload: false,
     reportCompressedSize: false,

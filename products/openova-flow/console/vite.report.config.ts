@@ -2,7 +2,7 @@ import { defineConfig, type Plugin } from "vite";
 import { oneFile } from "./build/one-file.ts";
 import { page } from "./vite.config.ts";
 
-/** What reads from a server reads from the recording, and the layout runs without a worker, which would be another file. */
+/** Reads from the recording in place of a server, and runs the layout without a worker, which would be another file. */
 const withoutServer: Plugin = {
   name: "without-server",
   enforce: "pre",

@@ -3,7 +3,7 @@ import { defineConfig } from "vitest/config";
 export default defineConfig({
   resolve: { conditions: ["openova-source"] },
   ssr: { resolve: { conditions: ["openova-source"] } },
-  // A loaded machine stands still for seconds: only what never comes may end one of these.
+  // Generous, because a loaded machine can pause for seconds.
   test: {
     include: ["test/**/*.test.ts"],
     globalSetup: "test/support/scratch.ts",

@@ -7,13 +7,13 @@ export interface Sized {
   readonly gzip: number;
 }
 export interface Sizes {
-  /** What the list of flows needs before it is shown. */
+  /** Scripts that the list of flows needs before it is shown. */
   readonly fleet: readonly Sized[];
-  /** What a flow needs until it is drawn. */
+  /** Scripts that a flow needs until it is drawn. */
   readonly flow: readonly Sized[];
-  /** What loads with a flow and is not needed to draw it. */
+  /** Scripts that load with a flow and are not needed to draw it. */
   readonly frame: readonly Sized[];
-  /** What loads when a user asks for it. */
+  /** Scripts that load on demand. */
   readonly later: readonly Sized[];
   readonly workers: readonly Sized[];
 }
@@ -28,7 +28,7 @@ export interface Output {
   readonly source?: string | Uint8Array;
 }
 
-/** The scripts that the page begins with, that each of its pages begins with, and that load by themselves with a flow. */
+/** The entry scripts: of the page, of the list of flows, of a flow, of its frame, and of the diagnosis. */
 export function entries(outputs: readonly Output[]): Readonly<Record<"main" | "fleet" | "flow" | "frame" | "diagnosis", readonly Output[]>> {
   const having = (...names: readonly string[]): Output[] => outputs.filter((o) => Object.keys(o.modules ?? {}).some((id) => names.some((name) => id.endsWith(name))));
   return { main: having("/main.ts"), fleet: having("/Fleet.svelte"), flow: having("/FlowPage.svelte"), frame: having("/flow/frame.ts"), diagnosis: having("/lib/diagnosis.ts") };
@@ -49,7 +49,7 @@ export function measure(outputs: readonly Output[]): Sizes {
   };
 }
 
-/** Scripts, and all that they import before they run. */
+/** Scripts and everything that they import statically. */
 export function closure(from: readonly Output[], outputs: readonly Output[]): ReadonlySet<Output> {
   const byName = new Map(outputs.map((o) => [o.fileName, o]));
   const all = new Set(from);
@@ -68,9 +68,9 @@ function sized(o: Output): Sized {
 
 export const total = (sizes: readonly Sized[]): number => sizes.reduce((sum, s) => sum + s.gzip, 0);
 
-/** What each page may need until it shows something, in bytes gzipped. */
+/** Limit of the scripts of each page until it shows content, in gzipped bytes. */
 export const LIMIT = 60_000;
-/** What a flow may need with its frame. Views and details load on demand. */
+/** Limit of a flow with its frame. Views and details load on demand. */
 export const LIMIT_ALL = 90_000;
 
 /** The parts of the page by when they load, as the table in the README lists them. */
@@ -89,7 +89,7 @@ export function parts(sizes: Sizes): Readonly<Record<string, number>> {
   };
 }
 
-/** Prints what each part of the page weighs. */
+/** Prints the size of each part of the page. */
 export function budget(): Plugin {
   return {
     name: "budget",

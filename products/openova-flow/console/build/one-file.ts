@@ -2,13 +2,13 @@ import { createHash } from "node:crypto";
 import { gzipSync } from "node:zlib";
 import type { Plugin } from "vite";
 
-/** Makes one HTML file of a build with one script and one style sheet. Its policy allows these two by their hashes, and nothing from elsewhere. */
+/** Combines a build with one script and one style sheet into one HTML file. Its policy allows these two by hash, and no other origin. */
 export function oneFile(from: string, name: string): Plugin {
   return {
     name: "one-file",
     apply: "build",
     enforce: "post",
-    // After vite has replaced its own marks in the script.
+    // Runs after vite has replaced its placeholders in the script.
     generateBundle: {
       order: "post",
       handler(_, bundle) {
@@ -22,10 +22,10 @@ export function oneFile(from: string, name: string): Plugin {
           else this.error(`${file} cannot be put into one file`);
           delete bundle[file];
         }
-        // Neither may end its element, nor begin a comment, in which a script would not end.
+        // Script and style must not contain the end tag of their element, nor `<!--`, after which the end of a script is ignored.
         script = script.trim().replace(/<(?=\/script|script|!--)/gi, "\\x3c");
-        if (script.includes("__VITE_")) this.error("the script has a mark of vite left");
-        if (/<\/style/i.test(style)) this.error("the style sheet would end its element");
+        if (script.includes("__VITE_")) this.error("the script contains an unreplaced __VITE_ placeholder");
+        if (/<\/style/i.test(style)) this.error("the style sheet contains </style");
         const hash = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
         const policy = `default-src 'none'; script-src ${hash(script)}; style-src ${hash(style)}; img-src data: blob:; base-uri 'none'; form-action 'none'`;
         const source = page

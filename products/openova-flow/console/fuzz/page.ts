@@ -62,7 +62,7 @@ function large(pick: (d: Dice) => readonly [number, number], regions: number): H
   return { nodes, rels };
 }
 
-// Prints what takes longest; on a loaded machine that says little, so nothing is held to it here.
+// Only prints the longest tasks: on a loaded machine their times are not reliable enough for a limit.
 it.each(Object.entries(LARGE))(`shows ${NODES} nodes and ${EDGES} edges %s`, async (name, make) => {
   const flow = `large-${Object.keys(LARGE).indexOf(name)}`;
   const hostile = make(new Dice(5));

@@ -50,7 +50,7 @@ const SHOTS: readonly Shot[] = [
   { name: "phone-timeline-light", query: "?flow=bootstrap&view=timeline", scheme: "light", ...PHONE },
 ];
 
-it("makes the pictures", async () => {
+it("makes the screenshots", async () => {
   mkdirSync(out, { recursive: true });
   const only = process.env["ONLY"]?.split(",");
   const browser = await launch();
@@ -62,17 +62,17 @@ it("makes the pictures", async () => {
     await postEnvironment(server, "ten-thousand", 10_000);
     await replay(server, ["scenarios"], { flow: "scenarios" });
     await push(server, "shop", "main@sha1:8b4964259f579b795a5157cb86565624a1fd1b82", "main@sha1:e08691a709cd2a66cc1bcffc616bea0b0360ca84", "main@sha1:0eb8e9e4fb03dac2c8ce400c98ccb8cc1a8850a5");
-    // Two regions while one thing is wrong and holds others up, some work, and some wait.
+    // Two regions at an instant with one failure that blocks others, working nodes and waiting nodes.
     await replay(server, ["kit-fsn1", "kit-hel1"], { flow: "production", until: BUSY, endsAt: Date.now() });
-    // As a rollout is lived through: in steps, so that there is a past to travel in.
+    // Posted in steps, so that there is a history for time travel.
     let middle = 0;
     for (let until = 2000; until <= 172_000; until += 17_000) {
       await replay(server, ["kit-fsn1", "kit-hel1"], { until, after: until === 2000 ? -1 : until - 17_000, endsAt: Date.now() + (until - 172_000) });
       if (until === 104_000) middle = Date.now();
       await new Promise((resolve) => setTimeout(resolve, 400));
     }
-    const heard = Date.now() - 250_000;
-    relay.tell("production", { hel1: { state: "stale", since: heard + 30_000, heard, cluster: "6f1c2a1e-4b7d-4e11-9d55-0b6f0f6f7a10" } });
+    const lastSeen = Date.now() - 250_000;
+    relay.setRegions("production", { hel1: { state: "stale", since: lastSeen + 30_000, heard: lastSeen, cluster: "6f1c2a1e-4b7d-4e11-9d55-0b6f0f6f7a10" } });
     for (const shot of SHOTS) {
       if (only !== undefined && !only.some((o) => shot.name.startsWith(o))) continue;
       const v = await visit(browser, `${(shot.name.includes("silent") ? relay : server).url}${shot.query.replace("AT", String(middle))}`, { ...DESK, ...shot });

@@ -21,20 +21,20 @@ const alice = caller("alice", ["read"], ["bootstrap"]);
 const alice2 = { ...alice, token: `new-${alice.token}` };
 
 const file = join(mkdtempSync(join(tmpdir(), "openova-flow-access-")), "tokens.json");
-function letIn(...callers: readonly Caller[]): void {
+function allow(...callers: readonly Caller[]): void {
   const tokens = callers.map(({ token, ...rest }) => ({ ...rest, sha256: createHash("sha256").update(token).digest("hex") }));
   writeFileSync(`${file}.new`, JSON.stringify({ tokens }), { mode: 0o600 });
   renameSync(`${file}.new`, file);
 }
 
 let browser: Browser;
-/** Behind a prefix, as behind a gateway. */
+/** A server with a path prefix, as behind a gateway. */
 let server: Server;
 let visits: Visit[] = [];
 
 beforeAll(async () => {
   browser = await launch();
-  letIn(root, alice);
+  allow(root, alice);
   server = await Server.start("/sovereign/", { FLOW_SERVER_TOKENS_FILE: file });
   server.token = root.token;
   await replay(server, ["kit-fsn1"]);
@@ -44,12 +44,12 @@ afterAll(async () => {
   await browser?.close();
   await server?.kill();
 });
-/** That it is refused is what a page is told here, and the browser logs it. */
+/** Pages get 401 and 403 here, which the browser logs. */
 afterEach(async () => {
   for (const v of visits) await v.close();
   for (const v of visits) expect(v.faults.filter((f) => !/status of 40[13]/.test(f))).toEqual([]);
   visits = [];
-  letIn(root, alice);
+  allow(root, alice);
   await expect.poll(() => known(alice)).toBe(true);
 });
 
@@ -58,7 +58,7 @@ async function open(query: string, options: VisitOptions & { readonly at?: Serve
   visits.push(v);
   return v.page;
 }
-/** The server has read the file. */
+/** Whether the server knows the token. */
 async function known({ token }: Caller): Promise<boolean> {
   return (await fetch(`${server.url}v1/me`, { headers: { authorization: `Bearer ${token}` } })).ok;
 }
@@ -68,8 +68,8 @@ async function signIn(page: Page, as: Caller): Promise<void> {
 }
 const where = (page: Page): string => new URL(page.url()).pathname + new URL(page.url()).search;
 
-describe("who is not signed in", () => {
-  it("signs in, comes to where it wanted to go, is told who it is, and signs out", async () => {
+describe("a browser without a sign-in", () => {
+  it("signs in, returns to its link, shows the user's name, and signs out", async () => {
     const page = await open("?flow=bootstrap&view=table");
     expect(where(page)).toMatch(/^\/sovereign\/sign-in\?next=/);
     await signIn(page, alice);
@@ -89,12 +89,12 @@ describe("who is not signed in", () => {
   });
 
   it.each([["a flow", "?flow=bootstrap&view=table", /bp-cilium/], ["the fleet", "?q=boot", /24 ready/]] as const)(
-    "is led to sign in when its credential ends while it looks at %s, and back",
+    "goes to the sign-in page and back if its credential ends while it shows %s",
     async (_, query, shows) => {
       const page = await open(query);
       await signIn(page, alice);
       await says(page.locator("main"), shows);
-      letIn(root, alice2);
+      allow(root, alice2);
       await says(page.locator("form"), /Token/);
       expect(new URL(page.url()).searchParams.get("next")).toBe(`./${query}`);
       await expect.poll(() => known(alice2)).toBe(true);
@@ -104,7 +104,7 @@ describe("who is not signed in", () => {
     },
   );
 
-  it("is not sent to and fro by a gateway that refuses what the server allows", async () => {
+  it("does not loop if a gateway rejects what the server allows", async () => {
     const open401 = await Server.start();
     try {
       let loads = 0;
@@ -116,7 +116,7 @@ describe("who is not signed in", () => {
           await page.route("**/v1/**", (route) => route.fulfill({ status: 401, contentType: "application/problem+json", body: '{"title":"No"}' }));
         },
       });
-      await says(page.locator("main"), /Sign in to see bootstrap .* does not know you/);
+      await says(page.locator("main"), /Sign in to see bootstrap .* does not know who you are/);
       expect(await page.getByRole("link", { name: "Sign in" }).getAttribute("href")).toMatch(/\/sign-in\?next=/);
       expect(loads).toBeLessThan(6);
     } finally {
@@ -126,18 +126,18 @@ describe("who is not signed in", () => {
   });
 });
 
-describe("who may not see a flow", () => {
-  it("is told as whom it asked, and may ask as another", async () => {
+describe("a user without access to a flow", () => {
+  it("sees which user is signed in, and can sign in as another", async () => {
     const page = await open("?flow=scenarios");
     await signIn(page, alice);
     await says(page.locator("main"), /You may not see scenarios You are signed in as alice, who may not see it\./);
-    await page.getByRole("button", { name: "Sign in as another" }).click();
+    await page.getByRole("button", { name: "Sign in as another user" }).click();
     await signIn(page, root);
     await says(page.locator("main"), /deadrepo|PNG/);
     expect(where(page)).toBe("/sovereign/?flow=scenarios");
   });
 
-  it("sees the others in the fleet", async () => {
+  it("sees the other flows in the fleet", async () => {
     const page = await open("");
     await signIn(page, alice);
     await says(page.locator("h1"), /^1 flow/);
@@ -145,8 +145,8 @@ describe("who may not see a flow", () => {
   });
 });
 
-describe("a server that lets everybody in", () => {
-  it("says of nobody that they are signed in", async () => {
+describe("a server without access control", () => {
+  it("shows no user", async () => {
     const own = await Server.start();
     try {
       const page = await open("", { at: own });
@@ -160,7 +160,7 @@ describe("a server that lets everybody in", () => {
 });
 
 describe("accessibility", () => {
-  it.each(["light", "dark"] as const)("has no violation in the menu and in what is refused, on a phone too, in %s", async (scheme) => {
+  it.each(["light", "dark"] as const)("has no violation in the menu and in the page of a denial, also on a phone, in %s", async (scheme) => {
     const page = await open("?flow=scenarios", { scheme, width: 390, height: 780 });
     await signIn(page, alice);
     await says(page.locator("main"), /signed in as alice/);

@@ -25,7 +25,7 @@ function contrast(a: string, b: string): number {
 const GROUNDS = ["--background", "--surface", "--raised", "--hover", "--chosen"];
 const INKS = ["--text", "--muted", "--link", "--critical", ...DISPLAY_STATES.map((s) => `--${s}`)];
 
-it("the canvas has every colour that it draws with from the page", () => {
+it("the page sets every colour of the canvas", () => {
   const graph = readFileSync(new URL("../src/flow/Graph.svelte", import.meta.url), "utf8");
   const given = [...graph.matchAll(/--flow-([\w-]+): var\(--\1\);/g)].map((m) => m[1] as string);
   const wanted = readFileSync(new URL("../../canvas/src/look/palette.ts", import.meta.url), "utf8");
@@ -33,9 +33,9 @@ it("the canvas has every colour that it draws with from the page", () => {
   expect(given.filter((name) => !css.includes(`--${name}: `))).toEqual([]);
 });
 
-describe.each(["light", "dark"] as const)("in the %s", (scheme) => {
+describe.each(["light", "dark"] as const)("the %s palette", (scheme) => {
   const colours = palette(scheme);
-  it("every ink can be read on every ground", () => {
+  it("has enough contrast for every text on every background", () => {
     const poor = INKS.flatMap((ink) =>
       GROUNDS.flatMap((ground) => {
         const c = contrast(colours.get(ink) ?? "#000000", colours.get(ground) ?? "#000000");

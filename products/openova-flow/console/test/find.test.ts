@@ -31,7 +31,7 @@ const open = (query: string, options: VisitOptions = {}): Promise<Page> => keep(
 const names = (page: Page): Promise<string[]> => page.getByRole("article").locator("h2 a").allInnerTexts();
 
 describe("the fleet", () => {
-  it("has first what is broken, then what moves, and filters by state, in the link too", async () => {
+  it("lists broken flows first, then active ones, and filters by state, also from a link", async () => {
     const page = await open("");
     await says(page.locator("h1"), /^3 flows/);
     await expect.poll(() => names(page)).toEqual(["scenarios", "moving", "calm"]);
@@ -46,7 +46,7 @@ describe("the fleet", () => {
 });
 
 describe("the palette", () => {
-  it("finds a release in any flow, from any page, by keyboard alone", async () => {
+  it("finds a release in any flow, from any page, by keyboard", async () => {
     const page = await open("?flow=scenarios&view=table");
     await says(page.locator("tbody"), /slowbase/);
     await page.keyboard.press("Control+k");
@@ -59,7 +59,7 @@ describe("the palette", () => {
     await expect.poll(() => page.getByRole("dialog").count()).toBe(0);
   });
 
-  it("tells releases of one name apart as the rest of the page does", async () => {
+  it("shows the same unambiguous names as the rest of the page", async () => {
     const page = await open("?flow=calm");
     await says(page.getByRole("tree"), /apps .* twin other .* twin/);
     await page.keyboard.press("Control+k");
@@ -68,7 +68,7 @@ describe("the palette", () => {
     await expect.poll(() => page.getByRole("option").locator(".cut:not(.where)").allInnerTexts().then((all) => all.sort())).toEqual(["apps/twin", "other/twin"]);
   });
 
-  it("goes from the fleet to a flow, and within a flow to a view", async () => {
+  it("leads from the fleet to a flow, and in a flow to a view", async () => {
     const page = await open("");
     await says(page.locator("h1"), /^3 flows/);
     await page.keyboard.press("Control+k");
@@ -88,8 +88,8 @@ describe("the palette", () => {
   });
 });
 
-describe("who is told", () => {
-  it("gets a notification on request, and the icon says that something is broken", async () => {
+describe("notifications", () => {
+  it("are shown on request, and the icon shows that something is broken", async () => {
     const page = await open("?flow=told", {
       setup: async (page) => void (await page.addInitScript(() => {
         const told: string[] = [];
@@ -106,7 +106,7 @@ describe("who is told", () => {
     await says(page.locator("header").first(), /told/);
     const icon = (): Promise<string> => page.locator("link[rel=icon]").evaluate((e) => (e as HTMLLinkElement).href);
     await expect.poll(icon).toMatch(/favicon-working\.svg$/);
-    await page.getByRole("button", { name: "Tell me when it is done or broken" }).click();
+    await page.getByRole("button", { name: "Notify me when it is done or broken" }).click();
     await server.post("told", [release("told", "db", "failed", { reason: "InstallFailed" })]);
     await expect.poll(() => page.evaluate(() => (globalThis as unknown as { told: string[] }).told)).toEqual([expect.stringMatching(/^told: r1\/apps\/db: /)]);
     await expect.poll(icon).toMatch(/favicon-broken\.svg$/);
@@ -122,7 +122,7 @@ describe("the graph", () => {
     expect(await violations(page)).toEqual([]);
   });
 
-  it("brings what blocks a release into view", async () => {
+  it("shows what blocks a release", async () => {
     const nodes = Array.from({ length: 40 }, (_, i) => ({ id: `r1/n${i}`, flowId: "chain", label: `n${i}`, region: "r1", status: i === 0 ? "failed" : "running", meta: { kind: "HelmRelease", ...(i === 0 ? { reason: "InstallFailed" } : { reason: "DependencyNotReady", waitingSince: Date.now(), waitingFor: [`r1/n${i - 1}`] }) } }));
     const relationships = nodes.slice(1).map((n, i) => ({ fromId: `r1/n${i}`, toId: n.id, type: "finish-to-start" }));
     await server.post("chain", [JSON.stringify({ type: "upsert-nodes", nodes }), JSON.stringify({ type: "upsert-rels", relationships })]);
@@ -139,8 +139,8 @@ describe("the graph", () => {
   });
 });
 
-describe("on paper", () => {
-  it("is the view alone", async () => {
+describe("printing", () => {
+  it("prints only the view", async () => {
     const page = await open("?flow=scenarios&view=table&node=scenarios/demo2/slowbase");
     await says(page.locator("tbody"), /slowbase/);
     await whole(page);
@@ -152,7 +152,7 @@ describe("on paper", () => {
 });
 
 describe.each(["table", "timeline", "matrix"])("a long %s", (view) => {
-  it("is printed as a whole, and no longer afterwards", async () => {
+  it("is printed completely, and is windowed again afterwards", async () => {
     const labels = Array.from({ length: 200 }, (_, i) => `n${String(i).padStart(3, "0")}`);
     const at = Date.now() - 60_000;
     const of = (region: string, first: string): string => JSON.stringify({ type: "upsert-nodes", nodes: labels.map((label, i) => ({ id: `${region}/${label}`, flowId: "long", label, region, status: "succeeded", startedAt: at + i, endedAt: at + 1000 + i, meta: { kind: "HelmRelease", namespace: "apps", ready: "True", versionApplied: first } })) });
@@ -170,8 +170,8 @@ describe.each(["table", "timeline", "matrix"])("a long %s", (view) => {
   });
 });
 
-describe("a slow line", () => {
-  it("shows the shape of the page after one round trip, and has every script of a flow after two", async () => {
+describe("a slow network", () => {
+  it("shows the skeleton after one round trip, and has every script of a flow after two", async () => {
     const page = await open("?flow=scenarios", {
       setup: async (page) => {
         const cdp = await page.context().newCDPSession(page);
@@ -191,7 +191,7 @@ describe("a slow line", () => {
     });
     expect(rounds.filter(([, n]) => n > 2)).toEqual([]);
     expect(rounds.find(([name]) => name.endsWith(".css"))?.[1]).toBe(1);
-    // Painted before the scripts of the second round are there.
+    // Painted before the scripts of the second round trip have loaded.
     expect(painted - styled).toBeLessThan(600);
   });
 });

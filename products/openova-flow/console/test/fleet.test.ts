@@ -7,7 +7,7 @@ import { Server } from "./support/server.ts";
 let browser: Browser;
 let server: Server;
 let visits: Visit[];
-/** Paths that the page asked for, below the server's. */
+/** Paths of the page's requests, relative to the server. */
 let asked: string[];
 
 beforeAll(async () => {
@@ -24,7 +24,7 @@ afterEach(async () => {
   await server.kill();
 });
 
-/** `allowed` is what may go wrong on the page: what a test breaks on purpose. */
+/** `allowed` matches the faults that the test causes on purpose. */
 async function open(options: VisitOptions = {}, allowed: RegExp | null = null): Promise<Page> {
   const v = await visit(browser, server.url, {
     ...options,
@@ -37,8 +37,8 @@ async function open(options: VisitOptions = {}, allowed: RegExp | null = null): 
   return v.page;
 }
 /**
- * The page as it is over the stream from its first moment on. Its time stands until the stream is there, as it would poll meanwhile, and
- * rightly so, where that takes more than 1.5 s.
+ * A page that uses the stream from the start. Its clock is stopped until the stream is open: otherwise it would poll if that took more
+ * than 1.5 s.
  */
 async function openLive(allowed: RegExp | null = null): Promise<Page> {
   const page = await open({
@@ -61,9 +61,9 @@ async function streams(): Promise<number> {
 }
 
 describe("the fleet over one stream", () => {
-  it("shows a flow that comes, changes and goes, without a poll", async () => {
+  it("shows a flow that is added, changed and deleted, without polling", async () => {
     await server.post("first", [node("first", "a", "succeeded")]);
-    // Of a flow that is being deleted a page may ask something that it has not heard of in time.
+    // The page may request something of the flow while that is being deleted.
     const page = await openLive(/status of 404 .*\/v1\/flows\/second\/rollouts/);
     const card = page.getByRole("article").filter({ hasText: "second" });
     await says(page.getByRole("article"), /first .*1 ready/);
@@ -72,7 +72,7 @@ describe("the fleet over one stream", () => {
     await server.post("second", [node("second", "a", "failed", { reason: "InstallFailed" }), node("second", "b", "running")]);
     await says(card, /1 broken 1 working .*a: failed/);
     await says(page.locator("h1"), /^2 flows, 1 with something wrong$/);
-    // What has something wrong comes first.
+    // Flows with problems come first.
     await says(page.getByRole("article").first(), /second/);
     await fetch(`${server.url}v1/flows/second`, { method: "DELETE" });
     await says(page.locator("h1"), /^1 flow, nothing wrong$/);
@@ -83,7 +83,7 @@ describe("the fleet over one stream", () => {
     expect(await streams()).toBe(1);
   });
 
-  it("holds no connection while nobody sees it, and resumes when it is seen again", async () => {
+  it("closes the connection while the tab is hidden, and resumes when it is visible", async () => {
     await server.post("a", [node("a", "x", "running")]);
     const page = await openLive();
     await says(page.getByRole("article"), /1 working/);
@@ -103,11 +103,11 @@ describe("the fleet over one stream", () => {
     await says(page.getByRole("article").last(), /^a .*1 ready/);
   });
 
-  it("says when the server is away, keeps what it had, and follows the one that comes back", async () => {
+  it("shows that the server is unreachable, keeps its state, and reconnects", async () => {
     await replay(server, ["kit-fsn1"]);
     const page = await open({}, /net::ERR_/);
     await says(page.getByRole("article"), /24 ready/);
-    // A script that the page had not got yet would be missing from it.
+    // Otherwise a script that has not loaded yet would be missing.
     await says(page.locator("h1"), /wrong$/);
     await server.kill();
     await says(page.getByRole("status"), /The server cannot be reached. The page shows the state from before/);
@@ -120,11 +120,11 @@ describe("the fleet over one stream", () => {
   });
 });
 
-describe("without that stream", () => {
+describe("the fleet without a stream", () => {
   it.each([
     ["of an older server", 404, 61_000],
     ["of a server that follows too many selections", 503, 31_000],
-    ["behind a gateway that holds it back for a while", null, 0],
+    ["behind a gateway that buffers it for a while", null, 0],
   ] as const)("the fleet %s is polled, says so, and is live once there is one", async (_, status, patience) => {
     const page = await open(
       {
@@ -138,7 +138,7 @@ describe("without that stream", () => {
     await says(page.locator("main"), /No flow yet/);
     await server.post("a", [node("a", "x", "running")]);
     await says(page.getByRole("article"), /1 working/);
-    await says(page.locator("h1"), /not live, asked for every 2 s/);
+    await says(page.locator("h1"), /not live, polled every 2 s/);
     await server.post("a", [node("a", "x", "failed", { reason: "InstallFailed" })]);
     await says(page.getByRole("article"), /: failed/);
     await fetch(`${server.url}v1/flows/a`, { method: "DELETE" });
@@ -149,7 +149,7 @@ describe("without that stream", () => {
     await page.clock.fastForward(patience);
     await says(page.locator("h1"), /^1 flow, nothing wrong$/);
     await expect.poll(streams).toBe(1);
-    // Nothing more is polled, once what the stream begins with is there: the next change comes by the stream alone.
+    // Once the stream is live nothing is polled: the next change comes only over the stream.
     await server.post("b", [node("b", "x", "failed", { reason: "InstallFailed" })]);
     await says(page.getByRole("article"), /: failed/);
     asked.length = 0;
@@ -160,8 +160,8 @@ describe("without that stream", () => {
   });
 });
 
-describe("a fleet of a thousand", () => {
-  it("keeps in the page what is about to come into view, and finds the rest", async () => {
+describe("a fleet of 1,000 flows", () => {
+  it("draws only cards near the view, and finds the others by search", async () => {
     const ids = Array.from({ length: 1000 }, (_, i) => `env-${1000 + i}`);
     for (let i = 0; i < ids.length; i += 50) await Promise.all(ids.slice(i, i + 50).map((id) => server.post(id, [node(id, "a", "succeeded"), node(id, "b", "running")])));
     const page = await open();

@@ -15,7 +15,7 @@ afterAll(async () => {
   await server?.kill();
 });
 
-// A few of the ways to be hostile: all of them, and mixtures, are `make fuzz-page`.
+// Some of the cases. `make fuzz-page` runs all of them, and mixtures.
 const HERE = ["a ring of 28 containers", "names that mean something elsewhere", "instants at the ends of time", "a region that lists what it does not watch twice"];
 
 it.each(HERE)("survives %s", async (name) => {
@@ -26,12 +26,12 @@ it.each(HERE)("survives %s", async (name) => {
   expect(faults).toEqual([]);
 });
 
-it("shows both of two problems of one region, and all the rest beside them", async () => {
+it("shows two problems of one region, and the rest of the page", async () => {
   const flow = "claims";
   await post(server, flow, { nodes: [{ id: "fsn1/a", label: "a", status: "running", region: "fsn1" }, { id: "hel1/b", label: "b", status: "failed", region: "hel1", meta: { kind: "HelmRelease", reason: "InstallFailed" } }], rels: [] });
   const relay = await Relay.before(server);
   const at = Date.now() - 600_000;
-  relay.tell(flow, { fsn1: { state: "stale", since: at, heard: at, cluster: "A", refused: { cluster: "B", at } } });
+  relay.setRegions(flow, { fsn1: { state: "stale", since: at, heard: at, cluster: "A", refused: { cluster: "B", at } } });
   const v = await visit(browser, `${relay.url}?flow=${flow}`);
   try {
     await whole(v.page);

@@ -38,7 +38,7 @@ const isDrawn = (page: Page, id: string): Promise<boolean> =>
   page.evaluate((at) => (document.querySelector("openova-flow") as HTMLElement & { boxOf(id: string): unknown }).boxOf(at) !== undefined, id);
 
 describe("a source", () => {
-  it("is drawn only while it is broken or chosen, and what is wrong leads to its details", async () => {
+  it("is drawn only while it is broken or selected, and its problem leads to its details", async () => {
     await post("git", "ready");
     const v = await visit(browser, `${server.url}?flow=git`);
     const { page } = v;
@@ -68,7 +68,7 @@ describe("a source", () => {
     }
   });
 
-  it("that is broken marks what comes from it, in outline and details", async () => {
+  it("that is broken marks the nodes that use it, in outline and details", async () => {
     await post("stale", "broken");
     const v = await visit(browser, `${server.url}?flow=stale&node=${encodeURIComponent(APPS)}`);
     try {
@@ -86,13 +86,13 @@ describe("a source", () => {
 });
 
 describe("marks", () => {
-  it("have words, each once, in their order; what is not known is said as it came", () => {
+  it("have texts, each once, in their order; unknown marks are shown unchanged", () => {
     const words = markWords(["drift", "remote:other", "drift", "constructor"]);
     expect(words.map((w) => w.short)).toEqual(["drift", "remote", "constructor"]);
     expect(words[1]?.long).toContain("other");
   });
 
-  it("are told with the try, the next one and the limit", () => {
+  it("are shown with the try, the next try and the limit", () => {
     const node: FlowNode = { id: "a", flowId: "f", label: "a", status: "failed", meta: { judgement: { state: "broken", attempts: 2, of: 3, nextTry: 90_000, limit: 300_000 } } };
     const facts = new Map(judgedFacts(node, 30_000, 30_000));
     expect([facts.get("Try"), facts.get("Next try")?.endsWith(", in 1m 00s"), facts.get("Limit")]).toEqual(["2 of 3", true, "5m 00s"]);
@@ -100,7 +100,7 @@ describe("marks", () => {
     expect(after.get("Next try")).not.toContain("in ");
   });
 
-  it("a line of the table says the sentence of the judgement, without the name that it begins with", () => {
+  it("a row of the table has the sentence of the judgement without the name at its start", () => {
     const node = (sentence: string): FlowNode => ({ id: "a", flowId: "f", label: "a", status: "failed", meta: { reason: "R", judgement: { state: "broken", cause: { class: "c", sentence } } } });
     const what = (sentence: string): string => toRow(node(sentence), "broken", 0, (id) => id).what;
     expect([what("a failed to install."), what("a: install is under way."), what("ab failed.")]).toEqual(["failed to install.", "install is under way.", "ab failed."]);

@@ -19,14 +19,14 @@ function node(id: string, more: Partial<FlowNode> = {}): FlowNode {
 
 const lease = (state: "fresh" | "stale", heard: number, refused?: string): RegionLease => ({ state, since: heard, heard, cluster: "uid-1", ...(refused === undefined ? {} : { refused: { cluster: refused, at: heard } }) });
 
-describe("a region that is not heard of", () => {
+describe("a stale region", () => {
   const regions = new Map([["r", lease("stale", 61_000)]]);
-  it("has releases that have worked until then", () => {
+  it("has releases that worked until it was last seen", () => {
     const row = toRow(node("r/a", { status: "running", startedAt: 1000, meta: { reason: "Progressing" } }), "working", 500_000, (id) => id, regions);
     expect(row).toMatchObject({ what: `as of ${dateTime(61_000, 500_000)}; Progressing`, workedMs: 60_000 });
   });
 
-  it("is no difference between regions", () => {
+  it("does not count as a difference between regions", () => {
     const nodes = [node("r/a"), node("s/a"), node("t/a", { status: "failed" })];
     const displays = new Map<string, DisplayState>([["r/a", "working"], ["s/a", "ready"]]);
     const stale = (region: string): boolean => region === "r";
@@ -35,7 +35,7 @@ describe("a region that is not heard of", () => {
     expect(matrix(nodes, new Map([...displays, ["t/a", "broken"]]), ["r", "s", "t"], (id) => id, stale)[0]).toMatchObject({ differs: true });
   });
 
-  it("is news when it falls silent, comes back or is claimed twice, and not at the first look", () => {
+  it("is announced when it becomes stale, reports again or is claimed twice, but not at first", () => {
     const at = (...all: [string, RegionLease][]): ReadonlyMap<string, RegionLease> => new Map(all);
     expect(regionNews(at(), at(["r", lease("stale", 1)]))).toBe("");
     expect(regionNews(at(["r", lease("fresh", 1)]), at(["r", lease("stale", 1)]))).toBe("Region r is stale.");
@@ -48,7 +48,7 @@ describe("a region that is not heard of", () => {
 });
 
 describe("a link", () => {
-  it("comes back as the route that it was made of", () => {
+  it("is parsed to the route that it was formatted from", () => {
     const route = {
       ...HOME,
       flow: "omantel-prod",
@@ -67,27 +67,27 @@ describe("a link", () => {
     expect(formatRoute(route)).toContain("node=fsn1/bp-cert-manager");
     expect(formatRoute(route)).toContain("at=2026-11-23T");
   });
-  it("leaves out what is as by default", () => {
+  it("leaves out defaults", () => {
     expect(formatRoute({ ...HOME, flow: "f" })).toBe("?flow=f");
     expect(formatRoute(HOME)).toBe("?");
   });
-  it("is read without what makes no sense in it", () => {
+  it("is parsed without its invalid parts", () => {
     expect(parseRoute("?flow=f&view=nonsense&state=broken,nonsense,broken&at=yesterday&region=&trace=x")).toEqual({ ...HOME, flow: "f", displays: ["broken"] });
   });
-  it("takes an instant in milliseconds too", () => {
+  it("accepts an instant in milliseconds", () => {
     expect(parseRoute("?at=1795437857291").at).toBe(1_795_437_857_291);
   });
 });
 
-describe("words", () => {
+describe("format", () => {
   it.each([
     [499, "0s"], [59_900, "59s"], [60_000, "1m 00s"], [3_599_000, "59m 59s"], [3_600_000, "1h 00m"], [90_061_000, "1d 1h"], [-5, "0s"],
   ])("%i ms last %s", (ms, text) => expect(duration(ms)).toBe(text));
-  it("say how long ago", () => {
+  it("ago returns the age", () => {
     expect(ago(1000, 2000)).toBe("just now");
     expect(ago(0, 60_000)).toBe("1m 00s ago");
   });
-  it("say 0% and 100% only when that is so", () => {
+  it("percent returns 0% and 100% only if exact", () => {
     expect([0, 0.001, 0.5, 0.999, 1].map(percent)).toEqual(["0%", "1%", "50%", "99%", "100%"]);
   });
 });
@@ -104,30 +104,30 @@ function rolled(outcome: Rollout["outcome"], p: Progress, endedAt?: number): { i
 }
 
 describe("the headline", () => {
-  it("counts all releases, and those of the rollout under way beside them", () => {
+  it("counts all releases, and separately those of the current rollout", () => {
     expect(headline(progress(1, 90), rolled("running", progress(32, 60)), 61_000)).toEqual({
       percent: "1%", done: "1/90 ready", tone: "plain", but: "", rollout: { done: "32/60", outcome: "rolling out", tone: "running", time: "1m 00s" },
     });
   });
-  it("goes by the clock it is given, not by when progress was last computed", () => {
+  it("uses the given clock, not the time of the last computation of progress", () => {
     expect(headline(progress(1, 90), rolled("running", progress(32, 60)), 75_000).rollout?.time).toBe("1m 14s");
   });
-  it("says of a rollout that has ended how it ended", () => {
+  it("has the outcome of an ended rollout", () => {
     const line = (outcome: Rollout["outcome"], p: Progress) => headline(progress(9, 9), rolled(outcome, p, 31_000), 61_000).rollout;
     expect(line("succeeded", progress(2, 2))).toEqual({ done: "2/2", outcome: "complete", tone: "good", time: "took 30s, ended 30s ago" });
     expect(line("failed", progress(1, 2))).toMatchObject({ done: "1/2", outcome: "failed", tone: "bad" });
     expect(line("incomplete", progress(1, 2))).toMatchObject({ outcome: "incomplete", tone: "bad" });
   });
-  it("says how long it took until all was ready, however long ago that was", () => {
+  it("has the time until all releases were ready, however long ago", () => {
     const graph = buildGraph(fold(emptyState("f"), { type: "snapshot", flow: { id: "f", status: "running", startedAt: 0 }, nodes: [node("r/a", { startedAt: 1000, endedAt: 101_000 })] }));
     const it: Rollout = { id: "r", startedAt: 1000, outcome: "running", alreadyBroken: [], members: [{ id: "r/a", label: "a", status: "succeeded" }] };
     expect(headline(progress(1, 1), { it, progress: rolloutProgress(graph, it, 9_000_000) }, 9_000_000).rollout).toMatchObject({ outcome: "all ready", time: "after 1m 40s" });
   });
-  it("is never complete while a Kustomization is not ready", () => {
+  it("is not complete while a Kustomization is not ready", () => {
     const line = headline(progress(2, 2, 1), rolled("running", progress(2, 2, 1)), 61_000);
     expect(line).toMatchObject({ percent: "99%", tone: "plain", but: "1 Kustomization not ready", rollout: { outcome: "rolling out" } });
   });
-  it("has no rollout where there has been none", () => {
+  it("has no rollout if there was none", () => {
     expect(headline(progress(2, 2), null, 0)).toMatchObject({ done: "2/2 ready", tone: "good", rollout: null });
   });
 });
@@ -139,7 +139,7 @@ describe("the timeline", () => {
   const done = node("r/a", { status: "succeeded", startedAt: 500, endedAt: 900 });
   const again = node("r/a", { status: "running", startedAt: 2000 });
 
-  it("tells waiting from working, and one run from the next", () => {
+  it("separates waiting from working, and runs from each other", () => {
     const of = runs(null, [at(110, waits), at(510, works), at(910, done), at(2010, again)], 3000).get("r/a");
     expect(of?.waiting).toEqual([{ from: 100, to: 500 }]);
     expect(of?.working).toMatchObject([
@@ -148,29 +148,29 @@ describe("the timeline", () => {
     ]);
     expect(of?.working).toHaveLength(2);
   });
-  it("ends what is deleted", () => {
+  it("ends the bar of a deleted node", () => {
     const of = runs(null, [at(510, works), { seq: 2, at: 700, message: { type: "delete-nodes", ids: ["r/a"] } }], 3000).get("r/a");
     expect(of?.working).toMatchObject([{ from: 500, to: 700, isOpen: false, hasFailed: false }]);
   });
-  it("takes a run that began again at once for one", () => {
+  it("merges a run with an immediate restart", () => {
     const of = runs(null, [at(510, works), at(700, node("r/a", { status: "running", startedAt: 690 })), at(910, node("r/a", { startedAt: 690, endedAt: 900 }))], 3000).get("r/a");
     expect(of?.working).toMatchObject([{ from: 500, to: 900, isOpen: false }]);
   });
-  it("does not look beyond the instant that is shown", () => {
+  it("does not go beyond the shown instant", () => {
     expect(runs(null, [at(110, waits), at(510, works)], 300).get("r/a")).toEqual({ waiting: [{ from: 100, to: 300 }], working: [] });
   });
-  it("begins with what was before the log", () => {
+  it("starts with the state before the log", () => {
     const base = fold(emptyState("f"), { type: "snapshot", flow: { id: "f", status: "running", startedAt: 0 }, nodes: [works] });
     expect(runs(base, [at(910, done)], 3000).get("r/a")?.working).toMatchObject([{ from: 500, to: 900, isOpen: false, hasFailed: false }]);
   });
-  it("goes by what the rollout recorded where the log does not reach", () => {
+  it("uses the rollout where the log does not reach", () => {
     const member = { id: "r/a", label: "a", status: "succeeded", waitingSince: 100, startedAt: 500, endedAt: 900 };
     expect(toBar(member, undefined, "ready", { from: 100, to: 5000 }, "a")).toMatchObject({ waiting: [{ from: 100, to: 500 }], working: [{ from: 500, to: 900 }] });
   });
-  it("has no line for what is outside of the rollout", () => {
+  it("has no line for nodes outside the rollout", () => {
     expect(toBar({ id: "r/a", label: "a", status: "pending" }, undefined, "not-started", { from: 0, to: 9 }, "a")).toBeNull();
   });
-  it("orders lines by when work began; what only waits stands last", () => {
+  it("orders lines by the start of work; lines that only wait come last", () => {
     const period = { from: 0, to: 5000 };
     const bar = (id: string, startedAt?: number): NonNullable<ReturnType<typeof toBar>> => {
       const member = { id, label: id, status: "running", waitingSince: 10, ...(startedAt === undefined ? {} : { startedAt }) };
@@ -179,7 +179,7 @@ describe("the timeline", () => {
     expect(inOrder([bar("c"), bar("b", 90), bar("a", 50)]).map((b) => b.id)).toEqual(["a", "b", "c"]);
     expect(total(bar("c").waiting)).toBe(4990);
   });
-  it("marks instants that leave room between them", () => {
+  it("leaves room between the ticks", () => {
     expect(ticks({ from: 0, to: 600_000, width: 900 }, 90)).toEqual([0, 60_000, 120_000, 180_000, 240_000, 300_000, 360_000, 420_000, 480_000, 540_000, 600_000]);
     expect(ticks({ from: 0, to: 10 * 86_400_000 * 365, width: 500 }, 90).length).toBeLessThan(8);
   });
@@ -188,18 +188,18 @@ describe("the timeline", () => {
 describe("the table", () => {
   const row = (id: string, display: DisplayState, more: Partial<FlowNode> = {}) => toRow(node(id, more), display, 10_000, (x) => x);
   const rows = [row("r/a", "ready", { startedAt: 5, endedAt: 1005 }), row("r/b", "broken"), row("r/c", "waiting", { meta: { waitingSince: 4000, waitingFor: ["r/b"] }, status: "running" })];
-  it("puts the worst on top", () => {
+  it("puts the worst state first", () => {
     expect(sorted(rows, "state", false).map((r) => r.node.label)).toEqual(["b", "c", "a"]);
   });
-  it("puts what is not there last, whichever way it is sorted", () => {
+  it("puts missing values last in both directions", () => {
     expect(sorted(rows, "worked", false).map((r) => r.node.label)).toEqual(["a", "b", "c"]);
     expect(sorted(rows, "worked", true).map((r) => r.node.label)).toEqual(["a", "b", "c"]);
     expect(sorted(rows, "waited", true)[0]?.node.label).toBe("c");
   });
-  it("says what is waited for", () => {
+  it("names what a node waits for", () => {
     expect(rows[2]?.what).toBe("waits for r/b");
   });
-  it("names both versions while they differ", () => {
+  it("shows both versions while they differ", () => {
     expect(versionOf(node("r/a", { meta: { versionApplied: "1.0.0", versionWanted: "1.1.0" } }))).toBe("1.0.0 → 1.1.0");
     expect(versionOf(node("r/a", { meta: { versionApplied: "1.1.0", versionWanted: "1.1.0" } }))).toBe("1.1.0");
   });
@@ -212,24 +212,24 @@ describe("the matrix", () => {
   const name = (id: string): string => id.slice(2);
   const never = (): boolean => false;
   const rows = matrix(nodes, displays, ["a", "b", "c"], name, never);
-  it("keeps releases of one name in two namespaces apart", () => {
+  it("has separate rows for equal names in two namespaces", () => {
     const two = [v("a/one/redis", "1"), v("b/one/redis", "1"), v("a/two/redis", "2")].map((n) => ({ ...n, label: "redis" }));
     expect(matrix(two, new Map(), ["a", "b"], (id) => id.slice(2), never).map((r) => [r.name, r.differs, r.cells.size])).toEqual([["one/redis", false, 2], ["two/redis", true, 1]]);
   });
-  it("marks another version, another state, and what a region lacks", () => {
+  it("marks another version, another state, and a missing release", () => {
     expect(rows.map((r) => [r.name, r.differs])).toEqual([["x", true], ["y", true], ["z", true]]);
     expect(rows[0]?.cells.get("c")).toMatchObject({ otherVersion: true, otherState: false });
     expect(rows[0]?.cells.get("a")).toMatchObject({ otherVersion: false });
     expect(rows[1]?.cells.get("b")).toMatchObject({ otherVersion: false, otherState: true });
     expect(rows[2]?.cells.has("c")).toBe(false);
   });
-  it("marks nothing where all are alike", () => {
+  it("marks nothing if all are alike", () => {
     expect(matrix(nodes.slice(3, 6), new Map(), ["a", "b", "c"], name, never)[0]?.differs).toBe(false);
   });
 });
 
-describe("an instant that no date can be", () => {
-  it.each([8.64e15 + 1, -9_007_199_254_740_991, 1e300, NaN, Infinity])("is written without a fault: %s", (at) => {
+describe("an instant outside the range of a date", () => {
+  it.each([8.64e15 + 1, -9_007_199_254_740_991, 1e300, NaN, Infinity])("is formatted without an error: %s", (at) => {
     expect(dateTime(at, 0)).toBe("no date");
     expect(dateTime(0, at)).not.toBe("");
     expect(duration(at)).not.toBe("");
@@ -238,7 +238,7 @@ describe("an instant that no date can be", () => {
 });
 
 describe("the outline", () => {
-  it("has a line of its own for a release that is called as a region's line is", () => {
+  it("has a separate line for a release with the key of a region's line", () => {
     const two = [node("region a", { region: "a" }), node("a/x")];
     const keys = outline({ nodes: two, displays: new Map(), name: (id) => id, regionIds: new Map(), toggled: new Set() }).map((r) => r.key);
     expect(new Set(keys).size).toBe(keys.length);
@@ -247,11 +247,11 @@ describe("the outline", () => {
   const nodes = [node("b/2"), node("a/2"), node("a/1")];
   const displays = new Map<string, DisplayState>([["a/1", "broken"], ["a/2", "ready"], ["b/2", "ready"]]);
   const rows = (toggled: string[]) => outline({ nodes: [...nodes], displays, name: (id) => id.slice(2), regionIds: new Map([["a", "a"]]), toggled: new Set(toggled) });
-  it("has regions by name and their releases by name, with their place among their siblings", () => {
+  it("has regions by name and their releases by name, with their position among siblings", () => {
     expect(rows([]).map((r) => [r.level, r.label, r.position, r.size])).toEqual([[1, "a", 1, 2], [2, "1", 1, 2], [2, "2", 2, 2], [1, "b", 2, 2], [2, "2", 1, 1]]);
     expect(rows([])[0]?.counts?.get("broken")).toBe(1);
   });
-  it("groups by namespace where names need one", () => {
+  it("groups by namespace if names need it", () => {
     const of = (ns: string, label: string): FlowNode => node(`r/${ns}/${label}`, { label, meta: { namespace: ns } });
     const input = { nodes: [of("b", "redis"), of("a", "redis"), of("a", "api")], displays, regionIds: new Map(), toggled: new Set<string>() };
     const name = (id: string): string => (id.endsWith("redis") ? id.slice(2) : id.slice(4));
@@ -262,27 +262,27 @@ describe("the outline", () => {
   it("hides the releases of a closed region", () => {
     expect(rows(["region a"]).map((r) => r.key)).toEqual(["region a", "region b", "node b/2"]);
   });
-  it("starts closed when there are many", () => {
+  it("starts closed with many releases", () => {
     const many = Array.from({ length: 400 }, (_, i) => node(`r/${i}`));
     expect(outline({ nodes: many, displays, name: (id) => id, regionIds: new Map(), toggled: new Set() })).toHaveLength(1);
   });
 });
 
-describe("what is announced", () => {
+describe("announcement", () => {
   const label = (id: string): string => id;
-  it("names what broke and counts the rest", () => {
+  it("names broken releases and counts the rest", () => {
     const before = new Map<string, DisplayState>([["a", "working"], ["b", "waiting"], ["c", "waiting"], ["d", "ready"]]);
     const after = new Map<string, DisplayState>([["a", "broken"], ["b", "ready"], ["c", "ready"]]);
     expect(announcement(before, after, label)).toBe("a broken; 2 releases ready; 1 release removed.");
   });
-  it("is nothing when nothing changed", () => {
+  it("is empty if nothing changed", () => {
     expect(announcement(new Map([["a", "ready"]]), new Map([["a", "ready"]]), label)).toBe("");
   });
 });
 
 describe("the history of a node", () => {
   const change = (at: number, meta: Record<string, unknown>, status = "running") => ({ seq: at, at, node: node("r/a", { status, meta }) });
-  it("says in words what changed, newest first, and leaves out what nobody can tell apart", () => {
+  it("describes changes, newest first, and leaves out invisible ones", () => {
     const told = steps([
       change(1, { reason: "DependencyNotReady", waitingFor: ["r/b"] }),
       change(2, { reason: "Progressing", generation: 1 }),
@@ -301,12 +301,12 @@ describe("the history of a node", () => {
 
 describe("the lines of a timeline", () => {
   const bar = (id: string, region: string, display: DisplayState, from = 0): Bar => ({ id, name: id, region, display, waiting: [], working: [{ from, to: from + 1, isOpen: false, hasFailed: false }], begin: from, end: from + 1 });
-  it("have first what failed, then what runs, then what began first, under the heads of their groups", () => {
+  it("have failed bars first, then running ones, then by start, below the headers of their groups", () => {
     const bars = inOrder([bar("a", "r1", "ready", 1), bar("b", "r2", "broken", 5), bar("c", "r1", "working", 3), bar("d", "r2", "ready", 0)]);
     expect(grouped(bars, (b) => b.region).map((l) => ("bar" in l ? l.bar.id : `${l.group}:${l.size}`))).toEqual(["r2:2", "b", "d", "r1:2", "c", "a"]);
     expect(grouped(bars.slice(0, 1), (b) => b.region).map((l) => l.key)).toEqual(["b"]);
   });
-  it("zoom about a point, and no further out than the whole", () => {
+  it("zoom around a point, at most to the whole", () => {
     const whole = { from: 0, to: 100_000 };
     expect(zoomed(whole, whole, 0.5, 25_000)).toEqual({ from: 12_500, to: 62_500 });
     expect(zoomed(whole, { from: 90_000, to: 100_000 }, 2, 100_000)).toEqual({ from: 80_000, to: 100_000 });
@@ -316,7 +316,7 @@ describe("the lines of a timeline", () => {
 
 describe("failures", () => {
   const entry = (at: number, status: string, endedAt?: number): LogEntry => ({ seq: at, at, message: { type: "upsert-nodes", nodes: [{ id: "a", flowId: "f", label: "a", status, ...(endedAt === undefined ? {} : { endedAt }) }] } });
-  it("are each there once, however often they are told, and not what failed before", () => {
+  it("count once each, also if reported repeatedly, without earlier ones", () => {
     const base = fold(emptyState("f"), entry(0, "failed", 5).message);
     expect(failures(base, [entry(10, "failed", 5), entry(20, "running"), entry(30, "failed", 29), entry(40, "failed", 29), entry(50, "failed", 99), entry(60, "running"), entry(70, "failed"), entry(80, "failed")])).toEqual([29, 50, 70]);
     expect(failures(null, [entry(10, "failed", 5)])).toEqual([5]);

@@ -2,16 +2,16 @@ import type {} from "@openova/flow-canvas";
 import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { VIEWS } from "../src/lib/views.ts";
-import { AT, launch, listenTo, says, visit, whole, type Visit, type VisitOptions } from "./support/browser.ts";
+import { AT, launch, recordAnnouncements, says, visit, whole, type Visit, type VisitOptions } from "./support/browser.ts";
 import { postEnvironment } from "./support/fleet.ts";
 import { replay } from "./support/replay.ts";
 import { Server } from "./support/server.ts";
 
 let browser: Browser;
-/** Behind a prefix, as behind a gateway, and with the end of every recording. */
+/** A server with a path prefix, as behind a gateway, with the end of every recording. */
 let server: Server;
 const opened: Visit[] = [];
-/** Servers of one test. They outlive its pages, since a page that loses its server says so in its console. */
+/** Servers of one test. They are stopped after its pages are closed, because a page that loses its server logs errors. */
 const owned: Server[] = [];
 
 beforeAll(async () => {
@@ -24,7 +24,7 @@ afterAll(async () => {
   await browser?.close();
   await server?.kill();
 });
-/** Whatever a test does, the page must not have broken its policy, logged an error or asked another origin. */
+/** No test may cause a violation of the policy, a logged error or a request to another origin. */
 afterEach(async () => {
   const visits = opened.splice(0);
   for (const v of visits) await v.close();
@@ -47,7 +47,7 @@ async function open(query: string, options: VisitOptions & { readonly at?: Serve
 const header = (page: Page): Locator => page.locator("header").first();
 const tree = (page: Page): Locator => page.getByRole("tree");
 const state = (page: Page, name: string): Locator => page.getByRole("group", { name: "Filter by state" }).getByRole("button", { name: new RegExp(` ${name}$`) });
-/** The canvas has drawn a flow. */
+/** Waits until the canvas has drawn a flow. */
 async function drawn(page: Page): Promise<void> {
   await page.waitForFunction(() => {
     const el = document.querySelector("openova-flow");
@@ -57,7 +57,7 @@ async function drawn(page: Page): Promise<void> {
 }
 
 describe("the fleet", () => {
-  it("shows every flow with its progress, regions and what fails, and leads to it", async () => {
+  it("shows every flow with its progress, regions and problems, and links to it", async () => {
     const page = await open("");
     const card = page.getByRole("article").filter({ hasText: "scenarios" }).first();
     await says(card, /blocks 1/);
@@ -71,7 +71,7 @@ describe("the fleet", () => {
     await says(page.getByRole("heading", { level: 1 }), /2 flows/);
   });
 
-  it("shows a flow that comes to be without being loaded again", async () => {
+  it("shows a new flow without a reload", async () => {
     const own = await ownServer();
     const page = await open("", { at: own });
     await says(page.locator("main"), /No flow yet/);
@@ -89,7 +89,7 @@ describe("a flow", () => {
     else await says(page.locator("main"), { rollouts: /1 rollout/, revisions: /No revision yet/ }[view as string] ?? /bp-cert-manager/);
   });
 
-  it("tells waiting from working: in the third second of a bootstrap 23 wait and one works", async () => {
+  it("distinguishes waiting from working: in the third second of a bootstrap 23 wait and one works", async () => {
     const own = await ownServer();
     await replay(own, ["kit-fsn1"], { until: 2500 });
     const page = await open("?flow=bootstrap", { at: own });
@@ -97,7 +97,7 @@ describe("a flow", () => {
     expect(await state(page, "working").getAttribute("aria-label")).toBe("1 working");
   });
 
-  it("lists each root cause with a sentence and a command, also what is not failed on the wire", async () => {
+  it("lists each root cause with a sentence and a command, also those without the status failed", async () => {
     const page = await open("?flow=scenarios");
     const list = page.getByRole("region", { name: /What is wrong/ });
     for (const name of ["nochart", "deadrepo", "badvalues", "chartref-missing", "dep-missing"]) await says(list, new RegExp(`${name}: \\w+`));
@@ -106,14 +106,14 @@ describe("a flow", () => {
     const commands = new Set<string | null>();
     for (const line of await list.locator("button[aria-expanded]").all()) {
       if ((await line.getAttribute("aria-expanded")) === "false") await line.click();
-      // One is open at a time.
+      // Only one is open at a time.
       expect(await list.locator("[aria-expanded=true]").count()).toBe(1);
       if ((await command.count()) === 1) commands.add(await command.getAttribute("aria-label"));
     }
     expect(commands.size).toBeGreaterThan(5);
   });
 
-  it("says that nothing is wrong when all is well", async () => {
+  it("shows that nothing is wrong", async () => {
     const page = await open("?flow=bootstrap");
     await says(page.getByRole("region", { name: "Nothing is wrong" }), /Nothing is wrong/);
     expect(await page.getByRole("region", { name: /What is wrong/ }).count()).toBe(0);
@@ -130,7 +130,7 @@ describe("a flow", () => {
     expect(await header(page).innerText()).not.toMatch(/complete|all ready|100%/);
   });
 
-  it.each([3_600_000, -3_600_000])("tells states and ages by the server's clock when the viewer's is off by %i ms", async (off) => {
+  it.each([3_600_000, -3_600_000])("shows states and ages by the server's clock if the viewer's is off by %i ms", async (off) => {
     const own = await ownServer();
     const now = Date.now();
     const broken = { state: "broken", problem: true, cause: { class: "overdue", sentence: "It takes too long." } };
@@ -145,7 +145,7 @@ describe("a flow", () => {
     await says(page.getByRole("row", { name: /soon/ }), /1\dm/);
   });
 
-  it("says of what is being deleted that it is, and since when", async () => {
+  it("shows that a release is being deleted, and since when", async () => {
     const own = await ownServer();
     const meta = { kind: "HelmRelease", ready: "True", reason: "InstallSucceeded", deletingSince: Date.now() - 5_400_000, finalizers: ["finalizers.fluxcd.io"] };
     await own.post("f", [JSON.stringify({ type: "upsert-nodes", nodes: [{ id: "r/a", flowId: "f", label: "a", region: "r", status: "succeeded", meta }] })]);
@@ -154,7 +154,7 @@ describe("a flow", () => {
     await says(page.locator("#details"), /Being deleted since .*, for 1h 3\dm; held by finalizers\.fluxcd\.io/);
   });
 
-  it("shows all about a release: message, versions, neighbours, history, commands", async () => {
+  it("shows the details of a release: message, versions, neighbours, history, commands", async () => {
     const page = await open("?flow=bootstrap&node=fsn1/bp-keycloak");
     const details = page.locator("#details");
     await says(details, /UpgradeSucceeded/);
@@ -170,7 +170,7 @@ describe("a flow", () => {
 });
 
 describe("links", () => {
-  it("hold filters, view and selection, and every view shows the same selection", async () => {
+  it("contain filters, view and selection, and every view shows the same selection", async () => {
     const page = await open("?flow=bootstrap&view=table&q=gra&region=hel1");
     await says(page.getByRole("table"), /bp-grafana/);
     expect(await page.locator("tbody tr").count()).toBe(1);
@@ -182,7 +182,7 @@ describe("links", () => {
     expect(new URL(page.url()).search).toBe("?flow=bootstrap&view=timeline&q=gra&region=hel1");
   });
 
-  it("follow what is searched and ticked", async () => {
+  it("contain the search and the checked filters", async () => {
     const page = await open("?flow=scenarios&view=table");
     await state(page, "broken").click();
     await expect.poll(() => page.url()).toContain("state=broken");
@@ -193,9 +193,9 @@ describe("links", () => {
     await expect.poll(() => page.url()).not.toContain("q=");
   });
 
-  it("to an instant show the flow as it was then", async () => {
+  it("to an instant show the flow at that time", async () => {
     const began = await replay(server, ["kit-fsn1"], { flow: "past" });
-    // Two failed installs in a row, then the repair: the server had all of it within a second, so the first instant it knows shows the beginning.
+    // Two failed installs, then the repair. They were posted within a second, so the first known instant shows the beginning.
     const events = (await (await fetch(`${server.url}v1/flows/past/events?after=0`)).json()) as { events: { at: number }[] };
     const middle = events.events[Math.floor(events.events.length / 2)]?.at ?? began;
     const page = await open(`?flow=past&at=${new Date(middle).toISOString()}`);
@@ -208,7 +208,7 @@ describe("links", () => {
 });
 
 describe("time travel", () => {
-  it("goes back by slider and keyboard, plays, and comes back to now by itself", async () => {
+  it("goes back by slider and keyboard, plays, and returns to live at the end", async () => {
     const own = await ownServer();
     for (const until of [3000, 60_000, 130_000, 331_000]) await replay(own, ["kit-fsn1"], { until });
     const page = await open("?flow=bootstrap&view=table", { at: own });
@@ -231,20 +231,20 @@ describe("time travel", () => {
 });
 
 describe("a server that is killed", () => {
-  it("is waited for; what it has not heard of again is unconfirmed until its region reports", async () => {
+  it("is waited for, and after its restart nodes are unconfirmed until their region reports", async () => {
     const own = await ownServer();
     await replay(own, ["kit-fsn1"], { until: 100_000 });
     await replay(own, ["kit-hel1"], { until: 100_000 });
     const v = await visit(browser, `${own.url}?flow=bootstrap`);
     const { page } = v;
     await says(header(page), /live/);
-    // A script that the page had not got yet would be missing from it.
+    // Otherwise a script that has not loaded yet would be missing.
     await whole(page);
     await drawn(page);
     await says(page.getByRole("region", { name: /What is wrong/ }), /bp-/);
     await page.evaluate(() => (document.body.dataset["same"] = "yes"));
     await own.kill();
-    await says(page.getByRole("status"), /Not connected for .* What you see is from then/);
+    await says(page.getByRole("status"), /Not connected for .* The page shows the state from then/);
     await says(tree(page), /bp-cilium/);
     await own.start();
     await replay(own, ["kit-fsn1"], { until: 100_000 });
@@ -252,20 +252,20 @@ describe("a server that is killed", () => {
     await says(page.getByRole("status"), /The server restarted\. \d+ releases are not confirmed yet/);
     await expect.poll(() => state(page, "unconfirmed").getAttribute("aria-label")).toMatch(/2[23] unconfirmed/);
     await replay(own, ["kit-hel1"], { until: 100_000 });
-    // By itself that comes to be after a minute.
+    // Without the report this takes a minute.
     await expect.poll(() => state(page, "unconfirmed").count(), { timeout: 30_000 }).toBe(0);
     await says(header(page), /live/);
     expect(await page.evaluate(() => document.body.dataset["same"])).toBe("yes");
     await v.close();
-    // A connection that is refused is the point of this test, and a server that began anew may be asked for what it has not heard of yet;
-    // nothing else may be wrong.
+    // This test causes failed connections, and the restarted server may respond with 404 until the flow is reported again;
+    // there may be no other fault.
     const expected = /net::ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)|status of 404 .*\/v1\/flows\/bootstrap\/(rollouts|events)/;
     expect(v.faults.filter((f) => !expected.test(f))).toEqual([]);
   });
 });
 
 describe("faces", () => {
-  it("says what to do about a flow that is not there", async () => {
+  it("says what to do if the flow does not exist", async () => {
     const page = await open("?flow=nowhere");
     await says(page.locator("main"), /There is no flow nowhere .* FLOW_ID=nowhere/);
     await says(header(page), /no such flow/);
@@ -276,7 +276,7 @@ describe("faces", () => {
     ["failing", 500, /The server cannot be reached .* Check that openova-flow-server runs/],
   ] as const)("says what to do when the flow is %s", async (_, status, text) => {
     const v = await visit(browser, `${server.url}?flow=bootstrap`, {
-      // A worker's requests cannot be intercepted, so that this tab has to connect by itself.
+      // A worker's requests cannot be intercepted, so this tab connects without one.
       setup: async (page) => {
         await page.addInitScript(() => Reflect.deleteProperty(globalThis, "SharedWorker"));
         await page.route("**/v1/**", (route) => route.fulfill({ status, contentType: "application/problem+json", body: '{"title":"No"}' }));
@@ -289,8 +289,8 @@ describe("faces", () => {
 
   it.each([
     [403, /You may not see the flows of this server .* Sign in as another/],
-    [503, /The server cannot be reached .* tries again by itself/],
-  ] as const)("says what to do when the fleet answers %i", async (status, text) => {
+    [503, /The server cannot be reached .* retries automatically/],
+  ] as const)("says what to do if the list of flows returns %i", async (status, text) => {
     const v = await visit(browser, server.url, {
       setup: (page) => page.route("**/v1/**", (route) => route.fulfill({ status, contentType: "application/problem+json", body: '{"title":"No"}' })).then(() => undefined),
     });
@@ -300,7 +300,7 @@ describe("faces", () => {
   });
 });
 
-describe("keyboard alone", () => {
+describe("keyboard", () => {
   it("reaches search, outline, details, views and help", async () => {
     const page = await open("?flow=bootstrap");
     await says(tree(page), /bp-cilium/);
@@ -323,7 +323,7 @@ describe("keyboard alone", () => {
     expect(await page.evaluate(() => document.querySelector("openova-flow")?.selected)).toBe("fsn1/bp-cilium");
     const active = await tree(page).getAttribute("aria-activedescendant");
     await says(page.locator(`#${active}`), /bp-cilium/);
-    // Letters go to the next release of that name, also where the page was busy when they were typed.
+    // Letters go to the next release with that name, also if the page was busy while they were typed.
     const cdp = await page.context().newCDPSession(page);
     const at = Date.now() / 1000;
     for (const [i, key] of [..."graf"].entries()) {
@@ -349,19 +349,19 @@ describe("keyboard alone", () => {
     await expect.poll(() => page.url()).not.toContain("node=");
   });
 
-  it("hears politely what has changed", async () => {
+  it("announces changes to screen readers", async () => {
     const own = await ownServer();
     await replay(own, ["kit-fsn1"], { until: 2000 });
     const page = await open("?flow=bootstrap", { at: own, setup: (page) => page.clock.install() });
     await says(tree(page), /bp-cilium/);
-    const heard = await listenTo(page);
+    const heard = await recordAnnouncements(page);
     await replay(own, ["kit-fsn1"], { until: 130_000, after: 2000 });
     await expect.poll(heard).toMatch(/bp-seaweedfs broken/);
   });
 });
 
-describe("at any size", () => {
-  it("shows 10,000 releases and keeps only what is in view in the page", async () => {
+describe("sizes", () => {
+  it("shows 10,000 releases with only visible rows in the DOM", async () => {
     const own = await ownServer();
     await postEnvironment(own, "large", 10_000);
     const page = await open("?flow=large", { at: own });
@@ -375,7 +375,7 @@ describe("at any size", () => {
     }
   });
 
-  it.each([320, 390, 700, 1000, 1280])("shows all of its bar at a width of %i", async (width) => {
+  it.each([320, 390, 700, 1000, 1280])("shows the whole toolbar at a width of %i", async (width) => {
     const page = await open("?flow=scenarios", { width, height: 780 });
     await drawn(page);
     await expect.poll(() => page.locator(".states button").count()).toBeGreaterThan(2);

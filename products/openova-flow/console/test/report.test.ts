@@ -29,7 +29,7 @@ beforeAll(async () => {
       release({ flow: "shop", region: "fsn1", namespace: "shop", name, status: state, startedAt: at, ...(state === "running" ? {} : { endedAt: at + 1000 }), meta });
     await server.post("shop", [nodes(regionNode("shop", "fsn1"), of("web", "running", judged("working")), of("db", "running", judged("working")))]);
     await new Promise((resolve) => setTimeout(resolve, 1500));
-    // More messages than one answer of the server has.
+    // More messages than one response of the server.
     await server.post("shop", Array.from({ length: 1100 }, (_, i) => nodes(of("db", "running", { ...judged("working"), failures: i }))));
     await server.post("shop", [nodes(of("db", "succeeded", judged("ready")), of("web", "failed", givenUp))]);
     await replay(server, ["real-d-kustomizations"], { flow: "recorded" });
@@ -98,7 +98,7 @@ describe("the report of real controllers, opened from disk without a network", (
 
 describe("the report, opened from disk without a network", () => {
   for (const [width, scheme] of SCREENS) {
-    it(`says the verdict and what was wrong, and draws the flow: ${width} pixels, ${scheme}`, async () => {
+    it(`shows the verdict and the problems, and draws the flow: ${width} pixels, ${scheme}`, async () => {
       const { page, faults, requests, close } = await open("shop", { width, height: 900, scheme });
       await says(page.getByRole("heading", { level: 1 }), /Failed/);
       await says(page.locator("header"), /shop.*1 of 2 done/);
@@ -117,7 +117,7 @@ describe("the report, opened from disk without a network", () => {
     });
   }
 
-  it("goes through the recording", async () => {
+  it("plays the recording", async () => {
     const { page, faults, close } = await open("shop");
     await page.getByRole("link", { name: "Table" }).click();
     await says(page.locator("main"), /broken web/);
@@ -186,7 +186,7 @@ describe("the report, opened from disk without a network", () => {
     await close();
   });
 
-  it("says so when there is no recording", async () => {
+  it("shows that there is no recording", async () => {
     const { page, faults, close } = await open("nowhere");
     await says(page.getByRole("heading", { level: 1 }), /Timed out/);
     await says(page.locator("main"), /no recording/);

@@ -1,7 +1,7 @@
 import { buildGraph, emptyState, fold, type FlowNode, type RevisionRegion, type Revision, type Rollout } from "@openova/flow-core";
 import { describe, expect, it } from "vitest";
 import { HOME, formatRoute, parseRoute } from "../src/lib/route.ts";
-import { commitLike, isDigits, isNamed, placeOf, regionAt, sourceAt, runningOf, sayRegion, searched, shortRevision, sourceNames } from "../src/lib/revisions.ts";
+import { commitLike, isDigits, isNamed, targetOf, regionAt, sourceAt, runningOf, regionText, searched, shortRevision, sourceNames } from "../src/lib/revisions.ts";
 
 const A = "0123456789abcdef0123456789abcdef01234567";
 const B = "fedcba9876543210fedcba9876543210fedcba98";
@@ -34,8 +34,8 @@ describe("the short form of a revision", () => {
 });
 
 describe("a link or search by commit", () => {
-  it.each([A, A.slice(0, 4), A.slice(0, 7).toUpperCase(), `main@sha1:${A}`, "r1"])("finds it: %s", (text) => expect(isNamed(revision(), text)).toBe(true));
-  it.each([A.slice(0, 3), A.slice(1, 9), B, "main", "", "01234x"])("does not find it: %s", (text) => expect(isNamed(revision(), text)).toBe(false));
+  it.each([A, A.slice(0, 4), A.slice(0, 7).toUpperCase(), `main@sha1:${A}`, "r1"])("finds the revision: %s", (text) => expect(isNamed(revision(), text)).toBe(true));
+  it.each([A.slice(0, 3), A.slice(1, 9), B, "main", "", "01234x"])("does not find the revision: %s", (text) => expect(isNamed(revision(), text)).toBe(false));
 
   it("finds an OCI artifact by its digest, its origin and its commit", () => {
     const { commit: _, ...digestOnly } = revision({ revision: `latest@sha256:${DIGEST}` });
@@ -45,13 +45,13 @@ describe("a link or search by commit", () => {
     for (const text of ["aa11aa", A.slice(0, 8), `main@sha1:${A}`, `latest@sha256:${DIGEST}`]) expect(isNamed(origin, text), text).toBe(true);
   });
 
-  it("finds a chart version by the whole of it", () => {
+  it("finds a chart version only by its full text", () => {
     const { commit: _, ...chart } = revision({ revision: "1.12.3" });
     expect(isNamed(chart, "1.12.3")).toBe(true);
     expect(isNamed(chart, "1.12")).toBe(false);
   });
 
-  it("looks only for what may be a commit", () => {
+  it("accepts only digits that may be a commit", () => {
     expect(["abcd", A, DIGEST].map(isDigits)).toEqual([true, true, true]);
     expect(["abc", "abcx", "", `${DIGEST}a`].map(isDigits)).toEqual([false, false, false, false]);
     expect(commitLike(`main@sha1:${A}`, "0123")).toBe(A);
@@ -59,13 +59,13 @@ describe("a link or search by commit", () => {
     expect(commitLike(undefined, "0123")).toBeUndefined();
   });
 
-  it("has every word in its source, revision, regions or changed releases", () => {
+  it("finds every word in source, revision, regions or changed releases", () => {
     const r = revision({ regions: [region({ releases: ["fsn1/apps/db"] })] });
     for (const query of ["apps", "GitRepository apps", "0123456", "apps/db", "git.example", "FSN1"]) expect(searched(r, query), query).toBe(true);
     for (const query of ["hel1", "apps nothing"]) expect(searched(r, query), query).toBe(false);
   });
 
-  it("is in the address, where a link without a view means the revisions", () => {
+  it("is in the URL, and without a view opens the revisions", () => {
     expect(parseRoute(`?flow=f&revision=${A}`)).toMatchObject({ flow: "f", view: "revisions", revision: A });
     expect(parseRoute("?flow=f&revision=0123&view=table")).toMatchObject({ view: "table", revision: "0123" });
     expect(parseRoute("?flow=f&revision=0123&view=graph")).toMatchObject({ view: "graph" });
@@ -77,7 +77,7 @@ describe("a link or search by commit", () => {
 });
 
 describe("a cell", () => {
-  const say = (g: RevisionRegion): string => sayRegion(g, (id) => id.split("/").at(-1) ?? "", (id) => (id === "r2" ? "fedcba98" : undefined));
+  const say = (g: RevisionRegion): string => regionText(g, (id) => id.split("/").at(-1) ?? "", (id) => (id === "r2" ? "fedcba98" : undefined));
   it.each<[RevisionRegion, string]>([
     [region(), "fetched"],
     [region({ state: "applying", applied: 2, of: 4 }), "applying 2 of 4"],
@@ -93,7 +93,7 @@ describe("a cell", () => {
     [region({ state: "overtaken" }), "overtaken"],
   ])("%j says %s", (g, text) => expect(say(g)).toBe(text));
 
-  it("is at an instant what it was then", () => {
+  it("has the state at an instant", () => {
     const g = region({ state: "done", firstSeenAt: 1000, appliedAt: 2000, endedAt: 3000, applied: 4, of: 4, ready: 2, changed: 2, rootCauses: [] });
     expect(sourceAt(g, null)).toBe(g);
     expect(sourceAt(g, 999)).toBeUndefined();
@@ -105,7 +105,7 @@ describe("a cell", () => {
     expect(sourceAt(region({ state: "overtaken", was: "applying", endedAt: 3000 }), 2999)).toMatchObject({ state: "applying" });
   });
 
-  it("is in a region with several sources what is to be looked at first", () => {
+  it("has the most urgent state of a region with several sources", () => {
     const of = (sourceId: string, more: Partial<RevisionRegion>): RevisionRegion => region({ sourceId, ...more });
     const r = revision({ regions: [of("a", { state: "done" }), of("b", { state: "overtaken" }), of("c", {}), of("d", { state: "rolling-out" }), of("e", { state: "applying" }), of("f", { state: "failed" }), of("g", { region: "hel1", state: "failed" })] });
     expect(regionAt(r, "fsn1", null).map((g) => g.sourceId)).toEqual(["f", "e", "d", "c", "b", "a"]);
@@ -116,39 +116,39 @@ describe("a cell", () => {
 
   const rollout = (id: string, of: string): Rollout => ({ id, startedAt: 1, outcome: "running", members: [{ id: `${of}/a`, label: "a", region: of, status: "running" }], alreadyBroken: [] });
   const rollouts = [rollout("o3", "fsn1"), rollout("o2", "hel1"), rollout("o1", "fsn1")];
-  it("leads to the rollout that it set off in its region, when that ended", () => {
+  it("leads to the rollout that it started in its region, at its end", () => {
     const r = revision({ rollouts: ["o2", "o1"] });
-    expect(placeOf(r, region({ state: "done", endedAt: 3000 }), rollouts, 0)).toEqual({ view: "timeline", revision: null, regions: ["fsn1"], rollout: "o1", at: 3000, node: null });
-    expect(placeOf(r, region({ region: "hel1" }), rollouts, 0)).toMatchObject({ rollout: "o2", at: null });
-    expect(placeOf(r, region({ region: "nbg1" }), rollouts, 0)).toMatchObject({ rollout: null });
+    expect(targetOf(r, region({ state: "done", endedAt: 3000 }), rollouts, 0)).toEqual({ view: "timeline", revision: null, regions: ["fsn1"], rollout: "o1", at: 3000, node: null });
+    expect(targetOf(r, region({ region: "hel1" }), rollouts, 0)).toMatchObject({ rollout: "o2", at: null });
+    expect(targetOf(r, region({ region: "nbg1" }), rollouts, 0)).toMatchObject({ rollout: null });
   });
 
-  it("leads to now where the server no longer holds that time", () => {
-    expect(placeOf(revision(), region({ endedAt: 3000 }), [], 3000)).toMatchObject({ at: 3000 });
-    expect(placeOf(revision(), region({ endedAt: 3000 }), [], 3001)).toMatchObject({ at: null });
+  it("leads to live if the server no longer has that instant", () => {
+    expect(targetOf(revision(), region({ endedAt: 3000 }), [], 3000)).toMatchObject({ at: 3000 });
+    expect(targetOf(revision(), region({ endedAt: 3000 }), [], 3001)).toMatchObject({ at: null });
   });
 
-  it("leads to what is wrong, else to what is awaited", () => {
-    expect(placeOf(revision(), region({ rootCauses: ["x"], kustomizations: ["k"] }), [], 0)).toMatchObject({ node: "x" });
-    expect(placeOf(revision(), region({ kustomizations: ["k"] }), [], 0)).toMatchObject({ node: "k" });
+  it("leads to the failed node, else to one that is not applied yet", () => {
+    expect(targetOf(revision(), region({ rootCauses: ["x"], kustomizations: ["k"] }), [], 0)).toMatchObject({ node: "x" });
+    expect(targetOf(revision(), region({ kustomizations: ["k"] }), [], 0)).toMatchObject({ node: "k" });
   });
 });
 
 describe("the name of a source", () => {
-  it("has its namespace and kind as far as others share its name", () => {
+  it("has namespace and kind only if others have the same name", () => {
     const of = (kind: string, namespace: string, name: string): Revision => revision({ source: { kind, namespace, name } });
     const all = [of("GitRepository", "a", "infra"), of("GitRepository", "a", "apps"), of("GitRepository", "b", "apps"), of("OCIRepository", "b", "apps"), of("GitRepository", "a", "apps")];
     expect(all.map(sourceNames(all))).toEqual(["infra", "a/apps", "GitRepository b/apps", "OCIRepository b/apps", "a/apps"]);
   });
 });
 
-describe("what a node runs", () => {
+describe("runningOf", () => {
   const node = (id: string, meta: Record<string, unknown>): FlowNode => ({ id, flowId: "f", label: id, status: "succeeded", region: "r", meta });
   const graphOf = (...nodes: FlowNode[]) => buildGraph(fold(emptyState("f"), { type: "upsert-nodes", nodes }));
   const source = (meta: Record<string, unknown>): FlowNode => node("r/GitRepository/n/s", { kind: "GitRepository", auxiliary: true, ...meta });
   const judgement = { state: "ready", source: "r/GitRepository/n/s" };
 
-  it("is what its Kustomization applied, and what the source has where that is another", () => {
+  it("returns the revision that the Kustomization applied, and that of the source if it differs", () => {
     const k = node("r/Kustomization/n/k", { kind: "Kustomization", revision: `main@sha1:${A}`, readyRevision: `main@sha1:${A}`, readySince: 5, judgement });
     const release = node("r/a", { kind: "HelmRelease", appliedBy: k.id, judgement: { state: "ready" } });
     const behind = graphOf(k, release, source({ revision: `main@sha1:${B}`, updatedAt: 9 }));
@@ -159,14 +159,14 @@ describe("what a node runs", () => {
     expect(runningOf(graphOf(k), k)[0]).not.toHaveProperty("wanted");
   });
 
-  it("is the commit of an artifact that says it, and says no time that is of another revision", () => {
+  it("returns the commit of an artifact, and no time that belongs to another revision", () => {
     const k = node("r/Kustomization/n/k", { kind: "Kustomization", revision: `latest@sha256:${DIGEST}`, originRevision: `main@sha1:${A}`, readyRevision: "older", readySince: 5, judgement });
     const [runs] = runningOf(graphOf(k, source({ revision: "latest@sha256:bb", originRevision: `main@sha1:${B}` })), k);
     expect(runs).toMatchObject({ runs: `main@sha1:${A}`, wanted: `main@sha1:${B}` });
     expect(runs?.since).toBeUndefined();
   });
 
-  it("is the revision of the source that its chart is in", () => {
+  it("returns the revision of the source of the chart", () => {
     const release = node("r/a", { kind: "HelmRelease", chart: { name: "./charts/a", sourceRevision: `main@sha1:${A}` }, judgement });
     expect(runningOf(graphOf(release, source({ revision: `main@sha1:${B}` })), release)).toEqual([expect.objectContaining({ name: "Chart of", runs: `main@sha1:${A}`, wanted: `main@sha1:${B}` })]);
     expect(runningOf(graphOf(node("r/b", { kind: "HelmRelease" })), node("r/b", { kind: "HelmRelease" }))).toEqual([]);

@@ -34,7 +34,7 @@ afterAll(async () => {
 const open = (query: string, options: VisitOptions = {}): Promise<Page> => keep(browser, `${server.url}${query}`, options);
 const table = (page: Page): Locator => page.getByRole("region", { name: "Revisions by region" });
 const row = (page: Page, letter: string): Locator => table(page).locator("tbody tr", { has: page.locator(`th > .name:first-child [title="${revision(letter)}"]`) });
-/** What a row says, by region. */
+/** The texts of a row, by region. */
 async function cells(page: Page, letter: string): Promise<Record<string, string>> {
   const heads = await table(page).locator("thead th").allInnerTexts();
   const said = await row(page, letter).locator("td").allInnerTexts();
@@ -43,7 +43,7 @@ async function cells(page: Page, letter: string): Promise<Record<string, string>
 const search = (page: Page): URLSearchParams => new URL(page.url()).searchParams;
 
 describe("the revisions", () => {
-  it("say for each region how far a commit is", async () => {
+  it("show the progress of a commit in each region", async () => {
     const page = await open("?flow=git&view=revisions");
     await expect.poll(() => cells(page, "b")).toEqual({
       ash: "not seen",
@@ -61,7 +61,7 @@ describe("the revisions", () => {
     expect(await page.getByRole("navigation", { name: "Views" }).getByRole("link", { name: "Revisions" }).getAttribute("aria-current")).toBe("page");
   });
 
-  it("name in full what a cell has no room for", async () => {
+  it("have the full text of a cell in its tooltip", async () => {
     const page = await open("?flow=git&view=revisions");
     await says(table(page), /overtaken/);
     const title = (text: string): Promise<string | null> => row(page, "b").locator("td a", { hasText: text }).getAttribute("title");
@@ -83,14 +83,14 @@ describe("the revisions", () => {
     expect(search(page).has("revision")).toBe(false);
   });
 
-  it("link to the commit where the repository has a page for it, without a handle on this page", async () => {
+  it("link to the page of the commit, without access to this page", async () => {
     const page = await open("?flow=git&view=revisions");
     const link = row(page, "b").getByRole("link", { name: "Commit bbbbbbbb at github.com" });
     await link.waitFor();
     expect(await link.evaluate((a: HTMLAnchorElement) => [a.href, a.rel, a.target])).toEqual([`https://github.com/o/apps/commit/${commit("b")}`, "noopener", "_blank"]);
   });
 
-  it("say what a revision was superseded by, once every region has moved on", async () => {
+  it("show what a revision was superseded by, once every region has a newer one", async () => {
     const page = await open("?flow=moved&view=revisions");
     await says(row(page, "a"), /superseded by bbbbbbbb/);
     await row(page, "a").getByRole("link", { name: "bbbbbbbb" }).click();
@@ -98,7 +98,7 @@ describe("the revisions", () => {
     await says(page.getByRole("article", { name: `Revision ${B}` }), /bbbbbbbb/);
   });
 
-  it("are as they were at an instant", async () => {
+  it("show the states at an instant", async () => {
     const flow = "then";
     const c = new Cluster(flow, "r1");
     await server.post(flow, [nodes(...c.settled(A, Date.now() - 5 * MINUTE))]);
@@ -110,11 +110,11 @@ describe("the revisions", () => {
     await page.goto(`${server.url}?flow=${flow}&view=revisions&at=${early}`);
     await expect.poll(() => table(page).locator("tbody tr").allInnerTexts()).toEqual([expect.stringMatching(/^aaaaaaaa\s/)]);
     expect(await cells(page, "a")).toEqual({ r1: "done in 20s" });
-    // What came later is not told of it.
+    // Later facts are not shown.
     expect(await row(page, "a").innerText()).not.toContain("bbbbbbbb");
   });
 
-  it("are narrowed by a search, and by regions", async () => {
+  it("are filtered by a search and by regions", async () => {
     const page = await open("?flow=git&view=revisions&q=cccccc");
     await says(table(page), /cccccccc/);
     expect(await table(page).locator("tbody tr").count()).toBe(1);
@@ -125,7 +125,7 @@ describe("the revisions", () => {
     expect(await row(page, "c").count()).toBe(0);
   });
 
-  it("are not offered where nothing has any", async () => {
+  it("are not offered if nothing has a revision", async () => {
     await server.post("charts", [nodes(regionNode("charts", "r1"), { id: "r1/a", flowId: "charts", label: "a", region: "r1", status: "succeeded", meta: { kind: "HelmRelease", ready: "True" } })]);
     const page = await open("?flow=charts&view=table");
     await says(page.locator("tbody"), /ready/);
@@ -134,10 +134,10 @@ describe("the revisions", () => {
     await says(page.locator("main"), /No revision yet/);
   });
 
-  it("say so when the server does not tell them, and show them once it does", async () => {
+  it("show an error if they cannot be loaded, and load them later", async () => {
     let isAway = true;
     const page = await open("?flow=git&view=revisions", {
-      // Not an error's status, of which the browser itself says something.
+      // Not an error status, which the browser would log.
       setup: async (page) => void (await page.route(/\/revisions\?/, (route) => (isAway ? route.fulfill({ body: "not this" }) : route.continue()))),
     });
     await says(page.locator("main"), /could not be loaded .*not this/);
@@ -168,7 +168,7 @@ describe("while somebody reads", () => {
     await newer.click();
     await expect.poll(() => cells(page, "c")).toEqual({ r1: "fetched" });
     expect(await newer.count()).toBe(0);
-    // Nobody points at it any more: the next one comes by itself.
+    // Without the pointer the next one is shown at once.
     await page.mouse.move(5, 5);
     await page.getByRole("heading", { level: 1 }).click();
     await server.post(flow, [nodes(c.source(revision("d"), now + 1000))]);
@@ -182,7 +182,7 @@ describe("a link by commit", () => {
     const card = page.getByRole("article", { name: `Revision ${B}` });
     await says(card, /bbbbbbbb .*apps .*main@sha1:b{40} .*GitRepository .*https:\/\/github\.com\/o\/apps .*branch main/);
     await says(card, /Set off the rollout of/);
-    // What is wrong stands first.
+    // Failed regions come first.
     expect((await card.locator("li").allInnerTexts())[0]).toMatch(/^sin\s+failed: /);
     expect(await card.locator("li").count()).toBe(REGIONS.length);
     expect(await row(page, "b").getAttribute("class")).toContain("chosen");
@@ -190,19 +190,19 @@ describe("a link by commit", () => {
     await expect.poll(() => new URL(page.url()).search).toBe("?flow=git&view=revisions");
   });
 
-  it("says so of a commit that the server does not hold", async () => {
+  it("shows that the server does not have a commit", async () => {
     const page = await open("?flow=git&revision=0123456789");
     await says(page.locator("main").getByRole("status"), /no revision 0123456789/);
     await says(table(page), /bbbbbbbb/);
   });
 
-  it("finds one that is older than what is loaded at first", async () => {
+  it("finds a revision that is older than those loaded at first", async () => {
     const flow = "many";
     const digits = (i: number): string => i.toString(16).padStart(4, "0").repeat(10);
     const c = new Cluster(flow, "r1");
     const now = Date.now();
     await server.post(flow, [nodes(...c.settled(A, now - 500_000))]);
-    // Of one request the server takes the last only.
+    // Of one request the server keeps only the last revision.
     for (let i = 0; i < 250; i++) await server.post(flow, [nodes(c.source(`main@sha1:${digits(i + 16)}`, now - 300_000 + i * 1000))]);
     const page = await open(`?flow=${flow}&view=revisions`);
     await says(page.locator("main"), /100 revisions by 1 region/);
@@ -213,13 +213,13 @@ describe("a link by commit", () => {
     expect(await page.getByRole("button", { name: "Load older" }).count()).toBe(0);
     await page.goto(`${server.url}?flow=${flow}&revision=${digits(16)}`);
     await says(page.getByRole("article"), /00100010/);
-    // Its row is brought into view.
+    // Its row is scrolled into view.
     await says(table(page).locator("tr.chosen"), /00100010/);
   });
 });
 
 describe("the palette", () => {
-  it("finds a commit of this flow by its first digits, one that no region has any more too", async () => {
+  it("finds a commit of this flow by its first digits, also one that no region has now", async () => {
     const page = await open("?flow=moved&view=table");
     await says(page.locator("tbody"), /api/);
     await page.keyboard.press("Control+k");
@@ -229,7 +229,7 @@ describe("the palette", () => {
     await expect.poll(() => new URL(page.url()).search).toBe(`?flow=moved&view=revisions&revision=${commit("a")}`);
   });
 
-  it("finds a commit in every flow, and opens by itself for a link that names a commit alone", async () => {
+  it("finds a commit in every flow, and opens for a link with only a commit", async () => {
     const page = await open(`?revision=${commit("e").slice(0, 10)}`);
     await says(page.getByRole("option"), /commit eeeeeeee elsewhere · apps/);
     expect(await page.getByRole("option").count()).toBe(1);
@@ -239,7 +239,7 @@ describe("the palette", () => {
 });
 
 describe("details", () => {
-  it.each(["fsn1/apps/db", "fsn1/Kustomization/flux-system/web"])("say which commit runs, which should, and since when: %s", async (id) => {
+  it.each(["fsn1/apps/db", "fsn1/Kustomization/flux-system/web"])("show which commit runs, which should, and since when: %s", async (id) => {
     const page = await open(`?flow=git&view=table&node=${id}`);
     const section = page.locator("#details section", { has: page.getByRole("heading", { name: "Commit" }) });
     await says(section, /Runs aaaaaaaa since \d.* Should run bbbbbbbb since \d/);
@@ -248,7 +248,7 @@ describe("details", () => {
     expect(search(page).get("view")).toBe("revisions");
   });
 
-  it("say no other commit where it runs the one of its source", async () => {
+  it("show no other commit if it runs that of its source", async () => {
     const page = await open("?flow=git&view=table&node=nbg1/apps/db");
     const section = page.locator("#details section", { has: page.getByRole("heading", { name: "Commit" }) });
     await says(section, /Runs bbbbbbbb since/);
@@ -257,7 +257,7 @@ describe("details", () => {
 });
 
 describe("a rollout", () => {
-  it("says which revisions set it off", async () => {
+  it("shows which revisions started it", async () => {
     const page = await open("?flow=git&view=rollouts");
     await says(page.getByRole("region", { name: "Rollouts" }), /Set off by bbbbbbbb of apps/);
     await page.getByRole("link", { name: "bbbbbbbb", exact: true }).first().click();
@@ -266,7 +266,7 @@ describe("a rollout", () => {
 });
 
 describe("on a phone", () => {
-  it("are cards, with what is wrong first", async () => {
+  it("are cards, with failed regions first", async () => {
     const page = await open("?flow=git&view=revisions", { width: 390, height: 780 });
     const card = page.getByRole("article", { name: `Revision ${B}` });
     await says(card, /sin\s+failed: .*db/);
@@ -276,7 +276,7 @@ describe("on a phone", () => {
     await says(page.locator("article").first(), /main@sha1:b{40}/);
   });
 
-  it.each([320, 390])("leave room for every view at a width of %i", async (width) => {
+  it.each([320, 390])("leave room for all views at a width of %i", async (width) => {
     const page = await open("?flow=git&view=revisions", { width, height: 780 });
     const views = page.getByRole("navigation", { name: "Views" }).getByRole("link");
     await expect.poll(() => views.count()).toBe(6);
@@ -285,8 +285,8 @@ describe("on a phone", () => {
   });
 });
 
-describe("on paper", () => {
-  it("are cards, whatever the width", async () => {
+describe("printed revisions", () => {
+  it("are cards at any width", async () => {
     const page = await open("?flow=git&view=revisions");
     await says(table(page), /bbbbbbbb/);
     await page.emulateMedia({ media: "print" });

@@ -6,13 +6,13 @@ import { launch, says, visit, type Visit } from "./support/browser.ts";
 import { nodes, regionNode, release } from "./support/release.ts";
 import { Server } from "./support/server.ts";
 
-// What took how long, and the way through the past: the timeline, the cards of the graph, the time bar.
+// Durations and time travel: the timeline, the cards of the graph, the time bar.
 
 const flow = "prod";
 let browser: Browser;
 let server: Server;
 const visits: Visit[] = [];
-/** When the last rollout began. */
+/** The start of the last rollout. */
 let begun: number;
 
 beforeAll(async () => {
@@ -28,11 +28,11 @@ beforeAll(async () => {
     await server.post(flow, [one("api", "running", at)]);
     await server.post(flow, [one("api", "succeeded", at, at + seconds * 1000)]);
   }
-  // The server's log is to begin well before the last rollout.
+  // The server's log must begin well before the last rollout.
   await new Promise((resolve) => setTimeout(resolve, 2500));
   begun = Date.now();
   await server.post(flow, [one("api", "running", begun), one("web", "running", begun)]);
-  // Two at once are one mark.
+  // Two at the same time are one mark.
   await server.post(flow, [nodes(...["web", "db"].map((name) => release({ flow, region: "eu", name, status: "failed", startedAt: begun, endedAt: begun + 500 })))]);
 });
 afterAll(async () => {
@@ -51,20 +51,20 @@ async function open(query: string, width = 1440): Promise<Page> {
   return v.page;
 }
 
-describe("what a release usually takes", () => {
-  it("stands on its card, with the spread", async () => {
+describe("the usual duration of a release", () => {
+  it("is on its card, with the range", async () => {
     const page = await open(`?flow=${flow}`);
     const drawn = (): Promise<string> => page.evaluate(async () => (await document.querySelector("openova-flow")?.exportSVG().catch(() => "")) ?? "");
     await expect.poll(drawn, { timeout: 20_000 }).toMatch(/>\d+(s|m \d\ds), usually 40s/);
   });
 
-  it.each([1440, 1024])("is drawn at its bar, all of it within the timeline, at %i", async (width) => {
+  it.each([1440, 1024])("is drawn at its bar, within the timeline, at a width of %i", async (width) => {
     const page = await open(`?flow=${flow}&view=timeline`, width);
     const took = page.locator("text.took");
     await expect.poll(() => took.allTextContents(), { timeout: 20_000 }).toEqual([expect.stringMatching(/^\d+(s|m \d\ds), usually 40s \(30s to 1m 00s\)$/)]);
     const [text, timeline] = await Promise.all([took.boundingBox(), page.getByRole("region", { name: "Timeline" }).boundingBox()]);
     expect((text?.x ?? Infinity) + (text?.width ?? 0)).toBeLessThanOrEqual((timeline?.x ?? 0) + (timeline?.width ?? 0));
-    await says(page.locator(".legend"), /waited .*working .*done .*failed .*earlier run .*usual time and its spread .*critical path .*now/);
+    await says(page.locator(".legend"), /waited .*working .*done .*failed .*earlier run .*usual time and range .*critical path .*now/);
     expect(await violations(page)).toEqual([]);
   });
 });
@@ -76,7 +76,7 @@ describe("the time bar", () => {
     expect(await page.locator(".track i:not(.failed)").count()).toBeGreaterThan(0);
   });
 
-  it("goes through the last rollout alone when it is told to", async () => {
+  it("can be limited to the last rollout", async () => {
     const page = await open(`?flow=${flow}`);
     const slider = page.getByRole("slider", { name: "Instant" });
     await expect.poll(() => page.locator(".track i.failed").count()).toBe(1);
@@ -94,7 +94,7 @@ describe("the time bar", () => {
     expect(await violations(page)).toEqual([]);
   });
 
-  it("leaves the keys of the page alone while it has the focus", async () => {
+  it("does not block the shortcuts of the page while it has the focus", async () => {
     const page = await open(`?flow=${flow}`);
     const slider = page.getByRole("slider", { name: "Instant" });
     await slider.press("Home");

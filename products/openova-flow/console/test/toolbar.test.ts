@@ -24,7 +24,7 @@ afterAll(async () => {
 const open = (query: string, options: VisitOptions = {}): Promise<Page> => keep(browser, `${server.url}${query}`, options);
 
 describe("a filter", () => {
-  it("is set by a click on its words, and closed by Escape or a click elsewhere", async () => {
+  it("is set by a click on its label, and closed by Escape or a click elsewhere", async () => {
     const page = await open("?flow=bootstrap&view=timeline");
     const button = page.getByRole("button", { name: /^Region/ });
     await button.click();
@@ -44,7 +44,7 @@ describe("a filter", () => {
 });
 
 describe("the states", () => {
-  it.each([390, 1024, 1200, 1440, 1900, 2560])("are all said in words at a width of %i, with every filter set", async (width) => {
+  it.each([390, 1024, 1200, 1440, 1900, 2560])("all have words at a width of %i, with every filter set", async (width) => {
     await server.post("states", [everyState("states")]);
     const page = await open("?flow=states&region=r1&region=r2&family=family-1&namespace=team-a&state=broken&view=table", { width });
     const group = page.getByRole("group", { name: "Filter by state" });
@@ -62,7 +62,7 @@ describe("the states", () => {
 });
 
 describe("the views", () => {
-  it("offer a matrix only where there are regions to compare", async () => {
+  it("offer a matrix only with several regions", async () => {
     const page = await open("?flow=scenarios");
     const views = page.getByRole("navigation", { name: "Views" });
     await says(views, /Graph Timeline Table Rollouts/);

@@ -5,7 +5,7 @@ import { launch, says, visit, whole, type Visit, type VisitOptions } from "./sup
 import { needs, nodes, regionNode, release } from "./support/release.ts";
 import { Server } from "./support/server.ts";
 
-// The page says nothing that is not so: names, clusters, rollouts that are over, numbers side by side, what is not held or not watched.
+// The page shows nothing false: ambiguous names, wrong clusters, ended rollouts, contradicting numbers, history and objects that it does not have.
 
 const VIEWS = ["timeline", "table", "matrix", "rollouts"] as const;
 let browser: Browser;
@@ -35,7 +35,7 @@ const header = (page: Page): Locator => page.locator("header").first();
 const wrong = (page: Page): Locator => page.getByRole("region", { name: /What is wrong/ });
 const details = (page: Page): Locator => page.locator("#details");
 
-describe("releases of one name", () => {
+describe("releases with equal names", () => {
   const flow = "tenants";
   beforeAll(async () => {
     const startedAt = Date.now() - 90_000, endedAt = Date.now() - 50_000;
@@ -51,7 +51,7 @@ describe("releases of one name", () => {
     ]);
   });
 
-  it("are told apart in every view, and one of a name of its own has no more than that", async () => {
+  it("have different names in every view, and unique names are not extended", async () => {
     const page = await open(`?flow=${flow}`);
     await says(wrong(page), /prod\/team-b\/redis: failed/);
     const outline = page.getByRole("tree");
@@ -65,7 +65,7 @@ describe("releases of one name", () => {
     await says(page.getByRole("option").filter({ hasText: "team-c/redis" }).first(), /team-c\/redis/);
   });
 
-  it("have a row each in the matrix, which marks the one version that differs", async () => {
+  it("have separate rows in the matrix, which marks a different version", async () => {
     const page = await open(`?flow=${flow}&view=matrix`);
     await says(page.locator("main h2"), /^4 releases by 2 regions$/);
     const row = (name: string): Locator => page.locator("tbody tr").filter({ has: page.locator("th", { hasText: name }) });
@@ -73,7 +73,7 @@ describe("releases of one name", () => {
     await expect.poll(() => row("team-a/redis").locator("a.other").count()).toBe(0);
   });
 
-  it("are two changes of a rollout, not one in two regions", async () => {
+  it("are two changes of a rollout, not one change in two regions", async () => {
     const page = await open(`?flow=${flow}&view=rollouts`);
     await says(page.locator("main"), /team-a\/redis 1\.0\.0/);
     expect(await page.locator("main").innerText()).not.toMatch(/(^|\s)redis 1\.0\.0/);
@@ -83,7 +83,7 @@ describe("releases of one name", () => {
     const page = await open(`?flow=${flow}&view=table`);
     await says(page.locator("thead"), /Namespace/);
     await page.getByRole("button", { name: "Namespace", exact: true }).first().click();
-    // On its words, not its box.
+    // A click on its label, not on its box.
     await page.getByRole("group", { name: "Namespace" }).getByText("team-b", { exact: true }).click();
     await expect.poll(() => page.url()).toContain("namespace=team-b");
     await expect.poll(() => page.locator("tbody tr").count()).toBe(2);
@@ -98,7 +98,7 @@ describe("a command", () => {
     } } }))]);
   });
 
-  it("is for the cluster of its region, by the reader's own name for that", async () => {
+  it("is for the cluster of its region, with the context that the user set", async () => {
     const page = await open(`?flow=${flow}&node=hel1/loki`);
     await says(wrong(page), /hel1 context kubectl --context=hel1 -n flux-system describe helmrelease loki/);
     await says(details(page), /flux --context=hel1 reconcile helmrelease loki/);
@@ -117,8 +117,8 @@ describe("a command", () => {
   });
 });
 
-describe("what only a change in Git mends", () => {
-  it("says where, and offers no retry", async () => {
+describe("a failure that only a change in Git fixes", () => {
+  it("shows where to change it, and offers no retry", async () => {
     const flow = "git";
     const judgement = {
       state: "broken", problem: true, final: true, command: ["kubectl", "-n", "flux-system", "describe", "helmrelease", "api"],
@@ -134,26 +134,26 @@ describe("what only a change in Git mends", () => {
   });
 });
 
-describe("a rollout that is over", () => {
+describe("an ended rollout", () => {
   const flow = "prod";
   const old = Date.now() - 3 * 86_400_000;
   let rollouts: readonly { readonly id: string; readonly startedAt: number; readonly outcome: string }[];
   beforeAll(async () => {
     const one = (name: string, status: "running" | "succeeded" | "failed", startedAt: number, version: string, endedAt?: number) =>
       nodes(release({ flow, region: "eu", name, status, startedAt, version, ...(endedAt === undefined ? {} : { endedAt }) }));
-    // One request each: what changes within one is one change.
+    // One request each, because the changes of one request count as one.
     for (const line of [
       nodes(regionNode(flow, "eu")),
       one("api", "running", old, "1.0.0"), one("web", "running", old, "1.0.0"),
       one("api", "succeeded", old, "1.0.0", old + 40_000), one("web", "failed", old, "1.0.0", old + 100_000),
-      // The present: the one that succeeded works again, the one that failed is well.
+      // Now: the release that succeeded works again, and the one that failed is ready.
       one("web", "succeeded", Date.now() - 200_000, "1.1.0", Date.now() - 190_000),
       one("api", "running", Date.now() - 20_000, "1.1.0"),
     ]) await server.post(flow, [line]);
     rollouts = ((await (await fetch(`${server.url}v1/flows/${flow}/rollouts`)).json()) as { rollouts: typeof rollouts }).rollouts;
   });
 
-  it("is shown as it ended, whatever its releases do now", async () => {
+  it("is shown with its states at the end, whatever its releases do now", async () => {
     const first = rollouts.find((r) => r.startedAt === old);
     expect(first?.outcome).toBe("failed");
     const page = await open(`?flow=${flow}&view=timeline&rollout=${first?.id}`);
@@ -163,7 +163,7 @@ describe("a rollout that is over", () => {
     await says(line("web"), /broken web/);
   });
 
-  it("and the one under way are counted beside the health of all, each by its name", async () => {
+  it("and the current one are counted separately from the whole flow, with labels", async () => {
     const page = await open(`?flow=${flow}`);
     await says(header(page), /50% 1\/2 ready rollout 0\/1 rolling out/);
     expect(await page.title()).toMatch(/^0% prod/);
@@ -184,7 +184,7 @@ describe("a rollout that is over", () => {
     await says(header(page), /live/);
   });
 
-  it("took until all of it was ready, not until now", async () => {
+  it("has the duration until all releases were ready", async () => {
     const own = "quick";
     const begin = Date.now() - 50_000;
     await server.post(own, [nodes(regionNode(own, "eu"), release({ flow: own, region: "eu", name: "api", status: "succeeded", startedAt: begin, endedAt: begin + 12_000 }))]);
@@ -195,7 +195,7 @@ describe("a rollout that is over", () => {
   });
 });
 
-describe("a link to what is not held", () => {
+describe("a link to history that the server no longer has", () => {
   const flow = "kept";
   beforeAll(async () => {
     await server.post(flow, [nodes(regionNode(flow, "eu"), release({ flow, region: "eu", name: "api", status: "succeeded", startedAt: Date.now() - 9000, endedAt: Date.now() - 8000 }))]);
@@ -203,9 +203,9 @@ describe("a link to what is not held", () => {
     await server.post(flow, [nodes(release({ flow, region: "eu", name: "web", status: "succeeded", startedAt: Date.now() - 9000, endedAt: Date.now() - 8000 }))]);
   });
 
-  it.each(["graph", ...VIEWS])("says so of an instant, and offers the earliest, now and the rollouts: %s", async (view) => {
+  it.each(["graph", ...VIEWS])("to an instant offers the earliest, now and the rollouts: %s", async (view) => {
     const page = await open(`?flow=${flow}&view=${view}&at=2020-01-01T00:00:00.000Z`);
-    await says(page.locator("main"), /no longer held What the server still holds of kept begins at/);
+    await says(page.locator("main"), /no longer available The history of kept begins at/);
     expect(await page.getByRole("region", { name: "Time travel" }).count()).toBe(1);
     await page.getByRole("link", { name: "Earliest" }).click();
     await says(page.getByRole("tree"), /api/);
@@ -215,15 +215,15 @@ describe("a link to what is not held", () => {
     expect(page.url()).not.toContain("at=");
   });
 
-  it("says so of a rollout", async () => {
+  it("to a rollout offers now and all rollouts", async () => {
     const page = await open(`?flow=${flow}&rollout=nonsense&view=timeline`);
-    await says(page.locator("main"), /This rollout is no longer held/);
+    await says(page.locator("main"), /This rollout is no longer available/);
     await page.getByRole("link", { name: "All rollouts" }).click();
     await says(page.locator("main"), /1 rollout/);
     expect(page.url()).not.toContain("rollout=nonsense");
   });
 
-  it("says of a flow that there is none, and which it may be", async () => {
+  it("to a flow that does not exist suggests similar names", async () => {
     const page = await open(`?flow=kept-eu`);
     await says(page.locator("main"), /There is no flow kept-eu .* Did you mean kept/);
     expect(await header(page).innerText()).not.toMatch(/live/);
@@ -232,8 +232,8 @@ describe("a link to what is not held", () => {
   });
 });
 
-describe("what is not watched", () => {
-  it("is not said to be missing", async () => {
+describe("an object that is not watched", () => {
+  it("is not shown as missing", async () => {
     const flow = "watched";
     await server.post(flow, [
       nodes(
@@ -248,11 +248,11 @@ describe("what is not watched", () => {
     await page.goto(`${server.url}?flow=${flow}&node=eu/web`);
     await says(details(page), /Depends on nothing does not exist/);
     await page.goto(`${server.url}?flow=${flow}&node=eu/Kustomization/flux-system/apps`);
-    await says(details(page), /is not watched, so whether it exists is not known/);
+    await says(details(page), /is not watched, so it is unknown whether it exists/);
   });
 });
 
-describe("what a source holds up", () => {
+describe("releases blocked by a source", () => {
   const flow = "sources";
   beforeAll(async () => {
     const source = { id: "eu/HelmRepository/flux-system/charts", flowId: flow, label: "charts", region: "eu", status: "failed", endedAt: Date.now() - 60_000, meta: { kind: "HelmRepository", namespace: "flux-system", auxiliary: true, reason: "FetchFailed" } };
@@ -262,13 +262,13 @@ describe("what a source holds up", () => {
     ]);
   });
 
-  it("is what waits for it, not all that ever needed it", async () => {
+  it("are those that wait for it, not all that use it", async () => {
     const page = await open(`?flow=${flow}&node=eu/HelmRepository/flux-system/charts`);
     await says(details(page), /Needed by 2/);
     expect(await details(page).innerText()).not.toMatch(/blocks/i);
   });
 
-  it("is not dimmed by a filter that what it serves passes", async () => {
+  it("do not dim the source if they pass a filter", async () => {
     const page = await open(`?flow=${flow}`);
     await says(page.getByRole("tree"), /ready a ready b ready c/);
     await page.evaluate(() => {
@@ -287,8 +287,8 @@ describe("what a source holds up", () => {
   });
 });
 
-describe("a server that is away", () => {
-  it("stops every clock, and the title says so", async () => {
+describe("an unreachable server", () => {
+  it("stops every clock, and is in the title", async () => {
     const own = await Server.start();
     const flow = "away";
     await own.post(flow, [nodes(regionNode(flow, "eu"), release({ flow, region: "eu", name: "api", status: "running", startedAt: Date.now() - 20_000 }))]);
@@ -311,7 +311,7 @@ describe("a server that is away", () => {
   });
 });
 
-describe("the fleet of a server that is away", () => {
+describe("the fleet of an unreachable server", () => {
   it("stops every clock of its cards", async () => {
     const own = await Server.start();
     await own.post("away", [nodes(regionNode("away", "eu"), release({ flow: "away", region: "eu", name: "api", status: "running", startedAt: Date.now() - 20_000 }))]);
@@ -335,7 +335,7 @@ describe("the fleet of a server that is away", () => {
 });
 
 describe("a narrow page", () => {
-  it.each([390, 1024])("shows the flow's name, its numbers and its notes beside each other at a width of %i", async (width) => {
+  it.each([390, 1024])("shows the flow's name, numbers and notes without overlap at a width of %i", async (width) => {
     const flow = "a-flow-with-a-rather-long-name";
     const kustomization = { id: "eu/Kustomization/flux-system/apps", flowId: flow, label: "apps", region: "eu", status: "running", meta: { kind: "Kustomization", namespace: "flux-system", ready: "False", reason: "HealthCheckFailed" } };
     await server.post(flow, [nodes(regionNode(flow, "eu"), kustomization, release({ flow, region: "eu", name: "api", status: "succeeded", startedAt: Date.now() - 9000, endedAt: Date.now() - 1000 }))]);

@@ -26,8 +26,8 @@ afterAll(async () => {
 const open = (query: string, options: VisitOptions = {}): Promise<Page> => keep(browser, `${server.url}${query}`, options);
 const wrong = (page: Page): ReturnType<Page["locator"]> => page.locator("section[aria-labelledby=wrong]");
 
-describe("what is wrong", () => {
-  it("stays where it is while a rollout goes on, at three times its speed, and says which try it is", async () => {
+describe("the list of problems", () => {
+  it("keeps its order during a rollout at three times its speed, and shows the try", async () => {
     const flow = "demo";
     const STEP = 1500;
     await replay(server, ["kit-fsn1", "kit-hel1"], { flow, until: 100_000 });
@@ -45,7 +45,7 @@ describe("what is wrong", () => {
     await whole(page);
     await page.evaluate(() => void ((globalThis as unknown as { shifts: unknown[] }).shifts.length = 0));
     const tries = new Set<string>();
-    // The first failures, the tries that follow them, and the repair.
+    // The first failures, the next tries, and the repair.
     for (let until = 100_000 + STEP; until <= 190_000; until += STEP) {
       await replay(server, ["kit-fsn1", "kit-hel1"], { flow, until, after: until - STEP });
       await page.waitForTimeout(STEP / 3);
@@ -66,7 +66,7 @@ describe("what is wrong", () => {
     expect(text).toContain(`${server.url}?flow=scenarios&node=scenarios/demo2/slowbase`);
   });
 
-  it("is what a phone begins with, and how long it takes; the graph then opens at what is broken", async () => {
+  it("is shown first on a phone, with the elapsed time; the graph then opens at a broken node", async () => {
     const page = await open("?flow=scenarios", { width: 390, height: 844 });
     await says(wrong(page), /What is wrong 13 .*slowbase: /);
     await says(page.locator("aside").first(), /^(rolling out|failed) .*\d+m? /);
@@ -90,7 +90,7 @@ describe("what is wrong", () => {
   });
 });
 
-describe("a list that is kept in place", () => {
+describe("inPlace", () => {
   const keys = (before: string, now: string): string =>
     inPlace([...before].map((key) => ({ key })), [...now].map((key) => ({ key }))).map((i) => i.key).join("");
   it.each([["", "abc", "abc"], ["abc", "cab", "abc"], ["abc", "ac", "ac"], ["abc", "xcab", "abxc"], ["ab", "xyab", "xyab"], ["ab", "abx", "abx"]])("%s then %s: %s", (before, now, out) => {
@@ -100,10 +100,10 @@ describe("a list that is kept in place", () => {
 
 describe("Markdown", () => {
   const problem = { id: "r/a", key: "k", ids: ["r/a"], label: "a", region: "r", display: "broken", reason: "install-failed", message: "", sentence: "a *failed*\n[x](y)", blocks: [], since: 0 } as const;
-  it("takes text from a cluster as text", () => {
+  it("escapes text from a cluster", () => {
     expect(problemMarkdown({ ...problem, name: "r/a_b", command: "echo ```" }, "f", "http://s/")).toBe("**r/a\\_b** in f: install failed (since 1970-01-01 00:00:00 UTC)\na \\*failed\\* \\[x\\](y)\n````\necho ```\n````\nhttp://s/");
   });
-  it("says of a rollout how it ended, what failed and what changed", () => {
+  it("of a rollout has outcome, failures and changes", () => {
     const members = [
       { id: "a", label: "a", status: "failed", versionFrom: "1", versionTo: "2" },
       { id: "b", label: "b", status: "succeeded" },

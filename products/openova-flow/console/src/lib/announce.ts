@@ -34,9 +34,9 @@ export function announcement(
 export function regionNews(before: Regions, after: Regions): string {
   const news = [...after].flatMap(([name, lease]) => {
     const then = before.get(name);
-    const said = then === undefined || then.state === lease.state ? [] : [lease.state === "stale" ? `Region ${name} is stale.` : `Region ${name} reports again.`];
-    if (lease.refused !== undefined && then?.refused?.cluster !== lease.refused.cluster) said.push(`A second cluster claims region ${name} and is refused.`);
-    return said;
+    const texts = then === undefined || then.state === lease.state ? [] : [lease.state === "stale" ? `Region ${name} is stale.` : `Region ${name} reports again.`];
+    if (lease.refused !== undefined && then?.refused?.cluster !== lease.refused.cluster) texts.push(`A second cluster claims region ${name} and is refused.`);
+    return texts;
   });
   return news.slice(0, NAMED_AT_MOST).concat(news.length > NAMED_AT_MOST ? [`${plural(news.length - NAMED_AT_MOST, "more change")} of regions.`] : []).join(" ");
 }

@@ -16,7 +16,7 @@ export function steps(changes: readonly NodeChange[], displayThen: (change: Node
   let isFirst = true;
   for (const change of changes) {
     const { seq, at, node } = change;
-    const text = isFirst && node !== null ? told(node) : difference(before, node, name);
+    const text = isFirst && node !== null ? describe(node) : difference(before, node, name);
     const display = displayThen(change);
     if (isFirst || text !== "" || display !== out.at(-1)?.display) out.push({ seq, at, display, text });
     before = node;
@@ -25,7 +25,7 @@ export function steps(changes: readonly NodeChange[], displayThen: (change: Node
   return out.reverse();
 }
 
-function told(node: FlowNode): string {
+function describe(node: FlowNode): string {
   const meta = metaOf(node);
   return meta.stalledReason ?? meta.reason ?? node.status;
 }

@@ -54,9 +54,9 @@ interface Watched {
   changedAt: number;
   graph: FlowGraph | null;
   lookedAt: number;
-  /** Not computed again before this time (performance.now()). */
+  /** The earliest time of the next computation (performance.now()). */
   restsUntil: number;
-  /** Nothing changes by the passage of time. */
+  /** Whether time alone does not change it. */
   isCalm: boolean;
   rollouts: readonly Rollout[] | null;
   rolloutsAskedAt: number;
@@ -73,7 +73,7 @@ const REST = 20;
 /** Some problems and the end of a rollout depend on time alone. */
 const LOOK_AGAIN_MS = 15_000;
 const ROLLOUTS_AGAIN_MS = 60_000;
-/** Rollouts are requested from the server. Those of a large flow have megabytes. */
+/** Rollouts are requested from the server. Those of a large flow are several megabytes. */
 const LARGE = 2000;
 const ROLLOUTS_PAUSE_MS = 2000;
 const LARGE_PAUSE_MS = 15_000;
@@ -94,7 +94,7 @@ export class FleetModel {
   readonly #refresh = throttled(() => this.#look(), () => REFRESH_MS);
   readonly #second: ReturnType<typeof setInterval>;
   #diagnose: ((graph: FlowGraph, now: number) => readonly Problem[]) | null = null;
-  #askingRollouts = false;
+  #isLoadingRollouts = false;
   #limit = $state(CARDS);
 
   /** Null until the list of flows has arrived. */
@@ -116,7 +116,7 @@ export class FleetModel {
   });
   /** The part that is drawn. */
   readonly shown: readonly FleetEntry[] = $derived(this.ordered.slice(0, this.#limit));
-  readonly troubled: number = $derived((this.entries ?? []).filter(isTroubled).length);
+  readonly withProblem: number = $derived((this.entries ?? []).filter(hasProblem).length);
   /** The number of flows with a release in each state. */
   readonly inState: ReadonlyMap<DisplayState, number> = $derived(new Map(DISPLAY_STATES.map((s) => [s, (this.entries ?? []).filter((e) => isIn(e, [s])).length])));
   /** Problems are known for every flow. */
@@ -212,7 +212,7 @@ export class FleetModel {
     this.now = this.#store.now();
     for (const [id, w] of this.#watched) if (!w.isCalm && this.now - w.lookedAt > LOOK_AGAIN_MS) this.#dirty.add(id);
     if (this.#dirty.size > 0) this.#refresh.ask();
-    void this.#askRollouts();
+    void this.#loadRollouts();
   }
 
   /** Handles changed flows within the time limit. */
@@ -232,7 +232,7 @@ export class FleetModel {
     if (Math.abs(this.#store.now() - this.now) > 5000) this.now = this.#store.now(); // the first frame has set the clock
     this.entries = this.#store.flows === null ? null : [...this.#entries.values()];
     if (this.#dirty.size > 0) this.#refresh.ask();
-    void this.#askRollouts();
+    void this.#loadRollouts();
   }
 
   #lookAt(id: string): void {
@@ -267,10 +267,10 @@ export class FleetModel {
     };
   }
 
-  /** For the cards drawn, one after the other. */
-  async #askRollouts(): Promise<void> {
-    if (this.#askingRollouts || this.trouble !== null) return;
-    this.#askingRollouts = true;
+  /** Loads the rollouts of the drawn cards, one after the other. */
+  async #loadRollouts(): Promise<void> {
+    if (this.#isLoadingRollouts || this.trouble !== null) return;
+    this.#isLoadingRollouts = true;
     for (const { id } of this.shown) {
       const watched = this.#watched.get(id);
       if (watched === undefined || !this.#rolloutsAreDue(id, watched)) continue;
@@ -287,7 +287,7 @@ export class FleetModel {
       this.#dirty.add(id);
       this.#refresh.ask();
     }
-    this.#askingRollouts = false;
+    this.#isLoadingRollouts = false;
   }
 
   #rolloutsAreDue(id: string, watched: Watched): boolean {
@@ -307,11 +307,11 @@ function isIn(entry: FleetEntry, states: readonly DisplayState[]): boolean {
 
 function urgency(entry: FleetEntry): number {
   if ((entry.counts?.broken ?? 0) > 0) return 3;
-  if (isTroubled(entry)) return 2;
+  if (hasProblem(entry)) return 2;
   return (entry.counts?.working ?? 0) + (entry.counts?.waiting ?? 0) > 0 ? 1 : 0;
 }
 
-function isTroubled(entry: FleetEntry): boolean {
+function hasProblem(entry: FleetEntry): boolean {
   return (entry.problems?.length ?? 0) > 0;
 }
 

@@ -84,8 +84,8 @@ export class FlowModel {
   readonly displays: ReadonlyMap<string, DisplayState> = $derived(new Map(this.leaves.map((n) => [n.id, displayState(n, this.context)])));
   readonly regions: readonly string[] = $derived([...new Set([...this.graph.nodes.values()].map((n) => n.region ?? ""))].filter((r) => r !== "").sort());
   /** The stale regions. */
-  readonly silent: readonly string[] = $derived(staleRegions(this.state.regions));
-  /** The time until which anything is known: if all regions are stale, when the last one was seen. */
+  readonly stale: readonly string[] = $derived(staleRegions(this.state.regions));
+  /** The latest time with known states: if all regions are stale, when the last one was seen. */
   readonly knownClock = $derived(allKnownUntil(this.state.regions, this.regions, this.clock));
   readonly families: readonly string[] = $derived([...new Set(this.leaves.map((n) => n.family ?? ""))].filter((f) => f !== "").sort());
   readonly namespaces: readonly string[] = $derived([...new Set(this.leaves.map((n) => metaOf(n).namespace ?? ""))].filter((n) => n !== "").sort());
@@ -123,7 +123,7 @@ export class FlowModel {
   /** The instant is before the loaded log. */
   readonly #isBefore = $derived(this.at !== null && this.at < (this.range()?.from ?? Infinity));
   readonly #isAwaited = $derived(this.history === "none" || this.history === "loading");
-  /** What the link names and the server does not hold. */
+  /** Whether the server no longer has the instant or rollout of the link. */
   readonly gone: "instant" | "rollout" | null = $derived(
     this.#isBefore && !this.#isAwaited ? "instant" : nav.route.rollout !== null && this.#rollouts !== null && this.rollout === null ? "rollout" : null,
   );
@@ -190,7 +190,7 @@ export class FlowModel {
     this.#feed.close();
   }
 
-  /** Calls `fn` after every change, without throttling, for the canvas. Returns how to stop. */
+  /** Calls `fn` after every change, without throttling, for the canvas. Returns a function that ends this. */
   follow(fn: (state: FlowState) => void): () => void {
     const { store } = this.#feed;
     if (store.loaded) fn(store.state);
@@ -286,7 +286,7 @@ export class FlowModel {
 
   #flush(): void {
     const { store } = this.#feed;
-    // The first frame sets the server's clock, which its content must be judged by.
+    // The first frame sets the server's clock, which display states depend on.
     if (Math.abs(store.now() - this.now) > 5000) this.now = store.now();
     this.#live = store.state;
     this.#ahead = store.now() - Date.now();

@@ -11,7 +11,7 @@ export interface Bar {
   readonly working: readonly WorkSpan[];
   readonly begin: number;
   readonly end: number;
-  /** How long it took in other rollouts, where that is known. */
+  /** Its usual duration, if known. */
   readonly usual?: Usual;
 }
 export interface Scale {
@@ -24,7 +24,7 @@ export interface Period {
   readonly to: number;
 }
 
-/** A member's line: from the log where that reaches back to it, else from what the rollout recorded. Null when nothing of it lies within the period. */
+/** The bar of a member, from the log as far as it reaches, otherwise from the rollout. Null if nothing of it is within the period. */
 export function toBar(member: RolloutMember, known: Runs | undefined, display: DisplayState | null, period: Period, name: string): Bar | null {
   const within = (s: Span): boolean => s.to >= period.from - SLACK_MS && s.from <= period.to;
   let working = (known?.working ?? []).filter(within).map((s) => ({ ...s, to: Math.min(s.to, period.to) }));
@@ -35,7 +35,7 @@ export function toBar(member: RolloutMember, known: Runs | undefined, display: D
     working = [...working, { from: startedAt, to, isOpen: endedAt === undefined || endedAt > period.to, hasFailed: member.status === "failed" }].sort(byBegin);
   }
   if (waitingSince !== undefined && waitingSince <= period.to && waiting.length === 0) {
-    // It waited until it first worked, whatever it did later.
+    // It waited until its first run.
     const until = working.find((s) => s.from >= waitingSince)?.from ?? (display === "waiting" ? period.to : waitingSince);
     if (until > waitingSince) waiting = [{ from: waitingSince, to: until }];
   }
@@ -53,14 +53,14 @@ export function toBar(member: RolloutMember, known: Runs | undefined, display: D
   };
 }
 
-/** Waiting may begin before the first release starts to work, which is when the rollout begins. */
+/** Waiting may begin before the first run, which is the start of the rollout. */
 const SLACK_MS = 1000;
 
 function byBegin(a: Span, b: Span): number {
   return a.from - b.from;
 }
 
-/** What a person looks for stands on top. */
+/** The states of the first bars, in this order. */
 const URGENT: readonly (DisplayState | null)[] = ["broken", "terminating", "working"];
 
 function urgency(b: Bar): number {
@@ -68,7 +68,7 @@ function urgency(b: Bar): number {
   return at < 0 ? URGENT.length : at;
 }
 
-/** First what failed, then what runs, then in the order in which they began to work; what has not yet stands last. */
+/** Urgent bars first, then by the start of the first run; bars without a run come last. */
 export function inOrder(bars: readonly Bar[]): readonly Bar[] {
   const work = (b: Bar): number => b.working[0]?.from ?? Infinity;
   return [...bars].sort((a, b) => {
@@ -80,10 +80,10 @@ export function inOrder(bars: readonly Bar[]): readonly Bar[] {
   });
 }
 
-/** A line of the timeline: the head of a group, or a bar. */
+/** A line of the timeline: the header of a group, or a bar. */
 export type Line = { readonly key: string; readonly group: string; readonly size: number } | { readonly key: string; readonly bar: Bar };
 
-/** The bars below the heads of their groups, the group with the most urgent bar first; without heads where there is one group. */
+/** The bars below the headers of their groups. The group with the most urgent bar comes first. A single group has no header. */
 export function grouped(bars: readonly Bar[], groupOf: (bar: Bar) => string): readonly Line[] {
   const groups = new Map<string, Bar[]>();
   for (const bar of bars) {
@@ -98,7 +98,7 @@ export function grouped(bars: readonly Bar[], groupOf: (bar: Bar) => string): re
   ]);
 }
 
-/** A part of a period, `factor` times as long, with `at` where it was on the screen; never more than the whole. */
+/** The part of a period, made `factor` times as long, with `at` at the same position on the screen. At most the whole period. */
 export function zoomed(whole: Period, part: Period, factor: number, at: number): Period {
   const length = Math.max(1000, Math.min(whole.to - whole.from, (part.to - part.from) * factor));
   const share = (at - part.from) / Math.max(1, part.to - part.from);
@@ -116,7 +116,7 @@ export function x(scale: Scale, at: number): number {
 
 const STEPS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400].map((s) => s * 1000);
 
-/** Instants to be marked, counted from the beginning, so that at least `room` pixels lie between two. */
+/** Instants for the axis, from its start, at least `room` pixels apart. */
 export function ticks(scale: Scale, room = 130): readonly number[] {
   const least = ((scale.to - scale.from) / Math.max(1, scale.width)) * room;
   const day = STEPS[STEPS.length - 1] as number;

@@ -8,13 +8,13 @@ export interface MarkWords {
 const REMOTE = "remote:";
 const WORDS: Readonly<Record<string, readonly [short: string, long: string]>> = {
   retrying: ["retrying", "Flux tries again."],
-  overdue: ["overdue", "It is past the time that Flux gives it."],
-  "not-observed": ["change not seen", "Its controller has not looked at its newest change yet."],
+  overdue: ["overdue", "It has exceeded its timeout."],
+  "not-observed": ["change not seen", "Its controller has not processed its newest change yet."],
   "old-revision": ["old revision", "It is at an older revision than it should be."],
   drift: ["drift", "The cluster differs from what Flux applied."],
-  "ready-expr": ["not ready by expression", "All that it depends on is ready, but an expression (readyExpr) says that it may not go on yet."],
-  "source-stale": ["source not ready", "Its source is not ready, so it gets no newer change."],
-  suspended: ["suspended", "Flux changes nothing of it until somebody resumes it."],
+  "ready-expr": ["not ready by expression", "All its dependencies are ready, but its readyExpr is not true yet."],
+  "source-stale": ["source not ready", "Its source is not ready, so it gets no new changes."],
+  suspended: ["suspended", "Flux does not change it until somebody resumes it."],
 };
 
 /** The texts of marks, in their order. An unknown mark is shown as it is. */

@@ -5,19 +5,19 @@ import type { FlowModel } from "./flow.svelte.js";
 import { sourceKey, sourceNames } from "./revisions.js";
 import { throttled } from "./schedule.js";
 
-/** A load may take this share of the time at most: an answer with many regions is megabytes. */
+/** Maximum share of time spent on loading: a response with many regions is several megabytes. */
 const BUSY = 1 / 20;
 const PAUSE_MS = 2000;
-/** How many are loaded at first, and how many at all: what the server keeps. */
+/** Number of revisions loaded at first, and the maximum, which is what the server keeps. */
 const AT_FIRST = 100;
 const ALL = 1000;
 
-/** What the server told, and what is looked up in it. */
-class Told {
+/** A response of the server, with indexes. */
+class Loaded {
   readonly list: readonly Revision[];
   readonly byId: ReadonlyMap<string, Revision>;
   readonly nameOf: (r: Revision) => string;
-  /** Regions, each with what it follows. */
+  /** Pairs of a region and a source that it follows. */
   readonly places: ReadonlySet<string>;
 
   constructor(list: readonly Revision[]) {
@@ -28,52 +28,52 @@ class Told {
   }
 }
 
-/** The revisions of a flow, newest first, followed as long as something that is shown reads them. Has no derived state, which would end with the component that asked first. */
+/** The revisions of a flow, newest first. Loads them while a mounted component reads them. It has no derived state, which would end with the first component. */
 class RevisionsFeed {
   readonly #model: FlowModel;
-  #told = $state.raw<Told | null>(null);
+  #loaded = $state.raw<Loaded | null>(null);
   #error = $state("");
   #limit = $state(AT_FIRST);
   readonly #follow: () => void;
-  #ask = (): void => undefined;
+  #reload = (): void => undefined;
 
   constructor(model: FlowModel) {
     this.#model = model;
     this.#follow = createSubscriber(() => this.#start());
   }
 
-  get #known(): Told | null {
+  get #known(): Loaded | null {
     this.#follow();
-    return this.#told;
+    return this.#loaded;
   }
-  /** Null until the server has told them. */
+  /** Null until loaded. */
   get list(): readonly Revision[] | null {
     return this.#known?.list ?? null;
   }
-  /** Why the last load failed; empty if it did not. */
+  /** The error of the last load; empty if it succeeded. */
   get error(): string {
     return this.#error;
   }
   byId(id: string): Revision | undefined {
     return this.#known?.byId.get(id);
   }
-  /** What a person calls what a revision is of. */
+  /** The name of a revision's source. */
   sourceOf(r: Revision): string {
     return this.#known?.nameOf(r) ?? r.source.name;
   }
-  /** Whether what it is of is followed in a region at all. */
+  /** Whether a region follows the source of a revision. */
   isFollowed(r: Revision, region: string): boolean {
     const { kind, namespace, name } = r.source;
     return this.#known?.places.has(`${region} ${sourceKey(r)}`) === true || this.#model.graph.nodes.has(`${region}/${kind}/${namespace}/${name}`);
   }
-  /** Whether the server may have older ones. */
+  /** Whether the server may have older revisions. */
   get hasMore(): boolean {
     return this.#limit < ALL && (this.list?.length ?? 0) >= this.#limit;
   }
-  /** Loads all that the server has. */
+  /** Loads all revisions that the server has. */
   more(): void {
     this.#limit = ALL;
-    this.#ask();
+    this.#reload();
   }
 
   #start(): () => void {
@@ -84,7 +84,7 @@ class RevisionsFeed {
       const began = performance.now();
       void this.#load(abort.signal).then(() => (took = performance.now() - began));
     }, () => Math.max(PAUSE_MS, took / BUSY));
-    this.#ask = load.ask;
+    this.#reload = load.ask;
     load.ask();
     const stop = this.#model.follow((state) => {
       if (state !== before) load.ask();
@@ -100,7 +100,7 @@ class RevisionsFeed {
   async #load(signal: AbortSignal): Promise<void> {
     try {
       const api = await this.#model.api();
-      this.#told = new Told(await api.revisions(this.#model.flowId, { limit: this.#limit }, signal));
+      this.#loaded = new Loaded(await api.revisions(this.#model.flowId, { limit: this.#limit }, signal));
       this.#error = "";
     } catch (e) {
       if (!signal.aborted) this.#error = e instanceof Error ? e.message : String(e);
@@ -110,10 +110,10 @@ class RevisionsFeed {
 
 const feeds = new WeakMap<FlowModel, RevisionsFeed>();
 
-/** The feed of a flow, one for all that show something of it. */
+/** The feed of a flow, shared by all components. */
 export function revisionsOf(model: FlowModel): RevisionsFeed {
   let feed = feeds.get(model);
-  // Not as a part of whatever asks first: that would not be told of changes of what it has made itself.
+  // Untracked: a derived value does not react to changes of state that was created inside it.
   if (feed === undefined) feeds.set(model, (feed = untrack(() => new RevisionsFeed(model))));
   return feed;
 }

@@ -2,7 +2,7 @@ import { judgementOf, metaOf, type DisplayState, type FlowGraph, type FlowNode, 
 import { duration } from "./format.js";
 import type { Route } from "./route.js";
 
-/** The mark of a state, as that of the display state that is most like it. */
+/** The display state whose glyph and colour a revision's state has. */
 export const MARKS: Readonly<Record<RevisionState, DisplayState>> = {
   fetched: "waiting",
   applying: "working",
@@ -14,13 +14,13 @@ export const MARKS: Readonly<Record<RevisionState, DisplayState>> = {
 
 const SHORT = 8;
 
-/** The digits of a commit or digest in a revision as Flux writes it, and the name before a digest; no digits in a chart version. */
+/** The hash of a commit or digest in a revision of Flux, and the tag before a digest. Null for other revisions, such as a chart version. */
 function partsOf(revision: string): { readonly name: string; readonly hash: string } | null {
   const [, name = "", digest, hash] = /^(?:(.+)[@/])?(sha\d+:)?([0-9a-f]{12,})$/.exec(revision) ?? [];
   return hash === undefined ? null : { name: digest === "sha256:" ? name : "", hash };
 }
 
-/** What a person calls a revision: the start of its commit, a digest with its tag, or a version. */
+/** The short form of a revision: the start of its commit, or of its digest with the tag, or a version. */
 export function shortRevision(revision: string): string {
   const parts = partsOf(revision);
   if (parts === null) return revision;
@@ -31,30 +31,30 @@ export function shortOf(r: Revision): string {
   return shortRevision(r.commit ?? r.revision);
 }
 
-/** What a link calls it by. */
+/** The value for links to a revision. */
 export function linkOf(r: Revision): string {
   return r.commit ?? r.revision;
 }
 
-/** Whether a text may be the start of a commit. */
+/** Whether a text may be the start of a commit: 4 to 64 hex digits. */
 export function isDigits(text: string): boolean {
   return /^[0-9a-f]{4,64}$/i.test(text);
 }
 
-/** The whole commit or digest in a revision that begins with these digits. */
+/** The commit or digest in a revision, if it begins with these digits. */
 export function commitLike(revision: string | undefined, digits: string): string | undefined {
   const hash = partsOf(revision ?? "")?.hash;
   return hash?.startsWith(digits.toLowerCase()) === true ? hash : undefined;
 }
 
-/** Whether a link or a search means it: by the whole revision, or by the first four or more digits of its commit or digest. */
+/** Whether a text of a link or search names a revision: the whole revision, or at least the first four digits of its commit or digest. */
 export function isNamed(r: Revision, text: string): boolean {
   if (text === r.id || text === r.revision || text === r.originRevision) return true;
   const digits = partsOf(text)?.hash ?? text;
   return isDigits(digits) && [r.commit, r.revision].some((revision) => commitLike(revision, digits) !== undefined);
 }
 
-/** How far it was at an instant in one source of a region; undefined before it was seen there. Counts of a time that is past are not known. */
+/** The state of a revision at an instant in one source of a region; undefined before it was seen there. Past counts are unknown. */
 export function sourceAt(g: RevisionRegion, at: number | null): RevisionRegion | undefined {
   if (at === null || (g.endedAt ?? Infinity) <= at) return g;
   const { region, sourceId, firstSeenAt, appliedAt = Infinity, stale, state, was = state } = g;
@@ -63,17 +63,17 @@ export function sourceAt(g: RevisionRegion, at: number | null): RevisionRegion |
 }
 const UNKNOWN = { applied: 0, of: 0, kustomizations: [], changed: 0, ready: 0, failed: 0, releases: [], rootCauses: [] };
 
-/** How far it was in a region: of each source that follows it there, what is to be looked at first. None before it was seen. */
+/** The states of a revision in the sources of a region at an instant, most urgent first. Empty before it was seen. */
 export function regionAt(r: Revision, region: string, at: number | null): readonly RevisionRegion[] {
   const then = r.regions.flatMap((g) => (g.region === region ? (sourceAt(g, at) ?? []) : []));
   return then.length < 2 ? then : then.sort((a, b) => ORDER.indexOf(a.state) - ORDER.indexOf(b.state));
 }
 
-/** What is to be looked at first. */
+/** Most urgent first. */
 export const ORDER: readonly (RevisionState | undefined)[] = ["failed", "applying", "rolling-out", "fetched", "overtaken", "done", undefined];
 
-/** The words of a cell. `names` gives what a person calls a node, `shorts` a revision by its id. */
-export function sayRegion(g: RevisionRegion, names: (id: string) => string, shorts: (id: string) => string | undefined): string {
+/** The text of a cell. `names` returns the name of a node, `shorts` the short form of a revision by its id. */
+export function regionText(g: RevisionRegion, names: (id: string) => string, shorts: (id: string) => string | undefined): string {
   const count = (n: number, of: number): string => (of === 0 ? "" : ` ${n} of ${of}`);
   switch (g.state) {
     case "applying":
@@ -93,8 +93,8 @@ export function sayRegion(g: RevisionRegion, names: (id: string) => string, shor
   }
 }
 
-/** Where a cell leads: to the rollout that it set off in the region, as it stood at the end, and to what is wrong. `held` is the earliest instant that can be shown. */
-export function placeOf(r: Revision, g: RevisionRegion, rollouts: readonly Rollout[], held: number): Partial<Route> {
+/** The link of a cell: the rollout that the revision started in the region, at its end, with the failed node. `held` is the earliest instant with history. */
+export function targetOf(r: Revision, g: RevisionRegion, rollouts: readonly Rollout[], held: number): Partial<Route> {
   const rollout = rollouts.find((o) => r.rollouts.includes(o.id) && o.members.some((m) => m.region === g.region));
   return {
     view: "timeline",
@@ -106,7 +106,7 @@ export function placeOf(r: Revision, g: RevisionRegion, rollouts: readonly Rollo
   };
 }
 
-/** Whether every word of a search is in what it is of, its revision, or the releases that it changed. */
+/** Whether every word of a search is in its source, revision, commit, regions or changed releases. */
 export function searched(r: Revision, query: string): boolean {
   const { kind, namespace, name, url } = r.source;
   const text = [kind, namespace, name, url, r.revision, r.originRevision, r.commit, ...r.regions.flatMap((g) => [g.region, ...g.releases])].join(" ").toLowerCase();
@@ -115,7 +115,7 @@ export function searched(r: Revision, query: string): boolean {
 
 export const sourceKey = ({ source }: Revision): string => `${source.kind} ${source.namespace}/${source.name}`;
 
-/** What to call the source of each revision: by its name, with its namespace and kind as far as others have the same. */
+/** Returns a function for the shortest unambiguous name of a revision's source: the name, with the namespace and kind only where needed. */
 export function sourceNames(all: readonly Revision[]): (r: Revision) => string {
   const owners = new Map<string, string>();
   const namesOf = (r: Revision): readonly string[] => [r.source.name, `${r.source.namespace}/${r.source.name}`];
@@ -123,19 +123,19 @@ export function sourceNames(all: readonly Revision[]): (r: Revision) => string {
   return (r) => namesOf(r).find((name) => owners.get(name) === sourceKey(r)) ?? sourceKey(r);
 }
 
-/** A revision that a node runs, and the one that its source has. */
+/** A revision that a node runs, and the newer one of its source. */
 export interface Running {
   readonly name: string;
   readonly sourceId: string;
   readonly runs: string;
-  /** Since when, as the node tells it. */
+  /** Since when, if the node reports it. */
   readonly since?: number | undefined;
-  /** Another one than it runs. */
+  /** The source's revision, if the node does not run it. */
   readonly wanted?: string;
   readonly wantedSince?: number | undefined;
 }
 
-/** What a Kustomization, or the one that applied a release, runs of its source; and of a release whose chart is in a source, that. */
+/** The revisions that a node runs: of the Kustomization itself, or of the one that applied a release, and of the source of its chart. */
 export function runningOf(graph: FlowGraph, node: FlowNode): readonly Running[] {
   const { appliedBy = "", kind, chart } = metaOf(node);
   const owner = kind === "Kustomization" ? node : graph.nodes.get(appliedBy);

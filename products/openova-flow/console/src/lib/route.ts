@@ -19,7 +19,7 @@ export interface Route {
   readonly at: number | null;
   /** The rollout shown; null: the current one. */
   readonly rollout: string | null;
-  /** The revision that is shown: whole, or the first digits of a commit. A link that says no view means the one of revisions. */
+  /** The revision shown: a whole one, or the first digits of a commit. A link with it and without a view opens the revisions. */
   readonly revision: string | null;
   readonly trace: Trace | null;
 }

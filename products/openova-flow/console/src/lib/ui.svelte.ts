@@ -6,7 +6,7 @@ class Ui {
   /** The problems and the outline. On a phone they cover the view, and are shown first unless the link names a view or a node. */
   side = $state(!phone.matches || (nav.route.node === null && nav.route.view === "graph"));
   help = $state(false);
-  /** A link that names a commit and no flow asks for it too. */
+  /** A link with a commit but without a flow opens it. */
   palette = $state(nav.route.flow === null && nav.route.revision !== null);
   /** Incremented by each request to play or pause. */
   play = $state(0);

@@ -1,7 +1,7 @@
 import { metaOf, type FlowNode } from "@openova/flow-core";
 import type { Component } from "svelte";
 
-/** A view of a flow. Only the graph has no script of its own: it belongs to the page. */
+/** A view of a flow. All but the graph load on demand. */
 export interface View {
   readonly id: string;
   readonly name: string;

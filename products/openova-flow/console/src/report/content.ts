@@ -1,6 +1,6 @@
 import { isFlowId, type EventsAnswer } from "@openova/flow-core";
 
-/** The data that the gate has put into the page: see the Go packages server/internal/reportpage and server/gate. Times are Unix milliseconds. */
+/** The data that the gate writes into the page; see the Go packages server/internal/reportpage and server/gate. Times are Unix milliseconds. */
 export interface Content {
   readonly flow: string;
   readonly exit: number;
@@ -46,7 +46,7 @@ export interface Wrong {
   readonly blocks: number;
 }
 
-/** Null in a page that no gate has filled. */
+/** Null if the page has no data. */
 function read(): Content | null {
   const text = document.getElementById("report")?.textContent ?? "";
   const read = text.trim() === "" ? null : (JSON.parse(text) as Content);
@@ -54,5 +54,5 @@ function read(): Content | null {
 }
 
 export const content = read();
-/** The instant that the report is of: for all of the page it is now. */
+/** The instant of the report, which the page uses as now. */
 export const reportedAt = content?.recording?.at ?? content?.answer.at ?? Date.now();

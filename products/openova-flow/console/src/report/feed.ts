@@ -2,11 +2,11 @@ import { emptyState, foldAll, FlowStore, NO_REGIONS, parseRegions, toSnapshot, t
 import type { Feed } from "../lib/feed.js";
 import { content, reportedAt } from "./content.js";
 
-// Stands in for lib/feed.ts in the report: the state after the last message of the recording, and a clock that stands still.
+// Replaces lib/feed.ts in the report: has the state after the last message of the recording, and a fixed clock.
 
 export function openFeed(_url: string, flowId: string): Feed {
   const store = new FlowStore({ flowId, now: () => reportedAt });
-  // After the model listens: what it loads by itself is loaded with the first message.
+  // Deferred until the model has subscribed, which loads further data on the first message.
   queueMicrotask(() => fill(store));
   return { store, connection: { retryNow: () => undefined, close: () => undefined } as Feed["connection"], close: () => undefined };
 }

@@ -1,10 +1,10 @@
 import type { Fetch } from "@openova/flow-core";
 import { content } from "./content.js";
 
-// Stands in for lib/guard.ts in the report: answers from the recording, so that nothing asks a server.
+// Replaces lib/guard.ts in the report: responds from the recording and sends no request.
 
 export function unknown(): void {
-  // There is nobody to sign in to.
+  // A report has no sign-in.
 }
 
 export const guardedFetch: Fetch = async (url) => {

@@ -3,7 +3,7 @@ import { chromium, type Browser, type BrowserContext, type Locator, type Page } 
 
 const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
-/** Chromium, from CHROME_PATH or where distributions put it. Without one the tests fail and say what to install. */
+/** Chromium, from CHROME_PATH or where distributions put it. Throws with an installation hint if there is none. */
 export async function launch(): Promise<Browser> {
   const named = process.env["CHROME_PATH"];
   const executablePath = named ?? PLACES.find((p) => existsSync(p));
@@ -21,7 +21,7 @@ export async function launch(): Promise<Browser> {
 export interface Visit {
   readonly page: Page;
   readonly context: BrowserContext;
-  /** What the page must not have done: errors, violations of its policy, requests to another origin. */
+  /** Faults of the page: errors, violations of its policy, requests to another origin. */
   readonly faults: string[];
   close(): Promise<void>;
 }
@@ -34,7 +34,7 @@ export interface VisitOptions {
   readonly setup?: (page: Page) => Promise<void>;
 }
 
-/** Opens a page in a fresh profile and writes down everything that it must not do. */
+/** Opens a page in a new profile and collects its faults. */
 export async function visit(browser: Browser, url: string, options: VisitOptions = {}): Promise<Visit> {
   const context = await browser.newContext({
     viewport: { width: options.width ?? 1440, height: options.height ?? 900 },
@@ -46,7 +46,7 @@ export async function visit(browser: Browser, url: string, options: VisitOptions
   context.setDefaultTimeout(60_000);
   const page = await context.newPage();
   const faults: string[] = [];
-  // A file is an origin of its own.
+  // Every file is its own origin.
   const origin = url.startsWith("file:") ? url : new URL(url).origin;
   page.on("console", (m) => {
     if (m.type() === "error" || m.type() === "warning") faults.push(`console ${m.type()}: ${m.text()} ${m.location().url}`);
@@ -66,34 +66,34 @@ export async function visit(browser: Browser, url: string, options: VisitOptions
   return { page, context, faults, close: () => context.close() };
 }
 
-/** An instant as the page writes it: with its day, where midnight lies between. */
+/** An instant as the page writes it: with the date, unless it is today. */
 export const AT = /at (\d+ \w+ (\d+ )?)?\d\d:\d\d:\d\d/;
 
-/** Waits until every part of a page that is loaded by itself is there. */
+/** Waits until no part of the page is loading. */
 export async function whole(page: Page): Promise<void> {
   await page.waitForFunction(() => [...document.querySelectorAll("[role=status]")].every((e) => e.textContent !== "Loading"));
 }
 
-/** Lets the page have its first look at a flow, which is what changes are told from. Answers everything that it tells from then on. */
-export async function listenTo(page: Page): Promise<() => Promise<string>> {
+/** Records announcements for screen readers, after the page has seen the first state of a flow. Returns a function that reads them. */
+export async function recordAnnouncements(page: Page): Promise<() => Promise<string>> {
   await page.locator("#announcer").evaluate((announcer) => {
-    const heard: string[] = [];
-    new MutationObserver(() => heard.push(announcer.textContent)).observe(announcer, { childList: true, characterData: true, subtree: true });
-    Object.assign(globalThis, { heard });
+    const texts: string[] = [];
+    new MutationObserver(() => texts.push(announcer.textContent)).observe(announcer, { childList: true, characterData: true, subtree: true });
+    Object.assign(globalThis, { texts });
   });
   await page.clock.fastForward(4000);
-  return () => page.evaluate(() => (globalThis as unknown as { heard: string[] }).heard.join("\n"));
+  return () => page.evaluate(() => (globalThis as unknown as { texts: string[] }).texts.join("\n"));
 }
 
 /** Waits until a locator's text matches. */
 export async function says(locator: Locator, text: RegExp): Promise<void> {
   const until = Date.now() + 60_000;
-  for (let said = ""; ; ) {
-    // A page that goes elsewhere meanwhile says nothing for a moment.
-    const texts = await locator.allInnerTexts().catch((e: unknown) => (/context was destroyed/.test(String(e)) ? [] : Promise.reject(e as Error)));
-    said = texts.join(" ").replace(/\s+/g, " ");
-    if (text.test(said)) return;
-    if (Date.now() > until) throw new Error(`waited for ${text}; it says: ${said.slice(0, 400)}`);
+  for (let found = ""; ; ) {
+    // During a navigation there is no text.
+    const parts = await locator.allInnerTexts().catch((e: unknown) => (/context was destroyed/.test(String(e)) ? [] : Promise.reject(e as Error)));
+    found = parts.join(" ").replace(/\s+/g, " ");
+    if (text.test(found)) return;
+    if (Date.now() > until) throw new Error(`waited for ${text}; the text is: ${found.slice(0, 400)}`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }

@@ -18,7 +18,7 @@ const NAMES = (
 const FAMILIES = ["network", "security", "platform", "storage", "observability", "data", "ai", "apps"];
 const REGIONS = ["hz-fsn", "hz-hel", "oci-fra", "aws-iad", "gcp-zrh"];
 
-/** A rollout under way in as many regions as it takes for about so many releases. */
+/** A running rollout of about `count` releases, in as many regions as needed. */
 export function environment(flow: string, count: number, now: number): readonly string[] {
   const perRegion = Math.min(NAMES.length, count);
   const regions = Math.max(1, Math.round(count / perRegion));
@@ -46,7 +46,7 @@ function kit(flow: string, region: string, count: number, next: () => number, no
     const label = `bp-${NAMES[i]}`;
     const id = `${region}/${label}`;
     const before = new Set<Built>();
-    // Mostly on what was there shortly before, so that chains come of it.
+    // Mostly on recent releases, which makes chains.
     for (let k = 0; k < (i === 0 ? 0 : 1 + Math.floor(next() * 1.9)); k++) before.add(built[i < 12 ? Math.floor(next() * Math.min(i, 4)) : Math.max(0, i - 5 - Math.floor(next() * 26))] as Built);
     const ready = [...before].every((b) => b.status === "succeeded");
     const startedAt = Math.max(begin, ...[...before].map((b) => b.endedAt)) + 2000 + Math.floor(next() * 9000);

@@ -3,7 +3,7 @@ import type { Server } from "./server.ts";
 
 const MINUTE = 60_000;
 
-/** One region of a flow that is deployed from Git: a source, and the Kustomizations and releases that come of it, as an adapter reports them. */
+/** One region of a flow that is deployed from Git: a source with its Kustomizations and releases, as an adapter reports them. */
 export class Cluster {
   readonly flow: string;
   readonly region: string;
@@ -15,7 +15,7 @@ export class Cluster {
     this.name = name;
   }
 
-  /** `at`: when the source came to have it; without, when the server is told. */
+  /** `at`: when the source got the revision; by default when the server receives it. */
   source(revision: string, at?: number, url = `https://github.com/o/${this.name}`): Readonly<Record<string, unknown>> {
     const meta = { kind: "GitRepository", auxiliary: true, namespace: "flux-system", url, ref: "branch main", revision, updatedAt: at, ready: "True", generation: 1, observedGeneration: 1 };
     return { id: `${this.region}/GitRepository/flux-system/${this.name}`, flowId: this.flow, label: this.name, region: this.region, status: "succeeded", meta };
@@ -40,7 +40,7 @@ export class Cluster {
     return release({ flow: this.flow, region: this.region, namespace: "apps", name, status, startedAt, ...(endedAt === undefined ? {} : { endedAt }), meta: { generation, observedGeneration: generation, appliedBy: `${this.region}/Kustomization/flux-system/${by}` } });
   }
 
-  /** Everything at one revision, ready since a minute after `at`. */
+  /** Everything at one revision, ready one minute after `at`. */
   settled(revision: string, at: number): readonly Readonly<Record<string, unknown>>[] {
     const end = at + 20_000;
     return [

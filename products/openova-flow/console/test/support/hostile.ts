@@ -3,7 +3,7 @@ import { VIEWS } from "../../src/lib/views.ts";
 import { visit, whole } from "./browser.ts";
 import type { Server } from "./server.ts";
 
-// Flows as somebody would make them who wants the page to fail, and a visitor who opens all there is of one.
+// Flows made to break the page, and a function that opens everything of such a flow.
 
 type Node = Record<string, unknown> & { id: string };
 type Rel = Record<string, unknown>;
@@ -12,7 +12,7 @@ export interface Hostile {
   readonly rels: readonly Rel[];
 }
 
-/** The least and the greatest instant that a date can be. */
+/** The earliest and the latest instant of a Date. */
 const END = 8_640_000_000_000_000;
 
 export class Dice {
@@ -48,7 +48,7 @@ function node(id: string, rest: Record<string, unknown> = {}): Node {
 const rel = (fromId: string, toId: string, type = "finish-to-start"): Rel => ({ fromId, toId, type });
 const many = <T>(n: number, make: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => make(i));
 
-/** Each is one way to be hostile. */
+/** One kind of hostile flow each. */
 export const CASES: Readonly<Record<string, () => Hostile>> = {
   "28 containers within each other": () => ({ nodes: many(28, (i) => node(`fsn1/${i}`, { region: "fsn1" })), rels: many(27, (i) => rel(`fsn1/${i}`, `fsn1/${i + 1}`, "contains")) }),
   "a ring of 28 containers": () => ({ nodes: [...many(28, (i) => node(`fsn1/${i}`, { region: "fsn1" })), node("fsn1/card", { region: "fsn1" })], rels: [...many(28, (i) => rel(`fsn1/${i}`, `fsn1/${(i + 1) % 28}`, "contains")), rel("fsn1/card", "fsn1/3", "contains")] }),
@@ -86,7 +86,7 @@ export const CASES: Readonly<Record<string, () => Hostile>> = {
   }),
 };
 
-/** Some of everything, by a seed. */
+/** A random mixture, by seed. */
 export function mixture(seed: number): Hostile {
   const d = new Dice(seed);
   const ids = [...new Set(many(1 + d.below(150), () => (d.below(3) === 0 ? d.pick(TEXTS) || "x" : `${d.pick(TEXTS)}/${d.below(60)}`)))];
@@ -108,10 +108,10 @@ export function mixture(seed: number): Hostile {
   return { nodes, rels };
 }
 
-/** Bytes of one batch, so that even the largest flow is posted in several; the server accepts 16 MiB. */
+/** Maximum bytes of one batch. The server accepts 16 MiB. */
 const MOST_BYTES = 1_000_000;
 
-/** Posts a flow in messages that the server takes. */
+/** Posts a flow in batches. */
 export async function post(server: Server, flow: string, { nodes, rels }: Hostile): Promise<void> {
   const lines: string[] = [];
   const batch = (list: readonly unknown[], line: (part: readonly unknown[]) => unknown): void => {
@@ -134,11 +134,11 @@ export async function post(server: Server, flow: string, { nodes, rels }: Hostil
 
 export interface Survey {
   readonly faults: readonly string[];
-  /** The longest task of the page's own thread, by what was open. */
+  /** The longest task of the page's main thread, by open view. */
   readonly longest: Readonly<Record<string, number>>;
 }
 
-/** Opens every view and panel of a flow, and the details of some nodes. Answers what the page must not have done. */
+/** Opens every view and panel of a flow, and the details of some nodes. Returns the faults of the page. */
 export async function survey(browser: Browser, url: string, flow: string, ids: readonly string[], options: { readonly width?: number } = {}): Promise<Survey> {
   const v = await visit(browser, `${url}?flow=${flow}`, {
     ...options,
@@ -156,7 +156,7 @@ export async function survey(browser: Browser, url: string, flow: string, ids: r
     await whole(page);
     await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 50)))));
     const text = await page.locator("body").innerText();
-    for (const bad of ["This part could not be drawn", "Something went wrong on this page", "could not be loaded"]) if (text.includes(bad)) v.faults.push(`${what}: ${bad}`);
+    for (const bad of ["This part could not be drawn", "Something went wrong on this page", "could not be loaded", "Cannot load"]) if (text.includes(bad)) v.faults.push(`${what}: ${bad}`);
     longest[what] = Math.max(longest[what] ?? 0, await page.evaluate(() => (globalThis as unknown as { tasks: { ms: number }[] }).tasks.splice(0).reduce((most, t) => Math.max(most, t.ms), 0)));
   };
   const go = (change: Readonly<Record<string, string>>): Promise<void> =>

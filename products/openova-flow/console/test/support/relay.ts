@@ -3,16 +3,16 @@ import type { AddressInfo } from "node:net";
 import type { RegionLease } from "@openova/flow-core";
 import type { Server } from "./server.ts";
 
-type Told = Readonly<Record<string, RegionLease>>;
+type Claims = Readonly<Record<string, RegionLease>>;
 
 /**
- * Stands before the real server and says of the regions what a test tells it to, in place of what the server says: a region that has been
- * silent for minutes cannot be waited for. All else passes as it is.
+ * A proxy to the real server that replaces the claims of regions by those that a test sets, because a test cannot wait until a region has
+ * been stale for minutes. Everything else passes unchanged.
  */
 export class Relay {
   readonly url: string;
   readonly #server: HttpServer;
-  readonly #told = new Map<string, Told>();
+  readonly #claims = new Map<string, Claims>();
   /** Open streams by flow; those of all flows under "". */
   readonly #streams = new Map<ServerResponse, string>();
 
@@ -29,10 +29,10 @@ export class Relay {
     return relay;
   }
 
-  /** From now on, and to who is connected at once. */
-  tell(flow: string, regions: Told): void {
-    this.#told.set(flow, regions);
-    for (const [res, of] of this.#streams) if (of === flow || of === "") this.#say(res, of, flow);
+  /** Sets the claims of a flow's regions, and sends them to all open streams. */
+  setRegions(flow: string, regions: Claims): void {
+    this.#claims.set(flow, regions);
+    for (const [res, of] of this.#streams) if (of === flow || of === "") this.#send(res, of, flow);
   }
 
   close(): void {
@@ -40,14 +40,14 @@ export class Relay {
     this.#server.close();
   }
 
-  #say(res: ServerResponse, of: string, flow: string): void {
-    res.write(`event: ${of === "" ? `${flow}/` : ""}regions\ndata: ${JSON.stringify({ at: Date.now(), regions: this.#told.get(flow) ?? {} })}\n\n`);
+  #send(res: ServerResponse, of: string, flow: string): void {
+    res.write(`event: ${of === "" ? `${flow}/` : ""}regions\ndata: ${JSON.stringify({ at: Date.now(), regions: this.#claims.get(flow) ?? {} })}\n\n`);
   }
 
   #pass(real: Server, req: IncomingMessage, res: ServerResponse): void {
     const headers = { ...req.headers, host: new URL(real.url).host };
     delete headers["accept-encoding"];
-    // The server refuses pages of other origins, and this is one.
+    // The server rejects requests from pages of other origins, such as this proxy.
     delete headers.origin;
     const onward = request(new URL((req.url ?? "/").slice(1), real.url), { method: req.method, headers }, (answer) => {
       res.writeHead(answer.statusCode ?? 502, answer.headers);
@@ -63,7 +63,7 @@ export class Relay {
     req.pipe(onward);
   }
 
-  /** Frame by frame, with its own word of the regions after the first. */
+  /** Passes frames on, and sends the set claims after the first frame. */
   #relay(answer: IncomingMessage, res: ServerResponse, of: string): void {
     let rest = "";
     answer.setEncoding("utf8");
@@ -73,10 +73,10 @@ export class Relay {
       for (const frame of frames) {
         if (/^event: (?:[^/]*\/)?regions$/m.test(frame)) continue;
         res.write(`${frame}\n\n`);
-        // The stream of all flows names them in its second frame.
+        // The stream of all flows starts with a heartbeat and the list of flows.
         if (this.#streams.has(res) || (of === "" && !frame.includes("event: flows"))) continue;
         this.#streams.set(res, of);
-        for (const flow of of === "" ? this.#told.keys() : [of]) this.#say(res, of, flow);
+        for (const flow of of === "" ? this.#claims.keys() : [of]) this.#send(res, of, flow);
       }
     });
     answer.on("end", () => res.end());

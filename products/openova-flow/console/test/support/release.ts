@@ -11,7 +11,7 @@ export interface Release {
   readonly meta?: Readonly<Record<string, unknown>>;
 }
 
-/** A HelmRelease as an adapter tells it, without its judgement. */
+/** A HelmRelease as an adapter reports it, without a judgement. */
 export function release({ flow, region, namespace = "flux-system", name, status, startedAt, endedAt, version = "1.0.0", waitingFor, meta }: Release): Readonly<Record<string, unknown>> {
   const id = namespace === "flux-system" ? `${region}/${name}` : `${region}/${namespace}/${name}`;
   const said = {
@@ -35,7 +35,7 @@ export const nodes = (...all: readonly unknown[]): string => JSON.stringify({ ty
 export const needs = (...pairs: readonly (readonly [from: string, to: string])[]): string =>
   JSON.stringify({ type: "upsert-rels", relationships: pairs.map(([fromId, toId]) => ({ fromId, toId, type: "finish-to-start" })) });
 
-/** One release in each state that a node can be in by itself, in several regions, families and namespaces, with long and equal names. */
+/** One release in each state that does not depend on other nodes, in several regions, families and namespaces, with long and equal names. */
 export function everyState(flow: string): string {
   const at = Date.now() - 60_000;
   const part = (region: string, namespace: string): readonly unknown[] => [

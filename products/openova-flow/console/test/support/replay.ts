@@ -10,7 +10,7 @@ interface Event {
   readonly message: unknown;
 }
 
-/** The messages that the adapter makes of recordings of real controllers, merged by their time. */
+/** The adapter's messages for recordings of real controllers, merged by time. */
 function read(names: readonly Recording[], flow: string): readonly Event[] {
   const all = names.flatMap((name) => {
     const file = new URL(`../../../adapter-flux/testdata/golden/${name}.events.jsonl`, import.meta.url);
@@ -32,15 +32,15 @@ function shifted(value: unknown, by: number): unknown {
 
 export interface ReplayOptions {
   readonly flow?: string;
-  /** Only what had come by then, in milliseconds of the recording. */
+  /** Only messages up to this time, in milliseconds of the recording. */
   readonly until?: number;
-  /** Only what came after that. */
+  /** Only messages after this time. */
   readonly after?: number;
-  /** When the recording's last posted instant is, default now. */
+  /** The instant of the last posted message; default now. */
   readonly endsAt?: number;
 }
 
-/** Posts recordings all at once, with their times moved so that they end now. Answers when it began on the clock of now. */
+/** Posts recordings at once, with times shifted so that they end at `endsAt`. Returns the shifted start. */
 export async function replay(server: Server, names: readonly Recording[], options: ReplayOptions = {}): Promise<number> {
   const flow = options.flow ?? "bootstrap";
   const all = read(names, flow);

@@ -9,7 +9,7 @@ import { fileURLToPath } from "node:url";
 const source = fileURLToPath(new URL("../../../server", import.meta.url));
 let binary: string | undefined;
 
-/** Builds the real server, with the page that was built before, once a run. Answers where the program is. */
+/** Builds the real server with the built page, once per run. Returns the path of the program. */
 export function program(): string {
   if (binary !== undefined) return binary;
   const out = join(mkdtempSync(join(tmpdir(), "openova-flow-")), "openova-flow-server");
@@ -17,7 +17,7 @@ export function program(): string {
   return (binary = out);
 }
 
-/** A port below those that the system gives to whoever asks for any: a server that is started again is to find it as free as it left it. */
+/** A port below the ephemeral range, so that it is still free when a server is restarted. */
 async function freePort(): Promise<number> {
   for (;;) {
     const port = randomInt(12_000, 20_000);
@@ -32,13 +32,13 @@ async function freePort(): Promise<number> {
   }
 }
 
-/** The real server as a process of its own. */
+/** The real server as a process. */
 export class Server {
   readonly url: string;
   readonly #port: number;
   readonly #basePath: string;
   readonly #env: Readonly<Record<string, string>>;
-  /** What `post` shows of itself, where the server asks for that. */
+  /** Headers of `post`, for a server with access control. */
   token = "";
   #process: ChildProcess | null = null;
 
@@ -55,7 +55,7 @@ export class Server {
     return server;
   }
 
-  /** Starts it (again), on the same port and with nothing of before. */
+  /** Starts the server on the same port, without earlier state. */
   async start(): Promise<void> {
     const child = spawn(program(), [], {
       env: { ...process.env, ...this.#env, FLOW_SERVER_LISTEN_ADDR: `127.0.0.1:${this.#port}`, FLOW_SERVER_BASE_PATH: this.#basePath },
@@ -72,7 +72,7 @@ export class Server {
     });
   }
 
-  /** As a crash ends it. */
+  /** Kills the server, as a crash would. */
   async kill(): Promise<void> {
     const child = this.#process;
     this.#process = null;
@@ -91,7 +91,7 @@ export class Server {
     if (!response.ok) throw new Error(`${response.status} ${await response.text()}`);
   }
 
-  /** Claims a region for a cluster; answers the status, 409 where another has it. */
+  /** Claims a region for a cluster. Returns the status: 409 if another cluster holds it. */
   async claim(flow: string, region: string, cluster: string, ttlSeconds: number): Promise<number> {
     const response = await fetch(`${this.url}v1/flows/${flow}/regions/${encodeURIComponent(region)}`, {
       method: "PUT",

@@ -2,7 +2,7 @@ import { afterEach, expect } from "vitest";
 import type { Browser, Page } from "playwright-core";
 import { visit, type Visit, type VisitOptions } from "./browser.ts";
 
-/** Keeps the pages that a test opens, and closes them after it; a fault of one fails the test. */
+/** Returns a function that opens pages. They are closed after each test, which fails if a page has faults. */
 export function visits(): (browser: Browser, url: string, options?: VisitOptions) => Promise<Page> {
   const opened: Visit[] = [];
   afterEach(async () => {

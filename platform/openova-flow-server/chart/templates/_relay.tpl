@@ -2,7 +2,7 @@
 {{- printf "%s-relay" (include "flow-server.fullname" . | trunc 57 | trimSuffix "-") -}}
 {{- end -}}
 
-{{/* Other labels than the server's pods have: the Service selects by these. */}}
+{{/* The labels differ from those of the server's pods, which the Service selects. */}}
 {{- define "flow-relay.selectorLabels" -}}
 app.kubernetes.io/name: {{ printf "%s-relay" (include "flow-server.name" . | trunc 57 | trimSuffix "-") | quote }}
 app.kubernetes.io/instance: {{ .Release.Name | quote }}

@@ -354,9 +354,9 @@ describe("keyboard", () => {
     await replay(own, ["kit-fsn1"], { until: 2000 });
     const page = await open("?flow=bootstrap", { at: own, setup: (page) => page.clock.install() });
     await says(tree(page), /bp-cilium/);
-    const heard = await recordAnnouncements(page);
+    const announcements = await recordAnnouncements(page);
     await replay(own, ["kit-fsn1"], { until: 130_000, after: 2000 });
-    await expect.poll(heard).toMatch(/bp-seaweedfs broken/);
+    await expect.poll(announcements).toMatch(/bp-seaweedfs broken/);
   });
 });
 

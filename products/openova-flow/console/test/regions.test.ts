@@ -102,11 +102,11 @@ describe("a region that becomes stale", () => {
     relay.setRegions("bootstrap", { fsn1: fresh(B), hel1: fresh() });
     const page = await open("?flow=bootstrap", { setup: (page) => page.clock.install() });
     await says(row(page, "fsn1"), /fsn1/);
-    const heard = await recordAnnouncements(page);
+    const announcements = await recordAnnouncements(page);
     relay.setRegions("bootstrap", { fsn1: fresh(B), hel1: stale(40_000) });
-    await expect.poll(heard).toMatch(/^Region hel1 is stale\.$/);
+    await expect.poll(announcements).toMatch(/^Region hel1 is stale\.$/);
     relay.setRegions("bootstrap", { fsn1: { ...fresh(B), refused: { cluster: A, at: Date.now() } }, hel1: fresh() });
-    await expect.poll(heard).toMatch(/\nA second cluster claims region fsn1 and is refused\. Region hel1 reports again\.$/);
+    await expect.poll(announcements).toMatch(/\nA second cluster claims region fsn1 and is refused\. Region hel1 reports again\.$/);
   });
 
   it("is stale at instants since then, and not before", async () => {

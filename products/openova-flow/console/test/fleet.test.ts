@@ -107,7 +107,7 @@ describe("the fleet over one stream", () => {
     await replay(server, ["kit-fsn1"]);
     const page = await open({}, /net::ERR_/);
     await says(page.getByRole("article"), /24 ready/);
-    // Otherwise a script that has not loaded yet would be missing.
+    // Scripts that have not loaded yet could not be loaded after the kill.
     await says(page.locator("h1"), /wrong$/);
     await server.kill();
     await says(page.getByRole("status"), /The server cannot be reached. The page shows the state from before/);

@@ -283,14 +283,14 @@ describe("announcement", () => {
 describe("the history of a node", () => {
   const change = (at: number, meta: Record<string, unknown>, status = "running") => ({ seq: at, at, node: node("r/a", { status, meta }) });
   it("describes changes, newest first, and leaves out invisible ones", () => {
-    const told = steps([
+    const list = steps([
       change(1, { reason: "DependencyNotReady", waitingFor: ["r/b"] }),
       change(2, { reason: "Progressing", generation: 1 }),
       change(3, { reason: "Progressing", generation: 1, observedGeneration: 1 }),
       change(4, { reason: "InstallFailed", stalledReason: "RetriesExceeded" }, "failed"),
       { seq: 5, at: 5, node: null },
     ], ({ seq }) => ([null, "waiting", "working", "working", "broken", null] as const)[seq] ?? null, (id) => id);
-    expect(told.map((s) => [s.at, s.display, s.text])).toEqual([
+    expect(list.map((s) => [s.at, s.display, s.text])).toEqual([
       [5, null, "removed"],
       [4, "broken", "InstallFailed, RetriesExceeded"],
       [2, "working", "Progressing"],

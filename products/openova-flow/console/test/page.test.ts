@@ -238,7 +238,7 @@ describe("a server that is killed", () => {
     const v = await visit(browser, `${own.url}?flow=bootstrap`);
     const { page } = v;
     await says(header(page), /live/);
-    // Otherwise a script that has not loaded yet would be missing.
+    // Scripts that have not loaded yet could not be loaded after the kill.
     await whole(page);
     await drawn(page);
     await says(page.getByRole("region", { name: /What is wrong/ }), /bp-/);

@@ -43,8 +43,8 @@ it("runs the README's example against a server", async () => {
     child.stdout.on("data", (d: Buffer) => (out += d.toString()));
     child.on("exit", (code) => (out += `it ended with ${code}`));
     // It prints a line every second, and output may arrive in parts.
-    const says = /live: 15 of 24 ready\n(  .*\n)*  fsn1\/bp-seaweedfs: bp-seaweedfs failed to install.*\n    kubectl/;
-    await expect.poll(() => out, { timeout: 60_000 }).toMatch(says);
+    const expected = /live: 15 of 24 ready\n(  .*\n)*  fsn1\/bp-seaweedfs: bp-seaweedfs failed to install.*\n    kubectl/;
+    await expect.poll(() => out, { timeout: 60_000 }).toMatch(expected);
   } finally {
     child.removeAllListeners();
     child.kill();

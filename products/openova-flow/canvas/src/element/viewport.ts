@@ -18,7 +18,7 @@ export class Viewport {
     this.#renderer = renderer;
   }
 
-  /** Pixels that something else covers on each side. */
+  /** Pixels that the page's panels cover on each side. */
   get padding(): Padding { return this.#padding; }
   set padding(padding: Partial<Padding>) {
     this.#padding = { ...noPadding, ...padding };

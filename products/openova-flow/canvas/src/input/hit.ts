@@ -2,7 +2,7 @@ import { toWorld } from "../geometry/camera.js";
 import type { SceneGroup, SceneRegion } from "../scene/scene.js";
 import { isTile, type View } from "../view/view.js";
 
-/** The thing at a point of the viewport. */
+/** The target at a point of the viewport. */
 export type Hit =
   | { readonly kind: "node" | "missing" | "external"; readonly index: number }
   | { readonly kind: "tile" | "lane"; readonly region: SceneRegion }

@@ -32,7 +32,7 @@ export function nodeBox(view: View, dpr: number, i: number): Box {
   return { i, x, y, w, h };
 }
 
-/** Least and greatest width of a card, and the part of it that its name cannot use; world units. */
+/** Minimum and maximum width of a card, and the width that its name cannot use, in world units. */
 const least = 168, most = 264, around = 40;
 
 /**

@@ -12,11 +12,11 @@ export interface Me {
 class Access {
   /** Null until known, and for a server without this endpoint. */
   me = $state.raw<Me | null>(null);
-  #asked: Promise<void> | null = null;
+  #loading: Promise<void> | null = null;
 
   /** Requests the caller, once. */
   ask(): Promise<void> {
-    return (this.#asked ??= this.#load());
+    return (this.#loading ??= this.#load());
   }
 
   async signOut(): Promise<void> {

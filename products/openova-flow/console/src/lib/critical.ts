@@ -1,1 +1,2 @@
+// Loaded on demand.
 export { criticalPath } from "@openova/flow-core";

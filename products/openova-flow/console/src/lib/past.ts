@@ -4,7 +4,7 @@ import type { FlowModel } from "./flow.svelte.js";
 // Code for time travel, loaded on demand.
 
 const FRAME_MS = 100;
-/** A pause of this length without a change, in played time, is skipped. */
+/** A pause without a change that would take longer than this to play is skipped. */
 const IDLE_MS = 3000;
 
 /** Plays the history of the model at `speed()` until `to()`, then calls `done`. Returns the timer. */
@@ -14,7 +14,6 @@ export function play(model: FlowModel, speed: () => number, to: () => number, do
     const now = performance.now();
     const reached = (model.at ?? to()) + (now - last) * speed();
     last = now;
-    // Skips pauses without a change.
     const change = model.withLog((_, entries) => entries.find((e) => e.at > reached))?.at ?? reached;
     const next = change - reached > IDLE_MS * speed() ? change - 1000 : reached;
     if (next < to()) model.travel(next);

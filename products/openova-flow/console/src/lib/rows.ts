@@ -12,7 +12,7 @@ export interface Row {
   readonly namespace: string;
   readonly display: DisplayState;
   readonly version: string;
-  /** What it does now, or why not. */
+  /** The current activity, or the cause that prevents it. */
   readonly what: string;
   readonly waitedMs: number;
   readonly workedMs: number;

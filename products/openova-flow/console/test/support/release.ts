@@ -14,7 +14,7 @@ export interface Release {
 /** A HelmRelease as an adapter reports it, without a judgement. */
 export function release({ flow, region, namespace = "flux-system", name, status, startedAt, endedAt, version = "1.0.0", waitingFor, meta }: Release): Readonly<Record<string, unknown>> {
   const id = namespace === "flux-system" ? `${region}/${name}` : `${region}/${namespace}/${name}`;
-  const said = {
+  const facts = {
     running: waitingFor === undefined ? { ready: "Unknown", reason: "Progressing" } : { ready: "False", reason: "DependencyNotReady", waitingFor, waitingSince: Date.now() - 5000 },
     succeeded: { ready: "True", reason: "InstallSucceeded", versionApplied: version },
     failed: { ready: "False", reason: "InstallFailed", message: "context deadline exceeded" },
@@ -23,7 +23,7 @@ export function release({ flow, region, namespace = "flux-system", name, status,
     id, flowId: flow, label: name, region, status,
     ...(startedAt === undefined ? {} : { startedAt }),
     ...(endedAt === undefined ? {} : { endedAt }),
-    meta: { kind: "HelmRelease", namespace, versionWanted: version, generation: 1, observedGeneration: 1, ...said, ...meta },
+    meta: { kind: "HelmRelease", namespace, versionWanted: version, generation: 1, observedGeneration: 1, ...facts, ...meta },
   };
 }
 

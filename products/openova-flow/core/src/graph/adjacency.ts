@@ -17,8 +17,8 @@ export interface GraphEdge {
   readonly danglingFrom: boolean;
   readonly danglingTo: boolean;
   /**
-   * Both ends are in one strongly connected component; for an edge within a region, of that region's own edges. The graph without its
-   * cyclic edges has no cycles.
+   * Both ends are in one strongly connected component. For an edge within a region, only edges of that region count. The graph without
+   * its cyclic edges has no cycles.
    */
   readonly cyclic: boolean;
 }

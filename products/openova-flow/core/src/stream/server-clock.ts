@@ -1,6 +1,4 @@
-/**
- * A frame with a time older than this is never just delayed, since the connection would have been closed: the viewer's clock was changed.
- */
+/** A delay of this length would have closed the connection, so a frame that seems older shows that the viewer's clock was changed. */
 const LATE_MS = 60_000;
 
 /** The server's clock, estimated from the times in its frames. It equals the viewer's clock until the first frame. */

@@ -28,7 +28,7 @@
 {{- $own := include "flow-emitter.labels" .root | fromYaml -}}
 {{- range $label, $_ := .value -}}
 {{- if hasKey $own $label -}}
-{{- fail (printf "flowEmitter.%s has %s, which the chart sets: name the label otherwise." $.name $label) -}}
+{{- fail (printf "flowEmitter.%s has %s, which the chart sets: choose another name for the label." $.name $label) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -149,7 +149,7 @@ openova-flow-adapter-flux-{{ printf "%s/%s" .Values.flowEmitter.flowId .Values.f
 {{- end -}}
 {{- $account := $v.auth.serviceAccountToken -}}
 {{- if and $account.enabled $v.token.existingSecret -}}
-{{- fail (printf "flowEmitter.auth.serviceAccountToken.enabled is true while flowEmitter.token.existingSecret is %q: set the one to false or the other to nothing." $v.token.existingSecret) -}}
+{{- fail (printf "flowEmitter.auth.serviceAccountToken.enabled is true while flowEmitter.token.existingSecret is %q: set flowEmitter.auth.serviceAccountToken.enabled to false, or leave flowEmitter.token.existingSecret empty." $v.token.existingSecret) -}}
 {{- end -}}
 {{- if and $account.enabled (not (regexMatch "^[A-Za-z0-9._:/-]{1,253}$" (default "" $account.audience))) -}}
 {{- fail (printf "flowEmitter.auth.serviceAccountToken.audience is %q: set it to the audience that the flow server's tokens file has, such as openova-flow." (default "" $account.audience)) -}}
@@ -164,7 +164,7 @@ openova-flow-adapter-flux-{{ printf "%s/%s" .Values.flowEmitter.flowId .Values.f
 {{- $_ := include "flow-emitter.duration" (dict "name" "postTimeout" "value" $v.settings.postTimeout "least" 10 "most" 600000 "example" "10s") -}}
 {{- end -}}
 
-{{/* RBAC cannot limit create by name. */}}
+{{/* Two rules, since RBAC cannot limit create by name. */}}
 {{- define "flow-emitter.leaseRules" -}}
 - apiGroups: [coordination.k8s.io]
   resources: [leases]

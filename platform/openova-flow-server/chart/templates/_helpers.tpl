@@ -28,7 +28,7 @@
 {{- $own := include "flow-server.labels" .root | fromYaml -}}
 {{- range $label, $_ := .value -}}
 {{- if hasKey $own $label -}}
-{{- fail (printf "flowServer.%s has %s, which the chart sets: name the label otherwise." $.name $label) -}}
+{{- fail (printf "flowServer.%s has %s, which the chart sets: choose another name for the label." $.name $label) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
@@ -120,11 +120,11 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- fail (printf "flowServer.persistence.sync is %q: set it to always, or to a whole number of ms, s or m from 10ms to 59m, such as 1s." $v.persistence.sync) -}}
 {{- end -}}
 {{- if and (ne $v.mode "jetstream") (or $v.nats.url $v.nats.credentials.existingSecret $v.nats.tls.existingSecret) -}}
-{{- fail (printf "flowServer.nats names a NATS while flowServer.mode is %q: set that to jetstream, or leave url and Secrets of flowServer.nats out." $v.mode) -}}
+{{- fail (printf "flowServer.nats has a url or a Secret while flowServer.mode is %q: set the mode to jetstream, or leave the url and the Secrets of flowServer.nats empty." $v.mode) -}}
 {{- end -}}
 {{- if eq $v.mode "jetstream" -}}
 {{- if or $v.persistence.enabled $v.persistence.existingClaim -}}
-{{- fail "flowServer.persistence is for the modes memory and embedded, and in mode jetstream the flows are in NATS: set flowServer.persistence.enabled to false and flowServer.persistence.existingClaim to nothing." -}}
+{{- fail "flowServer.persistence is for the modes memory and embedded, and in mode jetstream the flows are in NATS: set flowServer.persistence.enabled to false and leave flowServer.persistence.existingClaim empty." -}}
 {{- end -}}
 {{- range splitList "," (default "" $v.nats.url) -}}
 {{- if not (regexMatch (printf "^(nats|tls)://%s$" (include "flow-server.host" $)) .) -}}
@@ -180,7 +180,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- fail "flowServer.tokens.existingSecret is empty: set it to the name of a Secret with a tokens file, such as openova-flow-tokens, or set flowServer.insecure to true if whoever reaches the Service may read and write everything." -}}
 {{- end -}}
 {{- if and $v.tokens.existingSecret $v.insecure -}}
-{{- fail (printf "flowServer.insecure is true while flowServer.tokens.existingSecret is %q: set the one to false or the other to nothing." $v.tokens.existingSecret) -}}
+{{- fail (printf "flowServer.insecure is true while flowServer.tokens.existingSecret is %q: set flowServer.insecure to false, or leave flowServer.tokens.existingSecret empty." $v.tokens.existingSecret) -}}
 {{- end -}}
 {{- if and $v.insecure (ne $v.service.type "ClusterIP") -}}
 {{- fail (printf "flowServer.service.type is %q while flowServer.insecure is true, which would let everybody read and write: set it to ClusterIP, or set up tokens." $v.service.type) -}}
@@ -220,7 +220,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- fail "flowServer.insecure is true while flowServer.httpRoute.enabled is true, which would let everybody read and write: set flowServer.insecure to false and flowServer.tokens.existingSecret to the name of a Secret with a tokens file." -}}
 {{- end -}}
 {{- if $v.tls.existingSecret -}}
-{{- fail "flowServer.tls.existingSecret is set while flowServer.httpRoute.enabled is true, but a gateway speaks plain HTTP to the server: leave TLS to the gateway and set flowServer.tls.existingSecret to nothing." -}}
+{{- fail "flowServer.tls.existingSecret is set while flowServer.httpRoute.enabled is true, but a gateway speaks plain HTTP to the server: leave TLS to the gateway and flowServer.tls.existingSecret empty." -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

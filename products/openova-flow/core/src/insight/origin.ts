@@ -5,10 +5,9 @@ import type { FlowGraph } from "../graph/graph.js";
 export function originOf(graph: FlowGraph, id: string): string | undefined {
   const node = graph.nodes.get(id);
   const own = node === undefined ? {} : metaOf(node);
-  // The manifest of a release is where the Kustomization that applied it comes from. Its own source has only
-  // its chart.
-  const keeper = own.kind === "Kustomization" ? node : graph.nodes.get(own.appliedBy ?? "");
-  const { path, source } = keeper === undefined ? {} : metaOf(keeper);
+  // The manifest of a release is in the source of the Kustomization that applied it. The release's own source has only its chart.
+  const applier = own.kind === "Kustomization" ? node : graph.nodes.get(own.appliedBy ?? "");
+  const { path, source } = applier === undefined ? {} : metaOf(applier);
   if (source?.name === undefined) return undefined;
   const from = [source.kind, [source.namespace, source.name].filter((t) => t !== undefined).join("/")].filter((t) => t !== undefined).join(" ");
   return path === undefined ? from : `${path} of ${from}`;

@@ -92,7 +92,7 @@ variable "kit_url" {
 }
 
 variable "kit_branch" {
-  description = "Branch of the kit, without kit_tag."
+  description = "Branch of the kit. Not used with kit_tag."
   type        = string
   nullable    = false
   default     = "main"
@@ -131,7 +131,7 @@ variable "ingest_tokens" {
   }
   validation {
     condition     = length(distinct(values(var.ingest_tokens))) == length(var.ingest_tokens)
-    error_message = "ingest_tokens has one token for two regions, and so each could write what is the other's."
+    error_message = "ingest_tokens has one token for two regions, so each could write the nodes of the other."
   }
 }
 

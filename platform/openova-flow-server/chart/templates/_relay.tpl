@@ -36,7 +36,7 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- $v := .Values.flowServer -}}
 {{- $r := .Values.flowRelay -}}
 {{- if not (and $r.config.channels $r.config.rules) -}}
-{{- fail "flowRelay.config needs channels and rules, without which the relay tells nobody: docs/notifications.md has examples." -}}
+{{- fail "flowRelay.config needs channels and rules, otherwise the relay sends nothing: docs/notifications.md has examples." -}}
 {{- end -}}
 {{- if and $v.tokens.existingSecret (not $r.token.existingSecret) -}}
 {{- fail "flowRelay.token.existingSecret is empty: set it to the name of a Secret with a token whose scope is read." -}}

@@ -56,9 +56,9 @@ describe("Model", () => {
     const h = harness();
     const state = start();
     const done = h.model.apply(state);
-    const silent: Regions = new Map([["hz-fsn-1", { state: "stale", since: fleetNow, heard: fleetNow - 240_000, cluster: "uid-1" }]]);
+    const stale: Regions = new Map([["hz-fsn-1", { state: "stale", since: fleetNow, heard: fleetNow - 240_000, cluster: "uid-1" }]]);
     // Set during the layout.
-    void h.model.apply(withRegions(state, silent));
+    void h.model.apply(withRegions(state, stale));
     h.pending.shift()!();
     await done;
     expect(h.scenes.map((s) => [s.regions[0]!.note.text, s.isStale(0)])).toEqual([["last seen 4 min ago", true]]);

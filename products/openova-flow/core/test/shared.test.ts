@@ -204,15 +204,15 @@ describe("connectShared", () => {
   });
 
   it("connects directly if the worker stops answering", async () => {
-    const silent = tab(() => ports()[0]);
+    const other = tab(() => ports()[0]);
     await clock.advance(4999);
     expect(server.requests).toHaveLength(0);
     await clock.advance(1);
-    expect(silent.connection.via).toBe("own");
+    expect(other.connection.via).toBe("own");
     await vi.waitFor(() => expect(server.requests).toHaveLength(1));
     server.last.send(heartbeat(5, 0) + frame(5, snapshot("a")));
     await settle();
-    expect(shown(silent)).toBe("a");
+    expect(shown(other)).toBe("a");
   });
 
   it("keeps using the worker while its connection is down for long", async () => {

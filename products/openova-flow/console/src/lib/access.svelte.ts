@@ -14,9 +14,9 @@ class Access {
   me = $state.raw<Me | null>(null);
   #loading: Promise<void> | null = null;
 
-  /** Requests the caller, once. */
-  ask(): Promise<void> {
-    return (this.#loading ??= this.#load());
+  /** Loads the caller, once. */
+  load(): Promise<void> {
+    return (this.#loading ??= this.#request());
   }
 
   async signOut(): Promise<void> {
@@ -25,7 +25,7 @@ class Access {
     location.assign(signInHref());
   }
 
-  async #load(): Promise<void> {
+  async #request(): Promise<void> {
     const answer = await guardedFetch(new URL("v1/me", baseUrl).href, { headers: { Accept: "application/json" }, signal: null, cache: "no-store", credentials: "same-origin" }).catch(() => null);
     if (answer?.ok === true) this.me = (await answer.json().catch(() => null)) as Me | null;
   }

@@ -177,7 +177,7 @@ export class FleetModel {
     }
     this.#store.receive(event);
     if (event.type === "flows" && this.entries === null) this.#look();
-    else if (event.type !== "heartbeat") this.#refresh.ask();
+    else if (event.type !== "heartbeat") this.#refresh.schedule();
   }
 
   #list(flows: readonly FlowSummary[]): void {
@@ -190,7 +190,7 @@ export class FleetModel {
       watched.changedAt = Math.max(watched.changedAt, listed.updatedAt);
       this.#dirty.add(listed.id);
     }
-    this.#refresh.ask();
+    this.#refresh.schedule();
   }
 
   #watch(id: string): Watched {
@@ -204,14 +204,14 @@ export class FleetModel {
 
   #lookAtAll(): void {
     for (const id of this.#watched.keys()) this.#dirty.add(id);
-    this.#refresh.ask();
+    this.#refresh.schedule();
   }
 
   #tick(): void {
     if (document.visibilityState !== "visible") return;
     this.now = this.#store.now();
     for (const [id, w] of this.#watched) if (!w.isCalm && this.now - w.lookedAt > LOOK_AGAIN_MS) this.#dirty.add(id);
-    if (this.#dirty.size > 0) this.#refresh.ask();
+    if (this.#dirty.size > 0) this.#refresh.schedule();
     void this.#loadRollouts();
   }
 
@@ -231,7 +231,7 @@ export class FleetModel {
     }
     if (Math.abs(this.#store.now() - this.now) > 5000) this.now = this.#store.now(); // the first frame has set the clock
     this.entries = this.#store.flows === null ? null : [...this.#entries.values()];
-    if (this.#dirty.size > 0) this.#refresh.ask();
+    if (this.#dirty.size > 0) this.#refresh.schedule();
     void this.#loadRollouts();
   }
 
@@ -285,7 +285,7 @@ export class FleetModel {
       }
       if (this.#abort.signal.aborted) return;
       this.#dirty.add(id);
-      this.#refresh.ask();
+      this.#refresh.schedule();
     }
     this.#isLoadingRollouts = false;
   }

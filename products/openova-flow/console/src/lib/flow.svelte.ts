@@ -170,14 +170,14 @@ export class FlowModel {
       flush.stop,
       rollouts.stop,
       feed.store.subscribe(() => {
-        flush.ask();
+        flush.schedule();
         if (feed.store.seq !== seq && feed.store.loaded) {
           seq = feed.store.seq;
-          rollouts.ask();
+          rollouts.schedule();
         }
       }),
     );
-    const second = setInterval(() => this.#second(rollouts.ask), 1000);
+    const second = setInterval(() => this.#second(rollouts.schedule), 1000);
     this.#stop.push(() => clearInterval(second));
     if (this.at !== null) void this.loadHistory();
     void import("./diagnosis.js").then((m) => (this.#diagnosis = m));

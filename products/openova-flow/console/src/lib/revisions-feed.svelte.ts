@@ -84,10 +84,10 @@ class RevisionsFeed {
       const began = performance.now();
       void this.#load(abort.signal).then(() => (took = performance.now() - began));
     }, () => Math.max(PAUSE_MS, took / BUSY));
-    this.#reload = load.ask;
-    load.ask();
+    this.#reload = load.schedule;
+    load.schedule();
     const stop = this.#model.follow((state) => {
-      if (state !== before) load.ask();
+      if (state !== before) load.schedule();
       before = state;
     });
     return () => {

@@ -55,7 +55,7 @@ export const CASES: Readonly<Record<string, () => Hostile>> = {
   "3,000 containers within each other": () => ({ nodes: many(3000, (i) => node(`fsn1/${i}`, { region: "fsn1" })), rels: many(2999, (i) => rel(`fsn1/${i}`, `fsn1/${i + 1}`, "contains")) }),
   "a clique": () => ({ nodes: many(90, (i) => node(`n${i}`, { status: "failed" })), rels: many(90, (a) => many(90, (b) => rel(`n${a}`, `n${b}`))).flat() }),
   "2,000 regions": () => ({ nodes: many(2000, (i) => node(`r${i}/x`, { region: `r${i}`, label: "x" })), rels: many(1999, (i) => rel(`r${i}/x`, `r${i + 1}/x`)) }),
-  "names that mean something elsewhere": () => {
+  "reserved and unprintable names": () => {
     const ids = TEXTS.filter((t) => t !== "");
     return {
       nodes: ids.map((t, i) => node(t, { label: t, region: TEXTS[(i * 7) % TEXTS.length], family: t, status: "failed", startedAt: 1_700_000_000_000, meta: { kind: "HelmRelease", namespace: t, reason: t, message: t, versionApplied: t, waitingFor: [t] } })),
@@ -63,11 +63,11 @@ export const CASES: Readonly<Record<string, () => Hostile>> = {
     };
   },
   "equal names": () => ({ nodes: many(40, (i) => node(`same/${i}`, { label: "same", region: i % 2 === 0 ? "a" : "b", startedAt: 1_700_000_000_000, meta: { kind: "HelmRelease", waitingSince: 1_600_000_000_000 } })), rels: [] }),
-  "instants at the ends of time": () => ({
+  "the earliest and latest instants": () => ({
     nodes: INSTANTS.map((at, i) => node(`t${i}`, { status: STATUSES[i % 4], startedAt: at, ...(i % 3 === 0 ? {} : { endedAt: INSTANTS[(i * 5) % INSTANTS.length] }), meta: { kind: "HelmRelease", reason: "SourceNotReady", reasonSince: at, waitingSince: at, ...(i % 4 === 0 ? { deletingSince: at } : {}) } })),
     rels: many(INSTANTS.length - 1, (i) => rel(`t${i}`, `t${i + 1}`)),
   }),
-  "instants in meta that no date can be": () => ({
+  "instants in meta that are no dates": () => ({
     nodes: [9e15, -9e15, 1.5, 1e300].map((at, i) => node(`m${i}`, { status: "failed", startedAt: 1, meta: { kind: "HelmRelease", reason: "InstallFailed", reasonSince: at, waitingSince: at, ...(i % 2 === 0 ? { deletingSince: at } : {}) } })),
     rels: [],
   }),
@@ -76,11 +76,11 @@ export const CASES: Readonly<Record<string, () => Hostile>> = {
     nodes: many(JUDGED.length * 4, (i) => node(`j${i}`, { status: STATUSES[i % 4], region: "r", meta: { kind: "HelmRelease", auxiliary: i % 5 === 0, judgement: { ...Object.fromEntries(JUDGED.map((m, k) => [m, WRONG[(i + k * 3) % WRONG.length]])), state: STATES[i % STATES.length] } } })),
     rels: many(40, (i) => rel(`j${i}`, `j${i + 1}`)),
   }),
-  "judgements that name each other": () => ({
+  "judgements that refer to each other": () => ({
     nodes: many(60, (i) => node(`j${i}`, { region: "r", meta: { auxiliary: i % 4 === 0, judgement: { state: STATES[i % STATES.length], marks: MARKS, since: 0, cause: { class: "x", sentence: TEXTS[i % TEXTS.length] }, problem: true, blamesSource: true, ...Object.fromEntries(["needs", "named", "readyWhile", "checks"].map((k) => [k, [`j${(i + 1) % 60}`, `j${(i * 7) % 60}`, "gone"]])), source: `j${(i + 4) % 60}` } } })),
     rels: [],
   }),
-  "a region that lists what it does not watch twice": () => ({
+  "a region that lists an unwatched kind twice": () => ({
     nodes: [node("fsn1", { region: "fsn1", meta: { kind: "Region", namespaces: ["*"], notWatched: [{ kind: "K", why: "a" }, { kind: "K", why: "b" }, { why: 1 }] } }), node("fsn1/a", { region: "fsn1" })],
     rels: [rel("fsn1/a", "fsn1", "contains")],
   }),

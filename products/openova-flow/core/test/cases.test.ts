@@ -36,7 +36,7 @@ function missed(want: Expected, state: FlowState, now: number): string[] {
   const part = (holds: boolean, what: string): void => void (holds || out.push(what));
   for (const [id, d] of Object.entries(want.display ?? {})) {
     const node = graph.nodes.get(id);
-    const got = node === undefined ? "not there" : displayState(node, context);
+    const got = node === undefined ? "absent" : displayState(node, context);
     part(got === d, `${id} is ${got}, not ${d}`);
   }
   for (const [id, all] of Object.entries(want.marks ?? {})) for (const m of all) part(marks(graph, id, now).includes(m), `${id} has no mark ${m}`);
@@ -57,7 +57,7 @@ function missed(want: Expected, state: FlowState, now: number): string[] {
     }
     part(want.anyOrder === true || at > before, `problem ${got.id} comes too early`);
     before = at;
-    for (const id of w.also ?? []) part(got.ids.includes(id), `problem ${got.id} does not take along ${id}`);
+    for (const id of w.also ?? []) part(got.ids.includes(id), `problem ${got.id} does not include ${id}`);
     part(w.blocks === undefined || got.blocks.length === w.blocks, `problem ${got.id} blocks ${got.blocks.length}, not ${w.blocks}`);
     for (const s of w.says ?? []) part(has(got.sentence, s), `problem ${got.id} does not say "${s}": ${got.sentence}`);
     for (const s of w.not ?? []) part(!has(got.sentence, s), `problem ${got.id} says "${s}": ${got.sentence}`);
@@ -84,6 +84,6 @@ describe("cases of the adapter", () => {
     const known = JSON.stringify(blocks.map(([, o]) => o));
     const graph = buildGraph(until(Infinity));
     const shown = graph.leaves.filter((id) => ["HelmRelease", "Kustomization"].includes(String(metaOf(graph.nodes.get(id)!).kind)));
-    expect(shown.filter((id) => !known.includes(`"${id}"`)), "nodes that nobody expects").toEqual([]);
+    expect(shown.filter((id) => !known.includes(`"${id}"`)), "nodes without an expectation").toEqual([]);
   });
 });

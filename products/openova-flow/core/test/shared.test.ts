@@ -7,21 +7,21 @@ type Listener = (event: { readonly data: unknown }) => void;
 
 /** Two ends of a MessageChannel. */
 function ports(): [Port, Port] {
-  const make = (): { port: Port; hear: Listener[]; other: Listener[]; open: boolean } => {
-    const end = { hear: [] as Listener[], other: [] as Listener[], open: true } as { port: Port; hear: Listener[]; other: Listener[]; open: boolean };
+  const make = (): { port: Port; listeners: Listener[]; other: Listener[]; open: boolean } => {
+    const end = { listeners: [] as Listener[], other: [] as Listener[], open: true } as { port: Port; listeners: Listener[]; other: Listener[]; open: boolean };
     end.port = {
       postMessage: (data) => {
         const copy: unknown = structuredClone(data);
         if (end.open) queueMicrotask(() => end.other.forEach((l) => l({ data: copy })));
       },
-      addEventListener: (_, listener) => void end.hear.push(listener),
+      addEventListener: (_, listener) => void end.listeners.push(listener),
       close: () => void (end.open = false),
     };
     return end;
   };
   const [a, b] = [make(), make()];
-  a.other = b.hear;
-  b.other = a.hear;
+  a.other = b.listeners;
+  b.other = a.listeners;
   return [a.port, b.port];
 }
 
@@ -164,11 +164,11 @@ describe("connectShared", () => {
 
   it("sends a later tab the claims of regions, and drops them after a restart of the server", async () => {
     const lease = { state: "stale", since: 2, heard: 1, cluster: "uid-1" };
-    const told = `event: regions\ndata: ${JSON.stringify({ at: 0, regions: { a: lease } })}\n\n`;
+    const regionsFrame = `event: regions\ndata: ${JSON.stringify({ at: 0, regions: { a: lease } })}\n\n`;
     const { sharedWorker } = worker();
     const first = tab(sharedWorker);
     await settle();
-    server.last.send(heartbeat(5, 0) + told + frame(5, snapshot("a")));
+    server.last.send(heartbeat(5, 0) + regionsFrame + frame(5, snapshot("a")));
     await settle();
     const second = tab(sharedWorker);
     await settle();

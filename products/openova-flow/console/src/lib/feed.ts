@@ -1,5 +1,5 @@
 import { connectShared, FlowStore, type Port, type SharedConnection } from "@openova/flow-core";
-import { guardedFetch, unknown } from "./guard.js";
+import { guardedFetch, onUnauthorized } from "./guard.js";
 
 export interface Feed {
   readonly store: FlowStore;
@@ -18,7 +18,7 @@ export function openFeed(url: string, flowId: string): Feed {
     onState: (state) => {
       store.setConnection(state);
       // The worker may have received the 401, not this page.
-      if (state.kind === "forbidden" && state.status === 401) unknown();
+      if (state.kind === "forbidden" && state.status === 401) onUnauthorized();
     },
     sharedWorker: typeof SharedWorker === "undefined" ? undefined : openWorker,
   });

@@ -3,7 +3,7 @@ import { content } from "./content.js";
 
 // Replaces lib/guard.ts in the report: responds from the recording and sends no request.
 
-export function unknown(): void {
+export function onUnauthorized(): void {
   // A report has no sign-in.
 }
 

@@ -65,7 +65,7 @@ export function judgementOf(node: FlowNode): Judgement {
   let read = cache.get(node);
   if (read === undefined) {
     const sent = fields(node.meta?.["judgement"]);
-    read = sent === undefined || !isState(sent["state"]) ? obvious(node) : whole(sent);
+    read = sent === undefined || !isState(sent["state"]) ? fromStatus(node) : whole(sent);
     cache.set(node, read);
   }
   return read;
@@ -123,7 +123,7 @@ function judged(sent: Fields): Judged {
 }
 
 /** The judgement of a node whose emitter sent none, from its status. */
-function obvious(node: FlowNode): Judgement {
+function fromStatus(node: FlowNode): Judgement {
   const meta: NodeMeta = node.meta ?? {};
   const { status, label } = node;
   const time = (key: string): number | undefined => (isInstant(meta[key]) ? meta[key] : undefined);
@@ -150,14 +150,14 @@ function failure(label: string, ...details: readonly string[]): string {
   return words.length === 0 ? `${label} failed.` : [label, ...words].join(": ");
 }
 
-/** Whether no other node has to wait for a node in this state: it is ready, or suspended with gate `pass`. */
+/** Whether dependents of a node in this state need not wait: it is ready, or suspended with gate `pass`. */
 function isSatisfied(is: Judged): boolean {
   return is.state === "ready" || (is.state === "suspended" && is.gate === "pass" && !is.marks.includes("not-observed") && !is.marks.includes("old-revision"));
 }
 
 /**
- * The ids of nodes for which no other node has to wait, among `ids` and their `readyWhile`. A waiting node is one of them while all of its
- * `readyWhile` are.
+ * The satisfied nodes among `ids` and their `readyWhile`: those whose dependents need not wait for them. A waiting node is satisfied while
+ * all of its `readyWhile` are.
  */
 export function satisfied(ids: Iterable<string>, nodeOf: (id: string) => FlowNode | undefined, clockOf: (node: FlowNode) => number): ReadonlySet<string> {
   const left = new Map<string, number>(), wanted = new Map<string, string[]>();

@@ -11,7 +11,7 @@ export interface Segment {
 /** The bars of a timeline: the display states of a node over time, from its history (`EventLog.history`) up to `now`. */
 export function segments(history: readonly NodeChange[], nodes: { has(id: string): boolean }, now: number): readonly Segment[] {
   const result: Segment[] = [];
-  const there = { has: (id: string) => nodes.has(id) }; // only the current existence of other nodes is known
+  const existing = { has: (id: string) => nodes.has(id) }; // without their states, of which only the current ones are known
   const add = (from: number, to: number, display: DisplayState): void => {
     const last = result.at(-1);
     if (last !== undefined && last.display === display && last.to === from) result[result.length - 1] = { ...last, to };
@@ -21,7 +21,7 @@ export function segments(history: readonly NodeChange[], nodes: { has(id: string
     const end = Math.min(now, history[i + 1]?.at ?? now);
     if (node === null) return;
     for (let from = at; from < end; ) {
-      const context = { nodes: there, now: from };
+      const context = { nodes: existing, now: from };
       const to = Math.min(end, displayChangesAt(node, context));
       add(from, to, displayState(node, context));
       from = to;

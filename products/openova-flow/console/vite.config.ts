@@ -4,7 +4,7 @@ import { budget, measure, type Output } from "./build/budget.ts";
 import { chunksByEntry } from "./build/chunks.ts";
 import breakpoints from "./src/breakpoints.json" with { type: "json" };
 
-/** Marks Svelte's runtime as free of side effects. Otherwise all of it that any part of the page uses would be in the first scripts. */
+/** Marks Svelte's runtime as free of side effects. Otherwise the first scripts would contain every part of it that the page uses. */
 const withoutEffects: Plugin = {
   name: "without-effects",
   apply: "build",
@@ -38,8 +38,8 @@ const preloadShared: Plugin = {
     handler(_, { bundle }) {
       if (bundle === undefined) return [];
       const { fleet, flow, frame } = measure(Object.values(bundle) as Output[]);
-      const isAsked = (file: string): boolean => (bundle[file] as { isEntry?: boolean }).isEntry === true;
-      const shared = [...flow, ...frame].filter(({ file }) => !isAsked(file) && fleet.some((f) => f.file === file));
+      const isEntry = (file: string): boolean => (bundle[file] as { isEntry?: boolean }).isEntry === true;
+      const shared = [...flow, ...frame].filter(({ file }) => !isEntry(file) && fleet.some((f) => f.file === file));
       return shared.map(({ file }) => ({ tag: "link", attrs: { rel: "modulepreload", href: `./${file}` }, injectTo: "head-prepend" as const }));
     },
   },

@@ -181,7 +181,7 @@ describe("a link by commit", () => {
     const page = await open(`?flow=git&revision=${text}`);
     const card = page.getByRole("article", { name: `Revision ${B}` });
     await says(card, /bbbbbbbb .*apps .*main@sha1:b{40} .*GitRepository .*https:\/\/github\.com\/o\/apps .*branch main/);
-    await says(card, /Set off the rollout of/);
+    await says(card, /Started the rollout of/);
     // Failed regions come first.
     expect((await card.locator("li").allInnerTexts())[0]).toMatch(/^sin\s+failed: /);
     expect(await card.locator("li").count()).toBe(REGIONS.length);
@@ -259,7 +259,7 @@ describe("details", () => {
 describe("a rollout", () => {
   it("shows which revisions started it", async () => {
     const page = await open("?flow=git&view=rollouts");
-    await says(page.getByRole("region", { name: "Rollouts" }), /Set off by bbbbbbbb of apps/);
+    await says(page.getByRole("region", { name: "Rollouts" }), /Started by bbbbbbbb of apps/);
     await page.getByRole("link", { name: "bbbbbbbb", exact: true }).first().click();
     await says(page.getByRole("article", { name: `Revision ${B}` }), /bbbbbbbb/);
   });

@@ -53,13 +53,13 @@ interface Watched {
   listed: FlowSummary | null;
   changedAt: number;
   graph: FlowGraph | null;
-  lookedAt: number;
+  computedAt: number;
   /** The earliest time of the next computation (performance.now()). */
   restsUntil: number;
   /** Whether time alone does not change it. */
   isCalm: boolean;
   rollouts: readonly Rollout[] | null;
-  rolloutsAskedAt: number;
+  rolloutsLoadedAt: number;
   rolloutsAreOld: boolean;
 }
 
@@ -71,8 +71,8 @@ const BUDGET_MS = 12;
 /** After an update a flow pauses for this many times its duration, so that a large flow cannot block the page. */
 const REST = 20;
 /** Some problems and the end of a rollout depend on time alone. */
-const LOOK_AGAIN_MS = 15_000;
-const ROLLOUTS_AGAIN_MS = 60_000;
+const RECOMPUTE_MS = 15_000;
+const ROLLOUTS_RELOAD_MS = 60_000;
 /** Rollouts are requested from the server. Those of a large flow are several megabytes. */
 const LARGE = 2000;
 const ROLLOUTS_PAUSE_MS = 2000;
@@ -91,7 +91,7 @@ export class FleetModel {
   readonly #watched = new Map<string, Watched>();
   readonly #entries = new Map<string, FleetEntry>();
   readonly #dirty = new Set<string>();
-  readonly #refresh = throttled(() => this.#look(), () => REFRESH_MS);
+  readonly #refresh = throttled(() => this.#update(), () => REFRESH_MS);
   readonly #second: ReturnType<typeof setInterval>;
   #diagnose: ((graph: FlowGraph, now: number) => readonly Problem[]) | null = null;
   #isLoadingRollouts = false;
@@ -140,7 +140,7 @@ export class FleetModel {
     this.#wake();
     void import("./diagnosis.js").then((m) => {
       this.#diagnose = m.problems;
-      this.#lookAtAll();
+      this.#updateAll();
     });
   }
 
@@ -176,7 +176,7 @@ export class FleetModel {
       if (!this.polling && (before !== null || event.message.type !== "snapshot")) watched.changedAt = this.#store.now();
     }
     this.#store.receive(event);
-    if (event.type === "flows" && this.entries === null) this.#look();
+    if (event.type === "flows" && this.entries === null) this.#update();
     else if (event.type !== "heartbeat") this.#refresh.schedule();
   }
 
@@ -196,13 +196,13 @@ export class FleetModel {
   #watch(id: string): Watched {
     let watched = this.#watched.get(id);
     if (watched === undefined) {
-      watched = { listed: null, changedAt: 0, graph: null, lookedAt: 0, restsUntil: 0, isCalm: false, rollouts: null, rolloutsAskedAt: 0, rolloutsAreOld: true };
+      watched = { listed: null, changedAt: 0, graph: null, computedAt: 0, restsUntil: 0, isCalm: false, rollouts: null, rolloutsLoadedAt: 0, rolloutsAreOld: true };
       this.#watched.set(id, watched);
     }
     return watched;
   }
 
-  #lookAtAll(): void {
+  #updateAll(): void {
     for (const id of this.#watched.keys()) this.#dirty.add(id);
     this.#refresh.schedule();
   }
@@ -210,13 +210,13 @@ export class FleetModel {
   #tick(): void {
     if (document.visibilityState !== "visible") return;
     this.now = this.#store.now();
-    for (const [id, w] of this.#watched) if (!w.isCalm && this.now - w.lookedAt > LOOK_AGAIN_MS) this.#dirty.add(id);
+    for (const [id, w] of this.#watched) if (!w.isCalm && this.now - w.computedAt > RECOMPUTE_MS) this.#dirty.add(id);
     if (this.#dirty.size > 0) this.#refresh.schedule();
     void this.#loadRollouts();
   }
 
   /** Handles changed flows within the time limit. */
-  #look(): void {
+  #update(): void {
     for (const id of this.#store.takeChanged()) this.#dirty.add(id);
     const until = performance.now() + BUDGET_MS;
     for (const id of [...this.shown.map((e) => e.id), ...this.#dirty]) {
@@ -226,7 +226,7 @@ export class FleetModel {
       const watched = this.#watched.get(id);
       if (this.#store.flows?.has(id) && watched !== undefined && began < watched.restsUntil) continue;
       this.#dirty.delete(id);
-      this.#lookAt(id);
+      this.#updateEntry(id);
       if (watched !== undefined) watched.restsUntil = performance.now() + REST * (performance.now() - began);
     }
     if (Math.abs(this.#store.now() - this.now) > 5000) this.now = this.#store.now(); // the first frame has set the clock
@@ -235,7 +235,7 @@ export class FleetModel {
     void this.#loadRollouts();
   }
 
-  #lookAt(id: string): void {
+  #updateEntry(id: string): void {
     const state = this.#store.flows?.get(id);
     if (state === undefined) {
       this.#watched.delete(id);
@@ -254,7 +254,7 @@ export class FleetModel {
     const regions = regionsOf(state);
     const rollout = rollouts === null ? null : currentRollout(rollouts);
     const whole = flowProgress(graph, now);
-    watched.lookedAt = now;
+    watched.computedAt = now;
     watched.isCalm = whole.complete && problems?.length === 0;
     return {
       ...entryOf(state.flowId, watched),
@@ -274,14 +274,14 @@ export class FleetModel {
     for (const { id } of this.shown) {
       const watched = this.#watched.get(id);
       if (watched === undefined || !this.#rolloutsAreDue(id, watched)) continue;
-      watched.rolloutsAskedAt = Date.now();
+      watched.rolloutsLoadedAt = Date.now();
       watched.rolloutsAreOld = false;
       try {
         watched.rollouts = await this.#api.rollouts(id, this.#abort.signal);
       } catch {
         watched.rollouts ??= [];
         watched.rolloutsAreOld = true;
-        watched.rolloutsAskedAt += ROLLOUTS_AGAIN_MS;
+        watched.rolloutsLoadedAt += ROLLOUTS_RELOAD_MS;
       }
       if (this.#abort.signal.aborted) return;
       this.#dirty.add(id);
@@ -293,9 +293,9 @@ export class FleetModel {
   #rolloutsAreDue(id: string, watched: Watched): boolean {
     const state = this.#store.flows?.get(id) ?? null;
     if (state === null || watched.rollouts === null) return state !== null;
-    const age = Date.now() - watched.rolloutsAskedAt;
+    const age = Date.now() - watched.rolloutsLoadedAt;
     const isOpen = watched.rollouts[0] !== undefined && watched.rollouts[0].endedAt === undefined;
-    if (isOpen && age > ROLLOUTS_AGAIN_MS) return true;
+    if (isOpen && age > ROLLOUTS_RELOAD_MS) return true;
     return watched.rolloutsAreOld && age > (state.nodes.size > LARGE ? LARGE_PAUSE_MS : ROLLOUTS_PAUSE_MS);
   }
 }

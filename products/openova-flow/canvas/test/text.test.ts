@@ -14,12 +14,12 @@ describe("fitting text", () => {
     expect(t.width(cut, 10)).toBeLessThanOrEqual(60);
   });
   test.each([
-    ["what is the same is left out", "ingress-nginx-internal-controller", 14, 24, "ingr…internal-controller"],
-    ["more than a letter of what tells them apart is kept", "ingress-nginx-internal-controller", 14, 31, "ingress-ngi…internal-controller"],
-    ["the part itself is cut if there is no room for it", "ingress-nginx-internal-controller", 14, 10, "…internal…"],
-    ["without anything the same, the middle", "kube-prometheus-stack", 0, 11, "kube…stack"],
-    ["what is shown anyhow needs no more room", "bp-kube-prometheus-stack", 4, 13, "bp-kub…-stack"],
-    ["a name that another one begins with", "openova-flow-server", 19, 13, "openov…server"],
+    ["the distinct part is whole, the shared prefix is cut", "ingress-nginx-internal-controller", 14, 24, "ingr…internal-controller"],
+    ["with more room, more of the shared prefix is kept", "ingress-nginx-internal-controller", 14, 31, "ingress-ngi…internal-controller"],
+    ["the distinct part is cut if there is no room for it", "ingress-nginx-internal-controller", 14, 10, "…internal…"],
+    ["without a shared prefix, the middle is cut", "kube-prometheus-stack", 0, 11, "kube…stack"],
+    ["a short shared prefix is kept", "bp-kube-prometheus-stack", 4, 13, "bp-kub…-stack"],
+    ["a name that is a prefix of another", "openova-flow-server", 19, 13, "openov…server"],
   ])("with the ellipsis in the middle: %s", (_, name, part, chars, cut) => {
     const t = half();
     expect(t.fit(name, chars * 5, 10, 400, part)).toBe(cut);
@@ -38,13 +38,13 @@ describe("fitting text", () => {
     expect(cut).toBe("🙂🙂🙂…");
   });
   test("every character is measured once per weight", () => {
-    const asked: string[] = [];
+    const measured: string[] = [];
     const t = new TextFitter((c, w) => {
-      asked.push(`${c}${w}`);
+      measured.push(`${c}${w}`);
       return 0.5;
     });
     for (let k = 0; k < 50; k++) t.fit(`banana ${k % 3}`, 1000, 10, 600);
-    expect(asked.toSorted()).toEqual([..." 012abn…"].map((c) => `${c}600`).toSorted());
+    expect(measured.toSorted()).toEqual([..." 012abn…"].map((c) => `${c}600`).toSorted());
   });
   test("after clear the widths of the new font are used", () => {
     let w = 0.5;

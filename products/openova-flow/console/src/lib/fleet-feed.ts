@@ -2,7 +2,7 @@ import { ApiError, connectMany, createApi, validate, type Api, type Connection, 
 import { guardedFetch } from "./guard.js";
 
 export interface FleetTrouble {
-  readonly kind: "forbidden" | "away" | "error";
+  readonly kind: "forbidden" | "unreachable" | "error";
   readonly text: string;
   /** The HTTP status; 0 without a response. */
   readonly status: number;
@@ -33,9 +33,9 @@ const LARGE_PAUSE_MS = 15_000;
 /**
  * Subscribes to all flows over one stream, between `start` and `stop`.
  *
- * Without a stream it polls the list and the snapshots of changed flows. An older server has no such stream (404), a busy one refuses it
- * (503), some gateways buffer it, and an unreachable server fails both. Meanwhile it retries the stream, after 30 to 60 s if the server has
- * none, and stops polling once the stream is live.
+ * While the stream is not live, it polls the list and the snapshots of changed flows: an older server has no such stream (404), a busy one
+ * refuses it (503), and some gateways buffer it. It retries the stream, after 30 to 60 s if the server has none, and stops polling once the
+ * stream is live.
  */
 export class FleetFeed {
   readonly #options: FleetFeedOptions;
@@ -62,7 +62,7 @@ export class FleetFeed {
       lastEventId: options.store.seq,
       onEvent: (event) => {
         options.onEvent(event);
-        if (event.type === "flows") void this.#ask();
+        if (event.type === "flows") void this.#loadList();
       },
       onState: ({ kind }) => {
         if (kind === "live") this.#stopPolling();
@@ -85,8 +85,8 @@ export class FleetFeed {
     this.#startPolling();
   }
 
-  /** Requests the list once, while the stream is live. */
-  async #ask(): Promise<void> {
+  /** Loads the list once, while the stream is live. */
+  async #loadList(): Promise<void> {
     this.#list?.abort();
     const { signal } = (this.#list = new AbortController());
     const flows = await this.#api.flows(signal).catch(() => null);
@@ -167,5 +167,5 @@ function troubleOf(e: unknown, nextAttemptAt: number): FleetTrouble {
   if (e instanceof ApiError) {
     return { kind: e.status === 401 || e.status === 403 ? "forbidden" : "error", text: e.message, status: e.status, nextAttemptAt };
   }
-  return { kind: "away", status: 0, text: e instanceof Error ? e.message : String(e), nextAttemptAt };
+  return { kind: "unreachable", status: 0, text: e instanceof Error ? e.message : String(e), nextAttemptAt };
 }

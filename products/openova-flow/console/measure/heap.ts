@@ -17,7 +17,7 @@ afterAll(async () => {
 const MINUTES = Number(process.env["HEAP_MINUTES"] ?? "10");
 const RELEASES = 60;
 const UPDATES_A_SECOND = 10;
-const LOOK_MS = 30_000;
+const SAMPLE_MS = 30_000;
 /** The page keeps up to 20,000 messages for time travel. */
 const BYTES_A_MESSAGE = 1500;
 
@@ -32,16 +32,16 @@ it(`heap and elements do not grow over ${MINUTES} minutes of ${UPDATES_A_SECOND}
   const cdp = await page.context().newCDPSession(page);
   const seen: { readonly updates: number; readonly bytes: number; readonly elements: number }[] = [];
   const until = Date.now() + MINUTES * 60_000;
-  for (let round = 1, lookAt = Date.now() + LOOK_MS; Date.now() < until; round++) {
+  for (let round = 1, sampleAt = Date.now() + SAMPLE_MS; Date.now() < until; round++) {
     await server.post("busy", [nodes(of(round % RELEASES, Math.floor(round / RELEASES)))]);
     await new Promise((resolve) => setTimeout(resolve, 1000 / UPDATES_A_SECOND));
-    if (Date.now() < lookAt) continue;
-    lookAt += LOOK_MS;
+    if (Date.now() < sampleAt) continue;
+    sampleAt += SAMPLE_MS;
     await cdp.send("HeapProfiler.collectGarbage");
     const { usedSize } = await cdp.send("Runtime.getHeapUsage");
     const { nodes: elements } = await cdp.send("Memory.getDOMCounters");
     seen.push({ updates: round, bytes: usedSize, elements });
-    console.log(`${((seen.length * LOOK_MS) / 60_000).toFixed(1)} min, ${round} updates: ${(usedSize / 1e6).toFixed(1)} MB, ${elements} elements`);
+    console.log(`${((seen.length * SAMPLE_MS) / 60_000).toFixed(1)} min, ${round} updates: ${(usedSize / 1e6).toFixed(1)} MB, ${elements} elements`);
   }
   await close();
   expect(faults).toEqual([]);

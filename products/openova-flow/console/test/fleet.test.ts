@@ -8,7 +8,7 @@ let browser: Browser;
 let server: Server;
 let visits: Visit[];
 /** Paths of the page's requests, relative to the server. */
-let asked: string[];
+let requested: string[];
 
 beforeAll(async () => {
   browser = await launch();
@@ -17,7 +17,7 @@ afterAll(() => browser?.close());
 beforeEach(async () => {
   server = await Server.start();
   visits = [];
-  asked = [];
+  requested = [];
 });
 afterEach(async () => {
   for (const v of visits) await v.close();
@@ -29,7 +29,7 @@ async function open(options: VisitOptions = {}, allowed: RegExp | null = null): 
   const v = await visit(browser, server.url, {
     ...options,
     setup: async (page) => {
-      page.on("request", (r) => asked.push(new URL(r.url()).pathname));
+      page.on("request", (r) => requested.push(new URL(r.url()).pathname));
       await options.setup?.(page);
     },
   });
@@ -54,7 +54,7 @@ async function openLive(allowed: RegExp | null = null): Promise<Page> {
 }
 const node = (flow: string, label: string, status: string, meta: Record<string, unknown> = {}): string =>
   JSON.stringify({ type: "upsert-nodes", nodes: [{ id: `r1/${label}`, flowId: flow, label, region: "r1", status, startedAt: Date.now() - 1000, meta: { kind: "HelmRelease", ...meta } }] });
-const count = (path: RegExp): number => asked.filter((p) => path.test(p)).length;
+const count = (path: RegExp): number => requested.filter((p) => path.test(p)).length;
 async function streams(): Promise<number> {
   const metrics = await (await fetch(`${server.url}metrics`)).text();
   return Number(/^openova_flow_subscribers (\d+)$/m.exec(metrics)?.[1]);
@@ -152,7 +152,7 @@ describe("the fleet without a stream", () => {
     // Once the stream is live nothing is polled: the next change comes only over the stream.
     await server.post("b", [node("b", "x", "failed", { reason: "InstallFailed" })]);
     await says(page.getByRole("article"), /: failed/);
-    asked.length = 0;
+    requested.length = 0;
     await page.clock.fastForward(10_000);
     await server.post("b", [node("b", "x", "succeeded")]);
     await says(page.getByRole("article"), /1 ready/);

@@ -30,8 +30,8 @@ beforeAll(() => {
 }, 300_000);
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** The differences in the fold of a sequence; empty if there are none. */
-function held(steps: readonly Step[]): string {
+/** The first difference in the fold of a sequence; empty if there is none. */
+function differenceOf(steps: readonly Step[]): string {
   let one = emptyState("F");
   let whole = emptyState("F");
   for (const [i, { messages, snapshot, leaves }] of steps.entries()) {
@@ -59,18 +59,18 @@ it("folds to the same state as Go and the simple implementation", async () => {
     cwd: pathOf("server/flow"),
     stdio: ["ignore", "pipe", "inherit"],
   });
-  let said = "";
+  let output = "";
   const ended = new Promise<number | null>((resolve) => go.once("exit", resolve));
   let sequences = 0;
   let messages = 0;
   let wrong = "";
   for await (const line of createInterface({ input: go.stdout })) {
     if (!line.startsWith("{")) {
-      said += `${line}\n`;
+      output += `${line}\n`;
       continue;
     }
     const { seed, steps } = JSON.parse(line) as { seed: number; steps: readonly Step[] };
-    const fault = held(steps);
+    const fault = differenceOf(steps);
     if (fault !== "") {
       wrong = `sequence ${seed}, ${fault}`;
       go.kill();
@@ -81,7 +81,7 @@ it("folds to the same state as Go and the simple implementation", async () => {
   }
   const code = await ended;
   expect(wrong).toBe("");
-  expect({ code, said: code === 0 ? "" : said }).toEqual({ code: 0, said: "" });
+  expect({ code, output: code === 0 ? "" : output }).toEqual({ code: 0, output: "" });
   console.log(`${sequences.toLocaleString("en-GB")} sequences of ${messages.toLocaleString("en-GB")} messages, from seed ${SEED} on`);
   expect(sequences).toBeGreaterThan(1000);
 }, 24 * 3_600_000);

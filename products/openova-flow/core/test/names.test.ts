@@ -52,10 +52,10 @@ describe("nameOf", () => {
 describe("isWatched", () => {
   const region = (meta: FluxMeta): FlowNode => node("eu", "running", { kind: "Region", ...meta }, { region: "eu" });
   it.each([
-    ["exists not, where others of its kind are watched", "eu/a/redis", {}, true],
-    ["may exist where its kind is not watched", "eu/Kustomization/flux-system/apps", { notWatched: [{ kind: "Kustomization", why: "no rights" }] }, false],
-    ["may exist where its namespace is not watched", "eu/b/redis", { namespaces: ["a"] }, false],
-    ["may exist where nothing of its kind is known", "eu/Kustomization/flux-system/apps", {}, false],
+    ["is true if others of its kind are watched", "eu/a/redis", {}, true],
+    ["is false if its kind is not watched", "eu/Kustomization/flux-system/apps", { notWatched: [{ kind: "Kustomization", why: "no rights" }] }, false],
+    ["is false if its namespace is not watched", "eu/b/redis", { namespaces: ["a"] }, false],
+    ["is false if nothing of its kind is known", "eu/Kustomization/flux-system/apps", {}, false],
   ] as const)("%s", (_, id, meta, watched) => {
     expect(isWatched(graphOf([region(meta), release("eu/a/api", "a")]), id)).toBe(watched);
   });

@@ -4,7 +4,8 @@ import { age, behind, later, names, type Insight, type Vertex } from "./insight.
 
 export type Verdict = "passed" | "failed" | "pending";
 
-const NOT_AS_ASKED: ReadonlySet<string> = new Set(["not-observed", "old-revision", "source-stale"]);
+/** Marks of nodes that are ready, but not at what the source or the manifest has. */
+const OUTDATED: ReadonlySet<string> = new Set(["not-observed", "old-revision", "source-stale"]);
 
 /** The verdict on the nodes that count, and the ids of those that may still change by themselves, in byte order. */
 export function verdictOf(insight: Insight, counts: (node: FlowNode) => boolean = () => true): { readonly verdict: Verdict; readonly final: boolean; readonly open: readonly string[] } {
@@ -14,7 +15,7 @@ export function verdictOf(insight: Insight, counts: (node: FlowNode) => boolean 
   const isOpen = goingOn(insight.vertices);
   const open = names(counted.filter((v) => isOpen.has(v)));
   const isBad = problems.length > 0 || counted.some((v) => v.state === "suspended" && v.own.gate !== "pass");
-  const isGood = counted.every((v) => v.isSatisfied && !insight.marks(v.id).some((m) => NOT_AS_ASKED.has(m)));
+  const isGood = counted.every((v) => v.isSatisfied && !insight.marks(v.id).some((m) => OUTDATED.has(m)));
   const verdict = counted.length === 0 ? "pending" : isBad && open.length === 0 ? "failed" : isGood && !isBad ? "passed" : "pending";
   return { verdict, final: verdict === "failed" && problems.some((p) => p.final), open };
 }
@@ -22,9 +23,11 @@ export function verdictOf(insight: Insight, counts: (node: FlowNode) => boolean 
 /** The nodes that may still change by themselves. */
 function goingOn(vertices: readonly Vertex[]): ReadonlySet<Vertex> {
   const able = vertices.filter((v) => v.node !== undefined && !v.isSatisfied && v.cycle === undefined);
-  const source = new Set(able.filter((v) => !v.isLost && (v.isStuck ? age(v, later(v)) <= GRACE_MS : v.isRoot && v.own.gate === "wait")));
-  const after = behind([...source]);
-  const goesOn = (v: Vertex): boolean => (after.has(v) || (!v.waits && v.state !== "broken")) && v.own.gate === "wait";
-  const mayCome = (v: Vertex): boolean => v.waits && age(v) <= GRACE_MS && v.needs.some((d) => d.node === undefined);
-  return new Set(able.filter((v) => (v.isRoot ? source.has(v) : goesOn(v) || mayCome(v))));
+  // Root causes that Flux retries, or that are too young to be final.
+  const changing = new Set(able.filter((v) => !v.isLost && (v.isStuck ? age(v, later(v)) <= GRACE_MS : v.isRoot && v.own.gate === "wait")));
+  const downstream = behind([...changing]);
+  const goesOn = (v: Vertex): boolean => (downstream.has(v) || (!v.waits && v.state !== "broken")) && v.own.gate === "wait";
+  // A missing dependency may still be created.
+  const mayStart = (v: Vertex): boolean => v.waits && age(v) <= GRACE_MS && v.needs.some((d) => d.node === undefined);
+  return new Set(able.filter((v) => (v.isRoot ? changing.has(v) : goesOn(v) || mayStart(v))));
 }

@@ -220,8 +220,7 @@ export class Insight {
   }
 
   /**
-   * The nodes and missing ids that cause a node's state: the node itself, unless others do. In byte order; empty for a node for which no
-   * other has to wait.
+   * The nodes and missing ids that cause a node's state: the node itself, unless others do. In byte order; empty for a satisfied node.
    */
   roots(id: string): readonly string[] {
     const v = this.#byId.get(id);
@@ -306,7 +305,7 @@ export class Insight {
   }
 }
 
-/** The nodes that do not wait and have a node of the cause among their roots, and the rest of the cause; in order, without the root. */
+/** The other nodes of a cause, and the nodes that blame one of the cause and do not wait for it; in byte order of the ids. */
 function victims(cause: readonly Vertex[], root: Vertex, steps: number): readonly Vertex[] {
   const own = new Set(cause), found: Vertex[] = [];
   // Also a root of nodes that blame another member of its cycle across regions.
@@ -325,8 +324,8 @@ function victims(cause: readonly Vertex[], root: Vertex, steps: number): readonl
 }
 
 /**
- * The nodes that wait for some nodes, directly or through others, and those that wait for `nearest`: nearest first, at equal distance in
- * byte order.
+ * The nodes that wait for `ids`, directly or through others: nearest first, at equal distance in byte order. Those in `nearest` count as
+ * waiting directly.
  */
 function blocked(ids: readonly Vertex[], nearest: readonly Vertex[], steps: number): Pick<Root, "blocks" | "blocksMore"> {
   const seen = new Set(ids), blocks: string[] = [];
@@ -365,7 +364,7 @@ interface Rank {
   readonly since?: number;
 }
 
-/** Whether it neither is just slow nor suspended on purpose. */
+/** Whether it cannot end by itself, unlike slow work and suspensions. */
 function neverEnds({ display, reason }: Rank): boolean {
   return display === "broken" || reason === "dependency-cycle" || reason === "dependency-on-itself";
 }
@@ -400,7 +399,7 @@ function rootsBehind(from: readonly Vertex[], except?: Vertex): ReadonlySet<Vert
       else for (const d of v.blames) seen.add(d);
     } else if (!visited.has(cycle)) {
       visited.add(cycle);
-      // A member within the own region is not blocked by what another region adds to the cycle.
+      // A node is not blocked by members of its own region if the cycle runs through another region.
       for (const m of cycle.members) if (!cycle.isAcross || m.region !== except?.region) roots.add(m);
     }
   }

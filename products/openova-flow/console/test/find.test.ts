@@ -90,25 +90,25 @@ describe("the palette", () => {
 
 describe("notifications", () => {
   it("are shown on request, and the icon shows that something is broken", async () => {
-    const page = await open("?flow=told", {
+    const page = await open("?flow=notified", {
       setup: async (page) => void (await page.addInitScript(() => {
-        const told: string[] = [];
+        const notified: string[] = [];
         class Fake {
           static requestPermission = (): Promise<string> => Promise.resolve("granted");
           constructor(title: string, options: { body: string }) {
-            told.push(`${title}: ${options.body}`);
+            notified.push(`${title}: ${options.body}`);
           }
         }
-        Object.assign(globalThis, { Notification: Fake, told });
+        Object.assign(globalThis, { Notification: Fake, notified });
       })),
     });
-    await server.post("told", [release("told", "db", "running", { reason: "Progressing" }), release("told", "db", "succeeded", { ready: "True", namespace: "other" }, "r2/other/db")]);
-    await says(page.locator("header").first(), /told/);
+    await server.post("notified", [release("notified", "db", "running", { reason: "Progressing" }), release("notified", "db", "succeeded", { ready: "True", namespace: "other" }, "r2/other/db")]);
+    await says(page.locator("header").first(), /notified/);
     const icon = (): Promise<string> => page.locator("link[rel=icon]").evaluate((e) => (e as HTMLLinkElement).href);
     await expect.poll(icon).toMatch(/favicon-working\.svg$/);
     await page.getByRole("button", { name: "Notify me when it is done or broken" }).click();
-    await server.post("told", [release("told", "db", "failed", { reason: "InstallFailed" })]);
-    await expect.poll(() => page.evaluate(() => (globalThis as unknown as { told: string[] }).told)).toEqual([expect.stringMatching(/^told: r1\/apps\/db: /)]);
+    await server.post("notified", [release("notified", "db", "failed", { reason: "InstallFailed" })]);
+    await expect.poll(() => page.evaluate(() => (globalThis as unknown as { notified: string[] }).notified)).toEqual([expect.stringMatching(/^notified: r1\/apps\/db: /)]);
     await expect.poll(icon).toMatch(/favicon-broken\.svg$/);
     await expect.poll(() => page.title()).toMatch(/^\(1 broken\)/);
   });

@@ -77,7 +77,7 @@ describe("a source", () => {
       await expect.poll(() => row.innerText()).toContain("drift");
       await expect.poll(() => v.page.locator("#details .marks li").count()).toBe(2);
       const text = await v.page.locator("#details").innerText();
-      for (const said of ["source not ready", "Deployment demo/web was changed", "Target namespace"]) expect(text).toContain(said);
+      for (const fact of ["source not ready", "Deployment demo/web was changed", "Target namespace"]) expect(text).toContain(fact);
       expect(v.faults).toEqual([]);
     } finally {
       await v.close();

@@ -264,8 +264,8 @@ describe("a server that is killed", () => {
   });
 });
 
-describe("faces", () => {
-  it("says what to do if the flow does not exist", async () => {
+describe("in place of content, the page", () => {
+  it("shows what to do if the flow does not exist", async () => {
     const page = await open("?flow=nowhere");
     await says(page.locator("main"), /There is no flow nowhere .* FLOW_ID=nowhere/);
     await says(header(page), /no such flow/);
@@ -274,7 +274,7 @@ describe("faces", () => {
   it.each([
     ["forbidden", 403, /You may not see bootstrap .* Sign in as another/],
     ["failing", 500, /The server cannot be reached .* Check that openova-flow-server runs/],
-  ] as const)("says what to do when the flow is %s", async (_, status, text) => {
+  ] as const)("shows what to do if the flow is %s", async (_, status, text) => {
     const v = await visit(browser, `${server.url}?flow=bootstrap`, {
       // A worker's requests cannot be intercepted, so this tab connects without one.
       setup: async (page) => {
@@ -290,7 +290,7 @@ describe("faces", () => {
   it.each([
     [403, /You may not see the flows of this server .* Sign in as another/],
     [503, /The server cannot be reached .* retries automatically/],
-  ] as const)("says what to do if the list of flows returns %i", async (status, text) => {
+  ] as const)("shows what to do if the list of flows returns %i", async (status, text) => {
     const v = await visit(browser, server.url, {
       setup: (page) => page.route("**/v1/**", (route) => route.fulfill({ status, contentType: "application/problem+json", body: '{"title":"No"}' })).then(() => undefined),
     });

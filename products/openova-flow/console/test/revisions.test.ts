@@ -37,8 +37,8 @@ const row = (page: Page, letter: string): Locator => table(page).locator("tbody 
 /** The texts of a row, by region. */
 async function cells(page: Page, letter: string): Promise<Record<string, string>> {
   const heads = await table(page).locator("thead th").allInnerTexts();
-  const said = await row(page, letter).locator("td").allInnerTexts();
-  return Object.fromEntries(heads.slice(1).map((h, i) => [h.trim(), (said[i] ?? "").trim()]));
+  const texts = await row(page, letter).locator("td").allInnerTexts();
+  return Object.fromEntries(heads.slice(1).map((h, i) => [h.trim(), (texts[i] ?? "").trim()]));
 }
 const search = (page: Page): URLSearchParams => new URL(page.url()).searchParams;
 

@@ -49,7 +49,7 @@ describe("the list of problems", () => {
     for (let until = 100_000 + STEP; until <= 190_000; until += STEP) {
       await replay(server, ["kit-fsn1", "kit-hel1"], { flow, until, after: until - STEP });
       await page.waitForTimeout(STEP / 3);
-      for (const text of await wrong(page).allInnerTexts()) for (const [said] of text.matchAll(/try \d of \d/g)) tries.add(said);
+      for (const text of await wrong(page).allInnerTexts()) for (const [shown] of text.matchAll(/try \d of \d/g)) tries.add(shown);
     }
     expect([...tries]).toContain("try 2 of 4");
     const shifts = await page.evaluate(() => (globalThis as unknown as { shifts: { value: number; nodes: string[] }[] }).shifts);

@@ -58,7 +58,7 @@ export function paintRegion(pen: Pen, view: View, region: SceneRegion): void {
   if (isTile(region, view.camera.k)) {
     const dim = view.emphasis?.dim;
     pen.c.globalAlpha = dim !== undefined && region.nodes.every((i) => dim[i] === 1) ? 0.3 : 1;
-    paintTile(pen, region, r, tilesHave(view, pen.text));
+    paintTile(pen, region, r, tilePartsOf(view, pen.text));
     pen.c.globalAlpha = 1;
     return;
   }
@@ -277,7 +277,7 @@ const countSize = (plan: TilePlan): number => Math.max(9, plan.name - 1.5);
 const tiles = new WeakMap<Scene, { readonly k: number; readonly have: TileParts }>();
 
 /** The parts of all tiles at the current scale. All tiles look alike: a part is shown if nine in ten have room for it. */
-function tilesHave({ scene, camera: { k } }: View, text: TextFitter): TileParts {
+function tilePartsOf({ scene, camera: { k } }: View, text: TextFitter): TileParts {
   let known = tiles.get(scene);
   if (known?.k !== k) {
     const all = scene.regions.filter((r) => isTile(r, k));

@@ -296,12 +296,12 @@ export class FlowModel {
     this.#logVersion = store.log.version;
   }
 
-  #second(askRollouts: () => void): void {
+  #second(loadRollouts: () => void): void {
     this.now = this.#feed.store.now();
     this.viewerNow = Date.now();
     // A rollout ends after a pause, without a message.
     const current = this.rollouts[0];
-    if (current !== undefined && current.endedAt === undefined && this.connection.kind === "live" && Math.floor(this.now / 1000) % 10 === 0) askRollouts();
+    if (current !== undefined && current.endedAt === undefined && this.connection.kind === "live" && Math.floor(this.now / 1000) % 10 === 0) loadRollouts();
   }
 
   async #loadRollouts(): Promise<void> {

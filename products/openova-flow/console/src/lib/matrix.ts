@@ -42,9 +42,9 @@ export function matrix(
       for (const node of list) {
         const display = displays.get(node.id) ?? "working";
         const cell = { node, display, version: versionOf(node), otherVersion: versionOf(node) !== version, otherState: isKnown(node) && display !== state };
-        const there = cells.get(node.region ?? "");
+        const other = cells.get(node.region ?? "");
         // If two releases of a region share a cell, it shows the one that differs.
-        if (there === undefined || (!there.otherState && cell.otherState)) cells.set(node.region ?? "", cell);
+        if (other === undefined || (!other.otherState && cell.otherState)) cells.set(node.region ?? "", cell);
       }
       const differs = cells.size < regions.length || [...cells.values()].some((c) => c.otherVersion || c.otherState);
       return { key, name: name((list[0] as FlowNode).id), cells, differs };

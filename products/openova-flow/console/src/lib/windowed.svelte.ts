@@ -37,17 +37,17 @@ export class Windowed {
 
   /** Attachment for the scrolling element. */
   attach = (scroller: HTMLElement): (() => void) => {
-    const look = (): void => {
+    const measure = (): void => {
       const across = this.#along === "x";
       this.#at = across ? scroller.scrollLeft : scroller.scrollTop;
       this.#room = across ? scroller.clientWidth : scroller.clientHeight;
     };
-    const sizes = new ResizeObserver(look);
+    const sizes = new ResizeObserver(measure);
     sizes.observe(scroller);
-    scroller.addEventListener("scroll", look, { passive: true });
+    scroller.addEventListener("scroll", measure, { passive: true });
     return () => {
       sizes.disconnect();
-      scroller.removeEventListener("scroll", look);
+      scroller.removeEventListener("scroll", measure);
     };
   };
 }

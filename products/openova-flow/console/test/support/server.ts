@@ -63,12 +63,12 @@ export class Server {
     });
     this.#process = child;
     await new Promise<void>((resolve, reject) => {
-      let said = "";
+      let log = "";
       child.stderr.on("data", (chunk: Buffer) => {
-        said += chunk.toString();
-        if (said.includes("started")) resolve();
+        log += chunk.toString();
+        if (log.includes("started")) resolve();
       });
-      child.once("exit", (code) => reject(new Error(`the server ended with ${code}: ${said}`)));
+      child.once("exit", (code) => reject(new Error(`the server ended with ${code}: ${log}`)));
     });
   }
 

@@ -91,7 +91,7 @@ describe.each([1440, 1024, 390])("at a width of %i", (width) => {
     await look("search");
     await page.keyboard.press("Escape");
     await page.keyboard.press("Escape");
-    await page.getByRole("button", { name: "Tell me when it is done or broken" }).click();
+    await page.getByRole("button", { name: "Notify me when it is done or broken" }).click();
     await says(page.locator("header").first().getByRole("status"), /Notifications are on/);
     await look("notifications", "header");
 

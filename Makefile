@@ -39,7 +39,7 @@ PURE := (insight|revision|rollout|mapping)$$
 MEASURE := ^TestMeasure_
 
 .DEFAULT_GOAL := help
-.PHONY: help build build-server build-adapter build-jetstream build-relay demo test test-go test-server test-jetstream test-adapter test-relay test-fanout test-release test-measure test-install test-alerts test-web e2e-tools relay-chaos jetstream matrix e2e latency infra page fmt lint vulncheck fuzz fuzz-page soak bench bench-fanout bench-durable equivalence insight images push-images release-binaries release-check charts clean
+.PHONY: help build build-server build-adapter build-jetstream build-relay demo test test-go test-server test-jetstream test-adapter test-relay test-fanout test-release test-measure test-install test-alerts test-web e2e-tools relay-chaos monitoring jetstream matrix e2e latency infra page fmt lint vulncheck fuzz fuzz-page soak bench bench-fanout bench-durable equivalence insight images push-images release-binaries release-check charts clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' Makefile
@@ -112,6 +112,9 @@ $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 
 relay-chaos: ## kill the relay 50 times while recordings are replayed, keep it away after each third time, and compare what it tells with one that nobody kills: six minutes
 	cd $(RELAY) && $(GO) test -count=1 -timeout 15m -v ./chaos -kills 50
+
+monitoring: ## replay recordings into a server with a real Prometheus and Alertmanager and the relay: three minutes, and the first build
+	cd test/monitoring && $(GO) vet . && $(GO) test -count=1 -timeout 60m -v .
 
 jetstream: ## run the long tests of replicas: the whole HTTP API on three NATS servers, and 5,000 messages a second through every failure
 	cd $(JETSTREAM) && $(GO) test -count=1 -timeout 30m ./conformance -run OnACluster -nodes 3

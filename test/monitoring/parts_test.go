@@ -1,0 +1,187 @@
+package monitoring
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const (
+	products   = "../../products/openova-flow/"
+	recordings = products + "adapter-flux/testdata/recordings/"
+)
+
+// alertmanager is the module of Alertmanager. It is not in go.mod, since it needs other versions of libraries than Prometheus.
+const alertmanager = "github.com/prometheus/alertmanager@v0.35.0"
+
+// parts are the programs, by name: the module that builds each, its package and its tags.
+var parts = map[string]struct{ module, pkg, tags string }{
+	"openova-flow-server":       {products + "server", "./cmd/openova-flow-server", ""},
+	"openova-flow-adapter-flux": {products + "adapter-flux", "./cmd/openova-flow-adapter-flux", ""},
+	"openova-flow-relay":        {products + "relay", "./cmd/openova-flow-relay", ""},
+	"prometheus":                {".", "github.com/prometheus/prometheus/cmd/prometheus", "remove_all_sd"}, // static targets remain
+	"alertmanager":              {"", "./cmd/alertmanager", ""},
+}
+
+// stage is where the parts run.
+type stage struct {
+	*testing.T
+	dir string // of binaries, configurations and data
+}
+
+// build builds a part.
+func (s *stage) build(name string) {
+	s.Helper()
+	p := parts[name]
+	begin := time.Now()
+	cmd := exec.Command("go", "build", "-tags", p.tags, "-o", filepath.Join(s.dir, name), p.pkg)
+	if cmd.Dir = p.module; name == "alertmanager" {
+		cmd.Dir = s.withPage()
+	}
+	if out, err := cmd.CombinedOutput(); err != nil {
+		s.Fatalf("%s: %v\n%s", name, err, out)
+	}
+	s.Logf("%s built in %v", name, time.Since(begin).Round(time.Second))
+}
+
+// withPage returns the folder of a copy of Alertmanager with a page: it embeds one that its module does not contain.
+func (s *stage) withPage() string {
+	s.Helper()
+	cmd := exec.Command("go", "mod", "download", "-json", alertmanager)
+	cmd.Dir = s.dir
+	out, err := cmd.Output()
+	var module struct{ Dir string }
+	if err == nil {
+		err = json.Unmarshal(out, &module)
+	}
+	if err != nil {
+		s.Fatal(err, string(out))
+	}
+	source := filepath.Join(s.dir, "alertmanager.source")
+	dist := filepath.Join(source, "ui/app/dist")
+	if err := os.CopyFS(source, os.DirFS(module.Dir)); err != nil {
+		s.Fatal(err)
+	}
+	if err := os.Mkdir(dist, 0o755); err != nil {
+		s.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dist, "index.html"), nil, 0o644); err != nil {
+		s.Fatal(err)
+	}
+	return source
+}
+
+// write writes a file and returns its path.
+func (s *stage) write(name, text string) string {
+	s.Helper()
+	path := filepath.Join(s.dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		s.Fatal(err)
+	}
+	return path
+}
+
+// process is a part that runs.
+type process struct {
+	*exec.Cmd
+	out  *output
+	done chan struct{}
+}
+
+// output collects what a process prints.
+type output struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.b.String()
+}
+
+// start runs a part until the test ends. Its log is printed if the test fails.
+func (s *stage) start(env []string, name string, args ...string) *process {
+	s.Helper()
+	p := &process{Cmd: exec.Command(filepath.Join(s.dir, name), args...), out: new(output), done: make(chan struct{})}
+	p.Env, p.Dir = append(os.Environ(), env...), ""
+	p.Stdout, p.Stderr = p.out, p.out
+	if err := p.Start(); err != nil {
+		s.Fatal(err)
+	}
+	go func() { defer close(p.done); _ = p.Wait() }()
+	s.Cleanup(func() {
+		p.stop()
+		if s.Failed() {
+			s.Logf("%s %s:\n%s", name, strings.Join(args, " "), last(p.out.String(), 6000))
+		}
+	})
+	return p
+}
+
+// stop ends a process, by force if it does not end within 10 s.
+func (p *process) stop() {
+	_ = p.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-p.done:
+	case <-time.After(10 * time.Second):
+		p.kill()
+	}
+}
+
+// kill ends a process at once.
+func (p *process) kill() {
+	_ = p.Process.Kill()
+	<-p.done
+}
+
+func last(text string, n int) string { return text[max(0, len(text)-n):] }
+
+// free returns an address that nothing listens on.
+func (s *stage) free() string {
+	s.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+// until waits until ok returns true.
+func (s *stage) until(what string, most time.Duration, ok func() bool) {
+	s.Helper()
+	for end := time.Now().Add(most); !ok(); time.Sleep(200 * time.Millisecond) {
+		if time.Now().After(end) {
+			s.Fatalf("not after %v: %s", most, what)
+		}
+	}
+}
+
+// answers waits until GET url answers 200.
+func (s *stage) answers(url string) {
+	s.Helper()
+	s.until(url+" answers", 30*time.Second, func() bool {
+		resp, err := http.Get(url)
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	})
+}

@@ -1,5 +1,7 @@
 import { buildGraph, emptyState, fold, foldAll, layout, withRegions, type FlowGraph, type FlowNode, type FlowState, type LayoutResult, type Regions } from "@openova/flow-core";
 import { describe, expect, test } from "vitest";
+import { hitAt } from "../src/input/hit.js";
+import type { View } from "../src/view/view.js";
 import { Model } from "../src/scene/model.js";
 import type { Scene } from "../src/scene/scene.js";
 import { fleet, fleetNow } from "./support/fleet.js";
@@ -23,6 +25,10 @@ function harness(): { clock: (at: number) => void; model: Model; scenes: Scene[]
 }
 const start = (): FlowState => fold(emptyState("fleet"), fleet({ regions: 1, perRegion: 6 }));
 const grown = (state: FlowState, id: string): FlowState => fold(state, { type: "upsert-nodes", nodes: [{ id, flowId: "fleet", label: id, status: "pending", region: "hz-fsn-1" }] });
+const laid = async (h: ReturnType<typeof harness>, work: Promise<void>): Promise<void> => {
+  h.pending.shift()?.();
+  await work;
+};
 const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe("Model", () => {
@@ -125,6 +131,31 @@ describe("Model", () => {
     expect(h.model.graph!.leaves).toEqual(buildGraph(state).leaves);
   });
 
+  test("draws a frame around the releases of each namespace of a region when asked to", async () => {
+    const h = harness();
+    const of = (id: string, namespace: string): FlowNode => ({ id, flowId: "f", label: id.split("/").at(-1)!, region: "r", status: "succeeded", meta: { kind: "HelmRelease", namespace } });
+    const region: FlowNode = { id: "r", flowId: "f", label: "r", region: "r", status: "running", meta: { kind: "Region" } };
+    const within = (...ids: string[]) => ids.map((fromId) => ({ fromId, toId: "r", type: "contains" }) as const);
+    await laid(h, h.model.apply(foldAll(emptyState("f"), [
+      { type: "upsert-nodes", nodes: [region, of("r/api", "web"), of("r/web", "web"), of("r/db/web", "db")] },
+      { type: "upsert-rels", relationships: within("r/api", "r/web", "r/db/web") },
+    ])));
+    expect(h.scenes[0]!.groups).toEqual([]);
+    await laid(h, h.model.group(true));
+    const scene = h.scenes[1]!;
+    const inside = (label: string): string[] => {
+      const g = scene.groups.find((g) => g.label === label)!;
+      return scene.ids.slice(0, scene.count).filter((_, i) => scene.x[i]! >= g.x && scene.y[i]! >= g.y && scene.x[i]! + scene.w[i]! <= g.x + g.w && scene.y[i]! + scene.h[i]! <= g.y + g.h).sort();
+    };
+    expect([inside("web"), inside("db")]).toEqual([["r/api", "r/web"], ["r/db/web"]]);
+    // A frame takes no name from a release, and is nothing that can be chosen.
+    expect(scene.labels[scene.index.get("r/api")!]).toBe("api");
+    const frame = scene.groups[0]!;
+    expect(hitAt({ scene, camera: { x: 0, y: 0, k: 1 } } as View, frame.x + 2, frame.y + 2)).toBeNull();
+    await laid(h, h.model.group(false));
+    expect(h.scenes[2]!.groups).toEqual([]);
+  });
+
   describe("a source", () => {
     const SOURCE = "hz-fsn-1/GitRepository/flux-system/fleet";
     const source = (state: "ready" | "broken", then: readonly object[] = []): FlowNode => ({
@@ -138,10 +169,6 @@ describe("Model", () => {
     };
     const put = (state: FlowState, node: FlowNode): FlowState => fold(state, { type: "upsert-nodes", nodes: [node] });
     const drawn = (scene: Scene): readonly [boolean, number] => [scene.index.has(SOURCE), scene.edges.key.filter((k) => k.includes(SOURCE)).length];
-    const laid = async (h: ReturnType<typeof harness>, work: Promise<void>): Promise<void> => {
-      h.pending.shift()?.();
-      await work;
-    };
 
     test("is drawn with its edges only while it is not ready", async () => {
       const h = harness();

@@ -83,8 +83,12 @@ describe.each([1440, 1024, 390])("at a width of %i", (width) => {
       await toolbar(page, filter).click();
       await page.getByRole("group", { name: filter, exact: true }).waitFor();
       await look(`filter by ${filter}`, "[popover]:popover-open");
+      if (filter === "Namespace") await page.getByRole("checkbox", { name: "Group by namespace" }).check();
       await page.keyboard.press("Escape");
     }
+    await page.keyboard.press("t");
+    await says(page.getByRole("region", { name: "Timeline" }), /team-a \d/);
+    await look("the grouped timeline");
     await page.keyboard.press("/");
     await page.keyboard.type("broken");
     await page.getByRole("listbox", { name: "Matches" }).waitFor();

@@ -52,7 +52,7 @@ describe("the palette", () => {
     await page.keyboard.press("Control+k");
     await page.getByRole("combobox", { name: /^Go to/ }).waitFor();
     await page.keyboard.type("lonely");
-    await says(page.getByRole("option"), /^working lonely-name moving · r1/);
+    await says(page.getByRole("dialog").getByRole("option"), /^working lonely-name moving · r1/);
     expect(await violations(page)).toEqual([]);
     await page.keyboard.press("Enter");
     await expect.poll(() => new URL(page.url()).search).toBe("?flow=moving&node=r1/lonely-name");
@@ -65,7 +65,7 @@ describe("the palette", () => {
     await page.keyboard.press("Control+k");
     await page.getByRole("combobox", { name: /^Go to/ }).waitFor();
     await page.keyboard.type("twin");
-    await expect.poll(() => page.getByRole("option").locator(".cut:not(.where)").allInnerTexts().then((all) => all.sort())).toEqual(["apps/twin", "other/twin"]);
+    await expect.poll(() => page.getByRole("dialog").getByRole("option").locator(".cut:not(.where)").allInnerTexts().then((all) => all.sort())).toEqual(["apps/twin", "other/twin"]);
   });
 
   it("leads from the fleet to a flow, and in a flow to a view", async () => {
@@ -74,7 +74,7 @@ describe("the palette", () => {
     await page.keyboard.press("Control+k");
     await page.getByRole("combobox", { name: /^Go to/ }).waitFor();
     await page.keyboard.type("calm");
-    await says(page.getByRole("option").first(), /flow calm/);
+    await says(page.getByRole("dialog").getByRole("option").first(), /flow calm/);
     await page.keyboard.press("Enter");
     await expect.poll(() => new URL(page.url()).search).toBe("?flow=calm");
     await says(page.getByRole("tree"), /a/);
@@ -82,7 +82,7 @@ describe("the palette", () => {
     await page.keyboard.press("Control+k");
     await page.getByRole("combobox", { name: /^Go to/ }).waitFor();
     await page.keyboard.type("timel");
-    await says(page.getByRole("option").first(), /Timeline/);
+    await says(page.getByRole("dialog").getByRole("option").first(), /Timeline/);
     await page.keyboard.press("Enter");
     await expect.poll(() => new URL(page.url()).search).toBe("?flow=calm&view=timeline");
   });

@@ -59,6 +59,7 @@ describe("a link", () => {
       regions: ["fsn1", "weird, region"],
       families: ["security"],
       namespaces: ["team-a", "team-b"],
+      group: "namespace" as const,
       at: 1_795_437_857_291,
       rollout: "r1",
       trace: "critical" as const,
@@ -258,6 +259,9 @@ describe("the outline", () => {
     const lines = (toggled: string[]): unknown => outline({ ...input, name, toggled: new Set(toggled) }).map((r) => [r.level, r.label, r.position, r.size]);
     expect(lines([])).toEqual([[1, "r", 1, 1], [2, "a", 1, 2], [3, "api", 1, 2], [3, "redis", 2, 2], [2, "b", 2, 2], [3, "redis", 1, 1]]);
     expect(lines(["namespace r/a"])).toEqual([[1, "r", 1, 1], [2, "a", 1, 2], [2, "b", 2, 2], [3, "redis", 1, 1]]);
+    const own = { ...input, nodes: [of("b", "web"), of("a", "api")], name: (id: string) => id.slice(4) };
+    expect(outline(own).map((r) => r.label)).toEqual(["r", "api", "web"]);
+    expect(outline({ ...own, byNamespace: true }).map((r) => r.label)).toEqual(["r", "a", "api", "b", "web"]);
   });
   it("hides the releases of a closed region", () => {
     expect(rows(["region a"]).map((r) => r.key)).toEqual(["region a", "region b", "node b/2"]);

@@ -224,15 +224,15 @@ describe("the palette", () => {
     await says(page.locator("tbody"), /api/);
     await page.keyboard.press("Control+k");
     await page.getByRole("combobox", { name: /^Go to/ }).fill("aaaaaaa");
-    await says(page.getByRole("option").first(), /commit aaaaaaaa moved · apps/);
+    await says(page.getByRole("dialog").getByRole("option").first(), /commit aaaaaaaa moved · apps/);
     await page.keyboard.press("Enter");
     await expect.poll(() => new URL(page.url()).search).toBe(`?flow=moved&view=revisions&revision=${commit("a")}`);
   });
 
   it("finds a commit in every flow, and opens for a link with only a commit", async () => {
     const page = await open(`?revision=${commit("e").slice(0, 10)}`);
-    await says(page.getByRole("option"), /commit eeeeeeee elsewhere · apps/);
-    expect(await page.getByRole("option").count()).toBe(1);
+    await says(page.getByRole("dialog").getByRole("option"), /commit eeeeeeee elsewhere · apps/);
+    expect(await page.getByRole("dialog").getByRole("option").count()).toBe(1);
     await page.keyboard.press("Enter");
     await says(page.getByRole("article", { name: `Revision ${revision("e")}` }), /eeeeeeee/);
   });

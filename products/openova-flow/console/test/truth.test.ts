@@ -1,13 +1,13 @@
 import type {} from "@openova/flow-canvas";
 import type { Browser, Locator, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
+import { VIEWS } from "../src/lib/views.ts";
 import { launch, says, visit, whole, type Visit, type VisitOptions } from "./support/browser.ts";
 import { needs, nodes, regionNode, release } from "./support/release.ts";
 import { Server } from "./support/server.ts";
 
 // The page shows nothing false: ambiguous names, wrong clusters, ended rollouts, contradicting numbers, history and objects that it does not have.
 
-const VIEWS = ["timeline", "table", "matrix", "rollouts"] as const;
 let browser: Browser;
 let server: Server;
 const visits: Visit[] = [];
@@ -77,6 +77,21 @@ describe("releases with equal names", () => {
     const page = await open(`?flow=${flow}&view=rollouts`);
     await says(page.locator("main"), /team-a\/redis 1\.0\.0/);
     expect(await page.locator("main").innerText()).not.toMatch(/(^|\s)redis 1\.0\.0/);
+  });
+
+  it("are grouped by namespace in outline, timeline and graph, in the link too", async () => {
+    const page = await open(`?flow=${flow}&view=timeline`);
+    const groups = (): Promise<string[]> => page.getByRole("region", { name: "Timeline" }).locator("li.group b").allInnerTexts();
+    await expect.poll(groups).toEqual(["prod", "dr"]);
+    await page.getByRole("button", { name: "Namespace", exact: true }).first().click();
+    await page.getByText("Group by namespace").click();
+    await expect.poll(() => page.url()).toContain("group=namespace");
+    await expect.poll(groups).toEqual(["team-b", "team-a", "team-c"]);
+    await says(page.getByRole("region", { name: "Timeline" }), /dr\/team-a\/redis/);
+    await says(page.getByRole("tree"), /dr .*team-a ready redis team-c ready redis prod/);
+    await page.goto(page.url().replace("view=timeline", "view=graph"));
+    const drawn = (): Promise<string> => page.evaluate(async () => (await document.querySelector("openova-flow")?.exportSVG().catch(() => "")) ?? "");
+    for (const namespace of ["team-a", "team-b", "team-c"]) await expect.poll(drawn).toMatch(new RegExp(`>${namespace}<`));
   });
 
   it("are filtered and listed by namespace", async () => {
@@ -203,7 +218,7 @@ describe("a link to history that the server no longer has", () => {
     await server.post(flow, [nodes(release({ flow, region: "eu", name: "web", status: "succeeded", startedAt: Date.now() - 9000, endedAt: Date.now() - 8000 }))]);
   });
 
-  it.each(["graph", ...VIEWS])("to an instant offers the earliest, now and the rollouts: %s", async (view) => {
+  it.each(VIEWS.map((v) => v.id))("to an instant offers the earliest, now and the rollouts: %s", async (view) => {
     const page = await open(`?flow=${flow}&view=${view}&at=2020-01-01T00:00:00.000Z`);
     await says(page.locator("main"), /no longer available The history of kept begins at/);
     expect(await page.getByRole("region", { name: "Time travel" }).count()).toBe(1);
@@ -347,5 +362,39 @@ describe("a narrow page", () => {
     const apart = (a: typeof name, b: typeof name): boolean => a.x + a.width <= b.x + 1 || b.x + b.width <= a.x + 1 || a.y + a.height <= b.y + 1 || b.y + b.height <= a.y + 1;
     expect([apart(name, bar), apart(bar, line), apart(name, line)]).toEqual([true, true, true]);
     expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(width);
+  });
+
+  it("cuts a name in its middle where it does not fit", async () => {
+    const flow = "long-names";
+    const names = ["one", "two"].map((end) => `a-release-with-a-rather-long-name-${end}`);
+    await server.post(flow, [nodes(regionNode(flow, "eu"), ...names.map((name) => release({ flow, region: "eu", name, status: "succeeded", startedAt: Date.now() - 9000, endedAt: Date.now() - 1000 })))]);
+    const page = await open(`?flow=${flow}&view=timeline`, { width: 390, height: 844 });
+    for (const [view, part] of [["timeline", "Timeline"], ["table", "Table of releases"]] as const) {
+      await page.goto(`${server.url}?flow=${flow}&view=${view}`);
+      const links = page.getByRole("region", { name: part }).getByRole("link");
+      await expect.poll(() => links.locator(".cut > [aria-hidden]").allInnerTexts()).toEqual([expect.stringMatching(/^a-r.*….*e-one$/), expect.stringMatching(/^a-r.*….*e-two$/)]);
+      const isInside = (all: Element[]): boolean[] => all.map((e) => e.getBoundingClientRect().right <= (e.parentElement?.getBoundingClientRect().right ?? 0));
+      expect(await links.locator(".cut > [aria-hidden]").evaluateAll(isInside)).toEqual([true, true]);
+      for (const name of names) expect(await links.filter({ hasText: name }).count()).toBe(1);
+    }
+  });
+
+  it("says the instant as a whole", async () => {
+    const flow = "instants";
+    await server.post(flow, [nodes(regionNode(flow, "eu"), release({ flow, region: "eu", name: "api", status: "running", startedAt: Date.now() - 9000 }))]);
+    await new Promise((resolve) => setTimeout(resolve, 1100));
+    await server.post(flow, [nodes(release({ flow, region: "eu", name: "api", status: "succeeded", startedAt: Date.now() - 9000, endedAt: Date.now() }))]);
+    const page = await open(`?flow=${flow}`, { width: 390, height: 844 });
+    const bar = page.getByRole("region", { name: "Time travel" });
+    const isWhole = (): Promise<boolean> => bar.evaluate((e) => {
+      const label = e.querySelector(".label");
+      return label !== null && label.scrollWidth <= label.clientWidth && [...e.querySelectorAll("*")].every((c) => c.getBoundingClientRect().right <= innerWidth);
+    });
+    await bar.getByRole("slider").waitFor();
+    await says(bar, /now \w+/);
+    expect(await isWhole()).toBe(true);
+    await bar.getByRole("slider").press("Home");
+    await says(bar, /ago \w+/);
+    expect(await isWhole()).toBe(true);
   });
 });

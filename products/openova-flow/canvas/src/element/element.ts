@@ -262,6 +262,11 @@ export class OpenovaFlowElement extends HTMLElement {
     this.#selection.filter = filter;
   }
 
+  /** Draws a frame around the releases of each namespace, or no longer. */
+  setGrouping(by: "namespace" | null): void {
+    void this.#model.group(by === "namespace").then(() => this.#settle());
+  }
+
   /** Sets usual durations by release key (`usualDurations` of flow-core). Cards of working releases show them. */
   setUsual(usual: ReadonlyMap<string, Usual>): void {
     this.#model.usual = usual;

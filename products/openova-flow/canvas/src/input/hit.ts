@@ -1,4 +1,5 @@
 import { toWorld } from "../geometry/camera.js";
+import { isNamespace } from "../scene/namespaces.js";
 import type { SceneGroup, SceneRegion } from "../scene/scene.js";
 import { isTile, type View } from "../view/view.js";
 
@@ -22,7 +23,7 @@ export function hitAt(view: View, sx: number, sy: number): Hit | null {
   if (region !== undefined && isTile(region, camera.k)) return { kind: "tile", region };
   const index = scene.spatial.at(x, y, slack / camera.k);
   if (index >= 0) return { kind: scene.kind(index), index };
-  const group = scene.groups.findLast((g) => within(g, x, y));
+  const group = scene.groups.findLast((g) => !isNamespace(g.id) && within(g, x, y));
   if (group !== undefined) return { kind: "group", group };
   return region !== undefined && y <= region.y + region.band ? { kind: "lane", region } : null;
 }

@@ -61,7 +61,13 @@ export class TextFitter {
     const middle = chars.length - count(chars.toReversed(), room / 2);
     // One character rarely identifies the part, so three must be visible if there is room.
     const wanted = part === undefined || count(chars.slice(part), room) < chars.length - part ? 1 : 3;
-    const from = part === undefined ? chars.length : part + wanted <= count(chars, room / 2) ? middle : Math.min(part, middle);
+    const begin = part === undefined ? 0 : part + wanted;
+    // If nothing would be left before the part, its end is cut instead: other names may begin differently and go on like this one.
+    const isTight = part !== undefined && count([...chars.slice(0, 1), ...chars.slice(part)], room) <= chars.length - part;
+    const from = part === undefined ? chars.length
+      : begin <= count(chars, room / 2) ? middle
+      : isTight && begin <= count(chars, room - dots) ? chars.length - count(chars.toReversed(), room - this.width(chars.slice(0, begin).join(""), 1, weight))
+      : Math.min(part, middle);
     const tail = chars.slice(from), last = count(tail, room);
     const end = last < tail.length ? tail.slice(0, count(tail, room - dots)).join("") + ellipsis : tail.join("");
     const head = last < tail.length ? "" : chars.slice(0, count(chars, room - this.width(end, 1, weight))).join("").replace(/[\s\-–·,.:/(]+$/u, "");

@@ -169,6 +169,9 @@ function paintNote(pen: Pen, region: SceneRegion, x: number, y: number, room: nu
   return width;
 }
 
+/** What the layout leaves above the content of a frame, in world units. */
+const titleHeight = 36;
+
 function paintGroups(pen: Pen, view: View): void {
   const { c, theme, text } = pen;
   const k = view.camera.k;
@@ -183,13 +186,13 @@ function paintGroups(pen: Pen, view: View): void {
     c.fillStyle = theme.shade;
     c.fill();
     c.stroke();
-    if (view.level !== "card") continue;
     const size = textSize(11 * k, 9.5, 16);
+    if (titleHeight * k < size) continue;
     c.font = font(pen, size, 600);
     c.fillStyle = theme.muted;
     c.textAlign = "left";
     c.textBaseline = "alphabetic";
-    c.fillText(text.fit(g.label, r.w - 20 * k, size, 600), r.x + 10 * k, snap(r.y + 16 * k, pen.dpr));
+    c.fillText(text.fit(g.label, r.w - 20 * k, size, 600), r.x + 10 * k, snap(r.y + Math.max(16 * k, size - 1.5), pen.dpr));
   }
 }
 

@@ -1,10 +1,12 @@
 import { buildGraph, type DisplayContext, type FlowGraph, type FlowState, type LayoutClient, type LayoutResult, type Regions, type Usual } from "@openova/flow-core";
 import { Auxiliary, without } from "./auxiliary.js";
 import { drawnName, addGhosts } from "./ghosts.js";
+import { inNamespaces } from "./namespaces.js";
 import { Scene } from "./scene.js";
 
 interface Drawn {
   readonly topology: number;
+  readonly byNamespace: boolean;
   readonly hidden: readonly string[];
 }
 
@@ -37,6 +39,7 @@ export class Model {
   #shown: Drawn | null = null;
   readonly #auxiliary = new Auxiliary();
   #pinned: string | null = null;
+  #byNamespace = false;
   #widthOf: (id: string) => number = () => 0;
   #work: Promise<void> | null = null;
   /** Incremented to discard the result of a running layout. */
@@ -97,9 +100,15 @@ export class Model {
     await this.#rearranged();
   }
 
+  /** Draws a frame around each namespace, or no longer. Resolves once the scene is laid out. */
+  async group(byNamespace: boolean): Promise<void> {
+    this.#byNamespace = byNamespace;
+    await this.#rearranged();
+  }
+
   /** The topology to draw now, and the nodes to leave out. */
   #drawn(graph: FlowGraph): Drawn {
-    return { topology: graph.topologyVersion, hidden: this.#auxiliary.hidden(graph, this.#hooks.now(), this.#pinned) };
+    return { topology: graph.topologyVersion, byNamespace: this.#byNamespace, hidden: this.#auxiliary.hidden(graph, this.#hooks.now(), this.#pinned) };
   }
 
   /** Does nothing before the first layout and after `close`: the next state starts a layout. */
@@ -125,7 +134,8 @@ export class Model {
     for (let whole = this.graph; whole !== null; whole = this.graph) {
       const drawn = this.#drawn(whole);
       if (isSame(drawn, this.#shown)) return;
-      const graph = without(whole, drawn.hidden);
+      const visible = without(whole, drawn.hidden);
+      const graph = drawn.byNamespace ? inNamespaces(visible) : visible;
       const withGhosts = addGhosts(graph);
       const laidOut = withGhosts.state === graph.state ? graph : buildGraph(withGhosts.state);
       this.#widthOf = (id) => this.#hooks.cardWidth(drawnName(graph, withGhosts.ghosts, id));
@@ -170,5 +180,5 @@ export class Model {
 }
 
 function isSame(a: Drawn, b: Drawn | null): boolean {
-  return a.topology === b?.topology && a.hidden.length === b.hidden.length && a.hidden.every((id, i) => id === b.hidden[i]);
+  return a.topology === b?.topology && a.byNamespace === b.byNamespace && a.hidden.length === b.hidden.length && a.hidden.every((id, i) => id === b.hidden[i]);
 }

@@ -26,6 +26,7 @@ import {
   type Regions,
   type Rollout,
 } from "@openova/flow-core";
+import { sharedPrefixes } from "@openova/flow-canvas/labels";
 import { untrack } from "svelte";
 import { guardedFetch } from "./guard.js";
 import { openFeed, type Feed } from "./feed.js";
@@ -220,6 +221,8 @@ export class FlowModel {
 
   /** The shortest unambiguous name. */
   nameOf = (id: string): string => nameOf(this.graph, id);
+  /** For each name, the index from which it differs from all others. */
+  readonly parts: ReadonlyMap<string, number> = $derived(sharedPrefixes(this.leaves.map((n) => this.nameOf(n.id))));
   /** The name with its region, if the flow has several. */
   fullNameOf = (id: string): string => fullNameOf(this.graph, id);
 

@@ -3,7 +3,7 @@ import { metaOf, type DisplayState, type FlowNode } from "@openova/flow-core";
 /** One line of the outline. */
 export interface OutlineRow {
   readonly key: string;
-  /** 1: regions. 2: releases or, if names need them, namespaces. 3: releases of namespaces. */
+  /** 1: regions. 2: releases or namespaces. 3: releases of namespaces. */
   readonly level: 1 | 2 | 3;
   readonly region: string;
   readonly label: string;
@@ -26,11 +26,13 @@ export interface OutlineInput {
   readonly name: (id: string) => string;
   /** The ids of the regions' nodes, by region. */
   readonly regionIds: ReadonlyMap<string, string>;
+  /** Groups all releases of a region by namespace, also if no name needs it. */
+  readonly byNamespace?: boolean;
   /** The keys of lines that the user opened or closed. */
   readonly toggled: ReadonlySet<string>;
 }
 
-/** The visible lines: regions by name, and below each open one its releases by name, in namespaces if names need them. */
+/** The visible lines: regions by name, and below each open one its releases by name, in namespaces if asked for or if names need them. */
 export function outline(input: OutlineInput): readonly OutlineRow[] {
   const openAtFirst = input.nodes.length <= OPEN_UP_TO;
   const rows: OutlineRow[] = [];
@@ -49,7 +51,7 @@ export function outline(input: OutlineInput): readonly OutlineRow[] {
   regions.forEach(([region, nodes], i) => {
     const label = region === "" ? "no region" : region;
     if (!group({ key: `region ${region}`, level: 1, region, label, id: input.regionIds.get(region) ?? null, position: i + 1, size: regions.length }, nodes)) return;
-    if (!nodes.some((n) => input.name(n.id) === `${namespaceOf(n)}/${n.label}`)) return releases(region, 2, nodes, (n) => input.name(n.id));
+    if (!input.byNamespace && !nodes.some((n) => input.name(n.id) === `${namespaceOf(n)}/${n.label}`)) return releases(region, 2, nodes, (n) => input.name(n.id));
     const namespaces = grouped(nodes, namespaceOf);
     namespaces.forEach(([namespace, within], j) => {
       const isOpen = group({ key: `namespace ${region}/${namespace}`, level: 2, region, label: namespace === "" ? "no namespace" : namespace, id: null, position: j + 1, size: namespaces.length }, within);

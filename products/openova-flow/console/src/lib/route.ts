@@ -15,6 +15,8 @@ export interface Route {
   readonly regions: readonly string[];
   readonly families: readonly string[];
   readonly namespaces: readonly string[];
+  /** What graph, outline and timeline group releases by, besides the region; null: the timeline by region, the outline as names need it. */
+  readonly group: "namespace" | null;
   /** The instant shown, in Unix milliseconds; null: live. */
   readonly at: number | null;
   /** The rollout shown; null: the current one. */
@@ -36,6 +38,7 @@ export const HOME: Route = {
   regions: [],
   families: [],
   namespaces: [],
+  group: null,
   at: null,
   rollout: null,
   revision: null,
@@ -57,6 +60,7 @@ export function parseRoute(search: string): Route {
     regions: unique(p.getAll("region")),
     families: unique(p.getAll("family")),
     namespaces: unique(p.getAll("namespace")),
+    group: p.get("group") === "namespace" ? "namespace" : null,
     at: instant(p.get("at")),
     rollout: text(p.get("rollout")),
     revision,
@@ -76,6 +80,7 @@ export function formatRoute(route: Route): string {
   for (const r of route.regions) p.append("region", r);
   for (const f of route.families) p.append("family", f);
   for (const n of route.namespaces) p.append("namespace", n);
+  if (route.group !== null) p.set("group", route.group);
   if (route.rollout !== null) p.set("rollout", route.rollout);
   if (route.revision !== null) p.set("revision", route.revision);
   if (route.node !== null) p.set("node", route.node);

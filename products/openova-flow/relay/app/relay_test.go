@@ -139,9 +139,9 @@ func (s *stage) handle(host string, h http.Handler) {
 
 // serve starts a server that has no flows.
 func (s *stage) serve() {
-	listener := s.hosts["localhost"]
+	listener, config := s.hosts["localhost"], server.Config{Hub: s.limits, Logger: slog.New(slog.DiscardHandler)}
 	s.stopServer = s.background(func(ctx context.Context) {
-		if err := server.Serve(ctx, listener, server.Config{Hub: s.limits, Logger: slog.New(slog.DiscardHandler)}); err != nil {
+		if err := server.Serve(ctx, listener, config); err != nil {
 			s.t.Error(err)
 		}
 	})

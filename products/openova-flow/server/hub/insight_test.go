@@ -84,29 +84,30 @@ func flowTime(ms int64) string {
 
 // TestFlowIDs_AreThoseOfFlowsThatExist adds claims and a reader of flows that do not exist.
 func TestFlowIDs_AreThoseOfFlowsThatExist(t *testing.T) {
-	h := hub.New(hub.Config{})
-	mustClaim(t, h, "fsn1", "one")
-	r, err := h.Follow("absent", 0, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	var want []string
-	for i := range 20 {
-		want = append(want, fmt.Sprintf("flow-%02d", i))
-	}
-	for _, id := range append([]string{"deleted"}, want...) {
-		if _, err := h.Ingest(record.Post{FlowID: id, Messages: []*flow.Message{flow.UpsertNodes(flow.Node{ID: "a", FlowID: id, Label: "a", Status: "running"})}}); err != nil {
+	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
+		mustClaim(t, h, "fsn1", "one")
+		r, err := h.Follow("absent", 0, false)
+		if err != nil {
 			t.Fatal(err)
 		}
-	}
-	if _, err := h.Delete("deleted"); err != nil {
-		t.Fatal(err)
-	}
-	if got := h.FlowIDs(); !slices.Equal(got, want) {
-		t.Errorf("%q", got)
-	}
-	if _, err := h.Condition("deleted"); !errors.Is(err, hub.ErrNoFlow) {
-		t.Error(err)
-	}
+		defer r.Close()
+		var want []string
+		for i := range 20 {
+			want = append(want, fmt.Sprintf("flow-%02d", i))
+		}
+		for _, id := range append([]string{"deleted"}, want...) {
+			if _, err := h.Ingest(record.Post{FlowID: id, Messages: []*flow.Message{flow.UpsertNodes(flow.Node{ID: "a", FlowID: id, Label: "a", Status: "running"})}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := h.Delete("deleted"); err != nil {
+			t.Fatal(err)
+		}
+		if got := h.FlowIDs(); !slices.Equal(got, want) {
+			t.Errorf("%q", got)
+		}
+		if _, err := h.Condition("deleted"); !errors.Is(err, hub.ErrNoFlow) {
+			t.Error(err)
+		}
+	})
 }

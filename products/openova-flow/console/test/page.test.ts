@@ -238,9 +238,10 @@ describe("a server that is killed", () => {
     const v = await visit(browser, `${own.url}?flow=bootstrap`);
     const { page } = v;
     await says(header(page), /live/);
-    // Scripts that have not loaded yet could not be loaded after the kill.
+    // Scripts that have not loaded yet, such as that of the time bar, could not be loaded after the kill.
     await whole(page);
     await drawn(page);
+    await page.getByRole("slider", { name: "Instant" }).waitFor();
     await says(page.getByRole("region", { name: /What is wrong/ }), /bp-/);
     await page.evaluate(() => (document.body.dataset["same"] = "yes"));
     await own.kill();

@@ -131,6 +131,23 @@ func TestRelay_AwayWhileProblemsComeAndGo(t *testing.T) {
 	})
 }
 
+// TestRelay_RestartsKeepAlertsFiring restarts the relay more often than open alerts are sent again.
+func TestRelay_RestartsKeepAlertsFiring(t *testing.T) {
+	inBubble(t, someDay, func(s *stage) {
+		stop := s.relay(everything)
+		s.post(failing("fsn1", "db", time.Now(), "It could not be installed."))
+		time.Sleep(2 * time.Minute)
+		for range 20 {
+			stop()
+			stop = s.relay(everything)
+			time.Sleep(30 * time.Second)
+		}
+		if all := s.alerts.Alerts(); s.alerts.Firing() != 1 || all[0].Firing != 1 {
+			t.Errorf("%d fire: %+v", s.alerts.Firing(), all)
+		}
+	})
+}
+
 // revisions returns an upsert of a Git source of a region and of a Kustomization from it: the commits that it has and that the Kustomization has applied.
 func revisions(region, has, applied string) string {
 	status, judgement := "succeeded", `"judgement":{"state":"ready"}`

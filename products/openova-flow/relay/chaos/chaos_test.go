@@ -172,7 +172,7 @@ type episode struct {
 }
 
 // lag is how long a relay takes to start, to look, and to wait for what has just begun, in milliseconds, at most.
-const lag = 8000
+const lag = 4000
 
 // compare checks that the relay that was killed has told what the other one has. Only a problem that came and went while it was away may be missing.
 func compare(t *testing.T, calm, hurt *told) {

@@ -51,6 +51,7 @@ func (w *Worker) Run(ctx context.Context) {
 	var refresh <-chan time.Time
 	refresher, _ := w.Sender.(channel.Refresher)
 	if refresher != nil {
+		w.refresh(ctx, refresher) // a relay that restarts again and again would never reach the first tick
 		tick := time.NewTicker(refresher.Every())
 		defer tick.Stop()
 		refresh = tick.C

@@ -7,7 +7,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/relay/notice"
 	"github.com/openova-io/openova/products/openova-flow/server/claims"
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
-	"github.com/openova-io/openova/products/openova-flow/server/insight"
+	"github.com/openova-io/openova/products/openova-flow/server/gate"
 	"github.com/openova-io/openova/products/openova-flow/server/revision"
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
@@ -27,7 +27,8 @@ type Flow struct {
 	ID        string
 	state     *flow.State
 	regions   map[string]claims.Region
-	graph     *insight.Graph // of the state; nil: it has changed
+	snapshot  *flow.Message // of the state, when it was last read
+	read      *gate.State   // of snapshot; nil: the state has changed
 	Rollouts  []rollout.Rollout
 	Revisions []revision.Revision // the newest; without FollowRevisions they are not read
 	Known     bool                // the lists have been read
@@ -39,7 +40,6 @@ type Flow struct {
 
 	incarnation string
 	failures    map[string]notice.Failure // of the members of the rollouts
-	moved       bool                      // the state has changed since revisions looked
 	revisions   *revisions                // nil without FollowRevisions
 }
 
@@ -72,7 +72,7 @@ func (s *Flows) Apply(f Frame, now int64) (*Flow, error) {
 	}
 	fl := s.flow(f.Flow)
 	fl.state.Apply(m)
-	fl.graph, fl.Changed, fl.Stirred, fl.moved = nil, true, true, true
+	fl.read, fl.Changed, fl.Stirred = nil, true, true
 	switch {
 	case f.ID != "": // from here on come only changes
 		clear(s.pending)
@@ -176,8 +176,9 @@ func (f *Flow) Open() bool { return len(f.Rollouts) > 0 && f.Rollouts[0].EndedAt
 // Find returns the notices of the flow at an instant of the server's clock.
 func (f *Flow) Find(now int64) []notice.Notice {
 	f.Changed = false
-	if f.graph == nil {
-		f.graph = insight.Read(f.state.Collect())
+	if f.read == nil {
+		f.snapshot = f.state.Collect()
+		f.read = gate.Read(f.snapshot)
 	}
 	if len(f.Rollouts) == 0 || f.failures == nil {
 		f.failures = make(map[string]notice.Failure)
@@ -189,7 +190,7 @@ func (f *Flow) Find(now int64) []notice.Notice {
 			lastSeen[name], look.Stale[name] = r.LastSeen, r.Since
 		}
 	}
-	look.View = f.graph.At(now, lastSeen)
+	look.View = f.read.Graph().At(now, lastSeen)
 	if f.revisions != nil {
 		look.Revisions = f.revisions.look(f, now)
 	}

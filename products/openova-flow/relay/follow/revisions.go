@@ -16,7 +16,6 @@ import (
 type revisions struct {
 	wants func(region string) bool
 	gates map[commit]*gate.Gate // of the commits that sources have
-	state *flow.Message         // the snapshot that was last looked at; the gates compare it by pointer
 	found []notice.Notice       // by the last look
 }
 
@@ -42,22 +41,19 @@ func (f *Flow) FollowRevisions(wants func(region string) bool) {
 
 // look returns a notice for each commit of each region. Notices of one commit have the same key.
 func (r *revisions) look(f *Flow, now int64) []notice.Notice {
-	if r.state == nil || f.moved {
-		r.state, f.moved = f.state.Collect(), false
-	}
-	look := gate.Look{State: r.state, At: now, Claims: make(map[string]gate.Claim)}
+	look := gate.Look{State: f.read, At: now, Claims: make(map[string]gate.Claim)}
 	for name, region := range f.regions {
 		look.Claims[name] = gate.Claim{Stale: region.State == claims.Stale, LastSeen: region.LastSeen}
 	}
 	var found []notice.Notice
 	gates, results, sources := make(map[commit]*gate.Gate), make(map[commit]notice.Result), make(map[string]source)
 	ofRegion := make(map[string]int)
-	for i := range r.state.Nodes {
-		s, ok := sourceOf(&r.state.Nodes[i])
+	for i := range f.snapshot.Nodes {
+		s, ok := sourceOf(&f.snapshot.Nodes[i])
 		if !ok {
 			continue
 		}
-		sources[r.state.Nodes[i].ID] = s
+		sources[f.snapshot.Nodes[i].ID] = s
 		c := s.commit
 		if c.hash == "" || gates[c] != nil || !r.wants(c.region) || ofRegion[c.region] >= maxCommits {
 			continue

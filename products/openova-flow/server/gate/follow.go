@@ -45,7 +45,7 @@ type Follower struct {
 	OnAnswer func(*Answer, error)
 
 	etag  string
-	state *flow.Message
+	state *State
 }
 
 // Follow returns the conclusive answer, passed or failed. If ctx ends first, it returns the error of ctx and the last answer: nil if no look has
@@ -131,7 +131,7 @@ func (f *Follower) look(ctx context.Context) (Look, error) {
 		if err != nil {
 			return l, err
 		}
-		f.state, f.etag = m, resp.etag
+		f.state, f.etag = Read(m), resp.etag
 	default:
 		return l, resp.refused()
 	}

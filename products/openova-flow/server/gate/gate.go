@@ -13,10 +13,37 @@ import (
 
 // Look is the state of a flow at an instant.
 type Look struct {
-	State  *flow.Message // the snapshot; the same pointer if it has not changed
+	State  *State
 	Claims map[string]Claim
 	At     int64 // Unix milliseconds, by the server's clock if known
 }
+
+// State is a snapshot of a flow that has been read for gates. It never changes: gates of several questions may share one.
+type State struct {
+	graph *insight.Graph
+	facts map[string]*facts
+	tried map[string]string          // the revision that a Kustomization tried last, by id of the source
+	named map[string]revision.Source // by id: kind, namespace and name of the sources that objects name
+}
+
+// Read reads a snapshot. It costs as much as a few looks, so keep the result while the snapshot is the same.
+func Read(m *flow.Message) *State {
+	s := &State{graph: insight.Read(m), facts: make(map[string]*facts, len(m.Nodes)), tried: make(map[string]string), named: make(map[string]revision.Source)}
+	for i := range m.Nodes {
+		f := readFacts(&m.Nodes[i])
+		s.facts[f.node.ID] = f
+		if f.sourceID != "" {
+			s.named[f.sourceID] = f.Source
+		}
+		if f.Kind == kindKustomization && f.Attempted != "" {
+			s.tried[f.sourceID] = f.Attempted
+		}
+	}
+	return s
+}
+
+// Graph returns the graph of the snapshot.
+func (s *State) Graph() *insight.Graph { return s.graph }
 
 // Claim is the state of a region's claim. A region that no emitter has claimed has no entry, and can't be stale.
 type Claim struct {
@@ -34,12 +61,7 @@ type Gate struct {
 	commit  string // full commit that is asked for; empty if the repository does not have it
 	sources map[string]*shown
 	changes map[change]int64 // when a change that its controller has not observed was first seen
-
-	state *flow.Message // the fields below are computed from it
-	graph *insight.Graph
-	facts map[string]*facts
-	tried map[string]string          // the revision that a Kustomization tried last, by id of the source
-	named map[string]revision.Source // by id: kind, namespace and name of the sources that objects name
+	state   *State           // of the last look
 }
 
 // shown is the history of a source since the gate started.
@@ -76,32 +98,15 @@ func (g *Gate) Look(l Look) *Answer {
 	if g.ask.SinceStart && g.ask.Since.IsZero() {
 		g.ask.Since = time.UnixMilli(l.At)
 	}
-	if l.State != g.state {
-		g.read(l.State)
-	}
+	g.state = l.State
 	lastSeen := make(map[string]int64)
 	for region, c := range l.Claims {
 		if c.Stale {
 			lastSeen[region] = c.LastSeen
 		}
 	}
-	d := &decision{Gate: g, view: g.graph.At(l.At, lastSeen), at: l.At, stale: lastSeen, outcomes: make(map[string]ruling)}
+	d := &decision{Gate: g, view: g.state.graph.At(l.At, lastSeen), at: l.At, stale: lastSeen, outcomes: make(map[string]ruling)}
 	return d.answer()
-}
-
-func (g *Gate) read(m *flow.Message) {
-	g.state, g.graph, g.facts, g.tried = m, insight.Read(m), make(map[string]*facts, len(m.Nodes)), make(map[string]string)
-	g.named = make(map[string]revision.Source)
-	for i := range m.Nodes {
-		f := readFacts(&m.Nodes[i])
-		g.facts[f.node.ID] = f
-		if f.sourceID != "" {
-			g.named[f.sourceID] = f.Source
-		}
-		if f.Kind == kindKustomization && f.Attempted != "" {
-			g.tried[f.sourceID] = f.Attempted
-		}
-	}
 }
 
 // decision is the evaluation of one look.
@@ -171,7 +176,7 @@ func (d *decision) answer() *Answer {
 	d.followRoots(ids)
 	failed, allDone := len(a.Problems) > 0, true
 	for _, id := range ids {
-		f, state := d.facts[id], d.view.State(id)
+		f, state := d.state.facts[id], d.view.State(id)
 		r, ruled := d.outcomes[id]
 		if !ruled {
 			r = ruling{outcome: plain(id)}
@@ -230,7 +235,7 @@ func (d *decision) before(at flow.Time) bool {
 // endedBefore reports whether a node reached its state before Ask.Since.
 func (d *decision) endedBefore(id string) bool {
 	ended := d.view.Since(id)
-	if f := d.facts[id]; f != nil {
+	if f := d.state.facts[id]; f != nil {
 		ended = cmp.Or(f.node.EndedAt, ended)
 	}
 	return d.before(ended)
@@ -244,14 +249,14 @@ func (d *decision) inRegion(f *facts) bool {
 // lookAtSources records the revisions of the sources, and finds the required sources.
 func (d *decision) lookAtSources() {
 	candidates := make(map[string]bool)
-	for _, f := range d.facts {
+	for _, f := range d.state.facts {
 		if d.inRegion(f) && f.sourceID != "" {
 			candidates[f.sourceID] = true
 		}
 	}
 	if len(d.ask.Kustomizations)+len(d.ask.Releases) > 0 { // only the sources of these
 		clear(candidates)
-		for _, f := range d.facts {
+		for _, f := range d.state.facts {
 			if !d.inRegion(f) {
 				continue
 			}
@@ -290,10 +295,10 @@ func (d *decision) lookAtSources() {
 
 // source returns a source; without its URL and reference if the flow does not have it.
 func (d *decision) source(id string) revision.Source {
-	if f := d.facts[id]; f != nil {
+	if f := d.state.facts[id]; f != nil {
 		return f.Self(f.node)
 	}
-	return d.named[id]
+	return d.state.named[id]
 }
 
 func sameName(a, b revision.Source) bool {
@@ -306,7 +311,7 @@ func (d *decision) applier(f *facts) *facts {
 	case slices.ContainsFunc(d.ask.Kustomizations, func(n Name) bool { return f.is(kindKustomization, n) }):
 		return f
 	case d.isAsked(f):
-		return d.facts[f.AppliedBy]
+		return d.state.facts[f.AppliedBy]
 	}
 	return nil
 }
@@ -337,10 +342,10 @@ func (d *decision) byVersion() bool {
 // current returns the current revision of a source. If the flow does not have the source, it is the one that a
 // Kustomization tried last.
 func (d *decision) current(source string) (revision, origin string) {
-	if f := d.facts[source]; f != nil {
+	if f := d.state.facts[source]; f != nil {
 		return f.Revision, f.Origin
 	}
-	return d.tried[source], ""
+	return d.state.tried[source], ""
 }
 
 // note records the current revision of a source.
@@ -401,7 +406,7 @@ func (d *decision) order(text, origin string) order {
 func (d *decision) choose() {
 	d.scope = make(map[string]bool)
 	applied := make(map[string][]string) // ids of applied objects, by id of the Kustomization that applied them
-	for id, f := range d.facts {
+	for id, f := range d.state.facts {
 		if f.AppliedBy != "" {
 			applied[f.AppliedBy] = append(applied[f.AppliedBy], id)
 		}
@@ -416,7 +421,7 @@ func (d *decision) choose() {
 		}
 	}
 	named := len(d.ask.Kustomizations)+len(d.ask.Releases) > 0
-	for id, f := range d.facts {
+	for id, f := range d.state.facts {
 		switch {
 		case !d.inRegion(f), !d.view.Member(id):
 		case d.required[id], d.ask.Revision == "" && !named:
@@ -428,7 +433,7 @@ func (d *decision) choose() {
 	}
 	find := func(kind string, n Name, found func(id string, f *facts)) {
 		some := false
-		for id, f := range d.facts {
+		for id, f := range d.state.facts {
 			if d.inRegion(f) && f.is(kind, n) {
 				some = true
 				found(id, f)
@@ -444,7 +449,7 @@ func (d *decision) choose() {
 	for _, r := range d.ask.Releases {
 		find(kindRelease, r.Name, func(id string, f *facts) {
 			d.scope[id] = true
-			if k := d.facts[f.AppliedBy]; k != nil && d.ask.Revision != "" && !d.byVersion() {
+			if k := d.state.facts[f.AppliedBy]; k != nil && d.ask.Revision != "" && !d.byVersion() {
 				d.scope[f.AppliedBy] = true // its spec comes from that Kustomization
 			}
 		})

@@ -142,7 +142,7 @@ func (w *watcher) answer(claims map[string]gate.Claim, clusters ...cluster) *gat
 		w.t.Fatal(err)
 	}
 	w.now += 1000
-	return w.g.Look(gate.Look{State: m, Claims: claims, At: w.now})
+	return w.g.Look(gate.Look{State: gate.Read(m), Claims: claims, At: w.now})
 }
 
 // want looks at some regions and checks the result.
@@ -504,7 +504,7 @@ func TestRevision_Syntax(t *testing.T) {
 		if err := ask.Validate(); err != nil {
 			t.Fatal(err)
 		}
-		if got := gate.New(ask).Look(gate.Look{State: m, At: 1}).Result; (got == passed) != tt.same {
+		if got := gate.New(ask).Look(gate.Look{State: gate.Read(m), At: 1}).Result; (got == passed) != tt.same {
 			t.Errorf("%s of %s, from %q: %s", tt.ask, tt.shown, tt.origin, got)
 		}
 	}
@@ -576,7 +576,7 @@ func TestGate_ContainsOfAnotherRegionHidesNoRelease(t *testing.T) {
 		{"", "fsn1/group", 3, 2, 1},
 		{"fsn1", "fsn1/group", 1, 1, 0},
 	} {
-		got := gate.New(gate.Ask{Region: tt.region}).Look(gate.Look{State: snapshot(tt.parent), At: 1000})
+		got := gate.New(gate.Ask{Region: tt.region}).Look(gate.Look{State: gate.Read(snapshot(tt.parent)), At: 1000})
 		if got.Total != tt.total || got.Done != tt.done || got.Failed != tt.failed {
 			t.Errorf("region %q, %s contains fsn1/a: %s", tt.region, tt.parent, got.Line())
 		}
@@ -596,7 +596,7 @@ func TestAnswer_OmitsCommandsThatNoAdapterSends(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out strings.Builder
-		if err := gate.New(gate.Ask{}).Look(gate.Look{State: m, At: 1}).WriteText(&out, false); err != nil {
+		if err := gate.New(gate.Ask{}).Look(gate.Look{State: gate.Read(m), At: 1}).WriteText(&out, false); err != nil {
 			t.Fatal(err)
 		}
 		if !strings.HasPrefix(out.String(), "failed: r1/a") || strings.Contains(out.String(), "Run: ") != offered {

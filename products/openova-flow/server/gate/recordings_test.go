@@ -16,7 +16,7 @@ func TestGate_OfTheCases(t *testing.T) {
 	for _, c := range recorded.Cases(t) {
 		t.Run(c.Name, func(t *testing.T) {
 			for name, g := range c.Gates {
-				if got := gate.New(gate.Ask{}).Look(gate.Look{State: c.Play(t).At(g.At), At: g.At}).Result; got != g.Want {
+				if got := gate.New(gate.Ask{}).Look(gate.Look{State: gate.Read(c.Play(t).At(g.At)), At: g.At}).Result; got != g.Want {
 					t.Errorf("%s: %s, want %s", name, got, g.Want)
 				}
 			}
@@ -100,7 +100,7 @@ func TestGate_RecordedReleases(t *testing.T) {
 				waiters[n] = &waiter{g: gate.New(gate.Ask{Releases: []gate.Release{{Name: n}}})}
 			}
 			for now := first; now <= last+60_000; now += 1000 {
-				state := p.At(now)
+				state := gate.Read(p.At(now))
 				for n, w := range waiters {
 					a := w.g.Look(gate.Look{State: state, At: now})
 					if a.Result != w.result {
@@ -193,7 +193,7 @@ func TestGate_RecordedRevisions(t *testing.T) {
 				if truth(now) && out == 0 {
 					out = now
 				}
-				if a := g.Look(gate.Look{State: p.At(now), At: now}); a.Result != passed {
+				if a := g.Look(gate.Look{State: gate.Read(p.At(now)), At: now}); a.Result != passed {
 					stands = 0
 				} else if stands == 0 {
 					stands = now
@@ -205,7 +205,7 @@ func TestGate_RecordedRevisions(t *testing.T) {
 					break
 				}
 				if now > start+5*60_000 {
-					t.Errorf("%s %v from %s: %s, out at %+d ms", tt.name, tt.kustomizations, offset, g.Look(gate.Look{State: p.At(now), At: now}).Line(), out-tt.fetched)
+					t.Errorf("%s %v from %s: %s, out at %+d ms", tt.name, tt.kustomizations, offset, g.Look(gate.Look{State: gate.Read(p.At(now)), At: now}).Line(), out-tt.fetched)
 					break
 				}
 			}

@@ -12,7 +12,7 @@ import (
 
 // rule records the outcome of an object if it differs from package insight's, plain.
 func (d *decision) rule(id string, plain Outcome) {
-	f := d.facts[id]
+	f := d.state.facts[id]
 	if f == nil {
 		return
 	}
@@ -50,7 +50,7 @@ func (d *decision) has(source string) bool {
 
 // ruleSource decides on a required source.
 func (d *decision) ruleSource(id string, plain Outcome) ruling {
-	f := d.facts[id]
+	f := d.state.facts[id]
 	switch {
 	case d.has(id):
 		return ruling{outcome: plain}
@@ -75,7 +75,7 @@ func (d *decision) awaited(source string) ruling {
 	}
 	r := d.ruleSource(source, plain)
 	if r.why == "" {
-		r.why = "Its source " + d.facts[source].node.Label + " can't be fetched."
+		r.why = "Its source " + d.state.facts[source].node.Label + " can't be fetched."
 	}
 	return ruling{outcome: r.outcome, why: r.why, final: r.final}
 }
@@ -195,7 +195,7 @@ func (d *decision) followRoots(ids []string) {
 
 // object returns the entry of one object.
 func (d *decision) object(id string, r ruling) Object {
-	f := d.facts[id]
+	f := d.state.facts[id]
 	o := Object{ID: id, Region: f.node.Region, Kind: f.Kind, Namespace: f.Namespace, Name: f.node.Label, State: d.view.State(id), Marks: d.view.Marks(id),
 		Outcome: r.outcome, Revision: f.Revision, StartedAt: f.node.StartedAt, EndedAt: f.node.EndedAt}
 	if f.Kind == kindRelease {
@@ -214,7 +214,7 @@ func (d *decision) describe(a *Answer) {
 		revision, _ := d.current(id)
 		s := Source{ID: id, Region: region, Revision: revision, Has: d.has(id), ByName: d.byName[id]}
 		s.Left = !s.Has && d.sources[id].first != 0
-		if f := d.facts[id]; f != nil {
+		if f := d.state.facts[id]; f != nil {
 			s.Region, s.Interval, s.Command = f.node.Region, f.interval, f.fetch()
 			if f.UpdatedAt != 0 {
 				s.Since = flow.At(f.UpdatedAt)
@@ -225,7 +225,7 @@ func (d *decision) describe(a *Answer) {
 	for _, region := range slices.Sorted(maps.Keys(d.stale)) {
 		shown := d.hidden() && (d.ask.Region == "" || d.ask.Region == region)
 		for id := range d.scope {
-			shown = shown || d.facts[id].node.Region == region
+			shown = shown || d.state.facts[id].node.Region == region
 		}
 		if shown {
 			a.Stale = append(a.Stale, Stale{region, d.stale[region]})

@@ -164,7 +164,7 @@ func TestRelay_KilledAgainAndAgain(t *testing.T) {
 	compare(t, calm, hurt)
 }
 
-// episode is what was told of a subject, from opened to resolved.
+// episode is the notices of one subject, from opened to resolved.
 type episode struct {
 	span
 	phases  string
@@ -174,7 +174,7 @@ type episode struct {
 // lag is how long a relay takes to start, to look, and to wait for what has just begun, in milliseconds, at most.
 const lag = 4000
 
-// compare checks that the relay that was killed has told what the other one has. Only a problem that came and went while it was away may be missing.
+// compare checks that both relays have sent the same notices. The one that was killed may lack a problem that came and went while it was away.
 func compare(t *testing.T, calm, hurt *told) {
 	want, got := episodes(t, calm), episodes(t, hurt)
 	if len(want) < 5 {
@@ -235,7 +235,7 @@ func compare(t *testing.T, calm, hurt *told) {
 	}
 }
 
-// episodes returns what was told of each key, without updates. No phase of an episode comes twice.
+// episodes returns the episodes of each key, without updates. It fails the test if a phase of an episode comes twice.
 func episodes(t *testing.T, s *told) map[string][]episode {
 	all, at := make(map[string][]episode), make(map[string]int)
 	for _, n := range s.hook.Received() {

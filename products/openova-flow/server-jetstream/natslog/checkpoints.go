@@ -156,7 +156,7 @@ func (k *checkpointer) write(ctx context.Context, c *record.Checkpoint, ref chec
 	if err := errors.Join(out.Write(c), out.Close(c.Seq), z.Close()); err != nil {
 		return checkpointList{}, err
 	}
-	// Every write has keys of its own, also two writes for one entry: the one that is not listed is removed.
+	// Each write has its own keys, even if two are for the same entry: only one of them is listed, and the keys of the other are removed.
 	ref.Data = fmt.Sprintf("%s%s.%d.%s-%d.", l.keys(dataKind), tokenOf(c.FlowID), ref.Seq, l.name, l.tokens.Add(1))
 	for piece := range slices.Chunk(data.Bytes(), int(l.cfg.Conn.MaxPayload())-headerRoom) {
 		if _, err := l.bucket.Put(ctx, ref.Data+fmt.Sprint(ref.Pieces), piece); err != nil {

@@ -1,8 +1,8 @@
 // Package claims keeps the claims of a flow: which cluster has each region, which may claim it, when a claim expires, and the state that readers see.
 //
-// It has no clock, timers or locks: the caller passes the time, in Unix milliseconds, and serializes writes with reads. Hubs that follow the same log pass
-// the log's times to every function but Expire, so that they agree on the owners. They call Expire with the time of their own clocks: that only decides
-// whether a region is shown as stale.
+// It has no clock, timers or locks: the caller passes the time, in Unix milliseconds, and serializes writes with reads. Hubs that follow the same log
+// pass the times in the log, so that they agree on the owners. Only Expire gets the time of the hub's own clock: it decides no more than whether a region is
+// shown as stale.
 package claims
 
 import (

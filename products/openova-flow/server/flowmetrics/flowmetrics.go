@@ -34,7 +34,7 @@ type kept struct {
 // New returns a Collector.
 func New(s Source) *Collector { return &Collector{source: s} }
 
-// collect returns the measures of the flows within the limits, and what was left out.
+// collect returns the measures of the flows within the limits, and how many flows and elements exceed them.
 func (c *Collector) collect() (list []*measures, out leftOut) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -15,7 +15,7 @@ func (s *Server) deny(w http.ResponseWriter, r *http.Request, err error) {
 	writeProblem(w, problemOf(err))
 }
 
-// noteDenial counts a denial and logs who was denied and why, never a secret that the caller sent.
+// noteDenial counts a denial, and logs the caller and the reason. It never logs a secret that the caller sent.
 func (s *Server) noteDenial(w http.ResponseWriter, r *http.Request, err error) {
 	var denial *auth.Denial
 	if !errors.As(err, &denial) {

@@ -95,11 +95,7 @@ func TestWaitProgram_FollowsARevision(t *testing.T) {
 	post(t, server.url, rollout(a, a, isReady, isBusy))
 	w.out.wait(t, "changed: r1/n/web: working")
 	post(t, server.url, rollout(a, a, isReady, isReady))
-	ready := time.Now()
 	w.exit(0)
-	if took := time.Since(ready); took > 2*time.Second+500*time.Millisecond {
-		t.Errorf("wait ended %s after the commit was out", took)
-	}
 
 	post(t, server.url, rollout(b, b, isReady, isReady)) // superseded
 	waitFor(t, server.url, dir, "--revision", commits[1]).exit(0)

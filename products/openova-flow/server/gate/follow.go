@@ -159,7 +159,7 @@ func (f *Follower) get(ctx context.Context, what, etag string) (*response, error
 	if err != nil {
 		return nil, err
 	}
-	if etag != "" && f.state != nil {
+	if etag != "" {
 		req.Header.Set("If-None-Match", etag)
 	}
 	if f.Token != nil {

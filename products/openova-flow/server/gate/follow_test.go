@@ -21,12 +21,21 @@ import (
 type serving func(path string) (status int, body string)
 
 func (s serving) RoundTrip(r *http.Request) (*http.Response, error) {
-	w := httptest.NewRecorder()
 	status, body := s(r.URL.Path)
+	return response(status, "", body), nil
+}
+
+func response(status int, etag, body string) *http.Response {
+	w := httptest.NewRecorder()
+	w.Header().Set("ETag", etag)
 	w.WriteHeader(status)
 	_, _ = w.WriteString(body)
-	return w.Result(), nil
+	return w.Result()
 }
+
+type roundTrip func(r *http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func snapshot(clusters ...cluster) string {
 	var nodes []string
@@ -54,7 +63,7 @@ func follow(t *testing.T, ask gate.Ask, settle time.Duration, serve func(since t
 
 func TestFollower_ConfirmsAnswers(t *testing.T) {
 	done, open := snapshot(region("one", a, at(a, a, ready), nil)), snapshot(region("one", a, at(before, a, working), nil))
-	broken := snapshot(region("one", a, at(before, a, failed), nil))
+	broken, final := snapshot(region("one", a, at(before, a, failed), nil)), snapshot(region("one", a, at(before, a, givenUp), nil))
 	for _, tt := range []struct {
 		name   string
 		ask    gate.Ask
@@ -70,6 +79,7 @@ func TestFollower_ConfirmsAnswers(t *testing.T) {
 		}, passed, 21 * time.Second},
 		{"everything", gate.Ask{}, func(time.Duration) string { return done }, passed, 10 * time.Second},
 		{"a failure", gate.Ask{Revision: a}, func(time.Duration) string { return broken }, failing, 10 * time.Second},
+		{"a final failure", gate.Ask{Revision: a}, func(time.Duration) string { return final }, failing, 0},
 		{"a failure that does not stand", gate.Ask{Revision: a}, func(d time.Duration) string {
 			if d < 9*time.Second {
 				return broken
@@ -83,10 +93,97 @@ func TestFollower_ConfirmsAnswers(t *testing.T) {
 			}
 			return 200, tt.serve(d)
 		})
-		if err != nil || got.Result != tt.result || took < tt.took || took > tt.took+time.Second {
+		if err != nil || got.Result != tt.result || took < tt.took || took >= tt.took+gate.DefaultPoll {
 			t.Errorf("%s: %v after %s, %v", tt.name, got, took, err)
 		}
 	}
+	if got, took, err := follow(t, gate.Ask{Revision: a}, 0, func(time.Duration, string) (int, string) { return 200, done }); err != nil || got.Result != passed || took != 0 {
+		t.Errorf("without confirmation: %v after %s, %v", got, took, err)
+	}
+}
+
+// The answers of the server to a follower's looks, one after another.
+func TestFollower_Looks(t *testing.T) {
+	type reply struct {
+		status     int
+		etag, body string
+	}
+	done, missing, unchanged := snapshot(region("one", a, at(a, a, ready), nil)), reply{404, "", `{"detail":"no such flow"}`}, reply{304, "", ""}
+	first := reply{200, `"1"`, done}
+	steps := []struct {
+		name              string
+		regions, snapshot reply
+		match             string // the If-None-Match of the request for the snapshot
+		result            string // of the answer; empty: none
+		err               string // a part of it
+	}{
+		{"no flow", missing, missing, "", "", "does not exist"},
+		{"an older server", reply{405, "", ""}, first, "", passed, ""},
+		{"unchanged", missing, unchanged, `"1"`, passed, ""},
+		{"a stale region", reply{200, "", `{"at":9,"regions":{"one":{"state":"stale","heard":5}}}`}, unchanged, `"1"`, pending, ""},
+		{"no claims", reply{503, "", `{"detail":"draining"}`}, unchanged, "", pending, "draining"},
+		{"claims that are no JSON", reply{200, "", "<html>"}, unchanged, "", pending, "claims"},
+		{"no snapshot", missing, reply{500, "", ""}, `"1"`, pending, "500"},
+		{"a snapshot that is none", missing, reply{200, `"2"`, `{"type":"x"}`}, `"1"`, pending, "x"},
+		{"unchanged again", missing, unchanged, `"1"`, passed, ""},
+		{"deleted", missing, missing, `"1"`, "", "does not exist"},
+		{"created", missing, reply{200, "", done}, "", passed, ""},
+		{"without an ETag", missing, reply{200, "", done}, "", passed, ""},
+		{"no token", missing, first, "", passed, "no token"},
+		{"no connection", missing, first, "", passed, "no connection"},
+		{"cancelled", missing, first, "", "never reported", ""},
+	}
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		i, match := 0, ""
+		f := gate.Follower{URL: "http://flow", Flow: "F", Settle: time.Hour, Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			if token := r.Header.Get("Authorization"); token != "Bearer T" {
+				t.Errorf("the token is %q", token)
+			}
+			switch s := steps[i]; {
+			case s.err == "no connection":
+				return nil, errors.New(s.err)
+			case s.name == "cancelled":
+				cancel()
+				return nil, ctx.Err()
+			case strings.HasSuffix(r.URL.Path, "/regions"):
+				return response(s.regions.status, s.regions.etag, s.regions.body), nil
+			default:
+				match = r.Header.Get("If-None-Match")
+				return response(s.snapshot.status, s.snapshot.etag, s.snapshot.body), nil
+			}
+		})}}
+		f.Token = func() (string, error) {
+			if steps[i].err == "no token" {
+				return "", errors.New("no token")
+			}
+			return "T", nil
+		}
+		f.OnAnswer = func(a *gate.Answer, err error) {
+			s, result, text := steps[i], "", ""
+			if a != nil {
+				result = a.Result
+			}
+			if err != nil {
+				text = err.Error()
+			}
+			if result != s.result || match != s.match || (err != nil) != (s.err != "") || !strings.Contains(text, s.err) || errors.Is(err, gate.ErrNoFlow) != (a == nil) {
+				t.Errorf("%s: %q, %v; If-None-Match is %q", s.name, result, err, match)
+			}
+			switch {
+			case s.name == "a stale region":
+				if a.At != 9 || len(a.Stale) != 1 || a.Stale[0].Since != 5 {
+					t.Errorf("at %d, %+v", a.At, a.Stale)
+				}
+			case err == nil && a.At != time.Now().UnixMilli():
+				t.Errorf("%s: at %d, want the time of the look", s.name, a.At)
+			}
+			i, match = i+1, ""
+		}
+		if a, err := f.Follow(ctx, gate.New(gate.Ask{})); a == nil || !errors.Is(err, context.Canceled) || i != len(steps)-1 {
+			t.Errorf("%v, %v after %d looks", a, err, i)
+		}
+	})
 }
 
 // An answer must be confirmed again after an error.

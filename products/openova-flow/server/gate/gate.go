@@ -234,11 +234,7 @@ func (d *decision) before(at flow.Time) bool {
 
 // endedBefore reports whether a node reached its state before Ask.Since.
 func (d *decision) endedBefore(id string) bool {
-	ended := d.view.Since(id)
-	if f := d.state.facts[id]; f != nil {
-		ended = cmp.Or(f.node.EndedAt, ended)
-	}
-	return d.before(ended)
+	return d.before(cmp.Or(d.state.facts[id].node.EndedAt, d.view.Since(id)))
 }
 
 // inRegion reports whether a node is in Ask.Region.
@@ -362,7 +358,7 @@ func (d *decision) note(source string) {
 	switch {
 	case revision == "":
 	case d.counts(source, revision, origin):
-		if delete(s.before, revision); s.first == 0 {
+		if s.first == 0 {
 			s.first = d.at
 		}
 	case s.first == 0:

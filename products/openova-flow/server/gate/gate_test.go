@@ -28,8 +28,11 @@ func written(branch, digit string) string { return branch + "@sha1:" + commit(di
 type cluster struct {
 	name          string
 	source        string // revision
+	origin        string // of an artifact: the revision that it was built from
 	ref           string // empty: branch main
 	url           string // empty: example.com/fleet.git
+	sourceKind    string // empty: GitRepository
+	namespace     string // of the source; empty: flux-system
 	sourceName    string // empty: fleet
 	sourceState   string // judgement; empty: ready
 	kustomization map[string]unit
@@ -49,6 +52,7 @@ const (
 	behind      = `"state":"waiting","gate":"wait","marks":["old-revision"],"cause":{"class":"old-revision"}`
 	failed      = `"state":"broken","problem":true,"cause":{"class":"upgrade-failed","sentence":"It failed."}`
 	givenUp     = `"state":"broken","problem":true,"final":true,"cause":{"class":"given-up","sentence":"It was given up."}`
+	waiting     = `"state":"waiting","gate":"wait"`
 	retrying    = `"state":"broken","problem":true,"gate":"wait","marks":["retrying"],"cause":{"class":"upgrade-failed","sentence":"It failed."}`
 	suspendedAt = `"state":"suspended","marks":["old-revision"]`
 )
@@ -71,7 +75,9 @@ func (c cluster) nodes() []string {
 	node := func(id, label, status, meta, judgement, times string) string {
 		return fmt.Sprintf(`{"id":%q,"flowId":"F","region":%q,"label":%q,"status":%q%s,"meta":{%s,"judgement":{%s}}}`, c.name+"/"+id, c.name, label, status, times, meta, judgement)
 	}
-	url, ref, state, name := c.url, c.ref, c.sourceState, cmp.Or(c.sourceName, "fleet")
+	url, ref, state := c.url, c.ref, c.sourceState
+	kind, namespace, name := cmp.Or(c.sourceKind, "GitRepository"), cmp.Or(c.namespace, "flux-system"), cmp.Or(c.sourceName, "fleet")
+	sourceID := kind + "/" + namespace + "/" + name
 	switch url {
 	case "":
 		url = `,"url":"https://example.com/fleet.git"`
@@ -92,11 +98,11 @@ func (c cluster) nodes() []string {
 	}
 	var all []string
 	if c.url != unseen {
-		all = append(all, node("GitRepository/flux-system/"+name, name, "succeeded",
-			fmt.Sprintf(`"kind":"GitRepository","auxiliary":true,"namespace":"flux-system"%s,"ref":%q,"revision":%q,"interval":60000%s`, url, ref, c.source, suspended), state, ""))
+		all = append(all, node(sourceID, name, "succeeded",
+			fmt.Sprintf(`"kind":%q,"auxiliary":true,"namespace":%q%s,"ref":%q,"revision":%q,"originRevision":%q,"interval":60000%s`, kind, namespace, url, ref, c.source, c.origin, suspended), state, ""))
 	}
-	source := fmt.Sprintf(`,"source":%q`, c.name+"/GitRepository/flux-system/"+name)
-	from := fmt.Sprintf(`"source":{"kind":"GitRepository","namespace":"flux-system","name":%q}`, name)
+	source := fmt.Sprintf(`,"source":%q`, c.name+"/"+sourceID)
+	from := fmt.Sprintf(`"source":{"kind":%q,"namespace":%q,"name":%q}`, kind, namespace, name)
 	for name, u := range c.kustomization {
 		if strings.Contains(u.judgement, `"suspended"`) {
 			u.meta += `,"suspended":true`
@@ -105,6 +111,9 @@ func (c cluster) nodes() []string {
 			`"kind":"Kustomization","namespace":"flux-system",`+from+u.meta, u.judgement+source, u.times))
 	}
 	for name, u := range c.release {
+		if strings.Contains(u.judgement, `"suspended"`) {
+			u.meta += `,"suspended":true`
+		}
 		by := fmt.Sprintf(`,"appliedBy":%q`, c.name+"/Kustomization/flux-system/apps")
 		if strings.Contains(u.meta, "appliedBy") {
 			by = ""
@@ -226,8 +235,14 @@ func TestGate_FailedBefore(t *testing.T) {
 func TestGate_ControllerIsDead(t *testing.T) {
 	w := watch(t, gate.Ask{Revision: a})
 	w.want(pending, region("one", a, at(a, a, ready), units{"web": generation(5, 4, givenUp)}))
-	w.now += (11 * time.Minute).Milliseconds()
+	w.now += (11 * time.Minute).Milliseconds() - 1000
+	w.want(pending, region("one", a, at(a, a, ready), units{"web": generation(5, 4, givenUp)}))
 	w.want(failing, region("one", a, at(a, a, ready), units{"web": generation(5, 4, givenUp)}))
+
+	// These judgements are about the change.
+	for _, judgement := range []string{strings.Replace(givenUp, `"problem"`, `"marks":["not-observed"],"problem"`, 1), `"state":"waiting","since":1,"needs":["one/shop/gone"]`} {
+		watch(t, gate.Ask{Revision: a}).want(failing, region("one", a, at(a, a, ready), units{"web": generation(5, 4, judgement)}))
+	}
 }
 
 // S7 and S7c: the adapter is down.
@@ -284,6 +299,18 @@ func TestGate_SinceCountsWholeSeconds(t *testing.T) {
 	w.want(passed, one)
 }
 
+// A run that began earlier fails after the given time: that is a failure, though no run has begun since.
+func TestGate_FailsAfterSince(t *testing.T) {
+	for ended, want := range map[int64]string{1_000_000_000_000: failing, 999_999_999_999: pending} {
+		web := generation(5, 5, failed)
+		web.times = fmt.Sprintf(`,"startedAt":999999990000,"endedAt":%d`, ended)
+		got := watch(t, gate.Ask{Since: time.Unix(1_000_000_000, 0)}).want(want, cluster{name: "one", release: units{"web": web}})
+		if got.Started {
+			t.Error("a run has begun")
+		}
+	}
+}
+
 // S12 and S13: a failure that is rolled back and retried is not final.
 func TestGate_FailureIsRetried(t *testing.T) {
 	for _, tt := range []struct {
@@ -314,11 +341,28 @@ func TestGate_KustomizationWaits(t *testing.T) {
 	w.want(passed, two(at(a, a, ready), at(a, a, ready), generation(5, 5, ready)))
 
 	w = watch(t, gate.Ask{Revision: a})
-	w.want(pending, two(at(before, before, failed), waits(at(before, before, ready)), generation(4, 4, ready))) // it failed at the commit before
-	got := w.want(failing, two(at(before, a, failed), waits(at(before, before, ready)), generation(4, 4, ready)))
+	got := w.want(pending, two(at(before, before, failed), waits(at(before, before, ready)), generation(4, 4, ready))) // it failed at the commit before
+	if apps := got.Objects[0]; apps.Outcome != gate.Open || !slices.Equal(apps.HeldBy, []string{"one/Kustomization/flux-system/infra"}) || len(got.Problems) != 0 {
+		t.Errorf("%+v, %+v", apps, got.Problems)
+	}
+	got = w.want(failing, two(at(before, a, failed), waits(at(before, before, ready)), generation(4, 4, ready)))
 	if len(got.Problems) != 1 || got.Problems[0].ID != "one/Kustomization/flux-system/infra" || got.Problems[0].Blocks != 1 {
 		t.Errorf("%+v", got.Problems)
 	}
+}
+
+// A Kustomization that does not try the commit fails in the end; at once if its judgement is about that.
+func TestGate_KustomizationDoesNotTry(t *testing.T) {
+	w, one := watch(t, gate.Ask{Revision: a}), region("one", a, at(before, before, failed), nil)
+	w.want(pending, one)
+	w.now += (11 * time.Minute).Milliseconds() - 1000
+	w.want(pending, one)
+	w.want(failing, one)
+	for _, mark := range []string{"not-observed", "old-revision"} {
+		marked := strings.Replace(failed, `"problem"`, `"marks":["`+mark+`"],"problem"`, 1)
+		watch(t, gate.Ask{Revision: a}).want(failing, region("one", a, at(before, before, marked), nil))
+	}
+	watch(t, gate.Ask{Revision: a}).want(pending, region("one", a, at(before, a, ready), nil)) // tried, and not applied
 }
 
 func TestGate_AllRegionsOfTheSource(t *testing.T) {
@@ -329,6 +373,13 @@ func TestGate_AllRegionsOfTheSource(t *testing.T) {
 	if len(got.Sources) != 2 || !got.Sources[0].Has || got.Sources[1].Has || got.Sources[1].Revision != before || got.Sources[1].Interval != 60_000 ||
 		strings.Join(got.Sources[1].Command, " ") != "flux reconcile source git fleet -n flux-system" {
 		t.Errorf("%+v", got.Sources)
+	}
+	for kind, command := range map[string]string{"OCIRepository": "flux reconcile source oci fleet -n flux-system", "Bucket": "flux reconcile source bucket fleet -n flux-system", "ExternalArtifact": ""} {
+		other := late
+		other.sourceKind = kind
+		if got := watch(t, gate.Ask{Revision: a}).want(pending, other).Sources; len(got) != 1 || strings.Join(got[0].Command, " ") != command {
+			t.Errorf("%s: %+v", kind, got)
+		}
 	}
 	w.want(passed, done("one"), done("two"))
 	watch(t, gate.Ask{Revision: a, Region: "one"}).want(passed, done("one"), late)
@@ -361,6 +412,10 @@ func TestGate_Overtaken(t *testing.T) {
 		w.want(pending, region("one", a, at(a, a, working), nil))
 		w.want(passed, region("one", b, at(a, a, behind), nil)) // it has not tried the later one
 		w.want(passed, region("one", b, at(a, b, failed), nil)) // the later one does not matter
+		w.want(passed, region("one", b, unit{at(a, a, ready).meta, working, ""}, nil))
+		w.want(passed, region("one", b, at(a, a, waiting), nil))
+		w.want(pending, region("one", a, at(a, a, waiting), nil))
+		w.want(pending, region("one", b, at(a, a, working), nil))
 		w.want(failing, region("one", b, at(a, a, failed), nil))
 	})
 	t.Run("rolled back to it", func(t *testing.T) { // a, b, a again: this gate is for the second a
@@ -383,13 +438,31 @@ func TestGate_Overtaken(t *testing.T) {
 		if !got.Sources[0].Left || !got.Final {
 			t.Errorf("%+v, final %v", got.Sources, got.Final)
 		}
+		broken := region("one", before, at(before, before, ready), nil)
+		broken.sourceState = failed
+		if got = w.want(failing, broken); len(got.Problems) != 1 || !got.Problems[0].Final {
+			t.Errorf("%+v", got.Problems)
+		}
+	})
+	t.Run("an artifact that was built from it", func(t *testing.T) {
+		digest := func(digit string) string { return "latest@sha256:" + strings.Repeat(digit, 64) }
+		oci := func(source, origin string, apps unit) cluster {
+			return cluster{name: "one", sourceKind: "OCIRepository", ref: "tag latest", source: source, origin: origin, kustomization: units{"apps": apps}}
+		}
+		w := watch(t, gate.Ask{Revision: commit("a")})
+		w.want(pending, oci(digest("1"), a, at(digest("0"), digest("0"), behind)))
+		w.want(pending, oci(digest("2"), b, at(digest("0"), digest("1"), working)))
+		w.want(passed, oci(digest("2"), b, at(digest("1"), digest("2"), failed))) // the later one does not matter
 	})
 }
 
 func TestGate_SuspendedOnTheOldCommit(t *testing.T) {
 	w := watch(t, gate.Ask{Revision: a})
-	w.want(pending, cluster{name: "one", source: a, kustomization: units{"apps": at(before, before, suspendedAt), "infra": at(before, a, working)}})
-	got := w.want(failing, cluster{name: "one", source: a, kustomization: units{"apps": at(before, before, suspendedAt), "infra": at(a, a, ready)}})
+	got := w.want(pending, cluster{name: "one", source: a, kustomization: units{"apps": at(before, before, suspendedAt), "infra": at(before, a, working)}})
+	if got.Final {
+		t.Error("it is final, though it is pending")
+	}
+	got = w.want(failing, cluster{name: "one", source: a, kustomization: units{"apps": at(before, before, suspendedAt), "infra": at(a, a, ready)}})
 	if !got.Final {
 		t.Error("it is not final")
 	}
@@ -402,8 +475,13 @@ func TestGate_SourceIsDead(t *testing.T) {
 	if len(got.Problems) != 1 || got.Problems[0].ID != "one/GitRepository/flux-system/fleet" {
 		t.Errorf("%+v", got.Problems)
 	}
+	if apps := got.Objects[0]; apps.Outcome != gate.NotOut || apps.Why == "" || got.Final {
+		t.Errorf("%+v, final %v", apps, got.Final)
+	}
 	dead.sourceState = `"state":"suspended","gate":"pass"`
-	watch(t, gate.Ask{Revision: a}).want(failing, dead)
+	if got := watch(t, gate.Ask{Revision: a}).want(failing, dead); !got.Final {
+		t.Error("it is not final")
+	}
 	watch(t, gate.Ask{Revision: a}).want(pending, dead, region("two", before, at(before, before, ready), nil)) // another source may get it
 }
 
@@ -440,11 +518,28 @@ func TestGate_ChartVersions(t *testing.T) {
 		w.want(pending, is("1.0.0", "1.0.0", ready))
 		w.want(pending, is("1.0.0", "1.0.0", givenUp)) // of the version before
 		w.want(pending, is("1.0.0", "1.1.0", working))
+		if got := w.want(pending, is("1.0.0", "1.1.0", retrying)); got.Failed != 1 || got.Objects[0].Outcome != gate.Open {
+			t.Errorf("%s: %+v", got.Line(), got.Objects)
+		}
 		w.want(failing, is("1.0.0", "1.1.0", givenUp))
+		wanted := is("1.0.0", "1.0.0", givenUp)
+		wanted.release["web"] = unit{wanted.release["web"].meta + `,"versionWanted":"1.1.0"`, givenUp, ""}
+		w.want(failing, wanted)
+		if got := w.want(failing, is("1.0.0", "1.0.0", suspendedAt)); !got.Final || got.Objects[0].Revision != "1.0.0" {
+			t.Errorf("final %v, %+v", got.Final, got.Objects)
+		}
+		w.want(passed, is("v1.1.0", "1.1.0", ready))
+		w.want(pending, is("", "", ready))
 		w.want(passed, is("1.1.0", "1.1.0", ready))
 		w.want(passed, is("1.1.0", "1.1.0+14c32b1e94d0", ready))
 		w.want(pending, is("1.2.0", "1.2.0", ready))
 	}
+
+	// With a Kustomization in the question it is the tag of its source.
+	v1 := written("v1", "a")
+	tag := is("1.0.0", "1.0.0", ready)
+	tag.ref, tag.source, tag.kustomization = "tag v1", v1, units{"apps": at(v1, v1, ready)}
+	watch(t, gate.Ask{Revision: "v1", Kustomizations: []gate.Name{{Namespace: "flux-system", Name: "apps"}}, Releases: []gate.Release{{Name: web}}}).want(passed, tag)
 }
 
 func TestGate_ChartsFromTheRevision(t *testing.T) {
@@ -454,6 +549,14 @@ func TestGate_ChartsFromTheRevision(t *testing.T) {
 	w := watch(t, gate.Ask{Revision: a})
 	w.want(pending, is(before))
 	w.want(passed, is(a))
+	w.want(passed, is(""))
+	broken := is(before)
+	broken.release["web"] = unit{broken.release["web"].meta, givenUp, ""}
+	w = watch(t, gate.Ask{Revision: a})
+	w.want(pending, broken)
+	w.now += (11 * time.Minute).Milliseconds() - 1000
+	w.want(pending, broken)
+	w.want(failing, broken)
 
 	// No Kustomization applies it.
 	own := func(source, from string) cluster {
@@ -513,27 +616,31 @@ func TestRevision_Syntax(t *testing.T) {
 // A source of another region has to get the revision unless it is known to follow something else.
 func TestGate_SameSourceOfAnotherRegion(t *testing.T) {
 	for _, tt := range []struct {
-		name, one, other string
-		otherName        string
-		want             string
-		byName           bool
+		name, one string
+		other     cluster
+		want      string
+		byName    bool
 	}{
-		{"the same", "", "", "", pending, false},
-		{"the same by ssh", "", "ssh://git@example.com/fleet", "", pending, false},
-		{"the same under another name", "", "", "apps", pending, false},
-		{"another repository", "", "https://example.com/other", "", passed, false},
-		{"neither has a URL", noURL, noURL, "", pending, true},
-		{"one has no URL", "", noURL, "", pending, true},
-		{"the other has no URL", noURL, "", "", pending, true},
-		{"one is not reported", "", unseen, "", pending, true},
-		{"the other is not reported", unseen, "", "", pending, true},
-		{"neither has a URL, another name", noURL, noURL, "apps", passed, false},
-		{"one is not reported, another name", "", unseen, "apps", passed, false},
+		{"the same", "", cluster{}, pending, false},
+		{"the same by ssh", "", cluster{url: "ssh://git@example.com/fleet"}, pending, false},
+		{"the same under another name", "", cluster{sourceName: "apps"}, pending, false},
+		{"another repository", "", cluster{url: "https://example.com/other"}, passed, false},
+		{"neither has a URL", noURL, cluster{url: noURL}, pending, true},
+		{"one has no URL", "", cluster{url: noURL}, pending, true},
+		{"the other has no URL", noURL, cluster{}, pending, true},
+		{"one is not reported", "", cluster{url: unseen}, pending, true},
+		{"the other is not reported", unseen, cluster{}, pending, true},
+		{"neither has a URL, another name", noURL, cluster{url: noURL, sourceName: "apps"}, passed, false},
+		{"neither has a URL, another namespace", noURL, cluster{url: noURL, namespace: "team"}, passed, false},
+		{"neither has a URL, another kind", noURL, cluster{url: noURL, sourceKind: "Bucket"}, passed, false},
+		{"one is not reported, another name", "", cluster{url: unseen, sourceName: "apps"}, passed, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			one := cluster{name: "r1", url: tt.one, source: a, kustomization: units{"apps": at(a, a, ready)}}
 			is := func(revision string) cluster {
-				return cluster{name: "r2", url: tt.other, sourceName: tt.otherName, source: revision, kustomization: units{"apps": at(revision, revision, ready)}}
+				other := tt.other
+				other.name, other.source, other.kustomization = "r2", revision, units{"apps": at(revision, revision, ready)}
+				return other
 			}
 			got := watch(t, gate.Ask{Revision: a}).want(tt.want, one, is(before))
 			if tt.want == pending {

@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/openova-io/openova/products/openova-flow/server/gate"
 )
@@ -67,6 +69,82 @@ func TestRepository_DescendantsCount(t *testing.T) {
 	}
 	watch(t, h.ask(t, h.dir, h.b)).want(pending, runs(h.a))
 	watch(t, gate.Ask{Revision: h.a}).want(pending, runs(h.b)) // without a repository
+
+	// The tag is a commit, not the version of a chart.
+	ask := h.ask(t, h.dir, "v1")
+	ask.Releases = []gate.Release{{Name: gate.Name{Namespace: "shop", Name: "web"}}}
+	watch(t, ask).want(passed, region("one", onMain(h.a), at(onMain(h.a), onMain(h.a), ready), units{"web": {`,"versionApplied":"1.0.0"`, ready, ""}}))
+}
+
+// The commit is fetched while the gate waits.
+func TestRepository_CommitIsFetchedLater(t *testing.T) {
+	h := newHistory(t)
+	work := t.TempDir()
+	git(t, work, "clone", "-q", "--single-branch", "--branch=side", "file://"+h.dir, "clone")
+	clone := filepath.Join(work, "clone")
+	w := watch(t, h.ask(t, clone, h.a))
+	git(t, clone, "fetch", "-q", "origin", "main:refs/remotes/origin/main")
+	w.want(passed, runs(h.b))
+
+	digest := "@sha256:" + strings.Repeat("d", 64)
+	artifact := cluster{name: "one", sourceKind: "OCIRepository", ref: "semver 1.x", source: "1.2.3" + digest, kustomization: units{"apps": at("1.2.3"+digest, "1.2.3"+digest, ready)}}
+	watch(t, h.ask(t, clone, "1.2.3"+digest)).want(passed, artifact)
+	watch(t, h.ask(t, clone, "1.2.4"+digest)).want(pending, artifact)
+}
+
+// A revision that names no branch is on any of them.
+func TestRepository_RevisionsWithoutBranch(t *testing.T) {
+	h := newHistory(t)
+	shown := func(revision string) cluster { return region("one", revision, at(revision, revision, ready), nil) }
+	for _, ref := range []string{"", "v2@", "refs/heads/main@"} {
+		watch(t, h.ask(t, h.dir, h.a)).want(passed, shown(ref+"sha1:"+h.b))
+		watch(t, h.ask(t, h.dir, h.before)).want(passed, shown(ref+"sha1:"+h.c)) // on another branch
+	}
+	git(t, h.dir, "reset", "-q", "--hard", h.a)
+	watch(t, h.ask(t, h.dir, h.a)).want(pending, shown("v2@sha1:"+h.b)) // on none
+	watch(t, h.ask(t, h.dir, h.a)).want(pending, shown("v2@md5:"+h.b))
+}
+
+// The Kustomization says from what it was built what it has applied, though the gate has not seen that in the source.
+func TestRepository_BuiltFromTheCommit(t *testing.T) {
+	h := newHistory(t)
+	digest := func(digit string) string { return "latest@sha256:" + strings.Repeat(digit, 64) }
+	for tried, want := range map[string]string{digest("1"): passed, digest("2"): passed, digest("0"): pending} {
+		apps := at(digest("1"), tried, failed)
+		apps.meta += `,"originRevision":"` + onMain(h.a) + `"`
+		if tried == digest("1") {
+			apps.judgement = behind
+		}
+		watch(t, h.ask(t, h.dir, h.a)).want(want, cluster{name: "one", sourceKind: "OCIRepository", ref: "tag latest", source: digest("2"), origin: onMain(h.b), kustomization: units{"apps": apps}})
+	}
+}
+
+// What a source moves to after the commit is later, unless the repository knows that it is not.
+func TestRepository_MovedToAnUnknownCommit(t *testing.T) {
+	h := newHistory(t)
+	w := watch(t, h.ask(t, h.dir, h.a))
+	w.want(pending, region("one", onMain(h.a), at(onMain(h.before), onMain(h.before), behind), nil))
+	w.want(passed, runs(commit("f")))
+}
+
+// A fetch may bring a commit that was unknown.
+func TestRepository_AsksAgain(t *testing.T) {
+	h := newHistory(t)
+	work := t.TempDir()
+	git(t, work, "clone", "-q", "--single-branch", "--branch=v1", "file://"+h.dir, "clone")
+	clone := filepath.Join(work, "clone")
+	synctest.Test(t, func(t *testing.T) {
+		w := watch(t, h.ask(t, clone, h.a))
+		w.want(pending, runs(h.b))
+		git(t, clone, "fetch", "-q", "origin", "main:refs/remotes/origin/main")
+		time.Sleep(5*time.Second - 1)
+		w.want(pending, runs(h.b))
+		time.Sleep(1)
+		w.want(passed, runs(h.b))
+		git(t, clone, "update-ref", "-d", "refs/remotes/origin/main")
+		time.Sleep(time.Hour)
+		w.want(passed, runs(h.b)) // what is known stays
+	})
 }
 
 // The branch is forced back: a, b, a again.
@@ -115,7 +193,8 @@ func TestRepository_Shallow(t *testing.T) {
 
 func TestRepository_HostileRevisions(t *testing.T) {
 	h := newHistory(t)
-	for _, shown := range []string{"main@sha1:--output=" + strings.Repeat("x", 31), "main@sha1:" + h.b + "^{commit}", "--help@sha1:" + h.b[:39] + ";", "@", "main@sha1:"} {
+	for _, shown := range []string{"main@sha1:--output=" + strings.Repeat("x", 31), "main@sha1:" + h.b + "^{commit}", "--help@sha1:" + h.b[:39] + ";", "@", "main@sha1:",
+		"main@sha1:heads/main" + strings.Repeat("~0", 15)} {
 		w := watch(t, h.ask(t, h.dir, h.a))
 		w.want(pending, region("one", shown, at(shown, shown, ready), nil))
 	}
@@ -128,7 +207,7 @@ func TestOpenRepository_OutsideOfARepository(t *testing.T) {
 	if _, err := gate.OpenRepository(t.TempDir()); !errors.Is(err, gate.ErrNoRepository) {
 		t.Error(err)
 	}
-	if _, err := gate.OpenRepository(filepath.Join(t.TempDir(), "nothing")); err == nil {
-		t.Error("a folder that does not exist is a repository")
+	if _, err := gate.OpenRepository(filepath.Join(t.TempDir(), "nothing")); err == nil || errors.Is(err, gate.ErrNoRepository) {
+		t.Errorf("a folder that does not exist: %v", err)
 	}
 }

@@ -12,11 +12,7 @@ import (
 
 // rule records the outcome of an object if it differs from package insight's, plain.
 func (d *decision) rule(id string, plain Outcome) {
-	f := d.state.facts[id]
-	if f == nil {
-		return
-	}
-	r := ruling{outcome: plain}
+	f, r := d.state.facts[id], ruling{outcome: plain}
 	switch _, stale := d.stale[f.node.Region]; {
 	case stale:
 		r = ruling{outcome: Open, why: "Region " + f.node.Region + " is stale: its emitter does not renew its claim, so this is an old state."}
@@ -104,7 +100,7 @@ func (d *decision) ruleKustomization(f *facts, plain Outcome) ruling {
 		return ruling{outcome: NotOut, final: true, why: f.node.Label + " is suspended at " + cmp.Or(f.Revision, "no revision") + "."}
 	case attempted:
 		return ruling{outcome: notDone(plain)}
-	case state == insight.Waiting && plain != Done && !d.marked(f):
+	case state == insight.Waiting && !d.marked(f):
 		return ruling{outcome: plain} // others block it
 	case state == insight.Broken && d.marked(f), plain == NotOut && d.at-d.sources[source].first > pickUp:
 		return ruling{outcome: plain}

@@ -116,6 +116,24 @@ func TestRelay_RootCauseOfThreeRegionsIsOne(t *testing.T) {
 	})
 }
 
+// TestRelay_ProblemBecomesFinal has Flux give up on a release seconds after its problem was opened.
+func TestRelay_ProblemBecomesFinal(t *testing.T) {
+	inBubble(t, someDay, func(s *stage) {
+		s.relay(everything)
+		final := failing("fsn1", "db", time.Now(), "db could not be installed.")
+		s.post(strings.Replace(final, `"final":true`, `"final":false`, 1))
+		for len(s.hook.Received()) == 0 {
+			time.Sleep(time.Second)
+		}
+		s.post(final)
+		time.Sleep(5 * time.Second)
+		got := s.hook.Received()
+		if len(got) != 2 || got[0].Severity != notice.Warning || got[1].Phase != notice.Updated || got[1].Severity != notice.Critical {
+			t.Errorf("the webhook got %+v, want one opened as warning and one updated to critical", got)
+		}
+	})
+}
+
 func TestRelay_StaleRegionIsTold(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		s.relay(everything)

@@ -13,9 +13,9 @@ type Limits struct {
 	Severity     Severity // the least that is opened
 	After        int64    // how long something must last before it is opened
 	ResolveAfter int64    // how long it must be over before it is resolved; not for rollouts and revisions, whose end the server knows
-	UpdateEvery  int64    // the least time between two updates of a key
-	// Quiet returns when the quiet hours that an instant is in end, 0 if it is in none. Nothing is sent meanwhile, except what is opened as critical if
-	// Wake is set. Nil: no quiet hours.
+	UpdateEvery  int64    // the least time between two updates of a key, unless its severity rises
+	// Quiet returns when the quiet hours that an instant is in end, 0 if it is in none. Nothing is sent meanwhile, except what is opened as critical, or
+	// becomes critical, if Wake is set. Nil: no quiet hours.
 	Quiet func(at int64) int64
 	Wake  bool
 	Page  string // base URL of the page, for links; empty: no links
@@ -174,30 +174,28 @@ func (d *desk) there(n Notice) {
 		e = Entry{First: d.now}
 	}
 	e.Gone = 0
+	due := e.First + d.After
+	rises := e.Told == nil
+	if e.Told != nil {
+		due = e.Sent + d.UpdateEvery
+		if rises = n.Severity != e.Told.Severity && n.Severity.AtLeast(e.Told.Severity); rises {
+			due = d.now
+		}
+	}
+	if !(d.Wake && rises && n.Severity == Critical) {
+		due = max(due, d.quiet)
+	}
 	switch {
+	case e.Told == nil && !n.Severity.AtLeast(d.Severity), e.Told != nil && n.same(e.Told):
+	case d.now < due:
+		d.wait(due)
+	case d.full():
 	case e.Told == nil:
-		due := e.First + d.After
-		if !(d.Wake && n.Severity == Critical) {
-			due = max(due, d.quiet)
-		}
-		switch {
-		case !n.Severity.AtLeast(d.Severity):
-		case d.now < due:
-			d.wait(due)
-		case d.full():
-		default:
-			d.tell(Opened, n, e)
-			return
-		}
-	case !n.same(e.Told):
-		switch due := max(e.Sent+d.UpdateEvery, d.quiet); {
-		case d.now < due:
-			d.wait(due)
-		case d.full():
-		default:
-			d.tell(Updated, n, e)
-			return
-		}
+		d.tell(Opened, n, e)
+		return
+	default:
+		d.tell(Updated, n, e)
+		return
 	}
 	if changed {
 		d.change.Entries[n.Key] = &e

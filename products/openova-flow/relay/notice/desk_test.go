@@ -110,6 +110,22 @@ func TestDesk_UpdatesAtMostSoOften(t *testing.T) {
 	b.want("1060 a opened", "1090 a updated")
 }
 
+func TestDesk_TellsARiseInSeverityAtOnce(t *testing.T) {
+	b := newBench(t)
+	critical := cause("a", "x")
+	critical.Severity = notice.Critical
+	b.look(1000, cause("a", "x"))
+	b.look(1060, cause("a", "x"))
+	b.look(1061, critical)
+	b.look(1062, cause("a", "x"))
+	b.look(1063, critical) // as it was told
+	b.look(1064, cause("a", "x"))
+	b.want("1060 a opened", "1061 a updated")
+	b.look(1091, cause("a", "x"))
+	b.look(1092, critical)
+	b.want("1091 a updated", "1092 a updated")
+}
+
 func TestDesk_NothingBeginsInTheFuture(t *testing.T) {
 	b := newBench(t)
 	n := cause("a", "x")
@@ -299,6 +315,30 @@ func TestDesk_QuietHours(t *testing.T) {
 	b.look(5000, cause("new", "x"), critical, run("r", 1900, 1990))
 	slices.Sort(b.told)
 	b.want("5000 new opened", "5000 r resolved", "5000 told resolved")
+}
+
+func TestDesk_RiseInQuietHours(t *testing.T) {
+	for _, wake := range []bool{false, true} {
+		b := newBench(t)
+		b.limits.Wake = wake
+		b.limits.Quiet = func(at int64) int64 {
+			if at >= 2000 && at < 5000 {
+				return 5000
+			}
+			return 0
+		}
+		critical := cause("a", "x")
+		critical.Severity = notice.Critical
+		b.look(1000, cause("a", "x"))
+		b.look(1060, cause("a", "x"))
+		b.look(3000, critical)
+		b.look(5000, critical)
+		if wake {
+			b.want("1060 a opened", "3000 a updated")
+		} else {
+			b.want("1060 a opened", "5000 a updated")
+		}
+	}
 }
 
 func TestMerge_Revisions(t *testing.T) {

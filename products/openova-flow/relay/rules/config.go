@@ -93,7 +93,7 @@ type Rule struct {
 	Severity     notice.Severity `yaml:"severity"`     // the least that is sent; info
 	After        *Duration       `yaml:"after"`        // how long something must last before it is opened; 1m
 	ResolveAfter *Duration       `yaml:"resolveAfter"` // how long it must be over before it is resolved; 1m
-	UpdateEvery  *Duration       `yaml:"updateEvery"`  // the least time between two updates; 30s
+	UpdateEvery  *Duration       `yaml:"updateEvery"`  // the least time between two updates, unless the severity rises; 30s
 	Quiet        *Quiet          `yaml:"quiet"`
 }
 
@@ -103,7 +103,7 @@ type Quiet struct {
 	To       string   `yaml:"to"`   // 07:00; before from: of the next day
 	Timezone string   `yaml:"timezone"`
 	Days     []string `yaml:"days"`     // on which they begin, mon to sun; all
-	Critical bool     `yaml:"critical"` // open critical notices even then
+	Critical bool     `yaml:"critical"` // open critical notices even then, and send what becomes critical
 }
 
 // Duration is a time.Duration, written as 30s or 5m.

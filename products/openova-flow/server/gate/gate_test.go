@@ -164,6 +164,11 @@ func (w *watcher) want(result string, clusters ...cluster) *gate.Answer {
 	return got
 }
 
+// explained reports whether an object of a name has an outcome, and a sentence about it.
+func explained(a *gate.Answer, name string, want gate.Outcome) bool {
+	return slices.ContainsFunc(a.Objects, func(o gate.Object) bool { return o.Name == name && o.Outcome == want && o.Why != "" })
+}
+
 type units = map[string]unit
 
 // region returns a region whose one Kustomization, apps, has the given revisions.
@@ -180,8 +185,11 @@ const (
 // S1: everything is ready, and Flux fetches the push only later.
 func TestGate_PushIsFetchedLate(t *testing.T) {
 	w := watch(t, gate.Ask{Revision: commit("a")})
-	w.want(pending, region("one", before, at(before, before, ready), units{"web": generation(4, 4, ready)}))
-	w.want(pending, region("one", a, at(before, before, behind), units{"web": generation(4, 4, ready)}))
+	for _, source := range []string{before, a} {
+		if got := w.want(pending, region("one", source, at(before, before, behind), units{"web": generation(4, 4, ready)})); !explained(got, "apps", gate.Open) {
+			t.Errorf("%+v", got.Objects)
+		}
+	}
 	w.want(pending, region("one", a, at(before, a, working), units{"web": generation(4, 4, ready)}))
 	w.want(pending, region("one", a, at(a, a, ready), units{"web": generation(5, 4, working)}))
 	w.want(passed, region("one", a, at(a, a, ready), units{"web": generation(5, 5, ready)}))
@@ -222,8 +230,8 @@ func TestGate_FailedBefore(t *testing.T) {
 		untouched.meta = `,"generation":4,"observedGeneration":4`
 		w.want(pending, region("one", before, at(before, before, ready), units{"web": untouched, "db": untouched}))
 		got := w.want(pending, region("one", a, apps, units{"web": old, "db": old}))
-		if got.Total != 3 || got.Done != 1 {
-			t.Errorf("%s: what failed before is left out", got.Line())
+		if got.Total != 3 || got.Done != 1 || got.Waiting != 2 || !explained(got, "web", gate.Open) {
+			t.Errorf("%s: what failed before does not wait", got.Line())
 		}
 		w.want(pending, region("one", a, apps, units{"web": generation(5, 5, ready), "db": generation(5, 4, working)}))
 		w.want(passed, region("one", a, apps, units{"web": generation(5, 5, ready), "db": generation(5, 5, ready)}))
@@ -238,6 +246,8 @@ func TestGate_ControllerIsDead(t *testing.T) {
 	w.now += (11 * time.Minute).Milliseconds() - 1000
 	w.want(pending, region("one", a, at(a, a, ready), units{"web": generation(5, 4, givenUp)}))
 	w.want(failing, region("one", a, at(a, a, ready), units{"web": generation(5, 4, givenUp)}))
+
+	watch(t, gate.Ask{Revision: a}).want(passed, region("one", a, at(a, a, ready), units{"web": generation(5, 4, ready)})) // no failure before
 
 	// These judgements are about the change.
 	for _, judgement := range []string{strings.Replace(givenUp, `"problem"`, `"marks":["not-observed"],"problem"`, 1), `"state":"waiting","since":1,"needs":["one/shop/gone"]`} {
@@ -255,7 +265,7 @@ func TestGate_StaleRegion(t *testing.T) {
 		w := watch(t, ask)
 		for _, state := range []cluster{one, broken} {
 			got := w.answer(stale, state, two)
-			if got.Result != pending || len(got.Stale) != 1 || got.Stale[0].Region != "one" {
+			if got.Result != pending || len(got.Stale) != 1 || got.Stale[0].Region != "one" || !explained(got, got.Objects[0].Name, gate.Open) {
 				t.Errorf("%s: %s, stale %v", name, got.Result, got.Stale)
 			}
 		}
@@ -358,6 +368,19 @@ func TestGate_KustomizationDoesNotTry(t *testing.T) {
 	w.now += (11 * time.Minute).Milliseconds() - 1000
 	w.want(pending, one)
 	w.want(failing, one)
+	w, one = watch(t, gate.Ask{Revision: a}), region("one", a, at(before, before, ready), nil)
+	w.want(pending, one)
+	w.now += (12 * time.Minute).Milliseconds()
+	if got := w.want(pending, one); !explained(got, "apps", gate.Open) {
+		t.Errorf("%+v", got.Objects)
+	}
+	w, one = watch(t, gate.Ask{Revision: a}), region("one", a, at(before, before, `"state":"waiting","marks":["old-revision"]`), nil)
+	for _, want := range []gate.Outcome{gate.Open, gate.NotOut} {
+		if got := w.want(pending, one); got.Objects[0].Outcome != want {
+			t.Errorf("%+v, want %s", got.Objects, want)
+		}
+		w.now += (12 * time.Minute).Milliseconds()
+	}
 	for _, mark := range []string{"not-observed", "old-revision"} {
 		marked := strings.Replace(failed, `"problem"`, `"marks":["`+mark+`"],"problem"`, 1)
 		watch(t, gate.Ask{Revision: a}).want(failing, region("one", a, at(before, before, marked), nil))
@@ -435,8 +458,8 @@ func TestGate_Overtaken(t *testing.T) {
 		w.want(pending, region("one", before, at(before, before, ready), nil))
 		w.want(pending, region("one", a, at(before, before, behind), nil))
 		got := w.want(failing, region("one", before, at(before, before, ready), nil))
-		if !got.Sources[0].Left || !got.Final {
-			t.Errorf("%+v, final %v", got.Sources, got.Final)
+		if !got.Sources[0].Left || !got.Final || got.Failed != 1 || !explained(got, "apps", gate.NotOut) {
+			t.Errorf("%+v, final %v, %s", got.Sources, got.Final, got.Line())
 		}
 		broken := region("one", before, at(before, before, ready), nil)
 		broken.sourceState = failed
@@ -463,8 +486,8 @@ func TestGate_SuspendedOnTheOldCommit(t *testing.T) {
 		t.Error("it is final, though it is pending")
 	}
 	got = w.want(failing, cluster{name: "one", source: a, kustomization: units{"apps": at(before, before, suspendedAt), "infra": at(a, a, ready)}})
-	if !got.Final {
-		t.Error("it is not final")
+	if !got.Final || got.Suspended != 1 || got.Done != 1 || !explained(got, "apps", gate.NotOut) {
+		t.Errorf("final %v, %s", got.Final, got.Line())
 	}
 }
 
@@ -479,7 +502,7 @@ func TestGate_SourceIsDead(t *testing.T) {
 		t.Errorf("%+v, final %v", apps, got.Final)
 	}
 	dead.sourceState = `"state":"suspended","gate":"pass"`
-	if got := watch(t, gate.Ask{Revision: a}).want(failing, dead); !got.Final {
+	if got := watch(t, gate.Ask{Revision: a}).want(failing, dead); !got.Final || !explained(got, "apps", gate.NotOut) {
 		t.Error("it is not final")
 	}
 	watch(t, gate.Ask{Revision: a}).want(pending, dead, region("two", before, at(before, before, ready), nil)) // another source may get it
@@ -515,7 +538,10 @@ func TestGate_ChartVersions(t *testing.T) {
 	}
 	for _, ask := range []gate.Ask{{Releases: []gate.Release{{Name: web, Version: "1.1.0"}}}, {Revision: "1.1.0", Releases: []gate.Release{{Name: web}}}} {
 		w := watch(t, ask)
-		w.want(pending, is("1.0.0", "1.0.0", ready))
+		if got := w.want(pending, is("1.0.0", "1.0.0", ready)); !explained(got, "web", gate.Open) {
+			t.Errorf("%+v", got.Objects)
+		}
+		w.want(pending, is("1.0.0", "1.1.0", ready))
 		w.want(pending, is("1.0.0", "1.0.0", givenUp)) // of the version before
 		w.want(pending, is("1.0.0", "1.1.0", working))
 		if got := w.want(pending, is("1.0.0", "1.1.0", retrying)); got.Failed != 1 || got.Objects[0].Outcome != gate.Open {
@@ -525,7 +551,7 @@ func TestGate_ChartVersions(t *testing.T) {
 		wanted := is("1.0.0", "1.0.0", givenUp)
 		wanted.release["web"] = unit{wanted.release["web"].meta + `,"versionWanted":"1.1.0"`, givenUp, ""}
 		w.want(failing, wanted)
-		if got := w.want(failing, is("1.0.0", "1.0.0", suspendedAt)); !got.Final || got.Objects[0].Revision != "1.0.0" {
+		if got := w.want(failing, is("1.0.0", "1.0.0", suspendedAt)); !got.Final || got.Objects[0].Revision != "1.0.0" || !explained(got, "web", gate.NotOut) {
 			t.Errorf("final %v, %+v", got.Final, got.Objects)
 		}
 		w.want(passed, is("v1.1.0", "1.1.0", ready))
@@ -548,6 +574,10 @@ func TestGate_ChartsFromTheRevision(t *testing.T) {
 	}
 	w := watch(t, gate.Ask{Revision: a})
 	w.want(pending, is(before))
+	w.now += (12 * time.Minute).Milliseconds()
+	if got := w.want(pending, is(before)); !explained(got, "web", gate.Open) {
+		t.Errorf("%+v", got.Objects)
+	}
 	w.want(passed, is(a))
 	w.want(passed, is(""))
 	broken := is(before)
@@ -644,7 +674,7 @@ func TestGate_SameSourceOfAnotherRegion(t *testing.T) {
 			}
 			got := watch(t, gate.Ask{Revision: a}).want(tt.want, one, is(before))
 			if tt.want == pending {
-				if len(got.Sources) != 2 || got.Sources[1].Region != "r2" || got.Sources[1].Has || got.Sources[1].Revision != before || got.Sources[1].ByName != tt.byName || got.Sources[0].ByName {
+				if !explained(got, "apps", gate.Open) || len(got.Sources) != 2 || got.Sources[1].Region != "r2" || got.Sources[1].Has || got.Sources[1].Revision != before || got.Sources[1].ByName != tt.byName || got.Sources[0].ByName {
 					t.Fatalf("sources %+v", got.Sources)
 				}
 				var text strings.Builder
@@ -662,6 +692,10 @@ func TestGate_NeverPassesWithoutObjects(t *testing.T) {
 	for _, ask := range []gate.Ask{{}, {Revision: a}, {Region: "nowhere"}} {
 		watch(t, ask).want(pending)
 	}
+}
+
+func TestGate_ReadyBeforeAChangeIsNoSuccess(t *testing.T) {
+	watch(t, gate.Ask{}).want(pending, region("one", a, at(a, a, ready), units{"web": generation(5, 4, `"state":"ready","marks":["not-observed"]`)}))
 }
 
 // A region claims that a failed release of another region contains a release of its own.

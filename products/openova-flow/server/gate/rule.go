@@ -73,7 +73,7 @@ func (d *decision) awaited(source string) ruling {
 	if r.why == "" {
 		r.why = "Its source " + d.state.facts[source].node.Label + " can't be fetched."
 	}
-	return ruling{outcome: r.outcome, why: r.why, final: r.final}
+	return r
 }
 
 // ruleKustomization decides on a Kustomization that has to apply the revision.
@@ -162,7 +162,7 @@ func (d *decision) ruleVersion(f *facts, version string, plain Outcome) ruling {
 		return ruling{outcome: plain}
 	case f.suspended:
 		return ruling{outcome: NotOut, final: true, why: f.node.Label + " is suspended at " + cmp.Or(f.versionApplied, "no version") + "."}
-	case plain == Open && d.view.State(f.node.ID) != insight.Ready:
+	case plain == Open:
 		return ruling{outcome: plain}
 	}
 	return ruling{outcome: Open, why: f.node.Label + " runs " + cmp.Or(f.versionApplied, "no version") + ", not " + version + " yet."}

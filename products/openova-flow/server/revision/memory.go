@@ -57,7 +57,6 @@ type SavedPart struct {
 	Region    string   `json:"region,omitempty"`
 	FirstSeen int64    `json:"firstSeen"`
 	AppliedAt int64    `json:"appliedAt,omitempty"`
-	Tried     bool     `json:"tried,omitempty"`
 	Changes   []Change `json:"changes,omitempty"`
 	Ended     *Ended   `json:"ended,omitempty"`
 }
@@ -111,7 +110,7 @@ func (r *tracked) saved() SavedRevision {
 	s := SavedRevision{Key: r.key, Revision: r.revision, Origin: r.origin, Disputed: r.disputed, Source: r.source, FirstSeen: r.firstSeen, LeftAt: r.leftAt}
 	for _, id := range slices.Sorted(maps.Keys(r.parts)) {
 		p := r.parts[id]
-		s.Parts = append(s.Parts, SavedPart{Source: id, Region: p.region, FirstSeen: p.firstSeen, AppliedAt: p.appliedAt, Tried: p.tried,
+		s.Parts = append(s.Parts, SavedPart{Source: id, Region: p.region, FirstSeen: p.firstSeen, AppliedAt: p.appliedAt,
 			Changes: slices.Clone(p.changes), Ended: p.ended})
 	}
 	return s
@@ -153,7 +152,7 @@ func (t *Tracker) resumeRevision(saved SavedRevision, m Memory) {
 		return
 	}
 	for _, sp := range saved.Parts {
-		p := &part{of: r, source: sp.Source, region: sp.Region, firstSeen: sp.FirstSeen, appliedAt: sp.AppliedAt, tried: sp.Tried,
+		p := &part{of: r, source: sp.Source, region: sp.Region, firstSeen: sp.FirstSeen, appliedAt: sp.AppliedAt,
 			changes: slices.Clone(sp.Changes), ended: sp.Ended}
 		slices.SortFunc(p.changes, func(a, b Change) int { return cmp.Compare(a.ID, b.ID) })
 		r.parts[sp.Source] = p

@@ -110,7 +110,6 @@ func (t *Tracker) follow(k *kustomization, p *part) {
 	if k.attempted != p.of.revision {
 		return
 	}
-	p.tried = true
 	for _, id := range slices.Sorted(maps.Keys(k.releases)) {
 		if r := k.releases[id]; r.part != p && r.byKustomization(p) {
 			t.unchange(r)
@@ -184,14 +183,14 @@ func (r *release) take(n *flow.Node, f *Facts) {
 // linkRelease notes what applies a release and what has its chart.
 func (t *Tracker) linkRelease(r *release, region string, f *Facts) {
 	chart, applier := f.SourceID(region), f.applier(region)
-	if r.applier == nil && applier != "" || r.applier != nil && r.applier.id != applier {
+	if r.applier == nil || r.applier.id != applier {
 		t.unapply(r)
 		if applier != "" {
 			r.applier = t.kustomizationAt(applier)
 			r.applier.releases[r.id] = r
 		}
 	}
-	if r.chart == nil && chart != "" || r.chart != nil && r.chart.id != chart {
+	if r.chart == nil || r.chart.id != chart {
 		t.unchart(r)
 		if chart != "" {
 			r.chart = t.sourceAt(chart, region)
@@ -202,7 +201,7 @@ func (t *Tracker) linkRelease(r *release, region string, f *Facts) {
 
 // attribute finds the revision that has changed a release.
 func (t *Tracker) attribute(r *release) {
-	if r.part != nil || r.changedAt == 0 {
+	if r.part != nil {
 		return
 	}
 	var by, from *part
@@ -216,7 +215,7 @@ func (t *Tracker) attribute(r *release) {
 		from = r.chart.part
 	}
 	switch {
-	case by != nil && (r.newGeneration || from == nil || by.firstSeen >= from.firstSeen):
+	case by != nil && (from == nil || by.firstSeen >= from.firstSeen):
 		t.change(by, r)
 	case from != nil:
 		t.change(from, r)
@@ -248,7 +247,7 @@ func (t *Tracker) forget(id string, arrival int64, but string) {
 	}
 	if s := t.sources[id]; s != nil && s.node && but != kindSource {
 		t.leave(s, "", arrival)
-		s.node, s.Source, s.key = false, Source{}, s.id
+		s.node, s.key = false, s.id
 		t.tidySource(s)
 	}
 }

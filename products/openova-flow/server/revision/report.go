@@ -87,14 +87,13 @@ type work struct {
 	pending   []string // those that have not applied it
 	releases  []string // that it changed and that still exist
 	endedAt   int64    // the last end of a run of these
-	charts    int      // releases with a chart of the source
 	lagging   bool     // a chart is still made from another revision
 	chartDone bool     // a chart is made from this one
 }
 
 // work collects what the state of a part of a source depends on.
 func (s *source) work(t *Tracker, p *part) *work {
-	w := &work{kusts: slices.Sorted(maps.Keys(s.kusts)), charts: len(s.charts)}
+	w := &work{kusts: slices.Sorted(maps.Keys(s.kusts))}
 	for _, id := range w.kusts {
 		k := s.kusts[id]
 		if k.applied != p.of.revision {

@@ -111,7 +111,6 @@ type part struct {
 	source, region string // id of the source, and its region
 	firstSeen      int64
 	appliedAt      int64 // when the last Kustomization that has applied it had
-	tried          bool  // by a Kustomization
 	changes        []Change
 	ended          *Ended // nil while the source has it
 }

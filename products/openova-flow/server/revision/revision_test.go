@@ -187,6 +187,9 @@ func TestTracker_RepairedBySameRevision(t *testing.T) {
 	w.want(101, "a r1=failed 0/1 @100")
 	w.put(200, kustomization("r1", "apps", a, a, "succeeded", 100, 200))
 	w.want(201, "a r1=done 1/1 @200")
+	w.put(300, source("r1", b, 299), kustomization("r1", "apps", b, a, "failed", 300, 301))
+	w.put(400, source("r1", c, 399))
+	w.want(400, "c r1=fetched 0/1", "b r1=overtaken/failed 0/1 @399", "a r1=done 1/1 @200")
 }
 
 // What comes while a revision is being applied overtakes it, and ends nothing of the next.
@@ -317,6 +320,13 @@ func TestTracker_Deleted(t *testing.T) {
 	w.want(103, "a r1=done 1/1 @30 r2=overtaken/applying 1/2 0+0/1 @103")
 	w.remove(104, w.state.NodeIDs()...)
 	w.want(104, "a r1=done 1/1 @30 r2=overtaken/applying 1/2 0+0/1 @103")
+
+	// What names a source that was deleted tries revisions of an unknown repository.
+	w = newBench(t)
+	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), source("r2", b, 20))
+	w.remove(101, "r1/GitRepository/flux-system/repo")
+	w.put(200, kustomization("r1", "apps", b, a, "running", 199, 0))
+	w.want(200, "b r1=applying 0/1", "b r2=fetched 0/0", "a r1=done 1/1 @30")
 }
 
 // Where a source is not seen itself it has what is tried.
@@ -325,13 +335,21 @@ func TestTracker_SourceThatIsNotSeen(t *testing.T) {
 	w.put(100, kustomization("r1", "apps", a, a, "succeeded", 20, 30))
 	w.put(101, kustomization("r1", "infra", a, "", "running", 21, 0))
 	w.want(101, "a r1=applying 1/2")
-	if at := w.revisions(101)[0].FirstSeenAt; at != 20*second {
-		t.Errorf("it is first seen at %d", at)
+	if r := w.revisions(101)[0]; r.FirstSeenAt != 20*second || r.Source.Name != "repo" {
+		t.Errorf("it is %+v", r)
 	}
 	w.put(200, kustomization("r1", "apps", b, a, "running", 199, 0))
 	w.want(200, "b r1=applying 0/2", "a r1=overtaken/applying 1/2 @199")
+	w.put(201, kustomization("r1", "infra", a, "", "failed", 21, 200)) // the other one has not gone on
+	w.want(201, "b r1=applying 0/2", "a r1=overtaken/applying 1/2 @199")
+	w.remove(202, "r1/GitRepository/flux-system/repo") // which nobody has seen
+	w.want(202, "b r1=applying 0/2", "a r1=overtaken/applying 1/2 @199")
 	w.put(300, kustomization("r1", "apps", "", "", "pending", 0, 0)) // created again
 	w.want(300, "b r1=fetched 0/2", "a r1=overtaken/applying 1/2 @199")
+
+	w = newBench(t) // a Kustomization that reports only what it has applied
+	w.put(100, with(kustomization("r1", "apps", a, a, "succeeded", 20, 30), map[string]any{"attemptedRevision": nil}))
+	w.want(100, "a r1=done 1/1 @30")
 }
 
 // In one message, or in any order within the same moment, causes come first.

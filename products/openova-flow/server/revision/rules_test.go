@@ -45,6 +45,7 @@ func TestTracker_ReleasesThatItChanged(t *testing.T) {
 		want int
 	}{
 		{"a new generation", 205, release("r1", "web", 2, 1, "succeeded", 15, 18), 1},
+		{"a new generation that needs no run", 205, release("r1", "web", 2, 2, "succeeded", 15, 18), 1},
 		{"a new run of the generation: its values are in a ConfigMap", 205, release("r1", "web", 1, 1, "running", 204, 0), 1},
 		{"a new release that waits", 205, release("r1", "new", 1, -1, "pending", 0, 0), 1},
 		{"one that is new to the server", 205, release("r1", "new", 1, 1, "succeeded", 15, 18), 0},
@@ -56,6 +57,7 @@ func TestTracker_ReleasesThatItChanged(t *testing.T) {
 		{"a run that is told of later", 2000, release("r1", "web", 2, 2, "running", 204, 0), 1},
 		{"a run by a clock that is two seconds behind", 205, release("r1", "web", 1, 1, "running", 198, 0), 1},
 		{"a new release that has failed before it was seen", 205, release("r1", "new", 1, 1, "failed", 0, 0), 0},
+		{"a new release that was ready before it was seen", 205, release("r1", "new", 1, 1, "succeeded", 0, 0), 0},
 		{"a run from before the attempt", 205, release("r1", "web", 1, 1, "running", 190, 0), 0},
 		{"another applies it", 205, with(release("r1", "web", 2, 1, "succeeded", 15, 18), map[string]any{"appliedBy": "r1/Kustomization/flux-system/other"}), 0},
 		{"nothing applies it", 205, with(release("r1", "web", 2, 1, "succeeded", 15, 18), map[string]any{"appliedBy": nil}), 0},
@@ -76,10 +78,111 @@ func TestTracker_RunAfterTheNextRevision(t *testing.T) {
 	w.put(210, source("r1", c, 209), kustomization("r1", "apps", c, b, "running", 210, 0))
 	w.want(210, "c r1=applying 0/1", "b r1=overtaken/rolling-out 1/1 0+0/1 @209", "a r1=done 1/1 @30")
 	w.put(215, release("r1", "web", 2, 2, "running", 214, 0))
-	if runs := w.track.Runs(); runs[revision.Run{Release: "r1/web", StartedAt: 214 * second}] != w.revisions(215)[1].ID {
+	list := w.revisions(215)
+	if runs := w.track.Runs(); runs[revision.Run{Release: "r1/web", StartedAt: 214 * second}] != list[1].ID || w.track.Memory().Releases["r1/web"].Revision != list[1].ID {
 		t.Errorf("runs: %v", runs)
 	}
 	w.want(215, "c r1=applying 0/1", "b r1=overtaken/rolling-out 1/1 0+0/1 @209", "a r1=done 1/1 @30")
+}
+
+// A release is seen to change before its Kustomization is seen to try the revision.
+func TestTracker_ChangedBeforeTheAttempt(t *testing.T) {
+	w := newBench(t)
+	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), release("r1", "web", 1, 1, "succeeded", 15, 18))
+	w.put(203, source("r1", b, 199))
+	w.put(204, release("r1", "web", 2, 1, "succeeded", 15, 18))
+	w.put(205, kustomization("r1", "apps", b, a, "running", 203, 0))
+	w.want(205, "b r1=applying 0/1 1+0/1", "a r1=done 1/1 @30")
+	if list := w.revisions(205); list[1].Regions[0].Releases != nil {
+		t.Errorf("the one before changed %q", list[1].Regions[0].Releases)
+	}
+}
+
+// A Kustomization of a source without revisions has no part in any.
+func TestTracker_KustomizationWithoutSource(t *testing.T) {
+	w := newBench(t)
+	w.put(100, with(kustomization("r1", "apps", a, a, "succeeded", 20, 30), map[string]any{"source": map[string]any{"kind": "HelmRepository", "namespace": "flux-system", "name": "repo"}}))
+	w.want(100)
+}
+
+// The run of a change is the first one that begins after it, and at its generation.
+func TestTracker_RunOfAChange(t *testing.T) {
+	for name, puts := range map[string][]flow.Node{
+		"the last run is of the generation before":    {release("r1", "web", 2, 1, "succeeded", 15, 18), release("r1", "web", 2, 1, "failed", 15, 18)},
+		"a run of the generation before still begins": {release("r1", "web", 2, 1, "running", 204, 0)},
+	} {
+		w := pushedTo(t)
+		for i, n := range puts {
+			w.put(205+int64(i), n)
+		}
+		if runs := w.track.Runs(); len(runs) != 0 || w.revisions(206)[0].Regions[0].Changed != 1 {
+			t.Errorf("%s: %+v", name, runs)
+		}
+		w.put(210, release("r1", "web", 2, 2, "running", 209, 0))
+		if runs := slices.Collect(maps.Keys(w.track.Runs())); len(runs) != 1 || runs[0].StartedAt != 209*second {
+			t.Errorf("%s: then %+v", name, runs)
+		}
+		w.put(90_000, release("r1", "web", 2, 2, "running", 90_000, 0)) // a retry
+		if runs := slices.Collect(maps.Keys(w.track.Runs())); len(runs) != 1 || runs[0].StartedAt != 209*second {
+			t.Errorf("%s: at last %+v", name, runs)
+		}
+	}
+	w := pushedTo(t)
+	w.put(205, release("r1", "web", 1, 1, "running", 204, 0)) // with a new ConfigMap
+	if runs := w.track.Runs(); runs[revision.Run{Release: "r1/web", StartedAt: 204 * second}] != w.revisions(205)[0].ID {
+		t.Errorf("runs: %+v", runs)
+	}
+}
+
+// A Kustomization may take longer to apply a revision than a release may follow the one before.
+func TestTracker_ChangedWhileApplying(t *testing.T) {
+	w := newBench(t)
+	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), release("r1", "web", 1, 1, "succeeded", 15, 18))
+	w.put(2000, source("r1", b, 1999), kustomization("r1", "apps", b, a, "running", 2000, 0))
+	w.put(2005, release("r1", "web", 2, 1, "succeeded", 15, 18))
+	w.want(2005, "b r1=applying 0/1 1+0/1", "a r1=done 1/1 @30")
+}
+
+// Of the revision that its Kustomization applies and that of its chart, the later one has changed a release; the first if they came at once.
+func TestTracker_KustomizationAndChart(t *testing.T) {
+	for chartAt, want := range map[int64]string{150: "GitRepository", 199: "GitRepository", 202: "OCIRepository"} {
+		w := pushedTo(t)
+		chart := map[string]any{"kind": "OCIRepository", "namespace": "flux-system", "name": "web"}
+		w.put(205, node("r1/OCIRepository/flux-system/web", "r1", "web", "succeeded", 0, 0, map[string]any{"kind": "OCIRepository", "namespace": "flux-system", "revision": "1@sha256:1111111", "updatedAt": chartAt * second}),
+			with(release("r1", "web", 1, 1, "running", 204, 0), map[string]any{"source": chart}))
+		for _, r := range w.revisions(205) {
+			if changed := r.Regions[0].Changed; changed != 0 && r.Source.Kind != want {
+				t.Errorf("a chart of %d: it was changed by %+v", chartAt, r.Source)
+			}
+		}
+		if runs := w.track.Runs(); len(runs) != 1 {
+			t.Errorf("a chart of %d: %+v", chartAt, runs)
+		}
+		w.restart()
+	}
+}
+
+// A release that another Kustomization applies now is not changed by the one before.
+func TestTracker_ReleaseMovesToAnotherKustomization(t *testing.T) {
+	w := pushedTo(t)
+	other := map[string]any{"appliedBy": "r1/Kustomization/flux-system/other"}
+	w.put(205, with(release("r1", "web", 1, 1, "succeeded", 15, 18), other))
+	w.put(209, source("r1", c, 208), with(release("r1", "web", 2, 1, "succeeded", 15, 18), other))
+	w.put(210, kustomization("r1", "apps", c, b, "running", 209, 0))
+	w.want(210, "c r1=applying 0/1", "b r1=done 1/1 @203", "a r1=done 1/1 @30")
+}
+
+// A new release belongs to the revision that brought it, however long it waits.
+func TestTracker_NewReleaseWaits(t *testing.T) {
+	w := pushedTo(t)
+	w.put(205, release("r1", "new", 1, -1, "pending", 0, 0))
+	w.put(210, source("r1", c, 209), kustomization("r1", "apps", c, b, "running", 210, 0))
+	w.put(212, with(release("r1", "new", 1, 1, "pending", 0, 0), map[string]any{"x": 1}))
+	w.want(212, "c r1=applying 0/1", "b r1=overtaken/rolling-out 1/1 0+0/1 @209", "a r1=done 1/1 @30")
+	w.put(215, release("r1", "new", 1, 1, "running", 214, 0))
+	if runs := w.track.Runs(); runs[revision.Run{Release: "r1/new", StartedAt: 214 * second}] != w.revisions(215)[1].ID {
+		t.Errorf("runs: %v", runs)
+	}
 }
 
 // Everything that it changed has to be ready, at its newest generation.
@@ -142,8 +245,46 @@ func TestTracker_Charts(t *testing.T) {
 		w.restart()
 	}
 
-	// Without Kustomizations a chart is enough, and the release may be seen before its source.
+	// What a person has changed before is no longer what changes it.
 	w := newBench(t)
+	w.put(100, source("r1", a, 10), own(1, "succeeded", 15, 18, a, nil))
+	w.put(150, own(2, "succeeded", 148, 149, a, nil))
+	w.put(204, source("r1", b, 199))
+	w.put(210, own(2, "succeeded", 205, 209, b, nil))
+	w.want(210, "b r1=done 0/0 1+0/1 @209", "a r1=done 0/0 1+0/1 @149")
+
+	// What has changed it stays, though the source goes on at once.
+	w = newBench(t)
+	w.put(100, own(1, "succeeded", 15, 18, "", nil))
+	w.put(101, source("r1", a, 10))
+	w.put(200, source("r1", b, 199))
+	w.put(205, own(1, "running", 204, 0, "", nil))
+	w.put(207, source("r1", c, 206))
+	w.want(207, "c r1=fetched 0/0", "b r1=overtaken/rolling-out 0/0 0+0/1 @206", "a r1=done 0/0 1+0/1 @18")
+
+	// A chart that comes from elsewhere now holds nothing up.
+	w = newBench(t)
+	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), own(1, "succeeded", 15, 18, a, nil))
+	w.put(150, own(1, "succeeded", 15, 18, a, map[string]any{"source": map[string]any{"kind": "GitRepository", "namespace": "flux-system", "name": "other"}}))
+	w.put(204, source("r1", b, 199), kustomization("r1", "apps", b, b, "succeeded", 200, 203))
+	w.want(204, "b r1=done 1/1 @203", "a r1=done 1/1 1+0/1 @30")
+
+	// Neither does a release that was deleted.
+	w = newBench(t)
+	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), own(1, "succeeded", 15, 18, a, nil))
+	w.remove(150, "r1/own")
+	w.put(204, source("r1", b, 199), kustomization("r1", "apps", b, b, "succeeded", 200, 203))
+	w.want(204, "b r1=done 1/1 @203", "a r1=done 1/1 @30")
+
+	// What no longer applies it does not change it.
+	w = newBench(t)
+	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), own(1, "succeeded", 15, 18, a, by))
+	w.put(204, source("r1", b, 199), kustomization("r1", "apps", b, b, "succeeded", 200, 203))
+	w.put(205, own(2, "running", 205, 0, b, nil))
+	w.want(205, "b r1=done 1/1 @203", "a r1=done 1/1 1+0/1 @30")
+
+	// Without Kustomizations a chart is enough, and the release may be seen before its source.
+	w = newBench(t)
 	w.put(100, source("r1", a, 10), own(1, "succeeded", 15, 18, a, nil))
 	w.want(100, "a r1=done 0/0 1+0/1 @18")
 	w.put(203, own(1, "running", 202, 0, b, nil))
@@ -166,7 +307,8 @@ func TestTracker_AppliedAt(t *testing.T) {
 		want int64
 	}{
 		{"it says", kustomization("r1", "apps", b, b, "succeeded", 200, 203), 203},
-		{"it says, by a clock that is a second behind", kustomization("r1", "apps", b, b, "succeeded", 200, 199), 199},
+		{"it says, by a clock that is two seconds behind", kustomization("r1", "apps", b, b, "succeeded", 200, 198), 199},
+		{"it says, by a clock that is three seconds behind", kustomization("r1", "apps", b, b, "succeeded", 200, 197), 205},
 		{"it was ready, and has gone on to try another", kustomization("r1", "apps", c, b, "succeeded", 200, 203), 205},
 		{"it has gone on to try another", kustomization("r1", "apps", c, b, "running", 204, 0), 205},
 		{"it is not ready", kustomization("r1", "apps", b, b, "failed", 200, 204), 205},
@@ -329,6 +471,33 @@ func TestTracker_AttemptWithoutStart(t *testing.T) {
 			t.Errorf("%s: a run from before the attempt is counted", name)
 		}
 	}
+	w := newBench(t)
+	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, "", "running", 0, 0), release("r1", "web", 1, 1, "running", 50, 0))
+	w.want(100, "a r1=applying 0/1")
+}
+
+// A Kustomization that shows again what it had applied has not applied it anew.
+func TestTracker_AppliedOnce(t *testing.T) {
+	w := pushedTo(t)
+	w.put(300, kustomization("r1", "apps", a, a, "succeeded", 290, 295))
+	if g := w.revisions(300)[1].Regions[0]; g.AppliedAt.Ms() != 30*second {
+		t.Errorf("it was applied at %d", g.AppliedAt.Ms())
+	}
+}
+
+// A source without a revision has fetched nothing yet.
+func TestTracker_SourceWithoutRevision(t *testing.T) {
+	w := newBench(t)
+	w.put(100, source("r1", "", 0), kustomization("r1", "apps", "", "", "pending", 0, 0))
+	w.want(100)
+}
+
+// A Kustomization that has moved to another source no longer counts for the one before.
+func TestTracker_KustomizationMovesToAnotherSource(t *testing.T) {
+	w := newBench(t)
+	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30))
+	w.put(200, with(kustomization("r1", "apps", a, a, "succeeded", 20, 30), map[string]any{"source": map[string]any{"kind": "GitRepository", "namespace": "flux-system", "name": "other"}}))
+	w.want(200, "a r1=fetched 0/0")
 }
 
 // A retry of a generation is not what the revision set off.

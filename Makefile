@@ -110,10 +110,10 @@ test-web: $(WEB)/node_modules/.package-lock.json ## run the tests of the canvas 
 $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 	cd $(WEB) && npm ci
 
-relay-chaos: ## kill the relay 50 times while recordings are replayed, keep it away after each third time, and compare what it tells with one that nobody kills: six minutes
+relay-chaos: ## kill the relay 50 times during replays, restart it late after each third kill, and compare its notices with those of a relay that is not killed: six minutes
 	cd $(RELAY) && $(GO) test -count=1 -timeout 15m -v ./chaos -kills 50
 
-monitoring: ## replay recordings into a server with a real Prometheus and Alertmanager and the relay: three minutes, and the first build
+monitoring: ## replay recordings into a server with a real Prometheus and Alertmanager and the relay: three minutes; the first time it also builds them
 	cd test/monitoring && $(GO) vet . && $(GO) test -count=1 -timeout 60m -v .
 
 jetstream: ## run the long tests of replicas: the whole HTTP API on three NATS servers, and 5,000 messages a second through every failure
@@ -174,7 +174,7 @@ fuzz: ## run every fuzz target for FUZZ_TIME (60s) each, from the corpus in test
 
 FUZZ_PAGE_TIME ?= 300
 
-fuzz-page: $(WEB)/node_modules/.package-lock.json ## open random hostile flows in a real browser for FUZZ_PAGE_TIME (300) seconds, then large ones; FUZZ_PAGE_SEED=n begins with one
+fuzz-page: $(WEB)/node_modules/.package-lock.json ## open random hostile flows in a real browser for FUZZ_PAGE_TIME (300) seconds, then large ones; FUZZ_PAGE_SEED=n begins with flow n
 	scripts/chromium.sh
 	cd $(WEB) && FUZZ_PAGE_TIME=$(FUZZ_PAGE_TIME) npm run fuzz -w console
 

@@ -82,7 +82,7 @@ type change struct {
 func New(ask Ask) *Gate {
 	g := &Gate{ask: ask, sources: make(map[string]*shown), changes: make(map[change]int64)}
 	g.want, _ = revision.ParseName(ask.Revision)
-	if r := ask.Repository; r != nil && ask.Revision != "" {
+	if r := ask.Repository; r != nil {
 		if g.commit = r.Commit(cmp.Or(g.want.Digest, g.want.Ref)); g.commit == "" && len(g.want.Digest) == 40 {
 			g.commit = g.want.Digest
 		}

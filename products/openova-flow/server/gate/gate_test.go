@@ -3,6 +3,7 @@ package gate_test
 import (
 	"cmp"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -99,7 +100,7 @@ func (c cluster) nodes() []string {
 	var all []string
 	if c.url != unseen {
 		all = append(all, node(sourceID, name, "succeeded",
-			fmt.Sprintf(`"kind":%q,"auxiliary":true,"namespace":%q%s,"ref":%q,"revision":%q,"originRevision":%q,"interval":60000%s`, kind, namespace, url, ref, c.source, c.origin, suspended), state, ""))
+			fmt.Sprintf(`"kind":%q,"auxiliary":true,"namespace":%q%s,"ref":%q,"revision":%q,"originRevision":%q,"updatedAt":5,"interval":60000%s`, kind, namespace, url, ref, c.source, c.origin, suspended), state, ""))
 	}
 	source := fmt.Sprintf(`,"source":%q`, c.name+"/"+sourceID)
 	from := fmt.Sprintf(`"source":{"kind":%q,"namespace":%q,"name":%q}`, kind, namespace, name)
@@ -276,8 +277,12 @@ func TestGate_StaleRegion(t *testing.T) {
 			t.Errorf("the other region: %s, stale %v", got.Result, got.Stale)
 		}
 	}
-	if got := watch(t, gate.Ask{}).answer(map[string]gate.Claim{"empty": {Stale: true}}, two); got.Result != pending {
-		t.Errorf("a region without nodes: %s", got.Result)
+	if got := watch(t, gate.Ask{}).answer(map[string]gate.Claim{"empty": {Stale: true}}, two); got.Result != pending || len(got.Stale) != 1 {
+		t.Errorf("a region without nodes: %s, stale %v", got.Result, got.Stale)
+	}
+	both := map[string]gate.Claim{"one": {Stale: true}, "two": {Stale: true}}
+	if got := watch(t, gate.Ask{Region: "one"}).answer(both, one, two); got.Result != pending || len(got.Stale) != 1 || got.Stale[0].Region != "one" {
+		t.Errorf("one of two stale regions: %s, stale %v", got.Result, got.Stale)
 	}
 }
 
@@ -307,6 +312,22 @@ func TestGate_SinceCountsWholeSeconds(t *testing.T) {
 	w := watch(t, gate.Ask{SinceStart: true}) // by the server's clock
 	w.now = 1_000_000_038_117
 	w.want(passed, one)
+
+	w = watch(t, gate.Ask{SinceStart: true})
+	w.now = 1_000_000_039_000
+	w.want(pending, one) // of a run before
+	w.now += 20_000
+	web.times = `,"startedAt":1000000040000,"endedAt":1000000041000`
+	w.want(passed, region("one", a, at(a, a, ready), units{"web": web}))
+}
+
+// Of a source that is not reported, the revision is the one that a Kustomization tried.
+func TestGate_SourceIsNotReported(t *testing.T) {
+	one := cluster{name: "one", url: unseen, kustomization: units{"apps": at(a, a, ready), "new": at("", "", working)},
+		release: units{"web": {`,"attemptedRevision":"1.0.0","chart":{"sourceRevision":"` + a + `"},"source":{"kind":"GitRepository","namespace":"flux-system","name":"fleet"}`, ready, ""}}}
+	if got := watch(t, gate.Ask{Revision: a}).want(pending, one); len(got.Sources) != 1 || got.Sources[0].Revision != a || !got.Sources[0].Has || got.Done != 2 {
+		t.Errorf("%s, %+v", got.Line(), got.Sources)
+	}
 }
 
 // A run that began earlier fails after the given time: that is a failure, though no run has begun since.
@@ -557,8 +578,16 @@ func TestGate_ChartVersions(t *testing.T) {
 		w.want(passed, is("v1.1.0", "1.1.0", ready))
 		w.want(pending, is("", "", ready))
 		w.want(passed, is("1.1.0", "1.1.0", ready))
-		w.want(passed, is("1.1.0", "1.1.0+14c32b1e94d0", ready))
+		w.want(passed, is("1.1.0+14c32b1e94d0", "1.1.0+14c32b1e94d0", ready))
 		w.want(pending, is("1.2.0", "1.2.0", ready))
+	}
+
+	for _, version := range []string{"1.1.0+x", "+x"} {
+		ask := gate.Ask{Releases: []gate.Release{{Name: web, Version: version}}}
+		watch(t, ask).want(pending, is("", "", ready))
+		if version != "+x" {
+			watch(t, ask).want(passed, is("1.1.0", "1.1.0", ready))
+		}
 	}
 
 	// With a Kustomization in the question it is the tag of its source.
@@ -685,6 +714,32 @@ func TestGate_SameSourceOfAnotherRegion(t *testing.T) {
 			watch(t, gate.Ask{Revision: a}).want(passed, one, is(a))
 			watch(t, gate.Ask{Revision: a, Region: "r1"}).want(passed, one, is(before))
 		})
+	}
+}
+
+func TestGate_AnswerHasAllFacts(t *testing.T) {
+	web := unit{`,"versionApplied":"1.0.0","revision":"1.1.0"`, `"state":"waiting","gate":"wait","marks":["not-observed"],"cause":{"class":"x","sentence":"It waits."}`, `,"startedAt":7,"endedAt":8`}
+	got := watch(t, gate.Ask{Revision: a, Kustomizations: []gate.Name{{Namespace: "flux-system", Name: "apps"}, {Namespace: "flux-system", Name: "gone"}}}).answer(
+		map[string]gate.Claim{"two": {Stale: true, LastSeen: 9}, "three": {Stale: true}},
+		region("one", a, at(a, a, ready), units{"web": web}), region("two", before, at(before, before, ready), nil))
+	want := &gate.Answer{At: 1_000_000_001_000, Result: pending, Revision: a, Total: 3, Done: 1, Waiting: 2, Started: true,
+		Objects: []gate.Object{
+			{ID: "one/Kustomization/flux-system/apps", Region: "one", Kind: "Kustomization", Namespace: "flux-system", Name: "apps", State: insight.Ready, Outcome: gate.Done, Revision: a},
+			{ID: "one/shop/web", Region: "one", Kind: "HelmRelease", Namespace: "shop", Name: "web", State: insight.Waiting, Marks: []string{"not-observed"}, Outcome: gate.Open, Why: "It waits.",
+				Revision: "1.0.0", StartedAt: flow.At(7), EndedAt: flow.At(8)},
+			{ID: "two/Kustomization/flux-system/apps", Region: "two", Kind: "Kustomization", Namespace: "flux-system", Name: "apps", State: insight.Ready, Outcome: gate.Open, Why: got.Objects[2].Why, Revision: before},
+		},
+		Problems: []gate.Problem{},
+		Sources: []gate.Source{
+			{ID: "one/GitRepository/flux-system/fleet", Region: "one", Revision: a, Since: flow.At(5), Interval: 60_000, Has: true, Command: got.Sources[0].Command},
+			{ID: "two/GitRepository/flux-system/fleet", Region: "two", Revision: before, Since: flow.At(5), Interval: 60_000, Command: got.Sources[1].Command},
+		},
+		Stale: []gate.Stale{{Region: "two", Since: 9}}, Missing: []string{"Kustomization flux-system/gone"}}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	if got := watch(t, gate.Ask{}).want(pending); got.Missing == nil || got.Objects == nil || got.Problems == nil || got.Sources == nil || got.Stale == nil {
+		t.Errorf("a list is null: %+v", got)
 	}
 }
 

@@ -177,7 +177,7 @@ func (d *decision) followRoots(ids []string) {
 		return d.view.Open(id)
 	}
 	for _, id := range ids {
-		if _, ruled := d.outcomes[id]; ruled || d.view.State(id) == insight.Ready {
+		if _, ruled := d.outcomes[id]; ruled {
 			continue
 		}
 		for _, root := range d.view.Roots(id) {

@@ -89,7 +89,6 @@ func (t *Tracker) Memory() Memory {
 		}
 		m.Releases[id] = saved
 	}
-	m.Revisions = make([]SavedRevision, 0, len(t.revisions))
 	for _, r := range t.left {
 		m.Revisions = append(m.Revisions, r.saved())
 	}
@@ -154,12 +153,11 @@ func (t *Tracker) resumeRevision(saved SavedRevision, m Memory) {
 	for _, sp := range saved.Parts {
 		p := &part{of: r, source: sp.Source, region: sp.Region, firstSeen: sp.FirstSeen, appliedAt: sp.AppliedAt,
 			changes: slices.Clone(sp.Changes), ended: sp.Ended}
-		slices.SortFunc(p.changes, func(a, b Change) int { return cmp.Compare(a.ID, b.ID) })
 		r.parts[sp.Source] = p
 		s := t.sources[sp.Source]
 		switch {
 		case p.ended != nil:
-		case s != nil && s.part == nil && m.Sources[s.id].Revision == r.id:
+		case s != nil && m.Sources[s.id].Revision == r.id:
 			s.part, s.Source = p, m.Sources[s.id].Source
 			r.having++
 		default:

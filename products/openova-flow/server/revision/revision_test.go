@@ -26,23 +26,26 @@ const (
 
 // bench feeds a tracker as the hub does: fold first, then observe. Times are seconds.
 type bench struct {
-	t     *testing.T
-	state *flow.State
-	track *revision.Tracker
+	t      *testing.T
+	state  *flow.State
+	track  *revision.Tracker
+	steady *revision.Tracker // sees the same, and is never restarted
 }
 
 func newBench(t *testing.T) *bench {
-	return &bench{t: t, state: flow.NewState("F", 0), track: revision.NewTracker()}
+	return &bench{t: t, state: flow.NewState("F", 0), track: revision.NewTracker(), steady: revision.NewTracker()}
 }
 
 func (b *bench) put(at int64, nodes ...flow.Node) {
 	b.state.Apply(flow.UpsertNodes(nodes...))
 	b.track.Observe(at*second, nodes, nil)
+	b.steady.Observe(at*second, nodes, nil)
 }
 
 func (b *bench) remove(at int64, ids ...string) {
 	b.state.Apply(flow.DeleteNodes(ids...))
 	b.track.Observe(at*second, nil, ids)
+	b.steady.Observe(at*second, nil, ids)
 }
 
 // restart replaces the tracker by one that is resumed from its memory, as it is saved.
@@ -64,6 +67,13 @@ func (b *bench) restart() {
 		b.t.Fatalf("resumed it takes %d bytes, want %d", got, b.track.Bytes())
 	}
 	b.track = again
+	told := func(t *revision.Tracker) string {
+		text, _ := json.Marshal([]any{t.Revisions(nil, 100), t.Memory()})
+		return fmt.Sprintf("%s %v", text, t.Runs())
+	}
+	if got, want := told(b.track), told(b.steady); got != want {
+		b.t.Fatalf("restarted it tells\n%s\nwant\n%s", got, want)
+	}
 }
 
 func (b *bench) revisions(at int64, stale ...string) []revision.Revision {
@@ -155,6 +165,9 @@ func TestTracker_PushToDone(t *testing.T) {
 	// Days later a release is repaired by its controller: no revision did that.
 	w.put(90_000, release("r1", "db", 1, 1, "running", 90_000, 0))
 	w.want(90_000, "b r1=done 1/1 1+0/1 @239", "a r1=done 1/1 @30")
+	w.remove(90_001, "r1/web", "r1/db")
+	w.put(90_007, kustomization("r1", "apps", b, b, "failed", 90_005, 90_006))
+	w.want(90_007, "b r1=failed 1/1 @90006", "a r1=done 1/1 @30")
 }
 
 // B fails in one region, is overtaken there, and C repairs it.

@@ -68,6 +68,8 @@ func TestTracker_ReleasesThatItChanged(t *testing.T) {
 			t.Errorf("%s: %d changed, want %d", c.name, got, c.want)
 		}
 		w.restart()
+		w.put(c.at+100, release("r1", c.node.Label, 2, 2, "running", c.at+99, 0))
+		w.restart()
 	}
 }
 
@@ -101,7 +103,8 @@ func TestTracker_ChangedBeforeTheAttempt(t *testing.T) {
 // A Kustomization of a source without revisions has no part in any.
 func TestTracker_KustomizationWithoutSource(t *testing.T) {
 	w := newBench(t)
-	w.put(100, with(kustomization("r1", "apps", a, a, "succeeded", 20, 30), map[string]any{"source": map[string]any{"kind": "HelmRepository", "namespace": "flux-system", "name": "repo"}}))
+	w.put(100, with(kustomization("r1", "apps", a, a, "succeeded", 20, 30), map[string]any{"source": map[string]any{"kind": "HelmRepository", "namespace": "flux-system", "name": "repo"}}),
+		with(release("r1", "other", 1, 1, "succeeded", 15, 18), map[string]any{"kind": "Terraform"}))
 	w.want(100)
 }
 
@@ -256,6 +259,9 @@ func TestTracker_Charts(t *testing.T) {
 	// What has changed it stays, though the source goes on at once.
 	w = newBench(t)
 	w.put(100, own(1, "succeeded", 15, 18, "", nil))
+	if m := w.track.Memory(); len(m.Sources)+len(m.Releases) != 0 {
+		t.Errorf("it remembers %+v", m)
+	}
 	w.put(101, source("r1", a, 10))
 	w.put(200, source("r1", b, 199))
 	w.put(205, own(1, "running", 204, 0, "", nil))
@@ -371,6 +377,7 @@ func TestTracker_DisputedOrigin(t *testing.T) {
 	if r := w.revisions(101)[0]; r.Commit != "" || r.OriginRevision != "" {
 		t.Errorf("it is made from %q", r.Commit)
 	}
+	w.restart()
 	w.put(200, oci("r1", "2@sha256:2222222", b, 199), oci("r2", "2@sha256:2222222", b, 199))
 	w.put(300, oci("r1", "1@sha256:1111111", a, 299))
 	if r := w.revisions(300)[0]; r.OriginRevision != a || r.Commit != strings.Repeat("a", 40) {
@@ -438,9 +445,23 @@ func TestTracker_Bounds(t *testing.T) {
 func TestResume_MemoryOfOtherNodes(t *testing.T) {
 	w := pushedTo(t)
 	m := w.track.Memory()
+	other := maps.Clone(m.Sources)
+	for id, s := range other {
+		s.Revision = "another"
+		other[id] = s
+	}
+	t.Run("a source that has another revision", func(t *testing.T) {
+		m := m
+		m.Sources = other
+		for _, r := range revision.Resume(m, w.state, 0).Memory().Revisions {
+			if end := r.Parts[0].Ended; r.LeftAt == 0 || r.Revision == b && (end.State != revision.Fetched || end.MovedOnAt != 199*second) {
+				t.Errorf("%s was left at %d: %+v", r.Revision, r.LeftAt, end)
+			}
+		}
+	})
 	m.Revisions = slices.Concat(m.Revisions, m.Revisions)
 	for name, state := range map[string]*flow.State{"the same nodes": w.state, "no nodes": flow.NewState("F", 0)} {
-		other := &bench{t: t, state: state, track: revision.Resume(m, state, 0)}
+		other := &bench{t: t, state: state, track: revision.Resume(m, state, 0), steady: revision.Resume(m, state, 0)}
 		if got := other.revisions(300); len(got) != 2 {
 			t.Errorf("%s: %d revisions", name, len(got))
 		}
@@ -490,6 +511,8 @@ func TestTracker_SourceWithoutRevision(t *testing.T) {
 	w := newBench(t)
 	w.put(100, source("r1", "", 0), kustomization("r1", "apps", "", "", "pending", 0, 0))
 	w.want(100)
+	w.put(101, with(source("r1", a, 10), map[string]any{"ready": "Unknown"}))
+	w.want(101, "a r1=fetched 0/1")
 }
 
 // A Kustomization that has moved to another source no longer counts for the one before.

@@ -14,7 +14,7 @@ import (
 
 const commits = "  - {name: commits, channels: [commits], kinds: [revision], regions: [fsn1, hel1, real], after: 0s, resolveAfter: 0s, updateEvery: 1s}\n"
 
-// after returns the index of the first message that is so much later than the first one.
+// after returns the index of the first message that is more than d later than the first one.
 func after(messages []recorded, d time.Duration) int {
 	return slices.IndexFunc(messages, func(r recorded) bool { return r.At > messages[0].At+d.Milliseconds() })
 }
@@ -87,7 +87,7 @@ func TestRelay_AwayWhileARolloutEnds(t *testing.T) {
 	}
 }
 
-// TestRelay_CursorOlderThanTheRing cuts the relay off the server for so long that the server does not hold what it missed.
+// TestRelay_CursorOlderThanTheRing cuts the relay off the server until the ring does not hold the missed messages any more.
 func TestRelay_CursorOlderThanTheRing(t *testing.T) {
 	messages := recording(t, "kit-fsn1")
 	inBubble(t, time.UnixMilli(messages[0].At), func(s *stage) {
@@ -105,24 +105,25 @@ func TestRelay_CursorOlderThanTheRing(t *testing.T) {
 	})
 }
 
-// TestRelay_AwayWhileProblemsComeAndGo has one problem that was told and is repaired while the relay is away, and one that comes and goes meanwhile.
+// TestRelay_AwayWhileProblemsComeAndGo has three problems that are repaired while the relay is away: one that was sent before, one that was not due yet, and
+// one that began meanwhile.
 func TestRelay_AwayWhileProblemsComeAndGo(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		stop := s.relay(everything)
-		s.post(failing("fsn1", "told", time.Now(), "It could not be installed."))
+		s.post(failing("fsn1", "sent", time.Now(), "It could not be installed."))
 		time.Sleep(2 * time.Minute)
 		s.post(failing("fsn1", "seen", time.Now(), "It could not be installed."))
-		time.Sleep(30 * time.Second) // within its limit
+		time.Sleep(30 * time.Second) // it is not due yet
 		stop()
 		s.post(failing("fsn1", "brief", time.Now(), "It could not be installed."))
 		time.Sleep(30 * time.Second)
-		for _, name := range []string{"told", "seen", "brief"} {
+		for _, name := range []string{"sent", "seen", "brief"} {
 			s.post(ready("fsn1", name))
 		}
 		time.Sleep(10 * time.Minute)
 		s.relay(everything)
 		time.Sleep(5 * time.Minute)
-		if got := s.phases(); got != "told opened, told resolved" {
+		if got := s.phases(); got != "sent opened, sent resolved" {
 			t.Errorf("%s", got)
 		}
 		if s.alerts.Firing() != 0 {
@@ -148,7 +149,7 @@ func TestRelay_RestartsKeepAlertsFiring(t *testing.T) {
 	})
 }
 
-// revisions returns an upsert of a Git source of a region and of a Kustomization from it: the commits that it has and that the Kustomization has applied.
+// revisions returns an upsert of a Git source that has a commit, and of its Kustomization, which has applied the same or another one.
 func revisions(region, has, applied string) string {
 	status, judgement := "succeeded", `"judgement":{"state":"ready"}`
 	if has != applied {
@@ -163,7 +164,7 @@ func revisions(region, has, applied string) string {
  "generation":1,"observedGeneration":1,"readyGeneration":1,%[5]s}}]}`, region, has, applied, status, judgement, now)
 }
 
-// hash returns a commit.
+// hash returns the hash of a commit that consists of one digit.
 func hash(digit string) string { return strings.Repeat(digit, 40) }
 
 // statuses returns the states of the statuses of each commit on GitHub, by its first digit.
@@ -190,8 +191,8 @@ func check(t *testing.T, what string, got, want map[string]string) {
 	}
 }
 
-// TestRelay_AwayWhileCommitsComeAndGo has commit 1 come before the relay goes, and be out while it is away; commit 2 comes and goes meanwhile; commit 3 is
-// there when it is back.
+// TestRelay_AwayWhileCommitsComeAndGo pushes commit 1 before the relay stops; it is out while the relay is away. Commit 2 is pushed and is out meanwhile.
+// Commit 3 is pushed meanwhile, and is not out when the relay starts again.
 func TestRelay_AwayWhileCommitsComeAndGo(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		post := func(has, applied string) {
@@ -217,7 +218,7 @@ func TestRelay_AwayWhileCommitsComeAndGo(t *testing.T) {
 	})
 }
 
-// TestRelay_OvertakenCommits pushes commits while one is on its way: they are out when the last one is.
+// TestRelay_OvertakenCommits pushes commit 2 before commit 1 is out: commit 1 is out when commit 2 is.
 func TestRelay_OvertakenCommits(t *testing.T) {
 	for _, away := range []bool{false, true} {
 		inBubble(t, someDay, func(s *stage) {
@@ -252,7 +253,7 @@ func TestRelay_OvertakenCommits(t *testing.T) {
 	}
 }
 
-// TestRelay_CommitOfADeletedSource ends the status of a commit that can't be out any more.
+// TestRelay_CommitOfADeletedSource deletes the source of a commit that is not out: its status becomes an error.
 func TestRelay_CommitOfADeletedSource(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		stop := s.relay("\nrules:\n" + commits)

@@ -24,7 +24,7 @@ type desk struct {
 	limits        notice.Limits
 	state         notice.State
 	next          int64 // when to look again although nothing has changed
-	held, failed  bool  // at the last look the queue of the channel was full, or the change could not be stored
+	held, failed  bool  // at the last look: the queue of the channel was full; the change could not be stored
 }
 
 // desks are all desks of a configuration. They are for one goroutine.
@@ -34,15 +34,15 @@ type desks struct {
 	found map[string][]notice.Notice // of each flow, not merged
 	log   *slog.Logger
 
-	told func(d *desk, n *notice.Notice)
-	full func(channel string)
+	queued func(d *desk, n *notice.Notice) // called for each notice that is put into a queue
+	full   func(channel string)            // called for each look at which a notice must wait
 }
 
 // deskName is the name of a rule's desk for a channel. Neither has a slash.
 func deskName(rule, channel string) string { return rule + "/" + channel }
 
 func newDesks(c *rules.Config, s store, log *slog.Logger) (*desks, error) {
-	all := &desks{store: s, found: make(map[string][]notice.Notice), log: log, told: func(*desk, *notice.Notice) {}, full: func(string) {}}
+	all := &desks{store: s, found: make(map[string][]notice.Notice), log: log, queued: func(*desk, *notice.Notice) {}, full: func(string) {}}
 	for i := range c.Rules {
 		rule := &c.Rules[i]
 		for _, channel := range rule.Channels {
@@ -57,7 +57,7 @@ func newDesks(c *rules.Config, s store, log *slog.Logger) (*desks, error) {
 	return all, nil
 }
 
-// readRollouts reports whether a rule wants rollouts of a flow, and the end of the newest one that all these rules have dealt with, in Unix milliseconds.
+// readRollouts reports whether a rule wants rollouts of a flow. All these rules have handled the rollouts that ended until horizon, in Unix milliseconds.
 func (a *desks) readRollouts(flow string, now int64) (horizon int64, wanted bool) {
 	horizon = math.MaxInt64
 	for _, d := range a.list {
@@ -88,7 +88,7 @@ func (a *desks) readRevisionsOf(region string) bool {
 	return slices.ContainsFunc(a.list, func(d *desk) bool { return d.rule.Reads(notice.KindRevision) && d.rule.ReadsRegion(region) })
 }
 
-// look compares what was found with what each desk knows, and commits what follows. changed: found is not as at the last look.
+// look compares the found notices with the state of each desk, and commits the changes. changed reports whether found differs from the last look.
 func (a *desks) look(now int64, changed bool) {
 	for _, d := range a.list {
 		if !changed && now < d.next {
@@ -119,7 +119,7 @@ func (a *desks) look(now int64, changed bool) {
 		d.failed = false
 		d.state.Apply(change)
 		for i := range change.Notices {
-			a.told(d, &change.Notices[i])
+			a.queued(d, &change.Notices[i])
 		}
 	}
 }

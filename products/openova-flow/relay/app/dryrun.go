@@ -20,10 +20,10 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// after is how long, in milliseconds, a dry run goes on after the last message, for what is due later.
+// after is how long, in milliseconds, a dry run continues after the last message, for notices that are due later.
 const after = 10 * 60_000
 
-// recorded is a message and the time when it came.
+// recorded is a message and the time of its arrival.
 type recorded struct {
 	At      int64           `json:"at"`
 	Message json.RawMessage `json:"message"`
@@ -57,7 +57,7 @@ func DryRun(c *rules.Config, recording io.Reader, out io.Writer) error {
 		}
 		if desks.readRevisions(flowID) {
 			f.FollowRevisions(desks.readRevisionsOf)
-			f.Revisions, f.Left = revisions.Revisions(nil, follow.MaxRevisions), false
+			f.Revisions, f.RevisionsOutdated = revisions.Revisions(nil, follow.MaxRevisions), false
 		}
 		desks.found[flowID], lookedAt = f.Find(now), now
 		desks.look(now, true)
@@ -140,7 +140,7 @@ func flowOf(messages []recorded) string {
 	return "recording"
 }
 
-// printer is a store that prints what it gets.
+// printer is a store that prints the notices.
 type printer struct{ out io.Writer }
 
 func (p printer) State(string) (notice.State, error) { return notice.State{}, nil }

@@ -11,7 +11,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/relay/notice"
 )
 
-// TestRelay_StoppedAtAnyTimeRepeatsNothing stops the relay without warning every 18 seconds of two bootstraps. It stores nothing when it stops.
+// TestRelay_StoppedAtAnyTimeRepeatsNothing stops the relay every 18 seconds of two bootstraps. The relay stores nothing when it stops.
 func TestRelay_StoppedAtAnyTimeRepeatsNothing(t *testing.T) {
 	messages := recording(t, "kit-fsn1", "kit-hel1")
 	inBubble(t, time.UnixMilli(messages[0].At), func(s *stage) {
@@ -68,7 +68,7 @@ func TestRelay_StoppedAtAnyTimeRepeatsNothing(t *testing.T) {
 	})
 }
 
-// failing returns an upsert of a release that is broken for good since an instant.
+// failing returns an upsert of a release that has failed since an instant, and that Flux does not repair.
 func failing(region, name string, since time.Time, text string) string {
 	return fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"%[1]s/%[2]s","flowId":"bootstrap","label":"%[2]s","status":"failed","region":"%[1]s","meta":{"kind":"HelmRelease","judgement":`+
 		`{"state":"broken","since":%[3]d,"problem":true,"final":true,"cause":{"class":"install-failed","sentence":%[4]q},"command":["kubectl","-n","x","describe","helmrelease","%[2]s"]}}}]}`,
@@ -81,7 +81,7 @@ func ready(region, name string) string {
 
 var someDay = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 
-func TestRelay_RootCauseOfThreeRegionsIsOne(t *testing.T) {
+func TestRelay_RootCauseOfThreeRegionsIsOneNotice(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		s.relay(everything)
 		for _, region := range []string{"fsn1", "hel1", "nbg1"} {
@@ -134,7 +134,7 @@ func TestRelay_ProblemBecomesFinal(t *testing.T) {
 	})
 }
 
-func TestRelay_StaleRegionIsTold(t *testing.T) {
+func TestRelay_StaleRegion(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		s.relay(everything)
 		claim := func() {
@@ -213,7 +213,7 @@ func TestRelay_SlackMessageWithLostAnswerIsFound(t *testing.T) {
 	})
 }
 
-func TestRelay_TextsOfClustersAreNoMarkup(t *testing.T) {
+func TestRelay_EscapesTextsOfClusters(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		s.relay(everything)
 		s.post(failing("fsn1", "db", time.Now(), "<!channel> <https://evil.example|login> & <@U1>"))
@@ -225,8 +225,8 @@ func TestRelay_TextsOfClustersAreNoMarkup(t *testing.T) {
 	})
 }
 
-// TestRelay_FullQueueTellsTheRestLater has more root causes than the queue of a channel takes while its service is away.
-func TestRelay_FullQueueTellsTheRestLater(t *testing.T) {
+// TestRelay_FullQueueSendsTheRestLater has more root causes than the queue of a channel takes while its service is away.
+func TestRelay_FullQueueSendsTheRestLater(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		s.queue = 3
 		s.relay(everything)
@@ -251,7 +251,7 @@ func TestRelay_FullQueueTellsTheRestLater(t *testing.T) {
 	})
 }
 
-func TestRelay_TakesUpAChangedConfiguration(t *testing.T) {
+func TestRelay_AppliesAChangedConfiguration(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		s.relay("\nrules:\n  - {name: all, channels: [hook], after: 1h}\n")
 		s.post(failing("fsn1", "db", time.Now(), "db could not be installed."))

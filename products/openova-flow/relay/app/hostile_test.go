@@ -15,7 +15,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/relay/notice"
 )
 
-// hostileText is a text that no service may take for more than text.
+// hostileText has markup and control characters. Every service must show it as plain text.
 const hostileText = "<!channel> <!here> @here <@U1> <https://evil.example|login> [x](https://evil.example) `*_~ <b>&amp; {{ .Labels }} \x1b[2J\u202e\u0000\n::error::x\r##[error]"
 
 // quoted returns a text as JSON.
@@ -27,14 +27,14 @@ func quoted(text string) string {
 	return string(b)
 }
 
-// broken returns an upsert of a release that has failed for good, with any id, label and text.
+// broken returns an upsert of a release that has failed and that Flux does not repair, with any id, label and text.
 func broken(region, id, label, text string) string {
 	return fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":%s,"flowId":"bootstrap","label":%s,"status":"failed","region":%s,"meta":{"kind":"HelmRelease","judgement":`+
 		`{"state":"broken","since":%d,"problem":true,"final":true,"cause":{"class":"install-failed","sentence":%s},"command":["kubectl","-n",%[6]s,"describe","helmrelease","x"]}}}]}`,
 		quoted(id), quoted(label), quoted(region), time.Now().UnixMilli(), quoted(text), quoted(label[:min(1000, len(label))]))
 }
 
-// TestRelay_HostileTexts has a cluster send names and texts of any length and content. Each channel takes them, and those of other clusters.
+// TestRelay_HostileTexts has a cluster send long and hostile names and texts. Each channel delivers its notices, and those of other clusters.
 func TestRelay_HostileTexts(t *testing.T) {
 	long := strings.Repeat("größe<&>", 12_500) // 100 KB
 	for name, c := range map[string]struct{ id, label, text string }{
@@ -69,8 +69,8 @@ func TestRelay_HostileTexts(t *testing.T) {
 	}
 }
 
-// TestRelay_RegionThatFloods has a cluster fail in more places than a queue holds.
-func TestRelay_RegionThatFloods(t *testing.T) {
+// TestRelay_RegionWithManyRootCauses has one region with more root causes than a queue holds, and one with a single root cause.
+func TestRelay_RegionWithManyRootCauses(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		s.queue = 150
 		s.relay(everything)
@@ -106,12 +106,12 @@ func TestRelay_MoreIsDueThanAQueueHolds(t *testing.T) {
 		s.hook.SetAway(false)
 		time.Sleep(10 * time.Minute)
 		if got := lives(s); len(got) != 12 {
-			t.Errorf("%d of 12 were told", len(got))
+			t.Errorf("notices of %d root causes, want 12", len(got))
 		}
 	})
 }
 
-// TestRelay_LargeRollout has a rollout whose failures are long: a collector takes at most 4 MiB at once.
+// TestRelay_LargeRollout has a rollout with long failures: a collector accepts at most 4 MiB in a request.
 func TestRelay_LargeRollout(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		s.relay(everything)
@@ -151,7 +151,7 @@ func TestRelay_LargeRollout(t *testing.T) {
 	})
 }
 
-// TestRelay_SecretsAreNotLogged has each service echo what it is sent in its refusals.
+// TestRelay_SecretsAreNotLogged has each service echo the request in its error.
 func TestRelay_SecretsAreNotLogged(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		s.write("secret", "hmac-s3cret")
@@ -189,7 +189,7 @@ func TestRelay_SecretsAreNotLogged(t *testing.T) {
 	})
 }
 
-// failingLists refuses to list rollouts, and counts.
+// failingLists fails each request for a list of rollouts, and counts them.
 type failingLists struct {
 	http.RoundTripper
 	asked *atomic.Int32
@@ -203,8 +203,8 @@ func (f failingLists) RoundTrip(r *http.Request) (*http.Response, error) {
 	return f.RoundTripper.RoundTrip(r)
 }
 
-// TestRelay_ServerThatListsNothing has a server whose stream works and whose lists do not.
-func TestRelay_ServerThatListsNothing(t *testing.T) {
+// TestRelay_RetriesListsAtABoundedRate has a server whose stream works and whose lists of rollouts do not.
+func TestRelay_RetriesListsAtABoundedRate(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		asked := new(atomic.Int32)
 		s.own.Transport = failingLists{s.own.Transport, asked}
@@ -212,7 +212,7 @@ func TestRelay_ServerThatListsNothing(t *testing.T) {
 		s.relay(everything)
 		time.Sleep(time.Minute)
 		if n := asked.Load(); n < 10 || n > 25 {
-			t.Errorf("it asks %d times a minute", n)
+			t.Errorf("%d requests in a minute, want 10 to 25", n)
 		}
 	})
 }

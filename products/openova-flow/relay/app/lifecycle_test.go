@@ -10,6 +10,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/relay/notice"
 )
 
+// phases returns label and phase of each notice that the webhook got.
 func (s *stage) phases() string {
 	var all []string
 	for _, n := range s.hook.Received() {
@@ -18,7 +19,7 @@ func (s *stage) phases() string {
 	return strings.Join(all, ", ")
 }
 
-func TestRelay_DeletedFlowResolvesWhatWasTold(t *testing.T) {
+func TestRelay_DeletedFlowResolvesItsNotices(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		s.relay(everything)
 		s.post(failing("fsn1", "db", time.Now(), "db could not be installed."))
@@ -39,7 +40,7 @@ func TestRelay_DeletedFlowResolvesWhatWasTold(t *testing.T) {
 	})
 }
 
-// TestRelay_RemovedRuleIsForgotten has Alertmanager end the alerts of a rule that is gone: nobody sends them again.
+// TestRelay_RemovedRuleIsForgotten removes a rule whose alerts fire. They end in Alertmanager, since the relay does not send them again.
 func TestRelay_RemovedRuleIsForgotten(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		s.relay("\nrules:\n  - {name: one, channels: [alerts]}\n")
@@ -70,8 +71,8 @@ func TestRelay_SlackMessageThatWasDeletedIsPostedAgain(t *testing.T) {
 	})
 }
 
-// TestRelay_ServerThatForgetsRepeatsNothing restarts a server that keeps nothing. The emitters send everything again.
-func TestRelay_ServerThatForgetsRepeatsNothing(t *testing.T) {
+// TestRelay_ServerRestartRepeatsNothing restarts a server that stores nothing. The emitters send everything again.
+func TestRelay_ServerRestartRepeatsNothing(t *testing.T) {
 	messages := recording(t, "kit-fsn1")
 	inBubble(t, time.UnixMilli(messages[0].At), func(s *stage) {
 		s.relay(everything)

@@ -16,7 +16,7 @@ import (
 // metrics counts what the relay does. Its methods may be called from any goroutine.
 type metrics struct {
 	registry *prometheus.Registry
-	ready    atomic.Bool // it has looked at all flows once
+	ready    atomic.Bool // the relay has looked at all flows once
 
 	connected, flows, configValid prometheus.Gauge
 	notices, deliveries, full     *prometheus.CounterVec
@@ -48,8 +48,8 @@ func newMetrics(version string) *metrics {
 	return m
 }
 
-// queues adds the length of the queue of each channel.
-func (m *metrics) queues(length func() map[string]int) {
+// addQueueLengths adds the metric of the length of each channel's queue.
+func (m *metrics) addQueueLengths(length func() map[string]int) {
 	m.registry.MustRegister(queueCollector{
 		desc:   prometheus.NewDesc("openova_flow_relay_queue_length", "Notices that wait to be delivered to a channel.", []string{"channel"}, nil),
 		length: length,
@@ -69,7 +69,7 @@ func (c queueCollector) Collect(out chan<- prometheus.Metric) {
 	}
 }
 
-func (m *metrics) follows(complete bool, flows int) {
+func (m *metrics) following(complete bool, flows int) {
 	m.connected.Set(0)
 	if complete {
 		m.connected.Set(1)
@@ -77,7 +77,7 @@ func (m *metrics) follows(complete bool, flows int) {
 	m.flows.Set(float64(flows))
 }
 
-func (m *metrics) told(d *desk, n *notice.Notice) {
+func (m *metrics) noticeQueued(d *desk, n *notice.Notice) {
 	m.notices.WithLabelValues(d.rule.Name, string(n.Kind), string(n.Phase)).Inc()
 }
 

@@ -19,7 +19,7 @@ var described = regexp.MustCompile(`fqName: "([^"]+)", help: "([^"]+)", .*variab
 // TestDocs_TableOfMetrics compares the relay's table of docs/metrics.md with the metrics.
 func TestDocs_TableOfMetrics(t *testing.T) {
 	m := newMetrics("test")
-	m.queues(func() map[string]int { return nil })
+	m.addQueueLengths(func() map[string]int { return nil })
 	out := make(chan *prometheus.Desc, 1000)
 	m.registry.Describe(out)
 	close(out)
@@ -44,7 +44,7 @@ func TestDocs_TableOfMetrics(t *testing.T) {
 	if !ok || !closed || len(rows) < 9 {
 		t.Fatalf("%d metrics, markers: %v %v", len(rows), ok, closed)
 	}
-	want := before + begin + "| metric | labels | what it tells |\n|---|---|---|\n" + strings.Join(rows, "") + end + after
+	want := before + begin + "| metric | labels | meaning |\n|---|---|---|\n" + strings.Join(rows, "") + end + after
 	if *update {
 		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
 			t.Fatal(err)

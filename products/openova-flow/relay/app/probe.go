@@ -15,10 +15,10 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// ErrNotTaken is the error of a Probe whose outcome has been printed.
+// ErrNotTaken is the error of a Probe that has already printed why a channel did not take a notice.
 var ErrNotTaken = errors.New("a channel did not take a notice")
 
-// Probe sends a notice of each kind that a channel takes, opened and resolved, to each channel, and prints what came back. Revisions are not sent: they need a
+// Probe sends a notice of each kind that a channel takes, opened and resolved, to each channel, and prints each result. Revisions are not sent: they need a
 // commit. client is for the channels; nil: the default.
 func Probe(ctx context.Context, c *rules.Config, client *http.Client, out io.Writer) error {
 	if client == nil {
@@ -33,17 +33,17 @@ func Probe(ctx context.Context, c *rules.Config, client *http.Client, out io.Wri
 	now := time.Now().UnixMilli()
 	for _, name := range names {
 		sender := newSender(c.Channels[name], client)
-		kinds := slices.DeleteFunc(samples(now), func(n notice.Notice) bool {
+		notices := slices.DeleteFunc(samples(now), func(n notice.Notice) bool {
 			s, chooses := sender.(channel.Chooser)
 			return chooses && !s.Takes(n.Kind)
 		})
-		if len(kinds) == 0 {
+		if len(notices) == 0 {
 			if _, err := fmt.Fprintf(out, "%s: not tried: it takes only revisions\n", name); err != nil {
 				return err
 			}
 		}
-		for _, n := range kinds {
-			var m held
+		for _, n := range notices {
+			var m volatile
 			for _, phase := range []notice.Phase{notice.Opened, notice.Resolved} {
 				n.Phase, n.N = phase, n.N+1
 				if phase == notice.Resolved {
@@ -52,11 +52,11 @@ func Probe(ctx context.Context, c *rules.Config, client *http.Client, out io.Wri
 				bounded, cancel := context.WithTimeout(ctx, time.Minute)
 				err := sender.Send(bounded, channel.Delivery{Rule: "test", Notice: n}, &m)
 				cancel()
-				said := "taken"
+				result := "taken"
 				if err != nil {
-					said, failed = terminal.Text(err.Error(), 500), ErrNotTaken
+					result, failed = terminal.Text(err.Error(), 500), ErrNotTaken
 				}
-				if _, err := fmt.Fprintf(out, "%s: %s %s: %s\n", name, n.Kind, phase, said); err != nil {
+				if _, err := fmt.Fprintf(out, "%s: %s %s: %s\n", name, n.Kind, phase, result); err != nil {
 					return err
 				}
 			}
@@ -65,11 +65,11 @@ func Probe(ctx context.Context, c *rules.Config, client *http.Client, out io.Wri
 	return failed
 }
 
-// held is a channel.Memory for as long as the program runs.
-type held []byte
+// volatile is a channel.Memory that is lost when the program ends.
+type volatile []byte
 
-func (m *held) Get() []byte            { return *m }
-func (m *held) Set(value []byte) error { *m = value; return nil }
+func (m *volatile) Get() []byte            { return *m }
+func (m *volatile) Set(value []byte) error { *m = value; return nil }
 
 // samples returns a notice of each kind. Their texts have characters that a channel must escape.
 func samples(now int64) []notice.Notice {

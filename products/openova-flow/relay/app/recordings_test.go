@@ -16,9 +16,9 @@ rules:
     channels: [hook, alerts, team, traces]
 `
 
-// TestRelay_RecordedBootstrapIsOneMessageEach replays the bootstrap of one region. One rollout and one root cause that lasts are told; the install of seaweedfs,
-// which fails and is repaired within the limit, is not.
-func TestRelay_RecordedBootstrapIsOneMessageEach(t *testing.T) {
+// TestRelay_RecordedBootstrap replays the bootstrap of one region. There are notices of one rollout and one root cause, but not of seaweedfs, whose install
+// fails and is repaired before the notice is due.
+func TestRelay_RecordedBootstrap(t *testing.T) {
 	messages := recording(t, "kit-fsn1")
 	inBubble(t, time.UnixMilli(messages[0].At), func(s *stage) {
 		s.relay(everything)
@@ -50,7 +50,7 @@ func TestRelay_RecordedBootstrapIsOneMessageEach(t *testing.T) {
 	})
 }
 
-// TestRelay_RecordedBootstrapIsOneTrace reads the trace of a bootstrap back.
+// TestRelay_RecordedBootstrapIsOneTrace checks the trace of a bootstrap.
 func TestRelay_RecordedBootstrapIsOneTrace(t *testing.T) {
 	messages := recording(t, "kit-fsn1")
 	inBubble(t, time.UnixMilli(messages[0].At), func(s *stage) {
@@ -87,7 +87,7 @@ func TestRelay_RecordedBootstrapIsOneTrace(t *testing.T) {
 				}
 			}
 		}
-		failed := make(map[string]bool) // in this run, or in one before
+		failed := make(map[string]bool) // in this run, or in an earlier one
 		for _, span := range []*tracepb.Span{root, named["bp-seaweedfs"], named["bp-keycloak"]} {
 			for _, e := range span.Events {
 				failed[value(e.Attributes, "openova.flow.node")] = e.Name == "exception" && value(e.Attributes, "exception.message") != ""

@@ -196,7 +196,7 @@ func (s *stage) relay(rules string) (stop func()) {
 	})
 }
 
-// close stops everything, the last first, and checks that no service saw a rule broken.
+// close stops everything, the last first, and reports the faults that the services have found.
 func (s *stage) close() {
 	for _, stop := range slices.Backward(s.stop) {
 		stop()
@@ -289,7 +289,7 @@ func inBubble(t *testing.T, start time.Time, f func(s *stage)) {
 	})
 }
 
-// lives returns what happened to each object: its phases in order, of updates in a row the first.
+// lives returns the phases of each object in order. Updates in a row count as one.
 func lives(s *stage) map[string]string {
 	all := make(map[string]string)
 	for _, n := range s.hook.Received() {

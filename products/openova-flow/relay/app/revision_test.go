@@ -24,18 +24,18 @@ func applied(region, state string) string {
 		region, commit, status, revision, state, map[string]string{"working": "wait", "ready": ""}[state])
 }
 
-// TestRelay_CommitStatusOfARevision has two regions of a rule apply a commit, one after the other, and a third one that the rule does not name.
+// TestRelay_CommitStatusOfARevision has two regions of a rule apply a commit, one after the other. A third region, which the rule does not name, does not count.
 func TestRelay_CommitStatusOfARevision(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		s.relay("\nrules:\n  - {name: commits, channels: [commits], kinds: [revision], regions: [fsn1, hel1], after: 0s, updateEvery: 1s}\n")
-		oneLine := func(region, state string) { s.postBatch(applied(region, state)) }
-		oneLine("evil", "working")
-		oneLine("fsn1", "working")
-		oneLine("hel1", "working")
+		post := func(region, state string) { s.postBatch(applied(region, state)) }
+		post("evil", "working")
+		post("fsn1", "working")
+		post("hel1", "working")
 		time.Sleep(time.Minute)
-		oneLine("fsn1", "ready")
+		post("fsn1", "ready")
 		time.Sleep(time.Minute)
-		oneLine("hel1", "ready")
+		post("hel1", "ready")
 		time.Sleep(time.Minute)
 		var states []string
 		for _, c := range s.github.Statuses() {

@@ -17,7 +17,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/relay/rules"
 )
 
-// reloadEvery is how often the configuration file is compared.
+// reloadEvery is how often the configuration file is read to see whether it has changed.
 const reloadEvery = 5 * time.Second
 
 // Config configures Run. The zero value of a field means its default.
@@ -53,7 +53,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	defer box.Close()
 	m := newMetrics(c.Version)
-	m.queues(box.Lengths)
+	m.addQueueLengths(box.Lengths)
 	m.configValid.Set(1)
 	ctx, cancel := context.WithCancelCause(ctx)
 	var wg sync.WaitGroup
@@ -65,14 +65,14 @@ func Run(ctx context.Context, c Config) error {
 	c.Log.Info("started", "version", c.Version, "server", config.Server.URL, "channels", len(config.Channels), "rules", len(config.Rules))
 	for ctx.Err() == nil {
 		session := &session{config: config, box: box, client: c.Server, send: c.Channels, metrics: m, log: c.Log}
-		within, stop := context.WithCancel(ctx)
+		sessionCtx, stop := context.WithCancel(ctx)
 		var next *rules.Config
 		var watching sync.WaitGroup
 		watching.Go(func() {
 			defer stop()
-			next, text = c.changed(within, text, m)
+			next, text = c.awaitChange(sessionCtx, text, m)
 		})
-		err := session.run(within)
+		err := session.run(sessionCtx)
 		stop()
 		watching.Wait()
 		if err != nil {
@@ -102,11 +102,11 @@ func read(file string) (*rules.Config, []byte, error) {
 	return config, text, nil
 }
 
-// changed returns the next valid configuration and its text, or nil when ctx ends.
-func (c *Config) changed(ctx context.Context, used []byte, m *metrics) (*rules.Config, []byte) {
+// awaitChange waits for a valid configuration with another text than used, and returns it with its text; or nil when ctx ends.
+func (c *Config) awaitChange(ctx context.Context, used []byte, m *metrics) (*rules.Config, []byte) {
 	tick := time.NewTicker(reloadEvery)
 	defer tick.Stop()
-	said := ""
+	logged := ""
 	for {
 		select {
 		case <-ctx.Done():
@@ -117,13 +117,13 @@ func (c *Config) changed(ctx context.Context, used []byte, m *metrics) (*rules.C
 		switch {
 		case err != nil:
 			m.configValid.Set(0)
-			if said != err.Error() {
+			if logged != err.Error() {
 				c.Log.Error("configuration invalid, keeping the earlier one", "err", err)
 			}
-			said = err.Error()
+			logged = err.Error()
 		case bytes.Equal(text, used):
 			m.configValid.Set(1)
-			said = ""
+			logged = ""
 		default:
 			m.configValid.Set(1)
 			return config, text

@@ -20,13 +20,15 @@ import (
 const (
 	// lookEvery is how often changed flows are looked at.
 	lookEvery = time.Second
-	// firstLook is how often it is tried until everything is there for the first look.
+	// firstLook is how often the first look is tried: it needs the state and the lists of all flows.
 	firstLook = 50 * time.Millisecond
-	// lookAnyway is after how long a flow is looked at although nothing has come: its state also changes by time.
-	lookAnyway = 15_000 // milliseconds
-	// The lists of a flow are read so long after a change or a failure, and so often while a rollout is open, in milliseconds.
-	readAfterChange, readWhileOpen = 3_000, 15_000
-	// readers is of how many flows lists are read at a time.
+	// lookAnyway is how often, in milliseconds, a flow without changes is looked at: its state also depends on the time.
+	lookAnyway = 15_000
+	// readAfterChange is the least time, in milliseconds, between two reads of the lists of a flow that has changed or whose lists were not read.
+	readAfterChange = 3_000
+	// readWhileOpen is how often, in milliseconds, the lists of a flow are read while a rollout has not ended.
+	readWhileOpen = 15_000
+	// readers is how many flows have their lists read at the same time.
 	readers = 2
 )
 
@@ -53,8 +55,9 @@ type lists struct {
 	flow      *follow.Flow
 	rollouts  []rollout.Rollout
 	revisions []revision.Revision
-	left      bool // the revisions were read too
 	err       error
+
+	withRevisions bool // the revisions were read too
 }
 
 // run relays until ctx ends.
@@ -63,7 +66,7 @@ func (s *session) run(ctx context.Context) error {
 	if s.desks, err = newDesks(s.config, s.box, s.log); err != nil {
 		return err
 	}
-	s.desks.told, s.desks.full = s.metrics.told, s.metrics.queueFull
+	s.desks.queued, s.desks.full = s.metrics.noticeQueued, s.metrics.queueFull
 	if err := s.forget(); err != nil {
 		return err
 	}
@@ -92,7 +95,7 @@ func (s *session) run(ctx context.Context) error {
 				s.log.Error("frame unreadable", "flow", f.Flow, "event", f.Event, "err", err)
 			}
 		case r := <-s.read:
-			s.took(r)
+			s.applyLists(r)
 		case <-tick.C:
 			if s.look(ctx, &wg) {
 				tick.Reset(lookEvery)
@@ -101,7 +104,7 @@ func (s *session) run(ctx context.Context) error {
 	}
 }
 
-// forget drops what is stored of rules and channels that are gone.
+// forget deletes the stored data of rules and channels that are not in the configuration any more.
 func (s *session) forget() error {
 	var names, ruleNames, channels []string
 	for _, d := range s.desks.list {
@@ -114,11 +117,11 @@ func (s *session) forget() error {
 	return s.box.Keep(names, ruleNames, channels)
 }
 
-// look reads what has to be read, and lets the desks look once everything is there. It reports whether they have looked.
+// look starts to read lists that may have changed, and lets the desks look once the lists of all flows are known. It reports whether they have looked.
 func (s *session) look(ctx context.Context, wg *sync.WaitGroup) bool {
 	now := s.flows.Now(time.Now().UnixMilli())
 	complete := s.flows.Complete()
-	s.metrics.follows(complete, s.flows.Len())
+	s.metrics.following(complete, s.flows.Len())
 	if !complete {
 		return false
 	}
@@ -156,21 +159,21 @@ func (s *session) look(ctx context.Context, wg *sync.WaitGroup) bool {
 	return known
 }
 
-// readIfDue begins to read the lists of a flow if they may have changed.
+// readIfDue starts to read the lists of a flow if they may have changed.
 func (s *session) readIfDue(ctx context.Context, wg *sync.WaitGroup, f *follow.Flow, rollouts bool, now int64) {
 	age := now - f.ReadAt
-	due := f.ReadAt == 0 || age >= readAfterChange && (!f.Known || f.Left || f.Stirred && rollouts) || age >= readWhileOpen && f.Open()
+	due := f.ReadAt == 0 || age >= readAfterChange && (!f.Known || f.RevisionsOutdated || f.RolloutsOutdated && rollouts) || age >= readWhileOpen && f.Open()
 	if !due || f.Reading || s.reading >= readers {
 		return
 	}
-	r := lists{flow: f, left: f.Left}
-	f.Reading, f.Stirred, f.Left, f.ReadAt = true, false, false, now
+	r := lists{flow: f, withRevisions: f.RevisionsOutdated}
+	f.Reading, f.RolloutsOutdated, f.RevisionsOutdated, f.ReadAt = true, false, false, now
 	s.reading++
 	wg.Go(func() {
 		if rollouts {
 			r.rollouts, r.err = s.server.Rollouts(ctx, f.ID)
 		}
-		if r.left && r.err == nil {
+		if r.withRevisions && r.err == nil {
 			r.revisions, r.err = s.server.Revisions(ctx, f.ID)
 		}
 		select {
@@ -180,8 +183,8 @@ func (s *session) readIfDue(ctx context.Context, wg *sync.WaitGroup, f *follow.F
 	})
 }
 
-// took takes the lists of a flow.
-func (s *session) took(r lists) {
+// applyLists stores the lists of a flow that were read.
+func (s *session) applyLists(r lists) {
 	s.reading--
 	f := r.flow
 	if s.flows.Get(f.ID) != f { // it was deleted meanwhile
@@ -193,11 +196,11 @@ func (s *session) took(r lists) {
 		r.rollouts, r.revisions = nil, nil
 	case r.err != nil:
 		s.log.Warn("reading rollouts or revisions failed", "flow", f.ID, "err", r.err)
-		f.Stirred, f.Left = true, f.Left || r.left
+		f.RolloutsOutdated, f.RevisionsOutdated = true, f.RevisionsOutdated || r.withRevisions
 		return
 	}
 	f.Rollouts, f.Known, f.Changed = r.rollouts, true, true
-	if r.left {
+	if r.withRevisions {
 		f.Revisions = r.revisions
 	}
 }

@@ -1,4 +1,4 @@
-// Package channel is what all services have in common: deliveries, memory and errors. Each service is a package
+// Package channel has the types that all services share: deliveries, memory and errors. Each service is a package
 // below it.
 package channel
 
@@ -28,8 +28,8 @@ func (d *Delivery) Subject() string { return d.Rule + "/" + d.Notice.Episode }
 
 // Sender delivers to one service. Its calls do not overlap.
 type Sender interface {
-	// Send delivers. Memory is of the delivery's subject, and is dropped after the last one. The error may be a *Permanent or a *Busy; all others are tried
-	// again too.
+	// Send delivers a notice. m is the memory of its subject, which is deleted after the subject's last delivery. After a *Permanent the delivery is dropped,
+	// after a *Busy and all other errors it is tried again.
 	Send(ctx context.Context, d Delivery, m Memory) error
 }
 
@@ -37,7 +37,7 @@ type Sender interface {
 type Refresher interface {
 	// Every returns how often Refresh is called.
 	Every() time.Duration
-	// Refresh sends what is open again. all has the memory of each subject.
+	// Refresh sends the open notices again. all has the memory of each subject.
 	Refresh(ctx context.Context, all map[string][]byte) error
 }
 
@@ -46,11 +46,11 @@ type Chooser interface {
 	Takes(kind notice.Kind) bool
 }
 
-// Memory keeps what a Sender has to know of a subject, such as the id of a message. It survives restarts.
+// Memory stores a value that a Sender needs for later deliveries of a subject, such as the id of a message. It survives restarts.
 type Memory interface {
-	// Get returns what was kept, nil if nothing was.
+	// Get returns the stored value, nil if there is none.
 	Get() []byte
-	// Set keeps a value, before it returns.
+	// Set stores a value. When it returns, the value is on disk.
 	Set(value []byte) error
 }
 

@@ -1,5 +1,5 @@
-// Package chaos kills the real relay again and again while recordings are replayed, keeps it away for a while after each third time, and compares what it has
-// told with what a relay tells that nobody kills. It takes minutes and is no part of make test: make relay-chaos.
+// Package chaos kills the real relay again and again while recordings are replayed. After each third kill the relay stays away for a while. At the end it
+// must have sent the same notices as a relay that was not killed. The test takes minutes and is no part of make test: make relay-chaos.
 package chaos
 
 import (
@@ -26,18 +26,18 @@ import (
 
 var (
 	kills = flag.Int("kills", 0, "how often the relay is killed; 0: the test is skipped")
-	away  = flag.Duration("away", 15*time.Second, "how long it stays away after each third time, at most")
+	away  = flag.Duration("away", 15*time.Second, "the longest time for which the relay stays away after each third kill")
 	speed = flag.String("speed", "5", "how many times as fast as it happened the recordings are replayed")
-	seed  = flag.Uint64("seed", uint64(time.Now().UnixNano()), "of the instants")
+	seed  = flag.Uint64("seed", uint64(time.Now().UnixNano()), "seed of the random times of the kills")
 )
 
 const recordings = "../../adapter-flux/testdata/recordings/"
 
-// quiet is how long nothing may work before a rollout has ended, and time for that to be told.
+// quiet is how long nothing may run before a rollout counts as ended, and the time until the notice of that is sent.
 const quiet = 85 * time.Second
 
-// told is a relay with services of its own.
-type told struct {
+// rig has the services of one relay, and the relay's arguments and log.
+type rig struct {
 	hook   *standin.Webhook
 	alerts *standin.Alertmanager
 	slack  *standin.Slack
@@ -45,15 +45,15 @@ type told struct {
 	traces *standin.Collector
 	args   []string
 	log    *os.File
-	gone   []span // when it was away
+	away   []span // when the relay was not running, after each third kill
 }
 
-// span is a time, in Unix milliseconds.
+// span is a period, in Unix milliseconds.
 type span struct{ from, to int64 }
 
-func newTold(t *testing.T, name, server string) *told {
+func newRig(t *testing.T, name, server string) *rig {
 	dir := t.TempDir()
-	s := &told{hook: &standin.Webhook{Secret: "s3cret"}, alerts: &standin.Alertmanager{}, slack: &standin.Slack{Token: "t0ken", Channel: "C0123456789"},
+	s := &rig{hook: &standin.Webhook{Secret: "s3cret"}, alerts: &standin.Alertmanager{}, slack: &standin.Slack{Token: "t0ken", Channel: "C0123456789"},
 		github: &standin.GitHub{Token: "t0ken", Repo: "acme/fleet"}, traces: &standin.Collector{}}
 	serve := func(h http.Handler) string {
 		srv := httptest.NewServer(h)
@@ -106,7 +106,7 @@ func start(t *testing.T, log *os.File, env []string, program string, args ...str
 func kill(cmd *exec.Cmd) {
 	if cmd.ProcessState == nil {
 		_ = cmd.Process.Signal(syscall.SIGKILL)
-		_ = cmd.Wait() // it says that it was killed
+		_ = cmd.Wait() // its error is that the process was killed
 	}
 }
 
@@ -120,7 +120,7 @@ func build(t *testing.T, dir, module, program string) string {
 	return filepath.Join(dir, program)
 }
 
-func TestRelay_KilledAgainAndAgain(t *testing.T) {
+func TestRelay_KillsLoseAndRepeatNoNotice(t *testing.T) {
 	if *kills == 0 {
 		t.Skip("make relay-chaos")
 	}
@@ -134,19 +134,19 @@ func TestRelay_KilledAgainAndAgain(t *testing.T) {
 	}
 	address := l.Addr().String()
 	l.Close()
-	others, err := os.Create(filepath.Join(dir, "others.log"))
+	otherLog, err := os.Create(filepath.Join(dir, "others.log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer others.Close()
-	start(t, others, nil, server, "--listen-addr="+address)
-	calm, hurt := newTold(t, "calm", "http://"+address), newTold(t, "hurt", "http://"+address)
-	start(t, calm.log, nil, relay, calm.args...)
+	defer otherLog.Close()
+	start(t, otherLog, nil, server, "--listen-addr="+address)
+	steady, killed := newRig(t, "steady", "http://"+address), newRig(t, "killed", "http://"+address)
+	start(t, steady.log, nil, relay, steady.args...)
 	// Both relays must have looked before the first rollout.
-	victim := start(t, hurt.log, nil, relay, hurt.args...)
+	victim := start(t, killed.log, nil, relay, killed.args...)
 	time.Sleep(3 * time.Second)
 	for id, regions := range map[string][]string{"bootstrap": {"fsn1=" + recordings + "kit-fsn1.jsonl", "hel1=" + recordings + "kit-hel1.jsonl"}, "commits": {"real=" + recordings + "real-d-kustomizations.jsonl"}} {
-		start(t, others, []string{"FLOW_SERVER_URL=http://" + address, "FLOW_ID=" + id}, adapter, append([]string{"replay", "--stay", "--rebase", "--speed", *speed}, regions...)...)
+		start(t, otherLog, []string{"FLOW_SERVER_URL=http://" + address, "FLOW_ID=" + id}, adapter, append([]string{"replay", "--stay", "--rebase", "--speed", *speed}, regions...)...)
 	}
 	began := time.Now()
 	for i := range *kills {
@@ -155,13 +155,13 @@ func TestRelay_KilledAgainAndAgain(t *testing.T) {
 		if i%3 == 2 {
 			from := time.Now().UnixMilli()
 			time.Sleep(*away/3 + time.Duration(random.Int64N(int64(*away)*2/3)))
-			hurt.gone = append(hurt.gone, span{from, time.Now().UnixMilli()})
+			killed.away = append(killed.away, span{from, time.Now().UnixMilli()})
 		}
-		victim = start(t, hurt.log, nil, relay, hurt.args...)
+		victim = start(t, killed.log, nil, relay, killed.args...)
 	}
 	t.Logf("%d kills in %v", *kills, time.Since(began).Round(time.Second))
 	time.Sleep(max(15*time.Second, quiet+75*time.Second-time.Since(began)))
-	compare(t, calm, hurt)
+	compare(t, steady, killed)
 }
 
 // episode is the notices of one subject, from opened to resolved.
@@ -171,21 +171,21 @@ type episode struct {
 	outcome string // of a rollout
 }
 
-// lag is how long a relay takes to start, to look, and to wait for what has just begun, in milliseconds, at most.
+// lag, in milliseconds, is the longest time that a relay takes to start, to look, and to wait until a new problem is due.
 const lag = 4000
 
 // compare checks that both relays have sent the same notices. The one that was killed may lack a problem that came and went while it was away.
-func compare(t *testing.T, calm, hurt *told) {
-	want, got := episodes(t, calm), episodes(t, hurt)
+func compare(t *testing.T, steady, killed *rig) {
+	want, got := episodes(t, steady), episodes(t, killed)
 	if len(want) < 5 {
-		t.Errorf("the relay that was not killed has told %v", want)
+		t.Errorf("the relay that was not killed has sent only %v", want)
 	}
 	missed := 0
-	for key, of := range want {
-		for _, e := range of {
+	for key, wanted := range want {
+		for _, e := range wanted {
 			switch {
 			case slices.ContainsFunc(got[key], func(o episode) bool { return o.from <= e.to && e.from <= o.to && o.outcome == e.outcome }):
-			case e.outcome == "" && slices.ContainsFunc(hurt.gone, func(gone span) bool { return gone.from <= e.from+lag && e.to <= gone.to+lag }):
+			case e.outcome == "" && slices.ContainsFunc(killed.away, func(away span) bool { return away.from <= e.from+lag && e.to <= away.to+lag }):
 				missed++
 			default:
 				t.Errorf("%s: %v is missing in %v", key, e, got[key])
@@ -193,11 +193,11 @@ func compare(t *testing.T, calm, hurt *told) {
 		}
 	}
 	messages, replies := 0, 0
-	for key, of := range got {
-		if len(of) > len(want[key]) {
-			t.Errorf("%s: %v, want %v", key, of, want[key])
+	for key, sent := range got {
+		if len(sent) > len(want[key]) {
+			t.Errorf("%s: %v, want %v", key, sent, want[key])
 		}
-		for _, e := range of {
+		for _, e := range sent {
 			messages++
 			switch {
 			case e.phases == "opened resolved":
@@ -209,26 +209,26 @@ func compare(t *testing.T, calm, hurt *told) {
 			}
 		}
 	}
-	more := len(hurt.slack.Messages()) + len(hurt.slack.Replies()) - messages - replies
-	t.Logf("%d subjects; missed while away: %d problems; deliveries repeated to the webhook: %d; more in slack: %d; away: %d times", len(got), missed, hurt.hook.Repeated(), more, len(hurt.gone))
+	more := len(killed.slack.Messages()) + len(killed.slack.Replies()) - messages - replies
+	t.Logf("%d subjects; missed while away: %d problems; deliveries repeated to the webhook: %d; more in slack: %d; away: %d times", len(got), missed, killed.hook.Repeated(), more, len(killed.away))
 	if more < 0 || more > 1 {
-		t.Errorf("slack has %d messages and %d replies, want %d and %d", len(hurt.slack.Messages()), len(hurt.slack.Replies()), messages, replies)
+		t.Errorf("slack has %d messages and %d replies, want %d and %d", len(killed.slack.Messages()), len(killed.slack.Replies()), messages, replies)
 	}
-	if calm.alerts.Firing() != hurt.alerts.Firing() || len(calm.alerts.Alerts()) == 0 {
-		t.Errorf("%+v %+v", calm.alerts.Alerts(), hurt.alerts.Alerts())
+	if steady.alerts.Firing() != killed.alerts.Firing() || len(steady.alerts.Alerts()) == 0 {
+		t.Errorf("alerts are %+v, want %+v", killed.alerts.Alerts(), steady.alerts.Alerts())
 	}
-	for _, a := range hurt.alerts.Alerts() {
-		if !slices.ContainsFunc(calm.alerts.Alerts(), func(b standin.Alert) bool { return maps.Equal(a.Labels, b.Labels) && a.Firing <= b.Firing }) {
+	for _, a := range killed.alerts.Alerts() {
+		if !slices.ContainsFunc(steady.alerts.Alerts(), func(b standin.Alert) bool { return maps.Equal(a.Labels, b.Labels) && a.Firing <= b.Firing }) {
 			t.Errorf("%v began to fire %d times", a.Labels, a.Firing)
 		}
 	}
-	if c, h := traces(calm), traces(hurt); len(c) == 0 || !slices.Equal(c, h) {
-		t.Errorf("traces %x, want %x", h, c)
+	if want, got := traces(steady), traces(killed); len(want) == 0 || !slices.Equal(want, got) {
+		t.Errorf("traces %x, want %x", got, want)
 	}
-	if c, h := commits(calm), commits(hurt); len(c) < 4 || !maps.Equal(c, h) {
-		t.Errorf("GitHub has %v, want %v", h, c)
+	if want, got := commits(steady), commits(killed); len(want) < 4 || !maps.Equal(want, got) {
+		t.Errorf("GitHub has %v, want %v", got, want)
 	}
-	for _, faults := range [][]string{hurt.hook.Faults(), hurt.slack.Faults(), hurt.alerts.Faults(), hurt.github.Faults(), hurt.traces.Faults()} {
+	for _, faults := range [][]string{killed.hook.Faults(), killed.slack.Faults(), killed.alerts.Faults(), killed.github.Faults(), killed.traces.Faults()} {
 		for _, f := range faults {
 			t.Error(f)
 		}
@@ -236,7 +236,7 @@ func compare(t *testing.T, calm, hurt *told) {
 }
 
 // episodes returns the episodes of each key, without updates. It fails the test if a phase of an episode comes twice.
-func episodes(t *testing.T, s *told) map[string][]episode {
+func episodes(t *testing.T, s *rig) map[string][]episode {
 	all, at := make(map[string][]episode), make(map[string]int)
 	for _, n := range s.hook.Received() {
 		if n.Phase == notice.Updated {
@@ -262,7 +262,7 @@ func episodes(t *testing.T, s *told) map[string][]episode {
 }
 
 // traces returns the ids of the traces.
-func traces(s *told) (ids []string) {
+func traces(s *rig) (ids []string) {
 	for _, spans := range s.traces.Traces() {
 		for _, span := range spans {
 			ids = append(ids, string(span.TraceId))
@@ -274,7 +274,7 @@ func traces(s *told) (ids []string) {
 }
 
 // commits returns the last states of commits and deployments.
-func commits(s *told) map[string]string {
+func commits(s *rig) map[string]string {
 	last := make(map[string]string)
 	for _, c := range s.github.Statuses() {
 		last[c.SHA] = c.State

@@ -16,10 +16,10 @@ import (
 type Flows struct {
 	flows    map[string]*Flow
 	listed   bool            // the connection has listed the flows
-	arrived  map[string]bool // flows whose snapshot has come by this connection, until all that it begins with has come
-	pending  map[string]bool // flows whose snapshot is still to come
+	arrived  map[string]bool // flows whose snapshot has arrived on this connection, while its initial snapshots arrive
+	pending  map[string]bool // flows whose snapshot has not arrived yet
 	clock    int64           // how far the server's clock is ahead, in milliseconds
-	removals int             // flows that went; see Flow
+	removals int             // see Removals
 }
 
 // Flow is the state of one flow.
@@ -27,16 +27,17 @@ type Flow struct {
 	ID        string
 	state     *flow.State
 	regions   map[string]claims.Region
-	snapshot  *flow.Message // of the state, when it was last read
-	read      *gate.State   // of snapshot; nil: the state has changed
+	snapshot  *flow.Message // of the state, at the last Find
+	read      *gate.State   // made from snapshot; nil: the state has changed since
 	Rollouts  []rollout.Rollout
 	Revisions []revision.Revision // the newest; without FollowRevisions they are not read
-	Known     bool                // the lists have been read
-	Changed   bool                // since it was last looked at
-	Stirred   bool                // since Rollouts was last read
-	Left      bool                // a source has left a commit since Revisions was last read
-	ReadAt    int64               // when a list was last read, Unix milliseconds
-	Reading   bool                // a request for a list is under way
+	Known     bool                // Rollouts and Revisions have been read
+	Changed   bool                // since the last Find
+	ReadAt    int64               // when reading Rollouts or Revisions last began, Unix milliseconds
+	Reading   bool                // they are being read
+
+	RolloutsOutdated  bool // a message has arrived since Rollouts was last read
+	RevisionsOutdated bool // a source has moved on from a commit since Revisions was last read
 
 	incarnation string
 	failures    map[string]notice.Failure // of the members of the rollouts
@@ -48,7 +49,7 @@ func NewFlows() *Flows {
 	return &Flows{flows: make(map[string]*Flow), arrived: make(map[string]bool), pending: make(map[string]bool)}
 }
 
-// Apply takes a frame. now is the local time, Unix milliseconds. It returns the flow that has changed, nil if none has.
+// Apply applies a frame. now is the local time, Unix milliseconds. It returns the flow that has changed, nil if none has.
 func (s *Flows) Apply(f Frame, now int64) (*Flow, error) {
 	if f.Flow == "" {
 		return nil, s.ofStream(f, now)
@@ -58,12 +59,12 @@ func (s *Flows) Apply(f Frame, now int64) (*Flow, error) {
 		s.remove(f.Flow)
 		return nil, nil
 	case "regions":
-		var said claims.Regions
-		if err := json.Unmarshal(f.Data, &said); err != nil {
+		var regions claims.Regions
+		if err := json.Unmarshal(f.Data, &regions); err != nil {
 			return nil, fmt.Errorf("read the regions of flow %s: %w", f.Flow, err)
 		}
 		fl := s.flow(f.Flow)
-		fl.regions, fl.Changed = said.Regions, true
+		fl.regions, fl.Changed = regions.Regions, true
 		return fl, nil
 	}
 	m, err := flow.Decode(f.Flow, f.Data)
@@ -72,18 +73,18 @@ func (s *Flows) Apply(f Frame, now int64) (*Flow, error) {
 	}
 	fl := s.flow(f.Flow)
 	fl.state.Apply(m)
-	fl.read, fl.Changed, fl.Stirred = nil, true, true
+	fl.read, fl.Changed, fl.RolloutsOutdated = nil, true, true
 	switch {
-	case f.ID != "": // from here on come only changes
+	case f.ID != "": // all initial snapshots have arrived; from now on only changes come
 		clear(s.pending)
 	case m.Type == flow.TypeSnapshot:
-		s.begin(f.Flow)
+		s.snapshotArrived(f.Flow)
 	}
 	return fl, nil
 }
 
-// begin notes that a connection has brought a snapshot before it has brought all. Then those of all other flows come too, or a heartbeat.
-func (s *Flows) begin(id string) {
+// snapshotArrived records one of the initial snapshots of a connection. After the first one, those of all other flows are pending, until a heartbeat.
+func (s *Flows) snapshotArrived(id string) {
 	if len(s.arrived) == 0 {
 		for other := range s.flows {
 			s.pending[other] = true
@@ -93,7 +94,7 @@ func (s *Flows) begin(id string) {
 	delete(s.pending, id)
 }
 
-// ofStream takes an event that is of no flow.
+// ofStream applies an event of the stream itself.
 func (s *Flows) ofStream(f Frame, now int64) error {
 	switch f.Event {
 	case Connected, Lost:
@@ -120,7 +121,7 @@ func (s *Flows) ofStream(f Frame, now int64) error {
 			if all.Flows[id] != fl.incarnation && fl.incarnation != "" || all.Flows[id] == "" {
 				s.remove(id)
 			} else {
-				fl.regions = nil // they come again
+				fl.regions = nil // the stream sends them again
 			}
 		}
 		for id, incarnation := range all.Flows {
@@ -148,10 +149,10 @@ func (s *Flows) remove(id string) {
 	s.removals++
 }
 
-// Complete reports whether all flows of the server are there as they are now. Without a connection they are not.
+// Complete reports whether the states of all flows of the server are known and up to date. Without a connection they are not.
 func (s *Flows) Complete() bool { return s.listed && len(s.pending) == 0 }
 
-// Removals counts flows that went.
+// Removals returns how many flows were removed.
 func (s *Flows) Removals() int { return s.removals }
 
 // Each calls f with each flow, in no order.

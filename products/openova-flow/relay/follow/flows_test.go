@@ -9,7 +9,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/relay/notice"
 )
 
-// bench is the state of all flows, and the frames that it is given.
+// bench applies frames to Flows and checks the result.
 type bench struct {
 	t     *testing.T
 	flows *follow.Flows
@@ -22,14 +22,14 @@ func (b *bench) apply(id, flow, event, data string) {
 	}
 }
 
-func (b *bench) complete(want bool) {
+func (b *bench) wantComplete(want bool) {
 	b.t.Helper()
 	if got := b.flows.Complete(); got != want {
 		b.t.Errorf("complete: %v, want %v", got, want)
 	}
 }
 
-func (b *bench) want(ids ...string) {
+func (b *bench) wantFlows(ids ...string) {
 	b.t.Helper()
 	var got []string
 	b.flows.Each(func(f *follow.Flow) { got = append(got, f.ID) })
@@ -51,22 +51,22 @@ func snapshot(flow string, nodes ...string) string {
 
 func begin(t *testing.T) *bench {
 	b := &bench{t, follow.NewFlows()}
-	b.complete(false)
+	b.wantComplete(false)
 	b.apply("", "", follow.Connected, "")
 	b.apply("", "", "heartbeat", `{"seq":1,"at":61000}`)
-	b.complete(false)
+	b.wantComplete(false)
 	b.apply("", "", "flows", `{"flows":{"a":"1","b":"1"},"seq":9}`)
-	b.complete(false)
+	b.wantComplete(false)
 	b.apply("", "a", "regions", `{"at":5,"regions":{}}`)
 	b.apply("", "a", "snapshot", snapshot("a", "r/x"))
-	b.complete(false)
+	b.wantComplete(false)
 	b.apply("9", "b", "snapshot", snapshot("b"))
-	b.complete(true)
-	b.want("a", "b")
+	b.wantComplete(true)
+	b.wantFlows("a", "b")
 	return b
 }
 
-func TestFlows_CompleteOnceAllSnapshotsAreThere(t *testing.T) {
+func TestFlows_CompleteAfterAllSnapshots(t *testing.T) {
 	b := begin(t)
 	if now := b.flows.Now(2000); now != 62000 {
 		t.Errorf("the server's clock shows %d", now)
@@ -76,7 +76,7 @@ func TestFlows_CompleteOnceAllSnapshotsAreThere(t *testing.T) {
 		t.Errorf("%+v", found)
 	}
 	b.apply("10", "a", "upsert-nodes", `{"type":"upsert-nodes","nodes":[{"id":"r/x","flowId":"a","label":"x","status":"succeeded","region":"r"}]}`)
-	if f := b.flows.Get("a"); !f.Changed || !f.Stirred || len(f.Find(100_000)) != 0 {
+	if f := b.flows.Get("a"); !f.Changed || !f.RolloutsOutdated || len(f.Find(100_000)) != 0 {
 		t.Error("it is not changed")
 	}
 }
@@ -84,49 +84,49 @@ func TestFlows_CompleteOnceAllSnapshotsAreThere(t *testing.T) {
 func TestFlows_ResumedConnectionIsCompleteAtOnce(t *testing.T) {
 	b := begin(t)
 	b.apply("", "", follow.Lost, "")
-	b.complete(false)
+	b.wantComplete(false)
 	b.apply("", "", follow.Connected, "")
 	b.apply("", "", "flows", `{"flows":{"a":"1","b":"1"},"seq":20}`)
-	b.complete(true)
+	b.wantComplete(true)
 	b.apply("21", "a", "delete-nodes", `{"type":"delete-nodes","ids":["r/x"]}`)
 	if len(b.flows.Get("a").Find(100_000)) != 0 {
 		t.Error("the node is still there")
 	}
 }
 
-func TestFlows_ConnectionThatBeginsAnewWaitsForAllSnapshots(t *testing.T) {
+func TestFlows_NewConnectionWithoutCursorWaitsForAllSnapshots(t *testing.T) {
 	b := begin(t)
 	b.apply("", "", follow.Connected, "")
 	b.apply("", "", "flows", `{"flows":{"a":"1","b":"1","c":"1"},"seq":20}`)
-	b.complete(false)
+	b.wantComplete(false)
 	b.apply("", "c", "snapshot", snapshot("c"))
-	b.complete(false) // a and b are still as before
+	b.wantComplete(false) // a and b are still as before
 	b.apply("", "a", "snapshot", snapshot("a"))
-	b.complete(false)
+	b.wantComplete(false)
 	b.apply("20", "b", "snapshot", snapshot("b"))
-	b.complete(true)
+	b.wantComplete(true)
 	b.apply("", "", follow.Connected, "")
 	b.apply("", "", "flows", `{"flows":{"a":"1","b":"1","c":"2"},"seq":30}`)
 	b.apply("", "c", "snapshot", snapshot("c")) // only that one was lost
-	b.complete(false)
+	b.wantComplete(false)
 	b.apply("", "", "heartbeat", `{"seq":30,"at":61000}`)
-	b.complete(true)
+	b.wantComplete(true)
 }
 
-func TestFlows_DropsWhatIsGone(t *testing.T) {
+func TestFlows_RemovesDeletedFlows(t *testing.T) {
 	b := begin(t)
 	b.apply("10", "b", "deleted", `{}`)
-	b.want("a")
+	b.wantFlows("a")
 	b.apply("", "", "flows", `{"flows":{"a":"2"},"seq":20}`)
-	b.complete(false)
+	b.wantComplete(false)
 	b.apply("21", "a", "snapshot", snapshot("a"))
-	b.want("a")
+	b.wantFlows("a")
 	if n := b.flows.Removals(); n != 2 || len(b.flows.Get("a").Find(100_000)) != 0 {
 		t.Errorf("%d removals", n)
 	}
 }
 
-func TestFlows_StaleRegionUntilTheListComesAgain(t *testing.T) {
+func TestFlows_ListOfFlowsResetsStaleRegions(t *testing.T) {
 	b := begin(t)
 	b.apply("", "b", "regions", `{"at":5,"regions":{"r":{"state":"stale","since":7,"heard":5,"cluster":"c"},"s":{"state":"fresh","since":7,"heard":5,"cluster":"d"}}}`)
 	if found := b.flows.Get("b").Find(100_000); len(found) != 1 || found[0].Kind != notice.KindRegion || found[0].Since != 7 {

@@ -11,12 +11,12 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/revision"
 )
 
-// revisions finds the notices of commits. A commit that a source has is judged by package gate, as wait does. Of a commit that a source had, the server
-// knows how far it was when the source moved on.
+// revisions makes the notices of commits. For the commit that a source has, package gate gives the result, as for the command wait. For the commits that it
+// had before, the server's list of revisions has it.
 type revisions struct {
 	wants func(region string) bool
 	gates map[commit]*gate.Gate // of the commits that sources have
-	found []notice.Notice       // by the last look
+	found []notice.Notice       // result of the last look
 }
 
 // commit is a commit in a region.
@@ -29,13 +29,13 @@ type source struct {
 	revision string // as Flux writes it
 }
 
-// maxCommits is the maximum number of commits of a region that are judged: each costs a look at the whole flow.
+// maxCommits is the maximum number of commits of a region for which there are notices: each costs a look at the whole flow.
 const maxCommits = 50
 
 // FollowRevisions makes Find return notices of the revisions of some regions too.
 func (f *Flow) FollowRevisions(wants func(region string) bool) {
 	if f.revisions == nil {
-		f.revisions, f.Left, f.Changed = &revisions{wants: wants, gates: make(map[commit]*gate.Gate)}, true, true
+		f.revisions, f.RevisionsOutdated, f.Changed = &revisions{wants: wants, gates: make(map[commit]*gate.Gate)}, true, true
 	}
 }
 
@@ -78,19 +78,19 @@ func (r *revisions) look(f *Flow, now int64) []notice.Notice {
 		found = append(found, n)
 	}
 	for c := range r.gates {
-		f.Left = f.Left || gates[c] == nil
+		f.RevisionsOutdated = f.RevisionsOutdated || gates[c] == nil
 	}
 	r.gates = gates
-	found = append(found, r.left(f, sources, results)...)
-	if f.Left || f.Reading {
+	found = append(found, r.former(f, sources, results)...)
+	if f.RevisionsOutdated || f.Reading {
 		found = append(found, missing(r.found, found)...)
 	}
 	r.found = found
 	return found
 }
 
-// left returns the notices of commits that sources of a flow had.
-func (r *revisions) left(f *Flow, sources map[string]source, results map[commit]notice.Result) []notice.Notice {
+// former returns the notices of commits that sources of a flow had before.
+func (r *revisions) former(f *Flow, sources map[string]source, results map[commit]notice.Result) []notice.Notice {
 	var found []notice.Notice
 	at := make(map[commit]int) // in found
 	for i := range f.Revisions {
@@ -137,8 +137,8 @@ func (r *revisions) left(f *Flow, sources map[string]source, results map[commit]
 	return found
 }
 
-// partOf returns the result of a commit in a source that has moved on to another commit (nil: it has none of the same repository any more), and whether it
-// is final. As for wait, a commit is out when one is out that came later.
+// partOf returns the result of a commit whose source has moved on to the commit by, and whether the result is final. by is nil if the source was deleted, or
+// has another repository. As for the command wait, a commit is out when a later one is out.
 func partOf(part *revision.Region, by *commit, results map[commit]notice.Result) (r notice.Result, final bool) {
 	switch {
 	case part.State == revision.Done:
@@ -163,15 +163,15 @@ func noticeOf(flowID string, c commit, result notice.Result) notice.Notice {
 	return n
 }
 
-// missing returns the notices of before that have no successor in now.
+// missing returns the notices in before whose key and region have none in now.
 func missing(before, now []notice.Notice) (gone []notice.Notice) {
 	type id struct{ key, region string }
-	there := make(map[id]bool, len(now))
+	present := make(map[id]bool, len(now))
 	for i := range now {
-		there[id{now[i].Key, now[i].Regions[0]}] = true
+		present[id{now[i].Key, now[i].Regions[0]}] = true
 	}
 	for i := range before {
-		if !there[id{before[i].Key, before[i].Regions[0]}] {
+		if !present[id{before[i].Key, before[i].Regions[0]}] {
 			gone = append(gone, before[i])
 		}
 	}

@@ -25,10 +25,10 @@ func revisionsOf(t *testing.T, nodes ...string) (*bench, *follow.Flow) {
 	b.apply("11", "a", "snapshot", fmt.Sprintf(`{"type":"snapshot","flow":{"id":"a","status":"running","startedAt":1},"nodes":[%s],"relationships":[]}`, strings.Join(nodes, ",")))
 	f := b.flows.Get("a")
 	f.FollowRevisions(func(region string) bool { return region == "r" })
-	if !f.Left {
-		t.Error("the revisions are not due")
+	if !f.RevisionsOutdated {
+		t.Error("the revisions need not be read")
 	}
-	f.Left = false
+	f.RevisionsOutdated = false
 	return b, f
 }
 
@@ -47,8 +47,8 @@ func commits(t *testing.T, f *follow.Flow) map[string]notice.Notice {
 	return all
 }
 
-// past returns a revision of the server.
-func past(source revision.Source, name, commit string, parts ...revision.Region) revision.Revision {
+// listed returns a revision as the server lists it.
+func listed(source revision.Source, name, commit string, parts ...revision.Region) revision.Revision {
 	return revision.Revision{Source: source, Revision: name, Commit: commit, Regions: parts}
 }
 
@@ -71,8 +71,8 @@ func TestRevisions_ReadsCommits(t *testing.T) {
 	}
 }
 
-// TestRevisions_OfThePast has a source at commit 9, and what the server knows of the commits before.
-func TestRevisions_OfThePast(t *testing.T) {
+// TestRevisions_FormerCommits has sources at commits 9 and 7, and the server's list with earlier commits.
+func TestRevisions_FormerCommits(t *testing.T) {
 	_, f := revisionsOf(t, sourceNode("r", "GitRepository", "a", "https://x/a", "main@sha1:"+hash("9"), ""), sourceNode("r", "GitRepository", "b", "https://x/a", "main@sha1:"+hash("9"), ""),
 		sourceNode("r", "OCIRepository", "o", "oci://x/b", "latest@sha256:"+hash("7"), ""))
 	const a, b, o = "r/GitRepository/ns/a", "r/GitRepository/ns/b", "r/OCIRepository/ns/o"
@@ -80,16 +80,16 @@ func TestRevisions_OfThePast(t *testing.T) {
 	evil := part("evil/GitRepository/ns/a", revision.Done, "")
 	evil.Region = "evil"
 	f.Revisions = []revision.Revision{
-		past(spelled, "main@sha1:"+hash("1"), hash("1"), part(a, revision.Done, ""), part(b, revision.Done, ""), evil),
-		past(spelled, "main@sha1:"+hash("2"), hash("2"), part(a, revision.Overtaken, revision.Failed), part(b, revision.Done, "")),
-		past(spelled, "main@sha1:"+hash("3"), hash("3"), part(b, revision.Done, ""), part(a, revision.Overtaken, revision.Applying)),
-		past(spelled, "main@sha1:"+hash("4"), hash("4"), part("r/GitRepository/ns/gone", revision.Overtaken, revision.Applying)),
-		past(spelled, "main@sha1:"+hash("5"), hash("5"), part(a, revision.RollingOut, "")), // the list is old
-		past(spelled, "main@sha1:"+hash("6"), hash("6"), evil),
-		past(spelled, "main@sha1:"+hash("9"), hash("9"), part(a, revision.Done, "")),                                                                          // it has that
-		past(revision.Source{Kind: "OCIRepository", URL: "oci://x/b", Ref: "branch main"}, "latest@sha256:"+hash("7"), hash("7"), part(o, revision.Done, "")), // a claim of another region
-		past(revision.Source{Kind: "OCIRepository", URL: "oci://x/b", Ref: "branch main"}, "latest@sha256:0", hash("8"), part(o, revision.Done, "")),
-		past(spelled, "main", "", part(a, revision.Done, "")),
+		listed(spelled, "main@sha1:"+hash("1"), hash("1"), part(a, revision.Done, ""), part(b, revision.Done, ""), evil),
+		listed(spelled, "main@sha1:"+hash("2"), hash("2"), part(a, revision.Overtaken, revision.Failed), part(b, revision.Done, "")),
+		listed(spelled, "main@sha1:"+hash("3"), hash("3"), part(b, revision.Done, ""), part(a, revision.Overtaken, revision.Applying)),
+		listed(spelled, "main@sha1:"+hash("4"), hash("4"), part("r/GitRepository/ns/gone", revision.Overtaken, revision.Applying)),
+		listed(spelled, "main@sha1:"+hash("5"), hash("5"), part(a, revision.RollingOut, "")), // the list is outdated
+		listed(spelled, "main@sha1:"+hash("6"), hash("6"), evil),
+		listed(spelled, "main@sha1:"+hash("9"), hash("9"), part(a, revision.Done, "")),                                                                          // the source still has it
+		listed(revision.Source{Kind: "OCIRepository", URL: "oci://x/b", Ref: "branch main"}, "latest@sha256:"+hash("7"), hash("7"), part(o, revision.Done, "")), // a claim of another region
+		listed(revision.Source{Kind: "OCIRepository", URL: "oci://x/b", Ref: "branch main"}, "latest@sha256:0", hash("8"), part(o, revision.Done, "")),
+		listed(spelled, "main", "", part(a, revision.Done, "")),
 	}
 	got := commits(t, f)
 	for commit, want := range map[string]struct {
@@ -113,17 +113,17 @@ func TestRevisions_OfThePast(t *testing.T) {
 	}
 }
 
-// TestRevisions_StaysUntilTheListIsRead has a source leave a commit.
-func TestRevisions_StaysUntilTheListIsRead(t *testing.T) {
+// TestRevisions_FormerCommitStaysUntilTheListIsRead has a source move on from a commit.
+func TestRevisions_FormerCommitStaysUntilTheListIsRead(t *testing.T) {
 	b, f := revisionsOf(t, sourceNode("r", "GitRepository", "a", "https://x/a", "main@sha1:"+hash("1"), ""))
-	if got := commits(t, f); len(got) != 1 || f.Left {
-		t.Errorf("%v, left %v", got, f.Left)
+	if got := commits(t, f); len(got) != 1 || f.RevisionsOutdated {
+		t.Errorf("%v, revisions outdated %v", got, f.RevisionsOutdated)
 	}
 	b.apply("12", "a", "upsert-nodes", `{"type":"upsert-nodes","nodes":[`+sourceNode("r", "GitRepository", "a", "https://x/a", "main@sha1:"+hash("2"), "")+`]}`)
-	if got := commits(t, f); len(got) != 2 || !f.Left {
-		t.Errorf("%v, left %v", got, f.Left)
+	if got := commits(t, f); len(got) != 2 || !f.RevisionsOutdated {
+		t.Errorf("%v, revisions outdated %v", got, f.RevisionsOutdated)
 	}
-	f.Left, f.Reading = false, true
+	f.RevisionsOutdated, f.Reading = false, true
 	if got := commits(t, f); len(got) != 2 {
 		t.Errorf("%v", got)
 	}

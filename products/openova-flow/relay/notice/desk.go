@@ -21,28 +21,28 @@ type Limits struct {
 	Page  string // base URL of the page, for links; empty: no links
 }
 
-// Entry is what a Desk knows of a key that is present, or was opened and not resolved.
+// Entry is what a Desk stores of a key that is present, or was opened and not resolved. Times are Unix milliseconds.
 type Entry struct {
-	First int64   `json:"first"`          // when it was first present
+	First int64   `json:"first"`          // when the key was first present
 	Gone  int64   `json:"gone,omitempty"` // since when it is absent; 0: it is present
-	Sent  int64   `json:"sent,omitempty"` // when a notice was last sent
-	Told  *Notice `json:"told,omitempty"` // as it was sent last; nil: not sent yet
+	Sent  int64   `json:"sent,omitempty"` // when Last was sent
+	Last  *Notice `json:"told,omitempty"` // the last notice that was sent; nil: none
 }
 
 // State is what a Desk knows of the past. The zero value is that of a desk that has never looked.
 type State struct {
 	Since   int64            // when it first looked: rollouts and revisions that ended before are not sent
 	Entries map[string]Entry // by key
-	Ended   map[string]int64 // by flow, when the newest rollout ended that has been dealt with; the same for revisions, by revisionsOf the flow
+	Ended   map[string]int64 // by flow, the end of the newest rollout that was handled; by revisionsOf(flow), that of the newest revision
 }
 
 // Change is the result of a look: the changes of a State, and the notices to send, in the order in which they are due.
 type Change struct {
 	Since   int64
-	Entries map[string]*Entry // nil: the entry goes
+	Entries map[string]*Entry // nil: the entry is removed
 	Ended   map[string]int64
 	Notices []Notice
-	Next    int64 // when something may be due although nothing changes; math.MaxInt64 if nothing is
+	Next    int64 // when to look again although nothing has changed; math.MaxInt64: never
 	Held    bool  // a notice is due, and there was no room for it
 }
 
@@ -67,8 +67,8 @@ func (s *State) Apply(c Change) {
 	maps.Copy(s.Ended, c.Ended)
 }
 
-// Look returns what changes at an instant (Unix milliseconds) at which the merged list found is all that there is, with at most room notices. What is due
-// besides waits. It does not change s.
+// Look compares the state with found, the merged notices of all present key at now (Unix milliseconds), and returns the change. It has at most
+// room notices; other due notices wait. Look does not change s.
 func (s *State) Look(limits Limits, now int64, found []Notice, room int) Change {
 	d := &desk{State: s, Limits: limits, now: now, since: s.Since, room: room,
 		change: Change{Entries: make(map[string]*Entry), Ended: make(map[string]int64), Next: math.MaxInt64}}
@@ -78,22 +78,22 @@ func (s *State) Look(limits Limits, now int64, found []Notice, room int) Change 
 	if limits.Quiet != nil {
 		d.quiet = limits.Quiet(now)
 	}
-	there := make(map[string]bool, len(found))
+	present := make(map[string]bool, len(found))
 	for _, n := range found {
-		there[n.Key] = true
+		present[n.Key] = true
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Entries)) {
-		if e := s.Entries[key]; !there[key] {
-			d.gone(key, e)
+		if e := s.Entries[key]; !present[key] {
+			d.absent(key, e)
 		}
 	}
 	for _, n := range byTime(found) {
-		d.there(n)
+		d.present(n)
 	}
 	return d.change
 }
 
-// byTime returns the notices in the order in which what they are about began, of what has ended by the end.
+// byTime sorts notices by the beginning of their subject, or by its end if it has ended.
 func byTime(found []Notice) []Notice {
 	sorted := slices.Clone(found)
 	slices.SortStableFunc(sorted, func(a, b Notice) int {
@@ -113,22 +113,22 @@ type desk struct {
 	change Change
 }
 
-// wait asks for another look at an instant.
-func (d *desk) wait(until int64) { d.change.Next = min(d.change.Next, until) }
+// lookAgain asks for another look at an instant.
+func (d *desk) lookAgain(at int64) { d.change.Next = min(d.change.Next, at) }
 
-// full reports whether there is no room for another notice, and asks for another look then.
+// full reports whether there is no room for another notice. If so, it asks for another look.
 func (d *desk) full() bool {
 	if len(d.change.Notices) < d.room {
 		return false
 	}
 	d.change.Held = true
-	d.wait(d.now + 1000)
+	d.lookAgain(d.now + 1000)
 	return true
 }
 
-// gone deals with a key that is absent now.
-func (d *desk) gone(key string, e Entry) {
-	if e.Told == nil {
+// absent handles an entry whose key is not found any more.
+func (d *desk) absent(key string, e Entry) {
+	if e.Last == nil {
 		d.change.Entries[key] = nil
 		return
 	}
@@ -138,29 +138,29 @@ func (d *desk) gone(key string, e Entry) {
 	}
 	due := max(e.Gone+d.ResolveAfter, d.quiet)
 	if d.now < due {
-		d.wait(due)
+		d.lookAgain(due)
 		return
 	}
 	if d.full() {
 		return
 	}
-	n := *e.Told
+	n := *e.Last
 	n.Until = e.Gone
-	if n.Rollout != nil { // the server has forgotten it
+	if n.Rollout != nil { // it was sent as running, so the server has forgotten it
 		r := *n.Rollout
 		r.Outcome = "unknown"
 		n.Rollout, n.Class, n.Sentence = &r, "unknown", "The server does not know this rollout any more."
 	}
 	if n.Revision != nil {
 		n.Revision = n.Revision.forgotten()
-		n.Sentence = n.Revision.Whole().Sentence
+		n.Sentence = n.Revision.Worst().Sentence
 	}
-	d.tell(Resolved, n, e)
+	d.notify(Resolved, n, e)
 	d.change.Entries[key] = nil
 }
 
-// there deals with a notice that is present.
-func (d *desk) there(n Notice) {
+// present handles a notice that was found.
+func (d *desk) present(n Notice) {
 	e, known := d.Entries[n.Key]
 	if n.Until != 0 {
 		d.ended(n, e, known)
@@ -175,10 +175,10 @@ func (d *desk) there(n Notice) {
 	}
 	e.Gone = 0
 	due := e.First + d.After
-	rises := e.Told == nil
-	if e.Told != nil {
+	rises := e.Last == nil
+	if e.Last != nil {
 		due = e.Sent + d.UpdateEvery
-		if rises = n.Severity != e.Told.Severity && n.Severity.AtLeast(e.Told.Severity); rises {
+		if rises = n.Severity != e.Last.Severity && n.Severity.AtLeast(e.Last.Severity); rises {
 			due = d.now
 		}
 	}
@@ -186,15 +186,15 @@ func (d *desk) there(n Notice) {
 		due = max(due, d.quiet)
 	}
 	switch {
-	case e.Told == nil && !n.Severity.AtLeast(d.Severity), e.Told != nil && n.same(e.Told):
+	case e.Last == nil && !n.Severity.AtLeast(d.Severity), e.Last != nil && n.same(e.Last):
 	case d.now < due:
-		d.wait(due)
+		d.lookAgain(due)
 	case d.full():
-	case e.Told == nil:
-		d.tell(Opened, n, e)
+	case e.Last == nil:
+		d.notify(Opened, n, e)
 		return
 	default:
-		d.tell(Updated, n, e)
+		d.notify(Updated, n, e)
 		return
 	}
 	if changed {
@@ -205,53 +205,53 @@ func (d *desk) there(n Notice) {
 // revisionsOf is the key of the revisions of a flow in State.Ended. Names of flows have no slash.
 func revisionsOf(flow string) string { return "revision/" + flow }
 
-// maxAhead, in milliseconds, is how far the clock of a cluster may be ahead. What ends later than that has a wrong time, which must not hide what really ends
-// until then.
+// maxAhead, in milliseconds, is how far the clock of a cluster may be ahead. A later end is wrong, and State.Ended gets no later time:
+// otherwise rollouts that really end before it would be ignored.
 const maxAhead = 3_600_000
 
-// ended deals with a rollout or a revision that has ended. It is sent at once, if it is new to the desk.
+// ended handles a rollout or a revision that has ended. Unless it was handled before, it is sent at once.
 func (d *desk) ended(n Notice, e Entry, known bool) {
-	of := n.Flows[0]
+	key := n.Flows[0]
 	if n.Kind == KindRevision {
-		of = revisionsOf(of)
+		key = revisionsOf(key)
 	}
-	done, any := d.Ended[of]
+	done, any := d.Ended[key]
 	switch {
 	case known:
 	case n.Late, n.Until > d.now+maxAhead, any && n.Until <= done, !any && n.Until < d.since:
 		return
 	}
 	if d.quiet > d.now {
-		d.wait(d.quiet)
+		d.lookAgain(d.quiet)
 		return
 	}
-	told := e.Told != nil || n.Severity.AtLeast(d.Severity)
-	if told && d.full() {
+	wanted := e.Last != nil || n.Severity.AtLeast(d.Severity)
+	if wanted && d.full() {
 		return
 	}
-	d.change.Ended[of] = max(done, d.change.Ended[of], min(n.Until, d.now+maxAhead))
-	if told {
-		d.tell(Resolved, n, e)
+	d.change.Ended[key] = max(done, d.change.Ended[key], min(n.Until, d.now+maxAhead))
+	if wanted {
+		d.notify(Resolved, n, e)
 	}
-	if told || known {
+	if wanted || known {
 		d.change.Entries[n.Key] = nil
 	}
 }
 
-// tell adds a notice to the change, and to the entry of its key.
-func (d *desk) tell(phase Phase, n Notice, e Entry) {
+// notify adds a notice to the change, and stores it in the entry of its key.
+func (d *desk) notify(phase Phase, n Notice, e Entry) {
 	n.Phase, n.At, n.N = phase, d.now, 1
 	n.Episode = n.Key + "@" + strconv.FormatInt(cmp.Or(e.First, n.Since), 10)
-	if e.Told != nil {
-		n.N = e.Told.N + 1
+	if e.Last != nil {
+		n.N = e.Last.N + 1
 		if n.Since == 0 {
-			n.Since = e.Told.Since
+			n.Since = e.Last.Since
 		}
 	}
 	if n.Since == 0 {
 		n.Since = e.First
 	}
-	n.Since = min(n.Since, d.now) // it is by the clock of a cluster
+	n.Since = min(n.Since, d.now) // the clock of a cluster may be ahead
 	n.Link = n.link(d.Page, d.now)
 	d.change.Notices = append(d.change.Notices, n)
 	kept := n
@@ -260,6 +260,6 @@ func (d *desk) tell(phase Phase, n Notice, e Entry) {
 		r.Members = nil
 		kept.Rollout = &r
 	}
-	e.Told, e.Sent, e.Gone = &kept, d.now, 0
+	e.Last, e.Sent, e.Gone = &kept, d.now, 0
 	d.change.Entries[n.Key] = &e
 }

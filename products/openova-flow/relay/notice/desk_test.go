@@ -16,7 +16,7 @@ type bench struct {
 	limits notice.Limits
 	room   int
 	state  notice.State
-	told   []string
+	sent   []string // time, key and phase of each notice since the last want
 	last   notice.Change
 }
 
@@ -33,16 +33,16 @@ func (b *bench) look(now int64, found ...notice.Notice) {
 	}
 	b.state.Apply(b.last)
 	for _, n := range b.last.Notices {
-		b.told = append(b.told, fmt.Sprintf("%d %s %s", now, n.Key, n.Phase))
+		b.sent = append(b.sent, fmt.Sprintf("%d %s %s", now, n.Key, n.Phase))
 	}
 }
 
-func (b *bench) want(told ...string) {
+func (b *bench) want(sent ...string) {
 	b.t.Helper()
-	if !slices.Equal(b.told, told) {
-		b.t.Errorf("told %q, want %q", b.told, told)
+	if !slices.Equal(b.sent, sent) {
+		b.t.Errorf("sent %q, want %q", b.sent, sent)
 	}
-	b.told = nil
+	b.sent = nil
 }
 
 func cause(label, sentence string) notice.Notice {
@@ -57,7 +57,7 @@ func run(id string, since, until int64) notice.Notice {
 	return n
 }
 
-func TestDesk_TellsNothingThatGoesAwayWithinItsLimit(t *testing.T) {
+func TestDesk_ShortProblemIsNotSent(t *testing.T) {
 	b := newBench(t)
 	b.look(1000, cause("a", "x"))
 	if b.last.Next != 1060 {
@@ -65,14 +65,14 @@ func TestDesk_TellsNothingThatGoesAwayWithinItsLimit(t *testing.T) {
 	}
 	b.look(1059, cause("a", "x"))
 	b.look(1060)
-	b.look(1100, cause("a", "x")) // it starts again
+	b.look(1100, cause("a", "x")) // a new problem with the same key
 	b.look(1159, cause("a", "x"))
 	b.want()
 	b.look(1160, cause("a", "x"))
 	b.want("1160 a opened")
 }
 
-func TestDesk_ResolvesWhatStaysAway(t *testing.T) {
+func TestDesk_ResolvesAfterResolveAfter(t *testing.T) {
 	b := newBench(t)
 	b.look(1000, cause("a", "x"))
 	b.look(1060, cause("a", "x"))
@@ -99,7 +99,7 @@ func TestDesk_ResolvesWhatStaysAway(t *testing.T) {
 	}
 }
 
-func TestDesk_UpdatesAtMostSoOften(t *testing.T) {
+func TestDesk_UpdatesAreUpdateEveryApart(t *testing.T) {
 	b := newBench(t)
 	b.look(1000, cause("a", "x"))
 	b.look(1060, cause("a", "x"))
@@ -110,7 +110,7 @@ func TestDesk_UpdatesAtMostSoOften(t *testing.T) {
 	b.want("1060 a opened", "1090 a updated")
 }
 
-func TestDesk_TellsARiseInSeverityAtOnce(t *testing.T) {
+func TestDesk_RiseInSeverityIsSentAtOnce(t *testing.T) {
 	b := newBench(t)
 	critical := cause("a", "x")
 	critical.Severity = notice.Critical
@@ -118,7 +118,7 @@ func TestDesk_TellsARiseInSeverityAtOnce(t *testing.T) {
 	b.look(1060, cause("a", "x"))
 	b.look(1061, critical)
 	b.look(1062, cause("a", "x"))
-	b.look(1063, critical) // as it was told
+	b.look(1063, critical) // as in the last notice
 	b.look(1064, cause("a", "x"))
 	b.want("1060 a opened", "1061 a updated")
 	b.look(1091, cause("a", "x"))
@@ -126,7 +126,7 @@ func TestDesk_TellsARiseInSeverityAtOnce(t *testing.T) {
 	b.want("1091 a updated", "1092 a updated")
 }
 
-func TestDesk_NothingBeginsInTheFuture(t *testing.T) {
+func TestDesk_SinceIsNotInTheFuture(t *testing.T) {
 	b := newBench(t)
 	n := cause("a", "x")
 	n.Since = 999_999_999
@@ -153,7 +153,7 @@ func TestDesk_SeverityCountsOnlyForOpening(t *testing.T) {
 	b.want("2001 a opened", "3000 a updated", "4060 a resolved")
 }
 
-func TestDesk_ToldRolloutsAreThoseThatEndAfterItBegan(t *testing.T) {
+func TestDesk_RolloutsThatEndedBeforeTheFirstLookAreNotSent(t *testing.T) {
 	b := newBench(t)
 	b.look(1000, run("old", 500, 900), run("now", 950, 0))
 	b.look(1060, run("old", 500, 900), run("now", 950, 0))
@@ -216,14 +216,14 @@ func TestDesk_RevisionsThatEnd(t *testing.T) {
 	b.look(1100, revisionOf("a", 0, "passed"), late)
 	b.look(1200, revisionOf("a", 1150, "passed"), revisionOf("b", 1180, "failed"), revisionOf("c", 0, "pending"), late)
 	b.want("1060 a opened", "1100 a updated", "1200 a resolved", "1200 b resolved")
-	// What is known is told late. Revisions of several sources overlap.
+	// A late notice of a known key is sent. Revisions of several sources overlap.
 	late = revisionOf("c", 0, "passed")
 	late.Late = true
 	b.look(1260, late)
 	late.Until = 1170
 	b.look(1300, late, revisionOf("b", 1180, "failed"), revisionOf("d", 1290, "passed"))
 	b.want("1260 c opened", "1300 c resolved", "1300 d resolved")
-	// The end of a rollout says nothing of revisions.
+	// The end of a rollout does not count for revisions.
 	b.look(1320, run("r", 1305, 1315), revisionOf("d", 1290, "passed"))
 	b.look(1330, run("r", 1305, 1315), revisionOf("d", 1290, "passed"), revisionOf("x", 1310, "passed"))
 	b.want("1320 r resolved", "1330 x resolved")
@@ -245,7 +245,7 @@ func TestDesk_RevisionThatTheServerForgets(t *testing.T) {
 	}
 }
 
-// TestDesk_RolloutOfAWrongClock has a cluster whose clock is years ahead: other rollouts are told all the same, and nothing twice.
+// TestDesk_RolloutOfAWrongClock has a cluster whose clock is a year ahead. Later rollouts are sent, and none twice.
 func TestDesk_RolloutOfAWrongClock(t *testing.T) {
 	b := newBench(t)
 	const year = 365 * 24 * 3_600_000
@@ -257,16 +257,16 @@ func TestDesk_RolloutOfAWrongClock(t *testing.T) {
 	b.want("1200 future resolved", "5000000 good resolved")
 }
 
-func TestDesk_OverlappingRolloutsOfWhileItWasAway(t *testing.T) {
+func TestDesk_OverlappingRolloutsWhileTheRelayIsAway(t *testing.T) {
 	b := newBench(t)
 	b.look(1000)
-	b.look(2000, run("a", 1100, 1500), run("b", 1400, 1600)) // a cluster that was cut off reports runs of before
+	b.look(2000, run("a", 1100, 1500), run("b", 1400, 1600)) // a cluster that was cut off reports earlier runs
 	b.want("2000 a resolved", "2000 b resolved")
 	b.look(3000, run("a", 1100, 1500), run("b", 1400, 1600))
 	b.want()
 }
 
-func TestDesk_TellsWhatThereIsRoomFor(t *testing.T) {
+func TestDesk_SendsAtMostRoomNotices(t *testing.T) {
 	b := newBench(t)
 	b.look(1000, cause("a", "x"))
 	b.look(1060, cause("a", "x"))
@@ -283,7 +283,7 @@ func TestDesk_TellsWhatThereIsRoomFor(t *testing.T) {
 	b.look(2062, cause("b", "x"), cause("c", "y"), run("r", 1500, 1600))
 	b.want("2062 b opened", "2062 c opened")
 	if b.last.Held {
-		t.Error("something is held")
+		t.Error("a notice is held")
 	}
 	b.room = 0
 	b.look(3000, cause("b", "y"), cause("c", "y"))
@@ -300,9 +300,9 @@ func TestDesk_QuietHours(t *testing.T) {
 	}
 	critical := cause("c", "x")
 	critical.Severity = notice.Critical
-	b.look(1000, cause("told", "x"))
-	b.look(1060, cause("told", "x"))
-	b.want("1060 told opened")
+	b.look(1000, cause("old", "x"))
+	b.look(1060, cause("old", "x"))
+	b.want("1060 old opened")
 	b.look(2000, cause("new", "x"), cause("brief", "x"), critical, run("r", 1900, 1990))
 	b.look(3000, cause("new", "x"), critical, run("r", 1900, 1990))
 	b.want()
@@ -313,8 +313,8 @@ func TestDesk_QuietHours(t *testing.T) {
 	b.look(3001, cause("new", "x"), critical, run("r", 1900, 1990))
 	b.want("3001 c opened")
 	b.look(5000, cause("new", "x"), critical, run("r", 1900, 1990))
-	slices.Sort(b.told)
-	b.want("5000 new opened", "5000 r resolved", "5000 told resolved")
+	slices.Sort(b.sent)
+	b.want("5000 new opened", "5000 old resolved", "5000 r resolved")
 }
 
 func TestDesk_RiseInQuietHours(t *testing.T) {
@@ -359,12 +359,12 @@ func TestMerge_Revisions(t *testing.T) {
 		}
 	}
 	r := notice.Revision{Results: map[string]notice.Result{"a": {Result: "passed"}, "b": {Result: notice.Unknown, Sentence: "Gone."}, "c": {Result: "passed", OvertakenBy: "x"}}}
-	if w := r.Whole(); w.Result != "passed" || w.OvertakenBy != "x" || w.Sentence != "" {
+	if w := r.Worst(); w.Result != "passed" || w.OvertakenBy != "x" || w.Sentence != "" {
 		t.Errorf("%+v", w)
 	}
 	r.Results["d"] = notice.Result{Result: "failed", Sentence: "No."}
 	r.Results["e"] = notice.Result{Result: "pending"}
-	if w := r.Whole(); w.Result != "failed" || w.Sentence != "d: No." {
+	if w := r.Worst(); w.Result != "failed" || w.Sentence != "d: No." {
 		t.Errorf("%+v", w)
 	}
 }
@@ -382,6 +382,6 @@ func TestMerge_MakesOneOfEqualKeys(t *testing.T) {
 		t.Errorf("%+v", n)
 	}
 	if len(a.Blocks) != 2 || len(c.Regions) != 1 {
-		t.Error("it has changed what it was given")
+		t.Error("Merge has changed its arguments")
 	}
 }

@@ -19,7 +19,7 @@ type Look struct {
 	View     *insight.View
 	Stale    map[string]int64  // stale regions, and since when (Unix milliseconds)
 	Rollouts []rollout.Rollout // newest first
-	// Failures keeps the newest failure of each member, also once it is repaired. Find adds to it. Nil: they are not kept.
+	// Failures has the newest failure of each member, also after it was repaired. Find adds to it. Nil: they are not kept.
 	Failures  map[string]Failure
 	Revisions []Notice // see Revisions
 }
@@ -56,7 +56,7 @@ func Find(l Look) []Notice {
 	return found
 }
 
-// oldest returns at most maxCauses problems of each region: one that fails everywhere must not fill the queues for the others.
+// oldest returns the maxCauses oldest problems of each region, so that a region in which everything fails does not fill the queues.
 func oldest(problems []insight.Problem) []insight.Problem {
 	slices.SortFunc(problems, func(a, b insight.Problem) int {
 		return cmp.Or(compareSince(a.Since.Ms(), b.Since.Ms()), cmp.Compare(a.ID, b.ID))
@@ -133,7 +133,7 @@ func (l *Look) rollout(r *rollout.Rollout) Notice {
 	return n
 }
 
-// add adds a member. Of those above MaxMembers only the progress counts.
+// add counts a member, and appends it unless there are MaxMembers already.
 func (r *Rollout) add(m Member) {
 	r.Total++
 	switch m.Status {
@@ -169,7 +169,7 @@ func (l *Look) member(m *rollout.Member, began int64) Member {
 	return out
 }
 
-// facts reads what docs/meta.md lists of a member.
+// facts sets the fields of a member that come from the meta of its node (docs/meta.md).
 func (l *Look) facts(node *flow.Node, m *Member) {
 	var kind, namespace, name string
 	flow.EachField(node.Meta, func(key, value string) {
@@ -209,7 +209,7 @@ func (l *Look) facts(node *flow.Node, m *Member) {
 	}
 }
 
-// In returns what of a notice that was not merged is in some regions. Of a rollout these are its members there, with their progress.
+// In returns the part of an unmerged notice that is in the regions for which has returns true. A rollout keeps its members of these regions, and their progress.
 func (n Notice) In(has func(region string) bool) Notice {
 	n.Regions = slices.DeleteFunc(slices.Clone(n.Regions), func(r string) bool { return !has(r) })
 	if n.Rollout == nil {

@@ -19,7 +19,7 @@ const (
 	KindSource  Kind = "source"  // a root cause that is a source of manifests or charts
 	KindRegion  Kind = "region"  // a stale region
 
-	KindRevision Kind = "revision" // a commit that sources of a flow have. Only rules that name the kind get it
+	KindRevision Kind = "revision" // a commit of a source. Only rules that name the kind get it
 )
 
 // Kinds has all of them.
@@ -79,11 +79,11 @@ type Notice struct {
 	Rollout  *Rollout  `json:"rollout,omitempty"`
 	Revision *Revision `json:"revision,omitempty"`
 
-	// Late: it is only for a Desk that has the key already.
+	// Late: a Desk ignores the notice unless it has an entry of the key.
 	Late bool `json:"-"`
 }
 
-// Revision is what a notice of a revision has besides.
+// Revision is the part of a notice that only notices of revisions have.
 type Revision struct {
 	Source  string            `json:"source"`  // URL of the source
 	Commit  string            `json:"commit"`  // whole
@@ -97,32 +97,32 @@ type Result struct {
 	OvertakenBy string `json:"overtakenBy,omitempty"` // the commit that the source moved on to before this one was out: the result is that of this commit
 }
 
-// Unknown is the result of a revision that went before it was out.
+// Unknown is the result of a revision whose source was deleted, or that the server has forgotten, before it was out.
 const Unknown = "unknown"
 
-// ranks are the results, the worst last. A region that has gone does not count if there is another one.
+// ranks are the results, the worst last. Unknown is first, so that it only counts if no region has another result.
 var ranks = []string{Unknown, insight.Passed, insight.Pending, insight.Failed}
 
-// WorseThan reports whether a revision with results r and o has the result r.
+// WorseThan reports whether r is worse than o, so that it is the result of both together.
 func (r Result) WorseThan(o Result) bool {
 	return slices.Index(ranks, r.Result) > slices.Index(ranks, o.Result)
 }
 
-// Whole returns the result of all regions together, which is the worst one.
-func (r *Revision) Whole() Result {
-	var whole Result
+// Worst returns the worst result of all regions, which is that of the revision.
+func (r *Revision) Worst() Result {
+	var worst Result
 	for _, region := range slices.Sorted(maps.Keys(r.Results)) {
 		one := r.Results[region]
 		if one.Sentence != "" {
 			one.Sentence = region + ": " + one.Sentence
 		}
-		if one.WorseThan(whole) {
-			whole = one
-		} else if one.Result == whole.Result {
-			whole.OvertakenBy = cmp.Or(whole.OvertakenBy, one.OvertakenBy)
+		if one.WorseThan(worst) {
+			worst = one
+		} else if one.Result == worst.Result {
+			worst.OvertakenBy = cmp.Or(worst.OvertakenBy, one.OvertakenBy)
 		}
 	}
-	return whole
+	return worst
 }
 
 // forgotten returns the revision after the server has forgotten it.
@@ -137,7 +137,7 @@ func (r *Revision) forgotten() *Revision {
 	return &now
 }
 
-// Rollout is what a notice of a rollout has besides.
+// Rollout is the part of a notice that only notices of rollouts have.
 type Rollout struct {
 	ID      string   `json:"id"`
 	Outcome string   `json:"outcome"` // running, succeeded, failed or incomplete
@@ -190,8 +190,8 @@ func (n *Notice) same(o *Notice) bool {
 		(n.Revision == nil || o.Revision == nil || maps.Equal(n.Revision.Results, o.Revision.Results))
 }
 
-// Merge makes one notice of those with equal keys, and returns all in the order of their keys. Of two texts it takes that of the more severe one, then
-// that of the older.
+// Merge combines notices with equal keys into one, and returns all in the order of their keys. A merged notice has the text of the most severe one, and
+// among equally severe ones that of the oldest.
 func Merge(list []Notice) []Notice {
 	sorted := slices.Clone(list)
 	slices.SortStableFunc(sorted, func(a, b Notice) int {

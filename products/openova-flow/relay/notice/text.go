@@ -53,7 +53,7 @@ func (n *Notice) Status() string {
 	case n.Kind == KindRollout && n.Rollout != nil:
 		return n.Rollout.Outcome
 	case n.Kind == KindRevision && n.Revision != nil:
-		return n.Revision.Whole().Result
+		return n.Revision.Worst().Result
 	case n.Phase == Resolved && n.Kind == KindRegion:
 		return "fresh again"
 	case n.Phase == Resolved:

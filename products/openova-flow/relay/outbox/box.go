@@ -33,7 +33,7 @@ type Box struct {
 
 	mu    sync.Mutex
 	sizes map[string]size          // of each queue
-	added map[string]chan struct{} // of each channel, with one slot: something was added
+	added map[string]chan struct{} // of each queue, with one slot: a delivery was added
 }
 
 type size struct {
@@ -60,7 +60,7 @@ var (
 // Open opens or creates a box, whose queues hold at most limit deliveries each; 0 is DefaultLimit. It fails if another process has it open, or if the file is
 // damaged.
 func Open(file string, limit int) (_ *Box, err error) {
-	// A damaged file makes bbolt panic, also by a fault where the file is shorter than it says.
+	// A damaged file makes bbolt panic. A file that is too short causes a memory fault, which SetPanicOnFault makes a panic.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	var db *bbolt.DB
 	defer func() {
@@ -119,7 +119,7 @@ func Open(file string, limit int) (_ *Box, err error) {
 	return b, nil
 }
 
-// readAllBytes reads what is in a bucket: only then bbolt finds that it is damaged.
+// readAllBytes reads a bucket: bbolt only finds damage in pages that are read.
 func readAllBytes(bucket *bbolt.Bucket) error {
 	return bucket.ForEach(func(key, value []byte) error {
 		if value == nil {
@@ -134,7 +134,7 @@ func readAllBytes(bucket *bbolt.Bucket) error {
 // Close closes the file. No other method may run.
 func (b *Box) Close() error { return b.db.Close() }
 
-// State returns what a desk knows.
+// State returns the state of a desk; the zero value if none is stored.
 func (b *Box) State(desk string) (notice.State, error) {
 	s := notice.State{Entries: make(map[string]notice.Entry), Ended: make(map[string]int64)}
 	err := b.db.View(func(tx *bbolt.Tx) error {
@@ -260,7 +260,7 @@ func put(bucket *bbolt.Bucket, key []byte, value any) error {
 	return bucket.Put(key, text)
 }
 
-// supersede removes queued updates of a delivery's subject: the delivery has all that they have.
+// supersede removes queued updates of a delivery's subject: the delivery contains them.
 func supersede(queue *bbolt.Bucket, d *channel.Delivery, now *size) error {
 	if d.Notice.Phase == notice.Opened {
 		return nil
@@ -299,7 +299,7 @@ func push(queue *bbolt.Bucket, d *channel.Delivery, now *size) error {
 	return queue.Put(binary.BigEndian.AppendUint64(nil, seq), text)
 }
 
-// Keep forgets all desks, queues and memories except those of these desks, rules and channels.
+// Keep deletes all desks, queues and memories except those of these desks, rules and channels.
 func (b *Box) Keep(desks, rules, channels []string) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -332,7 +332,7 @@ func keepBuckets(root *bbolt.Bucket, names []string) error {
 	return err
 }
 
-// keepSubjects forgets the memories of all but some rules.
+// keepSubjects deletes the memories of all rules except these.
 func keepSubjects(root *bbolt.Bucket, rules []string) error {
 	return root.ForEachBucket(func(name []byte) error {
 		memory := root.Bucket(name)

@@ -30,9 +30,10 @@ func open(t *testing.T, limit int) *outbox.Box {
 	return b
 }
 
-func told(key string, phase notice.Phase) notice.Change {
+// changeOf returns a change with one notice.
+func changeOf(key string, phase notice.Phase) notice.Change {
 	n := notice.Notice{Key: key, Episode: key + "@1", Phase: phase}
-	return notice.Change{Since: 1, Entries: map[string]*notice.Entry{key: {First: 1, Told: &n}}, Ended: map[string]int64{"f": 7}, Notices: []notice.Notice{n}}
+	return notice.Change{Since: 1, Entries: map[string]*notice.Entry{key: {First: 1, Last: &n}}, Ended: map[string]int64{"f": 7}, Notices: []notice.Notice{n}}
 }
 
 func commit(t *testing.T, b *outbox.Box, c notice.Change) {
@@ -42,8 +43,8 @@ func commit(t *testing.T, b *outbox.Box, c notice.Change) {
 	}
 }
 
-// queued takes everything out of a queue.
-func queued(t *testing.T, b *outbox.Box) (all []string) {
+// drain removes all deliveries of a queue, and returns key and phase of each.
+func drain(t *testing.T, b *outbox.Box) (all []string) {
 	t.Helper()
 	for {
 		item, err := b.Next("hook")
@@ -66,7 +67,7 @@ func TestBox_KeepsStateAndQueueOverARestart(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	commit(t, b, told("a", notice.Opened))
+	commit(t, b, changeOf("a", notice.Opened))
 	if _, err := outbox.Open(file, 0); err == nil {
 		t.Error("two processes have it open")
 	}
@@ -76,25 +77,25 @@ func TestBox_KeepsStateAndQueueOverARestart(t *testing.T) {
 	}
 	defer b.Close()
 	s, err := b.State("rule/hook")
-	if err != nil || s.Since != 1 || s.Entries["a"].Told == nil || s.Ended["f"] != 7 {
+	if err != nil || s.Since != 1 || s.Entries["a"].Last == nil || s.Ended["f"] != 7 {
 		t.Errorf("%+v %v", s, err)
 	}
 	if b.Len("hook") != 1 || b.Lengths()["hook"] != 1 {
 		t.Errorf("%d queued", b.Len("hook"))
 	}
-	if got := queued(t, b); len(got) != 1 || b.Len("hook") != 0 {
+	if got := drain(t, b); len(got) != 1 || b.Len("hook") != 0 {
 		t.Errorf("%q", got)
 	}
 }
 
 func TestBox_Room(t *testing.T) {
 	b := open(t, 2)
-	commit(t, b, told("a", notice.Opened))
-	commit(t, b, told("b", notice.Opened))
+	commit(t, b, changeOf("a", notice.Opened))
+	commit(t, b, changeOf("b", notice.Opened))
 	if b.Room("hook") != 0 || b.Room("other") != 2 {
 		t.Errorf("room for %d and %d", b.Room("hook"), b.Room("other"))
 	}
-	if got := queued(t, b); !slices.Equal(got, []string{"a opened", "b opened"}) {
+	if got := drain(t, b); !slices.Equal(got, []string{"a opened", "b opened"}) {
 		t.Errorf("%q", got)
 	}
 	if b.Room("hook") != 2 {
@@ -105,7 +106,7 @@ func TestBox_Room(t *testing.T) {
 func TestBox_QueueIsBoundedInBytes(t *testing.T) {
 	b := open(t, 0)
 	big := func(key string) notice.Change {
-		c := told(key, notice.Opened)
+		c := changeOf(key, notice.Opened)
 		c.Notices[0].Sentence = strings.Repeat("x", 15<<20)
 		return c
 	}
@@ -119,13 +120,13 @@ func TestBox_QueueIsBoundedInBytes(t *testing.T) {
 		if n := b.Room("hook"); n != 0 {
 			t.Errorf("room for %d", n)
 		}
-		if got := queued(t, b); len(got) != 5 {
+		if got := drain(t, b); len(got) != 5 {
 			t.Errorf("%q", got)
 		}
 	}
 }
 
-// TestOpen_DamagedFile damages the file of a box in several ways. It is opened, or refused with its name, and never panics.
+// TestOpen_DamagedFile damages the file of a box in several ways. Open succeeds, or its error names the file; it never panics.
 func TestOpen_DamagedFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "box")
 	b, err := outbox.Open(file, 0)
@@ -133,7 +134,7 @@ func TestOpen_DamagedFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i := range 20 {
-		c := told(fmt.Sprint("a", i), notice.Opened)
+		c := changeOf(fmt.Sprint("a", i), notice.Opened)
 		c.Notices[0].Sentence = strings.Repeat("x", 3000)
 		commit(t, b, c)
 	}
@@ -184,7 +185,7 @@ func TestWorker_UnreadableDeliveryIsDropped(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	commit(t, b, told("a", notice.Opened))
+	commit(t, b, changeOf("a", notice.Opened))
 	b.Close()
 	db, err := bbolt.Open(file, 0o600, nil)
 	if err != nil {
@@ -208,11 +209,11 @@ func TestWorker_UnreadableDeliveryIsDropped(t *testing.T) {
 	}
 }
 
-// TestWorker_ServiceThatAsksToWaitAYear is asked again within hours.
-func TestWorker_ServiceThatAsksToWaitAYear(t *testing.T) {
+// TestWorker_BoundsTheWaitThatAServiceAsksFor has a service ask for a year.
+func TestWorker_BoundsTheWaitThatAServiceAsksFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, 0)
-		commit(t, b, told("a", notice.Opened))
+		commit(t, b, changeOf("a", notice.Opened))
 		s := &sender{errs: []error{&channel.Busy{After: 365 * 24 * time.Hour, Err: errors.New("slow down")}}}
 		began := time.Now()
 		run(t, b, s, 2)
@@ -222,10 +223,10 @@ func TestWorker_ServiceThatAsksToWaitAYear(t *testing.T) {
 	})
 }
 
-// TestWorker_StoppedWithinAnAttempt has the process end while a service is being told.
+// TestWorker_StoppedWithinAnAttempt stops the worker while it sends.
 func TestWorker_StoppedWithinAnAttempt(t *testing.T) {
 	b := open(t, 0)
-	commit(t, b, told("a", notice.Opened))
+	commit(t, b, changeOf("a", notice.Opened))
 	ctx, cancel := context.WithCancel(t.Context())
 	w := &outbox.Worker{Box: b, Channel: "hook", Log: slog.New(slog.DiscardHandler), Sender: sendFunc(func() error { cancel(); return nil })}
 	w.Run(ctx)
@@ -240,26 +241,26 @@ func (f sendFunc) Send(context.Context, channel.Delivery, channel.Memory) error 
 
 func TestBox_LaterNoticeReplacesWaitingUpdates(t *testing.T) {
 	b := open(t, 0)
-	commit(t, b, told("a", notice.Opened))
-	commit(t, b, told("a", notice.Updated))
-	commit(t, b, told("b", notice.Updated))
-	commit(t, b, told("a", notice.Updated))
-	commit(t, b, told("a", notice.Resolved))
+	commit(t, b, changeOf("a", notice.Opened))
+	commit(t, b, changeOf("a", notice.Updated))
+	commit(t, b, changeOf("b", notice.Updated))
+	commit(t, b, changeOf("a", notice.Updated))
+	commit(t, b, changeOf("a", notice.Resolved))
 	if n := b.Len("hook"); n != 3 {
 		t.Errorf("%d queued", n)
 	}
-	if got := queued(t, b); !slices.Equal(got, []string{"a opened", "b updated", "a resolved"}) {
+	if got := drain(t, b); !slices.Equal(got, []string{"a opened", "b updated", "a resolved"}) {
 		t.Errorf("%q", got)
 	}
 }
 
-func TestBox_KeepForgetsTheRest(t *testing.T) {
+func TestBox_KeepDeletesTheRest(t *testing.T) {
 	b := open(t, 0)
-	commit(t, b, told("a", notice.Opened))
-	if err := b.Commit("gone/hook", "gone", "hook", told("a", notice.Opened)); err != nil {
+	commit(t, b, changeOf("a", notice.Opened))
+	if err := b.Commit("gone/hook", "gone", "hook", changeOf("a", notice.Opened)); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.Commit("rule/old", "rule", "old", told("a", notice.Opened)); err != nil {
+	if err := b.Commit("rule/old", "rule", "old", changeOf("a", notice.Opened)); err != nil {
 		t.Fatal(err)
 	}
 	s := &sender{remember: true}
@@ -278,12 +279,12 @@ func TestBox_KeepForgetsTheRest(t *testing.T) {
 	}
 }
 
-// sender notes what it is given, and answers with errors first.
+// sender records deliveries. It returns errs one after the other, then nil.
 type sender struct {
 	errs     []error
-	remember bool
-	got      []string
-	memory   []string
+	remember bool     // store something in the memory
+	got      []string // key, phase and Repeat of each delivery
+	memory   []string // at each delivery
 }
 
 func (s *sender) Send(_ context.Context, d channel.Delivery, m channel.Memory) error {
@@ -302,7 +303,7 @@ func (s *sender) Send(_ context.Context, d channel.Delivery, m channel.Memory) e
 	return nil
 }
 
-// run delivers until so many attempts were made and the queue was updated.
+// run runs a worker until it has made a number of attempts and has updated the queue.
 func run(t *testing.T, b *outbox.Box, s *sender, attempts int) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -318,8 +319,8 @@ func run(t *testing.T, b *outbox.Box, s *sender, attempts int) {
 func TestWorker_RepeatsUntilDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, 0)
-		commit(t, b, told("a", notice.Opened))
-		commit(t, b, told("b", notice.Opened))
+		commit(t, b, changeOf("a", notice.Opened))
+		commit(t, b, changeOf("b", notice.Opened))
 		s := &sender{errs: []error{errors.New("away"), &channel.Busy{After: time.Hour, Err: errors.New("slow down")}}}
 		began := time.Now()
 		run(t, b, s, 4)
@@ -335,11 +336,11 @@ func TestWorker_RepeatsUntilDelivered(t *testing.T) {
 	})
 }
 
-func TestWorker_DropsWhatIsHopeless(t *testing.T) {
+func TestWorker_DropsAfterAPermanentError(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, 0)
-		commit(t, b, told("a", notice.Opened))
-		commit(t, b, told("b", notice.Opened))
+		commit(t, b, changeOf("a", notice.Opened))
+		commit(t, b, changeOf("b", notice.Opened))
 		s := &sender{errs: []error{&channel.Permanent{Err: errors.New("unknown channel")}}}
 		run(t, b, s, 2)
 		if want := []string{"a opened true", "b opened false"}; !slices.Equal(s.got, want) {
@@ -351,7 +352,7 @@ func TestWorker_DropsWhatIsHopeless(t *testing.T) {
 func TestWorker_GivesUpAfterADay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, 0)
-		commit(t, b, told("a", notice.Opened))
+		commit(t, b, changeOf("a", notice.Opened))
 		s := &sender{}
 		for range 1000 {
 			s.errs = append(s.errs, errors.New("away"))
@@ -374,7 +375,7 @@ func TestWorker_MemoryEndsWithTheLastDelivery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, 0)
 		for _, phase := range []notice.Phase{notice.Opened, notice.Resolved, notice.Opened} {
-			commit(t, b, told("a", phase))
+			commit(t, b, changeOf("a", phase))
 		}
 		s := &sender{remember: true}
 		run(t, b, s, 3)

@@ -33,7 +33,7 @@ func (b *Box) Len(channelName string) int {
 	return b.sizes[channelName].count
 }
 
-// Next returns the oldest delivery of a queue; nil: it is empty. If that can't be read, it returns an Item with its number alone, and the error.
+// Next returns the oldest delivery of a queue, nil if there is none. If the delivery is unreadable, it returns an Item that only has Seq, and an error.
 func (b *Box) Next(channelName string) (*Item, error) {
 	var item *Item
 	err := b.db.View(func(tx *bbolt.Tx) error {
@@ -54,7 +54,7 @@ func (b *Box) Next(channelName string) (*Item, error) {
 	return item, nil
 }
 
-// Done takes a delivery out of a queue. With the last one of a subject its memory goes.
+// Done removes a delivery from a queue. After the last one of a subject it also deletes the subject's memory.
 func (b *Box) Done(channelName string, item *Item) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -81,7 +81,7 @@ func (b *Box) Done(channelName string, item *Item) error {
 	return nil
 }
 
-// Memories returns what a channel has kept, by subject.
+// Memories returns the memories of a channel, by subject.
 func (b *Box) Memories(channelName string) (map[string][]byte, error) {
 	all := make(map[string][]byte)
 	err := b.db.View(func(tx *bbolt.Tx) error {
@@ -107,7 +107,7 @@ type memory struct {
 }
 
 func (m memory) Get() (value []byte) {
-	_ = m.box.db.View(func(tx *bbolt.Tx) error { // its error is that of the function
+	_ = m.box.db.View(func(tx *bbolt.Tx) error { // View only returns the error of the function
 		if bucket := tx.Bucket(bucketMemory).Bucket([]byte(m.channel)); bucket != nil {
 			value = bytes.Clone(bucket.Get([]byte(m.subject)))
 		}

@@ -15,8 +15,8 @@ import (
 const (
 	firstPause = time.Second
 	maxPause   = 5 * time.Minute
-	maxBusy    = time.Hour // that a service may ask for
-	// maxAge is for how long a delivery is tried.
+	maxBusy    = time.Hour // the longest pause that a service may ask for
+	// maxAge is how long a delivery is tried.
 	maxAge = 24 * time.Hour
 	// sendTimeout bounds one attempt.
 	sendTimeout = time.Minute
@@ -28,8 +28,8 @@ type Outcome string
 // The outcomes.
 const (
 	Delivered Outcome = "delivered"
-	Failed    Outcome = "failed"  // it is tried again
-	Dropped   Outcome = "dropped" // it is not
+	Failed    Outcome = "failed"  // the delivery is tried again
+	Dropped   Outcome = "dropped" // the delivery is not tried again
 )
 
 // Worker delivers the queue of one channel.
@@ -41,8 +41,8 @@ type Worker struct {
 	// Report gets the outcome of each attempt, and why it failed. It must not block. Nil: no reports.
 	Report func(channelName string, n *notice.Notice, outcome Outcome, err error)
 
-	failures int // of the present delivery
-	began    time.Time
+	failures int       // of the current delivery
+	began    time.Time // its first attempt
 }
 
 // Run delivers until ctx ends.
@@ -51,7 +51,7 @@ func (w *Worker) Run(ctx context.Context) {
 	var refresh <-chan time.Time
 	refresher, _ := w.Sender.(channel.Refresher)
 	if refresher != nil {
-		w.refresh(ctx, refresher) // a relay that restarts again and again would never reach the first tick
+		w.refresh(ctx, refresher) // at once: a relay that restarts often would never reach the first tick
 		tick := time.NewTicker(refresher.Every())
 		defer tick.Stop()
 		refresh = tick.C
@@ -62,7 +62,7 @@ func (w *Worker) Run(ctx context.Context) {
 		if err != nil {
 			w.Log.Error("queued notice unreadable", "channel", w.Channel, "err", err)
 			if item != nil && w.Box.Done(w.Channel, item) == nil {
-				continue // without it
+				continue
 			}
 			item = nil
 		}
@@ -90,7 +90,7 @@ func (w *Worker) Run(ctx context.Context) {
 	}
 }
 
-// first returns the number of the first delivery in the queue: the only one that an earlier process can have begun.
+// first returns the number of the first delivery in the queue. It is the only one that an earlier process may have sent.
 func (w *Worker) first() uint64 {
 	if item, err := w.Box.Next(w.Channel); err == nil && item != nil {
 		return item.Seq
@@ -129,7 +129,7 @@ func (w *Worker) deliver(ctx context.Context, item *Item) time.Duration {
 	w.failures = 0
 	if err := w.Box.Done(w.Channel, item); err != nil {
 		w.Log.Error("outbox not writable", "channel", w.Channel, "err", err)
-		w.failures++ // it is repeated
+		w.failures++ // the delivery is sent again
 		return w.pause(err)
 	}
 	return 0

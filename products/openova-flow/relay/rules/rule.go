@@ -33,7 +33,7 @@ func (r *Rule) Limits(page string) notice.Limits {
 	return l
 }
 
-// ReadsFlow reports whether notices of a flow can be of the rule.
+// ReadsFlow reports whether the rule applies to notices of a flow.
 func (r *Rule) ReadsFlow(flow string) bool {
 	return len(r.Flows) == 0 || slices.ContainsFunc(r.Flows, func(pattern string) bool {
 		ok, _ := path.Match(pattern, flow)
@@ -41,7 +41,7 @@ func (r *Rule) ReadsFlow(flow string) bool {
 	})
 }
 
-// Select returns those notices of one flow that are the rule's. Of rollouts only the part in the regions of the rule is left.
+// Select returns the notices of one flow to which the rule applies. A rollout is reduced to its part in the regions of the rule.
 func (r *Rule) Select(found []notice.Notice) []notice.Notice {
 	var mine []notice.Notice
 	for _, n := range found {
@@ -59,12 +59,12 @@ func (r *Rule) Select(found []notice.Notice) []notice.Notice {
 	return mine
 }
 
-// ReadsRegion reports whether notices of a region can be of the rule.
+// ReadsRegion reports whether the rule applies to notices of a region.
 func (r *Rule) ReadsRegion(region string) bool {
 	return len(r.Regions) == 0 || slices.Contains(r.Regions, region)
 }
 
-// hours are quiet hours that were read.
+// hours are parsed quiet hours.
 type hours struct {
 	from, to time.Duration // since midnight; to is greater than from
 	location *time.Location
@@ -73,14 +73,14 @@ type hours struct {
 
 var weekdays = []string{"sun", "mon", "tue", "wed", "thu", "fri", "sat"}
 
-// hours reads quiet hours. The error begins with the field.
+// hours parses quiet hours. The error begins with the field.
 func (q *Quiet) hours() (*hours, error) {
 	h := &hours{location: time.UTC}
 	var err error
-	if h.from, err = ofDay(q.From); err != nil {
+	if h.from, err = timeOfDay(q.From); err != nil {
 		return nil, fmt.Errorf(".from: %w", err)
 	}
-	if h.to, err = ofDay(q.To); err != nil {
+	if h.to, err = timeOfDay(q.To); err != nil {
 		return nil, fmt.Errorf(".to: %w", err)
 	}
 	if h.to <= h.from {
@@ -99,7 +99,7 @@ func (q *Quiet) hours() (*hours, error) {
 	return h, nil
 }
 
-func ofDay(text string) (time.Duration, error) {
+func timeOfDay(text string) (time.Duration, error) {
 	t, err := time.Parse("15:04", text)
 	if err != nil {
 		return 0, fmt.Errorf("invalid time of day %.100q; allowed: hours and minutes, such as 07:00", text)
@@ -107,16 +107,16 @@ func ofDay(text string) (time.Duration, error) {
 	return time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute, nil
 }
 
-// end returns when the quiet hours that an instant is in end, 0 if it is in none. Both are Unix milliseconds.
+// end returns the end of the quiet hours that contain an instant, 0 if none do. Both are Unix milliseconds.
 func (h *hours) end(at int64) int64 {
 	now := time.UnixMilli(at).In(h.location)
-	for _, back := range []int{1, 0} { // those that began yesterday, those of today
+	for _, daysAgo := range []int{1, 0} { // quiet hours that began yesterday or today
 		y, m, d := now.Date()
-		day := time.Date(y, m, d-back, 0, 0, 0, 0, h.location)
+		day := time.Date(y, m, d-daysAgo, 0, 0, 0, 0, h.location)
 		if len(h.days) > 0 && !slices.Contains(h.days, day.Weekday()) {
 			continue
 		}
-		// By the clock on the wall, also where a day has 23 or 25 hours.
+		// Local time, also on days of 23 or 25 hours.
 		wall := func(of time.Duration) time.Time {
 			return time.Date(day.Year(), day.Month(), day.Day(), int(of/time.Hour), int(of%time.Hour/time.Minute), 0, 0, h.location)
 		}
@@ -127,7 +127,7 @@ func (h *hours) end(at int64) int64 {
 	return 0
 }
 
-// Reads reports whether notices of a kind can be of the rule. Without kinds it has all except revisions.
+// Reads reports whether the rule applies to notices of a kind. A rule without kinds applies to all except revisions.
 func (r *Rule) Reads(kind notice.Kind) bool {
 	return len(r.Kinds) == 0 && kind != notice.KindRevision || slices.Contains(r.Kinds, kind)
 }

@@ -75,7 +75,7 @@ func TestSender_AlertFromOpenedToResolved(t *testing.T) {
 	}
 }
 
-func TestSender_NoMemberTakesIt(t *testing.T) {
+func TestSender_FailsIfNoMemberAnswers(t *testing.T) {
 	am := &standin.Alertmanager{}
 	srv := httptest.NewServer(am)
 	defer srv.Close()

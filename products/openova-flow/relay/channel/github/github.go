@@ -26,10 +26,11 @@ import (
 const (
 	// DefaultContext is the context of commit statuses.
 	DefaultContext = "openova-flow"
-	// maxDescription is GitHub's limit for descriptions of statuses, in characters. Text is cut to this number of bytes, which is never too
-	// long.
+	// maxDescription is GitHub's limit for descriptions of statuses, in characters. A text is cut to this number of bytes, which has never more
+	// characters.
 	maxDescription = 140
-	task           = "openova-flow"
+	// deploymentTask is the task of the relay's deployments.
+	deploymentTask = "openova-flow"
 )
 
 // Repository is a repository to which the relay may report, and the sources that come from it.
@@ -40,15 +41,15 @@ type Repository struct {
 
 // Sender is a channel.Sender.
 type Sender struct {
-	API          string // empty: GitHub's
+	API          string // base URL; empty: GitHub's
 	Token        channel.Secret
 	Context      string // DefaultContext if empty
 	Repositories []Repository
 	Client       *http.Client
 }
 
-// sent is what was reported for a revision.
-type sent struct {
+// report is what GitHub has of a revision, as far as the relay has reported it.
+type report struct {
 	Status      string               `json:"status"` // state and description of the commit status
 	Deployments map[string]*deployed `json:"deployments"`
 }
@@ -76,17 +77,17 @@ func (s *Sender) Send(ctx context.Context, d channel.Delivery, m channel.Memory)
 	if err != nil {
 		return err
 	}
-	var told sent
+	var reported report
 	if kept := m.Get(); len(kept) > 0 {
-		if err := json.Unmarshal(kept, &told); err != nil {
-			return &channel.Permanent{Err: fmt.Errorf("read the state of earlier reports: %w", err)}
+		if err := json.Unmarshal(kept, &reported); err != nil {
+			return &channel.Permanent{Err: fmt.Errorf("read the earlier report: %w", err)}
 		}
 	}
-	if told.Deployments == nil {
-		told.Deployments = make(map[string]*deployed)
+	if reported.Deployments == nil {
+		reported.Deployments = make(map[string]*deployed)
 	}
-	a := &attempt{Sender: s, client: client, owner: owner, repo: repo, n: n, told: &told, keep: func() error {
-		text, err := json.Marshal(&told)
+	a := &attempt{Sender: s, client: client, owner: owner, repo: repo, n: n, reported: &reported, keep: func() error {
+		text, err := json.Marshal(&reported)
 		if err != nil {
 			return err
 		}
@@ -143,8 +144,8 @@ type attempt struct {
 	client      *github.Client
 	owner, repo string
 	n           *notice.Notice
-	told        *sent
-	keep        func() error
+	reported    *report
+	keep        func() error // stores reported
 }
 
 // states are GitHub's states of commit statuses and of deployments.
@@ -156,31 +157,31 @@ var states = map[string]struct{ status, deployment string }{
 const inactive = "inactive"
 
 func (a *attempt) status(ctx context.Context) error {
-	whole := a.n.Revision.Whole()
+	whole := a.n.Revision.Worst()
 	state, description := states[whole.Result].status, describe(whole)
-	if a.told.Status == state+" "+description {
+	if a.reported.Status == state+" "+description {
 		return nil
 	}
-	of := cmp.Or(a.Context, DefaultContext)
-	if a.told.Status == "" { // it may come from an earlier attempt, or from before a restart
+	statusContext := cmp.Or(a.Context, DefaultContext)
+	if a.reported.Status == "" { // an attempt whose answer was lost, or an earlier relay, may have reported the same
 		all, _, err := a.client.Repositories.ListStatuses(ctx, a.owner, a.repo, a.n.Revision.Commit, &github.ListOptions{PerPage: 100})
 		if err != nil {
 			return err
 		}
-		at := slices.IndexFunc(all, func(s *github.RepoStatus) bool { return s.GetContext() == of }) // newest first
+		at := slices.IndexFunc(all, func(s *github.RepoStatus) bool { return s.GetContext() == statusContext }) // newest first
 		if at >= 0 && all[at].GetState() == state && all[at].GetDescription() == description {
-			a.told.Status = state + " " + description
+			a.reported.Status = state + " " + description
 			return a.keep()
 		}
 	}
-	status := github.RepoStatus{State: &state, Description: &description, Context: &of}
+	status := github.RepoStatus{State: &state, Description: &description, Context: &statusContext}
 	if a.n.Link != "" {
 		status.TargetURL = &a.n.Link
 	}
 	if _, _, err := a.client.Repositories.CreateStatus(ctx, a.owner, a.repo, a.n.Revision.Commit, status); err != nil {
 		return err
 	}
-	a.told.Status = state + " " + description
+	a.reported.Status = state + " " + description
 	return a.keep()
 }
 
@@ -199,7 +200,7 @@ func (a *attempt) deployment(ctx context.Context, region string, r notice.Result
 	if r.OvertakenBy != "" {
 		state = inactive
 	}
-	d := a.told.Deployments[region]
+	d := a.reported.Deployments[region]
 	if d == nil {
 		id, err := a.find(ctx, region)
 		if err == nil && id == 0 {
@@ -217,7 +218,7 @@ func (a *attempt) deployment(ctx context.Context, region string, r notice.Result
 		} else if len(newest) > 0 {
 			d.State = newest[0].GetState()
 		}
-		a.told.Deployments[region] = d
+		a.reported.Deployments[region] = d
 		if err := a.keep(); err != nil {
 			return err
 		}
@@ -239,7 +240,7 @@ func (a *attempt) deployment(ctx context.Context, region string, r notice.Result
 
 // find returns the deployment of a region that an earlier attempt created, 0 if there is none.
 func (a *attempt) find(ctx context.Context, region string) (int64, error) {
-	all, _, err := a.client.Repositories.ListDeployments(ctx, a.owner, a.repo, &github.DeploymentsListOptions{SHA: a.n.Revision.Commit, Task: task, Environment: region})
+	all, _, err := a.client.Repositories.ListDeployments(ctx, a.owner, a.repo, &github.DeploymentsListOptions{SHA: a.n.Revision.Commit, Task: deploymentTask, Environment: region})
 	if err != nil || len(all) == 0 {
 		return 0, err
 	}
@@ -247,9 +248,9 @@ func (a *attempt) find(ctx context.Context, region string) (int64, error) {
 }
 
 func (a *attempt) create(ctx context.Context, region string) (int64, error) {
-	no, of, none, description := false, task, []string{}, "Flow "+terminal.Text(strings.Join(a.n.Flows, ", "), 100)
+	autoMerge, task, noContexts, description := false, deploymentTask, []string{}, "Flow "+terminal.Text(strings.Join(a.n.Flows, ", "), 100)
 	d, _, err := a.client.Repositories.CreateDeployment(ctx, a.owner, a.repo, &github.DeploymentRequest{
-		Ref: &a.n.Revision.Commit, Task: &of, AutoMerge: &no, RequiredContexts: &none, Environment: &region, Description: &description})
+		Ref: &a.n.Revision.Commit, Task: &task, AutoMerge: &autoMerge, RequiredContexts: &noContexts, Environment: &region, Description: &description})
 	if err != nil {
 		return 0, err
 	}

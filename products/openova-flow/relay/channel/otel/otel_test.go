@@ -38,20 +38,20 @@ func rollout() channel.Delivery {
 			}}}}
 }
 
-// stand is a collector. It implements the service of OTLP.
-type stand struct {
+// otlpServer is a collector that records requests, over gRPC and HTTP.
+type otlpServer struct {
 	collector.UnimplementedTraceServiceServer
 	requests []*collector.ExportTraceServiceRequest
 	tokens   []string
 }
 
-func (s *stand) Export(ctx context.Context, r *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
+func (s *otlpServer) Export(ctx context.Context, r *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
 	md, _ := metadata.FromIncomingContext(ctx)
 	s.requests, s.tokens = append(s.requests, r), append(s.tokens, md.Get("authorization")...)
 	return &collector.ExportTraceServiceResponse{}, nil
 }
 
-func (s *stand) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (s *otlpServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	var in collector.ExportTraceServiceRequest
 	if err != nil || r.URL.Path != "/v1/traces" || proto.Unmarshal(body, &in) != nil {
@@ -73,7 +73,7 @@ func value(list []*common.KeyValue, key string) string {
 
 // TestSender_TraceOverBothProtocols sends a rollout twice over each protocol. All four are the same trace.
 func TestSender_TraceOverBothProtocols(t *testing.T) {
-	s := &stand{}
+	s := &otlpServer{}
 	web := httptest.NewServer(s)
 	defer web.Close()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -178,7 +178,7 @@ func TestSender_ErrorHasNoToken(t *testing.T) {
 }
 
 func TestSender_LargeTraceInParts(t *testing.T) {
-	s := &stand{}
+	s := &otlpServer{}
 	srv := httptest.NewServer(s)
 	defer srv.Close()
 	d := rollout()

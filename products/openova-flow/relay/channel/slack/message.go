@@ -9,7 +9,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// Limits of texts, in bytes. Slack takes more; people do not.
+// Limits of texts, in bytes. Slack accepts more, but long messages are hard to read.
 const (
 	maxTitle    = 300
 	maxSentence = 1500
@@ -17,7 +17,7 @@ const (
 	maxPreview  = 400 // of the sentence in a notification; escaped, it is up to five times as long, and Slack recommends 4,000 in all
 )
 
-// escape takes the meaning of the three characters that Slack's markup is made of. Without them there is no mention and no link.
+// escape escapes the three characters of Slack's markup. Without them there is no mention and no link.
 func escape(s string) string { return escapes.Replace(s) }
 
 var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")

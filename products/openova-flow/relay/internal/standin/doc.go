@@ -1,3 +1,3 @@
-// Package standin has stand-ins for the services that a relay tells, for tests. Each checks what the documentation of its service says: credentials,
-// signatures, limits, required fields, and which repetitions it recognizes. What breaks a rule is listed by Faults.
+// Package standin has stand-ins for the services of the channels, for tests. Each checks what the documentation of its service requires: credentials,
+// signatures, limits, required fields, and which repetitions it recognizes. Faults lists the violations.
 package standin

@@ -129,7 +129,7 @@ func (s *GitHub) routes() {
 		s.deployments = append(s.deployments, &d)
 		answer(w, http.StatusCreated, d)
 	})
-	of := func(r *http.Request) *Deployment {
+	deploymentOf := func(r *http.Request) *Deployment {
 		id, err := strconv.Atoi(r.PathValue("id"))
 		if err != nil || id < 1 || id > len(s.deployments) {
 			s.fault("%s", r.URL.Path)
@@ -139,7 +139,7 @@ func (s *GitHub) routes() {
 	}
 	s.mux.HandleFunc("GET"+repo+"/deployments/{id}/statuses", func(w http.ResponseWriter, r *http.Request) {
 		found := []map[string]any{}
-		for _, state := range slices.Backward(of(r).States) {
+		for _, state := range slices.Backward(deploymentOf(r).States) {
 			found = append(found, map[string]any{"state": state})
 		}
 		answer(w, http.StatusOK, found)
@@ -149,7 +149,7 @@ func (s *GitHub) routes() {
 		if err := json.NewDecoder(r.Body).Decode(&in); err != nil || utf8.RuneCountInString(in.Description) > 140 || !slices.Contains(deploymentStates, in.State) {
 			s.fault("deployment status %+v, %v", in, err)
 		}
-		d := of(r)
+		d := deploymentOf(r)
 		d.States = append(d.States, in.State)
 		answer(w, http.StatusCreated, map[string]any{"state": in.State, "created_at": time.Now().UTC().Format(time.RFC3339)})
 	})

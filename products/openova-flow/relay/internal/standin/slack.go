@@ -185,12 +185,12 @@ func (s *Slack) Delete() {
 }
 
 // Messages returns the messages of the channel, in order, without replies.
-func (s *Slack) Messages() []Message { return s.those(false) }
+func (s *Slack) Messages() []Message { return s.filter(false) }
 
 // Replies returns the replies, in order.
-func (s *Slack) Replies() []Message { return s.those(true) }
+func (s *Slack) Replies() []Message { return s.filter(true) }
 
-func (s *Slack) those(replies bool) []Message {
+func (s *Slack) filter(replies bool) []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var all []Message

@@ -60,46 +60,46 @@ func (l *logged) String() string {
 	return l.b.String()
 }
 
-// held is a Sink that folds changes.
-type held struct {
+// sink is a Sink that folds changes.
+type sink struct {
 	mu    sync.Mutex
 	state *flow.State
 	seen  []mapping.Change
 }
 
-func (h *held) Put(changes []mapping.Change) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func (s *sink) Put(changes []mapping.Change) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, c := range changes {
-		h.seen = append(h.seen, c)
+		s.seen = append(s.seen, c)
 		switch {
 		case c.Node != nil:
-			h.state.Apply(flow.UpsertNodes(*c.Node))
+			s.state.Apply(flow.UpsertNodes(*c.Node))
 		case c.Edge != nil:
-			h.state.Apply(flow.UpsertRels(*c.Edge))
+			s.state.Apply(flow.UpsertRels(*c.Edge))
 		case c.DeleteEdge != nil:
-			h.state.Apply(flow.DeleteRels(*c.DeleteEdge))
+			s.state.Apply(flow.DeleteRels(*c.DeleteEdge))
 		default:
-			h.state.Apply(flow.DeleteNodes(c.DeleteNode))
+			s.state.Apply(flow.DeleteNodes(c.DeleteNode))
 		}
 	}
 }
 
 // statuses returns the statuses of the nodes by id.
-func (h *held) statuses() map[string]string {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+func (s *sink) statuses() map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	out := map[string]string{}
-	for _, n := range h.state.Snapshot().Nodes {
+	for _, n := range s.state.Snapshot().Nodes {
 		out[n.ID] = n.Status
 	}
 	return out
 }
 
-func (h *held) node(id string) (flow.Node, map[string]any) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, n := range h.state.Snapshot().Nodes {
+func (s *sink) node(id string) (flow.Node, map[string]any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, n := range s.state.Snapshot().Nodes {
 		if n.ID == id {
 			var m map[string]any
 			_ = json.Unmarshal([]byte(n.Meta), &m)
@@ -111,16 +111,35 @@ func (h *held) node(id string) (flow.Node, map[string]any) {
 
 // rig is a watcher with its pump, mapping and sink.
 type rig struct {
-	*held
+	*sink
 	watcher *watch.Watcher
 	pump    *watch.Pump
 	log     *logged
 	stop    func() // stops all and waits for the end
+
+	infoMu sync.Mutex
+	info   watch.Info // the last one
+}
+
+// gaps returns kind, namespace and class of each kind that is not watched.
+func (r *rig) gaps() []string {
+	r.infoMu.Lock()
+	defer r.infoMu.Unlock()
+	var all []string
+	for _, g := range r.info.Gaps {
+		all = append(all, strings.Join([]string{g.Kind, g.Namespace, string(g.Class)}, " "))
+	}
+	return all
+}
+
+// hasGaps returns a condition for eventually.
+func (r *rig) hasGaps(want ...string) func() bool {
+	return func() bool { return slices.Equal(r.gaps(), want) }
 }
 
 func start(t *testing.T, client dynamic.Interface, discovery watch.Discovery, change func(*watch.Config)) *rig {
 	t.Helper()
-	r := &rig{held: &held{state: flow.NewState(flowID, 0)}, log: &logged{}}
+	r := &rig{sink: &sink{state: flow.NewState(flowID, 0)}, log: &logged{}}
 	cfg := watch.Config{
 		Client: client, Discovery: discovery, Namespaces: []string{"flux-system"}, Kinds: watch.Kinds[:2],
 		Logger:     slog.New(slog.NewTextHandler(r.log, nil)),
@@ -136,6 +155,13 @@ func start(t *testing.T, client dynamic.Interface, discovery watch.Discovery, ch
 	}
 	if change != nil {
 		change(&cfg)
+	}
+	onInfo := cfg.OnInfo
+	cfg.OnInfo = func(i watch.Info) {
+		r.infoMu.Lock()
+		r.info = i
+		r.infoMu.Unlock()
+		onInfo(i)
 	}
 	cluster = mapping.NewCluster(mapping.Config{FlowID: flowID, Region: "r", Namespaces: cfg.Namespaces})
 	r.pump = watch.NewPump(watch.PumpConfig{Fold: cluster, Sink: r, Logger: cfg.Logger})

@@ -29,23 +29,23 @@ type candidate struct {
 	stop   func()
 
 	mu sync.Mutex
-	said
+	leadership
 }
 
-// said has the last call of Changed, and the number of terms.
-type said struct {
+// leadership has the last call of Changed, and the number of terms.
+type leadership struct {
 	epoch int64
 	leads bool
 	terms int
 }
 
-func (c *candidate) now() said {
+func (c *candidate) current() leadership {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.said
+	return c.leadership
 }
 
-func candidacy(t *testing.T, client *fake.Clientset, name string, change ...func(*watch.LeaderConfig)) *candidate {
+func startCandidate(t *testing.T, client *fake.Clientset, name string, change ...func(*watch.LeaderConfig)) *candidate {
 	c := &candidate{log: &logged{}}
 	cfg := watch.LeaderConfig{
 		Client: client.CoordinationV1(), Namespace: "flux-system", Name: watch.LeaseName(flowID, "r"), Identity: name,
@@ -79,14 +79,14 @@ func candidacy(t *testing.T, client *fake.Clientset, name string, change ...func
 	return c
 }
 
-// pass advances fake time and waits until all goroutines are idle.
-func pass(d time.Duration) {
+// advance advances fake time and waits until all goroutines are idle.
+func advance(d time.Duration) {
 	time.Sleep(d)
 	synctest.Wait()
 }
 
-// stamped returns a client that, like an API server, gives created objects a creation time and refuses updates of old versions.
-func stamped() *fake.Clientset {
+// newClientset returns a client that, like an API server, gives created objects a creation time and refuses updates of old versions.
+func newClientset() *fake.Clientset {
 	client := fake.NewClientset()
 	version := 0
 	var mu sync.Mutex
@@ -113,78 +113,78 @@ func stamped() *fake.Clientset {
 	return client
 }
 
-func TestLeader_NextLeadsAtOnceWhenTheLeaderStops(t *testing.T) {
+func TestLeader_StoppedLeaderIsReplacedAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := stamped()
-		first := candidacy(t, client, "pod-1")
+		client := newClientset()
+		first := startCandidate(t, client, "pod-1")
 		synctest.Wait()
-		second := candidacy(t, client, "pod-2")
-		pass(time.Minute)
-		if !first.now().leads || second.now().leads {
-			t.Fatalf("first leads: %v, second leads: %v", first.now().leads, second.now().leads)
+		second := startCandidate(t, client, "pod-2")
+		advance(time.Minute)
+		if !first.current().leads || second.current().leads {
+			t.Fatalf("first leads: %v, second leads: %v", first.current().leads, second.current().leads)
 		}
 		first.stop()
-		if first.now().leads {
+		if first.current().leads {
 			t.Error("the first leads after it has stopped")
 		}
-		pass(2 * time.Second)
-		if !second.now().leads || second.now().epoch <= first.now().epoch {
-			t.Errorf("second leads: %v, epoch %d after %d", second.now().leads, second.now().epoch, first.now().epoch)
+		advance(2 * time.Second)
+		if !second.current().leads || second.current().epoch <= first.current().epoch {
+			t.Errorf("second leads: %v, epoch %d after %d", second.current().leads, second.current().epoch, first.current().epoch)
 		}
 	})
 }
 
-// TestLeader_RestartedProcessHasANewEpoch kills a process, which so does not release its Lease. The new process has the same name.
+// TestLeader_RestartedProcessHasANewEpoch kills a process, so that it does not release its Lease. The new process has the same name.
 func TestLeader_RestartedProcessHasANewEpoch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := stamped()
+		client := newClientset()
 		var refuse atomic.Bool
 		client.PrependReactor("*", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
 			return refuse.Load(), nil, errors.New("connection lost")
 		})
-		first := candidacy(t, client, "pod-1")
-		pass(time.Minute)
+		first := startCandidate(t, client, "pod-1")
+		advance(time.Minute)
 		refuse.Store(true)
 		first.stop()
 		refuse.Store(false)
-		second := candidacy(t, client, "pod-1")
-		pass(5 * time.Second)
-		if second.now().leads {
+		second := startCandidate(t, client, "pod-1")
+		advance(5 * time.Second)
+		if second.current().leads {
 			t.Error("the new process leads before the old Lease has expired")
 		}
-		pass(20 * time.Second)
-		if !second.now().leads || second.now().epoch <= first.now().epoch {
-			t.Errorf("leads: %v, epoch %d after %d", second.now().leads, second.now().epoch, first.now().epoch)
+		advance(20 * time.Second)
+		if !second.current().leads || second.current().epoch <= first.current().epoch {
+			t.Errorf("leads: %v, epoch %d after %d", second.current().leads, second.current().epoch, first.current().epoch)
 		}
 	})
 }
 
 func TestLeader_ContinuesAfterALostLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := stamped()
+		client := newClientset()
 		var refuse atomic.Bool
 		client.PrependReactor("*", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
 			return refuse.Load(), nil, apierrors.NewForbidden(schema.GroupResource{Group: "coordination.k8s.io", Resource: "leases"}, "", errors.New("no"))
 		})
-		c := candidacy(t, client, "pod-1")
-		pass(10 * time.Second)
-		before := c.now().epoch
+		c := startCandidate(t, client, "pod-1")
+		advance(10 * time.Second)
+		before := c.current().epoch
 		refuse.Store(true)
-		pass(15 * time.Second)
-		if c.now().leads {
+		advance(15 * time.Second)
+		if c.current().leads {
 			t.Error("the process leads though others may take the Lease")
 		}
-		if p := c.leader.Problems(); len(p) != 1 || !strings.Contains(p[0], "no right to") || !strings.Contains(p[0], "leases.coordination.k8s.io in namespace flux-system") {
+		if p := c.leader.Problems(); len(p) != 1 || !strings.Contains(p[0], "leases.coordination.k8s.io") || !strings.Contains(p[0], "flux-system") {
 			t.Errorf("problems: %q", p)
 		}
-		pass(10 * time.Minute)
-		if n := c.log.lines("leader election unavailable"); n != 1 {
+		advance(10 * time.Minute)
+		if n := c.log.lines("leader election unavailable", "class=forbidden"); n != 1 {
 			t.Errorf("%d log lines, want 1:\n%s", n, c.log)
 		}
 		refuse.Store(false)
-		pass(20 * time.Second)
-		if !c.now().leads || c.now().terms != 2 || c.now().epoch < before {
-			t.Errorf("leads: %v, terms: %d, epoch %d after %d", c.now().leads, c.now().terms, c.now().epoch, before)
+		advance(20 * time.Second)
+		if !c.current().leads || c.current().terms != 2 || c.current().epoch < before {
+			t.Errorf("leads: %v, terms: %d, epoch %d after %d", c.current().leads, c.current().terms, c.current().epoch, before)
 		}
 		if p := c.leader.Problems(); len(p) != 0 {
 			t.Errorf("problems: %q", p)
@@ -195,15 +195,15 @@ func TestLeader_ContinuesAfterALostLease(t *testing.T) {
 // TestLeader_EpochIncreasesWithARecreatedLease deletes the Lease, so that its leaseTransitions start at 0 again.
 func TestLeader_EpochIncreasesWithARecreatedLease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := stamped()
+		client := newClientset()
 		var last int64
 		for i := range 5 {
-			c := candidacy(t, client, "pod-1")
-			pass(20 * time.Second)
-			if !c.now().leads || c.now().epoch <= last || c.now().epoch >= 1<<53 {
-				t.Errorf("%d: leads: %v, epoch %d after %d", i, c.now().leads, c.now().epoch, last)
+			c := startCandidate(t, client, "pod-1")
+			advance(20 * time.Second)
+			if !c.current().leads || c.current().epoch <= last || c.current().epoch >= 1<<53 {
+				t.Errorf("%d: leads: %v, epoch %d after %d", i, c.current().leads, c.current().epoch, last)
 			}
-			last = c.now().epoch
+			last = c.current().epoch
 			c.stop()
 			if i == 2 {
 				if err := client.CoordinationV1().Leases("flux-system").Delete(context.Background(), watch.LeaseName(flowID, "r"), metav1.DeleteOptions{}); err != nil {
@@ -226,18 +226,18 @@ func TestEpoch_GrowsWithTimeAndStaysAnExactJSONNumber(t *testing.T) {
 // TestLeader_EpochIsOfTheSameSchemeAsWithoutALease: a process without an election may follow one with an election, and the other way round.
 func TestLeader_EpochIsOfTheSameSchemeAsWithoutALease(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := stamped()
-		with := candidacy(t, client, "pod-1")
-		pass(time.Minute)
+		client := newClientset()
+		with := startCandidate(t, client, "pod-1")
+		advance(time.Minute)
 		with.stop()
 		without := watch.Epoch(time.Now())
-		if without <= with.now().epoch {
-			t.Errorf("without a Lease %d after %d", without, with.now().epoch)
+		if without <= with.current().epoch {
+			t.Errorf("without a Lease %d after %d", without, with.current().epoch)
 		}
-		pass(time.Minute)
-		again := candidacy(t, client, "pod-2")
-		pass(time.Minute)
-		if got := again.now(); !got.leads || got.epoch <= without {
+		advance(time.Minute)
+		again := startCandidate(t, client, "pod-2")
+		advance(time.Minute)
+		if got := again.current(); !got.leads || got.epoch <= without {
 			t.Errorf("with a Lease again: leads %v, epoch %d after %d", got.leads, got.epoch, without)
 		}
 	})
@@ -245,10 +245,10 @@ func TestLeader_EpochIsOfTheSameSchemeAsWithoutALease(t *testing.T) {
 
 func TestLeader_EpochIncreasesThoughTheNextClockIsBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := stamped()
+		client := newClientset()
 		leases, name := client.CoordinationV1().Leases("flux-system"), watch.LeaseName(flowID, "r")
-		first := candidacy(t, client, "pod-1")
-		pass(time.Minute)
+		first := startCandidate(t, client, "pod-1")
+		advance(time.Minute)
 		first.stop()
 		lease, err := leases.Get(t.Context(), name, metav1.GetOptions{})
 		if err != nil {
@@ -259,13 +259,13 @@ func TestLeader_EpochIncreasesThoughTheNextClockIsBehind(t *testing.T) {
 		if _, err := leases.Update(t.Context(), lease, metav1.UpdateOptions{}); err != nil {
 			t.Fatal(err)
 		}
-		second := candidacy(t, client, "pod-2")
-		pass(time.Minute)
-		if got := second.now(); !got.leads || got.epoch <= watch.Epoch(ahead.Time) {
+		second := startCandidate(t, client, "pod-2")
+		advance(time.Minute)
+		if got := second.current(); !got.leads || got.epoch <= watch.Epoch(ahead.Time) {
 			t.Errorf("leads %v, epoch %d after %d", got.leads, got.epoch, watch.Epoch(ahead.Time))
 		}
-		epoch := second.now().epoch
-		pass(time.Minute)
+		epoch := second.current().epoch
+		advance(time.Minute)
 		if lease, err = leases.Get(t.Context(), name, metav1.GetOptions{}); err != nil || watch.Epoch(lease.Spec.AcquireTime.Time) != epoch {
 			t.Errorf("after some renewals acquireTime is %v (%v), epoch %d", lease.Spec.AcquireTime, err, epoch)
 		}
@@ -274,40 +274,40 @@ func TestLeader_EpochIncreasesThoughTheNextClockIsBehind(t *testing.T) {
 
 func TestLeader_YieldsToAProcessThatCanDeliver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := stamped()
+		client := newClientset()
 		var cut, reaches [3]atomic.Bool
 		var asked atomic.Int64
 		pod := func(i int) *candidate {
-			return candidacy(t, client, fmt.Sprint("pod-", i), func(c *watch.LeaderConfig) {
+			return startCandidate(t, client, fmt.Sprint("pod-", i), func(c *watch.LeaderConfig) {
 				c.Undelivered = func(time.Time) bool { return cut[i].Load() }
 				c.Reaches = func(context.Context) bool { asked.Add(1); return reaches[i].Load() }
 			})
 		}
 		first := pod(0)
-		pass(time.Minute)
+		advance(time.Minute)
 		second, third := pod(1), pod(2)
-		pass(time.Minute)
+		advance(time.Minute)
 		if asked.Load() != 0 {
 			t.Error("Reaches was called though the leader delivers")
 		}
 		cut[0].Store(true)
-		pass(2 * time.Minute)
-		if !first.now().leads || first.now().terms != 1 {
+		advance(2 * time.Minute)
+		if !first.current().leads || first.current().terms != 1 {
 			t.Error("the leader lost the Lease though no other process can deliver")
 		}
 		reaches[2].Store(true)
-		pass(2 * time.Second)
-		if got := third.now(); !got.leads || got.epoch <= first.now().epoch || second.now().leads {
-			t.Errorf("two seconds after the third can deliver, it leads: %v, epoch %d after %d", got.leads, got.epoch, first.now().epoch)
+		advance(2 * time.Second)
+		if got := third.current(); !got.leads || got.epoch <= first.current().epoch || second.current().leads {
+			t.Errorf("two seconds after the third can deliver, it leads: %v, epoch %d after %d", got.leads, got.epoch, first.current().epoch)
 		}
-		pass(10 * time.Second)
-		if first.now().leads {
+		advance(10 * time.Second)
+		if first.current().leads {
 			t.Error("the first leads too")
 		}
 		cut[0].Store(false)
 		reaches[0].Store(true)
-		pass(2 * time.Minute)
-		if third.now().terms != 1 || first.now().leads {
+		advance(2 * time.Minute)
+		if third.current().terms != 1 || first.current().leads {
 			t.Error("a leader that delivers lost the Lease")
 		}
 	})
@@ -316,23 +316,23 @@ func TestLeader_YieldsToAProcessThatCanDeliver(t *testing.T) {
 // TestLeader_TakesOverThoughReachesIsSlow has the holder renew its Lease while the other process waits for the result of Reaches.
 func TestLeader_TakesOverThoughReachesIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := stamped()
+		client := newClientset()
 		var cut atomic.Bool
 		var asked atomic.Int64
-		first := candidacy(t, client, "pod-1", func(c *watch.LeaderConfig) {
+		first := startCandidate(t, client, "pod-1", func(c *watch.LeaderConfig) {
 			c.Undelivered = func(time.Time) bool { return cut.Load() }
 			c.Reaches = func(context.Context) bool { return false }
 		})
 		synctest.Wait()
-		second := candidacy(t, client, "pod-2", func(c *watch.LeaderConfig) {
+		second := startCandidate(t, client, "pod-2", func(c *watch.LeaderConfig) {
 			c.Undelivered = func(time.Time) bool { return false }
 			c.Reaches = func(context.Context) bool { asked.Add(1); time.Sleep(1900 * time.Millisecond); return true }
 		})
-		pass(time.Minute)
+		advance(time.Minute)
 		cut.Store(true)
-		pass(10 * time.Second)
-		if !second.now().leads || asked.Load() != 1 {
-			t.Errorf("the second leads: %v, after %d calls of Reaches", second.now().leads, asked.Load())
+		advance(10 * time.Second)
+		if !second.current().leads || asked.Load() != 1 {
+			t.Errorf("the second leads: %v, after %d calls of Reaches", second.current().leads, asked.Load())
 		}
 		first.stop()
 	})
@@ -341,19 +341,19 @@ func TestLeader_TakesOverThoughReachesIsSlow(t *testing.T) {
 // TestLeader_TakesNoLeaseThatIsNoLongerOffered has the holder deliver again while the other process waits for the result of Reaches.
 func TestLeader_TakesNoLeaseThatIsNoLongerOffered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := stamped()
+		client := newClientset()
 		var cut atomic.Bool
 		with := func(c *watch.LeaderConfig) {
 			c.Undelivered = func(time.Time) bool { return cut.Load() }
 			c.Reaches = func(context.Context) bool { cut.Store(false); time.Sleep(1900 * time.Millisecond); return true }
 		}
-		first := candidacy(t, client, "pod-1", with)
+		first := startCandidate(t, client, "pod-1", with)
 		synctest.Wait()
-		second := candidacy(t, client, "pod-2", with)
-		pass(time.Minute)
+		second := startCandidate(t, client, "pod-2", with)
+		advance(time.Minute)
 		cut.Store(true)
-		pass(time.Minute)
-		if !first.now().leads || second.now().terms != 0 {
+		advance(time.Minute)
+		if !first.current().leads || second.current().terms != 0 {
 			t.Error("the Lease was taken from a holder that delivers")
 		}
 	})
@@ -364,21 +364,21 @@ func TestLeader_AnotherLeadsWithinTwoSeconds(t *testing.T) {
 	for range 4 { // checks for a free Lease come at random times
 		for after := time.Duration(0); after < 750*time.Millisecond; after += 70 * time.Millisecond {
 			synctest.Test(t, func(t *testing.T) {
-				client := stamped()
+				client := newClientset()
 				due := time.Now().Add(3*time.Second + after)
 				with := func(c *watch.LeaderConfig) {
 					c.Undelivered = func(by time.Time) bool { return !by.Before(due) }
 					c.Reaches = func(context.Context) bool { time.Sleep(100 * time.Millisecond); return true }
 				}
-				first := candidacy(t, client, "pod-1", with)
+				first := startCandidate(t, client, "pod-1", with)
 				synctest.Wait()
-				second := candidacy(t, client, "pod-2", with)
-				pass(time.Until(due.Add(-750*time.Millisecond)) - time.Millisecond)
-				if second.now().leads {
+				second := startCandidate(t, client, "pod-2", with)
+				advance(time.Until(due.Add(-750*time.Millisecond)) - time.Millisecond)
+				if second.current().leads {
 					t.Error("the other leads too early")
 				}
-				pass(time.Until(due.Add(1800 * time.Millisecond)))
-				if !second.now().leads {
+				advance(time.Until(due.Add(1800 * time.Millisecond)))
+				if !second.current().leads {
 					t.Errorf("%v after a renewal: the other does not lead in time", after)
 				}
 				first.stop()
@@ -389,21 +389,21 @@ func TestLeader_AnotherLeadsWithinTwoSeconds(t *testing.T) {
 
 func TestLeader_KeepsTheLeaseAfterRecovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := stamped()
+		client := newClientset()
 		var cut, reaches atomic.Bool
 		with := func(c *watch.LeaderConfig) {
 			c.Undelivered, c.Reaches = func(time.Time) bool { return cut.Load() }, func(context.Context) bool { return reaches.Load() }
 		}
-		first := candidacy(t, client, "pod-1", with)
-		pass(time.Minute)
-		second := candidacy(t, client, "pod-2", with)
+		first := startCandidate(t, client, "pod-1", with)
+		advance(time.Minute)
+		second := startCandidate(t, client, "pod-2", with)
 		cut.Store(true)
-		pass(time.Minute)
+		advance(time.Minute)
 		cut.Store(false)
-		pass(time.Minute)
+		advance(time.Minute)
 		reaches.Store(true)
-		pass(time.Minute)
-		if !first.now().leads || second.now().terms != 0 {
+		advance(time.Minute)
+		if !first.current().leads || second.current().terms != 0 {
 			t.Error("the leader lost the Lease")
 		}
 	})
@@ -411,19 +411,19 @@ func TestLeader_KeepsTheLeaseAfterRecovery(t *testing.T) {
 
 func TestLeader_DoesNotTakeItsOwnOffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		client := stamped()
+		client := newClientset()
 		var updates, asked atomic.Int64
 		client.PrependReactor("update", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
 			return updates.Add(1)%5 == 0, nil, errors.New("connection lost") // the elector then reads the Lease again
 		})
-		c := candidacy(t, client, "pod-1", func(c *watch.LeaderConfig) {
+		c := startCandidate(t, client, "pod-1", func(c *watch.LeaderConfig) {
 			c.Undelivered = func(time.Time) bool { return true }
 			c.Reaches = func(context.Context) bool { asked.Add(1); return true }
 		})
-		pass(time.Minute)
+		advance(time.Minute)
 		lease, err := client.CoordinationV1().Leases("flux-system").Get(t.Context(), watch.LeaseName(flowID, "r"), metav1.GetOptions{})
-		if err != nil || watch.Epoch(lease.Spec.AcquireTime.Time) != c.now().epoch || *lease.Spec.LeaseTransitions != 0 || asked.Load() != 0 {
-			t.Errorf("%v, epoch %d, %d calls of Reaches, %v", lease.Spec, c.now().epoch, asked.Load(), err)
+		if err != nil || watch.Epoch(lease.Spec.AcquireTime.Time) != c.current().epoch || *lease.Spec.LeaseTransitions != 0 || asked.Load() != 0 {
+			t.Errorf("%v, epoch %d, %d calls of Reaches, %v", lease.Spec, c.current().epoch, asked.Load(), err)
 		}
 	})
 }

@@ -21,12 +21,12 @@ import (
 // without is a Discovery of every kind but one. It counts the requests for that one.
 type without struct {
 	resource string
-	asked    *atomic.Int64
+	requests    *atomic.Int64
 }
 
 func (w without) Versions(_ context.Context, r schema.GroupVersionResource) ([]string, error) {
 	if r.Resource == w.resource {
-		w.asked.Add(1)
+		w.requests.Add(1)
 		return nil, nil
 	}
 	return []string{r.Version}, nil
@@ -39,17 +39,17 @@ func defaults(c *watch.Config) {
 
 func TestWatch_MissingOptionalKindIsCheckedOnceAMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var asked atomic.Int64
-		r := start(t, fakeClient(), without{"kustomizations", &asked}, func(c *watch.Config) {
+		var requests atomic.Int64
+		r := start(t, fakeClient(), without{"kustomizations", &requests}, func(c *watch.Config) {
 			defaults(c)
 			c.Kinds = watch.Kinds[:3]
 		})
 		defer r.stop()
-		pass(time.Minute)
-		asked.Store(0)
-		pass(10 * time.Minute)
-		if n := asked.Load(); n < 9 || n > 11 {
-			t.Errorf("asked %d times in ten minutes", n)
+		advance(time.Minute)
+		requests.Store(0)
+		advance(10 * time.Minute)
+		if n := requests.Load(); n < 9 || n > 11 {
+			t.Errorf("requests %d times in ten minutes", n)
 		}
 	})
 }
@@ -62,11 +62,11 @@ func TestWatch_DenialCountsAfterSettleAfter(t *testing.T) {
 		})
 		r := start(t, client, everything{}, defaults)
 		defer r.stop()
-		pass(time.Second)
+		advance(time.Second)
 		if closed(r.watcher.Complete()) {
 			t.Error("complete a second after the first denial")
 		}
-		pass(10 * time.Second)
+		advance(10 * time.Second)
 		if !closed(r.watcher.Complete()) {
 			t.Error("not complete though the denial has lasted")
 		}
@@ -88,7 +88,7 @@ func TestWatch_SuccessEndsTheProblemOfAList(t *testing.T) {
 	s.Put(releases.Resource, release("flux-system", "a", "1", "False"))
 	eventually(t, isStatus(r, "r/a", "failed"), func() any { return r.log })
 	eventually(t, func() bool { return len(r.watcher.Problems()) == 0 }, func() any { return r.watcher.Problems() })
-	if r.log.lines("no right to list") == 0 {
+	if r.log.lines("class=forbidden", "list helmreleases") == 0 {
 		t.Errorf("the list was never refused:\n%s", r.log)
 	}
 }

@@ -35,7 +35,7 @@ type target struct {
 
 	// The fields below are guarded by the board's mutex.
 	problems map[string]Problem // by verb
-	asked    bool               // there was an answer, good or bad
+	answered bool               // the first request has ended, with a result or an error
 	class    Class              // class of the last logged problem; empty: none
 	since    time.Time          // when class began
 	synced   bool               // the initial list is folded
@@ -67,12 +67,12 @@ type board struct {
 	identified  chan struct{}
 	complete    chan struct{}
 
-	mu      sync.Mutex
-	targets []*target
-	uid     string
-	down    []mapping.Controller
-	told    *Info
-	isWhole bool
+	mu          sync.Mutex
+	targets     []*target
+	uid         string
+	down        []mapping.Controller
+	published   *Info // argument of the last call of changed
+	wasComplete bool  // completed was called
 }
 
 // outcome records the result of a request.
@@ -81,11 +81,11 @@ func (b *board) outcome(t *target, verb string, err error) {
 	if p == nil && err != nil {
 		return // the request was cancelled
 	}
-	b.note(t, verb, p)
+	b.record(t, verb, p)
 }
 
-// note records the problem of a verb; nil: success.
-func (b *board) note(t *target, verb string, p *Problem) {
+// record records the problem of a verb; nil: success.
+func (b *board) record(t *target, verb string, p *Problem) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -100,8 +100,8 @@ func (b *board) note(t *target, verb string, p *Problem) {
 	default:
 		delete(t.problems, verb)
 	}
-	t.asked = true
-	b.tell(t)
+	t.answered = true
+	b.logProblem(t)
 	b.review()
 }
 
@@ -116,8 +116,8 @@ func (b *board) identify(t *target, uid string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	clear(t.problems)
-	t.asked, t.synced, b.uid = true, true, uid
-	b.tell(t)
+	t.answered, t.synced, b.uid = true, true, uid
+	b.logProblem(t)
 	b.review()
 }
 
@@ -137,8 +137,8 @@ func (b *board) setDown(down []mapping.Controller) {
 	b.review()
 }
 
-// tell logs the target's problem if its class has changed.
-func (b *board) tell(t *target) {
+// logProblem logs the target's problem if its class has changed.
+func (b *board) logProblem(t *target) {
 	now, _ := t.problem()
 	if now.Class == t.class {
 		return
@@ -151,7 +151,7 @@ func (b *board) tell(t *target) {
 		log.Info("watch recovered", "was", string(before))
 	case now.Class == Expired:
 		log.Info("watch expired, listing again", "class", string(now.Class), "why", now.Text)
-	case t.kind.Beside && now.Class != Forbidden:
+	case t.kind.Uncommon && now.Class != Forbidden:
 		log.Debug("kind is not watched", "class", string(now.Class), "why", now.Text)
 	case t.kind.Required:
 		log.Warn("cannot watch", "class", string(now.Class), "why", now.Text)
@@ -168,7 +168,7 @@ func (b *board) review() {
 		}
 	}
 	for _, t := range b.targets {
-		if !t.asked {
+		if !t.answered {
 			return
 		}
 	}
@@ -176,12 +176,12 @@ func (b *board) review() {
 	for _, t := range b.targets {
 		info.Blind = info.Blind || t.kind.Required && t.class.blinds()
 	}
-	if b.told == nil || b.told.ClusterUID != info.ClusterUID || b.told.Blind != info.Blind || !slices.Equal(b.told.Gaps, info.Gaps) || !slices.Equal(b.told.Down, info.Down) {
-		b.told = &info
+	if b.published == nil || b.published.ClusterUID != info.ClusterUID || b.published.Blind != info.Blind || !slices.Equal(b.published.Gaps, info.Gaps) || !slices.Equal(b.published.Down, info.Down) {
+		b.published = &info
 		b.changed(info)
 	}
-	if !b.isWhole && b.whole() {
-		b.isWhole = true
+	if !b.wasComplete && b.isComplete() {
+		b.wasComplete = true
 		b.completed()
 	}
 }
@@ -194,9 +194,9 @@ func closeOnce(c chan struct{}) {
 	}
 }
 
-// whole reports whether the fold has everything that can be listed. A kind that is forbidden in a namespace is omitted. It is false if every
+// isComplete reports whether the fold has everything that can be listed. A kind that is forbidden in a namespace is omitted. It is false if every
 // namespace forbids the first kind, or the cluster has it in another version.
-func (b *board) whole() bool {
+func (b *board) isComplete() bool {
 	now, known := time.Now(), false
 	for _, t := range b.targets {
 		if !t.settled(now, b.settleAfter) {
@@ -212,7 +212,7 @@ func (b *board) whole() bool {
 func (b *board) gaps() []Gap {
 	var gaps []Gap
 	for _, t := range b.targets {
-		if p, ok := t.problem(); ok && p.Class.lasting() && !(t.kind.Beside && p.Class != Forbidden) {
+		if p, ok := t.problem(); ok && p.Class.lasting() && !(t.kind.Uncommon && p.Class != Forbidden) {
 			gap := Gap{Kind: t.kind.Name, Class: p.Class, Why: p.Text}
 			if p.Class == Forbidden {
 				gap.Namespace = t.namespace

@@ -57,10 +57,10 @@ func TestWatch_StormOnOneObjectDelaysNoOther(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	end := &held{state: flow.NewState(flowID, 0)}
+	out := &sink{state: flow.NewState(flowID, 0)}
 	fold := &gated{Fold: mapping.NewCluster(mapping.Config{FlowID: flowID, Region: "r"}), reached: make(chan struct{}), open: make(chan struct{})}
 	log := slog.New(slog.DiscardHandler)
-	pump := watch.NewPump(watch.PumpConfig{Fold: fold, Sink: end, Logger: log})
+	pump := watch.NewPump(watch.PumpConfig{Fold: fold, Sink: out, Logger: log})
 	watcher := watch.New(watch.Config{Client: client, Discovery: discovery, Kinds: watch.Kinds[:1], Logger: log})
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
@@ -68,8 +68,8 @@ func TestWatch_StormOnOneObjectDelaysNoOther(t *testing.T) {
 	wg.Go(func() { pump.Run(ctx) })
 	defer wg.Wait()
 	defer cancel()
-	letGo := sync.OnceFunc(func() { close(fold.open) })
-	defer letGo()
+	openGate := sync.OnceFunc(func() { close(fold.open) })
+	defer openGate()
 
 	storm := func(i int, ready string) map[string]any {
 		o := release("flux-system", "storm", "1", ready)
@@ -94,8 +94,8 @@ func TestWatch_StormOnOneObjectDelaysNoOther(t *testing.T) {
 	if n := pump.Queue.Len(); n > 513 {
 		t.Errorf("%d versions of two objects wait", n)
 	}
-	letGo()
-	eventually(t, func() bool { return end.statuses()["r/calm"] == "succeeded" }, func() any { return end.statuses() })
+	openGate()
+	eventually(t, func() bool { return out.statuses()["r/calm"] == "succeeded" }, func() any { return out.statuses() })
 	between := 0
 	for _, e := range fold.all() {
 		if e.Object.GetName() == "storm" {
@@ -108,7 +108,7 @@ func TestWatch_StormOnOneObjectDelaysNoOther(t *testing.T) {
 	if between > 513 { // the one being folded, and the waiting ones
 		t.Errorf("%d versions of one object were folded before the other's change", between)
 	}
-	if _, m := end.node("r/storm"); end.statuses()["r/storm"] != "succeeded" || m["generation"] != float64(updates+2) {
+	if _, m := out.node("r/storm"); out.statuses()["r/storm"] != "succeeded" || m["generation"] != float64(updates+2) {
 		t.Errorf("the last version of the storm is %v", m)
 	}
 }

@@ -146,7 +146,7 @@ func (w *Watcher) await(ctx context.Context, t *target, ask func(context.Context
 			w.gate.open()
 			return true
 		}
-		w.board.note(t, verb, p)
+		w.board.record(t, verb, p)
 		if p.Class.away() {
 			if !w.gate.wait(ctx, answered) {
 				return false
@@ -168,12 +168,12 @@ func (w *Watcher) ask(ctx context.Context, t *target) (string, *Problem) {
 	if p := served(ctx, w.cfg.Discovery, t.kind); p != nil {
 		return "discover", p
 	}
-	w.board.note(t, "discover", nil)
+	w.board.record(t, "discover", nil)
 	_, err := w.cfg.Client.Resource(t.kind.Resource).Namespace(t.namespace).List(ctx, metav1.ListOptions{Limit: 1})
 	if err != nil {
 		return "list", problemOf(err, "list", t.kind, t.namespace)
 	}
-	w.board.note(t, "list", nil)
+	w.board.record(t, "list", nil)
 	return "list", nil
 }
 

@@ -21,20 +21,21 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 )
 
-// numbered finds the number of a change in the message of a condition.
-var numbered = regexp.MustCompile(`change (\d+)`)
+// changeNumber matches the number of a change in the message of a condition.
+var changeNumber = regexp.MustCompile(`change (\d+)`)
 
-// arrivals has the time when each change was first seen.
+// arrivals has the time of the first arrival of each change.
 type arrivals struct {
 	mu sync.Mutex
 	at map[int]time.Time
 }
 
-func (a *arrivals) see(text string) {
+// record records the changes whose numbers are in text.
+func (a *arrivals) record(text string) {
 	now := time.Now()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	for _, m := range numbered.FindAllStringSubmatch(text, -1) {
+	for _, m := range changeNumber.FindAllStringSubmatch(text, -1) {
 		n, _ := strconv.Atoi(m[1])
 		if _, again := a.at[n]; !again {
 			a.at[n] = now
@@ -48,14 +49,14 @@ func (a *arrivals) count() int {
 	return len(a.at)
 }
 
-// String is for the error of a failed wait.
+// String is what eventually prints on a timeout.
 func (a *arrivals) String() string { return fmt.Sprint(a.count(), " changes were seen") }
 
 // since returns the durations from the changes to their arrivals, sorted.
-func (a *arrivals) since(made []time.Time) []time.Duration {
+func (a *arrivals) since(changedAt []time.Time) []time.Duration {
 	var lags []time.Duration
 	for n, at := range a.at {
-		lags = append(lags, at.Sub(made[n]))
+		lags = append(lags, at.Sub(changedAt[n]))
 	}
 	slices.Sort(lags)
 	return lags
@@ -90,7 +91,7 @@ func lagBesideAWatch(b *testing.B, every time.Duration) {
 	}
 	addr, health := freeAddr(b), freeAddr(b)
 	flowServer(b, addr)
-	adapter := running(b, addr, health, kubeconfig, "EMIT_INTERVAL=")
+	adapter := startAdapter(b, addr, health, kubeconfig, "EMIT_INTERVAL=")
 	eventually(b, "all releases are mapped", adapter.out, func() bool {
 		m := snapshot(b, addr, "env-1")
 		return m != nil && len(m.Nodes) == releases+1
@@ -100,20 +101,20 @@ func lagBesideAWatch(b *testing.B, every time.Duration) {
 	defer wg.Wait()
 	defer cancel()
 
-	watched, viewed := &arrivals{at: map[int]time.Time{}}, &arrivals{at: map[int]time.Time{}}
+	watched, received := &arrivals{at: map[int]time.Time{}}, &arrivals{at: map[int]time.Time{}}
 	client, err := dynamic.NewForConfig(k8s.Config())
 	if err != nil {
 		b.Fatal(err)
 	}
-	direct, err := client.Resource(resource).Watch(ctx, metav1.ListOptions{ResourceVersion: k8s.Version()})
+	directWatch, err := client.Resource(resource).Watch(ctx, metav1.ListOptions{ResourceVersion: k8s.Version()})
 	if err != nil {
 		b.Fatal(err)
 	}
 	wg.Go(func() {
-		for e := range direct.ResultChan() {
+		for e := range directWatch.ResultChan() {
 			if u, ok := e.Object.(*unstructured.Unstructured); ok {
 				conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
-				watched.see(fmt.Sprint(conditions))
+				watched.record(fmt.Sprint(conditions))
 			}
 		}
 	})
@@ -122,50 +123,50 @@ func lagBesideAWatch(b *testing.B, every time.Duration) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	begun := make(chan struct{})
+	subscribed := make(chan struct{})
 	wg.Go(func() {
 		defer res.Body.Close()
 		in := bufio.NewReaderSize(res.Body, 1<<20)
-		first := sync.OnceFunc(func() { close(begun) })
+		first := sync.OnceFunc(func() { close(subscribed) })
 		for {
 			line, err := in.ReadString('\n')
 			if err != nil {
 				return
 			}
 			if strings.HasPrefix(line, "data: ") {
-				viewed.see(line)
+				received.record(line)
 			}
 			if strings.HasPrefix(line, "event: snapshot") {
 				first()
 			}
 		}
 	})
-	<-begun
+	<-subscribed
 
 	posts := func() int {
 		_, m := get("http://" + health + "/metrics")
 		return total(m, "flow_adapter_posts_total")
 	}
 	before := posts()
-	made := make([]time.Time, b.N)
+	changedAt := make([]time.Time, b.N)
 	tick := time.NewTicker(every)
 	defer tick.Stop()
 	b.ResetTimer()
 	for n := range b.N {
 		<-tick.C
-		made[n] = time.Now()
+		changedAt[n] = time.Now()
 		k8s.Put(resource, object(n%releases, []string{"Unknown", "True"}[n/releases%2], fmt.Sprint("change ", n)))
 	}
-	eventually(b, "the watch and the subscriber have seen every change", viewed, func() bool { return watched.count() == b.N && viewed.count() == b.N })
+	eventually(b, "the watch and the subscriber have seen every change", received, func() bool { return watched.count() == b.N && received.count() == b.N })
 	b.StopTimer()
 	b.ReportMetric(float64(posts()-before)/b.Elapsed().Seconds(), "POSTs/s")
-	for _, who := range []struct {
+	for _, client := range []struct {
 		name string
 		*arrivals
-	}{{"watch", watched}, {"viewer", viewed}} {
-		lags := who.since(made)
+	}{{"watch", watched}, {"subscriber", received}} {
+		lags := client.since(changedAt)
 		for _, q := range []int{50, 99} {
-			b.ReportMetric(float64(lags[(len(lags)-1)*q/100].Microseconds())/1000, fmt.Sprintf("%s-p%d-ms", who.name, q))
+			b.ReportMetric(float64(lags[(len(lags)-1)*q/100].Microseconds())/1000, fmt.Sprintf("%s-p%d-ms", client.name, q))
 		}
 	}
 	b.ReportMetric(0, "ns/op") // would only show the fixed rate
@@ -211,7 +212,7 @@ func memoryBesideFleet(b *testing.B, own, foreign int) int {
 			b.Fatalf("the server answers %s", res.Status)
 		}
 	}
-	adapter := running(b, addr, health, kubeconfig)
+	adapter := startAdapter(b, addr, health, kubeconfig)
 	defer adapter.kill()
 	eventually(b, "all releases are on the server", adapter.out, func() bool {
 		code, body := get("http://" + addr + "/v1/flows/env-1/snapshot?region=fsn1")

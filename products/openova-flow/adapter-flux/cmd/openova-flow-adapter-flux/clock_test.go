@@ -39,7 +39,7 @@ func TestRun_TimesAreByTheFlowServersClock(t *testing.T) {
 		put(object(2, "Unknown", "Running 'install' action with timeout of 5m0s"), 8*time.Minute)
 		put(changed, time.Hour)
 		flowID, health := fmt.Sprint("env", ahead.Minutes()), freeAddr(t)
-		adapter := running(t, addr, health, kubeconfig, "FLOW_ID="+flowID)
+		adapter := startAdapter(t, addr, health, kubeconfig, "FLOW_ID="+flowID)
 		all := func() bool {
 			m := snapshot(t, addr, flowID)
 			return m != nil && len(m.Nodes) == 4
@@ -57,7 +57,7 @@ func TestRun_TimesAreByTheFlowServersClock(t *testing.T) {
 
 		// The next process resumes the offset, though the clock has drifted, and so has nothing to send.
 		k8s.SetClock(ahead - 3*time.Second)
-		next := running(t, addr, health, kubeconfig, "FLOW_ID="+flowID)
+		next := startAdapter(t, addr, health, kubeconfig, "FLOW_ID="+flowID)
 		eventually(t, "ready", next.out, ready(health))
 		if next.terminate(t); !strings.Contains(next.out.String(), `"cause":"leading","differences":0`) {
 			t.Errorf("log of the next process:\n%s", next.out)

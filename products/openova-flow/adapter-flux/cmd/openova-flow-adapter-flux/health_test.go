@@ -100,7 +100,7 @@ func TestReadyz_OfAnAdapterThatIsStopping(t *testing.T) {
 	}))
 	defer server.Close()
 	health := freeAddr(t)
-	adapter := running(t, "", health, kubeconfig, "FLOW_SERVER_URL="+server.URL)
+	adapter := startAdapter(t, "", health, kubeconfig, "FLOW_SERVER_URL="+server.URL)
 	eventually(t, "ready", adapter.out, ready(health))
 	hold.Store(true)
 	k8s.Put(watch.Kinds[0].Resource, object(1, "True", "after"))
@@ -116,7 +116,7 @@ func TestReadyz_OfAnAdapterThatIsStopping(t *testing.T) {
 		return code == http.StatusServiceUnavailable
 	})
 	close(release)
-	if adapter.wait(t); adapter.failed != nil {
-		t.Errorf("%v\n%s", adapter.failed, adapter.out)
+	if adapter.wait(t); adapter.exitErr != nil {
+		t.Errorf("%v\n%s", adapter.exitErr, adapter.out)
 	}
 }

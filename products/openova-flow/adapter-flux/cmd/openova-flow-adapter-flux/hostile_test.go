@@ -33,9 +33,9 @@ func checkPrinted(t *testing.T, text string, lines int, begin string) {
 
 func TestPlain_PrintsHostileErrorsAsText(t *testing.T) {
 	var out strings.Builder
-	say := &speaker{w: &out}
-	slog.New(plain{say, "r", nil}).Warn("cannot watch", "err", errors.New(hostile+strings.Repeat("e", 50_000)))
-	say.lines("r", []string{hostile, hostile})
+	lines := &lineWriter{w: &out}
+	slog.New(plain{lines, "r", nil}).Warn("cannot watch", "err", errors.New(hostile+strings.Repeat("e", 50_000)))
+	lines.write("r", []string{hostile, hostile})
 	checkPrinted(t, out.String(), 3, "r: ")
 	if out.Len() > 3000 {
 		t.Errorf("%d bytes", out.Len())
@@ -78,7 +78,7 @@ func TestAdapter_EndsWithALineForEachError(t *testing.T) {
 	dir := t.TempDir()
 	p := spawn(t, nil, adapterBinary, "replay", "--dry-run", "a="+filepath.Join(dir, hostile), "b="+filepath.Join(dir, "none"))
 	p.wait(t)
-	if p.failed == nil {
+	if p.exitErr == nil {
 		t.Error("exit code 0")
 	}
 	checkPrinted(t, p.out.String(), 2, "openova-flow-adapter-flux: ")

@@ -23,12 +23,12 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/terminal"
 )
 
-// local reports whether to run without a flow server of its own: contexts are set, and no server.
+// local reports whether this process serves the page itself: contexts are set, and no flow server.
 func (c config) local() bool { return c.server == "" && c.context != "" && !c.inCluster }
 
-// views returns a configuration for each context of c. Each is a region of one flow on server. given reports whether a setting was set explicitly; the
-// others get the best values for a view from outside.
-func (c config) views(server string, given func(flag string) bool) []config {
+// perContext returns a configuration for each context of c. Each is a region of one flow on server. isSet reports whether a setting was set explicitly; the
+// others get the values for an adapter outside of the cluster.
+func (c config) perContext(server string, isSet func(flag string) bool) []config {
 	var names []string
 	for name := range strings.SplitSeq(c.context, ",") {
 		if name = strings.TrimSpace(name); name != "" && !slices.Contains(names, name) {
@@ -47,7 +47,7 @@ func (c config) views(server string, given func(flag string) bool) []config {
 	for _, name := range names {
 		v := c
 		v.context = name
-		if !given("region-key") || len(names) > 1 {
+		if !isSet("region-key") || len(names) > 1 {
 			v.region = regionOf(name)
 		}
 		for n, base := 2, v.region; taken[v.region]; n++ {
@@ -75,35 +75,35 @@ func runLocal(ctx context.Context, c config, r *reader, s std) error {
 		return err
 	}
 	base := "http://" + listener.Addr().String()
-	say := &speaker{w: s.err}
-	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // the same problems are printed as sentences
+	lines := &lineWriter{w: s.err}
+	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // lineWriter prints the same problems
 	var adapters []*adapter
 	var regions []string
-	views := c.views(base, r.given)
-	for _, v := range views {
+	configs := c.perContext(base, r.isSet)
+	for _, v := range configs {
 		k8s, err := connect(v)
 		if err != nil {
 			listener.Close()
 			return err
 		}
-		logger := slog.New(plain{say, v.region, nil})
-		if r.given("log-format") || r.given("log-level") {
+		logger := slog.New(plain{lines, v.region, nil})
+		if r.isSet("log-format") || r.isSet("log-level") {
 			logger = v.logger(s.err)
 		}
 		a := newAdapter(v, k8s, logger)
-		a.missing = func(gaps []string) { say.lines(v.region, gaps) }
+		a.missing = func(gaps []string) { lines.write(v.region, gaps) }
 		adapters, regions = append(adapters, a), append(regions, v.region)
 	}
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	served := make(chan error, 1)
 	var server sync.WaitGroup
 	server.Go(func() {
-		served <- app.Serve(serving, listener, app.Config{HTTP: httpapi.Config{Version: buildVersion()}, Logger: slog.New(plain{say, "the server", nil})})
+		served <- app.Serve(serving, listener, app.Config{HTTP: httpapi.Config{Version: buildVersion()}, Logger: slog.New(plain{lines, "the server", nil})})
 	})
 	defer server.Wait()
 	defer stop() // after the adapters have sent their last changes
 
-	page := base + "/?flow=" + url.QueryEscape(views[0].flowID)
+	page := base + "/?flow=" + url.QueryEscape(configs[0].flowID)
 	fmt.Fprintf(s.out, "OpenovaFlow shows %s at %s until Ctrl-C.\n", strings.Join(regions, ", "), page)
 	openPage(ctx, page, r.getenv)
 	watching, end := context.WithCancel(ctx)
@@ -161,15 +161,15 @@ func openPage(ctx context.Context, page string, getenv func(string) (string, boo
 // sentenceBytes is the limit for a sentence, in bytes.
 const sentenceBytes = 1 << 10
 
-// speaker writes sentences for a person. It does not repeat the last ones of a region.
-type speaker struct {
+// lineWriter writes sentences about regions for a person. It omits those that it has just written for the same region.
+type lineWriter struct {
 	w    io.Writer
 	mu   sync.Mutex
 	last map[string]string
 }
 
-// lines writes the sentences about a region, unless they are the same as before.
-func (s *speaker) lines(region string, sentences []string) {
+// write writes the sentences about a region, unless they are the same as before.
+func (s *lineWriter) write(region string, sentences []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	text := ""
@@ -185,9 +185,9 @@ func (s *speaker) lines(region string, sentences []string) {
 	}
 }
 
-// plain is a slog.Handler that writes warnings as sentences.
+// plain is a slog.Handler that writes warnings as plain lines.
 type plain struct {
-	say    *speaker
+	out    *lineWriter
 	region string
 	attrs  []slog.Attr
 }
@@ -201,22 +201,22 @@ func (p plain) WithAttrs(attrs []slog.Attr) slog.Handler {
 
 func (p plain) Handle(_ context.Context, r slog.Record) error {
 	why, lasting := "", false
-	see := func(a slog.Attr) bool {
+	read := func(a slog.Attr) bool {
 		switch a.Key {
 		case "why", "err":
 			why = ": " + a.Value.String()
 		case "class":
-			// These problems are also in Info, and printed from there.
+			// These problems are also in watch.Info, and adapter.missing prints them.
 			lasting = slices.Contains([]string{"not-served", "other-version", "forbidden"}, a.Value.String())
 		}
 		return true
 	}
 	for _, a := range p.attrs {
-		see(a)
+		read(a)
 	}
-	r.Attrs(see)
+	r.Attrs(read)
 	if !lasting {
-		p.say.lines(p.region, []string{r.Message + why})
+		p.out.write(p.region, []string{r.Message + why})
 	}
 	return nil
 }

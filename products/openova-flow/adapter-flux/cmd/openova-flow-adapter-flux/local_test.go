@@ -28,8 +28,8 @@ func TestLocal_ContextsNameFlowAndRegions(t *testing.T) {
 		"..":                                    {"local", []string{"primary"}},
 	} {
 		var regions []string
-		views := config{context: contexts, region: "primary"}.views("http://here", none)
-		for _, v := range views {
+		configs := config{context: contexts, region: "primary"}.perContext("http://here", none)
+		for _, v := range configs {
 			regions = append(regions, v.region)
 			if v.flowID != want.flow || !flow.ValidID(v.flowID) || !validRegion.MatchString(v.region) {
 				t.Errorf("%s: flow %q region %q, want flow %q", contexts, v.flowID, v.region, want.flow)
@@ -46,7 +46,7 @@ func TestLocal_ContextsNameFlowAndRegions(t *testing.T) {
 
 func TestLocal_KeepsExplicitSettings(t *testing.T) {
 	all := func(string) bool { return true }
-	v := config{context: "a", flowID: "F", region: "r", namespaces: []string{"apps"}}.views("http://here", all)[0]
+	v := config{context: "a", flowID: "F", region: "r", namespaces: []string{"apps"}}.perContext("http://here", all)[0]
 	if v.flowID != "F" || v.region != "r" || !slices.Equal(v.namespaces, []string{"apps"}) {
 		t.Errorf("%+v", v)
 	}
@@ -54,8 +54,8 @@ func TestLocal_KeepsExplicitSettings(t *testing.T) {
 
 var pageURL = regexp.MustCompile(`http://(127\.0\.0\.1:\d+)/\?flow=(\S+) until`)
 
-// look starts the program with only a context, and returns the address of its server.
-func look(t *testing.T, kubeconfig string) (*process, string) {
+// startLocal starts the program with only a context, and returns the address of its server.
+func startLocal(t *testing.T, kubeconfig string) (*process, string) {
 	t.Helper()
 	p := spawn(t, nil, adapterBinary, "--kubeconfig", kubeconfig, "--context", "c")
 	var found []string
@@ -72,7 +72,7 @@ func look(t *testing.T, kubeconfig string) (*process, string) {
 func TestLocal_NeedsOnlyAContext(t *testing.T) {
 	k8s, kubeconfig := cluster(t)
 	write(t, k8s, "kit-fsn1")
-	p, addr := look(t, kubeconfig)
+	p, addr := startLocal(t, kubeconfig)
 	want := truth(t, "c", "kit-fsn1")
 	eventually(t, "the server in the process has the final state", p.out, func() bool {
 		m := snapshot(t, addr, "c")
@@ -99,18 +99,18 @@ func TestLocal_NeedsOnlyAContext(t *testing.T) {
 		}
 	}
 	if n := k8s.Requests("/leases/") + k8s.Requests("POST ", "/leases"); n > 0 {
-		t.Errorf("%d requests for a Lease of its own; a look needs nothing but rights to read", n)
+		t.Errorf("%d requests for a Lease of its own; a local run must need only permissions to read", n)
 	}
 	p.terminate(t)
-	if p.failed != nil {
-		t.Errorf("%v\n%s", p.failed, p.out)
+	if p.exitErr != nil {
+		t.Errorf("%v\n%s", p.exitErr, p.out)
 	}
 }
 
 func TestLocal_ReportsMissingKindsAndPermissions(t *testing.T) {
 	none := apitest.New("cluster-1")
 	t.Cleanup(none.Close)
-	p, _ := look(t, kubeconfigOf(t, none))
+	p, _ := startLocal(t, kubeconfigOf(t, none))
 	eventually(t, "missing Flux is reported", p.out, func() bool {
 		return strings.Contains(p.out.String(), "c: Flux is not installed")
 	})
@@ -118,9 +118,9 @@ func TestLocal_ReportsMissingKindsAndPermissions(t *testing.T) {
 	forbidden, kubeconfig := cluster(t)
 	forbidden.Fail(1<<30, apitest.Forbidden("list", "kustomizations", "kustomize.toolkit.fluxcd.io", "at the cluster scope"),
 		func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/kustomizations") })
-	p, _ = look(t, kubeconfig)
+	p, _ = startLocal(t, kubeconfig)
 	eventually(t, "the missing permission is reported", p.out, func() bool {
-		return strings.Contains(p.out.String(), "c: Kustomization is not shown: no right to list kustomizations.kustomize.toolkit.fluxcd.io in all namespaces")
+		return regexp.MustCompile(`(?m)^c: Kustomization .*\blist kustomizations\.kustomize\.toolkit\.fluxcd\.io\b`).MatchString(p.out.String())
 	})
 	if err := p.cmd.Process.Signal(syscall.Signal(0)); err != nil {
 		t.Error("the program has ended")

@@ -46,10 +46,10 @@ func TestMain(m *testing.M) {
 
 // process is a running program.
 type process struct {
-	cmd    *exec.Cmd
-	out    *output
-	ended  chan struct{}
-	failed error // result, after the end
+	cmd     *exec.Cmd
+	out     *output
+	ended   chan struct{} // closed after the end
+	exitErr error         // set when ended is closed
 }
 
 // output collects what a process writes.
@@ -80,7 +80,7 @@ func spawn(t testing.TB, env []string, binary string, args ...string) *process {
 		t.Fatal(err)
 	}
 	go func() {
-		p.failed = p.cmd.Wait()
+		p.exitErr = p.cmd.Wait()
 		close(p.ended)
 	}()
 	t.Cleanup(p.kill)
@@ -118,15 +118,15 @@ func (p *process) wait(t testing.TB) {
 	}
 }
 
-// given is the last port that freeAddr returned, at first a random one.
-var given = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
+// lastPort is the last port that freeAddr returned, at first a random one.
+var lastPort = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
 
 // freeAddr returns a free loopback address. Its port is outside the range that the kernel assigns to connections and to listeners on port 0, so that it stays
 // free until it is used, also again after a restart.
 func freeAddr(t testing.TB) string {
 	t.Helper()
 	for range 1000 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+given.Add(1)%12_000))
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 20_000+lastPort.Add(1)%12_000))
 		if err == nil {
 			defer l.Close()
 			return l.Addr().String()

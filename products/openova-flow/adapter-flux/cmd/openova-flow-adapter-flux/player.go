@@ -93,7 +93,7 @@ func (p *player) run(ctx context.Context) error {
 
 // first returns the tape with the earliest next event, nil when all have ended.
 func (p *player) first() (*tape, error) {
-	fresh := map[string]int64{}
+	origins := map[string]int64{}
 	for _, t := range p.tapes {
 		if err := t.load(); err != nil {
 			return nil, err
@@ -101,11 +101,11 @@ func (p *player) first() (*tape, error) {
 		if _, known := p.origin[p.group(t)]; known || t.ended || !t.dated {
 			continue
 		}
-		if at, ok := fresh[p.group(t)]; !ok || t.at < at {
-			fresh[p.group(t)] = t.at
+		if at, ok := origins[p.group(t)]; !ok || t.at < at {
+			origins[p.group(t)] = t.at
 		}
 	}
-	maps.Copy(p.origin, fresh)
+	maps.Copy(p.origin, origins)
 	var first *tape
 	for _, t := range p.tapes {
 		if !t.ended && (first == nil || p.elapsed(t) < p.elapsed(first)) {

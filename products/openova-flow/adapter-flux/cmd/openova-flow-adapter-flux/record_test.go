@@ -30,8 +30,8 @@ func TestRecord_ReplaysToTheSameEnd(t *testing.T) {
 		return strings.Contains(content(), `"resourceVersion":"`+k8s.Version()+`"`) && strings.HasSuffix(content(), "\n")
 	})
 	recorder.terminate(t)
-	if recorder.failed != nil {
-		t.Errorf("record ended with %v:\n%s", recorder.failed, recorder.out)
+	if recorder.exitErr != nil {
+		t.Errorf("record ended with %v:\n%s", recorder.exitErr, recorder.out)
 	}
 	if got := statuses(fold(t, "replay", dryRun(t, nil, "", "r="+path)).Snapshot().Nodes); !maps.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)

@@ -75,11 +75,13 @@ func (v *regionStream) String() string {
 	return text
 }
 
-func (v *regionStream) says(text string) func() bool {
+// shows returns a condition for eventually.
+func (v *regionStream) shows(text string) func() bool {
 	return func() bool { return v.String() == text }
 }
 
-func identified(t *testing.T, uid string) (*apitest.Server, string) {
+// clusterWithUID starts an API server with all of Flux's kinds, and returns it with the path of a kubeconfig for it.
+func clusterWithUID(t testing.TB, uid string) (*apitest.Server, string) {
 	t.Helper()
 	s := apitest.New(uid)
 	t.Cleanup(s.Close)
@@ -92,8 +94,8 @@ func identified(t *testing.T, uid string) (*apitest.Server, string) {
 // TestClaim_OneClusterHoldsARegion has two clusters claim one region. The first one is killed, and the server restarted.
 func TestClaim_OneClusterHoldsARegion(t *testing.T) {
 	t.Parallel()
-	one, kubeconfig1 := identified(t, "cluster-1")
-	two, kubeconfig2 := identified(t, "cluster-2")
+	one, kubeconfig1 := clusterWithUID(t, "cluster-1")
+	two, kubeconfig2 := clusterWithUID(t, "cluster-2")
 	write(t, one, "kit-fsn1")
 	write(t, two, "kit-hel1")
 	addr, health1, health2 := freeAddr(t), freeAddr(t), freeAddr(t)
@@ -106,20 +108,20 @@ func TestClaim_OneClusterHoldsARegion(t *testing.T) {
 		return p
 	}
 	server := serve()
-	page := follow(t, addr, "env-1")
-	eventually(t, "the region is unclaimed", page, page.says("unclaimed"))
+	stream := follow(t, addr, "env-1")
+	eventually(t, "the region is unclaimed", stream, stream.shows("unclaimed"))
 
-	first := running(t, addr, health1, kubeconfig1, "REGION_TTL=5s")
+	first := startAdapter(t, addr, health1, kubeconfig1, "REGION_TTL=5s")
 	eventually(t, "the first is ready", first.out, ready(health1))
-	eventually(t, "the first holds the region", page, page.says("fresh cluster-1"))
+	eventually(t, "the first holds the region", stream, stream.shows("fresh cluster-1"))
 	want := truth(t, "fsn1", "kit-fsn1")
 	eventually(t, "the first has sent its nodes", first.out, func() bool {
 		m := snapshot(t, addr, "env-1")
 		return m != nil && maps.Equal(statuses(m.Nodes), want)
 	})
 
-	second := running(t, addr, health2, kubeconfig2, "REGION_TTL=5s")
-	eventually(t, "the stream shows the refused second", page, page.says("fresh cluster-1, refused cluster-2"))
+	second := startAdapter(t, addr, health2, kubeconfig2, "REGION_TTL=5s")
+	eventually(t, "the stream shows the refused second", stream, stream.shows("fresh cluster-1, refused cluster-2"))
 	eventually(t, "the second is not ready", second.out, func() bool {
 		code, why := get("http://" + health2 + "/readyz")
 		_, metrics := get("http://" + health2 + "/metrics")
@@ -131,26 +133,26 @@ func TestClaim_OneClusterHoldsARegion(t *testing.T) {
 	}
 
 	first.kill()
-	eventually(t, "the first is stale", page, page.says("stale cluster-1, refused cluster-2"))
+	eventually(t, "the first is stale", stream, stream.shows("stale cluster-1, refused cluster-2"))
 	if n := strings.Count(second.out.String(), "another cluster reports this region"); n != 1 {
 		t.Errorf("logged %d times:\n%s", n, second.out)
 	}
 	server.terminate(t)
 	server = serve()
-	eventually(t, "after a restart the first still holds the region", page, page.says("stale cluster-1, refused cluster-2"))
-	first = running(t, addr, health1, kubeconfig1, "REGION_TTL=5s")
-	eventually(t, "the first has renewed its claim", page, page.says("fresh cluster-1, refused cluster-2"))
+	eventually(t, "after a restart the first still holds the region", stream, stream.shows("stale cluster-1, refused cluster-2"))
+	first = startAdapter(t, addr, health1, kubeconfig1, "REGION_TTL=5s")
+	eventually(t, "the first has renewed its claim", stream, stream.shows("fresh cluster-1, refused cluster-2"))
 	second.terminate(t)
-	eventually(t, "the second's attempt is no longer shown", page, page.says("fresh cluster-1"))
+	eventually(t, "the second's attempt is no longer shown", stream, stream.shows("fresh cluster-1"))
 
 	server.terminate(t)
 	first.kill()
 	server = serve()
-	eventually(t, "after a restart the region is stale", page, page.says("stale cluster-1"))
-	first = running(t, addr, health1, kubeconfig1, "REGION_TTL=5s")
-	eventually(t, "after a renewal the region is fresh", page, page.says("fresh cluster-1"))
-	if first.terminate(t); first.failed != nil {
-		t.Errorf("%v\n%s", first.failed, first.out)
+	eventually(t, "after a restart the region is stale", stream, stream.shows("stale cluster-1"))
+	first = startAdapter(t, addr, health1, kubeconfig1, "REGION_TTL=5s")
+	eventually(t, "after a renewal the region is fresh", stream, stream.shows("fresh cluster-1"))
+	if first.terminate(t); first.exitErr != nil {
+		t.Errorf("%v\n%s", first.exitErr, first.out)
 	}
 	server.kill()
 }
@@ -160,36 +162,36 @@ func TestReplay_StayRenewsTheClaims(t *testing.T) {
 	t.Parallel()
 	addr := freeAddr(t)
 	flowServer(t, addr)
-	page := follow(t, addr, "demo")
+	stream := follow(t, addr, "demo")
 	player := spawn(t, []string{"FLOW_SERVER_URL=http://" + addr, "FLOW_ID=demo", "REGION_TTL=5s", "LOG_LEVEL=warn"}, adapterBinary,
 		"replay", "--stay", "--speed", "max", "fsn1="+recordings+"kit-fsn1.jsonl")
 	eventually(t, "the replay is complete", player.out, func() bool { return player.out.String() == "replayed\n" })
-	eventually(t, "its region is fresh", page, page.says("fresh replay-fsn1"))
-	if player.terminate(t); player.failed != nil {
-		t.Errorf("%v\n%s", player.failed, player.out)
+	eventually(t, "its region is fresh", stream, stream.shows("fresh replay-fsn1"))
+	if player.terminate(t); player.exitErr != nil {
+		t.Errorf("%v\n%s", player.exitErr, player.out)
 	}
-	eventually(t, "its region is stale", page, page.says("stale replay-fsn1"))
+	eventually(t, "its region is stale", stream, stream.shows("stale replay-fsn1"))
 }
 
 func TestRegion_IsStaleWhileItsAPIServerIsAway(t *testing.T) {
 	t.Parallel()
-	k8s, kubeconfig := identified(t, "cluster-1")
+	k8s, kubeconfig := clusterWithUID(t, "cluster-1")
 	k8s.Put(watch.Kinds[0].Resource, object(1, "Unknown", "before"))
 	addr, health := freeAddr(t), freeAddr(t)
 	flowServer(t, addr)
-	page := follow(t, addr, "env-1")
-	adapter := running(t, addr, health, kubeconfig, "REGION_TTL=5s")
-	eventually(t, "its region is fresh", page, page.says("fresh cluster-1"))
+	stream := follow(t, addr, "env-1")
+	adapter := startAdapter(t, addr, health, kubeconfig, "REGION_TTL=5s")
+	eventually(t, "its region is fresh", stream, stream.shows("fresh cluster-1"))
 	eventually(t, "ready", adapter.out, ready(health))
 	back := k8s.Fail(-1, apitest.Answer{Status: http.StatusServiceUnavailable, PlainText: true, Body: "no backend"}, func(*http.Request) bool { return true })
 	k8s.Cut()
-	eventually(t, "the region is stale", page, page.says("stale cluster-1"))
-	if code, why := get("http://" + health + "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(why, "cannot watch helmreleases") {
+	eventually(t, "the region is stale", stream, stream.shows("stale cluster-1"))
+	if code, why := get("http://" + health + "/readyz"); code != http.StatusServiceUnavailable || !strings.Contains(why, "watch helmreleases") {
 		t.Errorf("readyz is %d: %s", code, why)
 	}
 	k8s.Put(watch.Kinds[0].Resource, object(1, "True", "after"))
 	back()
-	eventually(t, "the region is fresh again", page, page.says("fresh cluster-1"))
+	eventually(t, "the region is fresh again", stream, stream.shows("fresh cluster-1"))
 	eventually(t, "changes from the meantime have arrived", adapter.out, func() bool {
 		m := snapshot(t, addr, "env-1")
 		return m != nil && statuses(m.Nodes)["fsn1/app-0001"] == "succeeded"

@@ -108,14 +108,14 @@ func openTapes(args []string, stdin io.Reader) (tapes []*tape, err error) {
 	return tapes, nil
 }
 
-// stage has the pipeline of a region's recordings.
-type stage struct {
+// pipeline maps the recordings of a region, and sends or prints the messages.
+type pipeline struct {
 	cluster *mapping.Cluster
 	pump    *watch.Pump
 	emitter *emit.Emitter // nil in a dry run
 	folding part
 	sending part
-	refused func() float64
+	refused func() float64 // how many changes the server has rejected for good
 }
 
 // replay plays the tapes and returns when everything is confirmed, or, in a dry run, printed.
@@ -123,23 +123,23 @@ func replay(ctx context.Context, c replayConfig, tapes []*tape, stdout io.Writer
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	printer := &printer{out: stdout, failed: cancel}
-	stages := map[string]*stage{}
-	var order []*stage
+	pipelines := map[string]*pipeline{}
+	var order []*pipeline
 	for _, t := range tapes {
-		if stages[t.region] != nil {
+		if pipelines[t.region] != nil {
 			continue
 		}
-		st, err := newStage(c, t.region, printer, logger)
+		pl, err := newPipeline(c, t.region, printer, logger)
 		if err != nil {
 			return err
 		}
-		stages[t.region] = st
-		order = append(order, st)
+		pipelines[t.region] = pl
+		order = append(order, pl)
 	}
-	for _, st := range order {
-		st.start()
-		defer st.stop()
-		if st.pump.Queue.Flush(ctx) != nil {
+	for _, pl := range order {
+		pl.start()
+		defer pl.stop()
+		if pl.pump.Queue.Flush(ctx) != nil {
 			return context.Cause(ctx)
 		}
 	}
@@ -151,7 +151,7 @@ func replay(ctx context.Context, c replayConfig, tapes []*tape, stdout io.Writer
 				leftOut[ns]++
 				return nil
 			}
-			queue := &stages[t.region].pump.Queue
+			queue := &pipelines[t.region].pump.Queue
 			queue.Push(e)
 			// One event after the other over all regions, so that the output is the same each time.
 			return queue.Flush(ctx)
@@ -164,8 +164,8 @@ func replay(ctx context.Context, c replayConfig, tapes []*tape, stdout io.Writer
 	if err != nil {
 		return err
 	}
-	for _, st := range order {
-		if err := st.drained(ctx); err != nil {
+	for _, pl := range order {
+		if err := pl.drained(ctx); err != nil {
 			return err
 		}
 	}
@@ -181,22 +181,22 @@ func replay(ctx context.Context, c replayConfig, tapes []*tape, stdout io.Writer
 	return nil
 }
 
-func newStage(c replayConfig, region string, printer *printer, logger *slog.Logger) (*stage, error) {
-	st := &stage{}
+func newPipeline(c replayConfig, region string, printer *printer, logger *slog.Logger) (*pipeline, error) {
+	pl := &pipeline{}
 	mc := mapping.Config{FlowID: c.flowID, Region: region, Namespaces: c.namespaces}
-	st.cluster = mapping.NewCluster(mc)
+	pl.cluster = mapping.NewCluster(mc)
 	to := &sink{}
-	pc := watch.PumpConfig{Fold: st.cluster, Sink: to, Logger: logger.With("region", region)}
+	pc := watch.PumpConfig{Fold: pl.cluster, Sink: to, Logger: logger.With("region", region)}
 	if c.dryRun {
 		pc.Sink = printer
 	}
-	st.pump = watch.NewPump(pc)
+	pl.pump = watch.NewPump(pc)
 	if c.dryRun {
-		return st, nil
+		return pl, nil
 	}
 	dropped := newDropped()
 	emitter, err := emit.New(emit.Config{
-		URL: c.server, FlowID: c.flowID, Region: region, Source: st.pump, Name: "replay-" + region,
+		URL: c.server, FlowID: c.flowID, Region: region, Source: pl.pump, Name: "replay-" + region,
 		ClusterUID: "replay-" + region, // a recording has no identity of its cluster, and must not claim regions of a real one
 		TTL:        c.ttl,
 		TokenFile:  c.tokenFile, CAFile: c.caFile, Interval: c.interval, PostTimeout: c.postTimeout,
@@ -205,37 +205,37 @@ func newStage(c replayConfig, region string, printer *printer, logger *slog.Logg
 	if err != nil {
 		return nil, err
 	}
-	st.emitter, to.emitter, st.refused = emitter, emitter, dropped.count
-	return st, nil
+	pl.emitter, to.emitter, pl.refused = emitter, emitter, dropped.count
+	return pl, nil
 }
 
-func (st *stage) start() {
-	st.folding.start(st.pump.Run)
-	if st.emitter != nil {
-		st.emitter.Lead(watch.Epoch(time.Now()))
-		st.emitter.Loaded()
-		st.sending.start(func(ctx context.Context) { _ = st.emitter.Run(ctx) })
+func (pl *pipeline) start() {
+	pl.folding.start(pl.pump.Run)
+	if pl.emitter != nil {
+		pl.emitter.Lead(watch.Epoch(time.Now()))
+		pl.emitter.Loaded()
+		pl.sending.start(func(ctx context.Context) { _ = pl.emitter.Run(ctx) })
 	}
-	st.pump.Queue.Call(func() { st.pump.Do(st.cluster.Start) })
+	pl.pump.Queue.Call(func() { pl.pump.Do(pl.cluster.Start) })
 }
 
-func (st *stage) stop() {
-	st.folding.stop()
-	st.sending.stop()
+func (pl *pipeline) stop() {
+	pl.folding.stop()
+	pl.sending.stop()
 }
 
 // drained waits until the server has confirmed all changes.
-func (st *stage) drained(ctx context.Context) error {
-	if err := st.pump.Queue.Flush(ctx); err != nil {
+func (pl *pipeline) drained(ctx context.Context) error {
+	if err := pl.pump.Queue.Flush(ctx); err != nil {
 		return fmt.Errorf("stopped before everything was played: %w", err)
 	}
-	if st.emitter == nil {
+	if pl.emitter == nil {
 		return nil
 	}
-	if err := st.emitter.Drained(ctx); err != nil {
+	if err := pl.emitter.Drained(ctx); err != nil {
 		return fmt.Errorf("stopped before the flow server had confirmed everything: %w", err)
 	}
-	if n := st.refused(); n > 0 {
+	if n := pl.refused(); n > 0 {
 		return fmt.Errorf("the flow server rejected %v changes for good; see the log", n)
 	}
 	return nil

@@ -45,7 +45,7 @@ func dryRun(t *testing.T, env map[string]string, stdin string, args ...string) s
 	return out
 }
 
-func TestReplay_DryRunFoldsToTheRecordedEnd(t *testing.T) {
+func TestReplay_DryRunFoldsToTheRecordedFinalState(t *testing.T) {
 	args := []string{"fsn1=" + recordings + "kit-fsn1.jsonl", "hel1=" + recordings + "kit-hel1.jsonl"}
 	printed := dryRun(t, nil, "", args...)
 	want := truth(t, "fsn1", "kit-fsn1")
@@ -64,8 +64,8 @@ func TestReplay_DryRunFoldsToTheRecordedEnd(t *testing.T) {
 func TestReplay_DryRunPrintsOnlyMessages(t *testing.T) {
 	p := spawn(t, []string{"LOG_LEVEL=error", "NAMESPACE_FILTER="}, adapterBinary, "replay", "--dry-run", "--speed", "max", "x="+recordings+"scenarios.jsonl")
 	p.wait(t)
-	if p.failed != nil {
-		t.Fatalf("%v\n%s", p.failed, p.out)
+	if p.exitErr != nil {
+		t.Fatalf("%v\n%s", p.exitErr, p.out)
 	}
 	if got := len(fold(t, "replay", p.out.String()).Snapshot().Nodes); got < 20 {
 		t.Errorf("%d nodes", got)
@@ -191,7 +191,7 @@ func TestReplay_ClosedOutputIsAnError(t *testing.T) {
 // played is an event and the time of its replay.
 type played struct {
 	region string
-	after  time.Duration
+	after  time.Duration // since the start of the replay
 	at     flow.Time
 	object map[string]any
 }
@@ -221,17 +221,17 @@ func playAt(t *testing.T, speed float64, rebase bool) (all []played) {
 }
 
 func TestReplay_KeepsTheRecordedPace(t *testing.T) {
-	as, fast := playAt(t, 1, false), playAt(t, 10, false)
-	if len(as) != len(fast) || len(as) < 1200 {
-		t.Fatalf("%d and %d events", len(as), len(fast))
+	normal, fast := playAt(t, 1, false), playAt(t, 10, false)
+	if len(normal) != len(fast) || len(normal) < 1200 {
+		t.Fatalf("%d and %d events", len(normal), len(fast))
 	}
-	for i := range as {
-		if d := fast[i].after - as[i].after/10; d < -time.Millisecond || d > time.Millisecond || as[i].region != fast[i].region {
-			t.Fatalf("event %d of %s came after %v, ten times as fast after %v of %s", i, as[i].region, as[i].after, fast[i].after, fast[i].region)
+	for i := range normal {
+		if d := fast[i].after - normal[i].after/10; d < -time.Millisecond || d > time.Millisecond || normal[i].region != fast[i].region {
+			t.Fatalf("event %d is of %s and played after %v; ten times as fast it is of %s and played after %v", i, normal[i].region, normal[i].after, fast[i].region, fast[i].after)
 		}
 	}
 	// The second recording is from a later time than the first.
-	if first, end := as[0], as[len(as)-1]; first.region != "fsn1" || first.after != 0 || end.region != "hel1" || end.after < 15*time.Minute {
+	if first, end := normal[0], normal[len(normal)-1]; first.region != "fsn1" || first.after != 0 || end.region != "hel1" || end.after < 15*time.Minute {
 		t.Errorf("from %v of %s to %v of %s", first.after, first.region, end.after, end.region)
 	}
 }

@@ -17,20 +17,20 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// viewer is a subscriber like the page: it folds messages, and resumes from its last sequence number after every break.
-type viewer struct {
+// subscriber follows a stream like the page: it folds messages, and resumes from its last sequence number after every break.
+type subscriber struct {
 	url string
 
 	mu        sync.Mutex
 	state     *flow.State
 	lastID    int64
-	snapshots int // frames that replaced the state
-	resumed   int // connections that resumed without a snapshot
-	wrong     []string
+	snapshots int      // frames that replaced the state
+	resumed   int      // connections that resumed without a snapshot
+	faults    []string // violations of the protocol
 }
 
 // follow follows until ctx is done.
-func (v *viewer) follow(ctx context.Context) {
+func (v *subscriber) follow(ctx context.Context) {
 	pause := time.NewTicker(20 * time.Millisecond)
 	defer pause.Stop()
 	for {
@@ -43,7 +43,7 @@ func (v *viewer) follow(ctx context.Context) {
 	}
 }
 
-func (v *viewer) connect(ctx context.Context) {
+func (v *subscriber) connect(ctx context.Context) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, v.url, nil)
 	if err != nil {
 		v.fault("%v", err)
@@ -85,7 +85,7 @@ func (v *viewer) connect(ctx context.Context) {
 	}
 }
 
-func (v *viewer) frame(id int64, event, data string, resuming bool) {
+func (v *subscriber) frame(id int64, event, data string, resuming bool) {
 	m, err := flow.Decode("demo", []byte(data))
 	if err != nil || string(m.Type) != event {
 		v.fault("event %q: %v", event, err)
@@ -94,7 +94,7 @@ func (v *viewer) frame(id int64, event, data string, resuming bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if id <= v.lastID {
-		v.wrong = append(v.wrong, fmt.Sprintf("%d came after %d", id, v.lastID))
+		v.faults = append(v.faults, fmt.Sprintf("%d came after %d", id, v.lastID))
 	}
 	v.lastID = id
 	switch {
@@ -106,25 +106,25 @@ func (v *viewer) frame(id int64, event, data string, resuming bool) {
 	v.state.Apply(m)
 }
 
-func (v *viewer) fault(format string, args ...any) {
+func (v *subscriber) fault(format string, args ...any) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.wrong = append(v.wrong, fmt.Sprintf(format, args...))
+	v.faults = append(v.faults, fmt.Sprintf(format, args...))
 }
 
-func (v *viewer) statuses() map[string]string {
+func (v *subscriber) statuses() map[string]string {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	return statuses(v.state.Snapshot().Nodes)
 }
 
-// cut ends the connections of a test's viewer, but not the server.
+// cut ends the connections of a subscriber, but not the server.
 type cut struct {
 	mu     sync.Mutex
 	cancel context.CancelFunc
 }
 
-func (c *cut) follow(ctx context.Context, v *viewer) {
+func (c *cut) follow(ctx context.Context, v *subscriber) {
 	for ctx.Err() == nil {
 		own, cancel := context.WithCancel(ctx)
 		c.mu.Lock()
@@ -147,7 +147,7 @@ func TestReplay_ServerKilledThreeTimes(t *testing.T) {
 	t.Parallel()
 	addr := freeAddr(t)
 	server := flowServer(t, addr)
-	v := &viewer{url: "http://" + addr + "/v1/flows/demo/stream", state: flow.NewState("demo", 0)}
+	v := &subscriber{url: "http://" + addr + "/v1/flows/demo/stream", state: flow.NewState("demo", 0)}
 	var c cut
 	ctx, stop := context.WithCancel(context.Background())
 	var following sync.WaitGroup
@@ -159,13 +159,13 @@ func TestReplay_ServerKilledThreeTimes(t *testing.T) {
 		"replay", "--speed", "25", "--rebase", "fsn1="+recordings+"kit-fsn1.jsonl", "hel1="+recordings+"kit-hel1.jsonl")
 	sees := func(id, status string) {
 		t.Helper()
-		eventually(t, "the viewer sees "+id+" "+status, replay.out, func() bool { return v.statuses()[id] == status })
+		eventually(t, "the subscriber sees "+id+" "+status, replay.out, func() bool { return v.statuses()[id] == status })
 	}
 	for i, moment := range []struct{ id, status string }{
 		{"fsn1/bp-cilium", "succeeded"}, {"hel1/bp-powerdns", "failed"}, {"fsn1/bp-openbao", "succeeded"}, // statuses early in the replay
 	} {
 		sees(moment.id, moment.status)
-		c.now() // a break of the viewer's connection only
+		c.now() // only the connection breaks, not the server
 		eventually(t, "the stream resumes", replay.out, func() bool {
 			v.mu.Lock()
 			defer v.mu.Unlock()
@@ -184,8 +184,8 @@ func TestReplay_ServerKilledThreeTimes(t *testing.T) {
 	default:
 	}
 	replay.wait(t)
-	if replay.failed != nil {
-		t.Fatalf("%v\n%s", replay.failed, replay.out)
+	if replay.exitErr != nil {
+		t.Fatalf("%v\n%s", replay.exitErr, replay.out)
 	}
 
 	want := truth(t, "fsn1", "kit-fsn1")
@@ -199,15 +199,15 @@ func TestReplay_ServerKilledThreeTimes(t *testing.T) {
 	if got, want := keys(m.Relationships, key), keys(once.Relationships, key); !slices.Equal(got, want) {
 		t.Errorf("relationships: %q, want %q", got, want)
 	}
-	eventually(t, "the viewer has the server's state", replay.out, func() bool {
+	eventually(t, "the subscriber has the server's state", replay.out, func() bool {
 		v.mu.Lock()
 		defer v.mu.Unlock()
 		return bytes.Equal([]byte(v.state.Snapshot().JSON()), []byte(m.JSON()))
 	})
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(v.wrong) > 0 {
-		t.Errorf("the viewer met %q", v.wrong)
+	if len(v.faults) > 0 {
+		t.Errorf("the subscriber found %q", v.faults)
 	}
 	if v.snapshots < 4 {
 		t.Errorf("%d snapshot frames, want one at the start and one after each restart", v.snapshots)

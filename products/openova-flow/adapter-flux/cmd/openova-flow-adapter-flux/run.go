@@ -77,7 +77,7 @@ type adapter struct {
 	watcher  *watch.Watcher
 	health   *health
 	sink     sink
-	missing  func([]string) // called at each change with a sentence for each kind that is not watched
+	missing  func([]string) // called with a sentence for each kind that is not watched, when these change
 }
 
 // sink passes changes to the emitter, which does not exist before the cluster is identified.
@@ -93,7 +93,7 @@ func newAdapter(c config, k8s clients, logger *slog.Logger) *adapter {
 		Client: k8s.dynamic, Discovery: k8s.discovery, Namespaces: c.namespaces, Logger: logger, Metrics: a.metrics, Now: k8s.clock.Now,
 		OnInfo: func(i watch.Info) {
 			a.pump.Do(func() []mapping.Change { return a.cluster.SetInfo(regionInfo(i)) })
-			a.missing(inWords(i))
+			a.missing(describeGaps(i))
 			a.sink.emitter.SetBlind(i.Blind)
 		},
 	})
@@ -122,8 +122,8 @@ func regionInfo(i watch.Info) mapping.RegionInfo {
 	return info
 }
 
-// inWords returns a sentence for each kind that is not watched.
-func inWords(i watch.Info) []string {
+// describeGaps returns a sentence for each kind that is not watched, or a single one if Flux is not installed.
+func describeGaps(i watch.Info) []string {
 	var lines []string
 	absent := map[string]bool{}
 	for _, g := range i.Gaps {
@@ -135,7 +135,7 @@ func inWords(i watch.Info) []string {
 		lines = append(lines, what+g.Why)
 	}
 	for _, k := range watch.Kinds {
-		if !absent[k.Name] && !k.Beside {
+		if !absent[k.Name] && !k.Uncommon {
 			return lines
 		}
 	}

@@ -203,8 +203,8 @@ func newReader(command string, getenv func(string) (string, bool)) *reader {
 	return r
 }
 
-// given reports whether a setting was set explicitly, by its flag or its variable.
-func (r *reader) given(flagName string) (yes bool) {
+// isSet reports whether a setting was set explicitly, by its flag or its variable.
+func (r *reader) isSet(flagName string) (yes bool) {
 	r.Visit(func(f *flag.Flag) { yes = yes || f.Name == flagName })
 	for _, s := range settings {
 		if s.flag == flagName && s.env != "" {

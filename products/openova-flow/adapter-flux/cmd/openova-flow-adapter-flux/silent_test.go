@@ -17,8 +17,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// relay forwards connections to a target. After silence, connections stay open but nothing is forwarded on them.
-type relay struct {
+// tunnel forwards connections to a target. After silence, connections stay open but nothing is forwarded on them.
+type tunnel struct {
 	net.Listener
 	target string
 
@@ -26,13 +26,13 @@ type relay struct {
 	muted chan struct{} // closed by silence
 }
 
-func relayTo(t *testing.T, target string) *relay {
+func tunnelTo(t *testing.T, target string) *tunnel {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &relay{Listener: l, target: target, muted: make(chan struct{})}
+	r := &tunnel{Listener: l, target: target, muted: make(chan struct{})}
 	t.Cleanup(func() { _ = l.Close() })
 	go func() {
 		for {
@@ -49,21 +49,21 @@ func relayTo(t *testing.T, target string) *relay {
 			r.mu.Lock()
 			muted := r.muted
 			r.mu.Unlock()
-			go pass(out, in, muted)
-			go pass(in, out, muted)
+			go forward(out, in, muted)
+			go forward(in, out, muted)
 		}
 	}()
 	return r
 }
 
-func (r *relay) silence() {
+func (r *tunnel) silence() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	close(r.muted)
 	r.muted = make(chan struct{})
 }
 
-func pass(to, from net.Conn, muted chan struct{}) {
+func forward(to, from net.Conn, muted chan struct{}) {
 	buf := make([]byte, 64<<10)
 	for {
 		n, err := from.Read(buf)
@@ -87,12 +87,12 @@ func TestRun_LeavesASilentConnectionToTheAPIServer(t *testing.T) {
 	t.Parallel()
 	k8s, _ := cluster(t)
 	k8s.Put(watch.Kinds[0].Resource, object(1, "Unknown", "before"))
-	way := relayTo(t, strings.TrimPrefix(k8s.URL(), "https://"))
+	link := tunnelTo(t, strings.TrimPrefix(k8s.URL(), "https://"))
 	addr, health := freeAddr(t), freeAddr(t)
 	flowServer(t, addr)
-	adapter := running(t, addr, health, kubeconfigAt(t, k8s, "https://"+way.Addr().String()))
+	adapter := startAdapter(t, addr, health, kubeconfigAt(t, k8s, "https://"+link.Addr().String()))
 	eventually(t, "ready", adapter.out, ready(health))
-	way.silence()
+	link.silence()
 	k8s.Put(watch.Kinds[0].Resource, object(1, "True", "after"))
 	eventually(t, "the change has arrived on a new connection", adapter.out, func() bool {
 		m := snapshot(t, addr, "env-1")
@@ -113,11 +113,11 @@ func TestRun_LeavesASilentConnectionToTheFlowServer(t *testing.T) {
 	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	way := relayTo(t, server.Listener.Addr().String())
+	link := tunnelTo(t, server.Listener.Addr().String())
 	health := freeAddr(t)
-	adapter := running(t, "", health, kubeconfig, "FLOW_SERVER_URL=https://"+way.Addr().String(), "FLOW_CA_FILE="+ca, "POST_TIMEOUT=2s")
+	adapter := startAdapter(t, "", health, kubeconfig, "FLOW_SERVER_URL=https://"+link.Addr().String(), "FLOW_CA_FILE="+ca, "POST_TIMEOUT=2s")
 	eventually(t, "ready", adapter.out, ready(health))
-	way.silence()
+	link.silence()
 	k8s.Put(watch.Kinds[0].Resource, object(1, "True", "after"))
 	eventually(t, "the change has arrived on a new connection", adapter.out, func() bool {
 		s, err := h.Snapshot("env-1")

@@ -57,13 +57,14 @@ func reply(w http.ResponseWriter, body any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-type place struct {
+// resourcePath is the parsed path of a resource, or of a collection if name is empty.
+type resourcePath struct {
 	resource        schema.GroupVersionResource
 	namespace, name string
 }
 
 // parse parses the path of a resource; ok is false if it is invalid.
-func parse(path string) (p place, ok bool) {
+func parse(path string) (p resourcePath, ok bool) {
 	parts := strings.Split(strings.Trim(path, "/"), "/")
 	switch {
 	case len(parts) >= 3 && parts[0] == "api":
@@ -110,7 +111,7 @@ func (s *Server) discovery(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (s *Server) resource(w http.ResponseWriter, r *http.Request, p place) {
+func (s *Server) resource(w http.ResponseWriter, r *http.Request, p resourcePath) {
 	switch {
 	case r.URL.Query().Get("watch") != "":
 		s.watch(w, r, p)
@@ -118,9 +119,9 @@ func (s *Server) resource(w http.ResponseWriter, r *http.Request, p place) {
 		s.list(w, p)
 	case r.Method == http.MethodGet:
 		s.mu.Lock()
-		object, there := s.objects[collection(p.resource, p.namespace)+"/"+p.name]
+		object, exists := s.objects[collection(p.resource, p.namespace)+"/"+p.name]
 		s.mu.Unlock()
-		if !there {
+		if !exists {
 			status(w, 404, "NotFound", p)
 			return
 		}
@@ -131,7 +132,7 @@ func (s *Server) resource(w http.ResponseWriter, r *http.Request, p place) {
 }
 
 // write creates (POST) or updates (PUT). An update of a version other than the newest is a conflict.
-func (s *Server) write(w http.ResponseWriter, r *http.Request, p place) {
+func (s *Server) write(w http.ResponseWriter, r *http.Request, p resourcePath) {
 	var object map[string]any
 	if err := json.NewDecoder(r.Body).Decode(&object); err != nil {
 		http.Error(w, err.Error(), http.StatusBadRequest)
@@ -140,14 +141,14 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, p place) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := object["metadata"].(map[string]any)
-	now, there := s.objects[collection(p.resource, p.namespace)+"/"+m["name"].(string)]
+	now, exists := s.objects[collection(p.resource, p.namespace)+"/"+m["name"].(string)]
 	switch {
-	case r.Method == http.MethodPost && there:
+	case r.Method == http.MethodPost && exists:
 		status(w, 409, "AlreadyExists", p)
 	case r.Method == http.MethodPost:
 		m["creationTimestamp"] = s.now().Format(time.RFC3339)
 		reply(w, s.put(p.resource, object))
-	case !there:
+	case !exists:
 		status(w, 404, "NotFound", p)
 	case now["metadata"].(map[string]any)["resourceVersion"] != m["resourceVersion"]:
 		status(w, 409, "Conflict", p)
@@ -156,13 +157,13 @@ func (s *Server) write(w http.ResponseWriter, r *http.Request, p place) {
 	}
 }
 
-func status(w http.ResponseWriter, code int, reason string, p place) {
+func status(w http.ResponseWriter, code int, reason string, p resourcePath) {
 	answer(w, Answer{Status: code, Body: fmt.Sprintf(
 		`{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"%s \"%s\": %s","reason":%q,"details":{"name":%q,"kind":%q},"code":%d}`,
 		p.resource.GroupResource(), p.name, reason, reason, p.name, p.resource.Resource, code)})
 }
 
-func (s *Server) list(w http.ResponseWriter, p place) {
+func (s *Server) list(w http.ResponseWriter, p resourcePath) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	kind := s.served[p.resource]
@@ -177,7 +178,7 @@ func (s *Server) list(w http.ResponseWriter, p place) {
 }
 
 // within returns the objects of a collection, ordered by path.
-func (s *Server) within(p place) []map[string]any {
+func (s *Server) within(p resourcePath) []map[string]any {
 	var found []map[string]any
 	for _, path := range slices.Sorted(maps.Keys(s.objects)) {
 		if at, _ := parse(path); at.resource == p.resource && (p.namespace == "" || at.namespace == p.namespace) {
@@ -187,7 +188,7 @@ func (s *Server) within(p place) []map[string]any {
 	return found
 }
 
-func (s *Server) watch(w http.ResponseWriter, r *http.Request, p place) {
+func (s *Server) watch(w http.ResponseWriter, r *http.Request, p resourcePath) {
 	query := r.URL.Query()
 	initial := query.Get("sendInitialEvents") == "true"
 	if initial && s.NoStreamedLists {
@@ -245,7 +246,7 @@ func (s *Server) watch(w http.ResponseWriter, r *http.Request, p place) {
 	}
 }
 
-func (s *Server) bookmark(p place, version int, annotations map[string]any) map[string]any {
+func (s *Server) bookmark(p resourcePath, version int, annotations map[string]any) map[string]any {
 	m := map[string]any{"resourceVersion": strconv.Itoa(version)}
 	if annotations != nil {
 		m["annotations"] = annotations

@@ -1,5 +1,5 @@
-// Package apitest is an API server for tests, in memory: discovery, get, list, watch, create and update over HTTP/2 and TLS, with the faults of a real
-// one on demand. Its answers are the bytes of a kube-apiserver of version 1.36.
+// Package apitest is an in-memory API server for tests: discovery, get, list, watch, create and update over HTTP/2 and TLS, with the faults of a real
+// API server on demand. Its answers are the bytes of a kube-apiserver of version 1.36.
 package apitest
 
 import (
@@ -132,13 +132,13 @@ func (s *Server) put(r schema.GroupVersionResource, object map[string]any) map[s
 	ns, _ := m["namespace"].(string)
 	path := collection(r, ns) + "/" + m["name"].(string)
 	typ := "ADDED"
-	if _, there := s.objects[path]; there {
+	if _, exists := s.objects[path]; exists {
 		typ = "MODIFIED"
 	}
 	s.version++
 	m["resourceVersion"] = strconv.Itoa(s.version)
 	s.objects[path] = object
-	s.tell(event{s.version, collection(r, ""), ns, typ, object})
+	s.publish(event{s.version, collection(r, ""), ns, typ, object})
 	return object
 }
 
@@ -155,10 +155,11 @@ func (s *Server) Delete(r schema.GroupVersionResource, namespace, name string, q
 		s.compacted = s.version
 		return
 	}
-	s.tell(event{s.version, collection(r, ""), namespace, "DELETED", object})
+	s.publish(event{s.version, collection(r, ""), namespace, "DELETED", object})
 }
 
-func (s *Server) tell(e event) {
+// publish appends an event to the log and wakes the watches. s.mu is held.
+func (s *Server) publish(e event) {
 	s.log = append(s.log, e)
 	close(s.changed)
 	s.changed = make(chan struct{})

@@ -165,7 +165,7 @@ func TestAPIServerRestarts(t *testing.T) {
 		api, closed, err := r.plane.BackDoor(s.ctx)
 		s.must(err)
 		t.Cleanup(closed)
-		r.change(r.conductor.Via(api))
+		r.change(r.conductor.WithClient(api))
 		s.must(r.plane.Compact(s.ctx))
 		closed()
 		if n, ok := s.node("fsn1/mail"); !ok || n.Status != "failed" {

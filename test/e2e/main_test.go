@@ -70,8 +70,8 @@ func prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	tell := func(what string) { fmt.Printf("building %s into %s, once\n", what, cache) }
-	if kit, err = plane.Build(ctx, "tools", cache, tell); err != nil {
+	building := func(what string) { fmt.Printf("building %s into %s, once\n", what, cache) }
+	if kit, err = plane.Build(ctx, "tools", cache, building); err != nil {
 		return err
 	}
 	if err := buildPrograms(); err != nil {

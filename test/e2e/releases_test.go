@@ -165,7 +165,7 @@ func TestCRDsInstalledLate(t *testing.T) {
 		s.must(established(s.ctx, r.plane))
 		// Remove the CRDs from a running adapter: it resumes as soon as the kinds are served again.
 		s.must(r.removeCRDs(s.ctx))
-		r.conductor.Emptied()
+		r.conductor.RecordLoss()
 		s.converge()
 		before = r.tooManyRequests()
 		again := install()

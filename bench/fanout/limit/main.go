@@ -70,7 +70,7 @@ func (s *server) publish(flow string, body []byte) int64 {
 	t.seq++
 	frame := fmt.Appendf(make([]byte, 0, len(body)+64), "id: %d\nevent: message\ndata: %s\n\n", t.seq, body)
 	for _, thread := range s.threads {
-		thread.hand(message{t, t.seq, frame})
+		thread.enqueue(message{t, t.seq, frame})
 	}
 	return t.seq
 }

@@ -30,7 +30,7 @@ type thread struct {
 	swept    time.Time
 
 	mu     sync.Mutex
-	handed []message
+	queued []message
 }
 
 // conn is a connection. A reader has only its topic and the frames that its socket did not accept yet.
@@ -71,11 +71,11 @@ func (t *thread) control(op int, fd int32, events uint32) error {
 	return nil
 }
 
-// hand queues a message. Any thread may call it, under the server's lock.
-func (t *thread) hand(m message) {
+// enqueue queues a message. Any thread may call it, under the server's lock.
+func (t *thread) enqueue(m message) {
 	t.mu.Lock()
-	first := len(t.handed) == 0
-	t.handed = append(t.handed, m)
+	first := len(t.queued) == 0
+	t.queued = append(t.queued, m)
 	t.mu.Unlock()
 	if first {
 		_, _ = unix.Write(t.wakeFD, []byte{1, 0, 0, 0, 0, 0, 0, 0})
@@ -101,7 +101,7 @@ func (t *thread) run() error {
 		}
 		if len(queue) == 0 {
 			t.mu.Lock()
-			t.handed, queue, spare = spare[:0], t.handed, t.handed
+			t.queued, queue, spare = spare[:0], t.queued, t.queued
 			t.mu.Unlock()
 		}
 		if len(queue) > 0 { // one message, then requests

@@ -49,7 +49,7 @@ type Conductor struct {
 	History *truth.History
 	region  string
 	api     *plane.Client
-	last    map[string]plane.Object // as recorded, by path
+	last    map[string]plane.Object // the last recorded version of each object, by path
 }
 
 // New returns a Conductor for a region whose API server api uses.
@@ -57,13 +57,13 @@ func New(region string, api *plane.Client) *Conductor {
 	return &Conductor{truth.NewHistory(region), region, api, map[string]plane.Object{}}
 }
 
-// Via returns a Conductor for the same cluster and the same history through another client.
-func (c *Conductor) Via(api *plane.Client) *Conductor {
+// WithClient returns a Conductor for the same cluster and the same history that uses another client.
+func (c *Conductor) WithClient(api *plane.Client) *Conductor {
 	return &Conductor{c.History, c.region, api, c.last}
 }
 
-// Emptied records that the cluster has lost every object.
-func (c *Conductor) Emptied() {
+// RecordLoss records that the cluster has lost every object.
+func (c *Conductor) RecordLoss() {
 	for path, o := range c.last {
 		delete(c.last, path)
 		c.lost(o)
@@ -106,17 +106,17 @@ func (c *Conductor) Play(ctx context.Context, events []Event, speed float64) err
 func (c *Conductor) Apply(ctx context.Context, e Event) error {
 	kind, namespace, name := identity(e.Object)
 	path := plane.Path(kind, namespace, name)
-	before, there := c.last[path]
+	before, exists := c.last[path]
 	if e.Type == "DELETED" {
 		return c.remove(ctx, path, e.Object)
 	}
-	if there && uid(before) != uid(e.Object) { // created again, without an event for its deletion
+	if exists && uid(before) != uid(e.Object) { // created again, without an event for its deletion
 		if err := c.remove(ctx, path, before); err != nil {
 			return err
 		}
-		there = false
+		exists = false
 	}
-	if !there {
+	if !exists {
 		if err := c.create(ctx, kind, namespace, e.Object); err != nil {
 			return err
 		}
@@ -152,7 +152,7 @@ func (c *Conductor) Apply(ctx context.Context, e Event) error {
 	return nil
 }
 
-// set returns a JSON Patch operation that sets a field, whether or not the field exists. It returns nil if value is nil.
+// set returns a JSON Patch operation that sets a field, whether or not the field exists.
 func set(path string, value any) plane.Object {
 	return plane.Object{"op": "add", "path": path, "value": value}
 }

@@ -28,12 +28,12 @@ func CacheDir() (string, error) {
 	return filepath.Join(dir, "openova-flow-e2e"), err
 }
 
-// Build returns the Kit with the versions in the modules under tools. It builds the parts that are not in the cache, and calls told with a
-// description before each build.
-func Build(ctx context.Context, tools, cache string, told func(string)) (Kit, error) {
-	b := builder{ctx, tools, cache, told}
+// Build returns the Kit with the versions in the modules under tools. It builds the parts that are not in the cache, and calls building with name and
+// version of each before it is built.
+func Build(ctx context.Context, tools, cache string, building func(string)) (Kit, error) {
+	b := builder{ctx, tools, cache, building}
 	var k Kit
-	server, err := b.have("kube-apiserver", "k8s.io/kubernetes", func(version, into string) error {
+	server, err := b.cached("kube-apiserver", "k8s.io/kubernetes", func(version, into string) error {
 		major, minor, _ := strings.Cut(strings.TrimPrefix(version, "v"), ".")
 		minor, _, _ = strings.Cut(minor, ".")
 		const set = "-X k8s.io/component-base/version."
@@ -43,13 +43,13 @@ func Build(ctx context.Context, tools, cache string, told func(string)) (Kit, er
 	if err != nil {
 		return k, err
 	}
-	etcd, err := b.have("etcd", "go.etcd.io/etcd/server/v3", func(_, into string) error {
+	etcd, err := b.cached("etcd", "go.etcd.io/etcd/server/v3", func(_, into string) error {
 		return b.run("etcd", "build", "-trimpath", "-ldflags", "-s -w", "-o", filepath.Join(into, "etcd"), "go.etcd.io/etcd/server/v3")
 	})
 	if err != nil {
 		return k, err
 	}
-	crds, err := b.have("crds", "github.com/fluxcd/helm-controller/api", func(_, into string) error {
+	crds, err := b.cached("crds", "github.com/fluxcd/helm-controller/api", func(_, into string) error {
 		return b.run("crds", "tool", "controller-gen", "crd", "paths=github.com/fluxcd/helm-controller/api/v2",
 			"paths=github.com/fluxcd/kustomize-controller/api/v1", "paths=github.com/fluxcd/source-controller/api/v1", "output:crd:dir="+into)
 	})
@@ -64,12 +64,12 @@ func Build(ctx context.Context, tools, cache string, told func(string)) (Kit, er
 type builder struct {
 	ctx          context.Context
 	tools, cache string
-	told         func(string)
+	building         func(string)
 }
 
-// have returns the cached folder for a module, and calls make if there is none. The key covers everything that the result
-// depends on.
-func (b builder) have(module, main string, make func(version, into string) error) (string, error) {
+// cached returns the folder of a module in the cache. If there is none, it calls make. The folder's name is a hash of everything that the result depends
+// on.
+func (b builder) cached(module, main string, make func(version, into string) error) (string, error) {
 	mod, err := os.ReadFile(filepath.Join(b.tools, module, "go.mod"))
 	if err != nil {
 		return "", err
@@ -95,7 +95,7 @@ func (b builder) have(module, main string, make func(version, into string) error
 		return "", err
 	}
 	defer os.RemoveAll(tmp)
-	b.told(module + " " + string(version[1]))
+	b.building(module + " " + string(version[1]))
 	if err := make(string(version[1]), tmp); err != nil {
 		return "", fmt.Errorf("making %s: %w", module, err)
 	}

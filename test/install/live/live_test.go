@@ -67,7 +67,7 @@ func TestAPIServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	t.Run("accepts every render", func(t *testing.T) { takesRenders(t, admin) })
+	t.Run("accepts every render", func(t *testing.T) { checkRenders(t, admin) })
 	t.Run("accepts the kits", func(t *testing.T) {
 		for _, name := range []string{"primary", "secondary"} {
 			for _, o := range read(t, "../testdata/kit/"+name+".golden.yaml") {
@@ -77,8 +77,8 @@ func TestAPIServer(t *testing.T) {
 			}
 		}
 	})
-	t.Run("accepts the manifests of a machine", func(t *testing.T) { takesMachines(t, admin) })
-	t.Run("the emitter has exactly its permissions", func(t *testing.T) { givesRights(t, admin) })
+	t.Run("accepts the manifests of a machine", func(t *testing.T) { checkMachines(t, admin) })
+	t.Run("the emitter has exactly its permissions", func(t *testing.T) { checkPermissions(t, admin) })
 }
 
 func otherCRDs(t *testing.T) (files []string) {
@@ -135,17 +135,17 @@ func apply(ctx context.Context, c *plane.Client, o plane.Object, query string) e
 		path += "/namespaces/" + namespace
 	}
 	path += "/" + plural + "/" + meta["name"].(string) + "?fieldManager=test&force=true&fieldValidation=Strict" + query
-	var refused error
+	var applyErr error
 	err := plane.Wait(ctx, 30*time.Second, func() error {
 		_, err := c.Do(ctx, http.MethodPatch, path, plane.ServerSide, o)
 		if plane.IsCode(err, http.StatusNotFound) || plane.IsCode(err, http.StatusTooManyRequests) || plane.IsCode(err, http.StatusServiceUnavailable) {
 			return err
 		}
-		refused = err
+		applyErr = err
 		return nil
 	})
 	if err == nil {
-		err = refused
+		err = applyErr
 	}
 	if err != nil {
 		return fmt.Errorf("%s %v: %w", kind, meta["name"], err)
@@ -153,21 +153,22 @@ func apply(ctx context.Context, c *plane.Client, o plane.Object, query string) e
 	return nil
 }
 
-func takesRenders(t *testing.T, admin *plane.Client) {
+// checkRenders applies the golden renders of the charts.
+func checkRenders(t *testing.T, admin *plane.Client) {
 	files, _ := filepath.Glob("../testdata/openova-flow-*/*.golden.yaml")
 	if len(files) < 9 {
 		t.Fatal("only ", files)
 	}
 	for _, file := range files {
-		taken := 0
+		accepted := 0
 		for _, o := range read(t, file) {
 			if err := apply(t.Context(), admin, o, "&dryRun=All"); err != nil {
 				t.Errorf("%s: %v", file, err)
 			}
-			taken++
+			accepted++
 		}
-		if taken < 2 {
-			t.Errorf("%s: only %d objects", file, taken)
+		if accepted < 2 {
+			t.Errorf("%s: only %d objects", file, accepted)
 		}
 	}
 	wrong := plane.Object{"apiVersion": "v1", "kind": "ServiceAccount", "metadata": map[string]any{"name": "x", "namespace": "apps"}, "automount": true}
@@ -176,21 +177,21 @@ func takesRenders(t *testing.T, admin *plane.Client) {
 	}
 }
 
-// takesMachines applies the manifests that k3s would apply.
-func takesMachines(t *testing.T, admin *plane.Client) {
+// checkMachines applies the manifests that cloud-init gives k3s.
+func checkMachines(t *testing.T, admin *plane.Client) {
 	for machine, want := range map[string]int{"primary": 7, "secondary": 6} {
 		text, err := os.ReadFile("../cloudinit/testdata/" + machine + ".golden.yaml")
 		if err != nil {
 			t.Fatal(err)
 		}
-		var given struct {
+		var cloudInit struct {
 			WriteFiles []struct{ Path, Content string } `json:"write_files"`
 		}
-		if err := yaml.Unmarshal(text, &given); err != nil {
+		if err := yaml.Unmarshal(text, &cloudInit); err != nil {
 			t.Fatal(err)
 		}
-		taken := 0
-		for _, f := range given.WriteFiles {
+		accepted := 0
+		for _, f := range cloudInit.WriteFiles {
 			if !strings.Contains(f.Path, "/server/manifests/") {
 				continue
 			}
@@ -202,17 +203,17 @@ func takesMachines(t *testing.T, admin *plane.Client) {
 				if err := apply(t.Context(), admin, o, "&dryRun=All"); err != nil {
 					t.Errorf("%s: %v", machine, err)
 				}
-				taken++
+				accepted++
 			}
 		}
-		if taken != want {
-			t.Errorf("%s: %d objects", machine, taken)
+		if accepted != want {
+			t.Errorf("%s: %d objects, want %d", machine, accepted, want)
 		}
 	}
 }
 
-// givesRights checks the permissions of the service account of two renders with the API server.
-func givesRights(t *testing.T, admin *plane.Client) {
+// checkPermissions checks the permissions of the service account of two renders with the API server.
+func checkPermissions(t *testing.T, admin *plane.Client) {
 	const lease = "openova-flow-adapter-flux-2b2352bfcb"
 	type question struct {
 		namespace, verb, group, resource, name string
@@ -252,15 +253,15 @@ func givesRights(t *testing.T, admin *plane.Client) {
 				t.Fatal(err)
 			}
 		}
-		wanted := func(q question) bool {
+		mustAllow := func(q question) bool {
 			return q.everywhere && render == "defaults" || q.listed && render == "namespaces"
 		}
 		// Allowed requests first, so that a wrong permission would be in force when denied requests are checked.
 		slices.SortStableFunc(questions, func(a, b question) int {
-			return cmp.Compare(strconv.FormatBool(wanted(b)), strconv.FormatBool(wanted(a)))
+			return cmp.Compare(strconv.FormatBool(mustAllow(b)), strconv.FormatBool(mustAllow(a)))
 		})
 		for _, q := range questions {
-			want := wanted(q)
+			want := mustAllow(q)
 			// The API server's authorizer sees a role with a delay.
 			err := plane.Wait(t.Context(), 10*time.Second, func() error {
 				answer, err := admin.Do(t.Context(), http.MethodPost, "/apis/authorization.k8s.io/v1/subjectaccessreviews", plane.JSON, plane.Object{

@@ -171,7 +171,7 @@ func (m *measured) all(ctx context.Context, o options, servers []server, log io.
 
 // one runs a scenario on a server, unless it does not apply.
 func (m *measured) one(ctx context.Context, s scenario, round int, server server, log io.Writer) (wrong []string, err error) {
-	if s.oursOnly && !server.ours || s.resumes && !server.resumes || server.waits && s.name != idle {
+	if s.oursOnly && !server.ours || s.resumes && !server.resumes || server.silent && s.name != idle {
 		return nil, nil
 	}
 	if server.name == portable && s.portable > 0 {

@@ -39,12 +39,12 @@ type server struct {
 	env     []string
 	ours    bool
 	resumes bool
-	waits   bool // accepts streams but delivers nothing
+	silent  bool // accepts streams but delivers nothing
 	args    func(addr string) []string
 }
 
 // build builds the named servers, by default all that deliver, and adds existing builds.
-func build(ctx context.Context, dir string, asked, also []string) ([]server, error) {
+func build(ctx context.Context, dir string, named, also []string) ([]server, error) {
 	listen := func(addr string) []string { return []string{"-listen", addr} }
 	ours := func(name, binary, mode string) server {
 		return server{name: name, binary: binary, ours: true, resumes: true,
@@ -54,21 +54,21 @@ func build(ctx context.Context, dir string, asked, also []string) ([]server, err
 	binary := func(name string) string { return filepath.Join(dir, name) }
 	all := []server{
 		{name: limit, binary: binary("limit"), args: listen},
-		{name: floor, binary: binary("floor"), args: listen, waits: true},
+		{name: floor, binary: binary("floor"), args: listen, silent: true},
 		{name: plain, binary: binary("plain"), args: listen, resumes: true},
 		ours(portable, binary("openova-flow-server"), "portable"),
 		ours(fast, binary("openova-flow-server"), "auto"),
 	}
-	for _, name := range asked {
+	for _, name := range named {
 		if !slices.ContainsFunc(all, func(s server) bool { return s.name == name }) {
 			return nil, fmt.Errorf("unknown server %q; allowed: limit, floor, plain, portable, fast", name)
 		}
 	}
 	all = slices.DeleteFunc(all, func(s server) bool {
-		if len(asked) == 0 {
-			return s.waits
+		if len(named) == 0 {
+			return s.silent
 		}
-		return !slices.Contains(asked, s.name)
+		return !slices.Contains(named, s.name)
 	})
 	for _, a := range also {
 		name, path, ok := strings.Cut(a, "=")

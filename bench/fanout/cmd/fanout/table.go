@@ -11,7 +11,7 @@ import (
 	"github.com/openova-io/openova/bench/fanout/load"
 )
 
-// values returns a server's figure by round.
+// values returns a figure of a server by round.
 func (m *measured) values(scenario, server string, of func(load.Result) float64) map[int]float64 {
 	values := map[int]float64{}
 	for _, r := range m.runs {
@@ -28,10 +28,10 @@ func (m *measured) median(scenario, server string, of func(load.Result) float64)
 	for _, v := range m.values(scenario, server, of) {
 		all = append(all, v)
 	}
-	return middle(all)
+	return medianOf(all)
 }
 
-// ratio returns the median over rounds of the ratio of two figures of the same round, which is least sensitive to other load on the machine.
+// ratio returns the median over rounds of the ratio of two figures of the same round: other load on the machine affects it least.
 func (m *measured) ratio(scenarioA, serverA, scenarioB, serverB string, of func(load.Result) float64) (v float64, ok bool) {
 	b := m.values(scenarioB, serverB, of)
 	var all []float64
@@ -40,10 +40,11 @@ func (m *measured) ratio(scenarioA, serverA, scenarioB, serverB string, of func(
 			all = append(all, a/b[round])
 		}
 	}
-	return middle(all)
+	return medianOf(all)
 }
 
-func middle(all []float64) (v float64, ok bool) {
+// medianOf sorts all and returns its median; ok is false if it is empty.
+func medianOf(all []float64) (v float64, ok bool) {
 	if len(all) == 0 {
 		return 0, false
 	}
@@ -52,7 +53,7 @@ func middle(all []float64) (v float64, ok bool) {
 	return (all[(n-1)/2] + all[n/2]) / 2, true
 }
 
-// loads returns each scenario as it was run.
+// loads returns the load of each scenario, by its name.
 func (m *measured) loads() map[string]load.Scenario {
 	loads := map[string]load.Scenario{}
 	for _, r := range m.runs {

@@ -12,10 +12,10 @@ import (
 // claimTrouble is the prefix of trouble.kind for a failed claim.
 const claimTrouble = "claim "
 
-// claims reports whether the claim must be made or renewed now. It is not renewed while the server does not accept changes or the API server does not
+// claimDue reports whether the claim must be made or renewed now. It is not renewed while the server does not accept changes or the API server does not
 // answer, since the server's state of the region may then be outdated.
-func (r *runner) claims(now time.Time, untrue bool) bool {
-	return r.cfg.ClusterUID != "" && !now.Before(r.claimAt) && (r.lease == "" || !untrue)
+func (r *runner) claimDue(now time.Time, outdated bool) bool {
+	return r.cfg.ClusterUID != "" && !now.Before(r.claimAt) && (r.lease == "" || !outdated)
 }
 
 // claim makes or renews the claim of the region.
@@ -37,11 +37,11 @@ func (r *runner) claim() {
 			r.log.Info("flow server does not support claims, region is never shown as stale")
 		}
 		r.lease, r.claimAt = "", now.Add(comparePeriod)
-		r.claimWorks()
+		r.endClaimTrouble()
 	case a.isProblem && a.status == http.StatusConflict && a.problem.Field == "cluster":
 		r.lease, r.claimAt = "", time.Time{}
-		r.claimWorks()
-		r.meetsRival(rivalOf(a))
+		r.endClaimTrouble()
+		r.setOtherCluster(holderOf(a))
 		// Repeated within the TTL, so that the server keeps showing the conflict.
 		r.checkAt = now.Add(min(r.cfg.TTL/3<<min(r.refusals, 1), maxRetryAfter) + time.Duration(rand.Int64N(int64(time.Second))))
 		r.refusals++
@@ -54,8 +54,8 @@ func (r *runner) claim() {
 // claimed records the lease. The answer also shows whether the server still has the same incarnation.
 func (r *runner) claimed(lease string, a answer, now time.Time) {
 	r.lease, r.claimAt, r.refusals = lease, now.Add(r.cfg.TTL/3), 0
-	r.claimWorks()
-	r.meetsRival("")
+	r.endClaimTrouble()
+	r.setOtherCluster("")
 	if a.incarnation == "" || r.incarnation == "" {
 		return
 	}
@@ -66,8 +66,8 @@ func (r *runner) claimed(lease string, a answer, now time.Time) {
 	}
 }
 
-// claimWorks ends a trouble, if it is about the claim.
-func (r *runner) claimWorks() {
+// endClaimTrouble ends a trouble, if it is about the claim.
+func (r *runner) endClaimTrouble() {
 	r.mu.Lock()
 	failed := strings.HasPrefix(r.trouble.kind, claimTrouble)
 	r.mu.Unlock()
@@ -76,8 +76,8 @@ func (r *runner) claimWorks() {
 	}
 }
 
-// rivalOf returns the cluster that holds the region.
-func rivalOf(a answer) string {
+// holderOf returns the cluster that holds the region.
+func holderOf(a answer) string {
 	if a.problem.Holder == "" {
 		return "unknown"
 	}

@@ -68,7 +68,7 @@ func TestClaim_PrecedesTheFirstPost(t *testing.T) {
 	claimed(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		var seen calls
-		g.breaks(seen.note)
+		g.injectFaults(seen.note)
 		g.em.Lead(1)
 		g.run()
 		g.settle(time.Minute)
@@ -76,12 +76,12 @@ func TestClaim_PrecedesTheFirstPost(t *testing.T) {
 			t.Errorf("requests before Loaded: %v", got)
 		}
 		g.em.Loaded()
-		g.change(g.region.is("", "running"), g.region.is("a", "running"))
+		g.change(g.region.upsert("", "running"), g.region.upsert("a", "running"))
 		g.drain()
 		if got := strings.Join(seen.take(), ", "); got != "PUT /regions/r1, GET /snapshot, POST /events" {
 			t.Errorf("requests: %s", got)
 		}
-		if lease := g.all()[0].header.Get("Flow-Lease"); lease == "" {
+		if lease := g.allPosts()[0].header.Get("Flow-Lease"); lease == "" {
 			t.Error("the POST has no lease")
 		}
 		if r := s.region(t); r == nil || r.Cluster != "uid-ours" || r.State != claims.Fresh {
@@ -92,7 +92,7 @@ func TestClaim_PrecedesTheFirstPost(t *testing.T) {
 			t.Errorf("requests in a minute without changes: %s", got)
 		}
 		for range 20 {
-			g.change(g.region.is("a", time.Now().String()))
+			g.change(g.region.upsert("a", time.Now().String()))
 			g.settle(time.Second)
 		}
 		for _, call := range seen.take() {
@@ -114,7 +114,7 @@ func TestRun_StopsPostingToAClaimedRegion(t *testing.T) {
 			}
 		}
 		claim()
-		g.region.fold(g.region.is("", "running"), g.region.is("a", "running"))
+		g.region.fold(g.region.upsert("", "running"), g.region.upsert("a", "running"))
 		g.lead()
 		for range 60 { // the other cluster renews its claim
 			g.settle(10 * time.Second)
@@ -124,18 +124,18 @@ func TestRun_StopsPostingToAClaimedRegion(t *testing.T) {
 			}
 		}
 		g.settle(time.Hour) // the claim expires, but the region is still the other cluster's
-		if n := len(g.all()); n != 0 {
+		if n := len(g.allPosts()); n != 0 {
 			t.Errorf("%d POSTs", n)
 		}
-		g.readyIs("uid-theirs")
-		g.readyIs("uid-ours")
+		g.wantReadyError("uid-theirs")
+		g.wantReadyError("uid-ours")
 		if g.log.count("another cluster") != 1 || g.log.count("cluster=uid-theirs own=uid-ours") != 1 || testutil.ToFloat64(g.em.metrics.conflict) != 1 {
 			t.Errorf("the conflict is not in the log once with both, or not in the metric: %v", g.log.lines)
 		}
 		g.direct(t, http.MethodDelete, "/regions/r1", "")
 		g.settle(DefaultTTL)
-		g.same()
-		g.readyIs("")
+		g.wantSameState()
+		g.wantReadyError("")
 		if testutil.ToFloat64(g.em.metrics.conflict) != 0 {
 			t.Error("the metric still shows a conflict")
 		}
@@ -143,9 +143,9 @@ func TestRun_StopsPostingToAClaimedRegion(t *testing.T) {
 		g.direct(t, http.MethodDelete, "/regions/r1", "") // the region is deleted, and the other cluster claims it
 		claim()
 		before := len(g.applied())
-		g.change(g.region.is("a", "failed"))
+		g.change(g.region.upsert("a", "failed"))
 		g.settle(time.Minute)
-		g.readyIs("uid-theirs")
+		g.wantReadyError("uid-theirs")
 		if len(g.applied()) != before || g.log.count("another cluster") != 2 {
 			t.Errorf("%d POSTs into another cluster's region", len(g.applied())-before)
 		}
@@ -160,21 +160,21 @@ func TestClaim_LostLeaseIsClaimedAgainAndThePostRepeated(t *testing.T) {
 	claimed(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		g.lead()
-		g.change(g.region.is("a", "running"))
+		g.change(g.region.upsert("a", "running"))
 		g.drain()
 		g.settle(time.Second)
 		if _, err := s.hub.DeleteRegion("F", "r1"); err != nil {
 			t.Fatal(err)
 		}
 		var seen calls
-		g.breaks(seen.note)
-		before := len(g.all())
-		g.change(g.region.is("a", "succeeded"))
+		g.injectFaults(seen.note)
+		before := len(g.allPosts())
+		g.change(g.region.upsert("a", "succeeded"))
 		g.drain()
 		if got := strings.Join(seen.take(), ", "); got != "POST /events, PUT /regions/r1, POST /events" {
 			t.Errorf("requests: %s", got)
 		}
-		posts := g.all()[before:]
+		posts := g.allPosts()[before:]
 		if posts[0].body != posts[1].body || posts[0].header.Get("Flow-Emitter") != posts[1].header.Get("Flow-Emitter") || posts[0].header.Get("Flow-Lease") == posts[1].header.Get("Flow-Lease") {
 			t.Errorf("%+v", posts)
 		}
@@ -189,22 +189,22 @@ func TestClaim_LostLeaseIsClaimedAgainAndThePostRepeated(t *testing.T) {
 func TestClaim_RejectedLeaseIsNotRetriedInALoop(t *testing.T) {
 	claimed(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
-		g.breaks(func(req *http.Request, _ []byte) *fault {
+		g.injectFaults(func(req *http.Request, _ []byte) *fault {
 			if req.Method != http.MethodPost {
 				return nil
 			}
 			return &fault{status: 409, header: map[string]string{"Content-Type": "application/problem+json"}, body: `{"field":"Flow-Lease"}`}
 		})
 		g.lead()
-		g.change(g.region.is("a", "running"))
+		g.change(g.region.upsert("a", "running"))
 		g.settle(10 * time.Minute)
-		if n := len(g.all()); n < 20 || n > 120 {
+		if n := len(g.allPosts()); n < 20 || n > 120 {
 			t.Errorf("%d POSTs in ten minutes", n)
 		}
-		g.readyIs("loses the claim of the region")
-		g.breaks(nil)
+		g.wantReadyError("loses the claim of the region")
+		g.injectFaults(nil)
 		g.drain()
-		g.readyIs("")
+		g.wantReadyError("")
 		_ = g.stop()
 	})
 }
@@ -214,7 +214,7 @@ func TestClaim_NotRenewedWhileChangesAreRejected(t *testing.T) {
 	claimed(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		g.lead()
-		g.change(g.region.is("a", "running"))
+		g.change(g.region.upsert("a", "running"))
 		g.drain()
 		broken := func(req *http.Request, _ []byte) *fault {
 			if req.Method == http.MethodPost {
@@ -222,13 +222,13 @@ func TestClaim_NotRenewedWhileChangesAreRejected(t *testing.T) {
 			}
 			return nil
 		}
-		g.breaks(broken)
-		g.change(g.region.is("a", "succeeded"))
+		g.injectFaults(broken)
+		g.change(g.region.upsert("a", "succeeded"))
 		g.settle(5 * time.Minute)
 		if heard := time.Since(time.UnixMilli(s.region(t).LastSeen)); heard < 4*time.Minute {
 			t.Errorf("the region's state is five minutes old, but it was last seen %s ago", heard)
 		}
-		g.breaks(nil)
+		g.injectFaults(nil)
 		g.drain()
 		if heard := time.Since(time.UnixMilli(s.region(t).LastSeen)); heard > time.Second {
 			t.Errorf("last seen %s ago", heard)
@@ -241,7 +241,7 @@ func TestRun_EmptyServerGetsEverythingAgain(t *testing.T) {
 	claimed(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		g.lead()
-		g.change(g.region.is("a", "running"))
+		g.change(g.region.upsert("a", "running"))
 		g.drain()
 		s.restart()
 		if s.region(t) != nil {
@@ -251,8 +251,8 @@ func TestRun_EmptyServerGetsEverythingAgain(t *testing.T) {
 		if r := s.region(t); r == nil || r.State != claims.Fresh {
 			t.Errorf("%+v", r)
 		}
-		g.same()
-		g.readyIs("")
+		g.wantSameState()
+		g.wantReadyError("")
 		_ = g.stop()
 	})
 }
@@ -267,20 +267,20 @@ func TestClaim_TokenWithoutPermission(t *testing.T) {
 			}
 			return nil
 		}
-		g.breaks(broken)
-		g.change(g.region.is("a", "running"))
+		g.injectFaults(broken)
+		g.change(g.region.upsert("a", "running"))
 		g.lead()
 		g.settle(10 * time.Minute)
-		g.readyIs("(403)")
-		if n := g.log.count("(403)"); n != 1 || len(g.all()) != 0 {
-			t.Errorf("%d lines, %d POSTs", n, len(g.all()))
+		g.wantReadyError("(403)")
+		if n := g.log.count("(403)"); n != 1 || len(g.allPosts()) != 0 {
+			t.Errorf("%d lines, %d POSTs", n, len(g.allPosts()))
 		}
-		g.breaks(nil)
+		g.injectFaults(nil)
 		g.drain()
-		g.readyIs("")
-		g.breaks(broken) // the permission is withdrawn
+		g.wantReadyError("")
+		g.injectFaults(broken) // the permission is withdrawn
 		g.settle(10 * time.Minute)
-		g.readyIs("(403)")
+		g.wantReadyError("(403)")
 		if n := g.log.count("(403)"); n != 2 {
 			t.Errorf("%d lines", n)
 		}
@@ -293,10 +293,10 @@ func TestSetBlind_ClaimIsNotRenewedWhileBlind(t *testing.T) {
 		g := newRig(t, s)
 		g.lead()
 		defer g.stop()
-		g.change(g.region.is("a", "running"))
+		g.change(g.region.upsert("a", "running"))
 		g.drain()
 		var seen calls
-		g.breaks(seen.note)
+		g.injectFaults(seen.note)
 		renewed := func() (n int) {
 			for _, call := range seen.take() {
 				if !strings.HasPrefix(call, "GET ") {
@@ -331,13 +331,13 @@ func TestSetBlind_EmptiedServerGetsTheRegionAndOneClaim(t *testing.T) {
 		g := newRig(t, s)
 		g.lead()
 		defer g.stop()
-		g.change(g.region.is("a", "running"))
+		g.change(g.region.upsert("a", "running"))
 		g.drain()
 		g.em.SetBlind(true)
 		g.settle(time.Hour)
 		s.restart()
 		g.settle(time.Minute)
-		g.same()
+		g.wantSameState()
 		if r := s.region(t); r == nil || r.LastSeen > time.Now().Add(-DefaultTTL).UnixMilli() {
 			t.Errorf("the region is %+v, want one claim and no renewal", r)
 		}
@@ -353,7 +353,7 @@ func TestClaim_RefusedClaimIsRepeatedLessOften(t *testing.T) {
 		g.lead()
 		g.settle(time.Minute)
 		var seen calls
-		g.breaks(seen.note)
+		g.injectFaults(seen.note)
 		g.settle(10 * time.Minute)
 		// Every two thirds of the TTL and up to a second more, so that the server keeps showing this cluster as refused.
 		if n := len(seen.take()); n < 27 || n > 31 {

@@ -143,8 +143,8 @@ func (c *client) snapshot(ctx context.Context, etag, emitter string) (p part, a 
 	return p, a, err
 }
 
-// look is like snapshot, but does not read the body.
-func (c *client) look(ctx context.Context, etag, emitter string) (answer, error) {
+// check is like snapshot, but does not read the body.
+func (c *client) check(ctx context.Context, etag, emitter string) (answer, error) {
 	return c.get(ctx, etag, emitter, c.timeout, func(io.Reader) error { return nil })
 }
 

@@ -11,9 +11,9 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// image returns the part of a snapshot as an image.
-func (p part) image() *image {
-	m := newImage()
+// state returns the folded state of the part.
+func (p part) state() *regionState {
+	m := newRegionState()
 	for _, n := range p.nodes {
 		m.set(key{node: n.ID}, n.JSON())
 	}
@@ -39,7 +39,7 @@ func (o *outbox) beginCompare() { o.since = map[key]bool{} }
 
 // compare sets the confirmed state to the server's state of the region, and puts the changes that lead from it to the given state into the log. It
 // returns their number.
-func (o *outbox) compare(server *image, nodes []flow.Node, rels []flow.Relationship, now time.Time) int {
+func (o *outbox) compare(server *regionState, nodes []flow.Node, rels []flow.Relationship, now time.Time) int {
 	target := map[key]change{}
 	for _, n := range nodes {
 		target[key{node: n.ID}] = nodeChange(n, now)
@@ -69,32 +69,32 @@ func (o *outbox) compare(server *image, nodes []flow.Node, rels []flow.Relations
 // correct puts the changes that lead from want to the target into the log, and returns their number. It leaves out elements that were put while the
 // Source was read, since for these the log is newer than the target.
 func (o *outbox) correct(target map[key]change, now time.Time) int {
-	leave := func(k key) bool {
+	skip := func(k key) bool {
 		if _, ok := o.since[k]; ok || o.since[key{node: k.rel.FromID}] || o.since[key{node: k.rel.ToID}] {
 			return true
 		}
 		h, ok := o.held[k]
 		return ok && !h.tried && h.json == target[k].json
 	}
-	going := func(id string) bool {
+	deletesNode := func(id string) bool {
 		k := key{node: id}
 		_, had := o.want.values[k]
-		return had && target[k].deletes() && !leave(k)
+		return had && target[k].deletes() && !skip(k)
 	}
 	var deletions, upserts []change
 	for k, v := range o.want.values {
-		pruned := k.node == "" && (going(k.rel.FromID) || going(k.rel.ToID))
+		pruned := k.node == "" && (deletesNode(k.rel.FromID) || deletesNode(k.rel.ToID))
 		switch {
-		case leave(k) && pruned:
+		case skip(k) && pruned:
 			upserts = append(upserts, change{key: k, json: v, at: now}) // the deletion of a node removes this edge on the server, but the cluster still has it
-		case target[k].deletes() && !pruned && !leave(k):
+		case target[k].deletes() && !pruned && !skip(k):
 			deletions = append(deletions, change{key: k, at: now})
 		}
 	}
 	before := len(o.log)
 	o.fold(deletions)
 	for k, c := range target {
-		if o.want.values[k] != c.json && !leave(k) {
+		if o.want.values[k] != c.json && !skip(k) {
 			upserts = append(upserts, c)
 		}
 	}

@@ -18,18 +18,18 @@ func TestDeliver_EveryTransitionInOrder(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
-		g.change(g.region.is("", "running"), g.region.is("a", "pending"), g.region.contained("a"))
+		g.change(g.region.upsert("", "running"), g.region.upsert("a", "pending"), g.region.contains("a"))
 		g.drain()
-		g.change(g.region.is("a", "running"))
-		g.change(g.region.is("a", "succeeded"))
-		g.change(g.region.is("a", "running"))
-		g.change(g.region.is("a", "succeeded"), g.region.is("", "succeeded"))
+		g.change(g.region.upsert("a", "running"))
+		g.change(g.region.upsert("a", "succeeded"))
+		g.change(g.region.upsert("a", "running"))
+		g.change(g.region.upsert("a", "succeeded"), g.region.upsert("", "succeeded"))
 		g.drain()
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "running", "succeeded", "running", "succeeded"}) {
 			t.Errorf("the server got statuses %v", got)
 		}
-		g.same()
-		g.readyIs("")
+		g.wantSameState()
+		g.wantReadyError("")
 		if err := g.stop(); err != nil {
 			t.Error(err)
 		}
@@ -41,11 +41,11 @@ func TestDeliver_ConfirmedChangesAreNotRepeated(t *testing.T) {
 		g := newRig(t, b)
 		g.lead()
 		for range 3 {
-			g.change(g.region.is("a", "succeeded"), g.region.contained("a"))
+			g.change(g.region.upsert("a", "succeeded"), g.region.contains("a"))
 			g.settle(time.Second)
 		}
 		g.settle(time.Hour)
-		if n := len(g.all()); n != 1 {
+		if n := len(g.allPosts()); n != 1 {
 			t.Errorf("%d POSTs for one state", n)
 		}
 		_ = g.stop()
@@ -54,15 +54,15 @@ func TestDeliver_ConfirmedChangesAreNotRepeated(t *testing.T) {
 
 // steady puts n changes at a steady rate and returns how long each took to reach the server, sorted.
 func steady(g *rig, n int, every time.Duration) (lags []time.Duration) {
-	begun := len(g.all())
+	begun := len(g.allPosts())
 	start := time.Now()
 	for i := range n {
-		g.change(g.region.is(fmt.Sprint("n", i%1000), fmt.Sprint(every, i)))
+		g.change(g.region.upsert(fmt.Sprint("n", i%1000), fmt.Sprint(every, i)))
 		g.settle(every)
 	}
 	g.drain()
 	put := start
-	for _, p := range g.all()[begun:] {
+	for _, p := range g.allPosts()[begun:] {
 		for range strings.Count(p.body, `"status"`) {
 			lags = append(lags, p.at.Sub(put))
 			put = put.Add(every)
@@ -96,19 +96,19 @@ func TestRun_StormIsSentOnceAnInterval(t *testing.T) {
 		g.lead()
 		defer g.stop()
 		g.settle(time.Second)
-		before := len(g.all())
+		before := len(g.allPosts())
 		if got := len(steady(g, 4000, time.Millisecond)); got != 4000 {
 			t.Errorf("%d of 4000 changes arrived", got)
 		}
 		// The pause after a POST depends on its size, so the first POSTs of a storm come faster.
-		if n := len(g.all()) - before; n > 20+8 {
+		if n := len(g.allPosts()) - before; n > 20+8 {
 			t.Errorf("%d POSTs in four seconds", n)
 		}
 		g.settle(time.Second)
 		at := time.Now()
-		g.change(g.region.is("a", "calm"))
+		g.change(g.region.upsert("a", "calm"))
 		g.settle(0)
-		if last := g.all()[len(g.all())-1]; last.at != at {
+		if last := g.allPosts()[len(g.allPosts())-1]; last.at != at {
 			t.Errorf("after the storm a single change took %v", last.at.Sub(at))
 		}
 	})
@@ -121,11 +121,11 @@ func TestRun_PostsAreATenthOfTheIntervalApart(t *testing.T) {
 		defer g.stop()
 		g.settle(time.Second)
 		for i := range 500 {
-			g.change(g.region.is("a", "s"+strings.Repeat("x", i)))
+			g.change(g.region.upsert("a", "s"+strings.Repeat("x", i)))
 			g.settle(time.Millisecond)
 		}
 		g.drain()
-		posts := g.all()
+		posts := g.allPosts()
 		for i := range posts[1:] {
 			if d := posts[i+1].at.Sub(posts[i].at); d < DefaultInterval/10 {
 				t.Errorf("POST %d came %v after the previous one", i+1, d)
@@ -142,22 +142,22 @@ func TestRun_ChangesDuringAPostGoWithTheNext(t *testing.T) {
 		g := newRig(t, b)
 		g.lead()
 		defer g.stop()
-		g.change(g.region.is("a", "0"))
+		g.change(g.region.upsert("a", "0"))
 		g.drain()
 		g.settle(time.Second)
-		before, at := len(g.all()), time.Now()
-		g.breaks(func(req *http.Request, _ []byte) *fault {
+		before, at := len(g.allPosts()), time.Now()
+		g.injectFaults(func(req *http.Request, _ []byte) *fault {
 			if req.Method == http.MethodPost {
 				time.Sleep(time.Second)
 			}
 			return nil
 		})
 		for i := range 10 {
-			g.change(g.region.is("a", fmt.Sprint(1+i)))
+			g.change(g.region.upsert("a", fmt.Sprint(1+i)))
 			g.settle(time.Millisecond)
 		}
 		g.drain()
-		posts := g.all()[before:]
+		posts := g.allPosts()[before:]
 		if len(posts) != 2 || strings.Count(posts[1].body, `"status"`) != 9 {
 			t.Fatalf("%d POSTs, want one and the rest together: %v", len(posts), posts)
 		}
@@ -174,15 +174,15 @@ func TestRun_PauseOutlastsAChangeOfLeader(t *testing.T) {
 		defer g.stop()
 		var many []mapping.Change
 		for i := range 100 {
-			many = append(many, g.region.is(fmt.Sprint("n", i), "running"))
+			many = append(many, g.region.upsert(fmt.Sprint("n", i), "running"))
 		}
 		g.change(many...)
 		g.drain()
 		g.em.Resign()
 		g.em.Lead(2)
-		g.change(g.region.is("a", "running"))
+		g.change(g.region.upsert("a", "running"))
 		g.drain()
-		if p := g.all(); len(p) != 2 || p[1].at.Sub(p[0].at) != DefaultInterval {
+		if p := g.allPosts(); len(p) != 2 || p[1].at.Sub(p[0].at) != DefaultInterval {
 			t.Errorf("%d POSTs, the last %v after the first", len(p), p[len(p)-1].at.Sub(p[0].at))
 		}
 	})
@@ -191,38 +191,38 @@ func TestRun_PauseOutlastsAChangeOfLeader(t *testing.T) {
 func TestDeliver_ServerDownForMinutes(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
-		g.breaks(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
+		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
 		g.lead()
-		g.change(g.region.is("a", "pending"), g.region.contained("a"))
+		g.change(g.region.upsert("a", "pending"), g.region.contains("a"))
 		g.settle(time.Minute)
-		g.change(g.region.is("a", "running"))
+		g.change(g.region.upsert("a", "running"))
 		g.settle(time.Minute)
-		g.readyIs("refuses connections")
+		g.wantReadyError("refuses connections")
 		if g.log.count("refuses connections") != 1 {
 			t.Errorf("one trouble was logged %d times", g.log.count("refuses connections"))
 		}
-		g.change(g.region.is("a", "failed"))
-		g.breaks(nil)
+		g.change(g.region.upsert("a", "failed"))
+		g.injectFaults(nil)
 		g.settle(31 * time.Second)
-		g.change(g.region.is("a", "succeeded"))
+		g.change(g.region.upsert("a", "succeeded"))
 		g.drain()
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "running", "failed", "succeeded"}) {
 			t.Errorf("the server got statuses %v", got)
 		}
-		g.same()
-		g.readyIs("")
+		g.wantSameState()
+		g.wantReadyError("")
 
-		g.breaks(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
-		g.change(g.region.is("a", "running"))
+		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
+		g.change(g.region.upsert("a", "running"))
 		g.settle(5 * time.Minute)
-		g.change(g.region.gone("a"))
-		g.change(g.region.is("a", "pending"))
-		g.breaks(nil)
+		g.change(g.region.deletion("a"))
+		g.change(g.region.upsert("a", "pending"))
+		g.injectFaults(nil)
 		g.drain()
 		if got := g.statuses(t, "r1/a")[4:]; !slices.Equal(got, []string{"running", "deleted", "pending"}) {
 			t.Errorf("the server got statuses %v", got)
 		}
-		g.same()
+		g.wantSameState()
 		_ = g.stop()
 	})
 }
@@ -231,14 +231,14 @@ func TestCompare_RestartedServerGetsTheRegionInOneBatch(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
-		g.change(g.region.is("", "running"), g.region.is("a", "succeeded"), g.region.contained("a"), g.region.is("b", "running"), g.region.contained("b"), g.region.after("a", "b"))
+		g.change(g.region.upsert("", "running"), g.region.upsert("a", "succeeded"), g.region.contains("a"), g.region.upsert("b", "running"), g.region.contains("b"), g.region.dependency("a", "b"))
 		g.drain()
 		g.settle(time.Hour)
-		before := len(g.all())
+		before := len(g.allPosts())
 		b.restart()
 		g.settle(checkPeriod)
-		g.same()
-		posts := g.all()[before:]
+		g.wantSameState()
+		posts := g.allPosts()[before:]
 		if len(posts) != 1 {
 			t.Fatalf("%d POSTs", len(posts))
 		}
@@ -258,19 +258,19 @@ func TestDeliver_UnconfirmedTransitionsSurviveARestartOfTheServer(t *testing.T) 
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
-		g.change(g.region.is("a", "running"), g.region.is("b", "succeeded"))
+		g.change(g.region.upsert("a", "running"), g.region.upsert("b", "succeeded"))
 		g.drain()
 		b.restart() // and the next POST meets 412
-		g.change(g.region.is("a", "failed"))
-		g.change(g.region.is("a", "running"))
+		g.change(g.region.upsert("a", "failed"))
+		g.change(g.region.upsert("a", "running"))
 		g.drain()
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"running", "failed", "running"}) {
 			t.Errorf("the server got statuses %v", got)
 		}
-		if !slices.ContainsFunc(g.all(), func(p posted) bool { return p.status == http.StatusPreconditionFailed }) {
+		if !slices.ContainsFunc(g.allPosts(), func(p posted) bool { return p.status == http.StatusPreconditionFailed }) {
 			t.Error("no POST met 412")
 		}
-		g.same()
+		g.wantSameState()
 		_ = g.stop()
 	})
 }
@@ -279,20 +279,20 @@ func TestDeliver_RepeatsAPostWithoutAnswerUnchanged(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
-		g.change(g.region.is("a", "pending"))
+		g.change(g.region.upsert("a", "pending"))
 		g.drain()
-		g.breaks(func(req *http.Request, _ []byte) *fault {
+		g.injectFaults(func(req *http.Request, _ []byte) *fault {
 			if req.Method == http.MethodPost {
 				return &fault{err: errors.New("connection reset"), after: true}
 			}
 			return nil
 		})
-		g.change(g.region.is("a", "running"))
+		g.change(g.region.upsert("a", "running"))
 		g.settle(10 * time.Second)
-		g.change(g.region.is("a", "succeeded"))
-		g.breaks(nil)
+		g.change(g.region.upsert("a", "succeeded"))
+		g.injectFaults(nil)
 		g.drain()
-		posts := g.all()[1:]
+		posts := g.allPosts()[1:]
 		last := len(posts) - 1
 		for _, p := range posts[:last] {
 			if p.body != posts[0].body || p.header.Get("Flow-Emitter") != posts[0].header.Get("Flow-Emitter") {
@@ -305,7 +305,7 @@ func TestDeliver_RepeatsAPostWithoutAnswerUnchanged(t *testing.T) {
 		if posts[last].header.Get("Flow-Emitter") == posts[0].header.Get("Flow-Emitter") {
 			t.Error("another batch was sent with the number of the previous one")
 		}
-		g.same()
+		g.wantSameState()
 		_ = g.stop()
 	})
 }
@@ -314,17 +314,17 @@ func TestDeliver_AnswerLostThenServerRestarted(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
-		g.change(g.region.is("a", "pending"), g.region.is("b", "succeeded"))
+		g.change(g.region.upsert("a", "pending"), g.region.upsert("b", "succeeded"))
 		g.drain()
-		g.breaks(func(req *http.Request, _ []byte) *fault {
+		g.injectFaults(func(req *http.Request, _ []byte) *fault {
 			return &fault{err: errors.New("connection reset"), after: true}
 		})
-		g.change(g.region.is("a", "running"))
+		g.change(g.region.upsert("a", "running"))
 		g.settle(time.Second)
 		b.restart()
-		g.breaks(nil)
+		g.injectFaults(nil)
 		g.drain()
-		g.same()
+		g.wantSameState()
 		_ = g.stop()
 	})
 }
@@ -334,25 +334,25 @@ func TestDeliver_ForeignAnswerConfirmsNothing(t *testing.T) {
 		g := newRig(t, b)
 		g.lead()
 		g.settle(time.Second)
-		g.breaks(func(req *http.Request, _ []byte) *fault {
+		g.injectFaults(func(req *http.Request, _ []byte) *fault {
 			return &fault{status: 200, body: "<html>please log in</html>"}
 		})
-		g.change(g.region.is("a", "pending"))
+		g.change(g.region.upsert("a", "pending"))
 		g.settle(time.Minute)
-		g.readyIs("not that of a flow server")
-		g.breaks(func(req *http.Request, _ []byte) *fault {
+		g.wantReadyError("not that of a flow server")
+		g.injectFaults(func(req *http.Request, _ []byte) *fault {
 			return &fault{status: 302, header: map[string]string{"Location": "https://login"}}
 		})
 		g.settle(time.Minute)
-		g.readyIs("redirects")
-		g.breaks(func(req *http.Request, _ []byte) *fault {
+		g.wantReadyError("redirects")
+		g.injectFaults(func(req *http.Request, _ []byte) *fault {
 			return &fault{status: 302, header: map[string]string{"Location": "https://me:hidden@login/in?hidden#hidden"}}
 		})
 		g.settle(time.Minute)
-		g.readyIs(`redirects to "https://login/in"; `)
-		g.breaks(nil)
+		g.wantReadyError(`redirects to "https://login/in"; `)
+		g.injectFaults(nil)
 		g.drain()
-		g.same()
+		g.wantSameState()
 		_ = g.stop()
 	})
 }

@@ -20,15 +20,15 @@ type Emitter struct {
 	metrics *metrics
 	wake    chan struct{} // holds one wake-up for Run
 
-	mu      sync.Mutex
-	box     *outbox
-	standby standby // while this process does not lead
-	loaded  bool
-	term    *term
-	trouble trouble
-	rival   string        // UID of another cluster that has claimed the region on the server
-	blind   bool          // the Source may be outdated
-	moved   chan struct{} // closed and replaced at each change that Drained may wait for
+	mu           sync.Mutex
+	box          *outbox
+	standby      standby // while this process does not lead
+	loaded       bool
+	term         *term
+	trouble      trouble
+	otherCluster string        // UID of another cluster that has claimed the region on the server
+	blind        bool          // the Source may be outdated
+	moved        chan struct{} // closed and replaced at each change that Drained may wait for
 }
 
 // term is one leadership of this process.
@@ -56,7 +56,7 @@ func New(cfg Config) (*Emitter, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	return &Emitter{cfg: cfg, metrics: m, wake: make(chan struct{}, 1), moved: make(chan struct{}), box: newOutbox(cfg.Backlog), standby: newStandby(newImage())}, nil
+	return &Emitter{cfg: cfg, metrics: m, wake: make(chan struct{}, 1), moved: make(chan struct{}), box: newOutbox(cfg.Backlog), standby: newStandby(newRegionState())}, nil
 }
 
 // Put queues changes, in order. It does not block. Without the leadership it keeps them for a minute. With it, but before Loaded, it drops them, since
@@ -124,9 +124,9 @@ func (e *Emitter) resignLocked() {
 		return
 	}
 	e.term.cancel()
-	e.term, e.trouble, e.rival = nil, trouble{}, ""
+	e.term, e.trouble, e.otherCluster = nil, trouble{}, ""
 	e.metrics.conflict.Set(0)
-	base := newImage() // unknown
+	base := newRegionState() // unknown
 	if e.box.compared {
 		base = e.box.want
 	}
@@ -178,9 +178,9 @@ func (e *Emitter) Ready() error {
 	switch {
 	case !e.loaded:
 		return errors.New("the cluster's objects have not been listed and mapped yet")
-	case e.rival != "":
+	case e.otherCluster != "":
 		return fmt.Errorf("another cluster, with UID %s, reports region %q of this flow, so this cluster, with UID %s, sends nothing; give each cluster its own "+
-			"region key, or delete the region on the server if the other cluster no longer exists", e.rival, e.cfg.Region, e.cfg.ClusterUID)
+			"region key, or delete the region on the server if the other cluster no longer exists", e.otherCluster, e.cfg.Region, e.cfg.ClusterUID)
 	case e.trouble.err != nil:
 		return e.trouble.err
 	case e.term != nil && !e.box.compared:

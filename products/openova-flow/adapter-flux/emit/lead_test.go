@@ -22,27 +22,27 @@ func TestLead_OnlyTheLoadedLeaderPosts(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.run()
-		g.change(g.region.is("a", "pending"))
+		g.change(g.region.upsert("a", "pending"))
 		g.settle(time.Hour)
-		g.readyIs("listed")
+		g.wantReadyError("listed")
 		g.em.Loaded()
 		g.settle(time.Hour)
-		g.readyIs("")
-		if len(g.all())+g.looks() != 0 {
+		g.wantReadyError("")
+		if len(g.allPosts())+g.checkCount() != 0 {
 			t.Error("a process that does not lead sent a request")
 		}
 		g.em.Lead(1)
 		g.drain()
-		g.same()
+		g.wantSameState()
 		g.em.Resign()
-		g.change(g.region.is("a", "running"))
+		g.change(g.region.upsert("a", "running"))
 		g.settle(time.Hour)
-		if n := len(g.all()); n != 1 {
+		if n := len(g.allPosts()); n != 1 {
 			t.Errorf("%d POSTs", n)
 		}
 		g.em.Lead(2)
 		g.drain()
-		g.same()
+		g.wantSameState()
 		_ = g.stop()
 	})
 }
@@ -52,15 +52,15 @@ func TestResign_CancelsARunningPost(t *testing.T) {
 		g := newRig(t, b)
 		g.lead()
 		g.settle(time.Second)
-		g.breaks(func(*http.Request, []byte) *fault { return &fault{delay: 5 * time.Second} })
-		g.change(g.region.is("a", "pending"))
+		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{delay: 5 * time.Second} })
+		g.change(g.region.upsert("a", "pending"))
 		g.settle(time.Second)
 		g.em.Resign()
 		g.settle(time.Hour)
-		if n := len(g.all()); n != 0 {
+		if n := len(g.allPosts()); n != 0 {
 			t.Errorf("%d POSTs reached the server after the leadership was lost", n)
 		}
-		g.readyIs("")
+		g.wantReadyError("")
 		_ = g.stop()
 	})
 }
@@ -72,20 +72,20 @@ func TestResign_IgnoresLaterAnswers(t *testing.T) {
 				g := newRig(t, b)
 				g.lead()
 				g.settle(time.Second)
-				g.breaks(func(*http.Request, []byte) *fault {
+				g.injectFaults(func(*http.Request, []byte) *fault {
 					time.Sleep(5 * time.Second) // a cancelled request may still be answered
 					return f
 				})
-				g.change(g.region.is("a", "pending"))
+				g.change(g.region.upsert("a", "pending"))
 				g.settle(time.Second)
 				g.em.Resign()
-				g.breaks(nil)
+				g.injectFaults(nil)
 				g.settle(time.Minute)
-				g.readyIs("")
+				g.wantReadyError("")
 				g.em.Lead(2)
-				g.change(g.region.is("a", "running"))
+				g.change(g.region.upsert("a", "running"))
 				g.drain()
-				g.same()
+				g.wantSameState()
 				_ = g.stop()
 			})
 		})
@@ -97,19 +97,19 @@ func TestPut_NeverWaitsForTheServer(t *testing.T) {
 		g := newRig(t, b)
 		g.lead()
 		g.settle(time.Second)
-		g.breaks(func(*http.Request, []byte) *fault { return &fault{delay: time.Hour} })
-		g.change(g.region.is("a", "pending"))
+		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{delay: time.Hour} })
+		g.change(g.region.upsert("a", "pending"))
 		g.settle(time.Second)
 		before := time.Now()
-		g.change(g.region.is("a", "running"))
+		g.change(g.region.upsert("a", "running"))
 		if d := time.Since(before); d != 0 {
 			t.Errorf("Put took %v", d)
 		}
 		g.settle(DefaultPostTimeout)
-		g.readyIs("did not answer in time")
-		g.breaks(nil)
+		g.wantReadyError("did not answer in time")
+		g.injectFaults(nil)
 		g.drain()
-		g.same()
+		g.wantSameState()
 		_ = g.stop()
 	})
 }
@@ -118,33 +118,33 @@ func TestLead_LatePostOfAnOldLeaderChangesNothing(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		old := newRig(t, b)
 		old.lead()
-		old.change(old.region.is("a", "pending"))
+		old.change(old.region.upsert("a", "pending"))
 		old.drain()
-		old.breaks(func(req *http.Request, _ []byte) *fault {
+		old.injectFaults(func(req *http.Request, _ []byte) *fault {
 			if req.Method == http.MethodPost {
 				return &fault{delay: 5 * time.Second}
 			}
 			return nil
 		})
-		old.change(old.region.is("a", "running")) // takes 5 s to arrive
+		old.change(old.region.upsert("a", "running")) // takes 5 s to arrive
 
 		heir := newRig(t, b)
-		heir.region.fold(heir.region.is("a", "succeeded"))
+		heir.region.fold(heir.region.upsert("a", "succeeded"))
 		heir.em.Loaded()
 		heir.em.Lead(2)
 		heir.run()
 		heir.drain()
 		old.settle(6 * time.Second)
-		heir.same()
-		old.readyIs("newer emitter")
-		if !slices.ContainsFunc(old.all(), func(p posted) bool { return p.status == http.StatusConflict }) {
+		heir.wantSameState()
+		old.wantReadyError("newer emitter")
+		if !slices.ContainsFunc(old.allPosts(), func(p posted) bool { return p.status == http.StatusConflict }) {
 			t.Error("the late POST was not rejected")
 		}
 		old.em.Resign()
 		_ = old.stop()
-		heir.change(heir.region.is("b", "pending"))
+		heir.change(heir.region.upsert("b", "pending"))
 		heir.drain()
-		heir.same()
+		heir.wantSameState()
 		_ = heir.stop()
 	})
 }
@@ -153,17 +153,17 @@ func TestLead_RestartedProcessOfOneEpochIsNewer(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		first := newRig(t, b)
 		first.lead()
-		first.change(first.region.is("a", "pending"))
+		first.change(first.region.upsert("a", "pending"))
 		first.drain()
 		_ = first.stop()
 		time.Sleep(time.Second)
 		second := newRig(t, b)
-		second.region.fold(second.region.is("a", "running"))
+		second.region.fold(second.region.upsert("a", "running"))
 		second.lead()
 		second.drain()
-		second.same()
-		if len(second.all()) != 1 || second.all()[0].status != http.StatusOK {
-			t.Errorf("POSTs: %v", second.all())
+		second.wantSameState()
+		if len(second.allPosts()) != 1 || second.allPosts()[0].status != http.StatusOK {
+			t.Errorf("POSTs: %v", second.allPosts())
 		}
 		_ = second.stop()
 	})
@@ -179,11 +179,11 @@ func TestDeliver_NumbersExceedAClockSetBack(t *testing.T) {
 		if res, _ := b.RoundTrip(req); res.StatusCode != http.StatusOK {
 			t.Fatal(res.StatusCode)
 		}
-		g.region.fold(g.region.is("a", "running"))
+		g.region.fold(g.region.upsert("a", "running"))
 		g.lead()
 		g.drain()
-		g.same()
-		g.readyIs("")
+		g.wantSameState()
+		g.wantReadyError("")
 		_ = g.stop()
 	})
 }
@@ -193,13 +193,13 @@ func TestRun_FlushesAtTheEnd(t *testing.T) {
 		g := newRig(t, b, func(c *Config) { c.Interval = 3 * time.Second })
 		g.lead()
 		g.settle(time.Second)
-		g.change(g.region.is("a", "pending"))
+		g.change(g.region.upsert("a", "pending"))
 		g.settle(time.Second)
-		g.change(g.region.is("a", "succeeded")) // has to wait for the interval
+		g.change(g.region.upsert("a", "succeeded")) // has to wait for the interval
 		if err := g.stop(); err != nil {
 			t.Error(err)
 		}
-		g.same()
+		g.wantSameState()
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "succeeded"}) {
 			t.Errorf("the server got statuses %v", got)
 		}
@@ -211,14 +211,14 @@ func TestFlush_WaitsForARunningPostAndRetries(t *testing.T) {
 		g := newRig(t, b)
 		g.lead()
 		g.settle(time.Second)
-		g.breaks(func(*http.Request, []byte) *fault { return &fault{status: 500} })
-		g.change(g.region.is("a", "pending"))
+		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{status: 500} })
+		g.change(g.region.upsert("a", "pending"))
 		g.settle(5 * time.Minute) // the next retry may be 30 s away
-		g.breaks(func(*http.Request, []byte) *fault { return &fault{delay: 2 * time.Second} })
+		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{delay: 2 * time.Second} })
 		if err := g.stop(); err != nil {
 			t.Error(err)
 		}
-		g.same()
+		g.wantSameState()
 	})
 }
 
@@ -227,22 +227,22 @@ func TestFlush_ShortensTheBackoff(t *testing.T) {
 		g := newRig(t, b)
 		g.lead()
 		g.settle(time.Second)
-		g.breaks(func(*http.Request, []byte) *fault {
+		g.injectFaults(func(*http.Request, []byte) *fault {
 			return &fault{delay: time.Second, err: errors.New("connection reset")}
 		})
-		g.change(g.region.is("a", "pending"))
+		g.change(g.region.upsert("a", "pending"))
 		for g.settle(10 * time.Minute); ; g.settle(100 * time.Millisecond) {
-			if g.underWay() {
+			if g.inFlight() {
 				break
 			}
 		}
 		g.end() // while a POST is in flight, which will fail
 		g.settle(100 * time.Millisecond)
-		g.breaks(nil)
+		g.injectFaults(nil)
 		if err := <-g.done; err != nil {
 			t.Error(err)
 		}
-		g.same()
+		g.wantSameState()
 	})
 }
 
@@ -252,9 +252,9 @@ func TestFlush_EndsAfterFiveSeconds(t *testing.T) {
 		g.lead()
 		g.settle(time.Second)
 		for _, f := range []*fault{{status: 500}, {delay: time.Hour}} {
-			g.breaks(func(*http.Request, []byte) *fault { return f })
+			g.injectFaults(func(*http.Request, []byte) *fault { return f })
 		}
-		g.change(g.region.is("a", "pending"))
+		g.change(g.region.upsert("a", "pending"))
 		g.settle(time.Second)
 		before := time.Now()
 		err := g.stop()
@@ -272,14 +272,14 @@ func TestDrained_ErrorHasTheReason(t *testing.T) {
 		g := newRig(t, b)
 		g.lead()
 		g.settle(time.Second)
-		g.breaks(func(*http.Request, []byte) *fault { return &fault{status: 403} })
-		g.change(g.region.is("a", "pending"))
+		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{status: 403} })
+		g.change(g.region.upsert("a", "pending"))
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := g.em.Drained(ctx); err == nil || !strings.Contains(err.Error(), "403") {
 			t.Errorf("Drained returned %v", err)
 		}
-		g.breaks(nil)
+		g.injectFaults(nil)
 		g.drain()
 		_ = g.stop()
 		synctest.Wait()
@@ -291,28 +291,28 @@ func TestUndelivered_IsTheStartOfTheFirstFailedRequest(t *testing.T) {
 		g := newRig(t, b)
 		g.lead()
 		defer g.stop()
-		g.change(g.region.is("a", "pending"))
+		g.change(g.region.upsert("a", "pending"))
 		g.drain()
 		if !g.em.Undelivered().IsZero() || g.em.Reaches(t.Context()) != nil {
 			t.Errorf("undelivered since %v, %v", g.em.Undelivered(), g.em.Reaches(t.Context()))
 		}
-		g.breaks(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
+		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
 		at := time.Now()
-		g.change(g.region.is("a", "running"))
+		g.change(g.region.upsert("a", "running"))
 		g.settle(time.Hour)
 		if since := g.em.Undelivered(); since.Before(at) || since.After(at.Add(DefaultInterval)) || g.em.Reaches(t.Context()) == nil {
 			t.Errorf("undelivered since %v, want %v", since, at)
 		}
-		g.breaks(nil)
+		g.injectFaults(nil)
 		g.drain()
-		g.breaks(func(*http.Request, []byte) *fault { return &fault{delay: time.Hour} }) // the connection is accepted, but there is no answer
+		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{delay: time.Hour} }) // the connection is accepted, but there is no answer
 		at = time.Now()
-		g.change(g.region.is("a", "pending"))
+		g.change(g.region.upsert("a", "pending"))
 		g.settle(time.Minute)
 		if since := g.em.Undelivered(); since.Before(at) || since.After(at.Add(DefaultInterval)) {
 			t.Errorf("undelivered since %v, want %v", since, at)
 		}
-		g.breaks(func(*http.Request, []byte) *fault { return &fault{status: http.StatusForbidden} })
+		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{status: http.StatusForbidden} })
 		g.settle(time.Minute)
 		if !g.em.Undelivered().IsZero() {
 			t.Error("a rejected request counts as undelivered")
@@ -320,7 +320,7 @@ func TestUndelivered_IsTheStartOfTheFirstFailedRequest(t *testing.T) {
 		if g.em.Reaches(t.Context()) == nil {
 			t.Error("Reaches returned nil though requests are rejected")
 		}
-		g.breaks(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
+		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
 		g.settle(time.Minute)
 		g.em.Resign()
 		if !g.em.Undelivered().IsZero() {
@@ -336,16 +336,16 @@ func TestUndelivered_BehindAGatewayThatAnswersPOSTsWith5xx(t *testing.T) {
 			g := newRig(t, b)
 			g.lead()
 			defer g.stop()
-			g.change(g.region.is("a", "pending"))
+			g.change(g.region.upsert("a", "pending"))
 			g.drain()
-			g.breaks(func(req *http.Request, _ []byte) *fault {
+			g.injectFaults(func(req *http.Request, _ []byte) *fault {
 				if req.Method != http.MethodPost {
 					return nil
 				}
 				return &fault{status: status, header: map[string]string{"Retry-After": "7"}}
 			})
 			at := time.Now()
-			g.change(g.region.is("a", "running"))
+			g.change(g.region.upsert("a", "running"))
 			g.settle(20 * time.Minute)
 			if since := g.em.Undelivered(); since.Before(at) || since.After(at.Add(DefaultInterval)) {
 				t.Errorf("%d: undelivered since %v, want %v", status, since, at)
@@ -353,7 +353,7 @@ func TestUndelivered_BehindAGatewayThatAnswersPOSTsWith5xx(t *testing.T) {
 			if g.em.Reaches(t.Context()) == nil {
 				t.Errorf("%d: Reaches returned nil behind the same gateway", status)
 			}
-			g.breaks(nil)
+			g.injectFaults(nil)
 			before := len(g.applied())
 			if err := g.em.Reaches(t.Context()); err != nil {
 				t.Errorf("%d: %v", status, err)
@@ -376,12 +376,12 @@ func TestReaches_OnlyAFlowServer(t *testing.T) {
 			{status: 200, body: "<html>"}, {status: 302}, {status: 400, body: "the plain HTTP request was sent to HTTPS port"}, {status: 404}, {status: 502}, {err: syscall.ECONNREFUSED},
 			{status: 403, header: map[string]string{"Content-Type": "application/problem+json"}, body: "{}"},
 		} {
-			g.breaks(func(*http.Request, []byte) *fault { return &f })
+			g.injectFaults(func(*http.Request, []byte) *fault { return &f })
 			if g.em.Reaches(t.Context()) == nil {
 				t.Errorf("Reaches returned nil for %+v", f)
 			}
 		}
-		g.breaks(nil)
+		g.injectFaults(nil)
 		if err := g.em.Reaches(t.Context()); err != nil {
 			t.Error(err)
 		}
@@ -393,10 +393,10 @@ func TestRun_EndOfTheFlushIsNoTroubleOfTheServer(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
-		g.change(g.region.is("a", "pending"))
+		g.change(g.region.upsert("a", "pending"))
 		g.drain()
-		g.breaks(func(*http.Request, []byte) *fault { return &fault{delay: time.Hour} })
-		g.change(g.region.is("a", "running"))
+		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{delay: time.Hour} })
+		g.change(g.region.upsert("a", "running"))
 		g.settle(time.Second)
 		if err := g.stop(); err == nil {
 			t.Error("the cancelled POST counts as confirmed")
@@ -412,13 +412,13 @@ func TestCheck_AsksByTheNewestETag(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b, func(c *Config) { c.ClusterUID = "" }) // else renewals of the claim replace the checks
 		g.lead()
-		g.change(g.region.is("a", "pending"))
+		g.change(g.region.upsert("a", "pending"))
 		g.drain()
-		g.change(g.region.is("a", "running"))
+		g.change(g.region.upsert("a", "running"))
 		g.drain()
 		var asked []string
 		var mu sync.Mutex
-		g.breaks(func(req *http.Request, _ []byte) *fault {
+		g.injectFaults(func(req *http.Request, _ []byte) *fault {
 			mu.Lock()
 			defer mu.Unlock()
 			if req.Method == http.MethodGet {
@@ -449,16 +449,16 @@ func TestAnswered_HasEachAnswerAndWhenItsRequestWasSent(t *testing.T) {
 			}
 		})
 		g.lead()
-		g.change(g.region.is("a", "pending"))
+		g.change(g.region.upsert("a", "pending"))
 		g.drain()
 		mu.Lock()
 		before := len(heads)
 		mu.Unlock()
-		g.breaks(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
-		if before != len(g.all())+g.looks() || g.em.Reaches(t.Context()) == nil {
-			t.Errorf("%d answers of %d requests", before, len(g.all())+g.looks())
+		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{err: syscall.ECONNREFUSED} })
+		if before != len(g.allPosts())+g.checkCount() || g.em.Reaches(t.Context()) == nil {
+			t.Errorf("%d answers of %d requests", before, len(g.allPosts())+g.checkCount())
 		}
-		g.breaks(func(*http.Request, []byte) *fault { return &fault{status: http.StatusTeapot, delay: 3 * time.Second} })
+		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{status: http.StatusTeapot, delay: 3 * time.Second} })
 		_ = g.em.Reaches(t.Context())
 		mu.Lock()
 		defer mu.Unlock()

@@ -156,7 +156,7 @@ func TestClient_EveryAnswerIsBounded(t *testing.T) {
 				t.Error("a request with an endless head succeeded")
 			}
 			_, _, _ = c.claim(t.Context(), "r1", "uid", time.Minute)
-			_, _ = c.look(t.Context(), `"x"`, "")
+			_, _ = c.check(t.Context(), `"x"`, "")
 			_, _, _ = c.snapshot(t.Context(), "", "")
 		})
 		if grown > few {

@@ -15,18 +15,18 @@ func TestMetrics_CountOutcomes(t *testing.T) {
 		reg := prometheus.NewRegistry()
 		g := newRig(t, b, func(c *Config) { c.Registerer, c.Backlog = reg, 3 })
 		g.lead()
-		g.change(g.region.is("a", "s0"), g.region.is("b", "s0"))
+		g.change(g.region.upsert("a", "s0"), g.region.upsert("b", "s0"))
 		g.drain()
-		g.breaks(func(*http.Request, []byte) *fault { return &fault{status: 403} })
-		g.change(g.region.is("a", "s1"))
+		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{status: 403} })
+		g.change(g.region.upsert("a", "s1"))
 		g.settle(time.Second)
 		for _, s := range []string{"s2", "s3", "s4", "s5"} { // over the backlog
-			g.change(g.region.is("b", s))
+			g.change(g.region.upsert("b", s))
 		}
 		if n := testutil.ToFloat64(g.em.metrics.backlog); n != 2 {
 			t.Errorf("backlog_changes is %v", n)
 		}
-		g.breaks(nil)
+		g.injectFaults(nil)
 		g.drain()
 		m := g.em.metrics
 		denied := testutil.ToFloat64(m.posts.WithLabelValues("denied"))

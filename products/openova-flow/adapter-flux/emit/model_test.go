@@ -16,14 +16,14 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// weather makes requests fail at random.
-type weather struct {
+// flakyNetwork makes requests fail at random.
+type flakyNetwork struct {
 	mu  sync.Mutex
 	rng *rand.Rand
-	bad float64 // share of the requests that fail
+	bad float64 // probability that a request fails
 }
 
-func (w *weather) strikes(*http.Request, []byte) *fault {
+func (w *flakyNetwork) faultOf(*http.Request, []byte) *fault {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.rng.Float64() >= w.bad {
@@ -53,21 +53,21 @@ func anyChanges(rng *rand.Rand, r *region) []mapping.Change {
 	status := fmt.Sprint("s", rng.IntN(5))
 	switch rng.IntN(10) {
 	case 0:
-		return []mapping.Change{r.gone(a)}
+		return []mapping.Change{r.deletion(a)}
 	case 1:
-		return []mapping.Change{r.gone(a), r.after(a, b)}
+		return []mapping.Change{r.deletion(a), r.dependency(a, b)}
 	case 2:
-		k := r.after(a, b).Edge.Key()
+		k := r.dependency(a, b).Edge.Key()
 		return []mapping.Change{{DeleteEdge: &k}}
 	case 3:
-		return []mapping.Change{r.gone(a), r.isWith(a, status, map[string]any{"uid": fmt.Sprint(rng.IntN(3))}), r.contained(a)}
+		return []mapping.Change{r.deletion(a), r.upsertWith(a, status, map[string]any{"uid": fmt.Sprint(rng.IntN(3))}), r.contains(a)}
 	case 4:
-		return []mapping.Change{r.after(a, b)}
+		return []mapping.Change{r.dependency(a, b)}
 	}
-	return []mapping.Change{r.is(a, status), r.contained(a), r.is("", status)}
+	return []mapping.Change{r.upsert(a, status), r.contains(a), r.upsert("", status)}
 }
 
-func TestModel_ServerEndsAsTheRegion(t *testing.T) {
+func TestModel_ServerEndsWithTheRegionsState(t *testing.T) {
 	for seed := range uint64(10) {
 		bubble(t, serverLimits{}, func(t *testing.T, b backend) { scenario(t, b, rand.New(rand.NewPCG(seed, 4))) })
 		if t.Failed() {
@@ -81,10 +81,10 @@ func scenario(t *testing.T, b backend, rng *rand.Rand) {
 	backlog := func(c *Config) { c.Backlog = 5 + rng.IntN(100) }
 	pods := []*rig{newRig(t, b, backlog), newRig(t, b, backlog)}
 	truth := pods[0].region
-	sky := &weather{rng: rng, bad: 0.4}
+	network := &flakyNetwork{rng: rng, bad: 0.4}
 	for _, p := range pods {
 		p.region, p.em.cfg.Source = truth, truth
-		p.breaks(sky.strikes)
+		p.injectFaults(network.faultOf)
 		p.em.Loaded()
 		p.run()
 	}
@@ -93,10 +93,10 @@ func scenario(t *testing.T, b backend, rng *rand.Rand) {
 	epoch := int64(0)
 	leader := pods[0]
 	for range 400 {
-		chance := func(p float64) bool { sky.mu.Lock(); defer sky.mu.Unlock(); return rng.Float64() < p }
+		chance := func(p float64) bool { network.mu.Lock(); defer network.mu.Unlock(); return rng.Float64() < p }
 		switch {
 		case chance(0.02):
-			if chance(0.7) { // else the old leader does not know yet
+			if chance(0.7) { // otherwise the old leader has not noticed yet
 				leader.em.Resign()
 			}
 			epoch++
@@ -109,26 +109,26 @@ func scenario(t *testing.T, b backend, rng *rand.Rand) {
 			pods[0].direct(t, http.MethodDelete, "", "")
 			pods[0].direct(t, http.MethodPost, "/events", others)
 		default:
-			sky.mu.Lock()
+			network.mu.Lock()
 			changes := anyChanges(rng, truth)
-			sky.mu.Unlock()
+			network.mu.Unlock()
 			truth.fold(changes...)
 			for _, p := range pods {
 				p.em.Put(changes)
 			}
 		}
-		sky.mu.Lock()
+		network.mu.Lock()
 		pause := time.Duration(rng.IntN(2000)) * time.Millisecond
-		sky.mu.Unlock()
+		network.mu.Unlock()
 		time.Sleep(pause)
 	}
 	for _, p := range pods {
-		p.breaks(nil)
+		p.injectFaults(nil)
 		p.em.Resign()
 	}
 	leader.em.Lead(epoch + 1)
 	leader.drain()
-	leader.same()
+	leader.wantSameState()
 	if m := leader.get(t); m != nil && epoch > 0 {
 		theirs := ownNodes("r2", m.Nodes)
 		edges := slices.DeleteFunc(m.Relationships, func(r flow.Relationship) bool { return r.FromID != "r2/a" })
@@ -150,26 +150,26 @@ func TestLead_NoTransitionIsLostOrRepeated(t *testing.T) {
 			g := newRig(t, b)
 			g.lead()
 			g.settle(time.Second)
-			sky := &weather{rng: rand.New(rand.NewPCG(seed, 6)), bad: 0.5}
-			g.breaks(sky.strikes)
+			network := &flakyNetwork{rng: rand.New(rand.NewPCG(seed, 6)), bad: 0.5}
+			g.injectFaults(network.faultOf)
 			seen := map[string][]string{}
 			for i := range 200 {
 				name := string(rune('a' + rng.IntN(3)))
 				status := fmt.Sprint("s", rng.IntN(3))
 				if rng.IntN(10) == 0 && i > 0 {
 					status = "deleted"
-					g.change(g.region.gone(name))
+					g.change(g.region.deletion(name))
 				} else {
-					g.change(g.region.is(name, status))
+					g.change(g.region.upsert(name, status))
 				}
 				if s := seen[name]; len(s) == 0 && status != "deleted" || len(s) > 0 && s[len(s)-1] != status {
 					seen[name] = append(s, status)
 				}
 				g.settle(time.Duration(rng.IntN(1500)) * time.Millisecond)
 			}
-			g.breaks(nil)
+			g.injectFaults(nil)
 			g.drain()
-			g.same()
+			g.wantSameState()
 			for name, want := range seen {
 				if got := withoutRepeats(g, "r1/"+name); !slices.Equal(got, want) {
 					t.Errorf("seed %d: the server got statuses of %s\n%v, want\n%v", seed, name, got, want)
@@ -196,20 +196,20 @@ func TestDeliver_PendingTransitionsSurviveARestartOfTheServer(t *testing.T) {
 			rng := rand.New(rand.NewPCG(seed, 7))
 			g := newRig(t, b)
 			g.lead()
-			sky := &weather{rng: rand.New(rand.NewPCG(seed, 8)), bad: 0.5}
-			g.breaks(sky.strikes)
+			network := &flakyNetwork{rng: rand.New(rand.NewPCG(seed, 8)), bad: 0.5}
+			g.injectFaults(network.faultOf)
 			var want []string
 			for i := range 100 {
 				want = append(want, fmt.Sprint("s", i))
-				g.change(g.region.is("a", want[i]))
+				g.change(g.region.upsert("a", want[i]))
 				if rng.IntN(20) == 0 {
 					b.restart()
 				}
 				g.settle(time.Duration(rng.IntN(1500)) * time.Millisecond)
 			}
-			g.breaks(nil)
+			g.injectFaults(nil)
 			g.drain()
-			g.same()
+			g.wantSameState()
 			got := g.statuses(t, "r1/a")
 			for _, s := range want {
 				if !slices.Contains(got, s) {
@@ -253,7 +253,7 @@ func TestEmitter_ConcurrentCalls(t *testing.T) {
 		wg.Wait()
 		g.drain()
 		synctest.Wait()
-		g.same()
+		g.wantSameState()
 		_ = g.stop()
 	})
 }

@@ -13,8 +13,8 @@ import (
 // sent batch and the log. It is not safe for concurrent use.
 type outbox struct {
 	backlog   int
-	confirmed *image
-	want      *image
+	confirmed *regionState
+	want      *regionState
 	sent      *batch   // sent, without an answer so far; its changes are not in log
 	log       []change // in the order of Put
 	limit     int      // length of log at which it collapses
@@ -23,8 +23,8 @@ type outbox struct {
 	since     map[key]bool // elements that were put since the running comparison began; true: deleted. nil if none is running
 	collapsed int          // number of changes removed by collapsing
 
-	base *image // the region before log, as this process saw it before its term; nil after the comparison
-	kept int    // number of changes in log from before the term
+	base *regionState // the region before log, as this process saw it before its term; nil after the comparison
+	kept int          // number of changes in log from before the term
 }
 
 // hold is an element that the server has rejected. It is not sent again before a time, or before it changes.
@@ -43,7 +43,7 @@ func newOutbox(backlog int) *outbox {
 
 // reset removes everything except the held elements.
 func (o *outbox) reset() {
-	o.confirmed, o.want = newImage(), newImage()
+	o.confirmed, o.want = newRegionState(), newRegionState()
 	o.sent, o.log, o.limit = nil, nil, o.backlog
 	o.compared, o.since = false, nil
 	o.base = nil

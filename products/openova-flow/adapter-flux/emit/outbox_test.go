@@ -29,8 +29,8 @@ func anyChange(rng *rand.Rand) change {
 	return nodeChange(flow.Node{ID: id, FlowID: "F", Label: "l", Status: fmt.Sprint("s", rng.IntN(4)), Meta: flow.Object(`{"uid":"` + uid + `"}`)}, time.Time{})
 }
 
-// folded returns the state that the server folds from NDJSON, starting with an image.
-func folded(t *testing.T, base *image, body string) map[string]string {
+// folded returns the state that the server folds from NDJSON, starting with a state.
+func folded(t *testing.T, base *regionState, body string) map[string]string {
 	t.Helper()
 	s := flow.NewState("F", 0)
 	for k, v := range base.values {
@@ -62,7 +62,7 @@ func folded(t *testing.T, base *image, body string) map[string]string {
 	return out
 }
 
-func flat(m *image) map[string]string {
+func flat(m *regionState) map[string]string {
 	out := map[string]string{}
 	for k, v := range m.values {
 		out[k.String()] = v
@@ -70,10 +70,10 @@ func flat(m *image) map[string]string {
 	return out
 }
 
-func TestImage_FoldsLikeTheServer(t *testing.T) {
+func TestRegionState_FoldsLikeTheServer(t *testing.T) {
 	for seed := range uint64(300) {
 		rng := rand.New(rand.NewPCG(seed, 1))
-		base, log := newImage(), []change{}
+		base, log := newRegionState(), []change{}
 		for range 20 {
 			base.apply(anyChange(rng))
 		}
@@ -99,7 +99,7 @@ func TestImage_FoldsLikeTheServer(t *testing.T) {
 			rest = rest[len(b.changes):]
 		}
 		if got := folded(t, base, body.String()); !maps.Equal(got, flat(want)) {
-			t.Fatalf("seed %d: the server folds to %v, the image to %v", seed, got, flat(want))
+			t.Fatalf("seed %d: the server folds to %v, the emitter to %v", seed, got, flat(want))
 		}
 	}
 }
@@ -193,7 +193,7 @@ func TestOutbox_RecreatedObjectIsNotCollapsed(t *testing.T) {
 func TestOutbox_CollapsesBeforeTheComparison(t *testing.T) {
 	for seed := range uint64(150) {
 		rng := rand.New(rand.NewPCG(seed, 3))
-		server, truth := newImage(), newImage()
+		server, truth := newRegionState(), newRegionState()
 		for range 20 {
 			server.apply(anyChange(rng))
 			truth.apply(anyChange(rng))
@@ -225,7 +225,7 @@ func TestOutbox_CollapsesBeforeTheComparison(t *testing.T) {
 	}
 }
 
-func elements(t *testing.T, m *image) (nodes []flow.Node, rels []flow.Relationship) {
+func elements(t *testing.T, m *regionState) (nodes []flow.Node, rels []flow.Relationship) {
 	for k, v := range m.values {
 		var err error
 		if k.node != "" {
@@ -248,8 +248,8 @@ func TestOutbox_DropsHeldEdgesWithTheirNode(t *testing.T) {
 	r, now := newRegion("r1"), time.Unix(0, 0)
 	o := newOutbox(10)
 	o.beginCompare()
-	o.compare(newImage(), nil, nil, now)
-	for _, c := range r.fold(r.is("a", "running"), r.contained("a")) {
+	o.compare(newRegionState(), nil, nil, now)
+	for _, c := range r.fold(r.upsert("a", "running"), r.contains("a")) {
 		o.put(fromMapping(c, now))
 	}
 	b := o.take(limits{message: 1 << 20, batch: 1 << 20})
@@ -261,7 +261,7 @@ func TestOutbox_DropsHeldEdgesWithTheirNode(t *testing.T) {
 	if o.release(now); len(o.held) != 1 {
 		t.Fatalf("held: %v", o.held)
 	}
-	for _, c := range r.fold(r.gone("a")) {
+	for _, c := range r.fold(r.deletion("a")) {
 		o.put(fromMapping(c, now))
 	}
 	if next := o.release(now.Add(time.Hour)); len(o.held) != 0 || !next.IsZero() {

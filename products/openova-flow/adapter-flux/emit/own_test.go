@@ -44,8 +44,8 @@ func TestReadPart_KeepsTheRegionsElements(t *testing.T) {
 	if !slices.Equal(all, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(all, "\n"), strings.Join(want, "\n"))
 	}
-	if len(got.image().values) != 4 {
-		t.Error(got.image().values)
+	if len(got.state().values) != 4 {
+		t.Error(got.state().values)
 	}
 }
 

@@ -77,7 +77,7 @@ func (p *partReader) message() error {
 	if err := p.expect(json.Delim('{')); err != nil {
 		return err
 	}
-	typed, flowed := false, false
+	hasType, hasFlow := false, false
 	for p.d.More() {
 		key, err := p.d.Token()
 		if err != nil {
@@ -95,9 +95,9 @@ func (p *partReader) message() error {
 			}
 			switch key {
 			case "type":
-				typed = string(p.raw) == `"snapshot"`
+				hasType = string(p.raw) == `"snapshot"`
 			case "flow":
-				flowed = true
+				hasFlow = true
 				_, err = flow.DecodeInstance(p.flowID, compacted(p.raw))
 			}
 		}
@@ -109,7 +109,7 @@ func (p *partReader) message() error {
 	if err := p.expect(json.Delim('}')); err != nil {
 		return err
 	}
-	if _, err := p.d.Token(); err != io.EOF || !typed || !flowed {
+	if _, err := p.d.Token(); err != io.EOF || !hasType || !hasFlow {
 		return errNotASnapshot
 	}
 	return nil
@@ -165,11 +165,11 @@ func (p *partReader) relationship() error {
 	if err := json.Unmarshal(p.raw, &head); err != nil {
 		return err
 	}
-	in := head.ToFlowID
+	flowID := head.ToFlowID
 	if head.Type == flow.Contains {
-		in = head.FromFlowID
+		flowID = head.FromFlowID
 	}
-	if !flow.RelInRegions(head.RelKey, []string{p.region}) || in != "" && in != p.flowID {
+	if !flow.RelInRegions(head.RelKey, []string{p.region}) || flowID != "" && flowID != p.flowID {
 		return nil
 	}
 	r, err := flow.DecodeRelationship(compacted(p.raw))

@@ -26,14 +26,14 @@ func TestDrop_OneInvalidNodeDelaysNoOther(t *testing.T) {
 		g.settle(time.Second)
 		bad := g.region.node("bad", "running", nil)
 		bad.Label = ""
-		g.change(g.region.is("a", "running"), g.region.contained("a"), mappingNode(bad), g.region.is("z", "pending"), g.region.contained("z"),
-			g.region.is("a", "succeeded"))
+		g.change(g.region.upsert("a", "running"), g.region.contains("a"), mappingNode(bad), g.region.upsert("z", "pending"), g.region.contains("z"),
+			g.region.upsert("a", "succeeded"))
 		g.drain()
-		g.same("r1/bad")
+		g.wantSameState("r1/bad")
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"running", "succeeded"}) {
 			t.Errorf("the server got statuses %v", got)
 		}
-		if n := len(g.all()); n != 2 {
+		if n := len(g.allPosts()); n != 2 {
 			t.Errorf("%d POSTs, want the rejected one and the rest", n)
 		}
 		if g.log.count("rejected an element") != 1 || g.log.count("r1/bad") != 1 {
@@ -42,16 +42,16 @@ func TestDrop_OneInvalidNodeDelaysNoOther(t *testing.T) {
 		if n := testutil.ToFloat64(g.em.metrics.dropped); n != 1 {
 			t.Errorf("%v dropped", n)
 		}
-		g.readyIs("")
+		g.wantReadyError("")
 
 		g.change(mappingNode(bad)) // the same again, and comparisons
 		g.settle(time.Hour)
-		if n := len(g.all()); n != 2 {
+		if n := len(g.allPosts()); n != 2 {
 			t.Errorf("%d POSTs without a change", n)
 		}
-		g.change(g.region.is("bad", "succeeded"))
+		g.change(g.region.upsert("bad", "succeeded"))
 		g.drain()
-		g.same()
+		g.wantSameState()
 		_ = g.stop()
 	})
 }
@@ -63,9 +63,9 @@ func TestDrop_NewerValueIsSent(t *testing.T) {
 		g.settle(time.Second)
 		bad := g.region.node("a", "running", nil)
 		bad.Label = ""
-		g.change(g.region.is("a", "pending"), mappingNode(bad), g.region.is("a", "succeeded"))
+		g.change(g.region.upsert("a", "pending"), mappingNode(bad), g.region.upsert("a", "succeeded"))
 		g.drain()
-		g.same()
+		g.wantSameState()
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "succeeded"}) {
 			t.Errorf("the server got statuses %v", got)
 		}
@@ -82,7 +82,7 @@ func TestDrop_FindsTheElementByLine(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		for _, status := range []string{"400", "422"} {
 			g := newRig(t, b)
-			g.breaks(func(req *http.Request, body []byte) *fault {
+			g.injectFaults(func(req *http.Request, body []byte) *fault {
 				for i, line := range strings.Split(string(body), "\n") {
 					if strings.Contains(line, `"poison"`) {
 						code := map[string]int{"400": 400, "422": 422}[status]
@@ -96,9 +96,9 @@ func TestDrop_FindsTheElementByLine(t *testing.T) {
 			g.em.Lead(map[string]int64{"400": 1, "422": 2}[status])
 			g.run()
 			g.settle(time.Second)
-			g.change(g.region.is("a", "pending"), g.region.is("b", "poison"), g.region.is("c", "pending"))
+			g.change(g.region.upsert("a", "pending"), g.region.upsert("b", "poison"), g.region.upsert("c", "pending"))
 			g.drain()
-			g.same("r1/b")
+			g.wantSameState("r1/b")
 			if n := testutil.ToFloat64(g.em.metrics.dropped); n != 1 {
 				t.Errorf("%s: %v dropped", status, n)
 			}
@@ -131,23 +131,23 @@ func TestDeliver_OtherRejectionsKeepChangesAndReadinessFails(t *testing.T) {
 				g := newRig(t, b)
 				g.lead()
 				g.settle(time.Second)
-				g.breaks(func(req *http.Request, _ []byte) *fault {
+				g.injectFaults(func(req *http.Request, _ []byte) *fault {
 					if req.Method == http.MethodPost {
 						return &fault{status: c.status, body: c.body, header: map[string]string{"Content-Type": c.typ}}
 					}
 					return nil
 				})
-				g.change(g.region.is("a", "running"))
+				g.change(g.region.upsert("a", "running"))
 				g.settle(5 * time.Minute)
-				g.change(g.region.is("a", "succeeded"))
+				g.change(g.region.upsert("a", "succeeded"))
 				g.settle(5 * time.Minute)
-				g.readyIs(c.says)
-				if n := len(g.all()); n > 80 || n < 10 {
+				g.wantReadyError(c.says)
+				if n := len(g.allPosts()); n > 80 || n < 10 {
 					t.Errorf("%d POSTs in ten minutes", n)
 				}
-				g.breaks(nil)
+				g.injectFaults(nil)
 				g.drain()
-				g.readyIs("")
+				g.wantReadyError("")
 				if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"running", "succeeded"}) {
 					t.Errorf("the server got statuses %v", got)
 				}
@@ -166,28 +166,28 @@ func TestToken_RotatedFileIsUsed(t *testing.T) {
 		write(t, file, "token-1\n")
 		g := newRig(t, b, func(c *Config) { c.TokenFile = file })
 		accepted := "Bearer token-1"
-		g.breaks(func(req *http.Request, _ []byte) *fault {
+		g.injectFaults(func(req *http.Request, _ []byte) *fault {
 			if req.Header.Get("Authorization") != accepted {
 				return &fault{status: 401}
 			}
 			return nil
 		})
 		g.lead()
-		g.change(g.region.is("a", "pending"))
+		g.change(g.region.upsert("a", "pending"))
 		g.drain()
-		g.breaks(func(req *http.Request, _ []byte) *fault {
+		g.injectFaults(func(req *http.Request, _ []byte) *fault {
 			if req.Header.Get("Authorization") != "Bearer token-2" {
 				return &fault{status: 401}
 			}
 			return nil
 		})
-		g.change(g.region.is("a", "running"))
+		g.change(g.region.upsert("a", "running"))
 		g.settle(time.Minute)
-		g.readyIs("401")
-		g.change(g.region.is("a", "succeeded"))
+		g.wantReadyError("401")
+		g.change(g.region.upsert("a", "succeeded"))
 		write(t, file, "")
 		g.settle(time.Minute)
-		g.readyIs("token file cannot be used")
+		g.wantReadyError("token file cannot be used")
 		write(t, file, "token-2")
 		g.drain()
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "running", "succeeded"}) {
@@ -216,21 +216,21 @@ func TestRetryAfter_IsHonoured(t *testing.T) {
 				g := newRig(t, b)
 				g.lead()
 				g.settle(time.Second)
-				g.breaks(func(req *http.Request, _ []byte) *fault {
+				g.injectFaults(func(req *http.Request, _ []byte) *fault {
 					return &fault{status: 429, header: map[string]string{"Retry-After": header()}}
 				})
-				g.change(g.region.is("a", "running"))
+				g.change(g.region.upsert("a", "running"))
 				g.settle(time.Second)
-				g.breaks(nil)
+				g.injectFaults(nil)
 				g.drain()
-				posts := g.all()
+				posts := g.allPosts()
 				if len(posts) != 2 {
 					t.Fatalf("%d POSTs", len(posts))
 				}
 				if d := posts[1].at.Sub(posts[0].at); d < 89*time.Second || d > 120*time.Second {
 					t.Errorf("tried again after %v", d)
 				}
-				g.same()
+				g.wantSameState()
 				_ = g.stop()
 			})
 		})
@@ -244,18 +244,18 @@ func TestBatch_OverTheServersLimitIsSplit(t *testing.T) {
 		g.settle(time.Second)
 		for i := range 40 {
 			name := "n" + strings.Repeat("x", i)
-			g.change(g.region.is(name, "running"), g.region.contained(name))
+			g.change(g.region.upsert(name, "running"), g.region.contains(name))
 		}
-		g.change(g.region.isWith("fat", "running", map[string]any{"message": strings.Repeat("y", 4000)}))
+		g.change(g.region.upsertWith("fat", "running", map[string]any{"message": strings.Repeat("y", 4000)}))
 		g.drain()
-		g.same("r1/fat")
+		g.wantSameState("r1/fat")
 		if n := testutil.ToFloat64(g.em.metrics.dropped); n != 1 {
 			t.Errorf("%v dropped, want only the one over the limit", n)
 		}
 		if g.log.count("rejected an element") != 1 {
 			t.Errorf("logged %v", g.log.lines)
 		}
-		g.readyIs("")
+		g.wantReadyError("")
 		_ = g.stop()
 	})
 }
@@ -264,12 +264,12 @@ func TestBatch_StaysWithinItsLimits(t *testing.T) {
 	bubble(t, serverLimits{batch: 20_000, message: 5_000}, func(t *testing.T, b backend) {
 		g := newRig(t, b, func(c *Config) { c.MaxBatch, c.MaxMessage = 20_000, 5_000 })
 		for i := range 300 {
-			g.region.fold(g.region.is("n"+strings.Repeat("x", i), "running"))
+			g.region.fold(g.region.upsert("n"+strings.Repeat("x", i), "running"))
 		}
 		g.lead()
 		g.drain()
-		g.same()
-		for _, p := range g.all() {
+		g.wantSameState()
+		for _, p := range g.allPosts() {
 			if p.status != http.StatusOK {
 				t.Errorf("a POST of %d bytes was answered %d", len(p.body), p.status)
 			}
@@ -284,28 +284,28 @@ func TestHold_ElementAtALimitWaitsAlone(t *testing.T) {
 		g.lead()
 		g.settle(time.Second)
 		for _, n := range []string{"a", "b", "c", "d"} {
-			g.change(g.region.is(n, "pending"))
+			g.change(g.region.upsert(n, "pending"))
 		}
 		g.drain()
 		for _, n := range []string{"e", "f", "g", "h", "i"} {
-			g.change(g.region.is(n, "pending"))
+			g.change(g.region.upsert(n, "pending"))
 		}
-		g.change(g.region.is("a", "running"))
+		g.change(g.region.upsert("a", "running"))
 		g.settle(5 * time.Second)
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"pending", "running"}) {
 			t.Errorf("the server got statuses %v while it was full", got)
 		}
-		g.readyIs("")
+		g.wantReadyError("")
 		g.settle(3 * time.Hour)
 		if n := len(g.get(t).Nodes); n != 6 {
 			t.Errorf("the server has %d nodes of 6", n)
 		}
-		if n := len(g.all()); n > 400 {
+		if n := len(g.allPosts()); n > 400 {
 			t.Errorf("%d POSTs in three hours", n)
 		}
-		g.change(g.region.gone("b"), g.region.gone("c"), g.region.gone("d"))
+		g.change(g.region.deletion("b"), g.region.deletion("c"), g.region.deletion("d"))
 		g.drain()
-		g.same()
+		g.wantSameState()
 		_ = g.stop()
 	})
 }
@@ -315,25 +315,25 @@ func TestHold_ElementAtALimitIsRetriedSoon(t *testing.T) {
 		g := newRig(t, b)
 		g.lead()
 		g.settle(time.Second)
-		g.change(g.region.is("a", "pending"), g.region.is("b", "pending"))
+		g.change(g.region.upsert("a", "pending"), g.region.upsert("b", "pending"))
 		g.drain()
-		g.change(g.region.is("c", "pending"))
+		g.change(g.region.upsert("c", "pending"))
 		g.settle(time.Second)
-		g.same("r1/c")
-		g.change(g.region.gone("a"))
+		g.wantSameState("r1/c")
+		g.change(g.region.deletion("a"))
 		g.settle(firstHold)
-		g.same()
+		g.wantSameState()
 
-		g.change(g.region.is("d", "pending"))
+		g.change(g.region.upsert("d", "pending"))
 		g.settle(time.Second)
 		g.em.Resign()
-		g.change(g.region.is("d", "running"))
+		g.change(g.region.upsert("d", "running"))
 		g.em.Lead(2)
 		g.settle(time.Minute)
-		g.same("r1/d")
-		g.change(g.region.gone("b"))
+		g.wantSameState("r1/d")
+		g.change(g.region.deletion("b"))
 		g.drain()
-		g.same()
+		g.wantSameState()
 		_ = g.stop()
 	})
 }
@@ -346,15 +346,15 @@ func TestDrop_ElementWithTooMuchMetaIsDroppedAlone(t *testing.T) {
 		g := newRig(t, b)
 		g.lead()
 		g.settle(time.Second)
-		g.change(g.region.is("a", "pending"), g.region.isWith("fat", "pending", map[string]any{"x": strings.Repeat("y", 70<<10)}), g.region.is("b", "pending"))
+		g.change(g.region.upsert("a", "pending"), g.region.upsertWith("fat", "pending", map[string]any{"x": strings.Repeat("y", 70<<10)}), g.region.upsert("b", "pending"))
 		g.settle(10 * time.Minute)
-		g.same("r1/fat")
+		g.wantSameState("r1/fat")
 		if n := testutil.ToFloat64(g.em.metrics.held); n < 2 || n > 10 {
 			t.Errorf("tried %v times in ten minutes", n)
 		}
-		g.change(g.region.is("fat", "running"))
+		g.change(g.region.upsert("fat", "running"))
 		g.drain()
-		g.same()
+		g.wantSameState()
 		_ = g.stop()
 	})
 }
@@ -372,9 +372,9 @@ func TestHostileAnswer_IsLoggedCutAndEscaped(t *testing.T) {
 			{status: 400, header: map[string]string{"Content-Type": "application/problem+json"}, body: string(document)},
 		} {
 			g := newRig(t, b)
-			g.breaks(func(*http.Request, []byte) *fault { return answer })
+			g.injectFaults(func(*http.Request, []byte) *fault { return answer })
 			g.lead()
-			g.change(g.region.is("a", "running"))
+			g.change(g.region.upsert("a", "running"))
 			g.settle(time.Minute)
 			said := append([]string{}, g.log.lines...)
 			if err := g.em.Ready(); err != nil {
@@ -389,7 +389,7 @@ func TestHostileAnswer_IsLoggedCutAndEscaped(t *testing.T) {
 					t.Errorf("%d: %d bytes: %.300q", answer.status, len(text), text)
 				}
 			}
-			g.breaks(nil)
+			g.injectFaults(nil)
 		}
 	})
 }
@@ -401,11 +401,11 @@ func TestBatch_IsAsLargeAsConfiguredAgainAfterAComparison(t *testing.T) {
 		g.settle(time.Second)
 		many := func(status string) (changes []mapping.Change) {
 			for i := range 40 {
-				changes = append(changes, g.region.is(fmt.Sprint("n", i), status))
+				changes = append(changes, g.region.upsert(fmt.Sprint("n", i), status))
 			}
 			return changes
 		}
-		g.breaks(func(req *http.Request, body []byte) *fault {
+		g.injectFaults(func(req *http.Request, body []byte) *fault {
 			if req.Method == http.MethodPost && len(body) > 1000 {
 				return &fault{status: http.StatusRequestEntityTooLarge}
 			}
@@ -413,12 +413,12 @@ func TestBatch_IsAsLargeAsConfiguredAgainAfterAComparison(t *testing.T) {
 		})
 		g.change(many("pending")...)
 		g.drain()
-		g.breaks(nil)
+		g.injectFaults(nil)
 		g.settle(comparePeriod + time.Minute)
-		before := len(g.all())
+		before := len(g.allPosts())
 		g.change(many("running")...)
 		g.drain()
-		if n := len(g.all()) - before; n != 1 {
+		if n := len(g.allPosts()) - before; n != 1 {
 			t.Errorf("%d POSTs for changes that fit in one", n)
 		}
 		_ = g.stop()
@@ -430,11 +430,11 @@ func TestBackoff_HasJitter(t *testing.T) {
 		g := newRig(t, b)
 		g.lead()
 		var at []time.Time
-		g.breaks(func(*http.Request, []byte) *fault {
+		g.injectFaults(func(*http.Request, []byte) *fault {
 			at = append(at, time.Now())
 			return &fault{err: syscall.ECONNREFUSED}
 		})
-		g.change(g.region.is("a", "pending"))
+		g.change(g.region.upsert("a", "pending"))
 		g.settle(time.Hour)
 		short, long := 0, 0 // pauses of the longest backoff
 		for i := 20; i < len(at); i++ {
@@ -460,11 +460,11 @@ func TestRetryAfter_HasJitterAndAppliesToTheFlush(t *testing.T) {
 		g.lead()
 		g.settle(time.Second)
 		requests := make(chan time.Time, 100)
-		g.breaks(func(*http.Request, []byte) *fault {
+		g.injectFaults(func(*http.Request, []byte) *fault {
 			requests <- time.Now()
 			return &fault{status: 503, header: map[string]string{"Retry-After": "60"}}
 		})
-		g.change(g.region.is("a", "running"))
+		g.change(g.region.upsert("a", "running"))
 		pauses := map[time.Duration]bool{}
 		for last, i := <-requests, 0; i < 15; i++ {
 			next := <-requests

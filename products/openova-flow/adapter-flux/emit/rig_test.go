@@ -80,25 +80,25 @@ func (r *region) fold(changes ...mapping.Change) []mapping.Change {
 	return changes
 }
 
-func (r *region) is(name, status string) mapping.Change {
+func (r *region) upsert(name, status string) mapping.Change {
 	n := r.node(name, status, nil)
 	return mapping.Change{Node: &n}
 }
 
-func (r *region) isWith(name, status string, meta map[string]any) mapping.Change {
+func (r *region) upsertWith(name, status string, meta map[string]any) mapping.Change {
 	n := r.node(name, status, meta)
 	return mapping.Change{Node: &n}
 }
 
-func (r *region) contained(name string) mapping.Change {
+func (r *region) contains(name string) mapping.Change {
 	return mapping.Change{Edge: &flow.Relationship{FromID: r.key + "/" + name, ToID: r.key, Type: flow.Contains}}
 }
 
-func (r *region) after(first, then string) mapping.Change {
+func (r *region) dependency(first, then string) mapping.Change {
 	return mapping.Change{Edge: &flow.Relationship{FromID: r.key + "/" + first, ToID: r.key + "/" + then, Type: flow.FinishToStart, Condition: flow.OnSuccess}}
 }
 
-func (r *region) gone(name string) mapping.Change {
+func (r *region) deletion(name string) mapping.Change {
 	return mapping.Change{DeleteNode: r.key + "/" + name}
 }
 
@@ -196,8 +196,8 @@ func (g *rig) drain() {
 	synctest.Wait()
 }
 
-// same fails unless the server has exactly the state of the region, except for the named nodes.
-func (g *rig) same(except ...string) {
+// wantSameState fails unless the server has exactly the state of the region, except for the named nodes.
+func (g *rig) wantSameState(except ...string) {
 	g.Helper()
 	want := map[string]string{}
 	nodes, rels := g.region.State()
@@ -232,7 +232,7 @@ func (g *rig) same(except ...string) {
 	}
 }
 
-func (g *rig) readyIs(part string) {
+func (g *rig) wantReadyError(part string) {
 	g.Helper()
 	err := g.em.Ready()
 	switch {

@@ -60,15 +60,15 @@ func (e *Emitter) Run(ctx context.Context) error {
 // runner is the state of the goroutine of Run.
 type runner struct {
 	*Emitter
-	client *client
-	log    *slog.Logger
-	net    context.Context // ends when requests are no longer allowed
-	seeded bool
-	asked  time.Time     // start of the last request
-	n      int64         // number of the newest POST
-	posted time.Time     // start of the last POST
-	pause  time.Duration // time until the next POST
-	ending bool          // the rest is sent without waiting for the interval
+	client      *client
+	log         *slog.Logger
+	net         context.Context // ends when requests are no longer allowed
+	seeded      bool
+	requestedAt time.Time     // start of the last request
+	n           int64         // number of the newest POST
+	posted      time.Time     // start of the last POST
+	pause       time.Duration // time until the next POST
+	ending      bool          // the rest is sent without waiting for the interval
 
 	term        *term
 	incarnation string // the flow's incarnation; none: it does not exist; empty: unknown
@@ -102,8 +102,8 @@ func (r *runner) begin(t *term) {
 // step sends at most one request, and returns the time until the next step.
 func (r *runner) step() time.Duration {
 	r.mu.Lock()
-	t, loaded, compared, rival := r.Emitter.term, r.loaded, r.box.compared, r.rival != ""
-	under, untrue := r.box.sent != nil, r.trouble.err != nil || r.blind
+	t, loaded, compared, otherCluster := r.Emitter.term, r.loaded, r.box.compared, r.otherCluster != ""
+	inFlight, outdated := r.box.sent != nil, r.trouble.err != nil || r.blind
 	r.mu.Unlock()
 	if t != r.term {
 		r.begin(t)
@@ -117,15 +117,15 @@ func (r *runner) step() time.Duration {
 		return 0
 	case t == nil || !loaded:
 		return never
-	case rival && now.Before(r.checkAt):
+	case otherCluster && now.Before(r.checkAt):
 		return r.checkAt.Sub(now)
-	case r.claims(now, untrue):
+	case r.claimDue(now, outdated):
 		r.claim()
 		return 0
-	case !compared || !under && !now.Before(r.compareAt):
+	case !compared || !inFlight && !now.Before(r.compareAt):
 		r.compare()
 		return 0
-	case !under && !now.Before(r.checkAt):
+	case !inFlight && !now.Before(r.checkAt):
 		r.check()
 		return 0
 	}
@@ -180,7 +180,7 @@ func (r *runner) waiting() bool {
 func (r *runner) mayFlush() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.Emitter.term != nil && r.loaded && r.rival == "" && (!r.box.compared || r.box.pending() > 0)
+	return r.Emitter.term != nil && r.loaded && r.otherCluster == "" && (!r.box.compared || r.box.pending() > 0)
 }
 
 // sleep waits for d, a wake-up, or the end of ctx or net, whichever comes first.
@@ -232,7 +232,7 @@ func (r *runner) ask(what string, request func(context.Context) error) bool {
 	if r.term != nil {
 		defer context.AfterFunc(r.term.ctx, cancel)()
 	}
-	r.asked = time.Now()
+	r.requestedAt = time.Now()
 	switch err := request(ctx); {
 	case err == nil:
 		return true
@@ -284,7 +284,7 @@ func (r *runner) failed(what string, status int, err error, retryAfter time.Dura
 		case status > 0 && status < http.StatusInternalServerError:
 			since = time.Time{}
 		case since.IsZero():
-			since = r.asked
+			since = r.requestedAt
 		}
 		r.trouble = trouble{kind: kind, err: err, undelivered: since}
 	})

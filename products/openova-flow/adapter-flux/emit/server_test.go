@@ -67,13 +67,13 @@ func (s *realServer) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // fakeServer implements the contract for one flow, F.
 type fakeServer struct {
-	limits      serverLimits
-	mu          sync.Mutex
-	state       *flow.State // nil: the flow does not exist
-	incarnation string
-	lives       int
-	seq         int64
-	emitters    map[string]lastRequest
+	limits       serverLimits
+	mu           sync.Mutex
+	state        *flow.State // nil: the flow does not exist
+	incarnation  string
+	incarnations int // how many the flow has had
+	seq          int64
+	emitters     map[string]lastRequest
 }
 
 type lastRequest struct {
@@ -165,8 +165,8 @@ func (s *fakeServer) post(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	if s.state == nil {
-		s.lives++
-		s.state, s.incarnation = flow.NewState("F", 0), "life-"+strconv.Itoa(s.lives)
+		s.incarnations++
+		s.state, s.incarnation = flow.NewState("F", 0), "incarnation-"+strconv.Itoa(s.incarnations)
 	}
 	for _, m := range messages {
 		s.state.Apply(m)
@@ -208,11 +208,11 @@ func readStamp(v string) (name string, epoch, n int64) {
 // wire is the connection between the emitter and a backend. It records requests, and a test may break it.
 type wire struct {
 	backend
-	mu     sync.Mutex
-	posts  []posted
-	gets   int
-	under  int                                         // requests in flight
-	broken func(req *http.Request, body []byte) *fault // returns the fault of a request, nil if there is none
+	mu       sync.Mutex
+	posts    []posted
+	gets     int
+	requests int                                         // in flight
+	faultOf  func(req *http.Request, body []byte) *fault // returns the fault of a request, nil if there is none
 }
 
 // posted is a POST that reached the server.
@@ -237,13 +237,13 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	body, _ := io.ReadAll(req.Body)
 	req.Body = io.NopCloser(bytes.NewReader(body))
 	w.mu.Lock()
-	broken := w.broken
-	w.under++
+	faultOf := w.faultOf
+	w.requests++
 	w.mu.Unlock()
-	defer func() { w.mu.Lock(); defer w.mu.Unlock(); w.under-- }()
+	defer func() { w.mu.Lock(); defer w.mu.Unlock(); w.requests-- }()
 	var f *fault
-	if broken != nil {
-		f = broken(req, body)
+	if faultOf != nil {
+		f = faultOf(req, body)
 	}
 	if f == nil {
 		f = &fault{}
@@ -263,12 +263,12 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		for k, v := range f.header {
 			h.Set(k, v)
 		}
-		w.note(req, body, f.status)
+		w.record(req, body, f.status)
 		return &http.Response{StatusCode: f.status, Header: h, Body: io.NopCloser(strings.NewReader(f.body))}, nil
 	}
 	res, err := w.backend.RoundTrip(req)
 	if err == nil {
-		w.note(req, body, res.StatusCode)
+		w.record(req, body, res.StatusCode)
 	}
 	if f.err != nil {
 		return nil, f.err
@@ -276,7 +276,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-func (w *wire) note(req *http.Request, body []byte, status int) {
+func (w *wire) record(req *http.Request, body []byte, status int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if req.Method == http.MethodPost {
@@ -286,28 +286,28 @@ func (w *wire) note(req *http.Request, body []byte, status int) {
 	}
 }
 
-// breaks sets the faults of later requests; nil repairs the connection.
-func (w *wire) breaks(f func(req *http.Request, body []byte) *fault) {
+// injectFaults sets the faults of later requests; nil repairs the connection.
+func (w *wire) injectFaults(f func(req *http.Request, body []byte) *fault) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.broken = f
+	w.faultOf = f
 }
 
-func (w *wire) all() []posted {
+func (w *wire) allPosts() []posted {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return append([]posted(nil), w.posts...)
 }
 
-// underWay reports whether a request has no answer yet.
-func (w *wire) underWay() bool {
+// inFlight reports whether a request has no answer yet.
+func (w *wire) inFlight() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.under > 0
+	return w.requests > 0
 }
 
-// looks returns the number of GETs and PUTs that reached the server.
-func (w *wire) looks() int {
+// checkCount returns the number of GETs and PUTs that reached the server.
+func (w *wire) checkCount() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.gets
@@ -316,7 +316,7 @@ func (w *wire) looks() int {
 // applied returns the POSTs that the server answered 200.
 func (w *wire) applied() []posted {
 	var out []posted
-	for _, p := range w.all() {
+	for _, p := range w.allPosts() {
 		if p.status == http.StatusOK {
 			out = append(out, p)
 		}

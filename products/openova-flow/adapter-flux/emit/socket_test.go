@@ -38,13 +38,13 @@ func TestEmitter_OverSocketsWithTLSAndToken(t *testing.T) {
 	})
 	g.lead()
 	for i := range 200 {
-		g.change(g.region.is(fmt.Sprint("n", i%20), fmt.Sprint("s", i)), g.region.contained(fmt.Sprint("n", i%20)))
+		g.change(g.region.upsert(fmt.Sprint("n", i%20), fmt.Sprint("s", i)), g.region.contains(fmt.Sprint("n", i%20)))
 	}
 	if err := g.em.Drained(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	g.same()
-	g.readyIs("")
+	g.wantSameState()
+	g.wantReadyError("")
 	if err := g.stop(); err != nil {
 		t.Error(err)
 	}
@@ -64,13 +64,13 @@ func (h *handlerBackend) RoundTrip(req *http.Request) (*http.Response, error) {
 // largeRegion returns a region with n releases, each of which depends on the previous one.
 func largeRegion(n int) (*region, []mapping.Change) {
 	r := newRegion("r1")
-	changes := []mapping.Change{r.is("", "running")}
+	changes := []mapping.Change{r.upsert("", "running")}
 	name := func(i int) string { return fmt.Sprint("release-", i) }
 	meta := map[string]any{"kind": "HelmRelease", "namespace": "flux-system", "uid": "0f7c1f0e", "message": "Helm install succeeded for release flux-system/release.v1 with chart release@1.2.3", "reason": "InstallSucceeded"}
 	for i := range n {
-		changes = append(changes, r.isWith(name(i), "succeeded", meta), r.contained(name(i)))
+		changes = append(changes, r.upsertWith(name(i), "succeeded", meta), r.contains(name(i)))
 		if i > 0 {
-			changes = append(changes, r.after(name(i-1), name(i)))
+			changes = append(changes, r.dependency(name(i-1), name(i)))
 		}
 	}
 	return r, r.fold(changes...)
@@ -106,7 +106,7 @@ func BenchmarkCompare10000Releases(b *testing.B) {
 			b.Fatal(err)
 		}
 		o.beginCompare()
-		if n := o.compare(p.image(), nodes, rels, time.Time{}); n != 0 {
+		if n := o.compare(p.state(), nodes, rels, time.Time{}); n != 0 {
 			b.Fatalf("%d differences", n)
 		}
 	}

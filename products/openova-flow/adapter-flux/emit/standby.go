@@ -9,11 +9,11 @@ const standbyTime = time.Minute
 // standby has the recent changes of the region in a process that does not lead, so that no transition is lost between the last POST of the leader
 // and its own first one.
 type standby struct {
-	base *image   // the region before log
-	log  []change // in the order of Put
+	base *regionState // the region before log
+	log  []change     // in the order of Put
 }
 
-func newStandby(base *image) standby { return standby{base: base} }
+func newStandby(base *regionState) standby { return standby{base: base} }
 
 // put adds a change, and removes those that are too old or more than most.
 func (s *standby) put(c change, most int) {
@@ -32,7 +32,7 @@ func (o *outbox) follow(s standby) {
 
 // skip removes the changes that the server already has: for each element, all up to the server's state of it. If the server's state of an element is none
 // of these, all its changes from before the term are removed.
-func (o *outbox) skip(server *image) {
+func (o *outbox) skip(server *regionState) {
 	if o.base == nil {
 		return
 	}

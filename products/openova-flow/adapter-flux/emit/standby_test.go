@@ -30,14 +30,14 @@ func TestLead_SendsWhatTheServerHasNotSeen(t *testing.T) {
 				g := newRig(t, b)
 				g.lead()
 				defer g.stop()
-				g.change(g.region.is("a", "0"), g.region.is("b", "0"))
+				g.change(g.region.upsert("a", "0"), g.region.upsert("b", "0"))
 				g.drain()
 				g.em.Resign()
 				for _, status := range c.seen {
 					if status == "gone" {
-						g.change(g.region.gone("a"))
+						g.change(g.region.deletion("a"))
 					} else {
-						g.change(g.region.is("a", status))
+						g.change(g.region.upsert("a", status))
 					}
 				}
 				if c.server != "" {
@@ -51,7 +51,7 @@ func TestLead_SendsWhatTheServerHasNotSeen(t *testing.T) {
 				if got := g.statuses(t, "r1/b"); len(got) != 1 {
 					t.Errorf("an unchanged node was sent %d times", len(got))
 				}
-				g.same()
+				g.wantSameState()
 			})
 		})
 	}
@@ -62,17 +62,17 @@ func TestLead_KnowsTheLastMinuteOnly(t *testing.T) {
 		g := newRig(t, b, func(c *Config) { c.Backlog = 3 })
 		g.lead()
 		defer g.stop()
-		g.change(g.region.is("a", "0"))
+		g.change(g.region.upsert("a", "0"))
 		g.drain()
 		g.em.Resign()
-		g.change(g.region.is("a", "1"))
+		g.change(g.region.upsert("a", "1"))
 		g.settle(standbyTime + time.Second)
-		g.change(g.region.is("a", "2"))
+		g.change(g.region.upsert("a", "2"))
 		g.em.Lead(2)
 		g.drain()
 		g.em.Resign()
 		for i := range 5 {
-			g.change(g.region.is("b", fmt.Sprint(i)))
+			g.change(g.region.upsert("b", fmt.Sprint(i)))
 		}
 		g.em.Lead(3)
 		g.drain()
@@ -82,7 +82,7 @@ func TestLead_KnowsTheLastMinuteOnly(t *testing.T) {
 		if got := g.statuses(t, "r1/b"); !slices.Equal(got, []string{"4"}) {
 			t.Errorf("sent %q of more changes than the backlog", got)
 		}
-		g.same()
+		g.wantSameState()
 	})
 }
 
@@ -92,17 +92,17 @@ func TestLead_SendsWhatCameBeforeTheComparison(t *testing.T) {
 		g := newRig(t, b)
 		g.lead()
 		defer g.stop()
-		g.change(g.region.is("a", "0"))
+		g.change(g.region.upsert("a", "0"))
 		g.drain()
 		g.em.Resign()
-		g.change(g.region.is("a", "1"))
+		g.change(g.region.upsert("a", "1"))
 		g.direct(t, http.MethodPost, "/events", fmt.Sprintf(`{"type":"upsert-nodes","nodes":[%s]}`, g.region.node("a", "x", nil).JSON()))
-		g.breaks(func(*http.Request, []byte) *fault { return &fault{status: http.StatusServiceUnavailable} })
+		g.injectFaults(func(*http.Request, []byte) *fault { return &fault{status: http.StatusServiceUnavailable} })
 		g.em.Lead(2)
 		g.settle(time.Second)
-		g.change(g.region.is("a", "2"))
-		g.change(g.region.is("a", "3"))
-		g.breaks(nil)
+		g.change(g.region.upsert("a", "2"))
+		g.change(g.region.upsert("a", "3"))
+		g.injectFaults(nil)
 		g.drain()
 		if got := g.statuses(t, "r1/a"); !slices.Equal(got, []string{"0", "2", "3"}) {
 			t.Errorf("sent %q", got)
@@ -115,8 +115,8 @@ func TestLead_FirstTermSendsTheDifference(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.direct(t, http.MethodPost, "/events", fmt.Sprintf(`{"type":"upsert-nodes","nodes":[%s]}`, g.region.node("a", "old", nil).JSON()))
-		g.change(g.region.is("a", "listed"), g.region.is("new", "listed"))
-		g.change(g.region.is("a", "now"), g.region.is("new", "now"))
+		g.change(g.region.upsert("a", "listed"), g.region.upsert("new", "listed"))
+		g.change(g.region.upsert("a", "now"), g.region.upsert("new", "now"))
 		g.lead()
 		defer g.stop()
 		g.drain()
@@ -127,6 +127,6 @@ func TestLead_FirstTermSendsTheDifference(t *testing.T) {
 		if got := g.statuses(t, "r1/new"); !slices.Equal(got, []string{"listed", "now"}) {
 			t.Errorf("sent %q of a node that the server does not have", got)
 		}
-		g.same()
+		g.wantSameState()
 	})
 }

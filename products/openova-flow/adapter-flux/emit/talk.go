@@ -25,7 +25,7 @@ func (r *runner) seed() {
 		return
 	}
 	previous := own.nodes
-	if r.heldBy(previous) != "" {
+	if r.otherClusterIn(previous) != "" {
 		previous = nil
 	}
 	r.succeeded()
@@ -52,8 +52,8 @@ func (r *runner) snapshot(etag string) (own part, a answer, ok bool) {
 	return part{}, a, false
 }
 
-// heldBy returns the UID of another cluster in the region's node, empty if there is none.
-func (r *runner) heldBy(own []flow.Node) string {
+// otherClusterIn returns the UID of another cluster in the region's node, empty if there is none.
+func (r *runner) otherClusterIn(own []flow.Node) string {
 	uid := clusterUID(r.cfg.Region, own)
 	if r.cfg.ClusterUID == "" || uid == r.cfg.ClusterUID {
 		return ""
@@ -78,7 +78,7 @@ func (r *runner) compare() {
 	same := a.status == http.StatusNotModified
 	now := time.Now()
 	r.checkAt, r.compareAt = now.Add(checkPeriod), now.Add(comparePeriod)
-	if r.lease == "" && !same && r.meetsRival(r.heldBy(part.nodes)) { // a server without claims
+	if r.lease == "" && !same && r.setOtherCluster(r.otherClusterIn(part.nodes)) { // a server without claims
 		return
 	}
 	r.etag, r.comparedTag, r.incarnation = a.etag, a.etag, a.incarnation
@@ -87,7 +87,7 @@ func (r *runner) compare() {
 		return
 	}
 	nodes, rels := r.cfg.Source.State()
-	own := part.image()
+	own := part.state()
 	differs, pending := 0, 0
 	if !r.with(func(o *outbox) {
 		if same {
@@ -103,17 +103,17 @@ func (r *runner) compare() {
 		r.log.Info("compared with the flow server", "cause", r.cause, "differences", differs)
 	}
 	r.cause = "periodic"
-	// If POSTs are rejected, a successful GET does not end the trouble.
+	// While POSTs are rejected, a successful GET does not end the trouble.
 	if r.stale+r.lost == 0 || pending == 0 {
 		r.succeeded()
 	}
 }
 
-// meetsRival records which other cluster holds the region, empty for none, and reports whether there is one.
-func (r *runner) meetsRival(uid string) bool {
+// setOtherCluster records the UID of the other cluster that holds the region, empty for none, and reports whether there is one.
+func (r *runner) setOtherCluster(uid string) bool {
 	before := ""
 	r.with(func(o *outbox) {
-		before, r.rival = r.rival, uid
+		before, r.otherCluster = r.otherCluster, uid
 		r.metrics.conflict.Set(0)
 		if uid != "" {
 			r.metrics.conflict.Set(1)
@@ -137,7 +137,7 @@ func (r *runner) check() {
 	}
 	var a answer
 	if !r.ask("", func(ctx context.Context) (err error) {
-		a, err = r.client.look(ctx, etag, r.name(r.n))
+		a, err = r.client.check(ctx, etag, r.name(r.n))
 		return err
 	}) {
 		return
@@ -211,7 +211,7 @@ func (r *runner) answered(b *batch, a answer) string {
 		}
 		return "lost"
 	case a.status == http.StatusConflict && a.isProblem && a.problem.Field == "Flow-Lease":
-		r.lease, r.claimAt = "", time.Time{} // then the same POST again
+		r.lease, r.claimAt = "", time.Time{} // after a new claim, the same POST is sent again
 		if r.unleased++; r.unleased > 1 {
 			r.failed("lease ", a.status, errors.New("the server loses the claim of the region again and again; check that all requests reach the same server"), 0)
 		}

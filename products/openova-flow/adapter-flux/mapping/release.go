@@ -8,13 +8,13 @@ import (
 
 // releaseStatus maps the Ready and Stalled conditions of a HelmRelease (helm.toolkit.fluxcd.io/v2, status.conditions) to a status.
 func releaseStatus(c conditions) string {
-	ready, there := c["Ready"]
+	ready, exists := c["Ready"]
 	switch {
 	case ready.status == "True":
 		return flow.StatusSucceeded
 	case c.is("Stalled"):
 		return flow.StatusFailed
-	case !there:
+	case !exists:
 		return flow.StatusPending
 	case ready.status == "False" && releaseFailed[ready.reason]:
 		return flow.StatusFailed
@@ -75,7 +75,7 @@ func releaseEvidence(o object, status string) evidence {
 		e.failures, _ = o.status.int("failures")
 	}
 	e.phase = releasePhase(o)
-	e.began, e.witnessed = workBegan(o, ready, past)
+	e.began, e.exact = workBegan(o, ready, past)
 	e.earliest = e.began
 	switch {
 	case e.phase == idle:
@@ -124,16 +124,16 @@ func generationOf(o object, ready condition) int64 {
 
 // workBegan returns when the newest action began. During the action only Ready has that time. In the event that ends the action, Reconciling still has
 // it; status.history has it one event later.
-func workBegan(o object, ready condition, past []snapshot) (began flow.Time, witnessed bool) {
+func workBegan(o object, ready condition, past []snapshot) (began flow.Time, exact bool) {
 	reconciling := o.conditions["Reconciling"]
-	under := reconciling.status == "True" && !after(reconciling.since, ready.since)
+	inProgress := reconciling.status == "True" && !after(reconciling.since, ready.since)
 	if ready.status != "True" && ready.reason == "Progressing" {
 		return ready.since, true
 	}
 	if len(past) > 0 {
 		began = past[0].deployed
 	}
-	if under && after(reconciling.since, began) {
+	if inProgress && after(reconciling.since, began) {
 		return reconciling.since, true
 	}
 	if began.IsZero() && ready.status == "Unknown" {

@@ -13,16 +13,16 @@ const (
 
 // evidence has the facts about the controller's work in one version of an object.
 type evidence struct {
-	phase     phase
-	outcome   string // for phase done: succeeded, failed, or empty if a retry or a remediation follows
-	stalled   bool
-	gen       int64     // the generation of the work; 0: unknown
-	failures  int64     // failed attempts at that generation
-	began     flow.Time // start of the newest piece of work
-	witnessed bool      // began is from a condition that the controller set at that time, not from a later record
-	earliest  flow.Time // the earliest start of this run that the object still shows
-	ended     flow.Time // when the outcome was reached; absent without one
-	since     flow.Time // lastTransitionTime of Ready
+	phase    phase
+	outcome  string // for phase done: succeeded, failed, or empty if a retry or a remediation follows
+	stalled  bool
+	gen      int64     // the generation of the work; 0: unknown
+	failures int64     // failed attempts at that generation
+	began    flow.Time // start of the newest piece of work
+	exact    bool      // began is the time of a condition that the controller set then, not of a later record
+	earliest flow.Time // the earliest start of this run that the object still shows
+	ended    flow.Time // when the outcome was reached; absent without one
+	since    flow.Time // lastTransitionTime of Ready
 }
 
 // run is the work of a controller on one specification of an object, to success or failure. Retries and remediations belong to the run that
@@ -60,7 +60,7 @@ func (r run) act(e evidence) run {
 	switch {
 	case !r.exists:
 		r = run{exists: true, start: e.earliest, lowerBound: e.failures > 0, gen: e.gen}
-	case r.other(e), r.outcome == flow.StatusSucceeded, r.stalled:
+	case r.otherGeneration(e), r.outcome == flow.StatusSucceeded, r.stalled:
 		start := e.began
 		if !after(start, later(r.worked, r.end)) { // began belongs to earlier work
 			start = e.since
@@ -80,8 +80,8 @@ func (r run) conclude(e evidence) run {
 		r = run{exists: true, start: e.earliest, lowerBound: !e.earliest.IsZero(), gen: e.gen}
 	case succeeded && e.outcome == flow.StatusSucceeded && !after(e.began, r.end):
 		return r // Ready again without an action
-	case succeeded && after(e.began, r.end), r.other(e) && !(succeeded && e.outcome == flow.StatusSucceeded):
-		r = r.unseen(e)
+	case succeeded && after(e.began, r.end), r.otherGeneration(e) && !(succeeded && e.outcome == flow.StatusSucceeded):
+		r = r.missed(e)
 	}
 	r.outcome, r.stalled, r.end = e.outcome, e.stalled, flow.Time{}
 	if e.outcome != "" {
@@ -101,10 +101,10 @@ func (r run) conclude(e evidence) run {
 	return r
 }
 
-// unseen returns the run after r if its start was not delivered, or if it ended without an action.
-func (r run) unseen(e evidence) run {
+// missed returns the run after r if the start of that run was not delivered, or if it ended without an action.
+func (r run) missed(e evidence) run {
 	if after(e.began, later(r.worked, later(r.end, r.start))) {
-		return run{exists: true, start: e.began, lowerBound: !e.witnessed || e.failures > 0, gen: e.gen}
+		return run{exists: true, start: e.began, lowerBound: !e.exact || e.failures > 0, gen: e.gen}
 	}
 	start := e.ended
 	if start.IsZero() {
@@ -113,8 +113,8 @@ func (r run) unseen(e evidence) run {
 	return run{exists: true, start: start, gen: e.gen}
 }
 
-// other reports whether e is certainly about another generation than r.
-func (r run) other(e evidence) bool { return r.gen != e.gen && r.gen != 0 && e.gen != 0 }
+// otherGeneration reports whether e is certainly about another generation than r.
+func (r run) otherGeneration(e evidence) bool { return r.gen != e.gen && r.gen != 0 && e.gen != 0 }
 
 // after reports whether a is present and later than b. An absent b is before everything.
 func after(a, b flow.Time) bool {

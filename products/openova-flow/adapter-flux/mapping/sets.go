@@ -5,6 +5,7 @@ import (
 	"slices"
 )
 
+// join adds a member to the set at a key.
 func join[K comparable](m map[K]map[key]bool, at K, member key) {
 	if m[at] == nil {
 		m[at] = map[key]bool{}
@@ -12,6 +13,7 @@ func join[K comparable](m map[K]map[key]bool, at K, member key) {
 	m[at][member] = true
 }
 
+// drop removes a member from the set at a key, and the set if it is empty then.
 func drop[K comparable](m map[K]map[key]bool, at K, member key) {
 	delete(m[at], member)
 	if len(m[at]) == 0 {

@@ -117,7 +117,7 @@ func (l *Leader) term(ctx context.Context) error {
 	elector, err := leaderelection.NewLeaderElector(leaderelection.LeaderElectionConfig{
 		Lock: &resourcelock.LeaseLock{
 			LeaseMeta:  metav1.ObjectMeta{Namespace: l.cfg.Namespace, Name: l.cfg.Name},
-			Client:     seenLeases{l.cfg.Client, l},
+			Client:     observedLeases{l.cfg.Client, l},
 			LockConfig: resourcelock.ResourceLockConfig{Identity: l.cfg.Identity},
 		},
 		LeaseDuration: l.cfg.LeaseDuration, RenewDeadline: l.cfg.RenewDeadline, RetryPeriod: l.cfg.RetryPeriod,
@@ -217,8 +217,8 @@ func holds(lease *coordinationv1.Lease, identity string) bool {
 	return lease.Spec.HolderIdentity != nil && *lease.Spec.HolderIdentity == identity
 }
 
-// seen records the result of a request for the Lease, and the epoch if this process now holds the Lease.
-func (l *Leader) seen(verb string, lease *coordinationv1.Lease, err error) {
+// observe records the result of a request for the Lease, and the epoch if this process now holds the Lease.
+func (l *Leader) observe(verb string, lease *coordinationv1.Lease, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if err == nil && lease.Spec.AcquireTime != nil { // the Lease must not be kept, since the elector changes it
@@ -257,47 +257,47 @@ func (l *Leader) seen(verb string, lease *coordinationv1.Lease, err error) {
 	l.logged = now.Class
 }
 
-// seenLeases is a client for Leases that reports its results to a Leader.
-type seenLeases struct {
+// observedLeases is a client for Leases that reports its results to a Leader.
+type observedLeases struct {
 	coordination.LeasesGetter
 	leader *Leader
 }
 
-func (s seenLeases) Leases(namespace string) coordination.LeaseInterface {
-	return seenLease{s.LeasesGetter.Leases(namespace), s.leader}
+func (s observedLeases) Leases(namespace string) coordination.LeaseInterface {
+	return observedLease{s.LeasesGetter.Leases(namespace), s.leader}
 }
 
-type seenLease struct {
+type observedLease struct {
 	coordination.LeaseInterface
 	leader *Leader
 }
 
-func (s seenLease) Get(ctx context.Context, name string, o metav1.GetOptions) (*coordinationv1.Lease, error) {
+func (s observedLease) Get(ctx context.Context, name string, o metav1.GetOptions) (*coordinationv1.Lease, error) {
 	lease, err := s.LeaseInterface.Get(ctx, name, o)
-	s.leader.seen("get", lease, err)
+	s.leader.observe("get", lease, err)
 	if err != nil || !s.leader.offers(lease) || !s.leader.reaches(ctx) {
 		return lease, err
 	}
 	// The holder may have renewed it meanwhile. Then an update of the old version would be a conflict, and the next attempt much
 	// later.
 	lease, err = s.LeaseInterface.Get(ctx, name, o)
-	s.leader.seen("get", lease, err)
+	s.leader.observe("get", lease, err)
 	if err == nil && s.leader.offers(lease) {
 		lease = s.leader.free(lease)
 	}
 	return lease, err
 }
 
-func (s seenLease) Create(ctx context.Context, l *coordinationv1.Lease, o metav1.CreateOptions) (*coordinationv1.Lease, error) {
+func (s observedLease) Create(ctx context.Context, l *coordinationv1.Lease, o metav1.CreateOptions) (*coordinationv1.Lease, error) {
 	s.leader.fill(l)
 	lease, err := s.LeaseInterface.Create(ctx, l, o)
-	s.leader.seen("create", lease, err)
+	s.leader.observe("create", lease, err)
 	return lease, err
 }
 
-func (s seenLease) Update(ctx context.Context, l *coordinationv1.Lease, o metav1.UpdateOptions) (*coordinationv1.Lease, error) {
+func (s observedLease) Update(ctx context.Context, l *coordinationv1.Lease, o metav1.UpdateOptions) (*coordinationv1.Lease, error) {
 	s.leader.fill(l)
 	lease, err := s.LeaseInterface.Update(ctx, l, o)
-	s.leader.seen("update", lease, err)
+	s.leader.observe("update", lease, err)
 	return lease, err
 }

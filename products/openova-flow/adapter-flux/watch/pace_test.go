@@ -21,7 +21,7 @@ import (
 // without is a Discovery of every kind but one. It counts the requests for that one.
 type without struct {
 	resource string
-	requests    *atomic.Int64
+	requests *atomic.Int64
 }
 
 func (w without) Versions(_ context.Context, r schema.GroupVersionResource) ([]string, error) {
@@ -49,7 +49,7 @@ func TestWatch_MissingOptionalKindIsCheckedOnceAMinute(t *testing.T) {
 		requests.Store(0)
 		advance(10 * time.Minute)
 		if n := requests.Load(); n < 9 || n > 11 {
-			t.Errorf("requests %d times in ten minutes", n)
+			t.Errorf("%d requests in ten minutes", n)
 		}
 	})
 }

@@ -76,7 +76,7 @@ func TestReplica_CutOffWithTheLeaderServesNoStaleAnswer(t *testing.T) {
 	mustPost(t, other, "G", node("G", "a"), "e;epoch=1;n=1")
 	last := fmt.Sprint(seq)
 	for range 2 {
-		for _, ask := range [][]string{
+		for _, request := range [][]string{
 			{http.MethodGet, "/v1/flows/F/stream", "Last-Event-ID", last},
 			{http.MethodGet, "/v1/stream", "Last-Event-ID", last},
 			{http.MethodGet, "/v1/flows/F/events?after=" + last},
@@ -84,8 +84,8 @@ func TestReplica_CutOffWithTheLeaderServesNoStaleAnswer(t *testing.T) {
 			{http.MethodDelete, "/v1/flows/G"},
 			{http.MethodDelete, "/v1/flows/G/regions/r"},
 		} {
-			if code, retry := statusOf(t, ask[0], cut.url(ask[1]), ask[2:]...); code != http.StatusServiceUnavailable || !retry {
-				t.Errorf("%v: %d, Retry-After %v; want 503 with it", ask, code, retry)
+			if code, retry := statusOf(t, request[0], cut.url(request[1]), request[2:]...); code != http.StatusServiceUnavailable || !retry {
+				t.Errorf("%v: %d, Retry-After %v; want 503 with it", request, code, retry)
 			}
 		}
 	}

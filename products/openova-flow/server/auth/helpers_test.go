@@ -262,8 +262,8 @@ func refused(t testing.TB, a *Authority, token string, want Reason) {
 	var r *Denial
 	errors.As(err, &r)
 	for part := range strings.SplitSeq(token, ".") {
-		if said := err.Error() + r.LogValue().String() + r.Challenge(); len(part) > 3 && strings.Contains(said, part) {
-			t.Errorf("%q repeats the token", said)
+		if text := err.Error() + r.LogValue().String() + r.Challenge(); len(part) > 3 && strings.Contains(text, part) {
+			t.Errorf("%q repeats the token", text)
 		}
 	}
 }

@@ -28,7 +28,7 @@ func TestState_CollectRegionEqualsASearch(t *testing.T) {
 				s.Apply(m)
 			}
 			if g.one(6) {
-				s = s.Image().State("F")
+				s = s.Content().State("F")
 				clear(versions)
 			}
 			all := s.Snapshot()

@@ -118,7 +118,7 @@ func TestDecode_ErrorsNameTheField(t *testing.T) {
 	rel := func(extra string) string {
 		return `{"type":"upsert-rels","relationships":[{"fromId":"a","toId":"b","type":"triggers"` + extra + `}]}`
 	}
-	for _, tt := range []struct{ name, in, field, says string }{
+	for _, tt := range []struct{ name, in, field, detail string }{
 		{"empty", ``, "", "not JSON"},
 		{"status of the fourth node", `{"type":"upsert-nodes","nodes":[` + strings.Repeat(`{"id":"a","flowId":"F","label":"a","status":"x"},`, 3) + `{"id":"a","flowId":"F","label":"a","status":7}]}`, "nodes[3].status", "must be a non-empty string, not a number"},
 		{"nodes before type", `{"nodes":[{"id":"a"}],"type":"upsert-nodes"}`, "nodes[0].flowId", "missing"},
@@ -163,8 +163,8 @@ func TestDecode_ErrorsNameTheField(t *testing.T) {
 			if tt.field != "" && e.Field != tt.field {
 				t.Errorf("field %q (%v), want %q", e.Field, err, tt.field)
 			}
-			if !strings.Contains(err.Error(), tt.says) {
-				t.Errorf("error %q, want %q in it", err, tt.says)
+			if !strings.Contains(err.Error(), tt.detail) {
+				t.Errorf("error %q, want %q in it", err, tt.detail)
 			}
 		})
 	}

@@ -94,13 +94,13 @@ func (d *decoder) triggers(f *Instance) error {
 var triggerFields = []string{"flowId", "when"}
 
 func (d *decoder) trigger(t *Trigger) error {
-	read := named{}
+	read := decodedTrigger{}
 	err := fields(d, &read, triggerField)
 	*t = read.Trigger
 	switch {
 	case err != nil:
 		return err
-	case !read.flow:
+	case !read.hasFlow:
 		return refuse("flowId", "is missing")
 	case t.When == "":
 		return refuse("when", "is missing")
@@ -108,16 +108,16 @@ func (d *decoder) trigger(t *Trigger) error {
 	return nil
 }
 
-// named is a trigger during decoding, and whether it had a flow id: the id may be empty, but not absent.
-type named struct {
+// decodedTrigger is a trigger during decoding. Its flow id may be empty, but must be present.
+type decodedTrigger struct {
 	Trigger
-	flow bool
+	hasFlow bool
 }
 
-func triggerField(d *decoder, t *named, key string) (err error) {
+func triggerField(d *decoder, t *decodedTrigger, key string) (err error) {
 	switch key {
 	case "flowId":
-		t.flow = true
+		t.hasFlow = true
 		t.FlowID, err = d.text("a flow id", false)
 	case "when":
 		if t.When, err = d.text("a string", false); err == nil && t.When != "success" && t.When != "failure" && t.When != "always" {

@@ -131,8 +131,8 @@ func upsertOf(flowID, id, region string) string {
 // but returns status for each entry, except those in others.
 func but(status int, others map[string]int) map[string]int {
 	m := map[string]int{"nobody": 401}
-	for _, who := range everyone {
-		m[who.name] = status
+	for _, caller := range everyone {
+		m[caller.name] = status
 	}
 	for name, status := range others {
 		m[name] = status
@@ -186,15 +186,15 @@ func TestAccess_EachCallerOnEachRoute(t *testing.T) {
 		{"DELETE", "/v1/flows/none", but(204, list{"reader": 403, "only-f": 403, "of-r1": 403, "of-r2": 403, "admin-r1": 403})},
 		{"DELETE", "/v1/flows/F/regions/none", but(204, list{"reader": 403, "only-f": 403, "of-r1": 403, "of-r2": 403})},
 	} {
-		for _, who := range append(everyone, nobody) {
+		for _, caller := range append(everyone, nobody) {
 			header := []string{"Accept", asJSON, "Content-Type", asNDJSON}
-			if who.name != "nobody" {
-				header = append(header, who.bearer()...)
+			if caller.name != "nobody" {
+				header = append(header, caller.bearer()...)
 			}
 			a := e.do(tt.method, tt.path, "", header...)
-			what := tt.method + " " + tt.path + " of " + who.name
-			if a.status != tt.want[who.name] {
-				t.Errorf("%s: %d, want %d: %s", what, a.status, tt.want[who.name], a.body)
+			what := tt.method + " " + tt.path + " of " + caller.name
+			if a.status != tt.want[caller.name] {
+				t.Errorf("%s: %d, want %d: %s", what, a.status, tt.want[caller.name], a.body)
 			}
 			if a.status != 401 && a.status != 403 {
 				continue
@@ -255,19 +255,19 @@ func TestAccess_DeletionByBoundTokenKeepsForeignRelationships(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	foreign := `{"fromId":"r1/a","toId":"r2/a","type":"finish-to-start"}`
 	for _, step := range []struct {
-		who   entry
-		body  string
-		stays bool
+		caller entry
+		body   string
+		stays  bool
 	}{
 		{ofR2, `{"type":"upsert-rels","relationships":[` + foreign + `]}`, true},
 		{ofR1, `{"type":"delete-nodes","ids":["r1/a"]}`, true},
 		{writer, `{"type":"delete-nodes","ids":["r1/a"]}`, false},
 	} {
-		if a := e.as(step.who, "POST", "/v1/flows/F/events", step.body); a.status != 200 {
+		if a := e.as(step.caller, "POST", "/v1/flows/F/events", step.body); a.status != 200 {
 			t.Fatalf("%d %s", a.status, a.body)
 		}
 		if a := e.as(reader, "GET", "/v1/flows/F/snapshot", ""); strings.Contains(a.body, foreign) != step.stays {
-			t.Errorf("after %s of %s: %s", step.body, step.who.name, a.body)
+			t.Errorf("after %s of %s: %s", step.body, step.caller.name, a.body)
 		}
 	}
 }
@@ -276,7 +276,7 @@ func TestAccess_DeletionByBoundTokenKeepsForeignRelationships(t *testing.T) {
 func TestFlowEmitter_BoundTokenCannotOutrunAnothersEpochs(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	for _, step := range []struct {
-		who           entry
+		caller        entry
 		region, stamp string
 		want          int
 	}{
@@ -285,8 +285,8 @@ func TestFlowEmitter_BoundTokenCannotOutrunAnothersEpochs(t *testing.T) {
 		{ofR1, "r1", "adapter;epoch=1;n=2", 200},
 		{ofR1, "r1", "adapter;epoch=1;n=1", 409},
 	} {
-		if a := e.as(step.who, "POST", "/v1/flows/F/events", upsertOf("F", step.region+"/x", step.region), "Flow-Emitter", step.stamp); a.status != step.want {
-			t.Errorf("%s as %s: %d %s", step.who.name, step.stamp, a.status, a.body)
+		if a := e.as(step.caller, "POST", "/v1/flows/F/events", upsertOf("F", step.region+"/x", step.region), "Flow-Emitter", step.stamp); a.status != step.want {
+			t.Errorf("%s as %s: %d %s", step.caller.name, step.stamp, a.status, a.body)
 		}
 	}
 }
@@ -296,19 +296,19 @@ func TestFlowEmitter_BoundTokenCannotOutrunAnothersEpochs(t *testing.T) {
 func TestFlowEmitter_NamesCountWithinTheRegionsOfTheToken(t *testing.T) {
 	for _, order := range [][]entry{{ofR1, ofR2, writer}, {writer, ofR1, ofR2}} {
 		e := guard(t, hub.Config{MaxEmitters: 2}, httpapi.Config{}, "").filled()
-		for _, who := range order {
+		for _, caller := range order {
 			region := "r9"
-			if len(who.regions) > 0 {
-				region = who.regions[0]
+			if len(caller.regions) > 0 {
+				region = caller.regions[0]
 			}
 			for i, want := range []int{200, 200, 429} {
 				stamp := fmt.Sprintf("r1/e%d;epoch=1;n=1", i)
-				if a := e.as(who, "POST", "/v1/flows/F/events", upsertOf("F", region+"/x", region), "Flow-Emitter", stamp); a.status != want {
-					t.Errorf("%s, name %d: %d %s", who.name, i, a.status, a.body)
+				if a := e.as(caller, "POST", "/v1/flows/F/events", upsertOf("F", region+"/x", region), "Flow-Emitter", stamp); a.status != want {
+					t.Errorf("%s, name %d: %d %s", caller.name, i, a.status, a.body)
 				}
 			}
-			if a := e.as(who, "POST", "/v1/flows/F/events", upsertOf("F", region+"/x", region), "Flow-Emitter", "r1/e0;epoch=1;n=2"); a.status != 200 {
-				t.Errorf("%s, a name that is known: %d %s", who.name, a.status, a.body)
+			if a := e.as(caller, "POST", "/v1/flows/F/events", upsertOf("F", region+"/x", region), "Flow-Emitter", "r1/e0;epoch=1;n=2"); a.status != 200 {
+				t.Errorf("%s, a name that is known: %d %s", caller.name, a.status, a.body)
 			}
 		}
 		if a := e.as(admin, "DELETE", "/v1/flows/F", ""); a.status != 204 { // a log keeps it for the next order
@@ -321,9 +321,9 @@ func TestFlowEmitter_NamesCountWithinTheRegionsOfTheToken(t *testing.T) {
 func TestFlowEmitter_TokenWithoutRegionsCannotOutrunABoundOne(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	for _, step := range []struct {
-		who   entry
-		stamp string
-		want  int
+		caller entry
+		stamp  string
+		want   int
 	}{
 		{ofR1, "adapter;epoch=1;n=1", 200},
 		{writer, "r1/adapter;epoch=9000000000000000;n=1", 200},
@@ -331,8 +331,8 @@ func TestFlowEmitter_TokenWithoutRegionsCannotOutrunABoundOne(t *testing.T) {
 		{ofR1, "adapter;epoch=1;n=2", 200},
 		{writer, "r1/adapter;epoch=9000000000000000;n=0", 409},
 	} {
-		if a := e.as(step.who, "POST", "/v1/flows/F/events", upsertOf("F", "r1/x", "r1"), "Flow-Emitter", step.stamp); a.status != step.want {
-			t.Errorf("%s as %s: %d %s", step.who.name, step.stamp, a.status, a.body)
+		if a := e.as(step.caller, "POST", "/v1/flows/F/events", upsertOf("F", "r1/x", "r1"), "Flow-Emitter", step.stamp); a.status != step.want {
+			t.Errorf("%s as %s: %d %s", step.caller.name, step.stamp, a.status, a.body)
 		}
 	}
 }
@@ -347,10 +347,10 @@ func TestSnapshot_OnlyWritersKeepAFlowFromBeingDropped(t *testing.T) {
 	clock = clock.Add(time.Hour)
 	mu.Unlock()
 	for _, tt := range []struct {
-		who  entry
-		flow string
+		caller entry
+		flow   string
 	}{{ofR1, "F"}, {reader, "F"}, {reader, "other"}, {onlyF, "team-a"}} {
-		if a := g.as(tt.who, "GET", "/v1/flows/"+tt.flow+"/snapshot", "", "Flow-Emitter", "x"); a.status != 200 {
+		if a := g.as(tt.caller, "GET", "/v1/flows/"+tt.flow+"/snapshot", "", "Flow-Emitter", "x"); a.status != 200 {
 			t.Fatal(a.status)
 		}
 	}
@@ -366,11 +366,11 @@ func TestSnapshot_OnlyWritersKeepAFlowFromBeingDropped(t *testing.T) {
 func TestList_ShowsFlowsTheCallerMayRead(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	for _, tt := range []struct {
-		who  entry
-		want string
+		caller entry
+		want   string
 	}{{reader, "F other team-a"}, {onlyF, "F team-a"}, {ofR1, "F"}, {admin, "F other team-a"}} {
 		var list struct{ Flows []struct{ ID string } }
-		if err := json.Unmarshal([]byte(e.as(tt.who, "GET", "/v1/flows", "").body), &list); err != nil {
+		if err := json.Unmarshal([]byte(e.as(tt.caller, "GET", "/v1/flows", "").body), &list); err != nil {
 			t.Fatal(err)
 		}
 		var ids []string
@@ -378,7 +378,7 @@ func TestList_ShowsFlowsTheCallerMayRead(t *testing.T) {
 			ids = append(ids, f.ID)
 		}
 		if got := strings.Join(ids, " "); got != tt.want {
-			t.Errorf("%s sees %s, want %s", tt.who.name, got, tt.want)
+			t.Errorf("%s sees %s, want %s", tt.caller.name, got, tt.want)
 		}
 	}
 }
@@ -441,7 +441,7 @@ func TestDenials_AreCountedAndLoggedWithoutTokens(t *testing.T) {
 // TestDenials_EachIsCountedAndLogged has each kind of denial once, each at a server of its own.
 func TestDenials_EachIsCountedAndLogged(t *testing.T) {
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<!doctype html>") })
-	cookie := func(who entry) []string { return []string{"Cookie", auth.CookieName + "=secret-" + who.name} }
+	cookie := func(caller entry) []string { return []string{"Cookie", auth.CookieName + "=secret-" + caller.name} }
 	elsewhere := []string{"Sec-Fetch-Site", "cross-site"}
 	form := []string{"Content-Type", "application/x-www-form-urlencoded"}
 	for _, tt := range []struct {
@@ -511,9 +511,9 @@ func TestDenials_EachIsCountedAndLogged(t *testing.T) {
 // TestDenials_CallerCannotKeepAnotherOutOfTheLog has one caller denied many times just before others are, for the same reason.
 func TestDenials_CallerCannotKeepAnotherOutOfTheLog(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
-	claim := func(who entry, region, cluster string) {
+	claim := func(caller entry, region, cluster string) {
 		t.Helper()
-		e.do("PUT", "/v1/flows/F/regions/"+region, `{"cluster":"`+cluster+`"}`, append(who.bearer(), "Content-Type", asJSON)...)
+		e.do("PUT", "/v1/flows/F/regions/"+region, `{"cluster":"`+cluster+`"}`, append(caller.bearer(), "Content-Type", asJSON)...)
 	}
 	for range 3 {
 		e.as(ofR1, "POST", "/v1/flows/F/events", upsertOf("F", "r2/b", "r2"))

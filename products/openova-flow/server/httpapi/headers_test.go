@@ -70,8 +70,8 @@ func TestSecurityHeaders_OnEveryAnswer(t *testing.T) {
 			{"PATCH", "/base/v1/flows/F/events"}, {"OPTIONS", "/base/v1/flows/F/events"}, {"DELETE", "/base/v1/flows/G"}, {"DELETE", "/base/v1/flows/F/regions/x"},
 			{"GET", "/base/sign-in"}, {"POST", "/base/sign-in"}, {"POST", "/base/sign-out"}, {"GET", "/base/v1/flows/a%20b/snapshot"},
 		} {
-			for _, who := range [][]string{nil, reader.bearer(), writer.bearer(), admin.bearer(), {"Accept", "text/html"}} {
-				status, h := e.headers(tt.method, tt.path, who...)
+			for _, caller := range [][]string{nil, reader.bearer(), writer.bearer(), admin.bearer(), {"Accept", "text/html"}} {
+				status, h := e.headers(tt.method, tt.path, caller...)
 				statuses[status] = true
 				if h.Get("Content-Type") == "text/event-stream" {
 					if got := len(h) - 1; mode == httpapi.StreamPortable && got > 8 { // without Date, which net/http does not keep

@@ -33,9 +33,9 @@ func TestQuota_NoCallerTakesAllStreams(t *testing.T) {
 		if status, _ := e.headers("GET", streamF, admin.bearer()...); status != http.StatusServiceUnavailable {
 			t.Errorf("more than all: %d", status)
 		}
-		refused := func(who entry) (lines []string) {
+		refused := func(caller entry) (lines []string) {
 			for line := range strings.Lines(e.log.String()) {
-				if strings.Contains(line, `msg="stream refused" by=`+who.name+" ") {
+				if strings.Contains(line, `msg="stream refused" by=`+caller.name+" ") {
 					lines = append(lines, line)
 				}
 			}
@@ -48,7 +48,7 @@ func TestQuota_NoCallerTakesAllStreams(t *testing.T) {
 			t.Errorf("the stream above the server's limit is logged as %q", lines)
 		}
 		open[0].cancel()
-		until(t, "a place to be free", func() bool { return e.as(onlyF, "HEAD", streamF, "").status == http.StatusOK })
+		until(t, "a stream of the caller to be free", func() bool { return e.as(onlyF, "HEAD", streamF, "").status == http.StatusOK })
 		e.watch(streamF, onlyF.bearer()...)
 	})
 }
@@ -82,8 +82,8 @@ func TestQuota_NoCallerTakesAllBytesInFlight(t *testing.T) {
 	}
 }
 
-// slowly sends a request and reads only the head of the answer.
-func (e *env) slowly(path string, header ...string) *http.Response {
+// getUnread sends a request and reads only the head of the answer.
+func (e *env) getUnread(path string, header ...string) *http.Response {
 	e.t.Helper()
 	conn := e.dial().(*net.TCPConn)
 	_ = conn.SetReadBuffer(4096)
@@ -96,8 +96,8 @@ func (e *env) slowly(path string, header ...string) *http.Response {
 	return resp
 }
 
-// past fills the ring of flow F with n messages of 60 KiB.
-func (e *env) past(n int, header ...string) {
+// fillRing fills the ring of flow F with n messages of 60 KiB.
+func (e *env) fillRing(n int, header ...string) {
 	for i := range n {
 		message := fmt.Sprintf(`{"type":"upsert-nodes","nodes":[{"id":"n%d","flowId":"F","label":"l","status":"x","meta":{"m":"%s"}}]}`, i, strings.Repeat("x", 60<<10))
 		if a := e.do("POST", "/v1/flows/F/events", message, append(header, "Content-Type", asJSON)...); a.status != 200 {
@@ -109,12 +109,12 @@ func (e *env) past(n int, header ...string) {
 // TestEvents_SlowReadersRefuseNobodyElse has two callers request the history of a flow many times without reading it.
 func TestEvents_SlowReadersRefuseNobodyElse(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{MaxAnswerBytes: 24 << 20}, "").filled()
-	e.past(90, admin.bearer()...)
+	e.fillRing(90, admin.bearer()...)
 	for range 4 {
-		for _, who := range []entry{reader, admin} {
+		for _, caller := range []entry{reader, admin} {
 			for range 6 {
-				if resp := e.slowly("/v1/flows/F/events", "Authorization: "+who.bearer()[1]); resp.StatusCode != 200 && (resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "") {
-					t.Errorf("%s is answered %d, %v", who.name, resp.StatusCode, resp.Header)
+				if resp := e.getUnread("/v1/flows/F/events", "Authorization: "+caller.bearer()[1]); resp.StatusCode != 200 && (resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "") {
+					t.Errorf("%s is answered %d, %v", caller.name, resp.StatusCode, resp.Header)
 				}
 			}
 		}
@@ -126,12 +126,12 @@ func TestEvents_SlowReadersRefuseNobodyElse(t *testing.T) {
 	}
 }
 
-// TestEvents_CallerThatIsFullIsServedAgainAfterASecond has one caller, since without tokens all requests from one address are.
-func TestEvents_CallerThatIsFullIsServedAgainAfterASecond(t *testing.T) {
+// TestEvents_CallerAtItsLimitIsServedAgainAfterASecond has a single caller: without tokens, all requests from one address are of the same caller.
+func TestEvents_CallerAtItsLimitIsServedAgainAfterASecond(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{MaxAnswerBytes: 24 << 20})
-	e.past(90)
+	e.fillRing(90)
 	for range 12 {
-		resp := e.slowly("/v1/flows/F/events")
+		resp := e.getUnread("/v1/flows/F/events")
 		if resp.StatusCode != 200 && (resp.StatusCode != 503 || resp.Header.Get("Retry-After") != "1" || resp.Header.Get("Content-Type") != "application/problem+json") {
 			t.Errorf("%d %v", resp.StatusCode, resp.Header)
 		}
@@ -139,14 +139,14 @@ func TestEvents_CallerThatIsFullIsServedAgainAfterASecond(t *testing.T) {
 	until(t, "the oldest answers to give way", func() bool { return e.do("GET", "/v1/flows/F/events", "").status == 200 })
 }
 
-// TestMeasure_HeapWithSlowReaders has many connections request the snapshot, which changes between them, without reading it.
+// TestMeasure_HeapWithSlowReaders requests a changing flow on many connections, without reading the answers.
 func TestMeasure_HeapWithSlowReaders(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		for _, path := range []string{"/v1/flows/F/snapshot", "/v1/flows/F/events", streamF, "/v1/stream"} {
 			t.Run(path, func(t *testing.T) {
 				const limit = 24 << 20
 				e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, MaxAnswerBytes: limit})
-				e.past(60)
+				e.fillRing(60)
 				live := func() int64 {
 					runtime.GC()
 					var m runtime.MemStats
@@ -155,10 +155,10 @@ func TestMeasure_HeapWithSlowReaders(t *testing.T) {
 				}
 				before := live()
 				for i := range 30 {
-					e.slowly(path)
+					e.getUnread(path)
 					e.post(upsert(node(fmt.Sprint("changed", i), "x")))
 				}
-				const most = limit + 16<<20 // and the newest state, and answers in the making
+				const most = limit + 16<<20 // also for the newest state, and for answers that are being encoded
 				until(t, "30 slow readers to take no more than the limit", func() bool { return live()-before <= most })
 			})
 		}

@@ -126,10 +126,10 @@ func TestClaim_OverHTTP(t *testing.T) {
 func TestClaim_ExpiredIsTakenOverByAdmin(t *testing.T) {
 	var later atomic.Int64
 	cfg := hub.Config{Now: func() time.Time { return time.Now().Add(time.Duration(later.Load())) }}
-	claim := func(e *env, cluster string, who *entry) answer {
+	claim := func(e *env, cluster string, caller *entry) answer {
 		header := []string{"Content-Type", asJSON}
-		if who != nil {
-			header = append(header, who.bearer()...)
+		if caller != nil {
+			header = append(header, caller.bearer()...)
 		}
 		return e.do("PUT", "/v1/flows/F/regions/r1", `{"cluster":"`+cluster+`","ttlSeconds":5}`, header...)
 	}
@@ -190,13 +190,13 @@ func TestClaim_BoundTokenCannotUseAnotherRegionsLease(t *testing.T) {
 	if err := json.Unmarshal([]byte(put.body), &lease); err != nil || lease.Lease == "" {
 		t.Fatal(put.body, err)
 	}
-	for who, want := range map[*entry]int{&ofR1: 200, &ofR2: 409, &adminR1: 200, &writer: 200, &admin: 200} {
+	for caller, want := range map[*entry]int{&ofR1: 200, &ofR2: 409, &adminR1: 200, &writer: 200, &admin: 200} {
 		region := "r1"
-		if who == &ofR2 {
+		if caller == &ofR2 {
 			region = "r2"
 		}
-		if a := e.as(*who, "POST", "/v1/flows/F/events", upsertOf("F", region+"/b", region), "Flow-Lease", lease.Lease); a.status != want {
-			t.Errorf("%s: %d %s", who.name, a.status, a.body)
+		if a := e.as(*caller, "POST", "/v1/flows/F/events", upsertOf("F", region+"/b", region), "Flow-Lease", lease.Lease); a.status != want {
+			t.Errorf("%s: %d %s", caller.name, a.status, a.body)
 		}
 	}
 }

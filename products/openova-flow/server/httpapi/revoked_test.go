@@ -23,9 +23,9 @@ func TestRevoked_StreamsEnd(t *testing.T) {
 func testStreamsEndWithTheirCredential(t *testing.T, mode string) {
 	t.Parallel()
 	e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "").filled()
-	open := func(who entry, path string) *viewer {
+	open := func(caller entry, path string) *viewer {
 		t.Helper()
-		v := e.watch(path, who.bearer()...)
+		v := e.watch(path, caller.bearer()...)
 		for range map[bool]int{true: 3, false: 2}[strings.HasPrefix(path, "/v1/stream")] { // heartbeat, flows, the first snapshot
 			v.next()
 		}
@@ -253,7 +253,7 @@ func TestStreamMany_NewlyReadableFlowIsWhole(t *testing.T) {
 func TestRevoked_BodyThatEndsLaterIsNotApplied(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	type request struct {
-		who                      entry
+		caller                   entry
 		method, path, body, want string
 	}
 	requests := []request{
@@ -268,7 +268,7 @@ func TestRevoked_BodyThatEndsLaterIsNotApplied(t *testing.T) {
 		conn := e.dial()
 		conns = append(conns, conn)
 		fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer secret-%s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s",
-			r.method, r.path, r.who.name, len(r.body), r.body[:10])
+			r.method, r.path, r.caller.name, len(r.body), r.body[:10])
 	}
 	begun := 0 // bytes reserved for all bodies, which happens once the callers are authenticated
 	for _, r := range requests {
@@ -286,7 +286,7 @@ func TestRevoked_BodyThatEndsLaterIsNotApplied(t *testing.T) {
 		answer := make([]byte, len(r.want))
 		_ = conns[i].SetReadDeadline(time.Now().Add(within))
 		if _, err := io.ReadFull(conns[i], answer); err != nil || string(answer) != r.want {
-			t.Errorf("%s %s of %s: %q, %v", r.method, r.path, r.who.name, answer, err)
+			t.Errorf("%s %s of %s: %q, %v", r.method, r.path, r.caller.name, answer, err)
 		}
 	}
 	if state := e.as(admin, "GET", "/v1/flows/F/snapshot", "").body; strings.Contains(state, "r1/late") || strings.Contains(state, "r2/late") || !strings.Contains(state, "r3/late") {

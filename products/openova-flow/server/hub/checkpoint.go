@@ -33,7 +33,7 @@ func (h *Hub) Checkpoint(flowID string) *record.Checkpoint {
 	return &record.Checkpoint{
 		FlowID: t.id, Incarnation: t.incarnation, Seq: t.last,
 		Born: t.born, UpdatedAt: t.updatedAt, LastActivity: at,
-		Image: t.state.Image(), Rollouts: t.rollouts.Memory(), Revisions: t.revisions.Memory(), Emitters: maps.Clone(t.emitters), Claims: t.claimed.Saved(),
+		Content: t.state.Content(), Rollouts: t.rollouts.Memory(), Revisions: t.revisions.Memory(), Emitters: maps.Clone(t.emitters), Claims: t.claimed.Saved(),
 	}
 }
 
@@ -98,7 +98,7 @@ func (h *Hub) restore(c *record.Checkpoint, anew bool) {
 
 // stateOf returns the folded state in a checkpoint. It derives the FlowInstance again, because another version may have derived it differently.
 func stateOf(c *record.Checkpoint) *flow.State {
-	s := c.Image.State(c.FlowID)
+	s := c.Content.State(c.FlowID)
 	s.Derive(c.UpdatedAt)
 	return s
 }

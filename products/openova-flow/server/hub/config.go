@@ -13,7 +13,7 @@ import (
 type Config struct {
 	RingCapacity     int           // messages held for each flow
 	RingBytes        int           // bytes of frames held for each flow
-	JournalEntries   int           // changes of all flows held for readers of several
+	JournalEntries   int           // changes of all flows held for streams of several flows
 	JournalBytes     int           // bytes of their frames
 	MaxFlows         int           // flows
 	MaxNodes         int           // nodes of a flow

@@ -63,7 +63,7 @@ func (h *Hub) Follow(flowID string, lastSeq int64, resume bool) (*Reader, error)
 	defer h.unlock(t)
 	t.readers++
 	r := &Reader{hub: h, from: t, rev: noRegions, needsSnapshot: true, resumes: resume}
-	if resume && t.gave(lastSeq) {
+	if resume && t.hasSeq(lastSeq) {
 		r.needsSnapshot, r.at = false, lastSeq
 	}
 	return r, nil
@@ -139,8 +139,8 @@ func (r *Reader) Heartbeat() []byte {
 	return append(b, "}\n\n"...)
 }
 
-// gave reports whether seq is the number of a message of the present incarnation, and the ring has every later message. t.mu is held.
-func (t *topic) gave(seq int64) bool {
+// hasSeq reports whether seq is the number of a message of the present incarnation, and the ring has every later message. t.mu is held.
+func (t *topic) hasSeq(seq int64) bool {
 	return t.state != nil && seq >= t.born && (seq == t.ring.evicted || t.ring.has(seq))
 }
 

@@ -7,7 +7,7 @@ import (
 	"weak"
 )
 
-// Selection says which flows a stream of several has.
+// Selection is the set of flows of a merged stream.
 type Selection struct {
 	Key   string                   // selections with equal keys have the same flows, and their streams the same frames
 	Match func(flowID string) bool // must always give the same answer
@@ -20,7 +20,7 @@ type Selection struct {
 // that belongs to none of the flows resumes nothing. FollowMany fails like Follow.
 //
 // The first frame, also after the reader fell behind the journal, is `flows`: the existing flows with their incarnations. A frame has no id if a client
-// may not resume from it because frames before it are still missing; nor has a regions frame.
+// must not resume from it because earlier frames are still missing. A regions frame never has one.
 func (h *Hub) FollowMany(s Selection, lastSeq int64, resume bool) (*Reader, error) {
 	if err := h.CatchUp(lastSeq); err != nil {
 		return nil, err
@@ -33,7 +33,7 @@ func (h *Hub) FollowMany(s Selection, lastSeq int64, resume bool) (*Reader, erro
 	if resume && lastSeq <= h.last.Load() {
 		r.clientSeq = lastSeq
 	}
-	if resume && shared.gave(lastSeq) {
+	if resume && shared.hasSeq(lastSeq) {
 		r.cursor = lastSeq
 	}
 	return r, nil
@@ -128,12 +128,12 @@ func (s *selection) each(f func(*topic)) {
 	})
 }
 
-// gave reports whether a sequence number belongs to one of the flows, according to the rings and the journal.
-func (s *selection) gave(seq int64) (found bool) {
+// hasSeq reports whether a sequence number belongs to one of the flows, according to the rings and the journal.
+func (s *selection) hasSeq(seq int64) (found bool) {
 	s.each(func(t *topic) {
 		if !found {
 			t.mu.RLock()
-			found = t.gave(seq)
+			found = t.hasSeq(seq)
 			t.mu.RUnlock()
 		}
 	})

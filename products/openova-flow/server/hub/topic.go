@@ -173,7 +173,7 @@ func (t *topic) apply(c change) {
 		push(m)
 		t.hub.Stats.Derived.Add(1)
 	}
-	put, deleted = t.settled(put, deleted)
+	put, deleted = t.netEffect(put, deleted)
 	t.rollouts.Observe(t.state, c.at, put, deleted)
 	t.revisions.Observe(c.at, put, deleted)
 	t.last, t.updatedAt = last, c.at
@@ -225,8 +225,8 @@ func (t *topic) forget(e entry) {
 // emptyState is the state before the first message.
 func (t *topic) emptyState() *flow.State { return flow.NewState(t.id, t.state.Arrival()) }
 
-// settled reduces the nodes that a batch put and deleted to its net effect.
-func (t *topic) settled(put []flow.Node, deleted []string) ([]flow.Node, []string) {
+// netEffect reduces the nodes that a batch put and deleted to its net effect.
+func (t *topic) netEffect(put []flow.Node, deleted []string) ([]flow.Node, []string) {
 	if len(put) == 1 && len(deleted) == 0 {
 		return put, nil
 	}

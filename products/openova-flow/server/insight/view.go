@@ -244,7 +244,7 @@ func (v *View) addRoots() {
 	for c := range best {
 		best[c] = none
 	}
-	guilty := func(i int32) int {
+	guilt := func(i int32) int {
 		switch {
 		case v.states[i] == Broken && v.segments[i].Problem:
 			return 0
@@ -260,7 +260,7 @@ func (v *View) addRoots() {
 		for _, d := range v.blames[i] {
 			leaves[c] = leaves[c] || component[d] != c
 		}
-		if best[c] == none || guilty(int32(i)) < guilty(best[c]) {
+		if best[c] == none || guilt(int32(i)) < guilt(best[c]) {
 			best[c] = int32(i)
 		}
 	}

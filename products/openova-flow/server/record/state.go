@@ -134,12 +134,12 @@ func (s *StateWriter) Write(c *Checkpoint) error {
 		s.claims(c)
 		return s.err
 	}
-	m := *c.Image.Snapshot
+	m := *c.Content.Snapshot
 	m.Nodes, m.Relationships = slices.Clone(m.Nodes), slices.Clone(m.Relationships)
 	m.Sort()
 	past := c.Rollouts.Past
 	head := stateFlow{Flow: c.FlowID, Incarnation: c.Incarnation, Born: c.Born, Last: c.Seq, UpdatedAt: c.UpdatedAt, LastActivity: c.LastActivity,
-		Arrival: c.Image.Arrival, DoneAt: c.Image.DoneAt, Owned: c.Image.Owned,
+		Arrival: c.Content.Arrival, DoneAt: c.Content.DoneAt, Owned: c.Content.Owned,
 		Nodes: len(m.Nodes), Relationships: len(m.Relationships), Emitters: len(c.Emitters), PastRollouts: len(past), Claims: len(c.Claims), Rollouts: c.Rollouts, Revisions: c.Revisions}
 	head.Rollouts.Past = nil
 	s.object(head)
@@ -201,7 +201,7 @@ type Checkpoint struct {
 	Born         int64 // sequence number of the first message of the incarnation
 	UpdatedAt    int64
 	LastActivity int64 // last activity of an emitter
-	Image        flow.Image
+	Content      flow.Content
 	Rollouts     rollout.Memory
 	Revisions    revision.Memory
 	Emitters     map[string]*LastRequest // by name
@@ -348,7 +348,7 @@ func (s *stateReader) flow(head stateFlow) (*Checkpoint, error) {
 	m := &flow.Message{Type: flow.TypeSnapshot, Flow: new(flow.Instance)}
 	c := &Checkpoint{FlowID: head.Flow, Incarnation: head.Incarnation, Seq: head.Last,
 		Born: head.Born, UpdatedAt: head.UpdatedAt, LastActivity: head.LastActivity, Rollouts: head.Rollouts, Revisions: head.Revisions,
-		Image: flow.Image{Snapshot: m, Owned: head.Owned, Arrival: head.Arrival, DoneAt: head.DoneAt}}
+		Content: flow.Content{Snapshot: m, Owned: head.Owned, Arrival: head.Arrival, DoneAt: head.DoneAt}}
 	parts := []struct {
 		lines int
 		read  func(text string) error

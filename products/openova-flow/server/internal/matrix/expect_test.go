@@ -24,7 +24,7 @@ func expect(q *request) class {
 	if q.odd != nil {
 		return expectOdd(q)
 	}
-	who := q.credential.as
+	caller := q.credential.as
 	asked := verb(q.method) + " " + q.route
 	switch {
 	case !routeExists(q.route):
@@ -33,7 +33,7 @@ func expect(q *request) class {
 		return public[asked](q)
 	case rules[asked] == nil:
 		return wrongMethod // "A wrong method is 405", for any caller
-	case who == nil:
+	case caller == nil:
 		return unknown
 	case q.credential.ambient && q.credential.foreignPage && changes(q.method):
 		return forbidden // "Writes with a cookie, or by a proxy's header, from a page of another origin are 403"
@@ -89,10 +89,10 @@ var rules = map[string]func(*request) class{
 
 // write is the rule "ingest of that flow, and what the token's regions own".
 func write(q *request) class {
-	who, w := q.credential.as, q.write
-	allowed := who.may("ingest", q.flow)
+	caller, w := q.credential.as, q.write
+	allowed := caller.may("ingest", q.flow)
 	for _, m := range w.messages {
-		allowed = allowed && who.mayWrite(q.flow, m)
+		allowed = allowed && caller.mayWrite(q.flow, m)
 	}
 	switch {
 	case !w.broken:
@@ -104,25 +104,25 @@ func write(q *request) class {
 }
 
 // mayWrite is the rule "A region's token writes only what that region owns" for one message.
-func (who *principal) mayWrite(flow string, m message) bool {
-	if who.regions == nil {
+func (caller *principal) mayWrite(flow string, m message) bool {
+	if caller.regions == nil {
 		return true
 	}
 	if m.kind == "snapshot" || m.kind == "upsert-flow" {
-		return who.may("admin", flow) // they concern all regions
+		return caller.may("admin", flow) // they concern all regions
 	}
 	for _, n := range m.nodes { // a node has an id of the region, and that region
-		if !who.owns(n.id) || n.region != regionOf(n.id) {
+		if !caller.owns(n.id) || n.region != regionOf(n.id) {
 			return false
 		}
 	}
 	for _, id := range m.ids {
-		if !who.owns(id) {
+		if !caller.owns(id) {
 			return false
 		}
 	}
 	for _, e := range slices.Concat(m.edges, m.pairs) {
-		if !who.ownsEdge(e) {
+		if !caller.ownsEdge(e) {
 			return false
 		}
 	}
@@ -130,11 +130,11 @@ func (who *principal) mayWrite(flow string, m message) bool {
 }
 
 // owns reports whether a token owns an id: one of region fsn1 owns the ids fsn1 and fsn1/…
-func (who *principal) owns(id string) bool { return slices.Contains(who.regions, regionOf(id)) }
+func (caller *principal) owns(id string) bool { return slices.Contains(caller.regions, regionOf(id)) }
 
 // ownsEdge reports whether a token owns an edge: its toId, and both ends of a contains edge.
-func (who *principal) ownsEdge(e edge) bool {
-	return who.owns(e.to) && (e.kind != "contains" || who.owns(e.from))
+func (caller *principal) ownsEdge(e edge) bool {
+	return caller.owns(e.to) && (e.kind != "contains" || caller.owns(e.from))
 }
 
 func regionOf(id string) string { return strings.SplitN(id, "/", 2)[0] }
@@ -142,8 +142,8 @@ func regionOf(id string) string { return strings.SplitN(id, "/", 2)[0] }
 // claim is the rule "ingest of that flow, by a token that has the region among its own, or none". The cluster with the claim keeps it while it renews
 // it, also against an admin.
 func claim(q *request) class {
-	who := q.credential.as
-	allowed := who.may("ingest", q.flow) && (who.regions == nil || slices.Contains(who.regions, q.region.name))
+	caller := q.credential.as
+	allowed := caller.may("ingest", q.flow) && (caller.regions == nil || slices.Contains(caller.regions, q.region.name))
 	switch {
 	case !q.region.valid && allowed:
 		return malformed
@@ -159,8 +159,8 @@ func claim(q *request) class {
 
 // remove is the rule "ingest of that flow by a token without regions, or admin".
 func remove(q *request) class {
-	who := q.credential.as
-	return only(who.may("admin", q.flow) || who.may("ingest", q.flow) && who.regions == nil)
+	caller := q.credential.as
+	return only(caller.may("admin", q.flow) || caller.may("ingest", q.flow) && caller.regions == nil)
 }
 
 // readFlow is the rule "read of that flow". Without that right the answer is 403, whether the flow exists or not.
@@ -203,13 +203,13 @@ func mayShowHolder(q *request, flow string) bool {
 }
 
 // may reports whether a caller has a scope for a flow.
-func (who *principal) may(scope, flow string) bool {
-	return who.has(scope) && slices.ContainsFunc(who.flows, func(pattern string) bool { return fits(pattern, flow) })
+func (caller *principal) may(scope, flow string) bool {
+	return caller.has(scope) && slices.ContainsFunc(caller.flows, func(pattern string) bool { return fits(pattern, flow) })
 }
 
 // has reports whether a caller has a scope; admin includes the others.
-func (who *principal) has(scope string) bool {
-	return slices.Contains(who.scopes, scope) || slices.Contains(who.scopes, "admin")
+func (caller *principal) has(scope string) bool {
+	return slices.Contains(caller.scopes, scope) || slices.Contains(caller.scopes, "admin")
 }
 
 // fits reports whether a flow id matches a pattern, in which * matches any characters.

@@ -105,24 +105,24 @@ func (w *world) send(s *server, q *request) (again bool) {
 	if a.status >= 300 && a.status != 409 || !q.mayChange() { // streams show a denied claim
 		return false
 	}
-	who := q.credential.as
+	caller := q.credential.as
 	switch {
 	case a.status < 300 && want&done == 0:
 		w.checkUnchanged(s, "%s", q.name)
-	case a.status < 300 && who.regions != nil && !who.may("admin", q.flow):
-		w.checkForeign(s, q, who)
+	case a.status < 300 && caller.regions != nil && !caller.may("admin", q.flow):
+		w.checkForeign(s, q, caller)
 	}
 	s.plant(q.flow)
 	return true
 }
 
 // checkForeign checks that a bound caller's write has changed no foreign element, and the flow's status that follows from it.
-func (w *world) checkForeign(s *server, q *request, who *principal) {
-	foreign, status := s.notOf(who, q.flow)
+func (w *world) checkForeign(s *server, q *request, caller *principal) {
+	foreign, status := s.notOf(caller, q.flow)
 	var want []string
 	if exists(q.flow) {
-		want = s.plantedNotOf(who, q.flow)
-		if status != "failed" && !who.owns("hel1/failed") {
+		want = s.plantedNotOf(caller, q.flow)
+		if status != "failed" && !caller.owns("hel1/failed") {
 			w.report.add(&w.report.harms, "%s: the flow's status is %s though a release of another region has failed", q.name, status)
 		}
 	}

@@ -222,7 +222,7 @@ func (w *regionsWorld) file(name, text string) string {
 	return file
 }
 
-func (w *regionsWorld) request(who, method, path, emitter, body string) *http.Response {
+func (w *regionsWorld) request(caller, method, path, emitter, body string) *http.Response {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), within)
 	w.t.Cleanup(cancel)
@@ -230,7 +230,7 @@ func (w *regionsWorld) request(who, method, path, emitter, body string) *http.Re
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	r.Header.Set("Authorization", "Bearer of-"+who)
+	r.Header.Set("Authorization", "Bearer of-"+caller)
 	r.Header.Set("Content-Type", "application/json")
 	if emitter != "" {
 		r.Header.Set("Flow-Emitter", emitter)
@@ -242,9 +242,9 @@ func (w *regionsWorld) request(who, method, path, emitter, body string) *http.Re
 	return res
 }
 
-func (w *regionsWorld) send(who, method, path, emitter, body string) (int, string) {
+func (w *regionsWorld) send(caller, method, path, emitter, body string) (int, string) {
 	w.t.Helper()
-	res := w.request(who, method, path, emitter, body)
+	res := w.request(caller, method, path, emitter, body)
 	defer res.Body.Close()
 	text, err := io.ReadAll(res.Body)
 	if err != nil {
@@ -382,10 +382,10 @@ func TestRegions_NoneHidesFakesOrBreaksAnother(t *testing.T) {
 		t.Run(row.effect, func(t *testing.T) {
 			w.t = t
 			flow := fmt.Sprint("f", i)
-			must := func(who, method, path, body string) {
+			must := func(caller, method, path, body string) {
 				t.Helper()
-				if status, text := w.send(who, method, "/v1/flows/"+flow+path, "", strings.ReplaceAll(body, "FLOW", flow)); status != ok {
-					t.Fatal(who, status, text)
+				if status, text := w.send(caller, method, "/v1/flows/"+flow+path, "", strings.ReplaceAll(body, "FLOW", flow)); status != ok {
+					t.Fatal(caller, status, text)
 				}
 			}
 			must("hel1", "PUT", "/regions/hel1", `{"cluster":"of-hel1","ttlSeconds":3600}`)

@@ -244,7 +244,7 @@ func (s *server) changed() (list []string) {
 }
 
 // notOf returns the nodes and edges of a flow that a bound caller does not own, as sorted JSON, and the status of the flow.
-func (s *server) notOf(who *principal, flow string) (foreign []string, status string) {
+func (s *server) notOf(caller *principal, flow string) (foreign []string, status string) {
 	s.t.Helper()
 	var snapshot struct {
 		Flow          struct{ Status string }
@@ -263,7 +263,7 @@ func (s *server) notOf(who *principal, flow string) (foreign []string, status st
 		if err := json.Unmarshal(raw, &one); err != nil {
 			s.t.Fatal(err)
 		}
-		if one.ID != "" && !who.owns(one.ID) || one.ID == "" && !who.ownsEdge(edge{one.FromID, one.ToID, one.Type}) {
+		if one.ID != "" && !caller.owns(one.ID) || one.ID == "" && !caller.ownsEdge(edge{one.FromID, one.ToID, one.Type}) {
 			foreign = append(foreign, string(raw))
 		}
 	}
@@ -272,12 +272,12 @@ func (s *server) notOf(who *principal, flow string) (foreign []string, status st
 }
 
 // plantedNotOf returns the result of notOf for the planted content of a flow.
-func (s *server) plantedNotOf(who *principal, flow string) []string {
+func (s *server) plantedNotOf(caller *principal, flow string) []string {
 	s.t.Helper()
-	key := who.name + " " + flow
+	key := caller.name + " " + flow
 	if s.foreign[key] == nil {
 		s.plant(flow)
-		s.foreign[key], _ = s.notOf(who, flow)
+		s.foreign[key], _ = s.notOf(caller, flow)
 	}
 	return s.foreign[key]
 }

@@ -29,18 +29,18 @@ type change struct {
 
 func (c change) deletes() bool { return c.json == "" }
 
-// image has a region's nodes and relationships as JSON, folded as by the server.
-type image struct {
+// regionState has a region's nodes and relationships as JSON, folded as by the server.
+type regionState struct {
 	values   map[key]string
 	touching map[string]map[flow.RelKey]struct{} // by id of either end
 }
 
-func newImage() *image {
-	return &image{values: map[key]string{}, touching: map[string]map[flow.RelKey]struct{}{}}
+func newRegionState() *regionState {
+	return &regionState{values: map[key]string{}, touching: map[string]map[flow.RelKey]struct{}{}}
 }
 
-func (m *image) clone() *image {
-	c := newImage()
+func (m *regionState) clone() *regionState {
+	c := newRegionState()
 	for k, v := range m.values {
 		c.set(k, v)
 	}
@@ -48,7 +48,7 @@ func (m *image) clone() *image {
 }
 
 // apply folds c, and reports whether it had an effect.
-func (m *image) apply(c change) bool {
+func (m *regionState) apply(c change) bool {
 	if !c.deletes() {
 		if m.values[c.key] == c.json {
 			return false
@@ -56,18 +56,18 @@ func (m *image) apply(c change) bool {
 		m.set(c.key, c.json)
 		return true
 	}
-	_, there := m.values[c.key]
+	_, existed := m.values[c.key]
 	m.unset(c.key)
 	if c.key.node != "" {
 		for rel := range m.touching[c.key.node] {
 			m.unset(key{rel: rel})
-			there = true
+			existed = true
 		}
 	}
-	return there
+	return existed
 }
 
-func (m *image) set(k key, json string) {
+func (m *regionState) set(k key, json string) {
 	m.values[k] = json
 	if k.node != "" {
 		return
@@ -80,7 +80,7 @@ func (m *image) set(k key, json string) {
 	}
 }
 
-func (m *image) unset(k key) {
+func (m *regionState) unset(k key) {
 	delete(m.values, k)
 	if k.node != "" {
 		return

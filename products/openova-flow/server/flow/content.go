@@ -2,24 +2,24 @@ package flow
 
 import "unicode/utf8"
 
-// Image is the complete content of a State. It shares no memory with the state.
-type Image struct {
+// Content is the complete content of a State. It shares no memory with the state.
+type Content struct {
 	Snapshot *Message // the FlowInstance, the nodes and the relationships, unordered
 	Owned    bool     // an emitter has described the flow; otherwise its instance is derived
 	Arrival  int64    // of the first event, Unix milliseconds
 	DoneAt   int64    // arrival of the change that made the derived status succeeded, Unix milliseconds
 }
 
-// Image returns the content of the state. The cost depends on the number of elements, not on their bytes.
-func (s *State) Image() Image {
-	return Image{Snapshot: s.Collect(), Owned: s.owned, Arrival: s.arrival, DoneAt: s.doneAt}
+// Content returns the content of the state. The cost depends on the number of elements, not on their bytes.
+func (s *State) Content() Content {
+	return Content{Snapshot: s.Collect(), Owned: s.owned, Arrival: s.arrival, DoneAt: s.doneAt}
 }
 
 // State restores a state. It folds later messages exactly as the original does.
-func (i Image) State(flowID string) *State {
-	s := NewState(flowID, i.Arrival)
-	s.Apply(i.Snapshot)
-	s.owned, s.doneAt = i.Owned, i.DoneAt
+func (c Content) State(flowID string) *State {
+	s := NewState(flowID, c.Arrival)
+	s.Apply(c.Snapshot)
+	s.owned, s.doneAt = c.Owned, c.DoneAt
 	if !s.owned { // a derived instance has no original bytes
 		s.bytes -= int64(len(s.flow.raw))
 		s.flow.raw = ""

@@ -208,7 +208,7 @@ func TestNetworkCut(t *testing.T) {
 	})
 }
 
-func TestDeletedUnseen(t *testing.T) {
+func TestChangesWhileNoAdapterRuns(t *testing.T) {
 	scenario(t, "a release deleted, others changed, while no adapter runs", func(t *testing.T) string {
 		s := newStage(t)
 		r := s.regions["hel1"]
@@ -262,7 +262,7 @@ func (r *region) revoke() string {
 	return string(token)
 }
 
-func TestRightsTaken(t *testing.T) {
+func TestPermissionRevoked(t *testing.T) {
 	scenario(t, "permissions removed and restored, with the missing one named by the adapter", func(t *testing.T) string {
 		s := newStage(t)
 		adapters := map[string]*adapter{}

@@ -64,7 +64,7 @@ func Build(ctx context.Context, tools, cache string, building func(string)) (Kit
 type builder struct {
 	ctx          context.Context
 	tools, cache string
-	building         func(string)
+	building     func(string)
 }
 
 // cached returns the folder of a module in the cache. If there is none, it calls make. The folder's name is a hash of everything that the result depends

@@ -46,15 +46,15 @@ func start(t *testing.T, program, tokens string) string {
 			t.Error(err)
 		}
 	})
-	var said strings.Builder
+	var text strings.Builder
 	for lines := bufio.NewScanner(log); lines.Scan(); {
-		said.WriteString(lines.Text() + "\n")
+		text.WriteString(lines.Text() + "\n")
 		if url := regexp.MustCompile(`msg=started url=(http://\S+)/ `).FindStringSubmatch(lines.Text()); url != nil {
 			go func() { _, _ = io.Copy(io.Discard, log) }()
 			return url[1]
 		}
 	}
-	t.Fatalf("the server does not start:\n%s", said.String())
+	t.Fatalf("the server does not start:\n%s", text.String())
 	return ""
 }
 
@@ -88,9 +88,9 @@ func TestDeployment_WorksAndIsClosed(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &snapshot); code != http.StatusOK || err != nil {
 		t.Fatalf("%d %v\n%s", code, err, body)
 	}
-	there := map[string]string{}
+	regionOfNode := map[string]string{}
 	for _, n := range snapshot.Nodes {
-		there[n.ID] = n.Region
+		regionOfNode[n.ID] = n.Region
 	}
 	for region := range out.UserData {
 		text, err := os.ReadFile(filepath.Join(recordings, "kit-"+region+".truth.json"))
@@ -99,7 +99,7 @@ func TestDeployment_WorksAndIsClosed(t *testing.T) {
 			t.Fatalf("%v, %d releases", err, len(releases))
 		}
 		for _, r := range releases {
-			if there[region+"/"+r.Name] != region {
+			if regionOfNode[region+"/"+r.Name] != region {
 				t.Errorf("no node %s/%s", region, r.Name)
 			}
 		}

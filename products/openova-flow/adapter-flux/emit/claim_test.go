@@ -225,13 +225,13 @@ func TestClaim_NotRenewedWhileChangesAreRejected(t *testing.T) {
 		g.injectFaults(broken)
 		g.change(g.region.upsert("a", "succeeded"))
 		g.settle(5 * time.Minute)
-		if heard := time.Since(time.UnixMilli(s.region(t).LastSeen)); heard < 4*time.Minute {
-			t.Errorf("the region's state is five minutes old, but it was last seen %s ago", heard)
+		if age := time.Since(time.UnixMilli(s.region(t).LastSeen)); age < 4*time.Minute {
+			t.Errorf("the region's state is five minutes old, but it was last seen %s ago", age)
 		}
 		g.injectFaults(nil)
 		g.drain()
-		if heard := time.Since(time.UnixMilli(s.region(t).LastSeen)); heard > time.Second {
-			t.Errorf("last seen %s ago", heard)
+		if age := time.Since(time.UnixMilli(s.region(t).LastSeen)); age > time.Second {
+			t.Errorf("last seen %s ago", age)
 		}
 		_ = g.stop()
 	})

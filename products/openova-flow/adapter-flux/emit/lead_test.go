@@ -388,8 +388,8 @@ func TestReaches_OnlyAFlowServer(t *testing.T) {
 	})
 }
 
-// TestRun_EndOfTheFlushIsNoTroubleOfTheServer: the end of the flush cancels a POST in flight, which is no failure of the server.
-func TestRun_EndOfTheFlushIsNoTroubleOfTheServer(t *testing.T) {
+// TestRun_EndOfTheFlushIsNotReportedAsTrouble: the end of the flush cancels a POST in flight, which is no failure of the server.
+func TestRun_EndOfTheFlushIsNotReportedAsTrouble(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()
@@ -407,8 +407,8 @@ func TestRun_EndOfTheFlushIsNoTroubleOfTheServer(t *testing.T) {
 	})
 }
 
-// TestCheck_AsksByTheNewestETag: on a server that only the emitter's own POSTs have changed, checks cost one whole snapshot, and no more.
-func TestCheck_AsksByTheNewestETag(t *testing.T) {
+// TestCheck_SendsTheNewestETag: on a server that only the emitter's own POSTs have changed, checks cost one whole snapshot, and no more.
+func TestCheck_SendsTheNewestETag(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b, func(c *Config) { c.ClusterUID = "" }) // else renewals of the claim replace the checks
 		g.lead()
@@ -436,7 +436,7 @@ func TestCheck_AsksByTheNewestETag(t *testing.T) {
 	})
 }
 
-func TestAnswered_HasEachAnswerAndWhenItsRequestWasSent(t *testing.T) {
+func TestAnswered_GetsEachAnswerAndTheTimeOfItsRequest(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		var mu sync.Mutex
 		var heads []int

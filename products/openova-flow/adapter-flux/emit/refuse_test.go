@@ -376,15 +376,15 @@ func TestHostileAnswer_IsLoggedCutAndEscaped(t *testing.T) {
 			g.lead()
 			g.change(g.region.upsert("a", "running"))
 			g.settle(time.Minute)
-			said := append([]string{}, g.log.lines...)
+			texts := append([]string{}, g.log.lines...)
 			if err := g.em.Ready(); err != nil {
-				said = append(said, err.Error())
+				texts = append(texts, err.Error())
 			}
 			_ = g.stop()
-			if len(said) == 0 {
+			if len(texts) == 0 {
 				t.Errorf("%d: nothing is logged", answer.status)
 			}
-			for _, text := range said {
+			for _, text := range texts {
 				if text = strings.TrimSuffix(text, "\n"); len(text) > 1000 || terminal.Text(text, len(text)) != text {
 					t.Errorf("%d: %d bytes: %.300q", answer.status, len(text), text)
 				}

@@ -9,8 +9,8 @@ import (
 	"time"
 )
 
-// TestLead_SendsWhatTheServerHasNotSeen has changes of a node between two terms, and different states of it on the server at the start of the second.
-func TestLead_SendsWhatTheServerHasNotSeen(t *testing.T) {
+// TestLead_SendsChangesThatTheServerLacks has changes of a node between two terms, and different states of it on the server at the start of the second.
+func TestLead_SendsChangesThatTheServerLacks(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		seen   []string // statuses that the standby has seen; "gone": the node was deleted
@@ -57,7 +57,7 @@ func TestLead_SendsWhatTheServerHasNotSeen(t *testing.T) {
 	}
 }
 
-func TestLead_KnowsTheLastMinuteOnly(t *testing.T) {
+func TestLead_SendsOnlyChangesOfTheLastMinute(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b, func(c *Config) { c.Backlog = 3 })
 		g.lead()
@@ -86,8 +86,8 @@ func TestLead_KnowsTheLastMinuteOnly(t *testing.T) {
 	})
 }
 
-// TestLead_SendsWhatCameBeforeTheComparison: changes after the start of the term are sent, whatever the server has.
-func TestLead_SendsWhatCameBeforeTheComparison(t *testing.T) {
+// TestLead_SendsChangesFromBeforeTheComparison: changes after the start of the term are sent, whatever the server has.
+func TestLead_SendsChangesFromBeforeTheComparison(t *testing.T) {
 	bubble(t, serverLimits{}, func(t *testing.T, b backend) {
 		g := newRig(t, b)
 		g.lead()

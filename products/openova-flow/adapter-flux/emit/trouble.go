@@ -69,11 +69,11 @@ func unanswered(err error) error {
 
 // refused returns an error for an answer other than 200 that says what to change. It does not repeat the request.
 func refused(a answer) error {
-	said := ""
+	detail := ""
 	if a.isProblem {
-		said = ": " + a.problem.Title
+		detail = ": " + a.problem.Title
 		if a.problem.Detail != "" {
-			said = ": " + a.problem.Detail
+			detail = ": " + a.problem.Detail
 		}
 	}
 	advice := ""
@@ -97,5 +97,5 @@ func refused(a answer) error {
 	default:
 		advice = "retrying"
 	}
-	return fmt.Errorf("the flow server answers %d%s; %s", a.status, said, advice)
+	return fmt.Errorf("the flow server answers %d%s; %s", a.status, detail, advice)
 }

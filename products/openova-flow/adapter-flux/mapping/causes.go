@@ -45,11 +45,11 @@ func health(ending string) func([]string) string {
 		if n := strings.Count(g[5], "status:"); n > 0 {
 			more = fmt.Sprintf(" and %d more", n)
 		}
-		said := fmt.Sprintf("%s %s/%s%s %s", g[1], g[2], g[3], more, ending)
+		sentence := fmt.Sprintf("%s %s/%s%s %s", g[1], g[2], g[3], more, ending)
 		if g[4] == "Failed" {
-			return said
+			return sentence
 		}
-		return said + " (it is " + g[4] + ")"
+		return sentence + " (it is " + g[4] + ")"
 	}
 }
 

@@ -26,7 +26,7 @@ func (w *world) problems(at int) []insight.Problem {
 	return insight.Read(w.held.Snapshot()).At(ms(at).Ms(), nil).Problems()
 }
 
-func TestController_DownIsOneProblemWithAllThatAwaitIt(t *testing.T) {
+func TestController_DownIsOneProblemForAllWaitingNodes(t *testing.T) {
 	w := newWorld(t)
 	created := func(u *unstructured.Unstructured) *unstructured.Unstructured {
 		set(u, sec(0), "metadata", "creationTimestamp")
@@ -72,9 +72,9 @@ func TestController_DownIsOneProblemWithAllThatAwaitIt(t *testing.T) {
 	}
 }
 
-// TestController_NodesThatAwaitIt: only nodes that wait for their controller alone have it among their checks. Nodes that failed before keep their
+// TestController_NodesThatWaitForIt: only nodes that wait for their controller alone have it among their checks. Nodes that failed before keep their
 // cause.
-func TestController_NodesThatAwaitIt(t *testing.T) {
+func TestController_NodesThatWaitForIt(t *testing.T) {
 	failed, trying := cond{"Ready", "False", "InstallFailed", "no", 10, 1}, cond{"Ready", "Unknown", "Progressing", "", 20, 1}
 	ready := cond{"Ready", "True", "InstallSucceeded", "", 10, 1}
 	for name, c := range map[string]struct {

@@ -89,7 +89,7 @@ type facts struct {
 	chart, source artifact // last seen artifacts
 	wanted        string   // revision of the source, if the object has another
 
-	said explanation // the previous explanation
+	explained explanation // the previous explanation
 }
 
 // judge returns the judgement of the object at an instant. The first matching rule decides.

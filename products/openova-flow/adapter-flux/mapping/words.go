@@ -128,10 +128,10 @@ func explain(s subject, reason, message string) explanation {
 
 // read is like explain, but caches the last result, since an object is judged for several times.
 func (f *facts) read(reason, message string) explanation {
-	if f.said.kind == "" || f.said.reason != reason || f.said.message != message {
-		f.said = explain(f.subject, reason, message)
+	if f.explained.kind == "" || f.explained.reason != reason || f.explained.message != message {
+		f.explained = explain(f.subject, reason, message)
 	}
-	return f.said
+	return f.explained
 }
 
 // longestName is the limit for a Kubernetes name, in bytes.
@@ -171,11 +171,11 @@ func (e explanation) sentence() string {
 	if clause == "" {
 		clause = "reports " + e.reason
 	}
-	said := e.label + " " + clause
+	sentence := e.label + " " + clause
 	if why != "" {
-		said += ": " + why
+		sentence += ": " + why
 	}
-	return strings.TrimRight(said, ". ") + "."
+	return strings.TrimRight(sentence, ". ") + "."
 }
 
 // toCause returns the explanation as the cause of a judgement. Its class is that of the reason.
@@ -235,14 +235,14 @@ func (f *facts) sentence(reason string) string {
 
 // givenUp returns the sentence that Flux has given up.
 func (f *facts) givenUp() string {
-	said := " Flux has given up on it"
+	sentence := " Flux has given up on it"
 	if m := attempts.FindStringSubmatch(f.stalled.message); m != nil {
-		said += " after " + m[1] + " " + plural(m[1] == "1", "try", "tries")
+		sentence += " after " + m[1] + " " + plural(m[1] == "1", "try", "tries")
 	}
 	if f.stalled.reason == "MissingRollbackTarget" {
-		said += ": there is no earlier release to roll back to"
+		sentence += ": there is no earlier release to roll back to"
 	}
-	return said + "."
+	return sentence + "."
 }
 
 var attempts = regexp.MustCompile(`after (\d+) attempt`)

@@ -276,18 +276,18 @@ func TestLeader_YieldsToAProcessThatCanDeliver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := newClientset()
 		var cut, reaches [3]atomic.Bool
-		var asked atomic.Int64
+		var calls atomic.Int64
 		pod := func(i int) *candidate {
 			return startCandidate(t, client, fmt.Sprint("pod-", i), func(c *watch.LeaderConfig) {
 				c.Undelivered = func(time.Time) bool { return cut[i].Load() }
-				c.Reaches = func(context.Context) bool { asked.Add(1); return reaches[i].Load() }
+				c.Reaches = func(context.Context) bool { calls.Add(1); return reaches[i].Load() }
 			})
 		}
 		first := pod(0)
 		advance(time.Minute)
 		second, third := pod(1), pod(2)
 		advance(time.Minute)
-		if asked.Load() != 0 {
+		if calls.Load() != 0 {
 			t.Error("Reaches was called though the leader delivers")
 		}
 		cut[0].Store(true)
@@ -318,7 +318,7 @@ func TestLeader_TakesOverThoughReachesIsSlow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := newClientset()
 		var cut atomic.Bool
-		var asked atomic.Int64
+		var calls atomic.Int64
 		first := startCandidate(t, client, "pod-1", func(c *watch.LeaderConfig) {
 			c.Undelivered = func(time.Time) bool { return cut.Load() }
 			c.Reaches = func(context.Context) bool { return false }
@@ -326,13 +326,13 @@ func TestLeader_TakesOverThoughReachesIsSlow(t *testing.T) {
 		synctest.Wait()
 		second := startCandidate(t, client, "pod-2", func(c *watch.LeaderConfig) {
 			c.Undelivered = func(time.Time) bool { return false }
-			c.Reaches = func(context.Context) bool { asked.Add(1); time.Sleep(1900 * time.Millisecond); return true }
+			c.Reaches = func(context.Context) bool { calls.Add(1); time.Sleep(1900 * time.Millisecond); return true }
 		})
 		advance(time.Minute)
 		cut.Store(true)
 		advance(10 * time.Second)
-		if !second.current().leads || asked.Load() != 1 {
-			t.Errorf("the second leads: %v, after %d calls of Reaches", second.current().leads, asked.Load())
+		if !second.current().leads || calls.Load() != 1 {
+			t.Errorf("the second leads: %v, after %d calls of Reaches", second.current().leads, calls.Load())
 		}
 		first.stop()
 	})
@@ -412,18 +412,18 @@ func TestLeader_KeepsTheLeaseAfterRecovery(t *testing.T) {
 func TestLeader_DoesNotTakeItsOwnOffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client := newClientset()
-		var updates, asked atomic.Int64
+		var updates, calls atomic.Int64
 		client.PrependReactor("update", "leases", func(k8stesting.Action) (bool, runtime.Object, error) {
 			return updates.Add(1)%5 == 0, nil, errors.New("connection lost") // the elector then reads the Lease again
 		})
 		c := startCandidate(t, client, "pod-1", func(c *watch.LeaderConfig) {
 			c.Undelivered = func(time.Time) bool { return true }
-			c.Reaches = func(context.Context) bool { asked.Add(1); return true }
+			c.Reaches = func(context.Context) bool { calls.Add(1); return true }
 		})
 		advance(time.Minute)
 		lease, err := client.CoordinationV1().Leases("flux-system").Get(t.Context(), watch.LeaseName(flowID, "r"), metav1.GetOptions{})
-		if err != nil || watch.Epoch(lease.Spec.AcquireTime.Time) != c.current().epoch || *lease.Spec.LeaseTransitions != 0 || asked.Load() != 0 {
-			t.Errorf("%v, epoch %d, %d calls of Reaches, %v", lease.Spec, c.current().epoch, asked.Load(), err)
+		if err != nil || watch.Epoch(lease.Spec.AcquireTime.Time) != c.current().epoch || *lease.Spec.LeaseTransitions != 0 || calls.Load() != 0 {
+			t.Errorf("%v, epoch %d, %d calls of Reaches, %v", lease.Spec, c.current().epoch, calls.Load(), err)
 		}
 	})
 }

@@ -22,7 +22,7 @@ func after(messages []recorded, d time.Duration) int {
 // checkOneRollout checks that each channel has a single message for the rollout of a recording, with its outcome, and its trace.
 func checkOneRollout(t *testing.T, s *stage, phases string) {
 	t.Helper()
-	if got := lives(s)["rollout"]; got != phases {
+	if got := phasesByObject(s)["rollout"]; got != phases {
 		t.Errorf("the webhook got the rollout as %q, want %q", got, phases)
 	}
 	n := s.hook.Received()
@@ -74,7 +74,7 @@ func TestRelay_AwayWhileARolloutEnds(t *testing.T) {
 					stop()
 				}
 				checkOneRollout(t, s, c.phases)
-				for key, phases := range lives(s) {
+				for key, phases := range phasesByObject(s) {
 					if key != "rollout" && !strings.HasSuffix(phases, "resolved") {
 						t.Errorf("%s is %s", key, phases)
 					}

@@ -35,7 +35,7 @@ func TestRelay_StoppedAtAnyTimeRepeatsNothing(t *testing.T) {
 			"HelmRelease/flux-system/bp-keycloak": "opened resolved", "HelmRelease/flux-system/bp-loki": "opened resolved",
 			"HelmRelease/flux-system/bp-powerdns": "opened updated resolved",
 		}
-		got := lives(s)
+		got := phasesByObject(s)
 		delete(got, "rollout")
 		if !maps.Equal(got, want) {
 			t.Errorf("the notices of causes are %v, want %v", got, want)
@@ -245,7 +245,7 @@ func TestRelay_FullQueueSendsTheRestLater(t *testing.T) {
 		}
 		s.hook.SetAway(false)
 		time.Sleep(10 * time.Minute)
-		if got := lives(s); len(got) != 4 || got["HelmRelease/flux-system/late"] != "opened" {
+		if got := phasesByObject(s); len(got) != 4 || got["HelmRelease/flux-system/late"] != "opened" {
 			t.Errorf("%v", got)
 		}
 	})

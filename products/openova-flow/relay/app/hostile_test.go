@@ -105,7 +105,7 @@ func TestRelay_MoreIsDueThanAQueueHolds(t *testing.T) {
 		time.Sleep(5 * time.Minute)
 		s.hook.SetAway(false)
 		time.Sleep(10 * time.Minute)
-		if got := lives(s); len(got) != 12 {
+		if got := phasesByObject(s); len(got) != 12 {
 			t.Errorf("notices of %d root causes, want 12", len(got))
 		}
 	})
@@ -192,12 +192,12 @@ func TestRelay_SecretsAreNotLogged(t *testing.T) {
 // failingLists fails each request for a list of rollouts, and counts them.
 type failingLists struct {
 	http.RoundTripper
-	asked *atomic.Int32
+	requests *atomic.Int32
 }
 
 func (f failingLists) RoundTrip(r *http.Request) (*http.Response, error) {
 	if strings.HasSuffix(r.URL.Path, "/rollouts") {
-		f.asked.Add(1)
+		f.requests.Add(1)
 		return nil, errors.New("no answer")
 	}
 	return f.RoundTripper.RoundTrip(r)
@@ -206,12 +206,12 @@ func (f failingLists) RoundTrip(r *http.Request) (*http.Response, error) {
 // TestRelay_RetriesListsAtABoundedRate has a server whose stream works and whose lists of rollouts do not.
 func TestRelay_RetriesListsAtABoundedRate(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
-		asked := new(atomic.Int32)
-		s.own.Transport = failingLists{s.own.Transport, asked}
+		requests := new(atomic.Int32)
+		s.own.Transport = failingLists{s.own.Transport, requests}
 		s.post(ready("fsn1", "db"))
 		s.relay(everything)
 		time.Sleep(time.Minute)
-		if n := asked.Load(); n < 10 || n > 25 {
+		if n := requests.Load(); n < 10 || n > 25 {
 			t.Errorf("%d requests in a minute, want 10 to 25", n)
 		}
 	})

@@ -25,7 +25,7 @@ func TestRelay_RecordedBootstrap(t *testing.T) {
 		s.play(messages)
 		time.Sleep(5 * time.Minute)
 		want := map[string]string{"rollout": "opened updated resolved", "HelmRelease/flux-system/bp-keycloak": "opened resolved"}
-		if got := lives(s); !maps.Equal(got, want) {
+		if got := phasesByObject(s); !maps.Equal(got, want) {
 			t.Errorf("%v", got)
 		}
 		if got := s.slack.Messages(); len(got) != 2 || len(s.slack.Replies()) != 2 || !strings.HasPrefix(got[0].Text, "Rollout of bootstrap: succeeded") || got[0].Edits < 3 {

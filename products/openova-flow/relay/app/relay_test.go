@@ -289,8 +289,8 @@ func inBubble(t *testing.T, start time.Time, f func(s *stage)) {
 	})
 }
 
-// lives returns the phases of each object in order. Updates in a row count as one.
-func lives(s *stage) map[string]string {
+// phasesByObject returns the phases of each object in order. Updates in a row count as one.
+func phasesByObject(s *stage) map[string]string {
 	all := make(map[string]string)
 	for _, n := range s.hook.Received() {
 		name := n.Object

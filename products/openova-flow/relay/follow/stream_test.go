@@ -20,7 +20,7 @@ import (
 // TestServer_ResumesWithTheLastCursor has a server that ends each connection, once within a frame.
 func TestServer_ResumesWithTheLastCursor(t *testing.T) {
 	var mu sync.Mutex
-	var asked []string
+	var requests []string
 	answers := []string{
 		"event: heartbeat\ndata: {\"seq\":1,\"at\":5}\n\nid: 7.abc\nevent: a/upsert-nodes\ndata: {}\n\nid: 8\nevent: a/upsert-no",
 		"event: a/snapshot\ndata: {\"x\": 1}\n\n",
@@ -29,7 +29,7 @@ func TestServer_ResumesWithTheLastCursor(t *testing.T) {
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
-		asked = append(asked, r.URL.Path+" "+r.Header.Get("Authorization")+" "+r.Header.Get("Last-Event-ID"))
+		requests = append(requests, r.URL.Path+" "+r.Header.Get("Authorization")+" "+r.Header.Get("Last-Event-ID"))
 		if len(answers) == 0 {
 			w.WriteHeader(http.StatusForbidden)
 			return
@@ -61,8 +61,8 @@ func TestServer_ResumesWithTheLastCursor(t *testing.T) {
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	if want := []string{"/base/v1/stream Bearer t0ken ", "/base/v1/stream Bearer t0ken 7.abc", "/base/v1/stream Bearer t0ken 7.abc"}; !slices.Equal(asked[:3], want) {
-		t.Errorf("%q", asked)
+	if want := []string{"/base/v1/stream Bearer t0ken ", "/base/v1/stream Bearer t0ken 7.abc", "/base/v1/stream Bearer t0ken 7.abc"}; !slices.Equal(requests[:3], want) {
+		t.Errorf("%q", requests)
 	}
 }
 

@@ -121,7 +121,7 @@ func TestRead_NamesTheFile(t *testing.T) {
 	}
 }
 
-func TestRule_QuietHoursAreByTheClockOnTheWall(t *testing.T) {
+func TestRule_QuietHoursAreInLocalTime(t *testing.T) {
 	c := parse(t, valid)
 	quiet := c.Rules[0].Limits("").Quiet
 	berlin, err := time.LoadLocation("Europe/Berlin")

@@ -223,7 +223,7 @@ func TestLog_IgnoresEntriesOfDeletedFlow(t *testing.T) {
 // TestLog_FullStreamIsAnOutage sets a limit at which the stream rejects new entries but still answers STREAM.INFO.
 func TestLog_FullStreamIsAnOutage(t *testing.T) {
 	s := startNATS(t, t.TempDir())
-	var asked atomic.Bool
+	var called atomic.Bool
 	hopeless := errors.New("hopeless")
 	conn, err := s.Connect()
 	if err != nil {
@@ -231,7 +231,7 @@ func TestLog_FullStreamIsAnOutage(t *testing.T) {
 	}
 	defer conn.Close()
 	log, err := natslog.New(natslog.Config{Conn: conn, Logger: testLogger(t), Hopeless: func() error {
-		if asked.Swap(true) {
+		if called.Swap(true) {
 			return hopeless
 		}
 		return nil

@@ -60,7 +60,7 @@ func startWhole(t *testing.T, s *natsserver.Server, cfg hub.Config) *replica {
 	t.Helper()
 	for range 10 {
 		r := start(t, s, cfg)
-		if r.whole() {
+		if r.readEveryEntry() {
 			return r
 		}
 		r.stop()
@@ -116,8 +116,8 @@ func (r *replica) sync(t *testing.T) {
 	}
 }
 
-// whole reports whether the replica has read all entries of its flows before the stream dropped them. Its rings are complete then.
-func (r *replica) whole() bool { return r.log.Skipped()+r.log.Reloaded() == 0 }
+// readEveryEntry reports whether the replica has read all entries of its flows before the stream dropped them. Its rings are complete then.
+func (r *replica) readEveryEntry() bool { return r.log.Skipped()+r.log.Reloaded() == 0 }
 
 func message(t *testing.T, flowID, text string) *flow.Message {
 	t.Helper()
@@ -242,7 +242,7 @@ func TestLog_ReplicasAndLaterReplicasAgree(t *testing.T) {
 			}
 			late := start(t, s, cfg)
 			for _, one := range append(replicas, late) {
-				assertSame(t, one, replicas[0], one.whole() && replicas[0].whole())
+				assertSame(t, one, replicas[0], one.readEveryEntry() && replicas[0].readEveryEntry())
 			}
 		})
 	}

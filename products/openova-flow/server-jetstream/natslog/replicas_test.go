@@ -108,8 +108,8 @@ func TestLog_EntriesPurgedWhileLoadingShortenTheRing(t *testing.T) {
 	release()
 	eventually(t, "loaded", func() bool { return late.log.Status().Loaded })
 	assertSame(t, late, here, false)
-	if late.whole() || !here.whole() {
-		t.Errorf("the loading replica is whole: %t, the other: %t; want false, true", late.whole(), here.whole())
+	if late.readEveryEntry() || !here.readEveryEntry() {
+		t.Errorf("the loading replica is whole: %t, the other: %t; want false, true", late.readEveryEntry(), here.readEveryEntry())
 	}
 	short, _ := late.History("F", 0, 0)
 	long, _ := here.History("F", 0, 0)
@@ -156,7 +156,7 @@ func TestLog_RecreatedFlowKeepsItsRing(t *testing.T) {
 	here.log.Checkpoint(here.Hub, "F")
 	for range 2 { // the second one starts from a checkpoint of the first
 		late := start(t, s, cfg)
-		if !late.whole() {
+		if !late.readEveryEntry() {
 			t.Error("the flow was loaded twice")
 		}
 		assertSame(t, late, here, true)

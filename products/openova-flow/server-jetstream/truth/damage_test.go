@@ -19,9 +19,9 @@ const (
 
 // damaged lists the changes to a server's files. do fails if it changes nothing.
 var damaged = []struct {
-	name  string
-	whole bool // no acknowledged message is lost
-	do    func(dir string) error
+	name     string
+	lossless bool // no acknowledged message is lost
+	do       func(dir string) error
 }{
 	{"nothing", true, func(string) error { return nil }},
 	{"byte flipped early in the stream", false, flip(streamFiles, 0.05)},
@@ -128,7 +128,7 @@ func TestServer_DamagedFilesAreReported(t *testing.T) {
 			starts := 0
 			for ready := false; !ready; starts++ {
 				if starts == 2 { // the server refuses to start until an operator restores the data
-					if tt.whole || !strings.Contains(p.log.String(), "bucket openova-flow-checkpoints") {
+					if tt.lossless || !strings.Contains(p.log.String(), "bucket openova-flow-checkpoints") {
 						t.Errorf("the server does not start, and its log does not name what to restore")
 					}
 					return
@@ -139,7 +139,7 @@ func TestServer_DamagedFilesAreReported(t *testing.T) {
 			// The server logs damage before this line. The test may read the line only after /readyz has answered.
 			eventually(t, "logged that the flows are loaded", func() bool { return strings.Contains(p.log.String(), `msg="flows loaded"`) })
 			reported := strings.Contains(p.log.String(), "level=ERROR") || starts > 1
-			if tt.whole && reported {
+			if tt.lossless && reported {
 				t.Error("damage reported, want none")
 			}
 			for i := range flows {
@@ -154,7 +154,7 @@ func TestServer_DamagedFilesAreReported(t *testing.T) {
 				if have != posts && (same || !reported) {
 					t.Errorf("%s has %d of %d messages; same incarnation: %v, reported: %v", id(i), have, posts, same, reported)
 				}
-				if tt.whole && !same {
+				if tt.lossless && !same {
 					t.Errorf("%s has a new incarnation", id(i))
 				}
 				if n := mustPost(t, p, id(i), body(i), fmt.Sprintf("other;epoch=1;n=%d", i+1)); n <= greatest {

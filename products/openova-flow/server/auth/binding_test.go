@@ -170,7 +170,7 @@ func TestCheckWrite_DeletionsPutBackForeignRelationships(t *testing.T) {
 		receiver.Apply(m)
 	}
 	for _, s := range []*flow.State{server, receiver} {
-		if _, there := s.Node("fsn1/a"); there || s.RelCount() != len(foreign) {
+		if _, present := s.Node("fsn1/a"); present || s.RelCount() != len(foreign) {
 			t.Errorf("%d relationships are left, want %d", s.RelCount(), len(foreign))
 		}
 		for _, r := range foreign {

@@ -69,7 +69,7 @@ func parseConfig(data []byte) (*config, error) {
 			}
 		}
 	}
-	if v, there := top["proxy"]; there {
+	if v, present := top["proxy"]; present {
 		c.proxy = p.proxy("proxy", v)
 	}
 	if p.err == nil && len(c.tokens) == 0 && len(c.trust) == 0 && c.proxy == nil {

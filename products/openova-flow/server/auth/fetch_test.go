@@ -22,16 +22,16 @@ import (
 // keyServer serves the key sets of the clusters, each at its name.
 type keyServer struct {
 	*pipenet.Listener
-	mu    sync.Mutex
-	sets  map[string]string
-	hangs map[string]bool
-	asked map[string]*atomic.Int64
+	mu       sync.Mutex
+	sets     map[string]string
+	hangs    map[string]bool
+	requests map[string]*atomic.Int64
 }
 
 func newKeyServer(t *testing.T, sets map[string]string) *keyServer {
-	s := &keyServer{Listener: pipenet.Listen(), sets: sets, hangs: map[string]bool{}, asked: map[string]*atomic.Int64{}}
+	s := &keyServer{Listener: pipenet.Listen(), sets: sets, hangs: map[string]bool{}, requests: map[string]*atomic.Int64{}}
 	for name := range sets {
-		s.asked["/"+name] = new(atomic.Int64)
+		s.requests["/"+name] = new(atomic.Int64)
 	}
 	srv := &http.Server{Handler: s}
 	var wg sync.WaitGroup
@@ -44,7 +44,7 @@ func newKeyServer(t *testing.T, sets map[string]string) *keyServer {
 }
 
 func (s *keyServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s.asked[r.URL.Path].Add(1)
+	s.requests[r.URL.Path].Add(1)
 	s.mu.Lock()
 	set, hangs := s.sets[r.URL.Path[1:]], s.hangs[r.URL.Path[1:]]
 	s.mu.Unlock()
@@ -111,8 +111,8 @@ func TestFetch_UnknownKidAtMostOnceAMinute(t *testing.T) {
 			refused(t, a, next.token(t, goodClaims()), Key)
 			time.Sleep(time.Second)
 		}
-		for path, asked := range s.asked {
-			if n := asked.Load(); n < 8 || n > 9 {
+		for path, requests := range s.requests {
+			if n := requests.Load(); n < 8 || n > 9 {
 				t.Errorf("%s was fetched %d times in 9 minutes", path, n)
 			}
 		}
@@ -129,7 +129,7 @@ func TestFetch_NotForOtherTokens(t *testing.T) {
 		a, _ := fetching(t, s)
 		running(t, a)
 		time.Sleep(2 * time.Minute)
-		before := s.asked["/fsn1"].Load()
+		before := s.requests["/fsn1"].Load()
 		next, claims := newCluster("next"), goodClaims()
 		refused(t, a, next.token(t, claims.with(object{"iss": "x"})), Issuer)
 		refused(t, a, next.token(t, claims.with(object{"aud": "x"})), Audience)
@@ -137,7 +137,7 @@ func TestFetch_NotForOtherTokens(t *testing.T) {
 		refused(t, a, next.token(t, claims.with(object{"exp": 5})), Key)
 		refused(t, a, sealed(t, object{"alg": "RS256"}, claims, next.rs256), Key)
 		refused(t, a, sealed(t, object{"alg": "HS256", "kid": "x"}, claims, next.rs256), Algorithm)
-		if n := s.asked["/fsn1"].Load(); n != before {
+		if n := s.requests["/fsn1"].Load(); n != before {
 			t.Errorf("%d more fetches", n-before)
 		}
 	})
@@ -180,7 +180,7 @@ func TestFetch_ManyRequestsShareOne(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if n := s.asked["/fsn1"].Load(); n != 1 {
+		if n := s.requests["/fsn1"].Load(); n != 1 {
 			t.Errorf("%d fetches", n)
 		}
 	})
@@ -244,7 +244,7 @@ func TestFetch_RetriesAfterAMinute(t *testing.T) {
 		a, _ := fetching(t, s)
 		running(t, a)
 		time.Sleep(150 * time.Second)
-		if failing, well := s.asked["/fsn1"].Load(), s.asked["/hel1"].Load(); failing != 3 || well != 1 {
+		if failing, well := s.requests["/fsn1"].Load(), s.requests["/hel1"].Load(); failing != 3 || well != 1 {
 			t.Errorf("%d fetches from the failing cluster, %d from the other", failing, well)
 		}
 	})

@@ -105,9 +105,9 @@ func (r *reader) object(path string, v any, keys ...string) map[string]any {
 
 // text returns the string of a key, empty if it is absent.
 func (r *reader) text(path string, m map[string]any, key string) string {
-	v, there := m[key]
+	v, present := m[key]
 	s, ok := v.(string)
-	if there && (!ok || s == "") {
+	if present && (!ok || s == "") {
 		r.fail(path+"."+key, "must be a non-empty string")
 	}
 	return s
@@ -115,7 +115,7 @@ func (r *reader) text(path string, m map[string]any, key string) string {
 
 // need returns the string of a required key.
 func (r *reader) need(path string, m map[string]any, key string) string {
-	if _, there := m[key]; !there {
+	if _, present := m[key]; !present {
 		r.fail(path+"."+key, "is missing")
 	}
 	return r.text(path, m, key)
@@ -123,8 +123,8 @@ func (r *reader) need(path string, m map[string]any, key string) string {
 
 // texts returns the strings of a key, nil if it is absent. An empty list and duplicates are errors.
 func (r *reader) texts(path string, m map[string]any, key string) []string {
-	v, there := m[key]
-	if !there {
+	v, present := m[key]
+	if !present {
 		return nil
 	}
 	list, ok := v.([]any)
@@ -148,9 +148,9 @@ func (r *reader) texts(path string, m map[string]any, key string) []string {
 
 // list returns the elements of a key, nil if it is absent.
 func (r *reader) list(path string, m map[string]any, key string) []any {
-	v, there := m[key]
+	v, present := m[key]
 	list, ok := v.([]any)
-	if there && !ok {
+	if present && !ok {
 		r.fail(path+"."+key, "must be a list")
 	}
 	return list

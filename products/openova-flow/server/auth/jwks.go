@@ -77,22 +77,22 @@ func parseKey(m map[string]any) (k key, ok bool) {
 	if k.kid, ok = kid.(string); named && !ok {
 		return k, false
 	}
-	if use, there := m["use"]; there && use != "sig" {
+	if use, present := m["use"]; present && use != "sig" {
 		return k, false
 	}
-	if ops, there := m["key_ops"]; there {
+	if ops, present := m["key_ops"]; present {
 		if list, _ := ops.([]any); !slices.Contains(list, any("verify")) {
 			return k, false
 		}
 	}
-	alg, there := m["alg"]
+	alg, present := m["alg"]
 	switch m["kty"] {
 	case "RSA":
 		public := parseRSA(m)
-		k.public, ok = public, public != nil && (!there || alg == rs256)
+		k.public, ok = public, public != nil && (!present || alg == rs256)
 	case "EC":
 		public := parseEC(m)
-		k.public, ok = public, public != nil && (!there || alg == es256)
+		k.public, ok = public, public != nil && (!present || alg == es256)
 	default:
 		ok = false
 	}

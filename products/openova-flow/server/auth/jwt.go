@@ -94,11 +94,11 @@ func (c *claims) header(raw []byte) *Denial {
 	if c.algorithm != rs256 && c.algorithm != es256 {
 		return &Denial{Reason: Algorithm, Detail: "the token's algorithm is not RS256 or ES256"}
 	}
-	kid, there := h["kid"]
-	if c.kid, ok = kid.(string); there && !ok {
+	kid, present := h["kid"]
+	if c.kid, ok = kid.(string); present && !ok {
 		return malformed("the token's kid is not a string")
 	}
-	c.hasKID = there
+	c.hasKID = present
 	return nil
 }
 
@@ -121,8 +121,8 @@ func (c *claims) payload(raw []byte) *Denial {
 		name string
 		into *time.Time
 	}{{"exp", &c.expires}, {"nbf", &c.notBefore}, {"iat", &c.since}} {
-		v, there := p[t.name]
-		if *t.into, ok = numericDate(v); there && !ok {
+		v, present := p[t.name]
+		if *t.into, ok = numericDate(v); present && !ok {
 			return malformed("the token's " + t.name + " is not a time")
 		}
 	}

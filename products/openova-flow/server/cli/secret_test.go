@@ -35,13 +35,13 @@ func TestSettings_ErrorsRepeatNoSecret(t *testing.T) {
 	}
 }
 
-// saying collects the output of a command and calls ended at the first write.
-type saying struct {
+// firstWrite collects the output of a command and calls ended at the first write.
+type firstWrite struct {
 	bytes.Buffer
 	ended func()
 }
 
-func (s *saying) Write(b []byte) (int, error) {
+func (s *firstWrite) Write(b []byte) (int, error) {
 	defer s.ended()
 	return s.Buffer.Write(b)
 }
@@ -52,9 +52,9 @@ func TestWait_HidesTheURLOfARedirect(t *testing.T) {
 	defer srv.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	said := &saying{ended: cancel}
-	err := (Program{Name: "p"}).Run(ctx, []string{"wait", "--flow=F", "--timeout=1m", "--url=" + srv.URL}, func(string) string { return "" }, io.Discard, said)
-	if err == nil || strings.Contains(said.String(), "hidden") || !strings.Contains(said.String(), srv.Listener.Addr().String()) {
-		t.Errorf("%v, %s", err, said)
+	output := &firstWrite{ended: cancel}
+	err := (Program{Name: "p"}).Run(ctx, []string{"wait", "--flow=F", "--timeout=1m", "--url=" + srv.URL}, func(string) string { return "" }, io.Discard, output)
+	if err == nil || strings.Contains(output.String(), "hidden") || !strings.Contains(output.String(), srv.Listener.Addr().String()) {
+		t.Errorf("%v, %s", err, output)
 	}
 }

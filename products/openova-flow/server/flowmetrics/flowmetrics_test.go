@@ -158,13 +158,13 @@ type many struct {
 	flows   []string
 	view    *insight.View
 	version hub.Version
-	asked   int
+	calls   int
 }
 
 func (m *many) FlowIDs() []string          { return m.flows }
 func (m *many) Version(string) hub.Version { return m.version }
 func (m *many) Condition(string) (hub.Condition, error) {
-	m.asked++
+	m.calls++
 	return hub.Condition{View: m.view}, nil
 }
 
@@ -262,7 +262,7 @@ func TestCollector_JudgesOnceASecond(t *testing.T) {
 		for i, step := range []struct {
 			after   time.Duration
 			version hub.Version
-			asked   int // calls so far, of both flows together
+			calls   int // calls so far, of both flows together
 		}{
 			{0, hub.Version{Seq: 1, Incarnation: "i"}, 2},
 			{time.Second - 1, hub.Version{Seq: 2, Incarnation: "i"}, 2},
@@ -274,8 +274,8 @@ func TestCollector_JudgesOnceASecond(t *testing.T) {
 			time.Sleep(step.after)
 			m.version = step.version
 			scrape(t, c)
-			if m.asked != step.asked {
-				t.Errorf("step %d: %d, want %d", i, m.asked, step.asked)
+			if m.calls != step.calls {
+				t.Errorf("step %d: %d, want %d", i, m.calls, step.calls)
 			}
 		}
 	})

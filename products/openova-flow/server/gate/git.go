@@ -119,10 +119,10 @@ func (r *Repository) git(args ...string) (string, error) {
 	defer cancel()
 	c := exec.CommandContext(ctx, "git", append([]string{"-C", r.dir}, args...)...)
 	c.Env = append(os.Environ(), "LC_ALL=C", "GIT_OPTIONAL_LOCKS=0", "GIT_NO_LAZY_FETCH=1", "GIT_TERMINAL_PROMPT=0")
-	var out, said strings.Builder
-	c.Stdout, c.Stderr = &out, &said
+	var out, stderr strings.Builder
+	c.Stdout, c.Stderr = &out, &stderr
 	if err := c.Run(); err != nil {
-		return "", fmt.Errorf("git %s: %w: %.300s", args[0], err, strings.TrimSpace(said.String()))
+		return "", fmt.Errorf("git %s: %w: %.300s", args[0], err, strings.TrimSpace(stderr.String()))
 	}
 	return strings.TrimSpace(out.String()), nil
 }

@@ -78,7 +78,7 @@ func TestStream_FastStreamsHaveNoGoroutine(t *testing.T) {
 	grown(httpapi.StreamAuto)
 }
 
-func TestStream_HangUpIsNoticed(t *testing.T) {
+func TestStream_DisconnectIsNoticed(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		whole, _ := e.raw(streamF)

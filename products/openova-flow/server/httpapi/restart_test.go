@@ -8,8 +8,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestRestart_StreamsGoOn replaces a server by a second one. If that has the flows, streams resume; else they get a new incarnation and a snapshot.
-func TestRestart_StreamsGoOn(t *testing.T) {
+// TestRestart_StreamsContinue replaces a server by a second one. If that has the flows, streams resume; else they get a new incarnation and a snapshot.
+func TestRestart_StreamsContinue(t *testing.T) {
 	first := start(t, hub.Config{}, httpapi.Config{})
 	a := first.do("POST", "/v1/flows/F/events", upsert(node("a", "running")), "Content-Type", asJSON)
 	seq := seqOf(t, a)

@@ -46,10 +46,10 @@ func cookieOf(t testing.TB, a answer) string {
 
 func TestSignIn_AndOut(t *testing.T) {
 	e := browse(t, "")
-	asked := e.do("GET", "/?flow=F&x=1", "", "Accept", "text/html,*/*", "Sec-Fetch-Site", "none")
-	location := asked.header.Get("Location")
-	if asked.status != 303 || location != "./sign-in?next="+url.QueryEscape("./?flow=F&x=1") {
-		t.Fatalf("%d to %s", asked.status, location)
+	redirect := e.do("GET", "/?flow=F&x=1", "", "Accept", "text/html,*/*", "Sec-Fetch-Site", "none")
+	location := redirect.header.Get("Location")
+	if redirect.status != 303 || location != "./sign-in?next="+url.QueryEscape("./?flow=F&x=1") {
+		t.Fatalf("%d to %s", redirect.status, location)
 	}
 	form := e.do("GET", location[1:], "")
 	if form.status != 200 || form.header.Get("Content-Type") != "text/html; charset=utf-8" || form.header.Get("Cache-Control") != "no-store" {

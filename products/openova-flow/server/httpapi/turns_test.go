@@ -64,8 +64,8 @@ func TestTurns_CallerWithItsShareDelaysNobody(t *testing.T) {
 	})
 }
 
-// TestTurns_ClientThatGoesGivesUpItsPlace has clients disconnect while they wait for requests of their own caller, or of others.
-func TestTurns_ClientThatGoesGivesUpItsPlace(t *testing.T) {
+// TestTurns_DisconnectedClientLeavesTheQueue has clients disconnect while they wait for requests of their own caller, or of others.
+func TestTurns_DisconnectedClientLeavesTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTurns()
 		var releases []func()

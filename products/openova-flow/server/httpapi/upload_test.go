@@ -12,9 +12,9 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/hub"
 )
 
-// TestStream_UploadingViewerIsNotRead has subscribers send data endlessly on their streams. The fast writer disconnects them after a few KiB, the portable
+// TestStream_UploadOfASubscriberIsNotRead has subscribers send data endlessly on their streams. The fast writer disconnects them after a few KiB, the portable
 // one leaves the bytes in the kernel. Other subscribers get all messages.
-func TestStream_UploadingViewerIsNotRead(t *testing.T) {
+func TestStream_UploadOfASubscriberIsNotRead(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		e.post(upsert(node("a", "x")))

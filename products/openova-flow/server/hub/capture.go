@@ -27,10 +27,10 @@ func (s *selection) begin(r *Reader) Delivery {
 			h.order.Unlock()
 		}
 	}
-	whole, last := int64(0), int64(0) // the greatest sequence number of a snapshot, and of any event
+	newestSnapshot, last := int64(0), int64(0) // the greatest sequence number of a snapshot, and of any event
 	for _, e := range c.events {
 		if last = max(last, e.seq); e.kind == snapshotEvent {
-			whole = max(whole, e.seq)
+			newestSnapshot = max(newestSnapshot, e.seq)
 		}
 	}
 	for _, seq := range c.heads {
@@ -51,7 +51,7 @@ func (s *selection) begin(r *Reader) Delivery {
 	for i, e := range c.events {
 		seq := e.seq
 		switch newest := i == len(c.events)-1; {
-		case behind, !newest && (e.kind == snapshotEvent || seq < whole):
+		case behind, !newest && (e.kind == snapshotEvent || seq < newestSnapshot):
 			seq = 0
 		case newest:
 			seq = last

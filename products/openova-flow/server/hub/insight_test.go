@@ -82,8 +82,8 @@ func flowTime(ms int64) string {
 	return string(text)
 }
 
-// TestFlowIDs_AreThoseOfFlowsThatExist adds claims and a reader of flows that do not exist.
-func TestFlowIDs_AreThoseOfFlowsThatExist(t *testing.T) {
+// TestFlowIDs_ListsExistingFlows adds claims and a reader of flows that do not exist.
+func TestFlowIDs_ListsExistingFlows(t *testing.T) {
 	bubble(t, hub.Config{}, func(t *testing.T, h *hub.Hub) {
 		mustClaim(t, h, "fsn1", "one")
 		r, err := h.Follow("absent", 0, false)

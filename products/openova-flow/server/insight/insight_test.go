@@ -27,11 +27,11 @@ type problem struct {
 	IDs    []string `json:"ids"`
 	Blocks []string `json:"blocks"`
 	Class  string   `json:"class"`
-	said
+	details
 }
 
-// said has the results that a vector need not list.
-type said struct {
+// details has the results that a vector need not list.
+type details struct {
 	Sentence string   `json:"sentence,omitempty"`
 	Command  []string `json:"command,omitempty"`
 	Region   string   `json:"region,omitempty"`
@@ -41,8 +41,8 @@ type said struct {
 
 func everything(*flow.Node) bool { return true }
 
-func outcomeOf(m *flow.Message, now int64, heard map[string]int64) outcome {
-	v := insight.Read(m).At(now, heard)
+func outcomeOf(m *flow.Message, now int64, lastSeen map[string]int64) outcome {
+	v := insight.Read(m).At(now, lastSeen)
 	o := outcome{States: map[string]insight.State{}, Marks: map[string][]string{}, HeldBy: map[string][]string{}, Roots: map[string][]string{}, Problems: []problem{}, Open: []string{}}
 	put := func(in map[string][]string, id string, list []string) {
 		if len(list) > 0 {
@@ -57,7 +57,7 @@ func outcomeOf(m *flow.Message, now int64, heard map[string]int64) outcome {
 	}
 	d := v.Verdict(everything)
 	for _, p := range d.Problems {
-		o.Problems = append(o.Problems, problem{IDs: p.IDs, Blocks: append([]string{}, p.Blocks...), Class: p.Class, said: said{p.Sentence, p.Command, p.Region, p.Label, p.Since.Ms()}})
+		o.Problems = append(o.Problems, problem{IDs: p.IDs, Blocks: append([]string{}, p.Blocks...), Class: p.Class, details: details{p.Sentence, p.Command, p.Region, p.Label, p.Since.Ms()}})
 	}
 	o.Open = append(o.Open, d.Open...)
 	o.Verdict, o.Final = d.Result, d.Final
@@ -92,7 +92,7 @@ func TestVectors(t *testing.T) {
 			got, want := outcomeOf(m, vector.Now, vector.Heard), vector.Expect
 			for i := range got.Problems {
 				if i < len(want.Problems) {
-					has := want.Problems[i].said
+					has := want.Problems[i].details
 					if has.Sentence == "" {
 						got.Problems[i].Sentence = ""
 					}

@@ -11,10 +11,10 @@ import (
 
 // plain evaluates a flow exactly as the package documentation defines it, simply and slowly: each term is a function.
 type plain struct {
-	nodes map[string]plainNode
-	rels  []plainRel
-	now   int64
-	heard map[string]int64
+	nodes    map[string]plainNode
+	rels     []plainRel
+	now      int64
+	lastSeen map[string]int64
 
 	routine map[string]bool
 	cycles  map[string][]string
@@ -54,7 +54,7 @@ type plainJudgement struct {
 	BlamesSource                     bool
 }
 
-func plainOutcome(snapshot []byte, now int64, heard map[string]int64) outcome {
+func plainOutcome(snapshot []byte, now int64, lastSeen map[string]int64) outcome {
 	var m struct {
 		Nodes         []plainNode
 		Relationships []plainRel
@@ -62,7 +62,7 @@ func plainOutcome(snapshot []byte, now int64, heard map[string]int64) outcome {
 	if err := json.Unmarshal(snapshot, &m); err != nil {
 		panic(err)
 	}
-	p := &plain{nodes: map[string]plainNode{}, rels: m.Relationships, now: now, heard: heard, routine: map[string]bool{}, cycles: map[string][]string{}, blames: map[string][]string{}, roots: map[string]bool{}}
+	p := &plain{nodes: map[string]plainNode{}, rels: m.Relationships, now: now, lastSeen: lastSeen, routine: map[string]bool{}, cycles: map[string][]string{}, blames: map[string][]string{}, roots: map[string]bool{}}
 	for _, n := range m.Nodes {
 		if n.Meta.Judgement == nil {
 			n.Meta.Judgement, n.unjudged = p.obvious(n), true
@@ -186,7 +186,7 @@ func (p *plain) holders(id string) []string {
 }
 
 func (p *plain) clock(id string) int64 {
-	if last, ok := p.heard[p.nodes[id].Region]; ok {
+	if last, ok := p.lastSeen[p.nodes[id].Region]; ok {
 		return min(p.now, last)
 	}
 	return p.now
@@ -511,7 +511,7 @@ func (p *plain) problems() []plainProblem {
 			var group []string
 			since := s.Since
 			for _, o := range p.ids() {
-				if p.member(o) && p.lost(o) && p.nodes[o].Region == p.nodes[id].Region && p.missed(o) == p.missed(id) {
+				if p.member(o) && p.lost(o) && p.nodes[o].Region == p.nodes[id].Region && p.missingNeed(o) == p.missed(id) {
 					group, since = append(group, o), earliest(since, p.segment(o).Since)
 				}
 			}
@@ -566,8 +566,8 @@ func (p *plain) problems() []plainProblem {
 	return all
 }
 
-// missed returns the first missing need.
-func (p *plain) missed(id string) string {
+// missingNeed returns the first missing need.
+func (p *plain) missingNeed(id string) string {
 	j := p.nodes[id].Meta.Judgement
 	for _, d := range append(slices.Clone(j.Named), p.needs(id)...) {
 		if !p.exists(d) && slices.Contains(p.needs(id), d) {

@@ -27,16 +27,16 @@ func TestRandomGraphs(t *testing.T) {
 	verdicts, classes := map[string]int{}, map[string]int{}
 	for seed := *graphSeed; seed < *graphSeed+*graphCount; seed++ {
 		g := &graphs{rand.New(rand.NewPCG(seed, 5))}
-		snapshot, heard := g.snapshot(), g.heard()
+		snapshot, lastSeen := g.snapshot(), g.lastSeen()
 		m, err := flow.Decode("F", []byte(snapshot))
 		if err != nil {
 			t.Fatalf("graph %d: %v in %s", seed, err, snapshot)
 		}
-		got, want := outcomeOf(m, graphNow, heard), plainOutcome([]byte(snapshot), graphNow, heard)
-		failed := encode(t, map[string]any{"seed": seed, "now": graphNow, "heard": heard, "snapshot": json.RawMessage(snapshot), "expect": got})
+		got, want := outcomeOf(m, graphNow, lastSeen), plainOutcome([]byte(snapshot), graphNow, lastSeen)
+		failed := encode(t, map[string]any{"seed": seed, "now": graphNow, "heard": lastSeen, "snapshot": json.RawMessage(snapshot), "expect": got})
 		for i := range got.Problems {
 			across = across || got.Problems[i].Region == "" && strings.Contains(got.Problems[i].Label, " and ")
-			got.Problems[i].said = said{}
+			got.Problems[i].details = details{}
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Fatalf("graph %d: %s\n got %s\nwant %s", seed, snapshot, encode(t, got), encode(t, want))
@@ -102,7 +102,7 @@ func (g *graphs) ids(most int) []string {
 	return list
 }
 
-func (g *graphs) heard() map[string]int64 {
+func (g *graphs) lastSeen() map[string]int64 {
 	if g.one(4) {
 		return map[string]int64{"r2": graphNow - 100_000}
 	}

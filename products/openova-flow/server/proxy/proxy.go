@@ -261,9 +261,9 @@ func (h *Handler) rewrite(r *http.Request, at target) *http.Request {
 	base := h.cfg.Upstream
 	path, escaped := at.upstreamPath()
 	u := url.URL{Scheme: base.Scheme, Host: base.Host, Path: strings.TrimSuffix(base.Path, "/") + path, RawPath: strings.TrimSuffix(base.EscapedPath(), "/") + escaped}
-	query, asked := url.Values{}, r.URL.Query()
+	query, given := url.Values{}, r.URL.Query()
 	for _, name := range parameters {
-		if values, ok := asked[name]; ok {
+		if values, ok := given[name]; ok {
 			query[name] = values
 		}
 	}

@@ -426,10 +426,10 @@ func TestStreamOfSeveral_HasOnlyFlowsThatAuthorizeLetsPass(t *testing.T) {
 	for _, flow := range []string{"a", "b", "hidden"} {
 		server.postTo(flow, "x", "running")
 	}
-	asked := 0
+	calls := 0
 	flows := mount(t, "http://"+server.addr, func(c *proxy.Config) {
 		c.Authorize = func(r *http.Request, flowID string) error {
-			asked++
+			calls++
 			return only("a", "b", "later")(r, flowID)
 		}
 	})
@@ -438,9 +438,9 @@ func TestStreamOfSeveral_HasOnlyFlowsThatAuthorizeLetsPass(t *testing.T) {
 		"": 400, "?flow=": 400, "?flow=a%2Fb": 400, "?flow=" + strings.Repeat("a&flow=", 256) + "a": 400,
 		"?flow=hidden": 404, "?flow=a&flow=hidden": 404, "?flow=a;flow=hidden": 400,
 	} {
-		asked = 0
-		if resp, _ := do(t, "GET", several+query, ""); resp.StatusCode != want || want == 400 && asked > 0 {
-			t.Errorf("%s: %s, after %d calls of Authorize", query, resp.Status, asked)
+		calls = 0
+		if resp, _ := do(t, "GET", several+query, ""); resp.StatusCode != want || want == 400 && calls > 0 {
+			t.Errorf("%s: %s, after %d calls of Authorize", query, resp.Status, calls)
 		}
 	}
 	events := func(s *stream, n int) (got []string, last string) {
@@ -612,7 +612,7 @@ func TestHandler_UpstreamTimeoutIs504(t *testing.T) {
 }
 
 func TestHandler_SendsNothingWithoutToken(t *testing.T) {
-	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("upstream was asked") }))
+	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("upstream was calls") }))
 	defer upstream.Close()
 	flows := mount(t, upstream.URL, func(c *proxy.Config) {
 		c.Token = func() (string, error) { return "", errors.New("no file /run/secret") }

@@ -54,16 +54,16 @@ func randomStep(r *rand.Rand, at int64, benches ...*bench) {
 func TestRollouts_ChangesNothing(t *testing.T) {
 	for seed := range uint64(100) {
 		r := rand.New(rand.NewPCG(seed, 11))
-		asked, silent := newBench(t), newBench(t)
+		queried, unqueried := newBench(t), newBench(t)
 		at := second
 		for range 60 {
 			at += r.Int64N(2 * minute)
-			randomStep(r, at, asked, silent)
+			randomStep(r, at, queried, unqueried)
 			if r.IntN(2) == 0 {
-				asked.track.Rollouts(at + r.Int64N(5*minute))
+				queried.track.Rollouts(at + r.Int64N(5*minute))
 			}
 		}
-		if got, want := asked.track.Rollouts(at), silent.track.Rollouts(at); !reflect.DeepEqual(got, want) {
+		if got, want := queried.track.Rollouts(at), unqueried.track.Rollouts(at); !reflect.DeepEqual(got, want) {
 			t.Fatalf("seed %d: with calls of Rollouts\n%+v\nwithout\n%+v", seed, got, want)
 		}
 	}

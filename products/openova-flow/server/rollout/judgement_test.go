@@ -97,17 +97,17 @@ func BenchmarkIngest(b *testing.B) {
 // counted counts the calls of Graph.
 type counted struct {
 	*flow.State
-	asked int
+	queries int
 }
 
 func (c *counted) Successors(id string, typ flow.RelType, f func(flow.Node)) {
-	c.State.Successors(id, typ, func(n flow.Node) { c.asked++; f(n) })
-	c.asked++
+	c.State.Successors(id, typ, func(n flow.Node) { c.queries++; f(n) })
+	c.queries++
 }
 
 func (c *counted) Predecessors(id string, typ flow.RelType, f func(string)) {
-	c.State.Predecessors(id, typ, func(id string) { c.asked++; f(id) })
-	c.asked++
+	c.State.Predecessors(id, typ, func(id string) { c.queries++; f(id) })
+	c.queries++
 }
 
 // TestObserve_WaitingNodeCostsItsDependencies adds a waiting node to a rollout of many members, each of which has a dependent.
@@ -127,8 +127,8 @@ func TestObserve_WaitingNodeCostsItsDependencies(t *testing.T) {
 		g := &counted{State: b.state}
 		b.state.Apply(flow.UpsertNodes(n))
 		b.track.Observe(g, 3*second, []flow.Node{n}, nil)
-		if g.asked > 20 {
-			t.Errorf("put %d asks for %d neighbours", i, g.asked)
+		if g.queries > 20 {
+			t.Errorf("put %d asks for %d neighbours", i, g.queries)
 		}
 	}
 	var joined []string

@@ -157,8 +157,8 @@ var states = map[string]struct{ status, deployment string }{
 const inactive = "inactive"
 
 func (a *attempt) status(ctx context.Context) error {
-	whole := a.n.Revision.Worst()
-	state, description := states[whole.Result].status, describe(whole)
+	worst := a.n.Revision.Worst()
+	state, description := states[worst.Result].status, describe(worst)
 	if a.reported.Status == state+" "+description {
 		return nil
 	}

@@ -37,9 +37,9 @@ rules:
 }
 
 func command(args ...string) (stdout, stderr string, err error) {
-	var out, said bytes.Buffer
-	err = run(context.Background(), args, strings.NewReader(""), &out, &said)
-	return out.String(), said.String(), err
+	var out, errOut bytes.Buffer
+	err = run(context.Background(), args, strings.NewReader(""), &out, &errOut)
+	return out.String(), errOut.String(), err
 }
 
 func TestDryRun_OfTheRecordings(t *testing.T) {

@@ -356,7 +356,7 @@ func TestAction(t *testing.T) {
 	for _, tt := range []struct {
 		env  []string
 		exit int
-		says string
+		part string
 	}{
 		{nil, 0, "2 of 2 done"},
 		{[]string{"REGION=fsn1", "KUSTOMIZATIONS=flux-system/apps", "RELEASES=shop/web\n", "JUNIT=junit.xml", "REPORT=action.html"}, 0, "2 of 2 done"},
@@ -366,7 +366,7 @@ func TestAction(t *testing.T) {
 	} {
 		env := append(slices.Clone(inputs), "REGION=", "KUSTOMIZATIONS=", "RELEASES=", "JUNIT=", "REPORT=")
 		out, exit := p.run(wait, append(env, tt.env...)...)
-		if exit != tt.exit || !strings.Contains(out, tt.says) {
+		if exit != tt.exit || !strings.Contains(out, tt.part) {
 			t.Errorf("%v: exit %d\n%s", tt.env, exit, out)
 		}
 	}

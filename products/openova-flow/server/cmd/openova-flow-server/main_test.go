@@ -523,10 +523,10 @@ func TestWait(t *testing.T) {
 		nodeJSON("r8/a", "r8", "failed", `,"meta":{"judgement":{"state":"broken","since":1000,"problem":true,"final":true,"cause":{"class":"given-up","sentence":"a was given up."},"command":["flux","reconcile","helmrelease","a","-n","it's"]}}`),
 	}, ",") + `]}` + "\n" + `{"type":"upsert-rels","relationships":[{"fromId":"r1/a","toId":"r1/b","type":"finish-to-start"},{"fromId":"r1/b","toId":"r1/c","type":"finish-to-start"}]}`
 	for _, tt := range []struct {
-		name string
-		args []string
-		exit int
-		says []string
+		name  string
+		args  []string
+		exit  int
+		parts []string
 	}{
 		{"succeeded", []string{"--region=r2"}, 0, []string{"1 of 2 done, 0 working, 0 waiting, 0 failed, 1 suspended"}},
 		{"failed, and blocks others", []string{"--region=r1"}, 1, []string{"0 of 3 done, 0 working, 2 waiting, 1 failed", "failed: r1/a: r1/a: InstallFailed: no such chart Blocks 2."}},
@@ -557,7 +557,7 @@ func TestWait(t *testing.T) {
 			if int(exit) != tt.exit {
 				t.Fatalf("exit %v, want %d\n%s%s", err, tt.exit, &out, &errs)
 			}
-			for _, text := range tt.says {
+			for _, text := range tt.parts {
 				if !strings.Contains(out.String(), text) {
 					t.Errorf("the output lacks %q:\n%s%s", text, &out, &errs)
 				}

@@ -114,8 +114,8 @@ func TestStateFile_RestoresAfterShutdown(t *testing.T) {
 	}
 }
 
-// TestStateFile_KillWhileWritingLeavesItWhole kills the server while it writes.
-func TestStateFile_KillWhileWritingLeavesItWhole(t *testing.T) {
+// TestStateFile_KillWhileWritingLeavesItIntact kills the server while it writes.
+func TestStateFile_KillWhileWritingLeavesItIntact(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "flows.state")
 	p := withState(t, path)

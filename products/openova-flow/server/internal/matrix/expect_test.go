@@ -25,20 +25,20 @@ func expect(q *request) class {
 		return expectOdd(q)
 	}
 	caller := q.credential.as
-	asked := verb(q.method) + " " + q.route
+	route := verb(q.method) + " " + q.route
 	switch {
 	case !routeExists(q.route):
 		return absent
-	case public[asked] != nil:
-		return public[asked](q)
-	case rules[asked] == nil:
+	case public[route] != nil:
+		return public[route](q)
+	case rules[route] == nil:
 		return wrongMethod // "A wrong method is 405", for any caller
 	case caller == nil:
 		return unknown
 	case q.credential.ambient && q.credential.foreignPage && changes(q.method):
 		return forbidden // "Writes with a cookie, or by a proxy's header, from a page of another origin are 403"
 	}
-	return rules[asked](q)
+	return rules[route](q)
 }
 
 // public has the rules for requests that need no credential: "/healthz, /readyz, the sign-in page, the files of the page".

@@ -40,7 +40,7 @@ func read(t *testing.T, path string, into any) {
 // TestRules_Promtool has promtool check the alerts, and test them with rules.yaml.
 func TestRules_Promtool(t *testing.T) {
 	promtool := filepath.Join(t.TempDir(), "promtool")
-	// Service discovery would be most of it.
+	// The tag leaves out service discovery, which would take most of the time of the build.
 	if out, err := exec.Command("go", "build", "-tags", "remove_all_sd", "-o", promtool, "github.com/prometheus/prometheus/cmd/promtool").CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}

@@ -107,7 +107,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		defer file.Close()
 		m.record = json.NewEncoder(file)
 	}
-	wrong, err := m.all(ctx, o, servers, stderr)
+	faults, err := m.all(ctx, o, servers, stderr)
 	if o.quick {
 		fmt.Fprintf(stdout, "%d runs, each with a few messages to a few readers\n", len(m.runs))
 	} else {
@@ -116,8 +116,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("the measurement is incomplete: %w", err)
 	}
-	if len(wrong) > 0 {
-		return fmt.Errorf("faults of servers:\n%s", strings.Join(wrong, "\n"))
+	if len(faults) > 0 {
+		return fmt.Errorf("faults of servers:\n%s", strings.Join(faults, "\n"))
 	}
 	return nil
 }
@@ -139,7 +139,7 @@ type single struct {
 }
 
 // all runs every scenario, in each round once for every server. The order of servers rotates.
-func (m *measured) all(ctx context.Context, o options, servers []server, log io.Writer) (wrong []string, err error) {
+func (m *measured) all(ctx context.Context, o options, servers []server, log io.Writer) (faults []string, err error) {
 	for _, s := range scenarios(o.quick) {
 		if len(o.only) > 0 && !slices.Contains(o.only, s.name) {
 			continue
@@ -151,7 +151,7 @@ func (m *measured) all(ctx context.Context, o options, servers []server, log io.
 		others := s.load.Connections() - s.load.Readers
 		if possible, err := load.RaiseFiles(s.load.Connections()); err != nil {
 			if possible <= others {
-				return wrong, err
+				return faults, err
 			}
 			fmt.Fprintf(log, "%s: %d readers instead of %d: %v\n", s.name, possible-others, s.load.Readers, err)
 			s.load.Readers = possible - others
@@ -160,17 +160,17 @@ func (m *measured) all(ctx context.Context, o options, servers []server, log io.
 			for i := range servers {
 				w, err := m.one(ctx, s, round, servers[(i+round)%len(servers)], log)
 				if err != nil {
-					return wrong, err
+					return faults, err
 				}
-				wrong = append(wrong, w...)
+				faults = append(faults, w...)
 			}
 		}
 	}
-	return wrong, nil
+	return faults, nil
 }
 
 // one runs a scenario on a server, unless it does not apply.
-func (m *measured) one(ctx context.Context, s scenario, round int, server server, log io.Writer) (wrong []string, err error) {
+func (m *measured) one(ctx context.Context, s scenario, round int, server server, log io.Writer) (faults []string, err error) {
 	if s.oursOnly && !server.ours || s.resumes && !server.resumes || server.silent && s.name != idle {
 		return nil, nil
 	}
@@ -189,13 +189,13 @@ func (m *measured) one(ctx context.Context, s scenario, round int, server server
 		}
 	}
 	if w := result.Wrong(); w != "" {
-		wrong = append(wrong, fmt.Sprintf("%s of %s: %s", s.name, server.name, w))
+		faults = append(faults, fmt.Sprintf("%s of %s: %s", s.name, server.name, w))
 	}
 	if server.name == fast && s.load.Readers > 0 && result.Chunked {
 		fmt.Fprintf(log, "%s: %s answered in chunks, so it did not use the fast path\n", s.name, server.name)
 	}
 	fmt.Fprintf(log, "%s, round %d, %s: %s\n", s.name, round+1, server.name, s.brief(result))
-	return wrong, nil
+	return faults, nil
 }
 
 // show writes the table, and on request the targets.

@@ -126,14 +126,14 @@ func TestJudgement_OlderGenerationIsNotReady(t *testing.T) {
 func TestJudgement_FailureHasTheNextStep(t *testing.T) {
 	rollback := "Running 'rollback' action with timeout of 5m0s"
 	for name, want := range map[string]struct {
-		reconciling, says, mark, gate string
-		nextTry                       float64
+		reconciling, sentence, mark, gate string
+		nextTry                           float64
 	}{
-		"one-of-four-attempts": {says: "Flux tries again (try 1 of 4).", mark: "retrying", gate: "wait"},
-		"retry-on-failure":     {says: "Flux tries again 5m after it failed.", mark: "retrying", gate: "wait", nextTry: noon + 300_000},
-		"tests-failed-at-rest": {reconciling: rollback, says: "Flux is at it: rollback is under way.", mark: "retrying", gate: "wait"},
-		"rolled-back-at-rest":  {says: "Flux has given up on it after 2 tries."},
-		"missing-rollback":     {says: "Flux has given up on it: there is no earlier release to roll back to."},
+		"one-of-four-attempts": {sentence: "Flux tries again (try 1 of 4).", mark: "retrying", gate: "wait"},
+		"retry-on-failure":     {sentence: "Flux tries again 5m after it failed.", mark: "retrying", gate: "wait", nextTry: noon + 300_000},
+		"tests-failed-at-rest": {reconciling: rollback, sentence: "Flux is at it: rollback is under way.", mark: "retrying", gate: "wait"},
+		"rolled-back-at-rest":  {sentence: "Flux has given up on it after 2 tries."},
+		"missing-rollback":     {sentence: "Flux has given up on it: there is no earlier release to roll back to."},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newReplay(t, "r1")
@@ -155,7 +155,7 @@ func TestJudgement_FailureHasTheNextStep(t *testing.T) {
 			marks, _ := j["marks"].([]any)
 			gate, _ := j["gate"].(string)
 			next, _ := j["nextTry"].(float64)
-			if !strings.HasSuffix(sentence, want.says) || gate != want.gate || next != want.nextTry || want.mark != "" != slices.Contains(marks, any(want.mark)) {
+			if !strings.HasSuffix(sentence, want.sentence) || gate != want.gate || next != want.nextTry || want.mark != "" != slices.Contains(marks, any(want.mark)) {
 				t.Errorf("judgement %v", j)
 			}
 		})
@@ -195,7 +195,7 @@ func TestApply_SourceIsNotCopiedIntoItsUsers(t *testing.T) {
 // TestJudgement_SentencesOfKustomizations checks object and command of sentences that are easily wrong.
 func TestJudgement_SentencesOfKustomizations(t *testing.T) {
 	_, v := later(t, "kustomizations", hour)
-	for name, want := range map[string]struct{ class, says, not, command string }{
+	for name, want := range map[string]struct{ class, sentence, not, command string }{
 		"path-missing":  {"artifact-failed", "its path", "sources", "kubectl -n flux-system describe kustomizations.kustomize.toolkit.fluxcd.io path-missing"},
 		"gate":          {"feature-gate-disabled", "not enabled", "namespace", "kubectl -n flux-system describe kustomizations.kustomize.toolkit.fluxcd.io gate"},
 		"dir":           {"directory-creation-failed", "no space left", "DirectoryCreationFailed", "kubectl -n flux-system describe kustomizations.kustomize.toolkit.fluxcd.io dir"},
@@ -205,7 +205,7 @@ func TestJudgement_SentencesOfKustomizations(t *testing.T) {
 		"external":      {"artifact-failed", "never been fetched", "artifact-failed", "flux get sources all -A"},
 	} {
 		p := problem(t, v, "r1/Kustomization/flux-system/"+name)
-		if p.Class != want.class || !strings.Contains(p.Sentence, want.says) || strings.Contains(p.Sentence, want.not) || strings.Join(p.Command, " ") != want.command {
+		if p.Class != want.class || !strings.Contains(p.Sentence, want.sentence) || strings.Contains(p.Sentence, want.not) || strings.Join(p.Command, " ") != want.command {
 			t.Errorf("%s: %s %q %q", name, p.Class, p.Sentence, p.Command)
 		}
 	}

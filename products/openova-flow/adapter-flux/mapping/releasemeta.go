@@ -55,8 +55,8 @@ func (c Config) releaseFacts(o object, e *entry) {
 	if f.action == "" {
 		f.action = cmp.Or(o.status.string("lastAttemptedReleaseAction"), "install")
 	}
-	of := o.spec.object(f.action)
-	f.limit = duration(of, "timeout", duration(o.spec, "timeout", 5*60_000))
+	actionSpec := o.spec.object(f.action)
+	f.limit = duration(actionSpec, "timeout", duration(o.spec, "timeout", 5*60_000))
 	if d, ok := parseAfter(withTimeout, f.ready.message); ok {
 		f.limit = d
 	} else if d, ok := parseAfter(withTimeout, f.reconciling.message); ok {
@@ -65,7 +65,7 @@ func (c Config) releaseFacts(o object, e *entry) {
 	f.retryInterval = longestBackoff
 	if f.action == "install" || f.action == "upgrade" {
 		f.tries = e.run.attempts
-		if retries, ok := of.object("remediation").int("retries"); ok && retries >= 0 {
+		if retries, ok := actionSpec.object("remediation").int("retries"); ok && retries >= 0 {
 			f.most = retries + 1
 		}
 	}

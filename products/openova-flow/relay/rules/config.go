@@ -77,7 +77,7 @@ type GitHub struct {
 	Repositories []Repository `yaml:"repositories"`
 }
 
-// Repository is a repository that gets reports, and the sources of flows that it is the origin of.
+// Repository is a repository that gets reports on the commits of some sources.
 type Repository struct {
 	Name    string   `yaml:"name"`    // owner/name
 	Sources []string `yaml:"sources"` // URLs of GitRepositories and OCIRepositories
@@ -97,7 +97,7 @@ type Rule struct {
 	Quiet        *Quiet          `yaml:"quiet"`
 }
 
-// Quiet are hours of the day in which nothing is sent; what still holds afterwards is sent then.
+// Quiet are hours of the day in which nothing is sent. Afterwards the notices that are still due are sent.
 type Quiet struct {
 	From     string   `yaml:"from"` // 22:00
 	To       string   `yaml:"to"`   // 07:00; before from: of the next day

@@ -30,7 +30,7 @@ func (s *Server) families() []family {
 		}},
 		{"openova_flow_messages_refused_total", "counter", "POST requests refused as a whole, by status code.", m.collectRefusals},
 		{"openova_flow_apply_duration_seconds", "histogram", "Time to apply a change. All changes wait for it: they have one order.", func(out *prom.Samples) { out.Histogram(h.Apply) }},
-		{"openova_flow_delivery_lag_seconds", "histogram", "Time from when a message was applied until it was written to a subscriber that was up to date before: of each delivery the oldest message. Resolution 1 ms.", func(out *prom.Samples) { out.Histogram(m.lag) }},
+		{"openova_flow_delivery_lag_seconds", "histogram", "Time from when a message was applied until it was written to a subscriber that was up to date before. Of each delivery, the oldest message counts. Resolution 1 ms.", func(out *prom.Samples) { out.Histogram(m.lag) }},
 		{"openova_flow_access_refused_total", "counter", "Requests denied because of the caller, by reason.", m.collectDenied},
 		{"openova_flow_streams_revoked_total", "counter", "Streams ended because their credential no longer allowed them.", prom.Int(&m.revoked)},
 		{"openova_flow_derived_messages_total", "counter", "upsert-flow messages that the server made itself.", prom.Int(&h.Derived)},
@@ -42,8 +42,8 @@ func (s *Server) families() []family {
 		{"openova_flow_limit_hits_total", "counter", "Requests that reached a limit (429 and 503).", prom.Int(&m.limitHits)},
 		{"openova_flow_flows_dropped_total", "counter", "Flows dropped after the idle timeout.", prom.Int(&h.Dropped)},
 		{"openova_flow_state_saves_total", "counter", "Times the state was written to FLOW_SERVER_STATE_FILE.", prom.Int(&h.Saves)},
-		{"openova_flow_state_save_failures_total", "counter", "Times that failed; the file is then as it was before.", prom.Int(&h.SaveFailures)},
-		{"openova_flow_state_saved_timestamp_seconds", "gauge", "When it was written last, Unix time; 0: not since the start.", prom.Int(&h.SavedAt)},
+		{"openova_flow_state_save_failures_total", "counter", "Failed writes of FLOW_SERVER_STATE_FILE; the file stays as it was.", prom.Int(&h.SaveFailures)},
+		{"openova_flow_state_saved_timestamp_seconds", "gauge", "When FLOW_SERVER_STATE_FILE was last written, Unix time; 0: not since the start.", prom.Int(&h.SavedAt)},
 		{"openova_flow_state_set_aside_total", "counter", "State files that could not be used at the start and were renamed.", prom.Int(&h.StatesSetAside)},
 		{"openova_flow_flows", "gauge", "Flows.", prom.Int(&h.Flows)},
 		{"openova_flow_nodes", "gauge", "Nodes of all flows.", prom.Int(&h.Nodes)},
@@ -120,8 +120,8 @@ func (m *metrics) request(route, method string, code int) {
 	}
 }
 
-// took records the duration of an answer, except of a stream, which depends on the client.
-func (m *metrics) took(route string, code int, d time.Duration) {
+// observeDuration records the duration of an answer, except of a stream, which depends on the client.
+func (m *metrics) observeDuration(route string, code int, d time.Duration) {
 	if (route == "stream" || route == "streams") && code == http.StatusOK {
 		return
 	}

@@ -120,5 +120,5 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.metrics.request(rec.route, r.Method, rec.status())
-	s.metrics.took(rec.route, rec.status(), time.Since(began))
+	s.metrics.observeDuration(rec.route, rec.status(), time.Since(began))
 }

@@ -47,7 +47,7 @@ type alert struct {
 // Takes implements channel.Chooser.
 func (s *Sender) Takes(kind notice.Kind) bool { return alertNames[kind] != "" }
 
-// Send implements channel.Sender. An alert is known by its labels, so a repetition changes nothing.
+// Send implements channel.Sender. Labels identify an alert, so a repetition changes nothing.
 func (s *Sender) Send(ctx context.Context, d channel.Delivery, m channel.Memory) error {
 	n := &d.Notice
 	if !s.Takes(n.Kind) {
@@ -71,7 +71,7 @@ func (s *Sender) Send(ctx context.Context, d channel.Delivery, m channel.Memory)
 	if err := s.post(ctx, alerts); err != nil {
 		return err
 	}
-	if n.Phase == notice.Resolved { // its memory goes with the delivery
+	if n.Phase == notice.Resolved { // the outbox deletes its memory
 		return nil
 	}
 	kept, err := json.Marshal(now)
@@ -81,7 +81,7 @@ func (s *Sender) Send(ctx context.Context, d channel.Delivery, m channel.Memory)
 	return m.Set(kept)
 }
 
-// alertOf returns the alert of a notice. Labels are what an alert is known and routed by; all that changes often is an annotation.
+// alertOf returns the alert of a notice. Labels identify and route an alert; values that change often are annotations.
 func (s *Sender) alertOf(n *notice.Notice) alert {
 	a := alert{Labels: maps.Clone(s.Labels), Annotations: make(map[string]string), StartsAt: time.UnixMilli(n.Since), EndsAt: time.UnixMilli(max(n.Until, n.Since)), GeneratorURL: n.Link}
 	if a.Labels == nil {
@@ -135,7 +135,7 @@ func (s *Sender) Refresh(ctx context.Context, all map[string][]byte) error {
 	return s.post(ctx, alerts)
 }
 
-// post sends alerts to all members. It succeeds if one has taken them: the others get them with the next Refresh.
+// post sends alerts to all members. It succeeds if one has accepted them: the others get them with the next Refresh.
 func (s *Sender) post(ctx context.Context, alerts []alert) error {
 	body, err := json.Marshal(alerts)
 	if err != nil {

@@ -106,26 +106,26 @@ func TestGate_RecordedReleases(t *testing.T) {
 					if a.Result != w.result {
 						w.result, w.since = a.Result, now
 					}
-					stood := now - w.since
-					if w.result == insight.Pending || stood != gate.DefaultSettle.Milliseconds() && !(a.Final && stood == 0) {
+					unchangedFor := now - w.since
+					if w.result == insight.Pending || unchangedFor != gate.DefaultSettle.Milliseconds() && !(a.Final && unchangedFor == 0) {
 						continue
 					}
 					i := slices.IndexFunc(truths[n], func(s truth) bool { return s.at > now })
 					if i < 0 {
 						i = len(truths[n])
 					}
-					is := truths[n][i-1]
+					current := truths[n][i-1]
 					if w.result == insight.Passed {
 						passed++
-						if !is.ready {
-							t.Errorf("%v passed at +%.1fs; generation %d is not ready", n, float64(now-first)/1000, is.generation)
+						if !current.ready {
+							t.Errorf("%v passed at +%.1fs; generation %d is not ready", n, float64(now-first)/1000, current.generation)
 						}
 						continue
 					}
 					failed++
 					for _, s := range truths[n][i:] {
-						if s.ready && s.generation == is.generation && !secrets[n.Name] && !slices.ContainsFunc(changes, func(at int64) bool { return at > now && at <= s.at }) {
-							t.Errorf("%v failed at +%.1fs; generation %d is ready at +%.1fs", n, float64(now-first)/1000, is.generation, float64(s.at-first)/1000)
+						if s.ready && s.generation == current.generation && !secrets[n.Name] && !slices.ContainsFunc(changes, func(at int64) bool { return at > now && at <= s.at }) {
+							t.Errorf("%v failed at +%.1fs; generation %d is ready at +%.1fs", n, float64(now-first)/1000, current.generation, float64(s.at-first)/1000)
 							break
 						}
 					}
@@ -153,10 +153,10 @@ func TestGate_RecordedRevisions(t *testing.T) {
 		{"real-a-bootstrap", nil, 1795990771507, "0eb8e9"},
 	} {
 		events := recorded.Events[event](t, tt.name)
-		whole := ""
+		fullRevision := ""
 		for _, e := range events {
 			if r := e.Object.Status.Artifact.Revision; strings.HasPrefix(r, "main@sha1:"+tt.revision) {
-				whole = r
+				fullRevision = r
 			}
 		}
 		truth := func(now int64) bool {
@@ -179,7 +179,7 @@ func TestGate_RecordedRevisions(t *testing.T) {
 				if o.Kind == "HelmRelease" {
 					name = gate.Name{Namespace: o.Metadata.Labels["kustomize.toolkit.fluxcd.io/namespace"], Name: o.Metadata.Labels["kustomize.toolkit.fluxcd.io/name"]}
 				}
-				if (len(tt.kustomizations) == 0 || slices.Contains(tt.kustomizations, name)) && (!e.isReady() || o.Kind == "Kustomization" && o.Status.LastAppliedRevision != whole) {
+				if (len(tt.kustomizations) == 0 || slices.Contains(tt.kustomizations, name)) && (!e.isReady() || o.Kind == "Kustomization" && o.Status.LastAppliedRevision != fullRevision) {
 					return false
 				}
 			}
@@ -187,25 +187,25 @@ func TestGate_RecordedRevisions(t *testing.T) {
 		}
 		for _, offset := range []time.Duration{-20 * time.Second, 0, 5 * time.Second, 3 * time.Minute} {
 			start := tt.fetched + offset.Milliseconds()
-			p, g := recorded.Play(t, tt.name+".events.jsonl"), gate.New(gate.Ask{Revision: whole[len("main@sha1:"):][:12], Kustomizations: tt.kustomizations})
-			var stands, out int64 // start of the answer, and start of the state of the objects
+			p, g := recorded.Play(t, tt.name+".events.jsonl"), gate.New(gate.Ask{Revision: fullRevision[len("main@sha1:"):][:12], Kustomizations: tt.kustomizations})
+			var passedSince, readySince int64 // of the gate, and of the objects
 			for now := start; ; now += gate.DefaultPoll.Milliseconds() {
-				if truth(now) && out == 0 {
-					out = now
+				if truth(now) && readySince == 0 {
+					readySince = now
 				}
 				if a := g.Look(gate.Look{State: gate.Read(p.At(now)), At: now}); a.Result != passed {
-					stands = 0
-				} else if stands == 0 {
-					stands = now
+					passedSince = 0
+				} else if passedSince == 0 {
+					passedSince = now
 				}
-				if stands != 0 && now-stands >= gate.ExactSettle.Milliseconds() {
-					if !truth(now) || now-out > 2000 {
-						t.Errorf("%s %v from %s: passed at %+d ms, out at %+d ms", tt.name, tt.kustomizations, offset, now-tt.fetched, out-tt.fetched)
+				if passedSince != 0 && now-passedSince >= gate.ExactSettle.Milliseconds() {
+					if !truth(now) || now-readySince > 2000 {
+						t.Errorf("%s %v from %s: passed at %+d ms, out at %+d ms", tt.name, tt.kustomizations, offset, now-tt.fetched, readySince-tt.fetched)
 					}
 					break
 				}
 				if now > start+5*60_000 {
-					t.Errorf("%s %v from %s: %s, out at %+d ms", tt.name, tt.kustomizations, offset, g.Look(gate.Look{State: gate.Read(p.At(now)), At: now}).Line(), out-tt.fetched)
+					t.Errorf("%s %v from %s: %s, out at %+d ms", tt.name, tt.kustomizations, offset, g.Look(gate.Look{State: gate.Read(p.At(now)), At: now}).Line(), readySince-tt.fetched)
 					break
 				}
 			}

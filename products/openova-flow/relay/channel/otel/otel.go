@@ -75,7 +75,7 @@ func (s *Sender) Send(ctx context.Context, d channel.Delivery, _ channel.Memory)
 // maxSpans is the maximum number of spans in a request. A collector takes 4 MiB by default, and the texts of a notice are bounded.
 const maxSpans = 100
 
-// client returns the client of one delivery. Repetitions are the outbox's.
+// client returns the client of one delivery. It does not retry: the outbox does.
 func (s *Sender) client(token string) (otlptrace.Client, error) {
 	headers := make(map[string]string)
 	if token != "" {

@@ -102,8 +102,8 @@ func TestServe_OtherAddressesNeedTokensOrInsecure(t *testing.T) {
 				t.Errorf("%s, %s: %d, want %d", flag, path, resp.StatusCode, want)
 			}
 		}
-		if told := strings.Contains(p.logText(), "serving without access control"); told != (flag == "--insecure=true") {
-			t.Errorf("%s: the log says %s", flag, p.logText())
+		if warned := strings.Contains(p.logText(), "serving without access control"); warned != (flag == "--insecure=true") {
+			t.Errorf("%s: log:\n%s", flag, p.logText())
 		}
 		if err := run(t.Context(), []string{"healthcheck", "--listen-addr=0.0.0.0:" + port, flag}, env(), io.Discard, io.Discard); err != nil {
 			t.Errorf("%s: healthcheck: %v", flag, err)

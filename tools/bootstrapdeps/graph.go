@@ -36,8 +36,8 @@ func tiers(releases []release) (out [][]string) {
 		var tier []string
 		for name, r := range graph {
 			ready := !placed[name] && !slices.ContainsFunc(r.DependsOn, func(d string) bool {
-				_, there := graph[d]
-				return there && !placed[d]
+				_, exists := graph[d]
+				return exists && !placed[d]
 			})
 			if ready {
 				tier = append(tier, name)
@@ -92,13 +92,13 @@ func shortest(graph map[string]release, start string) []string {
 		queue = queue[1:]
 		for _, d := range slices.Sorted(slices.Values(graph[name].DependsOn)) {
 			if d == start {
-				way := []string{start}
+				path := []string{start}
 				for n := name; n != start; n = from[n] {
-					way = append(way, n)
+					path = append(path, n)
 				}
-				way = append(way, start)
-				slices.Reverse(way)
-				return way
+				path = append(path, start)
+				slices.Reverse(path)
+				return path
 			}
 			if _, seen := from[d]; !seen {
 				from[d] = name

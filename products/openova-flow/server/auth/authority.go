@@ -95,7 +95,7 @@ func (a *Authority) Run(ctx context.Context) {
 				fetches.Go(func() { t.keys.fetch(ctx, ctx) })
 			}
 		}
-		a.look(now)
+		a.recheckSessions(now)
 		select {
 		case <-ctx.Done():
 			return

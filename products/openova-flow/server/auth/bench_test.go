@@ -62,8 +62,8 @@ func BenchmarkCheck(b *testing.B) {
 	}
 }
 
-// BenchmarkLook is the work of a second for 10,000 streams: while nothing changes, and just after a change.
-func BenchmarkLook(b *testing.B) {
+// BenchmarkRecheckSessions is the work of a second for 10,000 streams: while nothing changes, and just after a change.
+func BenchmarkRecheckSessions(b *testing.B) {
 	a := twoClusters(b)
 	token := fsn1().token(b, goodClaims())
 	for range 10000 {
@@ -75,7 +75,7 @@ func BenchmarkLook(b *testing.B) {
 				if change {
 					a.changed()
 				}
-				a.look(time.Now())
+				a.recheckSessions(time.Now())
 			}
 		})
 	}

@@ -181,9 +181,9 @@ func (a *Authority) Check(ctx context.Context, c Credential) (*Grant, error) {
 	return g, nil
 }
 
-// Again checks the credential of a grant again and returns the present grant, for a request with a body that took time to arrive. The error is a
+// Recheck checks the credential of a grant again and returns the current grant, for a request with a body that took time to arrive. The error is a
 // *Denial.
-func (a *Authority) Again(ctx context.Context, g *Grant) (*Grant, error) {
+func (a *Authority) Recheck(ctx context.Context, g *Grant) (*Grant, error) {
 	if !a.Guarded() || g.generation == a.generation.Load() && g.holds(time.Now()) {
 		return g, nil
 	}

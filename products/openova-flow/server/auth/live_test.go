@@ -179,12 +179,12 @@ func TestSession_EndsWhenExpired(t *testing.T) {
 		s := a.Open(g, reading("prod-1"))
 		goesOn(t, s, 599*time.Second)
 		accepted(t, a, token, "cluster-fsn1")
-		if again, err := a.Again(t.Context(), g); again != g || err != nil {
+		if again, err := a.Recheck(t.Context(), g); again != g || err != nil {
 			t.Errorf("%v, %v", again, err)
 		}
 		endsInTime(t, s, Expired, func() { time.Sleep(time.Until(g.expires)) })
 		refused(t, a, token, Expired)
-		if _, err := a.Again(t.Context(), g); reason(t, err) != Expired || err.(*Denial).Name != "cluster-fsn1" {
+		if _, err := a.Recheck(t.Context(), g); reason(t, err) != Expired || err.(*Denial).Name != "cluster-fsn1" {
 			t.Errorf("a request of the ended session is allowed: %v", err)
 		}
 	})

@@ -26,7 +26,7 @@ func TestReload_GenerationFollowsThePolicy(t *testing.T) {
 	must(t, keys.Close())
 	<-reloaded
 	must(t, failed)
-	a.look(time.Now())
+	a.recheckSessions(time.Now())
 	if reason(t, session.Err()) != Unknown {
 		t.Errorf("the session of a revoked token has not ended: %v", session.Err())
 	}

@@ -82,9 +82,9 @@ func (s *Session) end(err error) {
 	}
 }
 
-// look ends the sessions whose credential no longer suffices. Without changes it costs a comparison for each session; after a change,
+// recheckSessions ends the sessions whose credential no longer suffices. Without changes it costs a comparison for each session; after a change,
 // each credential is checked once for all of its sessions.
-func (a *Authority) look(now time.Time) {
+func (a *Authority) recheckSessions(now time.Time) {
 	generation := a.generation.Load()
 	var due []*Session
 	a.mu.Lock()

@@ -49,7 +49,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, g *auth.Grant, flo
 		s.refuse(w, r, g, flowID, err)
 		return
 	}
-	if g, err = s.cfg.Auth.Again(r.Context(), g); err != nil {
+	if g, err = s.cfg.Auth.Recheck(r.Context(), g); err != nil {
 		s.metrics.refused(problemOf(err).Status)
 		s.deny(w, r, err)
 		return

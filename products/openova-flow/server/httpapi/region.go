@@ -58,7 +58,7 @@ func (s *Server) claimRegion(w http.ResponseWriter, r *http.Request, g *auth.Gra
 		writeProblem(w, problemOf(err))
 		return
 	}
-	if g, err = s.cfg.Auth.Again(r.Context(), g); err == nil { // permissions may have changed while the body was read
+	if g, err = s.cfg.Auth.Recheck(r.Context(), g); err == nil { // permissions may have changed while the body was read
 		err = g.CheckClaim(flowID, region)
 	}
 	if err != nil {

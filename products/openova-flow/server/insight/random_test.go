@@ -33,7 +33,7 @@ func TestRandomGraphs(t *testing.T) {
 			t.Fatalf("graph %d: %v in %s", seed, err, snapshot)
 		}
 		got, want := outcomeOf(m, graphNow, lastSeen), plainOutcome([]byte(snapshot), graphNow, lastSeen)
-		failed := encode(t, map[string]any{"seed": seed, "now": graphNow, "heard": lastSeen, "snapshot": json.RawMessage(snapshot), "expect": got})
+		vector := encode(t, map[string]any{"seed": seed, "now": graphNow, "heard": lastSeen, "snapshot": json.RawMessage(snapshot), "expect": got})
 		for i := range got.Problems {
 			across = across || got.Problems[i].Region == "" && strings.Contains(got.Problems[i].Label, " and ")
 			got.Problems[i].details = details{}
@@ -46,7 +46,7 @@ func TestRandomGraphs(t *testing.T) {
 			classes[p.Class]++
 		}
 		if *graphOut {
-			if _, err := out.WriteString(failed + "\n"); err != nil {
+			if _, err := out.WriteString(vector + "\n"); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -110,13 +110,13 @@ func (g *graphs) lastSeen() map[string]int64 {
 }
 
 func (g *graphs) snapshot() string {
-	calm := g.one(4) // most nodes are ready
+	mostlyReady := g.one(4)
 	nodes, rels := []map[string]any{}, []any{}
 	for _, id := range graphIDs[:len(graphIDs)-2] {
 		if g.one(3) {
 			continue
 		}
-		nodes = append(nodes, g.node(id, calm))
+		nodes = append(nodes, g.node(id, mostlyReady))
 	}
 	g.Shuffle(len(nodes), func(i, j int) { nodes[i], nodes[j] = nodes[j], nodes[i] })
 	if g.one(20) && len(nodes) > 1 { // two wait for each other, often across regions, which is rare at random
@@ -150,9 +150,9 @@ func (g *graphs) snapshot() string {
 	return string(text)
 }
 
-func (g *graphs) node(id string, calm bool) map[string]any {
+func (g *graphs) node(id string, mostlyReady bool) map[string]any {
 	n := map[string]any{"id": id, "flowId": "F", "label": "l" + id, "status": []string{"pending", "running", "succeeded", "succeeded", "failed", "odd"}[g.IntN(6)]}
-	if calm {
+	if mostlyReady {
 		n["status"] = "succeeded"
 	}
 	if region, _, ok := strings.Cut(id, "/"); ok {
@@ -171,7 +171,7 @@ func (g *graphs) node(id string, calm bool) map[string]any {
 	if g.one(8) {
 		meta["auxiliary"] = true
 	}
-	if g.one(4) && !calm {
+	if g.one(4) && !mostlyReady {
 		for _, field := range []string{"deletingSince", "waitingSince", "reasonSince"} {
 			if g.one(4) {
 				meta[field] = g.instant()
@@ -188,7 +188,7 @@ func (g *graphs) node(id string, calm bool) map[string]any {
 		}
 	}
 	if !g.one(4) {
-		meta["judgement"] = g.judgement(calm)
+		meta["judgement"] = g.judgement(mostlyReady)
 	}
 	if len(meta) > 0 {
 		n["meta"] = meta
@@ -196,8 +196,8 @@ func (g *graphs) node(id string, calm bool) map[string]any {
 	return n
 }
 
-func (g *graphs) judgement(calm bool) map[string]any {
-	j := g.segment(calm)
+func (g *graphs) judgement(mostlyReady bool) map[string]any {
+	j := g.segment(mostlyReady)
 	for _, field := range []string{"needs", "readyWhile", "checks", "checks"} {
 		if g.one(4) {
 			j[field] = g.ids(3)
@@ -216,7 +216,7 @@ func (g *graphs) judgement(calm bool) map[string]any {
 	if g.one(4) {
 		then := []any{}
 		for range 1 + g.IntN(2) {
-			s := g.segment(calm)
+			s := g.segment(mostlyReady)
 			if !g.one(8) {
 				s["at"] = g.instant()
 			}
@@ -227,17 +227,17 @@ func (g *graphs) judgement(calm bool) map[string]any {
 	return j
 }
 
-func (g *graphs) segment(calm bool) map[string]any {
+func (g *graphs) segment(mostlyReady bool) map[string]any {
 	states := []string{"ready", "ready", "ready", "working", "waiting", "waiting", "waiting", "waiting", "waiting", "broken", "suspended", "terminating", "not-started"}
 	state := states[g.IntN(len(states))]
-	if calm && !g.one(20) {
+	if mostlyReady && !g.one(20) {
 		state = "ready"
 	}
 	s := map[string]any{"state": state}
 	if !g.one(4) {
 		s["since"] = g.instant()
 	}
-	if !calm && g.one(3) {
+	if !mostlyReady && g.one(3) {
 		s["marks"] = []string{[]string{"not-observed", "old-revision", "ready-expr", "ready-expr", "retrying"}[g.IntN(5)]}
 	}
 	if state == "ready" || state == "suspended" && g.one(2) {

@@ -331,7 +331,7 @@ func (s *shard) flush(sub *subscriber) {
 		n, piece := 0, s.coalesce(sub)
 		switch n, err = syscall.Write(sub.fd, piece); err {
 		case nil:
-			sub.took(n)
+			sub.wrote(n)
 			written += n
 			if n < len(piece) { // the socket's buffer is full; the poller reports when it has space
 				err = syscall.EAGAIN
@@ -381,8 +381,8 @@ func (s *shard) coalesce(sub *subscriber) []byte {
 	return s.output
 }
 
-// took records that n more bytes were written to a subscriber.
-func (sub *subscriber) took(n int) {
+// wrote records that n more bytes were written to a subscriber.
+func (sub *subscriber) wrote(n int) {
 	for sub.written += n; len(sub.pending) > 0 && sub.written >= len(sub.pending[0]); {
 		sub.written -= len(sub.pending[0])
 		sub.pending = sub.pending[1:]

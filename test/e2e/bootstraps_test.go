@@ -18,7 +18,7 @@ var kitHolds = map[string][]string{
 	"hel1/bp-valkey":    {"succeeded", truth.Gone},                        // deleted
 }
 
-// TestBootstraps replays both recorded bootstraps. No connection breaks, so the viewer must see every status, in order.
+// TestBootstraps replays both recorded bootstraps. No connection breaks, so the subscriber must see every status, in order.
 func TestBootstraps(t *testing.T) {
 	scenario(t, "both recorded bootstraps at once, every status of every release seen", func(t *testing.T) string {
 		s := newStage(t)
@@ -31,7 +31,7 @@ func TestBootstraps(t *testing.T) {
 		took := s.converge()
 		s.checkShown()
 		s.complete()
-		series, _ := s.viewer.Shown()
+		series, _ := s.subscriber.Shown()
 		for id, want := range kitHolds {
 			left := want
 			for _, status := range series[id] {

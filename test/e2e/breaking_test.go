@@ -110,8 +110,8 @@ func TestServerRestarts(t *testing.T) {
 		stop()
 		over()
 		s.converge()
-		if s.viewer.Snapshots() < 2 {
-			t.Error("the viewer did not notice the new server")
+		if s.subscriber.Snapshots() < 2 {
+			t.Error("the subscriber did not notice the new server")
 		}
 
 		least = s.counts()

@@ -14,11 +14,11 @@ import (
 
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/test/e2e/plane"
-	"github.com/openova-io/openova/test/e2e/viewer"
+	"github.com/openova-io/openova/test/e2e/subscriber"
 )
 
-// reading is a role that may read all Flux objects, and nothing else.
-const reading = `
+// readerRole may read all Flux objects, and nothing else.
+const readerRole = `
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
 metadata: {name: reader}
@@ -35,19 +35,19 @@ kind: ServiceAccount
 metadata: {name: reader, namespace: team-a}
 `
 
-// look is an adapter in the mode that a person starts in a terminal, without a server.
-type look struct {
+// localAdapter is an adapter in local mode: a person starts it in a terminal, without a server.
+type localAdapter struct {
 	*plane.Process
 	s          *stage
 	addr, flow string // of the page
 }
 
-// person returns a kubeconfig for both clusters, for a user with the role reading.
-func (s *stage) person() (kubeconfig string) {
+// readerKubeconfig grants readerRole in both clusters, and returns a kubeconfig for a user with it.
+func (s *stage) readerKubeconfig() (kubeconfig string) {
 	s.t.Helper()
 	var entries []plane.Entry
 	rights := s.regions["fsn1"].path("reader.yaml")
-	s.must(os.WriteFile(rights, []byte(reading), 0o600))
+	s.must(os.WriteFile(rights, []byte(readerRole), 0o600))
 	for _, r := range s.both() {
 		s.must(r.api.ApplyFile(s.ctx, rights))
 		token, err := r.api.Token(s.ctx, "team-a", "reader", fmt.Sprintf("person-%d", time.Now().UnixNano()))
@@ -62,15 +62,15 @@ func (s *stage) person() (kubeconfig string) {
 
 var pageURL = regexp.MustCompile(`http://(127\.0\.0\.1:\d+)/\?flow=(\S+) until`)
 
-func (s *stage) look(kubeconfig, contexts string) *look {
+func (s *stage) startLocal(kubeconfig, contexts string) *localAdapter {
 	s.t.Helper()
 	log := filepath.Join(s.dir, fmt.Sprintf("look-%d.log", time.Now().UnixNano()))
 	p, err := plane.Start(log, []string{"KUBECONFIG=" + kubeconfig, "HOME=" + work}, adapterBinary, "--context", contexts)
 	s.must(err)
 	s.t.Cleanup(p.Kill)
-	l := &look{Process: p, s: s}
+	l := &localAdapter{Process: p, s: s}
 	s.until("the adapter prints the address of its page", soon, func() bool {
-		found := pageURL.FindStringSubmatch(l.said())
+		found := pageURL.FindStringSubmatch(l.output())
 		if found != nil {
 			l.addr, l.flow = found[1], found[2]
 		}
@@ -79,25 +79,25 @@ func (s *stage) look(kubeconfig, contexts string) *look {
 	return l
 }
 
-func (l *look) said() string {
+func (l *localAdapter) output() string {
 	l.s.t.Helper()
 	text, err := os.ReadFile(l.Log)
 	l.s.must(err)
 	return string(text)
 }
 
-func (l *look) says(sentence string) {
+func (l *localAdapter) untilPrinted(sentence string) {
 	l.s.t.Helper()
-	l.s.until("the adapter prints "+sentence, soon, func() bool { return strings.Contains(l.said(), sentence) })
+	l.s.until("the adapter prints "+sentence, soon, func() bool { return strings.Contains(l.output(), sentence) })
 }
 
 func TestFirstMinute(t *testing.T) {
 	scenario(t, "a person with only a kubeconfig sees both clusters", func(t *testing.T) string {
 		s := newStage(t)
 		s.small()
-		kubeconfig := s.person()
+		kubeconfig := s.readerKubeconfig()
 		began := time.Now()
-		l := s.look(kubeconfig, "fsn1,hel1")
+		l := s.startLocal(kubeconfig, "fsn1,hel1")
 		if l.flow != "fsn1-hel1" {
 			t.Errorf("the flow is %q", l.flow)
 		}
@@ -110,7 +110,7 @@ func TestFirstMinute(t *testing.T) {
 			s.must(err)
 			want, err := s.truth()
 			s.must(err)
-			return same("the snapshot", viewer.Fold(m), want)
+			return same("the snapshot", subscriber.Fold(m), want)
 		}))
 		took := time.Since(began)
 		if page, err := get("http://" + l.addr + "/?flow=" + l.flow); err != nil || !strings.Contains(page, "<html") {
@@ -122,14 +122,14 @@ func TestFirstMinute(t *testing.T) {
 	scenario(t, "messages for missing permissions, missing Flux and an old Flux", func(t *testing.T) string {
 		s := newStage(t)
 		r := s.regions["hel1"]
-		kubeconfig := s.person()
+		kubeconfig := s.readerKubeconfig()
 		_, err := r.api.Do(s.ctx, http.MethodDelete, plane.Path("ClusterRoleBinding", "", "reader"), "", nil)
 		s.must(err)
-		l := s.look(kubeconfig, "hel1")
-		l.says("hel1: HelmRelease is not shown: no right to list helmreleases.helm.toolkit.fluxcd.io in all namespaces")
+		l := s.startLocal(kubeconfig, "hel1")
+		l.untilPrinted("hel1: HelmRelease is not shown: no right to list helmreleases.helm.toolkit.fluxcd.io in all namespaces")
 		l.Kill()
 
-		s.person() // has the permissions again
+		s.readerKubeconfig() // grants the permissions again
 		s.must(r.removeCRDs(s.ctx))
 		restore := func() error {
 			ctx := context.Background() // the test's own context has ended
@@ -140,15 +140,15 @@ func TestFirstMinute(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		l = s.look(kubeconfig, "hel1")
-		l.says("hel1: Flux is not installed")
+		l = s.startLocal(kubeconfig, "hel1")
+		l.untilPrinted("hel1: Flux is not installed")
 		for _, file := range kit.CRDs {
 			if strings.Contains(file, "helmreleases") {
 				s.must(r.api.ApplyFile(s.ctx, file, "    name: v2\n", "    name: v2beta1\n"))
 			}
 		}
-		l.says("hel1: HelmRelease is not shown: the cluster serves helmreleases.helm.toolkit.fluxcd.io only as v2beta1; v2 is needed")
-		l.says("hel1: Kustomization is not shown: the cluster does not serve kustomizations.kustomize.toolkit.fluxcd.io")
+		l.untilPrinted("hel1: HelmRelease is not shown: the cluster serves helmreleases.helm.toolkit.fluxcd.io only as v2beta1; v2 is needed")
+		l.untilPrinted("hel1: Kustomization is not shown: the cluster does not serve kustomizations.kustomize.toolkit.fluxcd.io")
 		return ""
 	})
 }

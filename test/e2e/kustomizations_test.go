@@ -10,8 +10,8 @@ import (
 
 	"github.com/openova-io/openova/test/e2e/conductor"
 	"github.com/openova-io/openova/test/e2e/plane"
+	"github.com/openova-io/openova/test/e2e/subscriber"
 	"github.com/openova-io/openova/test/e2e/truth"
-	"github.com/openova-io/openova/test/e2e/viewer"
 )
 
 // recorded has the names of the recordings of real controllers, by region.
@@ -80,7 +80,7 @@ func TestRealControllers(t *testing.T) {
 			over()
 		}
 		took := s.converge()
-		s.must(same("the snapshot", viewer.Fold(s.snapshot()), want))
+		s.must(same("the snapshot", subscriber.Fold(s.snapshot()), want))
 		s.checkShown()
 		s.complete()
 		s.problems(recordedProblems)
@@ -93,16 +93,16 @@ func (s *stage) problems(want map[string][]string) {
 	s.t.Helper()
 	body, err := get("http://" + s.addr + "/v1/flows/" + flowID + "/problems")
 	s.must(err)
-	var said struct {
+	var answer struct {
 		Problems []struct {
 			ID     string
 			IDs    []string
 			Blocks []string
 		}
 	}
-	s.must(json.Unmarshal([]byte(body), &said))
+	s.must(json.Unmarshal([]byte(body), &answer))
 	got := map[string][]string{}
-	for _, p := range said.Problems {
+	for _, p := range answer.Problems {
 		got[p.ID] = append(p.IDs[1:], p.Blocks...)
 		slices.Sort(got[p.ID])
 	}

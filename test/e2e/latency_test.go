@@ -48,7 +48,7 @@ func TestLatency(t *testing.T) {
 		s.converge()
 
 		watched, viewed := newStopwatch(changes), newStopwatch(changes)
-		s.viewer.OnNode(viewed.seen)
+		s.subscriber.OnNode(viewed.seen)
 		watching, stop := context.WithCancel(s.ctx)
 		var wg sync.WaitGroup
 		defer wg.Wait()

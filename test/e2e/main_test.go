@@ -176,10 +176,10 @@ func grant(ctx context.Context, region string, p *plane.Plane) error {
 func scenario(t *testing.T, name string, f func(t *testing.T) string) {
 	t.Helper()
 	began := time.Now()
-	said := ""
-	ok := t.Run(name, func(t *testing.T) { said = f(t) })
-	if said != "" {
-		name += ": " + said
+	details := ""
+	ok := t.Run(name, func(t *testing.T) { details = f(t) })
+	if details != "" {
+		name += ": " + details
 	}
 	mark := "ok"
 	if !ok {

@@ -10,11 +10,11 @@ import (
 	"github.com/openova-io/openova/test/e2e/plane"
 )
 
-// region returns a function that reports whether the viewer has received these values for a region: its state, its cluster, and the cluster whose claim was
+// region returns a function that reports whether the subscriber has received these values for a region: its state, its cluster, and the cluster whose claim was
 // rejected.
 func (s *stage) region(name, state, cluster, refused string) func() bool {
 	return func() bool {
-		r, ok := s.viewer.Region(name)
+		r, ok := s.subscriber.Region(name)
 		if !ok || r.State != state || r.Cluster != cluster {
 			return false
 		}
@@ -61,14 +61,14 @@ func TestTwoClustersClaimOneRegion(t *testing.T) {
 		if took > 5*time.Second+soon/10 {
 			t.Errorf("with a TTL of 5 s it took %s", took)
 		}
-		if r, _ := s.viewer.Region("hel1"); r.State != claims.Fresh {
+		if r, _ := s.subscriber.Region("hel1"); r.State != claims.Fresh {
 			t.Errorf("hel1 is %+v", r)
 		}
 
 		s.server.Kill()
 		s.startServer()
 		s.until("hel1 is claimed again", soon, s.region("hel1", claims.Fresh, two, ""))
-		if r, ok := s.viewer.Region("fsn1"); ok {
+		if r, ok := s.subscriber.Region("fsn1"); ok {
 			t.Errorf("fsn1 is not claimed, but its state is %+v", r)
 		}
 		fsn.startAdapter("REGION_TTL=5s").ready()

@@ -24,7 +24,7 @@ const (
 )
 
 // TestScale writes several statuses of many releases in one region, as fast as the API server accepts them. The lag is the time from the API
-// server's response to the viewer's display.
+// server's response to the subscriber's display.
 func TestScale(t *testing.T) {
 	for _, n := range []int{1000, 5000} {
 		name := fmt.Sprintf("%d releases, %d statuses each, as fast as the API server accepts them", n, rounds)
@@ -38,7 +38,7 @@ func atScale(t *testing.T, n int) string {
 	s.regions["hel1"].startAdapter().ready()
 	a := r.startAdapter().ready()
 	lags := newStopwatch(n * rounds)
-	s.viewer.OnNode(lags.seen)
+	s.subscriber.OnNode(lags.seen)
 
 	created := s.inParallel(n, func(i int) error {
 		_, err := r.api.Do(s.ctx, http.MethodPost, plane.Path("HelmRelease", "flux-system", ""), plane.JSON, many(i).Object())
@@ -49,7 +49,7 @@ func atScale(t *testing.T, n int) string {
 		s.inParallel(n, func(i int) error { return r.patch(i, round, lags) })
 	}
 	patched := time.Since(began)
-	s.until("the viewer has seen every status", 2*time.Minute, func() bool { return lags.left() == 0 })
+	s.until("the subscriber has seen every status", 2*time.Minute, func() bool { return lags.left() == 0 })
 	s.converge()
 	p50, p99 := lags.quantiles()
 	memory := a.memory("VmHWM")
@@ -131,10 +131,10 @@ func (a *adapter) memory(name string) (mib int) {
 	return 0
 }
 
-// stopwatch measures the time from each write until the viewer first shows it. The two instants may be recorded in either order.
+// stopwatch measures the time from each write until the subscriber first shows it. The two instants may be recorded in either order.
 type stopwatch struct {
 	mu       sync.Mutex
-	at, shut map[string]time.Time // time of the write, and when the viewer first showed it
+	at, shut map[string]time.Time // time of the write, and when the subscriber first showed it
 	wait     int
 	spans    []time.Duration
 }
@@ -164,7 +164,7 @@ func (s *stopwatch) note(in map[string]time.Time, key string, at time.Time) {
 	written, ok := s.at[key]
 	seen, both := s.shut[key]
 	if ok && both {
-		// The viewer showed it before the API server's response was read: count 0.
+		// The subscriber showed it before the API server's response was read: count 0.
 		s.spans = append(s.spans, max(0, seen.Sub(written)))
 		s.wait--
 	}

@@ -22,8 +22,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 	"github.com/openova-io/openova/test/e2e/conductor"
 	"github.com/openova-io/openova/test/e2e/plane"
+	"github.com/openova-io/openova/test/e2e/subscriber"
 	"github.com/openova-io/openova/test/e2e/truth"
-	"github.com/openova-io/openova/test/e2e/viewer"
 )
 
 const (
@@ -37,15 +37,15 @@ func leaseName(region string) string {
 	return "openova-flow-adapter-flux-" + hex.EncodeToString(sum[:5])
 }
 
-// stage has the parts of a scenario: a flow server, a viewer, and the regions.
+// stage has the parts of a scenario: a flow server, a subscriber, and the regions.
 type stage struct {
-	t       *testing.T
-	ctx     context.Context
-	dir     string
-	addr    string // of the flow server
-	server  *plane.Process
-	viewer  *viewer.Viewer
-	regions map[string]*region
+	t          *testing.T
+	ctx        context.Context
+	dir        string
+	addr       string // of the flow server
+	server     *plane.Process
+	subscriber *subscriber.Subscriber
+	regions    map[string]*region
 }
 
 // region is a control plane and its adapters.
@@ -61,7 +61,7 @@ type region struct {
 	adapters  int          // number of started adapters
 }
 
-// newStage returns a stage with empty clusters, a flow server, a viewer, and no adapters.
+// newStage returns a stage with empty clusters, a flow server, a subscriber, and no adapters.
 func newStage(t *testing.T) *stage {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -71,11 +71,11 @@ func newStage(t *testing.T) *stage {
 	s.addr, err = plane.FreeAddr()
 	s.must(err)
 	s.startServer()
-	s.viewer = viewer.New("http://"+s.addr, flowID)
+	s.subscriber = subscriber.New("http://"+s.addr, flowID)
 	var following sync.WaitGroup
 	t.Cleanup(following.Wait)
 	watching, stop := context.WithCancel(ctx)
-	following.Go(func() { s.viewer.Run(watching) })
+	following.Go(func() { s.subscriber.Run(watching) })
 	t.Cleanup(stop)
 	for _, name := range regionNames {
 		s.regions[name] = s.newRegion(name)
@@ -292,7 +292,7 @@ func (s *stage) truth() (truth.View, error) {
 	return v, nil
 }
 
-// converge waits, up to 30 s, until the flow server's snapshot and the viewer equal the truth, and returns the duration.
+// converge waits, up to 30 s, until the flow server's snapshot and the subscriber equal the truth, and returns the duration.
 func (s *stage) converge() time.Duration {
 	s.t.Helper()
 	began := time.Now()
@@ -301,10 +301,10 @@ func (s *stage) converge() time.Duration {
 		if err != nil {
 			return err
 		}
-		if err := same("the snapshot", viewer.Fold(s.snapshot()), want); err != nil {
+		if err := same("the snapshot", subscriber.Fold(s.snapshot()), want); err != nil {
 			return err
 		}
-		return same("the viewer", s.viewer.View(), want)
+		return same("the subscriber", s.subscriber.View(), want)
 	}))
 	return time.Since(began)
 }
@@ -341,10 +341,10 @@ func same(what string, got, want truth.View) error {
 	return fmt.Errorf("%s differs from the clusters: %s", what, strings.Join(wrong, "; "))
 }
 
-// checkShown checks that the viewer showed only states that the clusters had.
+// checkShown checks that the subscriber showed only states that the clusters had.
 func (s *stage) checkShown() {
 	s.t.Helper()
-	series, edges := s.viewer.Shown()
+	series, edges := s.subscriber.Shown()
 	for _, id := range slices.Sorted(maps.Keys(series)) {
 		for _, status := range series[id] {
 			if status != truth.Gone && !slices.ContainsFunc(s.both(), func(r *region) bool { return r.conductor.History.Had(id, status) }) {
@@ -358,15 +358,15 @@ func (s *stage) checkShown() {
 			s.t.Errorf("the edge %v was shown, but never existed", e)
 		}
 	}
-	if wrong := s.viewer.Wrong(); len(wrong) > 0 {
+	if wrong := s.subscriber.Wrong(); len(wrong) > 0 {
 		s.t.Errorf("the stream broke the protocol: %q", wrong)
 	}
 }
 
-// complete checks that the viewer showed every status of each release, in order. That holds if no connection broke.
+// complete checks that the subscriber showed every status of each release, in order. That holds if no connection broke.
 func (s *stage) complete() {
 	s.t.Helper()
-	series, _ := s.viewer.Shown()
+	series, _ := s.subscriber.Shown()
 	for _, r := range s.both() {
 		for id, want := range r.conductor.History.Series() {
 			if !slices.Equal(series[id], want) {

@@ -24,10 +24,10 @@ import (
 
 func TestBinaries_ProgramsOfThisSystemRun(t *testing.T) {
 	folder := t.TempDir()
-	var said bytes.Buffer
-	err := run(t.Context(), []string{"binaries", "--root", "../..", "--version", testVersion, "--out", folder, "--platforms", "linux/" + runtime.GOARCH}, &said, &said)
+	var output bytes.Buffer
+	err := run(t.Context(), []string{"binaries", "--root", "../..", "--version", testVersion, "--out", folder, "--platforms", "linux/" + runtime.GOARCH}, &output, &output)
 	if err != nil {
-		t.Fatal(err, said.String())
+		t.Fatal(err, output.String())
 	}
 	checkSums(t, folder, 1)
 	name := "openova-flow_" + testVersion + "_linux_" + runtime.GOARCH

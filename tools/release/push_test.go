@@ -27,12 +27,12 @@ func TestPush_ImagesCanBeReadBack(t *testing.T) {
 			t.Fatal(err)
 		}
 		to := strings.TrimPrefix(server.URL, "http://") + "/openova-io/openova"
-		var said bytes.Buffer
-		if err := run(t.Context(), []string{"push", "--from", folder, "--to", to}, &said, &said); err != nil {
+		var output bytes.Buffer
+		if err := run(t.Context(), []string{"push", "--from", folder, "--to", to}, &output, &output); err != nil {
 			t.Fatal(err)
 		}
 		printed := map[string]string{} // kind of the line (to sign, or to attest) by reference
-		for line := range strings.Lines(said.String()) {
+		for line := range strings.Lines(output.String()) {
 			fields := strings.Fields(line)
 			switch {
 			case len(fields) == 2 && fields[0] == "image":

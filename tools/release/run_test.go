@@ -53,8 +53,8 @@ func once(t *testing.T, cmd *exec.Cmd) (stdout, stderr string, code int) {
 	return out.String(), err.String(), cmd.ProcessState.ExitCode()
 }
 
-// serve runs an image until the test ends, and returns its process and the address from its log.
-func serve(t *testing.T, name string, said *regexp.Regexp, env []string, arguments ...string) (*os.Process, string) {
+// serve runs an image until the test ends, and returns its process and the address, the first group of started, from its log.
+func serve(t *testing.T, name string, started *regexp.Regexp, env []string, arguments ...string) (*os.Process, string) {
 	t.Helper()
 	image := here(t, name)
 	cmd := start(t, image, unpack(t, image), env, arguments...)
@@ -73,7 +73,7 @@ func serve(t *testing.T, name string, said *regexp.Regexp, env []string, argumen
 		defer close(addr)
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
 			fmt.Fprintln(&all, lines.Text())
-			if m := said.FindStringSubmatch(lines.Text()); m != nil {
+			if m := started.FindStringSubmatch(lines.Text()); m != nil {
 				addr <- m[1]
 			}
 		}
@@ -102,8 +102,8 @@ func TestRun_ImagesWorkTogether(t *testing.T) {
 		t.Errorf("the server's health is %s", got.Status)
 	}
 	image := here(t, "openova-flow-server")
-	if _, said, code := once(t, start(t, image, unpack(t, image), []string{"FLOW_SERVER_LISTEN_ADDR=" + server}, "healthcheck")); code != 0 {
-		t.Errorf("healthcheck: exit code %d: %s", code, said)
+	if _, stderr, code := once(t, start(t, image, unpack(t, image), []string{"FLOW_SERVER_LISTEN_ADDR=" + server}, "healthcheck")); code != 0 {
+		t.Errorf("healthcheck: exit code %d: %s", code, stderr)
 	}
 
 	recording, err := os.Open("../../products/openova-flow/adapter-flux/testdata/recordings/scenarios.jsonl")
@@ -114,8 +114,8 @@ func TestRun_ImagesWorkTogether(t *testing.T) {
 	image = here(t, "openova-flow-adapter-flux")
 	replay := start(t, image, unpack(t, image), []string{"FLOW_SERVER_URL=http://" + server, "FLOW_ID=played", "NAMESPACE_FILTER="}, "replay", "--speed", "max", "fsn1=-")
 	replay.Stdin = recording
-	if _, said, code := once(t, replay); code != 0 {
-		t.Fatalf("replay: exit code %d: %s", code, said)
+	if _, stderr, code := once(t, replay); code != 0 {
+		t.Fatalf("replay: exit code %d: %s", code, stderr)
 	}
 
 	_, proxy := serve(t, "openova-flow-proxy", regexp.MustCompile(`"msg":"started","addr":"([^"]+)"`),
@@ -179,17 +179,17 @@ func checkConfined(t *testing.T, process *os.Process, image v1.Image) {
 func TestRun_ImagesPrintTheirVersion(t *testing.T) {
 	for _, name := range []string{"openova-flow-server", "openova-flow-server-jetstream", "openova-flow-adapter-flux"} {
 		image := here(t, name)
-		if said, _, code := once(t, start(t, image, unpack(t, image), nil, "version")); code != 0 || said != testVersion+"\n" {
-			t.Errorf("%s version prints %q, exit code %d", name, said, code)
+		if stdout, _, code := once(t, start(t, image, unpack(t, image), nil, "version")); code != 0 || stdout != testVersion+"\n" {
+			t.Errorf("%s version prints %q, exit code %d", name, stdout, code)
 		}
 	}
 }
 
 func TestRun_AdapterWithoutSettingsNamesTheMissing(t *testing.T) {
 	image := here(t, "openova-flow-adapter-flux")
-	_, said, code := once(t, start(t, image, unpack(t, image), nil, "replay", "fsn1=-"))
-	if code != 1 || !strings.Contains(said, "FLOW_SERVER_URL") || !strings.Contains(said, "FLOW_ID") {
-		t.Errorf("exit code %d: %s", code, said)
+	_, stderr, code := once(t, start(t, image, unpack(t, image), nil, "replay", "fsn1=-"))
+	if code != 1 || !strings.Contains(stderr, "FLOW_SERVER_URL") || !strings.Contains(stderr, "FLOW_ID") {
+		t.Errorf("exit code %d: %s", code, stderr)
 	}
 }
 
@@ -231,18 +231,18 @@ func TestRun_ProgramsTrustTheImagesCertificates(t *testing.T) {
 			t.Fatal(err)
 		}
 		// The program retries forever: wait only for the log of the first failure.
-		var said string
-		for lines := bufio.NewScanner(stderr); !strings.Contains(said, " err=") && lines.Scan(); {
-			said = lines.Text()
+		var line string
+		for lines := bufio.NewScanner(stderr); !strings.Contains(line, " err=") && lines.Scan(); {
+			line = lines.Text()
 		}
 		_ = cmd.Process.Kill()
 		_, _ = io.Copy(io.Discard, stderr)
 		_ = cmd.Wait()
-		if believed := asked.Load() > 0; believed != trusted {
-			t.Errorf("certificate in the list: %v; server trusted: %v: %s", trusted, believed, said)
+		if accepted := asked.Load() > 0; accepted != trusted {
+			t.Errorf("certificate in the list: %v; server trusted: %v: %s", trusted, accepted, line)
 		}
-		if !trusted && !strings.Contains(said, "x509") {
-			t.Errorf("the output does not name the certificate's error: %s", said)
+		if !trusted && !strings.Contains(line, "x509") {
+			t.Errorf("the output does not name the certificate's error: %s", line)
 		}
 	}
 }

@@ -25,9 +25,9 @@ type Config struct {
 	Time         time.Duration // duration of the load
 	Rate         int           // messages a second, over all flows
 	Flows        int
-	Viewers      int           // a fiftieth of them follow all flows
+	Subscribers  int           // a fiftieth of them follow all flows
 	Ring         int           // the server's ring capacity
-	Pause        time.Duration // the longest stall or absence of a viewer
+	Pause        time.Duration // the longest stall or absence of a subscriber
 	WriteTimeout time.Duration // the server's write timeout
 	DeleteOneIn  int           // of this many requests, on average one deletes a flow and three delete a region
 	Log          io.Writer     // progress
@@ -36,7 +36,7 @@ type Config struct {
 type run struct {
 	Config
 	addr, url, stateFile string
-	client, viewers      *http.Client
+	client, subscribers  *http.Client
 	server               *server
 	publishers           []*publisher
 	kills                atomic.Int64 // kills of the server; each may lose confirmed messages
@@ -57,7 +57,7 @@ func Run(ctx context.Context, cfg Config) (err error) {
 	}
 	defer os.RemoveAll(dir)
 	r := &run{Config: cfg, stateFile: filepath.Join(dir, "flows.state"), client: &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
-		viewers: &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Control: smallBuffer}).DialContext}}}
+		subscribers: &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: (&net.Dialer{Control: smallBuffer}).DialContext}}}
 	if r.addr, err = free.Addr(); err != nil {
 		return err
 	}
@@ -81,17 +81,17 @@ func Run(ctx context.Context, cfg Config) (err error) {
 		return err
 	}
 	r.client.CloseIdleConnections()
-	if err := r.quiet(goroutines); err != nil {
+	if err := r.awaitIdle(goroutines); err != nil {
 		return err
 	}
 	if err := r.stop(syscall.SIGTERM); err != nil {
 		return err
 	}
 	r.report()
-	return r.flat(began)
+	return r.checkMemory(began)
 }
 
-// smallBuffer makes receive buffers small, so that a stalled viewer blocks the server soon. Smaller ones would make loopback wait for timers.
+// smallBuffer makes receive buffers small, so that a stalled subscriber blocks the server soon. Smaller ones would make loopback wait for timers.
 func smallBuffer(_, _ string, c syscall.RawConn) error {
 	var failed error
 	err := c.Control(func(fd uintptr) {
@@ -100,12 +100,12 @@ func smallBuffer(_, _ string, c syscall.RawConn) error {
 	return errors.Join(err, failed)
 }
 
-// load runs publishers, viewers and restarts until the time is up, and compares all final states.
+// load runs publishers, subscribers and restarts until the time is up, and compares all final states.
 func (r *run) load(ctx context.Context) error {
 	ctx, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
-	var viewing, publishing sync.WaitGroup
-	defer viewing.Wait()
+	var reading, publishing sync.WaitGroup
+	defer reading.Wait()
 	defer fail(nil)
 	check := func(err error) {
 		if err != nil {
@@ -119,19 +119,19 @@ func (r *run) load(ctx context.Context) error {
 		r.publishers = append(r.publishers, p)
 		publishing.Go(func() { check(p.publish(posting, r.Rate/r.Flows)) })
 	}
-	calm := make(chan struct{})
-	var viewers []*viewer
-	for i := range r.Viewers {
-		v := &viewer{run: r, rand: rand.New(rand.NewPCG(uint64(i), 6)), flows: map[string]*seen{}}
+	loadEnded := make(chan struct{})
+	var subscribers []*subscriber
+	for i := range r.Subscribers {
+		sub := &subscriber{run: r, rand: rand.New(rand.NewPCG(uint64(i), 6)), flows: map[string]*seen{}}
 		if i%50 != 0 {
-			v.flowID = r.publishers[i%r.Flows].flowID
+			sub.flowID = r.publishers[i%r.Flows].flowID
 		}
-		viewers = append(viewers, v)
-		viewing.Go(func() { check(v.view(ctx, calm)) })
+		subscribers = append(subscribers, sub)
+		reading.Go(func() { check(sub.follow(ctx, loadEnded)) })
 	}
 	check(r.restarts(posting))
 	publishing.Wait()
-	close(calm)
+	close(loadEnded)
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
@@ -140,7 +140,7 @@ func (r *run) load(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := r.settle(ctx, viewers, p.flowID, snapshot); err != nil {
+		if err := r.settle(ctx, subscribers, p.flowID, snapshot); err != nil {
 			return err
 		}
 	}
@@ -168,16 +168,16 @@ func (r *run) restarts(ctx context.Context) error {
 	return nil
 }
 
-// settle waits until every viewer has the whole state of its flow.
-func (r *run) settle(ctx context.Context, viewers []*viewer, flowID, snapshot string) error {
+// settle waits until every subscriber has the whole state of its flow.
+func (r *run) settle(ctx context.Context, subscribers []*subscriber, flowID, snapshot string) error {
 	deadline := time.Now().Add(time.Minute)
-	for i, v := range viewers {
-		if v.flowID != "" && v.flowID != flowID {
+	for i, sub := range subscribers {
+		if sub.flowID != "" && sub.flowID != flowID {
 			continue
 		}
-		for !v.has(flowID, snapshot) {
+		for !sub.has(flowID, snapshot) {
 			if time.Now().After(deadline) {
-				return fmt.Errorf("viewer %d of %q lacks the state of %s, a minute after the last message", i, v.flowID, flowID)
+				return fmt.Errorf("subscriber %d of %q lacks the state of %s, a minute after the last message", i, sub.flowID, flowID)
 			}
 			if pause(ctx, 20*time.Millisecond); ctx.Err() != nil {
 				return context.Cause(ctx)
@@ -188,11 +188,11 @@ func (r *run) settle(ctx context.Context, viewers []*viewer, flowID, snapshot st
 	return nil
 }
 
-// started is the number of permanent goroutines that the first stream or garbage collection may have started.
-const started = 4
+// maxPermanent is how many permanent goroutines the first stream or garbage collection may start.
+const maxPermanent = 4
 
-// quiet waits until the server has ended all streams and goroutines of the load.
-func (r *run) quiet(goroutines int64) error {
+// awaitIdle waits until the server has ended all streams and goroutines of the load.
+func (r *run) awaitIdle(goroutines int64) error {
 	deadline := time.Now().Add(time.Minute)
 	for {
 		now, err := r.metric("go_goroutines")
@@ -203,12 +203,12 @@ func (r *run) quiet(goroutines int64) error {
 		if err != nil {
 			return err
 		}
-		if now <= goroutines+started && streams == 0 {
+		if now <= goroutines+maxPermanent && streams == 0 {
 			fmt.Fprintf(r.Log, "goroutines: %d before, %d after\n", goroutines, now)
 			return nil
 		}
 		if time.Now().After(deadline) {
-			return fmt.Errorf("a minute after the last viewer has left: %d streams and %d goroutines, %d before the load", streams, now, goroutines)
+			return fmt.Errorf("a minute after the last subscriber has left: %d streams and %d goroutines, %d before the load", streams, now, goroutines)
 		}
 		time.Sleep(100 * time.Millisecond)
 	}
@@ -218,15 +218,15 @@ func (r *run) report() {
 	s := &r.stats
 	fmt.Fprintf(r.Log, "posted: %d messages (%d POSTs repeated, %d resyncs after restarts); deleted: %d flows, %d regions; restarts: %d\n",
 		s.messages.Load(), s.repeated.Load(), s.resynced.Load(), s.deleted.Load(), s.regionsDeleted.Load(), s.restarts.Load())
-	fmt.Fprintf(r.Log, "viewers: %d connections, %d stalls, %d left; %d frames folded; %d resumes without a snapshot, %d snapshots in place of messages or by resyncs; %d final states compared\n",
+	fmt.Fprintf(r.Log, "subscribers: %d connections, %d stalls, %d left; %d frames folded; %d resumes without a snapshot, %d snapshots in place of messages or by resyncs; %d final states compared\n",
 		s.connections.Load(), s.stalls.Load(), s.left.Load(), s.delivered.Load(), s.resumes.Load(), s.snapshots.Load(), s.settled.Load())
 }
 
-// enough is the least number of garbage collections in a quarter of the time for a meaningful median.
-const enough = 10
+// minCollections is the least number of garbage collections in a quarter of the time for a meaningful median.
+const minCollections = 10
 
-// flat compares the live heap after collections in the last quarter of the time with the second quarter. A short load has too few collections.
-func (r *run) flat(began time.Time) error {
+// checkMemory compares the live heap after collections in the last quarter of the time with the second quarter. A short load has too few collections.
+func (r *run) checkMemory(began time.Time) error {
 	quarter := func(from, to float64) (live []int64) { // in MiB, in order
 		for _, s := range r.live {
 			if part := s.at.Sub(began).Seconds() / r.Time.Seconds(); part >= from && part < to {
@@ -237,7 +237,7 @@ func (r *run) flat(began time.Time) error {
 		return live
 	}
 	second, last := quarter(0.25, 0.5), quarter(0.75, 1)
-	few := min(len(second), len(last)) < enough
+	few := min(len(second), len(last)) < minCollections
 	switch {
 	case len(r.live) == 0:
 		return errors.New("no garbage collection seen; cannot tell whether memory is flat")

@@ -14,7 +14,7 @@ func TestRun_TenSeconds(t *testing.T) {
 	if err := Build(t.Context(), program); err != nil {
 		t.Fatal(err)
 	}
-	err := Run(t.Context(), Config{Program: program, Time: 10 * time.Second, Rate: 500, Flows: 4, Viewers: 60, Ring: 100, Pause: 3 * time.Second,
+	err := Run(t.Context(), Config{Program: program, Time: 10 * time.Second, Rate: 500, Flows: 4, Subscribers: 60, Ring: 100, Pause: 3 * time.Second,
 		WriteTimeout: time.Second, DeleteOneIn: 60, Log: t.Output()})
 	if err != nil {
 		t.Fatal(err)
@@ -36,9 +36,9 @@ func TestSeen_RejectsMissingMessages(t *testing.T) {
 	if s.follows(`{"type":"delete-nodes","k":5,"ids":["a"]}`, false) == nil {
 		t.Error("a repetition")
 	}
-	v := &viewer{run: &run{}, flowID: "F", flows: map[string]*seen{}, last: 9}
+	sub := &subscriber{run: &run{}, flowID: "F", flows: map[string]*seen{}, last: 9}
 	for _, f := range []frame{{"9", "snapshot", ""}, {"10", "upsert-nodes", `{"type":"delete-nodes","ids":["a"]}`}, {"11", "snapshot", "{}"}} {
-		if v.take(f, new(bool)) == nil {
+		if sub.take(f, new(bool)) == nil {
 			t.Errorf("%v is accepted", f)
 		}
 	}

@@ -91,7 +91,7 @@ func TestTableAndTargets(t *testing.T) {
 }
 
 func TestRun_UnknownNamesAreErrors(t *testing.T) {
-	for _, tt := range []struct{ args, says string }{
+	for _, tt := range []struct{ args, wantPart string }{
 		{"-only nothing", `"nothing"; allowed: ingest, `},
 		{"-servers nothing", `"nothing"; allowed: limit, `},
 		{"-also nothing", "name=binary"},
@@ -99,8 +99,8 @@ func TestRun_UnknownNamesAreErrors(t *testing.T) {
 	} {
 		var out, log bytes.Buffer
 		err := run(t.Context(), strings.Fields(tt.args), &out, &log)
-		if err == nil || !strings.Contains(err.Error(), tt.says) {
-			t.Errorf("%s: %v, want %q", tt.args, err, tt.says)
+		if err == nil || !strings.Contains(err.Error(), tt.wantPart) {
+			t.Errorf("%s: %v, want %q", tt.args, err, tt.wantPart)
 		}
 	}
 }

@@ -26,7 +26,7 @@ func main() {
 func run(ctx context.Context) error {
 	duration := flag.Duration("time", 20*time.Minute, "duration of the load")
 	rate := flag.Int("rate", 2000, "messages a second")
-	viewers := flag.Int("viewers", 500, "number of viewers")
+	subscribers := flag.Int("subscribers", 500, "number of subscribers")
 	program := flag.String("server", "", "path of the server; empty: build it")
 	flag.Parse()
 	if *program == "" {
@@ -40,6 +40,6 @@ func run(ctx context.Context) error {
 			return err
 		}
 	}
-	return soak.Run(ctx, soak.Config{Program: *program, Time: *duration, Rate: *rate, Flows: 10, Viewers: *viewers, Ring: 4096, Pause: 45 * time.Second,
+	return soak.Run(ctx, soak.Config{Program: *program, Time: *duration, Rate: *rate, Flows: 10, Subscribers: *subscribers, Ring: 4096, Pause: 45 * time.Second,
 		WriteTimeout: 30 * time.Second, DeleteOneIn: 5000, Log: os.Stdout})
 }

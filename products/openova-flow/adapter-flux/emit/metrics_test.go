@@ -70,8 +70,8 @@ flow_adapter_resyncs_total{cause="leading"} 1
 func TestConfig_ErrorsNameTheField(t *testing.T) {
 	good := Config{URL: "https://flow.example/sovereign", FlowID: "F", Region: "r1", Source: newRegion("r1")}
 	for name, c := range map[string]struct {
-		change func(*Config)
-		part   string
+		change   func(*Config)
+		wantPart string
 	}{
 		"valid":               {func(*Config) {}, ""},
 		"region with a slash": {func(c *Config) { c.Region = "eu/west;1" }, ""},
@@ -94,8 +94,8 @@ func TestConfig_ErrorsNameTheField(t *testing.T) {
 			cfg := good
 			c.change(&cfg)
 			_, err := New(cfg)
-			if c.part == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
-				t.Errorf("got %v, want an error with %q", err, c.part)
+			if c.wantPart == "" && err != nil || c.wantPart != "" && (err == nil || !strings.Contains(err.Error(), c.wantPart)) {
+				t.Errorf("got %v, want an error with %q", err, c.wantPart)
 			}
 			if err != nil && strings.Contains(err.Error(), "secret") {
 				t.Errorf("the error has the password: %v", err)

@@ -107,7 +107,7 @@ func TestTrouble_ErrorsNameTheConnection(t *testing.T) {
 	t.Cleanup(func() { _ = silent.Close() })
 
 	for name, c := range map[string]struct {
-		url, ca, part string
+		url, ca, wantPart string
 	}{
 		"valid":                          {good.URL, trusted, ""},
 		"unknown authority":              {good.URL, file("other.pem", other.pem), "unknown authority"},
@@ -129,8 +129,8 @@ func TestTrouble_ErrorsNameTheConnection(t *testing.T) {
 			cl := newClient(Config{URL: c.url, FlowID: "F", CAFile: c.ca, PostTimeout: timeout})
 			defer cl.close()
 			err := ask(cl)
-			if c.part == "" && err != nil || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
-				t.Errorf("got %v, want an error with %q", err, c.part)
+			if c.wantPart == "" && err != nil || c.wantPart != "" && (err == nil || !strings.Contains(err.Error(), c.wantPart)) {
+				t.Errorf("got %v, want an error with %q", err, c.wantPart)
 			}
 		})
 	}

@@ -51,7 +51,7 @@ func TestJudgement_EveryReasonOfAFailureIsBroken(t *testing.T) {
 		id := reasonID(t, v, name)
 		wantStates(t, v, map[string]string{id: "broken"})
 		if p := problem(t, v, id); p.Sentence == "" || len(p.Command) == 0 {
-			t.Errorf("%s says %q, %q", name, p.Sentence, p.Command)
+			t.Errorf("%s: sentence %q, command %q", name, p.Sentence, p.Command)
 		}
 	}
 	wantStates(t, v, map[string]string{reasonID(t, v, "drift-warn"): "ready"})

@@ -39,7 +39,7 @@ func TestJudgement_Rules(t *testing.T) {
 		versions []*unstructured.Unstructured
 		after    int64 // milliseconds
 		state    string
-		says     string
+		wantPart string
 	}{
 		"ready and stalled": {
 			[]*unstructured.Unstructured{release(t, "app", ready("True", "UpgradeSucceeded", "done", 1), cond{"Stalled", "True", "RetriesExceeded", "no more", 1, 1})},
@@ -107,7 +107,7 @@ func TestJudgement_Rules(t *testing.T) {
 				}
 				j := segmentAt(t, n, ms(60*60*(len(c.versions)-1)).Ms()+c.after)
 				sentence, _ := j["cause"].(map[string]any)["sentence"].(string)
-				if j["state"] != c.state || !strings.Contains(sentence, c.says) {
+				if j["state"] != c.state || !strings.Contains(sentence, c.wantPart) {
 					t.Errorf("judgement %v", j)
 				}
 				return

@@ -38,7 +38,7 @@ func TestArtifact_HelmChartOfARelease(t *testing.T) {
 	}
 	owned := odd([]string{"metadata", "ownerReferences"}, []any{map[string]any{"kind": "HelmRelease", "name": "bp-a"}})
 	labelled := odd([]string{"metadata", "labels"}, map[string]any{"helm.toolkit.fluxcd.io/name": "bp-a", "helm.toolkit.fluxcd.io/namespace": "flux-system"})
-	told := set(release(t, "bp-a"), "flux-system/odd", "status", "helmChart")
+	inStatus := set(release(t, "bp-a"), "flux-system/odd", "status", "helmChart")
 	for _, c := range []struct {
 		name           string
 		chart, release *unstructured.Unstructured
@@ -46,7 +46,7 @@ func TestArtifact_HelmChartOfARelease(t *testing.T) {
 		{"by its name", named, release(t, "bp-a")},
 		{"by its owner", owned, release(t, "bp-a")},
 		{"by its labels", labelled, release(t, "bp-a")},
-		{"by status.helmChart", artifact(t, "HelmChart", "flux-system", "odd", "True", "ChartPullSucceeded"), told},
+		{"by status.helmChart", artifact(t, "HelmChart", "flux-system", "odd", "True", "ChartPullSucceeded"), inStatus},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, chartFirst := range []bool{true, false} {

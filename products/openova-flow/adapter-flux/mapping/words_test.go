@@ -133,7 +133,7 @@ func TestExplain_EveryReasonOfEveryMessage(t *testing.T) {
 			c := explain(app, reason, message).toCause(reason)
 			checkCause(t, c)
 			if !strings.HasPrefix(c.sentence, "app "+clause) {
-				t.Errorf("%s says %q", reason, c.sentence)
+				t.Errorf("%s: sentence %q", reason, c.sentence)
 			}
 			if strings.ToLower(c.class) != c.class || strings.Contains(c.class, "--") || strings.ReplaceAll(c.class, "-", "") != strings.ToLower(reason) {
 				t.Errorf("the class of %s is %q", reason, c.class)

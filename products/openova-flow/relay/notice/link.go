@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// link returns the address of the page, of base URL page, that shows what a notice is about at an instant in Unix milliseconds; empty without a page.
+// link returns the address at which the page, of base URL page, shows the subject of n at an instant in Unix milliseconds. Without a base URL or
+// flows it is empty.
 func (n *Notice) link(page string, at int64) string {
 	if page == "" || len(n.Flows) == 0 {
 		return ""

@@ -224,15 +224,15 @@ func TestLog_IgnoresEntriesOfDeletedFlow(t *testing.T) {
 func TestLog_FullStreamIsAnOutage(t *testing.T) {
 	s := startNATS(t, t.TempDir())
 	var called atomic.Bool
-	hopeless := errors.New("hopeless")
+	endRun := errors.New("end of Run")
 	conn, err := s.Connect()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	log, err := natslog.New(natslog.Config{Conn: conn, Logger: testLogger(t), Hopeless: func() error {
+	log, err := natslog.New(natslog.Config{Conn: conn, Logger: testLogger(t), OnRejected: func() error {
 		if called.Swap(true) {
-			return hopeless
+			return endRun
 		}
 		return nil
 	}})
@@ -284,8 +284,8 @@ func TestLog_FullStreamIsAnOutage(t *testing.T) {
 	}
 	select {
 	case err := <-done:
-		if !errors.Is(err, hopeless) {
-			t.Errorf("Run: %v, want the error of Hopeless", err)
+		if !errors.Is(err, endRun) {
+			t.Errorf("Run: %v, want the error of OnRejected", err)
 		}
 	case <-t.Context().Done():
 	}

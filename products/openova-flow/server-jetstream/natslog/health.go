@@ -15,7 +15,7 @@ const (
 	failureLimit  = 2               // consecutive failures that make an outage
 	missingLimit  = 5               // consecutive answers that the stream or bucket does not exist, before they are believed
 	stallLimit    = 5               // consecutive checks without progress that make a stall
-	hopelessLimit = 5               // consecutive rejected changes after which Config.Hopeless is called
+	rejectedLimit = 5               // consecutive rejected changes after which Config.OnRejected is called
 
 	peerTimeout = 4 * time.Second // silence after which the stream's leader counts a server as unreachable
 )
@@ -56,8 +56,8 @@ func (l *Log) monitor(ctx context.Context) error {
 		if outage == nil && (l.unanswered.Load() >= failureLimit || l.outage.Load() != nil) { // a server that rejects changes may still answer STREAM.INFO
 			if err := l.tryChange(ctx); err != nil {
 				outage = fmt.Errorf("JetStream rejects changes: %s", reason(err))
-				if rejected++; rejected >= hopelessLimit && l.cfg.Hopeless != nil {
-					if err := l.cfg.Hopeless(); err != nil {
+				if rejected++; rejected >= rejectedLimit && l.cfg.OnRejected != nil {
+					if err := l.cfg.OnRejected(); err != nil {
 						return err
 					}
 				}

@@ -23,7 +23,7 @@ var long = flag.Bool("long", false, "5,000 messages a second and every failure t
 // killed, cut off and restarted meanwhile. At the end the acknowledged messages, the state of every replica and the state of every subscriber
 // are equal.
 func TestTruth_ReplicasAgreeAfterFailures(t *testing.T) {
-	const emitters, flows, viewers = 8, 20, 200
+	const emitters, flows, subscribers = 8, 20, 200
 	perSecond, batch, pause, rounds := 1000, 25, 1500*time.Millisecond, 1
 	if *long {
 		perSecond, batch, pause, rounds = 5000, 50, 4*time.Second, 2
@@ -62,11 +62,11 @@ func TestTruth_ReplicasAgreeAfterFailures(t *testing.T) {
 			}
 		})
 	}
-	var seen []*viewer
-	for i := range viewers {
-		v := &viewer{flowID: ids[i%flows], urls: urls, client: client}
-		seen = append(seen, v)
-		watched.Go(func() { v.run(watching, rand.New(rand.NewPCG(uint64(i), 7))) })
+	var seen []*subscriber
+	for i := range subscribers {
+		sub := &subscriber{flowID: ids[i%flows], urls: urls, client: client}
+		seen = append(seen, sub)
+		watched.Go(func() { sub.run(watching, rand.New(rand.NewPCG(uint64(i), 7))) })
 	}
 
 	began := time.Now()
@@ -103,8 +103,8 @@ func TestTruth_ReplicasAgreeAfterFailures(t *testing.T) {
 			agreeOnHistory(t, id, replicas[i], replicas[0])
 		}
 	}
-	for i, v := range seen {
-		eventually(t, fmt.Sprintf("subscriber %d has the state of %s", i, v.flowID), func() bool { return v.has(heads[v.flowID]) })
+	for i, sub := range seen {
+		eventually(t, fmt.Sprintf("subscriber %d has the state of %s", i, sub.flowID), func() bool { return sub.has(heads[sub.flowID]) })
 	}
 	stopWatching()
 	watched.Wait()
@@ -238,10 +238,10 @@ func acknowledged(id string, all []*emitter) string {
 }
 
 // has reports whether the subscriber's state equals a snapshot.
-func (v *viewer) has(snapshot string) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	return v.state != nil && v.state.Snapshot().JSON() == snapshot
+func (sub *subscriber) has(snapshot string) bool {
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	return sub.state != nil && sub.state.Snapshot().JSON() == snapshot
 }
 
 // onceEach checks that no message is in the ring twice. Each message contains a unique number.
@@ -268,7 +268,7 @@ func onceEach(t *testing.T, p *process, id string) {
 	}
 }
 
-func report(t *testing.T, all []*emitter, seen []*viewer, took time.Duration) {
+func report(t *testing.T, all []*emitter, seen []*subscriber, took time.Duration) {
 	var messages int64
 	var repeats, frames, snapshots, resumes int
 	var latencies []time.Duration
@@ -279,13 +279,13 @@ func report(t *testing.T, all []*emitter, seen []*viewer, took time.Duration) {
 		longest = max(longest, e.longest)
 		latencies = append(latencies, e.latencies...)
 	}
-	for _, v := range seen {
-		if v.fault != nil {
-			t.Error(v.fault)
+	for _, sub := range seen {
+		if sub.fault != nil {
+			t.Error(sub.fault)
 		}
-		frames += v.frames
-		snapshots += v.snapshots
-		resumes += v.resumes
+		frames += sub.frames
+		snapshots += sub.snapshots
+		resumes += sub.resumes
 	}
 	slices.Sort(latencies)
 	t.Logf("%d messages acknowledged in %s (%.0f a second), %d POSTs repeated; latency %s (p50), %s (p99), %s (max)",

@@ -15,7 +15,7 @@ import (
 // subscribers move between replicas. No acknowledged message is lost, and no subscriber gets an older state than it has.
 func TestReplicas_TwoFailuresLoseNothing(t *testing.T) {
 	t.Parallel() // mostly waits
-	const emitters, flows, viewers = 4, 4, 24
+	const emitters, flows, subscribers = 4, 4, 24
 	pause := 7 * time.Second // longer than the election of a leader
 	if *long {
 		pause = 20 * time.Second
@@ -47,11 +47,11 @@ func TestReplicas_TwoFailuresLoseNothing(t *testing.T) {
 	}
 	streams := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100}} // no timeout
 	defer streams.CloseIdleConnections()
-	var seen []*viewer
-	for i := range viewers {
-		v := &viewer{flowID: ids[i%flows], urls: urls, client: streams}
-		seen = append(seen, v)
-		watched.Go(func() { v.run(watching, rand.New(rand.NewPCG(uint64(i), 17))) })
+	var seen []*subscriber
+	for i := range subscribers {
+		sub := &subscriber{flowID: ids[i%flows], urls: urls, client: streams}
+		seen = append(seen, sub)
+		watched.Go(func() { sub.run(watching, rand.New(rand.NewPCG(uint64(i), 17))) })
 	}
 
 	conn := c.Connect()
@@ -121,8 +121,8 @@ func TestReplicas_TwoFailuresLoseNothing(t *testing.T) {
 		agreeOnHistory(t, id, replicas[1], replicas[0])
 		agreeOnHistory(t, id, replicas[2], replicas[0])
 	}
-	for i, v := range seen {
-		eventually(t, fmt.Sprintf("subscriber %d has the state of %s", i, v.flowID), func() bool { return v.has(heads[v.flowID]) })
+	for i, sub := range seen {
+		eventually(t, fmt.Sprintf("subscriber %d has the state of %s", i, sub.flowID), func() bool { return sub.has(heads[sub.flowID]) })
 	}
 	stopWatching()
 	watched.Wait()

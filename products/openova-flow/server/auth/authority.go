@@ -15,9 +15,9 @@ import (
 )
 
 const (
-	maxFile   = 4 << 20
-	readEvery = 2 * time.Second
-	lookEvery = time.Second // interval of checks whether sessions have ended
+	maxFile      = 4 << 20
+	readEvery    = 2 * time.Second
+	recheckEvery = time.Second // between two checks of open sessions
 )
 
 // Authority decides who a caller is. It is safe for concurrent use.
@@ -81,7 +81,7 @@ func (a *Authority) Run(ctx context.Context) {
 	}
 	var fetches sync.WaitGroup
 	defer fetches.Wait()
-	tick := time.NewTicker(lookEvery)
+	tick := time.NewTicker(recheckEvery)
 	defer tick.Stop()
 	var lastRead time.Time
 	for {
@@ -356,12 +356,12 @@ func verifiedAfter(fetch func(*keyring), unknown []*trusted, c *claims, denial *
 		}()
 	}
 	for range unknown {
-		t, keys, _, why := verifiedBy([]*trusted{<-fetched}, c)
+		t, keys, _, d := verifiedBy([]*trusted{<-fetched}, c)
 		if t != nil {
 			return t, keys, nil
 		}
-		if why.Reason == Signature {
-			denial = why
+		if d.Reason == Signature {
+			denial = d
 		}
 	}
 	return nil, nil, denial

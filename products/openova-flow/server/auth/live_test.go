@@ -158,11 +158,11 @@ func TestSession_OpenedByAnOldGrantEnds(t *testing.T) {
 		open, late := a.Open(accepted(t, a, "1", "a"), reading("x")), accepted(t, a, "1", "a")
 		p.file(object{"tokens": []object{tokenOf("b", "2")}})
 		for open.Err() == nil {
-			time.Sleep(lookEvery / 10)
+			time.Sleep(recheckEvery / 10)
 			synctest.Wait()
 		}
 		s := a.Open(late, reading("x"))
-		time.Sleep(2 * lookEvery)
+		time.Sleep(2 * recheckEvery)
 		synctest.Wait()
 		if s.Err() == nil {
 			t.Error("the session has not ended, though the token was revoked")

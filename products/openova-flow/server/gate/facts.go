@@ -58,5 +58,5 @@ func (f *facts) is(kind string, n Name) bool {
 	return f.Kind == kind && f.Namespace == n.Namespace && f.node.Label == n.Name
 }
 
-// unlooked reports whether the controller has observed an earlier generation, but not the newest.
-func (f *facts) unlooked() bool { return f.Observed > 0 && f.Generation > f.Observed }
+// newestUnobserved reports whether the controller has observed an earlier generation, but not the newest.
+func (f *facts) newestUnobserved() bool { return f.Observed > 0 && f.Generation > f.Observed }

@@ -23,7 +23,7 @@ type answerOfGit struct {
 	at    time.Time
 }
 
-// order tells whether a commit comes after another one.
+// order is whether a commit comes after another one.
 type order int
 
 const (

@@ -16,7 +16,7 @@ func (d *decision) rule(id string, plain Outcome) {
 	switch _, stale := d.stale[f.node.Region]; {
 	case stale:
 		r = ruling{outcome: Open, why: "Region " + f.node.Region + " is stale: its emitter does not renew its claim, so this is an old state."}
-	case d.view.State(id) == insight.Broken && f.unlooked() && !d.marked(f) && len(d.view.HeldBy(id)) == 0 && d.recent(change{id, f.Generation}):
+	case d.view.State(id) == insight.Broken && f.newestUnobserved() && !d.marked(f) && len(d.view.HeldBy(id)) == 0 && d.recent(change{id, f.Generation}):
 		r = ruling{outcome: Open, why: f.node.Label + " failed before its newest change, which its controller has not looked at yet."}
 	case d.required[id]:
 		r = d.ruleSource(id, plain)

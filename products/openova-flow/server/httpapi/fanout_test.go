@@ -265,9 +265,9 @@ func testConcurrentSubscribersAndWriters(t *testing.T, mode string) {
 				if state.last > 0 {
 					resume = []string{"Last-Event-ID", fmt.Sprint(state.last)}
 				}
-				v := e.watch(streamF, resume...)
+				sub := e.watch(streamF, resume...)
 				budget := 1 + r.IntN(300)
-				for f := range v.frames {
+				for f := range sub.frames {
 					switch f.event {
 					case "heartbeat", "regions":
 						continue
@@ -278,14 +278,14 @@ func testConcurrentSubscribersAndWriters(t *testing.T, mode string) {
 					state.apply(t, f)
 					if strings.Contains(f.data, `"the-end"`) {
 						finals[n] = state.state.Snapshot().JSON()
-						v.cancel()
+						sub.cancel()
 						return
 					}
 					if budget--; budget == 0 {
 						break
 					}
 				}
-				v.cancel()
+				sub.cancel()
 				select {
 				case <-stop:
 					return

@@ -109,15 +109,15 @@ func TestStream_HeartbeatsOnASocket(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, Heartbeat: 30 * time.Millisecond})
 		seq := e.post(`{"type":"upsert-flow","flow":{"id":"F","status":"x","startedAt":1}}`)
-		v := e.watch(streamF)
-		v.message()
+		sub := e.watch(streamF)
+		sub.message()
 		for range 3 {
-			if f := v.next(); f.event != "heartbeat" || f.id != -1 || !strings.HasPrefix(f.data, fmt.Sprintf(`{"seq":%d,"at":`, seq)) {
+			if f := sub.next(); f.event != "heartbeat" || f.id != -1 || !strings.HasPrefix(f.data, fmt.Sprintf(`{"seq":%d,"at":`, seq)) {
 				t.Fatalf("%+v", f)
 			}
 		}
 		next := e.post(upsert(node("a", "running")))
-		if f := v.message(); f.id != next {
+		if f := sub.message(); f.id != next {
 			t.Errorf("%+v", f)
 		}
 	})
@@ -193,13 +193,13 @@ func TestMetrics_StreamIsCountedBeforeItsClientSeesTheEnd(t *testing.T) {
 		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "").filled()
 		for n := range 20 {
 			e.fill("F")
-			v := e.watch(streamF, reader.bearer()...)
-			v.message()
+			sub := e.watch(streamF, reader.bearer()...)
+			sub.message()
 			e.as(admin, "DELETE", "/v1/flows/F", "")
-			if f := v.message(); f.event != "deleted" {
+			if f := sub.message(); f.event != "deleted" {
 				t.Fatalf("%+v", f)
 			}
-			v.ended()
+			sub.ended()
 			if left := e.hub.Stats.Subscribers.Load(); left != 0 {
 				t.Fatalf("%d streams are left", left)
 			}
@@ -219,10 +219,10 @@ func TestMetrics_DeliveryLag(t *testing.T) {
 		first := e.post(upsert(node("a", "running")))
 		e.post(upsert(node("b", "running")))
 		resumed := []string{"Last-Event-ID", strconv.FormatInt(first, 10)}
-		viewers := []*viewer{e.watch(streamF), e.watch("/v1/stream"), e.watch(streamF, resumed...), e.watch("/v1/stream", resumed...)}
+		subscribers := []*subscriber{e.watch(streamF), e.watch("/v1/stream"), e.watch(streamF, resumed...), e.watch("/v1/stream", resumed...)}
 		follow := func(until string) {
-			for _, v := range viewers {
-				for !strings.Contains(v.message().data, until) {
+			for _, sub := range subscribers {
+				for !strings.Contains(sub.message().data, until) {
 				}
 			}
 		}

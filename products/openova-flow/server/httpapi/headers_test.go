@@ -34,7 +34,7 @@ func hasSecureHeaders(t *testing.T, what string, h http.Header) {
 		t.Errorf("%s: Content-Security-Policy is %q", what, policy)
 	}
 	if got := h.Get("Strict-Transport-Security"); got != "" {
-		t.Errorf("%s: without TLS it says %s", what, got)
+		t.Errorf("%s: without TLS Strict-Transport-Security is %s", what, got)
 	}
 }
 
@@ -135,7 +135,7 @@ func TestCORS_OnlyListedOriginsReadAnswers(t *testing.T) {
 					t.Errorf("%s: exposed is %q", what, exposed)
 				}
 				if !strings.Contains(strings.Join(h.Values("Vary"), ","), "Origin") {
-					t.Errorf("%s: a cache is not told: %v", what, h.Values("Vary"))
+					t.Errorf("%s: Vary is %v, want Origin", what, h.Values("Vary"))
 				}
 				if h.Get("Access-Control-Allow-Credentials") != "" {
 					t.Errorf("%s: a cookie is taken", what)

@@ -18,7 +18,7 @@ import (
 func TestQuota_NoCallerTakesAllStreams(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := guard(t, hub.Config{MaxSubscribers: 16}, httpapi.Config{StreamMode: mode}, "").filled()
-		var open []*viewer
+		var open []*subscriber
 		for i := range 14 {
 			open = append(open, e.watch([]string{streamF, "/v1/stream", "/v1/stream?flow=team-a"}[i%3], onlyF.bearer()...))
 		}

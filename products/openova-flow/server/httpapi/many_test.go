@@ -22,40 +22,40 @@ func TestStreamMany_NamedFlows(t *testing.T) {
 		e.postTo("a", nodeOf("a", "n", "running"))
 		b := e.postTo("b", nodeOf("b", "n", "running"))
 		e.postTo("other", nodeOf("other", "n", "running"))
-		v := e.watch("/v1/stream?flow=b&flow=a&flow=late")
-		if v.header.Get("Flow-Incarnation") != "" {
+		sub := e.watch("/v1/stream?flow=b&flow=a&flow=late")
+		if sub.header.Get("Flow-Incarnation") != "" {
 			t.Error("a stream of several flows has a Flow-Incarnation")
 		}
-		if f := v.next(); f.event != "heartbeat" || strings.Contains(f.data, "incarnation") {
+		if f := sub.next(); f.event != "heartbeat" || strings.Contains(f.data, "incarnation") {
 			t.Errorf("the first frame is %+v, want a heartbeat without incarnation", f)
 		}
-		if f := v.next(); f.event != "flows" || f.id != -1 || !strings.Contains(f.data, `"a":"`) || !strings.Contains(f.data, `"b":"`) || strings.Contains(f.data, "other") {
+		if f := sub.next(); f.event != "flows" || f.id != -1 || !strings.Contains(f.data, `"a":"`) || !strings.Contains(f.data, `"b":"`) || strings.Contains(f.data, "other") {
 			t.Errorf("the second frame is %+v, want flows without id, with a and b", f)
 		}
-		if ra, rb := v.next().event, v.next().event; ra+rb != "a/regionsb/regions" && ra+rb != "b/regionsa/regions" {
+		if ra, rb := sub.next().event, sub.next().event; ra+rb != "a/regionsb/regions" && ra+rb != "b/regionsa/regions" {
 			t.Errorf("then come %s and %s, want a/regions and b/regions in either order", ra, rb)
 		}
-		one, two := v.next(), v.next()
+		one, two := sub.next(), sub.next()
 		if one.id != -1 || two.id < b || fmt.Sprint(one.event, two.event) != "a/snapshotb/snapshot" && fmt.Sprint(one.event, two.event) != "b/snapshota/snapshot" {
 			t.Errorf("then come %+v and %+v, want the snapshots of a and b, and an id, at least %d, only at the last", one, two, b)
 		}
 		a := e.postTo("a", nodeOf("a", "n", "succeeded"))
 		e.postTo("other", nodeOf("other", "n", "failed"))
 		late := e.postTo("late", nodeOf("late", "n", "running"))
-		if f := v.next(); f.id != a || f.event != "a/upsert-nodes" || f.data != nodeOf("a", "n", "succeeded") {
+		if f := sub.next(); f.id != a || f.event != "a/upsert-nodes" || f.data != nodeOf("a", "n", "succeeded") {
 			t.Errorf("a message is %+v", f)
 		}
-		if f := v.next(); f.event != "a/upsert-flow" {
+		if f := sub.next(); f.event != "a/upsert-flow" {
 			t.Errorf("a derived message is %+v", f)
 		}
-		if f := v.next(); f.id < late || f.event != "late/snapshot" {
+		if f := sub.next(); f.id < late || f.event != "late/snapshot" {
 			t.Errorf("the snapshot of a new flow is %+v", f)
 		}
-		if f := v.next(); f.id != -1 || f.event != "late/regions" || !strings.Contains(f.data, `"regions":{}`) {
+		if f := sub.next(); f.id != -1 || f.event != "late/regions" || !strings.Contains(f.data, `"regions":{}`) {
 			t.Errorf("the regions of the new flow are %+v", f)
 		}
 		e.do("DELETE", "/v1/flows/b", "")
-		gone := v.next()
+		gone := sub.next()
 		if gone.event != "b/deleted" || gone.data != "{}" || gone.id < late {
 			t.Errorf("the deletion is %+v", gone)
 		}
@@ -75,19 +75,19 @@ func TestStreamMany_NamedFlows(t *testing.T) {
 func TestStreamMany_AllFlows(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
-		v := e.watch("/v1/stream")
-		if f := v.message(); f.event != "flows" || !strings.HasPrefix(f.data, `{"flows":{},`) {
+		sub := e.watch("/v1/stream")
+		if f := sub.message(); f.event != "flows" || !strings.HasPrefix(f.data, `{"flows":{},`) {
 			t.Errorf("%+v", f)
 		}
 		e.postTo("any", nodeOf("any", "n", "running"))
-		if f := v.message(); f.event != "any/snapshot" || f.id < 1 {
+		if f := sub.message(); f.event != "any/snapshot" || f.id < 1 {
 			t.Errorf("%+v", f)
 		}
-		if f := v.next(); f.event != "any/regions" {
+		if f := sub.next(); f.event != "any/regions" {
 			t.Errorf("%+v", f)
 		}
 		e.hub.Close()
-		v.ended()
+		sub.ended()
 	})
 }
 

@@ -42,8 +42,8 @@ func (e *env) lease(region, cluster string) string {
 	return got.Lease
 }
 
-// told returns the regions of a frame as text, without times.
-func told(t testing.TB, f frame) string {
+// regionsText returns the event and the regions of a frame as text, without times.
+func regionsText(t testing.TB, f frame) string {
 	t.Helper()
 	var r claims.Regions
 	if err := json.Unmarshal([]byte(f.data), &r); err != nil || f.id != -1 || r.Regions == nil || r.At == 0 {
@@ -114,9 +114,9 @@ func TestClaim_OverHTTP(t *testing.T) {
 			t.Errorf("no %s", want)
 		}
 	}
-	v := e.watch(streamF)
-	first := v.next().event
-	if second := told(t, v.next()); first != "heartbeat" || second != "regions fsn1 fresh one refused two a/b fresh two" {
+	sub := e.watch(streamF)
+	first := sub.next().event
+	if second := regionsText(t, sub.next()); first != "heartbeat" || second != "regions fsn1 fresh one refused two a/b fresh two" {
 		t.Errorf("the stream begins with %s and %q, want heartbeat and regions with both claims", first, second)
 	}
 }
@@ -206,35 +206,35 @@ func TestRegions_OnStreams(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, Heartbeat: time.Hour}) // however long opening them all takes
 		e.post(upsert(node("n", "x")))
-		var viewers []*viewer
+		var subscribers []*subscriber
 		prefix := func(i int) string { return [2]string{"", "F/"}[i%2] }
 		for i := range 200 {
-			v := e.watch([2]string{streamF, "/v1/stream?flow=F"}[i%2])
-			viewers = append(viewers, v)
-			if f := v.next(); f.event != "heartbeat" {
+			sub := e.watch([2]string{streamF, "/v1/stream?flow=F"}[i%2])
+			subscribers = append(subscribers, sub)
+			if f := sub.next(); f.event != "heartbeat" {
 				t.Fatalf("stream %d begins with %+v, want heartbeat", i, f)
 			}
 			if i%2 == 1 {
-				v.next() // flows
+				sub.next() // flows
 			}
-			if got := told(t, v.next()); got != prefix(i)+"regions" {
-				t.Fatalf("viewer %d: %s", i, got)
+			if got := regionsText(t, sub.next()); got != prefix(i)+"regions" {
+				t.Fatalf("subscriber %d: %s", i, got)
 			}
-			if f := v.next(); f.event != prefix(i)+"snapshot" {
-				t.Fatalf("viewer %d: %+v", i, f)
+			if f := sub.next(); f.event != prefix(i)+"snapshot" {
+				t.Fatalf("subscriber %d: %+v", i, f)
 			}
 		}
 		everybody := func(want ...string) {
 			t.Helper()
-			for i, v := range viewers {
+			for i, sub := range subscribers {
 				for _, w := range want {
-					f := v.next()
+					f := sub.next()
 					got := f.event
 					if f.id == -1 {
-						got = told(t, f)
+						got = regionsText(t, f)
 					}
 					if got != prefix(i)+w {
-						t.Fatalf("viewer %d: %s, want %s", i, got, prefix(i)+w)
+						t.Fatalf("subscriber %d: %s, want %s", i, got, prefix(i)+w)
 					}
 				}
 			}

@@ -29,8 +29,8 @@ func TestRestart_StreamsContinue(t *testing.T) {
 	if got := second.do("GET", "/v1/flows/F/snapshot", "").header.Get("Flow-Incarnation"); (got == a.header.Get("Flow-Incarnation")) != durable {
 		t.Errorf("incarnation %s, was %s", got, a.header.Get("Flow-Incarnation"))
 	}
-	v := second.watch("/v1/flows/F/stream", "Last-Event-ID", strconv.FormatInt(seq, 10))
-	if f := v.message(); (f.event != "snapshot") != durable || f.id <= seq {
+	sub := second.watch("/v1/flows/F/stream", "Last-Event-ID", strconv.FormatInt(seq, 10))
+	if f := sub.message(); (f.event != "snapshot") != durable || f.id <= seq {
 		t.Errorf("%+v", f)
 	}
 	all := second.watch("/v1/stream", "Last-Event-ID", strconv.FormatInt(seq, 10))

@@ -23,15 +23,15 @@ func TestRevoked_StreamsEnd(t *testing.T) {
 func testStreamsEndWithTheirCredential(t *testing.T, mode string) {
 	t.Parallel()
 	e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "").filled()
-	open := func(caller entry, path string) *viewer {
+	open := func(caller entry, path string) *subscriber {
 		t.Helper()
-		v := e.watch(path, caller.bearer()...)
+		sub := e.watch(path, caller.bearer()...)
 		for range map[bool]int{true: 3, false: 2}[strings.HasPrefix(path, "/v1/stream")] { // heartbeat, flows, the first snapshot
-			v.next()
+			sub.next()
 		}
-		return v
+		return sub
 	}
-	ends := map[string]*viewer{
+	ends := map[string]*subscriber{
 		"one flow: token revoked":                             open(reader, streamF),
 		"all flows: token revoked":                            open(reader, "/v1/stream"),
 		"one flow: removed from the token's flows":            open(onlyF, "/v1/flows/team-a/stream"),
@@ -40,7 +40,7 @@ func testStreamsEndWithTheirCredential(t *testing.T, mode string) {
 		"all flows: token now has more flows than the stream": open(ofR1, "/v1/stream"),
 		"one flow: token may no longer read":                  open(ofR2, streamF),
 	}
-	stay := map[string]*viewer{
+	stay := map[string]*subscriber{
 		"one flow: still among the token's flows":       open(onlyF, streamF),
 		"one named flow: still among the token's flows": open(onlyF, "/v1/stream?flow=F"),
 		"one flow: token unchanged":                     open(admin, streamF),
@@ -50,11 +50,11 @@ func testStreamsEndWithTheirCredential(t *testing.T, mode string) {
 	fewer.flows, more.flows, blind.scopes = []string{"F"}, []string{"F", "other"}, []string{"ingest"}
 	unbound.regions = []string{"r2"}
 	e.write([]entry{fewer, more, blind, unbound, admin, writer}, "")
-	for name, v := range ends {
+	for name, sub := range ends {
 		t.Log(name)
 		for ended := false; !ended; {
 			select {
-			case _, ok := <-v.frames:
+			case _, ok := <-sub.frames:
 				ended = !ok
 			case <-time.After(within):
 				t.Fatalf("the stream did not end: %s", name)
@@ -62,9 +62,9 @@ func testStreamsEndWithTheirCredential(t *testing.T, mode string) {
 		}
 	}
 	e.as(writer, "POST", "/v1/flows/F/events", upsertOf("F", "r1/news", "r1"))
-	for name, v := range stay {
+	for name, sub := range stay {
 		t.Log(name)
-		for !strings.Contains(v.next().data, "r1/news") {
+		for !strings.Contains(sub.next().data, "r1/news") {
 		}
 	}
 	metrics := e.as(admin, "GET", "/metrics", "").body
@@ -138,11 +138,11 @@ func TestStream_ConnectionIsReusedAfterItsStream(t *testing.T) {
 func TestStreamMany_HasTheFlowsOfTheCaller(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "").filled()
-		v := e.watch("/v1/stream", onlyF.bearer()...)
-		if f := v.message(); f.event != "flows" || strings.Contains(f.data, "other") || !strings.Contains(f.data, `"F"`) || !strings.Contains(f.data, `"team-a"`) {
+		sub := e.watch("/v1/stream", onlyF.bearer()...)
+		if f := sub.message(); f.event != "flows" || strings.Contains(f.data, "other") || !strings.Contains(f.data, `"F"`) || !strings.Contains(f.data, `"team-a"`) {
 			t.Errorf("%+v", f)
 		}
-		seen := map[string]bool{v.message().event: true, v.message().event: true}
+		seen := map[string]bool{sub.message().event: true, sub.message().event: true}
 		if !seen["F/snapshot"] || !seen["team-a/snapshot"] {
 			t.Errorf("%v", seen)
 		}
@@ -150,7 +150,7 @@ func TestStreamMany_HasTheFlowsOfTheCaller(t *testing.T) {
 			e.fill(id)
 		}
 		for {
-			f := v.message()
+			f := sub.message()
 			if id, _, _ := strings.Cut(f.event, "/"); id == "other" || id == "another" || strings.Contains(f.data, "other") {
 				t.Errorf("%+v", f)
 			} else if seen[f.event] = true; id == "F" && f.event != "F/snapshot" {
@@ -197,25 +197,25 @@ func TestStreamMany_NewlyReadableFlowIsWhole(t *testing.T) {
 	for name, open := range map[string]bool{"an open stream ends": true, "nothing is open": false} {
 		t.Run(name, func(t *testing.T) {
 			e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
-			v := e.watch("/v1/stream", ofR1.bearer()...)
-			next := func(v *viewer) (id, got string) {
+			sub := e.watch("/v1/stream", ofR1.bearer()...)
+			next := func(sub *subscriber) (id, got string) {
 				for id == "" {
-					f := v.message()
+					f := sub.message()
 					if got += f.event + " "; f.id > 0 {
 						id = fmt.Sprint(f.id, f.mark)
 					}
 				}
 				return id, got
 			}
-			before, _ := next(v)
+			before, _ := next(sub)
 			again := func(id string) (string, string) {
-				v := e.watch("/v1/stream", append(ofR1.bearer(), "Last-Event-ID", id)...)
-				defer v.cancel()
-				return next(v)
+				sub := e.watch("/v1/stream", append(ofR1.bearer(), "Last-Event-ID", id)...)
+				defer sub.cancel()
+				return next(sub)
 			}
 			if !open {
-				v.cancel()
-				v.ended()
+				sub.cancel()
+				sub.ended()
 			}
 			news := func() { e.as(admin, "POST", "/v1/flows/F/events", upsertOf("F", "r1/b", "r1")) }
 			news()

@@ -280,15 +280,15 @@ func TestDeleteRegion(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	e.post(upsert(node("a/b", "failed", `,"region":"a/b"`), node("a/b/x", "failed", `,"region":"a/b"`), node("c", "succeeded", `,"region":"c","endedAt":3`)))
 	e.post(`{"type":"upsert-rels","relationships":[{"fromId":"c","toId":"a/b/x","type":"triggers"},{"fromId":"c","toId":"d","type":"triggers"}]}`)
-	v := e.watch("/v1/flows/F/stream")
-	v.message()
+	sub := e.watch("/v1/flows/F/stream")
+	sub.message()
 	if a := e.do("DELETE", "/v1/flows/F/regions/a%2Fb", ""); a.status != 204 {
 		t.Fatalf("%d %s", a.status, a.body)
 	}
-	if f := v.message(); f.event != "delete-nodes" || f.data != `{"type":"delete-nodes","ids":["a/b","a/b/x"]}` {
+	if f := sub.message(); f.event != "delete-nodes" || f.data != `{"type":"delete-nodes","ids":["a/b","a/b/x"]}` {
 		t.Errorf("%+v", f)
 	}
-	if f := v.message(); f.event != "upsert-flow" || !strings.Contains(f.data, `"status":"succeeded"`) {
+	if f := sub.message(); f.event != "upsert-flow" || !strings.Contains(f.data, `"status":"succeeded"`) {
 		t.Errorf("%+v", f)
 	}
 	if got := e.snapshot(); strings.Contains(got, "a/b") || !strings.Contains(got, `"toId":"d"`) {
@@ -506,8 +506,8 @@ func TestLimits(t *testing.T) {
 	})
 	t.Run("subscribers", func(t *testing.T) {
 		e := start(t, hub.Config{MaxSubscribers: 1}, httpapi.Config{})
-		v := e.watch("/v1/flows/F/stream")
-		v.next()
+		sub := e.watch("/v1/flows/F/stream")
+		sub.next()
 		if a := e.do("GET", "/v1/flows/F/stream", ""); isProblem(t, a, 503).Detail == "" || a.header.Get("Retry-After") == "" {
 			t.Errorf("%v", a.header)
 		}
@@ -590,8 +590,8 @@ func TestMetrics_CountWhatHappened(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	e.post(upsert(node("a", "running")))
 	e.do("POST", "/v1/flows/F/events", "{", "Content-Type", asJSON)
-	v := e.watch("/v1/flows/F/stream")
-	v.message()
+	sub := e.watch("/v1/flows/F/stream")
+	sub.message()
 	a := e.do("GET", "/metrics", "")
 	for _, line := range []string{
 		`openova_flow_messages_total{type="upsert-nodes"} 1`,
@@ -634,7 +634,7 @@ func TestMetrics_CountWhatHappened(t *testing.T) {
 			t.Errorf("%s is %s", name, line[1])
 		}
 	}
-	v.cancel()
+	sub.cancel()
 	until(t, "the stream is counted", func() bool {
 		return strings.Contains(e.do("GET", "/metrics", "").body, `openova_flow_http_requests_total{route="stream",method="GET",code="200"} 1`)
 	})

@@ -59,8 +59,8 @@ func (p parser) next() (frame, error) {
 	}
 }
 
-// viewer is a client of a stream. Frames arrive on a channel that closes with the stream.
-type viewer struct {
+// subscriber is a client of a stream. Frames arrive on a channel that closes with the stream.
+type subscriber struct {
 	t      testing.TB
 	header http.Header
 	frames chan frame
@@ -68,7 +68,7 @@ type viewer struct {
 	cancel context.CancelFunc
 }
 
-func (e *env) watch(path string, header ...string) *viewer {
+func (e *env) watch(path string, header ...string) *subscriber {
 	e.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	e.t.Cleanup(cancel)
@@ -87,61 +87,61 @@ func (e *env) watch(path string, header ...string) *viewer {
 		body, _ := io.ReadAll(resp.Body)
 		e.t.Fatalf("GET %s: %s %s", path, resp.Status, body)
 	}
-	v := &viewer{t: e.t, header: resp.Header, frames: make(chan frame, 100_000), cancel: cancel}
+	sub := &subscriber{t: e.t, header: resp.Header, frames: make(chan frame, 100_000), cancel: cancel}
 	go func() {
-		defer close(v.frames)
+		defer close(sub.frames)
 		defer resp.Body.Close()
 		p := parser{bufio.NewReader(resp.Body)}
 		for {
 			f, err := p.next()
 			if err != nil {
-				v.err = err
+				sub.err = err
 				return
 			}
-			v.frames <- f
+			sub.frames <- f
 		}
 	}()
-	return v
+	return sub
 }
 
 // next returns the next frame, heartbeats among them.
-func (v *viewer) next() frame {
-	v.t.Helper()
+func (sub *subscriber) next() frame {
+	sub.t.Helper()
 	select {
-	case f, ok := <-v.frames:
+	case f, ok := <-sub.frames:
 		if !ok {
-			v.t.Fatalf("the stream ended: %v", v.err)
+			sub.t.Fatalf("the stream ended: %v", sub.err)
 		}
 		return f
 	case <-time.After(within):
-		v.t.Fatal("no frame")
+		sub.t.Fatal("no frame")
 	}
 	panic("unreachable")
 }
 
 // message returns the next frame that is neither a heartbeat nor about regions.
-func (v *viewer) message() frame {
-	v.t.Helper()
+func (sub *subscriber) message() frame {
+	sub.t.Helper()
 	for {
-		if f := v.next(); f.event != "heartbeat" && f.event != "regions" && !strings.HasSuffix(f.event, "/regions") {
+		if f := sub.next(); f.event != "heartbeat" && f.event != "regions" && !strings.HasSuffix(f.event, "/regions") {
 			return f
 		}
 	}
 }
 
-func (v *viewer) ended() {
-	v.t.Helper()
+func (sub *subscriber) ended() {
+	sub.t.Helper()
 	for {
 		select {
-		case f, ok := <-v.frames:
+		case f, ok := <-sub.frames:
 			if !ok {
 				return
 			}
 			if f.event != "heartbeat" {
-				v.t.Fatalf("the stream has not ended: %+v", f)
+				sub.t.Fatalf("the stream has not ended: %+v", f)
 			}
 		case <-time.After(within):
-			v.t.Fatal("the stream does not end")
+			sub.t.Fatal("the stream does not end")
 		}
 	}
 }

@@ -28,23 +28,23 @@ func TestStream_SnapshotThenEachMessage(t *testing.T) {
 func testNewSubscriberGetsASnapshotThenEachMessage(t *testing.T, mode string) {
 	e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 	e.post(upsert(node("a", "pending")))
-	v := e.watch(streamF)
-	if f := v.next(); f.event != "heartbeat" || f.id != -1 {
+	sub := e.watch(streamF)
+	if f := sub.next(); f.event != "heartbeat" || f.id != -1 {
 		t.Errorf("the first frame is %+v, want a heartbeat without id", f)
 	}
-	if v.header.Get("Flow-Incarnation") == "" || v.header.Get("Flow-Incarnation") == "none" {
-		t.Errorf("headers %v", v.header)
+	if sub.header.Get("Flow-Incarnation") == "" || sub.header.Get("Flow-Incarnation") == "none" {
+		t.Errorf("headers %v", sub.header)
 	}
-	if f := v.next(); f.event != "regions" || f.id != -1 {
+	if f := sub.next(); f.event != "regions" || f.id != -1 {
 		t.Errorf("the second frame is %+v, want regions without id", f)
 	}
-	snapshot := v.next()
+	snapshot := sub.next()
 	if want := e.snapshot(); snapshot.event != "snapshot" || snapshot.data != want {
 		t.Errorf("the third frame is %+v, want snapshot\n%s", snapshot, want)
 	}
 	batch := " { \"type\":\"upsert-nodes\", \"nodes\":[" + node("b", "running") + "],\"extra\":\"kept\" }\n" + upsert(node("c", "failed"))
 	last := seqOf(t, e.do("POST", "/v1/flows/F/events", batch, "Content-Type", asNDJSON))
-	one, two, derived := v.next(), v.next(), v.next()
+	one, two, derived := sub.next(), sub.next(), sub.next()
 	if one.id != last-1 || one.id <= snapshot.id || one.event != "upsert-nodes" || one.data != `{"type":"upsert-nodes","nodes":[`+node("b", "running")+`],"extra":"kept"}` {
 		t.Errorf("first message %+v", one)
 	}
@@ -60,19 +60,19 @@ func TestStream_OwnedFlowsAreNotDerived(t *testing.T) { onBothPaths(t, testOwned
 
 func testOwnedFlowsAreNotDerived(t *testing.T, mode string) {
 	e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
-	v := e.watch(streamF)
+	sub := e.watch(streamF)
 	e.post(upsert(node("a", "failed")))
-	v.message()
+	sub.message()
 	e.post(`{"type":"upsert-flow","flow":{"id":"F","status":"mine","startedAt":1}}`)
-	if f := v.message(); !strings.Contains(f.data, `"mine"`) {
+	if f := sub.message(); !strings.Contains(f.data, `"mine"`) {
 		t.Errorf("%+v", f)
 	}
 	e.post(upsert(node("b", "running")))
 	e.post(upsert(node("c", "running")))
-	if f := v.message(); f.event != "upsert-nodes" {
+	if f := sub.message(); f.event != "upsert-nodes" {
 		t.Errorf("%+v", f)
 	}
-	if f := v.message(); f.event != "upsert-nodes" {
+	if f := sub.message(); f.event != "upsert-nodes" {
 		t.Errorf("the server derived a message for an owned flow: %+v", f)
 	}
 }
@@ -87,16 +87,16 @@ func testResume(t *testing.T, mode string) {
 	for i := range 5 {
 		seqs = append(seqs, e.post(upsert(node("a", strconv.Itoa(i+1)))))
 	}
-	resumesWith := func(t *testing.T, v *viewer, from []int64) {
+	resumesWith := func(t *testing.T, sub *subscriber, from []int64) {
 		t.Helper()
 		for _, want := range from {
-			if f := v.message(); f.id != want || f.event != "upsert-nodes" {
+			if f := sub.message(); f.id != want || f.event != "upsert-nodes" {
 				t.Fatalf("got %+v, want %d", f, want)
 			}
 		}
 		next := e.post(upsert(node("a", "later")))
 		seqs = append(seqs, next)
-		if f := v.message(); f.id != next {
+		if f := sub.message(); f.id != next {
 			t.Fatalf("got %+v, want %d", f, next)
 		}
 	}
@@ -123,14 +123,14 @@ func testResume(t *testing.T, mode string) {
 					tt.header[i] = fmt.Sprint(head)
 				}
 			}
-			v := e.watch(streamF+tt.query, tt.header...)
+			sub := e.watch(streamF+tt.query, tt.header...)
 			if tt.from == nil {
-				if f := v.message(); f.event != "snapshot" || f.id != head {
+				if f := sub.message(); f.event != "snapshot" || f.id != head {
 					t.Fatalf("got %+v, want a snapshot of %d", f, head)
 				}
 				return
 			}
-			resumesWith(t, v, tt.from())
+			resumesWith(t, sub, tt.from())
 		})
 	}
 	t.Run("past the ring", func(t *testing.T) {
@@ -159,14 +159,14 @@ func TestStream_FlowThatDoesNotExistYet(t *testing.T) {
 
 func testFlowThatDoesNotExistYet(t *testing.T, mode string) {
 	e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
-	v := e.watch(streamF, "Last-Event-ID", "12345")
-	if f := v.next(); f.event != "heartbeat" || !strings.Contains(f.data, `"seq":0,`) || v.header.Get("Flow-Incarnation") != "none" {
-		t.Fatalf("the first frame is %+v, want a heartbeat with seq 0; Flow-Incarnation is %q, want none", f, v.header.Get("Flow-Incarnation"))
+	sub := e.watch(streamF, "Last-Event-ID", "12345")
+	if f := sub.next(); f.event != "heartbeat" || !strings.Contains(f.data, `"seq":0,`) || sub.header.Get("Flow-Incarnation") != "none" {
+		t.Fatalf("the first frame is %+v, want a heartbeat with seq 0; Flow-Incarnation is %q, want none", f, sub.header.Get("Flow-Incarnation"))
 	}
 	e.do("DELETE", "/v1/flows/F", "")
 	e.post(`{"type":"delete-nodes","ids":["a"]}`)
 	seq := e.post(upsert(node("a", "running")))
-	if f := v.message(); f.event != "snapshot" || f.id < seq || f.data != e.snapshot() {
+	if f := sub.message(); f.event != "snapshot" || f.id < seq || f.data != e.snapshot() {
 		t.Errorf("%+v", f)
 	}
 }
@@ -176,13 +176,13 @@ func TestStream_EndsWithDeletion(t *testing.T) { onBothPaths(t, testEndsWithDele
 func testEndsWithDeletion(t *testing.T, mode string) {
 	e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 	e.post(upsert(node("a", "running")))
-	v := e.watch(streamF)
-	v.message()
+	sub := e.watch(streamF)
+	sub.message()
 	e.do("DELETE", "/v1/flows/F", "")
-	if f := v.message(); f.event != "deleted" || f.data != "{}" || f.id != -1 {
+	if f := sub.message(); f.event != "deleted" || f.data != "{}" || f.id != -1 {
 		t.Errorf("%+v", f)
 	}
-	v.ended()
+	sub.ended()
 }
 
 func TestShutdown_StreamsEnd(t *testing.T) { onBothPaths(t, testStreamsEndOnShutdown) }
@@ -190,10 +190,10 @@ func TestShutdown_StreamsEnd(t *testing.T) { onBothPaths(t, testStreamsEndOnShut
 func testStreamsEndOnShutdown(t *testing.T, mode string) {
 	e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 	e.post(upsert(node("a", "running")))
-	v := e.watch(streamF)
-	v.message()
+	sub := e.watch(streamF)
+	sub.message()
 	e.hub.Close()
-	v.ended()
+	sub.ended()
 }
 
 // sink is a ResponseWriter that remembers when it was written to.

@@ -18,8 +18,8 @@ func TestStream_UploadOfASubscriberIsNotRead(t *testing.T) {
 	onBothPaths(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		e.post(upsert(node("a", "x")))
-		viewer := e.watch(streamF)
-		viewer.message() // the snapshot
+		subscriber := e.watch(streamF)
+		subscriber.message() // the snapshot
 		const uploaders = 3
 		sent := make(chan int, uploaders)
 		var conns []net.Conn
@@ -43,11 +43,11 @@ func TestStream_UploadOfASubscriberIsNotRead(t *testing.T) {
 			for range uploaders {
 				<-sent // so the connection was reset
 			}
-			until(t, "only the viewer to be left", func() bool { return e.hub.Stats.Subscribers.Load() == 1 })
+			until(t, "only the subscriber to be left", func() bool { return e.hub.Stats.Subscribers.Load() == 1 })
 		}
 		for range 50 {
 			e.post(upsert(node("b", "y")))
-			viewer.message()
+			subscriber.message()
 		}
 		for _, conn := range conns {
 			conn.Close()

@@ -94,7 +94,7 @@ func TestIngest_BoundCallersRemoveNothingForeign(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		viewer := &follower{reader: r}
+		subscriber := &follower{reader: r}
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		id := func(region string) string { return fmt.Sprintf("%s/%d", region, rnd.IntN(4)) }
 		either := func() string { return []string{"r1", "r2"}[rnd.IntN(2)] }
@@ -128,7 +128,7 @@ func TestIngest_BoundCallersRemoveNothingForeign(t *testing.T) {
 			if rnd.IntN(5) > 0 {
 				continue
 			}
-			viewer.drain(t)
+			subscriber.drain(t)
 			s, err := h.Snapshot("F")
 			if err != nil {
 				continue // only deletions so far, so there is no flow
@@ -142,7 +142,7 @@ func TestIngest_BoundCallersRemoveNothingForeign(t *testing.T) {
 			if len(now.Relationships) != len(want) {
 				t.Fatalf("seed %d: %d relationships, want %d", seed, len(now.Relationships), len(want))
 			}
-			if got := viewer.state.Snapshot().JSON(); got != string(s.JSON()) {
+			if got := subscriber.state.Snapshot().JSON(); got != string(s.JSON()) {
 				t.Fatalf("seed %d: the follower has\n%s\nwant\n%s", seed, got, s.JSON())
 			}
 			past, err := h.History("F", 0, 0)

@@ -64,7 +64,7 @@ func TestReader_RegionsReachEveryReader(t *testing.T) {
 	}
 	for i := range 8 {
 		readers.Go(func() {
-			told, pace := map[string]map[string]claims.Region{}, rand.New(rand.NewPCG(2, uint64(i)))
+			known, pace := map[string]map[string]claims.Region{}, rand.New(rand.NewPCG(2, uint64(i)))
 			r, prefix := follow(i%2 == 0)
 			defer func() { r.Close() }()
 			woken := make(chan struct{}, 1)
@@ -78,18 +78,18 @@ func TestReader_RegionsReachEveryReader(t *testing.T) {
 			for wait := written; ; {
 				d := r.Take()
 				for _, frame := range bytes.SplitAfter(bytes.Join(d.Frames, nil), []byte("\n\n")) {
-					hear(t, told, prefix, string(frame))
+					applyFrame(t, known, prefix, string(frame))
 				}
 				switch {
 				case d.Ended:
 					r.Close()
 					r, prefix = follow(false)
-					clear(told)
+					clear(known)
 					continue
 				case d.Frames != nil, !r.Await(&waiter):
 					continue
 				}
-				if wait == nil && sameRegions(h, told, prefix) {
+				if wait == nil && sameRegions(h, known, prefix) {
 					return
 				}
 				if pace.IntN(4) == 0 {
@@ -101,7 +101,7 @@ func TestReader_RegionsReachEveryReader(t *testing.T) {
 					wait = nil
 					r.Cancel(&waiter)
 				case <-time.After(20 * time.Second):
-					t.Errorf("reader %d has %v", i, told)
+					t.Errorf("reader %d has %v", i, known)
 					return
 				}
 			}
@@ -112,48 +112,49 @@ func TestReader_RegionsReachEveryReader(t *testing.T) {
 	readers.Wait()
 }
 
-// hear updates the known regions with a frame.
-func hear(t *testing.T, told map[string]map[string]claims.Region, prefix, frame string) {
+// applyFrame applies a frame to the known regions.
+func applyFrame(t *testing.T, known map[string]map[string]claims.Region, prefix, frame string) {
 	_, rest, found := strings.Cut(frame, "event: ")
 	if !found {
 		return
 	}
 	event, data, _ := strings.Cut(rest, "\ndata: ")
 	if event == "flows" {
-		clear(told)
+		clear(known)
 		return
 	}
 	id, kind, _ := strings.Cut(prefix+event, "/")
 	switch kind {
 	case "deleted":
-		delete(told, id)
+		delete(known, id)
 	case "regions":
 		var r claims.Regions
 		if err := json.Unmarshal([]byte(data), &r); err != nil {
 			t.Error(err)
 		}
-		told[id] = r.Regions
+		known[id] = r.Regions
 	}
 }
 
 // sameRegions compares the regions that a reader has with those of a new reader, without the times of the last renewal and the last attempt.
-func sameRegions(h *hub.Hub, told map[string]map[string]claims.Region, prefix string) bool {
+func sameRegions(h *hub.Hub, known map[string]map[string]claims.Region, prefix string) bool {
 	r, err := h.FollowMany(all, 0, false)
 	if err != nil {
 		return false
 	}
 	defer r.Close()
-	now := map[string]map[string]claims.Region{}
+	latest := map[string]map[string]claims.Region{}
 	for _, frame := range bytes.SplitAfter(bytes.Join(r.Take().Frames, nil), []byte("\n\n")) {
-		hear(nil, now, "", string(frame))
+		applyFrame(nil, latest, "", string(frame))
 	}
 	if prefix != "" {
-		now = map[string]map[string]claims.Region{"f0": now["f0"]}
+		latest = map[string]map[string]claims.Region{"f0": latest["f0"]}
 	}
-	return settled(now) == settled(told)
+	return describe(latest) == describe(known)
 }
 
-func settled(flows map[string]map[string]claims.Region) string {
+// describe returns the regions of all flows as a text without the times that differ between readers.
+func describe(flows map[string]map[string]claims.Region) string {
 	var lines []string
 	for id, regions := range flows {
 		for name, r := range regions {

@@ -21,8 +21,8 @@ import (
 
 var all = hub.Selection{Key: "all", Match: func(string) bool { return true }}
 
-// fleetViewer is a subscriber that keeps the last count of each flow's node.
-type fleetViewer struct {
+// fleetSubscriber is a subscriber that keeps the last count of each flow's node.
+type fleetSubscriber struct {
 	t      *testing.T
 	name   string
 	reader *hub.Reader
@@ -33,71 +33,71 @@ type fleetViewer struct {
 	waiter hub.Waiter
 }
 
-func follow(t *testing.T, h *hub.Hub, name string, s hub.Selection, last int64, resume bool) *fleetViewer {
+func follow(t *testing.T, h *hub.Hub, name string, s hub.Selection, last int64, resume bool) *fleetSubscriber {
 	t.Helper()
 	r, err := h.FollowMany(s, last, resume)
 	if err != nil {
 		t.Fatal(err)
 	}
-	v := &fleetViewer{t: t, name: name, reader: r, counts: map[string]int{}, id: last, woken: make(chan struct{}, 1)}
-	v.waiter.Wake = func() {
+	sub := &fleetSubscriber{t: t, name: name, reader: r, counts: map[string]int{}, id: last, woken: make(chan struct{}, 1)}
+	sub.waiter.Wake = func() {
 		select {
-		case v.woken <- struct{}{}:
+		case sub.woken <- struct{}{}:
 		default:
 		}
 	}
-	return v
+	return sub
 }
 
 // reconnect resumes from the last id.
-func (v *fleetViewer) reconnect(h *hub.Hub, s hub.Selection) {
-	v.reader.Cancel(&v.waiter)
-	v.reader.Close()
-	counts := v.counts
-	*v = *follow(v.t, h, v.name, s, v.id, true)
-	v.counts = counts
+func (sub *fleetSubscriber) reconnect(h *hub.Hub, s hub.Selection) {
+	sub.reader.Cancel(&sub.waiter)
+	sub.reader.Close()
+	counts := sub.counts
+	*sub = *follow(sub.t, h, sub.name, s, sub.id, true)
+	sub.counts = counts
 }
 
 // drain takes all frames. Each message must be the next one of its flow, and each id greater than the one before.
-func (v *fleetViewer) drain() {
+func (sub *fleetSubscriber) drain() {
 	for {
-		d := v.reader.Take()
+		d := sub.reader.Take()
 		if d.Frames == nil {
 			return
 		}
 		for _, frame := range bytes.SplitAfter(bytes.Join(d.Frames, nil), []byte("\n\n")) {
 			if len(frame) > 0 {
-				v.read(string(frame))
+				sub.read(string(frame))
 			}
 		}
-		if v.id == 0 && len(v.counts) > 0 {
-			v.t.Errorf("%s: no id in\n%s", v.name, bytes.Join(d.Frames, nil))
+		if sub.id == 0 && len(sub.counts) > 0 {
+			sub.t.Errorf("%s: no id in\n%s", sub.name, bytes.Join(d.Frames, nil))
 		}
 	}
 }
 
-func (v *fleetViewer) read(frame string) {
+func (sub *fleetSubscriber) read(frame string) {
 	if strings.HasPrefix(frame, "id: ") {
-		defer func() { v.known = maps.Clone(v.counts) }()
+		defer func() { sub.known = maps.Clone(sub.counts) }()
 	}
 	lines := strings.Split(frame, "\n")
 	if number, ok := strings.CutPrefix(lines[0], "id: "); ok {
 		id, err := strconv.ParseInt(number, 10, 64)
-		if err != nil || id <= v.id {
-			v.t.Errorf("%s: %q after %d", v.name, frame, v.id)
+		if err != nil || id <= sub.id {
+			sub.t.Errorf("%s: %q after %d", sub.name, frame, sub.id)
 		}
-		v.id = id
+		sub.id = id
 		lines = lines[1:]
 	}
 	event, data := strings.TrimPrefix(lines[0], "event: "), strings.TrimPrefix(lines[1], "data: ")
 	if event == "flows" {
 		var list struct{ Flows map[string]string }
 		if err := json.Unmarshal([]byte(data), &list); err != nil {
-			v.t.Error(err)
+			sub.t.Error(err)
 		}
-		for id := range v.counts {
+		for id := range sub.counts {
 			if _, ok := list.Flows[id]; !ok {
-				delete(v.counts, id)
+				delete(sub.counts, id)
 			}
 		}
 		return
@@ -105,24 +105,24 @@ func (v *fleetViewer) read(frame string) {
 	id, kind, _ := strings.Cut(event, "/")
 	switch kind {
 	case "deleted":
-		delete(v.counts, id)
+		delete(sub.counts, id)
 		return
 	case "regions":
 		return
 	}
 	m, err := flow.Decode(id, []byte(data))
 	if err != nil || string(m.Type) != kind {
-		v.t.Errorf("%s: %s: %v", v.name, frame, err)
+		sub.t.Errorf("%s: %s: %v", sub.name, frame, err)
 		return
 	}
 	if len(m.Nodes) == 0 {
 		return
 	}
 	n, _ := strconv.Atoi(m.Nodes[0].Status)
-	if was, known := v.counts[id]; kind != "snapshot" && (!known || n != was+1) {
-		v.t.Errorf("%s: flow %s has %d after %d (%v)", v.name, id, n, was, known)
+	if was, known := sub.counts[id]; kind != "snapshot" && (!known || n != was+1) {
+		sub.t.Errorf("%s: flow %s has %d after %d (%v)", sub.name, id, n, was, known)
 	}
-	v.counts[id] = n
+	sub.counts[id] = n
 }
 
 // TestFollowMany_RandomChangesAndReaders has writers and subscribers race. A subscriber that starts, reconnects or falls behind gets each message of each flow once,
@@ -131,7 +131,7 @@ func TestFollowMany_RandomChangesAndReaders(t *testing.T) {
 	for seed := range uint64(20) {
 		h := hub.New(hub.Config{RingCapacity: 20 + int(seed)*20, JournalEntries: 4 << (seed % 10)})
 		some := hub.Selection{Key: "some", Match: func(id string) bool { return id == "f1" || id == "f3" }}
-		var writers, viewers sync.WaitGroup
+		var writers, subscribers sync.WaitGroup
 		written := make(chan struct{})
 		for w := range 5 {
 			writers.Go(func() { writeCounts(t, h, fmt.Sprintf("f%d", w), rand.New(rand.NewPCG(seed, uint64(w)))) })
@@ -141,42 +141,42 @@ func TestFollowMany_RandomChangesAndReaders(t *testing.T) {
 			if i%3 == 2 {
 				selection = some
 			}
-			v := follow(t, h, fmt.Sprintf("seed %d, viewer %d", seed, i), selection, 0, false)
+			sub := follow(t, h, fmt.Sprintf("seed %d, subscriber %d", seed, i), selection, 0, false)
 			r := rand.New(rand.NewPCG(seed, 100+uint64(i)))
-			viewers.Go(func() {
-				defer v.reader.Close()
-				v.watch(h, selection, r, written)
+			subscribers.Go(func() {
+				defer sub.reader.Close()
+				sub.watch(h, selection, r, written)
 			})
 		}
 		writers.Wait()
 		close(written)
-		viewers.Wait()
+		subscribers.Wait()
 		if t.Failed() {
 			return
 		}
 	}
 }
 
-// watch reads whenever it is woken, and reconnects at times, until all is written and the viewer has all of it.
-func (v *fleetViewer) watch(h *hub.Hub, s hub.Selection, r *rand.Rand, written <-chan struct{}) {
+// watch reads whenever it is woken, and reconnects at times, until all is written and the subscriber has all of it.
+func (sub *fleetSubscriber) watch(h *hub.Hub, s hub.Selection, r *rand.Rand, written <-chan struct{}) {
 	for {
-		v.drain()
-		if written == nil && fmt.Sprint(v.counts) == fmt.Sprint(countsOf(v.t, h, s)) {
+		sub.drain()
+		if written == nil && fmt.Sprint(sub.counts) == fmt.Sprint(countsOf(sub.t, h, s)) {
 			return
 		}
 		if written != nil && r.IntN(8) == 0 {
-			v.reconnect(h, s)
+			sub.reconnect(h, s)
 			continue
 		}
-		if !v.reader.Await(&v.waiter) {
+		if !sub.reader.Await(&sub.waiter) {
 			continue
 		}
 		select {
-		case <-v.woken:
+		case <-sub.woken:
 		case <-written:
 			written = nil
 		case <-time.After(20 * time.Second):
-			v.t.Errorf("%s has %v, want %v", v.name, v.counts, countsOf(v.t, h, s))
+			sub.t.Errorf("%s has %v, want %v", sub.name, sub.counts, countsOf(sub.t, h, s))
 			return
 		}
 	}
@@ -221,9 +221,9 @@ func writeCounts(t *testing.T, h *hub.Hub, id string, r *rand.Rand) {
 
 func TestFollowMany_StartsWithSnapshots(t *testing.T) {
 	h := hub.New(hub.Config{})
-	v := follow(t, h, "early", all, 0, false)
-	v.drain()
-	if len(v.counts) != 0 || !v.reader.Await(&v.waiter) {
+	sub := follow(t, h, "early", all, 0, false)
+	sub.drain()
+	if len(sub.counts) != 0 || !sub.reader.Await(&sub.waiter) {
 		t.Error("Await returned false though there are no frames")
 	}
 	post := func(id, count string) {
@@ -232,13 +232,13 @@ func TestFollowMany_StartsWithSnapshots(t *testing.T) {
 		}
 	}
 	post("a", "1")
-	<-v.woken
+	<-sub.woken
 	post("b", "1")
 	late := follow(t, h, "late", all, 0, false)
-	for _, v := range []*fleetViewer{v, late} {
-		v.drain()
-		if fmt.Sprint(v.counts) != "map[a:1 b:1]" || v.id == 0 {
-			t.Errorf("%s has %v at %d", v.name, v.counts, v.id)
+	for _, sub := range []*fleetSubscriber{sub, late} {
+		sub.drain()
+		if fmt.Sprint(sub.counts) != "map[a:1 b:1]" || sub.id == 0 {
+			t.Errorf("%s has %v at %d", sub.name, sub.counts, sub.id)
 		}
 	}
 	post("a", "2")
@@ -248,7 +248,7 @@ func TestFollowMany_StartsWithSnapshots(t *testing.T) {
 	if fmt.Sprint(late.counts) != "map[a:2]" {
 		t.Errorf("late has %v", late.counts)
 	}
-	v.reader.Close()
+	sub.reader.Close()
 	late.reader.Close()
 	post("a", "3")
 	if h.Stats.Subscribers.Load() != 0 {
@@ -279,30 +279,30 @@ func TestFollowMany_ResumeIncludesNewFlows(t *testing.T) {
 			}
 			post("a", 0)
 			post("b", 0)
-			v := follow(t, h, name, all, 0, false)
-			v.drain()
+			sub := follow(t, h, name, all, 0, false)
+			sub.drain()
 			_, _ = h.Delete("a")
 			post("a", 0)
 			fill(8)
 			post("a", 0)
 			post("b", 0)
-			for _, frame := range bytes.SplitAfter(bytes.Join(v.reader.Take().Frames, nil), []byte("\n\n")) {
+			for _, frame := range bytes.SplitAfter(bytes.Join(sub.reader.Take().Frames, nil), []byte("\n\n")) {
 				if len(frame) > 0 {
-					v.read(string(frame))
+					sub.read(string(frame))
 				}
 			}
-			if v.counts["a"] == count["a"] {
+			if sub.counts["a"] == count["a"] {
 				t.Fatal("all frames came in one delivery")
 			}
 			if name == "comes back" {
-				v.counts = v.known
-				v.reconnect(h, all)
+				sub.counts = sub.known
+				sub.reconnect(h, all)
 			} else {
 				fill(25)
 			}
-			v.drain()
-			if fmt.Sprint(v.counts) != fmt.Sprint(count) {
-				t.Errorf("counts are %v, want %v", v.counts, count)
+			sub.drain()
+			if fmt.Sprint(sub.counts) != fmt.Sprint(count) {
+				t.Errorf("counts are %v, want %v", sub.counts, count)
 			}
 		})
 	}
@@ -681,19 +681,19 @@ func TestFollowMany_SequenceNumbersOnlyGoUp(t *testing.T) {
 		}
 	}
 	post("a")
-	v := follow(t, h, "the viewer", all, 0, false)
-	defer func() { v.reader.Close() }()
-	v.drain()
+	sub := follow(t, h, "the subscriber", all, 0, false)
+	defer func() { sub.reader.Close() }()
+	sub.drain()
 	post("b")
-	v.drain()
+	sub.drain()
 	remove("b")
-	v.drain()
-	before := v.id
+	sub.drain()
+	before := sub.id
 	post("c")
 	remove("c")
-	v.reconnect(h, all)
-	v.drain()
-	if v.id != before || fmt.Sprint(v.counts) != fmt.Sprint(countsOf(t, h, all)) {
-		t.Errorf("counts %v at id %d, after %d", v.counts, v.id, before)
+	sub.reconnect(h, all)
+	sub.drain()
+	if sub.id != before || fmt.Sprint(sub.counts) != fmt.Sprint(countsOf(t, h, all)) {
+		t.Errorf("counts %v at id %d, after %d", sub.counts, sub.id, before)
 	}
 }

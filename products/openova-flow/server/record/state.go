@@ -328,7 +328,7 @@ func (s *stateReader) foot(line string, out *SavedState) error {
 		return errors.Join(err, errors.New("checksum mismatch: the saved state is damaged"))
 	}
 	if foot.Flows != len(out.Flows) {
-		return fmt.Errorf("the end says %d flows, read %d", foot.Flows, len(out.Flows))
+		return fmt.Errorf("the end counts %d flows, but %d were read", foot.Flows, len(out.Flows))
 	}
 	if _, err := s.in.ReadByte(); !errors.Is(err, io.EOF) {
 		return errors.New("unexpected data after the end")

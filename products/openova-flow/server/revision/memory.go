@@ -9,7 +9,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// Memory is what a Tracker knows that the nodes of its flow do not tell. With them it makes the same tracker again. It goes through encoding/json
+// Memory is what a Tracker knows that the nodes of its flow do not contain. Nodes and Memory together make the same tracker again. It goes through encoding/json
 // unharmed, and it shares nothing with later changes of the tracker.
 type Memory struct {
 	Sources        map[string]SavedSource        `json:"sources"` // by node id; nil: nothing is known
@@ -115,7 +115,7 @@ func (r *tracked) saved() SavedRevision {
 	return s
 }
 
-// Resume returns the tracker of a flow whose nodes are those of g, as it was when it had memory m. What m says of nodes that are not there is left out.
+// Resume returns the tracker of a flow whose nodes are those of g, as it was when it had memory m. Entries of m for absent nodes are dropped.
 // Without a memory, which an earlier version did not write, it is a tracker that sees these nodes for the first time at instant at.
 func Resume(m Memory, g interface{ EachNode(f func(flow.Node) bool) }, at int64) *Tracker {
 	t := NewTracker()
@@ -171,7 +171,7 @@ func (t *Tracker) resumeRevision(saved SavedRevision, m Memory) {
 	}
 }
 
-// resumeNode takes what a node says of itself.
+// resumeNode reads the facts of a node.
 func (t *Tracker) resumeNode(n *flow.Node, m Memory) {
 	f := ReadFacts(n)
 	switch {

@@ -34,7 +34,7 @@ func ParseName(text string) (Name, error) {
 	return n, nil
 }
 
-// ReadName reads a revision that Flux wrote. What is no revision has a Ref that is the whole text.
+// ReadName reads a revision that Flux wrote. Any other text becomes a Ref.
 func ReadName(text string) Name {
 	ref, digest, both := strings.Cut(text, "@")
 	if !both {

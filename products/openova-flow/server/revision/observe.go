@@ -80,7 +80,7 @@ func (t *Tracker) putKustomization(n *flow.Node, f *Facts, arrival int64) {
 	}
 }
 
-// take takes what a node says of the Kustomization.
+// take reads the facts of the Kustomization from its node.
 func (k *kustomization) take(n *flow.Node, f *Facts) {
 	k.ready, k.failed = n.Status == flow.StatusSucceeded, n.Status == flow.StatusFailed
 	k.startedAt, k.endedAt = n.StartedAt.Ms(), n.EndedAt.Ms()
@@ -174,7 +174,7 @@ func (f *Facts) matters(region string) bool {
 	return f.applier(region) != "" || f.SourceID(region) != ""
 }
 
-// take takes what a node says of the release.
+// take reads the facts of the release from its node.
 func (r *release) take(n *flow.Node, f *Facts) {
 	r.ready, r.failed = n.Status == flow.StatusSucceeded && f.Observed >= f.Generation, n.Status == flow.StatusFailed
 	r.startedAt, r.endedAt, r.generation, r.chartFrom = n.StartedAt.Ms(), n.EndedAt.Ms(), f.Generation, flow.Keep(f.ChartFrom, r.chartFrom)

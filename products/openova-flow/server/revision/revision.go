@@ -41,7 +41,7 @@ const (
 	afterApplied = 15 * 60_000
 	// afterChart, in milliseconds, is how long after a source has a revision a release may begin to use a chart of it: HelmCharts look at intervals.
 	afterChart = 60 * 60_000
-	// slack, in milliseconds, is how much later a message may arrive than what it tells of.
+	// slack, in milliseconds, is how long after an event the message that reports it may arrive.
 	slack = 2000
 )
 

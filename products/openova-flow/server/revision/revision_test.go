@@ -389,7 +389,7 @@ func TestTracker_OrderWithinMoment(t *testing.T) {
 	}
 }
 
-// A server that starts late, or that loads what an earlier version saved, tells the same of what is there.
+// A server that starts late, or that loads the memory of an earlier version, derives the same from the present nodes.
 func TestResume_WithoutMemory(t *testing.T) {
 	w := newBench(t)
 	w.put(204, source("r1", b, 199), kustomization("r1", "apps", b, b, "succeeded", 200, 203), release("r1", "web", 2, 2, "succeeded", 202, 230), release("r1", "db", 1, 1, "succeeded", 15, 18))

@@ -50,11 +50,11 @@ func TestTracker_ReleasesThatItChanged(t *testing.T) {
 		{"a new release that waits", 205, release("r1", "new", 1, -1, "pending", 0, 0), 1},
 		{"one that is new to the server", 205, release("r1", "new", 1, 1, "succeeded", 15, 18), 0},
 		{"one that is new to the server, after the attempt", 205, release("r1", "new", 1, 1, "succeeded", 201, 202), 1},
-		{"a new release that is told of later", 2000, with(release("r1", "new", 1, -1, "pending", 0, 0), since(203)), 1},
+		{"a new release that is reported later", 2000, with(release("r1", "new", 1, -1, "pending", 0, 0), since(203)), 1},
 		{"a change within a quarter of an hour", 203 + 900, release("r1", "web", 2, 1, "succeeded", 15, 18), 1},
 		{"one that came later", 203 + 901, release("r1", "web", 2, 1, "succeeded", 15, 18), 0},
-		{"one that is told of later", 2000, with(release("r1", "web", 2, 1, "succeeded", 15, 18), since(203)), 1},
-		{"a run that is told of later", 2000, release("r1", "web", 2, 2, "running", 204, 0), 1},
+		{"one that is reported later", 2000, with(release("r1", "web", 2, 1, "succeeded", 15, 18), since(203)), 1},
+		{"a run that is reported later", 2000, release("r1", "web", 2, 2, "running", 204, 0), 1},
 		{"a run by a clock that is two seconds behind", 205, release("r1", "web", 1, 1, "running", 198, 0), 1},
 		{"a new release that has failed before it was seen", 205, release("r1", "new", 1, 1, "failed", 0, 0), 0},
 		{"a new release that was ready before it was seen", 205, release("r1", "new", 1, 1, "succeeded", 0, 0), 0},
@@ -298,27 +298,27 @@ func TestTracker_Charts(t *testing.T) {
 	w.want(204, "b r1=rolling-out 0/0 0+0/1", "a r1=overtaken/rolling-out 0/0 0+0/1 @199")
 }
 
-// Controllers before Flux 2.7 do not say when a Kustomization began.
+// Controllers before Flux 2.7 do not report when a Kustomization began.
 func TestTracker_KustomizationWithoutStart(t *testing.T) {
 	w := newBench(t)
 	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 0, 30), release("r1", "web", 1, 1, "succeeded", 31, 33))
 	w.want(100, "a r1=done 1/1 1+0/1 @33")
 }
 
-// Where a Kustomization does not say when it had applied a revision, that is when it was seen.
+// If a Kustomization does not contain the time at which it had applied a revision, that is the time at which this was first seen.
 func TestTracker_AppliedAt(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		node flow.Node
 		want int64
 	}{
-		{"it says", kustomization("r1", "apps", b, b, "succeeded", 200, 203), 203},
-		{"it says, by a clock that is two seconds behind", kustomization("r1", "apps", b, b, "succeeded", 200, 198), 199},
-		{"it says, by a clock that is three seconds behind", kustomization("r1", "apps", b, b, "succeeded", 200, 197), 205},
+		{"its time", kustomization("r1", "apps", b, b, "succeeded", 200, 203), 203},
+		{"its time, by a clock that is two seconds behind", kustomization("r1", "apps", b, b, "succeeded", 200, 198), 199},
+		{"its time, by a clock that is three seconds behind", kustomization("r1", "apps", b, b, "succeeded", 200, 197), 205},
 		{"it was ready, and has gone on to try another", kustomization("r1", "apps", c, b, "succeeded", 200, 203), 205},
 		{"it has gone on to try another", kustomization("r1", "apps", c, b, "running", 204, 0), 205},
 		{"it is not ready", kustomization("r1", "apps", b, b, "failed", 200, 204), 205},
-		{"it says when it was ready before", kustomization("r1", "apps", b, b, "succeeded", 200, 30), 205},
+		{"its time is that of an earlier revision", kustomization("r1", "apps", b, b, "succeeded", 200, 30), 205},
 	} {
 		w := newBench(t)
 		w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30))
@@ -341,7 +341,7 @@ func TestTracker_FirstSeen(t *testing.T) {
 	if r := w.revisions(201)[0]; r.FirstSeenAt != 200*second || r.Regions[1].FirstSeenAt != 201*second {
 		t.Errorf("the next one is first seen %+v", r)
 	}
-	w.put(300, source("r4", c, 0)) // it does not say
+	w.put(300, source("r4", c, 0)) // without a time
 	if r := w.revisions(300)[0]; r.FirstSeenAt != 300*second || r.Regions[0].FirstSeenAt != 300*second {
 		t.Errorf("the first one of a source is first seen %+v", r)
 	}

@@ -74,9 +74,9 @@ func TestObserve_JudgementsAllocateLittle(t *testing.T) {
 func BenchmarkIngest(b *testing.B) {
 	metas := expensive(15 << 10)
 	for _, name := range slices.Sorted(maps.Keys(metas)) {
-		for _, kind := range []string{"nothing", "judged"} {
+		for _, kind := range []string{"unknown fields", "known fields"} {
 			text := message(b, metas[name])
-			if kind == "nothing" {
+			if kind == "unknown fields" {
 				text = message(b, meaningless(metas[name]))
 			}
 			state, track := flow.NewState("F", 0), rollout.NewTracker()
@@ -128,7 +128,7 @@ func TestObserve_WaitingNodeCostsItsDependencies(t *testing.T) {
 		b.state.Apply(flow.UpsertNodes(n))
 		b.track.Observe(g, 3*second, []flow.Node{n}, nil)
 		if g.queries > 20 {
-			t.Errorf("put %d asks for %d neighbours", i, g.queries)
+			t.Errorf("put %d: %d neighbours read", i, g.queries)
 		}
 	}
 	var joined []string

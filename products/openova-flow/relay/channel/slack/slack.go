@@ -197,8 +197,8 @@ func gone(err error) bool {
 	return ok && slices.Contains([]string{"message_not_found", "cant_update_message", "edit_window_closed"}, e.code)
 }
 
-// hopeless are the errors of a message that Slack never takes. All others may be repaired in Slack or in the files of the relay.
-var hopeless = []string{"msg_too_long", "no_text", "invalid_blocks", "invalid_blocks_format", "invalid_metadata_format", "metadata_too_large", "invalid_arguments", "invalid_json"}
+// permanentErrors are the errors of a message that Slack never takes. All others may be repaired in Slack or in the files of the relay.
+var permanentErrors = []string{"msg_too_long", "no_text", "invalid_blocks", "invalid_blocks_format", "invalid_metadata_format", "metadata_too_large", "invalid_arguments", "invalid_json"}
 
 func (s *Sender) call(ctx context.Context, method string, m message) (*answer, error) {
 	body, err := json.Marshal(m)
@@ -239,7 +239,7 @@ func (s *Sender) do(ctx context.Context, verb, method, kind string, body []byte)
 		return nil, fmt.Errorf("read the answer of slack: %w", err)
 	}
 	if !a.OK {
-		if err := error(&apiError{a.Error}); !slices.Contains(hopeless, a.Error) {
+		if err := error(&apiError{a.Error}); !slices.Contains(permanentErrors, a.Error) {
 			return nil, err
 		}
 		return nil, &channel.Permanent{Err: &apiError{a.Error}}

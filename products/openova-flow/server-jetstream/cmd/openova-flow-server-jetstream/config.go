@@ -202,7 +202,7 @@ func (c *config) embed(ctx context.Context, a *app.Config, cfg natslog.Config) (
 		return nil, fmt.Errorf("connect to the NATS server in the process: %w", err)
 	}
 	undo = append(undo, cfg.Conn.Close)
-	cfg.Acknowledged, cfg.OnAcknowledged, cfg.Hopeless = w.seq, w.raise, e.hopeless
+	cfg.Acknowledged, cfg.OnAcknowledged, cfg.OnRejected = w.seq, w.raise, e.needsRestart
 	if e.Log, err = natslog.New(cfg); err != nil {
 		return nil, err
 	}

@@ -56,9 +56,9 @@ func (e *embedded) setAside() {
 // spaceToRestart is how many bytes must be free before a restart helps.
 const spaceToRestart = 4 << 20
 
-// hopeless returns an error if a restart is needed and would help. After a write error NATS accepts nothing until the process restarts, which helps
+// needsRestart returns an error if a restart is needed and would help. After a write error NATS accepts nothing until the process restarts, which helps
 // as soon as the directory is writable.
-func (e *embedded) hopeless() error {
+func (e *embedded) needsRestart() error {
 	file := filepath.Join(e.dir, "probe")
 	defer os.Remove(file)
 	f, err := os.OpenFile(file, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)

@@ -112,10 +112,10 @@ func makeWriteShapes() []*writeShape {
 	add("its own node with fields of other variants", message{kind: "upsert-nodes", nodes: []node{own},
 		extra: `"ids":["hel1/failed"],"pairs":[{"fromId":"fsn1/a","toId":"hel1/failed","type":"finish-to-start"}],"flow":{"id":"FLOW","status":"succeeded","startedAt":1}`})
 	add("its own deletion with nodes of others", message{kind: "delete-nodes", ids: []string{"fsn1/app"}, extra: `"nodes":[{"id":"hel1/failed","flowId":"FLOW","label":"x","status":"succeeded"}]`})
-	add("edge that says it leaves the flow", link(fts("fsn1/a", "fsn1/app"))).raw = func(body string) string {
+	add("edge with a field for another flow", link(fts("fsn1/a", "fsn1/app"))).raw = func(body string) string {
 		return strings.Replace(body, `"toId":`, `"fromFlowId":"`+foreignFlow+`","toFlowId":"`+foreignFlow+`","toId":`, 1)
 	}
-	add("another region's edge that says it leaves the flow", link(fts("fsn1/a", "hel1/ok"))).raw = func(body string) string {
+	add("another region's edge with a field for another flow", link(fts("fsn1/a", "hel1/ok"))).raw = func(body string) string {
 		return strings.Replace(body, `"toId":`, `"toFlowId":"`+foreignFlow+`","toId":`, 1)
 	}
 

@@ -15,8 +15,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// viewer subscribes to a flow at any replica, and folds the messages.
-type viewer struct {
+// subscriber subscribes to a flow at any replica, and folds the messages.
+type subscriber struct {
 	flowID string
 	urls   []string
 	client *http.Client
@@ -31,15 +31,15 @@ type viewer struct {
 }
 
 // run follows the flow until ctx ends, and changes the replica every few seconds.
-func (v *viewer) run(ctx context.Context, r *rand.Rand) {
+func (sub *subscriber) run(ctx context.Context, r *rand.Rand) {
 	for ctx.Err() == nil {
 		one, cancel := context.WithTimeout(ctx, time.Duration(2000+r.IntN(6000))*time.Millisecond)
-		err := v.follow(one, v.urls[r.IntN(len(v.urls))])
+		err := sub.follow(one, sub.urls[r.IntN(len(sub.urls))])
 		cancel()
 		if err != nil {
-			v.mu.Lock()
-			v.fault = err
-			v.mu.Unlock()
+			sub.mu.Lock()
+			sub.fault = err
+			sub.mu.Unlock()
 			return
 		}
 		select {
@@ -50,16 +50,16 @@ func (v *viewer) run(ctx context.Context, r *rand.Rand) {
 }
 
 // follow reads one stream until it ends. It returns an error only for content that no stream may have.
-func (v *viewer) follow(ctx context.Context, url string) error {
+func (sub *subscriber) follow(ctx context.Context, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/flows/"+v.flowID+"/stream", nil)
 	if err != nil {
 		return err
 	}
-	resuming := v.last.Load() > 0
+	resuming := sub.last.Load() > 0
 	if resuming {
-		req.Header.Set("Last-Event-ID", strconv.FormatInt(v.last.Load(), 10))
+		req.Header.Set("Last-Event-ID", strconv.FormatInt(sub.last.Load(), 10))
 	}
-	resp, err := v.client.Do(req)
+	resp, err := sub.client.Do(req)
 	if err != nil {
 		return nil
 	}
@@ -77,8 +77,8 @@ func (v *viewer) follow(ctx context.Context, url string) error {
 		if event == "heartbeat" || event == "regions" {
 			continue
 		}
-		if err := v.take(id, event, data, first && resuming); err != nil {
-			return fmt.Errorf("%s at %s: %w", v.flowID, url, err)
+		if err := sub.take(id, event, data, first && resuming); err != nil {
+			return fmt.Errorf("%s at %s: %w", sub.flowID, url, err)
 		}
 		first = false
 	}
@@ -104,29 +104,29 @@ func frame(in *bufio.Reader) (id int64, event, data string, err error) {
 	}
 }
 
-func (v *viewer) take(id int64, event, data string, resumed bool) error {
-	m, err := flow.Decode(v.flowID, []byte(data))
+func (sub *subscriber) take(id int64, event, data string, resumed bool) error {
+	m, err := flow.Decode(sub.flowID, []byte(data))
 	if err != nil {
 		return fmt.Errorf("%s %d: %w", event, id, err)
 	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	last := v.last.Load()
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	last := sub.last.Load()
 	snapshot := m.Type == flow.TypeSnapshot
 	if id < last || id == last && !snapshot {
 		return fmt.Errorf("%s: seq %d after %d", event, id, last)
 	}
 	switch {
-	case snapshot && v.state != nil:
-		v.snapshots++
+	case snapshot && sub.state != nil:
+		sub.snapshots++
 	case resumed:
-		v.resumes++
+		sub.resumes++
 	}
 	if snapshot {
-		v.state = flow.NewState(v.flowID, 0)
+		sub.state = flow.NewState(sub.flowID, 0)
 	}
-	v.state.Apply(m)
-	v.frames++
-	v.last.Store(id)
+	sub.state.Apply(m)
+	sub.frames++
+	sub.last.Store(id)
 	return nil
 }

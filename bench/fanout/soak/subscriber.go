@@ -15,14 +15,14 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// seen is a viewer's state of one flow.
+// seen is a subscriber's state of one flow.
 type seen struct {
 	state *flow.State
 	count int64 // field "k" of the last message
 }
 
-// viewer subscribes to one flow, or all of them, and folds the messages.
-type viewer struct {
+// subscriber subscribes to one flow, or all of them, and folds the messages.
+type subscriber struct {
 	run    *run
 	flowID string // empty: all flows
 	rand   *rand.Rand
@@ -32,43 +32,43 @@ type viewer struct {
 	last  int64 // id of the last frame
 }
 
-// view runs until ctx ends: it connects, stalls, disconnects and reconnects, or is cut off by the server. After calm ends it only follows.
-func (v *viewer) view(ctx context.Context, calm <-chan struct{}) error {
+// follow runs until ctx ends: it connects, stalls, disconnects and reconnects, or is cut off by the server. Once loadEnded is closed it only reads.
+func (sub *subscriber) follow(ctx context.Context, loadEnded <-chan struct{}) error {
 	for ctx.Err() == nil {
-		again, err := v.connection(ctx, calm)
+		wait, err := sub.connect(ctx, loadEnded)
 		if err != nil {
-			return fmt.Errorf("a viewer of %q: %w", v.flowID, err)
+			return fmt.Errorf("a subscriber of %q: %w", sub.flowID, err)
 		}
-		if v.rand.IntN(10) == 0 { // a new viewer without state
-			v.mu.Lock()
-			v.flows, v.last = map[string]*seen{}, 0
-			v.mu.Unlock()
+		if sub.rand.IntN(10) == 0 { // a new subscriber without state
+			sub.mu.Lock()
+			sub.flows, sub.last = map[string]*seen{}, 0
+			sub.mu.Unlock()
 		}
 		select {
-		case <-calm:
-		case <-time.After(again):
+		case <-loadEnded:
+		case <-time.After(wait):
 		case <-ctx.Done():
 		}
 	}
 	return nil
 }
 
-// connection follows over one connection, and returns the pause before the next one.
-func (v *viewer) connection(ctx context.Context, calm <-chan struct{}) (again time.Duration, err error) {
+// connect reads from one connection until it ends, and returns the wait before the next one.
+func (sub *subscriber) connect(ctx context.Context, loadEnded <-chan struct{}) (wait time.Duration, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	path := "/v1/stream"
-	if v.flowID != "" {
-		path = "/v1/flows/" + v.flowID + "/stream"
+	if sub.flowID != "" {
+		path = "/v1/flows/" + sub.flowID + "/stream"
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, v.run.url+path, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, sub.run.url+path, nil)
 	if err != nil {
 		return 0, err
 	}
-	if v.last != 0 {
-		req.Header.Set("Last-Event-ID", strconv.FormatInt(v.last, 10))
+	if sub.last != 0 {
+		req.Header.Set("Last-Event-ID", strconv.FormatInt(sub.last, 10))
 	}
-	resp, err := v.run.viewers.Do(req)
+	resp, err := sub.run.subscribers.Do(req)
 	if err != nil {
 		return 100 * time.Millisecond, nil // the server is restarting
 	}
@@ -76,44 +76,44 @@ func (v *viewer) connection(ctx context.Context, calm <-chan struct{}) (again ti
 	if resp.StatusCode != http.StatusOK {
 		return 0, fmt.Errorf("GET stream: %s", resp.Status)
 	}
-	v.run.stats.connections.Add(1)
+	sub.run.stats.connections.Add(1)
 	in := bufio.NewReaderSize(resp.Body, 4<<10)
-	next := time.Now().Add(v.some(v.run.Pause))
-	resumed := v.last != 0
+	next := time.Now().Add(sub.randomWait(sub.run.Pause))
+	resumed := sub.last != 0
 	for {
 		f, err := readFrame(in)
 		if err != nil {
-			return v.some(time.Second), nil
+			return sub.randomWait(time.Second), nil
 		}
-		if err := v.take(f, &resumed); err != nil {
+		if err := sub.take(f, &resumed); err != nil {
 			return 0, err
 		}
 		if time.Now().Before(next) {
 			continue
 		}
 		select {
-		case <-calm:
+		case <-loadEnded:
 			continue
 		default:
 		}
-		next = time.Now().Add(v.some(v.run.Pause))
-		if v.rand.IntN(2) == 0 {
-			v.run.stats.left.Add(1)
-			return v.some(v.run.Pause), nil
+		next = time.Now().Add(sub.randomWait(sub.run.Pause))
+		if sub.rand.IntN(2) == 0 {
+			sub.run.stats.left.Add(1)
+			return sub.randomWait(sub.run.Pause), nil
 		}
-		v.run.stats.stalls.Add(1)
+		sub.run.stats.stalls.Add(1)
 		select {
-		case <-calm:
-		case <-time.After(v.some(v.run.Pause)):
+		case <-loadEnded:
+		case <-time.After(sub.randomWait(sub.run.Pause)):
 		case <-ctx.Done():
 		}
 	}
 }
 
-// some returns a random time: mostly short, sometimes longer than the ring covers and than the server's write timeout.
-func (v *viewer) some(most time.Duration) time.Duration {
-	part := v.rand.Float64()
-	return time.Duration(part * part * float64(most))
+// randomWait returns a random time below longest: mostly short, sometimes longer than the ring covers and than the server's write timeout.
+func (sub *subscriber) randomWait(longest time.Duration) time.Duration {
+	part := sub.rand.Float64()
+	return time.Duration(part * part * float64(longest))
 }
 
 type frame struct{ id, event, data string }
@@ -139,13 +139,13 @@ func readFrame(in *bufio.Reader) (f frame, err error) {
 }
 
 // take folds a frame, and returns an error if it is wrong.
-func (v *viewer) take(f frame, resumed *bool) error {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	flowID, kind := v.flowID, f.event
+func (sub *subscriber) take(f frame, resumed *bool) error {
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	flowID, kind := sub.flowID, f.event
 	if flowID == "" {
 		if f.event == "flows" {
-			return v.start(f.data)
+			return sub.dropDeleted(f.data)
 		}
 		if id, rest, ok := strings.Cut(f.event, "/"); ok {
 			flowID, kind = id, rest
@@ -153,31 +153,31 @@ func (v *viewer) take(f frame, resumed *bool) error {
 	}
 	if f.id != "" {
 		id, err := strconv.ParseInt(f.id, 10, 64)
-		if err != nil || id <= v.last {
-			return fmt.Errorf("id %q after %d", f.id, v.last)
+		if err != nil || id <= sub.last {
+			return fmt.Errorf("id %q after %d", f.id, sub.last)
 		}
-		v.last = id
+		sub.last = id
 	}
 	switch kind {
 	case "heartbeat", "regions":
 		return nil
 	case "deleted":
-		delete(v.flows, flowID)
+		delete(sub.flows, flowID)
 		return nil
 	}
 	m, err := flow.Decode(flowID, []byte(f.data))
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.event, err)
 	}
-	v.run.stats.delivered.Add(1)
-	s := v.flows[flowID]
+	sub.run.stats.delivered.Add(1)
+	s := sub.flows[flowID]
 	if m.Type == flow.TypeSnapshot {
 		if s != nil {
-			v.run.stats.snapshots.Add(1)
+			sub.run.stats.snapshots.Add(1)
 		}
 		*resumed = false
 		s = &seen{state: flow.NewState(flowID, 0)}
-		v.flows[flowID] = s
+		sub.flows[flowID] = s
 		s.state.Apply(m)
 		s.count, err = tickOf(s.state)
 		return err
@@ -186,11 +186,11 @@ func (v *viewer) take(f frame, resumed *bool) error {
 		return fmt.Errorf("%s before a snapshot of the flow", f.event)
 	}
 	if *resumed {
-		v.run.stats.resumes.Add(1)
+		sub.run.stats.resumes.Add(1)
 		*resumed = false
 	}
 	s.state.Apply(m)
-	return s.follows(f.data, v.flowID == "")
+	return s.follows(f.data, sub.flowID == "")
 }
 
 // follows checks that the count of a message is the next one. Derived messages have no count. At the start of a stream of all flows messages may
@@ -210,15 +210,15 @@ func (s *seen) follows(data string, again bool) error {
 	return nil
 }
 
-// start drops the flows that do not exist any more.
-func (v *viewer) start(data string) error {
-	var there struct{ Flows map[string]string }
-	if err := json.Unmarshal([]byte(data), &there); err != nil {
+// dropDeleted drops the flows that a frame of type "flows" does not list.
+func (sub *subscriber) dropDeleted(data string) error {
+	var list struct{ Flows map[string]string }
+	if err := json.Unmarshal([]byte(data), &list); err != nil {
 		return err
 	}
-	for id := range v.flows {
-		if _, ok := there.Flows[id]; !ok {
-			delete(v.flows, id)
+	for id := range sub.flows {
+		if _, ok := list.Flows[id]; !ok {
+			delete(sub.flows, id)
 		}
 	}
 	return nil
@@ -234,10 +234,10 @@ func tickOf(s *flow.State) (int64, error) {
 	return meta.K, err
 }
 
-// has reports whether the viewer's state of a flow equals a snapshot.
-func (v *viewer) has(flowID, snapshot string) bool {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	s := v.flows[flowID]
+// has reports whether the subscriber's state of a flow equals a snapshot.
+func (sub *subscriber) has(flowID, snapshot string) bool {
+	sub.mu.Lock()
+	defer sub.mu.Unlock()
+	s := sub.flows[flowID]
 	return s != nil && s.state.Snapshot().JSON() == snapshot
 }

@@ -52,7 +52,7 @@ func TestRealControllers(t *testing.T) {
 	scenario(t, "recordings of real controllers: a bootstrap by Kustomizations, 22 releases with remediation, 15 failing Kustomizations", func(t *testing.T) string {
 		s := newStage(t)
 		want := truth.NewView()
-		var overs []func()
+		var ends []func()
 		for _, r := range s.both() {
 			r.startAdapter().ready()
 			var events []conductor.Event
@@ -74,10 +74,10 @@ func TestRealControllers(t *testing.T) {
 			}
 			slices.SortStableFunc(events, func(a, b conductor.Event) int { return int(a.At - b.At) })
 			want.Add(r.name, last)
-			overs = append(overs, r.play(12, events))
+			ends = append(ends, r.play(12, events))
 		}
-		for _, over := range overs {
-			over()
+		for _, end := range ends {
+			end()
 		}
 		took := s.converge()
 		s.must(same("the snapshot", subscriber.Fold(s.snapshot()), want))

@@ -48,8 +48,8 @@ type tally struct {
 	delivered  int64
 	lastAt     int64 // arrival of the last message
 	twice      int64
-	disorder   int64
-	misnumber  int64
+	outOfOrder int64
+	otherID    int64
 	resyncs    int64
 	heartbeats int64
 	longest    int64
@@ -124,7 +124,7 @@ func (t *tally) frame(r *reader, f frame, at int64) {
 		return
 	}
 	if f.id <= before {
-		t.disorder++
+		t.outOfOrder++
 	}
 	index, sent, ok := readStamp(f.data, t.mark)
 	if !ok || index >= len(t.ids) {
@@ -140,7 +140,7 @@ func (t *tally) frame(r *reader, f frame, at int64) {
 		t.ids[index] = f.id
 	case f.id:
 	default:
-		t.misnumber++
+		t.otherID++
 	}
 	if index >= t.measured {
 		t.delivered++
@@ -153,7 +153,7 @@ func (t *tally) frame(r *reader, f frame, at int64) {
 // messages from index first on.
 func (t *tally) result(all []*reader, accepted []int64, first int, res *Result) {
 	res.Chunked, res.Bytes, res.Delivered = t.chunked, t.bytes, t.delivered
-	res.Twice, res.Disorder, res.Misnumber, res.Resyncs = t.twice, t.disorder, t.misnumber, t.resyncs
+	res.Twice, res.Disorder, res.Misnumber, res.Resyncs = t.twice, t.outOfOrder, t.otherID, t.resyncs
 	res.Heartbeats, res.LongestGap = t.heartbeats, time.Duration(t.longest)
 	res.P50, res.P99, res.P999 = t.latency.quantile(.5), t.latency.quantile(.99), t.latency.quantile(.999)
 	res.Worst = time.Duration(t.latency.most)

@@ -80,7 +80,7 @@ func (sub *Subscriber) Run(ctx context.Context) {
 }
 
 func (sub *Subscriber) connect(ctx context.Context) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, sub.server+"/v1/flows/"+v.flow+"/stream", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, sub.server+"/v1/flows/"+sub.flow+"/stream", nil)
 	if err != nil {
 		sub.fault("%v", err)
 		return

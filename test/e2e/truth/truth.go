@@ -151,20 +151,20 @@ func region(counts map[string]int) string {
 // Add adds a region and its objects.
 func (v View) Add(name string, objects []map[string]any) {
 	counts := map[string]int{}
-	there, waits := map[string]bool{}, map[string]bool{}
+	exists, waits := map[string]bool{}, map[string]bool{}
 	for _, o := range objects {
 		id, s := Of(name, o), Status(o)
 		if member(o["kind"]) {
 			counts[s]++
 		}
 		v.Status[id] = s
-		there[id] = true
+		exists[id] = true
 		waits[id] = at(o, "spec", "wait") == true
 	}
 	for _, o := range objects {
 		for _, e := range Edges(name, o) {
 			switch source := strings.Count(e.From, "/") == 3 && !strings.Contains(e.From, "/Kustomization/"); {
-			case source && e.Type != "contains" && !there[e.From]:
+			case source && e.Type != "contains" && !exists[e.From]:
 			case e.Type == "finish-to-finish" && e.From == Of(name, o) && !waits[e.To]:
 			default:
 				v.Edges[e] = true
@@ -202,18 +202,18 @@ func (h *History) Saw(o map[string]any) {
 	if h.now[id] == "succeeded" && rechecks(o) {
 		status = "succeeded"
 	}
-	h.turn(id, status, member(o["kind"]))
+	h.setStatus(id, status, member(o["kind"]))
 }
 
 // Lost records that an object no longer exists.
 func (h *History) Lost(o map[string]any) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.turn(Of(h.name, o), Gone, member(o["kind"]))
+	h.setStatus(Of(h.name, o), Gone, member(o["kind"]))
 }
 
-func (h *History) turn(id, status string, counts bool) {
-	before, there := h.now[id]
+func (h *History) setStatus(id, status string, counts bool) {
+	before, existed := h.now[id]
 	h.now[id] = status
 	if status == Gone {
 		delete(h.now, id)
@@ -222,7 +222,7 @@ func (h *History) turn(id, status string, counts bool) {
 	if !counts {
 		return
 	}
-	if there {
+	if existed {
 		h.counts[before]--
 	}
 	if status != Gone {

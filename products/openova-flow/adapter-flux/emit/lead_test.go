@@ -128,24 +128,24 @@ func TestLead_LatePostOfAnOldLeaderChangesNothing(t *testing.T) {
 		})
 		old.change(old.region.upsert("a", "running")) // takes 5 s to arrive
 
-		heir := newRig(t, b)
-		heir.region.fold(heir.region.upsert("a", "succeeded"))
-		heir.em.Loaded()
-		heir.em.Lead(2)
-		heir.run()
-		heir.drain()
+		successor := newRig(t, b)
+		successor.region.fold(successor.region.upsert("a", "succeeded"))
+		successor.em.Loaded()
+		successor.em.Lead(2)
+		successor.run()
+		successor.drain()
 		old.settle(6 * time.Second)
-		heir.wantSameState()
+		successor.wantSameState()
 		old.wantReadyError("newer emitter")
 		if !slices.ContainsFunc(old.allPosts(), func(p posted) bool { return p.status == http.StatusConflict }) {
 			t.Error("the late POST was not rejected")
 		}
 		old.em.Resign()
 		_ = old.stop()
-		heir.change(heir.region.upsert("b", "pending"))
-		heir.drain()
-		heir.wantSameState()
-		_ = heir.stop()
+		successor.change(successor.region.upsert("b", "pending"))
+		successor.drain()
+		successor.wantSameState()
+		_ = successor.stop()
 	})
 }
 

@@ -90,7 +90,7 @@ func (o *outbox) collapse() {
 		s := seen[c.key]
 		if s == nil {
 			s = &newest{deleted: c.deletes(), last: c}
-			if c.key.node == "" && (gone(seen, c.key.rel.FromID) || gone(seen, c.key.rel.ToID)) {
+			if c.key.node == "" && (deletedLater(seen, c.key.rel.FromID) || deletedLater(seen, c.key.rel.ToID)) {
 				continue // the later deletion of its node removes it
 			}
 			seen[c.key] = s
@@ -129,7 +129,8 @@ func (s *newest) keeps(c change) bool {
 	return true
 }
 
-func gone(seen map[key]*newest, id string) bool {
+// deletedLater reports whether a later change that is kept deletes a node.
+func deletedLater(seen map[key]*newest, id string) bool {
 	s := seen[key{node: id}]
 	return s != nil && s.deleted
 }

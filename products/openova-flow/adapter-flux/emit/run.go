@@ -276,9 +276,9 @@ func (r *runner) failed(what string, status int, err error, retryAfter time.Dura
 		wait = retryAfter + time.Duration(rand.Int64N(int64(retryAfter/4)+1))
 	}
 	r.notBefore = time.Now().Add(wait)
-	news := false
+	changed := false
 	r.with(func(*outbox) {
-		news = r.trouble.kind != kind
+		changed = r.trouble.kind != kind
 		since := r.trouble.undelivered
 		switch {
 		case status > 0 && status < http.StatusInternalServerError:
@@ -288,7 +288,7 @@ func (r *runner) failed(what string, status int, err error, retryAfter time.Dura
 		}
 		r.trouble = trouble{kind: kind, err: err, undelivered: since}
 	})
-	if news {
+	if changed {
 		r.log.Warn("flow server does not accept changes", "err", err)
 	}
 }

@@ -38,8 +38,8 @@ func (o *outbox) skip(server *regionState) {
 	}
 	from := map[key]int{} // index of the first change that the server does not have
 	for i, c := range o.log {
-		at, met := from[c.key]
-		if !met && o.base.values[c.key] != server.values[c.key] {
+		at, found := from[c.key]
+		if !found && o.base.values[c.key] != server.values[c.key] {
 			at = o.kept
 		}
 		if c.json == server.values[c.key] {

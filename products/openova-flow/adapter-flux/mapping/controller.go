@@ -61,18 +61,18 @@ func kindsOf(controller string) []string {
 func (c Config) down(d Controller, offset int64) *entry {
 	name, shard, sharded := controllerName(d.Lease)
 	k := key{kindController, FluxNamespace, name}
-	who, of, see := name, "", []string{"deployment", name}
+	title, ofShard, resource := name, "", []string{"deployment", name}
 	if sharded {
 		k.name += "-" + shard
-		who, of, see = "A shard of "+name, " of that shard", []string{"lease", d.Lease}
+		title, ofShard, resource = "A shard of "+name, " of that shard", []string{"lease", d.Lease}
 	}
 	f := &facts{subject: subject{kind: kindController, namespace: k.namespace, name: k.name, label: k.name}, created: d.Renewed}
-	f.down = who + " of " + c.Region + " has not renewed its Lease"
+	f.down = title + " of " + c.Region + " has not renewed its Lease"
 	if !d.Renewed.IsZero() {
 		f.down += " since " + time.UnixMilli(moved(d.Renewed, offset).Ms()).UTC().Format("2006-01-02 15:04 UTC")
 	}
-	f.down += ": nothing of kind " + strings.Join(kindsOf(name), ", ") + of + " is worked on."
-	f.lookAt = f.kubectl(append([]string{"describe"}, see...)...)
+	f.down += ": nothing of kind " + strings.Join(kindsOf(name), ", ") + ofShard + " is worked on."
+	f.lookAt = f.kubectl(append([]string{"describe"}, resource...)...)
 	meta := map[string]any{"kind": kindController, "namespace": k.namespace, "lease": d.Lease}
 	put(meta, "renewedAt", d.Renewed)
 	return &entry{key: k, id: c.id(k), label: k.name, auxiliary: true, status: flow.StatusFailed, facts: f, meta: meta}

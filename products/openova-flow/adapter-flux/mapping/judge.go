@@ -120,7 +120,7 @@ func (f *facts) state(c *clock) judgement {
 	case ready == "True", f.static:
 		return judgement{state: stateReady, since: f.readySince, gate: gatePass, cause: cause{class: class(reason), sentence: f.sentence(reason)}}
 	case ready == "Unknown" && reason == "Progressing" && f.routine && !runsAction(f.ready.message):
-		return f.look(c)
+		return f.readyRoutine(c)
 	case ready == "False" && reason == "DependencyNotReady":
 		return f.waiting()
 	case ready == "False" && !underWay[reason]:
@@ -313,8 +313,8 @@ func (f *facts) stale(c *clock) judgement {
 	return j
 }
 
-// look judges an object that was ready and is reconciled again, as at every interval.
-func (f *facts) look(c *clock) judgement {
+// readyRoutine judges an object that was ready and is reconciled again, as at every interval.
+func (f *facts) readyRoutine(c *clock) judgement {
 	j := judgement{state: stateReady, since: f.readySince, gate: gatePass, cause: cause{class: "routine", sentence: f.label + " is ready; its controller looks at it again."}}
 	if c.past(f.ready.since, f.limit+grace) {
 		j.state, j.since, j.problem, j.marks, j.limit, j.gate = stateBroken, f.ready.since, true, []string{"overdue"}, f.limit, ""
@@ -358,7 +358,7 @@ func (f *facts) faulty(c *clock) judgement {
 }
 
 func (f *facts) working(c *clock) judgement {
-	j := judgement{state: stateWorking, since: f.ready.since, limit: f.limit, gate: gateWait, attempts: f.tries, of: f.most, cause: cause{class: class(f.ready.reason), sentence: f.doing()}}
+	j := judgement{state: stateWorking, since: f.ready.since, limit: f.limit, gate: gateWait, attempts: f.tries, of: f.most, cause: cause{class: class(f.ready.reason), sentence: f.inProgress()}}
 	if c.past(f.ready.since, f.limit+grace) {
 		j.state, j.problem, j.marks, j.gate = stateBroken, true, []string{"overdue"}, ""
 		j.cause = f.overdue()

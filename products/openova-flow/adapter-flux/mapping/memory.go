@@ -37,7 +37,7 @@ func (f *facts) remember(past *facts, at flow.Time) {
 	case f.ready.status == "True", f.routine: // a routine reconciliation changes nothing
 		f.readySince = past.readySince
 	}
-	f.stand(past.failure)
+	f.setFailure(past.failure)
 }
 
 // wasReady reports whether the object was Ready at its present generation and revision but is not now. It updates both.
@@ -92,8 +92,8 @@ func (f *facts) ahead() string {
 	return ""
 }
 
-// stand sets the failure: a new one or, during a retry, the earlier one of the same generation and revision.
-func (f *facts) stand(before failure) {
+// setFailure sets the failure: a new one or, during a retry, the earlier one of the same generation and revision.
+func (f *facts) setFailure(before failure) {
 	generation := f.conditionGeneration(f.ready)
 	if before.generation != generation || before.revision != f.attempted && f.attempted != "" && before.revision != "" {
 		before = failure{}

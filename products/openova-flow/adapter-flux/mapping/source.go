@@ -122,7 +122,7 @@ func (c *Cluster) sourceOf(e *entry) key {
 // chartOf returns the HelmChart of a release.
 func (c *Cluster) chartOf(e *entry) key {
 	if own, ok := c.charts[e.key]; ok && e.chart != nil {
-		if _, there := c.artifacts[e.chartKey]; !there {
+		if _, ok := c.artifacts[e.chartKey]; !ok {
 			return own
 		}
 	}

@@ -284,8 +284,8 @@ func (f *facts) explain() explanation {
 	return f.read(reason, message)
 }
 
-// doing returns the sentence for work in progress.
-func (f *facts) doing() string {
+// inProgress returns the sentence for work in progress.
+func (f *facts) inProgress() string {
 	switch {
 	case runsAction(f.ready.message):
 		return f.label + ": " + action(f.ready.message) + " is under way."

@@ -61,7 +61,7 @@ func Object(u *unstructured.Unstructured) *unstructured.Unstructured {
 	hide := func(m map[string]any, keep func(key string) bool) {
 		for k, v := range m {
 			if !keep(k) {
-				m[k] = blank(v, &secrets)
+				m[k] = mask(v, &secrets)
 			}
 		}
 	}
@@ -79,49 +79,49 @@ func Object(u *unstructured.Unstructured) *unstructured.Unstructured {
 			hide(annotations, func(k string) bool { return strings.Contains(k, "fluxcd.io/") })
 		}
 	}
-	open := map[string]bool{Mark: true}
-	shown(u.Object["metadata"], open)
-	shown(u.Object["spec"], open)
-	secrets = slices.DeleteFunc(secrets, func(s string) bool { return open[s] })
+	visible := map[string]bool{Mark: true}
+	addStrings(u.Object["metadata"], visible)
+	addStrings(u.Object["spec"], visible)
+	secrets = slices.DeleteFunc(secrets, func(s string) bool { return visible[s] })
 	u.Object = scan("", u.Object, replacer(secrets)).(map[string]any)
 	return u
 }
 
-// shown collects every string in v. A value that is also a name elsewhere in the object is no secret.
-func shown(v any, into map[string]bool) {
+// addStrings adds every string in v to a set. A value that is also a name elsewhere in the object is no secret.
+func addStrings(v any, set map[string]bool) {
 	switch v := v.(type) {
 	case map[string]any:
 		for _, item := range v {
-			shown(item, into)
+			addStrings(item, set)
 		}
 	case []any:
 		for _, item := range v {
-			shown(item, into)
+			addStrings(item, set)
 		}
 	case string:
-		into[v] = true
+		set[v] = true
 	}
 }
 
-// blank returns v with Mark in place of every value, and adds values that are long enough to secrets.
-func blank(v any, secrets *[]string) any {
+// mask returns v with Mark in place of every value, and adds values that are long enough to secrets.
+func mask(v any, secrets *[]string) any {
 	switch v := v.(type) {
 	case map[string]any:
 		out := make(map[string]any, len(v))
 		for k, item := range v {
-			out[k] = blank(item, secrets)
+			out[k] = mask(item, secrets)
 		}
 		return out
 	case []any:
 		out := make([]any, len(v))
 		for i, item := range v {
-			out[i] = blank(item, secrets)
+			out[i] = mask(item, secrets)
 		}
 		return out
 	case int64:
-		return blank(strconv.FormatInt(v, 10), secrets)
+		return mask(strconv.FormatInt(v, 10), secrets)
 	case float64:
-		return blank(strconv.FormatFloat(v, 'f', -1, 64), secrets)
+		return mask(strconv.FormatFloat(v, 'f', -1, 64), secrets)
 	case string:
 		if len(v) >= leastSecret {
 			*secrets = append(*secrets, v) // an encoding contains the whole value

@@ -43,7 +43,7 @@ func (r *Rule) ReadsFlow(flow string) bool {
 
 // Select returns the notices of one flow to which the rule applies. A rollout is reduced to its part in the regions of the rule.
 func (r *Rule) Select(found []notice.Notice) []notice.Notice {
-	var mine []notice.Notice
+	var selected []notice.Notice
 	for _, n := range found {
 		if !r.Reads(n.Kind) {
 			continue
@@ -54,9 +54,9 @@ func (r *Rule) Select(found []notice.Notice) []notice.Notice {
 			}
 			n = n.In(r.ReadsRegion)
 		}
-		mine = append(mine, n)
+		selected = append(selected, n)
 	}
-	return mine
+	return selected
 }
 
 // ReadsRegion reports whether the rule applies to notices of a region.
@@ -117,10 +117,10 @@ func (h *hours) end(at int64) int64 {
 			continue
 		}
 		// Local time, also on days of 23 or 25 hours.
-		wall := func(of time.Duration) time.Time {
+		atTime := func(of time.Duration) time.Time {
 			return time.Date(day.Year(), day.Month(), day.Day(), int(of/time.Hour), int(of%time.Hour/time.Minute), 0, 0, h.location)
 		}
-		if from, to := wall(h.from), wall(h.to); !now.Before(from) && now.Before(to) {
+		if from, to := atTime(h.from), atTime(h.to); !now.Before(from) && now.Before(to) {
 			return to.UnixMilli()
 		}
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// A damaged stream is found in three ways: it ends before an entry that was acknowledged (checkEnd), it gives a number twice (condemn), or an
+// A damaged stream is found in three ways: it ends before an entry that was acknowledged (checkEnd), it gives a number twice (endDamaged), or an
 // entry's header names an earlier entry of its flow that is in neither the stream nor a checkpoint (missing).
 
 // DamagedError reports that the stream or its checkpoints have lost acknowledged entries.
@@ -30,7 +30,7 @@ func (l *Log) damaged(format string, args ...any) error {
 		fmt.Errorf(format, args...), l.streamName(), l.bucketName())}}
 }
 
-// awaitBroken returns the error of condemn.
+// awaitBroken returns the error of endDamaged.
 func (l *Log) awaitBroken(ctx context.Context) error {
 	select {
 	case err := <-l.broken:
@@ -40,9 +40,9 @@ func (l *Log) awaitBroken(ctx context.Context) error {
 	}
 }
 
-// condemn ends Run because the stream gave a new entry a number that it had given before: the entries after that are lost. It notes the damage in
+// endDamaged ends Run because the stream gave a new entry a number that it had given before: the entries after that are lost. It notes the damage in
 // the bucket, so that no server starts with this stream again.
-func (l *Log) condemn(seq, applied uint64) {
+func (l *Log) endDamaged(seq, applied uint64) {
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Timeout)
 	defer cancel()
 	what := fmt.Sprintf("a new entry got number %d, but entry %d exists", seq, applied)

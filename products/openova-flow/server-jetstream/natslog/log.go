@@ -52,7 +52,7 @@ type Log struct {
 	tokens    atomic.Int64
 
 	unanswered atomic.Int64 // consecutive changes without an answer
-	broken     chan error   // receives the error of condemn
+	broken     chan error   // receives the error of endDamaged
 	skipped    atomic.Int64 // flows restored from a checkpoint because of a gap
 	reloaded   atomic.Int64 // flows loaded a second time
 
@@ -223,7 +223,7 @@ func (l *Log) send(ctx context.Context, msg *nats.Msg, options ...jetstream.Publ
 	}
 	l.unanswered.Store(0)
 	if !ack.Duplicate && l.loaded.Load() && ack.Sequence <= applied {
-		l.condemn(ack.Sequence, applied)
+		l.endDamaged(ack.Sequence, applied)
 		return nil, errors.New("the stream has lost entries")
 	}
 	if l.cfg.OnAcknowledged != nil {

@@ -51,7 +51,7 @@ func (sub *subscriber) run(ctx context.Context, r *rand.Rand) {
 
 // follow reads one stream until it ends. It returns an error only for content that no stream may have.
 func (sub *subscriber) follow(ctx context.Context, url string) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/flows/"+v.flowID+"/stream", nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/flows/"+sub.flowID+"/stream", nil)
 	if err != nil {
 		return err
 	}

@@ -38,7 +38,7 @@ func FuzzConfig(f *testing.F) {
 				t.Fatalf("the name %q, which is %q in the file", name, plain)
 			}
 			names[name] = true
-			sound(t, r)
+			checkRights(t, r)
 		}
 		for i, e := range c.tokens {
 			entry(e.name, plain.Tokens[i].Name, e.rights)
@@ -50,7 +50,7 @@ func FuzzConfig(f *testing.F) {
 			}
 		}
 		if c.proxy != nil {
-			sound(t, c.proxy.rights)
+			checkRights(t, c.proxy.rights)
 			if len(c.proxy.peers) == 0 || c.proxy.header == "" {
 				t.Fatalf("the proxy %+v", c.proxy)
 			}
@@ -58,7 +58,7 @@ func FuzzConfig(f *testing.F) {
 	})
 }
 
-func sound(t *testing.T, r rights) {
+func checkRights(t *testing.T, r rights) {
 	if r.scopes == 0 || len(r.flows) == 0 || r.regions != nil && (len(r.regions) == 0 || r.scopes&scopeIngest == 0) {
 		t.Fatalf("the rights %+v", r)
 	}

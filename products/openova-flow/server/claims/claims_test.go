@@ -187,18 +187,18 @@ func TestSet_Restore(t *testing.T) {
 	if _, stale := late.Count(); stale != 2 {
 		t.Errorf("%d stale, want both after they have expired", stale)
 	}
-	anew := set{Set: claims.Restore(saved, 2000, true), leases: 2}
-	if _, stale := anew.Count(); stale != 2 || anew.regions(t, 2000)["r1"].Since != 2000 || anew.Saved()[0].Loaded != 2000 {
-		t.Errorf("after a start: %+v", anew.regions(t, 2000))
+	restarted := set{Set: claims.Restore(saved, 2000, true), leases: 2}
+	if _, stale := restarted.Count(); stale != 2 || restarted.regions(t, 2000)["r1"].Since != 2000 || restarted.Saved()[0].Loaded != 2000 {
+		t.Errorf("after a start: %+v", restarted.regions(t, 2000))
 	}
 	var held *claims.HeldError
-	if _, err := anew.claim("r1", "b", 31_999, true); !errors.As(err, &held) || held.Expired {
+	if _, err := restarted.claim("r1", "b", 31_999, true); !errors.As(err, &held) || held.Expired {
 		t.Errorf("%v, want a refusal: the holder could not renew before the start", err)
 	}
-	if _, err := anew.claim("r1", "b", 32_000, true); err != nil {
+	if _, err := restarted.claim("r1", "b", 32_000, true); err != nil {
 		t.Errorf("%v, a whole TTL after the start", err)
 	}
-	if _, changed := anew.Renew("l1", nil, 32_000); !changed || anew.Saved()[1].Loaded != 0 || anew.regions(t, 32_000)["r2"].Since != 32_000 {
-		t.Errorf("after a renewal: %+v", anew.regions(t, 32_000))
+	if _, changed := restarted.Renew("l1", nil, 32_000); !changed || restarted.Saved()[1].Loaded != 0 || restarted.regions(t, 32_000)["r2"].Since != 32_000 {
+		t.Errorf("after a renewal: %+v", restarted.regions(t, 32_000))
 	}
 }

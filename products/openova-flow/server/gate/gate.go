@@ -59,13 +59,13 @@ type Gate struct {
 	ask     Ask
 	want    revision.Name
 	commit  string // full commit that is asked for; empty if the repository does not have it
-	sources map[string]*shown
+	sources map[string]*sourceHistory
 	changes map[change]int64 // when a change that its controller has not observed was first seen
 	state   *State           // of the last look
 }
 
-// shown is the history of a source since the gate started.
-type shown struct {
+// sourceHistory is the history of a source since the gate started.
+type sourceHistory struct {
 	first  int64 // when it first had a revision that counts; 0: never
 	before map[string]bool
 	later  map[string]bool
@@ -80,7 +80,7 @@ type change struct {
 
 // New returns a gate for a valid question.
 func New(ask Ask) *Gate {
-	g := &Gate{ask: ask, sources: make(map[string]*shown), changes: make(map[change]int64)}
+	g := &Gate{ask: ask, sources: make(map[string]*sourceHistory), changes: make(map[change]int64)}
 	g.want, _ = revision.ParseName(ask.Revision)
 	if r := ask.Repository; r != nil {
 		if g.commit = r.Commit(cmp.Or(g.want.Digest, g.want.Ref)); g.commit == "" && len(g.want.Digest) == 40 {
@@ -348,7 +348,7 @@ func (d *decision) current(source string) (revision, origin string) {
 func (d *decision) note(source string) {
 	s := d.sources[source]
 	if s == nil {
-		s = &shown{before: make(map[string]bool), later: make(map[string]bool), origin: make(map[string]string)}
+		s = &sourceHistory{before: make(map[string]bool), later: make(map[string]bool), origin: make(map[string]string)}
 		d.sources[source] = s
 	}
 	revision, origin := d.current(source)
@@ -428,14 +428,14 @@ func (d *decision) choose() {
 		}
 	}
 	find := func(kind string, n Name, found func(id string, f *facts)) {
-		some := false
+		matched := false
 		for id, f := range d.state.facts {
 			if d.inRegion(f) && f.is(kind, n) {
-				some = true
+				matched = true
 				found(id, f)
 			}
 		}
-		if !some {
+		if !matched {
 			d.missing = append(d.missing, kind+" "+n.String())
 		}
 	}

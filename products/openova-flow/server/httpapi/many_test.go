@@ -113,9 +113,9 @@ func TestStreamMany_RefusedRequests(t *testing.T) {
 // TestStreamMany_SelectionsExcludeNoOtherCaller has one caller follow many selections, and another caller one more.
 func TestStreamMany_SelectionsExcludeNoOtherCaller(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "")
-	open := func(who entry, path string) int {
+	open := func(caller entry, path string) int {
 		req, _ := http.NewRequest("GET", e.url+path, nil)
-		req.Header.Set("Authorization", who.bearer()[1])
+		req.Header.Set("Authorization", caller.bearer()[1])
 		resp, err := e.client.Do(req)
 		if err != nil {
 			t.Fatal(err)
@@ -129,9 +129,9 @@ func TestStreamMany_SelectionsExcludeNoOtherCaller(t *testing.T) {
 		}
 	}
 	for _, path := range []string{"/v1/stream", "/v1/stream?flow=F&flow=team-a"} {
-		for _, who := range []entry{onlyF, admin} {
-			if got := open(who, path); got != http.StatusOK {
-				t.Errorf("%s of %s: %d", path, who.name, got)
+		for _, caller := range []entry{onlyF, admin} {
+			if got := open(caller, path); got != http.StatusOK {
+				t.Errorf("%s of %s: %d", path, caller.name, got)
 			}
 		}
 	}

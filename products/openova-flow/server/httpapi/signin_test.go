@@ -98,7 +98,7 @@ func TestSignIn_RedirectsOnlyBrowsers(t *testing.T) {
 		{"a browser", "/", []string{"Accept", pages}, 303},
 		{"a browser whose cookie is revoked", "/", []string{"Accept", pages, "Cookie", auth.CookieName + "=gone"}, 303},
 		{"a program", "/", []string{"Accept", asJSON}, 401},
-		{"a program that does not say", "/", nil, 401},
+		{"a program without Accept", "/", nil, 401},
 		{"a script", "/v1/flows", []string{"Accept", "*/*"}, 401},
 		{"a browser that looks at the API", "/v1/flows", []string{"Accept", pages}, 401},
 		{"a part of the page, which everybody has", "/assets/x.js", nil, 200},
@@ -166,7 +166,7 @@ func TestSignIn_PolicyFitsThePage(t *testing.T) {
 	}
 }
 
-// TestCookie_OtherOriginsCannotWrite has all headers with which a browser tells the origin of a request.
+// TestCookie_OtherOriginsCannotWrite has all headers with which a browser sends the origin of a request.
 func TestCookie_OtherOriginsCannotWrite(t *testing.T) {
 	e := browse(t, `,"proxy":{"peers":["127.0.0.1"],"header":"X-User","scopes":["admin"],"flows":["*"]}`)
 	message := upsertOf("F", "r1/csrf", "r1")

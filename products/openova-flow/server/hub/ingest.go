@@ -18,15 +18,15 @@ func (h *Hub) Ingest(p record.Post) (record.Receipt, error) {
 	}
 	h.order.Lock()
 	defer h.order.Unlock()
-	if r, _, err := h.foresee(p); err != nil {
+	if r, _, err := h.precheck(p); err != nil {
 		return r, err
 	}
 	out := h.apply(h.next(record.Command{Kind: record.KindPost, Post: p}))
 	return out.Receipt, out.Err
 }
 
-// foresee checks a request without applying it. done: it is an exact repeat, and r is the receipt of the first request. err: it would be refused.
-func (h *Hub) foresee(p record.Post) (r record.Receipt, done bool, err error) {
+// precheck checks a request without applying it. done: it is an exact repeat, and r is the receipt of the first request. err: it would be refused.
+func (h *Hub) precheck(p record.Post) (r record.Receipt, done bool, err error) {
 	t := h.topic(p.FlowID)
 	if t == nil {
 		t = newTopic(h, p.FlowID)

@@ -76,12 +76,12 @@ func (h *Hub) ingestByLog(p record.Post) (record.Receipt, error) {
 	if len(p.Messages) > MaxEntryMessages {
 		return record.Receipt{Incarnation: h.Incarnation(p.FlowID)}, &TooLargeError{Detail: fmt.Sprintf("a batch may have %d messages, this one has %d; send fewer at a time", MaxEntryMessages, len(p.Messages))}
 	}
-	r, done, err := h.foresee(p)
+	r, done, err := h.precheck(p)
 	if err != nil || r.Incarnation == record.NoIncarnation && onlyDeletes(p.Messages) { // this hub may be behind the log
 		if err := h.cfg.Log.Sync(); err != nil {
 			return r, err
 		}
-		r, done, err = h.foresee(p)
+		r, done, err = h.precheck(p)
 	}
 	if done || err != nil {
 		return r, err
@@ -95,7 +95,7 @@ func (h *Hub) ingestByLog(p record.Post) (record.Receipt, error) {
 	}
 	out, err := h.cfg.Log.Append(c)
 	if errors.Is(err, ErrRepeated) { // applied or refused by now, unless the flow was created or deleted since
-		if r, done, err = h.foresee(p); done || err != nil {
+		if r, done, err = h.precheck(p); done || err != nil {
 			return r, err
 		}
 		c.ID = ""

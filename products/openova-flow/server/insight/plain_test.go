@@ -511,7 +511,7 @@ func (p *plain) problems() []plainProblem {
 			var group []string
 			since := s.Since
 			for _, o := range p.ids() {
-				if p.member(o) && p.lost(o) && p.nodes[o].Region == p.nodes[id].Region && p.missingNeed(o) == p.missed(id) {
+				if p.member(o) && p.lost(o) && p.nodes[o].Region == p.nodes[id].Region && p.missingNeed(o) == p.missingNeed(id) {
 					group, since = append(group, o), earliest(since, p.segment(o).Since)
 				}
 			}

@@ -244,7 +244,8 @@ func (v *View) addRoots() {
 	for c := range best {
 		best[c] = none
 	}
-	guilt := func(i int32) int {
+	// The node of the lowest rank becomes the root.
+	rank := func(i int32) int {
 		switch {
 		case v.states[i] == Broken && v.segments[i].Problem:
 			return 0
@@ -260,7 +261,7 @@ func (v *View) addRoots() {
 		for _, d := range v.blames[i] {
 			leaves[c] = leaves[c] || component[d] != c
 		}
-		if best[c] == none || guilt(int32(i)) < guilt(best[c]) {
+		if best[c] == none || rank(int32(i)) < rank(best[c]) {
 			best[c] = int32(i)
 		}
 	}

@@ -36,7 +36,7 @@ func (t *Tracker) putSource(n *flow.Node, f *Facts, arrival int64) {
 	if f.Revision == "" || s.part != nil && s.part.of.revision == f.Revision && s.part.of.key == s.key {
 		return
 	}
-	t.sight(s, strings.Clone(f.Revision), f.Origin, f.UpdatedAt, arrival)
+	t.setRevision(s, strings.Clone(f.Revision), f.Origin, f.UpdatedAt, arrival)
 }
 
 // identity is what the source follows, the same for others that follow the same.
@@ -69,7 +69,7 @@ func (t *Tracker) putKustomization(n *flow.Node, f *Facts, arrival int64) {
 	}
 	if tries && !s.node && k.attempted != "" && (s.part == nil || s.part.of.revision != k.attempted) { // what is not seen itself has what is tried
 		s.Source = f.Source.cloned(s.Source)
-		t.sight(s, k.attempted, "", k.attemptAt, arrival)
+		t.setRevision(s, k.attempted, "", k.attemptAt, arrival)
 	}
 	if tries || applies {
 		for _, revision := range slices.Compact([]string{k.attempted, k.applied}) {
@@ -94,7 +94,7 @@ func (t *Tracker) linkKustomization(k *kustomization, region string, f *Facts, a
 		s = t.sourceAt(id, region)
 	}
 	if k.source != s {
-		t.unlink(k, arrival)
+		t.unsetSource(k, arrival)
 		if k.source = s; s != nil {
 			s.kusts[k.id] = k
 		}
@@ -112,7 +112,7 @@ func (t *Tracker) follow(k *kustomization, p *part) {
 	}
 	for _, id := range slices.Sorted(maps.Keys(k.releases)) {
 		if r := k.releases[id]; r.part != p && r.byKustomization(p) {
-			t.unchange(r)
+			t.removeChange(r)
 			t.change(p, r)
 		}
 	}
@@ -184,14 +184,14 @@ func (r *release) take(n *flow.Node, f *Facts) {
 func (t *Tracker) linkRelease(r *release, region string, f *Facts) {
 	chart, applier := f.SourceID(region), f.applier(region)
 	if r.applier == nil || r.applier.id != applier {
-		t.unapply(r)
+		t.unsetApplier(r)
 		if applier != "" {
 			r.applier = t.kustomizationAt(applier)
 			r.applier.releases[r.id] = r
 		}
 	}
 	if r.chart == nil || r.chart.id != chart {
-		t.unchart(r)
+		t.unsetChart(r)
 		if chart != "" {
 			r.chart = t.sourceAt(chart, region)
 			r.chart.charts[r.id] = r
@@ -236,24 +236,24 @@ func (r *release) byChart(p *part) bool {
 // forget drops a node, but for what it is of a kind: a release, a Kustomization, or a source.
 func (t *Tracker) forget(id string, arrival int64, but string) {
 	if r := t.releases[id]; r != nil && but != kindRelease {
-		t.unapply(r)
-		t.unchart(r)
+		t.unsetApplier(r)
+		t.unsetChart(r)
 		delete(t.releases, id)
 	}
 	if k := t.kusts[id]; k != nil && but != kindKustomization {
-		t.unlink(k, arrival)
+		t.unsetSource(k, arrival)
 		*k = kustomization{id: k.id, releases: k.releases}
 		t.tidyKustomization(k)
 	}
 	if s := t.sources[id]; s != nil && s.node && but != kindSource {
-		t.leave(s, "", arrival)
+		t.leaveRevision(s, "", arrival)
 		s.node, s.key = false, s.id
 		t.tidySource(s)
 	}
 }
 
-// unapply has a release be applied by nothing.
-func (t *Tracker) unapply(r *release) {
+// unsetApplier removes the applier of a release.
+func (t *Tracker) unsetApplier(r *release) {
 	if k := r.applier; k != nil {
 		delete(k.releases, r.id)
 		r.applier = nil
@@ -261,8 +261,8 @@ func (t *Tracker) unapply(r *release) {
 	}
 }
 
-// unchart has a release have no chart.
-func (t *Tracker) unchart(r *release) {
+// unsetChart removes the chart of a release.
+func (t *Tracker) unsetChart(r *release) {
 	if s := r.chart; s != nil {
 		delete(s.charts, r.id)
 		r.chart = nil
@@ -270,11 +270,11 @@ func (t *Tracker) unchart(r *release) {
 	}
 }
 
-// unlink has a Kustomization have no source.
-func (t *Tracker) unlink(k *kustomization, arrival int64) {
+// unsetSource removes the source of a Kustomization.
+func (t *Tracker) unsetSource(k *kustomization, arrival int64) {
 	if s := k.source; s != nil {
 		if !s.node && len(s.kusts) == 1 { // nothing tries its revision any more; k is a part of the outcome
-			t.leave(s, "", arrival)
+			t.leaveRevision(s, "", arrival)
 		}
 		delete(s.kusts, k.id)
 		k.source = nil

@@ -229,13 +229,13 @@ func (t *Tracker) of(s *source, revision string) *part {
 	return nil
 }
 
-// sight takes that a source has a revision.
-func (t *Tracker) sight(s *source, revision, origin string, at, arrival int64) {
+// setRevision records that a source has a revision.
+func (t *Tracker) setRevision(s *source, revision, origin string, at, arrival int64) {
 	if at == 0 || s.part != nil && at <= s.part.firstSeen {
 		at = arrival
 	}
 	r := t.track(s, revision, at)
-	t.leave(s, r.id, at)
+	t.leaveRevision(s, r.id, at)
 	if r.having == 0 && r.leftAt != 0 {
 		t.comeBack(r, s, at)
 	}
@@ -264,8 +264,8 @@ func (t *Tracker) sight(s *source, revision, origin string, at, arrival int64) {
 	}
 }
 
-// leave takes that a source has the revision that it had no longer, but another one; empty: none.
-func (t *Tracker) leave(s *source, next string, at int64) {
+// leaveRevision records that a source no longer has its revision, but the one named next; empty: none.
+func (t *Tracker) leaveRevision(s *source, next string, at int64) {
 	p := s.part
 	if p == nil {
 		return
@@ -291,7 +291,7 @@ func (t *Tracker) settleLeft(r *tracked, at int64) {
 		t.bytes -= old.bytes
 		delete(t.revisions, old.id)
 		for _, p := range old.parts {
-			t.unpart(p)
+			t.detachReleases(p)
 		}
 	}
 }
@@ -314,12 +314,12 @@ func (t *Tracker) drop(r *tracked, source string) {
 	if p := r.parts[source]; p != nil {
 		delete(r.parts, source)
 		t.grow(r, -p.size())
-		t.unpart(p)
+		t.detachReleases(p)
 	}
 }
 
-// unpart has the releases of a part that is gone belong to none.
-func (t *Tracker) unpart(p *part) {
+// detachReleases removes the part, which has been dropped, from its releases.
+func (t *Tracker) detachReleases(p *part) {
 	for _, c := range p.changes {
 		if r := t.releases[c.ID]; r != nil && r.part == p {
 			r.part = nil
@@ -389,8 +389,8 @@ func (t *Tracker) change(p *part, r *release) {
 	r.part = p
 }
 
-// unchange takes a release out of those that its part has changed.
-func (t *Tracker) unchange(r *release) {
+// removeChange removes a release from the changes of its part.
+func (t *Tracker) removeChange(r *release) {
 	if p := r.part; p != nil {
 		if i, found := find(p.changes, r.id); found {
 			t.grow(p.of, -p.changes[i].bytes())

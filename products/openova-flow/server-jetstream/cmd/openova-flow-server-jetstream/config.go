@@ -115,10 +115,10 @@ func (c *config) setReplicas(v string) error {
 
 // check rejects combinations of settings that contradict each other.
 func (c *config) check(a *app.Config) error {
-	ways := 0
+	credentials := 0
 	for _, set := range []bool{c.credsFile != "", c.user != "", c.natsTokenFile != ""} {
 		if set {
-			ways++
+			credentials++
 		}
 	}
 	switch {
@@ -128,11 +128,11 @@ func (c *config) check(a *app.Config) error {
 		return errors.New("NATS_USER and NATS_PASSWORD_FILE go together; set both or neither")
 	case (c.certFile == "") != (c.keyFile == ""):
 		return errors.New("NATS_CERT_FILE and NATS_KEY_FILE go together; set both or neither")
-	case ways > 1:
+	case credentials > 1:
 		return errors.New("more than one of NATS_CREDS_FILE, NATS_USER and NATS_TOKEN_FILE is set; set one of them")
 	case c.url == "" && c.dataDir == "":
 		return errors.New("neither NATS_URL nor FLOW_SERVER_DATA_DIR is set; set the URL of the NATS servers, or a directory for a NATS server in the process")
-	case c.url == "" && ways+len(c.caFile)+len(c.certFile) > 0:
+	case c.url == "" && credentials+len(c.caFile)+len(c.certFile) > 0:
 		return errors.New("credentials or certificates for NATS are set, but NATS_URL is not set; set it, or unset them")
 	case c.url == "" && c.replicas != 1:
 		return fmt.Errorf("FLOW_SERVER_STREAM_REPLICAS is %d, but the NATS server in the process is only one; set NATS_URL, or 1", c.replicas)

@@ -62,8 +62,8 @@ func (a *answers) post(what, url, flow string, emitter string, lines ...string) 
 	a.take(what, resp, err)
 }
 
-// unended starts a large body and sends only a part of it.
-func unended(t *testing.T, url string) net.Conn {
+// startUpload starts a large body and sends only a part of it.
+func startUpload(t *testing.T, url string) net.Conn {
 	conn, err := net.Dial("tcp", strings.TrimPrefix(url, "http://"))
 	if err != nil {
 		t.Error(err)
@@ -98,7 +98,7 @@ func TestServer_OverEveryLimit(t *testing.T) {
 	a := &answers{t: t, over: map[string]int{}}
 	var slow []net.Conn
 	for range 8 {
-		if c := unended(t, p.url); c != nil {
+		if c := startUpload(t, p.url); c != nil {
 			defer c.Close()
 			slow = append(slow, c)
 		}

@@ -121,7 +121,7 @@ func TestWrite_FramesInOrderUntilTheFlowIsDeleted(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got := event(in); got != "deleted" {
-			t.Fatalf("got %s, want snapshot", got)
+			t.Fatalf("got %s, want deleted", got)
 		}
 		if got := event(in); got != "" {
 			t.Fatalf("the stream continues with %s", got)

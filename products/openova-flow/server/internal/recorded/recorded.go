@@ -57,33 +57,33 @@ func Messages(t testing.TB, golden string) (all [][]byte) {
 
 // Player replays the messages of an adapter, forwards in time.
 type Player struct {
-	t     testing.TB
-	left  []message
-	state *flow.State
-	shown *flow.Message
+	t        testing.TB
+	rest     []message
+	state    *flow.State
+	snapshot *flow.Message
 }
 
 // Play returns a Player of a golden file of the adapter.
 func Play(t testing.TB, golden string) *Player {
 	t.Helper()
-	return &Player{t: t, left: decode[message](t, data+"golden/"+golden), state: flow.NewState("bootstrap", 0)}
+	return &Player{t: t, rest: decode[message](t, data+"golden/"+golden), state: flow.NewState("bootstrap", 0)}
 }
 
 // At returns the snapshot at an instant, which is not before that of the last call. The pointer is the same while nothing has changed.
 func (p *Player) At(now int64) *flow.Message {
 	p.t.Helper()
-	for ; len(p.left) > 0 && p.left[0].At <= now; p.left = p.left[1:] {
-		m, err := flow.Decode("bootstrap", p.left[0].Message)
+	for ; len(p.rest) > 0 && p.rest[0].At <= now; p.rest = p.rest[1:] {
+		m, err := flow.Decode("bootstrap", p.rest[0].Message)
 		if err != nil {
 			p.t.Fatal(err)
 		}
 		p.state.Apply(m)
-		p.shown = nil
+		p.snapshot = nil
 	}
-	if p.shown == nil {
-		p.shown = p.state.Snapshot()
+	if p.snapshot == nil {
+		p.snapshot = p.state.Snapshot()
 	}
-	return p.shown
+	return p.snapshot
 }
 
 // Case is a case of the adapter's test data.

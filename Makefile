@@ -32,7 +32,9 @@ export CGO_ENABLED := 0
 # Newer versions of Node would keep a compile cache in the temporary folder.
 export NODE_DISABLE_COMPILE_CACHE := 1
 override export GOFLAGS := $(strip $(GIVEN) -trimpath)
-RACE := CGO_ENABLED=1 GOFLAGS="$(GIVEN)" $(GO) test -race
+# With RACE=1 tests use the race detector: all packages are compiled once more, and tests take several times as long.
+RACE ?=
+TEST := $(if $(RACE),CGO_ENABLED=1 GOFLAGS="$(GIVEN)" $(GO) test -race,$(GO) test)
 # Packages of pure functions: the race detector finds nothing in them and takes five times as long.
 PURE := (insight|revision|rollout|mapping)$$
 # Tests named TestMeasure_ measure time or memory. They run alone and without the race detector, in test-measure.
@@ -65,29 +67,29 @@ demo: build-server build-adapter ## replay a recorded bootstrap of two regions i
 PARALLEL := $(MAKE) --no-print-directory $(if $(filter 3.%,$(MAKE_VERSION)),,-Otarget)
 GO_TESTS := test-jetstream test-adapter test-server test-install test-relay test-fanout
 
-test: ## run the tests, except test-measure and test-release; prints each target when it is done
+test: ## run the tests, except test-measure and test-release, with RACE=1 under the race detector; prints each target when it is done
 	@$(PARALLEL) -j3 test-web $(GO_TESTS)
 
-test-go: ## run the Go tests, most of them with the race detector; prints each target when it is done
+test-go: ## run the Go tests; prints each target when it is done
 	@$(PARALLEL) -j2 $(GO_TESTS)
 
 test-server: ## run the tests of the server
-	cd $(SERVER) && $(RACE) -skip '$(MEASURE)' $$($(GO) list ./... | grep -vE '/$(PURE)')
+	cd $(SERVER) && $(TEST) -skip '$(MEASURE)' $$($(GO) list ./... | grep -vE '/$(PURE)')
 	cd $(SERVER) && $(GO) test -skip '$(MEASURE)' $$($(GO) list ./... | grep -E '/$(PURE)')
 
 test-jetstream: ## run the tests of the server on JetStream
-	cd $(JETSTREAM) && $(RACE) -timeout 30m ./...
+	cd $(JETSTREAM) && $(TEST) -timeout 30m ./...
 
 test-adapter: ## run the tests of the adapter
-	cd $(ADAPTER) && $(RACE) -skip '$(MEASURE)' $$($(GO) list ./... | grep -vE '/$(PURE)')
+	cd $(ADAPTER) && $(TEST) -skip '$(MEASURE)' $$($(GO) list ./... | grep -vE '/$(PURE)')
 	cd $(ADAPTER) && $(GO) test -skip '$(MEASURE)' $$($(GO) list ./... | grep -E '/$(PURE)')
 	cd $(FLUXAPI) && $(NEWER) test -count=1 ./...
 
 test-relay: ## run the tests of the relay
-	cd $(RELAY) && $(RACE) ./...
+	cd $(RELAY) && $(TEST) ./...
 
 test-fanout: ## run the tests of the benchmarks
-	cd $(FANOUT) && $(RACE) ./...
+	cd $(FANOUT) && $(TEST) ./...
 
 test-measure: ## run the tests that measure time or memory, one after the other
 	cd $(SERVER) && $(GO) test -count=1 -p 1 -v -run '$(MEASURE)' ./...

@@ -267,6 +267,15 @@ describe("an object that is not watched", () => {
   });
 });
 
+it("a region says how far the clock of its cluster is off", async () => {
+  const flow = "clocks";
+  await server.post(flow, [nodes(regionNode(flow, "eu", { clockOffset: 600_000 }), regionNode(flow, "us", { clockOffset: -61_000 }))]);
+  const page = await open(`?flow=${flow}&node=eu`);
+  await says(details(page), /The cluster's clock is 10m 00s behind/);
+  await page.goto(`${server.url}?flow=${flow}&node=us`);
+  await says(details(page), /The cluster's clock is 1m 01s ahead/);
+});
+
 describe("releases blocked by a source", () => {
   const flow = "sources";
   beforeAll(async () => {

@@ -156,6 +156,8 @@ export interface FluxMeta {
   readonly namespaces?: readonly string[];
   readonly clusterUID?: string;
   readonly notWatched?: readonly { readonly kind: string; readonly why: string }[];
+  /** How far the flow server's clock is ahead of the cluster's, in milliseconds: the adapter has added it to all times. */
+  readonly clockOffset?: number;
   /** The Secret or ConfigMap with the kubeconfig of the other cluster that it is applied to. */
   readonly targetCluster?: string;
   readonly targetNamespace?: string;

@@ -59,6 +59,7 @@ const KINDS: Readonly<Record<keyof FluxMeta, Kind>> = {
   namespaces: "strings",
   clusterUID: "string",
   notWatched: "notWatched",
+  clockOffset: "number",
   targetCluster: "string",
   targetNamespace: "string",
   releaseName: "string",

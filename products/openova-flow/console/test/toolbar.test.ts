@@ -13,6 +13,7 @@ const keep = visits();
 beforeAll(async () => {
   browser = await launch();
   server = await Server.start();
+  await server.post("fits", [everyState("fits")]);
   await replay(server, ["kit-fsn1", "kit-hel1"]);
   await replay(server, ["scenarios"], { flow: "scenarios" });
 });
@@ -58,6 +59,25 @@ describe("the states", () => {
       return [...texts.map((e) => e.textContent), ...boxes.filter((b) => b.right > room.right || b.left < room.left).map((b) => b.left), ...crossing.map((b) => b.left)];
     });
     expect(outside).toEqual([]);
+  });
+});
+
+describe("header, problems and time bar", () => {
+  it.each([320, 390, 1024, 1440])("fit at a width of %i, with names that are whole", async (width) => {
+    await server.post("fits", [everyState("fits")]);
+    const page = await open("?flow=fits", { width });
+    await page.getByRole("slider", { name: "Instant" }).waitFor();
+    await says(page.locator("header").first(), /rollout \S+ (rolling out|broken)/);
+    await whole(page);
+    const cut = await page.evaluate(() => {
+      const bars = [...document.querySelectorAll("header, [aria-label='Time travel']")];
+      const parts = bars.flatMap((bar) => [...bar.querySelectorAll(".line, .line *, button, input")]);
+      const isCut = (e: Element): boolean => e.scrollWidth > e.clientWidth && getComputedStyle(e).overflow === "hidden";
+      const isOutside = (e: Element): boolean => e.getBoundingClientRect().right > innerWidth;
+      const names = document.querySelectorAll("[aria-labelledby='wrong'] b [aria-hidden]");
+      return [...parts.filter((e) => isCut(e) || isOutside(e)), ...names].map((e) => e.outerHTML);
+    });
+    expect(cut).toEqual([]);
   });
 });
 

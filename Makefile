@@ -96,7 +96,7 @@ test-measure: ## run the tests that measure time or memory, one after the other
 	cd $(ADAPTER) && $(GO) test -count=1 -p 1 -v -run '$(MEASURE)' ./...
 
 test-release: ## run the tests of images and archives
-	cd tools/release && $(GO) test -count=1 -timeout 20m .
+	cd tools/release && $(GO) test -count=1 -timeout 40m .
 
 test-install: ## run the tests of the charts and the bootstrap kit
 	cd tools/bootstrapdeps && $(GO) test ./...

@@ -103,7 +103,7 @@ test-install: ## run the tests of the charts and the bootstrap kit
 	cd test/install && $(GO) test .
 
 test-alerts: ## test the chart's alerts and dashboard with promtool, on what the server serves; builds promtool
-	cd test/alerts && $(GO) vet . && $(GO) test .
+	cd test/alerts && $(GO) vet . && $(GO) tool -modfile=$(CURDIR)/tools/go.mod staticcheck . && $(GO) test .
 
 test-web: $(WEB)/node_modules/.package-lock.json ## run the tests of the canvas and the page, in a real browser
 	scripts/chromium.sh
@@ -147,13 +147,14 @@ page: $(WEB)/node_modules/.package-lock.json ## build the page, and the page of 
 fmt: ## format the Go code
 	gofmt -w products test tools bench
 
+# Vet and staticcheck of test/alerts compile most of Prometheus, so they are in test-alerts.
 lint: $(WEB)/node_modules/.package-lock.json ## check formatting, vet, staticcheck, ESLint and the workflows
 	@awk '/^\.PHONY:/ { for (i = 2; i <= NF; i++) phony[$$i] } /^[a-z0-9-]+:/ { sub(/:.*/, ""); rules[$$0]++ } \
 		END { for (t in phony) if (rules[t] != 1) { print "Makefile: " t " is in .PHONY and has " rules[t] + 0 " rules"; bad = 1 } exit bad }' Makefile
 	@test -z "$$(gofmt -l products test tools bench)" || { echo "not formatted, run make fmt:"; gofmt -l products test tools bench; exit 1; }
 	cd tools && $(GO) tool actionlint ../.github/workflows/*.yml
 	cd $(WEB) && npm run --silent lint
-	@for module in $(SERVER) $(JETSTREAM) $(ADAPTER) $(RELAY) tools/bootstrapdeps tools/release test/install test/install/live test/e2e $(FANOUT); do \
+	@for module in $(SERVER) $(JETSTREAM) $(ADAPTER) $(RELAY) tools/bootstrapdeps tools/release test/install test/install/live test/e2e test/monitoring $(FANOUT); do \
 		echo "vet and staticcheck $$module"; \
 		(cd $$module && $(GO) vet ./... && $(GO) tool -modfile=$(CURDIR)/tools/go.mod staticcheck ./...) || exit 1; \
 	done

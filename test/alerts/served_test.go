@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/model/textparse"
 	"github.com/prometheus/prometheus/util/teststorage"
@@ -123,7 +124,7 @@ func (s *served) add(t *testing.T, text string, at time.Time) {
 		if _, err := app.Append(0, all, at.UnixMilli(), value); err != nil {
 			t.Fatal(all, err)
 		}
-		name := all.Get(labels.MetricName)
+		name := all.Get(model.MetricNameLabel)
 		if s.labels[name] == nil {
 			s.labels[name] = make(map[string]bool)
 		}

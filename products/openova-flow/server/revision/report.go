@@ -157,8 +157,10 @@ func (s *source) outcome(t *Tracker, p *part) *Ended {
 			return ofRelease(t.releases[id])
 		}
 	}
-	ready := status(func(k *kustomization) bool { return k.ready }, func(r *release) bool { return r.ready })
-	broken := status(func(k *kustomization) bool { return k.failed }, func(r *release) bool { return r.failed })
+	// One that has applied the revision may be seen to try the next one before the source is seen to have it.
+	tries := func(k *kustomization) bool { return k.attempted == p.of.revision }
+	ready := status(func(k *kustomization) bool { return k.ready || !tries(k) }, func(r *release) bool { return r.ready })
+	broken := status(func(k *kustomization) bool { return k.failed && tries(k) }, func(r *release) bool { return r.failed })
 	e := &Ended{Applied: len(w.kusts) - len(w.pending), Of: len(w.kusts), Kustomizations: first(w.pending, listKustomizations), Changed: len(w.releases)}
 	if e.State, e.Ready, e.Failed = w.judge(ready, broken); e.State == Done {
 		e.At = max(p.firstSeen, p.appliedAt, w.endedAt)

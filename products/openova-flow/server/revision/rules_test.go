@@ -87,6 +87,29 @@ func TestTracker_RunAfterTheNextRevision(t *testing.T) {
 	w.want(215, "c r1=applying 0/1", "b r1=overtaken/rolling-out 1/1 0+0/1 @209", "a r1=done 1/1 @30")
 }
 
+// A Kustomization is seen to try the next revision before its source is seen to have it. What it says then is not about the one before.
+func TestTracker_NextAttemptIsSeenFirst(t *testing.T) {
+	for _, status := range []string{"running", "failed"} {
+		w := pushedTo(t)
+		w.put(300, kustomization("r1", "apps", c, b, status, 300, 0))
+		w.put(300, source("r1", c, 299))
+		if list := w.revisions(300); list[1].Regions[0].State != revision.Done || list[1].Regions[0].EndedAt.Ms() != 203*second {
+			t.Errorf("%s: %+v", status, list[1].Regions)
+		}
+		w.restart()
+	}
+}
+
+// Without its Kustomizations' attempts, a run belongs to no revision that came before these.
+func TestResume_Attempts(t *testing.T) {
+	w := newBench(t)
+	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), release("r1", "web", 1, 1, "succeeded", 15, 18))
+	w.put(250, source("r1", b, 199), kustomization("r1", "apps", b, a, "running", 250, 0))
+	w.restart()
+	w.put(255, release("r1", "web", 1, 1, "running", 220, 0))
+	w.want(255, "b r1=applying 0/1", "a r1=done 1/1 @30")
+}
+
 // A release is seen to change before its Kustomization is seen to try the revision.
 func TestTracker_ChangedBeforeTheAttempt(t *testing.T) {
 	w := newBench(t)

@@ -218,7 +218,7 @@ func (d *decision) answer() *Answer {
 		a.Result = insight.Pending
 	case failed && (a.Started || !old): // the run that is waited for may repair an earlier failure
 		a.Result = insight.Failed
-	case !failed && allDone && a.Total > 0 && a.Started:
+	case allDone && a.Total > 0 && a.Started:
 		a.Result = insight.Passed
 	default:
 		a.Result = insight.Pending
@@ -229,7 +229,7 @@ func (d *decision) answer() *Answer {
 
 // before reports whether a known instant is before Ask.Since, in whole seconds.
 func (d *decision) before(at flow.Time) bool {
-	return !d.ask.Since.IsZero() && !at.IsZero() && at.Ms()/1000 < d.ask.Since.Unix()
+	return !at.IsZero() && at.Ms()/1000 < d.ask.Since.Unix()
 }
 
 // endedBefore reports whether a node reached its state before Ask.Since.
@@ -356,7 +356,6 @@ func (d *decision) note(source string) {
 		s.origin[revision] = origin
 	}
 	switch {
-	case revision == "":
 	case d.counts(source, revision, origin):
 		if s.first == 0 {
 			s.first = d.at
@@ -374,21 +373,19 @@ func (d *decision) counts(source, text, origin string) bool {
 		return false
 	}
 	s, byRef := d.sources[source], d.source(source).ByRef()
-	if s != nil {
-		origin = cmp.Or(origin, s.origin[text])
-	}
+	origin = cmp.Or(origin, s.origin[text])
 	for _, one := range []string{text, origin} {
 		got := revision.ReadName(one)
-		if one != "" && (d.want.Is(got, byRef) || d.commit != "" && got.Digest == d.commit) {
+		if d.want.Is(got, byRef) || d.commit != "" && got.Digest == d.commit {
 			return true
 		}
 	}
-	return d.order(text, origin) == later || s != nil && s.later[text]
+	return d.order(text, origin) == later || s.later[text]
 }
 
 // order asks the repository whether a revision comes after the one asked for.
 func (d *decision) order(text, origin string) order {
-	if d.ask.Repository == nil || d.commit == "" {
+	if d.commit == "" {
 		return unknown
 	}
 	got := revision.ReadName(cmp.Or(origin, text))

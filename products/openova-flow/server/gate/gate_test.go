@@ -191,7 +191,11 @@ func TestGate_PushIsFetchedLate(t *testing.T) {
 			t.Errorf("%+v", got.Objects)
 		}
 	}
-	w.want(pending, region("one", a, at(before, a, working), units{"web": generation(4, 4, ready)}))
+	for _, tried := range []string{before, a} {
+		if got := w.want(pending, region("one", a, at(before, tried, working), units{"web": generation(4, 4, ready)})); got.Working != 1 {
+			t.Error(got.Line())
+		}
+	}
 	w.want(pending, region("one", a, at(a, a, ready), units{"web": generation(5, 4, working)}))
 	w.want(passed, region("one", a, at(a, a, ready), units{"web": generation(5, 5, ready)}))
 }
@@ -342,6 +346,41 @@ func TestGate_FailsAfterSince(t *testing.T) {
 	}
 }
 
+// Before a run has begun, only what has failed since the given time is a failure.
+func TestGate_OldFailures(t *testing.T) {
+	const old, recent = 999_999_999_999, 1_000_000_000_000
+	suspended := func(since int64) cluster {
+		return cluster{name: "one", release: units{"web": {"", fmt.Sprintf(`"state":"suspended","since":%d`, since), ""}}}
+	}
+	source := func(since int64) cluster {
+		c := region("one", before, at(before, before, ready), nil)
+		c.sourceState = fmt.Sprintf(`"state":"broken","since":%d,"problem":true,"cause":{"class":"fetch-failed"}`, since)
+		return c
+	}
+	both := func(began, ended int64) cluster {
+		db, web := generation(5, 5, failed), generation(5, 5, ready)
+		db.times, web.times = fmt.Sprintf(`,"startedAt":1,"endedAt":%d`, ended), fmt.Sprintf(`,"startedAt":%d`, began)
+		return cluster{name: "one", release: units{"db": db, "web": web, "queue": {judgement: `"state":"waiting","needs":["one/shop/db"]`}}}
+	}
+	for _, tt := range []struct {
+		name, want string
+		one        cluster
+	}{
+		{"suspended before", pending, suspended(old)},
+		{"suspended since", failing, suspended(recent)},
+		{"a source fails", pending, source(old)},
+		{"a source fails since", failing, source(recent)},
+		{"failed and blocks another one", pending, both(old, old)},
+		{"failed since, and blocks another one", failing, both(old, recent)},
+		{"a run has begun", failing, both(recent, old)},
+		{"failed at an unknown time", failing, cluster{name: "one", release: units{"web": generation(5, 5, failed)}}},
+	} {
+		if got := watch(t, gate.Ask{Since: time.UnixMilli(recent)}).answer(nil, tt.one); got.Result != tt.want {
+			t.Errorf("%s: %s, want %s: %s", tt.name, got.Result, tt.want, got.Line())
+		}
+	}
+}
+
 // S12 and S13: a failure that is rolled back and retried is not final.
 func TestGate_FailureIsRetried(t *testing.T) {
 	for _, tt := range []struct {
@@ -426,7 +465,9 @@ func TestGate_AllRegionsOfTheSource(t *testing.T) {
 		}
 	}
 	w.want(passed, done("one"), done("two"))
-	watch(t, gate.Ask{Revision: a, Region: "one"}).want(passed, done("one"), late)
+	if got := watch(t, gate.Ask{Revision: a, Region: "one"}).want(passed, done("one"), late); len(got.Sources) != 1 {
+		t.Errorf("%+v", got.Sources)
+	}
 
 	other := late
 	other.url = "https://example.com/another"
@@ -496,7 +537,9 @@ func TestGate_Overtaken(t *testing.T) {
 		w := watch(t, gate.Ask{Revision: commit("a")})
 		w.want(pending, oci(digest("1"), a, at(digest("0"), digest("0"), behind)))
 		w.want(pending, oci(digest("2"), b, at(digest("0"), digest("1"), working)))
-		w.want(passed, oci(digest("2"), b, at(digest("1"), digest("2"), failed))) // the later one does not matter
+		if got := w.want(passed, oci(digest("2"), b, at(digest("1"), digest("2"), failed))); got.Done != 1 { // the later one does not matter
+			t.Error(got.Line())
+		}
 	})
 }
 
@@ -516,7 +559,7 @@ func TestGate_SourceIsDead(t *testing.T) {
 	dead := region("one", before, at(before, before, ready), nil)
 	dead.sourceState = `"state":"broken","since":1,"problem":true,"cause":{"class":"fetch-failed","sentence":"It can't be fetched."}`
 	got := watch(t, gate.Ask{Revision: a}).want(failing, dead)
-	if len(got.Problems) != 1 || got.Problems[0].ID != "one/GitRepository/flux-system/fleet" {
+	if len(got.Problems) != 1 || got.Problems[0].ID != "one/GitRepository/flux-system/fleet" || got.Problems[0].Region != "one" || got.Problems[0].Since != flow.At(1) {
 		t.Errorf("%+v", got.Problems)
 	}
 	if apps := got.Objects[0]; apps.Outcome != gate.NotOut || apps.Why == "" || got.Final {
@@ -543,6 +586,7 @@ func TestGate_Parts(t *testing.T) {
 		{gate.Ask{Revision: a, Kustomizations: []gate.Name{apps}}, failing, 3},
 		{gate.Ask{Revision: a, Releases: []gate.Release{{Name: web}}}, passed, 2},
 		{gate.Ask{Releases: []gate.Release{{Name: web}}}, passed, 1},
+		{gate.Ask{Kustomizations: []gate.Name{{Namespace: "flux-system", Name: "infra"}}, Releases: []gate.Release{{Name: web}}}, failing, 3},
 		{gate.Ask{Revision: b, Releases: []gate.Release{{Name: web}}}, pending, 2},
 		{gate.Ask{Releases: []gate.Release{{Name: gate.Name{Namespace: "shop", Name: "nothing"}}}}, pending, 0},
 	} {
@@ -750,7 +794,54 @@ func TestGate_NeverPassesWithoutObjects(t *testing.T) {
 }
 
 func TestGate_ReadyBeforeAChangeIsNoSuccess(t *testing.T) {
-	watch(t, gate.Ask{}).want(pending, region("one", a, at(a, a, ready), units{"web": generation(5, 4, `"state":"ready","marks":["not-observed"]`)}))
+	watch(t, gate.Ask{}).want(pending, region("one", a, at(a, a, ready), units{"db": generation(5, 4, `"state":"ready","marks":["not-observed"]`), "web": generation(5, 5, ready)}))
+}
+
+func TestGate_OneFinalFailureIsFinal(t *testing.T) {
+	for _, releases := range []units{{"db": generation(5, 5, givenUp), "web": generation(5, 5, failed)}, {"db": generation(5, 5, failed), "web": generation(5, 5, givenUp)}} {
+		if got := watch(t, gate.Ask{}).want(failing, region("one", a, at(a, a, ready), releases)); !got.Final || got.Failed != 2 {
+			t.Errorf("final %v, %s", got.Final, got.Line())
+		}
+	}
+}
+
+// Only what the question names counts, and what that comes from.
+func TestGate_OtherObjectsDoNotCount(t *testing.T) {
+	apps, web := gate.Name{Namespace: "flux-system", Name: "apps"}, gate.Name{Namespace: "shop", Name: "web"}
+	one := region("one", a, at(a, a, ready), units{"web": generation(5, 5, ready), "alone": {`,"appliedBy":""`, working, ""}})
+	chart := unit{`,"appliedBy":"","source":{"kind":"GitRepository","namespace":"flux-system","name":"other"}`, working, ""}
+	two := cluster{name: "two", sourceName: "other", url: "https://example.com/other", source: before, kustomization: units{"infra": at(before, before, failed)}, release: units{"chart": chart}}
+	for name, ask := range map[string]gate.Ask{"revision": {Revision: a}, "Kustomization": {Revision: a, Kustomizations: []gate.Name{apps}}, "release": {Revision: a, Releases: []gate.Release{{Name: web}}}} {
+		if got := watch(t, ask).want(passed, one, two); len(got.Sources) != 1 {
+			t.Errorf("%s: %+v", name, got.Sources)
+		}
+		late := region("one", before, at(before, before, ready), units{"web": generation(5, 5, ready)})
+		if got := watch(t, ask).want(pending, late, two); len(got.Sources) != 1 && name != "revision" {
+			t.Errorf("%s, before it is fetched: %+v", name, got.Sources)
+		}
+		ask.Region = "one"
+		other := region("two", before, at(before, before, givenUp), units{"web": generation(5, 5, givenUp)})
+		if got := watch(t, ask).want(passed, one, other); len(got.Sources) != 1 {
+			t.Errorf("%s of a region: %+v", name, got.Sources)
+		}
+		if got := watch(t, ask).answer(map[string]gate.Claim{"empty": {Stale: true}}, one); got.Result != passed || len(got.Stale) != 0 {
+			t.Errorf("%s, with a stale region without objects: %s, %v", name, got.Result, got.Stale)
+		}
+	}
+	for _, ask := range []gate.Ask{{Kustomizations: []gate.Name{apps}}, {Releases: []gate.Release{{Name: web}}}} {
+		if got := watch(t, ask).answer(map[string]gate.Claim{"empty": {Stale: true}}, one, two); got.Result != passed {
+			t.Errorf("%+v: %s", ask, got.Result)
+		}
+	}
+	watch(t, gate.Ask{Kustomizations: []gate.Name{apps, {Namespace: "flux-system", Name: "gone"}}}).want(pending, one)
+
+	// What blocks one that counts does: it failed before its newest change.
+	blocked := one
+	blocked.kustomization = units{"apps": {judgement: `"state":"waiting","needs":["one/Kustomization/flux-system/infra"],"cause":{"class":"dependency-not-ready"}`}, "infra": generation(5, 4, failed)}
+	w := watch(t, gate.Ask{Kustomizations: []gate.Name{apps}})
+	w.want(pending, blocked)
+	blocked.kustomization["infra"] = generation(5, 5, failed)
+	w.want(failing, blocked)
 }
 
 // A region claims that a failed release of another region contains a release of its own.

@@ -130,7 +130,8 @@ e2e-tools: ## build the tools for e2e and infra into the user's cache, or OPENOV
 	cd test/e2e && $(GO) run ./plane/kit
 	scripts/infra-tools.sh
 
-e2e: ## run the end-to-end tests on two real API servers
+e2e: $(WEB)/node_modules/.package-lock.json ## run the end-to-end tests on two real API servers, and one of them in Chromium too
+	scripts/chromium.sh
 	cd test/e2e && $(GO) test ./truth && $(GO) test -count=1 -timeout 20m
 	cd test/install/live && $(GO) test -count=1 -timeout 20m ./...
 

@@ -1,14 +1,10 @@
 package e2e
 
 import (
-	"bufio"
 	"context"
 	"flag"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -128,7 +124,6 @@ func (r *region) setRelease(i int, ready, message string) error {
 // pixels is a page in Chromium that shows the last release, which alternates between failed and ready. nil: no page.
 type pixels struct {
 	region *region
-	stop   func()
 	made   []time.Time
 
 	mu    sync.Mutex
@@ -142,39 +137,15 @@ func (s *stage) pixels(r *region) *pixels {
 		return nil
 	}
 	p := &pixels{region: r}
-	node := "fsn1/app-00999"
-	cmd := exec.CommandContext(s.ctx, "node", "../../bench/latency/pixel.mjs", "http://"+s.addr, flowID, node)
-	in, err := cmd.StdinPipe()
-	s.must(err)
-	out, err := cmd.StdoutPipe()
-	s.must(err)
-	log, err := os.Create(filepath.Join(s.dir, "pixel.log"))
-	s.must(err)
-	cmd.Stderr = log
-	s.must(cmd.Start())
-	lines := bufio.NewScanner(out)
-	for lines.Scan() && lines.Text() != "ready" {
-	}
-	read := make(chan struct{})
-	go func() {
-		defer close(read)
-		for lines.Scan() {
-			at, state, _ := strings.Cut(lines.Text(), " ")
-			ms, err := strconv.ParseFloat(at, 64)
-			p.mu.Lock()
-			if n := len(p.made); err == nil && n > len(p.spans) && (state == "failed") == p.fail {
-				p.spans = append(p.spans, time.UnixMicro(int64(ms*1000)).Sub(p.made[n-1]))
-			}
-			p.mu.Unlock()
+	s.inBrowser(func(line string) {
+		at, state, _ := strings.Cut(line, " ")
+		ms, err := strconv.ParseFloat(at, 64)
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if n := len(p.made); err == nil && n > len(p.spans) && (state == "failed") == p.fail {
+			p.spans = append(p.spans, time.UnixMicro(int64(ms*1000)).Sub(p.made[n-1]))
 		}
-	}()
-	p.stop = func() {
-		_ = in.Close()
-		<-read
-		_ = cmd.Wait()
-		_ = log.Close()
-	}
-	s.t.Cleanup(p.stop)
+	}, "../../bench/latency/pixel.mjs", "fsn1/app-00999")
 	return p
 }
 

@@ -167,6 +167,8 @@ func TestRevisions(t *testing.T) {
 		fsn1, hel1 := newFlux(s, "GitRepository", "ssh://git@github.com/o/fleet.git", written("0"))
 		both := []*flux{fsn1, hel1}
 		s.waitRevision(commitOf("0"), "fsn1 done 1/1 0", "hel1 done 1/1 0")
+		page := s.openRevisions()
+		page.shows("00000000 | done in T | done in T")
 		early := map[string]*waiting{}
 		for _, c := range []string{"a", "b", "c", "d", "e"} {
 			early[c] = s.wait(c+" before", commitOf(c)[:12])
@@ -182,11 +184,13 @@ func TestRevisions(t *testing.T) {
 		}
 		during := s.wait("a during", written("a"))
 		s.waitRevision(commitOf("a"), "fsn1 fetched 0/1 0", "hel1 fetched 0/1 0")
+		page.shows("aaaaaaaa | fetched | fetched", "00000000 → aaaaaaaa | done in T | done in T")
 		s.start(written("a"), fsn1)
 		fsn1.upgraded()
 		s.waitRevision(commitOf("a"), "fsn1 done 1/1 1", "hel1 fetched 0/1 0")
 		hel1.try(written("a"))
 		s.waitRevision(commitOf("a"), "fsn1 done 1/1 1", "hel1 applying 0/1 0")
+		page.shows("aaaaaaaa | done in T | applying 0 of 1")
 		s.open(early["a"], during)
 		for _, f := range both {
 			f.fetch(written("b"), "")
@@ -194,8 +198,10 @@ func TestRevisions(t *testing.T) {
 		duringB := s.wait("b during", commitOf("b"))
 		s.waitRevision(commitOf("a"), "fsn1 done 1/1 1", "hel1 overtaken/applying 0/1 0")
 		afterA := s.wait("a after", commitOf("a"))
+		page.shows("bbbbbbbb | fetched | fetched", "aaaaaaaa → bbbbbbbb | done in T | overtaken by bbbbbbbb")
 		s.start(written("b"), both...)
 		s.waitRevision(commitOf("b"), "fsn1 rolling-out 1/1 1", "hel1 rolling-out 1/1 1")
+		page.shows("bbbbbbbb | rolling out 0 of 1 | rolling out 0 of 1", "aaaaaaaa → bbbbbbbb | done in T | overtaken by bbbbbbbb")
 		s.pause(1500 * time.Millisecond)
 		s.open(early["a"], during, early["b"], duringB)
 		fsn1.upgraded()
@@ -208,6 +214,7 @@ func TestRevisions(t *testing.T) {
 		s.checkAnswers(insight.Passed, began, began, s.wait("b after", commitOf("b")))
 		s.open(afterA) // no source has a any more, and no object shows that b superseded it
 		afterA.cancel()
+		page.shows("bbbbbbbb | done in T | done in T", "aaaaaaaa → bbbbbbbb | done in T | overtaken by bbbbbbbb")
 		a, _ := s.revision(commitOf("a"))
 		b, _ := s.revision(commitOf("b"))
 		if a.SupersededBy != b.ID || b.SupersededBy != "" || b.CommitURL != "https://github.com/o/fleet/commit/"+commitOf("b") || len(b.Rollouts) == 0 {
@@ -232,6 +239,7 @@ func TestRevisions(t *testing.T) {
 		if _, regions := s.revision(commitOf("c")); !slices.Equal(regions["hel1"].RootCauses, []string{"hel1/web"}) {
 			t.Errorf("root causes of c are %q", regions["hel1"].RootCauses)
 		}
+		page.shows("cccccccc | done in T | failed: web", "bbbbbbbb → cccccccc | done in T | done in T")
 		for _, f := range both {
 			f.fetch(written("d"), "")
 		}
@@ -247,6 +255,7 @@ func TestRevisions(t *testing.T) {
 		s.checkAnswers(insight.Passed, before, after, early["d"], during)
 		began = time.Now()
 		s.checkAnswers(insight.Passed, began, began, s.wait("d after", commitOf("d")))
+		page.shows("dddddddd | done in T | done in T", "cccccccc → dddddddd | done in T | overtaken by dddddddd")
 
 		// e does not reach hel1, where the source fails.
 		hel1.failFetch(written("d"))
@@ -261,6 +270,7 @@ func TestRevisions(t *testing.T) {
 		s.checkAnswers(insight.Failed, before, after, early["e"], during)
 		began = time.Now()
 		s.checkAnswers(insight.Failed, began, began, s.wait("e after", commitOf("e")))
+		page.shows("eeeeeeee | done in T | not seen", "dddddddd | done in T | done in T")
 
 		// The source works again, and the Kustomization is suspended at d.
 		hel1.suspend(true)
@@ -272,6 +282,7 @@ func TestRevisions(t *testing.T) {
 		if _, regions := s.revision(commitOf("e")); !slices.Equal(regions["hel1"].Kustomizations, []string{"hel1/Kustomization/flux-system/apps"}) {
 			t.Errorf("Kustomizations without e are %q", regions["hel1"].Kustomizations)
 		}
+		page.shows("eeeeeeee | done in T | fetched", "dddddddd → eeeeeeee | done in T | done in T")
 		hel1.suspend(false)
 		s.until("the Kustomization is resumed", soon, func() bool { return s.meta("hel1/Kustomization/flux-system/apps")["suspended"] == nil })
 		resumed := s.wait("e resumed", commitOf("e"))
@@ -282,6 +293,7 @@ func TestRevisions(t *testing.T) {
 		after = time.Now()
 		s.waitRevision(commitOf("e"), "fsn1 done 1/1 1", "hel1 done 1/1 1")
 		s.checkAnswers(insight.Passed, before, after, resumed)
+		page.shows("eeeeeeee | done in T | done in T")
 		return ""
 	})
 }

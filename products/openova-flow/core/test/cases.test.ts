@@ -33,20 +33,20 @@ function missed(want: Expected, state: FlowState, now: number): string[] {
   const graph: FlowGraph = buildGraph(state);
   const context = { nodes: graph.nodes, unconfirmed: state.unconfirmed, regions: state.regions, now };
   const out: string[] = [];
-  const part = (holds: boolean, what: string): void => void (holds || out.push(what));
+  const check = (holds: boolean, what: string): void => void (holds || out.push(what));
   for (const [id, d] of Object.entries(want.display ?? {})) {
     const node = graph.nodes.get(id);
     const got = node === undefined ? "absent" : displayState(node, context);
-    part(got === d, `${id} is ${got}, not ${d}`);
+    check(got === d, `${id} is ${got}, not ${d}`);
   }
-  for (const [id, all] of Object.entries(want.marks ?? {})) for (const m of all) part(marks(graph, id, now).includes(m), `${id} has no mark ${m}`);
+  for (const [id, all] of Object.entries(want.marks ?? {})) for (const m of all) check(marks(graph, id, now).includes(m), `${id} has no mark ${m}`);
   for (const [id, by] of Object.entries(want.heldBy ?? {})) {
     const got = blockedBy(graph, id, now).map((b) => b.id).sort();
-    part(got.join() === [...by].sort().join(), `${id} is held by ${got.join()}, not by ${by.join()}`);
+    check(got.join() === [...by].sort().join(), `${id} is blocked by ${got.join()}, not by ${by.join()}`);
   }
   if (want.problems === undefined) return out;
   const all = problems(graph, now);
-  part(all.length === want.problems.length, `${all.length} problems, not ${want.problems.length}: ${all.map((p) => p.id).join()}`);
+  check(all.length === want.problems.length, `${all.length} problems, not ${want.problems.length}: ${all.map((p) => p.id).join()}`);
   let before = -1;
   for (const w of want.problems) {
     const at = all.findIndex((p) => list(w.root).includes(p.id));
@@ -55,13 +55,13 @@ function missed(want: Expected, state: FlowState, now: number): string[] {
       out.push(`no problem has the root ${list(w.root).join(" or ")}`);
       continue;
     }
-    part(want.anyOrder === true || at > before, `problem ${got.id} comes too early`);
+    check(want.anyOrder === true || at > before, `problem ${got.id} comes too early`);
     before = at;
-    for (const id of w.also ?? []) part(got.ids.includes(id), `problem ${got.id} does not include ${id}`);
-    part(w.blocks === undefined || got.blocks.length === w.blocks, `problem ${got.id} blocks ${got.blocks.length}, not ${w.blocks}`);
-    for (const s of w.says ?? []) part(has(got.sentence, s), `problem ${got.id} does not say "${s}": ${got.sentence}`);
-    for (const s of w.not ?? []) part(!has(got.sentence, s), `problem ${got.id} says "${s}": ${got.sentence}`);
-    part(w.command === undefined || list(w.command).includes(got.command ?? ""), `problem ${got.id} gives ${got.command}`);
+    for (const id of w.also ?? []) check(got.ids.includes(id), `problem ${got.id} does not include ${id}`);
+    check(w.blocks === undefined || got.blocks.length === w.blocks, `problem ${got.id} blocks ${got.blocks.length}, not ${w.blocks}`);
+    for (const s of w.says ?? []) check(has(got.sentence, s), `problem ${got.id} does not say "${s}": ${got.sentence}`);
+    for (const s of w.not ?? []) check(!has(got.sentence, s), `problem ${got.id} says "${s}": ${got.sentence}`);
+    check(w.command === undefined || list(w.command).includes(got.command ?? ""), `problem ${got.id} has the command ${got.command}`);
   }
   return out;
 }

@@ -23,14 +23,14 @@ describe("displayState", () => {
     ["suspended rather than waiting", node("n", "running", { suspended: true, waitingFor: ["there"] }), "suspended"],
     ["waiting by its reason", node("n", "running", { reason: "DependencyNotReady" }), "waiting"],
     ["waiting if it has waitingFor", node("n", "pending", { waitingFor: ["there"] }), "waiting"],
-    ["waiting for what is missing only since a moment", node("n", "running", { ...missing, waitingSince: now - GRACE_MS }), "waiting"],
+    ["waiting if a dependency is missing for a minute at most", node("n", "running", { ...missing, waitingSince: now - GRACE_MS }), "waiting"],
     ["broken if a dependency is missing for over a minute", node("n", "running", { ...missing, waitingSince: now - GRACE_MS - 1 }), "broken"],
-    ["waiting however long for what is there", node("n", "running", { waitingFor: ["there"], waitingSince: 0 }), "waiting"],
+    ["waiting for an existing dependency, however long", node("n", "running", { waitingFor: ["there"], waitingSince: 0 }), "waiting"],
     ["the state of its judgement", node("n", "succeeded", { judgement: { state: "waiting", gate: "wait" } }), "waiting"],
-    ["what its status says where the judgement is none", node("n", "succeeded", { judgement: { state: "dancing" } }), "ready"],
+    ["the state of its status if the judgement is invalid", node("n", "succeeded", { judgement: { state: "dancing" } }), "ready"],
     ["not started while it is pending", node("n", "pending"), "not-started"],
     ["working otherwise", node("n", "running", { reason: "Progressing", reasonSince: 0 }), "working"],
-    ["working with a status that nobody knows", node("n", "dancing"), "working"],
+    ["working with an unknown status", node("n", "dancing"), "working"],
     ["working without any meta", { id: "n", flowId: "F", label: "n", status: "running" }, "working"],
   ])("is %s", (_, n, display) => {
     expect(displayState(n, ctx)).toBe(display);
@@ -47,8 +47,8 @@ describe("displayState", () => {
   });
 
   it("is ready while its readyWhile are satisfied, and waiting otherwise", () => {
-    const look = (id: string, on: string): FlowNode => node(id, "running", { judgement: { state: "waiting", since: now, needs: [on], readyWhile: [on] } });
-    const nodes = new Map([look("a", "b"), look("b", "c"), node("c"), look("x", "y"), look("y", "x")].map((n) => [n.id, n]));
+    const dependent = (id: string, on: string): FlowNode => node(id, "running", { judgement: { state: "waiting", since: now, needs: [on], readyWhile: [on] } });
+    const nodes = new Map([dependent("a", "b"), dependent("b", "c"), node("c"), dependent("x", "y"), dependent("y", "x")].map((n) => [n.id, n]));
     const shown = (id: string): string => displayState(nodes.get(id) as FlowNode, { nodes, now });
     expect(["a", "b", "x", "y"].map(shown)).toEqual(["ready", "ready", "waiting", "waiting"]);
     nodes.set("c", node("c", "failed"));
@@ -83,7 +83,7 @@ describe("times", () => {
     ["that has ended", node("n", "succeeded", {}, { startedAt: now - 500, endedAt: now - 100 }), { waitingMs: 0, workingMs: 400 }],
     ["that waits again after its run", node("n", "running", { waitingSince: now - 50 }, { startedAt: now - 500 }), { waitingMs: 50, workingMs: 0 }],
     ["whose end is not known", node("n", "failed", {}, { startedAt: now - 500 }), { waitingMs: 0, workingMs: 0 }],
-    ["that is from a clock ahead", node("n", "running", {}, { startedAt: now + 500 }), { waitingMs: 0, workingMs: 0 }],
+    ["that started in the future, by a clock that is ahead", node("n", "running", {}, { startedAt: now + 500 }), { waitingMs: 0, workingMs: 0 }],
   ])("splits the time of one %s", (_, n, expected) => {
     expect(times(n, now)).toEqual(expected);
   });

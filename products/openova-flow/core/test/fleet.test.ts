@@ -9,8 +9,8 @@ const snapshotOf = (id: string, ...nodes: string[]): FlowMessage => ({
   relationships: [],
 });
 const change = (flowId: string, id: string, status: string): FlowMessage => ({ type: "upsert-nodes", nodes: [{ id, flowId, label: id, status }] });
-/** A frame of flow `id`, with a number if `seq` is given. */
-const of = (id: string, message: { readonly type: string }, seq?: number): string =>
+/** A frame of flow `id`, with a sequence number if `seq` is given. */
+const frameOf = (id: string, message: { readonly type: string }, seq?: number): string =>
   `${seq === undefined ? "" : `id: ${seq}\n`}event: ${id}/${message.type}\ndata: ${message.type === "deleted" ? "{}" : JSON.stringify(message)}\n\n`;
 const flows = (...ids: string[]): string => `event: flows\ndata: ${JSON.stringify({ flows: Object.fromEntries(ids.map((id) => [id, `of ${id}`])), seq: 999 })}\n\n`;
 const heartbeat = (seq: number, at: number): string => `event: heartbeat\ndata: ${JSON.stringify({ seq, at })}\n\n`;
@@ -42,8 +42,8 @@ function open(options: Partial<ConnectManyOptions> = {}): Connection {
     ...options,
   });
 }
-/** Breaks the connection and returns the position from which the next one resumes. */
-async function resumed(): Promise<string | undefined> {
+/** Breaks the connection and returns the cursor with which the next one resumes. */
+async function resumedWith(): Promise<string | undefined> {
   server.last.end();
   await clock.advance(10_000);
   return server.last.headers["Last-Event-ID"];
@@ -59,22 +59,22 @@ describe("connectMany", () => {
     expect(server.last).toMatchObject({ url: "/base/v1/stream?flow=a&flow=b:c", headers: { "Last-Event-ID": "7" } });
   });
 
-  it("resumes with the id and its mark, which is not part of the number", async () => {
+  it("resumes with the whole id of a frame: the sequence number and what follows it", async () => {
     open();
     await settle();
-    server.last.send(heartbeat(5, 77) + flows("a") + of("a", snapshotOf("a", "n"), 5).replace("id: 5", "id: 5.0a1b2c"));
+    server.last.send(heartbeat(5, 77) + flows("a") + frameOf("a", snapshotOf("a", "n"), 5).replace("id: 5", "id: 5.0a1b2c"));
     await settle();
     expect(events.at(-1)).toMatchObject({ type: "message", seq: 5 });
-    expect(await resumed()).toBe("5.0a1b2c");
-    server.last.send(heartbeat(6, 78) + flows("a") + of("a", change("a", "n", "failed"), 6));
+    expect(await resumedWith()).toBe("5.0a1b2c");
+    server.last.send(heartbeat(6, 78) + flows("a") + frameOf("a", change("a", "n", "failed"), 6));
     await settle();
-    expect(await resumed()).toBe("6");
+    expect(await resumedWith()).toBe("6");
   });
 
   it("is live after the first heartbeat, and passes events on by flow", async () => {
     const connection = open();
     await settle();
-    server.last.send(heartbeat(5, 77) + flows("a", "b") + of("a", snapshotOf("a", "n")) + of("b", snapshotOf("b"), 5) + of("a", change("a", "n", "failed"), 6) + of("b", deleted, 7));
+    server.last.send(heartbeat(5, 77) + flows("a", "b") + frameOf("a", snapshotOf("a", "n")) + frameOf("b", snapshotOf("b"), 5) + frameOf("a", change("a", "n", "failed"), 6) + frameOf("b", deleted, 7));
     await settle();
     expect(connection.state.kind).toBe("live");
     expect(events).toEqual([
@@ -87,52 +87,52 @@ describe("connectMany", () => {
     ]);
   });
 
-  it("resumes after the last number of any flow, also of a deletion", async () => {
+  it("resumes after the last sequence number of all flows, even if it is of a deletion", async () => {
     open();
     await settle();
-    server.last.send(flows("a", "b") + of("a", snapshotOf("a")) + of("b", snapshotOf("b"), 5) + of("a", change("a", "n", "failed"), 6));
+    server.last.send(flows("a", "b") + frameOf("a", snapshotOf("a")) + frameOf("b", snapshotOf("b"), 5) + frameOf("a", change("a", "n", "failed"), 6));
     await settle();
-    expect(await resumed()).toBe("6");
-    server.last.send(flows("a", "b") + of("b", deleted, 8));
+    expect(await resumedWith()).toBe("6");
+    server.last.send(flows("a", "b") + frameOf("b", deleted, 8));
     await settle();
-    expect(await resumed()).toBe("8");
+    expect(await resumedWith()).toBe("8");
   });
 
-  it("does not change its position for frames without a number", async () => {
+  it("keeps its cursor at frames without a sequence number", async () => {
     open();
     await settle();
-    server.last.send(heartbeat(50, 0) + flows("a") + of("a", snapshotOf("a")));
+    server.last.send(heartbeat(50, 0) + flows("a") + frameOf("a", snapshotOf("a")));
     await settle();
-    expect(await resumed()).toBeUndefined();
-    server.last.send(flows("a") + of("a", snapshotOf("a"), 5));
+    expect(await resumedWith()).toBeUndefined();
+    server.last.send(flows("a") + frameOf("a", snapshotOf("a"), 5));
     await settle();
-    expect(await resumed()).toBe("5");
-    server.last.send(heartbeat(60, 0) + flows("a", "b") + of("b", snapshotOf("b", "n")) + of("b", change("b", "n", "failed")));
+    expect(await resumedWith()).toBe("5");
+    server.last.send(heartbeat(60, 0) + flows("a", "b") + frameOf("b", snapshotOf("b", "n")) + frameOf("b", change("b", "n", "failed")));
     await settle();
     expect(statusOf("b", "n")).toBe("failed");
-    expect(await resumed()).toBe("5");
+    expect(await resumedWith()).toBe("5");
   });
 
   it("starts from the beginning after an invalid message", async () => {
     const connection = open();
     await settle();
-    server.last.send(heartbeat(5, 0) + flows("a") + of("a", snapshotOf("a"), 5) + of("a", { type: "upsert-nodes" }, 6) + of("a", change("a", "n", "late"), 7));
+    server.last.send(heartbeat(5, 0) + flows("a") + frameOf("a", snapshotOf("a"), 5) + frameOf("a", { type: "upsert-nodes" }, 6) + frameOf("a", change("a", "n", "late"), 7));
     await settle();
     expect(connection.state).toMatchObject({ kind: "reconnecting", reason: expect.stringContaining("nodes") as string });
     expect(statusOf("a", "n")).toBeUndefined();
-    expect(await resumed()).toBeUndefined();
+    expect(await resumedWith()).toBeUndefined();
   });
 
   it("continues with the other flows after an invalid snapshot", async () => {
     const connection = open();
     await settle();
-    server.last.send(heartbeat(5, 0) + flows("a", "b") + of("a", { type: "snapshot" }) + of("b", snapshotOf("b", "n"), 5) + of("a", change("a", "n", "failed"), 6) + of("b", change("b", "n", "failed"), 7));
+    server.last.send(heartbeat(5, 0) + flows("a", "b") + frameOf("a", { type: "snapshot" }) + frameOf("b", snapshotOf("b", "n"), 5) + frameOf("a", change("a", "n", "failed"), 6) + frameOf("b", change("b", "n", "failed"), 7));
     await settle();
     expect(connection.state.kind).toBe("live");
     expect(events[2]).toMatchObject({ type: "unreadable", flowId: "a", error: { field: "flow" } });
     expect(store.flows?.get("a")).toBeNull();
     expect(statusOf("b", "n")).toBe("failed");
-    server.last.send(of("a", snapshotOf("a", "n"), 8));
+    server.last.send(frameOf("a", snapshotOf("a", "n"), 8));
     await settle();
     expect(statusOf("a", "n")).toBe("running");
   });
@@ -140,7 +140,7 @@ describe("connectMany", () => {
   it("rejects a message of another flow than its event's", async () => {
     const connection = open();
     await settle();
-    server.last.send(flows("a") + of("a", snapshotOf("a"), 5) + of("a", change("b", "n", "failed"), 6));
+    server.last.send(flows("a") + frameOf("a", snapshotOf("a"), 5) + frameOf("a", change("b", "n", "failed"), 6));
     await settle();
     expect(connection.state.kind).toBe("reconnecting");
   });
@@ -151,7 +151,7 @@ describe("connectMany", () => {
     server.last.send("event: heartbeat\ndata: {}\n\nevent: flows\ndata: nonsense\n\nevent: flows\ndata: {}\n\nid: 4\nevent: news\ndata: x\n\n");
     await settle();
     expect(events).toEqual([]);
-    expect(await resumed()).toBeUndefined();
+    expect(await resumedWith()).toBeUndefined();
   });
 
   it("honours Retry-After of a server with too many selections, and retries an older server", async () => {
@@ -232,7 +232,7 @@ describe("FleetStore", () => {
     expect([...store.takeChanged()]).toEqual([]);
   });
 
-  it("has the position to resume from, and the server's clock", () => {
+  it("has the cursor to resume from, and the server's clock", () => {
     receive(named("a"), message("a", snapshotOf("a")), { type: "heartbeat", seq: 50, at: clock.time + 500 }, { type: "heartbeat", seq: 50, at: clock.time + 300 });
     expect(store.seq).toBeUndefined();
     expect(store.now()).toBe(clock.time + 500);

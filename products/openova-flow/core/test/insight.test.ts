@@ -91,11 +91,11 @@ describe("insight", () => {
     const graph = graphOf(vector);
     const got = resultOf(graph, vector.now);
     // A vector contains sentences only if it is about sentences.
-    const problemsSaid = got.problems.map((p, i) => {
+    const compared = got.problems.map((p, i) => {
       const want = vector.expect.problems[i];
       return Object.fromEntries(Object.entries(p).filter(([key]) => ["ids", "blocks", "class"].includes(key) || (want !== undefined && key in want)));
     });
-    expect({ ...got, problems: problemsSaid }).toEqual(vector.expect);
+    expect({ ...got, problems: compared }).toEqual(vector.expect);
     expect(shown(graph, vector.now)).toEqual(shownOf(vector.expect, graph));
   });
 
@@ -146,12 +146,12 @@ describe("random graphs", () => {
       stdio: ["ignore", "pipe", "inherit"],
     });
     const ended = new Promise<number | null>((resolve) => go.once("exit", resolve));
-    let said = "";
+    let output = "";
     let graphs = 0;
     try {
       for await (const line of createInterface({ input: go.stdout })) {
         if (!line.startsWith("{")) {
-          said += `${line}\n`;
+          output += `${line}\n`;
           continue;
         }
         const question = JSON.parse(line) as Question & { readonly seed: number };
@@ -164,7 +164,7 @@ describe("random graphs", () => {
       go.kill();
     }
     const code = await ended;
-    expect({ code, said: code === 0 ? "" : said }).toEqual({ code: 0, said: "" });
+    expect({ code, output: code === 0 ? "" : output }).toEqual({ code: 0, output: "" });
     console.log(`${graphs.toLocaleString("en-GB")} graphs, from seed ${SEED} on`);
     expect(graphs).toBe(COUNT);
   }, 24 * 3_600_000);

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { emptyState, EventLog, foldAll, fold, toSnapshot, type EventsAnswer, type FlowMessage, type FullSnapshot, type LogEntry } from "../src/index.js";
 import { Random, randomMessages } from "./random.js";
 
-/** The messages of a flow with their numbers and instants, and the state after each. */
+/** The messages of a flow with their sequence numbers and instants, and the state after each. */
 function history(seed: number, count: number): { entries: LogEntry[]; after(seq: number): FullSnapshot | null } {
   const r = new Random(seed);
   const messages: FlowMessage[] = [{ type: "upsert-flow", flow: { id: "F", status: "running", startedAt: 0 } }, ...randomMessages(r, "F", count)];
@@ -43,7 +43,7 @@ describe("EventLog", () => {
     expect(new EventLog({ flowId: "F" }).stateAt(5)).toBeNull();
   });
 
-  it("ignores known numbers, resets for a snapshot with a lower number, and keeps instants in order", () => {
+  it("ignores known sequence numbers, resets for a snapshot with a lower one, and keeps instants in order", () => {
     const log = logOf([]);
     const flow = { id: "F", status: "running", startedAt: 0 };
     log.append(5, 100, { type: "upsert-flow", flow });
@@ -134,7 +134,7 @@ describe("EventLog", () => {
     expect(log.history("never")).toEqual([]);
   });
 
-  it("travels through 4,096 messages on 10,000 nodes in little time", () => {
+  it("travels through 4,096 messages on 10,000 nodes, and prints the time", () => {
     const node = (i: number, status: string) => ({ id: `n${i}`, flowId: "F", label: `n${i}`, status });
     const base = fold(emptyState("F"), { type: "snapshot", flow: { id: "F", status: "running", startedAt: 0 }, nodes: Array.from({ length: 10_000 }, (_, i) => node(i, "pending")) });
     const log = new EventLog({ flowId: "F" });

@@ -60,8 +60,8 @@ describe("progress", () => {
     const kustomization = node("k", "running", { kind: "Kustomization" });
     expect(flowProgress(graphOf([node("a")]), now).complete).toBe(true);
     expect(flowProgress(graphOf([node("a"), kustomization]), now)).toMatchObject({ complete: false, kustomizationsNotReady: 1 });
-    const open = rollout("x", 0, { members: [member("a", 0, 50)] });
-    expect(rolloutProgress(graphOf([node("a"), kustomization]), open, now)).toMatchObject({ done: 1, total: 1, complete: false });
+    const current = rollout("x", 0, { members: [member("a", 0, 50)] });
+    expect(rolloutProgress(graphOf([node("a"), kustomization]), current, now)).toMatchObject({ done: 1, total: 1, complete: false });
   });
 
   it("shows an ended rollout as of its end", () => {
@@ -76,7 +76,7 @@ describe("progress", () => {
     expect(rolloutAt(done, 50)).toBe(done);
   });
 
-  it("has the duration of an open rollout once all members are ready", () => {
+  it("has the duration of a rollout in progress once all members are ready", () => {
     const g = graphOf([node("a", "succeeded", {}, { startedAt: 0, endedAt: 40_000 }), node("b", "succeeded", {}, { startedAt: 0, endedAt: 70_000 })]);
     expect(rolloutProgress(g, rollout("x", 10_000, { members: [member("a"), member("b")] }), now)).toMatchObject({ complete: true, elapsedMs: 60_000 });
   });
@@ -104,21 +104,21 @@ describe("the ETA of a rollout", () => {
   });
 
   const history = [rollout("h", 0, { members: [member("a", 0, 10_000), member("b", 10_000, 30_000)] })];
-  const open = rollout("x", 95_000, { members: [member("a"), member("b")] });
+  const current = rollout("x", 95_000, { members: [member("a"), member("b")] });
   const working = node("a", "running", {}, { startedAt: 96_000 });
   const waits = node("b", "running", { reason: "DependencyNotReady" });
-  const eta = (a: FlowNode, b: FlowNode, h = history): number | undefined => rolloutProgress(graphOf([a, b], [edge("a", "b")]), open, now, h).etaAt;
+  const eta = (a: FlowNode, b: FlowNode, h = history): number | undefined => rolloutProgress(graphOf([a, b], [edge("a", "b")]), current, now, h).etaAt;
 
   it("is the longest remaining chain with usual durations", () => {
     expect(eta(working, waits)).toBe(106_000 + 20_000);
-    expect(rolloutProgress(graphOf([working, waits]), open, now, history).etaAt).toBe(now + 20_000);
+    expect(rolloutProgress(graphOf([working, waits]), current, now, history).etaAt).toBe(now + 20_000);
   });
   it("is absent if a duration is unknown", () => {
     expect(eta(working, waits, [])).toBeUndefined();
     expect(eta(node("a", "failed"), waits)).toBeUndefined();
     expect(eta(node("a", "running", {}, { startedAt: 80_000 }), waits)).toBeUndefined();
     expect(eta(node("a"), node("b"))).toBeUndefined();
-    expect(rolloutProgress(graphOf([working, waits], [edge("a", "b"), edge("b", "a")]), open, now, history).etaAt).toBeUndefined();
+    expect(rolloutProgress(graphOf([working, waits], [edge("a", "b"), edge("b", "a")]), current, now, history).etaAt).toBeUndefined();
   });
 });
 

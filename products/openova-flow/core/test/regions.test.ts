@@ -156,7 +156,7 @@ describe("regions on a stream", () => {
     server.last.end();
     await clock.advance(10_000);
     expect(staleRegions(store.state.regions)).toEqual(["a"]);
-    // Frames without an id do not change the position to resume from.
+    // Frames without an id do not change the cursor.
     expect(server.last.headers["Last-Event-ID"]).toBe("5");
     server.last.send(heartbeat(5, clock.time) + regionsFrame(clock.time, { a: fresh() }));
     await settle();

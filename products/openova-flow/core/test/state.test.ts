@@ -53,7 +53,7 @@ describe("fold", () => {
     expect(state.nodes.has("nowhere")).toBe(false);
   });
 
-  it("changes the topology number only if nodes or edges are added, removed or moved", () => {
+  it("changes the topology version only if nodes or edges are added, removed or moved", () => {
     let state = foldAll(emptyState("F"), [upsert(node("a", "r1"), node("b", "r1"), node("c", "r2"))]);
     const step = (m: FlowMessage): { topology: boolean; r1: boolean; r2: boolean } => {
       const old = state;
@@ -77,7 +77,7 @@ describe("fold", () => {
     });
   });
 
-  it("folds 100 messages into 10,000 nodes in little time", () => {
+  it("folds 1,000 messages into 10,000 nodes, and prints the time", () => {
     let state = fold(emptyState("F"), upsert(...Array.from({ length: 10_000 }, (_, i) => node(`n${i}`, `r${i % 40}`))));
     const start = performance.now();
     for (let i = 0; i < 1000; i++) state = fold(state, upsert({ ...node(`n${(i * 37) % 10_000}`, `r${((i * 37) % 10_000) % 40}`), status: `s${i}` }));

@@ -13,7 +13,7 @@ export interface RolloutMember {
 export interface Rollout {
   readonly id: string;
   readonly startedAt: number;
-  /** Absent while the rollout is open. */
+  /** Absent while the rollout is in progress. */
   readonly endedAt?: number;
   readonly outcome: RolloutOutcome;
   readonly members: readonly RolloutMember[];
@@ -42,16 +42,16 @@ function isRollout(value: unknown): value is Rollout {
   );
 }
 
-/** The open rollout, otherwise the latest; with `at`, as of that instant. */
+/** The rollout in progress, otherwise the last one; with `at`, as of that instant. */
 export function currentRollout(rollouts: readonly Rollout[], at = Infinity): Rollout | null {
   return rollouts.find((r) => r.startedAt <= at) ?? null;
 }
 
-/** A rollout as of an instant: still open if it ended later. */
+/** A rollout as of an instant: still in progress if it ended later. */
 export function rolloutAt(rollout: Rollout, at: number): Rollout {
   if (rollout.endedAt === undefined || rollout.endedAt <= at) return rollout;
-  const { endedAt: _, ...open } = rollout;
-  return { ...open, outcome: "running" };
+  const { endedAt: _, ...rest } = rollout;
+  return { ...rest, outcome: "running" };
 }
 
 export function memberIds(rollout: Rollout): ReadonlySet<string> {

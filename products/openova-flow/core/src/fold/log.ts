@@ -70,7 +70,7 @@ export class EventLog {
     return this.#entries.at(-1)?.seq ?? 0;
   }
 
-  /** Appends a live message. A message whose number is not above the last is ignored, but a snapshot with such a number resets the log. */
+  /** Appends a live message. One whose sequence number is not above the last is ignored, unless it is a snapshot with a lower one: that resets the log. */
   append(seq: number, at: number, message: FlowMessage): void {
     const last = this.#entries.at(-1);
     if (last !== undefined && seq <= last.seq) {

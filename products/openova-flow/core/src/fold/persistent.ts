@@ -2,8 +2,8 @@ const GONE = Symbol("gone");
 type Entry<V> = V | typeof GONE;
 
 /**
- * An immutable map with cheap changes and cheap old versions: a large shared base and a small overlay of changes. The overlay is merged
- * into a new base when it exceeds the square root of the size. A change copies only the overlay.
+ * An immutable map with cheap changes and cheap old versions: a large shared base and a small overlay of changes. A change copies
+ * only the overlay, which is merged into a new base once it is larger than about the square root of twice the base's size.
  */
 export class PersistentMap<V> implements ReadonlyMap<string, V> {
   readonly #base: ReadonlyMap<string, V>;

@@ -17,11 +17,11 @@ export interface FlowState {
   readonly unconfirmed: ReadonlySet<string>;
   /** The claims of regions. They come from the server beside the messages; no message changes them. */
   readonly regions: Regions;
-  /** Differs between any two states with a message between them. Use it only for comparisons. */
+  /** Every message changes it. Use it only for comparisons. */
   readonly version: number;
   /** Equal numbers mean equal node ids, regions and edges. Use it only for comparisons. */
   readonly topologyVersion: number;
-  /** The same for the nodes of each region and the edges within it. Nodes without a region are under "". */
+  /** Like `topologyVersion`, for the nodes of each region and the edges within it. Nodes without a region are under "". */
   readonly regionTopology: ReadonlyMap<string, number>;
 }
 

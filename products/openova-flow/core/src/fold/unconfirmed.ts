@@ -53,12 +53,12 @@ function rebase(restart: Restart): Restart {
     nodes.set(id, n);
     kept.add(id);
   }
-  const open = (id: string, flowId: string | undefined): boolean => {
+  const isInUnconfirmedRegion = (id: string, flowId: string | undefined): boolean => {
     const n = isOwnEnd(flowId, shown.flowId) ? nodes.get(id) : undefined;
     return n !== undefined && deadlines.has(n.region ?? "");
   };
   for (const [key, r] of shown.rels) {
-    if (!rels.has(key) && (open(r.fromId, r.fromFlowId) || open(r.toId, r.toFlowId))) rels.set(key, r);
+    if (!rels.has(key) && (isInUnconfirmedRegion(r.fromId, r.fromFlowId) || isInUnconfirmedRegion(r.toId, r.toFlowId))) rels.set(key, r);
   }
   const edit = new Edit(shown);
   edit.replace(confirmed.flow ?? (deadlines.size > 0 ? shown.flow : null), nodes, rels, kept);

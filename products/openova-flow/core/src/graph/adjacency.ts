@@ -127,11 +127,11 @@ interface Visit<T> {
  */
 export function components<T>(starts: readonly T[], next: (of: T) => readonly T[]): ReadonlyMap<T, readonly T[]> {
   const visits = new Map<T, Visit<T>>(), component = new Map<T, T[]>();
-  const open: T[] = [], calls: Visit<T>[] = [];
+  const stack: T[] = [], calls: Visit<T>[] = [];
   const enter = (of: T): void => {
     const visit = { of, ahead: next(of), index: visits.size, low: visits.size, next: 0 };
     visits.set(of, visit);
-    open.push(of);
+    stack.push(of);
     calls.push(visit);
   };
   for (const start of starts) {
@@ -148,7 +148,7 @@ export function components<T>(starts: readonly T[], next: (of: T) => readonly T[
       const caller = calls.at(-1);
       if (caller !== undefined) caller.low = Math.min(caller.low, at.low);
       if (at.low !== at.index) continue;
-      const members = open.splice(open.lastIndexOf(at.of));
+      const members = stack.splice(stack.lastIndexOf(at.of));
       for (const m of members) component.set(m, members);
     }
   }

@@ -49,22 +49,22 @@ function total(chain: Chain | undefined): number {
 /** The longest chain that ends in `node`, given the chains of its predecessors. */
 function longest(graph: FlowGraph, node: FlowNode, chains: ReadonlyMap<string, Chain>, now: number): Chain {
   let via: GraphEdge | null = null;
-  let free: number | null = null;
-  let held = false;
+  let earliest: number | null = null;
+  let mayWait = false;
   const until = knownUntil(graph.state.regions, node.region, now);
   for (const e of graph.in(node.id)) {
     if (!orders(e)) continue;
     const from = graph.nodes.get(e.from);
-    if (from?.status !== "succeeded") held = true;
+    if (from?.status !== "succeeded") mayWait = true;
     if (from === undefined || !chains.has(e.from) || !cameBefore(from, node)) continue;
-    free = Math.max(free ?? -Infinity, from.endedAt ?? until);
+    earliest = Math.max(earliest ?? -Infinity, from.endedAt ?? until);
     if (via === null || total(chains.get(e.from)) > total(chains.get(via.from))) via = e;
   }
   const before = via === null ? undefined : chains.get(via.from);
-  const began = node.startedAt ?? (node.status === "succeeded" || node.status === "failed" || held ? null : until);
+  const began = node.startedAt ?? (node.status === "succeeded" || node.status === "failed" || mayWait ? null : until);
   return {
     working: (before?.working ?? 0) + times(node, now, graph.state.regions).workingMs,
-    waiting: (before?.waiting ?? 0) + (free === null || began === null ? 0 : Math.max(0, began - free)),
+    waiting: (before?.waiting ?? 0) + (earliest === null || began === null ? 0 : Math.max(0, began - earliest)),
     via,
   };
 }
@@ -84,17 +84,17 @@ function cameBefore(from: FlowNode, to: FlowNode): boolean {
 
 /** The members in topological order. Cyclic edges are ignored. */
 function inOrder(graph: FlowGraph, members: ReadonlySet<string>): readonly string[] {
-  const open = new Map<string, number>();
+  const remaining = new Map<string, number>();
   for (const id of members) {
-    if (graph.nodes.has(id)) open.set(id, graph.in(id).filter((e) => orders(e) && members.has(e.from) && graph.nodes.has(e.from)).length);
+    if (graph.nodes.has(id)) remaining.set(id, graph.in(id).filter((e) => orders(e) && members.has(e.from) && graph.nodes.has(e.from)).length);
   }
-  const order = [...open].filter(([, n]) => n === 0).map(([id]) => id);
+  const order = [...remaining].filter(([, n]) => n === 0).map(([id]) => id);
   for (let i = 0; i < order.length; i++) {
     for (const e of graph.out(order[i] as string)) {
       if (!orders(e)) continue;
-      const n = open.get(e.to);
+      const n = remaining.get(e.to);
       if (n === undefined) continue;
-      open.set(e.to, n - 1);
+      remaining.set(e.to, n - 1);
       if (n === 1) order.push(e.to);
     }
   }

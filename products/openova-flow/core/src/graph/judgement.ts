@@ -65,7 +65,7 @@ export function judgementOf(node: FlowNode): Judgement {
   let read = cache.get(node);
   if (read === undefined) {
     const sent = fields(node.meta?.["judgement"]);
-    read = sent === undefined || !isState(sent["state"]) ? fromStatus(node) : whole(sent);
+    read = sent === undefined || !isState(sent["state"]) ? fromStatus(node) : parse(sent);
     cache.set(node, read);
   }
   return read;
@@ -85,14 +85,14 @@ export function nextTurn(judgement: Judgement, now: number): number {
   return judgement.then.find((t) => t.at > now)?.at ?? Infinity;
 }
 
-function whole(sent: Fields): Judgement {
+function parse(sent: Fields): Judgement {
   const then = Array.isArray(sent["then"]) ? sent["then"].slice(0, MOST_TURNS) : [];
   return {
-    ...judged(sent),
+    ...parseJudged(sent),
     then: then.flatMap((t: unknown) => {
       const turn = fields(t);
       const at = turn?.["at"];
-      return turn !== undefined && isInstant(at) && isState(turn["state"]) ? [{ ...judged(turn), at }] : [];
+      return turn !== undefined && isInstant(at) && isState(turn["state"]) ? [{ ...parseJudged(turn), at }] : [];
     }),
     needs: strings(sent["needs"]),
     named: strings(sent["named"]),
@@ -104,7 +104,7 @@ function whole(sent: Fields): Judgement {
   };
 }
 
-function judged(sent: Fields): Judged {
+function parseJudged(sent: Fields): Judged {
   const cause = fields(sent["cause"]) ?? {};
   const gate = sent["gate"];
   const command = strings(sent["command"]);

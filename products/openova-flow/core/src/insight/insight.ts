@@ -159,7 +159,7 @@ export class Insight {
   }
 
   #addCycles(next: (v: Vertex) => readonly Vertex[], isAcross: boolean): void {
-    for (const members of parts(this.vertices.filter((v) => v.waits), next)) {
+    for (const members of componentsOf(this.vertices.filter((v) => v.waits), next)) {
       const first = members[0] as Vertex;
       if (isAcross ? members.every((m) => m.region === first.region) : members.length === 1 && !first.needs.includes(first)) continue;
       const cycle = { members, isAcross };
@@ -178,7 +178,7 @@ export class Insight {
     }
     // Of nodes that blame only each other, one is a root.
     const rooted = behind(this.vertices.filter((v) => v.isRoot));
-    for (const each of parts(this.vertices.filter((v) => !v.isSatisfied && !rooted.has(v)), (v) => v.blames)) {
+    for (const each of componentsOf(this.vertices.filter((v) => !v.isSatisfied && !rooted.has(v)), (v) => v.blames)) {
       const set = new Set(each);
       if (each.some((v) => v.blames.some((d) => !set.has(d)))) continue;
       const root = each.find((v) => v.state === "broken" && v.own.problem) ?? each.find((v) => !v.waits) ?? (each[0] as Vertex);
@@ -308,7 +308,7 @@ export class Insight {
 /** The other nodes of a cause, and the nodes that blame one of the cause and do not wait for it; in byte order of the ids. */
 function victims(cause: readonly Vertex[], root: Vertex, steps: number): readonly Vertex[] {
   const own = new Set(cause), found: Vertex[] = [];
-  // Also a root of nodes that blame another member of its cycle across regions.
+  // The search also starts at the other members of a cycle across regions, except those on a cycle within their own region.
   const starts = new Set([...cause, ...cause.flatMap(({ crosses }) => crosses?.members.filter((m) => m.cycle === crosses) ?? [])]);
   let left = steps;
   const reached = new Set(starts);
@@ -370,7 +370,7 @@ function neverEnds({ display, reason }: Rank): boolean {
 }
 
 /** The strongly connected components of some nodes, each in byte order. */
-function parts(nodes: readonly Vertex[], next: (v: Vertex) => readonly Vertex[]): readonly (readonly Vertex[])[] {
+function componentsOf(nodes: readonly Vertex[], next: (v: Vertex) => readonly Vertex[]): readonly (readonly Vertex[])[] {
   return [...new Set(components(nodes, next).values())].map((members) => [...members].sort(inOrder));
 }
 
@@ -421,7 +421,7 @@ export function age(v: Vertex, since = v.own.since): number {
   return v.clock - (since ?? NaN);
 }
 
-/** The later of: the last need became ready, the node started to wait. */
+/** When the last need became ready, or when the node started to wait, whichever is later. */
 export function later(v: Vertex): number | undefined {
   return extreme([v, ...v.needs], Math.max);
 }

@@ -56,18 +56,17 @@ function regionProblems(graph: FlowGraph, now: number): readonly Problem[] {
     const base = { id: region, ids: [region], label, name: label, region: "", message: "", blocks: [] };
     if (lease.state === "stale" && now - lease.since > STALE_AFTER_MS) {
       const sentence = `${base.label} was ${lastSeenText(lease.heard, now)}, and its state is as of then. Check that its adapter runs and can reach this server.`;
-      found.push({ ...base, key: key(REGION_STALE), display: "unconfirmed", reason: REGION_STALE, sentence, ...given(EMITTERS), since: lease.heard });
+      found.push({ ...base, key: key(REGION_STALE), display: "unconfirmed", reason: REGION_STALE, sentence, ...commandField(LIST_EMITTERS), since: lease.heard });
     }
-    if (lease.refused !== undefined) found.push({ ...base, key: key("cluster-refused"), display: "broken", reason: "cluster-refused", sentence: refusal(base.label, lease, lease.refused.cluster), ...given(WHICH_CLUSTER) });
+    if (lease.refused !== undefined) found.push({ ...base, key: key("cluster-refused"), display: "broken", reason: "cluster-refused", sentence: refusal(base.label, lease, lease.refused.cluster), ...commandField(PRINT_CLUSTER_ID) });
     return found;
   });
 }
 
-/** Prints the identity of a cluster, to tell two clusters apart. */
-const WHICH_CLUSTER = commandLine`kubectl get namespace kube-system -o jsonpath={.metadata.uid}`;
-const EMITTERS = commandLine`kubectl get pods -A -l app.kubernetes.io/name=openova-flow-emitter`;
+const PRINT_CLUSTER_ID = commandLine`kubectl get namespace kube-system -o jsonpath={.metadata.uid}`;
+const LIST_EMITTERS = commandLine`kubectl get pods -A -l app.kubernetes.io/name=openova-flow-emitter`;
 
-function given(command: string | undefined): { readonly command?: string } {
+function commandField(command: string | undefined): { readonly command?: string } {
   return command === undefined ? {} : { command };
 }
 
@@ -97,7 +96,7 @@ function toProblem(graph: FlowGraph, root: Root, now: number): Problem {
     // A cycle across regions is named by its regions.
     ...(root.region === "" && node.region !== undefined ? { label: root.label, name: root.label } : { label: nameOf(graph, root.id), name: fullNameOf(graph, root.id) }),
     message: metaOf(node).message ?? "",
-    ...given(command),
+    ...commandField(command),
     ...(isInGit ? { inGit: originOf(graph, root.id) ?? "" } : {}),
     ...(seen === undefined ? {} : { lastSeen: seen }),
   };

@@ -24,7 +24,7 @@ export interface Progress {
 export interface RolloutProgress extends Progress {
   readonly startedAt: number;
   readonly endedAt?: number;
-  /** If all members are ready: until the last one became ready. */
+  /** Time since the start; if all members are ready, from the start until the last one became ready. */
   readonly elapsedMs: number;
   /** Expected end, from earlier durations of the same releases; absent if one is unknown for a remaining member. */
   readonly etaAt?: number;
@@ -155,9 +155,9 @@ function estimate(
       continue;
     }
     const before = graph.in(id).filter((e) => !e.cyclic && e.type === "finish-to-start" && left.has(e.from)).map((e) => e.from);
-    const open = before.filter((b) => !ends.has(b));
-    if (open.length > 0) {
-      for (const b of open) stack.push(b);
+    const unknown = before.filter((b) => !ends.has(b));
+    if (unknown.length > 0) {
+      for (const b of unknown) stack.push(b);
       continue;
     }
     stack.pop();

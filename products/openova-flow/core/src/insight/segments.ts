@@ -11,7 +11,7 @@ export interface Segment {
 /** The bars of a timeline: the display states of a node over time, from its history (`EventLog.history`) up to `now`. */
 export function segments(history: readonly NodeChange[], nodes: { has(id: string): boolean }, now: number): readonly Segment[] {
   const result: Segment[] = [];
-  const existing = { has: (id: string) => nodes.has(id) }; // without their states, of which only the current ones are known
+  const existing = { has: (id: string) => nodes.has(id) }; // without `get`: the states of other nodes in the past are unknown
   const add = (from: number, to: number, display: DisplayState): void => {
     const last = result.at(-1);
     if (last !== undefined && last.display === display && last.to === from) result[result.length - 1] = { ...last, to };

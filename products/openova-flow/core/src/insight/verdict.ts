@@ -12,8 +12,8 @@ export function verdictOf(insight: Insight, counts: (node: FlowNode) => boolean 
   const counted = insight.vertices.filter((v) => v.isMember && counts(v.node as FlowNode));
   const ids = new Set(names(counted));
   const problems = insight.problems().filter((p) => [...p.ids, ...p.blocks].some((id) => ids.has(id)));
-  const isOpen = goingOn(insight.vertices);
-  const open = names(counted.filter((v) => isOpen.has(v)));
+  const changeable = mayChange(insight.vertices);
+  const open = names(counted.filter((v) => changeable.has(v)));
   const isBad = problems.length > 0 || counted.some((v) => v.state === "suspended" && v.own.gate !== "pass");
   const isGood = counted.every((v) => v.isSatisfied && !insight.marks(v.id).some((m) => OUTDATED.has(m)));
   const verdict = counted.length === 0 ? "pending" : isBad && open.length === 0 ? "failed" : isGood && !isBad ? "passed" : "pending";
@@ -21,7 +21,7 @@ export function verdictOf(insight: Insight, counts: (node: FlowNode) => boolean 
 }
 
 /** The nodes that may still change by themselves. */
-function goingOn(vertices: readonly Vertex[]): ReadonlySet<Vertex> {
+function mayChange(vertices: readonly Vertex[]): ReadonlySet<Vertex> {
   const able = vertices.filter((v) => v.node !== undefined && !v.isSatisfied && v.cycle === undefined);
   // Root causes that Flux retries, or that are too young to be final.
   const changing = new Set(able.filter((v) => !v.isLost && (v.isStuck ? age(v, later(v)) <= GRACE_MS : v.isRoot && v.own.gate === "wait")));

@@ -42,7 +42,7 @@ export function createLayoutClient(worker: WorkerLike | null, options: LayoutOpt
     if (next !== null) begin(next);
   };
   // Loaded on demand: not needed with a worker.
-  const here = (call: Call): void => {
+  const inThisThread = (call: Call): void => {
     import("./whole.js").then(
       ({ layout }) => settle(call, layout(call.graph, call.previous, options)),
       (error: unknown) => settle(call, Promise.reject(error)),
@@ -52,7 +52,7 @@ export function createLayoutClient(worker: WorkerLike | null, options: LayoutOpt
     const started = start(call.graph, call.previous, options);
     if (started.blocks.length === 0) return settle(call, started.finish([]));
     running = { ...call, finish: started.finish };
-    if (usable === null) return here(call);
+    if (usable === null) return inThisThread(call);
     const request: LayoutRequest = { blocks: started.blocks, options: started.options };
     usable.postMessage(request, started.blocks.map((b) => b.edges.buffer as ArrayBuffer));
   };
@@ -62,7 +62,7 @@ export function createLayoutClient(worker: WorkerLike | null, options: LayoutOpt
   usable?.addEventListener("error", () => {
     if (usable === null) return;
     usable = null;
-    if (running !== null) here(running);
+    if (running !== null) inThisThread(running);
   });
   return {
     layout: (graph, previous = null) =>

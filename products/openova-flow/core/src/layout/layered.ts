@@ -41,9 +41,9 @@ export function layoutBlock(block: Block, options: BlockOptions): BlockLayout {
   const known = layers.reduce((sum, nodes) => sum + nodes.reduce((count, i) => count + (isRanked(block.ranks, i) ? 1 : 0), 0), 0);
   if (2 * known > block.n - single.length) keepOrder(block.ranks, dag, layers, rank);
   else orderLayers(dag, layers, rank);
-  const at: BlockLayout = { n: block.n, x: new Float64Array(block.n), y: new Float64Array(block.n), w: block.widths.slice(), layer, rank, width: 0, height: 0 };
-  const body = placeLayers(layers, at, options);
-  return placeSingles(single, body, at, options);
+  const result: BlockLayout = { n: block.n, x: new Float64Array(block.n), y: new Float64Array(block.n), w: block.widths.slice(), layer, rank, width: 0, height: 0 };
+  const body = placeLayers(layers, result, options);
+  return placeSingles(single, body, result, options);
 }
 
 /** Edges in compressed rows: the neighbours of i are `to[start[i]]` up to, but not including, `to[start[i + 1]]`. */
@@ -115,20 +115,21 @@ function degree(r: Rows, i: number): number {
 /** The layer of a node is the length of the longest path to it. `single` has the nodes without edges. */
 function assignLayers(n: number, { out, into }: Dag): { layer: Int32Array; layers: number[][]; single: number[] } {
   const layer = new Int32Array(n);
-  const open = new Int32Array(n);
+  /** The number of edges into each node from nodes whose layer is not final yet. */
+  const missing = new Int32Array(n);
   const order: number[] = [];
   const single: number[] = [];
   for (let i = 0; i < n; i++) {
-    open[i] = degree(into, i);
+    missing[i] = degree(into, i);
     if (degree(into, i) + degree(out, i) === 0) single.push(i);
-    else if (open[i] === 0) order.push(i);
+    else if (missing[i] === 0) order.push(i);
   }
   for (let k = 0; k < order.length; k++) {
     const i = at(order, k);
     for (let e = at(out.start, i); e < at(out.start, i + 1); e++) {
       const j = at(out.to, e);
       layer[j] = Math.max(at(layer, j), at(layer, i) + 1);
-      if (--open[j]! === 0) order.push(j);
+      if (--missing[j]! === 0) order.push(j);
     }
   }
   const layers: number[][] = [];
@@ -140,7 +141,8 @@ function isRanked(ranks: Float64Array, i: number): boolean {
   return !Number.isNaN(at(ranks, i));
 }
 
-function settle(nodes: readonly number[], rank: Float64Array): void {
+/** Ranks the nodes of a layer by their position in it. */
+function setRanks(nodes: readonly number[], rank: Float64Array): void {
   nodes.forEach((i, k) => void (rank[i] = (k + 0.5) / nodes.length));
 }
 
@@ -158,10 +160,10 @@ function barycentre(i: number, side: Rows, rank: Float64Array): number {
 
 /** Sorts each layer by the previous ranks. A node without one goes beside its neighbours. */
 function keepOrder(before: Float64Array, { out, into }: Dag, layers: number[][], rank: Float64Array): void {
-  for (const nodes of layers) settle(nodes.filter((i) => isRanked(before, i)).sort((a, b) => at(before, a) - at(before, b) || a - b), rank);
+  for (const nodes of layers) setRanks(nodes.filter((i) => isRanked(before, i)).sort((a, b) => at(before, a) - at(before, b) || a - b), rank);
   for (const nodes of layers) {
     for (const i of nodes) if (!isRanked(rank, i)) rank[i] = [into, out].map((side) => barycentre(i, side, rank)).find((r) => !Number.isNaN(r)) ?? 1;
-    settle(nodes.sort((a, b) => at(rank, a) - at(rank, b)), rank);
+    setRanks(nodes.sort((a, b) => at(rank, a) - at(rank, b)), rank);
   }
 }
 
@@ -171,9 +173,9 @@ function orderLayers({ out, into }: Dag, layers: number[][], rank: Float64Array)
   const sortBy = (nodes: number[], side: Rows): void => {
     for (const i of nodes) key[i] = degree(side, i) === 0 ? at(rank, i) : barycentre(i, side, rank);
     nodes.sort((a, b) => at(key, a) - at(key, b) || at(rank, a) - at(rank, b));
-    settle(nodes, rank);
+    setRanks(nodes, rank);
   };
-  for (const nodes of layers) settle(nodes, rank);
+  for (const nodes of layers) setRanks(nodes, rank);
   for (let sweep = 0; sweep < SWEEPS; sweep++) {
     if (sweep % 2 === 0) for (let l = 1; l < layers.length; l++) sortBy(layers[l] as number[], into);
     else for (let l = layers.length - 2; l >= 0; l--) sortBy(layers[l] as number[], out);
@@ -246,21 +248,21 @@ function rowsFor(layers: readonly number[][], w: Float64Array, o: BlockOptions):
   return low;
 }
 
-function placeSingles(single: readonly number[], body: Size, at: BlockLayout, o: BlockOptions): BlockLayout {
-  if (single.length === 0) return { ...at, ...body };
-  const width = widest(single, at.w);
+function placeSingles(single: readonly number[], body: Size, result: BlockLayout, o: BlockOptions): BlockLayout {
+  if (single.length === 0) return { ...result, ...body };
+  const width = widest(single, result.w);
   const cellWidth = width + GAP_COLUMN;
   const cellHeight = o.nodeHeight + GAP_ROW;
   const square = Math.ceil(Math.sqrt((single.length * o.aspect * cellHeight) / cellWidth));
   const columns = Math.max(1, Math.min(single.length, Math.max(square, Math.floor((body.width + GAP_COLUMN) / cellWidth))));
   const top = body.height === 0 ? 0 : body.height + 2 * GAP_ROW;
   single.forEach((i, k) => {
-    at.x[i] = (k % columns) * cellWidth;
-    at.y[i] = top + Math.floor(k / columns) * cellHeight;
-    at.w[i] = width;
+    result.x[i] = (k % columns) * cellWidth;
+    result.y[i] = top + Math.floor(k / columns) * cellHeight;
+    result.w[i] = width;
   });
   return {
-    ...at,
+    ...result,
     width: Math.max(body.width, columns * cellWidth - GAP_COLUMN),
     height: top + Math.ceil(single.length / columns) * cellHeight - GAP_ROW,
   };

@@ -33,7 +33,7 @@ export function shelves(boxes: readonly Box[], gap: number, aspect: number): { s
 /** With more boxes than this, only positions at the bottom are tried. */
 const MANY = 150;
 
-/** A free position for a box among fixed ones: the one that enlarges the whole least, at the aspect ratio, then the topmost. */
+/** A free position for a box among fixed ones: the one at which the frame around all boxes, at the aspect ratio, is smallest; of several, the topmost. */
 export function place(box: Box, taken: readonly (Box & Spot)[], gap: number, aspect: number): Spot {
   const right = taken.reduce((max, t) => Math.max(max, t.x + t.w), 0);
   const bottom = taken.reduce((max, t) => Math.max(max, t.y + t.h), 0);

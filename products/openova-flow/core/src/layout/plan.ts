@@ -25,16 +25,18 @@ export function planRegions(graph: FlowGraph, widthOf: (id: string) => number): 
   for (const [id, node] of graph.nodes) {
     const region = node.region ?? "";
     let members = regions.get(region);
-    if (members === undefined) regions.set(region, (members = { top: [], cards: new Map(), groups: new Map() }));
-    sortIn(graph, id, region, members);
+    if (members === undefined) regions.set(region, (members = { containers: [], cards: new Map(), groups: new Map() }));
+    addMember(graph, id, region, members);
   }
   return [...regions].sort(([a], [b]) => compareBytes(a, b)).map(([region, members]) => planRegion(graph, region, members, widthOf));
 }
 
-/** The nodes of one region by their container; "" is the region itself. */
+/** The nodes of one region. */
 interface Members {
-  readonly top: string[];
+  readonly containers: string[];
+  /** The nodes that are not containers, by their container; "" is the region itself. */
   readonly cards: Map<string, string[]>;
+  /** `containers` by their own container; "" is the region itself. */
   readonly groups: Map<string, string[]>;
 }
 
@@ -43,12 +45,12 @@ function isRegionNode(graph: FlowGraph, id: string): boolean {
   return node !== undefined && graph.isContainer(id) && (metaOf(node).kind === "Region" || node.id === node.region);
 }
 
-function sortIn(graph: FlowGraph, id: string, region: string, members: Members): void {
+function addMember(graph: FlowGraph, id: string, region: string, members: Members): void {
   if (isRegionNode(graph, id)) return;
   const parent = graph.parent.get(id);
   const within = parent !== undefined && (graph.nodes.get(parent)?.region ?? "") === region && !isRegionNode(graph, parent) ? parent : "";
   if (graph.isContainer(id)) {
-    members.top.push(id);
+    members.containers.push(id);
     push(members.groups, within, id);
   } else push(members.cards, within, id);
 }
@@ -77,18 +79,18 @@ function frameTree(members: Members): ReadonlyMap<string, readonly string[]> {
   const tree = new Map<string, string[]>();
   const done = new Set<string>();
   const descend = (roots: readonly string[]): void => {
-    const open = roots.map((id) => ({ id, above: "", depth: 1 }));
-    for (const { id, above, depth } of open) {
+    const queue = roots.map((id) => ({ id, above: "", depth: 1 }));
+    for (const { id, above, depth } of queue) {
       if (done.has(id)) continue;
       done.add(id);
       push(tree, above, id);
-      const place = depth < MAX_DEPTH ? { above: id, depth: depth + 1 } : { above, depth };
-      for (const g of (members.groups.get(id) ?? []).sort(compareBytes)) open.push({ id: g, ...place });
+      const below = depth < MAX_DEPTH ? { above: id, depth: depth + 1 } : { above, depth };
+      for (const g of (members.groups.get(id) ?? []).sort(compareBytes)) queue.push({ id: g, ...below });
     }
   };
   descend((members.groups.get("") ?? []).sort(compareBytes));
   // Containers on a cycle of `contains` have no path from the region; they are drawn at its top level.
-  for (const id of members.top.sort(compareBytes)) if (!done.has(id)) descend([id]);
+  for (const id of members.containers.sort(compareBytes)) if (!done.has(id)) descend([id]);
   return tree;
 }
 

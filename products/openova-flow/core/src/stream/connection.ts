@@ -19,7 +19,7 @@ export interface StreamOptions {
   /** Base URL of the server, with or without a trailing slash. */
   readonly url: string;
   readonly onState?: ((state: ConnectionState) => void) | undefined;
-  /** Resume after this number instead of requesting a snapshot. */
+  /** Resume after this sequence number instead of requesting a snapshot. */
   readonly lastEventId?: number | undefined;
   /** Extra request headers, called for each attempt, for instance for a bearer token. */
   readonly headers?: (() => Readonly<Record<string, string>>) | undefined;
@@ -50,9 +50,7 @@ const STALE_AFTER_MS = 30_000;
 /** Maximum time of work on received data before other tasks get a turn. */
 const SLICE_MS = 10;
 
-/**
- * The connection of one stream, independent of the meaning of its frames: attempts, backoff and the position to resume from. Never throws.
- */
+/** The connection of one stream, independent of the meaning of its frames: attempts, backoff and the cursor to resume from. Never throws. */
 export class Stream implements Connection {
   readonly #options: StreamOptions;
   readonly #path: string;
@@ -61,9 +59,9 @@ export class Stream implements Connection {
   readonly #random: () => number;
   readonly #timers: Timers;
   #state: ConnectionState;
-  /** Where the next attempt resumes; undefined: from the beginning. */
+  /** The cursor: the next attempt resumes after this sequence number. Undefined: it gets snapshots. */
   lastSeq: number | undefined;
-  /** The part of the stream's event ids after the number. */
+  /** The part of the last frame's id after the sequence number. */
   mark = "";
   /** Attempts since the last stable connection. */
   #attempt = 0;
@@ -161,10 +159,7 @@ export class Stream implements Connection {
     this.#set({ kind: "live", since: this.#now() });
   }
 
-  /**
-   * Ends the current attempt, without a position to resume from: a message that can't be decoded can't be folded, so the next attempt gets
-   * a snapshot.
-   */
+  /** Ends the current attempt and drops the cursor: a message that can't be decoded can't be folded, so the next attempt gets a snapshot. */
   unreadable(error: ValidationError): void {
     this.lastSeq = undefined;
     if (this.#abort !== null) this.#failed(this.#abort, `cannot decode a message: ${error.field} ${error.message}`.trim());

@@ -25,7 +25,7 @@ export class FleetStore {
   get flows(): ReadonlyMap<string, FlowState | null> | null {
     return this.#flows;
   }
-  /** The position from which another connection can resume; undefined if there is none. */
+  /** The cursor: another connection can resume after this sequence number. Undefined if there is none. */
   get seq(): number | undefined {
     return this.#seq;
   }
@@ -47,7 +47,7 @@ export class FleetStore {
       case "heartbeat":
         return this.#server.set(event.at);
       case "flows":
-        return this.#keep(event.flows);
+        return this.#setFlows(event.flows);
       case "regions":
         this.#server.set(event.at);
         return this.#setRegions(event.flowId, event.regions);
@@ -77,8 +77,8 @@ export class FleetStore {
     this.#changed.add(flowId);
   }
 
-  #keep(named: ReadonlyMap<string, string>): void {
-    // The restarted server has claims of its own, or none.
+  #setFlows(named: ReadonlyMap<string, string>): void {
+    // The claims of a flow's earlier incarnation do not hold for the new one.
     for (const id of [...this.#regions.keys()]) if (this.#incarnations.get(id) !== named.get(id)) this.#setRegions(id, NO_REGIONS);
     this.#incarnations = named;
     const before = this.#flows;

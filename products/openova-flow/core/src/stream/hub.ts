@@ -3,6 +3,7 @@ import { emptyState, fold, toSnapshot, type FlowState } from "../fold/state.js";
 import { webTimers, type Timers } from "./web.js";
 import { ALIVE_EVERY_MS, type HubMessage, type Port, type TabMessage } from "./port.js";
 
+/** A tab that has sent nothing for this time is removed. */
 const GONE_AFTER_MS = 180_000;
 
 export type HubOptions = Omit<ConnectOptions, "onEvent" | "onState">;

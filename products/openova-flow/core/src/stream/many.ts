@@ -7,7 +7,8 @@ import type { FlowMessage } from "../contract/types.js";
 import { decode, type ValidationError } from "../contract/validate.js";
 
 /**
- * An event of a stream of several flows. `seq` is the server's number, common to all flows; undefined if the stream can't be resumed there.
+ * An event of a stream of several flows. `seq` is its sequence number, counted over all flows of the server; undefined if the stream can't
+ * resume after it.
  */
 export type ManyEvent =
   /** First on each connection: all existing flows, by id, with their incarnations. */
@@ -59,7 +60,7 @@ function read({ onEvent }: ConnectManyOptions, frame: SseFrame, stream: Stream):
   onEvent(got.ok ? { type: "message", flowId, seq, message: got.message } : { type: "unreadable", flowId, seq, error: got.error });
 }
 
-/** Reads a frame of the stream itself. Its `seq` is not a position to resume from. */
+/** Reads a frame of the stream itself. The stream can't resume after its `seq`. */
 function readOwn(onEvent: (event: ManyEvent) => void, frame: SseFrame, stream: Stream): void {
   if (frame.event === "heartbeat") {
     const beat = parseHeartbeat(frame.data);

@@ -49,7 +49,7 @@ export class FlowStore {
   get connection(): ConnectionState {
     return this.#connection;
   }
-  /** The number of the last message; 0 before the first. */
+  /** The sequence number of the last message; 0 before the first. */
   get seq(): number {
     return this.#seq;
   }
@@ -75,7 +75,7 @@ export class FlowStore {
     switch (event.type) {
       case "heartbeat":
         this.#server.set(event.at);
-        // Number 0 means that the flow does not exist.
+        // Sequence number 0 means that the flow does not exist.
         this.#setIncarnation(event.seq === 0 ? "" : event.incarnation);
         break;
       case "regions":

@@ -41,7 +41,7 @@ interface WebGlobals {
   readonly clearTimeout: (id: unknown) => void;
 }
 
-/** Read at each use, so that fakes that are installed later are used. */
+/** The globals themselves, not copies: fakes that are installed later are used too. */
 export const web = globalThis as unknown as WebGlobals;
 
 export const webTimers: Timers = {

@@ -55,7 +55,7 @@ export interface Filter {
   readonly namespaces?: ReadonlySet<string>;
 }
 
-/** A predicate for a filter: all given parts must match. An empty set is the same as none. */
+/** A predicate for a filter: all given parts must match. An empty set matches every node. */
 export function matcher(filter: Filter, context: DisplayContext): (node: FlowNode) => boolean {
   const words = wordsOf(filter.query ?? "");
   const { displays, regions, families, namespaces } = filter;

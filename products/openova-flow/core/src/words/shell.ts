@@ -7,7 +7,7 @@ const OPTION = /^--?[A-Za-z0-9][A-Za-z0-9-]*(=|$)/;
  * An argument without control characters (C0, C1, line ends), invisible and bidirectional characters, unpaired surrogates and unassigned
  * characters: a terminal interprets some of them before the shell does, so quotes do not help. Nothing in a cluster has a longer name.
  */
-const FIT = /^[^\p{C}\p{Zl}\p{Zp}]{0,1024}$/u;
+const SAFE = /^[^\p{C}\p{Zl}\p{Zp}]{0,1024}$/u;
 
 /**
  * A line with which a POSIX shell runs exactly `argv`, for a person to copy. Arguments are quoted with single quotes where necessary.
@@ -18,7 +18,7 @@ const FIT = /^[^\p{C}\p{Zl}\p{Zp}]{0,1024}$/u;
 export function shellCommand(argv: readonly string[]): string | undefined {
   const [program, ...rest] = argv;
   if (program === undefined || !PROGRAM.test(program)) return undefined;
-  if (argv.some((a) => !FIT.test(a) || (a.startsWith("-") && !OPTION.test(a)))) return undefined;
+  if (argv.some((a) => !SAFE.test(a) || (a.startsWith("-") && !OPTION.test(a)))) return undefined;
   return [program, ...rest.map(quoted)].join(" ");
 }
 

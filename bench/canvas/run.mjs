@@ -13,7 +13,7 @@ const subjects = (process.env.SUBJECTS ?? "own,react-flow").split(",");
 const panFrames = 24;
 const updateMs = 4000;
 
-/** [name, goal, unit, value of a run] */
+/** Name, goal and unit of each value that `measure` returns. */
 const rows = [
   ["first paint, wall", 1000, "ms"],
   ["first paint, main thread", null, "ms"],

@@ -23,7 +23,7 @@ await page.evaluate(async (id) => {
   const canvas = element.shadowRoot.querySelector("canvas.nodes");
   let before;
   const look = () => {
-    // Runs after the frame has been drawn, which happens in a callback of the same frame.
+    // The page draws in an animation-frame callback. A timer set in such a callback runs after all callbacks of that frame.
     setTimeout(() => {
       const box = element.boxOf(id);
       const scale = canvas.width / canvas.clientWidth;

@@ -13,7 +13,7 @@ const nodeTypes = { release: Card };
 let instance: ReactFlowInstance<Release> | null = null;
 let setNodes: ((change: (nodes: Release[]) => Release[]) => void) | null = null;
 let next: Generator<FlowNode, never>;
-const place = new Map<string, number>();
+const indexOf = new Map<string, number>();
 
 function App({ nodes: initial, edges, ready }: { nodes: Release[]; edges: Edge[]; ready: () => void }) {
   const [nodes, set, onNodesChange] = useNodesState(initial);
@@ -31,7 +31,7 @@ globalThis.subject = {
   async first(count) {
     const snapshot = snapshotOf(count);
     next = changes(snapshot);
-    // It has no layout of its own, so it gets finished positions.
+    // React Flow has no layout of its own, so it gets finished positions.
     const graph = buildGraph(fold(emptyState("fleet"), snapshot));
     const spots = layout(graph, null, { aspect: 2.24 });
     const text = JSON.stringify(snapshot);
@@ -42,7 +42,7 @@ globalThis.subject = {
     for (const node of parsed.nodes ?? []) {
       const spot = spots.nodes.get(node.id);
       if (spot === undefined) continue;
-      place.set(node.id, nodes.length);
+      indexOf.set(node.id, nodes.length);
       nodes.push({ id: node.id, type: "release", position: { x: spot.x, y: spot.y }, width: 168, height: 40, data: { label: node.label, status: node.status } });
     }
     const edges = (parsed.relationships ?? []).filter((r) => r.type !== "contains").map((r) => ({ id: `${r.fromId}>${r.toId}`, source: r.fromId, target: r.toId }));
@@ -70,7 +70,7 @@ globalThis.subject = {
   async update(perSecond, ms) {
     await evenly(perSecond, ms, () => {
       const node = next.next().value;
-      const i = place.get(node.id)!;
+      const i = indexOf.get(node.id)!;
       setNodes!((nodes) => {
         const copy = nodes.slice();
         copy[i] = { ...copy[i]!, data: { label: node.label, status: node.status } };

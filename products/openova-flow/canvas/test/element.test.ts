@@ -626,7 +626,7 @@ describe("own connection", () => {
       const svg = new DOMParser().parseFromString(await bench.element!.exportSVG({ scope: "view" }), "image/svg+xml");
       return [...svg.querySelectorAll("text")].filter((t) => t.getAttribute("opacity") === "0.62" || t.getAttribute("fill-opacity") === "0.62").length;
     });
-    const place = (): Promise<unknown> => page.evaluate(() => bench.element!.boxOf("hz-fsn-1/bp-cilium"));
+    const box = (): Promise<unknown> => page.evaluate(() => bench.element!.boxOf("hz-fsn-1/bp-cilium"));
     /** The number of pixels of the ground in the warning colour: the frame of a stale region. */
     const warned = (): Promise<number> => page.evaluate(async (color) => {
       await bench.drawn();
@@ -636,7 +636,7 @@ describe("own connection", () => {
       for (let i = 0; i < data.length; i += 4) if (((data[i]! << 16) | (data[i + 1]! << 8) | data[i + 2]!) === color) n++;
       return n;
     }, parseInt(palette.critical[scheme === "light" ? 0 : 1].slice(1), 16));
-    const before = await place();
+    const before = await box();
     expect(await said()).not.toMatch(/last seen/);
     expect(await warned()).toBe(0);
     const lease = { state: "stale", since: now - 210_000, heard: now - 240_000, cluster: "uid-1" };
@@ -653,7 +653,7 @@ describe("own connection", () => {
     pushRegions("fleet", { "hz-fsn-1": { ...lease, state: "fresh" } });
     await expect.poll(said).not.toMatch(/second cluster/);
     expect(await warned()).toBe(0);
-    expect(await place()).toEqual(before);
+    expect(await box()).toEqual(before);
   });
 
   test("ends when setState is called", async () => {
@@ -764,7 +764,7 @@ describe("changes", () => {
 
   test("of many states in one frame only the newest is drawn", async () => {
     const page = await open();
-    const captionOf = await page.evaluate(async () => {
+    const svg = await page.evaluate(async () => {
       bench.make();
       await bench.fleet({ regions: 1, perRegion: 5 });
       for (let i = 0; i < 200; i++) {
@@ -774,14 +774,14 @@ describe("changes", () => {
       await bench.drawn();
       return bench.element!.exportSVG();
     });
-    expect(captionOf).toContain(">R199<");
+    expect(svg).toContain(">R199<");
   });
 });
 
 describe("lifecycle", () => {
   test("properties set before the upgrade are applied", async () => {
     const page = await open();
-    const k = await page.evaluate(async () => {
+    const applied = await page.evaluate(async () => {
       // An element of another document is upgraded when it is adopted.
       const el = document.implementation.createHTMLDocument().createElement("openova-flow");
       Object.assign(el, { padding: { left: 600 }, clock: () => 5 });
@@ -790,8 +790,8 @@ describe("lifecycle", () => {
       await bench.fleet({ regions: 1, perRegion: 12 });
       return [el.padding.left, el.clock(), el.boxOf("hz-fsn-1")!.x];
     });
-    expect(k.slice(0, 2)).toEqual([600, 5]);
-    expect(k[2]).toBeGreaterThanOrEqual(600);
+    expect(applied.slice(0, 2)).toEqual([600, 5]);
+    expect(applied[2]).toBeGreaterThanOrEqual(600);
   });
 
   test("without a size it draws nothing and raises no error; given one it shows the whole flow", async () => {
@@ -844,30 +844,30 @@ describe("lifecycle", () => {
   test("a removed element leaves no timer, frame, worker, listener or observer", async () => {
     const page = await open({ reducedMotion: "no-preference" });
     const left = await page.evaluate(async () => {
-      const open = { listeners: 0, intervals: 0, workers: 0, observers: 0 };
+      const inUse = { listeners: 0, intervals: 0, workers: 0, observers: 0 };
       for (const target of [Document.prototype, MediaQueryList.prototype, EventTarget.prototype]) {
         if (!Object.hasOwn(target, "addEventListener")) continue;
         const add = target.addEventListener;
         target.addEventListener = function (this: EventTarget, type: string, fn: EventListenerOrEventListenerObject | null, o?: boolean | AddEventListenerOptions) {
           const signal = typeof o === "object" ? o.signal : undefined;
           if ((this === document || this instanceof MediaQueryList) && !(signal?.aborted ?? false)) {
-            open.listeners++;
-            signal?.addEventListener("abort", () => open.listeners--, { once: true });
+            inUse.listeners++;
+            signal?.addEventListener("abort", () => inUse.listeners--, { once: true });
           }
           add.call(this, type, fn, o);
         };
       }
       const { setInterval: si, clearInterval: ci } = globalThis;
-      globalThis.setInterval = ((...a: Parameters<typeof si>) => (open.intervals++, si(...a))) as typeof si;
-      globalThis.clearInterval = ((id?: number) => (open.intervals--, ci(id))) as typeof ci;
+      globalThis.setInterval = ((...a: Parameters<typeof si>) => (inUse.intervals++, si(...a))) as typeof si;
+      globalThis.clearInterval = ((id?: number) => (inUse.intervals--, ci(id))) as typeof ci;
       const W = globalThis.Worker;
       globalThis.Worker = class extends W {
         constructor(...a: ConstructorParameters<typeof W>) {
           super(...a);
-          open.workers++;
+          inUse.workers++;
         }
         override terminate(): void {
-          open.workers--;
+          inUse.workers--;
           super.terminate();
         }
       };
@@ -875,21 +875,21 @@ describe("lifecycle", () => {
       globalThis.ResizeObserver = class extends R {
         constructor(fn: ResizeObserverCallback) {
           super(fn);
-          open.observers++;
+          inUse.observers++;
         }
         override disconnect(): void {
-          open.observers--;
+          inUse.observers--;
           super.disconnect();
         }
       };
       for (let k = 0; k < 5; k++) {
         bench.make();
         await bench.fleet({ regions: 2, perRegion: 20 });
-        const during = { ...open };
+        const during = { ...inUse };
         if (during.intervals !== 1 || during.workers !== 1 || during.observers !== 1 || during.listeners < 3) return { during };
         bench.element!.remove();
       }
-      return open;
+      return inUse;
     });
     expect(left).toEqual({ listeners: 0, intervals: 0, workers: 0, observers: 0 });
   });
@@ -914,7 +914,7 @@ describe("lifecycle", () => {
   });
 
   test("stripes move only while a working node is visible, and not with reduced motion", async () => {
-    /** How often the nodes are drawn in 40 frames. If that is less than `least`, waits until it is reached. */
+    /** How often the nodes are drawn in 40 frames, or in as many more as `least` drawings take. */
     const drawings = async (reducedMotion: "reduce" | "no-preference", status: string, least: number): Promise<number> => {
       const page = await open({ reducedMotion });
       const n = await page.evaluate(async ([s, enough]) => {

@@ -148,7 +148,7 @@ describe("Model", () => {
       return scene.ids.slice(0, scene.count).filter((_, i) => scene.x[i]! >= g.x && scene.y[i]! >= g.y && scene.x[i]! + scene.w[i]! <= g.x + g.w && scene.y[i]! + scene.h[i]! <= g.y + g.h).sort();
     };
     expect([inside("web"), inside("db")]).toEqual([["r/api", "r/web"], ["r/db/web"]]);
-    // A frame takes no name from a release, and is nothing that can be chosen.
+    // The frame of a namespace does not lengthen the name of a release, and cannot be selected.
     expect(scene.labels[scene.index.get("r/api")!]).toBe("api");
     const frame = scene.groups[0]!;
     expect(hitAt({ scene, camera: { x: 0, y: 0, k: 1 } } as View, frame.x + 2, frame.y + 2)).toBeNull();

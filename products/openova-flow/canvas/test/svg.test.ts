@@ -34,7 +34,7 @@ function wellFormed(xml: string): void {
 }
 
 describe("SVG export", () => {
-  test("is a well-formed document with every name, also one of special characters", () => {
+  test("is a well-formed document with every name, even one with special characters", () => {
     const svg = toSVG(source(zoo()));
     wellFormed(svg);
     expect(svg).toContain("<title>a &lt; b &amp; &quot;c&quot;</title>");

@@ -19,7 +19,7 @@ describe("fitting text", () => {
     ["the distinct part is cut if there is no room for it", "ingress-nginx-internal-controller", 14, 10, "…internal…"],
     ["without a shared prefix, the middle is cut", "kube-prometheus-stack", 0, 11, "kube…stack"],
     ["a short shared prefix is kept", "bp-kube-prometheus-stack", 4, 13, "bp-kub…-stack"],
-    ["the start is kept where only it and the distinct part differ", "a/worker", 2, 6, "a/w…er"],
+    ["after a short shared prefix, the middle of the distinct part is cut", "a/worker", 2, 6, "a/w…er"],
     ["a name that is a prefix of another", "openova-flow-server", 19, 13, "openov…server"],
   ])("with the ellipsis in the middle: %s", (_, name, part, chars, cut) => {
     const t = half();

@@ -262,7 +262,7 @@ export class OpenovaFlowElement extends HTMLElement {
     this.#selection.filter = filter;
   }
 
-  /** Draws a frame around the releases of each namespace, or no longer. */
+  /** Draws a frame around the releases of each namespace, or removes these frames. */
   setGrouping(by: "namespace" | null): void {
     void this.#model.group(by === "namespace").then(() => this.#settle());
   }

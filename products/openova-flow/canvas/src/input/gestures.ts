@@ -31,7 +31,7 @@ export function listen(stage: HTMLElement, target: GestureTarget, signal: AbortS
   let moved = false;
   let last = { at: -Infinity, x: 0, y: 0 };
 
-  const place = (e: MouseEvent): Touch => {
+  const pointOf = (e: MouseEvent): Touch => {
     const r = stage.getBoundingClientRect();
     return { x: e.clientX - r.left, y: e.clientY - r.top };
   };
@@ -41,7 +41,7 @@ export function listen(stage: HTMLElement, target: GestureTarget, signal: AbortS
   };
   const down = (e: PointerEvent): void => {
     if (e.button > 1) return;
-    const p = place(e);
+    const p = pointOf(e);
     touches.set(e.pointerId, p);
     if (touches.size === 1) {
       start = p;
@@ -50,7 +50,7 @@ export function listen(stage: HTMLElement, target: GestureTarget, signal: AbortS
     stage.setPointerCapture(e.pointerId);
   };
   const move = (e: PointerEvent): void => {
-    const p = place(e);
+    const p = pointOf(e);
     const before = touches.get(e.pointerId);
     if (before === undefined) {
       if (e.pointerType !== "touch") target.hover(p);
@@ -72,7 +72,7 @@ export function listen(stage: HTMLElement, target: GestureTarget, signal: AbortS
     if (!touches.delete(e.pointerId) || touches.size > 0) return;
     if (moved) target.dragging(false);
     if (moved || cancelled || e.button > 0) return;
-    const p = place(e);
+    const p = pointOf(e);
     const second = e.timeStamp - last.at < doubleMs && Math.hypot(p.x - last.x, p.y - last.y) < doubleDistance;
     last = second ? { at: -Infinity, x: 0, y: 0 } : { at: e.timeStamp, x: p.x, y: p.y };
     if (second) target.doublePress(p.x, p.y);
@@ -80,7 +80,7 @@ export function listen(stage: HTMLElement, target: GestureTarget, signal: AbortS
   };
   const wheel = (e: WheelEvent): void => {
     e.preventDefault();
-    const p = place(e);
+    const p = pointOf(e);
     if (e.shiftKey) target.panBy(e.deltaX + e.deltaY, 0);
     else target.zoomBy(wheelFactor(e.deltaY, e.deltaMode, e.ctrlKey), p.x, p.y);
   };

@@ -13,7 +13,7 @@ function within(r: { x: number; y: number; w: number; h: number }, x: number, y:
   return x >= r.x && y >= r.y && x <= r.x + r.w && y <= r.y + r.h;
 }
 
-/** Distance from a node that still hits it, in screen pixels. */
+/** A point this close to a node still hits it, in screen pixels. */
 const slack = 2;
 
 export function hitAt(view: View, sx: number, sy: number): Hit | null {

@@ -26,14 +26,14 @@ function paintMap(pen: Pen, scene: Scene): void {
     const r = place(region);
     c.fillRect(r.x, r.y, r.w, r.h);
   }
-  const last = new Map<number, number[]>();
+  const byState = new Map<number, number[]>();
   for (let i = 0; i < scene.count; i++) {
     const s = scene.state[i]!;
-    const list = last.get(s);
-    if (list === undefined) last.set(s, [i]);
+    const list = byState.get(s);
+    if (list === undefined) byState.set(s, [i]);
     else list.push(i);
   }
-  for (const [s, list] of last) {
+  for (const [s, list] of byState) {
     c.fillStyle = theme.states[stateName(s)].color;
     for (const i of list) c.fillRect((scene.x[i]! - m.x) * m.k, (scene.y[i]! - m.y) * m.k, Math.max(scene.w[i]! * m.k, 1.5), Math.max(scene.h[i]! * m.k, 1.5));
   }

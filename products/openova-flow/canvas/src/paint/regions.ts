@@ -75,13 +75,14 @@ export interface TitlePlan {
   readonly h: number;
 }
 
-/** Heights in pixels: of a strip that is preferred to a corner, of a title of two lines, and of a title on the frame. */
+/** Minimum heights in pixels: of a high strip, of a title of two lines, and of a title on the frame. */
 const roomyStrip = 20, twoLines = 34, legend = 13;
 const cornerSize = 11, cornerInset = 8;
 
 /**
- * Finds the area for a title that covers no node: the strip above all nodes; if that is thin, the top left corner if all names fit
- * into theirs; else the frame, as far as the gap to the region above allows. Undefined if there is no room.
+ * Finds an area for the title that covers no node. In order of preference: a high strip above all nodes; the top left corner, if the titles of
+ * all regions fit into their corners; a low strip; the upper edge of the frame, as far as the gap to the region above allows. Undefined if
+ * there is no room.
  */
 export function planTitle(view: View, region: SceneRegion, text: TextFitter): TitlePlan | undefined {
   if (region.label === "") return undefined;
@@ -147,7 +148,7 @@ function paintTitle(pen: Pen, region: SceneRegion, plan: TitlePlan, r: Rect): vo
   if (room >= 24) paintBar(pen, region, { x: barX, y: stacked ? y + 7.5 : top + plan.h / 2 - h / 2, w: Math.min(room, plan.kind === "strip" ? 160 : 64), h });
 }
 
-/** Draws a region's note at a baseline, after its mark. `ground` is a colour to cover lines behind it. Returns the width; 0 without a note. */
+/** Draws a region's mark and note on the baseline `y`. `ground` is the colour that covers lines behind them. Returns their width; 0 without a note. */
 function paintNote(pen: Pen, region: SceneRegion, x: number, y: number, room: number, size: number, ground?: string): number {
   const { c, theme, text } = pen;
   const { text: long, short, tone } = region.note;

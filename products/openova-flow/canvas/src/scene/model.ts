@@ -74,7 +74,7 @@ export class Model {
     const other = this.#state !== null && this.#state.flowId !== state.flowId;
     this.#state = state;
     if (other) {
-      this.#drop();
+      this.#discardLayout();
       this.#layout = null;
       this.#graph = null;
       this.#shown = null;
@@ -100,7 +100,7 @@ export class Model {
     await this.#rearranged();
   }
 
-  /** Draws a frame around each namespace, or no longer. Resolves once the scene is laid out. */
+  /** Draws a frame around each namespace, or removes these frames. Resolves once the scene is laid out. */
   async group(byNamespace: boolean): Promise<void> {
     this.#byNamespace = byNamespace;
     await this.#rearranged();
@@ -111,11 +111,12 @@ export class Model {
     return { topology: graph.topologyVersion, byNamespace: this.#byNamespace, hidden: this.#auxiliary.hidden(graph, this.#hooks.now(), this.#pinned) };
   }
 
-  /** Does nothing before the first layout and after `close`: the next state starts a layout. */
+  /** Like `#arranged`, but does nothing before the first layout and after `close`, when the next state starts a layout. */
   async #rearranged(): Promise<void> {
     if (this.#client !== null) await this.#arranged();
   }
 
+  /** Starts a layout unless one runs or the scene is up to date. Resolves once the scene is laid out. */
   async #arranged(): Promise<void> {
     if (this.#work !== null) return this.#work;
     if (this.graph === null || isSame(this.#drawn(this.graph), this.#shown)) return;
@@ -159,7 +160,7 @@ export class Model {
     scene.reconsider(context, this.#hooks.touched, this.#hooks.noted);
   }
 
-  #drop(): void {
+  #discardLayout(): void {
     this.#epoch++;
     this.#work = null;
   }
@@ -173,7 +174,7 @@ export class Model {
 
   /** Closes the layout client and its worker. The scene stays; the next state that needs a layout makes a new client. */
   close(): void {
-    this.#drop();
+    this.#discardLayout();
     this.#client?.close();
     this.#client = null;
   }

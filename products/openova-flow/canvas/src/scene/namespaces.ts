@@ -1,9 +1,9 @@
 import { buildGraph, fold, metaOf, type FlowGraph, type FlowMessage, type FlowNode, type Relationship } from "@openova/flow-core";
 
-/** Starts the id of a namespace's frame. Sorts before all ids of objects, so that the layout takes the frame as parent and not the region. */
-const MARK = "\u0000namespace\u0000";
+/** Prefix of the ids of namespace frames. They sort before all ids of objects, so that the layout takes the frame as parent and not the region. */
+const PREFIX = "\u0000namespace\u0000";
 
-export const isNamespace = (id: string): boolean => id.startsWith(MARK);
+export const isNamespace = (id: string): boolean => id.startsWith(PREFIX);
 
 /** The graph with a frame around the nodes of each namespace of a region. Nodes inside other containers stay there. */
 export function inNamespaces(graph: FlowGraph): FlowGraph {
@@ -12,8 +12,8 @@ export function inNamespaces(graph: FlowGraph): FlowGraph {
     const { region } = node, { namespace } = metaOf(node);
     const parent = graph.nodes.get(graph.parent.get(fromId) ?? "");
     if (namespace === undefined || graph.isContainer(fromId) || (parent !== undefined && metaOf(parent).kind !== "Region")) continue;
-    const id = `${MARK}${region ?? ""}\u0000${namespace}`;
-    // Auxiliary: it takes no name from a release.
+    const id = `${PREFIX}${region ?? ""}\u0000${namespace}`;
+    // Auxiliary, so that a release with the same name keeps its short name.
     frames.set(id, { id, flowId: graph.flowId, label: namespace, status: "succeeded", meta: { auxiliary: true }, ...(region === undefined ? {} : { region }) });
     relationships.push({ fromId, toId: id, type: "contains" });
   }

@@ -121,7 +121,7 @@ export class Scene {
       members[this.region[i]!]?.push(i);
     });
     const ends = new Map(this.index);
-    this.#anchor(frames, regionIndex, ends);
+    this.#appendFrames(frames, regionIndex, ends);
     this.edges = collectEdges(graph, ends, this.region, this.layer);
     this.regions = this.#collectRegions(names, members);
     this.groups = [...layout.groups].map(([id, g]) => ({
@@ -137,7 +137,7 @@ export class Scene {
   }
 
   /** Appends frames to the arrays, after the nodes, so that edges can end at them. */
-  #anchor(frames: readonly string[], regionIndex: ReadonlyMap<string, number>, ends: Map<string, number>): void {
+  #appendFrames(frames: readonly string[], regionIndex: ReadonlyMap<string, number>, ends: Map<string, number>): void {
     frames.forEach((id, k) => {
       const i = this.count + k;
       const group = this.layout.groups.get(id);

@@ -17,9 +17,9 @@ export interface FollowHooks {
 
 export function follow(url: string, flowId: string, hooks: FollowHooks): Follower {
   const store = new FlowStore({ flowId });
-  let open = true;
+  let isOpen = true;
   store.subscribe(() => {
-    if (open && store.loaded) hooks.state(store.state);
+    if (isOpen && store.loaded) hooks.state(store.state);
   });
   const connection = connect({
     url,
@@ -27,14 +27,14 @@ export function follow(url: string, flowId: string, hooks: FollowHooks): Followe
     onEvent: (event) => store.receive(event),
     onState: (state) => {
       store.setConnection(state);
-      if (open) hooks.connection(state);
+      if (isOpen) hooks.connection(state);
     },
   });
   return {
     now: () => store.now(),
     tick: () => store.tick(),
     close() {
-      open = false;
+      isOpen = false;
       connection.close();
     },
   };

@@ -5,7 +5,7 @@ import { extname, join, normalize } from "node:path";
 import { chromium, type Browser } from "playwright-core";
 import { build } from "vite";
 
-/** No inline script or style, no other origin, workers from the origin alone. */
+/** No inline script or style, and nothing from another origin, workers included. */
 export const strictPolicy =
   "default-src 'none'; script-src 'self'; style-src 'self'; worker-src 'self'; connect-src 'self'; img-src 'self' blob:; base-uri 'none'; form-action 'none'";
 

@@ -20,7 +20,7 @@ const releases = [
   "catalyst-api", "catalyst-ui", "marketplace", "billing",
 ];
 const families = ["network", "security", "storage", "observability", "data", "ai", "apps", "platform"];
-const places = ["hz-fsn", "hz-hel", "oci-fra", "aws-iad", "gcp-zrh"];
+const sites = ["hz-fsn", "hz-hel", "oci-fra", "aws-iad", "gcp-zrh"];
 
 export const fleetNow = 1_800_000_000_000;
 
@@ -33,7 +33,7 @@ export interface FleetOptions {
 }
 
 export function regionName(r: number): string {
-  return `${places[r % places.length]!}-${Math.floor(r / places.length) + 1}`;
+  return `${sites[r % sites.length]!}-${Math.floor(r / sites.length) + 1}`;
 }
 
 /** A running rollout in several regions: columns of releases with about 1.7 dependencies each, in all display states. */
@@ -74,12 +74,12 @@ function addRegion(region: string, options: FleetOptions, random: () => number, 
   }
 }
 
-function release(id: string, name: string, region: string, i: number, ahead: number, open: readonly string[], random: () => number): FlowNode {
+function release(id: string, name: string, region: string, i: number, ahead: number, unmet: readonly string[], random: () => number): FlowNode {
   const base = { id, flowId: "fleet", label: `bp-${name}`, region, family: families[i % families.length]! };
   const startedAt = fleetNow - 600_000 + Math.floor(random() * 200_000);
   const versions: NodeMeta = { kind: "HelmRelease", versionWanted: `1.${i % 20}.${i % 7}`, versionApplied: `1.${i % 20}.${i % 7}` };
-  if (open.length > 0) {
-    return { ...base, status: "pending", meta: { ...versions, ready: "False", reason: "DependencyNotReady", waitingFor: open, waitingSince: startedAt } };
+  if (unmet.length > 0) {
+    return { ...base, status: "pending", meta: { ...versions, ready: "False", reason: "DependencyNotReady", waitingFor: unmet, waitingSince: startedAt } };
   }
   const draw = random();
   if (ahead < 0 && draw < 0.92) {

@@ -36,9 +36,9 @@ const SHOTS: readonly Shot[] = [
   ...both("table", "?flow=three-hundred&view=table"),
   ...both("matrix", "?flow=three-hundred&view=matrix"),
   ...both("rollouts", "?flow=bootstrap&view=rollouts"),
-  ...both("silent-region", "?flow=production&node=hel1"),
+  ...both("stale-region", "?flow=production&node=hel1"),
   { name: "revisions-light", query: "?flow=shop&view=revisions&region=hel1&region=nbg1&region=sin&region=waw1", scheme: "light", width: 1440, height: 440 },
-  { name: "phone-silent-region-light", query: "?flow=production", scheme: "light", ...PHONE },
+  { name: "phone-stale-region-light", query: "?flow=production", scheme: "light", ...PHONE },
   { name: "timeline-10000-dark", query: "?flow=ten-thousand&view=timeline", scheme: "dark" },
   { name: "critical-path-dark", query: "?flow=bootstrap&trace=critical", scheme: "dark" },
   { name: "time-travel-dark", query: "?flow=bootstrap&at=AT", scheme: "dark" },
@@ -75,7 +75,7 @@ it("makes the screenshots", async () => {
     relay.setRegions("production", { hel1: { state: "stale", since: lastSeen + 30_000, heard: lastSeen, cluster: "6f1c2a1e-4b7d-4e11-9d55-0b6f0f6f7a10" } });
     for (const shot of SHOTS) {
       if (only !== undefined && !only.some((o) => shot.name.startsWith(o))) continue;
-      const v = await visit(browser, `${(shot.name.includes("silent") ? relay : server).url}${shot.query.replace("AT", String(middle))}`, { ...DESK, ...shot });
+      const v = await visit(browser, `${(shot.name.includes("stale") ? relay : server).url}${shot.query.replace("AT", String(middle))}`, { ...DESK, ...shot });
       await v.page.waitForTimeout(shot.query.includes("ten-thousand") ? 6000 : 2500);
       for (const key of shot.keys ?? []) {
         await v.page.keyboard.press(key);

@@ -105,11 +105,11 @@ describe("a browser without a sign-in", () => {
   );
 
   it("does not loop if a gateway rejects what the server allows", async () => {
-    const open401 = await Server.start();
+    const withoutTokens = await Server.start();
     try {
       let loads = 0;
       const page = await open("?flow=bootstrap", {
-        at: open401,
+        at: withoutTokens,
         setup: async (page) => {
           page.on("framenavigated", () => loads++);
           await page.addInitScript(() => Reflect.deleteProperty(globalThis, "SharedWorker"));
@@ -121,7 +121,7 @@ describe("a browser without a sign-in", () => {
       expect(loads).toBeLessThan(6);
     } finally {
       for (const v of visits) await v.context.close();
-      await open401.kill();
+      await withoutTokens.kill();
     }
   });
 });

@@ -13,7 +13,7 @@ const FLOW = "every";
 
 let browser: Browser;
 let server: Server;
-const keep = visits();
+const openPage = visits();
 
 beforeAll(async () => {
   browser = await launch();
@@ -38,7 +38,7 @@ async function openPalette(page: Page, query: string): Promise<void> {
   await page.getByRole("combobox", { name: /^Go to/ }).fill(query);
   await expect.poll(() => page.getByRole("dialog").getByRole("option").count()).toBeGreaterThan(0);
 }
-/** Closes a dialog by its key. */
+/** Closes the dialog with the Escape key. */
 async function escape(page: Page): Promise<void> {
   await page.keyboard.press("Escape");
   await expect.poll(() => dialogs(page)).toBe(0);
@@ -48,7 +48,7 @@ describe.each([1440, 1024, 390])("at a width of %i", (width) => {
   const isPhone = width < 860;
 
   it.each(["light", "dark"] as const)("no page, view or panel violates a rule of accessibility in %s", async (scheme) => {
-    const page = await keep(browser, server.url, { width, height: isPhone ? 844 : 900, scheme });
+    const page = await openPage(browser, server.url, { width, height: isPhone ? 844 : 900, scheme });
     const found: string[] = [];
     const look = async (what: string, within?: string): Promise<void> => {
       for (const violation of await violations(page, within)) found.push(`${what}: ${violation}`);

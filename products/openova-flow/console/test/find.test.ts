@@ -9,7 +9,7 @@ import { visits } from "./support/visits.ts";
 
 let browser: Browser;
 let server: Server;
-const keep = visits();
+const openPage = visits();
 
 const release = (flow: string, label: string, status: string, meta: Record<string, unknown> = {}, id = `r1/${label}`): string =>
   JSON.stringify({ type: "upsert-nodes", nodes: [{ id, flowId: flow, label, region: id.split("/")[0], status, startedAt: Date.now() - 1000, meta: { kind: "HelmRelease", namespace: "apps", ...meta } }] });
@@ -27,7 +27,7 @@ afterAll(async () => {
   await server?.kill();
 });
 
-const open = (query: string, options: VisitOptions = {}): Promise<Page> => keep(browser, `${server.url}${query}`, options);
+const open = (query: string, options: VisitOptions = {}): Promise<Page> => openPage(browser, `${server.url}${query}`, options);
 const names = (page: Page): Promise<string[]> => page.getByRole("article").locator("h2 a").allInnerTexts();
 
 describe("the fleet", () => {

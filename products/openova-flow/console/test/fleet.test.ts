@@ -110,7 +110,7 @@ describe("the fleet over one stream", () => {
     // Scripts that have not loaded yet could not be loaded after the kill.
     await says(page.locator("h1"), /wrong$/);
     await server.kill();
-    await says(page.getByRole("status"), /The server cannot be reached. The page shows the state from before/);
+    await says(page.getByRole("status"), /The server cannot be reached. The page shows the last known state/);
     await says(page.getByRole("article"), /24 ready/);
     await server.start();
     await server.post("other", [node("other", "a", "running")]);
@@ -125,7 +125,7 @@ describe("the fleet without a stream", () => {
     ["of an older server", 404, 61_000],
     ["of a server that follows too many selections", 503, 31_000],
     ["behind a gateway that buffers it for a while", null, 0],
-  ] as const)("the fleet %s is polled, says so, and is live once there is one", async (_, status, patience) => {
+  ] as const)("the fleet %s is polled, shows that, and becomes live once there is a stream", async (_, status, patience) => {
     const page = await open(
       {
         setup: async (page) => {

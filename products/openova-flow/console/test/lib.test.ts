@@ -99,9 +99,9 @@ const counts = (more: Partial<Record<DisplayState, number>>): Progress["counts"]
 function progress(done: number, of: number, kustomizationsNotReady = 0): Progress {
   return { total: of, done, fraction: of === 0 ? 1 : done / of, counts: counts({ ready: done }), stale: 0, complete: of > 0 && done === of && kustomizationsNotReady === 0, kustomizationsNotReady };
 }
-function rolled(outcome: Rollout["outcome"], p: Progress, endedAt?: number): { it: Rollout; progress: RolloutProgress } {
+function rolled(outcome: Rollout["outcome"], p: Progress, endedAt?: number): { rollout: Rollout; progress: RolloutProgress } {
   const times = { startedAt: 1000, ...(endedAt === undefined ? {} : { endedAt }) };
-  return { it: { id: "r", outcome, members: [], alreadyBroken: [], ...times }, progress: { ...p, ...times, elapsedMs: (endedAt ?? 61_000) - 1000 } };
+  return { rollout: { id: "r", outcome, members: [], alreadyBroken: [], ...times }, progress: { ...p, ...times, elapsedMs: (endedAt ?? 61_000) - 1000 } };
 }
 
 describe("the headline", () => {
@@ -121,8 +121,8 @@ describe("the headline", () => {
   });
   it("has the time until all releases were ready, however long ago", () => {
     const graph = buildGraph(fold(emptyState("f"), { type: "snapshot", flow: { id: "f", status: "running", startedAt: 0 }, nodes: [node("r/a", { startedAt: 1000, endedAt: 101_000 })] }));
-    const it: Rollout = { id: "r", startedAt: 1000, outcome: "running", alreadyBroken: [], members: [{ id: "r/a", label: "a", status: "succeeded" }] };
-    expect(headline(progress(1, 1), { it, progress: rolloutProgress(graph, it, 9_000_000) }, 9_000_000).rollout).toMatchObject({ outcome: "all ready", time: "after 1m 40s" });
+    const rollout: Rollout = { id: "r", startedAt: 1000, outcome: "running", alreadyBroken: [], members: [{ id: "r/a", label: "a", status: "succeeded" }] };
+    expect(headline(progress(1, 1), { rollout, progress: rolloutProgress(graph, rollout, 9_000_000) }, 9_000_000).rollout).toMatchObject({ outcome: "all ready", time: "after 1m 40s" });
   });
   it("is not complete while a Kustomization is not ready", () => {
     const line = headline(progress(2, 2, 1), rolled("running", progress(2, 2, 1)), 61_000);

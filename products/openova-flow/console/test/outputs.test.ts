@@ -81,7 +81,7 @@ describe("the JUnit report", () => {
 });
 
 describe("the summary, rendered as GitHub renders it", () => {
-  it("shows every name as it is, in tables whose cells stay whole", async () => {
+  it("shows every name unchanged, and no name breaks a table", async () => {
     const html = micromark(readFileSync(waited.markdown, "utf8"), { allowDangerousHtml: true, extensions: [gfm()], htmlExtensions: [gfmHtml()] });
     const { page, faults, close } = await visit(browser, "about:blank", { width: 1200, height: 1600, scheme: "light" });
     await page.setContent(`<!doctype html><meta charset="utf-8"><style>body { font: 14px/1.5 sans-serif; margin: 2em } table { border-collapse: collapse } td, th { border: 1px solid #d0d7de; padding: 6px 13px }</style>${html}`);

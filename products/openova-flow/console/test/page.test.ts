@@ -195,7 +195,7 @@ describe("links", () => {
 
   it("to an instant show the flow at that time", async () => {
     const began = await replay(server, ["kit-fsn1"], { flow: "past" });
-    // Two failed installs, then the repair. They were posted within a second, so the first known instant shows the beginning.
+    // The instant when the server received the middle one of the messages.
     const events = (await (await fetch(`${server.url}v1/flows/past/events?after=0`)).json()) as { events: { at: number }[] };
     const middle = events.events[Math.floor(events.events.length / 2)]?.at ?? began;
     const page = await open(`?flow=past&at=${new Date(middle).toISOString()}`);
@@ -324,7 +324,7 @@ describe("keyboard", () => {
     expect(await page.evaluate(() => document.querySelector("openova-flow")?.selected)).toBe("fsn1/bp-cilium");
     const active = await tree(page).getAttribute("aria-activedescendant");
     await says(page.locator(`#${active}`), /bp-cilium/);
-    // Letters go to the next release with that name, also if the page was busy while they were typed.
+    // Letters go to the next line that begins with them, even if the page was busy while they were typed.
     const cdp = await page.context().newCDPSession(page);
     const at = Date.now() / 1000;
     for (const [i, key] of [..."graf"].entries()) {

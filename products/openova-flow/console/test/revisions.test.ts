@@ -14,7 +14,7 @@ const MINUTE = 60_000;
 
 let browser: Browser;
 let server: Server;
-const keep = visits();
+const openPage = visits();
 
 beforeAll(async () => {
   browser = await launch();
@@ -31,7 +31,7 @@ afterAll(async () => {
   await server?.kill();
 });
 
-const open = (query: string, options: VisitOptions = {}): Promise<Page> => keep(browser, `${server.url}${query}`, options);
+const open = (query: string, options: VisitOptions = {}): Promise<Page> => openPage(browser, `${server.url}${query}`, options);
 const table = (page: Page): Locator => page.getByRole("region", { name: "Revisions by region" });
 const row = (page: Page, letter: string): Locator => table(page).locator("tbody tr", { has: page.locator(`th > .name:first-child [title="${revision(letter)}"]`) });
 /** The texts of a row, by region. */
@@ -83,7 +83,7 @@ describe("the revisions", () => {
     expect(search(page).has("revision")).toBe(false);
   });
 
-  it("link to the page of the commit, without access to this page", async () => {
+  it("link to the page of the commit, in a new tab that cannot access this page", async () => {
     const page = await open("?flow=git&view=revisions");
     const link = row(page, "b").getByRole("link", { name: "Commit bbbbbbbb at github.com" });
     await link.waitFor();
@@ -135,13 +135,13 @@ describe("the revisions", () => {
   });
 
   it("show an error if they cannot be loaded, and load them later", async () => {
-    let isAway = true;
+    let isBroken = true;
     const page = await open("?flow=git&view=revisions", {
       // Not an error status, which the browser would log.
-      setup: async (page) => void (await page.route(/\/revisions\?/, (route) => (isAway ? route.fulfill({ body: "not this" }) : route.continue()))),
+      setup: async (page) => void (await page.route(/\/revisions\?/, (route) => (isBroken ? route.fulfill({ body: "not this" }) : route.continue()))),
     });
     await says(page.locator("main"), /could not be loaded .*not this/);
-    isAway = false;
+    isBroken = false;
     await page.getByRole("button", { name: "Load again" }).click();
     await says(table(page), /bbbbbbbb/);
   });
@@ -202,7 +202,7 @@ describe("a link by commit", () => {
     const c = new Cluster(flow, "r1");
     const now = Date.now();
     await server.post(flow, [nodes(...c.settled(A, now - 500_000))]);
-    // Of one request the server keeps only the last revision.
+    // One request each: of several revisions in one request the server keeps only the last.
     for (let i = 0; i < 250; i++) await server.post(flow, [nodes(c.source(`main@sha1:${digits(i + 16)}`, now - 300_000 + i * 1000))]);
     const page = await open(`?flow=${flow}&view=revisions`);
     await says(page.locator("main"), /100 revisions by 1 region/);

@@ -8,7 +8,7 @@ import { visits } from "./support/visits.ts";
 
 let browser: Browser;
 let server: Server;
-const keep = visits();
+const openPage = visits();
 
 beforeAll(async () => {
   browser = await launch();
@@ -22,7 +22,7 @@ afterAll(async () => {
   await server?.kill();
 });
 
-const open = (query: string, options: VisitOptions = {}): Promise<Page> => keep(browser, `${server.url}${query}`, options);
+const open = (query: string, options: VisitOptions = {}): Promise<Page> => openPage(browser, `${server.url}${query}`, options);
 
 describe("a filter", () => {
   it("is set by a click on its label, and closed by Escape or a click elsewhere", async () => {

@@ -6,7 +6,7 @@ import { launch, says, visit, whole, type Visit, type VisitOptions } from "./sup
 import { needs, nodes, regionNode, release } from "./support/release.ts";
 import { Server } from "./support/server.ts";
 
-// The page shows nothing false: ambiguous names, wrong clusters, ended rollouts, contradicting numbers, history and objects that it does not have.
+// The page shows nothing false about equal names, the cluster of a command, ended rollouts, numbers, and history or objects that the server does not have.
 
 let browser: Browser;
 let server: Server;
@@ -79,7 +79,7 @@ describe("releases with equal names", () => {
     expect(await page.locator("main").innerText()).not.toMatch(/(^|\s)redis 1\.0\.0/);
   });
 
-  it("are grouped by namespace in outline, timeline and graph, in the link too", async () => {
+  it("are grouped by namespace in outline, timeline and graph, and the link contains the grouping", async () => {
     const page = await open(`?flow=${flow}&view=timeline`);
     const groups = (): Promise<string[]> => page.getByRole("region", { name: "Timeline" }).locator("li.group b").allInnerTexts();
     await expect.poll(groups).toEqual(["prod", "dr"]);
@@ -388,7 +388,7 @@ describe("a narrow page", () => {
     }
   });
 
-  it("says the instant as a whole", async () => {
+  it("shows the whole label of the instant", async () => {
     const flow = "instants";
     await server.post(flow, [nodes(regionNode(flow, "eu"), release({ flow, region: "eu", name: "api", status: "running", startedAt: Date.now() - 9000 }))]);
     await new Promise((resolve) => setTimeout(resolve, 1100));

@@ -11,7 +11,7 @@ import { problemMarkdown, rolloutMarkdown } from "../src/lib/markdown.ts";
 
 let browser: Browser;
 let server: Server;
-const keep = visits();
+const openPage = visits();
 
 beforeAll(async () => {
   browser = await launch();
@@ -23,7 +23,7 @@ afterAll(async () => {
   await server?.kill();
 });
 
-const open = (query: string, options: VisitOptions = {}): Promise<Page> => keep(browser, `${server.url}${query}`, options);
+const open = (query: string, options: VisitOptions = {}): Promise<Page> => openPage(browser, `${server.url}${query}`, options);
 const wrong = (page: Page): ReturnType<Page["locator"]> => page.locator("section[aria-labelledby=wrong]");
 
 describe("the list of problems", () => {

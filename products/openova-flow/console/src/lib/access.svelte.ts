@@ -20,7 +20,7 @@ class Access {
   }
 
   async signOut(): Promise<void> {
-    // A script sends it: a form of a page without referrer would have no origin.
+    // Not a form: as the page's referrer policy is no-referrer, a form would be posted with `Origin: null`.
     await fetch(new URL("sign-out", baseUrl), { method: "POST", redirect: "manual" }).catch(() => undefined);
     location.assign(signInHref());
   }

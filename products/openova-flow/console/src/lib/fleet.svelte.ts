@@ -56,7 +56,7 @@ interface Watched {
   computedAt: number;
   /** The earliest time of the next computation (performance.now()). */
   restsUntil: number;
-  /** Whether time alone does not change it. */
+  /** It changes only with a message, not with time. */
   isCalm: boolean;
   rollouts: readonly Rollout[] | null;
   rolloutsLoadedAt: number;
@@ -73,9 +73,9 @@ const REST = 20;
 /** Some problems and the end of a rollout depend on time alone. */
 const RECOMPUTE_MS = 15_000;
 const ROLLOUTS_RELOAD_MS = 60_000;
-/** Rollouts are requested from the server. Those of a large flow are several megabytes. */
-const LARGE = 2000;
+/** Minimum time between two requests for the rollouts of a flow; longer for one with more than LARGE nodes, whose rollouts are several megabytes. */
 const ROLLOUTS_PAUSE_MS = 2000;
+const LARGE = 2000;
 const LARGE_PAUSE_MS = 15_000;
 const byName = new Intl.Collator("en").compare;
 
@@ -92,7 +92,7 @@ export class FleetModel {
   readonly #entries = new Map<string, FleetEntry>();
   readonly #dirty = new Set<string>();
   readonly #refresh = throttled(() => this.#update(), () => REFRESH_MS);
-  readonly #second: ReturnType<typeof setInterval>;
+  readonly #interval: ReturnType<typeof setInterval>;
   #diagnose: ((graph: FlowGraph, now: number) => readonly Problem[]) | null = null;
   #isLoadingRollouts = false;
   #limit = $state(CARDS);
@@ -102,7 +102,7 @@ export class FleetModel {
   trouble = $state.raw<FleetTrouble | null>(null);
   /** When the connection was lost, by the server's clock; null while connected. */
   lostAt = $state<number | null>(null);
-  /** Polling, since there is no stream. */
+  /** The flows are polled, because there is no stream. */
   polling = $state(false);
   /** The server's clock, updated every second. */
   now = $state(Date.now());
@@ -136,7 +136,7 @@ export class FleetModel {
       wanted: () => this.shown.map((e) => e.id),
     });
     document.addEventListener("visibilitychange", this.#wake);
-    this.#second = setInterval(() => this.#tick(), 1000);
+    this.#interval = setInterval(() => this.#tick(), 1000);
     this.#wake();
     void import("./diagnosis.js").then((m) => {
       this.#diagnose = m.problems;
@@ -146,7 +146,7 @@ export class FleetModel {
 
   close(): void {
     document.removeEventListener("visibilitychange", this.#wake);
-    clearInterval(this.#second);
+    clearInterval(this.#interval);
     this.#refresh.stop();
     this.#feed.stop();
     this.#abort.abort();
@@ -294,8 +294,8 @@ export class FleetModel {
     const state = this.#store.flows?.get(id) ?? null;
     if (state === null || watched.rollouts === null) return state !== null;
     const age = Date.now() - watched.rolloutsLoadedAt;
-    const isOpen = watched.rollouts[0] !== undefined && watched.rollouts[0].endedAt === undefined;
-    if (isOpen && age > ROLLOUTS_RELOAD_MS) return true;
+    const isInProgress = watched.rollouts[0] !== undefined && watched.rollouts[0].endedAt === undefined;
+    if (isInProgress && age > ROLLOUTS_RELOAD_MS) return true;
     return watched.rolloutsAreOld && age > (state.nodes.size > LARGE ? LARGE_PAUSE_MS : ROLLOUTS_PAUSE_MS);
   }
 }

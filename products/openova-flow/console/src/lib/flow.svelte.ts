@@ -46,7 +46,7 @@ export class FlowModel {
   readonly #feed: Feed;
   readonly #stop: (() => void)[] = [];
   readonly #abort = new AbortController();
-  #before: FlowGraph | null = null;
+  #previousGraph: FlowGraph | null = null;
 
   /** The newest state, a few times a second. The canvas reads the store directly. */
   #live = $state.raw<FlowState>() as FlowState;
@@ -76,7 +76,7 @@ export class FlowModel {
     void this.#logVersion;
     return this.at === null ? this.#live : withRegions(this.#feed.store.log.stateAt(this.at) ?? this.#live, staleAt(this.#live.regions, this.at));
   });
-  readonly graph: FlowGraph = $derived.by(() => (this.#before = buildGraph(this.state, untrack(() => this.#before))));
+  readonly graph: FlowGraph = $derived.by(() => (this.#previousGraph = buildGraph(this.state, untrack(() => this.#previousGraph))));
   readonly context: DisplayContext = $derived(contextOf(this.graph, this.clock));
   /** The nodes that are not containers. */
   readonly leaves: readonly FlowNode[] = $derived(this.graph.leaves.map((id) => this.graph.nodes.get(id) as FlowNode));
@@ -178,8 +178,8 @@ export class FlowModel {
         }
       }),
     );
-    const second = setInterval(() => this.#second(rollouts.schedule), 1000);
-    this.#stop.push(() => clearInterval(second));
+    const interval = setInterval(() => this.#everySecond(rollouts.schedule), 1000);
+    this.#stop.push(() => clearInterval(interval));
     if (this.at !== null) void this.loadHistory();
     void import("./diagnosis.js").then((m) => (this.#diagnosis = m));
     this.#flush();
@@ -191,7 +191,7 @@ export class FlowModel {
     this.#feed.close();
   }
 
-  /** Calls `fn` after every change, without throttling, for the canvas. Returns a function that ends this. */
+  /** Calls `fn` after every change, without throttling, for the canvas. Returns a function that unsubscribes. */
   follow(fn: (state: FlowState) => void): () => void {
     const { store } = this.#feed;
     if (store.loaded) fn(store.state);
@@ -299,7 +299,7 @@ export class FlowModel {
     this.#logVersion = store.log.version;
   }
 
-  #second(loadRollouts: () => void): void {
+  #everySecond(loadRollouts: () => void): void {
     this.now = this.#feed.store.now();
     this.viewerNow = Date.now();
     // A rollout ends after a pause, without a message.

@@ -53,7 +53,7 @@ export function toBar(member: RolloutMember, known: Runs | undefined, display: D
   };
 }
 
-/** Waiting may begin before the first run, which is the start of the rollout. */
+/** A rollout starts with its first run, and waiting may begin shortly before it. */
 const SLACK_MS = 1000;
 
 function byBegin(a: Span, b: Span): number {

@@ -24,25 +24,25 @@ export interface RolloutLine {
 const ENDED = { succeeded: ["complete", "good"], failed: ["failed", "bad"], incomplete: ["incomplete", "bad"], running: ["", "running"] } as const;
 
 /** The texts of the header for a flow and a rollout. */
-export function headline(whole: Progress, rollout: { readonly it: Rollout; readonly progress: RolloutProgress } | null, now: number): Headline {
-  const { total, done, complete, kustomizationsNotReady: open } = whole;
+export function headline(whole: Progress, current: { readonly rollout: Rollout; readonly progress: RolloutProgress } | null, now: number): Headline {
+  const { total, done, complete, kustomizationsNotReady } = whole;
   return {
     percent: total === 0 ? "–" : share(whole),
     done: `${done}/${total} ready`,
     tone: complete ? "good" : "plain",
-    but: open > 0 ? `${plural(open, "Kustomization")} not ready` : "",
-    rollout: rollout === null ? null : rolloutLine(rollout.it, rollout.progress, now),
+    but: kustomizationsNotReady > 0 ? `${plural(kustomizationsNotReady, "Kustomization")} not ready` : "",
+    rollout: current === null ? null : rolloutLine(current.rollout, current.progress, now),
   };
 }
 
-export function rolloutLine(it: Rollout, p: RolloutProgress, now: number): RolloutLine {
+export function rolloutLine(rollout: Rollout, p: RolloutProgress, now: number): RolloutLine {
   const took = duration(p.elapsedMs);
   const done = `${p.done}/${p.total}`;
   if (p.endedAt !== undefined) {
-    const [outcome, tone] = ENDED[it.outcome] ?? ENDED.incomplete;
+    const [outcome, tone] = ENDED[rollout.outcome] ?? ENDED.incomplete;
     return { done, outcome, tone, time: `took ${took}, ended ${now - p.endedAt < 86_400_000 ? ago(p.endedAt, now) : dateTime(p.endedAt, now)}` };
   }
-  // It stays open for a minute, in case more releases start.
+  // The rollout ends a minute after its last release is ready, in case more releases start.
   if (p.complete) return { done, outcome: "all ready", tone: "good", time: `after ${took}` };
   const left = p.etaAt === undefined ? "" : `, about ${duration(Math.max(1000, p.etaAt - now))} left`;
   return { done, outcome: "rolling out", tone: "running", time: `${duration(Math.max(0, now - p.startedAt))}${left}` };

@@ -26,13 +26,16 @@ export interface OutlineInput {
   readonly name: (id: string) => string;
   /** The ids of the regions' nodes, by region. */
   readonly regionIds: ReadonlyMap<string, string>;
-  /** Groups all releases of a region by namespace, also if no name needs it. */
+  /** Groups the releases of every region by namespace, even if their names are unambiguous without it. */
   readonly byNamespace?: boolean;
   /** The keys of lines that the user opened or closed. */
   readonly toggled: ReadonlySet<string>;
 }
 
-/** The visible lines: regions by name, and below each open one its releases by name, in namespaces if asked for or if names need them. */
+/**
+ * The visible lines: regions by name, and below each open region its releases by name. Releases are grouped by namespace if `byNamespace` is
+ * set, or if the name of one has to contain its namespace.
+ */
 export function outline(input: OutlineInput): readonly OutlineRow[] {
   const openAtFirst = input.nodes.length <= OPEN_UP_TO;
   const rows: OutlineRow[] = [];

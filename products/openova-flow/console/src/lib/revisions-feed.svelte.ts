@@ -18,17 +18,17 @@ class Loaded {
   readonly byId: ReadonlyMap<string, Revision>;
   readonly nameOf: (r: Revision) => string;
   /** Pairs of a region and a source that it follows. */
-  readonly places: ReadonlySet<string>;
+  readonly followed: ReadonlySet<string>;
 
   constructor(list: readonly Revision[]) {
     this.list = list;
     this.byId = new Map(list.map((r) => [r.id, r]));
     this.nameOf = sourceNames(list);
-    this.places = new Set(list.flatMap((r) => r.regions.map((g) => `${g.region} ${sourceKey(r)}`)));
+    this.followed = new Set(list.flatMap((r) => r.regions.map((g) => `${g.region} ${sourceKey(r)}`)));
   }
 }
 
-/** The revisions of a flow, newest first. Loads them while a mounted component reads them. It has no derived state, which would end with the first component. */
+/** The revisions of a flow, newest first. Loads them while a mounted component reads them. It has no `$derived` state: that ends with the component that made the feed. */
 class RevisionsFeed {
   readonly #model: FlowModel;
   #loaded = $state.raw<Loaded | null>(null);
@@ -64,7 +64,7 @@ class RevisionsFeed {
   /** Whether a region follows the source of a revision. */
   isFollowed(r: Revision, region: string): boolean {
     const { kind, namespace, name } = r.source;
-    return this.#known?.places.has(`${region} ${sourceKey(r)}`) === true || this.#model.graph.nodes.has(`${region}/${kind}/${namespace}/${name}`);
+    return this.#known?.followed.has(`${region} ${sourceKey(r)}`) === true || this.#model.graph.nodes.has(`${region}/${kind}/${namespace}/${name}`);
   }
   /** Whether the server may have older revisions. */
   get hasMore(): boolean {

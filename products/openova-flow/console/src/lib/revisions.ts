@@ -2,7 +2,7 @@ import { judgementOf, metaOf, type DisplayState, type FlowGraph, type FlowNode, 
 import { duration } from "./format.js";
 import type { Route } from "./route.js";
 
-/** The display state whose glyph and colour a revision's state has. */
+/** The display state that gives each state of a revision its glyph and colour. */
 export const MARKS: Readonly<Record<RevisionState, DisplayState>> = {
   fetched: "waiting",
   applying: "working",
@@ -93,15 +93,15 @@ export function regionText(g: RevisionRegion, names: (id: string) => string, sho
   }
 }
 
-/** The link of a cell: the rollout that the revision started in the region, at its end, with the failed node. `held` is the earliest instant with history. */
-export function targetOf(r: Revision, g: RevisionRegion, rollouts: readonly Rollout[], held: number): Partial<Route> {
+/** The link of a cell: the rollout that the revision started in the region, at its end, with the failed node. `historyFrom` is the earliest instant with history. */
+export function targetOf(r: Revision, g: RevisionRegion, rollouts: readonly Rollout[], historyFrom: number): Partial<Route> {
   const rollout = rollouts.find((o) => r.rollouts.includes(o.id) && o.members.some((m) => m.region === g.region));
   return {
     view: "timeline",
     revision: null,
     regions: [g.region],
     rollout: rollout?.id ?? null,
-    at: g.endedAt !== undefined && g.endedAt >= held ? g.endedAt : null,
+    at: g.endedAt !== undefined && g.endedAt >= historyFrom ? g.endedAt : null,
     node: g.rootCauses[0] ?? g.kustomizations[0] ?? null,
   };
 }

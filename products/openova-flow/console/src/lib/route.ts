@@ -15,7 +15,7 @@ export interface Route {
   readonly regions: readonly string[];
   readonly families: readonly string[];
   readonly namespaces: readonly string[];
-  /** What graph, outline and timeline group releases by, besides the region; null: the timeline by region, the outline as names need it. */
+  /** What releases are grouped by: in graph and outline within their region, in the timeline instead of it. Null: by region, in the outline also by namespace where names contain it. */
   readonly group: "namespace" | null;
   /** The instant shown, in Unix milliseconds; null: live. */
   readonly at: number | null;
@@ -105,7 +105,7 @@ export function toggled<T>(list: readonly T[], value: T): readonly T[] {
   return list.includes(value) ? list.filter((v) => v !== value) : [...list, value];
 }
 
-/** A foreign link cannot lead to another path of the server. */
+/** Null for an invalid id, so that a foreign link cannot lead to another path of the server. */
 function flowId(value: string | null): string | null {
   return value !== null && isFlowId(value) ? value : null;
 }

@@ -5,7 +5,7 @@ export interface Span {
   readonly to: number;
 }
 export interface WorkSpan extends Span {
-  /** Not ended. */
+  /** It has not ended. */
   readonly isOpen: boolean;
   readonly hasFailed: boolean;
 }
@@ -15,7 +15,7 @@ export interface Runs {
   readonly working: readonly WorkSpan[];
 }
 
-interface Open {
+interface MutableRuns {
   waiting: { from: number; to: number }[];
   /** `key` is the latest `startedAt` of the run. */
   working: { key: number; from: number; to: number; isOpen: boolean; hasFailed: boolean }[];
@@ -26,7 +26,7 @@ const RESTART_MS = 5000;
 
 /** The runs of every node, from the state before the log and its entries. */
 export function runs(base: FlowState | null, entries: readonly LogEntry[], now: number): ReadonlyMap<string, Runs> {
-  const all = new Map<string, Open>();
+  const all = new Map<string, MutableRuns>();
   const see = (node: FlowNode, at: number): void => note(all, node, Math.min(at, now));
   for (const n of base?.nodes.values() ?? []) see(n, entries[0]?.at ?? now);
   for (const { at, message } of entries) {
@@ -41,25 +41,25 @@ export function runs(base: FlowState | null, entries: readonly LogEntry[], now: 
   return all;
 }
 
-function note(all: Map<string, Open>, node: FlowNode, at: number): void {
-  let of = all.get(node.id);
-  if (of === undefined) all.set(node.id, (of = { waiting: [], working: [] }));
+function note(all: Map<string, MutableRuns>, node: FlowNode, at: number): void {
+  let own = all.get(node.id);
+  if (own === undefined) all.set(node.id, (own = { waiting: [], working: [] }));
   const { waitingSince } = metaOf(node);
-  const waits = of.waiting.at(-1);
+  const waits = own.waiting.at(-1);
   if (waitingSince !== undefined) {
-    if (waits?.to !== Infinity) of.waiting.push({ from: waitingSince, to: Infinity });
+    if (waits?.to !== Infinity) own.waiting.push({ from: waitingSince, to: Infinity });
   } else if (waits?.to === Infinity) {
     const { startedAt } = node;
     waits.to = startedAt !== undefined && startedAt >= waits.from ? startedAt : at;
   }
   if (node.startedAt === undefined || node.startedAt > at) return;
-  const works = of.working.at(-1);
+  const works = own.working.at(-1);
   const isSame = works !== undefined && (works.key === node.startedAt || (works.isOpen && node.startedAt - works.from <= RESTART_MS));
   const run = isSame ? works : { key: 0, from: node.startedAt, to: node.startedAt, isOpen: true, hasFailed: false };
   run.key = node.startedAt;
   if (run !== works) {
-    if (works?.isOpen) close(of, node.startedAt);
-    of.working.push(run);
+    if (works?.isOpen) close(own, node.startedAt);
+    own.working.push(run);
   }
   // A node that waits again has ended its run.
   run.isOpen = node.endedAt === undefined && node.status === "running" && waitingSince === undefined;
@@ -67,12 +67,12 @@ function note(all: Map<string, Open>, node: FlowNode, at: number): void {
   run.to = run.isOpen ? at : (node.endedAt ?? (waitingSince === undefined ? at : run.to));
 }
 
-function close(of: Open | undefined, at: number): void {
-  const works = of?.working.at(-1);
+function close(own: MutableRuns | undefined, at: number): void {
+  const works = own?.working.at(-1);
   if (works?.isOpen) {
     works.isOpen = false;
     works.to = at;
   }
-  const waits = of?.waiting.at(-1);
+  const waits = own?.waiting.at(-1);
   if (waits?.to === Infinity) waits.to = at;
 }

@@ -13,7 +13,7 @@ export interface View {
   readonly needs?: (model: { readonly regions: readonly string[]; readonly searchable: readonly FlowNode[] }) => boolean;
 }
 
-/** The kinds whose revisions the server follows, and what applies them. */
+/** The kinds of sources whose revisions the server follows, and the kind that applies them. */
 const HAVE_REVISIONS = /^(GitRepository|OCIRepository|Bucket|ExternalArtifact|Kustomization)$/;
 
 /** All views, in the order of the toolbar. Add a view here. */

@@ -38,9 +38,9 @@ export class Windowed {
   /** Attachment for the scrolling element. */
   attach = (scroller: HTMLElement): (() => void) => {
     const measure = (): void => {
-      const across = this.#along === "x";
-      this.#at = across ? scroller.scrollLeft : scroller.scrollTop;
-      this.#room = across ? scroller.clientWidth : scroller.clientHeight;
+      const isHorizontal = this.#along === "x";
+      this.#at = isHorizontal ? scroller.scrollLeft : scroller.scrollTop;
+      this.#room = isHorizontal ? scroller.clientWidth : scroller.clientHeight;
     };
     const sizes = new ResizeObserver(measure);
     sizes.observe(scroller);

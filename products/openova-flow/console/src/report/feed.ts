@@ -6,7 +6,7 @@ import { content, reportedAt } from "./content.js";
 
 export function openFeed(_url: string, flowId: string): Feed {
   const store = new FlowStore({ flowId, now: () => reportedAt });
-  // Deferred until the model has subscribed, which loads further data on the first message.
+  // Deferred until the model has subscribed: on the first message it loads further data.
   queueMicrotask(() => fill(store));
   return { store, connection: { retryNow: () => undefined, close: () => undefined } as Feed["connection"], close: () => undefined };
 }

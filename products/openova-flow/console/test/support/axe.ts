@@ -2,7 +2,7 @@ import AxeBuilder from "@axe-core/playwright";
 import type { Page } from "playwright-core";
 import { whole } from "./browser.ts";
 
-/** The accessibility violations of a page or, with a selector, of a part of it. The page has no frames, so that axe can run in it at once. */
+/** The accessibility violations of a page or, with a selector, of a part of it. The legacy mode checks no frames, and the page has none. */
 export async function violations(page: Page, within?: string): Promise<readonly string[]> {
   await whole(page);
   const axe = new AxeBuilder({ page }).setLegacyMode();

@@ -1,12 +1,12 @@
 import { existsSync } from "node:fs";
 import { chromium, type Browser, type BrowserContext, type Locator, type Page } from "playwright-core";
 
-const PLACES = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const PATHS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
 /** Chromium, from CHROME_PATH or where distributions put it. Throws with an installation hint if there is none. */
 export async function launch(): Promise<Browser> {
   const named = process.env["CHROME_PATH"];
-  const executablePath = named ?? PLACES.find((p) => existsSync(p));
+  const executablePath = named ?? PATHS.find((p) => existsSync(p));
   if (executablePath === undefined || !existsSync(executablePath)) {
     const what = named === undefined ? "no Chromium was found" : `CHROME_PATH names ${named}, which does not exist`;
     throw new Error(`${what}; install it ("apt-get install -y chromium") or set CHROME_PATH to a Chromium or Chrome`);

@@ -46,7 +46,7 @@ function kit(flow: string, region: string, count: number, next: () => number, no
     const label = `bp-${NAMES[i]}`;
     const id = `${region}/${label}`;
     const before = new Set<Built>();
-    // Mostly on recent releases, which makes chains.
+    // Most dependencies are on recent releases, which makes chains.
     for (let k = 0; k < (i === 0 ? 0 : 1 + Math.floor(next() * 1.9)); k++) before.add(built[i < 12 ? Math.floor(next() * Math.min(i, 4)) : Math.max(0, i - 5 - Math.floor(next() * 26))] as Built);
     const ready = [...before].every((b) => b.status === "succeeded");
     const startedAt = Math.max(begin, ...[...before].map((b) => b.endedAt)) + 2000 + Math.floor(next() * 9000);

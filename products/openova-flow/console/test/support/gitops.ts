@@ -40,7 +40,7 @@ export class Cluster {
     return release({ flow: this.flow, region: this.region, namespace: "apps", name, status, startedAt, ...(endedAt === undefined ? {} : { endedAt }), meta: { generation, observedGeneration: generation, appliedBy: `${this.region}/Kustomization/flux-system/${by}` } });
   }
 
-  /** Everything at one revision, ready one minute after `at`. */
+  /** All nodes at one revision, which the source got at `at`. They are ready 20 seconds later. */
   settled(revision: string, at: number): readonly Readonly<Record<string, unknown>>[] {
     const end = at + 20_000;
     return [
@@ -55,7 +55,7 @@ export class Cluster {
 
 export const REGIONS = ["ash", "fsn1", "gru1", "hel1", "nbg1", "sin", "waw1"] as const;
 
-/** A push of `b` that each region is at another point of: all were at `a`, and one has `c` already. */
+/** Posts a push of revision `b`, with each region at another point of its rollout. All regions had `a` before, and one has already fetched `c`. */
 export async function push(server: Server, flow: string, a: string, b: string, c: string): Promise<void> {
   const now = Date.now();
   const of = Object.fromEntries(REGIONS.map((r) => [r, new Cluster(flow, r)])) as Record<(typeof REGIONS)[number], Cluster>;

@@ -12,7 +12,7 @@ export interface Hostile {
   readonly rels: readonly Rel[];
 }
 
-/** The earliest and the latest instant of a Date. */
+/** The latest instant of a Date. The earliest is -END. */
 const END = 8_640_000_000_000_000;
 
 export class Dice {
@@ -48,7 +48,7 @@ function node(id: string, rest: Record<string, unknown> = {}): Node {
 const rel = (fromId: string, toId: string, type = "finish-to-start"): Rel => ({ fromId, toId, type });
 const many = <T>(n: number, make: (i: number) => T): T[] => Array.from({ length: n }, (_, i) => make(i));
 
-/** One kind of hostile flow each. */
+/** A flow for each kind of hostile data. */
 export const CASES: Readonly<Record<string, () => Hostile>> = {
   "28 containers within each other": () => ({ nodes: many(28, (i) => node(`fsn1/${i}`, { region: "fsn1" })), rels: many(27, (i) => rel(`fsn1/${i}`, `fsn1/${i + 1}`, "contains")) }),
   "a ring of 28 containers": () => ({ nodes: [...many(28, (i) => node(`fsn1/${i}`, { region: "fsn1" })), node("fsn1/card", { region: "fsn1" })], rels: [...many(28, (i) => rel(`fsn1/${i}`, `fsn1/${(i + 1) % 28}`, "contains")), rel("fsn1/card", "fsn1/3", "contains")] }),
@@ -67,7 +67,7 @@ export const CASES: Readonly<Record<string, () => Hostile>> = {
     nodes: INSTANTS.map((at, i) => node(`t${i}`, { status: STATUSES[i % 4], startedAt: at, ...(i % 3 === 0 ? {} : { endedAt: INSTANTS[(i * 5) % INSTANTS.length] }), meta: { kind: "HelmRelease", reason: "SourceNotReady", reasonSince: at, waitingSince: at, ...(i % 4 === 0 ? { deletingSince: at } : {}) } })),
     rels: many(INSTANTS.length - 1, (i) => rel(`t${i}`, `t${i + 1}`)),
   }),
-  "instants in meta that are no dates": () => ({
+  "instants in meta that are not dates": () => ({
     nodes: [9e15, -9e15, 1.5, 1e300].map((at, i) => node(`m${i}`, { status: "failed", startedAt: 1, meta: { kind: "HelmRelease", reason: "InstallFailed", reasonSince: at, waitingSince: at, ...(i % 2 === 0 ? { deletingSince: at } : {}) } })),
     rels: [],
   }),
@@ -152,7 +152,7 @@ export async function survey(browser: Browser, url: string, flow: string, ids: r
   });
   const { page } = v;
   const longest: Record<string, number> = {};
-  const seen = async (what: string): Promise<void> => {
+  const check = async (what: string): Promise<void> => {
     await whole(page);
     await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 50)))));
     const text = await page.locator("body").innerText();
@@ -167,28 +167,28 @@ export async function survey(browser: Browser, url: string, flow: string, ids: r
   try {
     await page.waitForSelector("nav[aria-label=Views]");
     await page.waitForSelector("main[aria-label]");
-    await seen("graph at first");
+    await check("graph at first");
     for (const view of VIEWS) {
       await go({ view: view.id });
-      await seen(view.id);
+      await check(view.id);
     }
     for (const id of ids) {
       await go({ view: "table", node: id });
       await page.waitForSelector("#details");
       await page.locator("#details summary").first().click({ timeout: 1000 }).catch(() => undefined);
-      await seen("details");
+      await check("details");
       await go({ node: id, trace: "blocked" });
-      await seen("graph with details");
+      await check("graph with details");
     }
     await go({ q: ids[0]?.slice(0, 8) ?? "a", state: "broken,working", trace: "critical" });
-    await seen("filtered");
+    await check("filtered");
     await page.keyboard.press("?");
     await page.waitForSelector("dialog[open]");
     await page.keyboard.press("Escape");
-    await seen("help");
+    await check("help");
     await page.goto(url);
     await page.waitForSelector("article");
-    await seen("fleet");
+    await check("fleet");
   } catch (e) {
     v.faults.push(`${flow}: ${e instanceof Error ? e.message : String(e)}`);
   } finally {

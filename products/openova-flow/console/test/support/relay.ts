@@ -13,7 +13,7 @@ export class Relay {
   readonly url: string;
   readonly #server: HttpServer;
   readonly #claims = new Map<string, Claims>();
-  /** Open streams by flow; those of all flows under "". */
+  /** The flow of each open stream; "" for a stream of all flows. */
   readonly #streams = new Map<ServerResponse, string>();
 
   private constructor(server: HttpServer) {

@@ -38,7 +38,7 @@ export class Server {
   readonly #port: number;
   readonly #basePath: string;
   readonly #env: Readonly<Record<string, string>>;
-  /** Headers of `post`, for a server with access control. */
+  /** The bearer token of the requests, for a server with a tokens file. */
   token = "";
   #process: ChildProcess | null = null;
 

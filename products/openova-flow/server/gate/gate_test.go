@@ -281,8 +281,10 @@ func TestGate_StaleRegion(t *testing.T) {
 			t.Errorf("the other region: %s, stale %v", got.Result, got.Stale)
 		}
 	}
-	if got := watch(t, gate.Ask{}).answer(map[string]gate.Claim{"empty": {Stale: true}}, two); got.Result != pending || len(got.Stale) != 1 {
-		t.Errorf("a region without nodes: %s, stale %v", got.Result, got.Stale)
+	for _, region := range []string{"", "empty"} {
+		if got := watch(t, gate.Ask{Region: region}).answer(map[string]gate.Claim{"empty": {Stale: true}}, two); got.Result != pending || len(got.Stale) != 1 {
+			t.Errorf("a region without nodes: %s, stale %v", got.Result, got.Stale)
+		}
 	}
 	both := map[string]gate.Claim{"one": {Stale: true}, "two": {Stale: true}}
 	if got := watch(t, gate.Ask{Region: "one"}).answer(both, one, two); got.Result != pending || len(got.Stale) != 1 || got.Stale[0].Region != "one" {
@@ -357,6 +359,11 @@ func TestGate_OldFailures(t *testing.T) {
 		c.sourceState = fmt.Sprintf(`"state":"broken","since":%d,"problem":true,"cause":{"class":"fetch-failed"}`, since)
 		return c
 	}
+	two := func(first, second int64) cluster {
+		db, web := generation(5, 5, failed), generation(5, 5, failed)
+		db.times, web.times = fmt.Sprintf(`,"endedAt":%d`, first), fmt.Sprintf(`,"endedAt":%d`, second)
+		return cluster{name: "one", release: units{"db": db, "web": web}}
+	}
 	both := func(began, ended int64) cluster {
 		db, web := generation(5, 5, failed), generation(5, 5, ready)
 		db.times, web.times = fmt.Sprintf(`,"startedAt":1,"endedAt":%d`, ended), fmt.Sprintf(`,"startedAt":%d`, began)
@@ -373,6 +380,9 @@ func TestGate_OldFailures(t *testing.T) {
 		{"failed and blocks another one", pending, both(old, old)},
 		{"failed since, and blocks another one", failing, both(old, recent)},
 		{"a run has begun", failing, both(recent, old)},
+		{"two failed before", pending, two(old, old)},
+		{"the first of two failed since", failing, two(recent, old)},
+		{"the second of two failed since", failing, two(old, recent)},
 		{"failed at an unknown time", failing, cluster{name: "one", release: units{"web": generation(5, 5, failed)}}},
 	} {
 		if got := watch(t, gate.Ask{Since: time.UnixMilli(recent)}).answer(nil, tt.one); got.Result != tt.want {
@@ -794,7 +804,16 @@ func TestGate_NeverPassesWithoutObjects(t *testing.T) {
 }
 
 func TestGate_ReadyBeforeAChangeIsNoSuccess(t *testing.T) {
-	watch(t, gate.Ask{}).want(pending, region("one", a, at(a, a, ready), units{"db": generation(5, 4, `"state":"ready","marks":["not-observed"]`), "web": generation(5, 5, ready)}))
+	got := watch(t, gate.Ask{}).want(pending, region("one", a, at(a, a, ready), units{"db": generation(5, 4, `"state":"ready","marks":["not-observed"]`), "web": generation(5, 5, ready)}))
+	if got.Done != 3 || got.Failed != 0 {
+		t.Error(got.Line())
+	}
+}
+
+func TestGate_SuspendedAndReadyIsASuccess(t *testing.T) {
+	if got := watch(t, gate.Ask{}).want(passed, region("one", a, at(a, a, ready), units{"web": generation(5, 5, `"state":"suspended","gate":"pass"`)})); got.Suspended != 1 || got.Done != 1 {
+		t.Error(got.Line())
+	}
 }
 
 func TestGate_OneFinalFailureIsFinal(t *testing.T) {
@@ -828,7 +847,7 @@ func TestGate_OtherObjectsDoNotCount(t *testing.T) {
 			t.Errorf("%s, with a stale region without objects: %s, %v", name, got.Result, got.Stale)
 		}
 	}
-	for _, ask := range []gate.Ask{{Kustomizations: []gate.Name{apps}}, {Releases: []gate.Release{{Name: web}}}} {
+	for _, ask := range []gate.Ask{{Revision: a}, {Kustomizations: []gate.Name{apps}}, {Releases: []gate.Release{{Name: web}}}} {
 		if got := watch(t, ask).answer(map[string]gate.Claim{"empty": {Stale: true}}, one, two); got.Result != passed {
 			t.Errorf("%+v: %s", ask, got.Result)
 		}

@@ -155,7 +155,12 @@ func TestRepository_RollbackByForce(t *testing.T) {
 	git(t, work, "clone", "-q", h.dir, "clone")
 	clone := filepath.Join(work, "clone")
 	git(t, clone, "fetch", "-q", h.dir, h.b+":refs/stray") // the clone has b
-	for _, dir := range []string{h.dir, clone} {
+	git(t, work, "clone", "-q", h.dir, "remote")
+	remote := filepath.Join(work, "remote")
+	git(t, remote, "checkout", "-q", "--detach")
+	git(t, remote, "branch", "-q", "-D", "main")
+	git(t, remote, "fetch", "-q", h.dir, h.b+":refs/remotes/origin/other") // the remote branch main does not have b
+	for _, dir := range []string{h.dir, clone, remote} {
 		w := watch(t, h.ask(t, dir, h.a))
 		w.want(pending, runs(h.b))
 		w.want(pending, region("one", onMain(h.a), at(onMain(h.b), onMain(h.b), behind), nil))

@@ -135,8 +135,8 @@ func TestFollower_Looks(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		i, match := 0, ""
-		f := gate.Follower{URL: "http://flow", Flow: "F", Settle: time.Hour, Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		i, match, begin := 0, "", time.Now()
+		f := gate.Follower{URL: "http://flow", Flow: "F", Settle: time.Hour, Poll: 2 * time.Second, Client: &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 			if token := r.Header.Get("Authorization"); token != "Bearer T" {
 				t.Errorf("the token is %q", token)
 			}
@@ -182,6 +182,9 @@ func TestFollower_Looks(t *testing.T) {
 		}
 		if a, err := f.Follow(ctx, gate.New(gate.Ask{})); a == nil || !errors.Is(err, context.Canceled) || i != len(steps)-1 {
 			t.Errorf("%v, %v after %d looks", a, err, i)
+		}
+		if took := time.Since(begin); took != time.Duration(i)*f.Poll {
+			t.Errorf("%d looks took %s", i+1, took)
 		}
 	})
 }

@@ -1,0 +1,1 @@
+export{t as criticalPath}from"./critical-C05Ow5Nc.js";

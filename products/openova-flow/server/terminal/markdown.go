@@ -9,7 +9,7 @@ func Markdown(s string, limit int) string { return markdownEscapes.Replace(Text(
 // markdownEscapes escapes the characters that have a meaning in Markdown or HTML.
 var markdownEscapes = func() *strings.Replacer {
 	var pairs []string
-	for _, c := range "\\`*_{}[]()<>#+-!|~&:@." {
+	for _, c := range "\\`*_{}[]()<>#+-!|~&:@.$" {
 		pairs = append(pairs, string(c), "\\"+string(c))
 	}
 	return strings.NewReplacer(pairs...)

@@ -1,6 +1,7 @@
 package terminal
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 	"unicode"
@@ -98,4 +99,16 @@ func FuzzText(f *testing.F) {
 			t.Fatalf("%q was changed to %q", s, got)
 		}
 	})
+}
+
+func TestMarkdown_EscapesWhatHasAMeaning(t *testing.T) {
+	for _, text := range []string{"*a*", "_a_", "`a`", "[a](b)", "<a>", "# a", "a | b", "~a~", "@a", "#1", "http://a", "$a$", `a\b`} {
+		got := Markdown(text, 100)
+		if plain := regexp.MustCompile(`\\([[:punct:]])`).ReplaceAllString(got, "$1"); plain != text {
+			t.Errorf("%q: %q", text, got)
+		}
+		if rest := regexp.MustCompile(`\\[[:punct:]]`).ReplaceAllString(got, ""); strings.ContainsAny(rest, "*_`[]<>#|~@$\\:") {
+			t.Errorf("%q: %q has %q unescaped", text, got, rest)
+		}
+	}
 }

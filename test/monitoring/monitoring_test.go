@@ -25,8 +25,8 @@ const (
 	shorter = 300
 )
 
-// threshold is the number of seconds in an alert's expression.
-var threshold = regexp.MustCompile(`> (\d{3,})$`)
+// threshold is the number of seconds in an alert's expression. Days are not shortened.
+var threshold = regexp.MustCompile(`> (\d{3,5})$`)
 
 // shortened returns the chart's alerts with shorter durations.
 func (s *stage) shortened() string {
@@ -88,11 +88,21 @@ func (p *pager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer p.mu.Unlock()
 	for _, a := range in.Alerts {
 		l := a.Labels
-		subject := strings.Join(slices.DeleteFunc([]string{l["from"], l["alertname"], l["severity"], l["flow"], l["region"], l["node"], l["object"]}, func(s string) bool { return s == "" }), " ")
+		subject := strings.Join(slices.DeleteFunc([]string{l["from"], l["alertname"], l["severity"], l["flow"], l["region"], l["node"], l["object"], l["kind"]}, func(s string) bool { return s == "" }), " ")
 		if !strings.HasSuffix(p.says[subject], a.Status) {
 			p.says[subject] = strings.TrimSpace(p.says[subject] + " " + a.Status)
 		}
 	}
+}
+
+// firstLines returns the first n lines of a file.
+func (s *stage) firstLines(file string, n int) string {
+	s.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		s.Fatal(err)
+	}
+	return strings.Join(strings.SplitAfter(string(text), "\n")[:n], "")
 }
 
 // notified returns what Alertmanager has notified.
@@ -102,26 +112,15 @@ func (p *pager) notified() map[string]string {
 	return maps.Clone(p.says)
 }
 
-// TestMonitoring replays recordings with everything that watches them, and checks what Alertmanager notifies.
-func TestMonitoring(t *testing.T) {
-	s := &stage{T: t, dir: t.TempDir()}
-	for _, name := range slices.Sorted(maps.Keys(parts)) {
-		s.build(name)
-	}
-	server, alerts, prometheus := s.free(), s.free(), s.free()
-	pager := &pager{says: make(map[string]string)}
-	defer func() {
-		for alert, states := range pager.notified() {
-			t.Log(alert, states)
-		}
-	}()
-	hook := httptest.NewServer(pager)
-	defer hook.Close()
-
-	s.start(nil, "openova-flow-server", "--listen-addr="+server, "--log-level=warn")
+// run starts all parts. Alertmanager notifies hook.
+func (s *stage) run(hook string) {
+	s.Helper()
+	alerts, prometheus, relay := s.free(), s.free(), s.free()
+	s.server = s.free()
+	s.start(nil, "openova-flow-server", "--listen-addr="+s.server, "--log-level=warn")
 	s.start(nil, "alertmanager", "--config.file="+s.write("alertmanager.yaml", `
 route: {receiver: pager, group_by: ['...'], group_wait: 100ms, group_interval: 500ms, repeat_interval: 1h}
-receivers: [{name: pager, webhook_configs: [{url: "`+hook.URL+`"}]}]
+receivers: [{name: pager, webhook_configs: [{url: "`+hook+`"}]}]
 `), "--storage.path="+s.dir+"/alertmanager.data", "--web.listen-address="+alerts, "--cluster.listen-address=")
 	s.write("alerts.yaml", s.shortened())
 	s.start(nil, "prometheus", "--config.file="+s.write("prometheus.yaml", `
@@ -130,58 +129,117 @@ rule_files: [alerts.yaml]
 alerting: {alertmanagers: [{static_configs: [{targets: ["`+alerts+`"]}]}]}
 scrape_configs:
   - job_name: openova-flow-server
-    static_configs: [{targets: ["`+server+`"], labels: {namespace: openova-flow}}]
+    static_configs: [{targets: ["`+s.server+`"], labels: {namespace: openova-flow}}]
 `), "--storage.tsdb.path="+s.dir+"/prometheus.data", "--web.listen-address="+prometheus, "--rules.alert.resend-delay=1s")
-	for _, url := range []string{"http://" + server + "/readyz", "http://" + alerts + "/-/ready", "http://" + prometheus + "/-/ready"} {
-		s.answers(url)
+	s.overGRPC, s.overHTTP = s.jaeger(), s.jaeger()
+	for _, url := range []string{s.server + "/readyz", alerts + "/-/ready", prometheus + "/-/ready", s.overGRPC.query + "/api/v3/services", s.overHTTP.query + "/api/v3/services"} {
+		s.answers("http://" + url)
 	}
-	relay := s.free()
 	s.start(nil, "openova-flow-relay", "run", "--config="+s.write("relay.yaml", `
-server: {url: "http://`+server+`"}
+server: {url: "http://`+s.server+`"}
 channels:
   alerts: {alertmanager: {urls: ["http://`+alerts+`"], labels: {from: relay}, resend: 5s}}
-rules: [{name: all, channels: [alerts], flows: [bootstrap], after: 5s, resolveAfter: 2s, updateEvery: 1s}]
+  grpc: {otel: {url: "http://`+s.overGRPC.grpc+`"}}
+  http: {otel: {url: "http://`+s.overHTTP.http+`", protocol: http}}
+rules:
+  - {name: all, channels: [alerts], flows: [bootstrap], after: 5s, resolveAfter: 2s, updateEvery: 1s}
+  - {name: traces, channels: [grpc, http], flows: [bootstrap, fleet], kinds: [rollout]}
 `), "--outbox="+s.dir+"/relay.db", "--listen-addr="+relay)
 	s.answers("http://" + relay + "/readyz")
+}
 
-	replay := func(flow, speed string, tapes ...string) *process {
-		env := []string{"FLOW_SERVER_URL=http://" + server, "FLOW_ID=" + flow, "REGION_TTL=5s", "LOG_LEVEL=warn"}
-		args := append([]string{"replay", "--stay", "--speed", speed}, tapes...)
-		if speed != "max" {
-			args = slices.Insert(args, 1, "--rebase")
+// replay starts a replay of recordings, which then keeps its regions fresh.
+func (s *stage) replay(flow, speed string, tapes ...string) *process {
+	s.Helper()
+	args := append([]string{"replay", "--stay", "--speed", speed}, tapes...)
+	if speed != "max" {
+		args = slices.Insert(args, 1, "--rebase")
+	}
+	return s.start([]string{"FLOW_SERVER_URL=http://" + s.server, "FLOW_ID=" + flow, "REGION_TTL=5s", "LOG_LEVEL=warn"}, "openova-flow-adapter-flux", args...)
+}
+
+// replayed waits until all events of a replay are at the server.
+func (s *stage) replayed(p *process) {
+	s.Helper()
+	s.until("the recordings are replayed", 2*time.Minute, func() bool { return strings.Contains(p.out.String(), "replayed\n") })
+}
+
+// send sends a request to the server.
+func (s *stage) send(method, path, body string) {
+	s.Helper()
+	request, err := http.NewRequest(method, "http://"+s.server+path, strings.NewReader(body))
+	if err != nil {
+		s.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/json")
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.Fatal(err)
+	}
+	response.Body.Close()
+	if response.StatusCode >= 300 {
+		s.Fatal(method, path, response.Status)
+	}
+}
+
+// releases returns a message with two releases that have been in a state since an instant. The name of the second one is too long for the metrics.
+func releases(state string, since time.Time) string {
+	node := func(id string) string {
+		return fmt.Sprintf(`{"id":%q,"flowId":"suspended","label":"loki","region":"fsn1","status":"succeeded","meta":{"kind":"HelmRelease","judgement":{"state":%q,"gate":"pass","since":%d}}}`, id, state, since.UnixMilli())
+	}
+	return `{"type":"upsert-nodes","nodes":[` + node("fsn1/loki") + `,` + node("fsn1/"+strings.Repeat("x", 300)) + `]}`
+}
+
+// TestMonitoring replays recordings with everything that watches them, and checks what Alertmanager notifies and which traces Jaeger has.
+func TestMonitoring(t *testing.T) {
+	s := &stage{T: t, dir: t.TempDir()}
+	for _, name := range slices.Sorted(maps.Keys(parts)) {
+		s.build(name)
+	}
+	pager := &pager{says: make(map[string]string)}
+	defer func() {
+		for alert, states := range pager.notified() {
+			t.Log(alert, states)
 		}
-		return s.start(env, "openova-flow-adapter-flux", args...)
-	}
-	replayed := func(p *process) {
-		s.Helper()
-		s.until("the recordings are replayed", 2*time.Minute, func() bool { return strings.Contains(p.out.String(), "replayed\n") })
-	}
+	}()
+	hook := httptest.NewServer(pager)
+	defer hook.Close()
+	s.run(hook.URL)
+
 	fires := func(states string, alerts ...string) {
 		s.Helper()
 		for _, a := range alerts {
 			s.until(a+": "+states, 30*time.Second, func() bool { return pager.notified()[a] == states })
 		}
 	}
-	kits := replay("bootstrap", fmt.Sprint(speed), "fsn1="+recordings+"kit-fsn1.jsonl", "hel1="+recordings+"kit-hel1.jsonl")
-	sources := replay("kustomizations", fmt.Sprint(speed), "real="+recordings+"real-d-kustomizations.jsonl")
-	replayed(sources)
+	faster := fmt.Sprint(speed)
+	kits := s.replay("bootstrap", faster, "fsn1="+recordings+"kit-fsn1.jsonl", "hel1="+recordings+"kit-hel1.jsonl")
+	s.replay("fleet", faster, "real="+recordings+"real-a-bootstrap.jsonl")
+	deadSource := s.replay("source", "600", "fsn1="+cases+"24-git-source-dead-all-ready.jsonl")
+	sources := s.replay("kustomizations", faster, "real="+recordings+"real-d-kustomizations.jsonl")
+
+	forgotten := []string{"prometheus OpenovaFlowForgottenSuspension info suspended fsn1 fsn1/loki", "prometheus OpenovaFlowMetricsLeftOut info suspended_node"}
+	s.send("POST", "/v1/flows/suspended/events", releases("suspended", time.Now().AddDate(0, 0, -8)))
+	fires("firing", forgotten...)
+	s.send("POST", "/v1/flows/suspended/events", releases("ready", time.Now()))
+	fires("firing resolved", forgotten...)
+
+	s.replayed(sources)
 	sources.kill()
 	fires("firing", "prometheus OpenovaFlowRegionStale warning kustomizations real")
-	sources = replay("kustomizations", "max", "real="+recordings+"real-d-kustomizations.jsonl")
+	sources = s.replay("kustomizations", "max", "real="+recordings+"real-d-kustomizations.jsonl")
 	fires("firing resolved", "prometheus OpenovaFlowRegionStale warning kustomizations real")
-	replayed(kits)
+
+	// A source is stale after a minute.
+	fires("firing", "prometheus OpenovaFlowSourceStale warning source fsn1")
+	deadSource.kill()
+	s.replay("source", "600", "fsn1="+s.write("source.jsonl", s.firstLines(cases+"24-git-source-dead-all-ready.jsonl", 3)))
+	fires("firing resolved", "prometheus OpenovaFlowSourceStale warning source fsn1")
+	s.replayed(kits)
 
 	// The flow is deleted, so nothing of it is wrong.
 	sources.kill()
-	request, err := http.NewRequest(http.MethodDelete, "http://"+server+"/v1/flows/kustomizations", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil || response.StatusCode != http.StatusNoContent {
-		t.Fatal(response, err)
-	}
-	response.Body.Close()
+	s.send("DELETE", "/v1/flows/kustomizations", "")
 	want := map[string]string{
 		"prometheus OpenovaFlowRootCause critical bootstrap hel1 hel1/bp-powerdns":               "firing resolved",
 		"prometheus OpenovaFlowProblemPersists warning bootstrap hel1":                           "firing resolved",
@@ -212,5 +270,8 @@ rules: [{name: all, channels: [alerts], flows: [bootstrap], after: 5s, resolveAf
 		if got[alert] == "" {
 			t.Errorf("%s: nothing", alert)
 		}
+	}
+	for _, flow := range []string{"bootstrap", "fleet"} {
+		s.checkTraces(flow)
 	}
 }

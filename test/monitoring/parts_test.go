@@ -18,24 +18,27 @@ import (
 const (
 	products   = "../../products/openova-flow/"
 	recordings = products + "adapter-flux/testdata/recordings/"
+	cases      = products + "adapter-flux/testdata/cases/"
 )
 
-// alertmanager is the module of Alertmanager. It is not in go.mod, since it needs other versions of libraries than Prometheus.
-const alertmanager = "github.com/prometheus/alertmanager@v0.35.0"
-
-// parts are the programs, by name: the module that builds each, its package and its tags.
-var parts = map[string]struct{ module, pkg, tags string }{
+// parts are the programs, by name: the folder or module with the package of each, the package, and its tags. Modules with a version are not in go.mod, since
+// they need other versions of libraries than Prometheus. They are built with the versions of their release.
+var parts = map[string]struct{ from, pkg, tags string }{
 	"openova-flow-server":       {products + "server", "./cmd/openova-flow-server", ""},
 	"openova-flow-adapter-flux": {products + "adapter-flux", "./cmd/openova-flow-adapter-flux", ""},
 	"openova-flow-relay":        {products + "relay", "./cmd/openova-flow-relay", ""},
 	"prometheus":                {".", "github.com/prometheus/prometheus/cmd/prometheus", "remove_all_sd"}, // static targets remain
-	"alertmanager":              {"", "./cmd/alertmanager", ""},
+	"alertmanager":              {"github.com/prometheus/alertmanager@v0.35.0", "./cmd/alertmanager", ""},
+	"jaeger":                    {"github.com/jaegertracing/jaeger@v1.76.0", "./cmd/all-in-one", ""},
 }
 
 // stage is where the parts run.
 type stage struct {
 	*testing.T
-	dir string // of binaries, configurations and data
+	dir      string // of binaries, configurations and data
+	server   string // address of the flow server
+	overGRPC jaeger // gets traces over gRPC
+	overHTTP jaeger // gets the same traces over HTTP
 }
 
 // build builds a part.
@@ -44,8 +47,12 @@ func (s *stage) build(name string) {
 	p := parts[name]
 	begin := time.Now()
 	cmd := exec.Command("go", "build", "-tags", p.tags, "-o", filepath.Join(s.dir, name), p.pkg)
-	if cmd.Dir = p.module; name == "alertmanager" {
-		cmd.Dir = s.withPage()
+	cmd.Dir = p.from
+	if strings.Contains(p.from, "@") {
+		cmd.Dir = s.download(p.from)
+	}
+	if name == "alertmanager" {
+		cmd.Dir = s.withPage(cmd.Dir)
 	}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		s.Fatalf("%s: %v\n%s", name, err, out)
@@ -53,22 +60,28 @@ func (s *stage) build(name string) {
 	s.Logf("%s built in %v", name, time.Since(begin).Round(time.Second))
 }
 
-// withPage returns the folder of a copy of Alertmanager with a page: it embeds one that its module does not contain.
-func (s *stage) withPage() string {
+// download returns the folder of a module.
+func (s *stage) download(module string) string {
 	s.Helper()
-	cmd := exec.Command("go", "mod", "download", "-json", alertmanager)
+	cmd := exec.Command("go", "mod", "download", "-json", module)
 	cmd.Dir = s.dir
 	out, err := cmd.Output()
-	var module struct{ Dir string }
+	var downloaded struct{ Dir string }
 	if err == nil {
-		err = json.Unmarshal(out, &module)
+		err = json.Unmarshal(out, &downloaded)
 	}
 	if err != nil {
 		s.Fatal(err, string(out))
 	}
+	return downloaded.Dir
+}
+
+// withPage returns the folder of a copy of Alertmanager with a page: it embeds one that its module does not contain.
+func (s *stage) withPage(module string) string {
+	s.Helper()
 	source := filepath.Join(s.dir, "alertmanager.source")
 	dist := filepath.Join(source, "ui/app/dist")
-	if err := os.CopyFS(source, os.DirFS(module.Dir)); err != nil {
+	if err := os.CopyFS(source, os.DirFS(module)); err != nil {
 		s.Fatal(err)
 	}
 	if err := os.Mkdir(dist, 0o755); err != nil {

@@ -115,7 +115,7 @@ $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 relay-chaos: ## kill the relay 50 times during replays, restart it late after each third kill, and compare its notices with those of a relay that is not killed: six minutes
 	cd $(RELAY) && $(GO) test -count=1 -timeout 15m -v ./chaos -kills 50
 
-monitoring: $(WEB)/node_modules/.package-lock.json ## replay recordings into a server with a real Prometheus, Alertmanager and Jaeger and the relay: three minutes; the first time it also builds them
+monitoring: $(WEB)/node_modules/.package-lock.json ## replay recordings into a server with a real Prometheus, Alertmanager and Jaeger and the relay: three minutes; the first time it also builds them, ten minutes
 	cd test/monitoring && $(GO) vet . && $(GO) test -count=1 -timeout 60m -v .
 
 jetstream: ## run the long tests of replicas: the whole HTTP API on three NATS servers, and 5,000 messages a second through every failure

@@ -118,6 +118,9 @@ func (s *stage) arrange(spans []*span) *trace {
 	s.Helper()
 	t := &trace{spans: make(map[string]*span), runs: make(map[string]*span), waits: make(map[string]*span)}
 	for _, one := range spans {
+		if one.EndTimeUnixNano == one.StartTimeUnixNano+1 { // Jaeger shows a duration of 0 as one of a nanosecond
+			one.EndTimeUnixNano = one.StartTimeUnixNano
+		}
 		if one.TraceID != spans[0].TraceID || t.spans[one.SpanID] != nil {
 			s.Errorf("span %s of trace %s is in another trace, or there twice", one.SpanID, one.TraceID)
 		}

@@ -8,6 +8,8 @@ import (
 	"os/exec"
 	"strings"
 	"time"
+
+	"github.com/openova-io/openova/products/openova-flow/server/revision"
 )
 
 // Repository is a local Git repository. It is read only, and nothing is fetched into it. It is not safe for
@@ -58,7 +60,10 @@ func (r *Repository) Shallow() bool { return r.shallow }
 
 // Commit returns the full commit of a name or an abbreviation, empty if the repository does not have it.
 func (r *Repository) Commit(name string) string {
-	out, _ := r.git("rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
+	out, err := r.git("rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
+	if err != nil || !revision.IsDigest(out) { // of ^main it is the commit after a ^
+		return ""
+	}
 	return out
 }
 
@@ -88,7 +93,10 @@ func (r *Repository) compare(first, commit, branch string) order {
 // onBranch reports whether a branch has a commit. It uses the remote branches of this name, otherwise the local one, otherwise
 // all branches.
 func (r *Repository) onBranch(commit, branch string) bool {
-	all, _ := r.git("for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes")
+	all, err := r.git("for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes")
+	if err != nil {
+		return false
+	}
 	have, _ := r.git("for-each-ref", "--format=%(refname)", "--contains="+commit, "refs/heads", "refs/remotes")
 	remote := func(ref string) bool {
 		name, ok := strings.CutPrefix(ref, "refs/remotes/")

@@ -208,6 +208,17 @@ func TestRepository_HostileRevisions(t *testing.T) {
 	}
 }
 
+func TestRepository_CommitOfANameThatExcludes(t *testing.T) {
+	h := newHistory(t)
+	r := h.ask(t, h.dir, h.a).Repository
+	if got := r.Commit("main"); got != h.b {
+		t.Errorf("main is %q, want %s", got, h.b)
+	}
+	if got := r.Commit("^main"); got != "" {
+		t.Errorf("^main is %q", got)
+	}
+}
+
 func TestOpenRepository_OutsideOfARepository(t *testing.T) {
 	if _, err := gate.OpenRepository(t.TempDir()); !errors.Is(err, gate.ErrNoRepository) {
 		t.Error(err)

@@ -67,7 +67,7 @@ func (s *State) Apply(c Change) {
 	maps.Copy(s.Ended, c.Ended)
 }
 
-// Look compares the state with found, the merged notices of all present key at now (Unix milliseconds), and returns the change. It has at most
+// Look compares the state with found, the merged notices of everything present at now (Unix milliseconds), and returns the change. It has at most
 // room notices; other due notices wait. Look does not change s.
 func (s *State) Look(limits Limits, now int64, found []Notice, room int) Change {
 	d := &desk{State: s, Limits: limits, now: now, since: s.Since, room: room,
@@ -174,11 +174,10 @@ func (d *desk) present(n Notice) {
 		e = Entry{First: d.now}
 	}
 	e.Gone = 0
-	due := e.First + d.After
-	rises := e.Last == nil
-	if e.Last != nil {
-		due = e.Sent + d.UpdateEvery
-		if rises = n.Severity != e.Last.Severity && n.Severity.AtLeast(e.Last.Severity); rises {
+	phase, due, rises, ignored := Opened, e.First+d.After, true, !n.Severity.AtLeast(d.Severity)
+	if last := e.Last; last != nil {
+		phase, due, ignored = Updated, e.Sent+d.UpdateEvery, n.same(last)
+		if rises = n.Severity != last.Severity && n.Severity.AtLeast(last.Severity); rises {
 			due = d.now
 		}
 	}
@@ -186,15 +185,12 @@ func (d *desk) present(n Notice) {
 		due = max(due, d.quiet)
 	}
 	switch {
-	case e.Last == nil && !n.Severity.AtLeast(d.Severity), e.Last != nil && n.same(e.Last):
+	case ignored:
 	case d.now < due:
 		d.lookAgain(due)
 	case d.full():
-	case e.Last == nil:
-		d.notify(Opened, n, e)
-		return
 	default:
-		d.notify(Updated, n, e)
+		d.notify(phase, n, e)
 		return
 	}
 	if changed {

@@ -290,14 +290,16 @@ func TestDesk_SendsAtMostRoomNotices(t *testing.T) {
 	b.want()
 }
 
+func quietFrom2000To5000(at int64) int64 {
+	if at >= 2000 && at < 5000 {
+		return 5000
+	}
+	return 0
+}
+
 func TestDesk_QuietHours(t *testing.T) {
 	b := newBench(t)
-	b.limits.Quiet = func(at int64) int64 {
-		if at >= 2000 && at < 5000 {
-			return 5000
-		}
-		return 0
-	}
+	b.limits.Quiet = quietFrom2000To5000
 	critical := cause("c", "x")
 	critical.Severity = notice.Critical
 	b.look(1000, cause("old", "x"))
@@ -321,12 +323,7 @@ func TestDesk_RiseInQuietHours(t *testing.T) {
 	for _, wake := range []bool{false, true} {
 		b := newBench(t)
 		b.limits.Wake = wake
-		b.limits.Quiet = func(at int64) int64 {
-			if at >= 2000 && at < 5000 {
-				return 5000
-			}
-			return 0
-		}
+		b.limits.Quiet = quietFrom2000To5000
 		critical := cause("a", "x")
 		critical.Severity = notice.Critical
 		b.look(1000, cause("a", "x"))

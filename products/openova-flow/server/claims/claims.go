@@ -1,8 +1,8 @@
 // Package claims keeps the claims of a flow: which cluster has each region, which may claim it, when a claim expires, and the state that readers see.
 //
-// It has no clock, timers or locks: the caller passes the time, in Unix milliseconds, and serializes writes with reads. Hubs that follow the same log
-// pass the times in the log, so that they agree on the owners. Only Expire gets the time of the hub's own clock: it decides no more than whether a region is
-// shown as stale.
+// It has no clock, timers or locks: the caller passes the time, in Unix milliseconds, and serializes writes with reads. Hubs of the same log pass the times
+// in the log, so that they agree on the owners. Only Expire, Restore and JSON get the time of the hub's own clock. Of these, only Restore with anew, which no
+// hub with a log uses, affects who may claim a region.
 package claims
 
 import (
@@ -26,9 +26,9 @@ type claim struct {
 	region, cluster, lease string
 	ttl                    int64 // milliseconds
 	renewedAt              int64 // when it was last renewed
-	since                  int64 // start of its present unbroken series of renewals
+	since                  int64 // start of its current unbroken series of renewals
 	staleSince             int64 // when it expired; 0: it has not, at the time of the last Expire
-	loaded                 int64 // when a hub that restored it started; 0 once it is renewed
+	loaded                 int64 // when a hub loaded it from a file; 0 once it is renewed
 	refused                *attempt
 }
 
@@ -201,7 +201,7 @@ func (s *Set) Digest() int64 {
 
 func (c *claim) expires() int64 { return c.renewedAt + c.ttl }
 
-// changedAt returns when the claim entered its present state.
+// changedAt returns when the claim entered its current state.
 func (c *claim) changedAt() int64 { return cmp.Or(c.staleSince, c.since) }
 
 // renew renews the claim, and reports whether its state changed.
@@ -215,7 +215,7 @@ func (c *claim) renew(now int64) (changed bool) {
 	return changed
 }
 
-// refuse records an attempt. While one cluster keeps trying, those of other clusters are not recorded.
+// refuse records an attempt. While one cluster keeps trying, the attempts of other clusters are not recorded.
 func (c *claim) refuse(cluster string, now, until int64) {
 	switch {
 	case c.refused == nil || now >= c.refused.until:

@@ -111,7 +111,7 @@ func TestSet_Expire(t *testing.T) {
 		t.Errorf("%d fresh, %d stale, digest %d, next at %d", fresh, stale, s.Digest(), s.Next())
 	}
 	if found, changed := s.Renew("l2", nil, 33_000); !found || !changed || s.regions(t, 33_000)["r1"].Since != 33_000 {
-		t.Errorf("a late renewal: found %v, changed %v, %+v", found, changed, s.regions(t, 33_000))
+		t.Errorf("a renewal after the expiry: found %v, changed %v, %+v", found, changed, s.regions(t, 33_000))
 	}
 	s.Drop("r1")
 	if s.Drop("r3"); s.Len() != 1 || s.Has("r1") || !s.Has("r2") {
@@ -183,9 +183,9 @@ func TestSet_Restore(t *testing.T) {
 	if same.Digest() != s.Digest() || !reflect.DeepEqual(same.Saved(), saved) {
 		t.Errorf("%+v, want %+v", same.Saved(), saved)
 	}
-	late := claims.Restore(saved, 31_000, false)
-	if _, stale := late.Count(); stale != 2 {
-		t.Errorf("%d stale, want both after they have expired", stale)
+	expired := claims.Restore(saved, 31_000, false)
+	if _, stale := expired.Count(); stale != 2 {
+		t.Errorf("%d stale, want both, since they have expired", stale)
 	}
 	restarted := set{Set: claims.Restore(saved, 2000, true), leases: 2}
 	if _, stale := restarted.Count(); stale != 2 || restarted.regions(t, 2000)["r1"].Since != 2000 || restarted.Saved()[0].Loaded != 2000 {

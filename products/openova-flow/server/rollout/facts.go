@@ -10,7 +10,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/insight"
 )
 
-// facts are the fields of a node's meta that decide its part in rollouts. package insight reads its judgement.
+// facts are the fields of a node's meta that decide its part in rollouts. Package insight reads the judgement among them.
 type facts struct {
 	kind            string
 	applied, wanted string // chart versions

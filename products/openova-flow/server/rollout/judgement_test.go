@@ -11,7 +11,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
-// expensive returns metas of about this size that are expensive to judge, by name.
+// expensive returns metas that are expensive to judge, by name. Each has about size bytes.
 func expensive(size int) map[string]string {
 	const begin, end = `{"judgement":{"state":"working",`, `}}`
 	filled := func(before, one, after string) string {
@@ -94,7 +94,7 @@ func BenchmarkIngest(b *testing.B) {
 	}
 }
 
-// counted counts the calls of Graph.
+// counted counts the calls of Graph and the neighbours that they return.
 type counted struct {
 	*flow.State
 	queries int
@@ -110,8 +110,8 @@ func (c *counted) Predecessors(id string, typ flow.RelType, f func(string)) {
 	c.queries++
 }
 
-// TestObserve_WaitingNodeCostsItsDependencies adds a waiting node to a rollout of many members, each of which has a dependent.
-func TestObserve_WaitingNodeCostsItsDependencies(t *testing.T) {
+// TestObserve_WaitingNodeReadsOnlyItsNeighbours adds a waiting node to a rollout of many members, each of which has a dependent.
+func TestObserve_WaitingNodeReadsOnlyItsNeighbours(t *testing.T) {
 	b := newBench(t)
 	var members []flow.Node
 	for i := range 1000 {

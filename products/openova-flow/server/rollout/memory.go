@@ -43,7 +43,7 @@ func (t *Tracker) Memory() Memory {
 }
 
 // Resume restores the tracker of a flow that has the nodes of g. Ids in m without a node are ignored. If m.Containers is nil, the containers of
-// g are used: an earlier version stored them under another key, and counted a contains across regions.
+// g are used: an earlier version stored its containers under another key, and took contains edges across regions into account.
 func Resume(m Memory, g interface {
 	Graph
 	EachNode(f func(flow.Node) bool)

@@ -1,5 +1,5 @@
-// Package rollout finds the rollouts of a flow. A flow is an environment that may exist for years; a rollout is what a person
-// watches. It begins when a release starts a run while no rollout is open. It ends when no node has been active for Quiet.
+// Package rollout finds the rollouts of a flow. A flow is an environment that may exist for years; a rollout is one period of
+// activity in it. It begins when a release starts a run while no rollout is open. It ends when no node has been active for Quiet.
 //
 // Times come from the nodes where possible, so that a history that arrives all at once, for example after a restart of the
 // server, gives the same rollouts. The package reads no clock.
@@ -19,7 +19,7 @@ const (
 	// Quiet is the time without an active node after which a rollout ends. It must exceed the pause between the success of a
 	// dependency and the start of its dependents, which is up to 45 seconds in helm-controller.
 	Quiet = 60 * time.Second
-	// Keep is the maximum number of rollouts of a flow.
+	// Keep is the maximum number of ended rollouts of a flow.
 	Keep = 200
 	// keepMembers is the maximum number of members of a rollout.
 	keepMembers = 50_000
@@ -91,7 +91,7 @@ type track struct {
 type openRollout struct {
 	Rollout
 	index   map[string]int // member by node id
-	broken  []string       // AlreadyBroken to be, sorted
+	broken  []string       // becomes AlreadyBroken; sorted
 	bytes   int64          // of the members
 	lost    bool           // a member was deleted before it finished
 	lastEnd int64          // latest end of work, by the nodes' clocks if they give one
@@ -235,7 +235,7 @@ func (t *Tracker) startRun(g Graph, n *track, versionFrom string, arrival int64)
 	if at, found := slices.BinarySearch(t.open.broken, n.id); found {
 		t.open.broken = slices.Delete(t.open.broken, at, at+1)
 	}
-	if m := t.open.member(n); m != nil {
+	if m := t.open.join(n); m != nil {
 		if m.VersionFrom == "" {
 			m.VersionFrom = versionFrom
 			t.open.bytes += int64(len(versionFrom))
@@ -311,7 +311,7 @@ func (t *Tracker) stop(n *track, arrival int64) {
 	}
 }
 
-// settle removes the nodes from active whose judgement says that they are no longer active at an instant.
+// settle removes the nodes from active that their judgement makes inactive by an instant.
 func (t *Tracker) settle(at int64) {
 	if at < t.idleFrom {
 		return
@@ -330,7 +330,7 @@ func (t *Tracker) settle(at int64) {
 	}
 }
 
-// joinWaiting adds the nodes as members that wait for a running node, directly or through other waiting nodes.
+// joinWaiting adds as members all nodes that wait for the node id, directly or through other waiting nodes.
 func (t *Tracker) joinWaiting(g Graph, id string) {
 	for queue := []string{id}; len(queue) > 0; queue = queue[1:] {
 		var next []string
@@ -341,15 +341,15 @@ func (t *Tracker) joinWaiting(g Graph, id string) {
 		})
 		slices.Sort(next) // Successors is unordered
 		for _, id := range next {
-			if t.open.member(t.nodes[id]) != nil {
+			if t.open.join(t.nodes[id]) != nil {
 				queue = append(queue, id)
 			}
 		}
 	}
 }
 
-// member returns a node's member in the rollout, and adds it if it has none; nil if there are too many members.
-func (o *openRollout) member(n *track) *Member {
+// join returns the member of a node, and adds it if there is none; nil if the rollout has keepMembers already.
+func (o *openRollout) join(n *track) *Member {
 	i, ok := o.index[n.id]
 	if !ok {
 		if i = len(o.Members); i >= keepMembers {
@@ -370,8 +370,7 @@ func (t *Tracker) closeIfQuiet(at int64) {
 	}
 }
 
-// copy returns a tracker on which settle and closeIfQuiet do not change t. It shares what these do not
-// change.
+// copy returns a tracker for calls of settle and closeIfQuiet that must not change t. It shares what these do not change.
 func (t *Tracker) copy() *Tracker {
 	c := *t
 	c.active, c.past = maps.Clone(t.active), slices.Clip(t.past)

@@ -66,8 +66,8 @@ func filterList(resp *http.Response, may func(flowID string) bool) error {
 	return nil
 }
 
-// checkAnswer returns an error for an answer that is not one of the API for the caller: a denial of the service's own credentials, or a page of
-// something between the proxy and the flow server.
+// checkAnswer removes all headers from an answer that are not in answerHeaders, and filters the list of flows. It returns an error for an answer that must
+// not reach the caller: a denial of the service's own credentials, or a page of a gateway in front of the flow server.
 func checkAnswer(resp *http.Response) error {
 	code := resp.StatusCode
 	media, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
@@ -88,12 +88,12 @@ func checkAnswer(resp *http.Response) error {
 	return nil
 }
 
-// fail answers a request that upstream did not answer.
+// fail answers a request for which upstream has no answer, or one that must not reach the caller.
 func (h *Handler) fail(w http.ResponseWriter, r *http.Request, err error) {
 	if r.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // the caller has disconnected, or the service is closing
 	}
-	h.cfg.Logger.Warn("flow server did not answer", "path", r.URL.Path, "err", err)
+	h.cfg.Logger.Warn("request to the flow server failed", "path", r.URL.Path, "err", err)
 	var timeout net.Error
 	var answer answerError
 	if errors.As(err, &timeout) && timeout.Timeout() || errors.As(err, &answer) && answer.status == http.StatusGatewayTimeout {

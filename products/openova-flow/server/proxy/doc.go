@@ -1,5 +1,6 @@
-// Package proxy lets a Go service serve flows under its own origin: an http.Handler that passes requests on to a flow server, for the snapshot, stream,
-// events, rollouts, revisions, problems and claims of a flow, the list of flows, streams of several flows and, if ingest is allowed, those of emitters.
+// Package proxy lets a Go service serve flows under its own origin. It has an http.Handler that passes requests on to a flow server: for the snapshot,
+// stream, events, rollouts, revisions, problems and claims of a flow, the list of flows, streams of several flows and, if ingest is allowed, the requests of
+// emitters.
 //
 //	flows, err := proxy.New(proxy.Config{Upstream: server, Authorize: mayRead, AuthorizeList: signedIn})
 //	mux.Handle("/sovereign/api/", http.StripPrefix("/sovereign/api", flows)) // so /sovereign/api/v1/flows is the server's /v1/flows
@@ -13,6 +14,6 @@
 // then a stream of the flows in it.
 //
 // An open stream costs the service 4 goroutines, about 60 KiB and two connections, the caller's and one to the flow server; over HTTP/2 streams share
-// the latter (BenchmarkProxy_IdleStream; the server itself takes 0.5 KiB for one). The flow server counts each stream as one of the service's
-// credential: see FLOW_SERVER_MAX_SUBSCRIBERS.
+// the latter (BenchmarkProxy_IdleStream; the server itself takes 0.5 KiB for one). The flow server counts all these streams against the share of the
+// service's credential: see FLOW_SERVER_MAX_SUBSCRIBERS.
 package proxy

@@ -48,9 +48,9 @@ type Config struct {
 	// Transport reaches upstream; nil is NewTransport() with AnswerTimeout.
 	Transport http.RoundTripper
 
-	AnswerTimeout time.Duration // how long upstream may take to begin its answer; 15 s. Ignored with a Transport
-	WriteTimeout  time.Duration // how long a caller may read no bytes before it is disconnected; 30 s
-	Logger        *slog.Logger  // slog.Default()
+	AnswerTimeout time.Duration // how long upstream may take to begin its answer; default: 15 s. Ignored with a Transport
+	WriteTimeout  time.Duration // how long a caller may read no bytes before it is disconnected; default: 30 s
+	Logger        *slog.Logger  // default: slog.Default()
 }
 
 func (c Config) validate() error {
@@ -62,7 +62,7 @@ func (c Config) validate() error {
 	case u.User != nil, u.RawQuery != "", u.Fragment != "":
 		return errors.New("the upstream URL must have no user, query or fragment")
 	case c.Authorize == nil:
-		return errors.New("config has no Authorize")
+		return errors.New("proxy.Config has no Authorize")
 	}
 	return nil
 }
@@ -136,9 +136,9 @@ var reading = []string{http.MethodGet, http.MethodHead}
 // maxNamedFlows is how many flows a stream may name, as at the flow server.
 const maxNamedFlows = 256
 
-// ServeHTTP panics with http.ErrAbortHandler if an answer can't be completed: because the caller has disconnected, upstream ends in the middle of
-// an answer, or Close ends a stream. net/http then closes the connection, so that the caller sees that the answer is incomplete, and logs nothing.
-// Middleware that recovers must panic with the same value.
+// ServeHTTP answers a request. It panics with http.ErrAbortHandler if an answer can't be completed: because the caller has disconnected, upstream ends in
+// the middle of an answer, or Close ends a stream. net/http then closes the connection, so that the caller sees that the answer is incomplete, and logs
+// nothing. Middleware that recovers must panic with the same value.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	at, ok := parsePath(r.URL.EscapedPath())
 	allowed := slices.Clone(resources[at.resource].read)

@@ -345,7 +345,7 @@ func TestAuthorize_DecidesPerFlow(t *testing.T) {
 	}
 }
 
-// only lets pass the flows that are named.
+// only returns an Authorize that allows the given flows.
 func only(flows ...string) func(*http.Request, string) error {
 	return func(_ *http.Request, flowID string) error {
 		if !slices.Contains(flows, flowID) {
@@ -355,7 +355,7 @@ func only(flows ...string) func(*http.Request, string) error {
 	}
 }
 
-func TestList_HasTheFlowsThatAuthorizeLetsPass(t *testing.T) {
+func TestList_HasTheFlowsThatAuthorizeAllows(t *testing.T) {
 	server := startServer(t, 15*time.Second)
 	for _, flow := range []string{"a", "b", "secret-c"} {
 		server.postTo(flow, "x", "running")
@@ -421,7 +421,7 @@ func TestList_InvalidListIs502(t *testing.T) {
 	}
 }
 
-func TestStreamOfSeveral_HasOnlyFlowsThatAuthorizeLetsPass(t *testing.T) {
+func TestStreamOfSeveral_HasOnlyFlowsThatAuthorizeAllows(t *testing.T) {
 	server := startServer(t, 15*time.Second)
 	for _, flow := range []string{"a", "b", "hidden"} {
 		server.postTo(flow, "x", "running")
@@ -612,7 +612,7 @@ func TestHandler_UpstreamTimeoutIs504(t *testing.T) {
 }
 
 func TestHandler_SendsNothingWithoutToken(t *testing.T) {
-	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("upstream was calls") }))
+	upstream := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { t.Error("upstream was called") }))
 	defer upstream.Close()
 	flows := mount(t, upstream.URL, func(c *proxy.Config) {
 		c.Token = func() (string, error) { return "", errors.New("no file /run/secret") }
@@ -668,7 +668,7 @@ func TestStream_EndsUpstreamWithItsCaller(t *testing.T) {
 	wait(t, gone, "upstream still streams")
 }
 
-func TestStream_CutsACallerThatReadsNothing(t *testing.T) {
+func TestStream_DisconnectsACallerThatReadsNothing(t *testing.T) {
 	upstream, gone := endless(t, ": "+strings.Repeat("x", 64<<10)+"\n\n")
 	flows := mount(t, upstream, func(c *proxy.Config) { c.WriteTimeout = 50 * time.Millisecond })
 	u, err := url.Parse(flows)
@@ -745,7 +745,7 @@ func TestServeHTTP_AbortsAnAnswerThatIsIncomplete(t *testing.T) {
 	}
 }
 
-func TestNew_NamesWhatIsWrong(t *testing.T) {
+func TestNew_RefusesInvalidConfig(t *testing.T) {
 	for upstream, want := range map[string]string{
 		"flow:8080": "must be absolute", "/v1": "must be absolute", "http://": "must be absolute", "ftp://flow": "must be absolute",
 		"http://me:secret@flow": "no user", "http://flow?a=b": "no user, query", "http://flow#x": "no user, query",
@@ -766,7 +766,7 @@ func TestNew_NamesWhatIsWrong(t *testing.T) {
 	}
 }
 
-// TestToken_ReachesTheServer, and one that the server does not know is no business of the caller.
+// TestToken_ReachesTheServer also checks that a caller gets 502 if the server denies the service's token.
 func TestToken_ReachesTheServer(t *testing.T) {
 	token := auth.NewToken()
 	entry, err := json.Marshal(auth.Entry{Name: "proxy", SHA256: auth.Hash(token), Scopes: []string{"read", "ingest"}, Flows: []string{"F"}})
@@ -787,7 +787,7 @@ func TestToken_ReachesTheServer(t *testing.T) {
 	}
 	known, unknown := with(token), with("unknown")
 	message := `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"x","status":"running"}]}`
-	// What a caller shows of itself is for the service, and never reaches the server.
+	// The caller's own credentials are for the service and must not reach the server.
 	own := []string{"Authorization", "Bearer of-the-caller", "Cookie", auth.CookieName + "=of-the-caller", "Content-Type", "application/json", "Origin", "https://elsewhere.example"}
 	if resp, body := do(t, "POST", known+"F/events", message, own...); resp.StatusCode != 200 {
 		t.Errorf("%s %s", resp.Status, body)
@@ -796,15 +796,15 @@ func TestToken_ReachesTheServer(t *testing.T) {
 		t.Errorf("%s %s", resp.Status, body)
 	}
 	follow(t, known, "").message()
-	for path, url := range map[string]string{"of a flow that its token is not for": known + "G/snapshot", "with an unknown token": unknown + "F/snapshot"} {
+	for name, url := range map[string]string{"a flow that the token is not for": known + "G/snapshot", "an unknown token": unknown + "F/snapshot"} {
 		if resp, body := do(t, "GET", url, ""); resp.StatusCode != http.StatusBadGateway || resp.Header.Get("WWW-Authenticate") != "" {
-			t.Errorf("%s: %s %s", path, resp.Status, body)
+			t.Errorf("%s: %s %s", name, resp.Status, body)
 		}
 	}
 }
 
-// A service that mounts the proxy gets nothing of the server itself.
-func TestProxy_DependsOnNothingOfTheServerButItsIDsAndAnswers(t *testing.T) {
+// TestProxy_ImportsOnlyFlowAndWeb: a service that mounts the proxy must not compile in the server.
+func TestProxy_ImportsOnlyFlowAndWeb(t *testing.T) {
 	const server = "github.com/openova-io/openova/products/openova-flow/server/"
 	list, err := exec.Command("go", "list", "-deps", ".").CombinedOutput()
 	if err != nil {
@@ -817,6 +817,6 @@ func TestProxy_DependsOnNothingOfTheServerButItsIDsAndAnswers(t *testing.T) {
 		}
 	}
 	if slices.Sort(ours); !slices.Equal(ours, []string{"flow", "internal/web"}) {
-		t.Errorf("it compiles in %q", ours)
+		t.Errorf("the proxy imports %q of the server", ours)
 	}
 }

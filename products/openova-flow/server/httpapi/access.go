@@ -9,13 +9,13 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/auth"
 )
 
-// deny answers a request that is denied, and counts and logs the denial.
+// deny answers a request with err, and counts and logs err if it is a denial.
 func (s *Server) deny(w http.ResponseWriter, r *http.Request, err error) {
 	s.noteDenial(w, r, err)
 	writeProblem(w, problemOf(err))
 }
 
-// noteDenial counts a denial, and logs the caller and the reason. It never logs a secret that the caller sent.
+// noteDenial counts err if it is a denial, and logs the caller and the reason. It never logs a secret that the caller sent.
 func (s *Server) noteDenial(w http.ResponseWriter, r *http.Request, err error) {
 	var denial *auth.Denial
 	if !errors.As(err, &denial) {
@@ -28,9 +28,9 @@ func (s *Server) noteDenial(w http.ResponseWriter, r *http.Request, err error) {
 	}
 }
 
-// audit logs a deletion or a sign-in.
-func (s *Server) audit(did string, g *auth.Grant, args ...any) {
-	s.cfg.Logger.Info(did, append([]any{"by", g.Name()}, args...)...)
+// audit logs a deletion or a sign-in. message is constant.
+func (s *Server) audit(message string, g *auth.Grant, args ...any) {
+	s.cfg.Logger.Info(message, append([]any{"by", g.Name()}, args...)...)
 }
 
 // me answers with the name and the permissions of the caller.

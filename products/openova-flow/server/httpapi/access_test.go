@@ -272,8 +272,8 @@ func TestAccess_DeletionByBoundTokenKeepsForeignRelationships(t *testing.T) {
 	}
 }
 
-// TestFlowEmitter_BoundTokenCannotOutrunAnothersEpochs has one cluster's token use the name of another one's emitter with the greatest epoch.
-func TestFlowEmitter_BoundTokenCannotOutrunAnothersEpochs(t *testing.T) {
+// TestFlowEmitter_BoundTokenCannotBlockAnotherTokensEmitter has one cluster's token use the name of another one's emitter with a far greater epoch.
+func TestFlowEmitter_BoundTokenCannotBlockAnotherTokensEmitter(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	for _, step := range []struct {
 		caller        entry
@@ -311,14 +311,14 @@ func TestFlowEmitter_NamesCountWithinTheRegionsOfTheToken(t *testing.T) {
 				t.Errorf("%s, a name that is known: %d %s", caller.name, a.status, a.body)
 			}
 		}
-		if a := e.as(admin, "DELETE", "/v1/flows/F", ""); a.status != 204 { // a log keeps it for the next order
+		if a := e.as(admin, "DELETE", "/v1/flows/F", ""); a.status != 204 { // a durable hub would have it in the next order too
 			t.Fatalf("deleting the flow: %d %s", a.status, a.body)
 		}
 	}
 }
 
-// TestFlowEmitter_TokenWithoutRegionsCannotOutrunABoundOne uses the name that the server has stored for the bound token's emitter.
-func TestFlowEmitter_TokenWithoutRegionsCannotOutrunABoundOne(t *testing.T) {
+// TestFlowEmitter_UnboundTokenCannotBlockABoundTokensEmitter uses the name that the server has stored for the bound token's emitter.
+func TestFlowEmitter_UnboundTokenCannotBlockABoundTokensEmitter(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()
 	for _, step := range []struct {
 		caller entry

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	firstBytes   = 64 << 10 // most memory that a body gets before any of it has arrived
+	firstBytes   = 64 << 10 // most bytes reserved for a body before any of it has arrived; also the size of a small body (reservation.grow)
 	messageBytes = 512      // approximate memory of a message besides its own bytes
 )
 

@@ -8,9 +8,9 @@
 //	stream.go, stream_many.go  subscribe to one flow or several; internal/eventstream writes the frames
 //	page.go, signin.go       the page, health, signing in
 //
-// Handlers answer through send.go, which takes turns (turns.go) and bounds what clients have not read (internal/backlog), and through errors.go. Denials
-// and audit lines are in access.go, shares of limits in quota.go.
+// Handlers answer through send.go, which takes turns (turns.go) and bounds unread answers (internal/backlog), and through errors.go. Denials and audit
+// lines are in access.go, shares of limits in quota.go.
 //
-// Every error is an application/problem+json document (RFC 9457) whose detail says what to change; field and line name the
-// offending place. Nothing of a refused request is applied.
+// Every error is an application/problem+json document (RFC 9457) whose detail says what to change; field and line say where the
+// error is. Nothing of a refused request is applied.
 package httpapi

@@ -16,7 +16,7 @@ type problem = web.Problem
 // Seconds for Retry-After.
 const (
 	retryAfterLimit = 5 // after a limit was reached
-	retryAfterLog   = 1 // after the log did not accept a change
+	retryAfterLog   = 1 // while the log accepts no changes
 )
 
 // problemOf returns the answer for an error. It is the only place that chooses status codes for errors of other packages.
@@ -27,7 +27,7 @@ func problemOf(err error) problem {
 	var claim *claims.HeldError
 	var lease *hub.LeaseError
 	var limit *hub.LimitError
-	var away *hub.UnavailableError
+	var unavailable *hub.UnavailableError
 	var large *hub.TooLargeError
 	var denial *auth.Denial
 	var made problem
@@ -62,7 +62,7 @@ func problemOf(err error) problem {
 			p.Status = http.StatusServiceUnavailable
 		}
 		return p
-	case errors.As(err, &away):
+	case errors.As(err, &unavailable):
 		return problem{Status: http.StatusServiceUnavailable, Detail: err.Error(), RetryAfter: retryAfterLog, Close: true}
 	case errors.As(err, &large):
 		return problem{Status: http.StatusRequestEntityTooLarge, Detail: err.Error()}

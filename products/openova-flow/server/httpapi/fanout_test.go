@@ -118,12 +118,12 @@ func (e *env) stuckConn() net.Conn {
 	return conn
 }
 
-// TestStream_StuckSubscriberCostsOthersNothing has 50 subscribers follow 20,000 messages. One of them never reads.
-func TestStream_StuckSubscriberCostsOthersNothing(t *testing.T) {
-	onBothPaths(t, testStuckSubscriberCostsOthersNothing)
+// TestStream_StuckSubscriberDoesNotAffectOthers has 50 subscribers follow 20,000 messages. One of them reads only after the others have all messages.
+func TestStream_StuckSubscriberDoesNotAffectOthers(t *testing.T) {
+	onBothWriters(t, testStuckSubscriberDoesNotAffectOthers)
 }
 
-func testStuckSubscriberCostsOthersNothing(t *testing.T, mode string) {
+func testStuckSubscriberDoesNotAffectOthers(t *testing.T, mode string) {
 	const messages = 20_000
 	// The stuck subscriber must be behind, not disconnected.
 	e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, WriteTimeout: within * 5})
@@ -172,8 +172,8 @@ func testStuckSubscriberCostsOthersNothing(t *testing.T, mode string) {
 }
 
 // TestMeasure_StuckSubscriberDelaysNoPost compares the 99th percentile of POST with and without a subscriber that never reads, beside 49 that do.
-// Short blocks of both alternate, so that other load affects both equally. With more noise it measures more blocks.
-func TestMeasure_StuckSubscriberDelaysNoPost(t *testing.T) { onBothPaths(t, measureStuckSubscriber) }
+// Short blocks of both alternate, so that other load affects both equally. A ratio above 1.10 may be noise, so it then measures more blocks.
+func TestMeasure_StuckSubscriberDelaysNoPost(t *testing.T) { onBothWriters(t, measureStuckSubscriber) }
 
 func measureStuckSubscriber(t *testing.T, mode string) {
 	const block, blocks, rounds = 10, 250, 20
@@ -228,7 +228,7 @@ func measureStuckSubscriber(t *testing.T, mode string) {
 // TestStream_ConcurrentSubscribersAndWriters has subscribers connect, stall, disconnect and resume while writers post, delete and create the
 // flow. Those that follow to the end must have the state of the snapshot.
 func TestStream_ConcurrentSubscribersAndWriters(t *testing.T) {
-	onBothPaths(t, testConcurrentSubscribersAndWriters)
+	onBothWriters(t, testConcurrentSubscribersAndWriters)
 }
 
 func testConcurrentSubscribersAndWriters(t *testing.T, mode string) {

@@ -54,7 +54,7 @@ func until(t testing.TB, what string, ok func() bool) {
 
 func TestStream_FastStreamsHaveNoGoroutine(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("only Linux has the fast path")
+		t.Skip("only Linux has the fast writer")
 	}
 	grown := func(mode string) int {
 		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "") // guarded, since watching a credential needs no goroutine either
@@ -73,13 +73,13 @@ func TestStream_FastStreamsHaveNoGoroutine(t *testing.T) {
 		return n
 	}
 	if n := grown(httpapi.StreamPortable); n < 100 {
-		t.Errorf("100 portable streams have %d goroutines: this test cannot tell the paths apart", n)
+		t.Errorf("100 portable streams have %d goroutines: this test cannot tell the writers apart", n)
 	}
 	grown(httpapi.StreamAuto)
 }
 
 func TestStream_DisconnectIsNoticed(t *testing.T) {
-	onBothPaths(t, func(t *testing.T, mode string) {
+	onBothWriters(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		whole, _ := e.raw(streamF)
 		half, _ := e.raw(streamF)
@@ -106,7 +106,7 @@ func TestStream_DisconnectIsNoticed(t *testing.T) {
 }
 
 func TestStream_HeartbeatsOnASocket(t *testing.T) {
-	onBothPaths(t, func(t *testing.T, mode string) {
+	onBothWriters(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, Heartbeat: 30 * time.Millisecond})
 		seq := e.post(`{"type":"upsert-flow","flow":{"id":"F","status":"x","startedAt":1}}`)
 		sub := e.watch(streamF)
@@ -125,7 +125,7 @@ func TestStream_HeartbeatsOnASocket(t *testing.T) {
 
 // TestShutdown_StreamsEndAtAFrame shuts down while a large delivery is being written: the client gets whole frames only.
 func TestShutdown_StreamsEndAtAFrame(t *testing.T) {
-	onBothPaths(t, func(t *testing.T, mode string) {
+	onBothWriters(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		e.post(upsert(node("a", strings.Repeat("x", 900_000))))
 		conn, in := e.raw(streamF)
@@ -170,7 +170,7 @@ func TestShutdown_DoesNotWaitForStuckSubscribers(t *testing.T) {
 }
 
 func TestMetrics_StreamsAreCounted(t *testing.T) {
-	onBothPaths(t, func(t *testing.T, mode string) {
+	onBothWriters(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		conn, _ := e.raw(streamF)
 		many, _ := e.raw("/v1/stream")
@@ -189,7 +189,7 @@ func TestMetrics_StreamsAreCounted(t *testing.T) {
 
 // TestMetrics_StreamIsCountedBeforeItsClientSeesTheEnd: when a client sees the end of its stream, the metrics have it as ended.
 func TestMetrics_StreamIsCountedBeforeItsClientSeesTheEnd(t *testing.T) {
-	onBothPaths(t, func(t *testing.T, mode string) {
+	onBothWriters(t, func(t *testing.T, mode string) {
 		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "").filled()
 		for n := range 20 {
 			e.fill("F")
@@ -214,7 +214,7 @@ func TestMetrics_StreamIsCountedBeforeItsClientSeesTheEnd(t *testing.T) {
 // TestMetrics_DeliveryLag: only messages for subscribers that were up to date have a lag, not snapshots, and not messages that a resume gets.
 func TestMetrics_DeliveryLag(t *testing.T) {
 	const metric = "openova_flow_delivery_lag_seconds_count "
-	onBothPaths(t, func(t *testing.T, mode string) {
+	onBothWriters(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		first := e.post(upsert(node("a", "running")))
 		e.post(upsert(node("b", "running")))

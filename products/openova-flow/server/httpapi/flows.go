@@ -25,7 +25,7 @@ func (s *Server) rollouts(w http.ResponseWriter, r *http.Request, g *auth.Grant,
 	})
 }
 
-// events answers with the messages that the ring still has.
+// events answers with messages that the ring has, and the folded state before the first of them.
 func (s *Server) events(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
 	query := r.URL.Query()
 	after, ok1 := queryInt(query, "after", 0)
@@ -49,7 +49,8 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, g *auth.Grant, f
 	})
 }
 
-func queryInt(query url.Values, name string, def int64) (int64, bool) {
+// queryInt returns an integer parameter, and def if it is absent or empty; ok is false if it is no integer or negative.
+func queryInt(query url.Values, name string, def int64) (n int64, ok bool) {
 	text := query.Get(name)
 	if text == "" {
 		return def, true

@@ -60,7 +60,7 @@ func (e *env) headers(method, path string, header ...string) (int, http.Header) 
 
 func TestSecurityHeaders_OnEveryAnswer(t *testing.T) {
 	page := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "<!doctype html>") })
-	onBothPaths(t, func(t *testing.T, mode string) {
+	onBothWriters(t, func(t *testing.T, mode string) {
 		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode, Page: page, BasePath: "/base/"}, "").filledUnder("/base")
 		statuses := map[int]bool{}
 		for _, tt := range []struct{ method, path string }{
@@ -118,7 +118,7 @@ func TestSecurityHeaders_StrictTransportSecurityOverTLS(t *testing.T) {
 func TestCORS_OnlyListedOriginsReadAnswers(t *testing.T) {
 	const listed = "https://console.example.com"
 	ask := []string{"Access-Control-Request-Method", "POST", "Access-Control-Request-Headers", "authorization,last-event-id,flow-emitter"}
-	onBothPaths(t, func(t *testing.T, mode string) {
+	onBothWriters(t, func(t *testing.T, mode string) {
 		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode, Origins: []string{listed}}, "").filled()
 		for _, path := range []string{"/v1/flows", streamF, "/v1/stream", "/v1/flows/F/events", "/v1/flows/none/snapshot"} {
 			for _, origin := range []string{listed, "https://console.example.com.evil.example", "http://console.example.com", "https://console.example.com:8443", "null"} {
@@ -169,7 +169,7 @@ func TestCORS_OnlyListedOriginsReadAnswers(t *testing.T) {
 
 // TestLoopback_OnlyThisMachineIsAnswered makes the requests of a page whose name was rebound to this machine, and of other pages.
 func TestLoopback_OnlyThisMachineIsAnswered(t *testing.T) {
-	onBothPaths(t, func(t *testing.T, mode string) {
+	onBothWriters(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, Loopback: true, Origins: []string{"http://localhost:5173"}})
 		addr := strings.TrimPrefix(e.url, "http://")
 		for _, tt := range []struct {

@@ -16,7 +16,7 @@ import (
 
 // TestQuota_NoCallerTakesAllStreams has one caller open as many streams as it can, of one flow and of several.
 func TestQuota_NoCallerTakesAllStreams(t *testing.T) {
-	onBothPaths(t, func(t *testing.T, mode string) {
+	onBothWriters(t, func(t *testing.T, mode string) {
 		e := guard(t, hub.Config{MaxSubscribers: 16}, httpapi.Config{StreamMode: mode}, "").filled()
 		var open []*subscriber
 		for i := range 14 {
@@ -106,8 +106,8 @@ func (e *env) fillRing(n int, header ...string) {
 	}
 }
 
-// TestEvents_SlowReadersRefuseNobodyElse has two callers request the history of a flow many times without reading it.
-func TestEvents_SlowReadersRefuseNobodyElse(t *testing.T) {
+// TestEvents_SlowReadersDoNotAffectOtherCallers has two callers request the history of a flow many times without reading it.
+func TestEvents_SlowReadersDoNotAffectOtherCallers(t *testing.T) {
 	e := guard(t, hub.Config{}, httpapi.Config{MaxAnswerBytes: 24 << 20}, "").filled()
 	e.fillRing(90, admin.bearer()...)
 	for range 4 {
@@ -141,7 +141,7 @@ func TestEvents_CallerAtItsLimitIsServedAgainAfterASecond(t *testing.T) {
 
 // TestMeasure_HeapWithSlowReaders requests a changing flow on many connections, without reading the answers.
 func TestMeasure_HeapWithSlowReaders(t *testing.T) {
-	onBothPaths(t, func(t *testing.T, mode string) {
+	onBothWriters(t, func(t *testing.T, mode string) {
 		for _, path := range []string{"/v1/flows/F/snapshot", "/v1/flows/F/events", streamF, "/v1/stream"} {
 			t.Run(path, func(t *testing.T) {
 				const limit = 24 << 20

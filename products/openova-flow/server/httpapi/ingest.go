@@ -28,7 +28,7 @@ const (
 	typeNDJSON = "application/x-ndjson"
 )
 
-var isJSON = []string{typeJSON} // shared and never changed
+var jsonHeader = []string{typeJSON} // value of Content-Type; shared and never changed
 
 // post applies one message, or a batch with one on each line. Permissions are checked before the body is read, after it is read, and for each message.
 func (s *Server) post(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
@@ -79,7 +79,7 @@ func (s *Server) post(w http.ResponseWriter, r *http.Request, g *auth.Grant, flo
 		s.refuse(w, r, g, flowID, err)
 		return
 	}
-	w.Header()["Content-Type"] = isJSON
+	w.Header()["Content-Type"] = jsonHeader
 	_, _ = w.Write(append(strconv.AppendInt([]byte(`{"seq":`), receipt.Seq, 10), "}\n"...))
 }
 
@@ -91,7 +91,7 @@ func header(r *http.Request, name string) string {
 	return ""
 }
 
-// refuse answers a POST that is not applied, counts it and logs the reason. The log line contains at most one name from the message, cut.
+// refuse answers a POST that is not applied, counts it and logs the reason. Of the message, the log line contains at most one name, truncated.
 func (s *Server) refuse(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string, err error) {
 	p := problemOf(err)
 	s.metrics.refused(p.Status)

@@ -12,6 +12,7 @@ type logLimiter struct {
 	missed int
 }
 
+// allow reports whether a line may be logged now, and how many were not since the last one.
 func (l *logLimiter) allow(now time.Time) (missed int, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -23,7 +24,7 @@ func (l *logLimiter) allow(now time.Time) (missed int, ok bool) {
 	return missed, true
 }
 
-// maxLimited is how many callers have a limiter of their own. It is enough for a tokens file, but a proxy may name any number of users.
+// maxLimited is how many callers have a limiter of their own; later ones share one. It is enough for a tokens file, but a proxy may name any number of users.
 const maxLimited = 4096
 
 // logLimiters has a logLimiter for each caller, so that none uses up the lines of another. Unknown callers share one.

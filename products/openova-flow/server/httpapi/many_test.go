@@ -17,7 +17,7 @@ func nodeOf(flowID, id, status string) string {
 }
 
 func TestStreamMany_NamedFlows(t *testing.T) {
-	onBothPaths(t, func(t *testing.T, mode string) {
+	onBothWriters(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		e.postTo("a", nodeOf("a", "n", "running"))
 		b := e.postTo("b", nodeOf("b", "n", "running"))
@@ -73,7 +73,7 @@ func TestStreamMany_NamedFlows(t *testing.T) {
 }
 
 func TestStreamMany_AllFlows(t *testing.T) {
-	onBothPaths(t, func(t *testing.T, mode string) {
+	onBothWriters(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		sub := e.watch("/v1/stream")
 		if f := sub.message(); f.event != "flows" || !strings.HasPrefix(f.data, `{"flows":{},`) {
@@ -189,7 +189,7 @@ func gunzip(t *testing.T, a answer) string {
 
 // TestStreamMany_LargeStartArrivesWholeAndInOrder starts a stream with thousands of small frames and some large ones, read slowly in pieces of any size.
 func TestStreamMany_LargeStartArrivesWholeAndInOrder(t *testing.T) {
-	onBothPaths(t, func(t *testing.T, mode string) {
+	onBothWriters(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		var first int64
 		for _, id := range []string{"a", "b", "c"} {

@@ -23,15 +23,15 @@ func chain(h http.Handler, all ...middleware) http.Handler {
 	return h
 }
 
-// onlyTLS is shared between answers and never changed.
-var onlyTLS = []string{"max-age=31536000"}
+// strictTransport is shared between answers and never changed.
+var strictTransport = []string{"max-age=31536000"}
 
 // secured sets the security headers.
 func secured(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		web.Secure(w.Header())
 		if r.TLS != nil {
-			w.Header()["Strict-Transport-Security"] = onlyTLS
+			w.Header()["Strict-Transport-Security"] = strictTransport
 		}
 		next.ServeHTTP(w, r)
 	})
@@ -177,12 +177,12 @@ func (s *Server) shareWithOrigins(next http.Handler) http.Handler {
 	})
 }
 
-// wholeQuery refuses a query that net/url cannot parse completely. It would ignore the rest, which may be the part that limits the answer.
+// wholeQuery refuses a query that net/url cannot parse completely. net/url would ignore the rest, which may be the part that limits the answer.
 func wholeQuery(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.RawQuery != "" {
 			if _, err := url.ParseQuery(r.URL.RawQuery); err != nil {
-				writeProblem(w, problem{Status: http.StatusBadRequest, Field: "query", Detail: "a query is name=value pairs, percent-encoded and separated by &"})
+				writeProblem(w, problem{Status: http.StatusBadRequest, Field: "query", Detail: "a query is name=value pairs, percent-encoded and separated by &: " + err.Error()})
 				return
 			}
 		}

@@ -21,7 +21,7 @@ import (
 const (
 	maxProblems     = 500
 	maxProblemIDs   = 200      // entries in ids, and in blocks
-	maxProblemNames = 32 << 10 // bytes in ids, and in blocks
+	maxProblemBytes = 32 << 10 // bytes of all ids in ids, and in blocks
 	maxProblemText  = 2000     // bytes of a sentence
 	shownProblemIDs = 10       // ids in a text answer
 )
@@ -48,7 +48,7 @@ type rootCause struct {
 	Marks    []string  `json:"marks"`
 }
 
-// problems answers with the present root causes in a flow, or in one of its regions, the most important first.
+// problems answers with the current root causes in a flow, or in one of its regions, the most important first.
 func (s *Server) problems(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
 	region, query := "", r.URL.Query()
 	if query.Has("region") {
@@ -88,12 +88,12 @@ func answerOf(d insight.Verdict, now int64) problemsAnswer {
 	return a
 }
 
-// firstIDs returns the first ids, within maxProblemIDs and maxProblemNames but at least atLeast of them; never nil. It bounds the answer when many
+// firstIDs returns the first ids, within maxProblemIDs and maxProblemBytes but at least atLeast of them; never nil. It bounds the answer when many
 // problems list the same long ids.
 func firstIDs(ids []string, atLeast int) []string {
 	first, size := []string{}, 0
 	for _, s := range ids[:min(maxProblemIDs, len(ids))] {
-		if size += len(s); size > maxProblemNames && len(first) >= atLeast {
+		if size += len(s); size > maxProblemBytes && len(first) >= atLeast {
 			break
 		}
 		first = append(first, s)
@@ -162,11 +162,11 @@ func fairShare(problems []insight.Problem, most int) []insight.Problem {
 	return listed
 }
 
-// listed returns the first ids as text, and how many more there are.
-func listed(ids []string, of int) string {
+// listed returns the first ids as text, and how many more of total there are.
+func listed(ids []string, total int) string {
 	text := strings.Join(ids[:min(shownProblemIDs, len(ids))], ", ")
-	if of > shownProblemIDs {
-		text += fmt.Sprintf(" and %d more", of-shownProblemIDs)
+	if total > shownProblemIDs {
+		text += fmt.Sprintf(" and %d more", total-shownProblemIDs)
 	}
 	return text
 }

@@ -76,7 +76,7 @@ func (s *Server) claimRegion(w http.ResponseWriter, r *http.Request, g *auth.Gra
 	writeJSON(w, map[string]any{"lease": lease.ID, "ttlSeconds": int64(lease.TTL / time.Second), "expiresAt": lease.ExpiresAt})
 }
 
-// regionOf returns the region in the path of a request.
+// regionOf returns the region in the path of a request. An empty one is emptySegment there.
 func regionOf(r *http.Request) (string, error) {
 	region := r.PathValue("region")
 	if !utf8.ValidString(region) {
@@ -122,12 +122,12 @@ func (s *Server) readClaim(w http.ResponseWriter, r *http.Request, g *auth.Grant
 	return record.Claim{Cluster: q.Cluster, TTL: ttl}, nil
 }
 
-// refuseClaim answers a claim that is not granted, and logs it, at most once a second for each caller.
+// refuseClaim answers a claim that is not granted. If another cluster holds the region it logs that, at most once a second for each caller.
 func (s *Server) refuseClaim(w http.ResponseWriter, g *auth.Grant, claim record.Claim, err error) {
-	var other *claims.HeldError
-	if errors.As(err, &other) {
+	var held *claims.HeldError
+	if errors.As(err, &held) {
 		if missed, ok := s.claims.allow(g.Name(), time.Now()); ok {
-			s.cfg.Logger.Warn("region claim refused", "by", g.Name(), "flow", claim.FlowID, "region", claim.Region, "cluster", claim.Cluster, "holder", other.Cluster, "expired", other.Expired, "unlogged", missed)
+			s.cfg.Logger.Warn("region claim refused", "by", g.Name(), "flow", claim.FlowID, "region", claim.Region, "cluster", claim.Cluster, "holder", held.Cluster, "expired", held.Expired, "unlogged", missed)
 		}
 	}
 	writeProblem(w, problemOf(err))

@@ -83,7 +83,7 @@ func TestSnapshot_OfOneRegion(t *testing.T) {
 	}
 }
 
-func TestSnapshot_OfOneRegionChangesWithThatAlone(t *testing.T) {
+func TestSnapshot_OfOneRegionChangesOnlyWithTheRegion(t *testing.T) {
 	e := start(t, hub.Config{}, httpapi.Config{})
 	e.post(`{"type":"upsert-flow","flow":{"id":"F","status":"running","startedAt":1}}`)
 	e.post(upsert(regionNode("fsn1", "a", "x"), regionNode("hel1", "a", "x"), regionNode("hel1", "b", "x")))

@@ -3,7 +3,6 @@ package httpapi_test
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -203,7 +202,7 @@ func TestClaim_BoundTokenCannotUseAnotherRegionsLease(t *testing.T) {
 
 // TestRegions_OnStreams has many subscribers, of one flow and of all: each gets each change once.
 func TestRegions_OnStreams(t *testing.T) {
-	onBothPaths(t, func(t *testing.T, mode string) {
+	onBothWriters(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode, Heartbeat: time.Hour}) // however long opening them all takes
 		e.post(upsert(node("n", "x")))
 		var subscribers []*subscriber
@@ -263,16 +262,16 @@ func TestRegions_ChangeTheETag(t *testing.T) {
 	e.lease("fsn1", "one")
 	after := tag()
 	if after == before || e.snapshot() != body {
-		t.Errorf("%s after %s, and of the message\n%s", after, before, e.snapshot())
+		t.Errorf("the ETag is %s after %s, the snapshot\n%s\nafter\n%s", after, before, e.snapshot(), body)
 	}
 	e.lease("fsn1", "one")
 	for _, encoding := range []string{"gzip", "identity"} {
-		if old, present := status(before, encoding), status(after, encoding); old != 200 || present != 304 {
-			t.Errorf("%s: %d and %d", encoding, old, present)
+		if old, current := status(before, encoding), status(after, encoding); old != 200 || current != 304 {
+			t.Errorf("%s: status %d with the old ETag, %d with the current one", encoding, old, current)
 		}
 	}
-	if fmt.Sprint(tag()) != after {
-		t.Error("a renewal changed it")
+	if tag() != after {
+		t.Error("a renewal changed the ETag")
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 
 // TestRevoked_StreamsEnd changes the tokens file while streams are open. The tests of package auth check how soon they end.
 func TestRevoked_StreamsEnd(t *testing.T) {
-	onBothPaths(t, testStreamsEndWithTheirCredential)
+	onBothWriters(t, testStreamsEndWithTheirCredential)
 }
 
 func testStreamsEndWithTheirCredential(t *testing.T, mode string) {
@@ -83,7 +83,7 @@ func testStreamsEndWithTheirCredential(t *testing.T, mode string) {
 
 // TestRevoked_StuckSubscriberIsDisconnected: a stream that is stuck in a write ends at once, long before its write timeout.
 func TestRevoked_StuckSubscriberIsDisconnected(t *testing.T) {
-	onBothPaths(t, testStuckRevokedSubscriberIsDisconnected)
+	onBothWriters(t, testStuckRevokedSubscriberIsDisconnected)
 }
 
 func testStuckRevokedSubscriberIsDisconnected(t *testing.T, mode string) {
@@ -136,7 +136,7 @@ func TestStream_ConnectionIsReusedAfterItsStream(t *testing.T) {
 
 // TestStreamMany_HasTheFlowsOfTheCaller also creates flows while the stream is open.
 func TestStreamMany_HasTheFlowsOfTheCaller(t *testing.T) {
-	onBothPaths(t, func(t *testing.T, mode string) {
+	onBothWriters(t, func(t *testing.T, mode string) {
 		e := guard(t, hub.Config{}, httpapi.Config{StreamMode: mode}, "").filled()
 		sub := e.watch("/v1/stream", onlyF.bearer()...)
 		if f := sub.message(); f.event != "flows" || strings.Contains(f.data, "other") || !strings.Contains(f.data, `"F"`) || !strings.Contains(f.data, `"team-a"`) {
@@ -191,9 +191,9 @@ func TestRevoked_HTTP2StreamEnds(t *testing.T) {
 	e.hub.Close()
 }
 
-// TestStreamMany_NewlyReadableFlowIsWhole changes the flows that a caller may read, with and without an open stream of all its flows, which ends then. An id
-// from before the change resumes nothing, since it says nothing of the new flow; an id from after it resumes.
-func TestStreamMany_NewlyReadableFlowIsWhole(t *testing.T) {
+// TestStreamMany_NewlyReadableFlowGetsASnapshot changes the flows that a caller may read, with and without an open stream of all its flows, which ends then.
+// An id from before the change resumes nothing, since the client has no state of the new flow; an id from after it resumes.
+func TestStreamMany_NewlyReadableFlowGetsASnapshot(t *testing.T) {
 	for name, open := range map[string]bool{"an open stream ends": true, "nothing is open": false} {
 		t.Run(name, func(t *testing.T) {
 			e := guard(t, hub.Config{}, httpapi.Config{}, "").filled()

@@ -24,7 +24,7 @@ type Config struct {
 	MaxAnswerBytes  int64         // bytes of memory for large answers and deliveries that clients have not read yet
 	StreamMode      string        // StreamAuto or StreamPortable
 	Heartbeat       time.Duration // longest silence of a stream
-	WriteTimeout    time.Duration // how long a client may take no bytes of an answer before it is disconnected
+	WriteTimeout    time.Duration // how long a client may read no bytes of an answer before it is disconnected
 	ReadTimeout     time.Duration // how long a body may take to arrive
 	Version         string        // version of the build, for metrics and the description
 	BasePath        string        // prefix that everything is served under, starting and ending with /
@@ -33,11 +33,11 @@ type Config struct {
 	Loopback bool            // answer only to this machine's own programs and pages
 	Origins  []string        // origins of other pages that may read answers, as browsers send them
 	Page     http.Handler    // serves GET / and its assets; nil: GET / is the description
-	Logger   *slog.Logger    // slog.Default()
+	Logger   *slog.Logger    // gets log and audit lines
 
 	CommitLinks revision.Links // URLs of commits; default: those of well-known hosts
 
-	minReadRate int // bytes a second; backlog.DefaultMinRate
+	minReadRate int // least bytes a second that a client must read
 }
 
 // DefaultConfig returns a Config with each field at its default.

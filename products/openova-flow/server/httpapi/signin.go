@@ -87,7 +87,7 @@ func (s *Server) signOut(w http.ResponseWriter, r *http.Request) {
 	seeOther(w, "./sign-in")
 }
 
-// toSignIn redirects a browser to the form, and from there back to the page.
+// toSignIn redirects a browser to the form, with which it returns to the page. It counts and logs err, unless the browser sent no credential.
 func (s *Server) toSignIn(w http.ResponseWriter, r *http.Request, err error) {
 	var denial *auth.Denial
 	if errors.As(err, &denial) && denial.Reason != auth.NoCredential {

@@ -23,7 +23,7 @@ const within = 60 * time.Second
 
 type frame struct {
 	id    int64  // -1: none
-	mark  string // what follows the sequence number if the caller may not read all flows
+	mark  string // hub.Selection.Mark, with its dot
 	event string
 	data  string
 }
@@ -173,8 +173,8 @@ func start(t testing.TB, hc hub.Config, ac httpapi.Config) *env {
 	return e
 }
 
-// onBothPaths runs a test with each of the two writers of streams.
-func onBothPaths(t *testing.T, test func(t *testing.T, mode string)) {
+// onBothWriters runs a test with each of the two writers of streams.
+func onBothWriters(t *testing.T, test func(t *testing.T, mode string)) {
 	t.Helper()
 	for _, mode := range []string{httpapi.StreamAuto, httpapi.StreamPortable} {
 		t.Run(mode, func(t *testing.T) { test(t, mode) })

@@ -34,7 +34,7 @@ func (s *Server) newStreamWriter() eventstream.Writer {
 	return eventstream.NewFast(cfg)
 }
 
-// stream follows a flow until the client goes or does not read, the flow is deleted, the caller may no longer read it or the server shuts down.
+// stream follows a flow until the client disconnects or does not read, the flow is deleted, the caller may no longer read it or the server shuts down.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, g *auth.Grant, flowID string) {
 	last, resume := lastEventID(r, "")
 	reader, err := s.subscribe(r, g, func() (*hub.Reader, error) { return s.hub.Follow(flowID, last, resume) })
@@ -78,18 +78,18 @@ func (s *Server) withinShare(g *auth.Grant, follow func() (*hub.Reader, error)) 
 
 // Headers of every stream. The lists are shared and never changed.
 var (
-	isEventStream = []string{"text/event-stream"}
-	noStore       = []string{"no-store, no-transform"}
-	unbuffered    = []string{"no"} // else nginx buffers frames
+	eventStream = []string{"text/event-stream"}
+	noStore     = []string{"no-store, no-transform"}
+	unbuffered  = []string{"no"} // else nginx buffers frames
 )
 
-// writeStream has ServeHTTP write the frames of a reader until the reader or the session ends, and then closes both.
+// writeStream sets the headers of a stream, and has ServeHTTP write the frames of a reader until the reader or the session ends. Both are closed then.
 func (s *Server) writeStream(w http.ResponseWriter, r *http.Request, caller string, reader *hub.Reader, session *auth.Session) {
 	h := w.Header()
 	// net/http keeps two header maps for as long as a stream is open. Each takes half a KiB more from the ninth header on. This one only matters for
 	// documents.
 	delete(h, "Cross-Origin-Opener-Policy")
-	h["Content-Type"], h["Cache-Control"], h["X-Accel-Buffering"] = isEventStream, noStore, unbuffered
+	h["Content-Type"], h["Cache-Control"], h["X-Accel-Buffering"] = eventStream, noStore, unbuffered
 	if r.Method == http.MethodHead {
 		s.unsubscribe(reader, session)
 		return

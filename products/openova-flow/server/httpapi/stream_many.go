@@ -20,7 +20,7 @@ const maxNamedFlows = 256
 // <flow id>/<message type>.
 func (s *Server) streamMany(w http.ResponseWriter, r *http.Request, g *auth.Grant) {
 	ids := r.URL.Query()["flow"]
-	selection, need, err := s.selectionOf(ids, g)
+	selection, check, err := s.selectionOf(ids, g)
 	if err != nil {
 		s.deny(w, r, err)
 		return
@@ -31,7 +31,7 @@ func (s *Server) streamMany(w http.ResponseWriter, r *http.Request, g *auth.Gran
 		writeProblem(w, problemOf(err))
 		return
 	}
-	s.writeStream(w, r, s.caller(r, g), reader, s.cfg.Auth.Open(g, need))
+	s.writeStream(w, r, s.caller(r, g), reader, s.cfg.Auth.Open(g, check))
 }
 
 // markOf returns the mark that ends the event ids of a stream of all flows that a caller may read: a hash of its patterns. After these have changed, old
@@ -52,7 +52,7 @@ func (s *Server) selectionOf(ids []string, g *auth.Grant) (hub.Selection, func(*
 	}
 	if len(ids) == 0 {
 		readable := strings.Join(g.Readable(), "|")
-		need := func(now *auth.Grant) error {
+		check := func(now *auth.Grant) error {
 			if err := now.CheckReader(); err != nil {
 				return err
 			}
@@ -61,7 +61,7 @@ func (s *Server) selectionOf(ids []string, g *auth.Grant) (hub.Selection, func(*
 			}
 			return nil
 		}
-		return hub.Selection{Key: readable, Match: g.CanRead, Mark: markOf(g.Readable())}, need, nil
+		return hub.Selection{Key: readable, Match: g.CanRead, Mark: markOf(g.Readable())}, check, nil
 	}
 	if len(ids) > maxNamedFlows {
 		return hub.Selection{}, nil, problem{Status: http.StatusBadRequest, Field: "flow", Detail: fmt.Sprintf("a stream may name %d flows; name none to follow all", maxNamedFlows)}
@@ -72,7 +72,7 @@ func (s *Server) selectionOf(ids []string, g *auth.Grant) (hub.Selection, func(*
 		}
 	}
 	ids = slices.Compact(slices.Sorted(slices.Values(ids)))
-	need := func(g *auth.Grant) error {
+	check := func(g *auth.Grant) error {
 		for _, id := range ids {
 			if err := g.CheckRead(id); err != nil {
 				return err
@@ -81,5 +81,5 @@ func (s *Server) selectionOf(ids []string, g *auth.Grant) (hub.Selection, func(*
 		return nil
 	}
 	match := func(id string) bool { _, found := slices.BinarySearch(ids, id); return found }
-	return hub.Selection{Key: "=" + strings.Join(ids, ","), Match: match, Flows: ids}, need, need(g)
+	return hub.Selection{Key: "=" + strings.Join(ids, ","), Match: match, Flows: ids}, check, check(g)
 }

@@ -5,8 +5,8 @@ import (
 	"testing/synctest"
 )
 
-// TestTurns_CallerWithItsShareDelaysNobody has one caller request much more than its share, and then others.
-func TestTurns_CallerWithItsShareDelaysNobody(t *testing.T) {
+// TestTurns_BusyCallerDelaysNoOther has one caller request much more than its share, and then others.
+func TestTurns_BusyCallerDelaysNoOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTurns()
 		taken := make(map[string]int)

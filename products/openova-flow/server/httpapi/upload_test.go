@@ -15,7 +15,7 @@ import (
 // TestStream_UploadOfASubscriberIsNotRead has subscribers send data endlessly on their streams. The fast writer disconnects them after a few KiB, the portable
 // one leaves the bytes in the kernel. Other subscribers get all messages.
 func TestStream_UploadOfASubscriberIsNotRead(t *testing.T) {
-	onBothPaths(t, func(t *testing.T, mode string) {
+	onBothWriters(t, func(t *testing.T, mode string) {
 		e := start(t, hub.Config{}, httpapi.Config{StreamMode: mode})
 		e.post(upsert(node("a", "x")))
 		subscriber := e.watch(streamF)
@@ -64,7 +64,7 @@ func TestStream_UploadOfASubscriberIsNotRead(t *testing.T) {
 
 // TestStream_RequestIsNotModified has a middleware check a request after its stream has ended.
 func TestStream_RequestIsNotModified(t *testing.T) {
-	onBothPaths(t, func(t *testing.T, mode string) {
+	onBothWriters(t, func(t *testing.T, mode string) {
 		h := newHub(t, hub.Config{})
 		api := httpapi.New(h, httpapi.Config{StreamMode: mode})
 		seen := make(chan *http.Request, 1)

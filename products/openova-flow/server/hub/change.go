@@ -12,7 +12,7 @@ type change struct {
 	record.Command
 	at          int64         // Unix milliseconds
 	first, last int64         // first and last of the sequence numbers reserved for it
-	birth       func() string // makes the incarnation of a flow that it creates, or the lease of a claim
+	birth       func() string // makes the incarnation of a created flow, or the lease of a claim
 }
 
 // extra is how many messages the hub may add to a request: an upsert-rels that restores foreign relationships, and a derived upsert-flow.
@@ -59,7 +59,7 @@ func (h *Hub) apply(c change) (out Outcome) {
 	case record.KindDelete:
 		out.Removed = h.remove(p.FlowID, c.first, func(*topic) bool { return true })
 	case record.KindIdle:
-		idle := func(t *topic) bool { return t.incarnation == p.IfIncarnation && t.lastActivity() == c.SilentSince }
+		idle := func(t *topic) bool { return t.incarnation == p.IfIncarnation && t.lastActivity() == c.LastActivity }
 		out.Removed = h.remove(p.FlowID, c.first, idle)
 		h.Stats.Dropped.Add(int64(out.Removed))
 	case record.KindActivity:

@@ -51,7 +51,7 @@ func (l *randomFlow) id() string {
 	return fmt.Sprintf("r%d/n%d", l.IntN(2), l.IntN(6))
 }
 
-// revised makes the meta of a source, or of what follows one.
+// revised makes the meta of a source, or of a Kustomization or release of a source.
 func (l *randomFlow) revised(started int64) string {
 	revision := fmt.Sprintf("main@sha1:%040d", l.IntN(4))
 	source := fmt.Sprintf(`"source":{"kind":"GitRepository","namespace":"n","name":"s%d"}`, l.IntN(2))
@@ -405,7 +405,7 @@ func TestLoad_OldStateWithForeignContainers(t *testing.T) {
 		{"id":"hel1/b","flowId":"F","label":"b","status":"failed","region":"hel1"}]}`))
 	text := bytes.Replace(savedBy(t, old), []byte(`"groups":[]`), []byte(`"containers":["hel1/b"]`), 1)
 	s := resealed(t, text, `{"id":"F","status":"failed","startedAt":9000}`, `{"id":"F","status":"succeeded","startedAt":9000,"endedAt":9500}`)
-	for name, take := range map[string]func(*hub.Hub){"Load": func(h *hub.Hub) { h.Load(s) }, "Restore": func(h *hub.Hub) { restore(h, s) }} {
+	for name, take := range map[string]func(*hub.Hub){"Load": func(h *hub.Hub) { h.Load(s) }, "Replace": func(h *hub.Hub) { restore(h, s) }} {
 		h := hub.New(hub.Config{Now: func() time.Time { return at }})
 		take(h)
 		if now, err := h.Snapshot("F"); err != nil || !strings.Contains(string(now.JSON()), `"flow":{"id":"F","status":"failed","startedAt":9000}`) {
@@ -415,7 +415,7 @@ func TestLoad_OldStateWithForeignContainers(t *testing.T) {
 		if err != nil || !strings.Contains(string(past.Base), `"status":"failed","startedAt":9000}`) {
 			t.Errorf("%s: the history begins with %s, %v", name, past.Base, err)
 		}
-		// A later rollout lists the nodes that had failed before it, so also hel1/b, which is no container.
+		// A later rollout lists the nodes that had failed before it. hel1/b is one of them, since it is no container.
 		ingest(t, h, decode(t, `{"type":"upsert-nodes","nodes":[{"id":"fsn1/c","flowId":"F","label":"c","status":"running","region":"fsn1","startedAt":9000000}]}`))
 		rollouts, _, err := h.Rollouts("F")
 		if err != nil || len(rollouts) == 0 || !slices.Equal(rollouts[0].AlreadyBroken, []string{"hel1/b"}) {
@@ -429,7 +429,7 @@ func FuzzReadState(f *testing.F) {
 	f.Add(savedText(f), false)
 	f.Add([]byte("{\"openovaFlowState\":1}\n{\"flows\":0,\"number\":7}\n"), true)
 	f.Fuzz(func(t *testing.T, data []byte, sum bool) {
-		if sum { // without a right checksum the fuzzer would get no further than to that check
+		if sum { // without a valid checksum no input would pass the check of it
 			data = fmt.Appendf(data, "{\"sha256\":\"%x\"}\n", sha256.Sum256(data))
 		}
 		s, err := record.ReadState(bytes.NewReader(data))

@@ -13,7 +13,7 @@ import (
 // perClaim is the approximate number of bytes of a claim.
 const perClaim = 1024
 
-// claimed is the claims of a flow, with what shows them to readers and expires them.
+// claimed has the claims of a flow, their frame for readers, and the timer that expires them.
 type claimed struct {
 	claims.Set
 	rev   atomic.Int64                 // Digest of the claims when readers were last notified
@@ -28,8 +28,8 @@ func (*LeaseError) Error() string {
 	return "the flow has no claim with this lease; claim the region again, then repeat the request with the new lease"
 }
 
-// Claim gives a cluster the lease of a region, or renews it: one identity always gets the same, until it is dropped. It fails with a
-// *claims.HeldError when another cluster holds the region, with a *LimitError, or with an error of Log.Append.
+// Claim gives a cluster the lease of a region, or renews it: a cluster gets the same lease until the claim is dropped. It fails with a
+// *claims.HeldError if another cluster holds the region, with a *LimitError, or with an error of Log.Append.
 func (h *Hub) Claim(q record.Claim) (claims.Lease, error) {
 	if err := h.admitsClaim(q); err != nil {
 		return claims.Lease{}, err
@@ -117,8 +117,8 @@ func (t *topic) claimsChanged() {
 	t.announce(begin)
 }
 
-// watchClaims sets the timer that calls expireClaims when the next claim expires. A renewal does not reset the timer: expireClaims sets it again when it
-// fires too early. t.mu is held.
+// watchClaims sets the timer that calls expireClaims when the next claim expires. A renewal by a POST does not reset the timer: expireClaims sets it again
+// if it fired too early. t.mu is held.
 func (t *topic) watchClaims() {
 	c := &t.claimed
 	next := c.Next()
@@ -166,7 +166,7 @@ type regionsFrame struct {
 	frame   []byte
 }
 
-// regions returns a frame about the regions as they are. t.mu is held, for reading at least.
+// regions returns a frame with the current state of the regions. t.mu is held, at least for reading.
 func (t *topic) regions() *regionsFrame {
 	c := &t.claimed
 	rev, now := c.rev.Load(), t.hub.nowMs()

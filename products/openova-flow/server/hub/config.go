@@ -19,12 +19,12 @@ type Config struct {
 	MaxNodes         int           // nodes of a flow
 	MaxRelationships int           // relationships of a flow
 	MaxMetaBytes     int           // bytes of a node's meta
-	MaxFlowBytes     int64         // bytes of the state and ring of a flow, about
-	MaxStateBytes    int64         // bytes of the states and rings of all flows, about
+	MaxFlowBytes     int64         // approximate bytes of the state and ring of a flow
+	MaxStateBytes    int64         // approximate bytes of the states and rings of all flows
 	MaxSubscribers   int           // streams
 	MaxEmitters      int           // emitters that a flow remembers for each set of regions that callers are bound to
 	MaxRegions       int           // claimed regions of a flow
-	IdleTimeout      time.Duration // how long a flow stays without a message or a renewal
+	IdleTimeout      time.Duration // a flow without a message or a renewal for this long is dropped
 
 	Now func() time.Time // the clock
 	Log Log              // orders the changes of several hubs; nil: this hub orders its own

@@ -12,7 +12,7 @@ func appendFrame[T string | []byte](dst []byte, seq int64, event string, data T)
 	return append(dst, "\n\n"...)
 }
 
-// appendHead appends the fields of a frame that come before its data: the id, which is seq followed by mark, unless seq is 0, and the parts of the event.
+// appendHead appends a frame up to its data: an id of seq and mark, or none if seq is 0, and an event of the given parts.
 func appendHead(dst []byte, seq int64, mark string, event ...string) []byte {
 	if seq != 0 {
 		dst = append(dst, "id: "...)
@@ -28,7 +28,7 @@ func appendHead(dst []byte, seq int64, mark string, event ...string) []byte {
 
 // frameWriter encodes events as frames, in as few slices as possible.
 type frameWriter struct {
-	mark string
+	mark string // Selection.Mark
 	out  [][]byte
 	buf  []byte
 }
@@ -55,7 +55,7 @@ func (w *frameWriter) event(seq int64, e event) {
 	}
 }
 
-// regions appends a regions frame with the present state, unless the flow was deleted.
+// regions appends a regions frame with the current state, unless the flow was deleted.
 func (w *frameWriter) regions(t *topic) {
 	t.mu.RLock()
 	defer t.mu.RUnlock()

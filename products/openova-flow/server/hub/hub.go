@@ -100,8 +100,8 @@ func (h *Hub) DeleteRegion(flowID, region string) (int, error) {
 	return out.Removed, err
 }
 
-// remove deletes a flow if condition holds for it, with seq as the number of the deletion. It returns the number of deleted flows, 0 or 1. h.order is
-// held.
+// remove deletes a flow if condition holds for it, with seq as the sequence number of the deletion. If the flow does not exist, it drops the claims. It
+// returns the number of deleted flows, 0 or 1. h.order is held.
 func (h *Hub) remove(flowID string, seq int64, condition func(*topic) bool) int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -225,18 +225,18 @@ func (h *Hub) dropIdle() {
 		t.mu.RLock()
 		defer t.mu.RUnlock()
 		logged, active := t.lastActivity(), t.activeAt.Load()
-		renewed, _ := t.claimed.Count()
+		fresh, _ := t.claimed.Count()
 		switch p := (record.Post{FlowID: t.id, IfIncarnation: t.incarnation}); {
 		case t.state == nil && t.claimed.Len() == 0:
-		case logged < limit && active < limit && renewed == 0:
-			commands = append(commands, record.Command{Kind: record.KindIdle, Post: p, SilentSince: logged})
+		case logged < limit && active < limit && fresh == 0:
+			commands = append(commands, record.Command{Kind: record.KindIdle, Post: p, LastActivity: logged})
 		case h.cfg.Log != nil && active-logged > h.cfg.IdleTimeout.Milliseconds()/4:
-			commands = append(commands, record.Command{Kind: record.KindActivity, Post: p, SilentSince: logged})
+			commands = append(commands, record.Command{Kind: record.KindActivity, Post: p, LastActivity: logged})
 		}
 		return true
 	})
 	for _, c := range commands {
-		c.ID = repeatID(c.Kind, c.Post.FlowID, c.Post.IfIncarnation, c.SilentSince)
+		c.ID = repeatID(c.Kind, c.Post.FlowID, c.Post.IfIncarnation, c.LastActivity)
 		if _, err := h.change(c); err != nil && !errors.Is(err, ErrRepeated) {
 			return // the log is unavailable; the next tick retries
 		}

@@ -174,8 +174,8 @@ func TestHub_DeletedFlowsFreeTheirMemory(t *testing.T) {
 		ingest(t, h, upsert(t, fmt.Sprint(i), "x"))
 	}
 	for _, want := range []bool{true, false} {
-		if there, err := h.Delete("F"); there != want || err != nil {
-			t.Errorf("deleted: %v, want %v (%v)", there, want, err)
+		if existed, err := h.Delete("F"); existed != want || err != nil {
+			t.Errorf("the flow existed: %v, want %v (%v)", existed, want, err)
 		}
 	}
 	if d := reader.Take(); !d.Ended {

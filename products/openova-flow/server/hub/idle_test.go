@@ -67,7 +67,7 @@ func TestApply_IdleAfterARenewal(t *testing.T) {
 	entry(1, record.Command{Kind: record.KindPost, Post: record.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "a", "running")}}})
 	entry(2, record.Command{Kind: record.KindClaim, Claim: record.Claim{FlowID: "F", Region: "r", Cluster: "c"}})
 	idle := func(since int64) record.Command {
-		return record.Command{Kind: record.KindIdle, Post: record.Post{FlowID: "F", IfIncarnation: "i"}, SilentSince: since}
+		return record.Command{Kind: record.KindIdle, Post: record.Post{FlowID: "F", IfIncarnation: "i"}, LastActivity: since}
 	}
 	if out := entry(3, idle(1000)); out.Removed != 0 {
 		t.Error("a flow with a renewed claim was dropped")

@@ -22,7 +22,7 @@ type graphs struct {
 }
 
 // Insight returns the judged flow, the time of the judgement (Unix milliseconds), and the flow's incarnation; or ErrNoFlow. A stale region is judged at the
-// time when it was last seen. Reading the flow costs its size, and is done once for each head.
+// time when it was last seen. The graph takes time in proportion to the flow's size, and is computed once for each head.
 func (h *Hub) Insight(flowID string) (v *insight.View, now int64, incarnation string, err error) {
 	t, err := h.read(flowID)
 	if err != nil {
@@ -55,7 +55,7 @@ func (h *Hub) Condition(flowID string) (Condition, error) {
 	return c, nil
 }
 
-// judged returns the judged graph of the present head, which is not read before it is used. t.mu is held, at least for reading, and there is a state.
+// judged returns the judged graph of the current head, which is computed when it is first used. t.mu is held, at least for reading, and there is a state.
 func (t *topic) judged() *judged {
 	t.graphs.mu.Lock()
 	defer t.graphs.mu.Unlock()

@@ -48,7 +48,7 @@ func (e *entry) event(t *topic) event {
 	return event{topic: t, kind: messageEvent, seq: e.seq, at: e.at, frame: e.frame(), data: e.data - e.from}
 }
 
-// outdated reports whether a later event of the flow replaces this one, which is at the given position. j.mu is held.
+// outdated reports whether a later event of the flow replaces this one. position, where it is in the journal, matters only for a regionsEvent. j.mu is held.
 func (e *event) outdated(position int64) bool {
 	return e.topic.ended && e.kind != deletedEvent || e.kind == regionsEvent && e.topic.regionsAt != position
 }

@@ -125,7 +125,7 @@ func mustClaim(t *testing.T, h *hub.Hub, region, cluster string) claims.Lease {
 		t.Fatal(err)
 	}
 	if want := time.Now().Add(ttl).UnixMilli(); l.ExpiresAt != want || l.TTL != ttl || l.ID == "" {
-		t.Errorf("%+v, want it to end at %d", l, want)
+		t.Errorf("%+v, want it to expire at %d", l, want)
 	}
 	return l
 }
@@ -422,7 +422,7 @@ func TestVersion_ChangesWithRegions(t *testing.T) {
 		wait(ttl)
 		changed("an expiry", true)
 		mustClaim(t, h, "fsn1", "one")
-		changed("a late renewal", true)
+		changed("a renewal after the expiry", true)
 		if _, err := h.DeleteRegion("F", "fsn1"); err != nil {
 			t.Fatal(err)
 		}
@@ -496,14 +496,14 @@ func TestCheckpoint_KeepsClaims(t *testing.T) {
 			t.Fatal(err)
 		}
 		state := save(t, h)
-		bubbled := func(state *record.SavedState, take func(h *hub.Hub, s *record.SavedState), expect, then string) {
+		check := func(state *record.SavedState, load func(h *hub.Hub, s *record.SavedState), expect, afterTTL string) {
 			t.Helper()
 			again := hub.New(hub.Config{})
 			ctx, cancel := context.WithCancel(t.Context())
 			ran := make(chan struct{})
 			go func() { defer close(ran); again.Run(ctx) }()
 			defer func() { cancel(); <-ran }()
-			take(again, state)
+			load(again, state)
 			v := watchRegions(t, again)
 			want(t, v, expect)
 			if r := again.Stats.RegionsFresh.Load() + again.Stats.RegionsStale.Load(); r != 3 || len(again.List(nil)) != 1 {
@@ -518,10 +518,10 @@ func TestCheckpoint_KeepsClaims(t *testing.T) {
 			}
 			v.frames()
 			wait(ttl)
-			want(t, v, then)
+			want(t, v, afterTTL)
 		}
-		bubbled(state, restore, "fsn1 stale one 10/40, hel1 fresh two 10/10", "fsn1 stale one 40/70, hel1 stale two 0/30")
-		bubbled(state, (*hub.Hub).Load, "fsn1 stale one 40/70, hel1 stale two 10/40", "fsn1 stale one 70/100, hel1 stale two 0/30")
+		check(state, restore, "fsn1 stale one 10/40, hel1 fresh two 10/10", "fsn1 stale one 40/70, hel1 stale two 0/30")
+		check(state, (*hub.Hub).Load, "fsn1 stale one 40/70, hel1 stale two 10/40", "fsn1 stale one 70/100, hel1 stale two 0/30")
 		soon := hub.New(hub.Config{})
 		mustClaim(t, h, "hel1", "two")
 		soon.Load(save(t, h))
@@ -554,8 +554,8 @@ func TestRun_KeepsAFlowWhoseClaimHasNotExpired(t *testing.T) {
 	})
 }
 
-// TestClaim_DroppedClaimKeepsNothing checks that the timer of a claim that is dropped long before it expires does not keep the flow in memory.
-func TestClaim_DroppedClaimKeepsNothing(t *testing.T) {
+// TestClaim_DroppedClaimFreesItsFlow drops a claim long before it expires: its timer must not keep the flow in memory.
+func TestClaim_DroppedClaimFreesItsFlow(t *testing.T) {
 	h := hub.New(hub.Config{})
 	if _, err := h.Claim(record.Claim{FlowID: "F", Region: "fsn1", Cluster: "one", TTL: record.MaxTTL}); err != nil {
 		t.Fatal(err)

@@ -42,7 +42,7 @@ func (h *Hub) LogStatus() LogStatus {
 type Entry struct {
 	Seq     int64  // its number in the log: from 1, increasing, below 2^38
 	At      int64  // time when the log accepted it, Unix milliseconds
-	Birth   string // incarnation of a flow that it creates, or lease of a claim: equal in all hubs, and unique
+	Birth   string // becomes the incarnation of a flow that the command creates, or the lease of a claim; unique, and equal in all hubs
 	Command record.Command
 }
 

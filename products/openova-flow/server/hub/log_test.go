@@ -17,36 +17,36 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// shared is a log in memory of several hubs. Each applies its entries when the test says so. Commands are encoded and decoded.
-type shared struct {
-	mu      sync.Mutex
-	entries []hub.Entry
-	away    bool
-	now     func() time.Time // the log's clock; nil: a clock that moves with each entry
+// sharedLog is a log of several hubs, in memory. A hub applies the entries at its calls of Append and Sync. Commands are encoded and decoded.
+type sharedLog struct {
+	mu          sync.Mutex
+	entries     []hub.Entry
+	unavailable bool
+	now         func() time.Time // the log's clock; nil: a clock that moves with each entry
 }
 
-// end is the Log of one hub.
-type end struct {
-	log     *shared
+// hubLog is the Log of one hub.
+type hubLog struct {
+	log     *sharedLog
 	hub     *hub.Hub
 	applied int
 	results []hub.Outcome
 }
 
-func (s *shared) hub(cfg hub.Config) (*hub.Hub, *end) {
-	e := &end{log: s}
+func (s *sharedLog) hub(cfg hub.Config) (*hub.Hub, *hubLog) {
+	e := &hubLog{log: s}
 	cfg.Log = e
 	e.hub = hub.New(cfg)
 	return e.hub, e
 }
 
-var errAway = &hub.UnavailableError{Detail: "the log is away"}
+var errUnavailable = &hub.UnavailableError{Detail: "the log is unavailable"}
 
-func (e *end) Append(c record.Command) (hub.Outcome, error) {
+func (e *hubLog) Append(c record.Command) (hub.Outcome, error) {
 	e.log.mu.Lock()
-	if e.log.away {
+	if e.log.unavailable {
 		e.log.mu.Unlock()
-		return hub.Outcome{}, errAway
+		return hub.Outcome{}, errUnavailable
 	}
 	c, err := record.DecodeCommand(c.Encode())
 	if err != nil {
@@ -64,11 +64,11 @@ func (e *end) Append(c record.Command) (hub.Outcome, error) {
 	return e.results[n-1], err
 }
 
-func (e *end) Sync() error {
+func (e *hubLog) Sync() error {
 	e.log.mu.Lock()
 	defer e.log.mu.Unlock()
-	if e.log.away {
-		return errAway
+	if e.log.unavailable {
+		return errUnavailable
 	}
 	for ; e.applied < len(e.log.entries); e.applied++ {
 		entry := e.log.entries[e.applied]
@@ -78,19 +78,19 @@ func (e *end) Sync() error {
 	return nil
 }
 
-func (e *end) Status() hub.LogStatus { return hub.LogStatus{Loaded: true} }
+func (e *hubLog) Status() hub.LogStatus { return hub.LogStatus{Loaded: true} }
 
-// TestLog_HubsOnOneLogAreTheSame makes random requests, with repeats, to several hubs of one log. Some hubs apply later or have smaller limits. All must
-// have the same answers, numbers, incarnations, frames and states.
-func TestLog_HubsOnOneLogAreTheSame(t *testing.T) {
+// TestLog_HubsOnOneLogAreEqual makes random requests, with repeats, to several hubs of one log. Some hubs apply later or have smaller limits. All must
+// have the same answers, sequence numbers, incarnations, frames and states.
+func TestLog_HubsOnOneLogAreEqual(t *testing.T) {
 	for seed := range uint64(40) {
 		r := rand.New(rand.NewPCG(seed, 9))
-		log := &shared{}
+		log := &sharedLog{}
 		var hubs []*hub.Hub
-		var ends []*end
+		var logs []*hubLog
 		for i := range 3 {
-			h, e := log.hub(hub.Config{RingCapacity: 20, MaxNodes: []int{100, 8, 100}[i], MaxFlows: []int{100, 2, 100}[i]})
-			hubs, ends = append(hubs, h), append(ends, e)
+			h, l := log.hub(hub.Config{RingCapacity: 20, MaxNodes: []int{100, 8, 100}[i], MaxFlows: []int{100, 2, 100}[i]})
+			hubs, logs = append(hubs, h), append(logs, l)
 		}
 		reader, err := hubs[2].Follow("F", 0, false)
 		if err != nil {
@@ -143,12 +143,8 @@ func TestLog_HubsOnOneLogAreTheSame(t *testing.T) {
 					}
 				}
 			}
-			var refused *hub.LimitError
-			var stale *hub.EmitterError
-			var other *hub.IncarnationError
-			var claimed *claims.HeldError
-			var left *hub.LeaseError
-			if err != nil && !errors.As(err, &claimed) && !errors.As(err, &left) && !errors.As(err, &refused) && !errors.As(err, &stale) && !errors.As(err, &other) {
+			if err != nil && !errors.As(err, new(*claims.HeldError)) && !errors.As(err, new(*hub.LeaseError)) && !errors.As(err, new(*hub.LimitError)) &&
+				!errors.As(err, new(*hub.EmitterError)) && !errors.As(err, new(*hub.IncarnationError)) {
 				t.Fatal(err)
 			}
 			if d := f.reader.Take(); d.Ended {
@@ -159,13 +155,13 @@ func TestLog_HubsOnOneLogAreTheSame(t *testing.T) {
 			}
 			f.drain(t)
 		}
-		for _, e := range ends {
-			if err := e.Sync(); err != nil {
+		for _, l := range logs {
+			if err := l.Sync(); err != nil {
 				t.Fatal(err)
 			}
 		}
 		for i := range hubs {
-			if !reflect.DeepEqual(hubs[i].List(nil), hubs[0].List(nil)) || fmt.Sprint(ends[i].results) != fmt.Sprint(ends[0].results) {
+			if !reflect.DeepEqual(hubs[i].List(nil), hubs[0].List(nil)) || fmt.Sprint(logs[i].results) != fmt.Sprint(logs[0].results) {
 				t.Fatalf("seed %d: hub %d has\n%v\nwant\n%v", seed, i, hubs[i].List(nil), hubs[0].List(nil))
 			}
 			if got, want := savedBy(t, hubs[i]), savedBy(t, hubs[0]); string(got) != string(want) {
@@ -183,7 +179,7 @@ func TestLog_HubsOnOneLogAreTheSame(t *testing.T) {
 }
 
 func TestLog_CursorOfAnotherHubLeavesNoGap(t *testing.T) {
-	log := &shared{}
+	log := &sharedLog{}
 	ahead, _ := log.hub(hub.Config{})
 	behind, _ := log.hub(hub.Config{})
 	m := flow.UpsertNodes(flow.Node{ID: "n", FlowID: "F", Label: "n", Status: "x"})
@@ -191,17 +187,15 @@ func TestLog_CursorOfAnotherHubLeavesNoGap(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log.away = true
-	var away *hub.UnavailableError
-	if _, err := behind.Follow("F", r.Seq, true); !errors.As(err, &away) {
+	log.unavailable = true
+	if _, err := behind.Follow("F", r.Seq, true); !errors.As(err, new(*hub.UnavailableError)) {
 		t.Errorf("a hub that is behind the client's cursor: %v", err)
 	}
-	if _, err := behind.Ingest(record.Post{FlowID: "F", Messages: []*flow.Message{m}}); !errors.As(err, &away) {
+	if _, err := behind.Ingest(record.Post{FlowID: "F", Messages: []*flow.Message{m}}); !errors.As(err, new(*hub.UnavailableError)) {
 		t.Errorf("while the log is unavailable: %v", err)
 	}
-	log.away = false
-	// The number before the derived message of the same entry.
-	reader, err := behind.Follow("F", r.Seq, true)
+	log.unavailable = false
+	reader, err := behind.Follow("F", r.Seq, true) // only the derived message of the same entry is later
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +209,7 @@ func TestLog_CursorOfAnotherHubLeavesNoGap(t *testing.T) {
 }
 
 func TestLog_LimitsMessagesOfAnEntry(t *testing.T) {
-	h, _ := (&shared{}).hub(hub.Config{})
+	h, _ := (&sharedLog{}).hub(hub.Config{})
 	m := flow.UpsertNodes(flow.Node{ID: "n", FlowID: "F", Label: "n", Status: "x"})
 	messages := make([]*flow.Message, hub.MaxEntryMessages+1)
 	for i := range messages {
@@ -230,14 +224,14 @@ func TestLog_LimitsMessagesOfAnEntry(t *testing.T) {
 		t.Errorf("%v %v", r, err)
 	}
 	if s, _ := h.Snapshot("F"); s.Seq >= hub.FirstOf(2) {
-		t.Errorf("the derived message has number %d, of another entry", s.Seq)
+		t.Errorf("the derived message has sequence number %d, of another entry", s.Seq)
 	}
 }
 
 // TestLog_FlowIsIdleOnlyIfItIsAtAllHubs has an emitter renew at one of two hubs, without a message.
 func TestLog_FlowIsIdleOnlyIfItIsAtAllHubs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := &shared{now: time.Now}
+		log := &sharedLog{now: time.Now}
 		one, first := log.hub(hub.Config{IdleTimeout: time.Hour})
 		two, second := log.hub(hub.Config{IdleTimeout: time.Hour})
 		m := flow.UpsertNodes(flow.Node{ID: "n", FlowID: "F", Label: "n", Status: "x"})
@@ -271,7 +265,7 @@ func TestLog_FlowIsIdleOnlyIfItIsAtAllHubs(t *testing.T) {
 
 // TestCheckpoint_OmitsRenewalsOfOneHub: checkpoints of hubs that have applied the same entries are equal, though only one of them has seen a renewal.
 func TestCheckpoint_OmitsRenewalsOfOneHub(t *testing.T) {
-	h, _ := new(shared).hub(hub.Config{})
+	h, _ := new(sharedLog).hub(hub.Config{})
 	ingest(t, h, upsert(t, "a", "running"))
 	before := h.Checkpoint("F")
 	h.RecordActivity("F")

@@ -41,9 +41,9 @@ type Delivery struct {
 	Ended  bool     // the flow was deleted: end the stream
 	Since  int64    // when the oldest message was applied, Unix milliseconds; 0 for snapshots and for messages before the reader was up to date
 
-	source   source // another reader of source at position after may adopt the delivery, and is at upTo then
-	after    int64
-	upTo     int64
+	source   source // whose readers may adopt the delivery; nil: none
+	after    int64  // at of a Reader before the delivery
+	upTo     int64  // and after it
 	cursor   int64
 	messages int64
 	keep     *Delivery // keeps selection.latest alive while a reader holds a copy
@@ -90,8 +90,7 @@ func (r *Reader) Close() {
 	}
 }
 
-// Take returns the frames after the cursor, up to about deliverAtMost bytes, and moves the cursor. Up to date, it returns a Delivery without Frames
-// and Ended.
+// Take returns the frames after the cursor, up to about deliverAtMost bytes, and moves the cursor. If there are none, neither Frames nor Ended is set.
 func (r *Reader) Take() Delivery { return r.from.take(r) }
 
 // Adopt takes over the delivery of another reader of the same source, if both were at the same position and the delivery makes this one up to date. It
@@ -109,7 +108,7 @@ func (r *Reader) Adopt(d Delivery) bool {
 }
 
 // Await arranges that w is woken once there may be frames. Call it after Take has returned none. It returns false if there are frames already. One
-// waiter is enough for several readers: true holds for every reader of the same source whose Take returned none after r's did.
+// waiter serves several readers of a source: call Await of the first of them whose Take returned none; if it returns true, the others have none either.
 func (r *Reader) Await(w *Waiter) bool { return r.from.await(r, w) }
 
 // Cancel undoes Await: w is not woken any more by the reader's source, except by a wake that has already begun.
@@ -118,14 +117,14 @@ func (r *Reader) Cancel(w *Waiter) { r.from.cancel(w) }
 // Key identifies the source: readers with equal keys get the same frames.
 func (r *Reader) Key() any { return r.from }
 
-// Incarnation returns the flow's present incarnation, NoIncarnation if the flow does not exist, and "" for a selection.
+// Incarnation returns the flow's current incarnation, NoIncarnation if the flow does not exist, and "" for a selection.
 func (r *Reader) Incarnation() string {
 	_, incarnation := r.from.head()
 	return incarnation
 }
 
-// Heartbeat returns a heartbeat frame: the number of the last message (0: none yet), the time and, for one flow, its incarnation. Package eventstream
-// sends it as the first frame of a stream, before all that Take returns.
+// Heartbeat returns a heartbeat frame: the sequence number of the last message (0: none yet), the time and, for one flow, its incarnation. Package
+// eventstream sends it as the first frame of a stream, before all that Take returns.
 func (r *Reader) Heartbeat() []byte {
 	head, incarnation := r.from.head()
 	b := append(make([]byte, 0, 128), "event: heartbeat\ndata: {\"seq\":"...)

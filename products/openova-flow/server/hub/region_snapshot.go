@@ -40,7 +40,7 @@ func (c *regionSnapshots) of(s *flow.State, region string) *snapshot {
 		c.kept = make(map[string]regionSnapshot)
 	}
 	if !kept && len(c.kept) == maxRegionSnapshots {
-		for other := range c.kept { // any one will do
+		for other := range c.kept { // evict any one
 			delete(c.kept, other)
 			break
 		}

@@ -98,7 +98,7 @@ func (r *ring) has(seq int64) bool {
 	return found
 }
 
-// after returns the entries with numbers above seq.
+// after returns the entries with sequence numbers above seq.
 func (r *ring) after(seq int64) []entry {
 	live := r.live()
 	return live[sort.Search(len(live), func(i int) bool { return live[i].seq > seq }):]

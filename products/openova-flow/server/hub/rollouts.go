@@ -24,13 +24,13 @@ func (h *Hub) Rollouts(flowID string) ([]Rollout, string, error) {
 	plain, runs := t.rollouts.Rollouts(h.nowMs()), t.revisions.Runs()
 	list := make([]Rollout, len(plain))
 	for i := range plain {
-		list[i] = Rollout{plain[i], setOff(&plain[i], runs)}
+		list[i] = Rollout{plain[i], causes(&plain[i], runs)}
 	}
 	return list, t.incarnation, nil
 }
 
-// setOff returns the revisions that caused a rollout: those that changed a member in the run that belongs to the rollout.
-func setOff(r *rollout.Rollout, runs map[revision.Run]string) (ids []string) {
+// causes returns the revisions that caused a rollout: those that changed a member in the run that belongs to the rollout.
+func causes(r *rollout.Rollout, runs map[revision.Run]string) (ids []string) {
 	if len(runs) == 0 {
 		return nil
 	}
@@ -69,7 +69,7 @@ func (h *Hub) Revisions(flowID string, match func(*revision.Revision) bool, limi
 		at[out.Revisions[i].ID] = i
 	}
 	for i := range rollouts {
-		for _, id := range setOff(&rollouts[i], runs) {
+		for _, id := range causes(&rollouts[i], runs) {
 			if n, listed := at[id]; listed {
 				out.Revisions[n].Rollouts = append(out.Revisions[n].Rollouts, rollouts[i].ID)
 			}

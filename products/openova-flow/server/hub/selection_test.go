@@ -125,8 +125,8 @@ func (sub *fleetSubscriber) read(frame string) {
 	sub.counts[id] = n
 }
 
-// TestFollowMany_RandomChangesAndReaders has writers and subscribers race. A subscriber that starts, reconnects or falls behind gets each message of each flow once,
-// in the order of the sequence numbers, or a snapshot in place of what it missed.
+// TestFollowMany_RandomChangesAndReaders has writers and subscribers race. A subscriber that starts, reconnects or falls behind gets each message of each
+// flow once, in the order of the sequence numbers, or a snapshot in place of the messages that it missed.
 func TestFollowMany_RandomChangesAndReaders(t *testing.T) {
 	for seed := range uint64(20) {
 		h := hub.New(hub.Config{RingCapacity: 20 + int(seed)*20, JournalEntries: 4 << (seed % 10)})
@@ -642,8 +642,8 @@ func TestIngest_NumbersNeverLagBehindTheClock(t *testing.T) {
 
 // TestFollowMany_FlowAheadOfItsLog restores the checkpoint of a flow that is ahead of the applied entries: frames have no id until those are applied.
 func TestFollowMany_FlowAheadOfItsLog(t *testing.T) {
-	log := &shared{}
-	ahead, first := log.hub(hub.Config{})
+	log := &sharedLog{}
+	ahead, _ := log.hub(hub.Config{})
 	h, second := log.hub(hub.Config{})
 	putNodes(t, ahead, "a", "n")
 	putNodes(t, ahead, "b", "n")
@@ -664,7 +664,6 @@ func TestFollowMany_FlowAheadOfItsLog(t *testing.T) {
 	putNodes(t, ahead, "b", "n")
 	h.Apply(log.entries[4])
 	expect(t, "an entry after its checkpoint", events(r), "b/upsert-nodes*")
-	_ = first
 }
 
 // TestFollowMany_SequenceNumbersOnlyGoUp has a subscriber whose last id is that of a deletion that rings and journal no longer have.

@@ -130,21 +130,22 @@ func (h *Hub) snapshot(flowID string, of func(*topic) *snapshot) (Snapshot, erro
 // History is the messages that a flow's ring holds, with the state before them.
 type History struct {
 	Base        json.RawMessage `json:"base"`    // the folded state just before the first of Events, as a snapshot message
-	BaseSeq     int64           `json:"baseSeq"` // the number that Base is current to
+	BaseSeq     int64           `json:"baseSeq"` // sequence number of the last message folded into Base
 	Events      []Event         `json:"events"`
 	Oldest      int64           `json:"oldest"` // sequence number of the oldest message held, 0 when the ring is empty
 	Head        int64           `json:"head"`
 	Incarnation string          `json:"-"`
 }
 
-// Event is one message of the past.
+// Event is one message of a History.
 type Event struct {
 	Seq     int64           `json:"seq"`
 	At      int64           `json:"at"` // when it arrived, Unix milliseconds
 	Message json.RawMessage `json:"message"`
 }
 
-// History returns the oldest limit (0: all) messages in the ring with numbers above after, and the folded state just before the first; or ErrNoFlow.
+// History returns the oldest limit (0: all) messages in the ring with sequence numbers above after, and the folded state just before the first; or
+// ErrNoFlow.
 func (h *Hub) History(flowID string, after int64, limit int) (History, error) {
 	t, err := h.read(flowID)
 	if err != nil {

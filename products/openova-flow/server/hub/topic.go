@@ -250,9 +250,9 @@ func (t *topic) create(c change) {
 	t.state = flow.NewState(t.id, c.at)
 	t.ring = ring{maxEntries: t.hub.cfg.RingCapacity, maxBytes: t.hub.cfg.RingBytes}
 	t.rollouts, t.revisions = rollout.NewTracker(), revision.NewTracker()
-	birth := c.birth()
-	t.incarnation, t.born = birth, c.first
-	t.headIncarnation.Store(&birth)
+	incarnation := c.birth()
+	t.incarnation, t.born = incarnation, c.first
+	t.headIncarnation.Store(&incarnation)
 }
 
 // drop deletes the flow at a sequence number. h.order, h.mu and t.mu are held.
@@ -305,7 +305,7 @@ func (t *topic) account() {
 	t.accounted = now
 }
 
-// move updates a sum for a topic whose share was was and is now. It does not write if they are equal, since all processors share the sums.
+// move replaces a topic's share of a sum. It does not write an unchanged share, since all processors share the sums.
 func move(sum *atomic.Int64, was, now int64) {
 	if was != now {
 		sum.Add(now - was)

@@ -53,7 +53,7 @@ type Receipt struct {
 	Incarnation string // of the flow after the request; NoIncarnation if there is no flow
 }
 
-// Limits and default of a claim's TTL: the time until it expires unless it is renewed.
+// Limits and default of a claim's TTL: how long after its last renewal it expires.
 const (
 	MinTTL     = 5 * time.Second
 	DefaultTTL = 30 * time.Second
@@ -86,11 +86,11 @@ const (
 
 // Command is a change of a hub, as stored in a hub.Log.
 type Command struct {
-	Kind        Kind
-	Post        Post   // for KindPost; other kinds use its FlowID, KindIdle and KindActivity also its IfIncarnation
-	Region      string // for KindDeleteRegion
-	Claim       Claim  // for KindClaim
-	SilentSince int64  // for KindIdle and KindActivity: the last activity of the flow, Unix milliseconds
+	Kind         Kind
+	Post         Post   // for KindPost; other kinds use its FlowID, KindIdle and KindActivity also its IfIncarnation
+	Region       string // for KindDeleteRegion
+	Claim        Claim  // for KindClaim
+	LastActivity int64  // for KindIdle and KindActivity: when the flow was last active, Unix milliseconds
 
 	// ID identifies repetitions: a Log may drop a command whose ID it has stored shortly before. Empty: never dropped. It is not
 	// encoded.
@@ -115,14 +115,14 @@ type header struct {
 	Cluster       string    `json:"cluster,omitempty"`
 	TTL           int64     `json:"ttl,omitempty"` // milliseconds
 	Admin         bool      `json:"admin,omitempty"`
-	SilentSince   int64     `json:"silentSince,omitempty"`
+	LastActivity  int64     `json:"silentSince,omitempty"`
 }
 
 // Encode returns the command as lines: a JSON object, then the original bytes of each message.
 func (c Command) Encode() []byte {
 	p := &c.Post
 	h := header{Kind: c.Kind, FlowID: p.FlowID, IfIncarnation: p.IfIncarnation, Emitter: []byte(p.Stamp.Name), Epoch: p.Stamp.Epoch, N: p.Stamp.N,
-		Lease: p.Lease, Region: c.Region, SilentSince: c.SilentSince}
+		Lease: p.Lease, Region: c.Region, LastActivity: c.LastActivity}
 	if q := c.Claim; c.Kind == KindClaim {
 		h.FlowID, h.Region, h.Cluster, h.TTL, h.Admin = q.FlowID, q.Region, q.Cluster, q.TTL.Milliseconds(), q.Admin
 	}
@@ -146,7 +146,7 @@ func DecodeCommand(data []byte) (c Command, err error) {
 	if err := json.Unmarshal(first, &h); err != nil {
 		return c, fmt.Errorf("decode the first line of a command: %w", err)
 	}
-	c = Command{Kind: h.Kind, Region: h.Region, SilentSince: h.SilentSince,
+	c = Command{Kind: h.Kind, Region: h.Region, LastActivity: h.LastActivity,
 		Post: Post{FlowID: h.FlowID, IfIncarnation: h.IfIncarnation, Stamp: Stamp{Name: string(h.Emitter), Epoch: h.Epoch, N: h.N}, Lease: h.Lease}}
 	switch c.Kind {
 	case KindDelete, KindDeleteRegion, KindIdle, KindActivity, KindNumber:
@@ -164,7 +164,7 @@ func DecodeCommand(data []byte) (c Command, err error) {
 	if len(h.Emitter) > 0 {
 		digest, err := hex.DecodeString(h.Digest)
 		if err != nil || len(digest) != len(c.Post.Digest) {
-			return c, fmt.Errorf("invalid digest %q of a command", h.Digest)
+			return c, fmt.Errorf("invalid digest %q of a command: want the SHA-256 in hexadecimal", h.Digest)
 		}
 		copy(c.Post.Digest[:], digest)
 	}

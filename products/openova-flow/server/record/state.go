@@ -89,7 +89,7 @@ type stateEmitter struct {
 
 type stateFoot struct {
 	Flows  int   `json:"flows"`
-	Number int64 `json:"number"` // largest sequence number in use
+	Number int64 `json:"number"` // greatest sequence number assigned
 }
 
 func sumLine(sum hash.Hash) string { return `{"sha256":"` + hex.EncodeToString(sum.Sum(nil)) + `"}` }
@@ -174,7 +174,7 @@ func (s *StateWriter) claims(c *Checkpoint) {
 	s.flows++
 }
 
-// Close writes the end of the state and flushes. number is the largest sequence number in use. It does not close w.
+// Close writes the end of the state and flushes. number is the greatest sequence number assigned. Close does not close the underlying writer.
 func (s *StateWriter) Close(number int64) error {
 	s.object(stateFoot{Flows: s.flows, Number: number})
 	if s.err == nil {
@@ -208,20 +208,20 @@ type Checkpoint struct {
 	Claims       []SavedClaim
 }
 
-// SavedClaim is a claim in a saved state. TTL is in milliseconds, the other times in Unix milliseconds.
+// SavedClaim is a claim in a saved state. TTL is in milliseconds, the other times are Unix milliseconds.
 type SavedClaim struct {
 	Region   string `json:"region"`
 	Cluster  string `json:"cluster"`
 	Lease    string `json:"lease"`
 	TTL      int64  `json:"ttl"`
-	LastSeen int64  `json:"heard"`
-	Since    int64  `json:"since"`
-	Loaded   int64  `json:"loaded,omitempty"`
+	LastSeen int64  `json:"heard"`            // when it was last renewed
+	Since    int64  `json:"since"`            // start of its current unbroken series of renewals
+	Loaded   int64  `json:"loaded,omitempty"` // when a hub loaded it from a file; 0 once it is renewed
 }
 
 // SavedState is the decoded form of a saved state.
 type SavedState struct {
-	Number int64 // largest sequence number in use
+	Number int64 // greatest sequence number assigned
 	Flows  []*Checkpoint
 }
 
@@ -328,17 +328,17 @@ func (s *stateReader) foot(line string, out *SavedState) error {
 		return errors.Join(err, errors.New("checksum mismatch: the saved state is damaged"))
 	}
 	if foot.Flows != len(out.Flows) {
-		return fmt.Errorf("the end counts %d flows, but %d were read", foot.Flows, len(out.Flows))
+		return fmt.Errorf("the saved state has %d flows, but its end counts %d", len(out.Flows), foot.Flows)
 	}
 	if _, err := s.in.ReadByte(); !errors.Is(err, io.EOF) {
-		return errors.New("unexpected data after the end")
+		return errors.New("unexpected data after the end of the saved state")
 	}
 	if out.Number = foot.Number; out.Number < 0 || out.Number > flow.MaxInteger-Unsaved {
 		return fmt.Errorf("sequence number %d is out of range", out.Number)
 	}
 	for _, c := range out.Flows {
 		if c.Seq > out.Number || c.Born > c.Seq {
-			return fmt.Errorf("flow %q has sequence numbers %d to %d, but the largest in use is %d", c.FlowID, c.Born, c.Seq, out.Number)
+			return fmt.Errorf("flow %q has sequence numbers %d to %d, but the greatest assigned is %d", c.FlowID, c.Born, c.Seq, out.Number)
 		}
 	}
 	return nil
@@ -403,7 +403,7 @@ func (c *Checkpoint) readEmitter(text string) error {
 	w := &LastRequest{Stamp: Stamp{Name: e.Name, Epoch: e.Epoch, N: e.N}, Receipt: Receipt{Seq: e.Seq, Incarnation: e.Incarnation}, Region: e.Region}
 	digest, err := hex.DecodeString(e.Digest)
 	if err != nil || len(digest) != len(w.Digest) {
-		return fmt.Errorf("invalid digest of emitter %q", e.Name)
+		return fmt.Errorf("invalid digest %q of emitter %q", e.Digest, e.Name)
 	}
 	copy(w.Digest[:], digest)
 	if c.Emitters == nil {
@@ -421,7 +421,7 @@ func (c *Checkpoint) readClaim(text string) error {
 	}
 	again := slices.ContainsFunc(c.Claims, func(o SavedClaim) bool { return o.Region == s.Region || o.Lease == s.Lease })
 	if ttl := time.Duration(s.TTL) * time.Millisecond; s.Region == "" || s.Cluster == "" || s.Lease == "" || ttl < MinTTL || ttl > MaxTTL || again {
-		return fmt.Errorf("invalid claim of region %q", s.Region)
+		return fmt.Errorf("invalid claim of region %q: the region or lease is repeated, a field is missing, or the TTL of %s is not from %s to %s", s.Region, ttl, MinTTL, MaxTTL)
 	}
 	c.Claims = append(c.Claims, s)
 	return nil

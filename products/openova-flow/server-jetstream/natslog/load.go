@@ -212,7 +212,7 @@ func (c *consumer) finish(ctx context.Context) error {
 			}
 		}
 	}
-	c.hub.Raise(hub.FirstOf(int64(l.applied)+1) - 1)
+	c.hub.RaiseLastSeq(hub.FirstOf(int64(l.applied)+1) - 1)
 	l.loaded.Store(true)
 	lists := c.load.lists
 	l.checkpoints.work.Go(func() { l.checkpoints.removeEmptyLists(ctx, lists) })

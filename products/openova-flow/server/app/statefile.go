@@ -63,7 +63,7 @@ func tempPattern(path string) string { return filepath.Base(path) + ".*.tmp" }
 func (f *stateFile) load() error {
 	named := f.path
 	f.path = behindLinks(f.path)
-	began, clock := time.Now(), f.hub.Number()
+	began, clock := time.Now(), f.hub.LastSeq()
 	f.removeLeftovers()
 	state, err := f.read()
 	switch {
@@ -74,7 +74,7 @@ func (f *stateFile) load() error {
 	}
 	f.hub.Load(state)
 	f.log.Info("state loaded", "file", f.path, "flows", len(state.Flows), "took", time.Since(began).Round(time.Millisecond))
-	if f.hub.Number() > clock+int64(len(state.Flows)) { // the numbers are ahead of the clock, so another start would assign the same ones again
+	if f.hub.LastSeq() > clock+int64(len(state.Flows)) { // the numbers are ahead of the clock, so another start would assign the same ones again
 		f.save()
 	}
 	return nil

@@ -101,7 +101,7 @@ func TestStateFile_NumbersIncreaseWhenTheClockDoesNot(t *testing.T) {
 			t.Fatalf("start %d: seq %d after %d, %v", i, s.Seq, last, err)
 		}
 		put(t, h, "a")
-		last = h.Number()
+		last = h.LastSeq()
 	}
 }
 

@@ -50,7 +50,7 @@ func (h *Hub) Save(w io.Writer) error {
 			}
 		}
 	}
-	return out.Close(h.Number())
+	return out.Close(h.LastSeq())
 }
 
 // ReadState reads what Save wrote. It stops with ErrLargeState at a file that is larger than this hub's limits allow.
@@ -58,21 +58,21 @@ func (h *Hub) ReadState(r io.Reader) (*record.SavedState, error) {
 	return record.ReadLimitedState(r, h.cfg.MaxFlowBytes, h.cfg.MaxStateBytes+h.cfg.MaxStateBytes/4)
 }
 
-// Number returns the greatest sequence number assigned so far.
-func (h *Hub) Number() int64 { return h.last.Load() }
+// LastSeq returns the greatest sequence number assigned so far.
+func (h *Hub) LastSeq() int64 { return h.last.Load() }
 
-// Raise makes all later sequence numbers greater than number, which was assigned before a restart or by another hub of the log.
-func (h *Hub) Raise(number int64) {
+// RaiseLastSeq makes all later sequence numbers greater than seq, which was assigned before a restart or by another hub of the log.
+func (h *Hub) RaiseLastSeq(seq int64) {
 	h.order.Lock()
 	defer h.order.Unlock()
-	h.last.Store(max(h.last.Load(), number))
+	h.last.Store(max(h.last.Load(), seq))
 }
 
 // Load restores the flows of a saved state in a hub without flows. Messages confirmed after the save are lost. So each flow gets a new incarnation,
 // which makes emitters compare and send again, and a sequence number above all assigned ones, below which no reader can resume. Each flow counts as
 // active now, since no emitter could reach it meanwhile, and each of its regions is stale. Limits are not checked.
 func (h *Hub) Load(s *record.SavedState) {
-	h.Raise(s.Number + record.Unsaved)
+	h.RaiseLastSeq(s.LastSeq + record.Unsaved)
 	for _, c := range s.Flows {
 		h.restore(c, true)
 	}

@@ -174,12 +174,12 @@ func TestReplace_RestoredFlowBehavesAsTheOriginal(t *testing.T) {
 		}
 		plain, stamps := restored(new(record.SavedState)), map[string]int64{}
 		again := restored(new(record.SavedState))
-		since := again.Number() // both rings have the messages after it
+		since := again.LastSeq() // both rings have the messages after it
 		for step := range 120 {
 			l.now += l.Int64N(60_000)
 			if l.IntN(10) == 0 {
 				again = restored(save(t, again))
-				since = again.Number()
+				since = again.LastSeq()
 			}
 			switch l.IntN(60) {
 			case 0:
@@ -196,13 +196,13 @@ func TestReplace_RestoredFlowBehavesAsTheOriginal(t *testing.T) {
 				r2, err2 := again.Ingest(p)
 				if was == record.NoIncarnation { // the flow may have been created, with another incarnation in each hub
 					again = restored(save(t, plain))
-					since = again.Number()
+					since = again.LastSeq()
 				} else if r1 != r2 || !reflect.DeepEqual(err1, err2) {
 					t.Fatalf("seed %d, step %d: Ingest returned %v, %v; want %v, %v", seed, step, r2, err2, r1, err1)
 				}
 			}
 			if l.IntN(3) == 0 {
-				after := max(since, again.Number()-int64(l.IntN(10)))
+				after := max(since, again.LastSeq()-int64(l.IntN(10)))
 				if got, want := view(t, again, after), view(t, plain, after); got != want {
 					t.Fatalf("seed %d, step %d: the restored flow is\n%s\nwant\n%s", seed, step, got, want)
 				}
@@ -216,7 +216,7 @@ func TestReplace_RestoredFlowBehavesAsTheOriginal(t *testing.T) {
 
 // restore restores the flows of a saved state exactly.
 func restore(h *hub.Hub, s *record.SavedState) {
-	h.Raise(s.Number)
+	h.RaiseLastSeq(s.LastSeq)
 	for _, c := range s.Flows {
 		h.Replace(c)
 	}
@@ -242,8 +242,8 @@ func TestLoad_StartsNewIncarnationWithGreaterNumbers(t *testing.T) {
 	if err != nil || !bytes.Contains(snapshot.JSON(), []byte(`"id":"a"`)) {
 		t.Fatalf("%s %v", snapshot.JSON(), err)
 	}
-	if snapshot.Seq <= s.Number || snapshot.Incarnation == first.Incarnation || snapshot.Incarnation == record.NoIncarnation {
-		t.Errorf("seq %d, incarnation %q; the greatest seq before was %d", snapshot.Seq, snapshot.Incarnation, s.Number)
+	if snapshot.Seq <= s.LastSeq || snapshot.Incarnation == first.Incarnation || snapshot.Incarnation == record.NoIncarnation {
+		t.Errorf("seq %d, incarnation %q; the greatest seq before was %d", snapshot.Seq, snapshot.Incarnation, s.LastSeq)
 	}
 	if _, err := h.Ingest(record.Post{FlowID: "F", IfIncarnation: first.Incarnation, Messages: []*flow.Message{upsert(t, "b", "running")}}); !errors.As(err, new(*hub.IncarnationError)) {
 		t.Errorf("a POST for the old incarnation: %v, want an IncarnationError", err)
@@ -447,7 +447,7 @@ func FuzzReadState(f *testing.F) {
 					t.Fatal(err)
 				}
 			}
-			if err := out.Close(s.Number); err != nil {
+			if err := out.Close(s.LastSeq); err != nil {
 				t.Fatal(err)
 			}
 			return b.String()
@@ -499,7 +499,7 @@ func TestLoad_StateWithoutRevisions(t *testing.T) {
 	c.Revisions = revision.Memory{}
 	var b bytes.Buffer
 	out := record.NewStateWriter(&b)
-	if err := errors.Join(out.Write(c), out.Close(one.Number())); err != nil || strings.Contains(b.String(), `"revisions"`) {
+	if err := errors.Join(out.Write(c), out.Close(one.LastSeq())); err != nil || strings.Contains(b.String(), `"revisions"`) {
 		t.Fatalf("%v, %s", err, &b)
 	}
 	s, err := record.ReadState(&b)

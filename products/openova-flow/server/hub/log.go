@@ -121,8 +121,8 @@ func (h *Hub) Known(flowID string) (known bool) {
 
 // CatchUp returns once this hub has applied the change with a sequence number, which a client may have from another hub of the Log. It fails with an
 // *UnavailableError.
-func (h *Hub) CatchUp(number int64) error {
-	if h.cfg.Log == nil || number <= h.last.Load() {
+func (h *Hub) CatchUp(seq int64) error {
+	if h.cfg.Log == nil || seq <= h.last.Load() {
 		return nil
 	}
 	return h.cfg.Log.Sync()

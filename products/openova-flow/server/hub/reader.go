@@ -49,8 +49,8 @@ type Delivery struct {
 	keep     *Delivery // keeps selection.latest alive while a reader holds a copy
 }
 
-// Follow returns a Reader of a flow. With resume, lastSeq is the number of the last message that the client has: the reader continues after it if the
-// ring has all later messages. Otherwise it starts with a snapshot. Follow fails with a *LimitError if there are too many readers, and with an
+// Follow returns a Reader of a flow. With resume, lastSeq is the sequence number of the last message that the client has: the reader continues after it if
+// the ring has all later messages. Otherwise it starts with a snapshot. Follow fails with a *LimitError if there are too many readers, and with an
 // *UnavailableError if lastSeq is from another hub of the Log and this one can't catch up.
 func (h *Hub) Follow(flowID string, lastSeq int64, resume bool) (*Reader, error) {
 	if err := h.CatchUp(lastSeq); err != nil {

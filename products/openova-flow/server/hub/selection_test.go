@@ -568,7 +568,7 @@ func TestResume_NumbersOfAnotherIncarnation(t *testing.T) {
 	clock = clock.Add(-5 * time.Millisecond)
 	h := hub.New(hub.Config{Now: now})
 	putNodes(t, h, "F", "other")
-	for h.Number() <= old+10 {
+	for h.LastSeq() <= old+10 {
 		putNodes(t, h, "another", "n")
 	}
 	given := putNodes(t, h, "F", "n").Seq

@@ -88,8 +88,8 @@ type stateEmitter struct {
 }
 
 type stateFoot struct {
-	Flows  int   `json:"flows"`
-	Number int64 `json:"number"` // greatest sequence number assigned
+	Flows   int   `json:"flows"`
+	LastSeq int64 `json:"number"` // greatest sequence number assigned
 }
 
 func sumLine(sum hash.Hash) string { return `{"sha256":"` + hex.EncodeToString(sum.Sum(nil)) + `"}` }
@@ -174,9 +174,9 @@ func (s *StateWriter) claims(c *Checkpoint) {
 	s.flows++
 }
 
-// Close writes the end of the state and flushes. number is the greatest sequence number assigned. Close does not close the underlying writer.
-func (s *StateWriter) Close(number int64) error {
-	s.object(stateFoot{Flows: s.flows, Number: number})
+// Close writes the end of the state and flushes. lastSeq is the greatest sequence number assigned. Close does not close the underlying writer.
+func (s *StateWriter) Close(lastSeq int64) error {
+	s.object(stateFoot{Flows: s.flows, LastSeq: lastSeq})
 	if s.err == nil {
 		s.err = s.out.Flush()
 	}
@@ -221,8 +221,8 @@ type SavedClaim struct {
 
 // SavedState is the decoded form of a saved state.
 type SavedState struct {
-	Number int64 // greatest sequence number assigned
-	Flows  []*Checkpoint
+	LastSeq int64 // greatest sequence number assigned
+	Flows   []*Checkpoint
 }
 
 // ReadState reads a saved state, up to the end of r. On failure it returns nil and an error with the line, which wraps ErrNewerState for a state of a
@@ -333,12 +333,12 @@ func (s *stateReader) foot(line string, out *SavedState) error {
 	if _, err := s.in.ReadByte(); !errors.Is(err, io.EOF) {
 		return errors.New("unexpected data after the end of the saved state")
 	}
-	if out.Number = foot.Number; out.Number < 0 || out.Number > flow.MaxInteger-Unsaved {
-		return fmt.Errorf("sequence number %d is out of range", out.Number)
+	if out.LastSeq = foot.LastSeq; out.LastSeq < 0 || out.LastSeq > flow.MaxInteger-Unsaved {
+		return fmt.Errorf("sequence number %d is out of range", out.LastSeq)
 	}
 	for _, c := range out.Flows {
-		if c.Seq > out.Number || c.Born > c.Seq {
-			return fmt.Errorf("flow %q has sequence numbers %d to %d, but the greatest assigned is %d", c.FlowID, c.Born, c.Seq, out.Number)
+		if c.Seq > out.LastSeq || c.Born > c.Seq {
+			return fmt.Errorf("flow %q has sequence numbers %d to %d, but the greatest assigned is %d", c.FlowID, c.Born, c.Seq, out.LastSeq)
 		}
 	}
 	return nil

@@ -56,7 +56,7 @@ type selection struct {
 
 	// Positions in the journal, written with its lock held.
 	end                atomic.Int64 // position after the last event of one of the flows
-	quietFrom, quietTo int64        // no event of the flows is from quietFrom to before quietTo
+	quietFrom, quietTo int64        // no event from quietFrom to before quietTo is of these flows
 
 	latest atomic.Pointer[weak.Pointer[Delivery]] // for the next reader at the same position
 }

@@ -192,7 +192,7 @@ func TestLoad_UnusableFiles(t *testing.T) {
 		"the first bit flipped":      {write(flipped(0)), ""},
 		"foreign":                    {write([]byte("root:x:0:0\n")), ""},
 		"sparse":                     {sparse(nil), ""},
-		"sparse after a beginning":   {sparse(text[:60]), ""},
+		"sparse after a beginning":   {sparse(text[:60]), ".damaged"},
 		"directory":                  {func(path string) error { return os.Mkdir(path, 0o755) }, ""},
 		"fifo":                       {func(path string) error { return syscall.Mkfifo(path, 0o600) }, ""},
 		"device behind a link":       {func(path string) error { return os.Symlink("/dev/zero", path) }, ""},

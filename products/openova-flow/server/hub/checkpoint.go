@@ -53,9 +53,9 @@ func (h *Hub) Save(w io.Writer) error {
 	return out.Close(h.LastSeq())
 }
 
-// ReadState reads what Save wrote. It stops with ErrLargeState at a file that is larger than this hub's limits allow.
+// ReadState reads what Save wrote. It stops with record.ErrLargeState at a file that is larger than this hub's limit for all flows.
 func (h *Hub) ReadState(r io.Reader) (*record.SavedState, error) {
-	return record.ReadLimitedState(r, h.cfg.MaxFlowBytes, h.cfg.MaxStateBytes+h.cfg.MaxStateBytes/4)
+	return record.ReadLimitedState(r, h.cfg.MaxStateBytes+h.cfg.MaxStateBytes/4)
 }
 
 // LastSeq returns the greatest sequence number assigned so far.

@@ -532,3 +532,15 @@ func TestCheckpoint_KeepsEmitterNamesThatAreNotUTF8(t *testing.T) {
 		t.Errorf("a repeat: %v, %v; want %v", again, err, first)
 	}
 }
+
+// TestReadState_ReadsLinesLargerThanTheFlowsMemory saves an open rollout whose ids take six times as many bytes in JSON. It is one line.
+func TestReadState_ReadsLinesLargerThanTheFlowsMemory(t *testing.T) {
+	h := hub.New(hub.Config{MaxFlowBytes: 1 << 20, MaxStateBytes: 8 << 20})
+	for i := range 100 {
+		id := fmt.Sprint(i, strings.Repeat("<", 1000))
+		ingest(t, h, flow.UpsertNodes(flow.Node{ID: id, FlowID: "F", Label: id, Status: "running", StartedAt: flow.At(1_790_000_000_000)}))
+	}
+	if s, err := h.ReadState(bytes.NewReader(savedBy(t, h))); err != nil || len(s.Flows) != 1 {
+		t.Fatal(err)
+	}
+}

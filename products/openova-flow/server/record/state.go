@@ -2,6 +2,7 @@ package record
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -40,11 +41,8 @@ const stateVersion = 1
 // ErrNewerState is the error of a saved state that a newer version has written.
 var ErrNewerState = errors.New("written by a newer version of the server")
 
-// ErrLargeState is the error of a saved state over the reader's limits.
+// ErrLargeState is the error of a saved state over the reader's limit.
 var ErrLargeState = errors.New("larger than the limits of this server")
-
-// maxStateLine limits a line of a saved state, in bytes. No message can be larger.
-const maxStateLine = 64 << 20
 
 // BeginsState reports whether begin, the first bytes of a file, may be those of a saved state, perhaps a
 // truncated one.
@@ -228,12 +226,12 @@ type SavedState struct {
 // ReadState reads a saved state, up to the end of r. On failure it returns nil and an error with the line, which wraps ErrNewerState for a state of a
 // newer version.
 func ReadState(r io.Reader) (*SavedState, error) {
-	return ReadLimitedState(r, maxStateLine, math.MaxInt64)
+	return ReadLimitedState(r, math.MaxInt64)
 }
 
-// ReadLimitedState is ReadState with a limit for each line and for the whole state, in bytes. It stops reading at a limit and returns ErrLargeState.
-func ReadLimitedState(r io.Reader, line, all int64) (*SavedState, error) {
-	in := &stateReader{in: bufio.NewReaderSize(r, 64<<10), sum: sha256.New(), most: min(line, maxStateLine), left: all}
+// ReadLimitedState is ReadState with a limit in bytes, at which it stops and returns an error that wraps ErrLargeState.
+func ReadLimitedState(r io.Reader, limit int64) (*SavedState, error) {
+	in := &stateReader{in: bufio.NewReaderSize(r, 64<<10), sum: sha256.New(), left: limit}
 	s, err := in.state()
 	if err != nil && !errors.Is(err, ErrNewerState) {
 		return nil, fmt.Errorf("line %d: %w", in.lines, err)
@@ -245,8 +243,7 @@ type stateReader struct {
 	in    *bufio.Reader
 	sum   hash.Hash
 	lines int
-	most  int64 // limit of a line, in bytes
-	left  int64 // bytes left of the limit of the whole state
+	left  int64 // bytes left of the limit
 }
 
 // line returns the next line and adds it to the checksum.
@@ -258,8 +255,8 @@ func (s *stateReader) line() (string, error) {
 		if s.left -= int64(len(part)); s.left < 0 {
 			return "", ErrLargeState
 		}
-		if int64(len(line)+len(part)) > s.most {
-			return "", fmt.Errorf("%w: a line has more than %d bytes", ErrLargeState, s.most)
+		if bytes.IndexByte(part, 0) >= 0 { // a file that was not written completely may have any number of zero bytes
+			return "", errors.New("zero byte in the saved state, which is damaged")
 		}
 		line = append(line, part...)
 		switch {

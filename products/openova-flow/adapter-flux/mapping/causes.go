@@ -19,8 +19,8 @@ func says(text string) func([]string) string { return func([]string) string { re
 
 func argv(args ...string) func([]string) []string { return func([]string) []string { return args } }
 
-// described returns a kubectl describe of the object that these groups name.
-func described(kind, namespace, name int) func([]string) []string {
+// kubectlDescribe returns a kubectl describe of the object that these groups name.
+func kubectlDescribe(kind, namespace, name int) func([]string) []string {
 	return func(g []string) []string {
 		return []string{"kubectl", "-n", g[namespace], "describe", strings.ToLower(g[kind]), g[name]}
 	}
@@ -31,69 +31,69 @@ func names(kind, namespace, name int) func([]string) string {
 	return func(g []string) string { return g[kind] + "/" + g[namespace] + "/" + g[name] }
 }
 
-// fetched returns a kubectl get of the object that these groups name.
-func fetched(kind, namespace, name int) func([]string) []string {
+// kubectlGet returns a kubectl get of the object that these groups name.
+func kubectlGet(kind, namespace, name int) func([]string) []string {
 	return func(g []string) []string {
 		return []string{"kubectl", "-n", g[namespace], "get", strings.ToLower(g[kind]), g[name]}
 	}
 }
 
-// health returns the sentence for the first object in the message of a failed health check.
+// health returns the clause for the first object in the message of a failed health check.
 func health(ending string) func([]string) string {
 	return func(g []string) string {
 		more := ""
 		if n := strings.Count(g[5], "status:"); n > 0 {
 			more = fmt.Sprintf(" and %d more", n)
 		}
-		sentence := fmt.Sprintf("%s %s/%s%s %s", g[1], g[2], g[3], more, ending)
+		clause := fmt.Sprintf("%s %s/%s%s %s", g[1], g[2], g[3], more, ending)
 		if g[4] == "Failed" {
-			return sentence
+			return clause
 		}
-		return sentence + " (it is " + g[4] + ")"
+		return clause + " (it is " + g[4] + ")"
 	}
 }
 
 // patterns are tried in order: those that name an object come before those that only name a kind of error.
 var patterns = []pattern{
-	{pattern: regexp.MustCompile(`timeout waiting for: \[(\w+)/([\w.-]+)/([\w.:-]+) status: '(\w+)'([^\]]*)`), why: health("did not become ready in time"), object: names(1, 2, 3), command: described(1, 2, 3)},
-	{pattern: regexp.MustCompile(`failed early due to stalled resources: \[(\w+)/([\w.-]+)/([\w.:-]+) status: '(\w+)'([^\]]*)`), why: health("failed"), object: names(1, 2, 3), command: described(1, 2, 3)},
+	{pattern: regexp.MustCompile(`timeout waiting for: \[(\w+)/([\w.-]+)/([\w.:-]+) status: '(\w+)'([^\]]*)`), why: health("did not become ready in time"), object: names(1, 2, 3), command: kubectlDescribe(1, 2, 3)},
+	{pattern: regexp.MustCompile(`failed early due to stalled resources: \[(\w+)/([\w.-]+)/([\w.:-]+) status: '(\w+)'([^\]]*)`), why: health("failed"), object: names(1, 2, 3), command: kubectlDescribe(1, 2, 3)},
 	{pattern: regexp.MustCompile(`execution error at \(([^)]+)\): (.+)`), hopeless: true,
 		why: func(g []string) string {
-			return fmt.Sprintf("a template of the chart stopped with %q (%s), so a value is missing or wrong", words(g[2], 120), g[1])
+			return fmt.Sprintf("a template of the chart stopped with %q (%s), so a value is missing or wrong", oneLine(g[2], 120), g[1])
 		}},
 	{pattern: regexp.MustCompile(`template: ([^:]+:\d+(?::\d+)?):.*?: (.+)`), hopeless: true,
 		why: func(g []string) string {
-			return "a template of the chart is broken at " + g[1] + ": " + words(g[2], 160)
+			return "a template of the chart is broken at " + g[1] + ": " + oneLine(g[2], 160)
 		}},
 	{pattern: regexp.MustCompile(`(?s)values don't meet the specifications of the schema.*?:\s*(.+)`), hopeless: true,
-		why: func(g []string) string { return "its values break the chart's schema: " + words(g[1], 160) }},
+		why: func(g []string) string { return "its values break the chart's schema: " + oneLine(g[1], 160) }},
 	{pattern: regexp.MustCompile(`failed to create typed patch object \(([^/;)]*)/?([^;)]*);[^)]*Kind=(\w+)\): (\S+): expected ([^,]+)`), hopeless: true, object: names(3, 1, 2),
 		why: func(g []string) string {
 			return fmt.Sprintf("the API server refused %s %s/%s: %s has the wrong type, %s is expected", g[3], g[1], g[2], g[4], g[5])
 		}},
 	{pattern: regexp.MustCompile(`post build failed for '(\w+)\.[^/]*/([\w.-]+)\.([\w-]+)': (?:envsubst error: )?(.+)`), hopeless: true, object: names(1, 3, 2),
-		why: func(g []string) string { return fmt.Sprintf("in %s %s/%s %s", g[1], g[3], g[2], words(g[4], 140)) }},
-	{pattern: regexp.MustCompile(`(?s)(\w+)/([\w.-]+)/([\w.:-]+) dry-run failed.*field is immutable`), hopeless: true, object: names(1, 2, 3), command: described(1, 2, 3),
+		why: func(g []string) string { return fmt.Sprintf("in %s %s/%s %s", g[1], g[3], g[2], oneLine(g[4], 140)) }},
+	{pattern: regexp.MustCompile(`(?s)(\w+)/([\w.-]+)/([\w.:-]+) dry-run failed.*field is immutable`), hopeless: true, object: names(1, 2, 3), command: kubectlDescribe(1, 2, 3),
 		why: func(g []string) string {
 			return fmt.Sprintf("%s %s/%s cannot be changed in place, a field of it is immutable; it must be replaced", g[1], g[2], g[3])
 		}},
 	{pattern: regexp.MustCompile(`(?s)(\w+)/([\w.-]+)/([\w.:-]+) dry-run failed \(Invalid\): (?:[\w.]+ "[^"]*" is invalid: )?(.+)`), hopeless: true, object: names(1, 2, 3),
 		why: func(g []string) string {
-			return fmt.Sprintf("the API server refused %s %s/%s: %s", g[1], g[2], g[3], words(g[4], 160))
+			return fmt.Sprintf("the API server refused %s %s/%s: %s", g[1], g[2], g[3], oneLine(g[4], 160))
 		}},
 	{pattern: regexp.MustCompile(`(\w+)(?:\.[\w.-]+)? "([^"]+)" is invalid: ([\w.[\]-]+): (.+)`), hopeless: true,
 		why: func(g []string) string {
-			return fmt.Sprintf("the API server refused %s %s because of %s: %s", g[1], g[2], g[3], words(g[4], 160))
+			return fmt.Sprintf("the API server refused %s %s because of %s: %s", g[1], g[2], g[3], oneLine(g[4], 160))
 		}},
-	{pattern: regexp.MustCompile(`could not get KubeConfig (secret|configmap) '([^'/]+)/([^']+)'.*not found`), command: fetched(1, 2, 3),
+	{pattern: regexp.MustCompile(`could not get KubeConfig (secret|configmap) '([^'/]+)/([^']+)'.*not found`), command: kubectlGet(1, 2, 3),
 		why: func(g []string) string {
 			return fmt.Sprintf("%s %s/%s with its kubeconfig does not exist", g[1], g[2], g[3])
 		}},
-	{pattern: regexp.MustCompile(`could not resolve (ConfigMap|Secret) chart values reference '([^'/]+)/([^']+)' with key '([^']+)': .* not found`), object: names(1, 2, 3), command: fetched(1, 2, 3),
+	{pattern: regexp.MustCompile(`could not resolve (ConfigMap|Secret) chart values reference '([^'/]+)/([^']+)' with key '([^']+)': .* not found`), object: names(1, 2, 3), command: kubectlGet(1, 2, 3),
 		why: func(g []string) string {
 			return fmt.Sprintf("%s %s/%s, which should hold its values, does not exist", g[1], g[2], g[3])
 		}},
-	{pattern: regexp.MustCompile(`could not resolve (ConfigMap|Secret) chart values reference '([^'/]+)/([^']+)' with key '([^']+)'`), object: names(1, 2, 3), command: described(1, 2, 3),
+	{pattern: regexp.MustCompile(`could not resolve (ConfigMap|Secret) chart values reference '([^'/]+)/([^']+)' with key '([^']+)'`), object: names(1, 2, 3), command: kubectlDescribe(1, 2, 3),
 		why: func(g []string) string { return fmt.Sprintf("%s %s/%s has no usable key %s", g[1], g[2], g[3], g[4]) }},
 	{pattern: regexp.MustCompile(`kustomization path not found: .*?(?:/tmp/[^/\s:]+/?)?([^/\s:][^\s:]*)?: no such file`), hopeless: true,
 		why: func(g []string) string { return "its path " + g[1] + " does not exist in its source" }},
@@ -114,7 +114,7 @@ var patterns = []pattern{
 	{pattern: regexp.MustCompile(`latest generation of object has not been reconciled`), why: says("the source has just changed and has not been fetched yet")},
 	{pattern: regexp.MustCompile(`failed to evaluate (?:the )?(?:CEL expression|dependency [\w./-]+).*?'(.+?)'+(?::|$)`),
 		why: func(g []string) string {
-			return "the readyExpr of a dependency cannot be evaluated: " + words(g[1], 120)
+			return "the readyExpr of a dependency cannot be evaluated: " + oneLine(g[1], 120)
 		}},
 	{pattern: regexp.MustCompile(`(?:unable to get|dependency) '([^'/]+)/([^']+)'.*not found`), why: func(g []string) string { return g[1] + "/" + g[2] + " does not exist" }},
 	{pattern: regexp.MustCompile(`dependency ([\w./-]+) not found`), why: func(g []string) string { return g[1] + " does not exist" }},
@@ -125,7 +125,7 @@ var patterns = []pattern{
 		command: argv("kubectl", "get", "validatingwebhookconfigurations,mutatingwebhookconfigurations")},
 	{pattern: regexp.MustCompile(`admission webhook "([^"]+)" denied the request: (.+)`),
 		why: func(g []string) string {
-			return "the admission webhook " + g[1] + " refused it: " + words(g[2], 160)
+			return "the admission webhook " + g[1] + " refused it: " + oneLine(g[2], 160)
 		}},
 	{pattern: regexp.MustCompile(`no matches for kind "([^"]+)" in version "([^"]+)"`), command: argv("kubectl", "get", "crds"),
 		why: func(g []string) string {
@@ -145,7 +145,7 @@ var patterns = []pattern{
 	{pattern: regexp.MustCompile(`has no deployed releases`), why: says("no release of it has ever been deployed, so there is nothing to upgrade")},
 	{pattern: regexp.MustCompile(`ssh: unable to authenticate|ssh: handshake failed`), why: says("the SSH key was refused, so it could not authenticate")},
 	{pattern: regexp.MustCompile(`repository not found`), why: says("the repository does not exist, or the credentials may not see it")},
-	{pattern: regexp.MustCompile(`x509: (.+)`), why: func(g []string) string { return "a TLS certificate is not trusted (" + words(g[1], 140) + ")" }},
+	{pattern: regexp.MustCompile(`x509: (.+)`), why: func(g []string) string { return "a TLS certificate is not trusted (" + oneLine(g[1], 140) + ")" }},
 	{pattern: regexp.MustCompile(`no such host`), why: says("a host name does not resolve")},
 	{pattern: regexp.MustCompile(`connection refused`), why: says("the connection was refused")},
 	{pattern: regexp.MustCompile(`no route to host|network is unreachable`), why: says("the other side cannot be reached")},

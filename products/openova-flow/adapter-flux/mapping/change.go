@@ -16,8 +16,8 @@ const (
 	Deleted  EventType = "DELETED"
 )
 
-// Event is one version of one object, as a watch delivered it. The object is not modified. At counts as the time of a change, for example for how long a
-// controller takes to observe it, since objects do not have the time when their spec changed.
+// Event is one version of one object, as a watch delivered it. The object is not modified. A change of a spec is dated by At, since objects do not
+// record when their spec changed.
 type Event struct {
 	At     flow.Time // when the watch delivered it; absent when unknown
 	Type   EventType

@@ -14,14 +14,14 @@ type Cluster struct {
 	config    Config
 	info      RegionInfo
 	offset    int64       // how far the flow server's clock is ahead, in milliseconds
-	about     flow.Object // the meta of the region's node
+	meta      flow.Object // of the region's node
 	entries   map[key]*entry
 	artifacts map[key]artifact
-	charts    map[key]key             // the HelmChart that names this release as its owner
-	users     map[key]map[key]bool    // the entries that use a chart or source
-	applied   map[key]map[key]bool    // the entries that a Kustomization applied, by their labels
-	needed    map[string]map[key]bool // the entries that depend on a node, by its id
-	seeds     map[string]flow.Node
+	charts    map[key]key                // the HelmChart that names this release as its owner
+	users     map[key]map[key]bool       // the entries that use a chart or source
+	applied   map[key]map[key]bool       // the entries that a Kustomization applied, by their labels
+	needed    map[string]map[key]bool    // the entries that depend on a node, by its id
+	seeds     map[string]flow.Node       // the server's nodes, by id, of objects that are not mapped yet
 	makers    map[key]key                // the ArtifactGenerator that makes an ExternalArtifact
 	kinds     map[string]int             // how many entries of a kind there are
 	served    map[string]map[string]bool // by kind, the shards with an object that a controller has observed; "" stands for no shard
@@ -33,7 +33,7 @@ type Cluster struct {
 // NewCluster returns the state of a region without objects.
 func NewCluster(c Config) *Cluster {
 	return &Cluster{
-		config: c, about: RegionInfo{}.meta(c, 0), entries: map[key]*entry{}, artifacts: map[key]artifact{}, charts: map[key]key{},
+		config: c, meta: RegionInfo{}.meta(c, 0), entries: map[key]*entry{}, artifacts: map[key]artifact{}, charts: map[key]key{},
 		users: map[key]map[key]bool{}, applied: map[key]map[key]bool{}, makers: map[key]key{}, needed: map[string]map[key]bool{}, served: map[string]map[string]bool{}, kinds: map[string]int{}, seeds: map[string]flow.Node{},
 	}
 }
@@ -44,7 +44,7 @@ func (c *Cluster) Start() []Change { return c.rollUp(nil) }
 // SetInfo sets the facts about the region that do not come from its objects.
 func (c *Cluster) SetInfo(info RegionInfo) []Change {
 	before := c.info
-	c.info, c.about = info, info.meta(c.config, c.offset)
+	c.info, c.meta = info, info.meta(c.config, c.offset)
 	if slices.Equal(before.NotWatched, info.NotWatched) && slices.Equal(before.Down, info.Down) {
 		return c.rollUp(nil)
 	}
@@ -56,7 +56,7 @@ func (c *Cluster) SetClockOffset(offset int64) []Change {
 	if c.offset == offset {
 		return nil
 	}
-	c.offset, c.about = offset, c.info.meta(c.config, offset)
+	c.offset, c.meta = offset, c.info.meta(c.config, offset)
 	return c.refreshAll()
 }
 
@@ -134,7 +134,7 @@ func seen(at flow.Time, o object) flow.Time {
 
 // State returns the region's nodes, ordered by id, and its relationships, ordered by key.
 func (c *Cluster) State() ([]flow.Node, []flow.Relationship) {
-	nodes := []flow.Node{*c.members.node(c.config, c.about)}
+	nodes := []flow.Node{*c.members.node(c.config, c.meta)}
 	var edges []flow.Relationship
 	for _, e := range c.entries {
 		nodes = append(nodes, *e.node)
@@ -175,9 +175,9 @@ func (c *Cluster) set(o object) ([]Change, error) {
 		e.facts.behindSince = past.facts.behindSince
 	}
 	if old == nil {
-		changes = append(changes, c.number(e.kind, 1)...)
+		changes = append(changes, c.countKind(e.kind, 1)...)
 	}
-	changes = append(changes, c.serve(e)...)
+	changes = append(changes, c.markServed(e)...)
 	changes = append(changes, c.generates(o, e)...)
 	changes = append(changes, c.refresh(o.key)...)
 	changes = append(changes, c.link(o.key)...)
@@ -226,7 +226,7 @@ func (c *Cluster) remove(k key) []Change {
 		}
 	}
 	changes = append(changes, c.setArtifact(k, artifact{})...)
-	return append(changes, c.number(k.kind, -1)...)
+	return append(changes, c.countKind(k.kind, -1)...)
 }
 
 // count adds an entry to the region's roll-up (by is 1) or removes it (by is -1). Auxiliary entries do not count.
@@ -246,23 +246,23 @@ func (c *Cluster) refresh(k key) []Change {
 	chart, charted := c.artifacts[chartKey]
 	c.use(k, e, []key{chartKey, sourceKey})
 
-	about := maps.Clone(e.chart)
+	chartMeta := maps.Clone(e.chart)
 	if charted {
-		if about == nil { // by spec.chartRef: name and version are those of the HelmChart
-			about = map[string]any{}
-			put(about, "name", chart.chart[0])
-			put(about, "version", chart.chart[1])
+		if chartMeta == nil { // by spec.chartRef: name and version are those of the HelmChart
+			chartMeta = map[string]any{}
+			put(chartMeta, "name", chart.chart[0])
+			put(chartMeta, "version", chart.chart[1])
 		}
-		chart.describe(about)
+		chart.describe(chartMeta)
 	}
-	from := map[string]any{}
+	sourceMeta := map[string]any{}
 	if sourceKey != (key{}) {
-		put(from, "kind", sourceKey.kind)
-		put(from, "namespace", sourceKey.namespace)
-		put(from, "name", sourceKey.name)
+		put(sourceMeta, "kind", sourceKey.kind)
+		put(sourceMeta, "namespace", sourceKey.namespace)
+		put(sourceMeta, "name", sourceKey.name)
 	}
 	c.relate(e, chart, sourceKey)
-	n := e.render(c.config, c.offset, about, from)
+	n := e.render(c.config, c.offset, chartMeta, sourceMeta)
 	if equal(e.node, n) {
 		return nil
 	}
@@ -305,7 +305,7 @@ func (c *Cluster) relate(e *entry, chart artifact, sourceKey key) {
 
 // rollUp appends the region's node to the changes if it has changed.
 func (c *Cluster) rollUp(changes []Change) []Change {
-	n := c.members.node(c.config, c.about)
+	n := c.members.node(c.config, c.meta)
 	if equal(c.region, n) {
 		return changes
 	}

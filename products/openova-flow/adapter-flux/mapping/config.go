@@ -46,5 +46,5 @@ func (c Config) read(o object, past *entry) (*entry, error) {
 	case kindKustomization:
 		return c.kustomization(o, past)
 	}
-	return c.beside(o, past)
+	return c.auxiliary(o, past)
 }

@@ -78,8 +78,8 @@ func (c Config) down(d Controller, offset int64) *entry {
 	return &entry{key: k, id: c.id(k), label: k.name, auxiliary: true, status: flow.StatusFailed, facts: f, meta: meta}
 }
 
-// isDown judges a controller that is down.
-func (f *facts) isDown() judgement {
+// controllerDown judges a controller that is down.
+func (f *facts) controllerDown() judgement {
 	return judgement{state: stateBroken, since: f.created, problem: true, cause: cause{class: "controller-down", sentence: f.down, command: f.lookAt}}
 }
 
@@ -122,8 +122,8 @@ func (c *Cluster) setDown() []Change {
 	return changes
 }
 
-// number counts the entries of a kind that come (by is 1) or go (by is -1). The first and the last may change which controllers count as down.
-func (c *Cluster) number(kind string, by int) []Change {
+// countKind counts an entry of a kind that is added (by is 1) or removed (by is -1). The first and the last may change which controllers count as down.
+func (c *Cluster) countKind(kind string, by int) []Change {
 	if kind == kindController {
 		return nil
 	}
@@ -135,8 +135,8 @@ func (c *Cluster) number(kind string, by int) []Change {
 	return c.setDown()
 }
 
-// serve records that a controller has observed an object of the entry's kind and shard, and refreshes unobserved objects of other shards.
-func (c *Cluster) serve(e *entry) []Change {
+// markServed records that a controller has observed an object of the entry's kind and shard, and refreshes unobserved objects of other shards.
+func (c *Cluster) markServed(e *entry) []Change {
 	shards := c.served[e.kind]
 	if e.facts.ready.status == "" || shards[e.facts.shard] {
 		return nil

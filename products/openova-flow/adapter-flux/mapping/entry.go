@@ -19,7 +19,7 @@ type entry struct {
 	family  string
 	status  string
 	run     run
-	ready   condition // the shown Ready, which is not always the newest, see kustomization.go
+	ready   condition // the Ready that the node shows; during a routine reconciliation the previous one
 	reason  string
 	reasonSince,
 	waitingSince flow.Time

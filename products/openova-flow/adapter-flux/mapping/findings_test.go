@@ -15,7 +15,7 @@ const hour = 3_600_000
 // noon is the time of the conditions in testdata/replays.
 const noon = 1795435200000
 
-// later replays a file and evaluates the flow this many milliseconds after noon.
+// later replays a file, and evaluates the flow at a number of milliseconds after noon.
 func later(t *testing.T, file string, after int64) (*replay, *insight.View) {
 	t.Helper()
 	r := play(t, "../replays/"+file, "r1")
@@ -93,8 +93,8 @@ func TestJudgement_ReleaseUnderAKustomizationIsTheRoot(t *testing.T) {
 	}
 }
 
-// TestJudgement_SourceOfEveryKindTakesTheBlame: also an OCIRepository that the release names or creates is the root of its failure.
-func TestJudgement_SourceOfEveryKindTakesTheBlame(t *testing.T) {
+// TestJudgement_SourceOfEveryKindIsTheRoot: also an OCIRepository that the release names or creates is the root of its failure.
+func TestJudgement_SourceOfEveryKindIsTheRoot(t *testing.T) {
 	for file, want := range map[string][]string{
 		"flux210":  {"r1/OCIRepository/team/team-podinfo", "r1/team/podinfo"},
 		"chartref": {"r1/OCIRepository/team/team-podinfo", "r1/team/podinfo"},

@@ -125,7 +125,7 @@ func TestJudgement_WaitingHasAReason(t *testing.T) {
 func TestRun_RoutineReconciliationChangesNoRun(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
-			r, looks := newReplay(t, rec.region), 0
+			r, checked := newReplay(t, rec.region), 0
 			type run struct {
 				shown
 				start flow.Time
@@ -148,14 +148,14 @@ func TestRun_RoutineReconciliationChangesNoRun(t *testing.T) {
 					if n.Status != "succeeded" || n.StartedAt != before.start {
 						t.Fatalf("at %s a reconciliation of %s, which started at %s, results in %s", clock(ev.At), s.id, clock(before.start), n.JSON())
 					}
-					looks++
+					checked++
 				case s.is("True"):
 					ready[s.id] = run{s, n.StartedAt}
 				default:
 					delete(ready, s.id)
 				}
 			}
-			if looks == 0 {
+			if checked == 0 {
 				t.Error("no reconciliation was checked")
 			}
 		})

@@ -15,27 +15,27 @@ const (
 	longestBackoff = 15 * 60_000
 	// longestPickUp is the maximum time until a controller observes a change.
 	longestPickUp = 10 * 60_000
-	// stuckDeletion is the maximum duration of a deletion.
+	// stuckDeletion is the time after which a deletion counts as stuck.
 	stuckDeletion = 5 * 60_000
 )
 
-// badEnds are the reasons of Ready=False after a failed attempt. Any other reason may pass within grace.
-var badEnds = map[string]bool{
+// failedAttempts are the reasons of Ready=False after a failed attempt. With any other reason, the object may recover within grace.
+var failedAttempts = map[string]bool{
 	"InstallFailed": true, "UpgradeFailed": true, "TestFailed": true, "RollbackFailed": true, "RollbackSucceeded": true,
 	"UninstallFailed": true, "UninstallSucceeded": true, "RetriesExhausted": true,
 	"BuildFailed": true, "ReconciliationFailed": true, "PruneFailed": true, "HealthCheckFailed": true,
 }
 
-// givesUpOnTries are the reasons of Stalled that a reset clears, so that Flux retries. Any other reason requires a change of the
+// resettable are the reasons of Stalled that a reset clears, so that Flux retries. Any other reason requires a change of the
 // input.
-var givesUpOnTries = map[string]bool{"RetriesExceeded": true, "RetriesExhausted": true, "MissingRollbackTarget": true}
+var resettable = map[string]bool{"RetriesExceeded": true, "RetriesExhausted": true, "MissingRollbackTarget": true}
 
-// endedBadly reports whether a reason means a failed attempt. A source has no attempts: it is fetched regularly, so each of its errors has
+// attemptFailed reports whether a reason means a failed attempt. A source has no attempts: it is fetched regularly, so each of its errors has
 // grace.
-func (f *facts) endedBadly(reason string) bool {
+func (f *facts) attemptFailed(reason string) bool {
 	switch f.kind {
 	case kindHelmRelease, kindKustomization, kindResourceSet, kindFluxInstance:
-		return badEnds[reason]
+		return failedAttempts[reason]
 	}
 	return false
 }
@@ -54,24 +54,24 @@ type facts struct {
 
 	ready, reconciling, stalled, released, drifted condition
 
-	interval, retryInterval, limit int64
+	interval, retryInterval, limit int64  // limit is the timeout of the current work
 	installed                      bool   // Helm has a deployed version
 	applied, attempted             string // revisions
 	action                         string // the running Helm action
 	remote                         string // the Secret or ConfigMap with the kubeconfig of another cluster
 	path                           string
-	tries, most                    int64
+	tries, maxTries                int64
 
 	deps, named  []string // node ids in spec.dependsOn, and in the message, of watched kinds
 	unwatched    []string // entries of spec.dependsOn that are not watched: namespace/name, after the kind if that differs
 	checking     bool     // it waits for the health of what it applied
 	checks       []string // node ids whose health it waits for
-	unknown      []string // objects of other kinds whose health it waits for
+	otherChecks  []string // objects of other kinds whose health it waits for
 	sourceID     string
 	controllerID string // node id of its controller, if that is down
 
-	shard    string // of sharding.fluxcd.io/key
-	unserved bool   // no controller has observed objects of this shard, but those of others
+	shard    string // value of the label sharding.fluxcd.io/key
+	unserved bool   // controllers have observed objects of other shards, but none of this one
 
 	down   string   // sentence about a controller that is down
 	lookAt []string // command that shows the controller
@@ -87,12 +87,12 @@ type facts struct {
 	behindSince     flow.Time // when the source got another revision than the object
 
 	chart, source artifact // last seen artifacts
-	wanted        string   // revision of the source, if the object has another
+	wanted        string   // revision of the source that the object has not applied
 
-	explained explanation // the previous explanation
+	explained explanation // cache of read
 }
 
-// judge returns the judgement of the object at an instant. The first matching rule decides.
+// judge returns the judgement of the object at an instant.
 func (f *facts) judge(c *clock) judgement {
 	j := f.state(c)
 	if f.remote != "" {
@@ -104,19 +104,20 @@ func (f *facts) judge(c *clock) judgement {
 	return j
 }
 
+// state returns the judgement without the marks for drift and another cluster. The first matching rule decides.
 func (f *facts) state(c *clock) judgement {
 	ready, reason := f.ready.status, f.ready.reason
 	switch {
 	case f.kind == kindController:
-		return f.isDown()
+		return f.controllerDown()
 	case !f.deletedAt.IsZero():
 		return f.terminating(c)
-	case f.stalled.status == "True" && ready != "True", ready == "False" && f.endedBadly(reason):
+	case f.stalled.status == "True" && ready != "True", ready == "False" && f.attemptFailed(reason):
 		return f.broken(c)
 	case f.suspended:
 		return f.suspension()
 	case ready == "True" && f.outdated():
-		return f.stale(c)
+		return f.outdatedReady(c)
 	case ready == "True", f.static:
 		return judgement{state: stateReady, since: f.readySince, gate: gatePass, cause: cause{class: class(reason), sentence: f.sentence(reason)}}
 	case ready == "Unknown" && reason == "Progressing" && f.routine && !runsAction(f.ready.message):
@@ -170,7 +171,7 @@ func (f *facts) broken(c *clock) judgement {
 		}
 	}
 	why := f.read(reason, message)
-	j := judgement{state: stateBroken, since: since, problem: true, attempts: f.tries, of: f.most, cause: why.toCause(reason)}
+	j := judgement{state: stateBroken, since: since, problem: true, attempts: f.tries, of: f.maxTries, cause: why.toCause(reason)}
 	switch {
 	case f.suspended:
 		j.marks, j.final = []string{"suspended"}, true
@@ -179,7 +180,7 @@ func (f *facts) broken(c *clock) judgement {
 	case stalled:
 		j.final = true
 		j.cause.sentence += f.givenUp()
-		if why.command == nil && givesUpOnTries[f.stalled.reason] {
+		if why.command == nil && resettable[f.stalled.reason] {
 			j.cause.command = f.reset(why)
 		}
 	default:
@@ -191,10 +192,10 @@ func (f *facts) broken(c *clock) judgement {
 // retried judges an attempt after a failure at the same generation and revision.
 func (f *facts) retried(c *clock) judgement {
 	why := f.read(f.failure.reason, f.failure.message)
-	if !f.endedBadly(f.failure.reason) && !c.past(f.failure.since, grace) {
+	if !f.attemptFailed(f.failure.reason) && !c.past(f.failure.since, grace) {
 		return f.working(c)
 	}
-	j := judgement{state: stateBroken, since: f.failure.since, problem: true, attempts: f.tries, of: f.most, cause: why.toCause(f.failure.reason), limit: f.limit}
+	j := judgement{state: stateBroken, since: f.failure.since, problem: true, attempts: f.tries, of: f.maxTries, cause: why.toCause(f.failure.reason), limit: f.limit}
 	if c.past(f.ready.since, f.limit+grace) {
 		j.marks = []string{"overdue"}
 		j.cause.sentence += " The try that is under way takes longer than its limit of " + span(f.limit) + "."
@@ -275,8 +276,8 @@ func (f *facts) outdated() bool {
 	return f.generation > f.observed && f.hasObserved || f.wanted != ""
 }
 
-// stale judges an outdated Ready=True. kstatus calls this in progress, and Flux does not start its dependents.
-func (f *facts) stale(c *clock) judgement {
+// outdatedReady judges an outdated Ready=True. kstatus calls this in progress, and Flux does not start its dependents.
+func (f *facts) outdatedReady(c *clock) judgement {
 	unobserved := f.generation > f.observed && f.hasObserved
 	since := f.behindSince
 	if unobserved {
@@ -358,7 +359,7 @@ func (f *facts) faulty(c *clock) judgement {
 }
 
 func (f *facts) working(c *clock) judgement {
-	j := judgement{state: stateWorking, since: f.ready.since, limit: f.limit, gate: gateWait, attempts: f.tries, of: f.most, cause: cause{class: class(f.ready.reason), sentence: f.inProgress()}}
+	j := judgement{state: stateWorking, since: f.ready.since, limit: f.limit, gate: gateWait, attempts: f.tries, of: f.maxTries, cause: cause{class: class(f.ready.reason), sentence: f.inProgress()}}
 	if c.past(f.ready.since, f.limit+grace) {
 		j.state, j.problem, j.marks, j.gate = stateBroken, true, []string{"overdue"}, ""
 		j.cause = f.overdue()
@@ -375,7 +376,7 @@ func (f *facts) notStarted(c *clock) judgement {
 		j.cause.sentence = f.label + " was made and its controller has not looked at it. Check that the controller runs and serves this object."
 		if f.unserved {
 			j.cause.class, j.cause.command = "shard-not-served", f.kubectl("get", f.resource(), f.name, "-o", "jsonpath={.metadata.labels}")
-			j.cause.sentence = f.label + " belongs to shard " + words(f.shard, 63) + ", and no " + controllerOf[f.kind] + " looks at objects of that shard."
+			j.cause.sentence = f.label + " belongs to shard " + oneLine(f.shard, 63) + ", and no " + controllerOf[f.kind] + " looks at objects of that shard."
 		}
 	}
 	return j

@@ -90,8 +90,8 @@ func (c *clock) past(at flow.Time, plus int64) bool {
 	return false
 }
 
-// course returns the first judgement of an object with, in `then`, each later one that follows if the object does not change.
-func course(judge func(*clock) judgement) map[string]any {
+// timeline returns the first judgement of an object. Its `then` has each later one that follows if the object does not change.
+func timeline(judge func(*clock) judgement) map[string]any {
 	c := &clock{now: math.MinInt64, next: math.MaxInt64}
 	base := judge(c).fields()
 	last := string(encode(base))

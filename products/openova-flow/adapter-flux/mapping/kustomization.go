@@ -48,7 +48,7 @@ func (c Config) kustomization(o object, past *entry) (*entry, error) {
 		ready = past.ready
 	}
 	f.routine = f.routine && f.applied == f.attempted
-	e.status, e.members, e.waits = kustomizationStatus(o, ready), c.waitedFor(o), o.spec.bool("wait")
+	e.status, e.members, e.waits = kustomizationStatus(o, ready), c.members(o), o.spec.bool("wait")
 	e.remember(past, ready)
 	e.run = past.run.next(kustomizationEvidence(o, ready, e.status))
 	e.describe(o, ready)
@@ -62,9 +62,9 @@ func (c Config) kustomization(o object, past *entry) (*entry, error) {
 	return e, nil
 }
 
-// waitedFor returns the nodes whose health the Kustomization waits for: its inventory with spec.wait, otherwise
+// members returns the nodes whose health the Kustomization waits for by its own fields: its inventory with spec.wait, otherwise
 // spec.healthChecks.
-func (c Config) waitedFor(o object) []string {
+func (c Config) members(o object) []string {
 	if o.spec.bool("wait") {
 		return c.inventory(o)
 	}
@@ -85,10 +85,10 @@ func (c Config) healthChecks(o object) (ids, others []string) {
 	return ids, others
 }
 
-// kustomizationChecks sets whether the Kustomization is running health checks now, and the nodes that a failed check
-// names.
+// kustomizationChecks sets whether the Kustomization is running health checks now, the nodes that a failed check names, and the objects of other kinds in
+// spec.healthChecks.
 func (c Config) kustomizationChecks(o object, f *facts) {
-	_, f.unknown = c.healthChecks(o)
+	_, f.otherChecks = c.healthChecks(o)
 	message := f.ready.message
 	if f.ready.status == "Unknown" {
 		if strings.HasPrefix(f.reconciling.message, "Running health checks") {

@@ -49,17 +49,17 @@ func TestKustomization_SourceIsTheGeneratorOfAMissingArtifact(t *testing.T) {
 	generator := object(t, `{"apiVersion":"source.extensions.fluxcd.io/v1beta1","kind":"ArtifactGenerator","metadata":{"name":"gen","namespace":"flux-system","uid":"g"},"spec":{"artifacts":[{"name":"made"}]}}`)
 	made := artifact(t, "ExternalArtifact", "flux-system", "made", "True", "Succeeded")
 	k := set(kustomization(t, 1, "", ""), map[string]any{"kind": "ExternalArtifact", "name": "made"}, "spec", "sourceRef")
-	const itself, its = "fsn1/ExternalArtifact/flux-system/made", "fsn1/ArtifactGenerator/flux-system/gen"
+	const artifactID, generatorID = "fsn1/ExternalArtifact/flux-system/made", "fsn1/ArtifactGenerator/flux-system/gen"
 	for _, c := range []struct {
 		name string
 		do   func()
 		want string
 	}{
-		{"no generator", func() { w.put(k) }, itself},
-		{"only the generator exists", func() { w.put(generator) }, its},
-		{"the artifact exists", func() { w.put(made) }, itself},
-		{"the artifact is deleted", func() { w.event(mapping.Deleted, made) }, its},
-		{"the generator is deleted", func() { w.event(mapping.Deleted, generator); w.put(set(k, "x", "spec", "path")) }, itself},
+		{"no generator", func() { w.put(k) }, artifactID},
+		{"only the generator exists", func() { w.put(generator) }, generatorID},
+		{"the artifact exists", func() { w.put(made) }, artifactID},
+		{"the artifact is deleted", func() { w.event(mapping.Deleted, made) }, generatorID},
+		{"the generator is deleted", func() { w.event(mapping.Deleted, generator); w.put(set(k, "x", "spec", "path")) }, artifactID},
 	} {
 		c.do()
 		if got := judgements(t, w.must("fsn1/Kustomization/flux-system/apps"))[0]["source"]; got != c.want {

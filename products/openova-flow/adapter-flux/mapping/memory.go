@@ -40,7 +40,8 @@ func (f *facts) remember(past *facts, at flow.Time) {
 	f.setFailure(past.failure)
 }
 
-// wasReady reports whether the object was Ready at its present generation and revision but is not now. It updates both.
+// wasReady reports whether the object was Ready at its current generation and revision but is not now. It sets readyGeneration and
+// readyRevision.
 func (f *facts) wasReady(past *entry) bool {
 	f.readyGeneration, f.readyRevision = past.facts.readyGeneration, past.facts.readyRevision
 	if f.ready.status == "True" {
@@ -48,7 +49,7 @@ func (f *facts) wasReady(past *entry) bool {
 		return false
 	}
 	if f.released.status == "True" && f.conditionGeneration(f.released) == f.generation && f.readyGeneration == 0 {
-		f.readyGeneration, f.readyRevision = f.generation, f.current() // follows from this version alone
+		f.readyGeneration, f.readyRevision = f.generation, f.current() // it has been Ready, though no version with Ready=True was seen
 	}
 	return f.readyGeneration != 0 && f.readyGeneration == f.generation && f.readyRevision == f.current() && f.stalled.status != "True"
 }
@@ -103,10 +104,10 @@ func (f *facts) setFailure(before failure) {
 	case ready.status == "True", ready.status == "", ready.reason == "DependencyNotReady":
 	case f.stalled.status == "True", ready.status == "False" && !underWay[ready.reason]:
 		f.failure = failure{before.since, ready.reason, ready.message, generation, f.attempted}
-		if !before.is() || f.endedBadly(ready.reason) != f.endedBadly(before.reason) { // an error before the attempt is another failure than a failed attempt
+		if !before.is() || f.attemptFailed(ready.reason) != f.attemptFailed(before.reason) { // an error before an attempt and a failed attempt are different failures
 			f.failure.since = ready.since
 		}
-	case before.is() && !f.endedBadly(before.reason) && f.beyondInput():
+	case before.is() && !f.attemptFailed(before.reason) && f.beyondInput():
 	default:
 		f.failure = before
 	}

@@ -13,8 +13,8 @@ import (
 
 const tenMinutes = 600_000
 
-// lateClock returns a recording with the times of a clock that is ten minutes behind.
-func lateClock(t *testing.T, file string) []mapping.Event {
+// clockBehind returns the events of a recording with the times of a clock that is ten minutes behind.
+func clockBehind(t *testing.T, file string) []mapping.Event {
 	var all []mapping.Event
 	back := recording.Rebase{Recorded: tenMinutes}
 	for _, ev := range events(t, file) {
@@ -23,14 +23,14 @@ func lateClock(t *testing.T, file string) []mapping.Event {
 	return all
 }
 
-// setOffset sets the clock offset, and a controller that is down, with its last renewal at ms1970 by the flow server's clock.
+// lastRenewal is the last renewal of a controller that is down, by the flow server's clock: 1970-01-01 01:00 UTC.
+const lastRenewal = 3_600_000
+
+// setOffset sets the clock offset, and a controller that is down, with lastRenewal.
 func setOffset(c *mapping.Cluster, ms int64) []mapping.Change {
-	down := c.SetInfo(mapping.RegionInfo{Down: []mapping.Controller{{Lease: "source-controller-leader-election", Renewed: flow.At(ms1970 - ms)}}})
+	down := c.SetInfo(mapping.RegionInfo{Down: []mapping.Controller{{Lease: "source-controller-leader-election", Renewed: flow.At(lastRenewal - ms)}}})
 	return append(down, c.SetClockOffset(ms)...)
 }
-
-// ms1970 is a time by the flow server's clock.
-const ms1970 = 3_600_000
 
 // withoutOffset returns the nodes without the field for the offset.
 func withoutOffset(t *testing.T, nodes []flow.Node, want int64) []string {
@@ -68,13 +68,13 @@ func TestClockOffset_NodesDoNotDependOnTheClock(t *testing.T) {
 		t.Run(rec.file, func(t *testing.T) {
 			right, wrong := newReplay(t, rec.region), newReplay(t, rec.region)
 			right.take(0, setOffset(right.cluster, 0))
-			late := lateClock(t, rec.file)
+			behind := clockBehind(t, rec.file)
 			for i, ev := range events(t, rec.file) {
 				right.apply(ev)
-				if i == len(late)/2 {
+				if i == len(behind)/2 {
 					wrong.take(0, setOffset(wrong.cluster, tenMinutes))
 				}
-				wrong.apply(late[i])
+				wrong.apply(behind[i])
 			}
 			nodes, rels := right.cluster.State()
 			want := withoutOffset(t, nodes, 0)
@@ -116,7 +116,7 @@ func TestClockOffset_ChangeSendsEachNodeOnce(t *testing.T) {
 func TestClockOffset_SeedIsReadByItsOwnOffset(t *testing.T) {
 	for _, rec := range recordings {
 		t.Run(rec.file, func(t *testing.T) {
-			all := lateClock(t, rec.file)
+			all := clockBehind(t, rec.file)
 			half := len(all) / 2
 			restarted := func(before int64) []flow.Node {
 				first, now := newReplay(t, rec.region), latest{}
@@ -157,7 +157,7 @@ func TestClockOffset_SentenceOfAControllerThatIsDown(t *testing.T) {
 		w.take(setOffset(w.Cluster, 0))
 		w.take(setOffset(w.Cluster, by))
 		n := w.must("fsn1/Controller/flux-system/source-controller")
-		wantMeta(t, n, map[string]any{"renewedAt": ms1970})
+		wantMeta(t, n, map[string]any{"renewedAt": lastRenewal})
 		if !strings.Contains(string(n.Meta), "1970-01-01 01:00 UTC") {
 			t.Errorf("by %d: %s", by, n.Meta)
 		}

@@ -28,6 +28,7 @@ var recordings = []struct{ file, region string }{
 	{"real-d-kustomizations", "real"},
 }
 
+// read caches the events of recordings, by file.
 var read = map[string][]mapping.Event{}
 
 // events returns the events of a recording, which is read only once. They must not be modified; TestApply_DoesNotModifyTheObject checks that the
@@ -175,13 +176,13 @@ func TestRecordings_EndWithTheStateOfTheAPIServer(t *testing.T) {
 			if got := byID[rec.region].Status; got != order[worst] {
 				t.Errorf("the region is %q, want %q", got, order[worst])
 			}
-			wantEnd(t, rec.file, rec.region, snapshot.Relationships)
+			wantDependencies(t, rec.file, rec.region, snapshot.Relationships)
 		})
 	}
 }
 
-// wantEnd compares the relationships with spec.dependsOn of each release's last version, read without the mapping.
-func wantEnd(t *testing.T, file, region string, got []flow.Relationship) {
+// wantDependencies compares the relationships with spec.dependsOn of each release's last version, read without the mapping.
+func wantDependencies(t *testing.T, file, region string, got []flow.Relationship) {
 	t.Helper()
 	live := map[string][]string{}
 	for _, ev := range events(t, file) {
@@ -267,12 +268,12 @@ func TestRecordings_StateEqualsFoldedMessages(t *testing.T) {
 					continue
 				}
 				nodes, edges := r.cluster.State()
-				fresh := flow.NewState("bootstrap", 0)
-				fresh.Apply(flow.UpsertNodes(nodes...))
+				whole := flow.NewState("bootstrap", 0)
+				whole.Apply(flow.UpsertNodes(nodes...))
 				if len(edges) > 0 {
-					fresh.Apply(flow.UpsertRels(edges...))
+					whole.Apply(flow.UpsertRels(edges...))
 				}
-				sameState(t, r.held, fresh)
+				sameState(t, r.held, whole)
 			}
 		})
 	}

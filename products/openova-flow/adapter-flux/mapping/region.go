@@ -16,7 +16,7 @@ type RegionInfo struct {
 // NotWatched is a kind that is not watched.
 type NotWatched struct {
 	Kind      string `json:"kind"`
-	Namespace string `json:"-"` // namespace in which it is not watched; empty: all. Why names it too
+	Namespace string `json:"-"` // the only namespace where it is not watched; empty: all namespaces. Why has it too
 	Why       string `json:"why"`
 }
 
@@ -33,8 +33,8 @@ var statusesByWeight = []string{flow.StatusSucceeded, flow.StatusPending, flow.S
 // rollup counts the members of a region by status, so that its node does not need a loop over them.
 type rollup struct {
 	byStatus map[string]int
-	starts   extent
-	ends     extent // negative values, so that the minimum is the latest end
+	starts   multiset
+	ends     multiset // negative values, so that the minimum is the latest end
 }
 
 func (r *rollup) add(n *flow.Node, by int) {
@@ -45,9 +45,9 @@ func (r *rollup) add(n *flow.Node, by int) {
 		r.byStatus = map[string]int{}
 	}
 	r.byStatus[n.Status] += by
-	count := (*extent).add
+	count := (*multiset).add
 	if by < 0 {
-		count = (*extent).remove
+		count = (*multiset).remove
 	}
 	if ms, ok := n.StartedAt.Get(); ok {
 		count(&r.starts, ms)

@@ -66,13 +66,13 @@ func (c Config) releaseFacts(o object, e *entry) {
 	if f.action == "install" || f.action == "upgrade" {
 		f.tries = e.run.attempts
 		if retries, ok := actionSpec.object("remediation").int("retries"); ok && retries >= 0 {
-			f.most = retries + 1
+			f.maxTries = retries + 1
 		}
 	}
 	put(e.meta, "releaseName", o.spec.string("releaseName"))
 	put(e.meta, "driftDetection", o.spec.object("driftDetection").string("mode"))
 	if f.drifted.status == "True" {
-		put(e.meta, "drift", words(f.drifted.message, 600))
+		put(e.meta, "drift", oneLine(f.drifted.message, 600))
 	}
 }
 
@@ -92,11 +92,11 @@ func (c Config) releaseChart(o object, e *entry) {
 		put(e.chart, "version", spec.string("version"))
 		wanted = cmp.Or(spec.string("version"), wanted)
 		ref := spec.object("sourceRef")
-		space := cmp.Or(ref.string("namespace"), o.namespace)
+		namespace := cmp.Or(ref.string("namespace"), o.namespace)
 		if ref.string("name") != "" {
-			e.source = key{ref.string("kind"), space, ref.string("name")}
+			e.source = key{ref.string("kind"), namespace, ref.string("name")}
 		}
-		e.chartKey = key{kindHelmChart, space, o.namespace + "-" + o.name}
+		e.chartKey = key{kindHelmChart, namespace, o.namespace + "-" + o.name}
 		switch part := strings.Split(o.status.string("helmChart"), "/"); {
 		case o.spec.object("chart").string("kind") == kindOCIRepository: // helm-controller creates an OCIRepository for the release instead of a HelmChart
 			e.chartKey, e.source = key{}, key{kindOCIRepository, o.namespace, o.namespace + "-" + o.name}

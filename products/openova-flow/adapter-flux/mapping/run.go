@@ -101,7 +101,7 @@ func (r run) conclude(e evidence) run {
 	return r
 }
 
-// missed returns the run after r if the start of that run was not delivered, or if it ended without an action.
+// missed returns the run after r when the start of the new run was not delivered, or the new run ended without an action.
 func (r run) missed(e evidence) run {
 	if after(e.began, later(r.worked, later(r.end, r.start))) {
 		return run{exists: true, start: e.began, lowerBound: !e.exact || e.failures > 0, gen: e.gen}

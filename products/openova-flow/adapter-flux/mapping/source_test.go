@@ -264,7 +264,7 @@ func TestRelease_ReadyIsNotStalled(t *testing.T) {
 	}{{"True", nil}, {"False", true}} {
 		w.put(release(t, "bp-a", cond{"Ready", c.ready, "UpgradeFailed", "m", 2, 1}, cond{"Stalled", "True", "RetriesExceeded", "gave up", 1, 1}))
 		if got := meta(t, w.must("fsn1/bp-a"))["stalled"]; got != c.stalled {
-			t.Errorf("Ready %s beside Stalled: stalled is %v", c.ready, got)
+			t.Errorf("Ready %s with Stalled: stalled is %v", c.ready, got)
 		}
 	}
 }

@@ -40,7 +40,7 @@ func (r *replay) runs(name string) []span {
 	return all
 }
 
-// statuses returns the successive statuses of a node, each with the second of its event.
+// statuses returns the successive statuses of a node, without repeats.
 func (r *replay) statuses(name string) []string {
 	var all []string
 	for _, n := range r.nodes[r.region+"/"+name] {
@@ -146,8 +146,8 @@ func TestRecordings_TimesAtEveryMoment(t *testing.T) {
 					if past.StartedAt.IsZero() && m["waitingFor"] != nil && !n.StartedAt.IsZero() {
 						t.Errorf("%s only waits, but has startedAt %s", n.ID, clock(n.StartedAt))
 					}
-					namesNobody := strings.Contains(fmt.Sprint(m["message"]), "failed to evaluate the CEL expression")
-					if (m["reason"] == "DependencyNotReady") != (m["waitingSince"] != nil) || (m["waitingSince"] != nil && !namesNobody) != (m["waitingFor"] != nil) {
+					namesNone := strings.Contains(fmt.Sprint(m["message"]), "failed to evaluate the CEL expression")
+					if (m["reason"] == "DependencyNotReady") != (m["waitingSince"] != nil) || (m["waitingSince"] != nil && !namesNone) != (m["waitingFor"] != nil) {
 						t.Errorf("%s waits for %v since %v, with reason %v", n.ID, m["waitingFor"], m["waitingSince"], m["reason"])
 					}
 					before[n.ID] = n
@@ -172,13 +172,11 @@ func TestRegion_Times(t *testing.T) {
 	}
 }
 
-// TestRun_AnotherUIDStartsAnew: an object with the same name and another UID is another object.
-func TestRun_AnotherUIDStartsAnew(t *testing.T) {
+// TestRun_AnotherUIDHasNoEarlierRun: an object with the same name and another UID is another object.
+func TestRun_AnotherUIDHasNoEarlierRun(t *testing.T) {
 	w := newWorld(t)
 	w.put(release(t, "bp-a", cond{"Ready", "True", "InstallSucceeded", "", 20, 1}, cond{"Reconciling", "True", "Progressing", "", 10, 1}))
-	set2 := release(t, "bp-b")
-	set(set2, []any{map[string]any{"name": "bp-a"}}, "spec", "dependsOn")
-	w.put(set2)
+	w.put(dependingOn(t, "bp-b", "bp-a"))
 	again := set(release(t, "bp-a"), "uid-2", "metadata", "uid")
 	changes := w.put(again)
 	if len(changes) == 0 || changes[0].DeleteNode != "fsn1/bp-a" {

@@ -2,7 +2,7 @@ package mapping
 
 // write puts the judgement into a node's meta, and the facts that remembered restores in a later process.
 func (f *facts) write(m map[string]any) {
-	j := course(f.judge)
+	j := timeline(f.judge)
 	putList(j, "needs", f.needs())
 	putList(j, "named", f.namedNeeds())
 	putList(j, "readyWhile", f.readyWhile())
@@ -74,8 +74,8 @@ func (f *facts) readyWhile() []string {
 	return f.deps
 }
 
-// healthOf returns the nodes whose health it waits for or that its failed health check names, and its controller if it waits only for that and that is
-// down.
+// healthOf returns the nodes whose health it waits for or that its failed health check names, and its controller if the controller is down and the object
+// waits only for it.
 func (f *facts) healthOf() []string {
 	var ids []string
 	if f.ready.status != "True" && f.deletedAt.IsZero() {

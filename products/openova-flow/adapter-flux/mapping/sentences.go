@@ -43,6 +43,7 @@ func (s subject) dependsOn() []string {
 	return s.kubectl("get", s.resource(), s.name, "-o", "jsonpath={.spec.dependsOn}")
 }
 
+// flux returns a flux command for the object, or describe if flux does not know the kind.
 func (s subject) flux(verb string, flags ...string) []string {
 	cli := s.cli()
 	if cli == nil {
@@ -62,7 +63,7 @@ func (s subject) force() []string {
 	return s.flux("reconcile")
 }
 
-// reset returns the command that makes Flux retry after it has given up; nil if the same input can only fail again.
+// reset returns the command that makes Flux retry after it has given up, or describe if that cannot help.
 func (s subject) reset(why explanation) []string {
 	if s.kind == kindHelmRelease && why.helps() {
 		return s.flux("reconcile", "--reset")
@@ -111,9 +112,9 @@ func explain(s subject, reason, message string) explanation {
 	e := explanation{subject: s, reason: reason, message: message, clause: reasons[reason]}
 	for _, p := range patterns {
 		if g := p.pattern.FindStringSubmatch(message); g != nil {
-			e.cause = words(p.why(g), 400)
+			e.cause = oneLine(p.why(g), 400)
 			if p.object != nil {
-				e.object = words(p.object(g), 3*longestName)
+				e.object = oneLine(p.object(g), 3*longestName)
 			}
 			if p.command != nil {
 				e.command = trusted(p.command(g), g)
@@ -162,7 +163,7 @@ func (e explanation) why() string {
 	if e.cause != "" {
 		return e.cause
 	}
-	return words(e.message, 200)
+	return oneLine(e.message, 200)
 }
 
 // sentence returns the whole sentence, with the name of the object.
@@ -201,26 +202,27 @@ func class(reason string) string {
 	return b.String()
 }
 
-// words puts a message on one line of at most most characters and cuts it between words if it can.
-func words(s string, most int) string {
+// oneLine puts a message on one line of at most limit characters, and cuts it between words if possible. It removes the names of
+// temporary directories, and replaces JSON by an ellipsis.
+func oneLine(s string, limit int) string {
 	s = temporary.ReplaceAllString(strings.Join(strings.Fields(s), " "), "")
 	s = jsonText.ReplaceAllString(s, "…")
-	if len(s) <= most {
+	if len(s) <= limit {
 		return s
 	}
 	runes := []rune(s)
-	if len(runes) <= most {
+	if len(runes) <= limit {
 		return s
 	}
-	cut := string(runes[:most-2])
-	if gap := strings.LastIndexByte(cut, ' '); gap > most/2 {
+	cut := string(runes[:limit-2])
+	if gap := strings.LastIndexByte(cut, ' '); gap > limit/2 {
 		cut = cut[:gap]
 	}
 	return strings.TrimRight(cut, ` ,;:.("'`) + " …"
 }
 
 var (
-	temporary = regexp.MustCompile(`/tmp/[^/\s:'",]*/?`)  // a temporary directory, another one at each try
+	temporary = regexp.MustCompile(`/tmp/[^/\s:'",]*/?`)  // a temporary directory, which has another name at each try
 	jsonText  = regexp.MustCompile(`\{\\?".*\}|\{\\?".*`) // to its end, or to where the message was cut
 )
 
@@ -259,8 +261,8 @@ func (f *facts) try() string {
 	switch {
 	case f.tries == 0:
 		return ""
-	case f.most > 0:
-		return fmt.Sprintf(" (try %d of %d)", f.tries, f.most)
+	case f.maxTries > 0:
+		return fmt.Sprintf(" (try %d of %d)", f.tries, f.maxTries)
 	}
 	return fmt.Sprintf(" (try %d)", f.tries)
 }
@@ -303,10 +305,10 @@ func (f *facts) inProgress() string {
 
 // health returns the names of the objects in a health check that are not nodes.
 func (f *facts) health() string {
-	if len(f.unknown) == 0 {
+	if len(f.otherChecks) == 0 {
 		return ""
 	}
-	return " (" + strings.Join(f.unknown[:min(3, len(f.unknown))], ", ") + ")"
+	return " (" + strings.Join(f.otherChecks[:min(3, len(f.otherChecks))], ", ") + ")"
 }
 
 // overdue returns the cause for work that takes longer than its limit.

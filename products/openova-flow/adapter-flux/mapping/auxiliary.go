@@ -7,9 +7,9 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// beside reads an object that is not part of a rollout itself: a source (source.toolkit.fluxcd.io/v1), an ArtifactGenerator, a ResourceSet or a
+// auxiliary reads an object that is not part of a rollout itself: a source (source.toolkit.fluxcd.io/v1), an ArtifactGenerator, a ResourceSet or a
 // FluxInstance.
-func (c Config) beside(o object, past *entry) (*entry, error) {
+func (c Config) auxiliary(o object, past *entry) (*entry, error) {
 	ready := o.conditions["Ready"]
 	f := commonFacts(o)
 	f.limit = duration(o.spec, "timeout", grace)
@@ -26,7 +26,7 @@ func (c Config) beside(o object, past *entry) (*entry, error) {
 	}
 	e := &entry{
 		key: o.key, id: c.id(o.key), uid: o.uid, label: o.name, family: family(o), auxiliary: true, facts: f, applier: appliedBy(o),
-		status: besideStatus(o, held, f.static), meta: commonMeta(o, held), needs: needs,
+		status: auxiliaryStatus(held, f.static), meta: commonMeta(o, held), needs: needs,
 	}
 	e.remember(past, held)
 	describeSource(o, e.meta)
@@ -37,7 +37,7 @@ func (c Config) beside(o object, past *entry) (*entry, error) {
 	return e, nil
 }
 
-// describeSource puts the origin of a source and its present content into m.
+// describeSource puts the origin of a source and its current artifact into m.
 func describeSource(o object, m map[string]any) {
 	artifact := o.status.object("artifact")
 	put(m, "url", address(o.spec.string("url")))
@@ -71,7 +71,7 @@ func reference(ref fields) string {
 	return ""
 }
 
-func besideStatus(o object, ready condition, static bool) string {
+func auxiliaryStatus(ready condition, static bool) string {
 	switch {
 	case ready.status == "True", static:
 		return flow.StatusSucceeded

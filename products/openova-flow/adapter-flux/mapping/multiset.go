@@ -6,13 +6,13 @@ import (
 	"slices"
 )
 
-// extent keeps the minimum of a changing collection of integers. A change takes logarithmic time.
-type extent struct {
+// multiset is a collection of integers that knows its minimum. A change takes logarithmic time.
+type multiset struct {
 	count map[int64]int
 	least intHeap // every counted value, and some that were removed
 }
 
-func (x *extent) add(v int64) {
+func (x *multiset) add(v int64) {
 	if x.count == nil {
 		x.count = map[int64]int{}
 	}
@@ -28,14 +28,14 @@ func (x *extent) add(v int64) {
 	heap.Push(&x.least, v)
 }
 
-func (x *extent) remove(v int64) {
+func (x *multiset) remove(v int64) {
 	if x.count[v]--; x.count[v] <= 0 {
 		delete(x.count, v)
 	}
 }
 
 // min returns the least value, and whether there is one.
-func (x *extent) min() (int64, bool) {
+func (x *multiset) min() (int64, bool) {
 	for len(x.least) > 0 {
 		if x.count[x.least[0]] > 0 {
 			return x.least[0], true

@@ -178,7 +178,9 @@ func (c *Cluster) set(o object) ([]Change, error) {
 		changes = append(changes, c.countKind(e.kind, 1)...)
 	}
 	changes = append(changes, c.markServed(e)...)
-	changes = append(changes, c.generates(o, e)...)
+	if o.kind == kindArtifactGenerator {
+		changes = append(changes, c.setGenerated(o.key, generated(o))...)
+	}
 	changes = append(changes, c.refresh(o.key)...)
 	changes = append(changes, c.link(o.key)...)
 	changes = append(changes, c.moveBetween(old, e)...)
@@ -220,10 +222,8 @@ func (c *Cluster) remove(k key) []Change {
 			}
 		}
 	}
-	for made, by := range c.makers {
-		if by == k {
-			delete(c.makers, made)
-		}
+	if k.kind == kindArtifactGenerator {
+		changes = append(changes, c.setGenerated(k, nil)...)
 	}
 	changes = append(changes, c.setArtifact(k, artifact{})...)
 	return append(changes, c.countKind(k.kind, -1)...)

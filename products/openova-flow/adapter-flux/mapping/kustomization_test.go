@@ -50,6 +50,8 @@ func TestKustomization_SourceIsTheGeneratorOfAMissingArtifact(t *testing.T) {
 	made := artifact(t, "ExternalArtifact", "flux-system", "made", "True", "Succeeded")
 	k := set(kustomization(t, 1, "", ""), map[string]any{"kind": "ExternalArtifact", "name": "made"}, "spec", "sourceRef")
 	const artifactID, generatorID = "fsn1/ExternalArtifact/flux-system/made", "fsn1/ArtifactGenerator/flux-system/gen"
+	others := generator.DeepCopy()
+	set(others, []any{map[string]any{"name": "another"}}, "spec", "artifacts")
 	for _, c := range []struct {
 		name string
 		do   func()
@@ -59,7 +61,9 @@ func TestKustomization_SourceIsTheGeneratorOfAMissingArtifact(t *testing.T) {
 		{"only the generator exists", func() { w.put(generator) }, generatorID},
 		{"the artifact exists", func() { w.put(made) }, artifactID},
 		{"the artifact is deleted", func() { w.event(mapping.Deleted, made) }, generatorID},
-		{"the generator is deleted", func() { w.event(mapping.Deleted, generator); w.put(set(k, "x", "spec", "path")) }, artifactID},
+		{"the generator makes only another artifact", func() { w.put(others) }, artifactID},
+		{"the generator makes it again", func() { w.put(generator) }, generatorID},
+		{"the generator is deleted", func() { w.event(mapping.Deleted, generator) }, artifactID},
 	} {
 		c.do()
 		if got := judgements(t, w.must("fsn1/Kustomization/flux-system/apps"))[0]["source"]; got != c.want {

@@ -129,20 +129,37 @@ func (c *Cluster) chartOf(e *entry) key {
 	return e.chartKey
 }
 
-// generates records which ExternalArtifacts an ArtifactGenerator makes, and refreshes their users.
-func (c *Cluster) generates(o object, e *entry) []Change {
-	if o.kind != kindArtifactGenerator {
-		return nil
-	}
-	var changes []Change
+// generated returns the ExternalArtifacts that an ArtifactGenerator makes.
+func generated(o object) map[key]bool {
+	made := map[key]bool{}
 	for _, item := range o.spec.list("artifacts") {
 		m, _ := item.(map[string]any)
 		if name := fields(m).string("name"); name != "" {
-			made := key{kindExternalArtifact, o.namespace, name}
-			c.makers[made] = o.key
-			for _, user := range sorted(c.users[made]) {
-				changes = append(changes, c.refresh(user)...)
-			}
+			made[key{kindExternalArtifact, o.namespace, name}] = true
+		}
+	}
+	return made
+}
+
+// setGenerated records which ExternalArtifacts an ArtifactGenerator makes, and refreshes the users of those that it did not make before or no longer makes.
+func (c *Cluster) setGenerated(generator key, made map[key]bool) []Change {
+	touched := map[key]bool{}
+	for artifact, maker := range c.makers {
+		if maker == generator && !made[artifact] {
+			delete(c.makers, artifact)
+			touched[artifact] = true
+		}
+	}
+	for artifact := range made {
+		if c.makers[artifact] != generator {
+			c.makers[artifact] = generator
+			touched[artifact] = true
+		}
+	}
+	var changes []Change
+	for _, artifact := range sorted(touched) {
+		for _, user := range sorted(c.users[artifact]) {
+			changes = append(changes, c.refresh(user)...)
 		}
 	}
 	return changes

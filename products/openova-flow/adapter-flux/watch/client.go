@@ -14,13 +14,13 @@ import (
 	"k8s.io/client-go/tools/cache"
 )
 
-// source lists and watches for a reflector, and reports the result of every request and every error event of a watch. A reflector's own error
-// handler gets no 429, no refused connection of a watch, and no error events. Requests without an answer are repeated here, since a reflector
-// would wait longer each time, up to half a minute, partly without checking its context.
+// source lists and watches for a reflector, and reports the result of every request and every error event of a watch, since a reflector calls its own
+// error handler neither for a 429 or a refused connection of a watch, nor for error events. It also repeats requests without an answer: a reflector would
+// wait longer each time, up to half a minute, partly without checking its context.
 type source struct {
 	dynamic.ResourceInterface
 	timeout time.Duration // limit for a list, and for the response header of a watch
-	gate    *gate
+	retries *retryLimiter
 	outcome func(verb string, err error) // err is nil after a success
 }
 
@@ -43,7 +43,7 @@ func (s source) list(ctx context.Context, opts metav1.ListOptions) (list runtime
 func (s source) watch(ctx context.Context, opts metav1.ListOptions) (w watch.Interface, err error) {
 	err = s.answered(ctx, func() error {
 		w, err = s.begin(ctx, opts)
-		if err == nil || opts.SendInitialEvents == nil || classOf(err).away() { // after any other error of a streaming list, the reflector lists instead: report that result
+		if err == nil || opts.SendInitialEvents == nil || classOf(err).unanswered() { // after any other error of a streaming list, the reflector lists instead: report that result
 			s.outcome("watch", err)
 		}
 		return err
@@ -54,10 +54,10 @@ func (s source) watch(ctx context.Context, opts metav1.ListOptions) (w watch.Int
 // begin begins a watch. Its response header must arrive within the timeout.
 func (s source) begin(ctx context.Context, opts metav1.ListOptions) (watch.Interface, error) {
 	ctx, cancel := context.WithCancel(ctx)
-	late := time.AfterFunc(s.timeout, cancel)
+	timer := time.AfterFunc(s.timeout, cancel)
 	w, err := s.Watch(ctx, opts)
 	switch {
-	case !late.Stop():
+	case !timer.Stop(): // it has fired
 		if err == nil {
 			w.Stop()
 		}
@@ -72,16 +72,16 @@ func (s source) begin(ctx context.Context, opts metav1.ListOptions) (watch.Inter
 // answered repeats a request until it is answered or ctx ends.
 func (s source) answered(ctx context.Context, request func() error) error {
 	for {
-		answered := s.gate.next()
+		answered := s.retries.next()
 		err := request()
 		if err == nil {
-			s.gate.open()
+			s.retries.answer()
 			return nil
 		}
-		if !classOf(err).away() {
+		if !classOf(err).unanswered() {
 			return err
 		}
-		if !s.gate.wait(ctx, answered) {
+		if !s.retries.wait(ctx, answered) {
 			return ctx.Err()
 		}
 	}

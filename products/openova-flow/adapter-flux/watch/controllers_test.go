@@ -45,7 +45,7 @@ func TestControllers_DownAfterTheLeaseExpiredWhileWatched(t *testing.T) {
 		{"a removed shard releases its Lease", 197, []unstructured.Unstructured{released(helm + "-1a2b3c"), lease(helm, second)}, second},
 		{"and later", 500, []unstructured.Unstructured{released(helm + "-1a2b3c"), lease(helm, second)}, second},
 		{"gone", 501, nil, ""},
-		{"made again", 502, []unstructured.Unstructured{lease(helm, second)}, ""},
+		{"created again", 502, []unstructured.Unstructured{lease(helm, second)}, ""},
 	} {
 		var want []mapping.Controller
 		if step.down != "" {

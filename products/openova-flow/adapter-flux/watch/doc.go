@@ -4,9 +4,9 @@
 // only under extreme load: people want to see all states of a release, not only the last. One goroutine, in the Pump, takes the versions out, maps
 // them and passes the changes on.
 //
-// A kind that the cluster does not serve yet, or that the credentials must not read, is retried until it can be watched. No response of an API
-// server ends the Watcher. A problem is logged when it changes, reported by Problems while it lasts, and reported by Gaps if it does not pass
-// without an action.
+// A kind that the cluster does not serve yet, or that the credentials may not read, is retried until it can be watched. No response of an API
+// server ends the Watcher. A problem is logged when it changes, reported by Problems while it lasts, and in Info.Gaps if it lasts until a person
+// changes the cluster.
 //
 // A Leader elects the process that reports its cluster.
 package watch

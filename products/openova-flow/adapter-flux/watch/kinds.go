@@ -10,7 +10,7 @@ type Kind struct {
 	Uncommon bool // many clusters do not have it, so its absence is not reported
 }
 
-// Kinds are the kinds that the mapping has.
+// Kinds are the kinds that the mapping reads.
 var Kinds = []Kind{
 	{"HelmRelease", schema.GroupVersionResource{Group: "helm.toolkit.fluxcd.io", Version: "v2", Resource: "helmreleases"}, true, false},
 	{"HelmChart", schema.GroupVersionResource{Group: "source.toolkit.fluxcd.io", Version: "v1", Resource: "helmcharts"}, true, false},

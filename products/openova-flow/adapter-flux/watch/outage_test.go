@@ -43,8 +43,8 @@ func (o *outage) begin(err error, only string) {
 
 func (o *outage) end() { o.begin(nil, "") }
 
-// refuse counts a request and returns its error.
-func (o *outage) refuse(a clienttesting.Action) error {
+// errorOf counts a request and returns its error.
+func (o *outage) errorOf(a clienttesting.Action) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.only != "" && o.only != a.GetResource().Resource {
@@ -62,15 +62,15 @@ func (o *outage) unanswered() int {
 	return o.requests
 }
 
-func TestWatch_IsCurrentWithinTwoSecondsOfAnOutage(t *testing.T) {
+func TestWatch_IsCurrentTwoSecondsAfterAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, o := fakeClient(), &outage{}
 		client.PrependReactor("*", "*", func(a clienttesting.Action) (bool, runtime.Object, error) {
-			err := o.refuse(a)
+			err := o.errorOf(a)
 			return err != nil, nil, err
 		})
 		client.PrependWatchReactor("*", func(a clienttesting.Action) (bool, apiwatch.Interface, error) {
-			if err := o.refuse(a); err != nil {
+			if err := o.errorOf(a); err != nil {
 				return true, nil, err
 			}
 			w, err := client.Tracker().Watch(a.GetResource(), a.GetNamespace())
@@ -154,7 +154,7 @@ func TestWatch_RepeatsRequestsWithoutAnAnswer(t *testing.T) {
 	}
 }
 
-func TestWatch_SlowListDelaysOthersForAWhileOnly(t *testing.T) {
+func TestWatch_SlowListDelaysOthersForALimitedTime(t *testing.T) {
 	t.Parallel()
 	s := server(t, releases)
 	s.NoStreamedLists = true

@@ -1,7 +1,6 @@
 package watch_test
 
 import (
-	"context"
 	"net/http"
 	"net/http/httptest"
 	"reflect"
@@ -17,10 +16,6 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch"
 	"github.com/openova-io/openova/products/openova-flow/adapter-flux/watch/apitest"
 )
-
-func (everything) Versions(_ context.Context, r schema.GroupVersionResource) ([]string, error) {
-	return []string{r.Version}, nil
-}
 
 func TestWatcher_WatchesAKindInstalledLater(t *testing.T) {
 	s := server(t)

@@ -37,13 +37,13 @@ const (
 // lasting reports whether the problem lasts until a person changes something in the cluster.
 func (c Class) lasting() bool { return c == NotServed || c == OtherVersion || c == Forbidden }
 
-// away reports whether the API server did not answer. The request is repeated unchanged.
-func (c Class) away() bool {
+// unanswered reports whether the API server gave no usable answer. The request is repeated unchanged.
+func (c Class) unanswered() bool {
 	return c == Refused || c == Unreachable || c == Unavailable || c == Throttled
 }
 
 // blinds reports whether the last known state may be outdated. NotFound and Expired do not count, since the API server has answered.
-func (c Class) blinds() bool { return c.away() || c == Unauthorized || c == TLS || c == Other }
+func (c Class) blinds() bool { return c.unanswered() || c == Unauthorized || c == TLS || c == Other }
 
 // Problem is the reason why a kind in a namespace is not watched.
 type Problem struct {

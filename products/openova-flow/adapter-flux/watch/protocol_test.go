@@ -1,6 +1,7 @@
 package watch_test
 
 import (
+	"context"
 	"maps"
 	"net/http"
 	"strings"
@@ -41,7 +42,7 @@ func TestWatcher_EndsWithTheStateOfAFailingAPIServer(t *testing.T) {
 		{"nothing", func(*apitest.Server) {}},
 		{"watches end with bookmarks", func(s *apitest.Server) { s.End() }},
 		{"watches break within an event", func(s *apitest.Server) { s.Cut() }},
-		{"versions expire while the watch is away", func(s *apitest.Server) { s.Compact(); s.Cut() }},
+		{"versions expire while there is no watch", func(s *apitest.Server) { s.Compact(); s.Cut() }},
 		{"the list expires too", func(s *apitest.Server) { s.Fail(1, apitest.ListExpired, isList); s.Compact(); s.Cut() }},
 		{"storage initializes", func(s *apitest.Server) { s.Fail(3, apitest.Initializing, isWatch); s.Cut() }},
 		{"credentials are unknown for a moment", func(s *apitest.Server) {
@@ -180,3 +181,7 @@ func TestPump_SkipsAMalformedRelease(t *testing.T) {
 
 // everything is a Discovery that serves every kind in the required version.
 type everything struct{}
+
+func (everything) Versions(_ context.Context, r schema.GroupVersionResource) ([]string, error) {
+	return []string{r.Version}, nil
+}

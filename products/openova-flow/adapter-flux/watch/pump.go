@@ -40,7 +40,7 @@ type Pump struct {
 
 const (
 	maxVersions = 16          // waiting versions of one object
-	room        = 512         // waiting items: about 50 ms of work, so that high load delays nothing and a busy machine loses no transition
+	room        = 512         // waiting items up to which no version is dropped, about 50 ms of work: a machine that is busy for a moment loses none
 	skipAgain   = time.Minute // time after which a skipped object is logged again
 )
 

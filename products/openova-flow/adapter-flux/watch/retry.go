@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// gate limits retries to an API server that does not answer. After each pause one of the unanswered requests is repeated, in turn; after the first
+// retryLimiter limits retries to an API server that does not answer. After each pause one of the unanswered requests is repeated, in turn; after the first
 // answer, all others are.
-type gate struct {
+type retryLimiter struct {
 	pause time.Duration
 	turn  chan struct{} // held by the request that is repeated next
 
@@ -17,32 +17,33 @@ type gate struct {
 	answered chan struct{} // closed with the next answer
 }
 
-func newGate(pause time.Duration) *gate {
-	return &gate{pause: pause, turn: make(chan struct{}, 1), answered: make(chan struct{})}
+func newRetryLimiter(pause time.Duration) *retryLimiter {
+	return &retryLimiter{pause: pause, turn: make(chan struct{}, 1), answered: make(chan struct{})}
 }
 
 // next returns a channel that the next answer closes. Call it before the request is made.
-func (g *gate) next() <-chan struct{} {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.answered
+func (l *retryLimiter) next() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.answered
 }
 
-func (g *gate) open() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	close(g.answered)
-	g.answered = make(chan struct{})
+// answer ends all waits. Call it when the API server has answered.
+func (l *retryLimiter) answer() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	close(l.answered)
+	l.answered = make(chan struct{})
 }
 
-// wait returns true when an unanswered request should be repeated, and false if ctx ends. answered is what next returned before the
+// wait returns true when an unanswered request should be repeated, and false if ctx ends. answered is the channel that next returned before the
 // request.
-func (g *gate) wait(ctx context.Context, answered <-chan struct{}) bool {
+func (l *retryLimiter) wait(ctx context.Context, answered <-chan struct{}) bool {
 	select {
-	case g.turn <- struct{}{}:
-		defer func() { <-g.turn }()
+	case l.turn <- struct{}{}:
+		defer func() { <-l.turn }()
 		select {
-		case <-time.After(g.pause/2 + rand.N(g.pause/2)):
+		case <-time.After(l.pause/2 + rand.N(l.pause/2)):
 		case <-answered:
 		case <-ctx.Done():
 		}

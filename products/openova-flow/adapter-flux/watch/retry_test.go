@@ -9,21 +9,21 @@ import (
 	"time"
 )
 
-func TestGate_AnswerEndsEveryWait(t *testing.T) {
+func TestRetryLimiter_AnswerEndsEveryWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(time.Second)
+		l := newRetryLimiter(time.Second)
 		var waits sync.WaitGroup
 		for range 5 {
-			answered := g.next()
+			answered := l.next()
 			waits.Go(func() {
-				if !g.wait(t.Context(), answered) {
+				if !l.wait(t.Context(), answered) {
 					t.Error("a wait was cancelled")
 				}
 			})
 		}
 		synctest.Wait()
 		at := time.Now()
-		g.open()
+		l.answer()
 		waits.Wait()
 		if took := time.Since(at); took != 0 {
 			t.Errorf("the last wait returned after %v", took)
@@ -31,15 +31,15 @@ func TestGate_AnswerEndsEveryWait(t *testing.T) {
 	})
 }
 
-func TestGate_OneRequestAPauseIsRepeated(t *testing.T) {
+func TestRetryLimiter_OneRequestAPauseIsRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newGate(time.Second)
+		l := newRetryLimiter(time.Second)
 		ctx, cancel := context.WithCancel(t.Context())
 		var repeated atomic.Int64
 		var requests sync.WaitGroup
 		for range 50 {
 			requests.Go(func() {
-				for g.wait(ctx, g.next()) {
+				for l.wait(ctx, l.next()) {
 					repeated.Add(1)
 				}
 			})

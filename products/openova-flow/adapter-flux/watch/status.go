@@ -63,7 +63,7 @@ type board struct {
 	metrics     *Metrics
 	settleAfter time.Duration
 	changed     func(Info) // called with the mutex held, in order
-	completed   func()     // called like changed, after the last Info before complete is closed
+	completed   func()     // called once, like changed; it closes complete after all Infos before it were handled
 	identified  chan struct{}
 	complete    chan struct{}
 

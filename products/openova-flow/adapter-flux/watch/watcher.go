@@ -23,7 +23,7 @@ type Config struct {
 	Client     dynamic.Interface
 	Discovery  Discovery
 	Namespaces []string // empty: all
-	Kinds      []Kind   // default: Kinds; the first one must be served and readable before the Watcher is complete
+	Kinds      []Kind   // default: Kinds; the Watcher is not complete while the first one is forbidden, or served only in another version
 	KeepUnread bool     // keep annotations and spec.values, which the mapping does not read
 	Logger     *slog.Logger
 	Metrics    *Metrics // default: not exported
@@ -36,20 +36,20 @@ type Config struct {
 	FirstRetry  time.Duration // default 500 ms; doubles
 	MaxRetry    time.Duration // default 10 s
 	Recheck     time.Duration // default 1 min: time between attempts to watch a missing optional kind
-	SettleAfter time.Duration // default 3 s: age at which a denial counts
+	SettleAfter time.Duration // default 3 s: time after which a kind counts as missing or forbidden
 	LeasePace   time.Duration // default 30 s: time between two lists of the Leases of Flux's controllers
 	LeaseGrace  time.Duration // default 1 min: time after a Lease has expired until its controller counts as down
 
-	AskTimeout  time.Duration // default 10 s: limit of small requests
+	AskTimeout  time.Duration // default 10 s: limit of requests with small answers
 	ListTimeout time.Duration // default 90 s: limit of lists (an API server's own is a minute), and of the response header of a watch
 }
 
 // Watcher watches the objects of one cluster.
 type Watcher struct {
-	cfg   Config
-	board *board
-	turn  chan struct{} // held by the reflector that reads its initial list
-	gate  *gate
+	cfg     Config
+	board   *board
+	turn    chan struct{} // held by the reflector that reads its initial list
+	retries *retryLimiter
 }
 
 // turnTime is the maximum time for which one initial list delays the others.
@@ -87,7 +87,7 @@ func New(cfg Config) *Watcher {
 			b.targets = append(b.targets, &target{kind: k, namespace: ns, problems: map[string]Problem{}})
 		}
 	}
-	return &Watcher{cfg, b, make(chan struct{}, 1), newGate(min(time.Second, cfg.MaxRetry))}
+	return &Watcher{cfg, b, make(chan struct{}, 1), newRetryLimiter(min(time.Second, cfg.MaxRetry))}
 }
 
 // Identified returns a channel that is closed when ClusterUID is known, or known to be unreadable.
@@ -135,7 +135,7 @@ func (w *Watcher) Run(ctx context.Context, q *Queue) {
 // await calls ask until it succeeds. It returns false if ctx ends.
 func (w *Watcher) await(ctx context.Context, t *target, ask func(context.Context, *target) (verb string, p *Problem)) bool {
 	for delay := w.cfg.FirstRetry; ; delay = min(2*delay, w.cfg.MaxRetry) {
-		answered := w.gate.next()
+		answered := w.retries.next()
 		asking, cancel := context.WithTimeout(ctx, w.cfg.AskTimeout)
 		verb, p := ask(asking, t)
 		cancel()
@@ -143,12 +143,12 @@ func (w *Watcher) await(ctx context.Context, t *target, ask func(context.Context
 			return false
 		}
 		if p == nil {
-			w.gate.open()
+			w.retries.answer()
 			return true
 		}
 		w.board.record(t, verb, p)
-		if p.Class.away() {
-			if !w.gate.wait(ctx, answered) {
+		if p.Class.unanswered() {
+			if !w.retries.wait(ctx, answered) {
 				return false
 			}
 			continue
@@ -210,7 +210,7 @@ func (w *Watcher) follow(ctx context.Context, q *Queue, t *target) {
 		next()
 		q.Call(func() { w.board.synced(t) })
 	}}
-	from := source{w.cfg.Client.Resource(t.kind.Resource).Namespace(t.namespace), w.cfg.ListTimeout, w.gate, func(verb string, err error) {
+	from := source{w.cfg.Client.Resource(t.kind.Resource).Namespace(t.namespace), w.cfg.ListTimeout, w.retries, func(verb string, err error) {
 		if ctx.Err() == nil {
 			w.board.outcome(t, verb, err)
 		}

@@ -37,7 +37,7 @@ type Server struct {
 	cut       chan struct{} // closed to break the watches in the middle of an event
 	end       chan struct{} // closed to end the watches regularly
 
-	// NoStreamedLists makes it answer a watch with sendInitialEvents like a server that does not support that.
+	// NoStreamedLists makes the Server answer a watch with sendInitialEvents like a server that does not support it.
 	NoStreamedLists bool
 
 	ahead atomic.Int64 // how far its clock is ahead, nanoseconds
@@ -57,7 +57,7 @@ type fault struct {
 	answer  Answer
 }
 
-// Answer is a faulty answer.
+// Answer is an answer that replaces the regular one.
 type Answer struct {
 	Never      bool // there is no answer
 	Status     int

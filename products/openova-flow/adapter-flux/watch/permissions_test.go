@@ -139,6 +139,9 @@ func TestControllers_LeaseThatExpiresMakesANode(t *testing.T) {
 	}
 	grant()
 	eventually(t, isStatus(r, node, "failed"), func() any { return r.statuses() })
+	if r.log.lines("controller does not renew its Lease", "lease=helm-controller-leader-election", "renewed=2026-03-01T12:05:00.000Z") != 1 {
+		t.Errorf("log:\n%s", r.log)
+	}
 	renew("2026-03-01T12:10:00.000000Z")
 	eventually(t, func() bool { return r.statuses()[node] == "" }, func() any { return r.statuses() })
 }

@@ -130,7 +130,11 @@ func (b *board) setDown(down []mapping.Controller) {
 	}
 	for _, d := range down {
 		if !slices.Contains(b.down, d) {
-			b.logger.Warn("controller does not renew its Lease", "lease", d.Lease, "renewed", d.Renewed)
+			log := b.logger.With("lease", d.Lease)
+			if ms, ok := d.Renewed.Get(); ok {
+				log = log.With("renewed", time.UnixMilli(ms).UTC())
+			}
+			log.Warn("controller does not renew its Lease")
 		}
 	}
 	b.down = down

@@ -27,14 +27,14 @@ type line struct {
 	changes []change
 }
 
-// lists has the array of each message type.
-var lists = map[flow.Type]string{
+// arrayNames has the name of the array in a message of each type.
+var arrayNames = map[flow.Type]string{
 	flow.TypeDeleteRels: "pairs", flow.TypeDeleteNodes: "ids", flow.TypeUpsertNodes: "nodes", flow.TypeUpsertRels: "relationships",
 }
 
-// inOrder is the order of the messages of a wave. Deletions come first. A node's deletion removes its relationships, so these
-// come last.
-var inOrder = [...]flow.Type{flow.TypeDeleteRels, flow.TypeDeleteNodes, flow.TypeUpsertNodes, flow.TypeUpsertRels}
+// messageOrder is the order of the messages of a wave: deletions first, and relationships last, since the deletion of a node removes its
+// relationships.
+var messageOrder = [...]flow.Type{flow.TypeDeleteRels, flow.TypeDeleteNodes, flow.TypeUpsertNodes, flow.TypeUpsertRels}
 
 func (c change) typ() flow.Type {
 	switch {
@@ -62,8 +62,8 @@ func (c change) element() string {
 	return string(b)
 }
 
-// frameSize is more than the bytes of a message without its elements.
-const frameSize = 64
+// messageOverhead is an upper limit for the bytes of a message without its elements.
+const messageOverhead = 64
 
 // limits limit a batch. A batch has at least one change, whatever its size.
 type limits struct {
@@ -84,20 +84,20 @@ func Encode(changes []mapping.Change) []byte {
 func makeBatch(changes []change, lim limits) *batch {
 	b := &batch{}
 	w := newWave()
-	size, taken := len(inOrder)*frameSize, 0
+	size, taken := len(messageOrder)*messageOverhead, 0
 	for _, c := range changes {
-		grow := len(c.json) + frameSize
+		grow := len(c.json) + messageOverhead
 		if c.deletes() {
 			grow += 2 * (len(c.key.node) + len(c.key.rel.FromID) + len(c.key.rel.ToID))
 		}
-		crossing := !w.takes(c)
-		if crossing {
-			grow += len(inOrder) * frameSize
+		nextWave := !w.takes(c)
+		if nextWave {
+			grow += len(messageOrder) * messageOverhead
 		}
 		if size += grow; taken > 0 && size > lim.batch {
 			break
 		}
-		if crossing {
+		if nextWave {
 			b.lines = append(b.lines, w.lines(lim)...)
 			w = newWave()
 		}
@@ -113,7 +113,7 @@ func makeBatch(changes []change, lim limits) *batch {
 func (b *batch) encode() {
 	var buf bytes.Buffer
 	for _, l := range b.lines {
-		buf.WriteString(`{"type":"` + string(l.typ) + `","` + lists[l.typ] + `":[`)
+		buf.WriteString(`{"type":"` + string(l.typ) + `","` + arrayNames[l.typ] + `":[`)
 		for i, c := range l.changes {
 			if i > 0 {
 				buf.WriteByte(',')
@@ -127,13 +127,13 @@ func (b *batch) encode() {
 
 var elementName = regexp.MustCompile(`^(nodes|relationships|ids|pairs)\[(\d+)\]`)
 
-// named returns the change at the line and field of an answer, if there is one.
+// named returns the change that an answer names by line and field, if there is one. The line must be one of the batch.
 func (b *batch) named(p problem) (c change, ok bool) {
 	l := b.lines[p.Line-1]
 	if len(l.changes) == 1 {
 		return l.changes[0], true
 	}
-	if m := elementName.FindStringSubmatch(p.Field); m != nil && m[1] == lists[l.typ] {
+	if m := elementName.FindStringSubmatch(p.Field); m != nil && m[1] == arrayNames[l.typ] {
 		if i, err := strconv.Atoi(m[2]); err == nil && i < len(l.changes) {
 			return l.changes[i], true
 		}
@@ -141,8 +141,8 @@ func (b *batch) named(p problem) (c change, ok bool) {
 	return change{}, false
 }
 
-// wave is a list of changes with which one message of each type, in the order of inOrder, has the same result as one
-// message for each change.
+// wave is a run of changes that can be sent as one message of each type, in messageOrder, with the same result as one message for each
+// change.
 type wave struct {
 	byType   map[flow.Type][]change
 	upserted map[key]struct{}
@@ -179,14 +179,14 @@ func (w *wave) add(c change) {
 
 func (w *wave) lines(lim limits) []line {
 	var out []line
-	for _, typ := range inOrder {
+	for _, typ := range messageOrder {
 		var l line
-		size := frameSize
+		size := messageOverhead
 		for _, c := range w.byType[typ] {
 			n := len(c.element()) + 1
 			if len(l.changes) > 0 && (lim.single || size+n > lim.message) {
 				out = append(out, l)
-				l, size = line{}, frameSize
+				l, size = line{}, messageOverhead
 			}
 			l.typ = typ
 			l.changes = append(l.changes, c)

@@ -66,7 +66,7 @@ func (r *runner) claimed(lease string, a answer, now time.Time) {
 	}
 }
 
-// endClaimTrouble ends a trouble, if it is about the claim.
+// endClaimTrouble ends the trouble if it is about the claim.
 func (r *runner) endClaimTrouble() {
 	r.mu.Lock()
 	failed := strings.HasPrefix(r.trouble.kind, claimTrouble)

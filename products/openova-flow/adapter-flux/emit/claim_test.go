@@ -15,8 +15,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/record"
 )
 
-// claimed runs a test against the real server in fake time.
-func claimed(t *testing.T, f func(t *testing.T, s *realServer)) {
+// withRealServer runs a test against the real server in fake time.
+func withRealServer(t *testing.T, f func(t *testing.T, s *realServer)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &realServer{}
 		s.restart()
@@ -65,7 +65,7 @@ func (c *calls) take() []string {
 }
 
 func TestClaim_PrecedesTheFirstPost(t *testing.T) {
-	claimed(t, func(t *testing.T, s *realServer) {
+	withRealServer(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		var seen calls
 		g.injectFaults(seen.note)
@@ -105,7 +105,7 @@ func TestClaim_PrecedesTheFirstPost(t *testing.T) {
 }
 
 func TestRun_StopsPostingToAClaimedRegion(t *testing.T) {
-	claimed(t, func(t *testing.T, s *realServer) {
+	withRealServer(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		theirs := record.Claim{FlowID: "F", Region: "r1", Cluster: "uid-theirs"}
 		claim := func() {
@@ -157,7 +157,7 @@ func TestRun_StopsPostingToAClaimedRegion(t *testing.T) {
 
 // TestClaim_LostLeaseIsClaimedAgainAndThePostRepeated deletes the region on the server while the emitter has nothing to send.
 func TestClaim_LostLeaseIsClaimedAgainAndThePostRepeated(t *testing.T) {
-	claimed(t, func(t *testing.T, s *realServer) {
+	withRealServer(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		g.lead()
 		g.change(g.region.upsert("a", "running"))
@@ -187,7 +187,7 @@ func TestClaim_LostLeaseIsClaimedAgainAndThePostRepeated(t *testing.T) {
 
 // TestClaim_RejectedLeaseIsNotRetriedInALoop uses a server that rejects the lease of every POST.
 func TestClaim_RejectedLeaseIsNotRetriedInALoop(t *testing.T) {
-	claimed(t, func(t *testing.T, s *realServer) {
+	withRealServer(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		g.injectFaults(func(req *http.Request, _ []byte) *fault {
 			if req.Method != http.MethodPost {
@@ -211,7 +211,7 @@ func TestClaim_RejectedLeaseIsNotRetriedInALoop(t *testing.T) {
 
 // TestClaim_NotRenewedWhileChangesAreRejected uses a server that answers POSTs with 503 and accepts all other requests.
 func TestClaim_NotRenewedWhileChangesAreRejected(t *testing.T) {
-	claimed(t, func(t *testing.T, s *realServer) {
+	withRealServer(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		g.lead()
 		g.change(g.region.upsert("a", "running"))
@@ -238,7 +238,7 @@ func TestClaim_NotRenewedWhileChangesAreRejected(t *testing.T) {
 }
 
 func TestRun_EmptyServerGetsEverythingAgain(t *testing.T) {
-	claimed(t, func(t *testing.T, s *realServer) {
+	withRealServer(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		g.lead()
 		g.change(g.region.upsert("a", "running"))
@@ -259,7 +259,7 @@ func TestRun_EmptyServerGetsEverythingAgain(t *testing.T) {
 
 // TestClaim_TokenWithoutPermission uses a server that answers claims with 403.
 func TestClaim_TokenWithoutPermission(t *testing.T) {
-	claimed(t, func(t *testing.T, s *realServer) {
+	withRealServer(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		broken := func(req *http.Request, _ []byte) *fault {
 			if req.Method == http.MethodPut {
@@ -289,7 +289,7 @@ func TestClaim_TokenWithoutPermission(t *testing.T) {
 }
 
 func TestSetBlind_ClaimIsNotRenewedWhileBlind(t *testing.T) {
-	claimed(t, func(t *testing.T, s *realServer) {
+	withRealServer(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		g.lead()
 		defer g.stop()
@@ -327,7 +327,7 @@ func TestSetBlind_ClaimIsNotRenewedWhileBlind(t *testing.T) {
 }
 
 func TestSetBlind_EmptiedServerGetsTheRegionAndOneClaim(t *testing.T) {
-	claimed(t, func(t *testing.T, s *realServer) {
+	withRealServer(t, func(t *testing.T, s *realServer) {
 		g := newRig(t, s)
 		g.lead()
 		defer g.stop()
@@ -345,7 +345,7 @@ func TestSetBlind_EmptiedServerGetsTheRegionAndOneClaim(t *testing.T) {
 }
 
 func TestClaim_RefusedClaimIsRepeatedLessOften(t *testing.T) {
-	claimed(t, func(t *testing.T, s *realServer) {
+	withRealServer(t, func(t *testing.T, s *realServer) {
 		if _, err := s.hub.Claim(record.Claim{FlowID: "F", Region: "r1", Cluster: "uid-theirs", TTL: record.MaxTTL}); err != nil {
 			t.Fatal(err)
 		}

@@ -25,9 +25,9 @@ const (
 	maxRetryAfter = 5 * time.Minute
 	maxServerText = 300 // limit for text of the server in errors and logs, in bytes
 
-	// A connection without traffic for this time is pinged, and closed if there is no answer within the same time. A request that times out does
-	// not close an HTTP/2 connection, so the next request would use the broken one.
-	silence = 5 * time.Second
+	// pingAfter is the time after which a connection without traffic is pinged. It is closed if there is no answer within the same time. A request
+	// that times out does not close an HTTP/2 connection, so the next request would use the broken one.
+	pingAfter = 5 * time.Second
 )
 
 // client makes the requests to the server. It is not safe for concurrent use.
@@ -133,7 +133,7 @@ func (c *client) probe(ctx context.Context) (answer, error) {
 	return c.do(ctx, http.MethodPost, "/events", http.Header{"Content-Type": {"application/x-ndjson"}}, nil, c.timeout, nil)
 }
 
-// snapshot gets the region's part of the folded state. With an etag it gets nothing if that has not changed.
+// snapshot gets the region's part of the folded state. If etag is still current, the part is empty and the status 304.
 func (c *client) snapshot(ctx context.Context, etag, emitter string) (p part, a answer, err error) {
 	// A snapshot may be large, so it has a longer timeout.
 	a, err = c.get(ctx, etag, emitter, 3*c.timeout, func(body io.Reader) (err error) {
@@ -254,7 +254,7 @@ func newTransport(pool *x509.CertPool) *http.Transport {
 	t := http.DefaultTransport.(*http.Transport).Clone()
 	t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	t.ForceAttemptHTTP2 = true
-	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: silence, PingTimeout: silence}
+	t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingAfter}
 	t.MaxResponseHeaderBytes = maxHeader
 	return t
 }

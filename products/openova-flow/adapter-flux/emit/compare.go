@@ -35,7 +35,7 @@ func clusterUID(region string, nodes []flow.Node) string {
 }
 
 // beginCompare must be called before the Source is read, and compare after.
-func (o *outbox) beginCompare() { o.since = map[key]bool{} }
+func (o *outbox) beginCompare() { o.putMeanwhile = map[key]bool{} }
 
 // compare sets the confirmed state to the server's state of the region, and puts the changes that lead from it to the given state into the log. It
 // returns their number.
@@ -53,15 +53,15 @@ func (o *outbox) compare(server *regionState, nodes []flow.Node, rels []flow.Rel
 		}
 	}
 	for k, h := range o.held {
-		if _, put := o.since[k]; !put && (h.json != target[k].json || h.json == server.values[k]) {
+		if _, put := o.putMeanwhile[k]; !put && (h.json != target[k].json || h.json == server.values[k]) {
 			delete(o.held, k)
 		}
 	}
-	o.skip(server)
+	o.skipKnown(server)
 	o.confirmed, o.want = server, server.clone()
 	o.log = slices.DeleteFunc(o.log, func(c change) bool { return !o.want.apply(c) })
 	n := o.correct(target, now)
-	o.compared, o.since = true, nil
+	o.compared, o.putMeanwhile = true, nil
 	o.limit = len(o.log) + o.backlog
 	return n
 }
@@ -70,7 +70,7 @@ func (o *outbox) compare(server *regionState, nodes []flow.Node, rels []flow.Rel
 // Source was read, since for these the log is newer than the target.
 func (o *outbox) correct(target map[key]change, now time.Time) int {
 	skip := func(k key) bool {
-		if _, ok := o.since[k]; ok || o.since[key{node: k.rel.FromID}] || o.since[key{node: k.rel.ToID}] {
+		if _, ok := o.putMeanwhile[k]; ok || o.putMeanwhile[key{node: k.rel.FromID}] || o.putMeanwhile[key{node: k.rel.ToID}] {
 			return true
 		}
 		h, ok := o.held[k]
@@ -102,11 +102,11 @@ func (o *outbox) correct(target map[key]change, now time.Time) int {
 	return len(o.log) - before
 }
 
-// fold puts changes of different keys into the log, sorted by inOrder and then by key, and omits those without effect.
+// fold puts changes of different keys into the log, sorted by messageOrder and then by key, and omits those without effect.
 func (o *outbox) fold(changes []change) {
 	slices.SortFunc(changes, func(a, b change) int {
 		return cmp.Or(
-			cmp.Compare(slices.Index(inOrder[:], a.typ()), slices.Index(inOrder[:], b.typ())),
+			cmp.Compare(slices.Index(messageOrder[:], a.typ()), slices.Index(messageOrder[:], b.typ())),
 			cmp.Compare(a.key.node, b.key.node), cmp.Compare(a.key.rel.FromID, b.key.rel.FromID),
 			cmp.Compare(a.key.rel.ToID, b.key.rel.ToID), cmp.Compare(a.key.rel.Type, b.key.rel.Type))
 	})

@@ -50,8 +50,8 @@ type Config struct {
 	// region's node is compared instead. Empty: no claim and no comparison.
 	ClusterUID string
 
-	// TTL is the time after which a claim expires without a renewal; 0: DefaultTTL. It is renewed three times as
-	// often.
+	// TTL is the time after which a claim expires without a renewal; 0: DefaultTTL. The claim is renewed after a third of
+	// this time.
 	TTL time.Duration
 
 	// Seed, if set, is called once, from the goroutine of Run, with the server's nodes of this region before anything was

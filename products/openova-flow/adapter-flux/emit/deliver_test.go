@@ -260,7 +260,7 @@ func TestDeliver_UnconfirmedTransitionsSurviveARestartOfTheServer(t *testing.T) 
 		g.lead()
 		g.change(g.region.upsert("a", "running"), g.region.upsert("b", "succeeded"))
 		g.drain()
-		b.restart() // and the next POST meets 412
+		b.restart() // and the next POST gets 412
 		g.change(g.region.upsert("a", "failed"))
 		g.change(g.region.upsert("a", "running"))
 		g.drain()
@@ -268,7 +268,7 @@ func TestDeliver_UnconfirmedTransitionsSurviveARestartOfTheServer(t *testing.T) 
 			t.Errorf("the server got statuses %v", got)
 		}
 		if !slices.ContainsFunc(g.allPosts(), func(p posted) bool { return p.status == http.StatusPreconditionFailed }) {
-			t.Error("no POST met 412")
+			t.Error("no POST got 412")
 		}
 		g.wantSameState()
 		_ = g.stop()

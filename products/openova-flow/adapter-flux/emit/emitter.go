@@ -28,7 +28,7 @@ type Emitter struct {
 	trouble      trouble
 	otherCluster string        // UID of another cluster that has claimed the region on the server
 	blind        bool          // the Source may be outdated
-	moved        chan struct{} // closed and replaced at each change that Drained may wait for
+	changed      chan struct{} // closed and replaced at each change that Drained may wait for
 }
 
 // term is one leadership of this process.
@@ -56,7 +56,7 @@ func New(cfg Config) (*Emitter, error) {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	return &Emitter{cfg: cfg, metrics: m, wake: make(chan struct{}, 1), moved: make(chan struct{}), box: newOutbox(cfg.Backlog), standby: newStandby(newRegionState())}, nil
+	return &Emitter{cfg: cfg, metrics: m, wake: make(chan struct{}, 1), changed: make(chan struct{}), box: newOutbox(cfg.Backlog), standby: newStandby(newRegionState())}, nil
 }
 
 // Put queues changes, in order. It does not block. Without the leadership it keeps them for a minute. With it, but before Loaded, it drops them, since
@@ -83,7 +83,7 @@ func (e *Emitter) Put(changes []mapping.Change) {
 		e.box.put(c)
 	}
 	e.metrics.collapsed.Add(float64(e.box.collapsed - collapsed))
-	e.moveLocked()
+	e.notifyLocked()
 }
 
 // Loaded reports that the Source has the whole region. Before that nothing is compared or sent, so that objects that were not
@@ -92,7 +92,7 @@ func (e *Emitter) Loaded() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.loaded = true
-	e.moveLocked()
+	e.notifyLocked()
 }
 
 // Lead makes this process the one that reports the region. epoch must be greater than the previous leader's. First the server's
@@ -106,9 +106,9 @@ func (e *Emitter) Lead(epoch int64) {
 	e.resignLocked()
 	ctx, cancel := context.WithCancel(context.Background())
 	e.term = &term{epoch: epoch, ctx: ctx, cancel: cancel}
-	e.box.follow(e.standby)
+	e.box.startFrom(e.standby)
 	e.standby = newStandby(nil)
-	e.moveLocked()
+	e.notifyLocked()
 }
 
 // Resign ends the leadership. It cancels a running POST, and no other starts.
@@ -116,7 +116,7 @@ func (e *Emitter) Resign() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.resignLocked()
-	e.moveLocked()
+	e.notifyLocked()
 }
 
 func (e *Emitter) resignLocked() {
@@ -148,7 +148,7 @@ func (e *Emitter) SetBlind(blind bool) {
 	} else {
 		e.cfg.Logger.Info("API server answers again, renewing the claim")
 	}
-	e.moveLocked()
+	e.notifyLocked()
 }
 
 // Undelivered returns since when no request of this leader has reached the server: there was no answer, or a 5xx, which may be a gateway's. It is zero if
@@ -194,13 +194,13 @@ func (e *Emitter) Ready() error {
 func (e *Emitter) Drained(ctx context.Context) error {
 	for {
 		e.mu.Lock()
-		done, moved, why := e.term != nil && e.box.settled(), e.moved, e.trouble.err
+		done, changed, why := e.term != nil && e.box.settled(), e.changed, e.trouble.err
 		e.mu.Unlock()
 		if done {
 			return nil
 		}
 		select {
-		case <-moved:
+		case <-changed:
 		case <-ctx.Done():
 			if why != nil {
 				return fmt.Errorf("%w: %w", ctx.Err(), why)
@@ -210,11 +210,11 @@ func (e *Emitter) Drained(ctx context.Context) error {
 	}
 }
 
-// moveLocked wakes Run and the callers of Drained.
-func (e *Emitter) moveLocked() {
+// notifyLocked wakes Run and the callers of Drained. e.mu is held.
+func (e *Emitter) notifyLocked() {
 	e.metrics.backlog.Set(float64(e.box.pending()))
-	close(e.moved)
-	e.moved = make(chan struct{})
+	close(e.changed)
+	e.changed = make(chan struct{})
 	select {
 	case e.wake <- struct{}{}:
 	default:

@@ -175,7 +175,7 @@ func TestDeliver_NumbersExceedAClockSetBack(t *testing.T) {
 		future := time.Now().Add(30 * 24 * time.Hour).UnixMilli()
 		req, _ := http.NewRequest(http.MethodPost, "http://flow/v1/flows/F/events", strings.NewReader(`{"type":"upsert-nodes","nodes":[`+g.region.node("a", "old", nil).JSON()+`]}`))
 		req.Header.Set("Content-Type", "application/x-ndjson")
-		req.Header.Set("Flow-Emitter", (&runner{Emitter: g.em, term: &term{epoch: 1}}).name(future))
+		req.Header.Set("Flow-Emitter", (&runner{Emitter: g.em, term: &term{epoch: 1}}).emitterHeader(future))
 		if res, _ := b.RoundTrip(req); res.StatusCode != http.StatusOK {
 			t.Fatal(res.StatusCode)
 		}

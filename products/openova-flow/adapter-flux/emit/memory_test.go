@@ -15,8 +15,8 @@ import (
 
 const head = `{"type":"snapshot","flow":{"id":"F","status":"running","startedAt":0},"nodes":[`
 
-// few is the limit in bytes for the growth of the heap during a request, for any answer. It includes garbage that is not collected yet.
-const few = 16 << 20
+// maxGrowth is the limit for the growth of the heap during a request, for any answer, in bytes. It includes garbage that is not collected yet.
+const maxGrowth = 16 << 20
 
 // fleet writes a snapshot in which region r1 has one node and other regions have n nodes, with an edge each.
 func fleet(w io.Writer, n int) {
@@ -105,7 +105,7 @@ func TestMeasure_ClientHeapIsBoundByTheRegion(t *testing.T) {
 				if !errors.Is(err, tt.want) || len(p.nodes) != tt.nodes || len(p.rels) != tt.nodes {
 					t.Errorf("%d nodes, %d relationships, error %v", len(p.nodes), len(p.rels), err)
 				}
-				if grown > few {
+				if grown > maxGrowth {
 					t.Errorf("the heap grew by %d KiB", grown>>10)
 				}
 			})
@@ -159,7 +159,7 @@ func TestClient_EveryAnswerIsBounded(t *testing.T) {
 			_, _ = c.check(t.Context(), `"x"`, "")
 			_, _, _ = c.snapshot(t.Context(), "", "")
 		})
-		if grown > few {
+		if grown > maxGrowth {
 			t.Errorf("%s: the heap grew by %d KiB", name, grown>>10)
 		}
 		c.close()

@@ -19,9 +19,10 @@ type outbox struct {
 	log       []change // in the order of Put
 	limit     int      // length of log at which it collapses
 	held      map[key]hold
-	compared  bool         // compared with the server since the last reset
-	since     map[key]bool // elements that were put since the running comparison began; true: deleted. nil if none is running
-	collapsed int          // number of changes removed by collapsing
+	compared  bool // compared with the server since the last reset
+	collapsed int  // number of changes removed by collapsing
+
+	putMeanwhile map[key]bool // elements that were put since the running comparison began; true: deleted. nil if none is running
 
 	base *regionState // the region before log, as this process saw it before its term; nil after the comparison
 	kept int          // number of changes in log from before the term
@@ -45,13 +46,13 @@ func newOutbox(backlog int) *outbox {
 func (o *outbox) reset() {
 	o.confirmed, o.want = newRegionState(), newRegionState()
 	o.sent, o.log, o.limit = nil, nil, o.backlog
-	o.compared, o.since = false, nil
+	o.compared, o.putMeanwhile = false, nil
 	o.base = nil
 }
 
 func (o *outbox) put(c change) {
-	if o.since != nil {
-		o.since[c.key] = o.since[c.key] || c.deletes()
+	if o.putMeanwhile != nil {
+		o.putMeanwhile[c.key] = o.putMeanwhile[c.key] || c.deletes()
 	}
 	if h, ok := o.held[c.key]; ok {
 		switch {
@@ -72,10 +73,10 @@ func (o *outbox) put(c change) {
 		}
 	}
 	// Before a comparison the server's state is unknown, so no change is redundant.
-	if !o.compared || o.since != nil || o.want.apply(c) {
+	if !o.compared || o.putMeanwhile != nil || o.want.apply(c) {
 		o.log = append(o.log, c)
 	}
-	if len(o.log) > o.limit && o.since == nil {
+	if len(o.log) > o.limit && o.putMeanwhile == nil {
 		o.collapse()
 	}
 }
@@ -135,8 +136,8 @@ func deletedLater(seen map[key]*newest, id string) bool {
 	return s != nil && s.deleted
 }
 
-// redundant removes changes from log that have no effect on the server. Before a comparison these are unknown; the comparison
-// then deletes superfluous elements.
+// redundant removes changes from log that have no effect on the server. Before a comparison the server's state is unknown, so it removes only deletions of
+// elements that log does not leave in place; the comparison deletes them if the server has them.
 func (o *outbox) redundant(log []change) []change {
 	if !o.compared {
 		last := map[key]string{}

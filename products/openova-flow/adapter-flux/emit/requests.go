@@ -33,10 +33,10 @@ func (r *runner) seed() {
 	r.cfg.Seed(previous)
 }
 
-// snapshot gets the region's part of the server's state, or nothing if it still has the etag. For a flow that does not exist the part is empty.
+// snapshot gets the region's part of the server's state. The part is empty if etag is still current or the flow does not exist.
 func (r *runner) snapshot(etag string) (own part, a answer, ok bool) {
 	if !r.ask("", func(ctx context.Context) (err error) {
-		own, a, err = r.client.snapshot(ctx, etag, r.name(r.n))
+		own, a, err = r.client.snapshot(ctx, etag, r.emitterHeader(r.n))
 		return err
 	}) {
 		return part{}, a, false
@@ -104,7 +104,7 @@ func (r *runner) compare() {
 	}
 	r.cause = "periodic"
 	// While POSTs are rejected, a successful GET does not end the trouble.
-	if r.stale+r.lost == 0 || pending == 0 {
+	if r.superseded+r.lost == 0 || pending == 0 {
 		r.succeeded()
 	}
 }
@@ -137,7 +137,7 @@ func (r *runner) check() {
 	}
 	var a answer
 	if !r.ask("", func(ctx context.Context) (err error) {
-		a, err = r.client.check(ctx, etag, r.name(r.n))
+		a, err = r.client.check(ctx, etag, r.emitterHeader(r.n))
 		return err
 	}) {
 		return
@@ -180,7 +180,7 @@ func (r *runner) post(b *batch) {
 	var a answer
 	outcome := "unanswered"
 	if r.ask("", func(ctx context.Context) (err error) {
-		a, err = r.client.post(ctx, b, r.name(b.n), r.lease)
+		a, err = r.client.post(ctx, b, r.emitterHeader(b.n), r.lease)
 		return err
 	}) {
 		outcome = r.answered(b, a)
@@ -217,10 +217,10 @@ func (r *runner) answered(b *batch, a answer) string {
 		}
 		return "unleased"
 	case a.status == http.StatusConflict:
-		// After the clock was set back, this process's numbers are too small for as long as the difference, so the
-		// number is increased, each time by more. It does not help against a greater epoch, and must not.
-		r.n += int64(time.Second/time.Millisecond) << min(r.stale, 24)
-		r.stale++
+		// If this machine's clock was set back, the numbers of this process are too small until the clock has caught up, so the number
+		// is increased, by more each time. Against a greater epoch this has no effect, as intended.
+		r.n += int64(time.Second/time.Millisecond) << min(r.superseded, 24)
+		r.superseded++
 		r.distrust("conflict")
 		r.failed("", a.status, refused(a), a.retryAfter)
 		return "conflict"
@@ -237,7 +237,7 @@ func (r *runner) answered(b *batch, a answer) string {
 
 func (r *runner) confirmed(b *batch, a answer) {
 	now := time.Now()
-	r.lost, r.stale, r.unleased, r.lim.single = 0, 0, 0, false
+	r.lost, r.superseded, r.unleased, r.lim.single = 0, 0, 0, false
 	r.comparedTag = ""
 	r.checkAt = now.Add(checkPeriod)
 	if r.lease != "" {

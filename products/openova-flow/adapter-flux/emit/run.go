@@ -62,7 +62,7 @@ type runner struct {
 	*Emitter
 	client      *client
 	log         *slog.Logger
-	net         context.Context // ends when requests are no longer allowed
+	net         context.Context // for requests; ends when they are no longer allowed
 	seeded      bool
 	requestedAt time.Time     // start of the last request
 	n           int64         // number of the newest POST
@@ -84,10 +84,11 @@ type runner struct {
 	byServer  bool      // the server has set notBefore (Retry-After)
 	attempt   int       // consecutive failed requests
 	lost      int       // consecutive POSTs rejected for another incarnation
-	stale     int       // consecutive POSTs rejected for a newer emitter
 	unleased  int       // consecutive POSTs rejected for their lease
 	refusals  int       // consecutive claims rejected for another cluster
 	lim       limits
+
+	superseded int // consecutive POSTs rejected for a newer emitter
 }
 
 // begin starts a term, or a time without leadership.
@@ -219,8 +220,8 @@ func (r *runner) with(f func(*outbox)) bool {
 	}
 	f(r.box)
 	r.metrics.backlog.Set(float64(r.box.pending()))
-	close(r.moved)
-	r.moved = make(chan struct{})
+	close(r.changed)
+	r.changed = make(chan struct{})
 	return true
 }
 
@@ -245,8 +246,8 @@ func (r *runner) ask(what string, request func(context.Context) error) bool {
 	return false
 }
 
-// name returns the Flow-Emitter header; empty if this process does not lead.
-func (r *runner) name(n int64) string {
+// emitterHeader returns the Flow-Emitter header of POST n; empty if this process does not lead.
+func (r *runner) emitterHeader(n int64) string {
 	if r.term == nil {
 		return ""
 	}

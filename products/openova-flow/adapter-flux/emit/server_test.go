@@ -145,7 +145,7 @@ func (s *fakeServer) post(w http.ResponseWriter, req *http.Request) {
 		answerProblem(w, status, p)
 		return
 	}
-	name, epoch, n := readStamp(req.Header.Get("Flow-Emitter"))
+	name, epoch, n := parseEmitter(req.Header.Get("Flow-Emitter"))
 	last, known := s.emitters[name]
 	newer := !known || epoch > last.epoch || epoch == last.epoch && n > last.n
 	sum := sha256.Sum256(body)
@@ -197,7 +197,8 @@ func (s *fakeServer) full(messages []*flow.Message, w http.ResponseWriter) bool 
 	return false
 }
 
-func readStamp(v string) (name string, epoch, n int64) {
+// parseEmitter parses the Flow-Emitter header.
+func parseEmitter(v string) (name string, epoch, n int64) {
 	name, rest, _ := strings.Cut(v, ";")
 	if _, err := fmt.Sscanf(rest, "epoch=%d;n=%d", &epoch, &n); err != nil {
 		panic("malformed Flow-Emitter: " + v)

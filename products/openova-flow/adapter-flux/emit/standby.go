@@ -15,24 +15,24 @@ type standby struct {
 
 func newStandby(base *regionState) standby { return standby{base: base} }
 
-// put adds a change, and removes those that are too old or more than most.
-func (s *standby) put(c change, most int) {
+// put adds a change, and removes the oldest ones that are too old or exceed limit.
+func (s *standby) put(c change, limit int) {
 	s.log = append(s.log, c)
-	for len(s.log) > most || c.at.Sub(s.log[0].at) > standbyTime {
+	for len(s.log) > limit || c.at.Sub(s.log[0].at) > standbyTime {
 		s.base.apply(s.log[0])
 		s.log = s.log[1:]
 	}
 }
 
-// follow starts the outbox with the standby's changes. The server's state is unknown before the comparison.
-func (o *outbox) follow(s standby) {
+// startFrom starts the outbox with the standby's changes. The server's state is unknown before the comparison.
+func (o *outbox) startFrom(s standby) {
 	o.base, o.log, o.kept = s.base, s.log, len(s.log)
 	o.limit = len(o.log) + o.backlog
 }
 
-// skip removes the changes that the server already has: for each element, all up to the server's state of it. If the server's state of an element is none
-// of these, all its changes from before the term are removed.
-func (o *outbox) skip(server *regionState) {
+// skipKnown removes the changes that the server already has: for each element, all up to the one that results in the server's state. If none does, it
+// removes all changes of the element from before the term.
+func (o *outbox) skipKnown(server *regionState) {
 	if o.base == nil {
 		return
 	}

@@ -13,7 +13,7 @@ import (
 const (
 	tolerance = 5 * time.Second // largest difference of two clocks that agree
 	period    = time.Minute     // duration of one measurement
-	slow      = 2 * time.Second // longest duration of an answer; the Date of a slower one is too inexact
+	slow      = 2 * time.Second // maximum duration of a request; the Date of a slower one is too inexact
 )
 
 // Offset is how far the flow server's clock is ahead of the cluster's, in whole seconds: 0 until both are known, and while they agree within five seconds.
@@ -26,15 +26,15 @@ type Offset struct {
 
 	mu              sync.Mutex
 	cluster, server reading
-	began           time.Time // start of the present measurement
+	began           time.Time // start of the current measurement
 	resumed         bool
 	soon            bool // decide as soon as both clocks are known, before the end of the measurement
 	value           time.Duration
-	own             time.Duration // how far the cluster's clock is ahead of this machine's, measured like value
+	clusterAhead    time.Duration // how far the cluster's clock is ahead of this machine's, measured like value
 }
 
-// reading is how far a clock was ahead of this machine's during a measurement: between least and most of all answers. If a clock is set meanwhile, or several
-// machines with different clocks answer, the two are far apart, and the value stays.
+// reading is how far a clock was ahead of this machine's during a measurement: between least and most. If a clock is set meanwhile, or several machines with
+// different clocks answer, least and most are far apart, and the value stays.
 type reading struct {
 	least, most time.Duration
 	known       bool
@@ -50,10 +50,10 @@ func (r *reading) add(date, sent, received time.Time) {
 	r.least, r.most = min(r.least, ahead), max(r.most, ahead)
 }
 
-// settle returns the value to use after a measurement between least and most.
-func settle(now, least, most time.Duration) time.Duration {
-	if least-tolerance <= now && now <= most+tolerance {
-		return now
+// settle returns the value to use after a measurement between least and most. value is the current one.
+func settle(value, least, most time.Duration) time.Duration {
+	if least-tolerance <= value && value <= most+tolerance {
+		return value
 	}
 	if d := ((least + most) / 2).Round(time.Second); d.Abs() > tolerance {
 		return d
@@ -95,28 +95,28 @@ func (o *Offset) answered(r *reading, sent time.Time, head *http.Response) {
 	defer o.mu.Unlock()
 	if received.Sub(o.began) >= period {
 		o.decide()
-		o.soon = o.soon || !o.server.known // a new leader has not sent a request to the flow server for long
+		o.soon = o.soon || !o.server.known // this process may have started to lead: before, it sent no requests to the flow server
 		o.cluster, o.server, o.began = reading{}, reading{}, received
 	}
 	r.add(date, sent, received)
 	if o.cluster.known {
-		o.own = settle(o.own, o.cluster.least, o.cluster.most)
+		o.clusterAhead = settle(o.clusterAhead, o.cluster.least, o.cluster.most)
 	}
 	if o.soon {
 		o.decide()
 	}
 }
 
-// decide sets the value by the present measurement, if that has both clocks.
+// decide sets the value by the current measurement, if that has both clocks. o.mu is held.
 func (o *Offset) decide() {
 	if !o.resumed || !o.cluster.known || !o.server.known {
 		return
 	}
 	o.soon = false
-	o.use(settle(o.value, o.server.least-o.cluster.most, o.server.most-o.cluster.least))
+	o.set(settle(o.value, o.server.least-o.cluster.most, o.server.most-o.cluster.least))
 }
 
-func (o *Offset) use(value time.Duration) {
+func (o *Offset) set(value time.Duration) {
 	if value != o.value {
 		o.value = value
 		o.Changed(value)
@@ -127,7 +127,7 @@ func (o *Offset) use(value time.Duration) {
 func (o *Offset) Resume(value time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.use(value)
+	o.set(value)
 	o.resumed, o.soon = true, true
 	o.decide()
 }
@@ -136,7 +136,7 @@ func (o *Offset) Resume(value time.Duration) {
 func (o *Offset) Now() time.Time {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return time.Now().Add(o.own)
+	return time.Now().Add(o.clusterAhead)
 }
 
 // Metric returns the metric of the value.

@@ -24,8 +24,8 @@ type Reader struct {
 // NewReader returns a Reader of r.
 func NewReader(r io.Reader) *Reader { return &Reader{values: newSplitter(r)} }
 
-// Next returns the next event of a mapped kind, and io.EOF after the last. It skips bookmarks and other kinds. It returns the items of a list, as kubectl
-// prints it, as ADDED. Any other error has the line and what to change; later calls return it again.
+// Next returns the next event of a mapped kind, and io.EOF after the last. It skips bookmarks and other kinds. The items of a list, as kubectl prints it, are
+// ADDED events. An error other than io.EOF has the line, and what to change. Later calls return the same error.
 func (r *Reader) Next() (mapping.Event, error) {
 	for len(r.pending) == 0 && r.err == nil {
 		raw, line, err := r.values.next()
@@ -109,7 +109,7 @@ func listed(items []any, at flow.Time) ([]mapping.Event, error) {
 	return all, nil
 }
 
-// mapped appends the event if the mapping has its kind.
+// mapped appends the event if its kind is mapped.
 func mapped(all []mapping.Event, at flow.Time, t mapping.EventType, object map[string]any) []mapping.Event {
 	u := &unstructured.Unstructured{Object: object}
 	apiVersion, _ := object["apiVersion"].(string)

@@ -36,7 +36,7 @@ func (s *splitter) next() ([]byte, int, error) {
 	begin := s.line
 	s.buf.Reset()
 	s.buf.WriteByte(b)
-	var at place
+	var state stringState
 	for depth := 1; depth > 0; {
 		if b, err = s.in.ReadByte(); err != nil {
 			if err == io.EOF {
@@ -49,12 +49,12 @@ func (s *splitter) next() ([]byte, int, error) {
 		}
 		s.buf.WriteByte(b)
 		if b == '\n' {
-			if at != outside {
+			if state != outside {
 				return nil, 0, fmt.Errorf("line %d: a string is not closed on its line; cut the recording before it, or record again", s.line)
 			}
 			s.line++
 		}
-		depth += at.step(b)
+		depth += state.step(b)
 	}
 	return s.buf.Bytes(), begin, nil
 }
@@ -79,27 +79,27 @@ func (s *splitter) gap() (byte, error) {
 	}
 }
 
-// place is the position of a byte relative to JSON strings.
-type place int
+// stringState is whether a byte is in a JSON string.
+type stringState int
 
 const (
-	outside place = iota // not in a string
+	outside stringState = iota // not in a string
 	inside
 	escaped // right after a backslash
 )
 
 // step moves over one byte and returns by how much it changes the depth.
-func (p *place) step(b byte) int {
+func (s *stringState) step(b byte) int {
 	switch {
-	case *p == escaped:
-		*p = inside
-	case *p == inside && b == '\\':
-		*p = escaped
+	case *s == escaped:
+		*s = inside
+	case *s == inside && b == '\\':
+		*s = escaped
 	case b == '"':
-		*p = inside - *p
-	case *p == outside && b == '{':
+		*s = inside - *s // outside becomes inside, and the reverse
+	case *s == outside && b == '{':
 		return 1
-	case *p == outside && b == '}':
+	case *s == outside && b == '}':
 		return -1
 	}
 	return 0

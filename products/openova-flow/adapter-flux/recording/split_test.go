@@ -20,7 +20,7 @@ func TestReader_EventOverTheLimit(t *testing.T) {
 	s := newSplitter(io.MultiReader(strings.NewReader("\n{\"type\":\""), endless{}))
 	s.limit = 1 << 20
 	_, _, err := s.next()
-	if err == nil || err.Error() != "line 2: the event that begins here is larger than 1 MiB; record fewer objects in one list" {
+	if err == nil || !strings.HasPrefix(err.Error(), "line 2: ") || !strings.Contains(err.Error(), "1 MiB") {
 		t.Errorf("error is %v", err)
 	}
 	if held := s.buf.Cap(); held > 4<<20 {

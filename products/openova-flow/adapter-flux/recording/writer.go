@@ -36,6 +36,7 @@ func (w *Writer) Write(ev mapping.Event) error {
 	return w.out.Encode(line)
 }
 
+// trim returns a copy of object without managed fields and the last applied configuration.
 func trim(object map[string]any) map[string]any {
 	meta, ok := object["metadata"].(map[string]any)
 	if !ok {
@@ -43,11 +44,11 @@ func trim(object map[string]any) map[string]any {
 	}
 	meta = maps.Clone(meta)
 	delete(meta, "managedFields")
-	if notes, ok := meta["annotations"].(map[string]any); ok && notes[lastApplied] != nil {
-		notes = maps.Clone(notes)
-		delete(notes, lastApplied)
-		meta["annotations"] = notes
-		if len(notes) == 0 {
+	if annotations, ok := meta["annotations"].(map[string]any); ok && annotations[lastApplied] != nil {
+		annotations = maps.Clone(annotations)
+		delete(annotations, lastApplied)
+		meta["annotations"] = annotations
+		if len(annotations) == 0 {
 			delete(meta, "annotations")
 		}
 	}

@@ -18,7 +18,7 @@ import (
 // Mark replaces a secret.
 const Mark = "REDACTED"
 
-// leastSecret is the minimum length of a value that is searched in other texts. Shorter values are common words and numbers.
+// leastSecret is the minimum length of a value that is searched for in other texts. Shorter values are common words and numbers.
 const leastSecret = 6
 
 // patterns find secrets by their form. A pattern is tried only on a text that contains one of its hints in lower case.

@@ -33,7 +33,7 @@ func TestForms_AllDiffer(t *testing.T) {
 	seen := map[string]string{}
 	for name, text := range forms(planted) {
 		if other, ok := seen[text]; ok && name+other != "JSONGo" && name+other != "GoJSON" {
-			t.Errorf("%s is %s: %s", name, other, text)
+			t.Errorf("%s equals %s: %s", name, other, text)
 		}
 		seen[text] = name
 	}
@@ -58,7 +58,7 @@ func TestObject_HasNoPlantedSecretInAnyForm(t *testing.T) {
 		"patch":                          `"patches":[{"patch":` + q("- op: add\n  path: /data/x\n  value: "+planted+"\n") + `,"target":{"kind":"Secret"}}]`,
 		"post renderer":                  `"postRenderers":[{"kustomize":{"patches":[{"patch":` + q("data:\n  key: "+planted) + `}]}}]`,
 		"resources of a set":             `"resources":[{"kind":"Secret","stringData":{"x":` + secret + `}}],"inputs":[{"x":` + secret + `}]`,
-		"patches of a Flux":              `"kustomize":{"patches":[{"patch":` + q("value: "+planted) + `}]}`,
+		"patches of a FluxInstance":      `"kustomize":{"patches":[{"patch":` + q("value: "+planted) + `}]}`,
 		"quoted in a patch":              `"patches":[{"patch":` + q("data:\n  key: \""+planted+"\"\n") + `}]`,
 		"assigned in a script":           `"values":{"env":` + q("PASSWORD="+planted) + `}`,
 		"annotations of created objects": `"commonMetadata":{"annotations":{"note":` + secret + `}}`,

@@ -21,7 +21,7 @@ const usage = `openova-flow-adapter-flux reports the Flux releases of a cluster 
         Replays recordings, each as a region, through the same mapping to the flow server, at N times the speed of
         the recording (default 1). FILE may be - for stdin. Exits when the server has confirmed everything.
         --dry-run needs no server: it prints every message on stdout, one a line; FLOW_ID defaults to "replay".
-        --rebase shifts all times so that it happens now. --stay prints "replayed" at the end and goes on renewing
+        --rebase moves all times to the time of the replay. --stay prints "replayed" at the end and goes on renewing
         the claims of the regions, which become stale otherwise.
   openova-flow-adapter-flux version
   openova-flow-adapter-flux help [--markdown]

@@ -26,8 +26,8 @@ import (
 // local reports whether this process serves the page itself: contexts are set, and no flow server.
 func (c config) local() bool { return c.server == "" && c.context != "" && !c.inCluster }
 
-// perContext returns a configuration for each context of c. Each is a region of one flow on server. isSet reports whether a setting was set explicitly; the
-// others get the values for an adapter outside of the cluster.
+// perContext returns a configuration for each context of c, each a region of one flow on server, without election and health endpoint. isSet reports whether
+// a setting was set explicitly: the region key is kept only then, and only if there is one context.
 func (c config) perContext(server string, isSet func(flag string) bool) []config {
 	var names []string
 	for name := range strings.SplitSeq(c.context, ",") {

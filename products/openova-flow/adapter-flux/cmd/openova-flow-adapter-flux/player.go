@@ -82,7 +82,7 @@ func (p *player) run(ctx context.Context) error {
 		e := t.next
 		t.next = nil
 		if p.rebase && t.dated {
-			e.At, e.Object = flow.At(p.clock(t).Time(t.at)), p.clock(t).Object(e.Object)
+			e.At, e.Object = flow.At(p.conversion(t).Time(t.at)), p.conversion(t).Object(e.Object)
 		}
 		if err := p.play(ctx, t, *e); err != nil {
 			return err
@@ -131,8 +131,8 @@ func (p *player) elapsed(t *tape) int64 {
 	return t.at - p.origin[p.group(t)]
 }
 
-// clock returns the conversion of times in t to times of the replay.
-func (p *player) clock(t *tape) recording.Rebase {
+// conversion returns the conversion of times in t to times of the replay.
+func (p *player) conversion(t *tape) recording.Rebase {
 	return recording.Rebase{Recorded: p.origin[p.group(t)], Start: p.start, Speed: p.speed}
 }
 

@@ -175,7 +175,7 @@ func TestRun_SIGTERM(t *testing.T) {
 			t.Errorf("got %v, want %v", got, want)
 		}
 	})
-	t.Run("while the flow server is away", func(t *testing.T) {
+	t.Run("while the flow server is down", func(t *testing.T) {
 		k8s, kubeconfig := cluster(t)
 		write(t, k8s, "kit-hel1")
 		health := freeAddr(t)
@@ -188,7 +188,7 @@ func TestRun_SIGTERM(t *testing.T) {
 			t.Errorf("the adapter ended with %v:\n%s", adapter.exitErr, adapter.out)
 		}
 	})
-	t.Run("while the cluster is away", func(t *testing.T) {
+	t.Run("while the cluster is down", func(t *testing.T) {
 		k8s, kubeconfig := cluster(t)
 		k8s.Close()
 		health := freeAddr(t)

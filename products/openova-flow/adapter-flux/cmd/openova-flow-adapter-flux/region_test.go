@@ -173,7 +173,7 @@ func TestReplay_StayRenewsTheClaims(t *testing.T) {
 	eventually(t, "its region is stale", stream, stream.shows("stale replay-fsn1"))
 }
 
-func TestRegion_IsStaleWhileItsAPIServerIsAway(t *testing.T) {
+func TestRegion_IsStaleWhileItsAPIServerIsDown(t *testing.T) {
 	t.Parallel()
 	k8s, kubeconfig := clusterWithUID(t, "cluster-1")
 	k8s.Put(watch.Kinds[0].Resource, object(1, "Unknown", "before"))

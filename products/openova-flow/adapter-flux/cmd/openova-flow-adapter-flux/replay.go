@@ -110,12 +110,12 @@ func openTapes(args []string, stdin io.Reader) (tapes []*tape, err error) {
 
 // pipeline maps the recordings of a region, and sends or prints the messages.
 type pipeline struct {
-	cluster *mapping.Cluster
-	pump    *watch.Pump
-	emitter *emit.Emitter // nil in a dry run
-	folding part
-	sending part
-	refused func() float64 // how many changes the server has rejected for good
+	cluster  *mapping.Cluster
+	pump     *watch.Pump
+	emitter  *emit.Emitter // nil in a dry run
+	folding  part
+	sending  part
+	rejected func() float64 // how many changes the server has rejected for good
 }
 
 // replay plays the tapes and returns when everything is confirmed, or, in a dry run, printed.
@@ -205,7 +205,7 @@ func newPipeline(c replayConfig, region string, printer *printer, logger *slog.L
 	if err != nil {
 		return nil, err
 	}
-	pl.emitter, to.emitter, pl.refused = emitter, emitter, dropped.count
+	pl.emitter, to.emitter, pl.rejected = emitter, emitter, dropped.count
 	return pl, nil
 }
 
@@ -235,7 +235,7 @@ func (pl *pipeline) drained(ctx context.Context) error {
 	if err := pl.emitter.Drained(ctx); err != nil {
 		return fmt.Errorf("stopped before the flow server had confirmed everything: %w", err)
 	}
-	if n := pl.refused(); n > 0 {
+	if n := pl.rejected(); n > 0 {
 		return fmt.Errorf("the flow server rejected %v changes for good; see the log", n)
 	}
 	return nil

@@ -65,7 +65,7 @@ func runCommand(ctx context.Context, args []string, getenv func(string) (string,
 	return err
 }
 
-// adapter is the parts of a running adapter.
+// adapter has the parts of a running adapter.
 type adapter struct {
 	config   config
 	clients  clients

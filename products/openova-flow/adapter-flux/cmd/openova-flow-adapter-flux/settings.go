@@ -56,12 +56,12 @@ type setting struct {
 var errNotAllowed = errors.New("not allowed")
 
 var (
-	all         = []string{"run", "record", "replay"}
-	sending     = []string{"run", "replay"}
-	inCluster   = []string{"run", "record"}
-	runOnly     = []string{"run"}
-	validRegion = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
-	validSpace  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	all            = []string{"run", "record", "replay"}
+	sending        = []string{"run", "replay"}
+	inCluster      = []string{"run", "record"}
+	runOnly        = []string{"run"}
+	validRegion    = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`)
+	validNamespace = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 )
 
 // settings are all settings, in the order of help.
@@ -82,7 +82,7 @@ var settings = []setting{
 		func(c *config, v string) error {
 			return setDuration(&c.postTimeout, v, 10*time.Millisecond, 10*time.Minute)
 		}},
-	{"REGION_TTL", "region-ttl", "30s", "", "whole seconds such as 30s, from 5s to 1h", "How long the region stays current on the flow server after its claim was renewed. The adapter renews it three times as often.", sending,
+	{"REGION_TTL", "region-ttl", "30s", "", "whole seconds such as 30s, from 5s to 1h", "How long the region stays current on the flow server after its claim was renewed. The adapter renews the claim after a third of this time.", sending,
 		func(c *config, v string) error {
 			err := setDuration(&c.ttl, v, 5*time.Second, time.Hour)
 			return cmp.Or(err, check(c.ttl%time.Second == 0))
@@ -95,7 +95,7 @@ var settings = []setting{
 	{"LEADER_ELECTION", "leader-election", "", "true in a cluster, else false", "true or false",
 		"Whether the adapters of a cluster elect one that reports, with a Lease.", runOnly, setLeaderElection},
 	{"POD_NAMESPACE", "pod-namespace", "flux-system", "", "the name of a namespace", "The namespace of the Lease.", runOnly,
-		func(c *config, v string) error { c.podNamespace = v; return check(validSpace.MatchString(v)) }},
+		func(c *config, v string) error { c.podNamespace = v; return check(validNamespace.MatchString(v)) }},
 	{"POD_NAME", "pod-name", "", "the host's name", "the name of a pod", "The name of this process in the Lease.", runOnly,
 		func(c *config, v string) error { c.podName = v; return nil }},
 	{"LOG_FORMAT", "log-format", "json", "", "json or text", "The format of the log on stderr.", all,
@@ -141,7 +141,7 @@ func setNamespaces(c *config, v string) error {
 	}
 	for ns := range strings.SplitSeq(v, ",") {
 		ns = strings.TrimSpace(ns)
-		if !validSpace.MatchString(ns) {
+		if !validNamespace.MatchString(ns) {
 			return errNotAllowed
 		}
 		if !slices.Contains(c.namespaces, ns) {

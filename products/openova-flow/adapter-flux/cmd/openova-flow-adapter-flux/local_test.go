@@ -52,6 +52,13 @@ func TestLocal_KeepsExplicitSettings(t *testing.T) {
 	}
 }
 
+// TestLocal_ContextsWithoutAName: a list of contexts with no name in it is an error.
+func TestLocal_ContextsWithoutAName(t *testing.T) {
+	if _, _, err := call(t, map[string]string{"KUBECONFIG": "/nowhere"}, "", "--context", ","); err == nil || !strings.Contains(err.Error(), `--context is ","`) {
+		t.Errorf("got %v", err)
+	}
+}
+
 var pageURL = regexp.MustCompile(`http://(127\.0\.0\.1:\d+)/\?flow=(\S+) until`)
 
 // startLocal starts the program with only a context, and returns the address of its server.

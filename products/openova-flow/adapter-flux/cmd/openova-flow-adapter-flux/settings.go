@@ -105,7 +105,7 @@ var settings = []setting{
 	{"KUBECONFIG", "kubeconfig", "", "the service account in a cluster, else ~/.kube/config", "the path of a file", "The kubeconfig to reach the cluster from outside.", inCluster,
 		func(c *config, v string) error { c.kubeconfig = v; return nil }},
 	{"", "context", "", "the current one", "the name of a context; several, separated by commas, without FLOW_SERVER_URL", "The context of the kubeconfig.", inCluster,
-		func(c *config, v string) error { c.context = v; return nil }},
+		func(c *config, v string) error { c.context = v; return check(v == "" || strings.Trim(v, ", ") != "") }},
 }
 
 func check(ok bool) error {

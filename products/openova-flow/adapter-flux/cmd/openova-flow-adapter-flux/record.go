@@ -35,9 +35,9 @@ func recordCommand(ctx context.Context, args []string, getenv func(string) (stri
 	}
 	out := s.out
 	if *path != "" {
-		f, err := os.Create(*path)
-		if err != nil {
-			return fmt.Errorf("-o is %q: %w", *path, err)
+		f, createErr := os.Create(*path)
+		if createErr != nil {
+			return fmt.Errorf("-o is %q: %w", *path, createErr)
 		}
 		defer func() { err = errors.Join(err, f.Close()) }()
 		out = f

@@ -9,9 +9,9 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// TestState_CollectRegionEqualsASearch compares CollectRegion with a search over all elements, on random sequences, and checks that
+// TestState_CollectRegionEqualsSearch compares CollectRegion with a search over all elements, on random sequences, and checks that
 // RegionVersion changes exactly when the result does.
-func TestState_CollectRegionEqualsASearch(t *testing.T) {
+func TestState_CollectRegionEqualsSearch(t *testing.T) {
 	regions := []string{"fsn1", "hel1", "", "a", "b", "nobody's"}
 	for seed := range uint64(100) {
 		g := &sequencer{Rand: rand.New(rand.NewPCG(seed, 5))}
@@ -52,7 +52,7 @@ func TestState_CollectRegionEqualsASearch(t *testing.T) {
 	}
 }
 
-// TestState_EmptyRegionsFreeTheirMemory counts the bytes of as many regions as there are nodes.
+// TestState_EmptyRegionsFreeTheirMemory counts the bytes of 100 regions with a node each, before and after the nodes are deleted.
 func TestState_EmptyRegionsFreeTheirMemory(t *testing.T) {
 	s := flow.NewState("F", 7)
 	empty := s.Bytes()

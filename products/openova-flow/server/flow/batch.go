@@ -30,7 +30,7 @@ func decodeBatch(flowID string, data []byte, maxMessage int, decode func(string,
 			continue
 		}
 		if maxMessage > 0 && len(text) > maxMessage {
-			return nil, &Error{Line: line, tooLarge: true, Msg: "a message may have " + strconv.Itoa(maxMessage) + " bytes, this one has " + strconv.Itoa(len(text))}
+			return nil, &Error{Line: line, tooLarge: true, Msg: "a message may have at most " + strconv.Itoa(maxMessage) + " bytes, this one has " + strconv.Itoa(len(text))}
 		}
 		m, err := decode(flowID, text)
 		if err != nil {

@@ -118,41 +118,41 @@ func TestDecode_ErrorsNameTheField(t *testing.T) {
 	rel := func(extra string) string {
 		return `{"type":"upsert-rels","relationships":[{"fromId":"a","toId":"b","type":"triggers"` + extra + `}]}`
 	}
-	for _, tt := range []struct{ name, in, field, detail string }{
-		{"empty", ``, "", "not JSON"},
-		{"status of the fourth node", `{"type":"upsert-nodes","nodes":[` + strings.Repeat(`{"id":"a","flowId":"F","label":"a","status":"x"},`, 3) + `{"id":"a","flowId":"F","label":"a","status":7}]}`, "nodes[3].status", "must be a non-empty string, not a number"},
-		{"nodes before type", `{"nodes":[{"id":"a"}],"type":"upsert-nodes"}`, "nodes[0].flowId", "missing"},
-		{"field in another case", node(`,"Region":"r"`), "nodes[0].Region", "another case"},
-		{"field in another Unicode case", node(`,"ſtatus":"r"`), "nodes[0].ſtatus", "another case"},
-		{"top-level field in another case", `{"type":"delete-nodes","ids":["a"],"IDs":["b"]}`, "IDs", "another case"},
-		{"unused top-level field in another case", `{"type":"delete-nodes","ids":["a"],"Nodes":[]}`, "Nodes", "another case"},
-		{"trigger field in another case", flowMsg(`,"triggeredBy":[{"flowid":"x","when":"always"}]`), "flow.triggeredBy[0].flowid", "another case"},
-		{"trigger without flow", flowMsg(`,"triggeredBy":[{"when":"always"}]`), "flow.triggeredBy[0].flowId", "missing"},
-		{"trigger null", flowMsg(`,"triggeredBy":null`), "flow.triggeredBy", "not null"},
-		{"null family", node(`,"family":null`), "nodes[0].family", "not null"},
-		{"null condition", rel(`,"condition":null`), "relationships[0].condition", "not null"},
-		{"null toFlowId", rel(`,"toFlowId":null`), "relationships[0].toFlowId", "not null"},
-		{"null nodes of a snapshot", `{"type":"snapshot","flow":{"id":"F","status":"x","startedAt":1},"nodes":null}`, "nodes", "not null"},
-		{"lag as text", rel(`,"lag":"1"`), "relationships[0].lag", "must be an integer"},
-		{"lag with fraction", rel(`,"lag":1.0`), "relationships[0].lag", "without fraction"},
-		{"integer beyond", node(`,"startedAt":9007199254740992`), "nodes[0].startedAt", "beyond"},
-		{"integer far beyond", node(`,"endedAt":-99999999999999999999`), "nodes[0].endedAt", "beyond"},
-		{"integer below", node(`,"startedAt":-9007199254740992`), "nodes[0].startedAt", ""},
-		{"lag below any integer", rel(`,"lag":-9007199254740992`), "relationships[0].lag", "beyond"},
-		{"meta of text", node(`,"meta":"x"`), "nodes[0].meta", "must be an object"},
-		{"duplicate in meta", node(`,"meta":{"a":{"b":1,"\u0062":2}}`), "nodes[0].meta.a.b", "twice"},
-		{"duplicate among many keys", node(`,"meta":` + manyKeys(100, "k7")), "nodes[0].meta.k7", "twice"},
-		{"duplicate in an unknown field", node(`,"more":[{"b":1,"b":2}]`), "nodes[0].more[0].b", "twice"},
-		{"too deep in meta", node(`,"meta":` + nested(62)), "", "deeper than 64"},
-		{"surrogate in an unknown field", node(`,"more":"\ud800x"`), "nodes[0].more", "surrogate"},
-		{"surrogates the wrong way round", node(`,"more":"\udc00\ud800"`), "nodes[0].more", "surrogate"},
-		{"control character", node(",\"more\":\"a\tb\""), "nodes[0].more", "control character"},
-		{"leading zero", node(`,"more":01`), "nodes[0]", "not JSON"},
-		{"unknown escape", node(`,"more":"\x"`), "nodes[0].more", "unknown escape"},
-		{"half a hex escape", node(`,"more":"\u12"`), "nodes[0].more", "hexadecimal"},
-		{"byte order mark", "\ufeff" + `{"type":"delete-nodes","ids":["a"]}`, "", "not JSON"},
-		{"trailing comma", `{"type":"delete-nodes","ids":["a",]}`, "ids[1]", "not JSON"},
-		{"flow id of an edge's end in another case", rel(`,"ToFlowId":"G"`), "relationships[0].ToFlowId", "another case"},
+	for _, tt := range []struct{ name, in, field string }{
+		{"empty", ``, ""},
+		{"status of the fourth node", `{"type":"upsert-nodes","nodes":[` + strings.Repeat(`{"id":"a","flowId":"F","label":"a","status":"x"},`, 3) + `{"id":"a","flowId":"F","label":"a","status":7}]}`, "nodes[3].status"},
+		{"nodes before type", `{"nodes":[{"id":"a"}],"type":"upsert-nodes"}`, "nodes[0].flowId"},
+		{"field in another case", node(`,"Region":"r"`), "nodes[0].Region"},
+		{"field in another Unicode case", node(`,"ſtatus":"r"`), "nodes[0].ſtatus"},
+		{"top-level field in another case", `{"type":"delete-nodes","ids":["a"],"IDs":["b"]}`, "IDs"},
+		{"unused top-level field in another case", `{"type":"delete-nodes","ids":["a"],"Nodes":[]}`, "Nodes"},
+		{"trigger field in another case", flowMsg(`,"triggeredBy":[{"flowid":"x","when":"always"}]`), "flow.triggeredBy[0].flowid"},
+		{"trigger without flow", flowMsg(`,"triggeredBy":[{"when":"always"}]`), "flow.triggeredBy[0].flowId"},
+		{"trigger null", flowMsg(`,"triggeredBy":null`), "flow.triggeredBy"},
+		{"null family", node(`,"family":null`), "nodes[0].family"},
+		{"null condition", rel(`,"condition":null`), "relationships[0].condition"},
+		{"null toFlowId", rel(`,"toFlowId":null`), "relationships[0].toFlowId"},
+		{"null nodes of a snapshot", `{"type":"snapshot","flow":{"id":"F","status":"x","startedAt":1},"nodes":null}`, "nodes"},
+		{"lag as text", rel(`,"lag":"1"`), "relationships[0].lag"},
+		{"lag with fraction", rel(`,"lag":1.0`), "relationships[0].lag"},
+		{"integer too large", node(`,"startedAt":9007199254740992`), "nodes[0].startedAt"},
+		{"integer far too small", node(`,"endedAt":-99999999999999999999`), "nodes[0].endedAt"},
+		{"integer too small", node(`,"startedAt":-9007199254740992`), "nodes[0].startedAt"},
+		{"lag too small", rel(`,"lag":-9007199254740992`), "relationships[0].lag"},
+		{"meta of text", node(`,"meta":"x"`), "nodes[0].meta"},
+		{"duplicate in meta", node(`,"meta":{"a":{"b":1,"\u0062":2}}`), "nodes[0].meta.a.b"},
+		{"duplicate among many keys", node(`,"meta":` + manyKeys(100, "k7")), "nodes[0].meta.k7"},
+		{"duplicate in an unknown field", node(`,"more":[{"b":1,"b":2}]`), "nodes[0].more[0].b"},
+		{"too deep in meta", node(`,"meta":` + nested(62)), "nodes[0].meta" + strings.Repeat(".a", 61)},
+		{"surrogate in an unknown field", node(`,"more":"\ud800x"`), "nodes[0].more"},
+		{"surrogates the wrong way round", node(`,"more":"\udc00\ud800"`), "nodes[0].more"},
+		{"control character", node(",\"more\":\"a\tb\""), "nodes[0].more"},
+		{"leading zero", node(`,"more":01`), "nodes[0]"},
+		{"unknown escape", node(`,"more":"\x"`), "nodes[0].more"},
+		{"half a hex escape", node(`,"more":"\u12"`), "nodes[0].more"},
+		{"byte order mark", "\ufeff" + `{"type":"delete-nodes","ids":["a"]}`, ""},
+		{"trailing comma", `{"type":"delete-nodes","ids":["a",]}`, "ids[1]"},
+		{"flow id of an edge's end in another case", rel(`,"ToFlowId":"G"`), "relationships[0].ToFlowId"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := flow.Decode("F", []byte(tt.in))
@@ -160,11 +160,8 @@ func TestDecode_ErrorsNameTheField(t *testing.T) {
 			if !errors.As(err, &e) {
 				t.Fatalf("accepted, error %v", err)
 			}
-			if tt.field != "" && e.Field != tt.field {
+			if e.Field != tt.field {
 				t.Errorf("field %q (%v), want %q", e.Field, err, tt.field)
-			}
-			if !strings.Contains(err.Error(), tt.detail) {
-				t.Errorf("error %q, want %q in it", err, tt.detail)
 			}
 		})
 	}
@@ -172,7 +169,7 @@ func TestDecode_ErrorsNameTheField(t *testing.T) {
 
 func TestDecode_AcceptsAndKeeps(t *testing.T) {
 	for _, tt := range []struct{ name, in, out string }{
-		{"unused fields decide nothing", `{"type":"delete-nodes","ids":["a"],"nodes":5,"flow":null}`, ""},
+		{"unused fields may have any value", `{"type":"delete-nodes","ids":["a"],"nodes":5,"flow":null}`, ""},
 		{"unused field before type", `{"nodes":"junk","type":"delete-nodes","ids":["a"]}`, ""},
 		{"64 levels", `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","meta":` + nested(61) + `}]}`, ""},
 		{"case does not matter inside meta", `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","meta":{"ID":1,"id":2}}]}`, ""},
@@ -211,7 +208,7 @@ func TestDecodeBatch(t *testing.T) {
 	}{
 		{"bad third line", a + "\n\n" + `{"type":"x"}` + "\n" + b, 3, false},
 		{"two on a line", a + b, 1, false},
-		{"nothing", "\n \n", 0, false},
+		{"no message", "\n \n", 0, false},
 		{"one too long", a + "\n" + `{"type":"delete-nodes","ids":["` + strings.Repeat("x", 100) + `"]}`, 2, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -6,8 +6,8 @@ import (
 	"unicode/utf8"
 )
 
-// MaxInteger and -MaxInteger are the largest and the smallest integer of a field. A float64 holds these and all between
-// exactly.
+// MaxInteger and -MaxInteger are the largest and the smallest integer of a field. A float64 represents every integer in this
+// range exactly.
 const MaxInteger = 1<<53 - 1
 
 // maxTime and -maxTime are the latest and the earliest instant of a field, in Unix milliseconds: the range of a JavaScript Date.
@@ -60,7 +60,7 @@ func decodeString(flowID, s string, stored bool) (*Message, error) {
 	return m, err
 }
 
-// decoders are reused, because only their list of keys does not become part of a message.
+// decoders are reused for the memory of their list of keys, the only part of a decoder to which no message refers.
 var decoders = sync.Pool{New: func() any { return &decoder{scanner: scanner{keys: make([]string, 0, 2*manyKeys)}} }}
 
 func parse(flowID, s string, stored bool) (m *Message, spaced bool, err error) {
@@ -139,7 +139,7 @@ func (d *decoder) message() (*Message, error) {
 	m := &room.Message
 	d.one = room.one[:0]
 	var used, required, seen, early int
-	var earlyAt [5]int // offsets of fields that came before the type, which decides whether they count
+	var earlyAt [5]int // offsets of fields before the type; they are decoded once the type says whether it uses them
 	o, err := d.begin()
 	if err != nil {
 		return nil, err
@@ -205,10 +205,10 @@ func (d *decoder) messageType() (Type, error) {
 	}
 	for _, t := range messageTypes {
 		if name == string(t) {
-			return t, nil // not a part of the input, which would keep the whole message in memory
+			return t, nil // a constant: a part of the input would keep the whole message in memory
 		}
 	}
-	return "", refuse("", quoteShort(name)+" is no message type; allowed are snapshot, upsert-flow, upsert-nodes, upsert-rels, delete-nodes, delete-rels")
+	return "", refuse("", quoteShort(name)+" is not a message type; allowed are snapshot, upsert-flow, upsert-nodes, upsert-rels, delete-nodes, delete-rels")
 }
 
 var messageTypes = [...]Type{TypeUpsertNodes, TypeUpsertRels, TypeUpsertFlow, TypeDeleteNodes, TypeDeleteRels, TypeSnapshot}

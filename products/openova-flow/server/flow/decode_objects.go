@@ -121,7 +121,7 @@ func triggerField(d *decoder, t *decodedTrigger, key string) (err error) {
 		t.FlowID, err = d.text("a flow id", false)
 	case "when":
 		if t.When, err = d.text("a string", false); err == nil && t.When != "success" && t.When != "failure" && t.When != "always" {
-			err = refuse("", quoteShort(t.When)+" is not allowed; it is success, failure or always")
+			err = refuse("", quoteShort(t.When)+" is not allowed; allowed are success, failure, always")
 		}
 	default:
 		err = d.unknown(key, triggerFields)
@@ -205,7 +205,7 @@ func relationshipField(d *decoder, r *keyed[Relationship], key string) (err erro
 		var c string
 		c, err = d.text("a string", false)
 		if r.value.Condition = Condition(c); err == nil && r.value.Condition != OnSuccess && r.value.Condition != OnFailure && r.value.Condition != Always {
-			err = refuse("", quoteShort(c)+" is not allowed; it is on-success, on-failure or always")
+			err = refuse("", quoteShort(c)+" is not allowed; allowed are on-success, on-failure, always")
 		}
 	case "lag":
 		if r.value.Lag, err = d.integer(); err == nil && r.value.Lag < 0 {
@@ -281,7 +281,7 @@ func (d *decoder) relType() (RelType, error) {
 	case Contains, FinishToStart, StartToStart, FinishToFinish, StartToFinish, Triggers:
 		return t, nil
 	}
-	return "", refuse("", quoteShort(name)+" is no relationship type; allowed are contains, finish-to-start, start-to-start, finish-to-finish, start-to-finish, triggers")
+	return "", refuse("", quoteShort(name)+" is not a relationship type; allowed are contains, finish-to-start, start-to-start, finish-to-finish, start-to-finish, triggers")
 }
 
 // unknown decodes a field that v1 does not define, and keeps it. A known field in another case (nodeid) is an error: as an
@@ -319,7 +319,7 @@ func (d *decoder) flowRef() (string, error) {
 func (d *decoder) time() (Time, error) {
 	ms, err := d.integer()
 	if err == nil && !d.stored && (ms > maxTime || ms < -maxTime) {
-		err = refuse("", "is beyond ±8.64e15 milliseconds, which no date is")
+		err = refuse("", "must be from -8640000000000000 to 8640000000000000 milliseconds")
 	}
 	return At(ms), err
 }
@@ -337,7 +337,7 @@ func (d *decoder) integer() (int64, error) {
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || n > MaxInteger || n < -MaxInteger {
-		return 0, refuse("", "is beyond ±(2^53 - 1)")
+		return 0, refuse("", "must be from -(2^53 - 1) to 2^53 - 1")
 	}
 	return n, nil
 }

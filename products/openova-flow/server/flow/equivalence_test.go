@@ -19,8 +19,8 @@ import (
 var (
 	equivalenceSeed  = flag.Uint64("equivalence.seed", 1, "the first random sequence")
 	equivalenceCount = flag.Uint64("equivalence.count", 2000, "how many random sequences")
-	equivalenceFor   = flag.Duration("equivalence.for", time.Hour, "start no more of them after this time")
-	equivalenceOut   = flag.Bool("equivalence.out", false, "write each sequence and its folded state to standard output, one on each line, to compare another fold with")
+	equivalenceFor   = flag.Duration("equivalence.for", time.Hour, "start no further sequence after this time")
+	equivalenceOut   = flag.Bool("equivalence.out", false, "write each sequence and its folded states to standard output, one sequence a line, for comparison with another fold")
 )
 
 // TestEquivalence compares the fold with a simple and slow implementation, on random sequences of requests.
@@ -48,8 +48,8 @@ func TestEquivalence(t *testing.T) {
 // messages that a subscriber gets, also those that the server makes, and the resulting snapshot.
 func foldSequence(seed uint64, line *strings.Builder) error {
 	g := &sequencer{Rand: rand.New(rand.NewPCG(seed, 3))}
-	const born = 7
-	s, want := flow.NewState("F", born), newPlain("F", born)
+	const created = 7
+	s, want := flow.NewState("F", created), newPlain("F", created)
 	fmt.Fprintf(line, `{"seed":%d,"steps":[{"messages":[%s],"snapshot":%[2]s,"leaves":[]}`, seed, s.Snapshot().JSON())
 	g.owned = g.one(2)
 	for step := range 1 + g.IntN(5) {

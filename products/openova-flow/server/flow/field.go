@@ -44,10 +44,11 @@ func Text(value string) string {
 	return text
 }
 
-// Keep returns before if s is equal to it, otherwise a copy of s. It is for a text that outlives the message it is part of, which would stay in memory with it.
-func Keep(s, before string) string {
-	if s == before {
-		return before
+// Keep returns previous if it equals s, otherwise a copy of s. Use it to store a part of a message: without the copy the whole message would stay in
+// memory.
+func Keep(s, previous string) string {
+	if s == previous {
+		return previous
 	}
 	return strings.Clone(s)
 }

@@ -39,14 +39,14 @@ func FuzzDecode(f *testing.F) {
 		}
 		again, err := flow.Decode("F", []byte(out))
 		if err != nil || again.JSON() != out {
-			t.Fatalf("the output of JSON is refused or changes: %v", err)
+			t.Fatalf("the output of JSON is invalid or changes: %v", err)
 		}
 		agreesWithEncodingJSON(t, m, data)
 		s := flow.NewState("F", 1)
 		s.Apply(m)
 		s.Derive(2)
 		if _, err := flow.Decode("F", []byte(s.Snapshot().JSON())); err != nil {
-			t.Fatalf("the snapshot of the folded message is refused: %v", err)
+			t.Fatalf("the snapshot of the folded message is invalid: %v", err)
 		}
 	})
 }
@@ -105,30 +105,30 @@ func FuzzBatch(f *testing.F) {
 		limit = max(limit, 0)
 		got, err := flow.DecodeBatch("F", data, limit)
 		var want []string
-		refused := 0
+		invalid := 0 // first invalid line
 		for i, line := range bytes.Split(data, []byte{'\n'}) {
 			if len(bytes.TrimSpace(line)) == 0 {
 				continue
 			}
 			m, err := flow.Decode("F", line)
 			if err != nil || limit > 0 && len(line) > limit {
-				refused = i + 1
+				invalid = i + 1
 				break
 			}
 			want = append(want, m.JSON())
 		}
-		if (err != nil) != (refused > 0 || len(want) == 0) {
-			t.Fatalf("%v; line %d is refused alone", err, refused)
+		if (err != nil) != (invalid > 0 || len(want) == 0) {
+			t.Fatalf("%v; line %d is invalid on its own", err, invalid)
 		}
 		if err != nil {
-			if e := new(flow.Error); !errors.As(err, &e) || e.Line != refused {
-				t.Fatalf("%v; line %d is refused alone", err, refused)
+			if e := new(flow.Error); !errors.As(err, &e) || e.Line != invalid {
+				t.Fatalf("%v; line %d is invalid on its own", err, invalid)
 			}
 			return
 		}
 		for i, m := range got {
 			if m.JSON() != want[i] {
-				t.Fatalf("message %d is %s, alone it is %s", i, m.JSON(), want[i])
+				t.Fatalf("message %d is %s, decoded on its own %s", i, m.JSON(), want[i])
 			}
 		}
 	})

@@ -10,7 +10,7 @@ import (
 func TestValidID(t *testing.T) {
 	for _, id := range []string{"a", "a:b", "A-_.9", "...", ".a", strings.Repeat("z", 128)} {
 		if !flow.ValidID(id) {
-			t.Errorf("%q is refused", id)
+			t.Errorf("%q is rejected", id)
 		}
 	}
 	for _, id := range []string{"", ".", "..", "a/b", "../x", "%2e", "a b", "a\n", "é", strings.Repeat("z", 129)} {
@@ -71,7 +71,7 @@ func TestDecode_ErrorsLimitFieldNames(t *testing.T) {
 }
 
 func TestDecode_LimitsIntegers(t *testing.T) {
-	node := `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","startedAt":N}]}` // a stored message, so that the narrower bounds of instants do not apply
+	node := `{"type":"upsert-nodes","nodes":[{"id":"a","flowId":"F","label":"a","status":"x","startedAt":N}]}` // decoded as stored, so that the narrower bounds of instants do not apply
 	lag := `{"type":"upsert-rels","relationships":[{"fromId":"a","toId":"b","type":"triggers","lag":N}]}`
 	for _, tt := range []struct {
 		message, n string

@@ -12,14 +12,14 @@ import (
 // plain is the fold as section 2 of the contract defines it, implemented without this package: two lists with linear search, and
 // a FlowInstance that is derived again after each request.
 type plain struct {
-	flowID string
-	born   int64
-	flow   string
-	status string // of a flow that no emitter has described
-	owned  bool
-	done   int64
-	nodes  []plainNode
-	rels   []plainRel
+	flowID  string
+	created int64
+	flow    string
+	status  string // of a flow that no emitter has described
+	owned   bool
+	done    int64
+	nodes   []plainNode
+	rels    []plainRel
 }
 
 type plainMessage struct {
@@ -45,8 +45,8 @@ type plainRel struct {
 	FromFlowID, ToFlowID string
 }
 
-func newPlain(flowID string, born int64) *plain {
-	return &plain{flowID: flowID, born: born, status: "pending", flow: fmt.Sprintf(`{"id":%s,"status":"pending","startedAt":%d}`, quoted(flowID), born)}
+func newPlain(flowID string, created int64) *plain {
+	return &plain{flowID: flowID, created: created, status: "pending", flow: fmt.Sprintf(`{"id":%s,"status":"pending","startedAt":%d}`, quoted(flowID), created)}
 }
 
 // request folds the messages of a request. It returns the FlowInstance that the server then sends, empty if it sends none.
@@ -151,7 +151,7 @@ func (s *plain) derive(arrival int64) {
 		worst = "pending"
 	}
 	if !begun {
-		started = s.born
+		started = s.created
 	}
 	if worst == "succeeded" && s.status != "succeeded" {
 		s.done = arrival

@@ -2,13 +2,13 @@ package flow
 
 import "fmt"
 
-// maxMoves limits the cost of repeated changes of nodes' regions in one request, in steps: each such change takes a step for each relationship of the
+// maxRegionSteps limits the work of one request that changes the regions of nodes repeatedly. A change takes one step for each relationship of the
 // node.
-const maxMoves = 4 << 20
+const maxRegionSteps = 4 << 20
 
-// Exceeds returns the first message with which a state would exceed maxNodes or maxRels, and the field: "nodes" or "relationships". It also returns a
-// message that exceeds maxMoves, with its field; nil if there is none. A nil state is empty. Far below the limits it costs one addition per message; near
-// them it counts the new keys. Relationships that are removed with a node of the same request still count.
+// Exceeds returns the first message with which a state would exceed maxNodes or maxRels, and the field: "nodes" or "relationships". For a message that
+// exceeds maxRegionSteps, the field is the region of a node. The message is nil if no limit is exceeded. A nil state is empty. Far below the limits the
+// cost is one addition per message; near them Exceeds counts the new keys. A relationship that the request deletes together with its node still counts.
 func (s *State) Exceeds(messages []*Message, maxNodes, maxRels int) (*Message, string) {
 	if s == nil {
 		s = new(State)
@@ -19,8 +19,8 @@ func (s *State) Exceeds(messages []*Message, maxNodes, maxRels int) (*Message, s
 		put += len(m.Nodes)
 		moreRels += len(m.Relationships)
 	}
-	if put*moreRels > maxMoves {
-		if m, field := movesToAndFro(messages, maxMoves/moreRels); m != nil {
+	if put*moreRels > maxRegionSteps {
+		if m, field := exceedsRegionChanges(messages, maxRegionSteps/moreRels); m != nil {
 			return m, field
 		}
 	}
@@ -55,19 +55,19 @@ func (s *State) Exceeds(messages []*Message, maxNodes, maxRels int) (*Message, s
 	return nil, ""
 }
 
-// movesToAndFro returns the first message after which a request has given nodes another region than before more than most times, and its field. The first
-// region that a request gives to a node does not count.
-func movesToAndFro(messages []*Message, most int) (*Message, string) {
+// exceedsRegionChanges returns the message with which a request has changed the regions of nodes more than limit times, and the field; nil if there is none.
+// The first region that the request gives to a node does not count as a change.
+func exceedsRegionChanges(messages []*Message, limit int) (*Message, string) {
 	regions := make(map[string]string)
-	moves := 0
+	changes := 0
 	for _, m := range messages {
 		for i := range m.Nodes {
 			n := &m.Nodes[i]
 			if was, known := regions[n.ID]; known && was != n.Region {
-				moves++
+				changes++
 			}
 			regions[n.ID] = n.Region
-			if moves > most {
+			if changes > limit {
 				return m, fmt.Sprintf("nodes[%d].region", i)
 			}
 		}

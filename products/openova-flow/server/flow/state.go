@@ -9,7 +9,7 @@ import (
 
 // State is the result of folding the messages of one flow. It is not safe for concurrent use.
 //
-// Memory is bounded by the present elements: deleted nodes use none, and a node never keeps a larger message in memory.
+// Memory is bounded by the present elements: deleted nodes use none, and a node never keeps a much larger message in memory.
 type State struct {
 	flowID   string
 	flow     Instance
@@ -141,7 +141,7 @@ func (s *State) putNode(n Node) {
 		s.touch(v.area)
 		return
 	}
-	// Edges contain only within a region, so a change of region or presence changes which edges of v do: count them again.
+	// A contains edge counts only if both ends exist in one region. The region or the presence of v changes here, so its contains edges are counted again.
 	s.countContains(v, -1)
 	if v.present {
 		s.bytes -= v.node.size()
@@ -191,7 +191,7 @@ func (s *State) vertex(id string) *vertex {
 	return v
 }
 
-// countContains adds delta to the children of the containing node, for each edge of v that contains.
+// countContains adds delta to the children of the container, for each contains edge of v that counts.
 func (s *State) countContains(v *vertex, delta int) {
 	for _, e := range v.out {
 		if e.contains() {
@@ -282,8 +282,8 @@ func (s *State) putRel(r Relationship) {
 	}
 }
 
-// contains reports whether e makes its from node a child of its to node. Both must exist and be in one region: otherwise a region
-// could turn a leaf of another region into a container, and so remove it from the status of the flow.
+// contains reports whether e is a contains edge that counts: its from node is a child of its to node. Both must exist and be in one
+// region: otherwise a region could turn a leaf of another region into a container, and so remove it from the status of the flow.
 func (e *edge) contains() bool {
 	return e.rel.Type == Contains && e.from != nil && e.from.present && e.to != nil && e.to.present && e.from.node.Region == e.to.node.Region
 }

@@ -23,12 +23,12 @@ func decode(t testing.TB, text string) *flow.Message {
 
 // model is the fold as the contract defines it: two lists with linear search.
 type model struct {
-	nodes []flow.Node
-	rels  []flow.Relationship
-	flow  flow.Instance
-	owned bool
-	born  int64
-	done  int64
+	nodes   []flow.Node
+	rels    []flow.Relationship
+	flow    flow.Instance
+	owned   bool
+	created int64
+	done    int64
 }
 
 func (s *model) apply(m *flow.Message) {
@@ -84,7 +84,7 @@ func (s *model) derive(arrival int64) {
 			ended = append(ended, ms)
 		}
 	}
-	next := flow.Instance{ID: "F", Status: flow.Worst(statuses...), StartedAt: flow.At(s.born)}
+	next := flow.Instance{ID: "F", Status: flow.Worst(statuses...), StartedAt: flow.At(s.created)}
 	if len(started) > 0 {
 		next.StartedAt = flow.At(slices.Min(started))
 	}
@@ -163,17 +163,17 @@ func randomMessage(r *rand.Rand, owned bool) *flow.Message {
 func TestState_EqualsModel(t *testing.T) {
 	for seed := range uint64(400) {
 		r := rand.New(rand.NewPCG(seed, 1))
-		s, want := flow.NewState("F", 7), &model{born: 7, flow: flow.Instance{ID: "F", Status: flow.StatusPending, StartedAt: flow.At(7)}}
-		follower := flow.NewState("F", 7)
+		s, want := flow.NewState("F", 7), &model{created: 7, flow: flow.Instance{ID: "F", Status: flow.StatusPending, StartedAt: flow.At(7)}}
+		subscriber := flow.NewState("F", 7)
 		for step := range 120 {
 			m := decode(t, randomMessage(r, seed%4 == 0).JSON())
 			before := s.Flow().JSON()
 			s.Apply(m)
-			follower.Apply(m)
+			subscriber.Apply(m)
 			want.apply(m)
 			want.derive(int64(100 + step))
 			if d := s.Derive(int64(100 + step)); d != nil {
-				follower.Apply(decode(t, d.JSON()))
+				subscriber.Apply(decode(t, d.JSON()))
 				if d.Flow.JSON() == before {
 					t.Fatalf("seed %d step %d: an upsert-flow that changes nothing: %s", seed, step, before)
 				}
@@ -181,7 +181,7 @@ func TestState_EqualsModel(t *testing.T) {
 			if got := s.Snapshot().JSON(); got != want.snapshot() {
 				t.Fatalf("seed %d step %d after %s\n got %s\nwant %s", seed, step, m.JSON(), got, want.snapshot())
 			}
-			if got := follower.Snapshot().JSON(); got != want.snapshot() {
+			if got := subscriber.Snapshot().JSON(); got != want.snapshot() {
 				t.Fatalf("seed %d step %d: a subscriber has %s\nwant %s", seed, step, got, want.snapshot())
 			}
 			if s.NodeCount() != len(want.nodes) || s.RelCount() != len(want.rels) {

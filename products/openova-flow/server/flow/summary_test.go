@@ -33,8 +33,8 @@ func TestState_SummaryVisitsNoNode(t *testing.T) {
 	}
 }
 
-// TestState_KeysOutliveTheirMessage: keys of maps are copies, because they may outlive the elements of a message and would keep it in memory.
-func TestState_KeysOutliveTheirMessage(t *testing.T) {
+// TestState_MapKeysAreCopies: a key of a map may outlive the elements of the message that brought it, and would keep that message in memory.
+func TestState_MapKeysAreCopies(t *testing.T) {
 	m, err := Decode("F", []byte(`{"type":"upsert-nodes","nodes":[{"id":"n","flowId":"F","label":"l","status":"odd","region":"r"}]}`))
 	if err != nil {
 		t.Fatal(err)

@@ -13,14 +13,14 @@ import (
 const PieceBytes = 32 << 10
 
 const (
-	minAge    = time.Second // a younger answer gives way only to a caller that holds less
+	minAge    = time.Second // a younger answer is evicted only for a caller that holds less
 	minShared = 1 << 10     // a slice of at least this many bytes counts once, even if several answers share it
 )
 
 // Budget limits the unread bytes of large answers and deliveries. Bytes that several answers share count once in total, and once for each caller. If a new
-// answer does not fit, the caller that holds most loses its oldest answer; among callers that hold the same, the one with the oldest answer. An answer
-// gives way at once to a caller that holds less, and after a second to any caller. So slow clients exclude nobody, even with many callers. Its
-// methods may be called concurrently.
+// answer does not fit, the oldest answer of the caller that holds most is evicted; if several hold the same, the oldest answer of these. In its first
+// second an answer is evicted only for a caller that holds less, later for any caller. So slow clients cannot exclude other callers, however many they
+// are. Its methods may be called concurrently.
 type Budget struct {
 	limit int64
 
@@ -105,7 +105,7 @@ func NewBudget(limit int64) *Budget {
 }
 
 // Charge counts an answer until its release. It returns false if the answer does not fit; a retry after a second succeeds. evict is called, from any
-// goroutine, when the answer gives way; then it is no longer counted. An answer larger than the budget counts as if it had the size of the budget.
+// goroutine, when the answer is evicted; then it is no longer counted. An answer larger than the budget counts as if it had the size of the budget.
 func (b *Budget) Charge(caller string, body [][]byte, evict func()) (*Charge, bool) {
 	if SizeOf(body) <= PieceBytes {
 		return nil, true
@@ -146,7 +146,7 @@ func (b *Budget) Charge(caller string, body [][]byte, evict func()) (*Charge, bo
 	return c, true
 }
 
-// victim returns the charge that gives way to c, or nil if c is refused. b.mu is held.
+// victim returns the charge to evict for c, or nil if c does not fit. b.mu is held.
 func (b *Budget) victim(c *Charge) *Charge {
 	most, name := (*account)(nil), ""
 	for n, a := range b.callers {
@@ -193,7 +193,7 @@ func (b *Budget) remove(c *Charge) {
 	}
 }
 
-// Stats returns the held bytes, and how many answers have given way so far.
+// Stats returns the held bytes, and how many answers were evicted so far.
 func (b *Budget) Stats() (bytes, evicted int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -8,20 +8,20 @@ import (
 	"time"
 )
 
-func TestBudget_LargestHolderGivesWay(t *testing.T) { synctest.Test(t, testLargestHolderGivesWay) }
+func TestBudget_EvictsTheLargestHolder(t *testing.T) { synctest.Test(t, testEvictsTheLargestHolder) }
 
-func testLargestHolderGivesWay(t *testing.T) {
+func testEvictsTheLargestHolder(t *testing.T) {
 	budget := NewBudget(1000 << 10)
-	var cut []string
+	var evicted []string
 	take := func(caller, name string, body []byte) (*Charge, bool) {
 		t.Helper()
-		return budget.Charge(caller, [][]byte{body}, func() { cut = append(cut, name) })
+		return budget.Charge(caller, [][]byte{body}, func() { evicted = append(evicted, name) })
 	}
 	body := func() []byte { return make([]byte, 300<<10) }
-	has := func(bytes, cuts int64, names string) {
+	has := func(bytes, evictions int64, names string) {
 		t.Helper()
-		if b, n := budget.Stats(); b != bytes<<10 || n != cuts || strings.Join(cut, " ") != names {
-			t.Fatalf("%d KiB held, %d gave way: %v; want %d, %d: %s", b>>10, n, cut, bytes, cuts, names)
+		if b, n := budget.Stats(); b != bytes<<10 || n != evictions || strings.Join(evicted, " ") != names {
+			t.Fatalf("%d KiB held, %d evicted: %v; want %d, %d: %s", b>>10, n, evicted, bytes, evictions, names)
 		}
 	}
 	shared := body()
@@ -30,7 +30,7 @@ func testLargestHolderGivesWay(t *testing.T) {
 	_, _ = take("one", "3", body())
 	last, ok := take("one", "4", body())
 	if has(900, 0, ""); !ok {
-		t.Fatal("one of three answers that fit was refused")
+		t.Fatal("one of three answers that fit was rejected")
 	}
 	if _, ok := take("one", "5", body()); ok {
 		t.Error("a caller got more than the limit")
@@ -42,22 +42,22 @@ func testLargestHolderGivesWay(t *testing.T) {
 	if !ok {
 		t.Fatal("one caller excludes another")
 	}
-	has(900, 2, "1 2") // both callers that share the removed bytes
+	has(900, 2, "1 2") // both answers that share the removed bytes
 	second.Release()
 	has(900, 2, "1 2")
 	if _, ok = take("two", "7", make([]byte, 500<<10)); ok {
-		t.Error("an answer gave way to a caller that holds more")
+		t.Error("an answer was evicted for a caller that holds more")
 	}
 	last.Release()
 	other.Release()
 	has(300, 2, "1 2")
 	if _, ok = take("three", "large", make([]byte, 5000<<10)); ok {
-		t.Error("an answer gave way at once to a caller that would hold more")
+		t.Error("an answer was evicted at once for a caller that would hold more")
 	}
 	time.Sleep(minAge)
 	large, ok := take("three", "large", make([]byte, 5000<<10))
 	if has(5000, 3, "1 2 3"); !ok {
-		t.Fatal("an answer larger than the budget was refused though it is the only one")
+		t.Fatal("an answer larger than the budget was rejected though it is the only one")
 	}
 	large.Release()
 	has(0, 3, "1 2 3")
@@ -79,18 +79,18 @@ func TestBudget_SlicesOfDifferentLengthAtOneAddress(t *testing.T) {
 	}
 }
 
-// TestBudget_OldestAnswerGivesWayAmongEqualCallers has callers with equal amounts. The last one reads its answer in time.
-func TestBudget_OldestAnswerGivesWayAmongEqualCallers(t *testing.T) {
-	synctest.Test(t, testOldestOfEqualsGivesWay)
+// TestBudget_EvictsTheOldestAmongEqualCallers has callers with equal amounts, then as many new ones.
+func TestBudget_EvictsTheOldestAmongEqualCallers(t *testing.T) {
+	synctest.Test(t, testEvictsTheOldestAmongEqualCallers)
 }
 
-func testOldestOfEqualsGivesWay(t *testing.T) {
+func testEvictsTheOldestAmongEqualCallers(t *testing.T) {
 	const callers = 8
 	budget := NewBudget(callers * 300 << 10)
-	var cut []string
+	var evicted []string
 	take := func(caller string) {
-		if _, ok := budget.Charge(caller, [][]byte{make([]byte, 300<<10)}, func() { cut = append(cut, caller) }); !ok {
-			t.Errorf("%s is refused", caller)
+		if _, ok := budget.Charge(caller, [][]byte{make([]byte, 300<<10)}, func() { evicted = append(evicted, caller) }); !ok {
+			t.Errorf("the answer of %s is rejected", caller)
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -102,7 +102,7 @@ func testOldestOfEqualsGivesWay(t *testing.T) {
 	for i := range callers {
 		take(fmt.Sprint("late-", i))
 	}
-	if got := strings.Join(cut, " ") + " "; got != want {
-		t.Errorf("the answers that gave way were %s; want the oldest first: %s", got, want)
+	if got := strings.Join(evicted, " ") + " "; got != want {
+		t.Errorf("evicted %s; want the oldest first: %s", got, want)
 	}
 }

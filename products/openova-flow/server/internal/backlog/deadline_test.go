@@ -55,7 +55,7 @@ func TestDeadline_WriteCutsSlowClients(t *testing.T) {
 	}
 }
 
-func TestDeadline_CutRefusesWhatFollowsUntilClosed(t *testing.T) {
+func TestDeadline_CutEndsLaterWrites(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := &slowClient{ResponseRecorder: httptest.NewRecorder()}
 		d := NewDeadline(c)

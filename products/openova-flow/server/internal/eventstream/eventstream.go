@@ -42,15 +42,15 @@ type Source interface {
 	Take() hub.Delivery
 	// Adopt replaces a call of Take if another Source with the same Key has just taken d and this one would take the same. Else it returns false.
 	Adopt(d hub.Delivery) bool
-	// Await arranges for one call of w.Wake when there may be frames. If there are frames already, it returns false and arranges nothing. True also
-	// holds for all Sources with the same Key whose Take returned no frames after this one's did.
+	// Await arranges for one call of w.Wake when there may be frames. If there are frames already, it returns false and arranges nothing. One Await that
+	// returns true also serves each Source with the same Key whose last Take returned no frames and came after this one's last Take.
 	Await(w *hub.Waiter) bool
 	// Cancel undoes Await, for all Sources with the same Key.
 	Cancel(w *hub.Waiter)
 	// Heartbeat returns a frame with the source's newest sequence number. It is the first frame of each stream, before all frames of Take, and is sent
 	// again after Config.Heartbeat without a frame.
 	Heartbeat() []byte
-	// Key is equal for sources that read the same.
+	// Key is equal for Sources that return the same frames.
 	Key() any
 }
 

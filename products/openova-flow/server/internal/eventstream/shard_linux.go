@@ -316,9 +316,9 @@ func (s *shard) next(sub *subscriber) {
 		g.last = d
 		sub.pending, sub.since = d.Frames, d.Since
 		if d.More {
-			g.todo.add(sub) // last in line
+			g.todo.add(sub) // behind the group's other subscribers
 		} else {
-			g.idle.add(sub) // frames that have come since are found by Await
+			g.idle.add(sub) // Await notices frames that arrived since Take
 		}
 		s.flush(sub)
 	}
@@ -389,7 +389,8 @@ func (sub *subscriber) wrote(n int) {
 	}
 }
 
-// mayStall charges pending frames that could not be written at once to the budget. It returns false if the budget refuses them.
+// mayStall charges pending frames that could not be written at once to the budget. It returns false if they do not fit, or were not written by the
+// subscriber's deadline.
 func (s *shard) mayStall(sub *subscriber) (ok bool) {
 	if sub.deadline == 0 {
 		sub.deadline = s.now + s.Pace.Allowance(backlog.SizeOf(sub.pending))

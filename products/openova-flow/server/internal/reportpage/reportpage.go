@@ -19,7 +19,7 @@ var page []byte
 // data is the start tag of the element for the data. The page has it once.
 const data = `<script type="application/json" id="report">`
 
-// Limits for lists of an answer. LeftOut counts the omitted elements.
+// Maximum lengths of the lists in a report. LeftOut counts the omitted elements.
 const (
 	maxObjects  = 2000
 	maxProblems = 500

@@ -95,12 +95,12 @@ func TestPage_IsComplete(t *testing.T) {
 	}
 }
 
-type full struct{}
+type fullDisk struct{}
 
-func (full) Write([]byte) (int, error) { return 0, errors.New("no space") }
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("no space") }
 
-func TestWrite_Fails(t *testing.T) {
-	if err := Write(full{}, Content{Flow: "F", Answer: &gate.Answer{}}); err == nil {
+func TestWrite_ReturnsErrorOfTheWriter(t *testing.T) {
+	if err := Write(fullDisk{}, Content{Flow: "F", Answer: &gate.Answer{}}); err == nil {
 		t.Error("a failed write is no error")
 	}
 }

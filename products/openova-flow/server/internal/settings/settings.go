@@ -18,12 +18,12 @@ import (
 type Setting struct {
 	Env, Default, Allowed, Help string
 
-	// Set stores a value. It is also called with the default, unless that is empty. Its error becomes part of the error of Parse,
-	// unless it is ErrNotAllowed or the value may contain a secret (terminal.Secret).
+	// Set stores a value. It is also called with the default, unless that is empty. Its error becomes part of the error of Parse, unless it is
+	// ErrNotAllowed. If the value may contain a secret (terminal.Secret), only the cause in an *fs.PathError does.
 	Set func(value string) error
 }
 
-// ErrNotAllowed is the error of a Set if the allowed values explain enough.
+// ErrNotAllowed is the error of Set for a value that is not one of Setting.Allowed, if there is no other cause to report.
 var ErrNotAllowed = errors.New("not allowed")
 
 // Flag returns the name of the flag.

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// AcceptsGzip reports whether Accept-Encoding allows gzip (RFC 9110, section 12.5.3). A weight for gzip wins over one for everything else.
+// AcceptsGzip reports whether Accept-Encoding allows gzip (RFC 9110, section 12.5.3). A weight for gzip overrides one for *.
 func AcceptsGzip(values []string) bool {
 	others := false
 	for part := range elements(values) {

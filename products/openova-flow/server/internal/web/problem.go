@@ -19,7 +19,7 @@ type Problem struct {
 	Line   int    `json:"line,omitempty"`   // the offending line of a batch, from 1
 	Holder string `json:"holder,omitempty"` // the cluster that holds the claim of the region
 
-	RetryAfter int    `json:"-"` // seconds; 0: no such header
+	RetryAfter int    `json:"-"` // in seconds; 0: no header
 	Close      bool   `json:"-"` // end the connection, so that the client's next one may reach another replica
 	Challenge  string `json:"-"` // WWW-Authenticate
 }
@@ -43,7 +43,7 @@ func (p Problem) Write(w http.ResponseWriter) {
 	h.Set("Content-Type", "application/problem+json")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(p.Status)
-	_ = json.NewEncoder(w).Encode(p) // a client that has gone needs no answer
+	_ = json.NewEncoder(w).Encode(p) // fails only if the client has disconnected
 }
 
 // Limits, in bytes, for text of a request in a problem document or a log line.

@@ -139,7 +139,7 @@ func TestHandler_Gzip(t *testing.T) {
 	}
 }
 
-func TestHandler_NoGzipThatDoesNotShrink(t *testing.T) {
+func TestHandler_SendsNoGzipThatIsNotSmaller(t *testing.T) {
 	h, err := newHandler(fstest.MapFS{"assets/x.png": {Data: []byte{1, 2, 3}}}, "")
 	if err != nil {
 		t.Fatal(err)

@@ -34,7 +34,7 @@ type credential struct {
 	ambient     bool // added by the browser itself
 	foreignPage bool // sent by a page of another origin, according to the browser
 	listedPage  bool // that origin may read answers
-	afar        bool // sent to the server that trusts no proxy at this address
+	untrusted   bool // sent to the server that trusts no proxy at the test's address
 }
 
 var (
@@ -175,7 +175,7 @@ func (o object) change(more object) {
 	}
 }
 
-// secrets must not appear in a log.
+// secrets must not appear in a log or an answer.
 var secrets []string
 
 var credentials = makeCredentials()
@@ -261,11 +261,11 @@ func makeCredentials() []*credential {
 	add("proxy's user with underscores", nil, "X_Forwarded_User: ann")
 	add("another proxy's user", nil, "X-Remote-User: ann", "Remote-User: ann", "X-Auth-Request-User: ann")
 	for _, more := range [][]string{nil, {"X-Forwarded-For: 10.9.8.7"}, {"X-Real-IP: 10.9.8.7"}, {"Forwarded: for=10.9.8.7"}, {"X-Forwarded-For: 10.9.8.7", "X-Forwarded-For: 10.9.8.7", "X-Forwarded-Host: localhost"}} {
-		c := add(strings.TrimSpace("proxy's user from afar "+strings.Join(more, " ")), nil, append([]string{proxyHeader + ": ann"}, more...)...)
-		c.afar = true
+		c := add(strings.TrimSpace("proxy's user, untrusted address "+strings.Join(more, " ")), nil, append([]string{proxyHeader + ": ann"}, more...)...)
+		c.untrusted = true
 	}
-	c := browser(add("cookie beside a proxy's user from afar", reader, proxyHeader+": ann", cookie(tokens[reader])))
-	c.afar = true
+	c := browser(add("cookie beside a proxy's user, untrusted address", reader, proxyHeader+": ann", cookie(tokens[reader])))
+	c.untrusted = true
 
 	// Service-account tokens.
 	now := time.Now().Unix()

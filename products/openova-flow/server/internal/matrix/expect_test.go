@@ -173,18 +173,18 @@ func readFlow(q *request) class {
 
 func readSome(q *request) class { return only(q.credential.as.has("read")) }
 
-// expectOdd is the oracle for unusual spellings of a path and for unknown headers: they give no more than the plain request.
+// expectOdd is the oracle for unusual spellings of a path and for unknown headers: they allow nothing that the plain request does not.
 func expectOdd(q *request) class {
 	plain := *q
 	plain.odd = nil
 	if q.odd.same {
 		return expect(&plain)
 	}
-	refusals := malformed | forbidden | absent | wrongMethod
+	denied := malformed | forbidden | absent | wrongMethod
 	if q.credential.as == nil {
-		refusals = malformed | unknown | absent | wrongMethod
+		denied = malformed | unknown | absent | wrongMethod
 	}
-	return expect(&plain)&done | refusals
+	return expect(&plain)&done | denied
 }
 
 // mayShow reports whether an answer may contain strings of a flow: only if the caller may read it.

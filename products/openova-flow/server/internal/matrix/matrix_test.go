@@ -21,7 +21,7 @@ type report struct {
 	mu         sync.Mutex
 	sent       int
 	statuses   map[int]int
-	refusals   int      // denials in the logs
+	denials    int      // counted in the logs
 	mismatches []string // answers of another class than the oracle's
 	leaks      []string // answers and logs with strings that the caller may not see
 	harms      []string // changes that the caller may not make
@@ -46,35 +46,35 @@ func (r *report) show(t *testing.T) {
 	}
 }
 
-// world has two servers for a part of the matrix: one trusts the test's address as a proxy's, the other one a different address.
+// world has two servers for a part of the matrix: one trusts the test's address as a proxy's, the other one does not.
 type world struct {
-	near, afar *server
-	report     *report
+	trusting, distrusting *server
+	report                *report
 }
 
 func newWorld(t testing.TB, r *report, change func(string, object)) *world {
-	return &world{near: start(t, "127.0.0.1", change), afar: start(t, "10.9.8.7", change), report: r}
+	return &world{trusting: start(t, "127.0.0.1", change), distrusting: start(t, "10.9.8.7", change), report: r}
 }
 
 // sendAll sends cells one after the other.
 func (w *world) sendAll(cells []*request) {
 	since := 0 // cells since the last check of the flows
 	for i, q := range cells {
-		s := w.near
-		if q.credential.afar {
-			s = w.afar
+		s := w.trusting
+		if q.credential.untrusted {
+			s = w.distrusting
 		}
 		if w.send(s, q) {
 			continue
 		}
 		if since++; since == 100 || i == len(cells)-1 {
-			w.checkUnchanged(w.near, "one of the %d requests up to %s", since, q.name)
-			w.checkUnchanged(w.afar, "one of the %d requests up to %s", since, q.name)
+			w.checkUnchanged(w.trusting, "one of the %d requests up to %s", since, q.name)
+			w.checkUnchanged(w.distrusting, "one of the %d requests up to %s", since, q.name)
 			since = 0
 		}
 	}
-	w.searchLog(w.near)
-	w.searchLog(w.afar)
+	w.searchLog(w.trusting)
+	w.searchLog(w.distrusting)
 }
 
 // checkUnchanged reports flows that were changed by requests that were denied.
@@ -118,10 +118,10 @@ func (w *world) send(s *server, q *request) (again bool) {
 
 // checkForeign checks that a bound caller's write has changed no foreign element, and the flow's status that follows from it.
 func (w *world) checkForeign(s *server, q *request, caller *principal) {
-	foreign, status := s.notOf(caller, q.flow)
+	foreign, status := s.foreignElements(caller, q.flow)
 	var want []string
 	if exists(q.flow) {
-		want = s.plantedNotOf(caller, q.flow)
+		want = s.plantedForeign(caller, q.flow)
 		if status != "failed" && !caller.owns("hel1/failed") {
 			w.report.add(&w.report.harms, "%s: the flow's status is %s though a release of another region has failed", q.name, status)
 		}
@@ -244,7 +244,7 @@ func (w *world) searchLog(s *server) {
 	}
 	w.report.mu.Lock()
 	defer w.report.mu.Unlock()
-	w.report.refusals += strings.Count(log, "access refused")
+	w.report.denials += strings.Count(log, "access refused")
 }
 
 // oneIn reports whether a request is in the sample of one in n.
@@ -286,8 +286,8 @@ func TestMatrix_EveryAnswerIsAsDocumented(t *testing.T) {
 			t.Errorf("no answer with status %d: the matrix has lost a part", status)
 		}
 	}
-	if r.sent != len(some) || r.refusals == 0 {
-		t.Errorf("%d of %d requests were sent, and the logs have %d denials", r.sent, len(some), r.refusals)
+	if r.sent != len(some) || r.denials == 0 {
+		t.Errorf("%d of %d requests were sent, and the logs have %d denials", r.sent, len(some), r.denials)
 	}
 	t.Logf("%d of %d requests, answers by status: %v", r.sent, len(all), r.statuses)
 }
@@ -316,7 +316,7 @@ func TestMatrix_FindsWidenedCredentials(t *testing.T) {
 		{"another audience is trusted", entries{"cluster-fsn1": {"audience": "api"}}, "account, another audience", true, true},
 		{"another subject is trusted", entries{"cluster-fsn1": {"subject": "system:serviceaccount:default:default"}}, "account, another subject", true, true},
 		{"clusters have each other's keys", entries{"cluster-fsn1": {"jwksFile": "hel1.json"}, "cluster-hel1": {"jwksFile": "fsn1.json"}}, "account, RS256", false, true},
-		{"a proxy is trusted everywhere", entries{"user:ann": {"peers": []string{"127.0.0.1"}}}, "proxy's user from afar", true, true},
+		{"a proxy is trusted everywhere", entries{"user:ann": {"peers": []string{"127.0.0.1"}}}, "proxy's user, untrusted address", true, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

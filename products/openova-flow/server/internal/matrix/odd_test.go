@@ -12,7 +12,7 @@ type oddShape struct {
 	methods []string // of the request
 	target  string   // of the request line, with FLOW for the flow; empty: from the route
 	lines   []string // extra header lines
-	same    bool     // the answer equals that of the plain request; else it gives no more
+	same    bool     // the answer has the class of the plain request's; else it must not allow more
 }
 
 var oddShapes = makeOddShapes()

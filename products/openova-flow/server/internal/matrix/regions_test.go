@@ -89,7 +89,7 @@ var honest = []string{
 var ownNodes = asNodes(asNode("fsn1/shared", "succeeded", `,"startedAt":1000,"endedAt":1500`+judged(`"state":"ready","gate":"pass"`)),
 	asNode("fsn1/own", "succeeded", `,"startedAt":1000,"endedAt":1500`+judged(`"state":"ready","gate":"pass"`)))
 
-// The visible things of hel1.
+// What readers and the emitter of region hel1 see.
 const (
 	seenState    = "its nodes and relationships"
 	seenStatus   = "the flow's status is failed"
@@ -107,9 +107,9 @@ const (
 
 // effects lists how an element may affect others than its writer, and how a region may try to use that against another region.
 var effects = []struct {
-	effect, tries, comes string
-	changes              []string // the visible things of hel1 that change
-	attempts             []attempt
+	effect, tries, result string
+	changes               []string // which of these change
+	attempts              []attempt
 }{
 	{"leaves of the flow", "makes a node of another region a child or a parent of its own node, so that it is no leaf", "denied: a `contains` needs both ends", nil,
 		posts(http.StatusForbidden, rels("contains", "fsn1/own hel1/db"), rels("contains", "hel1/db fsn1/own"), rels("contains", "hel1/part hel1/db"))},
@@ -277,17 +277,8 @@ func (w *regionsWorld) claim(flow, region string) string {
 			named = true
 		case named && strings.HasPrefix(line, "data: "):
 			var frame struct{ Regions map[string]map[string]any }
-			var list struct{ Regions []map[string]any }
-			data := []byte(strings.TrimPrefix(line, "data: "))
-			if json.Unmarshal(data, &frame) != nil {
-				if err := json.Unmarshal(data, &list); err != nil {
-					w.t.Fatal(line)
-				}
-				for _, r := range list.Regions {
-					if r["region"] == region {
-						return fmt.Sprint(r["state"], r["cluster"], r["refused"])
-					}
-				}
+			if err := json.Unmarshal([]byte(strings.TrimPrefix(line, "data: ")), &frame); err != nil {
+				w.t.Fatal(line, err)
 			}
 			if r := frame.Regions[region]; r != nil {
 				return fmt.Sprint(r["state"], r["cluster"], r["refused"])
@@ -299,7 +290,7 @@ func (w *regionsWorld) claim(flow, region string) string {
 	return ""
 }
 
-// see returns the visible things of hel1. n grows with each call.
+// see returns what is seen of region hel1, by the seen constants. n is the number of a request of its emitter, and must increase with each call.
 func (w *regionsWorld) see(flow string, n int) map[string]string {
 	w.t.Helper()
 	seen := make(map[string]string)
@@ -417,7 +408,7 @@ func TestRegions_CannotHideFakeOrBreakAnother(t *testing.T) {
 func TestRegions_SecurityPageHasTheEffects(t *testing.T) {
 	table := "| effect | attempt of a region against another | result |\n|---|---|---|\n"
 	for _, row := range effects {
-		table += fmt.Sprintf("| %s | %s | %s |\n", row.effect, row.tries, row.comes)
+		table += fmt.Sprintf("| %s | %s | %s |\n", row.effect, row.tries, row.result)
 	}
 	const page = "../../../../../SECURITY.md"
 	section := regexp.MustCompile(`(?s)(<!-- regions -->\n).*?(<!-- /regions -->)`)

@@ -140,7 +140,7 @@ func (q *request) body() string {
 	return ""
 }
 
-// mayChange reports whether the request changes a flow when it is done.
+// mayChange reports whether the request may change a flow if it is allowed.
 func (q *request) mayChange() bool {
 	return strings.HasPrefix(q.route, "{flow}") && slices.Contains([]string{"POST", "PUT", "DELETE"}, q.method)
 }

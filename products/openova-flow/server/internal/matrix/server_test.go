@@ -52,7 +52,7 @@ type server struct {
 
 	incarnations map[string]string   // by flow
 	etags        map[string]string   // of the snapshots, by flow
-	foreign      map[string][]string // results of notOf for planted flows, by caller and flow
+	foreign      map[string][]string // results of foreignElements for planted flows, by caller and flow
 }
 
 // answer is a response.
@@ -243,8 +243,8 @@ func (s *server) changed() (list []string) {
 	return list
 }
 
-// notOf returns the nodes and edges of a flow that a bound caller does not own, as sorted JSON, and the status of the flow.
-func (s *server) notOf(caller *principal, flow string) (foreign []string, status string) {
+// foreignElements returns the nodes and edges of a flow that a bound caller does not own, as sorted JSON, and the status of the flow.
+func (s *server) foreignElements(caller *principal, flow string) (foreign []string, status string) {
 	s.t.Helper()
 	var snapshot struct {
 		Flow          struct{ Status string }
@@ -271,13 +271,13 @@ func (s *server) notOf(caller *principal, flow string) (foreign []string, status
 	return foreign, snapshot.Flow.Status
 }
 
-// plantedNotOf returns the result of notOf for the planted content of a flow.
-func (s *server) plantedNotOf(caller *principal, flow string) []string {
+// plantedForeign returns the foreign elements in the planted content of a flow.
+func (s *server) plantedForeign(caller *principal, flow string) []string {
 	s.t.Helper()
 	key := caller.name + " " + flow
 	if s.foreign[key] == nil {
 		s.plant(flow)
-		s.foreign[key], _ = s.notOf(caller, flow)
+		s.foreign[key], _ = s.foreignElements(caller, flow)
 	}
 	return s.foreign[key]
 }

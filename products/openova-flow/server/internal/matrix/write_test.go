@@ -108,7 +108,7 @@ func makeWriteShapes() []*writeShape {
 	broken("batch with a bad line", func(body string) string { return body + "\n{\"type\":" }, put(own), drop("fsn1/a"))
 	broken("batch with a bad line of another region", func(body string) string { return "{}\n" + body }, put(other))
 
-	// Parts that a variant does not use do not matter.
+	// Fields that a type of message does not use have no effect.
 	add("its own node with fields of other variants", message{kind: "upsert-nodes", nodes: []node{own},
 		extra: `"ids":["hel1/failed"],"pairs":[{"fromId":"fsn1/a","toId":"hel1/failed","type":"finish-to-start"}],"flow":{"id":"FLOW","status":"succeeded","startedAt":1}`})
 	add("its own deletion with nodes of others", message{kind: "delete-nodes", ids: []string{"fsn1/app"}, extra: `"nodes":[{"id":"hel1/failed","flowId":"FLOW","label":"x","status":"succeeded"}]`})

@@ -25,11 +25,11 @@ type Authority struct {
 	path string
 	log  *slog.Logger
 	dial func(ctx context.Context, network, addr string) (net.Conn, error)
-	open *Grant // grant of every caller if there is no access control
+	all  *Grant // of every caller if there is no access control; else nil
 
 	policy     atomic.Pointer[policy]
 	generation atomic.Uint64 // increases after each change of policy or keys
-	seen       string        // content of the file at the last read, or its error; used only by read
+	seen       string        // content of the file at the last read, or the error; used only by Load and read
 	failing    atomic.Bool
 
 	mu       sync.Mutex
@@ -38,11 +38,11 @@ type Authority struct {
 
 // Unguarded returns an Authority for a server without access control: every caller has all permissions.
 func Unguarded() *Authority {
-	return &Authority{open: &Grant{name: "anonymous", rights: rights{scopes: scopeAll, flows: []string{"*"}}}}
+	return &Authority{all: &Grant{name: "anonymous", rights: rights{scopes: scopeAll, flows: []string{"*"}}}}
 }
 
 // Guarded reports whether there is access control.
-func (a *Authority) Guarded() bool { return a.open == nil }
+func (a *Authority) Guarded() bool { return a.all == nil }
 
 // Load returns an Authority for a tokens file. It starts no goroutine: call Run to keep it up to date. Keys with a URL are fetched by
 // Run, or when a token first needs them. If log is nil, it uses slog.Default.
@@ -70,7 +70,7 @@ func Load(path string, log *slog.Logger) (*Authority, error) {
 	return a, nil
 }
 
-// Failing reports whether the file can't be read at the moment, so that its previous version is in force.
+// Failing reports whether the file is unreadable or invalid, so that its previous content stays in force.
 func (a *Authority) Failing() bool { return a.failing.Load() }
 
 // Run reads the files again when they change, fetches keys and ends sessions, until ctx ends.
@@ -146,7 +146,7 @@ func (a *Authority) readMain() error {
 	return nil
 }
 
-// changed must be called after a change of policy or keys, so that readers of the new generation get the new policy.
+// changed must be called after policy or keys were stored: whoever loads the new generation then also loads the new policy and keys.
 func (a *Authority) changed() { a.generation.Add(1) }
 
 // policy is a parsed file, and the tokens that were verified with it.
@@ -200,7 +200,7 @@ func (a *Authority) relative(path string) string {
 // fetches nothing.
 func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Denial) {
 	if !a.Guarded() {
-		return a.open, nil
+		return a.all, nil
 	}
 	g := &Grant{credential: c, generation: a.generation.Load()} // the generation must be read before the policy
 	p := a.policy.Load()
@@ -231,8 +231,8 @@ func (a *Authority) check(c Credential, fetch func(*keyring)) (*Grant, *Denial) 
 	return g, nil
 }
 
-// verify returns the trust entry of a JSON Web Token: the first one that matches its claims and whose own keys
-// verify it.
+// verify returns the trust entry of a JSON Web Token, the first one that matches its claims and whose own keys verify it, and when the token
+// expires.
 func (p *policy) verify(token string, sum [sha256.Size]byte, now time.Time, fetch func(*keyring)) (*trusted, time.Time, *Denial) {
 	if v, ok := p.cache.get(sum, now); ok {
 		return v.entry, v.expires, nil
@@ -258,17 +258,17 @@ func (p *policy) verifyClaims(c *claims, now time.Time, fetch func(*keyring)) (*
 	case !c.hasKID && len(fitting) > 1:
 		return nil, nil, unnamedKey("entries of trust")
 	}
-	outOfTime := c.checkTime(now)
+	invalidNow := c.checkTime(now)
 	t, keys, unknown, denial := verifiedBy(fitting, c)
-	if t == nil && outOfTime == nil && fetch != nil {
+	if t == nil && invalidNow == nil && fetch != nil {
 		t, keys, denial = verifiedAfter(fetch, unknown, c, denial)
 	}
 	switch {
 	case t == nil:
 		return nil, nil, denial
-	case outOfTime != nil:
-		outOfTime.Name = t.name
-		return nil, nil, outOfTime
+	case invalidNow != nil:
+		invalidNow.Name = t.name
+		return nil, nil, invalidNow
 	}
 	return t, keys, nil
 }
@@ -278,7 +278,7 @@ func unnamedKey(what string) *Denial {
 	return &Denial{Reason: Key, Detail: "the token has no kid, and several " + what + " may have signed it; its issuer must set the kid"}
 }
 
-// fitting returns the entries that match issuer, audience and subject of a token.
+// fitting returns the entries that match issuer, audience and subject of a token, or the denial if there are none.
 func (p *policy) fitting(c *claims) (list []*trusted, denial *Denial) {
 	denial = &Denial{Reason: Issuer, Detail: "the token's issuer is not trusted"}
 	for i := range p.trust {

@@ -50,7 +50,7 @@ func parseConfig(data []byte) (*config, error) {
 		return nil, err
 	}
 	p := configParser{names: map[string]string{}}
-	top := p.object("the file", v, "tokens", "trust", "proxy")
+	top := p.object("", v, "tokens", "trust", "proxy")
 	c := new(config)
 	sums := map[[sha256.Size]byte]int{}
 	for i, v := range p.list("", top, "tokens") {

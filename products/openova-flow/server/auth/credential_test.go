@@ -96,7 +96,7 @@ func TestAuthenticate_PermissionsOfProxyUsers(t *testing.T) {
 	}
 }
 
-func TestAuthenticate_RefusesCrossOriginChanges(t *testing.T) {
+func TestAuthenticate_DeniesCrossOriginChanges(t *testing.T) {
 	a := browser(t)
 	tests := []struct {
 		name, method string
@@ -159,7 +159,7 @@ func TestSignIn(t *testing.T) {
 	}
 }
 
-func TestSignIn_Refuses(t *testing.T) {
+func TestSignIn_Denies(t *testing.T) {
 	a := browser(t)
 	for token, want := range map[string]Reason{
 		"": NoCredential, " \n": NoCredential, "x": Unknown, "a b": Malformed, "a;b": Malformed, readerToken + "\x00": Malformed, "ü": Malformed,
@@ -258,7 +258,7 @@ func TestCheckLoopback(t *testing.T) {
 	}
 }
 
-func TestLoopback_RequestOfAForeignPageIsRefused(t *testing.T) {
+func TestCheckLoopback_DeniesRequestsOfForeignPages(t *testing.T) {
 	const host, listed = "localhost:8080", "http://listed.example"
 	for _, tt := range []struct {
 		what, method string
@@ -317,7 +317,7 @@ func TestUnguarded_AllowsEverything(t *testing.T) {
 	}
 }
 
-func TestRefusal_Challenge(t *testing.T) {
+func TestDenial_Challenge(t *testing.T) {
 	for _, r := range Reasons {
 		denial := Denial{Reason: r}
 		switch r {

@@ -44,20 +44,20 @@ type Denial struct {
 	unverified *claims // claims of the token, only for the log: they may be forged
 }
 
-func (r *Denial) Error() string {
-	text := r.Detail
-	if r.Field != "" {
-		text = r.Field + ": " + text
+func (d *Denial) Error() string {
+	text := d.Detail
+	if d.Field != "" {
+		text = d.Field + ": " + text
 	}
-	if r.Line > 0 {
-		text = "line " + strconv.Itoa(r.Line) + ": " + text
+	if d.Line > 0 {
+		text = "line " + strconv.Itoa(d.Line) + ": " + text
 	}
 	return text
 }
 
 // Unauthenticated reports whether another credential is needed (401). Otherwise the caller lacks a permission (403).
-func (r *Denial) Unauthenticated() bool {
-	switch r.Reason {
+func (d *Denial) Unauthenticated() bool {
+	switch d.Reason {
 	case Scope, Flow, Region, Origin, Host:
 		return false
 	}
@@ -65,24 +65,24 @@ func (r *Denial) Unauthenticated() bool {
 }
 
 // Challenge returns the WWW-Authenticate header for an unauthenticated caller (RFC 6750).
-func (r *Denial) Challenge() string {
-	if r.Reason == NoCredential {
+func (d *Denial) Challenge() string {
+	if d.Reason == NoCredential {
 		return `Bearer realm="openova-flow"`
 	}
 	return `Bearer realm="openova-flow", error="invalid_token"`
 }
 
 // LogValue returns the denial for a log: caller, reason and the unverified claims of a JSON Web Token, but no secret.
-func (r *Denial) LogValue() slog.Value {
-	attrs := []slog.Attr{slog.String("reason", string(r.Reason)), slog.String("name", r.Name)}
-	if r.Field != "" {
-		attrs = append(attrs, slog.String("field", r.Field))
+func (d *Denial) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("reason", string(d.Reason)), slog.String("name", d.Name)}
+	if d.Field != "" {
+		attrs = append(attrs, slog.String("field", d.Field))
 	}
-	if r.Line > 0 {
-		attrs = append(attrs, slog.Int("line", r.Line))
+	if d.Line > 0 {
+		attrs = append(attrs, slog.Int("line", d.Line))
 	}
-	attrs = append(attrs, slog.String("detail", r.Detail))
-	if c := r.unverified; c != nil {
+	attrs = append(attrs, slog.String("detail", d.Detail))
+	if c := d.unverified; c != nil {
 		attrs = append(attrs, slog.Group("unverified", "iss", printable(c.issuer), "aud", printable(strings.Join(c.audience, " ")), "sub", printable(c.subject), "kid", printable(c.kid)))
 	}
 	return slog.GroupValue(attrs...)

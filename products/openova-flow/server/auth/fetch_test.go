@@ -108,7 +108,7 @@ func TestFetch_UnknownKidAtMostOnceAMinute(t *testing.T) {
 		next := newCluster("next")
 		began := time.Now()
 		for time.Since(began) < 9*time.Minute {
-			refused(t, a, next.token(t, goodClaims()), Key)
+			denied(t, a, next.token(t, goodClaims()), Key)
 			time.Sleep(time.Second)
 		}
 		for path, requests := range s.requests {
@@ -131,12 +131,12 @@ func TestFetch_NotForOtherTokens(t *testing.T) {
 		time.Sleep(2 * time.Minute)
 		before := s.requests["/fsn1"].Load()
 		next, claims := newCluster("next"), goodClaims()
-		refused(t, a, next.token(t, claims.with(object{"iss": "x"})), Issuer)
-		refused(t, a, next.token(t, claims.with(object{"aud": "x"})), Audience)
-		refused(t, a, next.token(t, claims.with(object{"sub": "x"})), Subject)
-		refused(t, a, next.token(t, claims.with(object{"exp": 5})), Key)
-		refused(t, a, sealed(t, object{"alg": "RS256"}, claims, next.rs256), Key)
-		refused(t, a, sealed(t, object{"alg": "HS256", "kid": "x"}, claims, next.rs256), Algorithm)
+		denied(t, a, next.token(t, claims.with(object{"iss": "x"})), Issuer)
+		denied(t, a, next.token(t, claims.with(object{"aud": "x"})), Audience)
+		denied(t, a, next.token(t, claims.with(object{"sub": "x"})), Subject)
+		denied(t, a, next.token(t, claims.with(object{"exp": 5})), Key)
+		denied(t, a, sealed(t, object{"alg": "RS256"}, claims, next.rs256), Key)
+		denied(t, a, sealed(t, object{"alg": "HS256", "kid": "x"}, claims, next.rs256), Algorithm)
 		if n := s.requests["/fsn1"].Load(); n != before {
 			t.Errorf("%d more fetches", n-before)
 		}
@@ -162,7 +162,7 @@ func TestFetch_FindsAKeyThatArrivedMeanwhile(t *testing.T) {
 	}
 	ring.put(keys)
 	if found, _, denial := verifiedAfter(func(*keyring) {}, unknown, c, denial); found != entry {
-		t.Errorf("refused: %v", denial)
+		t.Errorf("denied: %v", denial)
 	}
 }
 
@@ -197,7 +197,7 @@ func TestFetch_SlowClusterDelaysNoOther(t *testing.T) {
 		if took := time.Since(began); took > 0 {
 			t.Errorf("it took %v", took)
 		}
-		refused(t, a, hel1().token(t, goodClaims()), Key)
+		denied(t, a, hel1().token(t, goodClaims()), Key)
 		if took := time.Since(began); took != fetchTimeout {
 			t.Errorf("tokens of the slow cluster took %v", took)
 		}
@@ -263,7 +263,7 @@ func TestFetch_ForgetsRemovedKeys(t *testing.T) {
 		case <-time.After(fetchEvery + within):
 			t.Error("the session has not ended")
 		}
-		refused(t, a, token, Key)
+		denied(t, a, token, Key)
 	})
 }
 
@@ -315,9 +315,9 @@ func TestFetch_HTTPS(t *testing.T) {
 		{"another CA", "/keys", "other.pem", Key, "certificate signed by unknown authority"},
 		{"no CA in its file", "/keys", "empty.pem", Key, "has no PEM certificate"},
 		{"no CA file", "/keys", "none.pem", Key, "no such file"},
-		{"a redirect", "/moved", "ca.pem", Key, "the answer is 302"},
-		{"over 1 MiB", "/large", "ca.pem", Key, "a key set may have 1 MiB"},
-		{"without end", "/endless", "ca.pem", Key, "a key set may have 1 MiB"},
+		{"a redirect", "/moved", "ca.pem", Key, "HTTP status 302"},
+		{"over 1 MiB", "/large", "ca.pem", Key, "at most 1 MiB"},
+		{"without end", "/endless", "ca.pem", Key, "at most 1 MiB"},
 		{"not a key set", "/none?secret=leaked", "ca.pem", Key, "not JSON"},
 	}
 	for _, tt := range tests {

@@ -96,10 +96,10 @@ func (g *Grant) can(s scopes, flowID string) bool {
 // CheckRead returns nil if the caller may read a flow, existing or not, otherwise a *Denial.
 func (g *Grant) CheckRead(flowID string) error { return g.check(scopeRead, "read", flowID) }
 
-// CheckReader returns nil if the caller may read any flow, otherwise a *Denial.
+// CheckReader returns nil if the caller may read at least some flows, otherwise a *Denial.
 func (g *Grant) CheckReader() error {
 	if g.rights.scopes&scopeRead == 0 {
-		return g.refuse(Scope, "this needs the scope read")
+		return g.deny(Scope, "this needs the scope read")
 	}
 	return nil
 }
@@ -110,7 +110,7 @@ func (g *Grant) CheckReadAll() error {
 		return err
 	}
 	if g.Readable()[0] != "*" {
-		return g.refuse(Flow, "this needs access to all flows; the credential's entry must list the flow *")
+		return g.deny(Flow, "this needs access to all flows; the credential's entry must list the flow *")
 	}
 	return nil
 }
@@ -121,7 +121,7 @@ func (g *Grant) CheckDelete(flowID string) error {
 		return err
 	}
 	if g.confined(flowID) {
-		return g.refuse(Region, "DELETE needs a token that is not bound to regions")
+		return g.deny(Region, "DELETE needs a token that is not bound to regions")
 	}
 	return nil
 }
@@ -131,12 +131,12 @@ func (g *Grant) check(s scopes, name, flowID string) error {
 	case g.can(s, flowID):
 		return nil
 	case g.rights.scopes&s == 0:
-		return g.refuse(Scope, "this needs the scope "+name)
+		return g.deny(Scope, "this needs the scope "+name)
 	}
-	return g.refuse(Flow, "the credential allows no access to this flow; its entry in the tokens file lists the allowed flows")
+	return g.deny(Flow, "the credential allows no access to this flow; its entry in the tokens file lists the allowed flows")
 }
 
-func (g *Grant) refuse(r Reason, detail string) *Denial {
+func (g *Grant) deny(r Reason, detail string) *Denial {
 	return &Denial{Reason: r, Name: g.name, Detail: detail}
 }
 

@@ -241,7 +241,7 @@ func accepted(t testing.TB, a *Authority, token, name string) *Grant {
 	t.Helper()
 	g, err := checkToken(a, token)
 	if err != nil {
-		t.Fatalf("refused: %v", err)
+		t.Fatalf("denied: %v", err)
 	}
 	if g.Name() != name {
 		t.Fatalf("accepted as %s, want %s", g.Name(), name)
@@ -249,8 +249,8 @@ func accepted(t testing.TB, a *Authority, token, name string) *Grant {
 	return g
 }
 
-// refused checks that a token is denied for this reason, and that neither the error, its log value nor its challenge repeats a part of the token.
-func refused(t testing.TB, a *Authority, token string, want Reason) {
+// denied checks that a token is denied for this reason, and that neither the error, its log value nor its challenge repeats a part of the token.
+func denied(t testing.TB, a *Authority, token string, want Reason) {
 	t.Helper()
 	g, err := checkToken(a, token)
 	if err == nil {

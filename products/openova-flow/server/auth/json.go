@@ -82,17 +82,23 @@ func parseValue(d *json.Decoder, depth int) (any, error) {
 // wrong field.
 type reader struct{ err error }
 
+// fail keeps an error about a field; with an empty path, about the whole input.
 func (r *reader) fail(path, format string, args ...any) {
-	if r.err == nil {
-		r.err = errors.New(strings.TrimPrefix(path, ".") + ": " + fmt.Sprintf(format, args...))
+	if r.err != nil {
+		return
 	}
+	text := fmt.Sprintf(format, args...)
+	if path = strings.TrimPrefix(path, "."); path != "" {
+		text = path + ": " + text
+	}
+	r.err = errors.New(text)
 }
 
 // object returns v as an object, which may have only these keys.
 func (r *reader) object(path string, v any, keys ...string) map[string]any {
 	m, ok := v.(map[string]any)
 	if !ok {
-		r.fail(path, "must be an object")
+		r.fail(path, "must be a JSON object")
 		return nil
 	}
 	for key := range m {

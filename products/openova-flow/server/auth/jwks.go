@@ -29,8 +29,8 @@ type keySet struct {
 	keys []key
 }
 
-// candidates returns the keys that may have signed a token: those with its kid, and then the keys without a kid. For a token without a kid others has
-// all keys with its algorithm.
+// candidates returns the keys that may have signed a token: those with its kid, and then the keys without a kid. For a token without a kid, others
+// has all keys with the token's algorithm.
 func (s *keySet) candidates(c *claims) (named, others []key) {
 	for _, k := range s.keys {
 		switch {
@@ -47,7 +47,7 @@ func (s *keySet) candidates(c *claims) (named, others []key) {
 // ES256.
 func parseJWKS(data []byte) (*keySet, error) {
 	if len(data) > maxKeySet {
-		return nil, errors.New("a key set may have 1 MiB")
+		return nil, errors.New("a key set may have at most 1 MiB")
 	}
 	v, err := parseJSON(data)
 	if err != nil {
@@ -59,7 +59,7 @@ func parseJWKS(data []byte) (*keySet, error) {
 		return nil, errors.New("a key set must be an object with a list of keys")
 	}
 	if len(list) > maxKeys {
-		return nil, errors.New("a key set may have 100 keys")
+		return nil, errors.New("a key set may have at most 100 keys")
 	}
 	s := &keySet{raw: string(data)}
 	for _, v := range list {

@@ -32,15 +32,15 @@ const (
 
 // claims is a parsed token. Do not trust it before verifies returns true.
 type claims struct {
-	algorithm, kid            string
-	hasKID                    bool
-	issuer, subject           string
-	audience                  []string
-	expires, notBefore, since time.Time // zero if absent; expires is always set
+	algorithm, kid               string
+	hasKID                       bool
+	issuer, subject              string
+	audience                     []string
+	expires, notBefore, issuedAt time.Time // zero if absent; expires is always set
 
 	digest    [sha256.Size]byte // of the signed part
 	signature []byte
-	tried     int // number of keys
+	tried     int // number of keys tried so far
 }
 
 func malformed(detail string) *Denial { return &Denial{Reason: Malformed, Detail: detail} }
@@ -120,7 +120,7 @@ func (c *claims) payload(raw []byte) *Denial {
 	for _, t := range []struct {
 		name string
 		into *time.Time
-	}{{"exp", &c.expires}, {"nbf", &c.notBefore}, {"iat", &c.since}} {
+	}{{"exp", &c.expires}, {"nbf", &c.notBefore}, {"iat", &c.issuedAt}} {
 		v, present := p[t.name]
 		if *t.into, ok = numericDate(v); present && !ok {
 			return malformed("the token's " + t.name + " is not a time")
@@ -150,7 +150,7 @@ func audience(v any) ([]string, bool) {
 	return nil, false
 }
 
-// numericDate parses seconds since 1970, without fractions.
+// numericDate parses seconds since 1970, and drops a fraction.
 func numericDate(v any) (time.Time, bool) {
 	n, ok := v.(json.Number)
 	if !ok {
@@ -168,7 +168,7 @@ func (c *claims) checkTime(now time.Time) *Denial {
 	switch latest := now.Add(clockSkew); {
 	case !now.Before(c.expires):
 		return &Denial{Reason: Expired, Detail: "the token has expired"}
-	case latest.Before(c.notBefore), latest.Before(c.since):
+	case latest.Before(c.notBefore), latest.Before(c.issuedAt):
 		return &Denial{Reason: NotYet, Detail: "the token is not valid yet"}
 	}
 	return nil
@@ -185,7 +185,7 @@ func (c *claims) fits(k key) bool {
 	return false
 }
 
-// verifies reports whether the key signed the token. The key's own algorithm is used, whatever the token says.
+// verifies reports whether the key signed the token, with the algorithm of the key, which the token must also name.
 func (c *claims) verifies(k key) bool {
 	switch public := k.public.(type) {
 	case *rsa.PublicKey:

@@ -29,10 +29,10 @@ func TestToken_BelongsToItsClusterAlone(t *testing.T) {
 			t.Errorf("the token of %s is for the regions %v", name, g.Regions())
 		}
 		accepted(t, a, sealed(t, object{"alg": "ES256", "kid": c.kid + "-ec"}, goodClaims(), c.es256), "cluster-"+name)
-		refused(t, a, sealed(t, object{"alg": "RS256"}, goodClaims(), c.rs256), Key) // without a kid, keys of both clusters could have signed it
+		denied(t, a, sealed(t, object{"alg": "RS256"}, goodClaims(), c.rs256), Key) // without a kid, keys of both clusters could have signed it
 	}
 	// The kid of the other cluster selects no other key of this one.
-	refused(t, a, sealed(t, object{"alg": "RS256", "kid": "hel1-key"}, goodClaims(), fsn1().rs256), Signature)
+	denied(t, a, sealed(t, object{"alg": "RS256", "kid": "hel1-key"}, goodClaims(), fsn1().rs256), Signature)
 }
 
 func TestToken_Accepted(t *testing.T) {
@@ -54,7 +54,7 @@ func TestToken_Accepted(t *testing.T) {
 	})
 }
 
-func TestToken_RefusedClaims(t *testing.T) {
+func TestToken_DeniedClaims(t *testing.T) {
 	a := twoClusters(t)
 	now := time.Now().Unix()
 	tests := map[string]struct {
@@ -86,7 +86,7 @@ func TestToken_RefusedClaims(t *testing.T) {
 		"a not-before that is a word":    {object{"nbf": "soon"}, Malformed},
 	}
 	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) { refused(t, a, fsn1().token(t, goodClaims().with(tt.claims)), tt.want) })
+		t.Run(name, func(t *testing.T) { denied(t, a, fsn1().token(t, goodClaims().with(tt.claims)), tt.want) })
 	}
 }
 
@@ -99,8 +99,8 @@ func TestToken_EndsAtItsExpiry(t *testing.T) {
 		time.Sleep(10*time.Second - time.Nanosecond)
 		accepted(t, a, known, "cluster-fsn1")
 		time.Sleep(time.Nanosecond)
-		refused(t, a, known, Expired)
-		refused(t, a, unknown, Expired)
+		denied(t, a, known, Expired)
+		denied(t, a, unknown, Expired)
 	})
 }
 
@@ -188,7 +188,7 @@ func TestToken_Forgeries(t *testing.T) {
 		{"dots", "..", Malformed},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) { refused(t, a, tt.token, tt.want) })
+		t.Run(tt.name, func(t *testing.T) { denied(t, a, tt.token, tt.want) })
 	}
 	accepted(t, a, good, "cluster-fsn1")
 }
@@ -214,8 +214,8 @@ func TestToken_KeysAreNotPooled(t *testing.T) {
 	p.file(object{"trust": []object{trustOf("fsn1"), other}})
 	a := p.load()
 	// Both clusters are trusted, and the token has the audience of fsn1's entry, but the key of hel1.
-	refused(t, a, hel1().token(t, goodClaims()), Key)
-	refused(t, a, sealed(t, object{"alg": "RS256"}, goodClaims(), hel1().rs256), Signature)
+	denied(t, a, hel1().token(t, goodClaims()), Key)
+	denied(t, a, sealed(t, object{"alg": "RS256"}, goodClaims(), hel1().rs256), Signature)
 	accepted(t, a, hel1().token(t, goodClaims().with(object{"aud": "another"})), "cluster-hel1")
 }
 
@@ -238,10 +238,10 @@ func TestToken_WithoutKidIsVerifiedOnlyByASingleFittingKey(t *testing.T) {
 	token := sealed(t, noKID, goodClaims(), fsn1().rs256)
 	one := func(keys ...object) *Authority { return trusting(t, 1, func(int) []object { return keys }) }
 	accepted(t, one(fsn1().rsaJWK(), fsn1().ecJWK(t)), token, "cluster-r0") // the other key has another algorithm
-	refused(t, one(second.rsaJWK(), second.ecJWK(t)), token, Signature)
-	refused(t, one(fsn1().rsaJWK(), second.rsaJWK()), token, Key)
-	refused(t, one(), token, Key)
-	refused(t, trusting(t, 2, func(i int) []object { return [][]object{{fsn1().rsaJWK()}, {hel1().ecJWK(t)}}[i] }), token, Key)
+	denied(t, one(second.rsaJWK(), second.ecJWK(t)), token, Signature)
+	denied(t, one(fsn1().rsaJWK(), second.rsaJWK()), token, Key)
+	denied(t, one(), token, Key)
+	denied(t, trusting(t, 2, func(i int) []object { return [][]object{{fsn1().rsaJWK()}, {hel1().ecJWK(t)}}[i] }), token, Key)
 }
 
 // TestToken_KidOfNoKey tests RFC 7517, section 4.5: a key without a kid may have signed a token with any kid.
@@ -252,8 +252,8 @@ func TestToken_KidOfNoKey(t *testing.T) {
 		accepted(t, a, sealed(t, object{"alg": "RS256", "kid": kid}, goodClaims(), fsn1().rs256), "cluster-r0")
 	}
 	accepted(t, a, hel1().token(t, goodClaims()), "cluster-r1")
-	refused(t, a, sealed(t, object{"alg": "RS256", "kid": "anything"}, goodClaims(), hel1().rs256), Key)
-	refused(t, a, sealed(t, object{"alg": "RS256", "kid": hel1().kid}, goodClaims(), newCluster("x").rs256), Signature)
+	denied(t, a, sealed(t, object{"alg": "RS256", "kid": "anything"}, goodClaims(), hel1().rs256), Key)
+	denied(t, a, sealed(t, object{"alg": "RS256", "kid": hel1().kid}, goodClaims(), newCluster("x").rs256), Signature)
 }
 
 func TestToken_VerificationsOfOneRequestAreBounded(t *testing.T) {
@@ -290,7 +290,7 @@ func TestToken_VerificationsOfOneRequestAreBounded(t *testing.T) {
 	}
 }
 
-func TestRefusal_LogHasTheUnverifiedClaims(t *testing.T) {
+func TestDenial_LogHasTheUnverifiedClaims(t *testing.T) {
 	a := twoClusters(t)
 	claims := goodClaims().with(object{"iss": "https://kubernetes.default.svc.cluster.local\x1b\u009b", "sub": strings.Repeat("s", 300), "aud": []string{"one", "two"}})
 	_, err := checkToken(a, fsn1().token(t, claims))

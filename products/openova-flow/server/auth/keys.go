@@ -18,8 +18,8 @@ import (
 
 const (
 	fetchTimeout = 5 * time.Second
-	fetchAtMost  = time.Minute      // minimum time between the starts of two fetches from one URL
-	fetchEvery   = 10 * time.Minute // so that removed keys are no longer accepted
+	fetchGap     = time.Minute      // minimum time between the starts of two fetches from one URL
+	fetchEvery   = 10 * time.Minute // how long a removed key may still be accepted
 )
 
 // keyring has the keys of one trust entry, and their source.
@@ -94,7 +94,7 @@ func (k *keyring) due(now time.Time) bool {
 	defer k.mu.Unlock()
 	every := fetchEvery
 	if k.failed {
-		every = fetchAtMost
+		every = fetchGap
 	}
 	return k.flight == nil && (k.begun.IsZero() || now.Sub(k.begun) >= every)
 }
@@ -115,7 +115,7 @@ func (k *keyring) fetch(wait, work context.Context) {
 		return
 	}
 	now := time.Now()
-	if !k.begun.IsZero() && now.Sub(k.begun) < fetchAtMost {
+	if !k.begun.IsZero() && now.Sub(k.begun) < fetchGap {
 		k.mu.Unlock()
 		return
 	}
@@ -175,7 +175,7 @@ func (k *keyring) get(ctx context.Context) (*keySet, error) {
 	}
 	defer res.Body.Close()
 	if res.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("the answer is %d", res.StatusCode)
+		return nil, fmt.Errorf("HTTP status %d, want 200", res.StatusCode)
 	}
 	data, err := io.ReadAll(io.LimitReader(res.Body, maxKeySet+1))
 	if err != nil {

@@ -78,7 +78,7 @@ func TestSession_EndsWhenRevoked(t *testing.T) {
 		revoked, stays := a.Open(accepted(t, a, "1", "a"), reading("x")), a.Open(accepted(t, a, "2", "b"), reading("x"))
 		goesOn(t, revoked, time.Hour)
 		endsInTime(t, revoked, Unknown, func() { p.file(object{"tokens": []object{tokenOf("b", "2")}}) })
-		refused(t, a, "1", Unknown)
+		denied(t, a, "1", Unknown)
 		goesOn(t, stays, time.Hour)
 		stays.Close()
 		if len(a.sessions) > 0 {
@@ -136,13 +136,13 @@ func TestSession_IsCheckedOncePerChange(t *testing.T) {
 		p.file(object{"tokens": []object{tokenOf("a", "1")}})
 		a := p.load()
 		running(t, a)
-		var looks atomic.Int64
-		s := a.Open(accepted(t, a, "1", "a"), func(*Grant) error { looks.Add(1); return nil })
+		var checks atomic.Int64
+		s := a.Open(accepted(t, a, "1", "a"), func(*Grant) error { checks.Add(1); return nil })
 		for range 3 {
 			p.file(object{"tokens": []object{tokenOf("a", "1"), tokenOf("b", NewToken())}})
 			goesOn(t, s, time.Hour)
 		}
-		if n := looks.Load(); n != 3 {
+		if n := checks.Load(); n != 3 {
 			t.Errorf("checked %d times at 3 changes", n)
 		}
 	})
@@ -183,7 +183,7 @@ func TestSession_EndsWhenExpired(t *testing.T) {
 			t.Errorf("%v, %v", again, err)
 		}
 		endsInTime(t, s, Expired, func() { time.Sleep(time.Until(g.expires)) })
-		refused(t, a, token, Expired)
+		denied(t, a, token, Expired)
 		if _, err := a.Recheck(t.Context(), g); reason(t, err) != Expired || err.(*Denial).Name != "cluster-fsn1" {
 			t.Errorf("a request of the ended session is allowed: %v", err)
 		}
@@ -202,7 +202,7 @@ func TestSession_EndsWhenItsKeyIsRemoved(t *testing.T) {
 		gone, stays := a.Open(accepted(t, a, f, "cluster-fsn1"), reading("prod-1")), a.Open(accepted(t, a, h, "cluster-hel1"), reading("prod-1"))
 		goesOn(t, gone, time.Minute)
 		endsInTime(t, gone, Key, func() { p.put("fsn1.json", keySetOf(t, newCluster("next").rsaJWK())) })
-		refused(t, a, f, Key)
+		denied(t, a, f, Key)
 		goesOn(t, stays, time.Minute)
 	})
 }
@@ -304,7 +304,7 @@ func TestReload_OtherKeysUnderTheSameName(t *testing.T) {
 	accepted(t, a, fsn1().token(t, goodClaims()), "cluster-fsn1")
 	p.file(object{"trust": []object{trustOf("fsn1").with(object{"jwksFile": "next.json"})}})
 	a.read()
-	refused(t, a, fsn1().token(t, goodClaims()), Signature)
+	denied(t, a, fsn1().token(t, goodClaims()), Signature)
 	accepted(t, a, next.token(t, goodClaims()), "cluster-fsn1")
 }
 

@@ -11,8 +11,8 @@ import (
 
 var crossOrigin = http.NewCrossOriginProtection()
 
-// checkOrigin rejects a request that changes something, comes from a page of another origin, and has a credential
-// that the browser added by itself.
+// checkOrigin denies a request that changes something and comes from a page of another origin. It does not look at the
+// credential.
 func checkOrigin(r *http.Request) error {
 	if crossOrigin.Check(r) != nil {
 		return &Denial{Reason: Origin, Detail: "pages of other origins may not change anything"}
@@ -21,7 +21,7 @@ func checkOrigin(r *http.Request) error {
 }
 
 // CheckLoopback returns nil for a request from this machine's own programs and pages to a server without access control, otherwise a *Denial. It
-// checks Host, against pages whose own name resolves to this machine, and the headers with which browsers name the page that makes a request.
+// checks Host, against DNS rebinding, and the headers with which browsers name the page that makes a request.
 // Pages of the listed origins are allowed. Links to the server may be followed from anywhere.
 func CheckLoopback(r *http.Request, origins ...string) error {
 	if !isLoopbackAddr(r.Host) && !IsLoopback(hostname(r.Host)) {

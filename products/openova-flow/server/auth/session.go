@@ -12,7 +12,7 @@ type Session struct {
 	need func(*Grant) error
 	name string // of the caller at the start
 
-	grant *Grant // used only by look
+	grant *Grant // changed only by recheckSessions
 
 	mu   sync.Mutex
 	then func()

@@ -1,5 +1,5 @@
-// Package app assembles the whole server: the hub, its HTTP surface and the page. Other programs than the server's own may
-// run it too.
+// Package app assembles the whole server: the hub, its HTTP surface and the page. Programs other than openova-flow-server may run
+// it too.
 package app
 
 import (
@@ -42,7 +42,7 @@ type Config struct {
 	// FrameAncestors are the pages that may show the server's page in a frame: "none", or "self" and origins such as https://*.example.com. Default: "self".
 	FrameAncestors []string
 	DrainDelay     time.Duration // time between the end of readiness and the closing of connections
-	Logger         *slog.Logger  // slog.Default()
+	Logger         *slog.Logger  // default: slog.Default()
 }
 
 // Serve serves on a listener until ctx ends. Then it drains: readiness ends first, streams end after a whole frame, and requests in flight
@@ -144,7 +144,7 @@ func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	return srv
 }
 
-// guard sets up access control. Without a tokens file it refuses an address that other machines can reach, unless Insecure is set.
+// guard sets up access control. Without a tokens file and Insecure, an address that other machines can reach is an error.
 func (c *Config) guard(addr net.Addr) (err error) {
 	if c.TokensFile != "" {
 		c.HTTP.Auth, err = auth.Load(c.TokensFile, c.Logger)

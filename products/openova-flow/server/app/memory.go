@@ -23,7 +23,7 @@ import (
 func TuneMemory(getenv func(string) string, log *slog.Logger) {
 	limitMemory(os.DirFS("/"), getenv, log)
 	if getenv("GOGC") == "" {
-		new(pace).follow()
+		new(gcPacer).follow()
 	}
 }
 
@@ -38,7 +38,7 @@ func limitMemory(root fs.FS, getenv func(string) string, log *slog.Logger) {
 	}
 }
 
-// cgroupLimit returns the memory limit, in bytes, of this process's control group: the least limit of the group and its ancestors, in
+// cgroupLimit returns the memory limit, in bytes, of this process's control group: the lowest limit of the group and its ancestors, in
 // version 2 (memory.max) or version 1 (memory.limit_in_bytes).
 func cgroupLimit(root fs.FS) (limit int64, ok bool) {
 	text, err := fs.ReadFile(root, "proc/self/cgroup")
@@ -83,8 +83,8 @@ func readLimit(root fs.FS, name string) (int64, bool) {
 	return n, err == nil && n > 0 && n < unlimited
 }
 
-// pace sets, after each collection, how much garbage there may be before the next.
-type pace struct{ percent int }
+// gcPacer sets, after each collection, how much garbage there may be before the next.
+type gcPacer struct{ percent int }
 
 const (
 	leastGarbage = 11 << 20
@@ -98,12 +98,12 @@ func garbage(live uint64) int {
 }
 
 // follow calls itself after each collection, by a cleanup of an object without references.
-func (p *pace) follow() {
+func (p *gcPacer) follow() {
 	live := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
 	metrics.Read(live)
 	if percent := garbage(live[0].Value.Uint64()); percent*10 > p.percent*11 || percent*11 < p.percent*10 { // setting it stops the world for a moment
 		p.percent = percent
 		debug.SetGCPercent(percent)
 	}
-	runtime.AddCleanup(new([16]byte), (*pace).follow, p)
+	runtime.AddCleanup(new([16]byte), (*gcPacer).follow, p)
 }

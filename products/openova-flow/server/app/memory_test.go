@@ -13,10 +13,10 @@ func TestCgroupLimit(t *testing.T) {
 		files map[string]string
 		want  int64
 	}{
-		"version 2, in a container":  {map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "268435456\n"}, 268435456},
-		"version 2, of a service":    {map[string]string{"proc/self/cgroup": "0::/system.slice/flow.service\n", "sys/fs/cgroup/system.slice/flow.service/memory.max": "900\n"}, 900},
-		"the least of its ancestors": {map[string]string{"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "900\n", "sys/fs/cgroup/a/memory.max": "800\n"}, 800},
-		"version 2, none":            {map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"}, 0},
+		"version 2, in a container":   {map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "268435456\n"}, 268435456},
+		"version 2, of a service":     {map[string]string{"proc/self/cgroup": "0::/system.slice/flow.service\n", "sys/fs/cgroup/system.slice/flow.service/memory.max": "900\n"}, 900},
+		"the lowest of its ancestors": {map[string]string{"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/b/memory.max": "900\n", "sys/fs/cgroup/a/memory.max": "800\n"}, 800},
+		"version 2, none":             {map[string]string{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/memory.max": "max\n"}, 0},
 		"version 1": {map[string]string{"proc/self/cgroup": "5:cpu,memory:/kubepods/pod1\n1:name=systemd:/\n",
 			"sys/fs/cgroup/memory/memory.limit_in_bytes": "9223372036854771712\n", "sys/fs/cgroup/memory/kubepods/pod1/memory.limit_in_bytes": "700\n"}, 700},
 		"version 1, with the host's path": {map[string]string{"proc/self/cgroup": "5:memory:/kubepods/pod1\n", "sys/fs/cgroup/memory/memory.limit_in_bytes": "600\n"}, 600},
@@ -72,7 +72,7 @@ func FuzzCgroupLimit(f *testing.F) {
 	})
 }
 
-func TestPace_Garbage(t *testing.T) {
+func TestGCPacer_Garbage(t *testing.T) {
 	for live, want := range map[uint64]int{0: 400, 1 << 20: 400, 6 << 20: 183, 11 << 20: 100, 24 << 20: 45, 48 << 20: 22, 100 << 20: 63, 1 << 30: 96, 1 << 40: 99} {
 		if got := garbage(live); got != want {
 			t.Errorf("%d live bytes: %d %%, want %d", live, got, want)

@@ -32,7 +32,7 @@ func CheckStateFile(path string) error {
 	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
 		return errors.New("not a regular file")
 	}
-	path = behindLinks(path)
+	path = resolveLinks(path)
 	f, err := os.CreateTemp(filepath.Dir(path), tempPattern(path))
 	if err != nil {
 		return fmt.Errorf("directory not writable: %w", err)
@@ -40,8 +40,8 @@ func CheckStateFile(path string) error {
 	return errors.Join(f.Close(), os.Remove(f.Name()))
 }
 
-// behindLinks resolves symbolic links, to a file that need not exist yet: a rename to the path itself would replace the link.
-func behindLinks(path string) string {
+// resolveLinks follows symbolic links to a file that need not exist yet. The state is written by a rename, which would replace a link.
+func resolveLinks(path string) string {
 	for range 40 { // the limit of Linux
 		to, err := os.Readlink(path)
 		if err != nil {
@@ -61,8 +61,8 @@ func tempPattern(path string) string { return filepath.Base(path) + ".*.tmp" }
 // load restores the flows of the file in an empty hub. A damaged state, or one from a newer version, is renamed: the server starts empty, and emitters send
 // their flows again. Any other file stays unchanged, since it is not the server's, and load fails.
 func (f *stateFile) load() error {
-	named := f.path
-	f.path = behindLinks(f.path)
+	configured := f.path
+	f.path = resolveLinks(f.path)
 	began, clock := time.Now(), f.hub.LastSeq()
 	f.removeLeftovers()
 	state, err := f.read()
@@ -70,7 +70,7 @@ func (f *stateFile) load() error {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
 	case err != nil:
-		return f.unusable(named, err)
+		return f.unusable(configured, err)
 	}
 	f.hub.Load(state)
 	f.log.Info("state loaded", "file", f.path, "flows", len(state.Flows), "took", time.Since(began).Round(time.Millisecond))
@@ -80,7 +80,10 @@ func (f *stateFile) load() error {
 	return nil
 }
 
-var errForeign = errors.New("not a saved state")
+var (
+	errForeign   = errors.New("not a saved state")
+	errNotOpened = errors.New("can't be opened")
+)
 
 // read reads the file if it is a regular one. Reading a device may never end, and opening a pipe may block.
 func (f *stateFile) read() (*record.SavedState, error) {
@@ -93,7 +96,7 @@ func (f *stateFile) read() (*record.SavedState, error) {
 	}
 	in, err := os.Open(f.path)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errForeign, err)
+		return nil, fmt.Errorf("%w: %w", errNotOpened, err)
 	}
 	defer in.Close()
 	if opened, err := in.Stat(); err != nil || !os.SameFile(info, opened) {
@@ -107,15 +110,17 @@ func (f *stateFile) read() (*record.SavedState, error) {
 }
 
 // unusable renames an unusable state. It returns an error if the file is not the server's, or must not be renamed.
-func (f *stateFile) unusable(named string, reason error) error {
+func (f *stateFile) unusable(configured string, reason error) error {
 	const move = "move it away, or name another file in FLOW_SERVER_STATE_FILE"
 	switch {
+	case errors.Is(reason, errNotOpened):
+		return fmt.Errorf("state %s %w; make it readable, or %s", f.path, reason, move)
 	case errors.Is(reason, errForeign):
 		return fmt.Errorf("%s was not written by this server: %w; %s", f.path, reason, move)
 	case errors.Is(reason, record.ErrLargeState):
 		return fmt.Errorf("state %s can't be read: %w; raise FLOW_SERVER_MAX_STATE_BYTES and FLOW_SERVER_MAX_FLOW_BYTES, or %s", f.path, reason, move)
-	case filepath.Dir(f.path) != filepath.Dir(named):
-		return fmt.Errorf("state %s can't be used, and is not renamed since %s is a symbolic link to it: %w; %s", f.path, named, reason, move)
+	case filepath.Dir(f.path) != filepath.Dir(configured):
+		return fmt.Errorf("state %s can't be used, and is not renamed since %s is a symbolic link to it: %w; %s", f.path, configured, reason, move)
 	}
 	to := f.path + ".damaged"
 	if errors.Is(reason, record.ErrNewerState) {

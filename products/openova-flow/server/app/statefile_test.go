@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -231,5 +232,26 @@ func TestLoad_UnusableFiles(t *testing.T) {
 				t.Errorf("load: %v; then %v, %v", err, after, lost)
 			}
 		})
+	}
+}
+
+// TestLoad_FileWithoutReadPermission starts with a valid state that the server may not read. It must not be called foreign or be renamed.
+func TestLoad_FileWithoutReadPermission(t *testing.T) {
+	if os.Getuid() == 0 {
+		t.Skip("root may read every file")
+	}
+	path := filepath.Join(t.TempDir(), "s")
+	h := hub.New(hub.Config{})
+	put(t, h, "a")
+	(&stateFile{path: path, hub: h, log: slog.New(slog.DiscardHandler)}).save()
+	if err := os.Chmod(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	f := &stateFile{path: path, hub: hub.New(hub.Config{}), log: slog.New(slog.DiscardHandler)}
+	if err := f.load(); !errors.Is(err, fs.ErrPermission) || errors.Is(err, errForeign) {
+		t.Errorf("load: %v", err)
+	}
+	if _, err := os.Lstat(path); err != nil || f.hub.Stats.StatesSetAside.Load() != 0 {
+		t.Errorf("the file was renamed: %v", err)
 	}
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/internal/recorded"
 )
 
-// TestVerdict_OfTheCases compares the gate's verdict on each case of the adapter's test data with one written by hand.
-func TestVerdict_OfTheCases(t *testing.T) {
+// TestVerdict_AdapterCases compares the gate's verdict on each case of the adapter's test data with one written by hand.
+func TestVerdict_AdapterCases(t *testing.T) {
 	for _, c := range recorded.Cases(t) {
 		t.Run(c.Name, func(t *testing.T) {
 			for name, g := range c.Gates {

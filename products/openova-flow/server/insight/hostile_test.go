@@ -23,7 +23,7 @@ func verdictOf(t *testing.T, waits, region string) insight.Verdict {
 	return insight.Read(m).At(1_000_000, nil).Verdict(func(n *flow.Node) bool { return n.Region == region })
 }
 
-func TestVerdict_OutdatedOnlyWithinARegion(t *testing.T) {
+func TestVerdict_OtherRegionDoesNotOutdate(t *testing.T) {
 	const waits = `"needs":["r2/b"],"named":["r2/b"]`
 	if d := verdictOf(t, waits, "r2"); d.Result != insight.Passed || len(d.Problems) > 0 {
 		t.Errorf("the ready region: %+v", d)
@@ -52,7 +52,7 @@ func TestMeasure_GraphHeapIsBound(t *testing.T) {
 	runtime.KeepAlive(g)
 }
 
-func TestVerdict_SurvivesANamedNeedThatDoesNotExist(t *testing.T) {
+func TestVerdict_NamedNeedMayBeMissing(t *testing.T) {
 	if d := verdictOf(t, `"needs":["r2/b"],"named":["r1/gone"]`, "r1"); len(d.Problems) != 1 || d.Problems[0].ID != "r1/a" {
 		t.Errorf("%+v", d)
 	}

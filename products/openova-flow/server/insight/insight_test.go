@@ -78,7 +78,7 @@ func TestVectors(t *testing.T) {
 			}
 			var vector struct {
 				Now      int64
-				Heard    map[string]int64
+				LastSeen map[string]int64 `json:"heard"`
 				Snapshot json.RawMessage
 				Expect   outcome
 			}
@@ -89,7 +89,7 @@ func TestVectors(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			got, want := outcomeOf(m, vector.Now, vector.Heard), vector.Expect
+			got, want := outcomeOf(m, vector.Now, vector.LastSeen), vector.Expect
 			for i := range got.Problems {
 				if i < len(want.Problems) {
 					has := want.Problems[i].details

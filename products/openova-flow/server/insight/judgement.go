@@ -83,8 +83,8 @@ const (
 	deletionLimit = 5 * 60 * 1000
 )
 
-// Judge returns the judgement in a node's meta. Without one, it derives the judgement from the node's status. Fields of a wrong type, and judgements without a known state, count
-// as absent.
+// Judge returns the judgement in a node's meta. Without one, it derives the judgement from the node's status. Fields of a wrong type, and judgements
+// without a known state, count as absent.
 func Judge(n *flow.Node) *Judgement {
 	j := &Judgement{}
 	j.derive(n, false)
@@ -327,11 +327,11 @@ func texts(array string) []string {
 	return list
 }
 
-// elements returns the first elements of a JSON array, and stops reading there.
-func elements(array string, most int) (list []string) {
+// elements returns the first limit elements of a JSON array. It does not read the others.
+func elements(array string, limit int) (list []string) {
 	flow.EachElement(array, func(value string) bool {
 		list = append(list, value)
-		return len(list) < most
+		return len(list) < limit
 	})
 	return list
 }

@@ -21,7 +21,7 @@ func snapshotOf(nodes ...flow.Node) *flow.Message {
 
 func needs(ids ...string) string { return `"` + strings.Join(ids, `","`) + `"` }
 
-// large returns n nodes. Each waits for five others, half of them before it, half of them anywhere; one in ten is broken.
+// large returns n nodes. One in ten is broken. Each other node waits for five: three with a lower number, and two with any.
 func large(n int) *flow.Message {
 	r := rand.New(rand.NewPCG(1, 1))
 	var nodes []flow.Node
@@ -39,7 +39,7 @@ func large(n int) *flow.Message {
 	return snapshotOf(nodes...)
 }
 
-func TestVerdict_LargeGraphsAreFast(t *testing.T) {
+func TestVerdict_LargeGraphs(t *testing.T) {
 	t.Run("a chain", func(t *testing.T) {
 		const n = 20_000
 		nodes := []flow.Node{judgedNode("r1/n0", `{"state":"broken","since":1,"problem":true}`)}
@@ -65,7 +65,7 @@ func TestVerdict_LargeGraphsAreFast(t *testing.T) {
 			t.Errorf("%d problems", len(p))
 		}
 	})
-	t.Run("all wait for all that is broken", func(t *testing.T) {
+	t.Run("all waiting nodes blame all broken ones", func(t *testing.T) {
 		var nodes []flow.Node
 		var broken []string
 		for i := range 2000 {
@@ -88,7 +88,7 @@ func TestVerdict_LargeGraphsAreFast(t *testing.T) {
 			t.Errorf("%s, %d problems", d.Result, len(d.Problems))
 		}
 	})
-	t.Run("anything", func(t *testing.T) {
+	t.Run("a random graph", func(t *testing.T) {
 		d := insight.Read(large(3000)).At(1_000_000, nil).Verdict(everything)
 		if d.Result != insight.Failed || len(d.Problems) < 300 {
 			t.Errorf("%s, %d problems", d.Result, len(d.Problems))

@@ -9,8 +9,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/insight"
 )
 
-// TestOutline_IsTheJudgement checks that Outline and Judge return the same values for the fields that an outline has.
-func TestOutline_IsTheJudgement(t *testing.T) {
+// TestOutline_AgreesWithJudge checks that Outline and Judge return the same values for the fields that an outline has.
+func TestOutline_AgreesWithJudge(t *testing.T) {
 	const then = `"then":[{"at":5},{"state":"ready"},{"at":7,"state":"nonsense"},{"at":9,"state":"broken","gate":"wait","final":true,"marks":["m"]},1,{"at":11,"state":"ready","gate":"pass"}]`
 	for meta, want := range map[string]string{
 		`{"kind":"K","auxiliary":true,"judgement":{"state":"working","gate":"wait"}}`:                    `K true working wait false [];`,

@@ -65,7 +65,7 @@ func plainOutcome(snapshot []byte, now int64, lastSeen map[string]int64) outcome
 	p := &plain{nodes: map[string]plainNode{}, rels: m.Relationships, now: now, lastSeen: lastSeen, routine: map[string]bool{}, cycles: map[string][]string{}, blames: map[string][]string{}, roots: map[string]bool{}}
 	for _, n := range m.Nodes {
 		if n.Meta.Judgement == nil {
-			n.Meta.Judgement, n.unjudged = p.obvious(n), true
+			n.Meta.Judgement, n.unjudged = p.fromStatus(n), true
 		} else {
 			n.Meta.Judgement.Then = slices.DeleteFunc(n.Meta.Judgement.Then, func(s plainSegment) bool { return s.At == nil })
 		}
@@ -73,7 +73,7 @@ func plainOutcome(snapshot []byte, now int64, lastSeen map[string]int64) outcome
 	}
 	for id, n := range p.nodes {
 		if n.unjudged && len(n.Meta.Judgement.Needs) == 0 {
-			n.Meta.Judgement.Needs = p.holders(id)
+			n.Meta.Judgement.Needs = p.blockers(id)
 		}
 	}
 	for again := true; again; { // until nothing changes: the smallest fixed point
@@ -94,7 +94,7 @@ func plainOutcome(snapshot []byte, now int64, lastSeen map[string]int64) outcome
 		})
 		p.roots[id] = !p.satisfied(id) && (len(p.blames[id]) == 0 || len(p.cycles[id]) > 0)
 	}
-	p.rootRest()
+	p.addRoots()
 	return p.outcome()
 }
 
@@ -113,7 +113,7 @@ func (p *plain) all(ids []string, f func(string) bool) bool {
 	return !slices.ContainsFunc(ids, func(id string) bool { return !f(id) })
 }
 
-func (p *plain) obvious(n plainNode) *plainJudgement {
+func (p *plain) fromStatus(n plainNode) *plainJudgement {
 	j := &plainJudgement{}
 	s := &j.plainSegment
 	m := n.Meta
@@ -159,26 +159,26 @@ func (p *plain) member(id string) bool {
 	return p.exists(id) && p.nodes[id].Meta.Kind != "Region" && !p.container(id)
 }
 
-func (p *plain) holders(id string) []string {
+func (p *plain) blockers(id string) []string {
 	var list []string
 	for _, r := range p.rels {
 		from, ok := p.nodes[r.FromID]
 		if r.ToID != id || !p.own(r) || r.Type == "contains" || r.Type == "triggers" || p.nodes[id].Status == "succeeded" || p.container(id) || from.Meta.Auxiliary {
 			continue
 		}
-		holds := true
+		blocks := true
 		switch {
 		case !ok:
 		case strings.HasPrefix(r.Type, "start-to-"):
-			holds = from.Status == "pending" && from.StartedAt == nil
+			blocks = from.Status == "pending" && from.StartedAt == nil
 		case r.Condition == "on-failure":
-			holds = from.Status != "failed"
+			blocks = from.Status != "failed"
 		case r.Condition == "always":
-			holds = from.Status != "failed" && from.Status != "succeeded"
+			blocks = from.Status != "failed" && from.Status != "succeeded"
 		default:
-			holds = from.Status != "succeeded"
+			blocks = from.Status != "succeeded"
 		}
-		if holds {
+		if blocks {
 			list = append(list, r.FromID)
 		}
 	}
@@ -339,8 +339,8 @@ func (p *plain) further(id string) []string {
 	return p.blames[id]
 }
 
-// rootRest adds the roots of nodes that blame only each other.
-func (p *plain) rootRest() {
+// addRoots adds the roots of nodes that blame only each other.
+func (p *plain) addRoots() {
 	more := []string{}
 	for _, id := range p.ids() {
 		set := reach(id, p.further)

@@ -26,8 +26,8 @@ type Problem struct {
 	Final    bool      // does not change without a person
 }
 
-// maxSteps limits the search for the nodes behind all roots. Each root gets an equal share of the steps, at least leastSteps. In flows far larger than
-// real ones, nodes farther away are left out.
+// maxSteps limits the search for victims and blocked nodes of all roots. Each root gets an equal share of the steps, at least leastSteps. In flows far
+// larger than real ones, nodes farther away are left out.
 const (
 	maxSteps   = 2_000_000
 	leastSteps = 100
@@ -170,7 +170,7 @@ func (v *View) neededBy() [][]int32 {
 	return needed
 }
 
-// search finds the nodes behind roots, in one walk after another.
+// search finds the victims and the blocked nodes of roots, in one walk after another.
 type search struct {
 	*View
 	needed [][]int32 // see neededBy
@@ -207,7 +207,7 @@ func (v *search) visit(i int32) bool {
 func (v *search) problem(f *finding) Problem {
 	n := v.nodes[f.root].node
 	cause := []int32{f.root}
-	nearest := []int32(nil) // nodes that wait for the root although it is satisfied
+	var nearest []int32 // nodes that wait for the root although it is satisfied
 	switch f.class {
 	case "dependency-cycle", "dependency-missing":
 		cause = f.others

@@ -17,7 +17,7 @@ type template struct {
 	Command  []string `json:"command"`
 }
 
-// kindWords are the names of a kind on command lines.
+// kindWords are the names of a kind in commands of kubectl (Resource) and flux.
 type kindWords struct {
 	Resource string   `json:"resource"`
 	Flux     []string `json:"flux"`
@@ -97,7 +97,8 @@ func objectOf(region, id string) (o object, ok bool) {
 	return o, false
 }
 
-// ofOtherKind returns the ids of an object with the same name and the other kind of the two that can be dependencies.
+// ofOtherKind returns the kind and the possible ids of the object with the same name that is a Kustomization instead of a HelmRelease, or the reverse: only
+// these kinds can be dependencies.
 func (o object) ofOtherKind(region string) (kind string, ids []string) {
 	if o.kind == "HelmRelease" {
 		return "Kustomization", []string{region + "/Kustomization/" + o.namespace + "/" + o.name}

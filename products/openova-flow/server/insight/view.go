@@ -112,20 +112,20 @@ func (v *View) findWaiting() {
 		if n.node == nil || len(n.needs) == 0 {
 			continue
 		}
-		all, lost := true, false
+		allSatisfied, oneMissing := true, false
 		for _, d := range n.needs {
-			all = all && v.satisfied[d]
-			lost = lost || !v.exists(d)
+			allSatisfied = allSatisfied && v.satisfied[d]
+			oneMissing = oneMissing || !v.exists(d)
 		}
 		switch v.states[i] {
 		case Waiting:
-			if lost && v.over(int32(i), v.segments[i].Since) {
+			if oneMissing && v.over(int32(i), v.segments[i].Since) {
 				v.states[i], v.missing[i] = Broken, true
 				continue
 			}
-			v.waits[i], v.allReady[i] = true, all
+			v.waits[i], v.allReady[i] = true, allSatisfied
 		case NotStarted:
-			v.waits[i] = !n.judgement.judged && !all
+			v.waits[i] = !n.judgement.judged && !allSatisfied
 		}
 	}
 }
@@ -316,7 +316,8 @@ func (v *View) findMarks() {
 	}
 }
 
-// later returns the latest of: the node started to wait, one of its needs became ready.
+// later returns the latest of the start of a node's own state and the starts of its needs' states. Since then a node whose needs are all satisfied has had
+// no reason to wait.
 func (v *View) later(i int32) flow.Time {
 	last := v.segments[i].Since
 	for _, d := range v.nodes[i].needs {
@@ -329,31 +330,31 @@ func (v *View) later(i int32) flow.Time {
 
 // findOpen finds the nodes that may still change by themselves.
 func (v *View) findOpen() {
-	source := make([]bool, len(v.nodes))
+	openRoots := make([]bool, len(v.nodes)) // also nodes that wait although all of their needs are satisfied
 	for i := range v.nodes {
 		if !v.exists(int32(i)) || v.satisfied[i] || v.onCycle[i] != none || v.missing[i] {
 			continue
 		}
 		switch {
 		case v.allReady[i]:
-			source[i] = v.within(int32(i), v.later(int32(i)))
+			openRoots[i] = v.within(int32(i), v.later(int32(i)))
 		case v.root[i]:
-			source[i] = v.segments[i].Gate == GateWait
+			openRoots[i] = v.segments[i].Gate == GateWait
 		}
 	}
-	behind := v.behind(source)
+	behind := v.behind(openRoots)
 	for i := range v.nodes {
 		switch {
 		case !v.exists(int32(i)) || v.satisfied[i] || v.onCycle[i] != none:
 		case v.root[i]:
-			v.open[i] = source[i]
+			v.open[i] = openRoots[i]
 		default:
 			v.open[i] = (behind[i] || v.hasOwnWork(int32(i))) && v.segments[i].Gate == GateWait || v.needMayAppear(int32(i))
 		}
 	}
 }
 
-// hasOwnWork reports whether a node may change whatever it blames.
+// hasOwnWork reports whether a node may change even if the nodes that it blames do not.
 func (v *View) hasOwnWork(i int32) bool { return !v.waits[i] && v.states[i] != Broken }
 
 // needMayAppear reports whether a node waits, within grace, for a need that does not exist.

@@ -1,8 +1,12 @@
 package auth
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -120,22 +124,29 @@ func TestParseConfig(t *testing.T) {
 
 func TestLoad_ErrorsNameTheCause(t *testing.T) {
 	p := newTokensDir(t)
-	loading := func(want string) {
+	// fails checks that Load fails with a cause, nil for one of this package, and names the tokens file and more.
+	fails := func(cause error, more ...string) {
 		t.Helper()
-		if _, err := Load(p.path("tokens.json"), nil); err == nil || !strings.Contains(err.Error(), want) {
-			t.Errorf("error %v, want one with %q", err, want)
+		_, err := Load(p.path("tokens.json"), nil)
+		if err == nil || cause != nil && !errors.Is(err, cause) {
+			t.Fatalf("error %v, want %v", err, cause)
+		}
+		for _, name := range append(more, p.path("tokens.json")) {
+			if !strings.Contains(err.Error(), name) {
+				t.Errorf("error %q does not name %s", err, name)
+			}
 		}
 	}
-	loading("no such file")
+	fails(fs.ErrNotExist)
 	p.file(object{})
-	loading(p.path("tokens.json") + ": no caller would be allowed")
+	fails(nil, "tokens", "trust", "proxy")
 	p.file(object{"trust": []object{trustOf("fsn1")}})
-	loading("the jwksFile of cluster-fsn1: open " + p.path("fsn1.json"))
+	fails(fs.ErrNotExist, "jwksFile", "cluster-fsn1", p.path("fsn1.json"))
 	p.put("fsn1.json", "[]")
-	loading("the jwksFile of cluster-fsn1: " + p.path("fsn1.json") + ": a key set must be an object with a list of keys")
+	fails(nil, "jwksFile", "cluster-fsn1", p.path("fsn1.json"))
 	p.put("tokens.json", strings.Repeat(" ", maxFile+1))
-	loading("has more than")
+	fails(nil, fmt.Sprint(maxFile))
 	must(t, os.Remove(p.path("tokens.json")))
 	must(t, os.Mkdir(p.path("tokens.json"), 0o755))
-	loading("is a directory")
+	fails(syscall.EISDIR)
 }

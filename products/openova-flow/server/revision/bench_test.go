@@ -12,11 +12,11 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
-// fold folds messages into state, rollouts and, if there is one, a tracker of revisions, as the hub does.
+// fold applies messages to a state, a tracker of rollouts and perhaps a tracker of revisions, as the hub does.
 type fold struct {
 	state     *flow.State
 	rollouts  *rollout.Tracker
-	revisions *revision.Tracker // nil: without
+	revisions *revision.Tracker // may be nil
 }
 
 func newFold(with bool) *fold {

@@ -13,19 +13,19 @@ const (
 	kindSource        = "source" // any of sourceKinds
 )
 
-// Facts is what a node's meta says that decides its part in revisions (docs/meta.md). Texts are parts of the node.
+// Facts has the fields of a node's meta that matter for revisions (docs/meta.md). Its strings share memory with the node.
 type Facts struct {
 	Kind, Namespace, URL, Ref   string
 	Revision, Attempted, Origin string // of a Kustomization: last applied, last tried; of a source: current
 	AppliedBy                   string
 	ChartFrom                   string // the source's revision that the chart was built from
 	Ready                       string
-	Source                      Source // that it names: kind, namespace and name
+	Source                      Source // kind, namespace and name of the source that it names
 	Generation, Observed        int64  // newest generation, newest observed generation
 	UpdatedAt, ChangedSince     int64  // 0: unknown
 }
 
-// ReadFacts reads a node in one pass. Only values that are needed for its kind are looked at.
+// ReadFacts reads the facts of a node in one pass over its meta.
 func ReadFacts(n *flow.Node) (f Facts) {
 	flow.EachField(n.Meta, func(key, value string) {
 		switch key {
@@ -77,12 +77,12 @@ func ReadFacts(n *flow.Node) (f Facts) {
 	return f
 }
 
-// Self returns the source that a node is.
+// Self returns the Source of a node that is a source.
 func (f *Facts) Self(n *flow.Node) Source {
 	return Source{f.Kind, f.Namespace, n.Label, f.URL, f.Ref}
 }
 
-// SourceID returns the id of the node of the source that a node names, empty if it names none whose revisions are followed.
+// SourceID returns the node id of the source that a node names; empty if it names none, or one whose revisions are not followed.
 func (f *Facts) SourceID(region string) string {
 	if f.Source.Name == "" || !sourceKinds[f.Source.Kind] {
 		return ""
@@ -90,7 +90,8 @@ func (f *Facts) SourceID(region string) string {
 	return strings.Join([]string{region, f.Source.Kind, f.Source.Namespace, f.Source.Name}, "/")
 }
 
-// applier is the id of the node of the Kustomization that applies a release, empty if it names none of its region: a region says nothing of another one.
+// applier returns the node id of the Kustomization that applies a release; empty if the release names none of its own region. The emitter of one region must
+// not affect another.
 func (f *Facts) applier(region string) string {
 	if !strings.HasPrefix(f.AppliedBy, region+"/") {
 		return ""

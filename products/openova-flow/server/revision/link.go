@@ -15,7 +15,7 @@ type Links struct {
 // errTemplate is the error of a template that can't be used.
 var errTemplate = errors.New("not an https URL with the placeholder {commit}; {host} and {path} are the others")
 
-// linksOfHosts are the templates of hosts that are known.
+// linksOfHosts are the templates of known hosts.
 var linksOfHosts = map[string]string{
 	"github.com":    "https://{host}/{path}/commit/{commit}",
 	"gitlab.com":    "https://{host}/{path}/-/commit/{commit}",
@@ -24,7 +24,7 @@ var linksOfHosts = map[string]string{
 	"bitbucket.org": "https://{host}/{path}/commits/{commit}",
 }
 
-// ParseLinks returns Links that use a template for the hosts that are not known, such as https://git.example.com/{path}/-/commit/{commit}.
+// ParseLinks returns Links that use a template, such as https://git.example.com/{path}/-/commit/{commit}, for all other hosts than the known ones.
 func ParseLinks(template string) (Links, error) {
 	host, path, _ := strings.Cut(strings.TrimPrefix(template, "https://"), "/")
 	filled := fill(template, "git.example.com", "path", "0")
@@ -45,7 +45,7 @@ func fill(template, host, path, commit string) string {
 	return strings.NewReplacer("{host}", host, "{path}", path, "{commit}", commit).Replace(template)
 }
 
-// Commit returns the URL of a commit of a Git repository, empty if it isn't known.
+// Commit returns the URL of a commit of a Git repository; empty if the host is unknown, or if the repository's URL or the commit is invalid.
 func (l Links) Commit(repository, commit string) string {
 	host, path := address(repository)
 	if strings.HasPrefix(repository, "oci://") || !hostSyntax.MatchString(host) || path == "" || !IsDigest(commit) {

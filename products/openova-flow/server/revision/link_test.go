@@ -56,12 +56,12 @@ func TestLinks_Commit(t *testing.T) {
 	}
 }
 
-func TestParseLinks_Refusals(t *testing.T) {
+func TestParseLinks_RejectsInvalidTemplates(t *testing.T) {
 	for _, bad := range []string{"", "x", "http://git.example.com/{commit}", "https://git.example.com/", "https://git.example.com/{path}", "https:///{commit}", "https://{commit}/x",
 		"https://{path}/{commit}", "https://a:b@git.example.com/{commit}", "https://git.example.com/{sha}/{commit}", "https://git.example.com/\"{commit}", "https://git.example.com/ %zz{commit}",
 		"javascript://git.example.com/{commit}", "//git.example.com/{commit}"} {
 		if l, err := revision.ParseLinks(bad); err == nil || l != (revision.Links{}) {
-			t.Errorf("%q is taken", bad)
+			t.Errorf("%q is accepted", bad)
 		}
 	}
 }
@@ -85,7 +85,7 @@ func TestParseName(t *testing.T) {
 	}
 	for _, bad := range []string{"", "-x", "a b", "main@sha1:", "main@sha1:01234", "a:b", "@sha1:" + commit + "0@", "main@md5:" + commit, strings.Repeat("a", 513), "sha1:xyz0123", "abc123@", "main@sha1:xyz", "main@sha1:abc", "x:y"} {
 		if got, err := revision.ParseName(bad); err == nil {
-			t.Errorf("%q is taken for %+v", bad, got)
+			t.Errorf("%q is accepted as %+v", bad, got)
 		}
 	}
 }

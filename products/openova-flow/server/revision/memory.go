@@ -9,34 +9,34 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// Memory is what a Tracker knows that the nodes of its flow do not contain. Nodes and Memory together make the same tracker again. It goes through encoding/json
-// unharmed, and it shares nothing with later changes of the tracker.
+// Memory is the state of a Tracker that the nodes of its flow do not contain. Resume restores an equal tracker from both. Encoding and decoding it with
+// encoding/json changes nothing, and later changes of the tracker do not affect it.
 type Memory struct {
 	Sources        map[string]SavedSource        `json:"sources"` // by node id; nil: nothing is known
 	Kustomizations map[string]SavedKustomization `json:"kustomizations,omitempty"`
 	Releases       map[string]SavedRelease       `json:"releases,omitempty"`
-	Revisions      []SavedRevision               `json:"revisions,omitempty"` // first those that no source has any more, in the order in which the last one left
+	Revisions      []SavedRevision               `json:"revisions,omitempty"` // past revisions first, in the order in which their last source moved on
 }
 
-// SavedSource is what a source was when its artifact was made, and the id of the revision that it has.
+// SavedSource is a source as it was when it fetched its artifact, and the id of the revision that it has.
 type SavedSource struct {
 	Source
 	Revision string `json:"revision,omitempty"`
 }
 
-// SavedKustomization is since when a Kustomization tries what it tries, and has applied what it has.
+// SavedKustomization has the times at which a Kustomization began to try its attempted revision, and had applied its applied one.
 type SavedKustomization struct {
 	AttemptAt int64 `json:"attemptAt,omitempty"`
 	AppliedAt int64 `json:"appliedAt,omitempty"`
 }
 
-// SavedRelease is how a release changed last.
+// SavedRelease is the last change of a release.
 type SavedRelease struct {
 	ChangedAt     int64  `json:"changedAt,omitempty"`
 	NewGeneration bool   `json:"newGeneration,omitempty"`
 	HasRun        bool   `json:"hasRun,omitempty"`
-	Revision      string `json:"revision,omitempty"` // id of the one that has changed it
-	Source        string `json:"source,omitempty"`   // of that
+	Revision      string `json:"revision,omitempty"` // id of the revision that made it
+	Source        string `json:"source,omitempty"`   // id of the source of that
 }
 
 // SavedRevision is a revision.
@@ -61,7 +61,7 @@ type SavedPart struct {
 	Ended     *Ended   `json:"ended,omitempty"`
 }
 
-// Memory returns what the tracker knows.
+// Memory returns the state of the tracker that the nodes do not contain.
 func (t *Tracker) Memory() Memory {
 	m := Memory{Sources: make(map[string]SavedSource), Kustomizations: make(map[string]SavedKustomization), Releases: make(map[string]SavedRelease)}
 	for id, s := range t.sources {
@@ -100,7 +100,7 @@ func (t *Tracker) Memory() Memory {
 	return m
 }
 
-// unsaved is what a release without a saved one is taken for.
+// unsaved returns the last change of a release that a Memory omits: its last run.
 func (r *release) unsaved() SavedRelease {
 	return SavedRelease{ChangedAt: r.startedAt, HasRun: r.startedAt != 0}
 }
@@ -115,8 +115,8 @@ func (r *tracked) saved() SavedRevision {
 	return s
 }
 
-// Resume returns the tracker of a flow whose nodes are those of g, as it was when it had memory m. Entries of m for absent nodes are dropped.
-// Without a memory, which an earlier version did not write, it is a tracker that sees these nodes for the first time at instant at.
+// Resume restores the tracker of a flow from its nodes g and the memory m. It drops entries of m for absent nodes. If m is zero, because an earlier version
+// wrote none, the tracker observes the nodes for the first time, at the time at.
 func Resume(m Memory, g interface{ EachNode(f func(flow.Node) bool) }, at int64) *Tracker {
 	t := NewTracker()
 	var nodes []flow.Node
@@ -143,7 +143,7 @@ func Resume(m Memory, g interface{ EachNode(f func(flow.Node) bool) }, at int64)
 	return t
 }
 
-// resumeRevision takes a saved revision. What a source has by m, it has.
+// resumeRevision restores a revision. m.Sources decides which sources have it; in all others it has ended.
 func (t *Tracker) resumeRevision(saved SavedRevision, m Memory) {
 	r := &tracked{id: idOf(saved.Key, saved.Revision), key: saved.Key, revision: saved.Revision, origin: saved.Origin, disputed: saved.Disputed, source: saved.Source,
 		firstSeen: saved.FirstSeen, parts: make(map[string]*part, len(saved.Parts))}
@@ -171,7 +171,7 @@ func (t *Tracker) resumeRevision(saved SavedRevision, m Memory) {
 	}
 }
 
-// resumeNode reads the facts of a node.
+// resumeNode restores the source, Kustomization or release of a node.
 func (t *Tracker) resumeNode(n *flow.Node, m Memory) {
 	f := ReadFacts(n)
 	switch {

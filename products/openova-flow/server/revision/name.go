@@ -12,7 +12,7 @@ type Name struct {
 	Digest string // hexadecimal, at least minDigest digits of it; empty if unknown
 }
 
-// minDigest is how many digits of a commit or digest are enough to know it by.
+// minDigest is how many digits of a commit or digest are enough to identify it.
 const minDigest = 7
 
 var (
@@ -20,8 +20,8 @@ var (
 	refSyntax    = regexp.MustCompile(`^[^\s@:-][^\s@:]*$`)
 )
 
-// ParseName reads what a person asks for: a commit or at least 7 digits of it, branch@sha1:commit, an OCI digest or tag, or a chart version. Other
-// names, such as HEAD, mean what a repository says.
+// ParseName reads what a person asks for: a commit or at least 7 digits of it, branch@sha1:commit, an OCI digest or tag, or a chart version. Another
+// name, such as HEAD, becomes a Ref, which a Git repository may resolve.
 func ParseName(text string) (Name, error) {
 	n := ReadName(text)
 	switch {
@@ -52,10 +52,11 @@ func ReadName(text string) Name {
 	return Name{text, ""}
 }
 
-// IsDigest reports whether a text is a commit, a digest, or enough digits of one, in lower case.
+// IsDigest reports whether a text is a commit or a digest, or at least minDigest digits of one, in lower case.
 func IsDigest(text string) bool { return digestSyntax.MatchString(text) }
 
-// Is reports whether a revision is the one asked for. Without a digest, names count only where byRef says so: a branch has its name at every commit.
+// Is reports whether got is the revision that want asks for. If want has no digest, the refs are compared, but only if byRef is true: a branch has the same
+// name at every commit.
 func (want Name) Is(got Name, byRef bool) bool {
 	switch {
 	case want.Digest == "":
@@ -66,7 +67,7 @@ func (want Name) Is(got Name, byRef bool) bool {
 	return len(got.Digest) >= len(want.Digest) && got.Digest[:len(want.Digest)] == want.Digest
 }
 
-// commitOf returns the whole commit that a text names, as Flux or as Git writes it, empty if there is none.
+// commitOf returns the full commit in a text of Flux or Git, empty if there is none.
 func commitOf(text string) string {
 	if n := ReadName(text); (len(n.Digest) == 40 || len(n.Digest) == 64) && IsDigest(n.Digest) {
 		return n.Digest

@@ -9,7 +9,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/flow"
 )
 
-// sourceAt returns the source of a node's id, and makes one that is no node if there is none.
+// sourceAt returns the source with a node id, a new placeholder if there is none.
 func (t *Tracker) sourceAt(id, region string) *source {
 	s := t.sources[id]
 	if s == nil {
@@ -20,14 +20,14 @@ func (t *Tracker) sourceAt(id, region string) *source {
 	return s
 }
 
-// cloned returns the source without the messages that its texts are part of.
+// cloned returns a copy whose strings are not parts of a message, which would stay in memory with them. It reuses those of before that are equal.
 func (s Source) cloned(before Source) Source {
 	return Source{flow.Keep(s.Kind, before.Kind), flow.Keep(s.Namespace, before.Namespace), flow.Keep(s.Name, before.Name), flow.Keep(s.URL, before.URL), flow.Keep(s.Ref, before.Ref)}
 }
 
 func (t *Tracker) putSource(n *flow.Node, f *Facts, arrival int64) {
 	s := t.sourceAt(n.ID, n.Region)
-	// An artifact belongs to the URL and reference from before until the controller has fetched by the new ones.
+	// The artifact belongs to the old URL and reference until the controller has fetched with the new ones.
 	if !s.node || f.Ready == "True" && f.Observed >= f.Generation {
 		s.Source = f.Self(n).cloned(s.Source)
 		s.key = s.identity()
@@ -39,7 +39,7 @@ func (t *Tracker) putSource(n *flow.Node, f *Facts, arrival int64) {
 	t.setRevision(s, strings.Clone(f.Revision), f.Origin, f.UpdatedAt, arrival)
 }
 
-// identity is what the source follows, the same for others that follow the same.
+// identity returns what the source follows, which is equal for equal sources. Without a URL it is the id, which no other source has.
 func (s *source) identity() string { return cmp.Or(s.Follows(), s.id) }
 
 func (t *Tracker) putKustomization(n *flow.Node, f *Facts, arrival int64) {
@@ -67,7 +67,7 @@ func (t *Tracker) putKustomization(n *flow.Node, f *Facts, arrival int64) {
 	if s == nil {
 		return
 	}
-	if tries && !s.node && k.attempted != "" && (s.part == nil || s.part.of.revision != k.attempted) { // what is not seen itself has what is tried
+	if tries && !s.node && k.attempted != "" && (s.part == nil || s.part.of.revision != k.attempted) { // a source without a node has the attempted revision
 		s.Source = f.Source.cloned(s.Source)
 		t.setRevision(s, k.attempted, "", k.attemptAt, arrival)
 	}
@@ -87,7 +87,7 @@ func (k *kustomization) take(n *flow.Node, f *Facts) {
 	k.attempted, k.applied = flow.Keep(cmp.Or(f.Attempted, f.Revision), k.attempted), flow.Keep(f.Revision, k.applied)
 }
 
-// linkKustomization notes the source of a Kustomization, and returns it; nil if it has none.
+// linkKustomization links a Kustomization to its source and returns the source, nil if there is none.
 func (t *Tracker) linkKustomization(k *kustomization, region string, f *Facts, arrival int64) *source {
 	var s *source
 	if id := f.SourceID(region); id != "" {
@@ -102,7 +102,7 @@ func (t *Tracker) linkKustomization(k *kustomization, region string, f *Facts, a
 	return s
 }
 
-// follow takes what a Kustomization has done with a revision of its source.
+// follow records what a Kustomization has done with a revision of its source: whether it has applied it, and which releases the revision changed.
 func (t *Tracker) follow(k *kustomization, p *part) {
 	if k.applied == p.of.revision && p.ended == nil {
 		p.appliedAt = max(p.appliedAt, k.appliedAt, p.firstSeen)
@@ -118,7 +118,7 @@ func (t *Tracker) follow(k *kustomization, p *part) {
 	}
 }
 
-// kustomizationAt returns the Kustomization of a node's id, and makes one that is no node if there is none.
+// kustomizationAt returns the Kustomization with a node id, a new placeholder if there is none.
 func (t *Tracker) kustomizationAt(id string) *kustomization {
 	k := t.kusts[id]
 	if k == nil {
@@ -150,9 +150,9 @@ func (t *Tracker) putRelease(n *flow.Node, f *Facts, arrival int64) {
 		if r.hasRun {
 			r.changedAt = r.startedAt
 		}
-	case first && r.startedAt == 0 && !r.ready && !r.failed: // it is new
+	case first && r.startedAt == 0 && !r.ready && !r.failed: // it was created just now
 		r.newGeneration, r.changedAt = true, cmp.Or(f.ChangedSince, arrival)
-	case newRun && r.newGeneration && !r.hasRun: // what has changed it is known
+	case newRun && r.newGeneration && !r.hasRun: // of a change that has been attributed already
 		r.hasRun = true
 		if r.part != nil {
 			if i, found := find(r.part.changes, r.id); found {
@@ -180,7 +180,7 @@ func (r *release) take(n *flow.Node, f *Facts) {
 	r.startedAt, r.endedAt, r.generation, r.chartFrom = n.StartedAt.Ms(), n.EndedAt.Ms(), f.Generation, flow.Keep(f.ChartFrom, r.chartFrom)
 }
 
-// linkRelease notes what applies a release and what has its chart.
+// linkRelease links a release to the Kustomization that applies it and to the source of its chart.
 func (t *Tracker) linkRelease(r *release, region string, f *Facts) {
 	chart, applier := f.SourceID(region), f.applier(region)
 	if r.applier == nil || r.applier.id != applier {
@@ -199,7 +199,7 @@ func (t *Tracker) linkRelease(r *release, region string, f *Facts) {
 	}
 }
 
-// attribute finds the revision that has changed a release.
+// attribute finds the revision that made the last change of a release, and records it. It does nothing if one is recorded.
 func (t *Tracker) attribute(r *release) {
 	if r.part != nil {
 		return
@@ -222,18 +222,18 @@ func (t *Tracker) attribute(r *release) {
 	}
 }
 
-// byKustomization reports whether a revision that the Kustomization of a release tries may have changed the release.
+// byKustomization reports whether p, which the release's Kustomization tries, may have made the last change of the release.
 func (r *release) byKustomization(p *part) bool {
 	k := r.applier
 	return r.changedAt >= max(k.attemptAt, p.firstSeen)-slack && (k.applied != p.of.revision || r.changedAt <= k.appliedAt+afterApplied)
 }
 
-// byChart reports whether a revision of the source of a release's chart may have changed the release.
+// byChart reports whether p, of the source of the release's chart, may have made the last change of the release.
 func (r *release) byChart(p *part) bool {
 	return !r.newGeneration && (r.chartFrom == "" || r.chartFrom == p.of.revision) && r.changedAt >= p.firstSeen-slack && r.changedAt <= p.firstSeen+afterChart
 }
 
-// forget drops a node, but for what it is of a kind: a release, a Kustomization, or a source.
+// forget drops what is known of a node, except as kind but: a node may have changed its kind. If but is empty, it drops everything.
 func (t *Tracker) forget(id string, arrival int64, but string) {
 	if r := t.releases[id]; r != nil && but != kindRelease {
 		t.unsetApplier(r)
@@ -273,8 +273,8 @@ func (t *Tracker) unsetChart(r *release) {
 // unsetSource removes the source of a Kustomization.
 func (t *Tracker) unsetSource(k *kustomization, arrival int64) {
 	if s := k.source; s != nil {
-		if !s.node && len(s.kusts) == 1 { // nothing tries its revision any more; k is a part of the outcome
-			t.leaveRevision(s, "", arrival)
+		if !s.node && len(s.kusts) == 1 { // no Kustomization tries its revision any more
+			t.leaveRevision(s, "", arrival) // while the outcome still includes k
 		}
 		delete(s.kusts, k.id)
 		k.source = nil
@@ -282,14 +282,14 @@ func (t *Tracker) unsetSource(k *kustomization, arrival int64) {
 	}
 }
 
-// tidyKustomization drops one that is neither a node nor named by one.
+// tidyKustomization drops a Kustomization that has no node and that no release names.
 func (t *Tracker) tidyKustomization(k *kustomization) {
 	if !k.node && len(k.releases) == 0 {
 		delete(t.kusts, k.id)
 	}
 }
 
-// tidySource drops one that is neither a node nor named by one.
+// tidySource drops a source that has no node and that neither a Kustomization nor a release names.
 func (t *Tracker) tidySource(s *source) {
 	if !s.node && len(s.kusts) == 0 && len(s.charts) == 0 {
 		delete(t.sources, s.id)

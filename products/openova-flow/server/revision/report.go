@@ -16,7 +16,7 @@ type State string
 const (
 	Fetched    State = "fetched"     // no Kustomization has tried it, or none uses the source
 	Applying   State = "applying"    // some Kustomization has not applied it
-	RollingOut State = "rolling-out" // all have, and not everything that it changed is ready
+	RollingOut State = "rolling-out" // all have applied it, but not everything that it changed is ready
 	Done       State = "done"
 	Failed     State = "failed"    // a Kustomization that tried it, or a release that it changed, is broken
 	Overtaken  State = "overtaken" // the source moved on to another revision before it was done
@@ -29,17 +29,17 @@ const (
 	listRootCauses     = 10
 )
 
-// Revision is a revision of a source, wherever that is followed.
+// Revision is a revision of equal sources, in all regions that follow them.
 type Revision struct {
 	ID             string   `json:"id"`
 	Source         Source   `json:"source"` // as in the region that saw it first
 	Revision       string   `json:"revision"`
-	Commit         string   `json:"commit,omitempty"` // whole; of an OCI artifact the one that it says that it was made from
-	OriginRevision string   `json:"originRevision,omitempty"`
+	Commit         string   `json:"commit,omitempty"`         // in full; of an OCI artifact, the commit in its OriginRevision
+	OriginRevision string   `json:"originRevision,omitempty"` // of an OCI artifact: what it was built from, by its own annotation
 	CommitURL      string   `json:"commitUrl,omitempty"`
 	FirstSeenAt    int64    `json:"firstSeenAt"`
 	SupersededBy   string   `json:"supersededBy,omitempty"` // id of the next revision, once every region has moved on
-	Rollouts       []string `json:"rollouts,omitempty"`     // ids of the rollouts that it set off, newest first
+	Rollouts       []string `json:"rollouts,omitempty"`     // ids of the rollouts that it caused, newest first
 	Regions        []Region `json:"regions"`                // that have seen it, by region and source
 }
 
@@ -54,16 +54,16 @@ type Region struct {
 	EndedAt        flow.Time `json:"endedAt,omitzero"`         // since when it is done, failed or overtaken
 	Applied        int       `json:"applied"`                  // Kustomizations of the source that have applied it
 	Of             int       `json:"of"`                       // Kustomizations of the source
-	Kustomizations []string  `json:"kustomizations,omitempty"` // the first of those that have not
+	Kustomizations []string  `json:"kustomizations,omitempty"` // the first that have not applied it
 	Changed        int       `json:"changed"`                  // releases that it changed; of them:
 	Ready          int       `json:"ready"`
 	Failed         int       `json:"failed"`
 	Releases       []string  `json:"releases,omitempty"` // the first of them
 	RootCauses     []string  `json:"rootCauses,omitempty"`
 	OvertakenBy    string    `json:"overtakenBy,omitempty"`
-	Stale          bool      `json:"stale,omitempty"` // its region's claim has expired: an old state
+	Stale          bool      `json:"stale,omitempty"` // the region is stale, so this may be an old state
 
-	work *work // what Judge has to judge; nil: nothing
+	work *work // for Judge; nil: judged
 }
 
 // Ended is how far a revision was when its source moved on.
@@ -80,15 +80,15 @@ type Ended struct {
 	Failed         int      `json:"failed"`
 }
 
-// work is the objects that a part's state depends on.
+// work has the objects that a part's state depends on.
 type work struct {
-	kusts     []string // all of the source
-	tried     []string // those that have tried the revision last, or applied it
+	kusts     []string // all Kustomizations of the source
+	tried     []string // those whose last attempted or applied revision it is
 	pending   []string // those that have not applied it
 	releases  []string // that it changed and that still exist
-	endedAt   int64    // the last end of a run of these
-	lagging   bool     // a chart is still made from another revision
-	chartDone bool     // a chart is made from this one
+	endedAt   int64    // when the last run of these releases ended
+	lagging   bool     // a chart was built from another revision
+	chartDone bool     // a chart was built from this revision
 }
 
 // work collects what the state of a part of a source depends on.
@@ -116,7 +116,7 @@ func (s *source) work(t *Tracker, p *part) *work {
 	return w
 }
 
-// judge returns how far a part is, and how many of its releases are ready and broken.
+// judge returns the state of a part, and how many of its releases are ready and broken.
 func (w *work) judge(ready, broken func(id string) bool) (state State, good, bad int) {
 	applied, allReady, anyBroken := len(w.kusts)-len(w.pending), true, false
 	for _, id := range w.tried {
@@ -146,7 +146,7 @@ func (w *work) judge(ready, broken func(id string) bool) (state State, good, bad
 	return state, good, bad
 }
 
-// outcome is how far a part is by the status of its objects.
+// outcome returns the state of a part, derived from the status of its objects.
 func (s *source) outcome(t *Tracker, p *part) *Ended {
 	w := s.work(t, p)
 	status := func(ofKustomization func(*kustomization) bool, ofRelease func(*release) bool) func(id string) bool {
@@ -157,7 +157,7 @@ func (s *source) outcome(t *Tracker, p *part) *Ended {
 			return ofRelease(t.releases[id])
 		}
 	}
-	// One that has applied the revision may be seen to try the next one before the source is seen to have it.
+	// A Kustomization may report its attempt at the next revision before the source reports that revision.
 	tries := func(k *kustomization) bool { return k.attempted == p.of.revision }
 	ready := status(func(k *kustomization) bool { return k.ready || !tries(k) }, func(r *release) bool { return r.ready })
 	broken := status(func(k *kustomization) bool { return k.failed && tries(k) }, func(r *release) bool { return r.failed })
@@ -170,8 +170,8 @@ func (s *source) outcome(t *Tracker, p *part) *Ended {
 
 func first(ids []string, most int) []string { return slices.Clone(ids[:min(most, len(ids))]) }
 
-// Revisions returns the revisions that match, the newest limit of them, newest first. Those that a source has still have to be judged. The answer shares
-// nothing that changes with the tracker.
+// Revisions returns the newest limit of the revisions that match, newest first. Judge has to complete those that a source has. Later changes of the tracker do
+// not affect the result.
 func (t *Tracker) Revisions(match func(*Revision) bool, limit int) []Revision {
 	all := make([]*tracked, 0, len(t.revisions))
 	for _, r := range t.revisions {
@@ -202,8 +202,8 @@ func (t *Tracker) Revisions(match func(*Revision) bool, limit int) []Revision {
 	return list
 }
 
-// Unapplied returns, by region, when a source fetched the revision that it has, where a Kustomization of the source has not applied it: of several
-// sources the earliest.
+// Unapplied returns the regions in which a Kustomization has not applied its source's revision, and when the source fetched that. With several such sources
+// in a region, the earliest time counts.
 func (t *Tracker) Unapplied() map[string]int64 {
 	since := make(map[string]int64)
 	for _, s := range t.sources {
@@ -227,19 +227,19 @@ func (r *Revision) Is(want Name) bool {
 	return want.Is(ReadName(r.Revision), r.Source.ByRef()) || r.OriginRevision != "" && want.Is(ReadName(r.OriginRevision), false)
 }
 
-// head is a revision without its regions.
+// head returns the revision without its regions.
 func (r *tracked) head() Revision {
 	one := Revision{ID: r.id, Source: r.source, Revision: r.revision, FirstSeenAt: r.firstSeen}
 	switch {
 	case r.source.Kind == kindGit:
 		one.Commit = commitOf(r.revision)
-	case !r.disputed: // rather none than one that a region has made up
+	case !r.disputed: // one of the regions may have invented its origin
 		one.OriginRevision, one.Commit = r.origin, commitOf(r.origin)
 	}
 	return one
 }
 
-// next is the revision that the last source moved on to.
+// next returns the id of the revision that the last source moved on to.
 func (r *tracked) next() (id string) {
 	at := int64(0)
 	for _, name := range slices.Sorted(maps.Keys(r.parts)) {
@@ -265,7 +265,7 @@ func (t *Tracker) region(p *part) Region {
 	} else {
 		w := t.sources[p.source].work(t, p)
 		g.work, g.Applied, g.Of, g.Kustomizations = w, len(w.kusts)-len(w.pending), len(w.kusts), first(w.pending, listKustomizations)
-		g.EndedAt = flow.At(max(p.firstSeen, p.appliedAt, w.endedAt)) // if it is done
+		g.EndedAt = flow.At(max(p.firstSeen, p.appliedAt, w.endedAt)) // Judge removes it unless the state is Done
 		g.Changed = len(w.releases)
 	}
 	if g.Of > 0 && g.Applied == g.Of && p.appliedAt != 0 {
@@ -274,8 +274,8 @@ func (t *Tracker) region(p *part) Region {
 	return g
 }
 
-// Judge completes revisions that a Tracker has returned, with what is so now. It takes the flow as it was at that time, and the regions whose claim has
-// expired.
+// Judge sets the current states and root causes in a list that Tracker.Revisions has returned. v is the flow at the same time; stale reports whether a region
+// is stale.
 func Judge(list []Revision, v *insight.View, stale func(region string) bool) {
 	problems := make(map[string]bool)
 	for _, p := range v.Problems() {
@@ -307,7 +307,7 @@ func Judge(list []Revision, v *insight.View, stale func(region string) bool) {
 	}
 }
 
-// brokenSince is the time of the first failure that is still there.
+// brokenSince returns the time of the earliest failure that persists.
 func (w *work) brokenSince(v *insight.View) (since flow.Time) {
 	for _, id := range slices.Concat(w.tried, w.releases) {
 		if at := v.Since(id); v.State(id) == insight.Broken && !at.IsZero() && (since.IsZero() || at.Ms() < since.Ms()) {
@@ -317,7 +317,7 @@ func (w *work) brokenSince(v *insight.View) (since flow.Time) {
 	return since
 }
 
-// rootCauses are the first problems behind what is not ready.
+// rootCauses returns the first root causes of the Kustomizations and releases.
 func (w *work) rootCauses(v *insight.View, problems map[string]bool) []string {
 	found := make(map[string]bool)
 	for _, id := range slices.Concat(w.kusts, w.releases) {
@@ -336,7 +336,7 @@ type Run struct {
 	StartedAt int64
 }
 
-// Runs returns the ids of the revisions that set runs off.
+// Runs returns the id of the revision that caused each run; of several, the lowest.
 func (t *Tracker) Runs() map[Run]string {
 	runs := make(map[Run]string)
 	for _, r := range t.revisions {

@@ -1,20 +1,20 @@
 // Package revision follows the revisions of a flow's sources: when each region's source fetched one, what the Kustomizations of the source did with it,
 // and which releases it changed.
 //
-// Two sources are the same if what they follow is: kind, address and reference. So a commit that five regions fetch is one Revision with five regions. A
-// source without a URL is the same as no other one.
+// Two sources are equal if they have the same kind, address and reference. So a commit that five regions fetch is one Revision with five regions. A
+// source without a URL equals no other.
 //
-//   - A source has a revision from when its artifact is that revision until the artifact is another one. It is then overtaken, if it was not done.
-//   - A source that comes back to a revision begins with it anew. If none had the revision any more, it begins a new Revision of the same id,
-//     without the regions of the one before.
-//   - A Kustomization applies a revision when its last applied revision is that.
-//   - A release is changed by the revision that the Kustomization which applies it tried last, if its new generation or run began after that, and not later
-//     than afterApplied after the Kustomization had applied it. It is changed by the revision of the source that its chart is made from, if its run began
-//     within afterChart after that.
-//   - What becomes of a revision that a source has is judged when somebody asks (package insight). As a source leaves a revision, that is settled by the
-//     status of its objects, and kept.
+//   - A source has a revision while its artifact is of that revision. When the artifact changes, the old revision is overtaken unless it was done.
+//   - A source that returns to a revision starts it anew. If no source had the revision any more, the whole Revision starts anew: it keeps its id and
+//     drops its earlier regions.
+//   - A Kustomization has applied a revision if that is its last applied revision.
+//   - A revision has changed a release in two cases. Either the Kustomization that applies the release tried the revision last, and the release's new
+//     generation or run began after that attempt, at most afterApplied after the Kustomization had applied the revision. Or the release's chart comes from
+//     the source, and a run of the same generation began at most afterChart after the source had the revision.
+//   - The state of a revision that a source has is judged on request (package insight). When the source moves on, the state is derived from the status
+//     of the objects and stored.
 //
-// It reads no clock. Times are Unix milliseconds; they are those of the objects where the objects have them, else arrivals of messages.
+// It reads no clock. Times are Unix milliseconds: those of the objects if they have them, else of the arrival of messages.
 package revision
 
 import (
@@ -29,19 +29,20 @@ import (
 )
 
 const (
-	// Keep is how many revisions of a flow are kept that no source has any more. Each source keeps the revision that it has.
+	// Keep is how many past revisions of a flow are kept: those that no source has any more. Revisions that a source has are always kept.
 	Keep = 1000
-	// keepBytes bounds what these take.
+	// keepBytes limits the memory of past revisions.
 	keepBytes = 12 << 20
-	// keepRegions bounds the sources of one revision, keepChanges the releases that it changed of each.
+	// keepRegions limits the sources of one revision, keepChanges the changed releases of each of them.
 	keepRegions, keepChanges = 1000, 1000
 
-	// afterApplied, in milliseconds, is how long after a Kustomization has applied a revision a release may begin to follow: with values from a ConfigMap its
-	// generation does not change, and it may wait for others.
+	// afterApplied, in milliseconds, is the longest time from a Kustomization's success to the beginning of a change of a release. A release is late if it
+	// depends on others, or if its values are in a ConfigMap, which does not change its generation.
 	afterApplied = 15 * 60_000
-	// afterChart, in milliseconds, is how long after a source has a revision a release may begin to use a chart of it: HelmCharts look at intervals.
+	// afterChart, in milliseconds, is the longest time from a source's new revision to the run of a release with a chart from it: HelmCharts are built at
+	// intervals.
 	afterChart = 60 * 60_000
-	// slack, in milliseconds, is how long after an event the message that reports it may arrive.
+	// slack, in milliseconds, is the tolerance for comparing times: clocks differ, and a message arrives after its event.
 	slack = 2000
 )
 
@@ -52,30 +53,30 @@ type Tracker struct {
 	releases map[string]*release
 
 	revisions map[string]*tracked // by id
-	left      []*tracked          // those that no source has any more, in the order in which the last one left
+	left      []*tracked          // past revisions, in the order in which their last source moved on
 	bytes     int64               // of revisions
 	leftBytes int64               // of left
 }
 
-// source is a source, or only the id of one that a Kustomization or a release names.
+// source is a source, or a placeholder for one that a Kustomization or release names and that has no node.
 type source struct {
 	Source
 	id, region string
-	node       bool   // it is a node
-	key        string // what it follows, or its id
+	node       bool   // false: a placeholder
+	key        string // see identity
 	part       *part  // of the revision that it has
 	kusts      map[string]*kustomization
-	charts     map[string]*release // that have a chart from it
+	charts     map[string]*release // with a chart from it
 }
 
-// kustomization is a Kustomization, or only the id of one that a release names.
+// kustomization is a Kustomization, or a placeholder for one that a release names and that has no node.
 type kustomization struct {
 	id                   string
-	node                 bool // it is a node
+	node                 bool // false: a placeholder
 	source               *source
 	attempted, applied   string
 	startedAt, endedAt   int64 // of its run
-	attemptAt, appliedAt int64 // when it began to try what it tries, and when it had applied what it has
+	attemptAt, appliedAt int64 // when it began to try attempted, and when it had applied applied
 	ready, failed        bool
 	releases             map[string]*release // that it applies
 }
@@ -85,13 +86,13 @@ type release struct {
 	id                    string
 	applier               *kustomization
 	chart                 *source
-	chartFrom             string // the revision that its chart is made from, where that is known
+	chartFrom             string // the revision that its chart was built from; empty: unknown
 	generation            int64
 	startedAt, endedAt    int64
-	changedAt             int64 // when its newest generation or run began
-	newGeneration, hasRun bool  // what changed is its generation, and a run has begun since
+	changedAt             int64 // of its last change: when its newest generation or run began
+	newGeneration, hasRun bool  // the last change is a new generation; a run has begun since
 	ready, failed         bool
-	part                  *part // of the revision that has changed it last
+	part                  *part // of the revision that made the last change
 }
 
 // tracked is a revision.
@@ -101,7 +102,7 @@ type tracked struct {
 	disputed                  bool // regions name different origins of it
 	firstSeen, leftAt         int64
 	parts                     map[string]*part // by source id
-	having                    int              // sources that have it
+	having                    int              // number of sources that have it
 	bytes                     int64
 }
 
@@ -110,7 +111,7 @@ type part struct {
 	of             *tracked
 	source, region string // id of the source, and its region
 	firstSeen      int64
-	appliedAt      int64 // when the last Kustomization that has applied it had
+	appliedAt      int64 // when the last Kustomization had applied it
 	changes        []Change
 	ended          *Ended // nil while the source has it
 }
@@ -135,7 +136,7 @@ func (t *Tracker) Observe(arrival int64, put []flow.Node, deleted []string) {
 		t.put(&put[0], &f, arrival, true)
 		return
 	}
-	// Of a request, sources are first, then what applies them: a change may come with its cause.
+	// Sources first, then Kustomizations, then releases: a request may contain both a change and its cause.
 	var rest []int
 	var read []Facts
 	for i := range put {
@@ -156,7 +157,8 @@ func (t *Tracker) Observe(arrival int64, put []flow.Node, deleted []string) {
 	}
 }
 
-// forgetAll drops nodes, in whatever order they are given. Of a region that goes away, sources end before what they are judged by, and last releases.
+// forgetAll drops nodes; the order of ids does not matter. When a whole region goes away, sources go first, since their outcome depends on their
+// Kustomizations and releases, and releases go last.
 func (t *Tracker) forgetAll(ids []string, arrival int64) {
 	if len(ids) > 1 {
 		ids = slices.Sorted(slices.Values(ids))
@@ -176,7 +178,7 @@ func (t *Tracker) forgetAll(ids []string, arrival int64) {
 	}
 }
 
-// put takes a node, and reports whether it is done with it: with all kinds, or with sources and what has no part in revisions alone.
+// put takes a node, and reports whether it has handled it. Unless all is true, it leaves Kustomizations and releases to a later call.
 func (t *Tracker) put(n *flow.Node, f *Facts, arrival int64, all bool) bool {
 	switch {
 	case sourceKinds[f.Kind]:
@@ -196,7 +198,7 @@ func (t *Tracker) put(n *flow.Node, f *Facts, arrival int64, all bool) bool {
 	return true
 }
 
-// track returns a revision, and begins one if there is none.
+// track returns the revision of a source with this text, a new one if there is none.
 func (t *Tracker) track(s *source, text string, at int64) *tracked {
 	id := idOf(s.key, text)
 	r := t.revisions[id]
@@ -208,7 +210,7 @@ func (t *Tracker) track(s *source, text string, at int64) *tracked {
 	return r
 }
 
-// idOf is the id of a revision, the same for every server.
+// idOf returns the id of a revision, which is the same on every server.
 func idOf(key, revision string) string {
 	h := fnv.New64a()
 	_, _ = h.Write([]byte(key + "\n" + revision)) // never fails
@@ -264,7 +266,7 @@ func (t *Tracker) setRevision(s *source, revision, origin string, at, arrival in
 	}
 }
 
-// leaveRevision records that a source no longer has its revision, but the one named next; empty: none.
+// leaveRevision records that a source has moved from its revision to the one with the id next; empty: to none.
 func (t *Tracker) leaveRevision(s *source, next string, at int64) {
 	p := s.part
 	if p == nil {
@@ -279,7 +281,7 @@ func (t *Tracker) leaveRevision(s *source, next string, at int64) {
 	}
 }
 
-// settleLeft takes that no source has a revision any more, and drops the oldest of these if there are too many.
+// settleLeft makes a revision that no source has any more a past one, and drops the oldest past revisions beyond the limits.
 func (t *Tracker) settleLeft(r *tracked, at int64) {
 	r.leftAt = max(at, 1)
 	t.left = append(t.left, r)
@@ -296,7 +298,7 @@ func (t *Tracker) settleLeft(r *tracked, at int64) {
 	}
 }
 
-// comeBack takes that a source has a revision that none had any more. If it had it before, it begins anew; else it is only later than the others.
+// comeBack makes a past revision a current one, because s has it. If s had it before, the revision starts anew; otherwise s is only later than the others.
 func (t *Tracker) comeBack(r *tracked, s *source, at int64) {
 	t.left = slices.DeleteFunc(t.left, func(other *tracked) bool { return other == r })
 	t.leftBytes -= r.bytes
@@ -318,7 +320,7 @@ func (t *Tracker) drop(r *tracked, source string) {
 	}
 }
 
-// detachReleases removes the part, which has been dropped, from its releases.
+// detachReleases removes the links from releases to a part that has been dropped.
 func (t *Tracker) detachReleases(p *part) {
 	for _, c := range p.changes {
 		if r := t.releases[c.ID]; r != nil && r.part == p {
@@ -327,7 +329,7 @@ func (t *Tracker) detachReleases(p *part) {
 	}
 }
 
-// grow notes that a revision takes more memory, or less.
+// grow adds to the counted memory of a revision; by may be negative.
 func (t *Tracker) grow(r *tracked, by int64) {
 	r.bytes += by
 	t.bytes += by
@@ -370,7 +372,7 @@ func (t *Tracker) Bytes() int64 {
 	return t.bytes + sourceBytes*int64(len(t.sources)) + kustBytes*int64(len(t.kusts)) + releaseBytes*int64(len(t.releases))
 }
 
-// change adds a release to those that a part has changed, or notes that it has changed it again.
+// change records that a part has changed a release, perhaps not for the first time.
 func (t *Tracker) change(p *part, r *release) {
 	c := Change{ID: r.id, At: r.changedAt}
 	if r.hasRun {

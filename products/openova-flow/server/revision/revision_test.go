@@ -24,69 +24,70 @@ const (
 	c = "main@sha1:cccccccccccccccccccccccccccccccccccccccc"
 )
 
-// bench feeds a tracker as the hub does: fold first, then observe. Times are seconds.
-type bench struct {
+// harness feeds a tracker as the hub does: fold first, then observe. Times are seconds.
+type harness struct {
 	t      *testing.T
 	state  *flow.State
 	track  *revision.Tracker
-	steady *revision.Tracker // sees the same, and is never restarted
+	steady *revision.Tracker // observes the same, and is never restarted
 }
 
-func newBench(t *testing.T) *bench {
-	return &bench{t: t, state: flow.NewState("F", 0), track: revision.NewTracker(), steady: revision.NewTracker()}
+func newHarness(t *testing.T) *harness {
+	return &harness{t: t, state: flow.NewState("F", 0), track: revision.NewTracker(), steady: revision.NewTracker()}
 }
 
-func (b *bench) put(at int64, nodes ...flow.Node) {
-	b.state.Apply(flow.UpsertNodes(nodes...))
-	b.track.Observe(at*second, nodes, nil)
-	b.steady.Observe(at*second, nodes, nil)
+func (w *harness) put(at int64, nodes ...flow.Node) {
+	w.state.Apply(flow.UpsertNodes(nodes...))
+	w.track.Observe(at*second, nodes, nil)
+	w.steady.Observe(at*second, nodes, nil)
 }
 
-func (b *bench) remove(at int64, ids ...string) {
-	b.state.Apply(flow.DeleteNodes(ids...))
-	b.track.Observe(at*second, nil, ids)
-	b.steady.Observe(at*second, nil, ids)
+func (w *harness) remove(at int64, ids ...string) {
+	w.state.Apply(flow.DeleteNodes(ids...))
+	w.track.Observe(at*second, nil, ids)
+	w.steady.Observe(at*second, nil, ids)
 }
 
-// restart replaces the tracker by one that is resumed from its memory, as it is saved.
-func (b *bench) restart() {
-	b.t.Helper()
-	text, err := json.Marshal(b.track.Memory())
+// restart replaces the tracker by one restored from its encoded memory.
+func (w *harness) restart() {
+	w.t.Helper()
+	text, err := json.Marshal(w.track.Memory())
 	if err != nil {
-		b.t.Fatal(err)
+		w.t.Fatal(err)
 	}
 	var m revision.Memory
 	if err := json.Unmarshal(text, &m); err != nil {
-		b.t.Fatal(err)
+		w.t.Fatal(err)
 	}
-	again := revision.Resume(m, b.state, 0)
+	again := revision.Resume(m, w.state, 0)
 	if got, _ := json.Marshal(again.Memory()); string(got) != string(text) {
-		b.t.Fatalf("resumed it has\n%s\nwant\n%s", got, text)
+		w.t.Fatalf("after Resume, the memory is\n%s\nwant\n%s", got, text)
 	}
-	if got := again.Bytes(); got != b.track.Bytes() {
-		b.t.Fatalf("resumed it takes %d bytes, want %d", got, b.track.Bytes())
+	if got := again.Bytes(); got != w.track.Bytes() {
+		w.t.Fatalf("after Resume, Bytes is %d, want %d", got, w.track.Bytes())
 	}
-	b.track = again
-	told := func(t *revision.Tracker) string {
+	w.track = again
+	report := func(t *revision.Tracker) string {
 		text, _ := json.Marshal([]any{t.Revisions(nil, 100), t.Memory()})
 		return fmt.Sprintf("%s %v", text, t.Runs())
 	}
-	if got, want := told(b.track), told(b.steady); got != want {
-		b.t.Fatalf("restarted it tells\n%s\nwant\n%s", got, want)
+	if got, want := report(w.track), report(w.steady); got != want {
+		w.t.Fatalf("after restarts, the tracker reports\n%s\nwithout\n%s", got, want)
 	}
 }
 
-func (b *bench) revisions(at int64, stale ...string) []revision.Revision {
-	list := b.track.Revisions(nil, 100)
-	revision.Judge(list, insight.Read(b.state.Collect()).At(at*second, nil), func(region string) bool { return slices.Contains(stale, region) })
+func (w *harness) revisions(at int64, stale ...string) []revision.Revision {
+	list := w.track.Revisions(nil, 100)
+	revision.Judge(list, insight.Read(w.state.Collect()).At(at*second, nil), func(region string) bool { return slices.Contains(stale, region) })
 	return list
 }
 
-// want compares the revisions at an instant, newest first: the first letter of each commit, and its regions.
-func (b *bench) want(at int64, want ...string) {
-	b.t.Helper()
+// want compares the revisions at an instant, newest first. Each is the first letter of its commit and, for each region, state/was applied/of
+// ready+failed/changed @endedAt; parts without a value are left out. Then it restarts the tracker.
+func (w *harness) want(at int64, want ...string) {
+	w.t.Helper()
 	var got []string
-	for _, r := range b.revisions(at) {
+	for _, r := range w.revisions(at) {
 		_, digest, _ := strings.Cut(r.Revision, ":")
 		text := fmt.Sprintf("%.1s", digest)
 		for _, g := range r.Regions {
@@ -105,9 +106,9 @@ func (b *bench) want(at int64, want ...string) {
 		got = append(got, text)
 	}
 	if !slices.Equal(got, want) {
-		b.t.Errorf("at %d:\n got %s\nwant %s", at, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
+		w.t.Errorf("at %d:\n got %s\nwant %s", at, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
 	}
-	b.restart()
+	w.restart()
 }
 
 func node(id, region, label, status string, started, ended int64, meta map[string]any) flow.Node {
@@ -137,9 +138,9 @@ func release(region, name string, generation, observed int64, status string, sta
 		"observedGeneration": observed, "appliedBy": region + "/Kustomization/flux-system/apps"})
 }
 
-// A push goes to a region with one Kustomization and two releases, of which it changes one.
+// A push changes one of two releases of a region.
 func TestTracker_PushToDone(t *testing.T) {
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), release("r1", "web", 1, 1, "succeeded", 15, 18), release("r1", "db", 1, 1, "succeeded", 15, 18))
 	w.want(100, "a r1=done 1/1 @30")
 	w.put(200, source("r1", b, 199))
@@ -162,7 +163,7 @@ func TestTracker_PushToDone(t *testing.T) {
 	if runs := w.track.Runs(); !reflect.DeepEqual(runs, map[revision.Run]string{{Release: "r1/web", StartedAt: 203 * second}: got[0].ID}) {
 		t.Errorf("runs: %v", runs)
 	}
-	// Days later a release is repaired by its controller: no revision did that.
+	// A day later the controller repairs a release: no revision caused that.
 	w.put(90_000, release("r1", "db", 1, 1, "running", 90_000, 0))
 	w.want(90_000, "b r1=done 1/1 1+0/1 @239", "a r1=done 1/1 @30")
 	w.remove(90_001, "r1/web", "r1/db")
@@ -170,9 +171,9 @@ func TestTracker_PushToDone(t *testing.T) {
 	w.want(90_007, "b r1=failed 1/1 @90006", "a r1=done 1/1 @30")
 }
 
-// B fails in one region, is overtaken there, and C repairs it.
+// Revision b fails in region r2, is overtaken there by c, and c succeeds.
 func TestTracker_FailedRegionRepairedByTheNext(t *testing.T) {
-	w := newBench(t)
+	w := newHarness(t)
 	for _, region := range []string{"r1", "r2"} {
 		w.put(100, source(region, a, 10), kustomization(region, "apps", a, a, "succeeded", 20, 30), release(region, "web", 1, 1, "succeeded", 15, 18))
 		w.put(200, source(region, b, 199), kustomization(region, "apps", b, b, "succeeded", 200, 203), release(region, "web", 2, 2, "running", 202, 0))
@@ -186,16 +187,16 @@ func TestTracker_FailedRegionRepairedByTheNext(t *testing.T) {
 	w.want(300, "c r2=fetched 0/1", "b r1=done 1/1 1+0/1 @209 r2=overtaken/failed 1/1 0+1/1 @299", "a r1=done 1/1 @30 r2=done 1/1 @30")
 	list := w.revisions(300)
 	if list[1].SupersededBy != "" || list[1].Regions[1].OvertakenBy != list[0].ID {
-		t.Errorf("it is superseded by %q, and overtaken in r2 by %q", list[1].SupersededBy, list[1].Regions[1].OvertakenBy)
+		t.Errorf("revision b is superseded by %q, and overtaken in r2 by %q", list[1].SupersededBy, list[1].Regions[1].OvertakenBy)
 	}
 	w.put(305, kustomization("r2", "apps", c, c, "succeeded", 301, 304), release("r2", "web", 3, 3, "running", 303, 0))
 	w.put(320, release("r2", "web", 3, 3, "succeeded", 303, 318))
 	w.want(320, "c r2=done 1/1 1+0/1 @318", "b r1=done 1/1 1+0/1 @209 r2=overtaken/failed 1/1 0+1/1 @299", "a r1=done 1/1 @30 r2=done 1/1 @30")
 }
 
-// The same revision fails, and is repaired by a retry.
+// A revision fails first, and succeeds by a retry.
 func TestTracker_RepairedBySameRevision(t *testing.T) {
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(100, source("r1", a, 99), kustomization("r1", "apps", a, "", "failed", 100, 100))
 	w.want(101, "a r1=failed 0/1 @100")
 	w.put(200, kustomization("r1", "apps", a, a, "succeeded", 100, 200))
@@ -205,22 +206,22 @@ func TestTracker_RepairedBySameRevision(t *testing.T) {
 	w.want(400, "c r1=fetched 0/1", "b r1=overtaken/failed 0/1 @399", "a r1=done 1/1 @200")
 }
 
-// What comes while a revision is being applied overtakes it, and ends nothing of the next.
+// A new revision overtakes one that is being applied. A late success with the old revision does not count for the new one.
 func TestTracker_OvertakenWhileApplying(t *testing.T) {
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(100, source("r1", a, 99), kustomization("r1", "apps", a, "", "running", 100, 0), kustomization("r1", "infra", "", "", "pending", 0, 0))
 	w.put(110, source("r1", b, 109))
 	w.want(110, "b r1=fetched 0/2", "a r1=overtaken/applying 0/2 @109")
-	// Its Kustomization applies the revision from before first, which is late.
+	// The Kustomization first completes the old revision.
 	w.put(112, kustomization("r1", "apps", a, a, "succeeded", 100, 111))
 	w.want(112, "b r1=fetched 0/2", "a r1=overtaken/applying 0/2 @109")
 	w.put(115, kustomization("r1", "apps", b, b, "succeeded", 112, 114), kustomization("r1", "infra", b, b, "succeeded", 112, 113))
 	w.want(115, "b r1=done 2/2 @114", "a r1=overtaken/applying 0/2 @109")
 }
 
-// A source that goes back to a revision begins with it anew.
+// A source that returns to a revision starts it anew.
 func TestTracker_RevisionSeenAgain(t *testing.T) {
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30))
 	first := w.revisions(100)[0].ID
 	w.put(200, source("r1", b, 199), kustomization("r1", "apps", b, b, "succeeded", 200, 203))
@@ -228,15 +229,15 @@ func TestTracker_RevisionSeenAgain(t *testing.T) {
 	w.want(300, "a r1=fetched 0/1", "b r1=done 1/1 @203")
 	list := w.revisions(300)
 	if list[0].ID != first || list[0].FirstSeenAt != 299*second || list[0].SupersededBy != "" || list[1].SupersededBy != first {
-		t.Errorf("the second time it is %+v, the one between %+v", list[0], list[1])
+		t.Errorf("seen again: %+v; the revision between: %+v", list[0], list[1])
 	}
 	w.put(304, kustomization("r1", "apps", a, a, "succeeded", 300, 303))
 	w.want(304, "a r1=done 1/1 @303", "b r1=done 1/1 @203")
 }
 
-// A region that goes back begins anew alone while another one has the revision still.
+// If one region returns to a revision that another region still has, only the first starts anew.
 func TestTracker_RevisionSeenAgainInOneRegion(t *testing.T) {
-	w := newBench(t)
+	w := newHarness(t)
 	for _, region := range []string{"r1", "r2"} {
 		w.put(100, source(region, a, 10), kustomization(region, "apps", a, a, "succeeded", 20, 30))
 	}
@@ -245,7 +246,7 @@ func TestTracker_RevisionSeenAgainInOneRegion(t *testing.T) {
 	w.want(300, "b r1=overtaken/fetched 0/1 @299", "a r1=done 1/1 @299 r2=done 1/1 @30")
 }
 
-// Releases with charts of a source follow that, not what applies them.
+// Revisions of a chart's source change the releases with that chart.
 func TestTracker_ChartOfSource(t *testing.T) {
 	chart := func(revision string, updated int64) flow.Node {
 		return node("r1/OCIRepository/flux-system/web", "r1", "web", "succeeded", 0, 0, map[string]any{"kind": "OCIRepository", "namespace": "flux-system", "url": "oci://ghcr.io/o/web",
@@ -255,7 +256,7 @@ func TestTracker_ChartOfSource(t *testing.T) {
 		return node("r1/web", "r1", "web", status, started, ended, map[string]any{"kind": "HelmRelease", "generation": 1, "observedGeneration": 1,
 			"source": map[string]any{"kind": "OCIRepository", "namespace": "flux-system", "name": "web"}})
 	}
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(100, chart("1.0.0@sha256:1111", 10), web("succeeded", 5, 6))
 	w.want(100, "1 r1=fetched 0/0")
 	w.put(200, chart("1.0.1@sha256:2222", 199))
@@ -264,12 +265,12 @@ func TestTracker_ChartOfSource(t *testing.T) {
 	w.put(210, web("succeeded", 202, 209))
 	w.want(210, "2 r1=done 0/0 1+0/1 @209", "1 r1=overtaken/fetched 0/0 @199")
 	if r := w.revisions(210)[0]; r.Commit != strings.Repeat("a", 40) || r.OriginRevision != a {
-		t.Errorf("it is made from %q, %q", r.Commit, r.OriginRevision)
+		t.Errorf("commit %q, origin %q", r.Commit, r.OriginRevision)
 	}
 }
 
-// Sources without a URL, or that follow something else, are not the same.
-func TestTracker_SourcesThatAreNotTheSame(t *testing.T) {
+// Sources are equal if they follow the same kind, repository and reference; without a URL they are not.
+func TestTracker_EqualSources(t *testing.T) {
 	with := func(region string, key string, value any) flow.Node {
 		n := source(region, a, 10)
 		var meta map[string]any
@@ -283,16 +284,16 @@ func TestTracker_SourcesThatAreNotTheSame(t *testing.T) {
 		one, other flow.Node
 		revisions  int
 	}{
-		"the same":                     {source("r1", a, 10), source("r2", a, 10), 1},
-		"the same by ssh":              {source("r1", a, 10), with("r2", "url", "ssh://git@github.com:22/o/r.git"), 1},
-		"another reference":            {source("r1", a, 10), with("r2", "ref", "branch dev"), 2},
-		"another repository":           {source("r1", a, 10), with("r2", "url", "https://github.com/o/other"), 2},
-		"another kind":                 {source("r1", a, 10), with("r2", "kind", "Bucket"), 2},
-		"neither has a URL":            {with("r1", "url", ""), with("r2", "url", ""), 2},
-		"one has no URL":               {source("r1", a, 10), with("r2", "url", ""), 2},
-		"an index of charts is no one": {source("r1", a, 10), with("r2", "kind", "HelmRepository"), 1},
+		"the same":                      {source("r1", a, 10), source("r2", a, 10), 1},
+		"the same by ssh":               {source("r1", a, 10), with("r2", "url", "ssh://git@github.com:22/o/r.git"), 1},
+		"another reference":             {source("r1", a, 10), with("r2", "ref", "branch dev"), 2},
+		"another repository":            {source("r1", a, 10), with("r2", "url", "https://github.com/o/other"), 2},
+		"another kind":                  {source("r1", a, 10), with("r2", "kind", "Bucket"), 2},
+		"neither has a URL":             {with("r1", "url", ""), with("r2", "url", ""), 2},
+		"one has no URL":                {source("r1", a, 10), with("r2", "url", ""), 2},
+		"a HelmRepository is no source": {source("r1", a, 10), with("r2", "kind", "HelmRepository"), 1},
 	} {
-		w := newBench(t)
+		w := newHarness(t)
 		w.put(100, c.one, c.other)
 		if got := w.revisions(100); len(got) != c.revisions {
 			t.Errorf("%s: %d revisions, want %d", name, len(got), c.revisions)
@@ -301,9 +302,9 @@ func TestTracker_SourcesThatAreNotTheSame(t *testing.T) {
 	}
 }
 
-// While the reference has changed and nothing was fetched by it, the artifact is that of the reference before.
+// Until a source has fetched with a changed reference, its artifact belongs to the old one.
 func TestTracker_ChangedReference(t *testing.T) {
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(100, source("r1", a, 10))
 	dev := func(revision string, observed int) flow.Node {
 		return node("r1/GitRepository/flux-system/repo", "r1", "repo", "running", 0, 0, map[string]any{"kind": "GitRepository", "namespace": "flux-system",
@@ -314,13 +315,13 @@ func TestTracker_ChangedReference(t *testing.T) {
 	w.put(201, dev(b, 2))
 	w.want(201, "b r1=fetched 0/0", "a r1=overtaken/fetched 0/0 @199")
 	if list := w.revisions(201); list[0].Source.Ref != "branch dev" || list[1].Source.Ref != "branch main" {
-		t.Errorf("they follow %q and %q", list[0].Source.Ref, list[1].Source.Ref)
+		t.Errorf("the references are %q and %q", list[0].Source.Ref, list[1].Source.Ref)
 	}
 }
 
-// What is deleted ends its part, and no other.
+// A deleted object no longer counts for its own region, and changes no other region.
 func TestTracker_Deleted(t *testing.T) {
-	w := newBench(t)
+	w := newHarness(t)
 	for _, region := range []string{"r1", "r2"} {
 		w.put(100, source(region, a, 10), kustomization(region, "apps", a, "", "running", 20, 0), kustomization(region, "infra", a, a, "succeeded", 20, 30), release(region, "web", 1, -1, "running", 25, 0))
 	}
@@ -334,44 +335,44 @@ func TestTracker_Deleted(t *testing.T) {
 	w.remove(104, w.state.NodeIDs()...)
 	w.want(104, "a r1=done 1/1 @30 r2=overtaken/applying 1/2 0+0/1 @103")
 
-	// What names a source that was deleted tries revisions of an unknown repository.
-	w = newBench(t)
+	// The repository of a deleted source is unknown, so the revision of its Kustomization equals no other.
+	w = newHarness(t)
 	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), source("r2", b, 20))
 	w.remove(101, "r1/GitRepository/flux-system/repo")
 	w.put(200, kustomization("r1", "apps", b, a, "running", 199, 0))
 	w.want(200, "b r1=applying 0/1", "b r2=fetched 0/0", "a r1=done 1/1 @30")
 }
 
-// Where a source is not seen itself it has what is tried.
-func TestTracker_SourceThatIsNotSeen(t *testing.T) {
-	w := newBench(t)
+// A source without a node has the revision that its Kustomization tried last.
+func TestTracker_SourceWithoutNode(t *testing.T) {
+	w := newHarness(t)
 	w.put(100, kustomization("r1", "apps", a, a, "succeeded", 20, 30))
 	w.put(101, kustomization("r1", "infra", a, "", "running", 21, 0))
 	w.want(101, "a r1=applying 1/2")
 	if r := w.revisions(101)[0]; r.FirstSeenAt != 20*second || r.Source.Name != "repo" {
-		t.Errorf("it is %+v", r)
+		t.Errorf("the revision is %+v", r)
 	}
 	w.put(200, kustomization("r1", "apps", b, a, "running", 199, 0))
 	w.want(200, "b r1=applying 0/2", "a r1=overtaken/applying 1/2 @199")
-	w.put(201, kustomization("r1", "infra", a, "", "failed", 21, 200)) // the other one has not gone on
+	w.put(201, kustomization("r1", "infra", a, "", "failed", 21, 200)) // infra has not tried b
 	w.want(201, "b r1=applying 0/2", "a r1=overtaken/applying 1/2 @199")
-	w.remove(202, "r1/GitRepository/flux-system/repo") // which nobody has seen
+	w.remove(202, "r1/GitRepository/flux-system/repo") // never was a node
 	w.want(202, "b r1=applying 0/2", "a r1=overtaken/applying 1/2 @199")
 	w.put(300, kustomization("r1", "apps", "", "", "pending", 0, 0)) // created again
 	w.want(300, "b r1=fetched 0/2", "a r1=overtaken/applying 1/2 @199")
 
-	w = newBench(t) // a Kustomization that reports only what it has applied
+	w = newHarness(t) // a Kustomization that reports only what it has applied
 	w.put(100, with(kustomization("r1", "apps", a, a, "succeeded", 20, 30), map[string]any{"attemptedRevision": nil}))
 	w.want(100, "a r1=done 1/1 @30")
 }
 
-// In one message, or in any order within the same moment, causes come first.
+// The order of nodes in a message, and of messages at the same time, does not matter.
 func TestTracker_OrderWithinMoment(t *testing.T) {
 	before := []flow.Node{source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), release("r1", "web", 1, 1, "succeeded", 15, 18)}
 	after := []flow.Node{source("r1", b, 199), kustomization("r1", "apps", b, b, "succeeded", 200, 203), release("r1", "web", 2, 2, "running", 202, 0)}
 	for _, order := range [][]int{{0, 1, 2}, {2, 1, 0}, {1, 0, 2}, {2, 0, 1}} {
 		for _, apart := range []bool{false, true} {
-			w := newBench(t)
+			w := newHarness(t)
 			w.put(100, before[order[0]], before[order[1]], before[order[2]])
 			if apart {
 				for _, i := range order {
@@ -389,23 +390,23 @@ func TestTracker_OrderWithinMoment(t *testing.T) {
 	}
 }
 
-// A server that starts late, or that loads the memory of an earlier version, derives the same from the present nodes.
+// A server that starts later, or that restores a checkpoint of an earlier version, derives the same from the current nodes.
 func TestResume_WithoutMemory(t *testing.T) {
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(204, source("r1", b, 199), kustomization("r1", "apps", b, b, "succeeded", 200, 203), release("r1", "web", 2, 2, "succeeded", 202, 230), release("r1", "db", 1, 1, "succeeded", 15, 18))
 	want := w.track.Memory()
 	if got := revision.Resume(revision.Memory{}, w.state, 204*second).Memory(); !reflect.DeepEqual(got, want) {
-		t.Errorf("it has %+v, want %+v", got, want)
+		t.Errorf("memory %+v, want %+v", got, want)
 	}
 	w.want(240, "b r1=done 1/1 1+0/1 @230")
 }
 
 var update = flag.Bool("update", false, "update the golden file")
 
-// TestRevisions_Golden compares an answer with every state with one that the TypeScript core reads too.
+// TestRevisions_Golden compares a list with every state with a file that the tests of the TypeScript core read too.
 func TestRevisions_Golden(t *testing.T) {
 	const d = "main@sha1:dddddddddddddddddddddddddddddddddddddddd"
-	w := newBench(t)
+	w := newHarness(t)
 	for _, region := range []string{"r1", "r2", "r3", "r4", "r5"} {
 		w.put(100, source(region, a, 10), kustomization(region, "apps", a, a, "succeeded", 20, 30), release(region, "web", 1, 1, "succeeded", 15, 18))
 	}
@@ -430,6 +431,6 @@ func TestRevisions_Golden(t *testing.T) {
 		}
 	}
 	if want, err := os.ReadFile(file); err != nil || string(want) != string(got)+"\n" {
-		t.Errorf("it is %v\n%s\nwant\n%s", err, got, want)
+		t.Errorf("%v; the list is\n%s\nwant\n%s", err, got, want)
 	}
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/revision"
 )
 
-// with returns a node with other meta; nil takes a key away.
+// with returns a copy of a node with changed keys of its meta; nil removes a key.
 func with(n flow.Node, other map[string]any) flow.Node {
 	var meta map[string]any
 	_ = json.Unmarshal([]byte(n.Meta), &meta)
@@ -27,15 +27,15 @@ func with(n flow.Node, other map[string]any) flow.Node {
 	return n
 }
 
-// pushedTo returns a bench whose region r1 has applied b, without a release that b changed yet.
-func pushedTo(t *testing.T) *bench {
-	w := newBench(t)
+// pushedTo returns a harness whose region r1 has applied b; b has changed no release yet.
+func pushedTo(t *testing.T) *harness {
+	w := newHarness(t)
 	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), release("r1", "web", 1, 1, "succeeded", 15, 18))
 	w.put(204, source("r1", b, 199), kustomization("r1", "apps", b, b, "succeeded", 200, 203))
 	return w
 }
 
-// A release is changed by a revision, or not.
+// TestTracker_ReleasesThatItChanged observes one release after the Kustomization has applied b; b has changed it or not.
 func TestTracker_ReleasesThatItChanged(t *testing.T) {
 	since := func(at int64) map[string]any { return map[string]any{"changedSince": at * second} }
 	for _, c := range []struct {
@@ -73,7 +73,7 @@ func TestTracker_ReleasesThatItChanged(t *testing.T) {
 	}
 }
 
-// The run of a change belongs to what made the change, though the Kustomization has gone on.
+// A run belongs to the revision that made the change, even if the Kustomization already tries the next one.
 func TestTracker_RunAfterTheNextRevision(t *testing.T) {
 	w := pushedTo(t)
 	w.put(205, release("r1", "web", 2, 1, "succeeded", 15, 18))
@@ -87,7 +87,7 @@ func TestTracker_RunAfterTheNextRevision(t *testing.T) {
 	w.want(215, "c r1=applying 0/1", "b r1=overtaken/rolling-out 1/1 0+0/1 @209", "a r1=done 1/1 @30")
 }
 
-// A Kustomization is seen to try the next revision before its source is seen to have it. What it says then is not about the one before.
+// A Kustomization may report its attempt at the next revision before its source does. Its status then does not concern the old revision.
 func TestTracker_NextAttemptIsSeenFirst(t *testing.T) {
 	for _, status := range []string{"running", "failed"} {
 		w := pushedTo(t)
@@ -100,9 +100,9 @@ func TestTracker_NextAttemptIsSeenFirst(t *testing.T) {
 	}
 }
 
-// Without its Kustomizations' attempts, a run belongs to no revision that came before these.
+// The times of attempts survive a restart: a run from before an attempt does not belong to its revision.
 func TestResume_Attempts(t *testing.T) {
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), release("r1", "web", 1, 1, "succeeded", 15, 18))
 	w.put(250, source("r1", b, 199), kustomization("r1", "apps", b, a, "running", 250, 0))
 	w.restart()
@@ -110,9 +110,9 @@ func TestResume_Attempts(t *testing.T) {
 	w.want(255, "b r1=applying 0/1", "a r1=done 1/1 @30")
 }
 
-// A release is seen to change before its Kustomization is seen to try the revision.
+// A release may report its change before its Kustomization reports the attempt.
 func TestTracker_ChangedBeforeTheAttempt(t *testing.T) {
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), release("r1", "web", 1, 1, "succeeded", 15, 18))
 	w.put(203, source("r1", b, 199))
 	w.put(204, release("r1", "web", 2, 1, "succeeded", 15, 18))
@@ -123,9 +123,9 @@ func TestTracker_ChangedBeforeTheAttempt(t *testing.T) {
 	}
 }
 
-// A Kustomization of a source without revisions has no part in any.
+// A Kustomization whose source is of another kind belongs to no revision.
 func TestTracker_KustomizationWithoutSource(t *testing.T) {
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(100, with(kustomization("r1", "apps", a, a, "succeeded", 20, 30), map[string]any{"source": map[string]any{"kind": "HelmRepository", "namespace": "flux-system", "name": "repo"}}),
 		with(release("r1", "other", 1, 1, "succeeded", 15, 18), map[string]any{"kind": "Terraform"}))
 	w.want(100)
@@ -146,11 +146,11 @@ func TestTracker_RunOfAChange(t *testing.T) {
 		}
 		w.put(210, release("r1", "web", 2, 2, "running", 209, 0))
 		if runs := slices.Collect(maps.Keys(w.track.Runs())); len(runs) != 1 || runs[0].StartedAt != 209*second {
-			t.Errorf("%s: then %+v", name, runs)
+			t.Errorf("%s, after the first run: %+v", name, runs)
 		}
 		w.put(90_000, release("r1", "web", 2, 2, "running", 90_000, 0)) // a retry
 		if runs := slices.Collect(maps.Keys(w.track.Runs())); len(runs) != 1 || runs[0].StartedAt != 209*second {
-			t.Errorf("%s: at last %+v", name, runs)
+			t.Errorf("%s, after a retry: %+v", name, runs)
 		}
 	}
 	w := pushedTo(t)
@@ -160,16 +160,16 @@ func TestTracker_RunOfAChange(t *testing.T) {
 	}
 }
 
-// A Kustomization may take longer to apply a revision than a release may follow the one before.
+// A release that changes while its Kustomization applies a revision belongs to that revision, not to the one applied before.
 func TestTracker_ChangedWhileApplying(t *testing.T) {
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), release("r1", "web", 1, 1, "succeeded", 15, 18))
 	w.put(2000, source("r1", b, 1999), kustomization("r1", "apps", b, a, "running", 2000, 0))
 	w.put(2005, release("r1", "web", 2, 1, "succeeded", 15, 18))
 	w.want(2005, "b r1=applying 0/1 1+0/1", "a r1=done 1/1 @30")
 }
 
-// Of the revision that its Kustomization applies and that of its chart, the later one has changed a release; the first if they came at once.
+// If a release's Kustomization and chart both have a new revision, the later one has changed it; at the same time, that of the Kustomization.
 func TestTracker_KustomizationAndChart(t *testing.T) {
 	for chartAt, want := range map[int64]string{150: "GitRepository", 199: "GitRepository", 202: "OCIRepository"} {
 		w := pushedTo(t)
@@ -188,7 +188,7 @@ func TestTracker_KustomizationAndChart(t *testing.T) {
 	}
 }
 
-// A release that another Kustomization applies now is not changed by the one before.
+// A revision does not change a release that another Kustomization applies now.
 func TestTracker_ReleaseMovesToAnotherKustomization(t *testing.T) {
 	w := pushedTo(t)
 	other := map[string]any{"appliedBy": "r1/Kustomization/flux-system/other"}
@@ -198,7 +198,7 @@ func TestTracker_ReleaseMovesToAnotherKustomization(t *testing.T) {
 	w.want(210, "c r1=applying 0/1", "b r1=done 1/1 @203", "a r1=done 1/1 @30")
 }
 
-// A new release belongs to the revision that brought it, however long it waits.
+// A new release belongs to the revision that created it, however long it waits for its first run.
 func TestTracker_NewReleaseWaits(t *testing.T) {
 	w := pushedTo(t)
 	w.put(205, release("r1", "new", 1, -1, "pending", 0, 0))
@@ -211,7 +211,7 @@ func TestTracker_NewReleaseWaits(t *testing.T) {
 	}
 }
 
-// Everything that it changed has to be ready, at its newest generation.
+// A revision is done only when everything that it changed is ready at its newest generation.
 func TestTracker_NotDoneYet(t *testing.T) {
 	judged := func(judgement map[string]any) map[string]any { return map[string]any{"judgement": judgement} }
 	for _, c := range []struct {
@@ -236,7 +236,7 @@ func TestTracker_NotDoneYet(t *testing.T) {
 	}
 }
 
-// A chart of a source is changed by the source's revision when a run begins with it.
+// TestTracker_Charts has a release with a chart from the source: a revision changes it when a run with the new chart begins.
 func TestTracker_Charts(t *testing.T) {
 	own := func(generation int64, status string, started, ended int64, from string, more map[string]any) flow.Node {
 		n := with(release("r1", "own", generation, generation, status, started, ended), map[string]any{"appliedBy": nil, "chart": map[string]any{"sourceRevision": from},
@@ -261,7 +261,7 @@ func TestTracker_Charts(t *testing.T) {
 		{"a new generation by a person", 210, own(2, "succeeded", 205, 209, b, nil), 0, revision.Done},
 		{"a new generation by what applies it", 210, own(2, "succeeded", 205, 209, b, by), 1, revision.Done},
 	} {
-		w := newBench(t)
+		w := newHarness(t)
 		w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), own(1, "succeeded", 15, 18, a, nil))
 		w.put(204, source("r1", b, 199), kustomization("r1", "apps", b, b, "succeeded", 200, 203))
 		w.put(c.at, c.node)
@@ -271,16 +271,16 @@ func TestTracker_Charts(t *testing.T) {
 		w.restart()
 	}
 
-	// What a person has changed before is no longer what changes it.
-	w := newBench(t)
+	// A run with a new chart belongs to the revision, even after a person changed the release.
+	w := newHarness(t)
 	w.put(100, source("r1", a, 10), own(1, "succeeded", 15, 18, a, nil))
 	w.put(150, own(2, "succeeded", 148, 149, a, nil))
 	w.put(204, source("r1", b, 199))
 	w.put(210, own(2, "succeeded", 205, 209, b, nil))
 	w.want(210, "b r1=done 0/0 1+0/1 @209", "a r1=done 0/0 1+0/1 @149")
 
-	// What has changed it stays, though the source goes on at once.
-	w = newBench(t)
+	// A run keeps its revision when the source moves on during the run.
+	w = newHarness(t)
 	w.put(100, own(1, "succeeded", 15, 18, "", nil))
 	if m := w.track.Memory(); len(m.Sources)+len(m.Releases) != 0 {
 		t.Errorf("it remembers %+v", m)
@@ -291,29 +291,29 @@ func TestTracker_Charts(t *testing.T) {
 	w.put(207, source("r1", c, 206))
 	w.want(207, "c r1=fetched 0/0", "b r1=overtaken/rolling-out 0/0 0+0/1 @206", "a r1=done 0/0 1+0/1 @18")
 
-	// A chart that comes from elsewhere now holds nothing up.
-	w = newBench(t)
+	// A release whose chart comes from another source now does not delay the revision.
+	w = newHarness(t)
 	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), own(1, "succeeded", 15, 18, a, nil))
 	w.put(150, own(1, "succeeded", 15, 18, a, map[string]any{"source": map[string]any{"kind": "GitRepository", "namespace": "flux-system", "name": "other"}}))
 	w.put(204, source("r1", b, 199), kustomization("r1", "apps", b, b, "succeeded", 200, 203))
 	w.want(204, "b r1=done 1/1 @203", "a r1=done 1/1 1+0/1 @30")
 
 	// Neither does a release that was deleted.
-	w = newBench(t)
+	w = newHarness(t)
 	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), own(1, "succeeded", 15, 18, a, nil))
 	w.remove(150, "r1/own")
 	w.put(204, source("r1", b, 199), kustomization("r1", "apps", b, b, "succeeded", 200, 203))
 	w.want(204, "b r1=done 1/1 @203", "a r1=done 1/1 @30")
 
-	// What no longer applies it does not change it.
-	w = newBench(t)
+	// A Kustomization that no longer applies the release does not change it.
+	w = newHarness(t)
 	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), own(1, "succeeded", 15, 18, a, by))
 	w.put(204, source("r1", b, 199), kustomization("r1", "apps", b, b, "succeeded", 200, 203))
 	w.put(205, own(2, "running", 205, 0, b, nil))
 	w.want(205, "b r1=done 1/1 @203", "a r1=done 1/1 1+0/1 @30")
 
 	// Without Kustomizations a chart is enough, and the release may be seen before its source.
-	w = newBench(t)
+	w = newHarness(t)
 	w.put(100, source("r1", a, 10), own(1, "succeeded", 15, 18, a, nil))
 	w.want(100, "a r1=done 0/0 1+0/1 @18")
 	w.put(203, own(1, "running", 202, 0, b, nil))
@@ -321,14 +321,14 @@ func TestTracker_Charts(t *testing.T) {
 	w.want(204, "b r1=rolling-out 0/0 0+0/1", "a r1=overtaken/rolling-out 0/0 0+0/1 @199")
 }
 
-// Controllers before Flux 2.7 do not report when a Kustomization began.
+// Controllers before Flux 2.7 do not report when a Kustomization's run began.
 func TestTracker_KustomizationWithoutStart(t *testing.T) {
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 0, 30), release("r1", "web", 1, 1, "succeeded", 31, 33))
 	w.want(100, "a r1=done 1/1 1+0/1 @33")
 }
 
-// If a Kustomization does not contain the time at which it had applied a revision, that is the time at which this was first seen.
+// The time at which a Kustomization had applied a revision is the end of its run, or the arrival of the message if its run does not show that.
 func TestTracker_AppliedAt(t *testing.T) {
 	for _, c := range []struct {
 		name string
@@ -343,7 +343,7 @@ func TestTracker_AppliedAt(t *testing.T) {
 		{"it is not ready", kustomization("r1", "apps", b, b, "failed", 200, 204), 205},
 		{"its time is that of an earlier revision", kustomization("r1", "apps", b, b, "succeeded", 200, 30), 205},
 	} {
-		w := newBench(t)
+		w := newHarness(t)
 		w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30))
 		w.put(202, source("r1", b, 199), kustomization("r1", "apps", b, a, "running", 200, 0))
 		w.put(205, c.node)
@@ -354,30 +354,30 @@ func TestTracker_AppliedAt(t *testing.T) {
 }
 
 func TestTracker_FirstSeen(t *testing.T) {
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(100, source("r1", a, 50), source("r2", a, 40), source("r3", a, 60))
 	if r := w.revisions(100)[0]; r.FirstSeenAt != 40*second || r.Regions[0].FirstSeenAt != 50*second {
-		t.Errorf("it is first seen %+v", r)
+		t.Errorf("revision of three regions: %+v", r)
 	}
 	w.put(200, source("r1", b, 50)) // the time of its artifact can't be right
 	w.put(201, source("r2", b, 0))
 	if r := w.revisions(201)[0]; r.FirstSeenAt != 200*second || r.Regions[1].FirstSeenAt != 201*second {
-		t.Errorf("the next one is first seen %+v", r)
+		t.Errorf("without a later time in the sources: %+v", r)
 	}
 	w.put(300, source("r4", c, 0)) // without a time
 	if r := w.revisions(300)[0]; r.FirstSeenAt != 300*second || r.Regions[0].FirstSeenAt != 300*second {
-		t.Errorf("the first one of a source is first seen %+v", r)
+		t.Errorf("without a time in a new source: %+v", r)
 	}
 }
 
-// What goes away at once ends as it was, in whatever order the ids are.
+// When a region is deleted, the outcomes do not depend on the order of the ids.
 func TestTracker_RegionDeletedAtOnce(t *testing.T) {
 	var first revision.Memory
 	for i, order := range [][]string{
 		{"r1/0", "r1/Kustomization/flux-system/apps", "r2/GitRepository/flux-system/repo", "r3/GitRepository/flux-system/repo"},
 		{"r3/GitRepository/flux-system/repo", "r2/GitRepository/flux-system/repo", "r1/Kustomization/flux-system/apps", "r1/0"},
 	} {
-		w := newBench(t)
+		w := newHarness(t)
 		w.put(100, kustomization("r1", "apps", a, a, "succeeded", 20, 30), release("r1", "0", 1, 1, "succeeded", 25, 28), source("r2", b, 40), source("r3", c, 50))
 		w.remove(101, order...)
 		w.want(101, "c r3=overtaken/fetched 0/0 @101", "b r2=overtaken/fetched 0/0 @101", "a r1=done 1/1 1+0/1 @30")
@@ -389,30 +389,30 @@ func TestTracker_RegionDeletedAtOnce(t *testing.T) {
 	}
 }
 
-// Regions that disagree hide the commit of an artifact, until it begins anew.
+// If regions disagree on the origin of an artifact, its revision has no commit until it starts anew.
 func TestTracker_DisputedOrigin(t *testing.T) {
 	oci := func(region, revision, origin string, updated int64) flow.Node {
 		return with(source(region, revision, updated), map[string]any{"kind": "OCIRepository", "originRevision": origin})
 	}
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(100, oci("r1", "1@sha256:1111111", a, 10))
 	w.put(101, oci("r2", "1@sha256:1111111", b, 11))
 	if r := w.revisions(101)[0]; r.Commit != "" || r.OriginRevision != "" {
-		t.Errorf("it is made from %q", r.Commit)
+		t.Errorf("disputed origin: commit %q", r.Commit)
 	}
 	w.restart()
 	w.put(200, oci("r1", "2@sha256:2222222", b, 199), oci("r2", "2@sha256:2222222", b, 199))
 	w.put(300, oci("r1", "1@sha256:1111111", a, 299))
 	if r := w.revisions(300)[0]; r.OriginRevision != a || r.Commit != strings.Repeat("a", 40) {
-		t.Errorf("then it is made from %q, %q", r.OriginRevision, r.Commit)
+		t.Errorf("seen again: origin %q, commit %q", r.OriginRevision, r.Commit)
 	}
 }
 
-// What is kept is bounded, and what a source has is always kept.
+// The number and size of past revisions are limited; a revision that a source has is always kept.
 func TestTracker_Bounds(t *testing.T) {
 	text := func(i int) string { return fmt.Sprintf("main@sha1:%040x", i) }
 	t.Run("revisions", func(t *testing.T) {
-		w := newBench(t)
+		w := newHarness(t)
 		w.put(1, source("old", a, 1))
 		for i := range revision.Keep + 10 {
 			w.put(int64(100+i), source("r1", text(i), int64(100+i)))
@@ -424,7 +424,7 @@ func TestTracker_Bounds(t *testing.T) {
 		w.restart()
 	})
 	t.Run("bytes", func(t *testing.T) {
-		w := newBench(t)
+		w := newHarness(t)
 		for i := range 400 {
 			var nodes []flow.Node
 			for r := range 100 {
@@ -438,7 +438,7 @@ func TestTracker_Bounds(t *testing.T) {
 		w.restart()
 	})
 	t.Run("regions", func(t *testing.T) {
-		w := newBench(t)
+		w := newHarness(t)
 		for r := range 1010 {
 			w.put(100, source(fmt.Sprint("r", r), a, 10))
 		}
@@ -456,7 +456,7 @@ func TestTracker_Bounds(t *testing.T) {
 		}
 		w.restart()
 		w.put(300, source("r1", c, 299))
-		w.put(301, source("r1", b, 300)) // anew: what it changed before belongs to it no longer
+		w.put(301, source("r1", b, 300)) // starts anew, without its earlier changes
 		for r := range maps.Keys(w.track.Runs()) {
 			t.Fatalf("run %v", r)
 		}
@@ -464,7 +464,7 @@ func TestTracker_Bounds(t *testing.T) {
 	})
 }
 
-// A memory that does not fit the nodes, which a damaged file may have, is made to fit.
+// Resume makes a memory of other nodes, as a damaged file may have, consistent with the nodes.
 func TestResume_MemoryOfOtherNodes(t *testing.T) {
 	w := pushedTo(t)
 	m := w.track.Memory()
@@ -484,7 +484,7 @@ func TestResume_MemoryOfOtherNodes(t *testing.T) {
 	})
 	m.Revisions = slices.Concat(m.Revisions, m.Revisions)
 	for name, state := range map[string]*flow.State{"the same nodes": w.state, "no nodes": flow.NewState("F", 0)} {
-		other := &bench{t: t, state: state, track: revision.Resume(m, state, 0), steady: revision.Resume(m, state, 0)}
+		other := &harness{t: t, state: state, track: revision.Resume(m, state, 0), steady: revision.Resume(m, state, 0)}
 		if got := other.revisions(300); len(got) != 2 {
 			t.Errorf("%s: %d revisions", name, len(got))
 		}
@@ -501,13 +501,13 @@ func TestResume_MemoryOfOtherNodes(t *testing.T) {
 	}
 }
 
-// A Kustomization that names no begin of its own began when it was seen to try another revision.
+// An attempt whose run does not show its start began when the message arrived.
 func TestTracker_AttemptWithoutStart(t *testing.T) {
 	for name, k := range map[string]flow.Node{
 		"the start is of the run before": kustomization("r1", "apps", b, b, "succeeded", 20, 203),
 		"the end is of the run before":   kustomization("r1", "apps", b, a, "failed", 0, 30),
 	} {
-		w := newBench(t)
+		w := newHarness(t)
 		w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30), release("r1", "web", 1, 1, "succeeded", 15, 18))
 		w.put(210, source("r1", b, 199), k)
 		w.put(211, release("r1", "web", 1, 1, "running", 205, 0))
@@ -515,12 +515,12 @@ func TestTracker_AttemptWithoutStart(t *testing.T) {
 			t.Errorf("%s: a run from before the attempt is counted", name)
 		}
 	}
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, "", "running", 0, 0), release("r1", "web", 1, 1, "running", 50, 0))
 	w.want(100, "a r1=applying 0/1")
 }
 
-// A Kustomization that shows again what it had applied has not applied it anew.
+// A Kustomization that applies its revision again keeps the time of the first success.
 func TestTracker_AppliedOnce(t *testing.T) {
 	w := pushedTo(t)
 	w.put(300, kustomization("r1", "apps", a, a, "succeeded", 290, 295))
@@ -529,24 +529,24 @@ func TestTracker_AppliedOnce(t *testing.T) {
 	}
 }
 
-// A source without a revision has fetched nothing yet.
+// A source has a revision once it reports one, ready or not.
 func TestTracker_SourceWithoutRevision(t *testing.T) {
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(100, source("r1", "", 0), kustomization("r1", "apps", "", "", "pending", 0, 0))
 	w.want(100)
 	w.put(101, with(source("r1", a, 10), map[string]any{"ready": "Unknown"}))
 	w.want(101, "a r1=fetched 0/1")
 }
 
-// A Kustomization that has moved to another source no longer counts for the one before.
+// A Kustomization that has moved to another source no longer counts for the old one.
 func TestTracker_KustomizationMovesToAnotherSource(t *testing.T) {
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(100, source("r1", a, 10), kustomization("r1", "apps", a, a, "succeeded", 20, 30))
 	w.put(200, with(kustomization("r1", "apps", a, a, "succeeded", 20, 30), map[string]any{"source": map[string]any{"kind": "GitRepository", "namespace": "flux-system", "name": "other"}}))
 	w.want(200, "a r1=fetched 0/0")
 }
 
-// A retry of a generation is not what the revision set off.
+// A retry of the same generation a day later does not belong to the revision.
 func TestTracker_RetryIsNoNewChange(t *testing.T) {
 	w := pushedTo(t)
 	w.put(205, release("r1", "web", 2, 2, "running", 204, 0))
@@ -556,10 +556,10 @@ func TestTracker_RetryIsNoNewChange(t *testing.T) {
 	}
 }
 
-// What a source follows is known from its first report, and changes when it has fetched by that.
-func TestTracker_WhatASourceFollows(t *testing.T) {
+// The URL and reference of a source count from its first report; changes of them count once it has fetched with them.
+func TestTracker_SourceMovesToAnotherRepository(t *testing.T) {
 	failing := with(source("r2", a, 10), map[string]any{"ready": "False"})
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(100, source("r1", a, 10), failing)
 	w.want(100, "a r1=fetched 0/0 r2=fetched 0/0")
 
@@ -571,9 +571,9 @@ func TestTracker_WhatASourceFollows(t *testing.T) {
 	w.want(300, "a r2=fetched 0/0", "a r1=fetched 0/0 r2=overtaken/fetched 0/0 @299")
 }
 
-// A revision is not applied before it was seen.
+// A revision's applied time is not before its first-seen time, and earlier runs do not belong to it.
 func TestTracker_AppliedBeforeItWasSeen(t *testing.T) {
-	w := newBench(t)
+	w := newHarness(t)
 	w.put(204, source("r1", b, 199), kustomization("r1", "apps", b, b, "succeeded", 140, 150), release("r1", "web", 1, 1, "running", 160, 0))
 	if got := w.revisions(204)[0].Regions[0]; got.AppliedAt.Ms() != 199*second || got.Changed != 0 {
 		t.Errorf("it was applied at %d, and changed %d", got.AppliedAt.Ms(), got.Changed)

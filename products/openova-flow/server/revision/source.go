@@ -2,7 +2,7 @@ package revision
 
 import "strings"
 
-// Kinds of sources whose revisions are deployed. A HelmRepository is none: its revision changes with every chart in its index.
+// Kinds of sources whose revisions are deployed. HelmRepository is not one of them: its revision changes with every chart in its index.
 const (
 	kindGit = "GitRepository"
 	kindOCI = "OCIRepository"

@@ -8,8 +8,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/revision"
 )
 
-// TestTracker_UnappliedIsOfTheEarliestSourceOfARegion has two sources in a region, and one in another that no Kustomization uses.
-func TestTracker_UnappliedIsOfTheEarliestSourceOfARegion(t *testing.T) {
+// TestTracker_UnappliedSinceEarliestSource has three sources in a region, and one in another that no Kustomization uses.
+func TestTracker_UnappliedSinceEarliestSource(t *testing.T) {
 	tracker := revision.NewTracker()
 	of := func(name, revision string) string {
 		return `"namespace":"flux-system","source":{"kind":"GitRepository","namespace":"flux-system","name":"` + name + `"},"revision":"` + revision + `"`

@@ -237,14 +237,15 @@ func (t *Tracker) setRevision(s *source, revision, origin string, at, arrival in
 		at = arrival
 	}
 	r := t.track(s, revision, at)
-	t.leaveRevision(s, r.id, at)
-	if r.having == 0 && r.leftAt != 0 {
-		t.comeBack(r, s, at)
+	full := len(r.parts) >= keepRegions && r.parts[s.id] == nil
+	if r.leftAt != 0 && !full {
+		t.comeBack(r, s, at) // before leaveRevision, which may drop past revisions
 	}
-	t.drop(r, s.id)
-	if len(r.parts) >= keepRegions {
+	t.leaveRevision(s, r.id, at)
+	if full {
 		return
 	}
+	t.drop(r, s.id)
 	p := &part{of: r, source: s.id, region: s.region, firstSeen: at}
 	r.parts[s.id], s.part = p, p
 	r.having++

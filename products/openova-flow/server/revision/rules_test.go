@@ -423,6 +423,17 @@ func TestTracker_Bounds(t *testing.T) {
 		}
 		w.restart()
 	})
+	t.Run("back to the oldest revision", func(t *testing.T) {
+		w := newHarness(t)
+		for i := range revision.Keep + 1 {
+			w.put(int64(100+i), source("r1", text(i), int64(100+i)))
+		}
+		w.put(5000, source("r1", text(0), 4999))
+		if list := w.track.Revisions(nil, 5000); len(list) != revision.Keep+1 || list[0].Revision != text(0) {
+			t.Errorf("%d revisions, the newest is %s", len(list), list[0].Revision)
+		}
+		w.restart()
+	})
 	t.Run("bytes", func(t *testing.T) {
 		w := newHarness(t)
 		for i := range 400 {
@@ -444,6 +455,13 @@ func TestTracker_Bounds(t *testing.T) {
 		}
 		if r := w.track.Revisions(nil, 10); len(r) != 1 || len(r[0].Regions) != 1000 {
 			t.Errorf("%d revisions, %d regions", len(r), len(r[0].Regions))
+		}
+		for r := range 1000 {
+			w.put(200, source(fmt.Sprint("r", r), b, 200))
+		}
+		w.put(300, source("r1009", a, 300)) // a is full: it stays a past revision
+		if m := w.track.Memory(); len(m.Revisions) != 2 || m.Revisions[0].LeftAt == 0 {
+			t.Errorf("%d revisions, the first was left at %d", len(m.Revisions), m.Revisions[0].LeftAt)
 		}
 	})
 	t.Run("releases", func(t *testing.T) {

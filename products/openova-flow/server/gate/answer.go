@@ -14,9 +14,9 @@ type Outcome string
 
 // The outcomes.
 const (
-	Done   Outcome = "done"   // reached, and ready
+	Done   Outcome = "done"   // has reached what is asked for, and is ready
 	Open   Outcome = "open"   // may still become Done by itself
-	NotOut Outcome = "failed" // neither
+	Failed Outcome = "failed" // neither
 )
 
 // Answer is the result of one look. In JSON, times are Unix milliseconds.
@@ -34,7 +34,7 @@ type Answer struct {
 	Suspended int  `json:"suspended"`
 	Started   bool `json:"started"` // a run has begun since Ask.Since; true if Ask.Since is not set
 
-	Objects  []Object  `json:"objects"`  // what counts, by id
+	Objects  []Object  `json:"objects"`  // the objects that count, by id
 	Problems []Problem `json:"problems"` // root causes, worst first
 	Sources  []Source  `json:"sources"`  // required sources of the revision, by id
 	Stale    []Stale   `json:"stale"`    // stale regions, by name
@@ -79,7 +79,7 @@ type Source struct {
 	Interval int64     `json:"interval,omitempty"` // milliseconds between two fetches
 	Has      bool      `json:"has"`                // the current revision counts
 	Left     bool      `json:"left"`               // it had the revision, and then returned to another one
-	ByName   bool      `json:"byName,omitempty"`   // required for its name, since its URL, or that of the source with the revision, is unknown
+	ByName   bool      `json:"byName,omitempty"`   // required because of its name: its URL, or that of the source with the revision, is unknown
 	Command  []string  `json:"command,omitempty"`  // argv of the command that makes it fetch now
 }
 

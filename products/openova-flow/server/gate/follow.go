@@ -41,7 +41,7 @@ type Follower struct {
 	// Settle is how long an answer must stay the same, unless it is final. Poll is the time between two looks, DefaultPoll if
 	// 0.
 	Settle, Poll time.Duration
-	// OnAnswer, if not nil, is called with every answer, or with the error of a failed look. It must not change them.
+	// OnAnswer, if not nil, is called after every look, with the last answer, which it must not change, and the error if the look failed.
 	OnAnswer func(*Answer, error)
 
 	etag  string
@@ -53,7 +53,7 @@ type Follower struct {
 func (f *Follower) Follow(ctx context.Context, g *Gate) (*Answer, error) {
 	var last *Answer
 	var result string
-	var stood time.Time
+	var since time.Time // when result was first seen
 	tick := time.NewTicker(cmp.Or(f.Poll, DefaultPoll))
 	defer tick.Stop()
 	for {
@@ -61,7 +61,7 @@ func (f *Follower) Follow(ctx context.Context, g *Gate) (*Answer, error) {
 		if err == nil {
 			last = g.Look(look)
 			if last.Result != result {
-				result, stood = last.Result, time.Now()
+				result, since = last.Result, time.Now()
 			}
 		} else {
 			result = "" // an answer that the next look did not confirm does not count
@@ -77,7 +77,7 @@ func (f *Follower) Follow(ctx context.Context, g *Gate) (*Answer, error) {
 			if result == insight.Passed && g.ask.Exact() {
 				settle = min(settle, ExactSettle)
 			}
-			if last.Final || time.Since(stood) >= settle {
+			if last.Final || time.Since(since) >= settle {
 				return last, nil
 			}
 		}
@@ -110,7 +110,7 @@ func (f *Follower) look(ctx context.Context) (Look, error) {
 		}
 	case http.StatusNotFound, http.StatusMethodNotAllowed: // no flow, or an older server without claims
 	default:
-		return l, resp.refused()
+		return l, resp.problem()
 	}
 	l.At = cmp.Or(regions.At, l.At)
 	l.Claims = make(map[string]Claim, len(regions.Regions))
@@ -133,7 +133,7 @@ func (f *Follower) look(ctx context.Context) (Look, error) {
 		}
 		f.state, f.etag = Read(m), resp.etag
 	default:
-		return l, resp.refused()
+		return l, resp.problem()
 	}
 	l.State = f.state
 	return l, nil
@@ -147,11 +147,11 @@ type response struct {
 	body   []byte
 }
 
-// refused returns the error for a response without a result.
-func (r *response) refused() error {
+// problem returns the error for a response without a result.
+func (r *response) problem() error {
 	var p struct{ Detail string }
 	_ = json.Unmarshal(r.body, &p) // ignore a body that is not a problem document
-	return fmt.Errorf("the server answers %s: %s", terminal.Text(r.text, 256), cmp.Or(terminal.Text(p.Detail, 1<<10), "and does not say why"))
+	return fmt.Errorf("the server answers %s: %s", terminal.Text(r.text, 256), cmp.Or(terminal.Text(p.Detail, 1<<10), "no detail in the response"))
 }
 
 func (f *Follower) get(ctx context.Context, what, etag string) (*response, error) {
@@ -170,7 +170,7 @@ func (f *Follower) get(ctx context.Context, what, etag string) (*response, error
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := f.client().Do(req)
-	if u := new(url.Error); errors.As(err, &u) { // omit its text, which has the URL, perhaps one that the server redirected to
+	if u := new(url.Error); errors.As(err, &u) { // its text has the URL, perhaps that of a redirect with a secret
 		return nil, fmt.Errorf("get the flow from %s: %w", req.URL.Host, u.Err)
 	}
 	if err != nil {

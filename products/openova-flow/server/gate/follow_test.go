@@ -71,7 +71,7 @@ func TestFollower_ConfirmsAnswers(t *testing.T) {
 		result string
 		took   time.Duration
 	}{
-		{"a revision, within 2 s of the truth", gate.Ask{Revision: a}, func(d time.Duration) string {
+		{"a revision, which is exact and settles in 1 s", gate.Ask{Revision: a}, func(d time.Duration) string {
 			if d < 20*time.Second {
 				return open
 			}
@@ -80,7 +80,7 @@ func TestFollower_ConfirmsAnswers(t *testing.T) {
 		{"everything", gate.Ask{}, func(time.Duration) string { return done }, passed, 10 * time.Second},
 		{"a failure", gate.Ask{Revision: a}, func(time.Duration) string { return broken }, failing, 10 * time.Second},
 		{"a final failure", gate.Ask{Revision: a}, func(time.Duration) string { return final }, failing, 0},
-		{"a failure that does not stand", gate.Ask{Revision: a}, func(d time.Duration) string {
+		{"a failure that is repaired before it settles", gate.Ask{Revision: a}, func(d time.Duration) string {
 			if d < 9*time.Second {
 				return broken
 			}
@@ -115,7 +115,7 @@ func TestFollower_Looks(t *testing.T) {
 		regions, snapshot reply
 		match             string // the If-None-Match of the request for the snapshot
 		result            string // of the answer; empty: none
-		err               string // a part of it
+		err               string // part of the error's text
 	}{
 		{"no flow", missing, missing, "", "", "does not exist"},
 		{"an older server", reply{405, "", ""}, first, "", passed, ""},
@@ -203,7 +203,7 @@ func TestFollower_ErrorRestartsTheConfirmation(t *testing.T) {
 	}
 }
 
-func TestFollower_StaleRegionIsNoSuccess(t *testing.T) {
+func TestFollower_StaleRegionIsPending(t *testing.T) {
 	done := snapshot(region("one", a, at(a, a, ready), nil))
 	got, took, err := follow(t, gate.Ask{Revision: a}, time.Second, func(d time.Duration, path string) (int, string) {
 		state := "stale"

@@ -117,7 +117,7 @@ type decision struct {
 	stale    map[string]int64
 	scope    map[string]bool   // ids of the objects that count
 	required map[string]bool   // ids of the required sources of the revision
-	byName   map[string]bool   // those of them that are required for their name
+	byName   map[string]bool   // required sources that only their name makes required
 	outcomes map[string]ruling // outcomes that differ from package insight's
 	missing  []string
 }
@@ -147,7 +147,7 @@ func (d *decision) answer() *Answer {
 		case d.view.Open(id):
 			return Open
 		case unfit[id]:
-			return NotOut
+			return Failed
 		}
 		return Done
 	}
@@ -162,7 +162,7 @@ func (d *decision) answer() *Answer {
 		if !d.scope[p.ID] {
 			d.rule(p.ID, plain(p.ID))
 		}
-		if r, ok := d.outcomes[p.ID]; ok && r.outcome != NotOut {
+		if r, ok := d.outcomes[p.ID]; ok && r.outcome != Failed {
 			anyOpen = anyOpen || r.outcome == Open
 			continue
 		}
@@ -183,19 +183,19 @@ func (d *decision) answer() *Answer {
 		}
 		a.Final = a.Final || r.final
 		anyOpen, allDone = anyOpen || r.outcome == Open, allDone && r.outcome == Done
-		failed = failed || r.outcome == NotOut && (ruled || state == insight.Suspended)
+		failed = failed || r.outcome == Failed && (ruled || state == insight.Suspended)
 		if d.view.Auxiliary(id) {
 			continue
 		}
 		a.Started = a.Started || !f.node.StartedAt.IsZero() && !d.before(f.node.StartedAt)
-		if r.outcome == NotOut && state != insight.Waiting {
+		if r.outcome == Failed && state != insight.Waiting {
 			old = old && d.endedBefore(id)
 		}
 		a.Total++
 		switch {
 		case ruled && r.outcome == Done:
 			a.Done++
-		case ruled && r.outcome == NotOut && state == insight.Ready:
+		case ruled && r.outcome == Failed && state == insight.Ready:
 			a.Failed++
 		case ruled && r.outcome == Open && state != insight.Working:
 			a.Waiting++
@@ -317,7 +317,7 @@ func (d *decision) isAsked(f *facts) bool {
 	return slices.ContainsFunc(d.ask.Releases, func(r Release) bool { return f.is(kindRelease, r.Name) })
 }
 
-// hidden reports whether everything that counts may be in a stale region.
+// hidden reports whether a stale region may have objects that count and that the snapshot does not contain.
 func (d *decision) hidden() bool {
 	if d.ask.Revision != "" || len(d.ask.Kustomizations)+len(d.ask.Releases) > 0 {
 		return false

@@ -40,7 +40,7 @@ type cluster struct {
 	release       map[string]unit // by name; in namespace shop, applied by Kustomization flux-system/apps unless its meta has another
 }
 
-// noURL is the url of a source that does not have one, unseen that of a source that the region does not report.
+// Values of cluster.url: noURL for a source without a URL, unseen for a source that the region does not report.
 const noURL, unseen = "none", "unseen"
 
 // unit is a Kustomization or a release.
@@ -165,7 +165,7 @@ func (w *watcher) want(result string, clusters ...cluster) *gate.Answer {
 	return got
 }
 
-// explained reports whether an object of a name has an outcome, and a sentence about it.
+// explained reports whether the object with a name has an outcome, with a sentence that explains it.
 func explained(a *gate.Answer, name string, want gate.Outcome) bool {
 	return slices.ContainsFunc(a.Objects, func(o gate.Object) bool { return o.Name == name && o.Outcome == want && o.Why != "" })
 }
@@ -183,7 +183,7 @@ const (
 	pending = insight.Pending
 )
 
-// S1: everything is ready, and Flux fetches the push only later.
+// Everything is ready when the gate starts, and Flux fetches the push only later.
 func TestGate_PushIsFetchedLate(t *testing.T) {
 	w := watch(t, gate.Ask{Revision: commit("a")})
 	for _, source := range []string{before, a} {
@@ -200,8 +200,7 @@ func TestGate_PushIsFetchedLate(t *testing.T) {
 	w.want(passed, region("one", a, at(a, a, ready), units{"web": generation(5, 5, ready)}))
 }
 
-// S2: helm-controller is busy when the push comes, so releases are still Ready=True for the generation
-// before.
+// helm-controller is busy when the push comes, so releases are still Ready=True for the old generation.
 func TestGate_ControllerIsBusy(t *testing.T) {
 	for _, ask := range []gate.Ask{{Revision: a}, {Since: time.Unix(999_999_999, 0)}} {
 		w := watch(t, ask)
@@ -213,7 +212,7 @@ func TestGate_ControllerIsBusy(t *testing.T) {
 	}
 }
 
-// S4: an upgrade for another reason runs before Flux has fetched the push.
+// An upgrade for another reason runs before Flux has fetched the push.
 func TestGate_OtherUpgradeRunsFirst(t *testing.T) {
 	w := watch(t, gate.Ask{Revision: commit("a")[:12]})
 	other := generation(5, 5, ready)
@@ -223,7 +222,7 @@ func TestGate_OtherUpgradeRunsFirst(t *testing.T) {
 	w.want(passed, region("one", a, at(a, a, ready), units{"web": other}))
 }
 
-// S11: releases failed before, the push repairs them, and helm-controller is busy.
+// Releases failed before, the push repairs them, and helm-controller is busy.
 func TestGate_FailedBefore(t *testing.T) {
 	old := generation(5, 4, givenUp)
 	old.times = `,"startedAt":900000000000,"endedAt":900000001000`
@@ -236,7 +235,7 @@ func TestGate_FailedBefore(t *testing.T) {
 		w.want(pending, region("one", before, at(before, before, ready), units{"web": untouched, "db": untouched}))
 		got := w.want(pending, region("one", a, apps, units{"web": old, "db": old}))
 		if got.Total != 3 || got.Done != 1 || got.Waiting != 2 || !explained(got, "web", gate.Open) {
-			t.Errorf("%s: what failed before does not wait", got.Line())
+			t.Errorf("%s: want the earlier failures to be waiting", got.Line())
 		}
 		w.want(pending, region("one", a, apps, units{"web": generation(5, 5, ready), "db": generation(5, 4, working)}))
 		w.want(passed, region("one", a, apps, units{"web": generation(5, 5, ready), "db": generation(5, 5, ready)}))
@@ -260,7 +259,7 @@ func TestGate_ControllerIsDead(t *testing.T) {
 	}
 }
 
-// S7 and S7c: the adapter is down.
+// The adapter is down.
 func TestGate_StaleRegion(t *testing.T) {
 	stale := map[string]gate.Claim{"one": {Stale: true, LastSeen: 999_999_999_000}, "two": {}}
 	one := region("one", a, at(a, a, ready), units{"web": generation(5, 5, ready)})
@@ -292,7 +291,7 @@ func TestGate_StaleRegion(t *testing.T) {
 	}
 }
 
-// S3: a webhook triggers Flux at once, and the gate starts after the run has begun or ended.
+// A webhook triggers Flux at once, and the gate starts after the run has begun or ended.
 func TestGate_StartsLate(t *testing.T) {
 	for _, ask := range []gate.Ask{{Revision: commit("a")}, {Revision: a, SinceStart: true}} {
 		w := watch(t, ask)
@@ -304,7 +303,7 @@ func TestGate_StartsLate(t *testing.T) {
 	}
 }
 
-// S5: the run begins within the second in which the gate starts. Times in Flux are whole seconds.
+// The run begins within the second in which the gate starts. Times in Flux are whole seconds.
 func TestGate_SinceCountsWholeSeconds(t *testing.T) {
 	web := generation(5, 5, ready)
 	web.times = `,"startedAt":1000000039000,"endedAt":1000000041000`
@@ -327,7 +326,7 @@ func TestGate_SinceCountsWholeSeconds(t *testing.T) {
 	w.want(passed, region("one", a, at(a, a, ready), units{"web": web}))
 }
 
-// Of a source that is not reported, the revision is the one that a Kustomization tried.
+// The revision of a source that is not reported is the one that its Kustomization tried.
 func TestGate_SourceIsNotReported(t *testing.T) {
 	one := cluster{name: "one", url: unseen, kustomization: units{"apps": at(a, a, ready), "new": at("", "", working)},
 		release: units{"web": {`,"attemptedRevision":"1.0.0","chart":{"sourceRevision":"` + a + `"},"source":{"kind":"GitRepository","namespace":"flux-system","name":"fleet"}`, ready, ""}}}
@@ -336,7 +335,7 @@ func TestGate_SourceIsNotReported(t *testing.T) {
 	}
 }
 
-// A run that began earlier fails after the given time: that is a failure, though no run has begun since.
+// A run that began before the given time and fails after it is a failure, even if no run has begun since.
 func TestGate_FailsAfterSince(t *testing.T) {
 	for ended, want := range map[int64]string{1_000_000_000_000: failing, 999_999_999_999: pending} {
 		web := generation(5, 5, failed)
@@ -391,7 +390,7 @@ func TestGate_OldFailures(t *testing.T) {
 	}
 }
 
-// S12 and S13: a failure that is rolled back and retried is not final.
+// A failure that is rolled back and retried is not final.
 func TestGate_FailureIsRetried(t *testing.T) {
 	for _, tt := range []struct {
 		end, result string
@@ -406,7 +405,7 @@ func TestGate_FailureIsRetried(t *testing.T) {
 	}
 }
 
-// f1, f2: Kustomizations that wait for the health of what they apply.
+// TestGate_KustomizationWaits has a Kustomization apps that depends on infra, and both check the health of what they apply.
 func TestGate_KustomizationWaits(t *testing.T) {
 	w := watch(t, gate.Ask{Revision: a})
 	two := func(infra, apps unit, web unit) cluster {
@@ -431,7 +430,7 @@ func TestGate_KustomizationWaits(t *testing.T) {
 	}
 }
 
-// A Kustomization that does not try the commit fails in the end; at once if its judgement is about that.
+// A Kustomization that failed before and does not try the commit fails the gate after 11 minutes; at once if its judgement is about that.
 func TestGate_KustomizationDoesNotTry(t *testing.T) {
 	w, one := watch(t, gate.Ask{Revision: a}), region("one", a, at(before, before, failed), nil)
 	w.want(pending, one)
@@ -445,7 +444,7 @@ func TestGate_KustomizationDoesNotTry(t *testing.T) {
 		t.Errorf("%+v", got.Objects)
 	}
 	w, one = watch(t, gate.Ask{Revision: a}), region("one", a, at(before, before, `"state":"waiting","marks":["old-revision"]`), nil)
-	for _, want := range []gate.Outcome{gate.Open, gate.NotOut} {
+	for _, want := range []gate.Outcome{gate.Open, gate.Failed} {
 		if got := w.want(pending, one); got.Objects[0].Outcome != want {
 			t.Errorf("%+v, want %s", got.Objects, want)
 		}
@@ -501,7 +500,7 @@ func TestGate_Overtaken(t *testing.T) {
 		w.want(pending, region("one", b, at(b, b, ready), nil))
 		w.want(pending, region("one", c, at(c, c, ready), nil))
 	})
-	t.Run("while it is out", func(t *testing.T) {
+	t.Run("while it is applied", func(t *testing.T) {
 		watch(t, gate.Ask{Revision: a}).want(passed, region("one", a, at(a, a, ready), nil))
 		w := watch(t, gate.Ask{Revision: a})
 		w.want(pending, region("one", a, at(a, a, working), nil))
@@ -530,7 +529,7 @@ func TestGate_Overtaken(t *testing.T) {
 		w.want(pending, region("one", before, at(before, before, ready), nil))
 		w.want(pending, region("one", a, at(before, before, behind), nil))
 		got := w.want(failing, region("one", before, at(before, before, ready), nil))
-		if !got.Sources[0].Left || !got.Final || got.Failed != 1 || !explained(got, "apps", gate.NotOut) {
+		if !got.Sources[0].Left || !got.Final || got.Failed != 1 || !explained(got, "apps", gate.Failed) {
 			t.Errorf("%+v, final %v, %s", got.Sources, got.Final, got.Line())
 		}
 		broken := region("one", before, at(before, before, ready), nil)
@@ -553,14 +552,14 @@ func TestGate_Overtaken(t *testing.T) {
 	})
 }
 
-func TestGate_SuspendedOnTheOldCommit(t *testing.T) {
+func TestGate_KustomizationSuspendedAtOldCommit(t *testing.T) {
 	w := watch(t, gate.Ask{Revision: a})
 	got := w.want(pending, cluster{name: "one", source: a, kustomization: units{"apps": at(before, before, suspendedAt), "infra": at(before, a, working)}})
 	if got.Final {
-		t.Error("it is final, though it is pending")
+		t.Error("a pending answer is final")
 	}
 	got = w.want(failing, cluster{name: "one", source: a, kustomization: units{"apps": at(before, before, suspendedAt), "infra": at(a, a, ready)}})
-	if !got.Final || got.Suspended != 1 || got.Done != 1 || !explained(got, "apps", gate.NotOut) {
+	if !got.Final || got.Suspended != 1 || got.Done != 1 || !explained(got, "apps", gate.Failed) {
 		t.Errorf("final %v, %s", got.Final, got.Line())
 	}
 }
@@ -572,17 +571,17 @@ func TestGate_SourceIsDead(t *testing.T) {
 	if len(got.Problems) != 1 || got.Problems[0].ID != "one/GitRepository/flux-system/fleet" || got.Problems[0].Region != "one" || got.Problems[0].Since != flow.At(1) {
 		t.Errorf("%+v", got.Problems)
 	}
-	if apps := got.Objects[0]; apps.Outcome != gate.NotOut || apps.Why == "" || got.Final {
+	if apps := got.Objects[0]; apps.Outcome != gate.Failed || apps.Why == "" || got.Final {
 		t.Errorf("%+v, final %v", apps, got.Final)
 	}
 	dead.sourceState = `"state":"suspended","gate":"pass"`
-	if got := watch(t, gate.Ask{Revision: a}).want(failing, dead); !got.Final || !explained(got, "apps", gate.NotOut) {
-		t.Error("it is not final")
+	if got := watch(t, gate.Ask{Revision: a}).want(failing, dead); !got.Final || !explained(got, "apps", gate.Failed) {
+		t.Error("a suspended source is not final")
 	}
 	watch(t, gate.Ask{Revision: a}).want(pending, dead, region("two", before, at(before, before, ready), nil)) // another source may get it
 }
 
-func TestGate_Parts(t *testing.T) {
+func TestGate_NamedObjects(t *testing.T) {
 	apps, web := gate.Name{Namespace: "flux-system", Name: "apps"}, gate.Name{Namespace: "shop", Name: "web"}
 	state := cluster{name: "one", source: a, kustomization: units{"apps": at(a, a, ready), "infra": at(before, a, failed)},
 		release: units{"web": generation(5, 5, ready), "db": generation(2, 2, failed), "dns": {`,"appliedBy":"one/Kustomization/flux-system/infra"`, failed, ""}}}
@@ -626,7 +625,7 @@ func TestGate_ChartVersions(t *testing.T) {
 		wanted := is("1.0.0", "1.0.0", givenUp)
 		wanted.release["web"] = unit{wanted.release["web"].meta + `,"versionWanted":"1.1.0"`, givenUp, ""}
 		w.want(failing, wanted)
-		if got := w.want(failing, is("1.0.0", "1.0.0", suspendedAt)); !got.Final || got.Objects[0].Revision != "1.0.0" || !explained(got, "web", gate.NotOut) {
+		if got := w.want(failing, is("1.0.0", "1.0.0", suspendedAt)); !got.Final || got.Objects[0].Revision != "1.0.0" || !explained(got, "web", gate.Failed) {
 			t.Errorf("final %v, %+v", got.Final, got.Objects)
 		}
 		w.want(passed, is("v1.1.0", "1.1.0", ready))
@@ -771,7 +770,7 @@ func TestGate_SameSourceOfAnotherRegion(t *testing.T) {
 	}
 }
 
-func TestGate_AnswerHasAllFacts(t *testing.T) {
+func TestGate_AnswerFields(t *testing.T) {
 	web := unit{`,"versionApplied":"1.0.0","revision":"1.1.0"`, `"state":"waiting","gate":"wait","marks":["not-observed"],"cause":{"class":"x","sentence":"It waits."}`, `,"startedAt":7,"endedAt":8`}
 	got := watch(t, gate.Ask{Revision: a, Kustomizations: []gate.Name{{Namespace: "flux-system", Name: "apps"}, {Namespace: "flux-system", Name: "gone"}}}).answer(
 		map[string]gate.Claim{"two": {Stale: true, LastSeen: 9}, "three": {Stale: true}},
@@ -803,14 +802,14 @@ func TestGate_NeverPassesWithoutObjects(t *testing.T) {
 	}
 }
 
-func TestGate_ReadyBeforeAChangeIsNoSuccess(t *testing.T) {
+func TestGate_UnobservedChangeIsPending(t *testing.T) {
 	got := watch(t, gate.Ask{}).want(pending, region("one", a, at(a, a, ready), units{"db": generation(5, 4, `"state":"ready","marks":["not-observed"]`), "web": generation(5, 5, ready)}))
 	if got.Done != 3 || got.Failed != 0 {
 		t.Error(got.Line())
 	}
 }
 
-func TestGate_SuspendedAndReadyIsASuccess(t *testing.T) {
+func TestGate_SuspendedAndReadyPasses(t *testing.T) {
 	if got := watch(t, gate.Ask{}).want(passed, region("one", a, at(a, a, ready), units{"web": generation(5, 5, `"state":"suspended","gate":"pass"`)})); got.Suspended != 1 || got.Done != 1 {
 		t.Error(got.Line())
 	}
@@ -824,7 +823,7 @@ func TestGate_OneFinalFailureIsFinal(t *testing.T) {
 	}
 }
 
-// Only what the question names counts, and what that comes from.
+// Only the objects that the question names, and the sources and Kustomizations that they come from, count.
 func TestGate_OtherObjectsDoNotCount(t *testing.T) {
 	apps, web := gate.Name{Namespace: "flux-system", Name: "apps"}, gate.Name{Namespace: "shop", Name: "web"}
 	one := region("one", a, at(a, a, ready), units{"web": generation(5, 5, ready), "alone": {`,"appliedBy":""`, working, ""}})
@@ -854,7 +853,7 @@ func TestGate_OtherObjectsDoNotCount(t *testing.T) {
 	}
 	watch(t, gate.Ask{Kustomizations: []gate.Name{apps, {Namespace: "flux-system", Name: "gone"}}}).want(pending, one)
 
-	// What blocks one that counts does: it failed before its newest change.
+	// An object that blocks one that counts is considered too. Here it failed before its newest change.
 	blocked := one
 	blocked.kustomization = units{"apps": {judgement: `"state":"waiting","needs":["one/Kustomization/flux-system/infra"],"cause":{"class":"dependency-not-ready"}`}, "infra": generation(5, 4, failed)}
 	w := watch(t, gate.Ask{Kustomizations: []gate.Name{apps}})

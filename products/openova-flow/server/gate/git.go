@@ -17,15 +17,16 @@ import (
 type Repository struct {
 	dir     string
 	shallow bool
-	known   map[[3]string]answerOfGit
+	known   map[[3]string]knownOrder // by first commit, other commit and branch
 }
 
-type answerOfGit struct {
+// knownOrder is an order that git gave at a time.
+type knownOrder struct {
 	order order
 	at    time.Time
 }
 
-// order is whether a commit comes after another one.
+// order says whether a commit comes after another one.
 type order int
 
 const (
@@ -34,34 +35,33 @@ const (
 	notLater
 )
 
-// asksAgain is how long an unknown order is cached: a fetch may bring the commit.
-const asksAgain = 5 * time.Second
+// unknownTTL is how long an unknown order is cached: a fetch may bring the commit.
+const unknownTTL = 5 * time.Second
 
 // ErrNoRepository is the error of OpenRepository for a folder outside of any repository.
 var ErrNoRepository = errors.New("not in a Git repository")
 
 // OpenRepository opens the repository that contains a folder. It runs the program git.
 func OpenRepository(dir string) (*Repository, error) {
-	r := &Repository{dir: dir, known: make(map[[3]string]answerOfGit)}
+	r := &Repository{dir: dir, known: make(map[[3]string]knownOrder)}
 	out, err := r.git("rev-parse", "--is-shallow-repository")
 	if err != nil {
 		if strings.Contains(err.Error(), "not a git repository") {
 			err = ErrNoRepository
 		}
-		return nil, fmt.Errorf("open the repository of %s: %w", dir, err)
+		return nil, fmt.Errorf("open the Git repository of %s: %w", dir, err)
 	}
 	r.shallow = out == "true"
 	return r, nil
 }
 
-// Shallow reports whether the repository is a shallow clone. It can then not exclude that a commit comes after another
-// one.
+// Shallow reports whether the repository is a shallow clone. Such a clone lacks commits, so it does not show that a commit is not later than another one.
 func (r *Repository) Shallow() bool { return r.shallow }
 
 // Commit returns the full commit of a name or an abbreviation, empty if the repository does not have it.
 func (r *Repository) Commit(name string) string {
 	out, err := r.git("rev-parse", "--verify", "--quiet", "--end-of-options", name+"^{commit}")
-	if err != nil || !revision.IsDigest(out) { // of ^main it is the commit after a ^
+	if err != nil || !revision.IsDigest(out) { // for ^main, git prints ^ before the commit
 		return ""
 	}
 	return out
@@ -71,12 +71,12 @@ func (r *Repository) Commit(name string) string {
 // no branch; the order is then unknown. Both commits are hexadecimal; branch may be empty.
 func (r *Repository) order(first, commit, branch string) order {
 	key := [3]string{first, commit, branch}
-	if a, ok := r.known[key]; ok && (a.order != unknown || time.Since(a.at) < asksAgain) {
-		return a.order
+	if k, ok := r.known[key]; ok && (k.order != unknown || time.Since(k.at) < unknownTTL) {
+		return k.order
 	}
-	a := answerOfGit{r.compare(first, commit, branch), time.Now()}
-	r.known[key] = a
-	return a.order
+	k := knownOrder{r.compare(first, commit, branch), time.Now()}
+	r.known[key] = k
+	return k.order
 }
 
 func (r *Repository) compare(first, commit, branch string) order {
@@ -90,8 +90,7 @@ func (r *Repository) compare(first, commit, branch string) order {
 	return unknown
 }
 
-// onBranch reports whether a branch has a commit. It uses the remote branches of this name, otherwise the local one, otherwise
-// all branches.
+// onBranch reports whether a branch contains a commit. It looks at the remote branches of this name, else at the local one, else at all branches.
 func (r *Repository) onBranch(commit, branch string) bool {
 	all, err := r.git("for-each-ref", "--format=%(refname)", "refs/heads", "refs/remotes")
 	if err != nil {

@@ -92,7 +92,7 @@ func TestRepository_CommitIsFetchedLater(t *testing.T) {
 	watch(t, h.ask(t, clone, "1.2.4"+digest)).want(pending, artifact)
 }
 
-// A revision that names no branch is on any of them.
+// A revision without the name of an existing branch may be on any branch.
 func TestRepository_RevisionsWithoutBranch(t *testing.T) {
 	h := newHistory(t)
 	shown := func(revision string) cluster { return region("one", revision, at(revision, revision, ready), nil) }
@@ -105,7 +105,7 @@ func TestRepository_RevisionsWithoutBranch(t *testing.T) {
 	watch(t, h.ask(t, h.dir, h.a)).want(pending, shown("v2@md5:"+h.b))
 }
 
-// The Kustomization says from what it was built what it has applied, though the gate has not seen that in the source.
+// A Kustomization's originRevision counts, even if the gate has not seen the artifact in the source.
 func TestRepository_BuiltFromTheCommit(t *testing.T) {
 	h := newHistory(t)
 	digest := func(digit string) string { return "latest@sha256:" + strings.Repeat(digit, 64) }
@@ -119,7 +119,7 @@ func TestRepository_BuiltFromTheCommit(t *testing.T) {
 	}
 }
 
-// What a source moves to after the commit is later, unless the repository knows that it is not.
+// A commit to which a source moves counts as later, unless the repository shows that it is not.
 func TestRepository_MovedToAnUnknownCommit(t *testing.T) {
 	h := newHistory(t)
 	w := watch(t, h.ask(t, h.dir, h.a))
@@ -128,7 +128,7 @@ func TestRepository_MovedToAnUnknownCommit(t *testing.T) {
 }
 
 // A fetch may bring a commit that was unknown.
-func TestRepository_AsksAgain(t *testing.T) {
+func TestRepository_UnknownOrderIsAskedAgain(t *testing.T) {
 	h := newHistory(t)
 	work := t.TempDir()
 	git(t, work, "clone", "-q", "--single-branch", "--branch=v1", "file://"+h.dir, "clone")
@@ -143,7 +143,7 @@ func TestRepository_AsksAgain(t *testing.T) {
 		w.want(passed, runs(h.b))
 		git(t, clone, "update-ref", "-d", "refs/remotes/origin/main")
 		time.Sleep(time.Hour)
-		w.want(passed, runs(h.b)) // what is known stays
+		w.want(passed, runs(h.b)) // a known order stays cached
 	})
 }
 
@@ -208,7 +208,7 @@ func TestRepository_HostileRevisions(t *testing.T) {
 	}
 }
 
-func TestRepository_CommitOfANameThatExcludes(t *testing.T) {
+func TestRepository_CommitRejectsExclusions(t *testing.T) {
 	h := newHistory(t)
 	r := h.ask(t, h.dir, h.a).Repository
 	if got := r.Commit("main"); got != h.b {

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -13,21 +12,22 @@ import (
 )
 
 const (
-	// RecordingBytes limits the messages of a Recording with the state before them; rollouts and revisions are limited to a quarter of it each.
+	// RecordingBytes limits the messages of a Recording together with the state before them. Each of the other parts is limited to a quarter of it.
 	RecordingBytes = 16 << 20
 	// pageMessages is the number of messages that one request asks for.
 	pageMessages = 1000
 )
 
-// Recording is what a server holds of a flow: the messages, and what it has made of them. A part is the answer of the server as it is, or nil.
+// Recording has the messages of a flow that a server keeps, and the regions, rollouts and revisions that it derived. Each of these parts is the server's
+// unchanged response, or nil.
 type Recording struct {
 	At        int64           `json:"at"` // server's clock after the last message, Unix milliseconds
 	Regions   json.RawMessage `json:"regions"`
 	Rollouts  json.RawMessage `json:"rollouts"`
 	Revisions json.RawMessage `json:"revisions"`
 	Pages     []Page          `json:"pages"`   // oldest first
-	Dropped   int             `json:"dropped"` // number of oldest messages that the limit left no room for
-	Missing   []string        `json:"missing"` // the other parts that are too large, or that the server does not have
+	Dropped   int             `json:"dropped"` // number of oldest messages that were dropped because of the limit
+	Missing   []string        `json:"missing"` // the other parts that are too large, or that the server does not provide
 }
 
 // Page is one answer of the server's endpoint for messages. Only the first page of a recording has a Base.
@@ -39,7 +39,7 @@ type Page struct {
 	Head    int64             `json:"head"`
 }
 
-// size returns the bytes of the messages.
+// size returns the number of bytes of the messages.
 func (p *Page) size() (n int) {
 	for _, e := range p.Events {
 		n += len(e)
@@ -47,7 +47,7 @@ func (p *Page) size() (n int) {
 	return n
 }
 
-// Record returns what the server holds of the flow, with at most limit bytes of messages (0: RecordingBytes); the oldest are dropped first.
+// Record returns a recording of the flow with at most limit bytes of messages (0: RecordingBytes); the oldest are dropped first.
 func (f *Follower) Record(ctx context.Context, limit int) (*Recording, error) {
 	limit = cmp.Or(limit, RecordingBytes)
 	r := &Recording{At: time.Now().UnixMilli(), Missing: []string{}}
@@ -86,7 +86,7 @@ func (f *Follower) recordPages(ctx context.Context, r *Recording, limit int) err
 		until = cmp.Or(until, p.Head)
 		r.Pages = append(r.Pages, *p)
 		size += p.size()
-		// What is before a gap goes too: the server has dropped messages since the last answer.
+		// Pages before a gap are dropped too. There is one if the server has dropped messages since its last response.
 		for isGap := after > 0 && p.BaseSeq != after; len(r.Pages) > 0 && (size+len(r.Pages[0].Base) > limit || isGap && len(r.Pages) > 1); {
 			size -= r.Pages[0].size()
 			r.Dropped += len(r.Pages[0].Events)
@@ -122,14 +122,14 @@ func (f *Follower) page(ctx context.Context, after int64) (*Page, error) {
 	case http.StatusNotFound:
 		return nil, fmt.Errorf("flow %s: %w", f.Flow, ErrNoFlow)
 	default:
-		return nil, resp.refused()
+		return nil, resp.problem()
 	}
 	p := new(Page)
 	if err := json.Unmarshal(resp.body, p); err != nil {
 		return nil, fmt.Errorf("read the messages of flow %s: %w", f.Flow, err)
 	}
 	if len(p.Base) == 0 {
-		return nil, errors.New("the server's messages have no state before them")
+		return nil, fmt.Errorf("read the messages of flow %s: the response has no base", f.Flow)
 	}
 	return p, nil
 }

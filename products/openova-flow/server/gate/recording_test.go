@@ -13,7 +13,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/gate"
 )
 
-// pages answers as a server with the messages 1 to head, of which it gives perPage at once.
+// pages answers like a server with the messages 1 to head, perPage in each response.
 func pages(head, perPage int, other map[string]string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		what := strings.TrimPrefix(r.URL.Path, "/v1/flows/F/")
@@ -91,7 +91,7 @@ func TestFollower_RecordFails(t *testing.T) {
 	}
 }
 
-// A server that drops messages while it is asked leaves a gap, which nothing may be folded over.
+// A server may drop messages between two requests. Messages after such a gap must not be folded into the state before it.
 func TestFollower_RecordWithGap(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Query().Get("after") {

@@ -11,8 +11,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/internal/recorded"
 )
 
-// TestGate_OfTheCases compares the result on each case of the adapter's test data with one written by hand.
-func TestGate_OfTheCases(t *testing.T) {
+// TestGate_RecordedCases compares the result on each case of the adapter's test data with one written by hand.
+func TestGate_RecordedCases(t *testing.T) {
 	for _, c := range recorded.Cases(t) {
 		t.Run(c.Name, func(t *testing.T) {
 			for name, g := range c.Gates {
@@ -57,13 +57,13 @@ func (r *event) isReady() bool {
 	return false
 }
 
-// secrets are the releases that a person repaired with a Secret, which is not in the recordings.
-var secrets = map[string]bool{"nosecret": true, "valref": true}
+// repairedBySecret are the releases that a person repaired with a Secret, which is not in the recordings.
+var repairedBySecret = map[string]bool{"nosecret": true, "valref": true}
 
 // TestGate_RecordedReleases waits for each release in recordings of real controllers, starting at each second. It compares the gate with the objects: the gate
 // must not pass a release that is not ready at its newest generation, and must not fail one that later becomes ready at the same generation without a change by
-// a person. In the recordings, releases fail, are rolled back and retried (S12, S13), failed before and are repaired (S11), and are Ready for a while at an
-// earlier generation (S2).
+// a person. In the recordings, releases fail, are rolled back and retried, failed before and are repaired, and are Ready for a while at an earlier
+// generation.
 func TestGate_RecordedReleases(t *testing.T) {
 	for _, name := range []string{"kit-fsn1", "kit-hel1", "scenarios", "real-b-scenarios", "real-a-bootstrap"} {
 		t.Run(name, func(t *testing.T) {
@@ -124,7 +124,7 @@ func TestGate_RecordedReleases(t *testing.T) {
 					}
 					failed++
 					for _, s := range truths[n][i:] {
-						if s.ready && s.generation == current.generation && !secrets[n.Name] && !slices.ContainsFunc(changes, func(at int64) bool { return at > now && at <= s.at }) {
+						if s.ready && s.generation == current.generation && !repairedBySecret[n.Name] && !slices.ContainsFunc(changes, func(at int64) bool { return at > now && at <= s.at }) {
 							t.Errorf("%v failed at +%.1fs; generation %d is ready at +%.1fs", n, float64(now-first)/1000, current.generation, float64(s.at-first)/1000)
 							break
 						}
@@ -200,12 +200,12 @@ func TestGate_RecordedRevisions(t *testing.T) {
 				}
 				if passedSince != 0 && now-passedSince >= gate.ExactSettle.Milliseconds() {
 					if !truth(now) || now-readySince > 2000 {
-						t.Errorf("%s %v from %s: passed at %+d ms, out at %+d ms", tt.name, tt.kustomizations, offset, now-tt.fetched, readySince-tt.fetched)
+						t.Errorf("%s %v from %s: passed at %+d ms, ready at %+d ms", tt.name, tt.kustomizations, offset, now-tt.fetched, readySince-tt.fetched)
 					}
 					break
 				}
 				if now > start+5*60_000 {
-					t.Errorf("%s %v from %s: %s, out at %+d ms", tt.name, tt.kustomizations, offset, g.Look(gate.Look{State: gate.Read(p.At(now)), At: now}).Line(), readySince-tt.fetched)
+					t.Errorf("%s %v from %s: %s, ready at %+d ms", tt.name, tt.kustomizations, offset, g.Look(gate.Look{State: gate.Read(p.At(now)), At: now}).Line(), readySince-tt.fetched)
 					break
 				}
 			}

@@ -53,7 +53,7 @@ func (a *Answer) WriteText(w io.Writer, timedOut bool) error {
 		switch {
 		case o.Outcome == Open:
 			open = append(open, o)
-		case o.Outcome != NotOut || listed[o.ID]:
+		case o.Outcome != Failed || listed[o.ID]:
 		case o.State == insight.Suspended || len(o.HeldBy) == 0 && !timedOut:
 			failed = append(failed, o)
 		case timedOut:
@@ -81,14 +81,14 @@ func (o *Object) line() string {
 		text += " (" + terminal.Text(strings.Join(o.Marks, ", "), shownName) + ")"
 	}
 	if len(o.HeldBy) > 0 {
-		text += ", held by " + terminal.Text(strings.Join(o.HeldBy, ", "), shownMessage)
+		text += ", blocked by " + terminal.Text(strings.Join(o.HeldBy, ", "), shownMessage)
 	} else if o.Outcome != Done && o.Why != "" {
 		text += ": " + terminal.Text(o.Why, shownMessage)
 	}
 	return text
 }
 
-// writeHints writes why nothing may have happened at all.
+// writeHints writes what else may explain a timeout: nothing reported, no run, missing objects, stale regions, sources without the revision.
 func (a *Answer) writeHints(line func(string, ...any)) {
 	if a.Total == 0 && a.Revision != "" && len(a.Sources) == 0 {
 		line("timed out: no object that comes from a source of revisions has been reported")
@@ -231,7 +231,7 @@ func (a *Answer) WriteJUnit(w io.Writer, flowID string) error {
 			delete(problems, o.ID)
 		}
 		switch {
-		case o.Outcome == NotOut:
+		case o.Outcome == Failed:
 			c.Failure = detail
 		case o.Outcome == Open:
 			detail.Type = "timeout"
@@ -239,7 +239,7 @@ func (a *Answer) WriteJUnit(w io.Writer, flowID string) error {
 		}
 		add(o.Region, c)
 	}
-	for _, p := range a.Problems { // root causes that are not objects in the report, such as sources
+	for _, p := range a.Problems { // root causes that are not among the objects, such as sources
 		if _, left := problems[p.ID]; left {
 			message := text(cmp.Or(p.Sentence, p.Class))
 			add(p.Region, junitCase{ClassName: text(cmp.Or(p.Region, "no region") + ".cause"), Name: text(p.ID), Time: "0", Failure: &junitDetail{Message: message, Type: text(p.Class), Text: message}})
@@ -296,12 +296,12 @@ func (a *Answer) WriteMarkdown(w io.Writer, flowID string) error {
 	}
 	b.WriteString("\n| object | state | outcome | |\n|---|---|---|---|\n")
 	objects := slices.Clone(a.Objects)
-	rank := map[Outcome]int{NotOut: 0, Open: 1, Done: 2}
+	rank := map[Outcome]int{Failed: 0, Open: 1, Done: 2}
 	slices.SortStableFunc(objects, func(x, y Object) int { return cmp.Compare(rank[x.Outcome], rank[y.Outcome]) })
 	for _, o := range objects[:min(shownRows, len(objects))] {
 		why := o.Why
 		if len(o.HeldBy) > 0 {
-			why = "held by " + strings.Join(o.HeldBy, ", ")
+			why = "blocked by " + strings.Join(o.HeldBy, ", ")
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", name(o.ID), o.State, o.Outcome, terminal.Markdown(why, shownMessage))
 	}

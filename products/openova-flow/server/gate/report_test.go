@@ -15,17 +15,17 @@ import (
 
 var update = flag.Bool("update", false, "update the golden file")
 
-// reported is an answer with everything that a report may say.
+// reported returns an answer with everything that a report may contain.
 func reported() *gate.Answer {
 	db, fleet := "one/shop/db", "one/GitRepository/flux-system/fleet"
 	return &gate.Answer{At: 100_000, Result: insight.Pending, Revision: a, Total: 8, Done: 1, Working: 1, Waiting: 1, Failed: 3, Suspended: 1,
 		Objects: []gate.Object{
 			{ID: "one/shop/web", Region: "one", Kind: "HelmRelease", State: insight.Ready, Outcome: gate.Done, Why: "not shown", StartedAt: flow.At(1000), EndedAt: flow.At(3500)},
-			{ID: db, Region: "one", Kind: "HelmRelease", State: insight.Broken, Marks: []string{"not-observed", "retrying"}, Outcome: gate.NotOut, Why: "not in the text", StartedAt: flow.At(3500), EndedAt: flow.At(1000)},
-			{ID: "one/shop/cache", Region: "one", Kind: "HelmRelease", State: insight.Broken, Outcome: gate.NotOut, StartedAt: flow.At(1000)},
-			{ID: "one/shop/mail", Region: "one", Kind: "HelmRelease", State: insight.Broken, Outcome: gate.NotOut, Why: "It failed\nwith a newline.", EndedAt: flow.At(1000)},
-			{ID: "one/shop/queue", Region: "one", Kind: "HelmRelease", State: insight.Waiting, Outcome: gate.NotOut, Why: "It waits.", HeldBy: []string{db, fleet}},
-			{ID: "one/shop/paused", Region: "one", Kind: "HelmRelease", State: insight.Suspended, Outcome: gate.NotOut, Why: "It is suspended.", HeldBy: []string{db}},
+			{ID: db, Region: "one", Kind: "HelmRelease", State: insight.Broken, Marks: []string{"not-observed", "retrying"}, Outcome: gate.Failed, Why: "not in the text", StartedAt: flow.At(3500), EndedAt: flow.At(1000)},
+			{ID: "one/shop/cache", Region: "one", Kind: "HelmRelease", State: insight.Broken, Outcome: gate.Failed, StartedAt: flow.At(1000)},
+			{ID: "one/shop/mail", Region: "one", Kind: "HelmRelease", State: insight.Broken, Outcome: gate.Failed, Why: "It failed\nwith a newline.", EndedAt: flow.At(1000)},
+			{ID: "one/shop/queue", Region: "one", Kind: "HelmRelease", State: insight.Waiting, Outcome: gate.Failed, Why: "It waits.", HeldBy: []string{db, fleet}},
+			{ID: "one/shop/paused", Region: "one", Kind: "HelmRelease", State: insight.Suspended, Outcome: gate.Failed, Why: "It is suspended.", HeldBy: []string{db}},
 			{ID: "two/shop/web", Region: "two", Kind: "HelmRelease", State: insight.Working, Outcome: gate.Open, Why: "It is upgraded."},
 			{ID: "group", State: insight.Waiting, Outcome: gate.Open},
 		},
@@ -79,7 +79,7 @@ func TestAnswer_GoldenReports(t *testing.T) {
 	}
 }
 
-// Long lists are cut.
+// TestAnswer_LongReports checks that long lists are cut.
 func TestAnswer_LongReports(t *testing.T) {
 	for _, tt := range []struct{ size, lines, moreLines, problems, rows, moreInMarkdown int }{
 		{50, 150, 0, 50, 100, 0},
@@ -90,7 +90,7 @@ func TestAnswer_LongReports(t *testing.T) {
 		a := &gate.Answer{Total: tt.size, Started: true}
 		for i := range tt.size {
 			a.Problems = append(a.Problems, gate.Problem{ID: fmt.Sprint("problem", i), Class: "x"})
-			a.Objects = append(a.Objects, gate.Object{ID: fmt.Sprint("paused", i), State: insight.Suspended, Outcome: gate.NotOut}, gate.Object{ID: fmt.Sprint("open", i), Outcome: gate.Open})
+			a.Objects = append(a.Objects, gate.Object{ID: fmt.Sprint("paused", i), State: insight.Suspended, Outcome: gate.Failed}, gate.Object{ID: fmt.Sprint("open", i), Outcome: gate.Open})
 		}
 		var text, markdown strings.Builder
 		if err := errors.Join(a.WriteText(&text, true), a.WriteMarkdown(&markdown, "F")); err != nil {

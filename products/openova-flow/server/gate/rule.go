@@ -51,10 +51,10 @@ func (d *decision) ruleSource(id string, plain Outcome) ruling {
 	case d.has(id):
 		return ruling{outcome: plain}
 	case d.sources[id].first != 0:
-		return ruling{outcome: NotOut, final: true, why: f.node.Label + " had the revision, and went back to " + f.Revision + ", which is not known to have it."}
+		return ruling{outcome: Failed, final: true, why: f.node.Label + " had the revision, and went back to " + f.Revision + ", which is not known to have it."}
 	case f.suspended:
-		return ruling{outcome: NotOut, final: true, why: f.node.Label + " is suspended, and does not fetch the revision."}
-	case plain == NotOut:
+		return ruling{outcome: Failed, final: true, why: f.node.Label + " is suspended, and does not fetch the revision."}
+	case plain == Failed:
 		return ruling{outcome: plain}
 	}
 	return ruling{outcome: Open, why: f.node.Label + " has not fetched the revision yet."}
@@ -67,7 +67,7 @@ func (d *decision) awaited(source string) ruling {
 	}
 	plain := Open
 	if d.view.State(source) == insight.Broken {
-		plain = NotOut
+		plain = Failed
 	}
 	r := d.ruleSource(source, plain)
 	if r.why == "" {
@@ -97,12 +97,12 @@ func (d *decision) ruleKustomization(f *facts, plain Outcome) ruling {
 		}
 		return ruling{outcome: plain}
 	case f.suspended:
-		return ruling{outcome: NotOut, final: true, why: f.node.Label + " is suspended at " + cmp.Or(f.Revision, "no revision") + "."}
+		return ruling{outcome: Failed, final: true, why: f.node.Label + " is suspended at " + cmp.Or(f.Revision, "no revision") + "."}
 	case attempted:
 		return ruling{outcome: notDone(plain)}
 	case state == insight.Waiting && !d.marked(f):
 		return ruling{outcome: plain} // others block it
-	case state == insight.Broken && d.marked(f), plain == NotOut && d.at-d.sources[source].first > pickUp:
+	case state == insight.Broken && d.marked(f), plain == Failed && d.at-d.sources[source].first > pickUp:
 		return ruling{outcome: plain}
 	}
 	return ruling{outcome: Open, why: f.node.Label + " has not tried the revision yet; it has applied " + cmp.Or(f.Revision, "none") + "."}
@@ -135,7 +135,7 @@ func (d *decision) ruleRelease(f *facts, plain Outcome) ruling {
 		return d.awaited(f.sourceID)
 	case f.ChartFrom == "" || d.counts(f.sourceID, f.ChartFrom, ""):
 		return ruling{outcome: plain}
-	case plain == NotOut && d.at-d.sources[f.sourceID].first > pickUp:
+	case plain == Failed && d.at-d.sources[f.sourceID].first > pickUp:
 		return ruling{outcome: plain}
 	}
 	return ruling{outcome: Open, why: "The chart of " + f.node.Label + " is still from " + f.ChartFrom + "."}
@@ -158,10 +158,10 @@ func (d *decision) ruleVersion(f *facts, version string, plain Outcome) ruling {
 	switch {
 	case sameVersion(f.versionApplied, version):
 		return ruling{outcome: plain}
-	case plain == NotOut && (sameVersion(f.Revision, version) || sameVersion(f.wanted, version)):
+	case plain == Failed && (sameVersion(f.Revision, version) || sameVersion(f.wanted, version)):
 		return ruling{outcome: plain}
 	case f.suspended:
-		return ruling{outcome: NotOut, final: true, why: f.node.Label + " is suspended at " + cmp.Or(f.versionApplied, "no version") + "."}
+		return ruling{outcome: Failed, final: true, why: f.node.Label + " is suspended at " + cmp.Or(f.versionApplied, "no version") + "."}
 	case plain == Open:
 		return ruling{outcome: plain}
 	}

@@ -306,8 +306,8 @@ func get(t *testing.T, client *http.Client, url string) (*http.Response, string)
 	return resp, string(body)
 }
 
-// TestShutdown tests the end of the process; the tests of package app check the answers while it drains.
-func TestShutdown(t *testing.T) {
+// TestServe_ShutdownEndsStreams tests the end of the process; the tests of package app check the answers while it drains.
+func TestServe_ShutdownEndsStreams(t *testing.T) {
 	p := launch(t, "--drain-delay=100ms")
 	client := &http.Client{}
 	stream, err := client.Get(p.url + "/v1/flows/F/stream")
@@ -333,7 +333,7 @@ func TestShutdown(t *testing.T) {
 	}
 }
 
-func TestListenAddressInUse(t *testing.T) {
+func TestServe_ListenAddressInUse(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -373,7 +373,7 @@ func writePair(t *testing.T, dir string, serial int64) *x509.Certificate {
 	return cert
 }
 
-func TestTLSWithCertificatesRotatedInPlace(t *testing.T) {
+func TestServe_ReloadsCertificates(t *testing.T) {
 	dir := t.TempDir()
 	first := writePair(t, dir, 1)
 	p := launch(t, "--tls-cert-file="+filepath.Join(dir, "tls.crt"), "--tls-key-file="+filepath.Join(dir, "tls.key"))
@@ -425,7 +425,7 @@ func (p *process) logText() string {
 	return p.log.text.String()
 }
 
-func TestUnencryptedHTTP2(t *testing.T) {
+func TestServe_UnencryptedHTTP2(t *testing.T) {
 	p := launch(t)
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
@@ -442,7 +442,7 @@ func TestUnencryptedHTTP2(t *testing.T) {
 	}
 }
 
-func TestBasePath(t *testing.T) {
+func TestServe_BasePath(t *testing.T) {
 	p := launch(t, "--base-path=/sovereign/")
 	base := strings.TrimSuffix(p.url, "/sovereign")
 	for path, want := range map[string]int{"/sovereign/v1/flows": 200, "/v1/flows": 404, "/healthz": 200, "/sovereign/healthz": 200, "/sovereign/": 200, "/sovereign": 200} {
@@ -540,9 +540,9 @@ func TestWait(t *testing.T) {
 		{"an earlier failure without a run since", []string{"--region=r6", "--since=1970-01-01T00:00:05Z"}, 1, []string{"1 of 3 done", "failed: r6/a"}},
 		{"an earlier failure that a run may still repair", []string{"--region=r8", "--since=1970-01-01T00:00:05Z", "--timeout=50ms"}, 2, []string{"no run has started"}},
 		{"a failure with retries, and the node that it blocks", []string{"--region=r7", "--timeout=50ms"}, 2,
-			[]string{"1 waiting, 1 failed", "failed: r7/a: a could not be installed. Blocks 1.", "timed out waiting for: r7/a: broken (retrying)", "timed out waiting for: r7/b: waiting, held by r7/a"}},
-		{"a final failure needs no settling", []string{"--region=r8", "--settle=1h", "--timeout=50ms"}, 1, []string{`failed: r8/a: a was given up. Run: flux reconcile helmrelease a -n 'it'\''s'`}},
-		{"another failure needs settling", []string{"--region=r1", "--settle=1h", "--timeout=50ms"}, 2, []string{"failed: r1/a"}},
+			[]string{"1 waiting, 1 failed", "failed: r7/a: a could not be installed. Blocks 1.", "timed out waiting for: r7/a: broken (retrying)", "timed out waiting for: r7/b: waiting, blocked by r7/a"}},
+		{"a final failure does not settle", []string{"--region=r8", "--settle=1h", "--timeout=50ms"}, 1, []string{`failed: r8/a: a was given up. Run: flux reconcile helmrelease a -n 'it'\''s'`}},
+		{"another failure settles first", []string{"--region=r1", "--settle=1h", "--timeout=50ms"}, 2, []string{"failed: r1/a"}},
 		{"an unknown flow", []string{"--flow=G", "--timeout=50ms"}, 2, []string{"no state of this flow"}},
 		{"no nodes in the region", []string{"--region=nowhere", "--timeout=50ms"}, 2, []string{"nothing has been reported"}},
 	} {

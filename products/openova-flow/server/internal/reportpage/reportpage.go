@@ -49,7 +49,7 @@ type LeftOut struct {
 // Write writes the page with its content. Objects that are not done come first.
 func Write(w io.Writer, c Content) error {
 	a := *c.Answer
-	rank := map[gate.Outcome]int{gate.NotOut: 0, gate.Open: 1, gate.Done: 2}
+	rank := map[gate.Outcome]int{gate.Failed: 0, gate.Open: 1, gate.Done: 2}
 	a.Objects = slices.Clone(a.Objects)
 	slices.SortStableFunc(a.Objects, func(x, y gate.Object) int { return rank[x.Outcome] - rank[y.Outcome] })
 	c.LeftOut = LeftOut{max(0, len(a.Objects)-maxObjects), max(0, len(a.Problems)-maxProblems)}

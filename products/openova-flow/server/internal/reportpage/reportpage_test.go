@@ -53,12 +53,12 @@ func TestWrite_LimitsLists(t *testing.T) {
 	for i := range maxObjects + 5 {
 		a.Objects = append(a.Objects, gate.Object{ID: fmt.Sprint(i), Outcome: gate.Done})
 	}
-	a.Objects[maxObjects+4].Outcome, a.Objects[maxObjects+3].Outcome = gate.Open, gate.NotOut
+	a.Objects[maxObjects+4].Outcome, a.Objects[maxObjects+3].Outcome = gate.Open, gate.Failed
 	_, read := written(t, Content{Flow: "F", Answer: a})
 	if got := (LeftOut{5, 3}); read.LeftOut != got || len(read.Answer.Objects) != maxObjects || len(read.Answer.Problems) != maxProblems {
 		t.Errorf("left out %+v, %d objects, %d problems", read.LeftOut, len(read.Answer.Objects), len(read.Answer.Problems))
 	}
-	if o := read.Answer.Objects; o[0].Outcome != gate.NotOut || o[1].Outcome != gate.Open || o[2].ID != "0" {
+	if o := read.Answer.Objects; o[0].Outcome != gate.Failed || o[1].Outcome != gate.Open || o[2].ID != "0" {
 		t.Errorf("the first objects are %+v", o[:3])
 	}
 	if len(a.Objects) != maxObjects+5 || a.Objects[0].ID != "0" || a.Objects[0].Outcome != gate.Done {

@@ -11,7 +11,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
-// Families returns the metrics for one scrape. Flows are looked at once the first is collected.
+// Families returns the metrics for one scrape. It reads the flows when the first family is collected.
 func (c *Collector) Families() []prom.Family {
 	var out leftOut
 	flows := sync.OnceValue(func() (list []*measures) {
@@ -30,7 +30,7 @@ func (c *Collector) Families() []prom.Family {
 		}})
 }
 
-// seconds is an instant in Unix milliseconds as metrics have it.
+// seconds converts milliseconds to seconds, the unit of metrics.
 func seconds(ms int64) float64 { return float64(ms) / 1000 }
 
 func ofRegions(flows func() []*measures) []prom.Family {
@@ -44,7 +44,7 @@ func ofRegions(flows func() []*measures) []prom.Family {
 		}
 	}
 	return []prom.Family{
-		{Name: "openova_flow_flow_nodes", Type: "gauge", Help: "Nodes by flow, region and state as people see it, without those that contain others.", Collect: each(func(s *prom.Samples, flow string, r *region) {
+		{Name: "openova_flow_flow_nodes", Type: "gauge", Help: "Nodes by flow, region and state, without nodes that contain others.", Collect: each(func(s *prom.Samples, flow string, r *region) {
 			for _, state := range insight.States() {
 				s.Add(float64(r.states[state]), "flow", flow, "region", r.name, "state", string(state))
 			}
@@ -58,7 +58,7 @@ func ofRegions(flows func() []*measures) []prom.Family {
 		{Name: "openova_flow_flow_blocked_nodes", Type: "gauge", Help: "Nodes that wait because of an open problem, by flow and region.", Collect: each(func(s *prom.Samples, flow string, r *region) {
 			s.Add(float64(r.blocked), "flow", flow, "region", r.name)
 		})},
-		{Name: "openova_flow_flow_problems", Type: "gauge", Help: "Open problems (root causes), by flow, region, class of the cause and severity: critical ones do not change without a person, others have warning. Without a region: of several regions.",
+		{Name: "openova_flow_flow_problems", Type: "gauge", Help: "Open problems (root causes), by flow, region, class of the cause and severity: critical if it does not change without a person, else warning. The region is empty for a problem of several regions.",
 			Collect: each(func(s *prom.Samples, flow string, r *region) {
 				compare := func(a, b kind) int { return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(a.severity, b.severity)) }
 				for _, k := range slices.SortedFunc(maps.Keys(r.problems), compare) {
@@ -75,7 +75,7 @@ func ofRegions(flows func() []*measures) []prom.Family {
 				s.Add(seconds(r.lastSeen), "flow", flow, "region", r.name)
 			}
 		})},
-		{Name: "openova_flow_unapplied_revision_timestamp_seconds", Type: "gauge", Help: "When a source of a region fetched the revision that it has, Unix time, while a Kustomization has not applied it; of several sources the earliest. Without one there is no sample.",
+		{Name: "openova_flow_unapplied_revision_timestamp_seconds", Type: "gauge", Help: "When a source of a region fetched its current revision, Unix time, while a Kustomization has not applied it; of several sources the earliest. No sample if all are applied.",
 			Collect: each(func(s *prom.Samples, flow string, r *region) {
 				if r.unapplied != 0 {
 					s.Add(seconds(r.unapplied), "flow", flow, "region", r.name)
@@ -133,7 +133,7 @@ func ofRollouts(flows func() []*measures) []prom.Family {
 				s.Add(n, "flow", m.id)
 			}
 		}},
-		{Name: "openova_flow_rollout_start_timestamp_seconds", Type: "gauge", Help: "When the rollout in progress began, Unix time. Without one there is no sample.", Collect: func(s *prom.Samples) {
+		{Name: "openova_flow_rollout_start_timestamp_seconds", Type: "gauge", Help: "When the rollout in progress began, Unix time. No sample if none is in progress.", Collect: func(s *prom.Samples) {
 			for _, m := range flows() {
 				if m.open != nil {
 					s.Add(seconds(m.open.StartedAt), "flow", m.id)
@@ -149,10 +149,10 @@ func ofRollouts(flows func() []*measures) []prom.Family {
 				s.Add(n, "flow", flow, "outcome", outcome)
 			}
 		})},
-		{Name: "openova_flow_rollout_last_end_timestamp_seconds", Type: "gauge", Help: "When that rollout ended, Unix time.", Collect: ended(func(s *prom.Samples, flow string, r *rollout.Rollout) {
+		{Name: "openova_flow_rollout_last_end_timestamp_seconds", Type: "gauge", Help: "When the last rollout that has ended did so, Unix time.", Collect: ended(func(s *prom.Samples, flow string, r *rollout.Rollout) {
 			s.Add(seconds(r.EndedAt.Ms()), "flow", flow)
 		})},
-		{Name: "openova_flow_rollout_last_duration_seconds", Type: "gauge", Help: "How long that rollout took.", Collect: ended(func(s *prom.Samples, flow string, r *rollout.Rollout) {
+		{Name: "openova_flow_rollout_last_duration_seconds", Type: "gauge", Help: "Duration of the last rollout that has ended.", Collect: ended(func(s *prom.Samples, flow string, r *rollout.Rollout) {
 			s.Add(seconds(r.EndedAt.Ms()-r.StartedAt), "flow", flow)
 		})},
 	}

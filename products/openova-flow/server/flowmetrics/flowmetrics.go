@@ -1,5 +1,5 @@
-// Package flowmetrics has metrics of what goes on in flows: what is wrong, the rollout, stale regions, revisions that are not applied. Flows are judged
-// when a scrape asks for it, never while messages are applied, and at most once a second each.
+// Package flowmetrics computes metrics about the content of flows: problems, rollouts, stale regions, revisions that are not applied. A flow is judged when
+// a scrape needs it, at most once a second, and never while messages are applied.
 package flowmetrics
 
 import (
@@ -24,7 +24,7 @@ type Collector struct {
 	kept map[string]kept // by flow id
 }
 
-// kept is what a scrape may use again.
+// kept is the result for a flow, which later scrapes may use again.
 type kept struct {
 	*measures
 	version hub.Version
@@ -47,7 +47,7 @@ func (c *Collector) collect() (list []*measures, out leftOut) {
 		}
 		k, ok := c.look(id)
 		if !ok {
-			continue // deleted meanwhile
+			continue // deleted since FlowIDs
 		}
 		next[id] = k
 		m := *k.measures
@@ -60,7 +60,8 @@ func (c *Collector) collect() (list []*measures, out leftOut) {
 	return list, out
 }
 
-// cut shortens a list so that all of them together have no more than most, and returns by how much. had is how many there are.
+// cut shortens a list so that the lists of all flows together have at most most elements, and returns the number of removed ones. had counts the elements
+// of all lists so far.
 func cut[T any](list *[]T, had *int, most int) (removed int) {
 	fits := min(len(*list), most-*had)
 	removed = len(*list) - fits
@@ -68,7 +69,7 @@ func cut[T any](list *[]T, had *int, most int) (removed int) {
 	return removed
 }
 
-// look returns the measures of a flow, new ones if those of before are too old; false if there is no flow. c.mu is held.
+// look returns the measures of a flow: the kept ones if they are recent enough, else new ones. It returns false if there is no flow. c.mu is held.
 func (c *Collector) look(id string) (kept, bool) {
 	version, now := c.source.Version(id), time.Now()
 	if k, ok := c.kept[id]; ok && k.version.Incarnation == version.Incarnation {

@@ -52,7 +52,7 @@ func scrape(t testing.TB, c *flowmetrics.Collector) (samples []string) {
 	return samples
 }
 
-// expect compares the samples that are not 0 with want, in any order, and removes the metrics with such a sample from unseen.
+// expect compares the samples other than 0 with want, in any order, and removes the names of their metrics from unseen.
 func expect(t *testing.T, when string, c *flowmetrics.Collector, unseen map[string]bool, want ...string) {
 	t.Helper()
 	got := slices.DeleteFunc(scrape(t, c), func(s string) bool { return strings.HasSuffix(s, " 0") })
@@ -79,8 +79,8 @@ func kustomization(commit string) flow.Node {
 		"revision":"main@sha1:%[1]s","attemptedRevision":"main@sha1:%[1]s","source":{"kind":"GitRepository","namespace":"flux-system","name":"repo"}}`, commit))
 }
 
-// TestCollector_ValuesBeforeDuringAndAfterAFailure checks the samples of a flow with two regions during a rollout that fails and is repaired.
-func TestCollector_ValuesBeforeDuringAndAfterAFailure(t *testing.T) {
+// TestCollector_ValuesDuringRollouts checks the samples of a flow with two regions before, during and after a rollout that fails, and after its repair.
+func TestCollector_ValuesDuringRollouts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hub.New(hub.Config{})
 		c := flowmetrics.New(h)
@@ -168,8 +168,7 @@ func (m *many) Condition(string) (hub.Condition, error) {
 	return hub.Condition{View: m.view}, nil
 }
 
-// crowd returns a number of equal flows. Each has a number of regions with one broken node each, all with different causes, and a number of
-// suspended nodes.
+// crowd returns a source of equal flows. Each flow has as many regions and suspended nodes as given; each region has one broken node with a cause of its own.
 func crowd(flows, regions, suspended int) *many {
 	m := &many{version: hub.Version{Seq: 1, Incarnation: "i"}}
 	for i := range flows {

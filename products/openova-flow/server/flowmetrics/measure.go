@@ -16,7 +16,7 @@ const (
 	warning  = "warning"
 )
 
-// marks are those that are counted. Others are free text.
+// marks are the marks that are counted. Others are free text.
 var marks = []string{"drift", insight.MarkNotObserved, insight.MarkOldRevision, "overdue", insight.MarkReadyExpr, "retrying", insight.MarkSourceStale, "suspended"}
 
 // measures are the numbers of one flow. Times are Unix milliseconds.
@@ -30,19 +30,19 @@ type measures struct {
 	leftOut   leftOut
 }
 
-// region is what is counted of a region. The region without a name has the nodes without one, and the problems that several regions share.
+// region has the numbers of one region. The region without a name has the nodes without a region, and the problems that several regions share.
 type region struct {
 	name      string
 	states    map[insight.State]int
 	marks     map[string]int
 	blocked   int
 	problems  map[kind]int
-	oldest    map[string]int64 // since when the oldest problem of each severity is open
-	lastSeen  int64            // when it was last seen, if it is stale; else 0
-	unapplied int64            // since when a source has a revision that is not applied; else 0
+	oldest    map[string]int64 // by severity: since when the oldest problem is open
+	lastSeen  int64            // when a stale region was last seen; 0: not stale
+	unapplied int64            // since when a source has a revision that is not applied; 0: all are applied
 }
 
-// kind is the labels by which problems are counted.
+// kind has the labels by which problems are counted.
 type kind struct{ class, severity string }
 
 // named is a problem or a suspended node.

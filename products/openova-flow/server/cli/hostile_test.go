@@ -91,7 +91,7 @@ func TestWait_PrintsHostileNodesAsText(t *testing.T) {
 	}
 }
 
-// answer answers each request with the same bytes.
+// answer serves the same bytes in response to each request.
 func answer(response string) func(net.Listener) (stop func()) {
 	serve := func(conn net.Conn) {
 		defer conn.Close()

@@ -25,15 +25,14 @@ type Program struct {
 
 	Settings []Setting // in addition to those of every server
 
-	// Prepare completes the configuration before serving starts. The returned release, which may be nil, runs after serving has
-	// ended.
+	// Prepare completes the configuration before serving starts. The returned release, which may be nil, is called after serving has ended.
 	Prepare func(context.Context, *app.Config) (release func(), err error)
 }
 
 // Setting is an environment variable and the flag with the same name.
 type Setting = settings.Setting
 
-// ErrNotAllowed is the error of Setting.Set for a value when the allowed values explain enough.
+// ErrNotAllowed is the error of Setting.Set if the list of allowed values says all that is wrong with the value.
 var ErrNotAllowed = settings.ErrNotAllowed
 
 // All returns every setting of the program, for documentation: do not call their Set.
@@ -133,7 +132,7 @@ func (p Program) usage(w io.Writer) {
   %[1]s token new [--name N] [--scopes read,ingest] [--flows prod-*] [--regions fsn1]
                                           print a new token, and the entry for FLOW_SERVER_TOKENS_FILE
   %[1]s wait --url U --flow F [--revision REV] [--region R] [--timeout D]
-                                          wait until a revision, or everything, is out and ready: exit 0; failed: 1; timed out: 2
+                                          wait until a revision is applied and ready, or everything is ready: exit 0; failed: 1; timed out: 2
   %[1]s version
 
 `, p.Name, p.Does)

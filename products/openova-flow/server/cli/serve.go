@@ -28,7 +28,7 @@ func (p Program) serve(ctx context.Context, cfg config, getenv func(string) stri
 		defer release()
 	}
 	if cfg.app.StateFile != "" && cfg.app.Log != nil {
-		return errors.New("FLOW_SERVER_STATE_FILE is set, but this server keeps its flows in a log; unset one of the two")
+		return errors.New("FLOW_SERVER_STATE_FILE is set, but this program stores flows in a log; unset it")
 	}
 	listener, err := net.Listen("tcp", cfg.listenAddr)
 	if err != nil {

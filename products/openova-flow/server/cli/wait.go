@@ -30,8 +30,8 @@ const (
 	waitInterrupted = ExitCode(130)
 )
 
-// recordTime limits how long wait fetches the recording for a report, after it has its answer. An interrupted wait fetches none.
-const recordTime = 30 * time.Second
+// recordTimeout limits how long wait fetches the recording for a report, after it has its answer. An interrupted wait fetches none.
+const recordTimeout = 30 * time.Second
 
 // waiting has the flags of wait.
 type waiting struct {
@@ -40,7 +40,7 @@ type waiting struct {
 	timeout  time.Duration
 	output   string // text or json
 	reports  []report
-	page     *os.File // the file of --report; nil: no such file
+	page     *os.File // of --report; nil: the flag is not set
 }
 
 // report is a file that the answer is written to.
@@ -49,7 +49,7 @@ type report struct {
 	write func(a *gate.Answer, w io.Writer, flowID string) error
 }
 
-// wait blocks until the requested state is reached, has failed, or the time is up.
+// wait runs the command wait: it blocks until the requested state is reached, has failed, or the time is up.
 func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 	var w waiting
 	fs := flag.NewFlagSet("wait", flag.ContinueOnError)
@@ -107,13 +107,14 @@ func wait(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 		token := ""
 		w.follower.Token = func() (string, error) {
 			text, err := os.ReadFile(*tokenFile)
-			token = cmp.Or(strings.TrimSpace(string(text)), token) // read once, since it may be a pipe
+			token = cmp.Or(strings.TrimSpace(string(text)), token) // a pipe is empty when it is read again
 			return token, err
 		}
 	}
 	return w.run(ctx, stdout, stderr)
 }
 
+// validate checks the flags, and completes the question with since and the Git repository.
 func (w *waiting) validate(since, repo string) error {
 	u, err := url.Parse(w.follower.URL)
 	switch {
@@ -190,7 +191,7 @@ func (w *waiting) run(parent context.Context, stdout, stderr io.Writer) error {
 			fmt.Fprintln(p.out, "timed out: the server returned no state of this flow; check --url, --flow and the last error")
 		}
 	} else if exit == waitFailed || exit == waitTimedOut {
-		_ = a.WriteText(p.out, exit == waitTimedOut) // there is nowhere to report a failed write
+		_ = a.WriteText(p.out, exit == waitTimedOut) // a failed write of output can't be reported
 	}
 	if err := errors.Join(w.report(a, exit, stdout), w.writePage(parent, a, exit, began)); err != nil {
 		terminal.PrintError(stderr, "wait", err)
@@ -226,7 +227,7 @@ func (w *waiting) writePage(ctx context.Context, a *gate.Answer, exit ExitCode, 
 		return nil
 	}
 	c := reportpage.Content{Flow: w.follower.Flow, Exit: int(exit), Began: began.UnixMilli(), Ended: time.Now().UnixMilli(), Region: w.ask.Region, Line: a.Line(), Answer: a}
-	ctx, cancel := context.WithTimeout(ctx, recordTime)
+	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
 	var err error
 	if c.Recording, err = w.follower.Record(ctx, 0); err != nil {
@@ -272,7 +273,7 @@ func (p *progress) show(a *gate.Answer, err error) {
 	p.hint(a)
 }
 
-// hint prints, once for each set of sources without the revision, the commands that make them fetch it now.
+// hint prints the commands that make the sources without the revision fetch it now, once for each set of such sources.
 func (p *progress) hint(a *gate.Answer) {
 	var lines []string
 	key := ""

@@ -33,7 +33,7 @@ func JSON(s string) string {
 	return b.String()
 }
 
-// layout reports whether r may only stand between JSON values.
+// layout reports whether r is white space that valid JSON has only between values.
 func layout(r rune) bool { return r == '\n' || r == '\t' }
 
 // JSONWriter returns a writer that writes JSON(p) to w for each p. Each p must contain whole characters.

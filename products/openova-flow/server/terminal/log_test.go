@@ -84,7 +84,7 @@ func TestPrintError_WritesALineForEachJoinedError(t *testing.T) {
 	}
 }
 
-func TestJSON_EscapesWithoutChangingTheMeaning(t *testing.T) {
+func TestJSON_EscapesAndKeepsTheValue(t *testing.T) {
 	for _, text := range []string{"", "plain größer", "\x7f\u0085\u009b2J\u202e\u200b\u3164\U000e0041\U000e0101 ##[x] ###", "\u2028🚀"} {
 		in := "{\n\t\"k\": " + `"` + text + `"` + "}\r\n"
 		out := JSON(in)

@@ -101,7 +101,7 @@ func FuzzText(f *testing.F) {
 	})
 }
 
-func TestMarkdown_EscapesWhatHasAMeaning(t *testing.T) {
+func TestMarkdown_EscapesMarkup(t *testing.T) {
 	for _, text := range []string{"*a*", "_a_", "`a`", "[a](b)", "<a>", "# a", "a | b", "~a~", "@a", "#1", "http://a", "$a$", `a\b`} {
 		got := Markdown(text, 100)
 		if plain := regexp.MustCompile(`\\([[:punct:]])`).ReplaceAllString(got, "$1"); plain != text {

@@ -83,7 +83,7 @@ func (c *config) settings() []settings.Setting {
 	}
 }
 
-// authorize allows the listed flows.
+// authorize allows the flows that match a pattern of FLOW_PROXY_FLOWS.
 func (c *config) authorize(_ *http.Request, flowID string) error {
 	for _, pattern := range c.flows {
 		if ok, _ := path.Match(pattern, flowID); ok {

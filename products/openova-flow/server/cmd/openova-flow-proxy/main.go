@@ -71,14 +71,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stderr 
 	return serve(ctx, listener, handler, flows.Close, log)
 }
 
-// onlyLocal serves only programs and pages of this machine, and requests to the listed hosts. The proxy asks its callers for no credential, so else
-// a foreign page with a name that resolves to this machine could read with the proxy's credential.
+// onlyLocal serves only programs and pages of this machine, and requests to the listed hosts. The proxy asks its callers for no credential. Without this
+// check, a foreign page on a name that resolves to this machine could use the proxy's credential.
 func onlyLocal(hosts []string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		host := strings.ToLower((&url.URL{Host: r.Host}).Hostname())
 		if r.URL.Path != "/healthz" && !slices.Contains(hosts, host) && auth.CheckLoopback(r) != nil {
 			web.Secure(w.Header())
-			http.Error(w, "on a loopback address the proxy answers only requests to localhost, loopback addresses and the hosts in FLOW_PROXY_HOSTS, and none of pages of other origins", http.StatusForbidden)
+			http.Error(w, "on a loopback address the proxy answers only requests to localhost, loopback addresses and the hosts in FLOW_PROXY_HOSTS, and no requests from pages of other origins", http.StatusForbidden)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -97,8 +97,7 @@ func under(prefix string, flows http.Handler) http.Handler {
 	})
 }
 
-// timed limits the time for the body of a request to arrive, also for a body that no handler reads, since net/http
-// reads it before it answers.
+// timed limits the time for the body of a request to arrive, even if no handler reads the body: net/http reads it before it answers.
 func timed(limit time.Duration, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.ContentLength != 0 {

@@ -141,7 +141,7 @@ func TestServe_LoopbackRejectsOtherHosts(t *testing.T) {
 	}
 }
 
-func TestBadAccessSettings(t *testing.T) {
+func TestServe_InvalidAccessSettings(t *testing.T) {
 	_, entry := newToken(t)
 	good := tokensFile(t, filepath.Join(t.TempDir(), "tokens.json"), entry)
 	bad := tokensFile(t, filepath.Join(t.TempDir(), "tokens.json"), `{"name":"x"}`)
@@ -188,8 +188,8 @@ func TestServe_TokenIsAddedAndRevoked(t *testing.T) {
 	if err := os.WriteFile(secret, []byte(viewer+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// refused runs wait until it prints that its token is unknown.
-	refused := func(args ...string) {
+	// denied runs wait until it prints that the server answers 401.
+	denied := func(args ...string) {
 		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
@@ -201,8 +201,8 @@ func TestServe_TokenIsAddedAndRevoked(t *testing.T) {
 		cancel()
 		<-done
 	}
-	refused()
-	refused("--token-file=" + secret)
+	denied()
+	denied("--token-file=" + secret)
 	tokensFile(t, file, adminEntry, viewerEntry)
 	var out bytes.Buffer
 	if err := run(t.Context(), []string{"wait", "--url=" + p.url, "--flow=F", "--settle=0s", "--timeout=" + within.String(), "--token-file=" + secret}, env(), &out, io.Discard); err != nil || !strings.Contains(out.String(), "1 of 1 done") {
@@ -211,7 +211,7 @@ func TestServe_TokenIsAddedAndRevoked(t *testing.T) {
 	p.log.wait(t, `msg="tokens file reloaded" .*tokens=2`)
 	tokensFile(t, file, adminEntry)
 	p.log.wait(t, `msg="tokens file reloaded" .*tokens=1`)
-	refused("--token-file=" + secret)
+	denied("--token-file=" + secret)
 	for _, token := range []string{admin, viewer} {
 		if strings.Contains(p.logText(), token) {
 			t.Errorf("a token is in the log:\n%s", p.logText())

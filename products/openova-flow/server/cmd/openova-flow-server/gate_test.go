@@ -169,7 +169,7 @@ func TestWaitProgram_ReportWithoutServer(t *testing.T) {
 	}
 }
 
-// TestWaitProgram_StaleRegion: a stale region is no success, whatever its nodes show.
+// TestWaitProgram_StaleRegion waits for a flow whose nodes are all ready and whose region is stale.
 func TestWaitProgram_StaleRegion(t *testing.T) {
 	server := spawn(t, command(t))
 	post(t, server.url, rollout("main@sha1:1", "main@sha1:1", isReady, isReady))
@@ -217,7 +217,7 @@ func commitIn(t *testing.T, dir string) (commit string) {
 	return commit
 }
 
-// pipeline is a CI job: a checkout, a token, the program, and a server on which the commit is out.
+// pipeline is a CI job: a checkout, a token, the program, and a server with a flow that has applied the commit.
 type pipeline struct {
 	t   *testing.T
 	dir string

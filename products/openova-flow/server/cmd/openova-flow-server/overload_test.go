@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// answers counts the answers to requests over a limit.
+// answers counts the rejected requests.
 type answers struct {
 	t    *testing.T
 	mu   sync.Mutex
@@ -73,7 +73,7 @@ func startUpload(t *testing.T, url string) net.Conn {
 	return conn
 }
 
-// TestServer_OverEveryLimit exceeds each limit of a server while another flow goes on undisturbed.
+// TestServer_OverEveryLimit exceeds each limit of a server. Another flow must not be affected.
 func TestServer_OverEveryLimit(t *testing.T) {
 	p := spawn(t, command(t, "--max-flows=20", "--max-nodes=500", "--max-relationships=500", "--max-meta-bytes=1024", "--max-emitters=4", "--max-subscribers=60",
 		"--max-flow-bytes=2097152", "--max-state-bytes=16777216", "--max-message-bytes=65536", "--max-batch-bytes=1048576", "--max-ingest-bytes=4194304", "--max-answer-bytes=4194304",
@@ -180,9 +180,9 @@ func TestServer_OverEveryLimit(t *testing.T) {
 	if len(slow) != 8 {
 		t.Errorf("%d of 8 slow bodies", len(slow))
 	}
-	const bound = 64<<20 + 16<<20*5/2 + 4*4<<20 + 3*4<<20 + 60*160<<10 + 20*2<<20 // as the README has it
+	const bound = 64<<20 + 16<<20*5/2 + 4*4<<20 + 3*4<<20 + 60*160<<10 + 20*2<<20 // see docs/configuration.md
 	most := p.memory("VmHWM")
-	t.Logf("%d messages in %s, the slowest took %s; refused: %v; memory at most %.1f MiB of %.1f", messages, time.Since(began).Round(time.Millisecond), longest.Round(time.Millisecond), a.over, float64(most)/(1<<20), float64(bound)/(1<<20))
+	t.Logf("%d messages in %s, the slowest took %s; rejected: %v; memory at most %.1f MiB of %.1f", messages, time.Since(began).Round(time.Millisecond), longest.Round(time.Millisecond), a.over, float64(most)/(1<<20), float64(bound)/(1<<20))
 	if most > bound {
 		t.Errorf("the process took %d bytes, more than %d", most, int64(bound))
 	}
@@ -205,7 +205,7 @@ func TestSlowReaders_MemoryIsWithinTheFormula(t *testing.T) {
 	for i := range 30 { // a state of 9 MB
 		post(t, p.url, message(i, 100))
 	}
-	refused := 0
+	rejected := 0
 	for i := range connections {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(p.url, "http://"))
 		if err != nil {
@@ -220,7 +220,7 @@ func TestSlowReaders_MemoryIsWithinTheFormula(t *testing.T) {
 		case err != nil:
 			t.Fatal(err)
 		case resp.StatusCode == http.StatusServiceUnavailable && resp.Header.Get("Retry-After") != "":
-			refused++
+			rejected++
 		case resp.StatusCode != http.StatusOK:
 			t.Errorf("%s: %s", path, resp.Status)
 		}
@@ -228,7 +228,7 @@ func TestSlowReaders_MemoryIsWithinTheFormula(t *testing.T) {
 	}
 	const bound = 64<<20 + state*5/2 + 4*4<<20 + 3*answers + connections*160<<10
 	most := p.memory("VmHWM")
-	t.Logf("%d of %d are refused; memory at most %.1f MiB of %.1f", refused, connections, float64(most)/(1<<20), float64(bound)/(1<<20))
+	t.Logf("%d of %d are rejected; memory at most %.1f MiB of %.1f", rejected, connections, float64(most)/(1<<20), float64(bound)/(1<<20))
 	if most > bound {
 		t.Errorf("the process took %d bytes, more than %d", most, int64(bound))
 	}

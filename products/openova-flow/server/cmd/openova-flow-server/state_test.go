@@ -114,7 +114,7 @@ func TestStateFile_RestoresAfterShutdown(t *testing.T) {
 	}
 }
 
-// TestStateFile_KillWhileWritingLeavesItIntact kills the server while it writes.
+// TestStateFile_KillWhileWritingLeavesItIntact kills the server while it writes its state file.
 func TestStateFile_KillWhileWritingLeavesItIntact(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "flows.state")
@@ -224,7 +224,7 @@ func TestStateFile_UnwritableStopsTheStart(t *testing.T) {
 	}
 }
 
-func TestStateFile_NoneWritesNothing(t *testing.T) {
+func TestServer_WithoutStateFileWritesNothing(t *testing.T) {
 	cmd := command(t)
 	cmd.Dir = t.TempDir()
 	p := spawn(t, cmd)

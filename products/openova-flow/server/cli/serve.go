@@ -25,7 +25,9 @@ func (p Program) serve(ctx context.Context, cfg config, getenv func(string) stri
 		if err != nil {
 			return err
 		}
-		defer release()
+		if release != nil {
+			defer release()
+		}
 	}
 	if cfg.app.StateFile != "" && cfg.app.Log != nil {
 		return errors.New("FLOW_SERVER_STATE_FILE is set, but this program stores flows in a log; unset it")

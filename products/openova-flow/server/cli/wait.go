@@ -186,7 +186,8 @@ func (w *waiting) run(parent context.Context, stdout, stderr io.Writer) error {
 		exit = waitInterrupted
 	}
 	if a == nil {
-		a = &gate.Answer{At: time.Now().UnixMilli(), Result: insight.Pending, Revision: w.ask.Revision}
+		a = &gate.Answer{At: time.Now().UnixMilli(), Result: insight.Pending, Revision: w.ask.Revision,
+			Objects: []gate.Object{}, Problems: []gate.Problem{}, Sources: []gate.Source{}, Stale: []gate.Stale{}, Missing: []string{}} // not null in JSON
 		if exit == waitTimedOut {
 			fmt.Fprintln(p.out, "timed out: the server returned no state of this flow; check --url, --flow and the last error")
 		}

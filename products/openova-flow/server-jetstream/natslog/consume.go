@@ -18,16 +18,16 @@ import (
 type consumer struct {
 	log        *Log
 	hub        *hub.Hub
-	read       uint64 // the last entry whose number is used up: at least Log.applied
-	complete   bool   // loading has read all entries up to its start: a later gap in the numbers means dropped entries
+	skipped    uint64 // the last entry of the last gap; 0: none
+	complete   bool   // loading has read all entries up to the end at its start: a later gap in the numbers means dropped entries
 	load       loading
-	shortSince time.Time // since this time the stream ends before an acknowledged entry
+	shortSince time.Time // when the stream was first seen to end before an acknowledged entry; zero: never
 }
 
 const (
 	prepareTimeout = time.Minute
-	maxSilent      = 3           // times that the bucket may not deliver all of its entries before it counts as damaged
-	heartbeat      = time.Second // the stream's reader starts again after two missed heartbeats
+	maxSilent      = 3           // times errBucketSilent, after which the bucket counts as damaged
+	heartbeat      = time.Second // after two missed heartbeats the stream is read by a new consumer
 )
 
 // consume loads the log, then applies entries as they come, until ctx ends.

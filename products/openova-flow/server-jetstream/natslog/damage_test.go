@@ -263,9 +263,9 @@ func TestLog_FullStreamIsAnOutage(t *testing.T) {
 		t.Fatal(err)
 	}
 	limit(1)
-	var away *hub.UnavailableError
+	var unavailable *hub.UnavailableError
 	for range 2 {
-		if err := ingest(); !errors.As(err, &away) {
+		if err := ingest(); !errors.As(err, &unavailable) {
 			t.Errorf("Ingest into a full stream: %v, want an UnavailableError", err)
 		}
 	}

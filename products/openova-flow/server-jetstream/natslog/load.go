@@ -167,9 +167,9 @@ func (c *consumer) restore(ctx context.Context, flowID string, list checkpointLi
 	}
 }
 
-// deleteFlow removes a flow from the hub alone.
+// deleteFlow removes a flow from the hub, and nothing from the log.
 func (c *consumer) deleteFlow(flowID string) {
-	seq := max(c.log.applied, c.read, 1)
+	seq := max(c.log.applied, c.skipped, 1)
 	c.hub.Apply(hub.Entry{Seq: int64(seq), Command: record.Command{Kind: record.KindDelete, Post: record.Post{FlowID: flowID}}})
 }
 
@@ -229,7 +229,7 @@ func (c *consumer) skipGap(ctx context.Context, seq uint64) error {
 	if err != nil {
 		return err
 	}
-	c.read = seq - 1
+	c.skipped = seq - 1
 	restored := int64(0)
 	for flowID, list := range lists {
 		p, err := c.restore(ctx, flowID, list, func(refs []checkpointRef) (checkpointRef, bool) {

@@ -199,7 +199,7 @@ func (l *Log) publish(ctx context.Context, c record.Command, data []byte) (hub.O
 			return hub.Outcome{}, err
 		}
 		select {
-		case out := <-p.outcome: // the first attempt of this very publication succeeded, and its answer was lost
+		case out := <-p.outcome: // an earlier attempt of this publication succeeded, but its answer was lost
 			return out, nil
 		default:
 			return hub.Outcome{}, hub.ErrRepeated
@@ -256,8 +256,8 @@ func reason(err error) string {
 	return strings.TrimPrefix(err.Error(), "nats: ")
 }
 
-// Sync waits until this hub has applied everything that any replica has acknowledged. It publishes an entry for that: a stream leader that has
-// been cut off would answer a question with what it has, which may be less than what others have accepted since.
+// Sync waits until this hub has applied everything that any replica has acknowledged. It publishes an entry for that, because a stream leader that has
+// been cut off still answers read requests, without the entries that others have accepted since.
 func (l *Log) Sync() error {
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Timeout)
 	defer cancel()

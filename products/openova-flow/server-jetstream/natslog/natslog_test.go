@@ -400,11 +400,11 @@ func TestLog_WithoutJetStreamRejectsChangesAndServesReads(t *testing.T) {
 	post(t, r, "F", "a", "running")
 	s.Stop()
 	eventually(t, "noticed", func() bool { return r.log.Status().Err != nil })
-	var away *hub.UnavailableError
-	if _, err := r.Ingest(record.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "F", "b", "running")}}); !errors.As(err, &away) {
+	var unavailable *hub.UnavailableError
+	if _, err := r.Ingest(record.Post{FlowID: "F", Messages: []*flow.Message{upsert(t, "F", "b", "running")}}); !errors.As(err, &unavailable) {
 		t.Errorf("Ingest: %v, want an UnavailableError", err)
 	}
-	if _, err := r.Delete("F"); !errors.As(err, &away) {
+	if _, err := r.Delete("F"); !errors.As(err, &unavailable) {
 		t.Errorf("Delete: %v, want an UnavailableError", err)
 	}
 	if snapshot, err := r.Snapshot("F"); err != nil || !bytes.Contains(snapshot.JSON(), []byte(`"a"`)) {

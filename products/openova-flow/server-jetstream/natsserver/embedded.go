@@ -76,18 +76,22 @@ func (s *Server) Stop() {
 	s.server.WaitForShutdown()
 }
 
-// logger forwards the log lines of the NATS server, with their levels.
+// logger forwards the log lines of the NATS server, with their levels: notices as debug lines, fatal errors as errors.
 type logger struct{ to *slog.Logger }
 
-func (l logger) Noticef(format string, v ...any) { l.to.Debug("nats: " + fmt.Sprintf(format, v...)) }
-func (l logger) Errorf(format string, v ...any)  { l.to.Error("nats: " + fmt.Sprintf(format, v...)) }
-func (l logger) Fatalf(format string, v ...any)  { l.to.Error("nats: " + fmt.Sprintf(format, v...)) }
+func (l logger) log(level slog.Level, format string, v []any) {
+	l.to.Log(context.Background(), level, "NATS server", "text", fmt.Sprintf(format, v...))
+}
+
+func (l logger) Noticef(format string, v ...any) { l.log(slog.LevelDebug, format, v) }
+func (l logger) Errorf(format string, v ...any)  { l.log(slog.LevelError, format, v) }
+func (l logger) Fatalf(format string, v ...any)  { l.log(slog.LevelError, format, v) }
 
 func (l logger) Warnf(format string, v ...any) {
 	if strings.HasPrefix(format, "Maximum payloads over") { // concerns network connections; there are none
 		return
 	}
-	l.to.Warn("nats: " + fmt.Sprintf(format, v...))
+	l.log(slog.LevelWarn, format, v)
 }
 
 func (l logger) Debugf(string, ...any) {}

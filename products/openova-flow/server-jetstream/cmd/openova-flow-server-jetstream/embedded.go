@@ -38,7 +38,7 @@ const (
 	asideName = filesName + ".damaged"
 )
 
-// setAside renames damaged files, so that the next start is empty. NATS has stopped.
+// setAside renames damaged files, so that the next start is empty. The NATS server must have stopped.
 func (e *embedded) setAside() {
 	if !e.damaged {
 		return

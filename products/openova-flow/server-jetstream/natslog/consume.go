@@ -45,6 +45,9 @@ func (l *Log) consume(ctx context.Context, h *hub.Hub) error {
 		if err == nil {
 			break
 		}
+		if ctx.Err() != nil {
+			return nil
+		}
 		if errors.Is(err, errBucketSilent) {
 			if silent++; silent == maxSilent {
 				err = l.damaged("%w", err)

@@ -114,6 +114,30 @@ func TestLog_ConcurrentMessageDeletedByHandIsDamage(t *testing.T) {
 	}
 }
 
+// TestRun_NumberGivenTwiceIsDamage ends a running log as if its stream had been rewound, and starts another one on that stream.
+func TestRun_NumberGivenTwiceIsDamage(t *testing.T) {
+	s := startNATS(t, t.TempDir())
+	conn, err := s.Connect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	log, err := natslog.New(natslog.Config{Conn: conn, Timeout: testTimeout, Logger: testLogger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- log.Run(t.Context(), hub.New(hub.Config{Log: log})) }()
+	eventually(t, "loaded", func() bool { return log.Status().Loaded })
+	log.AcknowledgeTwice()
+	if err := <-done; !errors.As(err, new(*natslog.DamagedError)) {
+		t.Errorf("Run: %v, want a DamagedError", err)
+	}
+	if err := runUntilFailure(t, s, hub.Config{}); !errors.As(err, new(*natslog.DamagedError)) {
+		t.Errorf("Run after that: %v, want a DamagedError", err)
+	}
+}
+
 // keysOf returns the subjects of the bucket's keys that match. The client's own key list never ends while keys are removed.
 func keysOf(t *testing.T, s *natsserver.Server, filter string) []string {
 	t.Helper()

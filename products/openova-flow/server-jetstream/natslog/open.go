@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// open opens or creates the stream and the bucket. It retries until JetStream answers, ctx ends or the error is fatal.
+// open opens or creates the stream and the bucket. It retries until JetStream answers, ctx ends or the error is fatal. If ctx ends it returns nil.
 func (l *Log) open(ctx context.Context) error {
 	logged := false
 	for {
@@ -32,7 +32,7 @@ func (l *Log) open(ctx context.Context) error {
 			l.cfg.Logger.Warn("waiting for JetStream", "err", reason(err))
 		}
 		if !sleep(ctx, retryInterval) {
-			return ctx.Err()
+			return nil
 		}
 	}
 }

@@ -65,4 +65,6 @@ func sleep(ctx context.Context, d time.Duration) bool {
 // fatalError is an error that a retry cannot fix.
 type fatalError struct{ error }
 
+func (e *fatalError) Unwrap() error { return e.error }
+
 func fatal(format string, args ...any) error { return &fatalError{fmt.Errorf(format, args...)} }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/openova-io/openova/products/openova-flow/server-jetstream/natslog"
@@ -132,6 +133,24 @@ func TestRun_FailsWithoutItsBucket(t *testing.T) {
 		t.Fatal(err)
 	}
 	post(t, start(t, s, hub.Config{}), "F", "a", "running")
+}
+
+// TestRun_EndsWithoutErrorWhileWaitingForJetStream ends the context while Run waits for a server that does not exist.
+func TestRun_EndsWithoutErrorWhileWaitingForJetStream(t *testing.T) {
+	conn, err := nats.Connect("nats://127.0.0.1:1", nats.RetryOnFailedConnect(true), nats.ReconnectBufSize(-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	log, err := natslog.New(natslog.Config{Conn: conn, Logger: testLogger(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := log.Run(ctx, hub.New(hub.Config{Log: log})); err != nil {
+		t.Errorf("Run: %v", err)
+	}
 }
 
 // TestLog_RemovesLimitsThatLoseEntries sets limits on the stream, as an administrator may: while a replica runs, and before one starts.

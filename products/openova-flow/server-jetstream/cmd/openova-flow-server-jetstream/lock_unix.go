@@ -4,6 +4,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -22,12 +23,22 @@ func lock(dir string) (unlock func(), err error) {
 		return nil, err
 	}
 	unlock = func() { file.Close(); d.Close() }
-	byFile, byDir := flock(file), flock(d)
-	if byFile != nil || errors.Is(byDir, syscall.EWOULDBLOCK) {
+	if err := lockError(flock(file), flock(d)); err != nil {
 		unlock()
-		return nil, errLocked
+		return nil, err
 	}
 	return unlock, nil
+}
+
+// lockError returns the error of lock for the results of locking the file and the directory.
+func lockError(byFile, byDir error) error {
+	switch {
+	case errors.Is(byFile, syscall.EWOULDBLOCK), errors.Is(byDir, syscall.EWOULDBLOCK):
+		return errLocked
+	case byFile != nil:
+		return fmt.Errorf("lock its file \"lock\": %w; use a file system that supports locks", byFile)
+	}
+	return nil
 }
 
 func flock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }

@@ -38,19 +38,20 @@ func DryRun(c *rules.Config, recording io.Reader, out io.Writer) error {
 	flowID := flowOf(messages)
 	frames := follow.NewFlows()
 	state, rollouts, revisions := flow.NewState(flowID, 0), rollout.NewTracker(), revision.NewTracker()
-	desks, err := newDesks(c, printer{out}, slog.New(slog.DiscardHandler))
+	printed := &printer{out: out}
+	desks, err := newDesks(c, printed, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
 	}
 	if !slices.ContainsFunc(desks.list, func(d *desk) bool { return d.rule.ReadsFlow(flowID) }) {
-		return fmt.Errorf("no rule is for the flow of the recording, %s", flowID)
+		return fmt.Errorf("no rule applies to flow %s of the recording; add the flow to the flows of a rule", flowID)
 	}
 	lookedAt := int64(0)
-	look := func(now int64, changed bool) error {
+	look := func(now int64, changed bool) {
 		f := frames.Get(flowID)
 		if f == nil || !changed && now-lookedAt < lookAnyway {
 			desks.look(now, false)
-			return nil
+			return
 		}
 		if horizon, wanted := desks.readRollouts(flowID, now); wanted {
 			f.Rollouts = slices.DeleteFunc(rollouts.Rollouts(now), func(r rollout.Rollout) bool { return !r.EndedAt.IsZero() && r.EndedAt.Ms() <= horizon })
@@ -61,7 +62,6 @@ func DryRun(c *rules.Config, recording io.Reader, out io.Writer) error {
 		}
 		desks.found[flowID], lookedAt = f.Find(now), now
 		desks.look(now, true)
-		return nil
 	}
 	for i, r := range messages {
 		m, err := flow.Decode(flowID, r.Message)
@@ -82,8 +82,8 @@ func DryRun(c *rules.Config, recording io.Reader, out io.Writer) error {
 			continue
 		}
 		for now, changed := r.At, true; now < until; now, changed = now+lookEvery.Milliseconds(), false {
-			if err := look(now, changed); err != nil {
-				return err
+			if look(now, changed); printed.err != nil {
+				return fmt.Errorf("print the notices: %w", printed.err)
 			}
 		}
 	}
@@ -114,7 +114,7 @@ func readRecording(in io.Reader) ([]recorded, error) {
 		}
 	}
 	if len(all) == 0 {
-		return nil, errors.New("it has no messages")
+		return nil, errors.New("no messages; allowed: an answer of GET /v1/flows/{flowId}/events, or lines with {\"at\":…,\"message\":…}")
 	}
 	slices.SortStableFunc(all, func(a, b recorded) int { return int(a.At - b.At) })
 	return all, nil
@@ -140,23 +140,26 @@ func flowOf(messages []recorded) string {
 	return "recording"
 }
 
-// printer is a store that prints the notices.
-type printer struct{ out io.Writer }
-
-func (p printer) State(string) (notice.State, error) { return notice.State{}, nil }
-
-func (p printer) Room(string) int { return math.MaxInt }
-
-func (p printer) Commit(_, _, channel string, c notice.Change) error {
-	for i := range c.Notices {
-		if _, err := io.WriteString(p.out, line(channel, &c.Notices[i])); err != nil {
-			return err
-		}
-	}
-	return nil
+// printer is a store that prints the notices. It stops at the first error of out and keeps it, since desks only log the errors of a store.
+type printer struct {
+	out io.Writer
+	err error
 }
 
-// line is a notice for a terminal.
+func (p *printer) State(string) (notice.State, error) { return notice.State{}, nil }
+
+func (p *printer) Room(string) int { return math.MaxInt }
+
+func (p *printer) Commit(_, _, channel string, c notice.Change) error {
+	for i := range c.Notices {
+		if p.err == nil {
+			_, p.err = io.WriteString(p.out, line(channel, &c.Notices[i]))
+		}
+	}
+	return p.err
+}
+
+// line formats a notice for a terminal.
 func line(channel string, n *notice.Notice) string {
 	var b strings.Builder
 	show := func(s string) string { return terminal.Text(s, 2000) }

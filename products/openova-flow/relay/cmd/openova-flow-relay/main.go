@@ -65,16 +65,20 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return err
 	}
 	flags := flag.NewFlagSet(command, flag.ContinueOnError)
-	flags.SetOutput(stderr)
-	flags.Usage = func() { fmt.Fprint(stderr, usage); flags.PrintDefaults() }
+	flags.SetOutput(io.Discard) // errors of the flag package repeat their input unescaped
 	config := flags.String("config", "", "the configuration file")
 	outboxFile := flags.String("outbox", "relay.db", "the file that keeps sent and queued notices")
 	queue := flags.Int("queue", 0, "how many notices may wait for each channel (default 1000)")
 	listen := flags.String("listen-addr", "127.0.0.1:8083", "address of /healthz, /readyz and /metrics")
 	level := flags.String("log-level", "info", "debug, info, warn or error")
 	dryRun := flags.String("dry-run", "", "a recording: print the notices that would be sent for it")
-	if err := flags.Parse(args); err != nil {
+	if err := flags.Parse(args); errors.Is(err, flag.ErrHelp) {
+		fmt.Fprint(stderr, usage)
+		flags.SetOutput(stderr)
+		flags.PrintDefaults()
 		return err
+	} else if err != nil {
+		return fmt.Errorf("%w (openova-flow-relay -h lists the flags)", err)
 	}
 	if flags.NArg() > 0 {
 		return fmt.Errorf("unexpected argument %s", terminal.Argument(flags.Arg(0)))
@@ -95,10 +99,10 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 		return app.Probe(ctx, c, nil, stdout)
 	default:
-		return fmt.Errorf("%s is no command; there are run (the default), test, check, version and help", terminal.Argument(command))
+		return fmt.Errorf("unknown command %s; allowed: run (the default), test, check, version, help", terminal.Argument(command))
 	}
 	if *dryRun != "" {
-		return dry(*config, *dryRun, stdin, stdout)
+		return printDryRun(*config, *dryRun, stdin, stdout)
 	}
 	if *queue < 0 {
 		return fmt.Errorf("invalid --queue %d; allowed: a positive number", *queue)
@@ -115,7 +119,8 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	return app.Run(ctx, app.Config{File: *config, Outbox: *outboxFile, Queue: *queue, Listener: l, Version: buildVersion(), Log: log})
 }
 
-func dry(config, recording string, stdin io.Reader, stdout io.Writer) error {
+// printDryRun prints the notices for a recording; - is stdin.
+func printDryRun(config, recording string, stdin io.Reader, stdout io.Writer) error {
 	c, err := rules.Read(config)
 	if err != nil {
 		return err

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
+	"io"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -85,6 +87,19 @@ func TestDryRun_NoRuleForTheFlow(t *testing.T) {
 	}
 }
 
+// closedPipe fails each write.
+type closedPipe struct{}
+
+func (closedPipe) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
+
+func TestDryRun_ReportsWriteErrors(t *testing.T) {
+	file := config(t, "http://127.0.0.1:1", "http://127.0.0.1:1")
+	err := run(t.Context(), []string{"--config", file, "--dry-run", recordings + "kit-fsn1.events.jsonl"}, nil, closedPipe{}, io.Discard)
+	if !errors.Is(err, io.ErrClosedPipe) {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestDryRun_Revisions prints how two commits end that real controllers have applied.
 func TestDryRun_Revisions(t *testing.T) {
 	file := config(t, "http://127.0.0.1:1", "http://127.0.0.1:1")
@@ -130,6 +145,12 @@ func TestRun_RefusesWrongArguments(t *testing.T) {
 		if _, _, err := command(args...); err == nil {
 			t.Errorf("%q is accepted", args)
 		}
+	}
+	if _, stderr, err := command("run", "--\x1b[2J"); err == nil || stderr != "" { // main prints the error, escaped
+		t.Errorf("%q %v", stderr, err)
+	}
+	if _, stderr, err := command("run", "--help"); !errors.Is(err, flag.ErrHelp) || !strings.Contains(stderr, " -config ") {
+		t.Errorf("%q %v", stderr, err)
 	}
 	if out, _, err := command("check", "--config", file); err != nil || out != "valid: 2 channels, 1 rules\n" {
 		t.Errorf("%q %v", out, err)

@@ -1,5 +1,5 @@
-// Package otel sends each rollout that has ended as a trace, by OTLP: the rollout is the root span, each member's run a span, its waiting a child of that.
-// Dependencies are links, failures events. Ids are derived from the rollout, so a repetition is the same trace.
+// Package otel sends each rollout that has ended as a trace over OTLP. The rollout is the root span, the run of each member is a child of it, and the time for
+// which a run waited is a child of the run. Dependencies are links, failures are events. Ids are derived from the rollout, so a repetition is the same trace.
 package otel
 
 import (
@@ -27,7 +27,7 @@ const (
 
 // Sender is a channel.Sender.
 type Sender struct {
-	URL      string         // of the collector, without a path; http is without TLS
+	URL      string         // of the collector, without a path; the scheme http means no TLS
 	Protocol string         // GRPC or HTTP
 	Token    channel.Secret // a bearer token, optional
 	Client   *http.Client   // for HTTP
@@ -46,15 +46,15 @@ func (s *Sender) Send(ctx context.Context, d channel.Delivery, _ channel.Memory)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil && token != "" { // a collector may echo it
-			err = errors.New(strings.ReplaceAll(err.Error(), token, "[credential]"))
-		}
-	}()
 	client, err := s.client(token)
 	if err != nil {
 		return err
 	}
+	defer func() {
+		if err != nil && token != "" { // a collector may echo the token
+			err = errors.New(strings.ReplaceAll(err.Error(), token, "[credential]"))
+		}
+	}()
 	exporter, err := otlptrace.New(ctx, client)
 	if err != nil {
 		return fmt.Errorf("connect to the collector: %w", err)

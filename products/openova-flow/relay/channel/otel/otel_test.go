@@ -154,7 +154,7 @@ func TestSender_FollowsNoRedirect(t *testing.T) {
 	}
 }
 
-// TestSender_ErrorHasNoToken has a collector refuse, and echo the token.
+// TestSender_ErrorHasNoToken has a collector echo the token in its error.
 func TestSender_ErrorHasNoToken(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -173,6 +173,17 @@ func TestSender_ErrorHasNoToken(t *testing.T) {
 	}
 	s := &otel.Sender{URL: "http://" + l.Addr().String(), Protocol: otel.GRPC, Token: channel.Secret(token)}
 	if err := s.Send(t.Context(), rollout(), nil); err == nil || strings.Contains(err.Error(), "t0ken") || !strings.Contains(err.Error(), "PermissionDenied") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestSender_InvalidURLIsPermanent(t *testing.T) {
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("t0ken"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s := &otel.Sender{URL: "http://[", Protocol: otel.HTTP, Token: channel.Secret(token), Client: channel.NewClient()}
+	if err := s.Send(t.Context(), rollout(), nil); !channel.IsPermanent(err) {
 		t.Errorf("%v", err)
 	}
 }

@@ -49,7 +49,7 @@ func spansOf(n *notice.Notice) tracetest.SpanStubs {
 		b.members[m.ID] = true
 	}
 	start := n.Since
-	for i := range n.Rollout.Members { // some waited before the first one ran
+	for i := range n.Rollout.Members { // a member may have waited before the rollout began
 		if begin := begins(&n.Rollout.Members[i]); begin != 0 {
 			start = min(start, begin)
 		}
@@ -76,7 +76,7 @@ func spansOf(n *notice.Notice) tracetest.SpanStubs {
 	return b.stubs
 }
 
-// context returns the identity of a span: part is empty for the run of a node, and the node is empty for the root.
+// context returns the identity of a span. node is empty for the root; part is empty for the root and for the run of a node.
 func (b *builder) context(node, part string) trace.SpanContext {
 	sum := sha256.Sum256([]byte("span\x00" + b.traceID.String() + "\x00" + node + "\x00" + part))
 	var id trace.SpanID
@@ -118,7 +118,7 @@ func (b *builder) member(m *notice.Member) {
 			Attributes: []attribute.KeyValue{semconv.ExceptionType("failure"), semconv.ExceptionMessage(m.Failure), attrNode.String(m.ID)}}
 		if m.FailedAt >= begin {
 			s.Events = append(s.Events, failure)
-		} else if len(b.stubs[0].Events) < maxEvents { // of an earlier run
+		} else if len(b.stubs[0].Events) < maxEvents { // the failure of an earlier run: an event of the root
 			b.stubs[0].Events = append(b.stubs[0].Events, failure)
 		}
 	}

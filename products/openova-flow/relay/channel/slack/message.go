@@ -1,7 +1,6 @@
 package slack
 
 import (
-	"net/url"
 	"strings"
 
 	"github.com/openova-io/openova/products/openova-flow/relay/channel"
@@ -21,8 +20,6 @@ const (
 func escape(s string) string { return escapes.Replace(s) }
 
 var escapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
-
-func queryEscape(s string) string { return url.QueryEscape(s) }
 
 // message returns the message of a delivery. Its body is rich text, whose texts are shown as they are: nothing in them is markup.
 func (s *Sender) message(d *channel.Delivery) message {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -29,13 +30,13 @@ const (
 type Sender struct {
 	Channel string // its id
 	Token   channel.Secret
-	API     string // DefaultAPI if empty
+	API     string // base URL; default DefaultAPI
 	Client  *http.Client
 
 	next time.Time // when another message may be posted: Slack takes one a second for a channel
 }
 
-// metadata is what a message carries for the relay to find it again.
+// metadata is the part of a message by which the relay finds it again.
 type metadata struct {
 	EventType string            `json:"event_type"`
 	Payload   map[string]string `json:"event_payload"`
@@ -55,7 +56,7 @@ type message struct {
 	UnfurlMedia bool      `json:"unfurl_media"`
 }
 
-// answer is what all methods answer with.
+// answer has the fields of the answers of all methods.
 type answer struct {
 	OK       bool      `json:"ok"`
 	Error    string    `json:"error"`
@@ -66,6 +67,7 @@ type answer struct {
 	} `json:"response_metadata"`
 }
 
+// earlier is a message in the channel or in a thread.
 type earlier struct {
 	TS       string    `json:"ts"`
 	Metadata *metadata `json:"metadata"`
@@ -76,7 +78,7 @@ func (s *Sender) Send(ctx context.Context, d channel.Delivery, m channel.Memory)
 	ts := string(m.Get())
 	var err error
 	if ts == "" && d.Repeat {
-		if ts, err = s.find(ctx, "conversations.history", map[string]string{"subject": d.Subject()}, nil, d.Notice.Since); err != nil {
+		if ts, err = s.find(ctx, "conversations.history", "", map[string]string{"subject": d.Subject()}, d.Notice.Since); err != nil {
 			return err
 		}
 		if ts != "" {
@@ -112,11 +114,11 @@ func (s *Sender) Send(ctx context.Context, d channel.Delivery, m channel.Memory)
 	return s.reply(ctx, &d, ts)
 }
 
-// reply replies to a message that its subject is over: an edit notifies nobody.
+// reply replies to a message that its subject is resolved: Slack notifies nobody of an edit.
 func (s *Sender) reply(ctx context.Context, d *channel.Delivery, ts string) error {
-	own := map[string]string{"reply": d.ID()} // not id: the message that it replies to has that and is listed too
+	own := map[string]string{"reply": d.ID()} // not id, which the message has: it is listed with its replies
 	if d.Repeat {
-		found, err := s.find(ctx, "conversations.replies", own, map[string]string{"ts": ts}, 0)
+		found, err := s.find(ctx, "conversations.replies", ts, own, 0)
 		if err != nil || found != "" {
 			return err
 		}
@@ -131,18 +133,18 @@ func (s *Sender) reply(ctx context.Context, d *channel.Delivery, ts string) erro
 	return err
 }
 
-// find returns the ts of the message whose metadata has some values, empty if there is none. since is Unix milliseconds.
-func (s *Sender) find(ctx context.Context, method string, values, query map[string]string, since int64) (string, error) {
-	cursor := ""
+// find returns the ts of the message whose metadata has some values, empty if there is none. It searches the thread of a message, or the channel if thread is
+// empty. since is Unix milliseconds; 0: no limit.
+func (s *Sender) find(ctx context.Context, method, thread string, values map[string]string, since int64) (string, error) {
+	form := url.Values{"channel": {s.Channel}, "limit": {"100"}, "include_all_metadata": {"true"}}
+	if thread != "" {
+		form.Set("ts", thread)
+	}
+	if since > 0 {
+		form.Set("oldest", strconv.FormatInt(since/1000-60, 10))
+	}
 	for range maxPages {
-		form := map[string]string{"channel": s.Channel, "limit": "100", "include_all_metadata": "true", "cursor": cursor}
-		if since > 0 {
-			form["oldest"] = strconv.FormatInt(since/1000-60, 10)
-		}
-		for key, value := range query {
-			form[key] = value
-		}
-		a, err := s.get(ctx, method, form)
+		a, err := s.callForm(ctx, method, form)
 		if err != nil {
 			return "", err
 		}
@@ -160,9 +162,10 @@ func (s *Sender) find(ctx context.Context, method string, values, query map[stri
 		if at >= 0 {
 			return a.Messages[at].TS, nil
 		}
-		if cursor = a.Meta.Cursor; cursor == "" {
+		if a.Meta.Cursor == "" {
 			break
 		}
+		form.Set("cursor", a.Meta.Cursor)
 	}
 	return "", nil
 }
@@ -191,44 +194,39 @@ type apiError struct{ code string }
 
 func (e *apiError) Error() string { return fmt.Sprintf("slack answers %.100q", e.code) }
 
-// gone reports whether a message can't be edited any more.
+// gone reports whether err says that a message cannot be edited any more.
 func gone(err error) bool {
 	e, ok := err.(*apiError)
 	return ok && slices.Contains([]string{"message_not_found", "cant_update_message", "edit_window_closed"}, e.code)
 }
 
-// permanentErrors are the errors of a message that Slack never takes. All others may be repaired in Slack or in the files of the relay.
+// permanentErrors are the errors for a message that Slack never accepts. All other errors can be repaired in Slack or in the files of the relay.
 var permanentErrors = []string{"msg_too_long", "no_text", "invalid_blocks", "invalid_blocks_format", "invalid_metadata_format", "metadata_too_large", "invalid_arguments", "invalid_json"}
 
+// call calls a method of the Web API with a message.
 func (s *Sender) call(ctx context.Context, method string, m message) (*answer, error) {
 	body, err := json.Marshal(m)
 	if err != nil {
 		return nil, &channel.Permanent{Err: err}
 	}
-	return s.do(ctx, http.MethodPost, method, "application/json; charset=utf-8", body)
+	return s.do(ctx, method, "application/json; charset=utf-8", body)
 }
 
-func (s *Sender) get(ctx context.Context, method string, form map[string]string) (*answer, error) {
-	req := make([]string, 0, len(form))
-	for key, value := range form {
-		if value != "" {
-			req = append(req, key+"="+queryEscape(value))
-		}
-	}
-	slices.Sort(req)
-	return s.do(ctx, http.MethodPost, method, "application/x-www-form-urlencoded", []byte(strings.Join(req, "&")))
+// callForm calls a method of the Web API that takes no JSON.
+func (s *Sender) callForm(ctx context.Context, method string, form url.Values) (*answer, error) {
+	return s.do(ctx, method, "application/x-www-form-urlencoded", []byte(form.Encode()))
 }
 
-func (s *Sender) do(ctx context.Context, verb, method, kind string, body []byte) (*answer, error) {
+func (s *Sender) do(ctx context.Context, method, contentType string, body []byte) (*answer, error) {
 	token, err := s.Token.Read()
 	if err != nil {
 		return nil, err
 	}
-	req, err := http.NewRequestWithContext(ctx, verb, strings.TrimSuffix(cmp.Or(s.API, DefaultAPI), "/")+"/"+method, nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, strings.TrimSuffix(cmp.Or(s.API, DefaultAPI), "/")+"/"+method, nil)
 	if err != nil {
 		return nil, &channel.Permanent{Err: err}
 	}
-	req.Header.Set("Content-Type", kind)
+	req.Header.Set("Content-Type", contentType)
 	req.Header.Set("Authorization", "Bearer "+token)
 	text, err := channel.Post(s.Client, req, body)
 	if err != nil {
@@ -239,10 +237,11 @@ func (s *Sender) do(ctx context.Context, verb, method, kind string, body []byte)
 		return nil, fmt.Errorf("read the answer of slack: %w", err)
 	}
 	if !a.OK {
-		if err := error(&apiError{a.Error}); !slices.Contains(permanentErrors, a.Error) {
-			return nil, err
+		err := &apiError{a.Error}
+		if slices.Contains(permanentErrors, a.Error) {
+			return nil, &channel.Permanent{Err: err}
 		}
-		return nil, &channel.Permanent{Err: &apiError{a.Error}}
+		return nil, err
 	}
 	return &a, nil
 }

@@ -56,12 +56,17 @@ func send(t *testing.T, s *slack.Sender, d channel.Delivery, m channel.Memory) {
 func TestSender_OneMessageFromOpenedToResolved(t *testing.T) {
 	hub, s := setUp(t)
 	var m memory
-	send(t, s, cause(notice.Opened), &m)
+	d := cause(notice.Opened)
+	send(t, s, d, &m)
 	first := hub.Messages()
-	if len(first) != 1 || first[0].Text != "db in fsn1 (prod): needs a person. It failed." {
+	if len(first) != 1 || first[0].Text != d.Notice.Title()+": "+d.Notice.Status()+". It failed." {
 		t.Fatalf("%+v", first)
 	}
-	for _, part := range []string{"db in fsn1 (prod)", "It failed.", "Open", "Blocks 2 fsn1/a, fsn1/b", "Run kubectl get pods"} {
+	parts := []string{d.Notice.Title(), "It failed.", "Open"}
+	for _, f := range d.Notice.Facts() {
+		parts = append(parts, f.Name+" "+f.Value)
+	}
+	for _, part := range parts {
 		if !strings.Contains(first[0].Body, part) {
 			t.Errorf("%q is not in %q", part, first[0].Body)
 		}
@@ -79,7 +84,7 @@ func TestSender_OneMessageFromOpenedToResolved(t *testing.T) {
 	}
 }
 
-// TestSender_RepetitionFindsItsMessage has an attempt post without an answer, for the message and for the reply.
+// TestSender_RepetitionFindsItsMessage loses the answer to a post, first of the message and then of the reply.
 func TestSender_RepetitionFindsItsMessage(t *testing.T) {
 	hub, s := setUp(t)
 	other := cause(notice.Opened)

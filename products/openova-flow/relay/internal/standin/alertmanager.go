@@ -11,11 +11,10 @@ import (
 
 // Alertmanager takes alerts by API v2.
 type Alertmanager struct {
-	log
+	base
 
 	alerts map[string]*Alert
 	order  []string
-	posts  int
 }
 
 // Alert is an alert, known by its labels.
@@ -36,7 +35,7 @@ var labelName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 func (s *Alertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed(w) {
+	if s.unavailable(w) {
 		return
 	}
 	if r.Method != http.MethodPost || r.URL.Path != "/api/v2/alerts" || r.Header.Get("Content-Type") != "application/json" {
@@ -50,7 +49,6 @@ func (s *Alertmanager) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	s.posts++
 	now := time.Now()
 	for _, a := range all {
 		if a.Labels["alertname"] == "" || a.StartsAt.IsZero() || a.EndsAt.Before(a.StartsAt) {

@@ -11,7 +11,7 @@ import (
 
 // Collector takes traces by OTLP over HTTP, at most 4 MiB at once as over gRPC.
 type Collector struct {
-	log
+	base
 	traces map[string]map[string]*tracepb.Span // by trace id and span id
 }
 
@@ -20,7 +20,7 @@ func (s *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed(w) {
+	if s.unavailable(w) {
 		return
 	}
 	var in collector.ExportTraceServiceRequest
@@ -51,7 +51,7 @@ func (s *Collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-protobuf")
 }
 
-// Traces returns the spans of each trace, by their ids. A span that came again replaces the one before.
+// Traces returns the spans of each trace, by span id. A span that was sent again replaces the earlier one.
 func (s *Collector) Traces() (all []map[string]*tracepb.Span) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

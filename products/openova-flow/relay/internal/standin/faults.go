@@ -6,35 +6,36 @@ import (
 	"sync"
 )
 
-// log is what all stand-ins have: the rules that were broken, and whether the service is away.
-type log struct {
+// base is the part that all stand-ins share: the violated rules of the service, and whether it is away. mu also guards the fields of the stand-in.
+type base struct {
 	mu     sync.Mutex
 	faults []string
 	away   bool
 }
 
-func (l *log) fault(format string, args ...any) {
-	l.faults = append(l.faults, fmt.Sprintf(format, args...))
+// fault records a violated rule. b.mu is held.
+func (b *base) fault(format string, args ...any) {
+	b.faults = append(b.faults, fmt.Sprintf(format, args...))
 }
 
-// Faults returns which rules of the service were broken.
-func (l *log) Faults() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return append([]string(nil), l.faults...)
+// Faults returns the violations of the rules of the service, in order.
+func (b *base) Faults() []string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return append([]string(nil), b.faults...)
 }
 
-// SetAway makes the service answer 503 to everything, or not any more.
-func (l *log) SetAway(away bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.away = away
+// SetAway sets whether the service answers 503 to everything.
+func (b *base) SetAway(away bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.away = away
 }
 
-// closed answers 503 if the service is away. l.mu is held.
-func (l *log) closed(w http.ResponseWriter) bool {
-	if l.away {
+// unavailable reports whether the service is away, and then answers 503. b.mu is held.
+func (b *base) unavailable(w http.ResponseWriter) bool {
+	if b.away {
 		http.Error(w, "away", http.StatusServiceUnavailable)
 	}
-	return l.away
+	return b.away
 }

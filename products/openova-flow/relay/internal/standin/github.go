@@ -10,16 +10,16 @@ import (
 	"unicode/utf8"
 )
 
-// GitHub is one repository.
+// GitHub is the REST API of GitHub with one repository.
 type GitHub struct {
-	log
+	base
 	Token string
 	Repo  string // owner/name
 
 	mux         *http.ServeMux
 	statuses    []CommitStatus
 	deployments []*Deployment
-	limit       int
+	limit       int // requests that are still answered with the rate limit
 }
 
 // CommitStatus is a status of a commit.
@@ -43,7 +43,7 @@ type Deployment struct {
 
 var deploymentStates = []string{"error", "failure", "inactive", "in_progress", "queued", "pending", "success"}
 
-// LimitNext makes it answer the next n requests with its secondary rate limit.
+// LimitNext makes GitHub answer the next n requests with its secondary rate limit.
 func (s *GitHub) LimitNext(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -54,7 +54,7 @@ func (s *GitHub) LimitNext(n int) {
 func (s *GitHub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed(w) {
+	if s.unavailable(w) {
 		return
 	}
 	if r.Header.Get("Authorization") != "Bearer "+s.Token {

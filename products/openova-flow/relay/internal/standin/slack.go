@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// Slack is one channel of a workspace.
+// Slack is the Web API of a workspace with one channel.
 type Slack struct {
-	log
+	base
 	Token, Channel string
 
-	lose     int
+	lose     int // posts whose answer is still to be lost
 	messages []*Message
-	last     time.Time
-	limited  int
+	last     time.Time // of the last post
+	limited  int       // requests above the rate limit
 }
 
 // Message is a message of the channel.
@@ -38,7 +38,7 @@ var mention = regexp.MustCompile(`<[!@#]|<https?:`)
 func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed(w) {
+	if s.unavailable(w) {
 		return
 	}
 	method := strings.TrimPrefix(r.URL.Path, "/api/")
@@ -170,7 +170,7 @@ func emoji(v any) string {
 	return ""
 }
 
-// LoseAnswers makes it post the next n messages and break the connection instead of answering.
+// LoseAnswers makes Slack post the next n messages and close the connection without an answer.
 func (s *Slack) LoseAnswers(n int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -202,7 +202,7 @@ func (s *Slack) filter(replies bool) []Message {
 	return all
 }
 
-// Limited returns how many requests were above the limit.
+// Limited returns how many requests were above the rate limit.
 func (s *Slack) Limited() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

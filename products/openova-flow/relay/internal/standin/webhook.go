@@ -16,13 +16,12 @@ import (
 
 // Webhook is a receiver of Standard Webhooks.
 type Webhook struct {
-	log
+	base
 	Secret string // the key of the signature
 	Token  string // required bearer token; empty: none
 
 	seen     map[string]bool
 	received []notice.Notice
-	headers  []http.Header
 	repeated int
 }
 
@@ -34,7 +33,7 @@ func (s *Webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed(w) {
+	if s.unavailable(w) {
 		return
 	}
 	if err != nil || r.Method != http.MethodPost {
@@ -74,7 +73,7 @@ func (s *Webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.seen = make(map[string]bool)
 	}
 	s.seen[id] = true
-	s.received, s.headers = append(s.received, got.Notice), append(s.headers, r.Header.Clone())
+	s.received = append(s.received, got.Notice)
 }
 
 // Received returns the received notices, each once, in order.
@@ -82,13 +81,6 @@ func (s *Webhook) Received() []notice.Notice {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return append([]notice.Notice(nil), s.received...)
-}
-
-// Headers returns the headers of the notices in Received.
-func (s *Webhook) Headers() []http.Header {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]http.Header(nil), s.headers...)
 }
 
 // Repeated returns the number of repeated deliveries.

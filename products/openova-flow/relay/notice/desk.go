@@ -14,14 +14,14 @@ type Limits struct {
 	After        int64    // how long something must last before it is opened
 	ResolveAfter int64    // how long it must be over before it is resolved; not for rollouts and revisions, whose end the server knows
 	UpdateEvery  int64    // the least time between two updates of a key, unless its severity rises
-	// Quiet returns when the quiet hours that an instant is in end, 0 if it is in none. Nothing is sent meanwhile, except what is opened as critical, or
-	// becomes critical, if Wake is set. Nil: no quiet hours.
+	// Quiet returns the end of the quiet hours that contain an instant, 0 if none do. Nil: no quiet hours. During quiet hours nothing is sent, except,
+	// if Wake is set, what is opened as critical or becomes critical.
 	Quiet func(at int64) int64
 	Wake  bool
 	Page  string // base URL of the page, for links; empty: no links
 }
 
-// Entry is what a Desk stores of a key that is present, or was opened and not resolved. Times are Unix milliseconds.
+// Entry is the part of a State for a key that is present, or was opened and not resolved. Times are Unix milliseconds.
 type Entry struct {
 	First int64   `json:"first"`          // when the key was first present
 	Gone  int64   `json:"gone,omitempty"` // since when it is absent; 0: it is present
@@ -29,11 +29,11 @@ type Entry struct {
 	Last  *Notice `json:"told,omitempty"` // the last notice that was sent; nil: none
 }
 
-// State is what a Desk knows of the past. The zero value is that of a desk that has never looked.
+// State is what one look leaves for the next. The zero value is the state before the first look.
 type State struct {
-	Since   int64            // when it first looked: rollouts and revisions that ended before are not sent
+	Since   int64            // time of the first look: rollouts and revisions that ended before it are not sent
 	Entries map[string]Entry // by key
-	Ended   map[string]int64 // by flow, the end of the newest rollout that was handled; by revisionsOf(flow), that of the newest revision
+	Ended   map[string]int64 // end of the newest handled rollout, by flow, and of the newest handled revision, by revisionsOf(flow)
 }
 
 // Change is the result of a look: the changes of a State, and the notices to send, in the order in which they are due.
@@ -113,7 +113,7 @@ type desk struct {
 	change Change
 }
 
-// lookAgain asks for another look at an instant.
+// lookAgain asks for another look at the instant at.
 func (d *desk) lookAgain(at int64) { d.change.Next = min(d.change.Next, at) }
 
 // full reports whether there is no room for another notice. If so, it asks for another look.
@@ -146,7 +146,7 @@ func (d *desk) absent(key string, e Entry) {
 	}
 	n := *e.Last
 	n.Until = e.Gone
-	if n.Rollout != nil { // it was sent as running, so the server has forgotten it
+	if n.Rollout != nil { // the last notice said running, so the server has lost the rollout
 		r := *n.Rollout
 		r.Outcome = "unknown"
 		n.Rollout, n.Class, n.Sentence = &r, "unknown", "The server does not know this rollout any more."

@@ -95,7 +95,7 @@ func TestDesk_ResolvesAfterResolveAfter(t *testing.T) {
 	b.look(3060, cause("a", "x"))
 	b.want("3060 a opened")
 	if n := b.last.Notices[0]; n.Episode == opened.Episode {
-		t.Error("opened again it has the same episode")
+		t.Error("two episodes of one key are equal")
 	}
 }
 
@@ -134,7 +134,7 @@ func TestDesk_SinceIsNotInTheFuture(t *testing.T) {
 	b.look(1060, n)
 	b.want("1060 a opened")
 	if got := b.last.Notices[0].Since; got != 1060 {
-		t.Errorf("it began at %d", got)
+		t.Errorf("Since is %d, want 1060", got)
 	}
 }
 

@@ -21,7 +21,7 @@ type Look struct {
 	Rollouts []rollout.Rollout // newest first
 	// Failures has the newest failure of each member, also after it was repaired. Find adds to it. Nil: they are not kept.
 	Failures  map[string]Failure
-	Revisions []Notice // see Revisions
+	Revisions []Notice // notices of revisions, to which Find only applies the limits of texts
 }
 
 // Failure is a failure of an object.
@@ -33,7 +33,7 @@ type Failure struct {
 // sources are the kinds whose root causes are notices of KindSource.
 var sources = []string{"GitRepository", "OCIRepository", "HelmRepository", "HelmChart", "Bucket", "ExternalArtifact"}
 
-// Find returns the notices of a flow, in no order. Phase, N, At and Link are not set; Until is set of rollouts and revisions that have ended.
+// Find returns the notices of a flow, in no order. It does not set Phase, N, Episode, At and Link. It sets Until only of rollouts and revisions that have ended.
 func Find(l Look) []Notice {
 	var found []Notice
 	for _, p := range oldest(l.View.Problems()) {
@@ -209,7 +209,7 @@ func (l *Look) facts(node *flow.Node, m *Member) {
 	}
 }
 
-// In returns the part of an unmerged notice that is in the regions for which has returns true. A rollout keeps its members of these regions, and their progress.
+// In returns n, which is not merged, with only the regions for which has returns true. Of a rollout only the members in these regions are kept and counted.
 func (n Notice) In(has func(region string) bool) Notice {
 	n.Regions = slices.DeleteFunc(slices.Clone(n.Regions), func(r string) bool { return !has(r) })
 	if n.Rollout == nil {

@@ -16,7 +16,7 @@ const (
 	maxCauses   = 100 // root causes of a region
 )
 
-// fit cuts what is too long. Names that differ still differ.
+// fit cuts texts and lists to their limits, and drops a command with a longer argument. Different names stay different.
 func (n *Notice) fit() {
 	n.Key, n.Label, n.Object, n.Class, n.Sentence = name(n.Key), name(n.Label), name(n.Object), name(n.Class), cut(n.Sentence, maxSentence)
 	n.Regions, n.Nodes, n.Blocks = names(n.Regions), names(n.Nodes), names(n.Blocks)
@@ -43,7 +43,7 @@ func cut(text string, limit int) string {
 	return strings.ToValidUTF8(text[:limit-len("…")], "") + "…"
 }
 
-// name returns a name that is at most maxName bytes long. The end of one that is cut is a digest of the whole.
+// name cuts a name to maxName bytes. A cut name ends with a digest of the whole name.
 func name(text string) string {
 	if len(text) <= maxName {
 		return text

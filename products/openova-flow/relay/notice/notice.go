@@ -19,20 +19,20 @@ const (
 	KindSource  Kind = "source"  // a root cause that is a source of manifests or charts
 	KindRegion  Kind = "region"  // a stale region
 
-	KindRevision Kind = "revision" // a commit of a source. Only rules that name the kind get it
+	KindRevision Kind = "revision" // a commit of a source; only for rules that name the kind
 )
 
 // Kinds has all of them.
 var Kinds = []Kind{KindRollout, KindCause, KindSource, KindRegion, KindRevision}
 
-// Phase is where in its life a notice is.
+// Phase is the stage of a subject that a notice reports.
 type Phase string
 
 // The phases.
 const (
-	Opened   Phase = "opened"   // sent for the first time
-	Updated  Phase = "updated"  // it has changed
-	Resolved Phase = "resolved" // it is over. A rollout or revision that ended before it was due is only sent as resolved
+	Opened   Phase = "opened"   // the first of an episode
+	Updated  Phase = "updated"  // the subject has changed
+	Resolved Phase = "resolved" // the subject is over. A rollout or revision that ends before it is opened has only this notice
 )
 
 // Severity is how much a notice matters.
@@ -59,11 +59,11 @@ type Notice struct {
 	Episode  string   `json:"episode"` // the same from opened to resolved, and another when it is opened again
 	Kind     Kind     `json:"kind"`
 	Phase    Phase    `json:"phase"`
-	N        int      `json:"n"`  // 1 for the first notice of a key, then one more for each
-	At       int64    `json:"at"` // when it was due
+	N        int      `json:"n"`  // 1 for the first notice of an episode, then one more for each
+	At       int64    `json:"at"` // when it was queued
 	Severity Severity `json:"severity"`
 	Flows    []string `json:"flows"`
-	Regions  []string `json:"regions"` // in order; empty for what is of no region
+	Regions  []string `json:"regions"` // sorted; empty if the subject has no region
 
 	Label    string    `json:"label"`             // the name of the object, flow or region
 	Object   string    `json:"object,omitempty"`  // Kind/namespace/name of a root cause
@@ -79,7 +79,7 @@ type Notice struct {
 	Rollout  *Rollout  `json:"rollout,omitempty"`
 	Revision *Revision `json:"revision,omitempty"`
 
-	// Late: a Desk ignores the notice unless it has an entry of the key.
+	// Late: Look ignores the notice unless the State has an entry of its key.
 	Late bool `json:"-"`
 }
 
@@ -94,7 +94,7 @@ type Revision struct {
 type Result struct {
 	Result      string `json:"result"`                // passed, failed or pending, as of wait, or Unknown
 	Sentence    string `json:"sentence,omitempty"`    // why it is failed or unknown
-	OvertakenBy string `json:"overtakenBy,omitempty"` // the commit that the source moved on to before this one was out: the result is that of this commit
+	OvertakenBy string `json:"overtakenBy,omitempty"` // the commit that the source moved on to before this one was out; Result is then the result of that commit
 }
 
 // Unknown is the result of a revision whose source was deleted, or that the server has forgotten, before it was out.
@@ -159,7 +159,7 @@ type Member struct {
 	EndedAt      int64    `json:"endedAt,omitempty"`
 	VersionFrom  string   `json:"versionFrom,omitempty"`
 	VersionTo    string   `json:"versionTo,omitempty"`
-	Needs        []string `json:"needs,omitempty"`   // ids of the members that it waits for
+	Needs        []string `json:"needs,omitempty"`   // ids of the nodes that it depends on, without sources
 	Failure      string   `json:"failure,omitempty"` // the newest failure, also of a run that was repaired
 	FailedAt     int64    `json:"failedAt,omitempty"`
 	Revision     string   `json:"revision,omitempty"` // that it works on, or worked on last, as Flux writes it

@@ -30,7 +30,7 @@ func progress(r *Rollout) string {
 	return s + "."
 }
 
-// Title is what the notice is about, in a few words and without its state: a line that stays the same when a message is updated.
+// Title names the subject in a few words, without its state, so it stays the same when a message is updated.
 func (n *Notice) Title() string {
 	flows := strings.Join(n.Flows, ", ")
 	switch n.Kind {
@@ -47,7 +47,7 @@ func (n *Notice) Title() string {
 	return n.Label + " (" + flows + ")"
 }
 
-// Status is the state in one or two words.
+// Status is the state in a few words.
 func (n *Notice) Status() string {
 	switch {
 	case n.Kind == KindRollout && n.Rollout != nil:

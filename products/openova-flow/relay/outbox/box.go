@@ -26,14 +26,14 @@ const (
 	maxBytes     = 64 << 20
 )
 
-// Box is the file. Its methods may be called from any goroutine.
+// Box is an open outbox file. Its methods may be called from any goroutine, except Close.
 type Box struct {
 	db    *bbolt.DB
-	limit int
+	limit int // deliveries in a queue
 
 	mu    sync.Mutex
 	sizes map[string]size          // of each queue
-	added map[string]chan struct{} // of each queue, with one slot: a delivery was added
+	added map[string]chan struct{} // of each queue; a value says that a delivery was added
 }
 
 type size struct {
@@ -57,8 +57,8 @@ var (
 	keyEnded   = []byte("ended")
 )
 
-// Open opens or creates a box, whose queues hold at most limit deliveries each; 0 is DefaultLimit. It fails if another process has it open, or if the file is
-// damaged.
+// Open opens or creates a box, whose queues hold at most limit deliveries each; 0: DefaultLimit. It fails if another process has the file open, or if the file
+// is damaged.
 func Open(file string, limit int) (_ *Box, err error) {
 	// A damaged file makes bbolt panic. A file that is too short causes a memory fault, which SetPanicOnFault makes a panic.
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
@@ -80,7 +80,7 @@ func Open(file string, limit int) (_ *Box, err error) {
 		if db != nil {
 			_ = db.Close() // err is the cause
 		}
-		err = fmt.Errorf("open the outbox %s: %w; if the file is damaged, move it away: what is open is then reported again", file, err)
+		err = fmt.Errorf("open the outbox %s: %w; if the file is damaged, move it away: open notices are then sent again", file, err)
 	}()
 	db, err = bbolt.Open(file, 0o600, &bbolt.Options{Timeout: 3 * time.Second})
 	if err != nil {
@@ -162,7 +162,7 @@ func readAll[V any](bucket *bbolt.Bucket, into map[string]V) error {
 	})
 }
 
-// Room returns how many deliveries fit into the queue of a channel.
+// Room returns how many deliveries may be added to the queue of a channel: none if it has maxBytes or more.
 func (b *Box) Room(channelName string) int {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -260,7 +260,7 @@ func put(bucket *bbolt.Bucket, key []byte, value any) error {
 	return bucket.Put(key, text)
 }
 
-// supersede removes queued updates of a delivery's subject: the delivery contains them.
+// supersede removes the queued updates of a delivery's subject, which the delivery replaces.
 func supersede(queue *bbolt.Bucket, d *channel.Delivery, now *size) error {
 	if d.Notice.Phase == notice.Opened {
 		return nil

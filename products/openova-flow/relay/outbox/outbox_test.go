@@ -69,7 +69,7 @@ func TestBox_KeepsStateAndQueueOverARestart(t *testing.T) {
 	}
 	commit(t, b, changeOf("a", notice.Opened))
 	if _, err := outbox.Open(file, 0); err == nil {
-		t.Error("two processes have it open")
+		t.Error("an open file is opened again")
 	}
 	b.Close()
 	if b, err = outbox.Open(file, 0); err != nil {
@@ -99,7 +99,7 @@ func TestBox_Room(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	if b.Room("hook") != 2 {
-		t.Errorf("room for %d", b.Room("hook"))
+		t.Errorf("room for %d, want 2", b.Room("hook"))
 	}
 }
 
@@ -209,8 +209,8 @@ func TestWorker_UnreadableDeliveryIsDropped(t *testing.T) {
 	}
 }
 
-// TestWorker_BoundsTheWaitThatAServiceAsksFor has a service ask for a year.
-func TestWorker_BoundsTheWaitThatAServiceAsksFor(t *testing.T) {
+// TestWorker_BoundsRequestedWait has a service ask to wait a year.
+func TestWorker_BoundsRequestedWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := open(t, 0)
 		commit(t, b, changeOf("a", notice.Opened))

@@ -11,7 +11,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/relay/notice"
 )
 
-// addedTo returns the channel that gets a value when a queue grows. b.mu is held.
+// addedTo returns the Go channel of Added. b.mu is held.
 func (b *Box) addedTo(channelName string) chan struct{} {
 	if b.added[channelName] == nil {
 		b.added[channelName] = make(chan struct{}, 1)
@@ -19,7 +19,7 @@ func (b *Box) addedTo(channelName string) chan struct{} {
 	return b.added[channelName]
 }
 
-// Added returns a channel that gets a value after something was put into a queue. It is for one reader.
+// Added returns a Go channel that gets a value after a delivery was put into a queue. Only one goroutine may receive from it.
 func (b *Box) Added(channelName string) <-chan struct{} {
 	b.mu.Lock()
 	defer b.mu.Unlock()

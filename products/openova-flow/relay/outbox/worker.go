@@ -16,7 +16,7 @@ const (
 	firstPause = time.Second
 	maxPause   = 5 * time.Minute
 	maxBusy    = time.Hour // the longest pause that a service may ask for
-	// maxAge is how long a delivery is tried.
+	// maxAge is the time after the first attempt until a delivery that fails is dropped.
 	maxAge = 24 * time.Hour
 	// sendTimeout bounds one attempt.
 	sendTimeout = time.Minute
@@ -38,11 +38,11 @@ type Worker struct {
 	Channel string
 	Sender  channel.Sender
 	Log     *slog.Logger
-	// Report gets the outcome of each attempt, and why it failed. It must not block. Nil: no reports.
+	// Report gets the outcome of each attempt, with its error. It must not block. Nil: no reports.
 	Report func(channelName string, n *notice.Notice, outcome Outcome, err error)
 
 	failures int       // of the current delivery
-	began    time.Time // its first attempt
+	began    time.Time // time of the first attempt of the current delivery
 }
 
 // Run delivers until ctx ends.
@@ -90,7 +90,7 @@ func (w *Worker) Run(ctx context.Context) {
 	}
 }
 
-// first returns the number of the first delivery in the queue. It is the only one that an earlier process may have sent.
+// first returns the Seq of the first delivery in the queue, 0 if there is none. Only this delivery may have been sent by an earlier process.
 func (w *Worker) first() uint64 {
 	if item, err := w.Box.Next(w.Channel); err == nil && item != nil {
 		return item.Seq
@@ -135,7 +135,8 @@ func (w *Worker) deliver(ctx context.Context, item *Item) time.Duration {
 	return 0
 }
 
-// pause returns how long to wait after a failure: what the service asks for, else twice as long as before, give or take a quarter.
+// pause returns how long to wait after a failure: as long as the service asks, at most maxBusy; else twice as long as before, at most maxPause, give or take a
+// quarter.
 func (w *Worker) pause(err error) time.Duration {
 	if busy := new(channel.Busy); errors.As(err, &busy) {
 		return min(busy.After, maxBusy)
@@ -147,6 +148,7 @@ func (w *Worker) pause(err error) time.Duration {
 	return time.Duration(float64(pause) * (0.75 + rand.Float64()/2))
 }
 
+// refresh sends the open notices of the channel again. A failure is only logged: the next refresh follows soon.
 func (w *Worker) refresh(ctx context.Context, r channel.Refresher) {
 	all, err := w.Box.Memories(w.Channel)
 	if err == nil && len(all) > 0 {

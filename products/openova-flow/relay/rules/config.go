@@ -27,7 +27,7 @@ type Config struct {
 // Server is the flow server that is followed.
 type Server struct {
 	URL       string `yaml:"url"`
-	TokenFile string `yaml:"tokenFile"` // of a token with the scope read; empty: no authentication
+	TokenFile string `yaml:"tokenFile"` // of a token with the scope read; default: no authentication
 }
 
 // Channel is one service. Exactly one of its fields is set.
@@ -43,7 +43,7 @@ type Channel struct {
 type Slack struct {
 	Channel   string `yaml:"channel"`   // its id
 	TokenFile string `yaml:"tokenFile"` // of a bot token with chat:write, and channels:history or groups:history
-	APIURL    string `yaml:"apiURL"`    // empty: https://slack.com/api/
+	APIURL    string `yaml:"apiURL"`    // default https://slack.com/api/
 }
 
 // Alertmanager is a cluster of Alertmanagers.
@@ -51,7 +51,7 @@ type Alertmanager struct {
 	URLs      []string          `yaml:"urls"`   // of all its members; each gets every alert
 	Labels    map[string]string `yaml:"labels"` // added to every alert
 	TokenFile string            `yaml:"tokenFile"`
-	Resend    Duration          `yaml:"resend"` // how often an open alert is sent again; 1m. At most half of resolve_timeout
+	Resend    Duration          `yaml:"resend"` // how often an open alert is sent again; default 1m. At most half of resolve_timeout
 }
 
 // Webhook is any HTTP server.
@@ -59,21 +59,21 @@ type Webhook struct {
 	URL        string `yaml:"url"`
 	SecretFile string `yaml:"secretFile"` // the key of the signature
 	TokenFile  string `yaml:"tokenFile"`  // a bearer token, optional
-	Format     string `yaml:"format"`     // json or cloudevents; json
+	Format     string `yaml:"format"`     // json (the default) or cloudevents
 }
 
-// Otel is a collector of OpenTelemetry, or anything else that takes traces by OTLP.
+// Otel is an OpenTelemetry collector, or another receiver of traces over OTLP.
 type Otel struct {
 	URL       string `yaml:"url"`       // without a path
-	Protocol  string `yaml:"protocol"`  // grpc or http; grpc
+	Protocol  string `yaml:"protocol"`  // grpc (the default) or http
 	TokenFile string `yaml:"tokenFile"` // a bearer token, optional
 }
 
 // GitHub is one API host, and the repositories on it that get reports.
 type GitHub struct {
-	APIURL       string       `yaml:"apiURL"` // empty: https://api.github.com/
+	APIURL       string       `yaml:"apiURL"` // default https://api.github.com/
 	TokenFile    string       `yaml:"tokenFile"`
-	Context      string       `yaml:"context"` // of the commit statuses; openova-flow
+	Context      string       `yaml:"context"` // of the commit statuses; default openova-flow
 	Repositories []Repository `yaml:"repositories"`
 }
 
@@ -90,20 +90,20 @@ type Rule struct {
 	Flows        []string        `yaml:"flows"` // patterns such as prod-*
 	Regions      []string        `yaml:"regions"`
 	Kinds        []notice.Kind   `yaml:"kinds"`
-	Severity     notice.Severity `yaml:"severity"`     // the least that is sent; info
-	After        *Duration       `yaml:"after"`        // how long something must last before it is opened; 1m
-	ResolveAfter *Duration       `yaml:"resolveAfter"` // how long it must be over before it is resolved; 1m
-	UpdateEvery  *Duration       `yaml:"updateEvery"`  // the least time between two updates, unless the severity rises; 30s
+	Severity     notice.Severity `yaml:"severity"`     // the least that is opened; default info
+	After        *Duration       `yaml:"after"`        // how long something must last before it is opened; default 1m
+	ResolveAfter *Duration       `yaml:"resolveAfter"` // how long it must be over before it is resolved; default 1m
+	UpdateEvery  *Duration       `yaml:"updateEvery"`  // the least time between two updates, unless the severity rises; default 30s
 	Quiet        *Quiet          `yaml:"quiet"`
 }
 
 // Quiet are hours of the day in which nothing is sent. Afterwards the notices that are still due are sent.
 type Quiet struct {
-	From     string   `yaml:"from"` // 22:00
-	To       string   `yaml:"to"`   // 07:00; before from: of the next day
-	Timezone string   `yaml:"timezone"`
-	Days     []string `yaml:"days"`     // on which they begin, mon to sun; all
-	Critical bool     `yaml:"critical"` // open critical notices even then, and send what becomes critical
+	From     string   `yaml:"from"`     // 22:00
+	To       string   `yaml:"to"`       // 07:00; of the next day unless it is later than From
+	Timezone string   `yaml:"timezone"` // such as Europe/Berlin; default UTC
+	Days     []string `yaml:"days"`     // on which they begin, mon to sun; default: every day
+	Critical bool     `yaml:"critical"` // during these hours, still send what is opened as critical or becomes critical
 }
 
 // Duration is a time.Duration, written as 30s or 5m.
@@ -119,7 +119,7 @@ func (d *Duration) UnmarshalYAML(node *yaml.Node) error {
 	return nil
 }
 
-// or returns the duration, def if it is not set.
+// or returns the duration, or def if d is nil.
 func (d *Duration) or(def time.Duration) time.Duration {
 	if d == nil {
 		return def
@@ -127,7 +127,7 @@ func (d *Duration) or(def time.Duration) time.Duration {
 	return time.Duration(*d)
 }
 
-// Read reads and checks a configuration file. The error names all that is wrong.
+// Read reads and checks a configuration file. Its error names each invalid field.
 func Read(file string) (*Config, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
@@ -140,7 +140,7 @@ func Read(file string) (*Config, error) {
 	return c, nil
 }
 
-// Parse reads and checks a configuration.
+// Parse reads and checks a configuration. Its error names each invalid field.
 func Parse(text []byte) (*Config, error) {
 	var root yaml.Node
 	if err := yaml.Unmarshal(text, &root); err != nil {
@@ -196,14 +196,14 @@ var (
 	validID         = regexp.MustCompile(`^[CGD][A-Z0-9]{2,20}$`)
 )
 
-// checkURL checks the address of a service. It has no user and no query, which logs would show.
+// checkURL checks the address of a service. It may have no user and no query, since logs show it.
 func checkURL(field, text string) error {
 	u, err := url.Parse(text)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return fault(field, "invalid address; allowed: an http or https URL with a host")
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return fault(field, "invalid address: it has a user, a query or a fragment; credentials belong into files")
+		return fault(field, "invalid address: it has a user, a query or a fragment; put credentials into files")
 	}
 	return nil
 }
@@ -295,7 +295,7 @@ func (r *Rule) validate(field string, channels map[string]Channel) error {
 	for i, name := range r.Channels {
 		c, ok := channels[name]
 		if !ok {
-			errs = append(errs, fault(fmt.Sprintf("%s.channels[%d]", field, i), "there is no channel %.100q; there are %s", name, strings.Join(sortedKeys(channels), ", ")))
+			errs = append(errs, fault(fmt.Sprintf("%s.channels[%d]", field, i), "unknown channel %.100q; allowed: %s", name, strings.Join(sortedKeys(channels), ", ")))
 		}
 		if c.GitHub != nil && len(r.Regions) == 0 {
 			errs = append(errs, fault(field+".regions", "name the regions whose results set the status of a commit: the rule is for %s", name))

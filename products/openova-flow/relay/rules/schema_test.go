@@ -17,7 +17,7 @@ type schema struct {
 	Items                *schema
 }
 
-// TestConfig_EqualsTheSchemaOfTheChart compares the fields of the configuration with flowRelay.config of the chart, which sets server itself.
+// TestConfig_EqualsTheSchemaOfTheChart compares the fields of the configuration with flowRelay.config of the chart. The chart sets the field server itself.
 func TestConfig_EqualsTheSchemaOfTheChart(t *testing.T) {
 	text, err := os.ReadFile("../../../../platform/openova-flow-server/chart/values.schema.json")
 	if err != nil {

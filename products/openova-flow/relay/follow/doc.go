@@ -1,2 +1,2 @@
-// Package follow keeps the state of all flows of a server, from its stream of all flows and from its lists of rollouts.
+// Package follow keeps the state of all flows of a server, from its stream of all flows and from its lists of rollouts and revisions.
 package follow

@@ -12,10 +12,10 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/rollout"
 )
 
-// Flows is the state of all flows. It is for one goroutine.
+// Flows is the state of all flows. It is not safe for concurrent use.
 type Flows struct {
 	flows    map[string]*Flow
-	listed   bool            // the connection has listed the flows
+	listed   bool            // the list of flows has arrived on this connection
 	arrived  map[string]bool // flows whose snapshot has arrived on this connection, while its initial snapshots arrive
 	pending  map[string]bool // flows whose snapshot has not arrived yet
 	clock    int64           // how far the server's clock is ahead, in milliseconds
@@ -27,14 +27,14 @@ type Flow struct {
 	ID        string
 	state     *flow.State
 	regions   map[string]claims.Region
-	snapshot  *flow.Message // of the state, at the last Find
-	read      *gate.State   // made from snapshot; nil: the state has changed since
+	snapshot  *flow.Message // of state, at the last Find
+	read      *gate.State   // read from snapshot; nil: state has changed since
 	Rollouts  []rollout.Rollout
 	Revisions []revision.Revision // the newest; without FollowRevisions they are not read
 	Known     bool                // Rollouts and Revisions have been read
 	Changed   bool                // since the last Find
 	ReadAt    int64               // when reading Rollouts or Revisions last began, Unix milliseconds
-	Reading   bool                // they are being read
+	Reading   bool                // Rollouts or Revisions are being read
 
 	RolloutsOutdated  bool // a message has arrived since Rollouts was last read
 	RevisionsOutdated bool // a source has moved on from a commit since Revisions was last read
@@ -52,7 +52,7 @@ func NewFlows() *Flows {
 // Apply applies a frame. now is the local time, Unix milliseconds. It returns the flow that has changed, nil if none has.
 func (s *Flows) Apply(f Frame, now int64) (*Flow, error) {
 	if f.Flow == "" {
-		return nil, s.ofStream(f, now)
+		return nil, s.applyStreamEvent(f, now)
 	}
 	switch f.Event {
 	case "deleted":
@@ -75,7 +75,7 @@ func (s *Flows) Apply(f Frame, now int64) (*Flow, error) {
 	fl.state.Apply(m)
 	fl.read, fl.Changed, fl.RolloutsOutdated = nil, true, true
 	switch {
-	case f.ID != "": // all initial snapshots have arrived; from now on only changes come
+	case f.ID != "": // a cursor: all initial snapshots have arrived, and only changes follow
 		clear(s.pending)
 	case m.Type == flow.TypeSnapshot:
 		s.snapshotArrived(f.Flow)
@@ -94,8 +94,8 @@ func (s *Flows) snapshotArrived(id string) {
 	delete(s.pending, id)
 }
 
-// ofStream applies an event of the stream itself.
-func (s *Flows) ofStream(f Frame, now int64) error {
+// applyStreamEvent applies an event that belongs to the stream, not to a flow.
+func (s *Flows) applyStreamEvent(f Frame, now int64) error {
 	switch f.Event {
 	case Connected, Lost:
 		s.listed = false
@@ -162,7 +162,7 @@ func (s *Flows) Each(f func(*Flow)) {
 	}
 }
 
-// Get returns a flow; nil: there is none.
+// Get returns a flow, nil if there is none with this id.
 func (s *Flows) Get(id string) *Flow { return s.flows[id] }
 
 // Len returns how many flows there are.

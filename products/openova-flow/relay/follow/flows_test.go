@@ -77,7 +77,7 @@ func TestFlows_CompleteAfterAllSnapshots(t *testing.T) {
 	}
 	b.apply("10", "a", "upsert-nodes", `{"type":"upsert-nodes","nodes":[{"id":"r/x","flowId":"a","label":"x","status":"succeeded","region":"r"}]}`)
 	if f := b.flows.Get("a"); !f.Changed || !f.RolloutsOutdated || len(f.Find(100_000)) != 0 {
-		t.Error("it is not changed")
+		t.Error("the flow is not changed")
 	}
 }
 
@@ -100,14 +100,14 @@ func TestFlows_NewConnectionWithoutCursorWaitsForAllSnapshots(t *testing.T) {
 	b.apply("", "", "flows", `{"flows":{"a":"1","b":"1","c":"1"},"seq":20}`)
 	b.wantComplete(false)
 	b.apply("", "c", "snapshot", snapshot("c"))
-	b.wantComplete(false) // a and b are still as before
+	b.wantComplete(false) // the snapshots of a and b are pending
 	b.apply("", "a", "snapshot", snapshot("a"))
 	b.wantComplete(false)
 	b.apply("20", "b", "snapshot", snapshot("b"))
 	b.wantComplete(true)
 	b.apply("", "", follow.Connected, "")
 	b.apply("", "", "flows", `{"flows":{"a":"1","b":"1","c":"2"},"seq":30}`)
-	b.apply("", "c", "snapshot", snapshot("c")) // only that one was lost
+	b.apply("", "c", "snapshot", snapshot("c")) // c is a new incarnation; a and b are resumed
 	b.wantComplete(false)
 	b.apply("", "", "heartbeat", `{"seq":30,"at":61000}`)
 	b.wantComplete(true)

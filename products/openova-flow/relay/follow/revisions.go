@@ -11,8 +11,8 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/server/revision"
 )
 
-// revisions makes the notices of commits. For the commit that a source has, package gate gives the result, as for the command wait. For the commits that it
-// had before, the server's list of revisions has it.
+// revisions makes the notices of commits. The result of the current commit of a source is from package gate, as for the command wait. The results of its
+// earlier commits are from the server's list of revisions.
 type revisions struct {
 	wants func(region string) bool
 	gates map[commit]*gate.Gate // of the commits that sources have
@@ -29,7 +29,7 @@ type source struct {
 	revision string // as Flux writes it
 }
 
-// maxCommits is the maximum number of commits of a region for which there are notices: each costs a look at the whole flow.
+// maxCommits is the maximum number of current commits of a region for which there are notices: each costs a look at the whole flow.
 const maxCommits = 50
 
 // FollowRevisions makes Find return notices of the revisions of some regions too.
@@ -118,14 +118,14 @@ func (r *revisions) former(f *Flow, sources map[string]source, results map[commi
 			if part.State != revision.Done && part.State != revision.Overtaken { // the list is older than the state of the flow
 				continue
 			}
-			result, final := partOf(part, by, results)
+			result, final := formerResult(part, by, results)
 			n := noticeOf(f.ID, c, result)
 			n.Since = part.FirstSeenAt
 			if final {
 				n.Until = cmp.Or(part.EndedAt.Ms(), part.FirstSeenAt)
 			}
-			// A region claims which commit an OCI artifact was made from. For the artifact that a source has, that is its own region. For an earlier one it may
-			// be any region, so the commit must have been reported before.
+			// A region claims which commit an OCI artifact was made from. For the current artifact of a source that is its own region. For an earlier artifact
+			// it may be any region, so the notice is late: it counts only if the commit was reported before.
 			n.Late = !final || rev.Source.Kind == kindOCI
 			if k, twice := at[c]; !twice {
 				at[c], found = len(found), append(found, n)
@@ -137,9 +137,9 @@ func (r *revisions) former(f *Flow, sources map[string]source, results map[commi
 	return found
 }
 
-// partOf returns the result of a commit whose source has moved on to the commit by, and whether the result is final. by is nil if the source was deleted, or
-// has another repository. As for the command wait, a commit is out when a later one is out.
-func partOf(part *revision.Region, by *commit, results map[commit]notice.Result) (r notice.Result, final bool) {
+// formerResult returns the result of a commit whose source has moved on to the commit by, and whether the result is final. by is nil if the source was deleted,
+// or follows another repository. As for the command wait, a commit is out when a later one is out.
+func formerResult(part *revision.Region, by *commit, results map[commit]notice.Result) (r notice.Result, final bool) {
 	switch {
 	case part.State == revision.Done:
 		return notice.Result{Result: insight.Passed}, true

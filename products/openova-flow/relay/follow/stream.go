@@ -21,7 +21,7 @@ import (
 const (
 	// maxLine bounds a line of the stream: a server lets no flow have a larger snapshot.
 	maxLine = 512 << 20
-	// silence is after how long without a frame a connection is given up. The server sends a heartbeat every 15 seconds.
+	// silence is how long a connection may receive nothing until it is closed. The server sends a heartbeat every 15 seconds.
 	silence = 45 * time.Second
 	// Pauses between two attempts to connect.
 	firstPause, maxPause = 500 * time.Millisecond, 30 * time.Second
@@ -40,14 +40,14 @@ type Server struct {
 type Frame struct {
 	ID    string // the cursor, empty if it has none
 	Flow  string // empty for events of the stream itself
-	Event string // connected and lost are the reader's own: the connection has begun, and has ended
+	Event string // as sent by the server, or Connected or Lost
 	Data  []byte
 }
 
-// Events of Frame that the server does not send.
+// Events of Frame that Run adds.
 const (
-	Connected = "connected"
-	Lost      = "lost"
+	Connected = "connected" // a connection has begun
+	Lost      = "lost"      // a connection has ended, or could not be made
 )
 
 // Run sends the frames of the stream to frames until ctx ends, and reconnects with the last cursor whenever the connection ends.
@@ -89,7 +89,7 @@ func send(ctx context.Context, frames chan<- Frame, f Frame) bool {
 func (s *Server) connect(ctx context.Context, cursor *string, frames chan<- Frame) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	watchdog := time.AfterFunc(silence, func() { cancel(errors.New("no frame came for too long")) })
+	watchdog := time.AfterFunc(silence, func() { cancel(fmt.Errorf("nothing received for %v", silence)) })
 	defer watchdog.Stop()
 	req, err := s.request(ctx, "/v1/stream")
 	if err != nil {
@@ -151,7 +151,7 @@ func (s *Server) request(ctx context.Context, path string) (*http.Request, error
 	return req, err
 }
 
-// plain returns an error without the URL, and with the reason why ctx has ended.
+// plain returns the cause of ctx if it has ended, else err without the URL.
 func (s *Server) plain(ctx context.Context, err error) error {
 	if u := new(url.Error); errors.As(err, &u) {
 		err = u.Err

@@ -96,7 +96,7 @@ func TestServer_Lists(t *testing.T) {
 	}
 }
 
-// silent is a connection that brings its head and nothing else.
+// silent is a transport whose responses have a header and never any bytes.
 type silent struct{ begun chan time.Time }
 
 func (s silent) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -122,7 +122,7 @@ func TestServer_GivesUpASilentConnection(t *testing.T) {
 			}
 		}
 		if took := (<-transport.begun).Sub(<-transport.begun).Abs(); took < 45*time.Second || took > 47*time.Second {
-			t.Errorf("it connects again after %v", took)
+			t.Errorf("it connects again after %v, want 45 s to 47 s", took)
 		}
 		cancel()
 	})

@@ -14,7 +14,7 @@ import (
 
 const commits = "  - {name: commits, channels: [commits], kinds: [revision], regions: [fsn1, hel1, real], after: 0s, resolveAfter: 0s, updateEvery: 1s}\n"
 
-// after returns the index of the first message that is more than d later than the first one.
+// after returns the index of the first message that was recorded more than d after messages[0].
 func after(messages []recorded, d time.Duration) int {
 	return slices.IndexFunc(messages, func(r recorded) bool { return r.At > messages[0].At+d.Milliseconds() })
 }
@@ -25,16 +25,17 @@ func checkOneRollout(t *testing.T, s *stage, phases string) {
 	if got := phasesByObject(s)["rollout"]; got != phases {
 		t.Errorf("the webhook got the rollout as %q, want %q", got, phases)
 	}
-	n := s.hook.Received()
-	if len(n) == 0 {
-		t.Fatal("the webhook got nothing")
+	notices := s.hook.Received()
+	if len(notices) == 0 {
+		t.Fatal("the webhook got no notices")
 	}
-	if r := n[len(n)-1].Rollout; r == nil || r.Outcome != "succeeded" || r.Done != 24 {
-		t.Errorf("the last notice is %+v", n[len(n)-1])
+	last := notices[len(notices)-1]
+	if r := last.Rollout; r == nil || r.Outcome != "succeeded" || r.Done != 24 {
+		t.Errorf("the last notice is %+v", last)
 	}
 	rollouts := 0
 	for _, m := range s.slack.Messages() {
-		if strings.HasPrefix(m.Text, "Rollout of bootstrap: succeeded") {
+		if strings.HasPrefix(m.Text, last.Title()+": "+last.Status()) {
 			rollouts++
 		}
 	}
@@ -105,9 +106,9 @@ func TestRelay_CursorOlderThanTheRing(t *testing.T) {
 	})
 }
 
-// TestRelay_AwayWhileProblemsComeAndGo has three problems that are repaired while the relay is away: one that was sent before, one that was not due yet, and
-// one that began meanwhile.
-func TestRelay_AwayWhileProblemsComeAndGo(t *testing.T) {
+// TestRelay_ProblemsRepairedWhileAway has three problems that are repaired while the relay is away: one that was sent before, one that was not due yet, and
+// one that began while the relay was away.
+func TestRelay_ProblemsRepairedWhileAway(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		stop := s.relay(everything)
 		s.post(failing("fsn1", "sent", time.Now(), "It could not be installed."))
@@ -149,7 +150,7 @@ func TestRelay_RestartsKeepAlertsFiring(t *testing.T) {
 	})
 }
 
-// revisions returns an upsert of a Git source that has a commit, and of its Kustomization, which has applied the same or another one.
+// revisions returns an upsert of a Git source at the commit has, and of its Kustomization, whose applied commit is applied.
 func revisions(region, has, applied string) string {
 	status, judgement := "succeeded", `"judgement":{"state":"ready"}`
 	if has != applied {
@@ -191,9 +192,9 @@ func check(t *testing.T, what string, got, want map[string]string) {
 	}
 }
 
-// TestRelay_AwayWhileCommitsComeAndGo pushes commit 1 before the relay stops; it is out while the relay is away. Commit 2 is pushed and is out meanwhile.
-// Commit 3 is pushed meanwhile, and is not out when the relay starts again.
-func TestRelay_AwayWhileCommitsComeAndGo(t *testing.T) {
+// TestRelay_CommitsAppliedWhileAway pushes commit 1 before the relay stops, and commits 2 and 3 while it is away. Commits 1 and 2 are applied while it is away;
+// commit 3 is not applied when it starts again.
+func TestRelay_CommitsAppliedWhileAway(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		post := func(has, applied string) {
 			s.postBatch(revisions("fsn1", hash(has), hash(applied)))

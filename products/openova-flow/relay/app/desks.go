@@ -24,10 +24,11 @@ type desk struct {
 	limits        notice.Limits
 	state         notice.State
 	next          int64 // when to look again although nothing has changed
-	held, failed  bool  // at the last look: the queue of the channel was full; the change could not be stored
+	held          bool  // at the last look, the queue of the channel was full
+	failed        bool  // at the last look, the change was not stored
 }
 
-// desks are all desks of a configuration. They are for one goroutine.
+// desks are all desks of a configuration. They are not safe for concurrent use.
 type desks struct {
 	list  []*desk
 	store store
@@ -35,7 +36,7 @@ type desks struct {
 	log   *slog.Logger
 
 	queued func(d *desk, n *notice.Notice) // called for each notice that is put into a queue
-	full   func(channel string)            // called for each look at which a notice must wait
+	full   func(channel string)            // called for each look at which a notice waits, since the queue of its channel is full
 }
 
 // deskName is the name of a rule's desk for a channel. Neither has a slash.
@@ -57,7 +58,7 @@ func newDesks(c *rules.Config, s store, log *slog.Logger) (*desks, error) {
 	return all, nil
 }
 
-// readRollouts reports whether a rule wants rollouts of a flow. All these rules have handled the rollouts that ended until horizon, in Unix milliseconds.
+// readRollouts reports whether a rule wants rollouts of a flow. Each such rule has handled the rollouts that ended until horizon, in Unix milliseconds.
 func (a *desks) readRollouts(flow string, now int64) (horizon int64, wanted bool) {
 	horizon = math.MaxInt64
 	for _, d := range a.list {
@@ -65,9 +66,9 @@ func (a *desks) readRollouts(flow string, now int64) (horizon int64, wanted bool
 			continue
 		}
 		wanted = true
-		done, any := d.state.Ended[flow]
+		done, ok := d.state.Ended[flow]
 		switch {
-		case any:
+		case ok:
 		case d.state.Since != 0:
 			done = d.state.Since
 		default:

@@ -93,8 +93,8 @@ func TestRelay_RegionWithManyRootCauses(t *testing.T) {
 	})
 }
 
-// TestRelay_MoreIsDueThanAQueueHolds has many regions fail at once while a service is away.
-func TestRelay_MoreIsDueThanAQueueHolds(t *testing.T) {
+// TestRelay_MoreNoticesThanAQueueHolds has many regions fail at once while a service is away.
+func TestRelay_MoreNoticesThanAQueueHolds(t *testing.T) {
 	inBubble(t, someDay, func(s *stage) {
 		s.queue = 5
 		s.relay("\nrules:\n  - {name: all, channels: [hook]}\n")
@@ -183,7 +183,7 @@ func TestRelay_SecretsAreNotLogged(t *testing.T) {
 		}
 		for _, channel := range []string{"hook", "team", "commits"} {
 			if !strings.Contains(log, "channel="+channel) {
-				t.Errorf("the log has nothing of %s", channel)
+				t.Errorf("no log line has channel=%s", channel)
 			}
 		}
 	})

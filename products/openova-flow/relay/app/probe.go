@@ -18,8 +18,8 @@ import (
 // ErrNotTaken is the error of a Probe that has already printed why a channel did not take a notice.
 var ErrNotTaken = errors.New("a channel did not take a notice")
 
-// Probe sends a notice of each kind that a channel takes, opened and resolved, to each channel, and prints each result. Revisions are not sent: they need a
-// commit. client is for the channels; nil: the default.
+// Probe sends to each channel a notice of each kind that the channel takes, opened and resolved, and prints each result. It sends no revisions: they need a
+// commit. client is for the channels; nil: channel.NewClient.
 func Probe(ctx context.Context, c *rules.Config, client *http.Client, out io.Writer) error {
 	if client == nil {
 		client = channel.NewClient()
@@ -74,19 +74,19 @@ func (m *volatile) Set(value []byte) error { *m = value; return nil }
 // samples returns a notice of each kind. Their texts have characters that a channel must escape.
 func samples(now int64) []notice.Notice {
 	base := notice.Notice{At: now, Severity: notice.Warning, Flows: []string{"test"}, Regions: []string{"test"}, Since: now - 90_000}
-	make := func(kind notice.Kind, label, sentence string) notice.Notice {
+	sample := func(kind notice.Kind, label, sentence string) notice.Notice {
 		n := base
 		n.Kind, n.Label, n.Sentence = kind, label, sentence
 		n.Key = string(kind) + "/test"
 		n.Episode = fmt.Sprintf("%s@%d", n.Key, now)
 		return n
 	}
-	cause := make(notice.KindCause, "example", "This is a test. A root cause looks like this: <b> & @here are shown as they are.")
+	cause := sample(notice.KindCause, "example", "This is a test. A root cause looks like this: <b> & @here are shown as they are.")
 	cause.Object, cause.Class, cause.Command = "HelmRelease/test/example", "install-failed", []string{"kubectl", "-n", "test", "describe", "helmrelease", "example"}
-	source := make(notice.KindSource, "example", "This is a test of a source that cannot be read.")
+	source := sample(notice.KindSource, "example", "This is a test of a source that cannot be read.")
 	source.Object, source.Class = "GitRepository/test/example", "git-operation-failed"
-	region := make(notice.KindRegion, "test", "This is a test of a region whose emitter is away.")
-	run := make(notice.KindRollout, "test", "This is a test of a rollout.")
+	region := sample(notice.KindRegion, "test", "This is a test of a region whose emitter is away.")
+	run := sample(notice.KindRollout, "test", "This is a test of a rollout.")
 	run.Severity, run.Rollout = notice.Info, &notice.Rollout{ID: "test", Outcome: "succeeded", Total: 1, Done: 1, Members: []notice.Member{}}
 	return []notice.Notice{run, cause, source, region}
 }

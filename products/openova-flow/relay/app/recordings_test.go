@@ -28,7 +28,9 @@ func TestRelay_RecordedBootstrap(t *testing.T) {
 		if got := phasesByObject(s); !maps.Equal(got, want) {
 			t.Errorf("%v", got)
 		}
-		if got := s.slack.Messages(); len(got) != 2 || len(s.slack.Replies()) != 2 || !strings.HasPrefix(got[0].Text, "Rollout of bootstrap: succeeded") || got[0].Edits < 3 {
+		notices := s.hook.Received()
+		last := notices[len(notices)-1]
+		if got := s.slack.Messages(); len(got) != 2 || len(s.slack.Replies()) != 2 || !strings.HasPrefix(got[0].Text, last.Title()+": "+last.Status()) || got[0].Edits < 3 {
 			t.Errorf("%+v", got)
 		}
 		if got := s.alerts.Alerts(); len(got) != 1 || got[0].Firing != 1 || s.alerts.Firing() != 0 || got[0].Labels["object"] != "HelmRelease/flux-system/bp-keycloak" || got[0].Labels["team"] != "platform" {
@@ -37,8 +39,6 @@ func TestRelay_RecordedBootstrap(t *testing.T) {
 		if s.slack.Limited() != 0 || s.hook.Repeated() != 0 {
 			t.Errorf("%d above the limit, %d repeated", s.slack.Limited(), s.hook.Repeated())
 		}
-		notices := s.hook.Received()
-		last := notices[len(notices)-1]
 		if r := last.Rollout; r == nil || r.Outcome != "succeeded" || r.Total != 24 || r.Done != 24 || len(r.Members) != 24 {
 			t.Errorf("%+v", last)
 		}

@@ -29,7 +29,7 @@ import (
 
 const golden = "../../adapter-flux/testdata/golden/"
 
-// stage is a server, the services of the relay, and the relay, in a bubble.
+// stage is a server, the services of the relay, and the relay, with fake time.
 type stage struct {
 	t        *testing.T
 	dir      string
@@ -38,7 +38,7 @@ type stage struct {
 	handlers map[string]http.Handler // of the services
 	client   *http.Client
 	own      *http.Client // of the relay, for the server
-	isCut    bool         // own can't connect
+	isCut    bool         // own cannot connect
 	conns    []net.Conn   // of own
 	limits   hub.Config   // of the server
 	hook     *standin.Webhook
@@ -119,7 +119,7 @@ func (s *stage) dialOwn(ctx context.Context, _, _ string) (net.Conn, error) {
 	return c, err
 }
 
-// cut separates the relay from the server, or ends that.
+// cut(true) disconnects the relay from the server; cut(false) lets it connect again.
 func (s *stage) cut(yes bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -156,7 +156,7 @@ func (s *stage) restartServer() {
 	s.serve()
 }
 
-// host returns a listener; nil: there is none of that name.
+// host returns the listener of a host, nil if there is none of that name.
 func (s *stage) host(name string) *pipenet.Listener {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -184,7 +184,7 @@ func (s *stage) configure(rules string) {
 	s.write("relay.yaml", strings.ReplaceAll(channels, "DIR", s.dir)+rules)
 }
 
-// relay starts a relay with rules, and returns how to stop it.
+// relay starts a relay with rules, and returns a function that stops it.
 func (s *stage) relay(rules string) (stop func()) {
 	s.configure(rules)
 	return s.background(func(ctx context.Context) {

@@ -20,19 +20,19 @@ import (
 // reloadEvery is how often the configuration file is read to see whether it has changed.
 const reloadEvery = 5 * time.Second
 
-// Config configures Run. The zero value of a field means its default.
+// Config configures Run. File and Outbox are required.
 type Config struct {
 	File     string       // the configuration (package rules)
 	Outbox   string       // the file of the outbox
-	Queue    int          // deliveries that wait for each channel; outbox.DefaultLimit
-	Listener net.Listener // for probes and metrics; none
+	Queue    int          // most deliveries in the queue of each channel; default outbox.DefaultLimit
+	Listener net.Listener // for probes and metrics; default: they are not served
 	Version  string
-	Log      *slog.Logger // slog.Default()
-	// Server and Channels are the HTTP clients for the flow server and for all others.
-	Server, Channels *http.Client
+	Log      *slog.Logger // default slog.Default()
+	Server   *http.Client // for the flow server; default channel.NewStreamClient()
+	Channels *http.Client // for the services of the channels; default channel.NewClient()
 }
 
-// Run relays until ctx ends. It applies a changed configuration; while that is invalid, the earlier one stays.
+// Run relays until ctx ends. It applies a changed configuration file within reloadEvery; if the change is invalid, the earlier configuration stays in use.
 func Run(ctx context.Context, c Config) error {
 	if c.Log == nil {
 		c.Log = slog.Default()

@@ -14,7 +14,7 @@ import (
 	"github.com/openova-io/openova/products/openova-flow/relay/rules"
 )
 
-// newSender returns the sender of a channel, which is valid.
+// newSender returns the sender of a channel. c must be valid: exactly one field is set.
 func newSender(c rules.Channel, client *http.Client) channel.Sender {
 	switch {
 	case c.Slack != nil:

@@ -24,11 +24,11 @@ const (
 	firstLook = 50 * time.Millisecond
 	// lookAnyway is how often, in milliseconds, a flow without changes is looked at: its state also depends on the time.
 	lookAnyway = 15_000
-	// readAfterChange is the least time, in milliseconds, between two reads of the lists of a flow that has changed or whose lists were not read.
+	// readAfterChange is the minimum time, in milliseconds, between two reads of the lists of a flow that has changed or whose last read failed.
 	readAfterChange = 3_000
 	// readWhileOpen is how often, in milliseconds, the lists of a flow are read while a rollout has not ended.
 	readWhileOpen = 15_000
-	// readers is how many flows have their lists read at the same time.
+	// readers is the maximum number of flows whose lists are read at the same time.
 	readers = 2
 )
 
@@ -44,10 +44,10 @@ type session struct {
 	server   *follow.Server
 	flows    *follow.Flows
 	desks    *desks
-	lookedAt map[string]int64
-	removals int
-	read     chan lists
-	reading  int
+	lookedAt map[string]int64 // time of the last look at each flow, by the server's clock
+	removals int              // flows.Removals() at the last look
+	read     chan lists       // lists that were read
+	reading  int              // flows whose lists are being read
 }
 
 // lists are the lists of a flow that were read.
@@ -117,7 +117,7 @@ func (s *session) forget() error {
 	return s.box.Keep(names, ruleNames, channels)
 }
 
-// look starts to read lists that may have changed, and lets the desks look once the lists of all flows are known. It reports whether they have looked.
+// look starts to read lists that may have changed. Once the lists of all flows are known, it lets the desks look. It reports whether they did.
 func (s *session) look(ctx context.Context, wg *sync.WaitGroup) bool {
 	now := s.flows.Now(time.Now().UnixMilli())
 	complete := s.flows.Complete()

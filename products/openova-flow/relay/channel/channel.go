@@ -16,8 +16,7 @@ type Delivery struct {
 	Rule   string        `json:"rule"`
 	Notice notice.Notice `json:"notice"`
 
-	// Repeat: it may have been delivered before, in whole or in part.
-	Repeat bool `json:"-"`
+	Repeat bool `json:"-"` // an earlier attempt may have delivered the notice, in whole or in part
 }
 
 // ID is the same for all attempts, and different for all deliveries to a channel.

@@ -35,7 +35,7 @@ func NewStreamClient() *http.Client {
 	}
 }
 
-// Guard returns a transport that cuts responses at maxAnswer, and takes the credential of the request out of them: responses get into errors, and errors into
+// Guard returns a transport that cuts responses at maxAnswer, and redacts the credential of the request in them: responses get into errors, and errors into
 // logs.
 func Guard(next http.RoundTripper) http.RoundTripper { return guard{next} }
 
@@ -56,7 +56,7 @@ func (g guard) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// Redact takes the credential of a request out of a text.
+// Redact replaces the credential of a request in a text by [credential].
 func Redact(req *http.Request, text string) string {
 	if _, token, ok := strings.Cut(req.Header.Get("Authorization"), " "); ok && token != "" {
 		return strings.ReplaceAll(text, token, "[credential]")

@@ -80,7 +80,7 @@ func TestSecret_Read(t *testing.T) {
 		}
 	}
 	if _, err := channel.Secret(file + "x").Read(); err == nil {
-		t.Error("a file that does not exist is read")
+		t.Error("a missing file is accepted")
 	}
 	if value, err := channel.Secret("").Read(); err != nil || value != "" {
 		t.Errorf("%q %v", value, err)

@@ -33,7 +33,7 @@ var (
 
 const recordings = "../../adapter-flux/testdata/recordings/"
 
-// quiet is how long nothing may run before a rollout counts as ended, and the time until the notice of that is sent.
+// quiet is how long a rollout must be idle until it counts as ended, plus the time until its notice is sent.
 const quiet = 85 * time.Second
 
 // rig has the services of one relay, and the relay's arguments and log.
@@ -106,7 +106,7 @@ func start(t *testing.T, log *os.File, env []string, program string, args ...str
 func kill(cmd *exec.Cmd) {
 	if cmd.ProcessState == nil {
 		_ = cmd.Process.Signal(syscall.SIGKILL)
-		_ = cmd.Wait() // its error is that the process was killed
+		_ = cmd.Wait() // the error says that the process was killed
 	}
 }
 

@@ -1,4 +1,4 @@
-// Package alertmanager delivers notices to Alertmanager by its API v2. Rollouts and revisions are not alerts and are left out.
+// Package alertmanager delivers notices to Alertmanager through its API v2. It ignores rollouts and revisions, which are not alerts.
 package alertmanager
 
 import (
@@ -25,14 +25,14 @@ const DefaultResend = time.Minute
 
 // Sender is a channel.Sender and a channel.Refresher.
 type Sender struct {
-	URLs   []string // of the members of one cluster; each gets every alert
-	Labels map[string]string
-	Token  channel.Secret
-	Resend time.Duration // DefaultResend if 0
+	URLs   []string          // of the members of one cluster; each gets every alert
+	Labels map[string]string // added to every alert
+	Token  channel.Secret    // a bearer token, optional
+	Resend time.Duration     // how often an open alert is sent again; default DefaultResend
 	Client *http.Client
 }
 
-// alertNames has the kinds that are alerts.
+// alertNames has the alert name of each kind of notice that is an alert.
 var alertNames = map[notice.Kind]string{notice.KindCause: "OpenovaFlowRootCause", notice.KindSource: "OpenovaFlowSourceFailing", notice.KindRegion: "OpenovaFlowRegionStale"}
 
 // alert is a postableAlert of the API.
@@ -71,7 +71,7 @@ func (s *Sender) Send(ctx context.Context, d channel.Delivery, m channel.Memory)
 	if err := s.post(ctx, alerts); err != nil {
 		return err
 	}
-	if n.Phase == notice.Resolved { // the outbox deletes its memory
+	if n.Phase == notice.Resolved { // the outbox deletes the memory of the subject
 		return nil
 	}
 	kept, err := json.Marshal(now)

@@ -1,5 +1,5 @@
 // Package github reports revisions to GitHub: a commit status for the revision, and a deployment for each region, with the region as environment. It
-// reports only to repositories in the configuration, whatever a flow contains.
+// reports only to repositories in the configuration: none is taken from a flow.
 package github
 
 import (
@@ -26,7 +26,7 @@ import (
 const (
 	// DefaultContext is the context of commit statuses.
 	DefaultContext = "openova-flow"
-	// maxDescription is GitHub's limit for descriptions of statuses, in characters. A text is cut to this number of bytes, which has never more
+	// maxDescription is GitHub's limit for descriptions of statuses, in characters. A text is cut to this number of bytes, which never has more
 	// characters.
 	maxDescription = 140
 	// deploymentTask is the task of the relay's deployments.
@@ -41,14 +41,14 @@ type Repository struct {
 
 // Sender is a channel.Sender.
 type Sender struct {
-	API          string // base URL; empty: GitHub's
+	API          string // base URL; default: that of github.com
 	Token        channel.Secret
-	Context      string // DefaultContext if empty
+	Context      string // of the commit statuses; default DefaultContext
 	Repositories []Repository
 	Client       *http.Client
 }
 
-// report is what GitHub has of a revision, as far as the relay has reported it.
+// report is what the relay has reported of a revision. It is the channel.Memory of a subject.
 type report struct {
 	Status      string               `json:"status"` // state and description of the commit status
 	Deployments map[string]*deployed `json:"deployments"`

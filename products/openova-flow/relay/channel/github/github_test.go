@@ -48,7 +48,7 @@ func revision(source string, results map[string]string) channel.Delivery {
 	return channel.Delivery{Rule: "r", Notice: notice.Notice{Key: "k", Kind: notice.KindRevision, Phase: notice.Updated, Flows: []string{"prod"}, Revision: r, Link: "https://flow.example.com/?flow=prod"}}
 }
 
-func TestSender_StatusOfTheWholeAndDeploymentOfEachRegion(t *testing.T) {
+func TestSender_StatusOfTheCommitAndDeploymentOfEachRegion(t *testing.T) {
 	hub, s := setUp(t)
 	var m memory
 	for _, results := range []map[string]string{
@@ -83,7 +83,7 @@ func TestSender_StatusOfTheWholeAndDeploymentOfEachRegion(t *testing.T) {
 	}
 }
 
-func TestSender_TellsOnlyListedRepositories(t *testing.T) {
+func TestSender_ReportsOnlyToListedRepositories(t *testing.T) {
 	hub, s := setUp(t)
 	var m memory
 	for _, source := range []string{"https://github.com/acme/other", "https://evil.example/acme/fleet", "http://github.com/acme/fleet", "https://github.com/acme/fleet/..", "https://github.com/acme/other/../fleet", "https://github.com/acme%2Ffleet",
@@ -148,7 +148,7 @@ func TestSender_FinalStates(t *testing.T) {
 
 func hashOf(digit string) string { return strings.Repeat(digit, 40) }
 
-func TestSender_KeepsToTheRateLimit(t *testing.T) {
+func TestSender_RateLimitIsBusy(t *testing.T) {
 	hub, s := setUp(t)
 	hub.LimitNext(1)
 	var m memory

@@ -64,7 +64,7 @@ func idOf(d *channel.Delivery) string {
 	return hex.EncodeToString(sum[:16])
 }
 
-// sign sets the headers of Standard Webhooks.
+// sign sets the headers of Standard Webhooks, and Authorization if there is a bearer token.
 func (s *Sender) sign(h http.Header, id string, now time.Time, body []byte) error {
 	secret, err := s.Secret.Read()
 	if err != nil {
@@ -73,7 +73,7 @@ func (s *Sender) sign(h http.Header, id string, now time.Time, body []byte) erro
 	key := []byte(secret)
 	if encoded, ok := strings.CutPrefix(secret, "whsec_"); ok {
 		if key, err = base64.StdEncoding.DecodeString(encoded); err != nil {
-			return fmt.Errorf("the secret begins with whsec_ and is not base64 after it: %w", err)
+			return fmt.Errorf("read the secret %s: after whsec_ it must be base64: %w", string(s.Secret), err)
 		}
 	}
 	stamp := strconv.FormatInt(now.Unix(), 10)

@@ -53,7 +53,7 @@ func TestSender_SignsAsStandardWebhooks(t *testing.T) {
 	}
 	s.Secret = file(t, "whsec_%%")
 	if err := s.Send(t.Context(), later, nil); err == nil {
-		t.Error("a secret that is no base64 is accepted")
+		t.Error("a secret that is not base64 after whsec_ is accepted")
 	}
 }
 

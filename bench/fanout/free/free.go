@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 )
 
-// given is the counter behind Addr, with a random start.
+// given counts the ports that Addr has tried, from a random start.
 var given = func() *atomic.Uint32 { n := new(atomic.Uint32); n.Store(rand.Uint32N(1 << 30)); return n }()
 
 // Addr returns a free loopback address with a port outside of the kernel's ephemeral range: the caller listens on it later, and again after a

@@ -16,6 +16,7 @@ const (
 	streamSuffix = "/stream"
 )
 
+// read reads once from a connection and serves the requests that are complete.
 func (t *thread) read(c *conn) {
 	kept := copy(t.buf, c.partial)
 	n, err := unix.Read(int(c.fd), t.buf[kept:])

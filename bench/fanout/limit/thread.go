@@ -37,11 +37,11 @@ type thread struct {
 type conn struct {
 	fd      int32
 	topic   *topic
-	at      int // in the readers of the topic
-	from    int64
-	wrote   time.Time
-	partial []byte   // of a request
-	pending [][]byte // frames, the first may be partly written
+	at      int       // index in the readers of the topic
+	from    int64     // sequence number of the reader's snapshot
+	wrote   time.Time // time of the last write
+	partial []byte    // of a request
+	pending [][]byte  // frames, the first may be partly written
 }
 
 func newThread(s *server, addr netip.AddrPort) (*thread, error) {

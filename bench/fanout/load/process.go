@@ -65,12 +65,13 @@ func RaiseFiles(connections int) (possible int, err error) {
 		return connections, nil
 	}
 	raised := unix.Rlimit{Cur: need, Max: max(limit.Max, need)}
-	if unix.Setrlimit(unix.RLIMIT_NOFILE, &raised) == nil {
+	err = unix.Setrlimit(unix.RLIMIT_NOFILE, &raised)
+	if err == nil {
 		return connections, nil
 	}
 	if limit.Max < need {
 		return int(limit.Max) - spareFiles, fmt.Errorf("%d connections need %d open files, but the hard limit is %d; raise it as root with ulimit -Hn %d",
 			connections, need, limit.Max, need)
 	}
-	return 0, fmt.Errorf("raise the limit of open files to %d", need)
+	return 0, fmt.Errorf("raise the limit of open files to %d: %w", need, err)
 }

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/netip"
 	"runtime"
 	"sync"
@@ -25,7 +26,7 @@ type publisher struct {
 	lanes    []*lane
 	accepted []int64 // sequence numbers by message, 0 for rejected ones
 	refused  int64
-	why      string // reason of the first rejection
+	why      string // answer to the first rejected message
 	answered histogram
 }
 
@@ -101,6 +102,7 @@ type lane struct {
 	answered histogram
 }
 
+// publishing is a connection of a lane, with the request that it has sent last.
 type publishing struct {
 	fd      int
 	request request
@@ -230,7 +232,10 @@ func (l *lane) send(index int, at int64) error {
 	c.request.set(index, at)
 	// A request is far smaller than the empty send buffer of its connection.
 	n, err := unix.Write(c.fd, c.request.bytes)
-	if err != nil || n < len(c.request.bytes) {
+	if err == nil && n < len(c.request.bytes) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
 		return fmt.Errorf("POST: %d of %d bytes written: %w", n, len(c.request.bytes), err)
 	}
 	return nil
@@ -242,8 +247,11 @@ func (l *lane) receive(c *publishing, accepted []int64) error {
 	if err == unix.EAGAIN || err == unix.EINTR {
 		return nil
 	}
-	if err != nil || n == 0 {
-		return fmt.Errorf("the server closed a publisher's connection after %q: %v", c.answer, err)
+	if err == nil && n == 0 {
+		err = io.ErrUnexpectedEOF
+	}
+	if err != nil {
+		return fmt.Errorf("read the answer to a POST, after %q: %w", c.answer, err)
 	}
 	c.answer = append(c.answer, buf[:n]...)
 	status, body, done, err := parseAnswer(c.answer)

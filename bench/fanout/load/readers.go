@@ -135,7 +135,7 @@ func (rs *readers) await(id int64, quiet time.Duration) {
 	}
 }
 
-// close ends the reading thread and the connections. Its counts may be read afterwards.
+// close ends the reading thread and the connections. After it the tally may be read.
 func (rs *readers) close() {
 	if rs.stop.Swap(true) {
 		return
@@ -150,7 +150,7 @@ func (rs *readers) close() {
 	unix.Close(rs.epoll)
 }
 
-// why returns why the first ended stream ended.
+// why returns why reading failed, or else why the stream of a reader ended.
 func (rs *readers) why() string {
 	if rs.failed != nil {
 		return rs.failed.Error()

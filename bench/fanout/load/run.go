@@ -240,7 +240,7 @@ func (m *measurement) rss() (int64, error) {
 	return rssOf(m.server.PID)
 }
 
-// finish ends reading and sums up. Every reader must have the messages from index first on.
+// finish ends reading and computes the result. Every reader must have received the messages from index first on.
 func (m *measurement) finish(first int, began int64) {
 	m.readers.close()
 	m.result.Refused = m.publisher.refused

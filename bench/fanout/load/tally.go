@@ -149,7 +149,7 @@ func (t *tally) frame(r *reader, f frame, at int64) {
 	t.lastAt = at
 }
 
-// result sums up the counts. accepted has the sequence number of each message, 0 for rejected ones. Every reader must have received the accepted
+// result adds the counts to res. accepted has the sequence number of each message, 0 for rejected ones. Every reader must have received the accepted
 // messages from index first on.
 func (t *tally) result(all []*reader, accepted []int64, first int, res *Result) {
 	res.Chunked, res.Bytes, res.Delivered = t.chunked, t.bytes, t.delivered

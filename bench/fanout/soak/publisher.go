@@ -69,6 +69,7 @@ func (p *publisher) publish(ctx context.Context, rate int) error {
 	return nil
 }
 
+// node returns a random node as JSON.
 func (p *publisher) node() string {
 	i := p.rand.IntN(nodesOfAFlow)
 	status := []string{"pending", "running", "succeeded", "failed"}[p.rand.IntN(4)]
@@ -76,6 +77,7 @@ func (p *publisher) node() string {
 		i%3, i, p.flowID, status, time.Now().UnixMilli(), strings.Repeat("x", p.rand.IntN(200)))
 }
 
+// id returns the id of a random node.
 func (p *publisher) id() string {
 	i := p.rand.IntN(nodesOfAFlow)
 	return fmt.Sprintf("r%d/n%d", i%3, i)
@@ -177,7 +179,7 @@ func (p *publisher) resync(incarnation string) error {
 		case 0:
 			time.Sleep(50 * time.Millisecond)
 		default:
-			return fmt.Errorf("GET snapshot: %d %s", status, text)
+			return fmt.Errorf("POST of the snapshot: %d %s", status, text)
 		}
 	}
 }
@@ -246,7 +248,7 @@ func (p *publisher) send(method, path string, body []byte) (status int, incarnat
 	return resp.StatusCode, resp.Header.Get("Flow-Incarnation"), string(answer)
 }
 
-// check compares the server's final state with what it confirmed.
+// check compares the server's final state with the fold of the confirmed messages. It returns the snapshot.
 func (p *publisher) check() (string, error) {
 	status, _, text := p.send(http.MethodGet, "/snapshot", nil)
 	if want := p.state.Snapshot().JSON(); status != http.StatusOK || text != want {

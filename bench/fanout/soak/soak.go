@@ -225,9 +225,10 @@ func (r *run) report() {
 // minCollections is the least number of garbage collections in a quarter of the time for a meaningful median.
 const minCollections = 10
 
-// checkMemory compares the live heap after collections in the last quarter of the time with the second quarter. A short load has too few collections.
+// checkMemory compares the live heap after collections in the last quarter of the time with the second quarter. A load of less than a minute is not checked if it
+// has too few collections.
 func (r *run) checkMemory(began time.Time) error {
-	quarter := func(from, to float64) (live []int64) { // in MiB, in order
+	quarter := func(from, to float64) (live []int64) { // in MiB, sorted
 		for _, s := range r.live {
 			if part := s.at.Sub(began).Seconds() / r.Time.Seconds(); part >= from && part < to {
 				live = append(live, s.mib)

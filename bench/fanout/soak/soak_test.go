@@ -21,7 +21,7 @@ func TestRun_TenSeconds(t *testing.T) {
 	}
 }
 
-// TestSeen_RejectsMissingMessages tests the checks themselves.
+// TestSeen_RejectsMissingMessages feeds wrong frames to the checks of a subscriber.
 func TestSeen_RejectsMissingMessages(t *testing.T) {
 	s := &seen{count: 4}
 	if err := s.follows(`{"type":"delete-nodes","k":5,"ids":["a"]}`, false); err != nil || s.count != 5 {
@@ -31,10 +31,10 @@ func TestSeen_RejectsMissingMessages(t *testing.T) {
 		t.Errorf("%d, %v", s.count, err)
 	}
 	if s.follows(`{"type":"delete-nodes","k":7,"ids":["a"]}`, true) == nil {
-		t.Error("a gap")
+		t.Error("a gap is accepted")
 	}
 	if s.follows(`{"type":"delete-nodes","k":5,"ids":["a"]}`, false) == nil {
-		t.Error("a repetition")
+		t.Error("a repetition is accepted")
 	}
 	sub := &subscriber{run: &run{}, flowID: "F", flows: map[string]*seen{}, last: 9}
 	for _, f := range []frame{{"9", "snapshot", ""}, {"10", "upsert-nodes", `{"type":"delete-nodes","ids":["a"]}`}, {"11", "snapshot", "{}"}} {

@@ -8,7 +8,6 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -18,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/openova-io/openova/bench/fanout/free"
 	"github.com/openova-io/openova/bench/fanout/load"
 )
 
@@ -132,7 +132,11 @@ func (s setup) measure(scenario load.Scenario) ([]load.Result, error) {
 	}
 	servers := make([]load.Server, s.replicas)
 	for i := range servers {
-		servers[i] = load.Server{Addr: "127.0.0.1:" + freePort(), Flow: fmt.Sprint("bench-", i)}
+		addr, err := free.Addr()
+		if err != nil {
+			return nil, err
+		}
+		servers[i] = load.Server{Addr: addr, Flow: fmt.Sprint("bench-", i)}
 		if err := start(*s.program, append([]string{"--listen-addr=" + servers[i].Addr}, args...)...); err != nil {
 			return nil, err
 		}
@@ -162,19 +166,24 @@ func (s setup) measure(scenario load.Scenario) ([]load.Result, error) {
 	return results, nil
 }
 
-// cluster starts a cluster of NATS servers.
+// cluster starts a cluster of n NATS servers and returns their URLs.
 func cluster(dir string, n int, start func(string, ...string) error) (urls string, err error) {
-	var routes, clients, ports []string
+	var clients, peers, routes []string
 	for range n {
-		ports = append(ports, freePort())
-		routes = append(routes, "nats://127.0.0.1:"+ports[len(ports)-1])
+		client, err := free.Addr()
+		if err != nil {
+			return "", err
+		}
+		peer, err := free.Addr()
+		if err != nil {
+			return "", err
+		}
+		clients, peers, routes = append(clients, client), append(peers, peer), append(routes, "nats://"+peer)
 	}
 	for i := range n {
-		port := freePort()
-		clients = append(clients, "nats://127.0.0.1:"+port)
 		conf := filepath.Join(dir, fmt.Sprintf("n%d.conf", i))
-		text := fmt.Sprintf("server_name: n%d\nlisten: \"127.0.0.1:%s\"\njetstream { store_dir: %q }\ncluster { name: bench, listen: \"127.0.0.1:%s\", routes: [%s] }\n",
-			i, port, filepath.Join(dir, fmt.Sprint("n", i)), ports[i], strings.Join(routes, ", "))
+		text := fmt.Sprintf("server_name: n%d\nlisten: %q\njetstream { store_dir: %q }\ncluster { name: bench, listen: %q, routes: [%s] }\n",
+			i, clients[i], filepath.Join(dir, fmt.Sprint("n", i)), peers[i], strings.Join(routes, ", "))
 		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 			return "", err
 		}
@@ -182,9 +191,10 @@ func cluster(dir string, n int, start func(string, ...string) error) (urls strin
 			return "", err
 		}
 	}
-	return strings.Join(clients, ","), nil
+	return "nats://" + strings.Join(clients, ",nats://"), nil
 }
 
+// ready waits until a server is ready.
 func ready(addr string) error {
 	var last error
 	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
@@ -200,15 +210,5 @@ func ready(addr string) error {
 		}
 		last = fmt.Errorf("%s: %s", resp.Status, body)
 	}
-	return last
-}
-
-func freePort() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "0"
-	}
-	defer l.Close()
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	return port
+	return fmt.Errorf("%s is not ready: %w", addr, last)
 }

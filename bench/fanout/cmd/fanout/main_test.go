@@ -60,7 +60,7 @@ func TestRun_EveryServerDeliversEachMessageOnce(t *testing.T) {
 	}
 }
 
-func TestTableAndTargets(t *testing.T) {
+func TestWriteTable_AndTargets(t *testing.T) {
 	m := &measured{}
 	add := func(scenario, server string, round int, r load.Result) {
 		m.runs = append(m.runs, single{Scenario: scenario, Server: server, Round: round, Result: r})

@@ -20,7 +20,7 @@ var profiledScenarios = []scenario{
 	{name: latency, load: load.Scenario{Kind: load.Fanout, Readers: 1000, Messages: 300, Rate: 20}},
 }
 
-// writeProfiles profiles the server in some scenarios and writes the functions that took the time.
+// writeProfiles profiles the server in some scenarios and writes the functions that took most CPU time.
 func writeProfiles(ctx context.Context, dir string, o options, log io.Writer) error {
 	if err := goBuild(ctx, ".", dir, "./cmd/profiled"); err != nil {
 		return err
@@ -51,7 +51,7 @@ func writeProfiles(ctx context.Context, dir string, o options, log io.Writer) er
 	return nil
 }
 
-// writeTop writes the functions that ran most, alone and cumulative.
+// writeTop writes the functions with the most CPU time, without and with the functions that they call.
 func writeTop(ctx context.Context, path, binary, raw string) error {
 	file, err := os.Create(path)
 	if err != nil {

@@ -30,8 +30,8 @@ type scenario struct {
 	name     string
 	load     load.Scenario
 	rounds   int
-	oursOnly bool
-	portable float64 // rate for the portable path, if it cannot keep up with load's
+	oursOnly bool    // only for builds of the flow server
+	portable float64 // rate for the portable path, if it cannot keep up with load.Rate
 	resumes  bool    // only for servers that resume and have several flows
 }
 
@@ -173,7 +173,7 @@ func figures(loads map[string]load.Scenario) []figure {
 	}
 }
 
-// brief returns the figures of one run, for progress.
+// brief returns the figures of one run, to log the progress.
 func (s scenario) brief(r load.Result) string {
 	text := ""
 	for _, f := range figures(map[string]load.Scenario{s.name: s.load}) {

@@ -37,8 +37,8 @@ type server struct {
 	name    string
 	binary  string
 	env     []string
-	ours    bool
-	resumes bool
+	ours    bool // a build of the flow server
+	resumes bool // resumes and has several flows
 	silent  bool // accepts streams but delivers nothing
 	args    func(addr string) []string
 }
